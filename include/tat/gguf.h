@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The structure of a GGUF model file: where every tensor lies and what it is. Only the header is read, never the
+ * tensors' data. The file is read into bounded buffers, not mapped, so a file that shrinks meanwhile is an error and
+ * not a signal.
+ *
+ * A struct tat_gguf never changes once it is open: any number of threads may read it. Every pointer handed out belongs
+ * to it and lives until tat_gguf_close. No function prints; those that can fail say so.
+ */
+#ifndef TAT_GGUF_H
+#define TAT_GGUF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tat/error.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Layers and experts fit 16 bits; these stand for "has none". */
+#ifndef TAT_NO_LAYER
+#define TAT_NO_LAYER 0xffff
+#endif
+#ifndef TAT_NO_EXPERT
+#define TAT_NO_EXPERT 0xffff
+#endif
+
+/* Limits no real model comes near. A file beyond one is refused. */
+#define TAT_GGUF_MAX_HEADER  (256u << 20) /* bytes before the tensors' data, per file */
+#define TAT_GGUF_MAX_TENSORS (1u << 20)
+#define TAT_GGUF_MAX_KEYS    (1u << 16)
+#define TAT_GGUF_MAX_NAME    1024 /* bytes of a tensor's name; llama.cpp itself takes 63 */
+#define TAT_GGUF_MAX_DIMS    4
+
+/* ------------------------------------------------------------------------------------------------ tensor types */
+
+struct tat_type {
+    const char * name;        /* ggml's: "f32", "q4_K" */
+    uint32_t     block;       /* elements per block */
+    uint32_t     block_bytes; /* bytes per block */
+};
+
+/* The type with ggml's number `id`, or NULL if it is unknown. */
+const struct tat_type * tat_type_of(uint32_t id);
+
+#define TAT_TYPE_NAME_SIZE 16
+/* Its name, or "type N" written into `buffer` if it is unknown. */
+const char * tat_type_name(uint32_t id, char buffer[TAT_TYPE_NAME_SIZE]);
+
+/* ------------------------------------------------------------------------------------------- what a name tells */
+
+/* What a tensor is for. Weight, bias and scale of one matrix are one component. Names: tat_component_name. */
+enum tat_component {
+    TAT_COMPONENT_OTHER = 0,
+    TAT_COMPONENT_TOKEN_EMBD,
+    TAT_COMPONENT_POSITION_EMBD,
+    TAT_COMPONENT_LAYER_EMBD, /* embeddings per layer, as in gemma3n */
+    TAT_COMPONENT_ATTN_NORM,
+    TAT_COMPONENT_ATTN_QKV,
+    TAT_COMPONENT_ATTN_Q,
+    TAT_COMPONENT_ATTN_K,
+    TAT_COMPONENT_ATTN_V,
+    TAT_COMPONENT_ATTN_KV, /* one projection to both, as in multi-head latent attention */
+    TAT_COMPONENT_ATTN_OUTPUT,
+    TAT_COMPONENT_ATTN_GATE,
+    TAT_COMPONENT_ATTN_Q_NORM,
+    TAT_COMPONENT_ATTN_K_NORM,
+    TAT_COMPONENT_ATTN_KV_NORM,
+    TAT_COMPONENT_ATTN_SINKS,
+    TAT_COMPONENT_ATTN_POST_NORM,
+    TAT_COMPONENT_ATTN_OTHER, /* relative bias, indexer, compressor */
+    TAT_COMPONENT_ROPE,
+    TAT_COMPONENT_FFN_NORM,
+    TAT_COMPONENT_FFN_GATE,
+    TAT_COMPONENT_FFN_UP,
+    TAT_COMPONENT_FFN_DOWN,
+    TAT_COMPONENT_FFN_GATE_UP,
+    TAT_COMPONENT_FFN_POST_NORM,
+    TAT_COMPONENT_FFN_OTHER,
+    TAT_COMPONENT_ROUTER,
+    TAT_COMPONENT_EXPERT_GATE, /* stacked (ffn_gate_exps) or one by one (ffn_gate.3) */
+    TAT_COMPONENT_EXPERT_UP,
+    TAT_COMPONENT_EXPERT_DOWN,
+    TAT_COMPONENT_EXPERT_GATE_UP,
+    TAT_COMPONENT_SHARED_ROUTER,
+    TAT_COMPONENT_SHARED_GATE,
+    TAT_COMPONENT_SHARED_UP,
+    TAT_COMPONENT_SHARED_DOWN,
+    TAT_COMPONENT_SSM_IN,
+    TAT_COMPONENT_SSM_CONV1D,
+    TAT_COMPONENT_SSM_X,
+    TAT_COMPONENT_SSM_DT,
+    TAT_COMPONENT_SSM_A,
+    TAT_COMPONENT_SSM_D,
+    TAT_COMPONENT_SSM_NORM,
+    TAT_COMPONENT_SSM_OUT,
+    TAT_COMPONENT_SSM_OTHER,
+    TAT_COMPONENT_SHORTCONV,
+    TAT_COMPONENT_TIME_MIX,
+    TAT_COMPONENT_CHANNEL_MIX,
+    TAT_COMPONENT_NORM,  /* any other norm */
+    TAT_COMPONENT_NEXTN, /* multi-token prediction */
+    TAT_COMPONENT_OUTPUT_NORM,
+    TAT_COMPONENT_OUTPUT,
+    TAT_COMPONENT_KV_K, /* not in files: the cache_* tensors of a running model */
+    TAT_COMPONENT_KV_V,
+    TAT_COMPONENT_STATE, /* recurrent state */
+    TAT_COMPONENT_COUNT
+};
+
+/* All four go by the name alone, cost nothing, and take any string. */
+enum tat_component tat_component_of(const char * tensor_name);
+/* "attn_q"; "other" for values out of range. */
+const char * tat_component_name(enum tat_component component);
+/* 0 .. 65534, or TAT_NO_LAYER. */
+int tat_layer_of(const char * tensor_name);
+/* The expert a tensor of its own belongs to (ffn_gate.3.weight), or TAT_NO_EXPERT: a stacked tensor holds several. */
+int tat_expert_of(const char * tensor_name);
+
+/* -------------------------------------------------------------------------------------------------- model files */
+
+enum tat_gguf_flag {
+    TAT_GGUF_SINGLE   = 1u << 0, /* read this file alone, even if it is one part of a split model */
+    TAT_GGUF_TOLERANT = 1u << 1, /* hand out a file whose tensors do not fit it: ask tat_gguf_findings what is wrong */
+};
+
+struct tat_gguf;
+
+struct tat_gguf_file {
+    const char * path;
+    uint64_t     size;
+    int64_t      mtime_ns; /* since 1970 */
+    uint64_t     device;
+    uint64_t     inode;
+    uint32_t     version;
+    uint32_t     alignment;
+    uint64_t     header_bytes; /* up to the end of the last tensor's description */
+    uint64_t     data_offset;  /* header_bytes, padded */
+    uint64_t     header_hash;  /* XXH64, seed 0, of the first header_bytes bytes */
+    uint32_t     first_tensor;
+    uint32_t     n_tensors;
+    bool         big_endian;
+};
+
+struct tat_gguf_tensor {
+    const char *       name;
+    uint64_t           file_offset; /* from the start of its file, not of the data section */
+    uint64_t           bytes;       /* unknown type: up to the next tensor, an upper bound */
+    uint64_t           ne[TAT_GGUF_MAX_DIMS];
+    uint64_t           slice_bytes; /* of one expert of a stacked tensor, else 0 */
+    uint32_t           n_slices;    /* experts of a stacked tensor, else 0 */
+    uint32_t           type;        /* ggml's number; see tat_type_of */
+    uint32_t           n_dims;
+    uint16_t           name_len;
+    uint16_t           file;
+    uint16_t           layer;  /* or TAT_NO_LAYER */
+    uint16_t           expert; /* see tat_expert_of */
+    enum tat_component component;
+};
+
+/* Opens a model. Of a split model (NAME-00002-of-00003.gguf) any part may be named; all are read. Regular files only,
+ * but through links. NULL on failure, with the reason, the file and the byte in *error. No descriptor stays open. */
+struct tat_gguf * tat_gguf_open(const char * path, unsigned flags, struct tat_error * error);
+/* NULL is fine. */
+void tat_gguf_close(struct tat_gguf * gguf);
+
+const struct tat_gguf_file *   tat_gguf_files(const struct tat_gguf * gguf, uint32_t * count);
+const struct tat_gguf_tensor * tat_gguf_tensors(const struct tat_gguf * gguf, uint32_t * count);
+/* By name, in constant time; NULL if there is none. */
+const struct tat_gguf_tensor * tat_gguf_find(const struct tat_gguf * gguf, const char * name);
+/* Identifies the model: one file's header_hash, or XXH64 of all (little-endian) in order. */
+uint64_t tat_gguf_hash(const struct tat_gguf * gguf);
+/* Sum of all tensors' bytes. */
+uint64_t tat_gguf_tensor_bytes(const struct tat_gguf * gguf);
+
+/* --------------------------------------------------------------------------------------------- hyper-parameters */
+
+/* 0 where the file does not say. */
+struct tat_gguf_params {
+    const char *     architecture; /* "" if missing */
+    const char *     name;         /* "" if missing */
+    uint32_t         n_layer;
+    uint32_t         n_layer_nextn; /* of them for multi-token prediction, at the end */
+    uint32_t         n_embd;
+    uint32_t         n_vocab;
+    uint32_t         n_ctx_train;
+    uint32_t         n_head; /* n_head, n_head_kv, n_ff: the largest of all layers */
+    uint32_t         n_head_kv;
+    uint32_t         n_ff;
+    uint32_t         n_embd_head_k; /* elements of one head */
+    uint32_t         n_embd_head_v;
+    uint32_t         n_ff_expert;
+    uint32_t         n_expert;
+    uint32_t         n_expert_used;
+    uint32_t         n_expert_shared;
+    const uint32_t * layer_n_head; /* these three: n_layer values, NULL if n_layer is 0 */
+    const uint32_t * layer_n_head_kv;
+    const uint32_t * layer_n_ff;
+};
+
+const struct tat_gguf_params * tat_gguf_params(const struct tat_gguf * gguf);
+
+/* ----------------------------------------------------------------------------------------------------- metadata */
+
+enum tat_gguf_value {
+    TAT_GGUF_UINT8   = 0,
+    TAT_GGUF_INT8    = 1,
+    TAT_GGUF_UINT16  = 2,
+    TAT_GGUF_INT16   = 3,
+    TAT_GGUF_UINT32  = 4,
+    TAT_GGUF_INT32   = 5,
+    TAT_GGUF_FLOAT32 = 6,
+    TAT_GGUF_BOOL    = 7,
+    TAT_GGUF_STRING  = 8,
+    TAT_GGUF_ARRAY   = 9,
+    TAT_GGUF_UINT64  = 10,
+    TAT_GGUF_INT64   = 11,
+    TAT_GGUF_FLOAT64 = 12,
+    TAT_GGUF_VALUE_COUNT
+};
+
+#define TAT_GGUF_KEPT_BYTES 65536 /* longer strings are cut; longer arrays, and arrays of strings, stay in the file */
+
+struct tat_gguf_kv {
+    const char *        key;
+    enum tat_gguf_value type;
+    enum tat_gguf_value element;     /* type of an array's elements, else as `type` */
+    uint64_t            n;           /* elements of an array, bytes of a string, else 1 */
+    uint64_t            file_offset; /* of the value or of the array's first element, in the first file */
+    uint64_t            bytes;       /* of the value in the file */
+    union {
+        uint64_t     u; /* unsigned types and bool */
+        int64_t      i;
+        double       f;
+        const char * string; /* NUL-terminated; may hold NUL bytes and is not always UTF-8 */
+        const void * array;  /* elements in host byte order, or NULL where they stayed in the file */
+    } value;
+};
+
+/* The metadata of the first file, in its order. */
+const struct tat_gguf_kv * tat_gguf_metadata(const struct tat_gguf * gguf, uint32_t * count);
+const struct tat_gguf_kv * tat_gguf_find_key(const struct tat_gguf * gguf, const char * key);
+/* Name of a value type: "uint32". */
+const char * tat_gguf_value_name(enum tat_gguf_value type);
+
+/* Element `index` of a value (0 of a scalar), converted. False, *out untouched: no such element, it stayed in the file,
+ * or the value is of another kind (a negative or fractional number is no uint). NULL as kv is fine. */
+bool         tat_gguf_uint(const struct tat_gguf_kv * kv, uint64_t index, uint64_t * out);
+bool         tat_gguf_float(const struct tat_gguf_kv * kv, uint64_t index, double * out);
+const char * tat_gguf_string(const struct tat_gguf_kv * kv); /* NULL if it is no string */
+
+/* An array of strings that stayed in the file, such as tokenizer.ggml.tokens. */
+struct tat_gguf_strings {
+    uint64_t     n;
+    uint64_t *   start; /* n + 1 of them: string i is text[start[i]] up to text[start[i + 1]], then a NUL */
+    const char * text;
+};
+
+/* Reads it, from the same file (refused if it changed since). The result is the caller's: free() it, once. NULL on
+ * failure. */
+struct tat_gguf_strings * tat_gguf_read_strings(const struct tat_gguf * gguf, const struct tat_gguf_kv * kv,
+                                                struct tat_error * error);
+
+/* ----------------------------------------------------------------------------------------------------- findings */
+
+enum tat_gguf_finding_kind {
+    TAT_GGUF_BEYOND_FILE = 0, /* error: a tensor ends after the file does */
+    TAT_GGUF_OVERLAP,         /* error: a tensor begins before the one before it ends */
+    TAT_GGUF_MISALIGNED,      /* error: a tensor's offset is no multiple of the alignment */
+    TAT_GGUF_GAP,             /* bytes between two tensors that are not padding */
+    TAT_GGUF_TRAILING,        /* bytes after the last tensor that are not padding */
+    TAT_GGUF_UNKNOWN_TYPE,    /* its size is a guess */
+    TAT_GGUF_LONG_NAME,       /* longer than llama.cpp takes */
+    TAT_GGUF_STRAY_LAYER,     /* a layer number that the model does not have */
+    TAT_GGUF_FINDING_COUNT
+};
+
+struct tat_gguf_finding {
+    enum tat_gguf_finding_kind kind;
+    bool                       is_error; /* tat_gguf_open refuses the file, unless TAT_GGUF_TOLERANT */
+    uint16_t                   file;
+    uint32_t                   tensor; /* the one it is about; for a gap or trailing bytes the one before */
+    uint64_t                   file_offset;
+    uint64_t                   bytes;
+};
+
+#define TAT_GGUF_MAX_FINDINGS 1000 /* kept; *total counts all */
+
+const struct tat_gguf_finding * tat_gguf_findings(const struct tat_gguf * gguf, uint32_t * count, uint64_t * total);
+/* Writes one line without newline; returns `buffer`. Long names are cut. */
+const char * tat_gguf_finding_text(const struct tat_gguf * gguf, const struct tat_gguf_finding * finding, char * buffer,
+                                   size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
