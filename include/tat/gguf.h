@@ -249,14 +249,15 @@ const char * tat_gguf_value_name(enum tat_gguf_value type);
 /* Element `index` of a value (0 of a scalar), converted. False, *out untouched: no such element, it stayed in the file,
  * or the value is of another kind (a negative or fractional number is no uint). NULL as kv is fine. */
 bool         tat_gguf_uint(const struct tat_gguf_kv * kv, uint64_t index, uint64_t * out);
+bool         tat_gguf_int(const struct tat_gguf_kv * kv, uint64_t index, int64_t * out);
 bool         tat_gguf_float(const struct tat_gguf_kv * kv, uint64_t index, double * out);
 const char * tat_gguf_string(const struct tat_gguf_kv * kv); /* NULL if it is no string */
 
 /* An array of strings that stayed in the file, such as tokenizer.ggml.tokens. */
 struct tat_gguf_strings {
     uint64_t     n;
-    uint64_t *   start; /* n + 1 of them: string i is text[start[i]] up to text[start[i + 1]], then a NUL */
-    const char * text;
+    const char * text;    /* all of them, each with a NUL after it */
+    uint64_t     start[]; /* n + 1: string i is at text + start[i] and has start[i + 1] - start[i] - 1 bytes */
 };
 
 /* Reads it, from the same file (refused if it changed since). The result is the caller's: free() it, once. NULL on
@@ -282,7 +283,7 @@ struct tat_gguf_finding {
     enum tat_gguf_finding_kind kind;
     bool                       is_error; /* tat_gguf_open refuses the file, unless TAT_GGUF_TOLERANT */
     uint16_t                   file;
-    uint32_t                   tensor; /* the one it is about; for a gap or trailing bytes the one before */
+    uint32_t                   tensor; /* the one it is about; of a gap the one before it, or UINT32_MAX */
     uint64_t                   file_offset;
     uint64_t                   bytes;
 };

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What is behind struct tat_gguf, for the files of this folder.
+ */
+#ifndef TAT_GGUF_MODEL_H
+#define TAT_GGUF_MODEL_H
+
+#include "gguf/arena.h"
+#include "gguf/input.h"
+#include "gguf/name_index.h"
+#include "tat/gguf.h"
+
+#define SPLIT_COUNT   "split.count"
+#define SPLIT_NO      "split.no"
+#define SPLIT_TENSORS "split.tensors.count"
+
+struct metadata {
+    struct tat_gguf_kv * kvs;
+    struct name_index    index;
+    uint32_t             count;
+};
+
+struct findings {
+    struct tat_gguf_finding * list;        /* at most TAT_GGUF_MAX_FINDINGS */
+    struct tat_gguf_finding   first_error; /* if any is an error */
+    uint32_t                  count;
+    uint64_t                  total;
+};
+
+struct tat_gguf {
+    struct arena             arena;
+    struct tat_gguf_file *   files;
+    struct tat_gguf_tensor * tensors;
+    struct name_index        index;
+    struct metadata          metadata; /* of the first file */
+    struct findings          findings;
+    struct tat_gguf_params   params;
+    uint64_t                 hash;
+    uint64_t                 tensor_bytes;
+    uint32_t                 n_files;
+    uint32_t                 n_tensors;
+};
+
+/* metadata.c: the key-value pairs of one header. */
+int  metadata_read(struct metadata * metadata, struct arena * arena, struct input * input, uint64_t count);
+void metadata_free(struct metadata * metadata);
+const struct tat_gguf_kv * metadata_find(const struct metadata * metadata, const char * key);
+
+/* header.c: one file's header; appends its tensors to the model's. The metadata is the caller's to free. */
+int header_read(struct tat_gguf * gguf, uint32_t file, struct metadata * metadata, struct input * input);
+
+/* params.c: needs the metadata and the tensors. */
+int params_read(struct tat_gguf * gguf, struct tat_error * error);
+
+/* findings.c: needs everything else; sets the sizes of tensors of unknown type. Fails on an error, unless tolerant. */
+int findings_search(struct tat_gguf * gguf, bool tolerant, struct tat_error * error);
+
+#endif
