@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The trace on disk: constants and fixed structs. doc/format.md is the specification; where the two differ, it is a bug.
+ * All integers are little-endian. "varint" is unsigned LEB128, "zigzag" a varint of (n << 1) ^ (n >> 63).
+ */
+#ifndef TAT_FORMAT_H
+#define TAT_FORMAT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define TAT_MAGIC          "TATTRACE" /* the first eight bytes of a file */
+#define TAT_FORMAT_VERSION 0          /* 0: not frozen yet, readable by the build that wrote it only */
+#define TAT_BYTE_ORDER     0x01020304u
+#define TAT_HEADER_BYTES   4096
+#define TAT_BLOCK_MAGIC    0x42544154u /* "TATB" */
+#define TAT_BLOCK_ALIGN    8
+#define TAT_BLOCK_MAX      (1u << 30) /* payload bytes; a longer block is damage */
+
+enum tat_file_kind {
+    TAT_FILE_TENSOR_ACCESS = 1,
+    TAT_FILE_IO_EVENTS     = 2,
+};
+
+enum tat_clock {
+    TAT_CLOCK_MONOTONIC = 0, /* ticks are nanoseconds of CLOCK_MONOTONIC */
+    TAT_CLOCK_TSC       = 1, /* x86 time-stamp counter, invariant */
+    TAT_CLOCK_CNTVCT    = 2, /* arm64 virtual counter */
+};
+
+enum tat_feature {
+    TAT_FEATURE_PRIVATE = 1u << 0, /* token ids were left out */
+};
+
+struct tat_file_header {
+    char     magic[8];
+    uint32_t version;
+    uint32_t header_bytes;
+    uint32_t byte_order;
+    uint32_t file_kind; /* enum tat_file_kind */
+    uint64_t features;  /* enum tat_feature */
+    uint64_t start_realtime_ns;
+    uint64_t start_monotonic_ns;
+    uint64_t start_tick;       /* the tick at start_monotonic_ns */
+    uint64_t ticks_per_second; /* an estimate; the CLOCK events are exact */
+    uint32_t clock;            /* enum tat_clock */
+    uint32_t stamp_shift;      /* time stamps of callbacks count ticks >> stamp_shift */
+    uint32_t pid;
+    uint32_t page_bytes;
+    uint8_t  run_id[16]; /* random */
+    char     producer[64];
+    char     program[1024];  /* path of the traced program, NUL-terminated */
+    char     ggml_path[1024];    /* path of the library that computes graphs, NUL-terminated */
+    char     ggml_version[64];
+    uint8_t  zero[1816];
+    uint64_t checksum; /* XXH64, seed 0, of all bytes before it */
+};
+
+struct tat_block_header {
+    uint32_t magic; /* TAT_BLOCK_MAGIC, stored last: a block without it was never committed */
+    uint16_t type;  /* enum tat_block_type */
+    uint16_t zero;
+    uint32_t payload_bytes; /* without the padding to TAT_BLOCK_ALIGN */
+    uint32_t zero2;
+    uint64_t checksum; /* XXH64 of the payload; seed: file offset of this header ^ type << 48 ^ payload_bytes << 16 */
+};
+
+enum tat_block_type {
+    TAT_BLOCK_STRING     = 1,
+    TAT_BLOCK_TENSOR     = 2,
+    TAT_BLOCK_TEMPLATE   = 3,
+    TAT_BLOCK_EVALUATION = 4,
+    TAT_BLOCK_EVENT      = 5,
+    TAT_BLOCK_LOSS       = 6,
+    TAT_BLOCK_END        = 7,
+};
+
+/* Kinds of a tensor, by what holds its bytes. */
+enum tat_tensor_kind {
+    TAT_TENSOR_WEIGHT     = 1,
+    TAT_TENSOR_STATE      = 2, /* KV cache, recurrent state: lives as long as a context */
+    TAT_TENSOR_ACTIVATION = 3,
+    TAT_TENSOR_INPUT      = 4, /* a leaf of the graph that the host fills: token ids, positions, masks */
+};
+
+/* Where a tensor's bytes are. */
+enum tat_memory {
+    TAT_MEMORY_FILE   = 1, /* in a mapping of the model file */
+    TAT_MEMORY_COPY   = 2, /* copied out of the model file: read() or repacked */
+    TAT_MEMORY_KV     = 3,
+    TAT_MEMORY_BUFFER = 4,
+};
+
+/* What the loop over the nodes did, so that callbacks can be assigned to nodes. A rule is a set of these. */
+enum tat_rule {
+    TAT_RULE_SKIP_EMPTY   = 1u << 0, /* no callback for NONE, RESHAPE, VIEW, PERMUTE, TRANSPOSE */
+    TAT_RULE_SKIP_UNASKED = 1u << 1, /* none for nodes without the COMPUTE flag */
+    TAT_RULE_FUSE_NORM    = 1u << 2, /* one for RMS_NORM and the MUL after it */
+};
+#define TAT_RULE_COUNT 8
+
+/* Facts about a node of a template on which rules are decided. */
+enum tat_node_fact {
+    TAT_NODE_EMPTY       = 1u << 0, /* its operation does nothing */
+    TAT_NODE_COMPUTE     = 1u << 1, /* has the COMPUTE flag */
+    TAT_NODE_FUSES_NEXT  = 1u << 2, /* RMS_NORM that can be fused with the next node */
+    TAT_NODE_OUTPUT      = 1u << 3, /* has the OUTPUT flag */
+};
+
+/* Values read from the run's memory during an evaluation, listed in its template. */
+enum tat_capture_kind {
+    TAT_CAPTURE_ROWS      = 1, /* row ids of GET_ROWS and SET_ROWS */
+    TAT_CAPTURE_EXPERTS   = 2, /* expert ids of MUL_MAT_ID and ADD_ID */
+    TAT_CAPTURE_GATES     = 3, /* F32 weights of the chosen experts */
+    TAT_CAPTURE_POSITIONS = 4,
+    TAT_CAPTURE_MASK      = 5, /* KV cells that each row sees, as runs */
+};
+
+enum tat_evaluation_flag {
+    TAT_EVALUATION_ABORTED   = 1u << 0, /* the host's own abort callback ended it */
+    TAT_EVALUATION_UNMATCHED = 1u << 1, /* callbacks fit no rule: times and captures are not assigned to nodes */
+    TAT_EVALUATION_RELEARNED = 1u << 2, /* another rule than expected was found: captures were taken at wrong nodes */
+    TAT_EVALUATION_CUT       = 1u << 3, /* captures took more room than planned: left out */
+};
+
+enum tat_event_type {
+    TAT_EVENT_CLOCK        = 1,  /* tick and CLOCK_MONOTONIC at one moment */
+    TAT_EVENT_MAPPING      = 2,  /* a piece of a model file is mapped */
+    TAT_EVENT_MODEL_FILE   = 3,  /* a model file, known from here on by its number */
+    TAT_EVENT_LOAD_BEGIN   = 4,  /* llama_model_load_from_file and the like: path */
+    TAT_EVENT_LOAD_END     = 5,
+    TAT_EVENT_OPEN_MODEL   = 6,  /* gguf_init_from_file: path */
+    TAT_EVENT_MEMORY_CLEAR = 7,  /* llama_memory_clear, llama_kv_cache_clear, ... */
+    TAT_EVENT_PERF_RESET   = 8,  /* llama_perf_context_reset */
+    TAT_EVENT_WARMUP       = 9,  /* llama_set_warmup */
+    TAT_EVENT_CALL_BEGIN   = 10, /* llama_decode, llama_process, llama_encode */
+    TAT_EVENT_CALL_END     = 11,
+    TAT_EVENT_CONTEXT      = 12, /* a context, known from here on by its number */
+    TAT_EVENT_NOTE         = 13, /* text: why something could not be recorded */
+};
+
+/* Why something was lost. */
+enum tat_loss_reason {
+    TAT_LOSS_NO_SPACE = 1, /* no room was ready in the file */
+    TAT_LOSS_MAX_SIZE = 2, /* --max-size */
+    TAT_LOSS_SLOTS    = 3, /* more graphs at once than the agent serves */
+    TAT_LOSS_MEMORY   = 4, /* the agent got no memory */
+    TAT_LOSS_LAYOUT   = 5, /* ggml's structs could not be found */
+    TAT_LOSS_COUNT    = 6,
+};
+
+#define TAT_MAX_SRC 16
+
+_Static_assert(sizeof(struct tat_file_header) == TAT_HEADER_BYTES, "the header is one page");
+_Static_assert(offsetof(struct tat_file_header, features) == 24, "");
+_Static_assert(offsetof(struct tat_file_header, start_realtime_ns) == 32, "");
+_Static_assert(offsetof(struct tat_file_header, ticks_per_second) == 56, "");
+_Static_assert(offsetof(struct tat_file_header, clock) == 64, "");
+_Static_assert(offsetof(struct tat_file_header, run_id) == 80, "");
+_Static_assert(offsetof(struct tat_file_header, producer) == 96, "");
+_Static_assert(offsetof(struct tat_file_header, program) == 160, "");
+_Static_assert(offsetof(struct tat_file_header, ggml_path) == 1184, "");
+_Static_assert(offsetof(struct tat_file_header, ggml_version) == 2208, "");
+_Static_assert(offsetof(struct tat_file_header, checksum) == 4088, "");
+_Static_assert(sizeof(struct tat_block_header) == 24, "");
+_Static_assert(offsetof(struct tat_block_header, payload_bytes) == 8, "");
+_Static_assert(offsetof(struct tat_block_header, checksum) == 16, "");
+
+#endif

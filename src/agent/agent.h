@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The life of the agent in one process: asleep until the first graph is computed, then recording until exit.
+ */
+#ifndef TAT_AGENT_AGENT_H
+#define TAT_AGENT_AGENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/host.h"
+
+enum agent_state {
+    AGENT_OFF       = 0, /* TAT_OFF, or a trace could not be written */
+    AGENT_WAITING   = 1, /* no graph yet */
+    AGENT_RECORDING = 2,
+    AGENT_CLOSED    = 3,
+};
+
+/* Stamps count 16 ticks: some 6 ns, which is less than reading the counter takes, and a byte less a node. */
+enum { AGENT_STAMP_SHIFT = 4 };
+
+struct agent_options {
+    bool     is_private;
+    uint64_t max_size;
+};
+
+enum tat_clock               agent_clock(void);
+const struct agent_options * agent_options(void);
+bool                         agent_is_waiting(void);
+
+/* True if this process records; the first graph opens the trace. Any thread; a load and a comparison once it records. */
+bool agent_records(const struct host * host);
+
+/* Counters of the END block; relaxed sums. */
+struct agent_totals {
+    uint64_t evaluations_emitted, evaluations_stored;
+    uint64_t callbacks_emitted, callbacks_stored;
+    uint64_t lost[TAT_LOSS_COUNT]; /* evaluations, by reason */
+};
+extern struct agent_totals agent_totals;
+
+#endif

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/evaluation.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "agent/agent.h"
+#include "agent/capture.h"
+#include "agent/clock.h"
+#include "agent/events.h"
+#include "agent/sink.h"
+#include "agent/table.h"
+#include "agent/template.h"
+#include "format/block.h"
+#include "format/buffer.h"
+
+enum {
+    SLOTS       = 64,
+    RECENT      = 64,
+    FIXED_BYTES = 256, /* of the payload: all but stamps and captures */
+};
+#define INSTEAD(condition) __builtin_expect(!!(condition), 0)
+
+struct evaluation {
+    bool taken; /* the owner's claim: compare-and-swap (acquire), store (release) */
+
+    struct graph            graph;
+    const struct template * template;
+    const struct steps *    steps;
+    uint32_t                rule;
+    uint32_t                n_callbacks;
+    uint32_t                flags;
+    bool (*callback)(void * data); /* the host's own */
+    void *         callback_data;
+    uint64_t       begin_tick;
+    enum tat_clock clock;
+    bool           is_private;
+    struct tat_out captured;
+
+    /* Populated when they are made, kept for the slot's next evaluations. */
+    uint64_t * stamps;
+    uint32_t   stamps_capacity;
+    uint8_t *  captures;
+    uint8_t *  payload;
+    size_t     captures_capacity, payload_capacity;
+};
+
+static struct evaluation slots[SLOTS];
+
+/* The template last seen for a graph that begins alike: a guess, checked node by node. Relaxed would do on x86; acquire
+ * and release make the template's contents visible with its address. */
+static const struct template * recent[RECENT];
+
+static void count_lost(enum tat_loss_reason reason) {
+    __atomic_fetch_add(&agent_totals.lost[reason], 1, __ATOMIC_RELAXED);
+}
+
+static struct evaluation * take_slot(void) {
+    for (int i = 0; i < SLOTS; i++) {
+        bool free_slot = false;
+        if (__atomic_compare_exchange_n(&slots[i].taken, &free_slot, true, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+            return &slots[i];
+        }
+    }
+    return NULL;
+}
+
+static void free_slot(struct evaluation * e) {
+    __atomic_store_n(&e->taken, false, __ATOMIC_RELEASE);
+}
+
+/* Memory whose pages are all there: the hot path must not fault. */
+static void * populated(void * old, size_t old_bytes, size_t bytes) {
+    if (old) { munmap(old, old_bytes); }
+    void * memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+static bool enough(uint8_t ** memory, size_t * capacity, size_t bytes) {
+    if (bytes <= *capacity) { return true; }
+    bytes         = (bytes * 2 + 0xffff) & ~(size_t) 0xffff;
+    *memory       = populated(*memory, *capacity, bytes);
+    *capacity     = *memory ? bytes : 0;
+    return *memory != NULL;
+}
+
+static bool prepare_buffers(struct evaluation * e, const struct template * t) {
+    const uint32_t n = t->n_nodes + 1;
+    if (n > e->stamps_capacity) {
+        e->stamps          = populated(e->stamps, e->stamps_capacity * sizeof(uint64_t), 2 * n * sizeof(uint64_t));
+        e->stamps_capacity = e->stamps ? 2 * n : 0;
+    }
+    const size_t used = e->captures ? (size_t) (e->captured.at - e->captures) : 0;
+    if (used == 0 || t->capture_bytes <= e->captures_capacity) {
+        if (!enough(&e->captures, &e->captures_capacity, t->capture_bytes + 64)) { return false; }
+        e->captured = (struct tat_out) { .at = e->captures + used, .end = e->captures + e->captures_capacity };
+    }
+    return e->stamps &&
+           enough(&e->payload, &e->payload_capacity, FIXED_BYTES + (size_t) n * TAT_VARINT_MAX + e->captures_capacity);
+}
+
+static uint32_t recent_slot(const struct graph * g) {
+    const struct ggml_layout * l    = &g->host->layout;
+    const struct ggml_tensor * last = g->nodes[g->n_nodes - 1];
+    const uint64_t             hash = template_node_hash(l, g->nodes[0], 0) + template_node_hash(l, last, 0) * 3;
+    return (uint32_t) (table_hash(hash + g->n_nodes) % RECENT);
+}
+
+/* Takes the graph's template from the registry, or makes it: the slow way, where the guess was wrong. */
+static bool look_up(struct evaluation * e) {
+    e->template = template_of(&e->graph);
+    if (!e->template) { return false; }
+    __atomic_store_n(&recent[recent_slot(&e->graph)], e->template, __ATOMIC_RELEASE);
+    if (!__atomic_load_n(&e->graph.host->rule_known, __ATOMIC_ACQUIRE)) {
+        struct host * host = (struct host *) e->graph.host;
+        __atomic_store_n(&host->rule, template_first_rule(e->template), __ATOMIC_RELAXED);
+        __atomic_store_n(&host->rule_known, true, __ATOMIC_RELEASE);
+    }
+    e->rule  = __atomic_load_n(&e->graph.host->rule, __ATOMIC_RELAXED);
+    e->steps = template_steps(e->template, e->rule);
+    return e->steps && prepare_buffers(e, e->template);
+}
+
+static bool choose_template(struct evaluation * e) {
+    e->template = __atomic_load_n(&recent[recent_slot(&e->graph)], __ATOMIC_ACQUIRE);
+    if (!e->template || e->template->n_nodes != e->graph.n_nodes) { return look_up(e); }
+    e->rule  = __atomic_load_n(&e->graph.host->rule, __ATOMIC_RELAXED);
+    e->steps = template_steps(e->template, e->rule);
+    return e->steps && prepare_buffers(e, e->template);
+}
+
+static inline bool nodes_match(const struct evaluation * e, uint32_t from, uint32_t to) {
+    const struct ggml_layout * l = &e->graph.host->layout;
+    for (uint32_t i = from; i < to; i++) {
+        const struct expected * expected = &e->template->expected[i];
+        if (INSTEAD(template_node_hash(l, e->graph.nodes[i], expected->leaves) != expected->hash)) { return false; }
+    }
+    return true;
+}
+
+/* The guessed template was another graph's. What was captured so far stays right: the nodes up to here were the same. */
+static bool change_template(struct evaluation * e) {
+    if (look_up(e)) { return true; }
+    e->template = NULL;
+    return false;
+}
+
+static void at_step(struct evaluation * e, uint32_t k) {
+    const struct step * step = &e->steps->step[k];
+    if (INSTEAD(!nodes_match(e, step->first_node, step->last_node + 1))) {
+        if (!change_template(e) || k >= e->steps->n_steps) { return; }
+        step = &e->steps->step[k];
+    }
+    for (uint32_t i = 0; i < step->n_captures; i++) {
+        const struct capture * capture = &e->template->captures[step->first_capture + i];
+        capture_read(&e->graph.host->layout, e->graph.nodes[capture->node], capture, e->is_private, &e->captured);
+    }
+}
+
+/* Called by thread 0 after each node, before the barrier. */
+static bool on_node(void * data) {
+    struct evaluation * e = data;
+    const uint32_t      k = e->n_callbacks++;
+    if (e->template && k < e->stamps_capacity) {
+        e->stamps[k] = clock_ticks(e->clock);
+        if (k < e->steps->n_steps) { at_step(e, k); }
+    }
+    if (!e->callback || !e->callback(e->callback_data)) { return false; }
+    e->flags |= TAT_EVALUATION_ABORTED;
+    return true;
+}
+
+static struct evaluation * refuse(struct evaluation * e, enum tat_loss_reason reason) {
+    if (e) { free_slot(e); }
+    count_lost(reason);
+    return NULL;
+}
+
+struct evaluation * evaluation_begin(struct host * host, struct ggml_cgraph * graph, struct ggml_cplan * plan) {
+    __atomic_fetch_add(&agent_totals.evaluations_emitted, 1, __ATOMIC_RELAXED);
+    if (host->trouble) { return refuse(NULL, TAT_LOSS_LAYOUT); }
+    const int n_nodes = host->ggml.graph_n_nodes(graph);
+    if (n_nodes <= 0) { return refuse(NULL, TAT_LOSS_LAYOUT); }
+    struct evaluation * e = take_slot();
+    if (!e) { return refuse(NULL, TAT_LOSS_SLOTS); }
+    e->graph       = (struct graph) { host, graph, host->ggml.graph_nodes(graph), (uint32_t) n_nodes };
+    e->n_callbacks = 0;
+    e->flags       = 0;
+    e->clock       = agent_clock();
+    e->is_private  = agent_options()->is_private;
+    e->captured.at = e->captures;
+    e->captured.overflow = false;
+    if (!choose_template(e)) { return refuse(e, sink_refusal()); }
+    e->callback               = plan->abort_callback;
+    e->callback_data          = plan->abort_callback_data;
+    plan->abort_callback      = on_node;
+    plan->abort_callback_data = e;
+    e->begin_tick             = clock_ticks(e->clock);
+    return e;
+}
+
+/* The rule under which a complete run of this graph has as many callbacks as there were; TAT_RULE_COUNT: none. */
+static uint32_t fitting_rule(const struct evaluation * e) {
+    static const uint32_t known[] = {
+        TAT_RULE_SKIP_EMPTY | TAT_RULE_SKIP_UNASKED | TAT_RULE_FUSE_NORM,
+        TAT_RULE_SKIP_EMPTY | TAT_RULE_SKIP_UNASKED,
+        TAT_RULE_SKIP_EMPTY,
+        0,
+    };
+    if (e->n_callbacks == e->steps->n_steps) { return e->rule; }
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        const struct steps * steps = template_steps(e->template, known[i]);
+        if (steps && steps->n_steps == e->n_callbacks) { return known[i]; }
+    }
+    return TAT_RULE_COUNT;
+}
+
+/* Which rule was in force follows from the count of callbacks, and from nothing else. */
+static void settle_rule(struct evaluation * e) {
+    if (e->flags & TAT_EVALUATION_ABORTED) {
+        if (e->n_callbacks > e->steps->n_steps) { e->flags |= TAT_EVALUATION_UNMATCHED; }
+        return;
+    }
+    const uint32_t rule = fitting_rule(e);
+    if (rule == TAT_RULE_COUNT) {
+        e->flags |= TAT_EVALUATION_UNMATCHED;
+    } else if (rule != e->rule) {
+        if (e->template->n_captures) { e->flags |= TAT_EVALUATION_RELEARNED; }
+        e->rule = rule;
+        __atomic_store_n(&((struct host *) e->graph.host)->rule, rule, __ATOMIC_RELAXED);
+    }
+}
+
+static void put_stamps(const struct evaluation * e, struct tat_out * out) {
+    const uint32_t stored = e->n_callbacks < e->stamps_capacity ? e->n_callbacks : e->stamps_capacity;
+    tat_put_varint(out, e->n_callbacks);
+    tat_put_varint(out, stored);
+    uint64_t previous = e->begin_tick >> AGENT_STAMP_SHIFT;
+    for (uint32_t i = 0; i < stored; i++) {
+        const uint64_t stamp = e->stamps[i] >> AGENT_STAMP_SHIFT;
+        tat_put_varint(out, stamp >= previous ? stamp - previous : 0);
+        if (stamp > previous) { previous = stamp; }
+    }
+}
+
+static bool store(struct evaluation * e, const struct ggml_cplan * plan, uint64_t end_tick, int status) {
+    struct tat_out out = { .at = e->payload, .end = e->payload + e->payload_capacity };
+    if (e->captured.overflow) { e->flags |= TAT_EVALUATION_CUT; }
+    const bool captures_good = !(e->flags & (TAT_EVALUATION_RELEARNED | TAT_EVALUATION_UNMATCHED | TAT_EVALUATION_CUT));
+    const size_t captured    = captures_good ? (size_t) (e->captured.at - e->captures) : 0;
+    tat_put_varint(&out, e->template->id);
+    tat_put_varint(&out, e->flags);
+    tat_put_varint(&out, e->rule);
+    tat_put_zigzag(&out, status);
+    tat_put_varint(&out, plan->n_threads > 0 ? (uint64_t) plan->n_threads : 0);
+    tat_put_varint(&out, events_thread_id());
+    tat_put_varint(&out, e->begin_tick);
+    tat_put_varint(&out, end_tick - e->begin_tick);
+    put_stamps(e, &out);
+    tat_put_varint(&out, captured);
+    tat_put_bytes(&out, e->captures, captured);
+    return !out.overflow && sink_write(TAT_BLOCK_EVALUATION, e->payload, (size_t) (out.at - e->payload));
+}
+
+void evaluation_end(struct evaluation * e, struct ggml_cplan * plan, int status) {
+    const uint64_t end_tick   = clock_ticks(e->clock);
+    plan->abort_callback      = e->callback;
+    plan->abort_callback_data = e->callback_data;
+    __atomic_fetch_add(&agent_totals.callbacks_emitted, e->n_callbacks, __ATOMIC_RELAXED);
+    if (e->template && e->steps->tail_node < e->graph.n_nodes && e->n_callbacks == e->steps->n_steps &&
+        !nodes_match(e, e->steps->tail_node, e->graph.n_nodes)) {
+        change_template(e);
+    }
+    if (e->template) { settle_rule(e); }
+    if (e->template && store(e, plan, end_tick, status)) {
+        __atomic_fetch_add(&agent_totals.evaluations_stored, 1, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&agent_totals.callbacks_stored, e->n_callbacks, __ATOMIC_RELAXED);
+    } else {
+        count_lost(sink_refusal());
+    }
+    free_slot(e);
+}
+
+void evaluations_after_fork(void) {
+    for (int i = 0; i < SLOTS; i++) { slots[i].taken = false; }
+    for (int i = 0; i < RECENT; i++) { recent[i] = NULL; }
+}

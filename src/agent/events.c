@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/events.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "agent/clock.h"
+#include "agent/sink.h"
+#include "format/buffer.h"
+#include "tat/gguf.h"
+
+enum { EVENT_MAX = 8192, EARLY_MAX = 64 << 10 };
+
+static uint64_t               emitted, lost; /* relaxed: sums */
+static _Thread_local uint32_t tid;
+
+/* What happens before the first graph, the load above all, waits here until there is a trace. */
+static pthread_mutex_t early_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+    uint8_t  bytes[EARLY_MAX]; /* payloads, each after its length as a uint16_t */
+    size_t   used;
+    uint64_t lost;
+} early;
+
+uint32_t events_thread_id(void) {
+    if (!tid) { tid = (uint32_t) syscall(SYS_gettid); }
+    return tid;
+}
+
+static struct tat_out begin(uint8_t * bytes, int type) {
+    struct tat_out out = { .at = bytes, .end = bytes + EVENT_MAX };
+    tat_put_varint(&out, (uint64_t) type);
+    tat_put_varint(&out, clock_ticks(agent_clock()));
+    tat_put_varint(&out, events_thread_id());
+    return out;
+}
+
+static void store(const uint8_t * bytes, size_t count) {
+    __atomic_fetch_add(&emitted, 1, __ATOMIC_RELAXED);
+    if (!sink_write(TAT_BLOCK_EVENT, bytes, count)) { __atomic_fetch_add(&lost, 1, __ATOMIC_RELAXED); }
+}
+
+static void keep_early(const uint8_t * bytes, size_t count) {
+    const uint16_t length = (uint16_t) count;
+    pthread_mutex_lock(&early_lock);
+    if (EARLY_MAX - early.used < sizeof length + count) {
+        early.lost++;
+    } else {
+        memcpy(early.bytes + early.used, &length, sizeof length);
+        memcpy(early.bytes + early.used + sizeof length, bytes, count);
+        early.used += sizeof length + count;
+    }
+    pthread_mutex_unlock(&early_lock);
+}
+
+static void end(const uint8_t * bytes, const struct tat_out * out) {
+    if (sink_is_open()) {
+        store(bytes, (size_t) (out->at - bytes));
+    } else if (agent_is_waiting()) {
+        keep_early(bytes, (size_t) (out->at - bytes));
+    }
+}
+
+void events_flush_early(void) {
+    pthread_mutex_lock(&early_lock);
+    for (size_t at = 0; at < early.used;) {
+        uint16_t length;
+        memcpy(&length, early.bytes + at, sizeof length);
+        store(early.bytes + at + sizeof length, length);
+        at += sizeof length + length;
+    }
+    __atomic_fetch_add(&emitted, early.lost, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&lost, early.lost, __ATOMIC_RELAXED);
+    early.used = 0;
+    early.lost = 0;
+    pthread_mutex_unlock(&early_lock);
+}
+
+void event_clock(void) {
+    uint8_t        bytes[EVENT_MAX];
+    struct tat_out out = begin(bytes, TAT_EVENT_CLOCK);
+    /* The counter is read before and after the clock: the middle is within half of a call of it. */
+    const uint64_t before = clock_ticks(agent_clock());
+    const uint64_t ns     = clock_monotonic_ns();
+    const uint64_t after  = clock_ticks(agent_clock());
+    tat_put_varint(&out, before + (after - before) / 2);
+    tat_put_varint(&out, ns);
+    end(bytes, &out);
+}
+
+void event_mapping(uint32_t file, uint64_t address, uint64_t length, uint64_t file_offset) {
+    uint8_t        bytes[EVENT_MAX];
+    struct tat_out out = begin(bytes, TAT_EVENT_MAPPING);
+    tat_put_varint(&out, file);
+    tat_put_varint(&out, address);
+    tat_put_varint(&out, length);
+    tat_put_varint(&out, file_offset);
+    end(bytes, &out);
+}
+
+void event_model_file(uint32_t file, uint32_t model, uint32_t part, const struct tat_gguf_file * gguf, uint64_t hash) {
+    uint8_t        bytes[EVENT_MAX];
+    struct tat_out out = begin(bytes, TAT_EVENT_MODEL_FILE);
+    tat_put_varint(&out, file);
+    tat_put_varint(&out, model);
+    tat_put_varint(&out, part);
+    tat_put_varint(&out, gguf->size);
+    tat_put_zigzag(&out, gguf->mtime_ns);
+    tat_put_varint(&out, gguf->device);
+    tat_put_varint(&out, gguf->inode);
+    tat_put_varint(&out, gguf->header_hash);
+    tat_put_varint(&out, hash);
+    tat_put_string(&out, gguf->path, strlen(gguf->path));
+    end(bytes, &out);
+}
+
+void event_context(uint32_t context, uint64_t key, bool is_buffer) {
+    uint8_t        bytes[EVENT_MAX];
+    struct tat_out out = begin(bytes, TAT_EVENT_CONTEXT);
+    tat_put_varint(&out, context);
+    tat_put_varint(&out, key);
+    tat_put_varint(&out, is_buffer);
+    end(bytes, &out);
+}
+
+void event_text(int type, const char * text) {
+    uint8_t        bytes[EVENT_MAX];
+    struct tat_out out = begin(bytes, type);
+    tat_put_string(&out, text, strnlen(text, EVENT_MAX / 2));
+    end(bytes, &out);
+}
+
+void event_values(int type, uint64_t subject, int64_t value) {
+    uint8_t        bytes[EVENT_MAX];
+    struct tat_out out = begin(bytes, type);
+    tat_put_varint(&out, subject);
+    tat_put_zigzag(&out, value);
+    end(bytes, &out);
+}
+
+uint64_t events_emitted(void) {
+    return __atomic_load_n(&emitted, __ATOMIC_RELAXED);
+}
+
+uint64_t events_lost(void) {
+    return __atomic_load_n(&lost, __ATOMIC_RELAXED);
+}
+
+void events_after_fork(void) {
+    pthread_mutex_init(&early_lock, NULL);
+    early.used = 0;
+    emitted = lost = tid = 0;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The only place that knows ggml's structs. Fields of ggml_tensor moved between versions, so their offsets are found at run
+ * time: tensors with telling values are built through ggml's exported functions, then the values are looked for.
+ */
+#ifndef TAT_AGENT_GGML_LAYOUT_H
+#define TAT_AGENT_GGML_LAYOUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tat/format.h"
+
+struct ggml_cgraph;
+struct ggml_tensor;
+struct ggml_context;
+struct ggml_backend_buffer;
+
+/* The fields up to abort_callback_data have been the same since 2024; newer versions only append. Changed in place, never
+ * copied, because a copy would be cut short. */
+struct ggml_cplan {
+    size_t    work_size;
+    uint8_t * work_data;
+    int       n_threads;
+    void *    threadpool;
+    bool (*abort_callback)(void * data);
+    void * abort_callback_data;
+};
+
+struct ggml_init_params {
+    size_t mem_size;
+    void * mem_buffer;
+    bool   no_alloc;
+};
+
+enum { GGML_FLAG_INPUT = 1, GGML_FLAG_OUTPUT = 2, GGML_FLAG_COMPUTE = 16 };
+enum { GGML_USAGE_ANY = 0, GGML_USAGE_WEIGHTS = 1, GGML_USAGE_COMPUTE = 2 };
+
+/* Functions of the ggml that the host uses, found through the library that calls ggml_graph_compute. */
+struct ggml_functions {
+    int (*graph_compute)(struct ggml_cgraph *, struct ggml_cplan *);
+    int (*graph_n_nodes)(struct ggml_cgraph *);
+    struct ggml_tensor ** (*graph_nodes)(struct ggml_cgraph *);
+    const char * (*op_desc)(const struct ggml_tensor *);
+    const char * (*type_name)(int type);
+    int64_t (*blck_size)(int type);
+    size_t (*type_size)(int type);
+    struct ggml_context * (*init)(struct ggml_init_params);
+    void (*free)(struct ggml_context *);
+    size_t (*tensor_overhead)(void);
+    struct ggml_tensor * (*new_tensor_4d)(struct ggml_context *, int, int64_t, int64_t, int64_t, int64_t);
+    struct ggml_tensor * (*view_1d)(struct ggml_context *, struct ggml_tensor *, int64_t, size_t);
+    struct ggml_tensor * (*add)(struct ggml_context *, struct ggml_tensor *, struct ggml_tensor *);
+    struct ggml_tensor * (*mul)(struct ggml_context *, struct ggml_tensor *, struct ggml_tensor *);
+    struct ggml_tensor * (*scale)(struct ggml_context *, struct ggml_tensor *, float);
+    void * (*get_data)(const struct ggml_tensor *);
+    const char * (*get_name)(const struct ggml_tensor *);
+    void (*set_input)(struct ggml_tensor *);
+    void (*set_output)(struct ggml_tensor *);
+    struct ggml_backend_buffer * (*buffer_from_ptr)(void *, size_t);
+    void (*tensor_alloc)(struct ggml_backend_buffer *, struct ggml_tensor *, void *);
+    void (*buffer_free)(struct ggml_backend_buffer *);
+    const char * (*buffer_name)(struct ggml_backend_buffer *);
+    int (*buffer_usage)(struct ggml_backend_buffer *);
+    /* Absent from older versions: NULL. */
+    const char * (*version)(void);
+};
+
+/* Byte offsets in struct ggml_tensor. */
+struct ggml_layout {
+    uint16_t type, op, op_params, flags, ne, nb, src, n_src, view_src, view_offs, data, name, buffer;
+};
+
+/* Finds every offset or says which could not be found (a string constant). */
+const char * ggml_layout_probe(const struct ggml_functions * ggml, struct ggml_layout * layout);
+
+#define GGML_FIELD(type_, tensor, offset) (*(type_ const *) ((const char *) (tensor) + (offset)))
+
+static inline int32_t layout_op(const struct ggml_layout * l, const struct ggml_tensor * t) {
+    return GGML_FIELD(int32_t, t, l->op);
+}
+static inline int32_t layout_type(const struct ggml_layout * l, const struct ggml_tensor * t) {
+    return GGML_FIELD(int32_t, t, l->type);
+}
+static inline int32_t layout_flags(const struct ggml_layout * l, const struct ggml_tensor * t) {
+    return GGML_FIELD(int32_t, t, l->flags);
+}
+static inline const int64_t * layout_ne(const struct ggml_layout * l, const struct ggml_tensor * t) {
+    return &GGML_FIELD(int64_t, t, l->ne);
+}
+static inline const size_t * layout_nb(const struct ggml_layout * l, const struct ggml_tensor * t) {
+    return &GGML_FIELD(size_t, t, l->nb);
+}
+static inline const int32_t * layout_op_params(const struct ggml_layout * l, const struct ggml_tensor * t) {
+    return &GGML_FIELD(int32_t, t, l->op_params);
+}
+static inline struct ggml_tensor * const * layout_src(const struct ggml_layout * l, const struct ggml_tensor * t) {
+    return &GGML_FIELD(struct ggml_tensor *, t, l->src);
+}
+static inline const struct ggml_tensor * layout_view_src(const struct ggml_layout * l, const struct ggml_tensor * t) {
+    return GGML_FIELD(const struct ggml_tensor *, t, l->view_src);
+}
+static inline const char * layout_data(const struct ggml_layout * l, const struct ggml_tensor * t) {
+    return GGML_FIELD(const char *, t, l->data);
+}
+static inline const char * layout_name(const struct ggml_layout * l, const struct ggml_tensor * t) {
+    return (const char *) t + l->name;
+}
+static inline struct ggml_backend_buffer * layout_buffer(const struct ggml_layout * l, const struct ggml_tensor * t) {
+    return GGML_FIELD(struct ggml_backend_buffer *, t, l->buffer);
+}
+
+#endif

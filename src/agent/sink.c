@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent/sink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "format/block.h"
+
+enum {
+    CHUNK    = 4 << 20,  /* the file grows by this */
+    AHEAD    = 8 << 20,  /* and is kept this far ahead of the writers */
+    KEPT     = 64 << 10, /* of it, for the closing blocks */
+    TICK_NS  = 20 * 1000 * 1000,
+};
+#define RESERVED_MOST  ((uint64_t) 1 << 36) /* address space, without memory behind it */
+#define RESERVED_LEAST ((uint64_t) 1 << 28)
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+    int       fd;
+    char *    base;
+    uint64_t  reserved; /* bytes of address space at base */
+    uint64_t  limit;
+    uint64_t  next;
+    uint64_t  ready;
+    int       refusal; /* relaxed */
+    bool      open;    /* relaxed */
+    pthread_t keeper;
+    void (*tick)(void);
+} sink = { .fd = -1 };
+
+bool sink_is_open(void) {
+    return __atomic_load_n(&sink.open, __ATOMIC_RELAXED);
+}
+
+enum tat_loss_reason sink_refusal(void) {
+    return (enum tat_loss_reason) __atomic_load_n(&sink.refusal, __ATOMIC_RELAXED);
+}
+
+/* Takes `bytes` below `ready - kept`; UINT64_MAX where there is no room. */
+static uint64_t reserve(uint64_t bytes, uint64_t kept) {
+    const uint64_t ready = __atomic_load_n(&sink.ready, __ATOMIC_ACQUIRE);
+    uint64_t       at    = __atomic_load_n(&sink.next, __ATOMIC_RELAXED);
+    do {
+        if (ready < kept || bytes > ready - kept || at > ready - kept - bytes) { return UINT64_MAX; }
+    } while (!__atomic_compare_exchange_n(&sink.next, &at, at + bytes, true, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+    return at;
+}
+
+static bool write_block(enum tat_block_type type, const void * payload, size_t payload_bytes, uint64_t kept) {
+    if (payload_bytes > TAT_BLOCK_MAX) { return false; }
+    const uint64_t at = reserve(tat_block_bytes(payload_bytes), kept);
+    if (at == UINT64_MAX) { return false; }
+    tat_block_commit(sink.base + at, at, type, payload, (uint32_t) payload_bytes);
+    return true;
+}
+
+bool sink_write(enum tat_block_type type, const void * payload, size_t payload_bytes) {
+    return sink_is_open() && write_block(type, payload, payload_bytes, KEPT);
+}
+
+bool sink_write_last(enum tat_block_type type, const void * payload, size_t payload_bytes) {
+    return sink_is_open() && write_block(type, payload, payload_bytes, 0);
+}
+
+/* Disk blocks are taken before the pages are written, so that a full disk is an error here and not SIGBUS in the host. */
+static bool extend(void) {
+    const uint64_t from = sink.ready;
+    if (from + CHUNK > sink.limit || from + CHUNK > sink.reserved) {
+        __atomic_store_n(&sink.refusal, TAT_LOSS_MAX_SIZE, __ATOMIC_RELAXED);
+        return false;
+    }
+    const int error = posix_fallocate(sink.fd, (off_t) from, CHUNK);
+    if (error) {
+        errno = error;
+        return false;
+    }
+    if (mmap(sink.base + from, CHUNK, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, sink.fd, (off_t) from) ==
+        MAP_FAILED) {
+        return false;
+    }
+    madvise(sink.base + from, CHUNK, MADV_DONTFORK);
+    if (madvise(sink.base + from, CHUNK, MADV_POPULATE_WRITE) != 0) {
+        /* An older kernel: nobody else has these pages yet, so touching them here is safe. */
+        for (uint64_t at = from; at < from + CHUNK; at += 4096) { *(volatile char *) (sink.base + at) = 0; }
+    }
+    __atomic_store_n(&sink.ready, from + CHUNK, __ATOMIC_RELEASE);
+    return true;
+}
+
+static void * keep(void * unused) {
+    (void) unused;
+    prctl(PR_SET_NAME, "tat-keeper");
+    const struct timespec pause = { .tv_nsec = TICK_NS };
+    for (bool open = true; open;) {
+        nanosleep(&pause, NULL);
+        pthread_mutex_lock(&lock);
+        open = sink.open;
+        while (open && sink.ready - __atomic_load_n(&sink.next, __ATOMIC_RELAXED) < AHEAD && extend()) {}
+        pthread_mutex_unlock(&lock);
+        if (open) { sink.tick(); }
+    }
+    return NULL;
+}
+
+/* The keeper takes none of the host's signals. */
+static bool start_keeper(void) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    const int error = pthread_create(&sink.keeper, &attributes, keep, NULL);
+    pthread_attr_destroy(&attributes);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = error;
+    return error == 0;
+}
+
+static const char * open_file(const char * path, struct tat_file_header * header, uint64_t limit) {
+    sink.fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (sink.fd < 0) { return "cannot create the trace file"; }
+    for (sink.reserved = RESERVED_MOST; sink.reserved >= RESERVED_LEAST; sink.reserved /= 4) {
+        void * space = mmap(NULL, sink.reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (space != MAP_FAILED) {
+            sink.base = space;
+            break;
+        }
+    }
+    if (!sink.base) { return "cannot reserve address space for the trace file"; }
+    madvise(sink.base, sink.reserved, MADV_DONTFORK);
+    sink.limit   = limit;
+    sink.next    = TAT_HEADER_BYTES;
+    sink.ready   = 0;
+    sink.refusal = TAT_LOSS_NO_SPACE;
+    if (!extend()) { return "cannot reserve disk space for the trace file"; }
+    tat_header_seal(header);
+    memcpy(sink.base, header, sizeof *header);
+    sink.open = true;
+    return start_keeper() ? NULL : "cannot start the background thread";
+}
+
+static void abandon(void) {
+    const int number = errno;
+    sink.open        = false;
+    if (sink.base) { munmap(sink.base, sink.reserved); }
+    if (sink.fd >= 0) { close(sink.fd); }
+    sink.base = NULL;
+    sink.fd   = -1;
+    errno     = number;
+}
+
+bool sink_open(const char * path, struct tat_file_header * header, uint64_t limit, void (*tick)(void),
+               const char ** why) {
+    pthread_mutex_lock(&lock);
+    sink.tick = tick;
+    *why      = open_file(path, header, limit);
+    if (*why) { abandon(); }
+    pthread_mutex_unlock(&lock);
+    return *why == NULL;
+}
+
+void sink_close(void (*last)(void)) {
+    pthread_mutex_lock(&lock);
+    if (sink.open) {
+        last();
+        __atomic_store_n(&sink.open, false, __ATOMIC_RELAXED);
+        /* A writer that got its range before still finds its mapping: it is never unmapped. */
+        const uint64_t end = __atomic_load_n(&sink.next, __ATOMIC_RELAXED);
+        if (ftruncate(sink.fd, (off_t) end) != 0) { /* the reader stops at the zeros */ }
+        close(sink.fd);
+        sink.fd = -1;
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+void sink_after_fork(void) {
+    pthread_mutex_init(&lock, NULL);
+    if (sink.fd >= 0) { close(sink.fd); }
+    memset(&sink, 0, sizeof sink);
+    sink.fd = -1;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A graph seen before. It is written to the trace once; evaluations name it. The hot path asks it three things: is this
+ * node still what it was, which node does the n-th callback stand for, and what has to be read there.
+ *
+ * A template never changes once published (release store, acquire load), but for the steps of a rule, which are added
+ * the same way. It is never freed.
+ */
+#ifndef TAT_AGENT_TEMPLATE_H
+#define TAT_AGENT_TEMPLATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/host.h"
+
+/* One callback. */
+struct step {
+    uint32_t first_node, last_node; /* compared here: skipped nodes before the executed one, the fused ones with it */
+    uint32_t first_capture, n_captures;
+};
+
+struct capture {
+    uint32_t entry; /* of the template: what is read */
+    uint32_t node;  /* it is read when this one's callback fires */
+    uint16_t src;
+    uint16_t kind; /* enum tat_capture_kind */
+};
+
+struct steps {
+    uint32_t    n_steps;
+    uint32_t    tail_node; /* nodes from here on have no callback */
+    struct step step[];
+};
+
+struct expected {
+    uint64_t hash;
+    uint32_t leaves; /* sources that are no nodes: a bit each */
+    uint32_t facts;  /* enum tat_node_fact */
+};
+
+struct template {
+    uint32_t          id;
+    uint32_t          context;
+    uint32_t          n_nodes;
+    uint32_t          n_captures;
+    uint64_t          hash; /* of all nodes */
+    uint64_t          capture_bytes; /* that the captures can take */
+    struct expected * expected;
+    struct capture *  captures;
+    struct steps *    steps[TAT_RULE_COUNT]; /* NULL until asked for */
+    bool              written;
+};
+
+struct graph {
+    const struct host *   host;
+    struct ggml_cgraph *  key;
+    struct ggml_tensor ** nodes;
+    uint32_t              n_nodes;
+};
+
+/* All that decides which bytes a node touches, in 64 bits. `leaves` as in struct expected. */
+uint64_t template_node_hash(const struct ggml_layout * l, const struct ggml_tensor * node, uint32_t leaves);
+
+/* The template of a graph, found or made and written. Takes the registry's lock. NULL: no memory, or no room in the trace
+ * for it yet. */
+const struct template * template_of(const struct graph * graph);
+
+/* Never NULL but for lack of memory. */
+const struct steps * template_steps(const struct template * t, uint32_t rule);
+
+/* The rule to try on a host's first graph. */
+uint32_t template_first_rule(const struct template * t);
+
+void templates_after_fork(void);
+
+#endif
