@@ -122,8 +122,8 @@ const char * tat_gguf_finding_text(const struct tat_gguf * gguf, const struct ta
                      offset, name, file->alignment);
             break;
         case TAT_GGUF_GAP:
-            snprintf(buffer, size, "byte %" PRIu64 ": %" PRIu64 " bytes after %s belong to no tensor", offset, bytes,
-                     *name ? name : "the header");
+            snprintf(buffer, size, "byte %" PRIu64 ": %" PRIu64 " bytes after %s%s%s belong to no tensor", offset,
+                     bytes, *name ? "tensor '" : "the header", name, *name ? "'" : "");
             break;
         case TAT_GGUF_TRAILING:
             snprintf(buffer, size, "byte %" PRIu64 ": %" PRIu64 " bytes at the end of the file belong to no tensor",

@@ -196,7 +196,17 @@ static int read_tensors(struct tat_gguf * gguf, uint32_t file, struct input * in
     return 0;
 }
 
-int header_read(struct tat_gguf * gguf, uint32_t number, struct metadata * metadata, struct input * input) {
+/* Before the tensors are read: those of a wrong file would only confuse. */
+static int check_part(const struct split_part * part, const struct metadata * metadata, const struct input * input) {
+    const uint64_t number = metadata_uint(metadata, SPLIT_NO, UINT64_MAX);
+    const uint64_t total  = metadata_uint(metadata, SPLIT_COUNT, 0);
+    if (number == part->number - 1 && total == part->total) return 0;
+    return input_fail(input, input->position, "is no part %u of %u: its split.no and split.count say otherwise",
+                      part->number, part->total);
+}
+
+int header_read(struct tat_gguf * gguf, uint32_t number, const struct split_part * part, struct metadata * metadata,
+                struct input * input) {
     struct tat_gguf_file * file = &gguf->files[number];
     uint64_t               n_tensors, n_kv;
     if (read_magic(input) || read_version(file, input)) return -1;
@@ -204,6 +214,7 @@ int header_read(struct tat_gguf * gguf, uint32_t number, struct metadata * metad
     if (read_count(input, &n_tensors, TAT_GGUF_MAX_TENSORS, MIN_TENSOR_BYTES, "the number of tensors")) return -1;
     if (read_count(input, &n_kv, TAT_GGUF_MAX_KEYS, MIN_KV_BYTES, "the number of metadata keys")) return -1;
     if (metadata_read(metadata, &gguf->arena, input, n_kv)) return -1;
+    if (part && check_part(part, metadata, input)) return -1;
     if (read_alignment(file, metadata, input)) return -1;
     if (reserve_tensors(gguf, input, at, n_tensors)) return -1;
     file->first_tensor = gguf->n_tensors;

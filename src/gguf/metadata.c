@@ -273,6 +273,11 @@ bool tat_gguf_float(const struct tat_gguf_kv * kv, uint64_t index, double * out)
     }
 }
 
+uint64_t metadata_uint(const struct metadata * metadata, const char * key, uint64_t otherwise) {
+    tat_gguf_uint(metadata_find(metadata, key), 0, &otherwise);
+    return otherwise;
+}
+
 const char * tat_gguf_string(const struct tat_gguf_kv * kv) {
     return kv && kv->type == TAT_GGUF_STRING ? kv->value.string : NULL;
 }

@@ -27,7 +27,8 @@ static int add_file(struct tat_gguf * gguf, const char * path, struct tat_error 
 }
 
 /* Appends one file. Its metadata is the caller's to free, also after a failure. */
-static int read_file(struct tat_gguf * gguf, const char * path, struct metadata * metadata, struct tat_error * error) {
+static int read_file(struct tat_gguf * gguf, const char * path, const struct split_part * part,
+                     struct metadata * metadata, struct tat_error * error) {
     if (add_file(gguf, path, error)) return -1;
     const uint32_t         number = gguf->n_files - 1;
     struct tat_gguf_file * file   = &gguf->files[number];
@@ -38,7 +39,7 @@ static int read_file(struct tat_gguf * gguf, const char * path, struct metadata 
         file->device   = input.info.st_dev;
         file->inode    = input.info.st_ino;
         file->mtime_ns = input.mtime_ns;
-        result         = header_read(gguf, number, metadata, &input);
+        result         = header_read(gguf, number, part, metadata, &input);
     }
     input_close(&input);
     return result;
@@ -47,20 +48,20 @@ static int read_file(struct tat_gguf * gguf, const char * path, struct metadata 
 /* ------------------------------------------------------------------------------------------------------ split models
  */
 
-/* Part and total of NAME-00002-of-00003.gguf; false if the path does not end like that. */
-static bool parse_part(const char * path, unsigned * part, unsigned * total) {
+/* Reads NAME-00002-of-00003.gguf; false if the path does not end like that. */
+static bool parse_part(const char * path, struct split_part * part) {
     const size_t length = strlen(path), suffix = strlen(PART_SUFFIX);
     int          read = 0;
     if (length <= suffix) return false;
-    return sscanf(path + length - suffix, "-%5u-of-%5u.gguf%n", part, total, &read) == 2 && read == (int) suffix &&
-           *part > 0 && *part <= *total;
+    return sscanf(path + length - suffix, "-%5u-of-%5u.gguf%n", &part->number, &part->total, &read) == 2 &&
+           read == (int) suffix && part->number > 0 && part->number <= part->total;
 }
 
 /* The path of another part of the same model, in the arena; NULL when memory is out. */
-static const char * part_path(struct tat_gguf * gguf, const char * path, unsigned part, unsigned total) {
+static const char * part_path(struct tat_gguf * gguf, const char * path, const struct split_part * part) {
     const size_t length = strlen(path) - strlen(PART_SUFFIX);
     char         suffix[sizeof PART_SUFFIX + 8];
-    snprintf(suffix, sizeof suffix, "-%05u-of-%05u.gguf", part, total);
+    snprintf(suffix, sizeof suffix, "-%05u-of-%05u.gguf", part->number, part->total);
     char * result = arena_alloc(&gguf->arena, length + sizeof suffix);
     if (!result) return NULL;
     memcpy(result, path, length);
@@ -68,42 +69,23 @@ static const char * part_path(struct tat_gguf * gguf, const char * path, unsigne
     return result;
 }
 
-static uint64_t split_value(const struct metadata * metadata, const char * key, uint64_t otherwise) {
-    tat_gguf_uint(metadata_find(metadata, key), 0, &otherwise);
-    return otherwise;
-}
-
-static int read_part(struct tat_gguf * gguf, const char * path, unsigned part, unsigned total,
-                     struct tat_error * error) {
+static int read_part(struct tat_gguf * gguf, const struct split_part * part, struct tat_error * error) {
     struct metadata metadata = { 0 };
-    int             result   = read_file(gguf, path, &metadata, error);
-    if (result == 0) {
-        const uint64_t number = split_value(&metadata, SPLIT_NO, UINT64_MAX);
-        const uint64_t count  = split_value(&metadata, SPLIT_COUNT, 0);
-        if (number != part - 1 || count != total) {
-            result =
-                tat_fail(error, TAT_ERROR_INPUT, "%s: is no part %u of %u: its split.no and split.count say otherwise",
-                         input_path_end(path), part, total);
-        }
-    }
+    const char *    path     = part_path(gguf, gguf->files[0].path, part);
+    if (!path) return tat_fail(error, TAT_ERROR_SYSTEM, "no memory for the path of part %u", part->number);
+    const int result = read_file(gguf, path, part, &metadata, error);
     metadata_free(&metadata);
     return result;
 }
 
-static int check_tensor_count(const struct tat_gguf * gguf, struct tat_error * error) {
-    const uint64_t said = split_value(&gguf->metadata, SPLIT_TENSORS, gguf->n_tensors);
+static int read_other_parts(struct tat_gguf * gguf, unsigned total, struct tat_error * error) {
+    for (struct split_part part = { 2, total }; part.number <= total; part.number++) {
+        if (read_part(gguf, &part, error)) return -1;
+    }
+    const uint64_t said = metadata_uint(&gguf->metadata, SPLIT_TENSORS, gguf->n_tensors);
     if (said == gguf->n_tensors) return 0;
     return tat_fail(error, TAT_ERROR_INPUT, "%s: split.tensors.count is %" PRIu64 ", but the %u parts hold %u tensors",
                     input_path_end(gguf->files[0].path), said, gguf->n_files, gguf->n_tensors);
-}
-
-static int read_other_parts(struct tat_gguf * gguf, unsigned total, struct tat_error * error) {
-    for (unsigned part = 2; part <= total; part++) {
-        const char * path = part_path(gguf, gguf->files[0].path, part, total);
-        if (!path) return tat_fail(error, TAT_ERROR_SYSTEM, "no memory for the path of part %u", part);
-        if (read_part(gguf, path, part, total, error)) return -1;
-    }
-    return check_tensor_count(gguf, error);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ opening
@@ -135,24 +117,25 @@ enum opened { FAILED, COMPLETE, OTHER_PART };
 
 static enum opened open_files(struct tat_gguf * gguf, const char * path, unsigned flags, const char ** first,
                               struct tat_error * error) {
-    unsigned part = 1, total = 1;
-    if (read_file(gguf, path, &gguf->metadata, error)) return FAILED;
-    const uint64_t count = split_value(&gguf->metadata, SPLIT_COUNT, 1);
+    struct split_part part;
+    if (read_file(gguf, path, NULL, &gguf->metadata, error)) return FAILED;
+    const uint64_t count = metadata_uint(&gguf->metadata, SPLIT_COUNT, 1);
     if (count <= 1 || flags & TAT_GGUF_SINGLE) return COMPLETE;
-    if (count > MAX_PARTS || !parse_part(path, &part, &total) || total != count) {
+    if (count > MAX_PARTS || !parse_part(path, &part) || part.total != count) {
         tat_fail(error, TAT_ERROR_INPUT,
                  "%s: is one of %" PRIu64 " parts, but not named NAME-00001-of-%05" PRIu64
                  ".gguf: its siblings cannot be found",
                  input_path_end(path), count, count);
         return FAILED;
     }
-    if (split_value(&gguf->metadata, SPLIT_NO, UINT64_MAX) != part - 1) {
+    if (metadata_uint(&gguf->metadata, SPLIT_NO, UINT64_MAX) != part.number - 1) {
         tat_fail(error, TAT_ERROR_INPUT, "%s: is named part %u, but its split.no says otherwise", input_path_end(path),
-                 part);
+                 part.number);
         return FAILED;
     }
-    if (part == 1) return read_other_parts(gguf, total, error) ? FAILED : COMPLETE;
-    *first = part_path(gguf, path, 1, total);
+    if (part.number == 1) return read_other_parts(gguf, part.total, error) ? FAILED : COMPLETE;
+    part.number = 1;
+    *first      = part_path(gguf, path, &part);
     if (*first) return OTHER_PART;
     tat_fail(error, TAT_ERROR_SYSTEM, "no memory for the path of part 1");
     return FAILED;

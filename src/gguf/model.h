@@ -46,8 +46,19 @@ int  metadata_read(struct metadata * metadata, struct arena * arena, struct inpu
 void metadata_free(struct metadata * metadata);
 const struct tat_gguf_kv * metadata_find(const struct metadata * metadata, const char * key);
 
-/* header.c: one file's header; appends its tensors to the model's. The metadata is the caller's to free. */
-int header_read(struct tat_gguf * gguf, uint32_t file, struct metadata * metadata, struct input * input);
+/* What a part of a split model must say it is. */
+struct split_part {
+    unsigned number; /* from 1 */
+    unsigned total;
+};
+
+/* header.c: one file's header; appends its tensors to the model's. The metadata is the caller's to free. `part` may be
+ * NULL. */
+int header_read(struct tat_gguf * gguf, uint32_t file, const struct split_part * part, struct metadata * metadata,
+                struct input * input);
+
+/* A whole number of the metadata, or `otherwise`. */
+uint64_t metadata_uint(const struct metadata * metadata, const char * key, uint64_t otherwise);
 
 /* params.c: needs the metadata and the tensors. */
 int params_read(struct tat_gguf * gguf, struct tat_error * error);

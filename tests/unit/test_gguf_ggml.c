@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Our table of types, and our reading of real models, against a real ggml, where one is: the newest llama.cpp in the
+ * cache that the tests of recording use (TAT_CACHE, by default ~/.cache/tat). Skipped otherwise.
+ */
+#include "test_gguf_builder.h"
+
+#include <dlfcn.h>
+#include <glob.h>
+
+/* The few functions of ggml's C interface that are needed; they have not changed since GGUF exists. */
+struct gguf_init_params {
+    bool    no_alloc;
+    void ** ctx;
+};
+
+static struct {
+    const char * (*ggml_type_name)(int);
+    int64_t (*ggml_blck_size)(int);
+    size_t (*ggml_type_size)(int);
+    void * (*gguf_init_from_file)(const char *, struct gguf_init_params);
+    void (*gguf_free)(void *);
+    int64_t (*gguf_get_n_tensors)(const void *);
+    size_t (*gguf_get_data_offset)(const void *);
+    const char * (*gguf_get_tensor_name)(const void *, int64_t);
+    size_t (*gguf_get_tensor_offset)(const void *, int64_t);
+    size_t (*gguf_get_tensor_size)(const void *, int64_t);
+    int (*gguf_get_tensor_type)(const void *, int64_t);
+} ggml;
+
+static const char * cache_pattern(const char * rest) {
+    static char  pattern[4096];
+    const char * cache = getenv("TAT_CACHE");
+    const char * home  = getenv("HOME");
+    if (cache) {
+        snprintf(pattern, sizeof pattern, "%s/%s", cache, rest);
+    } else {
+        snprintf(pattern, sizeof pattern, "%s/.cache/tat/%s", home ? home : "", rest);
+    }
+    return pattern;
+}
+
+/* Reads the symbols into the table above, whose members are in the order of these names. */
+static bool load(void * library) {
+    static const char * const names[] = {
+        "ggml_type_name",
+        "ggml_blck_size",
+        "ggml_type_size",
+        "gguf_init_from_file",
+        "gguf_free",
+        "gguf_get_n_tensors",
+        "gguf_get_data_offset",
+        "gguf_get_tensor_name",
+        "gguf_get_tensor_offset",
+        "gguf_get_tensor_size",
+        "gguf_get_tensor_type",
+    };
+    void ** slots = (void **) &ggml;
+    _Static_assert(sizeof ggml == sizeof names, "a name for each function");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        slots[i] = dlsym(library, names[i]);
+        if (!slots[i]) return false;
+    }
+    return true;
+}
+
+static void * find_ggml(void) {
+    void * loaded = NULL;
+    glob_t found  = { 0 };
+    glob(cache_pattern("llama.cpp-*/build/bin/libggml-base.so"), 0, NULL, &found);
+    for (size_t i = found.gl_pathc; i-- > 0 && !loaded;) {
+        void * library = dlopen(found.gl_pathv[i], RTLD_NOW | RTLD_LOCAL);
+        if (library && load(library)) loaded = library;
+    }
+    globfree(&found);
+    return loaded;
+}
+
+static void test_types_are_ggmls(void ** state) {
+    if (!*state) skip();
+    for (int id = 0; id < 43; id++) {
+        const struct tat_type * type = tat_type_of((uint32_t) id);
+        /* ggml forgot the sizes of types it removed. */
+        if (ggml.ggml_blck_size(id) == 0) continue;
+        if (!type) fail_msg("type %d, %s, is missing", id, ggml.ggml_type_name(id));
+        assert_string_equal(type->name, ggml.ggml_type_name(id));
+        assert_int_equal(type->block, ggml.ggml_blck_size(id));
+        assert_int_equal(type->block_bytes, ggml.ggml_type_size(id));
+    }
+}
+
+static void compare(const char * path) {
+    void *            theirs = ggml.gguf_init_from_file(path, (struct gguf_init_params){ .no_alloc = true });
+    struct tat_error  error  = { 0 };
+    struct tat_gguf * ours   = tat_gguf_open(path, TAT_GGUF_SINGLE, &error);
+    uint32_t          count;
+    if (!ours) fail_msg("%s", error.message);
+    if (!theirs) fail_msg("%s: ggml does not take it", path);
+    const struct tat_gguf_tensor * tensors = tat_gguf_tensors(ours, &count);
+    assert_int_equal(count, ggml.gguf_get_n_tensors(theirs));
+    for (uint32_t i = 0; i < count; i++) {
+        assert_string_equal(tensors[i].name, ggml.gguf_get_tensor_name(theirs, i));
+        assert_int_equal(tensors[i].type, ggml.gguf_get_tensor_type(theirs, i));
+        assert_int_equal(tensors[i].bytes, ggml.gguf_get_tensor_size(theirs, i));
+        assert_int_equal(tensors[i].file_offset,
+                         ggml.gguf_get_data_offset(theirs) + ggml.gguf_get_tensor_offset(theirs, i));
+    }
+    tat_gguf_close(ours);
+    ggml.gguf_free(theirs);
+}
+
+static void test_models_read_as_ggml_reads_them(void ** state) {
+    glob_t found = { 0 };
+    if (!*state || glob(cache_pattern("models/*.gguf"), 0, NULL, &found)) {
+        globfree(&found);
+        skip();
+    }
+    for (size_t i = 0; i < found.gl_pathc; i++) compare(found.gl_pathv[i]);
+    globfree(&found);
+}
+
+int main(void) {
+    void *                  library = find_ggml();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_prestate(test_types_are_ggmls, library),
+        cmocka_unit_test_prestate(test_models_read_as_ggml_reads_them, library),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
