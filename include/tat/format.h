@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The trace on disk: constants and fixed structs. doc/format.md is the specification; where the two differ, it is a bug.
- * All integers are little-endian. "varint" is unsigned LEB128, "zigzag" a varint of (n << 1) ^ (n >> 63).
+ * The trace on disk: constants and fixed structs. doc/format.md is the specification; where the two differ, it is a
+ * bug. All integers are little-endian. "varint" is unsigned LEB128, "zigzag" a varint of (n << 1) ^ (n >> 63).
  */
 #ifndef TAT_FORMAT_H
 #define TAT_FORMAT_H
@@ -49,8 +49,8 @@ struct tat_file_header {
     uint32_t page_bytes;
     uint8_t  run_id[16]; /* random */
     char     producer[64];
-    char     program[1024];  /* path of the traced program, NUL-terminated */
-    char     ggml_path[1024];    /* path of the library that computes graphs, NUL-terminated */
+    char     program[1024];   /* path of the traced program, NUL-terminated */
+    char     ggml_path[1024]; /* path of the library that computes graphs, NUL-terminated */
     char     ggml_version[64];
     uint8_t  zero[1816];
     uint64_t checksum; /* XXH64, seed 0, of all bytes before it */
@@ -101,10 +101,10 @@ enum tat_rule {
 
 /* Facts about a node of a template on which rules are decided. */
 enum tat_node_fact {
-    TAT_NODE_EMPTY       = 1u << 0, /* its operation does nothing */
-    TAT_NODE_COMPUTE     = 1u << 1, /* has the COMPUTE flag */
-    TAT_NODE_FUSES_NEXT  = 1u << 2, /* RMS_NORM that can be fused with the next node */
-    TAT_NODE_OUTPUT      = 1u << 3, /* has the OUTPUT flag */
+    TAT_NODE_EMPTY      = 1u << 0, /* its operation does nothing */
+    TAT_NODE_COMPUTE    = 1u << 1, /* has the COMPUTE flag */
+    TAT_NODE_FUSES_NEXT = 1u << 2, /* RMS_NORM that can be fused with the next node */
+    TAT_NODE_OUTPUT     = 1u << 3, /* has the OUTPUT flag */
 };
 
 /* Values read from the run's memory during an evaluation, listed in its template. */
@@ -124,10 +124,10 @@ enum tat_evaluation_flag {
 };
 
 enum tat_event_type {
-    TAT_EVENT_CLOCK        = 1,  /* tick and CLOCK_MONOTONIC at one moment */
-    TAT_EVENT_MAPPING      = 2,  /* a piece of a model file is mapped */
-    TAT_EVENT_MODEL_FILE   = 3,  /* a model file, known from here on by its number */
-    TAT_EVENT_LOAD_BEGIN   = 4,  /* llama_model_load_from_file and the like: path */
+    TAT_EVENT_CLOCK        = 1, /* tick and CLOCK_MONOTONIC at one moment */
+    TAT_EVENT_MAPPING      = 2, /* a piece of a model file is mapped */
+    TAT_EVENT_MODEL_FILE   = 3, /* a model file, known from here on by its number */
+    TAT_EVENT_LOAD_BEGIN   = 4, /* llama_model_load_from_file and the like: path */
     TAT_EVENT_LOAD_END     = 5,
     TAT_EVENT_OPEN_MODEL   = 6,  /* gguf_init_from_file: path */
     TAT_EVENT_MEMORY_CLEAR = 7,  /* llama_memory_clear, llama_kv_cache_clear, ... */

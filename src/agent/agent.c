@@ -20,8 +20,8 @@
 #include "agent/registry.h"
 #include "agent/sink.h"
 #include "agent/template.h"
-#include "format/buffer.h"
 #include "format/block.h"
+#include "format/buffer.h"
 
 enum { CALIBRATION_NS = 2000000, ANCHOR_NS = 1000000000, PAYLOAD_MAX = 1024 };
 
@@ -108,8 +108,8 @@ static bool make_folders(char * path) {
     return mkdir(path, 0700) == 0 || errno == EEXIST;
 }
 
-/* TAT_RUN_DIR for the first process of a run that computes a graph, with the process id appended for the others; without
- * it, a new folder under TAT_DIR or ./traces. */
+/* TAT_RUN_DIR for the first process of a run that computes a graph, with the process id appended for the others;
+ * without it, a new folder under TAT_DIR or ./traces. */
 static bool choose_file(char * path, size_t size) {
     const char * run = getenv("TAT_RUN_DIR");
     char         folder[PATH_MAX];
@@ -119,10 +119,10 @@ static bool choose_file(char * path, size_t size) {
         if (!agent.after_fork && length > 0 && (size_t) length < size && access(path, F_OK) != 0) { return true; }
         length = snprintf(folder, sizeof folder, "%s_%d", run, (int) getpid());
     } else {
-        const char *     parent = getenv("TAT_DIR");
-        const time_t     now    = time(NULL);
-        struct tm        local;
-        char             when[32];
+        const char * parent = getenv("TAT_DIR");
+        const time_t now    = time(NULL);
+        struct tm    local;
+        char         when[32];
         localtime_r(&now, &local);
         strftime(when, sizeof when, "%Y%m%d_%H%M%S", &local);
         length = snprintf(folder, sizeof folder, "%s/run_%s_%d", parent && *parent ? parent : "traces", when,

@@ -29,7 +29,8 @@ enum tat_clock               agent_clock(void);
 const struct agent_options * agent_options(void);
 bool                         agent_is_waiting(void);
 
-/* True if this process records; the first graph opens the trace. Any thread; a load and a comparison once it records. */
+/* True if this process records; the first graph opens the trace. Any thread; a load and a comparison once it records.
+ */
 bool agent_records(const struct host * host);
 
 /* Counters of the END block; relaxed sums. */

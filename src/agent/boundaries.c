@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Passive wrappers of llama.cpp's functions that mark what graphs do not show: loading, warm-up, clearing, one call's
- * extent. They note and pass on; a host that reaches the functions another way is not seen, and the trace knows nothing.
+ * extent. They note and pass on; a host that reaches the functions another way is not seen, and the trace knows
+ * nothing.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,16 +13,16 @@
 #include "agent/hook.h"
 #include "agent/host.h"
 
-/* Parameters that llama.cpp passes by value, whose size moves between versions. What the caller put on its stack is copied
- * whole, and somewhat more; on arm64 they come by address, which is copied from in the same way. */
+/* Parameters that llama.cpp passes by value, whose size moves between versions. What the caller put on its stack is
+ * copied whole, and somewhat more; on arm64 they come by address, which is copied from in the same way. */
 struct by_value {
     uint64_t bytes[40];
 };
 
 /* Declares `real` as the function of that name that the caller meant; __typeof__ takes the type from the wrapper. */
-#define REAL(name)                                                                                                      \
-    __typeof__(&name) real;                                                                                                        \
-    void * symbol = host_real(__builtin_return_address(0), #name, (const void *) name);                                 \
+#define REAL(name)                                                                                                     \
+    __typeof__(&name) real;                                                                                            \
+    void *            symbol = host_real(__builtin_return_address(0), #name, (const void *) name);                     \
     memcpy(&real, &symbol, sizeof real);
 
 static uint64_t id(const void * pointer) {
@@ -30,15 +31,15 @@ static uint64_t id(const void * pointer) {
 
 /* ----------------------------------------------------------------------------------------------------- loading */
 
-#define LOAD(name)                                                                                                      \
-    TAT_EXPORT void * name(const char * path, struct by_value params);                                                  \
-    void *            name(const char * path, struct by_value params) {                                                 \
-        REAL(name)                                                         \
-        files_note(path);                                                                                               \
-        event_text(TAT_EVENT_LOAD_BEGIN, path ? path : "");                                                             \
-        void * model = real(path, params);                                                                              \
-        event_values(TAT_EVENT_LOAD_END, id(model), 0);                                                                 \
-        return model;                                                                                                   \
+#define LOAD(name)                                                                                                     \
+    TAT_EXPORT void * name(const char * path, struct by_value params);                                                 \
+    void *            name(const char * path, struct by_value params) {                                                \
+                   REAL(name)                                                                                          \
+                   files_note(path);                                                                                   \
+                   event_text(TAT_EVENT_LOAD_BEGIN, path ? path : "");                                                 \
+                   void * model = real(path, params);                                                                  \
+                   event_values(TAT_EVENT_LOAD_END, id(model), 0);                                                     \
+                   return model;                                                                                       \
     }
 
 LOAD(llama_model_load_from_file)
@@ -61,20 +62,20 @@ void * gguf_init_from_file(const char * path, struct gguf_init_params params) {
 
 /* ------------------------------------------------------------------------------------- clearing and warming up */
 
-#define NOTE_1(name, event)                                                                                             \
-    TAT_EXPORT void name(void * subject);                                                                               \
-    void            name(void * subject) {                                                                              \
-        REAL(name)                                                                                    \
-        event_values(event, id(subject), 0);                                                                            \
-        real(subject);                                                                                                  \
+#define NOTE_1(name, event)                                                                                            \
+    TAT_EXPORT void name(void * subject);                                                                              \
+    void            name(void * subject) {                                                                             \
+                   REAL(name)                                                                                          \
+                   event_values(event, id(subject), 0);                                                                \
+                   real(subject);                                                                                      \
     }
 
-#define NOTE_2(name, event)                                                                                             \
-    TAT_EXPORT void name(void * subject, bool value);                                                                   \
-    void            name(void * subject, bool value) {                                                                  \
-        REAL(name)                                                                              \
-        event_values(event, id(subject), value);                                                                        \
-        real(subject, value);                                                                                           \
+#define NOTE_2(name, event)                                                                                            \
+    TAT_EXPORT void name(void * subject, bool value);                                                                  \
+    void            name(void * subject, bool value) {                                                                 \
+                   REAL(name)                                                                                          \
+                   event_values(event, id(subject), value);                                                            \
+                   real(subject, value);                                                                               \
     }
 
 NOTE_2(llama_memory_clear, TAT_EVENT_MEMORY_CLEAR)
@@ -85,15 +86,16 @@ NOTE_2(llama_set_warmup, TAT_EVENT_WARMUP)
 
 /* ------------------------------------------------------------------------------------------------------- calls */
 
-/* llama_batch begins with its number of tokens and has been larger than two words since it exists: by value, in memory. */
-#define CALL(name)                                                                                                      \
-    TAT_EXPORT int32_t name(void * context, struct by_value batch);                                                     \
-    int32_t            name(void * context, struct by_value batch) {                                                    \
-        REAL(name)                                                                 \
-        event_values(TAT_EVENT_CALL_BEGIN, id(context), (int32_t) batch.bytes[0]);                                      \
-        const int32_t status = real(context, batch);                                                                    \
-        event_values(TAT_EVENT_CALL_END, id(context), status);                                                          \
-        return status;                                                                                                  \
+/* llama_batch begins with its number of tokens and has been larger than two words since it exists: by value, in memory.
+ */
+#define CALL(name)                                                                                                     \
+    TAT_EXPORT int32_t name(void * context, struct by_value batch);                                                    \
+    int32_t            name(void * context, struct by_value batch) {                                                   \
+                   REAL(name)                                                                                          \
+                   event_values(TAT_EVENT_CALL_BEGIN, id(context), (int32_t) batch.bytes[0]);                          \
+                   const int32_t status = real(context, batch);                                                        \
+                   event_values(TAT_EVENT_CALL_END, id(context), status);                                              \
+                   return status;                                                                                      \
     }
 
 CALL(llama_decode)

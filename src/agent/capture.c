@@ -142,7 +142,9 @@ void capture_read(const struct ggml_layout * l, const struct ggml_tensor * node,
         return;
     }
     (void) is_private;
-    const struct cursor c = { .data = layout_data(l, operand), .ne = layout_ne(l, operand), .nb = layout_nb(l, operand) };
+    const struct cursor c = { .data = layout_data(l, operand),
+                              .ne   = layout_ne(l, operand),
+                              .nb   = layout_nb(l, operand) };
     tat_put_varint(out, count);
     if (kind == TAT_CAPTURE_ROWS || kind == TAT_CAPTURE_POSITIONS) {
         put_series(c, type, count, out);

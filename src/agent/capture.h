@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reading the values on which the touched bytes depend, while the graph runs: row ids, expert ids and weights, positions,
- * masks. Hot path: no lock, no allocation, no system call.
+ * Reading the values on which the touched bytes depend, while the graph runs: row ids, expert ids and weights,
+ * positions, masks. Hot path: no lock, no allocation, no system call.
  */
 #ifndef TAT_AGENT_CAPTURE_H
 #define TAT_AGENT_CAPTURE_H

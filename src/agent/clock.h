@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Time stamps of the hot path: the processor's counter where it runs at one rate whatever the frequency and sleep state,
- * else CLOCK_MONOTONIC in nanoseconds.
+ * Time stamps of the hot path: the processor's counter where it runs at one rate whatever the frequency and sleep
+ * state, else CLOCK_MONOTONIC in nanoseconds.
  */
 #ifndef TAT_AGENT_CLOCK_H
 #define TAT_AGENT_CLOCK_H

@@ -24,12 +24,12 @@ enum {
 struct evaluation {
     bool taken; /* the owner's claim: compare-and-swap (acquire), store (release) */
 
-    struct graph            graph;
+    struct graph graph;
     const struct template * template;
-    const struct steps *    steps;
-    uint32_t                rule;
-    uint32_t                n_callbacks;
-    uint32_t                flags;
+    const struct steps * steps;
+    uint32_t             rule;
+    uint32_t             n_callbacks;
+    uint32_t             flags;
     bool (*callback)(void * data); /* the host's own */
     void *         callback_data;
     uint64_t       begin_tick;
@@ -78,9 +78,9 @@ static void * populated(void * old, size_t old_bytes, size_t bytes) {
 
 static bool enough(uint8_t ** memory, size_t * capacity, size_t bytes) {
     if (bytes <= *capacity) { return true; }
-    bytes         = (bytes * 2 + 0xffff) & ~(size_t) 0xffff;
-    *memory       = populated(*memory, *capacity, bytes);
-    *capacity     = *memory ? bytes : 0;
+    bytes     = (bytes * 2 + 0xffff) & ~(size_t) 0xffff;
+    *memory   = populated(*memory, *capacity, bytes);
+    *capacity = *memory ? bytes : 0;
     return *memory != NULL;
 }
 
@@ -93,7 +93,7 @@ static bool prepare_buffers(struct evaluation * e, const struct template * t) {
     const size_t used = e->captures ? (size_t) (e->captured.at - e->captures) : 0;
     if (used == 0 || t->capture_bytes <= e->captures_capacity) {
         if (!enough(&e->captures, &e->captures_capacity, t->capture_bytes + 64)) { return false; }
-        e->captured = (struct tat_out) { .at = e->captures + used, .end = e->captures + e->captures_capacity };
+        e->captured = (struct tat_out){ .at = e->captures + used, .end = e->captures + e->captures_capacity };
     }
     return e->stamps &&
            enough(&e->payload, &e->payload_capacity, FIXED_BYTES + (size_t) n * TAT_VARINT_MAX + e->captures_capacity);
@@ -138,7 +138,8 @@ static inline bool nodes_match(const struct evaluation * e, uint32_t from, uint3
     return true;
 }
 
-/* The guessed template was another graph's. What was captured so far stays right: the nodes up to here were the same. */
+/* The guessed template was another graph's. What was captured so far stays right: the nodes up to here were the same.
+ */
 static bool change_template(struct evaluation * e) {
     if (look_up(e)) { return true; }
     e->template = NULL;
@@ -183,12 +184,12 @@ struct evaluation * evaluation_begin(struct host * host, struct ggml_cgraph * gr
     if (n_nodes <= 0) { return refuse(NULL, TAT_LOSS_LAYOUT); }
     struct evaluation * e = take_slot();
     if (!e) { return refuse(NULL, TAT_LOSS_SLOTS); }
-    e->graph       = (struct graph) { host, graph, host->ggml.graph_nodes(graph), (uint32_t) n_nodes };
-    e->n_callbacks = 0;
-    e->flags       = 0;
-    e->clock       = agent_clock();
-    e->is_private  = agent_options()->is_private;
-    e->captured.at = e->captures;
+    e->graph             = (struct graph){ host, graph, host->ggml.graph_nodes(graph), (uint32_t) n_nodes };
+    e->n_callbacks       = 0;
+    e->flags             = 0;
+    e->clock             = agent_clock();
+    e->is_private        = agent_options()->is_private;
+    e->captured.at       = e->captures;
     e->captured.overflow = false;
     if (!choose_template(e)) { return refuse(e, sink_refusal()); }
     e->callback               = plan->abort_callback;

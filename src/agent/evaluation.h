@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * One call of ggml_graph_compute, from begin to end. All state belongs to the call, so any number of contexts may compute
- * at once: a slot is owned by the calling thread between evaluation_begin and evaluation_end, and nobody else looks.
+ * One call of ggml_graph_compute, from begin to end. All state belongs to the call, so any number of contexts may
+ * compute at once: a slot is owned by the calling thread between evaluation_begin and evaluation_end, and nobody else
+ * looks.
  */
 #ifndef TAT_AGENT_EVALUATION_H
 #define TAT_AGENT_EVALUATION_H
@@ -10,7 +11,8 @@
 
 struct evaluation;
 
-/* Puts our callback into the plan. NULL: this evaluation cannot be recorded and is counted as lost; the plan is untouched. */
+/* Puts our callback into the plan. NULL: this evaluation cannot be recorded and is counted as lost; the plan is
+ * untouched. */
 struct evaluation * evaluation_begin(struct host * host, struct ggml_cgraph * graph, struct ggml_cplan * plan);
 
 /* Gives the plan its own callback back, writes the evaluation, frees the slot. `status` is what the host returned. */

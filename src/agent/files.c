@@ -55,9 +55,12 @@ static void add_model(const char * path) {
     uint32_t                     count;
     const struct tat_gguf_file * parts = tat_gguf_files(gguf, &count);
     for (uint32_t part = 0; part < count && n_files < FILES_MAX; part++) {
-        files[n_files] = (struct model_file) {
-            .path = strdup(parts[part].path), .device = parts[part].device, .inode = parts[part].inode,
-            .model = n_models, .part = part,
+        files[n_files] = (struct model_file){
+            .path   = strdup(parts[part].path),
+            .device = parts[part].device,
+            .inode  = parts[part].inode,
+            .model  = n_models,
+            .part   = part,
         };
         n_files++;
         event_model_file(n_files, n_models + 1, part, &parts[part], tat_gguf_hash(gguf));
@@ -96,7 +99,7 @@ static void add_mapping(uint64_t from, uint64_t to, uint64_t offset, const struc
 }
 
 static bool is_gguf(const char * path) {
-    char   magic[4] = "";
+    char        magic[4] = "";
     struct stat status;
     if (stat(path, &status) != 0 || !S_ISREG(status.st_mode)) { return false; }
     FILE * file = fopen(path, "re");
@@ -152,10 +155,10 @@ static struct file_place find_mapped(const void * address) {
     for (unsigned i = 0; i < n_mappings; i++) {
         const struct mapping * m = &mappings[i];
         if (m->from <= at && at < m->to) {
-            return (struct file_place) { .file = m->file + 1, .offset = m->offset + (at - m->from), .mapped = true };
+            return (struct file_place){ .file = m->file + 1, .offset = m->offset + (at - m->from), .mapped = true };
         }
     }
-    return (struct file_place) { 0 };
+    return (struct file_place){ 0 };
 }
 
 /* A tensor that is not mapped was copied out of the file; repacking keeps its name, type and shape. */
@@ -165,11 +168,11 @@ static struct file_place find_named(const char * name, int32_t type, uint64_t by
         if (!t || t->type != (uint32_t) type || t->bytes != bytes) { continue; }
         for (unsigned f = 0; f < n_files; f++) {
             if (files[f].model == i && files[f].part == t->file) {
-                return (struct file_place) { .file = f + 1, .offset = t->file_offset };
+                return (struct file_place){ .file = f + 1, .offset = t->file_offset };
             }
         }
     }
-    return (struct file_place) { 0 };
+    return (struct file_place){ 0 };
 }
 
 struct file_place files_find(const void * address, const char * name, int32_t type, uint64_t bytes) {

@@ -27,9 +27,10 @@ static const int64_t NE[4]       = { 96, 7, 5, 3 };
 static const size_t  VIEW_OFFSET = 36;
 static const float   SCALE       = 0.372519f;
 
-/* Offset of `count` bytes in a tensor, searched at multiples of `step` from `from`; 0 with *found false where absent. */
-static uint16_t find(const struct probe * p, const struct ggml_tensor * t, const void * bytes, size_t count, size_t step,
-                     size_t from, bool * found) {
+/* Offset of `count` bytes in a tensor, searched at multiples of `step` from `from`; 0 with *found false where absent.
+ */
+static uint16_t find(const struct probe * p, const struct ggml_tensor * t, const void * bytes, size_t count,
+                     size_t step, size_t from, bool * found) {
     for (size_t at = from; at + count <= p->limit; at += step) {
         if (memcmp((const char *) t + at, bytes, count) == 0) {
             *found = true;
@@ -62,7 +63,7 @@ static uint16_t find_op(const struct probe * p, const struct ggml_tensor * sum2,
         const int32_t none = GGML_FIELD(int32_t, p->a, at), add = GGML_FIELD(int32_t, p->sum, at),
                       mul = GGML_FIELD(int32_t, p->product, at), scale = GGML_FIELD(int32_t, p->scaled, at),
                       again = GGML_FIELD(int32_t, sum2, at);
-        const bool small = add > 0 && add < 256 && mul > 0 && mul < 256 && scale > 0 && scale < 256;
+        const bool small    = add > 0 && add < 256 && mul > 0 && mul < 256 && scale > 0 && scale < 256;
         if (none == 0 && small && add == again && add != mul && mul != scale && add != scale && hits++ == 0) {
             where = (uint16_t) at;
         }
@@ -143,12 +144,12 @@ static const char * probe_in(const struct ggml_functions * ggml, struct ggml_con
     p.half         = ggml->new_tensor_4d(context, TYPE_F16, 8, 2, 1, 1);
     p.index        = ggml->new_tensor_4d(context, TYPE_I32, 8, 1, 1, 1);
     if (!p.a || !p.b || !p.half || !p.index || p.b <= p.a) { return "tensors (none made)"; }
-    const size_t distance = (size_t) ((const char *) p.b - (const char *) p.a);
-    p.limit               = distance < SCAN_BYTES ? distance : SCAN_BYTES;
-    p.sum                 = ggml->add(context, p.a, p.b);
-    p.product             = ggml->mul(context, p.a, p.b);
-    p.scaled              = ggml->scale(context, p.a, SCALE);
-    p.view                = ggml->view_1d(context, p.a, 5, VIEW_OFFSET);
+    const size_t distance     = (size_t) ((const char *) p.b - (const char *) p.a);
+    p.limit                   = distance < SCAN_BYTES ? distance : SCAN_BYTES;
+    p.sum                     = ggml->add(context, p.a, p.b);
+    p.product                 = ggml->mul(context, p.a, p.b);
+    p.scaled                  = ggml->scale(context, p.a, SCALE);
+    p.view                    = ggml->view_1d(context, p.a, 5, VIEW_OFFSET);
     struct ggml_tensor * sum2 = ggml->add(context, p.b, p.a);
 
     const char * missing = find_shape(&p, layout);
@@ -159,7 +160,7 @@ static const char * probe_in(const struct ggml_functions * ggml, struct ggml_con
 }
 
 const char * ggml_layout_probe(const struct ggml_functions * ggml, struct ggml_layout * layout) {
-    struct ggml_context * context = ggml->init((struct ggml_init_params) { .mem_size = ARENA_BYTES, .no_alloc = true });
+    struct ggml_context * context = ggml->init((struct ggml_init_params){ .mem_size = ARENA_BYTES, .no_alloc = true });
     if (!context) { return "context (none made)"; }
     const char * missing = probe_in(ggml, context, layout);
     ggml->free(context);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The only place that knows ggml's structs. Fields of ggml_tensor moved between versions, so their offsets are found at run
- * time: tensors with telling values are built through ggml's exported functions, then the values are looked for.
+ * The only place that knows ggml's structs. Fields of ggml_tensor moved between versions, so their offsets are found at
+ * run time: tensors with telling values are built through ggml's exported functions, then the values are looked for.
  */
 #ifndef TAT_AGENT_GGML_LAYOUT_H
 #define TAT_AGENT_GGML_LAYOUT_H
@@ -17,8 +17,8 @@ struct ggml_tensor;
 struct ggml_context;
 struct ggml_backend_buffer;
 
-/* The fields up to abort_callback_data have been the same since 2024; newer versions only append. Changed in place, never
- * copied, because a copy would be cut short. */
+/* The fields up to abort_callback_data have been the same since 2024; newer versions only append. Changed in place,
+ * never copied, because a copy would be cut short. */
 struct ggml_cplan {
     size_t    work_size;
     uint8_t * work_data;

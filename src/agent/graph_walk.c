@@ -18,7 +18,7 @@ struct walk {
     const struct ggml_layout *  l;
     const struct ggml_tensor ** leaves;
     uint32_t                    n_leaves, leaves_capacity;
-    uint32_t *                  uses; /* of each node's result, by nodes */
+    uint32_t *                  uses;  /* of each node's result, by nodes */
     struct table                index; /* address -> node, or n_nodes + leaf */
     struct table                names; /* name -> how many roots had it */
 };
@@ -78,7 +78,7 @@ static void walk_end(struct walk * w) {
 }
 
 static bool walk_begin(struct walk * w, const struct graph * g) {
-    *w = (struct walk) { .graph = g, .l = &g->host->layout };
+    *w      = (struct walk){ .graph = g, .l = &g->host->layout };
     w->uses = calloc(g->n_nodes ? g->n_nodes : 1, sizeof w->uses[0]);
     if (w->uses && index_tensors(w)) { return true; }
     walk_end(w);
@@ -98,9 +98,9 @@ static bool is_empty(const struct walk * w, const struct ggml_tensor * t) {
 static bool fuses_next(const struct walk * w, uint32_t i) {
     const struct graph * g = w->graph;
     if (i + 1 >= g->n_nodes) { return false; }
-    const struct ggml_tensor *   norm  = g->nodes[i], *mul = g->nodes[i + 1];
+    const struct ggml_tensor *   norm = g->nodes[i], *mul = g->nodes[i + 1];
     const int32_t                flags = layout_flags(w->l, norm), mul_flags = layout_flags(w->l, mul);
-    struct ggml_tensor * const * src   = layout_src(w->l, mul);
+    struct ggml_tensor * const * src = layout_src(w->l, mul);
     if (!op_is(w, norm, "RMS_NORM") || !op_is(w, mul, "MUL") || !(flags & mul_flags & GGML_FLAG_COMPUTE) ||
         w->uses[i] != 1 || layout_view_src(w->l, norm) || (flags & GGML_FLAG_OUTPUT) ||
         (src[0] != norm && src[1] != norm) || !src[0] || !src[1] ||
@@ -128,14 +128,10 @@ static const struct capture_rule {
     enum tat_capture_kind kind;
     const char *          prefix; /* of the operand's name; NULL: any */
 } capture_rules[] = {
-    { "GET_ROWS", 1, TAT_CAPTURE_ROWS, NULL },
-    { "SET_ROWS", 1, TAT_CAPTURE_ROWS, NULL },
-    { "MUL_MAT_ID", 2, TAT_CAPTURE_EXPERTS, NULL },
-    { "ADD_ID", 2, TAT_CAPTURE_EXPERTS, NULL },
-    { "ROPE", 1, TAT_CAPTURE_POSITIONS, NULL },
-    { "FLASH_ATTN_EXT", 3, TAT_CAPTURE_MASK, NULL },
-    { "SOFT_MAX", 1, TAT_CAPTURE_MASK, NULL },
-    { "MUL", 1, TAT_CAPTURE_GATES, "ffn_moe_weights" },
+    { "GET_ROWS", 1, TAT_CAPTURE_ROWS, NULL },      { "SET_ROWS", 1, TAT_CAPTURE_ROWS, NULL },
+    { "MUL_MAT_ID", 2, TAT_CAPTURE_EXPERTS, NULL }, { "ADD_ID", 2, TAT_CAPTURE_EXPERTS, NULL },
+    { "ROPE", 1, TAT_CAPTURE_POSITIONS, NULL },     { "FLASH_ATTN_EXT", 3, TAT_CAPTURE_MASK, NULL },
+    { "SOFT_MAX", 1, TAT_CAPTURE_MASK, NULL },      { "MUL", 1, TAT_CAPTURE_GATES, "ffn_moe_weights" },
 };
 
 static uint64_t elements(const struct walk * w, const struct ggml_tensor * t) {
@@ -155,7 +151,7 @@ static void add_capture(const struct walk * w, struct template * t, uint32_t nod
     for (uint32_t i = 0; i < t->n_captures; i++) {
         if (t->captures[i].entry == entry && t->captures[i].kind == rule->kind) { return; }
     }
-    t->captures[t->n_captures++] = (struct capture) { entry, node, rule->src, (uint16_t) rule->kind };
+    t->captures[t->n_captures++] = (struct capture){ entry, node, rule->src, (uint16_t) rule->kind };
     /* A mask's rows are a few runs each; should they be more, the capture is cut and says so. */
     const uint64_t each = rule->kind == TAT_CAPTURE_MASK ? 1 : TAT_VARINT_MAX;
     t->capture_bytes += 64 + each * elements(w, operand);
@@ -187,7 +183,7 @@ static uint32_t context_of(const struct walk * w) {
 
 static void expect(const struct walk * w, struct template * t) {
     for (uint32_t i = 0; i < t->n_nodes; i++) {
-        struct expected * e = &t->expected[i];
+        struct expected *            e   = &t->expected[i];
         struct ggml_tensor * const * src = layout_src(w->l, w->graph->nodes[i]);
         for (int s = 0; s < w->l->n_src; s++) {
             if (src[s] && index_of(w, src[s]) >= t->n_nodes) { e->leaves |= 1u << s; }
@@ -201,9 +197,9 @@ bool graph_walk(const struct graph * g, struct template * t) {
     struct walk w;
     if (!walk_begin(&w, g)) { return false; }
     files_refresh();
-    t->n_nodes  = g->n_nodes;
-    t->expected = calloc(g->n_nodes + 1, sizeof t->expected[0]);
-    t->captures = calloc(g->n_nodes + 1, sizeof t->captures[0]);
+    t->n_nodes        = g->n_nodes;
+    t->expected       = calloc(g->n_nodes + 1, sizeof t->expected[0]);
+    t->captures       = calloc(g->n_nodes + 1, sizeof t->captures[0]);
     const bool memory = t->expected && t->captures;
     if (memory) {
         expect(&w, t);
@@ -216,7 +212,7 @@ bool graph_walk(const struct graph * g, struct template * t) {
 
 /* How many roots of that name came before. */
 static uint32_t occurrence(struct walk * w, uint32_t name) {
-    uint32_t steps = 0, n = 0;
+    uint32_t       steps = 0, n = 0;
     const uint64_t hash = table_hash(name);
     while (table_next(&w->names, hash, &steps) != TABLE_NONE) { n++; }
     table_add(&w->names, hash, name);
@@ -237,8 +233,8 @@ static bool is_packed(const struct walk * w, const struct ggml_tensor * t) {
     const size_t *                nb    = layout_nb(w->l, t);
     const int64_t                 block = ggml->blck_size(layout_type(w->l, t));
     const size_t                  bytes = ggml->type_size(layout_type(w->l, t));
-    return block > 0 && nb[0] == bytes && nb[1] == bytes * (size_t) (ne[0] / block) && nb[2] == nb[1] * (size_t) ne[1] &&
-           nb[3] == nb[2] * (size_t) ne[2];
+    return block > 0 && nb[0] == bytes && nb[1] == bytes * (size_t) (ne[0] / block) &&
+           nb[2] == nb[1] * (size_t) ne[1] && nb[3] == nb[2] * (size_t) ne[2];
 }
 
 static void put_params(const struct walk * w, struct tat_out * out, const struct ggml_tensor * t) {
@@ -267,7 +263,7 @@ static bool put_entry(struct walk * w, struct tat_out * out, const struct ggml_t
     const struct ggml_functions * ggml = &w->graph->host->ggml;
     const struct ggml_tensor *    root = root_of(w, t);
     const char *                  data = layout_data(w->l, t);
-    const uint32_t name = registry_string(layout_name(w->l, t)), op = registry_string(ggml->op_desc(t)),
+    const uint32_t                name = registry_string(layout_name(w->l, t)), op = registry_string(ggml->op_desc(t)),
                    type = registry_string(ggml->type_name(layout_type(w->l, t)));
     tat_put_varint(out, name);
     tat_put_varint(out, op);
@@ -298,7 +294,7 @@ static bool number_roots(struct walk * w, uint32_t * numbers) {
     const uint32_t n = w->graph->n_nodes + w->n_leaves;
     for (uint32_t i = 0; i < n; i++) {
         const struct ggml_tensor * t = tensor_at(w, i);
-        numbers[i] = root_of(w, t) == t ? tensor_number(w, t) : TABLE_NONE;
+        numbers[i]                   = root_of(w, t) == t ? tensor_number(w, t) : TABLE_NONE;
         if (root_of(w, t) == t && numbers[i] == TABLE_NONE) { return false; }
     }
     for (uint32_t i = 0; i < n; i++) {

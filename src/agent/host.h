@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A ggml in the traced process: its functions and the layout of its structs. There can be several, from several plug-ins.
+ * A ggml in the traced process: its functions and the layout of its structs. There can be several, from several
+ * plug-ins.
  */
 #ifndef TAT_AGENT_HOST_H
 #define TAT_AGENT_HOST_H
@@ -10,9 +11,9 @@
 struct host {
     struct ggml_functions ggml;
     struct ggml_layout    layout;
-    const char *          trouble;   /* why graphs of this host cannot be recorded; NULL: they can */
-    const char *          path;      /* of the library that computes */
-    uint32_t              rule;      /* enum tat_rule set that the last evaluations obeyed; relaxed atomic */
+    const char *          trouble; /* why graphs of this host cannot be recorded; NULL: they can */
+    const char *          path;    /* of the library that computes */
+    uint32_t              rule;    /* enum tat_rule set that the last evaluations obeyed; relaxed atomic */
     bool                  rule_known;
 };
 
@@ -20,8 +21,8 @@ struct host {
  * ggml_graph_compute cannot be found at all. Lock-free for an address seen before; any thread. */
 struct host * host_of(const void * caller);
 
-/* The function `name` that `caller` would have reached without the agent, where `ours` was put in its way. Lock-free for a
- * caller seen before; any thread. */
+/* The function `name` that `caller` would have reached without the agent, where `ours` was put in its way. Lock-free
+ * for a caller seen before; any thread. */
 void * host_real(const void * caller, const char * name, const void * ours);
 
 void host_after_fork(void);

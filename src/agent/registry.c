@@ -132,19 +132,20 @@ bool registry_is_weight(const struct host * host, const struct ggml_tensor * lea
     return files_find(layout_data(&host->layout, leaf), "", -1, 0).mapped;
 }
 
-/* Activations move within their buffer from graph to graph and change shape with the ubatch; weights and state do not. */
+/* Activations move within their buffer from graph to graph and change shape with the ubatch; weights and state do not.
+ */
 static bool same(const struct tensor * a, const struct tensor * b, bool fixed) {
     return a->buffer == b->buffer && a->name == b->name && a->occurrence == b->occurrence &&
            (!fixed || (a->address == b->address && memcmp(a->ne, b->ne, sizeof a->ne) == 0));
 }
 
 uint32_t registry_tensor(const struct host * host, const struct ggml_tensor * root, bool is_leaf, uint32_t occurrence) {
-    const struct ggml_layout * l      = &host->layout;
+    const struct ggml_layout *   l      = &host->layout;
     struct ggml_backend_buffer * buffer = layout_buffer(l, root);
-    struct tensor              t      = { .occurrence = occurrence };
-    t.buffer                          = (uint64_t) (uintptr_t) buffer;
-    t.address                         = (uint64_t) (uintptr_t) layout_data(l, root);
-    t.name                            = registry_string(layout_name(l, root));
+    struct tensor                t      = { .occurrence = occurrence };
+    t.buffer                            = (uint64_t) (uintptr_t) buffer;
+    t.address                           = (uint64_t) (uintptr_t) layout_data(l, root);
+    t.name                              = registry_string(layout_name(l, root));
     if (t.name == TABLE_NONE) { return TABLE_NONE; }
     memcpy(t.ne, layout_ne(l, root), sizeof t.ne);
     const bool     fixed = is_leaf && !(layout_flags(l, root) & GGML_FLAG_INPUT);
@@ -176,7 +177,7 @@ uint32_t registry_context(const void * key, bool is_buffer) {
     if (!grow(&registry.contexts, registry.n_contexts, &registry.contexts_capacity, sizeof registry.contexts[0])) {
         return TABLE_NONE;
     }
-    registry.contexts[registry.n_contexts++] = (struct context) { key, is_buffer };
+    registry.contexts[registry.n_contexts++] = (struct context){ key, is_buffer };
     event_context(registry.n_contexts, (uint64_t) (uintptr_t) key, is_buffer);
     return registry.n_contexts;
 }

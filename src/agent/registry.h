@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What is written once and then known by number: strings, tensors, contexts, model files. Everything here is a cold path
- * under one lock (registry_lock), which also keeps the blocks in the order of their numbers.
+ * What is written once and then known by number: strings, tensors, contexts, model files. Everything here is a cold
+ * path under one lock (registry_lock), which also keeps the blocks in the order of their numbers.
  */
 #ifndef TAT_AGENT_REGISTRY_H
 #define TAT_AGENT_REGISTRY_H
@@ -21,8 +21,8 @@ uint32_t registry_string(const char * string);
 /* The tensor that owns its bytes (no view). `occurrence` tells apart tensors of one name in one graph. */
 uint32_t registry_tensor(const struct host * host, const struct ggml_tensor * root, bool is_leaf, uint32_t occurrence);
 
-/* The context of a graph, by something that lives as long as it: the buffer of its KV cache, or the graph. Numbers start
- * at 1. */
+/* The context of a graph, by something that lives as long as it: the buffer of its KV cache, or the graph. Numbers
+ * start at 1. */
 uint32_t registry_context(const void * key, bool is_buffer);
 
 /* True if a leaf holds weights: in a buffer marked so, or in the mapping of a model file. */

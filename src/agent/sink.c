@@ -15,10 +15,10 @@
 #include "format/block.h"
 
 enum {
-    CHUNK    = 4 << 20,  /* the file grows by this */
-    AHEAD    = 8 << 20,  /* and is kept this far ahead of the writers */
-    KEPT     = 64 << 10, /* of it, for the closing blocks */
-    TICK_NS  = 20 * 1000 * 1000,
+    CHUNK   = 4 << 20,  /* the file grows by this */
+    AHEAD   = 8 << 20,  /* and is kept this far ahead of the writers */
+    KEPT    = 64 << 10, /* of it, for the closing blocks */
+    TICK_NS = 20 * 1000 * 1000,
 };
 #define RESERVED_MOST  ((uint64_t) 1 << 36) /* address space, without memory behind it */
 #define RESERVED_LEAST ((uint64_t) 1 << 28)
@@ -71,7 +71,8 @@ bool sink_write_last(enum tat_block_type type, const void * payload, size_t payl
     return sink_is_open() && write_block(type, payload, payload_bytes, 0);
 }
 
-/* Disk blocks are taken before the pages are written, so that a full disk is an error here and not SIGBUS in the host. */
+/* Disk blocks are taken before the pages are written, so that a full disk is an error here and not SIGBUS in the host.
+ */
 static bool extend(void) {
     const uint64_t from = sink.ready;
     if (from + CHUNK > sink.limit || from + CHUNK > sink.reserved) {
@@ -176,7 +177,8 @@ void sink_close(void (*last)(void)) {
         __atomic_store_n(&sink.open, false, __ATOMIC_RELAXED);
         /* A writer that got its range before still finds its mapping: it is never unmapped. */
         const uint64_t end = __atomic_load_n(&sink.next, __ATOMIC_RELAXED);
-        if (ftruncate(sink.fd, (off_t) end) != 0) { /* the reader stops at the zeros */ }
+        if (ftruncate(sink.fd, (off_t) end) != 0) { /* the reader stops at the zeros */
+        }
         close(sink.fd);
         sink.fd = -1;
     }

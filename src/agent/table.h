@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A hash table from 64-bit hashes to 32-bit numbers; several numbers may share a hash, so the caller compares. Cold paths
- * only: it allocates. Not thread-safe. All zero is an empty table.
+ * A hash table from 64-bit hashes to 32-bit numbers; several numbers may share a hash, so the caller compares. Cold
+ * paths only: it allocates. Not thread-safe. All zero is an empty table.
  */
 #ifndef TAT_AGENT_TABLE_H
 #define TAT_AGENT_TABLE_H
@@ -14,7 +14,7 @@
 
 struct table {
     uint64_t * hash;
-    uint32_t * value; /* TABLE_NONE: free */
+    uint32_t * value;    /* TABLE_NONE: free */
     uint32_t   capacity; /* a power of two */
     uint32_t   count;
 };
@@ -63,7 +63,7 @@ static inline bool table_add(struct table * table, uint64_t hash, uint32_t value
 static inline void table_free(struct table * table) {
     free(table->hash);
     free(table->value);
-    *table = (struct table) { 0 };
+    *table = (struct table){ 0 };
 }
 
 /* Spreads pointers and small numbers over 64 bits. */

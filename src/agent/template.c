@@ -10,11 +10,12 @@
 
 /* Odd, random: a sum of products with them is a universal hash whose products do not wait for each other. */
 static const uint64_t K[] = {
-    0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xd6e8feb86659fd93, 0xff51afd7ed558ccd, 0xc4ceb9fe1a85ec53,
-    0xa0761d6478bd642f, 0xe7037ed1a0b428db, 0x8ebc6af09c88c6e3, 0x589965cc75374cc3, 0x1d8e4e27c47d124f, 0xeb44accab455d165,
-    0x9fb21c651e98df25, 0xc2b2ae3d27d4eb4f, 0x165667b19e3779f9, 0x85ebca77c2b2ae63, 0x27d4eb2f165667c5, 0xd1b54a32d192ed03,
-    0xaef17502108ef2d9, 0x8cb92ba72f3d8dd7, 0xf1357aea2e62a9c5, 0xabc98388fb8fac03, 0xda3e39cb94b95bdb, 0x8538ecb5bd456ea3,
-    0xca01f9dd51cfaf2d, 0xe19b01aa9d42c633, 0xb7e151628aed2a6b, 0x93c467e37db0c7a5, 0xc0ac29b7c97c50dd, 0xa4093822299f31d1,
+    0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xd6e8feb86659fd93, 0xff51afd7ed558ccd,
+    0xc4ceb9fe1a85ec53, 0xa0761d6478bd642f, 0xe7037ed1a0b428db, 0x8ebc6af09c88c6e3, 0x589965cc75374cc3,
+    0x1d8e4e27c47d124f, 0xeb44accab455d165, 0x9fb21c651e98df25, 0xc2b2ae3d27d4eb4f, 0x165667b19e3779f9,
+    0x85ebca77c2b2ae63, 0x27d4eb2f165667c5, 0xd1b54a32d192ed03, 0xaef17502108ef2d9, 0x8cb92ba72f3d8dd7,
+    0xf1357aea2e62a9c5, 0xabc98388fb8fac03, 0xda3e39cb94b95bdb, 0x8538ecb5bd456ea3, 0xca01f9dd51cfaf2d,
+    0xe19b01aa9d42c633, 0xb7e151628aed2a6b, 0x93c467e37db0c7a5, 0xc0ac29b7c97c50dd, 0xa4093822299f31d1,
 };
 #define K_FIXED 14
 _Static_assert(sizeof K / sizeof K[0] >= K_FIXED + TAT_MAX_SRC, "a constant for each word");
@@ -35,9 +36,11 @@ uint64_t template_node_hash(const struct ggml_layout * l, const struct ggml_tens
     for (; leaves; leaves &= leaves - 1) {
         const struct ggml_tensor * leaf = src[__builtin_ctz(leaves)];
         const int64_t *            size = layout_ne(l, leaf);
-        sum = (sum ^ sum >> 29) * K[13];
+        sum                             = (sum ^ sum >> 29) * K[13];
         sum += (uint64_t) (uintptr_t) layout_data(l, leaf) * K[0];
-        for (int i = 0; i < 4; i++) { sum += (uint64_t) size[i] * K[5 + i] + (uint64_t) layout_nb(l, leaf)[i] * K[9 + i]; }
+        for (int i = 0; i < 4; i++) {
+            sum += (uint64_t) size[i] * K[5 + i] + (uint64_t) layout_nb(l, leaf)[i] * K[9 + i];
+        }
     }
     return sum;
 }
@@ -120,7 +123,7 @@ static struct steps * make_steps(const struct template * t, uint32_t rule) {
         if (!executes(&t->expected[i], rule)) { continue; }
         if ((rule & TAT_RULE_FUSE_NORM) && (t->expected[i].facts & TAT_NODE_FUSES_NEXT)) { i++; }
         struct step * step = &steps->step[n++];
-        *step              = (struct step) { .first_node = from, .last_node = i, .first_capture = capture };
+        *step              = (struct step){ .first_node = from, .last_node = i, .first_capture = capture };
         while (capture < t->n_captures && t->captures[capture].node <= i) { capture++; }
         step->n_captures = capture - step->first_capture;
         from             = i + 1;

@@ -44,7 +44,7 @@ struct template {
     uint32_t          context;
     uint32_t          n_nodes;
     uint32_t          n_captures;
-    uint64_t          hash; /* of all nodes */
+    uint64_t          hash;          /* of all nodes */
     uint64_t          capture_bytes; /* that the captures can take */
     struct expected * expected;
     struct capture *  captures;
@@ -62,8 +62,8 @@ struct graph {
 /* All that decides which bytes a node touches, in 64 bits. `leaves` as in struct expected. */
 uint64_t template_node_hash(const struct ggml_layout * l, const struct ggml_tensor * node, uint32_t leaves);
 
-/* The template of a graph, found or made and written. Takes the registry's lock. NULL: no memory, or no room in the trace
- * for it yet. */
+/* The template of a graph, found or made and written. Takes the registry's lock. NULL: no memory, or no room in the
+ * trace for it yet. */
 const struct template * template_of(const struct graph * graph);
 
 /* Never NULL but for lack of memory. */

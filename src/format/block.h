@@ -15,10 +15,11 @@ static inline uint64_t tat_block_bytes(uint64_t payload_bytes) {
     return (sizeof(struct tat_block_header) + payload_bytes + TAT_BLOCK_ALIGN - 1) & ~(uint64_t) (TAT_BLOCK_ALIGN - 1);
 }
 
-uint64_t tat_block_checksum(uint64_t file_offset, enum tat_block_type type, const void * payload, uint32_t payload_bytes);
+uint64_t tat_block_checksum(uint64_t file_offset, enum tat_block_type type, const void * payload,
+                            uint32_t payload_bytes);
 
-/* Writes a block to `at`, which holds tat_block_bytes(payload_bytes) zeroed bytes that belong to the caller alone and will
- * be at file_offset. The magic is stored last, with release order: whoever sees it sees the block. */
+/* Writes a block to `at`, which holds tat_block_bytes(payload_bytes) zeroed bytes that belong to the caller alone and
+ * will be at file_offset. The magic is stored last, with release order: whoever sees it sees the block. */
 void tat_block_commit(void * at, uint64_t file_offset, enum tat_block_type type, const void * payload,
                       uint32_t payload_bytes);
 

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reading a trace. The file is mapped and checked once; every access record is then made on demand, by evaluation.
+ *
+ * A struct tat_trace never changes once it is open, but for plans that are made when first needed, under a lock of its
+ * own: any number of threads may read it. All pointers handed out belong to it and live until tat_trace_close. Times
+ * are nanoseconds since the trace began. No function prints.
+ */
+#ifndef TAT_TRACE_H
+#define TAT_TRACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tat/error.h"
+#include "tat/format.h"
+#include "tat/gguf.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct tat_trace;
+
+/* Opens a trace: its folder or its tensor_access.bin. Damage inside is skipped and reported by tat_trace_summary; only
+ * a file that is no trace, or whose header is wrong, fails: NULL, with the reason in *error. */
+struct tat_trace * tat_trace_open(const char * path, struct tat_error * error);
+void               tat_trace_close(struct tat_trace * trace); /* NULL is fine */
+
+const struct tat_file_header * tat_trace_header(const struct tat_trace * trace);
+const char *                   tat_trace_path(const struct tat_trace * trace); /* of the file */
+
+/* ------------------------------------------------------------------------------------------------------ tensors */
+
+enum tat_role { TAT_ROLE_NONE = 0, TAT_ROLE_Q, TAT_ROLE_K, TAT_ROLE_V, TAT_ROLE_O, TAT_ROLE_COUNT };
+
+struct tat_tensor {
+    const char *         name;
+    const char *         type_name;
+    const char *         buffer_name;
+    enum tat_tensor_kind kind;
+    enum tat_memory      memory;
+    enum tat_component   component;
+    enum tat_role        role;
+    uint32_t             type;
+    uint32_t             block, block_bytes; /* elements and bytes */
+    uint32_t             occurrence;         /* tells apart results of one name in one graph */
+    uint16_t             layer;              /* or TAT_NO_LAYER */
+    uint32_t             file;               /* number of the model file from 1, or 0 */
+    uint64_t             file_offset;
+    uint64_t             ne[4], nb[4];
+    uint64_t             bytes;
+    uint64_t             address;
+    uint64_t             buffer;
+};
+
+const struct tat_tensor * tat_trace_tensors(const struct tat_trace * trace, uint32_t * count);
+
+/* -------------------------------------------------------------------------------------------------------- graphs */
+
+/* A tensor of a graph: a leaf or a node. */
+struct tat_entry {
+    const char * name;
+    const char * op;     /* ggml_op_desc of the traced ggml */
+    uint32_t     tensor; /* that owns the bytes */
+    int64_t      offset; /* in it */
+    uint64_t     address;
+    uint64_t     ne[4], nb[4];
+    uint32_t     type_block, type_block_bytes;
+    uint32_t     flags;  /* ggml's */
+    uint32_t     facts;  /* enum tat_node_fact; nodes only */
+    uint32_t     params; /* index of the first of 16 words, tat_template_params; nodes only */
+    uint16_t     op_index;
+    uint16_t     layer;
+    uint32_t     src[TAT_MAX_SRC]; /* entries, or TAT_NO_ENTRY */
+};
+#define TAT_NO_ENTRY UINT32_MAX
+
+struct tat_capture {
+    enum tat_capture_kind kind;
+    uint32_t              entry; /* what was read */
+    uint32_t              node;  /* its first consumer, as number of a node */
+    uint32_t              src;
+};
+
+struct tat_template {
+    uint32_t                   context; /* from 1 */
+    uint32_t                   n_leaves, n_nodes, n_captures;
+    const struct tat_entry *   entries; /* leaves, then nodes */
+    const struct tat_capture * captures;
+    uint32_t                   n_tokens;  /* rows that go in */
+    uint32_t                   n_outputs; /* rows of logits or embeddings that come out */
+    bool                       known;     /* false: its block was lost; everything else is 0 */
+};
+
+const struct tat_template * tat_trace_templates(const struct tat_trace * trace, uint32_t * count);
+const char *                tat_trace_op_name(const struct tat_trace * trace, uint16_t op_index);
+uint16_t                    tat_trace_n_ops(const struct tat_trace * trace);
+
+/* --------------------------------------------------------------------------------------------------- evaluations */
+
+enum tat_phase {
+    TAT_PHASE_WARMUP = 0,
+    TAT_PHASE_PROMPT,
+    TAT_PHASE_GENERATE,
+    TAT_PHASE_MIXED,
+    TAT_PHASE_OTHER,
+    TAT_PHASE_COUNT
+};
+const char * tat_phase_name(enum tat_phase phase);
+
+struct tat_evaluation {
+    uint64_t begin_ns, end_ns;
+    uint32_t template;
+    uint32_t       context;
+    uint32_t       flags; /* enum tat_evaluation_flag */
+    uint32_t       rule;
+    int32_t        status; /* ggml's; 0 is success */
+    uint32_t       n_threads;
+    uint32_t       thread;
+    uint32_t       n_callbacks;
+    uint32_t       n_stamps;
+    uint32_t       token_first; /* of the context, from 0, outside warm-up */
+    uint32_t       n_tokens;
+    uint32_t       n_outputs;
+    enum tat_phase phase;
+};
+
+/* In the order of their beginning. */
+const struct tat_evaluation * tat_trace_evaluations(const struct tat_trace * trace, uint32_t * count);
+
+/* Callbacks that an evaluation of this template has under a rule, and the nodes that were executed or fused. */
+struct tat_expectation {
+    uint32_t n_callbacks, n_executable, n_fused;
+};
+struct tat_expectation tat_template_expect(const struct tat_template * t, uint32_t rule);
+
+/* Values of one capture. Up to `capacity` of them into values (gates: the bits of a float; masks: for each row the runs
+ * as skip, seen, ... 0, 0); returns how many there are, 0 where it was not read. */
+size_t tat_trace_capture(const struct tat_trace * trace, uint32_t evaluation, uint32_t capture, int64_t * values,
+                         size_t capacity);
+
+/* -------------------------------------------------------------------------------------------------------- events */
+
+struct tat_event {
+    enum tat_event_type type;
+    int64_t             at_ns; /* negative before the trace began, which is at the first graph: loading */
+    uint64_t            at_tick;
+    uint32_t            thread;
+    uint64_t            value[9]; /* as doc/format.md lists them by type */
+    const char *        text;     /* "" where there is none */
+};
+
+const struct tat_event * tat_trace_events(const struct tat_trace * trace, uint32_t * count);
+
+struct tat_model_file {
+    const char * path;
+    uint32_t     model, part;
+    uint64_t     size;
+    int64_t      mtime_ns;
+    uint64_t     header_hash, model_hash;
+};
+
+/* Number n of a tensor's `file` is element n - 1. */
+const struct tat_model_file * tat_trace_model_files(const struct tat_trace * trace, uint32_t * count);
+
+/* ------------------------------------------------------------------------------------------------------- summary */
+
+struct tat_trace_summary {
+    uint64_t file_bytes;
+    uint64_t used_bytes;    /* header and blocks */
+    uint64_t damaged_bytes; /* between readable blocks */
+    uint32_t n_blocks[TAT_BLOCK_END + 1];
+    uint64_t block_bytes[TAT_BLOCK_END + 1];
+    uint32_t undecodable_blocks; /* right checksum, wrong contents */
+    uint32_t orphan_evaluations; /* their template was lost */
+    bool     ended;              /* has its END block: the process came to its end */
+    /* From the END block; without it, rebuilt from what is there. */
+    uint64_t evaluations_emitted, evaluations_stored, callbacks_emitted, callbacks_stored, events_emitted,
+        events_stored;
+    uint64_t lost[TAT_LOSS_COUNT]; /* evaluations, by reason, from LOSS blocks */
+    uint64_t events_lost;
+};
+
+const struct tat_trace_summary * tat_trace_summary(const struct tat_trace * trace);
+const char *                     tat_loss_name(enum tat_loss_reason reason);
+
+/* ------------------------------------------------------------------------------------------------ access records */
+
+#define TAT_NO_HEAD 0xffff
+
+enum tat_access_flag {
+    TAT_ACCESS_WRITE       = 1u << 0, /* else read */
+    TAT_ACCESS_FUSED       = 1u << 1, /* a result that was never stored: 0 bytes */
+    TAT_ACCESS_STRIDED     = 1u << 2, /* `rows` runs, see `layout` */
+    TAT_ACCESS_APPROXIMATE = 1u << 3, /* the bounds are; `bytes` is exact */
+    TAT_ACCESS_UNREAD      = 1u << 4, /* an operand of which the operation reads nothing: 0 bytes */
+    TAT_ACCESS_UNTIMED     = 1u << 5, /* no time is known for it */
+};
+#define TAT_ACCESS_PHASE_SHIFT 8 /* enum tat_phase in the bits from here */
+
+struct tat_access {
+    uint64_t start_ns;
+    uint64_t offset;      /* in the model file for file-backed tensors, else in the tensor */
+    uint64_t bytes;       /* touched; each byte of an operand counts once */
+    uint32_t duration_ns; /* thread 0, from callback to callback: includes the barrier before the node */
+    uint32_t tensor;
+    uint32_t evaluation;
+    uint32_t node;
+    uint32_t token_first;
+    uint32_t rows; /* runs of bytes, 1 where contiguous */
+    uint16_t layer;
+    uint16_t op;
+    uint16_t expert; /* or TAT_NO_EXPERT */
+    uint16_t head_first, head_count;
+    uint16_t layout;  /* index for tat_trace_layouts; 0: contiguous */
+    uint8_t  operand; /* 0: dst, 1 + n: src n */
+    uint8_t  kind;    /* enum tat_role | enum tat_memory << 4 */
+    uint16_t flags;   /* enum tat_access_flag, phase */
+};
+_Static_assert(sizeof(struct tat_access) == 64, "one cache line");
+
+struct tat_layout {
+    uint64_t run_bytes, stride;
+};
+
+/* The layout of a strided record. */
+struct tat_layout tat_trace_layout(const struct tat_trace * trace, uint16_t layout);
+
+/* Called with records in the order of execution; false ends the expansion. */
+typedef bool (*tat_access_sink)(const struct tat_access * records, size_t count, void * user);
+
+/* Makes all access records of evaluations [first, last), in pieces of a size that fits the cache. `records` belong to
+ * the library and are valid during the call. Returns 0, 1 if the sink ended it, or -1 with *error. */
+int tat_trace_expand(const struct tat_trace * trace, uint32_t first, uint32_t last, tat_access_sink sink, void * user,
+                     struct tat_error * error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * EVALUATION, EVENT, LOSS and END blocks: what happened.
+ */
+#include <string.h>
+
+#include "format/trace.h"
+
+bool decode_evaluation(struct tat_trace * trace, struct tat_in in) {
+    struct tat_evaluation e  = { 0 };
+    struct body           b  = { 0 };
+    const uint64_t        t  = tat_get_varint(&in);
+    e.template               = (uint32_t) t;
+    e.flags                  = (uint32_t) tat_get_varint(&in);
+    e.rule                   = (uint32_t) tat_get_varint(&in);
+    e.status                 = (int32_t) tat_get_zigzag(&in);
+    e.n_threads              = (uint32_t) tat_get_varint(&in);
+    e.thread                 = (uint32_t) tat_get_varint(&in);
+    b.begin_tick             = tat_get_varint(&in);
+    b.end_tick               = b.begin_tick + tat_get_varint(&in);
+    const uint64_t callbacks = tat_get_varint(&in);
+    e.n_callbacks            = callbacks > UINT32_MAX ? UINT32_MAX : (uint32_t) callbacks;
+    e.n_stamps               = (uint32_t) tat_get_count(&in, 1);
+    b.stamps                 = in.at;
+    for (uint32_t i = 0; i < e.n_stamps && !in.bad; i++) { tat_get_varint(&in); }
+    b.stamps_bytes   = (uint32_t) (in.at - b.stamps);
+    b.captures_bytes = (uint32_t) tat_get_count(&in, 1);
+    b.captures       = tat_get_bytes(&in, b.captures_bytes);
+    if (in.bad || e.rule >= TAT_RULE_COUNT || b.end_tick < b.begin_tick) { return false; }
+    if (t >= trace->templates.count || !LIST(struct tat_template, trace->templates)[t].known) {
+        trace->summary.orphan_evaluations++;
+        return true;
+    }
+    const struct tat_template * template = &LIST(struct tat_template, trace->templates)[t];
+    e.context                            = template->context;
+    e.n_tokens                           = template->n_tokens;
+    e.n_outputs                          = template->n_outputs;
+    struct tat_evaluation * slot         = list_add(&trace->evaluations, sizeof e);
+    struct body *           body         = slot ? list_add(&trace->bodies, sizeof b) : NULL;
+    if (!body) { return false; }
+    *slot = e;
+    *body = b;
+    return true;
+}
+
+/* How many values each type of event has before its text, and whether it has one. */
+static const struct {
+    uint8_t values;
+    uint8_t is_signed; /* bits: these values are zigzag */
+    bool    has_text;
+} event_shapes[] = {
+    [TAT_EVENT_CLOCK]        = { 2, 0, false },
+    [TAT_EVENT_MAPPING]      = { 4, 0, false },
+    [TAT_EVENT_MODEL_FILE]   = { 9, 1 << 4, true },
+    [TAT_EVENT_LOAD_BEGIN]   = { 0, 0, true },
+    [TAT_EVENT_LOAD_END]     = { 2, 1 << 1, false },
+    [TAT_EVENT_OPEN_MODEL]   = { 0, 0, true },
+    [TAT_EVENT_MEMORY_CLEAR] = { 2, 1 << 1, false },
+    [TAT_EVENT_PERF_RESET]   = { 2, 1 << 1, false },
+    [TAT_EVENT_WARMUP]       = { 2, 1 << 1, false },
+    [TAT_EVENT_CALL_BEGIN]   = { 2, 1 << 1, false },
+    [TAT_EVENT_CALL_END]     = { 2, 1 << 1, false },
+    [TAT_EVENT_CONTEXT]      = { 3, 0, false },
+    [TAT_EVENT_NOTE]         = { 0, 0, true },
+};
+
+static bool add_model_file(struct tat_trace * trace, const uint64_t * value, const char * path) {
+    if (value[0] != (uint64_t) trace->files.count + 1) { return false; }
+    struct tat_model_file * file = list_add(&trace->files, sizeof *file);
+    if (!file) { return false; }
+    *file = (struct tat_model_file){
+        .path        = path,
+        .model       = (uint32_t) value[1],
+        .part        = (uint32_t) value[2],
+        .size        = value[3],
+        .mtime_ns    = (int64_t) value[4],
+        .header_hash = value[7],
+        .model_hash  = value[8],
+    };
+    return true;
+}
+
+static bool add_anchor(struct tat_trace * trace, uint64_t tick, uint64_t monotonic_ns) {
+    struct anchor * anchor = list_add(&trace->anchors, sizeof *anchor);
+    if (!anchor) { return false; }
+    *anchor = (struct anchor){ tick, (int64_t) (monotonic_ns - trace->header.start_monotonic_ns) };
+    return true;
+}
+
+bool decode_event(struct tat_trace * trace, struct tat_in in) {
+    const uint64_t   type = tat_get_varint(&in);
+    struct tat_event e    = { .type = (enum tat_event_type) type, .text = "" };
+    e.at_tick             = tat_get_varint(&in);
+    e.thread              = (uint32_t) tat_get_varint(&in);
+    if (in.bad || type == 0 || type >= sizeof event_shapes / sizeof event_shapes[0]) { return false; }
+    for (unsigned i = 0; i < event_shapes[type].values; i++) {
+        const bool is_signed = event_shapes[type].is_signed >> i & 1;
+        e.value[i]           = is_signed ? (uint64_t) tat_get_zigzag(&in) : tat_get_varint(&in);
+    }
+    if (event_shapes[type].has_text) {
+        const uint64_t length = tat_get_varint(&in);
+        const char *   text   = tat_get_bytes(&in, length);
+        e.text                = text ? arena_string(&trace->arena, text, length) : NULL;
+    }
+    if (in.bad || !e.text) { return false; }
+    if (type == TAT_EVENT_MODEL_FILE && !add_model_file(trace, e.value, e.text)) { return false; }
+    if (type == TAT_EVENT_CLOCK && !add_anchor(trace, e.value[0], e.value[1])) { return false; }
+    struct tat_event * slot = list_add(&trace->events, sizeof e);
+    if (slot) { *slot = e; }
+    return slot != NULL;
+}
+
+bool decode_loss(struct tat_trace * trace, struct tat_in in) {
+    const uint64_t reason      = tat_get_varint(&in);
+    const uint64_t evaluations = tat_get_varint(&in);
+    const uint64_t events      = tat_get_varint(&in);
+    if (in.bad || reason == 0 || reason >= TAT_LOSS_COUNT) { return false; }
+    trace->summary.lost[reason] += evaluations;
+    trace->summary.events_lost += events;
+    return true;
+}
+
+bool decode_end(struct tat_trace * trace, struct tat_in in) {
+    struct tat_trace_summary * s        = &trace->summary;
+    uint64_t * const           totals[] = { &s->evaluations_emitted, &s->evaluations_stored, &s->callbacks_emitted,
+                                            &s->callbacks_stored,    &s->events_emitted,     &s->events_stored };
+    uint64_t                   values[sizeof totals / sizeof totals[0]];
+    for (size_t i = 0; i < sizeof totals / sizeof totals[0]; i++) { values[i] = tat_get_varint(&in); }
+    if (in.bad) { return false; }
+    for (size_t i = 0; i < sizeof totals / sizeof totals[0]; i++) { *totals[i] = values[i]; }
+    s->ended = true;
+    return true;
+}

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+#include "format/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "format/extent.h"
+
+/* ------------------------------------------------------------------------------------------------------- layouts */
+
+uint16_t layout_number(struct tat_trace * trace, uint64_t run_bytes, uint64_t stride) {
+    uint16_t number = 0;
+    pthread_mutex_lock(&trace->lock);
+    const struct tat_layout * known = LIST(struct tat_layout, trace->layouts);
+    for (uint32_t i = 1; i < trace->layouts.count && !number; i++) {
+        if (known[i].run_bytes == run_bytes && known[i].stride == stride) { number = (uint16_t) i; }
+    }
+    if (!number && trace->layouts.count < UINT16_MAX) {
+        struct tat_layout * layout = list_add(&trace->layouts, sizeof *layout);
+        if (layout) {
+            *layout = (struct tat_layout){ run_bytes, stride };
+            number  = (uint16_t) (trace->layouts.count - 1);
+        }
+    }
+    pthread_mutex_unlock(&trace->lock);
+    return number;
+}
+
+struct tat_layout tat_trace_layout(const struct tat_trace * trace, uint16_t layout) {
+    struct tat_trace * t     = (struct tat_trace *) trace; /* the lock is the one thing that moves */
+    struct tat_layout  found = { 0 };
+    pthread_mutex_lock(&t->lock);
+    if (layout < t->layouts.count) { found = LIST(struct tat_layout, t->layouts)[layout]; }
+    pthread_mutex_unlock(&t->lock);
+    return found;
+}
+
+void plan_set_piece(struct tat_trace * trace, struct tat_access * a, uint64_t base, uint64_t offset, uint64_t run_bytes,
+                    uint64_t stride, uint64_t count) {
+    a->offset = base + offset;
+    a->bytes  = run_bytes * count;
+    a->rows   = count > UINT32_MAX ? UINT32_MAX : (uint32_t) count;
+    a->layout = count > 1 ? layout_number(trace, run_bytes, stride) : 0;
+    a->flags &= (uint16_t) ~(TAT_ACCESS_STRIDED | TAT_ACCESS_APPROXIMATE);
+    if (count > 1) { a->flags |= a->layout ? TAT_ACCESS_STRIDED : TAT_ACCESS_APPROXIMATE; }
+}
+
+/* ------------------------------------------------------------------------------------------------- special operands */
+
+enum { DST = -1 };
+
+/* Operations that do not touch the whole of an operand. All others do; doc/format.md has the same table. */
+static const struct special {
+    const char * op;
+    int          operand;
+    enum { READS_NOTHING = 1, READS_ROWS, READS_EXPERTS, READS_BIASES, READS_MASK } how;
+    int ids; /* the source that names rows or experts */
+} specials[] = {
+    { "GET_ROWS", 0, READS_ROWS, 1 },       { "SET_ROWS", DST, READS_ROWS, 1 },
+    { "SET_ROWS", 2, READS_NOTHING, 0 }, /* the destination again */
+    { "CPY", 1, READS_NOTHING, 0 },      /* likewise */
+    { "MUL_MAT_ID", 0, READS_EXPERTS, 2 },  { "ADD_ID", 1, READS_BIASES, 2 },
+    { "SOFT_MAX", 1, READS_MASK, 0 }, /* padded to more rows than there are */
+    { "FLASH_ATTN_EXT", 3, READS_MASK, 0 },
+};
+
+static const struct special * special_for(const char * op, int operand) {
+    for (size_t i = 0; i < sizeof specials / sizeof specials[0]; i++) {
+        if (specials[i].operand == operand && strcmp(specials[i].op, op) == 0) { return &specials[i]; }
+    }
+    return NULL;
+}
+
+/* --------------------------------------------------------------------------------------------------------- building */
+
+struct builder {
+    struct tat_trace *          trace;
+    const struct tat_template * t;
+    struct list                 records, varies;
+    struct piece *              pieces; /* PIECES_MAX */
+    bool                        failed;
+};
+
+static bool executes(const struct tat_entry * node, uint32_t rule) {
+    if ((rule & TAT_RULE_SKIP_EMPTY) && (node->facts & TAT_NODE_EMPTY)) { return false; }
+    return !(rule & TAT_RULE_SKIP_UNASKED) || (node->facts & TAT_NODE_COMPUTE);
+}
+
+static bool fuses(const struct tat_entry * node, uint32_t rule) {
+    return (rule & TAT_RULE_FUSE_NORM) && (node->facts & TAT_NODE_FUSES_NEXT);
+}
+
+struct tat_expectation tat_template_expect(const struct tat_template * t, uint32_t rule) {
+    struct tat_expectation x = { 0 };
+    for (uint32_t i = 0; i < t->n_nodes; i++) {
+        const struct tat_entry * node = &t->entries[t->n_leaves + i];
+        if (!executes(node, rule)) { continue; }
+        x.n_callbacks++;
+        x.n_executable++;
+        if (fuses(node, rule) && i + 1 < t->n_nodes) {
+            i++;
+            x.n_executable++;
+            x.n_fused++;
+        }
+    }
+    return x;
+}
+
+/* Offsets of file-backed tensors are the file's. */
+static uint64_t base_of(const struct tat_tensor * tensor, const struct tat_entry * e) {
+    const bool in_file = tensor->file && (tensor->memory == TAT_MEMORY_FILE || tensor->memory == TAT_MEMORY_COPY);
+    return (in_file ? tensor->file_offset : 0) + (uint64_t) e->offset;
+}
+
+static struct tat_access * add_record(struct builder * b, const struct tat_access * a) {
+    struct tat_access * record = list_add(&b->records, sizeof *record);
+    if (record) { *record = *a; }
+    b->failed |= record == NULL;
+    return record;
+}
+
+/* The whole of a shape; where it takes too many records, one that bounds them with the exact number of bytes. */
+static void add_shape(struct builder * b, struct tat_access a, const struct tat_entry * e, const uint64_t * ne,
+                      uint64_t base) {
+    const struct extent extent = extent_of(ne, e->nb, e->type_block, e->type_block_bytes);
+    const size_t        n      = extent_pieces(&extent, 0, b->pieces, PIECES_MAX);
+    if (n == 0 || n > PIECES_MAX) {
+        plan_set_piece(b->trace, &a, base, 0, extent_span(&extent), 0, 1);
+        a.bytes = extent_bytes(&extent);
+        if (n) { a.flags |= TAT_ACCESS_APPROXIMATE; }
+        add_record(b, &a);
+    }
+    for (size_t i = 0; n <= PIECES_MAX && i < n; i++) {
+        const struct piece * p = &b->pieces[i];
+        plan_set_piece(b->trace, &a, base, p->offset, p->run_bytes, p->stride, p->count);
+        add_record(b, &a);
+    }
+}
+
+static uint32_t capture_of(const struct tat_template * t, uint32_t entry, enum tat_capture_kind kind) {
+    for (uint32_t i = 0; i < t->n_captures; i++) {
+        if (t->captures[i].entry == entry && t->captures[i].kind == kind) { return i; }
+    }
+    return UINT32_MAX;
+}
+
+/* Stands for all that the ids can name: until an evaluation says more, the bounds are all that is known. */
+static void add_varying(struct builder * b, struct tat_access a, const struct tat_entry * e, uint32_t entry,
+                        uint32_t ids, enum selection selection, uint64_t base) {
+    const struct extent extent = extent_of(e->ne, e->nb, e->type_block, e->type_block_bytes);
+    plan_set_piece(b->trace, &a, base, 0, extent_span(&extent), 0, 1);
+    a.bytes = extent_bytes(&extent);
+    a.flags |= TAT_ACCESS_APPROXIMATE;
+    struct vary * vary = list_add(&b->varies, sizeof *vary);
+    b->failed |= vary == NULL;
+    if (!vary || !add_record(b, &a)) { return; }
+    const enum tat_capture_kind kind = selection == SELECT_ROWS ? TAT_CAPTURE_ROWS : TAT_CAPTURE_EXPERTS;
+    *vary = (struct vary){ b->records.count - 1, capture_of(b->t, ids, kind), selection, entry, ids };
+}
+
+static void add_operand(struct builder * b, uint32_t callback, uint32_t node, int operand, bool fused, bool idle) {
+    const struct tat_template * t      = b->t;
+    const struct tat_entry *    n      = &t->entries[t->n_leaves + node];
+    const uint32_t              entry  = operand == DST ? t->n_leaves + node : n->src[operand];
+    const struct tat_entry *    e      = &t->entries[entry];
+    const struct tat_tensor *   tensor = &LIST(struct tat_tensor, b->trace->tensors)[e->tensor];
+    struct tat_access           a      = {
+                       .start_ns   = callback,
+                       .tensor     = e->tensor,
+                       .node       = node,
+                       .rows       = 1,
+                       .op         = n->op_index,
+                       .layer      = n->layer != TAT_NO_LAYER ? n->layer : tensor->layer,
+                       .expert     = TAT_NO_EXPERT,
+                       .head_first = TAT_NO_HEAD,
+                       .operand    = (uint8_t) (operand + 1),
+                       .kind       = (uint8_t) ((unsigned) tensor->role | (unsigned) tensor->memory << 4),
+                       .flags      = operand == DST ? TAT_ACCESS_WRITE : 0,
+    };
+    const uint64_t         base    = base_of(tensor, e);
+    const struct special * special = special_for(n->op, operand);
+    if (fused || idle || (special && special->how == READS_NOTHING)) {
+        a.offset = base;
+        a.flags |= fused ? TAT_ACCESS_FUSED : TAT_ACCESS_UNREAD;
+        add_record(b, &a);
+        return;
+    }
+    uint64_t ne[4];
+    memcpy(ne, e->ne, sizeof ne);
+    if (special && special->how == READS_MASK) {
+        const uint32_t first = n->src[0];
+        if (first != TAT_NO_ENTRY && t->entries[first].ne[1] < ne[1]) { ne[1] = t->entries[first].ne[1]; }
+    } else if (special && n->src[special->ids] != TAT_NO_ENTRY) {
+        static const enum selection by_how[] = {
+            [READS_ROWS] = SELECT_ROWS, [READS_EXPERTS] = SELECT_EXPERTS, [READS_BIASES] = SELECT_BIASES
+        };
+        add_varying(b, a, e, entry, n->src[special->ids], by_how[special->how], base);
+        return;
+    }
+    add_shape(b, a, e, ne, base);
+}
+
+/* All operands of a node. Where it has no result, it runs and touches nothing. `inner` is the entry of a result that
+ * fusion keeps in registers. */
+static void add_node(struct builder * b, uint32_t callback, uint32_t node, uint32_t inner) {
+    const struct tat_entry * n    = &b->t->entries[b->t->n_leaves + node];
+    const bool               idle = n->ne[0] == 0 || n->ne[1] == 0 || n->ne[2] == 0 || n->ne[3] == 0;
+    for (int s = 0; s < TAT_MAX_SRC; s++) {
+        if (n->src[s] != TAT_NO_ENTRY) { add_operand(b, callback, node, s, n->src[s] == inner, idle); }
+    }
+    add_operand(b, callback, node, DST, b->t->n_leaves + node == inner, idle);
+}
+
+static uint32_t add_nodes(struct builder * b, uint32_t rule) {
+    const struct tat_template * t        = b->t;
+    uint32_t                    callback = 0;
+    for (uint32_t i = 0; i < t->n_nodes && !b->failed; i++) {
+        const struct tat_entry * node = &t->entries[t->n_leaves + i];
+        if (!executes(node, rule)) { continue; }
+        if (fuses(node, rule) && i + 1 < t->n_nodes) {
+            const uint32_t inner = t->n_leaves + i;
+            add_node(b, callback, i, inner);
+            add_node(b, callback, ++i, inner);
+        } else if (!(node->facts & TAT_NODE_EMPTY)) {
+            add_node(b, callback, i, TAT_NO_ENTRY);
+        }
+        callback++;
+    }
+    return callback;
+}
+
+static void plan_free(struct plan * plan) {
+    if (!plan) { return; }
+    free(plan->records);
+    free(plan->varies);
+    free(plan);
+}
+
+static struct plan * make_plan(struct tat_trace * trace, const struct tat_template * t, uint32_t rule) {
+    struct builder b    = { .trace = trace, .t = t, .pieces = malloc(PIECES_MAX * sizeof(struct piece)) };
+    struct plan *  plan = calloc(1, sizeof *plan);
+    if (b.pieces && plan) { plan->n_callbacks = add_nodes(&b, rule); }
+    const bool good = b.pieces && plan && !b.failed;
+    free(b.pieces);
+    if (!good) {
+        free(b.records.data);
+        free(b.varies.data);
+        free(plan);
+        return NULL;
+    }
+    plan->records   = b.records.data;
+    plan->n_records = b.records.count;
+    plan->varies    = b.varies.data;
+    plan->n_varies  = b.varies.count;
+    return plan;
+}
+
+const struct plan * plan_of(struct tat_trace * trace, uint32_t template, uint32_t rule) {
+    const uint32_t n    = trace->templates.count;
+    struct plan *  plan = NULL;
+    pthread_mutex_lock(&trace->lock);
+    if (!trace->plans) { trace->plans = calloc((size_t) n * TAT_RULE_COUNT, sizeof trace->plans[0]); }
+    if (trace->plans) { plan = trace->plans[template * TAT_RULE_COUNT + rule]; }
+    pthread_mutex_unlock(&trace->lock);
+    if (plan || !trace->plans) { return plan; }
+
+    struct plan * made = make_plan(trace, &LIST(struct tat_template, trace->templates)[template], rule);
+    pthread_mutex_lock(&trace->lock);
+    struct plan ** slot = &trace->plans[template * TAT_RULE_COUNT + rule];
+    if (*slot) { /* another thread was quicker */
+        plan_free(made);
+    } else {
+        *slot = made;
+    }
+    plan = *slot;
+    pthread_mutex_unlock(&trace->lock);
+    return plan;
+}
+
+void plans_free(struct tat_trace * trace) {
+    for (size_t i = 0; trace->plans && i < (size_t) trace->templates.count * TAT_RULE_COUNT; i++) {
+        plan_free(trace->plans[i]);
+    }
+    free(trace->plans);
+}

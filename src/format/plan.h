@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * All access records of a graph, made once for its template and the rule its evaluations obeyed; an evaluation then
+ * only fills in times and what its captures say.
+ */
+#ifndef TAT_FORMAT_PLAN_H
+#define TAT_FORMAT_PLAN_H
+
+#include "format/trace.h"
+
+enum { PIECES_MAX = 4096 }; /* records an operand; beyond, one that bounds them */
+
+/* How the captured ids decide which bytes of an operand are touched. */
+enum selection {
+    SELECT_ROWS = 1, /* rows of the operand: GET_ROWS, SET_ROWS */
+    SELECT_EXPERTS,  /* slices of a stack: MUL_MAT_ID */
+    SELECT_BIASES,   /* rows of a stack of biases: ADD_ID */
+};
+
+/* An operand whose records differ from one evaluation to the next. */
+struct vary {
+    uint32_t       record; /* the record in plan.records that stands for it, and bounds it */
+    uint32_t       capture;
+    enum selection selection;
+    uint32_t       entry; /* whose bytes are touched */
+    uint32_t       ids;   /* entry of the ids */
+};
+
+struct plan {
+    struct tat_access * records; /* start_ns holds the number of the callback */
+    struct vary *       varies;  /* in the order of records */
+    uint32_t            n_records, n_varies, n_callbacks;
+};
+
+/* Made when first asked for; NULL: memory. The trace's lock guards it. */
+const struct plan * plan_of(struct tat_trace * trace, uint32_t template, uint32_t rule);
+
+/* Number of a piece's layout for a record; sets rows, layout and the strided flag. */
+void plan_set_piece(struct tat_trace * trace, struct tat_access * a, uint64_t base, uint64_t offset, uint64_t run_bytes,
+                    uint64_t stride, uint64_t count);
+
+#endif

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What follows from the order of things: times, the token index of each context, phases.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "format/trace.h"
+
+/* ---------------------------------------------------------------------------------------------------------- times */
+
+static int by_tick(const void * a, const void * b) {
+    const uint64_t x = ((const struct anchor *) a)->tick, y = ((const struct anchor *) b)->tick;
+    return (x > y) - (x < y);
+}
+
+/* Between two anchors along the line through them; outside along the line through the outermost; with fewer than two by
+ * the header's rate. */
+int64_t timeline_ns(const struct tat_trace * trace, uint64_t tick) {
+    const struct anchor * anchors = LIST(struct anchor, trace->anchors);
+    const uint32_t        count   = trace->anchors.count;
+    if (count < 2 || anchors[count - 1].tick == anchors[0].tick) {
+        const double ticks = (double) (int64_t) (tick - trace->header.start_tick);
+        return (int64_t) (ticks * 1e9 / (double) trace->header.ticks_per_second);
+    }
+    uint32_t low = 0, high = count - 1;
+    while (high - low > 1) {
+        const uint32_t middle                          = (low + high) / 2;
+        *(anchors[middle].tick <= tick ? &low : &high) = middle;
+    }
+    if (anchors[low].tick == anchors[high].tick) { low = 0; }
+    const double rate =
+        (double) (anchors[high].ns - anchors[low].ns) / (double) (anchors[high].tick - anchors[low].tick);
+    return anchors[low].ns + (int64_t) (rate * (double) (int64_t) (tick - anchors[low].tick));
+}
+
+static void set_times(struct tat_trace * trace) {
+    if (trace->anchors.count) { qsort(trace->anchors.data, trace->anchors.count, sizeof(struct anchor), by_tick); }
+    for (uint32_t i = 0; i < trace->evaluations.count; i++) {
+        const struct body *     b     = &LIST(struct body, trace->bodies)[i];
+        struct tat_evaluation * e     = &LIST(struct tat_evaluation, trace->evaluations)[i];
+        const int64_t           begin = timeline_ns(trace, b->begin_tick), end = timeline_ns(trace, b->end_tick);
+        e->begin_ns = begin > 0 ? (uint64_t) begin : 0;
+        e->end_ns   = end > begin ? (uint64_t) end : e->begin_ns;
+    }
+    for (uint32_t i = 0; i < trace->events.count; i++) {
+        struct tat_event * e = &LIST(struct tat_event, trace->events)[i];
+        e->at_ns             = timeline_ns(trace, e->at_tick);
+    }
+}
+
+/* ---------------------------------------------------------------------------------------------------------- order */
+
+struct pair {
+    struct tat_evaluation e;
+    struct body           b;
+};
+
+static int by_begin(const void * a, const void * b) {
+    const uint64_t x = ((const struct pair *) a)->b.begin_tick, y = ((const struct pair *) b)->b.begin_tick;
+    return (x > y) - (x < y);
+}
+
+static int by_at(const void * a, const void * b) {
+    const uint64_t x = ((const struct tat_event *) a)->at_tick, y = ((const struct tat_event *) b)->at_tick;
+    return (x > y) - (x < y);
+}
+
+/* Blocks come in the order in which evaluations end; with several contexts that is not the order of their beginning. */
+static bool sort_all(struct tat_trace * trace) {
+    const uint32_t count = trace->evaluations.count;
+    if (trace->events.count) { qsort(trace->events.data, trace->events.count, sizeof(struct tat_event), by_at); }
+    struct tat_evaluation * e      = LIST(struct tat_evaluation, trace->evaluations);
+    struct body *           b      = LIST(struct body, trace->bodies);
+    bool                    sorted = true;
+    for (uint32_t i = 1; i < count && sorted; i++) { sorted = b[i - 1].begin_tick <= b[i].begin_tick; }
+    if (sorted) { return true; }
+    struct pair * pairs = malloc(count * sizeof *pairs);
+    if (!pairs) { return false; }
+    for (uint32_t i = 0; i < count; i++) { pairs[i] = (struct pair){ e[i], b[i] }; }
+    qsort(pairs, count, sizeof *pairs, by_begin);
+    for (uint32_t i = 0; i < count; i++) {
+        e[i] = pairs[i].e;
+        b[i] = pairs[i].b;
+    }
+    free(pairs);
+    return true;
+}
+
+/* --------------------------------------------------------------------------------------------------------- phases */
+
+enum { WARMUP_TOKENS = 2 }; /* llama.cpp warms up with BOS and EOS */
+
+/* llama_set_warmup marks warm-up. Older and newest versions evaluate two tokens without it, then clear the memory and
+ * reset the counters before anything else: the first such reset of a thread ends a warm-up, if no more was evaluated.
+ */
+static void mark_warmup(struct tat_trace * trace) {
+    struct tat_evaluation *  e    = LIST(struct tat_evaluation, trace->evaluations);
+    const struct body *      b    = LIST(struct body, trace->bodies);
+    const struct tat_event * v    = LIST(struct tat_event, trace->events);
+    uint32_t                 next = 0, tokens = 0;
+    bool                     warming = false, cleared = false, settled = false;
+    for (uint32_t i = 0; i < trace->events.count; i++) {
+        for (; next < trace->evaluations.count && b[next].begin_tick < v[i].at_tick; next++) {
+            tokens += e[next].n_tokens;
+            cleared = false;
+            if (warming) { e[next].phase = TAT_PHASE_WARMUP; }
+        }
+        if (v[i].type == TAT_EVENT_WARMUP) { warming = v[i].value[1] != 0; }
+        if (v[i].type == TAT_EVENT_MEMORY_CLEAR) { cleared = true; }
+        if (v[i].type == TAT_EVENT_PERF_RESET && next && !settled) {
+            for (uint32_t w = 0; cleared && tokens <= WARMUP_TOKENS && w < next; w++) { e[w].phase = TAT_PHASE_WARMUP; }
+            settled = true;
+        }
+    }
+}
+
+/* What a context is in the middle of. */
+struct progress {
+    uint32_t tokens;
+    bool     has_output; /* the last ubatch gave logits, so a single row after it continues a generation */
+};
+
+/* Several rows are a prompt; a single row is a generated token if the one before it had an output to sample from, else
+ * the rest of a prompt. Graphs without token rows are something else: shifts of the KV cache, encoders. */
+static enum tat_phase phase_of(const struct tat_evaluation * e, const struct progress * p) {
+    if (e->n_tokens == 0) { return TAT_PHASE_OTHER; }
+    return e->n_tokens == 1 && p->has_output ? TAT_PHASE_GENERATE : TAT_PHASE_PROMPT;
+}
+
+static bool set_phases(struct tat_trace * trace) {
+    struct tat_evaluation * e        = LIST(struct tat_evaluation, trace->evaluations);
+    uint32_t                contexts = 0;
+    for (uint32_t i = 0; i < trace->evaluations.count; i++) {
+        e[i].phase = TAT_PHASE_OTHER;
+        if (e[i].context > contexts) { contexts = e[i].context; }
+    }
+    if (contexts > trace->size / 8) { return true; } /* numbers that no agent gave */
+    struct progress * progress = calloc(contexts + 1, sizeof *progress);
+    if (!progress) { return false; }
+    mark_warmup(trace);
+    for (uint32_t i = 0; i < trace->evaluations.count; i++) {
+        struct progress * p = &progress[e[i].context];
+        if (e[i].phase == TAT_PHASE_WARMUP) { continue; }
+        e[i].phase       = phase_of(&e[i], p);
+        e[i].token_first = p->tokens;
+        p->tokens += e[i].n_tokens;
+        if (e[i].n_tokens) { p->has_output = e[i].n_outputs > 0; }
+    }
+    free(progress);
+    return true;
+}
+
+/* -------------------------------------------------------------------------------------------------------- summary */
+
+/* Without an END block, what is there is all that is known. */
+static void rebuild_totals(struct tat_trace * trace) {
+    struct tat_trace_summary * s = &trace->summary;
+    if (s->ended) { return; }
+    s->evaluations_stored = trace->evaluations.count + s->orphan_evaluations;
+    s->events_stored      = trace->events.count;
+    s->events_emitted     = s->events_stored + s->events_lost;
+    s->callbacks_stored   = 0;
+    for (uint32_t i = 0; i < trace->evaluations.count; i++) {
+        s->callbacks_stored += LIST(struct tat_evaluation, trace->evaluations)[i].n_callbacks;
+    }
+    s->callbacks_emitted   = s->callbacks_stored;
+    s->evaluations_emitted = s->evaluations_stored;
+    for (int reason = 0; reason < TAT_LOSS_COUNT; reason++) { s->evaluations_emitted += s->lost[reason]; }
+}
+
+bool timeline_build(struct tat_trace * trace) {
+    if (!sort_all(trace)) { return false; }
+    set_times(trace);
+    rebuild_totals(trace);
+    return set_phases(trace);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The inside of a struct tat_trace, for the files of the reader only.
+ */
+#ifndef TAT_FORMAT_TRACE_H
+#define TAT_FORMAT_TRACE_H
+
+#include <pthread.h>
+
+#include "format/buffer.h"
+#include "gguf/arena.h"
+#include "tat/trace.h"
+
+/* Where the parts of an EVALUATION block are; struct tat_evaluation holds the rest. */
+struct body {
+    uint64_t        begin_tick, end_tick;
+    const uint8_t * stamps;
+    const uint8_t * captures;
+    uint32_t        stamps_bytes, captures_bytes;
+};
+
+struct type {
+    uint32_t block, block_bytes; /* 0: not seen */
+};
+
+/* Ticks and nanoseconds since start, at one moment. */
+struct anchor {
+    uint64_t tick;
+    int64_t  ns;
+};
+
+/* A growing array. */
+struct list {
+    void *   data;
+    uint32_t count, capacity;
+};
+
+struct tat_trace {
+    char *                   path;
+    const uint8_t *          map;
+    uint64_t                 size;
+    struct tat_file_header   header;
+    struct tat_trace_summary summary;
+    struct arena             arena;
+
+    struct list strings;     /* const char * */
+    struct list types;       /* struct type, by string */
+    struct list op_of;       /* uint16_t, by string: 1 + index of the operation; 0: none */
+    struct list ops;         /* const char * */
+    struct list tensors;     /* struct tat_tensor */
+    struct list templates;   /* struct tat_template */
+    struct list params;      /* int32_t, 16 for each node that has any; the first 16 are zeros */
+    struct list evaluations; /* struct tat_evaluation */
+    struct list bodies;      /* struct body, in the same order */
+    struct list events;      /* struct tat_event */
+    struct list files;       /* struct tat_model_file */
+    struct list anchors;     /* struct anchor */
+
+    pthread_mutex_t lock;    /* guards what follows: made when first needed */
+    struct list     layouts; /* struct tat_layout; 0 is contiguous */
+    struct plan **  plans;   /* by template and rule */
+};
+
+#define LIST(type_, list_) ((type_ *) (list_).data)
+
+/* A new zeroed element; NULL when memory is out. */
+void * list_add(struct list * list, size_t size);
+
+/* Decoders of one block each: false where the contents make no sense. Nothing half-decoded stays visible. */
+bool decode_strings(struct tat_trace * trace, struct tat_in in);
+bool decode_tensors(struct tat_trace * trace, struct tat_in in);
+bool decode_template(struct tat_trace * trace, struct tat_in in);
+bool decode_evaluation(struct tat_trace * trace, struct tat_in in);
+bool decode_event(struct tat_trace * trace, struct tat_in in);
+bool decode_loss(struct tat_trace * trace, struct tat_in in);
+bool decode_end(struct tat_trace * trace, struct tat_in in);
+
+/* "" for a number that no string has. */
+const char * string_at(const struct tat_trace * trace, uint64_t number);
+
+/* After all blocks: times from ticks, the order of evaluations, contexts, tokens, phases. False: memory. */
+bool timeline_build(struct tat_trace * trace);
+
+/* Nanoseconds since the start. */
+int64_t timeline_ns(const struct tat_trace * trace, uint64_t tick);
+
+/* Number of a layout, made if it is new; 0 when there are too many. Takes the lock. */
+uint16_t layout_number(struct tat_trace * trace, uint64_t run_bytes, uint64_t stride);
+
+void plans_free(struct tat_trace * trace);
+
+#endif

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "format/block.h"
+#include "format/trace.h"
+
+void * list_add(struct list * list, size_t size) {
+    if (list->count == list->capacity) {
+        const uint32_t more   = list->capacity ? list->capacity * 2 : 64;
+        void *         bigger = more > list->capacity ? realloc(list->data, (size_t) more * size) : NULL;
+        if (!bigger) { return NULL; }
+        list->data     = bigger;
+        list->capacity = more;
+    }
+    return memset((char *) list->data + (size_t) list->count++ * size, 0, size);
+}
+
+/* --------------------------------------------------------------------------------------------------- the header */
+
+/* Each field that can be wrong, by name and byte. */
+static int check_header(const struct tat_trace * trace, struct tat_error * error) {
+    const struct tat_file_header * h    = &trace->header;
+    const char *                   path = trace->path;
+#define BAD(field, text, ...)                                                                                          \
+    tat_fail(error, TAT_ERROR_INPUT, "%s: byte %zu, %s: " text, path, offsetof(struct tat_file_header, field), #field, \
+             __VA_ARGS__)
+    if (memcmp(h->magic, TAT_MAGIC, sizeof h->magic) != 0) { return BAD(magic, "not a %s file", TAT_MAGIC); }
+    if (h->byte_order != TAT_BYTE_ORDER) {
+        return BAD(byte_order, "0x%08" PRIx32 ", expected 0x%08x (written on a big-endian machine, or damaged)",
+                   h->byte_order, TAT_BYTE_ORDER);
+    }
+    if (h->version != TAT_FORMAT_VERSION) {
+        return BAD(version, "%" PRIu32 ", this tat reads version %d", h->version, TAT_FORMAT_VERSION);
+    }
+    if (h->header_bytes != TAT_HEADER_BYTES) {
+        return BAD(header_bytes, "%" PRIu32 ", expected %d", h->header_bytes, TAT_HEADER_BYTES);
+    }
+    const uint64_t sum = tat_checksum(h, offsetof(struct tat_file_header, checksum), 0);
+    if (sum != h->checksum) {
+        return BAD(checksum, "0x%016" PRIx64 " does not match the header's bytes (0x%016" PRIx64 "): it is damaged",
+                   h->checksum, sum);
+    }
+    if (h->file_kind != TAT_FILE_TENSOR_ACCESS) {
+        return BAD(file_kind, "%" PRIu32 " is no tensor access trace (%d)", h->file_kind, TAT_FILE_TENSOR_ACCESS);
+    }
+    if (h->features & ~(uint64_t) TAT_FEATURE_PRIVATE) {
+        return BAD(features, "0x%" PRIx64 " has bits this tat does not know: a newer one wrote it", h->features);
+    }
+    if (h->clock > TAT_CLOCK_CNTVCT) { return BAD(clock, "%" PRIu32 " is unknown", h->clock); }
+    if (h->stamp_shift > 16) { return BAD(stamp_shift, "%" PRIu32 " is over 16", h->stamp_shift); }
+    if (h->ticks_per_second < 1000 || h->ticks_per_second > 1000000000000u) {
+        return BAD(ticks_per_second, "%" PRIu64 " is no rate of a clock", h->ticks_per_second);
+    }
+    if (!memchr(h->producer, 0, sizeof h->producer)) { return BAD(producer, "%s", "does not end"); }
+    if (!memchr(h->program, 0, sizeof h->program)) { return BAD(program, "%s", "does not end"); }
+    if (!memchr(h->ggml_path, 0, sizeof h->ggml_path)) { return BAD(ggml_path, "%s", "does not end"); }
+    if (!memchr(h->ggml_version, 0, sizeof h->ggml_version)) { return BAD(ggml_version, "%s", "does not end"); }
+#undef BAD
+    return 0;
+}
+
+static int map_file(struct tat_trace * trace, struct tat_error * error) {
+    const int fd = open(trace->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) { return tat_fail_errno(error, "%s", trace->path); }
+    struct stat status;
+    int         result = -1;
+    if (fstat(fd, &status) != 0) {
+        tat_fail_errno(error, "%s", trace->path);
+    } else if (!S_ISREG(status.st_mode)) {
+        tat_fail(error, TAT_ERROR_INPUT, "%s: not a regular file", trace->path);
+    } else if ((uint64_t) status.st_size < TAT_HEADER_BYTES) {
+        tat_fail(error, TAT_ERROR_INPUT, "%s: %" PRIu64 " bytes, but a trace begins with a header of %d", trace->path,
+                 (uint64_t) status.st_size, TAT_HEADER_BYTES);
+    } else {
+        void * map = mmap(NULL, (size_t) status.st_size, PROT_READ, MAP_SHARED, fd, 0);
+        if (map == MAP_FAILED) {
+            tat_fail_errno(error, "%s: cannot map %" PRIu64 " bytes", trace->path, (uint64_t) status.st_size);
+        } else {
+            trace->map  = map;
+            trace->size = (uint64_t) status.st_size;
+            result      = 0;
+        }
+    }
+    close(fd);
+    return result;
+}
+
+/* --------------------------------------------------------------------------------------------------- the blocks */
+
+/* Payload bytes of the block at `at`, or -1 if there is none that is whole. */
+static int64_t block_at(const struct tat_trace * trace, uint64_t at, struct tat_block_header * header) {
+    if (trace->size - at < sizeof *header) { return -1; }
+    memcpy(header, trace->map + at, sizeof *header);
+    if (header->magic != TAT_BLOCK_MAGIC || header->payload_bytes > TAT_BLOCK_MAX ||
+        header->payload_bytes > trace->size - at - sizeof *header) {
+        return -1;
+    }
+    const uint64_t sum = tat_block_checksum(at, (enum tat_block_type) header->type, trace->map + at + sizeof *header,
+                                            header->payload_bytes);
+    return sum == header->checksum ? (int64_t) header->payload_bytes : -1;
+}
+
+static bool decode_block(struct tat_trace * trace, const struct tat_block_header * header, uint64_t at) {
+    const uint8_t *     payload = trace->map + at + sizeof *header;
+    const struct tat_in in      = { .at = payload, .end = payload + header->payload_bytes };
+    switch (header->type) {
+        case TAT_BLOCK_STRING: return decode_strings(trace, in);
+        case TAT_BLOCK_TENSOR: return decode_tensors(trace, in);
+        case TAT_BLOCK_TEMPLATE: return decode_template(trace, in);
+        case TAT_BLOCK_EVALUATION: return decode_evaluation(trace, in);
+        case TAT_BLOCK_EVENT: return decode_event(trace, in);
+        case TAT_BLOCK_LOSS: return decode_loss(trace, in);
+        case TAT_BLOCK_END: return decode_end(trace, in);
+    }
+    return false;
+}
+
+/* The last byte that is not zero: a process that was killed leaves reserved space behind. */
+static uint64_t written_end(const struct tat_trace * trace) {
+    uint64_t at = trace->size & ~(uint64_t) 7;
+    for (uint64_t i = at; i < trace->size; i++) {
+        if (trace->map[i]) { return trace->size; }
+    }
+    for (uint64_t word; at > TAT_HEADER_BYTES; at -= 8) {
+        memcpy(&word, trace->map + at - 8, 8);
+        if (word) { break; }
+    }
+    return at;
+}
+
+/* A block that does not check out is skipped: the next one is found by its magic and checksum. */
+static void read_blocks(struct tat_trace * trace) {
+    struct tat_trace_summary * s   = &trace->summary;
+    const uint64_t             end = written_end(trace);
+    struct tat_block_header    header;
+    s->file_bytes = trace->size;
+    s->used_bytes = TAT_HEADER_BYTES;
+    for (uint64_t at = TAT_HEADER_BYTES; at < end;) {
+        const int64_t payload = block_at(trace, at, &header);
+        if (payload < 0) {
+            at += TAT_BLOCK_ALIGN;
+            s->damaged_bytes += TAT_BLOCK_ALIGN;
+            continue;
+        }
+        const uint64_t bytes = tat_block_bytes((uint64_t) payload);
+        s->used_bytes += bytes;
+        if (header.type >= TAT_BLOCK_STRING && header.type <= TAT_BLOCK_END) {
+            s->n_blocks[header.type]++;
+            s->block_bytes[header.type] += bytes;
+        }
+        if (!decode_block(trace, &header, at)) { s->undecodable_blocks++; }
+        at += bytes;
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------ open and close */
+
+static char * file_path(const char * path) {
+    struct stat status;
+    char *      file = NULL;
+    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
+        return asprintf(&file, "%s/tensor_access.bin", path) < 0 ? NULL : file;
+    }
+    return strdup(path);
+}
+
+static int read_trace(struct tat_trace * trace, struct tat_error * error) {
+    if (map_file(trace, error) != 0) { return -1; }
+    memcpy(&trace->header, trace->map, sizeof trace->header);
+    if (check_header(trace, error) != 0) { return -1; }
+    struct tat_layout * contiguous = list_add(&trace->layouts, sizeof *contiguous);
+    bool                memory     = contiguous != NULL;
+    for (int i = 0; i < 16 && memory; i++) { memory = list_add(&trace->params, sizeof(int32_t)) != NULL; }
+    if (memory) { read_blocks(trace); }
+    if (!memory || !timeline_build(trace)) {
+        return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", trace->path);
+    }
+    return 0;
+}
+
+struct tat_trace * tat_trace_open(const char * path, struct tat_error * error) {
+    struct tat_trace * trace = calloc(1, sizeof *trace);
+    if (!trace) {
+        tat_fail_errno(error, "%s", path);
+        return NULL;
+    }
+    pthread_mutex_init(&trace->lock, NULL);
+    trace->path = file_path(path);
+    if (!trace->path) {
+        tat_fail_errno(error, "%s", path);
+    } else if (read_trace(trace, error) == 0) {
+        return trace;
+    }
+    tat_trace_close(trace);
+    return NULL;
+}
+
+void tat_trace_close(struct tat_trace * trace) {
+    if (!trace) { return; }
+    plans_free(trace);
+    struct list * lists[] = { &trace->strings,   &trace->types,   &trace->op_of,       &trace->ops,    &trace->tensors,
+                              &trace->templates, &trace->params,  &trace->evaluations, &trace->bodies, &trace->events,
+                              &trace->files,     &trace->anchors, &trace->layouts };
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) { free(lists[i]->data); }
+    arena_free(&trace->arena);
+    if (trace->map) { munmap((void *) trace->map, trace->size); }
+    pthread_mutex_destroy(&trace->lock);
+    free(trace->path);
+    free(trace);
+}
+
+/* ----------------------------------------------------------------------------------------------------- accessors */
+
+#define ACCESSOR(type_, function, list_)                                                                               \
+    const type_ * function(const struct tat_trace * trace, uint32_t * count) {                                         \
+        *count = trace->list_.count;                                                                                   \
+        return LIST(const type_, trace->list_);                                                                        \
+    }
+
+ACCESSOR(struct tat_tensor, tat_trace_tensors, tensors)
+ACCESSOR(struct tat_template, tat_trace_templates, templates)
+ACCESSOR(struct tat_evaluation, tat_trace_evaluations, evaluations)
+ACCESSOR(struct tat_event, tat_trace_events, events)
+ACCESSOR(struct tat_model_file, tat_trace_model_files, files)
+
+const struct tat_file_header * tat_trace_header(const struct tat_trace * trace) {
+    return &trace->header;
+}
+
+const char * tat_trace_path(const struct tat_trace * trace) {
+    return trace->path;
+}
+
+const struct tat_trace_summary * tat_trace_summary(const struct tat_trace * trace) {
+    return &trace->summary;
+}
+
+uint16_t tat_trace_n_ops(const struct tat_trace * trace) {
+    return (uint16_t) trace->ops.count;
+}
+
+const char * tat_trace_op_name(const struct tat_trace * trace, uint16_t op_index) {
+    return op_index < trace->ops.count ? LIST(const char *, trace->ops)[op_index] : "";
+}
+
+const char * tat_phase_name(enum tat_phase phase) {
+    static const char * const names[] = { "warmup", "prompt", "generate", "mixed", "other" };
+    return (unsigned) phase < TAT_PHASE_COUNT ? names[phase] : "";
+}
+
+const char * tat_loss_name(enum tat_loss_reason reason) {
+    static const char * const names[] = { "",          "no room was ready",    "--max-size", "too many graphs at once",
+                                          "no memory", "unknown struct layout" };
+    return (unsigned) reason < TAT_LOSS_COUNT ? names[reason] : "";
+}
