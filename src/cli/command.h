@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A subcommand: one file cmd_NAME.c, one table of options. The table drives parsing, --help, the shell completions and the
- * option section of the man page.
+ * A subcommand: one file cmd_NAME.c, one table of options. The table drives parsing, --help, the shell completions and
+ * the option section of the man page.
  */
 #ifndef TAT_CLI_COMMAND_H
 #define TAT_CLI_COMMAND_H
@@ -11,25 +11,27 @@
 #include "tat/error.h"
 
 struct command {
-    const char *              name;
-    const char *              summary;     /* one line, for `tat --help` */
-    const char *              arguments;   /* as in the usage line: "[options] FILE" */
-    const char *              description; /* a paragraph for --help and the man page */
-    const char *              examples;    /* lines "  tat NAME ..." with what each does */
+    const char *               name;
+    const char *               summary;     /* one line, for `tat --help` */
+    const char *               arguments;   /* as in the usage line, after the options: "FILE" */
+    const char *               description; /* a paragraph for --help and the man page */
+    const char *               examples;    /* lines "  tat NAME ..." with what each does */
     const struct argp_option * options;
-    int (*run)(int argc, char ** argv);    /* argv[0] is "tat NAME"; returns the exit status */
+    int (*run)(int argc, char ** argv); /* argv[0] is the name; returns the exit status */
 };
 
+/* Each in the file of its name. */
+extern const struct command cmd_dump;
+extern const struct command cmd_export;
 extern const struct command cmd_gguf;
-extern const struct command cmd_record;
 extern const struct command cmd_list;
+extern const struct command cmd_record;
+extern const struct command cmd_report;
 extern const struct command cmd_rm;
 extern const struct command cmd_verify;
-extern const struct command cmd_report;
-extern const struct command cmd_dump;
 
-/* Parses with the command's table; keys reach `parser`, whose `input` is `state`. Exits by argp's own rules on --help and on
- * wrong usage (status 2). */
+/* Parses with the command's table; keys reach `parser`, whose `input` is `state`. On --help, and with status 2 on wrong
+ * usage, it exits. `flags`: argp's. */
 void command_parse(const struct command * command, argp_parser_t parser, int argc, char ** argv, unsigned flags,
                    void * state);
 

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The proof that a trace is whole: named checks of it against itself and against the model files.
+ */
+#ifndef TAT_VERIFY_H
+#define TAT_VERIFY_H
+
+#include "tat/trace.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum tat_verdict {
+    TAT_VERDICT_PASS = 0,
+    TAT_VERDICT_FAIL,
+    TAT_VERDICT_SKIP, /* nothing to check, or nothing to check it against: detail says why */
+};
+
+struct tat_check {
+    const char *     name; /* one word, stable: scripts may look for it */
+    const char *     what; /* what is checked */
+    enum tat_verdict verdict;
+    char             detail[512]; /* the figures; on failure what is wrong and what it means */
+};
+
+#define TAT_CHECKS_MAX 24
+
+struct tat_verification {
+    struct tat_check check[TAT_CHECKS_MAX];
+    unsigned         n_checks, n_failed;
+    uint64_t         n_accesses; /* records in the trace */
+};
+
+/* Runs all checks. Model files are opened by the paths the trace has; one that is gone or changed skips what needs it.
+ * Returns 0, whatever the verdicts are, or -1 with *error where the checks could not be run. */
+int tat_verify(const struct tat_trace * trace, struct tat_verification * result, struct tat_error * error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What was captured while graphs ran: each row goes to as many different experts as the graph says, positions advance.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analysis/verify.h"
+
+static int no_memory(const struct verifier * v, struct tat_error * error) {
+    return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", tat_trace_path(v->trace));
+}
+
+/* The values of a capture, in memory that grows. Returns how many; *memory is NULL where there is none. */
+static size_t read_capture(const struct verifier * v, uint32_t evaluation, uint32_t capture, int64_t ** memory,
+                           size_t * capacity) {
+    const size_t count = tat_trace_capture(v->trace, evaluation, capture, *memory, *capacity);
+    if (count <= *capacity) { return count; }
+    free(*memory);
+    *memory   = malloc(count * 2 * sizeof **memory);
+    *capacity = *memory ? count * 2 : 0;
+    return *memory ? tat_trace_capture(v->trace, evaluation, capture, *memory, *capacity) : 0;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- experts */
+
+struct routing {
+    uint64_t rows, selections, wrong;
+    uint32_t first_evaluation;
+};
+
+/* How many experts the stack has that the capture's consumer reads. */
+static uint64_t experts_of(const struct tat_template * t, const struct tat_capture * c) {
+    const struct tat_entry * node  = &t->entries[t->n_leaves + c->node];
+    const bool               stack = strcmp(node->op, "MUL_MAT_ID") == 0;
+    const uint32_t           src   = node->src[stack ? 0 : 1];
+    return src == TAT_NO_ENTRY ? 0 : t->entries[src].ne[stack ? 2 : 1];
+}
+
+static bool row_is_right(const int64_t * ids, uint64_t k, uint64_t experts) {
+    for (uint64_t i = 0; i < k; i++) {
+        if (ids[i] < 0 || (uint64_t) ids[i] >= experts) { return false; }
+        for (uint64_t j = 0; j < i; j++) {
+            if (ids[j] == ids[i]) { return false; }
+        }
+    }
+    return true;
+}
+
+static void check_rows(const struct tat_template * t, const struct tat_capture * c, const int64_t * ids, size_t count,
+                       uint32_t evaluation, struct routing * r) {
+    const struct tat_entry * e = &t->entries[c->entry];
+    const uint64_t           k = e->ne[0], rows = e->ne[1] * e->ne[2] * e->ne[3];
+    uint64_t                 wrong = count != k * rows;
+    for (uint64_t row = 0; !wrong && row < rows; row++) { wrong += !row_is_right(ids + row * k, k, experts_of(t, c)); }
+    if (wrong && r->wrong == 0) { r->first_evaluation = evaluation; }
+    r->wrong += wrong;
+    r->rows += rows;
+    r->selections += count;
+}
+
+int verify_experts(struct verifier * v, struct tat_error * error) {
+    const char *   what     = "every row goes to exactly as many different experts as its layer uses";
+    struct routing r        = { 0 };
+    int64_t *      ids      = NULL;
+    size_t         capacity = 0;
+    for (uint32_t i = 0; i < v->n_evaluations; i++) {
+        const struct tat_template * t = &v->templates[v->evaluations[i].template];
+        if (v->evaluations[i].flags & TAT_EVALUATION_ABORTED) { continue; }
+        for (uint32_t c = 0; c < t->n_captures; c++) {
+            if (t->captures[c].kind != TAT_CAPTURE_EXPERTS) { continue; }
+            const size_t count = read_capture(v, i, c, &ids, &capacity);
+            if (count && !ids) { return no_memory(v, error); }
+            check_rows(t, &t->captures[c], ids, count, i, &r);
+        }
+    }
+    free(ids);
+    if (r.rows == 0) {
+        verify_add(v, "experts", what, TAT_VERDICT_SKIP, "no mixture of experts");
+    } else if (r.wrong) {
+        verify_add(v, "experts", what, TAT_VERDICT_FAIL,
+                   "%" PRIu64 " rows routed wrongly, first in evaluation %" PRIu32, r.wrong, r.first_evaluation);
+    } else {
+        verify_add(v, "experts", what, TAT_VERDICT_PASS, "%" PRIu64 " rows, %" PRIu64 " selections", r.rows,
+                   r.selections);
+    }
+    return 0;
+}
+
+/* -------------------------------------------------------------------------------------------------------- positions */
+
+struct advance {
+    int64_t  next; /* position expected of the context; -1: any */
+    uint32_t last; /* evaluation before */
+};
+
+static bool cleared_between(const struct verifier * v, int64_t from_ns, int64_t to_ns) {
+    for (uint32_t i = 0; i < v->n_events; i++) {
+        if (v->events[i].type == TAT_EVENT_MEMORY_CLEAR && v->events[i].at_ns >= from_ns &&
+            v->events[i].at_ns <= to_ns) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One sequence: positions that count up by one. */
+static bool is_series(const int64_t * positions, size_t count) {
+    for (size_t i = 1; i < count; i++) {
+        if (positions[i] != positions[i - 1] + 1) { return false; }
+    }
+    return true;
+}
+
+int verify_positions(struct verifier * v, struct tat_error * error) {
+    const char * what     = "positions advance by one, evaluation by evaluation, in each context";
+    uint32_t     contexts = 0, checked = 0, several = 0, jumps = 0, first = 0;
+    for (uint32_t i = 0; i < v->n_evaluations; i++) {
+        if (v->evaluations[i].context > contexts) { contexts = v->evaluations[i].context; }
+    }
+    struct advance * state     = contexts <= v->summary->used_bytes ? calloc(contexts + 1, sizeof *state) : NULL;
+    int64_t *        positions = NULL;
+    size_t           capacity  = 0;
+    if (!state) { return no_memory(v, error); }
+    for (uint32_t i = 0; i <= contexts; i++) { state[i].next = -1; }
+    for (uint32_t i = 0; i < v->n_evaluations; i++) {
+        const struct tat_evaluation * e = &v->evaluations[i];
+        const struct tat_template *   t = &v->templates[e->template];
+        struct advance *              a = &state[e->context];
+        for (uint32_t c = 0; c < t->n_captures; c++) {
+            if (t->captures[c].kind != TAT_CAPTURE_POSITIONS) { continue; }
+            const size_t count = read_capture(v, i, c, &positions, &capacity);
+            if (count == 0) { break; }
+            if (!is_series(positions, count)) {
+                several++;
+                a->next = -1;
+                break;
+            }
+            const bool fresh = a->next < 0 || positions[0] == 0 ||
+                               cleared_between(v, (int64_t) v->evaluations[a->last].end_ns, (int64_t) e->begin_ns);
+            if (!fresh && positions[0] != a->next && jumps++ == 0) { first = i; }
+            a->next = positions[count - 1] + 1;
+            a->last = i;
+            checked++;
+            break;
+        }
+    }
+    free(positions);
+    free(state);
+    if (jumps && !several) {
+        verify_add(v, "positions", what, TAT_VERDICT_FAIL,
+                   "%" PRIu32 " jumps, first at evaluation %" PRIu32
+                   ": an evaluation before it is missing, or the host "
+                   "shifted its cache",
+                   jumps, first);
+    } else if (checked == 0 || several) {
+        verify_add(v, "positions", what, TAT_VERDICT_SKIP, several ? "ubatches of several sequences" : "no positions");
+    } else {
+        verify_add(v, "positions", what, TAT_VERDICT_PASS, "%" PRIu32 " evaluations", checked);
+    }
+    return 0;
+}
