@@ -1,0 +1,152 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# tat gguf on models of a few hundred bytes, written here. TAT is the program under test.
+
+setup() {
+    TAT=${TAT:-tat}
+    model=$BATS_TEST_TMPDIR/model.gguf
+}
+
+u32() { printf "\\x$(printf %02x $(($1 & 255)))\\x$(printf %02x $(($1 >> 8 & 255)))\\x$(printf %02x $(($1 >> 16 & 255)))\\x$(printf %02x $(($1 >> 24 & 255)))"; }
+u64() { u32 $(($1 & 4294967295)); u32 $(($1 >> 32)); }
+text() { u64 ${#1}; printf %s "$1"; }
+header() { printf GGUF; u32 3; u64 "$1"; u64 "$2"; }
+kv_text() { text "$1"; u32 8; text "$2"; }
+kv_u32() { text "$1"; u32 4; u32 "$2"; }
+tensor() { text "$1"; u32 1; u64 "$2"; u32 0; u64 "$3"; } # name, elements of f32, offset
+pad() { truncate -s %32 "$model"; }
+grow() { truncate -s +"$1" "$model"; }
+
+# Two tensors of 32 bytes, one after the other.
+write_model() {
+    {
+        header 2 3
+        kv_text general.architecture llama
+        kv_text general.name "${NAME:-tiny}"
+        kv_u32 llama.block_count 1
+        tensor "${TENSOR:-blk.0.attn_q.weight}" 8 0
+        tensor output.weight 8 "${OFFSET:-32}"
+    } > "$model"
+    pad
+    grow 64
+}
+
+@test "gguf: hyper-parameters, then the tensors" {
+    write_model
+    run "$TAT" gguf "$model"
+    [ "$status" -eq 0 ]
+    [[ $output == *"tiny"* ]]
+    [[ $output == *"architecture llama, layers 1"* ]]
+    [[ $output =~ blk\.0\.attn_q\.weight\ +0\ attn_q\ +f32\ +8\ +[0-9]+\ +32 ]]
+    [[ $output =~ output\.weight\ +output\ +f32\ +8\ +[0-9]+\ +32 ]]
+}
+
+@test "gguf --csv: the columns of gguf_structure.csv" {
+    write_model
+    data=$(($(stat -c %s "$model") - 64))
+    run "$TAT" gguf --csv "$model"
+    [ "$status" -eq 0 ]
+    [ "${lines[0]}" = "name,file_offset,size,layer_id,component_type,type,shape,file" ]
+    [ "${lines[1]}" = "blk.0.attn_q.weight,$data,32,0,attn_q,f32,8,model.gguf" ]
+    [ "${lines[2]}" = "output.weight,$((data + 32)),32,,output,f32,8,model.gguf" ]
+    [ "${#lines[@]}" -eq 3 ]
+}
+
+@test "gguf --csv: names are quoted where they must be" {
+    TENSOR='a,"b"' write_model
+    run "$TAT" gguf --csv "$model"
+    [[ ${lines[1]} == '"a,""b""",'* ]]
+}
+
+@test "gguf --json: one object" {
+    write_model
+    "$TAT" gguf --json "$model" | python3 -c '
+import json, sys
+model = json.load(sys.stdin)
+assert model["hyperparameters"]["layers"] == 1
+assert model["metadata"]["general.name"] == "tiny"
+assert [t["name"] for t in model["tensors"]] == ["blk.0.attn_q.weight", "output.weight"]
+assert model["tensors"][1]["layer"] is None
+assert model["findings"]["total"] == 0'
+}
+
+@test "gguf --json: text that is no UTF-8 does not break it" {
+    NAME=$'\xff\xfe' write_model
+    "$TAT" gguf --json "$model" | python3 -c 'import json, sys; assert json.load(sys.stdin)["metadata"]["general.name"] == "??"'
+}
+
+@test "gguf --metadata: keys, types, values" {
+    write_model
+    run "$TAT" gguf --metadata "$model"
+    [ "$status" -eq 0 ]
+    [[ $output =~ llama\.block_count\ +uint32\ +1 ]]
+}
+
+@test "gguf --check: says nothing about a sound file" {
+    write_model
+    run "$TAT" gguf --check "$model"
+    [ "$status" -eq 0 ]
+    [ -z "$output" ]
+}
+
+@test "gguf --check: a truncated file is named, exit status 1" {
+    write_model
+    truncate -s -5 "$model"
+    run "$TAT" gguf --check "$model"
+    [ "$status" -eq 1 ]
+    [[ $output == *"error: byte "*": tensor 'output.weight' ends 5 bytes after the file"* ]]
+}
+
+@test "gguf --check: overlaps and trailing bytes" {
+    OFFSET=0 write_model
+    run "$TAT" gguf --check "$model"
+    [ "$status" -eq 1 ]
+    [[ $output == *"error: "*"'output.weight' overlaps 32 bytes"* ]]
+    [[ $output == *"note: "*"32 bytes at the end of the file belong to no tensor"* ]]
+}
+
+@test "gguf: control characters never reach the terminal" {
+    NAME=$'\e[2J' TENSOR=$'\e]0;evil\a' write_model
+    for view in "" --metadata --json --check; do
+        run "$TAT" gguf $view "$model"
+        [[ $output != *$'\e'* && $output != *$'\a'* ]]
+    done
+}
+
+@test "gguf: no model file, exit status 3" {
+    printf 'PK\x03\x04' > "$model"
+    run "$TAT" gguf "$model"
+    [ "$status" -eq 3 ]
+    [[ $output == "tat gguf: $model: byte 0: is no GGUF file"* ]]
+    run "$TAT" gguf "$BATS_TEST_TMPDIR"
+    [ "$status" -eq 3 ]
+}
+
+@test "gguf: a FIFO does not hang it" {
+    mkfifo "$model"
+    run timeout 5 "$TAT" gguf "$model"
+    [ "$status" -eq 3 ]
+    [[ $output == *"is no regular file"* ]]
+}
+
+@test "gguf: no such file, exit status 4" {
+    run "$TAT" gguf "$model"
+    [ "$status" -eq 4 ]
+    [[ $output == *"No such file or directory"* ]]
+}
+
+@test "gguf: used wrongly, exit status 2" {
+    run "$TAT" gguf
+    [ "$status" -eq 2 ]
+    run "$TAT" gguf a b
+    [ "$status" -eq 2 ]
+    run "$TAT" gguf --no-such-option a
+    [ "$status" -eq 2 ]
+}
+
+@test "gguf: a full disk is an error" {
+    write_model
+    run bash -c '"$0" gguf --csv "$1" > /dev/full' "$TAT" "$model"
+    [ "$status" -eq 4 ]
+}
