@@ -16,10 +16,15 @@ static const struct tat_gguf_kv * find(const struct tat_gguf * gguf, const char 
     return length < (int) sizeof key ? tat_gguf_find_key(gguf, key) : NULL;
 }
 
-/* 0 where there is none. An array's first value stands for it. */
+/* 0 where there is none. An array has a value for each layer: the largest stands for it. */
 static uint32_t number(const struct tat_gguf * gguf, const char * suffix) {
-    uint64_t value;
-    return tat_gguf_uint(find(gguf, suffix), 0, &value) && value <= UINT32_MAX ? (uint32_t) value : 0;
+    const struct tat_gguf_kv * kv      = find(gguf, suffix);
+    uint32_t                   largest = 0;
+    uint64_t                   value;
+    for (uint64_t i = 0; tat_gguf_uint(kv, i, &value); i++) {
+        if (value > largest && value <= UINT32_MAX) largest = (uint32_t) value;
+    }
+    return largest;
 }
 
 /* One value for all layers, or an array with one for each. Sets *largest; NULL when memory is out. */
