@@ -138,7 +138,7 @@ static int compute_bytes(struct tat_gguf_tensor * tensor, const struct input * i
 static void find_slices(struct tat_gguf_tensor * tensor) {
     const bool stacked = tensor->component >= TAT_COMPONENT_EXPERT_GATE &&
                          tensor->component <= TAT_COMPONENT_EXPERT_GATE_UP && tensor->expert == TAT_NO_EXPERT;
-    if (!stacked) return;
+    if (!stacked || tensor->bytes == 0) return; /* of unknown type, or empty */
     const uint32_t dim    = strstr(tensor->name, ".weight") ? 2 : strstr(tensor->name, ".bias") ? 1 : 0;
     const uint64_t slices = tensor->ne[dim];
     if (slices == 0 || slices >= TAT_NO_EXPERT || tensor->bytes % slices) return;

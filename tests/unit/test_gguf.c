@@ -159,6 +159,21 @@ static void test_every_type(void ** state) {
     builder_free(&b);
 }
 
+/* Where the size is a guess, so would be the experts' slices. */
+static void test_no_slices_of_unknown_type(void ** state) {
+    (void) state;
+    struct sample s;
+    sample_build(&s, 3, false);
+    store(&s.builder, s.mark[M_THIRD_OFFSET] - 4, 99, 4);
+    struct tat_gguf *              gguf    = builder_open_good(&s.builder, 0);
+    const struct tat_gguf_tensor * experts = tat_gguf_find(gguf, "blk.1.ffn_gate_exps.weight");
+    assert_int_equal(experts->bytes, 288);
+    assert_int_equal(experts->n_slices, 0);
+    assert_int_equal(experts->slice_bytes, 0);
+    tat_gguf_close(gguf);
+    builder_free(&s.builder);
+}
+
 static void test_type_names(void ** state) {
     (void) state;
     char buffer[TAT_TYPE_NAME_SIZE];
@@ -531,6 +546,7 @@ int main(void) {
         cmocka_unit_test(test_version_2),
         cmocka_unit_test(test_big_endian),
         cmocka_unit_test(test_every_type),
+        cmocka_unit_test(test_no_slices_of_unknown_type),
         cmocka_unit_test(test_type_names),
         cmocka_unit_test(test_strings_are_read_on_demand),
         cmocka_unit_test(test_long_values_are_cut_or_left),
