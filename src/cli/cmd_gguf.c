@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/terminal.h"
 #include "export/gguf_csv.h"
 #include "export/gguf_json.h"
 #include "tat/gguf.h"
@@ -176,14 +177,6 @@ static void print_safe(const char * text) {
     }
 }
 
-static void print_size(uint64_t bytes) {
-    static const char * const units[] = { "bytes", "KiB", "MiB", "GiB", "TiB" };
-    double                    size    = (double) bytes;
-    size_t                    unit    = 0;
-    for (; size >= 1024 && unit + 1 < sizeof units / sizeof *units; unit++) size /= 1024;
-    printf(unit ? "%.1f %s" : "%.0f %s", size, units[unit]);
-}
-
 static void print_count(const char * name, uint32_t value) {
     if (value) printf(", %s %u", name, value);
 }
@@ -208,21 +201,18 @@ static void print_params(const struct tat_gguf_params * p) {
 }
 
 static void print_files(const struct tat_gguf * gguf) {
-    uint32_t                     count;
+    uint32_t                     count, n_tensors;
     const struct tat_gguf_file * files = tat_gguf_files(gguf, &count);
+    char                         size[32];
     for (uint32_t i = 0; i < count; i++) {
         printf("file     ");
         print_safe(files[i].path);
-        printf(", ");
-        print_size(files[i].size);
-        printf(", GGUF %u%s, %u tensors from byte %" PRIu64 "\n", files[i].version,
-               files[i].big_endian ? " big-endian" : "", files[i].n_tensors, files[i].data_offset);
+        printf(", %s, GGUF %u%s, %u tensors from byte %" PRIu64 "\n", format_bytes(files[i].size, size, sizeof size),
+               files[i].version, files[i].big_endian ? " big-endian" : "", files[i].n_tensors, files[i].data_offset);
     }
-    uint32_t n_tensors;
     tat_gguf_tensors(gguf, &n_tensors);
-    printf("tensors  %u, ", n_tensors);
-    print_size(tat_gguf_tensor_bytes(gguf));
-    printf("\nhash     %016" PRIx64 "\n", tat_gguf_hash(gguf));
+    printf("tensors  %u, %s\n", n_tensors, format_bytes(tat_gguf_tensor_bytes(gguf), size, sizeof size));
+    printf("hash     %016" PRIx64 "\n", tat_gguf_hash(gguf));
 }
 
 static void print_findings(const struct tat_gguf * gguf) {
