@@ -283,7 +283,7 @@ static int run(int argc, char ** argv) {
 const struct command cmd_gguf = {
     .name      = "gguf",
     .summary   = "show the structure of a model file",
-    .arguments = "[options] FILE",
+    .arguments = "FILE",
     .description =
         "Reads the header of a GGUF model file, or of all parts of a split model, and shows its hyper-parameters and "
         "where each tensor lies. Offsets count from the start of the file. Tensors that overlap, leave gaps or end "
