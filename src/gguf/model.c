@@ -18,10 +18,11 @@
 #define MAX_PARTS   65535
 
 static int add_file(struct tat_gguf * gguf, const char * path, struct tat_error * error) {
-    void * larger = realloc(gguf->files, (gguf->n_files + 1) * sizeof *gguf->files);
-    char * copy   = larger ? arena_string(&gguf->arena, path, strlen(path)) : NULL;
+    char * copy   = arena_string(&gguf->arena, path, strlen(path));
+    void * larger = realloc(gguf->files, (gguf->n_files + (size_t) 1) * sizeof *gguf->files);
     if (larger) gguf->files = larger;
-    if (!copy) return tat_fail(error, TAT_ERROR_SYSTEM, "%s: no memory for the header", input_path_end(path));
+    if (!copy || !larger)
+        return tat_fail(error, TAT_ERROR_SYSTEM, "%s: no memory for the header", input_path_end(path));
     gguf->files[gguf->n_files++] = (struct tat_gguf_file){ .path = copy };
     return 0;
 }
