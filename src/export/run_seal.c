@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What stands beside a trace in its folder. All of it follows from the trace, the model files and the machine.
+ */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "export/file_replace.h"
+#include "export/gguf_csv.h"
+#include "export/host_facts.h"
+#include "tat/run.h"
+
+/* Nanoseconds the agent takes for a callback, bench/RESULTS.md: an estimate for other machines. */
+#define CALLBACK_NS 30
+
+/* --------------------------------------------------------------------------------------------------- tensor_names.txt
+ */
+
+/* Names are hostile: what would break the table is escaped. */
+static void put_escaped(FILE * out, const char * text) {
+    for (const unsigned char * c = (const unsigned char *) text; *c; c++) {
+        if (*c == '\\') {
+            fputs("\\\\", out);
+        } else if (*c < 0x20 || *c == 0x7f) {
+            fprintf(out, "\\x%02x", *c);
+        } else {
+            fputc(*c, out);
+        }
+    }
+}
+
+static const char * kind_name(enum tat_tensor_kind kind) {
+    static const char * const names[] = { "", "weight", "state", "activation", "input" };
+    return (unsigned) kind <= TAT_TENSOR_INPUT ? names[kind] : "";
+}
+
+static int write_names(const char * folder, const struct tat_trace * trace, struct tat_error * error) {
+    struct file_replace r;
+    if (file_replace_begin(&r, folder, "tensor_names.txt", error) != 0) { return -1; }
+    uint32_t                  count;
+    const struct tat_tensor * t = tat_trace_tensors(trace, &count);
+    fputs("id\tname\tmodel\tkind\tlayer\tcomponent\ttype\tshape\tfile_offset\tbytes\taddress\n", r.file);
+    for (uint32_t i = 0; i < count; i++, t++) {
+        fprintf(r.file, "%" PRIu32 "\t", i);
+        put_escaped(r.file, t->name);
+        fprintf(r.file, "\t%" PRIu32 "\t%s\t", t->file, kind_name(t->kind));
+        if (t->layer != TAT_NO_LAYER) { fprintf(r.file, "%u", t->layer); }
+        fprintf(r.file, "\t%s\t",
+                t->kind == TAT_TENSOR_WEIGHT || t->kind == TAT_TENSOR_STATE ? tat_component_name(t->component) : "");
+        put_escaped(r.file, t->type_name);
+        fprintf(r.file, "\t%" PRIu64 "x%" PRIu64 "x%" PRIu64 "x%" PRIu64 "\t", t->ne[0], t->ne[1], t->ne[2], t->ne[3]);
+        if (t->file) { fprintf(r.file, "%" PRIu64, t->file_offset); }
+        fprintf(r.file, "\t%" PRIu64 "\t0x%" PRIx64 "\n", t->bytes, t->address);
+    }
+    return file_replace_end(&r, 1, error);
+}
+
+/* ------------------------------------------------------------------------------------------------------- model files
+ */
+
+/* The models whose files are still the ones the trace saw. The caller closes them. */
+static uint32_t open_models(const struct tat_trace * trace, struct tat_gguf ** models) {
+    uint32_t                      count, n = 0;
+    const struct tat_model_file * files = tat_trace_model_files(trace, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (files[i].part != 0) { continue; }
+        struct tat_gguf * gguf = tat_gguf_open(files[i].path, TAT_GGUF_TOLERANT, NULL);
+        if (gguf && tat_gguf_hash(gguf) == files[i].model_hash) {
+            models[n++] = gguf;
+        } else {
+            tat_gguf_close(gguf);
+        }
+    }
+    return n;
+}
+
+static int write_structure(const char * folder, struct tat_gguf ** models, uint32_t count, struct tat_error * error) {
+    struct file_replace r;
+    if (file_replace_begin(&r, folder, "gguf_structure.csv", error) != 0) { return -1; }
+    const int written = export_gguf_csv((const struct tat_gguf * const *) models, count, r.file, error);
+    return file_replace_end(&r, written >= 0, error);
+}
+
+static json_t * model_files_json(const struct tat_trace * trace, bool is_private) {
+    uint32_t                      count;
+    const struct tat_model_file * f     = tat_trace_model_files(trace, &count);
+    json_t *                      array = json_array();
+    for (uint32_t i = 0; i < count; i++, f++) {
+        const char * slash = strrchr(f->path, '/');
+        char         hash[24];
+        snprintf(hash, sizeof hash, "%016" PRIx64, f->header_hash);
+        json_array_append_new(array, json_pack("{s:s, s:i, s:i, s:I, s:I, s:s}", "path",
+                                               is_private && slash ? slash + 1 : f->path, "model", (int) f->model,
+                                               "part", (int) f->part, "bytes", (json_int_t) f->size, "mtime_ns",
+                                               (json_int_t) f->mtime_ns, "header_hash", hash));
+    }
+    return array;
+}
+
+static json_t * models_json(struct tat_gguf ** models, uint32_t count) {
+    json_t * array = json_array();
+    for (uint32_t i = 0; i < count; i++) {
+        const struct tat_gguf_params * p = tat_gguf_params(models[i]);
+        json_array_append_new(
+            array, json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I}", "architecture",
+                             p->architecture, "name", p->name, "layers", (int) p->n_layer, "embedding", (int) p->n_embd,
+                             "heads", (int) p->n_head, "kv_heads", (int) p->n_head_kv, "feed_forward", (int) p->n_ff,
+                             "vocabulary", (int) p->n_vocab, "experts", (int) p->n_expert, "experts_used",
+                             (int) p->n_expert_used, "context_trained", (int) p->n_ctx_train, "tensor_bytes",
+                             (json_int_t) tat_gguf_tensor_bytes(models[i])));
+    }
+    return array;
+}
+
+/* --------------------------------------------------------------------------------------------------------- totals */
+
+static bool add_bytes(const struct tat_access * records, size_t count, void * user) {
+    uint64_t * bytes = user;
+    for (size_t i = 0; i < count; i++) { *bytes += records[i].bytes; }
+    return true;
+}
+
+static int total(const struct tat_trace * trace, const struct tat_verification * v, struct tat_run_totals * t,
+                 struct tat_error * error) {
+    const struct tat_trace_summary * s = tat_trace_summary(trace);
+    uint32_t                         count, threads = 0;
+    const struct tat_evaluation *    e         = tat_trace_evaluations(trace, &count);
+    uint64_t                         callbacks = 0;
+    *t                                         = (struct tat_run_totals){
+                                                .evaluations = count, .accesses = v->n_accesses, .file_bytes = s->used_bytes, .checks_failed = v->n_failed
+    };
+    for (int reason = 1; reason < TAT_LOSS_COUNT; reason++) { t->lost += s->lost[reason]; }
+    for (uint32_t i = 0; i < count; i++) {
+        t->tokens[e[i].phase] += e[i].n_tokens;
+        t->graph_ns += e[i].end_ns - e[i].begin_ns;
+        callbacks += e[i].n_callbacks;
+        if (e[i].n_threads > threads) { threads = e[i].n_threads; }
+    }
+    if (t->graph_ns) { t->overhead = (double) callbacks * CALLBACK_NS / (double) t->graph_ns; }
+    return tat_trace_expand(trace, 0, count, add_bytes, &t->bytes, error) < 0 ? -1 : 0;
+}
+
+static json_t * totals_json(const struct tat_trace * trace, const struct tat_run_totals * t) {
+    const struct tat_trace_summary * s      = tat_trace_summary(trace);
+    json_t *                         tokens = json_object();
+    for (int phase = 0; phase < TAT_PHASE_COUNT; phase++) {
+        json_object_set_new(tokens, tat_phase_name((enum tat_phase) phase),
+                            json_integer((json_int_t) t->tokens[phase]));
+    }
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:I}", "evaluations", (json_int_t) t->evaluations, "callbacks",
+                     (json_int_t) s->callbacks_stored, "accesses", (json_int_t) t->accesses, "bytes_touched",
+                     (json_int_t) t->bytes, "trace_bytes", (json_int_t) t->file_bytes, "tokens", tokens, "graph_ns",
+                     (json_int_t) t->graph_ns);
+}
+
+static json_t * losses_json(const struct tat_trace * trace) {
+    const struct tat_trace_summary * s       = tat_trace_summary(trace);
+    json_t *                         reasons = json_object();
+    for (int reason = 1; reason < TAT_LOSS_COUNT; reason++) {
+        json_object_set_new(reasons, tat_loss_name((enum tat_loss_reason) reason),
+                            json_integer((json_int_t) s->lost[reason]));
+    }
+    return json_pack("{s:I, s:I, s:I, s:o, s:I, s:b}", "evaluations_emitted", (json_int_t) s->evaluations_emitted,
+                     "evaluations_stored", (json_int_t) s->evaluations_stored, "damaged_bytes",
+                     (json_int_t) s->damaged_bytes, "evaluations_lost", reasons, "events_lost",
+                     (json_int_t) s->events_lost, "ended", s->ended);
+}
+
+static json_t * checks_json(const struct tat_verification * v) {
+    static const char * const verdicts[] = { "good", "FAILED", "not checked" };
+    json_t *                  checks     = json_object();
+    for (unsigned i = 0; i < v->n_checks; i++) {
+        json_object_set_new(checks, v->check[i].name, json_string(verdicts[v->check[i].verdict]));
+    }
+    return checks;
+}
+
+/* ---------------------------------------------------------------------------------------------- trace_metadata.json */
+
+/* Options whose value says what was asked, or where things are. */
+static bool is_telling(const char * option) {
+    static const char * const telling[] = { "-p",   "--prompt",        "-f",    "--file",
+                                            "-sys", "--system-prompt", "-sysf", "--system-prompt-file",
+                                            "-m",   "--model" };
+    for (size_t i = 0; i < sizeof telling / sizeof telling[0]; i++) {
+        if (strcmp(option, telling[i]) == 0) { return true; }
+    }
+    return false;
+}
+
+static json_t * command_json(const struct tat_run_info * info, bool is_private) {
+    json_t * array = json_array();
+    for (int i = 0; info && i < info->argc; i++) {
+        const bool hide = is_private && ((i && is_telling(info->argv[i - 1])) || strchr(info->argv[i], '/') ||
+                                         strchr(info->argv[i], ' '));
+        json_t *   text = json_string(hide ? "(left out)" : info->argv[i]);
+        json_array_append_new(array, text ? text : json_string("(not UTF-8)"));
+    }
+    return array;
+}
+
+static uint32_t threads_of(const struct tat_trace * trace) {
+    uint32_t                      count, threads = 0;
+    const struct tat_evaluation * e = tat_trace_evaluations(trace, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (e[i].n_threads > threads) { threads = e[i].n_threads; }
+    }
+    return threads;
+}
+
+static json_t * clock_json(const struct tat_file_header * h) {
+    static const char * const clocks[] = { "CLOCK_MONOTONIC", "time-stamp counter", "cntvct_el0" };
+    return json_pack("{s:s, s:I, s:I}", "kind", clocks[h->clock], "ticks_per_second", (json_int_t) h->ticks_per_second,
+                     "stamp_ticks", (json_int_t) 1 << h->stamp_shift);
+}
+
+static const char * utc(uint64_t ns, char * buffer, size_t size) {
+    const time_t seconds = (time_t) (ns / 1000000000u);
+    struct tm    parts;
+    gmtime_r(&seconds, &parts);
+    strftime(buffer, size, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    return buffer;
+}
+
+static json_t * metadata(const struct tat_trace * trace, struct tat_gguf ** models, uint32_t n_models,
+                         const struct tat_run_info * info, const struct tat_run_totals * t,
+                         const struct tat_verification * v) {
+    const struct tat_file_header * h          = tat_trace_header(trace);
+    const bool                     is_private = h->features & TAT_FEATURE_PRIVATE;
+    const char *                   slash      = strrchr(h->program, '/');
+    char                           start[32], run_id[33];
+    for (int i = 0; i < 16; i++) { snprintf(run_id + 2 * i, 3, "%02x", h->run_id[i]); }
+    json_t * m = json_pack("{s:i, s:s, s:s, s:s, s:b, s:o, s:s, s:i}", "format_version", (int) h->version, "run_id",
+                           run_id, "producer", h->producer, "start", utc(h->start_realtime_ns, start, sizeof start),
+                           "private", is_private, "command", command_json(info, is_private), "program",
+                           is_private && slash ? slash + 1 : h->program, "pid", (int) h->pid);
+    if (!m) { return NULL; }
+    if (info && info->exit_status >= 0) { json_object_set_new(m, "exit_status", json_integer(info->exit_status)); }
+    const char * ggml = strrchr(h->ggml_path, '/');
+    json_object_set_new(
+        m, "ggml",
+        json_pack("{s:s, s:s}", "version", h->ggml_version, "library", is_private && ggml ? ggml + 1 : h->ggml_path));
+    json_object_set_new(m, "host", host_facts_json(trace, is_private));
+    json_object_set_new(m, "model_files", model_files_json(trace, is_private));
+    json_object_set_new(m, "models", models_json(models, n_models));
+    json_object_set_new(m, "threads", json_integer(threads_of(trace)));
+    json_object_set_new(m, "clock", clock_json(h));
+    json_object_set_new(m, "totals", totals_json(trace, t));
+    json_object_set_new(m, "losses", losses_json(trace));
+    json_object_set_new(m, "checks", checks_json(v));
+    json_object_set_new(m, "overhead_estimate", json_real(t->overhead));
+    return m;
+}
+
+static int write_metadata(const char * folder, json_t * m, struct tat_error * error) {
+    struct file_replace r;
+    if (!m) { return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", folder); }
+    if (file_replace_begin(&r, folder, "trace_metadata.json", error) != 0) { return -1; }
+    const int written = json_dumpf(m, r.file, JSON_INDENT(2));
+    fputc('\n', r.file);
+    return file_replace_end(&r, written == 0, error);
+}
+
+int tat_run_seal(const char * run_folder, const struct tat_run_info * info, struct tat_run_totals * totals,
+                 struct tat_error * error) {
+    struct tat_trace * trace = tat_trace_open(run_folder, error);
+    if (!trace) { return -1; }
+    uint32_t                n_files, n_models = 0;
+    struct tat_run_totals   own;
+    struct tat_verification v;
+    int                     result = -1;
+    tat_trace_model_files(trace, &n_files);
+    struct tat_gguf ** models = calloc(n_files + 1, sizeof *models);
+    if (!totals) { totals = &own; }
+    if (!models) {
+        tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", run_folder);
+    } else if (tat_verify(trace, &v, error) == 0 && total(trace, &v, totals, error) == 0) {
+        n_models   = open_models(trace, models);
+        json_t * m = metadata(trace, models, n_models, info, totals, &v);
+        result     = write_metadata(run_folder, m, error) == 0 && write_names(run_folder, trace, error) == 0 &&
+                         write_structure(run_folder, models, n_models, error) == 0
+                         ? 0
+                         : -1;
+        json_decref(m);
+    }
+    for (uint32_t i = 0; i < n_models; i++) { tat_gguf_close(models[i]); }
+    free(models);
+    tat_trace_close(trace);
+    return result;
+}
