@@ -4,154 +4,206 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/command.h"
-#include "cli/commands.h"
+#include "cli/command_table.h"
 
-static int is_end(const struct argp_option * o) {
-    return !o->name && !o->key && !o->doc;
+/* What an operand is, told from the usage line. */
+static bool takes_program(const struct command * command) {
+    return command->arguments && strstr(command->arguments, "COMMAND");
 }
 
-/* ------------------------------------------------------------------------------------------------------ completions */
+static bool takes_run(const struct command * command) {
+    return command->arguments && (strstr(command->arguments, "RUN") || strstr(command->arguments, "TRACE"));
+}
 
-static void bash(void) {
-    puts("_tat() {\n"
-         "    local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} options=\n"
-         "    if (( COMP_CWORD == 1 )); then");
-    printf("        COMPREPLY=($(compgen -W \"");
-    for (size_t i = 0; commands[i]; i++) { printf("%s ", commands[i]->name); }
-    puts("--help --version\" -- \"$word\"))\n        return\n    fi\n    case $command in");
-    for (size_t i = 0; commands[i]; i++) {
-        printf("        %s) options=\"", commands[i]->name);
-        for (const struct argp_option * o = commands[i]->options; o && !is_end(o); o++) {
-            if (o->name) { printf("--%s ", o->name); }
+static bool takes_folder(const struct argp_option * option) {
+    return strstr(option->arg, "DIR") != NULL;
+}
+
+/* Where the shells quote with ' and zsh gives [ ] and : a meaning. */
+static void print_quoted(const char * text) {
+    for (; text && *text; text++) {
+        if (*text == '\'') {
+            fputs("'\\''", stdout);
+        } else {
+            if (strchr("[]:\\", *text)) { putchar('\\'); }
+            putchar(*text);
         }
-        puts("--help\" ;;");
     }
-    puts("    esac\n"
-         "    if [[ $word == -* ]]; then COMPREPLY=($(compgen -W \"$options\" -- \"$word\"))\n"
-         "    else COMPREPLY=($(compgen -f -- \"$word\")); fi\n"
-         "}\n"
-         "complete -o filenames -F _tat tat");
 }
 
-/* A description inside single quotes, without what zsh's specifications would read. */
-static void quoted(const char * text) {
-    for (; *text; text++) {
-        if (strchr("'[]:\\", *text)) { continue; }
+/* -------------------------------------------------------------------------------------------------------- bash */
+
+static void bash_words(const struct argp_option * options, bool with_argument) {
+    for (; options && !option_is_last(options); options++) {
+        if (!option_is_given(options) || (with_argument && !options->arg)) { continue; }
+        if (option_letter(options)) { printf(" -%c", option_letter(options)); }
+        if (options->name) { printf(" --%s", options->name); }
+    }
+}
+
+static void bash_command(const struct command * command) {
+    printf("        %s)\n            options='--help", command->name);
+    bash_words(command->options, false);
+    fputs("'\n            with_value='", stdout);
+    bash_words(command->options, true);
+    printf(" '\n            operand=%s ;;\n", takes_program(command) ? "program" : takes_run(command) ? "run" : "file");
+}
+
+static void bash_print(void) {
+    fputs("# bash completion for tat\n"
+          "_tat() {\n"
+          "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} options with_value operand i\n"
+          "    COMPREPLY=()\n"
+          "    if ((COMP_CWORD == 1)); then\n"
+          "        COMPREPLY=($(compgen -W '--help --version",
+          stdout);
+    for (size_t i = 0; command_table[i]; i++) { printf(" %s", command_table[i]->name); }
+    fputs("' -- \"$word\"))\n        return\n    fi\n    case ${COMP_WORDS[1]} in\n", stdout);
+    for (size_t i = 0; command_table[i]; i++) { bash_command(command_table[i]); }
+    fputs("        *) compopt -o default; return ;;\n"
+          "    esac\n"
+          "    if [[ $operand == program ]]; then\n"
+          "        for ((i = 2; i < COMP_CWORD; i++)); do\n"
+          "            case ${COMP_WORDS[i]} in\n"
+          "                --) ((i++)) ;;\n"
+          "                -*) [[ $with_value == *\" ${COMP_WORDS[i]} \"* ]] && ((i++)); continue ;;\n"
+          "            esac\n"
+          "            if ((i < COMP_CWORD)) && declare -F _command_offset >/dev/null; then\n"
+          "                _command_offset \"$i\"\n"
+          "                return\n"
+          "            fi\n"
+          "            ((i < COMP_CWORD)) && { compopt -o default; return; }\n"
+          "        done\n"
+          "    fi\n"
+          "    if [[ $with_value == *\" $before \"* ]]; then\n"
+          "        compopt -o default\n"
+          "    elif [[ $word == -* ]]; then\n"
+          "        COMPREPLY=($(compgen -W \"$options\" -- \"$word\"))\n"
+          "    elif [[ $operand == program ]]; then\n"
+          "        COMPREPLY=($(compgen -c -- \"$word\"))\n"
+          "    elif [[ $operand == run ]]; then\n"
+          "        COMPREPLY=($(cd \"${TAT_DIR:-traces}\" 2>/dev/null && compgen -d -- \"${word:-run_}\"))\n"
+          "        compopt -o default\n"
+          "    else\n"
+          "        compopt -o default\n"
+          "    fi\n"
+          "}\n"
+          "complete -F _tat tat\n",
+          stdout);
+}
+
+/* --------------------------------------------------------------------------------------------------------- zsh */
+
+static void zsh_option(const struct argp_option * option) {
+    const char   letter = option_letter(option);
+    const char * end    = option->arg && option->name ? "=" : "";
+    fputs("                ", stdout);
+    if (letter && option->name) {
+        printf("'(-%c --%s)'{-%c%s,--%s%s}'[", letter, option->name, letter, option->arg ? "+" : "", option->name, end);
+    } else if (letter) {
+        printf("'-%c%s[", letter, option->arg ? "+" : "");
+    } else {
+        printf("'--%s%s[", option->name, end);
+    }
+    print_quoted(option->doc);
+    putchar(']');
+    if (option->arg) {
+        putchar(':');
+        print_quoted(option->arg);
+        fputs(takes_folder(option) ? ":_files -/" : ":_files", stdout);
+    }
+    fputs("' \\\n", stdout);
+}
+
+static void zsh_command(const struct command * command) {
+    printf("            %s)\n                _arguments -s -S '--help[explain the command]' \\\n", command->name);
+    for (const struct argp_option * o = command->options; o && !option_is_last(o); o++) {
+        if (option_is_given(o)) { zsh_option(o); }
+    }
+    const char * operand = takes_program(command) ? "'*::command:_normal'"
+                           : takes_run(command)   ? "'*:run:_files -W ${TAT_DIR:-traces} -/'"
+                                                  : "'*:file:_files'";
+    printf("                %s ;;\n", operand);
+}
+
+static void zsh_print(void) {
+    fputs("#compdef tat\n"
+          "_tat() {\n"
+          "    local context state line\n"
+          "    local -a commands=(\n",
+          stdout);
+    for (size_t i = 0; command_table[i]; i++) {
+        printf("        '%s:", command_table[i]->name);
+        print_quoted(command_table[i]->summary);
+        fputs("'\n", stdout);
+    }
+    fputs("    )\n"
+          "    _arguments -C '--help[list the commands]' '--version[print the version]' '1:command:->command' "
+          "'*::argument:->rest'\n"
+          "    case $state in\n"
+          "    command) _describe command commands ;;\n"
+          "    rest)\n"
+          "        case $line[1] in\n",
+          stdout);
+    for (size_t i = 0; command_table[i]; i++) { zsh_command(command_table[i]); }
+    fputs("            *) _files ;;\n"
+          "        esac ;;\n"
+          "    esac\n"
+          "}\n"
+          "if [[ $funcstack[1] == _tat ]]; then _tat \"$@\"; else compdef _tat tat; fi\n",
+          stdout);
+}
+
+/* -------------------------------------------------------------------------------------------------------- fish */
+
+static void fish_quoted(const char * text) {
+    putchar('\'');
+    for (; text && *text; text++) {
+        if (strchr("'\\", *text)) { putchar('\\'); }
         putchar(*text);
     }
+    putchar('\'');
 }
 
-static void zsh(void) {
-    puts("#compdef tat\nlocal -a commands\ncommands=(");
-    for (size_t i = 0; commands[i]; i++) {
-        printf("    '%s:", commands[i]->name);
-        quoted(commands[i]->summary);
-        puts("'");
-    }
-    puts(")\nif (( CURRENT == 2 )); then\n    _describe command commands\n    return\nfi\ncase $words[2] in");
-    for (size_t i = 0; commands[i]; i++) {
-        printf("    %s) _arguments", commands[i]->name);
-        for (const struct argp_option * o = commands[i]->options; o && !is_end(o); o++) {
-            if (!o->name) { continue; }
-            printf(" '--%s%s[", o->name, o->arg ? "=" : "");
-            quoted(o->doc ? o->doc : "");
-            printf("]%s'", o->arg ? ":value:_files" : "");
-        }
-        puts(" '*:file:_files' ;;");
-    }
-    puts("esac");
-}
-
-static void fish(void) {
-    for (size_t i = 0; commands[i]; i++) {
-        printf("complete -c tat -n __fish_use_subcommand -a %s -d '", commands[i]->name);
-        quoted(commands[i]->summary);
-        puts("'");
-        for (const struct argp_option * o = commands[i]->options; o && !is_end(o); o++) {
-            if (!o->name) { continue; }
-            printf("complete -c tat -n '__fish_seen_subcommand_from %s' -l %s%s -d '", commands[i]->name, o->name,
-                   o->arg ? " -r" : "");
-            quoted(o->doc ? o->doc : "");
-            puts("'");
-        }
-    }
-}
-
-int print_completion(const char * shell) {
-    if (strcmp(shell, "bash") == 0) {
-        bash();
-    } else if (strcmp(shell, "zsh") == 0) {
-        zsh();
-    } else if (strcmp(shell, "fish") == 0) {
-        fish();
-    } else {
-        fprintf(stderr, "tat: completions are there for bash, zsh and fish, not for '%s'\n", shell);
-        return TAT_ERROR_USAGE;
-    }
-    return TAT_OK;
-}
-
-/* -------------------------------------------------------------------------------------------------------- man pages */
-
-/* Roff takes a leading dot or quote as a request, and a backslash as an escape. */
-static void roff(const char * text) {
-    for (const char * c = text; *c; c++) {
-        const int begins = c == text || c[-1] == '\n';
-        if (begins && (*c == '.' || *c == '\'')) { fputs("\\&", stdout); }
-        if (*c == '\\' || *c == '-') { putchar('\\'); }
-        putchar(*c);
-    }
-}
-
-static void man_options(const struct argp_option * options) {
-    if (!options || is_end(options)) { return; }
-    puts(".SH OPTIONS");
-    for (const struct argp_option * o = options; !is_end(o); o++) {
-        if (!o->name) { continue; }
-        puts(".TP");
-        if (o->key > 32 && o->key < 127) { printf("\\fB\\-%c\\fR, ", o->key); }
-        fputs("\\fB\\-\\-", stdout);
-        roff(o->name);
-        printf("\\fR%s%s\n", o->arg ? "=" : "", o->arg ? o->arg : "");
-        roff(o->doc ? o->doc : "");
-        putchar('\n');
-    }
-}
-
-static int man_command(const struct command * c) {
-    printf(".TH TAT\\-%s 1 \"\" \"tat %s\"\n.SH NAME\ntat\\-%s \\- ", c->name, TAT_VERSION, c->name);
-    roff(c->summary);
-    printf("\n.SH SYNOPSIS\n.B tat %s\n[options] ", c->name);
-    roff(c->arguments ? c->arguments : "");
-    puts("\n.SH DESCRIPTION");
-    roff(c->description);
+static void fish_command(const struct command * command) {
+    printf("complete -c tat -n __fish_use_subcommand -f -a %s -d ", command->name);
+    fish_quoted(command->summary);
     putchar('\n');
-    man_options(c->options);
-    if (c->examples) {
-        puts(".SH EXAMPLES\n.nf");
-        roff(c->examples);
-        puts("\n.fi");
+    for (const struct argp_option * o = command->options; o && !option_is_last(o); o++) {
+        if (!option_is_given(o)) { continue; }
+        printf("complete -c tat -n '__fish_seen_subcommand_from %s'", command->name);
+        if (option_letter(o)) { printf(" -s %c", option_letter(o)); }
+        if (o->name) { printf(" -l %s", o->name); }
+        if (o->arg) { fputs(" -r", stdout); }
+        fputs(" -d ", stdout);
+        fish_quoted(o->doc);
+        putchar('\n');
     }
-    puts(".SH EXIT STATUS\n0 good, 1 the answer is no, 2 used wrongly, 3 the input is bad, 4 the system refused.");
-    return TAT_OK;
+    if (takes_run(command)) {
+        printf("complete -c tat -n '__fish_seen_subcommand_from %s' -a '(tat list --names 2>/dev/null)'\n",
+               command->name);
+    }
+    if (takes_program(command)) {
+        printf("complete -c tat -n '__fish_seen_subcommand_from %s' -a '(__fish_complete_subcommand)'\n",
+               command->name);
+    }
 }
 
-int print_man(const char * name) {
-    for (size_t i = 0; commands[i]; i++) {
-        if (strcmp(commands[i]->name, name) == 0) { return man_command(commands[i]); }
-    }
-    if (*name) {
-        fprintf(stderr, "tat: no command '%s'\n", name);
+static void fish_print(void) {
+    puts("# fish completion for tat");
+    for (size_t i = 0; command_table[i]; i++) { fish_command(command_table[i]); }
+}
+
+int completion_print(const char * shell) {
+    if (strcmp(shell, "bash") == 0) {
+        bash_print();
+    } else if (strcmp(shell, "zsh") == 0) {
+        zsh_print();
+    } else if (strcmp(shell, "fish") == 0) {
+        fish_print();
+    } else {
+        fprintf(stderr, "tat --completion: unknown shell '%s': use bash, zsh or fish\n", shell);
         return TAT_ERROR_USAGE;
-    }
-    printf(".TH TAT 1 \"\" \"tat %s\"\n.SH NAME\ntat \\- record which bytes of a model llama.cpp touches\n",
-           TAT_VERSION);
-    puts(".SH SYNOPSIS\n.B tat\nCOMMAND [options]\n.SH COMMANDS");
-    for (size_t i = 0; commands[i]; i++) {
-        printf(".TP\n\\fBtat %s\\fR\n", commands[i]->name);
-        roff(commands[i]->summary);
-        putchar('\n');
     }
     return TAT_OK;
 }

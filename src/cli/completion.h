@@ -1,11 +1,8 @@
-/* SPDX-License-Identifier: MIT
- *
- * Shell completions and man pages, printed from the commands' option tables. Both return an exit status.
- */
+/* SPDX-License-Identifier: MIT */
 #ifndef TAT_CLI_COMPLETION_H
 #define TAT_CLI_COMPLETION_H
 
-int print_completion(const char * shell); /* bash, zsh or fish */
-int print_man(const char * command);      /* in roff; "" is tat(1) */
+/* Prints the completions for "bash", "zsh" or "fish", made from the tables of the commands. Returns the exit status. */
+int completion_print(const char * shell);
 
 #endif

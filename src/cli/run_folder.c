@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/run_folder.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <limits.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,150 +12,189 @@
 #include <time.h>
 #include <unistd.h>
 
-int program_folder(char * path, size_t size) {
-    const ssize_t length = readlink("/proc/self/exe", path, size - 1);
-    if (length < 0) { return -1; }
-    path[length] = '\0';
-    char * slash = strrchr(path, '/');
-    if (slash) { *slash = '\0'; }
-    return 0;
-}
+enum { STAMP = sizeof "run_YYYYMMDD_HHMMSS" - 1 };
 
-const char * traces_folder(void) {
+const char * run_parent(void) {
     const char * folder = getenv("TAT_DIR");
     return folder && *folder ? folder : "traces";
 }
 
-static int is_run(const struct dirent * entry) {
-    return strncmp(entry->d_name, "run_", 4) == 0;
-}
+/* ------------------------------------------------------------------------------------------------------- names */
 
-/* Bytes of the files in a run's folder and in its analysis/, links not followed. */
-static uint64_t folder_bytes(const char * path, int depth) {
-    uint64_t bytes = 0;
-    DIR *    dir   = opendir(path);
-    if (!dir) { return 0; }
-    for (struct dirent * entry; (entry = readdir(dir));) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) { continue; }
-        char        inner[PATH_MAX];
-        struct stat status;
-        if (snprintf(inner, sizeof inner, "%s/%s", path, entry->d_name) >= (int) sizeof inner ||
-            lstat(inner, &status) != 0) {
-            continue;
-        }
-        if (S_ISREG(status.st_mode)) { bytes += (uint64_t) status.st_size; }
-        if (S_ISDIR(status.st_mode) && depth > 0) { bytes += folder_bytes(inner, depth - 1); }
+static bool has_stamp(const char * name) {
+    static const char pattern[] = "run_dddddddd_dddddd";
+    for (size_t i = 0; i < STAMP; i++) {
+        if (pattern[i] == 'd' ? !isdigit((unsigned char) name[i]) : name[i] != pattern[i]) { return false; }
     }
-    closedir(dir);
-    return bytes;
+    return true;
 }
 
-static bool has_trace(const char * path) {
-    char file[PATH_MAX];
-    return snprintf(file, sizeof file, "%s/" TRACE_FILE, path) < (int) sizeof file && access(file, F_OK) == 0;
+/* Reads "-N" or "_N", if it is there. */
+static const char * read_suffix(const char * at, char mark, uint64_t * value) {
+    *value = 0;
+    if (at[0] != mark || !isdigit((unsigned char) at[1])) { return at; }
+    char * end;
+    errno  = 0;
+    *value = strtoull(at + 1, &end, 10);
+    return errno || *value > UINT32_MAX ? at : end;
 }
 
-static struct run describe(const char * folder, const char * name) {
-    struct run  run = { 0 };
+bool run_parse(const char * name, struct run * run) {
+    if (strlen(name) >= RUN_NAME_SIZE || !has_stamp(name)) { return false; }
+    *run = (struct run){ 0 };
+    uint64_t     number;
+    const char * end = read_suffix(name + STAMP, '-', &number);
+    end              = read_suffix(end, '_', &run->pid);
+    run->number      = (unsigned) number;
+    strcpy(run->name, name);
+    return *end == '\0';
+}
+
+/* -------------------------------------------------------------------------------------------------------- list */
+
+static int newest_first(const void * left, const void * right) {
+    const struct run *a = left, *b = right;
+    const int         stamps = strncmp(b->name, a->name, STAMP);
+    if (stamps) { return stamps; }
+    if (a->number != b->number) { return a->number < b->number ? 1 : -1; }
+    return (a->pid > b->pid) - (a->pid < b->pid);
+}
+
+/* A link to a folder is no run: nothing of ours makes one. */
+static bool is_folder(int parent, const char * name) {
     struct stat status;
-    if (asprintf(&run.path, "%s/%s", folder, name) < 0) { return (struct run){ 0 }; }
-    if (lstat(run.path, &status) != 0 || !S_ISDIR(status.st_mode)) {
-        free(run.path);
-        return (struct run){ 0 };
+    return fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode);
+}
+
+static bool holds_trace(int parent, const char * name) {
+    char        file[NAME_MAX + sizeof "/" RUN_TRACE_FILE];
+    struct stat status;
+    snprintf(file, sizeof file, "%s/" RUN_TRACE_FILE, name);
+    return fstatat(parent, file, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode);
+}
+
+static int add(struct run ** runs, size_t * count, const struct run * run) {
+    if ((*count & (*count - 1)) == 0) { /* full at each power of two */
+        struct run * more = reallocarray(*runs, *count ? *count * 2 : 1, sizeof **runs);
+        if (!more) { return -1; }
+        *runs = more;
     }
-    run.bytes     = folder_bytes(run.path, 1);
-    run.has_trace = has_trace(run.path);
-    return run;
+    (*runs)[(*count)++] = *run;
+    return 0;
 }
 
-long runs_list(const char * folder, struct run ** runs, struct tat_error * error) {
-    struct dirent ** entries;
-    *runs           = NULL;
-    const int found = scandir(folder, &entries, is_run, alphasort);
-    if (found < 0 && errno == ENOENT) { return 0; }
-    if (found < 0) { return tat_fail_errno(error, "%s", folder); }
-    struct run * list  = calloc((size_t) found + 1, sizeof *list);
-    long         count = 0;
-    for (int i = 0; i < found; i++) {
-        if (list) { list[count] = describe(folder, entries[i]->d_name); }
-        count += list && list[count].path;
-        free(entries[i]);
+int run_list(struct run ** runs, size_t * count, struct tat_error * error) {
+    *runs        = NULL;
+    *count       = 0;
+    DIR * folder = opendir(run_parent());
+    if (!folder) { return errno == ENOENT ? 0 : tat_fail_errno(error, "cannot read the folder %s", run_parent()); }
+    int result = 0;
+    for (const struct dirent * entry; result == 0 && (entry = readdir(folder));) {
+        struct run run;
+        if (!run_parse(entry->d_name, &run) || !is_folder(dirfd(folder), entry->d_name)) { continue; }
+        run.has_trace = holds_trace(dirfd(folder), entry->d_name);
+        if (add(runs, count, &run) != 0) { result = tat_fail_errno(error, "list of traces"); }
     }
-    free(entries);
-    if (!list) { return tat_fail_errno(error, "%s", folder); }
-    *runs = list;
-    return count;
+    closedir(folder);
+    if (*count) { qsort(*runs, *count, sizeof **runs, newest_first); }
+    return result;
 }
 
-void runs_free(struct run * runs, long count) {
-    for (long i = 0; i < count; i++) { free(runs[i].path); }
-    free(runs);
+/* ----------------------------------------------------------------------------------------------------- resolve */
+
+static int join(char path[static PATH_MAX], const char * folder, const char * name, struct tat_error * error) {
+    if (snprintf(path, PATH_MAX, "%s/%s", folder, name) < PATH_MAX) { return 0; }
+    return tat_fail(error, TAT_ERROR_USAGE, "the path %.200s... is too long", folder);
 }
 
-static char * newest(struct tat_error * error) {
+int run_newest(char path[static PATH_MAX], struct tat_error * error) {
     struct run * runs;
-    const long   count = runs_list(traces_folder(), &runs, error);
-    if (count < 0) { return NULL; }
-    char * path = NULL;
-    for (long i = count; i-- > 0 && !path;) {
-        if (runs[i].has_trace) { path = strdup(runs[i].path); }
+    size_t       count;
+    int          result = run_list(&runs, &count, error);
+    if (result == 0) {
+        size_t i = 0;
+        while (i < count && !runs[i].has_trace) { i++; }
+        result = i < count ? join(path, run_parent(), runs[i].name, error)
+                           : tat_fail(error, TAT_ERROR_INPUT,
+                                      "no trace in %s: make one with `tat record -- COMMAND', or name its folder",
+                                      run_parent());
     }
-    runs_free(runs, count);
-    if (!path) {
-        tat_fail(error, TAT_ERROR_INPUT, "no trace under %s: record one with `tat record -- COMMAND`, or name one",
-                 traces_folder());
-    }
-    return path;
+    free(runs);
+    return result;
 }
 
-char * run_resolve(const char * argument, struct tat_error * error) {
-    if (!argument) { return newest(error); }
-    char * path = NULL;
-    if (access(argument, F_OK) == 0) {
-        path = strdup(argument);
-    } else if (!strchr(argument, '/') && asprintf(&path, "%s/%s", traces_folder(), argument) >= 0 &&
-               access(path, F_OK) != 0) {
-        free(path);
-        path = NULL;
+/* `path` names a folder, or the trace in one: then it is shortened to the folder. */
+static bool is_run(char path[static PATH_MAX]) {
+    struct stat status;
+    if (stat(path, &status) != 0) { return false; }
+    if (S_ISDIR(status.st_mode)) { return true; }
+    char * slash = strrchr(path, '/');
+    if (strcmp(slash ? slash + 1 : path, RUN_TRACE_FILE) != 0) { return false; }
+    if (slash) {
+        slash[slash == path] = '\0'; /* "/tensor_access.bin" is in "/" */
+    } else {
+        strcpy(path, ".");
     }
-    if (!path) { tat_fail(error, TAT_ERROR_INPUT, "%s: no such trace; `tat list` names them", argument); }
-    return path;
+    return true;
 }
 
-static int make_folders(const char * folder) {
-    char path[PATH_MAX];
-    if (snprintf(path, sizeof path, "%s", folder) >= (int) sizeof path) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    for (char * slash = path; (slash = strchr(slash + 1, '/'));) {
+int run_resolve(const char * argument, char path[static PATH_MAX], struct tat_error * error) {
+    if (!argument) { return run_newest(path, error); }
+    if (snprintf(path, PATH_MAX, "%s", argument) < PATH_MAX && is_run(path)) { return 0; }
+    if (!strchr(argument, '/') && join(path, run_parent(), argument, error) == 0 && is_run(path)) { return 0; }
+    return tat_fail(error, TAT_ERROR_INPUT,
+                    "%s is no trace: neither a folder nor the name of one in %s (see `tat list')", argument,
+                    run_parent());
+}
+
+/* ------------------------------------------------------------------------------------------------------ create */
+
+/* Makes the folders above `path`, for the user alone. */
+static int make_parents(const char * path, struct tat_error * error) {
+    char parent[PATH_MAX];
+    snprintf(parent, sizeof parent, "%s", path);
+    for (char * slash = strchr(parent + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        if (mkdir(path, 0700) != 0 && errno != EEXIST) { return -1; }
+        if (mkdir(parent, 0700) != 0 && errno != EEXIST) {
+            return tat_fail_errno(error, "cannot make the folder %s", parent);
+        }
         *slash = '/';
     }
-    return mkdir(path, 0700) != 0 && errno != EEXIST ? -1 : 0;
+    return 0;
 }
 
-char * run_create(const char * folder, struct tat_error * error) {
-    enum { TRIES = 1000 };
+static bool is_empty(const char * path) {
+    struct dirent ** entries;
+    const int        count = scandir(path, &entries, NULL, NULL);
+    for (int i = 0; i < count; i++) { free(entries[i]); }
+    if (count >= 0) { free(entries); }
+    return count == 2; /* . and .. */
+}
+
+static int create_wanted(const char * path, struct tat_error * error) {
+    if (mkdir(path, 0700) == 0 || (errno == EEXIST && is_empty(path))) { return 0; }
+    if (errno != EEXIST && errno != ENOTDIR) { return tat_fail_errno(error, "cannot make the folder %s", path); }
+    return tat_fail(error, TAT_ERROR_USAGE, "%s is there already and is no empty folder: name another", path);
+}
+
+static int create_new(char path[static PATH_MAX], struct tat_error * error) {
+    char         name[RUN_NAME_SIZE];
     const time_t now = time(NULL);
     struct tm    local;
-    char         when[32], path[PATH_MAX];
     localtime_r(&now, &local);
-    strftime(when, sizeof when, "%Y%m%d_%H%M%S", &local);
-    if (make_folders(folder) != 0) {
-        tat_fail_errno(error, "%s: cannot make the folder for traces", folder);
-        return NULL;
-    }
-    for (int i = 0; i < TRIES; i++) {
-        snprintf(path, sizeof path, i ? "%s/run_%s.%d" : "%s/run_%s", folder, when, i);
-        if (mkdir(path, 0700) == 0) {
-            char * real = realpath(path, NULL);
-            if (!real) { tat_fail_errno(error, "%s", path); }
-            return real;
-        }
+    const size_t length = strftime(name, sizeof name, "run_%Y%m%d_%H%M%S", &local);
+    for (unsigned number = 1; number < 10000; number++) {
+        if (number > 1) { snprintf(name + length, sizeof name - length, "-%u", number); }
+        if (join(path, run_parent(), name, error) != 0) { return -1; }
+        if (mkdir(path, 0700) == 0) { return 0; }
         if (errno != EEXIST) { break; }
     }
-    tat_fail_errno(error, "%s: cannot make the run's folder", path);
-    return NULL;
+    return tat_fail_errno(error, "cannot make the folder %s", path);
+}
+
+int run_create(const char * wanted, char path[static PATH_MAX], struct tat_error * error) {
+    char made[PATH_MAX];
+    if (join(made, wanted ? wanted : run_parent(), "", error) != 0 || make_parents(made, error) != 0) { return -1; }
+    if ((wanted ? create_wanted(wanted, error) : create_new(made, error)) != 0) { return -1; }
+    return realpath(wanted ? wanted : made, path) ? 0 : tat_fail_errno(error, "%s", made);
 }

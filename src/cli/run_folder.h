@@ -1,40 +1,48 @@
 /* SPDX-License-Identifier: MIT
  *
- * The folders of traces: TAT_DIR or ./traces, and in it run_YYYYMMDD_HHMMSS for each run.
+ * The folders of traces: run_YYYYMMDD_HHMMSS, "-N" appended where several start in one second, "_PID" for a further
+ * process of the same run.
  */
 #ifndef TAT_CLI_RUN_FOLDER_H
 #define TAT_CLI_RUN_FOLDER_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "tat/error.h"
 
-#define TRACE_FILE "tensor_access.bin"
-
-/* The folder of this program's file. Returns 0, or -1 with errno. */
-int program_folder(char * path, size_t size);
-
-/* TAT_DIR, or "traces". */
-const char * traces_folder(void);
+#define RUN_TRACE_FILE    "tensor_access.bin"
+#define RUN_METADATA_FILE "trace_metadata.json"
+#define RUN_NAME_SIZE     64
 
 struct run {
-    char *   path;  /* of the folder */
-    uint64_t bytes; /* of all its files */
-    bool     has_trace;
+    char     name[RUN_NAME_SIZE];
+    unsigned number;    /* N of "-N", or 0 */
+    uint64_t pid;       /* of "_PID", or 0 for the run's first process */
+    bool     has_trace; /* there is a tensor_access.bin in it */
 };
 
-/* The runs in a folder, oldest first (by name, which begins with the time). *runs is the caller's: runs_free. A folder
- * that is not there has none. Returns their number, or -1 with *error. */
-long runs_list(const char * folder, struct run ** runs, struct tat_error * error);
-void runs_free(struct run * runs, long count);
+/* Reads a name; false if it is none of a run's. Fills all but has_trace. */
+bool run_parse(const char * name, struct run * run);
 
-/* The run that an argument means: itself, or, where it is NULL, the newest that has a trace. The result is the caller's
- * to free; NULL with *error. */
-char * run_resolve(const char * argument, struct tat_error * error);
+/* Where traces are kept: $TAT_DIR or "traces". */
+const char * run_parent(void);
 
-/* Makes a new folder for a run, mode 0700. The result is an absolute path, the caller's to free; NULL with *error. */
-char * run_create(const char * folder, struct tat_error * error);
+/* All runs there, the newest first, a run's first process before its others. A folder that is not there has none.
+ * The caller frees *runs. 0 or -1. */
+int run_list(struct run ** runs, size_t * count, struct tat_error * error);
+
+/* The folder of the newest trace. 0 or -1. */
+int run_newest(char path[static PATH_MAX], struct tat_error * error);
+
+/* The folder that a user means: NULL is the newest; a path of a folder or of its tensor_access.bin; or a name among the
+ * traces. 0 or -1. */
+int run_resolve(const char * argument, char path[static PATH_MAX], struct tat_error * error);
+
+/* Makes an empty folder, mode 0700, for a run that starts now, and its parents: `wanted` if not NULL, which must not be
+ * in use; else a new one among the traces. `path` is absolute. 0 or -1. */
+int run_create(const char * wanted, char path[static PATH_MAX], struct tat_error * error);
 
 #endif

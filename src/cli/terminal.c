@@ -1,72 +1,71 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/terminal.h"
 
-#include <errno.h>
-#include <inttypes.h>
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
-bool terminal_has_colour(int fd) {
-    const char * no = getenv("NO_COLOR");
-    return !(no && *no) && isatty(fd);
+bool terminal_has_colour(FILE * out) {
+    const char * forbidden = getenv("NO_COLOR");
+    const char * terminal  = getenv("TERM");
+    if ((forbidden && *forbidden) || !terminal || strcmp(terminal, "dumb") == 0) { return false; }
+    return isatty(fileno(out));
 }
 
-/* Three digits, in the largest unit that keeps one before the point. */
-static const char * scaled(double value, const char * const * units, char * buffer, size_t size) {
-    while (value >= 999.5 && units[1]) {
-        value /= 1000;
-        units++;
+const char * style(FILE * out, enum style wanted) {
+    static const char * const escapes[] = {
+        [STYLE_PLAIN] = "\033[0m", [STYLE_BOLD] = "\033[1m", [STYLE_DIM] = "\033[2m",
+        [STYLE_GOOD] = "\033[32m", [STYLE_BAD] = "\033[31m", [STYLE_WARNING] = "\033[33m",
+    };
+    return terminal_has_colour(out) ? escapes[wanted] : "";
+}
+
+unsigned terminal_width(FILE * out) {
+    struct winsize size;
+    return ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
+}
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double) t.tv_sec + (double) t.tv_nsec * 1e-9;
+}
+
+void progress_begin(struct progress * progress, const char * what, uint64_t total) {
+    const char * terminal = getenv("TERM");
+    *progress             = (struct progress){
+                    .what    = what,
+                    .total   = total,
+                    .started = now(),
+                    .wanted  = isatty(STDERR_FILENO) && terminal && strcmp(terminal, "dumb") != 0,
+    };
+}
+
+static void draw(const struct progress * progress, uint64_t done) {
+    enum { BAR = 24 };
+    static const char full[] = "########################", empty[] = "........................";
+    if (!progress->total) {
+        fprintf(stderr, "\r\033[K%s ...", progress->what);
+        return;
     }
-    const int decimals = value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
-    snprintf(buffer, size, "%.*f %s", decimals, value, *units);
-    return buffer;
+    double part = (double) done / (double) progress->total;
+    if (part > 1) { part = 1; }
+    const int filled = (int) (part * BAR);
+    fprintf(stderr, "\r\033[K%s [%.*s%.*s] %3.0f %%", progress->what, filled, full, BAR - filled, empty, part * 100);
 }
 
-const char * format_bytes(uint64_t bytes, char * buffer, size_t size) {
-    static const char * const units[] = { "B", "kB", "MB", "GB", "TB", "PB", NULL };
-    if (bytes < 1000) {
-        snprintf(buffer, size, "%" PRIu64 " B", bytes);
-        return buffer;
-    }
-    return scaled((double) bytes, units, buffer, size);
+void progress_update(struct progress * progress, uint64_t done) {
+    if (!progress->wanted) { return; }
+    const double time = now();
+    if (time - progress->started < 1 || time - progress->drawn < 0.1) { return; }
+    progress->drawn = time;
+    progress->shown = true;
+    draw(progress, done);
 }
 
-const char * format_duration(uint64_t ns, char * buffer, size_t size) {
-    static const char * const units[] = { "ns", "us", "ms", "s", NULL };
-    return scaled((double) ns, units, buffer, size);
-}
-
-const char * format_count(uint64_t count, char * buffer, size_t size) {
-    char         digits[24];
-    const size_t n  = (size_t) snprintf(digits, sizeof digits, "%" PRIu64, count);
-    size_t       at = 0;
-    for (size_t i = 0; i < n && at + 1 < size; i++) {
-        if (i && (n - i) % 3 == 0 && at + 2 < size) { buffer[at++] = ','; }
-        buffer[at++] = digits[i];
-    }
-    buffer[at] = '\0';
-    return buffer;
-}
-
-bool parse_size(const char * text, uint64_t * bytes) {
-    char * end;
-    errno              = 0;
-    const double value = strtod(text, &end);
-    if (end == text || errno || !(value >= 0)) { return false; }
-    static const char units[] = "kmgt";
-    const char *      unit    = *end ? strchr(units, *end | 0x20) : NULL;
-    double            factor  = 1;
-    if (unit) {
-        const bool binary = end[1] == 'i';
-        factor            = pow(binary ? 1024 : 1000, (double) (unit - units + 1));
-        end += binary ? 2 : 1;
-    }
-    if (*end == 'B' || *end == 'b') { end++; }
-    const double total = value * factor;
-    if (*end || total >= 1.8e19) { return false; }
-    *bytes = (uint64_t) total;
-    return true;
+void progress_end(struct progress * progress) {
+    if (progress->shown) { fputs("\r\033[K", stderr); }
+    progress->shown = progress->wanted = false;
 }

@@ -1,29 +1,35 @@
 /* SPDX-License-Identifier: MIT
  *
- * What all commands print alike: numbers with units, colour, tables.
+ * Manners on a terminal: colour and progress only where somebody sees them.
  */
 #ifndef TAT_CLI_TERMINAL_H
 #define TAT_CLI_TERMINAL_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
-struct libscols_table;
+/* `out` is a terminal that shows colours, and NO_COLOR does not forbid them. */
+bool terminal_has_colour(FILE * out);
 
-/* Colour only on a terminal, and not where NO_COLOR is set. */
-bool terminal_has_colour(int fd);
+enum style { STYLE_PLAIN, STYLE_BOLD, STYLE_DIM, STYLE_GOOD, STYLE_BAD, STYLE_WARNING };
 
-/* "98.4 MB", "1.2 kB", "812 B": powers of 1000. Returns `buffer`. */
-const char * format_bytes(uint64_t bytes, char * buffer, size_t size);
+/* The escape sequence that starts a style on `out`; "" where there are no colours. STYLE_PLAIN ends the others. */
+const char * style(FILE * out, enum style wanted);
 
-/* "812 us", "5.4 ms", "1.23 s". */
-const char * format_duration(uint64_t ns, char * buffer, size_t size);
+/* Columns of the terminal, 80 where there is none. */
+unsigned terminal_width(FILE * out);
 
-/* "180,489". */
-const char * format_count(uint64_t count, char * buffer, size_t size);
+/* A bar on stderr for what takes more than a second; nothing where stderr is no terminal. All calls from one thread. */
+struct progress {
+    const char * what;
+    uint64_t     total; /* 0: unknown */
+    double       started, drawn;
+    bool         wanted, shown;
+};
 
-/* Reads "64M", "2G", "1000000": powers of 1000, or of 1024 with "Mi". False where it is no size. */
-bool parse_size(const char * text, uint64_t * bytes);
+void progress_begin(struct progress * progress, const char * what, uint64_t total);
+void progress_update(struct progress * progress, uint64_t done);
+void progress_end(struct progress * progress); /* wipes the bar */
 
 #endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/help.h"
+
+#include <string.h>
+
+#include "cli/command_table.h"
+#include "cli/external.h"
+#include "cli/terminal.h"
+
+/* The order in which commands are shown. One that no group names comes under the last title. */
+static const struct group {
+    const char * title;
+    const char * names[12];
+} groups[] = {
+    { "Make and keep traces", { "record", "list", "rm" } },
+    { "Read a trace", { "report", "verify", "dump", "export", "view", "diff" } },
+    { "Look at a model", { "gguf", "plan" } },
+};
+enum { GROUPS = sizeof groups / sizeof *groups };
+
+static void show(FILE * out, const struct command * command) {
+    fprintf(out, "  %s%-10s%s %s\n", style(out, STYLE_BOLD), command->name, style(out, STYLE_PLAIN), command->summary);
+}
+
+static bool has(const struct group * group, const char * name) {
+    for (size_t i = 0; group->names[i]; i++) {
+        if (strcmp(group->names[i], name) == 0) { return true; }
+    }
+    return false;
+}
+
+static bool is_grouped(const char * name) {
+    for (size_t g = 0; g < GROUPS; g++) {
+        if (has(&groups[g], name)) { return true; }
+    }
+    return false;
+}
+
+static void show_group(FILE * out, const struct group * group) {
+    const char * title = group->title;
+    for (size_t i = 0; group->names[i]; i++) {
+        const struct command * command = command_find(group->names[i]);
+        if (!command) { continue; }
+        if (title) { fprintf(out, "\n%s:\n", title); }
+        title = NULL;
+        show(out, command);
+    }
+}
+
+static void show_rest(FILE * out) {
+    const char * title = "Others";
+    for (size_t i = 0; command_table[i]; i++) {
+        if (is_grouped(command_table[i]->name)) { continue; }
+        if (title) { fprintf(out, "\n%s:\n", title); }
+        title = NULL;
+        show(out, command_table[i]);
+    }
+}
+
+struct listing {
+    FILE * out;
+    bool   begun;
+};
+
+static void show_external(const char * name, void * state) {
+    struct listing * listing = state;
+    fprintf(listing->out, "%s %s", listing->begun ? "" : "\nPrograms beside tat:", name);
+    listing->begun = true;
+}
+
+void help_overview(FILE * out) {
+    fputs("Usage: tat COMMAND [ARGUMENT...]\n\n"
+          "Records which bytes of a model a llama.cpp run touches, when and in what order.\n",
+          out);
+    for (size_t g = 0; g < GROUPS; g++) { show_group(out, &groups[g]); }
+    show_rest(out);
+    struct listing listing = { .out = out };
+    external_each(show_external, &listing);
+    if (listing.begun) { fputc('\n', out); }
+    fputs("\n`tat COMMAND --help' explains a command. Traces are kept in ./traces, or in $TAT_DIR;\n"
+          "commands that read one take the newest unless told which.\n",
+          out);
+}

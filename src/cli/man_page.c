@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/man_page.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/command_table.h"
+
+/* A line that starts with . or ' is a request; a bare - may become a typographic one. */
+static void print_text(const char * text) {
+    bool is_start = true;
+    for (; text && *text; text++) {
+        if (is_start && strchr(".'", *text)) { fputs("\\&", stdout); }
+        if (*text == '\\') {
+            fputs("\\e", stdout);
+        } else {
+            if (*text == '-') { putchar('\\'); }
+            putchar(*text);
+        }
+        is_start = *text == '\n';
+    }
+}
+
+static void print_title(const char * name, const char * summary) {
+    fputs(".TH \"TAT", stdout);
+    for (const char * at = name; *at; at++) { putchar(toupper((unsigned char) *at)); }
+    printf("\" 1 \"\" \"tat %s\" \"Tensor Access Tracker\"\n.SH NAME\ntat", TAT_VERSION);
+    print_text(name);
+    fputs(" \\- ", stdout);
+    print_text(summary);
+    puts("\n.SH SYNOPSIS");
+}
+
+static void print_option(const struct argp_option * option) {
+    puts(".TP");
+    if (option_letter(option)) { printf("\\fB\\-%c\\fR%s", option_letter(option), option->name ? ", " : ""); }
+    if (option->name) {
+        fputs("\\fB\\-\\-", stdout);
+        print_text(option->name);
+        fputs("\\fR", stdout);
+    }
+    if (option->arg) { printf("%s\\fI%s\\fR", option->name ? "=" : " ", option->arg); }
+    putchar('\n');
+    print_text(option->doc);
+    putchar('\n');
+}
+
+static void print_command(const struct command * command) {
+    char name[64];
+    snprintf(name, sizeof name, "-%s", command->name);
+    print_title(name, command->summary);
+    printf("\\fBtat %s\\fR [options] ", command->name);
+    print_text(command->arguments);
+    puts("\n.SH DESCRIPTION");
+    print_text(command->description);
+    puts("\n.SH OPTIONS");
+    for (const struct argp_option * o = command->options; o && !option_is_last(o); o++) {
+        if (option_is_given(o)) { print_option(o); }
+    }
+    puts(".TP\n\\fB\\-?\\fR, \\fB\\-\\-help\\fR\nExplain the command.");
+    if (command->examples) {
+        puts(".SH EXAMPLES\n.nf");
+        print_text(command->examples);
+        puts("\n.fi");
+    }
+    puts(".SH EXIT STATUS\n0 good, 1 the answer is no, 2 used wrongly, 3 the input is bad, 4 the system refused.");
+    puts(".SH SEE ALSO\n\\fBtat\\fR(1)");
+}
+
+static void print_overview(void) {
+    print_title("", "records every tensor access of a llama.cpp run");
+    puts("\\fBtat\\fR \\fICOMMAND\\fR [\\fIARGUMENT\\fR...]\n.SH DESCRIPTION\n"
+         "Records which bytes of a model a llama.cpp run touches, when and in what order. A command that is not built "
+         "in is\n"
+         "looked up as the program tat\\-\\fICOMMAND\\fR in libexec/tat beside the program and on PATH.\n.SH COMMANDS");
+    for (size_t i = 0; command_table[i]; i++) {
+        printf(".TP\n\\fBtat\\-%s\\fR(1)\n", command_table[i]->name);
+        print_text(command_table[i]->summary);
+        putchar('\n');
+    }
+    puts(".SH ENVIRONMENT\n.TP\nTAT_DIR\nwhere traces are kept, in place of ./traces\n"
+         ".TP\nTAT_AGENT\nthe library to load into the traced program, in place of the installed one\n"
+         ".TP\nNO_COLOR\nif set: no colours");
+}
+
+int man_page_print(const char * name) {
+    if (!name) { return print_overview(), TAT_OK; }
+    const struct command * command = command_find(name);
+    if (!command) {
+        fprintf(stderr, "tat --man: there is no command '%s'\n", name);
+        return TAT_ERROR_USAGE;
+    }
+    print_command(command);
+    return TAT_OK;
+}
