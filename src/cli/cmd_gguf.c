@@ -3,13 +3,11 @@
  * tat gguf: what a model file holds, and whether it is sound.
  */
 #include <inttypes.h>
-#include <libsmartcols.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "cli/command.h"
-#include "cli/terminal.h"
+#include "cli/table.h"
+#include "cli/units.h"
 #include "export/gguf_csv.h"
 #include "export/gguf_json.h"
 #include "tat/gguf.h"
@@ -54,114 +52,86 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
 /* ------------------------------------------------------------------------------------------------------------ tables
  */
 
-struct column {
-    const char * name;
-    int          flags;
-};
+#define NUMBER_SIZE 32
+#define SHAPE_SIZE  (TAT_GGUF_MAX_DIMS * 21 + 1)
 
-static struct libscols_table * new_table(const struct column * columns, size_t count) {
-    struct libscols_table * table = scols_new_table();
-    if (!table) return NULL;
-    for (size_t i = 0; i < count; i++) {
-        if (!scols_table_new_column(table, columns[i].name, 0, columns[i].flags)) {
-            scols_unref_table(table);
-            return NULL;
-        }
-    }
-    return table;
+static const char * number(char text[static NUMBER_SIZE], uint64_t value) {
+    snprintf(text, NUMBER_SIZE, "%" PRIu64, value);
+    return text;
 }
 
-static int print_table(struct libscols_table * table) {
-    const int result = table ? scols_print_table(table) : -1;
-    scols_unref_table(table);
-    return result;
-}
-
-static void __attribute__((format(printf, 3, 4)))
-set_cell(struct libscols_line * line, size_t column, const char * format, ...) {
-    char    text[1200];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    scols_line_set_data(line, column, text);
-}
-
-static void set_shape(struct libscols_line * line, size_t column, const struct tat_gguf_tensor * tensor) {
-    char   text[4 * 21 + 1] = "";
-    size_t used             = 0;
+static const char * shape(char text[static SHAPE_SIZE], const struct tat_gguf_tensor * tensor) {
+    size_t used = 0;
+    *text       = '\0';
     for (uint32_t i = 0; i < tensor->n_dims; i++) {
-        used += (size_t) snprintf(text + used, sizeof text - used, "%s%" PRIu64, i ? "x" : "", tensor->ne[i]);
+        used += (size_t) snprintf(text + used, SHAPE_SIZE - used, "%s%" PRIu64, i ? "x" : "", tensor->ne[i]);
     }
-    scols_line_set_data(line, column, text);
+    return text;
 }
 
+/* The last column is there if the model has several files. */
 static int print_tensors(const struct tat_gguf * gguf) {
     static const struct column columns[] = {
-        { "TENSOR", 0 },
-        { "LAYER", SCOLS_FL_RIGHT },
-        { "COMPONENT", 0 },
-        { "TYPE", 0 },
-        { "SHAPE", 0 },
-        { "FILE", SCOLS_FL_RIGHT }, /* hidden unless there are several */
-        { "OFFSET", SCOLS_FL_RIGHT },
-        { "BYTES", SCOLS_FL_RIGHT },
+        { .name = "TENSOR" },
+        { .name = "LAYER", .right = true },
+        { .name = "COMPONENT" },
+        { .name = "TYPE" },
+        { .name = "SHAPE" },
+        { .name = "OFFSET", .right = true },
+        { .name = "BYTES", .right = true },
+        { .name = "FILE", .right = true },
     };
     uint32_t                       count, n_files;
     const struct tat_gguf_tensor * tensors = tat_gguf_tensors(gguf, &count);
-    struct libscols_table *        table   = new_table(columns, sizeof columns / sizeof *columns);
     tat_gguf_files(gguf, &n_files);
-    if (table && n_files == 1) scols_column_set_flags(scols_table_get_column(table, 5), SCOLS_FL_HIDDEN);
-    for (uint32_t i = 0; table && i < count; i++) {
-        struct libscols_line * line = scols_table_new_line(table, NULL);
-        char                   type[TAT_TYPE_NAME_SIZE];
-        if (!line) break;
-        scols_line_set_data(line, 0, tensors[i].name);
-        if (tensors[i].layer != TAT_NO_LAYER) set_cell(line, 1, "%u", tensors[i].layer);
-        scols_line_set_data(line, 2, tat_component_name(tensors[i].component));
-        scols_line_set_data(line, 3, tat_type_name(tensors[i].type, type));
-        set_shape(line, 4, &tensors[i]);
-        set_cell(line, 5, "%u", tensors[i].file + 1u);
-        set_cell(line, 6, "%" PRIu64, tensors[i].file_offset);
-        set_cell(line, 7, "%" PRIu64, tensors[i].bytes);
+    struct table * table = table_new(columns, sizeof columns / sizeof *columns - (n_files == 1));
+    for (uint32_t i = 0; i < count; i++) {
+        const struct tat_gguf_tensor * t = &tensors[i];
+        char                           type[TAT_TYPE_NAME_SIZE], dims[SHAPE_SIZE];
+        char                           layer[NUMBER_SIZE], offset[NUMBER_SIZE], bytes[NUMBER_SIZE], file[NUMBER_SIZE];
+        table_row(table, (const char *[]){
+                             t->name,
+                             t->layer == TAT_NO_LAYER ? NULL : number(layer, t->layer),
+                             tat_component_name(t->component),
+                             tat_type_name(t->type, type),
+                             shape(dims, t),
+                             number(offset, t->file_offset),
+                             number(bytes, t->bytes),
+                             number(file, t->file + 1u),
+                         });
     }
-    return print_table(table);
+    return table_print(table, stdout);
 }
 
-static void set_number(struct libscols_line * line, const struct tat_gguf_kv * kv) {
+static const char * value(char text[static NUMBER_SIZE], const struct tat_gguf_kv * kv) {
     int64_t  i;
     uint64_t u;
     double   f;
-    if (kv->type == TAT_GGUF_BOOL) {
-        scols_line_set_data(line, 2, kv->value.u ? "true" : "false");
+    *text = '\0';
+    if (kv->type == TAT_GGUF_STRING) return kv->value.string;
+    if (kv->type == TAT_GGUF_BOOL) return kv->value.u ? "true" : "false";
+    if (kv->type == TAT_GGUF_ARRAY) {
+        snprintf(text, NUMBER_SIZE, "%" PRIu64 " x %s", kv->n, tat_gguf_value_name(kv->element));
     } else if (tat_gguf_int(kv, 0, &i)) {
-        set_cell(line, 2, "%" PRId64, i);
+        snprintf(text, NUMBER_SIZE, "%" PRId64, i);
     } else if (tat_gguf_uint(kv, 0, &u)) {
-        set_cell(line, 2, "%" PRIu64, u);
+        number(text, u);
     } else if (tat_gguf_float(kv, 0, &f)) {
-        set_cell(line, 2, "%g", f);
+        snprintf(text, NUMBER_SIZE, "%g", f);
     }
+    return text;
 }
 
 static int print_metadata(const struct tat_gguf * gguf) {
-    static const struct column columns[] = { { "KEY", 0 }, { "TYPE", 0 }, { "VALUE", SCOLS_FL_TRUNC } };
+    static const struct column columns[] = { { .name = "KEY" }, { .name = "TYPE" }, { .name = "VALUE", .cut = true } };
     uint32_t                   count;
     const struct tat_gguf_kv * kvs   = tat_gguf_metadata(gguf, &count);
-    struct libscols_table *    table = new_table(columns, sizeof columns / sizeof *columns);
-    for (uint32_t i = 0; table && i < count; i++) {
-        struct libscols_line * line = scols_table_new_line(table, NULL);
-        if (!line) break;
-        scols_line_set_data(line, 0, kvs[i].key);
-        scols_line_set_data(line, 1, tat_gguf_value_name(kvs[i].type));
-        if (kvs[i].type == TAT_GGUF_STRING) {
-            scols_line_set_data(line, 2, kvs[i].value.string);
-        } else if (kvs[i].type == TAT_GGUF_ARRAY) {
-            set_cell(line, 2, "%" PRIu64 " x %s", kvs[i].n, tat_gguf_value_name(kvs[i].element));
-        } else {
-            set_number(line, &kvs[i]);
-        }
+    struct table *             table = table_new(columns, sizeof columns / sizeof *columns);
+    for (uint32_t i = 0; i < count; i++) {
+        char text[NUMBER_SIZE];
+        table_row(table, (const char *[]){ kvs[i].key, tat_gguf_value_name(kvs[i].type), value(text, &kvs[i]) });
     }
-    return print_table(table);
+    return table_print(table, stdout);
 }
 
 /* ----------------------------------------------------------------------------------------------------------- summary
@@ -203,15 +173,15 @@ static void print_params(const struct tat_gguf_params * p) {
 static void print_files(const struct tat_gguf * gguf) {
     uint32_t                     count, n_tensors;
     const struct tat_gguf_file * files = tat_gguf_files(gguf, &count);
-    char                         size[32];
+    char                         size[UNITS_SIZE];
     for (uint32_t i = 0; i < count; i++) {
         printf("file     ");
         print_safe(files[i].path);
-        printf(", %s, GGUF %u%s, %u tensors from byte %" PRIu64 "\n", format_bytes(files[i].size, size, sizeof size),
+        printf(", %s, GGUF %u%s, %u tensors from byte %" PRIu64 "\n", format_bytes(size, files[i].size),
                files[i].version, files[i].big_endian ? " big-endian" : "", files[i].n_tensors, files[i].data_offset);
     }
     tat_gguf_tensors(gguf, &n_tensors);
-    printf("tensors  %u, %s\n", n_tensors, format_bytes(tat_gguf_tensor_bytes(gguf), size, sizeof size));
+    printf("tensors  %u, %s\n", n_tensors, format_bytes(size, tat_gguf_tensor_bytes(gguf)));
     printf("hash     %016" PRIx64 "\n", tat_gguf_hash(gguf));
 }
 
