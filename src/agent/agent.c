@@ -108,29 +108,42 @@ static bool make_folders(char * path) {
     return mkdir(path, 0700) == 0 || errno == EEXIST;
 }
 
+/* The folder of this process, where it is not TAT_RUN_DIR itself. False: the name is too long. */
+static bool name_folder(char * folder, size_t size) {
+    const char * run    = getenv("TAT_RUN_DIR");
+    const char * parent = getenv("TAT_DIR");
+    const int    pid    = (int) getpid();
+    const time_t now    = time(NULL);
+    struct tm    local;
+    char         when[32];
+    localtime_r(&now, &local);
+    strftime(when, sizeof when, "%Y%m%d_%H%M%S", &local);
+    const int length = run && *run
+                           ? snprintf(folder, size, "%s_%d", run, pid)
+                           : snprintf(folder, size, "%s/run_%s_%d", parent && *parent ? parent : "traces", when, pid);
+    return length > 0 && (size_t) length < size;
+}
+
+static bool join(char * path, size_t size, const char * folder) {
+    const int length = snprintf(path, size, "%s/tensor_access.bin", folder);
+    return length > 0 && (size_t) length < size;
+}
+
 /* TAT_RUN_DIR for the first process of a run that computes a graph, with the process id appended for the others;
- * without it, a new folder under TAT_DIR or ./traces. */
+ * without it, a new folder under TAT_DIR or ./traces. A program that replaces itself keeps its process id: it gets a
+ * number more. */
 static bool choose_file(char * path, size_t size) {
+    enum { TRIES = 1000 };
     const char * run = getenv("TAT_RUN_DIR");
     char         folder[PATH_MAX];
-    int          length;
-    if (run && *run) {
-        length = snprintf(path, size, "%s/tensor_access.bin", run);
-        if (!agent.after_fork && length > 0 && (size_t) length < size && access(path, F_OK) != 0) { return true; }
-        length = snprintf(folder, sizeof folder, "%s_%d", run, (int) getpid());
-    } else {
-        const char * parent = getenv("TAT_DIR");
-        const time_t now    = time(NULL);
-        struct tm    local;
-        char         when[32];
-        localtime_r(&now, &local);
-        strftime(when, sizeof when, "%Y%m%d_%H%M%S", &local);
-        length = snprintf(folder, sizeof folder, "%s/run_%s_%d", parent && *parent ? parent : "traces", when,
-                          (int) getpid());
+    if (run && *run && !agent.after_fork && join(path, size, run) && access(path, F_OK) != 0) { return true; }
+    if (!name_folder(folder, sizeof folder) || !join(path, size, folder)) { return false; }
+    const size_t length = strlen(folder);
+    for (int i = 2; i < TRIES && access(path, F_OK) == 0; i++) {
+        snprintf(folder + length, sizeof folder - length, "_%d", i);
+        if (!join(path, size, folder)) { return false; }
     }
-    if (length < 0 || (size_t) length >= sizeof folder || !make_folders(folder)) { return false; }
-    length = snprintf(path, size, "%s/tensor_access.bin", folder);
-    return length > 0 && (size_t) length < size;
+    return make_folders(folder);
 }
 
 static void copy_text(char * to, size_t size, const char * from) {

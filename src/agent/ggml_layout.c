@@ -115,7 +115,7 @@ static const char * find_scalars(const struct probe * p, struct ggml_layout * l,
     l->flags = find_int(p, before, flagged, 2, &found);
     if (!found) { return "flags"; }
     const ptrdiff_t name = p->ggml->get_name(p->a) - (const char *) p->a;
-    if (name <= 0 || (size_t) name >= p->limit) { return "name"; }
+    if (name < 0 || (size_t) name >= p->limit) { return "name"; }
     l->name = (uint16_t) name;
     return NULL;
 }

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A host in miniature: contexts on threads of their own evaluate a prompt and generate, in the ways that programs with
+ * ggml inside have. What it prints depends on nothing but its options, so a traced run can be compared with an untraced
+ * one, and its counts with those of the trace.
+ */
+#include "fake_host.h"
+
+#include <getopt.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "toy_model.h"
+
+enum { PROMPT = 5, CONTEXTS_MAX = 128, OWN = 0x0c0ffee5, SETTLED = 40 };
+
+struct options {
+    int  contexts, graphs, threads, abort_every;
+    bool gate, detached, fork, exec, early_exit, faults;
+};
+
+/* What the caller's own abort callback is given. */
+struct own {
+    unsigned            mark;
+    int                 calls, abort_at;
+    pthread_barrier_t * gate;
+};
+
+struct run {
+    const struct options *   options;
+    const struct toy_model * model;
+    pthread_barrier_t *      gate;
+    int                      number;
+    int                      done; /* relaxed */
+    int                      aborted;
+    uint64_t                 checksum;
+    long                     faults;
+    pthread_t                handle;
+};
+
+static bool own_callback(void * data) {
+    struct own * own = data;
+    if (own->mark != OWN) { abort(); }
+    if (++own->calls == 1 && own->gate) { pthread_barrier_wait(own->gate); }
+    return own->calls == own->abort_at;
+}
+
+static void mix(uint64_t * checksum, const float * logits) {
+    for (int i = 0; i < TOY_VOCAB; i++) {
+        uint32_t bits;
+        memcpy(&bits, &logits[i], sizeof bits);
+        *checksum = (*checksum ^ bits) * 0x100000001b3u;
+    }
+}
+
+static int32_t best(const float * logits) {
+    int32_t token = 0;
+    for (int32_t i = 1; i < TOY_VOCAB; i++) {
+        if (logits[i] > logits[token]) { token = i; }
+    }
+    return token;
+}
+
+/* One graph. A call that detaches itself from its thread has to be joined by its caller. */
+struct call {
+    struct toy_context * context;
+    const int32_t *      tokens;
+    int                  n, status;
+    struct own *         own;
+};
+
+static void * compute(void * data) {
+    struct call * c = data;
+    c->status       = toy_evaluate(c->context, c->tokens, c->n, c->own ? own_callback : NULL, c->own);
+    return NULL;
+}
+
+static int evaluate(const struct run * run, struct call call) {
+    if (!run->options->detached) {
+        compute(&call);
+        return call.status;
+    }
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, compute, &call) != 0) { abort(); }
+    pthread_join(thread, NULL);
+    return call.status;
+}
+
+/* Ends a graph early where it is told to, and insists that this is what happens. */
+static void abort_one(struct run * run, struct call call, int graph) {
+    struct own own = { .mark = OWN, .abort_at = 1 + graph * 13 % 40 };
+    call.own       = &own;
+    if (evaluate(run, call) != GGML_STATUS_ABORTED || own.calls != own.abort_at) { abort(); }
+    run->aborted++;
+}
+
+static long minor_faults(void) {
+    struct rusage usage;
+    getrusage(RUSAGE_THREAD, &usage);
+    return usage.ru_minflt;
+}
+
+static void * work(void * data) {
+    struct run *           run     = data;
+    const struct options * o       = run->options;
+    struct toy_context *   context = toy_context_new(run->model, o->threads);
+    int32_t                tokens[PROMPT];
+    for (int i = 0; i < PROMPT; i++) { tokens[i] = (run->number * 7 + i * 11 + 1) % TOY_VOCAB; }
+    for (int g = 0; g < o->graphs; g++) {
+        struct own  own  = { .mark = OWN, .gate = g == 0 ? run->gate : NULL };
+        struct call call = { .context = context, .tokens = tokens, .n = g == 0 ? PROMPT : 1 };
+        if (o->abort_every && g % o->abort_every == o->abort_every - 1) { abort_one(run, call, g); }
+        if (run->number % 2 || o->gate || o->abort_every) { call.own = &own; }
+        const long before = o->faults ? minor_faults() : 0;
+        if (evaluate(run, call) != GGML_STATUS_SUCCESS) { abort(); }
+        /* Only where the graph is one that was there before. */
+        if (o->faults && g > SETTLED && (g + PROMPT - 1) % TOY_KV_STEP) { run->faults += minor_faults() - before; }
+        mix(&run->checksum, toy_logits(context));
+        tokens[0] = best(toy_logits(context));
+        __atomic_fetch_add(&run->done, 1, __ATOMIC_RELAXED);
+    }
+    toy_context_free(context);
+    return NULL;
+}
+
+/* A child in the middle of it all, which computes and reports through a pipe. */
+static int start_child(const struct run * like, pid_t * child) {
+    int ends[2];
+    if (pipe(ends) != 0) { abort(); }
+    *child = fork();
+    if (*child != 0) {
+        close(ends[1]);
+        return ends[0];
+    }
+    struct run     run    = { .options = like->options, .model = like->model, .number = 1 };
+    const uint64_t before = fakeggml_callbacks();
+    work(&run);
+    dprintf(ends[1], "child checksum %016llx graphs %d callbacks %llu\n", (unsigned long long) run.checksum,
+            run.done + run.aborted, (unsigned long long) (fakeggml_callbacks() - before));
+    exit(0);
+}
+
+static void end_child(int pipe_end, pid_t child) {
+    char    line[256];
+    ssize_t length;
+    int     status;
+    while ((length = read(pipe_end, line, sizeof line)) > 0) { fwrite(line, 1, (size_t) length, stdout); }
+    close(pipe_end);
+    if (waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status) != 0) { abort(); }
+}
+
+static void wait_for(const struct run * run, int graphs) {
+    while (__atomic_load_n(&run->done, __ATOMIC_RELAXED) < graphs) { usleep(50); }
+}
+
+static void run_all(const struct options * o, const struct toy_model * model) {
+    static struct run runs[CONTEXTS_MAX];
+    pthread_barrier_t gate;
+    int               pipe_end = -1, graphs = 0, aborted = 0;
+    pid_t             child    = 0;
+    uint64_t          checksum = 0;
+    long              faults   = 0;
+    if (o->gate) { pthread_barrier_init(&gate, NULL, (unsigned) o->contexts); }
+    for (int i = 0; i < o->contexts; i++) {
+        runs[i] = (struct run){ .options = o, .model = model, .gate = o->gate ? &gate : NULL, .number = i };
+        if (pthread_create(&runs[i].handle, NULL, work, &runs[i]) != 0) { abort(); }
+    }
+    if (o->early_exit) {
+        wait_for(&runs[0], o->graphs / 2);
+        exit(0);
+    }
+    if (o->fork) {
+        wait_for(&runs[0], o->graphs / 2);
+        pipe_end = start_child(&runs[0], &child);
+    }
+    for (int i = 0; i < o->contexts; i++) {
+        pthread_join(runs[i].handle, NULL);
+        checksum = checksum * 31 + runs[i].checksum;
+        graphs += runs[i].done;
+        aborted += runs[i].aborted;
+        faults += runs[i].faults;
+    }
+    if (o->fork) { end_child(pipe_end, child); }
+    printf("checksum %016llx graphs %d aborted %d callbacks %llu\n", (unsigned long long) checksum, graphs + aborted,
+           aborted, (unsigned long long) fakeggml_callbacks());
+    if (o->faults) { fprintf(stderr, "faults %ld\n", faults); }
+    if (o->gate) { pthread_barrier_destroy(&gate); }
+}
+
+static int usage(void) {
+    fputs("usage: fake_host --write FILE\n"
+          "       fake_host [-c contexts] [-g graphs] [-t threads] [--abort-every N] [--gate] [--detached] [--fork]\n"
+          "                 [--exec] [--early-exit] [--faults] FILE\n",
+          stderr);
+    return 2;
+}
+
+int fake_host_main(int argc, char ** argv) {
+    struct options      o       = { .contexts = 1, .graphs = 20, .threads = 1 };
+    bool                writes  = false;
+    const struct option names[] = {
+        { "write", no_argument, NULL, 'w' },
+        { "abort-every", required_argument, NULL, 'a' },
+        { "gate", no_argument, NULL, 'G' },
+        { "detached", no_argument, NULL, 'd' },
+        { "fork", no_argument, NULL, 'f' },
+        { "exec", no_argument, NULL, 'e' },
+        { "faults", no_argument, NULL, 'F' },
+        { "early-exit", no_argument, NULL, 'x' },
+        { 0 },
+    };
+    for (int c; (c = getopt_long(argc, argv, "c:g:t:", names, NULL)) != -1;) {
+        switch (c) {
+            case 'c': o.contexts = atoi(optarg); break;
+            case 'g': o.graphs = atoi(optarg); break;
+            case 't': o.threads = atoi(optarg); break;
+            case 'a': o.abort_every = atoi(optarg); break;
+            case 'G': o.gate = true; break;
+            case 'd': o.detached = true; break;
+            case 'f': o.fork = true; break;
+            case 'e': o.exec = true; break;
+            case 'F': o.faults = true; break;
+            case 'x': o.early_exit = true; break;
+            case 'w': writes = true; break;
+            default: return usage();
+        }
+    }
+    if (optind + 1 != argc || o.contexts < 1 || o.contexts > CONTEXTS_MAX) { return usage(); }
+    struct toy_model model;
+    if (writes ? toy_write_model(argv[optind]) : toy_load(&model, argv[optind])) {
+        perror(argv[optind]);
+        return 1;
+    }
+    if (writes) { return 0; }
+    run_all(&o, &model);
+    toy_unload(&model);
+    if (!o.exec) { return 0; }
+    fflush(stdout);
+    execl("/proc/self/exe", argv[0], argv[optind], (char *) NULL);
+    perror("exec");
+    return 1;
+}

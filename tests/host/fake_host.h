@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FAKE_HOST_H
+#define FAKE_HOST_H
+
+/* The whole program, so that it can be a plug-in too. Exported. */
+__attribute__((visibility("default"))) int fake_host_main(int argc, char ** argv);
+
+#endif

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Tensors, views and buffers of the fake ggml.
+ */
+#include "fakeggml.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct ggml_context {
+    size_t size, used;
+    char * memory;
+    bool   owned;
+};
+
+enum { ALIGN = 16 };
+
+struct ggml_context * ggml_init(struct ggml_init_params params) {
+    struct ggml_context * context = calloc(1, sizeof *context);
+    if (!context) { return NULL; }
+    context->owned  = params.mem_buffer == NULL;
+    context->memory = params.mem_buffer ? params.mem_buffer : aligned_alloc(ALIGN, params.mem_size);
+    context->size   = params.mem_size;
+    if (context->memory) { return context; }
+    free(context);
+    return NULL;
+}
+
+void ggml_free(struct ggml_context * context) {
+    if (context->owned) { free(context->memory); }
+    free(context);
+}
+
+void ggml_reset(struct ggml_context * context) {
+    context->used = 0;
+}
+
+size_t ggml_tensor_overhead(void) {
+    return (sizeof(struct ggml_tensor) + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+#if FAKEGGML_LAYOUT != 2
+const char * ggml_version(void) {
+    return "fake";
+}
+#endif
+
+static const struct {
+    const char * name;
+    size_t       bytes;
+} types[] = { [GGML_TYPE_F32] = { "f32", 4 },
+              [GGML_TYPE_F16] = { "f16", 2 },
+              [GGML_TYPE_I32] = { "i32", 4 },
+              [GGML_TYPE_I64] = { "i64", 8 } };
+
+struct ggml_tensor * ggml_new_tensor_4d(struct ggml_context * context, int type, int64_t n0, int64_t n1, int64_t n2,
+                                        int64_t n3) {
+    if (context->size - context->used < ggml_tensor_overhead()) { return NULL; }
+    struct ggml_tensor * t = (struct ggml_tensor *) (context->memory + context->used);
+    context->used += ggml_tensor_overhead();
+    memset(t, 0, sizeof *t);
+    const int64_t ne[4] = { n0, n1, n2, n3 };
+    t->type             = (enum ggml_type) type;
+    memcpy(t->ne, ne, sizeof ne);
+    t->nb[0] = types[type].bytes;
+    for (int i = 1; i < 4; i++) { t->nb[i] = t->nb[i - 1] * (size_t) ne[i - 1]; }
+    return t;
+}
+
+struct ggml_tensor * ggml_view(struct ggml_context * context, enum ggml_op op, struct ggml_tensor * a,
+                               const int64_t * ne, const size_t * nb, size_t offset) {
+    struct ggml_tensor * t = ggml_new_tensor_4d(context, a->type, ne[0], ne[1], ne[2], ne[3]);
+    if (!t) { return NULL; }
+    if (nb) { memcpy(t->nb, nb, sizeof t->nb); }
+    t->op        = op;
+    t->src[0]    = a;
+    t->view_src  = a->view_src ? a->view_src : a;
+    t->view_offs = a->view_offs + offset;
+    t->buffer    = t->view_src->buffer;
+    t->data      = t->view_src->data ? (char *) t->view_src->data + t->view_offs : NULL;
+    memcpy(t->name, a->name, sizeof t->name);
+    return t;
+}
+
+struct ggml_tensor * ggml_view_1d(struct ggml_context * context, struct ggml_tensor * a, int64_t n, size_t offset) {
+    const int64_t ne[4] = { n, 1, 1, 1 };
+    return ggml_view(context, GGML_OP_VIEW, a, ne, NULL, offset);
+}
+
+static struct ggml_tensor * binary(struct ggml_context * context, enum ggml_op op, struct ggml_tensor * a,
+                                   struct ggml_tensor * b) {
+    struct ggml_tensor * t = ggml_new_tensor_4d(context, a->type, a->ne[0], a->ne[1], a->ne[2], a->ne[3]);
+    if (!t) { return NULL; }
+    t->op     = op;
+    t->src[0] = a;
+    t->src[1] = b;
+    return t;
+}
+
+struct ggml_tensor * ggml_add(struct ggml_context * context, struct ggml_tensor * a, struct ggml_tensor * b) {
+    return binary(context, GGML_OP_ADD, a, b);
+}
+
+struct ggml_tensor * ggml_mul(struct ggml_context * context, struct ggml_tensor * a, struct ggml_tensor * b) {
+    return binary(context, GGML_OP_MUL, a, b);
+}
+
+struct ggml_tensor * ggml_scale(struct ggml_context * context, struct ggml_tensor * a, float factor) {
+    struct ggml_tensor * t = binary(context, GGML_OP_SCALE, a, NULL);
+    if (t) { memcpy(t->op_params, &factor, sizeof factor); }
+    return t;
+}
+
+void * ggml_get_data(const struct ggml_tensor * t) {
+    return t->data;
+}
+
+const char * ggml_get_name(const struct ggml_tensor * t) {
+    return t->name;
+}
+
+void ggml_set_name(struct ggml_tensor * t, const char * name) {
+    const size_t length = strnlen(name, sizeof t->name - 1);
+    memset(t->name, 0, sizeof t->name);
+    memcpy(t->name, name, length);
+}
+
+void ggml_set_input(struct ggml_tensor * t) {
+    t->flags |= GGML_FLAG_INPUT;
+}
+
+void ggml_set_output(struct ggml_tensor * t) {
+    t->flags |= GGML_FLAG_OUTPUT;
+}
+
+const char * ggml_op_desc(const struct ggml_tensor * t) {
+    static const char * const names[GGML_OP_COUNT] = { "NONE",           "ADD",      "MUL",        "SCALE",
+                                                       "RMS_NORM",       "MUL_MAT",  "MUL_MAT_ID", "GET_ROWS",
+                                                       "SET_ROWS",       "SOFT_MAX", "ROPE",       "ARGSORT",
+                                                       "FLASH_ATTN_EXT", "CONT",     "SILU",       "RESHAPE",
+                                                       "VIEW",           "PERMUTE",  "TRANSPOSE" };
+    return names[t->op];
+}
+
+const char * ggml_type_name(int type) {
+    return types[type].name;
+}
+
+int64_t ggml_blck_size(int type) {
+    (void) type;
+    return 1;
+}
+
+size_t ggml_type_size(int type) {
+    return types[type].bytes;
+}
+
+size_t ggml_nbytes(const struct ggml_tensor * t) {
+    size_t bytes = types[t->type].bytes;
+    for (int i = 0; i < 4; i++) { bytes += (size_t) (t->ne[i] - 1) * t->nb[i]; }
+    return bytes;
+}
+
+struct ggml_backend_buffer * ggml_backend_cpu_buffer_from_ptr(void * memory, size_t size) {
+    struct ggml_backend_buffer * buffer = calloc(1, sizeof *buffer);
+    if (buffer) { *buffer = (struct ggml_backend_buffer){ .base = memory, .size = size, .name = "CPU_Mapped" }; }
+    return buffer;
+}
+
+void ggml_backend_tensor_alloc(struct ggml_backend_buffer * buffer, struct ggml_tensor * t, void * at) {
+    t->buffer = buffer;
+    t->data   = at;
+}
+
+void ggml_backend_buffer_free(struct ggml_backend_buffer * buffer) {
+    free(buffer);
+}
+
+const char * ggml_backend_buffer_name(struct ggml_backend_buffer * buffer) {
+    return buffer->name;
+}
+
+int ggml_backend_buffer_get_usage(struct ggml_backend_buffer * buffer) {
+    return buffer->usage;
+}
+
+int ggml_graph_n_nodes(struct ggml_cgraph * graph) {
+    return graph->n_nodes;
+}
+
+struct ggml_tensor ** ggml_graph_nodes(struct ggml_cgraph * graph) {
+    return graph->nodes;
+}
