@@ -114,6 +114,7 @@ enum tat_capture_kind {
     TAT_CAPTURE_GATES     = 3, /* F32 weights of the chosen experts */
     TAT_CAPTURE_POSITIONS = 4,
     TAT_CAPTURE_MASK      = 5, /* KV cells that each row sees, as runs */
+    TAT_CAPTURE_OFFSET    = 6, /* where a view of the KV cache begins that moves on with every token */
 };
 
 enum tat_evaluation_flag {

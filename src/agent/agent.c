@@ -28,7 +28,8 @@ enum { CALIBRATION_NS = 2000000, ANCHOR_NS = 1000000000, PAYLOAD_MAX = 1024 };
 struct agent_totals agent_totals;
 
 static pthread_mutex_t      opening = PTHREAD_MUTEX_INITIALIZER;
-static int                  state   = AGENT_OFF; /* enum agent_state; relaxed: the sink guards itself */
+static int                  state   = AGENT_OFF; /* enum agent_state; relaxed, but for closing: agent_enter */
+static int                  busy;                /* threads between agent_enter and agent_leave; seq_cst with state */
 static enum tat_clock       clock_kind;
 static struct agent_options options;
 static struct {
@@ -49,11 +50,27 @@ bool agent_is_waiting(void) {
     return __atomic_load_n(&state, __ATOMIC_RELAXED) == AGENT_WAITING;
 }
 
+/* The order of the two is what counts: whoever closes sees this thread here, or this thread sees the closing. */
+bool agent_enter(void) {
+    __atomic_fetch_add(&busy, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&state, __ATOMIC_SEQ_CST) != AGENT_CLOSED) { return true; }
+    agent_leave();
+    return false;
+}
+
+void agent_leave(void) {
+    __atomic_fetch_sub(&busy, 1, __ATOMIC_SEQ_CST);
+}
+
 /* ------------------------------------------------------------------------------------------- closing blocks */
+
+static uint64_t total(const uint64_t * counter) {
+    return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
 
 static void write_losses(void) {
     for (int reason = 1; reason < TAT_LOSS_COUNT; reason++) {
-        const uint64_t lost = __atomic_load_n(&agent_totals.lost[reason], __ATOMIC_RELAXED);
+        const uint64_t lost = total(&agent_totals.lost[reason]);
         if (lost == agent.lost[reason]) { continue; }
         uint8_t        bytes[PAYLOAD_MAX];
         struct tat_out out = { .at = bytes, .end = bytes + sizeof bytes };
@@ -74,17 +91,16 @@ static void write_losses(void) {
 }
 
 static void write_end(void) {
-    event_clock();
     write_losses();
     uint8_t        bytes[PAYLOAD_MAX];
     struct tat_out out = { .at = bytes, .end = bytes + sizeof bytes };
-    tat_put_varint(&out, agent_totals.evaluations_emitted);
-    tat_put_varint(&out, agent_totals.evaluations_stored);
-    tat_put_varint(&out, agent_totals.callbacks_emitted);
-    tat_put_varint(&out, agent_totals.callbacks_stored);
+    tat_put_varint(&out, total(&agent_totals.evaluations_emitted));
+    tat_put_varint(&out, total(&agent_totals.evaluations_stored));
+    tat_put_varint(&out, total(&agent_totals.callbacks_emitted));
+    tat_put_varint(&out, total(&agent_totals.callbacks_stored));
     tat_put_varint(&out, events_emitted());
     tat_put_varint(&out, events_emitted() - events_lost());
-    for (int reason = 1; reason < TAT_LOSS_COUNT; reason++) { tat_put_varint(&out, agent_totals.lost[reason]); }
+    for (int reason = 1; reason < TAT_LOSS_COUNT; reason++) { tat_put_varint(&out, total(&agent_totals.lost[reason])); }
     sink_write_last(TAT_BLOCK_END, bytes, (size_t) (out.at - bytes));
 }
 
@@ -214,7 +230,7 @@ bool agent_records(const struct host * host) {
         __atomic_store_n(&state, open_trace(host) ? AGENT_RECORDING : AGENT_OFF, __ATOMIC_RELAXED);
     }
     pthread_mutex_unlock(&opening);
-    return state == AGENT_RECORDING;
+    return __atomic_load_n(&state, __ATOMIC_RELAXED) == AGENT_RECORDING;
 }
 
 /* ------------------------------------------------------------------------------------ start, fork and exit */
@@ -238,6 +254,7 @@ static void after_fork(void) {
     memset(&agent_totals, 0, sizeof agent_totals);
     memset(&agent, 0, sizeof agent);
     agent.after_fork = true;
+    busy             = 0;
     state            = AGENT_WAITING;
 }
 
@@ -251,6 +268,16 @@ __attribute__((constructor)) static void start(void) {
     pthread_atfork(NULL, NULL, after_fork);
 }
 
+/* A process can exit while other threads compute. They are at most writing a block, unless they were stopped. */
+static void await_writers(void) {
+    enum { PAUSE_NS = 50000, PAUSES = 4000 };
+    const struct timespec pause = { .tv_nsec = PAUSE_NS };
+    for (int i = 0; i < PAUSES && __atomic_load_n(&busy, __ATOMIC_SEQ_CST); i++) { nanosleep(&pause, NULL); }
+}
+
 __attribute__((destructor)) static void stop(void) {
-    if (__atomic_exchange_n(&state, AGENT_CLOSED, __ATOMIC_RELAXED) == AGENT_RECORDING) { sink_close(write_end); }
+    if (__atomic_load_n(&state, __ATOMIC_RELAXED) == AGENT_RECORDING) { event_clock(); }
+    if (__atomic_exchange_n(&state, AGENT_CLOSED, __ATOMIC_SEQ_CST) != AGENT_RECORDING) { return; }
+    await_writers();
+    sink_close(write_end);
 }

@@ -33,6 +33,12 @@ bool                         agent_is_waiting(void);
  */
 bool agent_records(const struct host * host);
 
+/* Around whatever writes a block and counts it: between the two, the trace is not closed, so that what is emitted is
+ * stored or lost when the END block says so. False: it is closed, and nothing more may be written or counted. Any
+ * thread, no lock; may be nested. */
+bool agent_enter(void);
+void agent_leave(void);
+
 /* Counters of the END block; relaxed sums. */
 struct agent_totals {
     uint64_t evaluations_emitted, evaluations_stored;

@@ -123,16 +123,23 @@ static bool readable(enum tat_capture_kind kind, int32_t type) {
         case TAT_CAPTURE_POSITIONS: return type == TYPE_I32;
         case TAT_CAPTURE_GATES: return type == TYPE_F32;
         case TAT_CAPTURE_MASK: return type == TYPE_F32 || type == TYPE_F16;
+        case TAT_CAPTURE_OFFSET: break; /* is no operand */
     }
     return false;
 }
 
 void capture_read(const struct ggml_layout * l, const struct ggml_tensor * node, const struct capture * capture,
                   bool is_private, struct tat_out * out) {
-    const struct ggml_tensor *  operand = layout_src(l, node)[capture->src];
-    const enum tat_capture_kind kind    = (enum tat_capture_kind) capture->kind;
-    const int32_t               type    = layout_type(l, operand);
-    const uint64_t              count   = count_of(layout_ne(l, operand));
+    const enum tat_capture_kind kind = (enum tat_capture_kind) capture->kind;
+    if (kind == TAT_CAPTURE_OFFSET) {
+        const struct ggml_tensor * root = layout_view_src(l, node);
+        tat_put_varint(out, root ? 1 : 0);
+        if (root) { tat_put_zigzag(out, layout_data(l, node) - layout_data(l, root)); }
+        return;
+    }
+    const struct ggml_tensor * operand = layout_src(l, node)[capture->src];
+    const int32_t              type    = layout_type(l, operand);
+    const uint64_t             count   = count_of(layout_ne(l, operand));
     if (!layout_data(l, operand) || !readable(kind, type) || count == 0) {
         tat_put_varint(out, 0);
         return;

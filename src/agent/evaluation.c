@@ -108,7 +108,9 @@ static uint32_t recent_slot(const struct graph * g) {
 
 /* Takes the graph's template from the registry, or makes it: the slow way, where the guess was wrong. */
 static bool look_up(struct evaluation * e) {
+    if (!agent_enter()) { return false; }
     e->template = template_of(&e->graph);
+    agent_leave();
     if (!e->template) { return false; }
     __atomic_store_n(&recent[recent_slot(&e->graph)], e->template, __ATOMIC_RELEASE);
     if (!__atomic_load_n(&e->graph.host->rule_known, __ATOMIC_ACQUIRE)) {
@@ -171,14 +173,19 @@ static bool on_node(void * data) {
     return true;
 }
 
+/* An evaluation is emitted when it is counted as stored or lost: one that still runs when the trace is closed is
+ * neither. */
 static struct evaluation * refuse(struct evaluation * e, enum tat_loss_reason reason) {
     if (e) { free_slot(e); }
-    count_lost(reason);
+    if (agent_enter()) {
+        __atomic_fetch_add(&agent_totals.evaluations_emitted, 1, __ATOMIC_RELAXED);
+        count_lost(reason);
+        agent_leave();
+    }
     return NULL;
 }
 
 struct evaluation * evaluation_begin(struct host * host, struct ggml_cgraph * graph, struct ggml_cplan * plan) {
-    __atomic_fetch_add(&agent_totals.evaluations_emitted, 1, __ATOMIC_RELAXED);
     if (host->trouble) { return refuse(NULL, TAT_LOSS_LAYOUT); }
     const int n_nodes = host->ggml.graph_n_nodes(graph);
     if (n_nodes <= 0) { return refuse(NULL, TAT_LOSS_LAYOUT); }
@@ -263,10 +270,8 @@ static bool store(struct evaluation * e, const struct ggml_cplan * plan, uint64_
     return !out.overflow && sink_write(TAT_BLOCK_EVALUATION, e->payload, (size_t) (out.at - e->payload));
 }
 
-void evaluation_end(struct evaluation * e, struct ggml_cplan * plan, int status) {
-    const uint64_t end_tick   = clock_ticks(e->clock);
-    plan->abort_callback      = e->callback;
-    plan->abort_callback_data = e->callback_data;
+static void finish(struct evaluation * e, const struct ggml_cplan * plan, uint64_t end_tick, int status) {
+    __atomic_fetch_add(&agent_totals.evaluations_emitted, 1, __ATOMIC_RELAXED);
     __atomic_fetch_add(&agent_totals.callbacks_emitted, e->n_callbacks, __ATOMIC_RELAXED);
     if (e->template && e->steps->tail_node < e->graph.n_nodes && e->n_callbacks == e->steps->n_steps &&
         !nodes_match(e, e->steps->tail_node, e->graph.n_nodes)) {
@@ -278,6 +283,16 @@ void evaluation_end(struct evaluation * e, struct ggml_cplan * plan, int status)
         __atomic_fetch_add(&agent_totals.callbacks_stored, e->n_callbacks, __ATOMIC_RELAXED);
     } else {
         count_lost(sink_refusal());
+    }
+}
+
+void evaluation_end(struct evaluation * e, struct ggml_cplan * plan, int status) {
+    const uint64_t end_tick   = clock_ticks(e->clock);
+    plan->abort_callback      = e->callback;
+    plan->abort_callback_data = e->callback_data;
+    if (agent_enter()) {
+        finish(e, plan, end_tick, status);
+        agent_leave();
     }
     free_slot(e);
 }

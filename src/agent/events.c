@@ -57,11 +57,13 @@ static void keep_early(const uint8_t * bytes, size_t count) {
 }
 
 static void end(const uint8_t * bytes, const struct tat_out * out) {
+    if (!agent_enter()) { return; }
     if (sink_is_open()) {
         store(bytes, (size_t) (out->at - bytes));
     } else if (agent_is_waiting()) {
         keep_early(bytes, (size_t) (out->at - bytes));
     }
+    agent_leave();
 }
 
 void events_flush_early(void) {

@@ -141,6 +141,30 @@ static uint64_t elements(const struct walk * w, const struct ggml_tensor * t) {
     return n;
 }
 
+static const struct ggml_tensor * root_of(const struct walk * w, const struct ggml_tensor * t) {
+    const struct ggml_tensor * view = layout_view_src(w->l, t);
+    return view ? view : t;
+}
+
+/* Before SET_ROWS, llama.cpp copied new keys and values to a view of the cache that moves on with every ubatch. Such
+ * views are compared without their offset, which is captured. */
+static void mark_sliding(const struct walk * w, struct template * t) {
+    for (uint32_t i = 0; i < t->n_nodes; i++) {
+        const struct ggml_tensor * node = w->graph->nodes[i];
+        if (!op_is(w, node, "CPY") || strncmp(layout_name(w->l, root_of(w, node)), "cache_", 6) != 0) { continue; }
+        const struct ggml_tensor * target = layout_src(w->l, node)[1];
+        const uint32_t             at     = target ? index_of(w, target) : TABLE_NONE;
+        t->expected[i].leaves |= EXPECT_SLIDES;
+        if (at < t->n_nodes) { t->expected[at].leaves |= EXPECT_SLIDES; }
+    }
+}
+
+static void add_offset(const struct walk * w, struct template * t, uint32_t node) {
+    const uint32_t entry         = w->n_leaves + node;
+    t->captures[t->n_captures++] = (struct capture){ entry, node, 0, TAT_CAPTURE_OFFSET };
+    t->capture_bytes += 2 * TAT_VARINT_MAX;
+}
+
 /* One value is read once, however many nodes use it. */
 static void add_capture(const struct walk * w, struct template * t, uint32_t node, const struct capture_rule * rule) {
     const struct ggml_tensor * operand = layout_src(w->l, w->graph->nodes[node])[rule->src];
@@ -162,12 +186,8 @@ static void find_captures(const struct walk * w, struct template * t) {
         for (size_t r = 0; r < sizeof capture_rules / sizeof capture_rules[0]; r++) {
             if (op_is(w, w->graph->nodes[i], capture_rules[r].op)) { add_capture(w, t, i, &capture_rules[r]); }
         }
+        if ((t->expected[i].leaves & EXPECT_SLIDES) && op_is(w, w->graph->nodes[i], "CPY")) { add_offset(w, t, i); }
     }
-}
-
-static const struct ggml_tensor * root_of(const struct walk * w, const struct ggml_tensor * t) {
-    const struct ggml_tensor * view = layout_view_src(w->l, t);
-    return view ? view : t;
 }
 
 /* A context is known by the buffer that holds its KV cache or state; failing that, by the graph object. */
@@ -182,6 +202,7 @@ static uint32_t context_of(const struct walk * w) {
 }
 
 static void expect(const struct walk * w, struct template * t) {
+    mark_sliding(w, t);
     for (uint32_t i = 0; i < t->n_nodes; i++) {
         struct expected *            e   = &t->expected[i];
         struct ggml_tensor * const * src = layout_src(w->l, w->graph->nodes[i]);

@@ -146,13 +146,13 @@ static const char * open_file(const char * path, struct tat_file_header * header
     if (!extend()) { return "cannot reserve disk space for the trace file"; }
     tat_header_seal(header);
     memcpy(sink.base, header, sizeof *header);
-    sink.open = true;
+    __atomic_store_n(&sink.open, true, __ATOMIC_RELAXED);
     return start_keeper() ? NULL : "cannot start the background thread";
 }
 
 static void abandon(void) {
     const int number = errno;
-    sink.open        = false;
+    __atomic_store_n(&sink.open, false, __ATOMIC_RELAXED);
     if (sink.base) { munmap(sink.base, sink.reserved); }
     if (sink.fd >= 0) { close(sink.fd); }
     sink.base = NULL;
@@ -175,8 +175,9 @@ void sink_close(void (*last)(void)) {
     if (sink.open) {
         last();
         __atomic_store_n(&sink.open, false, __ATOMIC_RELAXED);
-        /* A writer that got its range before still finds its mapping: it is never unmapped. */
-        const uint64_t end = __atomic_load_n(&sink.next, __ATOMIC_RELAXED);
+        /* A writer that got its range before still finds its mapping, which is never unmapped, and its part of the
+         * file; from here on none gets one, as what lies behind the end is about to go. */
+        const uint64_t end = __atomic_exchange_n(&sink.next, UINT64_MAX, __ATOMIC_ACQ_REL);
         if (ftruncate(sink.fd, (off_t) end) != 0) { /* the reader stops at the zeros */
         }
         close(sink.fd);

@@ -23,17 +23,19 @@ _Static_assert(sizeof K / sizeof K[0] >= K_FIXED + TAT_MAX_SRC, "a constant for 
 uint64_t template_node_hash(const struct ggml_layout * l, const struct ggml_tensor * node, uint32_t leaves) {
     const int64_t *              ne     = layout_ne(l, node);
     const size_t *               nb     = layout_nb(l, node);
-    const int32_t *              params = layout_op_params(l, node);
     struct ggml_tensor * const * src    = layout_src(l, node);
+    const bool                   slides = leaves & EXPECT_SLIDES;
+    const uint32_t               param  = slides ? 0 : (uint32_t) layout_op_params(l, node)[0];
+    const uint64_t               data   = slides ? 0 : (uint64_t) (uintptr_t) layout_data(l, node);
 
     uint64_t sum = (uint64_t) (uintptr_t) node * K[0];
     sum += ((uint64_t) (uint32_t) layout_op(l, node) << 32 | (uint32_t) layout_type(l, node)) * K[1];
-    sum += ((uint64_t) (uint32_t) layout_flags(l, node) << 32 | (uint32_t) params[0]) * K[2];
-    sum += (uint64_t) (uintptr_t) layout_data(l, node) * K[3];
+    sum += ((uint64_t) (uint32_t) layout_flags(l, node) << 32 | param) * K[2];
+    sum += data * K[3];
     sum += (uint64_t) (uintptr_t) layout_view_src(l, node) * K[4];
     for (int i = 0; i < 4; i++) { sum += (uint64_t) ne[i] * K[5 + i] + (uint64_t) nb[i] * K[9 + i]; }
     for (int i = 0; i < l->n_src; i++) { sum += (uint64_t) (uintptr_t) src[i] * K[K_FIXED + i]; }
-    for (; leaves; leaves &= leaves - 1) {
+    for (leaves &= ~EXPECT_SLIDES; leaves; leaves &= leaves - 1) {
         const struct ggml_tensor * leaf = src[__builtin_ctz(leaves)];
         const int64_t *            size = layout_ne(l, leaf);
         sum                             = (sum ^ sum >> 29) * K[13];
@@ -54,8 +56,10 @@ static uint64_t graph_hash(const struct graph * g) {
     const struct ggml_layout * l   = &g->host->layout;
     uint64_t                   sum = g->n_nodes;
     for (uint32_t i = 0; i < g->n_nodes; i++) {
-        /* Which sources are leaves is not known yet: their addresses are taken in the comparison afterwards. */
-        sum = table_hash(sum) + template_node_hash(l, g->nodes[i], 0);
+        /* Which sources are leaves and which views slide is not known yet: that is left to the comparison afterwards.
+         */
+        const uint32_t view = layout_view_src(l, g->nodes[i]) ? EXPECT_SLIDES : 0;
+        sum                 = table_hash(sum) + template_node_hash(l, g->nodes[i], view);
     }
     return sum;
 }

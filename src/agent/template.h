@@ -33,9 +33,11 @@ struct steps {
     struct step step[];
 };
 
+#define EXPECT_SLIDES (1u << 31) /* a view of the KV cache that is written to: its offset is captured, not compared */
+
 struct expected {
     uint64_t hash;
-    uint32_t leaves; /* sources that are no nodes: a bit each */
+    uint32_t leaves; /* sources that are no nodes: a bit each; EXPECT_SLIDES */
     uint32_t facts;  /* enum tat_node_fact */
 };
 

@@ -57,7 +57,8 @@ bool capture_next(struct tat_in * in, enum tat_capture_kind kind, int64_t * valu
     if (good && n) {
         switch (kind) {
             case TAT_CAPTURE_ROWS:
-            case TAT_CAPTURE_POSITIONS: good = get_series(in, n, &v); break;
+            case TAT_CAPTURE_POSITIONS:
+            case TAT_CAPTURE_OFFSET: good = get_series(in, n, &v); break;
             case TAT_CAPTURE_GATES: good = get_gates(in, n, &v); break;
             case TAT_CAPTURE_MASK: good = get_mask(in, n, &v); break;
             case TAT_CAPTURE_EXPERTS:

@@ -213,7 +213,7 @@ static bool decode_captures(struct tat_in * in, struct tat_template * t, struct 
     for (uint32_t i = 0; i < t->n_captures; i++) {
         const uint64_t kind = tat_get_varint(in), entry = tat_get_varint(in), node = tat_get_varint(in),
                        src = tat_get_varint(in);
-        if (kind < TAT_CAPTURE_ROWS || kind > TAT_CAPTURE_MASK || entry >= t->n_leaves + t->n_nodes ||
+        if (kind < TAT_CAPTURE_ROWS || kind > TAT_CAPTURE_OFFSET || entry >= t->n_leaves + t->n_nodes ||
             node >= t->n_nodes || src >= TAT_MAX_SRC || (i && node < captures[i - 1].node)) {
             return false;
         }

@@ -87,10 +87,10 @@ static bool read_ids(struct expansion * x, const struct tat_template * t, const 
     struct tat_in in   = { .at = b->captures, .end = b->captures + b->captures_bytes };
     size_t        used = 0;
     for (uint32_t i = 0; i < t->n_captures && in.at < in.end; i++) {
-        const enum tat_capture_kind kind   = t->captures[i].kind;
-        const bool                  wanted = kind == TAT_CAPTURE_ROWS || kind == TAT_CAPTURE_EXPERTS;
-        const struct tat_in         before = in;
-        size_t                      count;
+        const enum tat_capture_kind kind = t->captures[i].kind;
+        const bool wanted = kind == TAT_CAPTURE_ROWS || kind == TAT_CAPTURE_EXPERTS || kind == TAT_CAPTURE_OFFSET;
+        const struct tat_in before = in;
+        size_t              count;
         if (!capture_next(&in, kind, NULL, 0, &count)) { return true; }
         if (!wanted || count == 0) { continue; }
         if (!reserve(&x->values, &x->values_capacity, used + count, sizeof x->values[0])) { return false; }
@@ -199,6 +199,10 @@ static bool put_varying(struct expansion * x, const struct tat_template * t, con
     const struct tat_tensor * tensor = &LIST(struct tat_tensor, x->trace->tensors)[e->tensor];
     const bool                copied = tensor->memory == TAT_MEMORY_FILE || tensor->memory == TAT_MEMORY_COPY;
     const uint64_t            base   = (copied && tensor->file ? tensor->file_offset : 0) + (uint64_t) e->offset;
+    if (v->selection == SELECT_OFFSET) {
+        next_record(x, like)->offset += (uint64_t) x->values[ids.first] - (uint64_t) e->offset;
+        return true;
+    }
     if (v->selection == SELECT_ROWS) { return put_rows(x, e, &t->entries[v->ids], like, base, ids); }
     if (!reserve(&x->offsets, &x->offsets_capacity, ids.count, sizeof x->offsets[0])) { return false; }
     put_experts(x, v, e, like, base, ids);
@@ -262,10 +266,12 @@ static bool expand_one(struct expansion * x, uint32_t number) {
     for (uint32_t i = 0; i < plan->n_varies && plan->varies[i].record < n && !x->stopped; i++) {
         const struct vary * v = &plan->varies[i];
         put_plain(x, plan->records + at, v->record - at, &f);
-        struct tat_access like;
-        fill(&like, &plan->records[v->record], &f);
-        if (!put_varying(x, t, v, &like)) { return false; }
-        at = v->record + 1;
+        for (uint32_t r = 0; r < v->n_records; r++) {
+            struct tat_access like;
+            fill(&like, &plan->records[v->record + r], &f);
+            if (!put_varying(x, t, v, &like)) { return false; }
+        }
+        at = v->record + v->n_records;
     }
     if (at < n) { put_plain(x, plan->records + at, n - at, &f); }
     return true;

@@ -155,7 +155,16 @@ static void add_varying(struct builder * b, struct tat_access a, const struct ta
     b->failed |= vary == NULL;
     if (!vary || !add_record(b, &a)) { return; }
     const enum tat_capture_kind kind = selection == SELECT_ROWS ? TAT_CAPTURE_ROWS : TAT_CAPTURE_EXPERTS;
-    *vary = (struct vary){ b->records.count - 1, capture_of(b->t, ids, kind), selection, entry, ids };
+    *vary = (struct vary){ b->records.count - 1, 1, capture_of(b->t, ids, kind), selection, entry, ids };
+}
+
+/* Records made since `first` move with the offset of their view, if that was captured. */
+static void let_slide(struct builder * b, uint32_t first, uint32_t entry) {
+    const uint32_t capture = capture_of(b->t, entry, TAT_CAPTURE_OFFSET);
+    if (capture == UINT32_MAX || b->records.count == first) { return; }
+    struct vary * vary = list_add(&b->varies, sizeof *vary);
+    b->failed |= vary == NULL;
+    if (vary) { *vary = (struct vary){ first, b->records.count - first, capture, SELECT_OFFSET, entry, 0 }; }
 }
 
 static void add_operand(struct builder * b, uint32_t callback, uint32_t node, int operand, bool fused, bool idle) {
@@ -197,7 +206,9 @@ static void add_operand(struct builder * b, uint32_t callback, uint32_t node, in
         add_varying(b, a, e, entry, n->src[special->ids], by_how[special->how], base);
         return;
     }
+    const uint32_t first = b->records.count;
     add_shape(b, a, e, ne, base);
+    if (operand == DST) { let_slide(b, first, entry); }
 }
 
 /* All operands of a node. Where it has no result, it runs and touches nothing. `inner` is the entry of a result that

@@ -15,11 +15,13 @@ enum selection {
     SELECT_ROWS = 1, /* rows of the operand: GET_ROWS, SET_ROWS */
     SELECT_EXPERTS,  /* slices of a stack: MUL_MAT_ID */
     SELECT_BIASES,   /* rows of a stack of biases: ADD_ID */
+    SELECT_OFFSET,   /* all of it, elsewhere: CPY to the KV cache */
 };
 
 /* An operand whose records differ from one evaluation to the next. */
 struct vary {
-    uint32_t       record; /* the record in plan.records that stands for it, and bounds it */
+    uint32_t       record;    /* the first in plan.records that stands for it */
+    uint32_t       n_records; /* one that bounds what ids can name; of SELECT_OFFSET all, where they were at first */
     uint32_t       capture;
     enum selection selection;
     uint32_t       entry; /* whose bytes are touched */
