@@ -100,6 +100,30 @@ int run_list(struct run ** runs, size_t * count, struct tat_error * error) {
     return result;
 }
 
+static uint64_t folder_bytes(int parent, const char * name, int depth) {
+    uint64_t  bytes  = 0;
+    const int fd     = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *     folder = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!folder && fd >= 0) { close(fd); }
+    for (const struct dirent * entry; folder && (entry = readdir(folder));) {
+        struct stat status;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+            fstatat(fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+            continue;
+        }
+        bytes += (uint64_t) status.st_blocks * 512;
+        if (S_ISDIR(status.st_mode) && depth > 0) { bytes += folder_bytes(fd, entry->d_name, depth - 1); }
+    }
+    if (folder) { closedir(folder); }
+    return bytes;
+}
+
+uint64_t run_bytes(const struct run * run) {
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s/%s", run_parent(), run->name) >= PATH_MAX) { return 0; }
+    return folder_bytes(AT_FDCWD, path, 1);
+}
+
 /* ----------------------------------------------------------------------------------------------------- resolve */
 
 static int join(char path[static PATH_MAX], const char * folder, const char * name, struct tat_error * error) {
@@ -197,4 +221,31 @@ int run_create(const char * wanted, char path[static PATH_MAX], struct tat_error
     if (join(made, wanted ? wanted : run_parent(), "", error) != 0 || make_parents(made, error) != 0) { return -1; }
     if ((wanted ? create_wanted(wanted, error) : create_new(made, error)) != 0) { return -1; }
     return realpath(wanted ? wanted : made, path) ? 0 : tat_fail_errno(error, "%s", made);
+}
+
+/* ------------------------------------------------------------------------------------------------- its processes */
+
+/* "BASE_PID", as the agent names the folder of a further process. */
+static bool is_further(const char * name, const char * base) {
+    const size_t n = strlen(base);
+    if (strncmp(name, base, n) != 0 || name[n] != '_') { return false; }
+    const char * digits = name + n + 1;
+    return *digits && digits[strspn(digits, "0123456789")] == '\0';
+}
+
+void run_each_process(const char * path, void (*each)(const char * path, void * state), void * state) {
+    each(path, state);
+    char         parent[PATH_MAX];
+    const char * base   = strrchr(path, '/') + 1; /* the path is absolute */
+    const int    length = (int) (base - path);
+    snprintf(parent, sizeof parent, "%.*s", length, path);
+    struct dirent ** entries;
+    const int        count = scandir(parent, &entries, NULL, alphasort);
+    for (int i = 0; i < count; i++) {
+        char further[PATH_MAX + NAME_MAX];
+        snprintf(further, sizeof further, "%s%s", parent, entries[i]->d_name);
+        if (is_further(entries[i]->d_name, base)) { each(further, state); }
+        free(entries[i]);
+    }
+    if (count >= 0) { free(entries); }
 }

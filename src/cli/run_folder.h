@@ -34,6 +34,9 @@ const char * run_parent(void);
  * The caller frees *runs. 0 or -1. */
 int run_list(struct run ** runs, size_t * count, struct tat_error * error);
 
+/* Disk space that its files take. */
+uint64_t run_bytes(const struct run * run);
+
 /* The folder of the newest trace. 0 or -1. */
 int run_newest(char path[static PATH_MAX], struct tat_error * error);
 
@@ -44,5 +47,9 @@ int run_resolve(const char * argument, char path[static PATH_MAX], struct tat_er
 /* Makes an empty folder, mode 0700, for a run that starts now, and its parents: `wanted` if not NULL, which must not be
  * in use; else a new one among the traces. `path` is absolute. 0 or -1. */
 int run_create(const char * wanted, char path[static PATH_MAX], struct tat_error * error);
+
+/* `path` as run_create gave it: calls `each` with the folder at `path` and with those that further processes of its run
+ * made beside it. */
+void run_each_process(const char * path, void (*each)(const char * path, void * state), void * state);
 
 #endif
