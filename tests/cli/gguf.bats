@@ -110,6 +110,7 @@ assert model["findings"]["total"] == 0'
     NAME=$'\e[2J' TENSOR=$'\e]0;evil\a' write_model
     for view in "" --metadata --json --check; do
         run "$TAT" gguf $view "$model"
+        [ "$status" -le 1 ]
         [[ $output != *$'\e'* && $output != *$'\a'* ]]
     done
 }
