@@ -162,6 +162,14 @@ static bool choose_file(char * path, size_t size) {
     return make_folders(folder);
 }
 
+size_t agent_path(char * to, size_t size, const char * path) {
+    const char * home   = options.is_private ? getenv("HOME") : NULL;
+    const size_t n      = home ? strlen(home) : 0;
+    const bool   inside = n > 1 && strncmp(path, home, n) == 0 && path[n] == '/';
+    const int    length = snprintf(to, size, "%s%s", inside ? "~" : "", inside ? path + n : path);
+    return length < 0 ? 0 : (size_t) length < size ? (size_t) length : size - 1;
+}
+
 static void copy_text(char * to, size_t size, const char * from) {
     const size_t length = from ? strnlen(from, size - 1) : 0;
     if (length) { memcpy(to, from, length); }
@@ -196,9 +204,11 @@ static void fill_header(struct tat_file_header * h, const struct host * host) {
     h->page_bytes         = (uint32_t) sysconf(_SC_PAGESIZE);
     if (getrandom(h->run_id, sizeof h->run_id, GRND_NONBLOCK) < 0) { memcpy(h->run_id, &h->start_tick, 8); }
     copy_text(h->producer, sizeof h->producer, "tat " TAT_VERSION);
-    const ssize_t length = readlink("/proc/self/exe", h->program, sizeof h->program - 1);
-    if (length < 0) { h->program[0] = '\0'; }
-    copy_text(h->ggml_path, sizeof h->ggml_path, host->path);
+    char          program[PATH_MAX];
+    const ssize_t length             = readlink("/proc/self/exe", program, sizeof program - 1);
+    program[length > 0 ? length : 0] = '\0';
+    agent_path(h->program, sizeof h->program, program);
+    agent_path(h->ggml_path, sizeof h->ggml_path, host->path ? host->path : "");
     copy_text(h->ggml_version, sizeof h->ggml_version, host->ggml.version ? host->ggml.version() : "");
 }
 

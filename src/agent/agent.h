@@ -25,6 +25,9 @@ struct agent_options {
     uint64_t max_size;
 };
 
+/* Copies a path, cut if it is too long; in a private run the home folder becomes "~". Returns the length. */
+size_t agent_path(char * to, size_t size, const char * path);
+
 enum tat_clock               agent_clock(void);
 const struct agent_options * agent_options(void);
 bool                         agent_is_waiting(void);

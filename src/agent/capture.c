@@ -129,7 +129,7 @@ static bool readable(enum tat_capture_kind kind, int32_t type) {
 }
 
 void capture_read(const struct ggml_layout * l, const struct ggml_tensor * node, const struct capture * capture,
-                  bool is_private, struct tat_out * out) {
+                  struct tat_out * out) {
     const enum tat_capture_kind kind = (enum tat_capture_kind) capture->kind;
     if (kind == TAT_CAPTURE_OFFSET) {
         const struct ggml_tensor * root = layout_view_src(l, node);
@@ -148,7 +148,6 @@ void capture_read(const struct ggml_layout * l, const struct ggml_tensor * node,
         put_mask(l, node, operand, out);
         return;
     }
-    (void) is_private;
     const struct cursor c = { .data = layout_data(l, operand),
                               .ne   = layout_ne(l, operand),
                               .nb   = layout_nb(l, operand) };

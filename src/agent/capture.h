@@ -12,6 +12,6 @@
 /* Appends the count of values and the values of one capture. `node` is the consumer whose callback fired: the producers
  * of its operands are complete. Writes a count of 0 where the operand cannot be read. */
 void capture_read(const struct ggml_layout * l, const struct ggml_tensor * node, const struct capture * capture,
-                  bool is_private, struct tat_out * out);
+                  struct tat_out * out);
 
 #endif

@@ -34,7 +34,6 @@ struct evaluation {
     void *         callback_data;
     uint64_t       begin_tick;
     enum tat_clock clock;
-    bool           is_private;
     struct tat_out captured;
 
     /* Populated when they are made, kept for the slot's next evaluations. */
@@ -156,7 +155,7 @@ static void at_step(struct evaluation * e, uint32_t k) {
     }
     for (uint32_t i = 0; i < step->n_captures; i++) {
         const struct capture * capture = &e->template->captures[step->first_capture + i];
-        capture_read(&e->graph.host->layout, e->graph.nodes[capture->node], capture, e->is_private, &e->captured);
+        capture_read(&e->graph.host->layout, e->graph.nodes[capture->node], capture, &e->captured);
     }
 }
 
@@ -195,7 +194,6 @@ struct evaluation * evaluation_begin(struct host * host, struct ggml_cgraph * gr
     e->n_callbacks       = 0;
     e->flags             = 0;
     e->clock             = agent_clock();
-    e->is_private        = agent_options()->is_private;
     e->captured.at       = e->captures;
     e->captured.overflow = false;
     if (!choose_template(e)) { return refuse(e, sink_refusal()); }

@@ -81,6 +81,13 @@ void events_flush_early(void) {
     pthread_mutex_unlock(&early_lock);
 }
 
+/* Texts are paths, or begin like none. */
+static void put_path(struct tat_out * out, const char * path) {
+    char         text[EVENT_MAX / 2];
+    const size_t length = agent_path(text, sizeof text, path);
+    tat_put_string(out, text, length);
+}
+
 void event_clock(void) {
     uint8_t        bytes[EVENT_MAX];
     struct tat_out out = begin(bytes, TAT_EVENT_CLOCK);
@@ -115,7 +122,7 @@ void event_model_file(uint32_t file, uint32_t model, uint32_t part, const struct
     tat_put_varint(&out, gguf->inode);
     tat_put_varint(&out, gguf->header_hash);
     tat_put_varint(&out, hash);
-    tat_put_string(&out, gguf->path, strlen(gguf->path));
+    put_path(&out, gguf->path);
     end(bytes, &out);
 }
 
@@ -131,7 +138,7 @@ void event_context(uint32_t context, uint64_t key, bool is_buffer) {
 void event_text(int type, const char * text) {
     uint8_t        bytes[EVENT_MAX];
     struct tat_out out = begin(bytes, type);
-    tat_put_string(&out, text, strnlen(text, EVENT_MAX / 2));
+    put_path(&out, text);
     end(bytes, &out);
 }
 

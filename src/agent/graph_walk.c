@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/agent.h"
 #include "agent/files.h"
 #include "agent/registry.h"
 #include "agent/sink.h"
@@ -165,12 +166,19 @@ static void add_offset(const struct walk * w, struct template * t, uint32_t node
     t->capture_bytes += 2 * TAT_VARINT_MAX;
 }
 
+/* Rows looked up in the token embeddings are the text itself. */
+static bool is_text(const struct walk * w, const struct ggml_tensor * node) {
+    const struct ggml_tensor * table = layout_src(w->l, node)[0];
+    return table && op_is(w, node, "GET_ROWS") && strstr(layout_name(w->l, table), "token_embd");
+}
+
 /* One value is read once, however many nodes use it. */
 static void add_capture(const struct walk * w, struct template * t, uint32_t node, const struct capture_rule * rule) {
     const struct ggml_tensor * operand = layout_src(w->l, w->graph->nodes[node])[rule->src];
     if (!operand || (rule->prefix && strncmp(layout_name(w->l, operand), rule->prefix, strlen(rule->prefix)) != 0)) {
         return;
     }
+    if (agent_options()->is_private && is_text(w, w->graph->nodes[node])) { return; }
     const uint32_t entry = entry_of(w, operand);
     for (uint32_t i = 0; i < t->n_captures; i++) {
         if (t->captures[i].entry == entry && t->captures[i].kind == rule->kind) { return; }

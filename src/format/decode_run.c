@@ -2,6 +2,7 @@
  *
  * EVALUATION, EVENT, LOSS and END blocks: what happened.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "format/trace.h"
@@ -64,12 +65,24 @@ static const struct {
     [TAT_EVENT_NOTE]         = { 0, 0, true },
 };
 
+/* A private run has "~" for the home folder: whoever reads it at home still finds the model. */
+static const char * at_home(struct tat_trace * trace, const char * path) {
+    const char * home = getenv("HOME");
+    if (path[0] != '~' || path[1] != '/' || !home) { return path; }
+    const size_t n = strlen(home), rest = strlen(path + 1);
+    char *       whole = arena_alloc(&trace->arena, n + rest + 1);
+    if (!whole) { return path; }
+    memcpy(whole, home, n);
+    memcpy(whole + n, path + 1, rest + 1);
+    return whole;
+}
+
 static bool add_model_file(struct tat_trace * trace, const uint64_t * value, const char * path) {
     if (value[0] != (uint64_t) trace->files.count + 1) { return false; }
     struct tat_model_file * file = list_add(&trace->files, sizeof *file);
     if (!file) { return false; }
     *file = (struct tat_model_file){
-        .path        = path,
+        .path        = at_home(trace, path),
         .model       = (uint32_t) value[1],
         .part        = (uint32_t) value[2],
         .size        = value[3],

@@ -144,12 +144,23 @@ static uint32_t capture_of(const struct tat_template * t, uint32_t entry, enum t
     return UINT32_MAX;
 }
 
-/* Stands for all that the ids can name: until an evaluation says more, the bounds are all that is known. */
+/* The most that these ids can touch: a different row or slice each. */
+static uint64_t most_bytes(const struct tat_entry * e, const struct tat_entry * ids, enum selection selection) {
+    const struct extent all   = extent_of(e->ne, e->nb, e->type_block, e->type_block_bytes);
+    const uint64_t      ne[4] = { e->ne[0], selection == SELECT_EXPERTS ? e->ne[1] : 1, 1, 1 };
+    const struct extent one   = extent_of(ne, e->nb, e->type_block, e->type_block_bytes);
+    uint64_t            n     = 1;
+    for (int i = 0; i < 4; i++) { n *= ids->ne[i]; }
+    const uint64_t whole = extent_bytes(&all), each = extent_bytes(&one);
+    return each && n > whole / each ? whole : n * each;
+}
+
+/* Stands for what the ids name: until an evaluation says more, bounds are all that is known. */
 static void add_varying(struct builder * b, struct tat_access a, const struct tat_entry * e, uint32_t entry,
                         uint32_t ids, enum selection selection, uint64_t base) {
     const struct extent extent = extent_of(e->ne, e->nb, e->type_block, e->type_block_bytes);
     plan_set_piece(b->trace, &a, base, 0, extent_span(&extent), 0, 1);
-    a.bytes = extent_bytes(&extent);
+    a.bytes = most_bytes(e, &b->t->entries[ids], selection);
     a.flags |= TAT_ACCESS_APPROXIMATE;
     struct vary * vary = list_add(&b->varies, sizeof *vary);
     b->failed |= vary == NULL;
