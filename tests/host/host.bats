@@ -1,0 +1,144 @@
+#!/usr/bin/env bats
+# The fake host, traced and untraced: the same output, and a trace with exactly what the host counted.
+# From the environment: AGENT, HOST_DIR (the programs).
+
+setup() {
+    model="$BATS_FILE_TMPDIR/toy.gguf"
+    [ -e "$model" ] || "$HOST_DIR/fake_host1" --write "$model"
+    traces="$BATS_TEST_TMPDIR/traces"
+    mkdir "$traces"
+}
+
+traced() {
+    TAT_DIR="$traces" LD_PRELOAD="$AGENT" "$@"
+}
+
+# compare PROGRAM [ARGUMENT]...: runs it both ways, then reads the traces.
+compare() {
+    plain=$("$@" "$model")
+    seen=$(traced "$@" "$model")
+    [ "$plain" = "$seen" ]
+    facts=$("$HOST_DIR/check_trace" "$traces")
+}
+
+fact() {
+    awk -v name="$1" '$1 == name { print $2 }' <<< "$facts"
+}
+
+# is NAME VALUE [NAME VALUE]...
+is() {
+    while [ $# -gt 0 ]; do
+        [ "$(fact "$1")" = "$2" ] || { echo "$1 is $(fact "$1"), not $2"; return 1; }
+        shift 2
+    done
+}
+
+# What the host says it did, summed over its lines.
+counted() {
+    awk -v name="$1" '{ for (i = 1; i < NF; i++) if ($i == name) sum += $(i + 1) } END { print sum + 0 }' <<< "$plain"
+}
+
+everything_is_there() {
+    is emitted "$(counted graphs)" stored "$(counted graphs)" lost 0 \
+       callbacks_emitted "$(counted callbacks)" callbacks_stored "$(counted callbacks)" \
+       aborted "$(counted aborted)" unmatched 0 cut 0
+}
+
+@test "three layouts of ggml's structs" {
+    for layout in 1 2 3; do
+        rm -rf "${traces:?}"/*
+        compare "$HOST_DIR/fake_host$layout" -g 60
+        everything_is_there
+        is traces 1 ended 1 contexts 1 model_files 1 relearned 0
+    done
+}
+
+@test "every rule for callbacks, with the records of one the same as another's" {
+    for layout in 1 2 3; do
+        for rule in every empty unasked fused; do
+            rm -rf "${traces:?}"/*
+            FAKEGGML_RULE=$rule compare "$HOST_DIR/fake_host$layout" -g 40
+            everything_is_there
+            [ "$(fact relearned)" -le 1 ]
+        done
+    done
+}
+
+@test "fusion turned off is known from the start" {
+    GGML_CPU_DISABLE_FUSION=1 compare "$HOST_DIR/fake_host1"
+    everything_is_there
+    is relearned 0
+}
+
+@test "a rule nobody knows is marked, and no record is guessed" {
+    FAKEGGML_RULE=unknown compare "$HOST_DIR/fake_host1"
+    is unmatched 20 stored 20 records 0 callbacks_stored "$(counted callbacks)"
+}
+
+@test "many contexts on many threads" {
+    compare "$HOST_DIR/fake_host1" -c 8 -t 2 -g 70
+    everything_is_there
+    is contexts 8 traces 1 ended 1
+}
+
+@test "the host's own abort callback is asked, with its own data, and obeyed" {
+    compare "$HOST_DIR/fake_host1" -c 4 -t 2 -g 60 --abort-every 5
+    everything_is_there
+    is aborted 48 failed 48
+}
+
+@test "graphs computed in threads that come and go" {
+    compare "$HOST_DIR/fake_host1" -c 3 -g 60 --detached
+    everything_is_there
+    is contexts 3
+}
+
+@test "a plug-in that the program never linked" {
+    plain=$("$HOST_DIR/fake_host_loader" "$HOST_DIR/libfake_plugin.so" -c 3 "$model")
+    seen=$(traced "$HOST_DIR/fake_host_loader" "$HOST_DIR/libfake_plugin.so" -c 3 "$model")
+    [ "$plain" = "$seen" ]
+    facts=$("$HOST_DIR/check_trace" "$traces")
+    everything_is_there
+    is contexts 3
+}
+
+@test "fork in the middle: parent and child have a trace each" {
+    for _ in 1 2 3 4 5; do
+        rm -rf "${traces:?}"/*
+        compare "$HOST_DIR/fake_host1" -c 2 -t 2 -g 60 --fork
+        everything_is_there
+        is traces 2 ended 2 contexts 3 model_files 2
+    done
+}
+
+@test "exec: what was recorded stays, the new program has its own" {
+    compare "$HOST_DIR/fake_host1" -c 2 -g 60 --exec
+    everything_is_there
+    is traces 2 ended 1
+}
+
+@test "more graphs at once than the agent serves: counted as lost" {
+    compare "$HOST_DIR/fake_host1" -c 80 -g 1 --gate
+    is emitted 80 stored 64 lost 16 lost_slots 16
+}
+
+@test "exit while other threads compute" {
+    for _ in $(seq 20); do
+        rm -rf "${traces:?}"/*
+        traced "$HOST_DIR/fake_host1" -c 8 -t 2 -g 60 --early-exit "$model"
+        facts=$("$HOST_DIR/check_trace" "$traces")
+        is ended 1
+    done
+}
+
+@test "a ggml that binds its call inside is left alone" {
+    compare "$HOST_DIR/fake_host_bound"
+    is traces 0
+}
+
+@test "TAT_OFF: nothing is written" {
+    plain=$("$HOST_DIR/fake_host1" "$model")
+    seen=$(TAT_OFF=1 traced "$HOST_DIR/fake_host1" "$model")
+    [ "$plain" = "$seen" ]
+    [ -z "$(ls "$traces")" ]
+}

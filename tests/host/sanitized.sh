@@ -1,0 +1,38 @@
+#!/bin/sh
+# usage: sanitized.sh SOURCE BUILD SANITIZERS
+# Agent and host, both built with a sanitizer in a tree of their own, in the ways in which threads can meet. The agent is
+# linked before ggml in place of preloaded, as a sanitizer's library has to come first; the interposition is the same.
+set -eu
+source=$1 build=$2 sanitizers=$3
+
+cmake -S "$source" -B "$build" -DTAT_SANITIZE="$sanitizers" -DTAT_WERROR=ON > "$build.log"
+cmake --build "$build" --target fake_host_linked check_trace >> "$build.log" || { tail -n 40 "$build.log"; exit 1; }
+
+# What the agent keeps for the life of a process is no leak; a child of fork leaves the parent's part behind.
+export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+# The host exits with threads running, and forks with some: both on purpose.
+export TSAN_OPTIONS=halt_on_error=1:report_thread_leaks=0:die_after_fork=0
+
+host=$build/tests/host/fake_host_linked
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+"$host" --write "$work/toy.gguf"
+
+# try OPTION...: the same output with and without recording, and a trace that holds together.
+try() {
+    echo "== $*"
+    rm -rf "$work/traces"
+    TAT_OFF=1 "$host" "$@" "$work/toy.gguf" > "$work/plain"
+    TAT_DIR="$work/traces" "$host" "$@" "$work/toy.gguf" > "$work/seen"
+    cmp "$work/plain" "$work/seen"
+    "$build/tests/host/check_trace" "$work/traces" > "$work/facts"
+    grep -E '^(emitted|stored|lost) ' "$work/facts"
+}
+
+try -c 8 -t 1 -g 70
+try -c 8 -t 2 -g 70
+try -c 8 -t 2 -g 40 --abort-every 7
+try -c 4 -g 40 --detached
+try -c 80 -g 2 --gate
+try -c 3 -g 70 --fork
+try -c 8 -g 40 --early-exit
