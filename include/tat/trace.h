@@ -177,8 +177,8 @@ struct tat_trace_summary {
     uint32_t orphan_evaluations; /* their template was lost */
     bool     ended;              /* has its END block: the process came to its end */
     /* From the END block; without it, rebuilt from what is there. */
-    uint64_t evaluations_emitted, evaluations_stored, callbacks_emitted, callbacks_stored, events_emitted,
-        events_stored;
+    uint64_t evaluations_emitted, evaluations_stored, evaluations_filtered, callbacks_emitted, callbacks_stored,
+        events_emitted, events_stored;
     uint64_t lost[TAT_LOSS_COUNT]; /* evaluations, by reason, from LOSS blocks */
     uint64_t events_lost;
 };

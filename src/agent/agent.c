@@ -17,6 +17,7 @@
 #include "agent/evaluation.h"
 #include "agent/events.h"
 #include "agent/files.h"
+#include "agent/hook.h"
 #include "agent/registry.h"
 #include "agent/sink.h"
 #include "agent/template.h"
@@ -31,6 +32,7 @@ static pthread_mutex_t      opening = PTHREAD_MUTEX_INITIALIZER;
 static int                  state   = AGENT_OFF; /* enum agent_state; relaxed, but for closing: agent_enter */
 static int                  busy;                /* threads between agent_enter and agent_leave; seq_cst with state */
 static enum tat_clock       clock_kind;
+static int                  mode = TAT_AGENT_RECORD; /* enum tat_agent_mode; relaxed */
 static struct agent_options options;
 static struct {
     uint64_t lost[TAT_LOSS_COUNT], events; /* as last written */
@@ -44,6 +46,14 @@ enum tat_clock agent_clock(void) {
 
 const struct agent_options * agent_options(void) {
     return &options;
+}
+
+enum tat_agent_mode agent_mode(void) {
+    return (enum tat_agent_mode) __atomic_load_n(&mode, __ATOMIC_RELAXED);
+}
+
+TAT_EXPORT enum tat_agent_mode tat_agent_set_mode(enum tat_agent_mode wanted) {
+    return (enum tat_agent_mode) __atomic_exchange_n(&mode, (int) wanted, __ATOMIC_RELAXED);
 }
 
 bool agent_is_waiting(void) {
@@ -96,6 +106,7 @@ static void write_end(void) {
     struct tat_out out = { .at = bytes, .end = bytes + sizeof bytes };
     tat_put_varint(&out, total(&agent_totals.evaluations_emitted));
     tat_put_varint(&out, total(&agent_totals.evaluations_stored));
+    tat_put_varint(&out, total(&agent_totals.evaluations_filtered));
     tat_put_varint(&out, total(&agent_totals.callbacks_emitted));
     tat_put_varint(&out, total(&agent_totals.callbacks_stored));
     tat_put_varint(&out, events_emitted());

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "agent/host.h"
+#include "tat/agent.h"
 
 enum agent_state {
     AGENT_OFF       = 0, /* TAT_OFF, or a trace could not be written */
@@ -36,6 +37,9 @@ bool                         agent_is_waiting(void);
  */
 bool agent_records(const struct host * host);
 
+/* What the program asked for by tat_agent_set_mode; relaxed atomic. */
+enum tat_agent_mode agent_mode(void);
+
 /* Around whatever writes a block and counts it: between the two, the trace is not closed, so that what is emitted is
  * stored or lost when the END block says so. False: it is closed, and nothing more may be written or counted. Any
  * thread, no lock; may be nested. */
@@ -44,7 +48,7 @@ void agent_leave(void);
 
 /* Counters of the END block; relaxed sums. */
 struct agent_totals {
-    uint64_t evaluations_emitted, evaluations_stored;
+    uint64_t evaluations_emitted, evaluations_stored, evaluations_filtered;
     uint64_t callbacks_emitted, callbacks_stored;
     uint64_t lost[TAT_LOSS_COUNT]; /* evaluations, by reason */
 };

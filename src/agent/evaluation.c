@@ -30,6 +30,7 @@ struct evaluation {
     uint32_t             rule;
     uint32_t             n_callbacks;
     uint32_t             flags;
+    bool                 filtered; /* only the hook is there */
     bool (*callback)(void * data); /* the host's own */
     void *         callback_data;
     uint64_t       begin_tick;
@@ -184,6 +185,27 @@ static struct evaluation * refuse(struct evaluation * e, enum tat_loss_reason re
     return NULL;
 }
 
+static bool on_node_empty(void * data) {
+    struct evaluation * e = data;
+    return e->callback && e->callback(e->callback_data);
+}
+
+static void install(struct evaluation * e, struct ggml_cplan * plan) {
+    e->callback               = plan->abort_callback;
+    e->callback_data          = plan->abort_callback_data;
+    plan->abort_callback      = e->filtered ? on_node_empty : on_node;
+    plan->abort_callback_data = e;
+}
+
+/* For TAT_AGENT_EMPTY: what remains is the price of the hook. */
+static struct evaluation * begin_empty(struct ggml_cplan * plan) {
+    struct evaluation * e = take_slot();
+    if (!e) { return NULL; }
+    e->filtered = true;
+    install(e, plan);
+    return e;
+}
+
 struct evaluation * evaluation_begin(struct host * host, struct ggml_cgraph * graph, struct ggml_cplan * plan) {
     if (host->trouble) { return refuse(NULL, TAT_LOSS_LAYOUT); }
     const int n_nodes = host->ggml.graph_n_nodes(graph);
@@ -191,17 +213,15 @@ struct evaluation * evaluation_begin(struct host * host, struct ggml_cgraph * gr
     struct evaluation * e = take_slot();
     if (!e) { return refuse(NULL, TAT_LOSS_SLOTS); }
     e->graph             = (struct graph){ host, graph, host->ggml.graph_nodes(graph), (uint32_t) n_nodes };
+    e->filtered          = false;
     e->n_callbacks       = 0;
     e->flags             = 0;
     e->clock             = agent_clock();
     e->captured.at       = e->captures;
     e->captured.overflow = false;
     if (!choose_template(e)) { return refuse(e, sink_refusal()); }
-    e->callback               = plan->abort_callback;
-    e->callback_data          = plan->abort_callback_data;
-    plan->abort_callback      = on_node;
-    plan->abort_callback_data = e;
-    e->begin_tick             = clock_ticks(e->clock);
+    install(e, plan);
+    e->begin_tick = clock_ticks(e->clock);
     return e;
 }
 
@@ -270,6 +290,10 @@ static bool store(struct evaluation * e, const struct ggml_cplan * plan, uint64_
 
 static void finish(struct evaluation * e, const struct ggml_cplan * plan, uint64_t end_tick, int status) {
     __atomic_fetch_add(&agent_totals.evaluations_emitted, 1, __ATOMIC_RELAXED);
+    if (agent_mode() != TAT_AGENT_RECORD) {
+        __atomic_fetch_add(&agent_totals.evaluations_filtered, 1, __ATOMIC_RELAXED);
+        return agent_mode() == TAT_AGENT_EMPTY ? begin_empty(plan) : NULL;
+    }
     __atomic_fetch_add(&agent_totals.callbacks_emitted, e->n_callbacks, __ATOMIC_RELAXED);
     if (e->template && e->steps->tail_node < e->graph.n_nodes && e->n_callbacks == e->steps->n_steps &&
         !nodes_match(e, e->steps->tail_node, e->graph.n_nodes)) {
@@ -288,6 +312,10 @@ void evaluation_end(struct evaluation * e, struct ggml_cplan * plan, int status)
     const uint64_t end_tick   = clock_ticks(e->clock);
     plan->abort_callback      = e->callback;
     plan->abort_callback_data = e->callback_data;
+    if (e->filtered) {
+        free_slot(e);
+        return;
+    }
     if (agent_enter()) {
         finish(e, plan, end_tick, status);
         agent_leave();

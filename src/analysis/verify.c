@@ -48,7 +48,7 @@ static void check_end(struct verifier * v) {
 
 static void check_losses(struct verifier * v) {
     const struct tat_trace_summary * s        = v->summary;
-    const char *                     what     = "emitted = stored + lost, and nothing was lost";
+    const char *                     what     = "emitted = stored + filtered + lost, and nothing was lost";
     uint64_t                         lost     = 0;
     char                             why[256] = "";
     for (int reason = 1; reason < TAT_LOSS_COUNT; reason++) {
@@ -59,7 +59,8 @@ static void check_losses(struct verifier * v) {
                  s->lost[reason]);
     }
     const uint64_t stored = v->n_evaluations + s->orphan_evaluations;
-    if (s->evaluations_emitted != s->evaluations_stored + lost || stored != s->evaluations_stored) {
+    if (s->evaluations_emitted != s->evaluations_stored + s->evaluations_filtered + lost ||
+        stored != s->evaluations_stored) {
         verify_add(v, "losses", what, TAT_VERDICT_FAIL,
                    "%" PRIu64 " evaluations emitted, %" PRIu64 " stored by the agent, %" PRIu64
                    " counted lost, %" PRIu64 " in the file: an evaluation is missing without a count",
@@ -69,8 +70,9 @@ static void check_losses(struct verifier * v) {
                    "%" PRIu64 " of %" PRIu64 " evaluations lost%s, %" PRIu64 " events lost", lost,
                    s->evaluations_emitted, why, s->events_lost);
     } else {
-        verify_add(v, "losses", what, TAT_VERDICT_PASS, "%" PRIu64 " evaluations, %" PRIu64 " events, 0 lost",
-                   s->evaluations_emitted, s->events_emitted);
+        verify_add(v, "losses", what, TAT_VERDICT_PASS,
+                   "%" PRIu64 " evaluations, %" PRIu64 " filtered, %" PRIu64 " events, 0 lost", s->evaluations_emitted,
+                   s->evaluations_filtered, s->events_emitted);
     }
 }
 

@@ -135,8 +135,9 @@ bool decode_loss(struct tat_trace * trace, struct tat_in in) {
 
 bool decode_end(struct tat_trace * trace, struct tat_in in) {
     struct tat_trace_summary * s        = &trace->summary;
-    uint64_t * const           totals[] = { &s->evaluations_emitted, &s->evaluations_stored, &s->callbacks_emitted,
-                                            &s->callbacks_stored,    &s->events_emitted,     &s->events_stored };
+    uint64_t * const           totals[] = { &s->evaluations_emitted, &s->evaluations_stored, &s->evaluations_filtered,
+                                            &s->callbacks_emitted,   &s->callbacks_stored,   &s->events_emitted,
+                                            &s->events_stored };
     uint64_t                   values[sizeof totals / sizeof totals[0]];
     for (size_t i = 0; i < sizeof totals / sizeof totals[0]; i++) { values[i] = tat_get_varint(&in); }
     if (in.bad) { return false; }
