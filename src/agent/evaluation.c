@@ -197,9 +197,14 @@ static void install(struct evaluation * e, struct ggml_cplan * plan) {
     plan->abort_callback_data = e;
 }
 
-/* For TAT_AGENT_EMPTY: what remains is the price of the hook. */
-static struct evaluation * begin_empty(struct ggml_cplan * plan) {
-    struct evaluation * e = take_slot();
+/* The program wants no recording now. For TAT_AGENT_EMPTY, what remains is the price of the hook. */
+static struct evaluation * pass(struct ggml_cplan * plan, enum tat_agent_mode mode) {
+    if (agent_enter()) {
+        __atomic_fetch_add(&agent_totals.evaluations_emitted, 1, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&agent_totals.evaluations_filtered, 1, __ATOMIC_RELAXED);
+        agent_leave();
+    }
+    struct evaluation * e = mode == TAT_AGENT_EMPTY ? take_slot() : NULL;
     if (!e) { return NULL; }
     e->filtered = true;
     install(e, plan);
@@ -207,6 +212,8 @@ static struct evaluation * begin_empty(struct ggml_cplan * plan) {
 }
 
 struct evaluation * evaluation_begin(struct host * host, struct ggml_cgraph * graph, struct ggml_cplan * plan) {
+    const enum tat_agent_mode mode = agent_mode();
+    if (mode != TAT_AGENT_RECORD) { return pass(plan, mode); }
     if (host->trouble) { return refuse(NULL, TAT_LOSS_LAYOUT); }
     const int n_nodes = host->ggml.graph_n_nodes(graph);
     if (n_nodes <= 0) { return refuse(NULL, TAT_LOSS_LAYOUT); }
@@ -290,10 +297,6 @@ static bool store(struct evaluation * e, const struct ggml_cplan * plan, uint64_
 
 static void finish(struct evaluation * e, const struct ggml_cplan * plan, uint64_t end_tick, int status) {
     __atomic_fetch_add(&agent_totals.evaluations_emitted, 1, __ATOMIC_RELAXED);
-    if (agent_mode() != TAT_AGENT_RECORD) {
-        __atomic_fetch_add(&agent_totals.evaluations_filtered, 1, __ATOMIC_RELAXED);
-        return agent_mode() == TAT_AGENT_EMPTY ? begin_empty(plan) : NULL;
-    }
     __atomic_fetch_add(&agent_totals.callbacks_emitted, e->n_callbacks, __ATOMIC_RELAXED);
     if (e->template && e->steps->tail_node < e->graph.n_nodes && e->n_callbacks == e->steps->n_steps &&
         !nodes_match(e, e->steps->tail_node, e->graph.n_nodes)) {

@@ -2,14 +2,13 @@
  *
  * tat verify: the proof that a trace is whole.
  */
+#include <inttypes.h>
 #include <jansson.h>
-#include <libsmartcols.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include "cli/command.h"
 #include "cli/run_folder.h"
+#include "cli/table.h"
 #include "cli/terminal.h"
 #include "tat/verify.h"
 
@@ -38,31 +37,21 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
 }
 
 static const char * const verdicts[] = { "good", "FAILED", "not checked" };
-static const char * const colours[]  = { "green", "red", "gray" };
 
 static int print_table(const struct tat_verification * v) {
-    struct libscols_table * t = scols_new_table();
-    if (!t) { return TAT_ERROR_SYSTEM; }
-    scols_table_enable_colors(t, terminal_has_colour(STDOUT_FILENO));
-    scols_table_new_column(t, "CHECK", 0, 0);
-    scols_table_new_column(t, "VERDICT", 0, 0);
-    scols_table_new_column(t, "FIGURES", 0, SCOLS_FL_WRAP);
+    static const struct column columns[] = { { "CHECK", 0, 0 }, { "VERDICT", 0, 0 }, { "FIGURES", 0, 0 } };
+    struct table *             t         = table_new(columns, sizeof columns / sizeof *columns);
     for (unsigned i = 0; i < v->n_checks; i++) {
-        const struct tat_check * c    = &v->check[i];
-        struct libscols_line *   line = scols_table_new_line(t, NULL);
-        if (!line) { break; }
-        scols_line_set_data(line, 0, c->name);
-        scols_line_set_data(line, 1, verdicts[c->verdict]);
-        scols_line_set_data(line, 2, c->detail);
-        scols_cell_set_color(scols_line_get_cell(line, 1), colours[c->verdict]);
+        const struct tat_check * c = &v->check[i];
+        table_row(t, (const char *[]){ c->name, verdicts[c->verdict], c->detail });
     }
-    scols_print_table(t);
-    scols_unref_table(t);
+    if (table_print(t, stdout) != 0) { return TAT_ERROR_SYSTEM; }
     if (v->n_failed) {
-        printf("\nNOT proved: %u of %u checks failed.\n", v->n_failed, v->n_checks);
+        printf("\n%sNOT proved: %u of %u checks failed.%s\n", style(stdout, STYLE_BAD), v->n_failed, v->n_checks,
+               style(stdout, STYLE_PLAIN));
     } else {
-        char number[32];
-        printf("\nAll good: %s access records, nothing missing.\n", format_count(v->n_accesses, number, sizeof number));
+        printf("\n%sAll good: %" PRIu64 " access records, nothing missing.%s\n", style(stdout, STYLE_GOOD),
+               v->n_accesses, style(stdout, STYLE_PLAIN));
     }
     return v->n_failed ? TAT_ERROR_NO : TAT_OK;
 }
@@ -86,8 +75,8 @@ static int run(int argc, char ** argv) {
     struct options   options = { 0 };
     struct tat_error error;
     command_parse(&cmd_verify, parse, argc, argv, 0, &options);
-    char * path = run_resolve(options.trace, &error);
-    if (!path) { return command_fail(&cmd_verify, &error); }
+    char path[PATH_MAX];
+    if (run_resolve(options.trace, path, &error) != 0) { return command_fail(&cmd_verify, &error); }
     struct tat_trace *      trace = tat_trace_open(path, &error);
     struct tat_verification v;
     int                     status;
@@ -97,7 +86,6 @@ static int run(int argc, char ** argv) {
         status = options.json ? print_json(&v, path) : print_table(&v);
     }
     tat_trace_close(trace);
-    free(path);
     return status;
 }
 
