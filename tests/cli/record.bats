@@ -1,0 +1,237 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# tat record around programs that compute no graph. The agent is made here: a library that does nothing, or that leaves an
+# empty file where a trace would be. CC is the compiler.
+
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+    echo 'int nothing;' > "$BATS_FILE_TMPDIR/agent.c"
+    "${CC:-cc}" -shared -fPIC -o "$BATS_FILE_TMPDIR/agent.so" "$BATS_FILE_TMPDIR/agent.c"
+}
+
+setup() {
+    TAT=${TAT:-tat}
+    unset TAT_DIR LD_PRELOAD
+    export TAT_AGENT=$BATS_FILE_TMPDIR/agent.so
+    cd "$BATS_TEST_TMPDIR"
+}
+
+wait_until() {
+    for _ in $(seq 100); do
+        if eval "$1"; then return 0; fi
+        sleep 0.05
+    done
+    echo "never: $1"
+    return 1
+}
+
+@test "record: the exit status is the command's" {
+    run "$TAT" record -- true
+    [ "$status" -eq 0 ]
+    run "$TAT" record -- false
+    [ "$status" -eq 1 ]
+    run "$TAT" record sh -c 'exit 7'
+    [ "$status" -eq 7 ]
+}
+
+@test "record: without a trace no folder is left, and the reason is told" {
+    run "$TAT" record -- true
+    [[ $output == *"no trace"*"computed no graph"* ]]
+    [ -z "$(ls traces)" ]
+}
+
+@test "record: ends by the signal that ended the command" {
+    run "$TAT" record -- sh -c 'kill -TERM $$'
+    [ "$status" -eq 143 ]
+    run "$TAT" record -- sh -c 'kill -KILL $$'
+    [ "$status" -eq 137 ]
+    run python3 -c 'import os, subprocess; print(subprocess.call([os.environ["TAT"], "record", "--", "sh", "-c", "kill -SEGV $$"], stderr=subprocess.DEVNULL))'
+    [ "$output" = -11 ]
+}
+
+@test "record: a missing program is 127, one that cannot be run 126, and no folder is made" {
+    run -127 "$TAT" record -- no-such-program
+    run -127 "$TAT" record -- ./no-such-program
+    echo text > file
+    run -126 "$TAT" record -- ./file
+    run -126 "$TAT" record -- ./
+    printf '#!/no/such/interpreter\n' > script
+    chmod +x script
+    run -127 "$TAT" record -- ./script
+    [ -z "$(ls -A traces 2> /dev/null)" ]
+}
+
+@test "record: a script without #! runs, as in a shell" {
+    echo 'echo from a script' > script
+    chmod +x script
+    [ "$("$TAT" record -- ./script 2> /dev/null)" = "from a script" ]
+}
+
+@test "record: stdin, stdout and the arguments are untouched" {
+    head -c 300000 /dev/urandom > in
+    "$TAT" record -- cat < in > out 2> /dev/null
+    cmp in out
+    run "$TAT" record -- printf '%s|' -o "a b" --private ""
+    [[ $output == "-o|a b|--private||"* ]]
+    # "stdout" belongs to the command alone
+    [ -z "$("$TAT" record -- true 2> /dev/null)" ]
+}
+
+@test "record: what the command is told" {
+    "$TAT" record --private --max-size 2MiB -- sh -c 'env; stat -c "mode %a" "$TAT_RUN_DIR"' > out 2> /dev/null
+    grep -qx "LD_PRELOAD=$TAT_AGENT" out
+    grep -qx "TAT_PRIVATE=1" out
+    grep -qx "TAT_MAX_SIZE=2097152" out
+    grep -qx "mode 700" out
+    grep -qE "^TAT_RUN_DIR=$PWD/traces/run_[0-9]{8}_[0-9]{6}(-[0-9]+)?$" out
+    "$TAT" record -- env > out 2> /dev/null
+    ! grep -q "^TAT_PRIVATE\|^TAT_MAX_SIZE" out
+}
+
+@test "record: what was preloaded stays, behind the agent" {
+    cp "$TAT_AGENT" other.so
+    LD_PRELOAD=$PWD/other.so "$TAT" record -- env > out 2> /dev/null
+    grep -qx "LD_PRELOAD=$TAT_AGENT:$PWD/other.so" out
+}
+
+@test "record: -o names the folder, which must be new or empty" {
+    run "$TAT" record -o deep/er/run -- sh -c 'echo $TAT_RUN_DIR'
+    [ "${lines[0]}" = "$PWD/deep/er/run" ]
+    mkdir full
+    touch full/file
+    run "$TAT" record -o full -- true
+    [ "$status" -eq 2 ]
+    [ -e full/file ]
+}
+
+@test "record: TAT_DIR is where traces go; two in one second get names of their own" {
+    export TAT_DIR=$PWD/there
+    for i in 1 2 3; do "$TAT" record -- sh -c 'echo $TAT_RUN_DIR; touch $TAT_RUN_DIR/kept' 2> /dev/null; done > out
+    [ "$(sort -u out | wc -l)" -eq 3 ]
+    [ "$(ls there | wc -l)" -eq 3 ]
+    [ ! -e traces ]
+}
+
+@test "record: a trace in making is not deleted" {
+    "$TAT" record -- sh -c 'echo go > started; exec sleep 30' 2> /dev/null 3>&- &
+    tracer=$!
+    wait_until '[ -e started ]'
+    run "$TAT" rm --keep 0
+    kill -TERM $tracer
+    [ "$status" -eq 2 ]
+    [[ $output == *"being recorded"* ]]
+}
+
+@test "record: signals are passed on" {
+    for signal in TERM HUP USR1 USR2 QUIT INT; do
+        rm -f ready got
+        python3 - "$TAT" $signal 2> /dev/null 3>&- <<'PY'
+import os, signal, subprocess, sys, time
+for s in (signal.SIGINT, signal.SIGQUIT): # a shell may have them ignored
+    signal.signal(s, signal.SIG_DFL)
+script = "trap 'echo got > got; exit 3' %s; echo > ready; while :; do sleep 0.05; done" % sys.argv[2]
+tracer = subprocess.Popen([sys.argv[1], "record", "--", "sh", "-c", script])
+while not os.path.exists("ready"):
+    time.sleep(0.02)
+os.kill(tracer.pid, getattr(signal, "SIG" + sys.argv[2]))
+assert tracer.wait(10) == 3, tracer.returncode
+PY
+        [ -e got ]
+    done
+}
+
+@test "record: the terminal's interrupt arrives once" {
+    cat > count.py <<'PY'
+import signal, sys, time
+count = 0
+def handler(*_):
+    global count
+    count += 1
+signal.signal(signal.SIGINT, handler)
+open("ready", "w").close()
+end = time.time() + 1.5
+while time.time() < end:
+    time.sleep(0.05)
+sys.exit(40 + count)
+PY
+    python3 - "$TAT" 3>&- <<'PY'
+import os, pty, sys, time
+child, terminal = pty.fork()
+if child == 0:
+    os.execv(sys.argv[1], [sys.argv[1], "record", "--", "python3", "count.py"])
+while not os.path.exists("ready"):
+    time.sleep(0.02)
+os.write(terminal, b"\x03")
+try:
+    while os.read(terminal, 4096):
+        pass
+except OSError:
+    pass
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 41
+PY
+}
+
+@test "record: stops and goes on with the command" {
+    python3 - "$TAT" 3>&- <<'PY'
+import os, signal, subprocess, sys
+tracer = subprocess.Popen([sys.argv[1], "record", "--", "sh", "-c", "kill -STOP $$; exit 5"], stderr=subprocess.DEVNULL)
+_, status = os.waitpid(tracer.pid, os.WUNTRACED)
+assert os.WIFSTOPPED(status)
+os.kill(tracer.pid, signal.SIGCONT)
+_, status = os.waitpid(tracer.pid, 0)
+assert os.waitstatus_to_exitcode(status) == 5, status
+PY
+}
+
+@test "record: a static program and one with privileges are warned about" {
+    echo 'int main(void) { return 4; }' > main.c
+    if "${CC:-cc}" -static -o static main.c 2> /dev/null; then
+        run "$TAT" record -- ./static
+        [ "$status" -eq 4 ]
+        [[ $output == *"statically linked"*"BUILD_SHARED_LIBS"* ]]
+    fi
+    "${CC:-cc}" -o raised main.c
+    if [ "$(id -u)" -eq 0 ] && chown nobody raised && chmod u+s raised; then
+        run "$TAT" record -- ./raised
+        [ "$status" -eq 4 ]
+        [[ $output == *"privileges"* ]]
+    fi
+    run "$TAT" record -- sh -c :
+    [[ $output != *warning* ]]
+}
+
+@test "record: an ELF file cut short is no reason to fail" {
+    head -c 70 "$(command -v env)" > cut
+    chmod +x cut
+    run -127 "$TAT" record -- ./cut # a shell tries to read it
+}
+
+@test "record: without an agent nothing runs" {
+    export TAT_AGENT=$PWD/none.so
+    run "$TAT" record -- touch ran
+    [ "$status" -eq 4 ]
+    [[ $output == *"agent not found"* ]]
+    mkdir "with space"
+    cp "$BATS_FILE_TMPDIR/agent.so" "with space/agent.so"
+    TAT_AGENT="$PWD/with space/agent.so" run "$TAT" record -- touch ran
+    [ "$status" -eq 4 ]
+    [[ $output == *"TAT_AGENT"* ]]
+    [ ! -e ran ]
+    [ ! -e traces ]
+}
+
+@test "record: a trace that cannot be read is told, and kept" {
+    run "$TAT" record -- sh -c 'echo junk > $TAT_RUN_DIR/tensor_access.bin; mkdir ${TAT_RUN_DIR}_7; exit 6'
+    [ "$status" -eq 6 ]
+    [[ $output == *"tensor_access.bin"* ]]
+    [ "$(ls traces | wc -l)" -eq 1 ] # the empty folder of process 7 is gone
+}
+
+@test "record: used wrongly" {
+    for arguments in "" "--" "--max-size x -- true" "--max-size 0 -- true" "--nonsense -- true"; do
+        run "$TAT" record $arguments
+        [ "$status" -eq 2 ]
+    done
+}

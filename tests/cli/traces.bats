@@ -1,0 +1,129 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# tat list, tat rm and how a trace is found. The traces are made up: folders with a file of the right name.
+
+setup() {
+    TAT=${TAT:-tat}
+    unset TAT_DIR
+    cd "$BATS_TEST_TMPDIR"
+}
+
+# make NAME...: traces of 4 KiB.
+make() {
+    for name; do
+        mkdir -p "traces/$name"
+        head -c 4096 /dev/zero > "traces/$name/tensor_access.bin"
+    done
+}
+
+@test "list: no folder is no error" {
+    run "$TAT" list
+    [ "$status" -eq 0 ]
+    [[ $output == *"no traces"* ]]
+    [ "$("$TAT" list --json)" = "[]" ]
+}
+
+@test "list: the newest first, a run's first process before its others" {
+    make run_20260101_000000 run_20260102_000000_77 run_20260102_000000 run_20260102_000000-2 run_20260102_000000-10
+    run "$TAT" list --names
+    [ "${lines[*]}" = "run_20260102_000000-10 run_20260102_000000-2 run_20260102_000000 run_20260102_000000_77 run_20260101_000000" ]
+}
+
+@test "list: only what is named like a trace, and no links" {
+    make run_20260101_000000 run_2026 other run_20260101_000000x run_20260101_000000_
+    ln -s run_20260101_000000 traces/run_20260103_000000
+    touch traces/run_20260104_000000
+    [ "$("$TAT" list --names)" = run_20260101_000000 ]
+}
+
+@test "list: what the metadata says, whatever is in it" {
+    make run_20260101_000000 run_20260101_000001
+    echo '{"program": "/usr/bin/llama\u001b[31m", "model_files": [{"path": "/m/x.gguf"}]}' > traces/run_20260101_000000/trace_metadata.json
+    echo '{"program": ["' > traces/run_20260101_000001/trace_metadata.json
+    run "$TAT" list
+    [ "$status" -eq 0 ]
+    [[ $output == *"2026-01-01 00:00:00"*"llama"*"x.gguf"* ]]
+    [[ $output != *$'\e'* ]]
+    "$TAT" list --json | python3 -c 'import json, sys; runs = json.load(sys.stdin); assert runs[1]["model"] == "x.gguf" and runs[0]["model"] is None'
+}
+
+@test "list: TAT_DIR is where traces are" {
+    make run_20260101_000000
+    mv traces elsewhere
+    [ -z "$("$TAT" list --names)" ]
+    [ "$(TAT_DIR=elsewhere "$TAT" list --names)" = run_20260101_000000 ]
+}
+
+@test "rm: by name, by path, and says what it freed" {
+    make run_20260101_000000 run_20260102_000000 run_20260103_000000
+    mkdir traces/run_20260101_000000/analysis
+    touch traces/run_20260101_000000/analysis/statistics.json
+    run "$TAT" rm run_20260101_000000 traces/run_20260102_000000/
+    [ "$status" -eq 0 ]
+    [[ $output == "2 deleted, "*" freed" ]]
+    [ "$(ls traces)" = run_20260103_000000 ]
+}
+
+@test "rm: --keep leaves the newest" {
+    make run_20260101_000000 run_20260102_000000 run_20260103_000000
+    run "$TAT" rm --keep 2
+    [[ $output == "1 deleted"* ]]
+    [ "$(ls traces | tr '\n' ' ')" = "run_20260102_000000 run_20260103_000000 " ]
+    "$TAT" rm --keep 5
+    [ "$(ls traces | wc -l)" -eq 2 ]
+}
+
+@test "rm: an empty run may go, one with foreign files and no trace stays" {
+    mkdir -p traces/run_20260101_000000 traces/run_20260102_000000
+    echo precious > traces/run_20260102_000000/thesis.tex
+    run "$TAT" rm run_20260101_000000 run_20260102_000000
+    [ "$status" -eq 2 ]
+    [[ $output == *"1 deleted"* ]]
+    [ -e traces/run_20260102_000000/thesis.tex ]
+}
+
+@test "rm: nothing that is not named like a trace" {
+    make precious
+    for what in precious traces/precious traces . / ..; do
+        run "$TAT" rm "$what"
+        [ "$status" -ne 0 ]
+    done
+    [ -e traces/precious/tensor_access.bin ]
+}
+
+@test "rm: follows no link, neither as the run nor inside it" {
+    make run_20260101_000000
+    mkdir outside
+    touch outside/file outside/tensor_access.bin
+    ln -s ../outside traces/run_20260102_000000
+    ln -s ../../outside traces/run_20260101_000000/analysis
+    run "$TAT" rm run_20260102_000000
+    [ "$status" -eq 2 ]
+    run "$TAT" rm traces/run_20260102_000000/
+    [ "$status" -eq 2 ]
+    "$TAT" rm run_20260101_000000
+    [ -e outside/file ]
+    [ -L traces/run_20260102_000000 ]
+    [ ! -e traces/run_20260101_000000 ]
+}
+
+@test "rm: used wrongly" {
+    for arguments in "" "--keep x" "--keep -1" "--keep 1 run_20260101_000000"; do
+        run "$TAT" rm $arguments
+        [ "$status" -eq 2 ]
+    done
+    run "$TAT" rm run_20260101_000000
+    [ "$status" -eq 3 ]
+}
+
+@test "resolve: the newest that has a trace; else what to do" {
+    run "$TAT" verify
+    [ "$status" -eq 3 ]
+    [[ $output == *"tat record"* ]]
+    make run_20260101_000000
+    mkdir traces/run_20260102_000000
+    run "$TAT" verify
+    [ "$status" -eq 3 ]
+    [[ $output == *run_20260101_000000* ]] # found; it is no real trace
+}
