@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,7 +22,7 @@ enum {
     TICK_NS = 20 * 1000 * 1000,
 };
 #define RESERVED_MOST  ((uint64_t) 1 << 36) /* address space, without memory behind it */
-#define RESERVED_LEAST ((uint64_t) 1 << 28)
+#define RESERVED_LEAST ((uint64_t) 1 << 24)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
@@ -127,10 +128,18 @@ static bool start_keeper(void) {
     return error == 0;
 }
 
+/* Where the process may have only so much of it, most stays the host's. */
+static uint64_t address_space(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) { return RESERVED_MOST; }
+    const uint64_t share = limit.rlim_cur / 8 & ~(uint64_t) (CHUNK - 1);
+    return share < RESERVED_MOST ? share : RESERVED_MOST;
+}
+
 static const char * open_file(const char * path, struct tat_file_header * header, uint64_t limit) {
     sink.fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (sink.fd < 0) { return "cannot create the trace file"; }
-    for (sink.reserved = RESERVED_MOST; sink.reserved >= RESERVED_LEAST; sink.reserved /= 4) {
+    for (sink.reserved = address_space(); sink.reserved >= RESERVED_LEAST; sink.reserved /= 4) {
         void * space = mmap(NULL, sink.reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (space != MAP_FAILED) {
             sink.base = space;
@@ -143,11 +152,14 @@ static const char * open_file(const char * path, struct tat_file_header * header
     sink.next    = TAT_HEADER_BYTES;
     sink.ready   = 0;
     sink.refusal = TAT_LOSS_NO_SPACE;
-    if (!extend()) { return "cannot reserve disk space for the trace file"; }
+    /* First of all, so that a file with anything in it is a trace, whenever the process is killed. */
     tat_header_seal(header);
-    memcpy(sink.base, header, sizeof *header);
-    __atomic_store_n(&sink.open, true, __ATOMIC_RELAXED);
-    return start_keeper() ? NULL : "cannot start the background thread";
+    if (pwrite(sink.fd, header, sizeof *header, 0) != (ssize_t) sizeof *header || !extend()) {
+        return "cannot reserve disk space for the trace file";
+    }
+    if (!start_keeper()) { return "cannot start the background thread"; }
+    __atomic_store_n(&sink.open, true, __ATOMIC_RELAXED); /* the keeper looks when it gets the lock */
+    return NULL;
 }
 
 static void abandon(void) {
@@ -165,6 +177,7 @@ bool sink_open(const char * path, struct tat_file_header * header, uint64_t limi
     pthread_mutex_lock(&lock);
     sink.tick = tick;
     *why      = open_file(path, header, limit);
+    if (*why && sink.fd >= 0) { unlink(path); }
     if (*why) { abandon(); }
     pthread_mutex_unlock(&lock);
     return *why == NULL;
