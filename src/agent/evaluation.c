@@ -2,12 +2,14 @@
 #include "agent/evaluation.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "agent/agent.h"
 #include "agent/capture.h"
 #include "agent/clock.h"
 #include "agent/events.h"
+#include "agent/node_hash.h"
 #include "agent/sink.h"
 #include "agent/table.h"
 #include "agent/template.h"
@@ -30,8 +32,9 @@ struct evaluation {
     uint32_t             rule;
     uint32_t             n_callbacks;
     uint32_t             flags;
-    bool                 filtered; /* only the hook is there */
-    bool (*callback)(void * data); /* the host's own */
+    bool                 usual_layout; /* node_layout_2024_12 */
+    bool                 filtered;     /* only the hook is there */
+    bool (*callback)(void * data);     /* the host's own */
     void *         callback_data;
     uint64_t       begin_tick;
     enum tat_clock clock;
@@ -102,7 +105,7 @@ static bool prepare_buffers(struct evaluation * e, const struct template * t) {
 static uint32_t recent_slot(const struct graph * g) {
     const struct ggml_layout * l    = &g->host->layout;
     const struct ggml_tensor * last = g->nodes[g->n_nodes - 1];
-    const uint64_t             hash = template_node_hash(l, g->nodes[0], 0) + template_node_hash(l, last, 0) * 3;
+    const uint64_t             hash = node_hash(l, g->nodes[0], 0) + node_hash(l, last, 0) * 3;
     return (uint32_t) (table_hash(hash + g->n_nodes) % RECENT);
 }
 
@@ -131,13 +134,18 @@ static bool choose_template(struct evaluation * e) {
     return e->steps && prepare_buffers(e, e->template);
 }
 
-static inline bool nodes_match(const struct evaluation * e, uint32_t from, uint32_t to) {
-    const struct ggml_layout * l = &e->graph.host->layout;
+static inline __attribute__((always_inline)) bool nodes_are(const struct evaluation * e, const struct ggml_layout * l,
+                                                            uint32_t from, uint32_t to) {
     for (uint32_t i = from; i < to; i++) {
         const struct expected * expected = &e->template->expected[i];
-        if (INSTEAD(template_node_hash(l, e->graph.nodes[i], expected->leaves) != expected->hash)) { return false; }
+        if (INSTEAD(node_hash(l, e->graph.nodes[i], expected->leaves) != expected->hash)) { return false; }
     }
     return true;
+}
+
+static bool nodes_match(const struct evaluation * e, uint32_t from, uint32_t to) {
+    return e->usual_layout ? nodes_are(e, &node_layout_2024_12, from, to)
+                           : nodes_are(e, &e->graph.host->layout, from, to);
 }
 
 /* The guessed template was another graph's. What was captured so far stays right: the nodes up to here were the same.
@@ -221,6 +229,7 @@ struct evaluation * evaluation_begin(struct host * host, struct ggml_cgraph * gr
     if (!e) { return refuse(NULL, TAT_LOSS_SLOTS); }
     e->graph             = (struct graph){ host, graph, host->ggml.graph_nodes(graph), (uint32_t) n_nodes };
     e->filtered          = false;
+    e->usual_layout      = memcmp(&host->layout, &node_layout_2024_12, sizeof host->layout) == 0;
     e->n_callbacks       = 0;
     e->flags             = 0;
     e->clock             = agent_clock();

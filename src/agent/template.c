@@ -5,47 +5,9 @@
 #include <string.h>
 
 #include "agent/graph_walk.h"
+#include "agent/node_hash.h"
 #include "agent/registry.h"
 #include "agent/table.h"
-
-/* Odd, random: a sum of products with them is a universal hash whose products do not wait for each other. */
-static const uint64_t K[] = {
-    0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xd6e8feb86659fd93, 0xff51afd7ed558ccd,
-    0xc4ceb9fe1a85ec53, 0xa0761d6478bd642f, 0xe7037ed1a0b428db, 0x8ebc6af09c88c6e3, 0x589965cc75374cc3,
-    0x1d8e4e27c47d124f, 0xeb44accab455d165, 0x9fb21c651e98df25, 0xc2b2ae3d27d4eb4f, 0x165667b19e3779f9,
-    0x85ebca77c2b2ae63, 0x27d4eb2f165667c5, 0xd1b54a32d192ed03, 0xaef17502108ef2d9, 0x8cb92ba72f3d8dd7,
-    0xf1357aea2e62a9c5, 0xabc98388fb8fac03, 0xda3e39cb94b95bdb, 0x8538ecb5bd456ea3, 0xca01f9dd51cfaf2d,
-    0xe19b01aa9d42c633, 0xb7e151628aed2a6b, 0x93c467e37db0c7a5, 0xc0ac29b7c97c50dd, 0xa4093822299f31d1,
-};
-#define K_FIXED 14
-_Static_assert(sizeof K / sizeof K[0] >= K_FIXED + TAT_MAX_SRC, "a constant for each word");
-
-uint64_t template_node_hash(const struct ggml_layout * l, const struct ggml_tensor * node, uint32_t leaves) {
-    const int64_t *              ne     = layout_ne(l, node);
-    const size_t *               nb     = layout_nb(l, node);
-    struct ggml_tensor * const * src    = layout_src(l, node);
-    const bool                   slides = leaves & EXPECT_SLIDES;
-    const uint32_t               param  = slides ? 0 : (uint32_t) layout_op_params(l, node)[0];
-    const uint64_t               data   = slides ? 0 : (uint64_t) (uintptr_t) layout_data(l, node);
-
-    uint64_t sum = (uint64_t) (uintptr_t) node * K[0];
-    sum += ((uint64_t) (uint32_t) layout_op(l, node) << 32 | (uint32_t) layout_type(l, node)) * K[1];
-    sum += ((uint64_t) (uint32_t) layout_flags(l, node) << 32 | param) * K[2];
-    sum += data * K[3];
-    sum += (uint64_t) (uintptr_t) layout_view_src(l, node) * K[4];
-    for (int i = 0; i < 4; i++) { sum += (uint64_t) ne[i] * K[5 + i] + (uint64_t) nb[i] * K[9 + i]; }
-    for (int i = 0; i < l->n_src; i++) { sum += (uint64_t) (uintptr_t) src[i] * K[K_FIXED + i]; }
-    for (leaves &= ~EXPECT_SLIDES; leaves; leaves &= leaves - 1) {
-        const struct ggml_tensor * leaf = src[__builtin_ctz(leaves)];
-        const int64_t *            size = layout_ne(l, leaf);
-        sum                             = (sum ^ sum >> 29) * K[13];
-        sum += (uint64_t) (uintptr_t) layout_data(l, leaf) * K[0];
-        for (int i = 0; i < 4; i++) {
-            sum += (uint64_t) size[i] * K[5 + i] + (uint64_t) layout_nb(l, leaf)[i] * K[9 + i];
-        }
-    }
-    return sum;
-}
 
 /* Guarded by the registry's lock. */
 static struct template ** templates;
@@ -58,17 +20,15 @@ static uint64_t graph_hash(const struct graph * g) {
     for (uint32_t i = 0; i < g->n_nodes; i++) {
         /* Which sources are leaves and which views slide is not known yet: that is left to the comparison afterwards.
          */
-        const uint32_t view = layout_view_src(l, g->nodes[i]) ? EXPECT_SLIDES : 0;
-        sum                 = table_hash(sum) + template_node_hash(l, g->nodes[i], view);
+        const uint32_t view = layout_view_src(l, g->nodes[i]) ? NODE_SLIDES : 0;
+        sum                 = table_hash(sum) + node_hash(l, g->nodes[i], view);
     }
     return sum;
 }
 
 static bool equal(const struct graph * g, const struct template * t) {
     for (uint32_t i = 0; i < g->n_nodes; i++) {
-        if (template_node_hash(&g->host->layout, g->nodes[i], t->expected[i].leaves) != t->expected[i].hash) {
-            return false;
-        }
+        if (node_hash(&g->host->layout, g->nodes[i], t->expected[i].leaves) != t->expected[i].hash) { return false; }
     }
     return true;
 }

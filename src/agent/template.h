@@ -33,11 +33,9 @@ struct steps {
     struct step step[];
 };
 
-#define EXPECT_SLIDES (1u << 31) /* a view of the KV cache that is written to: its offset is captured, not compared */
-
 struct expected {
     uint64_t hash;
-    uint32_t leaves; /* sources that are no nodes: a bit each; EXPECT_SLIDES */
+    uint32_t leaves; /* sources that are no nodes: a bit each; NODE_SLIDES */
     uint32_t facts;  /* enum tat_node_fact */
 };
 
@@ -60,9 +58,6 @@ struct graph {
     struct ggml_tensor ** nodes;
     uint32_t              n_nodes;
 };
-
-/* All that decides which bytes a node touches, in 64 bits. `leaves` as in struct expected. */
-uint64_t template_node_hash(const struct ggml_layout * l, const struct ggml_tensor * node, uint32_t leaves);
 
 /* The template of a graph, found or made and written. Takes the registry's lock. NULL: no memory, or no room in the
  * trace for it yet. */
