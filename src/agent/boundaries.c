@@ -6,24 +6,17 @@
  */
 #include <stdbool.h>
 #include <stdint.h>
-#include <string.h>
 
 #include "agent/events.h"
 #include "agent/files.h"
 #include "agent/hook.h"
-#include "agent/host.h"
+#include "tat/format.h"
 
 /* Parameters that llama.cpp passes by value, whose size moves between versions. What the caller put on its stack is
  * copied whole, and somewhat more; on arm64 they come by address, which is copied from in the same way. */
 struct by_value {
     uint64_t bytes[40];
 };
-
-/* Declares `real` as the function of that name that the caller meant; __typeof__ takes the type from the wrapper. */
-#define REAL(name)                                                                                                     \
-    __typeof__(&name) real;                                                                                            \
-    void *            symbol = host_real(__builtin_return_address(0), #name, (const void *) name);                     \
-    memcpy(&real, &symbol, sizeof real);
 
 static uint64_t id(const void * pointer) {
     return (uint64_t) (uintptr_t) pointer;
@@ -32,9 +25,9 @@ static uint64_t id(const void * pointer) {
 /* ----------------------------------------------------------------------------------------------------- loading */
 
 #define LOAD(name)                                                                                                     \
-    TAT_EXPORT void * name(const char * path, struct by_value params);                                                 \
-    void *            name(const char * path, struct by_value params) {                                                \
-                   REAL(name)                                                                                          \
+    TAT_EXPORT void * HOOK(name)(const char * path, struct by_value params);                                           \
+    void *            HOOK(name)(const char * path, struct by_value params) {                                          \
+                   HOOK_REAL(name)                                                                                     \
                    files_note(path);                                                                                   \
                    event_text(TAT_EVENT_LOAD_BEGIN, path ? path : "");                                                 \
                    void * model = real(path, params);                                                                  \
@@ -51,10 +44,10 @@ struct gguf_init_params {
     void *   context;
 };
 
-TAT_EXPORT void * gguf_init_from_file(const char * path, struct gguf_init_params params);
+TAT_EXPORT void * HOOK(gguf_init_from_file)(const char * path, struct gguf_init_params params);
 
-void * gguf_init_from_file(const char * path, struct gguf_init_params params) {
-    REAL(gguf_init_from_file)
+void * HOOK(gguf_init_from_file)(const char * path, struct gguf_init_params params) {
+    HOOK_REAL(gguf_init_from_file)
     files_note(path);
     event_text(TAT_EVENT_OPEN_MODEL, path ? path : "");
     return real(path, params);
@@ -63,17 +56,17 @@ void * gguf_init_from_file(const char * path, struct gguf_init_params params) {
 /* ------------------------------------------------------------------------------------- clearing and warming up */
 
 #define NOTE_1(name, event)                                                                                            \
-    TAT_EXPORT void name(void * subject);                                                                              \
-    void            name(void * subject) {                                                                             \
-                   REAL(name)                                                                                          \
+    TAT_EXPORT void HOOK(name)(void * subject);                                                                        \
+    void            HOOK(name)(void * subject) {                                                                       \
+                   HOOK_REAL(name)                                                                                     \
                    event_values(event, id(subject), 0);                                                                \
                    real(subject);                                                                                      \
     }
 
 #define NOTE_2(name, event)                                                                                            \
-    TAT_EXPORT void name(void * subject, bool value);                                                                  \
-    void            name(void * subject, bool value) {                                                                 \
-                   REAL(name)                                                                                          \
+    TAT_EXPORT void HOOK(name)(void * subject, bool value);                                                            \
+    void            HOOK(name)(void * subject, bool value) {                                                           \
+                   HOOK_REAL(name)                                                                                     \
                    event_values(event, id(subject), value);                                                            \
                    real(subject, value);                                                                               \
     }
@@ -89,9 +82,9 @@ NOTE_2(llama_set_warmup, TAT_EVENT_WARMUP)
 /* llama_batch begins with its number of tokens and has been larger than two words since it exists: by value, in memory.
  */
 #define CALL(name)                                                                                                     \
-    TAT_EXPORT int32_t name(void * context, struct by_value batch);                                                    \
-    int32_t            name(void * context, struct by_value batch) {                                                   \
-                   REAL(name)                                                                                          \
+    TAT_EXPORT int32_t HOOK(name)(void * context, struct by_value batch);                                              \
+    int32_t            HOOK(name)(void * context, struct by_value batch) {                                             \
+                   HOOK_REAL(name)                                                                                     \
                    event_values(TAT_EVENT_CALL_BEGIN, id(context), (int32_t) batch.bytes[0]);                          \
                    const int32_t status = real(context, batch);                                                        \
                    event_values(TAT_EVENT_CALL_END, id(context), status);                                              \
@@ -101,11 +94,11 @@ NOTE_2(llama_set_warmup, TAT_EVENT_WARMUP)
 CALL(llama_decode)
 CALL(llama_encode)
 
-TAT_EXPORT int32_t llama_process(void * context, int type, void * batch);
+TAT_EXPORT int32_t HOOK(llama_process)(void * context, int type, void * batch);
 
 /* The batch is opaque: how many tokens it has follows from the graphs of the call. */
-int32_t llama_process(void * context, int type, void * batch) {
-    REAL(llama_process)
+int32_t HOOK(llama_process)(void * context, int type, void * batch) {
+    HOOK_REAL(llama_process)
     event_values(TAT_EVENT_CALL_BEGIN, id(context), -1);
     const int32_t status = real(context, type, batch);
     event_values(TAT_EVENT_CALL_END, id(context), status);

@@ -1,15 +1,34 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the agent exports in place of the host's functions.
+ * What the agent puts in the place of the program's functions. Preloaded, it has their names and is found first; linked
+ * into the program, it has the names that the linker's --wrap gives to those it diverts (TAT_STATIC).
  */
 #ifndef TAT_AGENT_HOOK_H
 #define TAT_AGENT_HOOK_H
 
 #define TAT_EXPORT __attribute__((visibility("default")))
 
+#ifdef TAT_STATIC
+#define HOOK(name) __wrap_##name
+/* Declares `real`, the function that the hook stands for. Weak: many a program lacks some, and then nobody calls. */
+#define HOOK_REAL(name)                                                                                                \
+    extern __typeof__(HOOK(name)) __real_##name __attribute__((weak));                                                 \
+    __typeof__(&HOOK(name))       real = __real_##name;
+#else
+#define HOOK(name) name
+#define HOOK_REAL(name)                                                                                                \
+    __typeof__(&name) real;                                                                                            \
+    void *            symbol = hook_real(__builtin_return_address(0), #name, (const void *) name);                     \
+    __builtin_memcpy(&real, &symbol, sizeof real);
+
+/* The function `name` that `caller` would have reached without the agent, where `ours` was put in its way. Lock-free
+ * for a caller seen before; any thread. */
+void * hook_real(const void * caller, const char * name, const void * ours);
+#endif
+
 struct ggml_cgraph;
 struct ggml_cplan;
 
-TAT_EXPORT int ggml_graph_compute(struct ggml_cgraph * graph, struct ggml_cplan * plan);
+TAT_EXPORT int HOOK(ggml_graph_compute)(struct ggml_cgraph * graph, struct ggml_cplan * plan);
 
 #endif

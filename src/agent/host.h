@@ -21,10 +21,6 @@ struct host {
  * ggml_graph_compute cannot be found at all. Lock-free for an address seen before; any thread. */
 struct host * host_of(const void * caller);
 
-/* The function `name` that `caller` would have reached without the agent, where `ours` was put in its way. Lock-free
- * for a caller seen before; any thread. */
-void * host_real(const void * caller, const char * name, const void * ours);
-
 void host_after_fork(void);
 
 #endif

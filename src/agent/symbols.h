@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Where the traced program's functions are. One of two files answers: symbols_dynamic.c asks the dynamic linker, for
+ * the agent that is preloaded; symbols_static.c was told by the linker, for the agent that is linked into the program.
+ */
+#ifndef TAT_AGENT_SYMBOLS_H
+#define TAT_AGENT_SYMBOLS_H
+
+/* The functions of ggml that the agent calls: name, field of struct ggml_functions, absent from some versions. */
+#define GGML_FUNCTIONS(X)                                                                                              \
+    X(ggml_graph_n_nodes, graph_n_nodes, false)                                                                        \
+    X(ggml_graph_nodes, graph_nodes, false)                                                                            \
+    X(ggml_op_desc, op_desc, false)                                                                                    \
+    X(ggml_type_name, type_name, false)                                                                                \
+    X(ggml_blck_size, blck_size, false)                                                                                \
+    X(ggml_type_size, type_size, false)                                                                                \
+    X(ggml_init, init, false)                                                                                          \
+    X(ggml_free, free, false)                                                                                          \
+    X(ggml_tensor_overhead, tensor_overhead, false)                                                                    \
+    X(ggml_new_tensor_4d, new_tensor_4d, false)                                                                        \
+    X(ggml_view_1d, view_1d, false)                                                                                    \
+    X(ggml_add, add, false)                                                                                            \
+    X(ggml_mul, mul, false)                                                                                            \
+    X(ggml_scale, scale, false)                                                                                        \
+    X(ggml_get_data, get_data, false)                                                                                  \
+    X(ggml_get_name, get_name, false)                                                                                  \
+    X(ggml_set_input, set_input, false)                                                                                \
+    X(ggml_set_output, set_output, false)                                                                              \
+    X(ggml_backend_cpu_buffer_from_ptr, buffer_from_ptr, false)                                                        \
+    X(ggml_backend_tensor_alloc, tensor_alloc, false)                                                                  \
+    X(ggml_backend_buffer_free, buffer_free, false)                                                                    \
+    X(ggml_backend_buffer_name, buffer_name, false)                                                                    \
+    X(ggml_backend_buffer_get_usage, buffer_usage, false)                                                              \
+    X(ggml_version, version, true)
+
+/* The function of ggml's that code at `caller` would reach by that name, or NULL. Any thread. */
+void * symbol_find(const void * caller, const char * name);
+
+/* The ggml_graph_compute that `caller` would have reached without the agent, or NULL. Any thread. */
+void * symbol_graph_compute(const void * caller);
+
+/* The library or program that holds a function, for the caller to free; NULL if unknown. */
+char * symbol_file(const void * function);
+
+#endif

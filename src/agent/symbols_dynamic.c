@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The program's functions, from the dynamic linker. RTLD_NEXT alone does not do: a plug-in's libraries are in no global
+ * scope, so what is asked first is the library that holds the caller.
+ */
+#include <dlfcn.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "agent/hook.h"
+#include "agent/symbols.h"
+
+enum { REALS_MAX = 64 };
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards the appending to reals[] */
+
+/* Append-only: an entry is complete before the count that covers it is stored (release), read with acquire. */
+static struct {
+    const void * caller;
+    const void * ours;
+    void *       real;
+} reals[REALS_MAX];
+static unsigned n_reals;
+
+/* The library that contains an address, as dlsym takes it; NULL for the main program. */
+static void * library_of(const void * address) {
+    Dl_info info;
+    if (!dladdr(address, &info) || !info.dli_fname) { return NULL; }
+    return dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+}
+
+static void * find(const void * caller, const char * name, const void * ours) {
+    void * library = library_of(caller);
+    void * found   = library ? dlsym(library, name) : NULL;
+    if (library) { dlclose(library); } /* the reference that RTLD_NOLOAD took; the library stays loaded */
+    if (!found || found == ours) { found = dlsym(RTLD_NEXT, name); }
+    return found == ours ? NULL : found;
+}
+
+void * symbol_find(const void * caller, const char * name) {
+    return find(caller, name, NULL);
+}
+
+void * symbol_graph_compute(const void * caller) {
+    return find(caller, "ggml_graph_compute", (const void *) ggml_graph_compute);
+}
+
+char * symbol_file(const void * function) {
+    Dl_info info;
+    return dladdr(function, &info) && info.dli_fname ? strdup(info.dli_fname) : NULL;
+}
+
+/* Where the lock is taken, even by a thread that a fork left behind, the answer is right and only not kept. */
+void * hook_real(const void * caller, const char * name, const void * ours) {
+    const unsigned count = __atomic_load_n(&n_reals, __ATOMIC_ACQUIRE);
+    for (unsigned i = 0; i < count; i++) {
+        if (reals[i].caller == caller && reals[i].ours == ours) { return reals[i].real; }
+    }
+    void * real = find(caller, name, ours);
+    if (pthread_mutex_trylock(&lock) != 0) { return real; }
+    if (n_reals < REALS_MAX) {
+        reals[n_reals].caller = caller;
+        reals[n_reals].ours   = ours;
+        reals[n_reals].real   = real;
+        __atomic_store_n(&n_reals, n_reals + 1, __ATOMIC_RELEASE);
+    }
+    pthread_mutex_unlock(&lock);
+    return real;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The program's functions, as the linker found them. All references are weak, so that the agent never keeps a program
+ * from being linked: what is missing is NULL, and no graph is recorded.
+ */
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/hook.h"
+#include "agent/symbols.h"
+
+#define DECLARE(name, field, optional) extern void name(void) __attribute__((weak));
+GGML_FUNCTIONS(DECLARE)
+extern __typeof__(HOOK(ggml_graph_compute)) __real_ggml_graph_compute __attribute__((weak));
+
+#define ENTRY(name, field, optional) { #name, (void *) name },
+static const struct {
+    const char * name;
+    void *       function;
+} functions[] = { GGML_FUNCTIONS(ENTRY) };
+
+void * symbol_find(const void * caller, const char * name) {
+    (void) caller; /* a program that is linked statically has one ggml */
+    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+        if (strcmp(functions[i].name, name) == 0) { return functions[i].function; }
+    }
+    return NULL;
+}
+
+void * symbol_graph_compute(const void * caller) {
+    (void) caller;
+    return (void *) __real_ggml_graph_compute;
+}
+
+char * symbol_file(const void * function) {
+    (void) function;
+    char          path[PATH_MAX];
+    const ssize_t length = readlink("/proc/self/exe", path, sizeof path);
+    return length > 0 ? strndup(path, (size_t) length) : NULL;
+}
