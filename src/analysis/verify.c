@@ -168,6 +168,12 @@ static void open_models(struct verifier * v) {
     }
 }
 
+static void find_mappings(struct verifier * v) {
+    for (uint32_t i = 0; i < v->n_events; i++) {
+        if (v->events[i].type == TAT_EVENT_MAPPING) { v->mappings[v->n_mappings++] = &v->events[i]; }
+    }
+}
+
 static int run_checks(struct verifier * v, struct tat_error * error) {
     check_file(v);
     check_end(v);
@@ -200,13 +206,16 @@ int tat_verify(const struct tat_trace * trace, struct tat_verification * result,
     v.models          = calloc(v.n_files + 1, sizeof v.models[0]);
     v.touched         = calloc(v.n_tensors + 1, sizeof v.touched[0]);
     int status        = -1;
-    if (!v.models || !v.touched) {
+    v.mappings        = calloc(v.n_events + 1, sizeof v.mappings[0]);
+    if (!v.models || !v.touched || !v.mappings) {
         tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", tat_trace_path(trace));
     } else {
         open_models(&v);
+        find_mappings(&v);
         status = run_checks(&v, error);
     }
     for (uint32_t i = 0; v.models && i < v.n_files; i++) { tat_gguf_close(v.models[i]); }
+    free(v.mappings);
     free(v.touched);
     free(v.models);
     return status;

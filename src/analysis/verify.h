@@ -18,7 +18,9 @@ struct verifier {
     const struct tat_model_file *    files;
     const struct tat_trace_summary * summary;
     uint32_t                         n_tensors, n_templates, n_evaluations, n_events, n_files;
-    struct tat_gguf **               models;  /* by file; NULL: gone or changed */
+    struct tat_gguf **               models;   /* by file; NULL: gone or changed */
+    const struct tat_event **        mappings; /* the MAPPING events */
+    uint32_t                         n_mappings;
     bool *                           touched; /* tensors, by any record with bytes */
 };
 

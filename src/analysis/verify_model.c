@@ -13,16 +13,14 @@
 
 /* Where a mapping puts an address: the offset follows from the address alone, not from the name. */
 static bool mapped_offset(const struct verifier * v, const struct tat_tensor * t, uint64_t * offset) {
-    bool found = false;
-    for (uint32_t i = 0; i < v->n_events; i++) {
-        const struct tat_event * e = &v->events[i];
-        if (e->type == TAT_EVENT_MAPPING && e->value[0] == t->file && t->address >= e->value[1] &&
-            t->address - e->value[1] < e->value[2]) {
+    for (uint32_t i = v->n_mappings; i-- > 0;) {
+        const struct tat_event * e = v->mappings[i];
+        if (e->value[0] == t->file && t->address >= e->value[1] && t->address - e->value[1] < e->value[2]) {
             *offset = e->value[3] + (t->address - e->value[1]);
-            found   = true;
+            return true;
         }
     }
-    return found;
+    return false;
 }
 
 static bool offset_is_right(const struct verifier * v, const struct tat_tensor * t, char * why, size_t size) {

@@ -95,12 +95,11 @@ struct advance {
     uint32_t last; /* evaluation before */
 };
 
-static bool cleared_between(const struct verifier * v, int64_t from_ns, int64_t to_ns) {
+static bool cleared_between(const struct verifier * v, uint32_t before, uint32_t after) {
+    const int64_t from = (int64_t) v->evaluations[before].end_ns, to = (int64_t) v->evaluations[after].begin_ns;
     for (uint32_t i = 0; i < v->n_events; i++) {
-        if (v->events[i].type == TAT_EVENT_MEMORY_CLEAR && v->events[i].at_ns >= from_ns &&
-            v->events[i].at_ns <= to_ns) {
-            return true;
-        }
+        const struct tat_event * e = &v->events[i];
+        if (e->type == TAT_EVENT_MEMORY_CLEAR && e->at_ns >= from && e->at_ns <= to) { return true; }
     }
     return false;
 }
@@ -137,9 +136,8 @@ int verify_positions(struct verifier * v, struct tat_error * error) {
                 a->next = -1;
                 break;
             }
-            const bool fresh = a->next < 0 || positions[0] == 0 ||
-                               cleared_between(v, (int64_t) v->evaluations[a->last].end_ns, (int64_t) e->begin_ns);
-            if (!fresh && positions[0] != a->next && jumps++ == 0) { first = i; }
+            const bool goes_on = a->next < 0 || positions[0] == a->next || positions[0] == 0;
+            if (!goes_on && !cleared_between(v, a->last, i) && jumps++ == 0) { first = i; }
             a->next = positions[count - 1] + 1;
             a->last = i;
             checked++;
