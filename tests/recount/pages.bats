@@ -1,0 +1,123 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# The pages of a model file that the trace names are the pages that the kernel saw touched: none missing, none too many.
+# AGENT, TOOLS (page_truth.so, page_check), MODELS and LLAMA are given.
+
+# Models are copied: pages that another process has mapped cannot be evicted.
+model() {
+    [ -e "$MODELS/$1" ] || skip "no $1: see tests/fixtures/README.md"
+    [ "$(stat -f -c %T "$BATS_FILE_TMPDIR")" != tmpfs ] || skip "files in a tmpfs are always in memory: set BATS_TMPDIR"
+    if [ ! -e "$BATS_FILE_TMPDIR/$1" ]; then
+        cp "$MODELS/$1" "$BATS_FILE_TMPDIR"
+        sync "$BATS_FILE_TMPDIR/$1" # dirty pages cannot be evicted either
+    fi
+    model=$BATS_FILE_TMPDIR/$1
+}
+
+# trace ARGUMENT...: runs the model, in threads that share the work as they please.
+trace() {
+    run_folder=$BATS_TEST_TMPDIR/trace
+    pages=$BATS_TEST_TMPDIR/pages
+    rm -rf "$run_folder" "$pages"
+    mkdir "$run_folder"
+    env PAGE_TRUTH="$pages" TAT_RUN_DIR="$run_folder" \
+        LD_PRELOAD="$TOOLS/page_truth.so $AGENT" \
+        "$LLAMA/llama-completion" -m "$model" -t 2 --temp 0 -no-cnv --ignore-eos "$@" < /dev/null \
+        > /dev/null 2> "$BATS_TEST_TMPDIR/stderr" || { cat "$BATS_TEST_TMPDIR/stderr"; return 1; }
+}
+
+same_pages() {
+    trace "$@"
+    run "$TOOLS/page_check" "$run_folder" "$pages"
+    echo "$output"
+    [ "$status" -eq 0 ]
+}
+
+# touched_share FILE_NUMBER: per cent of the file's pages.
+touched_share() {
+    grep -o 'pages [0-9]*, touched [0-9]*' <<< "$output" | sed -n "$1p" | { read -r _ all _ touched; echo $((100 * touched / ${all%,})); }
+}
+
+dense=SmolLM2-135M-Instruct.Q4_1.gguf
+experts=SmolLM2-8x2.gguf
+lean=(--no-repack --no-warmup)
+
+@test "pages: dense model" {
+    model $dense
+    same_pages "${lean[@]}" -p "The capital of France is" -n 3
+}
+
+@test "pages: dense model, a prompt of several ubatches without flash attention" {
+    model $dense
+    same_pages "${lean[@]}" -p "$(printf 'word %.0s' {1..60})" -n 2 -ub 16 -fa off
+}
+
+@test "pages: mixture of experts; those not chosen are not in memory" {
+    model $experts
+    same_pages "${lean[@]}" -p "Hi" -n 1
+    [ "$(touched_share 1)" -lt 40 ]
+}
+
+@test "pages: mixture of experts, a longer prompt" {
+    model $experts
+    same_pages "${lean[@]}" -p "Once upon a time there was a king" -n 4
+    [ "$(touched_share 1)" -gt 60 ]
+}
+
+@test "pages: mixture of experts, the warm-up counted with the rest" {
+    model $experts
+    same_pages --no-repack -p "Hi" -n 2
+}
+
+@test "pages: rows of an embedding that is not the output matrix too" {
+    model random-llama.gguf
+    same_pages "${lean[@]}" -p "The capital" -n 2
+    [ "$(touched_share 1)" -lt 60 ]
+}
+
+@test "pages: a model in three files" {
+    model random-llama-split-00002-of-00003.gguf
+    model random-llama-split-00003-of-00003.gguf
+    model random-llama-split-00001-of-00003.gguf
+    same_pages "${lean[@]}" -p "The capital" -n 2
+    [ "$(grep -c '\.gguf: pages' <<< "$output")" -eq 3 ]
+}
+
+@test "pages: attention sinks and biases of experts" {
+    model random-gpt-oss.gguf
+    same_pages "${lean[@]}" -p "The capital" -n 3
+}
+
+@test "pages: shared experts" {
+    model random-qwen2moe.gguf
+    same_pages "${lean[@]}" -p "The capital" -n 3
+}
+
+@test "pages: latent attention and grouped experts" {
+    model random-deepseek2.gguf
+    same_pages "${lean[@]}" -p "The capital" -n 3
+}
+
+@test "pages: recurrent model" {
+    model random-mamba.gguf
+    same_pages "${lean[@]}" -p "The capital" -n 3
+}
+
+@test "pages: weights that loading repacked were read whole" {
+    model random-gpt-oss.gguf
+    same_pages -p "The capital" -n 2
+}
+
+@test "pages: one page more or less is noticed" {
+    model $dense
+    trace "${lean[@]}" -p "Hi" -n 1
+    awk 'NR == 2 { $2++ } { print }' "$pages" > "$pages.less"
+    run "$TOOLS/page_check" "$run_folder" "$pages.less"
+    [ "$status" -eq 1 ]
+    [[ $output == *"missing 0, extra 1"* ]]
+    { cat "$pages"; echo "pages 1 1"; } > "$pages.more"
+    run "$TOOLS/page_check" "$run_folder" "$pages.more"
+    [ "$status" -eq 1 ]
+    [[ $output == *"missing 1, extra 0"* ]]
+}
