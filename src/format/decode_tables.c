@@ -223,12 +223,16 @@ static bool decode_captures(struct tat_in * in, struct tat_template * t, struct 
     return !in->bad;
 }
 
-/* Rows that go in: those of the token embeddings or positions looked up, or embeddings given; out: the last node's. */
-static void count_rows(struct tat_template * t) {
-    for (uint32_t i = 0; i < t->n_nodes + t->n_leaves && !t->n_tokens; i++) {
+/* Rows that go in: those looked up in the token embeddings, or embeddings given; out: the last node's. */
+static void count_rows(const struct tat_trace * trace, struct tat_template * t) {
+    const struct tat_tensor * tensors = LIST(struct tat_tensor, trace->tensors);
+    for (uint32_t i = 0; i < t->n_leaves + t->n_nodes && !t->n_tokens; i++) {
         const struct tat_entry * e = &t->entries[i];
-        if (i < t->n_leaves && strcmp(e->name, "inp_tokens") == 0) { t->n_tokens = (uint32_t) e->ne[0]; }
         if (i < t->n_leaves && strcmp(e->name, "inp_embd") == 0) { t->n_tokens = (uint32_t) e->ne[1]; }
+        if (strcmp(e->op, "GET_ROWS") != 0 || e->src[0] == TAT_NO_ENTRY || e->src[1] == TAT_NO_ENTRY) { continue; }
+        if (tensors[t->entries[e->src[0]].tensor].component == TAT_COMPONENT_TOKEN_EMBD) {
+            t->n_tokens = (uint32_t) t->entries[e->src[1]].ne[0];
+        }
     }
     if (t->n_nodes) { t->n_outputs = (uint32_t) t->entries[t->n_leaves + t->n_nodes - 1].ne[1]; }
 }
@@ -265,7 +269,7 @@ bool decode_template(struct tat_trace * trace, struct tat_in in) {
     if (!decode_graph(trace, &in, &t) || !skip_to(&trace->templates, id, sizeof t, trace->size / 24)) { return false; }
     struct tat_template * slot = list_add(&trace->templates, sizeof t);
     if (!slot) { return false; }
-    count_rows(&t);
+    count_rows(trace, &t);
     t.known = true;
     *slot   = t;
     return true;
