@@ -92,7 +92,7 @@ static bool read_ids(struct expansion * x, const struct tat_template * t, const 
         const struct tat_in before = in;
         size_t              count;
         if (!capture_next(&in, kind, NULL, 0, &count)) { return true; }
-        if (!wanted || count == 0) { continue; }
+        if (!wanted || count == 0 || count > CAPTURE_VALUES_MAX - used) { continue; }
         if (!reserve(&x->values, &x->values_capacity, used + count, sizeof x->values[0])) { return false; }
         in = before;
         capture_next(&in, kind, x->values + used, count, &count);
@@ -131,15 +131,23 @@ static void put_experts(struct expansion * x, const struct vary * v, const struc
     const uint64_t      stride = biases ? e->nb[1] : e->nb[2];
     const uint64_t      ne[4]  = { e->ne[0], biases ? 1 : e->ne[1], 1, 1 };
     const struct extent extent = extent_of(ne, e->nb, e->type_block, e->type_block_bytes);
+    const size_t        most   = ids.count < PIECES_MAX ? PIECES_MAX / ids.count : 1;
     for (size_t i = 0; i < ids.count; i++) { x->offsets[i] = (uint64_t) x->values[ids.first + i]; }
     if (ids.count > 1) { qsort(x->offsets, ids.count, sizeof x->offsets[0], ascending); }
     for (size_t i = 0; i < ids.count; i++) {
         const uint64_t expert = x->offsets[i];
         if (expert >= count || (i && expert == x->offsets[i - 1])) { continue; }
         struct tat_access a = *like;
-        a.expert            = (uint16_t) expert;
-        const size_t n      = extent_pieces(&extent, expert * stride, x->pieces, PIECES_MAX);
-        if (n <= PIECES_MAX) { put_pieces(x, &a, base, n); }
+        a.expert            = expert < TAT_NO_EXPERT ? (uint16_t) expert : TAT_NO_EXPERT;
+        const size_t n      = extent_pieces(&extent, expert * stride, x->pieces, most);
+        if (n <= most) {
+            put_pieces(x, &a, base, n);
+        } else {
+            plan_set_piece(x->trace, &a, base, expert * stride, extent_span(&extent), 0, 1);
+            a.bytes = extent_bytes(&extent);
+            a.flags |= TAT_ACCESS_APPROXIMATE;
+            next_record(x, &a);
+        }
     }
 }
 
@@ -163,14 +171,21 @@ static size_t row_offsets(struct expansion * x, const struct tat_entry * e, cons
     return n;
 }
 
+/* As many ids were read as the shape has: a hostile trace may say otherwise. */
+static bool ids_are_all(const struct tat_entry * ids_entry, struct ids ids) {
+    uint64_t n = 1;
+    for (int i = 0; i < 4; i++) { n *= ids_entry->ne[i]; }
+    return n == ids.count;
+}
+
 static bool put_rows(struct expansion * x, const struct tat_entry * e, const struct tat_entry * ids_entry,
                      const struct tat_access * like, uint64_t base, struct ids ids) {
     const uint64_t planes = e->ne[2] * e->ne[3];
-    if (planes == 0 || planes > CAPTURE_VALUES_MAX / ids.count ||
-        !reserve(&x->offsets, &x->offsets_capacity, ids.count * planes, sizeof x->offsets[0])) {
+    if (planes == 0 || planes > CAPTURE_VALUES_MAX / ids.count || !ids_are_all(ids_entry, ids)) {
         *next_record(x, like) = *like;
-        return planes == 0 || planes > CAPTURE_VALUES_MAX / ids.count;
+        return true;
     }
+    if (!reserve(&x->offsets, &x->offsets_capacity, ids.count * planes, sizeof x->offsets[0])) { return false; }
     size_t              unique;
     const size_t        n     = row_offsets(x, e, ids_entry, ids);
     const uint64_t      ne[4] = { e->ne[0], 1, 1, 1 };

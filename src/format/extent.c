@@ -25,9 +25,11 @@ static void add_dimension(struct extent * e, struct dimension d) {
         return;
     }
     if (e->n_levels) {
-        const unsigned last = e->n_levels - 1;
-        if (d.stride == e->level[last].count * e->level[last].stride) {
-            e->level[last].count *= d.count;
+        /* The level repeats at or before its own end: its runs go on, and those that fall on each other count once. */
+        const unsigned last   = e->n_levels - 1;
+        const uint64_t stride = e->level[last].stride, count = e->level[last].count;
+        if (d.stride % stride == 0 && d.stride / stride <= count) {
+            e->level[last].count = (d.count - 1) * (d.stride / stride) + count;
             return;
         }
     }

@@ -119,18 +119,23 @@ static struct tat_access * add_record(struct builder * b, const struct tat_acces
     return record;
 }
 
+static bool take_pieces(struct tat_trace * trace, size_t n) {
+    return n == 1 || (n <= PIECES_MAX && __atomic_add_fetch(&trace->pieces, n - 1, __ATOMIC_RELAXED) <= PIECES_TOTAL);
+}
+
 /* The whole of a shape; where it takes too many records, one that bounds them with the exact number of bytes. */
 static void add_shape(struct builder * b, struct tat_access a, const struct tat_entry * e, const uint64_t * ne,
                       uint64_t base) {
     const struct extent extent = extent_of(ne, e->nb, e->type_block, e->type_block_bytes);
     const size_t        n      = extent_pieces(&extent, 0, b->pieces, PIECES_MAX);
-    if (n == 0 || n > PIECES_MAX) {
+    if (n == 0 || !take_pieces(b->trace, n)) {
         plan_set_piece(b->trace, &a, base, 0, extent_span(&extent), 0, 1);
         a.bytes = extent_bytes(&extent);
         if (n) { a.flags |= TAT_ACCESS_APPROXIMATE; }
         add_record(b, &a);
+        return;
     }
-    for (size_t i = 0; n <= PIECES_MAX && i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         const struct piece * p = &b->pieces[i];
         plan_set_piece(b->trace, &a, base, p->offset, p->run_bytes, p->stride, p->count);
         add_record(b, &a);

@@ -8,7 +8,10 @@
 
 #include "format/trace.h"
 
-enum { PIECES_MAX = 4096 }; /* records an operand; beyond, one that bounds them */
+enum {
+    PIECES_MAX   = 4096,    /* records an operand; beyond, one that bounds them */
+    PIECES_TOTAL = 1 << 22, /* and of all operands, but for the first record of each: a small file may ask for any */
+};
 
 /* How the captured ids decide which bytes of an operand are touched. */
 enum selection {

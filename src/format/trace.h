@@ -56,6 +56,8 @@ struct tat_trace {
     struct list files;       /* struct tat_model_file */
     struct list anchors;     /* struct anchor */
 
+    uint64_t pieces; /* records of all plans but the first of each operand; relaxed */
+
     pthread_mutex_t lock;    /* guards what follows: made when first needed */
     struct list     layouts; /* struct tat_layout; 0 is contiguous */
     struct plan **  plans;   /* by template and rule */

@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Traces that were cut, flipped, shuffled or written by an enemy: what can be read is read, what is missing is counted,
+ * and nothing crashes, hangs or takes much memory. Run it with AddressSanitizer too.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "trace_builder.h"
+
+enum { EVALUATIONS = 20, BLOCKS_MAX = 256, SECONDS = 100, MEMORY = 1 << 30 };
+
+/* A run in little of everything that a block can hold. */
+struct sample {
+    struct trace_builder b;
+    size_t               block[BLOCKS_MAX + 1]; /* where they begin; then the end */
+    size_t               n_blocks;
+};
+
+static struct tat_block_header header_at(const struct sample * s, size_t at) {
+    struct tat_block_header header;
+    memcpy(&header, s->b.bytes + at, sizeof header);
+    return header;
+}
+
+static void find_blocks(struct sample * s) {
+    s->n_blocks = 0;
+    for (size_t at = TAT_HEADER_BYTES; at < s->b.size;) {
+        assert_true(s->n_blocks < BLOCKS_MAX);
+        s->block[s->n_blocks++] = at;
+        at += tat_block_bytes(header_at(s, at).payload_bytes);
+    }
+    s->block[s->n_blocks] = s->b.size;
+}
+
+static void put_captures(struct payload * p, int round) {
+    static const int64_t rows[]   = { 3, 4, 90, 7 };
+    const float          gates[4] = { 0.1f, 0.2f, 0.3f, (float) round };
+    payload_begin(p);
+    tb_put_series(&p->out, rows, 4);
+    tb_put_each(&p->out, (const uint32_t[]){ 1, (uint32_t) round % 6, 5, 0 }, 4);
+    tat_put_varint(&p->out, 4);
+    tat_put_bytes(&p->out, gates, sizeof gates);
+    tat_put_varint(&p->out, 2); /* a mask of two rows: cells 0 to 4, then 2 to 3 and 8 */
+    for (const char * c = "\0\5\0\0\2\2\4\1\0\0"; c[0] || c[1] || c[2]; c++) { tat_put_varint(&p->out, (uint64_t) *c); }
+    tat_put_varint(&p->out, 0);
+    tat_put_varint(&p->out, 0);
+}
+
+static uint32_t add_template(struct trace_builder * b) {
+    const struct tb_tensor tensors[] = {
+        { .name        = "token_embd.weight",
+          .kind        = TAT_TENSOR_WEIGHT,
+          .memory      = TAT_MEMORY_FILE,
+          .ne          = { 32, 100 },
+          .type        = "q4_0",
+          .block       = 32,
+          .block_bytes = 18,
+          .file        = 1,
+          .file_offset = 4096 },
+        { .name        = "blk.0.ffn_up_exps.weight",
+          .kind        = TAT_TENSOR_WEIGHT,
+          .memory      = TAT_MEMORY_COPY,
+          .ne          = { 32, 4, 6 },
+          .file        = 1,
+          .file_offset = 8192 },
+        { .name        = "inp_tokens",
+          .kind        = TAT_TENSOR_INPUT,
+          .memory      = TAT_MEMORY_BUFFER,
+          .ne          = { 4 },
+          .type        = "i32",
+          .block       = 1,
+          .block_bytes = 4 },
+        { .name = "cache_k_l0", .kind = TAT_TENSOR_STATE, .memory = TAT_MEMORY_KV, .ne = { 32, 64 } },
+        { .name = "l_out-0", .kind = TAT_TENSOR_ACTIVATION, .memory = TAT_MEMORY_BUFFER, .ne = { 32, 64 } },
+    };
+    for (size_t i = 0; i < sizeof tensors / sizeof tensors[0]; i++) { tb_tensor(b, tensors[i]); }
+    enum { F = TAT_NODE_COMPUTE };
+    const struct tb_entry entries[] = {
+        { .name = "token_embd.weight", .type = "q4_0", .tensor = 0, .ne = { 32, 100 } },
+        { .name = "blk.0.ffn_up_exps.weight", .tensor = 1, .ne = { 32, 4, 6 } },
+        { .name = "inp_tokens", .type = "i32", .tensor = 2, .ne = { 4 } },
+        { .name = "ffn_moe_weights-0", .tensor = 4, .ne = { 1, 2, 2 } },
+        { .name = "kq_mask", .tensor = 4, .ne = { 16, 8 } },
+        { .name = "inp_embd", .op = "GET_ROWS", .tensor = 4, .ne = { 32, 4 }, .facts = F, .src = { 1, 3 } },
+        { .name   = "norm-0",
+          .op     = "RMS_NORM",
+          .tensor = 4,
+          .ne     = { 32, 4 },
+          .facts  = F | TAT_NODE_FUSES_NEXT,
+          .src    = { 6 } },
+        { .name = "mul-0", .op = "MUL", .tensor = 4, .ne = { 32, 4 }, .facts = F, .src = { 7, 4 } },
+        { .name = "up-0", .op = "MUL_MAT_ID", .tensor = 4, .ne = { 4, 2, 2 }, .facts = F, .src = { 2, 8, 3 } },
+        { .name   = "view-0",
+          .op     = "VIEW",
+          .tensor = 3,
+          .ne     = { 8, 4, 2 },
+          .nb     = { 4, 256, 64, 8192 },
+          .offset = 128,
+          .facts  = F | TAT_NODE_EMPTY,
+          .src    = { 9 } },
+        { .name = "soft-0", .op = "SOFT_MAX", .tensor = 4, .ne = { 16, 2 }, .facts = F, .src = { 10, 5 } },
+    };
+    const struct tb_capture captures[] = {
+        { TAT_CAPTURE_ROWS, 2, 0, 1 },
+        { TAT_CAPTURE_EXPERTS, 2, 3, 2 },
+        { TAT_CAPTURE_GATES, 3, 3, 1 },
+        { TAT_CAPTURE_MASK, 4, 5, 1 },
+    };
+    return tb_template(b, 1, entries, 5, 6, captures, 4);
+}
+
+static void make_sample(struct sample * s) {
+    const uint64_t clock[] = { 900, 900 }, mapping[] = { 1, 0x7000, 0x10000, 0 }, context[] = { 1, 5, 1 };
+    tb_begin(&s->b);
+    tb_event(&s->b, TAT_EVENT_CLOCK, 900, clock, 2, NULL);
+    tb_model_file(&s->b, "/models/sample.gguf");
+    tb_event(&s->b, TAT_EVENT_MAPPING, 950, mapping, 4, NULL);
+    tb_event(&s->b, TAT_EVENT_CONTEXT, 960, context, 3, NULL);
+    const uint32_t t = add_template(&s->b);
+    for (int i = 0; i < EVALUATIONS; i++) {
+        struct payload p;
+        put_captures(&p, i);
+        tb_evaluation(&s->b, (struct tb_evaluation){ .template       = t,
+                                                     .rule           = TAT_RULE_COUNT - 1,
+                                                     .n_callbacks    = 4,
+                                                     .captures       = p.bytes,
+                                                     .captures_bytes = (size_t) (p.out.at - p.bytes) });
+    }
+    tb_event(&s->b, TAT_EVENT_NOTE, 100000, NULL, 0, "the end is near");
+    tb_end(&s->b);
+    find_blocks(s);
+}
+
+static bool count_records(const struct tat_access * records, size_t count, void * user) {
+    for (size_t i = 0; i < count; i++) { *(uint64_t *) user += records[i].bytes != UINT64_MAX; }
+    return true;
+}
+
+/* Touches everything that a reader hands out. */
+static uint64_t walk(const struct tat_trace * trace) {
+    static int64_t   values[64];
+    uint32_t         n, n_captures = 0;
+    uint64_t         records = 0, letters = 0;
+    struct tat_error error = { 0 };
+    for (const struct tat_tensor * t = tat_trace_tensors(trace, &n); n; n--, t++) { letters += strlen(t->name); }
+    for (const struct tat_event * e = tat_trace_events(trace, &n); n; n--, e++) { letters += strlen(e->text); }
+    for (const struct tat_model_file * f = tat_trace_model_files(trace, &n); n; n--, f++) {
+        letters += strlen(f->path);
+    }
+    const struct tat_template *   t = tat_trace_templates(trace, &n);
+    const struct tat_evaluation * e = tat_trace_evaluations(trace, &n);
+    for (uint32_t i = 0; i < n; i++) {
+        n_captures = t[e[i].template].n_captures;
+        for (uint32_t c = 0; c < n_captures; c++) { tat_trace_capture(trace, i, c, values, 64); }
+    }
+    if (tat_trace_expand(trace, 0, n, count_records, &records, &error) < 0) { fail_msg("%s", error.message); }
+    return records + (letters == UINT64_MAX);
+}
+
+static struct tat_trace * open_anyway(const struct trace_builder * b) {
+    struct tat_error   error = { 0 };
+    struct tat_trace * trace = tb_open(b, &error);
+    if (!trace) { fail_msg("%s", error.message); }
+    return trace;
+}
+
+static uint32_t evaluations(const struct tat_trace * trace) {
+    uint32_t count;
+    tat_trace_evaluations(trace, &count);
+    return count;
+}
+
+static void reseal(struct sample * s, size_t at) {
+    struct tat_block_header * h = (struct tat_block_header *) (s->b.bytes + at);
+    h->checksum = tat_block_checksum(at, (enum tat_block_type) h->type, s->b.bytes + at + sizeof *h, h->payload_bytes);
+}
+
+static size_t first_of(const struct sample * s, enum tat_block_type type) {
+    for (size_t i = 0; i < s->n_blocks; i++) {
+        if (header_at(s, s->block[i]).type == type) { return i; }
+    }
+    fail();
+    return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------------- accidents */
+
+static void test_whole(void ** state) {
+    (void) state;
+    struct sample s;
+    make_sample(&s);
+    struct tat_trace *               trace   = open_anyway(&s.b);
+    const struct tat_trace_summary * summary = tat_trace_summary(trace);
+    assert_int_equal(summary->undecodable_blocks, 0);
+    assert_int_equal(summary->damaged_bytes, 0);
+    assert_int_equal(evaluations(trace), EVALUATIONS);
+    assert_true(walk(trace) > EVALUATIONS * 10);
+    int64_t values[16];
+    assert_int_equal(tat_trace_capture(trace, 0, 3, values, 16), 10);
+    assert_int_equal(values[1], 5);
+    tat_trace_close(trace);
+    tb_free(&s.b);
+}
+
+/* Exactly the blocks that are whole are there. */
+static void test_truncated(void ** state) {
+    (void) state;
+    struct sample s;
+    make_sample(&s);
+    const size_t size = s.b.size;
+    srandom(1);
+    for (int round = 0; round < 1000; round++) {
+        s.b.size       = TAT_HEADER_BYTES + (size_t) random() % (size - TAT_HEADER_BYTES);
+        uint32_t whole = 0, all = 0;
+        size_t   used = TAT_HEADER_BYTES;
+        for (size_t i = 0; i < s.n_blocks; i++) {
+            const struct tat_block_header h = header_at(&s, s.block[i]);
+            if (s.block[i] + sizeof h + h.payload_bytes > s.b.size) { break; } /* padding may be missing */
+            whole += h.type == TAT_BLOCK_EVALUATION;
+            used = s.block[i + 1];
+            all++;
+        }
+        struct tat_trace *               trace   = open_anyway(&s.b);
+        const struct tat_trace_summary * summary = tat_trace_summary(trace);
+        uint32_t                         blocks  = 0;
+        for (int type = 0; type <= TAT_BLOCK_END; type++) { blocks += summary->n_blocks[type]; }
+        assert_int_equal(evaluations(trace), whole);
+        assert_int_equal(blocks, all);
+        assert_int_equal(summary->used_bytes, used);
+        assert_int_equal(summary->undecodable_blocks, 0);
+        assert_true(used + summary->damaged_bytes <= s.b.size + TAT_BLOCK_ALIGN);
+        walk(trace);
+        tat_trace_close(trace);
+    }
+    tb_free(&s.b);
+}
+
+/* One flipped byte costs one block; if that is a tensor or template, what needs it is missing too, visibly. */
+static void test_flipped(void ** state) {
+    (void) state;
+    struct sample s;
+    make_sample(&s);
+    srandom(2);
+    for (int round = 0; round < 4000; round++) {
+        const size_t  at   = TAT_HEADER_BYTES + (size_t) random() % (s.b.size - TAT_HEADER_BYTES);
+        const uint8_t mask = (uint8_t) (random() % 255 + 1);
+        s.b.bytes[at] ^= mask;
+        struct tat_trace *               trace   = open_anyway(&s.b);
+        const struct tat_trace_summary * summary = tat_trace_summary(trace);
+        uint32_t                         blocks  = 0;
+        for (int type = 0; type <= TAT_BLOCK_END; type++) { blocks += summary->n_blocks[type]; }
+        assert_true(blocks >= s.n_blocks - 1);
+        if (blocks < s.n_blocks) { assert_true(summary->damaged_bytes > 0); }
+        const uint32_t found = evaluations(trace) + summary->orphan_evaluations;
+        assert_true(found >= EVALUATIONS - 1 && found <= EVALUATIONS);
+        walk(trace);
+        tat_trace_close(trace);
+        s.b.bytes[at] ^= mask;
+    }
+    tb_free(&s.b);
+}
+
+static void test_lost_evaluation(void ** state) {
+    (void) state;
+    struct sample s;
+    make_sample(&s);
+    const size_t i = first_of(&s, TAT_BLOCK_EVALUATION);
+    memset(s.b.bytes + s.block[i], 0, s.block[i + 1] - s.block[i]);
+    struct tat_trace *               trace   = open_anyway(&s.b);
+    const struct tat_trace_summary * summary = tat_trace_summary(trace);
+    assert_int_equal(evaluations(trace), EVALUATIONS - 1);
+    assert_int_equal(summary->evaluations_stored, EVALUATIONS); /* says the END block: one is missing */
+    assert_int_equal(summary->damaged_bytes, s.block[i + 1] - s.block[i]);
+    walk(trace);
+    tat_trace_close(trace);
+    tb_free(&s.b);
+}
+
+static void test_lost_template(void ** state) {
+    (void) state;
+    struct sample s;
+    make_sample(&s);
+    const size_t i = first_of(&s, TAT_BLOCK_TEMPLATE);
+    memset(s.b.bytes + s.block[i], 0, s.block[i + 1] - s.block[i]);
+    struct tat_trace * trace = open_anyway(&s.b);
+    assert_int_equal(evaluations(trace), 0);
+    assert_int_equal(tat_trace_summary(trace)->orphan_evaluations, EVALUATIONS);
+    assert_int_equal(walk(trace), 0);
+    tat_trace_close(trace);
+    tb_free(&s.b);
+}
+
+/* A tensor that is gone takes the template that names it along, and nothing is made up in its place. */
+static void test_lost_tensor(void ** state) {
+    (void) state;
+    struct sample s;
+    make_sample(&s);
+    const size_t i = first_of(&s, TAT_BLOCK_TENSOR);
+    memset(s.b.bytes + s.block[i], 0, s.block[i + 1] - s.block[i]);
+    struct tat_trace * trace = open_anyway(&s.b);
+    assert_int_equal(evaluations(trace), 0);
+    assert_int_equal(tat_trace_summary(trace)->orphan_evaluations, EVALUATIONS);
+    assert_int_equal(tat_trace_summary(trace)->undecodable_blocks, 1);
+    tat_trace_close(trace);
+    tb_free(&s.b);
+}
+
+static void test_swapped(void ** state) {
+    (void) state;
+    struct sample s;
+    make_sample(&s);
+    const size_t i = first_of(&s, TAT_BLOCK_EVALUATION), bytes = s.block[i + 1] - s.block[i];
+    assert_int_equal(s.block[i + 2] - s.block[i + 1], bytes);
+    uint8_t other[4096];
+    memcpy(other, s.b.bytes + s.block[i], bytes);
+    memmove(s.b.bytes + s.block[i], s.b.bytes + s.block[i + 1], bytes);
+    memcpy(s.b.bytes + s.block[i + 1], other, bytes);
+    struct tat_trace * trace = open_anyway(&s.b); /* a block is valid where it was written only */
+    assert_int_equal(evaluations(trace), EVALUATIONS - 2);
+    assert_int_equal(tat_trace_summary(trace)->damaged_bytes, 2 * bytes);
+    tat_trace_close(trace);
+    reseal(&s, s.block[i]);
+    reseal(&s, s.block[i + 1]);
+    trace = open_anyway(&s.b); /* forged: times put them in order again */
+    assert_int_equal(evaluations(trace), EVALUATIONS);
+    walk(trace);
+    tat_trace_close(trace);
+    tb_free(&s.b);
+}
+
+static void test_duplicated(void ** state) {
+    (void) state;
+    for (int type = TAT_BLOCK_STRING; type <= TAT_BLOCK_END; type++) {
+        struct sample s;
+        make_sample(&s);
+        if (type == TAT_BLOCK_LOSS) {
+            tb_free(&s.b);
+            continue;
+        }
+        const size_t                  i = first_of(&s, (enum tat_block_type) type);
+        const struct tat_block_header h = header_at(&s, s.block[i]);
+        uint8_t                       payload[4096];
+        memcpy(payload, s.b.bytes + s.block[i] + sizeof h, h.payload_bytes);
+        tb_block(&s.b, (enum tat_block_type) type, payload, h.payload_bytes);
+        struct tat_trace *               trace    = open_anyway(&s.b);
+        const struct tat_trace_summary * summary  = tat_trace_summary(trace);
+        const bool                       numbered = type <= TAT_BLOCK_TEMPLATE;
+        assert_int_equal(summary->undecodable_blocks, numbered);
+        assert_int_equal(evaluations(trace), EVALUATIONS + (type == TAT_BLOCK_EVALUATION));
+        assert_int_equal(summary->evaluations_stored, EVALUATIONS);
+        walk(trace);
+        tat_trace_close(trace);
+        tb_free(&s.b);
+    }
+}
+
+static void test_unknown_block(void ** state) {
+    (void) state;
+    struct sample s;
+    make_sample(&s);
+    tb_block(&s.b, (enum tat_block_type) 99, "what is this", 12);
+    struct tat_trace * trace = open_anyway(&s.b);
+    assert_int_equal(tat_trace_summary(trace)->undecodable_blocks, 1);
+    assert_int_equal(evaluations(trace), EVALUATIONS);
+    tat_trace_close(trace);
+    tb_free(&s.b);
+}
+
+/* ---------------------------------------------------------------------------------------------------------- enemies */
+
+/* Contents changed and the checksum made to agree: the decoders see them. */
+static void test_forged_bytes(void ** state) {
+    (void) state;
+    struct sample s;
+    make_sample(&s);
+    srandom(3);
+    for (int round = 0; round < 10000; round++) {
+        const size_t                  i = (size_t) random() % s.n_blocks;
+        const struct tat_block_header h = header_at(&s, s.block[i]);
+        uint8_t                       before[4096];
+        uint8_t * const               payload = s.b.bytes + s.block[i] + sizeof h;
+        memcpy(before, payload, h.payload_bytes);
+        for (int k = (int) (random() % 4); k >= 0; k--) { payload[random() % h.payload_bytes] = (uint8_t) random(); }
+        reseal(&s, s.block[i]);
+        struct tat_trace * trace = open_anyway(&s.b);
+        walk(trace);
+        tat_trace_close(trace);
+        memcpy(payload, before, h.payload_bytes);
+        reseal(&s, s.block[i]);
+    }
+    tb_free(&s.b);
+}
+
+/* The trace again, with `with` in place of `bytes` bytes at `at` of the payload of block i. */
+static void open_spliced(const struct sample * s, size_t i, size_t at, size_t bytes, const struct payload * with) {
+    struct trace_builder          b = { .bytes = NULL };
+    static struct payload         p;
+    const struct tat_block_header h    = header_at(s, s->block[i]);
+    const uint8_t *               from = s->b.bytes + s->block[i] + sizeof h;
+    tb_begin(&b);
+    for (size_t k = 0; k < s->n_blocks; k++) {
+        const struct tat_block_header other = header_at(s, s->block[k]);
+        if (k != i) {
+            tb_block(&b, (enum tat_block_type) other.type, s->b.bytes + s->block[k] + sizeof other,
+                     other.payload_bytes);
+            continue;
+        }
+        payload_begin(&p);
+        tat_put_bytes(&p.out, from, at);
+        tat_put_bytes(&p.out, with->bytes, (size_t) (with->out.at - with->bytes));
+        tat_put_bytes(&p.out, from + at + bytes, h.payload_bytes - at - bytes);
+        tb_payload(&b, (enum tat_block_type) h.type, &p);
+    }
+    struct tat_trace * trace = open_anyway(&b);
+    walk(trace);
+    tat_trace_close(trace);
+    tb_free(&b);
+}
+
+/* Every number in every kind of block, in turn, as large as it can be and as large as might pass. */
+static void test_hostile_numbers(void ** state) {
+    (void) state;
+    static const uint64_t values[] = { 0, 1, 0xffff, 1 << 20, 1 << 24, UINT32_MAX, UINT64_C(1) << 47, UINT64_MAX };
+    struct sample         s;
+    bool                  done[TAT_BLOCK_END + 1] = { false };
+    make_sample(&s);
+    for (size_t i = 0; i < s.n_blocks; i++) {
+        const struct tat_block_header h = header_at(&s, s.block[i]);
+        if (done[h.type] && h.type != TAT_BLOCK_EVENT) { continue; }
+        done[h.type]            = true;
+        const uint8_t * payload = s.b.bytes + s.block[i] + sizeof h;
+        for (size_t at = 0; at < h.payload_bytes;) {
+            size_t bytes = 1;
+            while (at + bytes < h.payload_bytes && (payload[at + bytes - 1] & 0x80)) { bytes++; }
+            for (size_t v = 0; v < sizeof values / sizeof values[0]; v++) {
+                struct payload with;
+                payload_begin(&with);
+                tat_put_varint(&with.out, values[v]);
+                open_spliced(&s, i, at, bytes, &with);
+            }
+            at += bytes;
+        }
+    }
+    tb_free(&s.b);
+}
+
+/* A small file whose shapes have 4,096 runs an operand, in more operands than memory has room for. */
+static void test_many_runs(void ** state) {
+    (void) state;
+    enum { NODES = 4000 };
+    static struct tb_entry entries[1 + NODES];
+    struct trace_builder   b;
+    tb_begin(&b);
+    const uint32_t t =
+        tb_tensor(&b, (struct tb_tensor){
+                          .name = "x", .kind = TAT_TENSOR_ACTIVATION, .memory = TAT_MEMORY_BUFFER, .ne = { 1 << 20 } });
+    entries[0] = (struct tb_entry){ .name = "x", .tensor = t, .ne = { 1, 2, 4096 }, .nb = { 4, 8, 64, 1 << 18 } };
+    for (int i = 1; i <= NODES; i++) {
+        entries[i]      = entries[0];
+        entries[i].op   = "ADD";
+        entries[i].name = "y";
+        for (int k = 0; k < 6; k++) { entries[i].src[k] = 1; }
+        if (i % 400 == 0 || i == NODES) { /* as many as a payload takes */
+            const uint32_t number = tb_template(&b, 1, entries, 1, (uint32_t) ((i - 1) % 400) + 1, NULL, 0);
+            tb_evaluation(&b, (struct tb_evaluation){ .template = number, .n_callbacks = 400 });
+        }
+    }
+    struct tat_trace * trace = open_anyway(&b);
+    assert_true(walk(trace) >= (uint64_t) NODES * 7);
+    tat_trace_close(trace);
+    tb_free(&b);
+}
+
+/* A hang is a failure, and so is much memory; the sanitizer reserves so much address space that no limit fits it. */
+static int limits(void ** state) {
+    (void) state;
+    alarm(SECONDS);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    const struct rlimit limit = { MEMORY, MEMORY };
+    return setrlimit(RLIMIT_AS, &limit);
+#else
+    return 0;
+#endif
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_whole),           cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_flipped),         cmocka_unit_test(test_lost_evaluation),
+        cmocka_unit_test(test_lost_template),   cmocka_unit_test(test_lost_tensor),
+        cmocka_unit_test(test_swapped),         cmocka_unit_test(test_duplicated),
+        cmocka_unit_test(test_unknown_block),   cmocka_unit_test(test_forged_bytes),
+        cmocka_unit_test(test_hostile_numbers), cmocka_unit_test(test_many_runs),
+    };
+    return cmocka_run_group_tests(tests, limits, NULL);
+}

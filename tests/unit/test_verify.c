@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * tat verify says no, with the right check, to each way in which a trace can be wrong.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tat/verify.h"
+#include "trace_builder.h"
+
+enum { WEIGHT_AT = 4096, BUILDER_ADDRESS = 0x10000, MAPPED = 1 << 20 };
+
+struct fixture {
+    struct trace_builder b;
+    uint32_t template;
+    struct tat_verification result;
+};
+
+/* A model file of one weight, mapped; a graph of one product with it. */
+static void begin(struct fixture * f, uint64_t weight_at) {
+    memset(f, 0, sizeof *f);
+    tb_begin(&f->b);
+    tb_model_file(&f->b, "/nonexistent/model.gguf");
+    const uint64_t mapping[] = { 1, BUILDER_ADDRESS - WEIGHT_AT, MAPPED, 0 };
+    tb_event(&f->b, TAT_EVENT_MAPPING, 10, mapping, 4, NULL);
+    const uint32_t weight = tb_tensor(&f->b, (struct tb_tensor){ .name        = "blk.0.attn_q.weight",
+                                                                 .kind        = TAT_TENSOR_WEIGHT,
+                                                                 .memory      = TAT_MEMORY_FILE,
+                                                                 .ne          = { 8, 8 },
+                                                                 .file        = 1,
+                                                                 .file_offset = weight_at });
+    const uint32_t other  = tb_tensor(
+         &f->b, (struct tb_tensor){
+                    .name = "Qcur-0", .kind = TAT_TENSOR_ACTIVATION, .memory = TAT_MEMORY_BUFFER, .ne = { 8 } });
+    const struct tb_entry entries[] = {
+        { .name = "blk.0.attn_q.weight", .tensor = weight, .ne = { 8, 8 } },
+        { .name = "Qcur-0", .op = "MUL_MAT", .tensor = other, .ne = { 8 }, .facts = TAT_NODE_COMPUTE, .src = { 1 } },
+    };
+    f->template = tb_template(&f->b, 1, entries, 1, 1, NULL, 0);
+}
+
+static void run(struct fixture * f, uint32_t flags, uint32_t callbacks) {
+    tb_evaluation(&f->b, (struct tb_evaluation){ .template = f->template, .flags = flags, .n_callbacks = callbacks });
+}
+
+/* The verdict of one check. */
+static const struct tat_check * verdict(struct fixture * f, const char * name) {
+    struct tat_error   error = { 0 };
+    struct tat_trace * trace = tb_open(&f->b, &error);
+    if (!trace || tat_verify(trace, &f->result, &error) != 0) { fail_msg("%s", error.message); }
+    tat_trace_close(trace);
+    tb_free(&f->b);
+    for (unsigned i = 0; i < f->result.n_checks; i++) {
+        if (strcmp(f->result.check[i].name, name) == 0) { return &f->result.check[i]; }
+    }
+    fail_msg("no check %s", name);
+    return NULL;
+}
+
+static void expect_failure(struct fixture * f, const char * name, const char * words) {
+    const struct tat_check * check = verdict(f, name);
+    assert_int_equal(check->verdict, TAT_VERDICT_FAIL);
+    if (!strstr(check->detail, words)) { fail_msg("'%s' does not say '%s'", check->detail, words); }
+}
+
+static void whole_trace_is_good(void ** state) {
+    (void) state;
+    struct fixture f;
+    begin(&f, WEIGHT_AT);
+    run(&f, 0, 1);
+    tb_end(&f.b);
+    verdict(&f, "identity");
+    assert_int_equal(f.result.n_failed, 0);
+    assert_int_equal(f.result.n_accesses, 2);
+}
+
+static void weight_moved_by_a_byte(void ** state) {
+    (void) state;
+    struct fixture f;
+    begin(&f, WEIGHT_AT + 1);
+    run(&f, 0, 1);
+    tb_end(&f.b);
+    expect_failure(&f, "offsets", "blk.0.attn_q.weight: its address is not where the mapping puts file offset 4097");
+}
+
+static void evaluation_lost_without_a_count(void ** state) {
+    (void) state;
+    struct fixture f;
+    begin(&f, WEIGHT_AT);
+    run(&f, 0, 1);
+    f.b.n_evaluations++; /* the agent stored one that is not there */
+    tb_end(&f.b);
+    expect_failure(&f, "losses", "an evaluation is missing without a count");
+}
+
+static void evaluation_lost_with_a_count(void ** state) {
+    (void) state;
+    struct fixture f;
+    begin(&f, WEIGHT_AT);
+    run(&f, 0, 1);
+    struct payload p;
+    payload_begin(&p);
+    tat_put_varint(&p.out, TAT_LOSS_NO_SPACE);
+    tat_put_varint(&p.out, 3);
+    tat_put_varint(&p.out, 0);
+    tb_payload(&f.b, TAT_BLOCK_LOSS, &p);
+    expect_failure(&f, "losses", "3 of 4 evaluations lost (no room was ready: 3)");
+}
+
+static void unknown_fusion_rule(void ** state) {
+    (void) state;
+    struct fixture f;
+    begin(&f, WEIGHT_AT);
+    run(&f, TAT_EVALUATION_UNMATCHED, 5);
+    tb_end(&f.b);
+    expect_failure(&f, "identity", "5 callbacks, expected 1");
+}
+
+static void callbacks_that_do_not_add_up(void ** state) {
+    (void) state;
+    struct fixture f;
+    begin(&f, WEIGHT_AT);
+    run(&f, 0, 2); /* not marked by the agent: the reader counts for itself */
+    tb_end(&f.b);
+    expect_failure(&f, "identity", "by a rule that is not known");
+}
+
+static void process_that_was_killed(void ** state) {
+    (void) state;
+    struct fixture f;
+    begin(&f, WEIGHT_AT);
+    run(&f, 0, 1);
+    expect_failure(&f, "end", "no END block");
+}
+
+static void agent_that_gave_up(void ** state) {
+    (void) state;
+    struct fixture f;
+    begin(&f, WEIGHT_AT);
+    run(&f, 0, 1);
+    tb_event(&f.b, TAT_EVENT_NOTE, 20, NULL, 0, "ggml's structs could not be found: op");
+    tb_end(&f.b);
+    expect_failure(&f, "agent", "ggml's structs could not be found: op");
+}
+
+static void no_evaluation_at_all(void ** state) {
+    (void) state;
+    struct fixture f;
+    begin(&f, WEIGHT_AT);
+    tb_end(&f.b);
+    expect_failure(&f, "identity", "no evaluation was recorded");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(whole_trace_is_good),
+        cmocka_unit_test(weight_moved_by_a_byte),
+        cmocka_unit_test(evaluation_lost_without_a_count),
+        cmocka_unit_test(evaluation_lost_with_a_count),
+        cmocka_unit_test(unknown_fusion_rule),
+        cmocka_unit_test(callbacks_that_do_not_add_up),
+        cmocka_unit_test(process_that_was_killed),
+        cmocka_unit_test(agent_that_gave_up),
+        cmocka_unit_test(no_evaluation_at_all),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Traces with known answers, made in memory with the writer's own helpers. Whatever cannot be done (memory) aborts the
+ * test program.
+ */
+#ifndef TRACE_BUILDER_H
+#define TRACE_BUILDER_H
+
+#include "format/block.h"
+#include "format/buffer.h"
+#include "tat/trace.h"
+
+struct trace_builder {
+    uint8_t *    bytes; /* the file */
+    size_t       size, capacity;
+    const char * strings[512];
+    uint32_t     n_strings, n_tensors, n_templates, n_evaluations, n_files;
+    uint64_t     n_callbacks, n_events;
+    uint64_t     tick; /* of the next evaluation */
+    size_t       last; /* where the last block begins */
+};
+
+/* A header with a clock of nanoseconds that begins at 0, and nothing else. */
+void tb_begin(struct trace_builder * b);
+void tb_free(struct trace_builder * b);
+
+struct tat_file_header * tb_header(struct trace_builder * b); /* in the bytes; seal it after a change */
+void                     tb_seal(struct trace_builder * b);
+
+/* Opens the bytes as a file. */
+struct tat_trace * tb_open(const struct trace_builder * b, struct tat_error * error);
+
+/* A block with any payload. */
+void tb_block(struct trace_builder * b, enum tat_block_type type, const void * payload, size_t payload_bytes);
+
+/* A payload in the making. */
+struct payload {
+    struct tat_out out;
+    uint8_t        bytes[1 << 16];
+};
+void payload_begin(struct payload * p);
+void tb_payload(struct trace_builder * b, enum tat_block_type type, const struct payload * p);
+
+/* A string's number; new ones get a block each. `string` must live as long as the builder. */
+uint32_t tb_string(struct trace_builder * b, const char * string);
+
+struct tb_tensor {
+    const char *         name;
+    enum tat_tensor_kind kind;
+    enum tat_memory      memory;
+    const char *         type; /* NULL: "f32", 1 element in 4 bytes */
+    uint32_t             block, block_bytes;
+    uint64_t             ne[4]; /* 0 beyond the first: 1 */
+    uint64_t             bytes; /* 0: of the packed shape */
+    uint32_t             file;
+    uint64_t             file_offset;
+};
+uint32_t tb_tensor(struct trace_builder * b, struct tb_tensor t);
+
+/* A leaf or node of a graph. Sources are entries: leaves come first. */
+struct tb_entry {
+    const char * name;
+    const char * op;   /* NULL: a leaf, "NONE" */
+    const char * type; /* as in struct tb_tensor */
+    uint32_t     tensor;
+    uint64_t     ne[4]; /* 0 beyond the first: 1, but for `empty` */
+    uint64_t     nb[4]; /* all 0: packed */
+    int64_t      offset;
+    uint32_t     facts;
+    int          src[6]; /* entry + 1; 0: none */
+    bool         empty;  /* ne[1] is 0 */
+};
+
+struct tb_capture {
+    enum tat_capture_kind kind;
+    uint32_t              entry, node, src;
+};
+
+/* Number of the new template. */
+uint32_t tb_template(struct trace_builder * b, uint32_t context, const struct tb_entry * entries, uint32_t n_leaves,
+                     uint32_t n_nodes, const struct tb_capture * captures, uint32_t n_captures);
+
+struct tb_evaluation {
+    uint32_t template, flags, rule, n_callbacks;
+    const void *   captures;
+    size_t         captures_bytes;
+    const uint64_t begin; /* 0: after the one before */
+};
+enum { TB_CALLBACK_NS = 100 }; /* between callbacks, and from the last one to the end */
+void tb_evaluation(struct trace_builder * b, struct tb_evaluation e);
+
+/* The encoding of ids as the agent writes them: a series for rows and positions, one by one for experts. */
+void tb_put_series(struct tat_out * out, const int64_t * values, size_t count);
+void tb_put_each(struct tat_out * out, const uint32_t * values, size_t count);
+
+void tb_event(struct trace_builder * b, enum tat_event_type type, uint64_t tick, const uint64_t * values,
+              size_t n_values, const char * text);
+void tb_model_file(struct trace_builder * b, const char * path);
+void tb_end(struct trace_builder * b); /* totals of what was built */
+
+#endif
