@@ -89,7 +89,10 @@ static bool sort_all(struct tat_trace * trace) {
 
 /* --------------------------------------------------------------------------------------------------------- phases */
 
-enum { WARMUP_TOKENS = 2 }; /* llama.cpp warms up with BOS and EOS */
+enum {
+    WARMUP_TOKENS = 2, /* llama.cpp warms up with BOS and EOS */
+    POSITIONS_MAX = 1 << 20,
+};
 
 /* llama_set_warmup marks warm-up. Older and newest versions evaluate two tokens without it, then clear the memory and
  * reset the counters before anything else: the first such reset of a thread ends a warm-up, if no more was evaluated.
@@ -121,32 +124,62 @@ struct progress {
     bool     has_output; /* the last ubatch gave logits, so a single row after it continues a generation */
 };
 
+/* Whether the rows of a ubatch follow each other: those of several sequences do not. `memory` holds as many
+ * positions, POSITIONS_MAX at most. */
+static bool is_one_sequence(const struct tat_trace * trace, uint32_t evaluation, int64_t * memory) {
+    const struct tat_evaluation * e    = &LIST(struct tat_evaluation, trace->evaluations)[evaluation];
+    const struct tat_template *   t    = &LIST(struct tat_template, trace->templates)[e->template];
+    const uint32_t                rows = e->n_tokens < POSITIONS_MAX ? e->n_tokens : POSITIONS_MAX;
+    for (uint32_t c = 0; c < t->n_captures; c++) {
+        if (t->captures[c].kind != TAT_CAPTURE_POSITIONS) { continue; }
+        const size_t count = tat_trace_capture(trace, evaluation, c, memory, rows);
+        for (size_t i = 1; i < count && i < rows; i++) {
+            if (memory[i] != memory[i - 1] + 1) { return false; }
+        }
+        break;
+    }
+    return true;
+}
+
 /* Several rows are a prompt; a single row is a generated token if the one before it had an output to sample from, else
- * the rest of a prompt. Graphs without token rows are something else: shifts of the KV cache, encoders. */
-static enum tat_phase phase_of(const struct tat_evaluation * e, const struct progress * p) {
+ * the rest of a prompt. Rows of several sequences are generated tokens if each has an output, else prompts and tokens
+ * mixed, as a server does. Graphs without token rows are something else: shifts of the KV cache, encoders. */
+static enum tat_phase phase_of(const struct tat_trace * trace, uint32_t number, const struct progress * p,
+                               int64_t * memory) {
+    const struct tat_evaluation * e = &LIST(struct tat_evaluation, trace->evaluations)[number];
     if (e->n_tokens == 0) { return TAT_PHASE_OTHER; }
-    return e->n_tokens == 1 && p->has_output ? TAT_PHASE_GENERATE : TAT_PHASE_PROMPT;
+    if (e->n_tokens == 1) { return p->has_output ? TAT_PHASE_GENERATE : TAT_PHASE_PROMPT; }
+    if (is_one_sequence(trace, number, memory)) { return TAT_PHASE_PROMPT; }
+    return e->n_outputs == e->n_tokens ? TAT_PHASE_GENERATE : TAT_PHASE_MIXED;
 }
 
 static bool set_phases(struct tat_trace * trace) {
     struct tat_evaluation * e        = LIST(struct tat_evaluation, trace->evaluations);
-    uint32_t                contexts = 0;
+    uint32_t                contexts = 0, tokens = 0;
     for (uint32_t i = 0; i < trace->evaluations.count; i++) {
         e[i].phase = TAT_PHASE_OTHER;
+        if (e[i].n_tokens > tokens) { tokens = e[i].n_tokens; }
         if (e[i].context > contexts) { contexts = e[i].context; }
     }
     if (contexts > trace->size / 8) { return true; } /* numbers that no agent gave */
+    if (tokens > POSITIONS_MAX) { tokens = POSITIONS_MAX; }
     struct progress * progress = calloc(contexts + 1, sizeof *progress);
-    if (!progress) { return false; }
+    int64_t *         memory   = calloc(tokens + 1, sizeof *memory);
+    if (!progress || !memory) {
+        free(memory);
+        free(progress);
+        return false;
+    }
     mark_warmup(trace);
     for (uint32_t i = 0; i < trace->evaluations.count; i++) {
         struct progress * p = &progress[e[i].context];
         if (e[i].phase == TAT_PHASE_WARMUP) { continue; }
-        e[i].phase       = phase_of(&e[i], p);
+        e[i].phase       = phase_of(trace, i, p, memory);
         e[i].token_first = p->tokens;
         p->tokens += e[i].n_tokens;
         if (e[i].n_tokens) { p->has_output = e[i].n_outputs > 0; }
     }
+    free(memory);
     free(progress);
     return true;
 }
