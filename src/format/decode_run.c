@@ -94,9 +94,11 @@ static bool add_model_file(struct tat_trace * trace, const uint64_t * value, con
 }
 
 static bool add_anchor(struct tat_trace * trace, uint64_t tick, uint64_t monotonic_ns) {
+    const int64_t most = INT64_C(1) << 60, ns = (int64_t) (monotonic_ns - trace->header.start_monotonic_ns);
+    if (ns < -most || ns > most) { return false; } /* 36 years */
     struct anchor * anchor = list_add(&trace->anchors, sizeof *anchor);
     if (!anchor) { return false; }
-    *anchor = (struct anchor){ tick, (int64_t) (monotonic_ns - trace->header.start_monotonic_ns) };
+    *anchor = (struct anchor){ tick, ns };
     return true;
 }
 

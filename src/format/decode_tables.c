@@ -127,17 +127,19 @@ bool decode_tensors(struct tat_trace * trace, struct tat_in in) {
     return true;
 }
 
-/* Operations are numbered as they are met; 0xffff at most. */
-static uint16_t op_number(struct tat_trace * trace, uint64_t string) {
+/* Operations are numbered as they are met. False: there is no such string, so the operation is unknown, and a wrong
+ * name would be worse than none; or there are more than any ggml has. */
+static bool op_number(struct tat_trace * trace, uint64_t string, uint16_t * op) {
     uint16_t * number = by_string(trace, &trace->op_of, string, sizeof *number);
-    if (!number) { return 0; }
-    if (!*number && trace->ops.count < OPS_MAX) {
-        const char ** name = list_add(&trace->ops, sizeof *name);
-        if (!name) { return 0; }
+    if (!number) { return false; }
+    if (!*number) {
+        const char ** name = trace->ops.count < OPS_MAX ? list_add(&trace->ops, sizeof *name) : NULL;
+        if (!name) { return false; }
         *name   = string_at(trace, string);
         *number = (uint16_t) trace->ops.count;
     }
-    return *number ? (uint16_t) (*number - 1) : 0;
+    *op = (uint16_t) (*number - 1);
+    return true;
 }
 
 static void set_packed(struct tat_entry * e) {
@@ -154,9 +156,9 @@ static bool decode_entry(struct tat_trace * trace, struct tat_in * in, struct ta
     const uint64_t op   = tat_get_varint(in);
     const uint64_t type = tat_get_varint(in);
     e->op               = string_at(trace, op);
-    e->op_index         = op_number(trace, op);
-    e->flags            = (uint32_t) tat_get_varint(in);
-    uint64_t elements   = 1;
+    if (!op_number(trace, op, &e->op_index)) { return false; }
+    e->flags          = (uint32_t) tat_get_varint(in);
+    uint64_t elements = 1;
     for (int i = 0; i < 4; i++) {
         e->ne[i] = tat_get_varint(in);
         if (e->ne[i] && elements > (UINT64_C(1) << 48) / e->ne[i]) { return false; }

@@ -64,14 +64,15 @@ static uint32_t set_times(struct expansion * x, uint32_t evaluation) {
     if (!reserve(&x->start_ns, &room, (size_t) e->n_stamps + 2, sizeof x->start_ns[0])) { return 0; }
     x->times_capacity = (uint32_t) room;
     /* One line for the whole evaluation: it is far shorter than the distance of two anchors. */
-    const double rate =
-        b->end_tick > b->begin_tick ? (double) (e->end_ns - e->begin_ns) / (double) (b->end_tick - b->begin_tick) : 0;
-    uint64_t stamp = b->begin_tick >> shift;
-    x->start_ns[0] = e->begin_ns;
+    const uint64_t duration = b->end_tick - b->begin_tick;
+    const double   rate     = duration ? (double) (e->end_ns - e->begin_ns) / (double) duration : 0;
+    uint64_t       stamp    = b->begin_tick >> shift;
+    x->start_ns[0]          = e->begin_ns;
     for (uint32_t i = 0; i < e->n_stamps; i++) {
         stamp += tat_get_varint(&in);
-        const int64_t ticks = (int64_t) ((stamp << shift) - b->begin_tick);
-        x->start_ns[i + 1]  = e->begin_ns + (ticks > 0 ? (uint64_t) ((double) ticks * rate) : 0);
+        const int64_t ticks  = (int64_t) ((stamp << shift) - b->begin_tick);
+        const double  within = ticks <= 0 ? 0 : (uint64_t) ticks < duration ? (double) ticks : (double) duration;
+        x->start_ns[i + 1]   = e->begin_ns + (uint64_t) (within * rate);
     }
     return e->n_stamps;
 }

@@ -14,6 +14,13 @@ static int by_tick(const void * a, const void * b) {
     return (x > y) - (x < y);
 }
 
+#define NS_MOST 0x1p60 /* 36 years: what damage makes longer is cut, so that sums of times stay exact */
+
+static int64_t to_ns(double ns) {
+    if (!(ns > -NS_MOST)) { return (int64_t) -NS_MOST; }
+    return ns < NS_MOST ? (int64_t) ns : (int64_t) NS_MOST;
+}
+
 /* Between two anchors along the line through them; outside along the line through the outermost; with fewer than two by
  * the header's rate. */
 int64_t timeline_ns(const struct tat_trace * trace, uint64_t tick) {
@@ -21,17 +28,20 @@ int64_t timeline_ns(const struct tat_trace * trace, uint64_t tick) {
     const uint32_t        count   = trace->anchors.count;
     if (count < 2 || anchors[count - 1].tick == anchors[0].tick) {
         const double ticks = (double) (int64_t) (tick - trace->header.start_tick);
-        return (int64_t) (ticks * 1e9 / (double) trace->header.ticks_per_second);
+        return to_ns(ticks * 1e9 / (double) trace->header.ticks_per_second);
     }
     uint32_t low = 0, high = count - 1;
     while (high - low > 1) {
         const uint32_t middle                          = (low + high) / 2;
         *(anchors[middle].tick <= tick ? &low : &high) = middle;
     }
-    if (anchors[low].tick == anchors[high].tick) { low = 0; }
+    if (anchors[low].tick == anchors[high].tick) {
+        low  = 0;
+        high = count - 1;
+    }
     const double rate =
         (double) (anchors[high].ns - anchors[low].ns) / (double) (anchors[high].tick - anchors[low].tick);
-    return anchors[low].ns + (int64_t) (rate * (double) (int64_t) (tick - anchors[low].tick));
+    return anchors[low].ns + to_ns(rate * (double) (int64_t) (tick - anchors[low].tick));
 }
 
 static void set_times(struct tat_trace * trace) {
@@ -41,7 +51,7 @@ static void set_times(struct tat_trace * trace) {
         struct tat_evaluation * e     = &LIST(struct tat_evaluation, trace->evaluations)[i];
         const int64_t           begin = timeline_ns(trace, b->begin_tick), end = timeline_ns(trace, b->end_tick);
         e->begin_ns = begin > 0 ? (uint64_t) begin : 0;
-        e->end_ns   = end > begin ? (uint64_t) end : e->begin_ns;
+        e->end_ns   = end > (int64_t) e->begin_ns ? (uint64_t) end : e->begin_ns;
     }
     for (uint32_t i = 0; i < trace->events.count; i++) {
         struct tat_event * e = &LIST(struct tat_event, trace->events)[i];

@@ -1,0 +1,34 @@
+# A thin front: CMake does the work, the scripts the set-up. BUILD names the build folder, CMAKE_FLAGS are given to CMake.
+BUILD ?= build
+PREFIX ?= /usr/local
+export BUILD := $(abspath $(BUILD))
+export CMAKE_FLAGS
+
+.PHONY: all demo test test-long bench install package format clean
+
+all:
+	@scripts/build.sh $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(CMAKE_FLAGS)
+
+demo:
+	@scripts/demo.sh
+
+test:
+	@scripts/test.sh
+
+test-long:
+	@scripts/test.sh --long
+
+bench: all
+	@bench/run.sh
+
+install: all
+	@cmake --install $(BUILD)
+
+package: all
+	@cd $(BUILD) && cpack
+
+format:
+	@git ls-files '*.[ch]' | xargs clang-format -i
+
+clean:
+	rm -rf $(BUILD) $(BUILD)-asan

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+#
+# What the scripts share; to be sourced. What is fetched or built for tests and the demo is kept in $cache.
+
+set -euo pipefail
+umask 022
+
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/tat
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+me=$(basename "$0" .sh)
+
+say() { printf '%s: %s\n' "$me" "$*" >&2; }
+die() {
+    say "$*"
+    exit 1
+}
+
+# one_at_a_time NAME: waits until no other script holds NAME; until this one ends.
+one_at_a_time() {
+    mkdir -p "$cache"
+    exec 9> "$cache/$1.lock"
+    flock -n 9 && return
+    say "waiting for another $1"
+    flock 9
+}
+
+# A folder in the cache that is gone when the script ends, however it ends. What is complete is moved out of it.
+scratch_folder() {
+    scratch=$(mktemp -d "$cache/tmp.XXXXXX")
+    trap 'rm -rf "$scratch"' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    trap 'exit 129' HUP
+}
+
+# python -m pip, in an environment of our own where the system has none.
+pip() {
+    if python3 -m pip --version > /dev/null 2>&1; then
+        python3 -m pip "$@"
+    else
+        [ -x "$cache/pip/bin/pip" ] || python3 -m venv "$cache/pip"
+        "$cache/pip/bin/pip" "$@"
+    fi
+}
+
+# quietly COMMAND...: its output is shown only if it fails.
+quietly() {
+    local log status=0
+    log=$(mktemp)
+    "$@" > "$log" 2>&1 9>&- || status=$?
+    [ "$status" -eq 0 ] || cat "$log" >&2
+    rm -f "$log"
+    return "$status"
+}

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# install-deps.sh [build | test]: installs what building (or also testing) needs and is not there; nothing if all is.
+. "$(dirname "$0")/common.sh"
+
+has_program() { command -v "$1" > /dev/null; }
+has_library() { has_program pkg-config && pkg-config --exists "$1"; }
+has_header() { has_program cc && echo "#include <$1>" | cc -E - > /dev/null 2>&1; }
+has_python() { python3 -c "import $1" > /dev/null 2>&1; }
+
+# What is asked for, and Debian's name of the package that has it.
+needs_to_build="
+    program cc           gcc
+    program c++          g++
+    program make         make
+    program cmake        cmake
+    program ninja        ninja-build
+    program pkg-config   pkg-config
+    library jansson      libjansson-dev
+    library smartcols    libsmartcols-dev
+    library libelf       libelf-dev
+    header  xxhash.h     libxxhash-dev"
+needs_to_test="
+    program bats         bats
+    program git          git
+    library cmocka       libcmocka-dev
+    program ccache       ccache
+    program python3      python3
+    python  venv,ensurepip python3-venv"
+
+missing() {
+    local kind what package
+    while read -r kind what package; do
+        [ -z "$kind" ] || "has_$kind" "$what" || echo "$package"
+    done <<< "$1"
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif has_program sudo; then
+        sudo "$@"
+    else
+        die "needs root for: $*"
+    fi
+}
+
+case ${1:-build} in
+    build) needs=$needs_to_build ;;
+    test) needs=$needs_to_build$needs_to_test ;;
+    *) die "usage: install-deps.sh [build | test]" ;;
+esac
+packages=$(missing "$needs" | tr '\n' ' ')
+[ -n "$packages" ] || exit 0
+has_program apt-get || die "missing, by the names Debian has for them: $packages"
+say "installing $packages"
+one_at_a_time install-deps
+quietly as_root apt-get -qq update || say "could not update the lists of packages: trying without"
+# shellcheck disable=SC2086 # a list
+quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $packages ||
+    die "could not install: $packages"
+left=$(missing "$needs" | tr '\n' ' ')
+[ -z "$left" ] || die "installed, but still not usable: $left"

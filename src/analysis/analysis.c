@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+#include "analysis/analysis.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tat/analysis.h"
+
+const struct analysis * const analyses[] = {
+    &run_analysis, &phases_analysis, &tokens_analysis, &components_analysis, &tensors_analysis, NULL,
+};
+
+static const struct analysis * find(const char * name) {
+    for (size_t i = 0; analyses[i]; i++) {
+        if (strcmp(analyses[i]->name, name) == 0) { return analyses[i]; }
+    }
+    return NULL;
+}
+
+static struct subject subject_of(const struct tat_trace * trace) {
+    struct subject s = { .trace = trace };
+    s.tensors        = tat_trace_tensors(trace, &s.n_tensors);
+    s.templates      = tat_trace_templates(trace, &s.n_templates);
+    s.evaluations    = tat_trace_evaluations(trace, &s.n_evaluations);
+    s.events         = tat_trace_events(trace, &s.n_events);
+    s.files          = tat_trace_model_files(trace, &s.n_files);
+    for (uint32_t i = 0; i < s.n_files; i++) { s.model_bytes += s.files[i].size; }
+    for (uint32_t i = 0; i < s.n_evaluations; i++) {
+        const struct tat_evaluation * e = &s.evaluations[i];
+        struct phase_total *          p = &s.phase[e->phase];
+        p->evaluations++;
+        p->tokens += e->n_tokens;
+        p->outputs += e->n_outputs;
+        p->ns += e->end_ns - e->begin_ns;
+    }
+    return s;
+}
+
+struct running {
+    const struct analysis * analysis;
+    void *                  state;
+};
+
+struct pass {
+    struct running * running;
+    size_t           count;
+    bool             wanted; /* anyone needs records */
+};
+
+static bool feed_all(const struct tat_access * records, size_t count, void * user) {
+    const struct pass * pass = user;
+    for (size_t i = 0; i < pass->count; i++) {
+        const struct running * r = &pass->running[i];
+        if (r->analysis->feed) { r->analysis->feed(r->state, records, count); }
+    }
+    return true;
+}
+
+static int begin_all(struct pass * pass, const struct subject * subject, const char * const * names, size_t count,
+                     struct tat_error * error) {
+    for (size_t i = 0; count ? i < count : analyses[i] != NULL; i++) {
+        const struct analysis * a = count ? find(names[i]) : analyses[i];
+        if (!a) { return tat_fail(error, TAT_ERROR_USAGE, "no section '%s'", names[i]); }
+        void * state = a->begin(subject);
+        if (!state) { return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
+        pass->running[pass->count++] = (struct running){ a, state };
+        pass->wanted |= a->feed != NULL;
+    }
+    return 0;
+}
+
+/* Finishes whether the results are wanted or not: that frees the states. */
+static json_t * finish_all(struct pass * pass) {
+    json_t * all    = json_object();
+    bool     failed = !all;
+    for (size_t i = 0; i < pass->count; i++) {
+        struct result result;
+        result_begin(&result, pass->running[i].analysis->title);
+        pass->running[i].analysis->finish(pass->running[i].state, &result);
+        failed |= json_object_set_new(all, pass->running[i].analysis->name, result_end(&result)) != 0;
+    }
+    if (failed) {
+        json_decref(all);
+        return NULL;
+    }
+    return all;
+}
+
+json_t * analyses_run(const struct tat_trace * trace, const char * const * names, size_t count,
+                      struct tat_error * error) {
+    const struct subject subject = subject_of(trace);
+    struct pass          pass    = { 0 };
+    pass.running                 = calloc(count + sizeof analyses / sizeof analyses[0], sizeof *pass.running);
+    if (!pass.running) {
+        tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
+        return NULL;
+    }
+    int status = begin_all(&pass, &subject, names, count, error);
+    if (status == 0 && pass.wanted) {
+        status = tat_trace_expand(trace, 0, subject.n_evaluations, feed_all, &pass, error);
+    }
+    json_t * all = finish_all(&pass);
+    free(pass.running);
+    if (status == 0 && !all) { tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
+    if (status != 0) {
+        json_decref(all);
+        return NULL;
+    }
+    return all;
+}
+
+const char * tat_analysis_name(unsigned index) {
+    return index < sizeof analyses / sizeof analyses[0] && analyses[index] ? analyses[index]->name : NULL;
+}
+
+const char * tat_analysis_title(unsigned index) {
+    return index < sizeof analyses / sizeof analyses[0] && analyses[index] ? analyses[index]->title : NULL;
+}
+
+char * tat_analyze(const struct tat_trace * trace, const char * const * names, size_t count, struct tat_error * error) {
+    json_t * all = analyses_run(trace, names, count, error);
+    if (!all) { return NULL; }
+    char * text = json_dumps(all, JSON_COMPACT);
+    json_decref(all);
+    if (!text) { tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
+    return text;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A question asked of a trace: one file each, and one line of the table in analysis.c. One pass over the access records
+ * feeds all that were asked for.
+ */
+#ifndef TAT_ANALYSIS_ANALYSIS_H
+#define TAT_ANALYSIS_ANALYSIS_H
+
+#include "analysis/result.h"
+#include "tat/trace.h"
+
+struct phase_total {
+    uint64_t evaluations, tokens, outputs, ns;
+};
+
+/* What all of them may want to know of the trace, found once. */
+struct subject {
+    const struct tat_trace *      trace;
+    const struct tat_tensor *     tensors;
+    const struct tat_template *   templates;
+    const struct tat_evaluation * evaluations;
+    const struct tat_event *      events;
+    const struct tat_model_file * files;
+    uint32_t                      n_tensors, n_templates, n_evaluations, n_events, n_files;
+    uint64_t                      model_bytes; /* size of all model files */
+    struct phase_total            phase[TAT_PHASE_COUNT];
+};
+
+struct analysis {
+    const char * name; /* of the section, for --section and in the JSON */
+    const char * title;
+    void * (*begin)(const struct subject * subject); /* NULL: memory */
+    void (*feed)(void * state, const struct tat_access * records, size_t count); /* NULL: needs no records */
+    void (*finish)(void * state, struct result * result);                        /* frees the state */
+};
+
+extern const struct analysis run_analysis;
+extern const struct analysis phases_analysis;
+extern const struct analysis tokens_analysis;
+extern const struct analysis components_analysis;
+extern const struct analysis tensors_analysis;
+
+/* All, in the order in which they are shown; ends with NULL. */
+extern const struct analysis * const analyses[];
+
+/* Runs those named (all, if `count` is 0) and returns {name: result}, which the caller owns. NULL on failure. */
+json_t * analyses_run(const struct tat_trace * trace, const char * const * names, size_t count,
+                      struct tat_error * error);
+
+/* Inference proper: what load, warm-up and graphs without tokens never mix into. */
+static inline bool is_inference(enum tat_phase phase) {
+    return phase == TAT_PHASE_PROMPT || phase == TAT_PHASE_GENERATE || phase == TAT_PHASE_MIXED;
+}
+
+static inline enum tat_phase phase_of(const struct tat_access * a) {
+    return (enum tat_phase)(a->flags >> TAT_ACCESS_PHASE_SHIFT & 7);
+}
+
+enum holder { HOLDS_WEIGHT, HOLDS_STATE, HOLDS_ACTIVATION, HOLDERS };
+
+static inline enum holder holder_of(const struct tat_tensor * t) {
+    return t->kind == TAT_TENSOR_WEIGHT ? HOLDS_WEIGHT : t->kind == TAT_TENSOR_STATE ? HOLDS_STATE : HOLDS_ACTIVATION;
+}
+
+/* Where a walk over records is, to tell where nodes begin and to count the time of each callback once: the records of
+ * a node, and of two fused nodes, all carry the same time. */
+struct cursor {
+    uint32_t evaluation, node, duration_ns;
+    uint64_t start_ns;
+};
+#define CURSOR_BEGIN                                                                                                   \
+    (struct cursor) {                                                                                                  \
+        .evaluation = UINT32_MAX                                                                                       \
+    }
+
+struct step {
+    bool     node; /* the record is the first of its node */
+    uint64_t ns;   /* time that begins with it, or 0 */
+};
+
+static inline struct step cursor_step(struct cursor * c, const struct tat_access * a) {
+    const bool same = a->evaluation == c->evaluation;
+    struct step step = { .node = !same || a->node != c->node };
+    if (step.node && !(same && a->start_ns == c->start_ns && a->duration_ns == c->duration_ns)) {
+        step.ns = a->duration_ns;
+    }
+    *c = (struct cursor){ a->evaluation, a->node, a->duration_ns, a->start_ns };
+    return step;
+}
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Which parts of the model the bytes belong to, all layers together.
+ */
+#include <stdlib.h>
+
+#include "analysis/analysis.h"
+#include "analysis/units.h"
+
+struct component {
+    enum tat_component component;
+    uint64_t           tensors, tensor_bytes, accesses, bytes, generate_bytes;
+};
+
+#define ACTIVATIONS TAT_COMPONENT_COUNT /* beside the parts of the model */
+enum { PARTS = TAT_COMPONENT_COUNT + 1 };
+
+struct state {
+    const struct subject * subject;
+    struct component       part[PARTS];
+    uint64_t               total;
+};
+
+static const struct result_column columns[] = {
+    { "component", "part of the model", UNIT_TEXT }, { "tensors", "tensors", UNIT_COUNT },
+    { "tensor_bytes", "their size", UNIT_BYTES },    { "accesses", "accesses", UNIT_COUNT },
+    { "bytes", "bytes touched", UNIT_BYTES },        { "share", "share", UNIT_SHARE },
+    { "bytes_per_token", "per generated token", UNIT_BYTES },
+};
+
+static unsigned part_of(const struct tat_tensor * t) {
+    return holder_of(t) == HOLDS_ACTIVATION ? ACTIVATIONS : t->component;
+}
+
+static void * begin(const struct subject * subject) {
+    struct state * s = calloc(1, sizeof *s);
+    if (!s) { return NULL; }
+    s->subject = subject;
+    for (unsigned i = 0; i < PARTS; i++) { s->part[i].component = (enum tat_component) i; }
+    for (uint32_t i = 0; i < subject->n_tensors; i++) {
+        struct component * part = &s->part[part_of(&subject->tensors[i])];
+        part->tensors++;
+        part->tensor_bytes += subject->tensors[i].bytes;
+    }
+    return s;
+}
+
+static void feed(void * state, const struct tat_access * a, size_t count) {
+    struct state * s = state;
+    for (size_t i = 0; i < count; i++) {
+        if (a[i].bytes == 0 || !is_inference(phase_of(&a[i]))) { continue; }
+        struct component * part = &s->part[part_of(&s->subject->tensors[a[i].tensor])];
+        part->accesses++;
+        part->bytes += a[i].bytes;
+        s->total += a[i].bytes;
+        if (phase_of(&a[i]) == TAT_PHASE_GENERATE) { part->generate_bytes += a[i].bytes; }
+    }
+}
+
+static int most_bytes(const void * a, const void * b) {
+    const struct component *x = a, *y = b;
+    if (x->bytes != y->bytes) { return x->bytes < y->bytes ? 1 : -1; }
+    return (int) x->component - (int) y->component;
+}
+
+static const char * name_of(const struct component * part) {
+    return part->component == ACTIVATIONS ? "activations" : tat_component_name(part->component);
+}
+
+static void finish(void * state, struct result * r) {
+    struct state * s      = state;
+    const uint64_t tokens = s->subject->phase[TAT_PHASE_GENERATE].tokens;
+    char           share[UNITS_SIZE];
+    qsort(s->part, PARTS, sizeof s->part[0], most_bytes);
+    result_columns(r, columns, sizeof columns / sizeof columns[0]);
+    result_put_count(r, result_values(r), "bytes", s->total);
+    for (unsigned i = 0; i < PARTS && s->part[i].bytes; i++) {
+        const struct component * part = &s->part[i];
+        json_t *                 row  = result_row(r);
+        result_put_text(r, row, "component", name_of(part));
+        result_put_count(r, row, "tensors", part->tensors);
+        /* Intermediate results share their memory, so their sizes add up to nothing. */
+        if (part->component != ACTIVATIONS) { result_put_count(r, row, "tensor_bytes", part->tensor_bytes); }
+        result_put_count(r, row, "accesses", part->accesses);
+        result_put_count(r, row, "bytes", part->bytes);
+        result_put_real(r, row, "share", ratio(part->bytes, s->total));
+        if (tokens) { result_put_real(r, row, "bytes_per_token", ratio(part->generate_bytes, tokens)); }
+    }
+    if (s->total) {
+        result_headline(r, "Most bytes belong to %s: %s of all.", name_of(&s->part[0]),
+                        format_share(share, ratio(s->part[0].bytes, s->total)));
+        result_note(r, "Prompt and generation; an access is one operand of one executed operation, or one expert of it.");
+    } else {
+        result_headline(r, "Neither a prompt nor a generated token touched anything.");
+    }
+    free(s);
+}
+
+const struct analysis components_analysis = { "components", "Parts of the model", begin, feed, finish };

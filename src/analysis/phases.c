@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Load, warm-up, prompt, generation: how long each took and what it touched.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "analysis/analysis.h"
+#include "analysis/run_metadata.h"
+#include "analysis/units.h"
+
+struct state {
+    const struct subject * subject;
+    uint64_t               bytes[TAT_PHASE_COUNT][HOLDERS];
+};
+
+static const struct result_column columns[] = {
+    { "phase", "phase", UNIT_TEXT },
+    { "evaluations", "evaluations", UNIT_COUNT },
+    { "tokens", "tokens", UNIT_COUNT },
+    { "ns", "time", UNIT_NS },
+    { "tokens_per_second", "tokens/s", UNIT_PER_SECOND },
+    { "weight_bytes", "weights touched", UNIT_BYTES },
+    { "state_bytes", "KV cache touched", UNIT_BYTES },
+    { "activation_bytes", "activations touched", UNIT_BYTES },
+};
+
+static void * begin(const struct subject * subject) {
+    struct state * s = calloc(1, sizeof *s);
+    if (s) { s->subject = subject; }
+    return s;
+}
+
+static void feed(void * state, const struct tat_access * a, size_t count) {
+    struct state * s = state;
+    for (size_t i = 0; i < count; i++) {
+        s->bytes[phase_of(&a[i])][holder_of(&s->subject->tensors[a[i].tensor])] += a[i].bytes;
+    }
+}
+
+struct load {
+    uint64_t count, ns;
+};
+
+enum { OPEN_MAX = 64 }; /* threads that load at once */
+
+/* A thread loads one model at a time; a dry run that only measures is a load too. */
+static struct load loads(const struct subject * s) {
+    struct load              load           = { 0 };
+    const struct tat_event * open[OPEN_MAX] = { 0 };
+    for (uint32_t i = 0; i < s->n_events; i++) {
+        const struct tat_event * e = &s->events[i];
+        if (e->type != TAT_EVENT_LOAD_BEGIN && e->type != TAT_EVENT_LOAD_END) { continue; }
+        size_t at = 0;
+        while (at < OPEN_MAX && open[at] && open[at]->thread != e->thread) { at++; }
+        if (at == OPEN_MAX) { continue; }
+        if (e->type == TAT_EVENT_LOAD_BEGIN) {
+            open[at] = e;
+        } else if (open[at]) {
+            load.count++;
+            load.ns += (uint64_t) (e->at_ns - open[at]->at_ns);
+            for (; at < OPEN_MAX && open[at]; at++) { open[at] = at + 1 < OPEN_MAX ? open[at + 1] : NULL; }
+        }
+    }
+    return load;
+}
+
+static void add_phase(const struct state * s, struct result * r, enum tat_phase phase) {
+    const struct phase_total * p = &s->subject->phase[phase];
+    if (!p->evaluations) { return; }
+    json_t * row = result_row(r);
+    result_put_text(r, row, "phase", tat_phase_name(phase));
+    result_put_count(r, row, "evaluations", p->evaluations);
+    result_put_count(r, row, "tokens", p->tokens);
+    result_put_count(r, row, "ns", p->ns);
+    if (p->tokens) { result_put_real(r, row, "tokens_per_second", 1e9 * ratio(p->tokens, p->ns)); }
+    result_put_count(r, row, "weight_bytes", s->bytes[phase][HOLDS_WEIGHT]);
+    result_put_count(r, row, "state_bytes", s->bytes[phase][HOLDS_STATE]);
+    result_put_count(r, row, "activation_bytes", s->bytes[phase][HOLDS_ACTIVATION]);
+}
+
+/* Why fewer tokens are evaluated than were asked for. */
+static void add_asked(const struct subject * s, struct result * r) {
+    const uint64_t generated = s->phase[TAT_PHASE_GENERATE].tokens;
+    json_t *       metadata  = run_metadata(s->trace);
+    const int64_t  asked     = run_asked_tokens(metadata);
+    json_decref(metadata);
+    if (asked > 0) { result_put_count(r, result_values(r), "asked_tokens", (uint64_t) asked); }
+    if (asked > 0 && (uint64_t) asked == generated + 1) {
+        result_note(r,
+                    "%" PRId64 " tokens were asked for (-n), %" PRIu64 " evaluated: the first is sampled from the prompt's "
+                    "last row, and the last one sampled is never evaluated.",
+                    asked, generated);
+    } else if (asked > 0) {
+        result_note(r,
+                    "%" PRId64 " tokens were asked for (-n), %" PRIu64 " evaluated: the last one sampled never is, and "
+                    "generation may end early.",
+                    asked, generated);
+    } else if (generated) {
+        result_note(r, "The first token is sampled from the prompt's last row, and the last one sampled is never "
+                       "evaluated: asking for 100 tokens evaluates 99.");
+    }
+}
+
+static void set_headline(const struct subject * s, struct result * r) {
+    const struct phase_total * p = &s->phase[TAT_PHASE_PROMPT];
+    const struct phase_total * g = &s->phase[TAT_PHASE_GENERATE];
+    const double               prompt = 1e9 * ratio(p->tokens, p->ns), generate = 1e9 * ratio(g->tokens, g->ns);
+    if (p->tokens && g->tokens) {
+        result_headline(r, "The prompt ran at %.1f tokens/s, generation at %.1f.", prompt, generate);
+    } else if (g->tokens) {
+        result_headline(r, "Generation ran at %.1f tokens/s.", generate);
+    } else if (p->tokens) {
+        result_headline(r, "The prompt ran at %.1f tokens/s; no generated token was evaluated.", prompt);
+    } else {
+        result_headline(r, "Neither a prompt nor a generated token was evaluated.");
+    }
+}
+
+static void finish(void * state, struct result * r) {
+    struct state *    s    = state;
+    const struct load load = loads(s->subject);
+    set_headline(s->subject, r);
+    result_columns(r, columns, sizeof columns / sizeof columns[0]);
+    result_put_count(r, result_values(r), "loads", load.count);
+    if (load.count) {
+        json_t * row = result_row(r);
+        result_put_text(r, row, "phase", "load");
+        result_put_count(r, row, "ns", load.ns);
+    }
+    for (int phase = 0; phase < TAT_PHASE_COUNT; phase++) { add_phase(s, r, (enum tat_phase) phase); }
+    if (s->subject->n_evaluations) {
+        result_note(r, "Time is that of computing graphs; sampling and all else between two graphs is not in it.");
+    }
+    if (load.count > 1) {
+        result_note(r,
+                    "The model was loaded %" PRIu64 " times: llama.cpp may first load it without its weights, to measure.",
+                    load.count);
+    }
+    add_asked(s->subject, r);
+    free(s);
+}
+
+const struct analysis phases_analysis = { "phases", "Phases", begin, feed, finish };

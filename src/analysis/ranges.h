@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A set of bytes, as the union of ranges. What was added before costs one look-up, so that evaluations that repeat each
+ * other cost little.
+ */
+#ifndef TAT_ANALYSIS_RANGES_H
+#define TAT_ANALYSIS_RANGES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* `count` runs of `bytes` bytes, each `stride` after the one before. */
+struct range {
+    uint64_t space; /* offsets of different spaces never meet */
+    uint64_t from, bytes, stride, count;
+};
+
+struct ranges {
+    struct range * slot; /* a hash table; empty where count is 0 */
+    size_t         count, capacity;
+    bool           failed; /* memory ran out */
+};
+
+void ranges_add(struct ranges * set, struct range range);
+/* Bytes in the set. It is empty afterwards, and its memory freed. */
+uint64_t ranges_total(struct ranges * set);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What an analysis finds, as one JSON object that text, browser and Python all show:
+ *
+ *     title      what was asked
+ *     headline   the answer in a sentence
+ *     values     its figures by name, for programs
+ *     lines      [{label, text}]: further facts, for people
+ *     columns    [{key, label, unit}] of the table; the units are those of enum unit
+ *     rows       [{key: value}]; null or missing where there is none
+ *     notes      [text]: how to read it
+ *
+ * Only what is there appears. Calls need no check: a lack of memory is kept and makes result_end return NULL.
+ */
+#ifndef TAT_ANALYSIS_RESULT_H
+#define TAT_ANALYSIS_RESULT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum unit {
+    UNIT_TEXT,
+    UNIT_NUMBER, /* names something: a layer */
+    UNIT_COUNT,
+    UNIT_BYTES,
+    UNIT_NS,
+    UNIT_SHARE,      /* of 1 */
+    UNIT_PER_SECOND, /* a rate */
+    UNIT_FACTOR,
+    UNIT_SHARES, /* an array of shares */
+    UNIT_KINDS
+};
+const char * unit_name(enum unit unit);
+
+struct result_column {
+    const char * key;
+    const char * label;
+    enum unit    unit;
+};
+
+struct result {
+    json_t * json;
+    bool     failed;
+};
+
+void     result_begin(struct result * r, const char * title);
+json_t * result_end(struct result * r); /* the caller owns it; NULL: memory */
+
+/* Text may hold any bytes: what is no UTF-8 is shown as question marks. */
+void result_headline(struct result * r, const char * format, ...) __attribute__((format(printf, 2, 3)));
+void result_line(struct result * r, const char * label, const char * format, ...) __attribute__((format(printf, 3, 4)));
+void result_note(struct result * r, const char * format, ...) __attribute__((format(printf, 2, 3)));
+
+json_t * result_values(struct result * r); /* the `values` object, to put into */
+void     result_columns(struct result * r, const struct result_column * columns, size_t count);
+json_t * result_row(struct result * r); /* a new one; both may be NULL, which result_put_* take */
+
+void result_put(struct result * r, json_t * object, const char * key, json_t * value); /* takes over `value` */
+void result_put_text(struct result * r, json_t * object, const char * key, const char * text);
+void result_put_count(struct result * r, json_t * object, const char * key, uint64_t count);
+void result_put_real(struct result * r, json_t * object, const char * key, double value);
+void result_put_layer(struct result * r, json_t * object, const char * key, uint32_t layer); /* null for TAT_NO_LAYER */
+
+/* a / b, 0 where b is 0. */
+double ratio(uint64_t a, uint64_t b);
+
+#endif

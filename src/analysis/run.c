@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What ran, on what, and whether the trace has all of it.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "analysis/analysis.h"
+#include "analysis/run_metadata.h"
+#include "analysis/units.h"
+
+struct state {
+    const struct subject * subject;
+    json_t *               metadata; /* or NULL */
+};
+
+static void * begin(const struct subject * subject) {
+    struct state * s = malloc(sizeof *s);
+    if (s) { *s = (struct state){ subject, run_metadata(subject->trace) }; }
+    return s;
+}
+
+static const char * last_part(const char * path) {
+    const char * slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* From the first thing noted, loading as a rule, to the last. */
+static uint64_t duration(const struct subject * s) {
+    int64_t from = 0, to = 0;
+    for (uint32_t i = 0; i < s->n_events; i++) {
+        if (s->events[i].at_ns < from) { from = s->events[i].at_ns; }
+        if (s->events[i].at_ns > to) { to = s->events[i].at_ns; }
+    }
+    for (uint32_t i = 0; i < s->n_evaluations; i++) {
+        if ((int64_t) s->evaluations[i].end_ns > to) { to = (int64_t) s->evaluations[i].end_ns; }
+    }
+    return (uint64_t) to - (uint64_t) from;
+}
+
+static void add_program(const struct state * s, struct result * r) {
+    const struct tat_file_header * h       = tat_trace_header(s->subject->trace);
+    const time_t                   seconds = (time_t) (h->start_realtime_ns / 1000000000u);
+    struct tm                      parts;
+    char                           start[40] = "unknown", text[UNITS_SIZE];
+    if (gmtime_r(&seconds, &parts)) { strftime(start, sizeof start, "%Y-%m-%d %H:%M:%S UTC", &parts); }
+    result_line(r, "program", "%s, process %" PRIu32, h->program, h->pid);
+    result_line(r, "start", "%s, lasting %s", start, format_duration(text, duration(s->subject)));
+    result_put_text(r, result_values(r), "program", h->program);
+    result_put_count(r, result_values(r), "pid", h->pid);
+    result_put_count(r, result_values(r), "start_realtime_ns", h->start_realtime_ns);
+    result_put_count(r, result_values(r), "duration_ns", duration(s->subject));
+    result_put_text(r, result_values(r), "ggml_version", h->ggml_version);
+}
+
+static void add_host(const struct state * s, struct result * r) {
+    const json_t * host   = json_object_get(s->metadata, "host");
+    const char *   cpu    = json_string_value(json_object_get(host, "cpu"));
+    const char *   kernel = json_string_value(json_object_get(host, "kernel"));
+    json_int_t     memory = json_integer_value(json_object_get(host, "memory_bytes"));
+    char           text[UNITS_SIZE];
+    if (!cpu || !kernel || memory < 0) { return; }
+    result_line(r, "host", "%s, %" JSON_INTEGER_FORMAT " processors, %s of memory, kernel %s", cpu,
+                json_integer_value(json_object_get(host, "cpus")), format_bytes(text, (uint64_t) memory), kernel);
+    result_put(r, result_values(r), "host", json_deep_copy(host));
+}
+
+static void add_models(const struct subject * s, struct result * r) {
+    json_t * files = json_array();
+    result_put(r, result_values(r), "model_files", files);
+    for (uint32_t i = 0; i < s->n_files; i++) {
+        char     text[UNITS_SIZE];
+        json_t * file = json_object();
+        result_line(r, "model", "%s, %s", s->files[i].path, format_bytes(text, s->files[i].size));
+        result_put_text(r, file, "path", s->files[i].path);
+        result_put_count(r, file, "bytes", s->files[i].size);
+        json_array_append_new(files, file);
+    }
+    if (!s->n_files) { result_line(r, "model", "none was found: tensors have no place in a file"); }
+}
+
+static void add_graphs(const struct subject * s, struct result * r) {
+    uint32_t threads = 0, contexts = 0, known = 0;
+    for (uint32_t i = 0; i < s->n_evaluations; i++) {
+        if (s->evaluations[i].n_threads > threads) { threads = s->evaluations[i].n_threads; }
+        if (s->evaluations[i].context > contexts) { contexts = s->evaluations[i].context; }
+    }
+    for (uint32_t i = 0; i < s->n_templates; i++) { known += s->templates[i].known; }
+    result_line(r, "graphs",
+                "%" PRIu32 " evaluations of %" PRIu32 " different graphs, %" PRIu32 " context%s, %" PRIu32 " thread%s",
+                s->n_evaluations, known, contexts, contexts == 1 ? "" : "s", threads, threads == 1 ? "" : "s");
+    result_put_count(r, result_values(r), "evaluations", s->n_evaluations);
+    result_put_count(r, result_values(r), "graphs", known);
+    result_put_count(r, result_values(r), "contexts", contexts);
+    result_put_count(r, result_values(r), "threads", threads);
+}
+
+/* Evaluations whose records cannot be made: they are in no table. */
+static uint64_t count_unmatched(const struct subject * s) {
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < s->n_evaluations; i++) {
+        count += (s->evaluations[i].flags & TAT_EVALUATION_UNMATCHED) != 0;
+    }
+    return count;
+}
+
+/* One line for everything that is missing, or that nothing is. */
+static void add_completeness(const struct subject * s, struct result * r) {
+    const struct tat_trace_summary * t         = tat_trace_summary(s->trace);
+    const uint64_t                   unmatched = count_unmatched(s);
+    uint64_t                         lost      = 0;
+    for (int reason = 1; reason < TAT_LOSS_COUNT; reason++) {
+        lost += t->lost[reason];
+        if (!t->lost[reason]) { continue; }
+        result_line(r, "LOST", "%" PRIu64 " evaluations: %s", t->lost[reason],
+                    tat_loss_name((enum tat_loss_reason) reason));
+    }
+    if (t->orphan_evaluations) {
+        result_line(r, "LOST", "%" PRIu32 " evaluations, whose graph is not in the trace", t->orphan_evaluations);
+    }
+    if (t->events_lost) { result_line(r, "LOST", "%" PRIu64 " events", t->events_lost); }
+    if (t->damaged_bytes || t->undecodable_blocks) {
+        result_line(r, "DAMAGED", "%" PRIu64 " bytes and %" PRIu32 " blocks could not be read", t->damaged_bytes,
+                    t->undecodable_blocks);
+    }
+    if (unmatched) {
+        result_line(r, "UNCLEAR", "%" PRIu64 " evaluations whose callbacks fit no known rule: they are in no table",
+                    unmatched);
+    }
+    const bool whole = !lost && !t->orphan_evaluations && !t->events_lost && !t->damaged_bytes &&
+                       !t->undecodable_blocks && !unmatched;
+    if (!t->ended) {
+        result_line(r, "END", "the process did not come to its end in the trace: it was killed, crashed, or still runs");
+    }
+    if (whole) { result_line(r, "losses", "none; `tat verify` proves it"); }
+    result_put_count(r, result_values(r), "lost_evaluations", lost + t->orphan_evaluations);
+    result_put_count(r, result_values(r), "lost_events", t->events_lost);
+    result_put_count(r, result_values(r), "damaged_bytes", t->damaged_bytes);
+    result_put_count(r, result_values(r), "unmatched_evaluations", unmatched);
+    result_put(r, result_values(r), "ended", json_boolean(t->ended));
+}
+
+static void add_trace(const struct subject * s, struct result * r) {
+    const struct tat_trace_summary * t = tat_trace_summary(s->trace);
+    char                             text[UNITS_SIZE];
+    result_line(r, "trace", "%s, %s", tat_trace_path(s->trace), format_bytes(text, t->used_bytes));
+    result_put_text(r, result_values(r), "trace", tat_trace_path(s->trace));
+    result_put_count(r, result_values(r), "trace_bytes", t->used_bytes);
+}
+
+static void set_headline(const struct subject * s, struct result * r) {
+    const char * program = last_part(tat_trace_header(s->trace)->program);
+    const char * model   = s->n_files ? last_part(s->files[0].path) : "a model";
+    if (s->n_evaluations == 0) {
+        result_headline(r, "%s computed no graph: there is nothing to report.", program);
+        return;
+    }
+    const uint64_t prompt   = s->phase[TAT_PHASE_PROMPT].tokens;
+    const uint64_t generate = s->phase[TAT_PHASE_GENERATE].tokens, mixed = s->phase[TAT_PHASE_MIXED].tokens;
+    char           p[UNITS_SIZE], g[UNITS_SIZE], time[UNITS_SIZE];
+    result_headline(r, "%s evaluated %s prompt and %s generated tokens with %s in %s.", program,
+                    format_count(p, prompt), format_count(g, generate + mixed), model,
+                    format_duration(time, duration(s)));
+}
+
+static void finish(void * state, struct result * r) {
+    struct state * s = state;
+    set_headline(s->subject, r);
+    add_program(s, r);
+    add_models(s->subject, r);
+    add_host(s, r);
+    add_graphs(s->subject, r);
+    add_trace(s->subject, r);
+    add_completeness(s->subject, r);
+    json_decref(s->metadata);
+    free(s);
+}
+
+const struct analysis run_analysis = { "run", "The run", begin, NULL, finish };

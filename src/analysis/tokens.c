@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a token costs in bytes, against the size of the model.
+ */
+#include <stdlib.h>
+
+#include "analysis/analysis.h"
+#include "analysis/ranges.h"
+#include "analysis/units.h"
+
+struct scope {
+    uint64_t      weight, state_read, state_written, activation;
+    struct ranges unique; /* of weights */
+};
+
+enum { ALL = TAT_PHASE_COUNT, SCOPES };
+
+struct state {
+    const struct subject * subject;
+    struct scope           scope[SCOPES]; /* by phase, and of inference as a whole */
+    bool                   approximate;
+};
+
+static const struct result_column columns[] = {
+    { "phase", "phase", UNIT_TEXT },
+    { "tokens", "tokens", UNIT_COUNT },
+    { "weight_bytes_per_token", "weights/token", UNIT_BYTES },
+    { "model_share", "of the model file", UNIT_SHARE },
+    { "unique_weight_bytes", "unique weights", UNIT_BYTES },
+    { "reuse_factor", "reuse factor", UNIT_FACTOR },
+    { "state_read_bytes_per_token", "KV read/token", UNIT_BYTES },
+    { "state_written_bytes_per_token", "KV written/token", UNIT_BYTES },
+    { "activation_bytes_per_token", "activations/token", UNIT_BYTES },
+};
+
+static void * begin(const struct subject * subject) {
+    struct state * s = calloc(1, sizeof *s);
+    if (s) { s->subject = subject; }
+    return s;
+}
+
+static void add_unique(struct state * s, struct scope * scope, const struct tat_access * a) {
+    const struct tat_tensor * t     = &s->subject->tensors[a->tensor];
+    const uint64_t            space = t->file ? t->file : (uint64_t) 1 << 32 | a->tensor;
+    if (a->flags & TAT_ACCESS_STRIDED) {
+        const struct tat_layout layout = tat_trace_layout(s->subject->trace, a->layout);
+        ranges_add(&scope->unique, (struct range){ space, a->offset, layout.run_bytes, layout.stride, a->rows });
+    } else {
+        ranges_add(&scope->unique, (struct range){ space, a->offset, a->bytes, 0, 1 });
+    }
+}
+
+static void add(struct state * s, struct scope * scope, const struct tat_access * a) {
+    switch (holder_of(&s->subject->tensors[a->tensor])) {
+        case HOLDS_STATE:
+            *(a->flags & TAT_ACCESS_WRITE ? &scope->state_written : &scope->state_read) += a->bytes;
+            break;
+        case HOLDS_WEIGHT:
+            scope->weight += a->bytes;
+            s->approximate |= (a->flags & TAT_ACCESS_APPROXIMATE) != 0;
+            add_unique(s, scope, a);
+            break;
+        default: scope->activation += a->bytes;
+    }
+}
+
+static void feed(void * state, const struct tat_access * a, size_t count) {
+    struct state * s = state;
+    for (size_t i = 0; i < count; i++) {
+        if (!is_inference(phase_of(&a[i]))) { continue; }
+        add(s, &s->scope[phase_of(&a[i])], &a[i]);
+        add(s, &s->scope[ALL], &a[i]);
+    }
+}
+
+static void add_scope(struct state * s, struct result * r, const char * name, struct scope * scope, uint64_t tokens) {
+    const uint64_t unique = ranges_total(&scope->unique);
+    r->failed |= scope->unique.failed;
+    if (!tokens) { return; }
+    json_t * row = result_row(r);
+    result_put_text(r, row, "phase", name);
+    result_put_count(r, row, "tokens", tokens);
+    result_put_count(r, row, "weight_bytes", scope->weight);
+    result_put_count(r, row, "unique_weight_bytes", unique);
+    result_put_count(r, row, "state_read_bytes", scope->state_read);
+    result_put_count(r, row, "state_written_bytes", scope->state_written);
+    result_put_count(r, row, "activation_bytes", scope->activation);
+    result_put_real(r, row, "weight_bytes_per_token", ratio(scope->weight, tokens));
+    result_put_real(r, row, "state_read_bytes_per_token", ratio(scope->state_read, tokens));
+    result_put_real(r, row, "state_written_bytes_per_token", ratio(scope->state_written, tokens));
+    result_put_real(r, row, "activation_bytes_per_token", ratio(scope->activation, tokens));
+    if (s->subject->model_bytes) {
+        result_put_real(r, row, "model_share", ratio(scope->weight, tokens) / (double) s->subject->model_bytes);
+    }
+    if (unique) { result_put_real(r, row, "reuse_factor", ratio(scope->weight, unique)); }
+}
+
+static void set_headline(const struct state * s, struct result * r) {
+    const uint64_t tokens = s->subject->phase[TAT_PHASE_GENERATE].tokens, model = s->subject->model_bytes;
+    const double   bytes  = ratio(s->scope[TAT_PHASE_GENERATE].weight, tokens);
+    char           b[UNITS_SIZE], m[UNITS_SIZE], share[UNITS_SIZE];
+    if (!tokens) {
+        result_headline(r, "No generated token was evaluated.");
+    } else if (!model) {
+        result_headline(r, "A generated token touches %s of weights.", format_bytes(b, (uint64_t) bytes));
+    } else {
+        result_headline(r, "A generated token touches %s of weights: %s of the model file's %s.",
+                        format_bytes(b, (uint64_t) bytes), format_share(share, bytes / (double) model),
+                        format_bytes(m, model));
+    }
+}
+
+static void finish(void * state, struct result * r) {
+    struct state *             s     = state;
+    const struct phase_total * phase = s->subject->phase;
+    uint64_t                   all   = 0;
+    unsigned                   shown = 0;
+    set_headline(s, r);
+    result_columns(r, columns, sizeof columns / sizeof columns[0]);
+    result_put_count(r, result_values(r), "model_bytes", s->subject->model_bytes);
+    for (int p = 0; p < TAT_PHASE_COUNT; p++) {
+        const uint64_t tokens = is_inference((enum tat_phase) p) ? phase[p].tokens : 0;
+        add_scope(s, r, tat_phase_name((enum tat_phase) p), &s->scope[p], tokens);
+        all += tokens;
+        shown += tokens > 0;
+    }
+    add_scope(s, r, "together", &s->scope[ALL], shown > 1 ? all : 0);
+    if (all) {
+        result_note(r, "Unique weights are the different bytes touched at least once; the reuse factor is bytes touched "
+                       "over unique bytes touched. A prompt's tokens share each pass over the weights.");
+    }
+    if (s->approximate) {
+        result_note(r, "Some operands were too scattered to list: of those the bounds count as unique.");
+    }
+    free(s);
+}
+
+const struct analysis tokens_analysis = { "tokens", "Bytes per token", begin, feed, finish };

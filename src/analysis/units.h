@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Sizes, times and counts for people.
+ */
+#ifndef TAT_ANALYSIS_UNITS_H
+#define TAT_ANALYSIS_UNITS_H
+
+#include <stdint.h>
+
+#define UNITS_SIZE 32
+
+/* "512 B", "93.8 MiB", "1.20 GiB": three digits. Returns `text`. */
+const char * format_bytes(char text[static UNITS_SIZE], uint64_t bytes);
+
+/* "850 ns", "12.3 us", "1.50 s", "2 min 05 s", "3 h 07 min". Returns `text`. */
+const char * format_duration(char text[static UNITS_SIZE], uint64_t nanoseconds);
+
+/* "180,489". Returns `text`. */
+const char * format_count(char text[static UNITS_SIZE], uint64_t count);
+
+/* Of a share from 0 to 1: "12.5 %"; what is above zero never shows as 0.0. Returns `text`. */
+const char * format_share(char text[static UNITS_SIZE], double share);
+
+#endif

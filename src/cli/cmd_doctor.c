@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * tat doctor: can this program be traced, and is the system fit for it?
+ */
+#include <errno.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/places.h"
+#include "cli/run_folder.h"
+#include "cli/table.h"
+#include "cli/terminal.h"
+#include "doctor/doctor.h"
+
+enum { KEY_JSON = 256 };
+
+struct options {
+    const char * target;
+    bool         json;
+};
+
+static const struct argp_option options_table[] = {
+    { "json", KEY_JSON, NULL, 0, "Print the findings as JSON", 0 },
+    { 0 },
+};
+
+static error_t parse(int key, char * argument, struct argp_state * state) {
+    struct options * options = state->input;
+    switch (key) {
+        case KEY_JSON: options->json = true; return 0;
+        case ARGP_KEY_ARG:
+            if (options->target) { argp_error(state, "one program or process at a time"); }
+            options->target = argument;
+            return 0;
+        default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* A number is a process, unless a program has that name. */
+static int examine(const char * target, struct findings * findings, struct tat_error * error) {
+    char       path[PATH_MAX];
+    char *     end;
+    const long pid = strtol(target, &end, 10);
+    const int  why = places_program(target, path);
+    if (why == 0) { return doctor_program(path, findings, error); }
+    if (*target >= '1' && *target <= '9' && !*end && pid <= INT_MAX) {
+        return doctor_process((pid_t) pid, findings, error);
+    }
+    if (why == EACCES && strchr(target, '/')) { return doctor_program(target, findings, error); } /* a library */
+    return tat_fail(error, TAT_ERROR_INPUT, "%s: %s", target, why == ENOENT ? "no such program" : strerror(why));
+}
+
+static void check_agent(struct findings * findings) {
+    char             path[PATH_MAX];
+    struct tat_error error;
+    if (places_agent(path, &error) == 0) {
+        finding_add(findings, "agent", VERDICT_GOOD, NULL, "%s", path);
+    } else {
+        finding_add(findings, "agent", VERDICT_BAD, NULL, "%s", error.message);
+    }
+}
+
+static const char * const verdicts[] = { "good", "warning", "BAD" };
+
+static int print_table(const struct findings * findings) {
+    static const struct column columns[] = { { "CHECK", 0, 0 },
+                                             { "VERDICT", 0, 0 },
+                                             { "FOUND, AND WHAT TO DO", 0, 0 } };
+    struct table *             t         = table_new(columns, sizeof columns / sizeof *columns);
+    for (size_t i = 0; i < findings->count; i++) {
+        const struct finding * f = &findings->at[i];
+        char                   advice[512];
+        table_row(t, (const char *[]){ f->check, verdicts[f->verdict], f->found });
+        if (!f->advice) { continue; }
+        snprintf(advice, sizeof advice, "-> %s", f->advice);
+        table_row(t, (const char *[]){ NULL, NULL, advice });
+    }
+    return table_print(t, stdout);
+}
+
+/* JSON is UTF-8 and the name of a file need not be: what is none is shown as ASCII. */
+static json_t * text(const char * bytes) {
+    json_t * string = bytes ? json_string(bytes) : json_null();
+    char *   ascii  = string ? NULL : strdup(bytes);
+    if (string || !ascii) { return string; }
+    for (char * at = ascii; *at; at++) { *at = (unsigned char) *at < 0x80 ? *at : '?'; }
+    string = json_string(ascii);
+    free(ascii);
+    return string;
+}
+
+static int print_json(const struct findings * findings, const char * target) {
+    json_t * array = json_array();
+    for (size_t i = 0; i < findings->count; i++) {
+        const struct finding * f       = &findings->at[i];
+        const char *           verdict = f->verdict == VERDICT_BAD ? "bad" : verdicts[f->verdict];
+        json_array_append_new(array, json_pack("{s:s, s:s, s:o, s:s?}", "check", f->check, "verdict", verdict, "found",
+                                               text(f->found), "advice", f->advice));
+    }
+    json_t * root =
+        json_pack("{s:o, s:b, s:o}", "target", text(target), "can_be_traced", !finding_bad(findings), "checks", array);
+    const int failed = root ? json_dumpf(root, stdout, JSON_INDENT(2)) : -1;
+    if (root) { putchar('\n'); }
+    json_decref(root);
+    return failed;
+}
+
+static void print_answer(const struct findings * findings, const char * target) {
+    const struct finding * bad = finding_bad(findings);
+    printf("\n%s%s%s%s\n", style(stdout, bad ? STYLE_BAD : STYLE_GOOD), target ? target : "This system",
+           bad ? (target ? " cannot be traced." : " is not fit for tracing.")
+               : (target ? " can be traced, as far as can be seen." : " is fit for tracing."),
+           style(stdout, STYLE_PLAIN));
+}
+
+static int run(int argc, char ** argv) {
+    struct options   options  = { 0 };
+    struct findings  findings = { 0 };
+    struct tat_error error;
+    command_parse(&cmd_doctor, parse, argc, argv, 0, &options);
+    if (options.target && examine(options.target, &findings, &error) != 0) { return command_fail(&cmd_doctor, &error); }
+    check_agent(&findings);
+    doctor_system(run_parent(), &findings);
+    if ((options.json ? print_json(&findings, options.target) : print_table(&findings)) != 0) {
+        tat_fail(&error, TAT_ERROR_SYSTEM, "out of memory");
+        return command_fail(&cmd_doctor, &error);
+    }
+    if (!options.json) { print_answer(&findings, options.target); }
+    return finding_bad(&findings) ? TAT_ERROR_NO : TAT_OK;
+}
+
+const struct command cmd_doctor = {
+    .name      = "doctor",
+    .summary   = "can a program be traced, and is the system fit for it?",
+    .arguments = "[PROGRAM | PID]",
+    .description =
+        "Looks at a program, or at a process that runs, without starting or changing either: is it linked so that the "
+        "tracer can be loaded, does it have ggml and is the call of ggml_graph_compute to be seen, would other "
+        "backends compute what is not recorded. Then at the system: disk, memory limits, and what `record --io' needs. "
+        "The exit status is 0 if it can be traced and 1 if not.",
+    .examples = "  tat doctor llama-completion\n"
+                "  tat doctor $(pidof llama-server)",
+    .options  = options_table,
+    .run      = run,
+};

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Can this program be traced, and is the system fit for it? Files are read, nothing is run and nothing is changed.
+ */
+#ifndef TAT_DOCTOR_DOCTOR_H
+#define TAT_DOCTOR_DOCTOR_H
+
+#include <sys/types.h>
+
+#include "doctor/findings.h"
+#include "tat/error.h"
+
+/* A program, script or library, by its path: adds what is found. 0, or -1 if it cannot be looked into at all. */
+int doctor_program(const char * path, struct findings * findings, struct tat_error * error);
+
+/* A running process. 0 or -1. */
+int doctor_process(pid_t pid, struct findings * findings, struct tat_error * error);
+
+/* What recording needs of the system; `traces` is the folder of the traces, there or not yet. */
+void doctor_system(const char * traces, struct findings * findings);
+
+/* Why no trace can come of a program, with what to do about it, as a sentence in `text`; NULL if nothing speaks against
+ * it, or nothing is known. Any thread. */
+const char * doctor_reason(const char * path, char * text, size_t size);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+#include "doctor/hook.h"
+
+#include <string.h>
+
+/* "0.25.3" of "/lib/libggml-base.so.0.25.3", or NULL: the library says its version only to those who call it. */
+static const char * ggml_version(const struct libraries * libraries) {
+    for (size_t i = 0; i < libraries->count; i++) {
+        const char * name  = strstr(libraries->at[i].path, "/libggml");
+        const char * after = name ? strstr(name, ".so.") : NULL;
+        if (after && strchr(after + 4, '.')) { return after + 4; }
+    }
+    return NULL;
+}
+
+/* A call in the library itself counts only if it does not ask itself first. */
+static bool call_is_open(const struct libraries * libraries) {
+    for (size_t i = 0; i < libraries->count; i++) {
+        const struct elf_facts * f = &libraries->at[i].facts;
+        if (f->asks_compute && !(f->is_symbolic && f->exports_compute)) { return true; }
+    }
+    return false;
+}
+
+static void check_dynamic(const struct libraries * libraries, const char * path, struct findings * findings) {
+    const char * version = ggml_version(libraries);
+    finding_add(findings, "ggml", VERDICT_GOOD, NULL, "%s, version %s", path,
+                version ? version : "not in its name (a trace says it)");
+    if (call_is_open(libraries)) {
+        finding_add(findings, "hook", VERDICT_GOOD, NULL,
+                    "ggml_graph_compute is called through the dynamic linker, where the tracer comes first");
+    } else {
+        finding_add(
+            findings, "hook", VERDICT_BAD,
+            "build llama.cpp without -Bsymbolic, -Bsymbolic-functions and -fno-semantic-interposition",
+            "ggml_graph_compute is bound inside the library (-Bsymbolic and the like): the call cannot be seen");
+    }
+}
+
+static void check_bound(const struct library * library, struct findings * findings) {
+    if (library->facts.has_agent) {
+        finding_add(findings, "ggml", VERDICT_GOOD, NULL, "linked into %s", library->path);
+        finding_add(findings, "hook", VERDICT_GOOD, NULL, "the tracer is linked into it too: every run is recorded");
+        return;
+    }
+    finding_add(findings, "ggml", VERDICT_BAD,
+                "build llama.cpp with -DBUILD_SHARED_LIBS=ON, or link the tracer into it with -DTENSOR_TRACE=ON",
+                "%slinked into %s, or hidden there: calls of it cannot be seen",
+                library->facts.has_names ? "" : "probably ", library->path);
+}
+
+static void check_none(const struct libraries * libraries, bool all, struct findings * findings) {
+    if (all) {
+        finding_add(findings, "ggml", VERDICT_BAD, "check the process that computes",
+                    "none in its %zu libraries: it computes no graphs", libraries->count);
+        return;
+    }
+    finding_add(findings, "ggml", VERDICT_WARNING,
+                "if it loads ggml later or starts a program that has it, record it, or check the process by its id",
+                "none in the %zu libraries that it starts with", libraries->count);
+}
+
+void hook_check(const struct libraries * libraries, bool all, struct findings * findings) {
+    for (size_t i = 0; i < libraries->count; i++) {
+        if (libraries->at[i].facts.exports_compute) {
+            check_dynamic(libraries, libraries->at[i].path, findings);
+            return;
+        }
+    }
+    for (size_t i = 0; i < libraries->count; i++) {
+        if (libraries->at[i].facts.holds_compute) {
+            check_bound(&libraries->at[i], findings);
+            return;
+        }
+    }
+    check_none(libraries, all, findings);
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What recording needs of the system. Only a full disk stands in its way; all else bears on `--io`, on memory under
+ * pressure, and on how exact times are.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "doctor/doctor.h"
+
+enum { LINE = 4096 };
+
+/* The first line of a file; false if there is none. */
+static bool read_line(const char * path, char line[static LINE]) {
+    FILE *     file = fopen(path, "re");
+    const bool read = file && fgets(line, LINE, file);
+    if (file) { fclose(file); }
+    if (read) { line[strcspn(line, "\n")] = '\0'; }
+    return read;
+}
+
+static bool read_number(const char * path, long long * number) {
+    char   line[LINE];
+    char * end;
+    if (!read_line(path, line)) { return false; }
+    *number = strtoll(line, &end, 10);
+    return end != line;
+}
+
+static void check_kernel(struct findings * findings) {
+    struct utsname system;
+    int            major = 0, minor = 0;
+    uname(&system);
+    const bool is_old = sscanf(system.release, "%d.%d", &major, &minor) == 2 && major * 100 + minor < 504;
+    finding_add(findings, "kernel", is_old ? VERDICT_WARNING : VERDICT_GOOD, is_old ? "use 5.4 or newer" : NULL,
+                "%s, %s", system.release, system.machine);
+}
+
+#if defined(__x86_64__)
+/* The flags of the first processor, a line of thousands of bytes. */
+static void check_clock(struct findings * findings) {
+    static const char path[] = "/proc/cpuinfo";
+    FILE *            info   = fopen(path, "re");
+    char *            line   = NULL;
+    size_t            size   = 0;
+    bool              steady = false;
+    while (info && getline(&line, &size, info) > 0) {
+        if (strncmp(line, "flags", 5) != 0) { continue; }
+        steady = strstr(line, " constant_tsc") && strstr(line, " nonstop_tsc");
+        break;
+    }
+    free(line);
+    if (info) { fclose(info); }
+    finding_add(findings, "clock", steady ? VERDICT_GOOD : VERDICT_WARNING,
+                steady ? NULL : "none needed: time stamps cost some 25 ns in place of 10",
+                steady ? "invariant time-stamp counter"
+                       : "no invariant time-stamp counter: the system's clock is used");
+}
+#else
+static void check_clock(struct findings * findings) {
+    finding_add(findings, "clock", VERDICT_GOOD, NULL, "the system's");
+}
+#endif
+
+static void check_disk(const char * traces, struct findings * findings) {
+    enum { NEEDED_MIB = 16, SOME_MIB = 256 };
+    struct statvfs disk;
+    char           folder[LINE];
+    snprintf(folder, sizeof folder, "%s", traces);
+    while (statvfs(folder, &disk) != 0) { /* it may be that the folder is not made yet */
+        char * slash = strrchr(folder, '/');
+        if (errno != ENOENT || (slash == folder && !folder[1])) { return; }
+        if (slash == folder) { slash++; }
+        snprintf(slash ? slash : folder, 2, "%s", slash ? "" : ".");
+    }
+    const uint64_t     mib     = (uint64_t) disk.f_bavail * disk.f_frsize >> 20;
+    const enum verdict verdict = mib < NEEDED_MIB ? VERDICT_BAD : mib < SOME_MIB ? VERDICT_WARNING : VERDICT_GOOD;
+    finding_add(findings, "disk", verdict,
+                verdict == VERDICT_GOOD ? NULL : "free some, or name another folder in TAT_DIR",
+                "%" PRIu64 " MiB free for %s", mib, traces);
+}
+
+static void check_memlock(struct findings * findings) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0) { return; }
+    if (limit.rlim_cur == RLIM_INFINITY || geteuid() == 0) {
+        finding_add(findings, "memlock", VERDICT_GOOD, NULL, "no limit");
+        return;
+    }
+    finding_add(findings, "memlock", VERDICT_WARNING, "raise it by `ulimit -l' where a model is to be kept in memory",
+                "%" PRIu64 " KiB may be locked in memory", (uint64_t) limit.rlim_cur >> 10);
+}
+
+/* The path of this process in the hierarchy of `controller` ("": version 2), or false. */
+static bool own_group(const char * controller, char path[static LINE]) {
+    FILE * file = fopen("/proc/self/cgroup", "re");
+    char   line[LINE];
+    bool   found = false;
+    while (file && !found && fgets(line, sizeof line, file)) {
+        line[strcspn(line, "\n")] = '\0';
+        char * names              = strchr(line, ':');
+        char * group              = names ? strchr(names + 1, ':') : NULL;
+        if (!group) { continue; }
+        *group = '\0';
+        found  = strcmp(names + 1, controller) == 0;
+        if (found) { snprintf(path, LINE, "%s", group + 1); }
+    }
+    if (file) { fclose(file); }
+    return found;
+}
+
+/* The smallest limit from this process's group to the root, in bytes; 0 if there is none. */
+static uint64_t memory_limit(const char * mount, const char * name, char * group) {
+    uint64_t smallest = 0;
+    for (;;) {
+        char      path[2 * LINE];
+        long long limit;
+        snprintf(path, sizeof path, "%s%s/%s", mount, group, name);
+        const bool is_set = read_number(path, &limit) && limit > 0 && limit < INT64_MAX / 2; /* above: no limit */
+        if (is_set && (!smallest || (uint64_t) limit < smallest)) { smallest = (uint64_t) limit; }
+        char * slash = strrchr(group, '/');
+        if (!slash) { return smallest; }
+        *slash = '\0';
+    }
+}
+
+static void check_cgroup(struct findings * findings) {
+    char       group[LINE];
+    const bool is_v1 = own_group("memory", group);
+    if (!is_v1 && !own_group("", group)) {
+        finding_add(findings, "cgroup", VERDICT_GOOD, NULL, "memory is not in a control group");
+        return;
+    }
+    const uint64_t limit = memory_limit(is_v1 ? "/sys/fs/cgroup/memory" : "/sys/fs/cgroup",
+                                        is_v1 ? "memory.limit_in_bytes" : "memory.max", group);
+    if (!limit) {
+        finding_add(findings, "cgroup", VERDICT_GOOD, NULL, "no memory limit (version %d)", is_v1 ? 1 : 2);
+        return;
+    }
+    finding_add(findings, "cgroup", VERDICT_WARNING, "meant or not: a model that does not fit is read again and again",
+                "memory is limited to %" PRIu64 " MiB (version %d)", limit >> 20, is_v1 ? 1 : 2);
+}
+
+static void check_perf(struct findings * findings) {
+    long long paranoid;
+    if (!read_number("/proc/sys/kernel/perf_event_paranoid", &paranoid)) {
+        finding_add(findings, "perf events", VERDICT_WARNING, "only `tat record --io' uses them", "not in this kernel");
+    } else if (paranoid > 1 && geteuid() != 0) {
+        finding_add(findings, "perf events", VERDICT_WARNING,
+                    "for `tat record --io': sysctl kernel.perf_event_paranoid=1", "perf_event_paranoid is %lld",
+                    paranoid);
+    } else {
+        finding_add(findings, "perf events", VERDICT_GOOD, NULL, "perf_event_paranoid is %lld%s", paranoid,
+                    geteuid() == 0 ? ", and this is root" : "");
+    }
+}
+
+static void check_tracefs(struct findings * findings) {
+    static const char * const places[] = { "/sys/kernel/tracing", "/sys/kernel/debug/tracing" };
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "%s/events", places[i]);
+        if (access(path, R_OK | X_OK) == 0) {
+            finding_add(findings, "tracefs", VERDICT_GOOD, NULL, "readable at %s", places[i]);
+            return;
+        }
+    }
+    finding_add(findings, "tracefs", VERDICT_WARNING,
+                "for `tat record --io', as root: mount -t tracefs tracefs /sys/kernel/tracing", "%s",
+                geteuid() == 0 ? "not mounted" : "not mounted, or for root only");
+}
+
+static void check_io_uring(struct findings * findings) {
+    long long disabled;
+    if (!read_number("/proc/sys/kernel/io_uring_disabled", &disabled)) { disabled = 0; } /* kernels before 6.6 */
+    const bool is_off = disabled == 2 || (disabled == 1 && geteuid() != 0);
+    finding_add(findings, "io_uring", is_off ? VERDICT_WARNING : VERDICT_GOOD,
+                is_off ? "for reading ahead of the model: sysctl kernel.io_uring_disabled=0" : NULL, "%s",
+                is_off ? "switched off" : "not switched off");
+}
+
+void doctor_system(const char * traces, struct findings * findings) {
+    check_kernel(findings);
+    check_clock(findings);
+    check_disk(traces, findings);
+    check_memlock(findings);
+    check_cgroup(findings);
+    check_perf(findings);
+    check_tracefs(findings);
+    check_io_uring(findings);
+}
