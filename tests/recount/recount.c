@@ -99,6 +99,15 @@ static void add_experts(struct ranges * ranges, const struct ggml_tensor * stack
     }
 }
 
+/* The states of the sequences that are evaluated, of all that there are (SSM_SCAN). */
+static void add_states(struct ranges * ranges, const struct ggml_tensor * states, const struct ggml_tensor * ids) {
+    for (int64_t i = 0; i < ids->ne[0]; i++) {
+        for (int64_t i2 = 0; i2 < states->ne[2]; i2++) {
+            for (int64_t i1 = 0; i1 < states->ne[1]; i1++) { add_row(ranges, states, i1, i2, id_at(ids, i, 0, 0)); }
+        }
+    }
+}
+
 enum { DST = -1 };
 
 static const struct ggml_tensor * expert_ids(const struct ggml_tensor * node, int operand) {
@@ -116,6 +125,10 @@ static void add_operand(struct ranges * ranges, const struct ggml_tensor * node,
         add_get_rows(ranges, t, node->src[1]);
     } else if (node->op == GGML_OP_SET_ROWS && operand == DST) {
         add_set_rows(ranges, t, node->src[0], node->src[1]);
+    } else if (node->op == GGML_OP_SSM_SCAN && operand == 0) {
+        add_states(ranges, t, node->src[6]);
+    } else if (node->op == GGML_OP_FILL && operand == 0) {
+        /* gives the shape only */
     } else if ((node->op == GGML_OP_SET_ROWS && operand == 2) || (node->op == GGML_OP_CPY && operand == 1)) {
         /* the destination once more: not read */
     } else if ((node->op == GGML_OP_SOFT_MAX && operand == 1) || (node->op == GGML_OP_FLASH_ATTN_EXT && operand == 3)) {

@@ -64,6 +64,12 @@ void tb_block(struct trace_builder * b, enum tat_block_type type, const void * p
     b->size += bytes;
 }
 
+void tb_bytes(struct trace_builder * b, const void * bytes, size_t count) {
+    reserve(b, count + TAT_BLOCK_ALIGN);
+    if (count) { memcpy(b->bytes + b->size, bytes, count); }
+    b->size += (count + TAT_BLOCK_ALIGN - 1) & ~(size_t) (TAT_BLOCK_ALIGN - 1);
+}
+
 void payload_begin(struct payload * p) {
     p->out = (struct tat_out){ .at = p->bytes, .end = p->bytes + sizeof p->bytes };
 }

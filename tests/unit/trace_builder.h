@@ -33,6 +33,9 @@ struct tat_trace * tb_open(const struct trace_builder * b, struct tat_error * er
 /* A block with any payload. */
 void tb_block(struct trace_builder * b, enum tat_block_type type, const void * payload, size_t payload_bytes);
 
+/* Bytes without a frame around them. */
+void tb_bytes(struct trace_builder * b, const void * bytes, size_t count);
+
 /* A payload in the making. */
 struct payload {
     struct tat_out out;

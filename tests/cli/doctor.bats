@@ -1,0 +1,219 @@
+#!/usr/bin/env bats
+# Programs linked in all the ways that decide whether they can be traced. From the environment: TAT, CC.
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+    cd "$BATS_FILE_TMPDIR"
+    echo 'int ggml_graph_compute(void * graph, void * plan) { return graph == plan; }' > ggml-cpu.c
+    echo 'int ggml_graph_compute(void *, void *);
+          int ggml_backend_graph_compute(void * g) { return ggml_graph_compute(g, 0); }' > ggml-backend.c
+    echo 'int ggml_backend_graph_compute(void *); int main(void) { return ggml_backend_graph_compute(0); }' > main.c
+    echo 'int main(void) { return 0; }' > none.c
+    echo 'int answer;' > other.c
+    # linked FOLDER OPTION...: a program and its libggml-cpu.so, made with the options
+    linked() {
+        mkdir "$1"
+        "$CC" -shared -fPIC "${@:2}" ggml-cpu.c ggml-backend.c -o "$1/libggml-cpu.so.1.2.3"
+        "$CC" main.c "$1/libggml-cpu.so.1.2.3" -Wl,-rpath,'$ORIGIN' -o "$1/program"
+    }
+    for folder in open symbolic functions; do
+        case $folder in
+            open) options=() ;;
+            symbolic) options=(-Wl,-Bsymbolic) ;;
+            functions) options=(-Wl,-Bsymbolic-functions) ;;
+        esac
+        linked $folder -Wl,-soname,libggml-cpu.so.1.2.3 "${options[@]}"
+    done
+    "$CC" main.c ggml-backend.c ggml-cpu.c -o inside
+    "$CC" -static main.c ggml-backend.c ggml-cpu.c -o static
+    "$CC" none.c -o none
+    printf '#!%s/open/program\n' "$PWD" > script
+    chmod +x script
+}
+
+setup() {
+    cd "$BATS_FILE_TMPDIR"
+    export TAT_DIR=$BATS_TEST_TMPDIR
+}
+
+# says STATUS CHECK VERDICT TEXT: of the last run
+says() {
+    [ "$status" -eq "$1" ] || { echo "$output"; false; }
+    grep -Eq "^$2 +$3 .*$4" <<< "$output" || { echo "$output"; false; }
+}
+
+@test "shared libraries, an open call: it can be traced" {
+    run "$TAT" doctor open/program
+    says 0 ggml good 'libggml-cpu.so.1.2.3, version 1.2.3'
+    says 0 hook good 'through the dynamic linker'
+    [[ ${lines[-1]} == *"can be traced"* ]]
+}
+
+@test "bound inside by -Bsymbolic and -Bsymbolic-functions: no" {
+    for how in symbolic functions; do
+        run "$TAT" doctor $how/program
+        says 1 hook BAD 'bound inside'
+        [[ ${lines[-1]} == *"cannot be traced"* ]]
+    done
+}
+
+@test "the verdict is true: an open call reaches a preloaded function, a bound one does not" {
+    echo 'int ggml_graph_compute(void * g, void * p) { return g == p ? 42 : 43; }' > hook.c
+    "$CC" -shared -fPIC hook.c -o hook.so
+    LD_PRELOAD=$PWD/hook.so run -42 open/program
+    LD_PRELOAD=$PWD/hook.so run -1 symbolic/program
+    LD_PRELOAD=$PWD/hook.so run -1 functions/program
+}
+
+@test "a library by itself" {
+    run "$TAT" doctor functions/libggml-cpu.so.1.2.3
+    says 1 hook BAD 'bound inside'
+}
+
+@test "ggml inside the program, with names and without" {
+    run "$TAT" doctor ./inside
+    says 1 ggml BAD ' linked into'
+    echo 'static const char file[] = "/src/ggml-cpu.c"; int main(int n, char ** v) { return file[n] == **v; }' > assert.c
+    "$CC" -O0 -s assert.c -o stripped
+    run "$TAT" doctor ./stripped
+    says 1 ggml BAD 'probably linked into'
+}
+
+@test "a static program" {
+    run "$TAT" doctor ./static
+    says 1 program BAD 'statically linked'
+    "$CC" -static-pie none.c -o static-pie
+    run "$TAT" doctor ./static-pie
+    says 1 program BAD 'statically linked'
+}
+
+@test "a program without ggml: unknown, which is not no" {
+    run "$TAT" doctor ./none
+    says 0 ggml warning 'none in the'
+}
+
+@test "a script: what runs it" {
+    run "$TAT" doctor ./script
+    says 0 script good "is run by $PWD/open/program"
+    says 0 hook good ''
+    printf '#!/usr/bin/env -S bash -e\n' > by-env
+    chmod +x by-env
+    run "$TAT" doctor ./by-env
+    says 0 script good 'is run by .*/bash'
+}
+
+@test "scripts that run each other have an end" {
+    printf '#!%s/b\n' "$PWD" > a
+    printf '#!%s/a\n' "$PWD" > b
+    chmod +x a b
+    run "$TAT" doctor ./a
+    [ "$status" -eq 3 ]
+}
+
+@test "another backend beside it" {
+    cp -r open beside
+    "$CC" -shared -fPIC other.c -o beside/libggml-blas.so
+    cp beside/libggml-blas.so beside/libggml-cuda.so
+    run "$TAT" doctor beside/program
+    says 0 backends warning '(blas, cuda|cuda, blas)'
+}
+
+@test "a CPU backend that is loaded at run time" {
+    mkdir late
+    cp none late/program
+    "$CC" -shared -fPIC -Wl,-Bsymbolic ggml-cpu.c ggml-backend.c -o late/libggml-cpu-haswell.so
+    run "$TAT" doctor late/program
+    says 1 hook BAD 'bound inside'
+}
+
+@test "a program that gains privileges" {
+    [ "$(id -u)" -eq 0 ] || skip "needs root"
+    cp open/program raised
+    chown 1:1 raised
+    chmod u+s raised
+    run "$TAT" doctor ./raised
+    says 1 privileges BAD 'set-user-ID'
+}
+
+@test "a library that is not found" {
+    cp open/program lonely
+    run "$TAT" doctor ./lonely
+    says 0 libraries warning 'libggml-cpu.so.1.2.3 is not found'
+}
+
+@test "another kind of processor" {
+    cp none foreign
+    printf '\x15' | dd of=foreign bs=1 seek=18 conv=notrunc status=none # e_machine: PowerPC
+    run "$TAT" doctor ./foreign
+    says 1 program BAD 'another kind of processor'
+}
+
+@test "a process: what it has mapped" {
+    printf 'GGUF and more' > model.gguf
+    cat > process.py <<'END'
+import ctypes, mmap, sys
+ctypes.CDLL(sys.argv[1])
+file = open("model.gguf")
+model = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+print("ready", flush=True)
+sys.stdin.read()
+END
+    coproc python3 process.py "$PWD/open/libggml-cpu.so.1.2.3"
+    pid=$COPROC_PID
+    read -r -u "${COPROC[0]}" _
+    run "$TAT" doctor "$pid"
+    eval "exec ${COPROC[1]}>&-"
+    says 0 hook good ''
+    says 0 tracer warning 'not in this process'
+    says 0 models good "$PWD/model.gguf"
+}
+
+@test "no such process, no such program, no program at all" {
+    run "$TAT" doctor 4194305
+    [ "$status" -eq 3 ]
+    run "$TAT" doctor no-such-program
+    [ "$status" -eq 3 ]
+    run "$TAT" doctor ./main.c
+    [ "$status" -eq 3 ]
+    run "$TAT" doctor open
+    [ "$status" -eq 3 ]
+    mkfifo pipe
+    chmod +x pipe
+    run timeout 10 "$TAT" doctor ./pipe
+    [ "$status" -eq 3 ]
+}
+
+@test "the system alone" {
+    run "$TAT" doctor
+    [ "$status" -eq 0 ]
+    for check in agent kernel clock disk memlock cgroup 'perf events' tracefs io_uring; do
+        says 0 "$check" '(good|warning)' ''
+    done
+}
+
+@test "a folder of traces that is not there yet" {
+    TAT_DIR=$BATS_TEST_TMPDIR/not/yet run "$TAT" doctor
+    says 0 disk good 'free for'
+    TAT_DIR=notyet run "$TAT" doctor
+    says 0 disk good 'free for'
+    TAT_DIR=/notyet run "$TAT" doctor
+    says 0 disk '(good|warning)' 'free for'
+}
+
+@test "--json" {
+    run --separate-stderr "$TAT" doctor --json functions/program
+    [ "$status" -eq 1 ]
+    python3 -c '
+import json, sys
+answer = json.loads(sys.argv[1])
+assert answer["target"] == "functions/program" and answer["can_be_traced"] is False
+assert {c["check"]: c["verdict"] for c in answer["checks"]}["hook"] == "bad"
+assert all(c["found"] and set(c) == {"check", "verdict", "found", "advice"} for c in answer["checks"])' "$output"
+}
+
+@test "a name that is no UTF-8" {
+    cp none $'odd\xff'
+    run "$TAT" doctor --json $'./odd\xff'
+    [ "$status" -eq 0 ]
+    python3 -c 'import json, sys; json.loads(sys.argv[1])' "$output"
+}

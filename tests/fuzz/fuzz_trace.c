@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Any blocks as a trace: opening answers, and whatever it hands out can be read. Checksums would stop a fuzzer at the
+ * door, so the input is a series of blocks without their frame, type (1 byte), length (2), payload; type 0 stands for
+ * bytes put between blocks as they are. split_trace.py makes such files of traces. Run as
+ *
+ *     fuzz_trace -max_len=20000 -rss_limit_mb=1024 -timeout=10 CORPUS
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "trace_builder.h"
+
+enum { RECORDS_MOST = 1 << 18 }; /* a small trace may stand for any number */
+
+int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size);
+
+/* Reads every byte, so that the sanitizer sees it. */
+static size_t touch(const char * text) {
+    return strlen(text);
+}
+
+static bool check(const struct tat_access * records, size_t count, void * user) {
+    uint64_t * const left = user;
+    for (size_t i = 0; i < count; i++) {
+        if (records[i].operand > TAT_MAX_SRC || records[i].rows == 0) { abort(); }
+    }
+    *left = *left > count ? *left - count : 0;
+    return *left > 0;
+}
+
+static void touch_tables(const struct tat_trace * trace) {
+    uint32_t n_tensors, n;
+    tat_trace_tensors(trace, &n_tensors);
+    for (uint32_t i = 0; i < n_tensors; i++) {
+        const struct tat_tensor * t = &tat_trace_tensors(trace, &n)[i];
+        touch(t->name);
+        touch(t->type_name);
+        touch(t->buffer_name);
+    }
+    const struct tat_template * templates = tat_trace_templates(trace, &n);
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t k = 0; k < templates[i].n_leaves + templates[i].n_nodes; k++) {
+            const struct tat_entry * e = &templates[i].entries[k];
+            touch(e->name);
+            if (e->tensor >= n_tensors || strcmp(e->op, tat_trace_op_name(trace, e->op_index)) != 0) { abort(); }
+        }
+        for (uint32_t rule = 0; rule < TAT_RULE_COUNT; rule++) {
+            const struct tat_expectation x = tat_template_expect(&templates[i], rule);
+            if (x.n_callbacks + x.n_fused != x.n_executable) { abort(); }
+        }
+    }
+    const struct tat_event * events = tat_trace_events(trace, &n);
+    for (uint32_t i = 0; i < n; i++) { touch(events[i].text); }
+    const struct tat_model_file * files = tat_trace_model_files(trace, &n);
+    for (uint32_t i = 0; i < n; i++) { touch(files[i].path); }
+}
+
+static void touch_evaluations(const struct tat_trace * trace) {
+    uint32_t                      n, n_templates;
+    uint64_t                      left      = RECORDS_MOST;
+    const struct tat_template *   templates = tat_trace_templates(trace, &n_templates);
+    const struct tat_evaluation * e         = tat_trace_evaluations(trace, &n);
+    struct tat_error              error;
+    int64_t                       values[16];
+    for (uint32_t i = 0; i < n; i++) {
+        if (e[i].template >= n_templates || e[i].end_ns < e[i].begin_ns) { abort(); }
+        for (uint32_t c = 0; c < templates[e[i].template].n_captures && c < 16; c++) {
+            tat_trace_capture(trace, i, c, values, 16);
+        }
+    }
+    tat_trace_expand(trace, 0, n, check, &left, &error);
+}
+
+static void put_blocks(struct trace_builder * b, const uint8_t * data, size_t size) {
+    while (size >= 3) {
+        const size_t length = data[1] | (size_t) data[2] << 8, bytes = length < size - 3 ? length : size - 3;
+        if (data[0]) {
+            tb_block(b, (enum tat_block_type) data[0], data + 3, bytes);
+        } else {
+            tb_bytes(b, data + 3, bytes);
+        }
+        data += 3 + bytes;
+        size -= 3 + bytes;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size) {
+    struct trace_builder b;
+    struct tat_error     error;
+    tb_begin(&b);
+    put_blocks(&b, data, size);
+    struct tat_trace * trace = tb_open(&b, &error);
+    if (!trace) { abort(); } /* the header is right */
+    touch_tables(trace);
+    touch_evaluations(trace);
+    tat_trace_close(trace);
+    tb_free(&b);
+    return 0;
+}
