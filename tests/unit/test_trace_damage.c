@@ -313,6 +313,30 @@ static void test_lost_tensor(void ** state) {
     tb_free(&s.b);
 }
 
+/* Without its strings an operation has no name: it must not get another's. */
+static void test_lost_strings(void ** state) {
+    (void) state;
+    struct sample s;
+    make_sample(&s);
+    for (size_t i = 0; i < s.n_blocks; i++) {
+        if (header_at(&s, s.block[i]).type != TAT_BLOCK_STRING) { continue; }
+        const size_t bytes = s.block[i + 1] - s.block[i];
+        uint8_t      before[4096];
+        uint32_t     n, n_templates;
+        memcpy(before, s.b.bytes + s.block[i], bytes);
+        memset(s.b.bytes + s.block[i], 0, bytes);
+        struct tat_trace *          trace = open_anyway(&s.b);
+        const struct tat_template * t     = tat_trace_templates(trace, &n_templates);
+        for (n = 0; n_templates && t->known && n < t->n_leaves + t->n_nodes; n++) {
+            assert_string_equal(t->entries[n].op, tat_trace_op_name(trace, t->entries[n].op_index));
+        }
+        walk(trace);
+        tat_trace_close(trace);
+        memcpy(s.b.bytes + s.block[i], before, bytes);
+    }
+    tb_free(&s.b);
+}
+
 static void test_swapped(void ** state) {
     (void) state;
     struct sample s;
@@ -493,12 +517,13 @@ static int limits(void ** state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole),           cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_flipped),         cmocka_unit_test(test_lost_evaluation),
-        cmocka_unit_test(test_lost_template),   cmocka_unit_test(test_lost_tensor),
-        cmocka_unit_test(test_swapped),         cmocka_unit_test(test_duplicated),
-        cmocka_unit_test(test_unknown_block),   cmocka_unit_test(test_forged_bytes),
-        cmocka_unit_test(test_hostile_numbers), cmocka_unit_test(test_many_runs),
+        cmocka_unit_test(test_whole),         cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_flipped),       cmocka_unit_test(test_lost_evaluation),
+        cmocka_unit_test(test_lost_template), cmocka_unit_test(test_lost_tensor),
+        cmocka_unit_test(test_lost_strings),  cmocka_unit_test(test_swapped),
+        cmocka_unit_test(test_duplicated),    cmocka_unit_test(test_unknown_block),
+        cmocka_unit_test(test_forged_bytes),  cmocka_unit_test(test_hostile_numbers),
+        cmocka_unit_test(test_many_runs),
     };
     return cmocka_run_group_tests(tests, limits, NULL);
 }

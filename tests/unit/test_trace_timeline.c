@@ -245,6 +245,33 @@ static void test_clock_without_anchors(void ** state) {
     end(&f);
 }
 
+/* Anchors that fall together, lie eons away, or put evaluations before the beginning: no time wraps. */
+static void test_clock_that_lies(void ** state) {
+    (void) state;
+    static const uint64_t clocks[][3][2] = {
+        { { 5000, 100 }, { 5000, 200 }, { 9000, 300 } },
+        { { 0, 0 }, { 1, UINT64_C(1) << 59 }, { UINT64_MAX, 1 } },
+        { { 0, UINT64_MAX }, { 1, INT64_MAX }, { 2, UINT64_C(1) << 63 } },
+        { { 50000, 0 }, { 60000, 10000 }, { 70000, 20000 } },
+    };
+    for (size_t i = 0; i < sizeof clocks / sizeof clocks[0]; i++) {
+        struct fixture   f;
+        struct tat_error error = { 0 };
+        uint32_t         count;
+        begin(&f);
+        for (int k = 0; k < 3; k++) { tb_event(&f.b, TAT_EVENT_CLOCK, clocks[i][k][0], clocks[i][k], 2, NULL); }
+        const uint32_t t = graph(&f, 1, 1, 1);
+        for (int k = 0; k < 3; k++) { run(&f, t); }
+        f.trace = tb_open(&f.b, &error);
+        assert_non_null(f.trace);
+        const struct tat_evaluation * e = tat_trace_evaluations(f.trace, &count);
+        for (uint32_t k = 0; k < count; k++) {
+            assert_true(e[k].begin_ns <= e[k].end_ns && e[k].end_ns < UINT64_C(1) << 62);
+        }
+        end(&f);
+    }
+}
+
 static void test_totals_without_an_end(void ** state) {
     (void) state;
     struct fixture f;
@@ -279,6 +306,7 @@ int main(void) {
         cmocka_unit_test(test_order_of_beginning),
         cmocka_unit_test(test_clock_anchors),
         cmocka_unit_test(test_clock_without_anchors),
+        cmocka_unit_test(test_clock_that_lies),
         cmocka_unit_test(test_totals_without_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
