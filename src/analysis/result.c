@@ -64,6 +64,7 @@ json_t * result_end(struct result * r) {
     json_t *     value;
     void *       next;
     json_object_foreach_safe(r->json, next, key, value) {
+        if (json_is_true(value)) { continue; }
         if (json_array_size(value) + json_object_size(value) + json_string_length(value) == 0) {
             json_object_del(r->json, key);
         }
@@ -98,6 +99,10 @@ void result_note(struct result * r, const char * format, ...) {
     va_start(arguments, format);
     append(r, "notes", new_sentence(format, arguments));
     va_end(arguments);
+}
+
+void result_absent(struct result * r) {
+    result_put(r, r->json, "absent", json_true());
 }
 
 json_t * result_values(struct result * r) {

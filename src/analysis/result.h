@@ -9,6 +9,7 @@
  *     columns    [{key, label, unit}] of the table; the units are those of enum unit
  *     rows       [{key: value}]; null or missing where there is none
  *     notes      [text]: how to read it
+ *     absent     true: the trace has nothing of the kind, so a report may leave it out
  *
  * Only what is there appears. Calls need no check: a lack of memory is kept and makes result_end return NULL.
  */
@@ -52,6 +53,7 @@ void result_headline(struct result * r, const char * format, ...) __attribute__(
 void result_line(struct result * r, const char * label, const char * format, ...) __attribute__((format(printf, 3, 4)));
 void result_note(struct result * r, const char * format, ...) __attribute__((format(printf, 2, 3)));
 
+void     result_absent(struct result * r);
 json_t * result_values(struct result * r); /* the `values` object, to put into */
 void     result_columns(struct result * r, const struct result_column * columns, size_t count);
 json_t * result_row(struct result * r); /* a new one; both may be NULL, which result_put_* take */
