@@ -94,9 +94,11 @@ static bool prepare_buffers(struct evaluation * e, const struct template * t) {
         e->stamps_capacity = e->stamps ? 2 * n : 0;
     }
     const size_t used = e->captures ? (size_t) (e->captured.at - e->captures) : 0;
-    if (used == 0 || t->capture_bytes <= e->captures_capacity) {
+    /* In the middle of a graph, what was captured has to stay: what does not fit then is cut, and says so. */
+    if (used == 0 || t->capture_bytes + 64 <= e->captures_capacity) {
         if (!enough(&e->captures, &e->captures_capacity, t->capture_bytes + 64)) { return false; }
-        e->captured = (struct tat_out){ .at = e->captures + used, .end = e->captures + e->captures_capacity };
+        e->captured.at  = e->captures + used;
+        e->captured.end = e->captures + e->captures_capacity;
     }
     return e->stamps &&
            enough(&e->payload, &e->payload_capacity, FIXED_BYTES + (size_t) n * TAT_VARINT_MAX + e->captures_capacity);
