@@ -36,3 +36,14 @@ try -c 4 -g 40 --detached
 try -c 80 -g 2 --gate
 try -c 3 -g 70 --fork
 try -c 8 -g 40 --early-exit
+
+# The reader against hostile traces, where a sanitizer sees every byte.
+case $sanitizers in
+*address*)
+    for name in header extent expand timeline damage; do
+        echo "== test_trace_$name"
+        cmake --build "$build" --target "test_trace_$name" >> "$build.log"
+        ASAN_OPTIONS=detect_leaks=1 "$build/tests/unit/test_trace_$name" > "$work/unit" 2>&1 || { cat "$work/unit"; exit 1; }
+    done
+    ;;
+esac
