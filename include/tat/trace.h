@@ -141,6 +141,14 @@ struct tat_expectation tat_template_expect(const struct tat_template * t, uint32
 size_t tat_trace_capture(const struct tat_trace * trace, uint32_t evaluation, uint32_t capture, int64_t * values,
                          size_t capacity);
 
+/* Called with the values of one capture after the other, in the template's order, once for each that the evaluation has
+ * (count 0: it was not read). `values` live during the call. False ends the walk. */
+typedef bool (*tat_capture_sink)(uint32_t capture, const int64_t * values, size_t count, void * user);
+
+/* All captures of an evaluation in one pass. Returns 0, 1 if the sink ended it, or -1 with *error (memory). */
+int tat_trace_each_capture(const struct tat_trace * trace, uint32_t evaluation, tat_capture_sink sink, void * user,
+                           struct tat_error * error);
+
 /* -------------------------------------------------------------------------------------------------------- events */
 
 struct tat_event {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "format/captures.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 struct values {
@@ -88,4 +89,32 @@ size_t tat_trace_capture(const struct tat_trace * trace, uint32_t evaluation, ui
         if (wanted) { return count; }
     }
     return 0;
+}
+
+int tat_trace_each_capture(const struct tat_trace * trace, uint32_t evaluation, tat_capture_sink sink, void * user,
+                           struct tat_error * error) {
+    if (evaluation >= trace->evaluations.count) { return 0; }
+    const struct tat_evaluation * e        = &LIST(struct tat_evaluation, trace->evaluations)[evaluation];
+    const struct tat_template *   t        = &LIST(struct tat_template, trace->templates)[e->template];
+    const struct body *           b        = &LIST(struct body, trace->bodies)[evaluation];
+    struct tat_in                 in       = { .at = b->captures, .end = b->captures + b->captures_bytes };
+    size_t                        capacity = 256, count;
+    int64_t *                     values   = malloc(capacity * sizeof *values);
+    bool                          going = true, readable = true;
+    for (uint32_t i = 0; i < t->n_captures && in.at < in.end && values && going && readable; i++) {
+        const struct tat_in before = in;
+        readable                   = capture_next(&in, t->captures[i].kind, values, capacity, &count);
+        if (readable && count > capacity) {
+            free(values);
+            capacity = count;
+            values   = malloc(capacity * sizeof *values);
+            in       = before;
+            if (values) { capture_next(&in, t->captures[i].kind, values, capacity, &count); }
+        }
+        if (readable && values) { going = sink(i, values, count, user); }
+    }
+    const bool memory = values != NULL;
+    free(values);
+    if (!memory) { return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", trace->path); }
+    return going ? 0 : 1;
 }

@@ -211,6 +211,15 @@ static bool decode_node(struct tat_trace * trace, struct tat_in * in, struct tat
     return !in->bad;
 }
 
+/* What llama.cpp gives no name ("node_21") belongs to the layer of what it is made from. */
+static void inherit_layer(struct tat_entry * entries, uint32_t node) {
+    struct tat_entry * e = &entries[node];
+    if (strncmp(e->name, "node_", 5) != 0) { return; }
+    for (int s = 0; s < TAT_MAX_SRC && e->layer == TAT_NO_LAYER; s++) {
+        if (e->src[s] < node) { e->layer = entries[e->src[s]].layer; }
+    }
+}
+
 static bool decode_captures(struct tat_in * in, struct tat_template * t, struct tat_capture * captures) {
     for (uint32_t i = 0; i < t->n_captures; i++) {
         const uint64_t kind = tat_get_varint(in), entry = tat_get_varint(in), node = tat_get_varint(in),
@@ -249,6 +258,7 @@ static bool decode_graph(struct tat_trace * trace, struct tat_in * in, struct ta
     for (uint32_t i = 0; i < n; i++) {
         if (!decode_entry(trace, in, &entries[i], &address)) { return false; }
         if (i >= t->n_leaves && !decode_node(trace, in, &entries[i], n)) { return false; }
+        if (i >= t->n_leaves) { inherit_layer(entries, i); }
     }
     t->n_captures               = (uint32_t) tat_get_count(in, 4);
     struct tat_capture * values = arena_alloc(&trace->arena, t->n_captures * sizeof *values + 1);

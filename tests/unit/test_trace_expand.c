@@ -269,6 +269,12 @@ static void test_shape_of_ids_that_lies(void ** state) {
 
 /* ------------------------------------------------------------------------------------------------------ experts */
 
+static bool sum_capture(uint32_t capture, const int64_t * values, size_t count, void * user) {
+    assert_int_equal(capture, 0);
+    for (size_t i = 0; i < count; i++) { *(size_t *) user += (size_t) values[i]; }
+    return true;
+}
+
 static void test_expert_slices(void ** state) {
     (void) state;
     struct trace_builder b;
@@ -305,6 +311,9 @@ static void test_expert_slices(void ** state) {
     assert_int_equal(tat_trace_capture(trace, 0, 0, values, 8), 6);
     assert_int_equal(values[0], 5);
     assert_int_equal(values[5], 9);
+    size_t seen = 0;
+    assert_int_equal(tat_trace_each_capture(trace, 0, sum_capture, &seen, NULL), 0);
+    assert_int_equal(seen, 5 + 1 + 1 + 5 + 0 + 9);
     tat_trace_close(trace);
     tb_free(&b);
 }
@@ -478,6 +487,70 @@ static void test_a_sink_that_stops(void ** state) {
     tb_free(&b);
 }
 
+/* More values than fit at first, and a walk that is ended. */
+static bool keep_last(uint32_t capture, const int64_t * values, size_t count, void * user) {
+    assert_int_equal(count, 1000);
+    *(int64_t *) user = values[999] + capture;
+    return false;
+}
+
+static void test_each_capture(void ** state) {
+    (void) state;
+    struct trace_builder b;
+    struct payload       p;
+    int64_t              rows[1000], last = 0;
+    begin(&b);
+    const uint32_t        table = weight(&b, "token_embd.weight", 8, 2000, 1, 4096);
+    const uint32_t        ids = ids_tensor(&b, "inp_tokens", 1000, 1), out = result(&b, "embd", 8, 1000, 1);
+    const struct tb_entry entries[] = {
+        { .name = "token_embd.weight", .tensor = table, .ne = { 8, 2000 } },
+        { .name = "inp_tokens", .type = "i32", .tensor = ids, .ne = { 1000 } },
+        { .name = "embd", .op = "GET_ROWS", .tensor = out, .ne = { 8, 1000 }, .facts = ASKED, .src = { 1, 2 } },
+    };
+    const struct tb_capture captures[] = { { TAT_CAPTURE_ROWS, 1, 0, 1 }, { TAT_CAPTURE_ROWS, 1, 0, 1 } };
+    const uint32_t          t          = tb_template(&b, 1, entries, 2, 1, captures, 2);
+    for (int i = 0; i < 1000; i++) { rows[i] = 2 * i % 999; }
+    payload_begin(&p);
+    tb_put_series(&p.out, rows, 1000);
+    tb_put_series(&p.out, rows, 1000);
+    tb_evaluation(&b, (struct tb_evaluation){ .template       = t,
+                                              .rule           = ALL_RULES,
+                                              .n_callbacks    = 1,
+                                              .captures       = p.bytes,
+                                              .captures_bytes = (size_t) (p.out.at - p.bytes) });
+    struct tat_trace * trace = open_good(&b);
+    assert_int_equal(tat_trace_each_capture(trace, 0, keep_last, &last, NULL), 1);
+    assert_int_equal(last, rows[999]);
+    assert_int_equal(tat_trace_each_capture(trace, 1, keep_last, &last, NULL), 0); /* there is none */
+    tat_trace_close(trace);
+    tb_free(&b);
+}
+
+/* A result without a name is of the layer of its sources; one whose name has no layer is of none. */
+static void test_layer_of_the_nameless(void ** state) {
+    (void) state;
+    struct trace_builder b;
+    struct records       r;
+    begin(&b);
+    const uint32_t x = result(&b, "l_out-7", 8, 1, 1), y = result(&b, "node_1", 8, 1, 1),
+                   z                = result(&b, "norm", 8, 1, 1);
+    const struct tb_entry entries[] = {
+        { .name = "l_out-7", .tensor = x, .ne = { 8 } },
+        { .name = "node_1", .op = "SCALE", .tensor = y, .ne = { 8 }, .facts = ASKED, .src = { 1 } },
+        { .name = "norm", .op = "SCALE", .tensor = z, .ne = { 8 }, .facts = ASKED, .src = { 2 } },
+    };
+    const uint32_t t = tb_template(&b, 1, entries, 1, 2, NULL, 0);
+    tb_evaluation(&b, (struct tb_evaluation){ .template = t, .rule = ALL_RULES, .n_callbacks = 2 });
+    struct tat_trace * trace = expand_all(&b, &r);
+    assert_int_equal(r.count, 4);
+    assert_int_equal(r.at[0].layer, 7);
+    assert_int_equal(r.at[1].layer, 7);
+    assert_int_equal(r.at[2].layer, TAT_NO_LAYER);
+    assert_int_equal(r.at[3].layer, TAT_NO_LAYER);
+    tat_trace_close(trace);
+    tb_free(&b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_get_rows),
@@ -492,6 +565,8 @@ int main(void) {
         cmocka_unit_test(test_unmatched),
         cmocka_unit_test(test_a_million),
         cmocka_unit_test(test_a_sink_that_stops),
+        cmocka_unit_test(test_each_capture),
+        cmocka_unit_test(test_layer_of_the_nameless),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
