@@ -29,7 +29,7 @@ struct subject {
 struct analysis {
     const char * name; /* of the section, for --section and in the JSON */
     const char * title;
-    void * (*begin)(const struct subject * subject); /* NULL: memory */
+    void * (*begin)(const struct subject * subject);                             /* NULL: memory */
     void (*feed)(void * state, const struct tat_access * records, size_t count); /* NULL: needs no records */
     void (*finish)(void * state, struct result * result);                        /* frees the state */
 };
@@ -39,6 +39,10 @@ extern const struct analysis phases_analysis;
 extern const struct analysis tokens_analysis;
 extern const struct analysis components_analysis;
 extern const struct analysis tensors_analysis;
+extern const struct analysis layers_analysis;
+extern const struct analysis operations_analysis;
+extern const struct analysis attention_analysis;
+extern const struct analysis experts_analysis;
 
 /* All, in the order in which they are shown; ends with NULL. */
 extern const struct analysis * const analyses[];
@@ -68,10 +72,10 @@ struct cursor {
     uint32_t evaluation, node, duration_ns;
     uint64_t start_ns;
 };
-#define CURSOR_BEGIN                                                                                                   \
-    (struct cursor) {                                                                                                  \
-        .evaluation = UINT32_MAX                                                                                       \
-    }
+
+static inline struct cursor cursor_begin(void) {
+    return (struct cursor){ .evaluation = UINT32_MAX };
+}
 
 struct step {
     bool     node; /* the record is the first of its node */
@@ -79,7 +83,7 @@ struct step {
 };
 
 static inline struct step cursor_step(struct cursor * c, const struct tat_access * a) {
-    const bool same = a->evaluation == c->evaluation;
+    const bool  same = a->evaluation == c->evaluation;
     struct step step = { .node = !same || a->node != c->node };
     if (step.node && !(same && a->start_ns == c->start_ns && a->duration_ns == c->duration_ns)) {
         step.ns = a->duration_ns;

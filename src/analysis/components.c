@@ -22,9 +22,12 @@ struct state {
 };
 
 static const struct result_column columns[] = {
-    { "component", "part of the model", UNIT_TEXT }, { "tensors", "tensors", UNIT_COUNT },
-    { "tensor_bytes", "their size", UNIT_BYTES },    { "accesses", "accesses", UNIT_COUNT },
-    { "bytes", "bytes touched", UNIT_BYTES },        { "share", "share", UNIT_SHARE },
+    { "component", "part of the model", UNIT_TEXT },
+    { "tensors", "tensors", UNIT_COUNT },
+    { "tensor_bytes", "their size", UNIT_BYTES },
+    { "accesses", "accesses", UNIT_COUNT },
+    { "bytes", "bytes touched", UNIT_BYTES },
+    { "share", "share", UNIT_SHARE },
     { "bytes_per_token", "per generated token", UNIT_BYTES },
 };
 
@@ -89,7 +92,8 @@ static void finish(void * state, struct result * r) {
     if (s->total) {
         result_headline(r, "Most bytes belong to %s: %s of all.", name_of(&s->part[0]),
                         format_share(share, ratio(s->part[0].bytes, s->total)));
-        result_note(r, "Prompt and generation; an access is one operand of one executed operation, or one expert of it.");
+        result_note(r,
+                    "Prompt and generation; an access is one operand of one executed operation, or one expert of it.");
     } else {
         result_headline(r, "Neither a prompt nor a generated token touched anything.");
     }

@@ -20,9 +20,9 @@ static const struct result_column columns[] = {
     { "tokens", "tokens", UNIT_COUNT },
     { "ns", "time", UNIT_NS },
     { "tokens_per_second", "tokens/s", UNIT_PER_SECOND },
-    { "weight_bytes", "weights touched", UNIT_BYTES },
-    { "state_bytes", "KV cache touched", UNIT_BYTES },
-    { "activation_bytes", "activations touched", UNIT_BYTES },
+    { "weight_bytes", "weights", UNIT_BYTES },
+    { "state_bytes", "KV cache", UNIT_BYTES },
+    { "activation_bytes", "activations", UNIT_BYTES },
 };
 
 static void * begin(const struct subject * subject) {
@@ -86,16 +86,13 @@ static void add_asked(const struct subject * s, struct result * r) {
     const int64_t  asked     = run_asked_tokens(metadata);
     json_decref(metadata);
     if (asked > 0) { result_put_count(r, result_values(r), "asked_tokens", (uint64_t) asked); }
-    if (asked > 0 && (uint64_t) asked == generated + 1) {
+    if (asked > 0) {
         result_note(r,
-                    "%" PRId64 " tokens were asked for (-n), %" PRIu64 " evaluated: the first is sampled from the prompt's "
-                    "last row, and the last one sampled is never evaluated.",
-                    asked, generated);
-    } else if (asked > 0) {
-        result_note(r,
-                    "%" PRId64 " tokens were asked for (-n), %" PRIu64 " evaluated: the last one sampled never is, and "
-                    "generation may end early.",
-                    asked, generated);
+                    "Asked for (-n): %" PRId64 " token%s; evaluated: %" PRIu64
+                    ". The first is sampled from the prompt's "
+                    "last row, and the last one sampled is never evaluated%s.",
+                    asked, asked == 1 ? "" : "s", generated,
+                    (uint64_t) asked == generated + 1 ? "" : "; generation may also end early");
     } else if (generated) {
         result_note(r, "The first token is sampled from the prompt's last row, and the last one sampled is never "
                        "evaluated: asking for 100 tokens evaluates 99.");
@@ -103,8 +100,8 @@ static void add_asked(const struct subject * s, struct result * r) {
 }
 
 static void set_headline(const struct subject * s, struct result * r) {
-    const struct phase_total * p = &s->phase[TAT_PHASE_PROMPT];
-    const struct phase_total * g = &s->phase[TAT_PHASE_GENERATE];
+    const struct phase_total * p      = &s->phase[TAT_PHASE_PROMPT];
+    const struct phase_total * g      = &s->phase[TAT_PHASE_GENERATE];
     const double               prompt = 1e9 * ratio(p->tokens, p->ns), generate = 1e9 * ratio(g->tokens, g->ns);
     if (p->tokens && g->tokens) {
         result_headline(r, "The prompt ran at %.1f tokens/s, generation at %.1f.", prompt, generate);
@@ -130,12 +127,13 @@ static void finish(void * state, struct result * r) {
     }
     for (int phase = 0; phase < TAT_PHASE_COUNT; phase++) { add_phase(s, r, (enum tat_phase) phase); }
     if (s->subject->n_evaluations) {
-        result_note(r, "Time is that of computing graphs; sampling and all else between two graphs is not in it.");
+        result_note(r, "Time is that of computing graphs; sampling and all else between two graphs is not in it. Bytes "
+                       "are those touched.");
     }
     if (load.count > 1) {
-        result_note(r,
-                    "The model was loaded %" PRIu64 " times: llama.cpp may first load it without its weights, to measure.",
-                    load.count);
+        result_note(
+            r, "The model was loaded %" PRIu64 " times: llama.cpp may first load it without its weights, to measure.",
+            load.count);
     }
     add_asked(s->subject, r);
     free(s);

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Runs that the union is taken of one by one; beyond, which no real trace reaches, a strided range counts as a whole. */
+/* Runs that the union is taken of one by one; beyond, which no real trace reaches, a strided range counts as a whole.
+ */
 enum { RUNS_MAX = 1 << 24 };
 
 static uint64_t hash(const struct range * r) {
@@ -56,7 +57,9 @@ static struct range * spread(const struct ranges * set, size_t * count) {
     *count               = 0;
     for (size_t i = 0; runs && i < set->capacity; i++) {
         struct range r = set->slot[i];
-        if (r.count && whole) { runs[(*count)++] = (struct range){ r.space, r.from, r.bytes + r.stride * (r.count - 1), 0, 1 }; }
+        if (r.count && whole) {
+            runs[(*count)++] = (struct range){ r.space, r.from, r.bytes + r.stride * (r.count - 1), 0, 1 };
+        }
         for (; r.count && !whole; r.count--, r.from += r.stride) { runs[(*count)++] = r; }
     }
     return runs;

@@ -90,8 +90,10 @@ static void add_graphs(const struct subject * s, struct result * r) {
     }
     for (uint32_t i = 0; i < s->n_templates; i++) { known += s->templates[i].known; }
     result_line(r, "graphs",
-                "%" PRIu32 " evaluations of %" PRIu32 " different graphs, %" PRIu32 " context%s, %" PRIu32 " thread%s",
-                s->n_evaluations, known, contexts, contexts == 1 ? "" : "s", threads, threads == 1 ? "" : "s");
+                "%" PRIu32 " evaluation%s of %" PRIu32 " different graph%s, %" PRIu32 " context%s, %" PRIu32
+                " thread%s",
+                s->n_evaluations, s->n_evaluations == 1 ? "" : "s", known, known == 1 ? "" : "s", contexts,
+                contexts == 1 ? "" : "s", threads, threads == 1 ? "" : "s");
     result_put_count(r, result_values(r), "evaluations", s->n_evaluations);
     result_put_count(r, result_values(r), "graphs", known);
     result_put_count(r, result_values(r), "contexts", contexts);
@@ -130,13 +132,18 @@ static void add_completeness(const struct subject * s, struct result * r) {
         result_line(r, "UNCLEAR", "%" PRIu64 " evaluations whose callbacks fit no known rule: they are in no table",
                     unmatched);
     }
-    const bool whole = !lost && !t->orphan_evaluations && !t->events_lost && !t->damaged_bytes &&
-                       !t->undecodable_blocks && !unmatched;
+    const bool whole =
+        !lost && !t->orphan_evaluations && !t->events_lost && !t->damaged_bytes && !t->undecodable_blocks && !unmatched;
     if (!t->ended) {
-        result_line(r, "END", "the process did not come to its end in the trace: it was killed, crashed, or still runs");
+        result_line(r, "END",
+                    "the process did not come to its end in the trace: it was killed, crashed, or still runs");
+    }
+    if (t->evaluations_filtered) {
+        result_line(r, "left out", "%" PRIu64 " evaluations, as was asked for when recording", t->evaluations_filtered);
     }
     if (whole) { result_line(r, "losses", "none; `tat verify` proves it"); }
     result_put_count(r, result_values(r), "lost_evaluations", lost + t->orphan_evaluations);
+    result_put_count(r, result_values(r), "filtered_evaluations", t->evaluations_filtered);
     result_put_count(r, result_values(r), "lost_events", t->events_lost);
     result_put_count(r, result_values(r), "damaged_bytes", t->damaged_bytes);
     result_put_count(r, result_values(r), "unmatched_evaluations", unmatched);

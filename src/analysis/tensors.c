@@ -22,8 +22,8 @@ struct state {
 };
 
 static const struct result_column columns[] = {
-    { "tensor", "tensor", UNIT_TEXT },        { "layer", "layer", UNIT_NUMBER },   { "type", "type", UNIT_TEXT },
-    { "tensor_bytes", "size", UNIT_BYTES },   { "memory", "memory", UNIT_TEXT },   { "accesses", "accesses", UNIT_COUNT },
+    { "tensor", "tensor", UNIT_TEXT },        { "layer", "layer", UNIT_NUMBER }, { "type", "type", UNIT_TEXT },
+    { "tensor_bytes", "size", UNIT_BYTES },   { "memory", "memory", UNIT_TEXT }, { "accesses", "accesses", UNIT_COUNT },
     { "bytes", "bytes touched", UNIT_BYTES }, { "share", "of all", UNIT_SHARE },
 };
 
@@ -72,8 +72,8 @@ static void add_tensor(const struct state * s, struct result * r, const struct h
 }
 
 static void finish(void * state, struct result * r) {
-    struct state * s = state;
-    const uint32_t n = s->subject->n_tensors;
+    struct state * s       = state;
+    const uint32_t n       = s->subject->n_tensors;
     uint32_t       touched = 0, ties = 0;
     char           share[UNITS_SIZE];
     qsort(s->heat, n, sizeof s->heat[0], hottest);
@@ -86,8 +86,10 @@ static void finish(void * state, struct result * r) {
     if (touched) {
         result_headline(r, "%s was touched most: %s of all bytes touched.", s->subject->tensors[s->heat[0].tensor].name,
                         format_share(share, ratio(s->heat[0].bytes, s->total)));
-        result_note(r, "Prompt and generation, of %" PRIu32 " tensors touched. An access is one operand of one executed "
-                       "operation, or one expert of it.", touched);
+        result_note(r,
+                    "Prompt and generation, of %" PRIu32 " tensors touched. An access is one operand of one executed "
+                    "operation, or one expert of it.",
+                    touched);
     } else {
         result_headline(r, "Neither a prompt nor a generated token touched a tensor.");
     }

@@ -25,9 +25,9 @@ static const struct result_column columns[] = {
     { "phase", "phase", UNIT_TEXT },
     { "tokens", "tokens", UNIT_COUNT },
     { "weight_bytes_per_token", "weights/token", UNIT_BYTES },
-    { "model_share", "of the model file", UNIT_SHARE },
+    { "model_share", "of the file", UNIT_SHARE },
     { "unique_weight_bytes", "unique weights", UNIT_BYTES },
-    { "reuse_factor", "reuse factor", UNIT_FACTOR },
+    { "reuse_factor", "reuse", UNIT_FACTOR },
     { "state_read_bytes_per_token", "KV read/token", UNIT_BYTES },
     { "state_written_bytes_per_token", "KV written/token", UNIT_BYTES },
     { "activation_bytes_per_token", "activations/token", UNIT_BYTES },
@@ -97,7 +97,7 @@ static void add_scope(struct state * s, struct result * r, const char * name, st
 
 static void set_headline(const struct state * s, struct result * r) {
     const uint64_t tokens = s->subject->phase[TAT_PHASE_GENERATE].tokens, model = s->subject->model_bytes;
-    const double   bytes  = ratio(s->scope[TAT_PHASE_GENERATE].weight, tokens);
+    const double   bytes = ratio(s->scope[TAT_PHASE_GENERATE].weight, tokens);
     char           b[UNITS_SIZE], m[UNITS_SIZE], share[UNITS_SIZE];
     if (!tokens) {
         result_headline(r, "No generated token was evaluated.");
@@ -126,8 +126,10 @@ static void finish(void * state, struct result * r) {
     }
     add_scope(s, r, "together", &s->scope[ALL], shown > 1 ? all : 0);
     if (all) {
-        result_note(r, "Unique weights are the different bytes touched at least once; the reuse factor is bytes touched "
-                       "over unique bytes touched. A prompt's tokens share each pass over the weights.");
+        result_note(
+            r,
+            "Unique weights are the different bytes touched at least once; reuse, the reuse factor, is bytes touched "
+            "over unique bytes touched. A prompt's tokens share each pass over the weights.");
     }
     if (s->approximate) {
         result_note(r, "Some operands were too scattered to list: of those the bounds count as unique.");

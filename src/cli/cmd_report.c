@@ -2,19 +2,18 @@
  *
  * tat report: what a trace has to say, section by section. The answers are JSON; here they are drawn for people.
  */
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/report_text.h"
 #include "cli/run_folder.h"
-#include "cli/table.h"
-#include "cli/terminal.h"
-#include "cli/units.h"
 #include "tat/analysis.h"
 
-enum { KEY_JSON = 256, KEY_SECTION, SECTIONS_MAX = 32, COLUMNS_MAX = 16, CELL = 96 };
+enum { KEY_JSON = 256, KEY_SECTION, SECTIONS_MAX = 32 };
 
 struct options {
     const char * trace;
@@ -25,19 +24,28 @@ struct options {
 
 static const struct argp_option table[] = {
     { "section", KEY_SECTION, "NAME", 0,
-      "Only this section; may be given again: run, phases, tokens, components, tensors", 0 },
+      "Only this section; may be given again: run, phases, tokens, components, tensors, layers, "
+      "operations, attention, experts",
+      0 },
     { "json", KEY_JSON, NULL, 0, "Print the sections as JSON", 0 },
     { 0 },
 };
+
+static void add_section(struct options * options, const char * name, struct argp_state * state) {
+    const char * known;
+    for (unsigned i = 0; (known = tat_analysis_name(i)); i++) {
+        if (strcmp(known, name) == 0) { break; }
+    }
+    if (!known) { argp_error(state, "no section '%s'; --help lists them", name); }
+    if (options->n_sections == SECTIONS_MAX) { argp_error(state, "too many sections"); }
+    options->sections[options->n_sections++] = name;
+}
 
 static error_t parse(int key, char * argument, struct argp_state * state) {
     struct options * options = state->input;
     switch (key) {
         case KEY_JSON: options->json = true; return 0;
-        case KEY_SECTION:
-            if (options->n_sections == SECTIONS_MAX) { argp_error(state, "too many sections"); }
-            options->sections[options->n_sections++] = argument;
-            return 0;
+        case KEY_SECTION: add_section(options, argument, state); return 0;
         case ARGP_KEY_ARG:
             if (options->trace) { argp_error(state, "one trace at a time"); }
             options->trace = argument;
@@ -46,101 +54,47 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
     }
 }
 
-static const char * text_of(const json_t * object, const char * key) {
-    const char * text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
-/* A value in its unit, as enum unit of the analyses names them. */
-static void draw(const json_t * value, const char * unit, char cell[static CELL]) {
-    char         number[UNITS_SIZE];
-    const double real = json_number_value(value);
-    cell[0]           = '\0';
-    if (json_is_string(value)) {
-        snprintf(cell, CELL, "%s", json_string_value(value));
-    } else if (!json_is_number(value)) {
-        return;
-    } else if (strcmp(unit, "bytes") == 0) {
-        snprintf(cell, CELL, "%s", format_bytes(number, (uint64_t) (real + 0.5)));
-    } else if (strcmp(unit, "ns") == 0) {
-        snprintf(cell, CELL, "%s", format_duration(number, (uint64_t) (real + 0.5)));
-    } else if (strcmp(unit, "share") == 0) {
-        snprintf(cell, CELL, "%.1f %%", real * 100);
-    } else if (json_is_integer(value)) {
-        snprintf(cell, CELL, "%lld", (long long) json_integer_value(value));
-    } else {
-        snprintf(cell, CELL, "%.2f", real);
+/* What the trace has nothing of is left out, unless it was asked for by name. */
+static int print_text(const json_t * answers, bool by_name) {
+    const char *   name;
+    const json_t * section;
+    bool           first = true;
+    json_object_foreach((json_t *) answers, name, section) {
+        if (json_is_true(json_object_get(section, "absent")) && !by_name) { continue; }
+        if (!first) { putchar('\n'); }
+        if (report_text(section, stdout) != 0) { return -1; }
+        first = false;
     }
-}
-
-static int draw_table(const json_t * section) {
-    const json_t * columns = json_object_get(section, "columns");
-    const json_t * rows    = json_object_get(section, "rows");
-    const size_t   n       = json_array_size(columns) < COLUMNS_MAX ? json_array_size(columns) : COLUMNS_MAX;
-    struct column  head[COLUMNS_MAX];
-    if (json_array_size(rows) == 0) { return 0; }
-    for (size_t i = 0; i < n; i++) {
-        const json_t * column = json_array_get(columns, i);
-        head[i] =
-            (struct column){ .name = text_of(column, "label"), .right = strcmp(text_of(column, "unit"), "text") != 0 };
-    }
-    struct table * t = table_new(head, n);
-    for (size_t r = 0; r < json_array_size(rows); r++) {
-        char         cells[COLUMNS_MAX][CELL];
-        const char * line[COLUMNS_MAX];
-        for (size_t i = 0; i < n; i++) {
-            const json_t * column = json_array_get(columns, i);
-            draw(json_object_get(json_array_get(rows, r), text_of(column, "key")), text_of(column, "unit"), cells[i]);
-            line[i] = cells[i];
-        }
-        table_row(t, line);
-    }
-    return table_print(t, stdout);
-}
-
-static int draw_section(const json_t * section) {
-    size_t         i;
-    const json_t * item;
-    printf("%s%s%s\n", style(stdout, STYLE_BOLD), text_of(section, "title"), style(stdout, STYLE_PLAIN));
-    if (*text_of(section, "headline")) { printf("%s\n", text_of(section, "headline")); }
-    json_array_foreach(json_object_get(section, "lines"), i, item) {
-        printf("  %-14s %s\n", text_of(item, "label"), text_of(item, "text"));
-    }
-    if (draw_table(section) != 0) { return -1; }
-    json_array_foreach(json_object_get(section, "notes"), i, item) {
-        printf("%s%s%s\n", style(stdout, STYLE_DIM), json_string_value(item), style(stdout, STYLE_PLAIN));
-    }
-    putchar('\n');
     return 0;
 }
 
-static int draw_all(const char * answers) {
-    json_t *     all = json_loads(answers, 0, NULL);
-    const char * name;
-    int          status = all ? 0 : -1;
-    for (unsigned i = 0; status == 0 && (name = tat_analysis_name(i)); i++) {
-        const json_t * section = json_object_get(all, name);
-        if (section) { status = draw_section(section); }
-    }
-    json_decref(all);
-    return status == 0 ? TAT_OK : TAT_ERROR_SYSTEM;
+static int print_json(const json_t * answers) {
+    if (json_dumpf(answers, stdout, JSON_INDENT(2)) != 0) { return -1; }
+    return putchar('\n') < 0 ? -1 : 0;
+}
+
+static int print(const char * text, const struct options * options, struct tat_error * error) {
+    json_t * answers = json_loads(text, 0, NULL);
+    errno            = ENOMEM;
+    int status = !answers ? -1 : options->json ? print_json(answers) : print_text(answers, options->n_sections > 0);
+    json_decref(answers);
+    if (status == 0) { status = fflush(stdout); }
+    return status == 0 ? 0 : tat_fail_errno(error, "writing the report");
 }
 
 static int run(int argc, char ** argv) {
     struct options   options = { 0 };
     struct tat_error error;
     char             path[PATH_MAX];
+    uint32_t         n_evaluations;
     command_parse(&cmd_report, parse, argc, argv, 0, &options);
     if (run_resolve(options.trace, path, &error) != 0) { return command_fail(&cmd_report, &error); }
     struct tat_trace * trace = tat_trace_open(path, &error);
     if (!trace) { return command_fail(&cmd_report, &error); }
     char * answers = tat_analyze(trace, options.sections, options.n_sections, &error);
-    int    status;
-    if (!answers) {
-        status = command_fail(&cmd_report, &error);
-    } else {
-        status = options.json ? (puts(answers) < 0 ? TAT_ERROR_SYSTEM : TAT_OK) : draw_all(answers);
-    }
+    tat_trace_evaluations(trace, &n_evaluations);
+    int status = n_evaluations ? TAT_OK : TAT_ERROR_NO;
+    if (!answers || print(answers, &options, &error) != 0) { status = command_fail(&cmd_report, &error); }
     free(answers);
     tat_trace_close(trace);
     return status;
@@ -151,7 +105,8 @@ const struct command cmd_report = {
     .summary     = "say what a trace holds",
     .arguments   = "[TRACE]",
     .description = "Shows what was run, its phases, bytes per token, the parts of the model and the tensors that were "
-                   "touched most. Load and warm-up never mix into what is said of prompt and generation.",
+                   "touched most, layers, operations, attention with its KV cache, and experts. Load and warm-up never "
+                   "mix into what is said of prompt and generation. Exit status 1 where no graph was computed.",
     .examples    = "  tat report                     the newest trace under traces/\n"
                    "  tat report --section tensors   one section of it\n"
                    "  tat report --json RUN          for a program",

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Bytes and time of each layer.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "analysis/analysis.h"
+#include "analysis/units.h"
+
+struct layer {
+    uint64_t weight, state_read, state_written, activation, ns, records;
+};
+
+enum { LAYERS = TAT_NO_LAYER + 1 }; /* the last: what belongs to none */
+
+struct state {
+    const struct subject * subject;
+    struct cursor          cursor;
+    struct layer           layer[LAYERS];
+};
+
+static const struct result_column columns[] = {
+    { "layer", "layer", UNIT_NUMBER },
+    { "weight_bytes", "weights", UNIT_BYTES },
+    { "state_read_bytes", "KV read", UNIT_BYTES },
+    { "state_written_bytes", "KV written", UNIT_BYTES },
+    { "activation_bytes", "activations", UNIT_BYTES },
+    { "ns", "time", UNIT_NS },
+    { "share", "of the time", UNIT_SHARE },
+};
+
+static void * begin(const struct subject * subject) {
+    struct state * s = calloc(1, sizeof *s);
+    if (s) {
+        s->subject = subject;
+        s->cursor  = cursor_begin();
+    }
+    return s;
+}
+
+static void feed(void * state, const struct tat_access * a, size_t count) {
+    struct state * s = state;
+    for (size_t i = 0; i < count; i++) {
+        if (!is_inference(phase_of(&a[i]))) { continue; }
+        struct layer * layer = &s->layer[a[i].layer];
+        layer->records++;
+        layer->ns += cursor_step(&s->cursor, &a[i]).ns;
+        switch (holder_of(&s->subject->tensors[a[i].tensor])) {
+            case HOLDS_WEIGHT: layer->weight += a[i].bytes; break;
+            case HOLDS_STATE:
+                *(a[i].flags & TAT_ACCESS_WRITE ? &layer->state_written : &layer->state_read) += a[i].bytes;
+                break;
+            default: layer->activation += a[i].bytes;
+        }
+    }
+}
+
+static void add_layer(struct result * r, uint32_t number, const struct layer * layer, uint64_t ns) {
+    if (!layer->records) { return; }
+    json_t * row = result_row(r);
+    result_put_layer(r, row, "layer", number);
+    result_put_count(r, row, "weight_bytes", layer->weight);
+    result_put_count(r, row, "state_read_bytes", layer->state_read);
+    result_put_count(r, row, "state_written_bytes", layer->state_written);
+    result_put_count(r, row, "activation_bytes", layer->activation);
+    result_put_count(r, row, "ns", layer->ns);
+    result_put_real(r, row, "share", ratio(layer->ns, ns));
+}
+
+static void set_headline(const struct state * s, struct result * r, uint32_t count, uint32_t slowest, uint64_t ns) {
+    char even[UNITS_SIZE], most[UNITS_SIZE];
+    if (!ns) {
+        result_headline(r, "Neither a prompt nor a generated token was evaluated.");
+    } else if (!count) {
+        result_headline(r, "No operation names a layer.");
+    } else {
+        result_headline(r, "Layer %" PRIu32 " took longest: %s of the time, where an even share of %" PRIu32 " is %s.",
+                        slowest, format_share(most, ratio(s->layer[slowest].ns, ns)), count,
+                        format_share(even, ratio(ns - s->layer[TAT_NO_LAYER].ns, ns) / count));
+    }
+}
+
+static void finish(void * state, struct result * r) {
+    struct state * s     = state;
+    uint64_t       ns    = 0;
+    uint32_t       count = 0, slowest = 0;
+    for (uint32_t i = 0; i < LAYERS; i++) { ns += s->layer[i].ns; }
+    for (uint32_t i = 0; i < TAT_NO_LAYER; i++) {
+        count += s->layer[i].records > 0;
+        if (s->layer[i].ns > s->layer[slowest].ns) { slowest = i; }
+    }
+    set_headline(s, r, count, slowest, ns);
+    result_columns(r, columns, sizeof columns / sizeof columns[0]);
+    result_put_count(r, result_values(r), "layers", count);
+    result_put_count(r, result_values(r), "ns", ns);
+    for (uint32_t i = 0; i < LAYERS; i++) { add_layer(r, i, &s->layer[i], ns); }
+    if (ns) {
+        result_note(r, "Bytes touched by prompt and generation. The row without a number is what belongs to no layer: "
+                       "token embedding, "
+                       "final norm, output.");
+        result_note(r, "Time is thread 0's, from one operation's end to the next's: it includes waiting for the other "
+                       "threads.");
+    }
+    free(s);
+}
+
+const struct analysis layers_analysis = { "layers", "Layers", begin, feed, finish };

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/report_text.h"
+
+#include <ctype.h>
+#include <langinfo.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/table.h"
+#include "cli/terminal.h"
+#include "cli/units.h"
+
+enum { COLUMNS_MAX = 16, CELL = 256, HEADING = 64, TEXT_WIDTH_MAX = 100 };
+
+static const char * text_of(const json_t * object, const char * key) {
+    const char * text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+/* ------------------------------------------------------------------------------------------------------- running text
+ */
+
+/* Names come from files: control characters, C1 ones in UTF-8 too, must not reach the terminal's ear. */
+static void put_safe(const char * text, size_t bytes, FILE * out) {
+    for (size_t i = 0; i < bytes; i++) {
+        const unsigned char c  = (unsigned char) text[i];
+        const bool          c1 = c == 0xc2 && (unsigned char) text[i + 1] >= 0x80 && (unsigned char) text[i + 1] < 0xa0;
+        putc(c < 0x20 || c == 0x7f || c1 ? '?' : c, out);
+        i += c1;
+    }
+}
+
+/* Broken between words where there is a terminal; the first line has `used` columns already. */
+static void put_wrapped(const char * text, unsigned indent, unsigned used, FILE * out) {
+    const unsigned terminal = terminal_width(out);
+    const unsigned width    = terminal < TEXT_WIDTH_MAX ? terminal : TEXT_WIDTH_MAX;
+    for (bool first = true; *text; first = false) {
+        const size_t word = strcspn(text, " ");
+        if (!first && used + 1 + word > width) {
+            fprintf(out, "\n%*s", (int) indent, "");
+            used = indent;
+        } else if (!first) {
+            putc(' ', out);
+            used++;
+        }
+        put_safe(text, word, out);
+        used += (unsigned) word;
+        text += word + strspn(text + word, " ");
+    }
+    putc('\n', out);
+}
+
+/* ------------------------------------------------------------------------------------------------------------ table */
+
+/* The largest share of a column's arrays: one scale for all its rows. */
+static double scale_of(const json_t * rows, const char * key) {
+    double         most = 0;
+    size_t         r, i;
+    const json_t * row;
+    const json_t * share;
+    json_array_foreach(rows, r, row) {
+        json_array_foreach(json_object_get(row, key), i, share) {
+            if (json_number_value(share) > most) { most = json_number_value(share); }
+        }
+    }
+    return most;
+}
+
+/* A bar for each, from nothing to the scale. */
+static void draw_shares(const json_t * shares, double scale, char cell[static CELL]) {
+    static const char * const bars[]  = { "\u00b7", "\u2581", "\u2582", "\u2583", "\u2584",
+                                          "\u2585", "\u2586", "\u2587", "\u2588" };
+    static const char * const ascii[] = { ".", "1", "2", "3", "4", "5", "6", "7", "8" };
+    const char * const *      marks   = strcmp(nl_langinfo(CODESET), "UTF-8") == 0 ? bars : ascii;
+    size_t                    used    = 0, i;
+    const json_t *            share;
+    json_array_foreach(shares, i, share) {
+        const double part = scale > 0 ? json_number_value(share) / scale : 0;
+        const char * mark = marks[part <= 0 ? 0 : part >= 1 ? 8 : 1 + (int) (part * 8)];
+        if (used + strlen(mark) + strlen("...") >= CELL) {
+            strcpy(cell + used, "...");
+            return;
+        }
+        used += (size_t) sprintf(cell + used, "%s", mark);
+    }
+}
+
+/* A value in its unit, as enum unit of the analyses names them; what is nothing at all shows as "-". */
+static void draw(const json_t * value, const char * unit, double scale, char cell[static CELL]) {
+    const double real = json_number_value(value);
+    const bool   zero = real <= 0;
+    cell[0]           = '\0';
+    if (json_is_array(value)) {
+        draw_shares(value, scale, cell);
+    } else if (json_is_string(value)) {
+        snprintf(cell, CELL, "%s", json_string_value(value));
+    } else if (!json_is_number(value)) {
+        return;
+    } else if (strcmp(unit, "number") == 0) {
+        snprintf(cell, CELL, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    } else if (zero) {
+        strcpy(cell, "-");
+    } else if (strcmp(unit, "bytes") == 0) {
+        format_bytes(cell, (uint64_t) (real + 0.5));
+    } else if (strcmp(unit, "ns") == 0) {
+        format_duration(cell, (uint64_t) (real + 0.5));
+    } else if (strcmp(unit, "share") == 0) {
+        format_share(cell, real);
+    } else if (strcmp(unit, "count") == 0) {
+        format_count(cell, (uint64_t) real);
+    } else {
+        snprintf(cell, CELL, "%.1f", real);
+    }
+}
+
+static int draw_table(const json_t * section, FILE * out) {
+    const json_t * columns = json_object_get(section, "columns");
+    const json_t * rows    = json_object_get(section, "rows");
+    const size_t   n       = json_array_size(columns) < COLUMNS_MAX ? json_array_size(columns) : COLUMNS_MAX;
+    const char *   keys[COLUMNS_MAX], *units[COLUMNS_MAX];
+    double         scales[COLUMNS_MAX];
+    char           headings[COLUMNS_MAX][HEADING];
+    struct column  head[COLUMNS_MAX];
+    size_t         r;
+    const json_t * row;
+    if (json_array_size(rows) == 0) { return 0; }
+    for (size_t i = 0; i < n; i++) {
+        const json_t * column = json_array_get(columns, i);
+        keys[i]               = text_of(column, "key");
+        units[i]              = text_of(column, "unit");
+        scales[i]             = strcmp(units[i], "shares") == 0 ? scale_of(rows, keys[i]) : 0;
+        snprintf(headings[i], HEADING, "%s", text_of(column, "label"));
+        for (char * c = headings[i]; *c; c++) { *c = (char) toupper((unsigned char) *c); }
+        head[i] =
+            (struct column){ headings[i], strcmp(units[i], "text") != 0 && strcmp(units[i], "shares") != 0, false };
+    }
+    struct table * table = table_new(head, n);
+    json_array_foreach(rows, r, row) {
+        char         cells[COLUMNS_MAX][CELL];
+        const char * line[COLUMNS_MAX];
+        for (size_t i = 0; i < n; i++) {
+            draw(json_object_get(row, keys[i]), units[i], scales[i], cells[i]);
+            line[i] = cells[i];
+        }
+        table_row(table, line);
+    }
+    return table_print(table, out);
+}
+
+/* ---------------------------------------------------------------------------------------------------------- section */
+
+int report_text(const json_t * section, FILE * out) {
+    enum { LABEL = 9 };
+    size_t         i;
+    const json_t * item;
+    fprintf(out, "%s%s%s\n", style(out, STYLE_BOLD), text_of(section, "title"), style(out, STYLE_PLAIN));
+    put_wrapped(text_of(section, "headline"), 0, 0, out);
+    json_array_foreach(json_object_get(section, "lines"), i, item) {
+        fprintf(out, "  %-*s ", LABEL, text_of(item, "label"));
+        put_wrapped(text_of(item, "text"), LABEL + 3, LABEL + 3, out);
+    }
+    if (draw_table(section, out) != 0) { return -1; }
+    json_array_foreach(json_object_get(section, "notes"), i, item) {
+        fputs(style(out, STYLE_DIM), out);
+        put_wrapped(json_string_value(item), 0, 0, out);
+        fputs(style(out, STYLE_PLAIN), out);
+    }
+    return 0;
+}

@@ -1,0 +1,104 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# tat report on the trace of a toy model with experts, made by a host that the agent is linked into. HOST is that host.
+
+setup_file() {
+    export TRACE=$BATS_FILE_TMPDIR/trace
+    "$HOST" --write "$BATS_FILE_TMPDIR/toy.gguf"
+    TAT_DIR=$BATS_FILE_TMPDIR "$HOST" -g 40 "$BATS_FILE_TMPDIR/toy.gguf" > "$BATS_FILE_TMPDIR/host.out"
+    mv "$BATS_FILE_TMPDIR"/run_* "$TRACE"
+}
+
+setup() {
+    TAT=${TAT:-tat}
+    unset TAT_DIR
+    cd "$BATS_TEST_TMPDIR"
+}
+
+# json FILTER [ARGUMENT]...: a Python expression over the answers `a`.
+json() {
+    "$TAT" report --json "${@:2}" "$TRACE" | python3 -c "import json, sys; a = json.load(sys.stdin); print($1)"
+}
+
+@test "report: every section, in text and as JSON, the same" {
+    run "$TAT" report "$TRACE"
+    [ "$status" -eq 0 ]
+    for name in $(json '" ".join(a)'); do
+        title=$(json "a['$name']['title']")
+        [[ $output == *"$title"* ]]
+        "$TAT" report --help | grep -q "$name"
+    done
+    [ "$(json 'len(a)')" -eq 9 ]
+}
+
+@test "report: text says what JSON says" {
+    headline=$(json 'a["experts"]["headline"]')
+    run "$TAT" report --section experts "$TRACE"
+    [ "${lines[1]}" = "$headline" ]
+    [ "$(json 'a["experts"]["rows"][0]["experts"]')" = 4 ]
+}
+
+@test "report: only the sections asked for" {
+    [ "$(json '" ".join(a)' --section layers --section run)" = "layers run" ]
+    run "$TAT" report --section layers "$TRACE"
+    [ "${lines[0]}" = Layers ]
+    [[ $output != *"The run"* ]]
+    run "$TAT" report --section laiers "$TRACE"
+    [ "$status" -eq 2 ]
+    [[ $output == *"no section 'laiers'"* ]]
+}
+
+@test "report: experts are counted by row and slot" {
+    # 5 rows of a prompt and 39 tokens, two experts each; the last layer routes only the row whose output is asked for.
+    [ "$(json '[row["selections"] for row in a["experts"]["rows"]]')" = "[88, 88, 80]" ]
+    [ "$(json 'all(sum(row["counts"]) == row["selections"] for row in a["experts"]["rows"])')" = True ]
+}
+
+@test "report: shares add up" {
+    for table in operations layers; do
+        [ "$(json "abs(sum(row['share'] for row in a['$table']['rows']) - 1) < 1e-9")" = True ]
+        [ "$(json "sum(row['ns'] for row in a['$table']['rows']) == a['$table']['values']['ns']")" = True ]
+    done
+}
+
+@test "report: the newest trace, if none is named" {
+    mkdir traces
+    cp -r "$TRACE" traces/run_20260101_000000
+    run "$TAT" report --section run
+    [ "$status" -eq 0 ]
+    [[ $output == *run_20260101_000000* ]]
+}
+
+@test "report: a trace without a graph is told so" {
+    mkdir empty
+    head -c 4096 "$TRACE/tensor_access.bin" > empty/tensor_access.bin
+    run "$TAT" report empty
+    [ "$status" -eq 1 ]
+    [[ $output == *"computed no graph: there is nothing to report"* ]]
+    "$TAT" report --json empty | python3 -c 'import json, sys; json.load(sys.stdin)' || true
+}
+
+@test "report: a trace cut short is reported up to there" {
+    mkdir cut
+    size=$(stat -c %s "$TRACE/tensor_access.bin")
+    head -c $((size * 3 / 4)) "$TRACE/tensor_access.bin" > cut/tensor_access.bin
+    run "$TAT" report cut
+    [ "$status" -eq 0 ]
+    [[ $output == *"did not come to its end"* ]]
+}
+
+@test "report: what is no trace, and what is not there" {
+    echo nothing > file
+    run "$TAT" report file
+    [ "$status" -eq 3 ]
+    run "$TAT" report absent
+    [ "$status" -ne 0 ]
+}
+
+@test "report: a full disk is an error, a closed pipe is none" {
+    run bash -c '"$0" report "$1" > /dev/full' "$TAT" "$TRACE"
+    [ "$status" -eq 4 ]
+    run bash -c '"$0" report "$1" | head -1' "$TAT" "$TRACE"
+    [ "$output" = "The run" ]
+}
