@@ -207,8 +207,8 @@ static bool put_rows(struct expansion * x, const struct tat_entry * e, const str
 static bool put_varying(struct expansion * x, const struct tat_template * t, const struct vary * v,
                         const struct tat_access * like) {
     const struct ids ids = v->capture != UINT32_MAX ? x->ids[v->capture] : (struct ids){ 0 };
-    if (ids.count == 0) { /* not captured: the bounds are all that is known */
-        *next_record(x, like) = *like;
+    if (ids.count == 0) { /* not captured: the bounds are all that is known, or where the view was at first */
+        next_record(x, like)->flags |= TAT_ACCESS_APPROXIMATE;
         return true;
     }
     const struct tat_entry *  e      = &t->entries[v->entry];
