@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""compare.py [--damaged] FLAT TRACE...: the records that the library makes of each trace (flat writes them) and those
+that this reader makes must be equal, field by field. Traces must be whole, but with --damaged."""
+
+import struct
+import subprocess
+import sys
+
+from accesses import Access, accesses
+from read_trace import Trace
+
+# struct tat_access as doc/format.md has it, without the number of the layout; then what that stands for.
+FIELDS = (
+    "start_ns offset bytes duration_ns tensor evaluation node token_first rows layer op expert head_first head_count "
+    "layout operand kind flags run_bytes stride"
+).split()
+RECORD = struct.Struct("<QQQIIIIIIHHHHHHBBHQQ")
+LAYOUT = FIELDS.index("layout")
+
+
+def ask_library(flat, path):
+    """(what it found wrong, its records)"""
+    answer = subprocess.run([flat, path], capture_output=True, check=True)
+    records = (Access(*v[:LAYOUT], *v[LAYOUT + 1 :]) for v in RECORD.iter_unpack(answer.stdout))
+    return answer.stderr.decode().strip(), records
+
+
+def differences(theirs, ours):
+    for name in Access.__dataclass_fields__:
+        a, b = getattr(theirs, name), getattr(ours, name)
+        if a != b:
+            yield f"{name}: library {a}, specification {b}"
+
+
+def compare(flat, path, may_be_damaged):
+    trace = Trace(path)
+    trouble = f"{trace.damaged} bytes damaged, {len(trace.nonsense)} blocks without sense, {trace.orphans} orphans"
+    found, theirs = ask_library(flat, path)
+    if found != trouble:
+        print(f"{path}: library {found}; specification {trouble}: {trace.nonsense}")
+        return False
+    if not may_be_damaged and (trace.damaged or trace.nonsense or trace.orphans):
+        print(f"{path}: {trouble}: {trace.nonsense}")
+        return False
+    ours = accesses(trace)
+    count = wrong = 0
+    while wrong < 10:
+        a, b = next(theirs, None), next(ours, None)
+        if a is None and b is None:
+            break
+        count += 1
+        if a is None or b is None:
+            print(f"{path}: record {count}: only the {'specification' if a is None else 'library'} has it: {a or b}")
+            return False
+        found = list(differences(a, b))
+        if found:
+            wrong += 1
+            print(f"{path}: record {count}: {'; '.join(found)}\n    {a}")
+    if not wrong:
+        print(f"{path}: {count} records, all equal; {trouble}")
+    return not wrong and (count > 0 or may_be_damaged)
+
+
+def main():
+    damaged = sys.argv[1] == "--damaged"
+    flat, *paths = sys.argv[2:] if damaged else sys.argv[1:]
+    return 0 if paths and all([compare(flat, path, damaged) for path in paths]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

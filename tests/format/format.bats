@@ -1,0 +1,105 @@
+#!/usr/bin/env bats
+# doc/format.md against the library: a reader written from the one must find what the other does.
+# From the environment: TAT, AGENT, FLAT (flat.c), HOST_DIR (the fake hosts), LLAMA, MODELS.
+
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+    export PYTHONDONTWRITEBYTECODE=1
+    "$HOST_DIR/fake_host1" --write "$BATS_FILE_TMPDIR/toy.gguf"
+}
+
+# compare [--damaged] TRACE...
+compare() {
+    local damaged=()
+    if [ "$1" = --damaged ]; then
+        damaged=(--damaged)
+        shift
+    fi
+    python3 "$BATS_TEST_DIRNAME/compare.py" "${damaged[@]}" "$FLAT" "$@"
+}
+
+# traced COMMAND...: traces a program; its traces are $traces/*/tensor_access.bin.
+traced() {
+    traces=$BATS_TEST_TMPDIR/traces
+    rm -rf "$traces"
+    TAT_DIR=$traces LD_PRELOAD=$AGENT "$@" < /dev/null > "$BATS_TEST_TMPDIR/output" 2>&1 || {
+        cat "$BATS_TEST_TMPDIR/output"
+        return 1
+    }
+}
+
+# of_model FILE ARGUMENT...: a greedy run of llama-completion, 5 tokens of prompt.
+of_model() {
+    [ -x "$LLAMA/llama-completion" ] || skip "no llama.cpp: scripts/get-llama.sh makes one"
+    [ -e "$MODELS/$1" ] || skip "no $1: see tests/fixtures/README.md"
+    model=$MODELS/$1
+    traced "$LLAMA/llama-completion" -m "$model" -p "The quick brown fox jumps" --temp 0 -no-cnv --ignore-eos -t 2 \
+        "${@:2}"
+}
+
+dense=SmolLM2-135M-Instruct.Q4_1.gguf
+moe=SmolLM2-8x2.gguf
+
+@test "the fake host: three layouts, every rule" {
+    for layout in 1 2 3; do
+        for rule in every empty unasked fused; do
+            FAKEGGML_RULE=$rule traced "$HOST_DIR/fake_host$layout" -g 20 "$BATS_FILE_TMPDIR/toy.gguf"
+            compare "$traces"/*/tensor_access.bin
+        done
+    done
+}
+
+@test "the fake host: several contexts, graphs that end early" {
+    traced "$HOST_DIR/fake_host1" -c 4 -t 2 -g 60 --abort-every 5 "$BATS_FILE_TMPDIR/toy.gguf"
+    compare "$traces"/*/tensor_access.bin
+}
+
+@test "a trace without captured ids of tokens" {
+    TAT_PRIVATE=1 traced "$HOST_DIR/fake_host1" -g 20 "$BATS_FILE_TMPDIR/toy.gguf"
+    compare "$traces"/*/tensor_access.bin
+}
+
+@test "captures that were left out" {
+    of_model random-mamba.gguf -n 4
+    python3 "$BATS_TEST_DIRNAME/damage.py" uncaptured "$traces"/*/tensor_access.bin "$BATS_TEST_TMPDIR/uncaptured.bin"
+    compare "$BATS_TEST_TMPDIR/uncaptured.bin"
+}
+
+@test "damage: killed, cut, a block of each type" {
+    traced "$HOST_DIR/fake_host1" -g 20 "$BATS_FILE_TMPDIR/toy.gguf"
+    for how in killed cut STRING TENSOR TEMPLATE EVALUATION EVENT END; do
+        python3 "$BATS_TEST_DIRNAME/damage.py" $how "$traces"/*/tensor_access.bin "$BATS_TEST_TMPDIR/damaged.bin"
+        compare --damaged "$BATS_TEST_TMPDIR/damaged.bin"
+    done
+}
+
+@test "a dense model, and the three questions" {
+    of_model "$dense" -n 10
+    compare "$traces"/*/tensor_access.bin
+    "$TAT" gguf --csv "$model" > "$BATS_TEST_TMPDIR/structure.csv"
+    python3 "$BATS_TEST_DIRNAME/test_questions.py" "$traces"/*/tensor_access.bin "$BATS_TEST_TMPDIR/structure.csv"
+}
+
+@test "the same without flash attention: V is stored transposed" {
+    of_model "$dense" -n 10 -fa off
+    compare "$traces"/*/tensor_access.bin
+    "$TAT" gguf --csv "$model" > "$BATS_TEST_TMPDIR/structure.csv"
+    python3 "$BATS_TEST_DIRNAME/test_questions.py" "$traces"/*/tensor_access.bin "$BATS_TEST_TMPDIR/structure.csv"
+}
+
+@test "a mixture of experts" {
+    of_model "$moe" -n 10
+    compare "$traces"/*/tensor_access.bin
+}
+
+@test "other architectures: sinks, recurrent state, latent attention, shared experts" {
+    compared=0
+    for name in gpt-oss mamba deepseek2 qwen2moe; do
+        [ -e "$MODELS/random-$name.gguf" ] || continue
+        of_model "random-$name.gguf" -n 4
+        compare "$traces"/*/tensor_access.bin
+        compared=$((compared + 1))
+    done
+    [ $compared -gt 0 ] || skip "no random models: see tests/fixtures/README.md"
+}
