@@ -134,6 +134,7 @@ static const struct capture_rule {
     { "MUL_MAT_ID", 2, TAT_CAPTURE_EXPERTS, NULL }, { "ADD_ID", 2, TAT_CAPTURE_EXPERTS, NULL },
     { "ROPE", 1, TAT_CAPTURE_POSITIONS, NULL },     { "FLASH_ATTN_EXT", 3, TAT_CAPTURE_MASK, NULL },
     { "SOFT_MAX", 1, TAT_CAPTURE_MASK, NULL },      { "MUL", 1, TAT_CAPTURE_GATES, "ffn_moe_weights" },
+    { "SSM_SCAN", 6, TAT_CAPTURE_ROWS, NULL },
 };
 
 static uint64_t elements(const struct walk * w, const struct ggml_tensor * t) {

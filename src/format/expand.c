@@ -124,27 +124,26 @@ static int ascending(const void * a, const void * b) {
     return (i > j) - (i < j);
 }
 
-/* One record an expert used, with the expert's slice. */
-static void put_experts(struct expansion * x, const struct vary * v, const struct tat_entry * e,
-                        const struct tat_access * like, uint64_t base, struct ids ids) {
-    const bool          biases = v->selection == SELECT_BIASES;
-    const uint64_t      count  = biases ? e->ne[1] : e->ne[2];
-    const uint64_t      stride = biases ? e->nb[1] : e->nb[2];
-    const uint64_t      ne[4]  = { e->ne[0], biases ? 1 : e->ne[1], 1, 1 };
+/* One record an expert used, with the expert's slice; or a state. */
+static void put_slices(struct expansion * x, const struct vary * v, const struct tat_entry * e,
+                       const struct tat_access * like, uint64_t base, struct ids ids) {
+    const int           dim    = selection_dimension(v->selection);
+    const uint64_t      stride = e->nb[dim];
+    const uint64_t      ne[4]  = { e->ne[0], dim > 1 ? e->ne[1] : 1, dim > 2 ? e->ne[2] : 1, 1 };
     const struct extent extent = extent_of(ne, e->nb, e->type_block, e->type_block_bytes);
     const size_t        most   = ids.count < PIECES_MAX ? PIECES_MAX / ids.count : 1;
     for (size_t i = 0; i < ids.count; i++) { x->offsets[i] = (uint64_t) x->values[ids.first + i]; }
     if (ids.count > 1) { qsort(x->offsets, ids.count, sizeof x->offsets[0], ascending); }
     for (size_t i = 0; i < ids.count; i++) {
-        const uint64_t expert = x->offsets[i];
-        if (expert >= count || (i && expert == x->offsets[i - 1])) { continue; }
+        const uint64_t id = x->offsets[i];
+        if (id >= e->ne[dim] || (i && id == x->offsets[i - 1])) { continue; }
         struct tat_access a = *like;
-        a.expert            = expert < TAT_NO_EXPERT ? (uint16_t) expert : TAT_NO_EXPERT;
-        const size_t n      = extent_pieces(&extent, expert * stride, x->pieces, most);
+        if (v->selection != SELECT_STATES && id < TAT_NO_EXPERT) { a.expert = (uint16_t) id; }
+        const size_t n = extent_pieces(&extent, id * stride, x->pieces, most);
         if (n <= most) {
             put_pieces(x, &a, base, n);
         } else {
-            plan_set_piece(x->trace, &a, base, expert * stride, extent_span(&extent), 0, 1);
+            plan_set_piece(x->trace, &a, base, id * stride, extent_span(&extent), 0, 1);
             a.bytes = extent_bytes(&extent);
             a.flags |= TAT_ACCESS_APPROXIMATE;
             next_record(x, &a);
@@ -221,7 +220,7 @@ static bool put_varying(struct expansion * x, const struct tat_template * t, con
     }
     if (v->selection == SELECT_ROWS) { return put_rows(x, e, &t->entries[v->ids], like, base, ids); }
     if (!reserve(&x->offsets, &x->offsets_capacity, ids.count, sizeof x->offsets[0])) { return false; }
-    put_experts(x, v, e, like, base, ids);
+    put_slices(x, v, e, like, base, ids);
     return true;
 }
 

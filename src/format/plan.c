@@ -53,13 +53,16 @@ enum { DST = -1 };
 static const struct special {
     const char * op;
     int          operand;
-    enum { READS_NOTHING = 1, READS_ROWS, READS_EXPERTS, READS_BIASES, READS_MASK } how;
-    int ids; /* the source that names rows or experts */
+    enum { READS_NOTHING = 1, READS_ROWS, READS_EXPERTS, READS_BIASES, READS_STATES, READS_MASK } how;
+    int ids; /* the source that names rows, experts or states */
 } specials[] = {
     { "GET_ROWS", 0, READS_ROWS, 1 },       { "SET_ROWS", DST, READS_ROWS, 1 },
     { "SET_ROWS", 2, READS_NOTHING, 0 }, /* the destination again */
     { "CPY", 1, READS_NOTHING, 0 },      /* likewise */
-    { "MUL_MAT_ID", 0, READS_EXPERTS, 2 },  { "ADD_ID", 1, READS_BIASES, 2 },
+    { "FILL", 0, READS_NOTHING, 0 },     /* for its shape only */
+    { "IM2COL", 0, READS_NOTHING, 0 },   /* likewise */
+    { "IM2COL_3D", 0, READS_NOTHING, 0 },   { "MUL_MAT_ID", 0, READS_EXPERTS, 2 },
+    { "ADD_ID", 1, READS_BIASES, 2 },       { "SSM_SCAN", 0, READS_STATES, 6 },
     { "SOFT_MAX", 1, READS_MASK, 0 }, /* padded to more rows than there are */
     { "FLASH_ATTN_EXT", 3, READS_MASK, 0 },
 };
@@ -152,7 +155,8 @@ static uint32_t capture_of(const struct tat_template * t, uint32_t entry, enum t
 /* The most that these ids can touch: a different row or slice each. */
 static uint64_t most_bytes(const struct tat_entry * e, const struct tat_entry * ids, enum selection selection) {
     const struct extent all   = extent_of(e->ne, e->nb, e->type_block, e->type_block_bytes);
-    const uint64_t      ne[4] = { e->ne[0], selection == SELECT_EXPERTS ? e->ne[1] : 1, 1, 1 };
+    const int           dim   = selection_dimension(selection);
+    const uint64_t      ne[4] = { e->ne[0], dim > 1 ? e->ne[1] : 1, dim > 2 ? e->ne[2] : 1, 1 };
     const struct extent one   = extent_of(ne, e->nb, e->type_block, e->type_block_bytes);
     uint64_t            n     = 1;
     for (int i = 0; i < 4; i++) { n *= ids->ne[i]; }
@@ -170,7 +174,8 @@ static void add_varying(struct builder * b, struct tat_access a, const struct ta
     struct vary * vary = list_add(&b->varies, sizeof *vary);
     b->failed |= vary == NULL;
     if (!vary || !add_record(b, &a)) { return; }
-    const enum tat_capture_kind kind = selection == SELECT_ROWS ? TAT_CAPTURE_ROWS : TAT_CAPTURE_EXPERTS;
+    const bool                  of_experts = selection == SELECT_EXPERTS || selection == SELECT_BIASES;
+    const enum tat_capture_kind kind       = of_experts ? TAT_CAPTURE_EXPERTS : TAT_CAPTURE_ROWS;
     *vary = (struct vary){ b->records.count - 1, 1, capture_of(b->t, ids, kind), selection, entry, ids };
 }
 
@@ -217,7 +222,10 @@ static void add_operand(struct builder * b, uint32_t callback, uint32_t node, in
         if (first != TAT_NO_ENTRY && t->entries[first].ne[1] < ne[1]) { ne[1] = t->entries[first].ne[1]; }
     } else if (special && n->src[special->ids] != TAT_NO_ENTRY) {
         static const enum selection by_how[] = {
-            [READS_ROWS] = SELECT_ROWS, [READS_EXPERTS] = SELECT_EXPERTS, [READS_BIASES] = SELECT_BIASES
+            [READS_ROWS]    = SELECT_ROWS,
+            [READS_EXPERTS] = SELECT_EXPERTS,
+            [READS_BIASES]  = SELECT_BIASES,
+            [READS_STATES]  = SELECT_STATES,
         };
         add_varying(b, a, e, entry, n->src[special->ids], by_how[special->how], base);
         return;

@@ -18,8 +18,14 @@ enum selection {
     SELECT_ROWS = 1, /* rows of the operand: GET_ROWS, SET_ROWS */
     SELECT_EXPERTS,  /* slices of a stack: MUL_MAT_ID */
     SELECT_BIASES,   /* rows of a stack of biases: ADD_ID */
+    SELECT_STATES,   /* states of the sequences in the ubatch: SSM_SCAN */
     SELECT_OFFSET,   /* all of it, elsewhere: CPY to the KV cache */
 };
+
+/* The dimension that ids count along: each of them names all that lies in the dimensions below. */
+static inline int selection_dimension(enum selection selection) {
+    return selection == SELECT_EXPERTS ? 2 : selection == SELECT_STATES ? 3 : 1;
+}
 
 /* An operand whose records differ from one evaluation to the next. */
 struct vary {
