@@ -192,6 +192,20 @@ struct tat_trace_summary {
 };
 
 const struct tat_trace_summary * tat_trace_summary(const struct tat_trace * trace);
+
+/* A block as it is in the file. */
+struct tat_block {
+    uint64_t            file_offset; /* of its header */
+    uint64_t            bytes;       /* in the file: header, payload, padding */
+    enum tat_block_type type;        /* 0: a stretch where no block could be read, without a payload */
+    const uint8_t *     payload;
+    uint32_t            payload_bytes;
+};
+
+/* Called with each block in the order of the file; false ends the walk. */
+typedef bool (*tat_block_sink)(const struct tat_block * block, void * user);
+void tat_trace_each_block(const struct tat_trace * trace, tat_block_sink sink, void * user);
+
 const char *                     tat_loss_name(enum tat_loss_reason reason);
 
 /* ------------------------------------------------------------------------------------------------ access records */

@@ -161,6 +161,26 @@ static void read_blocks(struct tat_trace * trace) {
     }
 }
 
+void tat_trace_each_block(const struct tat_trace * trace, tat_block_sink sink, void * user) {
+    const uint64_t          end = written_end(trace);
+    struct tat_block_header header;
+    struct tat_block        damage = { 0 };
+    for (uint64_t at = TAT_HEADER_BYTES, bytes; at < end; at += bytes) {
+        const int64_t payload = block_at(trace, at, &header);
+        bytes                 = payload < 0 ? TAT_BLOCK_ALIGN : tat_block_bytes((uint64_t) payload);
+        if (payload < 0) {
+            if (!damage.bytes) { damage.file_offset = at; }
+            damage.bytes += bytes;
+            continue;
+        }
+        const struct tat_block block = { at, bytes, (enum tat_block_type) header.type,
+                                         trace->map + at + sizeof header, header.payload_bytes };
+        if ((damage.bytes && !sink(&damage, user)) || !sink(&block, user)) { return; }
+        damage.bytes = 0;
+    }
+    if (damage.bytes) { sink(&damage, user); }
+}
+
 /* ------------------------------------------------------------------------------------------------ open and close */
 
 static char * file_path(const char * path) {
