@@ -34,6 +34,10 @@ experts=SmolLM2-8x2.gguf
     same_count $dense -n 3 -u 512 -t 2 -a 1
 }
 
+@test "recount: a quantised KV cache" {
+    same_count $dense -n 3 -u 16 -t 2 -q
+}
+
 @test "recount: mixture of experts" {
     same_count $experts -n 3 -u 16 -t 1 -a 0
     same_count $experts -n 3 -u 16 -t 2 -a 1

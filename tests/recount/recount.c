@@ -4,12 +4,12 @@
  * way there is to say which bytes an operation touches: row by row, element by element, a list of ranges, sorted. It
  * shares no code with tat.
  *
- *     recount -m MODEL [-n TOKENS] [-u UBATCH] [-t THREADS] [-s SEQUENCES] [-a 0|1] [-r] [-c OUT] PROMPT
+ *     recount -m MODEL [-n TOKENS] [-u UBATCH] [-t THREADS] [-s SEQUENCES] [-a 0|1] [-r] [-q] [-c OUT] PROMPT
  *
  * evaluates the prompt and greedily generated tokens, and prints the tokens' ids. -a: flash attention, -r: no
- * repacking, -c: count, into a table with one line an operand: evaluation, node, operation, name, operand (dst, src0,
- * ...), tensor that owns the bytes, bytes, hash of the ranges of bytes, experts. Without -c the same run is left alone,
- * to be traced.
+ * repacking, -q: KV cache in Q8_0, -c: count, into a table with one line an operand: evaluation, node, operation, name,
+ * operand (0 is dst, 1 is src0, ...), tensor that owns the bytes, bytes, hash of the ranges of bytes, experts. Without -c
+ * the same run is left alone, to be traced.
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -189,12 +189,12 @@ static bool on_node(struct ggml_tensor * node, bool ask, void * user) {
 struct options {
     const char *model, *prompt, *out;
     int         tokens, ubatch, threads, sequences;
-    bool        flash_attention, no_repack;
+    bool        flash_attention, no_repack, quantized;
 };
 
 static bool parse(int argc, char ** argv, struct options * o) {
     *o = (struct options){ .tokens = 1, .ubatch = 512, .threads = 1, .sequences = 1, .flash_attention = true };
-    for (int c; (c = getopt(argc, argv, "m:n:u:t:s:a:rc:")) != -1;) {
+    for (int c; (c = getopt(argc, argv, "m:n:u:t:s:a:rqc:")) != -1;) {
         switch (c) {
             case 'm': o->model = optarg; break;
             case 'n': o->tokens = atoi(optarg); break;
@@ -203,6 +203,7 @@ static bool parse(int argc, char ** argv, struct options * o) {
             case 's': o->sequences = atoi(optarg); break;
             case 'a': o->flash_attention = atoi(optarg) != 0; break;
             case 'r': o->no_repack = true; break;
+            case 'q': o->quantized = true; break;
             case 'c': o->out = optarg; break;
             default: return false;
         }
@@ -219,6 +220,7 @@ static struct llama_context * make_context(struct llama_model * model, const str
     p.n_ubatch                    = (uint32_t) o->ubatch;
     p.n_threads = p.n_threads_batch = o->threads;
     p.flash_attn_type = o->flash_attention ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED;
+    if (o->quantized) { p.type_k = p.type_v = GGML_TYPE_Q8_0; }
     if (o->out) {
         p.cb_eval           = on_node;
         p.cb_eval_user_data = count;

@@ -1,0 +1,73 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# A real llama.cpp, traced: it does what it does untraced, and the trace has every pass of it.
+
+load common
+
+dense=SmolLM2-135M-Instruct.Q4_1.gguf
+experts=SmolLM2-8x2.gguf
+
+# evaluations_are LINE...: of $trace, from the first to the last.
+evaluations_are() {
+    local is=()
+    mapfile -t is < <("$EVALUATIONS" "$trace")
+    printf '%s\n' "${is[@]}"
+    [ "${#is[@]}" -eq $# ]
+    [ "$(printf '%s\n' "${is[@]}")" = "$(printf '%s\n' "$@")" ]
+}
+
+@test "record: -n 3 is a warm-up, the prompt and two tokens more" {
+    model $dense
+    traced_like_untraced run -n 3
+    none="0 layers, 0 + 0 selections"
+    evaluations_are "warmup 2 tokens, 1 outputs; $none" "prompt 44 tokens, 1 outputs; $none" \
+        "generate 1 tokens, 1 outputs; $none" "generate 1 tokens, 1 outputs; $none"
+}
+
+@test "record: a prompt in ubatches of 16 is three passes, of which the last has an output" {
+    model $dense
+    traced_like_untraced run -n 1 -ub 16 --no-warmup
+    none="0 layers, 0 + 0 selections"
+    evaluations_are "prompt 16 tokens, 0 outputs; $none" "prompt 16 tokens, 0 outputs; $none" \
+        "prompt 12 tokens, 1 outputs; $none"
+}
+
+# The last layer routes only the row whose output is asked for.
+@test "record: every row of a prompt goes to two experts in each of 30 layers" {
+    model $experts
+    traced_like_untraced run -n 2 --no-warmup
+    evaluations_are "prompt 44 tokens, 1 outputs; 30 layers, $((29 * 44 * 2)) + 2 selections" \
+        "generate 1 tokens, 1 outputs; 30 layers, 58 + 2 selections"
+}
+
+@test "record: the status of a run that fails is its own" {
+    model $dense
+    run completion . -m /nowhere.gguf -n 1
+    untraced=$status
+    [ "$untraced" -ne 0 ]
+    run completion "$TAT" record -o "$BATS_TEST_TMPDIR/run" -- . -m /nowhere.gguf -n 1
+    [ "$status" -eq "$untraced" ]
+}
+
+@test "record: llama-bench, whose output is times, is traced in full" {
+    model $dense
+    [ -x "$LLAMA/llama-bench" ] || skip "no llama-bench"
+    trace=$BATS_TEST_TMPDIR/run
+    "$TAT" record -o "$trace" -- "$LLAMA/llama-bench" -m "$model" -p 32 -n 2 -r 1 -t 2 -o json > "$trace.json"
+    grep -q '"n_prompt": 32' "$trace.json"
+    "$TAT" verify "$trace"
+}
+
+@test "record: a quantised KV cache" {
+    model $dense
+    traced_like_untraced run -n 2 -t 2 -fa on -ctk q8_0 -ctv q8_0
+}
+
+@test "record: models of other architectures" {
+    for name in llama llama-split-00001-of-00003 gpt-oss qwen2moe deepseek2 mamba; do
+        model random-$name.gguf
+        echo "$name"
+        traced_like_untraced $name -n 3 -t 2
+    done
+}
