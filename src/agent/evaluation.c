@@ -306,13 +306,17 @@ static bool store(struct evaluation * e, const struct ggml_cplan * plan, uint64_
     return !out.overflow && sink_write(TAT_BLOCK_EVALUATION, e->payload, (size_t) (out.at - e->payload));
 }
 
+/* The nodes that no callback came for, which are all of them where a graph of views alone met another's template. */
+static void compare_rest(struct evaluation * e) {
+    const struct steps * steps = e->steps;
+    const uint32_t from = e->n_callbacks < steps->n_steps ? steps->step[e->n_callbacks].first_node : steps->tail_node;
+    if (!nodes_match(e, from, e->graph.n_nodes)) { change_template(e); }
+}
+
 static void finish(struct evaluation * e, const struct ggml_cplan * plan, uint64_t end_tick, int status) {
     __atomic_fetch_add(&agent_totals.evaluations_emitted, 1, __ATOMIC_RELAXED);
     __atomic_fetch_add(&agent_totals.callbacks_emitted, e->n_callbacks, __ATOMIC_RELAXED);
-    if (e->template && e->steps->tail_node < e->graph.n_nodes && e->n_callbacks == e->steps->n_steps &&
-        !nodes_match(e, e->steps->tail_node, e->graph.n_nodes)) {
-        change_template(e);
-    }
+    if (e->template) { compare_rest(e); }
     if (e->template) { settle_rule(e); }
     if (e->template && store(e, plan, end_tick, status)) {
         __atomic_fetch_add(&agent_totals.evaluations_stored, 1, __ATOMIC_RELAXED);

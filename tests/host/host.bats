@@ -75,6 +75,14 @@ everything_is_there() {
     is unmatched 20 stored 20 records 0 callbacks_stored "$(counted callbacks)"
 }
 
+@test "graphs of one node each, views too, as where a program looks at every node" {
+    for layout in 1 2 3; do
+        rm -rf "${traces:?}"/*
+        FAKEGGML_SPLIT=1 FAKEGGML_RULE=fused compare "$HOST_DIR/fake_host$layout" -g 40
+        is unmatched 0 lost 0 cut 0 callbacks_stored "$(counted callbacks)"
+    done
+}
+
 @test "many contexts on many threads" {
     compare "$HOST_DIR/fake_host1" -c 8 -t 2 -g 70
     everything_is_there
