@@ -34,14 +34,14 @@ run_tests() {
 }
 
 sanitized() {
-    "$root/scripts/build.sh" "$build-$1" -DTAT_SANITIZE="$2" -DCMAKE_BUILD_TYPE=Debug "${flags[@]}"
+    "$root/scripts/build.sh" "$build-$1" -DTAT_TESTS=ON -DTAT_SANITIZE="$2" -DCMAKE_BUILD_TYPE=Debug "${flags[@]}"
     run_tests "$build-$1" -L "$3"
 }
 
 "$root/scripts/install-deps.sh" test
 llama=$("$root/scripts/get-llama.sh")
 model=$("$root/scripts/get-model.sh")
-"$root/scripts/build.sh" "$build" -DTAT_TEST_LLAMA="$llama" -DTAT_TEST_MODEL="$model" "${flags[@]}"
+"$root/scripts/build.sh" "$build" -DTAT_TESTS=ON -DTAT_TEST_LLAMA="$llama" -DTAT_TEST_MODEL="$model" "${flags[@]}"
 if [ "${1:-}" = --long ]; then run_tests "$build"; else run_tests "$build" -LE long; fi
 sanitized asan address,undefined 'unit|cli'
 echo "$passed passed, $failed failed"
