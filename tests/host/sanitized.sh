@@ -5,8 +5,8 @@
 set -eu
 source=$1 build=$2 sanitizers=$3
 
-cmake -S "$source" -B "$build" -DTAT_SANITIZE="$sanitizers" -DTAT_WERROR=ON > "$build.log"
-cmake --build "$build" --target fake_host_linked check_trace >> "$build.log" || { tail -n 40 "$build.log"; exit 1; }
+cmake -S "$source" -B "$build" -DTAT_TESTS=ON -DTAT_SANITIZE="$sanitizers" -DTAT_WERROR=ON > "$build.log"
+cmake --build "$build" --target fake_host_linked fake_host_exact check_trace >> "$build.log" || { tail -n 40 "$build.log"; exit 1; }
 
 # What the agent keeps for the life of a process is no leak; a child of fork leaves the parent's part behind.
 export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
@@ -30,12 +30,16 @@ try() {
 }
 
 try -c 8 -t 1 -g 70
+TAT_TOKENS=9:19 try -c 8 -t 2 -g 70
 try -c 8 -t 2 -g 70
 try -c 8 -t 2 -g 40 --abort-every 7
 try -c 4 -g 40 --detached
 try -c 80 -g 2 --gate
 try -c 3 -g 70 --fork
 try -c 8 -g 40 --early-exit
+
+host=$build/tests/host/fake_host_exact
+try -c 8 -t 2 -g 70
 
 # The reader against hostile traces, where a sanitizer sees every byte.
 case $sanitizers in
