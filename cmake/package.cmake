@@ -1,6 +1,6 @@
 # What is installed, and the packages of it. Every path is found relative to bin/tat, so the tree can be moved.
 install(TARGETS tat RUNTIME DESTINATION bin)
-install(TARGETS tat_agent LIBRARY DESTINATION lib/tat)
+install(TARGETS tat_agent tat_agent_exact LIBRARY DESTINATION lib/tat)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/tat DESTINATION include)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION share/doc/tensor-access-tracker)
 

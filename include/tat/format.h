@@ -122,6 +122,8 @@ enum tat_evaluation_flag {
     TAT_EVALUATION_UNMATCHED = 1u << 1, /* callbacks fit no rule: times and captures are not assigned to nodes */
     TAT_EVALUATION_RELEARNED = 1u << 2, /* another rule than expected was found: captures were taken at wrong nodes */
     TAT_EVALUATION_CUT       = 1u << 3, /* captures took more room than planned: left out */
+    TAT_EVALUATION_OUTSIDE   = 1u << 4, /* none of its tokens were asked for: no stamps, of captures only positions */
+    TAT_EVALUATION_EXACT     = 1u << 5, /* stamps were taken after the barrier behind each node, not before */
 };
 
 enum tat_event_type {

@@ -21,6 +21,7 @@
 #include "agent/registry.h"
 #include "agent/sink.h"
 #include "agent/template.h"
+#include "agent/tokens.h"
 #include "format/block.h"
 #include "format/buffer.h"
 
@@ -272,11 +273,22 @@ static void after_fork(void) {
     events_after_fork();
     files_after_fork();
     host_after_fork();
+    tokens_after_fork();
     memset(&agent_totals, 0, sizeof agent_totals);
     memset(&agent, 0, sizeof agent);
     agent.after_fork = true;
     busy             = 0;
     state            = AGENT_WAITING;
+}
+
+/* "A:B", either may be missing; what is neither means all. */
+static void read_tokens(const char * range) {
+    const char * colon  = range ? strchr(range, ':') : NULL;
+    options.token_first = 0;
+    options.token_last  = UINT64_MAX;
+    if (!colon) { return; }
+    if (colon > range) { options.token_first = strtoull(range, NULL, 10); }
+    if (colon[1]) { options.token_last = strtoull(colon + 1, NULL, 10); }
 }
 
 __attribute__((constructor)) static void start(void) {
@@ -285,7 +297,8 @@ __attribute__((constructor)) static void start(void) {
     options.is_private = is_set("TAT_PRIVATE");
     const char * size  = getenv("TAT_MAX_SIZE");
     options.max_size   = size && *size ? strtoull(size, NULL, 10) : UINT64_MAX;
-    state              = AGENT_WAITING;
+    read_tokens(getenv("TAT_TOKENS"));
+    state = AGENT_WAITING;
     pthread_atfork(NULL, NULL, after_fork);
 }
 

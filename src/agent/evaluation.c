@@ -8,45 +8,18 @@
 #include "agent/agent.h"
 #include "agent/capture.h"
 #include "agent/clock.h"
+#include "agent/evaluation_state.h"
 #include "agent/events.h"
 #include "agent/node_hash.h"
 #include "agent/sink.h"
 #include "agent/table.h"
 #include "agent/template.h"
-#include "format/block.h"
-#include "format/buffer.h"
 
 enum {
-    SLOTS       = 64,
-    RECENT      = 64,
-    FIXED_BYTES = 256, /* of the payload: all but stamps and captures */
+    SLOTS  = 64,
+    RECENT = 64,
 };
 #define INSTEAD(condition) __builtin_expect(!!(condition), 0)
-
-struct evaluation {
-    bool taken; /* the owner's claim: compare-and-swap (acquire), store (release) */
-
-    struct graph graph;
-    const struct template * template;
-    const struct steps * steps;
-    uint32_t             rule;
-    uint32_t             n_callbacks;
-    uint32_t             flags;
-    bool                 usual_layout; /* node_layout_2024_12 */
-    bool                 filtered;     /* only the hook is there */
-    bool (*callback)(void * data);     /* the host's own */
-    void *         callback_data;
-    uint64_t       begin_tick;
-    enum tat_clock clock;
-    struct tat_out captured;
-
-    /* Populated when they are made, kept for the slot's next evaluations. */
-    uint64_t * stamps;
-    uint32_t   stamps_capacity;
-    uint8_t *  captures;
-    uint8_t *  payload;
-    size_t     captures_capacity, payload_capacity;
-};
 
 static struct evaluation slots[SLOTS];
 
@@ -100,8 +73,8 @@ static bool prepare_buffers(struct evaluation * e, const struct template * t) {
         e->captured.at  = e->captures + used;
         e->captured.end = e->captures + e->captures_capacity;
     }
-    return e->stamps &&
-           enough(&e->payload, &e->payload_capacity, FIXED_BYTES + (size_t) n * TAT_VARINT_MAX + e->captures_capacity);
+    return e->stamps && enough(&e->payload, &e->payload_capacity,
+                               EVALUATION_FIXED_BYTES + (size_t) n * TAT_VARINT_MAX + e->captures_capacity);
 }
 
 static uint32_t recent_slot(const struct graph * g) {
@@ -158,16 +131,48 @@ static bool change_template(struct evaluation * e) {
     return false;
 }
 
+static void take_capture(struct evaluation * e, uint32_t number) {
+    const struct capture * capture = &e->template->captures[number];
+    const size_t           from    = (size_t) (e->captured.at - e->captures);
+    capture_read(&e->graph.host->layout, e->graph.nodes[capture->node], capture, &e->captured);
+    if (capture->kind != TAT_CAPTURE_POSITIONS || e->positions.to) { return; }
+    e->positions.capture = number;
+    e->positions.from    = from;
+    e->positions.to      = (size_t) (e->captured.at - e->captures);
+}
+
 static void at_step(struct evaluation * e, uint32_t k) {
     const struct step * step = &e->steps->step[k];
     if (INSTEAD(!nodes_match(e, step->first_node, step->last_node + 1))) {
         if (!change_template(e) || k >= e->steps->n_steps) { return; }
         step = &e->steps->step[k];
     }
-    for (uint32_t i = 0; i < step->n_captures; i++) {
-        const struct capture * capture = &e->template->captures[step->first_capture + i];
-        capture_read(&e->graph.host->layout, e->graph.nodes[capture->node], capture, &e->captured);
-    }
+    for (uint32_t i = step->first_capture; i < step->first_capture + step->n_captures; i++) { take_capture(e, i); }
+}
+
+/* Set by libtat_agent_exact.so, before there is any graph. */
+static bool waits_for_barriers;
+
+/* The evaluation whose callback this thread, its thread 0, has just had. */
+static _Thread_local struct evaluation * before_barrier;
+
+void evaluation_wait_for_barriers(void) {
+    waits_for_barriers = true;
+}
+
+/* A ggml whose barrier is no exported function, or is called within its file. */
+static void miss_barriers(const struct evaluation * e) {
+    static bool noted; /* relaxed */
+    if (e->n_barriers || e->n_callbacks < 2 || __atomic_exchange_n(&noted, true, __ATOMIC_RELAXED)) { return; }
+    event_text(TAT_EVENT_NOTE, "exact times cannot be had: this ggml's barrier cannot be seen");
+}
+
+void evaluation_passed_barrier(void) {
+    struct evaluation * e = before_barrier;
+    if (!e) { return; }
+    before_barrier                = NULL;
+    e->stamps[e->n_callbacks - 1] = clock_ticks(e->clock);
+    e->n_barriers++;
 }
 
 /* Called by thread 0 after each node, before the barrier. */
@@ -177,6 +182,7 @@ static bool on_node(void * data) {
     if (e->template && k < e->stamps_capacity) {
         e->stamps[k] = clock_ticks(e->clock);
         if (k < e->steps->n_steps) { at_step(e, k); }
+        if (INSTEAD(waits_for_barriers)) { before_barrier = e; }
     }
     if (!e->callback || !e->callback(e->callback_data)) { return false; }
     e->flags |= TAT_EVALUATION_ABORTED;
@@ -234,6 +240,9 @@ struct evaluation * evaluation_begin(struct host * host, struct ggml_cgraph * gr
     e->usual_layout      = memcmp(&host->layout, &node_layout_2024_12, sizeof host->layout) == 0;
     e->n_callbacks       = 0;
     e->flags             = 0;
+    e->n_barriers        = 0;
+    e->positions.capture = UINT32_MAX;
+    e->positions.to      = 0;
     e->clock             = agent_clock();
     e->captured.at       = e->captures;
     e->captured.overflow = false;
@@ -241,69 +250,6 @@ struct evaluation * evaluation_begin(struct host * host, struct ggml_cgraph * gr
     install(e, plan);
     e->begin_tick = clock_ticks(e->clock);
     return e;
-}
-
-/* The rule under which a complete run of this graph has as many callbacks as there were; TAT_RULE_COUNT: none. */
-static uint32_t fitting_rule(const struct evaluation * e) {
-    static const uint32_t known[] = {
-        TAT_RULE_SKIP_EMPTY | TAT_RULE_SKIP_UNASKED | TAT_RULE_FUSE_NORM,
-        TAT_RULE_SKIP_EMPTY | TAT_RULE_SKIP_UNASKED,
-        TAT_RULE_SKIP_EMPTY,
-        0,
-    };
-    if (e->n_callbacks == e->steps->n_steps) { return e->rule; }
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        const struct steps * steps = template_steps(e->template, known[i]);
-        if (steps && steps->n_steps == e->n_callbacks) { return known[i]; }
-    }
-    return TAT_RULE_COUNT;
-}
-
-/* Which rule was in force follows from the count of callbacks, and from nothing else. */
-static void settle_rule(struct evaluation * e) {
-    if (e->flags & TAT_EVALUATION_ABORTED) {
-        if (e->n_callbacks > e->steps->n_steps) { e->flags |= TAT_EVALUATION_UNMATCHED; }
-        return;
-    }
-    const uint32_t rule = fitting_rule(e);
-    if (rule == TAT_RULE_COUNT) {
-        e->flags |= TAT_EVALUATION_UNMATCHED;
-    } else if (rule != e->rule) {
-        if (e->template->n_captures) { e->flags |= TAT_EVALUATION_RELEARNED; }
-        e->rule = rule;
-        __atomic_store_n(&((struct host *) e->graph.host)->rule, rule, __ATOMIC_RELAXED);
-    }
-}
-
-static void put_stamps(const struct evaluation * e, struct tat_out * out) {
-    const uint32_t stored = e->n_callbacks < e->stamps_capacity ? e->n_callbacks : e->stamps_capacity;
-    tat_put_varint(out, e->n_callbacks);
-    tat_put_varint(out, stored);
-    uint64_t previous = e->begin_tick >> AGENT_STAMP_SHIFT;
-    for (uint32_t i = 0; i < stored; i++) {
-        const uint64_t stamp = e->stamps[i] >> AGENT_STAMP_SHIFT;
-        tat_put_varint(out, stamp >= previous ? stamp - previous : 0);
-        if (stamp > previous) { previous = stamp; }
-    }
-}
-
-static bool store(struct evaluation * e, const struct ggml_cplan * plan, uint64_t end_tick, int status) {
-    struct tat_out out = { .at = e->payload, .end = e->payload + e->payload_capacity };
-    if (e->captured.overflow) { e->flags |= TAT_EVALUATION_CUT; }
-    const bool captures_good = !(e->flags & (TAT_EVALUATION_RELEARNED | TAT_EVALUATION_UNMATCHED | TAT_EVALUATION_CUT));
-    const size_t captured    = captures_good ? (size_t) (e->captured.at - e->captures) : 0;
-    tat_put_varint(&out, e->template->id);
-    tat_put_varint(&out, e->flags);
-    tat_put_varint(&out, e->rule);
-    tat_put_zigzag(&out, status);
-    tat_put_varint(&out, plan->n_threads > 0 ? (uint64_t) plan->n_threads : 0);
-    tat_put_varint(&out, events_thread_id());
-    tat_put_varint(&out, e->begin_tick);
-    tat_put_varint(&out, end_tick - e->begin_tick);
-    put_stamps(e, &out);
-    tat_put_varint(&out, captured);
-    tat_put_bytes(&out, e->captures, captured);
-    return !out.overflow && sink_write(TAT_BLOCK_EVALUATION, e->payload, (size_t) (out.at - e->payload));
 }
 
 /* The nodes that no callback came for, which are all of them where a graph of views alone met another's template. */
@@ -317,8 +263,8 @@ static void finish(struct evaluation * e, const struct ggml_cplan * plan, uint64
     __atomic_fetch_add(&agent_totals.evaluations_emitted, 1, __ATOMIC_RELAXED);
     __atomic_fetch_add(&agent_totals.callbacks_emitted, e->n_callbacks, __ATOMIC_RELAXED);
     if (e->template) { compare_rest(e); }
-    if (e->template) { settle_rule(e); }
-    if (e->template && store(e, plan, end_tick, status)) {
+    if (waits_for_barriers) { miss_barriers(e); }
+    if (e->template && evaluation_store(e, plan, end_tick, status)) {
         __atomic_fetch_add(&agent_totals.evaluations_stored, 1, __ATOMIC_RELAXED);
         __atomic_fetch_add(&agent_totals.callbacks_stored, e->n_callbacks, __ATOMIC_RELAXED);
     } else {
@@ -330,6 +276,7 @@ void evaluation_end(struct evaluation * e, struct ggml_cplan * plan, int status)
     const uint64_t end_tick   = clock_ticks(e->clock);
     plan->abort_callback      = e->callback;
     plan->abort_callback_data = e->callback_data;
+    before_barrier            = NULL;
     if (e->filtered) {
         free_slot(e);
         return;

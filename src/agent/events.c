@@ -9,6 +9,7 @@
 #include "agent/agent.h"
 #include "agent/clock.h"
 #include "agent/sink.h"
+#include "agent/tokens.h"
 #include "format/buffer.h"
 #include "tat/gguf.h"
 
@@ -148,6 +149,7 @@ void event_values(int type, uint64_t subject, int64_t value) {
     tat_put_varint(&out, subject);
     tat_put_zigzag(&out, value);
     end(bytes, &out);
+    tokens_event(type, value);
 }
 
 uint64_t events_emitted(void) {

@@ -11,6 +11,7 @@
 #include "agent/sink.h"
 #include "agent/table.h"
 #include "format/buffer.h"
+#include "tat/gguf.h"
 
 enum { TYPE_F32 = 0, OP_PARAM_WORDS = 16 };
 
@@ -211,6 +212,26 @@ static uint32_t context_of(const struct walk * w) {
     return registry_context(w->graph->key, false);
 }
 
+/* As the reader does: the rows that are looked up in the token embeddings, or embeddings given. */
+static uint32_t tokens_of(const struct walk * w) {
+    for (uint32_t i = 0; i < w->n_leaves; i++) {
+        if (strcmp(layout_name(w->l, w->leaves[i]), "inp_embd") == 0) {
+            return (uint32_t) layout_ne(w->l, w->leaves[i])[1];
+        }
+    }
+    for (uint32_t i = 0; i < w->graph->n_nodes; i++) {
+        const struct ggml_tensor *   node = w->graph->nodes[i];
+        struct ggml_tensor * const * src  = layout_src(w->l, node);
+        if (!op_is(w, node, "GET_ROWS") || !src[0] || !src[1]) { continue; }
+        const struct ggml_tensor * table = root_of(w, src[0]);
+        const bool                 known = index_of(w, table) >= w->graph->n_nodes;
+        if (known && tat_component_of(layout_name(w->l, table)) == TAT_COMPONENT_TOKEN_EMBD) {
+            return (uint32_t) layout_ne(w->l, src[1])[0];
+        }
+    }
+    return 0;
+}
+
 static void expect(const struct walk * w, struct template * t) {
     mark_sliding(w, t);
     for (uint32_t i = 0; i < t->n_nodes; i++) {
@@ -235,7 +256,8 @@ bool graph_walk(const struct graph * g, struct template * t) {
     if (memory) {
         expect(&w, t);
         find_captures(&w, t);
-        t->context = context_of(&w);
+        t->context  = context_of(&w);
+        t->n_tokens = tokens_of(&w);
     }
     walk_end(&w);
     return memory;

@@ -36,6 +36,10 @@
 /* The function of ggml's that code at `caller` would reach by that name, or NULL. Any thread. */
 void * symbol_find(const void * caller, const char * name);
 
+/* The function `name` that `caller` would have reached without `ours`, or NULL. Asks the dynamic linker each time; not
+ * in a static agent. Any thread. */
+void * symbol_behind(const void * caller, const char * name, const void * ours);
+
 /* The ggml_graph_compute that `caller` would have reached without the agent, or NULL. Any thread. */
 void * symbol_graph_compute(const void * caller);
 

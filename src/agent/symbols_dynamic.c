@@ -29,7 +29,7 @@ static void * library_of(const void * address) {
     return dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
 }
 
-static void * find(const void * caller, const char * name, const void * ours) {
+void * symbol_behind(const void * caller, const char * name, const void * ours) {
     void * library = library_of(caller);
     void * found   = library ? dlsym(library, name) : NULL;
     if (library) { dlclose(library); } /* the reference that RTLD_NOLOAD took; the library stays loaded */
@@ -38,11 +38,11 @@ static void * find(const void * caller, const char * name, const void * ours) {
 }
 
 void * symbol_find(const void * caller, const char * name) {
-    return find(caller, name, NULL);
+    return symbol_behind(caller, name, NULL);
 }
 
 void * symbol_graph_compute(const void * caller) {
-    return find(caller, "ggml_graph_compute", (const void *) ggml_graph_compute);
+    return symbol_behind(caller, "ggml_graph_compute", (const void *) ggml_graph_compute);
 }
 
 char * symbol_file(const void * function) {
@@ -56,7 +56,7 @@ void * hook_real(const void * caller, const char * name, const void * ours) {
     for (unsigned i = 0; i < count; i++) {
         if (reals[i].caller == caller && reals[i].ours == ours) { return reals[i].real; }
     }
-    void * real = find(caller, name, ours);
+    void * real = symbol_behind(caller, name, ours);
     if (pthread_mutex_trylock(&lock) != 0) { return real; }
     if (n_reals < REALS_MAX) {
         reals[n_reals].caller = caller;

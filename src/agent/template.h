@@ -44,6 +44,7 @@ struct template {
     uint32_t          context;
     uint32_t          n_nodes;
     uint32_t          n_captures;
+    uint32_t          n_tokens;      /* rows that go in, as the reader counts them */
     uint64_t          hash;          /* of all nodes */
     uint64_t          capture_bytes; /* that the captures can take */
     struct expected * expected;

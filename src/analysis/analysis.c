@@ -28,7 +28,7 @@ static struct subject subject_of(const struct tat_trace * trace) {
     for (uint32_t i = 0; i < s.n_files; i++) { s.model_bytes += s.files[i].size; }
     for (uint32_t i = 0; i < s.n_evaluations; i++) {
         const struct tat_evaluation * e = &s.evaluations[i];
-        struct phase_total *          p = &s.phase[e->phase];
+        struct phase_total *          p = &(e->flags & TAT_EVALUATION_OUTSIDE ? s.outside : s.phase)[e->phase];
         p->evaluations++;
         p->tokens += e->n_tokens;
         p->outputs += e->n_outputs;

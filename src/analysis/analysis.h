@@ -22,8 +22,9 @@ struct subject {
     const struct tat_event *      events;
     const struct tat_model_file * files;
     uint32_t                      n_tensors, n_templates, n_evaluations, n_events, n_files;
-    uint64_t                      model_bytes; /* size of all model files */
-    struct phase_total            phase[TAT_PHASE_COUNT];
+    uint64_t                      model_bytes;              /* size of all model files */
+    struct phase_total            phase[TAT_PHASE_COUNT];   /* of evaluations that were recorded in full */
+    struct phase_total            outside[TAT_PHASE_COUNT]; /* of those whose tokens were not asked for */
 };
 
 struct analysis {

@@ -81,7 +81,7 @@ static void add_phase(const struct state * s, struct result * r, enum tat_phase 
 
 /* Why fewer tokens are evaluated than were asked for. */
 static void add_asked(const struct subject * s, struct result * r) {
-    const uint64_t generated = s->phase[TAT_PHASE_GENERATE].tokens;
+    const uint64_t generated = s->phase[TAT_PHASE_GENERATE].tokens + s->outside[TAT_PHASE_GENERATE].tokens;
     json_t *       metadata  = run_metadata(s->trace);
     const int64_t  asked     = run_asked_tokens(metadata);
     json_decref(metadata);

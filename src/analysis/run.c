@@ -82,6 +82,19 @@ static void add_models(const struct subject * s, struct result * r) {
     if (!s->n_files) { result_line(r, "model", "none was found: tensors have no place in a file"); }
 }
 
+/* What a node's time means. */
+static void add_times(const struct subject * s, struct result * r) {
+    uint32_t exact = 0;
+    for (uint32_t i = 0; i < s->n_evaluations; i++) { exact += (s->evaluations[i].flags & TAT_EVALUATION_EXACT) != 0; }
+    result_put_count(r, result_values(r), "exact_evaluations", exact);
+    if (exact == 0) {
+        result_line(r, "times", "of a node: thread 0's, with the wait at the barrier before it");
+    } else {
+        result_line(r, "times", "of a node: until its slowest thread had finished%s",
+                    exact < s->n_evaluations ? ", but for some evaluations" : "");
+    }
+}
+
 static void add_graphs(const struct subject * s, struct result * r) {
     uint32_t threads = 0, contexts = 0, known = 0;
     for (uint32_t i = 0; i < s->n_evaluations; i++) {
@@ -132,6 +145,8 @@ static void add_completeness(const struct subject * s, struct result * r) {
         result_line(r, "UNCLEAR", "%" PRIu64 " evaluations whose callbacks fit no known rule: they are in no table",
                     unmatched);
     }
+    uint64_t outside = 0;
+    for (int phase = 0; phase < TAT_PHASE_COUNT; phase++) { outside += s->outside[phase].evaluations; }
     const bool whole =
         !lost && !t->orphan_evaluations && !t->events_lost && !t->damaged_bytes && !t->undecodable_blocks && !unmatched;
     if (!t->ended) {
@@ -141,9 +156,15 @@ static void add_completeness(const struct subject * s, struct result * r) {
     if (t->evaluations_filtered) {
         result_line(r, "left out", "%" PRIu64 " evaluations, as was asked for when recording", t->evaluations_filtered);
     }
+    if (outside) {
+        result_line(r, "left out",
+                    "%" PRIu64 " evaluations of tokens that were not asked for (--tokens): they are in no table",
+                    outside);
+    }
     if (whole) { result_line(r, "losses", "none; `tat verify` proves it"); }
     result_put_count(r, result_values(r), "lost_evaluations", lost + t->orphan_evaluations);
     result_put_count(r, result_values(r), "filtered_evaluations", t->evaluations_filtered);
+    result_put_count(r, result_values(r), "outside_evaluations", outside);
     result_put_count(r, result_values(r), "lost_events", t->events_lost);
     result_put_count(r, result_values(r), "damaged_bytes", t->damaged_bytes);
     result_put_count(r, result_values(r), "unmatched_evaluations", unmatched);
@@ -158,6 +179,10 @@ static void add_trace(const struct subject * s, struct result * r) {
     result_put_count(r, result_values(r), "trace_bytes", t->used_bytes);
 }
 
+static uint64_t evaluated(const struct subject * s, enum tat_phase phase) {
+    return s->phase[phase].tokens + s->outside[phase].tokens;
+}
+
 static void set_headline(const struct subject * s, struct result * r) {
     const char * program = last_part(tat_trace_header(s->trace)->program);
     const char * model   = s->n_files ? last_part(s->files[0].path) : "a model";
@@ -165,8 +190,8 @@ static void set_headline(const struct subject * s, struct result * r) {
         result_headline(r, "%s computed no graph: there is nothing to report.", program);
         return;
     }
-    const uint64_t prompt   = s->phase[TAT_PHASE_PROMPT].tokens;
-    const uint64_t generate = s->phase[TAT_PHASE_GENERATE].tokens, mixed = s->phase[TAT_PHASE_MIXED].tokens;
+    const uint64_t prompt   = evaluated(s, TAT_PHASE_PROMPT);
+    const uint64_t generate = evaluated(s, TAT_PHASE_GENERATE), mixed = evaluated(s, TAT_PHASE_MIXED);
     char           p[UNITS_SIZE], g[UNITS_SIZE], time[UNITS_SIZE];
     result_headline(r, "%s evaluated %s prompt and %s generated tokens with %s in %s.", program,
                     format_count(p, prompt), format_count(g, generate + mixed), model,
@@ -180,6 +205,7 @@ static void finish(void * state, struct result * r) {
     add_models(s->subject, r);
     add_host(s, r);
     add_graphs(s->subject, r);
+    add_times(s->subject, r);
     add_trace(s->subject, r);
     add_completeness(s->subject, r);
     json_decref(s->metadata);

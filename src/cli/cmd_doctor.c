@@ -57,7 +57,7 @@ static int examine(const char * target, struct findings * findings, struct tat_e
 static void check_agent(struct findings * findings) {
     char             path[PATH_MAX];
     struct tat_error error;
-    if (places_agent(path, &error) == 0) {
+    if (places_agent(false, path, &error) == 0) {
         finding_add(findings, "agent", VERDICT_GOOD, NULL, "%s", path);
     } else {
         finding_add(findings, "agent", VERDICT_BAD, NULL, "%s", error.message);

@@ -2,6 +2,7 @@
  *
  * tat record: runs a command with the agent in it. What the agent is told, it is told by the environment.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -23,9 +24,10 @@ struct options {
     char **      command;
     const char * folder;
     uint64_t     max_size; /* 0: none given */
+    bool         exact_time;
 };
 
-enum { KEY_PRIVATE = 256, KEY_MAX_SIZE };
+enum { KEY_PRIVATE = 256, KEY_MAX_SIZE, KEY_TOKENS, KEY_EXACT_TIME };
 
 static const struct argp_option options_table[] = {
     { "output", 'o', "DIR", 0, "Write into this folder, which must be new or empty, in place of a new one in ./traces",
@@ -33,8 +35,27 @@ static const struct argp_option options_table[] = {
     { "private", KEY_PRIVATE, NULL, 0,
       "Leave out token ids, prompts, the host's name, the environment and the paths of files", 0 },
     { "max-size", KEY_MAX_SIZE, "SIZE", 0, "End the trace before it is larger than this: 500MB, 2GiB", 0 },
+    { "tokens", KEY_TOKENS, "A:B", 0,
+      "Record in full only graphs with tokens A to B, counted from 0 in each context without warm-up; either may be "
+      "left "
+      "out. Of other graphs, only that they were computed",
+      0 },
+    { "exact-time", KEY_EXACT_TIME, NULL, 0,
+      "Time a node until its slowest thread has finished, not thread 0 alone. Costs a few nanoseconds at each barrier "
+      "of "
+      "each thread",
+      0 },
     { 0 },
 };
+
+/* What the agent understands: "A:B", where one may be missing. */
+static bool is_token_range(const char * text) {
+    char *         end  = (char *) text;
+    const uint64_t from = isdigit((unsigned char) *end) ? strtoull(end, &end, 10) : 0;
+    if (*end != ':' || !end[1]) { return *end == ':' && end != text; }
+    const uint64_t to = isdigit((unsigned char) end[1]) ? strtoull(end + 1, &end, 10) : 0;
+    return *end == '\0' && to >= from;
+}
 
 static error_t parse(int key, char * argument, struct argp_state * state) {
     struct options * options = state->input;
@@ -44,6 +65,11 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
         case KEY_MAX_SIZE:
             if (!parse_bytes(argument, &options->max_size)) { argp_error(state, "'%s' is no size", argument); }
             return 0;
+        case KEY_TOKENS:
+            if (!is_token_range(argument)) { argp_error(state, "'%s' is no range of tokens: 10:19", argument); }
+            setenv("TAT_TOKENS", argument, 1);
+            return 0;
+        case KEY_EXACT_TIME: options->exact_time = true; return 0;
         case ARGP_KEY_ARGS: options->command = state->argv + state->next; return 0;
         case ARGP_KEY_NO_ARGS: argp_error(state, "name the command to trace: tat record -- COMMAND"); return 0;
         default: return ARGP_ERR_UNKNOWN;
@@ -101,11 +127,28 @@ struct finished {
     unsigned                    traces;
 };
 
+/* "2 warm-up, 5 prompt, 99 generated tokens" */
+static void say_tokens(const uint64_t tokens[TAT_PHASE_COUNT]) {
+    static const char * const names[TAT_PHASE_COUNT] = { "warm-up", "prompt", "generated", "mixed", "other" };
+    const char *              comma                  = "";
+    char                      count[UNITS_SIZE];
+    for (int phase = 0; phase < TAT_PHASE_COUNT; phase++) {
+        if (!tokens[phase]) { continue; }
+        fprintf(stderr, "%s%s %s", comma, format_count(count, tokens[phase]), names[phase]);
+        comma = ", ";
+    }
+    fputs(*comma ? " tokens" : "no tokens", stderr);
+}
+
 static void say_totals(const char * folder, const struct tat_run_totals * t) {
-    char evaluations[UNITS_SIZE], accesses[UNITS_SIZE], bytes[UNITS_SIZE], time[UNITS_SIZE];
-    fprintf(stderr, "tat: %s: %s graphs, %s accesses to %s in %s", folder, format_count(evaluations, t->evaluations),
-            format_count(accesses, t->accesses), format_bytes(bytes, t->bytes), format_duration(time, t->graph_ns));
-    if (t->lost) { fprintf(stderr, "; %s LOST", format_count(accesses, t->lost)); }
+    char graphs[UNITS_SIZE], accesses[UNITS_SIZE], bytes[UNITS_SIZE], time[UNITS_SIZE], lost[UNITS_SIZE],
+        size[UNITS_SIZE];
+    fputs("tat: ", stderr);
+    say_tokens(t->tokens);
+    fprintf(stderr, "; %s graphs in %s, %s accesses to %s, %s lost, overhead about %.2g %%; %s in %s",
+            format_count(graphs, t->evaluations), format_duration(time, t->graph_ns),
+            format_count(accesses, t->accesses), format_bytes(bytes, t->bytes), format_count(lost, t->lost),
+            100 * t->overhead, format_bytes(size, t->file_bytes), folder);
     if (t->checks_failed) { fprintf(stderr, "; %u checks FAILED, see `tat verify'", t->checks_failed); }
     fputc('\n', stderr);
 }
@@ -170,7 +213,7 @@ static int run(int argc, char ** argv) {
     command_parse(&cmd_record, parse, argc, argv, ARGP_IN_ORDER, &options);
     const int why = places_program(options.command[0], program);
     if (why) { return not_started(options.command[0], why); }
-    if (places_agent(agent, &error) != 0 || run_create(options.folder, folder, &error) != 0) {
+    if (places_agent(options.exact_time, agent, &error) != 0 || run_create(options.folder, folder, &error) != 0) {
         return command_fail(&cmd_record, &error);
     }
     const int lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* `tat rm` leaves it alone meanwhile */

@@ -41,13 +41,16 @@ bool places_libexec(char path[static PATH_MAX]) {
     return find_own("../libexec/tat", "../../libexec/tat", path);
 }
 
-int places_agent(char path[static PATH_MAX], struct tat_error * error) {
-    const char * given = getenv("TAT_AGENT");
+int places_agent(bool exact, char path[static PATH_MAX], struct tat_error * error) {
+    const char * given     = getenv("TAT_AGENT");
+    const char * installed = exact ? "../lib/tat/libtat_agent_exact.so" : "../lib/tat/libtat_agent.so";
+    const char * built     = exact ? "../agent/libtat_agent_exact.so" : "../agent/libtat_agent.so";
     if (given && *given) {
         if (!realpath(given, path)) { return tat_fail_errno(error, "agent not found: TAT_AGENT is %s", given); }
-    } else if (!find_own("../lib/tat/libtat_agent.so", "../agent/libtat_agent.so", path)) {
+    } else if (!find_own(installed, built, path)) {
         return tat_fail(error, TAT_ERROR_SYSTEM,
-                        "agent not found: libtat_agent.so is neither in ../lib/tat beside the program nor in its build "
+                        "agent not found: its library (libtat_agent*.so) is neither in ../lib/tat beside the program "
+                        "nor in its build "
                         "tree; install tat as a whole, or name the file in TAT_AGENT");
     }
     if (strpbrk(path, ": ")) {

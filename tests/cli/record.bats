@@ -90,6 +90,17 @@ wait_until() {
     ! grep -q "^TAT_PRIVATE\|^TAT_MAX_SIZE" out
 }
 
+@test "record: which tokens, and by which agent" {
+    for range in 5:9 5: :9; do
+        "$TAT" record --tokens $range -- env > out 2> /dev/null
+        grep -qx "TAT_TOKENS=$range" out
+    done
+    env -u TAT_AGENT "$TAT" record --exact-time -- env > out 2> /dev/null
+    grep -q "^LD_PRELOAD=.*/libtat_agent_exact.so$" out
+    env -u TAT_AGENT "$TAT" record -- env > out 2> /dev/null
+    grep -q "^LD_PRELOAD=.*/libtat_agent.so$" out
+}
+
 @test "record: what was preloaded stays, behind the agent" {
     cp "$TAT_AGENT" other.so
     # A tat built with a sanitizer wants the sanitizer first, but this is about the command's environment.
@@ -232,7 +243,8 @@ PY
 }
 
 @test "record: used wrongly" {
-    for arguments in "" "--" "--max-size x -- true" "--max-size 0 -- true" "--nonsense -- true"; do
+    for arguments in "" "--" "--max-size x -- true" "--max-size 0 -- true" "--tokens 5 -- true" \
+        "--tokens 5:3 -- true" "--tokens : -- true" "--tokens 1:x -- true" "--tokens -1:4 -- true" "--nonsense -- true"; do
         run "$TAT" record $arguments
         [ "$status" -eq 2 ]
     done

@@ -55,6 +55,11 @@ moe=SmolLM2-8x2.gguf
     compare "$traces"/*/tensor_access.bin
 }
 
+@test "a trace of some of the tokens" {
+    TAT_TOKENS=8:11 traced "$HOST_DIR/fake_host1" -c 2 -g 20 "$BATS_FILE_TMPDIR/toy.gguf"
+    compare "$traces"/*/tensor_access.bin
+}
+
 @test "a trace without captured ids of tokens" {
     TAT_PRIVATE=1 traced "$HOST_DIR/fake_host1" -g 20 "$BATS_FILE_TMPDIR/toy.gguf"
     compare "$traces"/*/tensor_access.bin

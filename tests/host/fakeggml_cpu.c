@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "fakeggml.h"
 
@@ -35,6 +36,19 @@ struct team {
     int                  status;
     pthread_barrier_t    barrier;
 };
+
+/* Called through the linkage table, as in ggml-cpu, by every thread behind each node. */
+void ggml_barrier(struct team * team);
+
+void ggml_barrier(struct team * team) {
+    pthread_barrier_wait(&team->barrier);
+}
+
+/* FAKEGGML_SLOW: all threads but the first take 2 ms at the node of this number. */
+static void dawdle(int node) {
+    const char * slow = getenv("FAKEGGML_SLOW");
+    if (slow && atoi(slow) == node) { nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL); }
+}
 
 struct worker {
     struct team * team;
@@ -90,9 +104,10 @@ static void * compute(void * argument) {
         } else {
             ggml_compute_node(node, w->thread, threads);
         }
+        if (w->thread != 0) { dawdle(n); }
         if (w->thread == 0) { call_back(team, n); }
         if (w->thread == 0 && team->rule == RULE_UNKNOWN && n % 7 == 3) { call_back(team, n); }
-        pthread_barrier_wait(&team->barrier);
+        ggml_barrier(team);
     }
     return NULL;
 }

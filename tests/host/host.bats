@@ -144,6 +144,35 @@ everything_is_there() {
     is traces 0
 }
 
+@test "tokens asked for: of the others, only that they were computed" {
+    TAT_TOKENS=10:12 compare "$HOST_DIR/fake_host1" -c 2 -g 60
+    is stored "$(counted graphs)" lost 0 outside $((2 * 57)) unmatched 0
+    callbacks=$(fact callbacks_stored)
+    [ "$callbacks" = "$(counted callbacks)" ]
+    TAT_TOKENS=:5 compare "$HOST_DIR/fake_host1" -g 60
+    rm -rf "${traces:?}"/*
+    TAT_TOKENS=3: compare "$HOST_DIR/fake_host1" -g 60
+    is outside 0
+}
+
+@test "the time that the other threads take: in the next node, or exactly in its own" {
+    node=40 # an executed one, and so is the next
+    FAKEGGML_SLOW=$node FAKEGGML_RULE=every compare "$HOST_DIR/fake_host1" -t 3
+    is exact 0 longest_node $((node + 1))
+    rm -rf "${traces:?}"/*
+    AGENT=$AGENT_EXACT FAKEGGML_SLOW=$node FAKEGGML_RULE=every compare "$HOST_DIR/fake_host1" -t 3
+    is exact "$(counted graphs)" longest_node $node
+    everything_is_there
+}
+
+@test "exact times of many contexts, aborts and forks" {
+    AGENT=$AGENT_EXACT compare "$HOST_DIR/fake_host1" -c 8 -t 2 -g 60 --abort-every 7
+    everything_is_there
+    rm -rf "${traces:?}"/*
+    AGENT=$AGENT_EXACT compare "$HOST_DIR/fake_host1" -c 2 -t 2 -g 60 --fork
+    everything_is_there
+}
+
 @test "TAT_OFF: nothing is written" {
     plain=$("$HOST_DIR/fake_host1" "$model")
     seen=$(TAT_OFF=1 traced "$HOST_DIR/fake_host1" "$model")

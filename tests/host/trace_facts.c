@@ -11,6 +11,7 @@ struct expansion {
     const struct tat_tensor * tensors;
     uint32_t                  n_tensors;
     uint64_t                  records, last_ns;
+    uint32_t                  longest_ns, longest_node;
     const char *              wrong;
 };
 
@@ -42,6 +43,10 @@ static bool check_records(const struct tat_access * records, size_t count, void 
         }
         if (a->start_ns < c->x.last_ns) { c->x.wrong = "times go back"; }
         c->x.last_ns = a->start_ns;
+        if (a->duration_ns > c->x.longest_ns) {
+            c->x.longest_ns   = a->duration_ns;
+            c->x.longest_node = a->node;
+        }
     }
     c->x.records += count;
     return true;
@@ -58,8 +63,11 @@ static int check_evaluation(const struct tat_trace * trace, uint32_t number, str
     f->unmatched += (e->flags & TAT_EVALUATION_UNMATCHED) != 0;
     f->relearned += (e->flags & TAT_EVALUATION_RELEARNED) != 0;
     f->cut += (e->flags & TAT_EVALUATION_CUT) != 0;
+    f->outside += (e->flags & TAT_EVALUATION_OUTSIDE) != 0;
+    f->exact += (e->flags & TAT_EVALUATION_EXACT) != 0;
     f->failed += e->status != 0;
-    if (!partial && (e->n_callbacks != expected.n_callbacks || e->n_stamps != e->n_callbacks)) {
+    const uint32_t stamps = e->flags & TAT_EVALUATION_OUTSIDE ? 0 : e->n_callbacks;
+    if (!partial && (e->n_callbacks != expected.n_callbacks || e->n_stamps != stamps)) {
         return WRONG("%s: evaluation %u: %u callbacks and %u times where %u are expected", tat_trace_path(trace),
                      number, e->n_callbacks, e->n_stamps, expected.n_callbacks);
     }
@@ -70,11 +78,15 @@ static int check_evaluation(const struct tat_trace * trace, uint32_t number, str
     c.x.tensors      = tat_trace_tensors(trace, &c.x.n_tensors);
     if (tat_trace_expand(trace, number, number + 1, check_records, &c, error) != 0) { return -1; }
     if (c.x.wrong) { return WRONG("%s: evaluation %u: %s", tat_trace_path(trace), number, c.x.wrong); }
-    if (!partial && c.x.records < expected.n_executable) {
+    if (stamps == 0 && c.x.records) {
+        return WRONG("%s: evaluation %u: records without times", tat_trace_path(trace), number);
+    }
+    if (!partial && stamps && c.x.records < expected.n_executable) {
         return WRONG("%s: evaluation %u: %" PRIu64 " records for %u nodes", tat_trace_path(trace), number, c.x.records,
                      expected.n_executable);
     }
     f->records += c.x.records;
+    f->longest_node = c.x.longest_node;
     return 0;
 }
 
@@ -162,6 +174,9 @@ void trace_facts_print(const struct trace_facts * f) {
     PRINT(unmatched);
     PRINT(relearned);
     PRINT(cut);
+    PRINT(outside);
+    PRINT(exact);
+    PRINT(longest_node);
     PRINT(failed);
     PRINT(damaged_bytes);
     PRINT(undecodable);

@@ -10,7 +10,8 @@
 struct trace_facts {
     uint64_t traces, ended, emitted, stored, lost, callbacks_emitted, callbacks_stored, events_emitted, events_stored,
         events_lost, evaluations, templates, contexts, aborted, unmatched, relearned, cut, failed, damaged_bytes,
-        undecodable, orphans, records, model_files, notes;
+        undecodable, orphans, records, model_files, notes, outside, exact;
+    uint64_t longest_node; /* of the last evaluation */
     uint64_t lost_by[TAT_LOSS_COUNT];
 };
 

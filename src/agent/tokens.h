@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Which evaluations hold tokens that were asked for (TAT_TOKENS). Tokens are counted as a reader of the trace counts
+ * them (doc/format.md, "Order, tokens, phases"): by context, without warm-up.
+ */
+#ifndef TAT_AGENT_TOKENS_H
+#define TAT_AGENT_TOKENS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Counts the tokens of an evaluation that has ended. False: tokens were asked for, and it has none of them. Any thread,
+ * no lock; one context computes one graph at a time. */
+bool tokens_count(uint32_t context, uint32_t n_tokens);
+
+/* What happened between graphs: warm-up, clearing, resetting. Any thread. */
+void tokens_event(int type, int64_t value);
+
+void tokens_after_fork(void);
+
+#endif
