@@ -10,7 +10,6 @@
 #include "agent/clock.h"
 #include "agent/evaluation_state.h"
 #include "agent/events.h"
-#include "agent/node_hash.h"
 #include "agent/sink.h"
 #include "agent/table.h"
 #include "agent/template.h"
@@ -80,7 +79,7 @@ static bool prepare_buffers(struct evaluation * e, const struct template * t) {
 static uint32_t recent_slot(const struct graph * g) {
     const struct ggml_layout * l    = &g->host->layout;
     const struct ggml_tensor * last = g->nodes[g->n_nodes - 1];
-    const uint64_t             hash = node_hash(l, g->nodes[0], 0) + node_hash(l, last, 0) * 3;
+    const uint64_t             hash = g->host->hash->of(l, g->nodes[0], 0) + g->host->hash->of(l, last, 0) * 3;
     return (uint32_t) (table_hash(hash + g->n_nodes) % RECENT);
 }
 
@@ -109,18 +108,9 @@ static bool choose_template(struct evaluation * e) {
     return e->steps && prepare_buffers(e, e->template);
 }
 
-static inline __attribute__((always_inline)) bool nodes_are(const struct evaluation * e, const struct ggml_layout * l,
-                                                            uint32_t from, uint32_t to) {
-    for (uint32_t i = from; i < to; i++) {
-        const struct expected * expected = &e->template->expected[i];
-        if (INSTEAD(node_hash(l, e->graph.nodes[i], expected->leaves) != expected->hash)) { return false; }
-    }
-    return true;
-}
-
 static bool nodes_match(const struct evaluation * e, uint32_t from, uint32_t to) {
-    return e->usual_layout ? nodes_are(e, &node_layout_2024_12, from, to)
-                           : nodes_are(e, &e->graph.host->layout, from, to);
+    const struct host * host = e->graph.host;
+    return host->hash->all_match(&host->layout, e->graph.nodes, e->template->expected, from, to);
 }
 
 /* The guessed template was another graph's. What was captured so far stays right: the nodes up to here were the same.
@@ -237,7 +227,6 @@ struct evaluation * evaluation_begin(struct host * host, struct ggml_cgraph * gr
     if (!e) { return refuse(NULL, TAT_LOSS_SLOTS); }
     e->graph             = (struct graph){ host, graph, host->ggml.graph_nodes(graph), (uint32_t) n_nodes };
     e->filtered          = false;
-    e->usual_layout      = memcmp(&host->layout, &node_layout_2024_12, sizeof host->layout) == 0;
     e->n_callbacks       = 0;
     e->flags             = 0;
     e->n_barriers        = 0;

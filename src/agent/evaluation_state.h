@@ -20,9 +20,8 @@ struct evaluation {
     uint32_t             rule;
     uint32_t             n_callbacks;
     uint32_t             flags;
-    bool                 usual_layout; /* node_layout_2024_12 */
-    bool                 filtered;     /* only the hook is there */
-    bool (*callback)(void * data);     /* the host's own */
+    bool                 filtered; /* only the hook is there */
+    bool (*callback)(void * data); /* the host's own */
     void *         callback_data;
     uint64_t       begin_tick;
     enum tat_clock clock;

@@ -6,7 +6,6 @@
 
 #include "agent/agent.h"
 #include "agent/files.h"
-#include "agent/node_hash.h"
 #include "agent/registry.h"
 #include "agent/sink.h"
 #include "agent/table.h"
@@ -158,8 +157,8 @@ static void mark_sliding(const struct walk * w, struct template * t) {
         if (!op_is(w, node, "CPY") || strncmp(layout_name(w->l, root_of(w, node)), "cache_", 6) != 0) { continue; }
         const struct ggml_tensor * target = layout_src(w->l, node)[1];
         const uint32_t             at     = target ? index_of(w, target) : TABLE_NONE;
-        t->expected[i].leaves |= NODE_SLIDES;
-        if (at < t->n_nodes) { t->expected[at].leaves |= NODE_SLIDES; }
+        t->expected[i].mask |= NODE_SLIDES;
+        if (at < t->n_nodes) { t->expected[at].mask |= NODE_SLIDES; }
     }
 }
 
@@ -197,7 +196,7 @@ static void find_captures(const struct walk * w, struct template * t) {
         for (size_t r = 0; r < sizeof capture_rules / sizeof capture_rules[0]; r++) {
             if (op_is(w, w->graph->nodes[i], capture_rules[r].op)) { add_capture(w, t, i, &capture_rules[r]); }
         }
-        if ((t->expected[i].leaves & NODE_SLIDES) && op_is(w, w->graph->nodes[i], "CPY")) { add_offset(w, t, i); }
+        if ((t->expected[i].mask & NODE_SLIDES) && op_is(w, w->graph->nodes[i], "CPY")) { add_offset(w, t, i); }
     }
 }
 
@@ -238,10 +237,10 @@ static void expect(const struct walk * w, struct template * t) {
         struct expected *            e   = &t->expected[i];
         struct ggml_tensor * const * src = layout_src(w->l, w->graph->nodes[i]);
         for (int s = 0; s < w->l->n_src; s++) {
-            if (src[s] && index_of(w, src[s]) >= t->n_nodes) { e->leaves |= 1u << s; }
+            if (src[s] && index_of(w, src[s]) >= t->n_nodes) { e->mask |= 1u << s; }
         }
         e->facts = facts_of(w, i);
-        e->hash  = node_hash(w->l, w->graph->nodes[i], e->leaves);
+        e->hash  = w->graph->host->hash->of(w->l, w->graph->nodes[i], e->mask);
     }
 }
 

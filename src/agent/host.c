@@ -43,6 +43,7 @@ static struct host * add_host(const void * caller, int (*compute)(struct ggml_cg
     host->path               = symbol_file((const void *) compute);
     host->trouble            = resolve(&host->ggml, caller);
     if (!host->trouble) { host->trouble = ggml_layout_probe(&host->ggml, &host->layout); }
+    host->hash = node_hash_for(&host->layout);
     n_hosts++;
     return host;
 }

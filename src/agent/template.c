@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "agent/graph_walk.h"
-#include "agent/node_hash.h"
 #include "agent/registry.h"
 #include "agent/table.h"
 
@@ -21,16 +20,13 @@ static uint64_t graph_hash(const struct graph * g) {
         /* Which sources are leaves and which views slide is not known yet: that is left to the comparison afterwards.
          */
         const uint32_t view = layout_view_src(l, g->nodes[i]) ? NODE_SLIDES : 0;
-        sum                 = table_hash(sum) + node_hash(l, g->nodes[i], view);
+        sum                 = table_hash(sum) + g->host->hash->of(l, g->nodes[i], view);
     }
     return sum;
 }
 
 static bool equal(const struct graph * g, const struct template * t) {
-    for (uint32_t i = 0; i < g->n_nodes; i++) {
-        if (node_hash(&g->host->layout, g->nodes[i], t->expected[i].leaves) != t->expected[i].hash) { return false; }
-    }
-    return true;
+    return g->host->hash->all_match(&g->host->layout, g->nodes, t->expected, 0, g->n_nodes);
 }
 
 static struct template * find(const struct graph * g, uint64_t hash) {

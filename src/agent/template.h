@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "agent/host.h"
+#include "agent/node_hash.h"
 
 /* One callback. */
 struct step {
@@ -31,12 +32,6 @@ struct steps {
     uint32_t    n_steps;
     uint32_t    tail_node; /* nodes from here on have no callback */
     struct step step[];
-};
-
-struct expected {
-    uint64_t hash;
-    uint32_t leaves; /* sources that are no nodes: a bit each; NODE_SLIDES */
-    uint32_t facts;  /* enum tat_node_fact */
 };
 
 struct template {
