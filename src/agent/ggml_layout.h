@@ -28,6 +28,12 @@ struct ggml_cplan {
     void * abort_callback_data;
 };
 
+/* A plan by value, with room for what newer versions append: the callee writes as much as it has. */
+struct ggml_plan_room {
+    struct ggml_cplan plan;
+    uint8_t           more[512];
+};
+
 struct ggml_init_params {
     size_t mem_size;
     void * mem_buffer;
@@ -63,8 +69,12 @@ struct ggml_functions {
     void (*buffer_free)(struct ggml_backend_buffer *);
     const char * (*buffer_name)(struct ggml_backend_buffer *);
     int (*buffer_usage)(struct ggml_backend_buffer *);
-    /* Absent from older versions: NULL. */
+    /* NULL where there is none. */
     const char * (*version)(void);
+    struct ggml_cgraph * (*new_graph_custom)(struct ggml_context *, size_t, bool);
+    struct ggml_tensor * (*rms_norm)(struct ggml_context *, struct ggml_tensor *, float);
+    void (*build_forward_expand)(struct ggml_cgraph *, struct ggml_tensor *);
+    struct ggml_plan_room (*graph_plan)(const struct ggml_cgraph *, int, void *);
 };
 
 /* Byte offsets in struct ggml_tensor. */

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "agent/rule_probe.h"
 #include "agent/symbols.h"
 
 enum { HOSTS_MAX = 8, CALLERS_MAX = 64 };
@@ -44,6 +45,7 @@ static struct host * add_host(const void * caller, int (*compute)(struct ggml_cg
     host->trouble            = resolve(&host->ggml, caller);
     if (!host->trouble) { host->trouble = ggml_layout_probe(&host->ggml, &host->layout); }
     host->hash = node_hash_for(&host->layout);
+    if (!host->trouble) { host->rule_known = rule_probe(&host->ggml, &host->layout, &host->rule); }
     n_hosts++;
     return host;
 }

@@ -62,7 +62,7 @@ const struct template * template_of(const struct graph * graph);
 /* Never NULL but for lack of memory. */
 const struct steps * template_steps(const struct template * t, uint32_t rule);
 
-/* The rule to try on a host's first graph. */
+/* The rule to try on a host's first graph where it could not be probed. */
 uint32_t template_first_rule(const struct template * t);
 
 void templates_after_fork(void);
