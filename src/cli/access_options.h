@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What `tat dump` and `tat export` have in common: which records of which trace.
+ */
+#ifndef TAT_CLI_ACCESS_OPTIONS_H
+#define TAT_CLI_ACCESS_OPTIONS_H
+
+#include <argp.h>
+
+#include "cli/terminal.h"
+#include "export/access_stream.h"
+
+struct access_options {
+    const char *          trace; /* as given, or NULL */
+    struct access_request request;
+    bool                  filtered; /* a filter was given */
+};
+
+enum {
+    KEY_TOKENS = 512,
+    KEY_LAYERS,
+    KEY_EVALUATIONS,
+    KEY_TENSOR,
+    KEY_OP,
+    KEY_PHASE,
+    KEY_ONLY,
+    KEY_CONTEXT,
+    KEY_HEADS,
+};
+
+/* Rows of an option table. */
+#define ACCESS_OPTIONS                                                                                                 \
+    { NULL, 0, NULL, 0, "Which records. A range is 5, 3:8, 3: or :8, both ends included:", 1 },                        \
+        { "tokens",                                                                                                    \
+          KEY_TOKENS,                                                                                                  \
+          "RANGE",                                                                                                     \
+          0,                                                                                                           \
+          "Of the evaluations that computed these tokens, counted from 0 without warm-up",                             \
+          1 },                                                                                                         \
+        { "layers", KEY_LAYERS, "RANGE", 0, "Of these layers", 1 },                                                    \
+        { "evaluations", KEY_EVALUATIONS, "RANGE", 0, "Of these evaluations (column graph)", 1 },                      \
+        { "tensor",                                                                                                    \
+          KEY_TENSOR,                                                                                                  \
+          "GLOB",                                                                                                      \
+          0,                                                                                                           \
+          "Of tensors called so: 'blk.*.attn_q.weight'; may be given again, as may what follows",                      \
+          1 },                                                                                                         \
+        { "op", KEY_OP, "NAME", 0, "Of operations called so: MUL_MAT", 1 },                                            \
+        { "phase", KEY_PHASE, "NAME", 0, "Of this phase: warmup, prompt, generate, mixed, other", 1 },                 \
+        { "only", KEY_ONLY, "KIND", 0, "Of weights, kv (and recurrent state), activations or inputs", 1 },             \
+        { "context", KEY_CONTEXT, "NUMBER", 0, "Of this context, counted from 1", 1 },                                 \
+        { "limit", 'n', "NUMBER", 0, "At most so many records", 1 }, {                                                 \
+        "heads", KEY_HEADS, NULL, 0,                                                                                   \
+            "Split attention by head: K and V of the cache by KV head, the weights of Q, K and V by rows, those of "   \
+            "the "                                                                                                     \
+            "output by columns",                                                                                       \
+            1                                                                                                          \
+    }
+
+void access_options_begin(struct access_options * options);
+
+/* An argp parser for ACCESS_OPTIONS and the trace. */
+error_t access_options_parse(struct access_options * options, int key, char * argument, struct argp_state * state);
+
+/* Opens the trace. NULL with *error. */
+struct tat_trace * access_options_open(const struct access_options * options, struct tat_error * error);
+
+#endif

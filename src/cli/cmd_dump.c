@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * tat dump: what a trace says, record by record.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/access_options.h"
+#include "cli/access_table.h"
+#include "cli/command.h"
+#include "export/block_text.h"
+
+enum { KEY_JSON = 256, KEY_FORMAT, KEY_BLOCKS, KEY_GRAPH };
+
+struct options {
+    struct access_options access;
+    enum text_format      format;
+    bool                  blocks, graph;
+    uint32_t              evaluation; /* of the graph */
+};
+
+static const struct argp_option table[] = {
+    ACCESS_OPTIONS,
+    { NULL, 0, NULL, 0, "In place of access records:", 2 },
+    { "blocks", KEY_BLOCKS, NULL, 0, "The blocks of the file, with the fields they begin with", 2 },
+    { "graph", KEY_GRAPH, "NUMBER", 0, "The graph of this evaluation: leaves, then nodes; sources by number", 2 },
+    { NULL, 0, NULL, 0, "How:", 3 },
+    { "format", KEY_FORMAT, "NAME", 0,
+      "table, for the eye; tsv, all columns, tab-separated; jsonl, an object a line. The first on a terminal, else the "
+      "second",
+      3 },
+    { "json", KEY_JSON, NULL, 0, "The same as --format jsonl", 3 },
+    { 0 },
+};
+
+static enum text_format format_of(const char * name, struct argp_state * state) {
+    if (strcmp(name, "table") == 0) { return TEXT_TABLE; }
+    if (strcmp(name, "tsv") == 0) { return TEXT_TSV; }
+    if (strcmp(name, "jsonl") != 0) { argp_error(state, "--format '%s': not one of table, tsv, jsonl", name); }
+    return TEXT_JSON;
+}
+
+static void set_graph(struct options * o, const char * text, struct argp_state * state) {
+    struct access_range range;
+    const char *        wrong = access_range_parse(text, &range);
+    if (wrong || range.first != range.last || range.first > UINT32_MAX) {
+        argp_error(state, "--graph '%s': not the number of one evaluation", text);
+    }
+    o->graph      = true;
+    o->evaluation = (uint32_t) range.first;
+}
+
+static void check(const struct options * o, struct argp_state * state) {
+    const bool chosen = o->access.filtered || o->access.request.heads || o->access.request.limit;
+    if (o->blocks && o->graph) { argp_error(state, "--blocks or --graph, not both"); }
+    if ((o->blocks || o->graph) && chosen) {
+        argp_error(state, "--%s takes no access records: leave the options that choose some",
+                   o->blocks ? "blocks" : "graph");
+    }
+}
+
+static error_t parse(int key, char * argument, struct argp_state * state) {
+    struct options * o = state->input;
+    switch (key) {
+        case KEY_JSON: o->format = TEXT_JSON; return 0;
+        case KEY_FORMAT: o->format = format_of(argument, state); return 0;
+        case KEY_BLOCKS: o->blocks = true; return 0;
+        case KEY_GRAPH: set_graph(o, argument, state); return 0;
+        case ARGP_KEY_SUCCESS: check(o, state); return 0;
+        default: return access_options_parse(&o->access, key, argument, state);
+    }
+}
+
+static int dump_records(const struct options * o, const struct tat_trace * trace, struct tat_error * error) {
+    static const struct access_format * const formats[] = {
+        [TEXT_TABLE] = &access_table, [TEXT_TSV] = &access_tsv, [TEXT_JSON] = &access_jsonl
+    };
+    struct access_writer writer;
+    access_writer_begin(&writer, formats[o->format], trace, stdout);
+    const int status = access_stream(&o->access.request, trace, &writer, error);
+    access_writer_free(&writer);
+    return status;
+}
+
+static int dump(const struct options * o, const struct tat_trace * trace, struct tat_error * error) {
+    if (o->blocks) { return blocks_text(trace, o->format, stdout, error); }
+    if (o->graph) { return graph_text(trace, o->evaluation, o->format, stdout, error); }
+    return dump_records(o, trace, error);
+}
+
+static int run(int argc, char ** argv) {
+    struct options   options = { .format = isatty(STDOUT_FILENO) ? TEXT_TABLE : TEXT_TSV };
+    struct tat_error error;
+    access_options_begin(&options.access);
+    command_parse(&cmd_dump, parse, argc, argv, 0, &options);
+    signal(SIGPIPE, SIG_DFL); /* "| head" ends us quietly, whoever started us */
+    struct tat_trace * trace = access_options_open(&options.access, &error);
+    if (!trace) { return command_fail(&cmd_dump, &error); }
+    const int status = dump(&options, trace, &error) == 0 ? TAT_OK : command_fail(&cmd_dump, &error);
+    tat_trace_close(trace);
+    return status;
+}
+
+const struct command cmd_dump = {
+    .name      = "dump",
+    .summary   = "print access records, blocks or a graph as text",
+    .arguments = "[TRACE]",
+    .description =
+        "Prints every access record of a trace, in the order of execution: which bytes of which tensor, read or "
+        "written, by which node of which graph, for which token, when. A terminal gets a table by node, a pipe "
+        "tab-separated columns. Nothing is held in memory, so traces may be of any length. Exit status 1 where "
+        "no record passes the filter; nothing is printed then.",
+    .examples = "  tat dump | less -S                                     all there is of the newest trace\n"
+                "  tat dump --tokens 50 --layers 3                        one layer of one token\n"
+                "  tat dump --tensor 'cache_?_l0' --tokens 50 --heads     which bytes of the KV cache, head by head\n"
+                "  tat dump --only weights --phase generate --json | jq .size\n"
+                "  tat dump --graph 3                                     what evaluation 3 computed\n"
+                "  tat dump --blocks RUN                                  what the file is made of\n",
+    .options  = table,
+    .run      = run,
+};

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * tat export: access records for other programs.
+ */
+#include <inttypes.h>
+#include <libgen.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/access_options.h"
+#include "cli/command.h"
+#include "cli/units.h"
+#include "export/file_replace.h"
+
+struct options {
+    struct access_options        access;
+    const struct access_format * format;
+    const char *                 path; /* NULL: standard output */
+};
+
+static const struct argp_option table[] = {
+    { "format", 'f', "NAME", 0,
+      "csv, jsonl (an object a line), or bin (64 bytes a record, for numpy.fromfile). Default: csv", 0 },
+    { "output", 'o', "FILE", 0,
+      "Write FILE, whole or not at all, in place of the standard output. With bin also FILE.json, which says what is "
+      "in it",
+      0 },
+    ACCESS_OPTIONS,
+    { 0 },
+};
+
+static const struct access_format * format_of(const char * name, struct argp_state * state) {
+    static const struct access_format * const formats[] = { &access_csv, &access_jsonl, &access_bin };
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        if (strcmp(formats[i]->name, name) == 0) { return formats[i]; }
+    }
+    argp_error(state, "--format '%s': not one of csv, jsonl, bin", name);
+    return NULL;
+}
+
+static error_t parse(int key, char * argument, struct argp_state * state) {
+    struct options * o = state->input;
+    switch (key) {
+        case 'f': o->format = format_of(argument, state); return 0;
+        case 'o':
+            if (!*argument) { argp_error(state, "--output: empty"); }
+            o->path = strcmp(argument, "-") == 0 ? NULL : argument;
+            return 0;
+        case ARGP_KEY_SUCCESS:
+            if (o->format == &access_bin && !o->path && isatty(STDOUT_FILENO)) {
+                argp_error(state, "binary records are nothing for a terminal: give -o FILE, or a pipe");
+            }
+            return 0;
+        default: return access_options_parse(&o->access, key, argument, state);
+    }
+}
+
+/* ---------------------------------------------------------------------------------------------------------- records */
+
+static void show_progress(void * progress, uint64_t evaluations) {
+    progress_update(progress, evaluations);
+}
+
+/* To `out`; the writer is left for its counts, to be freed. 0, or -1 with *error. */
+static int write_records(const struct options * o, const struct tat_trace * trace, struct access_writer * writer,
+                         FILE * out, struct tat_error * error) {
+    struct access_request request = o->access.request;
+    struct progress       progress;
+    uint32_t              n_evaluations;
+    tat_trace_evaluations(trace, &n_evaluations);
+    if (!isatty(fileno(out))) {
+        request.progress = show_progress;
+        request.user     = &progress;
+    }
+    progress_begin(&progress, "exporting", n_evaluations);
+    access_writer_begin(writer, o->format, trace, out);
+    const int status = access_stream(&request, trace, writer, error);
+    progress_end(&progress);
+    return status;
+}
+
+/* FILE.json. */
+static int write_description(const char * path, const struct access_writer * writer, struct tat_error * error) {
+    struct file_replace file;
+    char *              beside = NULL;
+    char *              name   = strdup(path);
+    int                 status = -1;
+    if (!name || asprintf(&beside, "%s.json", path) < 0) {
+        beside = NULL;
+        tat_fail_errno(error, "%s", path);
+    } else if (file_replace_open(&file, beside, error) == 0) {
+        const int good = access_bin_describe(writer, basename(name), file.file, error) == 0;
+        status         = file_replace_end(&file, good, error);
+    }
+    free(beside);
+    free(name);
+    return status;
+}
+
+static void say_what(const struct options * o, const struct access_writer * writer) {
+    char count[UNITS_SIZE];
+    fprintf(stderr, "tat export: %s access records in %s%s%s%s\n", format_count(count, writer->count), o->path,
+            o->format == &access_bin ? "; what its numbers mean in " : "", o->format == &access_bin ? o->path : "",
+            o->format == &access_bin ? ".json" : "");
+}
+
+static int export_to_file(const struct options * o, const struct tat_trace * trace, struct tat_error * error) {
+    struct file_replace  file;
+    struct access_writer writer;
+    if (file_replace_open(&file, o->path, error) != 0) { return -1; }
+    const bool in_place = file.beside == NULL;
+    int        status   = write_records(o, trace, &writer, file.file, error);
+    if (status == 0 && o->format == &access_bin && !in_place) { status = write_description(o->path, &writer, error); }
+    if (file_replace_end(&file, status == 0, error) != 0) { status = -1; }
+    if (status == 0 && !in_place) { say_what(o, &writer); }
+    access_writer_free(&writer);
+    return status;
+}
+
+static int export_to_stdout(const struct options * o, const struct tat_trace * trace, struct tat_error * error) {
+    struct access_writer writer;
+    const int            status = write_records(o, trace, &writer, stdout, error);
+    access_writer_free(&writer);
+    return status;
+}
+
+static int run(int argc, char ** argv) {
+    struct options   options = { .format = &access_csv };
+    struct tat_error error;
+    access_options_begin(&options.access);
+    command_parse(&cmd_export, parse, argc, argv, 0, &options);
+    signal(SIGPIPE, SIG_DFL); /* "| head" ends us quietly, whoever started us */
+    struct tat_trace * trace = access_options_open(&options.access, &error);
+    if (!trace) { return command_fail(&cmd_export, &error); }
+    int status = options.path ? export_to_file(&options, trace, &error) : export_to_stdout(&options, trace, &error);
+    if (status != 0) { status = command_fail(&cmd_export, &error); }
+    tat_trace_close(trace);
+    return status;
+}
+
+const struct command cmd_export = {
+    .name      = "export",
+    .summary   = "write access records as CSV, JSON lines or binary",
+    .arguments = "[TRACE]",
+    .description =
+        "Writes the access records of a trace for other programs: spreadsheets, databases, pandas, numpy. Columns "
+        "and binary fields are those of doc/format.md. Nothing is held in memory, so traces may be of any length. "
+        "Exit status 1 where no record passes the filter; nothing is written then.",
+    .examples = "  tat export -o accesses.csv                             all of the newest trace\n"
+                "  tat export --format jsonl --phase generate | gzip > generate.jsonl.gz\n"
+                "  tat export --format bin -o accesses.bin RUN            and accesses.bin.json, for numpy\n"
+                "  tat export --only kv --heads -o kv.csv                 the KV cache by head\n",
+    .options  = table,
+    .run      = run,
+};
