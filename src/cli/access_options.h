@@ -30,7 +30,13 @@ enum {
 
 /* Rows of an option table. */
 #define ACCESS_OPTIONS                                                                                                 \
-    { NULL, 0, NULL, 0, "Which records. A range is 5, 3:8, 3: or :8, both ends included:", 1 },                        \
+    { NULL,                                                                                                            \
+      0,                                                                                                               \
+      NULL,                                                                                                            \
+      0,                                                                                                               \
+      "Which records. A RANGE is 5, 3:8, 3: or :8, both ends included; --tensor, --op, --phase and --only may be "     \
+      "given again:",                                                                                                  \
+      1 },                                                                                                             \
         { "tokens",                                                                                                    \
           KEY_TOKENS,                                                                                                  \
           "RANGE",                                                                                                     \
@@ -39,12 +45,7 @@ enum {
           1 },                                                                                                         \
         { "layers", KEY_LAYERS, "RANGE", 0, "Of these layers", 1 },                                                    \
         { "evaluations", KEY_EVALUATIONS, "RANGE", 0, "Of these evaluations (column graph)", 1 },                      \
-        { "tensor",                                                                                                    \
-          KEY_TENSOR,                                                                                                  \
-          "GLOB",                                                                                                      \
-          0,                                                                                                           \
-          "Of tensors called so: 'blk.*.attn_q.weight'; may be given again, as may what follows",                      \
-          1 },                                                                                                         \
+        { "tensor", KEY_TENSOR, "GLOB", 0, "Of tensors called so: 'blk.*.attn_q.weight'", 1 },                         \
         { "op", KEY_OP, "NAME", 0, "Of operations called so: MUL_MAT", 1 },                                            \
         { "phase", KEY_PHASE, "NAME", 0, "Of this phase: warmup, prompt, generate, mixed, other", 1 },                 \
         { "only", KEY_ONLY, "KIND", 0, "Of weights, kv (and recurrent state), activations or inputs", 1 },             \

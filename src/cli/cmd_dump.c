@@ -57,7 +57,7 @@ static void check(const struct options * o, struct argp_state * state) {
     const bool chosen = o->access.filtered || o->access.request.heads || o->access.request.limit;
     if (o->blocks && o->graph) { argp_error(state, "--blocks or --graph, not both"); }
     if ((o->blocks || o->graph) && chosen) {
-        argp_error(state, "--%s takes no access records: leave the options that choose some",
+        argp_error(state, "--%s shows no access records: leave out the options that choose them",
                    o->blocks ? "blocks" : "graph");
     }
 }
@@ -79,7 +79,7 @@ static int dump_records(const struct options * o, const struct tat_trace * trace
         [TEXT_TABLE] = &access_table, [TEXT_TSV] = &access_tsv, [TEXT_JSON] = &access_jsonl
     };
     struct access_writer writer;
-    access_writer_begin(&writer, formats[o->format], trace, stdout);
+    access_writer_begin(&writer, formats[o->format], trace, stdout, "standard output");
     const int status = access_stream(&o->access.request, trace, &writer, error);
     access_writer_free(&writer);
     return status;
@@ -113,12 +113,12 @@ const struct command cmd_dump = {
         "written, by which node of which graph, for which token, when. A terminal gets a table by node, a pipe "
         "tab-separated columns. Nothing is held in memory, so traces may be of any length. Exit status 1 where "
         "no record passes the filter; nothing is printed then.",
-    .examples = "  tat dump | less -S                                     all there is of the newest trace\n"
-                "  tat dump --tokens 50 --layers 3                        one layer of one token\n"
-                "  tat dump --tensor 'cache_?_l0' --tokens 50 --heads     which bytes of the KV cache, head by head\n"
+    .examples = "  tat dump | less -S                      all there is of the newest trace\n"
+                "  tat dump --tokens 50 --layers 3         one layer of one token\n"
+                "  tat dump --tensor 'cache_?_l0' --tokens 50 --heads      one layer's KV cache\n"
                 "  tat dump --only weights --phase generate --json | jq .size\n"
-                "  tat dump --graph 3                                     what evaluation 3 computed\n"
-                "  tat dump --blocks RUN                                  what the file is made of\n",
+                "  tat dump --graph 3                      what evaluation 3 computed\n"
+                "  tat dump --blocks RUN                   what the file is made of",
     .options  = table,
     .run      = run,
 };

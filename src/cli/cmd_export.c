@@ -2,9 +2,8 @@
  *
  * tat export: access records for other programs.
  */
-#include <inttypes.h>
-#include <libgen.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -75,27 +74,23 @@ static int write_records(const struct options * o, const struct tat_trace * trac
         request.user     = &progress;
     }
     progress_begin(&progress, "exporting", n_evaluations);
-    access_writer_begin(writer, o->format, trace, out);
+    access_writer_begin(writer, o->format, trace, out, o->path ? o->path : "standard output");
     const int status = access_stream(&request, trace, writer, error);
     progress_end(&progress);
     return status;
 }
 
 /* FILE.json. */
-static int write_description(const char * path, const struct access_writer * writer, struct tat_error * error) {
+static int write_description(const struct access_writer * writer, struct tat_error * error) {
     struct file_replace file;
-    char *              beside = NULL;
-    char *              name   = strdup(path);
+    char *              path   = NULL;
     int                 status = -1;
-    if (!name || asprintf(&beside, "%s.json", path) < 0) {
-        beside = NULL;
-        tat_fail_errno(error, "%s", path);
-    } else if (file_replace_open(&file, beside, error) == 0) {
-        const int good = access_bin_describe(writer, basename(name), file.file, error) == 0;
+    if (asprintf(&path, "%s.json", writer->name) < 0) { return tat_fail_errno(error, "%s.json", writer->name); }
+    if (file_replace_open(&file, path, error) == 0) {
+        const int good = access_bin_describe(writer, file.file, error) == 0;
         status         = file_replace_end(&file, good, error);
     }
-    free(beside);
-    free(name);
+    free(path);
     return status;
 }
 
@@ -112,7 +107,7 @@ static int export_to_file(const struct options * o, const struct tat_trace * tra
     if (file_replace_open(&file, o->path, error) != 0) { return -1; }
     const bool in_place = file.beside == NULL;
     int        status   = write_records(o, trace, &writer, file.file, error);
-    if (status == 0 && o->format == &access_bin && !in_place) { status = write_description(o->path, &writer, error); }
+    if (status == 0 && o->format == &access_bin && !in_place) { status = write_description(&writer, error); }
     if (file_replace_end(&file, status == 0, error) != 0) { status = -1; }
     if (status == 0 && !in_place) { say_what(o, &writer); }
     access_writer_free(&writer);
@@ -148,10 +143,10 @@ const struct command cmd_export = {
         "Writes the access records of a trace for other programs: spreadsheets, databases, pandas, numpy. Columns "
         "and binary fields are those of doc/format.md. Nothing is held in memory, so traces may be of any length. "
         "Exit status 1 where no record passes the filter; nothing is written then.",
-    .examples = "  tat export -o accesses.csv                             all of the newest trace\n"
+    .examples = "  tat export -o accesses.csv              all of the newest trace\n"
                 "  tat export --format jsonl --phase generate | gzip > generate.jsonl.gz\n"
-                "  tat export --format bin -o accesses.bin RUN            and accesses.bin.json, for numpy\n"
-                "  tat export --only kv --heads -o kv.csv                 the KV cache by head\n",
+                "  tat export --format bin -o accesses.bin RUN     and accesses.bin.json, for numpy\n"
+                "  tat export --only kv --heads -o kv.csv  the KV cache by head",
     .options  = table,
     .run      = run,
 };

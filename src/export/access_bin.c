@@ -4,7 +4,10 @@
  */
 #include <errno.h>
 #include <jansson.h>
+#include <libgen.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "export/access_writer.h"
 
@@ -110,17 +113,32 @@ static const char example[] = "import json, numpy as np; about = json.load(open(
                               "run_bytes, stride = np.array(about['layouts'], 'u8')[a['layout']].T; "
                               "phase = a['flags'] >> 8 & 7; role = a['kind'] & 15; memory = a['kind'] >> 4";
 
-int access_bin_describe(const struct access_writer * w, const char * name, FILE * out, struct tat_error * error) {
+/* An item a line: the lists are long. */
+static int put_items(json_t * about, FILE * out) {
+    const char * key;
+    json_t *     value;
+    const char * before = "{\n ";
+    json_object_foreach(about, key, value) {
+        fprintf(out, "%s\"%s\": ", before, key);
+        if (json_dumpf(value, out, JSON_ENCODE_ANY) != 0) { return -1; }
+        before = ",\n ";
+    }
+    fputs("\n}\n", out);
+    return ferror(out) ? -1 : 0;
+}
+
+int access_bin_describe(const struct access_writer * w, FILE * out, struct tat_error * error) {
     const struct tat_trace * trace = w->context.trace;
-    json_t * about = json_pack("{s:s?, s:I, s:i, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "file", name, "records",
-                               (json_int_t) w->count, "record_bytes", (int) sizeof(struct tat_access), "dtype", dtype(),
-                               "example", example, "ops", op_names(trace), "phases",
-                               list_of(phase_name, TAT_PHASE_COUNT), "roles", list_of(access_role_name, TAT_ROLE_COUNT),
-                               "memories", list_of(access_memory_name, TAT_MEMORY_BUFFER + 1), "flags", flags(),
-                               "layouts", layouts(&w->layouts), "tensors", tensor_names(trace));
-    errno          = ENOMEM;
-    int status     = about ? json_dumpf(about, out, JSON_INDENT(1)) : -1;
-    if (status == 0) { status = putc('\n', out) == EOF || fflush(out) != 0 ? -1 : 0; }
+    char *                   name  = strdup(w->name);
+    json_t *                 about = json_pack(
+                        "{s:o, s:I, s:i, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "file", name_of(name ? basename(name) : ""),
+                        "records", (json_int_t) w->count, "record_bytes", (int) sizeof(struct tat_access), "dtype", dtype(), "example",
+                        example, "ops", op_names(trace), "phases", list_of(phase_name, TAT_PHASE_COUNT), "roles",
+                        list_of(access_role_name, TAT_ROLE_COUNT), "memories", list_of(access_memory_name, TAT_MEMORY_BUFFER + 1),
+                        "flags", flags(), "layouts", layouts(&w->layouts), "tensors", tensor_names(trace));
+    errno            = ENOMEM;
+    const int status = about ? put_items(about, out) : -1;
     json_decref(about);
-    return status == 0 ? 0 : tat_fail_errno(error, "cannot describe the records");
+    free(name);
+    return status == 0 ? 0 : tat_fail_errno(error, "%s.json: cannot write", w->name);
 }

@@ -4,9 +4,10 @@
 #include <errno.h>
 
 void access_writer_begin(struct access_writer * w, const struct access_format * format, const struct tat_trace * trace,
-                         FILE * out) {
+                         FILE * out, const char * name) {
     w->format  = format;
     w->context = access_context_of(trace);
+    w->name    = name;
     w->count   = 0;
     w->layouts = (struct layout_table){ 0 };
     text_out_begin(&w->out, out);
@@ -23,7 +24,7 @@ bool access_writer_put(struct access_writer * w, const struct tat_access * a, st
 
 int access_writer_end(struct access_writer * w, struct tat_error * error) {
     errno = text_out_end(&w->out);
-    return errno ? tat_fail_errno(error, "cannot write the access records") : 0;
+    return errno ? tat_fail_errno(error, "%s: cannot write the access records", w->name) : 0;
 }
 
 void access_writer_free(struct access_writer * w) {

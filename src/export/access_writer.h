@@ -26,15 +26,17 @@ extern const struct access_format access_bin; /* struct tat_access, one after th
 struct access_writer {
     const struct access_format * format;
     struct access_context        context;
+    const char *                 name; /* of the file, for messages */
     struct text_out              out;
     uint64_t                     count;            /* records written */
     uint32_t                     evaluation, node; /* of the last one, for formats that group */
     struct layout_table          layouts;          /* of access_bin */
 };
 
-/* `out` stays the caller's, and must live until access_writer_end. Nothing is written before the first record. */
+/* `out` stays the caller's, and must live until access_writer_end, as must its name. Nothing is written before the
+ * first record. */
 void access_writer_begin(struct access_writer * w, const struct access_format * format, const struct tat_trace * trace,
-                         FILE * out);
+                         FILE * out, const char * name);
 
 /* One record; `layout` counts where it is strided. False once writing failed. */
 bool access_writer_put(struct access_writer * w, const struct tat_access * a, struct tat_layout layout);
@@ -43,8 +45,7 @@ bool access_writer_put(struct access_writer * w, const struct tat_access * a, st
 int  access_writer_end(struct access_writer * w, struct tat_error * error);
 void access_writer_free(struct access_writer * w);
 
-/* What a program needs to read the records of access_bin that were written: see doc/format.md. `name` is that of the
- * file they are in. 0, or -1 with *error. */
-int access_bin_describe(const struct access_writer * w, const char * name, FILE * out, struct tat_error * error);
+/* What a program needs to read the records of access_bin that were written: see doc/format.md. 0, or -1 with *error. */
+int access_bin_describe(const struct access_writer * w, FILE * out, struct tat_error * error);
 
 #endif

@@ -27,6 +27,21 @@ static const struct {
                                { "evaluations_emitted", "evaluations_stored", "evaluations_filtered", "callbacks_emitted",
                                  "callbacks_stored", "events_emitted", "events_stored" } },
 };
+static const char * const events[] = {
+    [TAT_EVENT_CLOCK]        = "clock",
+    [TAT_EVENT_MAPPING]      = "mapping",
+    [TAT_EVENT_MODEL_FILE]   = "model_file",
+    [TAT_EVENT_LOAD_BEGIN]   = "load_begin",
+    [TAT_EVENT_LOAD_END]     = "load_end",
+    [TAT_EVENT_OPEN_MODEL]   = "open_model",
+    [TAT_EVENT_MEMORY_CLEAR] = "memory_clear",
+    [TAT_EVENT_PERF_RESET]   = "perf_reset",
+    [TAT_EVENT_WARMUP]       = "warmup",
+    [TAT_EVENT_CALL_BEGIN]   = "call_begin",
+    [TAT_EVENT_CALL_END]     = "call_end",
+    [TAT_EVENT_CONTEXT]      = "context",
+    [TAT_EVENT_NOTE]         = "note",
+};
 static const size_t n_shapes = sizeof shapes / sizeof shapes[0];
 
 struct listing {
@@ -34,15 +49,21 @@ struct listing {
     enum text_format format;
 };
 
+static struct cell event_name(uint64_t event) {
+    const bool known = event > 0 && event < sizeof events / sizeof events[0];
+    return known ? cell_text(events[event]) : cell_number(event);
+}
+
 /* The names and values at the beginning of the payload. Returns how many. */
 static size_t read_fields(const struct tat_block * block, const char ** names, struct cell * cells) {
     struct tat_in in = { .at = block->payload, .end = block->payload + block->payload_bytes };
     size_t        n  = 0;
     if ((size_t) block->type >= n_shapes) { return 0; }
     for (const char * const * field = shapes[block->type].fields; *field; field++) {
-        const bool        is_signed = **field == '~';
-        const struct cell cell      = is_signed ? cell_signed(tat_get_zigzag(&in)) : cell_number(tat_get_varint(&in));
+        const bool  is_signed = **field == '~';
+        struct cell cell      = is_signed ? cell_signed(tat_get_zigzag(&in)) : cell_number(tat_get_varint(&in));
         if (in.bad) { break; }
+        if (block->type == TAT_BLOCK_EVENT && n == 0) { cell = event_name(cell.number); }
         names[n]   = *field + is_signed;
         cells[n++] = cell;
     }
@@ -53,11 +74,12 @@ static void put_fields(char * text, size_t size, const char * const * names, con
     size_t used = 0;
     *text       = '\0';
     for (size_t i = 0; i < n && used < size; i++) {
-        const char * const before = i ? " " : "";
-        const struct cell  c      = cells[i];
-        used += (size_t) (c.kind == CELL_SIGNED
-                              ? snprintf(text + used, size - used, "%s%s=%" PRId64, before, names[i], c.negative)
-                              : snprintf(text + used, size - used, "%s%s=%" PRIu64, before, names[i], c.number));
+        const struct cell c = cells[i];
+        used += (size_t) snprintf(text + used, size - used, "%s%s=", i ? " " : "", names[i]);
+        if (used >= size) { return; }
+        used += (size_t) (c.kind == CELL_TEXT     ? snprintf(text + used, size - used, "%s", c.text)
+                          : c.kind == CELL_SIGNED ? snprintf(text + used, size - used, "%" PRId64, c.negative)
+                                                  : snprintf(text + used, size - used, "%" PRIu64, c.number));
     }
 }
 

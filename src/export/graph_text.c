@@ -13,52 +13,69 @@ static const char * const columns[COLUMNS] = {
     [TENSOR] = "tensor", [OFFSET] = "offset", [SOURCES] = "sources",
 };
 
-enum { TEXT = 96, SOURCES_TEXT = TAT_MAX_SRC * 20 };
+enum { TEXT = 400 }; /* 16 numbers of 20 digits */
 
-/* "576x5": without the ones at the end. */
-static void put_numbers(char text[static TEXT], const uint64_t numbers[static 4], unsigned count) {
-    size_t used = 0;
+/* How a list of numbers is written. */
+struct list_style {
+    const char *begin, *between, *none, *end;
+};
+static const struct list_style as_shape = { "", "x", "", "" }, as_words = { "", " ", "-", "" },
+                               as_json = { "[", ",", "null", "]" };
+
+static void put_list(char text[static TEXT], struct list_style style, const uint64_t * numbers, unsigned count) {
+    size_t used = (size_t) snprintf(text, TEXT, "%s", style.begin);
     for (unsigned i = 0; i < count; i++) {
-        used += (size_t) snprintf(text + used, TEXT - used, "%s%" PRIu64, i ? "x" : "", numbers[i]);
+        const char * before = i ? style.between : "";
+        used +=
+            (size_t) (numbers[i] == UINT64_MAX ? snprintf(text + used, TEXT - used, "%s%s", before, style.none)
+                                               : snprintf(text + used, TEXT - used, "%s%" PRIu64, before, numbers[i]));
     }
+    snprintf(text + used, TEXT - used, "%s", style.end);
 }
 
+/* Without the ones at the end. */
 static unsigned dimensions(const struct tat_entry * e) {
     unsigned n = 4;
     while (n > 1 && e->ne[n - 1] == 1) { n--; }
     return n;
 }
 
-/* "12 - 15": a place without a source has a dash. */
-static void put_sources(char text[static SOURCES_TEXT], const struct tat_entry * e) {
-    unsigned n    = TAT_MAX_SRC;
-    size_t   used = 0;
+/* Those from the first to the last; UINT64_MAX stands in a gap. */
+static unsigned sources(const struct tat_entry * e, uint64_t numbers[static TAT_MAX_SRC]) {
+    unsigned n = TAT_MAX_SRC;
     while (n > 0 && e->src[n - 1] == TAT_NO_ENTRY) { n--; }
-    *text = '\0';
-    for (unsigned i = 0; i < n; i++) {
-        const char * const before = i ? " " : "";
-        used += (size_t) (e->src[i] == TAT_NO_ENTRY
-                              ? snprintf(text + used, SOURCES_TEXT - used, "%s-", before)
-                              : snprintf(text + used, SOURCES_TEXT - used, "%s%" PRIu32, before, e->src[i]));
-    }
+    for (unsigned i = 0; i < n; i++) { numbers[i] = e->src[i] == TAT_NO_ENTRY ? UINT64_MAX : e->src[i]; }
+    return n;
+}
+
+static struct cell list_cell(const char * text, bool is_json) {
+    return is_json ? (struct cell){ .kind = CELL_JSON, .text = text } : cell_text(text);
+}
+
+static void put_line(struct text_out * out, uint32_t number, const char * op, const char * shape, const char * name,
+                     const char * from) {
+    char line[2 * TEXT];
+    snprintf(line, sizeof line, "%5" PRIu32 "  %-14s  %-14s  ", number, op, shape);
+    text_out_visible(out, line);
+    text_out_visible(out, name);
+    if (*from) { text_out_string(out, "  <- "); }
+    text_out_string(out, from);
+    text_out_char(out, '\n');
 }
 
 static void put_entry(struct text_out * out, enum text_format format, const struct tat_trace * trace,
                       const struct tat_template * t, uint32_t number) {
     uint32_t                 count;
     const struct tat_entry * e       = &t->entries[number];
-    const bool               is_leaf = number < t->n_leaves;
-    char                     shape[TEXT], strides[TEXT], sources[SOURCES_TEXT], line[2 * TEXT];
-    put_numbers(shape, e->ne, dimensions(e));
-    put_numbers(strides, e->nb, 4);
-    put_sources(sources, e);
+    const bool               is_leaf = number < t->n_leaves, is_json = format == TEXT_JSON;
+    char                     shape[TEXT], strides[TEXT], from[TEXT];
+    uint64_t                 numbers[TAT_MAX_SRC];
+    const unsigned           n_sources = sources(e, numbers);
+    put_list(shape, is_json ? as_json : as_shape, e->ne, dimensions(e));
+    put_list(strides, is_json ? as_json : as_shape, e->nb, 4);
+    put_list(from, is_json ? as_json : as_words, numbers, n_sources);
     if (format == TEXT_TABLE) {
-        snprintf(line, sizeof line, "%5" PRIu32 "  %-14s  %-14s  ", number, is_leaf ? "" : e->op, shape);
-        text_out_visible(out, line);
-        text_out_visible(out, e->name);
-        text_out_string(out, *sources ? "  <- " : "");
-        text_out_string(out, sources);
-        text_out_char(out, '\n');
+        put_line(out, number, is_leaf ? "" : e->op, shape, e->name, from);
         return;
     }
     const struct cell none           = { .kind = CELL_EMPTY };
@@ -68,12 +85,12 @@ static void put_entry(struct text_out * out, enum text_format format, const stru
         [OP]        = is_leaf ? none : cell_text(e->op),
         [NAME]      = cell_text(e->name),
         [LAYER]     = e->layer == TAT_NO_LAYER ? none : cell_number(e->layer),
-        [SHAPE]     = cell_text(shape),
-        [STRIDES]   = cell_text(strides),
+        [SHAPE]     = list_cell(shape, is_json),
+        [STRIDES]   = list_cell(strides, is_json),
         [TENSOR_ID] = cell_number(e->tensor),
         [TENSOR]    = cell_text(tat_trace_tensors(trace, &count)[e->tensor].name),
         [OFFSET]    = cell_signed(e->offset),
-        [SOURCES]   = cell_text(sources),
+        [SOURCES]   = list_cell(from, is_json),
     };
     if (format == TEXT_JSON) {
         row_json(out, columns, cells, COLUMNS);

@@ -146,6 +146,8 @@ static void json_character(struct text_out * out, const unsigned char * at, size
 static void put_json(struct text_out * out, const struct cell * cell) {
     if (cell->kind == CELL_EMPTY) {
         text_out_string(out, "null");
+    } else if (cell->kind == CELL_JSON) {
+        text_out_string(out, cell->text);
     } else if (cell->kind != CELL_TEXT) {
         put_number(out, cell);
     } else {

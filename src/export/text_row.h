@@ -11,7 +11,7 @@
 #include "export/text_out.h"
 
 struct cell {
-    enum { CELL_EMPTY, CELL_NUMBER, CELL_SIGNED, CELL_TEXT } kind;
+    enum { CELL_EMPTY, CELL_NUMBER, CELL_SIGNED, CELL_TEXT, CELL_JSON } kind; /* the last: text that is JSON */
     union {
         uint64_t     number;
         int64_t      negative; /* CELL_SIGNED */
