@@ -8,8 +8,10 @@
 #include "format/extent.h"
 
 enum {
-    PIECES   = 16,   /* of a head; more than there are streams of sequences */
-    ROWS_MAX = 4096, /* of a run among several; a hostile trace may have any */
+    PIECES = 16, /* of a head; more than there are streams of sequences */
+    /* A hostile trace may have any number of: */
+    ROWS_MAX  = 4096,    /* rows of a run among several */
+    SPANS_MAX = 1 << 16, /* heads and streams that a record crosses */
 };
 
 struct access_heads {
@@ -138,27 +140,44 @@ static bool split_rows_written(struct split * s, uint64_t size) {
     return true;
 }
 
-/* New columns of a V that lies transposed: element after element, each of them a row of all cells. */
-static bool split_columns_written(struct split * s) {
-    const struct tat_access * a    = s->a;
-    const uint64_t            size = s->shape->v_size, elements = s->shape->n_head_kv * size;
-    const uint64_t            all    = s->tensor->ne[0] * s->tensor->ne[1]; /* of a stream, in one dimension or two */
-    const uint64_t            run    = a->rows > 1 ? s->layout.run_bytes : a->bytes;
-    const uint64_t            stride = a->rows > 1 ? s->layout.stride : 0;
-    const uint64_t            line   = elements ? row_bytes(s->e, all / elements) : 0; /* the cells of one element */
-    if (line == 0 || all % elements) { return false; }
-    const uint64_t first = a->offset / line % elements; /* streams follow each other */
-    const uint64_t last  = first + (a->offset % line + stride * (a->rows - 1) + run - 1) / line;
-    if (last >= elements) { return false; }
-    if (first / size == last / size) {
-        give(s, first / size, 1, (struct piece){ a->offset, run, stride, a->rows });
-        return true;
+/* Bytes in a row, where heads follow each other, `span` bytes each. */
+static void give_range(struct split * s, uint64_t span, uint64_t at, uint64_t bytes) {
+    while (bytes) {
+        const uint64_t left = span - at % span, now = bytes < left ? bytes : left;
+        give(s, at / span % s->shape->n_head_kv, 1, (struct piece){ at, now, 0, 1 });
+        at += now;
+        bytes -= now;
     }
-    if (stride != line || a->offset % line + run > line) { return false; }
-    for (uint64_t at = first; at <= last;) {
-        const uint64_t end = (at / size + 1) * size - 1 < last ? (at / size + 1) * size - 1 : last;
-        give(s, at / size, 1, (struct piece){ a->offset + (at - first) * line, run, line, end - at + 1 });
-        at = end + 1;
+}
+
+/* The same for runs: those that begin in a head's span are a part, and the last may go on in the next. */
+static void give_runs(struct split * s, uint64_t span, uint64_t at, uint64_t run, uint64_t stride, uint64_t rows) {
+    while (rows) {
+        const uint64_t end   = (at / span + 1) * span;
+        const uint64_t begun = (end - at + stride - 1) / stride, n = rows < begun ? rows : begun;
+        const uint64_t last  = at + (n - 1) * stride;
+        const uint64_t whole = last + run <= end ? n : n - 1;
+        if (whole) { give(s, at / span % s->shape->n_head_kv, 1, (struct piece){ at, run, stride, whole }); }
+        if (whole < n) { give_range(s, span, last, run); }
+        at += n * stride;
+        rows -= n;
+    }
+}
+
+/* New columns of a V that lies transposed: all cells of an element, then those of the next, stream after stream. */
+static bool split_columns_written(struct split * s) {
+    const struct tat_access * a        = s->a;
+    const uint64_t            elements = s->shape->n_head_kv * s->shape->v_size;
+    const uint64_t stream = s->tensor->ne[0] * s->tensor->ne[1]; /* elements; old caches have one dimension */
+    const uint64_t line   = elements ? row_bytes(s->e, stream / elements) : 0;
+    const uint64_t span   = line * s->shape->v_size;
+    const uint64_t reach  = a->rows > 1 ? s->layout.stride * (a->rows - 1) + s->layout.run_bytes : a->bytes;
+    if (span == 0 || stream % elements || reach / span > SPANS_MAX) { return false; }
+    if (a->rows > 1 && s->layout.stride == 0) { return false; }
+    if (a->rows == 1) {
+        give_range(s, span, a->offset, a->bytes);
+    } else {
+        give_runs(s, span, a->offset, s->layout.run_bytes, s->layout.stride, a->rows);
     }
     return true;
 }
