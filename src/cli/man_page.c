@@ -56,7 +56,13 @@ static void print_command(const struct command * command) {
     print_text(command->description);
     puts("\n.SH OPTIONS");
     for (const struct argp_option * o = command->options; o && !option_is_last(o); o++) {
-        if (option_is_given(o)) { print_option(o); }
+        if (option_is_given(o)) {
+            print_option(o);
+        } else if (o->doc && !(o->flags & OPTION_HIDDEN)) { /* a title of those that follow */
+            puts(".PP");
+            print_text(o->doc);
+            putchar('\n');
+        }
     }
     puts(".TP\n\\fB\\-?\\fR, \\fB\\-\\-help\\fR\nExplain the command.");
     if (command->examples) {

@@ -209,3 +209,7 @@ END
     run --separate-stderr bash -c 'trap "" PIPE; "$0" dump --json "$1" | head -1' "$TAT" "$TRACE"
     [ -z "$stderr" ]
 }
+
+@test "dump: the man page says what a range is" {
+    "$TAT" --man dump | grep -A 1 "^\.PP" | grep -q "A RANGE is 5, 3:8, 3: or :8"
+}
