@@ -1,0 +1,34 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# Attention by head, as `tat export --heads` splits it: of a real model, whose heads are known.
+
+load common
+
+# heads NAME MODEL "COMPONENT=HEADS..." ARGUMENT...
+heads() {
+    model "$2"
+    local expected=()
+    read -r -a expected <<< "$3"
+    trace=$BATS_TEST_TMPDIR/$1
+    completion "$TAT" record -o "$trace" -- . "${@:4}" > "$trace.text" 2> "$trace.stderr" || {
+        cat "$trace.stderr"
+        return 1
+    }
+    python3 "$BATS_TEST_DIRNAME/check_heads.py" "$TAT" "$trace" "${expected[@]}"
+}
+
+dense=SmolLM2-135M-Instruct.Q4_1.gguf
+smollm2="attn_q=9 attn_k=3 attn_v=3 attn_output=9 kv_k=3 kv_v=3"
+
+@test "heads: flash attention" { heads flash $dense "$smollm2" -n 4 -t 2 -fa on; }
+@test "heads: no flash attention, V is stored transposed" { heads turned $dense "$smollm2" -n 4 -t 2 -fa off; }
+@test "heads: a quantised cache" { heads quantised $dense "$smollm2" -n 4 -t 2 -fa on -ctk q8_0 -ctv q4_0; }
+@test "heads: small ubatches" { heads small $dense "$smollm2" -n 2 -t 2 -fa off -ub 16; }
+
+@test "heads: other architectures, split or not" {
+    heads gpt-oss random-gpt-oss.gguf "" -n 3 -t 2
+    heads qwen2moe random-qwen2moe.gguf "" -n 3 -t 2
+    heads deepseek2 random-deepseek2.gguf "" -n 3 -t 2
+    heads mamba random-mamba.gguf "" -n 3 -t 2
+}
