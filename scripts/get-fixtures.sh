@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# get-fixtures.sh: makes the models that tests run, by tests/fixtures, in $XDG_CACHE_HOME/tat/models. Prints that folder. A
+# model is made anew only when its generator has changed.
+. "$(dirname "$0")/common.sh"
+
+fixtures=$root/tests/fixtures
+models=$cache/models
+python=$cache/python/bin/python3
+
+# What a model depends on, beside its generator's arguments.
+generators=$(cat "$fixtures"/*.py "$fixtures/requirements.txt" | sha256sum)
+
+get_python() {
+    cmp -s "$fixtures/requirements.txt" "$cache/python/requirements.txt" && return
+    say "installing what makes models: $(tr '\n' ' ' < "$fixtures/requirements.txt")"
+    rm -rf "$cache/python"
+    quietly python3 -m venv "$cache/python"
+    quietly "$python" -m pip install --quiet --disable-pip-version-check --requirement "$fixtures/requirements.txt"
+    cp "$fixtures/requirements.txt" "$cache/python"
+}
+
+# make_model NAME FILE GENERATOR ARGUMENT...: the model NAME, of which FILE is there last.
+make_model() {
+    local name=$1 file=$models/$2 stamp=$models/.$1.made made="$generators $*"
+    [ -e "$file" ] && [ "$(cat "$stamp" 2> /dev/null)" = "$made" ] && return
+    get_python
+    say "making $name"
+    quietly "$python" "$fixtures/$3" "${@:4}" || die "$name could not be made"
+    echo "$made" > "$stamp"
+}
+
+random() {
+    make_model "random-$1" "random-$1.gguf" make_random.py "$1" "$models/random-$1.gguf" --tokenizer "$dense" "${@:2}"
+}
+
+keeps_holes() {
+    scratch_folder
+    truncate -s 1M "$scratch/hole"
+    [ "$(stat -c %b "$scratch/hole")" -eq 0 ]
+}
+
+dense=$("$root/scripts/get-model.sh")
+one_at_a_time fixtures
+make_model SmolLM2-8x2 SmolLM2-8x2.gguf make_moe.py "$dense" "$models/SmolLM2-8x2.gguf" --experts 8 --used 2
+for kind in llama gpt-oss qwen2moe deepseek2 mamba; do random "$kind"; done
+make_model random-llama-split random-llama-split-00003-of-00003.gguf \
+    make_random.py llama "$models/random-llama-split.gguf" --tokenizer "$dense" --split 15
+if keeps_holes; then random sparse; else say "this file system has no sparse files: random-sparse.gguf is left out"; fi
+echo "$models"
