@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""damage.py HOW IN OUT: a trace as a crash or a bad disk leaves it. HOW: killed (no END, zeros behind), cut (in the
-middle), uncaptured (whole, but no evaluation has captures), or the type of a block whose first payload byte changes."""
+"""damage.py HOW IN OUT: a trace as a crash, a bad disk or a wrong agent leaves it. HOW: killed (no END, zeros behind), cut
+(in the middle), the type of a block whose first payload byte changes; or well-formed, but wrong: uncaptured (no evaluation
+has captures), lost (one evaluation is not there), moved (a weight is one byte further on in its file)."""
 
 import struct
 import sys
 
-from read_trace import BLOCK_NAMES, END, EVALUATION, Bytes, Trace, xxh64
+from read_trace import BLOCK_NAMES, END, EVALUATION, TENSOR, WEIGHT, Bytes, Trace, xxh64
 
 
 def blocks_of(trace):
@@ -21,6 +22,14 @@ def sealed(at, kind, payload):
     return struct.pack("<4sHHIIQ", b"TATB", kind, 0, len(payload), 0, checksum) + payload + bytes(-len(payload) % 8)
 
 
+def varint(value):
+    low = bytearray()
+    while value > 0x7F:
+        low.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes(low) + bytes([value])
+
+
 def without_captures(payload):
     b = Bytes(payload)
     b.varints(9)
@@ -28,16 +37,55 @@ def without_captures(payload):
     return payload[: b.at] + b"\0"
 
 
-def uncaptured(trace):
+def first_weight_moved(payload):
+    """The file offset of the first weight that is in a file, the last of its 22 numbers, is one more; None: there is none."""
+    b = Bytes(payload)
+    _, count = b.varints(2)
+    for _ in range(count):
+        *fields, file = b.varints(21)
+        before = b.at
+        offset = b.varint()
+        if fields[2] == WEIGHT and file:
+            return payload[:before] + varint(offset + 1) + payload[b.at :]
+    return None
+
+
+def rewritten(trace, change):
+    """All blocks anew, with the payloads that change(kind, payload) gives; without those for which it gives none."""
     data = bytearray(trace.data[:4096])
     for _, kind, payload in blocks_of(trace):
-        data += sealed(len(data), kind, without_captures(payload) if kind == EVALUATION else payload)
+        payload = change(kind, payload)
+        if payload is not None:
+            data += sealed(len(data), kind, payload)
     return data
 
 
+def uncaptured(trace):
+    return rewritten(trace, lambda kind, payload: without_captures(payload) if kind == EVALUATION else payload)
+
+
+def lost(trace):
+    """Without the second evaluation, of which nobody counted the loss."""
+    _, second, *_ = [payload for _, kind, payload in blocks_of(trace) if kind == EVALUATION]
+    return rewritten(trace, lambda kind, payload: None if kind == EVALUATION and payload == second else payload)
+
+
+def moved(trace):
+    done = False
+
+    def change(kind, payload):
+        nonlocal done
+        changed = first_weight_moved(payload) if kind == TENSOR and not done else None
+        done = done or changed is not None
+        return payload if changed is None else changed
+
+    return rewritten(trace, change)
+
+
 def damaged(how, trace):
-    if how == "uncaptured":
-        return uncaptured(trace)
+    whole = {"uncaptured": uncaptured, "lost": lost, "moved": moved}
+    if how in whole:
+        return whole[how](trace)
     data = bytearray(trace.data)
     blocks = list(blocks_of(trace))
     if how == "killed":

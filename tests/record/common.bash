@@ -9,24 +9,28 @@ bats_require_minimum_version 1.5.0
 prompt="Once upon a time there was a king who had three daughters, and the youngest of them was so fair that the sun \
 itself, who had seen so many things, wondered each time it shone upon her face at all."
 
+# What runs, and how it is told to complete a text and end; tests of older versions say something else.
+program=$LLAMA/llama-completion
+plain=(-no-cnv)
+
 model() {
-    [ -x "$LLAMA/llama-completion" ] || skip "no llama.cpp: scripts/get-llama.sh makes one"
-    [ -e "$MODELS/$1" ] || skip "no $1: see tests/fixtures/README.md"
+    [ -x "$program" ] || skip "no $(basename "$program"): scripts/get-llama.sh makes one"
+    [ -e "$MODELS/$1" ] || skip "no $1: scripts/get-fixtures.sh makes it"
     model=$MODELS/$1
 }
 
-# completion [BEFORE...] . ARGUMENT...: runs llama-completion greedily, as an argument of what stands before the point.
+# completion [BEFORE...] . ARGUMENT...: completes the prompt greedily, as an argument of what stands before the point.
 completion() {
     local before=()
     while [ "$1" != . ]; do
         before+=("$1")
         shift
     done
-    "${before[@]}" "$LLAMA/llama-completion" -m "$model" --temp 0 -no-cnv --ignore-eos -p "$prompt" "${@:2}" < /dev/null
+    "${before[@]}" "$program" -m "$model" --temp 0 "${plain[@]}" --ignore-eos -p "$prompt" "${@:2}" < /dev/null
 }
 
-# traced_like_untraced NAME ARGUMENT...: the same text and exit status, and a trace that is proved, in $trace.
-traced_like_untraced() {
+# recorded NAME ARGUMENT...: the same text and exit status as untraced, and a trace, in $trace.
+recorded() {
     trace=$BATS_TEST_TMPDIR/$1
     completion . "${@:2}" > "$trace.untraced" 2> "$trace.stderr"
     completion "$TAT" record -o "$trace" -- . "${@:2}" > "$trace.traced" 2> "$trace.stderr" || {
@@ -35,5 +39,19 @@ traced_like_untraced() {
     }
     cmp "$trace.untraced" "$trace.traced"
     [ -s "$trace.traced" ]
+}
+
+# traced_like_untraced NAME ARGUMENT...: and the trace is proved.
+traced_like_untraced() {
+    recorded "$@"
     "$TAT" verify "$trace"
+}
+
+# refused TRACE CHECK WORDS: tat verify fails that check, in these words, and ends with status 1.
+refused() {
+    run "$TAT" verify "$1"
+    echo "$output"
+    [ "$status" -eq 1 ]
+    grep -qE "^$2 +FAILED .*" <<< "$output"
+    [[ $output == *"$3"* ]]
 }
