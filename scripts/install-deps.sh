@@ -25,6 +25,7 @@ needs_to_test="
     program bats         bats
     program git          git
     library cmocka       libcmocka-dev
+    library openblas     libopenblas-dev
     program ccache       ccache
     program python3      python3
     python  venv,ensurepip python3-venv"

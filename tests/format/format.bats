@@ -32,7 +32,7 @@ traced() {
 # of_model FILE ARGUMENT...: a greedy run of llama-completion, 5 tokens of prompt.
 of_model() {
     [ -x "$LLAMA/llama-completion" ] || skip "no llama.cpp: scripts/get-llama.sh makes one"
-    [ -e "$MODELS/$1" ] || skip "no $1: see tests/fixtures/README.md"
+    [ -e "$MODELS/$1" ] || skip "no $1: scripts/get-fixtures.sh makes it"
     model=$MODELS/$1
     traced "$LLAMA/llama-completion" -m "$model" -p "The quick brown fox jumps" --temp 0 -no-cnv --ignore-eos -t 2 \
         "${@:2}"
@@ -106,5 +106,5 @@ moe=SmolLM2-8x2.gguf
         compare "$traces"/*/tensor_access.bin
         compared=$((compared + 1))
     done
-    [ $compared -gt 0 ] || skip "no random models: see tests/fixtures/README.md"
+    [ $compared -gt 0 ] || skip "no random models: scripts/get-fixtures.sh makes them"
 }

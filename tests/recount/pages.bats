@@ -6,7 +6,7 @@
 
 # Models are copied: pages that another process has mapped cannot be evicted.
 model() {
-    [ -e "$MODELS/$1" ] || skip "no $1: see tests/fixtures/README.md"
+    [ -e "$MODELS/$1" ] || skip "no $1: scripts/get-fixtures.sh makes it"
     [ "$(stat -f -c %T "$BATS_FILE_TMPDIR")" != tmpfs ] || skip "files in a tmpfs are always in memory: set BATS_TMPDIR"
     if [ ! -e "$BATS_FILE_TMPDIR/$1" ]; then
         cp "$MODELS/$1" "$BATS_FILE_TMPDIR"

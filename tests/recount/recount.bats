@@ -10,7 +10,7 @@ itself, who had seen so many things, wondered each time it shone upon her face a
 
 # same_count MODEL [ARGUMENT]...
 same_count() {
-    [ -e "$MODELS/$1" ] || skip "no $1: see tests/fixtures/README.md"
+    [ -e "$MODELS/$1" ] || skip "no $1: scripts/get-fixtures.sh makes it"
     local arguments=(-m "$MODELS/$1" "${@:2}" "$prompt") folder=$BATS_TEST_TMPDIR/${*//\//_}
     export LD_LIBRARY_PATH=$LLAMA
     mkdir -p "$folder/trace"
@@ -77,7 +77,7 @@ experts=SmolLM2-8x2.gguf
 }
 
 @test "recount: a count that differs is noticed" {
-    [ -e "$MODELS/$dense" ] || skip "no $dense"
+    [ -e "$MODELS/$dense" ] || skip "no $dense: scripts/get-model.sh fetches it"
     folder=$BATS_TEST_TMPDIR
     mkdir "$folder/trace"
     export LD_LIBRARY_PATH=$LLAMA

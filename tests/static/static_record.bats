@@ -1,6 +1,5 @@
 #!/usr/bin/env bats
-# A real llama.cpp that is linked statically, with the agent in it; skipped where scripts/build-static-llama.sh did not
-# make one. From the environment: AGENT, TAT.
+# A real llama.cpp that is linked statically, with the agent in it, by scripts/build-static-llama.sh. From the environment: AGENT, TAT.
 
 setup() {
     cache=${XDG_CACHE_HOME:-$HOME/.cache}/tat
