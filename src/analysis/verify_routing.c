@@ -91,7 +91,7 @@ int verify_experts(struct verifier * v, struct tat_error * error) {
 /* -------------------------------------------------------------------------------------------------------- positions */
 
 struct advance {
-    int64_t  next; /* position expected of the context; -1: any */
+    int64_t  top;  /* position after the highest seen in the context; -1: any may come */
     uint32_t last; /* evaluation before */
 };
 
@@ -113,7 +113,7 @@ static bool is_series(const int64_t * positions, size_t count) {
 }
 
 int verify_positions(struct verifier * v, struct tat_error * error) {
-    const char * what     = "positions advance by one, evaluation by evaluation, in each context";
+    const char * what     = "in each context positions follow on those seen before";
     uint32_t     contexts = 0, checked = 0, several = 0, jumps = 0, first = 0;
     for (uint32_t i = 0; i < v->n_evaluations; i++) {
         if (v->evaluations[i].context > contexts) { contexts = v->evaluations[i].context; }
@@ -122,7 +122,7 @@ int verify_positions(struct verifier * v, struct tat_error * error) {
     int64_t *        positions = NULL;
     size_t           capacity  = 0;
     if (!state) { return no_memory(v, error); }
-    for (uint32_t i = 0; i <= contexts; i++) { state[i].next = -1; }
+    for (uint32_t i = 0; i <= contexts; i++) { state[i].top = -1; }
     for (uint32_t i = 0; i < v->n_evaluations; i++) {
         const struct tat_evaluation * e = &v->evaluations[i];
         const struct tat_template *   t = &v->templates[e->template];
@@ -133,12 +133,13 @@ int verify_positions(struct verifier * v, struct tat_error * error) {
             if (count == 0) { break; }
             if (!is_series(positions, count)) {
                 several++;
-                a->next = -1;
+                a->top = -1;
                 break;
             }
-            const bool goes_on = a->next < 0 || positions[0] == a->next || positions[0] == 0;
-            if (!goes_on && !cleared_between(v, a->last, i) && jumps++ == 0) { first = i; }
-            a->next = positions[count - 1] + 1;
+            const bool cleared = a->top >= 0 && cleared_between(v, a->last, i);
+            /* Back is no jump: hosts take tokens back (speculation), shift their cache, or turn to another sequence. */
+            if (a->top >= 0 && positions[0] > a->top && !cleared && jumps++ == 0) { first = i; }
+            if (cleared || a->top <= positions[count - 1]) { a->top = positions[count - 1] + 1; }
             a->last = i;
             checked++;
             break;
@@ -149,8 +150,7 @@ int verify_positions(struct verifier * v, struct tat_error * error) {
     if (jumps && !several) {
         verify_add(v, "positions", what, TAT_VERDICT_FAIL,
                    "%" PRIu32 " jumps, first at evaluation %" PRIu32
-                   ": an evaluation before it is missing, or the host "
-                   "shifted its cache",
+                   ": an evaluation before it is missing, or the host loaded a state",
                    jumps, first);
     } else if (checked == 0 || several) {
         verify_add(v, "positions", what, TAT_VERDICT_SKIP, several ? "ubatches of several sequences" : "no positions");

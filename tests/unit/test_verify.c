@@ -147,6 +147,61 @@ static void agent_that_gave_up(void ** state) {
     expect_failure(&f, "agent", "ggml's structs could not be found: op");
 }
 
+/* One evaluation for each run of positions: "from, count". */
+static void run_positions(struct fixture * f, const int64_t (*runs)[2], size_t n_runs) {
+    begin(f, WEIGHT_AT);
+    const uint32_t input  = tb_tensor(&f->b, (struct tb_tensor){ .name        = "inp_pos",
+                                                                 .type        = "i32",
+                                                                 .block       = 1,
+                                                                 .block_bytes = 4,
+                                                                 .kind        = TAT_TENSOR_INPUT,
+                                                                 .memory      = TAT_MEMORY_BUFFER,
+                                                                 .ne          = { 4 } });
+    const uint32_t result = tb_tensor(
+        &f->b, (struct tb_tensor){
+                   .name = "Qcur-0", .kind = TAT_TENSOR_ACTIVATION, .memory = TAT_MEMORY_BUFFER, .ne = { 8, 4 } });
+    const struct tb_entry entries[] = {
+        { .name = "inp_pos", .type = "i32", .tensor = input, .ne = { 4 } },
+        { .name   = "Qcur-0",
+          .op     = "ROPE",
+          .tensor = result,
+          .ne     = { 8, 4 },
+          .facts  = TAT_NODE_COMPUTE,
+          .src    = { 1, 1 } },
+    };
+    const struct tb_capture capture = { TAT_CAPTURE_POSITIONS, 0, 0, 1 };
+    f->template                     = tb_template(&f->b, 1, entries, 1, 1, &capture, 1);
+    for (size_t i = 0; i < n_runs; i++) {
+        struct payload p;
+        int64_t        positions[16];
+        for (int64_t n = 0; n < runs[i][1]; n++) { positions[n] = runs[i][0] + n; }
+        payload_begin(&p);
+        tb_put_series(&p.out, positions, (size_t) runs[i][1]);
+        tb_evaluation(&f->b, (struct tb_evaluation){ .template       = f->template,
+                                                     .n_callbacks    = 1,
+                                                     .captures       = p.bytes,
+                                                     .captures_bytes = (size_t) (p.out.at - p.bytes) });
+    }
+    tb_end(&f->b);
+}
+
+static void positions_that_jump(void ** state) {
+    (void) state;
+    struct fixture f;
+    run_positions(&f, (const int64_t[][2]){ { 0, 5 }, { 5, 1 }, { 7, 1 } }, 3);
+    expect_failure(&f, "positions", "1 jumps, first at evaluation 2: an evaluation before it is missing");
+}
+
+/* A host that speculates takes back what was guessed wrongly. */
+static void positions_that_go_back(void ** state) {
+    (void) state;
+    struct fixture f;
+    run_positions(&f, (const int64_t[][2]){ { 0, 5 }, { 5, 4 }, { 7, 4 }, { 0, 2 }, { 11, 1 } }, 5);
+    const struct tat_check * check = verdict(&f, "positions");
+    assert_int_equal(check->verdict, TAT_VERDICT_PASS);
+    assert_string_equal(check->detail, "5 evaluations");
+}
+
 static void no_evaluation_at_all(void ** state) {
     (void) state;
     struct fixture f;
@@ -165,6 +220,8 @@ int main(void) {
         cmocka_unit_test(callbacks_that_do_not_add_up),
         cmocka_unit_test(process_that_was_killed),
         cmocka_unit_test(agent_that_gave_up),
+        cmocka_unit_test(positions_that_jump),
+        cmocka_unit_test(positions_that_go_back),
         cmocka_unit_test(no_evaluation_at_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
