@@ -1,0 +1,68 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# kill -9 at random moments of a real run, of its tracer too every other time: what was written until then is read, proved but
+# for its end, and nothing is half.
+
+load common
+
+setup() {
+    model SmolLM2-135M-Instruct.Q4_1.gguf
+    RANDOM=1
+}
+
+# killed AFTER_MS [TOO]: kills the run; with TOO its tracer as well.
+killed() {
+    local shell tracer traced
+    rm -f pids
+    completion "$TAT" record -o "$trace" -- sh -c 'echo $PPID $$ > pids; exec "$@"' sh . -n 4000 -t 1 > text 2> stderr &
+    shell=$!
+    until [ -s pids ]; do sleep 0.001; done
+    read -r tracer traced < pids
+    sleep "$(printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000)))"
+    kill -KILL ${2:+"$tracer"} "$traced"
+    wait $shell || [ $? -eq 137 ]
+}
+
+verdict() { awk -v check="$1" '$1 == check { print $2 }' <<< "$output"; }
+
+# What verify says of a run that was killed.
+is_proved_but_for_its_end() {
+    run "$TAT" verify "$trace"
+    [ "$status" -eq 1 ]
+    [ "$(verdict end)" = FAILED ]
+    [[ $output == *"no END block: the process was killed"* ]]
+    for check in file losses agent; do [ "$(verdict $check)" = good ]; done
+    if [ "$(verdict identity)" = good ]; then
+        # Whole evaluations only: of the weights, those of whole passes.
+        for check in captures times records offsets weights layers positions; do [ "$(verdict $check)" = good ]; done
+        n_proved=$((n_proved + 1))
+    else
+        [[ $output == *"no evaluation was recorded"* ]]
+    fi
+}
+
+# What it had printed is the beginning of what the untraced run prints, as far as that went.
+text_is_untraced() {
+    local bytes untraced
+    bytes=$(stat -c %s text) untraced=$(stat -c %s untraced)
+    cmp -n $((bytes < untraced ? bytes : untraced)) text untraced
+}
+
+@test "killed: 20 times at random moments" {
+    cd "$BATS_TEST_TMPDIR"
+    completion . -n 200 -t 1 > untraced 2> stderr
+    n_proved=0 n_none=0
+    for i in {1..20}; do
+        trace=run_$i
+        killed $((RANDOM % 1200)) $([ $((i % 2)) = 0 ] || echo too)
+        text_is_untraced
+        if [ -e "$trace/tensor_access.bin" ]; then
+            is_proved_but_for_its_end
+        else
+            n_none=$((n_none + 1)) # the first graph was still to come
+        fi
+    done
+    echo "$n_proved with evaluations, all good; $n_none without a trace"
+    [ $n_proved -ge 5 ]
+}
