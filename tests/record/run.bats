@@ -59,6 +59,25 @@ evaluations_are() {
     "$TAT" verify "$trace"
 }
 
+@test "record: 100 generated tokens, dense and with experts" {
+    for name in $dense $experts; do
+        model $name
+        traced_like_untraced $name -n 100 -t 2
+        mapfile -t evaluations < <("$EVALUATIONS" "$trace")
+        [ ${#evaluations[@]} -eq 101 ] # a warm-up, the prompt, and all tokens but the last
+        [ "$(grep -c '^generate 1 tokens, 1 outputs' <<< "$(printf '%s\n' "${evaluations[@]}")")" -eq 99 ]
+    done
+}
+
+# Without a mapping the weights have been read, or are in pages that do not move.
+@test "record: every way to load" {
+    model $dense
+    for mode in auto none mmap mlock mmap+mlock dio; do
+        echo "$mode"
+        traced_like_untraced $mode -n 2 -lm $mode
+    done
+}
+
 @test "record: a quantised KV cache" {
     model $dense
     traced_like_untraced run -n 2 -t 2 -fa on -ctk q8_0 -ctv q8_0
@@ -70,4 +89,13 @@ evaluations_are() {
         echo "$name"
         traced_like_untraced $name -n 3 -t 2
     done
+}
+
+# A draft model proposes, the other checks: two models and two contexts, whose graphs alternate; tokens are taken back.
+@test "record: two models in one process" {
+    program=$LLAMA/llama-speculative-simple
+    model $experts
+    plain=(-md "$MODELS/$dense" --spec-type draft-simple)
+    traced_like_untraced run -n 20 -t 2
+    [ "$("$EVALUATIONS" "$trace" | awk '{ print $6 }' | sort -u | tr '\n' ' ')" = "0 30 " ] # layers with experts
 }

@@ -2,29 +2,38 @@
 # SPDX-License-Identifier: MIT
 #
 # The pages of a model file that the trace names are the pages that the kernel saw touched: none missing, none too many.
-# AGENT, TOOLS (page_truth.so, page_check), MODELS and LLAMA are given.
+# TAT, AGENT, TOOLS (page_truth.so, page_check), MODELS and LLAMA are given.
 
 # Models are copied: pages that another process has mapped cannot be evicted.
 model() {
     [ -e "$MODELS/$1" ] || skip "no $1: scripts/get-fixtures.sh makes it"
     [ "$(stat -f -c %T "$BATS_FILE_TMPDIR")" != tmpfs ] || skip "files in a tmpfs are always in memory: set BATS_TMPDIR"
     if [ ! -e "$BATS_FILE_TMPDIR/$1" ]; then
-        cp "$MODELS/$1" "$BATS_FILE_TMPDIR"
+        cp --sparse=always "$MODELS/$1" "$BATS_FILE_TMPDIR"
         sync "$BATS_FILE_TMPDIR/$1" # dirty pages cannot be evicted either
     fi
     model=$BATS_FILE_TMPDIR/$1
 }
 
-# trace ARGUMENT...: runs the model, in threads that share the work as they please.
+# complete PRELOADED ARGUMENT...: in threads that share the work as they please.
+complete() {
+    LD_PRELOAD=$1 "$LLAMA/llama-completion" -m "$model" -t 2 --temp 0 -no-cnv --ignore-eos "${@:2}" < /dev/null 2> stderr || {
+        cat stderr
+        return 1
+    }
+}
+
+# trace ARGUMENT...: runs the model; the same text as untraced.
 trace() {
+    cd "$BATS_TEST_TMPDIR"
     run_folder=$BATS_TEST_TMPDIR/trace
     pages=$BATS_TEST_TMPDIR/pages
     rm -rf "$run_folder" "$pages"
     mkdir "$run_folder"
-    env PAGE_TRUTH="$pages" TAT_RUN_DIR="$run_folder" \
-        LD_PRELOAD="$TOOLS/page_truth.so $AGENT" \
-        "$LLAMA/llama-completion" -m "$model" -t 2 --temp 0 -no-cnv --ignore-eos "$@" < /dev/null \
-        > /dev/null 2> "$BATS_TEST_TMPDIR/stderr" || { cat "$BATS_TEST_TMPDIR/stderr"; return 1; }
+    complete "$TOOLS/page_truth.so" "$@" > untraced
+    PAGE_TRUTH=$pages TAT_RUN_DIR=$run_folder complete "$TOOLS/page_truth.so $AGENT" "$@" > traced
+    cmp untraced traced
+    "$TAT" verify "$run_folder"
 }
 
 same_pages() {
@@ -107,6 +116,12 @@ lean=(--no-repack --no-warmup)
 @test "pages: weights that loading repacked were read whole" {
     model random-gpt-oss.gguf
     same_pages -p "The capital" -n 2
+}
+
+@test "pages: tensors behind the first 8 GiB of the file" {
+    model random-sparse.gguf
+    same_pages "${lean[@]}" -p "The capital" -n 2
+    [ "$(awk '$1 == "pages" { last = $3 } END { print last }' "$pages")" -gt $((8 << 18)) ]
 }
 
 @test "pages: one page more or less is noticed" {

@@ -3,7 +3,7 @@
 #
 # One program, run twice: counted node by node through llama.cpp's own eval callback, and traced. Every operand of every
 # node of every evaluation must be the same tensor, the same bytes, the same experts.
-# AGENT, TOOLS (recount, recount_check), MODELS and LLAMA are given.
+# TAT, AGENT, TOOLS (recount, recount_check), MODELS and LLAMA are given.
 
 prompt="Once upon a time there was a king who had three daughters, and the youngest of them was so fair that the sun \
 itself, who had seen so many things, wondered each time it shone upon her face at all."
@@ -22,6 +22,7 @@ same_count() {
     echo "$*: $output"
     [ "$status" -eq 0 ]
     rm "$folder/table"
+    "$TAT" verify "$folder/trace"
 }
 
 dense=SmolLM2-135M-Instruct.Q4_1.gguf
