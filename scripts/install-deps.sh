@@ -27,6 +27,9 @@ needs_to_test="
     library cmocka       libcmocka-dev
     library openblas     libopenblas-dev
     program ccache       ccache
+    program zsh          zsh
+    program fish         fish
+    program groff        groff-base
     program python3      python3
     python  venv,ensurepip python3-venv"
 

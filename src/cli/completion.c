@@ -7,12 +7,20 @@
 #include "cli/command_table.h"
 
 /* What an operand is, told from the usage line. */
-static bool takes_program(const struct command * command) {
-    return command->arguments && strstr(command->arguments, "COMMAND");
-}
+enum operand { OPERAND_NONE, OPERAND_FILE, OPERAND_RUN, OPERAND_PROGRAM, OPERAND_COMMAND };
 
-static bool takes_run(const struct command * command) {
-    return command->arguments && (strstr(command->arguments, "RUN") || strstr(command->arguments, "TRACE"));
+static enum operand operand_of(const struct command * command) {
+    static const struct {
+        const char * word;
+        enum operand operand;
+    } words[] = {
+        { "COMMAND", OPERAND_COMMAND }, { "PROGRAM", OPERAND_PROGRAM }, { "TRACE", OPERAND_RUN }, { "RUN", OPERAND_RUN }
+    };
+    if (!command->arguments || !*command->arguments) { return OPERAND_NONE; }
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (strstr(command->arguments, words[i].word)) { return words[i].operand; }
+    }
+    return OPERAND_FILE;
 }
 
 static bool takes_folder(const struct argp_option * option) {
@@ -42,11 +50,12 @@ static void bash_words(const struct argp_option * options, bool with_argument) {
 }
 
 static void bash_command(const struct command * command) {
+    static const char * const names[] = { "none", "file", "run", "program", "command" };
     printf("        %s)\n            options='--help", command->name);
     bash_words(command->options, false);
     fputs("'\n            with_value='", stdout);
     bash_words(command->options, true);
-    printf(" '\n            operand=%s ;;\n", takes_program(command) ? "program" : takes_run(command) ? "run" : "file");
+    printf(" '\n            operand=%s ;;\n", names[operand_of(command)]);
 }
 
 static void bash_print(void) {
@@ -62,7 +71,7 @@ static void bash_print(void) {
     for (size_t i = 0; command_table[i]; i++) { bash_command(command_table[i]); }
     fputs("        *) compopt -o default; return ;;\n"
           "    esac\n"
-          "    if [[ $operand == program ]]; then\n"
+          "    if [[ $operand == command ]]; then\n"
           "        for ((i = 2; i < COMP_CWORD; i++)); do\n"
           "            case ${COMP_WORDS[i]} in\n"
           "                --) ((i++)) ;;\n"
@@ -79,12 +88,13 @@ static void bash_print(void) {
           "        compopt -o default\n"
           "    elif [[ $word == -* ]]; then\n"
           "        COMPREPLY=($(compgen -W \"$options\" -- \"$word\"))\n"
-          "    elif [[ $operand == program ]]; then\n"
+          "    elif [[ $operand == program || $operand == command ]]; then\n"
           "        COMPREPLY=($(compgen -c -- \"$word\"))\n"
+          "        compopt -o default\n"
           "    elif [[ $operand == run ]]; then\n"
           "        COMPREPLY=($(cd \"${TAT_DIR:-traces}\" 2>/dev/null && compgen -d -- \"${word:-run_}\"))\n"
           "        compopt -o default\n"
-          "    else\n"
+          "    elif [[ $operand == file ]]; then\n"
           "        compopt -o default\n"
           "    fi\n"
           "}\n"
@@ -120,17 +130,29 @@ static void zsh_command(const struct command * command) {
     for (const struct argp_option * o = command->options; o && !option_is_last(o); o++) {
         if (option_is_given(o)) { zsh_option(o); }
     }
-    const char * operand = takes_program(command) ? "'*::command:_normal'"
-                           : takes_run(command)   ? "'*:run:_files -W ${TAT_DIR:-traces} -/'"
-                                                  : "'*:file:_files'";
-    printf("                %s ;;\n", operand);
+    static const char * const operands[] = {
+        [OPERAND_NONE]    = "",
+        [OPERAND_FILE]    = "'*:file:_files'",
+        [OPERAND_RUN]     = "'*:run:_tat_runs'",
+        [OPERAND_PROGRAM] = "'1:program:_tat_programs'",
+        [OPERAND_COMMAND] = "'(-)1:command:_tat_programs' '*::arguments:_normal'",
+    };
+    printf("                %s ;;\n", operands[operand_of(command)]);
 }
 
 static void zsh_print(void) {
     fputs("#compdef tat\n"
+          "_tat_runs() {\n"
+          "    local -a runs=(${TAT_DIR:-traces}/run_*(N/:t))\n"
+          "    compadd -a runs\n"
+          "    _files -/\n"
+          "}\n"
+          "_tat_programs() {\n"
+          "    _alternative 'commands:command:_command_names -e' 'files:file:_files'\n"
+          "}\n"
           "_tat() {\n"
           "    local context state line\n"
-          "    local -a commands=(\n",
+          "    local -a names=(\n",
           stdout);
     for (size_t i = 0; command_table[i]; i++) {
         printf("        '%s:", command_table[i]->name);
@@ -141,7 +163,7 @@ static void zsh_print(void) {
           "    _arguments -C '--help[list the commands]' '--version[print the version]' '1:command:->command' "
           "'*::argument:->rest'\n"
           "    case $state in\n"
-          "    command) _describe command commands ;;\n"
+          "    command) _describe command names ;;\n"
           "    rest)\n"
           "        case $line[1] in\n",
           stdout);
@@ -165,32 +187,62 @@ static void fish_quoted(const char * text) {
     putchar('\'');
 }
 
-static void fish_command(const struct command * command) {
-    printf("complete -c tat -n __fish_use_subcommand -f -a %s -d ", command->name);
-    fish_quoted(command->summary);
+static void fish_option(const struct command * command, const struct argp_option * option) {
+    printf("complete -c tat -n '__tat_is %s'", command->name);
+    if (option_letter(option)) { printf(" -s %c", option_letter(option)); }
+    if (option->name) { printf(" -l %s", option->name); }
+    if (option->arg) { fputs(" -r", stdout); }
+    fputs(" -d ", stdout);
+    fish_quoted(option->doc);
     putchar('\n');
+}
+
+/* The traced command begins after two words, options and their values left out. */
+static void fish_traced_command(const struct command * command) {
+    fputs("(__fish_complete_subcommand --fcs-skip=2", stdout);
     for (const struct argp_option * o = command->options; o && !option_is_last(o); o++) {
-        if (!option_is_given(o)) { continue; }
-        printf("complete -c tat -n '__fish_seen_subcommand_from %s'", command->name);
-        if (option_letter(o)) { printf(" -s %c", option_letter(o)); }
-        if (o->name) { printf(" -l %s", o->name); }
-        if (o->arg) { fputs(" -r", stdout); }
-        fputs(" -d ", stdout);
-        fish_quoted(o->doc);
-        putchar('\n');
+        if (!option_is_given(o) || !o->arg) { continue; }
+        if (option_letter(o)) { printf(" -%c", option_letter(o)); }
+        if (o->name) { printf(" --%s", o->name); }
     }
-    if (takes_run(command)) {
-        printf("complete -c tat -n '__fish_seen_subcommand_from %s' -a '(tat list --names 2>/dev/null)'\n",
-               command->name);
+    putchar(')');
+}
+
+static void fish_operand(const struct command * command) {
+    const enum operand operand = operand_of(command);
+    if (operand == OPERAND_FILE) { return; }
+    printf("complete -c tat -n '__tat_is %s'", command->name);
+    switch (operand) {
+        case OPERAND_RUN: fputs(" -a '(tat list --names 2>/dev/null)'", stdout); break;
+        case OPERAND_PROGRAM: fputs(" -a '(__fish_complete_command)'", stdout); break;
+        case OPERAND_COMMAND:
+            fputs(" -x -a '", stdout);
+            fish_traced_command(command);
+            putchar('\'');
+            break;
+        default: fputs(" -f", stdout);
     }
-    if (takes_program(command)) {
-        printf("complete -c tat -n '__fish_seen_subcommand_from %s' -a '(__fish_complete_subcommand)'\n",
-               command->name);
+    putchar('\n');
+}
+
+static void fish_command(const struct command * command) {
+    printf("complete -c tat -n __fish_is_first_token -f -a %s -d ", command->name);
+    fish_quoted(command->summary);
+    printf("\ncomplete -c tat -n '__tat_is %s' -l help -d 'explain the command'\n", command->name);
+    for (const struct argp_option * o = command->options; o && !option_is_last(o); o++) {
+        if (option_is_given(o)) { fish_option(command, o); }
     }
+    fish_operand(command);
 }
 
 static void fish_print(void) {
-    puts("# fish completion for tat");
+    puts("# fish completion for tat\n"
+         "function __tat_is\n"
+         "    set -l words (commandline -opc)\n"
+         "    test \"$words[2]\" = $argv[1]\n"
+         "end\n"
+         "complete -c tat -n __fish_is_first_token -l help -d 'list the commands'\n"
+         "complete -c tat -n __fish_is_first_token -l version -d 'print the version'");
     for (size_t i = 0; command_table[i]; i++) { fish_command(command_table[i]); }
 }
 

@@ -105,28 +105,6 @@ commands() {
     [[ $output == *"cannot write"* ]]
 }
 
-@test "frame: bash completion loads, and completes commands and options" {
-    "$TAT" --completion bash > complete
-    bash -n complete
-    run bash -c 'source ./complete; complete -p tat'
-    [[ $output == *"-F _tat tat"* ]]
-    run bash -c 'source ./complete; COMP_WORDS=(tat rec); COMP_CWORD=1; _tat; echo "${COMPREPLY[@]}"'
-    [ "$output" = record ]
-    run bash -c 'source ./complete; COMP_WORDS=(tat list --j); COMP_CWORD=2; _tat; echo "${COMPREPLY[@]}"'
-    [ "$output" = --json ]
-    mkdir -p traces/run_20260102_030405
-    run bash -c 'source ./complete; compopt() { :; }; COMP_WORDS=(tat rm ""); COMP_CWORD=2; _tat; echo "${COMPREPLY[@]}"'
-    [ "$output" = run_20260102_030405 ]
-}
-
-@test "frame: zsh and fish completions are read by their shells" {
-    "$TAT" --completion zsh > _tat
-    "$TAT" --completion fish > tat.fish
-    [ -s _tat ] && [ -s tat.fish ]
-    if command -v zsh > /dev/null; then zsh -n _tat; fi
-    if command -v fish > /dev/null; then fish -n tat.fish; fi
-}
-
 @test "frame: no completion for an unknown shell" {
     run "$TAT" --completion tcsh
     [ "$status" -eq 2 ]
