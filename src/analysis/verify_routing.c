@@ -25,9 +25,12 @@ static size_t read_capture(const struct verifier * v, uint32_t evaluation, uint3
 
 /* ---------------------------------------------------------------------------------------------------------- experts */
 
+enum { EXPERTS_MAX = 1 << 16 }; /* a hundred times what llama.cpp takes */
+
 struct routing {
     uint64_t rows, selections, wrong;
     uint32_t first_evaluation;
+    bool     seen[EXPERTS_MAX];
 };
 
 /* How many experts the stack has that the capture's consumer reads. */
@@ -38,22 +41,24 @@ static uint64_t experts_of(const struct tat_template * t, const struct tat_captu
     return src == TAT_NO_ENTRY ? 0 : t->entries[src].ne[stack ? 2 : 1];
 }
 
-static bool row_is_right(const int64_t * ids, uint64_t k, uint64_t experts) {
-    for (uint64_t i = 0; i < k; i++) {
-        if (ids[i] < 0 || (uint64_t) ids[i] >= experts) { return false; }
-        for (uint64_t j = 0; j < i; j++) {
-            if (ids[j] == ids[i]) { return false; }
-        }
+/* Different experts, all of them there. `seen` is all false, before and after. */
+static bool row_is_right(const int64_t * ids, uint64_t k, uint64_t experts, bool seen[static EXPERTS_MAX]) {
+    uint64_t right = 0;
+    while (right < k && ids[right] >= 0 && (uint64_t) ids[right] < experts && !seen[ids[right]]) {
+        seen[ids[right++]] = true;
     }
-    return true;
+    for (uint64_t i = 0; i < right; i++) { seen[ids[i]] = false; }
+    return right == k;
 }
 
 static void check_rows(const struct tat_template * t, const struct tat_capture * c, const int64_t * ids, size_t count,
                        uint32_t evaluation, struct routing * r) {
     const struct tat_entry * e = &t->entries[c->entry];
     const uint64_t           k = e->ne[0], rows = e->ne[1] * e->ne[2] * e->ne[3];
-    uint64_t                 wrong = count != k * rows;
-    for (uint64_t row = 0; !wrong && row < rows; row++) { wrong += !row_is_right(ids + row * k, k, experts_of(t, c)); }
+    const uint64_t           there   = experts_of(t, c);
+    const uint64_t           experts = there < EXPERTS_MAX ? there : EXPERTS_MAX;
+    uint64_t                 wrong   = k == 0 || count != k * rows;
+    for (uint64_t row = 0; !wrong && row < rows; row++) { wrong = !row_is_right(ids + row * k, k, experts, r->seen); }
     if (wrong && r->wrong == 0) { r->first_evaluation = evaluation; }
     r->wrong += wrong;
     r->rows += rows;

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -210,7 +211,43 @@ static void no_evaluation_at_all(void ** state) {
     expect_failure(&f, "identity", "no evaluation was recorded");
 }
 
+/* Rows that go to no expert, more of them than anybody can count, and a row that goes to all of very many. */
+static void hostile_routing(void ** state) {
+    (void) state;
+    static const uint64_t ids[][2] = { { 0, UINT64_C(1) << 47 }, { UINT64_C(1) << 40, 1 } };
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+        static struct payload captures;
+        struct fixture        f;
+        begin(&f, WEIGHT_AT);
+        const uint32_t t = tb_tensor(
+            &f.b, (struct tb_tensor){
+                      .name = "x", .kind = TAT_TENSOR_ACTIVATION, .memory = TAT_MEMORY_BUFFER, .ne = { 64 } });
+        const struct tb_entry entries[] = {
+            { .name = "x", .tensor = t, .ne = { 8, 8, UINT64_C(1) << 40 } },
+            { .name = "x", .tensor = t, .ne = { 8 } },
+            { .name = "ids", .tensor = t, .ne = { ids[i][0], ids[i][1] } },
+            { .name   = "y",
+              .op     = "MUL_MAT_ID",
+              .tensor = t,
+              .ne     = { 8 },
+              .facts  = TAT_NODE_COMPUTE,
+              .src    = { 1, 2, 3 } },
+        };
+        const struct tb_capture capture = { TAT_CAPTURE_EXPERTS, 2, 0, 2 };
+        f.template                      = tb_template(&f.b, 1, entries, 3, 1, &capture, 1);
+        payload_begin(&captures);
+        tat_put_varint(&captures.out, 0);
+        tb_evaluation(&f.b, (struct tb_evaluation){ .template       = f.template,
+                                                    .n_callbacks    = 1,
+                                                    .captures       = captures.bytes,
+                                                    .captures_bytes = (size_t) (captures.out.at - captures.bytes) });
+        tb_end(&f.b);
+        expect_failure(&f, "experts", "rows routed wrongly");
+    }
+}
+
 int main(void) {
+    alarm(60); /* a hang is a failure */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whole_trace_is_good),
         cmocka_unit_test(weight_moved_by_a_byte),
@@ -223,6 +260,7 @@ int main(void) {
         cmocka_unit_test(positions_that_jump),
         cmocka_unit_test(positions_that_go_back),
         cmocka_unit_test(no_evaluation_at_all),
+        cmocka_unit_test(hostile_routing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
