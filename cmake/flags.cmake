@@ -9,6 +9,7 @@ if(TAT_WERROR)
   target_compile_options(tat_flags INTERFACE -Werror)
 endif()
 if(TAT_SANITIZE)
-  target_compile_options(tat_flags INTERFACE -fsanitize=${TAT_SANITIZE} -fno-omit-frame-pointer)
+  target_compile_options(tat_flags INTERFACE -fsanitize=${TAT_SANITIZE} -fno-sanitize-recover=all
+    -fno-omit-frame-pointer)
   target_link_options(tat_flags INTERFACE -fsanitize=${TAT_SANITIZE})
 endif()

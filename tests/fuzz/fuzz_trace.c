@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Any blocks as a trace: opening answers, and whatever it hands out can be read. Checksums would stop a fuzzer at the
- * door, so the input is a series of blocks without their frame, type (1 byte), length (2), payload; type 0 stands for
- * bytes put between blocks as they are. split_trace.py makes such files of traces. Run as
+ * Any blocks as a trace: opening answers, whatever it hands out can be read, and whoever asks it gets an answer.
+ * Checksums would stop a fuzzer at the door, so the input is a series of blocks without their frame, type (1 byte),
+ * length (2), payload; type 0 stands for bytes put between blocks as they are. split_trace.py makes such files of
+ * traces. Run as
  *
  *     fuzz_trace -max_len=20000 -rss_limit_mb=1024 -timeout=10 CORPUS
  */
@@ -10,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tat/analysis.h"
+#include "tat/verify.h"
 #include "trace_builder.h"
 
 enum { RECORDS_MOST = 1 << 18 }; /* a small trace may stand for any number */
@@ -57,7 +60,8 @@ static void touch_tables(const struct tat_trace * trace) {
     for (uint32_t i = 0; i < n; i++) { touch(files[i].path); }
 }
 
-static void touch_evaluations(const struct tat_trace * trace) {
+/* Returns false where there are more records than anybody wants to wait for. */
+static bool touch_evaluations(const struct tat_trace * trace) {
     uint32_t                      n, n_templates;
     uint64_t                      left      = RECORDS_MOST;
     const struct tat_template *   templates = tat_trace_templates(trace, &n_templates);
@@ -71,6 +75,17 @@ static void touch_evaluations(const struct tat_trace * trace) {
         }
     }
     tat_trace_expand(trace, 0, n, check, &left, &error);
+    return left > 0;
+}
+
+/* A proof that cannot be made and a section that cannot be told are errors, not silence. */
+static void ask(const struct tat_trace * trace) {
+    struct tat_verification verification;
+    struct tat_error        error = { 0 };
+    if (tat_verify(trace, &verification, &error) != 0 && !*error.message) { abort(); }
+    char * answer = tat_analyze(trace, NULL, 0, &error);
+    if (!answer && !*error.message) { abort(); }
+    free(answer);
 }
 
 static void put_blocks(struct trace_builder * b, const uint8_t * data, size_t size) {
@@ -94,7 +109,7 @@ int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size) {
     struct tat_trace * trace = tb_open(&b, &error);
     if (!trace) { abort(); } /* the header is right */
     touch_tables(trace);
-    touch_evaluations(trace);
+    if (touch_evaluations(trace)) { ask(trace); }
     tat_trace_close(trace);
     tb_free(&b);
     return 0;
