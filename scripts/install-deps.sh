@@ -7,6 +7,7 @@
 has_program() { command -v "$1" > /dev/null; }
 has_library() { has_program pkg-config && pkg-config --exists "$1"; }
 has_header() { has_program cc && echo "#include <$1>" | cc -E - > /dev/null 2>&1; }
+has_fuzzer() { has_program clang && echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' | clang -fsanitize=fuzzer -o /dev/null -x c - 2> /dev/null; }
 has_python() { python3 -c "import $1" > /dev/null 2>&1; }
 
 # What is asked for, and Debian's name of the package that has it.
@@ -30,6 +31,8 @@ needs_to_test="
     program zsh          zsh
     program fish         fish
     program groff        groff-base
+    program clang        clang
+    fuzzer  clang        libclang-rt-dev
     program python3      python3
     python  venv,ensurepip python3-venv"
 

@@ -69,6 +69,16 @@ say_skipped() {
     done
 }
 
+# fuzzed SECONDS: the fuzz targets, and all that they once found.
+fuzzed() {
+    local answers
+    answers=$("$root/scripts/fuzz.sh" "$1" "$build-fuzz") || true
+    echo "$answers"
+    passed=$((passed + $(grep -c '^ok' <<< "$answers" || true)))
+    failed=$((failed + 3 - $(grep -c '^ok' <<< "$answers" || true)))
+    run_tests "$build-fuzz" -L fuzz
+}
+
 "$root/scripts/install-deps.sh" test
 llama=$("$root/scripts/get-llama.sh")
 "$root/scripts/get-llama.sh" 0.3.36 llama-parallel llama-speculative-simple > /dev/null
@@ -80,6 +90,7 @@ models=$("$root/scripts/get-fixtures.sh")
 "$root/scripts/build-static-llama.sh" "$build" > /dev/null
 if [ "${1:-}" = --long ]; then run_tests "$build"; else run_tests "$build" -LE long; fi
 sanitized asan address,undefined 'unit|cli'
+if [ "${1:-}" = --long ]; then fuzzed 600; else fuzzed 30; fi
 say_skipped
 echo "$passed passed, $failed failed, ${#skipped[@]} skipped"
 [ "$failed" -eq 0 ]

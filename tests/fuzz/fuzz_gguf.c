@@ -4,7 +4,7 @@
  *
  *     fuzz_gguf -max_len=4096 CORPUS
  *
- * beginning with copies of the files in corpus/fuzz_gguf.
+ * beginning with copies of the files in corpus/gguf.
  */
 #include <stdio.h>
 #include <stdlib.h>
