@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# install-deps.sh [build | test]: installs what building (or also testing) needs and is not there; nothing if all is.
+# install-deps.sh [build | test | aarch64]: installs what building (or also testing, also for 64-bit ARM) needs and is not
+# there; nothing if all is.
 . "$(dirname "$0")/common.sh"
 
 has_program() { command -v "$1" > /dev/null; }
 has_library() { has_program pkg-config && pkg-config --exists "$1"; }
 has_header() { has_program cc && echo "#include <$1>" | cc -E - > /dev/null 2>&1; }
 has_fuzzer() { has_program clang && echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' | clang -fsanitize=fuzzer -o /dev/null -x c - 2> /dev/null; }
+has_cross() { has_program "$1" && echo '#include <stdio.h>' | "$1" -E - > /dev/null 2>&1; }
 has_python() { python3 -c "import $1" > /dev/null 2>&1; }
 
 # What is asked for, and Debian's name of the package that has it.
@@ -36,6 +38,11 @@ needs_to_test="
     program python3      python3
     python  venv,ensurepip python3-venv"
 
+needs_to_cross="
+    program aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
+    cross   aarch64-linux-gnu-gcc libc6-dev-arm64-cross
+    program qemu-aarch64 qemu-user"
+
 missing() {
     local kind what package
     while read -r kind what package; do
@@ -56,7 +63,8 @@ as_root() {
 case ${1:-build} in
     build) needs=$needs_to_build ;;
     test) needs=$needs_to_build$needs_to_test ;;
-    *) die "usage: install-deps.sh [build | test]" ;;
+    aarch64) needs=$needs_to_build$needs_to_test$needs_to_cross ;;
+    *) die "usage: install-deps.sh [build | test | aarch64]" ;;
 esac
 packages=$(missing "$needs" | tr '\n' ' ')
 [ -n "$packages" ] || exit 0

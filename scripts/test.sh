@@ -37,19 +37,21 @@ count_log() {
         END { print passed + 0, failed + 0 skips }' "$1"
 }
 
-# run_tests FOLDER [CTEST-OPTION...]
-run_tests() {
-    local folder=$1 good bad status=0 lines
-    shift
-    rm -f "$folder/Testing/Temporary/LastTest.log"
-    ctest --test-dir "$folder" --output-on-failure --no-tests=error "$@" || status=$?
-    mapfile -t lines < <(count_log "$folder/Testing/Temporary/LastTest.log")
+# count_tests FOLDER COMMAND...: runs a command that runs ctest in FOLDER.
+count_tests() {
+    local log=$1/Testing/Temporary/LastTest.log good=0 bad=0 status=0 lines=("0 0")
+    rm -f "$log"
+    "${@:2}" || status=$?
+    [ ! -e "$log" ] || mapfile -t lines < <(count_log "$log")
     read -r good bad <<< "${lines[0]}"
     [ "$status" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
     passed=$((passed + good))
     failed=$((failed + bad))
     skipped+=("${lines[@]:1}")
 }
+
+# run_tests FOLDER [CTEST-OPTION...]
+run_tests() { count_tests "$1" ctest --test-dir "$1" --output-on-failure --no-tests=error "${@:2}"; }
 
 sanitized() {
     "$root/scripts/build.sh" "$build-$1" -DTAT_TESTS=ON -DTAT_SANITIZE="$2" -DCMAKE_BUILD_TYPE=Debug "${flags[@]}"
@@ -90,7 +92,12 @@ models=$("$root/scripts/get-fixtures.sh")
 "$root/scripts/build-static-llama.sh" "$build" > /dev/null
 if [ "${1:-}" = --long ]; then run_tests "$build"; else run_tests "$build" -LE long; fi
 sanitized asan address,undefined 'unit|cli'
-if [ "${1:-}" = --long ]; then fuzzed 600; else fuzzed 30; fi
+if [ "${1:-}" = --long ]; then
+    fuzzed 600
+    count_tests "$build-aarch64" "$root/scripts/test-aarch64.sh" "$build-aarch64"
+else
+    fuzzed 30
+fi
 say_skipped
 echo "$passed passed, $failed failed, ${#skipped[@]} skipped"
 [ "$failed" -eq 0 ]
