@@ -15,7 +15,7 @@
 
 #include "trace_builder.h"
 
-enum { EVALUATIONS = 20, BLOCKS_MAX = 256, SECONDS = 100, MEMORY = 1 << 30 };
+enum { EVALUATIONS = 20, BLOCKS_MAX = 256, SECONDS = 300, MEMORY = 1 << 30 };
 
 /* A run in little of everything that a block can hold. */
 struct sample {
