@@ -211,6 +211,46 @@ static void no_evaluation_at_all(void ** state) {
     expect_failure(&f, "identity", "no evaluation was recorded");
 }
 
+/* A context whose evaluations have one row each, at these positions. */
+static void begin_at(struct fixture * f, const int64_t * positions, size_t count) {
+    static struct payload captures;
+    begin(f, WEIGHT_AT);
+    const uint32_t t = tb_tensor(
+        &f->b, (struct tb_tensor){ .name = "x", .kind = TAT_TENSOR_INPUT, .memory = TAT_MEMORY_BUFFER, .ne = { 8 } });
+    const struct tb_entry entries[] = {
+        { .name = "inp_pos", .tensor = t, .ne = { 1 } },
+        { .name = "y", .op = "ROPE", .tensor = t, .ne = { 1 }, .facts = TAT_NODE_COMPUTE, .src = { 1, 1 } },
+    };
+    const struct tb_capture capture = { TAT_CAPTURE_POSITIONS, 0, 0, 1 };
+    f->template                     = tb_template(&f->b, 1, entries, 1, 1, &capture, 1);
+    for (size_t i = 0; i < count; i++) {
+        payload_begin(&captures);
+        tb_put_series(&captures.out, &positions[i], 1);
+        tb_evaluation(&f->b, (struct tb_evaluation){ .template       = f->template,
+                                                     .n_callbacks    = 1,
+                                                     .captures       = captures.bytes,
+                                                     .captures_bytes = (size_t) (captures.out.at - captures.bytes) });
+    }
+    tb_end(&f->b);
+}
+
+static void positions_that_leave_some_out(void ** state) {
+    (void) state;
+    struct fixture f;
+    begin_at(&f, (const int64_t[]){ 0, 1, 2, 5 }, 4);
+    expect_failure(&f, "positions", "1 jumps, first at evaluation 3");
+}
+
+/* As llama-cpp-python does: what two prompts begin with alike stays in the cache. */
+static void positions_that_go_back(void ** state) {
+    (void) state;
+    struct fixture f;
+    begin_at(&f, (const int64_t[]){ 0, 1, 2, 3, 2, 3, 4, 0, 1 }, 9);
+    const struct tat_check * check = verdict(&f, "positions");
+    assert_int_equal(check->verdict, TAT_VERDICT_PASS);
+    assert_string_equal(check->detail, "9 evaluations, 1 of which go back to keep a part of the cache");
+}
+
 /* Rows that go to no expert, more of them than anybody can count, and a row that goes to all of very many. */
 static void hostile_routing(void ** state) {
     (void) state;
@@ -260,6 +300,8 @@ int main(void) {
         cmocka_unit_test(positions_that_jump),
         cmocka_unit_test(positions_that_go_back),
         cmocka_unit_test(no_evaluation_at_all),
+        cmocka_unit_test(positions_that_leave_some_out),
+        cmocka_unit_test(positions_that_go_back),
         cmocka_unit_test(hostile_routing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
