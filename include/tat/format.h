@@ -140,6 +140,7 @@ enum tat_event_type {
     TAT_EVENT_CALL_END     = 11,
     TAT_EVENT_CONTEXT      = 12, /* a context, known from here on by its number */
     TAT_EVENT_NOTE         = 13, /* text: why something could not be recorded */
+    TAT_EVENT_MEMORY_SET   = 14, /* llama_state_seq_set_data, llama_memory_seq_cp, ...: other contents */
 };
 
 /* Why something was lost. */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Passive wrappers of llama.cpp's functions that mark what graphs do not show: loading, warm-up, clearing, one call's
- * extent. They note and pass on; a host that reaches the functions another way is not seen, and the trace knows
- * nothing.
+ * Passive wrappers of llama.cpp's functions that mark what graphs do not show: loading, warm-up, clearing and
+ * restoring, one call's extent. They note and pass on; a host that reaches the functions another way is not seen, and
+ * the trace knows nothing.
  */
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "agent/events.h"
@@ -76,6 +77,47 @@ NOTE_1(llama_kv_self_clear, TAT_EVENT_MEMORY_CLEAR)
 NOTE_1(llama_kv_cache_clear, TAT_EVENT_MEMORY_CLEAR)
 NOTE_1(llama_perf_context_reset, TAT_EVENT_PERF_RESET)
 NOTE_2(llama_set_warmup, TAT_EVENT_WARMUP)
+
+/* ---------------------------------------------------------------------------------------------- other contents */
+
+#define STATE(name, parameters, arguments, sequence)                                                                   \
+    TAT_EXPORT size_t HOOK(name) parameters;                                                                           \
+    size_t            HOOK(name) parameters {                                                                          \
+        HOOK_REAL(name, 0)                                                                                  \
+        event_values(TAT_EVENT_MEMORY_SET, id(context), sequence);                                          \
+        return real arguments;                                                                              \
+    }
+
+STATE(llama_state_set_data, (void * context, const void * bytes, size_t size), (context, bytes, size), -1)
+STATE(llama_state_seq_set_data, (void * context, const void * bytes, size_t size, int32_t sequence),
+      (context, bytes, size, sequence), sequence)
+STATE(llama_state_seq_set_data_ext, (void * context, const void * bytes, size_t size, int32_t sequence, uint32_t flags),
+      (context, bytes, size, sequence, flags), sequence)
+STATE(llama_state_seq_load_file,
+      (void * context, const char * path, int32_t sequence, void * tokens, size_t capacity, size_t * count),
+      (context, path, sequence, tokens, capacity, count), sequence)
+
+TAT_EXPORT bool HOOK(llama_state_load_file)(void * context, const char * path, void * tokens, size_t capacity,
+                                            size_t * count);
+bool HOOK(llama_state_load_file)(void * context, const char * path, void * tokens, size_t capacity, size_t * count) {
+    HOOK_REAL(llama_state_load_file, false)
+    event_values(TAT_EVENT_MEMORY_SET, id(context), -1);
+    return real(context, path, tokens, capacity, count);
+}
+
+TAT_EXPORT void HOOK(llama_memory_seq_cp)(void * memory, int32_t from, int32_t to, int32_t first, int32_t end);
+void            HOOK(llama_memory_seq_cp)(void * memory, int32_t from, int32_t to, int32_t first, int32_t end) {
+               HOOK_REAL(llama_memory_seq_cp, )
+               event_values(TAT_EVENT_MEMORY_SET, id(memory), to);
+               real(memory, from, to, first, end);
+}
+
+TAT_EXPORT void HOOK(llama_memory_seq_add)(void * memory, int32_t sequence, int32_t first, int32_t end, int32_t by);
+void            HOOK(llama_memory_seq_add)(void * memory, int32_t sequence, int32_t first, int32_t end, int32_t by) {
+               HOOK_REAL(llama_memory_seq_add, )
+               event_values(TAT_EVENT_MEMORY_SET, id(memory), sequence);
+               real(memory, sequence, first, end, by);
+}
 
 /* ------------------------------------------------------------------------------------------------------- calls */
 

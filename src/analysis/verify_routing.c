@@ -100,19 +100,39 @@ struct advance {
     uint32_t last; /* evaluation before */
 };
 
-static bool cleared_between(const struct verifier * v, uint32_t before, uint32_t after) {
-    const int64_t from = (int64_t) v->evaluations[before].end_ns, to = (int64_t) v->evaluations[after].begin_ns;
-    for (uint32_t i = 0; i < v->n_events; i++) {
+/* When the host cleared the cache, or gave it other contents: in order. */
+struct changes {
+    int64_t * at_ns;
+    uint32_t  count;
+};
+
+static struct changes find_changes(const struct verifier * v) {
+    struct changes c = { .at_ns = calloc((size_t) v->n_events + 1, sizeof *c.at_ns) };
+    for (uint32_t i = 0; c.at_ns && i < v->n_events; i++) {
         const struct tat_event * e = &v->events[i];
-        if (e->type == TAT_EVENT_MEMORY_CLEAR && e->at_ns >= from && e->at_ns <= to) { return true; }
+        if (e->type == TAT_EVENT_MEMORY_CLEAR || e->type == TAT_EVENT_MEMORY_SET) { c.at_ns[c.count++] = e->at_ns; }
     }
-    return false;
+    return c;
+}
+
+static bool changed_between(const struct verifier * v, const struct changes * c, uint32_t before, uint32_t after) {
+    const int64_t from = (int64_t) v->evaluations[before].end_ns, to = (int64_t) v->evaluations[after].begin_ns;
+    uint32_t      low = 0, high = c->count;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (c->at_ns[middle] < from) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < c->count && c->at_ns[low] <= to;
 }
 
 /* One sequence: positions that count up by one. */
 static bool is_series(const int64_t * positions, size_t count) {
     for (size_t i = 1; i < count; i++) {
-        if (positions[i] != positions[i - 1] + 1) { return false; }
+        if (positions[i - 1] == INT64_MAX || positions[i] != positions[i - 1] + 1) { return false; }
     }
     return true;
 }
@@ -124,9 +144,14 @@ int verify_positions(struct verifier * v, struct tat_error * error) {
         if (v->evaluations[i].context > contexts) { contexts = v->evaluations[i].context; }
     }
     struct advance * state     = contexts <= v->summary->used_bytes ? calloc(contexts + 1, sizeof *state) : NULL;
+    struct changes   changes   = find_changes(v);
     int64_t *        positions = NULL;
     size_t           capacity  = 0;
-    if (!state) { return no_memory(v, error); }
+    if (!state || !changes.at_ns) {
+        free(state);
+        free(changes.at_ns);
+        return no_memory(v, error);
+    }
     for (uint32_t i = 0; i <= contexts; i++) { state[i].top = -1; }
     for (uint32_t i = 0; i < v->n_evaluations; i++) {
         const struct tat_evaluation * e = &v->evaluations[i];
@@ -141,16 +166,18 @@ int verify_positions(struct verifier * v, struct tat_error * error) {
                 a->top = -1;
                 break;
             }
-            const bool cleared = a->top >= 0 && cleared_between(v, a->last, i);
+            const bool changed = a->top >= 0 && changed_between(v, &changes, a->last, i);
             /* Back is no jump: hosts take tokens back (speculation), shift their cache, or turn to another sequence. */
-            if (a->top >= 0 && positions[0] > a->top && !cleared && jumps++ == 0) { first = i; }
-            if (cleared || a->top <= positions[count - 1]) { a->top = positions[count - 1] + 1; }
+            if (a->top >= 0 && positions[0] > a->top && !changed && jumps++ == 0) { first = i; }
+            const int64_t end = positions[count - 1] < INT64_MAX ? positions[count - 1] + 1 : -1;
+            if (changed || a->top < end) { a->top = end; }
             a->last = i;
             checked++;
             break;
         }
     }
     free(positions);
+    free(changes.at_ns);
     free(state);
     if (jumps && !several) {
         verify_add(v, "positions", what, TAT_VERDICT_FAIL,

@@ -63,6 +63,7 @@ static const struct {
     [TAT_EVENT_CALL_END]     = { 2, 1 << 1, false },
     [TAT_EVENT_CONTEXT]      = { 3, 0, false },
     [TAT_EVENT_NOTE]         = { 0, 0, true },
+    [TAT_EVENT_MEMORY_SET]   = { 2, 1 << 1, false },
 };
 
 /* A private run has "~" for the home folder: whoever reads it at home still finds the model. */

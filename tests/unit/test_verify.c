@@ -211,8 +211,9 @@ static void no_evaluation_at_all(void ** state) {
     expect_failure(&f, "identity", "no evaluation was recorded");
 }
 
-/* A context whose evaluations have one row each, at these positions. */
-static void begin_at(struct fixture * f, const int64_t * positions, size_t count) {
+/* A context whose evaluations have one row each, at these positions; before the last of them a saved cache is restored.
+ */
+static void begin_at(struct fixture * f, const int64_t * positions, size_t count, bool restored) {
     static struct payload captures;
     begin(f, WEIGHT_AT);
     const uint32_t t = tb_tensor(
@@ -224,6 +225,9 @@ static void begin_at(struct fixture * f, const int64_t * positions, size_t count
     const struct tb_capture capture = { TAT_CAPTURE_POSITIONS, 0, 0, 1 };
     f->template                     = tb_template(&f->b, 1, entries, 1, 1, &capture, 1);
     for (size_t i = 0; i < count; i++) {
+        if (restored && i + 1 == count) {
+            tb_event(&f->b, TAT_EVENT_MEMORY_SET, f->b.tick - TB_CALLBACK_NS / 2, (const uint64_t[]){ 1, 0 }, 2, NULL);
+        }
         payload_begin(&captures);
         tb_put_series(&captures.out, &positions[i], 1);
         tb_evaluation(&f->b, (struct tb_evaluation){ .template       = f->template,
@@ -237,7 +241,7 @@ static void begin_at(struct fixture * f, const int64_t * positions, size_t count
 static void positions_that_leave_some_out(void ** state) {
     (void) state;
     struct fixture f;
-    begin_at(&f, (const int64_t[]){ 0, 1, 2, 5 }, 4);
+    begin_at(&f, (const int64_t[]){ 0, 1, 2, 5 }, 4, false);
     expect_failure(&f, "positions", "1 jumps, first at evaluation 3");
 }
 
@@ -245,10 +249,18 @@ static void positions_that_leave_some_out(void ** state) {
 static void positions_that_go_back(void ** state) {
     (void) state;
     struct fixture f;
-    begin_at(&f, (const int64_t[]){ 0, 1, 2, 3, 2, 3, 4, 0, 1 }, 9);
+    begin_at(&f, (const int64_t[]){ 0, 1, 2, 3, 2, 3, 4, 0, 1 }, 9, false);
     const struct tat_check * check = verdict(&f, "positions");
     assert_int_equal(check->verdict, TAT_VERDICT_PASS);
     assert_string_equal(check->detail, "9 evaluations, 1 of which go back to keep a part of the cache");
+}
+
+/* As llama-server does, which keeps the caches of prompts that it may see again. */
+static void positions_of_a_restored_cache(void ** state) {
+    (void) state;
+    struct fixture f;
+    begin_at(&f, (const int64_t[]){ 0, 1, 2, 5 }, 4, true);
+    assert_int_equal(verdict(&f, "positions")->verdict, TAT_VERDICT_PASS);
 }
 
 /* Rows that go to no expert, more of them than anybody can count, and a row that goes to all of very many. */
@@ -302,6 +314,7 @@ int main(void) {
         cmocka_unit_test(no_evaluation_at_all),
         cmocka_unit_test(positions_that_leave_some_out),
         cmocka_unit_test(positions_that_go_back),
+        cmocka_unit_test(positions_of_a_restored_cache),
         cmocka_unit_test(hostile_routing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
