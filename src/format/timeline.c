@@ -131,35 +131,43 @@ static void mark_warmup(struct tat_trace * trace) {
 /* What a context is in the middle of. */
 struct progress {
     uint32_t tokens;
-    bool     has_output; /* the last ubatch gave logits, so a single row after it continues a generation */
+    bool     has_output;    /* the last ubatch gave logits, so a single row after it continues a generation */
+    int64_t  next_position; /* of the sequence whose row was the last one; -1: unknown */
 };
 
-/* Whether the rows of a ubatch follow each other: those of several sequences do not. `memory` holds as many
- * positions, POSITIONS_MAX at most. */
-static bool is_one_sequence(const struct tat_trace * trace, uint32_t evaluation, int64_t * memory) {
+/* The positions of a ubatch's rows, POSITIONS_MAX at most; `memory` holds as many. Returns how many are known. */
+static size_t positions_of(const struct tat_trace * trace, uint32_t evaluation, int64_t * memory) {
     const struct tat_evaluation * e    = &LIST(struct tat_evaluation, trace->evaluations)[evaluation];
     const struct tat_template *   t    = &LIST(struct tat_template, trace->templates)[e->template];
     const uint32_t                rows = e->n_tokens < POSITIONS_MAX ? e->n_tokens : POSITIONS_MAX;
     for (uint32_t c = 0; c < t->n_captures; c++) {
         if (t->captures[c].kind != TAT_CAPTURE_POSITIONS) { continue; }
         const size_t count = tat_trace_capture(trace, evaluation, c, memory, rows);
-        for (size_t i = 1; i < count && i < rows; i++) {
-            if (memory[i] != memory[i - 1] + 1) { return false; }
-        }
-        break;
+        return count < rows ? count : rows;
+    }
+    return 0;
+}
+
+/* Whether the rows of a ubatch follow each other: those of several sequences do not. */
+static bool is_one_sequence(const int64_t * positions, size_t count) {
+    for (size_t i = 1; i < count; i++) {
+        if (positions[i - 1] == INT64_MAX || positions[i] != positions[i - 1] + 1) { return false; }
     }
     return true;
 }
 
-/* Several rows are a prompt; a single row is a generated token if the one before it had an output to sample from, else
- * the rest of a prompt. Rows of several sequences are generated tokens if each has an output, else prompts and tokens
- * mixed, as a server does. Graphs without token rows are something else: shifts of the KV cache, encoders. */
-static enum tat_phase phase_of(const struct tat_trace * trace, uint32_t number, const struct progress * p,
-                               int64_t * memory) {
-    const struct tat_evaluation * e = &LIST(struct tat_evaluation, trace->evaluations)[number];
+/* Several rows are a prompt; a single row is a generated token if the one before it had an output to sample from, or if
+ * it is of another sequence than the prompt that is being read, else the rest of a prompt. Rows of several sequences
+ * are generated tokens if each has an output, else prompts and tokens mixed, as a server does. Graphs without token
+ * rows are something else: shifts of the KV cache, encoders. */
+static enum tat_phase phase_of(const struct tat_evaluation * e, const struct progress * p, const int64_t * positions,
+                               size_t count) {
     if (e->n_tokens == 0) { return TAT_PHASE_OTHER; }
-    if (e->n_tokens == 1) { return p->has_output ? TAT_PHASE_GENERATE : TAT_PHASE_PROMPT; }
-    if (is_one_sequence(trace, number, memory)) { return TAT_PHASE_PROMPT; }
+    if (e->n_tokens == 1) {
+        const bool other = count && positions[0] && p->next_position >= 0 && positions[0] != p->next_position;
+        return p->has_output || other ? TAT_PHASE_GENERATE : TAT_PHASE_PROMPT;
+    }
+    if (is_one_sequence(positions, count)) { return TAT_PHASE_PROMPT; }
     return e->n_outputs == e->n_tokens ? TAT_PHASE_GENERATE : TAT_PHASE_MIXED;
 }
 
@@ -181,13 +189,18 @@ static bool set_phases(struct tat_trace * trace) {
         return false;
     }
     mark_warmup(trace);
+    for (uint32_t i = 0; i <= contexts; i++) { progress[i].next_position = -1; }
     for (uint32_t i = 0; i < trace->evaluations.count; i++) {
         struct progress * p = &progress[e[i].context];
         if (e[i].phase == TAT_PHASE_WARMUP) { continue; }
-        e[i].phase       = phase_of(trace, i, p, memory);
-        e[i].token_first = p->tokens;
+        const size_t count = positions_of(trace, i, memory);
+        e[i].phase         = phase_of(&e[i], p, memory, count);
+        e[i].token_first   = p->tokens;
         p->tokens += e[i].n_tokens;
-        if (e[i].n_tokens) { p->has_output = e[i].n_outputs > 0; }
+        if (e[i].n_tokens) {
+            p->has_output    = e[i].n_outputs > 0;
+            p->next_position = count && memory[count - 1] < INT64_MAX ? memory[count - 1] + 1 : -1;
+        }
     }
     free(memory);
     free(progress);

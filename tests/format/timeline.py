@@ -103,20 +103,20 @@ def mark_warmup(trace, runs):
                     run.phase = WARMUP_PHASE
 
 
-def is_one_sequence(trace, run):
+def positions_of(trace, run):
     for capture, values in zip(trace.templates[run.evaluation.template].captures, run.evaluation.captures):
         if capture.kind == POSITIONS:
-            values = (values or [])[: min(run.n_tokens, 1 << 20)]
-            return all(b == a + 1 for a, b in zip(values, values[1:]))
-    return True
+            return (values or [])[: min(run.n_tokens, 1 << 20)]
+    return []
 
 
-def phase_of(trace, run, had_output):
+def phase_of(run, positions, had_output, following):
     if run.n_tokens == 0:
         return OTHER
     if run.n_tokens == 1:
-        return GENERATE if had_output else PROMPT
-    if is_one_sequence(trace, run):
+        is_other = positions and positions[0] and following is not None and positions[0] != following
+        return GENERATE if had_output or is_other else PROMPT
+    if all(b == a + 1 for a, b in zip(positions, positions[1:])):
         return PROMPT
     return GENERATE if run.n_outputs == run.n_tokens else MIXED
 
@@ -127,13 +127,15 @@ def runs_of(trace, clock):
     if max((run.context for run in runs), default=0) > len(trace.data) // 8:
         return runs
     mark_warmup(trace, runs)
-    tokens, had_output = {}, {}
+    tokens, had_output, following = {}, {}, {}
     for run in runs:
         if run.phase == WARMUP_PHASE:
             continue
-        run.phase = phase_of(trace, run, had_output.get(run.context, False))
+        positions = positions_of(trace, run)
+        run.phase = phase_of(run, positions, had_output.get(run.context, False), following.get(run.context))
         run.token_first = tokens.get(run.context, 0)
         tokens[run.context] = run.token_first + run.n_tokens
         if run.n_tokens:
             had_output[run.context] = run.n_outputs > 0
+            following[run.context] = positions[-1] + 1 if positions and -1 <= positions[-1] < (1 << 63) - 1 else None
     return runs

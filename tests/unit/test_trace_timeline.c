@@ -127,6 +127,55 @@ static void test_warmup_by_what_follows(void ** state) {
     end(&f);
 }
 
+/* An evaluation of rows at positions from `first` on. */
+static void run_at(struct fixture * f, uint32_t tokens, uint32_t outputs, int64_t first) {
+    static struct payload captures;
+    static int64_t        positions[512];
+    const struct tb_entry entries[] = {
+        { .name = "token_embd.weight", .tensor = f->weight, .ne = { 8, 100 } },
+        { .name = "inp_tokens", .type = "i32", .tensor = f->ids, .ne = { tokens } },
+        { .name = "inp_pos", .type = "i32", .tensor = f->ids, .ne = { tokens } },
+        { .name   = "embd",
+          .op     = "GET_ROWS",
+          .tensor = f->out,
+          .ne     = { 8, tokens },
+          .facts  = TAT_NODE_COMPUTE,
+          .src    = { 1, 2 } },
+        { .name   = "result_output",
+          .op     = "ROPE",
+          .tensor = f->out,
+          .ne     = { 8, outputs },
+          .empty  = outputs == 0,
+          .facts  = TAT_NODE_COMPUTE,
+          .src    = { 4, 3 } },
+    };
+    const struct tb_capture capture = { TAT_CAPTURE_POSITIONS, 2, 1, 1 };
+    for (uint32_t i = 0; i < tokens; i++) { positions[i] = first + i; }
+    payload_begin(&captures);
+    tb_put_series(&captures.out, positions, tokens);
+    tb_evaluation(&f->b, (struct tb_evaluation){ .template       = tb_template(&f->b, 1, entries, 3, 2, &capture, 1),
+                                                 .n_callbacks    = 2,
+                                                 .captures       = captures.bytes,
+                                                 .captures_bytes = (size_t) (captures.out.at - captures.bytes) });
+}
+
+/* A server reads a long prompt piece by piece and writes another answer meanwhile, token by token. */
+static void test_two_sequences_in_turn(void ** state) {
+    (void) state;
+    struct fixture f;
+    begin(&f);
+    run_at(&f, 5, 1, 0);
+    run_at(&f, 1, 1, 5);
+    run_at(&f, 63, 0, 0); /* the other's prompt begins */
+    run_at(&f, 1, 1, 6);
+    run_at(&f, 63, 0, 63);
+    run_at(&f, 1, 1, 126); /* it ends */
+    open_trace(&f);
+    EXPECT(&f, { TAT_PHASE_PROMPT, 0, 5 }, { TAT_PHASE_GENERATE, 5, 1 }, { TAT_PHASE_PROMPT, 6, 63 },
+           { TAT_PHASE_GENERATE, 69, 1 }, { TAT_PHASE_PROMPT, 70, 63 }, { TAT_PHASE_PROMPT, 133, 1 });
+    end(&f);
+}
+
 /* A benchmark's first prompt looks like this: it cannot be known, so it is not called warm-up. */
 static void test_no_warmup(void ** state) {
     (void) state;
@@ -298,15 +347,11 @@ static void test_totals_without_an_end(void ** state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_warmup_that_is_announced),
-        cmocka_unit_test(test_warmup_by_what_follows),
-        cmocka_unit_test(test_no_warmup),
-        cmocka_unit_test(test_prompt_in_ubatches),
-        cmocka_unit_test(test_contexts_count_for_themselves),
-        cmocka_unit_test(test_order_of_beginning),
-        cmocka_unit_test(test_clock_anchors),
-        cmocka_unit_test(test_clock_without_anchors),
-        cmocka_unit_test(test_clock_that_lies),
+        cmocka_unit_test(test_two_sequences_in_turn),  cmocka_unit_test(test_warmup_that_is_announced),
+        cmocka_unit_test(test_warmup_by_what_follows), cmocka_unit_test(test_no_warmup),
+        cmocka_unit_test(test_prompt_in_ubatches),     cmocka_unit_test(test_contexts_count_for_themselves),
+        cmocka_unit_test(test_order_of_beginning),     cmocka_unit_test(test_clock_anchors),
+        cmocka_unit_test(test_clock_without_anchors),  cmocka_unit_test(test_clock_that_lies),
         cmocka_unit_test(test_totals_without_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
