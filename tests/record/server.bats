@@ -1,0 +1,104 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# llama-server, which answers several at once and is ended by a signal. Skipped where it was not built:
+# scripts/get-llama.sh 0.3.36 llama-server.
+
+load common
+
+dense=SmolLM2-135M-Instruct.Q4_1.gguf
+experts=SmolLM2-8x2.gguf
+short="The capital of France is"
+
+setup() {
+    [ -x "$LLAMA/llama-server" ] || skip "no llama-server: scripts/get-llama.sh 0.3.36 llama-server makes one"
+    trace=$BATS_TEST_TMPDIR/run
+    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+}
+
+teardown() {
+    [ -z "${server:-}" ] || kill -TERM "$server" 2> /dev/null || true # which the tracer passes on
+}
+
+is_ready() { python3 -c "import urllib.request; urllib.request.urlopen('http://127.0.0.1:$port/health', timeout=5)" 2> /dev/null; }
+
+# serve [BEFORE...] . ARGUMENT...: starts the server, as an argument of what stands before the point, and waits for it.
+serve() {
+    local before=()
+    while [ "$1" != . ]; do
+        before+=("$1")
+        shift
+    done
+    "${before[@]}" "$LLAMA/llama-server" -m "$model" --host 127.0.0.1 --port "$port" -t 2 "${@:2}" 2> "$trace.stderr" 3>&- &
+    server=$!
+    for _ in $(seq 300); do
+        ! is_ready || return 0
+        kill -0 "$server" || break
+        sleep 0.2
+    done
+    cat "$trace.stderr"
+    return 1
+}
+
+# stop SIGNAL: the exit status is in $status.
+stop() {
+    status=0
+    kill -"$1" "$server"
+    wait "$server" || status=$?
+    server=
+}
+
+ask() { python3 "$BATS_TEST_DIRNAME/ask_server.py" "$port" "$@"; }
+
+# How many evaluations begin with these words.
+count() { "$EVALUATIONS" "$trace" | grep -c "^$1" || true; }
+
+# The third question's prompt comes back from where the server keeps the caches of prompts it has answered.
+@test "server: the same answers and exit status as untraced" {
+    model $dense
+    questions=(turn 6 "$prompt" 6 "$short" 6 "$prompt" 6 "$short and")
+    for signal in TERM INT; do
+        rm -rf "$trace"
+        serve . -np 1
+        untraced=$(ask "${questions[@]}")
+        stop $signal
+        untraced_status=$status
+        serve "$TAT" record -o "$trace" -- . -np 1
+        [ "$(ask "${questions[@]}")" = "$untraced" ]
+        stop $signal
+        [ "$status" -eq "$untraced_status" ]
+        "$TAT" verify "$trace"
+    done
+}
+
+@test "server: two at once in one cache are a mixed ubatch, then generated together" {
+    model $dense
+    serve "$TAT" record -o "$trace" -- . -np 2 --kv-unified
+    ask meanwhile 300 "$short" 8 "$prompt"
+    stop TERM
+    "$TAT" verify "$trace"
+    "$EVALUATIONS" "$trace" | sort | uniq -c
+    [ "$(count 'mixed 45 tokens, 2 outputs')" -eq 1 ] # 44 of the prompt, and a generated one
+    [ "$(count 'generate 2 tokens, 2 outputs')" -ge 7 ]
+}
+
+@test "server: two at once with a cache each: the prompt in pieces, a generated token after each" {
+    model $dense
+    serve "$TAT" record -o "$trace" -- . -np 2 --no-kv-unified -b 16
+    ask meanwhile 300 "$short" 8 "$prompt"
+    stop TERM
+    "$TAT" verify "$trace"
+    "$EVALUATIONS" "$trace" | sort | uniq -c
+    [ "$(count 'prompt 15 tokens, 0 outputs')" -eq 2 ]
+    [ "$(count 'prompt 1 tokens')" -eq 0 ]
+    [ "$(count 'generate 2 tokens, 2 outputs')" -ge 7 ]
+}
+
+@test "server: two at once, experts" {
+    model $experts
+    serve "$TAT" record -o "$trace" -- . -np 2 --kv-unified
+    ask meanwhile 60 "$short" 4 "$prompt"
+    stop INT
+    "$TAT" verify "$trace"
+    [ "$(count 'mixed 45 tokens, 2 outputs')" -eq 1 ]
+}
