@@ -19,6 +19,8 @@ struct by_value {
     uint64_t bytes[40];
 };
 
+enum { STATUS_FAILED = -1 };
+
 static uint64_t id(const void * pointer) {
     return (uint64_t) (uintptr_t) pointer;
 }
@@ -28,7 +30,7 @@ static uint64_t id(const void * pointer) {
 #define LOAD(name)                                                                                                     \
     TAT_EXPORT void * HOOK(name)(const char * path, struct by_value params);                                           \
     void *            HOOK(name)(const char * path, struct by_value params) {                                          \
-                   HOOK_REAL(name)                                                                                     \
+                   HOOK_REAL(name, 0)                                                                                  \
                    files_note(path);                                                                                   \
                    event_text(TAT_EVENT_LOAD_BEGIN, path ? path : "");                                                 \
                    void * model = real(path, params);                                                                  \
@@ -48,7 +50,7 @@ struct gguf_init_params {
 TAT_EXPORT void * HOOK(gguf_init_from_file)(const char * path, struct gguf_init_params params);
 
 void * HOOK(gguf_init_from_file)(const char * path, struct gguf_init_params params) {
-    HOOK_REAL(gguf_init_from_file)
+    HOOK_REAL(gguf_init_from_file, 0)
     files_note(path);
     event_text(TAT_EVENT_OPEN_MODEL, path ? path : "");
     return real(path, params);
@@ -59,7 +61,7 @@ void * HOOK(gguf_init_from_file)(const char * path, struct gguf_init_params para
 #define NOTE_1(name, event)                                                                                            \
     TAT_EXPORT void HOOK(name)(void * subject);                                                                        \
     void            HOOK(name)(void * subject) {                                                                       \
-                   HOOK_REAL(name)                                                                                     \
+                   HOOK_REAL(name, )                                                                                   \
                    event_values(event, id(subject), 0);                                                                \
                    real(subject);                                                                                      \
     }
@@ -67,7 +69,7 @@ void * HOOK(gguf_init_from_file)(const char * path, struct gguf_init_params para
 #define NOTE_2(name, event)                                                                                            \
     TAT_EXPORT void HOOK(name)(void * subject, bool value);                                                            \
     void            HOOK(name)(void * subject, bool value) {                                                           \
-                   HOOK_REAL(name)                                                                                     \
+                   HOOK_REAL(name, )                                                                                   \
                    event_values(event, id(subject), value);                                                            \
                    real(subject, value);                                                                               \
     }
@@ -126,7 +128,7 @@ void            HOOK(llama_memory_seq_add)(void * memory, int32_t sequence, int3
 #define CALL(name)                                                                                                     \
     TAT_EXPORT int32_t HOOK(name)(void * context, struct by_value batch);                                              \
     int32_t            HOOK(name)(void * context, struct by_value batch) {                                             \
-                   HOOK_REAL(name)                                                                                     \
+                   HOOK_REAL(name, STATUS_FAILED)                                                                      \
                    event_values(TAT_EVENT_CALL_BEGIN, id(context), (int32_t) batch.bytes[0]);                          \
                    const int32_t status = real(context, batch);                                                        \
                    event_values(TAT_EVENT_CALL_END, id(context), status);                                              \
@@ -140,7 +142,7 @@ TAT_EXPORT int32_t HOOK(llama_process)(void * context, int type, void * batch);
 
 /* The batch is opaque: how many tokens it has follows from the graphs of the call. */
 int32_t HOOK(llama_process)(void * context, int type, void * batch) {
-    HOOK_REAL(llama_process)
+    HOOK_REAL(llama_process, STATUS_FAILED)
     event_values(TAT_EVENT_CALL_BEGIN, id(context), -1);
     const int32_t status = real(context, type, batch);
     event_values(TAT_EVENT_CALL_END, id(context), status);

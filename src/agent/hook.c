@@ -12,8 +12,8 @@ int HOOK(ggml_graph_compute)(struct ggml_cgraph * graph, struct ggml_cplan * pla
     enum { STATUS_FAILED = -1 };
     struct host * host = host_of(__builtin_return_address(0));
     if (!host) { /* one ggml too many in this process, or none behind the call: it could not have been linked */
-        HOOK_REAL(ggml_graph_compute)
-        return real ? real(graph, plan) : STATUS_FAILED;
+        HOOK_REAL(ggml_graph_compute, STATUS_FAILED)
+        return real(graph, plan);
     }
     struct evaluation * evaluation = agent_records(host) ? evaluation_begin(host, graph, plan) : NULL;
     const int           status     = host->ggml.graph_compute(graph, plan);

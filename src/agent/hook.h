@@ -10,19 +10,22 @@
 
 #ifdef TAT_STATIC
 #define HOOK(name) __wrap_##name
-/* Declares `real`, the function that the hook stands for. Weak: many a program lacks some, and then nobody calls. */
-#define HOOK_REAL(name)                                                                                                \
+/* Declares `real`, the function that the hook stands for; returns `otherwise` where there is none, as for a program
+ * that only asks whether there is. Weak: many a program lacks some. */
+#define HOOK_REAL(name, otherwise)                                                                                     \
     extern __typeof__(HOOK(name)) __real_##name __attribute__((weak));                                                 \
-    __typeof__(&HOOK(name))       real = __real_##name;
+    __typeof__(&HOOK(name))       real = __real_##name;                                                                \
+    if (!real) { return otherwise; }
 #else
 #define HOOK(name) name
-#define HOOK_REAL(name)                                                                                                \
+#define HOOK_REAL(name, otherwise)                                                                                     \
     __typeof__(&name) real;                                                                                            \
     void *            symbol = hook_real(__builtin_return_address(0), #name, (const void *) name);                     \
-    __builtin_memcpy(&real, &symbol, sizeof real);
+    __builtin_memcpy(&real, &symbol, sizeof real);                                                                     \
+    if (!real) { return otherwise; }
 
-/* The function `name` that `caller` would have reached without the agent, where `ours` was put in its way. Lock-free
- * for a caller seen before; any thread. */
+/* The function `name` that `caller` would have reached without the agent, where `ours` was put in its way; NULL if no
+ * library has it. Lock-free for a caller seen before; any thread. */
 void * hook_real(const void * caller, const char * name, const void * ours);
 #endif
 

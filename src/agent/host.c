@@ -20,8 +20,8 @@ static struct {
 } callers[CALLERS_MAX];
 static unsigned n_callers;
 
-/* Fills one function table from a library; names what is missing. */
-static const char * resolve(struct ggml_functions * ggml, const void * caller) {
+/* Fills one function table from the library of ggml's graph_compute, or one that it needs; names what is missing. */
+static const char * resolve(struct ggml_functions * ggml, const void * compute) {
 #define ENTRY(name, field, optional) { #name, &ggml->field, optional },
     const struct {
         const char * name;
@@ -29,7 +29,7 @@ static const char * resolve(struct ggml_functions * ggml, const void * caller) {
         bool         optional;
     } wanted[] = { GGML_FUNCTIONS(ENTRY) };
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
-        void * function = symbol_find(caller, wanted[i].name);
+        void * function = symbol_find(compute, wanted[i].name);
         if (!function && !wanted[i].optional) { return wanted[i].name; }
         memcpy(wanted[i].slot, &function, sizeof function);
     }
@@ -37,12 +37,12 @@ static const char * resolve(struct ggml_functions * ggml, const void * caller) {
 }
 
 /* With the lock held. */
-static struct host * add_host(const void * caller, int (*compute)(struct ggml_cgraph *, struct ggml_cplan *)) {
+static struct host * add_host(int (*compute)(struct ggml_cgraph *, struct ggml_cplan *)) {
     struct host * host = &hosts[n_hosts];
     memset(host, 0, sizeof *host);
     host->ggml.graph_compute = compute;
     host->path               = symbol_file((const void *) compute);
-    host->trouble            = resolve(&host->ggml, caller);
+    host->trouble            = resolve(&host->ggml, (const void *) compute);
     if (!host->trouble) { host->trouble = ggml_layout_probe(&host->ggml, &host->layout); }
     host->hash = node_hash_for(&host->layout);
     if (!host->trouble) { host->rule_known = rule_probe(&host->ggml, &host->layout, &host->rule); }
@@ -58,7 +58,7 @@ static struct host * find_host(const void * caller) {
     for (unsigned i = 0; i < n_hosts; i++) {
         if (hosts[i].ggml.graph_compute == compute) { return &hosts[i]; }
     }
-    return n_hosts < HOSTS_MAX ? add_host(caller, compute) : NULL;
+    return n_hosts < HOSTS_MAX ? add_host(compute) : NULL;
 }
 
 struct host * host_of(const void * caller) {

@@ -40,8 +40,9 @@
 /* The function of ggml's that code at `caller` would reach by that name, or NULL. Any thread. */
 void * symbol_find(const void * caller, const char * name);
 
-/* The function `name` that `caller` would have reached without `ours`, or NULL. Asks the dynamic linker each time; not
- * in a static agent. Any thread. */
+/* The function `name` that `caller` would have reached without `ours`, or NULL. A function that jumps to it leaves its
+ * own caller's address behind: then it is one that some library has. Asks the dynamic linker each time; not in a static
+ * agent. Any thread. */
 void * symbol_behind(const void * caller, const char * name, const void * ours);
 
 /* The ggml_graph_compute that `caller` would have reached without the agent, or NULL. Any thread. */

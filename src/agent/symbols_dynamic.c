@@ -4,13 +4,15 @@
  * scope, so what is asked first is the library that holds the caller.
  */
 #include <dlfcn.h>
+#include <link.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/hook.h"
 #include "agent/symbols.h"
 
-enum { REALS_MAX = 64 };
+enum { REALS_MAX = 64, LIBRARIES_MAX = 512 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards the appending to reals[] */
 
@@ -29,16 +31,53 @@ static void * library_of(const void * address) {
     return dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
 }
 
-void * symbol_behind(const void * caller, const char * name, const void * ours) {
-    void * library = library_of(caller);
-    void * found   = library ? dlsym(library, name) : NULL;
-    if (library) { dlclose(library); } /* the reference that RTLD_NOLOAD took; the library stays loaded */
-    if (!found || found == ours) { found = dlsym(RTLD_NEXT, name); }
+/* Gives back the reference to the library, which stays loaded. */
+static void * look_in(void * library, const char * name, const void * ours) {
+    void * found = library ? dlsym(library, name) : NULL;
+    if (library) { dlclose(library); }
     return found == ours ? NULL : found;
 }
 
+struct libraries {
+    char *   path[LIBRARIES_MAX];
+    unsigned count;
+};
+
+static int note_library(struct dl_phdr_info * info, size_t size, void * user) {
+    struct libraries * libraries = user;
+    (void) size;
+    if (!info->dlpi_name || !*info->dlpi_name || libraries->count == LIBRARIES_MAX) { return 0; }
+    char * path = strdup(info->dlpi_name);
+    if (path) { libraries->path[libraries->count++] = path; }
+    return 0;
+}
+
+/* In whatever library has it: where a function was jumped to in place of called, the caller is not the one that it
+ * seems. The names first, as nothing may be opened while the linker's list is held. */
+static void * find_anywhere(const char * name, const void * ours) {
+    struct libraries libraries = { .count = 0 };
+    void *           found     = NULL;
+    dl_iterate_phdr(note_library, &libraries);
+    for (unsigned i = 0; i < libraries.count; i++) {
+        if (!found) { found = look_in(dlopen(libraries.path[i], RTLD_LAZY | RTLD_NOLOAD), name, ours); }
+        free(libraries.path[i]);
+    }
+    return found;
+}
+
+static void * find(const void * caller, const char * name, const void * ours) {
+    void * found = look_in(library_of(caller), name, ours);
+    if (!found) { found = dlsym(RTLD_NEXT, name); }
+    return found == ours ? NULL : found;
+}
+
+void * symbol_behind(const void * caller, const char * name, const void * ours) {
+    void * found = find(caller, name, ours);
+    return found ? found : find_anywhere(name, ours);
+}
+
 void * symbol_find(const void * caller, const char * name) {
-    return symbol_behind(caller, name, NULL);
+    return find(caller, name, NULL);
 }
 
 void * symbol_graph_compute(const void * caller) {

@@ -110,6 +110,11 @@ everything_is_there() {
     is contexts 3
 }
 
+@test "a library that jumps to what it calls last" {
+    "$HOST_DIR/tail_calls_program" "$HOST_DIR/libtail_calls.so"
+    traced "$HOST_DIR/tail_calls_program" "$HOST_DIR/libtail_calls.so"
+}
+
 @test "fork in the middle: parent and child have a trace each" {
     for _ in 1 2 3 4 5; do
         rm -rf "${traces:?}"/*
