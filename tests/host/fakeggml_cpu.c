@@ -44,10 +44,10 @@ void ggml_barrier(struct team * team) {
     pthread_barrier_wait(&team->barrier);
 }
 
-/* FAKEGGML_SLOW: all threads but the first take 2 ms at the node of this number. */
+/* FAKEGGML_SLOW: all threads but the first take 10 ms at the node of this number. */
 static void dawdle(int node) {
     const char * slow = getenv("FAKEGGML_SLOW");
-    if (slow && atoi(slow) == node) { nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL); }
+    if (slow && atoi(slow) == node) { nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL); }
 }
 
 struct worker {

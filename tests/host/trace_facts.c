@@ -11,7 +11,7 @@ struct expansion {
     const struct tat_tensor * tensors;
     uint32_t                  n_tensors;
     uint64_t                  records, last_ns;
-    uint32_t                  longest_ns, longest_node;
+    uint64_t *                node_ns;
     const char *              wrong;
 };
 
@@ -43,10 +43,7 @@ static bool check_records(const struct tat_access * records, size_t count, void 
         }
         if (a->start_ns < c->x.last_ns) { c->x.wrong = "times go back"; }
         c->x.last_ns = a->start_ns;
-        if (a->duration_ns > c->x.longest_ns) {
-            c->x.longest_ns   = a->duration_ns;
-            c->x.longest_node = a->node;
-        }
+        if (a->node < NODES_TIMED && a->operand == 0) { c->x.node_ns[a->node] += a->duration_ns; }
     }
     c->x.records += count;
     return true;
@@ -75,6 +72,7 @@ static int check_evaluation(const struct tat_trace * trace, uint32_t number, str
         return WRONG("%s: evaluation %u: does not add up", tat_trace_path(trace), number);
     }
     struct checker c = { .trace = trace };
+    c.x.node_ns      = f->node_ns;
     c.x.tensors      = tat_trace_tensors(trace, &c.x.n_tensors);
     if (tat_trace_expand(trace, number, number + 1, check_records, &c, error) != 0) { return -1; }
     if (c.x.wrong) { return WRONG("%s: evaluation %u: %s", tat_trace_path(trace), number, c.x.wrong); }
@@ -86,7 +84,6 @@ static int check_evaluation(const struct tat_trace * trace, uint32_t number, str
                      expected.n_executable);
     }
     f->records += c.x.records;
-    f->longest_node = c.x.longest_node;
     return 0;
 }
 
@@ -155,6 +152,14 @@ int trace_facts_add(struct trace_facts * facts, const char * path, bool killed, 
     return result;
 }
 
+static uint64_t longest_node(const struct trace_facts * f) {
+    uint64_t longest = 0;
+    for (uint64_t node = 0; node < NODES_TIMED; node++) {
+        if (f->node_ns[node] > f->node_ns[longest]) { longest = node; }
+    }
+    return longest;
+}
+
 void trace_facts_print(const struct trace_facts * f) {
 #define PRINT(field) printf(#field " %" PRIu64 "\n", f->field)
     PRINT(traces);
@@ -176,7 +181,7 @@ void trace_facts_print(const struct trace_facts * f) {
     PRINT(cut);
     PRINT(outside);
     PRINT(exact);
-    PRINT(longest_node);
+    printf("longest_node %" PRIu64 "\n", longest_node(f));
     PRINT(failed);
     PRINT(damaged_bytes);
     PRINT(undecodable);

@@ -7,11 +7,13 @@
 
 #include "tat/trace.h"
 
+enum { NODES_TIMED = 256 };
+
 struct trace_facts {
     uint64_t traces, ended, emitted, stored, lost, callbacks_emitted, callbacks_stored, events_emitted, events_stored,
         events_lost, evaluations, templates, contexts, aborted, unmatched, relearned, cut, failed, damaged_bytes,
         undecodable, orphans, records, model_files, notes, outside, exact;
-    uint64_t longest_node; /* of the last evaluation */
+    uint64_t node_ns[NODES_TIMED]; /* summed over all evaluations */
     uint64_t lost_by[TAT_LOSS_COUNT];
 };
 
