@@ -141,6 +141,8 @@ enum tat_event_type {
     TAT_EVENT_CONTEXT      = 12, /* a context, known from here on by its number */
     TAT_EVENT_NOTE         = 13, /* text: why something could not be recorded */
     TAT_EVENT_MEMORY_SET   = 14, /* llama_state_seq_set_data, llama_memory_seq_cp, ...: other contents */
+    TAT_EVENT_BUFFER_ALLOC = 15, /* ggml_backend_buft_alloc_buffer: a buffer, its size */
+    TAT_EVENT_BUFFER_FREE  = 16,
 };
 
 /* Why something was lost. */

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
  * Passive wrappers of llama.cpp's functions that mark what graphs do not show: loading, warm-up, clearing and
- * restoring, one call's extent. They note and pass on; a host that reaches the functions another way is not seen, and
- * the trace knows nothing.
+ * restoring, buffers, one call's extent. They note and pass on; a host that reaches the functions another way is not
+ * seen, and the trace knows nothing.
  */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "agent/events.h"
 #include "agent/files.h"
 #include "agent/hook.h"
+#include "agent/symbols.h"
 #include "tat/format.h"
 
 /* Parameters that llama.cpp passes by value, whose size moves between versions. What the caller put on its stack is
@@ -50,7 +52,7 @@ struct gguf_init_params {
 TAT_EXPORT void * HOOK(gguf_init_from_file)(const char * path, struct gguf_init_params params);
 
 void * HOOK(gguf_init_from_file)(const char * path, struct gguf_init_params params) {
-    HOOK_REAL(gguf_init_from_file, 0)
+    HOOK_REAL(gguf_init_from_file, 0);
     files_note(path);
     event_text(TAT_EVENT_OPEN_MODEL, path ? path : "");
     return real(path, params);
@@ -101,24 +103,54 @@ STATE(llama_state_seq_load_file,
 
 TAT_EXPORT bool HOOK(llama_state_load_file)(void * context, const char * path, void * tokens, size_t capacity,
                                             size_t * count);
+
 bool HOOK(llama_state_load_file)(void * context, const char * path, void * tokens, size_t capacity, size_t * count) {
-    HOOK_REAL(llama_state_load_file, false)
+    HOOK_REAL(llama_state_load_file, false);
     event_values(TAT_EVENT_MEMORY_SET, id(context), -1);
     return real(context, path, tokens, capacity, count);
 }
 
 TAT_EXPORT void HOOK(llama_memory_seq_cp)(void * memory, int32_t from, int32_t to, int32_t first, int32_t end);
-void            HOOK(llama_memory_seq_cp)(void * memory, int32_t from, int32_t to, int32_t first, int32_t end) {
-               HOOK_REAL(llama_memory_seq_cp, )
-               event_values(TAT_EVENT_MEMORY_SET, id(memory), to);
-               real(memory, from, to, first, end);
+
+void HOOK(llama_memory_seq_cp)(void * memory, int32_t from, int32_t to, int32_t first, int32_t end) {
+    HOOK_REAL(llama_memory_seq_cp, );
+    event_values(TAT_EVENT_MEMORY_SET, id(memory), to);
+    real(memory, from, to, first, end);
 }
 
 TAT_EXPORT void HOOK(llama_memory_seq_add)(void * memory, int32_t sequence, int32_t first, int32_t end, int32_t by);
-void            HOOK(llama_memory_seq_add)(void * memory, int32_t sequence, int32_t first, int32_t end, int32_t by) {
-               HOOK_REAL(llama_memory_seq_add, )
-               event_values(TAT_EVENT_MEMORY_SET, id(memory), sequence);
-               real(memory, sequence, first, end, by);
+
+void HOOK(llama_memory_seq_add)(void * memory, int32_t sequence, int32_t first, int32_t end, int32_t by) {
+    HOOK_REAL(llama_memory_seq_add, );
+    event_values(TAT_EVENT_MEMORY_SET, id(memory), sequence);
+    real(memory, sequence, first, end, by);
+}
+
+/* ------------------------------------------------------------------------------------------------------ buffers */
+
+TAT_EXPORT void * HOOK(ggml_backend_buft_alloc_buffer)(void * type, size_t size);
+
+void * HOOK(ggml_backend_buft_alloc_buffer)(void * type, size_t size) {
+    HOOK_REAL(ggml_backend_buft_alloc_buffer, NULL);
+    void * buffer = real(type, size);
+    if (size) { event_values(TAT_EVENT_BUFFER_ALLOC, id(buffer), (int64_t) size); }
+    return buffer;
+}
+
+/* llama.cpp makes and frees an empty buffer for every weight that it loads, to ask which kinds would take it. */
+static bool is_empty(const void * caller, void * buffer) {
+    void * symbol = buffer ? symbol_find(caller, "ggml_backend_buffer_get_size") : NULL;
+    size_t (*get_size)(void *);
+    memcpy(&get_size, &symbol, sizeof get_size);
+    return !buffer || (get_size && get_size(buffer) == 0);
+}
+
+TAT_EXPORT void HOOK(ggml_backend_buffer_free)(void * buffer);
+
+void HOOK(ggml_backend_buffer_free)(void * buffer) {
+    HOOK_REAL(ggml_backend_buffer_free, );
+    if (!is_empty(__builtin_return_address(0), buffer)) { event_values(TAT_EVENT_BUFFER_FREE, id(buffer), 0); }
+    real(buffer);
 }
 
 /* ------------------------------------------------------------------------------------------------------- calls */
@@ -142,7 +174,7 @@ TAT_EXPORT int32_t HOOK(llama_process)(void * context, int type, void * batch);
 
 /* The batch is opaque: how many tokens it has follows from the graphs of the call. */
 int32_t HOOK(llama_process)(void * context, int type, void * batch) {
-    HOOK_REAL(llama_process, STATUS_FAILED)
+    HOOK_REAL(llama_process, STATUS_FAILED);
     event_values(TAT_EVENT_CALL_BEGIN, id(context), -1);
     const int32_t status = real(context, type, batch);
     event_values(TAT_EVENT_CALL_END, id(context), status);

@@ -70,6 +70,7 @@ struct ggml_functions {
     const char * (*buffer_name)(struct ggml_backend_buffer *);
     int (*buffer_usage)(struct ggml_backend_buffer *);
     /* NULL where there is none. */
+    size_t (*buffer_get_size)(struct ggml_backend_buffer *);
     const char * (*version)(void);
     struct ggml_cgraph * (*new_graph_custom)(struct ggml_context *, size_t, bool);
     struct ggml_tensor * (*rms_norm)(struct ggml_context *, struct ggml_tensor *, float);

@@ -31,6 +31,7 @@
     X(ggml_backend_buffer_free, buffer_free, false)                                                                    \
     X(ggml_backend_buffer_name, buffer_name, false)                                                                    \
     X(ggml_backend_buffer_get_usage, buffer_usage, false)                                                              \
+    X(ggml_backend_buffer_get_size, buffer_get_size, true)                                                             \
     X(ggml_version, version, true)                                                                                     \
     X(ggml_new_graph_custom, new_graph_custom, true)                                                                   \
     X(ggml_rms_norm, rms_norm, true)                                                                                   \

@@ -41,6 +41,9 @@ static const char * const events[] = {
     [TAT_EVENT_CALL_END]     = "call_end",
     [TAT_EVENT_CONTEXT]      = "context",
     [TAT_EVENT_NOTE]         = "note",
+    [TAT_EVENT_MEMORY_SET]   = "memory_set",
+    [TAT_EVENT_BUFFER_ALLOC] = "buffer_alloc",
+    [TAT_EVENT_BUFFER_FREE]  = "buffer_free",
 };
 static const size_t n_shapes = sizeof shapes / sizeof shapes[0];
 

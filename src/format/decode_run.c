@@ -64,7 +64,18 @@ static const struct {
     [TAT_EVENT_CONTEXT]      = { 3, 0, false },
     [TAT_EVENT_NOTE]         = { 0, 0, true },
     [TAT_EVENT_MEMORY_SET]   = { 2, 1 << 1, false },
+    [TAT_EVENT_BUFFER_ALLOC] = { 2, 1 << 1, false },
+    [TAT_EVENT_BUFFER_FREE]  = { 2, 1 << 1, false },
 };
+
+static bool is_event_type(uint64_t type) {
+    return type > 0 && type < sizeof event_shapes / sizeof event_shapes[0];
+}
+
+bool event_is_known(struct tat_in in) {
+    const uint64_t type = tat_get_varint(&in);
+    return in.bad || type == 0 || is_event_type(type);
+}
 
 /* A private run has "~" for the home folder: whoever reads it at home still finds the model. */
 static const char * at_home(struct tat_trace * trace, const char * path) {
@@ -108,7 +119,7 @@ bool decode_event(struct tat_trace * trace, struct tat_in in) {
     struct tat_event e    = { .type = (enum tat_event_type) type, .text = "" };
     e.at_tick             = tat_get_varint(&in);
     e.thread              = (uint32_t) tat_get_varint(&in);
-    if (in.bad || type == 0 || type >= sizeof event_shapes / sizeof event_shapes[0]) { return false; }
+    if (in.bad || !is_event_type(type)) { return false; }
     for (unsigned i = 0; i < event_shapes[type].values; i++) {
         const bool is_signed = event_shapes[type].is_signed >> i & 1;
         e.value[i]           = is_signed ? (uint64_t) tat_get_zigzag(&in) : tat_get_varint(&in);

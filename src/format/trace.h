@@ -73,6 +73,7 @@ bool decode_strings(struct tat_trace * trace, struct tat_in in);
 bool decode_tensors(struct tat_trace * trace, struct tat_in in);
 bool decode_template(struct tat_trace * trace, struct tat_in in);
 bool decode_evaluation(struct tat_trace * trace, struct tat_in in);
+bool event_is_known(struct tat_in in); /* by its type */
 bool decode_event(struct tat_trace * trace, struct tat_in in);
 bool decode_loss(struct tat_trace * trace, struct tat_in in);
 bool decode_end(struct tat_trace * trace, struct tat_in in);
