@@ -182,6 +182,7 @@ struct tat_trace_summary {
     uint32_t n_blocks[TAT_BLOCK_END + 1];
     uint64_t block_bytes[TAT_BLOCK_END + 1];
     uint32_t undecodable_blocks; /* right checksum, wrong contents */
+    uint32_t unknown_blocks;     /* blocks and events of types that a later tat may write: passed by */
     uint32_t orphan_evaluations; /* their template was lost */
     bool     ended;              /* has its END block: the process came to its end */
     /* From the END block; without it, rebuilt from what is there. */

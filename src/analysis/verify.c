@@ -34,7 +34,12 @@ static void check_file(struct verifier * v) {
     }
     uint32_t blocks = 0;
     for (int type = 0; type <= TAT_BLOCK_END; type++) { blocks += s->n_blocks[type]; }
-    verify_add(v, "file", what, TAT_VERDICT_PASS, "%" PRIu32 " blocks, %" PRIu64 " bytes", blocks, s->used_bytes);
+    char unknown[64] = "";
+    if (s->unknown_blocks) {
+        snprintf(unknown, sizeof unknown, ", %" PRIu32 " of kinds that only a later tat knows", s->unknown_blocks);
+    }
+    verify_add(v, "file", what, TAT_VERDICT_PASS, "%" PRIu32 " blocks, %" PRIu64 " bytes%s", blocks, s->used_bytes,
+               unknown);
 }
 
 static void check_end(struct verifier * v) {

@@ -95,9 +95,21 @@ static int map_file(struct tat_trace * trace, struct tat_error * error) {
 
 /* --------------------------------------------------------------------------------------------------- the blocks */
 
-/* Payload bytes of the block at `at`, or -1 if there is none that is whole. */
-static int64_t block_at(const struct tat_trace * trace, uint64_t at, struct tat_block_header * header) {
-    if (trace->size - at < sizeof *header) { return -1; }
+/* A file made to look like blocks everywhere would be summed up again from every one of them: after so many times its
+ * size in vain, the rest of it is damage. */
+enum { VAIN_SUMS = 16 };
+
+struct scan {
+    uint64_t                end, at;
+    uint64_t                vain; /* bytes of payloads whose checksum was wrong */
+    struct tat_block_header header;
+};
+
+/* Payload bytes of the block at scan->at, or -1 if there is none that is whole. */
+static int64_t block_at(const struct tat_trace * trace, struct scan * scan) {
+    struct tat_block_header * header = &scan->header;
+    const uint64_t            at     = scan->at;
+    if (trace->size - at < sizeof *header || scan->vain / VAIN_SUMS > trace->size) { return -1; }
     memcpy(header, trace->map + at, sizeof *header);
     if (header->magic != TAT_BLOCK_MAGIC || header->payload_bytes > TAT_BLOCK_MAX ||
         header->payload_bytes > trace->size - at - sizeof *header) {
@@ -105,22 +117,31 @@ static int64_t block_at(const struct tat_trace * trace, uint64_t at, struct tat_
     }
     const uint64_t sum = tat_block_checksum(at, (enum tat_block_type) header->type, trace->map + at + sizeof *header,
                                             header->payload_bytes);
-    return sum == header->checksum ? (int64_t) header->payload_bytes : -1;
+    if (sum == header->checksum) { return (int64_t) header->payload_bytes; }
+    scan->vain += header->payload_bytes;
+    return -1;
 }
 
-static bool decode_block(struct tat_trace * trace, const struct tat_block_header * header, uint64_t at) {
+enum decoded { DECODED, SENSELESS, UNKNOWN };
+
+static enum decoded decode_block(struct tat_trace * trace, const struct tat_block_header * header, uint64_t at) {
     const uint8_t *     payload = trace->map + at + sizeof *header;
     const struct tat_in in      = { .at = payload, .end = payload + header->payload_bytes };
+    bool                good    = false;
     switch (header->type) {
-        case TAT_BLOCK_STRING: return decode_strings(trace, in);
-        case TAT_BLOCK_TENSOR: return decode_tensors(trace, in);
-        case TAT_BLOCK_TEMPLATE: return decode_template(trace, in);
-        case TAT_BLOCK_EVALUATION: return decode_evaluation(trace, in);
-        case TAT_BLOCK_EVENT: return decode_event(trace, in);
-        case TAT_BLOCK_LOSS: return decode_loss(trace, in);
-        case TAT_BLOCK_END: return decode_end(trace, in);
+        case TAT_BLOCK_STRING: good = decode_strings(trace, in); break;
+        case TAT_BLOCK_TENSOR: good = decode_tensors(trace, in); break;
+        case TAT_BLOCK_TEMPLATE: good = decode_template(trace, in); break;
+        case TAT_BLOCK_EVALUATION: good = decode_evaluation(trace, in); break;
+        case TAT_BLOCK_EVENT:
+            if (!event_is_known(in)) { return UNKNOWN; }
+            good = decode_event(trace, in);
+            break;
+        case TAT_BLOCK_LOSS: good = decode_loss(trace, in); break;
+        case TAT_BLOCK_END: good = decode_end(trace, in); break;
+        default: return UNKNOWN;
     }
-    return false;
+    return good ? DECODED : SENSELESS;
 }
 
 /* The last byte that is not zero: a process that was killed leaves reserved space behind. */
@@ -136,45 +157,49 @@ static uint64_t written_end(const struct tat_trace * trace) {
     return at;
 }
 
+static struct scan scan_begin(const struct tat_trace * trace) {
+    return (struct scan){ .end = written_end(trace), .at = TAT_HEADER_BYTES };
+}
+
 /* A block that does not check out is skipped: the next one is found by its magic and checksum. */
 static void read_blocks(struct tat_trace * trace) {
-    struct tat_trace_summary * s   = &trace->summary;
-    const uint64_t             end = written_end(trace);
-    struct tat_block_header    header;
-    s->file_bytes = trace->size;
-    s->used_bytes = TAT_HEADER_BYTES;
-    for (uint64_t at = TAT_HEADER_BYTES; at < end;) {
-        const int64_t payload = block_at(trace, at, &header);
+    struct tat_trace_summary * s    = &trace->summary;
+    struct scan                scan = scan_begin(trace);
+    s->file_bytes                   = trace->size;
+    s->used_bytes                   = TAT_HEADER_BYTES;
+    while (scan.at < scan.end) {
+        const int64_t payload = block_at(trace, &scan);
         if (payload < 0) {
-            at += TAT_BLOCK_ALIGN;
+            scan.at += TAT_BLOCK_ALIGN;
             s->damaged_bytes += TAT_BLOCK_ALIGN;
             continue;
         }
-        const uint64_t bytes = tat_block_bytes((uint64_t) payload);
+        const uint64_t     bytes   = tat_block_bytes((uint64_t) payload);
+        const enum decoded decoded = decode_block(trace, &scan.header, scan.at);
         s->used_bytes += bytes;
-        if (header.type >= TAT_BLOCK_STRING && header.type <= TAT_BLOCK_END) {
-            s->n_blocks[header.type]++;
-            s->block_bytes[header.type] += bytes;
+        if (scan.header.type >= TAT_BLOCK_STRING && scan.header.type <= TAT_BLOCK_END) {
+            s->n_blocks[scan.header.type]++;
+            s->block_bytes[scan.header.type] += bytes;
         }
-        if (!decode_block(trace, &header, at)) { s->undecodable_blocks++; }
-        at += bytes;
+        s->undecodable_blocks += decoded == SENSELESS;
+        s->unknown_blocks += decoded == UNKNOWN;
+        scan.at += bytes;
     }
 }
 
 void tat_trace_each_block(const struct tat_trace * trace, tat_block_sink sink, void * user) {
-    const uint64_t          end = written_end(trace);
-    struct tat_block_header header;
-    struct tat_block        damage = { 0 };
-    for (uint64_t at = TAT_HEADER_BYTES, bytes; at < end; at += bytes) {
-        const int64_t payload = block_at(trace, at, &header);
+    struct scan      scan   = scan_begin(trace);
+    struct tat_block damage = { 0 };
+    for (uint64_t bytes; scan.at < scan.end; scan.at += bytes) {
+        const int64_t payload = block_at(trace, &scan);
         bytes                 = payload < 0 ? TAT_BLOCK_ALIGN : tat_block_bytes((uint64_t) payload);
         if (payload < 0) {
-            if (!damage.bytes) { damage.file_offset = at; }
+            if (!damage.bytes) { damage.file_offset = scan.at; }
             damage.bytes += bytes;
             continue;
         }
-        const struct tat_block block = { at, bytes, (enum tat_block_type) header.type,
-                                         trace->map + at + sizeof header, header.payload_bytes };
+        const struct tat_block block = { scan.at, bytes, (enum tat_block_type) scan.header.type,
+                                         trace->map + scan.at + sizeof scan.header, scan.header.payload_bytes };
         if ((damage.bytes && !sink(&damage, user)) || !sink(&block, user)) { return; }
         damage.bytes = 0;
     }

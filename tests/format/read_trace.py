@@ -27,6 +27,7 @@ EVENT_SHAPES = {
     1: (2, (), False), 2: (4, (), False), 3: (9, (4,), True), 4: (0, (), True), 5: (2, (1,), False),
     6: (0, (), True), 7: (2, (1,), False), 8: (2, (1,), False), 9: (2, (1,), False), 10: (2, (1,), False),
     11: (2, (1,), False), 12: (3, (), False), 13: (0, (), True), 14: (2, (1,), False),
+    15: (2, (1,), False), 16: (2, (1,), False),
 }  # fmt: skip
 
 
@@ -258,7 +259,7 @@ class Trace:
         self.evaluations, self.events = [], []  # in the order of the file
         self.n_files = 0
         self.losses, self.end = [], None
-        self.blocks, self.damaged, self.nonsense, self.orphans = Counter(), 0, [], 0
+        self.blocks, self.damaged, self.nonsense, self.orphans, self.unknown = Counter(), 0, [], 0, 0
         self.read_blocks()
 
     # --------------------------------------------------------------------------------------------------------- frame
@@ -288,9 +289,10 @@ class Trace:
             kind, payload = block
             self.blocks[kind] += 1
             try:
-                if kind not in decoders:
-                    raise Nonsense(f"unknown type {kind}")
-                decoders[kind](Bytes(payload))
+                if kind in decoders:
+                    decoders[kind](Bytes(payload))
+                else:
+                    self.unknown += 1
             except Nonsense as reason:
                 self.nonsense.append((at, kind, str(reason)))
             at += (24 + len(payload) + 7) // 8 * 8
@@ -400,8 +402,11 @@ class Trace:
 
     def read_event(self, b):
         kind, tick, thread = b.varints(3)
+        if kind == 0:
+            raise Nonsense("no such event")
         if kind not in EVENT_SHAPES:
-            raise Nonsense(f"unknown event {kind}")
+            self.unknown += 1
+            return
         count, signed, has_text = EVENT_SHAPES[kind]
         values = [b.zigzag() if i in signed else b.varint() for i in range(count)]
         text = b.string() if has_text else ""

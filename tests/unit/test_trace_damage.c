@@ -386,12 +386,37 @@ static void test_duplicated(void ** state) {
     }
 }
 
+/* As if a block began every 16 bytes, each as long as the rest of the file: hours, if all were summed up. */
+static void test_blocks_everywhere(void ** state) {
+    (void) state;
+    enum { BYTES = 8 << 20, STEP = 16 };
+    struct sample s;
+    make_sample(&s);
+    uint8_t * more = calloc(1, BYTES);
+    for (uint32_t at = 0; at + sizeof(struct tat_block_header) <= BYTES; at += STEP) {
+        const uint32_t fields[] = { TAT_BLOCK_MAGIC, TAT_BLOCK_EVENT, BYTES - at - STEP - 8, 0 };
+        memcpy(more + at, fields, sizeof fields);
+    }
+    s.b.bytes = realloc(s.b.bytes, s.b.size + BYTES);
+    memcpy(s.b.bytes + s.b.size, more, BYTES);
+    s.b.size += BYTES;
+    free(more);
+    struct tat_trace * trace = open_anyway(&s.b);
+    assert_int_equal(evaluations(trace), EVALUATIONS);
+    assert_true(tat_trace_summary(trace)->damaged_bytes > BYTES - 2 * STEP);
+    tat_trace_close(trace);
+    tb_free(&s.b);
+}
+
 static void test_unknown_block(void ** state) {
     (void) state;
     struct sample s;
     make_sample(&s);
     tb_block(&s.b, (enum tat_block_type) 99, "what is this", 12);
+    tb_block(&s.b, TAT_BLOCK_EVENT, "\x63\x01\x01 what is that", 15);
+    tb_block(&s.b, TAT_BLOCK_EVENT, "\x00\x01\x01 there is none", 16);
     struct tat_trace * trace = open_anyway(&s.b);
+    assert_int_equal(tat_trace_summary(trace)->unknown_blocks, 2); /* a later tat knows them */
     assert_int_equal(tat_trace_summary(trace)->undecodable_blocks, 1);
     assert_int_equal(evaluations(trace), EVALUATIONS);
     tat_trace_close(trace);
@@ -523,7 +548,7 @@ int main(void) {
         cmocka_unit_test(test_lost_strings),  cmocka_unit_test(test_swapped),
         cmocka_unit_test(test_duplicated),    cmocka_unit_test(test_unknown_block),
         cmocka_unit_test(test_forged_bytes),  cmocka_unit_test(test_hostile_numbers),
-        cmocka_unit_test(test_many_runs),
+        cmocka_unit_test(test_many_runs),     cmocka_unit_test(test_blocks_everywhere),
     };
     return cmocka_run_group_tests(tests, limits, NULL);
 }
