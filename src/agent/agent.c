@@ -25,7 +25,7 @@
 #include "format/block.h"
 #include "format/buffer.h"
 
-enum { CALIBRATION_NS = 2000000, ANCHOR_NS = 1000000000, PAYLOAD_MAX = 1024 };
+enum { CALIBRATION_NS = 2000000, ANCHOR_NS = 1000000000, PAYLOAD_MAX = 1024, TEMPLATES_MAX = 2048 };
 
 struct agent_totals agent_totals;
 
@@ -298,7 +298,9 @@ __attribute__((constructor)) static void start(void) {
     const char * size  = getenv("TAT_MAX_SIZE");
     options.max_size   = size && *size ? strtoull(size, NULL, 10) : UINT64_MAX;
     read_tokens(getenv("TAT_TOKENS"));
-    state = AGENT_WAITING;
+    const char * most     = getenv("TAT_TEMPLATES"); /* for tests: few graphs differ there */
+    options.templates_max = most && *most ? (uint32_t) strtoul(most, NULL, 10) : TEMPLATES_MAX;
+    state                 = AGENT_WAITING;
     pthread_atfork(NULL, NULL, after_fork);
 }
 

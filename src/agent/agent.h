@@ -24,6 +24,7 @@ enum { AGENT_STAMP_SHIFT = 4 };
 struct agent_options {
     bool     is_private;
     uint64_t max_size;
+    uint32_t templates_max;           /* kept in memory: some 25 KB each */
     uint64_t token_first, token_last; /* evaluations with none of these are written without stamps */
 };
 

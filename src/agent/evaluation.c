@@ -22,8 +22,12 @@ enum {
 
 static struct evaluation slots[SLOTS];
 
-/* The template last seen for a graph that begins alike: a guess, checked node by node. Relaxed would do on x86; acquire
- * and release make the template's contents visible with its address. */
+/* The template last seen for a graph that begins alike: a guess, checked node by node. Acquire and release make the
+ * template's contents visible with its address.
+ *
+ * A slot's `template` is its owner's hazard pointer: what it points to is not freed. It is set with the registry's lock
+ * held, or to a guess that is still the guess afterwards; whoever frees takes the guess away first and looks at the
+ * slots then. These four accesses are sequentially consistent, so one of the two sees the other. */
 static const struct template * recent[RECENT];
 
 static void count_lost(enum tat_loss_reason reason) {
@@ -41,6 +45,7 @@ static struct evaluation * take_slot(void) {
 }
 
 static void free_slot(struct evaluation * e) {
+    __atomic_store_n(&e->template, NULL, __ATOMIC_RELEASE);
     __atomic_store_n(&e->taken, false, __ATOMIC_RELEASE);
 }
 
@@ -86,9 +91,9 @@ static uint32_t recent_slot(const struct graph * g) {
 /* Takes the graph's template from the registry, or makes it: the slow way, where the guess was wrong. */
 static bool look_up(struct evaluation * e) {
     if (!agent_enter()) { return false; }
-    e->template = template_of(&e->graph);
+    const struct template * t = template_of(&e->graph, &e->template);
     agent_leave();
-    if (!e->template) { return false; }
+    if (!t) { return false; }
     __atomic_store_n(&recent[recent_slot(&e->graph)], e->template, __ATOMIC_RELEASE);
     if (!__atomic_load_n(&e->graph.host->rule_known, __ATOMIC_ACQUIRE)) {
         struct host * host = (struct host *) e->graph.host;
@@ -101,8 +106,11 @@ static bool look_up(struct evaluation * e) {
 }
 
 static bool choose_template(struct evaluation * e) {
-    e->template = __atomic_load_n(&recent[recent_slot(&e->graph)], __ATOMIC_ACQUIRE);
-    if (!e->template || e->template->n_nodes != e->graph.n_nodes) { return look_up(e); }
+    const struct template ** guess = &recent[recent_slot(&e->graph)];
+    const struct template *  t     = __atomic_load_n(guess, __ATOMIC_ACQUIRE);
+    __atomic_store_n(&e->template, t, __ATOMIC_SEQ_CST);
+    if (!t || t != __atomic_load_n(guess, __ATOMIC_SEQ_CST)) { return look_up(e); }
+    if (e->template->n_nodes != e->graph.n_nodes) { return look_up(e); }
     e->rule  = __atomic_load_n(&e->graph.host->rule, __ATOMIC_RELAXED);
     e->steps = template_steps(e->template, e->rule);
     return e->steps && prepare_buffers(e, e->template);
@@ -117,7 +125,7 @@ static bool nodes_match(const struct evaluation * e, uint32_t from, uint32_t to)
  */
 static bool change_template(struct evaluation * e) {
     if (look_up(e)) { return true; }
-    e->template = NULL;
+    __atomic_store_n(&e->template, NULL, __ATOMIC_RELEASE);
     return false;
 }
 
@@ -277,7 +285,21 @@ void evaluation_end(struct evaluation * e, struct ggml_cplan * plan, int status)
     free_slot(e);
 }
 
+bool evaluations_let_go(const struct template * t) {
+    for (int i = 0; i < RECENT; i++) {
+        const struct template * guess = t;
+        __atomic_compare_exchange_n(&recent[i], &guess, NULL, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    }
+    for (int i = 0; i < SLOTS; i++) {
+        if (__atomic_load_n(&slots[i].template, __ATOMIC_SEQ_CST) == t) { return false; }
+    }
+    return true;
+}
+
 void evaluations_after_fork(void) {
-    for (int i = 0; i < SLOTS; i++) { slots[i].taken = false; }
+    for (int i = 0; i < SLOTS; i++) {
+        slots[i].taken    = false;
+        slots[i].template = NULL;
+    }
     for (int i = 0; i < RECENT; i++) { recent[i] = NULL; }
 }

@@ -90,6 +90,7 @@ static void settle_flags(struct evaluation * e) {
 bool evaluation_store(struct evaluation * e, const struct ggml_cplan * plan, uint64_t end_tick, int status) {
     struct tat_out out = { .at = e->payload, .end = e->payload + e->payload_capacity };
     settle_flags(e);
+    template_used(e->template);
     tat_put_varint(&out, e->template->id);
     tat_put_varint(&out, e->flags);
     tat_put_varint(&out, e->rule);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/agent.h"
+#include "agent/evaluation.h"
 #include "agent/graph_walk.h"
 #include "agent/registry.h"
 #include "agent/table.h"
@@ -11,7 +13,10 @@
 /* Guarded by the registry's lock. */
 static struct template ** templates;
 static uint32_t           n_templates, capacity;
-static struct table       by_hash;
+static uint32_t           next_id;
+static struct table       by_hash; /* to indices of templates[] */
+
+static uint64_t uses; /* relaxed */
 
 static uint64_t graph_hash(const struct graph * g) {
     const struct ggml_layout * l   = &g->host->layout;
@@ -37,7 +42,39 @@ static struct template * find(const struct graph * g, uint64_t hash) {
     return NULL;
 }
 
+static void free_template(struct template * t) {
+    for (int rule = 0; rule < TAT_RULE_COUNT; rule++) { free(t->steps[rule]); }
+    free(t->expected);
+    free(t->captures);
+    free(t);
+}
+
+static int by_use(const void * a, const void * b) {
+    const uint64_t x = __atomic_load_n(&(*(struct template * const *) a)->last_used, __ATOMIC_RELAXED);
+    const uint64_t y = __atomic_load_n(&(*(struct template * const *) b)->last_used, __ATOMIC_RELAXED);
+    return (x > y) - (x < y);
+}
+
+/* The half that was not used for longest, without those that are in use. */
+static void evict(void) {
+    uint32_t kept = 0;
+    qsort(templates, n_templates, sizeof templates[0], by_use);
+    for (uint32_t i = 0; i < n_templates; i++) {
+        if (i < n_templates / 2 && evaluations_let_go(templates[i])) {
+            free_template(templates[i]);
+        } else {
+            templates[kept++] = templates[i];
+        }
+    }
+    n_templates = kept;
+    table_free(&by_hash);
+    for (uint32_t i = 0; i < kept; i++) {
+        if (!table_add(&by_hash, templates[i]->hash, i)) { return; } /* no memory: found again as if it were new */
+    }
+}
+
 static struct template * add(const struct graph * g, uint64_t hash) {
+    if (n_templates >= agent_options()->templates_max) { evict(); }
     if (n_templates == capacity) {
         const uint32_t     more   = capacity ? capacity * 2 : 16;
         struct template ** bigger = realloc(templates, more * sizeof bigger[0]);
@@ -47,25 +84,31 @@ static struct template * add(const struct graph * g, uint64_t hash) {
     }
     struct template * t = calloc(1, sizeof *t);
     if (!t) { return NULL; }
-    t->id   = n_templates;
+    t->id   = next_id;
     t->hash = hash;
     if (!graph_walk(g, t) || !table_add(&by_hash, hash, n_templates)) {
-        free(t->expected);
-        free(t->captures);
-        free(t);
+        free_template(t);
         return NULL;
     }
+    template_used(t);
     templates[n_templates++] = t;
+    next_id++;
     return t;
 }
 
-const struct template * template_of(const struct graph * g) {
+void template_used(const struct template * t) {
+    const uint64_t now = __atomic_add_fetch(&uses, 1, __ATOMIC_RELAXED);
+    __atomic_store_n((uint64_t *) &t->last_used, now, __ATOMIC_RELAXED);
+}
+
+const struct template * template_of(const struct graph * g, const struct template ** holder) {
     registry_lock();
     const uint64_t    hash = graph_hash(g);
     struct template * t    = find(g, hash);
     if (!t) { t = add(g, hash); }
     /* A template that found no room is encoded again when next seen. */
     if (t && !t->written && !graph_walk_write(g, t)) { t = NULL; }
+    __atomic_store_n(holder, t, __ATOMIC_SEQ_CST);
     registry_unlock();
     return t;
 }
@@ -117,6 +160,6 @@ uint32_t template_first_rule(const struct template * t) {
 
 void templates_after_fork(void) {
     templates   = NULL;
-    n_templates = capacity = 0;
+    n_templates = capacity = next_id = 0;
     memset(&by_hash, 0, sizeof by_hash);
 }

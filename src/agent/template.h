@@ -4,7 +4,8 @@
  * node still what it was, which node does the n-th callback stand for, and what has to be read there.
  *
  * A template never changes once published (release store, acquire load), but for the steps of a rule, which are added
- * the same way. It is never freed.
+ * the same way, and `last_used`. When there are too many, as of a server with ever new lengths of prompts, those that
+ * were not used for longest are freed (evaluation.c says when that is safe); a graph that comes again is written again.
  */
 #ifndef TAT_AGENT_TEMPLATE_H
 #define TAT_AGENT_TEMPLATE_H
@@ -45,6 +46,7 @@ struct template {
     struct expected * expected;
     struct capture *  captures;
     struct steps *    steps[TAT_RULE_COUNT]; /* NULL until asked for */
+    uint64_t          last_used;             /* relaxed; a count of evaluations */
     bool              written;
 };
 
@@ -55,9 +57,12 @@ struct graph {
     uint32_t              n_nodes;
 };
 
-/* The template of a graph, found or made and written. Takes the registry's lock. NULL: no memory, or no room in the
- * trace for it yet. */
-const struct template * template_of(const struct graph * graph);
+/* The template of a graph, found or made and written, and *holder set to it. Takes the registry's lock. NULL: no
+ * memory, or no room in the trace for it yet. */
+const struct template * template_of(const struct graph * graph, const struct template ** holder);
+
+/* Any thread that holds it. */
+void template_used(const struct template * t);
 
 /* Never NULL but for lack of memory. */
 const struct steps * template_steps(const struct template * t, uint32_t rule);

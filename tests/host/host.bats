@@ -83,6 +83,18 @@ everything_is_there() {
     done
 }
 
+@test "fewer templates in memory than there are graphs: those that come again are written again" {
+    compare "$HOST_DIR/fake_host1" -g 700 # goes through the extents of its KV cache three times
+    few=$(fact templates)
+    rm -rf "${traces:?}"/*
+    TAT_TEMPLATES=3 compare "$HOST_DIR/fake_host1" -g 700
+    everything_is_there
+    [ "$(fact templates)" -gt $((2 * few)) ]
+    rm -rf "${traces:?}"/*
+    TAT_TEMPLATES=1 compare "$HOST_DIR/fake_host1" -c 16 -t 2 -g 240
+    everything_is_there
+}
+
 @test "many contexts on many threads" {
     compare "$HOST_DIR/fake_host1" -c 8 -t 2 -g 70
     everything_is_there

@@ -31,6 +31,7 @@ try() {
 
 try -c 8 -t 1 -g 70
 TAT_TOKENS=9:19 try -c 8 -t 2 -g 70
+TAT_TEMPLATES=1 try -c 16 -t 1 -g 240
 try -c 8 -t 2 -g 70
 try -c 8 -t 2 -g 40 --abort-every 7
 try -c 4 -g 40 --detached
