@@ -182,6 +182,12 @@ static bool split_columns_written(struct split * s) {
     return true;
 }
 
+/* K and V of attention; a mask, of which only some rows count, might be in the cache too if a trace says so. */
+static bool reads_whole_planes(const char * op, unsigned operand) {
+    if (strcmp(op, "FLASH_ATTN_EXT") == 0) { return operand == 2 || operand == 3; }
+    return strcmp(op, "MUL_MAT") == 0 && operand == 1;
+}
+
 static bool split_cache(struct split * s) {
     struct access_heads * h    = s->heads;
     const bool            is_k = s->tensor->component == TAT_COMPONENT_KV_K;
@@ -189,7 +195,7 @@ static bool split_cache(struct split * s) {
         if (!is_k && s->shape->v_transposed) { return split_columns_written(s); }
         return split_rows_written(s, is_k ? s->shape->k_size : s->shape->v_size);
     }
-    if (strcmp(s->op, "FLASH_ATTN_EXT") != 0 && strcmp(s->op, "MUL_MAT") != 0) { return false; }
+    if (!reads_whole_planes(s->op, s->a->operand)) { return false; }
     h->done            = split_planes(s);
     h->done_evaluation = s->a->evaluation;
     h->done_node       = s->a->node;

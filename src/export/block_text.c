@@ -59,9 +59,9 @@ static struct cell event_name(uint64_t event) {
 
 /* The names and values at the beginning of the payload. Returns how many. */
 static size_t read_fields(const struct tat_block * block, const char ** names, struct cell * cells) {
+    size_t n = 0;
+    if (!block->payload || (size_t) block->type >= n_shapes) { return 0; }
     struct tat_in in = { .at = block->payload, .end = block->payload + block->payload_bytes };
-    size_t        n  = 0;
-    if ((size_t) block->type >= n_shapes) { return 0; }
     for (const char * const * field = shapes[block->type].fields; *field; field++) {
         const bool  is_signed = **field == '~';
         struct cell cell      = is_signed ? cell_signed(tat_get_zigzag(&in)) : cell_number(tat_get_varint(&in));
