@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 
-ACCESSED_BY = {"MUL_MAT", "FLASH_ATTN_EXT", "SET_ROWS"}
+ACCESSED_BY = {"MUL_MAT", "FLASH_ATTN_EXT"}
 SEEN_CLOSELY = 2
 
 
@@ -45,7 +45,7 @@ def collect(*arguments):
         sizes[key] += int(record["size"])
         if int(record["graph"]) < SEEN_CLOSELY and record["count"]:
             runs[key] += runs_of(record)
-        if int(record["size"]) and record["op"] in ACCESSED_BY:
+        if int(record["size"]) and (record["op"] in ACCESSED_BY or record["access"] == "write"):
             heads[record["component"]].add(record["head"])
     return sizes, {key: merged(all_of) for key, all_of in runs.items()}, heads
 

@@ -26,6 +26,17 @@ smollm2="attn_q=9 attn_k=3 attn_v=3 attn_output=9 kv_k=3 kv_v=3"
 @test "heads: a quantised cache" { heads quantised $dense "$smollm2" -n 4 -t 2 -fa on -ctk q8_0 -ctv q4_0; }
 @test "heads: small ubatches" { heads small $dense "$smollm2" -n 2 -t 2 -fa off -ub 16; }
 
+# old VERSION ARGUMENT...: the cache is written by copies to views of it.
+old() {
+    program=$CACHE/llama.cpp-$1/build/bin/llama-cli
+    [ "$1" != 0.3.2 ] || plain=() # knows no conversations
+    heads "$1" $dense "$smollm2" -n 3 -t 2 "${@:2}"
+}
+
+@test "heads: 0.3.2" { old 0.3.2; }
+@test "heads: 0.3.2, flash attention" { old 0.3.2 -fa; }
+@test "heads: 0.3.16" { old 0.3.16 -ub 16; }
+
 @test "heads: other architectures, split or not" {
     heads gpt-oss random-gpt-oss.gguf "" -n 3 -t 2
     heads qwen2moe random-qwen2moe.gguf "" -n 3 -t 2
