@@ -108,3 +108,24 @@ moe=SmolLM2-8x2.gguf
     done
     [ $compared -gt 0 ] || skip "no random models: scripts/get-fixtures.sh makes them"
 }
+
+# columns TRACE...: what tat dump prints of them.
+columns() {
+    python3 "$BATS_TEST_DIRNAME/columns.py" "$TAT" "$@"
+}
+
+@test "the columns of tat dump: the fake host" {
+    for layout in 1 2 3; do
+        traced "$HOST_DIR/fake_host$layout" -c 2 -g 20 "$BATS_FILE_TMPDIR/toy.gguf"
+        columns "$traces"/*/tensor_access.bin
+    done
+}
+
+@test "the columns of tat dump: a dense model and experts, heads and graphs" {
+    of_model "$dense" -n 3 -fa off
+    columns "$traces"/*/tensor_access.bin
+    of_model "$dense" -n 3 -ctk q8_0 -fa on
+    columns "$traces"/*/tensor_access.bin
+    of_model "$moe" -n 3
+    columns "$traces"/*/tensor_access.bin
+}
