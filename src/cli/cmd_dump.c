@@ -113,7 +113,7 @@ const struct command cmd_dump = {
         "written, by which node of which graph, for which token, when. A terminal gets a table by node, a pipe "
         "tab-separated columns. Nothing is held in memory, so traces may be of any length. Exit status 1 where "
         "no record passes the filter; nothing is printed then.",
-    .examples = "  tat dump | less -S                      all there is of the newest trace\n"
+    .examples = "  tat dump --format table | less          all there is of the newest trace\n"
                 "  tat dump --tokens 50 --layers 3         one layer of one token\n"
                 "  tat dump --tensor 'cache_?_l0' --tokens 50 --heads      one layer's KV cache\n"
                 "  tat dump --only weights --phase generate --json | jq .size\n"

@@ -21,22 +21,42 @@ struct options {
 
 static const struct argp_option table[] = {
     { "format", 'f', "NAME", 0,
-      "csv, jsonl (an object a line), or bin (64 bytes a record, for numpy.fromfile). Default: csv", 0 },
+      "csv, jsonl (an object a line), or bin (64 bytes a record, for numpy.fromfile). Default: as FILE ends, else csv",
+      0 },
     { "output", 'o', "FILE", 0,
       "Write FILE, whole or not at all, in place of the standard output. With bin also FILE.json, which says what is "
-      "in it",
+      "in "
+      "it",
       0 },
     ACCESS_OPTIONS,
     { 0 },
 };
 
+static const struct access_format * const formats[] = { &access_csv, &access_jsonl, &access_bin };
+enum { FORMATS = sizeof formats / sizeof formats[0] };
+
 static const struct access_format * format_of(const char * name, struct argp_state * state) {
-    static const struct access_format * const formats[] = { &access_csv, &access_jsonl, &access_bin };
-    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+    for (size_t i = 0; i < FORMATS; i++) {
         if (strcmp(formats[i]->name, name) == 0) { return formats[i]; }
     }
     argp_error(state, "--format '%s': not one of csv, jsonl, bin", name);
     return NULL;
+}
+
+/* What the end of a file's name says. */
+static const struct access_format * format_for(const char * path) {
+    const char * suffix = path ? strrchr(path, '.') : NULL;
+    for (size_t i = 0; suffix && i < FORMATS; i++) {
+        if (strcmp(formats[i]->name, suffix + 1) == 0) { return formats[i]; }
+    }
+    return &access_csv;
+}
+
+static void complete(struct options * o, struct argp_state * state) {
+    if (!o->format) { o->format = format_for(o->path); }
+    if (o->format == &access_bin && !o->path && isatty(STDOUT_FILENO)) {
+        argp_error(state, "binary records are nothing for a terminal: give -o FILE, or a pipe");
+    }
 }
 
 static error_t parse(int key, char * argument, struct argp_state * state) {
@@ -47,11 +67,7 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
             if (!*argument) { argp_error(state, "--output: empty"); }
             o->path = strcmp(argument, "-") == 0 ? NULL : argument;
             return 0;
-        case ARGP_KEY_SUCCESS:
-            if (o->format == &access_bin && !o->path && isatty(STDOUT_FILENO)) {
-                argp_error(state, "binary records are nothing for a terminal: give -o FILE, or a pipe");
-            }
-            return 0;
+        case ARGP_KEY_SUCCESS: complete(o, state); return 0;
         default: return access_options_parse(&o->access, key, argument, state);
     }
 }
@@ -122,7 +138,7 @@ static int export_to_stdout(const struct options * o, const struct tat_trace * t
 }
 
 static int run(int argc, char ** argv) {
-    struct options   options = { .format = &access_csv };
+    struct options   options = { 0 };
     struct tat_error error;
     access_options_begin(&options.access);
     command_parse(&cmd_export, parse, argc, argv, 0, &options);
@@ -145,7 +161,7 @@ const struct command cmd_export = {
         "Exit status 1 where no record passes the filter; nothing is written then.",
     .examples = "  tat export -o accesses.csv              all of the newest trace\n"
                 "  tat export --format jsonl --phase generate | gzip > generate.jsonl.gz\n"
-                "  tat export --format bin -o accesses.bin RUN     and accesses.bin.json, for numpy\n"
+                "  tat export -o accesses.bin RUN          and accesses.bin.json, for numpy\n"
                 "  tat export --only kv --heads -o kv.csv  the KV cache by head",
     .options  = table,
     .run      = run,

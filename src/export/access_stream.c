@@ -29,6 +29,14 @@ static bool put_all(const struct tat_access * records, size_t count, void * user
     return going;
 }
 
+static int nothing(const struct tat_trace * trace, struct tat_error * error) {
+    uint32_t count;
+    tat_trace_evaluations(trace, &count);
+    return tat_fail(error, TAT_ERROR_NO,
+                    count ? "no access record passes the filter"
+                          : "no graph was computed: the trace has no access records");
+}
+
 int access_stream(const struct access_request * request, const struct tat_trace * trace, struct access_writer * writer,
                   struct tat_error * error) {
     struct stream s = { .request = request, .trace = trace, .writer = writer };
@@ -38,6 +46,5 @@ int access_stream(const struct access_request * request, const struct tat_trace 
     access_heads_free(s.heads);
     if (status < 0) { return -1; }
     if (access_writer_end(writer, error) != 0) { return -1; }
-    if (writer->count == 0) { return tat_fail(error, TAT_ERROR_NO, "no access record passes the filter"); }
-    return 0;
+    return writer->count ? 0 : nothing(trace, error);
 }

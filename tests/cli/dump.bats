@@ -108,6 +108,14 @@ END
     [[ $("$TAT" dump --op NOTHING "$TRACE" 2>&1) == *"'NOTHING'; there are GET_ROWS RMS_NORM MUL"* ]]
 }
 
+@test "dump: a trace without a graph is told so" {
+    mkdir empty
+    head -c 4096 "$TRACE/tensor_access.bin" > empty/tensor_access.bin
+    run "$TAT" dump empty
+    [ "$status" -eq 1 ]
+    [ "$output" = "tat dump: no graph was computed: the trace has no access records" ]
+}
+
 @test "dump: used wrongly" {
     for wrong in "--tokens 5:3" "--tokens x" "--tokens :" "--layers -1" "--evaluations 1-2" "--phase gen" "--only weight" \
         "--format csv" "-n 0" "-n x" "--context 0" "--graph 1:2" "--graph x" "--blocks --heads" "--graph 1 -n 2" \

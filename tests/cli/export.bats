@@ -125,6 +125,17 @@ END
     done
 }
 
+@test "export: the format is what the file's name ends in, if none is given" {
+    for format in csv jsonl bin; do
+        "$TAT" export -o "implied.$format" "$TRACE"
+        "$TAT" export -f $format "$TRACE" | cmp - "implied.$format"
+    done
+    "$TAT" export -o accesses.txt "$TRACE"
+    cmp accesses.txt implied.csv
+    "$TAT" export -f bin -o accesses.csv "$TRACE"
+    cmp accesses.csv implied.bin
+}
+
 @test "export: filters are those of dump" {
     filter="--tokens 6:9 --layers 1 --only weights --heads"
     "$TAT" export --format jsonl $filter "$TRACE" > exported
@@ -188,7 +199,7 @@ END
 
 @test "export: progress is shown on a terminal for what takes over a second, and wiped" {
     mkfifo slow
-    (sleep 1.3 && cat > /dev/null) < slow &
+    timeout 60 bash -c 'exec < slow; sleep 1.3; cat > /dev/null' 3>&- &
     script -qec "TERM=xterm '$TAT' export --format jsonl -o slow '$LONG'" /dev/null < /dev/null > terminal
     grep -qP '\r\e\[Kexporting \[[#.]{24}\] +\d+ %' terminal
     tail -c 4 terminal | grep -q $'\e\[K$'
