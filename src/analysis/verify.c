@@ -203,7 +203,7 @@ static int run_checks(struct verifier * v, struct tat_error * error) {
     if (verify_records(v, error) != 0) { return -1; }
     verify_offsets(v);
     verify_weights(v);
-    verify_layers(v);
+    if (verify_ubatches(v, error) != 0) { return -1; }
     return verify_experts(v, error) != 0 || verify_positions(v, error) != 0 ? -1 : 0;
 }
 

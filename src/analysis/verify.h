@@ -34,7 +34,9 @@ int verify_records(struct verifier * v, struct tat_error * error);
 /* verify_model.c: against the model files. */
 void verify_offsets(struct verifier * v);
 void verify_weights(struct verifier * v);
-void verify_layers(struct verifier * v);
+
+/* verify_ubatches.c: no part of a ubatch was computed elsewhere. Negative: memory. */
+int verify_ubatches(struct verifier * v, struct tat_error * error);
 
 /* verify_routing.c: what was captured. Negative: memory. */
 int verify_experts(struct verifier * v, struct tat_error * error);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The trace against the model files: where weights lie, that all are accounted for, that no layer is missing.
+ * The trace against the model files: where weights lie, and that all are accounted for.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -153,76 +153,5 @@ void verify_weights(struct verifier * v) {
         verify_add(v, "weights", what, TAT_VERDICT_PASS,
                    "%" PRIu32 " touched, %" PRIu32 " in graphs but never read, %" PRIu32 " in no graph%s%s%s",
                    a.touched, a.named, a.excused, a.excused ? " (" : "", a.excuse, a.excused ? ")" : "");
-    }
-}
-
-/* ----------------------------------------------------------------------------------------------------------- layers */
-
-/* Layers whose weights a graph reads, marked in `seen`. */
-static uint32_t mark_layers(const struct verifier * v, const struct tat_template * t, bool * seen) {
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < t->n_leaves; i++) {
-        const struct tat_tensor * tensor = &v->tensors[t->entries[i].tensor];
-        if (tensor->kind != TAT_TENSOR_WEIGHT || tensor->layer == TAT_NO_LAYER) { continue; }
-        n += !seen[tensor->layer];
-        seen[tensor->layer] = true;
-    }
-    return n;
-}
-
-static uint32_t layers_of_model(const struct verifier * v, uint32_t model) {
-    uint32_t layers = 0;
-    for (uint32_t i = 0; i < v->n_files; i++) {
-        if (v->files[i].model != model || !v->models[i]) { continue; }
-        const struct tat_gguf_params * p = tat_gguf_params(v->models[i]);
-        const uint32_t                 n = p->n_layer - (p->n_layer_nextn < p->n_layer ? p->n_layer_nextn : 0);
-        if (n > layers) { layers = n; }
-    }
-    return layers;
-}
-
-/* Layers of the model whose weights a graph reads; 0: there is none to ask. A model may be in several files, there may
- * be several models, and a graph may read an adapter beside its model: that has no layers of its own. */
-static uint32_t layers_of_graph(const struct verifier * v, const struct tat_template * t) {
-    uint32_t layers = 0, last = 0;
-    for (uint32_t i = 0; i < t->n_leaves; i++) {
-        const struct tat_tensor * tensor = &v->tensors[t->entries[i].tensor];
-        if (tensor->kind != TAT_TENSOR_WEIGHT || tensor->file == 0 || tensor->file > v->n_files) { continue; }
-        const uint32_t model = v->files[tensor->file - 1].model;
-        const uint32_t n     = model == last ? 0 : layers_of_model(v, model);
-        last                 = model;
-        if (n > layers) { layers = n; }
-    }
-    return layers;
-}
-
-void verify_layers(struct verifier * v) {
-    const char * what     = "every graph with tokens goes through every layer";
-    uint32_t     n_graphs = 0, short_graphs = 0, first = 0, fewest = 0, most = 0, full = 0;
-    bool *       seen = calloc(TAT_NO_LAYER, sizeof *seen);
-    for (uint32_t i = 0; seen && i < v->n_templates; i++) {
-        const struct tat_template * t        = &v->templates[i];
-        const uint32_t              n_layers = t->known && t->n_tokens ? layers_of_graph(v, t) : 0;
-        if (n_layers == 0) { continue; }
-        memset(seen, 0, TAT_NO_LAYER);
-        const uint32_t n = mark_layers(v, t, seen);
-        n_graphs++;
-        if (n_layers > most) { most = n_layers; }
-        if (n < n_layers && short_graphs++ == 0) {
-            first  = i;
-            fewest = n;
-            full   = n_layers;
-        }
-    }
-    free(seen);
-    if (n_graphs == 0) {
-        verify_add(v, "layers", what, TAT_VERDICT_SKIP, "no graph takes tokens, or no model file is there to ask");
-    } else if (short_graphs) {
-        verify_add(v, "layers", what, TAT_VERDICT_FAIL,
-                   "%" PRIu32 " of %" PRIu32 " graphs, first %" PRIu32 ": weights of %" PRIu32 " of %" PRIu32
-                   " layers: the others were computed elsewhere (BLAS, GPU?)",
-                   short_graphs, n_graphs, first, fewest, full);
-    } else {
-        verify_add(v, "layers", what, TAT_VERDICT_PASS, "%" PRIu32 " graphs, %" PRIu32 " layers", n_graphs, most);
     }
 }

@@ -258,6 +258,74 @@ static void hostile_routing(void ** state) {
     }
 }
 
+/* The weight of `begin`, whose product is taken by a graph of its own, and a graph that reads what came of it. */
+static uint32_t reading_template(struct fixture * f, const char * op) {
+    const uint32_t read = tb_tensor(
+        &f->b,
+        (struct tb_tensor){ .name = "Qcur-0", .kind = TAT_TENSOR_INPUT, .memory = TAT_MEMORY_BUFFER, .ne = { 8 } });
+    const uint32_t result = tb_tensor(
+        &f->b, (struct tb_tensor){
+                   .name = "Qcur_normed-0", .kind = TAT_TENSOR_ACTIVATION, .memory = TAT_MEMORY_BUFFER, .ne = { 8 } });
+    const struct tb_entry entries[] = {
+        { .name = "Qcur-0", .op = op, .tensor = read, .ne = { 8 } },
+        { .name   = "Qcur_normed-0",
+          .op     = "RMS_NORM",
+          .tensor = result,
+          .ne     = { 8 },
+          .facts  = TAT_NODE_COMPUTE,
+          .src    = { 1 } },
+    };
+    return tb_template(&f->b, 1, entries, 1, 1, NULL, 0);
+}
+
+static const struct tat_check * read_results(struct fixture * f, bool computed, const char * op) {
+    begin(f, WEIGHT_AT);
+    const uint32_t reading = reading_template(f, op);
+    if (computed) { run(f, 0, 1); }
+    f->template = reading;
+    run(f, 0, 1);
+    tb_end(&f->b);
+    return verdict(f, "results");
+}
+
+static void result_of_another_backend(void ** state) {
+    (void) state;
+    struct fixture           f;
+    const struct tat_check * check = read_results(&f, false, "MUL_MAT");
+    assert_int_equal(check->verdict, TAT_VERDICT_FAIL);
+    assert_string_equal(check->detail,
+                        "1 were not, first Qcur-0, of MUL_MAT, in evaluation 0: another backend (BLAS, GPU) "
+                        "computed them");
+}
+
+static void result_of_another_graph(void ** state) {
+    (void) state;
+    struct fixture f;
+    assert_string_equal(read_results(&f, true, "MUL_MAT")->detail, "1 read in another graph than computed");
+}
+
+static void what_the_host_fills_is_no_result(void ** state) {
+    (void) state;
+    struct fixture f;
+    assert_string_equal(read_results(&f, false, NULL)->detail, "0 read in another graph than computed");
+}
+
+/* Another backend may have what is missing: that is not known. */
+static void result_of_what_was_lost(void ** state) {
+    (void) state;
+    struct fixture f;
+    begin(&f, WEIGHT_AT);
+    f.template = reading_template(&f, "MUL_MAT");
+    run(&f, 0, 1);
+    struct payload p;
+    payload_begin(&p);
+    tat_put_varint(&p.out, TAT_LOSS_NO_SPACE);
+    tat_put_varint(&p.out, 1);
+    tat_put_varint(&p.out, 0);
+    tb_payload(&f.b, TAT_BLOCK_LOSS, &p);
+    assert_int_equal(verdict(&f, "results")->verdict, TAT_VERDICT_SKIP);
+}
+
 int main(void) {
     alarm(60); /* a hang is a failure */
     const struct CMUnitTest tests[] = {
@@ -272,6 +340,10 @@ int main(void) {
         cmocka_unit_test(positions_that_jump),
         cmocka_unit_test(positions_that_go_back),
         cmocka_unit_test(no_evaluation_at_all),
+        cmocka_unit_test(result_of_another_backend),
+        cmocka_unit_test(result_of_another_graph),
+        cmocka_unit_test(what_the_host_fills_is_no_result),
+        cmocka_unit_test(result_of_what_was_lost),
         cmocka_unit_test(positions_of_a_restored_cache),
         cmocka_unit_test(hostile_routing),
     };
