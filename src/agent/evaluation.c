@@ -148,6 +148,12 @@ static void at_step(struct evaluation * e, uint32_t k) {
     for (uint32_t i = step->first_capture; i < step->first_capture + step->n_captures; i++) { take_capture(e, i); }
 }
 
+/* More callbacks than the template has: it is another graph's, or this ggml calls back by another rule. */
+static void beyond_steps(struct evaluation * e, uint32_t k) {
+    if (nodes_match(e, e->steps->tail_node, e->graph.n_nodes)) { return; }
+    if (change_template(e) && k < e->steps->n_steps) { at_step(e, k); }
+}
+
 /* Set by libtat_agent_exact.so, before there is any graph. */
 static bool waits_for_barriers;
 
@@ -179,7 +185,11 @@ static bool on_node(void * data) {
     const uint32_t      k = e->n_callbacks++;
     if (e->template && k < e->stamps_capacity) {
         e->stamps[k] = clock_ticks(e->clock);
-        if (k < e->steps->n_steps) { at_step(e, k); }
+        if (k < e->steps->n_steps) {
+            at_step(e, k);
+        } else if (k == e->steps->n_steps) {
+            beyond_steps(e, k);
+        }
         if (INSTEAD(waits_for_barriers)) { before_barrier = e; }
     }
     if (!e->callback || !e->callback(e->callback_data)) { return false; }

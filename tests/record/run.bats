@@ -99,3 +99,13 @@ evaluations_are() {
     traced_like_untraced run -n 20 -t 2
     [ "$("$EVALUATIONS" "$trace" | awk '{ print $6 }' | sort -u | tr '\n' ' ')" = "0 30 " ] # layers with experts
 }
+
+# A host that looks at every node has each computed as a graph of its own.
+@test "record: llama-eval-callback, node by node" {
+    program=$LLAMA/llama-eval-callback
+    plain=()
+    for name in $experts random-mamba.gguf random-gpt-oss.gguf random-deepseek2.gguf; do
+        model $name
+        traced_like_untraced $name -t 1
+    done
+}
