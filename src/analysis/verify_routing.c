@@ -72,7 +72,9 @@ int verify_experts(struct verifier * v, struct tat_error * error) {
     size_t         capacity = 0;
     for (uint32_t i = 0; i < v->n_evaluations; i++) {
         const struct tat_template * t = &v->templates[v->evaluations[i].template];
-        if (v->evaluations[i].flags & (TAT_EVALUATION_ABORTED | TAT_EVALUATION_OUTSIDE)) { continue; }
+        if (v->evaluations[i].flags & (TAT_EVALUATION_ABORTED | TAT_EVALUATION_OUTSIDE | TAT_EVALUATION_UNMATCHED)) {
+            continue;
+        }
         for (uint32_t c = 0; c < t->n_captures; c++) {
             if (t->captures[c].kind != TAT_CAPTURE_EXPERTS) { continue; }
             const size_t count = read_capture(v, i, c, &ids, &capacity);
