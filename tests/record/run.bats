@@ -52,7 +52,7 @@ evaluations_are() {
 
 @test "record: llama-bench, whose output is times, is traced in full" {
     model $dense
-    [ -x "$LLAMA/llama-bench" ] || skip "no llama-bench"
+    [ -x "$LLAMA/llama-bench" ] || skip "no llama-bench: scripts/get-llama.sh makes one"
     trace=$BATS_TEST_TMPDIR/run
     "$TAT" record -o "$trace" -- "$LLAMA/llama-bench" -m "$model" -p 32 -n 2 -r 1 -t 2 -o json > "$trace.json"
     grep -q '"n_prompt": 32' "$trace.json"

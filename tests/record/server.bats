@@ -1,8 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
 #
-# llama-server, which answers several at once and is ended by a signal. Skipped where it was not built:
-# scripts/get-llama.sh 0.3.36 llama-server.
+# llama-server, which answers several at once and is ended by a signal.
 
 load common
 
