@@ -112,7 +112,7 @@ static void add_ubatch(struct walk * w, const uint32_t * evaluations, uint32_t c
     if (share.n_foreign && w->n_foreign == 0) { w->foreign = share; }
     w->n_results += share.n_results;
     w->n_foreign += share.n_foreign;
-    if (share.layers == 0 || !whole) { return; }
+    if (share.layers == 0 || (share.n_seen < share.layers && !whole)) { return; }
     w->n_ubatches++;
     if (share.layers > w->most_layers) { w->most_layers = share.layers; }
     if (share.n_seen >= share.layers || w->n_short++) { return; }
@@ -134,7 +134,8 @@ static void walk(struct walk * w) {
         const bool is_last = to == v->n_evaluations || v->evaluations[w->order[to]].thread != first->thread;
         /* What comes before any tokens is no ubatch: an encoder, a shift of the cache. */
         const bool is_ubatch = v->templates[first->template].n_tokens > 0;
-        add_ubatch(w, &w->order[from], to - from, is_ubatch && !cut && (!is_last || v->summary->ended));
+        const bool is_whole  = is_ubatch && !cut && (!is_last || v->summary->ended);
+        add_ubatch(w, &w->order[from], to - from, is_whole);
     }
 }
 

@@ -29,13 +29,14 @@ verdict() { awk -v check="$1" '$1 == check { print $2 }' <<< "$output"; }
 # What verify says of a run that was killed.
 is_proved_but_for_its_end() {
     run "$TAT" verify "$trace"
+    echo "$output"
     [ "$status" -eq 1 ]
     [ "$(verdict end)" = FAILED ]
     [[ $output == *"no END block: the process was killed"* ]]
     for check in file losses agent; do [ "$(verdict $check)" = good ]; done
     if [ "$(verdict identity)" = good ]; then
         # Whole evaluations only: of the weights, those of whole passes.
-        for check in captures times records offsets weights layers positions; do [ "$(verdict $check)" = good ]; done
+        for check in captures times records offsets weights layers results positions; do [ "$(verdict $check)" = good ]; done
         n_proved=$((n_proved + 1))
     else
         [[ $output == *"no evaluation was recorded"* ]]
