@@ -16,9 +16,9 @@
 #include "format/block.h"
 
 enum {
-    CHUNK   = 4 << 20,  /* the file grows by this */
+    CHUNK   = 4 << 20,  /* the file grows by this, at last by what is left of its limit */
     AHEAD   = 8 << 20,  /* and is kept this far ahead of the writers */
-    KEPT    = 64 << 10, /* of it, for the closing blocks */
+    KEPT    = 64 << 10, /* of it, for the closing blocks; a multiple of any page */
     TICK_NS = 20 * 1000 * 1000,
 };
 #define RESERVED_MOST  ((uint64_t) 1 << 36) /* address space, without memory behind it */
@@ -72,29 +72,37 @@ bool sink_write_last(enum tat_block_type type, const void * payload, size_t payl
     return sink_is_open() && write_block(type, payload, payload_bytes, 0);
 }
 
+/* 0: the file has reached its limit. */
+static uint64_t next_chunk(void) {
+    const uint64_t most = sink.limit < sink.reserved ? sink.limit : sink.reserved;
+    const uint64_t left = most > sink.ready ? (most - sink.ready) & ~(uint64_t) (KEPT - 1) : 0;
+    if (sink.ready + left <= KEPT) { return 0; }
+    return left < CHUNK ? left : CHUNK;
+}
+
 /* Disk blocks are taken before the pages are written, so that a full disk is an error here and not SIGBUS in the host.
  */
 static bool extend(void) {
-    const uint64_t from = sink.ready;
-    if (from + CHUNK > sink.limit || from + CHUNK > sink.reserved) {
+    const uint64_t from = sink.ready, bytes = next_chunk();
+    if (bytes == 0) {
         __atomic_store_n(&sink.refusal, TAT_LOSS_MAX_SIZE, __ATOMIC_RELAXED);
         return false;
     }
-    const int error = posix_fallocate(sink.fd, (off_t) from, CHUNK);
+    const int error = posix_fallocate(sink.fd, (off_t) from, (off_t) bytes);
     if (error) {
         errno = error;
         return false;
     }
-    if (mmap(sink.base + from, CHUNK, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, sink.fd, (off_t) from) ==
+    if (mmap(sink.base + from, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, sink.fd, (off_t) from) ==
         MAP_FAILED) {
         return false;
     }
-    madvise(sink.base + from, CHUNK, MADV_DONTFORK);
-    if (madvise(sink.base + from, CHUNK, MADV_POPULATE_WRITE) != 0) {
+    madvise(sink.base + from, bytes, MADV_DONTFORK);
+    if (madvise(sink.base + from, bytes, MADV_POPULATE_WRITE) != 0) {
         /* An older kernel: nobody else has these pages yet, so touching them here is safe. */
-        for (uint64_t at = from; at < from + CHUNK; at += 4096) { *(volatile char *) (sink.base + at) = 0; }
+        for (uint64_t at = from; at < from + bytes; at += 4096) { *(volatile char *) (sink.base + at) = 0; }
     }
-    __atomic_store_n(&sink.ready, from + CHUNK, __ATOMIC_RELEASE);
+    __atomic_store_n(&sink.ready, from + bytes, __ATOMIC_RELEASE);
     return true;
 }
 

@@ -57,6 +57,8 @@ static bool is_token_range(const char * text) {
     return *end == '\0' && to >= from;
 }
 
+enum { SMALLEST_TRACE = 128 << 10 }; /* the agent begins none without so much room */
+
 static error_t parse(int key, char * argument, struct argp_state * state) {
     struct options * options = state->input;
     switch (key) {
@@ -64,6 +66,7 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
         case KEY_PRIVATE: setenv("TAT_PRIVATE", "1", 1); return 0;
         case KEY_MAX_SIZE:
             if (!parse_bytes(argument, &options->max_size)) { argp_error(state, "'%s' is no size", argument); }
+            if (options->max_size < SMALLEST_TRACE) { argp_error(state, "--max-size: no trace is under 128KiB"); }
             return 0;
         case KEY_TOKENS:
             if (!is_token_range(argument)) { argp_error(state, "'%s' is no range of tokens: 10:19", argument); }

@@ -243,7 +243,7 @@ PY
 }
 
 @test "record: used wrongly" {
-    for arguments in "" "--" "--max-size x -- true" "--max-size 0 -- true" "--tokens 5 -- true" \
+    for arguments in "" "--" "--max-size x -- true" "--max-size 0 -- true" "--max-size 100KiB -- true" "--tokens 5 -- true" \
         "--tokens 5:3 -- true" "--tokens : -- true" "--tokens 1:x -- true" "--tokens -1:4 -- true" "--nonsense -- true"; do
         run "$TAT" record $arguments
         [ "$status" -eq 2 ]

@@ -12,6 +12,7 @@ itself, who had seen so many things, wondered each time it shone upon her face a
 # What runs, and how it is told to complete a text and end; tests of older versions say something else.
 program=$LLAMA/llama-completion
 plain=(-no-cnv)
+options=() # of tat record
 
 model() {
     [ -x "$program" ] || skip "no $(basename "$program"): scripts/get-llama.sh makes one"
@@ -33,7 +34,7 @@ completion() {
 recorded() {
     trace=$BATS_TEST_TMPDIR/$1
     completion . "${@:2}" > "$trace.untraced" 2> "$trace.stderr"
-    completion "$TAT" record -o "$trace" -- . "${@:2}" > "$trace.traced" 2> "$trace.stderr" || {
+    completion "$TAT" record "${options[@]}" -o "$trace" -- . "${@:2}" > "$trace.traced" 2> "$trace.stderr" || {
         cat "$trace.stderr"
         return 1
     }

@@ -7,7 +7,6 @@
 load common
 
 dense=SmolLM2-135M-Instruct.Q4_1.gguf
-options=() # of tat record
 elsewhere="another backend (BLAS, GPU) computed them"
 
 with_blas() {
@@ -21,7 +20,7 @@ fake_host() {
     trace=$BATS_TEST_TMPDIR/run
     "$HOST_DIR/fake_host1" --write "$toy"
     "$host" "${@:2}" "$toy" > "$trace.untraced"
-    "$TAT" record "${options[@]}" -o "$trace" -- "$host" "${@:2}" "$toy" > "$trace.traced" 2> "$trace.stderr"
+    "$TAT" record -o "$trace" -- "$host" "${@:2}" "$toy" > "$trace.traced" 2> "$trace.stderr"
     cmp "$trace.untraced" "$trace.traced"
     stderr=$(cat "$trace.stderr")
 }
@@ -73,9 +72,11 @@ fake_host() {
 }
 
 @test "refused: evaluations lost for want of room" {
-    options=(--max-size 4MiB)
-    fake_host fake_host1 -c 2 -g 12000
-    [[ $stderr =~ ", "[1-9][0-9,.]*" lost," ]]
+    model $dense
+    options=(--max-size 256KiB)
+    recorded run -n 60
+    [ "$(stat -c %s "$trace/tensor_access.bin")" -le $((256 << 10)) ]
+    [[ $(cat "$trace.stderr") =~ ", "[1-9][0-9,.]*" lost," ]]
     refused "$trace" losses "evaluations lost (--max-size: "
 }
 
