@@ -18,6 +18,7 @@
 #include "cli/run_folder.h"
 #include "cli/target.h"
 #include "cli/units.h"
+#include "doctor/doctor.h"
 #include "tat/run.h"
 
 struct options {
@@ -175,17 +176,22 @@ static void finish_run(const char * folder, void * state) {
     }
 }
 
-static void explain_no_trace(const char * program, bool was_warned) {
+static void explain_no_trace(const char * program, bool was_warned, int status) {
+    char reason[1024];
     if (was_warned) {
         fprintf(stderr, "tat record: no trace, as the warning said\n");
-        return;
+    } else if (doctor_reason(program, reason, sizeof reason)) {
+        fprintf(stderr, "tat record: no trace: %s\n", reason);
+    } else if (status != 0) {
+        fprintf(stderr, "tat record: no trace: %s ended with status %d before it computed a graph that could be seen\n",
+                program, status);
+    } else {
+        fprintf(
+            stderr,
+            "tat record: no trace: %s computed no graph that could be seen. If it should have: its ggml, or that of a "
+            "program it started, is linked statically or with -Bsymbolic; `tat doctor PID' tells while it runs\n",
+            program);
     }
-    fprintf(
-        stderr,
-        "tat record: no trace: %s computed no graph that could be seen. If it should have: it ended before the first "
-        "one, or its ggml (or that of a program it started) is linked statically or with -Bsymbolic: build it with "
-        "shared libraries and without\n",
-        program);
 }
 
 /* ------------------------------------------------------------------------------------------------------- the run */
@@ -205,7 +211,7 @@ static int record(const struct options * options, const char * program, const ch
     const struct tat_run_info info     = { argc, options->command, child_status(wait_status) };
     struct finished           finished = { .info = &info };
     run_each_process(folder, finish_run, &finished);
-    if (finished.traces == 0) { explain_no_trace(program, obstacle != NULL); }
+    if (finished.traces == 0) { explain_no_trace(program, obstacle != NULL, info.exit_status); }
     child_end_alike(wait_status);
 }
 

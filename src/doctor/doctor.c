@@ -145,9 +145,10 @@ const char * doctor_reason(const char * path, char * text, size_t size) {
     struct findings  findings = { 0 };
     struct tat_error unread;
     doctor_program(path, &findings, &unread);
-    const struct finding * bad = finding_bad(&findings);
-    if (!bad) { return NULL; }
-    snprintf(text, size, "%s: %s", bad->found, bad->advice);
+    const struct finding * likely = finding_bad(&findings);
+    if (!likely) { likely = finding_of(&findings, "backends"); }
+    if (!likely) { return NULL; }
+    snprintf(text, size, "%s: %s", likely->found, likely->advice);
     return text;
 }
 

@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 void finding_add(struct findings * findings, const char * check, enum verdict verdict, const char * advice,
                  const char * format, ...) {
@@ -18,6 +19,13 @@ void finding_add(struct findings * findings, const char * check, enum verdict ve
 const struct finding * finding_bad(const struct findings * findings) {
     for (size_t i = 0; i < findings->count; i++) {
         if (findings->at[i].verdict == VERDICT_BAD) { return &findings->at[i]; }
+    }
+    return NULL;
+}
+
+const struct finding * finding_of(const struct findings * findings, const char * check) {
+    for (size_t i = 0; i < findings->count; i++) {
+        if (strcmp(findings->at[i].check, check) == 0) { return &findings->at[i]; }
     }
     return NULL;
 }

@@ -30,4 +30,7 @@ void finding_add(struct findings * findings, const char * check, enum verdict ve
 /* The first that is bad, or NULL. */
 const struct finding * finding_bad(const struct findings * findings);
 
+/* What was found by a check, or NULL. */
+const struct finding * finding_of(const struct findings * findings, const char * check);
+
 #endif

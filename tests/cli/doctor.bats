@@ -25,6 +25,7 @@ setup_file() {
         linked $folder -Wl,-soname,libggml-cpu.so.1.2.3 "${options[@]}"
     done
     "$CC" main.c ggml-backend.c ggml-cpu.c -o inside
+    "$CC" -shared -fPIC other.c -o other.so
     "$CC" -static main.c ggml-backend.c ggml-cpu.c -o static
     "$CC" none.c -o none
     printf '#!%s/open/program\n' "$PWD" > script
@@ -63,6 +64,24 @@ says() {
     LD_PRELOAD=$PWD/hook.so run -42 open/program
     LD_PRELOAD=$PWD/hook.so run -1 symbolic/program
     LD_PRELOAD=$PWD/hook.so run -1 functions/program
+}
+
+@test "tat record: its last words are the doctor's, where no graph was seen" {
+    echo 'int nothing;' > agent.c
+    "$CC" -shared -fPIC agent.c -o agent.so
+    TAT_AGENT=$PWD/agent.so run "$TAT" record -- symbolic/program
+    [ "$status" -eq 1 ]
+    [[ ${lines[-1]} == *"no trace: "*"bound inside"*"without -Bsymbolic"* ]]
+    TAT_AGENT=$PWD/agent.so run "$TAT" record -- ./inside
+    [[ ${lines[-1]} == *"no trace: "*"linked into"*"BUILD_SHARED_LIBS"* ]]
+    cp -r open gpu
+    cp other.so gpu/libggml-cuda.so
+    TAT_AGENT=$PWD/agent.so run "$TAT" record -- gpu/program
+    [[ ${lines[-1]} == *"no trace: cuda beside it"*"keep the work on the CPU"* ]]
+    TAT_AGENT=$PWD/agent.so run "$TAT" record -- ./none
+    [[ ${lines[-1]} == *"computed no graph"*"tat doctor PID"* ]]
+    TAT_AGENT=$PWD/agent.so run "$TAT" record -- false
+    [[ ${lines[-1]} == *"ended with status 1 before"* ]]
 }
 
 @test "a library by itself" {
