@@ -65,7 +65,7 @@ static void read_dynamic(const struct section * s, struct elf_facts * facts) {
         } else if (entry.d_tag == DT_FLAGS_1 && (entry.d_un.d_val & DF_1_PIE)) {
             facts->is_static = !*facts->interpreter;
         } else if (text && entry.d_tag != DT_NEEDED) {
-            copy(facts->search, text);
+            copy(entry.d_tag == DT_RPATH ? facts->rpath : facts->runpath, text);
         } else if (text && facts->n_needed < NEEDED_MAX) {
             char * name = strdup(text);
             if (name) { facts->needed[facts->n_needed++] = name; }

@@ -12,17 +12,17 @@
 #include "tat/error.h"
 
 struct elf_facts {
-    bool    is_foreign;      /* for another processor or word size than this program */
-    bool    is_static;       /* a program that no dynamic linker starts */
-    bool    is_symbolic;     /* linked with -Bsymbolic: asks itself first */
-    bool    has_names;       /* a symbol table that is not stripped */
-    bool    exports_compute; /* ggml_graph_compute is there for others, and can be replaced */
-    bool    holds_compute;   /* it is there at all; a guess where there are no names */
-    bool    asks_compute;    /* a call of it goes through the dynamic linker */
-    bool    has_agent;       /* ours is linked into it */
-    char    interpreter[PATH_MAX];
-    char    search[PATH_MAX]; /* RPATH or RUNPATH */
-    char ** needed;           /* names of libraries */
+    bool is_foreign;      /* for another processor or word size than this program */
+    bool is_static;       /* a program that no dynamic linker starts */
+    bool is_symbolic;     /* linked with -Bsymbolic: asks itself first */
+    bool has_names;       /* a symbol table that is not stripped */
+    bool exports_compute; /* ggml_graph_compute is there for others, and can be replaced */
+    bool holds_compute;   /* it is there at all; a guess where there are no names */
+    bool asks_compute;    /* a call of it goes through the dynamic linker */
+    bool has_agent;       /* ours is linked into it */
+    char interpreter[PATH_MAX];
+    char rpath[PATH_MAX], runpath[PATH_MAX]; /* folders of libraries; where there is a runpath, rpath means nothing */
+    char ** needed;                          /* names of libraries */
     size_t  n_needed;
 };
 

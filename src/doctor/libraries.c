@@ -66,11 +66,17 @@ static bool in_configured(const struct wanted * w, const char * pattern, int dep
     return found;
 }
 
+/* As the dynamic linker has it: an rpath comes before the environment and holds for what is needed further on too, a
+ * runpath comes after it and holds for the one that has it. */
+static bool in_rpath(const struct wanted * w, const struct elf_facts * of) {
+    return !*of->runpath && in_list(w, of->rpath);
+}
+
 static bool find(const struct libraries * libraries, const struct wanted * w) {
     if (strchr(w->name, '/')) { return realpath(w->name, w->path) != NULL; }
-    return in_list(w, w->by->facts.search) || in_list(w, libraries->at[0].facts.search) ||
-           in_list(w, getenv("LD_LIBRARY_PATH")) || in_configured(w, "/etc/ld.so.conf", 0) ||
-           in_list(w, "/lib64:/usr/lib64:/lib:/usr/lib");
+    return (!*w->by->facts.runpath && (in_rpath(w, &w->by->facts) || in_rpath(w, &libraries->at[0].facts))) ||
+           in_list(w, getenv("LD_LIBRARY_PATH")) || in_list(w, w->by->facts.runpath) ||
+           in_configured(w, "/etc/ld.so.conf", 0) || in_list(w, "/lib64:/usr/lib64:/lib:/usr/lib");
 }
 
 /* -------------------------------------------------------------------------------------------------- what they need */

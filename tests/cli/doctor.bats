@@ -145,6 +145,18 @@ says() {
     says 1 hook BAD 'bound inside'
 }
 
+@test "LD_LIBRARY_PATH: what the dynamic linker takes is what is looked at" {
+    for tags in enable disable; do
+        "$CC" main.c open/libggml-cpu.so.1.2.3 -Wl,-rpath,"$PWD/open" -Wl,--$tags-new-dtags -o $tags
+    done
+    LD_LIBRARY_PATH=$PWD/symbolic run "$TAT" doctor ./enable # a runpath comes after it
+    says 1 hook BAD 'bound inside'
+    LD_LIBRARY_PATH=$PWD/symbolic ldd ./enable | grep -q "=> $PWD/symbolic/"
+    LD_LIBRARY_PATH=$PWD/symbolic run "$TAT" doctor ./disable # an rpath before
+    says 0 hook good ''
+    LD_LIBRARY_PATH=$PWD/symbolic ldd ./disable | grep -q "=> $PWD/open/"
+}
+
 @test "a program that gains privileges" {
     [ "$(id -u)" -eq 0 ] || skip "needs root"
     cp open/program raised
