@@ -2,7 +2,7 @@
 install(TARGETS tat RUNTIME DESTINATION bin)
 install(TARGETS tat_agent tat_agent_exact LIBRARY DESTINATION lib/tat)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/tat DESTINATION include)
-install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION share/doc/tensor-access-tracker)
+install(FILES LICENSE README.md doc/format.md doc/hosts.md DESTINATION share/doc/tensor-access-tracker)
 
 # Completions and man pages come from the tables of the commands, so the program itself prints them.
 if(NOT CMAKE_CROSSCOMPILING)
@@ -18,6 +18,8 @@ if(NOT CMAKE_CROSSCOMPILING)
   endfunction()
   tat_printed(tat bash-completion/completions --completion bash)
   tat_printed(_tat zsh/site-functions --completion zsh)
+  # Where Debian's zsh looks when this is a package; the other is for /usr/local, and for other systems.
+  install(FILES ${PROJECT_BINARY_DIR}/printed/zsh/site-functions/_tat DESTINATION share/zsh/vendor-completions)
   tat_printed(tat.fish fish/vendor_completions.d --completion fish)
   tat_printed(tat.1 man/man1 --man)
   get_property(commands GLOBAL PROPERTY TAT_COMMANDS)

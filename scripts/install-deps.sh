@@ -33,6 +33,8 @@ needs_to_test="
     program zsh          zsh
     program fish         fish
     program groff        groff-base
+    program dpkg-shlibdeps dpkg-dev
+    program file         file
     program clang        clang
     fuzzer  clang        libclang-rt-dev
     program python3      python3
