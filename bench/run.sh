@@ -27,6 +27,8 @@ compile overhead
 compile hot_path
 cc -O2 -D_GNU_SOURCE -I"$root/include" "$root/bench/expand.c" -o "$work/expand" "$build/src/format/libtat_trace.a" \
     "$build/src/gguf/libtat_gguf.a" "$build/src/format/libtat_format.a"
+cc -O2 -D_GNU_SOURCE -I"$root/include" "$root/bench/open_gguf.c" -o "$work/open_gguf" "$build/src/gguf/libtat_gguf.a" \
+    "$build/src/format/libtat_format.a"
 [ -e "$experts" ] || python3 "$root/tests/fixtures/make_moe.py" "$dense" "$experts" --experts 8 --used 2
 
 measure() {
@@ -63,6 +65,11 @@ measure() {
         echo "$(basename "$model"): $(($(stat -c %s "$work/run/tensor_access.bin") / 106)) bytes a token, all included"
         "$work/expand" "$work/run"
     done
+    echo '```'
+    echo
+    echo "## Opening a model file (\`bench/open_gguf\`)"
+    echo '```'
+    "$work/open_gguf" 100000
     echo '```'
 }
 

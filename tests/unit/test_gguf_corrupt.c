@@ -175,6 +175,7 @@ static void test_each_corruption_is_named(void ** state) {
         struct tat_gguf * gguf = builder_open(&s.builder, 0, &error);
         if (gguf) fail_msg("%s: was not refused", refused[i].name);
         assert_int_equal(error.kind, TAT_ERROR_INPUT);
+        if (!strstr(error.message, "byte ")) { fail_msg("%s: no byte in \"%s\"", refused[i].name, error.message); }
         expect(&refused[i], &s, error.message);
         builder_free(&s.builder);
     }
