@@ -140,7 +140,8 @@ const struct command cmd_doctor = {
     .description =
         "Looks at a program, or at a process that runs, without starting or changing either: is it linked so that the "
         "tracer can be loaded, does it have ggml and is the call of ggml_graph_compute to be seen, would other "
-        "backends compute what is not recorded. Then at the system: disk, memory limits, and what `record --io' needs. "
+        "backends compute what is not recorded. Then at the system: disk, memory limits, and what looking at page "
+        "faults and disk reads needs. "
         "The exit status is 0 if it can be traced and 1 if not.",
     .examples = "  tat doctor llama-completion\n"
                 "  tat doctor $(pidof llama-server)",

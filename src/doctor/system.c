@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What recording needs of the system. Only a full disk stands in its way; all else bears on `--io`, on memory under
- * pressure, and on how exact times are.
+ * What recording needs of the system. Only a full disk stands in its way; all else bears on looking at the kernel's
+ * page faults and reads beside the trace, on memory under pressure, and on how exact times are.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -152,11 +152,13 @@ static void check_cgroup(struct findings * findings) {
 static void check_perf(struct findings * findings) {
     long long paranoid;
     if (!read_number("/proc/sys/kernel/perf_event_paranoid", &paranoid)) {
-        finding_add(findings, "perf events", VERDICT_WARNING, "only `tat record --io' uses them", "not in this kernel");
+        finding_add(findings, "perf events", VERDICT_WARNING,
+                    "not needed for recording: only page faults could not be looked at beside it",
+                    "not in this kernel");
     } else if (paranoid > 1 && geteuid() != 0) {
         finding_add(findings, "perf events", VERDICT_WARNING,
-                    "for `tat record --io': sysctl kernel.perf_event_paranoid=1", "perf_event_paranoid is %lld",
-                    paranoid);
+                    "not needed for recording; to look at page faults beside it: sysctl kernel.perf_event_paranoid=1",
+                    "perf_event_paranoid is %lld", paranoid);
     } else {
         finding_add(findings, "perf events", VERDICT_GOOD, NULL, "perf_event_paranoid is %lld%s", paranoid,
                     geteuid() == 0 ? ", and this is root" : "");
@@ -174,17 +176,20 @@ static void check_tracefs(struct findings * findings) {
         }
     }
     finding_add(findings, "tracefs", VERDICT_WARNING,
-                "for `tat record --io', as root: mount -t tracefs tracefs /sys/kernel/tracing", "%s",
-                geteuid() == 0 ? "not mounted" : "not mounted, or for root only");
+                "not needed for recording; to look at disk reads beside it, as root: mount -t tracefs tracefs "
+                "/sys/kernel/tracing",
+                "%s", geteuid() == 0 ? "not mounted" : "not mounted, or for root only");
 }
 
 static void check_io_uring(struct findings * findings) {
     long long disabled;
     if (!read_number("/proc/sys/kernel/io_uring_disabled", &disabled)) { disabled = 0; } /* kernels before 6.6 */
     const bool is_off = disabled == 2 || (disabled == 1 && geteuid() != 0);
-    finding_add(findings, "io_uring", is_off ? VERDICT_WARNING : VERDICT_GOOD,
-                is_off ? "for reading ahead of the model: sysctl kernel.io_uring_disabled=0" : NULL, "%s",
-                is_off ? "switched off" : "not switched off");
+    finding_add(
+        findings, "io_uring", is_off ? VERDICT_WARNING : VERDICT_GOOD,
+        is_off ? "not needed for recording; for programs that read the model by it: sysctl kernel.io_uring_disabled=0"
+               : NULL,
+        "%s", is_off ? "switched off" : "not switched off");
 }
 
 void doctor_system(const char * traces, struct findings * findings) {
