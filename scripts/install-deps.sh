@@ -35,6 +35,7 @@ needs_to_test="
     program groff        groff-base
     program dpkg-shlibdeps dpkg-dev
     program file         file
+    program musl-gcc     musl-tools
     program clang        clang
     fuzzer  clang        libclang-rt-dev
     program python3      python3

@@ -20,6 +20,7 @@
 #include "agent/hook.h"
 #include "agent/registry.h"
 #include "agent/sink.h"
+#include "agent/symbols.h"
 #include "agent/template.h"
 #include "agent/tokens.h"
 #include "format/block.h"
@@ -292,7 +293,7 @@ static void read_tokens(const char * range) {
 }
 
 __attribute__((constructor)) static void start(void) {
-    if (is_set("TAT_OFF")) { return; }
+    if (is_set("TAT_OFF") || !symbols_at_fork(after_fork)) { return; }
     clock_kind         = clock_choose();
     options.is_private = is_set("TAT_PRIVATE");
     const char * size  = getenv("TAT_MAX_SIZE");
@@ -301,7 +302,6 @@ __attribute__((constructor)) static void start(void) {
     const char * most     = getenv("TAT_TEMPLATES"); /* for tests: few graphs differ there */
     options.templates_max = most && *most ? (uint32_t) strtoul(most, NULL, 10) : TEMPLATES_MAX;
     state                 = AGENT_WAITING;
-    pthread_atfork(NULL, NULL, after_fork);
 }
 
 /* A process can exit while other threads compute. They are at most writing a block, unless they were stopped. */

@@ -6,6 +6,8 @@
 #ifndef TAT_AGENT_SYMBOLS_H
 #define TAT_AGENT_SYMBOLS_H
 
+#include <stdbool.h>
+
 /* The functions of ggml that the agent calls: name, field of struct ggml_functions, absent from some versions. */
 #define GGML_FUNCTIONS(X)                                                                                              \
     X(ggml_graph_n_nodes, graph_n_nodes, false)                                                                        \
@@ -48,6 +50,9 @@ void * symbol_behind(const void * caller, const char * name, const void * ours);
 
 /* The ggml_graph_compute that `caller` would have reached without the agent, or NULL. Any thread. */
 void * symbol_graph_compute(const void * caller);
+
+/* Has `child` called in each child of fork, once and for all. False in a process whose libc is not glibc. */
+bool symbols_at_fork(void (*child)(void));
 
 /* The library or program that holds a function, for the caller to free; NULL if unknown. */
 char * symbol_file(const void * function);

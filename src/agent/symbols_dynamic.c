@@ -84,6 +84,15 @@ void * symbol_graph_compute(const void * caller) {
     return symbol_behind(caller, "ggml_graph_compute", (const void *) ggml_graph_compute);
 }
 
+/* What pthread_atfork comes to in glibc. musl has no such name: it takes the agent all the same, where a shell that is
+ * traced starts a program of its, and would not start it if the reference were strong. */
+extern int    __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *) __attribute__((weak));
+extern void * __dso_handle __attribute__((visibility("hidden")));
+
+bool symbols_at_fork(void (*child)(void)) {
+    return __register_atfork && __register_atfork(NULL, NULL, child, &__dso_handle) == 0;
+}
+
 char * symbol_file(const void * function) {
     Dl_info info;
     return dladdr(function, &info) && info.dli_fname ? strdup(info.dli_fname) : NULL;

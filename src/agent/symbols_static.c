@@ -4,6 +4,7 @@
  * from being linked: what is missing is NULL, and no graph is recorded.
  */
 #include <limits.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -33,6 +34,10 @@ void * symbol_find(const void * caller, const char * name) {
 void * symbol_graph_compute(const void * caller) {
     (void) caller;
     return (void *) __real_ggml_graph_compute;
+}
+
+bool symbols_at_fork(void (*child)(void)) {
+    return pthread_atfork(NULL, NULL, child) == 0;
 }
 
 char * symbol_file(const void * function) {

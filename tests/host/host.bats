@@ -190,6 +190,19 @@ everything_is_there() {
     everything_is_there
 }
 
+@test "a program of musl's starts, and is left alone" {
+    command -v musl-gcc > /dev/null || skip "no musl-gcc: scripts/install-deps.sh test installs it"
+    cd "$BATS_TEST_TMPDIR"
+    echo '#include <stdio.h>
+          #include <unistd.h>
+          int main(void) { puts("hello"); fflush(stdout); return fork() ? 3 : 0; }' > musl.c
+    musl-gcc musl.c -o musl
+    run traced ./musl
+    [ "$status" -eq 3 ]
+    [ "$output" = hello ]
+    [ -z "$(ls "$traces")" ]
+}
+
 @test "TAT_OFF: nothing is written" {
     plain=$("$HOST_DIR/fake_host1" "$model")
     seen=$(TAT_OFF=1 traced "$HOST_DIR/fake_host1" "$model")
