@@ -8,10 +8,11 @@
 build=${BUILD:-$root/build}
 rounds=${ROUNDS:-200}
 pairs=${PAIRS:-12}
-llama=$("$root/scripts/get-llama.sh")
-dense=$("$root/scripts/get-model.sh")
-experts=$(dirname "$dense")/SmolLM2-8x2.gguf
-bin=$llama/build/bin
+bin=$("$root/scripts/get-llama.sh")
+llama=${bin%/build/bin}
+models=$("$root/scripts/get-fixtures.sh")
+dense=$models/SmolLM2-135M-Instruct.Q4_1.gguf
+experts=$models/SmolLM2-8x2.gguf
 agent=$build/src/agent/libtat_agent.so
 tat=$build/src/cli/tat
 work=$(mktemp -d)
@@ -29,46 +30,55 @@ cc -O2 -D_GNU_SOURCE -I"$root/include" "$root/bench/expand.c" -o "$work/expand" 
     "$build/src/gguf/libtat_gguf.a" "$build/src/format/libtat_format.a"
 cc -O2 -D_GNU_SOURCE -I"$root/include" "$root/bench/open_gguf.c" -o "$work/open_gguf" "$build/src/gguf/libtat_gguf.a" \
     "$build/src/format/libtat_format.a"
-[ -e "$experts" ] || python3 "$root/tests/fixtures/make_moe.py" "$dense" "$experts" --experts 8 --used 2
+
+# section TITLE PROGRAM: each is a block of what the program printed.
+section() {
+    [ -z "${in_block:-}" ] || echo '```'
+    printf '\n## %s (`bench/%s`)\n```\n' "$1" "$2"
+    in_block=1
+}
+
+# What a run of 100 tokens takes on the disk, and what a token more adds.
+trace_size() {
+    rm -rf "$work/run"
+    "$tat" record -o "$work/run" -- "$bin/llama-completion" -m "$1" -n 100 --temp 0 -no-cnv --ignore-eos \
+        -p "The three laws of robotics are" < /dev/null > /dev/null 2>&1
+    "$tat" dump --blocks "$work/run" | awk -F '\t' -v model="$(basename "$1")" -v rows="$(tokens_of "$work/run")" '
+        NR > 1 { all += $3 }
+        $2 == "evaluation" { last[n++ % 50] = $3 }
+        END {
+            for (i in last) more += last[i]
+            printf "%s: %d bytes a token, all included; a generated token more: %d\n", model, (all + 4096) / rows, more / 50
+        }'
+    "$work/expand" "$work/run"
+}
+
+tokens_of() {
+    python3 -c 'import json, sys; print(sum(json.load(open(sys.argv[1]))["totals"]["tokens"].values()))' "$1/trace_metadata.json"
+}
 
 measure() {
     echo "# What recording costs"
     echo
     echo "\`make bench\`, $(date -u +%Y-%m-%d): $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2 | xargs), $(nproc) CPUs," \
         "Linux $(uname -r); llama.cpp of $(basename "$llama"); commit $(git -C "$root" rev-parse --short HEAD)."
-    echo
-    echo "## The callback alone (\`bench/hot_path\`)"
-    echo '```'
+    section "The callback alone" hot_path
     traced "$work/hot_path" 20000
-    echo '```'
     for model in "$dense" "$experts"; do
         for threads in 1 2; do
-            echo
-            echo "## $(basename "$model"), $threads thread(s): blocks of 10 tokens in one process (\`bench/overhead | bench/paired.py\`)"
-            echo '```'
+            section "$(basename "$model"), $threads thread(s): blocks of 10 tokens in one process" "overhead | paired.py"
             traced "$work/overhead" "$model" "$threads" "$rounds" 10 | python3 "$root/bench/paired.py"
-            echo '```'
+            section "$(basename "$model"), $threads thread(s): whole runs of llama-completion" whole_runs.py
+            python3 "$root/bench/whole_runs.py" "$tat" "$bin/llama-completion" "$model" "$threads" "$pairs" 100
         done
     done
-    echo
-    echo "## Whole runs (\`bench/whole_runs.py\`), $(basename "$dense"), 1 thread"
-    echo '```'
-    python3 "$root/bench/whole_runs.py" "$tat" "$bin/llama-completion" "$dense" 1 "$pairs" 100
-    echo '```'
-    echo
-    echo "## The trace"
-    echo '```'
-    for model in "$dense" "$experts"; do
-        rm -rf "$work/run"
-        "$tat" record -o "$work/run" -- "$bin/llama-completion" -m "$model" -n 100 --temp 0 -no-cnv --ignore-eos \
-            -p "The three laws of robotics are" < /dev/null > /dev/null 2>&1
-        echo "$(basename "$model"): $(($(stat -c %s "$work/run/tensor_access.bin") / 106)) bytes a token, all included"
-        "$work/expand" "$work/run"
+    for threads in 1 2; do
+        section "$(basename "$dense"), $threads thread(s): llama.cpp's own figures" cross_check.py
+        python3 "$root/bench/cross_check.py" "$tat" "$bin" "$dense" "$threads" "$pairs"
     done
-    echo '```'
-    echo
-    echo "## Opening a model file (\`bench/open_gguf\`)"
-    echo '```'
+    section "The trace" expand
+    for model in "$dense" "$experts"; do trace_size "$model"; done
+    section "Opening a model file" open_gguf
     "$work/open_gguf" 100000
     echo '```'
 }
