@@ -27,6 +27,7 @@ static const struct {
                                { "evaluations_emitted", "evaluations_stored", "evaluations_filtered", "callbacks_emitted",
                                  "callbacks_stored", "events_emitted", "events_stored" } },
 };
+
 static const char * const events[] = {
     [TAT_EVENT_CLOCK]        = "clock",
     [TAT_EVENT_MAPPING]      = "mapping",
