@@ -162,12 +162,19 @@ static bool is_run(char path[static PATH_MAX]) {
     return true;
 }
 
+/* A trace is complete in itself, so it may have been moved out of its folder and be called anything. */
+static bool is_file(const char * path) {
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode);
+}
+
 int run_resolve(const char * argument, char path[static PATH_MAX], struct tat_error * error) {
     if (!argument) { return run_newest(path, error); }
     if (snprintf(path, PATH_MAX, "%s", argument) < PATH_MAX && is_run(path)) { return 0; }
     if (!strchr(argument, '/') && join(path, run_parent(), argument, error) == 0 && is_run(path)) { return 0; }
+    if (snprintf(path, PATH_MAX, "%s", argument) < PATH_MAX && is_file(path)) { return 0; }
     return tat_fail(error, TAT_ERROR_INPUT,
-                    "%s is no trace: neither a folder nor the name of one in %s (see `tat list')", argument,
+                    "%s is no trace: neither a file, a folder nor the name of one in %s (see `tat list')", argument,
                     run_parent());
 }
 

@@ -40,8 +40,8 @@ uint64_t run_bytes(const struct run * run);
 /* The folder of the newest trace. 0 or -1. */
 int run_newest(char path[static PATH_MAX], struct tat_error * error);
 
-/* The folder that a user means: NULL is the newest; a path of a folder or of its tensor_access.bin; or a name among the
- * traces. 0 or -1. */
+/* The folder that a user means: NULL is the newest; a path of a folder or of its tensor_access.bin; a name among the
+ * traces; or else a file, which is then the answer in place of a folder. 0 or -1. */
 int run_resolve(const char * argument, char path[static PATH_MAX], struct tat_error * error);
 
 /* Makes an empty folder, mode 0700, for a run that starts now, and its parents: `wanted` if not NULL, which must not be

@@ -203,6 +203,18 @@ END
     [ "$status" -eq 3 ]
 }
 
+@test "dump: a trace out of its folder, by any name" {
+    cp "$TRACE/tensor_access.bin" sent.tat
+    for command in dump verify report; do
+        "$TAT" $command sent.tat > alone || [ $command = verify ]
+        "$TAT" $command "$TRACE" > inside || [ $command = verify ]
+        diff <(grep -vE "^  (trace|host|start|model|program) " alone) <(grep -vE "^  (trace|host|start|model|program) " inside)
+    done
+    run "$TAT" rm sent.tat
+    [ "$status" -ne 0 ]
+    [ -e sent.tat ]
+}
+
 @test "dump: a full disk is an error, told once; a closed pipe is none" {
     for what in "--json" "--format table" "--blocks" "--graph 1"; do
         run bash -c '"$0" dump $1 "$2" > /dev/full' "$TAT" "$what" "$TRACE"
