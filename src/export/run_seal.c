@@ -11,51 +11,17 @@
 #include "export/file_replace.h"
 #include "export/gguf_csv.h"
 #include "export/host_facts.h"
+#include "export/tensor_names.h"
 #include "tat/run.h"
 
 /* Nanoseconds the agent takes for a callback, bench/RESULTS.md: an estimate for other machines. */
 #define CALLBACK_NS 30
 
-/* --------------------------------------------------------------------------------------------------- tensor_names.txt
- */
-
-/* Names are hostile: what would break the table is escaped. */
-static void put_escaped(FILE * out, const char * text) {
-    for (const unsigned char * c = (const unsigned char *) text; *c; c++) {
-        if (*c == '\\') {
-            fputs("\\\\", out);
-        } else if (*c < 0x20 || *c == 0x7f) {
-            fprintf(out, "\\x%02x", *c);
-        } else {
-            fputc(*c, out);
-        }
-    }
-}
-
-static const char * kind_name(enum tat_tensor_kind kind) {
-    static const char * const names[] = { "", "weight", "state", "activation", "input" };
-    return (unsigned) kind <= TAT_TENSOR_INPUT ? names[kind] : "";
-}
-
 static int write_names(const char * folder, const struct tat_trace * trace, struct tat_error * error) {
     struct file_replace r;
     if (file_replace_begin(&r, folder, "tensor_names.txt", error) != 0) { return -1; }
-    uint32_t                  count;
-    const struct tat_tensor * t = tat_trace_tensors(trace, &count);
-    fputs("id\tname\tmodel\tkind\tlayer\tcomponent\ttype\tshape\tfile_offset\tbytes\taddress\n", r.file);
-    for (uint32_t i = 0; i < count; i++, t++) {
-        fprintf(r.file, "%" PRIu32 "\t", i);
-        put_escaped(r.file, t->name);
-        fprintf(r.file, "\t%" PRIu32 "\t%s\t", t->file, kind_name(t->kind));
-        if (t->layer != TAT_NO_LAYER) { fprintf(r.file, "%u", t->layer); }
-        fprintf(r.file, "\t%s\t",
-                t->kind == TAT_TENSOR_WEIGHT || t->kind == TAT_TENSOR_STATE ? tat_component_name(t->component) : "");
-        put_escaped(r.file, t->type_name);
-        fprintf(r.file, "\t%" PRIu64 "x%" PRIu64 "x%" PRIu64 "x%" PRIu64 "\t", t->ne[0], t->ne[1], t->ne[2], t->ne[3]);
-        if (t->file) { fprintf(r.file, "%" PRIu64, t->file_offset); }
-        fprintf(r.file, "\t%" PRIu64 "\t0x%" PRIx64 "\n", t->bytes, t->address);
-    }
-    return file_replace_end(&r, 1, error);
+    const int written = tensor_names_write(trace, r.file, error);
+    return file_replace_end(&r, written == 0, error);
 }
 
 /* ------------------------------------------------------------------------------------------------------- model files
