@@ -10,11 +10,7 @@ heads() {
     model "$2"
     local expected=()
     read -r -a expected <<< "$3"
-    trace=$BATS_TEST_TMPDIR/$1
-    completion "$TAT" record -o "$trace" -- . "${@:4}" > "$trace.text" 2> "$trace.stderr" || {
-        cat "$trace.stderr"
-        return 1
-    }
+    recorded "$1" "${@:4}"
     python3 "$BATS_TEST_DIRNAME/check_heads.py" "$TAT" "$trace" "${expected[@]}"
 }
 
