@@ -99,14 +99,10 @@ moe=SmolLM2-8x2.gguf
 }
 
 @test "other architectures: sinks, recurrent state, latent attention, shared experts" {
-    compared=0
     for name in gpt-oss mamba deepseek2 qwen2moe; do
-        [ -e "$MODELS/random-$name.gguf" ] || continue
         of_model "random-$name.gguf" -n 4
         compare "$traces"/*/tensor_access.bin
-        compared=$((compared + 1))
     done
-    [ $compared -gt 0 ] || skip "no random models: scripts/get-fixtures.sh makes them"
 }
 
 # columns TRACE...: what tat dump prints of them.
