@@ -6,7 +6,7 @@
 #include <limits.h>
 #include <stdlib.h>
 
-#include "cli/run_folder.h"
+#include "cli/run_open.h"
 
 void access_options_begin(struct access_options * options) {
     *options = (struct access_options){ .request = { .filter = ACCESS_FILTER_ALL } };
@@ -75,5 +75,5 @@ error_t access_options_parse(struct access_options * o, int key, char * argument
 
 struct tat_trace * access_options_open(const struct access_options * options, struct tat_error * error) {
     char path[PATH_MAX];
-    return run_resolve(options->trace, path, error) == 0 ? tat_trace_open(path, error) : NULL;
+    return run_open(options->trace, path, error);
 }

@@ -140,8 +140,8 @@ static int run(int argc, char ** argv) {
 }
 
 const struct command cmd_list = {
-    .name      = "list",
-    .summary   = "list the traces, the newest first",
+    .name    = "list",
+    .summary = "list the traces, the newest first",
     .description =
         "Lists the traces in ./traces, or in $TAT_DIR, the newest first: when each began, what it takes on disk, "
         "and, once its metadata is written, the program and the model.",

@@ -10,7 +10,7 @@
 
 #include "cli/command.h"
 #include "cli/report_text.h"
-#include "cli/run_folder.h"
+#include "cli/run_open.h"
 #include "tat/analysis.h"
 
 enum { KEY_JSON = 256, KEY_SECTION, SECTIONS_MAX = 32 };
@@ -88,8 +88,7 @@ static int run(int argc, char ** argv) {
     char             path[PATH_MAX];
     uint32_t         n_evaluations;
     command_parse(&cmd_report, parse, argc, argv, 0, &options);
-    if (run_resolve(options.trace, path, &error) != 0) { return command_fail(&cmd_report, &error); }
-    struct tat_trace * trace = tat_trace_open(path, &error);
+    struct tat_trace * trace = run_open(options.trace, path, &error);
     if (!trace) { return command_fail(&cmd_report, &error); }
     char * answers = tat_analyze(trace, options.sections, options.n_sections, &error);
     tat_trace_evaluations(trace, &n_evaluations);

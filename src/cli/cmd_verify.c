@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "cli/command.h"
-#include "cli/run_folder.h"
+#include "cli/run_open.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
 #include "tat/verify.h"
@@ -75,9 +75,8 @@ static int run(int argc, char ** argv) {
     struct options   options = { 0 };
     struct tat_error error;
     command_parse(&cmd_verify, parse, argc, argv, 0, &options);
-    char path[PATH_MAX];
-    if (run_resolve(options.trace, path, &error) != 0) { return command_fail(&cmd_verify, &error); }
-    struct tat_trace *      trace = tat_trace_open(path, &error);
+    char                    path[PATH_MAX];
+    struct tat_trace *      trace = run_open(options.trace, path, &error);
     struct tat_verification v;
     int                     status;
     if (!trace || tat_verify(trace, &v, &error) != 0) {

@@ -127,3 +127,30 @@ make() {
     [ "$status" -eq 3 ]
     [[ $output == *run_20260101_000000* ]] # found; it is no real trace
 }
+
+# A folder with a trace in it that is named like a run's, and nothing beside it: as the agent leaves it.
+left_by_the_agent() {
+    "$HOST" --write toy.gguf
+    TAT_RUN_DIR=$PWD/traces/run_20260101_000000 "$HOST" -g 5 toy.gguf > /dev/null
+    [ "$(ls traces/run_20260101_000000)" = tensor_access.bin ]
+}
+
+@test "what stands beside a trace is written when it is first opened" {
+    mkdir -p traces/run_20260101_000000
+    left_by_the_agent
+    "$TAT" report --section run > /dev/null
+    [ "$(ls traces/run_20260101_000000 | xargs)" = "gguf_structure.csv tensor_access.bin tensor_names.txt trace_metadata.json" ]
+    grep -q '"ended": true' traces/run_20260101_000000/trace_metadata.json
+}
+
+@test "not while the run goes on" {
+    mkdir -p traces/run_20260101_000000
+    left_by_the_agent
+    exec 8< traces/run_20260101_000000
+    flock -s 8 # as tat record does
+    "$TAT" report --section run > /dev/null
+    [ "$(ls traces/run_20260101_000000)" = tensor_access.bin ]
+    exec 8<&-
+    "$TAT" report --section run > /dev/null
+    [ -e traces/run_20260101_000000/trace_metadata.json ]
+}
