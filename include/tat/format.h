@@ -6,6 +6,7 @@
 #ifndef TAT_FORMAT_H
 #define TAT_FORMAT_H
 
+#include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -157,19 +158,19 @@ enum tat_loss_reason {
 
 #define TAT_MAX_SRC 16
 
-_Static_assert(sizeof(struct tat_file_header) == TAT_HEADER_BYTES, "the header is one page");
-_Static_assert(offsetof(struct tat_file_header, features) == 24, "");
-_Static_assert(offsetof(struct tat_file_header, start_realtime_ns) == 32, "");
-_Static_assert(offsetof(struct tat_file_header, ticks_per_second) == 56, "");
-_Static_assert(offsetof(struct tat_file_header, clock) == 64, "");
-_Static_assert(offsetof(struct tat_file_header, run_id) == 80, "");
-_Static_assert(offsetof(struct tat_file_header, producer) == 96, "");
-_Static_assert(offsetof(struct tat_file_header, program) == 160, "");
-_Static_assert(offsetof(struct tat_file_header, ggml_path) == 1184, "");
-_Static_assert(offsetof(struct tat_file_header, ggml_version) == 2208, "");
-_Static_assert(offsetof(struct tat_file_header, checksum) == 4088, "");
-_Static_assert(sizeof(struct tat_block_header) == 24, "");
-_Static_assert(offsetof(struct tat_block_header, payload_bytes) == 8, "");
-_Static_assert(offsetof(struct tat_block_header, checksum) == 16, "");
+static_assert(sizeof(struct tat_file_header) == TAT_HEADER_BYTES, "the header is one page");
+static_assert(offsetof(struct tat_file_header, features) == 24, "");
+static_assert(offsetof(struct tat_file_header, start_realtime_ns) == 32, "");
+static_assert(offsetof(struct tat_file_header, ticks_per_second) == 56, "");
+static_assert(offsetof(struct tat_file_header, clock) == 64, "");
+static_assert(offsetof(struct tat_file_header, run_id) == 80, "");
+static_assert(offsetof(struct tat_file_header, producer) == 96, "");
+static_assert(offsetof(struct tat_file_header, program) == 160, "");
+static_assert(offsetof(struct tat_file_header, ggml_path) == 1184, "");
+static_assert(offsetof(struct tat_file_header, ggml_version) == 2208, "");
+static_assert(offsetof(struct tat_file_header, checksum) == 4088, "");
+static_assert(sizeof(struct tat_block_header) == 24, "");
+static_assert(offsetof(struct tat_block_header, payload_bytes) == 8, "");
+static_assert(offsetof(struct tat_block_header, checksum) == 16, "");
 
 #endif

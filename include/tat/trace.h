@@ -70,7 +70,7 @@ struct tat_entry {
     uint32_t     type_block, type_block_bytes;
     uint32_t     flags;  /* ggml's */
     uint32_t     facts;  /* enum tat_node_fact; nodes only */
-    uint32_t     params; /* index of the first of 16 words, tat_template_params; nodes only */
+    uint32_t     params; /* not 0: the node has parameters; nodes only */
     uint16_t     op_index;
     uint16_t     layer;
     uint32_t     src[TAT_MAX_SRC]; /* entries, or TAT_NO_ENTRY */
@@ -111,8 +111,8 @@ enum tat_phase {
 const char * tat_phase_name(enum tat_phase phase);
 
 struct tat_evaluation {
-    uint64_t begin_ns, end_ns;
-    uint32_t template;
+    uint64_t       begin_ns, end_ns;
+    uint32_t       template_id;
     uint32_t       context;
     uint32_t       flags; /* enum tat_evaluation_flag */
     uint32_t       rule;
@@ -207,7 +207,7 @@ struct tat_block {
 typedef bool (*tat_block_sink)(const struct tat_block * block, void * user);
 void tat_trace_each_block(const struct tat_trace * trace, tat_block_sink sink, void * user);
 
-const char *                     tat_loss_name(enum tat_loss_reason reason);
+const char * tat_loss_name(enum tat_loss_reason reason);
 
 /* ------------------------------------------------------------------------------------------------ access records */
 
@@ -242,7 +242,7 @@ struct tat_access {
     uint8_t  kind;    /* enum tat_role | enum tat_memory << 4 */
     uint16_t flags;   /* enum tat_access_flag, phase */
 };
-_Static_assert(sizeof(struct tat_access) == 64, "one cache line");
+static_assert(sizeof(struct tat_access) == 64, "one cache line");
 
 struct tat_layout {
     uint64_t run_bytes, stride;

@@ -86,7 +86,7 @@ static bool count_visible(uint32_t capture, const int64_t * values, size_t count
 static void count_cells(struct state * s, struct result * r) {
     for (uint32_t i = 0; i < s->subject->n_evaluations; i++) {
         const struct tat_evaluation * e = &s->subject->evaluations[i];
-        struct mask                   m = { s, &s->subject->templates[e->template] };
+        struct mask                   m = { s, &s->subject->templates[e->template_id] };
         if (e->phase != TAT_PHASE_GENERATE) { continue; }
         if (tat_trace_each_capture(s->subject->trace, i, count_visible, &m, NULL) < 0) { r->failed = true; }
     }

@@ -98,7 +98,7 @@ static bool count_choices(uint32_t capture, const int64_t * values, size_t count
 static void count_all(struct state * s) {
     for (uint32_t i = 0; i < s->subject->n_evaluations && !s->failed; i++) {
         const struct tat_evaluation * e = &s->subject->evaluations[i];
-        struct choice                 x = { s, &s->subject->templates[e->template] };
+        struct choice                 x = { s, &s->subject->templates[e->template_id] };
         if (!is_inference(e->phase)) { continue; }
         if (tat_trace_each_capture(s->subject->trace, i, count_choices, &x, NULL) < 0) { s->failed = true; }
     }

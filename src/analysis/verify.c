@@ -100,7 +100,7 @@ static void check_identity(struct verifier * v) {
     uint32_t     wrong = 0, first = 0, aborted = 0, outside = 0;
     for (uint32_t i = 0; i < v->n_evaluations; i++) {
         const struct tat_evaluation * e          = &v->evaluations[i];
-        const struct tat_expectation  x          = tat_template_expect(&v->templates[e->template], e->rule);
+        const struct tat_expectation  x          = tat_template_expect(&v->templates[e->template_id], e->rule);
         const bool                    early      = e->flags & TAT_EVALUATION_ABORTED;
         const bool                    is_outside = e->flags & TAT_EVALUATION_OUTSIDE;
         const bool good = !(e->flags & TAT_EVALUATION_UNMATCHED) && e->n_stamps == (is_outside ? 0 : e->n_callbacks) &&
@@ -114,7 +114,7 @@ static void check_identity(struct verifier * v) {
     }
     if (wrong) {
         const struct tat_evaluation * e = &v->evaluations[first];
-        const struct tat_expectation  x = tat_template_expect(&v->templates[e->template], e->rule);
+        const struct tat_expectation  x = tat_template_expect(&v->templates[e->template_id], e->rule);
         verify_add(v, "identity", what, TAT_VERDICT_FAIL,
                    "%" PRIu32 " unmatched, first evaluation %" PRIu32 ": %" PRIu32 " callbacks, expected %" PRIu32
                    " (%" PRIu32 " nodes, %" PRIu32

@@ -71,7 +71,7 @@ int verify_experts(struct verifier * v, struct tat_error * error) {
     int64_t *      ids      = NULL;
     size_t         capacity = 0;
     for (uint32_t i = 0; i < v->n_evaluations; i++) {
-        const struct tat_template * t = &v->templates[v->evaluations[i].template];
+        const struct tat_template * t = &v->templates[v->evaluations[i].template_id];
         if (v->evaluations[i].flags & (TAT_EVALUATION_ABORTED | TAT_EVALUATION_OUTSIDE | TAT_EVALUATION_UNMATCHED)) {
             continue;
         }
@@ -157,7 +157,7 @@ int verify_positions(struct verifier * v, struct tat_error * error) {
     for (uint32_t i = 0; i <= contexts; i++) { state[i].top = -1; }
     for (uint32_t i = 0; i < v->n_evaluations; i++) {
         const struct tat_evaluation * e = &v->evaluations[i];
-        const struct tat_template *   t = &v->templates[e->template];
+        const struct tat_template *   t = &v->templates[e->template_id];
         struct advance *              a = &state[e->context];
         for (uint32_t c = 0; c < t->n_captures; c++) {
             if (t->captures[c].kind != TAT_CAPTURE_POSITIONS) { continue; }

@@ -91,7 +91,7 @@ static struct share look_at(struct walk * w, const uint32_t * evaluations, uint3
     struct share share = { .known = true };
     w->ubatch++;
     for (uint32_t i = 0; i < count && w->work <= WORK_MOST; i++) {
-        const struct tat_template * t = &w->v->templates[w->v->evaluations[evaluations[i]].template];
+        const struct tat_template * t = &w->v->templates[w->v->evaluations[evaluations[i]].template_id];
         see_weights(w, t, &share);
         see_results(w, t, evaluations[i], &share);
         w->work += t->n_leaves + t->n_nodes;
@@ -101,7 +101,7 @@ static struct share look_at(struct walk * w, const uint32_t * evaluations, uint3
 
 static struct share share_of(struct walk * w, const uint32_t * evaluations, uint32_t count) {
     if (count > 1) { return look_at(w, evaluations, count); }
-    struct share * alone = &w->alone[w->v->evaluations[*evaluations].template];
+    struct share * alone = &w->alone[w->v->evaluations[*evaluations].template_id];
     if (!alone->known) { *alone = look_at(w, evaluations, count); }
     alone->evaluation = *evaluations;
     return *alone;
@@ -127,13 +127,13 @@ static void walk(struct walk * w) {
         bool                          cut   = first->flags & TAT_EVALUATION_ABORTED;
         for (; to < v->n_evaluations; to++) {
             const struct tat_evaluation * next = &v->evaluations[w->order[to]];
-            if (next->thread != first->thread || v->templates[next->template].n_tokens) { break; }
+            if (next->thread != first->thread || v->templates[next->template_id].n_tokens) { break; }
             cut |= (next->flags & TAT_EVALUATION_ABORTED) != 0;
         }
         /* A process that was killed was in the middle of a thread's last one. */
         const bool is_last = to == v->n_evaluations || v->evaluations[w->order[to]].thread != first->thread;
         /* What comes before any tokens is no ubatch: an encoder, a shift of the cache. */
-        const bool is_ubatch = v->templates[first->template].n_tokens > 0;
+        const bool is_ubatch = v->templates[first->template_id].n_tokens > 0;
         const bool is_whole  = is_ubatch && !cut && (!is_last || v->summary->ended);
         add_ubatch(w, &w->order[from], to - from, is_whole);
     }
@@ -202,7 +202,7 @@ static void judge_results(struct walk * w) {
     } else if (w->n_foreign && has_gaps) {
         verify_add(w->v, "results", what, TAT_VERDICT_SKIP, "evaluations are missing that may have computed them");
     } else if (w->n_foreign) {
-        const uint32_t template       = w->v->evaluations[w->foreign.evaluation].template;
+        const uint32_t template       = w->v->evaluations[w->foreign.evaluation].template_id;
         const struct tat_entry * leaf = &w->v->templates[template].entries[w->foreign.leaf];
         verify_add(w->v, "results", what, TAT_VERDICT_FAIL,
                    "%" PRIu64 " were not, first %s, of %s, in evaluation %" PRIu32

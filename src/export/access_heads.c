@@ -258,7 +258,7 @@ bool access_heads_split(struct access_heads * h, const struct tat_access * recor
     bool going = true;
     for (size_t i = 0; i < count && going; i++) {
         const struct tat_access * a   = &records[i];
-        const uint32_t template       = h->evaluations[a->evaluation].template;
+        const uint32_t template       = h->evaluations[a->evaluation].template_id;
         const struct tat_template * t = &h->templates[template];
         if (is_done(h, a)) { continue; }
         struct split s = {

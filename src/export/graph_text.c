@@ -110,7 +110,7 @@ int graph_text(const struct tat_trace * trace, uint32_t evaluation, enum text_fo
                         "there is no evaluation %" PRIu32 ": the trace has %" PRIu32 ", counted from 0", evaluation,
                         n_evaluations);
     }
-    const struct tat_template * t = &templates[e[evaluation].template];
+    const struct tat_template * t = &templates[e[evaluation].template_id];
     text_out_begin(&out, file);
     if (format == TEXT_TSV) { row_names(&out, columns, COLUMNS, '\t'); }
     if (format == TEXT_TABLE) { text_out_string(&out, "ENTRY  OP              SHAPE           NAME  <- SOURCES\n"); }

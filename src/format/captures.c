@@ -76,7 +76,7 @@ size_t tat_trace_capture(const struct tat_trace * trace, uint32_t evaluation, ui
                          size_t capacity) {
     if (evaluation >= trace->evaluations.count) { return 0; }
     const struct tat_evaluation * e  = &LIST(struct tat_evaluation, trace->evaluations)[evaluation];
-    const struct tat_template *   t  = &LIST(struct tat_template, trace->templates)[e->template];
+    const struct tat_template *   t  = &LIST(struct tat_template, trace->templates)[e->template_id];
     const struct body *           b  = &LIST(struct body, trace->bodies)[evaluation];
     struct tat_in                 in = { .at = b->captures, .end = b->captures + b->captures_bytes };
     for (uint32_t i = 0; i < t->n_captures && i <= capture; i++) {
@@ -95,7 +95,7 @@ int tat_trace_each_capture(const struct tat_trace * trace, uint32_t evaluation, 
                            struct tat_error * error) {
     if (evaluation >= trace->evaluations.count) { return 0; }
     const struct tat_evaluation * e        = &LIST(struct tat_evaluation, trace->evaluations)[evaluation];
-    const struct tat_template *   t        = &LIST(struct tat_template, trace->templates)[e->template];
+    const struct tat_template *   t        = &LIST(struct tat_template, trace->templates)[e->template_id];
     const struct body *           b        = &LIST(struct body, trace->bodies)[evaluation];
     struct tat_in                 in       = { .at = b->captures, .end = b->captures + b->captures_bytes };
     size_t                        capacity = 256, count;

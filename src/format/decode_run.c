@@ -11,7 +11,7 @@ bool decode_evaluation(struct tat_trace * trace, struct tat_in in) {
     struct tat_evaluation e  = { 0 };
     struct body           b  = { 0 };
     const uint64_t        t  = tat_get_varint(&in);
-    e.template               = (uint32_t) t;
+    e.template_id            = (uint32_t) t;
     e.flags                  = (uint32_t) tat_get_varint(&in);
     e.rule                   = (uint32_t) tat_get_varint(&in);
     e.status                 = (int32_t) tat_get_zigzag(&in);

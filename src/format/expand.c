@@ -266,10 +266,10 @@ static uint32_t records_before(const struct plan * plan, uint32_t n_times) {
 
 static bool expand_one(struct expansion * x, uint32_t number) {
     const struct tat_evaluation * e = &LIST(struct tat_evaluation, x->trace->evaluations)[number];
-    const struct tat_template *   t = &LIST(struct tat_template, x->trace->templates)[e->template];
+    const struct tat_template *   t = &LIST(struct tat_template, x->trace->templates)[e->template_id];
     /* Which node a time belongs to is unknown; or none was asked for. */
     if (e->flags & (TAT_EVALUATION_UNMATCHED | TAT_EVALUATION_OUTSIDE)) { return true; }
-    const struct plan * plan = plan_of(x->trace, e->template, e->rule);
+    const struct plan * plan = plan_of(x->trace, e->template_id, e->rule);
     if (!plan) { return false; }
     const uint32_t n_times = set_times(x, number);
     if (!x->start_ns || (plan->n_varies && !read_ids(x, t, &LIST(struct body, x->trace->bodies)[number]))) {

@@ -138,7 +138,7 @@ struct progress {
 /* The positions of a ubatch's rows, POSITIONS_MAX at most; `memory` holds as many. Returns how many are known. */
 static size_t positions_of(const struct tat_trace * trace, uint32_t evaluation, int64_t * memory) {
     const struct tat_evaluation * e    = &LIST(struct tat_evaluation, trace->evaluations)[evaluation];
-    const struct tat_template *   t    = &LIST(struct tat_template, trace->templates)[e->template];
+    const struct tat_template *   t    = &LIST(struct tat_template, trace->templates)[e->template_id];
     const uint32_t                rows = e->n_tokens < POSITIONS_MAX ? e->n_tokens : POSITIONS_MAX;
     for (uint32_t c = 0; c < t->n_captures; c++) {
         if (t->captures[c].kind != TAT_CAPTURE_POSITIONS) { continue; }

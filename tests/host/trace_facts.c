@@ -53,7 +53,7 @@ static int check_evaluation(const struct tat_trace * trace, uint32_t number, str
                             struct tat_error * error) {
     uint32_t                      count;
     const struct tat_evaluation * e        = &tat_trace_evaluations(trace, &count)[number];
-    const struct tat_template *   t        = &tat_trace_templates(trace, &count)[e->template];
+    const struct tat_template *   t        = &tat_trace_templates(trace, &count)[e->template_id];
     const struct tat_expectation  expected = tat_template_expect(t, e->rule);
     const bool                    partial  = e->flags & (TAT_EVALUATION_ABORTED | TAT_EVALUATION_UNMATCHED);
     f->aborted += (e->flags & TAT_EVALUATION_ABORTED) != 0;

@@ -54,6 +54,7 @@ END
     for header in "$TREE"/include/tat/*.h; do
         echo "#include <tat/$(basename "$header")>" > alone.c
         "$CC" -std=c11 -Wall -Wextra -Werror $(pkg-config --cflags tat) -c alone.c
+        "$CC" -x c++ -std=c++17 -Wall -Wextra -Werror $(pkg-config --cflags tat) -c alone.c
     done
     cat > asks.c << 'END'
 #include <stdio.h>

@@ -13,7 +13,7 @@
 static void print_evaluation(const struct tat_trace * trace, uint32_t number) {
     uint32_t                      count;
     const struct tat_evaluation * e      = &tat_trace_evaluations(trace, &count)[number];
-    const struct tat_template *   t      = &tat_trace_templates(trace, &count)[e->template];
+    const struct tat_template *   t      = &tat_trace_templates(trace, &count)[e->template_id];
     uint32_t                      layers = 0;
     size_t                        all = 0, last = 0;
     for (uint32_t c = 0; c < t->n_captures; c++) {

@@ -138,7 +138,7 @@ static bool read_line(char * text, struct line * l) {
 static const char * difference(struct check * c, const struct line * l, const struct operand * o) {
     uint32_t                      count;
     const struct tat_evaluation * e    = &tat_trace_evaluations(c->trace, &count)[o->evaluation];
-    const struct tat_template *   t    = &tat_trace_templates(c->trace, &count)[e->template];
+    const struct tat_template *   t    = &tat_trace_templates(c->trace, &count)[e->template_id];
     const struct tat_entry *      node = &t->entries[t->n_leaves + o->node];
     if (l->evaluation != o->evaluation || l->node != o->node || l->number != o->number) { return "order"; }
     if (strcmp(l->op, node->op) != 0) { return "operation"; }

@@ -158,7 +158,7 @@ static uint64_t walk(const struct tat_trace * trace) {
     const struct tat_template *   t = tat_trace_templates(trace, &n);
     const struct tat_evaluation * e = tat_trace_evaluations(trace, &n);
     for (uint32_t i = 0; i < n; i++) {
-        n_captures = t[e[i].template].n_captures;
+        n_captures = t[e[i].template_id].n_captures;
         for (uint32_t c = 0; c < n_captures; c++) { tat_trace_capture(trace, i, c, values, 64); }
     }
     if (tat_trace_expand(trace, 0, n, count_records, &records, &error) < 0) { fail_msg("%s", error.message); }
