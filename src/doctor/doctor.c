@@ -71,9 +71,12 @@ static void add_cpu_backend(const char * path, void * state) {
     if (backend_is_cpu(path) && realpath(path, real)) { libraries_add(state, real, true, &unread); }
 }
 
-/* ggml loads backends at run time that lie beside its libraries or the program. */
+/* ggml that is linked with no backend loads them at run time; they lie beside its libraries or the program. */
 static void add_cpu_backends(struct libraries * libraries) {
     const size_t count = libraries->count;
+    for (size_t i = 0; i < count; i++) {
+        if (libraries->at[i].facts.exports_compute) { return; }
+    }
     for (size_t i = 0; i < count; i++) {
         if (i == 0 || strstr(libraries->at[i].path, "/libggml")) {
             backends_beside(libraries->at[i].path, add_cpu_backend, libraries);

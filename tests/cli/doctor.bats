@@ -157,6 +157,13 @@ says() {
     LD_LIBRARY_PATH=$PWD/symbolic ldd ./disable | grep -q "=> $PWD/open/"
 }
 
+@test "a backend that lies beside the program, where another is linked: never loaded" {
+    mkdir other
+    cp enable open/libggml-cpu.so.1.2.3 other/
+    LD_LIBRARY_PATH=$PWD/symbolic run "$TAT" doctor other/enable
+    says 1 hook BAD 'bound inside'
+}
+
 @test "a program that gains privileges" {
     [ "$(id -u)" -eq 0 ] || skip "needs root"
     cp open/program raised
