@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define TAT_MAGIC          "TATTRACE" /* the first eight bytes of a file */
-#define TAT_FORMAT_VERSION 0          /* 0: not frozen yet, readable by the build that wrote it only */
+#define TAT_FORMAT_VERSION 1          /* frozen: doc/format.md says what may be added to it */
 #define TAT_BYTE_ORDER     0x01020304u
 #define TAT_HEADER_BYTES   4096
 #define TAT_BLOCK_MAGIC    0x42544154u /* "TATB" */

@@ -230,7 +230,7 @@ def read_header(data):
     checks = {
         "magic": h["magic"] == b"TATTRACE",
         "byte_order": h["byte_order"] == 0x01020304,
-        "version": h["version"] == 0,
+        "version": h["version"] == 1,
         "header_bytes": h["header_bytes"] == 4096,
         "checksum": h["checksum"] == xxh64(data[:4088]),
         "file_kind": h["file_kind"] == 1,

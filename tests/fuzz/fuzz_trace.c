@@ -63,8 +63,8 @@ static void touch_evaluations(const struct tat_trace * trace) {
     struct tat_error              error;
     int64_t                       values[16];
     for (uint32_t i = 0; i < n; i++) {
-        if (e[i].template >= n_templates || e[i].end_ns < e[i].begin_ns) { abort(); }
-        for (uint32_t c = 0; c < templates[e[i].template].n_captures && c < 16; c++) {
+        if (e[i].template_id >= n_templates || e[i].end_ns < e[i].begin_ns) { abort(); }
+        for (uint32_t c = 0; c < templates[e[i].template_id].n_captures && c < 16; c++) {
             tat_trace_capture(trace, i, c, values, 16);
         }
     }
