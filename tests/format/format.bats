@@ -41,6 +41,18 @@ of_model() {
 dense=SmolLM2-135M-Instruct.Q4_1.gguf
 moe=SmolLM2-8x2.gguf
 
+# Made by the fake host when the format was frozen: whatever comes, it is read like this.
+@test "a trace of version 1, from the day it was frozen" {
+    compare "$BATS_TEST_DIRNAME/version-1.bin"
+    "$TAT" export --format csv "$BATS_TEST_DIRNAME/version-1.bin" > "$BATS_TEST_TMPDIR/records.csv"
+    python3 - "$BATS_TEST_TMPDIR/records.csv" << 'END'
+import csv, sys
+records = list(csv.DictReader(open(sys.argv[1], newline="")))
+found = [len(records)] + [sum(int(r[column]) for r in records) for column in ("size", "duration_ns")]
+assert found == [1003, 834240, 1640106], found
+END
+}
+
 @test "the fake host: three layouts, every rule" {
     for layout in 1 2 3; do
         for rule in every empty unasked fused; do
