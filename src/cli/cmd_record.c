@@ -2,7 +2,6 @@
  *
  * tat record: runs a command with the agent in it. What the agent is told, it is told by the environment.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,6 +18,7 @@
 #include "cli/target.h"
 #include "cli/units.h"
 #include "doctor/doctor.h"
+#include "export/access_filter.h"
 #include "tat/run.h"
 
 struct options {
@@ -49,13 +49,10 @@ static const struct argp_option options_table[] = {
     { 0 },
 };
 
-/* What the agent understands: "A:B", where one may be missing. */
+/* What the agent understands: a range with its colon, where one end may be missing. */
 static bool is_token_range(const char * text) {
-    char *         end  = (char *) text;
-    const uint64_t from = isdigit((unsigned char) *end) ? strtoull(end, &end, 10) : 0;
-    if (*end != ':' || !end[1]) { return *end == ':' && end != text; }
-    const uint64_t to = isdigit((unsigned char) end[1]) ? strtoull(end + 1, &end, 10) : 0;
-    return *end == '\0' && to >= from;
+    struct access_range range;
+    return strchr(text, ':') && !access_range_parse(text, &range);
 }
 
 enum { SMALLEST_TRACE = 128 << 10 }; /* the agent begins none without so much room */
