@@ -18,8 +18,15 @@ static const struct analysis * find(const char * name) {
     return NULL;
 }
 
-static struct subject subject_of(const struct tat_trace * trace) {
-    struct subject s = { .trace = trace };
+static struct tat_analysis_options with_defaults(const struct tat_analysis_options * given) {
+    struct tat_analysis_options o = given ? *given : (struct tat_analysis_options){ 0 };
+    if (o.hot_share <= 0) { o.hot_share = 0.1; }
+    if (o.cold_share <= 0) { o.cold_share = 0.5; }
+    return o;
+}
+
+static struct subject subject_of(const struct tat_trace * trace, const struct tat_analysis_options * options) {
+    struct subject s = { .trace = trace, .options = with_defaults(options) };
     s.tensors        = tat_trace_tensors(trace, &s.n_tensors);
     s.templates      = tat_trace_templates(trace, &s.n_templates);
     s.evaluations    = tat_trace_evaluations(trace, &s.n_evaluations);
@@ -61,6 +68,7 @@ static int begin_all(struct pass * pass, const struct subject * subject, const c
                      struct tat_error * error) {
     for (size_t i = 0; count ? i < count : analyses[i] != NULL; i++) {
         const struct analysis * a = count ? find(names[i]) : analyses[i];
+        if (a && !count && a->slow) { continue; }
         if (!a) { return tat_fail(error, TAT_ERROR_USAGE, "no section '%s'", names[i]); }
         void * state = a->begin(subject);
         if (!state) { return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
@@ -88,8 +96,8 @@ static json_t * finish_all(struct pass * pass) {
 }
 
 json_t * analyses_run(const struct tat_trace * trace, const char * const * names, size_t count,
-                      struct tat_error * error) {
-    const struct subject subject = subject_of(trace);
+                      const struct tat_analysis_options * options, struct tat_error * error) {
+    const struct subject subject = subject_of(trace, options);
     struct pass          pass    = { 0 };
     pass.running                 = calloc(count + sizeof analyses / sizeof analyses[0], sizeof *pass.running);
     if (!pass.running) {
@@ -118,8 +126,13 @@ const char * tat_analysis_title(unsigned index) {
     return index < sizeof analyses / sizeof analyses[0] && analyses[index] ? analyses[index]->title : NULL;
 }
 
-char * tat_analyze(const struct tat_trace * trace, const char * const * names, size_t count, struct tat_error * error) {
-    json_t * all = analyses_run(trace, names, count, error);
+bool tat_analysis_is_slow(unsigned index) {
+    return tat_analysis_name(index) && analyses[index]->slow;
+}
+
+char * tat_analyze(const struct tat_trace * trace, const char * const * names, size_t count,
+                   const struct tat_analysis_options * options, struct tat_error * error) {
+    json_t * all = analyses_run(trace, names, count, options, error);
     if (!all) { return NULL; }
     char * text = json_dumps(all, JSON_COMPACT);
     json_decref(all);

@@ -7,6 +7,7 @@
 #define TAT_ANALYSIS_ANALYSIS_H
 
 #include "analysis/result.h"
+#include "tat/analysis.h"
 #include "tat/trace.h"
 
 struct phase_total {
@@ -23,6 +24,7 @@ struct subject {
     const struct tat_model_file * files;
     uint32_t                      n_tensors, n_templates, n_evaluations, n_events, n_files;
     uint64_t                      model_bytes;              /* size of all model files */
+    struct tat_analysis_options   options;                  /* defaults filled in */
     struct phase_total            phase[TAT_PHASE_COUNT];   /* of evaluations that were recorded in full */
     struct phase_total            outside[TAT_PHASE_COUNT]; /* of those whose tokens were not asked for */
 };
@@ -33,6 +35,7 @@ struct analysis {
     void * (*begin)(const struct subject * subject);                             /* NULL: memory */
     void (*feed)(void * state, const struct tat_access * records, size_t count); /* NULL: needs no records */
     void (*finish)(void * state, struct result * result);                        /* frees the state */
+    bool slow;                                                                   /* answered only where it is named */
 };
 
 extern const struct analysis run_analysis;
@@ -48,9 +51,10 @@ extern const struct analysis experts_analysis;
 /* All, in the order in which they are shown; ends with NULL. */
 extern const struct analysis * const analyses[];
 
-/* Runs those named (all, if `count` is 0) and returns {name: result}, which the caller owns. NULL on failure. */
+/* Runs those named (all but slow ones, if `count` is 0) and returns {name: result}, which the caller owns. NULL on
+ * failure. */
 json_t * analyses_run(const struct tat_trace * trace, const char * const * names, size_t count,
-                      struct tat_error * error);
+                      const struct tat_analysis_options * options, struct tat_error * error);
 
 /* Inference proper: what load, warm-up and graphs without tokens never mix into. */
 static inline bool is_inference(enum tat_phase phase) {

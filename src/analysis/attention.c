@@ -133,7 +133,7 @@ static void finish(void * state, struct result * r) {
     size_t         shown = 0;
     set_headline(s, r);
     count_cells(s, r);
-    result_columns(r, columns, sizeof columns / sizeof columns[0]);
+    result_table(r, "attention", NULL, SHOW_ALWAYS, columns, sizeof columns / sizeof columns[0]);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) { shown += add_part(s, r, &parts[i]); }
     result_put_count(r, result_values(r), "kv_cache_bytes", s->cache_bytes);
     if (s->cache_bytes && shown) { result_line(r, "KV cache", "%s allocated", format_bytes(text, s->cache_bytes)); }
@@ -151,4 +151,10 @@ static void finish(void * state, struct result * r) {
     free(s);
 }
 
-const struct analysis attention_analysis = { "attention", "Q, K, V and the KV cache", begin, feed, finish };
+const struct analysis attention_analysis = {
+    .name   = "attention",
+    .title  = "Q, K, V and the KV cache",
+    .begin  = begin,
+    .feed   = feed,
+    .finish = finish,
+};

@@ -75,7 +75,7 @@ static void finish(void * state, struct result * r) {
     const uint64_t tokens = s->subject->phase[TAT_PHASE_GENERATE].tokens;
     char           share[UNITS_SIZE];
     qsort(s->part, PARTS, sizeof s->part[0], most_bytes);
-    result_columns(r, columns, sizeof columns / sizeof columns[0]);
+    result_table(r, "components", NULL, SHOW_ALWAYS, columns, sizeof columns / sizeof columns[0]);
     result_put_count(r, result_values(r), "bytes", s->total);
     for (unsigned i = 0; i < PARTS && s->part[i].bytes; i++) {
         const struct component * part = &s->part[i];
@@ -100,4 +100,10 @@ static void finish(void * state, struct result * r) {
     free(s);
 }
 
-const struct analysis components_analysis = { "components", "Parts of the model", begin, feed, finish };
+const struct analysis components_analysis = {
+    .name   = "components",
+    .title  = "Parts of the model",
+    .begin  = begin,
+    .feed   = feed,
+    .finish = finish,
+};

@@ -136,7 +136,7 @@ static void finish(void * state, struct result * r) {
     uint32_t       count = 0, top_layer = 0, n_experts = 0, n_used = 0;
     uint64_t       selections = 0;
     count_all(s);
-    result_columns(r, columns, sizeof columns / sizeof columns[0]);
+    result_table(r, "experts", NULL, SHOW_ALWAYS, columns, sizeof columns / sizeof columns[0]);
     for (uint32_t i = 0; i < LAYERS; i++) {
         const struct layer * layer = &s->layer[i];
         if (layer->selections) {
@@ -168,4 +168,9 @@ static void finish(void * state, struct result * r) {
     free(s);
 }
 
-const struct analysis experts_analysis = { "experts", "Experts", begin, NULL, finish };
+const struct analysis experts_analysis = {
+    .name   = "experts",
+    .title  = "Experts",
+    .begin  = begin,
+    .finish = finish,
+};

@@ -91,7 +91,7 @@ static void finish(void * state, struct result * r) {
         if (s->layer[i].ns > s->layer[slowest].ns) { slowest = i; }
     }
     set_headline(s, r, count, slowest, ns);
-    result_columns(r, columns, sizeof columns / sizeof columns[0]);
+    result_table(r, "layers", NULL, SHOW_ALWAYS, columns, sizeof columns / sizeof columns[0]);
     result_put_count(r, result_values(r), "layers", count);
     result_put_count(r, result_values(r), "ns", ns);
     for (uint32_t i = 0; i < LAYERS; i++) { add_layer(r, i, &s->layer[i], ns); }
@@ -105,4 +105,10 @@ static void finish(void * state, struct result * r) {
     free(s);
 }
 
-const struct analysis layers_analysis = { "layers", "Layers", begin, feed, finish };
+const struct analysis layers_analysis = {
+    .name   = "layers",
+    .title  = "Layers",
+    .begin  = begin,
+    .feed   = feed,
+    .finish = finish,
+};

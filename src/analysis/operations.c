@@ -66,7 +66,7 @@ static void finish(void * state, struct result * r) {
         fused += s->operation[i].fused;
     }
     qsort(s->operation, s->n_ops, sizeof s->operation[0], most_time);
-    result_columns(r, columns, sizeof columns / sizeof columns[0]);
+    result_table(r, "operations", NULL, SHOW_ALWAYS, columns, sizeof columns / sizeof columns[0]);
     result_put_count(r, result_values(r), "ns", ns);
     for (uint32_t i = 0; i < s->n_ops && s->operation[i].count; i++) {
         const struct operation * o   = &s->operation[i];
@@ -91,4 +91,10 @@ static void finish(void * state, struct result * r) {
     free(s);
 }
 
-const struct analysis operations_analysis = { "operations", "Operations", begin, feed, finish };
+const struct analysis operations_analysis = {
+    .name   = "operations",
+    .title  = "Operations",
+    .begin  = begin,
+    .feed   = feed,
+    .finish = finish,
+};

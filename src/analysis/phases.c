@@ -118,7 +118,7 @@ static void finish(void * state, struct result * r) {
     struct state *    s    = state;
     const struct load load = loads(s->subject);
     set_headline(s->subject, r);
-    result_columns(r, columns, sizeof columns / sizeof columns[0]);
+    result_table(r, "phases", NULL, SHOW_ALWAYS, columns, sizeof columns / sizeof columns[0]);
     result_put_count(r, result_values(r), "loads", load.count);
     if (load.count) {
         json_t * row = result_row(r);
@@ -139,4 +139,10 @@ static void finish(void * state, struct result * r) {
     free(s);
 }
 
-const struct analysis phases_analysis = { "phases", "Phases", begin, feed, finish };
+const struct analysis phases_analysis = {
+    .name   = "phases",
+    .title  = "Phases",
+    .begin  = begin,
+    .feed   = feed,
+    .finish = finish,
+};

@@ -55,8 +55,10 @@ void result_begin(struct result * r, const char * title) {
     result_put(r, r->json, "title", json_string(title));
     result_put(r, r->json, "headline", json_string(""));
     result_put(r, r->json, "values", json_object());
-    static const char * const lists[] = { "lines", "columns", "rows", "notes" };
-    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) { result_put(r, r->json, lists[i], json_array()); }
+    result_put(r, r->json, "lines", json_array());
+    result_put(r, r->json, "answers", json_array());
+    result_put(r, r->json, "tables", json_object());
+    result_put(r, r->json, "notes", json_array());
 }
 
 json_t * result_end(struct result * r) {
@@ -101,6 +103,13 @@ void result_note(struct result * r, const char * format, ...) {
     va_end(arguments);
 }
 
+void result_answer(struct result * r, const char * question, const char * format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    append(r, "answers", json_pack("{s:s, s:o}", "question", question, "answer", new_sentence(format, arguments)));
+    va_end(arguments);
+}
+
 void result_absent(struct result * r) {
     result_put(r, r->json, "absent", json_true());
 }
@@ -109,17 +118,27 @@ json_t * result_values(struct result * r) {
     return part(r, "values");
 }
 
-void result_columns(struct result * r, const struct result_column * columns, size_t count) {
+void result_table(struct result * r, const char * name, const char * title, enum show show,
+                  const struct result_column * columns, size_t count) {
+    static const char * const shows[] = { "always", "asked", "never" };
+    json_t *                  table   = json_object();
+    json_t *                  heads   = json_array();
+    r->rows                           = json_array();
+    if (title) { result_put(r, table, "title", json_string(title)); }
+    result_put(r, table, "show", json_string(shows[show]));
     for (size_t i = 0; i < count; i++) {
-        append(r, "columns",
-               json_pack("{s:s, s:s, s:s}", "key", columns[i].key, "label", columns[i].label, "unit",
-                         unit_name(columns[i].unit)));
+        json_t * head = json_pack("{s:s, s:s, s:s}", "key", columns[i].key, "label", columns[i].label, "unit",
+                                  unit_name(columns[i].unit));
+        if (json_array_append_new(heads, head) != 0) { r->failed = true; }
     }
+    result_put(r, table, "columns", heads);
+    result_put(r, table, "rows", r->rows);
+    result_put(r, part(r, "tables"), name, table);
 }
 
 json_t * result_row(struct result * r) {
     json_t * row = json_object();
-    append(r, "rows", row);
+    if (json_array_append_new(r->rows, row) != 0) { r->failed = true; }
     return r->failed ? NULL : row;
 }
 

@@ -6,8 +6,11 @@
  *     headline   the answer in a sentence
  *     values     its figures by name, for programs
  *     lines      [{label, text}]: further facts, for people
- *     columns    [{key, label, unit}] of the table; the units are those of enum unit
- *     rows       [{key: value}]; null or missing where there is none
+ *     answers    [{question, answer}]: what it tells, in words and with figures
+ *     tables     {name: {title, show, columns, rows}}: title is missing where the section's says it all; show is
+ *                "always", "asked" (where the section was asked for by name) or "never" (for programs);
+ *                columns [{key, label, unit}], the units those of enum unit; rows [{key: value}], null or missing
+ *                where there is none
  *     notes      [text]: how to read it
  *     absent     true: the trace has nothing of the kind, so a report may leave it out
  *
@@ -40,8 +43,11 @@ struct result_column {
     enum unit    unit;
 };
 
+enum show { SHOW_ALWAYS, SHOW_ASKED, SHOW_NEVER };
+
 struct result {
     json_t * json;
+    json_t * rows; /* of the table begun last */
     bool     failed;
 };
 
@@ -53,10 +59,17 @@ void result_headline(struct result * r, const char * format, ...) __attribute__(
 void result_line(struct result * r, const char * label, const char * format, ...) __attribute__((format(printf, 3, 4)));
 void result_note(struct result * r, const char * format, ...) __attribute__((format(printf, 2, 3)));
 
+/* A question as people put it, and its answer in a sentence with its figures: `tat report --questions`. */
+void result_answer(struct result * r, const char * question, const char * format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 void     result_absent(struct result * r);
 json_t * result_values(struct result * r); /* the `values` object, to put into */
-void     result_columns(struct result * r, const struct result_column * columns, size_t count);
-json_t * result_row(struct result * r); /* a new one; both may be NULL, which result_put_* take */
+
+/* Begins a table; `title` may be NULL. Rows go to the table begun last. */
+void     result_table(struct result * r, const char * name, const char * title, enum show show,
+                      const struct result_column * columns, size_t count);
+json_t * result_row(struct result * r); /* a new one; it and result_values may be NULL, which result_put_* take */
 
 void result_put(struct result * r, json_t * object, const char * key, json_t * value); /* takes over `value` */
 void result_put_text(struct result * r, json_t * object, const char * key, const char * text);

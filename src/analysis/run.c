@@ -212,4 +212,9 @@ static void finish(void * state, struct result * r) {
     free(s);
 }
 
-const struct analysis run_analysis = { "run", "The run", begin, NULL, finish };
+const struct analysis run_analysis = {
+    .name   = "run",
+    .title  = "The run",
+    .begin  = begin,
+    .finish = finish,
+};

@@ -79,7 +79,7 @@ static void finish(void * state, struct result * r) {
     qsort(s->heat, n, sizeof s->heat[0], hottest);
     while (touched < n && s->heat[touched].bytes) { touched++; }
     const uint32_t shown = touched < HOTTEST ? touched : HOTTEST;
-    result_columns(r, columns, sizeof columns / sizeof columns[0]);
+    result_table(r, "tensors", NULL, SHOW_ALWAYS, columns, sizeof columns / sizeof columns[0]);
     result_put_count(r, result_values(r), "tensors_touched", touched);
     for (uint32_t i = 0; i < shown; i++) { add_tensor(s, r, &s->heat[i]); }
     while (shown && shown + ties < touched && s->heat[shown + ties].bytes == s->heat[shown - 1].bytes) { ties++; }
@@ -97,4 +97,10 @@ static void finish(void * state, struct result * r) {
     free(s);
 }
 
-const struct analysis tensors_analysis = { "tensors", "The hottest tensors", begin, feed, finish };
+const struct analysis tensors_analysis = {
+    .name   = "tensors",
+    .title  = "The hottest tensors",
+    .begin  = begin,
+    .feed   = feed,
+    .finish = finish,
+};

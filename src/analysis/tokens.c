@@ -116,7 +116,7 @@ static void finish(void * state, struct result * r) {
     uint64_t                   all   = 0;
     unsigned                   shown = 0;
     set_headline(s, r);
-    result_columns(r, columns, sizeof columns / sizeof columns[0]);
+    result_table(r, "tokens", NULL, SHOW_ALWAYS, columns, sizeof columns / sizeof columns[0]);
     result_put_count(r, result_values(r), "model_bytes", s->subject->model_bytes);
     for (int p = 0; p < TAT_PHASE_COUNT; p++) {
         const uint64_t tokens = is_inference((enum tat_phase) p) ? phase[p].tokens : 0;
@@ -137,4 +137,10 @@ static void finish(void * state, struct result * r) {
     free(s);
 }
 
-const struct analysis tokens_analysis = { "tokens", "Bytes per token", begin, feed, finish };
+const struct analysis tokens_analysis = {
+    .name   = "tokens",
+    .title  = "Bytes per token",
+    .begin  = begin,
+    .feed   = feed,
+    .finish = finish,
+};

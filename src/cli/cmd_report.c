@@ -11,15 +11,18 @@
 #include "cli/command.h"
 #include "cli/report_text.h"
 #include "cli/run_open.h"
+#include "cli/units.h"
 #include "tat/analysis.h"
 
-enum { KEY_JSON = 256, KEY_SECTION, SECTIONS_MAX = 32 };
+enum { KEY_JSON = 256, KEY_SECTION, KEY_QUESTIONS, KEY_HOT, KEY_COLD, KEY_MEMORY, KEY_DISK, SECTIONS_MAX = 32 };
 
 struct options {
     const char * trace;
     const char * sections[SECTIONS_MAX];
     size_t       n_sections;
-    bool         json;
+    bool         json, questions;
+
+    struct tat_analysis_options analysis;
 };
 
 static const struct argp_option table[] = {
@@ -27,6 +30,11 @@ static const struct argp_option table[] = {
       "Only this section; may be given again: run, phases, tokens, components, tensors, layers, "
       "operations, attention, experts",
       0 },
+    { "questions", KEY_QUESTIONS, NULL, 0, "Answer people's questions in words, each with its figures", 0 },
+    { "hot", KEY_HOT, "PERCENT", 0, "Hottest weights that count as hot (10)", 0 },
+    { "cold", KEY_COLD, "PERCENT", 0, "Coldest weights that count as cold (50)", 0 },
+    { "memory", KEY_MEMORY, "SIZE", 0, "Memory there is for weights: 8G", 0 },
+    { "disk", KEY_DISK, "RATE", 0, "What the disk reads in a second: 2G/s", 0 },
     { "json", KEY_JSON, NULL, 0, "Print the sections as JSON", 0 },
     { 0 },
 };
@@ -41,16 +49,63 @@ static void add_section(struct options * options, const char * name, struct argp
     options->sections[options->n_sections++] = name;
 }
 
+static double parse_percent(const char * text, struct argp_state * state) {
+    char *       end;
+    const double percent = strtod(text, &end);
+    if (end == text || *end || !(percent > 0 && percent <= 100)) {
+        argp_error(state, "'%s' is no percentage above 0, up to 100", text);
+    }
+    return percent / 100;
+}
+
+static uint64_t parse_size(const char * text, struct argp_state * state) {
+    uint64_t bytes = 0;
+    if (!parse_bytes(text, &bytes)) { argp_error(state, "'%s' is no size: 8G", text); }
+    return bytes;
+}
+
+/* A size, with or without "/s". */
+static uint64_t parse_rate(const char * text, struct argp_state * state) {
+    char         size[64];
+    const size_t length = strlen(text), unit = length > 2 && strcmp(text + length - 2, "/s") == 0 ? 2 : 0;
+    uint64_t     bytes = 0;
+    if (length - unit < sizeof size) { memcpy(size, text, length - unit); }
+    size[length - unit < sizeof size ? length - unit : 0] = '\0';
+    if (!parse_bytes(size, &bytes)) { argp_error(state, "'%s' is no rate: 2G/s", text); }
+    return bytes;
+}
+
 static error_t parse(int key, char * argument, struct argp_state * state) {
     struct options * options = state->input;
     switch (key) {
         case KEY_JSON: options->json = true; return 0;
         case KEY_SECTION: add_section(options, argument, state); return 0;
+        case KEY_QUESTIONS: options->questions = true; return 0;
+        case KEY_HOT: options->analysis.hot_share = parse_percent(argument, state); return 0;
+        case KEY_COLD: options->analysis.cold_share = parse_percent(argument, state); return 0;
+        case KEY_MEMORY: options->analysis.memory_bytes = parse_size(argument, state); return 0;
+        case KEY_DISK: options->analysis.disk_bytes_per_second = parse_rate(argument, state); return 0;
         case ARGP_KEY_ARG:
             if (options->trace) { argp_error(state, "one trace at a time"); }
             options->trace = argument;
             return 0;
         default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* Slow sections are answered only where they are named, and questions are asked of all. */
+static void name_all(struct options * options) {
+    const char * name;
+    for (unsigned i = 0; (name = tat_analysis_name(i)) && options->n_sections < SECTIONS_MAX; i++) {
+        options->sections[options->n_sections++] = name;
+    }
+}
+
+static void print_answers(const json_t * answers) {
+    const char *   name;
+    const json_t * section;
+    json_object_foreach((json_t *) answers, name, section) {
+        report_answers(section, stdout);
     }
 }
 
@@ -62,7 +117,7 @@ static int print_text(const json_t * answers, bool by_name) {
     json_object_foreach((json_t *) answers, name, section) {
         if (json_is_true(json_object_get(section, "absent")) && !by_name) { continue; }
         if (!first) { putchar('\n'); }
-        if (report_text(section, stdout) != 0) { return -1; }
+        if (report_text(section, by_name, stdout) != 0) { return -1; }
         first = false;
     }
     return 0;
@@ -76,7 +131,15 @@ static int print_json(const json_t * answers) {
 static int print(const char * text, const struct options * options, struct tat_error * error) {
     json_t * answers = json_loads(text, 0, NULL);
     errno            = ENOMEM;
-    int status = !answers ? -1 : options->json ? print_json(answers) : print_text(answers, options->n_sections > 0);
+    int status       = -1;
+    if (answers && options->json) {
+        status = print_json(answers);
+    } else if (answers && options->questions) {
+        print_answers(answers);
+        status = 0;
+    } else if (answers) {
+        status = print_text(answers, options->n_sections > 0);
+    }
     json_decref(answers);
     if (status == 0) { status = fflush(stdout); }
     return status == 0 ? 0 : tat_fail_errno(error, "writing the report");
@@ -90,7 +153,8 @@ static int run(int argc, char ** argv) {
     command_parse(&cmd_report, parse, argc, argv, 0, &options);
     struct tat_trace * trace = run_open(options.trace, path, &error);
     if (!trace) { return command_fail(&cmd_report, &error); }
-    char * answers = tat_analyze(trace, options.sections, options.n_sections, &error);
+    if (options.questions && options.n_sections == 0) { name_all(&options); }
+    char * answers = tat_analyze(trace, options.sections, options.n_sections, &options.analysis, &error);
     tat_trace_evaluations(trace, &n_evaluations);
     int status = n_evaluations ? TAT_OK : TAT_ERROR_NO;
     if (!answers || print(answers, &options, &error) != 0) { status = command_fail(&cmd_report, &error); }

@@ -113,9 +113,9 @@ static void draw(const json_t * value, const char * unit, double scale, char cel
     }
 }
 
-static int draw_table(const json_t * section, FILE * out) {
-    const json_t * columns = json_object_get(section, "columns");
-    const json_t * rows    = json_object_get(section, "rows");
+static int draw_table(const json_t * drawn, FILE * out) {
+    const json_t * columns = json_object_get(drawn, "columns");
+    const json_t * rows    = json_object_get(drawn, "rows");
     const size_t   n       = json_array_size(columns) < COLUMNS_MAX ? json_array_size(columns) : COLUMNS_MAX;
     const char *   keys[COLUMNS_MAX], *units[COLUMNS_MAX];
     double         scales[COLUMNS_MAX];
@@ -147,9 +147,35 @@ static int draw_table(const json_t * section, FILE * out) {
     return table_print(table, out);
 }
 
+/* Titles stand over tables that have one. */
+static int draw_tables(const json_t * section, bool asked, FILE * out) {
+    const char * name;
+    json_t *     table;
+    json_object_foreach(json_object_get(section, "tables"), name, table) {
+        const char * show  = text_of(table, "show");
+        const char * title = text_of(table, "title");
+        if (strcmp(show, "never") == 0 || (strcmp(show, "asked") == 0 && !asked)) { continue; }
+        if (*title && json_array_size(json_object_get(table, "rows"))) { fprintf(out, "\n%s\n", title); }
+        if (draw_table(table, out) != 0) { return -1; }
+    }
+    return 0;
+}
+
 /* ---------------------------------------------------------------------------------------------------------- section */
 
-int report_text(const json_t * section, FILE * out) {
+void report_answers(const json_t * section, FILE * out) {
+    enum { INDENT = 2 };
+    size_t         i;
+    const json_t * item;
+    json_array_foreach(json_object_get(section, "answers"), i, item) {
+        fputs(style(out, STYLE_BOLD), out);
+        put_wrapped(text_of(item, "question"), 0, 0, out);
+        fprintf(out, "%s%*s", style(out, STYLE_PLAIN), INDENT, "");
+        put_wrapped(text_of(item, "answer"), INDENT, INDENT, out);
+    }
+}
+
+int report_text(const json_t * section, bool asked, FILE * out) {
     enum { LABEL = 9 };
     size_t         i;
     const json_t * item;
@@ -159,7 +185,7 @@ int report_text(const json_t * section, FILE * out) {
         fprintf(out, "  %-*s ", LABEL, text_of(item, "label"));
         put_wrapped(text_of(item, "text"), LABEL + 3, LABEL + 3, out);
     }
-    if (draw_table(section, out) != 0) { return -1; }
+    if (draw_tables(section, asked, out) != 0) { return -1; }
     json_array_foreach(json_object_get(section, "notes"), i, item) {
         fputs(style(out, STYLE_DIM), out);
         put_wrapped(json_string_value(item), 0, 0, out);

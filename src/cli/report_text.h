@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * The answer of an analysis (src/analysis/result.h) as text: headline, lines, table, notes. It knows no section by
+ * The answer of an analysis (src/analysis/result.h) as text: headline, lines, tables, notes. It knows no section by
  * name.
  */
 #ifndef TAT_CLI_REPORT_TEXT_H
 #define TAT_CLI_REPORT_TEXT_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 
-/* 0, or -1 where memory ran out. */
-int report_text(const json_t * section, FILE * out);
+/* `asked`: the section was named, so that all its tables for people are wanted. 0, or -1 where memory ran out. */
+int report_text(const json_t * section, bool asked, FILE * out);
+
+/* Its questions with their answers. */
+void report_answers(const json_t * section, FILE * out);
 
 #endif

@@ -36,7 +36,7 @@ json() {
     headline=$(json 'a["experts"]["headline"]')
     run "$TAT" report --section experts "$TRACE"
     [ "${lines[1]}" = "$headline" ]
-    [ "$(json 'a["experts"]["rows"][0]["experts"]')" = 4 ]
+    [ "$(json 'a["experts"]["tables"]["experts"]["rows"][0]["experts"]')" = 4 ]
 }
 
 @test "report: only the sections asked for" {
@@ -51,14 +51,14 @@ json() {
 
 @test "report: experts are counted by row and slot" {
     # 5 rows of a prompt and 39 tokens, two experts each; the last layer routes only the row whose output is asked for.
-    [ "$(json '[row["selections"] for row in a["experts"]["rows"]]')" = "[88, 88, 80]" ]
-    [ "$(json 'all(sum(row["counts"]) == row["selections"] for row in a["experts"]["rows"])')" = True ]
+    [ "$(json '[row["selections"] for row in a["experts"]["tables"]["experts"]["rows"]]')" = "[88, 88, 80]" ]
+    [ "$(json 'all(sum(row["counts"]) == row["selections"] for row in a["experts"]["tables"]["experts"]["rows"])')" = True ]
 }
 
 @test "report: shares add up" {
     for table in operations layers; do
-        [ "$(json "abs(sum(row['share'] for row in a['$table']['rows']) - 1) < 1e-9")" = True ]
-        [ "$(json "sum(row['ns'] for row in a['$table']['rows']) == a['$table']['values']['ns']")" = True ]
+        [ "$(json "abs(sum(row['share'] for row in a['$table']['tables']['$table']['rows']) - 1) < 1e-9")" = True ]
+        [ "$(json "sum(row['ns'] for row in a['$table']['tables']['$table']['rows']) == a['$table']['values']['ns']")" = True ]
     done
 }
 

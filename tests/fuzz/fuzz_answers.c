@@ -35,7 +35,7 @@ static void ask(const struct tat_trace * trace) {
     struct tat_verification verification;
     struct tat_error        error = { 0 };
     if (tat_verify(trace, &verification, &error) != 0 && !*error.message) { abort(); }
-    char * answer = tat_analyze(trace, NULL, 0, &error);
+    char * answer = tat_analyze(trace, NULL, 0, NULL, &error);
     if (!answer && !*error.message) { abort(); }
     free(answer);
 }

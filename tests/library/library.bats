@@ -68,7 +68,7 @@ int main(int argc, char ** argv) {
     struct tat_verification v;
     struct tat_trace *      trace = argc > 1 ? tat_trace_open(argv[1], &error) : NULL;
     if (!trace || tat_verify(trace, &v, &error) != 0) { return 1; }
-    char * answers = tat_analyze(trace, NULL, 0, &error);
+    char * answers = tat_analyze(trace, NULL, 0, NULL, &error);
     printf("%u %d %s\n", v.n_failed, answers != NULL, tat_component_name(TAT_COMPONENT_ATTN_Q));
     free(answers);
     tat_trace_close(trace);
