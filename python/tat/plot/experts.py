@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""Which experts were chosen: by token, by layer, and after which."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from tat.plot.bins import TokenBins
+from tat.plot.chart import AbsentError, Axis, Chart, Heat, finite_limits
+from tat.plot.source import Source
+
+_MOST_NUMBERS = 1_000_000
+"""In all views of a page together: some ten megabytes."""
+
+
+def _expert_axis(n_experts: int) -> Axis:
+    return Axis("expert", ticks=tuple((float(i), str(i)) for i in range(n_experts)))
+
+
+def _token_expert(source: Source, chosen: pd.DataFrame, n_experts: int, bins: TokenBins, title: str) -> Heat:
+    column = (chosen["position"].to_numpy() - bins.first) // bins.width
+    counts = np.zeros((n_experts, bins.count))
+    np.add.at(counts, (chosen["expert"].to_numpy(), column), 1)
+    tokens = np.minimum(bins.width, bins.last - bins.edges[:-1])
+    values = np.where(source.computed(bins) > 0, counts / tokens, np.nan)
+    return Heat(
+        title=title,
+        values=values,
+        x_edges=bins.edges,
+        y_edges=np.arange(n_experts + 1) - 0.5,
+        x=Axis(source.token_label),
+        y=_expert_axis(n_experts),
+        value=Axis("selections per token", "count"),
+        limits=finite_limits(values),
+    )
+
+
+def moe_expert_heatmap(source: Source) -> Chart:
+    """How often each token chose each expert, over all layers."""
+    whole = source.routing()
+    routing = whole[whole["position"] >= 0]
+    n_experts, bins = int(whole["expert"].max()) + 1, source.bins()
+    unplaced = len(whole) - len(routing)
+    left_out = f" {unplaced:,} selections are left out, whose layer routed only some of a prompt's rows." if unplaced else ""
+    numbers = sorted(routing["layer"].unique())
+    views = {}
+    if n_experts * bins.count * len(numbers) <= _MOST_NUMBERS:
+        for layer in numbers:
+            mine = routing[routing["layer"] == layer]
+            views[f"layer {layer}"] = (_token_expert(source, mine, n_experts, bins, f"Layer {layer}"),)
+    title = f"Sum over {len(numbers)} layers"
+    return Chart(
+        title=source.section("experts").headline,
+        subtitle=f"{bins.say()}Selections of a token, warm-up left out. Experts of different layers with the same number "
+        f"have nothing in common but their place.{left_out}",
+        panels=(_token_expert(source, routing, n_experts, bins, title),),
+        view="all layers",
+        views=views,
+        row_height=5 if n_experts < 64 else 8,
+    )
+
+
+def _layer_expert(routing: pd.DataFrame, numbers: list[int], n_experts: int, top: float) -> Heat:
+    counts = np.zeros((len(numbers), n_experts))
+    rows = np.searchsorted(numbers, routing["layer"].to_numpy())
+    np.add.at(counts, (rows, routing["expert"].to_numpy()), 1)
+    total = counts.sum(axis=1, keepdims=True)
+    values = np.where(total > 0, counts / np.maximum(total, 1), np.nan)
+    return Heat(
+        title="",
+        values=values,
+        x_edges=np.arange(n_experts + 1) - 0.5,
+        y_edges=np.arange(len(numbers) + 1) - 0.5,
+        x=_expert_axis(n_experts),
+        y=Axis("layer", ticks=tuple((float(i), str(layer)) for i, layer in enumerate(numbers))),
+        value=Axis("share of the layer's selections", "share"),
+        limits=(0.0, top or finite_limits(values)[1]),
+    )
+
+
+def layer_expert(source: Source) -> Chart:
+    """Each expert's share of its layer's selections."""
+    routing = source.routing()
+    numbers, n_experts = sorted(routing["layer"].unique()), int(routing["expert"].max()) + 1
+    whole = _layer_expert(routing, numbers, n_experts, 0)
+    views = {
+        phase: (_layer_expert(routing[routing["phase"] == phase], numbers, n_experts, whole.limits[1]),)
+        for phase in source.phases
+    }
+    return Chart(
+        title=source.section("experts").headline,
+        subtitle=f"An even share is {100 / n_experts:.3g} %. Prompt and generation.",
+        panels=(whole,),
+        view="all phases",
+        views=views if len(views) > 1 else {},
+        row_height=7,
+    )
+
+
+def transitions(source: Source) -> Chart:
+    """Which expert follows which."""
+    source.routing()
+    raise AbsentError("not here yet")
