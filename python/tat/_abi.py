@@ -37,7 +37,12 @@ ACCESS = np.dtype(
         ("flags", "<u2"),
     ]
 )
-ACCESS_WRITE, ACCESS_FUSED, ACCESS_STRIDED, ACCESS_APPROXIMATE, ACCESS_UNREAD, ACCESS_UNTIMED = (1 << i for i in range(6))
+ACCESS_WRITE = 1 << 0
+ACCESS_FUSED = 1 << 1
+ACCESS_STRIDED = 1 << 2
+ACCESS_APPROXIMATE = 1 << 3
+ACCESS_UNREAD = 1 << 4
+ACCESS_UNTIMED = 1 << 5
 ACCESS_PHASE_SHIFT = 8
 
 #: struct tat_token: 24 bytes.
@@ -63,8 +68,8 @@ KINDS = ("", "weight", "state", "activation", "input")
 OPERANDS = ("dst", *(f"src{i}" for i in range(16)))
 EVALUATION_FLAGS = ("aborted", "unmatched", "relearned", "cut", "outside", "exact")
 EVENTS = (
-    "", "clock", "mapping", "model_file", "load_begin", "load_end", "open_model", "memory_clear", "perf_reset", "warmup",
-    "call_begin", "call_end", "context", "note", "memory_set", "buffer_alloc", "buffer_free",
+    "", "clock", "mapping", "model_file", "load_begin", "load_end", "open_model", "memory_clear", "perf_reset",
+    "warmup", "call_begin", "call_end", "context", "note", "memory_set", "buffer_alloc", "buffer_free",
 )  # fmt: skip
 
 

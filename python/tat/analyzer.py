@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tat import _abi, answers, frames, matrices
+from tat import _abi, answers, matrices, tables
 from tat.answers import Answer
 from tat.columns import Vocabulary, access_columns
 from tat.errors import ErrorKind, TatError
@@ -98,17 +98,17 @@ class TraceAnalyzer:
     ) -> pd.DataFrame:
         """The same records with the columns of `tat export --format csv`: names as categoricals, missing as NA."""
         records = self.accesses(tokens, layers, components, experts, phases)
-        return frames.frame(access_columns(self.trace, self._words, records))
+        return tables.frame(access_columns(self.trace, self._words, records))
 
     # ------------------------------------------------------------------------------------------------- tables
 
     def tensors(self) -> pd.DataFrame:
         """All tensors, a row each: tensor_id, name, kind, layer, component, shape (ne0 to ne3), place in the file."""
-        return frames.tensors(self.trace, self._words)
+        return tables.frame(tables.tensors(self.trace, self._words))
 
     def evaluations(self) -> pd.DataFrame:
         """All evaluations of graphs, a row each: phase, tokens, begin and end in nanoseconds, flags."""
-        return frames.evaluations(self.trace)
+        return tables.frame(tables.evaluations(self.trace))
 
     def tokens(self) -> pd.DataFrame:
         """All rows that were evaluated, a row each.
@@ -116,21 +116,24 @@ class TraceAnalyzer:
         token counts the rows of a context from 0 and is NA in warm-up; id is NA in a private trace; begin_ns and
         end_ns are the evaluation's, which it shares with the other rows of its ubatch.
         """
-        return frames.tokens(self.trace)
+        return tables.frame(tables.tokens(self.trace))
 
     def routing(self) -> pd.DataFrame:
         """All experts chosen: evaluation, row, layer, slot, expert and gate weight (NaN where it was not recorded).
 
         Where a layer routes only the rows whose output is asked for, `row` counts those.
         """
-        return frames.routing(self.trace)
+        return tables.frame(tables.routing(self.trace))
 
     def events(self) -> pd.DataFrame:
         """What else happened: mappings, model files, loading, calls; a row each."""
-        return frames.events(self.trace)
+        return tables.frame(tables.events(self.trace))
 
     def matrix(
-        self, by: matrices.By = "layer", value: matrices.Value = "bytes", phases: Names = ("prompt", "generate", "mixed")
+        self,
+        by: matrices.By = "layer",
+        value: matrices.Value = "bytes",
+        phases: Names = ("prompt", "generate", "mixed"),
     ) -> pd.DataFrame:
         """One row an evaluation (index: evaluation, token_first, n_tokens, phase), one column a key that was touched.
 

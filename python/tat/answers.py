@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import ctypes as c
+import itertools
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,16 +39,15 @@ class Answer:
         """
         shown = [t for t in self.tables.values() if t.attrs["show"] == "always"] or list(self.tables.values())
         table = shown[0].copy() if shown else pd.DataFrame([self.values])
-        about = {"section": self.name, "title": self.title, "headline": self.headline, "values": self.values}
-        about |= {"answers": self.answers, "notes": self.notes}
-        table.attrs = {**table.attrs, **about}
+        table.attrs |= {"section": self.name, "title": self.title, "headline": self.headline, "values": self.values}
+        table.attrs |= {"answers": self.answers, "notes": self.notes}
         return table
 
 
 def sections() -> dict[str, str]:
     """Names and titles of all sections, in the order of `tat report`."""
     lib = library()
-    names: Iterator[bytes] = iter(lambda i=iter(range(1 << 16)): lib.tat_analysis_name(next(i)), None)
+    names = itertools.takewhile(bool, map(lib.tat_analysis_name, itertools.count()))
     return {text(name): text(lib.tat_analysis_title(i)) for i, name in enumerate(names)}
 
 

@@ -19,5 +19,6 @@ class TatError(Exception):
     """What went wrong, where, and what to do."""
 
     def __init__(self, kind: ErrorKind, message: str) -> None:
+        """Keep both; the message has no newline at its end."""
         super().__init__(message)
         self.kind = kind

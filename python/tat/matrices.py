@@ -48,7 +48,7 @@ def matrix(trace: Trace, words: Vocabulary, by: By, value: Value, wanted: Flags)
 
 def _index(trace: Trace, numbers: npt.NDArray[np.intp]) -> pd.MultiIndex:
     e = trace.evaluations[numbers]
-    phase = pd.Categorical.from_codes(e["phase"], categories=list(_abi.PHASES))
+    phase = pd.Categorical.from_codes(e["phase"], categories=pd.Index(_abi.PHASES))
     levels: list[Any] = [numbers, e["token_first"], e["n_tokens"], phase]
     return pd.MultiIndex.from_arrays(levels, names=["evaluation", "token_first", "n_tokens", "phase"])
 

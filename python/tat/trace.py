@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes as c
+import itertools
 import os
 import weakref
 from collections.abc import Callable
@@ -63,7 +64,7 @@ class Trace:
         if not count.value:
             return np.empty(0, _numpy(struct))
         raw = (c.c_char * (count.value * c.sizeof(struct))).from_address(address)
-        return np.frombuffer(raw, _numpy(struct)).copy()
+        return np.frombuffer(memoryview(raw).cast("B"), _numpy(struct)).copy()
 
     @cached_property
     def tensors(self) -> Records:
@@ -97,7 +98,8 @@ class Trace:
 
     def texts(self, pointers: npt.NDArray[np.uint64]) -> list[str]:
         """The texts that an array's pointers point to, which must be this trace's. Each is read once."""
-        assert self.handle
+        if not self.handle:
+            return []
         unique, inverse = np.unique(pointers, return_inverse=True)
         known = [text(c.string_at(int(p))) if p else "" for p in unique]
         return [known[i] for i in inverse]
@@ -111,13 +113,9 @@ class Trace:
     @cached_property
     def components(self) -> list[str]:
         """Names of components, by number."""
-        names: list[str] = []
-        while not names or (name := self._component(len(names))) != names[0]:
-            names.append(self._component(len(names)))
-        return names
-
-    def _component(self, number: int) -> str:
-        return text(self._lib.tat_component_name(number))
+        names = (text(self._lib.tat_component_name(i)) for i in itertools.count())
+        out_of_range = next(names)  # has the name of number 0
+        return [out_of_range, *itertools.takewhile(lambda name: name != out_of_range, names)]
 
     def strides(self, layouts: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint64]:
         """The distance of the runs of records with these layouts, in bytes; 0 for the contiguous."""
@@ -144,10 +142,10 @@ class Trace:
         """
         flags = {"evaluations": evaluations, "tensors": tensors, "layers": layers, "experts": experts}
         kept = {name: np.ascontiguousarray(flag, np.bool_) for name, flag in flags.items() if flag is not None}
-        sizes = {"evaluations": len(self.evaluations), "tensors": len(self.tensors), "layers": 1 << 16, "experts": 1 << 16}
+        sizes = {"evaluations": len(self.evaluations), "tensors": len(self.tensors)}
         for name, flag in kept.items():
-            if flag.shape != (sizes[name],):
-                raise ValueError(f"{name} has the shape {flag.shape}, not {(sizes[name],)}")
+            if flag.shape != (sizes.get(name, 1 << 16),):
+                raise ValueError(f"{name} has the shape {flag.shape}, not ({sizes.get(name, 1 << 16)},)")
         choice = _abi.Choice(**{name: flag.ctypes.data for name, flag in kept.items()})
         return self._collect("tat_trace_accesses", _abi.ACCESS, first, last, c.byref(choice))
 
@@ -166,10 +164,11 @@ class Trace:
         call: Callable[..., int] = getattr(self._lib, function)
         if first < 0:
             raise ValueError(f"evaluations count from 0, not from {first}")
-        if call(self.handle, first, max(first, end), *more, None, 0, c.byref(count), c.byref(error)) != 0:
+        what, found = (self.handle, first, max(first, end), *more), (c.byref(count), c.byref(error))
+        if call(*what, None, 0, *found) != 0:
             raise failure(error)
         into = self._room(count.value, dtype)
-        if call(self.handle, first, max(first, end), *more, into.ctypes.data, len(into), c.byref(count), c.byref(error)):
+        if call(*what, into.ctypes.data, len(into), *found) != 0:
             raise failure(error)
         return into
 
