@@ -13,11 +13,11 @@ STEPS = (
     "Q weights",
     "K weights",
     "V weights",
-    "K written to the cache",
-    "V written to the cache",
+    "K cache write",
+    "V cache write",
     "K cache read",
     "V cache read",
-    "output weights",
+    "O weights",
 )
 _STEP = {
     ("weight", "q", False): 0,
@@ -71,7 +71,7 @@ def qkv_order(source: Source) -> Chart:
     words = " → ".join(STEPS[step] for step in found[layers[0]])
     first = int(source.first[middle])
     return Chart(
-        title=f"{same}: {words}",
+        title=f"{same}: {words}.",
         subtitle=f"First access of each kind, in the order of execution, while token {first} was evaluated.",
         panels=(
             Heat(
@@ -79,10 +79,11 @@ def qkv_order(source: Source) -> Chart:
                 values=values,
                 x_edges=np.arange(values.shape[1] + 1) + 0.5,
                 y_edges=np.arange(len(layers) + 1) - 0.5,
-                x=Axis("step of attention in the layer, in order", "count"),
+                x=Axis("step", "count"),
                 y=Axis("layer", ticks=tuple((float(i), str(layer)) for i, layer in enumerate(layers))),
                 value=Axis("step"),
                 names=STEPS,
+                row_names=tuple(map(str, layers)),
             ),
         ),
         row_height=6,

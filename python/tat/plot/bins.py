@@ -39,6 +39,14 @@ class TokenBins:
         inner = self.first + self.width * np.arange(self.count, dtype=np.float64)
         return np.append(inner, float(self.last))
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each column is, where it is not one token."""
+        if self.width == 1:
+            return ()
+        edges = self.edges.astype(np.int64)
+        return tuple(f"{low} to {high - 1}" for low, high in zip(edges[:-1], edges[1:], strict=True))
+
     def say(self) -> str:
         """A sentence where columns are more than a token wide, else nothing."""
         return f"A column is the mean of {self.width:,} tokens. " if self.width > 1 else ""

@@ -39,7 +39,8 @@ class Heat:
     """A matrix in colours. `values` is rows by columns, NaN where there is nothing; row 0 is drawn at the top.
 
     `names` makes it a picture of kinds: values are then indices into it. `limits` are those of the colours; what lies
-    beyond has the colour of the limit, and the scale says so with an arrow.
+    beyond has the colour of the limit, and the scale says so with an arrow. `row_names` and `column_names` say what
+    each row and column is, where the axis' numbers do not.
     """
 
     title: str
@@ -52,6 +53,8 @@ class Heat:
     limits: tuple[float, float] = (0.0, 1.0)
     colours: Literal["YlOrRd", "viridis"] = "YlOrRd"
     names: tuple[str, ...] = ()
+    row_names: tuple[str, ...] = ()
+    column_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,9 @@ class Points:
     x: Axis
     y: Axis
     value: Axis
+    end: float
+    """The y axis goes from 0 to here."""
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,16 @@ import numpy as np
 import pandas as pd
 
 from tat.plot.bins import TokenBins
-from tat.plot.chart import AbsentError, Axis, Chart, Heat, finite_limits
+from tat.plot.chart import Axis, Chart, Floats, Heat, finite_limits
 from tat.plot.source import Source
+from tat.plot.units import say
 
 _MOST_NUMBERS = 1_000_000
 """In all views of a page together: some ten megabytes."""
 
 
-def _expert_axis(n_experts: int) -> Axis:
-    return Axis("expert", ticks=tuple((float(i), str(i)) for i in range(n_experts)))
+def _expert_axis(n_experts: int, label: str = "expert") -> Axis:
+    return Axis(label, ticks=tuple((float(i), str(i)) for i in range(n_experts)))
 
 
 def _token_expert(source: Source, chosen: pd.DataFrame, n_experts: int, bins: TokenBins, title: str) -> Heat:
@@ -33,6 +34,7 @@ def _token_expert(source: Source, chosen: pd.DataFrame, n_experts: int, bins: To
         y=_expert_axis(n_experts),
         value=Axis("selections per token", "count"),
         limits=finite_limits(values),
+        column_names=bins.names,
     )
 
 
@@ -74,6 +76,7 @@ def _layer_expert(routing: pd.DataFrame, numbers: list[int], n_experts: int, top
         y_edges=np.arange(len(numbers) + 1) - 0.5,
         x=_expert_axis(n_experts),
         y=Axis("layer", ticks=tuple((float(i), str(layer)) for i, layer in enumerate(numbers))),
+        row_names=tuple(map(str, numbers)),
         value=Axis("share of the layer's selections", "share"),
         limits=(0.0, top or finite_limits(values)[1]),
     )
@@ -98,7 +101,59 @@ def layer_expert(source: Source) -> Chart:
     )
 
 
+_MOST_LAYERS = 12
+"""In one picture of transitions."""
+
+
+def _transition(counts: Floats, layer: int, top: float) -> Heat:
+    total = counts.sum(axis=1, keepdims=True)
+    n_experts = len(counts)
+    return Heat(
+        title=f"Layer {layer}",
+        values=np.where(total > 0, counts / np.maximum(total, 1), np.nan),
+        x_edges=np.arange(n_experts + 1) - 0.5,
+        y_edges=np.arange(n_experts + 1) - 0.5,
+        x=_expert_axis(n_experts, "next token's expert"),
+        y=_expert_axis(n_experts, "a token's expert"),
+        value=Axis("share", "share"),
+        limits=(0.0, top),
+    )
+
+
 def transitions(source: Source) -> Chart:
-    """Which expert follows which."""
+    """Which expert the next token goes to, by layer and this token's expert."""
     source.routing()
-    raise AbsentError("not here yet")
+    table = source.table("experts", "transition_counts")
+    counts = {}
+    for layer, rows in table.groupby("layer"):
+        size = max(max(map(len, rows["counts"])), int(rows["from"].max()) + 1)
+        matrix = np.zeros((size, size))
+        for expert, row in zip(rows["from"].astype(int), rows["counts"], strict=True):
+            matrix[expert, : len(row)] = row
+        counts[int(layer)] = matrix
+    shares = [_transition(matrix, layer, 1.0) for layer, matrix in counts.items()]
+    top = finite_limits(np.concatenate([heat.values.ravel() for heat in shares]), 0.002)[1]
+    views = {f"layer {layer}": (_transition(matrix, layer, top),) for layer, matrix in counts.items()}
+    every = -(-len(views) // _MOST_LAYERS)
+    shown = tuple(panels[0] for panels in list(views.values())[::every])
+    some = f"Every {every}. of {len(views)} layers. " if every > 1 else ""
+    size = max(len(matrix) for matrix in counts.values())
+    return Chart(
+        title=_same_as_last(source),
+        subtitle=f"{some}A row is the experts of the token after one that went to this expert, as shares. Were the next "
+        f"token's experts independent, all rows of a layer would look the same. An even share is {100 / size:.3g} %.",
+        panels=shown,
+        columns=min(4, len(shown)),
+        view="some layers" if every > 1 else "all layers",
+        views=views,
+        width=15,
+        row_height=3.6,
+    )
+
+
+def _same_as_last(source: Source) -> str:
+    values = source.section("experts").values
+    same, chance = values.get("same_as_last_token"), values.get("same_token_by_chance")
+    if same is None or chance is None:
+        return source.section("experts").headline
+    return f"{say(same, 'share')} of a token's experts are those of the token before; {say(chance, 'share')} would be by chance."

@@ -8,6 +8,7 @@ import numpy as np
 from tat.plot.bins import TokenBins
 from tat.plot.chart import AbsentError, Axis, Chart, Floats, Heat, finite_limits
 from tat.plot.source import Matrix, Source
+from tat.plot.units import say
 
 SHARED = "A prompt's tokens share each pass over the weights: each gets an even share."
 CLIP = 0.01
@@ -50,6 +51,8 @@ def _layer_heat(source: Source, value: str, bins: TokenBins, phase: str = "") ->
         y=Axis("layer", ticks=tuple((float(i), name) for i, name in enumerate(names))),
         value=Axis(label, unit),
         limits=finite_limits(measured, CLIP if value == "ns" else 0),
+        row_names=tuple(names),
+        column_names=bins.names,
     )
 
 
@@ -58,7 +61,8 @@ def token_layer(source: Source) -> Chart:
     bins = source.bins()
     views = {phase: tuple(_layer_heat(source, v, bins, phase) for v in ("bytes", "ns")) for phase in source.phases}
     panels = tuple(_layer_heat(source, value, bins) for value in ("bytes", "ns"))
-    notes = f"{bins.say()}{SHARED} Layer none: token embedding, final norm, output. Scales are those of the layers."
+    notes = f"{bins.say()}{SHARED} "
+    notes += "Layer none: token embedding, final norm, output. Scales are those of the layers; an arrow: more."
     return Chart(
         title=source.section("layers").headline,
         subtitle=notes,
@@ -94,11 +98,15 @@ def token_tensor(source: Source) -> Chart:
         component: (_tensor_heat(matrix.only(matrix.components == component), source, bins, flat),)
         for component in sorted(set(matrix.components))
     }
-    notes = f"{bins.say()}{SHARED}"
+    title, notes = source.section("tokens").headline, f"{bins.say()}{SHARED}"
     if flat:
+        total = matrix.values.sum(axis=0)
+        slowest = int(total.argmax())
+        share = say(total[slowest] / max(total.sum(), 1), "share")
+        title = f"Of the time that weights take, {matrix.names[slowest]} takes most: {share}."
         notes = f"Every generated token touches the same bytes of each weight, so this shows time. {notes}"
     return Chart(
-        title=source.section("tokens").headline,
+        title=title,
         subtitle=notes,
         panels=(_tensor_heat(matrix, source, bins, flat),),
         view="all weights",
@@ -125,4 +133,6 @@ def _tensor_heat(matrix: Matrix, source: Source, bins: TokenBins, flat: bool) ->
         y=Axis("weight", ticks=_tensor_ticks(layers, names)),
         value=Axis("time per token" if flat else "bytes touched per token", "ns" if flat else "bytes"),
         limits=finite_limits(values, CLIP),
+        row_names=tuple(names),
+        column_names=bins.names,
     )

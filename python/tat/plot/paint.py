@@ -18,13 +18,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from tat.plot.chart import Axis, Bars, Chart, Floats, Footer, Heat, Lines, Panel, Pie, Points
-from tat.plot.units import Scale, say, scale_of
-
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
-"""Okabe and Ito (2008), Color Universal Design: told apart with any colour vision."""
+from tat.plot.palette import MARKS, PALETTE
+from tat.plot.units import Scale, label_of, largest_of, say, scale_of
 
 _DOTS_PER_INCH = 150
 _MOST_TICKS = 20
+_MOST_WRITTEN_ROWS = 40
 _STYLE: dict[str, Any] = {
     "font.size": 11,
     "font.family": ["DejaVu Sans", "sans-serif"],
@@ -37,22 +36,13 @@ _STYLE: dict[str, Any] = {
 }
 
 
-def _axis_label(axis: Axis, scale: Scale) -> str:
-    return f"{axis.label} ({scale.name})" if scale.name else axis.label
-
-
-def _largest(values: Floats) -> float:
-    known = values[np.isfinite(values)]
-    return float(np.abs(known).max()) if known.size else 0.0
-
-
 def thinned(ticks: tuple[tuple[float, str], ...], most: int = _MOST_TICKS) -> tuple[tuple[float, str], ...]:
     """Every n-th of the named places, so that at most `most` are left."""
     return ticks[:: max(1, -(-len(ticks) // most))]
 
 
 def _set_axis(draws: Axes, which: str, axis: Axis, scale: Scale) -> None:
-    getattr(draws, f"set_{which}label")(_axis_label(axis, scale))
+    getattr(draws, f"set_{which}label")(label_of(axis, scale))
     if axis.log:
         getattr(draws, f"set_{which}scale")("log")
     mine = draws.xaxis if which == "x" else draws.yaxis
@@ -64,6 +54,24 @@ def _set_axis(draws: Axes, which: str, axis: Axis, scale: Scale) -> None:
         mine.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
+def _draw_kinds(draws: Axes, heat: Heat, x_edges: Floats, y_edges: Floats) -> None:
+    """Each cell says what it is, where there is room; else a legend does."""
+    kinds = colors.ListedColormap(PALETTE[: len(heat.names)])
+    cells = np.ma.masked_invalid(heat.values)
+    draws.pcolormesh(
+        x_edges, y_edges, cells, cmap=kinds, vmin=-0.5, vmax=len(heat.names) - 0.5, edgecolors="white", linewidth=1
+    )
+    if len(heat.values) > _MOST_WRITTEN_ROWS:
+        patches = [Patch(color=PALETTE[i], label=name) for i, name in enumerate(heat.names)]
+        draws.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+        return
+    for row, column in np.argwhere(np.isfinite(heat.values)):
+        kind = int(heat.values[row, column])
+        dark = sum(w * c for w, c in zip((0.3, 0.6, 0.1), colors.to_rgb(PALETTE[kind]), strict=True)) < 0.5
+        at = (x_edges[column : column + 2].mean(), y_edges[row : row + 2].mean())
+        draws.text(*at, heat.names[kind], ha="center", va="center", size=8, color="white" if dark else "black")
+
+
 def _draw_heat(figure: Figure, draws: Axes, heat: Heat) -> None:
     scale = scale_of(heat.value.unit, heat.limits[1])
     x_scale, y_scale = scale_of(heat.x.unit, heat.x_edges[-1]), scale_of(heat.y.unit, heat.y_edges[-1])
@@ -71,10 +79,7 @@ def _draw_heat(figure: Figure, draws: Axes, heat: Heat) -> None:
     values = np.ma.masked_invalid(heat.values / scale.divisor)
     draws.set_facecolor("#e8e8e8")
     if heat.names:
-        kinds = colors.ListedColormap(PALETTE[: len(heat.names)])
-        draws.pcolormesh(x_edges, y_edges, values, cmap=kinds, vmin=-0.5, vmax=len(heat.names) - 0.5)
-        patches = [Patch(color=PALETTE[i], label=name) for i, name in enumerate(heat.names)]
-        draws.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+        _draw_kinds(draws, heat, x_edges, y_edges)
     else:
         low, high = heat.limits[0] / scale.divisor, heat.limits[1] / scale.divisor
         mesh = draws.pcolormesh(
@@ -82,17 +87,20 @@ def _draw_heat(figure: Figure, draws: Axes, heat: Heat) -> None:
         )
         beyond = values.count() > 0 and float(values.max()) > high * (1 + 1e-9)
         bar = figure.colorbar(mesh, ax=draws, pad=0.01, extend="max" if beyond else "neither")
-        bar.set_label(_axis_label(heat.value, scale))
+        bar.set_label(label_of(heat.value, scale))
+        if heat.value.unit == "count" and not (values % 1).any():
+            bar.locator = ticker.MaxNLocator(integer=True)
+            bar.update_ticks()
     draws.invert_yaxis()
     _set_axis(draws, "x", heat.x, x_scale)
     _set_axis(draws, "y", heat.y, y_scale)
 
 
 def _draw_lines(draws: Axes, lines: Lines) -> None:
-    x_scale = scale_of(lines.x.unit, max((_largest(s.x) for s in lines.series), default=0))
-    y_scale = scale_of(lines.y.unit, max((_largest(s.y) for s in lines.series), default=0))
+    x_scale = scale_of(lines.x.unit, largest_of(*(s.x for s in lines.series)))
+    y_scale = scale_of(lines.y.unit, largest_of(*(s.y for s in lines.series)))
     for i, one in enumerate(lines.series):
-        colour, marks = PALETTE[i % len(PALETTE)], "osD^vPX*"[i % 8]
+        colour, marks = PALETTE[i % len(PALETTE)], MARKS[i % len(MARKS)]
         x, y = one.x / x_scale.divisor, one.y / y_scale.divisor
         few = len(x) <= 40
         if one.style == "steps":
@@ -120,9 +128,9 @@ def _draw_lines(draws: Axes, lines: Lines) -> None:
 
 
 def _draw_points(figure: Figure, draws: Axes, points: Points) -> None:
-    y_scale = scale_of(points.y.unit, _largest(points.py_end))
+    y_scale = scale_of(points.y.unit, points.end)
     known = np.isfinite(points.pc)
-    norm = colors.Normalize(0, max(1.0, _largest(points.pc)))
+    norm = colors.Normalize(0, max(1.0, largest_of(points.pc)))
     rgba = cm.ScalarMappable(norm, "viridis").to_rgba(np.nan_to_num(points.pc))
     rgba[~known] = colors.to_rgba("#888888")
     low, high = points.py / y_scale.divisor, points.py_end / y_scale.divisor
@@ -134,13 +142,13 @@ def _draw_points(figure: Figure, draws: Axes, points: Points) -> None:
     bar.update_ticks()
     _set_axis(draws, "x", points.x, Scale(1, ""))
     _set_axis(draws, "y", points.y, y_scale)
-    draws.invert_yaxis()
+    draws.set_ylim(points.end / y_scale.divisor, 0)
     draws.grid(True, alpha=0.3)
 
 
 def _draw_bars(draws: Axes, bars: Bars) -> None:
     total = np.sum([values for _, values in bars.series], axis=0) if bars.stacked else None
-    largest = _largest(total) if total is not None else max((_largest(v) for _, v in bars.series), default=0)
+    largest = largest_of(*([total] if total is not None else [values for _, values in bars.series]))
     scale = scale_of(bars.value.unit, largest)
     places = np.arange(len(bars.labels))
     thick = 0.8 if bars.stacked else 0.8 / max(1, len(bars.series))
@@ -158,7 +166,7 @@ def _draw_bars(draws: Axes, bars: Bars) -> None:
     if bars.horizontal:
         draws.set_yticks(places, bars.labels)
         draws.invert_yaxis()
-        draws.set_xlabel(_axis_label(bars.value, scale))
+        draws.set_xlabel(label_of(bars.value, scale))
         draws.set_ylabel(bars.label.label)
         for place, text in zip(places, bars.texts, strict=False):
             longest = max((float(values[place]) for _, values in bars.series), default=0) / scale.divisor
@@ -167,7 +175,7 @@ def _draw_bars(draws: Axes, bars: Bars) -> None:
             draws.set_xlim(right=largest / scale.divisor * 1.2 or 1)
     else:
         _set_axis(draws, "x", Axis(bars.label.label, ticks=ticks), Scale(1, ""))
-        draws.set_ylabel(_axis_label(bars.value, scale))
+        draws.set_ylabel(label_of(bars.value, scale))
         if max(map(len, bars.labels), default=0) > 8 and len(bars.labels) > 4:
             draws.tick_params(axis="x", labelrotation=35)
             for label in draws.get_xticklabels():
@@ -209,8 +217,8 @@ def _draw_panel(figure: Figure, draws: Axes, panel: Panel) -> None:
 def draw(chart: Chart, footer: Footer) -> Figure:
     """The chart as a figure: the title says the finding, the line at the bottom what was run."""
     rows = -(-len(chart.panels) // chart.columns)
-    title = textwrap.wrap(chart.title, int(chart.width * 8.2)) or [""]
-    notes = textwrap.wrap(chart.subtitle, int(chart.width * 10.5))
+    title = textwrap.wrap(chart.title, int(chart.width * 7.9)) or [""]
+    notes = textwrap.wrap(chart.subtitle, int(chart.width * 11.3))
     head = 0.25 + 0.28 * len(title) + 0.21 * len(notes)
     height = rows * chart.row_height + head + 0.4
     with matplotlib.rc_context(_STYLE):
@@ -236,6 +244,3 @@ def save(figure: Figure, path: Path, title: str) -> None:
     metadata = {"Title": title, "Date": None} if path.suffix == ".svg" else {"Title": title, "Software": None}
     with matplotlib.rc_context(_STYLE):
         figure.savefig(path, metadata=metadata)
-
-
-__all__ = ["PALETTE", "draw", "save", "thinned"]

@@ -4,62 +4,72 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
-from tat.plot.chart import AbsentError, Axis, Bars, Chart, Pie, floats
-from tat.plot.source import Matrix, Source
+from tat.plot.chart import Axis, Bars, Chart, Floats, Pie, floats
+from tat.plot.source import Source
 from tat.plot.units import say
 
 _HOTTEST = 20
 _SLICES = 7
 
 
-def _hottest(touched: Matrix, accesses: Matrix) -> Bars:
-    total, counts = touched.values.sum(axis=0), accesses.values.sum(axis=0)
-    order = np.lexsort((touched.ids, -total))[:_HOTTEST]
+def _bars(names: list[str], values: Floats, what: Axis, texts: list[str]) -> Bars:
+    order = np.argsort(-values, kind="stable")[:_HOTTEST]
     return Bars(
         title="",
-        labels=tuple(touched.names[i] for i in order),
-        series=(("bytes touched", total[order]),),
-        label=Axis("tensor"),
-        value=Axis("bytes touched", "bytes"),
+        labels=tuple(names[i] for i in order),
+        series=((what.label, values[order]),),
+        label=Axis("weight"),
+        value=what,
         horizontal=True,
-        texts=tuple(f"{say(total[i], 'bytes')}, {say(counts[i], 'count')} accesses" for i in order),
+        texts=tuple(texts[i] for i in order),
     )
+
+
+def _of_table(table: pd.DataFrame, key: str, what: Axis) -> Bars:
+    """Rows of a table of the section "hot", in the order of one of its columns."""
+    experts = [None] * len(table) if "expert" not in table else [None if pd.isna(e) else int(e) for e in table["expert"]]
+    names = [f"{t}, expert {e}" if e is not None else str(t) for t, e in zip(table["tensor"], experts, strict=True)]
+    texts = [
+        f"{int(row['accesses']):,} accesses, {say(float(row['bytes']), 'bytes')}, {say(float(row['tensor_ns']), 'ns')}"
+        for _, row in table.iterrows()
+    ]
+    return _bars(names, floats(table[key]), what, texts)
 
 
 def hot_tensors(source: Source) -> Chart:
-    """The tensors of which most bytes were touched."""
-    touched, accesses = source.matrix("tensor", "bytes"), source.matrix("tensor", "accesses")
-    some = touched.values.sum(axis=0) > 0
-    if not some.any():
-        raise AbsentError("no tensor was touched by prompt or generation")
-    touched, accesses = touched.only(some), accesses.only(some)
-    kinds = {"weights": "weight", "KV cache and state": "state", "activations": "activation"}
+    """The weights that were touched most; where all were touched alike, those that took longest."""
+    answer, table = source.section("hot"), source.table("hot", "hottest")
+    by_accesses = _of_table(table, "accesses", Axis("accesses", "count"))
     views = {
-        name: (_hottest(touched.only(mine), accesses.only(mine)),)
-        for name, kind in kinds.items()
-        if (mine := touched.kinds == kind).any()
+        "accesses": (by_accesses,),
+        "time, of those": (_of_table(table, "tensor_ns", Axis("time of the tensor", "ns")),),
     }
+    if "densest" in answer.tables:
+        densest = answer.tables["densest"]
+        views["accesses for each byte"] = (_of_table(densest, "accesses_per_byte", Axis("accesses a byte", "factor")),)
+    touched = source.matrix("tensor", "bytes")
     total = touched.values.sum(axis=0)
-    last = np.sort(total)[::-1][: _HOTTEST][-1]
-    ties = int((total == last).sum() - (np.sort(total)[::-1][:_HOTTEST] == last).sum())
-    notes = f"The {min(_HOTTEST, len(total))} of {len(total):,} tensors touched; prompt and generation."
-    if ties:
-        notes += f" {ties:,} more have as many bytes as the last one."
-    return Chart(
-        title=source.section("tensors").headline,
-        subtitle=notes,
-        panels=(_hottest(touched, accesses),),
-        view="all tensors",
-        views=views,
-        row_height=7,
-    )
+    for name, kind in (("bytes: weights", "weight"), ("bytes: KV cache", "state"), ("bytes: activations", "activation")):
+        mine = np.flatnonzero((touched.kinds == kind) & (total > 0))
+        if len(mine):
+            names, texts = [touched.names[i] for i in mine], [say(total[i], "bytes") for i in mine]
+            views[name] = (_bars(names, total[mine], Axis("bytes touched", "bytes"), texts),)
+    first = "time, of those" if answer.values.get("uniform") else "accesses"
+    notes = "Weights, and experts of stacked weights; prompt and generation. Where accesses tie, the slowest stand first."
+    if first != "accesses":
+        notes = f"Every weight was read equally often, so this shows time. {notes}"
+    panels = views.pop(first)
+    return Chart(title=answer.headline, subtitle=notes, panels=panels, view=first, views=views, row_height=7)
 
 
 def layers(source: Source) -> Chart:
     """Bytes and time of each layer."""
     answer, table = source.section("layers"), source.table("layers", "layers")
-    names = tuple("none" if np.isnan(layer) else f"{layer:.0f}" for layer in floats(table["layer"].astype("Float64").to_numpy(na_value=np.nan)))
+    rest = table[table["layer"].isna()]
+    table = table[table["layer"].notna()] if len(rest) < len(table) else table
+    names = tuple("none" if pd.isna(layer) else str(layer) for layer in table["layer"])
     parts = (
         ("weights", "weight_bytes"),
         ("KV cache read", "state_read_bytes"),
@@ -67,10 +77,17 @@ def layers(source: Source) -> Chart:
         ("activations", "activation_bytes"),
     )
     series = tuple((name, floats(table[key].fillna(0))) for name, key in parts if key in table)
+    outside = ""
+    if len(rest) and len(rest) < len(table):
+        size = float(rest[["weight_bytes", "activation_bytes"]].fillna(0).sum().sum())
+        outside = (
+            f"Not shown is what belongs to no layer (token embedding, final norm, output): {say(size, 'bytes')}, "
+            f"{say(float(rest['ns'].sum()), 'ns')}. "
+        )
     return Chart(
         title=answer.headline,
-        subtitle="Prompt and generation. Layer none: token embedding, final norm, output. Time is thread 0's, from one "
-        "operation's end to the next's: it includes waiting for the other threads.",
+        subtitle=f"Prompt and generation. {outside}Time is thread 0's, from one operation's end to the next's: it includes "
+        "waiting for the other threads.",
         panels=(
             Bars("Bytes touched", names, series, Axis("layer"), Axis("bytes touched", "bytes"), stacked=True),
             Bars("Time", names, (("time", floats(table["ns"])),), Axis("layer"), Axis("time", "ns")),
@@ -91,7 +108,7 @@ def _pie(title: str, names: list[str], values: list[float], unit: Axis) -> Pie:
 
 def operation_types(source: Source) -> Chart:
     """Shares of the operations in time and in bytes."""
-    answer, table = source.section("operations"), source.table("operations", "operations")
+    answer, table = source.section("time"), source.table("time", "operations")
     names = list(table["operation"])
     return Chart(
         title=answer.headline,
@@ -100,6 +117,7 @@ def operation_types(source: Source) -> Chart:
             _pie("Time", names, list(floats(table["ns"])), Axis("time", "ns")),
             _pie("Bytes touched", names, list(floats(table["bytes"].fillna(0))), Axis("bytes touched", "bytes")),
         ),
-        row_height=3.6,
-        columns=1,
+        row_height=4,
+        columns=2,
+        width=15,
     )

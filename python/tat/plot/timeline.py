@@ -94,6 +94,7 @@ def _whole_run(source: Source, axes: list[Places], weights: NDArray[np.bool_], b
             value=Axis(f"bytes read per token, in {_ROWS} parts", "bytes"),
             limits=(0.0, top),
             colours="viridis",
+            column_names=bins.names,
         )
         for places, one in zip(axes, values, strict=True)
     ]
@@ -111,6 +112,8 @@ def _one_token(source: Source, places: Places, reads: Reads, what: str) -> Point
         x=Axis("read of a weight, in order", "count"),
         y=Axis(places.label, "bytes"),
         value=Axis("layer"),
+        end=places.end,
+        texts=tuple(source.tensors["tensor"].astype(str).to_numpy()[reads["tensor"]]),
     )
 
 
@@ -132,7 +135,7 @@ def timeline_offset(source: Source) -> Chart:
     return Chart(
         title=source.headline("order", "tokens"),
         subtitle=f"{bins.say()}Left the whole run, right the weights that {what} read, each a stroke from its first byte to "
-        "its last. Weights that were copied when they were loaded stand where they came from.",
+        "its last; grey: nothing read. Weights that were copied when they were loaded stand where they came from.",
         panels=tuple(panels),
         columns=2,
         width=15,

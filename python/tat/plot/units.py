@@ -3,7 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from tat.plot.chart import Axis
 
 Unit = Literal["number", "count", "bytes", "ns", "share", "factor", "per_second"]
 
@@ -43,3 +49,14 @@ def say(value: float, unit: Unit) -> str:
     else:
         text = f"{drawn:.2f}" if abs(drawn) < 10 else f"{drawn:.1f}" if abs(drawn) < 100 else f"{drawn:.0f}"
     return f"{text} {scale.name}".rstrip()
+
+
+def label_of(axis: Axis, scale: Scale) -> str:
+    """What an axis measures, with its unit."""
+    return f"{axis.label} ({scale.name})" if scale.name else axis.label
+
+
+def largest_of(*values: NDArray[np.float64]) -> float:
+    """The largest magnitude among all of these, or 0."""
+    known = [np.abs(one[np.isfinite(one)]) for one in values]
+    return max((float(one.max()) for one in known if one.size), default=0.0)

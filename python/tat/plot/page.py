@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: MIT
+"""Draws a chart as a web page of its own, with Plotly inlined: zoom, hover, filter, export. It loads nothing.
+
+The page's content security policy forbids every request, so opening one tells nobody, and it works offline.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps, colors
+from plotly.offline import get_plotlyjs
+
+from tat.plot.chart import Axis, Bars, Chart, Floats, Footer, Heat, Lines, Panel, Pie, Points
+from tat.plot.palette import PALETTE, dash_of
+from tat.plot.units import Scale, label_of, largest_of, scale_of
+
+_ROW_PIXELS = 95
+"""A row's height for each inch that it has in a picture."""
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'; \
+style-src 'unsafe-inline'; img-src data: blob:">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.4 system-ui, sans-serif; margin: 1rem 2rem; color: #111; background: #fff }}
+h1 {{ font-size: 1.4rem; margin: 0 0 .3rem }}
+p {{ margin: 0 0 .6rem; color: #444; max-width: 70rem }}
+label, button {{ font: inherit; margin-right: 1rem }}
+footer {{ color: #555; font-size: .85rem }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+<p>{subtitle}</p>
+<p><label {hidden}>Show <select id="view">{options}</select></label>
+<button id="table" type="button">Save the numbers as CSV</button></p>
+<div id="chart" role="img" aria-label="{title}" style="width:100%;height:{height}px"></div>
+<footer>{footer}</footer>
+<script>{plotly}</script>
+<script id="views" type="application/json">{views}</script>
+<script>
+const views = JSON.parse(document.getElementById("views").textContent);
+const chart = document.getElementById("chart"), select = document.getElementById("view");
+const config = {{ displaylogo: false, responsive: true, toImageButtonOptions: {{ format: "svg", filename: "{name}" }} }};
+const show = () => Plotly.react(chart, views[select.selectedIndex].data, views[select.selectedIndex].layout, config);
+const cell = value => value === null || value === undefined ? "" :
+    typeof value === "number" ? String(value) : '"' + String(value).replaceAll('"', '""') + '"';
+function rows(trace) {{
+    if (trace.z) return trace.z.flatMap((line, i) => line.map((z, j) => [trace.name, trace.x[j], trace.y[i], z]));
+    const x = trace.x || trace.labels, y = trace.y || trace.values;
+    return x.map((one, i) => [trace.name, one, y[i], null]);
+}}
+document.getElementById("table").onclick = () => {{
+    const lines = views[select.selectedIndex].data.flatMap(rows).map(row => row.map(cell).join(","));
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([["series,x,y,value", ...lines].join("\\n") + "\\n"], {{ type: "text/csv" }}));
+    link.download = "{name}.csv";
+    link.click();
+}};
+select.onchange = show;
+show();
+</script>
+</body>
+</html>
+"""
+
+
+@cache
+def _scale_colours(name: str) -> list[list[Any]]:
+    """A matplotlib scale for Plotly, whose scales of the same names are others."""
+    return [[i / 16, colors.to_hex(colormaps[name](i / 16))] for i in range(17)]
+
+
+def _numbers(values: Floats) -> list[Any]:
+    """In six digits, None for what is no number: JSON knows no NaN."""
+    if values.ndim > 1:
+        return [_numbers(row) for row in values]
+    return [float(f"{value:.6g}") if math.isfinite(value) else None for value in values.tolist()]
+
+
+def _steps(edges: Floats, names: tuple[str, ...]) -> list[Any]:
+    """What rows or columns are called: their names, or the number they stand for."""
+    if names:
+        seen: dict[str, int] = {}
+        for name in names:
+            seen[name] = seen.get(name, 0) + 1
+        again = {name: 0 for name, count in seen.items() if count > 1}
+        out = []
+        for name in names:
+            if name in again:
+                again[name] += 1
+                out.append(f"{name} ({again[name]})")
+            else:
+                out.append(name)
+        return out
+    middle = (edges[:-1] + edges[1:]) / 2
+    if (np.diff(edges) == 1).all():
+        middle = np.floor(middle)
+    return _numbers(middle)
+
+
+def _axis(axis: Axis, scale: Scale, **more: Any) -> dict[str, Any]:
+    out: dict[str, Any] = {"title": {"text": label_of(axis, scale)}, "automargin": True, "zeroline": False, **more}
+    if axis.log:
+        out |= {"type": "log"}
+    return out
+
+
+def _heat(heat: Heat) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
+    scale = scale_of(heat.value.unit, heat.limits[1])
+    x_scale, y_scale = scale_of(heat.x.unit, heat.x_edges[-1]), scale_of(heat.y.unit, heat.y_edges[-1])
+    x = _steps(heat.x_edges / x_scale.divisor, heat.column_names)
+    y = _steps(heat.y_edges / y_scale.divisor, heat.row_names)
+    trace: dict[str, Any] = {"type": "heatmap", "x": x, "y": y, "name": heat.title or heat.value.label}
+    unit = f" {scale.name}" if scale.name else ""
+    where = f"{heat.x.label} %{{x}}<br>{heat.y.label} %{{y}}"
+    if heat.names:
+        texts = [[heat.names[int(v)] if math.isfinite(v) else "" for v in row] for row in heat.values.tolist()]
+        steps = np.repeat(np.arange(len(heat.names) + 1) / len(heat.names), 2)[1:-1]
+        shades = np.repeat(np.array(PALETTE[: len(heat.names)]), 2)
+        trace |= {
+            "z": _numbers(heat.values),
+            "text": texts,
+            "texttemplate": "%{text}" if len(texts) <= 40 else "",
+            "hovertemplate": f"{where}<br>%{{text}}<extra></extra>",
+            "colorscale": [[float(s), str(c)] for s, c in zip(steps, shades, strict=True)],
+            "zmin": -0.5,
+            "zmax": len(heat.names) - 0.5,
+            "showscale": False,
+            "xgap": 2,
+        }
+    else:
+        trace |= {
+            "z": _numbers(heat.values / scale.divisor),
+            "hovertemplate": f"{where}<br>{heat.value.label}: %{{z}}{unit}<extra></extra>",
+            "colorscale": _scale_colours(heat.colours),
+            "zmin": heat.limits[0] / scale.divisor,
+            "zmax": heat.limits[1] / scale.divisor,
+            "colorbar": {"title": {"text": label_of(heat.value, scale), "side": "right"}, "thickness": 14},
+        }
+    kind = {"type": "category"} if heat.row_names else {}
+    return (
+        [trace],
+        _axis(heat.x, x_scale, **({"type": "category"} if heat.column_names else {}), showgrid=False),
+        _axis(heat.y, y_scale, autorange="reversed", showgrid=False, **kind),
+    )
+
+
+def _lines(lines: Lines) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
+    x_scale = scale_of(lines.x.unit, largest_of(*(s.x for s in lines.series)))
+    y_scale = scale_of(lines.y.unit, largest_of(*(s.y for s in lines.series)))
+    traces = []
+    for i, one in enumerate(lines.series):
+        few = len(one.x) <= 40 and one.style == "line"
+        traces.append(
+            {
+                "type": "scatter",
+                "name": one.name,
+                "x": _numbers(one.x / x_scale.divisor),
+                "y": _numbers(one.y / y_scale.divisor),
+                "mode": "markers" if one.style == "dots" else "lines+markers" if few else "lines",
+                "line": {
+                    "color": PALETTE[i % len(PALETTE)],
+                    "shape": "hv" if one.style == "steps" else "linear",
+                    "dash": dash_of(i) if one.style != "dashes" else "dash",
+                },
+                "marker": {"symbol": i % 8},
+                "hovertemplate": f"{one.name}<br>{lines.x.label} %{{x}} {x_scale.name}<br>%{{y}} {y_scale.name}"
+                "<extra></extra>",
+            }
+        )
+    low = {} if lines.y.log else {"rangemode": "tozero"}
+    return traces, _axis(lines.x, x_scale), _axis(lines.y, y_scale, **low)
+
+
+def _points(points: Points) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
+    scale = scale_of(points.y.unit, points.end)
+    length = (points.py_end - points.py) / scale.divisor
+    trace = {
+        "type": "scatter",
+        "mode": "markers",
+        "name": points.title,
+        "x": _numbers(points.px),
+        "y": _numbers(points.py / scale.divisor),
+        "customdata": _numbers(length),
+        "text": list(points.texts),
+        "marker": {
+            "size": 5,
+            "color": [-1 if value is None else value for value in _numbers(points.pc)],
+            "colorscale": _scale_colours("viridis"),
+            "colorbar": {"title": {"text": points.value.label, "side": "right"}, "thickness": 14},
+        },
+        "error_y": {
+            "type": "data",
+            "array": _numbers(length),
+            "symmetric": False,
+            "arrayminus": [0] * len(length),
+            "thickness": 1,
+            "width": 0,
+            "color": "#888888",
+        },
+        "hovertemplate": f"%{{text}}<br>%{{x}}: %{{y}} {scale.name}, %{{customdata}} {scale.name} long<extra></extra>",
+    }
+    return [trace], _axis(points.x, Scale(1, "")), _axis(points.y, scale, autorange="reversed")
+
+
+def _bars(bars: Bars) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
+    whole = np.sum([values for _, values in bars.series], axis=0) if bars.stacked else None
+    scale = scale_of(bars.value.unit, largest_of(*([whole] if whole is not None else [v for _, v in bars.series])))
+    names = _steps(np.zeros(1), bars.labels)
+    traces: list[dict[str, Any]] = []
+    for i, (name, values) in enumerate(bars.series):
+        drawn = _numbers(values / scale.divisor)
+        traces.append(
+            {
+                "type": "bar",
+                "name": name,
+                "x": drawn if bars.horizontal else names,
+                "y": names if bars.horizontal else drawn,
+                "orientation": "h" if bars.horizontal else "v",
+                "marker": {"color": PALETTE[i % len(PALETTE)]},
+                "text": list(bars.texts) if bars.texts and i == len(bars.series) - 1 else None,
+                "textposition": "outside" if bars.texts else "none",
+                "cliponaxis": False,
+                "hovertemplate": f"%{{{'y' if bars.horizontal else 'x'}}}<br>{name}: "
+                f"%{{{'x' if bars.horizontal else 'y'}}} {scale.name}<extra></extra>",
+            }
+        )
+    value, label = _axis(bars.value, scale), _axis(bars.label, Scale(1, ""), type="category")
+    if bars.horizontal:
+        return traces, value, label | {"autorange": "reversed"}
+    return traces, label, value
+
+
+def _pie(pie: Pie) -> dict[str, Any]:
+    scale = scale_of(pie.value.unit, largest_of(pie.values))
+    return {
+        "type": "pie",
+        "name": pie.title,
+        "labels": list(pie.labels),
+        "values": _numbers(pie.values / scale.divisor),
+        "marker": {"colors": list(PALETTE), "line": {"color": "#fff", "width": 1}},
+        "sort": False,
+        "direction": "clockwise",
+        "textinfo": "label+percent",
+        "hovertemplate": f"%{{label}}<br>%{{value}} {scale.name}, %{{percent}}<extra></extra>",
+    }
+
+
+def _figure(panels: tuple[Panel, ...], columns: int, chart: Chart) -> dict[str, Any]:
+    """Traces and layout of one view."""
+    columns = min(columns, len(panels))
+    rows = -(-len(panels) // columns)
+    height = rows * chart.row_height * _ROW_PIXELS + 80
+    wide, high = 1 / columns, 1 / rows
+    gap_x = 0.14 if columns > 1 else 0.0
+    gap_y = 75 / height if rows > 1 else 0.0
+    layout: dict[str, Any] = {
+        "height": height,
+        "margin": {"l": 60, "r": 20, "t": 40, "b": 50},
+        "font": {"size": 13},
+        "plot_bgcolor": "#f2f2f2",
+        "barmode": "stack" if any(isinstance(p, Bars) and p.stacked for p in panels) else "group",
+        "annotations": [],
+        "legend": {"x": 1.01, "y": 1},
+    }
+    data: list[dict[str, Any]] = []
+    for i, panel in enumerate(panels):
+        row, column = divmod(i, columns)
+        x0, x1 = column * wide, (column + 1) * wide - (gap_x * wide if columns > 1 else 0)
+        y1, y0 = 1 - row * high, 1 - (row + 1) * high + gap_y
+        if panel.title:
+            layout["annotations"].append(
+                {
+                    "text": html.escape(panel.title),
+                    "xref": "paper",
+                    "yref": "paper",
+                    "x": x0,
+                    "y": y1,
+                    "xanchor": "left",
+                    "yanchor": "bottom",
+                    "showarrow": False,
+                    "font": {"size": 14},
+                }
+            )
+        if isinstance(panel, Pie):
+            data.append({**_pie(panel), "domain": {"x": [x0, x1], "y": [y0, y1]}})
+            layout["showlegend"] = False
+            continue
+        traces, x, y = _draw(panel)
+        tail = "" if i == 0 else str(i + 1)
+        layout[f"xaxis{tail}"] = x | {"domain": [x0, x1], "anchor": f"y{tail}"}
+        layout[f"yaxis{tail}"] = y | {"domain": [y0, y1], "anchor": f"x{tail}"}
+        for trace in traces:
+            bar = trace.get("colorbar") or trace.get("marker", {}).get("colorbar")
+            if bar:
+                bar |= {"x": x1 + 0.005, "xanchor": "left", "y": (y0 + y1) / 2, "len": y1 - y0}
+            data.append(trace | {"xaxis": f"x{tail}", "yaxis": f"y{tail}"})
+    return {"data": data, "layout": layout}
+
+
+def _draw(panel: Heat | Lines | Points | Bars) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
+    match panel:
+        case Heat():
+            return _heat(panel)
+        case Lines():
+            return _lines(panel)
+        case Points():
+            return _points(panel)
+        case Bars():
+            return _bars(panel)
+
+
+def figures(chart: Chart) -> list[dict[str, Any]]:
+    """The views as Plotly figures, the one that pictures show first."""
+    views: Iterable[tuple[str, tuple[Panel, ...]]] = [(chart.view, chart.panels), *chart.views.items()]
+    return [{"name": name, **_figure(panels, chart.columns, chart)} for name, panels in views]
+
+
+def _as_json(value: Any) -> str:
+    """JSON that may stand inside a script element."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def page(name: str, chart: Chart, footer: Footer) -> str:
+    """The chart as the text of an HTML file."""
+    views: list[Mapping[str, Any]] = list(figures(chart))
+    return _PAGE.format(
+        title=html.escape(chart.title),
+        subtitle=html.escape(chart.subtitle),
+        hidden="hidden" if len(views) < 2 else "",
+        options="".join(f"<option>{html.escape(view['name'])}</option>" for view in views),
+        height=max(view["layout"]["height"] for view in views),
+        footer=html.escape(str(footer)),
+        plotly=get_plotlyjs(),
+        views=_as_json(views),
+        name=name,
+    )
