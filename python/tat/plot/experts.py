@@ -134,9 +134,10 @@ def transitions(source: Source) -> Chart:
     shares = [_transition(matrix, layer, 1.0) for layer, matrix in counts.items()]
     top = finite_limits(np.concatenate([heat.values.ravel() for heat in shares]), 0.002)[1]
     views = {f"layer {layer}": (_transition(matrix, layer, top),) for layer, matrix in counts.items()}
-    every = -(-len(views) // _MOST_LAYERS)
-    shown = tuple(panels[0] for panels in list(views.values())[::every])
-    some = f"Every {every}. of {len(views)} layers. " if every > 1 else ""
+    all_of_them = [panels[0] for panels in views.values()]
+    chosen = np.unique(np.linspace(0, len(views) - 1, min(_MOST_LAYERS, len(views))).round().astype(int))
+    shown = tuple(all_of_them[i] for i in chosen)
+    some = f"{len(shown)} of {len(views)} layers. " if len(shown) < len(views) else ""
     size = max(len(matrix) for matrix in counts.values())
     return Chart(
         title=_same_as_last(source),
@@ -144,7 +145,7 @@ def transitions(source: Source) -> Chart:
         f"token's experts independent, all rows of a layer would look the same. An even share is {100 / size:.3g} %.",
         panels=shown,
         columns=min(4, len(shown)),
-        view="some layers" if every > 1 else "all layers",
+        view="some layers" if some else "all layers",
         views=views,
         width=15,
         row_height=3.6,

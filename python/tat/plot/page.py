@@ -276,6 +276,7 @@ def _figure(panels: tuple[Panel, ...], columns: int, chart: Chart) -> dict[str, 
         "legend": {"x": 1.01, "y": 1},
     }
     data: list[dict[str, Any]] = []
+    scaled: set[object] = set()
     for i, panel in enumerate(panels):
         row, column = divmod(i, columns)
         x0, x1 = column * wide, (column + 1) * wide - (gap_x * wide if columns > 1 else 0)
@@ -302,6 +303,11 @@ def _figure(panels: tuple[Panel, ...], columns: int, chart: Chart) -> dict[str, 
         tail = "" if i == 0 else str(i + 1)
         layout[f"xaxis{tail}"] = x | {"domain": [x0, x1], "anchor": f"y{tail}"}
         layout[f"yaxis{tail}"] = y | {"domain": [y0, y1], "anchor": f"x{tail}"}
+        if isinstance(panel, Heat) and len(panels) > 2 and not panel.names:
+            # Panels of one scale show it once, beside the first of the last column.
+            again = (panel.value, panel.limits)
+            traces[0]["showscale"] = again not in scaled and column == columns - 1
+            scaled |= {again} if traces[0]["showscale"] else set()
         for trace in traces:
             bar = trace.get("colorbar") or trace.get("marker", {}).get("colorbar")
             if bar:

@@ -14,6 +14,7 @@ matplotlib.use("Agg")
 import numpy as np
 from matplotlib import cm, colors, ticker
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -41,6 +42,10 @@ def thinned(ticks: tuple[tuple[float, str], ...], most: int = _MOST_TICKS) -> tu
     return ticks[:: max(1, -(-len(ticks) // most))]
 
 
+def _by_thousands(axis: Any) -> None:
+    axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
 def _set_axis(draws: Axes, which: str, axis: Axis, scale: Scale) -> None:
     getattr(draws, f"set_{which}label")(label_of(axis, scale))
     if axis.log:
@@ -51,7 +56,7 @@ def _set_axis(draws: Axes, which: str, axis: Axis, scale: Scale) -> None:
         mine.set_ticks([at / scale.divisor for at, _ in places], [name for _, name in places])
     elif axis.unit in ("number", "count") and not axis.log:
         mine.set_major_locator(ticker.MaxNLocator(integer=True, nbins=10))
-        mine.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        _by_thousands(mine)
 
 
 def _draw_kinds(draws: Axes, heat: Heat, x_edges: Floats, y_edges: Floats) -> None:
@@ -72,28 +77,37 @@ def _draw_kinds(draws: Axes, heat: Heat, x_edges: Floats, y_edges: Floats) -> No
         draws.text(*at, heat.names[kind], ha="center", va="center", size=8, color="white" if dark else "black")
 
 
-def _draw_heat(figure: Figure, draws: Axes, heat: Heat) -> None:
-    scale = scale_of(heat.value.unit, heat.limits[1])
+def _draw_heat(draws: Axes, heat: Heat) -> ScalarMappable | None:
+    """Returns what a scale of colours is to be made of; None: there is none."""
     x_scale, y_scale = scale_of(heat.x.unit, heat.x_edges[-1]), scale_of(heat.y.unit, heat.y_edges[-1])
     x_edges, y_edges = heat.x_edges / x_scale.divisor, heat.y_edges / y_scale.divisor
-    values = np.ma.masked_invalid(heat.values / scale.divisor)
     draws.set_facecolor("#e8e8e8")
+    mesh = None
     if heat.names:
         _draw_kinds(draws, heat, x_edges, y_edges)
     else:
-        low, high = heat.limits[0] / scale.divisor, heat.limits[1] / scale.divisor
-        mesh = draws.pcolormesh(
-            x_edges, y_edges, values, cmap=heat.colours, vmin=low, vmax=high, rasterized=True
-        )
-        beyond = values.count() > 0 and float(values.max()) > high * (1 + 1e-9)
-        bar = figure.colorbar(mesh, ax=draws, pad=0.01, extend="max" if beyond else "neither")
-        bar.set_label(label_of(heat.value, scale))
-        if heat.value.unit == "count" and not (values % 1).any():
-            bar.locator = ticker.MaxNLocator(integer=True)
-            bar.update_ticks()
+        divisor = scale_of(heat.value.unit, heat.limits[1]).divisor
+        low, high = heat.limits[0] / divisor, heat.limits[1] / divisor
+        values = np.ma.masked_invalid(heat.values / divisor)
+        mesh = draws.pcolormesh(x_edges, y_edges, values, cmap=heat.colours, vmin=low, vmax=high, rasterized=True)
     draws.invert_yaxis()
     _set_axis(draws, "x", heat.x, x_scale)
     _set_axis(draws, "y", heat.y, y_scale)
+    return mesh
+
+
+def _add_scale(figure: Figure, drawn: list[tuple[Axes, Heat, ScalarMappable]]) -> None:
+    """One scale of colours for all of these."""
+    heat, mesh = drawn[0][1], drawn[0][2]
+    every = np.concatenate([one.values.ravel() for _, one, _ in drawn])
+    known = every[np.isfinite(every)]
+    beyond = known.size > 0 and known.max() > heat.limits[1] * (1 + 1e-9)
+    axes = [draws for draws, _, _ in drawn]
+    bar = figure.colorbar(mesh, ax=axes, pad=0.01, aspect=30, extend="max" if beyond else "neither")
+    bar.set_label(label_of(heat.value, scale_of(heat.value.unit, heat.limits[1])))
+    if heat.value.unit == "count" and not (known % 1).any():
+        bar.locator = ticker.MaxNLocator(integer=True)
+        bar.update_ticks()
 
 
 def _draw_lines(draws: Axes, lines: Lines) -> None:
@@ -172,7 +186,7 @@ def _draw_bars(draws: Axes, bars: Bars) -> None:
             longest = max((float(values[place]) for _, values in bars.series), default=0) / scale.divisor
             draws.annotate(text, (longest, place), (4, 0), textcoords="offset points", va="center", fontsize=9)
         if bars.texts:
-            draws.set_xlim(right=largest / scale.divisor * 1.2 or 1)
+            draws.set_xlim(right=largest / scale.divisor * 1.3 or 1)
     else:
         _set_axis(draws, "x", Axis(bars.label.label, ticks=ticks), Scale(1, ""))
         draws.set_ylabel(label_of(bars.value, scale))
@@ -181,6 +195,8 @@ def _draw_bars(draws: Axes, bars: Bars) -> None:
             for label in draws.get_xticklabels():
                 label.set_horizontalalignment("right")
         draws.margins(x=0.01)
+    if bars.value.unit == "count":
+        _by_thousands(draws.xaxis if bars.horizontal else draws.yaxis)
     draws.grid(True, axis="x" if bars.horizontal else "y", alpha=0.3)
     draws.set_axisbelow(True)
     if len(bars.series) > 1:
@@ -198,12 +214,12 @@ def _draw_pie(draws: Axes, pie: Pie) -> None:
     draws.legend(wedges, texts, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
 
 
-def _draw_panel(figure: Figure, draws: Axes, panel: Panel) -> None:
+def _draw_panel(figure: Figure, draws: Axes, panel: Panel) -> ScalarMappable | None:
     if panel.title:
         draws.set_title(panel.title)
     match panel:
         case Heat():
-            _draw_heat(figure, draws, panel)
+            return _draw_heat(draws, panel)
         case Lines():
             _draw_lines(draws, panel)
         case Points():
@@ -212,6 +228,18 @@ def _draw_panel(figure: Figure, draws: Axes, panel: Panel) -> None:
             _draw_bars(draws, panel)
         case Pie():
             _draw_pie(draws, panel)
+    return None
+
+
+def _draw_panels(figure: Figure, chart: Chart, rows: int) -> None:
+    scaled: dict[object, list[tuple[Axes, Heat, ScalarMappable]]] = {}
+    for i, panel in enumerate(chart.panels):
+        draws = figure.add_subplot(rows, chart.columns, i + 1)
+        mesh = _draw_panel(figure, draws, panel)
+        if isinstance(panel, Heat) and mesh is not None:
+            scaled.setdefault((panel.value, panel.limits), []).append((draws, panel, mesh))
+    for drawn in scaled.values():
+        _add_scale(figure, drawn)
 
 
 def draw(chart: Chart, footer: Footer) -> Figure:
@@ -226,8 +254,7 @@ def draw(chart: Chart, footer: Footer) -> Figure:
         engine = figure.get_layout_engine()
         assert engine is not None
         engine.set(rect=(0.01, 0.35 / height, 0.98, 1 - (head + 0.4) / height))
-        for i, panel in enumerate(chart.panels):
-            _draw_panel(figure, figure.add_subplot(rows, chart.columns, i + 1), panel)
+        _draw_panels(figure, chart, rows)
         figure.text(0.015, 1 - 0.12 / height, "\n".join(title), weight="bold", size=14, va="top")
         if notes:
             below = 0.2 + 0.28 * len(title)

@@ -59,7 +59,7 @@ def hot_tensors(source: Source) -> Chart:
     first = "time, of those" if answer.values.get("uniform") else "accesses"
     notes = "Weights, and experts of stacked weights; prompt and generation. Where accesses tie, the slowest stand first."
     if first != "accesses":
-        notes = f"Every weight was read equally often, so this shows time. {notes}"
+        notes = f"Accesses hardly differ, so this shows time. {notes}"
     panels = views.pop(first)
     return Chart(title=answer.headline, subtitle=notes, panels=panels, view=first, views=views, row_height=7)
 

@@ -91,7 +91,7 @@ def _whole_run(source: Source, axes: list[Places], weights: NDArray[np.bool_], b
             y_edges=np.linspace(0, places.end, _ROWS + 1),
             x=Axis(source.token_label),
             y=Axis(places.label, "bytes"),
-            value=Axis(f"bytes read per token, in {_ROWS} parts", "bytes"),
+            value=Axis(f"bytes read per token, in each of {_ROWS} parts", "bytes"),
             limits=(0.0, top),
             colours="viridis",
             column_names=bins.names,
