@@ -137,7 +137,6 @@ def _heat(heat: Heat) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, A
             "colorscale": [[float(s), str(c)] for s, c in zip(steps, shades, strict=True)],
             "zmin": -0.5,
             "zmax": len(heat.names) - 0.5,
-            "showscale": False,
             "xgap": 2,
         }
     else:
@@ -186,33 +185,41 @@ def _lines(lines: Lines) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str
 
 def _points(points: Points) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
     scale = scale_of(points.y.unit, points.end)
-    length = (points.py_end - points.py) / scale.divisor
-    trace = {
-        "type": "scatter",
-        "mode": "markers",
-        "name": points.title,
-        "x": _numbers(points.px),
-        "y": _numbers(points.py / scale.divisor),
-        "customdata": _numbers(length),
-        "text": list(points.texts),
-        "marker": {
-            "size": 5,
-            "color": [-1 if value is None else value for value in _numbers(points.pc)],
-            "colorscale": _scale_colours("viridis"),
-            "colorbar": {"title": {"text": points.value.label, "side": "right"}, "thickness": 14},
-        },
-        "error_y": {
-            "type": "data",
-            "array": _numbers(length),
-            "symmetric": False,
-            "arrayminus": [0] * len(length),
-            "thickness": 1,
-            "width": 0,
-            "color": "#888888",
-        },
-        "hovertemplate": f"%{{text}}<br>%{{x}}: %{{y}} {scale.name}, %{{customdata}} {scale.name} long<extra></extra>",
+    known = np.isfinite(points.pc)
+    scaled = {
+        "colorscale": _scale_colours("viridis"),
+        "colorbar": {"title": {"text": points.value.label, "side": "right"}, "thickness": 14},
     }
-    return [trace], _axis(points.x, Scale(1, "")), _axis(points.y, scale, autorange="reversed")
+    traces = []
+    for name, chosen, more in (
+        (points.value.label, known, scaled),
+        (f"no {points.value.label}", ~known, {}),
+    ):
+        low, length = points.py[chosen] / scale.divisor, (points.py_end - points.py)[chosen] / scale.divisor
+        trace = {
+            "type": "scatter",
+            "mode": "markers",
+            "name": name,
+            "x": _numbers(points.px[chosen]),
+            "y": _numbers(low),
+            "customdata": _numbers(length),
+            "text": [points.texts[i] for i in np.flatnonzero(chosen)] if points.texts else None,
+            "marker": {"size": 5, "color": _numbers(points.pc[chosen]) if more else "#888888", **more},
+            "error_y": {
+                "type": "data",
+                "array": _numbers(length),
+                "symmetric": False,
+                "arrayminus": [0] * len(length),
+                "thickness": 1,
+                "width": 0,
+                "color": "#888888",
+            },
+            "showlegend": False,
+            "hovertemplate": f"%{{text}}<br>%{{x}}: from %{{y}} {scale.name}, %{{customdata}} {scale.name}<extra></extra>",
+        }
+        if chosen.any():
+            traces.append(trace)
+    return traces, _axis(points.x, Scale(1, "")), _axis(points.y, scale, range=[points.end / scale.divisor, 0])
 
 
 def _bars(bars: Bars) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
@@ -238,6 +245,8 @@ def _bars(bars: Bars) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, A
             }
         )
     value, label = _axis(bars.value, scale), _axis(bars.label, Scale(1, ""), type="category")
+    if bars.texts:
+        value["range"] = [0, 1.3 * max(one["x"][i] or 0 for one in traces for i in range(len(names)))]
     if bars.horizontal:
         return traces, value, label | {"autorange": "reversed"}
     return traces, label, value
@@ -258,14 +267,43 @@ def _pie(pie: Pie) -> dict[str, Any]:
     }
 
 
-def _figure(panels: tuple[Panel, ...], columns: int, chart: Chart) -> dict[str, Any]:
-    """Traces and layout of one view."""
-    columns = min(columns, len(panels))
+_GAP_X, _GAP_Y = 0.09, 105
+"""Between columns, as a share of the width; between rows, in pixels: room for titles, labels and scales."""
+
+
+def _domains(panels: tuple[Panel, ...], columns: int, height: float) -> list[tuple[float, float, float, float]]:
+    """Left, right, bottom and top of each panel, as shares of the whole."""
     rows = -(-len(panels) // columns)
-    height = rows * chart.row_height * _ROW_PIXELS + 80
-    wide, high = 1 / columns, 1 / rows
-    gap_x = 0.14 if columns > 1 else 0.0
-    gap_y = 75 / height if rows > 1 else 0.0
+    gap_x, gap_y = (_GAP_X, _GAP_Y / height)
+    wide, high = (1 - gap_x * (columns - 1)) / columns, (1 - gap_y * (rows - 1)) / rows
+    places = [divmod(i, columns) for i in range(len(panels))]
+    out = []
+    for row, column in places:
+        left, top = column * (wide + gap_x), 1 - row * (high + gap_y)
+        out.append((left, left + wide, top - high, top))
+    return out
+
+
+def _scaled(panels: tuple[Panel, ...], columns: int) -> set[int]:
+    """Which heats show their scale: of those that share one, the first in their last column."""
+    best: dict[object, int] = {}
+    for i, panel in enumerate(panels):
+        if isinstance(panel, Heat):
+            scale = (panel.value, panel.limits)
+            if scale not in best or i % columns > best[scale] % columns:
+                best[scale] = i
+    return set(best.values())
+
+
+def _caption(text: str, x: float, y: float) -> dict[str, Any]:
+    place = {"xref": "paper", "yref": "paper", "x": x, "y": y, "xanchor": "left", "yanchor": "bottom"}
+    return {"text": html.escape(text), "showarrow": False, "font": {"size": 14}, **place}
+
+
+def _figure(panels: tuple[Panel, ...], chart: Chart) -> dict[str, Any]:
+    """Traces and layout of one view."""
+    columns = min(chart.columns, len(panels))
+    height = -(-len(panels) // columns) * chart.row_height * _ROW_PIXELS + 80
     layout: dict[str, Any] = {
         "height": height,
         "margin": {"l": 60, "r": 20, "t": 40, "b": 50},
@@ -276,25 +314,10 @@ def _figure(panels: tuple[Panel, ...], columns: int, chart: Chart) -> dict[str, 
         "legend": {"x": 1.01, "y": 1},
     }
     data: list[dict[str, Any]] = []
-    scaled: set[object] = set()
-    for i, panel in enumerate(panels):
-        row, column = divmod(i, columns)
-        x0, x1 = column * wide, (column + 1) * wide - (gap_x * wide if columns > 1 else 0)
-        y1, y0 = 1 - row * high, 1 - (row + 1) * high + gap_y
+    scaled = _scaled(panels, columns)
+    for i, (panel, (x0, x1, y0, y1)) in enumerate(zip(panels, _domains(panels, columns, height), strict=True)):
         if panel.title:
-            layout["annotations"].append(
-                {
-                    "text": html.escape(panel.title),
-                    "xref": "paper",
-                    "yref": "paper",
-                    "x": x0,
-                    "y": y1,
-                    "xanchor": "left",
-                    "yanchor": "bottom",
-                    "showarrow": False,
-                    "font": {"size": 14},
-                }
-            )
+            layout["annotations"].append(_caption(panel.title, x0, y1))
         if isinstance(panel, Pie):
             data.append({**_pie(panel), "domain": {"x": [x0, x1], "y": [y0, y1]}})
             layout["showlegend"] = False
@@ -303,15 +326,12 @@ def _figure(panels: tuple[Panel, ...], columns: int, chart: Chart) -> dict[str, 
         tail = "" if i == 0 else str(i + 1)
         layout[f"xaxis{tail}"] = x | {"domain": [x0, x1], "anchor": f"y{tail}"}
         layout[f"yaxis{tail}"] = y | {"domain": [y0, y1], "anchor": f"x{tail}"}
-        if isinstance(panel, Heat) and len(panels) > 2 and not panel.names:
-            # Panels of one scale show it once, beside the first of the last column.
-            again = (panel.value, panel.limits)
-            traces[0]["showscale"] = again not in scaled and column == columns - 1
-            scaled |= {again} if traces[0]["showscale"] else set()
         for trace in traces:
+            if trace["type"] == "heatmap":
+                trace["showscale"] = i in scaled and "colorbar" in trace
             bar = trace.get("colorbar") or trace.get("marker", {}).get("colorbar")
             if bar:
-                bar |= {"x": x1 + 0.005, "xanchor": "left", "y": (y0 + y1) / 2, "len": y1 - y0}
+                bar |= {"x": x1 + 0.003, "xanchor": "left", "y": (y0 + y1) / 2, "len": y1 - y0}
             data.append(trace | {"xaxis": f"x{tail}", "yaxis": f"y{tail}"})
     return {"data": data, "layout": layout}
 
@@ -331,7 +351,7 @@ def _draw(panel: Heat | Lines | Points | Bars) -> tuple[list[dict[str, Any]], di
 def figures(chart: Chart) -> list[dict[str, Any]]:
     """The views as Plotly figures, the one that pictures show first."""
     views: Iterable[tuple[str, tuple[Panel, ...]]] = [(chart.view, chart.panels), *chart.views.items()]
-    return [{"name": name, **_figure(panels, chart.columns, chart)} for name, panels in views]
+    return [{"name": name, **_figure(panels, chart)} for name, panels in views]
 
 
 def _as_json(value: Any) -> str:

@@ -185,8 +185,6 @@ def _draw_bars(draws: Axes, bars: Bars) -> None:
         for place, text in zip(places, bars.texts, strict=False):
             longest = max((float(values[place]) for _, values in bars.series), default=0) / scale.divisor
             draws.annotate(text, (longest, place), (4, 0), textcoords="offset points", va="center", fontsize=9)
-        if bars.texts:
-            draws.set_xlim(right=largest / scale.divisor * 1.3 or 1)
     else:
         _set_axis(draws, "x", Axis(bars.label.label, ticks=ticks), Scale(1, ""))
         draws.set_ylabel(label_of(bars.value, scale))
@@ -199,6 +197,11 @@ def _draw_bars(draws: Axes, bars: Bars) -> None:
         _by_thousands(draws.xaxis if bars.horizontal else draws.yaxis)
     draws.grid(True, axis="x" if bars.horizontal else "y", alpha=0.3)
     draws.set_axisbelow(True)
+    draws.use_sticky_edges = False
+    draws.autoscale_view()
+    (draws.set_xlim if bars.horizontal else draws.set_ylim)(0)
+    if bars.texts:
+        draws.set_xlim(right=largest / scale.divisor * 1.3 or 1)
     if len(bars.series) > 1:
         draws.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
 

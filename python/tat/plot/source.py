@@ -106,6 +106,11 @@ class Source:
         return self.trace.tensors().set_index("tensor_id")
 
     @cached_property
+    def file_weights(self) -> NDArray[np.bool_]:
+        """Which tensors, by tensor_id, are weights with a place in a model file."""
+        return (self.tensors["kind"] == "weight").to_numpy() & self.tensors["file"].notna().to_numpy()
+
+    @cached_property
     def _matrices(self) -> dict[tuple[str, str], Matrix]:
         return {}
 
