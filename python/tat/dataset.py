@@ -88,6 +88,11 @@ class _Partitions:
     def end(self) -> None:
         for key in list(self._rows):
             self._write(key)
+        if not self._writers:  # a table without rows is a table nevertheless
+            empty = arrow.batch(access_columns(self._trace, self._words, self._trace.accesses(0, 0)))
+            self._writer(
+                _abi.PHASES.index("other") << 16 | _abi.NO_LAYER, empty.drop_columns(["phase", "layer"]).schema
+            )
         self.close()
 
     def close(self) -> None:
@@ -129,7 +134,8 @@ def is_dataset(path: Path) -> bool:
     return (path / "runs").is_dir() and (path / "accesses").is_dir()
 
 
-def _names_of(traces: list[Trace]) -> dict[str, Trace]:
+def names_of(traces: list[Trace]) -> dict[str, Trace]:
+    """Traces by the names of their runs. Raises TatError (USAGE) for two different runs of one name."""
     names: dict[str, Trace] = {}
     for trace in traces:
         name = run_name(trace)
@@ -143,12 +149,12 @@ def _names_of(traces: list[Trace]) -> dict[str, Trace]:
 
 
 def write(traces: list[Trace], target: Path, progress: Progress | None = None) -> int:
-    """Write traces into the dataset `target`, which is made, or gets further runs; one that is in it already is replaced.
+    """Write traces into the dataset `target`, which is made or gets further runs; a run that it has is replaced.
 
     Whole or not at all: it is made beside `target` and takes its place at the end. Returns the access records written.
     Raises TatError: USAGE where `target` is something else, SYSTEM where it cannot be written.
     """
-    names = _names_of(traces)
+    names = names_of(traces)
     exists = target.exists()
     if exists and not is_dataset(target) and (not target.is_dir() or any(target.iterdir())):
         raise TatError(ErrorKind.USAGE, f"{target} is there already and is no dataset of `tat parquet': name another")

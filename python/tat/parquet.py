@@ -14,7 +14,7 @@ _EXAMPLES = """
 Examples:
   tat parquet -o traces.parquet                   the newest trace
   tat parquet run_1 run_2 -o traces.parquet       several; those of before stay in it
-  tat sql -t traces.parquet "SELECT run, sum(size) FROM accesses GROUP BY run"
+  tat sql "SELECT run, sum(size) FROM accesses GROUP BY run" traces.parquet
 
 The dataset has the tables runs, accesses, tensors, evaluations, tokens, routing and events, in Hive partitions: by run,
 and accesses also by phase and layer. It is whole or not there: it takes its name at the end.
