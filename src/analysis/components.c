@@ -48,15 +48,17 @@ static void * begin(const struct subject * subject) {
     return s;
 }
 
-static void feed(void * state, const struct tat_access * a, size_t count) {
+static void tally(void * state, const struct tat_tally * t) {
     struct state * s = state;
-    for (size_t i = 0; i < count; i++) {
-        if (a[i].bytes == 0 || !is_inference(phase_of(&a[i]))) { continue; }
-        struct component * part = &s->part[part_of(&s->subject->tensors[a[i].tensor])];
-        part->accesses++;
-        part->bytes += a[i].bytes;
-        s->total += a[i].bytes;
-        if (phase_of(&a[i]) == TAT_PHASE_GENERATE) { part->generate_bytes += a[i].bytes; }
+    for (size_t i = 0; i < t->count; i++) {
+        const struct tat_access * a = &t->records[i];
+        if (!is_inference(phase_of(a))) { continue; }
+        struct component * part  = &s->part[part_of(&s->subject->tensors[a->tensor])];
+        const uint64_t     bytes = a->bytes * t->evaluations;
+        part->accesses += a->bytes ? t->evaluations : 0;
+        part->bytes += bytes;
+        s->total += bytes;
+        if (phase_of(a) == TAT_PHASE_GENERATE) { part->generate_bytes += bytes; }
     }
 }
 
@@ -104,6 +106,6 @@ const struct analysis components_analysis = {
     .name   = "components",
     .title  = "Parts of the model",
     .begin  = begin,
-    .feed   = feed,
+    .tally  = tally,
     .finish = finish,
 };
