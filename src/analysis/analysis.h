@@ -47,7 +47,7 @@ extern const struct analysis tokens_analysis;
 extern const struct analysis components_analysis;
 extern const struct analysis tensors_analysis;
 extern const struct analysis layers_analysis;
-extern const struct analysis operations_analysis;
+extern const struct analysis time_analysis;
 extern const struct analysis attention_analysis;
 extern const struct analysis experts_analysis;
 
