@@ -7,7 +7,7 @@
 #include "tat/analysis.h"
 
 const struct analysis * const analyses[] = {
-    &run_analysis,    &phases_analysis, &tokens_analysis,    &components_analysis, &tensors_analysis,
+    &run_analysis,    &phases_analysis, &tokens_analysis,    &components_analysis, &hot_analysis,
     &layers_analysis, &time_analysis,   &attention_analysis, &experts_analysis,    NULL,
 };
 

@@ -45,7 +45,7 @@ extern const struct analysis run_analysis;
 extern const struct analysis phases_analysis;
 extern const struct analysis tokens_analysis;
 extern const struct analysis components_analysis;
-extern const struct analysis tensors_analysis;
+extern const struct analysis hot_analysis;
 extern const struct analysis layers_analysis;
 extern const struct analysis time_analysis;
 extern const struct analysis attention_analysis;

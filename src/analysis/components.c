@@ -16,6 +16,7 @@ struct component {
 struct state {
     const struct subject * subject;
     struct component       part[PARTS];
+    struct access_counter  accesses;
     uint64_t               total;
 };
 
@@ -45,11 +46,12 @@ static void * begin(const struct subject * subject) {
 static void tally(void * state, const struct tat_tally * t) {
     struct state * s = state;
     for (size_t i = 0; i < t->count; i++) {
-        const struct tat_access * a = &t->records[i];
+        const struct tat_access * a        = &t->records[i];
+        const uint64_t            accesses = access_counter_step(&s->accesses, t, i);
         if (!is_inference(phase_of(a))) { continue; }
         struct component * part  = &s->part[part_of(&s->subject->tensors[a->tensor])];
         const uint64_t     bytes = a->bytes * t->evaluations;
-        part->accesses += a->bytes ? t->evaluations : 0;
+        part->accesses += accesses;
         part->bytes += bytes;
         s->total += bytes;
         if (phase_of(a) == TAT_PHASE_GENERATE) { part->generate_bytes += bytes; }

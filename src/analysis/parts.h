@@ -34,4 +34,22 @@ static inline uint64_t node_counter_step(struct node_counter * c, const struct t
     return same ? 0 : t->evaluations;
 }
 
+/* An access is one operand of one operation, or one expert of it: further records of it are pieces. */
+struct access_counter {
+    uint32_t evaluation, node;
+    uint16_t expert;
+    uint8_t  operand;
+    bool     alike, touched;
+};
+
+/* Accesses that begin with record `i`, in all its evaluations. */
+static inline uint64_t access_counter_step(struct access_counter * c, const struct tat_tally * t, size_t i) {
+    const struct tat_access * a     = &t->records[i];
+    const bool                alike = t->ns != NULL;
+    const bool same = c->touched && c->alike == alike && c->evaluation == a->evaluation && c->node == a->node &&
+                      c->operand == a->operand && c->expert == a->expert;
+    *c = (struct access_counter){ a->evaluation, a->node, a->expert, a->operand, alike, a->bytes > 0 };
+    return same || a->bytes == 0 ? 0 : t->evaluations;
+}
+
 #endif
