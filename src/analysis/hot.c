@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "analysis/analysis.h"
+#include "analysis/parts.h"
 #include "analysis/ranges.h"
 #include "analysis/slices.h"
 #include "analysis/units.h"
@@ -32,6 +33,7 @@ struct state {
     uint32_t *             group;  /* by slice: as in struct tensor_heat */
     struct tensor_heat *   tensor; /* by tensor */
     struct ranges          touched;
+    struct access_counter  counter;
     uint64_t               bytes, accesses, again; /* again: within one evaluation */
     uint64_t               unclear;                /* accesses to experts that are not known */
     bool                   approximate;
@@ -92,17 +94,18 @@ static void tally(void * state, const struct tat_tally * t) {
     for (size_t i = 0; i < t->count; i++) {
         const struct tat_access * a = &t->records[i];
         if (s->subject->tensors[a->tensor].kind != TAT_TENSOR_WEIGHT || !is_inference(phase_of(a))) { continue; }
+        const uint64_t accesses = access_counter_step(&s->counter, t, i);
         if (t->ns) { s->tensor[a->tensor].ns += t->owner_ns[i]; }
         if (a->bytes == 0) { continue; }
         const uint32_t slice = slice_of(&s->slices, a);
-        s->accesses += t->evaluations;
+        s->accesses += accesses;
         s->bytes += a->bytes * t->evaluations;
         add_touched(s, a);
         if (slice == NO_SLICE) {
-            s->unclear += t->evaluations;
+            s->unclear += accesses;
             continue;
         }
-        s->heat[slice].accesses += t->evaluations;
+        s->heat[slice].accesses += accesses;
         s->heat[slice].bytes += a->bytes * t->evaluations;
         add_again(s, t, a, slice);
     }
@@ -121,16 +124,18 @@ static int hottest(const void * a, const void * b) {
 /* Where the hot end, the cold begin, in the ranking. */
 struct cuts {
     uint32_t hot, cold;
+    bool     tied;    /* the last of the hot and the next */
     bool     uniform; /* the last of the hot and the first of the cold are touched as often */
 };
 
 static struct cuts cut(const struct state * s) {
     const uint32_t n    = s->slices.count;
     struct cuts    cuts = { (uint32_t) ceil(s->subject->options.hot_share * n),
-                            n - (uint32_t) floor(s->subject->options.cold_share * n), false };
+                            n - (uint32_t) floor(s->subject->options.cold_share * n), false, false };
     if (cuts.cold < cuts.hot) { cuts.cold = cuts.hot; }
     const uint32_t first_cold = cuts.cold < n ? cuts.cold : n - 1;
     cuts.uniform              = n && s->heat[cuts.hot - 1].accesses == s->heat[first_cold].accesses;
+    cuts.tied                 = n && cuts.hot < n && s->heat[cuts.hot - 1].accesses == s->heat[cuts.hot].accesses;
     return cuts;
 }
 
@@ -368,11 +373,15 @@ static void say_reuse(const struct state * s, struct result * r, const struct mi
                   e, format_share(b, ratio(m->bytes, m->of)), m->whole);
 }
 
-static void say_notes(const struct state * s, struct result * r) {
+static void say_notes(const struct state * s, struct result * r, bool tied) {
     result_note(
         r, "Of weights, by prompt and generation. An access is one operand of one operation in one graph, whatever "
            "the number of its tokens; each expert counts as a weight of its own. Reads of a byte: bytes touched over "
            "size. The time is that of the operations that read the tensor.");
+    if (tied) {
+        result_note(r,
+                    "The line between hot and the rest falls among weights that are touched as often: time decides.");
+    }
     if (s->approximate) {
         result_note(r,
                     "Some operands were too scattered to list, or not recorded: of those the bounds count as touched.");
@@ -404,7 +413,7 @@ static void finish(void * state, struct result * r) {
     const struct missing m = add_untouched(s, r);
     say_reuse(s, r, &m);
     say_depths(r, depths);
-    say_notes(s, r);
+    say_notes(s, r, !cuts.uniform && cuts.tied);
     drop(s);
 }
 
