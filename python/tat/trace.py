@@ -7,7 +7,7 @@ import ctypes as c
 import itertools
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -148,6 +148,15 @@ class Trace:
                 raise ValueError(f"{name} has the shape {flag.shape}, not ({sizes.get(name, 1 << 16)},)")
         choice = _abi.Choice(**{name: flag.ctypes.data for name, flag in kept.items()})
         return self._collect("tat_trace_accesses", _abi.ACCESS, first, last, c.byref(choice))
+
+    def pieces(self, records: int = 1 << 18) -> Iterator[Records]:
+        """All access records in order, in pieces of about so many: of whole evaluations, one at the least."""
+        at, size, count = 0, 1, len(self.evaluations)
+        while at < count:
+            piece = self.accesses(at, at + size)
+            at += size
+            size = max(1, size * records // max(len(piece), size))
+            yield piece
 
     def tokens(self, first: int = 0, last: int | None = None) -> Records:
         """The rows that went into evaluations [first, last), of dtype TOKEN."""

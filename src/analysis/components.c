@@ -5,19 +5,18 @@
 #include <stdlib.h>
 
 #include "analysis/analysis.h"
+#include "analysis/parts.h"
 #include "analysis/units.h"
 
 struct component {
-    enum tat_component component;
-    uint64_t           tensors, tensor_bytes, accesses, bytes, generate_bytes;
+    unsigned component;
+    uint64_t tensors, tensor_bytes, accesses, bytes, generate_bytes;
 };
-
-#define ACTIVATIONS TAT_COMPONENT_COUNT /* beside the parts of the model */
-enum { PARTS = TAT_COMPONENT_COUNT + 1 };
 
 struct state {
     const struct subject * subject;
     struct component       part[PARTS];
+    struct access_counter  accesses;
     uint64_t               total;
 };
 
@@ -31,15 +30,11 @@ static const struct result_column columns[] = {
     { "bytes_per_token", "per generated token", UNIT_BYTES },
 };
 
-static unsigned part_of(const struct tat_tensor * t) {
-    return holder_of(t) == HOLDS_ACTIVATION ? ACTIVATIONS : t->component;
-}
-
 static void * begin(const struct subject * subject) {
     struct state * s = calloc(1, sizeof *s);
     if (!s) { return NULL; }
     s->subject = subject;
-    for (unsigned i = 0; i < PARTS; i++) { s->part[i].component = (enum tat_component) i; }
+    for (unsigned i = 0; i < PARTS; i++) { s->part[i].component = i; }
     for (uint32_t i = 0; i < subject->n_tensors; i++) {
         struct component * part = &s->part[part_of(&subject->tensors[i])];
         part->tensors++;
@@ -48,15 +43,18 @@ static void * begin(const struct subject * subject) {
     return s;
 }
 
-static void feed(void * state, const struct tat_access * a, size_t count) {
+static void tally(void * state, const struct tat_tally * t) {
     struct state * s = state;
-    for (size_t i = 0; i < count; i++) {
-        if (a[i].bytes == 0 || !is_inference(phase_of(&a[i]))) { continue; }
-        struct component * part = &s->part[part_of(&s->subject->tensors[a[i].tensor])];
-        part->accesses++;
-        part->bytes += a[i].bytes;
-        s->total += a[i].bytes;
-        if (phase_of(&a[i]) == TAT_PHASE_GENERATE) { part->generate_bytes += a[i].bytes; }
+    for (size_t i = 0; i < t->count; i++) {
+        const struct tat_access * a        = &t->records[i];
+        const uint64_t            accesses = access_counter_step(&s->accesses, t, i);
+        if (!is_inference(phase_of(a))) { continue; }
+        struct component * part  = &s->part[part_of(&s->subject->tensors[a->tensor])];
+        const uint64_t     bytes = a->bytes * t->evaluations;
+        part->accesses += accesses;
+        part->bytes += bytes;
+        s->total += bytes;
+        if (phase_of(a) == TAT_PHASE_GENERATE) { part->generate_bytes += bytes; }
     }
 }
 
@@ -64,10 +62,6 @@ static int most_bytes(const void * a, const void * b) {
     const struct component *x = a, *y = b;
     if (x->bytes != y->bytes) { return x->bytes < y->bytes ? 1 : -1; }
     return (int) x->component - (int) y->component;
-}
-
-static const char * name_of(const struct component * part) {
-    return part->component == ACTIVATIONS ? "activations" : tat_component_name(part->component);
 }
 
 static void finish(void * state, struct result * r) {
@@ -80,7 +74,7 @@ static void finish(void * state, struct result * r) {
     for (unsigned i = 0; i < PARTS && s->part[i].bytes; i++) {
         const struct component * part = &s->part[i];
         json_t *                 row  = result_row(r);
-        result_put_text(r, row, "component", name_of(part));
+        result_put_text(r, row, "component", part_name(part->component));
         result_put_count(r, row, "tensors", part->tensors);
         /* Intermediate results share their memory, so their sizes add up to nothing. */
         if (part->component != ACTIVATIONS) { result_put_count(r, row, "tensor_bytes", part->tensor_bytes); }
@@ -90,7 +84,7 @@ static void finish(void * state, struct result * r) {
         if (tokens) { result_put_real(r, row, "bytes_per_token", ratio(part->generate_bytes, tokens)); }
     }
     if (s->total) {
-        result_headline(r, "Most bytes belong to %s: %s of all.", name_of(&s->part[0]),
+        result_headline(r, "Most bytes belong to %s: %s of all.", part_name(s->part[0].component),
                         format_share(share, ratio(s->part[0].bytes, s->total)));
         result_note(r,
                     "Prompt and generation; an access is one operand of one executed operation, or one expert of it.");
@@ -104,6 +98,6 @@ const struct analysis components_analysis = {
     .name   = "components",
     .title  = "Parts of the model",
     .begin  = begin,
-    .feed   = feed,
+    .tally  = tally,
     .finish = finish,
 };

@@ -72,22 +72,35 @@ static int ascending(const void * a, const void * b) {
     return (x->from > y->from) - (x->from < y->from);
 }
 
-uint64_t ranges_total(struct ranges * set) {
+void ranges_each(struct ranges * set, void (*sink)(uint64_t space, uint64_t bytes, void * user), void * user) {
     uint64_t       total = 0, end = 0;
     size_t         count = 0;
     struct range * runs  = spread(set, &count);
     if (count) { qsort(runs, count, sizeof *runs, ascending); }
     for (size_t i = 0; i < count; i++) {
-        if (i == 0 || runs[i].space != runs[i - 1].space) { end = 0; }
         const uint64_t from = runs[i].from > end ? runs[i].from : end, to = runs[i].from + runs[i].bytes;
         if (to > from) {
             total += to - from;
             end = to;
+        }
+        if (i + 1 == count || runs[i + 1].space != runs[i].space) {
+            sink(runs[i].space, total, user);
+            total = end = 0;
         }
     }
     const bool failed = set->failed || !runs;
     free(runs);
     free(set->slot);
     *set = (struct ranges){ .failed = failed };
+}
+
+static void add_up(uint64_t space, uint64_t bytes, void * user) {
+    (void) space;
+    *(uint64_t *) user += bytes;
+}
+
+uint64_t ranges_total(struct ranges * set) {
+    uint64_t total = 0;
+    ranges_each(set, add_up, &total);
     return total;
 }

@@ -25,5 +25,7 @@ struct ranges {
 void ranges_add(struct ranges * set, struct range range);
 /* Bytes in the set. It is empty afterwards, and its memory freed. */
 uint64_t ranges_total(struct ranges * set);
+/* Likewise, with the bytes of each space that has any. */
+void ranges_each(struct ranges * set, void (*sink)(uint64_t space, uint64_t bytes, void * user), void * user);
 
 #endif

@@ -50,26 +50,26 @@ static void add_unique(struct state * s, struct scope * scope, const struct tat_
     }
 }
 
-static void add(struct state * s, struct scope * scope, const struct tat_access * a) {
+static void add(struct state * s, struct scope * scope, const struct tat_access * a, uint64_t evaluations) {
+    const uint64_t bytes = a->bytes * evaluations;
     switch (holder_of(&s->subject->tensors[a->tensor])) {
-        case HOLDS_STATE:
-            *(a->flags & TAT_ACCESS_WRITE ? &scope->state_written : &scope->state_read) += a->bytes;
-            break;
+        case HOLDS_STATE: *(a->flags & TAT_ACCESS_WRITE ? &scope->state_written : &scope->state_read) += bytes; break;
         case HOLDS_WEIGHT:
-            scope->weight += a->bytes;
+            scope->weight += bytes;
             s->approximate |= (a->flags & TAT_ACCESS_APPROXIMATE) != 0;
             add_unique(s, scope, a);
             break;
-        default: scope->activation += a->bytes;
+        default: scope->activation += bytes;
     }
 }
 
-static void feed(void * state, const struct tat_access * a, size_t count) {
+static void tally(void * state, const struct tat_tally * t) {
     struct state * s = state;
-    for (size_t i = 0; i < count; i++) {
-        if (!is_inference(phase_of(&a[i]))) { continue; }
-        add(s, &s->scope[phase_of(&a[i])], &a[i]);
-        add(s, &s->scope[ALL], &a[i]);
+    for (size_t i = 0; i < t->count; i++) {
+        const struct tat_access * a = &t->records[i];
+        if (!is_inference(phase_of(a))) { continue; }
+        add(s, &s->scope[phase_of(a)], a, t->evaluations);
+        add(s, &s->scope[ALL], a, t->evaluations);
     }
 }
 
@@ -141,6 +141,6 @@ const struct analysis tokens_analysis = {
     .name   = "tokens",
     .title  = "Bytes per token",
     .begin  = begin,
-    .feed   = feed,
+    .tally  = tally,
     .finish = finish,
 };

@@ -264,10 +264,28 @@ static uint32_t add_nodes(struct builder * b, uint32_t rule) {
     return callback;
 }
 
+static int claim(const struct tat_trace * trace, const struct tat_access * a) {
+    const enum tat_tensor_kind kind = LIST(struct tat_tensor, trace->tensors)[a->tensor].kind;
+    return kind == TAT_TENSOR_WEIGHT ? 3 : kind == TAT_TENSOR_STATE ? 2 : a->flags & TAT_ACCESS_WRITE ? 1 : 0;
+}
+
+static struct timed * find_timed(const struct tat_trace * trace, const struct list * records, uint32_t n_callbacks) {
+    const struct tat_access * record = records->data;
+    struct timed *            timed  = malloc(((size_t) n_callbacks + 1) * sizeof *timed);
+    for (uint32_t i = 0; timed && i < n_callbacks; i++) { timed[i] = (struct timed){ NO_RECORD, NO_RECORD }; }
+    for (uint32_t i = 0; timed && i < records->count; i++) {
+        struct timed * t = &timed[record[i].start_ns];
+        if (t->first == NO_RECORD) { *t = (struct timed){ i, i }; }
+        if (claim(trace, &record[i]) > claim(trace, &record[t->owner])) { t->owner = i; }
+    }
+    return timed;
+}
+
 static void plan_free(struct plan * plan) {
     if (!plan) { return; }
     free(plan->records);
     free(plan->varies);
+    free(plan->timed);
     free(plan);
 }
 
@@ -275,7 +293,8 @@ static struct plan * make_plan(struct tat_trace * trace, const struct tat_templa
     struct builder b    = { .trace = trace, .t = t, .pieces = malloc(PIECES_MAX * sizeof(struct piece)) };
     struct plan *  plan = calloc(1, sizeof *plan);
     if (b.pieces && plan) { plan->n_callbacks = add_nodes(&b, rule); }
-    const bool good = b.pieces && plan && !b.failed;
+    if (b.pieces && plan && !b.failed) { plan->timed = find_timed(trace, &b.records, plan->n_callbacks); }
+    const bool good = b.pieces && plan && plan->timed;
     free(b.pieces);
     if (!good) {
         free(b.records.data);

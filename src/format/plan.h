@@ -37,9 +37,17 @@ struct vary {
     uint32_t       ids;   /* entry of the ids */
 };
 
+/* Records that the time of a callback is told of, or NO_RECORD: its first, which has the operation and the layer (of
+ * two fused ones, the first's); and its owner: the first weight, else the first part of a state, else the result. */
+struct timed {
+    uint32_t first, owner;
+};
+#define NO_RECORD UINT32_MAX
+
 struct plan {
     struct tat_access * records; /* start_ns holds the number of the callback */
     struct vary *       varies;  /* in the order of records */
+    struct timed *      timed;   /* by callback */
     uint32_t            n_records, n_varies, n_callbacks;
 };
 
