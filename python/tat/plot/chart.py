@@ -106,11 +106,13 @@ class Bars:
     horizontal: bool = False
     stacked: bool = False
     texts: tuple[str, ...] = ()
+    goal: float | None = None
+    """A line across the bars."""
 
 
 @dataclass(frozen=True)
 class Pie:
-    """Shares of a whole, the largest first."""
+    """Shares of a whole, clockwise."""
 
     title: str
     labels: tuple[str, ...]

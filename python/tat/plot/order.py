@@ -48,6 +48,45 @@ def gap_histogram(source: Source) -> Chart:
     )
 
 
+_GOAL = 0.95
+
+
+def _shares(title: str, names: list[str], table: pd.DataFrame, columns: dict[str, str]) -> Bars:
+    series = tuple((label, floats(table[key])) for key, label in columns.items() if key in table)
+    return Bars(title, tuple(names), series, Axis("guess"), Axis("right", "share"), horizontal=True, goal=_GOAL)
+
+
 def prediction_scores(source: Source) -> Chart:
-    """How often each predictor names the next access."""
-    raise AbsentError("not here yet")
+    """How often each predictor names the next access, and each guess the next experts."""
+    panels = []
+    titles = []
+    try:
+        table = source.table("order", "prediction")
+        columns = {"tensor_share": "next tensor", "slice_share": "next slice", "slice_bytes_share": "next slice, by bytes"}
+        panels.append(_shares("The next read of a weight", [str(name) for name in table["label"]], table, columns))
+        titles.append(_best(table, "slice_share", "label", "the next slice of weights"))
+    except AbsentError as error:
+        titles.append(str(error))
+    try:
+        table = source.table("experts", "prediction")
+        names = [f"{predicted}: {guess}" for predicted, guess in zip(table["predicted"], table["guess"], strict=True)]
+        columns = {"first_right": "first expert", "set_right": "all of a token's experts"}
+        panels.append(_shares("The experts of the next token, and of the next layer", names, table, columns))
+    except AbsentError:
+        pass
+    if not panels:
+        raise AbsentError(titles[0].rstrip("."))
+    return Chart(
+        title=titles[0],
+        subtitle="Trained on the first half of the tokens, tested on the second. The dashed line is 95 %.",
+        panels=tuple(panels),
+        row_height=4.6,
+    )
+
+
+def _best(table: pd.DataFrame, key: str, label: str, what: str) -> str:
+    scores = floats(table[key])
+    best = int(np.nanargmax(scores))
+    met = "which meets" if scores[best] >= _GOAL else "short of"
+    name = str(table[label].iloc[best])
+    return f"{name[:1].upper()}{name[1:]} names {what} best: {say(scores[best], 'share')}, {met} 95 %."

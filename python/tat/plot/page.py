@@ -128,7 +128,7 @@ def _heat(heat: Heat) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, A
     if heat.names:
         texts = [[heat.names[int(v)] if math.isfinite(v) else "" for v in row] for row in heat.values.tolist()]
         steps = np.repeat(np.arange(len(heat.names) + 1) / len(heat.names), 2)[1:-1]
-        shades = np.repeat(np.array(PALETTE[: len(heat.names)]), 2)
+        shades = np.repeat(np.array([PALETTE[i % len(PALETTE)] for i in range(len(heat.names))]), 2)
         trace |= {
             "z": _numbers(heat.values),
             "text": texts,
@@ -262,19 +262,23 @@ def _pie(pie: Pie) -> dict[str, Any]:
         "marker": {"colors": list(PALETTE), "line": {"color": "#fff", "width": 1}},
         "sort": False,
         "direction": "clockwise",
-        "textinfo": "label+percent",
+        "textinfo": "percent",
+        "textposition": "inside",
         "hovertemplate": f"%{{label}}<br>%{{value}} {scale.name}, %{{percent}}<extra></extra>",
     }
 
 
-_GAP_X, _GAP_Y = 0.09, 105
-"""Between columns, as a share of the width; between rows, in pixels: room for titles, labels and scales."""
+_GAP_X, _GAP_Y = 0.07, 105
+"""Between columns, as a share of the width; between rows, in pixels: room for titles and labels."""
+_SCALE = 0.07
+"""And for a scale between columns."""
 
 
 def _domains(panels: tuple[Panel, ...], columns: int, height: float) -> list[tuple[float, float, float, float]]:
     """Left, right, bottom and top of each panel, as shares of the whole."""
     rows = -(-len(panels) // columns)
-    gap_x, gap_y = (_GAP_X, _GAP_Y / height)
+    inner = any((i + 1) % columns for i in _scaled(panels, columns))
+    gap_x, gap_y = _GAP_X + (_SCALE if inner else 0), _GAP_Y / height
     wide, high = (1 - gap_x * (columns - 1)) / columns, (1 - gap_y * (rows - 1)) / rows
     places = [divmod(i, columns) for i in range(len(panels))]
     out = []
@@ -300,6 +304,16 @@ def _caption(text: str, x: float, y: float) -> dict[str, Any]:
     return {"text": html.escape(text), "showarrow": False, "font": {"size": 14}, **place}
 
 
+def _goal(bars: Bars, tail: str) -> dict[str, Any]:
+    """A line across the bars of the axes with this number."""
+    assert bars.goal is not None
+    goal = bars.goal / scale_of(bars.value.unit, bars.goal).divisor
+    line = {"type": "line", "line": {"dash": "dash", "width": 1, "color": "#444"}}
+    across, along = ("x", "y") if bars.horizontal else ("y", "x")
+    ends = {f"{across}0": goal, f"{across}1": goal, f"{along}0": 0, f"{along}1": 1}
+    return line | ends | {f"{across}ref": f"{across}{tail}", f"{along}ref": f"{along}{tail} domain"}
+
+
 def _figure(panels: tuple[Panel, ...], chart: Chart) -> dict[str, Any]:
     """Traces and layout of one view."""
     columns = min(chart.columns, len(panels))
@@ -311,16 +325,17 @@ def _figure(panels: tuple[Panel, ...], chart: Chart) -> dict[str, Any]:
         "plot_bgcolor": "#f2f2f2",
         "barmode": "stack" if any(isinstance(p, Bars) and p.stacked for p in panels) else "group",
         "annotations": [],
-        "legend": {"x": 1.01, "y": 1},
+        "legend": {"x": 1.01, "y": 1, "traceorder": "normal"},
     }
     data: list[dict[str, Any]] = []
     scaled = _scaled(panels, columns)
     for i, (panel, (x0, x1, y0, y1)) in enumerate(zip(panels, _domains(panels, columns, height), strict=True)):
         if panel.title:
             layout["annotations"].append(_caption(panel.title, x0, y1))
+        if isinstance(panel, Bars) and panel.goal is not None:
+            layout.setdefault("shapes", []).append(_goal(panel, "" if i == 0 else str(i + 1)))
         if isinstance(panel, Pie):
             data.append({**_pie(panel), "domain": {"x": [x0, x1], "y": [y0, y1]}})
-            layout["showlegend"] = False
             continue
         traces, x, y = _draw(panel)
         tail = "" if i == 0 else str(i + 1)

@@ -50,6 +50,7 @@ def _set_axis(draws: Axes, which: str, axis: Axis, scale: Scale) -> None:
     getattr(draws, f"set_{which}label")(label_of(axis, scale))
     if axis.log:
         getattr(draws, f"set_{which}scale")("log")
+        (draws.xaxis if which == "x" else draws.yaxis).set_major_formatter(ticker.FuncFormatter(lambda v, _: f"{v:,g}"))
     mine = draws.xaxis if which == "x" else draws.yaxis
     if axis.ticks:
         places = thinned(axis.ticks)
@@ -61,18 +62,19 @@ def _set_axis(draws: Axes, which: str, axis: Axis, scale: Scale) -> None:
 
 def _draw_kinds(draws: Axes, heat: Heat, x_edges: Floats, y_edges: Floats) -> None:
     """Each cell says what it is, where there is room; else a legend does."""
-    kinds = colors.ListedColormap(PALETTE[: len(heat.names)])
+    shades = [PALETTE[i % len(PALETTE)] for i in range(len(heat.names))]
+    kinds = colors.ListedColormap(shades)
     cells = np.ma.masked_invalid(heat.values)
     draws.pcolormesh(
         x_edges, y_edges, cells, cmap=kinds, vmin=-0.5, vmax=len(heat.names) - 0.5, edgecolors="white", linewidth=1
     )
     if len(heat.values) > _MOST_WRITTEN_ROWS:
-        patches = [Patch(color=PALETTE[i], label=name) for i, name in enumerate(heat.names)]
+        patches = [Patch(color=shades[i], label=name) for i, name in enumerate(heat.names)]
         draws.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
         return
     for row, column in np.argwhere(np.isfinite(heat.values)):
         kind = int(heat.values[row, column])
-        dark = sum(w * c for w, c in zip((0.3, 0.6, 0.1), colors.to_rgb(PALETTE[kind]), strict=True)) < 0.5
+        dark = sum(w * c for w, c in zip((0.3, 0.6, 0.1), colors.to_rgb(shades[kind]), strict=True)) < 0.5
         at = (x_edges[column : column + 2].mean(), y_edges[row : row + 2].mean())
         draws.text(*at, heat.names[kind], ha="center", va="center", size=8, color="white" if dark else "black")
 
@@ -200,6 +202,10 @@ def _draw_bars(draws: Axes, bars: Bars) -> None:
     draws.use_sticky_edges = False
     draws.autoscale_view()
     (draws.set_xlim if bars.horizontal else draws.set_ylim)(0)
+    if bars.goal is not None:
+        line = draws.axvline if bars.horizontal else draws.axhline
+        line(bars.goal / scale.divisor, color="#444444", linestyle="--", linewidth=1)
+        (draws.set_xlim if bars.horizontal else draws.set_ylim)(0, max(bars.goal * 1.06, largest) / scale.divisor)
     if bars.texts:
         draws.set_xlim(right=largest / scale.divisor * 1.3 or 1)
     if len(bars.series) > 1:

@@ -179,6 +179,11 @@ class Source:
             }
         )
 
+    @property
+    def n_experts(self) -> int:
+        """One more than the largest number of an expert that was chosen; 0 where the model has none."""
+        return 0 if self._routing.empty else int(self._routing["expert"].max()) + 1
+
     def routing(self) -> pd.DataFrame:
         """Experts chosen: evaluation, position (of the token; -1 where a layer did not route all rows), phase, layer,
         slot, expert. Raises AbsentError if there is none."""

@@ -96,26 +96,30 @@ def layers(source: Source) -> Chart:
     )
 
 
-def _pie(title: str, names: list[str], values: list[float], unit: Axis) -> Pie:
-    order = sorted((i for i in range(len(names)) if values[i] > 0), key=lambda i: -values[i])
-    kept, rest = order[:_SLICES], order[_SLICES:]
-    labels, shown = [names[i] for i in kept], [values[i] for i in kept]
-    if rest:
-        labels.append(names[rest[0]] if len(rest) == 1 else f"{len(rest)} others")
-        shown.append(sum(values[i] for i in rest))
-    return Pie(title, tuple(labels), floats(shown), unit)
+def _pie(title: str, table: pd.DataFrame, kept: list[str], key: str, what: Axis) -> Pie:
+    """The same operations in the same colours in all pies, and what is left of the whole."""
+    values = floats(table[key].fillna(0))
+    mine = {str(name): value for name, value in zip(table["operation"], values, strict=True)}
+    labels, shown = list(kept), [mine[name] for name in kept]
+    if len(kept) < len(mine):
+        labels.append(f"{len(mine) - len(kept)} others")
+        shown.append(sum(value for name, value in mine.items() if name not in kept))
+    return Pie(title, tuple(labels), floats(shown), what)
 
 
 def operation_types(source: Source) -> Chart:
     """Shares of the operations in time and in bytes."""
     answer, table = source.section("time"), source.table("time", "operations")
-    names = list(table["operation"])
+    weight = sum(floats(table[key].fillna(0)) / max(float(table[key].sum()), 1.0) for key in ("ns", "bytes"))
+    order = np.argsort(-np.asarray(weight), kind="stable")
+    most = _SLICES if len(order) > _SLICES + 1 else _SLICES + 1
+    kept = [str(table["operation"].iloc[i]) for i in order[:most]]
     return Chart(
         title=answer.headline,
         subtitle="Prompt and generation. Time is thread 0's: it includes waiting for the other threads.",
         panels=(
-            _pie("Time", names, list(floats(table["ns"])), Axis("time", "ns")),
-            _pie("Bytes touched", names, list(floats(table["bytes"].fillna(0))), Axis("bytes touched", "bytes")),
+            _pie("Time", table, kept, "ns", Axis("time", "ns")),
+            _pie("Bytes touched", table, kept, "bytes", Axis("bytes touched", "bytes")),
         ),
         row_height=4,
         columns=2,
