@@ -18,13 +18,13 @@ from tat.animate.steps import MOST_FRAMES, Steps, steps
 from tat.plot.chart import AbsentError
 from tat.plot.source import Source
 
-_RATE = {"mp4": 24, "gif": 12}
+_RATE = {"mp4": 24, "gif": 8}
 """Frames a second."""
 _SECONDS = 30
 """What a film lasts where no speed was asked for."""
-_FILTER = "scale=960:-2:flags=lanczos,split[a][b];[a]palettegen=stats_mode=diff[p];[b][p]paletteuse=dither=none"
+_FILTER = "scale=800:-2:flags=lanczos,split[a][b];[a]palettegen=stats_mode=diff[p];[b][p]paletteuse=dither=none"
 _ENCODE = {
-    "mp4": ["-c:v", "libx264", "-preset", "fast", "-crf", "20", "-pix_fmt", "yuv420p", "-movflags", "+faststart"],
+    "mp4": ["-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p", "-movflags", "+faststart"],
     "gif": ["-filter_complex", _FILTER, "-loop", "0"],
 }
 
@@ -45,7 +45,7 @@ def _encode(source: Source, s: Steps, path: Path, rate: int, title: str) -> None
     """Writes the file whole or not at all. Raises TatError (SYSTEM) if ffmpeg fails."""
     part = path.with_name(f".{path.name}.part{path.suffix}")
     size = f"{draw.WIDTH}x{draw.HEIGHT}"
-    raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", size, "-framerate", str(rate), "-i", "-"]
+    raw = ["-f", "rawvideo", "-pix_fmt", "rgba", "-video_size", size, "-framerate", str(rate), "-i", "-"]
     command = [_ffmpeg(), "-v", "error", "-y", *raw, "-an", *_ENCODE[path.suffix[1:]], str(part)]
     count = len(s.row)
     with tempfile.TemporaryFile() as errors:

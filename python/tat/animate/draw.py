@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 
 import matplotlib
@@ -10,10 +11,9 @@ import matplotlib
 matplotlib.use("Agg")
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from tat.animate.steps import CELLS, COLUMNS, Steps
@@ -27,24 +27,44 @@ _DOTS = 100
 _ACROSS = 64
 _FADE = 0.75
 """What is left of a light in the next frame."""
+_SHADES = (colormaps["viridis"](np.arange(256)) * 255).round().astype(np.uint8).view(np.uint32).ravel()
+_BAR = (0x00, 0x72, 0xB2, 0xFF)
+_HOW = (
+    "Bright is what is touched at this moment; lights fade. Cells of the file: the share that is read. Layers, experts: "
+    "against the most they ever touch at once."
+)
+
+Picture = NDArray[np.uint8]
 
 
 class _Panel:
-    """An image whose lights go up at once and fade over some frames."""
+    """A matrix whose lights go up at once and fade over some frames."""
 
-    def __init__(self, figure: Figure, place: tuple[float, float, float, float], shape: tuple[int, int], title: str):
+    def __init__(self, figure: Figure, place: tuple[float, float, float, float], lights: Floats, title: str):
+        """`lights` is frames x rows x columns, 0 to 1."""
+        self.lights = lights
+        self.light = np.zeros(lights.shape[1:])
         self.axes = figure.add_axes(place)
         self.axes.set_title(title, loc="left", fontsize=11)
         self.axes.tick_params(labelsize=8)
-        self.light = np.zeros(shape)
-        self.image: AxesImage = self.axes.imshow(
-            self.light, cmap="viridis", vmin=0, vmax=1, aspect="auto", interpolation="nearest", animated=True
-        )
+        self.axes.set_xlim(-0.5, lights.shape[2] - 0.5)
+        self.axes.set_ylim(lights.shape[1] - 0.5, -0.5)
 
-    def step(self, now: Floats) -> None:
-        """Lights what is lit now, 0 to 1, and lets the rest fade."""
-        self.light = np.maximum(self.light * _FADE, now)
-        self.image.set_data(self.light)
+    def find_pixels(self) -> None:
+        """Once the axes are drawn: which pixels they take, and which row and column each of them shows."""
+        box = self.axes.get_window_extent()
+        self.left, self.right = round(box.x0) + 1, round(box.x1)
+        self.top, self.bottom = HEIGHT - round(box.y1) + 1, HEIGHT - round(box.y0)
+        rows, columns = self.light.shape
+        self.rows = np.arange(self.bottom - self.top) * rows // (self.bottom - self.top)
+        self.columns = np.arange(self.right - self.left) * columns // (self.right - self.left)
+
+    def paint(self, picture: Picture, frame: int) -> None:
+        """Lights what is lit in this frame and lets the rest fade."""
+        self.light = np.maximum(self.light * _FADE, self.lights[frame])
+        shades = _SHADES[(self.light * 255).astype(np.uint8)]
+        pixels = picture.view(np.uint32)[:, :, 0]
+        pixels[self.top : self.bottom, self.left : self.right] = shades[self.rows][:, self.columns]
 
 
 def _share(values: Floats) -> Floats:
@@ -61,33 +81,30 @@ def _layer_ticks(panel: _Panel, names: tuple[str, ...]) -> None:
 def _file_map(figure: Figure, s: Steps, right: float) -> _Panel:
     rows = CELLS // _ACROSS
     title = f"Model file, {say(s.places.end, 'bytes')}: a cell is {say(s.cell_bytes, 'bytes')}, read along the rows"
-    panel = _Panel(figure, (0.06, 0.17, right - 0.1, 0.68), (rows, _ACROSS), title)
+    lights = np.minimum(s.cells / s.cell_bytes, 1.0).reshape(len(s.cells), rows, _ACROSS)
+    panel = _Panel(figure, (0.07, 0.17, right - 0.11, 0.66), lights, title)
     panel.axes.set_xticks([])
     ticks = np.arange(0, rows, 6)
     panel.axes.set_yticks(ticks, [say(float(t) * _ACROSS * s.cell_bytes, "bytes") for t in ticks])
     return panel
 
 
-def _panels(figure: Figure, s: Steps) -> list[tuple[_Panel, Floats]]:
-    """Each panel with what lights it, frame by frame."""
+def _panels(figure: Figure, s: Steps) -> list[_Panel]:
     n_experts = s.experts.shape[2]
     right = 0.58 if n_experts else 0.78
-    full = np.minimum(s.cells / s.cell_bytes, 1.0).reshape(len(s.cells), -1, _ACROSS)
-    out = [(_file_map(figure, s, right), full)]
-    shape = (len(s.layer_names), len(COLUMNS))
-    layers = _Panel(figure, (right + 0.03, 0.17, 0.14, 0.68), shape, "Layers")
+    layers = _Panel(figure, (right + 0.03, 0.17, 0.14, 0.66), _share(s.layers), "Layers")
     layers.axes.set_xticks(range(len(COLUMNS)), ["weights", "KV", "activ."])
     _layer_ticks(layers, s.layer_names)
-    out.append((layers, _share(s.layers)))
+    panels = [_file_map(figure, s, right), layers]
     if n_experts:
-        place = (right + 0.22, 0.17, 0.98 - right - 0.22, 0.68)
-        experts = _Panel(figure, place, (len(s.layer_names), n_experts), "Experts, by layer")
+        place = (right + 0.22, 0.17, 0.98 - right - 0.22, 0.66)
+        experts = _Panel(figure, place, _share(s.experts), "Experts, by layer")
         experts.axes.set_xlabel("expert", fontsize=9)
         ticks = thinned(tuple((float(i), str(i)) for i in range(n_experts)), 8)
         experts.axes.set_xticks([at for at, _ in ticks], [name for _, name in ticks])
         _layer_ticks(experts, s.layer_names)
-        out.append((experts, _share(s.experts)))
-    return out
+        panels.append(experts)
+    return panels
 
 
 def _caption(source: Source, row: int) -> str:
@@ -98,28 +115,49 @@ def _caption(source: Source, row: int) -> str:
     return f"{phase}: {what} · {say(begin, 'ns')} after the first"
 
 
-def frames(source: Source, s: Steps, title: str) -> Iterator[NDArray[np.uint8]]:
-    """Pictures of HEIGHT x WIDTH x 3 bytes, red, green, blue."""
+class _Captions:
+    """The line that says which token it is: drawn once for each."""
+
+    def __init__(self, figure: Figure, canvas: FigureCanvasAgg):
+        self.figure, self.canvas = figure, canvas
+        self.text = figure.text(0.07, 0.1, "", size=11, animated=True)
+        self.top, self.bottom = round(HEIGHT * 0.865), round(HEIGHT * 0.912)
+        canvas.draw()
+        self.empty = canvas.copy_from_bbox(figure.bbox)
+        self.row = -1
+        self.strip = np.zeros(0, np.uint8)
+
+    def paint(self, picture: Picture, source: Source, row: int) -> None:
+        if row != self.row:
+            self.canvas.restore_region(self.empty)
+            self.text.set_text(_caption(source, row))
+            self.figure.draw_artist(self.text)
+            self.strip = np.asarray(self.canvas.buffer_rgba())[self.top : self.bottom].copy()
+            self.row = row
+        picture[self.top : self.bottom] = self.strip
+
+
+def frames(source: Source, s: Steps, title: str) -> Iterator[Picture]:
+    """Pictures of HEIGHT x WIDTH x 4 bytes, red, green, blue and 255; each is gone when the next is asked for."""
     figure = Figure(figsize=(WIDTH / _DOTS, HEIGHT / _DOTS), dpi=_DOTS)
     canvas = FigureCanvasAgg(figure)
-    figure.text(0.02, 0.95, title, size=14, weight="bold")
+    figure.text(0.02, 0.95, "\n".join(textwrap.wrap(title, 110)[:1]), size=14, weight="bold")
+    figure.text(0.02, 0.91, _HOW, size=9, color="#444444")
     panels = _panels(figure, s)
-    bar = figure.add_axes((0.06, 0.06, 0.92, 0.025))
-    bar.set_xlim(0, 1)
+    bar = figure.add_axes((0.07, 0.06, 0.91, 0.025))
     bar.set_xticks([])
     bar.set_yticks([])
-    done = bar.add_patch(Rectangle((0, 0), 0, 1, color="#0072B2", animated=True))
-    text = figure.text(0.06, 0.1, "", size=11, animated=True)
-    figure.text(0.06, 0.02, str(source.footer()), size=9, color="#555555")
-    canvas.draw()
-    background = canvas.copy_from_bbox(figure.bbox)
+    figure.text(0.07, 0.02, str(source.footer()), size=9, color="#555555")
+    captions = _Captions(figure, canvas)
+    picture = np.asarray(canvas.buffer_rgba()).copy()
+    for panel in panels:
+        panel.find_pixels()
+    box = bar.get_window_extent()
+    low, high = HEIGHT - round(box.y1) + 1, HEIGHT - round(box.y0)
+    left, right = round(box.x0) + 1, round(box.x1)
     for i, row in enumerate(s.row.tolist()):
-        canvas.restore_region(background)
-        for panel, lights in panels:
-            panel.step(lights[i])
-            panel.axes.draw_artist(panel.image)
-        done.set_width((i + 1) / len(s.row))
-        bar.draw_artist(done)
-        text.set_text(_caption(source, row))
-        figure.draw_artist(text)
-        yield np.asarray(canvas.buffer_rgba())[:, :, :3]
+        for panel in panels:
+            panel.paint(picture, i)
+        captions.paint(picture, source, row)
+        picture[low:high, left : left + round((right - left) * (i + 1) / len(s.row))] = _BAR
+        yield picture
