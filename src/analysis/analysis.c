@@ -7,8 +7,17 @@
 #include "tat/analysis.h"
 
 const struct analysis * const analyses[] = {
-    &run_analysis,    &phases_analysis,     &tokens_analysis,    &components_analysis, &tensors_analysis,
-    &layers_analysis, &operations_analysis, &attention_analysis, &experts_analysis,    NULL,
+    &run_analysis,
+    &phases_analysis,
+    &tokens_analysis,
+    &components_analysis,
+    &tensors_analysis,
+    &layers_analysis,
+    &operations_analysis,
+    &order_analysis,
+    &attention_analysis,
+    &experts_analysis,
+    NULL,
 };
 
 static const struct analysis * find(const char * name) {

@@ -45,6 +45,7 @@ extern const struct analysis components_analysis;
 extern const struct analysis tensors_analysis;
 extern const struct analysis layers_analysis;
 extern const struct analysis operations_analysis;
+extern const struct analysis order_analysis;
 extern const struct analysis attention_analysis;
 extern const struct analysis experts_analysis;
 
