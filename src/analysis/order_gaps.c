@@ -182,18 +182,6 @@ static void add_bins(struct result * r, const struct gaps * g, int sequence, boo
     }
 }
 
-static void add_notes(const struct gaps * g, struct result * r) {
-    result_note(r, "Of prompt and generation. A gap: where an access begins in the file, less where the one before in "
-                   "the same file ended; backwards where that is negative. An access is one operand of one executed "
-                   "operation, or one expert of it. A part of the model by itself: only its own accesses, one after "
-                   "the other.");
-    if (g->copied) {
-        result_note(r, "Some weights were copied out of the file when they were loaded (repacked): their accesses "
-                       "count where they came from, and read the copy.");
-    }
-    if (g->approximate) { result_note(r, "Of some accesses only the bounds are known; their gaps are from there."); }
-}
-
 static void answer(const struct gap_shares * s, struct result * r) {
     char         sequential[UNITS_SIZE], near[UNITS_SIZE], random[UNITS_SIZE], bytes[UNITS_SIZE];
     const double share = ratio(s->sequential.accesses, s->all.accesses);
@@ -210,17 +198,28 @@ void gaps_tell(const struct gaps * g, struct result * r) {
     const struct gap_shares s = gap_shares(&g->counts[GAP_ALL]);
     result_table(r, "order", NULL, SHOW_ALWAYS, kind_columns, sizeof kind_columns / sizeof kind_columns[0]);
     add_kinds(r, &s);
-    result_table(r, "components", "Each part of the model by itself", SHOW_ASKED, part_columns,
-                 sizeof part_columns / sizeof part_columns[0]);
+    if (s.all.accesses == 0) { return; }
+    result_note(r,
+                "An access is one operand of one executed operation, or one expert of it; prompt and generation. The "
+                "gap before it: where it begins in the file, less where the one before in the same file ended.");
+    if (g->copied) {
+        result_note(r,
+                    "Some weights were copied out of the file when they were loaded (repacked): their accesses count "
+                    "where they came from, and read the copy.");
+    }
+    if (g->approximate) { result_note(r, "Of some accesses only the bounds are known; their gaps are from there."); }
+    answer(&s, r);
+}
+
+void gaps_tell_parts(const struct gaps * g, struct result * r) {
+    result_table(r, "components", "Each part of the model: only its own accesses, one after the other", SHOW_ASKED,
+                 part_columns, sizeof part_columns / sizeof part_columns[0]);
     add_shares(r, g, GAP_ALL);
     for (int i = 0; i < GAP_ALL; i++) { add_shares(r, g, i); }
-    result_table(r, "gaps", "Gaps between all accesses", SHOW_ASKED, bin_columns,
+    result_table(r, "gaps", "The gaps before all accesses", SHOW_ASKED, bin_columns,
                  sizeof bin_columns / sizeof bin_columns[0]);
     add_bins(r, g, GAP_ALL, false);
     result_table(r, "gaps_by_component", NULL, SHOW_NEVER, component_bin_columns,
                  sizeof component_bin_columns / sizeof component_bin_columns[0]);
     for (int i = 0; i < GAP_ALL; i++) { add_bins(r, g, i, true); }
-    if (s.all.accesses == 0) { return; }
-    add_notes(g, r);
-    answer(&s, r);
 }

@@ -86,7 +86,7 @@ struct gap_shares {
 };
 struct gap_shares gap_shares(const struct gap_counts * c);
 
-/* Tables, values, notes and the answer. */
 void gaps_tell(const struct gaps * g, struct result * r);
+void gaps_tell_parts(const struct gaps * g, struct result * r); /* the long tables */
 
 #endif
