@@ -78,8 +78,8 @@ static const struct predictor {
     const char * name;
     const char * label;
 } predictors[PREDICTORS] = {
-    [GUESS_LAST]     = { "last", "last occurrence, learning on" },
-    [GUESS_FROZEN]   = { "last_frozen", "last occurrence, first half only" },
+    [GUESS_LAST]     = { "last", "last occurrence" },
+    [GUESS_FROZEN]   = { "last_frozen", "last occurrence, not learning on" },
     [GUESS_MARKOV_1] = { "markov_1", "order-1 Markov" },
     [GUESS_MARKOV_2] = { "markov_2", "order-2 Markov" },
     [GRAPH]          = { "graph", "the graph's own order" },
@@ -152,23 +152,22 @@ static void answer(const struct prediction * p, struct result * r) {
     const struct scored learnt = scored(p, learner, true);
     const bool          met    = meets(&slices) || meets(&learnt);
     char                by_tensor[UNITS_SIZE], by_slice[UNITS_SIZE], by_learner[UNITS_SIZE];
-    result_answer(
-        r, "Can the next access be predicted?",
-        "%s: the graph's own order tells %s of the next tensors and %s of the next slices; without the graph, "
-        "%s tells %s of the slices. 95 %% is %s for tensors and %s for slices.",
-        met               ? "Yes"
-        : meets(&tensors) ? "The tensor, yes; an expert's slice, not well enough"
-                          : "No",
-        format_share(by_tensor, ratio(tensors.score.hits, tensors.accesses)),
-        format_share(by_slice, ratio(slices.score.hits, slices.accesses)), predictors[learner].label,
-        format_share(by_learner, ratio(learnt.score.hits, learnt.accesses)), meets(&tensors) ? "met" : "not met",
-        met ? "met" : "not met");
+    const char *        word = met               ? "Yes"
+                               : meets(&tensors) ? "Which tensor, yes; which expert's slice, not well enough"
+                                                 : "No";
+    result_answer(r, "Can the next access be predicted?",
+                  "%s: the graph's own order is right about %s of the next tensors and %s of the next slices. Without "
+                  "the graph the best, %s, is right about %s of the slices. 95 %% is %s for tensors, %s for slices.",
+                  word, format_share(by_tensor, ratio(tensors.score.hits, tensors.accesses)),
+                  format_share(by_slice, ratio(slices.score.hits, slices.accesses)), predictors[learner].label,
+                  format_share(by_learner, ratio(learnt.score.hits, learnt.accesses)),
+                  meets(&tensors) ? "met" : "not met", met ? "met" : "not met");
 }
 
 static void add_lines(const struct prediction * p, struct result * r) {
     const struct scored tensors = scored(p, GRAPH, false), slices = scored(p, GRAPH, true);
     char                a[UNITS_SIZE], b[UNITS_SIZE];
-    result_line(r, "next", "the graph's own order tells %s of the next tensors and %s of the next slices",
+    result_line(r, "next", "the graph's own order foretells %s of the next tensors and %s of the next slices",
                 format_share(a, ratio(tensors.score.hits, tensors.accesses)),
                 format_share(b, ratio(slices.score.hits, slices.accesses)));
     const struct difference * wrong = p->graph_tensors.first.access ? &p->graph_tensors.first : &p->graph_slices.first;
@@ -188,13 +187,12 @@ void prediction_tell(const struct prediction * p, struct result * r) {
     for (int i = 0; i < PREDICTORS; i++) { add_predictor(p, r, i); }
     add_lines(p, r);
     char trained[UNITS_SIZE], counted[UNITS_SIZE];
-    result_note(
-        r,
-        "Guessing: learnt from the first %s generated tokens, scored on the %s after them. Last occurrence: what "
-        "followed this access the last time. Order-1 Markov: what followed it most often; order-2: what "
-        "followed it and the one before it. The graph is known before it is computed; which experts it "
-        "will use is not, and the guess is those of the token before.",
-        format_count(trained, p->trained), format_count(counted, p->scored));
+    result_note(r,
+                "Guesses: learnt from the first %s generated tokens, scored on the %s after them. Last occurrence: "
+                "what followed this access the last time; learning on while it is scored, or not. Order-1 Markov: what "
+                "followed it most often; order-2: what followed it and the one before it. The graph is known before it "
+                "is computed; which experts it will choose is not, and those of the token before are the guess.",
+                format_count(trained, p->trained), format_count(counted, p->scored));
     if (p->by_slice.pairs.full || p->by_slice.triples.full) {
         result_note(r, "There were more different transitions than are learnt (%d): Markov may be better than shown.",
                     TRANSITIONS_MAX);

@@ -276,7 +276,7 @@ void reorder_close(struct reorder * o, uint32_t evaluation) {
 static const struct result_column columns[] = {
     { "label", "order of the operations", UNIT_TEXT },
     { "gap_bytes", "gaps of a token", UNIT_BYTES },
-    { "share", "of today's", UNIT_SHARE },
+    { "share", "of actual", UNIT_SHARE },
 };
 
 static void add_order(const struct reorder * o, struct result * r, const char * order, const char * label,
@@ -301,16 +301,19 @@ static void put_values(const struct reorder * o, struct result * r) {
 }
 
 static void answer(const struct reorder * o, struct result * r) {
-    char         saved[UNITS_SIZE], pass[UNITS_SIZE], actual[UNITS_SIZE];
-    const double share = 1 - ratio(o->best, o->actual);
-    const char * word  = o->best == o->actual ? "No" : share < 0.1 ? "Hardly" : "Yes";
-    result_answer(
-        r, "Would another order of operations help?",
-        "%s: %s shortens the gaps of a token, %s in all, by %s. One pass in file order would leave %s of them, "
-        "but dependencies forbid it: only another order of the tensors in the file could come near.",
-        word, o->inexact ? "the best legal order that was found" : "the best legal order",
-        format_bytes(actual, (uint64_t) ratio(o->actual, o->sampled)), format_share(saved, share),
-        format_share(pass, ratio(o->pass, o->actual)));
+    char         saved[UNITS_SIZE], actual[UNITS_SIZE];
+    const double share    = 1 - ratio(o->best, o->actual);
+    const char * question = "Would another order of operations help?";
+    const char * why      = "What is left follows from dependencies and from the order of tensors in the file.";
+    if (o->best == o->actual) {
+        result_answer(r, question, "No: the order in which they are computed is %s. %s",
+                      o->inexact ? "as good as the best legal one that was found" : "already the best legal one", why);
+    } else {
+        result_answer(r, question, "%s: %s shortens the gaps of a token, %s in all, by %s. %s",
+                      share < 0.1 ? "Hardly" : "Yes",
+                      o->inexact ? "the best legal order that was found" : "the best legal order",
+                      format_bytes(actual, (uint64_t) ratio(o->actual, o->sampled)), format_share(saved, share), why);
+    }
 }
 
 void reorder_tell(const struct reorder * o, struct result * r) {
@@ -320,15 +323,15 @@ void reorder_tell(const struct reorder * o, struct result * r) {
                  sizeof columns / sizeof columns[0]);
     if (o->too_large) { result_note(r, "The graph is too large to look for other orders of its operations."); }
     if (!o->sampled) { return; }
-    add_order(o, r, "actual", "as they are computed", o->actual);
+    add_order(o, r, "actual", "as they were computed", o->actual);
     add_order(o, r, "best", o->inexact ? "the best legal order found" : "the best legal order", o->best);
     add_order(o, r, "one_pass", "one pass in file order, were it legal", o->pass);
     char tokens[UNITS_SIZE];
     result_note(r,
-                "Changing places: gaps of a token are the sum of all gaps between its reads of weights, without their "
-                "signs; the mean of %s generated tokens, evenly spaced. An order is legal where every operation "
-                "comes after those whose results it reads, and reads and writes of one KV cache keep their order. %s "
-                "One pass skips only what no read touches, so no order can be below it.",
+                "Changing places: the gaps of a token are the sum of all between its reads of weights, forwards and "
+                "backwards; the mean of %s generated tokens, evenly spaced. An order is legal where every operation "
+                "comes after those whose results it reads, and reads and writes of a KV cache keep their order. %s One "
+                "pass skips only what no read touches, and no order can have smaller gaps.",
                 format_count(tokens, o->sampled),
                 o->inexact ? "Some independent parts were too large to try all orders: there, the nearest came next."
                            : "All of them were tried, so the best is exact.");

@@ -140,10 +140,13 @@ void same_tell(const struct comparison * c, const struct subject * subject, cons
     result_line(r, "tensors", "%s of %s generated tokens read the same tensors in the same order as the token before",
                 format_count(identical, c->tensors.identical), all);
     add_difference(r, "", &c->tensors.first, subject, NULL);
-    result_line(r, "slices",
-                "%s of %s the same slices; %s of all slices are those of the token before, in the same place",
-                format_count(identical, c->slices.identical), all,
-                format_share(share, ratio(c->slices.same, c->slices.positions)));
+    format_count(identical, c->slices.identical);
+    if (c->slices.identical == c->compared) {
+        result_line(r, "slices", "%s of %s the same slices", identical, all);
+    } else {
+        result_line(r, "slices", "%s of %s the same slices; %s of all slices are those of the token before", identical,
+                    all, format_share(share, ratio(c->slices.same, c->slices.positions)));
+    }
     add_difference(r, "", &c->slices.first, subject, slices);
     result_note(r, "A slice is what one access reads: a whole tensor, or one expert's part of it. Which rows of an "
                    "embedding are read is left out where slices are compared or guessed: the token itself says it.");
