@@ -2,10 +2,8 @@
 #include "analysis/order_reorder.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-#include "analysis/order_depend.h"
-#include "analysis/order_gaps.h"
+#include "analysis/order_search.h"
 #include "analysis/units.h"
 
 bool reorder_begin(struct reorder * o, const struct subject * subject) {
@@ -43,15 +41,6 @@ void reorder_add(struct reorder * o, const struct tat_access * a, uint64_t end) 
 }
 
 /* ------------------------------------------------------------------------------------------------------ distances */
-
-static inline uint64_t distance(uint64_t from, uint64_t to) {
-    return from < to ? to - from : from - to;
-}
-
-/* An operation: where its reads begin and end, and the distance between them. */
-struct element {
-    uint64_t from, end, within;
-};
 
 /* Reads of one node become one element. Returns how many; `nodes` gets their numbers. */
 static uint32_t make_elements(const struct reorder * o, struct element * elements, uint32_t * nodes) {
@@ -91,160 +80,21 @@ static uint64_t pass_distance(struct reorder * o) {
     return skipped;
 }
 
-/* --------------------------------------------------------------------------------------------------------- search */
-
-/* The cheapest way to each place where the last block may have ended. */
-struct ends {
-    uint32_t count;
-    uint64_t at[REORDER_BLOCK], cost[REORDER_BLOCK];
-};
-
-struct search {
-    const struct element * elements;
-    const struct depend *  depend;
-    struct ends            ends;
-    uint64_t *             cost; /* by set of a block's elements and the last of them; UINT64_MAX: cannot be */
-    bool *                 done; /* by element */
-};
-
-static uint64_t enter(const struct ends * ends, uint64_t from) {
-    uint64_t best = ends->count ? UINT64_MAX : 0;
-    for (uint32_t i = 0; i < ends->count; i++) {
-        const uint64_t cost = ends->cost[i] + distance(ends->at[i], from);
-        if (cost < best) { best = cost; }
-    }
-    return best;
-}
-
-/* All orders of elements [first, first + n). Returns how many steps it took. */
-static uint64_t search_block(struct search * s, uint32_t first, uint32_t n) {
-    const struct element * e                   = s->elements + first;
-    uint32_t               need[REORDER_BLOCK] = { 0 };
-    uint64_t               work                = 0;
-    const uint32_t         all                 = (1u << n) - 1;
-    for (uint32_t i = 0; i < n; i++) {
-        for (uint32_t j = 0; j < n; j++) {
-            need[i] |= (uint32_t) depend_is_before(s->depend, first + j, first + i) << j;
-        }
-    }
-    memset(s->cost, 0xff, ((size_t) n << n) * sizeof s->cost[0]);
-    for (uint32_t i = 0; i < n; i++) {
-        if (!need[i]) { s->cost[((size_t) 1 << i) * n + i] = enter(&s->ends, e[i].from) + e[i].within; }
-    }
-    for (uint32_t set = 1; set < all; set++) {
-        for (uint32_t last = 0; last < n; last++) {
-            const uint64_t cost = s->cost[(size_t) set * n + last];
-            if (cost == UINT64_MAX) { continue; }
-            work += n;
-            for (uint32_t i = 0; i < n; i++) {
-                if (set >> i & 1 || need[i] & ~set) { continue; }
-                uint64_t *     slot = &s->cost[((size_t) set | (size_t) 1 << i) * n + i];
-                const uint64_t sum  = cost + distance(e[last].end, e[i].from) + e[i].within;
-                if (sum < *slot) { *slot = sum; }
-            }
-        }
-    }
-    s->ends.count = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        if (s->cost[(size_t) all * n + i] == UINT64_MAX) { continue; }
-        s->ends.at[s->ends.count]     = e[i].end;
-        s->ends.cost[s->ends.count++] = s->cost[(size_t) all * n + i];
-    }
-    return work + ((uint64_t) 1 << n);
-}
-
-/* Too many for that: the nearest that may come, time and again. */
-static void schedule_block(struct search * s, uint32_t first, uint32_t n, uint32_t * need) {
-    const struct element * e    = s->elements + first;
-    uint32_t               from = 0;
-    for (uint32_t i = 1; i < s->ends.count; i++) {
-        if (s->ends.cost[i] < s->ends.cost[from]) { from = i; }
-    }
-    uint64_t at = s->ends.at[from], cost = s->ends.cost[from];
-    bool     placed = s->ends.count > 0;
-    for (uint32_t i = 0; i < n; i++) {
-        need[i]    = 0;
-        s->done[i] = false;
-        for (uint32_t j = 0; j < n; j++) { need[i] += depend_is_before(s->depend, first + j, first + i); }
-    }
-    for (uint32_t step = 0; step < n; step++) {
-        uint32_t next = n;
-        for (uint32_t i = 0; i < n; i++) {
-            if (s->done[i] || need[i]) { continue; }
-            if (next == n || (placed && distance(at, e[i].from) < distance(at, e[next].from))) { next = i; }
-        }
-        if (placed) { cost += distance(at, e[next].from); }
-        placed = true;
-        cost += e[next].within;
-        at            = e[next].end;
-        s->done[next] = true;
-        for (uint32_t i = 0; i < n; i++) { need[i] -= depend_is_before(s->depend, first + next, first + i); }
-    }
-    s->ends = (struct ends){ .count = 1, .at = { at }, .cost = { cost } };
-}
-
-/* The first elements that all come before element i. */
-static uint32_t leading(const struct depend * d, uint32_t i) {
-    const uint64_t * before = d->before + (size_t) i * d->words;
-    uint32_t         w      = 0;
-    while (w < d->words && before[w] == UINT64_MAX) { w++; }
-    return w * 64 + (w < d->words ? (uint32_t) __builtin_ctzll(~before[w]) : 0);
-}
-
-/* By element: whether a block begins with it, which is where all before it come before all from it on. */
-static void find_blocks(const struct depend * d, bool * begins) {
-    uint32_t least = d->count;
-    for (uint32_t i = d->count; i-- > 0;) {
-        const uint32_t l = leading(d, i);
-        if (l < least) { least = l; }
-        begins[i] = least >= i;
-    }
-}
-
-static uint64_t best_distance(struct reorder * o, struct search * s, const bool * begins, uint32_t * need) {
-    const uint32_t n    = s->depend->count;
-    uint64_t       best = UINT64_MAX;
-    for (uint32_t first = 0, next; first < n; first = next) {
-        for (next = first + 1; next < n && !begins[next];) { next++; }
-        const uint32_t count = next - first;
-        o->blocks++;
-        if (count > o->largest_block) { o->largest_block = count; }
-        if (count <= REORDER_BLOCK && o->work < REORDER_WORK) {
-            o->work += search_block(s, first, count);
-            o->searched++;
-        } else {
-            schedule_block(s, first, count, need);
-            o->inexact = true;
-        }
-    }
-    for (uint32_t i = 0; i < s->ends.count; i++) {
-        if (s->ends.cost[i] < best) { best = s->ends.cost[i]; }
-    }
-    return best;
-}
-
 static void reorder_one(struct reorder * o, const struct element * elements, const struct depend * d) {
-    struct search s      = { .elements = elements, .depend = d };
-    bool *        begins = calloc(d->count, sizeof *begins);
-    uint32_t *    need   = calloc(d->count, sizeof *need);
-    s.cost               = malloc(((size_t) REORDER_BLOCK << REORDER_BLOCK) * sizeof s.cost[0]);
-    s.done               = calloc(d->count, sizeof s.done[0]);
-    if (begins && need && s.cost && s.done) {
-        const uint64_t actual = actual_distance(elements, d->count);
-        find_blocks(d, begins);
-        const uint64_t best = best_distance(o, &s, begins, need);
-        o->sampled++;
-        o->operations += d->count;
-        o->actual += actual;
-        o->best += best < actual ? best : actual;
-        o->pass += pass_distance(o);
-    } else {
+    struct search_result result;
+    const uint64_t       actual = actual_distance(elements, d->count);
+    if (!search_orders(elements, d, &o->work, &result)) {
         o->failed = true;
+        return;
     }
-    free(s.done);
-    free(s.cost);
-    free(need);
-    free(begins);
+    o->sampled++;
+    o->operations += d->count;
+    o->blocks += result.blocks;
+    if (result.largest_block > o->largest_block) { o->largest_block = result.largest_block; }
+    o->inexact |= !result.exact;
+    o->actual += actual;
+    o->best += result.best < actual ? result.best : actual;
+    o->pass += pass_distance(o);
 }
 
 void reorder_close(struct reorder * o, uint32_t evaluation) {

@@ -2,11 +2,10 @@
  *
  * How much nearer to file order weights could be read, if independent operations changed places.
  *
- * The distance of an order: the sum of the gaps between one read and the next, without their signs. A graph falls into
- * blocks, one after the other: all of a block must come before all of the next. Within a block every order that
- * dependencies allow is tried (by subsets: Held and Karp, 1962), so the best order of the whole is exact, as long as no
- * block is too large. Below any order, legal or not, lies what even one pass in file order must skip: the bytes
- * between the first and the last weight that nobody reads; no read passes over those, so a gap must.
+ * The distance of an order is the sum of the gaps between one read and the next, without their signs. Dependencies
+ * leave some orders; the best of them is searched for (order_search.h). Below any order, legal or not, lies what one
+ * pass in file order skips: the bytes between the first and the last read that are in none. No read passes over them,
+ * so some gap must.
  */
 #ifndef TAT_ANALYSIS_ORDER_REORDER_H
 #define TAT_ANALYSIS_ORDER_REORDER_H
@@ -16,8 +15,6 @@
 enum {
     REORDER_SAMPLES  = 16,   /* tokens, evenly spaced */
     REORDER_ELEMENTS = 4096, /* operations that read weights; more than any model has */
-    REORDER_BLOCK    = 10,   /* operations of a block that is searched */
-    REORDER_WORK     = 1 << 26,
 };
 
 /* Of an operation that reads weights. Files lie end to end. */
@@ -35,7 +32,7 @@ struct reorder {
     uint64_t               work;
     uint64_t               sampled, too_large; /* evaluations */
     uint64_t               actual, best, pass; /* distances, of all sampled */
-    uint64_t               operations, blocks, searched, largest_block;
+    uint64_t               operations, blocks, largest_block;
     bool                   inexact, failed;
 };
 
