@@ -48,6 +48,7 @@ extern const struct analysis components_analysis;
 extern const struct analysis hot_analysis;
 extern const struct analysis layers_analysis;
 extern const struct analysis time_analysis;
+extern const struct analysis order_analysis;
 extern const struct analysis attention_analysis;
 extern const struct analysis experts_analysis;
 extern const struct analysis caching_analysis;
