@@ -15,7 +15,7 @@ endfunction()
 file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/library)
 add_library(tat_library STATIC)
 tat_library_object(read tat_format tat_gguf tat_trace)
-tat_library_object(ask tat_analysis tat_export)
+tat_library_object(ask tat_analysis tat_export tat_policy)
 set_target_properties(tat_library PROPERTIES
   OUTPUT_NAME tat LINKER_LANGUAGE C ARCHIVE_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/library)
 target_include_directories(tat_library INTERFACE ${PROJECT_SOURCE_DIR}/include)
