@@ -98,6 +98,14 @@ moe=SmolLM2-8x2.gguf
     recounted "$trace"
 }
 
+# Graphs of a prompt that have no output read the embedding by rows only, others the whole of it too.
+@test "a prompt in several graphs" {
+    of_model "$dense" -n 2 -ub 8
+    recounted "$trace"
+    of_model "$moe" -n 2 -ub 8
+    recounted "$trace"
+}
+
 @test "sinks and biases of experts, latent attention and shared experts, recurrent state" {
     for name in gpt-oss deepseek2 qwen2moe mamba; do
         of_model "random-$name.gguf" -n 4
