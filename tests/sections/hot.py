@@ -42,6 +42,14 @@ def experts_of(trace):
     return {tensor: n for tensor, n in stacks.items() if n > 1}
 
 
+def times_of(facts):
+    """By tensor."""
+    times = dict.fromkeys(range(len(facts.tensors)), 0)
+    for step in facts.steps:
+        times[facts.owner(step)] += step.ns
+    return times
+
+
 def slices_of(facts, read):
     experts = experts_of(facts.trace)
     slices = {}
@@ -58,9 +66,7 @@ def slices_of(facts, read):
         slice = slices[number, expert if number in experts else None]
         slice.accesses += operands(accesses)
         slice.touched += sum(a.bytes for a in accesses)
-    times = dict.fromkeys(range(len(facts.tensors)), 0)
-    for step in facts.steps:
-        times[facts.owner(step)] += step.ns
+    times = times_of(facts)
     for slice in slices.values():
         slice.ns = times[slice.tensor]
     return list(slices.values()), unclear
@@ -126,6 +132,26 @@ def untouched_of(facts, by_tensor):
                 "tensor_bytes": tensor.bytes,
                 "untouched_bytes": missing,
                 "untouched_share": missing / tensor.bytes,
+            })  # fmt: skip
+    return rows
+
+
+def tensor_rows(facts, by_tensor):
+    times, rows = times_of(facts), []
+    for number, tensor in enumerate(facts.tensors):
+        read, layer = by_tensor.get(number, []), facts.layers[number]
+        if tensor.kind == WEIGHT:
+            rows.append({
+                "tensor": tensor.name,
+                "tensor_id": number,
+                "layer": None if layer == NO_LAYER else layer,
+                "component": facts.components[number],
+                "type": tensor.type_name,
+                "tensor_bytes": tensor.bytes,
+                "accesses": operands(read),
+                "bytes": sum(a.bytes for a in read),
+                "unique_bytes": unique_bytes(read),
+                "ns": times[number],
             })  # fmt: skip
     return rows
 
@@ -202,6 +228,7 @@ def expected(facts, hot_percent=10, cold_percent=50):
             "densest": [slice_row(facts, total, s) for s in sorted(touched, key=lambda s: -s.density)[:SHOWN]],
             "depths": list(depths.values()),
             "untouched": untouched,
+            "tensors": tensor_rows(facts, by_tensor),
         },
         "headline": words,
         "lines": [[again[0], in_bytes(total), again[1], reuse], missing],

@@ -79,6 +79,7 @@ moe=SmolLM2-8x2.gguf
 @test "the fake host: what is hot and what is cold can be set" {
     traced "$HOST_DIR/fake_host1" -g 20 "$toy"
     recounted "$trace" -- --hot 1 --cold 99
+    recounted "$trace" -- --hot 7 --cold 29
     recounted "$trace" -- --hot 30 --cold 30
     recounted "$trace" -- --hot 100 --cold 100
 }
