@@ -30,8 +30,8 @@ static const struct analysis * find(const char * name) {
 
 static struct tat_analysis_options with_defaults(const struct tat_analysis_options * given) {
     struct tat_analysis_options o = given ? *given : (struct tat_analysis_options){ 0 };
-    if (o.hot_share <= 0) { o.hot_share = 0.1; }
-    if (o.cold_share <= 0) { o.cold_share = 0.5; }
+    if (!(o.hot_share > 0 && o.hot_share <= 1)) { o.hot_share = 0.1; }
+    if (!(o.cold_share > 0 && o.cold_share <= 1)) { o.cold_share = 0.5; }
     return o;
 }
 

@@ -96,8 +96,7 @@ static void finish(void * state, struct result * r) {
     for (uint32_t i = 0; i < LAYERS; i++) { add_layer(r, i, &s->layer[i], ns); }
     if (ns) {
         result_note(r, "Bytes touched by prompt and generation. The row without a number is what belongs to no layer: "
-                       "token embedding, "
-                       "final norm, output.");
+                       "token embedding, final norm, output.");
         result_note(r, "Time is thread 0's, from one operation's end to the next's: it includes waiting for the other "
                        "threads.");
     }
