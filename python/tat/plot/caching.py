@@ -12,12 +12,13 @@ from tat.plot.units import say
 
 _MOST_POINTS = 800
 """Of an exact curve, which has a step for each block."""
+_BARS = 10
 
 
 def _distances(table: pd.DataFrame) -> Bars:
-    """A bar for each power of two from the shortest distance to the longest, none left out."""
+    """A bar for each power of two up to the longest distance, none left out, and at least _BARS of them."""
     power = np.round(np.log2(np.maximum(floats(table["up_to_bytes"]), 1))).astype(int)
-    powers = np.arange(power.min(), power.max() + 1)
+    powers = np.arange(max(0, min(power.min(), power.max() + 1 - _BARS)), power.max() + 1)
     reads = np.zeros(len(powers))
     np.add.at(reads, power - powers[0], floats(table["accesses"]))
     names = tuple(say(2.0**p, "bytes").replace(".00 ", " ").replace(".0 ", " ") for p in powers)
@@ -27,24 +28,30 @@ def _distances(table: pd.DataFrame) -> Bars:
 def reuse_distance(source: Source) -> Chart:
     """Bytes of other weights between two reads of the same one, and the bytes that a run comes to need."""
     table = source.table("caching", "reuse_distances")
+    tables = source.section("caching").tables
     panels: list[Bars | Lines] = [_distances(table)]
-    over_time = source.section("caching").tables.get("over_time")
-    if over_time is not None and not over_time.empty:
+    if "block_curves" in tables and not tables["block_curves"].empty:
+        exact = _thinned(tables["block_curves"])
+        reached = Series("LRU", floats(exact["cache_bytes"]), 1 - floats(exact["lru_miss_ratio"]), "steps")
+        label = Axis("share of the bytes read", "share")
+        panels.append(Lines("Read again within this distance", (reached,), Axis("reuse distance", "bytes"), label))
+    if "over_time" in tables and not tables["over_time"].empty:
+        over_time = tables["over_time"]
         token = floats(over_time["token_first"])
         series = (
             Series("different bytes read so far", token, floats(over_time["unique_bytes"]), "steps"),
             Series("bytes read by a graph", token, floats(over_time["bytes"]), "dots"),
         )
         panels.append(Lines("Working set", series, Axis("token"), Axis("bytes", "bytes")))
-    longest = float(floats(table["up_to_bytes"]).max())
     most = table.loc[floats(table["accesses"]).argmax()]
+    distance = float(most["up_to_bytes"])
     return Chart(
-        title=f"{say(float(most['share']), 'share')} of the reads find up to {say(float(most['up_to_bytes']), 'bytes')} of other "
-        f"weights read since the last time; none more than {say(longest, 'bytes')}.",
-        subtitle="Bytes of different weights until the same one is read again: a cache under LRU keeps what it has room for. "
-        "A bar stands for distances from half of what it is named after.",
+        title=f"{say(float(most['share']), 'share')} of what is read again comes after {say(distance / 2, 'bytes')} to "
+        f"{say(distance, 'bytes')} of other weights.",
+        subtitle="Reuse distance: bytes of different weights until the same one is read again. A cache under LRU saves the "
+        "reads whose distance it has room for. A bar stands for distances from half of what it is named after.",
         panels=tuple(panels),
-        row_height=3.6,
+        row_height=3.2,
     )
 
 
@@ -76,8 +83,8 @@ def miss_ratio_curves(source: Source) -> Chart:
         raise AbsentError("no weight was read twice, so there is nothing to save")
     return Chart(
         title=answer.headline,
-        subtitle="MIN (Belady) is the bound: it knows the future. Of blocks: on equal blocks of 64 KiB, exact at all sizes; "
-        "the others are simulated with whole weights and slices.",
+        subtitle="Blocks: equal blocks of 64 KiB, exact at all sizes; no policy on them does better than MIN (Belady), which "
+        "knows the future. The others are simulated on whole weights and experts' slices.",
         panels=(
             Lines("", tuple(series), Axis("cache", "bytes"), Axis("miss ratio: share of the bytes read", "share")),
         ),

@@ -18,7 +18,7 @@ from matplotlib import colormaps, colors
 from plotly.offline import get_plotlyjs
 
 from tat.plot.chart import Axis, Bars, Chart, Floats, Footer, Heat, Lines, Panel, Pie, Points
-from tat.plot.palette import PALETTE, dash_of
+from tat.plot.palette import LINES, PALETTE, dash_of
 from tat.plot.units import Scale, label_of, largest_of, scale_of
 
 _ROW_PIXELS = 95
@@ -170,7 +170,7 @@ def _lines(lines: Lines) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str
                 "y": _numbers(one.y / y_scale.divisor),
                 "mode": "markers" if one.style == "dots" else "lines+markers" if few else "lines",
                 "line": {
-                    "color": PALETTE[i % len(PALETTE)],
+                    "color": LINES[i % len(LINES)],
                     "shape": "hv" if one.style == "steps" else "linear",
                     "dash": dash_of(i) if one.style != "dashes" else "dash",
                 },

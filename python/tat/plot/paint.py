@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from tat.plot.chart import Axis, Bars, Chart, Floats, Footer, Heat, Lines, Panel, Pie, Points
-from tat.plot.palette import MARKS, PALETTE
+from tat.plot.palette import LINES, MARKS, PALETTE
 from tat.plot.units import Scale, label_of, largest_of, say, scale_of
 
 _DOTS_PER_INCH = 150
@@ -116,7 +116,7 @@ def _draw_lines(draws: Axes, lines: Lines) -> None:
     x_scale = scale_of(lines.x.unit, largest_of(*(s.x for s in lines.series)))
     y_scale = scale_of(lines.y.unit, largest_of(*(s.y for s in lines.series)))
     for i, one in enumerate(lines.series):
-        colour, marks = PALETTE[i % len(PALETTE)], MARKS[i % len(MARKS)]
+        colour, marks = LINES[i % len(LINES)], MARKS[i % len(MARKS)]
         x, y = one.x / x_scale.divisor, one.y / y_scale.divisor
         few = len(x) <= 40
         if one.style == "steps":
@@ -128,7 +128,8 @@ def _draw_lines(draws: Axes, lines: Lines) -> None:
                 x,
                 y,
                 linestyle="--" if one.style == "dashes" else "-",
-                marker=marks if few and one.style == "line" else None,
+                marker=marks if one.style == "line" and (few or len(lines.series) > 2) else None,
+                markevery=1 if few else max(1, len(x) // 12),
                 markersize=4,
                 color=colour,
                 label=one.name,
