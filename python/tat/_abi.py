@@ -268,6 +268,11 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "tat_trace_accesses": (c.c_int, [*_COLLECT, c.POINTER(Choice), *_INTO]),
     "tat_trace_tokens": (c.c_int, [*_COLLECT, *_INTO]),
     "tat_trace_routing": (c.c_int, [*_COLLECT, *_INTO]),
+    "tat_matrix_columns": (c.c_uint32, [_TRACE, c.c_int]),
+    "tat_matrix": (
+        c.c_int,
+        [_TRACE, c.c_int, c.c_int, c.c_uint32, c.c_uint32, c.c_uint32, c.c_void_p, _ERROR],
+    ),
     "tat_component_name": (c.c_char_p, [c.c_int]),
     "tat_analysis_name": (c.c_char_p, [c.c_uint]),
     "tat_analysis_title": (c.c_char_p, [c.c_uint]),

@@ -134,6 +134,7 @@ class TraceAnalyzer:
         by: matrices.By = "layer",
         value: matrices.Value = "bytes",
         phases: Names = ("prompt", "generate", "mixed"),
+        kinds: Names = None,
     ) -> pd.DataFrame:
         """One row an evaluation (index: evaluation, token_first, n_tokens, phase), one column a key that was touched.
 
@@ -141,10 +142,12 @@ class TraceAnalyzer:
         the barrier before a node. By tensor and component, a time goes to the first weight that the operation reads,
         else to the first part of the KV cache, else to its result; experts have none of their own. Columns are layer
         numbers (-1: no layer), tensor_ids, component names ("activations": no part of the model), operation names or
-        expert numbers (over all layers).
+        expert numbers (over all layers). `kinds` chooses tensors: weight, state (KV cache), activation, input; not
+        with ns. Raises TatError (USAGE) for what is none of these.
         """
         wanted = self._evaluations(None, phases)
-        return matrices.matrix(self.trace, self._words, by, value, _all(self.trace) if wanted is None else wanted)
+        chosen = _all(self.trace) if wanted is None else wanted
+        return matrices.matrix(self.trace, self._words, by, value, wanted=chosen, kinds=kinds or ())
 
     # ------------------------------------------------------------------------------------------------ answers
 

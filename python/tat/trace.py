@@ -156,7 +156,8 @@ class Trace:
             piece = self.accesses(at, at + size)
             at += size
             size = max(1, size * records // max(len(piece), size))
-            yield piece
+            if len(piece):
+                yield piece
 
     def tokens(self, first: int = 0, last: int | None = None) -> Records:
         """The rows that went into evaluations [first, last), of dtype TOKEN."""
@@ -176,13 +177,16 @@ class Trace:
         what, found = (self.handle, first, max(first, end), *more), (c.byref(count), c.byref(error))
         if call(*what, None, 0, *found) != 0:
             raise failure(error)
-        into = self._room(count.value, dtype)
+        into = self.room(count.value, dtype)
         if call(*what, into.ctypes.data, len(into), *found) != 0:
             raise failure(error)
         return into
 
-    def _room(self, count: int, dtype: np.dtype[Any]) -> Records:
-        """An array, if the machine has the memory for it: a few bytes of a hostile trace may ask for any number."""
+    def room(self, count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+        """An array that is not filled yet. Raises TatError (SYSTEM) where it does not fit the machine's memory.
+
+        A few bytes of a hostile trace may ask for any number.
+        """
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         if count * dtype.itemsize <= memory:
             try:
@@ -191,7 +195,7 @@ class Trace:
                 pass
         raise TatError(
             ErrorKind.SYSTEM,
-            f"{self.path}: {count:,} records of {dtype.itemsize} bytes do not fit the memory: ask for fewer tokens or "
+            f"{self.path}: {count:,} elements of {dtype.itemsize} bytes do not fit the memory: ask for fewer tokens or "
             "layers, or query the trace with `tat sql'",
         )
 
