@@ -102,14 +102,16 @@ def film(trace: TraceAnalyzer, path: Path, speed: float | None = None) -> Path:
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tat animate",
-        description="Makes a film of a trace: the map of the model file, the layers and the experts light up as tokens "
-        "pass. Writes to the trace's folder analysis/ and prints the paths of what it wrote. Needs ffmpeg.",
-        epilog=f"A film has at most {MOST_FRAMES:,} frames. Exit status 0: made; 1: nothing to show; 2: used wrongly; 3: "
-        "no trace; 4: no ffmpeg, or cannot write.",
+        description="Makes a film of a trace: the map of the model file, layers and experts light up as tokens pass. "
+        "Writes to the trace's folder analysis/ and prints the paths of what it wrote. Needs ffmpeg.",
+        epilog=f"A film has at most {MOST_FRAMES:,} frames. Exit status 0: made; 1: nothing to show; 2: used wrongly; "
+        "3: no trace; 4: no ffmpeg, or cannot write.",
     )
     parser.add_argument("trace", nargs="?", metavar="TRACE", help="a trace's folder or file; the newest if left out")
     parser.add_argument("-o", "--output", metavar="FILE", help="write this file")
-    parser.add_argument("--speed", type=float, metavar="NUMBER", help=f"tokens a second of film; default: {_SECONDS} s in all")
+    parser.add_argument(
+        "--speed", type=float, metavar="NUMBER", help=f"tokens a second of film; default: {_SECONDS} s in all"
+    )
     parser.add_argument("--format", metavar="LIST", help="mp4, gif or both: mp4,gif; default: as FILE ends, else mp4")
     return parser
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from typing import Any
 
 import matplotlib
 
@@ -30,8 +31,8 @@ _FADE = 0.75
 _SHADES = (colormaps["viridis"](np.arange(256)) * 255).round().astype(np.uint8).view(np.uint32).ravel()
 _BAR = (0x00, 0x72, 0xB2, 0xFF)
 _HOW = (
-    "Bright is what is touched at this moment; lights fade. Cells of the file: the share that is read. Layers, experts: "
-    "against the most they ever touch at once."
+    "Bright is what is touched at this moment; lights fade. Cells of the file: the share that is read. Layers, "
+    "experts: against the most they ever touch at once."
 )
 
 Picture = NDArray[np.uint8]
@@ -55,7 +56,7 @@ class _Panel:
         box = self.axes.get_window_extent()
         self.left, self.right = round(box.x0) + 1, round(box.x1)
         self.top, self.bottom = HEIGHT - round(box.y1) + 1, HEIGHT - round(box.y0)
-        rows, columns = self.light.shape
+        rows, columns = self.lights.shape[1:]
         self.rows = np.arange(self.bottom - self.top) * rows // (self.bottom - self.top)
         self.columns = np.arange(self.right - self.left) * columns // (self.right - self.left)
 
@@ -74,7 +75,8 @@ def _share(values: Floats) -> Floats:
 
 
 def _layer_ticks(panel: _Panel, names: tuple[str, ...]) -> None:
-    ticks = thinned(tuple((float(i), name) for i, name in enumerate(names[:-1])), 16) + ((len(names) - 1.0, names[-1]),)
+    numbered = tuple((float(i), name) for i, name in enumerate(names[:-1]))
+    ticks = (*thinned(numbered, 16), (len(names) - 1.0, names[-1]))
     panel.axes.set_yticks([at for at, _ in ticks], [name for _, name in ticks])
 
 
@@ -118,7 +120,7 @@ def _caption(source: Source, row: int) -> str:
 class _Captions:
     """The line that says which token it is: drawn once for each."""
 
-    def __init__(self, figure: Figure, canvas: FigureCanvasAgg):
+    def __init__(self, figure: Figure, canvas: Any):
         self.figure, self.canvas = figure, canvas
         self.text = figure.text(0.07, 0.1, "", size=11, animated=True)
         self.top, self.bottom = round(HEIGHT * 0.865), round(HEIGHT * 0.912)
@@ -140,7 +142,7 @@ class _Captions:
 def frames(source: Source, s: Steps, title: str) -> Iterator[Picture]:
     """Pictures of HEIGHT x WIDTH x 4 bytes, red, green, blue and 255; each is gone when the next is asked for."""
     figure = Figure(figsize=(WIDTH / _DOTS, HEIGHT / _DOTS), dpi=_DOTS)
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     figure.text(0.02, 0.95, "\n".join(textwrap.wrap(title, 110)[:1]), size=14, weight="bold")
     figure.text(0.02, 0.91, _HOW, size=9, color="#444444")
     panels = _panels(figure, s)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tat.plot.chart import AbsentError, Floats, floats
-from tat.plot.places import Places, by_file, spread
+from tat.plot.places import Places, by_file
 from tat.plot.source import Source
 
 CELLS = 64 * 36
@@ -74,11 +74,11 @@ def steps(source: Source, frames_each: float) -> Steps:
             routed = a["expert"] != NO_EXPERT
             experts += np.bincount(at[routed] * n_experts + a["expert"][routed], amount[routed], len(experts))
         read = source.file_weights[a["tensor"]] & (a["flags"] & WRITE == 0) & (a["bytes"] > 0)
-        low, high = files.spans(source, a[read])
         first = int(frame.min()) if len(frame) else 0
         span = int(frame.max()) - first + 1 if len(frame) else 0
         if span:
-            cells[first : first + span] += spread(low, high, amount[read], frame[read] - first, span, files, CELLS)
+            spans, group = files.spans(source, a[read]), frame[read] - first
+            cells[first : first + span] += files.spread(spans, amount[read], group, (span, CELLS))
     if not cells.any():
         raise AbsentError("no weight of a model file was read")
     names = (*map(str, numbers), "none")

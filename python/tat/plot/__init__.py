@@ -7,8 +7,8 @@
 """
 
 from tat.plot.chart import AbsentError, Chart
-from tat.plot.cli import draw
+from tat.plot.cli import draw, figure
 from tat.plot.registry import PLOTS, Plot
 from tat.plot.source import Source
 
-__all__ = ["PLOTS", "AbsentError", "Chart", "Plot", "Source", "draw"]
+__all__ = ["PLOTS", "AbsentError", "Chart", "Plot", "Source", "draw", "figure"]

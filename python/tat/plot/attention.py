@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tat.plot.chart import AbsentError, Axis, Bars, Chart, Floats, Heat, Lines, Series, floats
+from tat.plot.chart import AbsentError, Axis, Bars, Chart, Floats, Heat, Lines, Series, floats, steps
 from tat.plot.source import Source
 
 _PARTS = {
@@ -60,8 +60,8 @@ def attention_heads(source: Source) -> Chart:
     n_layers = table["layer"].nunique()
     return Chart(
         title=f"In each layer {'; in others '.join(words)}." if words else source.section("attention").headline,
-        subtitle=f"Bytes for the last token of the run, summed over {n_layers} layers. Query heads own rows of Q and columns "
-        "of the output; KV heads own rows of K and V and their part of the cache.",
+        subtitle=f"Bytes for the last token of the run, summed over {n_layers} layers. Query heads own rows of Q and "
+        "columns of the output; KV heads own rows of K and V and their part of the cache.",
         panels=_heads(table),
         view="all layers",
         views={f"layer {layer}": _heads(rows) for layer, rows in table.groupby("layer")},
@@ -88,8 +88,8 @@ def qkv_order(source: Source) -> Chart:
             Heat(
                 title="",
                 values=values,
-                x_edges=np.arange(values.shape[1] + 1) + 0.5,
-                y_edges=np.arange(len(layers) + 1) - 0.5,
+                x_edges=steps(values.shape[1], 0.5),
+                y_edges=steps(len(layers)),
                 x=Axis("step", "count"),
                 y=Axis("layer", ticks=tuple((float(i), str(layer)) for i, layer in enumerate(layers))),
                 value=Axis("step"),
@@ -127,7 +127,7 @@ def kv_growth(source: Source) -> Chart:
     table = table[(table["tokens"] > 0) & ((table["kv_read_bytes"] > 0) | (table["kv_written_bytes"] > 0))]
     if table.empty:
         raise AbsentError("this model has no KV cache")
-    contexts = {int(context): rows for context, rows in table.groupby("context")}
+    contexts = {number: table[table["context"] == number] for number in sorted(set(table["context"].astype(int)))}
     most = max(contexts, key=lambda context: len(contexts[context]))
     together = int(table["evaluations"].max())
     notes = "llama.cpp pads the cells that are read, so reads grow in steps. A prompt's tokens share its reads."

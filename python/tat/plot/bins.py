@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,7 @@ class TokenBins:
         if self.width == 1:
             return ()
         edges = self.edges.astype(np.int64)
-        return tuple(f"{low} to {high - 1}" for low, high in zip(edges[:-1], edges[1:], strict=True))
+        return tuple(f"{low} to {high - 1}" for low, high in pairwise(edges.tolist()))
 
     def say(self) -> str:
         """A sentence where columns are more than a token wide, else nothing."""

@@ -43,13 +43,14 @@ def reuse_distance(source: Source) -> Chart:
             Series("bytes read by a graph", token, floats(over_time["bytes"]), "dots"),
         )
         panels.append(Lines("Working set", series, Axis("token"), Axis("bytes", "bytes")))
-    most = table.loc[floats(table["accesses"]).argmax()]
-    distance = float(most["up_to_bytes"])
+    reads, distances = floats(table["accesses"]), floats(table["up_to_bytes"])
+    most = int(reads.argmax())
+    share, distance = float(reads[most] / reads.sum()), float(distances[most])
     return Chart(
-        title=f"{say(float(most['share']), 'share')} of what is read again comes after {say(distance / 2, 'bytes')} to "
+        title=f"{say(share, 'share')} of what is read again comes after {say(distance / 2, 'bytes')} to "
         f"{say(distance, 'bytes')} of other weights.",
-        subtitle="Reuse distance: bytes of different weights until the same one is read again. A cache under LRU saves the "
-        "reads whose distance it has room for. A bar stands for distances from half of what it is named after.",
+        subtitle="Reuse distance: bytes of different weights until the same one is read again. A cache under LRU saves "
+        "the reads whose distance it has room for. A bar stands for distances from half of what it is named after.",
         panels=tuple(panels),
         row_height=3.2,
     )
@@ -83,8 +84,8 @@ def miss_ratio_curves(source: Source) -> Chart:
         raise AbsentError("no weight was read twice, so there is nothing to save")
     return Chart(
         title=answer.headline,
-        subtitle="Blocks: equal blocks of 64 KiB, exact at all sizes; no policy on them does better than MIN (Belady), which "
-        "knows the future. The others are simulated on whole weights and experts' slices.",
+        subtitle="Blocks: equal blocks of 64 KiB, exact at all sizes; no policy on them does better than MIN (Belady), "
+        "which knows the future. The others are simulated on whole weights and experts' slices.",
         panels=(
             Lines("", tuple(series), Axis("cache", "bytes"), Axis("miss ratio: share of the bytes read", "share")),
         ),

@@ -148,6 +148,7 @@ class Footer:
     run: str
 
     def __str__(self) -> str:
+        """One line."""
         return f"{self.model} · {self.run}" if self.model else self.run
 
 
@@ -163,3 +164,8 @@ def finite_limits(values: Floats, clip: float = 0.0) -> tuple[float, float]:
 def floats(values: Any) -> Floats:
     """As an array of doubles."""
     return np.asarray(values, dtype=np.float64)
+
+
+def steps(count: int, first: float = -0.5) -> Floats:
+    """The edges of `count` rows or columns of width 1, from `first`."""
+    return floats(np.arange(count + 1)) + first

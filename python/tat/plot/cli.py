@@ -7,11 +7,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tat import ErrorKind, TatError, TraceAnalyzer
 from tat.plot.chart import AbsentError, Chart, Footer
 from tat.plot.registry import PLOTS, Plot
 from tat.plot.source import Source
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _FORMATS = ("png", "svg")
 
@@ -19,10 +23,11 @@ _FORMATS = ("png", "svg")
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tat plot",
-        description="Draws a trace: heatmaps, timelines, bars. Writes to the trace's folder analysis/ and prints the paths "
-        "of what it wrote. Plots that do not apply, such as experts of a dense model, are left out with a sentence.",
-        epilog=f"The plots: {', '.join(plot.name for plot in PLOTS)}. Exit status 0: drawn; 1: nothing to draw; 2: used "
-        "wrongly; 3: no trace; 4: cannot write.",
+        description="Draws a trace: heatmaps, timelines, bars. Writes to the trace's folder analysis/ and prints the "
+        "paths of what it wrote. Plots that do not apply, such as experts of a dense model, are left out with a "
+        "sentence.",
+        epilog=f"The plots: {', '.join(plot.name for plot in PLOTS)}. Exit status 0: drawn; 1: nothing to draw; 2: "
+        "used wrongly; 3: no trace; 4: cannot write.",
     )
     parser.add_argument("trace", nargs="?", metavar="TRACE", help="a trace's folder or file; the newest if left out")
     parser.add_argument("--only", nargs="+", action="extend", metavar="NAME", help="only these plots")
@@ -52,17 +57,17 @@ def _formats(text: str, pages: bool) -> list[str]:
 
 
 def _write(chart: Chart, footer: Footer, name: str, folder: Path, formats: Sequence[str]) -> list[Path]:
-    """Writes each file whole or not at all."""
+    """Writes each file whole or not at all. Pictures need no Plotly, and pages no figures: each loads its own."""
     written = []
     for suffix in formats:
         path, part = folder / f"{name}.{suffix}", folder / f".{name}.part.{suffix}"
         try:
             if suffix == "html":
-                from tat.plot import page  # noqa: PLC0415: pictures are drawn without Plotly
+                from tat.plot import page  # noqa: PLC0415
 
                 part.write_text(page.page(name, chart, footer), encoding="utf-8")
             else:
-                from tat.plot import paint  # noqa: PLC0415: pages are drawn without matplotlib's figures
+                from tat.plot import paint  # noqa: PLC0415
 
                 paint.save(paint.draw(chart, footer), part, chart.title)
             part.replace(path)
@@ -107,6 +112,20 @@ def draw(
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr, flush=True)
     return drawn, absent
+
+
+def figure(trace: TraceAnalyzer | Source, name: str) -> Figure:
+    """One plot as a matplotlib figure, for a notebook.
+
+    Raises TatError: USAGE for an unknown plot, NO where the trace has nothing of the kind.
+    """
+    from tat.plot import paint  # noqa: PLC0415
+
+    try:
+        source = trace if isinstance(trace, Source) else Source(trace)
+        return paint.draw(_chosen([name])[0].make(source), source.footer())
+    except AbsentError as error:
+        raise TatError(ErrorKind.NO, f"{name}: {error}") from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tat.plot.bins import TokenBins
-from tat.plot.chart import Axis, Chart, Floats, Heat, finite_limits
+from tat.plot.chart import Axis, Chart, Floats, Heat, finite_limits, steps
 from tat.plot.source import Source
 from tat.plot.units import say
 
@@ -29,7 +29,7 @@ def _token_expert(source: Source, chosen: pd.DataFrame, n_experts: int, bins: To
         title=title,
         values=values,
         x_edges=bins.edges,
-        y_edges=np.arange(n_experts + 1) - 0.5,
+        y_edges=steps(n_experts),
         x=Axis(source.token_label),
         y=_expert_axis(n_experts),
         value=Axis("selections per token", "count"),
@@ -44,7 +44,9 @@ def moe_expert_heatmap(source: Source) -> Chart:
     routing = whole[whole["position"] >= 0]
     n_experts, bins = int(whole["expert"].max()) + 1, source.bins()
     unplaced = len(whole) - len(routing)
-    left_out = f" {unplaced:,} selections are left out, whose layer routed only some of a prompt's rows." if unplaced else ""
+    left_out = (
+        f" {unplaced:,} selections are left out, whose layer routed only some of a prompt's rows." if unplaced else ""
+    )
     numbers = sorted(routing["layer"].unique())
     views = {}
     if n_experts * bins.count * len(numbers) <= _MOST_NUMBERS:
@@ -54,8 +56,8 @@ def moe_expert_heatmap(source: Source) -> Chart:
     title = f"Sum over {len(numbers)} layers"
     return Chart(
         title=source.section("experts").headline,
-        subtitle=f"{bins.say()}Selections of a token, warm-up left out. Experts of different layers with the same number "
-        f"have nothing in common but their place.{left_out}",
+        subtitle=f"{bins.say()}Selections of a token, warm-up left out. Experts of different layers with the same "
+        f"number have nothing in common but their place.{left_out}",
         panels=(_token_expert(source, routing, n_experts, bins, title),),
         view="all layers",
         views=views,
@@ -72,8 +74,8 @@ def _layer_expert(routing: pd.DataFrame, numbers: list[int], n_experts: int, top
     return Heat(
         title="",
         values=values,
-        x_edges=np.arange(n_experts + 1) - 0.5,
-        y_edges=np.arange(len(numbers) + 1) - 0.5,
+        x_edges=steps(n_experts),
+        y_edges=steps(len(numbers)),
         x=_expert_axis(n_experts),
         y=Axis("layer", ticks=tuple((float(i), str(layer)) for i, layer in enumerate(numbers))),
         row_names=tuple(map(str, numbers)),
@@ -111,8 +113,8 @@ def _transition(counts: Floats, layer: int, top: float) -> Heat:
     return Heat(
         title=f"Layer {layer}",
         values=np.where(total > 0, counts / np.maximum(total, 1), np.nan),
-        x_edges=np.arange(n_experts + 1) - 0.5,
-        y_edges=np.arange(n_experts + 1) - 0.5,
+        x_edges=steps(n_experts),
+        y_edges=steps(n_experts),
         x=_expert_axis(n_experts, "next token's expert"),
         y=_expert_axis(n_experts, "a token's expert"),
         value=Axis("share", "share"),
@@ -125,12 +127,13 @@ def transitions(source: Source) -> Chart:
     source.routing()
     table = source.table("experts", "transition_counts")
     counts = {}
-    for layer, rows in table.groupby("layer"):
-        size = max(max(map(len, rows["counts"])), int(rows["from"].max()) + 1)
+    for layer in sorted(set(table["layer"].astype(int))):
+        rows = table[table["layer"] == layer]
+        size = max(*map(len, rows["counts"]), int(rows["from"].max()) + 1)
         matrix = np.zeros((size, size))
         for expert, row in zip(rows["from"].astype(int), rows["counts"], strict=True):
             matrix[expert, : len(row)] = row
-        counts[int(layer)] = matrix
+        counts[layer] = matrix
     shares = [_transition(matrix, layer, 1.0) for layer, matrix in counts.items()]
     top = finite_limits(np.concatenate([heat.values.ravel() for heat in shares]), 0.002)[1]
     views = {f"layer {layer}": (_transition(matrix, layer, top),) for layer, matrix in counts.items()}
@@ -141,8 +144,9 @@ def transitions(source: Source) -> Chart:
     size = max(len(matrix) for matrix in counts.values())
     return Chart(
         title=_same_as_last(source),
-        subtitle=f"{some}A row is the experts of the token after one that went to this expert, as shares. Were the next "
-        f"token's experts independent, all rows of a layer would look the same. An even share is {100 / size:.3g} %.",
+        subtitle=f"{some}A row is the experts of the token after one that went to this expert, as shares. Were the "
+        f"next token's experts independent, all rows of a layer would look the same. An even share is "
+        f"{100 / size:.3g} %.",
         panels=shown,
         columns=min(4, len(shown)),
         view="some layers" if some else "all layers",
@@ -157,4 +161,5 @@ def _same_as_last(source: Source) -> str:
     same, chance = values.get("same_as_last_token"), values.get("same_token_by_chance")
     if same is None or chance is None:
         return source.section("experts").headline
-    return f"{say(same, 'share')} of a token's experts are those of the token before; {say(chance, 'share')} would be by chance."
+    words = f"{say(same, 'share')} of a token's experts are those of the token before"
+    return f"{words}; {say(chance, 'share')} would be by chance."

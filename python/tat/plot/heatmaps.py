@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tat.plot.bins import TokenBins
-from tat.plot.chart import AbsentError, Axis, Chart, Floats, Heat, finite_limits
+from tat.plot.chart import AbsentError, Axis, Chart, Floats, Heat, finite_limits, steps
 from tat.plot.source import Matrix, Source
-from tat.plot.units import say
+from tat.plot.units import Unit, say
 
 SHARED = "A prompt's tokens share each pass over the weights: each gets an even share."
 CLIP = 0.01
@@ -23,9 +24,9 @@ def rows_of(matrix: Matrix, source: Source, bins: TokenBins, phase: str = "") ->
     return bins.means(bins.totals(matrix.values[chosen], first, count), source.computed(bins, phase))
 
 
-def is_flat(values: Floats, generated: Floats) -> bool:
+def is_flat(values: Floats, generated: NDArray[np.bool_]) -> bool:
     """Each row has (to 2 %) the same value in all columns of generated tokens: a picture would have nothing to tell."""
-    known = values[:, generated > 0] if generated.any() else values
+    known = values[:, generated] if generated.any() else values
     known = known[:, np.isfinite(known).all(axis=0)]
     if known.size == 0:
         return True
@@ -40,13 +41,13 @@ def _layer_heat(source: Source, value: str, bins: TokenBins, phase: str = "") ->
     values = rows_of(matrix, source, bins, phase)[order]
     inside = np.array([name != "none" for name in names])
     measured = values[inside] if inside.any() else values
-    unit = "bytes" if value == "bytes" else "ns"
+    unit: Unit = "bytes" if value == "bytes" else "ns"
     label = "bytes touched per token" if value == "bytes" else "time per token"
     return Heat(
         title="Bytes touched: weights, KV cache, activations" if value == "bytes" else "Time of thread 0",
         values=values,
         x_edges=bins.edges,
-        y_edges=np.arange(len(names) + 1) - 0.5,
+        y_edges=steps(len(names)),
         x=Axis(source.token_label),
         y=Axis("layer", ticks=tuple((float(i), name) for i, name in enumerate(names))),
         value=Axis(label, unit),
@@ -128,7 +129,7 @@ def _tensor_heat(matrix: Matrix, source: Source, bins: TokenBins, flat: bool) ->
         title=title,
         values=values,
         x_edges=bins.edges,
-        y_edges=np.arange(len(names) + 1) - 0.5,
+        y_edges=steps(len(names)),
         x=Axis(source.token_label),
         y=Axis("weight", ticks=_tensor_ticks(layers, names)),
         value=Axis("time per token" if flat else "bytes touched per token", "ns" if flat else "bytes"),

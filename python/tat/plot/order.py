@@ -22,7 +22,9 @@ def _gaps(title: str, table: pd.DataFrame, of: str) -> Bars:
         np.add.at(values, np.searchsorted(bins, place), floats(table[key]))
     return Bars(
         title=title,
-        labels=tuple("none" if not n else say(2.0 ** (n - 1), "bytes").replace(".0 ", " ").replace(".00 ", " ") for n in bins),
+        labels=tuple(
+            "none" if not n else say(2.0 ** (n - 1), "bytes").replace(".0 ", " ").replace(".00 ", " ") for n in bins
+        ),
         series=tuple((word, counts[key]) for word, key in zip(("forwards", "backwards"), ends, strict=True)),
         label=Axis("gap to the end of the access before, from"),
         value=Axis("accesses" if of == "accesses" else "bytes read after it", "count" if of == "accesses" else "bytes"),
@@ -40,7 +42,8 @@ def gap_histogram(source: Source) -> Chart:
             views[str(component)] = (_gaps(f"{component}: accesses", mine, "accesses"), _gaps("Bytes", mine, "bytes"))
     return Chart(
         title=source.section("order").headline,
-        subtitle="Accesses to weights in prompt and generation. A bar stands for gaps from the one it is named after up to twice that.",
+        subtitle="Accesses to weights in prompt and generation. "
+        "A bar stands for gaps from the one it is named after up to twice that.",
         panels=(_gaps("Accesses", table, "accesses"), _gaps("Bytes", table, "bytes")),
         view="all weights",
         views=views,
@@ -62,7 +65,11 @@ def prediction_scores(source: Source) -> Chart:
     titles = []
     try:
         table = source.table("order", "prediction")
-        columns = {"tensor_share": "next tensor", "slice_share": "next slice", "slice_bytes_share": "next slice, by bytes"}
+        columns = {
+            "tensor_share": "next tensor",
+            "slice_share": "next slice",
+            "slice_bytes_share": "next slice, by bytes",
+        }
         panels.append(_shares("The next read of a weight", [str(name) for name in table["label"]], table, columns))
         titles.append(_best(table, "slice_share", "label", "the next slice of weights"))
     except AbsentError as error:

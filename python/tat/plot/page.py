@@ -52,7 +52,8 @@ footer {{ color: #555; font-size: .85rem }}
 <script>
 const views = JSON.parse(document.getElementById("views").textContent);
 const chart = document.getElementById("chart"), select = document.getElementById("view");
-const config = {{ displaylogo: false, responsive: true, toImageButtonOptions: {{ format: "svg", filename: "{name}" }} }};
+const image = {{ format: "svg", filename: "{name}" }};
+const config = {{ displaylogo: false, responsive: true, toImageButtonOptions: image }};
 const show = () => Plotly.react(chart, views[select.selectedIndex].data, views[select.selectedIndex].layout, config);
 const cell = value => value === null || value === undefined ? "" :
     typeof value === "number" ? String(value) : '"' + String(value).replaceAll('"', '""') + '"';
@@ -64,7 +65,8 @@ function rows(trace) {{
 document.getElementById("table").onclick = () => {{
     const lines = views[select.selectedIndex].data.flatMap(rows).map(row => row.map(cell).join(","));
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([["series,x,y,value", ...lines].join("\\n") + "\\n"], {{ type: "text/csv" }}));
+    const text = ["series,x,y,value", ...lines].join("\\n") + "\\n";
+    link.href = URL.createObjectURL(new Blob([text], {{ type: "text/csv" }}));
     link.download = "{name}.csv";
     link.click();
 }};
@@ -190,7 +192,7 @@ def _points(points: Points) -> tuple[list[dict[str, Any]], dict[str, Any], dict[
         "colorscale": _scale_colours("viridis"),
         "colorbar": {"title": {"text": points.value.label, "side": "right"}, "thickness": 14},
     }
-    traces = []
+    traces, unit = [], scale.name
     for name, chosen, more in (
         (points.value.label, known, scaled),
         (f"no {points.value.label}", ~known, {}),
@@ -215,7 +217,7 @@ def _points(points: Points) -> tuple[list[dict[str, Any]], dict[str, Any], dict[
                 "color": "#888888",
             },
             "showlegend": False,
-            "hovertemplate": f"%{{text}}<br>%{{x}}: from %{{y}} {scale.name}, %{{customdata}} {scale.name}<extra></extra>",
+            "hovertemplate": f"%{{text}}<br>%{{x}}: from %{{y}} {unit}, %{{customdata}} {unit}<extra></extra>",
         }
         if chosen.any():
             traces.append(trace)

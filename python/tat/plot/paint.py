@@ -16,6 +16,7 @@ from matplotlib import cm, colors, ticker
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 
 from tat.plot.chart import Axis, Bars, Chart, Floats, Footer, Heat, Lines, Panel, Pie, Points
@@ -25,7 +26,7 @@ from tat.plot.units import Scale, label_of, largest_of, say, scale_of
 _DOTS_PER_INCH = 150
 _MOST_TICKS = 20
 _MOST_WRITTEN_ROWS = 40
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "font.size": 11,
     "font.family": ["DejaVu Sans", "sans-serif"],
     "axes.titlesize": 12,
@@ -148,7 +149,7 @@ def _draw_points(figure: Figure, draws: Axes, points: Points) -> None:
     y_scale = scale_of(points.y.unit, points.end)
     known = np.isfinite(points.pc)
     norm = colors.Normalize(0, max(1.0, largest_of(points.pc)))
-    rgba = cm.ScalarMappable(norm, "viridis").to_rgba(np.nan_to_num(points.pc))
+    rgba: Any = cm.ScalarMappable(norm, "viridis").to_rgba(np.nan_to_num(points.pc))
     rgba[~known] = colors.to_rgba("#888888")
     low, high = points.py / y_scale.divisor, points.py_end / y_scale.divisor
     draws.vlines(points.px, low, high, colors=rgba, linewidth=1.2)
@@ -216,7 +217,9 @@ def _draw_bars(draws: Axes, bars: Bars) -> None:
 def _draw_pie(draws: Axes, pie: Pie) -> None:
     whole = float(pie.values.sum()) or 1.0
     shown = [PALETTE[i % len(PALETTE)] for i in range(len(pie.labels))]
-    wedges = draws.pie(pie.values, colors=shown, startangle=90, counterclock=False, wedgeprops={"edgecolor": "white"})[0]
+    wedges = draws.pie(pie.values, colors=shown, startangle=90, counterclock=False, wedgeprops={"edgecolor": "white"})[
+        0
+    ]
     texts = [
         f"{label}: {say(float(value) / whole, 'share')}, {say(float(value), pie.value.unit)}"
         for label, value in zip(pie.labels, pie.values, strict=True)
@@ -260,10 +263,8 @@ def draw(chart: Chart, footer: Footer) -> Figure:
     head = 0.25 + 0.28 * len(title) + 0.21 * len(notes)
     height = rows * chart.row_height + head + 0.4
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(chart.width, height), dpi=_DOTS_PER_INCH, layout="constrained")
-        engine = figure.get_layout_engine()
-        assert engine is not None
-        engine.set(rect=(0.01, 0.35 / height, 0.98, 1 - (head + 0.4) / height))
+        figure = Figure(figsize=(chart.width, height), dpi=_DOTS_PER_INCH)
+        figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0.01, 0.35 / height, 0.98, 1 - (head + 0.4) / height)))
         _draw_panels(figure, chart, rows)
         figure.text(0.015, 1 - 0.12 / height, "\n".join(title), weight="bold", size=14, va="top")
         if notes:

@@ -29,6 +29,25 @@ class Places:
         low = self.shift[reads["tensor"]] + reads["offset"]
         return low, low + source.extents(reads)
 
+    def spread(
+        self, spans: tuple[Floats, Floats], amount: Floats, group: NDArray[np.int64], shape: tuple[int, int]
+    ) -> Floats:
+        """Amounts, each spread evenly over its span, summed in equal parts of [0, end), by group.
+
+        `shape` is (groups, parts). The sum of all is the sum of the amounts.
+        """
+        (low, high), (groups, parts) = spans, shape
+        size = self.end / parts
+        first = np.clip((low / size).astype(np.int64), 0, parts - 1)
+        last = np.clip(np.ceil(high / size).astype(np.int64) - 1, first, parts - 1)
+        pieces = last - first + 1
+        of = np.repeat(np.arange(len(low)), pieces)
+        row = first[of] + np.arange(len(of)) - (np.cumsum(pieces) - pieces)[of]
+        inside = np.minimum(high[of], (row + 1) * size) - np.maximum(low[of], row * size)
+        share = np.where(pieces[of] == 1, 1.0, inside / np.maximum(high - low, 1.0)[of])
+        sums = np.bincount(group[of] * parts + row, amount[of] * share, groups * parts)
+        return floats(sums).reshape(groups, parts)
+
 
 def by_file(source: Source) -> Places:
     """All bytes of the model files, one file after the other."""
@@ -49,21 +68,3 @@ def by_use(source: Source, reads: Reads) -> Places:
     shift = np.full(len(source.tensors), np.nan)
     shift[order] = np.cumsum(sizes) - sizes - begins
     return Places("In the order of first use", "weights, by first use", shift, float(sizes.sum()))
-
-
-def spread(
-    low: Floats, high: Floats, amount: Floats, group: NDArray[np.int64], groups: int, places: Places, parts: int
-) -> Floats:
-    """Amounts, each spread evenly over [low, high), summed in equal parts of [0, places.end), by group.
-
-    An array of `groups` by `parts`; the sum of all is the sum of the amounts.
-    """
-    size = places.end / parts
-    first = np.clip((low / size).astype(np.int64), 0, parts - 1)
-    last = np.clip(np.ceil(high / size).astype(np.int64) - 1, first, parts - 1)
-    pieces = last - first + 1
-    of = np.repeat(np.arange(len(low)), pieces)
-    row = first[of] + np.arange(len(of)) - (np.cumsum(pieces) - pieces)[of]
-    inside = np.minimum(high[of], (row + 1) * size) - np.maximum(low[of], row * size)
-    share = np.where(pieces[of] == 1, 1.0, inside / np.maximum(high - low, 1.0)[of])
-    return np.bincount(group[of] * parts + row, amount[of] * share, groups * parts).reshape(groups, parts)

@@ -82,7 +82,7 @@ class Source:
 
     def of_phase(self, phase: str) -> NDArray[np.bool_]:
         """Which evaluations are of a phase; "": all."""
-        return self.phase == phase if phase else np.ones(len(self.phase), np.bool_)
+        return np.asarray(self.phase == phase) if phase else np.ones(len(self.phase), np.bool_)
 
     def bins(self) -> TokenBins:
         """All tokens, in as many columns as a picture has room for."""
@@ -92,11 +92,11 @@ class Source:
         """Tokens computed, by column."""
         chosen = self.of_phase(phase)
         ones = (self.weight * self.count)[chosen][:, None]
-        return bins.totals(ones, self.first[chosen], self.count[chosen])[0]
+        return floats(bins.totals(ones, self.first[chosen], self.count[chosen])[0])
 
     def generated(self, bins: TokenBins) -> NDArray[np.bool_]:
         """Which columns hold generated tokens and no others."""
-        return self.computed(bins, "generate") == self.computed(bins)
+        return np.asarray(self.computed(bins, "generate") == self.computed(bins))
 
     # ------------------------------------------------------------------------------------------------- matrices
 
@@ -108,7 +108,8 @@ class Source:
     @cached_property
     def file_weights(self) -> NDArray[np.bool_]:
         """Which tensors, by tensor_id, are weights with a place in a model file."""
-        return (self.tensors["kind"] == "weight").to_numpy() & self.tensors["file"].notna().to_numpy()
+        t = self.tensors
+        return np.asarray((t["kind"] == "weight").to_numpy() & t["file"].notna().to_numpy())
 
     @cached_property
     def _matrices(self) -> dict[tuple[str, str], Matrix]:
@@ -129,14 +130,18 @@ class Source:
             t = self.tensors.loc[ids]
             layers = floats(t["layer"].astype("Float64").to_numpy(na_value=np.nan))
             component = t["component"].astype(object).fillna("").to_numpy()
-            return Matrix(values, ids, tuple(t["tensor"].astype(str)), layers, component, t["kind"].astype(str).to_numpy())
+            return Matrix(
+                values, ids, tuple(t["tensor"].astype(str)), layers, component, t["kind"].astype(str).to_numpy()
+            )
         if by == "layer":
             return Matrix(values, ids, tuple(map(str, ids)), np.where(ids < 0, np.nan, ids), text, text)
         return Matrix(values, ids, tuple(map(str, ids)), none, ids, text)
 
     # -------------------------------------------------------------------------------------------------- records
 
-    def records(self, chosen: NDArray[np.int64], tensors: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.void]]]:
+    def records(
+        self, chosen: NDArray[np.int64], tensors: NDArray[np.bool_]
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.void]]]:
         """Access records of the evaluations `chosen` (rows of this source) to the tensors flagged, in pieces.
 
         Each piece comes with those of `chosen` that it is of.
@@ -198,7 +203,7 @@ class Source:
         return {}
 
     def section(self, name: str) -> Answer:
-        """A section of `tat report`; raises AbsentError if the trace has nothing of the kind, or tat no such section."""
+        """A section of `tat report`; raises AbsentError if the trace has nothing of the kind."""
         if not self._answers:
             self._answers.update(self.trace.report())
         if name not in self._answers and name in self.trace.sections:

@@ -29,7 +29,9 @@ def _bars(names: list[str], values: Floats, what: Axis, texts: list[str]) -> Bar
 
 def _of_table(table: pd.DataFrame, key: str, what: Axis) -> Bars:
     """Rows of a table of the section "hot", in the order of one of its columns."""
-    experts = [None] * len(table) if "expert" not in table else [None if pd.isna(e) else int(e) for e in table["expert"]]
+    experts = (
+        [None] * len(table) if "expert" not in table else [None if pd.isna(e) else int(e) for e in table["expert"]]
+    )
     names = [f"{t}, expert {e}" if e is not None else str(t) for t, e in zip(table["tensor"], experts, strict=True)]
     texts = [
         f"{int(row['accesses']):,} accesses, {say(float(row['bytes']), 'bytes')}, {say(float(row['tensor_ns']), 'ns')}"
@@ -51,13 +53,19 @@ def hot_tensors(source: Source) -> Chart:
         views["accesses for each byte"] = (_of_table(densest, "accesses_per_byte", Axis("accesses a byte", "factor")),)
     touched = source.matrix("tensor", "bytes")
     total = touched.values.sum(axis=0)
-    for name, kind in (("bytes: weights", "weight"), ("bytes: KV cache", "state"), ("bytes: activations", "activation")):
+    for name, kind in (
+        ("bytes: weights", "weight"),
+        ("bytes: KV cache", "state"),
+        ("bytes: activations", "activation"),
+    ):
         mine = np.flatnonzero((touched.kinds == kind) & (total > 0))
         if len(mine):
             names, texts = [touched.names[i] for i in mine], [say(total[i], "bytes") for i in mine]
             views[name] = (_bars(names, total[mine], Axis("bytes touched", "bytes"), texts),)
     first = "time, of those" if answer.values.get("uniform") else "accesses"
-    notes = "Weights, and experts of stacked weights; prompt and generation. Where accesses tie, the slowest stand first."
+    notes = (
+        "Weights, and experts of stacked weights; prompt and generation. Where accesses tie, the slowest stand first."
+    )
     if first != "accesses":
         notes = f"Accesses hardly differ, so this shows time. {notes}"
     panels = views.pop(first)
@@ -86,8 +94,8 @@ def layers(source: Source) -> Chart:
         )
     return Chart(
         title=answer.headline,
-        subtitle=f"Prompt and generation. {outside}Time is thread 0's, from one operation's end to the next's: it includes "
-        "waiting for the other threads.",
+        subtitle=f"Prompt and generation. {outside}Time is thread 0's, from one operation's end to the next's: it "
+        "includes waiting for the other threads.",
         panels=(
             Bars("Bytes touched", names, series, Axis("layer"), Axis("bytes touched", "bytes"), stacked=True),
             Bars("Time", names, (("time", floats(table["ns"])),), Axis("layer"), Axis("time", "ns")),

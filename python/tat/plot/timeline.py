@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tat.plot.bins import TokenBins
 from tat.plot.chart import AbsentError, Axis, Chart, Heat, Points, finite_limits, floats
-from tat.plot.places import Places, Reads, by_file, by_use, spread
+from tat.plot.places import Places, Reads, by_file, by_use
 from tat.plot.source import Source
 
 _ROWS = 256
@@ -22,9 +22,9 @@ def _whole_run(source: Source, axes: list[Places], weights: NDArray[np.bool_], b
         for places, total in zip(axes, sums, strict=True):
             low, high = places.spans(source, reads)
             known = np.isfinite(low)
-            amount = floats(reads["bytes"])
-            parts = spread(low[known], high[known], amount[known], group[known], len(chosen), places, _ROWS)
-            total += bins.totals(parts, source.first[chosen], source.count[chosen])
+            shape = (len(chosen), _ROWS)
+            parts = places.spread((low[known], high[known]), floats(reads["bytes"][known]), group[known], shape)
+            np.add(total, bins.totals(parts, source.first[chosen], source.count[chosen]), out=total)
     values = [bins.means(total, source.computed(bins)) for total in sums]
     top = max(finite_limits(one)[1] for one in values)
     return [
@@ -75,11 +75,15 @@ def timeline_offset(source: Source) -> Chart:
     token = reads[reads["evaluation"] == source.numbers[middle]][:_MOST_POINTS]
     first, count = int(source.first[middle]), int(source.count[middle])
     what = f"token {first}" if count == 1 else f"tokens {first} to {first + count - 1}"
-    panels = [panel for run, places in zip(runs, axes, strict=True) for panel in (run, _one_token(source, places, token, what))]
+    panels = [
+        panel
+        for run, places in zip(runs, axes, strict=True)
+        for panel in (run, _one_token(source, places, token, what))
+    ]
     return Chart(
         title=source.headline("order", "tokens"),
-        subtitle=f"{bins.say()}Left the whole run, right the weights that {what} read, each a stroke from its first byte to "
-        "its last; grey: nothing read. Weights that were copied when they were loaded stand where they came from.",
+        subtitle=f"{bins.say()}Left the whole run, right the weights that {what} read, each a stroke from its first "
+        "byte to its last. Grey: nothing read. Weights that were copied when they were loaded stand where they came from.",
         panels=tuple(panels),
         columns=2,
         width=15,
