@@ -53,12 +53,13 @@ static uint32_t template_of(const struct prediction * p, const struct sequence *
     return p->subject->evaluations[q->evaluation].template_id;
 }
 
-/* From the third pass over the same sequence on, a further one finds all as it left it: they can be made at once. */
+/* The second pass over a sequence follows the sequence itself, and all later ones find everything as it left it: they
+ * are made at once, when something else comes. */
 void prediction_add(struct prediction * p, struct stream * stream, const struct sequence * now, bool identical,
                     bool train) {
     if (!train && !p->frozen) { freeze(p); }
     const bool repeats = identical && p->last == stream && template_of(p, now) == template_of(p, &stream->before);
-    if (repeats && stream->repeats == 3) {
+    if (repeats && stream->repeats == 2) {
         p->waiting++;
         return;
     }

@@ -27,6 +27,7 @@ void reorder_open(struct reorder * o, bool wanted) {
 void reorder_add(struct reorder * o, const struct tat_access * a, uint64_t end) {
     const uint32_t file = o->subject->tensors[a->tensor].file;
     const uint64_t base = o->base[file <= o->subject->n_files ? file : 0];
+    if (o->n_reads == REORDER_READS) { return; }
     if (o->n_reads == o->capacity) {
         const uint32_t        capacity = o->capacity ? o->capacity * 2 : 512;
         struct reorder_read * reads    = realloc(o->reads, capacity * sizeof *reads);
@@ -105,9 +106,10 @@ void reorder_close(struct reorder * o, uint32_t evaluation) {
     struct element * elements = malloc(o->n_reads * sizeof *elements);
     uint32_t *       nodes    = malloc(o->n_reads * sizeof *nodes);
     if (elements && nodes) {
-        const uint32_t           n = make_elements(o, elements, nodes);
-        const enum depend_status status =
-            n <= REORDER_ELEMENTS ? depend_make(&d, o->subject, t, nodes, n) : DEPEND_TOO_LARGE;
+        const uint32_t           n      = make_elements(o, elements, nodes);
+        const enum depend_status status = n <= REORDER_ELEMENTS && o->n_reads < REORDER_READS
+                                              ? depend_make(&d, o->subject, t, nodes, n)
+                                              : DEPEND_TOO_LARGE;
         o->too_large += status == DEPEND_TOO_LARGE;
         o->failed |= status == DEPEND_FAILED;
         if (status == DEPEND_KNOWN) {
