@@ -179,13 +179,14 @@ void reorder_tell(const struct reorder * o, struct result * r) {
     add_order(o, r, "best", o->inexact ? "the best legal order found" : "the best legal order", o->best);
     add_order(o, r, "one_pass", "one pass in file order, were it legal", o->pass);
     char tokens[UNITS_SIZE];
-    result_note(r,
-                "Changing places: the gaps of a token are the sum of all between its reads of weights, forwards and "
-                "backwards; the mean of %s generated tokens, evenly spaced. An order is legal where every operation "
-                "comes after those whose results it reads, and reads and writes of a KV cache keep their order. %s One "
-                "pass skips only what no read touches, and no order can have smaller gaps.",
-                format_count(tokens, o->sampled),
-                o->inexact ? "Some independent parts were too large to try all orders: there, the nearest came next."
-                           : "All of them were tried, so the best is exact.");
+    result_note(
+        r,
+        "Changing places: the gaps of a token are the sum of all between its reads of weights, forwards and "
+        "backwards; the mean over generated tokens, evenly spaced (%s). An order is legal where every operation "
+        "comes after those whose results it reads, and reads and writes of a KV cache keep their order. %s One "
+        "pass skips only what no read touches, and no order can have smaller gaps.",
+        format_count(tokens, o->sampled),
+        o->inexact ? "Some independent parts were too large to try all orders: there, the nearest came next."
+                   : "All of them were tried, so the best is exact.");
     if (o->actual) { answer(o, r); }
 }
