@@ -11,12 +11,13 @@ const struct analysis * const analyses[] = {
     &phases_analysis,
     &tokens_analysis,
     &components_analysis,
-    &tensors_analysis,
+    &hot_analysis,
     &layers_analysis,
-    &operations_analysis,
+    &time_analysis,
     &order_analysis,
     &attention_analysis,
     &experts_analysis,
+    &caching_analysis,
     NULL,
 };
 
@@ -29,8 +30,8 @@ static const struct analysis * find(const char * name) {
 
 static struct tat_analysis_options with_defaults(const struct tat_analysis_options * given) {
     struct tat_analysis_options o = given ? *given : (struct tat_analysis_options){ 0 };
-    if (o.hot_share <= 0) { o.hot_share = 0.1; }
-    if (o.cold_share <= 0) { o.cold_share = 0.5; }
+    if (!(o.hot_share > 0 && o.hot_share <= 1)) { o.hot_share = 0.1; }
+    if (!(o.cold_share > 0 && o.cold_share <= 1)) { o.cold_share = 0.5; }
     return o;
 }
 
@@ -61,7 +62,7 @@ struct running {
 struct pass {
     struct running * running;
     size_t           count;
-    bool             wanted; /* anyone needs records */
+    bool             feed, tally; /* anyone wants them */
 };
 
 static bool feed_all(const struct tat_access * records, size_t count, void * user) {
@@ -69,6 +70,15 @@ static bool feed_all(const struct tat_access * records, size_t count, void * use
     for (size_t i = 0; i < pass->count; i++) {
         const struct running * r = &pass->running[i];
         if (r->analysis->feed) { r->analysis->feed(r->state, records, count); }
+    }
+    return true;
+}
+
+static bool tally_all(const struct tat_tally * tally, void * user) {
+    const struct pass * pass = user;
+    for (size_t i = 0; i < pass->count; i++) {
+        const struct running * r = &pass->running[i];
+        if (r->analysis->tally) { r->analysis->tally(r->state, tally); }
     }
     return true;
 }
@@ -82,7 +92,8 @@ static int begin_all(struct pass * pass, const struct subject * subject, const c
         void * state = a->begin(subject);
         if (!state) { return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
         pass->running[pass->count++] = (struct running){ a, state };
-        pass->wanted |= a->feed != NULL;
+        pass->feed |= a->feed != NULL;
+        pass->tally |= a->tally != NULL;
     }
     return 0;
 }
@@ -114,7 +125,10 @@ json_t * analyses_run(const struct tat_trace * trace, const char * const * names
         return NULL;
     }
     int status = begin_all(&pass, &subject, names, count, error);
-    if (status == 0 && pass.wanted) {
+    if (status == 0 && pass.tally) {
+        status = tat_trace_tally(trace, 0, subject.n_evaluations, tally_all, &pass, error);
+    }
+    if (status == 0 && pass.feed) {
         status = tat_trace_expand(trace, 0, subject.n_evaluations, feed_all, &pass, error);
     }
     json_t * all = finish_all(&pass);

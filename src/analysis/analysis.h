@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
  * A question asked of a trace: one file each, and one line of the table in analysis.c. One pass over the access records
- * feeds all that were asked for.
+ * feeds all that were asked for; who needs neither their order nor the time of each takes the tally, which is quicker.
  */
 #ifndef TAT_ANALYSIS_ANALYSIS_H
 #define TAT_ANALYSIS_ANALYSIS_H
 
 #include "analysis/result.h"
 #include "tat/analysis.h"
+#include "tat/sums.h"
 #include "tat/trace.h"
 
 struct phase_total {
@@ -32,22 +33,25 @@ struct subject {
 struct analysis {
     const char * name; /* of the section, for --section and in the JSON */
     const char * title;
-    void * (*begin)(const struct subject * subject);                             /* NULL: memory */
-    void (*feed)(void * state, const struct tat_access * records, size_t count); /* NULL: needs no records */
-    void (*finish)(void * state, struct result * result);                        /* frees the state */
-    bool slow;                                                                   /* answered only where it is named */
+    bool         slow;                               /* answered only where it is named */
+    void * (*begin)(const struct subject * subject); /* NULL: memory */
+    /* Either may be NULL. */
+    void (*feed)(void * state, const struct tat_access * records, size_t count);
+    void (*tally)(void * state, const struct tat_tally * tally);
+    void (*finish)(void * state, struct result * result); /* frees the state */
 };
 
 extern const struct analysis run_analysis;
 extern const struct analysis phases_analysis;
 extern const struct analysis tokens_analysis;
 extern const struct analysis components_analysis;
-extern const struct analysis tensors_analysis;
+extern const struct analysis hot_analysis;
 extern const struct analysis layers_analysis;
-extern const struct analysis operations_analysis;
+extern const struct analysis time_analysis;
 extern const struct analysis order_analysis;
 extern const struct analysis attention_analysis;
 extern const struct analysis experts_analysis;
+extern const struct analysis caching_analysis;
 
 /* All, in the order in which they are shown; ends with NULL. */
 extern const struct analysis * const analyses[];

@@ -5,41 +5,38 @@
 #include <stdlib.h>
 
 #include "analysis/analysis.h"
+#include "analysis/parts.h"
 #include "analysis/units.h"
 
 struct component {
-    enum tat_component component;
-    uint64_t           tensors, tensor_bytes, accesses, bytes, generate_bytes;
+    unsigned component;
+    uint64_t tensors, tensor_bytes, accesses, bytes, generate_bytes;
 };
-
-#define ACTIVATIONS TAT_COMPONENT_COUNT /* beside the parts of the model */
-enum { PARTS = TAT_COMPONENT_COUNT + 1 };
 
 struct state {
     const struct subject * subject;
     struct component       part[PARTS];
+    struct access_counter  accesses;
     uint64_t               total;
 };
 
-static const struct result_column columns[] = {
-    { "component", "part of the model", UNIT_TEXT },
-    { "tensors", "tensors", UNIT_COUNT },
-    { "tensor_bytes", "their size", UNIT_BYTES },
-    { "accesses", "accesses", UNIT_COUNT },
-    { "bytes", "bytes touched", UNIT_BYTES },
-    { "share", "share", UNIT_SHARE },
-    { "bytes_per_token", "per generated token", UNIT_BYTES },
-};
+enum { PER_TOKEN = 6 }; /* the column that only generated tokens give a sense */
 
-static unsigned part_of(const struct tat_tensor * t) {
-    return holder_of(t) == HOLDS_ACTIVATION ? ACTIVATIONS : t->component;
-}
+static const struct result_column columns[] = {
+    { "component", "part", UNIT_TEXT },
+    { "tensors", "tensors", UNIT_COUNT },
+    { "tensor_bytes", "size", UNIT_BYTES },
+    { "accesses", "accesses", UNIT_COUNT },
+    { "bytes", "touched", UNIT_BYTES },
+    { "share", "share", UNIT_SHARE },
+    [PER_TOKEN] = { "bytes_per_token", "bytes/token", UNIT_BYTES },
+};
 
 static void * begin(const struct subject * subject) {
     struct state * s = calloc(1, sizeof *s);
     if (!s) { return NULL; }
     s->subject = subject;
-    for (unsigned i = 0; i < PARTS; i++) { s->part[i].component = (enum tat_component) i; }
+    for (unsigned i = 0; i < PARTS; i++) { s->part[i].component = i; }
     for (uint32_t i = 0; i < subject->n_tensors; i++) {
         struct component * part = &s->part[part_of(&subject->tensors[i])];
         part->tensors++;
@@ -48,15 +45,18 @@ static void * begin(const struct subject * subject) {
     return s;
 }
 
-static void feed(void * state, const struct tat_access * a, size_t count) {
+static void tally(void * state, const struct tat_tally * t) {
     struct state * s = state;
-    for (size_t i = 0; i < count; i++) {
-        if (a[i].bytes == 0 || !is_inference(phase_of(&a[i]))) { continue; }
-        struct component * part = &s->part[part_of(&s->subject->tensors[a[i].tensor])];
-        part->accesses++;
-        part->bytes += a[i].bytes;
-        s->total += a[i].bytes;
-        if (phase_of(&a[i]) == TAT_PHASE_GENERATE) { part->generate_bytes += a[i].bytes; }
+    for (size_t i = 0; i < t->count; i++) {
+        const struct tat_access * a        = &t->records[i];
+        const uint64_t            accesses = access_counter_step(&s->accesses, t, i);
+        if (!is_inference(phase_of(a))) { continue; }
+        struct component * part  = &s->part[part_of(&s->subject->tensors[a->tensor])];
+        const uint64_t     bytes = a->bytes * t->evaluations;
+        part->accesses += accesses;
+        part->bytes += bytes;
+        s->total += bytes;
+        if (phase_of(a) == TAT_PHASE_GENERATE) { part->generate_bytes += bytes; }
     }
 }
 
@@ -66,21 +66,17 @@ static int most_bytes(const void * a, const void * b) {
     return (int) x->component - (int) y->component;
 }
 
-static const char * name_of(const struct component * part) {
-    return part->component == ACTIVATIONS ? "activations" : tat_component_name(part->component);
-}
-
 static void finish(void * state, struct result * r) {
     struct state * s      = state;
     const uint64_t tokens = s->subject->phase[TAT_PHASE_GENERATE].tokens;
     char           share[UNITS_SIZE];
     qsort(s->part, PARTS, sizeof s->part[0], most_bytes);
-    result_table(r, "components", NULL, SHOW_ALWAYS, columns, sizeof columns / sizeof columns[0]);
+    result_table(r, "components", NULL, SHOW_ALWAYS, columns, tokens ? PER_TOKEN + 1 : PER_TOKEN);
     result_put_count(r, result_values(r), "bytes", s->total);
     for (unsigned i = 0; i < PARTS && s->part[i].bytes; i++) {
         const struct component * part = &s->part[i];
         json_t *                 row  = result_row(r);
-        result_put_text(r, row, "component", name_of(part));
+        result_put_text(r, row, "component", part_name(part->component));
         result_put_count(r, row, "tensors", part->tensors);
         /* Intermediate results share their memory, so their sizes add up to nothing. */
         if (part->component != ACTIVATIONS) { result_put_count(r, row, "tensor_bytes", part->tensor_bytes); }
@@ -90,10 +86,11 @@ static void finish(void * state, struct result * r) {
         if (tokens) { result_put_real(r, row, "bytes_per_token", ratio(part->generate_bytes, tokens)); }
     }
     if (s->total) {
-        result_headline(r, "Most bytes belong to %s: %s of all.", name_of(&s->part[0]),
+        result_headline(r, "Most bytes belong to %s: %s of all.", part_name(s->part[0].component),
                         format_share(share, ratio(s->part[0].bytes, s->total)));
         result_note(r,
-                    "Prompt and generation; an access is one operand of one executed operation, or one expert of it.");
+                    "Prompt and generation; an access is one operand of one executed operation, or one expert of it.%s",
+                    tokens ? " Bytes/token: touched for each generated token." : "");
     } else {
         result_headline(r, "Neither a prompt nor a generated token touched anything.");
     }
@@ -104,6 +101,6 @@ const struct analysis components_analysis = {
     .name   = "components",
     .title  = "Parts of the model",
     .begin  = begin,
-    .feed   = feed,
+    .tally  = tally,
     .finish = finish,
 };

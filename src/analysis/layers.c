@@ -9,14 +9,14 @@
 #include "analysis/units.h"
 
 struct layer {
-    uint64_t weight, state_read, state_written, activation, ns, records;
+    uint64_t weight, state_read, state_written, activation, ns;
+    bool     any;
 };
 
 enum { LAYERS = TAT_NO_LAYER + 1 }; /* the last: what belongs to none */
 
 struct state {
     const struct subject * subject;
-    struct cursor          cursor;
     struct layer           layer[LAYERS];
 };
 
@@ -32,32 +32,31 @@ static const struct result_column columns[] = {
 
 static void * begin(const struct subject * subject) {
     struct state * s = calloc(1, sizeof *s);
-    if (s) {
-        s->subject = subject;
-        s->cursor  = cursor_begin();
-    }
+    if (s) { s->subject = subject; }
     return s;
 }
 
-static void feed(void * state, const struct tat_access * a, size_t count) {
+static void tally(void * state, const struct tat_tally * t) {
     struct state * s = state;
-    for (size_t i = 0; i < count; i++) {
-        if (!is_inference(phase_of(&a[i]))) { continue; }
-        struct layer * layer = &s->layer[a[i].layer];
-        layer->records++;
-        layer->ns += cursor_step(&s->cursor, &a[i]).ns;
-        switch (holder_of(&s->subject->tensors[a[i].tensor])) {
-            case HOLDS_WEIGHT: layer->weight += a[i].bytes; break;
+    for (size_t i = 0; i < t->count; i++) {
+        const struct tat_access * a = &t->records[i];
+        if (!is_inference(phase_of(a))) { continue; }
+        struct layer * layer = &s->layer[a->layer];
+        const uint64_t bytes = a->bytes * t->evaluations;
+        layer->any           = true;
+        layer->ns += t->ns ? t->ns[i] : 0;
+        switch (holder_of(&s->subject->tensors[a->tensor])) {
+            case HOLDS_WEIGHT: layer->weight += bytes; break;
             case HOLDS_STATE:
-                *(a[i].flags & TAT_ACCESS_WRITE ? &layer->state_written : &layer->state_read) += a[i].bytes;
+                *(a->flags & TAT_ACCESS_WRITE ? &layer->state_written : &layer->state_read) += bytes;
                 break;
-            default: layer->activation += a[i].bytes;
+            default: layer->activation += bytes;
         }
     }
 }
 
 static void add_layer(struct result * r, uint32_t number, const struct layer * layer, uint64_t ns) {
-    if (!layer->records) { return; }
+    if (!layer->any) { return; }
     json_t * row = result_row(r);
     result_put_layer(r, row, "layer", number);
     result_put_count(r, row, "weight_bytes", layer->weight);
@@ -87,7 +86,7 @@ static void finish(void * state, struct result * r) {
     uint32_t       count = 0, slowest = 0;
     for (uint32_t i = 0; i < LAYERS; i++) { ns += s->layer[i].ns; }
     for (uint32_t i = 0; i < TAT_NO_LAYER; i++) {
-        count += s->layer[i].records > 0;
+        count += s->layer[i].any;
         if (s->layer[i].ns > s->layer[slowest].ns) { slowest = i; }
     }
     set_headline(s, r, count, slowest, ns);
@@ -97,8 +96,7 @@ static void finish(void * state, struct result * r) {
     for (uint32_t i = 0; i < LAYERS; i++) { add_layer(r, i, &s->layer[i], ns); }
     if (ns) {
         result_note(r, "Bytes touched by prompt and generation. The row without a number is what belongs to no layer: "
-                       "token embedding, "
-                       "final norm, output.");
+                       "token embedding, final norm, output.");
         result_note(r, "Time is thread 0's, from one operation's end to the next's: it includes waiting for the other "
                        "threads.");
     }
@@ -109,6 +107,6 @@ const struct analysis layers_analysis = {
     .name   = "layers",
     .title  = "Layers",
     .begin  = begin,
-    .feed   = feed,
+    .tally  = tally,
     .finish = finish,
 };

@@ -19,7 +19,7 @@ struct expected_order {
     struct expected at[];
 };
 
-bool graph_orders_begin(struct graph_orders * g, const struct subject * subject, struct slices * slices) {
+bool graph_orders_begin(struct graph_orders * g, const struct subject * subject, struct order_slices * slices) {
     g->subject = subject;
     g->slices  = slices;
     g->order   = calloc(2 * (size_t) subject->n_templates + 1, sizeof g->order[0]);
@@ -51,11 +51,11 @@ static uint32_t slice_of(struct graph_orders * g, const struct tat_entry * node,
     const struct extent       extent = extent_of(e->ne, e->nb, e->type_block, e->type_block_bytes);
     const struct tat_tensor * t      = &g->subject->tensors[e->tensor];
     if (chosen || (extent.n_levels && !rows)) { return VARIES; }
-    const struct slice slice = { .offset = rows ? 0 : t->file_offset + (uint64_t) e->offset,
-                                 .bytes  = rows ? 0 : extent.run_bytes,
-                                 .tensor = e->tensor,
-                                 .expert = TAT_NO_EXPERT,
-                                 .rows   = rows };
+    const struct order_slice slice = { .offset = rows ? 0 : t->file_offset + (uint64_t) e->offset,
+                                       .bytes  = rows ? 0 : extent.run_bytes,
+                                       .tensor = e->tensor,
+                                       .expert = TAT_NO_EXPERT,
+                                       .rows   = rows };
     return slice_number(g->slices, &slice);
 }
 

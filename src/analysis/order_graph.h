@@ -12,7 +12,7 @@
 
 struct graph_orders {
     const struct subject *   subject;
-    struct slices *          slices;
+    struct order_slices *    slices;
     struct expected_order ** order; /* by template, for either rule; made when first needed */
 };
 
@@ -23,7 +23,7 @@ struct graph_score {
 };
 
 /* False: memory. */
-bool graph_orders_begin(struct graph_orders * g, const struct subject * subject, struct slices * slices);
+bool graph_orders_begin(struct graph_orders * g, const struct subject * subject, struct order_slices * slices);
 void graph_orders_free(struct graph_orders * g);
 
 /* Scores an evaluation that read `q`, and so `times` times; `before`: what the one before read, or NULL. False: memory.

@@ -7,7 +7,7 @@
 
 enum { GRAPH = GUESSERS, PREDICTORS };
 
-bool prediction_begin(struct prediction * p, const struct subject * subject, struct slices * slices) {
+bool prediction_begin(struct prediction * p, const struct subject * subject, struct order_slices * slices) {
     *p = (struct prediction){ .subject = subject, .slices = slices };
     return graph_orders_begin(&p->graph, subject, slices);
 }

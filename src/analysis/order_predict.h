@@ -18,7 +18,7 @@ struct stream {
 
 struct prediction {
     const struct subject * subject;
-    struct slices *        slices;
+    struct order_slices *  slices;
     struct guess           by_tensor, by_slice;
     struct graph_orders    graph;
     struct graph_score     graph_tensors, graph_slices;
@@ -28,7 +28,7 @@ struct prediction {
     bool                   frozen, failed;
 };
 
-bool prediction_begin(struct prediction * p, const struct subject * subject, struct slices * slices);
+bool prediction_begin(struct prediction * p, const struct subject * subject, struct order_slices * slices);
 void prediction_free(struct prediction * p);
 
 /* An evaluation of a stream; `identical` to stream->before. `train` is true of the first half. */

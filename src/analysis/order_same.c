@@ -36,14 +36,15 @@ bool same_add(struct comparison * c, const struct sequence * before, const struc
 
 /* -------------------------------------------------------------------------------------------------------- telling */
 
-static const char * name_of(char text[static SLICE_TEXT], const struct subject * subject, const struct slices * slices,
-                            uint32_t number) {
+static const char * name_of(char text[static SLICE_TEXT], const struct subject * subject,
+                            const struct order_slices * slices, uint32_t number) {
     if (slices || number == NO_SLICE) { return slice_text(text, subject, slices, number); }
     snprintf(text, SLICE_TEXT, "%.200s", subject->tensors[number].name);
     return text;
 }
 
-char * difference_text(const struct difference * d, const struct subject * subject, const struct slices * slices) {
+char * difference_text(const struct difference * d, const struct subject * subject,
+                       const struct order_slices * slices) {
     char   expected[SLICE_TEXT], actual[SLICE_TEXT];
     char * text = NULL;
     if (asprintf(&text, "token %" PRIu32 ", access %" PRIu32 ": %s was expected, %s came",
@@ -54,7 +55,7 @@ char * difference_text(const struct difference * d, const struct subject * subje
     return text;
 }
 
-static json_t * access_json(struct result * r, const struct subject * subject, const struct slices * slices,
+static json_t * access_json(struct result * r, const struct subject * subject, const struct order_slices * slices,
                             uint32_t number) {
     if (number == NO_SLICE) { return json_null(); }
     json_t * access = json_object();
@@ -62,7 +63,7 @@ static json_t * access_json(struct result * r, const struct subject * subject, c
         result_put_text(r, access, "tensor", subject->tensors[number].name);
         return access;
     }
-    const struct slice * s = &slices->at[number];
+    const struct order_slice * s = &slices->at[number];
     result_put_text(r, access, "tensor", subject->tensors[s->tensor].name);
     if (s->expert != TAT_NO_EXPERT) { result_put_count(r, access, "expert", s->expert); }
     if (!s->rows) {
@@ -73,7 +74,7 @@ static json_t * access_json(struct result * r, const struct subject * subject, c
 }
 
 void difference_put(struct result * r, json_t * object, const char * key, const struct difference * d,
-                    const struct subject * subject, const struct slices * slices) {
+                    const struct subject * subject, const struct order_slices * slices) {
     if (!d->access) { return; }
     json_t * json = json_object();
     result_put_count(r, json, "evaluation", d->evaluation);
@@ -84,7 +85,7 @@ void difference_put(struct result * r, json_t * object, const char * key, const 
     result_put(r, object, key, json);
 }
 
-static void put_values(const struct comparison * c, const struct subject * subject, const struct slices * slices,
+static void put_values(const struct comparison * c, const struct subject * subject, const struct order_slices * slices,
                        struct result * r) {
     json_t * values = result_values(r);
     result_put_count(r, values, "compared_tokens", c->compared);
@@ -97,7 +98,7 @@ static void put_values(const struct comparison * c, const struct subject * subje
 }
 
 static void add_difference(struct result * r, const char * label, const struct difference * d,
-                           const struct subject * subject, const struct slices * slices) {
+                           const struct subject * subject, const struct order_slices * slices) {
     if (!d->access) { return; }
     char * text = difference_text(d, subject, slices);
     if (text) { result_line(r, label, "first at %s", text); }
@@ -131,7 +132,7 @@ static void answer(const struct comparison * c, struct result * r) {
     }
 }
 
-void same_tell(const struct comparison * c, const struct subject * subject, const struct slices * slices,
+void same_tell(const struct comparison * c, const struct subject * subject, const struct order_slices * slices,
                struct result * r) {
     char identical[UNITS_SIZE], all[UNITS_SIZE], share[UNITS_SIZE];
     put_values(c, subject, slices, r);

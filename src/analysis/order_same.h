@@ -28,13 +28,13 @@ struct comparison {
 /* Returns whether both are identical. */
 bool same_add(struct comparison * c, const struct sequence * before, const struct sequence * now);
 
-void same_tell(const struct comparison * c, const struct subject * subject, const struct slices * slices,
+void same_tell(const struct comparison * c, const struct subject * subject, const struct order_slices * slices,
                struct result * r);
 
 /* Puts {evaluation, token, access, expected, actual} as `key`; nothing where no difference was met. */
 void difference_put(struct result * r, json_t * object, const char * key, const struct difference * d,
-                    const struct subject * subject, const struct slices * slices);
+                    const struct subject * subject, const struct order_slices * slices);
 /* "token 7, access 9: blk.0... was expected, blk.0... came". `slices` NULL: of tensors. The caller frees it. */
-char * difference_text(const struct difference * d, const struct subject * subject, const struct slices * slices);
+char * difference_text(const struct difference * d, const struct subject * subject, const struct order_slices * slices);
 
 #endif

@@ -7,7 +7,7 @@
 
 /* --------------------------------------------------------------------------------------------------------- slices */
 
-static uint32_t * slot_of(const struct slices * s, const struct slice * x) {
+static uint32_t * slot_of(const struct order_slices * s, const struct order_slice * x) {
     uint64_t h = (x->offset ^ (uint64_t) x->tensor << 40) * 0x9e3779b97f4a7c15u;
     h          = (h ^ h >> 32 ^ x->bytes) * 0xd6e8feb86659fd93u;
     uint32_t i = (uint32_t) (h >> 32) & s->mask;
@@ -17,11 +17,11 @@ static uint32_t * slot_of(const struct slices * s, const struct slice * x) {
     return &s->index[i];
 }
 
-static bool grow(struct slices * s) {
-    const uint32_t capacity = s->capacity ? s->capacity * 2 : 1024;
-    uint32_t *     index    = calloc((size_t) capacity * 2, sizeof *index);
-    struct slice * at       = index ? realloc(s->at, capacity * sizeof *at) : NULL;
-    uint64_t *     bytes    = at ? realloc(s->bytes, capacity * sizeof *bytes) : NULL;
+static bool grow(struct order_slices * s) {
+    const uint32_t       capacity = s->capacity ? s->capacity * 2 : 1024;
+    uint32_t *           index    = calloc((size_t) capacity * 2, sizeof *index);
+    struct order_slice * at       = index ? realloc(s->at, capacity * sizeof *at) : NULL;
+    uint64_t *           bytes    = at ? realloc(s->bytes, capacity * sizeof *bytes) : NULL;
     if (at) { s->at = at; }
     if (!bytes) {
         free(index);
@@ -37,7 +37,7 @@ static bool grow(struct slices * s) {
     return true;
 }
 
-uint32_t slice_number(struct slices * s, const struct slice * slice) {
+uint32_t slice_number(struct order_slices * s, const struct order_slice * slice) {
     if (s->count == s->capacity && !grow(s)) { return NO_SLICE; }
     uint32_t * slot = slot_of(s, slice);
     if (*slot) { return *slot - 1; }
@@ -51,20 +51,20 @@ uint32_t slice_number(struct slices * s, const struct slice * slice) {
     return s->count - 1;
 }
 
-void slices_free(struct slices * s) {
+void order_slices_free(struct order_slices * s) {
     free(s->at);
     free(s->bytes);
     free(s->index);
 }
 
-const char * slice_text(char text[static SLICE_TEXT], const struct subject * subject, const struct slices * s,
+const char * slice_text(char text[static SLICE_TEXT], const struct subject * subject, const struct order_slices * s,
                         uint32_t slice) {
     if (slice == NO_SLICE) {
         snprintf(text, SLICE_TEXT, "nothing");
         return text;
     }
-    const struct slice *      x = &s->at[slice];
-    const struct tat_tensor * t = &subject->tensors[x->tensor];
+    const struct order_slice * x = &s->at[slice];
+    const struct tat_tensor *  t = &subject->tensors[x->tensor];
     if (x->expert != TAT_NO_EXPERT) {
         snprintf(text, SLICE_TEXT, "%.200s, expert %u", t->name, x->expert);
     } else if (x->rows || x->bytes == t->bytes) {

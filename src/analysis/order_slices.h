@@ -17,33 +17,33 @@ enum {
     SEQUENCE_MAX = 1 << 20, /* accesses of one evaluation */
 };
 
-struct slice {
+struct order_slice {
     uint64_t offset, bytes; /* in the file */
     uint32_t tensor;
     uint16_t expert; /* or TAT_NO_EXPERT */
     bool     rows;   /* any rows: offset and bytes are 0 */
 };
 
-static inline bool slice_is(const struct slice * x, const struct slice * y) {
+static inline bool slice_is(const struct order_slice * x, const struct order_slice * y) {
     return x->offset == y->offset && x->tensor == y->tensor && x->bytes == y->bytes && x->rows == y->rows;
 }
 
-struct slices {
-    struct slice * at;
-    uint64_t *     bytes; /* of each, once more: what scoring goes through */
-    uint32_t       count, capacity;
-    uint32_t *     index; /* a hash table of 1 + number */
-    uint32_t       mask;
-    bool           full, failed;
+struct order_slices {
+    struct order_slice * at;
+    uint64_t *           bytes; /* of each, once more: what scoring goes through */
+    uint32_t             count, capacity;
+    uint32_t *           index; /* a hash table of 1 + number */
+    uint32_t             mask;
+    bool                 full, failed;
 };
 
 /* The slice's number, a new one if need be; NO_SLICE where memory ran out. */
-uint32_t slice_number(struct slices * s, const struct slice * slice);
-void     slices_free(struct slices * s);
+uint32_t slice_number(struct order_slices * s, const struct order_slice * slice);
+void     order_slices_free(struct order_slices * s);
 
 /* "blk.0.ffn_up_exps.weight, expert 3"; "nothing" for NO_SLICE. Returns `text`. */
 enum { SLICE_TEXT = 256 };
-const char * slice_text(char text[static SLICE_TEXT], const struct subject * subject, const struct slices * s,
+const char * slice_text(char text[static SLICE_TEXT], const struct subject * subject, const struct order_slices * s,
                         uint32_t slice);
 
 /* What one evaluation read, in order. A step is one operand of one node; several slices of a stack of experts are one

@@ -68,7 +68,7 @@ bool tokens_begin(struct tokens * t, const struct subject * subject) {
 void tokens_free(struct tokens * t) {
     for (uint32_t i = 0; t->streams && i < t->n_streams; i++) { sequence_free(&t->streams[i].before); }
     sequence_free(&t->now);
-    slices_free(&t->slices);
+    order_slices_free(&t->slices);
     prediction_free(&t->prediction);
     reorder_free(&t->reorder);
     free(t->streams);

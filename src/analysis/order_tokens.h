@@ -12,7 +12,7 @@
 struct tokens {
     const struct subject * subject;
     uint16_t               get_rows; /* number of the operation */
-    struct slices          slices;
+    struct order_slices    slices;
     struct sequence        now;
     uint32_t               current; /* the evaluation that `now` is of, or UINT32_MAX */
     const uint32_t *       hint;    /* slices of the one before it: the same ones come again */
@@ -41,14 +41,14 @@ void tokens_end(struct tokens * t);
 /* A read of a weight in a file, up to `end`, in an evaluation that was opened. */
 static inline void tokens_add(struct tokens * t, const struct tat_access * a, uint64_t end) {
     if (t->current == UINT32_MAX) { return; }
-    const bool         rows  = a->op == t->get_rows;
-    const uint32_t     hint  = t->now.n_slices < t->n_hints ? t->hint[t->now.n_slices] : NO_SLICE;
-    const struct slice slice = { .offset = rows ? 0 : a->offset,
-                                 .bytes  = rows ? 0 : a->bytes,
-                                 .tensor = a->tensor,
-                                 .expert = a->expert,
-                                 .rows   = rows };
-    const bool         known = hint != NO_SLICE && slice_is(&t->slices.at[hint], &slice);
+    const bool               rows  = a->op == t->get_rows;
+    const uint32_t           hint  = t->now.n_slices < t->n_hints ? t->hint[t->now.n_slices] : NO_SLICE;
+    const struct order_slice slice = { .offset = rows ? 0 : a->offset,
+                                       .bytes  = rows ? 0 : a->bytes,
+                                       .tensor = a->tensor,
+                                       .expert = a->expert,
+                                       .rows   = rows };
+    const bool               known = hint != NO_SLICE && slice_is(&t->slices.at[hint], &slice);
     sequence_add(&t->now, a->tensor, place_of(a->node, a->operand), known ? hint : slice_number(&t->slices, &slice));
     if (t->reorder.wanted) { reorder_add(&t->reorder, a, end); }
 }

@@ -31,10 +31,11 @@ static void * begin(const struct subject * subject) {
     return s;
 }
 
-static void feed(void * state, const struct tat_access * a, size_t count) {
+static void tally(void * state, const struct tat_tally * t) {
     struct state * s = state;
-    for (size_t i = 0; i < count; i++) {
-        s->bytes[phase_of(&a[i])][holder_of(&s->subject->tensors[a[i].tensor])] += a[i].bytes;
+    for (size_t i = 0; i < t->count; i++) {
+        const struct tat_access * a = &t->records[i];
+        s->bytes[phase_of(a)][holder_of(&s->subject->tensors[a->tensor])] += a->bytes * t->evaluations;
     }
 }
 
@@ -143,6 +144,6 @@ const struct analysis phases_analysis = {
     .name   = "phases",
     .title  = "Phases",
     .begin  = begin,
-    .feed   = feed,
+    .tally  = tally,
     .finish = finish,
 };

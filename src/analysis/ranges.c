@@ -25,7 +25,7 @@ static struct range * slot_of(const struct ranges * set, const struct range * r)
 }
 
 static bool grow(struct ranges * set) {
-    struct ranges bigger = { .capacity = set->capacity ? set->capacity * 2 : 1024, .count = set->count };
+    struct ranges bigger = { .capacity = set->capacity ? set->capacity * 2 : 16, .count = set->count };
     bigger.slot          = calloc(bigger.capacity, sizeof bigger.slot[0]);
     if (!bigger.slot) { return false; }
     for (size_t i = 0; i < set->capacity; i++) {
@@ -57,9 +57,7 @@ static struct range * spread(const struct ranges * set, size_t * count) {
     *count               = 0;
     for (size_t i = 0; runs && i < set->capacity; i++) {
         struct range r = set->slot[i];
-        if (r.count && whole) {
-            runs[(*count)++] = (struct range){ r.space, r.from, r.bytes + r.stride * (r.count - 1), 0, 1 };
-        }
+        if (r.count && whole) { runs[(*count)++] = (struct range){ r.space, r.from, range_extent(&r), 0, 1 }; }
         for (; r.count && !whole; r.count--, r.from += r.stride) { runs[(*count)++] = r; }
     }
     return runs;
@@ -72,22 +70,35 @@ static int ascending(const void * a, const void * b) {
     return (x->from > y->from) - (x->from < y->from);
 }
 
-uint64_t ranges_total(struct ranges * set) {
+void ranges_each(struct ranges * set, void (*sink)(uint64_t space, uint64_t bytes, void * user), void * user) {
     uint64_t       total = 0, end = 0;
     size_t         count = 0;
     struct range * runs  = spread(set, &count);
     if (count) { qsort(runs, count, sizeof *runs, ascending); }
     for (size_t i = 0; i < count; i++) {
-        if (i == 0 || runs[i].space != runs[i - 1].space) { end = 0; }
         const uint64_t from = runs[i].from > end ? runs[i].from : end, to = runs[i].from + runs[i].bytes;
         if (to > from) {
             total += to - from;
             end = to;
+        }
+        if (i + 1 == count || runs[i + 1].space != runs[i].space) {
+            sink(runs[i].space, total, user);
+            total = end = 0;
         }
     }
     const bool failed = set->failed || !runs;
     free(runs);
     free(set->slot);
     *set = (struct ranges){ .failed = failed };
+}
+
+static void add_up(uint64_t space, uint64_t bytes, void * user) {
+    (void) space;
+    *(uint64_t *) user += bytes;
+}
+
+uint64_t ranges_total(struct ranges * set) {
+    uint64_t total = 0;
+    ranges_each(set, add_up, &total);
     return total;
 }

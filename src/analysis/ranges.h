@@ -16,6 +16,11 @@ struct range {
     uint64_t from, bytes, stride, count;
 };
 
+/* From its first byte to its last. */
+static inline uint64_t range_extent(const struct range * r) {
+    return r->bytes + r->stride * (r->count - 1);
+}
+
 struct ranges {
     struct range * slot; /* a hash table; empty where count is 0 */
     size_t         count, capacity;
@@ -25,5 +30,7 @@ struct ranges {
 void ranges_add(struct ranges * set, struct range range);
 /* Bytes in the set. It is empty afterwards, and its memory freed. */
 uint64_t ranges_total(struct ranges * set);
+/* Likewise, with the bytes of each space that has any. */
+void ranges_each(struct ranges * set, void (*sink)(uint64_t space, uint64_t bytes, void * user), void * user);
 
 #endif

@@ -27,8 +27,8 @@ struct options {
 
 static const struct argp_option table[] = {
     { "section", KEY_SECTION, "NAME", 0,
-      "Only this section; may be given again: run, phases, tokens, components, tensors, layers, "
-      "operations, order, attention, experts",
+      "Only this section; may be given again: run, phases, tokens, components, hot, layers, "
+      "time, order, attention, experts, caching",
       0 },
     { "questions", KEY_QUESTIONS, NULL, 0, "Answer people's questions in words, each with its figures", 0 },
     { "hot", KEY_HOT, "PERCENT", 0, "Hottest weights that count as hot (10)", 0 },
@@ -171,7 +171,7 @@ const struct command cmd_report = {
                    "touched most, layers, operations, attention with its KV cache, and experts. Load and warm-up never "
                    "mix into what is said of prompt and generation. Exit status 1 where no graph was computed.",
     .examples    = "  tat report                     the newest trace under traces/\n"
-                   "  tat report --section tensors   one section of it\n"
+                   "  tat report --section hot       one section of it\n"
                    "  tat report --json RUN          for a program",
     .options     = table,
     .run         = run,

@@ -56,9 +56,10 @@ json() {
 }
 
 @test "report: shares add up" {
-    for table in operations layers; do
-        [ "$(json "abs(sum(row['share'] for row in a['$table']['tables']['$table']['rows']) - 1) < 1e-9")" = True ]
-        [ "$(json "sum(row['ns'] for row in a['$table']['tables']['$table']['rows']) == a['$table']['values']['ns']")" = True ]
+    for where in time/operations time/components time/phases layers/layers; do
+        local section=${where%/*} table=${where#*/}
+        [ "$(json "abs(sum(row['share'] for row in a['$section']['tables']['$table']['rows']) - 1) < 1e-9")" = True ]
+        [ "$(json "sum(row['ns'] for row in a['$section']['tables']['$table']['rows']) == a['$section']['values']['ns']")" = True ]
     done
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # doc/format.md against the library: a reader written from the one must find what the other does.
-# From the environment: TAT, AGENT, FLAT (flat.c), HOST_DIR (the fake hosts), LLAMA, MODELS.
+# From the environment: TAT, AGENT, FLAT (flat.c), SUMS (sums.c), HOST_DIR (the fake hosts), LLAMA, MODELS.
 
 bats_require_minimum_version 1.5.0
 
@@ -9,7 +9,7 @@ setup_file() {
     "$HOST_DIR/fake_host1" --write "$BATS_FILE_TMPDIR/toy.gguf"
 }
 
-# compare [--damaged] TRACE...
+# compare [--damaged] TRACE...: reader against reader, and the library's sums against its records.
 compare() {
     local damaged=()
     if [ "$1" = --damaged ]; then
@@ -17,6 +17,7 @@ compare() {
         shift
     fi
     python3 "$BATS_TEST_DIRNAME/compare.py" "${damaged[@]}" "$FLAT" "$@"
+    "$SUMS" "$@"
 }
 
 # traced COMMAND...: traces a program; its traces are $traces/*/tensor_access.bin.

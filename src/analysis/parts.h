@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What sections share: parts of the model, nodes and accesses counted in a tally, the bytes of a record.
+ */
+#ifndef TAT_ANALYSIS_PARTS_H
+#define TAT_ANALYSIS_PARTS_H
+
+#include "analysis/analysis.h"
+#include "analysis/ranges.h"
+
+/* The model's components, and beside them activations with the inputs of a graph. */
+#define ACTIVATIONS TAT_COMPONENT_COUNT
+enum { PARTS = TAT_COMPONENT_COUNT + 1 };
+
+static inline unsigned part_of(const struct tat_tensor * t) {
+    return holder_of(t) == HOLDS_ACTIVATION ? ACTIVATIONS : (unsigned) t->component;
+}
+
+static inline const char * part_name(unsigned part) {
+    return part == ACTIVATIONS ? "activations" : tat_component_name((enum tat_component) part);
+}
+
+/* Tells where nodes begin in what is alike. */
+struct node_counter {
+    uint32_t evaluation, node;
+    bool     any;
+};
+
+/* Nodes that begin with record `i`: in how many evaluations, or 0. */
+static inline uint64_t node_counter_step(struct node_counter * c, const struct tat_tally * t, size_t i) {
+    const struct tat_access * a = &t->records[i];
+    if (!t->ns) { return 0; }
+    const bool same = c->any && c->evaluation == a->evaluation && c->node == a->node;
+    *c              = (struct node_counter){ a->evaluation, a->node, true };
+    return same ? 0 : t->evaluations;
+}
+
+/* An access is one operand of one operation, or one expert of it: further records of it are pieces. */
+struct access_counter {
+    uint32_t evaluation, node;
+    uint16_t expert;
+    uint8_t  operand;
+    bool     alike, touched;
+};
+
+/* Accesses that begin with record `i`, in all its evaluations. */
+static inline uint64_t access_counter_step(struct access_counter * c, const struct tat_tally * t, size_t i) {
+    const struct tat_access * a     = &t->records[i];
+    const bool                alike = t->ns != NULL;
+    const bool same = c->touched && c->alike == alike && c->evaluation == a->evaluation && c->node == a->node &&
+                      c->operand == a->operand && c->expert == a->expert;
+    *c = (struct access_counter){ a->evaluation, a->node, a->expert, a->operand, alike, a->bytes > 0 };
+    return same || a->bytes == 0 ? 0 : t->evaluations;
+}
+
+/* The bytes that a record touches, in a space of the caller's. */
+static inline struct range access_range(const struct subject * subject, const struct tat_access * a, uint64_t space) {
+    if (!(a->flags & TAT_ACCESS_STRIDED)) { return (struct range){ space, a->offset, a->bytes, 0, 1 }; }
+    const struct tat_layout layout = tat_trace_layout(subject->trace, a->layout);
+    return (struct range){ space, a->offset, layout.run_bytes, layout.stride, a->rows };
+}
+
+#endif

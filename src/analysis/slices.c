@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+#include "analysis/slices.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SLICES_MAX = 1 << 22 }; /* far more than any model has; a hostile trace may ask for any number */
+
+/* Experts in the stack that a node chooses from: MUL_MAT_ID has a stack of matrices, ADD_ID one of rows. */
+static uint64_t stack_of(const struct tat_template * t, const struct tat_entry * node, uint32_t * tensor) {
+    const bool     biases = strcmp(node->op, "ADD_ID") == 0;
+    const uint32_t stack  = node->src[biases ? 1 : 0];
+    if ((!biases && strcmp(node->op, "MUL_MAT_ID") != 0) || stack == TAT_NO_ENTRY) { return 0; }
+    *tensor = t->entries[stack].tensor;
+    return t->entries[stack].ne[biases ? 1 : 2];
+}
+
+/* How many each tensor has, in place of its first. */
+static void count_slices(struct slices * s, const struct subject * subject) {
+    uint32_t * count = s->first + 1;
+    uint64_t   total = subject->n_tensors;
+    for (uint32_t i = 0; i < subject->n_tensors; i++) { count[i] = subject->tensors[i].kind == TAT_TENSOR_WEIGHT; }
+    for (uint32_t i = 0; i < subject->n_templates; i++) {
+        const struct tat_template * t = &subject->templates[i];
+        for (uint32_t n = 0; n < t->n_nodes; n++) {
+            uint32_t       tensor  = 0;
+            const uint64_t experts = stack_of(t, &t->entries[t->n_leaves + n], &tensor);
+            if (experts < 2 || count[tensor] != 1) { continue; }
+            if (experts > TAT_NO_EXPERT || total + experts > SLICES_MAX) {
+                s->lumped++;
+                continue;
+            }
+            count[tensor] = (uint32_t) experts;
+            s->stacked    = true;
+            total += experts;
+        }
+    }
+}
+
+bool slices_find(struct slices * s, const struct subject * subject) {
+    *s       = (struct slices){ 0 };
+    s->first = calloc((size_t) subject->n_tensors + 2, sizeof *s->first);
+    if (!s->first) { return false; }
+    count_slices(s, subject);
+    for (uint32_t i = 0; i < subject->n_tensors; i++) { s->first[i + 1] += s->first[i]; }
+    s->count  = s->first[subject->n_tensors];
+    s->tensor = malloc(((size_t) s->count + 1) * sizeof *s->tensor);
+    for (uint32_t i = 0; s->tensor && i < subject->n_tensors; i++) {
+        for (uint32_t slice = s->first[i]; slice < s->first[i + 1]; slice++) { s->tensor[slice] = i; }
+    }
+    return s->tensor != NULL;
+}
+
+void slices_free(struct slices * s) {
+    free(s->first);
+    free(s->tensor);
+}

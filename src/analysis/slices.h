@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Slices: what is read as one. A weight is one slice, a stack of experts one for each expert. Numbered from 0 in the
+ * order of tensors.
+ */
+#ifndef TAT_ANALYSIS_SLICES_H
+#define TAT_ANALYSIS_SLICES_H
+
+#include "analysis/analysis.h"
+
+#define NO_SLICE UINT32_MAX
+
+struct slices {
+    uint32_t * first;         /* by tensor; one more for the end */
+    uint32_t * tensor;        /* by slice */
+    uint32_t   count, lumped; /* stacks too large to take apart: one slice each */
+    bool       stacked;       /* any stack was taken apart */
+};
+
+/* False: memory. Free it in either case. */
+bool slices_find(struct slices * s, const struct subject * subject);
+void slices_free(struct slices * s);
+
+/* Slices of a tensor: 1, its experts, or 0 for what is no weight. */
+static inline uint32_t slices_of(const struct slices * s, uint32_t tensor) {
+    return s->first[tensor + 1] - s->first[tensor];
+}
+
+/* Where a record belongs; NO_SLICE for what is no weight, and for a stack whose expert is not known. */
+static inline uint32_t slice_of(const struct slices * s, const struct tat_access * a) {
+    const uint32_t n = slices_of(s, a->tensor);
+    if (n == 1) { return s->first[a->tensor]; }
+    return a->expert < n ? s->first[a->tensor] + a->expert : NO_SLICE;
+}
+
+/* Its expert, or TAT_NO_EXPERT where it is a whole tensor. */
+static inline uint16_t slice_expert(const struct slices * s, uint32_t slice) {
+    const uint32_t tensor = s->tensor[slice];
+    return slices_of(s, tensor) == 1 ? TAT_NO_EXPERT : (uint16_t) (slice - s->first[tensor]);
+}
+
+static inline uint64_t slice_bytes(const struct slices * s, const struct subject * subject, uint32_t slice) {
+    const uint32_t tensor = s->tensor[slice];
+    return subject->tensors[tensor].bytes / slices_of(s, tensor);
+}
+
+#endif

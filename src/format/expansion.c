@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+#include "format/expansion.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "format/captures.h"
+#include "format/extent.h"
+
+bool expansion_reserve(void * array, size_t * capacity, size_t wanted, size_t size) {
+    if (wanted <= *capacity) { return true; }
+    void * old;
+    memcpy(&old, array, sizeof old);
+    void * bigger = realloc(old, wanted * 2 * size);
+    if (!bigger) { return false; }
+    memcpy(array, &bigger, sizeof bigger);
+    *capacity = wanted * 2;
+    return true;
+}
+
+bool expansion_begin(struct expansion * x, const struct tat_trace * trace, tat_access_sink sink, void * user) {
+    *x        = (struct expansion){ .trace = (struct tat_trace *) trace, .sink = sink, .user = user };
+    x->batch  = aligned_alloc(64, BATCH * sizeof *x->batch);
+    x->pieces = malloc(PIECES_MAX * sizeof *x->pieces);
+    return x->batch && x->pieces;
+}
+
+void expansion_end(struct expansion * x) {
+    free(x->offsets);
+    free(x->ids);
+    free(x->values);
+    free(x->start_ns);
+    free(x->pieces);
+    free(x->batch);
+}
+
+void expansion_flush(struct expansion * x) {
+    if (x->n_batch && !x->stopped) { x->stopped = !x->sink(x->batch, x->n_batch, x->user); }
+    x->n_batch = 0;
+}
+
+/* Most are of one byte or two. */
+static inline uint64_t next_delta(struct tat_in * in) {
+    const uint8_t * at = in->at;
+    if (in->end - at >= 2 && at[0] < 0x80) {
+        in->at = at + 1;
+        return at[0];
+    }
+    if (in->end - at >= 2 && at[1] < 0x80) {
+        in->at = at + 2;
+        return (uint64_t) (at[0] & 0x7f) | (uint64_t) at[1] << 7;
+    }
+    return tat_get_varint(in);
+}
+
+uint32_t expansion_times(struct expansion * x, uint32_t evaluation) {
+    const struct tat_evaluation * e     = &LIST(struct tat_evaluation, x->trace->evaluations)[evaluation];
+    const struct body *           b     = &LIST(struct body, x->trace->bodies)[evaluation];
+    const unsigned                shift = x->trace->header.stamp_shift;
+    struct tat_in                 in    = { .at = b->stamps, .end = b->stamps + b->stamps_bytes };
+    size_t                        room  = x->times_capacity;
+    if (!expansion_reserve(&x->start_ns, &room, (size_t) e->n_stamps + 2, sizeof x->start_ns[0])) { return 0; }
+    x->times_capacity = (uint32_t) room;
+    /* One line for the whole evaluation: it is far shorter than the distance of two anchors. */
+    const uint64_t duration = b->end_tick - b->begin_tick;
+    const double   rate     = duration ? (double) (e->end_ns - e->begin_ns) / (double) duration : 0;
+    uint64_t       stamp    = b->begin_tick >> shift;
+    x->start_ns[0]          = e->begin_ns;
+    for (uint32_t i = 0; i < e->n_stamps; i++) {
+        stamp += next_delta(&in);
+        const int64_t ticks  = (int64_t) ((stamp << shift) - b->begin_tick);
+        const double  within = ticks <= 0 ? 0 : (uint64_t) ticks < duration ? (double) ticks : (double) duration;
+        x->start_ns[i + 1]   = e->begin_ns + (uint64_t) (within * rate);
+    }
+    return e->n_stamps;
+}
+
+bool expansion_ids(struct expansion * x, uint32_t evaluation) {
+    const uint32_t template          = LIST(struct tat_evaluation, x->trace->evaluations)[evaluation].template_id;
+    const struct tat_template * t    = &LIST(struct tat_template, x->trace->templates)[template];
+    const struct body *         b    = &LIST(struct body, x->trace->bodies)[evaluation];
+    size_t                      room = x->ids_capacity;
+    if (!expansion_reserve(&x->ids, &room, (size_t) t->n_captures + 1, sizeof x->ids[0])) { return false; }
+    x->ids_capacity = (uint32_t) room;
+    memset(x->ids, 0, (t->n_captures + 1) * sizeof x->ids[0]);
+    struct tat_in in   = { .at = b->captures, .end = b->captures + b->captures_bytes };
+    size_t        used = 0;
+    for (uint32_t i = 0; i < t->n_captures && in.at < in.end; i++) {
+        const enum tat_capture_kind kind = t->captures[i].kind;
+        const bool wanted = kind == TAT_CAPTURE_ROWS || kind == TAT_CAPTURE_EXPERTS || kind == TAT_CAPTURE_OFFSET;
+        const struct tat_in before = in;
+        size_t              count;
+        if (!capture_next(&in, kind, NULL, 0, &count)) { return true; }
+        if (!wanted || count == 0 || count > CAPTURE_VALUES_MAX - used) { continue; }
+        if (!expansion_reserve(&x->values, &x->values_capacity, used + count, sizeof x->values[0])) { return false; }
+        in = before;
+        capture_next(&in, kind, x->values + used, count, &count);
+        x->ids[i] = (struct ids){ used, count };
+        used += count;
+    }
+    return true;
+}
+
+uint32_t plan_records_before(const struct plan * plan, uint32_t n_times) {
+    uint32_t n = plan->n_records;
+    while (n && plan->records[n - 1].start_ns >= n_times) { n--; }
+    return n;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What it takes to make access records from a plan and an evaluation: its times, its captured ids, the records of the
+ * operands that vary, and room for records on their way to whoever wants them.
+ */
+#ifndef TAT_FORMAT_EXPANSION_H
+#define TAT_FORMAT_EXPANSION_H
+
+#include "format/plan.h"
+
+enum { BATCH = 1024 }; /* records: 64 KiB stay in the second-level cache */
+
+struct ids {
+    size_t first, count; /* in struct expansion's values */
+};
+
+struct expansion {
+    struct tat_trace * trace;
+    tat_access_sink    sink;
+    void *             user;
+    bool               stopped;
+
+    struct tat_access * batch; /* BATCH */
+    size_t              n_batch;
+
+    uint64_t * start_ns; /* by callback; one more for the end */
+    uint32_t   times_capacity;
+
+    int64_t *      values; /* of all id captures of the evaluation */
+    size_t         values_capacity;
+    struct ids *   ids; /* by capture */
+    uint32_t       ids_capacity;
+    uint64_t *     offsets; /* of rows */
+    size_t         offsets_capacity;
+    struct piece * pieces; /* PIECES_MAX */
+};
+
+/* False: memory. End it in either case. */
+bool expansion_begin(struct expansion * x, const struct tat_trace * trace, tat_access_sink sink, void * user);
+void expansion_end(struct expansion * x);
+
+/* Gives the sink what there is. */
+void expansion_flush(struct expansion * x);
+
+/* A new record, as a copy. */
+static inline struct tat_access * expansion_next(struct expansion * x, const struct tat_access * like) {
+    if (x->n_batch == BATCH) { expansion_flush(x); }
+    struct tat_access * a = &x->batch[x->n_batch++];
+    *a                    = *like;
+    return a;
+}
+
+/* Sets when each callback's node began: at the callback before. Returns how many callbacks have times; start_ns is NULL
+ * where memory ran out. */
+uint32_t expansion_times(struct expansion * x, uint32_t evaluation);
+
+/* Reads the row and expert ids. An evaluation without captures leaves all counts 0. False: memory. */
+bool expansion_ids(struct expansion * x, uint32_t evaluation);
+
+/* The records of one varying operand, all else like `like`. False: memory. */
+bool expansion_varying(struct expansion * x, const struct tat_template * t, const struct vary * v,
+                       const struct tat_access * like);
+
+/* Of an evaluation that ended early: how many records belong to callbacks that came. */
+uint32_t plan_records_before(const struct plan * plan, uint32_t n_times);
+
+/* Makes `array` hold `wanted` elements of `size` bytes: a pointer's address. False: memory. */
+bool expansion_reserve(void * array, size_t * capacity, size_t wanted, size_t size);
+
+#endif

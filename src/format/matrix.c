@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Evaluations against what they touch. The row of a plan is made once; of an evaluation only what varies is added, and
+ * the times, which have a column for each callback.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "format/expansion.h"
+#include "tat/sums.h"
+
+enum { KEPT = 64 }; /* rows of plans; a graph is evaluated many times in a row, and few take turns */
+
+struct kept {
+    const struct plan * plan;
+    uint64_t *          row;       /* sums of what does not vary */
+    uint32_t *          column_of; /* by callback, for times */
+};
+
+struct matrix {
+    struct expansion x;
+    enum tat_key     by;
+    enum tat_measure measure;
+    uint32_t         kinds, columns;
+    struct kept      kept[KEPT]; /* by plan's address */
+    uint64_t *       row;        /* of the evaluation whose records vary */
+};
+
+#define NO_COLUMN UINT32_MAX
+
+/* --------------------------------------------------------------------------------------------------------- columns */
+
+static uint32_t count_layers(const struct tat_trace * trace) {
+    uint32_t layers = 0;
+    for (uint32_t i = 0; i < trace->tensors.count; i++) {
+        const uint16_t layer = LIST(struct tat_tensor, trace->tensors)[i].layer;
+        if (layer != TAT_NO_LAYER && layer >= layers) { layers = layer + 1u; }
+    }
+    for (uint32_t i = 0; i < trace->templates.count; i++) {
+        const struct tat_template * t = &LIST(struct tat_template, trace->templates)[i];
+        for (uint32_t n = 0; n < t->n_nodes; n++) {
+            const uint16_t layer = t->entries[t->n_leaves + n].layer;
+            if (layer != TAT_NO_LAYER && layer >= layers) { layers = layer + 1u; }
+        }
+    }
+    return layers;
+}
+
+/* Experts there are to choose from: MUL_MAT_ID has a stack of matrices, ADD_ID one of rows. */
+static uint64_t stack_of(const struct tat_template * t, const struct tat_entry * node) {
+    const bool     biases = strcmp(node->op, "ADD_ID") == 0;
+    const uint32_t stack  = node->src[biases ? 1 : 0];
+    if (!biases && strcmp(node->op, "MUL_MAT_ID") != 0) { return 0; }
+    return stack == TAT_NO_ENTRY ? 0 : t->entries[stack].ne[biases ? 1 : 2];
+}
+
+static uint32_t count_experts(const struct tat_trace * trace) {
+    uint64_t experts = 0;
+    for (uint32_t i = 0; i < trace->templates.count; i++) {
+        const struct tat_template * t = &LIST(struct tat_template, trace->templates)[i];
+        for (uint32_t n = 0; n < t->n_nodes; n++) {
+            const uint64_t stack = stack_of(t, &t->entries[t->n_leaves + n]);
+            if (stack > experts) { experts = stack; }
+        }
+    }
+    return experts < TAT_NO_EXPERT ? (uint32_t) experts : TAT_NO_EXPERT;
+}
+
+uint32_t tat_matrix_columns(const struct tat_trace * trace, enum tat_key by) {
+    switch (by) {
+        case TAT_BY_LAYER: return count_layers(trace) + 1;
+        case TAT_BY_TENSOR: return trace->tensors.count;
+        case TAT_BY_COMPONENT: return TAT_COMPONENT_COUNT + 1;
+        case TAT_BY_OPERATION: return trace->ops.count;
+        case TAT_BY_EXPERT: return count_experts(trace);
+        default: return 0;
+    }
+}
+
+static const struct tat_tensor * tensor_of(const struct matrix * m, const struct tat_access * a) {
+    return &LIST(struct tat_tensor, m->x.trace->tensors)[a->tensor];
+}
+
+static uint32_t column_of(const struct matrix * m, const struct tat_access * a) {
+    const struct tat_tensor * t      = tensor_of(m, a);
+    uint32_t                  column = NO_COLUMN;
+    switch (m->by) {
+        case TAT_BY_LAYER: column = a->layer == TAT_NO_LAYER ? m->columns - 1 : a->layer; break;
+        case TAT_BY_TENSOR: column = a->tensor; break;
+        case TAT_BY_COMPONENT:
+            column = t->kind == TAT_TENSOR_WEIGHT || t->kind == TAT_TENSOR_STATE ? (uint32_t) t->component
+                                                                                 : TAT_COMPONENT_COUNT;
+            break;
+        case TAT_BY_OPERATION: column = a->op; break;
+        case TAT_BY_EXPERT: column = a->expert; break;
+        default: break;
+    }
+    return column < m->columns ? column : NO_COLUMN;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ sums */
+
+static void add(const struct matrix * m, uint64_t * row, const struct tat_access * a) {
+    if (a->bytes == 0 || (m->kinds && !(m->kinds >> tensor_of(m, a)->kind & 1))) { return; }
+    const uint32_t column = column_of(m, a);
+    if (column != NO_COLUMN) { row[column] += m->measure == TAT_SUM_BYTES ? a->bytes : 1; }
+}
+
+static bool add_varying(const struct tat_access * records, size_t count, void * user) {
+    struct matrix * m = user;
+    for (size_t i = 0; i < count; i++) { add(m, m->row, &records[i]); }
+    return true;
+}
+
+/* What does not vary, of the first `n` records. */
+static void add_fixed(const struct matrix * m, const struct plan * plan, uint32_t n, uint64_t * row) {
+    uint32_t at = 0;
+    for (uint32_t v = 0; v <= plan->n_varies; v++) {
+        const uint32_t end = v < plan->n_varies && plan->varies[v].record < n ? plan->varies[v].record : n;
+        for (; at < end; at++) { add(m, row, &plan->records[at]); }
+        if (v < plan->n_varies) { at = plan->varies[v].record + plan->varies[v].n_records; }
+    }
+}
+
+static bool add_varied(struct matrix * m, uint32_t number, const struct plan * plan, uint32_t n, uint64_t * row) {
+    const struct tat_evaluation * e = &LIST(struct tat_evaluation, m->x.trace->evaluations)[number];
+    const struct tat_template *   t = &LIST(struct tat_template, m->x.trace->templates)[e->template_id];
+    if (!expansion_ids(&m->x, number)) { return false; }
+    m->row = row;
+    for (uint32_t i = 0; i < plan->n_varies && plan->varies[i].record < n; i++) {
+        const struct vary * v = &plan->varies[i];
+        for (uint32_t r = 0; r < v->n_records; r++) {
+            if (!expansion_varying(&m->x, t, v, &plan->records[v->record + r])) { return false; }
+        }
+    }
+    expansion_flush(&m->x);
+    return true;
+}
+
+/* ----------------------------------------------------------------------------------------------------------- times */
+
+static void set_columns(const struct matrix * m, const struct plan * plan, uint32_t * columns) {
+    const bool owners = m->by == TAT_BY_TENSOR || m->by == TAT_BY_COMPONENT;
+    for (uint32_t i = 0; i < plan->n_callbacks; i++) {
+        const uint32_t record = owners ? plan->timed[i].owner : plan->timed[i].first;
+        columns[i]            = record == NO_RECORD ? NO_COLUMN : column_of(m, &plan->records[record]);
+    }
+}
+
+static void add_times(const struct matrix * m, const uint32_t * columns, uint32_t n, uint64_t * row) {
+    const uint64_t * start = m->x.start_ns;
+    for (uint32_t i = 0; i < n; i++) {
+        const uint64_t duration = start[i + 1] - start[i];
+        if (columns[i] != NO_COLUMN) { row[columns[i]] += duration > UINT32_MAX ? UINT32_MAX : duration; }
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------------------ rows */
+
+static struct kept * keep(struct matrix * m, const struct plan * plan) {
+    struct kept * k = &m->kept[(uintptr_t) plan / sizeof(max_align_t) % KEPT];
+    if (k->plan == plan) { return k; }
+    free(k->row);
+    free(k->column_of);
+    *k = (struct kept){ .plan = plan };
+    if (m->measure == TAT_SUM_NS) {
+        k->column_of = malloc(((size_t) plan->n_callbacks + 1) * sizeof *k->column_of);
+        if (k->column_of) { set_columns(m, plan, k->column_of); }
+    } else {
+        k->row = calloc((size_t) m->columns + 1, sizeof *k->row);
+        if (k->row) { add_fixed(m, plan, plan->n_records, k->row); }
+    }
+    if (k->row || k->column_of) { return k; }
+    k->plan = NULL;
+    return NULL;
+}
+
+static bool add_evaluation(struct matrix * m, uint32_t number, uint64_t * row) {
+    const struct tat_evaluation * e = &LIST(struct tat_evaluation, m->x.trace->evaluations)[number];
+    memset(row, 0, m->columns * sizeof *row);
+    if (e->flags & (TAT_EVALUATION_UNMATCHED | TAT_EVALUATION_OUTSIDE)) { return true; }
+    const struct plan * plan = plan_of(m->x.trace, e->template_id, e->rule);
+    struct kept *       k    = plan ? keep(m, plan) : NULL;
+    if (!k) { return false; }
+    if (m->measure == TAT_SUM_NS) {
+        const uint32_t n = expansion_times(&m->x, number);
+        if (!m->x.start_ns) { return false; }
+        add_times(m, k->column_of, n < plan->n_callbacks ? n : plan->n_callbacks, row);
+        return true;
+    }
+    const bool     whole = e->n_stamps >= plan->n_callbacks;
+    const uint32_t n     = whole ? plan->n_records : plan_records_before(plan, e->n_stamps);
+    if (whole) {
+        memcpy(row, k->row, m->columns * sizeof *row);
+    } else {
+        add_fixed(m, plan, n, row);
+    }
+    return plan->n_varies == 0 || add_varied(m, number, plan, n, row);
+}
+
+int tat_matrix(const struct tat_trace * trace, enum tat_key by, enum tat_measure measure, uint32_t kinds,
+               uint32_t first, uint32_t last, uint64_t * sums, struct tat_error * error) {
+    if ((unsigned) by >= TAT_KEY_COUNT || (unsigned) measure >= TAT_MEASURE_COUNT ||
+        (measure == TAT_SUM_NS && (kinds || by == TAT_BY_EXPERT))) {
+        return tat_fail(error, TAT_ERROR_USAGE, "no such sums: by %d, measure %d, kinds %#x", (int) by, (int) measure,
+                        kinds);
+    }
+    struct matrix m    = { .by = by, .measure = measure, .kinds = kinds, .columns = tat_matrix_columns(trace, by) };
+    bool          good = expansion_begin(&m.x, trace, add_varying, &m);
+    if (last > trace->evaluations.count) { last = trace->evaluations.count; }
+    for (uint32_t i = first; i < last && good && m.columns; i++) {
+        good = add_evaluation(&m, i, sums + (size_t) (i - first) * m.columns);
+    }
+    for (unsigned i = 0; i < KEPT; i++) {
+        free(m.kept[i].row);
+        free(m.kept[i].column_of);
+    }
+    expansion_end(&m.x);
+    return good ? 0 : tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", trace->path);
+}
