@@ -27,7 +27,7 @@ pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 # libtat.so: the same as one shared library, for bindings: python/tat loads it. Compiled anew, as the names that it shows
 # must not be hidden.
 add_library(tat_shared SHARED)
-foreach(layer tat_format tat_gguf tat_trace tat_analysis tat_export)
+foreach(layer tat_format tat_gguf tat_trace tat_policy tat_analysis tat_export)
   get_target_property(sources ${layer} SOURCES)
   get_target_property(folder ${layer} SOURCE_DIR)
   list(TRANSFORM sources PREPEND ${folder}/)
