@@ -6,10 +6,11 @@
 #include <stdlib.h>
 
 #include "analysis/analysis.h"
+#include "analysis/parts.h"
 #include "analysis/units.h"
 
 struct layer {
-    uint64_t weight, state_read, state_written, activation, ns;
+    uint64_t accesses, weight, state_read, state_written, activation, ns;
     bool     any;
 };
 
@@ -17,17 +18,19 @@ enum { LAYERS = TAT_NO_LAYER + 1 }; /* the last: what belongs to none */
 
 struct state {
     const struct subject * subject;
+    struct access_counter  accesses;
     struct layer           layer[LAYERS];
 };
 
 static const struct result_column columns[] = {
     { "layer", "layer", UNIT_NUMBER },
+    { "accesses", "accesses", UNIT_COUNT },
     { "weight_bytes", "weights", UNIT_BYTES },
     { "state_read_bytes", "KV read", UNIT_BYTES },
     { "state_written_bytes", "KV written", UNIT_BYTES },
     { "activation_bytes", "activations", UNIT_BYTES },
     { "ns", "time", UNIT_NS },
-    { "share", "of the time", UNIT_SHARE },
+    { "share", "share", UNIT_SHARE },
 };
 
 static void * begin(const struct subject * subject) {
@@ -39,11 +42,13 @@ static void * begin(const struct subject * subject) {
 static void tally(void * state, const struct tat_tally * t) {
     struct state * s = state;
     for (size_t i = 0; i < t->count; i++) {
-        const struct tat_access * a = &t->records[i];
+        const struct tat_access * a        = &t->records[i];
+        const uint64_t            accesses = access_counter_step(&s->accesses, t, i);
         if (!is_inference(phase_of(a))) { continue; }
         struct layer * layer = &s->layer[a->layer];
         const uint64_t bytes = a->bytes * t->evaluations;
         layer->any           = true;
+        layer->accesses += accesses;
         layer->ns += t->ns ? t->ns[i] : 0;
         switch (holder_of(&s->subject->tensors[a->tensor])) {
             case HOLDS_WEIGHT: layer->weight += bytes; break;
@@ -59,6 +64,7 @@ static void add_layer(struct result * r, uint32_t number, const struct layer * l
     if (!layer->any) { return; }
     json_t * row = result_row(r);
     result_put_layer(r, row, "layer", number);
+    result_put_count(r, row, "accesses", layer->accesses);
     result_put_count(r, row, "weight_bytes", layer->weight);
     result_put_count(r, row, "state_read_bytes", layer->state_read);
     result_put_count(r, row, "state_written_bytes", layer->state_written);
@@ -98,7 +104,7 @@ static void finish(void * state, struct result * r) {
         result_note(r, "Bytes touched by prompt and generation. The row without a number is what belongs to no layer: "
                        "token embedding, final norm, output.");
         result_note(r, "Time is thread 0's, from one operation's end to the next's: it includes waiting for the other "
-                       "threads.");
+                       "threads. Share: of it.");
     }
     free(s);
 }

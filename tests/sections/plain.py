@@ -46,6 +46,7 @@ def phases(facts):
             continue
         ns, tokens = sum(r.end_ns - r.begin_ns for r in runs), sum(r.n_tokens for r in runs)
         row = {"phase": name, "evaluations": len(runs), "tokens": tokens, "ns": ns}
+        row["accesses"] = operands(a for step in facts.all_steps if step.phase == phase for a in step.accesses)
         row |= {f"{what}_bytes": bytes_of(held[phase, what]) for what in ("weight", "state", "activation")}
         if tokens:
             speeds[phase] = row["tokens_per_second"] = 1e9 * (tokens / ns if ns else 0)
@@ -138,6 +139,7 @@ def layers(facts):
         held = grouped(by_layer[layer], lambda a: (facts.holder(a), bool(a.flags & WRITE)))
         rows.append({
             "layer": None if layer == NO_LAYER else layer,
+            "accesses": operands(by_layer[layer]),
             "weight_bytes": bytes_of(held["weight", False] + held["weight", True]),
             "state_read_bytes": bytes_of(held["state", False]),
             "state_written_bytes": bytes_of(held["state", True]),
