@@ -48,8 +48,10 @@ extern const struct analysis components_analysis;
 extern const struct analysis hot_analysis;
 extern const struct analysis layers_analysis;
 extern const struct analysis time_analysis;
+extern const struct analysis order_analysis;
 extern const struct analysis attention_analysis;
 extern const struct analysis experts_analysis;
+extern const struct analysis caching_analysis;
 
 /* All, in the order in which they are shown; ends with NULL. */
 extern const struct analysis * const analyses[];

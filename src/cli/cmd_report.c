@@ -28,7 +28,7 @@ struct options {
 static const struct argp_option table[] = {
     { "section", KEY_SECTION, "NAME", 0,
       "Only this section; may be given again: run, phases, tokens, components, hot, layers, "
-      "time, attention, experts",
+      "time, order, attention, experts, caching",
       0 },
     { "questions", KEY_QUESTIONS, NULL, 0, "Answer people's questions in words, each with its figures", 0 },
     { "hot", KEY_HOT, "PERCENT", 0, "Hottest weights that count as hot (10)", 0 },
