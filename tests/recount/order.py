@@ -270,7 +270,7 @@ def graph_guesses(model, number, steps, before):
             else:
                 here = (pieces(at + 1, i + 1) or [None])[0] if mine else None
             slices.append((late if k == 0 and late else here, piece))
-        late = mine[len(actual)] if len(actual) < len(mine) and guess == tensor else None
+        late = mine[len(actual)] if len(actual) < len(mine) else None
         while at < len(expected) and expected[at][:2] < (node, operand):
             at += 1
         if at < len(expected) and expected[at][:2] == (node, operand):
