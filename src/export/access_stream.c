@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "export/access_stream.h"
 
-#include "export/access_heads.h"
+#include "format/access_heads.h"
 
 struct stream {
     const struct access_request * request;

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "blocks.h"
-#include "export/access_heads.h"
+#include "format/access_heads.h"
 #include "export/access_stream.h"
 #include "export/block_text.h"
 

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "export/access_heads.h"
+#include "format/access_heads.h"
 #include "trace_builder.h"
 
 enum { HEADS = 4, KV_HEADS = 2, SIZE = 64, EMBD = HEADS * SIZE, KV_EMBD = KV_HEADS * SIZE, CELLS = 64, SEEN = 32 };

@@ -5,8 +5,8 @@
  * with, so no model file is needed; where the shapes do not fit (Q, K and V in one weight, latent attention), a record
  * stays whole.
  */
-#ifndef TAT_EXPORT_ACCESS_HEADS_H
-#define TAT_EXPORT_ACCESS_HEADS_H
+#ifndef TAT_FORMAT_ACCESS_HEADS_H
+#define TAT_FORMAT_ACCESS_HEADS_H
 
 #include "tat/trace.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "export/access_heads.h"
+#include "format/access_heads.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "export/head_shapes.h"
+#include "format/head_shapes.h"
 #include "format/extent.h"
 
 enum {
