@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "format/head_shapes.h"
 #include "format/extent.h"
 
 enum {
@@ -45,6 +44,14 @@ void access_heads_free(struct access_heads * h) {
     if (!h) { return; }
     head_shapes_free(&h->shapes);
     free(h);
+}
+
+const struct head_shape * access_heads_shape_at(const struct access_heads * heads, uint32_t template, uint16_t layer) {
+    return head_shape_at(&heads->shapes, template, layer);
+}
+
+const struct head_shape * access_heads_shape(const struct access_heads * heads, const struct tat_access * record) {
+    return head_shape_at(&heads->shapes, heads->evaluations[record->evaluation].template_id, record->layer);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ parts */
