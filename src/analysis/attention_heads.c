@@ -62,7 +62,7 @@ static uint64_t heads_of(const struct head_shape * shape, enum of_head part) {
 
 bool attention_begin_heads(struct attention * a) {
     struct tat_error error;
-    a->heads   = access_heads_new(a->subject->trace, &error);
+    a->heads   = tat_access_heads_new(a->subject->trace, &error);
     a->by_head = calloc(ATTENTION_LAYERS, sizeof *a->by_head);
     return a->heads && a->by_head;
 }
@@ -72,7 +72,7 @@ void attention_free_heads(struct attention * a) {
         for (int p = 0; p < HEAD_PARTS; p++) { free(a->by_head[i].bytes[p]); }
     }
     free(a->by_head);
-    access_heads_free(a->heads);
+    tat_access_heads_free(a->heads);
 }
 
 static enum of_head part_of(const struct tat_tensor * t, const struct tat_access * record) {
@@ -94,7 +94,7 @@ static bool add(const struct tat_access * record, struct tat_layout layout, void
     struct head_bytes * layer = &a->by_head[record->layer];
     const enum of_head  part  = part_of(&a->subject->tensors[record->tensor], record);
     if (record->head_first == TAT_NO_HEAD || record->head_count == 0 || part == HEAD_PARTS) { return true; }
-    layer->shape = access_heads_shape(a->heads, record);
+    layer->shape = tat_access_heads_shape(a->heads, record);
     if (!layer->shape) { return true; }
     const uint64_t n = heads_of(layer->shape, part);
     if (!layer->bytes[part]) {
@@ -113,7 +113,7 @@ static bool add(const struct tat_access * record, struct tat_layout layout, void
 
 void attention_split(struct attention * a, const struct tat_access * record) {
     if (part_of(&a->subject->tensors[record->tensor], record) == HEAD_PARTS) { return; }
-    access_heads_split(a->heads, record, 1, add, a);
+    tat_access_heads_split(a->heads, record, 1, add, a);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- results */
@@ -178,7 +178,7 @@ static struct sharing show_sharing(const struct attention * a, struct result * r
     result_table(r, "sharing", "Query heads and KV heads by layer", SHOW_NEVER, sharing_columns,
                  sizeof sharing_columns / sizeof sharing_columns[0]);
     for (uint32_t i = 0; i < TAT_NO_LAYER; i++) {
-        const struct head_shape * shape = access_heads_shape_at(a->heads, template, (uint16_t) i);
+        const struct head_shape * shape = tat_access_heads_shape_at(a->heads, template, (uint16_t) i);
         if (!shape) { continue; }
         json_t * row = result_row(r);
         result_put_layer(r, row, "layer", i);
