@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "analysis/layer_span.h"
 #include "analysis/units.h"
 
 static const struct part {
@@ -71,7 +72,8 @@ static void * begin(const struct subject * subject) {
     a->subject = subject;
     a->class   = calloc((size_t) subject->n_tensors + 1, sizeof *a->class);
     a->step    = calloc((size_t) subject->n_evaluations + 1, sizeof *a->step);
-    a->layer   = calloc(ATTENTION_LAYERS, sizeof *a->layer);
+    a->span    = layer_span(subject);
+    a->layer   = calloc((size_t) a->span + 1, sizeof *a->layer);
     a->at      = UINT32_MAX;
     a->sample  = find_sample(subject);
     for (uint32_t i = 0; a->class && i < subject->n_tensors; i++) {
@@ -82,10 +84,14 @@ static void * begin(const struct subject * subject) {
     return a;
 }
 
+static struct attention_layer * layer_at(struct attention * a, uint16_t layer) {
+    return &a->layer[layer < a->span ? layer : a->span];
+}
+
 static void add(struct attention * a, const struct tat_access * r, enum attention_class class) {
     const struct tat_tensor * t         = &a->subject->tensors[r->tensor];
     struct attention_step *   step      = &a->step[r->evaluation];
-    struct attention_layer *  layer     = &a->layer[t->layer];
+    struct attention_layer *  layer     = layer_at(a, t->layer);
     const bool                write     = r->flags & TAT_ACCESS_WRITE;
     const bool                generated = phase_of(r) == TAT_PHASE_GENERATE;
     struct traffic *          part      = &a->part[t->component][phase_of(r)];
@@ -101,7 +107,7 @@ static void add(struct attention * a, const struct tat_access * r, enum attentio
     if (generated) { *(write ? &total->written : &total->read) += r->bytes; }
     if (class == OUR_CACHE && !write) {
         /* Of the layer that reads: it may be another's cache. */
-        layer           = &a->layer[r->layer];
+        layer           = layer_at(a, r->layer);
         layer->now_read = layer->now == r->evaluation + 1 ? layer->now_read + r->bytes : r->bytes;
         layer->now      = r->evaluation + 1;
     }

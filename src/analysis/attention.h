@@ -9,8 +9,6 @@
 #include "analysis/analysis.h"
 #include "format/access_heads.h"
 
-enum { ATTENTION_LAYERS = TAT_NO_LAYER + 1 };
-
 /* Of a tensor: whether its records matter here. */
 enum attention_class { NOT_OURS, OUR_WEIGHT, OUR_CACHE, OUR_STATE };
 
@@ -70,7 +68,8 @@ struct attention {
     const struct subject * subject;
     uint8_t * class;                /* by tensor */
     struct attention_step *  step;  /* by evaluation */
-    struct attention_layer * layer; /* ATTENTION_LAYERS */
+    struct attention_layer * layer; /* by number; one more, for what is of no layer */
+    uint32_t                 span;  /* layers */
     struct traffic           part[TAT_COMPONENT_COUNT][TAT_PHASE_COUNT];
     uint64_t                 cache_bytes; /* of the whole KV cache */
     struct attention_node *  nodes;       /* by template, then in the order of execution */

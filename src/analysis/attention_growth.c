@@ -133,7 +133,7 @@ static struct stretch generation(const struct attention * a, uint32_t * first, u
 /* Cells at which a token would read as much of the cache as it reads of weights, if all layers go on to see all of
  * them. 0: not to be told. */
 static uint64_t break_even(const struct attention * a, const struct attention_step * s, uint32_t tokens) {
-    for (uint32_t i = 0; i < ATTENTION_LAYERS; i++) {
+    for (uint32_t i = 0; i < a->span; i++) {
         if (a->layer[i].narrower) { return 0; }
     }
     const double a_cell = s->cells > 0 ? (double) s->cache.read / s->cells : 0;

@@ -63,12 +63,12 @@ static uint64_t heads_of(const struct head_shape * shape, enum of_head part) {
 bool attention_begin_heads(struct attention * a) {
     struct tat_error error;
     a->heads   = tat_access_heads_new(a->subject->trace, &error);
-    a->by_head = calloc(ATTENTION_LAYERS, sizeof *a->by_head);
+    a->by_head = calloc((size_t) a->span + 1, sizeof *a->by_head);
     return a->heads && a->by_head;
 }
 
 void attention_free_heads(struct attention * a) {
-    for (uint32_t i = 0; a->by_head && i < ATTENTION_LAYERS; i++) {
+    for (uint32_t i = 0; a->by_head && i < a->span; i++) {
         for (int p = 0; p < HEAD_PARTS; p++) { free(a->by_head[i].bytes[p]); }
     }
     free(a->by_head);
@@ -90,11 +90,14 @@ static enum of_head part_of(const struct tat_tensor * t, const struct tat_access
 
 static bool add(const struct tat_access * record, struct tat_layout layout, void * user) {
     (void) layout;
-    struct attention *  a     = user;
+    struct attention * a    = user;
+    const enum of_head part = part_of(&a->subject->tensors[record->tensor], record);
+    if (record->head_first == TAT_NO_HEAD || record->head_count == 0 || part == HEAD_PARTS ||
+        record->layer >= a->span) {
+        return true;
+    }
     struct head_bytes * layer = &a->by_head[record->layer];
-    const enum of_head  part  = part_of(&a->subject->tensors[record->tensor], record);
-    if (record->head_first == TAT_NO_HEAD || record->head_count == 0 || part == HEAD_PARTS) { return true; }
-    layer->shape = tat_access_heads_shape(a->heads, record);
+    layer->shape              = tat_access_heads_shape(a->heads, record);
     if (!layer->shape) { return true; }
     const uint64_t n = heads_of(layer->shape, part);
     if (!layer->bytes[part]) {
@@ -121,7 +124,7 @@ void attention_split(struct attention * a, const struct tat_access * record) {
 static void show_layers(const struct attention * a, struct result * r) {
     result_table(r, "head_bytes", "Bytes by head", SHOW_NEVER, layer_columns,
                  sizeof layer_columns / sizeof layer_columns[0]);
-    for (uint32_t i = 0; i < TAT_NO_LAYER; i++) {
+    for (uint32_t i = 0; i < a->span; i++) {
         const struct head_bytes * l = &a->by_head[i];
         for (int p = 0; l->shape && p < HEAD_PARTS; p++) {
             if (!l->bytes[p]) { continue; }
@@ -143,7 +146,7 @@ static void show_parts(const struct attention * a, struct result * r) {
     for (int p = 0; p < HEAD_PARTS; p++) {
         uint64_t layers = 0, heads = 0;
         double   bytes = 0;
-        for (uint32_t i = 0; i < TAT_NO_LAYER; i++) {
+        for (uint32_t i = 0; i < a->span; i++) {
             const struct head_bytes * l = &a->by_head[i];
             if (!l->bytes[p]) { continue; }
             const uint64_t n = heads_of(l->shape, (enum of_head) p);
@@ -177,7 +180,7 @@ static struct sharing show_sharing(const struct attention * a, struct result * r
     const uint32_t template = a->subject->evaluations[a->sample].template_id;
     result_table(r, "sharing", "Query heads and KV heads by layer", SHOW_NEVER, sharing_columns,
                  sizeof sharing_columns / sizeof sharing_columns[0]);
-    for (uint32_t i = 0; i < TAT_NO_LAYER; i++) {
+    for (uint32_t i = 0; i < a->span; i++) {
         const struct head_shape * shape = tat_access_heads_shape_at(a->heads, template, (uint16_t) i);
         if (!shape) { continue; }
         json_t * row = result_row(r);

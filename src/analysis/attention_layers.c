@@ -58,7 +58,7 @@ static void add_layer(const struct attention * a, struct result * r, uint32_t nu
 
 static void say_windows(const struct attention * a, struct result * r) {
     uint64_t sliding = 0, all = 0, widest = 0, most = 0;
-    for (uint32_t i = 0; i < TAT_NO_LAYER; i++) {
+    for (uint32_t i = 0; i < a->span; i++) {
         const struct attention_layer * l = &a->layer[i];
         all += l->most_visible > 0;
         sliding += l->narrower;
@@ -87,7 +87,7 @@ void attention_show_layers(struct attention * a, struct result * r) {
         result_table(r, "layers", "State by layer, for a generated token", SHOW_ASKED, state_columns,
                      sizeof state_columns / sizeof state_columns[0]);
     }
-    for (uint32_t i = 0; i < TAT_NO_LAYER && tokens; i++) {
+    for (uint32_t i = 0; i < a->span && tokens; i++) {
         const struct attention_layer * l = &a->layer[i];
         if (l->evaluations + l->cache.read + l->cache.written + l->state.read) { add_layer(a, r, i); }
     }

@@ -9,11 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/layer_span.h"
+
 static void * begin(const struct subject * subject) {
     struct experts * x = calloc(1, sizeof *x);
     if (!x) { return NULL; }
     x->subject = subject;
-    x->layer   = calloc(EXPERT_LAYERS, sizeof *x->layer);
+    x->n_slots = layer_span(subject);
+    x->layer   = calloc((size_t) x->n_slots + 1, sizeof *x->layer);
     x->mark    = calloc(ROUTING_EXPERTS_MAX, sizeof *x->mark);
     x->failed  = !x->layer || !x->mark;
     return x;
@@ -206,6 +209,7 @@ static void note_faults(const struct experts * x, struct result * r) {
         result_note(r, "In %" PRIu64 " cases (a layer of an evaluation) the choice was not recorded.", f->missing);
     }
     if (f->nobody) { result_note(r, "%" PRIu64 " selections name experts that the layer does not have.", f->nobody); }
+    if (f->nowhere) { result_note(r, "%" PRIu64 " selections are of no layer that has a number.", f->nowhere); }
     if (f->others) {
         result_note(r, "%" PRIu64 " times a layer chose a second time for other weights: only its first choice counts.",
                     f->others);
@@ -232,7 +236,7 @@ static void say_none(const struct experts * x, struct result * r) {
 }
 
 static void release(struct experts * x) {
-    for (uint32_t i = 0; x->layer && i < EXPERT_LAYERS; i++) {
+    for (uint32_t i = 0; x->layer && i < x->n_slots; i++) {
         free(x->layer[i].use);
         free(x->layer[i].last);
         free(x->layer[i].together);

@@ -9,7 +9,6 @@
 #include "analysis/routing.h"
 
 enum {
-    EXPERT_LAYERS       = TAT_NO_LAYER + 1,
     EXPERT_COUNTERS_MAX = 1 << 17, /* experts of all layers; ten times what models have */
     EXPERT_USED_MAX     = 64,      /* experts of a token in a layer, where pairs are counted */
     EXPERT_CELLS_MAX    = 1 << 22, /* of a matrix, over all layers: 256 experts in 64 layers */
@@ -57,8 +56,9 @@ struct expert_layer {
 
 struct experts {
     const struct subject * subject;
-    struct expert_layer *  layer; /* EXPERT_LAYERS */
-    uint32_t *             mark;  /* by expert: `stamp` if it is in the set at hand */
+    struct expert_layer *  layer; /* by number; n_slots of them */
+    uint32_t               n_slots;
+    uint32_t *             mark; /* by expert: `stamp` if it is in the set at hand */
     uint32_t               stamp;
     uint64_t               n_counters, n_cells;
     uint32_t               n_layers;      /* that chose */

@@ -74,7 +74,7 @@ void experts_show_overlap(struct experts * x, struct result * r) {
     struct mean               token = { 0 }, layer = { 0 };
     result_table(r, "overlap", "Share of a token's experts that the last token, and the last layer, chose too",
                  SHOW_ASKED, columns, sizeof columns / sizeof columns[0]);
-    for (uint32_t i = 0; i < EXPERT_LAYERS; i++) {
+    for (uint32_t i = 0; i < x->n_slots; i++) {
         const struct expert_layer * l = &x->layer[i];
         if (l->last_token.pairs + l->last_layer.pairs == 0) { continue; }
         json_t * row = result_row(r);

@@ -109,7 +109,7 @@ static void show_matrices(const struct experts * x, struct result * r, bool toge
         together ? "Tokens that go to both of two experts" : "From a token's experts to the next token's";
     result_table(r, together ? "together_counts" : "transition_counts", title, SHOW_NEVER, matrix_columns,
                  sizeof matrix_columns / sizeof matrix_columns[0]);
-    for (uint32_t i = 0; i < EXPERT_LAYERS; i++) {
+    for (uint32_t i = 0; i < x->n_slots; i++) {
         const struct expert_layer * l     = &x->layer[i];
         const uint32_t *            cells = together ? l->together : l->next;
         if (cells) { show_matrix(r, i, l->n_experts, cells, together); }
@@ -119,7 +119,7 @@ static void show_matrices(const struct experts * x, struct result * r, bool toge
 void experts_show_pairs(struct experts * x, struct result * r) {
     struct strongest strongest = { 0 };
     uint64_t         cells     = 0;
-    for (uint32_t i = 0; i < EXPERT_LAYERS; i++) {
+    for (uint32_t i = 0; i < x->n_slots; i++) {
         const struct expert_layer * l = &x->layer[i];
         if (!l->together) { continue; }
         cells += (uint64_t) l->n_experts * l->n_experts;

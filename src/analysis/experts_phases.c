@@ -116,7 +116,7 @@ void experts_show_phases(struct experts * x, struct result * r) {
     struct sums sums = { 0 };
     result_table(r, "phases", "Selections of prompt against those of generation", SHOW_ASKED, columns,
                  sizeof columns / sizeof columns[0]);
-    for (uint32_t i = 0; i < EXPERT_LAYERS; i++) {
+    for (uint32_t i = 0; i < x->n_slots; i++) {
         if (!x->layer[i].use) { continue; }
         const struct test t = test_layer(&x->layer[i]);
         if (t.cells) { add_layer(r, i, &t, &sums); }

@@ -33,7 +33,7 @@ struct tested {
 };
 
 struct prediction {
-    struct tested * layer; /* EXPERT_LAYERS */
+    struct tested * layer; /* as those of struct experts */
     double *        points;
     uint64_t        every[QUESTIONS]; /* row of the test is tried */
     bool            failed;
@@ -137,7 +137,7 @@ static void prepare_layer(const struct experts * x, struct prediction * p, uint3
 /* Every how many rows can be tried, so that a long run of many experts takes no longer than a second. */
 static uint64_t every(const struct experts * x, enum question q) {
     uint64_t work = 0;
-    for (uint32_t i = 0; i < EXPERT_LAYERS; i++) {
+    for (uint32_t i = 0; i < x->n_slots; i++) {
         const struct expert_layer * l = &x->layer[i];
         if (l->trained) {
             work += (q == NEXT_TOKEN ? l->last_token.pairs : l->last_layer.pairs) * l->n_used * l->n_experts;
@@ -150,8 +150,8 @@ static struct prediction * prediction_new(struct experts * x) {
     struct prediction * p    = calloc(1, sizeof *p);
     uint32_t            most = 1;
     if (!p) { return NULL; }
-    p->layer = calloc(EXPERT_LAYERS, sizeof *p->layer);
-    for (uint32_t i = 0; i < EXPERT_LAYERS; i++) {
+    p->layer = calloc((size_t) x->n_slots + 1, sizeof *p->layer);
+    for (uint32_t i = 0; i < x->n_slots; i++) {
         if (x->layer[i].n_experts > most) { most = x->layer[i].n_experts; }
         x->layer[i].has_last = false;
     }
@@ -159,12 +159,12 @@ static struct prediction * prediction_new(struct experts * x) {
     p->every[NEXT_TOKEN] = every(x, NEXT_TOKEN);
     p->every[NEXT_LAYER] = every(x, NEXT_LAYER);
     p->failed            = !p->layer || !p->points;
-    for (uint32_t i = 0; i < EXPERT_LAYERS && !p->failed; i++) { prepare_layer(x, p, i); }
+    for (uint32_t i = 0; i < x->n_slots && !p->failed; i++) { prepare_layer(x, p, i); }
     return p;
 }
 
-static void prediction_free(struct prediction * p) {
-    for (uint32_t i = 0; p && p->layer && i < EXPERT_LAYERS; i++) {
+static void prediction_free(const struct experts * x, struct prediction * p) {
+    for (uint32_t i = 0; p && p->layer && i < x->n_slots; i++) {
         free(p->layer[i].frequent);
         free(p->layer[i].from);
         free(p->layer[i].from_above);
@@ -219,7 +219,7 @@ static void show_layers(const struct experts * x, const struct prediction * p, s
                         struct total total[QUESTIONS][METHODS]) {
     result_table(r, "prediction_layers", "Prediction by layer", SHOW_NEVER, layer_columns,
                  sizeof layer_columns / sizeof layer_columns[0]);
-    for (uint32_t i = 0; i < EXPERT_LAYERS; i++) {
+    for (uint32_t i = 0; i < x->n_slots; i++) {
         for (int q = 0; q < QUESTIONS; q++) {
             for (int m = 0; m < METHODS; m++) {
                 const struct score * s = &p->layer[i].score[q][m];
@@ -253,7 +253,7 @@ static void put_row(struct result * r, enum question q, const char * key, const 
 /* A guess at random: each of its experts is right as often as any is chosen. */
 static double bytes_by_chance(const struct experts * x, const struct prediction * p, enum question q) {
     double bytes = 0;
-    for (uint32_t i = 0; i < EXPERT_LAYERS; i++) {
+    for (uint32_t i = 0; i < x->n_slots; i++) {
         const struct expert_layer * l = &x->layer[i];
         if (p->layer[i].score[q][MARKOV].rows == 0) { continue; }
         bytes += l->n_used * (1 - ratio(l->n_used, l->n_experts)) * (double) l->slice_bytes;
@@ -291,7 +291,7 @@ static const char * better(const struct total total[METHODS], enum method * meth
 
 static uint64_t mean_slice(const struct experts * x) {
     uint64_t bytes = 0;
-    for (uint32_t i = 0; i < EXPERT_LAYERS; i++) { bytes += x->layer[i].slice_bytes; }
+    for (uint32_t i = 0; i < x->n_slots; i++) { bytes += x->layer[i].slice_bytes; }
     return x->n_layers ? bytes / x->n_layers : 0;
 }
 
@@ -354,5 +354,5 @@ void experts_show_prediction(struct experts * x, struct result * r) {
         show_totals(x, p, r, total);
         say(x, r, total, p);
     }
-    prediction_free(p);
+    prediction_free(x, p);
 }

@@ -245,11 +245,11 @@ static void put_values(struct result * r, const struct summary * s) {
 void experts_show_use(struct experts * x, struct result * r) {
     struct summary s = { 0 };
     size_t         n = sizeof columns / sizeof columns[0];
-    for (uint32_t i = 0; i < EXPERT_LAYERS; i++) {
+    for (uint32_t i = 0; i < x->n_slots; i++) {
         if (x->layer[i].n_experts > BARS_MAX) { n = sizeof columns / sizeof columns[0] - 1; }
     }
     result_table(r, "experts", NULL, SHOW_ALWAYS, columns, n);
-    for (uint32_t i = 0; i < EXPERT_LAYERS && !x->failed; i++) {
+    for (uint32_t i = 0; i < x->n_slots && !x->failed; i++) {
         const struct expert_layer * l = &x->layer[i];
         if (!l->use || l->selections == 0) { continue; }
         struct ranked * ranked = rank(l);

@@ -115,6 +115,10 @@ static void take_ids(struct reading * r, const struct tat_capture * c, const int
         r->faults->missing += ids->ne[1] != 0;
         return;
     }
+    if (layer == TAT_NO_LAYER) {
+        r->faults->nowhere += count;
+        return;
+    }
     if (find_layer(r, layer)) {
         r->faults->others++;
         return;

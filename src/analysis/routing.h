@@ -43,6 +43,7 @@ struct routed {
 struct routing_faults {
     uint64_t missing; /* layers of evaluations whose choice was not recorded */
     uint64_t nobody;  /* ids that the layer has no expert for */
+    uint64_t nowhere; /* ids of no layer */
     uint64_t others;  /* further choices in a layer that had one already */
 };
 
