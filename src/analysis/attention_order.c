@@ -11,7 +11,7 @@
 #include "analysis/attention.h"
 #include "analysis/units.h"
 
-enum { TOUCHES_MAX = 1 << 16, KINDS_MAX = 16, ORDER_SIZE = 160 };
+enum { TOUCHES_MAX = 1 << 14, KINDS_MAX = 16, ORDER_SIZE = 160 };
 
 static const struct result_column columns[] = {
     { "layers", "layers", UNIT_COUNT },

@@ -71,9 +71,13 @@ static struct expert_layer * layer_at(struct experts * x, const struct routed * 
         x->too_many += (uint64_t) found->n_rows * found->n_used;
         return NULL;
     }
-    l->use         = calloc(found->n_experts, sizeof *l->use);
-    l->last        = calloc(found->n_used, sizeof *l->last);
-    l->n_experts   = found->n_experts;
+    l->use       = calloc(found->n_experts, sizeof *l->use);
+    l->last      = calloc(found->n_used, sizeof *l->last);
+    l->n_experts = found->n_experts;
+    if (x->vocabulary) {
+        l->kinds = calloc((size_t) TOKEN_KINDS * l->n_experts, sizeof *l->kinds);
+        x->failed |= !l->kinds;
+    }
     l->n_used      = found->n_used;
     l->slice_bytes = routing_slice_bytes(x->subject, routed, found);
     l->above       = i && x->layer[routed->layers[i - 1].layer].use ? routed->layers[i - 1].layer : TAT_NO_LAYER;
@@ -94,6 +98,11 @@ static void find_above(const struct routed_layer * above, uint32_t row, uint32_t
     if (!above->placed || from >= above->n_rows) { return; }
     at->above   = above->ids + (size_t) from * above->n_used;
     at->n_above = above->n_used;
+}
+
+static int kind_of(const struct experts * x, const struct routed * routed, uint32_t token) {
+    const bool known = x->vocabulary && routed->tokens && routed->tokens[token] < x->vocabulary->n;
+    return known ? x->vocabulary->kind[routed->tokens[token]] : -1;
 }
 
 static void remember(struct expert_layer * l, const struct expert_row * row, uint64_t serial) {
@@ -118,6 +127,7 @@ void experts_each_row(struct experts * x, const struct routed * routed, expert_r
                    .after_last = l->has_last && serial == l->last_serial + 1,
                    .first_half = routed->ordinal + token < routed->half,
             };
+            row.kind = kind_of(x, routed, token);
             if (below) { find_above(&routed->layers[i - 1], r, token, &row); }
             sink(x, l, &row, user);
             remember(l, &row, serial);
@@ -148,6 +158,9 @@ static void count_row(struct experts * x, struct expert_layer * l, const struct 
     const uint32_t n = l->n_experts;
     for (uint32_t i = 0; i < row->n_used && row->first_half; i++) {
         if (row->ids[i] < n) { l->use[row->ids[i]].trained++; }
+    }
+    for (uint32_t i = 0; i < row->n_used && row->kind >= 0 && l->kinds; i++) {
+        if (row->ids[i] < n) { l->kinds[(size_t) row->kind * n + row->ids[i]]++; }
     }
     if (row->after_last) {
         agree(x, &l->last_token, l->last, l->n_last, row);
@@ -194,6 +207,14 @@ static void count_use(struct expert_layer * l, const struct routed_layer * found
 
 static void count(const struct routed * routed, void * user) {
     struct experts * x = user;
+    if (routed->tokens && !x->has_tokens) {
+        x->has_tokens = true;
+        x->vocabulary = vocabulary_read(x->subject);
+    }
+    for (uint32_t i = 0; i < routed->n_tokens; i++) {
+        const int kind = kind_of(x, routed, i);
+        if (kind >= 0) { x->tokens[kind]++; }
+    }
     for (uint32_t i = 0; i < routed->n_layers && !x->failed; i++) {
         struct expert_layer * l = layer_at(x, routed, i);
         if (l) { count_use(l, &routed->layers[i], routed->phase); }
@@ -239,6 +260,7 @@ static void release(struct experts * x) {
     for (uint32_t i = 0; x->layer && i < x->n_slots; i++) {
         free(x->layer[i].use);
         free(x->layer[i].last);
+        free(x->layer[i].kinds);
         free(x->layer[i].together);
         free(x->layer[i].next);
         free(x->layer[i].trained);
@@ -246,6 +268,7 @@ static void release(struct experts * x) {
     }
     free(x->layer);
     free(x->mark);
+    free(x->vocabulary);
     free(x);
 }
 
@@ -258,7 +281,7 @@ static void finish(void * state, struct result * r) {
         experts_show_use(x, r);
         experts_show_overlap(x, r);
         experts_show_prediction(x, r);
-        experts_show_phases(x, r);
+        experts_show_special(x, r);
         experts_show_pairs(x, r);
     }
     if (!x->failed) { note_faults(x, r); }

@@ -7,6 +7,7 @@
 #define TAT_ANALYSIS_EXPERTS_H
 
 #include "analysis/routing.h"
+#include "analysis/vocabulary.h"
 
 enum {
     EXPERT_COUNTERS_MAX = 1 << 17, /* experts of all layers; ten times what models have */
@@ -41,6 +42,7 @@ struct expert_layer {
     uint64_t            selections, rows;
     uint64_t            slice_bytes;
     struct agreement    last_token, last_layer;
+    uint64_t *          kinds; /* [kind of token][expert]: selections; NULL: unknown */
     uint32_t            above; /* the layer routed before it, or TAT_NO_LAYER */
     /* Matrices, NULL where they would be too large: [a][b], how often ... */
     uint32_t * together; /* a token goes to both; a < b only */
@@ -58,6 +60,9 @@ struct experts {
     const struct subject * subject;
     struct expert_layer *  layer; /* by number; n_slots of them */
     uint32_t               n_slots;
+    struct vocabulary *    vocabulary; /* NULL: not there, or not asked for yet */
+    bool                   has_tokens; /* the trace tells which tokens were computed */
+    uint64_t               tokens[TOKEN_KINDS];
     uint32_t *             mark; /* by expert: `stamp` if it is in the set at hand */
     uint32_t               stamp;
     uint64_t               n_counters, n_cells;
@@ -76,6 +81,7 @@ struct expert_row {
     uint32_t         n_above;
     bool             after_last; /* the layer's `last` is the token before */
     bool             first_half; /* of the context's tokens */
+    int              kind;       /* enum token_kind; -1: unknown */
 };
 
 /* Calls for each row that is placed, in order; the layer's `last` is kept. */
@@ -92,10 +98,10 @@ static inline double expert_rate(const struct expert_layer * l, uint32_t expert)
     return ratio(expert_chosen(&l->use[expert]), l->rows);
 }
 
-void experts_show_use(struct experts * x, struct result * r);     /* with the headline */
-void experts_show_overlap(struct experts * x, struct result * r); /* with tokens and layers before */
-void experts_show_pairs(struct experts * x, struct result * r);   /* chosen together; one after the other */
-void experts_show_phases(struct experts * x, struct result * r);
+void experts_show_use(struct experts * x, struct result * r);        /* with the headline */
+void experts_show_overlap(struct experts * x, struct result * r);    /* with tokens and layers before */
+void experts_show_pairs(struct experts * x, struct result * r);      /* chosen together; one after the other */
+void experts_show_special(struct experts * x, struct result * r);    /* by phase and kind of token */
 void experts_show_prediction(struct experts * x, struct result * r); /* goes through the trace once more */
 
 #endif

@@ -24,7 +24,7 @@ struct reading {
     uint32_t *                  found_at; /* by layer: 1 + its place in found; 0: not yet */
     struct routed_layer *       layers;
     uint32_t                    n_found, capacity;
-    struct pool                 ids, gates, out; /* out: the rows of the evaluation whose output is asked for */
+    struct pool                 tokens, ids, gates, out; /* out: the rows of the evaluation whose output is asked for */
     bool                        has_out;
     int64_t                     first, last; /* positions */
     bool                        has_positions, one_sequence;
@@ -157,13 +157,24 @@ static void take_gates(struct reading * r, const struct tat_capture * c, const i
     for (size_t i = 0; i < count; i++) { r->gates.at[r->gates.count++] = (uint32_t) values[i]; }
 }
 
+/* Ids of tokens, which are rows of the embedding. */
+static void take_tokens(struct reading * r, const int64_t * values, size_t count) {
+    if (count != r->t->n_tokens || r->tokens.count || !pool_reserve(r, &r->tokens, count)) { return; }
+    for (size_t i = 0; i < count; i++) {
+        const bool right                = values[i] >= 0 && values[i] < UINT32_MAX;
+        r->tokens.at[r->tokens.count++] = right ? (uint32_t) values[i] : UINT32_MAX;
+    }
+}
+
 /* The rows whose output is asked for: what the last layer goes on with. They are an input of the graph, and the only
  * one that picks rows of a result. */
 static void take_rows(struct reading * r, const struct tat_capture * c, const int64_t * values, size_t count) {
     const struct tat_entry * node   = node_of(r->t, c->node);
     const uint32_t           source = node->src[0];
     if (c->entry >= r->t->n_leaves || strcmp(node->op, "GET_ROWS") != 0 || source == TAT_NO_ENTRY) { return; }
-    if (r->subject->tensors[r->t->entries[source].tensor].kind != TAT_TENSOR_ACTIVATION) { return; }
+    const struct tat_tensor * from = &r->subject->tensors[r->t->entries[source].tensor];
+    if (from->component == TAT_COMPONENT_TOKEN_EMBD) { take_tokens(r, values, count); }
+    if (from->kind != TAT_TENSOR_ACTIVATION) { return; }
     r->out.count = 0;
     r->has_out   = count > 0 && pool_reserve(r, &r->out, count);
     for (size_t i = 0; i < count && r->has_out; i++) {
@@ -221,8 +232,8 @@ static void read_one(struct reading * r, uint32_t evaluation) {
     const struct tat_evaluation * e = &r->subject->evaluations[evaluation];
     r->t                            = &r->subject->templates[e->template_id];
     for (uint32_t i = 0; i < r->n_found; i++) { r->found_at[r->found[i].layer.layer] = 0; }
-    r->n_found   = 0;
-    r->ids.count = r->gates.count = r->out.count = 0;
+    r->n_found      = 0;
+    r->tokens.count = r->ids.count = r->gates.count = r->out.count = 0;
     r->has_out = r->has_positions = false;
     r->one_sequence               = true;
     if (tat_trace_each_capture(r->subject->trace, evaluation, take, r, NULL) < 0) { r->failed = true; }
@@ -284,6 +295,8 @@ static void walk(struct reading * r, const struct turn * turns, size_t n, routed
         at.phase      = e->phase;
         at.layers     = r->layers;
         at.n_layers   = r->n_found;
+        at.tokens     = r->tokens.count ? r->tokens.at : NULL;
+        at.n_tokens   = (uint32_t) r->tokens.count;
         at.step       = r->one_sequence ? 1 : 2;
         at.serial     = follows ? next : next + 1;
         if (r->n_found) { sink(&at, user); }
@@ -308,6 +321,7 @@ bool routing_each(const struct subject * subject, routed_sink sink, void * user,
     free(r.layers);
     free(r.ids.at);
     free(r.gates.at);
+    free(r.tokens.at);
     free(r.out.at);
     return !r.failed;
 }

@@ -10,9 +10,11 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from compare import Comparison, section_of
+from vocabulary import KINDS, kind_of, vocabulary_of
 
 from accesses import layers_of  # isort: skip
-from read_trace import ACTIVATION, EXPERTS, GATES, POSITIONS, ROWS, Trace  # isort: skip
+from names import component_of  # isort: skip
+from read_trace import ACTIVATION, EXPERTS, GATES, MODEL_FILE, POSITIONS, ROWS, Trace  # isort: skip
 from timeline import GENERATE, MIXED, PROMPT, Clock, runs_of  # isort: skip
 
 INFERENCE = (PROMPT, GENERATE, MIXED)
@@ -190,20 +192,75 @@ def mean_values(all_pairs, keys):
     return dict(zip(keys, (sum(p.same for p in all_pairs) / chosen, chance)))
 
 
+def contingency(table):
+    """Chi-square of a table of counts, without rows and columns of nothing; None where fewer than two are left."""
+    table = [row for row in table if sum(row)]
+    table = list(zip(*[column for column in zip(*table) if sum(column)]))
+    if len(table) < 2 or len(table[0]) < 2:
+        return None
+    total, columns = sum(map(sum, table)), [sum(column) for column in zip(*table)]
+    expected = [[sum(row) * column / total for column in columns] for row in table]
+    pairs = [(n, x) for row, wanted in zip(table, expected) for n, x in zip(row, wanted)]
+    chi = sum((n - x) ** 2 / x for n, x in pairs)
+    freedom, most = (len(table) - 1) * (len(columns) - 1), total * (min(len(table), len(columns)) - 1)
+    return {
+        "chi_square": chi, "degrees_of_freedom": freedom, "cramers_v": math.sqrt(chi / most),
+        "v_by_chance": math.sqrt(freedom / most), "cells_below_five": sum(x < 5 for _, x in pairs) / len(pairs),
+    }  # fmt: skip
+
+
 def phase_row(number, layer):
     table = [counts_of(layer, PROMPT), counts_of(layer, GENERATE)]
-    sums, total = [sum(t) for t in table], sum(map(sum, table))
-    if 0 in sums:
-        return None
-    columns = [e for e in range(layer.experts) if table[0][e] + table[1][e]]
-    expected = [[sums[p] * (table[0][e] + table[1][e]) / total for e in columns] for p in (0, 1)]
-    chi = sum((table[p][e] - x) ** 2 / x for p in (0, 1) for e, x in zip(columns, expected[p]))
-    freedom = len(columns) - 1
-    return {
-        "layer": number, "prompt": sums[0], "generate": sums[1], "chi_square": chi, "degrees_of_freedom": freedom,
-        "cramers_v": math.sqrt(chi / total), "v_by_chance": math.sqrt(freedom / total),
-        "cells_below_five": sum(x < 5 for row in expected for x in row) / (2 * len(columns)),
-    }  # fmt: skip
+    test = contingency(table)
+    return test and {"layer": number, "prompt": sum(table[0]), "generate": sum(table[1]), **test}
+
+
+# ------------------------------------------------------------------------------------------------------ kinds of tokens
+
+
+def kinds_of(trace, runs):
+    """By token (evaluation, row): what kind it is, as far as the trace and the model file tell."""
+    path = next((e.text for e in trace.events if e.type == MODEL_FILE), "")
+    texts, kinds = vocabulary_of(path), {}
+    for number, run in enumerate(runs if texts else []):
+        template = trace.templates[run.evaluation.template]
+        for capture, values in zip(template.captures, run.evaluation.captures):
+            node = template.nodes[capture.node]
+            if capture.kind == ROWS and node.op == "GET_ROWS" and capture.entry < template.n_leaves:
+                table = trace.tensors[template.entries[node.src[0]].tensor]
+                if component_of(table) == "token_embd" and len(values or []) == run.n_tokens:
+                    kinds.update({(number, i): kind_of(texts[v]) for i, v in enumerate(values)})
+    return kinds
+
+
+def kind_tables(layers, kinds, routed):
+    """The tables of kinds: tests by layer, counts, and by kind the highest figure that any expert has."""
+    tests, counts, favourites = [], [], {}
+    for number, layer in layers.items():
+        table = {kind: Counter(e for c in layer.choices if kinds.get(c.token) == kind for e in c.ids) for kind in KINDS}
+        rows = [[table[kind][e] for e in range(layer.experts)] for kind in KINDS]
+        test = contingency(rows)
+        if test:
+            tests.append({"layer": number, "selections": sum(map(sum, rows)), **test})
+        counts += [{"layer": number, "kind": kind, "counts": row} for kind, row in zip(KINDS, rows) if sum(row)]
+        for kind, row in zip(KINDS, rows) if test else []:
+            for e in range(layer.experts):
+                expected = sum(row) * sum(r[e] for r in rows) / sum(map(sum, rows))
+                if expected >= 5 and row[e]:
+                    favourites.setdefault(kind, []).append((row[e] / expected, number, e, row[e]))
+    tokens = Counter(kind for token, kind in kinds.items() if token[0] in routed)
+    return tests, counts, favourites, tokens
+
+
+def check_favourites(c, shown, favourites, tokens):
+    """Of equal ones any may be shown: the figure must be the highest, and the row one that has it."""
+    c.check("favourites.kind", [row["kind"] for row in shown], [kind for kind in KINDS if tokens[kind]])
+    for row in shown:
+        best = max((f[0] for f in favourites.get(row["kind"], [])), default=None)
+        c.check("favourites.tokens", row["tokens"], tokens[row["kind"]])
+        c.check("favourites.times_others", row.get("times_others"), best)
+        same = (row.get("layer"), row.get("expert"), row.get("selections"))
+        c.check("favourites.row", best is None or same in [f[1:] for f in favourites[row["kind"]]], True)
 
 
 def together_of(layer):
@@ -308,7 +365,7 @@ def expected_of(trace):
     runs = runs_of(trace, Clock(trace))
     layers = read_layers(trace, runs)
     if not layers:
-        return {"selections": 0}, {}, []
+        return {"selections": 0}, {}, [], {}, Counter()
     previous, first_half = order_tokens(trace, runs)
     at = {number: {c.token: c for c in layer.choices if c.token} for number, layer in layers.items()}
     pairs_of = {"next token": {}, "next layer": {}}
@@ -324,10 +381,13 @@ def expected_of(trace):
     use = [use_row(n, layer) for n, layer in layers.items()]
     phases = [row for row in (phase_row(n, layer) for n, layer in layers.items()) if row]
     by_layer, totals = prediction_rows(layers, pairs_of, first_half)
+    routed = {c.token[0] for layer in layers.values() for c in layer.choices if c.token}
+    tests, kind_counts, favourites, tokens = kind_tables(layers, kinds_of(trace, runs), routed)
     overlap = [{"layer": n, **token[n].row(token_keys), **(below[n].row(layer_keys) if n in below else {})} for n in layers]
     tables = {
         "experts": use, "top_experts": top_rows(use), "phases": phases, "prediction": totals, "prediction_layers": by_layer,
         "overlap": [row for row in overlap if len(row) > 1],
+        "kinds": tests, "kind_counts": kind_counts if tests else [],
         "together_counts": [r for n, layer in layers.items() for r in matrix_rows(n, layer, together_of(layer))],
         "transition_counts": [r for n, layer in layers.items()
                               for r in matrix_rows(n, layer, transitions_of(pairs_of["next token"][n]))],
@@ -344,19 +404,24 @@ def expected_of(trace):
     if phases:
         values["cramers_v"] = sum(r["cramers_v"] for r in phases) / len(phases)
         values["cramers_v_by_chance"] = sum(r["v_by_chance"] for r in phases) / len(phases)
+    if tests:
+        values["kinds_cramers_v"] = sum(r["cramers_v"] for r in tests) / len(tests)
+        values["kinds_cramers_v_by_chance"] = sum(r["v_by_chance"] for r in tests) / len(tests)
     above_chance = [row for n, layer in layers.items() for row in lifts(n, layer)]
-    return values, tables, sorted(above_chance, key=lambda row: -row["lift"])
+    above_chance.sort(key=lambda row: -row["lift"])
+    return values, tables, above_chance, favourites, tokens if tests else Counter()
 
 
 def main(tat, path):
     trace, section, c = Trace(path), section_of(tat, path, "experts"), Comparison()
-    values, tables, above_chance = expected_of(trace)
+    values, tables, above_chance, favourites, tokens = expected_of(trace)
     # Pairs of equal lift may come in any order: the lifts must be the highest, and each row right.
     shown = section.get("tables", {}).pop("together", {}).get("rows", [])
     known = {(row["layer"], row["expert"], row["with"]): row for row in above_chance}
     c.check("together.lift", [row["lift"] for row in shown], [row["lift"] for row in above_chance[:10]])
     for i, row in enumerate(shown):
         c.check(f"together[{i}]", row, known.get((row["layer"], row["expert"], row["with"]), {}))
+    check_favourites(c, section.get("tables", {}).pop("favourites", {}).get("rows", []), favourites, tokens)
     c.check("absent", section.get("absent", False), not tables)
     c.check_section(section, values, tables)
     c.end("experts")

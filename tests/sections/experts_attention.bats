@@ -107,6 +107,21 @@ moe=SmolLM2-8x2.gguf
     check "$traces"/*/tensor_access.bin
 }
 
+@test "sections: kinds of tokens need the tokens, and the model's vocabulary" {
+    fixture random-deepseek2.gguf
+    TAT_PRIVATE=1 of_model random-deepseek2.gguf -n 4
+    check "$traces"/*/tensor_access.bin
+    "$TAT" report --questions --section experts "$traces"/* | tr -s ' \n' ' ' > "$BATS_TEST_TMPDIR/answers"
+    grep -q "of their own? Not to be told: the trace does not have the tokens." "$BATS_TEST_TMPDIR/answers"
+    cp "$MODELS/random-deepseek2.gguf" "$BATS_TEST_TMPDIR/model.gguf"
+    MODELS=$BATS_TEST_TMPDIR of_model model.gguf -n 4
+    check "$traces"/*/tensor_access.bin
+    rm "$BATS_TEST_TMPDIR/model.gguf"
+    check "$traces"/*/tensor_access.bin
+    "$TAT" report --questions --section experts "$traces"/* | tr -s ' \n' ' ' > "$BATS_TEST_TMPDIR/answers"
+    grep -q "of their own? Not to be told: the model file is gone," "$BATS_TEST_TMPDIR/answers"
+}
+
 @test "sections: a figure that is wrong is noticed" {
     traced "$HOST_DIR/fake_host1" -g 20 "$BATS_FILE_TMPDIR/toy.gguf"
     cat > "$BATS_TEST_TMPDIR/liar" << END

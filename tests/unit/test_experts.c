@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "analysis/contingency.h"
+#include "analysis/vocabulary.h"
 #include "tat/analysis.h"
 #include "trace_builder.h"
 
@@ -313,11 +315,46 @@ static void test_none(void ** state) {
     json_decref(s);
 }
 
+static void assert_kind(const char * text, enum token_kind kind) {
+    assert_string_equal(token_kind_name(token_kind_of(text, strlen(text))), token_kind_name(kind));
+}
+
+static void test_kinds(void ** state) {
+    (void) state;
+    assert_kind("\u0120king", TOKEN_WORD);
+    assert_kind("\u2581king", TOKEN_WORD);
+    assert_kind("ing", TOKEN_PART);
+    assert_kind("\u01201984", TOKEN_NUMBER);
+    assert_kind("\u0120--", TOKEN_MARK);
+    assert_kind(",", TOKEN_MARK);
+    assert_kind("\u010a\u010a", TOKEN_SPACE);
+    assert_kind("", TOKEN_SPACE);
+    assert_kind("<|im_end|>", TOKEN_SPECIAL);
+    assert_kind("<>", TOKEN_MARK);
+    assert_kind("n't", TOKEN_OTHER);
+    assert_kind("\u4e2d", TOKEN_OTHER);
+}
+
+/* The example in the documentation of scipy.stats.chi2_contingency, and a row of nothing, which counts for nothing. */
+static void test_contingency(void ** state) {
+    (void) state;
+    const uint64_t           counts[3][3] = { { 10, 20, 30 }, { 0, 0, 0 }, { 6, 9, 17 } };
+    const struct contingency t            = contingency_of(&counts[0][0], 3, 3);
+    assert_int_equal(t.count, 92);
+    assert_int_equal(t.freedom, 2);
+    assert_int_equal(t.cells, 6);
+    assert_int_equal(t.few, 0);
+    assert_float_equal(t.chi_square, 0.27157465150403504, 1e-12);
+    assert_float_equal(t.v, 0.05433137570422292, 1e-12);
+    const uint64_t one[2][2] = { { 3, 4 }, { 0, 0 } };
+    assert_int_equal(contingency_of(&one[0][0], 2, 2).freedom, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_periodic), cmocka_unit_test(test_phases), cmocka_unit_test(test_dead),
         cmocka_unit_test(test_random),   cmocka_unit_test(test_apart),  cmocka_unit_test(test_nobody),
-        cmocka_unit_test(test_none),
+        cmocka_unit_test(test_none),     cmocka_unit_test(test_kinds),  cmocka_unit_test(test_contingency),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
