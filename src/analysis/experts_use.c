@@ -9,12 +9,12 @@
 #include "analysis/experts.h"
 #include "analysis/units.h"
 
-enum { TOP = 10, BARS_MAX = 24 /* experts of a layer whose shares are drawn */ };
+enum { TOP = 10, BARS_MAX = 20 /* experts of a layer whose shares are drawn */ };
 
 static const struct result_column columns[] = {
     { "layer", "layer", UNIT_NUMBER },
     { "selections", "selections", UNIT_COUNT },
-    { "never", "never chosen", UNIT_COUNT },
+    { "never", "never", UNIT_COUNT },
     { "most_chosen", "most chosen", UNIT_NUMBER },
     { "most_share", "its share", UNIT_SHARE },
     { "evenness", "evenness", UNIT_SHARE },
