@@ -157,7 +157,6 @@ bool graph_orders_score(struct graph_orders * g, const struct sequence * before,
         const uint32_t guess = at < order->count ? order->at[at].tensor : NO_SLICE;
         mark(tensors, q, i, guess, q->tensor[i], 0, times);
         late = score_slices(g, order, at, before, q, i, late, times, slices);
-        if (guess != q->tensor[i]) { late = NO_SLICE; }
         while (at < order->count && order->at[at].place < q->place[i]) { at++; }
         at += at < order->count && order->at[at].place == q->place[i];
     }
