@@ -23,16 +23,7 @@ from tat.columns import ACCESS_COLUMNS
 from tat.database import Database
 from tat.trace import Trace
 
-from conftest import Toy
-
-
-def command(module: str, *arguments: str | Path, status: int = 0) -> subprocess.CompletedProcess[str]:
-    """A command of the package, standing alone."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"tat.{module}", *arguments], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == status, done.stderr
-    return done
+from conftest import Toy, command
 
 
 def same(ours: pd.DataFrame, theirs: pd.DataFrame) -> None:
@@ -150,6 +141,13 @@ def test_what_is_in_the_way_stays(toy: Path) -> None:
     Path("empty").mkdir()
     command("parquet", toy, "-o", "empty")
     assert dataset.is_dataset(Path("empty"))
+
+
+def test_standing_alone(toy: Path) -> None:
+    arguments = [sys.executable, "-m", "tat.parquet", toy, "-o"]
+    assert subprocess.run([*arguments, "data"], check=True, capture_output=True, text=True).stdout == ""
+    assert dataset.is_dataset(Path("data"))
+    assert subprocess.run([*arguments, "/proc/data"], check=False, capture_output=True).returncode == 4
 
 
 def test_status_of_errors(toy: Path) -> None:
