@@ -83,7 +83,7 @@ def timeline_offset(source: Source) -> Chart:
     return Chart(
         title=source.headline("order", "tokens"),
         subtitle=f"{bins.say()}Left the whole run, right the weights that {what} read, each a stroke from its first "
-        "byte to its last. Grey: nothing read. Weights that were copied when they were loaded stand where they came from.",
+        "byte to its last. Grey: nothing read. Weights that were copied when loaded stand where they came from.",
         panels=tuple(panels),
         columns=2,
         width=15,
