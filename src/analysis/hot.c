@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/again.h"
 #include "analysis/analysis.h"
 #include "analysis/parts.h"
 #include "analysis/ranges.h"
@@ -21,28 +22,25 @@ struct heat {
 };
 
 struct tensor_heat {
-    uint64_t ns, unique, rows; /* rows: bytes read row by row, in graphs that may read the whole too */
-    uint32_t group;            /* 1 + the evaluation that stands for the group that read it last */
-    bool     whole;            /* some graph reads all of it */
+    uint64_t ns, unique;
 };
 
 struct state {
     const struct subject * subject;
     struct slices          slices;
     struct heat *          heat;   /* by slice; sorted in the end */
-    uint32_t *             group;  /* by slice: as in struct tensor_heat */
     struct tensor_heat *   tensor; /* by tensor */
     struct ranges          touched;
+    struct again *         again;
     struct access_counter  counter;
-    uint64_t               bytes, accesses, again; /* again: within one evaluation */
-    uint64_t               unclear;                /* accesses to experts that are not known */
+    uint64_t               bytes, accesses;
+    uint64_t               unclear; /* accesses to experts that are not known */
     bool                   approximate;
 };
 
 static void drop(struct state * s) {
     slices_free(&s->slices);
     free(s->heat);
-    free(s->group);
     free(s->tensor);
     free(s);
 }
@@ -53,10 +51,12 @@ static void * begin(const struct subject * subject) {
     s->subject = subject;
     if (slices_find(&s->slices, subject)) {
         s->heat   = calloc((size_t) s->slices.count + 1, sizeof *s->heat);
-        s->group  = calloc((size_t) s->slices.count + 1, sizeof *s->group);
+        s->again  = again_begin(subject);
         s->tensor = calloc((size_t) subject->n_tensors + 1, sizeof *s->tensor);
     }
-    if (!s->heat || !s->group || !s->tensor) {
+    if (!s->heat || !s->again || !s->tensor) {
+        bool failed = false;
+        again_end(s->again, &failed);
         drop(s);
         return NULL;
     }
@@ -66,31 +66,9 @@ static void * begin(const struct subject * subject) {
 
 /* ------------------------------------------------------------------------------------------------------- counting */
 
-static void add_touched(struct state * s, const struct tat_access * a) {
-    struct range range = { a->tensor, a->offset, a->bytes, 0, 1 };
-    if (a->flags & TAT_ACCESS_STRIDED) {
-        const struct tat_layout layout = tat_trace_layout(s->subject->trace, a->layout);
-        range = (struct range){ a->tensor, a->offset, layout.run_bytes, layout.stride, a->rows };
-    }
-    s->approximate |= (a->flags & TAT_ACCESS_APPROXIMATE) != 0;
-    ranges_add(&s->touched, range);
-}
-
-/* What is alike comes group by group: a second time in a group is a second time in each of its evaluations. What comes
- * one by one is an expert, once an operation, or rows: again where the same graph reads the whole tensor too. */
-static void add_again(struct state * s, const struct tat_tally * t, const struct tat_access * a, uint32_t slice) {
-    const uint32_t group = a->evaluation + 1;
-    if (!t->ns) {
-        if (a->expert == TAT_NO_EXPERT) { s->tensor[a->tensor].rows += a->bytes; }
-        return;
-    }
-    s->tensor[a->tensor].whole = true;
-    if (s->group[slice] == group) { s->again += a->bytes * t->evaluations; }
-    s->group[slice] = group;
-}
-
 static void tally(void * state, const struct tat_tally * t) {
     struct state * s = state;
+    again_tally(s->again, t);
     for (size_t i = 0; i < t->count; i++) {
         const struct tat_access * a = &t->records[i];
         if (s->subject->tensors[a->tensor].kind != TAT_TENSOR_WEIGHT || !is_inference(phase_of(a))) { continue; }
@@ -100,14 +78,15 @@ static void tally(void * state, const struct tat_tally * t) {
         const uint32_t slice = slice_of(&s->slices, a);
         s->accesses += accesses;
         s->bytes += a->bytes * t->evaluations;
-        add_touched(s, a);
+        s->approximate |= (a->flags & TAT_ACCESS_APPROXIMATE) != 0;
+        ranges_add(&s->touched, access_range(s->subject, a, a->tensor));
+        again_add(s->again, t, a);
         if (slice == NO_SLICE) {
             s->unclear += accesses;
             continue;
         }
         s->heat[slice].accesses += accesses;
         s->heat[slice].bytes += a->bytes * t->evaluations;
-        add_again(s, t, a, slice);
     }
 }
 
@@ -345,11 +324,9 @@ static void say_depths(struct result * r, const struct sum d[4]) {
         early, late, ratio(d[3].bytes, d[3].size));
 }
 
-static void say_reuse(const struct state * s, struct result * r, const struct missing * m) {
+static void say_reuse(const struct state * s, struct result * r, const struct missing * m, uint64_t again) {
     const uint64_t unique = m->of - m->bytes;
-    uint64_t       again  = s->again;
     char           a[UNITS_SIZE], b[UNITS_SIZE], c[UNITS_SIZE], d[UNITS_SIZE], e[UNITS_SIZE];
-    for (uint32_t i = 0; i < s->subject->n_tensors; i++) { again += s->tensor[i].whole ? s->tensor[i].rows : 0; }
     const uint64_t across = s->bytes - again > unique ? s->bytes - again - unique : 0;
     result_put_count(r, result_values(r), "bytes", s->bytes);
     result_put_count(r, result_values(r), "accesses", s->accesses);
@@ -396,6 +373,7 @@ static void finish(void * state, struct result * r) {
     struct state * s       = state;
     struct sum     sets[3] = { 0 }, depths[4] = { 0 };
     ranges_each(&s->touched, set_unique, s);
+    const uint64_t again = again_end(s->again, &r->failed);
     r->failed |= s->touched.failed;
     for (uint32_t i = 0; i < s->slices.count; i++) { s->heat[i].ns = s->tensor[s->slices.tensor[i]].ns; }
     if (s->accesses == 0 || s->slices.count == 0) {
@@ -411,7 +389,7 @@ static void finish(void * state, struct result * r) {
     add_densest(s, r);
     add_depths(s, r, depths);
     const struct missing m = add_untouched(s, r);
-    say_reuse(s, r, &m);
+    say_reuse(s, r, &m, again);
     say_depths(r, depths);
     say_notes(s, r, !cuts.uniform && cuts.tied);
     drop(s);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "analysis/analysis.h"
+#include "analysis/parts.h"
 #include "analysis/ranges.h"
 #include "analysis/units.h"
 
@@ -42,12 +43,7 @@ static void * begin(const struct subject * subject) {
 static void add_unique(struct state * s, struct scope * scope, const struct tat_access * a) {
     const struct tat_tensor * t     = &s->subject->tensors[a->tensor];
     const uint64_t            space = t->file ? t->file : (uint64_t) 1 << 32 | a->tensor;
-    if (a->flags & TAT_ACCESS_STRIDED) {
-        const struct tat_layout layout = tat_trace_layout(s->subject->trace, a->layout);
-        ranges_add(&scope->unique, (struct range){ space, a->offset, layout.run_bytes, layout.stride, a->rows });
-    } else {
-        ranges_add(&scope->unique, (struct range){ space, a->offset, a->bytes, 0, 1 });
-    }
+    ranges_add(&scope->unique, access_range(s->subject, a, space));
 }
 
 static void add(struct state * s, struct scope * scope, const struct tat_access * a, uint64_t evaluations) {
