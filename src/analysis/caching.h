@@ -15,14 +15,23 @@ enum {
     KINDS     = 5,
 };
 
+/* In bytes, of all graphs. */
+struct reads_in_all {
+    uint64_t all;
+    uint64_t rows;    /* of these, of what no policy keeps: rows of embeddings */
+    uint64_t touched; /* whole weights and experts, each once */
+};
+
 struct caching {
     const struct subject * subject;
     struct references      references;
     struct block_curves    blocks;
     struct simulation      simulation;
     struct simulated       simulated[KINDS][ALL_SIZES];
+    struct simulated       bound[ALL_SIZES];
     struct working_set     working_set;
     uint64_t               weight_bytes;
+    struct reads_in_all    reads;
 };
 
 /* In bytes; 0 for GIVEN if none was. */
