@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "analysis/bound.h"
+#include "analysis/ranges.h"
 
 enum { NEVER = UINT32_MAX, FIRST = 1, GENERATED = 2 };
 
@@ -36,6 +37,19 @@ static void find_next(struct bound * b, const struct references * r) {
     }
 }
 
+/* The union of what is read: rows may be those of a weight that is read as a whole too. Of rows that do not touch only
+ * their bounds are known, so they may be had for nothing. */
+static bool find_first(struct bound * b, const struct references * r) {
+    struct ranges set = { 0 };
+    for (size_t i = 0; i < b->n_refs; i++) {
+        const struct extent_read e = reference_extent(r, r->ref[i]);
+        if (r->ref[i] < r->slices.count && !(b->facts[i] & FIRST)) { continue; }
+        if (e.span == e.bytes) { ranges_add(&set, (struct range){ .from = e.address, .bytes = e.bytes, .count = 1 }); }
+    }
+    b->first = ranges_total(&set);
+    return !set.failed;
+}
+
 bool bound_begin(struct bound * b, const struct simulation * s) {
     const uint32_t n = s->references->slices.count;
     *b               = (struct bound){ .simulation = s, .n_refs = count_refs(s) };
@@ -48,7 +62,7 @@ bool bound_begin(struct bound * b, const struct simulation * s) {
     if (!b->next || !b->facts || !b->need || !b->heap || !b->place || !b->held) { return false; }
     mark_generated(b, s->references);
     find_next(b, s->references);
-    return true;
+    return find_first(b, s->references);
 }
 
 void bound_end(struct bound * b) {

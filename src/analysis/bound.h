@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * What no cache of a size can do better than, whatever it keeps and however it chooses: Belady (A study of replacement
- * algorithms for a virtual-storage computer, IBM Systems Journal 1966) on single bytes. Rows of embeddings cost it
- * nothing.
+ * algorithms for a virtual-storage computer, IBM Systems Journal 1966) on single bytes. Rows of embeddings are read
+ * once, and cost it nothing then.
  */
 #ifndef TAT_ANALYSIS_BOUND_H
 #define TAT_ANALYSIS_BOUND_H
@@ -12,6 +12,7 @@
 struct bound {
     const struct simulation * simulation;
     size_t                    n_refs; /* that are looked at */
+    uint64_t                  first;  /* bytes that they read at all, as no cache can avoid */
     uint32_t *                next;   /* by reference: the next one to its slice */
     uint8_t *                 facts;  /* by reference */
     uint64_t *                held;   /* by slice: bytes of it in the cache */

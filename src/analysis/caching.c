@@ -229,7 +229,7 @@ static bool answer(struct caching * s, struct result * r) {
     result_put_count(r, result_values(r), "simulated_graphs", s->simulation.reads.graphs);
     say_verdict(s, r);
     caching_savings(s, r);
-    caching_bounds(s, r);
+    caching_speed(s, r);
     caching_curves(s, r);
     const bool good = add_distances(s, r) && add_working_set(s, r) && add_over_time(s, r);
     if (good && s->working_set.count) {
