@@ -98,6 +98,10 @@ static void draw(const json_t * value, const char * unit, double scale, char cel
         return;
     } else if (strcmp(unit, "number") == 0) {
         snprintf(cell, CELL, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    } else if (strcmp(unit, "change") == 0) {
+        snprintf(cell, CELL, "%+.1f %%", 100 * real);
+    } else if (strcmp(unit, "correlation") == 0) {
+        snprintf(cell, CELL, "%+.2f", real);
     } else if (zero) {
         strcpy(cell, "-");
     } else if (strcmp(unit, "bytes") == 0) {
@@ -108,6 +112,8 @@ static void draw(const json_t * value, const char * unit, double scale, char cel
         format_share(cell, real);
     } else if (strcmp(unit, "count") == 0) {
         format_count(cell, (uint64_t) real);
+    } else if (strcmp(unit, "index") == 0) {
+        snprintf(cell, CELL, "%.2f", real);
     } else {
         snprintf(cell, CELL, "%.1f", real);
     }
