@@ -11,6 +11,8 @@
 #include "analysis/statistics.h"
 #include "analysis/units.h"
 
+#define ROUNDING 1e-12
+
 double choices_variation(const struct profile * a, const struct profile * b) {
     double   sum = 0;
     uint32_t n   = 0;
@@ -140,7 +142,7 @@ static bool compare_layer(struct result * r, const struct side * a, const struct
             s->widest       = p.d.variation;
             s->widest_layer = p.layer;
         }
-        s->differs |= p.side[0].selections != p.side[1].selections || p.d.variation > 0;
+        s->differs |= p.d.variation > ROUNDING;
     } else {
         s->unlike++;
     }
@@ -170,7 +172,7 @@ static void compare(struct result * r, const struct side * a, const struct side 
 static void say_pair(struct result * r, const struct side * a, const struct side * b, const struct summary * s) {
     char label[64], variation[UNITS_SIZE], own[UNITS_SIZE], widest[UNITS_SIZE];
     snprintf(label, sizeof label, "%s to %s", a->label, b->label);
-    if (s->layers) {
+    if (s->layers && s->variation > ROUNDING) {
         result_line(r, label,
                     "over %zu layers, %s of the choices would have to go to other experts to make them alike (total "
                     "variation); between the two halves of a run it is %s. Widest in layer %" PRIu32 ": %s.",
@@ -207,7 +209,7 @@ static void note(struct result * r, bool sparse) {
     result_note(r,
                 "Chi-square takes choices for independent samples, and they are not: successive tokens, and the "
                 "experts of one token, depend on each other. Take Cramer's V as the size of the effect, and the "
-                "distance between the halves of a run as what change goes without a cause.%s",
+                "distance between the halves of a run as the change the course of a single run brings about.%s",
                 sparse ? " In some layers a cell expects fewer than 5 choices: chi-square is rough there." : "");
 }
 
@@ -227,8 +229,15 @@ static void answer(const struct diff * d, struct result * r) {
     size_t           layers = 0, unlike = 0;
     bool             differs = false, sparse = false;
     r->failed |= !s;
-    result_table(r, "layers", NULL, d->n_sides == 2 ? SHOW_ALWAYS : SHOW_NEVER, columns,
-                 sizeof columns / sizeof columns[0]);
+    bool alike = true;
+    for (size_t i = 1; i < d->n_sides; i++) {
+        alike &= choices_variation(d->side[0].run[0], d->side[i].run[0]) <= ROUNDING; /* not so for NAN */
+    }
+    result_table(r, "layers", NULL,
+                 d->n_sides > 2 ? SHOW_NEVER
+                 : alike        ? SHOW_ASKED
+                                : SHOW_ALWAYS,
+                 columns, sizeof columns / sizeof columns[0]);
     for (size_t i = 1; s && i < d->n_sides; i++) {
         compare(r, &d->side[0], &d->side[i], &s[i]);
         say_pair(r, &d->side[0], &d->side[i], &s[i]);
@@ -247,7 +256,7 @@ static void answer(const struct diff * d, struct result * r) {
         result_put_real(r, result_values(r), "mean_own_variation", s[1].own);
         result_put_real(r, result_values(r), "mean_cramer_v", s[1].cramer_v);
     }
-    if (layers) { note(r, sparse); }
+    if (layers && differs) { note(r, sparse); }
     free(s);
 }
 

@@ -120,11 +120,12 @@ static void say_first(struct result * r, const struct profile * a, const struct 
                       uint32_t token, const struct first * first) {
     char label[64];
     snprintf(label, sizeof label, "%s to %s", a->label, b->label);
-    result_line(r, label, "%s part in generated token %" PRIu32 ", at its read %zu: %s reads %s, %s %s.", what,
-                token + 1, first->at + 1, a->label, first->a, b->label, first->b);
+    result_line(r, label,
+                "%s differ first in generated token %" PRIu32 ", at its read %zu of a weight: %s reads %s, %s %s.",
+                what, token + 1, first->at + 1, a->label, first->a, b->label, first->b);
 }
 
-static void add_pair(const struct diff * d, struct result * r, const struct profile * a, const struct profile * b) {
+static void add_pair(struct result * r, const struct profile * a, const struct profile * b) {
     const struct order_match m   = order_match(a, b);
     json_t *                 row = result_row(r);
     struct first             first;
@@ -139,14 +140,13 @@ static void add_pair(const struct diff * d, struct result * r, const struct prof
     if (m.weights < m.tokens) {
         r->failed |= !find_first(a, b, m.weights, false, &first);
         put_first(r, row, "weights_first", m.weights, &first);
-        say_first(r, a, b, "Weights", m.weights, &first);
+        say_first(r, a, b, "the weights", m.weights, &first);
     }
     if (experts) {
         r->failed |= !find_first(a, b, m.slices, true, &first);
         put_first(r, row, "slices_first", m.slices, &first);
-        say_first(r, a, b, "Experts", m.slices, &first);
+        say_first(r, a, b, "the experts", m.slices, &first);
     }
-    (void) d;
 }
 
 static void set_headline(const struct diff * d, struct result * r) {
@@ -193,7 +193,7 @@ static void answer(const struct diff * d, struct result * r) {
     result_table(r, "pairs", NULL, d->n_runs == 2 ? SHOW_ASKED : SHOW_ALWAYS, columns,
                  sizeof columns / sizeof columns[0]);
     for (size_t i = 1; i < d->n_runs; i++) {
-        add_pair(d, r, &d->run[0], &d->run[i]);
+        add_pair(r, &d->run[0], &d->run[i]);
         lengths |= d->run[i].n_readings != d->run[0].n_readings;
     }
     if (lengths) { result_note(r, "The runs generated different numbers of tokens: of each pair the shorter counts."); }

@@ -4,6 +4,7 @@
  */
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -212,18 +213,37 @@ static struct extent extent_of(const struct pair * pairs, size_t n, size_t m) {
     return e;
 }
 
+enum { RANGE = 2 * UNITS_SIZE + sizeof " to " };
+
+/* "+0.62 to +0.85", or one of them where they read alike. */
+static const char * range_of(char text[static RANGE], struct extent e, bool share) {
+    char low[UNITS_SIZE], high[UNITS_SIZE];
+    snprintf(low, sizeof low, "%+.2f", e.low);
+    snprintf(high, sizeof high, "%+.2f", e.high);
+    if (share) {
+        format_share(low, e.low);
+        format_share(high, e.high);
+    }
+    if (strcmp(low, high) == 0) {
+        snprintf(text, RANGE, "%s", low);
+    } else {
+        snprintf(text, RANGE, "%s to %s", low, high);
+    }
+    return text;
+}
+
 static void say_measure(struct result * r, const struct pair * pairs, size_t n, size_t m) {
     const struct extent e = extent_of(pairs, n, m);
-    char                low[UNITS_SIZE], high[UNITS_SIZE];
+    char                range[RANGE];
     if (m == EXPERT_VARIATION) {
         if (!e.n) { return; }
-        result_line(r, "experts", "%s: total variation %s to %s in %zu pairs of runs with like layers.",
-                    measures[m].text, format_share(low, e.low), format_share(high, e.high), e.n);
+        result_line(r, "experts", "%s: total variation %s, in %zu of %zu pairs.", measures[m].text,
+                    range_of(range, e, true), e.n, n);
     } else if (!e.n) {
         result_line(r, "hotness", "%s: no rank to compare, all tie.", measures[m].text);
     } else {
         result_line(r, m == BY_NAME_TIME || m == BY_DEPTH_TIME ? "time" : "hotness",
-                    "%s: rank correlation %+.2f to %+.2f in %zu of %zu pairs%s.", measures[m].text, e.low, e.high, e.n,
+                    "%s: rank correlation %s, in %zu of %zu pairs%s.", measures[m].text, range_of(range, e, false), e.n,
                     n, e.n < n ? "; in the others all tie, or there is nothing in common" : "");
     }
 }
@@ -246,16 +266,16 @@ static void say(const struct diff * d, struct result * r, const struct pair * pa
         while (d->run[first].model_hash != d->run[i].model_hash) { first++; }
         models += first == i;
     }
+    char begin[160], range[RANGE];
+    snprintf(
+        begin, sizeof begin,
+        "%zu runs of %zu model%s: weights are read in the identical order in %zu of %zu pairs that can be compared",
+        d->n_runs, models, models == 1 ? "" : "s", identical, compared);
     if (hot.n) {
-        result_headline(r,
-                        "%zu runs of %zu models: weights are read in the identical order in %zu of %zu pairs; hot "
-                        "weights %s (Spearman's %+.2f to %+.2f).",
-                        d->n_runs, models, identical, compared, strength(hot.low), hot.low, hot.high);
+        result_headline(r, "%s; hot weights %s (Spearman's %s).", begin, strength(hot.low),
+                        range_of(range, hot, false));
     } else {
-        result_headline(r,
-                        "%zu runs of %zu models: weights are read in the identical order in %zu of %zu pairs; by "
-                        "accesses no weight is hotter than others.",
-                        d->n_runs, models, identical, compared);
+        result_headline(r, "%s; by accesses no weight is hotter than others.", begin);
     }
     for (size_t m = 0; m < MEASURES; m++) { say_measure(r, pairs, n, m); }
     result_note(r,

@@ -214,6 +214,59 @@ static bool in_one(const struct joined * j) {
     return is_weight(j) && !(j->has[0] && j->has[1]);
 }
 
+/* --------------------------------------------------------------------------------------------- parts of the model */
+
+struct part {
+    size_t tensors[SIDES];
+    double bytes[SIDES], ns[SIDES];
+};
+
+static void add_parts(struct result * r, const struct comparison * c) {
+    struct part parts[TAT_COMPONENT_COUNT] = { 0 };
+    for (size_t i = 0; i < c->n; i++) {
+        const struct joined * j    = &c->all[i];
+        struct part *         part = &parts[(unsigned) j->t->component < TAT_COMPONENT_COUNT ? j->t->component : 0];
+        for (int s = 0; s < SIDES; s++) {
+            part->tensors[s] += j->has[s];
+            part->bytes[s] += j->mean[1][s];
+            part->ns[s] += j->mean[2][s];
+        }
+    }
+    for (unsigned i = 0; i < TAT_COMPONENT_COUNT; i++) {
+        const struct part * p = &parts[i];
+        if (!p->tensors[0] && !p->tensors[1]) { continue; }
+        json_t * row = result_row(r);
+        result_put_text(r, row, "from", c->side[0]->label);
+        result_put_text(r, row, "to", c->side[1]->label);
+        result_put_text(r, row, "component", tat_component_name((enum tat_component) i));
+        result_put_count(r, row, "tensors_a", p->tensors[0]);
+        result_put_count(r, row, "tensors_b", p->tensors[1]);
+        result_put_real(r, row, "bytes_a", p->bytes[0]);
+        result_put_real(r, row, "bytes_b", p->bytes[1]);
+        result_put_real(r, row, "bytes_change", change(p->bytes));
+        result_put_real(r, row, "ns_a", p->ns[0]);
+        result_put_real(r, row, "ns_b", p->ns[1]);
+        result_put_real(r, row, "ns_change", change(p->ns));
+    }
+}
+
+static void begin_parts(const struct diff * d, struct result * r) {
+    struct result_column       columns[10];
+    size_t                     n    = pair_columns(d, columns);
+    const struct result_column of[] = {
+        { "component", "part of the model", UNIT_TEXT },
+        { "bytes_a", "bytes a token", UNIT_BYTES },
+        { "bytes_b", "then", UNIT_BYTES },
+        { "bytes_change", "change", UNIT_CHANGE },
+        { "ns_a", "time a token", UNIT_NS },
+        { "ns_b", "then", UNIT_NS },
+        { "ns_change", "change", UNIT_CHANGE },
+    };
+    memcpy(&columns[n], of, sizeof of);
+    result_table(r, "components", NULL, d->n_sides == 2 ? SHOW_ALWAYS : SHOW_ASKED, columns,
+                 n + sizeof of / sizeof of[0]);
+}
+
 static void add_tables(const struct diff * d, struct result * r, const struct comparison * c, size_t pairs) {
     static const struct result_column all[] = {
         { "from", "from", UNIT_TEXT }, { "to", "to", UNIT_TEXT },         { "tensor", "tensor", UNIT_TEXT },
@@ -221,10 +274,12 @@ static void add_tables(const struct diff * d, struct result * r, const struct co
         { "bytes_a", "", UNIT_BYTES }, { "bytes_b", "", UNIT_BYTES },     { "bytes_change", "", UNIT_CHANGE },
         { "ns_a", "", UNIT_NS },       { "ns_b", "", UNIT_NS },           { "ns_change", "", UNIT_CHANGE },
     };
+    begin_parts(d, r);
+    for (size_t i = 0; i < pairs; i++) { add_parts(r, &c[i]); }
     begin_table(d, r, "changed", "Weights of which another number of bytes is read a token", SHOW_ALWAYS, "bytes",
                 UNIT_BYTES);
     for (size_t i = 0; i < pairs; i++) { add_sorted(d, r, &c[i], changed_weight, most_bytes); }
-    begin_table(d, r, "only", "Weights that only one side has", SHOW_ALWAYS, "bytes", UNIT_BYTES);
+    begin_table(d, r, "only", "Weights that only one side has", SHOW_ASKED, "bytes", UNIT_BYTES);
     for (size_t i = 0; i < pairs; i++) { add_sorted(d, r, &c[i], in_one, most_bytes); }
     begin_table(d, r, "time", "Time a token of a tensor's operations, where it changed most", SHOW_ASKED, "ns",
                 UNIT_NS);
@@ -258,19 +313,30 @@ static struct counts count(const struct comparison * c) {
     return n;
 }
 
+/* "140 MiB", or "92.1 MiB, then 140 MiB". */
+static const char * before_after(char text[static 80], const double bytes[SIDES]) {
+    char a[UNITS_SIZE], b[UNITS_SIZE];
+    format_bytes(a, (uint64_t) bytes[0]);
+    format_bytes(b, (uint64_t) bytes[1]);
+    if (same(bytes)) {
+        snprintf(text, 80, "%s in both", a);
+    } else {
+        snprintf(text, 80, "%s, then %s", a, b);
+    }
+    return text;
+}
+
 static void say_pair(const struct diff * d, struct result * r, const struct comparison * c, const struct counts * n) {
-    char label[64], a[UNITS_SIZE], b[UNITS_SIZE], ka[UNITS_SIZE], kb[UNITS_SIZE], only[160] = "";
+    char label[64], weights[80], cache[80], only[160] = "";
     snprintf(label, sizeof label, "%s to %s", c->side[0]->label, c->side[1]->label);
     if (n->only[0] || n->only[1]) {
         snprintf(only, sizeof only, "; %zu only in %s, %zu only in %s", n->only[0], c->side[0]->label, n->only[1],
                  c->side[1]->label);
     }
     result_line(r, label,
-                "%zu weights in both, %zu of them read differently%s. A %s reads %s of weights, then %s; of the KV "
-                "cache %s, then %s.",
-                n->both, n->changed, only, diff_scope_name(d), format_bytes(a, (uint64_t) n->bytes[0][0]),
-                format_bytes(b, (uint64_t) n->bytes[0][1]), format_bytes(ka, (uint64_t) n->bytes[1][0]),
-                format_bytes(kb, (uint64_t) n->bytes[1][1]));
+                "%zu weights in both, %zu of them read differently%s. Of weights a %s touches %s; of the KV cache %s.",
+                n->both, n->changed, only, diff_scope_name(d), before_after(weights, n->bytes[0]),
+                before_after(cache, n->bytes[1]));
 }
 
 static void set_headline(const struct diff * d, struct result * r, size_t changed, size_t only, size_t both) {

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <langinfo.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,7 +100,7 @@ static void draw(const json_t * value, const char * unit, double scale, char cel
     } else if (strcmp(unit, "number") == 0) {
         snprintf(cell, CELL, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
     } else if (strcmp(unit, "change") == 0) {
-        snprintf(cell, CELL, "%+.1f %%", 100 * real);
+        snprintf(cell, CELL, fabs(real) < 0.0005 ? "-" : "%+.1f %%", 100 * real);
     } else if (strcmp(unit, "correlation") == 0) {
         snprintf(cell, CELL, "%+.2f", real);
     } else if (zero) {
@@ -181,15 +182,28 @@ void report_answers(const json_t * section, FILE * out) {
     }
 }
 
+/* Wide enough for all labels of a section, within reason. */
+static int label_width(const json_t * lines) {
+    enum { LEAST = 9, MOST = 24 };
+    size_t         width = LEAST, i;
+    const json_t * item;
+    json_array_foreach(lines, i, item) {
+        const size_t length = strlen(text_of(item, "label"));
+        if (length > width) { width = length; }
+    }
+    return width < MOST ? (int) width : MOST;
+}
+
 int report_text(const json_t * section, bool asked, FILE * out) {
-    enum { LABEL = 9 };
+    const json_t * lines = json_object_get(section, "lines");
+    const int      width = label_width(lines);
     size_t         i;
     const json_t * item;
     fprintf(out, "%s%s%s\n", style(out, STYLE_BOLD), text_of(section, "title"), style(out, STYLE_PLAIN));
     put_wrapped(text_of(section, "headline"), 0, 0, out);
-    json_array_foreach(json_object_get(section, "lines"), i, item) {
-        fprintf(out, "  %-*s ", LABEL, text_of(item, "label"));
-        put_wrapped(text_of(item, "text"), LABEL + 3, LABEL + 3, out);
+    json_array_foreach(lines, i, item) {
+        fprintf(out, "  %-*s ", width, text_of(item, "label"));
+        put_wrapped(text_of(item, "text"), (unsigned) width + 3, (unsigned) width + 3, out);
     }
     if (draw_tables(section, asked, out) != 0) { return -1; }
     json_array_foreach(json_object_get(section, "notes"), i, item) {
