@@ -6,6 +6,7 @@
 #define TAT_ANALYSIS_PROFILE_H
 
 #include "analysis/analysis.h"
+#include "analysis/choices.h"
 #include "analysis/slices.h"
 
 /* Prompt and generation together, and generation alone. */
@@ -33,14 +34,6 @@ struct operation_time {
     uint64_t     ns[SCOPES];
 };
 
-/* What the router of a layer chose, in the first and second half of the run's tokens. */
-struct choices {
-    uint64_t * half[2]; /* by expert; one allocation */
-    uint64_t   selections;
-    uint32_t   n_experts;
-    uint16_t   layer;
-};
-
 /* An evaluation that generated, and in which order it read weights. */
 struct reading {
     uint32_t evaluation;
@@ -52,7 +45,7 @@ struct profile {
     struct slices           slices;
     struct touched *        tensors; /* by kind, model, name */
     struct operation_time * operations;
-    struct choices *        choices; /* by layer, those only that have any */
+    struct choices *        choices; /* by layer, those only that have any: halves of the run's tokens */
     struct reading *        readings;
     uint64_t *              slice_accesses;
     double *                token_ns;   /* of each generated token that was evaluated alone */

@@ -18,79 +18,29 @@ static uint64_t mix_text(uint64_t hash, const char * text) {
 
 /* ---------------------------------------------------------------------------------------------------------- choices */
 
-enum { CHOICES_MAX = 1 << 22 }; /* counters of all layers; far more than any model has */
-
-struct choosing {
-    struct profile * p;
-    const struct tat_template * template;
-    struct choices * layer; /* by layer */
-    uint64_t         counters;
-    int              half;
-};
-
-/* Experts that a node can choose from: MUL_MAT_ID has a stack of matrices, ADD_ID of rows. */
-static uint64_t stack_of(const struct tat_template * t, const struct tat_entry * node) {
-    const bool     biases = strcmp(node->op, "ADD_ID") == 0;
-    const uint32_t stack  = node->src[biases ? 1 : 0];
-    return stack == TAT_NO_ENTRY ? 0 : t->entries[stack].ne[biases ? 1 : 2];
-}
-
-/* Whether the layer has room for `n` experts; made with its first choice. */
-static bool has_room(struct choosing * x, struct choices * layer, uint64_t n) {
-    if (layer->n_experts) { return true; }
-    if (n == 0 || n > TAT_NO_EXPERT || x->counters + 2 * n > CHOICES_MAX) { return false; }
-    uint64_t * counts = calloc(2 * n, sizeof *counts);
-    x->p->failed |= !counts;
-    if (!counts) { return false; }
-    x->counters += 2 * n;
-    layer->half[0]   = counts;
-    layer->half[1]   = counts + n;
-    layer->n_experts = (uint32_t) n;
-    return true;
-}
-
-static bool add_choices(uint32_t capture, const int64_t * values, size_t count, void * user) {
-    struct choosing *          x = user;
-    const struct tat_capture * c = &x->template->captures[capture];
-    if (c->kind != TAT_CAPTURE_EXPERTS) { return true; }
-    const struct tat_entry * node  = &x->template->entries[x->template->n_leaves + c->node];
-    const uint16_t           of    = node->layer != TAT_NO_LAYER ? node->layer : x->template->entries[c->entry].layer;
-    struct choices *         layer = &x->layer[of];
-    if (!has_room(x, layer, stack_of(x->template, node))) { return !x->p->failed; }
-    layer->layer = of;
-    for (size_t i = 0; i < count; i++) {
-        if (values[i] < 0 || (uint64_t) values[i] >= layer->n_experts) { continue; }
-        layer->half[x->half][values[i]]++;
-        layer->selections++;
-    }
-    return true;
-}
-
 bool profile_choices(struct profile * p) {
-    struct choosing x      = { .p = p, .layer = calloc(TAT_NO_LAYER + 1, sizeof *x.layer) };
-    const uint64_t  tokens = profile_total(p, SCOPE_ALL).tokens;
-    uint64_t        done   = 0;
-    uint32_t        layers = 0;
-    p->failed |= !x.layer;
+    struct choice_table table;
+    const uint64_t      tokens = profile_total(p, SCOPE_ALL).tokens;
+    uint64_t            done   = 0;
+    uint32_t            layers = 0;
+    p->failed |= !choice_table_begin(&table);
     for (uint32_t i = 0; i < p->subject.n_evaluations && !p->failed; i++) {
         const struct tat_evaluation * e = &p->subject.evaluations[i];
         if (!is_inference(e->phase)) { continue; }
-        x.template = &p->subject.templates[e->template_id];
-        x.half     = done >= tokens / 2;
+        choice_table_add(&table, p->subject.trace, i, done >= tokens / 2);
         done += e->flags & TAT_EVALUATION_OUTSIDE ? 0 : e->n_tokens;
-        p->failed |= tat_trace_each_capture(p->subject.trace, i, add_choices, &x, NULL) < 0;
+        p->failed |= table.failed;
     }
-    for (uint32_t i = 0; x.layer && i <= TAT_NO_LAYER; i++) { layers += x.layer[i].n_experts > 0; }
+    for (uint32_t i = 0; !p->failed && i <= TAT_NO_LAYER; i++) { layers += table.layer[i].n_experts > 0; }
     p->choices = calloc((size_t) layers + 1, sizeof *p->choices);
-    for (uint32_t i = 0; x.layer && i <= TAT_NO_LAYER; i++) {
-        if (x.layer[i].n_experts && p->choices) {
-            p->choices[p->n_choices++] = x.layer[i];
-        } else {
-            free(x.layer[i].half[0]);
-        }
+    p->failed |= !p->choices;
+    for (uint32_t i = 0; !p->failed && i <= TAT_NO_LAYER; i++) {
+        if (!table.layer[i].n_experts) { continue; }
+        p->choices[p->n_choices++] = table.layer[i];
+        table.layer[i].half[0]     = NULL; /* the profile's now */
     }
-    free(x.layer);
-    return !p->failed && p->choices;
+    choice_table_free(&table);
+    return !p->failed;
 }
 
 /* ------------------------------------------------------------------------------------------------------------ order */

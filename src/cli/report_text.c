@@ -53,8 +53,7 @@ static void put_wrapped(const char * text, unsigned indent, unsigned used, FILE 
 
 /* ------------------------------------------------------------------------------------------------------------ table */
 
-/* The largest share of a column's arrays: one scale for all its rows. */
-static double scale_of(const json_t * rows, const char * key) {
+double report_scale(const json_t * rows, const char * key) {
     double         most = 0;
     size_t         r, i;
     const json_t * row;
@@ -67,17 +66,20 @@ static double scale_of(const json_t * rows, const char * key) {
     return most;
 }
 
-/* A bar for each, from nothing to the scale. */
-static void draw_shares(const json_t * shares, double scale, char cell[static CELL]) {
+const char * report_mark(double part) {
     static const char * const bars[]  = { "\u00b7", "\u2581", "\u2582", "\u2583", "\u2584",
                                           "\u2585", "\u2586", "\u2587", "\u2588" };
     static const char * const ascii[] = { ".", "1", "2", "3", "4", "5", "6", "7", "8" };
     const char * const *      marks   = strcmp(nl_langinfo(CODESET), "UTF-8") == 0 ? bars : ascii;
-    size_t                    used    = 0, i;
-    const json_t *            share;
+    return marks[!(part > 0) ? 0 : part >= 1 ? 8 : 1 + (int) (part * 8)];
+}
+
+/* A bar for each, from nothing to the scale. */
+static void draw_shares(const json_t * shares, double scale, char cell[static CELL]) {
+    size_t         used = 0, i;
+    const json_t * share;
     json_array_foreach(shares, i, share) {
-        const double part = scale > 0 ? json_number_value(share) / scale : 0;
-        const char * mark = marks[part <= 0 ? 0 : part >= 1 ? 8 : 1 + (int) (part * 8)];
+        const char * mark = report_mark(scale > 0 ? json_number_value(share) / scale : 0);
         if (used + strlen(mark) + strlen("...") >= CELL) {
             strcpy(cell + used, "...");
             return;
@@ -135,7 +137,7 @@ static int draw_table(const json_t * drawn, FILE * out) {
         const json_t * column = json_array_get(columns, i);
         keys[i]               = text_of(column, "key");
         units[i]              = text_of(column, "unit");
-        scales[i]             = strcmp(units[i], "shares") == 0 ? scale_of(rows, keys[i]) : 0;
+        scales[i]             = strcmp(units[i], "shares") == 0 ? report_scale(rows, keys[i]) : 0;
         snprintf(headings[i], HEADING, "%s", text_of(column, "label"));
         for (char * c = headings[i]; *c; c++) { *c = (char) toupper((unsigned char) *c); }
         head[i] =
