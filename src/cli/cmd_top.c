@@ -186,10 +186,36 @@ static void draw_heat(const json_t * frame, unsigned columns, FILE * out) {
     }
 }
 
-static int draw_text(const json_t * frame, unsigned columns, FILE * out) {
-    if (report_text(frame, false, out) != 0) { return -1; }
-    draw_heat(frame, columns, out);
-    return 0;
+static size_t lines_of(const char * text) {
+    size_t n = 0;
+    for (; *text; text++) { n += *text == '\n'; }
+    return n;
+}
+
+/* Where rows are few, those of the tensors make room first; a few of them stay. */
+static void trim_tensors(json_t * frame, size_t room) {
+    enum { HEAD = 7, TABLE = 3, LEAST = 3 };
+    json_t *     rows = json_object_get(json_object_get(json_object_get(frame, "tables"), "tensors"), "rows");
+    const size_t most = room > HEAD + TABLE + LEAST ? room - HEAD - TABLE : LEAST;
+    while (json_array_size(rows) > most) { json_array_remove(rows, json_array_size(rows) - 1); }
+}
+
+/* `rows`: of the screen, or 0. */
+static int draw_text(json_t * frame, unsigned columns, size_t rows, FILE * out) {
+    char * heat  = NULL;
+    size_t bytes = 0;
+    FILE * file  = open_memstream(&heat, &bytes);
+    if (!file) { return -1; }
+    draw_heat(frame, columns, file);
+    int status = fclose(file);
+    if (status == 0) {
+        const size_t taken = lines_of(heat) + 1;
+        if (rows) { trim_tensors(frame, rows > taken ? rows - taken : 0); }
+        status = report_text(frame, false, out);
+        fputs(heat, out);
+    }
+    free(heat);
+    return status;
 }
 
 /* How to go on when it has ended. */
@@ -213,7 +239,7 @@ static int print_once(const struct top * top, bool json, struct tat_error * erro
     json_t * frame = make_frame(top, error);
     if (!frame) { return -1; }
     errno      = ENOMEM;
-    int status = json ? json_dumpf(frame, stdout, JSON_INDENT(2)) : draw_text(frame, 80, stdout);
+    int status = json ? json_dumpf(frame, stdout, JSON_INDENT(2)) : draw_text(frame, 80, 0, stdout);
     if (status == 0 && json) { putchar('\n'); }
     if (status == 0 && !json && !top->running) { say_next(top, stdout); }
     if (status == 0) { status = fflush(stdout); }
@@ -237,7 +263,7 @@ static int draw_screen(const struct top * top, const struct options * options, s
     }
     int status = 0;
     if (frame) {
-        status = draw_text(frame, screen_columns(), out);
+        status = draw_text(frame, screen_columns(), screen_rows(), out);
     } else {
         fprintf(out, "Recording\nWaiting for the first graph of %s\n", top->path);
     }

@@ -151,6 +151,10 @@ unsigned screen_columns(void) {
     return size_of().ws_col;
 }
 
+unsigned screen_rows(void) {
+    return size_of().ws_row;
+}
+
 /* Bytes of a line that fit; a character of several bytes takes one column. */
 static size_t fitting(const char * line, size_t bytes, unsigned columns) {
     size_t at = 0;

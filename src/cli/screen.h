@@ -23,5 +23,6 @@ int screen_draw(const char * text, const char * foot);
 enum screen_event screen_wait(int milliseconds);
 
 unsigned screen_columns(void);
+unsigned screen_rows(void);
 
 #endif
