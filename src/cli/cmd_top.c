@@ -186,36 +186,45 @@ static void draw_heat(const json_t * frame, unsigned columns, FILE * out) {
     }
 }
 
+static int draw_text(const json_t * frame, unsigned columns, FILE * out) {
+    if (report_text(frame, false, out) != 0) { return -1; }
+    draw_heat(frame, columns, out);
+    return 0;
+}
+
+/* Where the screen has too few rows, those of the tensors make room; a few of them stay. */
+static void trim_tensors(const json_t * frame, size_t lines, size_t rows) {
+    enum { LEAST = 3 };
+    json_t * tensors = json_object_get(json_object_get(json_object_get(frame, "tables"), "tensors"), "rows");
+    for (; lines > rows && json_array_size(tensors) > LEAST; lines--) {
+        json_array_remove(tensors, json_array_size(tensors) - 1);
+    }
+}
+
 static size_t lines_of(const char * text) {
     size_t n = 0;
     for (; *text; text++) { n += *text == '\n'; }
     return n;
 }
 
-/* Where rows are few, those of the tensors make room first; a few of them stay. */
-static void trim_tensors(json_t * frame, size_t room) {
-    enum { HEAD = 7, TABLE = 3, LEAST = 3 };
-    json_t *     rows = json_object_get(json_object_get(json_object_get(frame, "tables"), "tensors"), "rows");
-    const size_t most = room > HEAD + TABLE + LEAST ? room - HEAD - TABLE : LEAST;
-    while (json_array_size(rows) > most) { json_array_remove(rows, json_array_size(rows) - 1); }
+/* The text of a frame, which the caller frees. NULL: memory. */
+static char * text_of(const json_t * frame) {
+    char * text  = NULL;
+    size_t bytes = 0;
+    FILE * out   = open_memstream(&text, &bytes);
+    if (!out) { return NULL; }
+    const int status = draw_text(frame, screen_columns(), out);
+    if (fclose(out) == 0 && status == 0) { return text; }
+    free(text);
+    return NULL;
 }
 
-/* `rows`: of the screen, or 0. */
-static int draw_text(json_t * frame, unsigned columns, size_t rows, FILE * out) {
-    char * heat  = NULL;
-    size_t bytes = 0;
-    FILE * file  = open_memstream(&heat, &bytes);
-    if (!file) { return -1; }
-    draw_heat(frame, columns, file);
-    int status = fclose(file);
-    if (status == 0) {
-        const size_t taken = lines_of(heat) + 1;
-        if (rows) { trim_tensors(frame, rows > taken ? rows - taken : 0); }
-        status = report_text(frame, false, out);
-        fputs(heat, out);
-    }
-    free(heat);
-    return status;
+static char * text_that_fits(const json_t * frame) {
+    char * text = text_of(frame);
+    if (!text || lines_of(text) < screen_rows()) { return text; }
+    trim_tensors(frame, lines_of(text), screen_rows() - 1); /* the foot has the last */
+    free(text);
+    return text_of(frame);
 }
 
 /* How to go on when it has ended. */
@@ -239,7 +248,7 @@ static int print_once(const struct top * top, bool json, struct tat_error * erro
     json_t * frame = make_frame(top, error);
     if (!frame) { return -1; }
     errno      = ENOMEM;
-    int status = json ? json_dumpf(frame, stdout, JSON_INDENT(2)) : draw_text(frame, 80, 0, stdout);
+    int status = json ? json_dumpf(frame, stdout, JSON_INDENT(2)) : draw_text(frame, 80, stdout);
     if (status == 0 && json) { putchar('\n'); }
     if (status == 0 && !json && !top->running) { say_next(top, stdout); }
     if (status == 0) { status = fflush(stdout); }
@@ -253,25 +262,17 @@ static int print_once(const struct top * top, bool json, struct tat_error * erro
 static int draw_screen(const struct top * top, const struct options * options, struct tat_error * error) {
     char     foot[128];
     char *   text  = NULL;
-    size_t   bytes = 0;
     json_t * frame = top->follow ? make_frame(top, error) : NULL;
     if (top->follow && !frame) { return -1; }
-    FILE * out = open_memstream(&text, &bytes);
-    if (!out) {
-        json_decref(frame);
-        return tat_fail_errno(error, "a frame");
-    }
-    int status = 0;
     if (frame) {
-        status = draw_text(frame, screen_columns(), screen_rows(), out);
-    } else {
-        fprintf(out, "Recording\nWaiting for the first graph of %s\n", top->path);
+        text = text_that_fits(frame);
+    } else if (asprintf(&text, "Recording\nWaiting for the first graph of %s\n", top->path) < 0) {
+        text = NULL;
     }
     json_decref(frame);
+    if (!text) { return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
     snprintf(foot, sizeof foot, "q ends this view, not the run; a look every %g s", options->interval / 1000.0);
-    if (fclose(out) != 0 || status != 0 || screen_draw(text, foot) != 0) {
-        status = tat_fail_errno(error, "the terminal");
-    }
+    const int status = screen_draw(text, foot) == 0 ? 0 : tat_fail_errno(error, "the terminal");
     free(text);
     return status;
 }
