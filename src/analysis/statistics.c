@@ -176,6 +176,10 @@ static double gamma_tail(double a, double x) {
     return front * f.value;
 }
 
+double chi_square_p(double chi_square, uint32_t freedom) {
+    return freedom ? gamma_tail(freedom / 2.0, chi_square / 2) : 1;
+}
+
 /* Of Student's distribution: what is exceeded, either way, with the chance p. */
 static double student_quantile(double p, double freedom) {
     double low = 0, high = 1;
@@ -238,7 +242,7 @@ struct distance distance_of(const uint64_t * a, const uint64_t * b, size_t n) {
     }
     d.divergence = fmin(fmax(d.divergence, 0), 1); /* rounding */
     d.freedom    = classes - 1;
-    d.p          = d.freedom ? gamma_tail(d.freedom / 2.0, d.chi_square / 2) : 1;
+    d.p          = chi_square_p(d.chi_square, d.freedom);
     d.cramer_v   = sqrt(d.chi_square / (na + nb)); /* of two rows */
     return d;
 }

@@ -31,6 +31,9 @@ struct difference {
 };
 struct difference mean_difference(const double * x, size_t nx, const double * y, size_t ny);
 
+/* The chance of as much or more, with so many degrees of freedom. */
+double chi_square_p(double chi_square, uint32_t freedom);
+
 /* Two counts of the same n classes. */
 struct distance {
     double   variation;  /* total variation: half the sum of differences of shares, 0 to 1 */
