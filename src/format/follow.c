@@ -14,7 +14,7 @@
 
 enum {
     PATIENCE = 3,       /* looks at a block that is not committed while later ones are, before it counts as damage */
-    AHEAD    = 1 << 20, /* bytes in which such later ones are looked for */
+    AHEAD    = 1 << 18, /* bytes in which such later ones are looked for */
 };
 #define RESERVED_MOST  ((uint64_t) 1 << 36) /* as much as the agent writes; address space only */
 #define RESERVED_LEAST ((uint64_t) 1 << 26)
@@ -27,6 +27,9 @@ struct follow {
     uint64_t           waiting;  /* where the last look ended */
     unsigned           looks;    /* that ended there, with more behind it */
     int                fd;
+    uint64_t           fetched_at; /* where in the file the bytes come from that were looked at last */
+    size_t             n_fetched;
+    uint8_t            fetched[AHEAD];
 };
 
 /* The file grows into a mapping that was made larger than it. */
@@ -85,24 +88,36 @@ const struct tat_trace * follow_trace(const struct follow * f) {
     return f->trace;
 }
 
-/* A writer takes its place first and commits last, so blocks behind may be there before it. */
-static bool is_committed(const struct tat_trace * trace, uint64_t at) {
-    const uint32_t * magic = (const uint32_t *) (const void *) (trace->map + at);
-    return __atomic_load_n(magic, __ATOMIC_ACQUIRE) == TAT_BLOCK_MAGIC;
+/* What is not committed may be cut off at any moment, when the writer closes the file, and must not be touched through
+ * the mapping. */
+static bool fetch(struct follow * f, uint64_t at) {
+    if (at >= f->fetched_at && at + sizeof(uint32_t) <= f->fetched_at + f->n_fetched) { return true; }
+    const ssize_t n = pread(f->fd, f->fetched, AHEAD, (off_t) at);
+    f->fetched_at   = at;
+    f->n_fetched    = n > 0 ? (size_t) n : 0;
+    __atomic_thread_fence(__ATOMIC_ACQUIRE); /* a block's magic is stored last, so the rest is there */
+    return f->n_fetched >= sizeof(uint32_t);
 }
 
-/* Where the next block after `at` might begin, or 0. */
-static uint64_t next_committed(const struct tat_trace * trace, uint64_t at) {
-    const uint64_t end = trace->size - at > AHEAD ? at + AHEAD : trace->size;
-    for (at += TAT_BLOCK_ALIGN; at + sizeof(struct tat_block_header) <= end; at += TAT_BLOCK_ALIGN) {
-        if (is_committed(trace, at)) { return at; }
+static bool is_committed(struct follow * f, uint64_t at) {
+    uint32_t magic = 0;
+    if (fetch(f, at)) { memcpy(&magic, f->fetched + (at - f->fetched_at), sizeof magic); }
+    return magic == TAT_BLOCK_MAGIC;
+}
+
+/* Where the next block after `at` might begin, or 0. A writer takes its place first and commits last, so blocks behind
+ * may be there before it. */
+static uint64_t next_committed(struct follow * f, uint64_t at) {
+    const uint64_t end = at + AHEAD;
+    for (at += TAT_BLOCK_ALIGN; at < end && fetch(f, at); at += TAT_BLOCK_ALIGN) {
+        if (is_committed(f, at)) { return at; }
     }
     return 0;
 }
 
 /* What stays uncommitted in front of others was left by a thread that is no more. */
 static bool pass_over(struct follow * f) {
-    const uint64_t next = next_committed(f->trace, f->scan.at);
+    const uint64_t next = next_committed(f, f->scan.at);
     if (f->waiting != f->scan.at || !next) { f->looks = 0; }
     f->waiting = f->scan.at;
     if (!next || ++f->looks < PATIENCE) { return false; }
@@ -118,11 +133,11 @@ int follow_read(struct follow * f, bool * revised, struct tat_error * error) {
     if ((uint64_t) status.st_size < f->scan.at) {
         return tat_fail(error, TAT_ERROR_INPUT, "%s: became shorter than what was read of it", trace->path);
     }
-    trace->size = (uint64_t) status.st_size < f->reserved ? (uint64_t) status.st_size : f->reserved;
+    trace->size  = (uint64_t) status.st_size < f->reserved ? (uint64_t) status.st_size : f->reserved;
+    f->n_fetched = 0; /* it may be more by now */
     do {
-        while (trace->size - f->scan.at >= sizeof(struct tat_block_header) && is_committed(trace, f->scan.at) &&
-               scan_read(trace, &f->scan)) {}
-    } while (trace->size - f->scan.at >= sizeof(struct tat_block_header) && pass_over(f));
+        while (is_committed(f, f->scan.at) && scan_read(trace, &f->scan)) {}
+    } while (pass_over(f));
     trace->summary.file_bytes = trace->size;
     if (timeline_extend(trace, &f->timeline, revised)) { return 0; }
     return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", trace->path);
