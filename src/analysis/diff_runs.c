@@ -139,12 +139,25 @@ static void note_unknown(const struct diff * d, struct result * r) {
     if (ids) { result_note(r, "Of %zu of them the prompt's tokens are not known, but only how many.", ids); }
 }
 
+static void note_same(const struct diff * d, struct result * r) {
+    for (size_t i = 1; i < d->n_runs; i++) {
+        const struct tat_file_header * h = tat_trace_header(d->run[i].subject.trace);
+        for (size_t j = 0; j < i; j++) {
+            const struct tat_file_header * other = tat_trace_header(d->run[j].subject.trace);
+            if (memcmp(h->run_id, other->run_id, sizeof h->run_id) != 0 || h->pid != other->pid) { continue; }
+            result_note(r, "%s is the same recording as %s: it repeats nothing.", d->run[i].label, d->run[j].label);
+            break;
+        }
+    }
+}
+
 static void answer(const struct diff * d, struct result * r) {
     say(d, r);
     result_put_count(r, result_values(r), "setups", d->n_groups);
     add_runs(d, r);
     add_differences(d, r);
     note_unknown(d, r);
+    note_same(d, r);
 }
 
 const struct diff_section diff_runs = { "runs", "The runs", answer };
