@@ -250,7 +250,7 @@ static void add_lines(const struct live * live, const struct tat_trace * trace, 
     if (live->phase[TAT_PHASE_MIXED].tokens) {
         snprintf(mixed, sizeof mixed, ", %s in mixed batches", format_count(a, live->phase[TAT_PHASE_MIXED].tokens));
     }
-    result_line(r, "tokens", "%s of prompts at %.1f tokens/s, %s generated at %.1f%s, since it began",
+    result_line(r, "tokens", "%s of prompts at %.1f/s, %s generated at %.1f/s%s, since it began",
                 format_count(a, p->tokens), per_second(p->tokens, p->ns), format_count(b, g->tokens),
                 per_second(g->tokens, g->ns), mixed);
     if (running) {

@@ -174,7 +174,7 @@ int screen_draw(const char * text, const char * foot) {
     fputs("\033[H", frame);
     for (unsigned row = 0; row + 1 < size.ws_row && *text; row++) {
         const size_t line = strcspn(text, "\n");
-        fprintf(frame, "%s%.*s%s\033[K\r\n", row == 0 ? "\033[1m" : "", (int) fitting(text, line, size.ws_col), text,
+        fprintf(frame, "%s%.*s%s\033[K\n", row == 0 ? "\033[1m" : "", (int) fitting(text, line, size.ws_col), text,
                 row == 0 ? "\033[0m" : "");
         text += line + (text[line] == '\n');
     }

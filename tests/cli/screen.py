@@ -83,7 +83,7 @@ def main(rows, columns, step, command):
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     text = said[0]
     last = re.split("\033\\[H", text.rsplit(LEAVE, 1)[0])[-1]
-    last = re.sub("\033\\[[0-9]+;1H", "\n", last)  # the foot
+    last = re.sub("\n?\033\\[J\033\\[[0-9]+;1H", "\n", last)  # the foot
     print(json.dumps({
         "frames": frames(text),
         "lines": re.sub("\033\\[[0-9;?]*[A-Za-z]", "", last).splitlines(),
