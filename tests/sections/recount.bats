@@ -137,9 +137,16 @@ moe=SmolLM2-8x2.gguf
 
 @test "a trace cut off, killed or with a hole: what is there is counted" {
     traced "$HOST_DIR/fake_host1" -g 20 "$toy"
+    run --separate-stderr "$TAT" report --section hot "$trace"
+    [ "$status" -eq 0 ]
+    [ -z "$stderr" ]
     for how in cut killed EVALUATION TEMPLATE; do
         damaged $how
         recounted "$trace.damaged"
+        run --separate-stderr "$TAT" report --section hot "$trace.damaged"
+        [ "$status" -eq 0 ]
+        [ "${lines[0]}" = "Hot and cold" ]
+        [[ $stderr == "tat report: the trace is not whole (killed, cut off, damaged or still being written): "* ]]
     done
     of_model random-mamba.gguf -n 4
     for how in uncaptured cut; do
