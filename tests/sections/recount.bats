@@ -135,6 +135,16 @@ moe=SmolLM2-8x2.gguf
     done
 }
 
+@test "what is shown fits 80 columns" {
+    traced "$HOST_DIR/fake_host1" -g 20 "$toy"
+    for section in hot time components layers phases tokens; do
+        "$TAT" report --section $section "$trace" > "$trace.text"
+        [ "$(wc -l < "$trace.text")" -gt 5 ]
+        run awk 'length($0) > 80' "$trace.text"
+        [ -z "$output" ] || { echo "$section: $output"; return 1; }
+    done
+}
+
 @test "a trace cut off, killed or with a hole: what is there is counted" {
     traced "$HOST_DIR/fake_host1" -g 20 "$toy"
     run --separate-stderr "$TAT" report --section hot "$trace"
