@@ -53,12 +53,13 @@ static uint32_t template_of(const struct prediction * p, const struct sequence *
     return p->subject->evaluations[q->evaluation].template_id;
 }
 
-/* From the third pass over the same sequence on, a further one finds all as it left it: they can be made at once. */
+/* The second pass over a sequence follows the sequence itself, and all later ones find everything as it left it: they
+ * are made at once, when something else comes. */
 void prediction_add(struct prediction * p, struct stream * stream, const struct sequence * now, bool identical,
                     bool train) {
     if (!train && !p->frozen) { freeze(p); }
     const bool repeats = identical && p->last == stream && template_of(p, now) == template_of(p, &stream->before);
-    if (repeats && stream->repeats == 3) {
+    if (repeats && stream->repeats == 2) {
         p->waiting++;
         return;
     }
@@ -187,12 +188,13 @@ void prediction_tell(const struct prediction * p, struct result * r) {
     for (int i = 0; i < PREDICTORS; i++) { add_predictor(p, r, i); }
     add_lines(p, r);
     char trained[UNITS_SIZE], counted[UNITS_SIZE];
-    result_note(r,
-                "Guesses: learnt from the first %s generated tokens, scored on the %s after them. Last occurrence: "
-                "what followed this access the last time; learning on while it is scored, or not. Order-1 Markov: what "
-                "followed it most often; order-2: what followed it and the one before it. The graph is known before it "
-                "is computed; which experts it will choose is not, and those of the token before are the guess.",
-                format_count(trained, p->trained), format_count(counted, p->scored));
+    result_note(
+        r,
+        "Guesses: learnt from the first half of the generated tokens (%s), scored on the other (%s). Last occurrence: "
+        "what followed this access the last time; learning on while it is scored, or not. Order-1 Markov: what "
+        "followed it most often; order-2: what followed it and the one before it. The graph is known before it "
+        "is computed; which experts it will choose is not, and those of the token before are the guess.",
+        format_count(trained, p->trained), format_count(counted, p->scored));
     if (p->by_slice.pairs.full || p->by_slice.triples.full) {
         result_note(r, "There were more different transitions than are learnt (%d): Markov may be better than shown.",
                     TRANSITIONS_MAX);

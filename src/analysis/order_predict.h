@@ -12,7 +12,7 @@
 struct stream {
     struct sequence before; /* what the last one read */
     bool            begun;
-    uint32_t        repeats; /* passes over one sequence in a row, up to 3 */
+    uint32_t        repeats; /* passes over one sequence in a row, up to 2 */
     struct tail     tensors, slices;
 };
 

@@ -27,6 +27,7 @@ void reorder_open(struct reorder * o, bool wanted) {
 void reorder_add(struct reorder * o, const struct tat_access * a, uint64_t end) {
     const uint32_t file = o->subject->tensors[a->tensor].file;
     const uint64_t base = o->base[file <= o->subject->n_files ? file : 0];
+    if (o->n_reads == REORDER_READS) { return; }
     if (o->n_reads == o->capacity) {
         const uint32_t        capacity = o->capacity ? o->capacity * 2 : 512;
         struct reorder_read * reads    = realloc(o->reads, capacity * sizeof *reads);
@@ -105,9 +106,10 @@ void reorder_close(struct reorder * o, uint32_t evaluation) {
     struct element * elements = malloc(o->n_reads * sizeof *elements);
     uint32_t *       nodes    = malloc(o->n_reads * sizeof *nodes);
     if (elements && nodes) {
-        const uint32_t           n = make_elements(o, elements, nodes);
-        const enum depend_status status =
-            n <= REORDER_ELEMENTS ? depend_make(&d, o->subject, t, nodes, n) : DEPEND_TOO_LARGE;
+        const uint32_t           n      = make_elements(o, elements, nodes);
+        const enum depend_status status = n <= REORDER_ELEMENTS && o->n_reads < REORDER_READS
+                                              ? depend_make(&d, o->subject, t, nodes, n)
+                                              : DEPEND_TOO_LARGE;
         o->too_large += status == DEPEND_TOO_LARGE;
         o->failed |= status == DEPEND_FAILED;
         if (status == DEPEND_KNOWN) {
@@ -177,13 +179,14 @@ void reorder_tell(const struct reorder * o, struct result * r) {
     add_order(o, r, "best", o->inexact ? "the best legal order found" : "the best legal order", o->best);
     add_order(o, r, "one_pass", "one pass in file order, were it legal", o->pass);
     char tokens[UNITS_SIZE];
-    result_note(r,
-                "Changing places: the gaps of a token are the sum of all between its reads of weights, forwards and "
-                "backwards; the mean of %s generated tokens, evenly spaced. An order is legal where every operation "
-                "comes after those whose results it reads, and reads and writes of a KV cache keep their order. %s One "
-                "pass skips only what no read touches, and no order can have smaller gaps.",
-                format_count(tokens, o->sampled),
-                o->inexact ? "Some independent parts were too large to try all orders: there, the nearest came next."
-                           : "All of them were tried, so the best is exact.");
+    result_note(
+        r,
+        "Changing places: the gaps of a token are the sum of all between its reads of weights, forwards and "
+        "backwards; the mean over generated tokens, evenly spaced (%s). An order is legal where every operation "
+        "comes after those whose results it reads, and reads and writes of a KV cache keep their order. %s One "
+        "pass skips only what no read touches, and no order can have smaller gaps.",
+        format_count(tokens, o->sampled),
+        o->inexact ? "Some independent parts were too large to try all orders: there, the nearest came next."
+                   : "All of them were tried, so the best is exact.");
     if (o->actual) { answer(o, r); }
 }

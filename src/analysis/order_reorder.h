@@ -15,6 +15,7 @@
 enum {
     REORDER_SAMPLES  = 16,   /* tokens, evenly spaced */
     REORDER_ELEMENTS = 4096, /* operations that read weights; more than any model has */
+    REORDER_READS    = 1 << 18,
 };
 
 /* Of an operation that reads weights. Files lie end to end. */

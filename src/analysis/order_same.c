@@ -115,20 +115,20 @@ static void answer(const struct comparison * c, struct result * r) {
     format_share(share, ratio(c->slices.same, c->slices.positions));
     if (c->slices.identical == c->compared && c->tensors.identical == c->compared) {
         result_answer(r, question,
-                      "Yes: all %s generated tokens compared read the same weights in the same order as "
-                      "the token before.",
-                      all);
+                      "Yes: %s of %s generated tokens read the same weights in the same order as the token before.",
+                      all, all);
     } else if (c->tensors.identical == c->compared) {
         result_answer(r, question,
-                      "Of tensors, yes: all %s generated tokens compared read the same tensors in the same order. Of "
-                      "slices (each expert's by itself), no: %s of them read the same as the token before; %s of the "
-                      "slices are the same in the same place.",
-                      all, slices, share);
+                      "Of tensors, yes: %s of %s generated tokens read the same ones in the same order as the token "
+                      "before. Of slices (each expert's by itself), no: %s of %s; %s of the slices are the same in the "
+                      "same place.",
+                      tensors, all, slices, all, share);
     } else {
-        result_answer(r, question,
-                      "No: of %s generated tokens compared, %s read the same tensors in the same order as the token "
-                      "before, and %s the same slices.",
-                      all, tensors, slices);
+        result_answer(
+            r, question,
+            "No: %s of %s generated tokens read the same tensors in the same order as the token before, %s the "
+            "same slices.",
+            tensors, all, slices);
     }
 }
 

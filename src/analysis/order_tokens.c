@@ -148,7 +148,8 @@ void tokens_tell(struct tokens * t, struct result * r) {
         result_note(r, "Not compared, predicted or reordered: %" PRIu64 " evaluations that the program aborted.",
                     t->aborted);
     }
-    if (t->left_out || t->slices.full) {
-        result_note(r, "Of %" PRIu64 " evaluations too much was read to be compared.", t->left_out);
+    if (t->left_out) { result_note(r, "Of %" PRIu64 " evaluations too much was read to be compared.", t->left_out); }
+    if (t->slices.full) {
+        result_note(r, "There were more slices than are told apart (%d): the rest count as one.", SLICES_MAX);
     }
 }

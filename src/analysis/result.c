@@ -11,7 +11,7 @@
 
 const char * unit_name(enum unit unit) {
     static const char * const names[] = { "text",  "number",     "count",  "bytes", "ns",
-                                          "share", "per_second", "factor", "shares" };
+                                          "share", "per_second", "factor", "index", "shares" };
     return (unsigned) unit < UNIT_KINDS ? names[unit] : "";
 }
 

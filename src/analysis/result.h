@@ -32,6 +32,7 @@ enum unit {
     UNIT_SHARE,      /* of 1 */
     UNIT_PER_SECOND, /* a rate */
     UNIT_FACTOR,
+    UNIT_INDEX,  /* from 0 to 1, and no share of anything: with two digits */
     UNIT_SHARES, /* an array of shares */
     UNIT_KINDS
 };

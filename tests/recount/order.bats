@@ -38,7 +38,8 @@ recount() {
 
 # value NAME: a figure of the report.
 value() {
-    python3 -c "import json, sys; print(json.load(open(sys.argv[1]))['order']['values'].get(sys.argv[2]))" "$report" "$1"
+    python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["order"]["values"].get(sys.argv[2]))' \
+        "$report" "$1"
 }
 
 @test "order: a toy model with experts" {

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """order.py TRACE REPORT: every figure of a `tat report --json --section order`, counted again as naively as can be.
 
-The records come from the second reader (tests/format); gaps are lists, predictors dictionaries that see every access, legal
-orders are searched through all sets of operations that may have been computed. Says what differs, with status 1.
+The records come from the second reader (tests/format); gaps are lists, predictors dictionaries that see every access,
+legal orders are searched through all sets of operations that may have been computed. Says what differs, with status 1.
 """
 
 import json
@@ -15,7 +15,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "format"))
 
 from accesses import NO_EXPERT, STRIDED, WRITE, accesses, rows_of, union  # noqa: E402
 from names import component_of  # noqa: E402
-from read_trace import ABORTED, ACTIVATION, COMPUTE, COPY, EMPTY, FILE, MODEL_FILE, UNMATCHED, WEIGHT, Trace  # noqa: E402
+from read_trace import (  # noqa: E402
+    ABORTED, ACTIVATION, COMPUTE, COPY, EMPTY, FILE, MODEL_FILE, UNMATCHED, WEIGHT, Trace,
+)  # fmt: skip
 from timeline import GENERATE, MIXED, PROMPT, Clock, runs_of  # noqa: E402
 
 NEAR = 128 << 10
@@ -270,7 +272,7 @@ def graph_guesses(model, number, steps, before):
             else:
                 here = (pieces(at + 1, i + 1) or [None])[0] if mine else None
             slices.append((late if k == 0 and late else here, piece))
-        late = mine[len(actual)] if len(actual) < len(mine) and guess == tensor else None
+        late = mine[len(actual)] if len(actual) < len(mine) else None
         while at < len(expected) and expected[at][:2] < (node, operand):
             at += 1
         if at < len(expected) and expected[at][:2] == (node, operand):

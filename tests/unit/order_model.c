@@ -79,6 +79,7 @@ uint32_t model_graph(struct model * m, const struct node * nodes, uint32_t n) {
         const uint64_t      slices = node->chooses ? SLICES : 1;
         struct tb_entry *   w      = &e[2 + 2 * i];
         struct tb_entry *   x      = &e[leaves + 1 + i];
+        const int           chosen = node->chooses ? 4 + 2 * (int) i : 0;
         int                 count  = 3;
         *w   = (struct tb_entry){ .name = "weight", .type = "i8", .tensor = node->weight, .ne = { WEIGHT, 1, slices } };
         w[1] = (struct tb_entry){ .name = m->names[1][i], .type = "i8", .tensor = m->chosen[i], .ne = { 1 } };
@@ -88,11 +89,12 @@ uint32_t model_graph(struct model * m, const struct node * nodes, uint32_t n) {
                                   .tensor = m->result[i],
                                   .ne     = { 1 },
                                   .facts  = ASKED,
-                                  .src    = { 3 + 2 * (int) i, (int) leaves + 1, node->chooses ? 4 + 2 * (int) i : 0 } };
+                                  .src    = { 3 + 2 * (int) i, (int) leaves + 1, chosen } };
         for (uint32_t j = 0; j < i; j++) {
             if (node->after >> j & 1) { x->src[count++] = (int) (leaves + 2 + j); }
         }
-        if (node->chooses) { captures[n_captures++] = (struct tb_capture){ TAT_CAPTURE_EXPERTS, 3 + 2 * i, 1 + i, 2 }; }
+        const struct tb_capture capture = { TAT_CAPTURE_EXPERTS, 3 + 2 * i, 1 + i, 2 };
+        if (node->chooses) { captures[n_captures++] = capture; }
     }
     return tb_template(&m->b, 1, e, leaves, n + 1, captures, n_captures);
 }

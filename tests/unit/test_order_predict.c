@@ -60,6 +60,54 @@ static void test_predict_by_two(void ** state) {
     model_end(&m);
 }
 
+/* Of successors that were equally frequent the first one is the guess: w1 after w0, not w2. */
+static void test_predict_ties(void ** state) {
+    (void) state;
+    struct model m;
+    struct node  learnt[4] = { 0 }, scored[2] = { 0 };
+    model_begin(&m, 0);
+    learnt[0].weight = learnt[2].weight = scored[0].weight = model_weight(&m, 0, 4096);
+    learnt[1].weight = scored[1].weight = model_weight(&m, 1, 4112);
+    learnt[3].weight                    = model_weight(&m, 2, 4128);
+    const uint32_t t = model_graph(&m, learnt, 4), u = model_graph(&m, scored, 2);
+    for (int i = 0; i < 6; i++) { model_run(&m, t, 4, 0, NULL, 0); }
+    for (int i = 0; i < 5; i++) { model_run(&m, u, 2, 0, NULL, 0); }
+    model_ask(&m);
+    assert_int_equal(model_value(&m, "scored_slices"), 15);
+    /* The embedding after w2 once, then after w1, where w0 is expected. */
+    assert_int_equal(count_of(model_row(&m, "prediction", "predictor", "markov_1"), "slice_hits"), 3 + 4 * 2);
+    model_end(&m);
+}
+
+/* A token that breaks a long repetition, in the scored half: what was known is wrong for a while, as it is for one who
+ * goes through it access by access. */
+static void test_predict_interrupted(void ** state) {
+    (void) state;
+    enum { TOKENS = 40, ODD = 24 };
+    struct model m;
+    struct node  nodes[2] = { 0 }, swapped[2] = { 0 };
+    int          last[3] = { -1, -1, -1 }, before = -1, hits = 0;
+    model_begin(&m, 0);
+    nodes[0].weight = swapped[1].weight = model_weight(&m, 0, 4096);
+    nodes[1].weight = swapped[0].weight = model_weight(&m, 1, 4112);
+    const uint32_t t = model_graph(&m, nodes, 2), u = model_graph(&m, swapped, 2);
+    model_run(&m, t, 2, 0, NULL, 0);
+    for (int i = 0; i < TOKENS; i++) {
+        const int order[] = { 0, i == ODD ? 2 : 1, i == ODD ? 1 : 2 };
+        model_run(&m, i == ODD ? u : t, 2, 0, NULL, 0);
+        for (int k = 0; k < 3; k++) {
+            hits += i >= TOKENS / 2 && last[before < 0 ? 0 : before] == order[k];
+            if (before >= 0) { last[before] = order[k]; }
+            before = order[k];
+        }
+    }
+    model_ask(&m);
+    assert_int_equal(count_of(model_row(&m, "prediction", "predictor", "last"), "slice_hits"), hits);
+    assert_int_equal(count_of(model_row(&m, "prediction", "predictor", "last_frozen"), "slice_hits"), 3 * 20 - 3);
+    assert_int_equal(hits, 3 * 20 - 6);
+    model_end(&m);
+}
+
 /* Five standard deviations of n independent guesses. */
 static void expect_share(double actual, double expected, uint64_t n) {
     const double tolerance = 5 * sqrt(expected * (1 - expected) / (double) n);
@@ -125,10 +173,9 @@ static void test_predict_random_slices(void ** state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_predict_periodic),
-        cmocka_unit_test(test_predict_by_two),
-        cmocka_unit_test(test_predict_shuffled),
-        cmocka_unit_test(test_predict_random_slices),
+        cmocka_unit_test(test_predict_periodic), cmocka_unit_test(test_predict_by_two),
+        cmocka_unit_test(test_predict_ties),     cmocka_unit_test(test_predict_interrupted),
+        cmocka_unit_test(test_predict_shuffled), cmocka_unit_test(test_predict_random_slices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
