@@ -1,7 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
 #
-# Every figure of the sections phases, tokens, components, hot, layers and time is counted again, naively, and must be the same.
+# Every figure of the sections phases, tokens, components, hot, layers and time is counted again, naively, and must be
+# the same.
 # From the environment: TAT, AGENT, AGENT_EXACT, HOST_DIR (the fake hosts), TOOLS (recount), LLAMA, MODELS.
 
 bats_require_minimum_version 1.5.0
