@@ -27,7 +27,7 @@ class Slice:
 
     @property
     def density(self):
-        return ratio(self.accesses, self.bytes)
+        return 1024 * ratio(self.accesses, self.bytes)
 
 
 def experts_of(trace):
@@ -87,7 +87,7 @@ def slice_row(facts, total, slice):
         "bytes": slice.touched,
         "share": ratio(slice.touched, total),
         "tensor_ns": slice.ns,
-        "accesses_per_byte": slice.density,
+        "accesses_per_kib": slice.density,
     }
     return row if slice.expert is None else row | {"expert": slice.expert}
 
