@@ -7,15 +7,20 @@ models are; CC and SOURCE, the project.
 
 from __future__ import annotations
 
+import importlib
+import io
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tat
+from tat import cli
 
 
 def run(*command: str | Path, statuses: tuple[int, ...] = (0,), **environment: str) -> str:
@@ -30,6 +35,24 @@ def run(*command: str | Path, statuses: tuple[int, ...] = (0,), **environment: s
     )
     assert done.returncode in statuses, f"{command}: status {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+@dataclass
+class Said:
+    stdout: str
+    stderr: str
+
+
+def command(module: str, *arguments: str | Path, status: int = 0) -> Said:
+    """What a command of the package says, run in this process; it must end with the status."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            found = cli.run(module, lambda: importlib.import_module(f"tat.{module}").main(list(map(str, arguments))))
+        except SystemExit as end:  # of argparse
+            found = end.code if isinstance(end.code, int) else 1
+    assert found == status, err.getvalue()
+    return Said(out.getvalue(), err.getvalue())
 
 
 def needed(variable: str, *names: str, maker: str) -> Path:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,16 +23,7 @@ from tat.columns import ACCESS_COLUMNS
 from tat.database import Database
 from tat.trace import Trace
 
-from conftest import Toy
-
-
-def command(module: str, *arguments: str | Path, status: int = 0) -> subprocess.CompletedProcess[str]:
-    """A command of the package, standing alone."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"tat.{module}", *arguments], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == status, done.stderr
-    return done
+from conftest import Toy, command
 
 
 def same(ours: pd.DataFrame, theirs: pd.DataFrame) -> None:
@@ -152,6 +143,13 @@ def test_what_is_in_the_way_stays(toy: Path) -> None:
     assert dataset.is_dataset(Path("empty"))
 
 
+def test_standing_alone(toy: Path) -> None:
+    arguments = [sys.executable, "-m", "tat.parquet", toy, "-o"]
+    assert subprocess.run([*arguments, "data"], check=True, capture_output=True, text=True).stdout == ""
+    assert dataset.is_dataset(Path("data"))
+    assert subprocess.run([*arguments, "/proc/data"], check=False, capture_output=True).returncode == 4
+
+
 def test_status_of_errors(toy: Path) -> None:
     command("parquet", status=2)
     assert "tat list" in command("parquet", "nowhere", "-o", "data", status=3).stderr
@@ -182,10 +180,10 @@ def test_never_half_a_dataset(toy_maker: Toy) -> None:
     assert os.listdir() == []
 
 
-def pieces(trace: Trace) -> Iterator[np.ndarray]:
+def pieces(trace: Trace, get: Callable[[int, int], np.ndarray] | None = None) -> Iterator[np.ndarray]:
     """Smaller ones than the method gives."""
     count = len(trace.evaluations)
-    return (trace.accesses(at, min(at + 50, count)) for at in range(0, count, 50))
+    return ((get or trace.accesses)(at, min(at + 50, count)) for at in range(0, count, 50))
 
 
 def test_memory_does_not_grow_with_the_records(toy_maker: Toy, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tat.database import Database
 from tat.queries import QUERIES
 
-from test_parquet import command
+from conftest import command
 
 
 def test_the_same_on_both_engines(toy: Path, outside: Path) -> None:

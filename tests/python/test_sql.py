@@ -15,8 +15,7 @@ import tat
 from tat.database import Database
 from tat.queries import QUERIES
 
-from conftest import run
-from test_parquet import command
+from conftest import command, run
 
 INFERENCE = ["prompt", "generate", "mixed"]
 KV = ["kv_k", "kv_v", "state"]
