@@ -7,89 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analysis/diff.h"
+#include "analysis/diff_join.h"
 #include "analysis/parts.h"
-#include "analysis/statistics.h"
 #include "analysis/units.h"
 
-enum { SHOWN = 20, SIDES = 2, MEASURES = 3 };
+enum { SHOWN = 20 };
 
 static const char * const measures[MEASURES] = { "accesses", "bytes", "ns" };
-
-/* A tensor of both sides, or of one. Figures are per token; those of repeated runs their mean. */
-struct joined {
-    const struct touched * t;
-    double                 mean[MEASURES][SIDES];
-    struct difference      ns; /* with its interval, where both sides were repeated */
-    bool                   has[SIDES];
-};
-
-struct comparison {
-    const struct side * side[SIDES];
-    struct joined *     all;
-    size_t              n;
-};
-
-struct found {
-    const struct touched * t;
-    const struct profile * run;
-    size_t                 side, index; /* of the run in its side */
-};
-
-static int by_tensor(const void * a, const void * b) {
-    const struct found *x = a, *y = b;
-    const int           order = touched_order(x->t, y->t);
-    return order                ? order
-           : x->side != y->side ? (x->side < y->side ? -1 : 1)
-                                : (x->index > y->index) - (x->index < y->index);
-}
-
-static void join_one(const struct diff * d, const struct comparison * c, const struct found * found, size_t n,
-                     struct joined * j) {
-    double ns[SIDES][TAT_DIFF_MOST] = { { 0 } };
-    *j                              = (struct joined){ .t = found[0].t };
-    for (size_t i = 0; i < n; i++) {
-        const struct found * f      = &found[i];
-        const struct use *   use    = &f->t->use[d->scope];
-        const double         tokens = fmax((double) profile_total(f->run, d->scope).tokens, 1);
-        const double         runs   = (double) c->side[f->side]->n;
-        j->has[f->side]             = true;
-        j->mean[0][f->side] += use->accesses / tokens / runs;
-        j->mean[1][f->side] += use->bytes / tokens / runs;
-        j->mean[2][f->side] += use->ns / tokens / runs;
-        ns[f->side][f->index] = use->ns / tokens;
-    }
-    j->ns = mean_difference(ns[0], c->side[0]->n, ns[1], c->side[1]->n);
-}
-
-/* False: memory. */
-static bool join(const struct diff * d, struct comparison * c) {
-    size_t n = 0, count = 0;
-    for (size_t s = 0; s < SIDES; s++) {
-        for (size_t i = 0; i < c->side[s]->n; i++) { n += c->side[s]->run[i]->n_tensors; }
-    }
-    struct found * found = malloc((n + 1) * sizeof *found);
-    c->all               = malloc((n + 1) * sizeof *c->all);
-    if (!found || !c->all) {
-        free(found);
-        return false;
-    }
-    for (size_t s = 0; s < SIDES; s++) {
-        for (size_t i = 0; i < c->side[s]->n; i++) {
-            const struct profile * run = c->side[s]->run[i];
-            for (uint32_t t = 0; t < run->n_tensors; t++) {
-                found[count++] = (struct found){ &run->tensors[t], run, s, i };
-            }
-        }
-    }
-    qsort(found, n, sizeof *found, by_tensor);
-    for (size_t first = 0, end; first < n; first = end) {
-        for (end = first + 1; end < n && touched_order(found[first].t, found[end].t) == 0; end++) {}
-        join_one(d, c, &found[first], end - first, &c->all[c->n++]);
-    }
-    free(found);
-    return true;
-}
 
 /* ----------------------------------------------------------------------------------------------------------- tables */
 
@@ -106,7 +30,7 @@ static bool is_weight(const struct joined * j) {
 }
 
 static bool is_changed(const struct joined * j) {
-    return j->has[0] && j->has[1] && (!same(j->mean[0]) || !same(j->mean[1]));
+    return j->has[0] && j->has[1] && (!same(j->mean[MEASURED_ACCESSES]) || !same(j->mean[MEASURED_BYTES]));
 }
 
 static int most_time(const void * a, const void * b) {
@@ -117,7 +41,8 @@ static int most_time(const void * a, const void * b) {
 
 static int most_bytes(const void * a, const void * b) {
     const struct joined *const *x = a, *const *y = b;
-    const double dx = fabs((*x)->mean[1][1] - (*x)->mean[1][0]), dy = fabs((*y)->mean[1][1] - (*y)->mean[1][0]);
+    const double                dx = fabs((*x)->mean[MEASURED_BYTES][1] - (*x)->mean[MEASURED_BYTES][0]),
+                 dy                = fabs((*y)->mean[MEASURED_BYTES][1] - (*y)->mean[MEASURED_BYTES][0]);
     return dx < dy ? 1 : dx > dy ? -1 : touched_order((*x)->t, (*y)->t);
 }
 
@@ -139,8 +64,8 @@ static void add_row(struct result * r, const struct comparison * c, const struct
         }
     }
     if (!j->has[0] || !j->has[1]) { return; }
-    result_put_real(r, row, "bytes_change", change(j->mean[1]));
-    result_put_real(r, row, "ns_change", change(j->mean[2]));
+    result_put_real(r, row, "bytes_change", change(j->mean[MEASURED_BYTES]));
+    result_put_real(r, row, "ns_change", change(j->mean[MEASURED_NS]));
     if (isnan(j->ns.low)) { return; }
     result_put_real(r, row, "ns_difference_low", j->ns.low);
     result_put_real(r, row, "ns_difference_high", j->ns.high);
@@ -207,7 +132,7 @@ static bool changed_weight(const struct joined * j) {
 }
 
 static bool timed_in_both(const struct joined * j) {
-    return j->has[0] && j->has[1] && j->mean[2][0] > 0 && j->mean[2][1] > 0;
+    return j->has[0] && j->has[1] && j->mean[MEASURED_NS][0] > 0 && j->mean[MEASURED_NS][1] > 0;
 }
 
 static bool in_one(const struct joined * j) {
@@ -228,8 +153,8 @@ static void add_parts(struct result * r, const struct comparison * c) {
         struct part *         part = &parts[(unsigned) j->t->component < TAT_COMPONENT_COUNT ? j->t->component : 0];
         for (int s = 0; s < SIDES; s++) {
             part->tensors[s] += j->has[s];
-            part->bytes[s] += j->mean[1][s];
-            part->ns[s] += j->mean[2][s];
+            part->bytes[s] += j->mean[MEASURED_BYTES][s];
+            part->ns[s] += j->mean[MEASURED_NS][s];
         }
     }
     for (unsigned i = 0; i < TAT_COMPONENT_COUNT; i++) {
@@ -301,7 +226,7 @@ static struct counts count(const struct comparison * c) {
     struct counts n = { 0 };
     for (size_t i = 0; i < c->n; i++) {
         const struct joined * j = &c->all[i];
-        for (int s = 0; s < SIDES; s++) { n.bytes[!is_weight(j)][s] += j->mean[1][s]; }
+        for (int s = 0; s < SIDES; s++) { n.bytes[!is_weight(j)][s] += j->mean[MEASURED_BYTES][s]; }
         if (!is_weight(j)) { continue; }
         if (j->has[0] && j->has[1]) {
             n.both++;
@@ -360,7 +285,7 @@ static void answer(const struct diff * d, struct result * r) {
     for (size_t i = 0; c && i < pairs; i++) {
         c[i].side[0] = &d->side[0];
         c[i].side[1] = &d->side[i + 1];
-        r->failed |= !join(d, &c[i]);
+        r->failed |= !diff_join(d, &c[i]);
         const struct counts n = r->failed ? (struct counts){ 0 } : count(&c[i]);
         say_pair(d, r, &c[i], &n);
         changed += n.changed;

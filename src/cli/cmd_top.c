@@ -13,10 +13,10 @@
 
 #include "analysis/live.h"
 #include "cli/command.h"
-#include "cli/report_text.h"
 #include "cli/run_folder.h"
 #include "cli/run_open.h"
 #include "cli/screen.h"
+#include "cli/top_text.h"
 #include "format/follow.h"
 
 enum { KEY_JSON = 256, KEY_ONCE, KEY_INTERVAL, INTERVAL_LEAST = 100, INTERVAL_MOST = 3600000 };
@@ -140,93 +140,6 @@ static uint64_t now_ns(const struct tat_trace * trace) {
     return now > start ? now - start : 0;
 }
 
-enum { LABEL = 4, GAP = 2, MARKS_MOST = 64 };
-
-/* A mark for each expert, or for as many neighbours as fit into one. */
-static void draw_layer(const json_t * row, double scale, size_t each, FILE * out) {
-    const json_t * shares = json_object_get(row, "shares");
-    const json_t * layer  = json_object_get(row, "layer");
-    if (json_is_integer(layer)) {
-        fprintf(out, "%*lld ", LABEL - 1, (long long) json_integer_value(layer));
-    } else {
-        fprintf(out, "%*s ", LABEL - 1, "-");
-    }
-    for (size_t i = 0; i < json_array_size(shares); i += each) {
-        double most = 0;
-        for (size_t e = i; e < i + each && e < json_array_size(shares); e++) {
-            const double share = json_number_value(json_array_get(shares, e));
-            if (share > most) { most = share; }
-        }
-        fputs(report_mark(scale > 0 ? most / scale : 0), out);
-    }
-}
-
-/* Layers side by side, as many as the width has room for. */
-static void draw_heat(const json_t * frame, unsigned columns, FILE * out) {
-    const json_t * rows   = json_object_get(json_object_get(json_object_get(frame, "tables"), "experts"), "rows");
-    const double   scale  = report_scale(rows, "shares");
-    const size_t   layers = json_array_size(rows);
-    size_t         widest = 0;
-    for (size_t i = 0; i < layers; i++) {
-        const size_t n = json_array_size(json_object_get(json_array_get(rows, i), "shares"));
-        if (n > widest) { widest = n; }
-    }
-    if (!widest) { return; }
-    const size_t each  = (widest + MARKS_MOST - 1) / MARKS_MOST;
-    const size_t width = LABEL + (widest + each - 1) / each + GAP;
-    const size_t n = columns + GAP > width ? (columns + GAP) / width : 1, down = (layers + n - 1) / n;
-    fprintf(out, "\nExperts by layer, from expert 0; a full bar is %.0f %% of the layer's choices", 100 * scale);
-    fprintf(out, each > 1 ? ", a bar the most of %zu experts\n" : "\n", each);
-    for (size_t line = 0; line < down; line++) {
-        for (size_t i = line; i < layers; i += down) {
-            if (i != line) { fprintf(out, "%*s", GAP, ""); }
-            draw_layer(json_array_get(rows, i), scale, each, out);
-        }
-        putc('\n', out);
-    }
-}
-
-static int draw_text(const json_t * frame, unsigned columns, FILE * out) {
-    if (report_text(frame, false, out) != 0) { return -1; }
-    draw_heat(frame, columns, out);
-    return 0;
-}
-
-/* Where the screen has too few rows, those of the tensors make room; a few of them stay. */
-static void trim_tensors(const json_t * frame, size_t lines, size_t rows) {
-    enum { LEAST = 3 };
-    json_t * tensors = json_object_get(json_object_get(json_object_get(frame, "tables"), "tensors"), "rows");
-    for (; lines > rows && json_array_size(tensors) > LEAST; lines--) {
-        json_array_remove(tensors, json_array_size(tensors) - 1);
-    }
-}
-
-static size_t lines_of(const char * text) {
-    size_t n = 0;
-    for (; *text; text++) { n += *text == '\n'; }
-    return n;
-}
-
-/* The text of a frame, which the caller frees. NULL: memory. */
-static char * text_of(const json_t * frame) {
-    char * text  = NULL;
-    size_t bytes = 0;
-    FILE * out   = open_memstream(&text, &bytes);
-    if (!out) { return NULL; }
-    const int status = draw_text(frame, screen_columns(), out);
-    if (fclose(out) == 0 && status == 0) { return text; }
-    free(text);
-    return NULL;
-}
-
-static char * text_that_fits(const json_t * frame) {
-    char * text = text_of(frame);
-    if (!text || lines_of(text) < screen_rows()) { return text; }
-    trim_tensors(frame, lines_of(text), screen_rows() - 1); /* the foot has the last */
-    free(text);
-    return text_of(frame);
-}
-
 /* How to go on when it has ended. */
 static void say_next(const struct top * top, FILE * out) {
     fprintf(out, "%s\nNext: tat report %s\n",
@@ -248,7 +161,7 @@ static int print_once(const struct top * top, bool json, struct tat_error * erro
     json_t * frame = make_frame(top, error);
     if (!frame) { return -1; }
     errno      = ENOMEM;
-    int status = json ? json_dumpf(frame, stdout, JSON_INDENT(2)) : draw_text(frame, 80, stdout);
+    int status = json ? json_dumpf(frame, stdout, JSON_INDENT(2)) : top_text(frame, 80, stdout);
     if (status == 0 && json) { putchar('\n'); }
     if (status == 0 && !json && !top->running) { say_next(top, stdout); }
     if (status == 0) { status = fflush(stdout); }
@@ -265,7 +178,7 @@ static int draw_screen(const struct top * top, const struct options * options, s
     json_t * frame = top->follow ? make_frame(top, error) : NULL;
     if (top->follow && !frame) { return -1; }
     if (frame) {
-        text = text_that_fits(frame);
+        text = top_text_that_fits(frame, screen_columns(), screen_rows() - 1); /* the foot has the last */
     } else if (asprintf(&text, "Recording\nWaiting for the first graph of %s\n", top->path) < 0) {
         text = NULL;
     }
