@@ -116,14 +116,14 @@ class TraceAnalyzer:
         token counts the rows of a context from 0 and is NA in warm-up; id is NA in a private trace; begin_ns and
         end_ns are the evaluation's, which it shares with the other rows of its ubatch.
         """
-        return tables.frame(tables.tokens(self.trace))
+        return tables.frame(tables.tokens(self.trace, self.trace.tokens()))
 
     def routing(self) -> pd.DataFrame:
         """All experts chosen: evaluation, row, layer, slot, expert and gate weight (NaN where it was not recorded).
 
         Where a layer routes only the rows whose output is asked for, `row` counts those.
         """
-        return tables.frame(tables.routing(self.trace))
+        return tables.frame(tables.routing(self.trace, self.trace.routing()))
 
     def events(self) -> pd.DataFrame:
         """What else happened: mappings, model files, loading, calls; a row each."""

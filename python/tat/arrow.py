@@ -61,14 +61,23 @@ def about(trace: Trace) -> list[Column]:
     ]
 
 
-#: The tables beside the access records, by name.
-TABLES: dict[str, Callable[[Trace, Vocabulary], list[Column]]] = {
-    "runs": lambda trace, _: about(trace),
-    "tensors": tables.tensors,
-    "evaluations": lambda trace, _: tables.evaluations(trace),
-    "tokens": lambda trace, _: tables.tokens(trace),
-    "routing": lambda trace, _: tables.routing(trace),
-    "events": lambda trace, _: tables.events(trace),
+def _growing(
+    trace: Trace, get: Callable[[int, int], Records], columns: Callable[[Trace, Records], list[Column]]
+) -> Iterator[list[Column]]:
+    """A table that grows with the run, in pieces; one at the least."""
+    yield columns(trace, get(0, 0))
+    for records in trace.pieces(get):
+        yield columns(trace, records)
+
+
+#: The tables beside the access records, by name, each in pieces of rows.
+TABLES: dict[str, Callable[[Trace], Iterable[list[Column]]]] = {
+    "runs": lambda trace: [about(trace)],
+    "tensors": lambda trace: [tables.tensors(trace, Vocabulary(trace))],
+    "evaluations": lambda trace: [tables.evaluations(trace)],
+    "tokens": lambda trace: _growing(trace, trace.tokens, tables.tokens),
+    "routing": lambda trace: _growing(trace, trace.routing, tables.routing),
+    "events": lambda trace: [tables.events(trace)],
 }
 
 

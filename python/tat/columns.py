@@ -114,7 +114,8 @@ def _heads(a: Records) -> Column:
 
 def access_columns(trace: Trace, words: Vocabulary, a: Records) -> Iterator[Column]:
     """The columns of access records, in order."""
-    tensor, evaluation = a["tensor"], trace.evaluations[a["evaluation"]]
+    tensor, evaluation = a["tensor"], a["evaluation"]
+    n_tokens = trace.evaluations["n_tokens"][evaluation]
     phase = a["flags"] >> _abi.ACCESS_PHASE_SHIFT & 7
     untimed = (a["flags"] & _abi.ACCESS_UNTIMED) != 0
     approximate = (a["flags"] & _abi.ACCESS_APPROXIMATE) != 0
@@ -123,12 +124,12 @@ def access_columns(trace: Trace, words: Vocabulary, a: Records) -> Iterator[Colu
     component, model = words.component_of[tensor], words.model_of[tensor]
     yield number("start_ns", a["start_ns"], untimed)
     yield number("duration_ns", a["duration_ns"], untimed)
-    yield number("graph", a["evaluation"])
+    yield number("graph", evaluation)
     yield number("node", a["node"])
-    yield number("token", a["token_first"], (phase == _abi.PHASES.index("warmup")) | (evaluation["n_tokens"] == 0))
-    yield number("tokens", evaluation["n_tokens"])
+    yield number("token", a["token_first"], (phase == _abi.PHASES.index("warmup")) | (n_tokens == 0))
+    yield number("tokens", n_tokens)
     yield named("phase", phase, _abi.PHASES)
-    yield number("context", evaluation["context"])
+    yield number("context", trace.evaluations["context"][evaluation])
     yield number("layer", a["layer"], a["layer"] == _abi.NO_LAYER)
     yield named("op", op_code[a["op"]], ops)
     yield named("operand", a["operand"], _abi.OPERANDS)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from ibis.expr.types import Table
 
 from tat import arrow, dataset, queries
-from tat.columns import ACCESS_COLUMNS, Vocabulary, named
+from tat.columns import ACCESS_COLUMNS, named
 from tat.errors import ErrorKind, TatError
 from tat.trace import Trace
 
@@ -113,12 +113,12 @@ class Database:
 
 def _register(connection: Any, traces: dict[str, Trace]) -> None:
     """Tables of traces as they are: access records are made as they are read."""
-    for table, columns in arrow.TABLES.items():
-        batches = []
-        for name, trace in traces.items():
-            made = columns(trace, Vocabulary(trace))
-            run = named("run", made[0].values * 0, [name])
-            batches.append(arrow.batch([run, *made]))
+    for table, pieces in arrow.TABLES.items():
+        batches = [
+            arrow.batch([named("run", columns[0].values * 0, [name]), *columns])
+            for name, trace in traces.items()
+            for columns in pieces(trace)
+        ]
         connection.register(table, pa.Table.from_batches(batches))
     connection.register("accesses", arrow.AccessStream(traces))
 

@@ -105,16 +105,21 @@ def _open(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     return pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=names, write_page_index=True)
 
 
+def _write_all(path: Path, batches: Iterator[pa.RecordBatch]) -> None:
+    first = next(batches)
+    with _open(path, first.schema) as writer:
+        writer.write_batch(first)
+        for batch in batches:
+            writer.write_batch(batch, row_group_size=ROW_GROUP)
+
+
 def write_run(trace: Trace, folder: Path, name: str, progress: Progress | None = None) -> int:
     """Write all tables of a trace into a folder where the run is not there yet; returns the access records written."""
     run = f"run={quote(name, safe='')}"
     count = 0
-    words = Vocabulary(trace)
-    for table, columns in arrow.TABLES.items():
-        batch = arrow.batch(columns(trace, words))
+    for table, pieces in arrow.TABLES.items():
         (folder / table / run).mkdir(parents=True)
-        with _open(folder / table / run / FILE, batch.schema) as writer:
-            writer.write_batch(batch)
+        _write_all(folder / table / run / FILE, map(arrow.batch, pieces(trace)))
     (folder / "accesses").mkdir(exist_ok=True)
     partitions = _Partitions(trace, folder / "accesses" / run)
     try:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from tat import _abi
 from tat.columns import Column, Vocabulary, named, number, unique
-from tat.trace import Trace
+from tat.trace import Records, Trace
 
 
 def series(column: Column) -> Any:
@@ -81,9 +81,8 @@ def evaluations(trace: Trace) -> list[Column]:
     ]
 
 
-def tokens(trace: Trace) -> list[Column]:
-    """A row for each row that went into an evaluation."""
-    t = trace.tokens()
+def tokens(trace: Trace, t: Records) -> list[Column]:
+    """A row for each row that went into an evaluation: columns of what Trace.tokens gives."""
     e = trace.evaluations[t["evaluation"]]
     return [
         number("evaluation", t["evaluation"]),
@@ -98,9 +97,8 @@ def tokens(trace: Trace) -> list[Column]:
     ]
 
 
-def routing(trace: Trace) -> list[Column]:
-    """A row for each expert chosen."""
-    r = trace.routing()
+def routing(trace: Trace, r: Records) -> list[Column]:
+    """A row for each expert chosen: columns of what Trace.routing gives."""
     return [
         number("evaluation", r["evaluation"]),
         _phase(trace.evaluations["phase"][r["evaluation"]]),

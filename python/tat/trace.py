@@ -149,11 +149,14 @@ class Trace:
         choice = _abi.Choice(**{name: flag.ctypes.data for name, flag in kept.items()})
         return self._collect("tat_trace_accesses", _abi.ACCESS, first, last, c.byref(choice))
 
-    def pieces(self, records: int = 1 << 18) -> Iterator[Records]:
-        """All access records in order, in pieces of about so many: of whole evaluations, one at the least."""
+    def pieces(self, get: Callable[[int, int], Records] | None = None, records: int = 1 << 18) -> Iterator[Records]:
+        """All access records in order, or what else `get` gives, in pieces of about so many.
+
+        A piece is of whole evaluations, one at the least.
+        """
         at, size, count = 0, 1, len(self.evaluations)
         while at < count:
-            piece = self.accesses(at, at + size)
+            piece = (get or self.accesses)(at, at + size)
             at += size
             size = max(1, size * records // max(len(piece), size))
             if len(piece):

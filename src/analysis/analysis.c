@@ -35,7 +35,7 @@ static struct tat_analysis_options with_defaults(const struct tat_analysis_optio
     return o;
 }
 
-static struct subject subject_of(const struct tat_trace * trace, const struct tat_analysis_options * options) {
+struct subject subject_of(const struct tat_trace * trace, const struct tat_analysis_options * options) {
     struct subject s = { .trace = trace, .options = with_defaults(options) };
     s.tensors        = tat_trace_tensors(trace, &s.n_tensors);
     s.templates      = tat_trace_templates(trace, &s.n_templates);

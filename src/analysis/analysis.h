@@ -30,6 +30,9 @@ struct subject {
     struct phase_total            outside[TAT_PHASE_COUNT]; /* of those whose tokens were not asked for */
 };
 
+/* `options` may be NULL. */
+struct subject subject_of(const struct tat_trace * trace, const struct tat_analysis_options * options);
+
 struct analysis {
     const char * name; /* of the section, for --section and in the JSON */
     const char * title;

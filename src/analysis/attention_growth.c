@@ -154,10 +154,11 @@ static void say_cache(const struct attention * a, struct result * r, const struc
         result_put_real(r, result_values(r), "fresh_bytes_per_token", s->sum.fresh / tokens);
         result_put_real(r, result_values(r), "cached_bytes_per_token", s->sum.cached / tokens);
         result_put_real(r, result_values(r), "hidden_bytes_per_token", s->sum.hidden / tokens);
-        result_line(r, "KV cells",
-                    "a layer reads %.1f and sees %.1f of them on average: llama.cpp reads in steps, and "
-                    "the mask hides the rest",
-                    s->sum.cells / (double) s->evaluations, seen);
+        result_line(
+            r, "KV cells",
+            "a layer reads %.1f, of which a token sees %.1f on average: llama.cpp reads in steps, and the mask hides "
+            "the rest",
+            s->sum.cells / (double) s->evaluations, seen);
         result_line(r, "KV bytes",
                     "of %s read for a token, %s are its own cells, %s earlier ones, %s hidden by the mask",
                     format_bytes(text[0], (uint64_t) ((double) s->sum.cache.read / tokens)),

@@ -134,31 +134,53 @@ static bool add_over_time(const struct caching * s, struct result * r) {
 
 /* -------------------------------------------------------------------------------------------------------- summary */
 
+static bool count_reads(struct caching * s) {
+    const struct references * refs = &s->references;
+    bool *                    read = calloc((size_t) refs->slices.count + 1, sizeof *read);
+    if (!read) { return false; }
+    for (size_t i = 0; i < refs->n_refs; i++) {
+        const uint32_t ref   = refs->ref[i];
+        const uint64_t bytes = reference_extent(refs, ref).bytes;
+        s->reads.all += bytes;
+        if (ref >= refs->slices.count) {
+            s->reads.rows += bytes;
+        } else if (!read[ref]) {
+            read[ref] = true;
+            s->reads.touched += bytes;
+        }
+    }
+    free(read);
+    return true;
+}
+
 static void say_verdict(const struct caching * s, struct result * r) {
     json_t *         metadata = run_metadata(s->subject->trace);
     const json_int_t host     = json_integer_value(json_object_get(json_object_get(metadata, "host"), "memory_bytes"));
     const uint64_t   given = s->subject->options.memory_bytes, memory = given ? given : host > 0 ? (uint64_t) host : 0;
-    const uint64_t   touched = s->simulation.reads.first;
+    const uint64_t   touched = s->reads.touched;
+    const bool       again   = s->reads.all - s->reads.rows > touched;
     char             t[UNITS_SIZE], m[UNITS_SIZE];
     json_decref(metadata);
     format_bytes(t, touched);
     format_bytes(m, memory);
-    if (memory == 0) {
+    const bool fits = memory >= touched;
+    if (!again) {
+        result_line(r, "verdict", "not limited by memory: no weight is read twice");
+    } else if (memory == 0) {
         result_line(r, "verdict", "memory limits this run where less than %s is left for weights", t);
-    } else if (memory >= touched) {
-        result_line(r, "verdict", "not limited by memory: the %s of weights that it reads fit in the %s %s", t, m,
-                    given ? "given" : "of the machine it ran on");
     } else {
-        result_line(r, "verdict", "limited by memory: it reads %s of weights again and again, and %s do not hold them",
-                    t, m);
+        result_line(r, "verdict", "%s by memory: the %s of weights that it reads %sfit in the %s %s",
+                    fits ? "not limited" : "limited", t, fits ? "" : "again and again do not ", m,
+                    given ? "given" : "of the machine it ran on");
     }
     result_answer(r, "Is this run limited by memory?",
-                  memory == 0         ? "Where less than %s is left for weights."
-                  : memory >= touched ? "No: the %s of weights that it reads fit in %s."
-                                      : "Yes: it reads %s of weights again and again, and %s do not hold them.",
+                  !again        ? "No: no weight is read twice."
+                  : memory == 0 ? "Where less than %s is left for weights."
+                  : fits        ? "No: the %s of weights that it reads fit in %s."
+                                : "Yes: the %s of weights that it reads again and again do not fit in %s.",
                   t, m);
     result_put_count(r, result_values(r), "memory_bytes", memory);
-    result_put(r, result_values(r), "limited", memory ? json_boolean(memory < touched) : json_null());
+    result_put(r, result_values(r), "limited", !again || memory ? json_boolean(again && !fits) : json_null());
 }
 
 static void say_notes(const struct caching * s, struct result * r) {
@@ -167,10 +189,11 @@ static void say_notes(const struct caching * s, struct result * r) {
     result_note(
         r,
         "Reads of weights by prompt and generation, as if each went to a cache that was empty at first: a first read "
-        "is never saved. LRU and MIN: on blocks of %s of the model file, exactly, at every size. MIN (Belady) knows "
-        "the future and is the bound. The others keep whole weights or experts, simulated at 64 sizes: rows of "
-        "embeddings are always read. LRU is what the kernel's page cache resembles. LRU and MIN read whole blocks, so "
-        "the others can come out a little above MIN.",
+        "is never saved. LRU (least recently used) is what the kernel's page cache resembles, MIN (Belady) knows the "
+        "future: both exactly, at every size, on blocks of %s of the model files, read as a whole. FIFO (first in, "
+        "first out), LFU (least frequently used), S3-FIFO and pinning the best keep whole weights or experts, "
+        "simulated at 64 sizes; rows of embeddings they always read. The bound is MIN on single bytes: no cache reads "
+        "less, whatever it keeps.",
         format_bytes(block, s->blocks.block_bytes));
     if (s->blocks.graphs < graphs) {
         result_note(r, "LRU and MIN saw the first %zu of %zu graphs.", s->blocks.graphs, graphs);
@@ -190,14 +213,14 @@ static void say_notes(const struct caching * s, struct result * r) {
 
 static bool answer(struct caching * s, struct result * r) {
     for (uint32_t i = 0; i < s->references.slices.count; i++) { s->weight_bytes += s->references.bytes[i]; }
-    if (!block_curves_make(&s->blocks, &s->references) || !simulation_begin(&s->simulation, &s->references) ||
-        !caching_simulate(s)) {
+    if (!count_reads(s) || !block_curves_make(&s->blocks, &s->references) ||
+        !simulation_begin(&s->simulation, &s->references) || !caching_simulate(s)) {
         return false;
     }
     result_put_count(r, result_values(r), "weight_bytes", s->weight_bytes);
-    result_put_count(r, result_values(r), "read_bytes", s->simulation.reads.all);
-    result_put_count(r, result_values(r), "touched_bytes", s->simulation.reads.first);
-    result_put_count(r, result_values(r), "row_bytes", s->simulation.rows);
+    result_put_count(r, result_values(r), "read_bytes", s->reads.all);
+    result_put_count(r, result_values(r), "touched_bytes", s->reads.touched);
+    result_put_count(r, result_values(r), "row_bytes", s->reads.rows);
     result_put_count(r, result_values(r), "graphs", s->references.n_marks);
     result_put_count(r, result_values(r), "block_bytes", s->blocks.block_bytes);
     result_put_count(r, result_values(r), "blocks", s->blocks.n_blocks);
@@ -206,7 +229,7 @@ static bool answer(struct caching * s, struct result * r) {
     result_put_count(r, result_values(r), "simulated_graphs", s->simulation.reads.graphs);
     say_verdict(s, r);
     caching_savings(s, r);
-    caching_bounds(s, r);
+    caching_speed(s, r);
     caching_curves(s, r);
     const bool good = add_distances(s, r) && add_working_set(s, r) && add_over_time(s, r);
     if (good && s->working_set.count) {

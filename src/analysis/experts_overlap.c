@@ -47,6 +47,23 @@ static void put_mean(struct result * r, const char * const keys[static 2], const
     result_put_real(r, result_values(r), keys[1], mean->by_chance / (double) mean->chosen);
 }
 
+static uint64_t rows_of(const struct experts * x) {
+    uint64_t rows = 0;
+    for (uint32_t i = 0; i < x->n_slots; i++) { rows += x->layer[i].rows; }
+    return rows;
+}
+
+/* Where several sequences are computed at once, the rows of an evaluation do not follow each other. */
+static void note_few(const struct experts * x, struct result * r, const struct mean * token) {
+    const uint64_t rows = rows_of(x);
+    char           compared[UNITS_SIZE], all[UNITS_SIZE];
+    if (token->pairs >= rows - rows / 4) { return; }
+    result_note(r,
+                "Only %s of %s choices could be compared with the token before: the others begin a sequence, or were "
+                "computed together with tokens of other sequences.",
+                format_count(compared, token->pairs), format_count(all, rows));
+}
+
 static void say(struct result * r, const struct mean * token, const struct mean * layer) {
     static const char question[] = "Does one token use the experts of the last one?";
     char              same[UNITS_SIZE], chance[UNITS_SIZE];
@@ -85,4 +102,5 @@ void experts_show_overlap(struct experts * x, struct result * r) {
     put_mean(r, token_keys + 1, &token);
     put_mean(r, layer_keys + 1, &layer);
     say(r, &token, &layer);
+    note_few(x, r, &token);
 }

@@ -12,19 +12,20 @@ static const char * slice_name(const struct hot * h, uint32_t slice) {
     return h->subject->tensors[h->slices.tensor[slice]].name;
 }
 
+/* Accesses for each KiB of memory that it takes to keep it. */
 static double density(const struct hot * h, const struct heat * w) {
-    return ratio(w->accesses, slice_bytes(&h->slices, h->subject, w->slice));
+    return 1024 * ratio(w->accesses, slice_bytes(&h->slices, h->subject, w->slice));
 }
 
 /* ---------------------------------------------------------------------------------------------------------- tables */
 
-/* Of slices; without a column for experts where there are none. */
-static void slice_table(const struct hot * h, struct result * r, const char * name, const char * title,
-                        enum show show) {
-    static const struct result_column all[] = {
+/* Of slices, with `last` as its last column; without a column for experts where there are none. */
+static void slice_table(const struct hot * h, struct result * r, const char * name, const char * title, enum show show,
+                        struct result_column last) {
+    const struct result_column all[] = {
         { "tensor", "tensor", UNIT_TEXT },     { "expert", "expert", UNIT_NUMBER },
         { "slice_bytes", "size", UNIT_BYTES }, { "accesses", "accesses", UNIT_COUNT },
-        { "bytes", "touched", UNIT_BYTES },    { "tensor_ns", "tensor's time", UNIT_NS },
+        { "bytes", "touched", UNIT_BYTES },    last,
     };
     enum { EXPERT = 1, ALL = sizeof all / sizeof all[0] };
     struct result_column columns[ALL];
@@ -49,19 +50,21 @@ static void add_slice(const struct hot * h, struct result * r, const struct heat
     result_put_count(r, row, "bytes", w->bytes);
     result_put_real(r, row, "share", ratio(w->bytes, h->bytes));
     result_put_count(r, row, "tensor_ns", w->ns);
-    result_put_real(r, row, "accesses_per_byte", density(h, w));
+    result_put_real(r, row, "accesses_per_kib", density(h, w));
 }
 
 static void add_hottest(const struct hot * h, struct result * r) {
-    slice_table(h, r, "hottest", "Touched most often (where that ties: longest)", SHOW_ALWAYS);
+    slice_table(h, r, "hottest", "Touched most often (where that ties: longest)", SHOW_ALWAYS,
+                (struct result_column){ "tensor_ns", "tensor's time", UNIT_NS });
     for (uint32_t i = 0; i < h->slices.count && i < SHOWN && h->heat[i].accesses; i++) { add_slice(h, r, &h->heat[i]); }
 }
 
-/* The best to keep, if room is short: most accesses for a byte of memory. A selection of few among many. */
+/* The best to keep, if room is short. A selection of few among many. */
 static void add_densest(const struct hot * h, struct result * r) {
     const struct heat * best[SHOWN];
     uint32_t            n = 0;
-    slice_table(h, r, "densest", "Most accesses for each byte of their size", SHOW_ASKED);
+    slice_table(h, r, "densest", "Most accesses for their size", SHOW_ASKED,
+                (struct result_column){ "accesses_per_kib", "accesses/KiB", UNIT_FACTOR });
     for (uint32_t i = 0; i < h->slices.count && h->heat[i].accesses; i++) {
         uint32_t at = n;
         while (at > 0 && density(h, best[at - 1]) < density(h, &h->heat[i])) { at--; }

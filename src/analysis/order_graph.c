@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "analysis/order_gaps.h"
-#include "format/extent.h"
 
 #define VARIES (NO_SLICE - 1) /* which slices it is depends on data */
 
@@ -43,16 +42,28 @@ static bool reads_nothing(const struct tat_entry * node, int src) {
            (strcmp(node->op, "IM2COL") == 0 || strcmp(node->op, "IM2COL_3D") == 0 || strcmp(node->op, "FILL") == 0);
 }
 
+/* Bytes of a shape without gaps, or 0. */
+static uint64_t packed_bytes(const struct tat_entry * e) {
+    const uint64_t block = e->type_block ? e->type_block : 1;
+    uint64_t       bytes = e->type_block_bytes;
+    for (int i = 0; i < 4; i++) {
+        const uint64_t n = i == 0 ? e->ne[0] / block + (e->ne[0] % block != 0) : e->ne[i];
+        if (n > 1 && e->nb[i] != bytes) { return 0; }
+        bytes *= n;
+    }
+    return bytes;
+}
+
 /* The slice that an operand reads, as far as the graph knows. */
 static uint32_t slice_of(struct graph_orders * g, const struct tat_entry * node, const struct tat_entry * e, int src) {
     const bool rows = src == 0 && strcmp(node->op, "GET_ROWS") == 0;
     const bool chosen =
         (src == 0 && strcmp(node->op, "MUL_MAT_ID") == 0) || (src == 1 && strcmp(node->op, "ADD_ID") == 0);
-    const struct extent       extent = extent_of(e->ne, e->nb, e->type_block, e->type_block_bytes);
-    const struct tat_tensor * t      = &g->subject->tensors[e->tensor];
-    if (chosen || (extent.n_levels && !rows)) { return VARIES; }
+    const uint64_t            bytes = packed_bytes(e);
+    const struct tat_tensor * t     = &g->subject->tensors[e->tensor];
+    if (chosen || (!bytes && !rows)) { return VARIES; }
     const struct order_slice slice = { .offset = rows ? 0 : t->file_offset + (uint64_t) e->offset,
-                                       .bytes  = rows ? 0 : extent.run_bytes,
+                                       .bytes  = rows ? 0 : bytes,
                                        .tensor = e->tensor,
                                        .expert = TAT_NO_EXPERT,
                                        .rows   = rows };

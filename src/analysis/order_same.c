@@ -4,34 +4,60 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "analysis/units.h"
 
-static bool compare(struct sameness * s, const uint32_t * before, uint32_t n_before, const uint32_t * now,
-                    uint32_t n_now, uint32_t evaluation) {
-    const uint32_t least = n_before < n_now ? n_before : n_now, most = n_before < n_now ? n_now : n_before;
-    uint32_t       same = 0, at = 0;
-    for (uint32_t i = 0; i < least; i++) { same += before[i] == now[i]; }
-    s->same += same;
-    s->positions += most;
-    if (same == most) {
+static void see(struct sameness * s, uint32_t evaluation, uint32_t position, uint32_t expected, uint32_t actual) {
+    s->positions++;
+    s->same += expected == actual;
+    if (expected != actual && !s->first.access) {
+        s->first = (struct difference){ evaluation, position + 1, expected, actual };
+    }
+}
+
+static bool compare_tensors(struct sameness * s, const struct sequence * before, const struct sequence * now) {
+    const uint32_t was = before->n_steps, is = now->n_steps, most = was > is ? was : is;
+    if (was == is && memcmp(before->tensor, now->tensor, is * sizeof now->tensor[0]) == 0) {
         s->identical++;
+        s->same += is;
+        s->positions += is;
         return true;
     }
-    if (s->first.access) { return false; }
-    while (at < least && before[at] == now[at]) { at++; }
-    s->first = (struct difference){ evaluation, at + 1, at < n_before ? before[at] : NO_SLICE,
-                                    at < n_now ? now[at] : NO_SLICE };
+    for (uint32_t i = 0; i < most; i++) {
+        see(s, now->evaluation, i, i < was ? before->tensor[i] : NO_SLICE, i < is ? now->tensor[i] : NO_SLICE);
+    }
+    return false;
+}
+
+/* Of one step: where one chose more experts than the other, the steps after it are still compared with their like. */
+static void compare_step(struct sameness * s, const struct sequence * before, const struct sequence * now, uint32_t i) {
+    const uint32_t from = i < before->n_steps ? before->first[i] : before->n_slices;
+    const uint32_t to   = i < now->n_steps ? now->first[i] : now->n_slices;
+    const uint32_t was  = i < before->n_steps ? before->first[i + 1] - from : 0;
+    const uint32_t is   = i < now->n_steps ? now->first[i + 1] - to : 0;
+    for (uint32_t k = 0; k < was || k < is; k++) {
+        see(s, now->evaluation, to + k, k < was ? before->slice[from + k] : NO_SLICE,
+            k < is ? now->slice[to + k] : NO_SLICE);
+    }
+}
+
+static bool compare_slices(struct sameness * s, const struct sequence * before, const struct sequence * now) {
+    const uint32_t n = now->n_slices;
+    if (before->n_slices == n && memcmp(before->slice, now->slice, n * sizeof now->slice[0]) == 0) {
+        s->identical++;
+        s->same += n;
+        s->positions += n;
+        return true;
+    }
+    for (uint32_t i = 0; i < before->n_steps || i < now->n_steps; i++) { compare_step(s, before, now, i); }
     return false;
 }
 
 bool same_add(struct comparison * c, const struct sequence * before, const struct sequence * now) {
     c->compared++;
-    const bool tensors =
-        compare(&c->tensors, before->tensor, before->n_steps, now->tensor, now->n_steps, now->evaluation);
-    const bool slices =
-        compare(&c->slices, before->slice, before->n_slices, now->slice, now->n_slices, now->evaluation);
-    return tensors && slices;
+    const bool tensors = compare_tensors(&c->tensors, before, now);
+    return compare_slices(&c->slices, before, now) && tensors;
 }
 
 /* -------------------------------------------------------------------------------------------------------- telling */
@@ -121,7 +147,7 @@ static void answer(const struct comparison * c, struct result * r) {
         result_answer(r, question,
                       "Of tensors, yes: %s of %s generated tokens read the same ones in the same order as the token "
                       "before. Of slices (each expert's by itself), no: %s of %s; %s of the slices are the same in the "
-                      "same place.",
+                      "same operand.",
                       tensors, all, slices, all, share);
     } else {
         result_answer(

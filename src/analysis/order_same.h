@@ -16,7 +16,7 @@ struct difference {
 
 struct sameness {
     uint64_t          identical;       /* evaluations that read as the one before */
-    uint64_t          same, positions; /* accesses that are the same as in the one before, in the same place */
+    uint64_t          same, positions; /* accesses that are the same as in the one before, in the same operand */
     struct difference first;
 };
 

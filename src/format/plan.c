@@ -328,14 +328,26 @@ static struct plan * make_plan(struct tat_trace * trace, const struct tat_templa
     return plan;
 }
 
+/* For all templates; a trace that is followed gets more of them. */
+static bool make_room(struct tat_trace * trace) {
+    const uint32_t n = trace->templates.count;
+    if (trace->plans && trace->n_plans >= n) { return true; }
+    struct plan ** more = reallocarray(trace->plans, ((size_t) n + 1) * TAT_RULE_COUNT, sizeof *more);
+    if (!more) { return false; }
+    memset(&more[(size_t) trace->n_plans * TAT_RULE_COUNT], 0,
+           (size_t) (n - trace->n_plans) * TAT_RULE_COUNT * sizeof *more);
+    trace->plans   = more;
+    trace->n_plans = n;
+    return true;
+}
+
 const struct plan * plan_of(struct tat_trace * trace, uint32_t template, uint32_t rule) {
-    const uint32_t n    = trace->templates.count;
-    struct plan *  plan = NULL;
+    struct plan * plan = NULL;
     pthread_mutex_lock(&trace->lock);
-    if (!trace->plans) { trace->plans = calloc((size_t) n * TAT_RULE_COUNT, sizeof trace->plans[0]); }
-    if (trace->plans) { plan = trace->plans[template * TAT_RULE_COUNT + rule]; }
+    const bool room = make_room(trace);
+    if (room) { plan = trace->plans[template * TAT_RULE_COUNT + rule]; }
     pthread_mutex_unlock(&trace->lock);
-    if (plan || !trace->plans) { return plan; }
+    if (plan || !room) { return plan; }
 
     struct plan * made = make_plan(trace, &LIST(struct tat_template, trace->templates)[template], rule);
     pthread_mutex_lock(&trace->lock);
@@ -351,7 +363,7 @@ const struct plan * plan_of(struct tat_trace * trace, uint32_t template, uint32_
 }
 
 void plans_free(struct tat_trace * trace) {
-    for (size_t i = 0; trace->plans && i < (size_t) trace->templates.count * TAT_RULE_COUNT; i++) {
+    for (size_t i = 0; trace->plans && i < (size_t) trace->n_plans * TAT_RULE_COUNT; i++) {
         plan_free(trace->plans[i]);
     }
     free(trace->plans);

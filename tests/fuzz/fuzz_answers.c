@@ -8,31 +8,13 @@
 #include <string.h>
 
 #include "blocks.h"
+#include "short.h"
 #include "tat/analysis.h"
 #include "tat/verify.h"
 
-enum {
-    RECORDS_MOST = 1 << 18, /* a small trace may stand for any number */
-    SECTIONS_MAX = 64,
-};
+enum { SECTIONS_MAX = 64 };
 
 int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size);
-
-static bool count_down(const struct tat_access * records, size_t count, void * user) {
-    uint64_t * const left = user;
-    (void) records;
-    *left = *left > count ? *left - count : 0;
-    return *left > 0;
-}
-
-static bool is_short(const struct tat_trace * trace) {
-    struct tat_error error;
-    uint64_t         left = RECORDS_MOST;
-    uint32_t         count;
-    tat_trace_evaluations(trace, &count);
-    tat_trace_expand(trace, 0, count, count_down, &left, &error);
-    return left > 0;
-}
 
 static void ask(const struct tat_trace * trace) {
     struct tat_verification verification;

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -180,10 +180,10 @@ def test_never_half_a_dataset(toy_maker: Toy) -> None:
     assert os.listdir() == []
 
 
-def pieces(trace: Trace) -> Iterator[np.ndarray]:
+def pieces(trace: Trace, get: Callable[[int, int], np.ndarray] | None = None) -> Iterator[np.ndarray]:
     """Smaller ones than the method gives."""
     count = len(trace.evaluations)
-    return (trace.accesses(at, min(at + 50, count)) for at in range(0, count, 50))
+    return ((get or trace.accesses)(at, min(at + 50, count)) for at in range(0, count, 50))
 
 
 def test_memory_does_not_grow_with_the_records(toy_maker: Toy, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,7 +113,7 @@ def test_a_million_records(toy_maker: Toy) -> None:
     assert len(frame) > 1_000_000
     assert time.monotonic() - begin < 10
     assert frame["size"].sum() == t.accesses()["bytes"].sum()
-    pieces = list(t.trace.pieces(10_000))
+    pieces = list(t.trace.pieces(records=10_000))
     assert len(pieces) > 50
     np.testing.assert_array_equal(np.concatenate(pieces), t.accesses())
 

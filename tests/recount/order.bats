@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # The order of reading, as tat report has it, against order.py: a naive count from the second reader's records.
-# TAT, AGENT, HOST_DIR (the fake hosts), MODELS and LLAMA are given.
+# TAT, AGENT, HOST_DIR (the fake hosts), TOOLS (recount), MODELS and LLAMA are given.
 
 bats_require_minimum_version 1.5.0
 
@@ -80,6 +80,17 @@ value() {
     [ "$(value identical_by_tensor)" = "$(value compared_tokens)" ]
     [ "$(value identical_by_slice)" -lt "$(value compared_tokens)" ]
     [ "$(value graph_first_wrong_tensor)" = None ]
+}
+
+# Three sequences in one evaluation choose up to six experts, now more, now fewer.
+@test "order: several sequences at once" {
+    [ -x "$TOOLS/recount" ] || skip "no llama.cpp: scripts/get-llama.sh makes one"
+    [ -e "$MODELS/SmolLM2-8x2.gguf" ] || skip "no SmolLM2-8x2.gguf: scripts/get-fixtures.sh makes it"
+    LD_LIBRARY_PATH=$LLAMA traced "$TOOLS/recount" -m "$MODELS/SmolLM2-8x2.gguf" -s 3 -n 8 -u 512 -t 2 -a 0 \
+        "Once upon a time there was a king who had three daughters"
+    recount
+    [ "$(value identical_by_tensor)" = "$(value compared_tokens)" ]
+    [ "$(value compared_tokens)" -ge 5 ]
 }
 
 @test "order: other architectures: sinks and biases, shared experts, latent attention, recurrent state" {

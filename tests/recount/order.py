@@ -9,6 +9,7 @@ legal orders are searched through all sets of operations that may have been comp
 import json
 import sys
 from collections import Counter, defaultdict
+from itertools import zip_longest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "format"))
@@ -166,6 +167,16 @@ def difference(model, number, access, expected, actual):
             "expected": shown(model, expected), "actual": shown(model, actual)}  # fmt: skip
 
 
+def pairs(was, now, name):
+    """(number of the access, expected, actual), step by step: of tensors one each, of slices as many as the longer."""
+    at = 0
+    for old, new in zip_longest(was, now, fillvalue=(None, None, None, [])):
+        sides = ([old[2]], [new[2]]) if name == "tensor" else (old[3], new[3])
+        for k, (expected, actual) in enumerate(zip_longest(*sides)):
+            yield at + k, expected, actual
+        at += 1 if name == "tensor" else len(new[3])
+
+
 def compare(model, found, values):
     """Each evaluation with the one before it in its context."""
     before, counts = {}, Counter()
@@ -177,13 +188,11 @@ def compare(model, found, values):
             was, now = of(before[context]), of(steps)
             counts["compared"] += name == "tensor"
             counts[name, "identical"] += was == now
-            counts[name, "same"] += sum(x == y for x, y in zip(was, now))
-            counts[name, "positions"] += max(len(was), len(now))
-            if was != now and f"first_different_{name}" not in values:
-                longest = max(len(was), len(now))
-                was, now = [x + [None] * (longest - len(x)) for x in (was, now)]
-                at = next(i for i in range(longest) if was[i] != now[i])
-                values[f"first_different_{name}"] = difference(model, number, at + 1, was[at], now[at])
+            for at, expected, actual in pairs(before[context], steps, name):
+                counts[name, "same"] += expected == actual
+                counts[name, "positions"] += 1
+                if expected != actual and f"first_different_{name}" not in values:
+                    values[f"first_different_{name}"] = difference(model, number, at + 1, expected, actual)
         before[context] = steps
     values["compared_tokens"] = counts["compared"]
     for name in "tensor", "slice":

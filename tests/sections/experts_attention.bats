@@ -107,6 +107,23 @@ moe=SmolLM2-8x2.gguf
     check "$traces"/*/tensor_access.bin
 }
 
+# The cache is written by copies to views of it, and V may lie transposed.
+@test "sections: 8 experts in older versions of llama.cpp" {
+    fixture "$moe"
+    for version in 0.3.2 0.3.16; do
+        old=$CACHE/llama.cpp-$version/build/bin/llama-cli
+        [ -x "$old" ] || skip "no llama-cli: scripts/get-llama.sh $version makes one"
+        plain=(-no-cnv)
+        [ "$version" != 0.3.2 ] || plain=() # knows no conversations
+        for attention in "" -fa; do
+            # shellcheck disable=SC2086
+            traced "$old" -m "$MODELS/$moe" -p "The quick brown fox jumps" --temp 0 "${plain[@]}" --ignore-eos -t 2 -n 6 \
+                $attention
+            check "$traces"/*/tensor_access.bin
+        done
+    done
+}
+
 @test "sections: kinds of tokens need the tokens, and the model's vocabulary" {
     fixture random-deepseek2.gguf
     TAT_PRIVATE=1 of_model random-deepseek2.gguf -n 4

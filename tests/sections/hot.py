@@ -27,7 +27,7 @@ class Slice:
 
     @property
     def density(self):
-        return ratio(self.accesses, self.bytes)
+        return 1024 * ratio(self.accesses, self.bytes)
 
 
 def experts_of(trace):
@@ -87,7 +87,7 @@ def slice_row(facts, total, slice):
         "bytes": slice.touched,
         "share": ratio(slice.touched, total),
         "tensor_ns": slice.ns,
-        "accesses_per_byte": slice.density,
+        "accesses_per_kib": slice.density,
     }
     return row if slice.expert is None else row | {"expert": slice.expert}
 
@@ -179,7 +179,8 @@ def heat_words(facts, ranked, hot, cold, shares, total):
 def depth_words(depths):
     if "early layers" not in depths or "late layers" not in depths:
         return []
-    early, late, none = (depths.get(d, {}).get("reads_per_byte", 0) for d in ("early layers", "late layers", "no layer"))
+    reads = {name: row["reads_per_byte"] for name, row in depths.items()}
+    early, late, none = reads["early layers"], reads["late layers"], reads.get("no layer", 0)
     apart = max(early, late) / min(early, late) if min(early, late) else float("inf") if early != late else 1
     word = "No:" if apart < 1.05 else "Yes:" if early > late else "Less hot:"
     return [[word, f"{early:.1f}", f"{late:.1f}"] + ([f"{none:.1f}"] if none else [])]

@@ -189,4 +189,5 @@ def bottleneck(values, layers, parts):
         above[row["component"]] = above.get(row["component"], 0) + own - row["ns"] / len(layers)
     part = max(above, key=above.get)
     more = touched[layers.index(slowest)] / (sum(touched) / len(touched))
-    return [str(slowest["layer"]), f"{times:.2f}", f"{more:.2f}", "do not" if more < 1.1 else "may", part, in_time(above[part])]
+    explain = "do not" if more < 1.1 else "may"
+    return [str(slowest["layer"]), f"{times:.2f}", f"{more:.2f}", explain, part, in_time(above[part])]

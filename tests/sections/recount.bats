@@ -1,8 +1,9 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
 #
-# Every figure of the sections phases, tokens, components, hot, layers and time is counted again, naively, and must be the same.
-# From the environment: TAT, AGENT, HOST_DIR (the fake hosts), LLAMA, MODELS.
+# Every figure of the sections phases, tokens, components, hot, layers and time is counted again, naively, and must be
+# the same.
+# From the environment: TAT, AGENT, AGENT_EXACT, HOST_DIR (the fake hosts), TOOLS (recount), LLAMA, MODELS.
 
 bats_require_minimum_version 1.5.0
 
@@ -12,39 +13,13 @@ setup_file() {
 }
 
 setup() {
+    load traced
     toy=$BATS_FILE_TMPDIR/toy.gguf
-    damage=$BATS_TEST_DIRNAME/../format/damage.py
 }
 
 # recounted TRACE [-- OPTION...]
 recounted() {
     python3 "$BATS_TEST_DIRNAME/recount.py" "$TAT" "$@"
-}
-
-# traced COMMAND...: traces a program; its trace is $trace.
-traced() {
-    trace=$BATS_TEST_TMPDIR/trace
-    rm -rf "$trace"
-    mkdir "$trace"
-    TAT_RUN_DIR=$trace LD_PRELOAD=$AGENT "$@" < /dev/null > "$BATS_TEST_TMPDIR/output" 2>&1 || {
-        cat "$BATS_TEST_TMPDIR/output"
-        return 1
-    }
-}
-
-# of_model FILE ARGUMENT...: a greedy run of llama-completion, 23 tokens of prompt.
-of_model() {
-    [ -x "$LLAMA/llama-completion" ] || skip "no llama.cpp: scripts/get-llama.sh makes one"
-    [ -e "$MODELS/$1" ] || skip "no $1: scripts/get-fixtures.sh makes it"
-    traced "$LLAMA/llama-completion" -m "$MODELS/$1" --temp 0 -no-cnv --ignore-eos -t 2 "${@:2}" -p "The quick brown \
-fox jumps over the lazy dog, and the dog is not amused: it was asleep."
-}
-
-# damaged HOW: that trace, in $trace.damaged.
-damaged() {
-    rm -rf "$trace.damaged"
-    mkdir "$trace.damaged"
-    python3 "$damage" "$1" "$trace/tensor_access.bin" "$trace.damaged/tensor_access.bin"
 }
 
 dense=SmolLM2-135M-Instruct.Q4_1.gguf
@@ -73,6 +48,11 @@ moe=SmolLM2-8x2.gguf
     TAT_TOKENS=8:11 traced "$HOST_DIR/fake_host1" -c 2 -g 20 "$toy"
     recounted "$trace"
     TAT_PRIVATE=1 traced "$HOST_DIR/fake_host1" -g 20 "$toy"
+    recounted "$trace"
+}
+
+@test "the fake host: times taken behind the barrier" {
+    AGENT=$AGENT_EXACT traced "$HOST_DIR/fake_host1" -t 2 -g 20 "$toy"
     recounted "$trace"
 }
 
@@ -114,6 +94,15 @@ moe=SmolLM2-8x2.gguf
     done
 }
 
+@test "several sequences: graphs with prompt and generation in one" {
+    [ -x "$TOOLS/recount" ] || skip "no llama.cpp: scripts/get-llama.sh makes one"
+    [ -e "$MODELS/$moe" ] || skip "no $moe: scripts/get-fixtures.sh makes it"
+    LD_LIBRARY_PATH=$LLAMA traced "$TOOLS/recount" -m "$MODELS/$moe" -s 2 -n 2 -u 16 -t 2 "Once upon a time there was \
+a king who had three daughters"
+    recounted "$trace"
+    "$TAT" report --section phases "$trace" | grep -q "^mixed "
+}
+
 @test "one token: nothing is generated" {
     of_model "$dense" -n 1
     recounted "$trace"
@@ -132,6 +121,16 @@ moe=SmolLM2-8x2.gguf
         [ "$status" -eq 1 ]
         [[ ${lines[1]} =~ ^(Neither a prompt nor a|No)" generated token " ]]
         [ "${#lines[@]}" -eq 2 ]
+    done
+}
+
+@test "what is shown fits 80 columns" {
+    traced "$HOST_DIR/fake_host1" -g 20 "$toy"
+    for section in hot time components layers phases tokens; do
+        "$TAT" report --section $section "$trace" > "$trace.text"
+        [ "$(wc -l < "$trace.text")" -gt 5 ]
+        run awk 'length($0) > 80' "$trace.text"
+        [ -z "$output" ] || { echo "$section: $output"; return 1; }
     done
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""test_recount.py TAT TRACE: recount.py notices every single figure that is wrong, and everything that is new or gone."""
+"""test_recount.py TAT TRACE: recount.py notices each figure that is wrong, and all that is new or gone."""
 
 import copy
 import re

@@ -75,7 +75,7 @@ def miss_ratio_curves(source: Source) -> Chart:
     exact = answer.tables.get("block_curves")
     if exact is not None and not exact.empty:
         points = _thinned(exact)
-        by_key = {"lru_blocks": "lru_miss_ratio", "min_blocks": "min_miss_ratio"}
+        by_key = {"lru_blocks": "lru_read_share", "min_blocks": "min_read_share"}
         for i, one in enumerate(series):
             column = next((by_key[key] for key in by_key if labels.get(key) == one.name), None)
             if column in points:

@@ -50,7 +50,7 @@ def hot_tensors(source: Source) -> Chart:
     }
     if "densest" in answer.tables:
         densest = answer.tables["densest"]
-        views["accesses for each byte"] = (_of_table(densest, "accesses_per_byte", Axis("accesses a byte", "factor")),)
+        views["accesses for each KiB"] = (_of_table(densest, "accesses_per_kib", Axis("accesses a KiB", "factor")),)
     touched = source.matrix("tensor", "bytes")
     total = touched.values.sum(axis=0)
     for name, kind in (
