@@ -20,6 +20,7 @@ test-long:
 
 bench: all
 	@bench/run.sh
+	@bench/analysis.sh
 
 # WITH_PYTHON=no leaves out the packages that the commands in Python need, and so does DESTDIR: a package of tat has none.
 install: all

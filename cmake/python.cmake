@@ -1,6 +1,6 @@
 # The commands in Python: a launcher each in libexec/tat, where `tat NAME' looks for tat-NAME. Installed, they run in an
 # environment beside them, which setup-python makes; in the build tree in that of scripts/get-python.sh.
-set(TAT_PYTHON_COMMANDS parquet sql)
+set(TAT_PYTHON_COMMANDS animate parquet plot sql)
 
 # tat_launchers(FOLDER PACKAGE PYTHON SETUP)
 function(tat_launchers folder package python setup)

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "export/access_heads.h"
+#include "format/access_heads.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "export/head_shapes.h"
 #include "format/extent.h"
 
 enum {
@@ -26,11 +25,11 @@ struct access_heads {
     bool     done;
 };
 
-struct access_heads * access_heads_new(const struct tat_trace * trace, struct tat_error * error) {
+struct access_heads * tat_access_heads_new(const struct tat_trace * trace, struct tat_error * error) {
     uint32_t              count;
     struct access_heads * h = calloc(1, sizeof *h);
     if (!h || !head_shapes_find(&h->shapes, trace)) {
-        access_heads_free(h);
+        tat_access_heads_free(h);
         tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
         return NULL;
     }
@@ -41,10 +40,19 @@ struct access_heads * access_heads_new(const struct tat_trace * trace, struct ta
     return h;
 }
 
-void access_heads_free(struct access_heads * h) {
+void tat_access_heads_free(struct access_heads * h) {
     if (!h) { return; }
     head_shapes_free(&h->shapes);
     free(h);
+}
+
+const struct head_shape * tat_access_heads_shape_at(const struct access_heads * heads, uint32_t template,
+                                                    uint16_t                    layer) {
+    return head_shape_at(&heads->shapes, template, layer);
+}
+
+const struct head_shape * tat_access_heads_shape(const struct access_heads * heads, const struct tat_access * record) {
+    return head_shape_at(&heads->shapes, heads->evaluations[record->evaluation].template_id, record->layer);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ parts */
@@ -253,8 +261,8 @@ static const struct tat_entry * operand_of(const struct tat_template * t, const 
     return a->operand ? &t->entries[node->src[a->operand - 1]] : node;
 }
 
-bool access_heads_split(struct access_heads * h, const struct tat_access * records, size_t count, access_part_sink sink,
-                        void * user) {
+bool tat_access_heads_split(struct access_heads * h, const struct tat_access * records, size_t count,
+                            access_part_sink sink, void * user) {
     bool going = true;
     for (size_t i = 0; i < count && going; i++) {
         const struct tat_access * a   = &records[i];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "export/head_shapes.h"
+#include "format/head_shapes.h"
 
 #include <stdlib.h>
 #include <string.h>

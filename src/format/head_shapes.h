@@ -2,8 +2,8 @@
  *
  * How many heads attention has, and how long they are, by layer and graph: read from the products it computes.
  */
-#ifndef TAT_EXPORT_HEAD_SHAPES_H
-#define TAT_EXPORT_HEAD_SHAPES_H
+#ifndef TAT_FORMAT_HEAD_SHAPES_H
+#define TAT_FORMAT_HEAD_SHAPES_H
 
 #include "tat/trace.h"
 
