@@ -57,7 +57,7 @@ class _Partitions:
         order = np.argsort(keys, kind="stable")
         found, at = np.unique(keys[order], return_index=True)
         for key, part in zip(found.tolist(), np.split(records[order], at[1:]), strict=True):
-            self._waiting.setdefault(key, []).append(part)
+            self._waiting.setdefault(key, []).append(part.copy())  # or each would keep its whole piece
             self._rows[key] = self._rows.get(key, 0) + len(part)
         if sum(self._rows.values()) > _WAITING:
             self._write_largest()

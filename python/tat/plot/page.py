@@ -286,7 +286,7 @@ def _domains(panels: tuple[Panel, ...], columns: int, height: float) -> list[tup
     out = []
     for row, column in places:
         left, top = column * (wide + gap_x), 1 - row * (high + gap_y)
-        out.append((left, left + wide, top - high, top))
+        out.append((left, min(left + wide, 1.0), max(top - high, 0.0), top))  # sums of shares may miss the ends
     return out
 
 
