@@ -209,7 +209,7 @@ static void note(struct result * r, bool sparse) {
     result_note(r,
                 "Chi-square takes choices for independent samples, and they are not: successive tokens, and the "
                 "experts of one token, depend on each other. Take Cramer's V as the size of the effect, and the "
-                "distance between the halves of a run as the change the course of a single run brings about.%s",
+                "distance between the halves of a run as what a single run changes on its way.%s",
                 sparse ? " In some layers a cell expects fewer than 5 choices: chi-square is rough there." : "");
 }
 
