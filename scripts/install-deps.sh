@@ -40,6 +40,7 @@ needs_to_test="$needs_for_python
     program dpkg-shlibdeps dpkg-dev
     program file         file
     program musl-gcc     musl-tools
+    program ffmpeg       ffmpeg
     program clang        clang
     fuzzer  clang        libclang-rt-dev
     java    17           openjdk-17-jre-headless"
