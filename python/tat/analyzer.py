@@ -27,9 +27,8 @@ Names = str | Iterable[str] | None
 class TraceAnalyzer:
     """Asks a trace: its records as arrays and data frames, and the sections of `tat report`.
 
-    Each section is also a method of its name that returns its main table: `t.layers()`, `t.experts()`. The methods
-    `tensors` and `tokens` are the tables of that name; the sections are `t.section("tensors")` and
-    `t.section("tokens")`, or `t.hot_tensors()` and `t.token_costs()`.
+    Each section is also a method of its name that returns its main table: `t.layers()`, `t.experts()`. The method
+    `tokens` is the table of that name; the section is `t.section("tokens")`, or `t.token_costs()`.
 
     Filters, the same in all methods that take them:
 
@@ -167,10 +166,6 @@ class TraceAnalyzer:
     def report(self, *names: str, **options: float) -> dict[str, Answer]:
         """Several sections in one pass; none named: all but slow ones."""
         return answers.analyze(self.trace, list(names), options)
-
-    def hot_tensors(self, **options: float) -> pd.DataFrame:
-        """The main table of the section "tensors"."""
-        return self.section("tensors", **options).frame
 
     def token_costs(self, **options: float) -> pd.DataFrame:
         """The main table of the section "tokens"."""

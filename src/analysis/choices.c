@@ -12,14 +12,22 @@ struct choosing {
     int half;
 };
 
-bool choice_table_begin(struct choice_table * table) {
-    *table = (struct choice_table){ .layer = calloc(TAT_NO_LAYER + 1, sizeof *table->layer) };
-    return table->layer != NULL;
+void choice_table_free(struct choice_table * table) {
+    for (uint32_t i = 0; i < table->n_layers; i++) { free(table->layer[i].half[0]); }
+    free(table->layer);
 }
 
-void choice_table_free(struct choice_table * table) {
-    for (uint32_t i = 0; table->layer && i <= TAT_NO_LAYER; i++) { free(table->layer[i].half[0]); }
-    free(table->layer);
+/* NULL: memory. */
+static struct choices * layer_of(struct choice_table * table, uint16_t layer) {
+    if (layer >= table->n_layers) {
+        struct choices * more = reallocarray(table->layer, layer + 1u, sizeof *more);
+        table->failed |= !more;
+        if (!more) { return NULL; }
+        memset(&more[table->n_layers], 0, (layer + 1u - table->n_layers) * sizeof *more);
+        table->layer    = more;
+        table->n_layers = layer + 1u;
+    }
+    return &table->layer[layer];
 }
 
 /* Experts that a node can choose from: MUL_MAT_ID has a stack of matrices, ADD_ID of rows. */
@@ -49,8 +57,8 @@ static bool add(uint32_t capture, const int64_t * values, size_t count, void * u
     if (c->kind != TAT_CAPTURE_EXPERTS) { return true; }
     const struct tat_entry * node  = &x->template->entries[x->template->n_leaves + c->node];
     const uint16_t           of    = node->layer != TAT_NO_LAYER ? node->layer : x->template->entries[c->entry].layer;
-    struct choices *         layer = &x->table->layer[of];
-    if (!has_room(x->table, layer, stack_of(x->template, node))) { return !x->table->failed; }
+    struct choices *         layer = layer_of(x->table, of);
+    if (!layer || !has_room(x->table, layer, stack_of(x->template, node))) { return !x->table->failed; }
     layer->layer = of;
     for (size_t i = 0; i < count; i++) {
         if (values[i] < 0 || (uint64_t) values[i] >= layer->n_experts) { continue; }

@@ -15,14 +15,14 @@ struct choices {
     uint16_t   layer;
 };
 
+/* Begins zeroed. */
 struct choice_table {
-    struct choices * layer; /* TAT_NO_LAYER + 1 of them */
+    struct choices * layer;
     uint64_t         counters;
-    bool             failed; /* memory */
+    uint32_t         n_layers; /* as far as any chose; TAT_NO_LAYER counts as one */
+    bool             failed;   /* memory */
 };
 
-/* Free it in either case. False: memory. */
-bool choice_table_begin(struct choice_table * table);
 void choice_table_free(struct choice_table * table);
 
 /* Counts what an evaluation chose. */

@@ -32,6 +32,24 @@ static bool both_differ(const json_t * a, const json_t * b) {
     return a && b && !json_equal(a, b);
 }
 
+static bool is_seed(const json_t * argument) {
+    const char * text = json_string_value(argument);
+    return text && (strcmp(text, "-s") == 0 || strcmp(text, "--seed") == 0);
+}
+
+/* Runs with other seeds are what repeats are for. */
+bool diff_argument_differs(const json_t * a, const json_t * b, size_t i) {
+    if (i && is_seed(json_array_get(a, i - 1)) && is_seed(json_array_get(b, i - 1))) { return false; }
+    return !json_equal(json_array_get(a, i), json_array_get(b, i));
+}
+
+static bool commands_differ(const struct profile * a, const struct profile * b) {
+    const json_t *x = json_object_get(a->metadata, "command"), *y = json_object_get(b->metadata, "command");
+    bool          differ = json_array_size(x) != json_array_size(y);
+    for (size_t i = 0; i < json_array_size(x) && !differ; i++) { differ = diff_argument_differs(x, y, i); }
+    return differ && json_array_size(x) && json_array_size(y);
+}
+
 static bool machines_differ(const struct profile * a, const struct profile * b) {
     const json_t *x = json_object_get(a->metadata, "host"), *y = json_object_get(b->metadata, "host");
     return both_differ(json_object_get(x, "cpu"), json_object_get(y, "cpu")) ||
@@ -44,13 +62,12 @@ static uint32_t threads_of(const struct profile * p) {
 
 unsigned diff_facets(const struct profile * a, const struct profile * b) {
     const struct tat_file_header *x = tat_trace_header(a->subject.trace), *y = tat_trace_header(b->subject.trace);
-    const json_t *                command = json_object_get(a->metadata, "command");
-    unsigned                      facets  = 0;
+    unsigned                      facets = 0;
     if (a->model_hash != b->model_hash) { facets |= FACET_MODEL; }
     if (a->shape_hash != b->shape_hash || (a->has_ids && b->has_ids && a->ids_hash != b->ids_hash)) {
         facets |= FACET_PROMPT;
     }
-    if (both_differ(command, json_object_get(b->metadata, "command"))) { facets |= FACET_COMMAND; }
+    if (commands_differ(a, b)) { facets |= FACET_COMMAND; }
     if (strcmp(x->program, y->program) != 0) { facets |= FACET_PROGRAM; }
     if (strcmp(x->ggml_version, y->ggml_version) != 0) { facets |= FACET_GGML; }
     if (threads_of(a) != threads_of(b)) { facets |= FACET_THREADS; }

@@ -40,7 +40,7 @@ const char * diff_scope_name(const struct diff * d);
 enum facet {
     FACET_MODEL   = 1u << 0,
     FACET_PROMPT  = 1u << 1, /* its ubatches, and its token ids where both have them */
-    FACET_COMMAND = 1u << 2, /* where both have it */
+    FACET_COMMAND = 1u << 2, /* but for the seed; where both have it */
     FACET_PROGRAM = 1u << 3,
     FACET_GGML    = 1u << 4,
     FACET_THREADS = 1u << 5,
@@ -48,6 +48,9 @@ enum facet {
     FACETS        = 7
 };
 unsigned diff_facets(const struct profile * a, const struct profile * b);
+
+/* Of two command lines, and an argument of which one may have none. */
+bool diff_argument_differs(const json_t * a, const json_t * b, size_t i);
 
 /* The last part of a path. */
 const char * diff_last_part(const char * path);

@@ -209,12 +209,14 @@ static void note(struct result * r, bool sparse) {
     result_note(r,
                 "Chi-square takes choices for independent samples, and they are not: successive tokens, and the "
                 "experts of one token, depend on each other. Take Cramer's V as the size of the effect, and the "
-                "distance between the halves of a run as the change the course of a single run brings about.%s",
+                "distance between the halves of a run as what a single run changes on its way.%s",
                 sparse ? " In some layers a cell expects fewer than 5 choices: chi-square is rough there." : "");
 }
 
 static void answer(const struct diff * d, struct result * r) {
-    const struct result_column columns[] = {
+    static const struct result_column columns[] = {
+        { "from", "from", UNIT_TEXT },
+        { "to", "to", UNIT_TEXT },
         { "layer", "layer", UNIT_NUMBER },
         { "selections_a", "choices", UNIT_COUNT },
         { "selections_b", "then", UNIT_COUNT },
@@ -225,6 +227,7 @@ static void answer(const struct diff * d, struct result * r) {
         { "degrees_of_freedom", "df", UNIT_NUMBER },
         { "cramer_v", "V", UNIT_INDEX },
     };
+    const size_t     pair   = d->n_sides > 2 ? 0 : 2; /* where there is one, nobody asks which */
     struct summary * s      = calloc(d->n_sides, sizeof *s);
     size_t           layers = 0, unlike = 0;
     bool             differs = false, sparse = false;
@@ -233,11 +236,8 @@ static void answer(const struct diff * d, struct result * r) {
     for (size_t i = 1; i < d->n_sides; i++) {
         alike &= choices_variation(d->side[0].run[0], d->side[i].run[0]) <= ROUNDING; /* not so for NAN */
     }
-    result_table(r, "layers", NULL,
-                 d->n_sides > 2 ? SHOW_NEVER
-                 : alike        ? SHOW_ASKED
-                                : SHOW_ALWAYS,
-                 columns, sizeof columns / sizeof columns[0]);
+    result_table(r, "layers", NULL, d->n_sides > 2 || alike ? SHOW_ASKED : SHOW_ALWAYS, columns + pair,
+                 sizeof columns / sizeof columns[0] - pair);
     for (size_t i = 1; s && i < d->n_sides; i++) {
         compare(r, &d->side[0], &d->side[i], &s[i]);
         say_pair(r, &d->side[0], &d->side[i], &s[i]);

@@ -59,7 +59,7 @@ static const char * argument(const json_t * command, size_t i) {
 static void say_command(const struct profile * a, const struct profile * b, char * text, size_t size) {
     const json_t *x = json_object_get(a->metadata, "command"), *y = json_object_get(b->metadata, "command");
     size_t        i = 0;
-    while (json_equal(json_array_get(x, i), json_array_get(y, i)) && i < json_array_size(x)) { i++; }
+    while (i < json_array_size(x) && i < json_array_size(y) && !diff_argument_differs(x, y, i)) { i++; }
     const char * before = i ? argument(x, i - 1) : "";
     snprintf(text, size, "command: %.40s%s\"%.60s\" became \"%.60s\"", *before == '-' ? before : "",
              *before == '-' ? " " : "", argument(x, i), argument(y, i));
@@ -124,9 +124,11 @@ static void say(const struct diff * d, struct result * r) {
     } else {
         result_headline(r, "%zu runs, each of another setup.", d->n_runs);
     }
-    result_note(r, "Runs repeat each other, and share a setup, where model files, the prompt's tokens, command line, "
-                   "program, ggml's version, threads and processor are the same, as far as the traces and their "
-                   "trace_metadata.json tell.");
+    result_note(
+        r,
+        "Runs repeat each other, and share a setup, where model files, the prompt's tokens, command line (but for the "
+        "seed), program, ggml's version, threads and processor are the same, as far as the traces and their "
+        "trace_metadata.json tell.");
 }
 
 static void note_unknown(const struct diff * d, struct result * r) {

@@ -29,12 +29,7 @@ struct live {
 };
 
 struct live * live_new(void) {
-    struct live * live = calloc(1, sizeof *live);
-    if (live && !choice_table_begin(&live->choices)) {
-        live_free(live);
-        return NULL;
-    }
-    return live;
+    return calloc(1, sizeof(struct live));
 }
 
 void live_free(struct live * live) {
@@ -80,18 +75,18 @@ static bool make_room(struct live * live, uint32_t n_tensors) {
     return true;
 }
 
-static bool forget(struct live * live) {
+static void forget(struct live * live) {
     choice_table_free(&live->choices);
     free(live->heat);
     *live = (struct live){ 0 };
-    return choice_table_begin(&live->choices);
 }
 
 bool live_update(struct live * live, const struct tat_trace * trace, bool revised) {
     uint32_t                      n, n_tensors;
     const struct tat_evaluation * e = tat_trace_evaluations(trace, &n);
     struct adding                 x = { live, tat_trace_tensors(trace, &n_tensors) };
-    if ((revised && !forget(live)) || !make_room(live, n_tensors)) { return false; }
+    if (revised) { forget(live); }
+    if (!make_room(live, n_tensors)) { return false; }
     for (uint32_t i = live->done; i < n; i++) {
         struct phase_total * phase = &live->phase[e[i].phase];
         if (is_inference(e[i].phase)) { choice_table_add(&live->choices, trace, i, 0); }
@@ -194,7 +189,7 @@ static void add_experts(const struct live * live, struct result * r) {
         { "shares", "shares by expert, from 0", UNIT_SHARES },
     };
     result_table(r, "experts", "Experts, by layer", SHOW_NEVER, columns, sizeof columns / sizeof columns[0]);
-    for (uint32_t i = 0; i <= TAT_NO_LAYER; i++) {
+    for (uint32_t i = 0; i < live->choices.n_layers; i++) {
         const struct choices * c = &live->choices.layer[i];
         if (!c->selections) { continue; }
         json_t * row    = result_row(r);

@@ -19,11 +19,10 @@ static uint64_t mix_text(uint64_t hash, const char * text) {
 /* ---------------------------------------------------------------------------------------------------------- choices */
 
 bool profile_choices(struct profile * p) {
-    struct choice_table table;
+    struct choice_table table  = { 0 };
     const uint64_t      tokens = profile_total(p, SCOPE_ALL).tokens;
     uint64_t            done   = 0;
     uint32_t            layers = 0;
-    p->failed |= !choice_table_begin(&table);
     for (uint32_t i = 0; i < p->subject.n_evaluations && !p->failed; i++) {
         const struct tat_evaluation * e = &p->subject.evaluations[i];
         if (!is_inference(e->phase)) { continue; }
@@ -31,10 +30,10 @@ bool profile_choices(struct profile * p) {
         done += e->flags & TAT_EVALUATION_OUTSIDE ? 0 : e->n_tokens;
         p->failed |= table.failed;
     }
-    for (uint32_t i = 0; !p->failed && i <= TAT_NO_LAYER; i++) { layers += table.layer[i].n_experts > 0; }
+    for (uint32_t i = 0; !p->failed && i < table.n_layers; i++) { layers += table.layer[i].n_experts > 0; }
     p->choices = calloc((size_t) layers + 1, sizeof *p->choices);
     p->failed |= !p->choices;
-    for (uint32_t i = 0; !p->failed && i <= TAT_NO_LAYER; i++) {
+    for (uint32_t i = 0; !p->failed && i < table.n_layers; i++) {
         if (!table.layer[i].n_experts) { continue; }
         p->choices[p->n_choices++] = table.layer[i];
         table.layer[i].half[0]     = NULL; /* the profile's now */

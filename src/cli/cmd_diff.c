@@ -137,7 +137,7 @@ const struct command cmd_diff = {
         "also which patterns hold in all of them. Exit status 0 where the answer was given, whatever it is; "
         "--exit-code makes a difference 1. It is 1 too where a run computed no graph.",
     .examples = "  tat diff RUN RUN                          two runs\n"
-                "  tat diff A1 A2 A3 B1 B2 B3                two setups, each recorded three times\n"
+                "  tat diff A1 A2 A3 B1 B2 B3                two setups, three runs each\n"
                 "  tat diff --exit-code --section order A B  in a script: are they the same?",
     .options  = table,
     .run      = run,

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -79,9 +80,17 @@ static bool has_begun(const char * path) {
     return begun;
 }
 
+/* A run whose program has computed nothing yet; `tat record` waits for it. */
+static bool may_begin(const char * path) {
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode) && run_is_locked(path);
+}
+
 static int open_trace(struct top * top, struct tat_error * error) {
     bool revised;
-    if (top->follow || (!has_begun(top->path) && run_is_locked(top->path))) { return 0; }
+    if (!has_begun(top->path)) {
+        return may_begin(top->path) ? 0 : tat_fail(error, TAT_ERROR_NO, "%s: no graph was computed", top->path);
+    }
     top->follow = follow_open(top->path, error);
     return top->follow ? follow_read(top->follow, &revised, error) : -1;
 }
@@ -204,12 +213,17 @@ static int watch(struct top * top, const struct options * options, struct tat_er
     return status;
 }
 
+static bool has_screen(void) {
+    const char * terminal = getenv("TERM");
+    return isatty(STDOUT_FILENO) && terminal && strcmp(terminal, "dumb") != 0;
+}
+
 static int run(int argc, char ** argv) {
     struct options   options = { .interval = 1000 };
     struct tat_error error   = { 0 };
     struct top       top     = { .running = true };
     command_parse(&cmd_top, parse, argc, argv, 0, &options);
-    const bool screen = !options.json && !options.once && isatty(STDOUT_FILENO);
+    const bool screen = !options.json && !options.once && has_screen();
     int        status = options.trace ? run_resolve(options.trace, top.path, &error) : find_running(top.path, &error);
     top.live          = live_new();
     if (status == 0 && !top.live) { status = tat_fail(&error, TAT_ERROR_SYSTEM, "out of memory"); }

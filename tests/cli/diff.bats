@@ -61,6 +61,22 @@ json() {
     says "rank test p = "
 }
 
+# metadata RUN ARGUMENT...: a command line, as `tat record` writes it down.
+metadata() {
+    python3 -c 'import json, sys; json.dump({"command": sys.argv[2:]}, open(sys.argv[1] + "/trace_metadata.json", "w"))' "$@"
+}
+
+@test "diff: other arguments are another setup, another seed is not" {
+    rm -rf one two three
+    for run in one two three; do cp -r a "$run"; done
+    metadata one host -s 1 --temp 1
+    metadata two host -s 2 --temp 1
+    metadata three host -s 1 --temp 0.5
+    [ "$(json '[r["setup"] for r in a["runs"]["tables"]["runs"]["rows"]]' one two three)" = "[1, 1, 2]" ]
+    run "$TAT" diff --section runs one three
+    says 'command: --temp "1" became "0.5"'
+}
+
 @test "diff: of a longer run the common tokens are compared" {
     [ "$(json 'a["order"]["tables"]["pairs"]["rows"][0]["tokens"]' a longer)" = 39 ]
     [ "$(json 'a["order"]["values"]["differs"]' a longer)" = False ]

@@ -17,7 +17,7 @@ import sys
 import termios
 import time
 
-DEADLINE = 60  # seconds
+DEADLINE = 300  # seconds
 ENTER, LEAVE = "\033[?1049h", "\033[?1049l"
 
 

@@ -119,6 +119,15 @@ print([row["shares"] for row in a["experts"]["tables"]["experts"]["rows"]], a["h
     kill -0 "$host"
 }
 
+@test "top: where the terminal can do nothing, one look" {
+    start
+    run env TERM=dumb python3 -c 'import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))' \
+        "$TAT" top
+    [ "$status" -eq 0 ]
+    [[ $output == *Recording* ]]
+    [[ $output != *"[?1049h"* ]]
+}
+
 @test "top: SIGTERM gives the terminal back too" {
     start
     screen term
@@ -164,6 +173,10 @@ print([row["shares"] for row in a["experts"]["tables"]["experts"]["rows"]], a["h
     [ "$status" -eq 3 ]
     run "$TAT" top absent
     [ "$status" -eq 3 ]
+    : > nothing
+    run "$TAT" top nothing
+    [ "$status" -eq 1 ]
+    [[ $output == *"nothing: no graph was computed" ]]
     run bash -c '"$0" top ended > /dev/full' "$TAT"
     [ "$status" -eq 4 ]
 }

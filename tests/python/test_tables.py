@@ -207,7 +207,7 @@ def test_sections_are_those_of_the_report(analyzer: tat.TraceAnalyzer) -> None:
 
 def test_every_section_is_a_method(toy: Path) -> None:
     t = tat.TraceAnalyzer(toy)
-    clashing = {"tensors": t.hot_tensors, "tokens": t.token_costs}
+    clashing = {"tokens": t.token_costs}
     for name, title in t.sections.items():
         frame = clashing.get(name, getattr(t, name))()
         assert frame.attrs["title"] == title if frame.attrs.get("table") is None else frame.attrs["section"] == name
