@@ -85,8 +85,8 @@ def miss_ratio_curves(source: Source) -> Chart:
     return Chart(
         title=answer.headline,
         subtitle="Blocks: equal blocks of 64 KiB, exact at all sizes; no policy on them does better than MIN (Belady), "
-        "which knows the future. The others are simulated on whole weights and experts' slices, where no cache goes below "
-        "the bound.",
+        "which knows the future. The others are simulated on whole weights and experts' slices; there no cache goes "
+        "below the bound.",
         panels=(
             Lines("", tuple(series), Axis("cache", "bytes"), Axis("miss ratio: share of the bytes read", "share")),
         ),
