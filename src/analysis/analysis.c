@@ -7,8 +7,18 @@
 #include "tat/analysis.h"
 
 const struct analysis * const analyses[] = {
-    &run_analysis,    &phases_analysis, &tokens_analysis,    &components_analysis, &hot_analysis,
-    &layers_analysis, &time_analysis,   &attention_analysis, &experts_analysis,    NULL,
+    &run_analysis,
+    &phases_analysis,
+    &tokens_analysis,
+    &components_analysis,
+    &hot_analysis,
+    &layers_analysis,
+    &time_analysis,
+    &order_analysis,
+    &attention_analysis,
+    &experts_analysis,
+    &caching_analysis,
+    NULL,
 };
 
 static const struct analysis * find(const char * name) {
@@ -20,8 +30,8 @@ static const struct analysis * find(const char * name) {
 
 static struct tat_analysis_options with_defaults(const struct tat_analysis_options * given) {
     struct tat_analysis_options o = given ? *given : (struct tat_analysis_options){ 0 };
-    if (o.hot_share <= 0) { o.hot_share = 0.1; }
-    if (o.cold_share <= 0) { o.cold_share = 0.5; }
+    if (!(o.hot_share > 0 && o.hot_share <= 1)) { o.hot_share = 0.1; }
+    if (!(o.cold_share > 0 && o.cold_share <= 1)) { o.cold_share = 0.5; }
     return o;
 }
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * What sections share: parts of the model, and nodes counted in a tally.
+ * What sections share: parts of the model, nodes and accesses counted in a tally, the bytes of a record.
  */
 #ifndef TAT_ANALYSIS_PARTS_H
 #define TAT_ANALYSIS_PARTS_H
 
 #include "analysis/analysis.h"
+#include "analysis/ranges.h"
 
 /* The model's components, and beside them activations with the inputs of a graph. */
 #define ACTIVATIONS TAT_COMPONENT_COUNT
@@ -50,6 +51,13 @@ static inline uint64_t access_counter_step(struct access_counter * c, const stru
                       c->operand == a->operand && c->expert == a->expert;
     *c = (struct access_counter){ a->evaluation, a->node, a->expert, a->operand, alike, a->bytes > 0 };
     return same || a->bytes == 0 ? 0 : t->evaluations;
+}
+
+/* The bytes that a record touches, in a space of the caller's. */
+static inline struct range access_range(const struct subject * subject, const struct tat_access * a, uint64_t space) {
+    if (!(a->flags & TAT_ACCESS_STRIDED)) { return (struct range){ space, a->offset, a->bytes, 0, 1 }; }
+    const struct tat_layout layout = tat_trace_layout(subject->trace, a->layout);
+    return (struct range){ space, a->offset, layout.run_bytes, layout.stride, a->rows };
 }
 
 #endif

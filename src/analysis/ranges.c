@@ -25,7 +25,7 @@ static struct range * slot_of(const struct ranges * set, const struct range * r)
 }
 
 static bool grow(struct ranges * set) {
-    struct ranges bigger = { .capacity = set->capacity ? set->capacity * 2 : 1024, .count = set->count };
+    struct ranges bigger = { .capacity = set->capacity ? set->capacity * 2 : 16, .count = set->count };
     bigger.slot          = calloc(bigger.capacity, sizeof bigger.slot[0]);
     if (!bigger.slot) { return false; }
     for (size_t i = 0; i < set->capacity; i++) {
@@ -57,9 +57,7 @@ static struct range * spread(const struct ranges * set, size_t * count) {
     *count               = 0;
     for (size_t i = 0; runs && i < set->capacity; i++) {
         struct range r = set->slot[i];
-        if (r.count && whole) {
-            runs[(*count)++] = (struct range){ r.space, r.from, r.bytes + r.stride * (r.count - 1), 0, 1 };
-        }
+        if (r.count && whole) { runs[(*count)++] = (struct range){ r.space, r.from, range_extent(&r), 0, 1 }; }
         for (; r.count && !whole; r.count--, r.from += r.stride) { runs[(*count)++] = r; }
     }
     return runs;

@@ -16,6 +16,11 @@ struct range {
     uint64_t from, bytes, stride, count;
 };
 
+/* From its first byte to its last. */
+static inline uint64_t range_extent(const struct range * r) {
+    return r->bytes + r->stride * (r->count - 1);
+}
+
 struct ranges {
     struct range * slot; /* a hash table; empty where count is 0 */
     size_t         count, capacity;

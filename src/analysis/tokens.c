@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "analysis/analysis.h"
+#include "analysis/parts.h"
 #include "analysis/ranges.h"
 #include "analysis/units.h"
 
@@ -24,13 +25,13 @@ struct state {
 static const struct result_column columns[] = {
     { "phase", "phase", UNIT_TEXT },
     { "tokens", "tokens", UNIT_COUNT },
-    { "weight_bytes_per_token", "weights/token", UNIT_BYTES },
-    { "model_share", "of the file", UNIT_SHARE },
-    { "unique_weight_bytes", "unique weights", UNIT_BYTES },
+    { "weight_bytes_per_token", "weights", UNIT_BYTES },
+    { "model_share", "of file", UNIT_SHARE },
+    { "state_read_bytes_per_token", "KV read", UNIT_BYTES },
+    { "state_written_bytes_per_token", "KV written", UNIT_BYTES },
+    { "activation_bytes_per_token", "activations", UNIT_BYTES },
+    { "unique_weight_bytes", "unique", UNIT_BYTES },
     { "reuse_factor", "reuse", UNIT_FACTOR },
-    { "state_read_bytes_per_token", "KV read/token", UNIT_BYTES },
-    { "state_written_bytes_per_token", "KV written/token", UNIT_BYTES },
-    { "activation_bytes_per_token", "activations/token", UNIT_BYTES },
 };
 
 static void * begin(const struct subject * subject) {
@@ -42,12 +43,7 @@ static void * begin(const struct subject * subject) {
 static void add_unique(struct state * s, struct scope * scope, const struct tat_access * a) {
     const struct tat_tensor * t     = &s->subject->tensors[a->tensor];
     const uint64_t            space = t->file ? t->file : (uint64_t) 1 << 32 | a->tensor;
-    if (a->flags & TAT_ACCESS_STRIDED) {
-        const struct tat_layout layout = tat_trace_layout(s->subject->trace, a->layout);
-        ranges_add(&scope->unique, (struct range){ space, a->offset, layout.run_bytes, layout.stride, a->rows });
-    } else {
-        ranges_add(&scope->unique, (struct range){ space, a->offset, a->bytes, 0, 1 });
-    }
+    ranges_add(&scope->unique, access_range(s->subject, a, space));
 }
 
 static void add(struct state * s, struct scope * scope, const struct tat_access * a, uint64_t evaluations) {
@@ -126,13 +122,14 @@ static void finish(void * state, struct result * r) {
     }
     add_scope(s, r, "together", &s->scope[ALL], shown > 1 ? all : 0);
     if (all) {
-        result_note(
-            r,
-            "Unique weights are the different bytes touched at least once; reuse, the reuse factor, is bytes touched "
-            "over unique bytes touched. A prompt's tokens share each pass over the weights.");
+        result_note(r, "Weights, KV cache and activations: bytes touched, by number of tokens. Unique: the different "
+                       "bytes of weights "
+                       "that all these tokens touched; reuse, the reuse factor: bytes of weights touched over unique "
+                       "ones. A prompt's "
+                       "tokens share each pass over the weights.");
     }
     if (s->approximate) {
-        result_note(r, "Some operands were too scattered to list: of those the bounds count as unique.");
+        result_note(r, "Some operands were too scattered to list, or not recorded: unique bytes are an estimate.");
     }
     free(s);
 }

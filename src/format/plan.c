@@ -152,13 +152,17 @@ static uint32_t capture_of(const struct tat_template * t, uint32_t entry, enum t
     return UINT32_MAX;
 }
 
+struct extent selection_extent(const struct tat_entry * e, enum selection selection) {
+    const int      dim   = selection_dimension(selection);
+    const uint64_t ne[4] = { e->ne[0], dim > 1 ? e->ne[1] : 1, dim > 2 ? e->ne[2] : 1, 1 };
+    return extent_of(ne, e->nb, e->type_block, e->type_block_bytes);
+}
+
 /* The most that these ids can touch: a different row or slice each. */
 static uint64_t most_bytes(const struct tat_entry * e, const struct tat_entry * ids, enum selection selection) {
-    const struct extent all   = extent_of(e->ne, e->nb, e->type_block, e->type_block_bytes);
-    const int           dim   = selection_dimension(selection);
-    const uint64_t      ne[4] = { e->ne[0], dim > 1 ? e->ne[1] : 1, dim > 2 ? e->ne[2] : 1, 1 };
-    const struct extent one   = extent_of(ne, e->nb, e->type_block, e->type_block_bytes);
-    uint64_t            n     = 1;
+    const struct extent all = extent_of(e->ne, e->nb, e->type_block, e->type_block_bytes);
+    const struct extent one = selection_extent(e, selection);
+    uint64_t            n   = 1;
     for (int i = 0; i < 4; i++) { n *= ids->ne[i]; }
     const uint64_t whole = extent_bytes(&all), each = extent_bytes(&one);
     return each && n > whole / each ? whole : n * each;
@@ -176,7 +180,15 @@ static void add_varying(struct builder * b, struct tat_access a, const struct ta
     if (!vary || !add_record(b, &a)) { return; }
     const bool                  of_experts = selection == SELECT_EXPERTS || selection == SELECT_BIASES;
     const enum tat_capture_kind kind       = of_experts ? TAT_CAPTURE_EXPERTS : TAT_CAPTURE_ROWS;
-    *vary = (struct vary){ b->records.count - 1, 1, capture_of(b->t, ids, kind), selection, entry, ids };
+    *vary                                  = (struct vary){
+                                         .record    = b->records.count - 1,
+                                         .n_records = 1,
+                                         .capture   = capture_of(b->t, ids, kind),
+                                         .selection = selection,
+                                         .entry     = entry,
+                                         .ids       = ids,
+                                         .one       = selection_extent(e, selection),
+    };
 }
 
 /* Records made since `first` move with the offset of their view, if that was captured. */
@@ -185,7 +197,14 @@ static void let_slide(struct builder * b, uint32_t first, uint32_t entry) {
     if (capture == UINT32_MAX || b->records.count == first) { return; }
     struct vary * vary = list_add(&b->varies, sizeof *vary);
     b->failed |= vary == NULL;
-    if (vary) { *vary = (struct vary){ first, b->records.count - first, capture, SELECT_OFFSET, entry, 0 }; }
+    if (!vary) { return; }
+    *vary = (struct vary){
+        .record    = first,
+        .n_records = b->records.count - first,
+        .capture   = capture,
+        .selection = SELECT_OFFSET,
+        .entry     = entry,
+    };
 }
 
 static void add_operand(struct builder * b, uint32_t callback, uint32_t node, int operand, bool fused, bool idle) {

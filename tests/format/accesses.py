@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Access records, made as doc/format.md says and as naively as can be: each row, or each element where they lie apart, is
-written down; what touches is joined; equal runs at equal distances become a record."""
+"""Access records, made as doc/format.md says and as naively as can be: each row, or each element where they lie apart,
+is written down; what touches is joined; equal runs at equal distances become a record."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -276,8 +276,8 @@ def operands_of(trace, template, rule):
     return operands
 
 
-def accesses(trace):
-    """All access records of a trace, in order."""
+def timed_accesses(trace):
+    """All access records of a trace, in order, each with its callback: (callback, access)."""
     clock, plans = Clock(trace), {}
     for number, run in enumerate(runs_of(trace, clock)):
         e = run.evaluation
@@ -292,7 +292,12 @@ def accesses(trace):
                 break
             begin, end = times[operand.callback : operand.callback + 2]
             for access in operand.records(e.captures):
-                yield replace(
+                yield operand.callback, replace(
                     access, start_ns=begin, duration_ns=min(end - begin, 2**32 - 1), evaluation=number,
                     token_first=run.token_first, flags=access.flags | run.phase << 8,
                 )  # fmt: skip
+
+
+def accesses(trace):
+    """All access records of a trace, in order."""
+    return (access for _, access in timed_accesses(trace))

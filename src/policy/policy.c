@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#include "policy/policy.h"
+
+#include <stdlib.h>
+
+#include "policy/base.h"
+
+const struct policy_kind * const policy_kinds[] = { &policy_lru,    &policy_fifo, &policy_lfu,
+                                                    &policy_s3fifo, &policy_pin,  NULL };
+
+void * base_new(size_t size, const struct policy_kind * kind, uint64_t capacity, const struct policy_items * items) {
+    struct policy * p = calloc(1, size);
+    if (!p) { return NULL; }
+    p->kind     = kind;
+    p->items    = *items;
+    p->capacity = capacity;
+    p->held     = calloc((size_t) items->count + 1, sizeof *p->held);
+    p->evicted  = malloc(((size_t) items->count + 1) * sizeof *p->evicted);
+    if (p->held && p->evicted) { return p; }
+    base_free(p);
+    return NULL;
+}
+
+void base_free(struct policy * p) {
+    free(p->held);
+    free(p->evicted);
+    free(p);
+}
+
+struct policy * policy_new(const struct policy_kind * kind, uint64_t capacity, const struct policy_items * items) {
+    return kind->create(capacity, items);
+}
+
+void policy_free(struct policy * policy) {
+    if (policy) { policy->kind->destroy(policy); }
+}
+
+bool policy_access(struct policy * policy, uint32_t item) {
+    policy->n_evicted = 0;
+    return policy->kind->access(policy, item);
+}
+
+bool policy_holds(const struct policy * policy, uint32_t item) {
+    return policy->held[item];
+}
+
+uint64_t policy_used(const struct policy * policy) {
+    return policy->used;
+}
+
+const uint32_t * policy_evicted(const struct policy * policy, uint32_t * count) {
+    *count = policy->n_evicted;
+    return policy->evicted;
+}

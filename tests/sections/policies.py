@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: MIT
+"""Caches, written from what src/policy says of each and to be read, not to be fast: each is told of one read after the
+other and answers whether it held what was read. Items are compared with < where a policy needs an order."""
+
+from bisect import bisect_left, insort
+
+NEVER = float("inf")
+
+
+class Queue:
+    """LRU and FIFO: who has waited longest goes. A hit moves to the end, or not."""
+
+    def __init__(self, capacity, bytes_of, uses):
+        self.capacity, self.bytes_of, self.held = capacity, bytes_of, {}  # in the order of waiting
+
+    def access(self, item):
+        hit, size = item in self.held, self.bytes_of[item]
+        if hit:
+            self.touch(item)
+        elif size <= self.capacity:
+            while sum(self.held.values()) + size > self.capacity:
+                del self.held[next(iter(self.held))]
+            self.held[item] = size
+        return hit
+
+
+class Lru(Queue):
+    def touch(self, item):
+        self.held[item] = self.held.pop(item)
+
+
+class Fifo(Queue):
+    def touch(self, item):
+        pass
+
+
+class Lfu:
+    """Counts all; a newcomer drives out what was used less than it, the least used first, or nothing at all."""
+
+    def __init__(self, capacity, bytes_of, uses):
+        self.capacity, self.bytes_of, self.held = capacity, bytes_of, set()
+        self.used, self.uses = 0, dict.fromkeys(bytes_of, 0)
+
+    def access(self, item):
+        self.uses[item] += 1
+        if item in self.held:
+            return True
+        size, free, left = self.bytes_of[item], self.capacity - self.used, self.held
+        while size > free:
+            least = min(left, key=lambda i: (self.uses[i], i), default=item)
+            if self.uses[least] >= self.uses[item]:
+                return False
+            left = left - {least}
+            free += self.bytes_of[least]
+        self.held = left | {item}
+        self.used = self.capacity - free + size
+        return False
+
+
+class S3Fifo:
+    """A small queue of newcomers, a tenth of the cache, a main queue, and a ghost queue of what the small one let go."""
+
+    def __init__(self, capacity, bytes_of, uses):
+        self.capacity, self.bytes_of = capacity, bytes_of
+        self.small, self.main, self.ghost, self.uses, self.used = [], [], [], {}, 0
+
+    def size(self, queue):
+        return sum(self.bytes_of[item] for item in queue)
+
+    def access(self, item):
+        if item in self.uses:
+            self.uses[item] = min(self.uses[item] + 1, 3)
+            return True
+        if self.bytes_of[item] > self.capacity:
+            return False
+        queue = self.small
+        if item in self.ghost:
+            self.ghost.remove(item)
+            queue = self.main
+        while self.used + self.bytes_of[item] > self.capacity:
+            self.evict()
+        queue.append(item)
+        self.uses[item] = 0
+        self.used += self.bytes_of[item]
+        return False
+
+    def evict(self):
+        if self.small and (self.size(self.small) > self.capacity // 10 or not self.main):
+            item = self.small.pop(0)
+            if self.uses[item] >= 2:
+                self.main.append(item)
+                self.uses[item] = 0
+                return
+            self.ghost.append(item)
+            while self.size(self.ghost) > self.capacity - self.capacity // 10:
+                self.ghost.pop(0)
+        else:
+            item = self.main.pop(0)
+            if self.uses[item]:
+                self.uses[item] -= 1
+                self.main.append(item)
+                return
+        del self.uses[item]
+        self.used -= self.bytes_of[item]
+
+
+class Pin:
+    """Chosen beforehand: what is read most often, of equals the smaller, as far as they fit."""
+
+    def __init__(self, capacity, bytes_of, uses):
+        self.chosen, self.held = set(), set()
+        for item in sorted(uses, key=lambda i: (-uses[i], bytes_of[i], i)):
+            if bytes_of[item] <= capacity:
+                self.chosen.add(item)
+                capacity -= bytes_of[item]
+
+    def access(self, item):
+        hit = item in self.held
+        self.held |= {item} & self.chosen
+        return hit
+
+
+POLICIES = {"lru": Lru, "fifo": Fifo, "lfu": Lfu, "s3fifo": S3Fifo, "pin": Pin}
+
+
+def next_reads(items):
+    """When each is read again, as its place in the list."""
+    following, coming = [], {}
+    for i in range(len(items) - 1, -1, -1):
+        following.append(coming.get(items[i], NEVER))
+        coming[items[i]] = i
+    return following[::-1]
+
+
+def least_read_again(items, bytes_of, capacity, counts):
+    """Bytes that MIN on single bytes reads again, by those reads for which counts[i] holds: after each read, of all bytes
+    that are there those stay whose next read that counts comes soonest."""
+    following = [i if i != NEVER and counts[i] else NEVER for i in next_reads(items)]
+    needs, held, seen, used, again = [], {}, set(), 0, 0  # held: by the read that it is held for
+    for now, item in enumerate(items):
+        there = held.pop(now, 0)
+        if there:
+            needs.pop(bisect_left(needs, now))
+            used -= there
+        again += bytes_of[item] - there if counts[now] and item in seen else 0
+        seen.add(item)
+        if following[now] == NEVER:
+            continue
+        insort(needs, following[now])
+        held[following[now]] = bytes_of[item]
+        used += bytes_of[item]
+        while used > capacity:
+            cut = min(held[needs[-1]], used - capacity)
+            held[needs[-1]] -= cut
+            used -= cut
+            if not held[needs[-1]]:
+                del held[needs.pop()]
+    return again
+
+
+def lru_depths(items):
+    """How many different items each is below the top of the stack, from 1; None for the first read."""
+    stack, depths = [], []
+    for item in items:
+        depth = stack.index(item) if item in stack else None
+        if depth is not None:
+            stack.pop(depth)
+        stack.insert(0, item)
+        depths.append(None if depth is None else depth + 1)
+    return depths
+
+
+def min_depths(items):
+    """Mattson's stack for MIN: what moves down passes those that are needed sooner."""
+    stack, depths = [], []  # of the reads that items are kept for
+    for now, need in enumerate(next_reads(items)):
+        depth = stack.index(now) if now in stack else None
+        end = len(stack) if depth is None else depth
+        down = stack[0] if stack else None
+        for at in range(1, end):
+            if stack[at] > down:
+                stack[at], down = down, stack[at]
+        if depth is None:
+            stack[len(stack) :] = [] if down is None else [down]
+            stack[:1] = [need]
+        else:
+            stack[depth] = down
+            stack[0] = need
+        depths.append(None if depth is None else depth + 1)
+    return depths
+
+
+def min_misses(items, capacity):
+    """Belady's rule in a cache of so many items, all of which are taken in."""
+    following, needs, misses = next_reads(items), [], 0
+    for now, need in enumerate(following):
+        at = bisect_left(needs, now)
+        if at < len(needs) and needs[at] == now:
+            needs.pop(at)
+        else:
+            misses += 1
+            if len(needs) == capacity:
+                needs.pop()
+        insort(needs, need)
+    return misses

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""Time: each operation's goes to its name, to a part of the model, to a phase, to a tensor."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from accesses import FUSED, WRITE
+from facts import ratio
+from names import NO_LAYER
+from read_trace import WEIGHT
+from timeline import PHASES
+from words import counted, in_percent
+
+SHOWN = 20
+
+
+@dataclass
+class Spent:
+    count: int = 0
+    ns: int = 0
+    bytes: int = 0
+    fused: int = 0
+
+
+def row_of(spent, total, rate=True):
+    row = {"count": spent.count, "ns": spent.ns, "share": ratio(spent.ns, total), "bytes": spent.bytes}
+    if spent.count:
+        row["ns_each"] = spent.ns // spent.count
+    if rate and spent.ns and spent.bytes:
+        row |= {"bytes_per_second": 1e9 * (spent.bytes / spent.ns), "ns_per_byte": spent.ns / spent.bytes}
+    return row
+
+
+def ranked(sums, order):
+    """Longest first; where that ties most often, then in the given order."""
+    return sorted(sums.items(), key=lambda item: (-item[1].ns, -item[1].count, order(item[0])))
+
+
+def counts(facts):
+    operations, parts, phases, tensors = (defaultdict(Spent) for _ in range(4))
+    for step in facts.steps:
+        owner = facts.owner(step)
+        first = operations[step.accesses[0].op]
+        for spent in (first, phases[step.phase], tensors[owner], parts[facts.part(owner)]):
+            spent.ns += step.ns
+        tensors[owner].count += 1
+        parts[facts.part(owner)].count += 1
+        for node in step.nodes:
+            operations[node[0].op].count += 1
+            phases[step.phase].count += 1
+            operations[node[0].op].fused += any(a.flags & FUSED and a.flags & WRITE for a in node)
+        for a in step.accesses:
+            for spent in (operations[a.op], phases[step.phase], tensors[a.tensor], parts[facts.part(a.tensor)]):
+                spent.bytes += a.bytes
+    return operations, parts, phases, tensors
+
+
+def expected(facts):
+    operations, parts, phases, tensors = counts(facts)
+    total = sum(step.ns for step in facts.steps)
+    weights = {facts.part(number) for number, t in enumerate(facts.tensors) if t.kind == WEIGHT}
+    place = {name: number for number, name in enumerate(facts.part_order)}
+
+    def operation(op, spent):
+        row = {"operation": facts.trace.ops[op]} | row_of(spent, total)
+        return row | {"fused": spent.fused} if spent.fused else row
+
+    def tensor(number, spent):
+        t, layer = facts.tensors[number], facts.layers[number]
+        row = {"tensor": t.name, "tensor_id": number, "layer": None if layer == NO_LAYER else layer}
+        return row | row_of(spent, total, t.kind == WEIGHT)
+
+    by_operation = ranked(operations, lambda op: op)
+    by_part = [(name, spent) for name, spent in ranked(parts, lambda name: place[name]) if spent.ns]
+    tables = {
+        "operations": [operation(op, spent) for op, spent in by_operation],
+        "components": [{"component": n} | row_of(s, total, n in weights) for n, s in by_part],
+        "phases": [{"phase": PHASES[p]} | row_of(phases[p], total) for p in sorted(phases)],
+        "slowest": [tensor(n, s) for n, s in ranked(tensors, lambda n: n) if s.ns][:SHOWN],
+    }
+    answer = {"values": {"ns": total}, "tables": tables, "headline": []}
+    if not by_operation:
+        return answer
+    fused = sum(spent.fused for spent in operations.values())
+    name, share = facts.trace.ops[by_operation[0][0]], in_percent(ratio(by_operation[0][1].ns, total))
+    part, of_part = by_part[0][0], in_percent(ratio(by_part[0][1].ns, total))
+    return answer | {
+        "headline": [name, share, part, of_part],
+        "answers": [[share, name, of_part, part]],
+        "notes": [counted(fused)] if fused else [],
+    }

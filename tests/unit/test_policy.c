@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Cache policies against simulators that are written to be read, not to be fast.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "policy/policy.h"
+
+enum { ITEMS = 40, ACCESSES = 4000 };
+
+/* Numbers that are the same in every run. */
+static uint32_t random_number(uint64_t * state) {
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t) (*state >> 33);
+}
+
+/* Some items are asked for far more often than others, in stretches that go through the items in order. */
+static void make_string(uint32_t * string, uint64_t seed) {
+    for (size_t i = 0; i < ACCESSES; i++) {
+        const uint32_t kind = random_number(&seed) % 4;
+        string[i]           = kind == 0   ? random_number(&seed) % ITEMS
+                              : kind == 1 ? random_number(&seed) % 5
+                                          : (uint32_t) (i % ITEMS);
+    }
+}
+
+/* Everything about an item that any policy may want to know. */
+struct item {
+    bool     held, small, ghost;
+    uint64_t bytes, since, used_at, uses, round, ghost_at;
+};
+
+struct naive {
+    struct item item[ITEMS];
+    uint64_t    capacity, now;
+};
+
+static uint64_t sum(const struct naive * n, bool (*wanted)(const struct item *)) {
+    uint64_t bytes = 0;
+    for (int i = 0; i < ITEMS; i++) { bytes += wanted(&n->item[i]) ? n->item[i].bytes : 0; }
+    return bytes;
+}
+
+static bool is_held(const struct item * i) {
+    return i->held;
+}
+static bool is_small(const struct item * i) {
+    return i->held && i->small;
+}
+static bool is_ghost(const struct item * i) {
+    return i->ghost;
+}
+
+static bool fits(const struct naive * n, uint32_t item) {
+    return sum(n, is_held) + n->item[item].bytes <= n->capacity;
+}
+
+/* The one that is wanted, held, and least by a measure. */
+static int least(const struct naive * n, bool (*wanted)(const struct item *),
+                 uint64_t (*measure)(const struct item *)) {
+    int found = -1;
+    for (int i = 0; i < ITEMS; i++) {
+        if (wanted(&n->item[i]) && (found < 0 || measure(&n->item[i]) < measure(&n->item[found]))) { found = i; }
+    }
+    return found;
+}
+
+static uint64_t by_use(const struct item * i) {
+    return i->used_at;
+}
+static uint64_t by_age(const struct item * i) {
+    return i->since;
+}
+static uint64_t by_uses(const struct item * i) {
+    return i->uses;
+}
+static uint64_t by_ghost_age(const struct item * i) {
+    return i->ghost_at;
+}
+
+static void take(struct naive * n, uint32_t item) {
+    n->item[item].held  = true;
+    n->item[item].since = n->now;
+}
+
+static bool naive_queue(struct naive * n, uint32_t item, uint64_t (*measure)(const struct item *)) {
+    const bool hit        = n->item[item].held;
+    n->item[item].used_at = n->now;
+    if (hit || n->item[item].bytes > n->capacity) { return hit; }
+    while (!fits(n, item)) { n->item[least(n, is_held, measure)].held = false; }
+    take(n, item);
+    return false;
+}
+
+static bool naive_lru(struct naive * n, uint32_t item) {
+    return naive_queue(n, item, by_use);
+}
+
+static bool naive_fifo(struct naive * n, uint32_t item) {
+    return naive_queue(n, item, by_age);
+}
+
+static bool naive_lfu(struct naive * n, uint32_t item) {
+    struct naive after = *n;
+    n->item[item].uses++;
+    after.item[item].uses++;
+    if (n->item[item].held) { return true; }
+    if (n->item[item].bytes > n->capacity) { return false; }
+    while (!fits(&after, item)) {
+        const int out = least(&after, is_held, by_uses);
+        if (out < 0 || after.item[out].uses >= after.item[item].uses) { return false; }
+        after.item[out].held = false;
+    }
+    take(&after, item);
+    *n = after;
+    return false;
+}
+
+static bool is_main(const struct item * i) {
+    return i->held && !i->small;
+}
+
+static void leave_small(struct naive * n) {
+    struct item * out = &n->item[least(n, is_small, by_age)];
+    out->small        = false;
+    if (out->uses >= 2) {
+        out->uses  = 0;
+        out->since = n->now++;
+        return;
+    }
+    out->held     = false;
+    out->ghost    = true;
+    out->ghost_at = n->now++;
+    while (sum(n, is_ghost) > n->capacity - n->capacity / 10) {
+        n->item[least(n, is_ghost, by_ghost_age)].ghost = false;
+    }
+}
+
+static void leave_main(struct naive * n) {
+    struct item * out = &n->item[least(n, is_main, by_age)];
+    if (out->uses) {
+        out->uses--;
+        out->since = n->now++;
+    } else {
+        out->held = false;
+    }
+}
+
+static bool naive_s3fifo(struct naive * n, uint32_t item) {
+    struct item * i = &n->item[item];
+    if (i->held) {
+        if (i->uses < 3) { i->uses++; }
+        return true;
+    }
+    if (i->bytes > n->capacity) { return false; }
+    const bool known = i->ghost;
+    i->ghost         = false;
+    while (!fits(n, item)) {
+        const bool any_main = least(n, is_main, by_age) >= 0, any_small = least(n, is_small, by_age) >= 0;
+        if (any_small && (sum(n, is_small) > n->capacity / 10 || !any_main)) {
+            leave_small(n);
+        } else {
+            leave_main(n);
+        }
+    }
+    i->small = !known;
+    i->uses  = 0;
+    n->now++;
+    take(n, item);
+    return false;
+}
+
+static void compare(const struct policy_kind * kind, bool (*naive)(struct naive *, uint32_t), uint64_t capacity,
+                    uint64_t seed, bool equal) {
+    uint32_t     string[ACCESSES], n_evicted;
+    uint64_t     bytes[ITEMS];
+    struct naive n = { .capacity = capacity };
+    for (int i = 0; i < ITEMS; i++) { bytes[i] = n.item[i].bytes = equal ? 1 : 1 + random_number(&seed) % 9; }
+    make_string(string, seed);
+    const struct policy_items items  = { .bytes = bytes, .count = ITEMS };
+    struct policy *           policy = policy_new(kind, capacity, &items);
+    assert_non_null(policy);
+    size_t hits = 0;
+    for (size_t i = 0; i < ACCESSES; i++) {
+        uint64_t before = 0, gone = 0, after = 0;
+        n.now++;
+        for (uint32_t k = 0; k < ITEMS; k++) { before += policy_holds(policy, k) ? bytes[k] : 0; }
+        const bool hit = policy_access(policy, string[i]);
+        if (hit != naive(&n, string[i])) { fail_msg("%s, %zu: access %zu differs", kind->name, (size_t) capacity, i); }
+        hits += hit;
+        for (uint32_t k = 0; k < ITEMS; k++) {
+            assert_int_equal(policy_holds(policy, k), n.item[k].held);
+            after += n.item[k].held ? bytes[k] : 0;
+        }
+        const uint32_t * evicted = policy_evicted(policy, &n_evicted);
+        for (uint32_t k = 0; k < n_evicted; k++) { gone += bytes[evicted[k]]; }
+        assert_int_equal(policy_used(policy), after);
+        assert_true(after <= capacity);
+        assert_int_equal(before - gone + (!hit && policy_holds(policy, string[i]) ? bytes[string[i]] : 0), after);
+    }
+    if (capacity >= 9 * ITEMS) { assert_int_equal(hits, ACCESSES - ITEMS); }
+    policy_free(policy);
+}
+
+static void compare_all(const struct policy_kind * kind, bool (*naive)(struct naive *, uint32_t)) {
+    static const uint64_t capacities[] = { 1, 2, 3, 7, 10, 20, 33, 64, 100, 150, 9 * ITEMS };
+    for (size_t c = 0; c < sizeof capacities / sizeof capacities[0]; c++) {
+        for (uint64_t seed = 1; seed <= 3; seed++) {
+            compare(kind, naive, capacities[c], seed, false);
+            compare(kind, naive, capacities[c], seed, true);
+        }
+    }
+}
+
+static void test_lru(void ** state) {
+    (void) state;
+    compare_all(&policy_lru, naive_lru);
+}
+
+static void test_fifo(void ** state) {
+    (void) state;
+    compare_all(&policy_fifo, naive_fifo);
+}
+
+static void test_lfu(void ** state) {
+    (void) state;
+    compare_all(&policy_lfu, naive_lfu);
+}
+
+static void test_s3fifo(void ** state) {
+    (void) state;
+    compare_all(&policy_s3fifo, naive_s3fifo);
+}
+
+/* Six items; 10 bytes hold the best, the third best, and of the equal ones the smaller. */
+static void test_pin(void ** state) {
+    (void) state;
+    const uint64_t            bytes[] = { 4, 8, 3, 5, 3, 1 }, value[] = { 9, 8, 7, 2, 2, 0 };
+    const bool                kept[] = { true, false, true, false, true, false };
+    const struct policy_items items  = { bytes, value, 6 };
+    struct policy *           policy = policy_new(&policy_pin, 10, &items);
+    for (int round = 0; round < 3; round++) {
+        for (uint32_t i = 0; i < 6; i++) { assert_int_equal(policy_access(policy, i), round > 0 && kept[i]); }
+    }
+    assert_int_equal(policy_used(policy), 10);
+    policy_free(policy);
+}
+
+/* A loop one item larger than the cache: LRU and FIFO keep nothing of it, LFU all that fits. */
+static void test_loop(void ** state) {
+    (void) state;
+    const uint64_t            bytes[] = { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
+    const struct policy_items items   = { .bytes = bytes, .count = 10 };
+    for (size_t k = 0; policy_kinds[k]; k++) {
+        struct policy * policy = policy_new(policy_kinds[k], 9, &items);
+        int             hits   = 0;
+        for (int i = 0; i < 1000; i++) { hits += policy_access(policy, (uint32_t) (i % 10)); }
+        if (policy_kinds[k] == &policy_lru || policy_kinds[k] == &policy_fifo) { assert_int_equal(hits, 0); }
+        if (policy_kinds[k] == &policy_lfu) { assert_int_equal(hits, 9 * 99); }
+        policy_free(policy);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lru),    cmocka_unit_test(test_fifo), cmocka_unit_test(test_lfu),
+        cmocka_unit_test(test_s3fifo), cmocka_unit_test(test_pin),  cmocka_unit_test(test_loop),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
