@@ -21,11 +21,6 @@ const char * diff_scope_name(const struct diff * d) {
     return d->scope == SCOPE_GENERATE ? "generated token" : "token";
 }
 
-const char * diff_last_part(const char * path) {
-    const char * slash = strrchr(path, '/');
-    return slash && slash[1] ? slash + 1 : path;
-}
-
 /* ----------------------------------------------------------------------------------------------------------- groups */
 
 static bool both_differ(const json_t * a, const json_t * b) {

@@ -52,9 +52,6 @@ unsigned diff_facets(const struct profile * a, const struct profile * b);
 /* Of two command lines, and an argument of which one may have none. */
 bool diff_argument_differs(const json_t * a, const json_t * b, size_t i);
 
-/* The last part of a path. */
-const char * diff_last_part(const char * path);
-
 /* Distance of the choices of two layers with as many experts, and that of a layer's two halves. */
 struct distance choices_distance(const struct choices * a, const struct choices * b);
 

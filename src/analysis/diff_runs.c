@@ -15,14 +15,14 @@ static const char * trace_name(const struct profile * p, char name[static 64]) {
     const char * file  = strrchr(path, '/');
     size_t       n     = file ? (size_t) (file - path) : 0;
     const char * start = file;
-    if (!n || strcmp(file + 1, "tensor_access.bin") != 0) { return diff_last_part(path); }
+    if (!n || strcmp(file + 1, "tensor_access.bin") != 0) { return last_part(path); }
     while (start > path && start[-1] != '/') { start--; }
     snprintf(name, 64, "%.*s", (int) (n - (size_t) (start - path)), start);
     return name;
 }
 
 static const char * model_name(const struct profile * p) {
-    return p->subject.n_files ? diff_last_part(p->subject.files[0].path) : "unknown";
+    return p->subject.n_files ? last_part(p->subject.files[0].path) : "unknown";
 }
 
 static void add_runs(const struct diff * d, struct result * r) {
@@ -44,7 +44,7 @@ static void add_runs(const struct diff * d, struct result * r) {
         result_put_text(r, row, "model", model_name(p));
         result_put_count(r, row, "prompt", p->subject.phase[TAT_PHASE_PROMPT].tokens);
         result_put_count(r, row, "generated", p->subject.phase[TAT_PHASE_GENERATE].tokens);
-        result_put_text(r, row, "program", diff_last_part(tat_trace_header(p->subject.trace)->program));
+        result_put_text(r, row, "program", last_part(tat_trace_header(p->subject.trace)->program));
     }
 }
 

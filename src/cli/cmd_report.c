@@ -109,36 +109,17 @@ static void print_answers(const json_t * answers) {
     }
 }
 
-/* What the trace has nothing of is left out, unless it was asked for by name. */
-static int print_text(const json_t * answers, bool by_name) {
-    const char *   name;
-    const json_t * section;
-    bool           first = true;
-    json_object_foreach((json_t *) answers, name, section) {
-        if (json_is_true(json_object_get(section, "absent")) && !by_name) { continue; }
-        if (!first) { putchar('\n'); }
-        if (report_text(section, by_name, stdout) != 0) { return -1; }
-        first = false;
-    }
-    return 0;
-}
-
-static int print_json(const json_t * answers) {
-    if (json_dumpf(answers, stdout, JSON_INDENT(2)) != 0) { return -1; }
-    return putchar('\n') < 0 ? -1 : 0;
-}
-
 static int print(const char * text, const struct options * options, struct tat_error * error) {
     json_t * answers = json_loads(text, 0, NULL);
     errno            = ENOMEM;
     int status       = -1;
     if (answers && options->json) {
-        status = print_json(answers);
+        status = report_json(answers, stdout);
     } else if (answers && options->questions) {
         print_answers(answers);
         status = 0;
     } else if (answers) {
-        status = print_text(answers, options->n_sections > 0);
+        status = report_sections(answers, options->n_sections > 0, stdout);
     }
     json_decref(answers);
     if (status == 0) { status = fflush(stdout); }
