@@ -11,7 +11,10 @@
 #include "tat/analysis.h"
 #include "tat/verify.h"
 
-enum { RECORDS_MOST = 1 << 18 }; /* a small trace may stand for any number */
+enum {
+    RECORDS_MOST  = 1 << 18, /* a small trace may stand for any number */
+    SECTIONS_MOST = 32,
+};
 
 int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size);
 
@@ -35,7 +38,14 @@ static void ask(const struct tat_trace * trace) {
     struct tat_verification verification;
     struct tat_error        error = { 0 };
     if (tat_verify(trace, &verification, &error) != 0 && !*error.message) { abort(); }
-    char * answer = tat_analyze(trace, NULL, 0, NULL, &error);
+    const struct tat_analysis_options options = { .memory_bytes = 1 << 20, .disk_bytes_per_second = 1 << 30 };
+    const char *                      names[SECTIONS_MOST];
+    unsigned                          count = 0;
+    for (; tat_analysis_name(count); count++) { /* slow ones too, which have to be named */
+        if (count == SECTIONS_MOST) { abort(); }
+        names[count] = tat_analysis_name(count);
+    }
+    char * answer = tat_analyze(trace, names, count, &options, &error);
     if (!answer && !*error.message) { abort(); }
     free(answer);
 }
