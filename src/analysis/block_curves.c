@@ -8,15 +8,15 @@
 
 enum {
     BLOCK_LEAST = 64 << 10,
-    BLOCK_MOST  = 2 << 20, /* the spaces' alignment */
-    BLOCKS_MAX  = 1 << 14, /* different ones: MIN's cost grows with them */
+    BLOCK_MOST  = 1 << 24, /* the spaces' alignment */
+    BLOCKS_GOOD = 1 << 14, /* different ones that are aimed at: MIN's cost grows with them */
+    BLOCKS_MAX  = 1 << 18, /* 4 TiB of the largest */
     NUMBERS_MAX = 1 << 24,
     STRING_MAX  = 1 << 23, /* references to blocks that are looked at, whole graphs */
 };
 
 struct block_read {
-    uint32_t block;
-    uint32_t bytes : 31; /* wanted of it */
+    uint32_t block : 31;
     uint32_t generated : 1;
 };
 
@@ -38,7 +38,7 @@ static void string_free(struct string * s) {
 static uint64_t choose_block(const struct references * r) {
     uint64_t block = BLOCK_LEAST, bytes = 0;
     for (uint32_t i = 0; i < r->slices.count; i++) { bytes += r->bytes[i]; }
-    while (block < BLOCK_MOST && (bytes / block > BLOCKS_MAX || r->space / block > NUMBERS_MAX)) { block *= 2; }
+    while (block < BLOCK_MOST && (bytes / block > BLOCKS_GOOD || r->space / block > NUMBERS_MAX)) { block *= 2; }
     return block;
 }
 
@@ -50,9 +50,18 @@ static bool is_placed(const struct references * r, const struct extent_read * e)
     return e->address < r->space && e->span <= r->space - e->address;
 }
 
+/* How long the string may become: less where there are more blocks than were aimed at. */
+static size_t string_most(const struct string * s) {
+    return STRING_MAX / (1 + s->n_blocks / BLOCKS_GOOD);
+}
+
+/* False for nothing real: more blocks than any model has, or a graph that reads a model many times over. */
+static bool is_bearable(const struct string * s, uint64_t blocks) {
+    return blocks <= BLOCKS_MAX - s->n_blocks && s->count + blocks <= string_most(s) + BLOCKS_MAX;
+}
+
 static bool add_blocks(struct string * s, const struct extent_read * e, uint64_t block, bool generated) {
     const uint64_t first = e->address / block, n = blocks_of(e, block);
-    if (n > STRING_MAX) { return true; } /* nothing real: more than half a TiB at once */
     if (s->count + n > s->room) {
         const size_t        room = (s->count + n) * 2;
         struct block_read * more = realloc(s->read, room * sizeof *more);
@@ -73,11 +82,11 @@ static bool make_string(struct string * s, struct block_curves * c, const struct
     if (space > NUMBERS_MAX + 1) { return true; } /* nothing real: an empty string */
     s->number = calloc(space, sizeof *s->number);
     if (!s->number) { return false; }
-    for (size_t m = 0; m < r->n_marks && s->count < STRING_MAX; m++) {
+    for (size_t m = 0; m < r->n_marks && s->count < string_most(s); m++) {
         const bool generated = mark_phase(r, m) == TAT_PHASE_GENERATE;
         for (size_t i = r->mark[m].first; i < r->mark[m + 1].first; i++) {
             const struct extent_read e = reference_extent(r, r->ref[i]);
-            if (!is_placed(r, &e)) {
+            if (!is_placed(r, &e) || !is_bearable(s, blocks_of(&e, c->block_bytes))) {
                 c->unplaced++;
                 continue;
             }

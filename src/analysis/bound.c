@@ -106,7 +106,8 @@ static void drop(struct bound * b, uint32_t slice) {
 
 static void keep(struct bound * b, uint32_t slice, uint64_t bytes, uint32_t need, uint64_t capacity) {
     const bool was = b->held[slice] > 0;
-    bytes          = bytes < capacity ? bytes : capacity;
+    if (capacity == 0) { return; }
+    bytes = bytes < capacity ? bytes : capacity;
     b->used += bytes - b->held[slice];
     b->held[slice] = bytes;
     b->need[slice] = need;

@@ -202,11 +202,15 @@ static void say_notes(const struct caching * s, struct result * r) {
         result_note(r, "The other policies saw the first %zu of %zu graphs.", s->simulation.reads.graphs, graphs);
     }
     if (s->references.approximate) {
-        result_note(r, "Some operands were too scattered to list, or not recorded: their bounds count as read.");
+        result_note(r, "Some operands were too scattered to list, or which experts were chosen was not recorded: on "
+                       "blocks their bounds count as read, policies never keep them, the verdict leaves them out.");
     }
-    if (s->references.full) { result_note(r, "Later graphs were left out: there are too many."); }
+    if (s->references.full) {
+        result_note(r, "The first %zu graphs only: later ones were left out, as there are too many.", graphs);
+    }
     if (s->blocks.unplaced) {
-        result_note(r, "%" PRIu64 " reads lie outside of the model files: LRU and MIN leave them out.",
+        result_note(r,
+                    "%" PRIu64 " reads lie outside of the model files, or are too large: LRU and MIN leave them out.",
                     s->blocks.unplaced);
     }
 }

@@ -29,10 +29,10 @@ struct block_curves {
     struct again * lru;      /* n_blocks + 1 */
     struct again * min;
     uint64_t       block_reads;
-    uint64_t       wanted;   /* bytes, of these blocks: each read wants what it needs of a block */
+    uint64_t       wanted;   /* bytes: each read wants what it needs of a block */
     uint64_t       tokens;   /* generated */
     size_t         graphs;   /* that were looked at, from the first */
-    uint64_t       unplaced; /* references that lie outside of all files */
+    uint64_t       unplaced; /* references that lie outside of all files, or are too large to be real */
 };
 
 bool block_curves_make(struct block_curves * c, const struct references * r); /* false: memory; free it anyway */

@@ -5,8 +5,9 @@
 #include <string.h>
 
 enum {
-    ALIGN    = 1 << 21, /* between spaces: no block of a cache lies in two */
-    REFS_MAX = 1 << 27, /* half a GiB of them; no real trace has so many */
+    ALIGN       = 1 << 24, /* between spaces: no block of a cache lies in two */
+    REFS_MAX    = 1 << 26, /* 256 MiB of them: of a small model, what 200,000 tokens read */
+    EXTENTS_MAX = 1 << 22,
 };
 
 static uint64_t aligned(uint64_t bytes) {
@@ -99,16 +100,21 @@ static void add_extent(struct references * r, const struct tat_access * a) {
     add_ref(r, r->slices.count + (uint32_t) (r->n_extents - 1));
 }
 
+/* What is kept are whole graphs: the one that is too much goes. */
+static void cut_short(struct references * r) {
+    r->n_refs = r->mark[--r->n_marks].first;
+    r->full   = true;
+}
+
 void references_feed(struct references * r, const struct tat_access * a, size_t count) {
-    for (size_t i = 0; i < count && !r->failed; i++) {
+    for (size_t i = 0; i < count && !r->failed && !r->full; i++) {
         if (r->subject->tensors[a[i].tensor].kind != TAT_TENSOR_WEIGHT || a[i].bytes == 0 ||
             !is_inference(phase_of(&a[i]))) {
             continue;
         }
         if (r->n_marks == 0 || r->mark[r->n_marks - 1].evaluation != a[i].evaluation) {
-            if (r->n_refs >= REFS_MAX) { r->full = true; }
-            if (r->full) { return; }
             add_mark(r, a[i].evaluation);
+            if (r->failed) { return; }
         }
         const uint32_t slice = slice_of(&r->slices, &a[i]);
         if (slice != NO_SLICE && a[i].bytes == r->bytes[slice] &&
@@ -117,6 +123,7 @@ void references_feed(struct references * r, const struct tat_access * a, size_t 
         } else {
             add_extent(r, &a[i]);
         }
+        if (r->n_refs >= REFS_MAX || r->n_extents >= EXTENTS_MAX) { cut_short(r); }
     }
 }
 
