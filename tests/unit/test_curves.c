@@ -9,9 +9,9 @@
 
 #include <cmocka.h>
 
-#include "analysis/bound.h"
-#include "analysis/curves.h"
-#include "analysis/working_set.h"
+#include "analysis/caching/bound.h"
+#include "analysis/caching/curves.h"
+#include "analysis/caching/working_set.h"
 
 enum { MOST = 64 };
 

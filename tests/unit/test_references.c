@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "analysis/references.h"
+#include "analysis/caching/references.h"
 #include "small_model.h"
 
 struct given {
