@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import tat
 from tat.animate import cli
+from tat.animate import steps as module
 from tat.animate.steps import steps
-from tat.plot import Source
+from tat.plot import AbsentError, Source
 
 from conftest import run
 from drawn import by_token, records_of, source_of
@@ -145,6 +146,16 @@ def test_ffmpeg_that_fails(toy: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     assert cli.main([str(toy), "-o", "film.mp4"]) == 4
     assert "film.mp4: ffmpeg failed: no room left" in capsys.readouterr().err
     assert [path.name for path in Path().iterdir()] == ["ffmpeg"]
+
+
+def test_no_room(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = source_of(toy)
+    frames, layers, columns = steps(source, 1.0).layers.shape
+    assert source.n_experts > columns
+    monkeypatch.setattr(module, "_MOST_LIGHTS", frames * layers * columns)
+    assert steps(source, 1.0).experts.shape[2] == 0  # layers still have room
+    with pytest.raises(AbsentError, match="more than a film has room for"):
+        steps(source, 3.0)
 
 
 def test_a_film_has_a_bound(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ import tat
 from matplotlib import image
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from tat.plot import AbsentError, cli, draw
+from tat.plot import AbsentError, chart, cli, draw
 from tat.plot.bins import MOST_COLUMNS, TokenBins
 from tat.plot.chart import Heat
 from tat.plot.units import say
@@ -63,6 +63,18 @@ def test_experts_of_a_dense_model_are_left_out(one_token: Path) -> None:
     assert set(absent) >= OF_EXPERTS
     assert {"heatmap_token_layer", "hot_tensors", "layers", "operation_types"} <= set(written)
     assert "no layer of this model has experts" in absent["transitions"]
+
+
+def test_no_room(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chart, "MOST_ROWS", 1)
+    _, absent = draw(tat.TraceAnalyzer(toy), Path("out"), formats=["svg"])
+    for name in ("heatmap_token_layer", "layers", "qkv_order", *OF_EXPERTS):
+        assert (
+            "more than a picture has room for" in absent[name]
+            or "no table" in absent[name]
+            or "attention" in absent[name]
+        )
+    assert "are more than a picture" in absent["layers"]
 
 
 def test_into_the_folder_of_the_trace(toy_maker: Toy) -> None:

@@ -15,8 +15,9 @@ from tat.plot.source import Source
 CELLS = 64 * 36
 """Of the file map."""
 MOST_FRAMES = 3000
+_MOST_LIGHTS = 50_000_000
+"""Of all frames: half a gigabyte. A damaged trace may name any number of layers and experts."""
 NO_LAYER = 0xFFFF
-NO_EXPERT = 0xFFFF
 WRITE = 1
 COLUMNS = ("weights", "KV cache", "activations")
 
@@ -58,8 +59,10 @@ def steps(source: Source, frames_each: float) -> Steps:
     place = np.full(NO_LAYER + 1, len(numbers))
     place[numbers] = np.arange(len(numbers))
     columns = np.where(kind == "weight", 0, np.where(kind == "state", 1, 2))
-    n_experts = source.n_experts
     files, rows = by_file(source), len(numbers) + 1
+    if frames * rows * len(COLUMNS) > _MOST_LIGHTS:
+        raise AbsentError(f"{len(numbers):,} layers in {frames:,} frames are more than a film has room for")
+    n_experts = source.n_experts if frames * rows * source.n_experts <= _MOST_LIGHTS else 0
     cells = np.zeros((frames, CELLS))
     layers = np.zeros(frames * rows * len(COLUMNS))
     experts = np.zeros(frames * rows * n_experts)
@@ -71,7 +74,7 @@ def steps(source: Source, frames_each: float) -> Steps:
         at = frame * rows + place[a["layer"]]
         layers += np.bincount(at * len(COLUMNS) + columns[a["tensor"]], amount, len(layers))
         if n_experts:
-            routed = a["expert"] != NO_EXPERT
+            routed = a["expert"] < n_experts
             experts += np.bincount(at[routed] * n_experts + a["expert"][routed], amount[routed], len(experts))
         read = source.file_weights[a["tensor"]] & (a["flags"] & WRITE == 0) & (a["bytes"] > 0)
         first = int(frame.min()) if len(frame) else 0

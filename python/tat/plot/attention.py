@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tat.plot.chart import AbsentError, Axis, Bars, Chart, Floats, Heat, Lines, Series, floats, steps
+from tat.plot.chart import AbsentError, Axis, Bars, Chart, Floats, Heat, Lines, Series, check_room, floats, steps
 from tat.plot.source import Source
 
 _PARTS = {
@@ -58,6 +58,7 @@ def attention_heads(source: Source) -> Chart:
         if kv
     ]
     n_layers = table["layer"].nunique()
+    check_room(max(map(len, table["bytes"]), default=0), "heads")
     return Chart(
         title=f"In each layer {'; in others '.join(words)}." if words else source.section("attention").headline,
         subtitle=f"Bytes for the last token of the run, summed over {n_layers} layers. Query heads own rows of Q and "
@@ -75,6 +76,7 @@ def qkv_order(source: Source) -> Chart:
     kinds = [f"{part} {access}" for part, access in zip(table["part"], table["access"], strict=True)]
     names = tuple(dict.fromkeys(kinds))
     layers = sorted(int(layer) for layer in table["layer"].unique())
+    check_room(max(len(layers), int(table["step"].max())), "layers or steps")
     values = np.full((len(layers), int(table["step"].max()) + 1), np.nan)
     rows = np.searchsorted(layers, table["layer"].to_numpy(np.int64))
     values[rows, table["step"].to_numpy(np.int64)] = [names.index(kind) for kind in kinds]

@@ -161,6 +161,16 @@ def finite_limits(values: Floats, clip: float = 0.0) -> tuple[float, float]:
     return (0.0, top if top > 0 else 1.0)
 
 
+MOST_ROWS = 4096
+"""Layers, heads or experts side by side: no model has as many, but a damaged trace may name any number."""
+
+
+def check_room(count: int, what: str) -> None:
+    """Raises AbsentError for more rows (or bars) than a picture has room for."""
+    if count > MOST_ROWS:
+        raise AbsentError(f"{count:,} {what} are more than a picture has room for")
+
+
 def floats(values: Any) -> Floats:
     """As an array of doubles."""
     return np.asarray(values, dtype=np.float64)

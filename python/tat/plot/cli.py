@@ -107,7 +107,7 @@ def draw(
             print(f"\r\033[Ktat plot: {i + 1} of {len(plots)}: {plot.name}", end="", file=sys.stderr, flush=True)
         try:
             drawn[plot.name] = _write(plot.make(source), footer, plot.name, into, formats)
-        except AbsentError as error:
+        except (AbsentError, TatError) as error:  # one that does not fit the memory does not stop the others
             absent[plot.name] = str(error)
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr, flush=True)

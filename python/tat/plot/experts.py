@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tat.plot.bins import TokenBins
-from tat.plot.chart import Axis, Chart, Floats, Heat, finite_limits, steps
+from tat.plot.chart import Axis, Chart, Floats, Heat, check_room, finite_limits, steps
 from tat.plot.source import Source
 from tat.plot.units import say
 
@@ -43,6 +43,7 @@ def moe_expert_heatmap(source: Source) -> Chart:
     whole = source.routing()
     routing = whole[whole["position"] >= 0]
     n_experts, bins = int(whole["expert"].max()) + 1, source.bins()
+    check_room(n_experts, "experts")
     unplaced = len(whole) - len(routing)
     left_out = (
         f" {unplaced:,} selections are left out, whose layer routed only some of a prompt's rows." if unplaced else ""
@@ -88,6 +89,7 @@ def layer_expert(source: Source) -> Chart:
     """Each expert's share of its layer's selections."""
     routing = source.routing()
     numbers, n_experts = sorted(routing["layer"].unique()), int(routing["expert"].max()) + 1
+    check_room(max(n_experts, len(numbers)), "experts or layers")
     whole = _layer_expert(routing, numbers, n_experts, 0)
     views = {
         phase: (_layer_expert(routing[routing["phase"] == phase], numbers, n_experts, whole.limits[1]),)
@@ -130,6 +132,7 @@ def transitions(source: Source) -> Chart:
     for layer in sorted(set(table["layer"].astype(int))):
         rows = table[table["layer"] == layer]
         size = max(*map(len, rows["counts"]), int(rows["from"].max()) + 1)
+        check_room(size, "experts")
         matrix = np.zeros((size, size))
         for expert, row in zip(rows["from"].astype(int), rows["counts"], strict=True):
             matrix[expert, : len(row)] = row

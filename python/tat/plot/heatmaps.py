@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tat.plot.bins import TokenBins
-from tat.plot.chart import AbsentError, Axis, Chart, Floats, Heat, finite_limits, steps
+from tat.plot.chart import AbsentError, Axis, Chart, Floats, Heat, check_room, finite_limits, steps
 from tat.plot.source import Matrix, Source
 from tat.plot.units import Unit, say
 
@@ -37,6 +37,7 @@ def is_flat(values: Floats, generated: NDArray[np.bool_]) -> bool:
 def _layer_heat(source: Source, value: str, bins: TokenBins, phase: str = "") -> Heat:
     matrix = source.matrix("layer", value)
     order = np.argsort([np.inf if np.isnan(layer) else layer for layer in matrix.layers], kind="stable")
+    check_room(len(order), "layers")
     names = ["none" if np.isnan(matrix.layers[i]) else f"{matrix.layers[i]:.0f}" for i in order]
     values = rows_of(matrix, source, bins, phase)[order]
     inside = np.array([name != "none" for name in names])

@@ -327,7 +327,6 @@ def _figure(panels: tuple[Panel, ...], chart: Chart) -> dict[str, Any]:
         "plot_bgcolor": "#f2f2f2",
         "barmode": "stack" if any(isinstance(p, Bars) and p.stacked for p in panels) else "group",
         "annotations": [],
-        "legend": {"x": 1.01, "y": 1, "traceorder": "normal"},
     }
     data: list[dict[str, Any]] = []
     scaled = _scaled(panels, columns)
@@ -337,12 +336,17 @@ def _figure(panels: tuple[Panel, ...], chart: Chart) -> dict[str, Any]:
         if isinstance(panel, Bars) and panel.goal is not None:
             layout.setdefault("shapes", []).append(_goal(panel, "" if i == 0 else str(i + 1)))
         if isinstance(panel, Pie):
-            data.append({**_pie(panel), "domain": {"x": [x0, x1], "y": [y0, y1]}})
+            # Pies of one chart have the same names and colours: one legend is enough.
+            data.append({**_pie(panel), "domain": {"x": [x0, x1], "y": [y0, y1]}, "showlegend": i == 0})
             continue
         traces, x, y = _draw(panel)
         tail = "" if i == 0 else str(i + 1)
         layout[f"xaxis{tail}"] = x | {"domain": [x0, x1], "anchor": f"y{tail}"}
         layout[f"yaxis{tail}"] = y | {"domain": [y0, y1], "anchor": f"x{tail}"}
+        if isinstance(panel, Bars | Lines):
+            place = {"x": x1 + 0.01, "xanchor": "left", "y": y1, "yanchor": "top", "traceorder": "normal"}
+            layout[f"legend{tail}"] = place
+            traces = [trace | {"legend": f"legend{tail}", "showlegend": len(traces) > 1} for trace in traces]
         for trace in traces:
             if trace["type"] == "heatmap":
                 trace["showscale"] = i in scaled and "colorbar" in trace

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tat.plot.chart import Axis, Bars, Chart, Floats, Pie, floats
+from tat.plot.chart import Axis, Bars, Chart, Floats, Pie, check_room, floats
 from tat.plot.source import Source
 from tat.plot.units import say
 
@@ -76,6 +76,7 @@ def hot_tensors(source: Source) -> Chart:
 def layers(source: Source) -> Chart:
     """Bytes and time of each layer."""
     answer, table = source.section("layers"), source.table("layers", "layers")
+    check_room(len(table), "layers")
     rest = table[table["layer"].isna()]
     table = table[table["layer"].notna()] if len(rest) < len(table) else table
     names = tuple("none" if pd.isna(layer) else str(layer) for layer in table["layer"])
