@@ -144,6 +144,13 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def many_experts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real run of a model with 32 experts and repacked weights."""
+    model = needed("MODELS", "random-gpt-oss.gguf", maker="scripts/get-fixtures.sh")
+    return record(tmp_path_factory.mktemp("many") / "many", model, "-p", "a b c", "-n", "20")
+
+
+@pytest.fixture(scope="session")
 def one_token(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real run that evaluates one token."""
     model = needed("MODELS", "random-llama.gguf", maker="scripts/get-fixtures.sh")

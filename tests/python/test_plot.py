@@ -145,7 +145,7 @@ def overlaps(boxes: list[Any]) -> bool:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("trace", ["toy", "real", "one_token", "long"])
+@pytest.mark.parametrize("trace", ["toy", "real", "many_experts", "one_token", "long"])
 def test_readable(name: str, trace: str, request: pytest.FixtureRequest) -> None:
     try:
         chart, figure = drawn(request.getfixturevalue(trace), name)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The tests of src/analysis/statistics.h against published values, and against trying all arrangements.
+ * The tests of src/analysis/diff/statistics.h against published values, and against trying all arrangements.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "analysis/statistics.h"
+#include "analysis/diff/statistics.h"
 
 #define assert_near(a, b, most) assert_true(fabs((a) - (b)) <= (most))
 

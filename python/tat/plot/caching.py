@@ -68,7 +68,7 @@ def miss_ratio_curves(source: Source) -> Chart:
     labels = table.attrs["labels"]
     size = floats(table["cache_bytes"])
     series = [
-        Series(labels[key], size, floats(table[key]), "dashes" if key == "min_blocks" else "line")
+        Series(labels[key], size, floats(table[key]), "dashes" if key in ("min_blocks", "bound") else "line")
         for key in labels
         if key != "cache_bytes" and table[key].notna().any()
     ]
@@ -85,7 +85,8 @@ def miss_ratio_curves(source: Source) -> Chart:
     return Chart(
         title=answer.headline,
         subtitle="Blocks: equal blocks of 64 KiB, exact at all sizes; no policy on them does better than MIN (Belady), "
-        "which knows the future. The others are simulated on whole weights and experts' slices.",
+        "which knows the future. The others are simulated on whole weights and experts' slices; there no cache goes "
+        "below the bound.",
         panels=(
             Lines("", tuple(series), Axis("cache", "bytes"), Axis("miss ratio: share of the bytes read", "share")),
         ),

@@ -51,7 +51,10 @@ def _set_axis(draws: Axes, which: str, axis: Axis, scale: Scale) -> None:
         (draws.xaxis if which == "x" else draws.yaxis).set_major_formatter(ticker.FuncFormatter(lambda v, _: f"{v:,g}"))
     mine = draws.xaxis if which == "x" else draws.yaxis
     if axis.ticks:
-        places = thinned(axis.ticks)
+        # Names stand side by side below panels that share the width.
+        grid = draws.get_gridspec()
+        beside = grid.ncols if which == "x" and grid is not None else 1
+        places = thinned(axis.ticks, _MOST_TICKS // beside)
         mine.set_ticks([at / scale.divisor for at, _ in places], [name for _, name in places])
     elif axis.unit in ("number", "count") and not axis.log:
         mine.set_major_locator(ticker.MaxNLocator(integer=True, nbins=10))

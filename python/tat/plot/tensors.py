@@ -62,7 +62,8 @@ def hot_tensors(source: Source) -> Chart:
         if len(mine):
             names, texts = [touched.names[i] for i in mine], [say(total[i], "bytes") for i in mine]
             views[name] = (_bars(names, total[mine], Axis("bytes touched", "bytes"), texts),)
-    first = "time, of those" if answer.values.get("uniform") else "accesses"
+    tied = answer.values.get("uniform") or table["accesses"].nunique() == 1
+    first = "time, of those" if tied else "accesses"
     notes = (
         "Weights, and experts of stacked weights; prompt and generation. Where accesses tie, the slowest stand first."
     )
