@@ -235,6 +235,8 @@ static void known_distance_of_experts(void ** state) {
     assert_number(layer, "chi_square", 2 * 4.0 / 6 + 2 * 4.0 / 2);
     assert_number(layer, "degrees_of_freedom", 1);
     assert_number(layer, "cramer_v", sqrt(16.0 / 3 / 16));
+    assert_number(layer, "cramer_v_by_chance", sqrt(1.0 / 16));
+    assert_number(layer, "p_if_independent", erfc(sqrt(16.0 / 3 / 2))); /* with 1 degree of freedom */
     /* Halves of B by tokens: 0 0 0 1, then 1 1 1 0; of A they are alike. */
     assert_number(layer, "own_variation", 0.25);
     assert_true(json_is_true(at(all, "experts/values/differs")));

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/contingency.h"
 #include "analysis/diff/diff.h"
 #include "analysis/diff/statistics.h"
 #include "analysis/units.h"
@@ -40,12 +41,13 @@ struct layer_sum {
 
 /* One of a pair: the same layer, with as many experts. */
 struct layer_pair {
-    uint32_t         layer, n_experts;
-    struct layer_sum side[2];
-    struct distance  d;
-    double           own;  /* variation between the halves of a side, the mean of both */
-    uint32_t         most; /* the expert whose share changed most */
-    double           most_change;
+    uint32_t           layer, n_experts;
+    struct layer_sum   side[2];
+    struct distance    d;
+    struct contingency table;
+    double             own;  /* variation between the halves of a side, the mean of both */
+    uint32_t           most; /* the expert whose share changed most */
+    double             most_change;
 };
 
 static const struct choices * choices_of(const struct profile * p, uint32_t layer) {
@@ -68,12 +70,14 @@ static void add_side(const struct side * side, uint32_t layer, uint32_t n_expert
     }
 }
 
+/* The counts of both sides stand one behind the other. */
 static void measure(struct layer_pair * p) {
     const struct layer_sum *a = &p->side[0], *b = &p->side[1];
-    p->d   = distance_of(a->all, b->all, p->n_experts);
-    p->own = (distance_of(a->half[0], a->half[1], p->n_experts).variation +
-              distance_of(b->half[0], b->half[1], p->n_experts).variation) /
-             2;
+    const struct distance   x = distance_of(a->half[0], a->half[1], p->n_experts);
+    const struct distance   y = distance_of(b->half[0], b->half[1], p->n_experts);
+    p->d                      = distance_of(a->all, b->all, p->n_experts);
+    p->table                  = contingency_of(a->all, 2, p->n_experts);
+    p->own                    = (x.variation + y.variation) / 2;
     for (uint32_t e = 0; e < p->n_experts; e++) {
         const double change = ratio(b->all[e], b->selections) - ratio(a->all[e], a->selections);
         if (fabs(change) > fabs(p->most_change)) {
@@ -100,11 +104,12 @@ static void add_layer(struct result * r, const struct side * a, const struct sid
     result_put_real(r, row, "total_variation", p->d.variation);
     result_put_real(r, row, "own_variation", p->own);
     result_put_real(r, row, "jensen_shannon_bits", p->d.divergence);
-    result_put_real(r, row, "chi_square", p->d.chi_square);
-    result_put_count(r, row, "degrees_of_freedom", p->d.freedom);
-    result_put_real(r, row, "p_if_independent", p->d.p);
-    result_put_real(r, row, "cramer_v", p->d.cramer_v);
-    result_put(r, row, "sparse", json_boolean(p->d.sparse));
+    result_put_real(r, row, "chi_square", p->table.chi_square);
+    result_put_count(r, row, "degrees_of_freedom", p->table.freedom);
+    result_put_real(r, row, "p_if_independent", chi_square_p(p->table.chi_square, p->table.freedom));
+    result_put_real(r, row, "cramer_v", p->table.v);
+    result_put_real(r, row, "cramer_v_by_chance", p->table.v_by_chance);
+    result_put(r, row, "sparse", json_boolean(p->table.few > 0));
     result_put_count(r, row, "most_changed", p->most);
     result_put_real(r, row, "most_change", p->most_change);
     result_put(r, row, "counts_a", counts_of(p->side[0].all, p->n_experts));
@@ -126,8 +131,8 @@ static bool compare_layer(struct result * r, const struct side * a, const struct
     struct layer_pair p      = { .layer = like->layer, .n_experts = like->n_experts };
     if (!counts) { return false; }
     for (size_t i = 0; i < 2; i++) {
-        uint64_t * of = counts + 3 * n * i;
-        p.side[i]     = (struct layer_sum){ .half = { of, of + n }, .all = of + 2 * n };
+        uint64_t * of = counts + 2 * n * i;
+        p.side[i]     = (struct layer_sum){ .half = { of, of + n }, .all = counts + (4 + i) * n };
         add_side(i ? b : a, p.layer, p.n_experts, &p.side[i]);
     }
     measure(&p);
@@ -135,9 +140,9 @@ static bool compare_layer(struct result * r, const struct side * a, const struct
         add_layer(r, a, b, &p);
         s->layers++;
         s->variation += p.d.variation;
-        s->cramer_v += p.d.cramer_v;
+        s->cramer_v += p.table.v;
         s->own += isnan(p.own) ? 0 : p.own;
-        s->sparse |= p.d.sparse;
+        s->sparse |= p.table.few > 0;
         if (p.d.variation > s->widest) {
             s->widest       = p.d.variation;
             s->widest_layer = p.layer;
@@ -208,7 +213,8 @@ static void note(struct result * r, bool sparse) {
                    "generation.");
     result_note(r,
                 "Chi-square takes choices for independent samples, and they are not: successive tokens, and the "
-                "experts of one token, depend on each other. Take Cramer's V as the size of the effect, and the "
+                "experts of one token, depend on each other. Take Cramer's V as the size of the effect, beside what "
+                "it would be by chance were they independent, and the "
                 "distance between the halves of a run as what a single run changes on its way.%s",
                 sparse ? " In some layers a cell expects fewer than 5 choices: chi-square is rough there." : "");
 }
@@ -226,6 +232,7 @@ static void answer(const struct diff * d, struct result * r) {
         { "chi_square", "chi-square", UNIT_FACTOR },
         { "degrees_of_freedom", "df", UNIT_NUMBER },
         { "cramer_v", "V", UNIT_INDEX },
+        { "cramer_v_by_chance", "by chance", UNIT_INDEX },
     };
     const size_t     pair   = d->n_sides > 2 ? 0 : 2; /* where there is one, nobody asks which */
     struct summary * s      = calloc(d->n_sides, sizeof *s);

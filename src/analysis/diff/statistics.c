@@ -176,8 +176,8 @@ static double gamma_tail(double a, double x) {
     return front * f.value;
 }
 
-double chi_square_p(double chi_square, uint32_t freedom) {
-    return freedom ? gamma_tail(freedom / 2.0, chi_square / 2) : 1;
+double chi_square_p(double chi_square, uint64_t freedom) {
+    return freedom ? gamma_tail((double) freedom / 2, chi_square / 2) : 1;
 }
 
 /* Of Student's distribution: what is exceeded, either way, with the chance p. */
@@ -220,29 +220,19 @@ static double bits(double share, double mean) {
 }
 
 struct distance distance_of(const uint64_t * a, const uint64_t * b, size_t n) {
-    struct distance d  = { NAN, NAN, NAN, NAN, NAN, 0, false };
+    struct distance d  = { NAN, NAN };
     double          na = 0, nb = 0;
-    uint32_t        classes = 0;
     for (size_t i = 0; i < n; i++) {
         na += (double) a[i];
         nb += (double) b[i];
-        classes += a[i] || b[i];
     }
     if (!(na > 0 && nb > 0)) { return d; }
-    d.variation = d.divergence = d.chi_square = 0;
+    d = (struct distance){ 0 };
     for (size_t i = 0; i < n; i++) {
-        const double p = (double) a[i] / na, q = (double) b[i] / nb, both = (double) a[i] + (double) b[i];
-        const double ea = both * na / (na + nb), eb = both * nb / (na + nb);
-        if (both <= 0) { continue; }
+        const double p = (double) a[i] / na, q = (double) b[i] / nb;
         d.variation += fabs(p - q) / 2;
         d.divergence += (bits(p, (p + q) / 2) + bits(q, (p + q) / 2)) / 2;
-        d.chi_square +=
-            ((double) a[i] - ea) * ((double) a[i] - ea) / ea + ((double) b[i] - eb) * ((double) b[i] - eb) / eb;
-        d.sparse |= ea < 5 || eb < 5;
     }
     d.divergence = fmin(fmax(d.divergence, 0), 1); /* rounding */
-    d.freedom    = classes - 1;
-    d.p          = chi_square_p(d.chi_square, d.freedom);
-    d.cramer_v   = sqrt(d.chi_square / (na + nb)); /* of two rows */
     return d;
 }

@@ -32,19 +32,14 @@ struct difference {
 struct difference mean_difference(const double * x, size_t nx, const double * y, size_t ny);
 
 /* The chance of as much or more, with so many degrees of freedom. */
-double chi_square_p(double chi_square, uint32_t freedom);
+double chi_square_p(double chi_square, uint64_t freedom);
 
 /* Two counts of the same n classes. */
 struct distance {
-    double   variation;  /* total variation: half the sum of differences of shares, 0 to 1 */
-    double   divergence; /* Jensen-Shannon, in bits, 0 to 1 */
-    double   chi_square; /* of the 2 x n table; classes that neither has are left out */
-    double   p;          /* of chi_square, if all samples were independent */
-    double   cramer_v;   /* its effect size, 0 to 1 */
-    uint32_t freedom;    /* degrees of it */
-    bool     sparse;     /* a cell expects fewer than 5, so p is rough */
+    double variation;  /* total variation: half the sum of differences of shares, 0 to 1 */
+    double divergence; /* Jensen-Shannon, in bits, 0 to 1 */
 };
-/* All NAN where a side counts nothing. */
+/* NAN where a side counts nothing. */
 struct distance distance_of(const uint64_t * a, const uint64_t * b, size_t n);
 
 #endif
