@@ -20,9 +20,16 @@ test-long:
 
 bench: all
 	@bench/run.sh
+	@bench/analysis.sh
 
+# WITH_PYTHON=no leaves out the packages that the commands in Python need, and so does DESTDIR: a package of tat has none.
 install: all
 	@cmake --install $(BUILD)
+ifneq ($(WITH_PYTHON),no)
+ifeq ($(DESTDIR),)
+	@$(PREFIX)/libexec/tat/setup-python
+endif
+endif
 
 package: all
 	@cd $(BUILD) && cpack

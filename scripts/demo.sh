@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# demo.sh: builds all, lets a small model write 100 tokens under `tat record`, and shows what it touched.
+# demo.sh: builds all, lets a small model write 100 tokens under `tat record`, and shows and draws what it touched.
 # TAT_LLAMA=DIR takes the llama.cpp built there; BUILD names the build folder.
 . "$(dirname "$0")/common.sh"
 
@@ -39,3 +39,9 @@ step verify
 "$tat" verify
 step report
 "$tat" report
+"$root/scripts/install-deps.sh" python
+[ -x "$("$root/scripts/get-python.sh" --print)" ] || "$root/scripts/get-python.sh" > /dev/null
+step plot
+pictures=$("$tat" plot --format png)
+echo "$pictures"
+say "$(wc -l <<< "$pictures") pictures are in $(dirname "${pictures%%$'\n'*}"); \`tat plot --html\` makes pages of them, \`tat animate\` a film"

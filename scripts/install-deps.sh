@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# install-deps.sh [build | test | aarch64]: installs what building (or also testing, also for 64-bit ARM) needs and is not
-# there; nothing if all is.
+# install-deps.sh [build | python | test | aarch64]: installs what building (or what the commands in Python, or also testing,
+# also for 64-bit ARM) needs and is not there; nothing if all is.
 . "$(dirname "$0")/common.sh"
 
 has_program() { command -v "$1" > /dev/null; }
@@ -10,6 +10,7 @@ has_library() { has_program pkg-config && pkg-config --exists "$1"; }
 has_header() { has_program cc && echo "#include <$1>" | cc -E - > /dev/null 2>&1; }
 has_fuzzer() { has_program clang && echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' | clang -fsanitize=fuzzer -o /dev/null -x c - 2> /dev/null; }
 has_cross() { has_program "$1" && echo '#include <stdio.h>' | "$1" -E - > /dev/null 2>&1; }
+has_java() { has_program java && [ "$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p')" -ge "$1" ]; }
 has_python() { python3 -c "import $1" > /dev/null 2>&1; }
 
 # What is asked for, and Debian's name of the package that has it.
@@ -24,7 +25,10 @@ needs_to_build="
     library smartcols    libsmartcols-dev
     library libelf       libelf-dev
     header  xxhash.h     libxxhash-dev"
-needs_to_test="
+needs_for_python="
+    program python3      python3
+    python  venv,ensurepip python3-venv"
+needs_to_test="$needs_for_python
     program bats         bats
     program git          git
     library cmocka       libcmocka-dev
@@ -36,10 +40,10 @@ needs_to_test="
     program dpkg-shlibdeps dpkg-dev
     program file         file
     program musl-gcc     musl-tools
+    program ffmpeg       ffmpeg
     program clang        clang
     fuzzer  clang        libclang-rt-dev
-    program python3      python3
-    python  venv,ensurepip python3-venv"
+    java    17           openjdk-17-jre-headless"
 
 needs_to_cross="
     program aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
@@ -65,9 +69,10 @@ as_root() {
 
 case ${1:-build} in
     build) needs=$needs_to_build ;;
+    python) needs=$needs_for_python ;;
     test) needs=$needs_to_build$needs_to_test ;;
     aarch64) needs=$needs_to_build$needs_to_test$needs_to_cross ;;
-    *) die "usage: install-deps.sh [build | test | aarch64]" ;;
+    *) die "usage: install-deps.sh [build | python | test | aarch64]" ;;
 esac
 packages=$(missing "$needs" | tr '\n' ' ')
 [ -n "$packages" ] || exit 0

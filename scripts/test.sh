@@ -90,6 +90,7 @@ llama=$("$root/scripts/get-llama.sh")
 "$root/scripts/get-llama.sh" 0.3.16 > /dev/null
 "$root/scripts/build-blas-ggml.sh" > /dev/null
 models=$("$root/scripts/get-fixtures.sh")
+"$root/scripts/get-python.sh" test > /dev/null
 "$root/scripts/build.sh" "$build" -DTAT_TESTS=ON -DTAT_LLAMA_CPP="${llama%/build/bin}" -DTAT_MODELS="$models" "${flags[@]}"
 "$root/scripts/build-static-llama.sh" "$build" > /dev/null
 if [ "${1:-}" = --long ]; then run_tests "$build"; else run_tests "$build" -LE long; fi

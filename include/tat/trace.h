@@ -259,6 +259,55 @@ typedef bool (*tat_access_sink)(const struct tat_access * records, size_t count,
 int tat_trace_expand(const struct tat_trace * trace, uint32_t first, uint32_t last, tat_access_sink sink, void * user,
                      struct tat_error * error);
 
+/* ---------------------------------------------------------------------------------------------------------- arrays */
+
+/* The functions below fill an array of the caller's with what evaluations [first, last) have, in order: *count is how
+ * many elements there are, of which the first `capacity` are stored; with capacity 0 the array may be NULL. So who asks
+ * twice allocates once, and the trace does not change in between. They return 0, or -1 with *error: memory. */
+
+/* Which access records are wanted. Each array says so by number, NULL: all. */
+struct tat_choice {
+    const bool * evaluations; /* as many as the trace has */
+    const bool * tensors;     /* likewise */
+    const bool * layers;      /* TAT_NO_LAYER + 1 of them: the last for what belongs to none */
+    const bool * experts;     /* TAT_NO_EXPERT + 1, likewise */
+};
+
+/* Access records in order of execution; `choice` may be NULL. Evaluations that are not wanted cost nothing. */
+int tat_trace_accesses(const struct tat_trace * trace, uint32_t first, uint32_t last, const struct tat_choice * choice,
+                       struct tat_access * records, size_t capacity, size_t * count, struct tat_error * error);
+
+/* A row that went into an evaluation. */
+struct tat_token {
+    uint32_t evaluation;
+    uint32_t row;      /* in the evaluation, from 0 */
+    uint32_t token;    /* of the context, from 0; in warm-up the row */
+    int32_t  id;       /* in the vocabulary, or TAT_NO_TOKEN_ID: a private trace, or embeddings as input */
+    int64_t  position; /* in its sequence, or TAT_NO_POSITION where it was not recorded */
+};
+#define TAT_NO_TOKEN_ID (-1)
+#define TAT_NO_POSITION INT64_MIN
+static_assert(sizeof(struct tat_token) == 24, "as bindings declare it");
+
+int tat_trace_tokens(const struct tat_trace * trace, uint32_t first, uint32_t last, struct tat_token * tokens,
+                     size_t capacity, size_t * count, struct tat_error * error);
+
+/* An expert that a layer chose for a row. Where a layer routes only the rows whose output is asked for, rows count
+ * those. */
+struct tat_selection {
+    uint32_t evaluation;
+    uint32_t row;    /* of those that the layer routes, from 0 */
+    float    gate;   /* the weight of the expert's result, NAN where it was not recorded */
+    uint16_t layer;  /* or TAT_NO_LAYER */
+    uint16_t slot;   /* of the row, from 0 */
+    uint16_t expert; /* or TAT_NO_EXPERT: a number that no expert has */
+    uint16_t zero;
+};
+static_assert(sizeof(struct tat_selection) == 20, "as bindings declare it");
+
+int tat_trace_routing(const struct tat_trace * trace, uint32_t first, uint32_t last, struct tat_selection * selections,
+                      size_t capacity, size_t * count, struct tat_error * error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -7,8 +7,18 @@
 #include "tat/analysis.h"
 
 const struct analysis * const analyses[] = {
-    &run_analysis,  &phases_analysis,    &tokens_analysis,  &components_analysis, &hot_analysis, &layers_analysis,
-    &time_analysis, &attention_analysis, &experts_analysis, &caching_analysis,    NULL,
+    &run_analysis,
+    &phases_analysis,
+    &tokens_analysis,
+    &components_analysis,
+    &hot_analysis,
+    &layers_analysis,
+    &time_analysis,
+    &order_analysis,
+    &attention_analysis,
+    &experts_analysis,
+    &caching_analysis,
+    NULL,
 };
 
 static const struct analysis * find(const char * name) {
@@ -20,12 +30,12 @@ static const struct analysis * find(const char * name) {
 
 static struct tat_analysis_options with_defaults(const struct tat_analysis_options * given) {
     struct tat_analysis_options o = given ? *given : (struct tat_analysis_options){ 0 };
-    if (o.hot_share <= 0) { o.hot_share = 0.1; }
-    if (o.cold_share <= 0) { o.cold_share = 0.5; }
+    if (!(o.hot_share > 0 && o.hot_share <= 1)) { o.hot_share = 0.1; }
+    if (!(o.cold_share > 0 && o.cold_share <= 1)) { o.cold_share = 0.5; }
     return o;
 }
 
-static struct subject subject_of(const struct tat_trace * trace, const struct tat_analysis_options * options) {
+struct subject subject_of(const struct tat_trace * trace, const struct tat_analysis_options * options) {
     struct subject s = { .trace = trace, .options = with_defaults(options) };
     s.tensors        = tat_trace_tensors(trace, &s.n_tensors);
     s.templates      = tat_trace_templates(trace, &s.n_templates);

@@ -30,6 +30,9 @@ struct subject {
     struct phase_total            outside[TAT_PHASE_COUNT]; /* of those whose tokens were not asked for */
 };
 
+/* `options` may be NULL. */
+struct subject subject_of(const struct tat_trace * trace, const struct tat_analysis_options * options);
+
 struct analysis {
     const char * name; /* of the section, for --section and in the JSON */
     const char * title;
@@ -48,6 +51,7 @@ extern const struct analysis components_analysis;
 extern const struct analysis hot_analysis;
 extern const struct analysis layers_analysis;
 extern const struct analysis time_analysis;
+extern const struct analysis order_analysis;
 extern const struct analysis attention_analysis;
 extern const struct analysis experts_analysis;
 extern const struct analysis caching_analysis;
@@ -73,32 +77,6 @@ enum holder { HOLDS_WEIGHT, HOLDS_STATE, HOLDS_ACTIVATION, HOLDERS };
 
 static inline enum holder holder_of(const struct tat_tensor * t) {
     return t->kind == TAT_TENSOR_WEIGHT ? HOLDS_WEIGHT : t->kind == TAT_TENSOR_STATE ? HOLDS_STATE : HOLDS_ACTIVATION;
-}
-
-/* Where a walk over records is, to tell where nodes begin and to count the time of each callback once: the records of
- * a node, and of two fused nodes, all carry the same time. */
-struct cursor {
-    uint32_t evaluation, node, duration_ns;
-    uint64_t start_ns;
-};
-
-static inline struct cursor cursor_begin(void) {
-    return (struct cursor){ .evaluation = UINT32_MAX };
-}
-
-struct step {
-    bool     node; /* the record is the first of its node */
-    uint64_t ns;   /* time that begins with it, or 0 */
-};
-
-static inline struct step cursor_step(struct cursor * c, const struct tat_access * a) {
-    const bool  same = a->evaluation == c->evaluation;
-    struct step step = { .node = !same || a->node != c->node };
-    if (step.node && !(same && a->start_ns == c->start_ns && a->duration_ns == c->duration_ns)) {
-        step.ns = a->duration_ns;
-    }
-    *c = (struct cursor){ a->evaluation, a->node, a->duration_ns, a->start_ns };
-    return step;
 }
 
 #endif

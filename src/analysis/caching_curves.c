@@ -69,11 +69,15 @@ static void say_knee(const struct caching * s, struct result * r, const char * l
     }
 }
 
+/* Misses of reads of blocks, as caches are compared; and bytes, as the other curves have it: who reads a small tensor
+ * out of a block that it shares wants a part of the block only. */
 static void add_block_curve(const struct caching * s, struct result * r) {
     static const struct result_column columns[] = {
         { "cache_bytes", "cache", UNIT_BYTES },
-        { "lru_miss_ratio", "LRU, of blocks", UNIT_SHARE },
-        { "min_miss_ratio", "MIN, of blocks", UNIT_SHARE },
+        { "lru_miss_ratio", "LRU, reads of blocks", UNIT_SHARE },
+        { "min_miss_ratio", "MIN, reads of blocks", UNIT_SHARE },
+        { "lru_read_share", "LRU, bytes", UNIT_SHARE },
+        { "min_read_share", "MIN, bytes", UNIT_SHARE },
     };
     const struct block_curves * b = &s->blocks;
     result_table(r, "block_curves", NULL, SHOW_NEVER, columns, sizeof columns / sizeof columns[0]);
@@ -84,6 +88,8 @@ static void add_block_curve(const struct caching * s, struct result * r) {
         result_put_count(r, row, "cache_bytes", i * b->block_bytes);
         result_put_real(r, row, "lru_miss_ratio", ratio(b->n_blocks + b->lru[i].blocks, b->block_reads));
         result_put_real(r, row, "min_miss_ratio", ratio(b->n_blocks + b->min[i].blocks, b->block_reads));
+        result_put_real(r, row, "lru_read_share", ratio(caching_bytes_read(b, &b->lru[i]), b->wanted));
+        result_put_real(r, row, "min_read_share", ratio(caching_bytes_read(b, &b->min[i]), b->wanted));
     }
 }
 

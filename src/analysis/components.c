@@ -20,14 +20,16 @@ struct state {
     uint64_t               total;
 };
 
+enum { PER_TOKEN = 6 }; /* the column that only generated tokens give a sense */
+
 static const struct result_column columns[] = {
-    { "component", "part of the model", UNIT_TEXT },
+    { "component", "part", UNIT_TEXT },
     { "tensors", "tensors", UNIT_COUNT },
-    { "tensor_bytes", "their size", UNIT_BYTES },
+    { "tensor_bytes", "size", UNIT_BYTES },
     { "accesses", "accesses", UNIT_COUNT },
-    { "bytes", "bytes touched", UNIT_BYTES },
+    { "bytes", "touched", UNIT_BYTES },
     { "share", "share", UNIT_SHARE },
-    { "bytes_per_token", "per generated token", UNIT_BYTES },
+    [PER_TOKEN] = { "bytes_per_token", "bytes/token", UNIT_BYTES },
 };
 
 static void * begin(const struct subject * subject) {
@@ -69,7 +71,7 @@ static void finish(void * state, struct result * r) {
     const uint64_t tokens = s->subject->phase[TAT_PHASE_GENERATE].tokens;
     char           share[UNITS_SIZE];
     qsort(s->part, PARTS, sizeof s->part[0], most_bytes);
-    result_table(r, "components", NULL, SHOW_ALWAYS, columns, sizeof columns / sizeof columns[0]);
+    result_table(r, "components", NULL, SHOW_ALWAYS, columns, tokens ? PER_TOKEN + 1 : PER_TOKEN);
     result_put_count(r, result_values(r), "bytes", s->total);
     for (unsigned i = 0; i < PARTS && s->part[i].bytes; i++) {
         const struct component * part = &s->part[i];
@@ -87,7 +89,8 @@ static void finish(void * state, struct result * r) {
         result_headline(r, "Most bytes belong to %s: %s of all.", part_name(s->part[0].component),
                         format_share(share, ratio(s->part[0].bytes, s->total)));
         result_note(r,
-                    "Prompt and generation; an access is one operand of one executed operation, or one expert of it.");
+                    "Prompt and generation; an access is one operand of one executed operation, or one expert of it.%s",
+                    tokens ? " Bytes/token: touched for each generated token." : "");
     } else {
         result_headline(r, "Neither a prompt nor a generated token touched anything.");
     }

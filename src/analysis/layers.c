@@ -1,50 +1,71 @@
 /* SPDX-License-Identifier: MIT
  *
- * Bytes and time of each layer.
+ * Bytes and time of each layer, and which one is the bottleneck.
  */
 #include <inttypes.h>
 #include <stdlib.h>
 
 #include "analysis/analysis.h"
+#include "analysis/parts.h"
 #include "analysis/units.h"
 
 struct layer {
-    uint64_t weight, state_read, state_written, activation, ns;
+    uint64_t accesses, weight, state_read, state_written, activation, ns;
     bool     any;
 };
 
 enum { LAYERS = TAT_NO_LAYER + 1 }; /* the last: what belongs to none */
 
+struct spent {
+    uint64_t ns, bytes;
+};
+
 struct state {
     const struct subject * subject;
+    struct access_counter  accesses;
     struct layer           layer[LAYERS];
+    uint32_t               n_layers; /* numbers that occur are below it */
+    struct spent (*part)[PARTS];     /* by layer; time as that of the part that an operation reads */
 };
 
 static const struct result_column columns[] = {
     { "layer", "layer", UNIT_NUMBER },
+    { "accesses", "accesses", UNIT_COUNT },
     { "weight_bytes", "weights", UNIT_BYTES },
     { "state_read_bytes", "KV read", UNIT_BYTES },
     { "state_written_bytes", "KV written", UNIT_BYTES },
     { "activation_bytes", "activations", UNIT_BYTES },
     { "ns", "time", UNIT_NS },
-    { "share", "of the time", UNIT_SHARE },
+    { "share", "share", UNIT_SHARE },
 };
 
 static void * begin(const struct subject * subject) {
     struct state * s = calloc(1, sizeof *s);
-    if (s) { s->subject = subject; }
-    return s;
+    if (!s) { return NULL; }
+    s->subject  = subject;
+    s->n_layers = tat_matrix_columns(subject->trace, TAT_BY_LAYER) - 1;
+    s->part     = calloc((size_t) s->n_layers + 1, sizeof *s->part);
+    if (s->part) { return s; }
+    free(s);
+    return NULL;
 }
 
 static void tally(void * state, const struct tat_tally * t) {
     struct state * s = state;
     for (size_t i = 0; i < t->count; i++) {
-        const struct tat_access * a = &t->records[i];
+        const struct tat_access * a        = &t->records[i];
+        const uint64_t            accesses = access_counter_step(&s->accesses, t, i);
         if (!is_inference(phase_of(a))) { continue; }
         struct layer * layer = &s->layer[a->layer];
         const uint64_t bytes = a->bytes * t->evaluations;
         layer->any           = true;
+        layer->accesses += accesses;
         layer->ns += t->ns ? t->ns[i] : 0;
+        if (a->layer < s->n_layers) {
+            struct spent * spent = &s->part[a->layer][part_of(&s->subject->tensors[a->tensor])];
+            spent->ns += t->owner_ns ? t->owner_ns[i] : 0;
+            spent->bytes += bytes;
+        }
         switch (holder_of(&s->subject->tensors[a->tensor])) {
             case HOLDS_WEIGHT: layer->weight += bytes; break;
             case HOLDS_STATE:
@@ -59,6 +80,7 @@ static void add_layer(struct result * r, uint32_t number, const struct layer * l
     if (!layer->any) { return; }
     json_t * row = result_row(r);
     result_put_layer(r, row, "layer", number);
+    result_put_count(r, row, "accesses", layer->accesses);
     result_put_count(r, row, "weight_bytes", layer->weight);
     result_put_count(r, row, "state_read_bytes", layer->state_read);
     result_put_count(r, row, "state_written_bytes", layer->state_written);
@@ -80,6 +102,78 @@ static void set_headline(const struct state * s, struct result * r, uint32_t cou
     }
 }
 
+/* What makes a layer slower than others: the part whose time is most above its average. */
+static unsigned part_above_average(const struct state * s, uint32_t layer, uint32_t count, double * above) {
+    unsigned most = 0;
+    *above        = -1;
+    for (unsigned p = 0; p < PARTS; p++) {
+        uint64_t all = 0;
+        for (uint32_t i = 0; i < s->n_layers; i++) { all += s->part[i][p].ns; }
+        const double more = (double) s->part[layer][p].ns - ratio(all, count);
+        if (more > *above) {
+            most   = p;
+            *above = more;
+        }
+    }
+    return most;
+}
+
+static uint64_t bytes_of(const struct layer * l) {
+    return l->weight + l->state_read + l->state_written + l->activation;
+}
+
+static void say_bottleneck(const struct state * s, struct result * r, uint32_t count, uint32_t slowest) {
+    static const char question[] = "Which layers are the bottleneck, and why?";
+    const double      even       = 1.1; /* times the average: what no one would call a bottleneck */
+    uint64_t          ns = 0, bytes = 0;
+    double            above;
+    char              text[UNITS_SIZE];
+    for (uint32_t i = 0; i < TAT_NO_LAYER; i++) {
+        ns += s->layer[i].ns;
+        bytes += bytes_of(&s->layer[i]);
+    }
+    const struct layer * l     = &s->layer[slowest];
+    const double         times = (double) l->ns / ratio(ns, count);
+    const double         more  = bytes ? (double) bytes_of(l) / ratio(bytes, count) : 0;
+    result_put_count(r, result_values(r), "slowest_layer", slowest);
+    result_put_real(r, result_values(r), "slowest_of_average", times);
+    if (times < even) {
+        result_answer(r, question,
+                      "None: layer %" PRIu32 " takes longest, but only %.2f times as long as the average layer.",
+                      slowest, times);
+        return;
+    }
+    const char * part = part_name(part_above_average(s, slowest, count, &above));
+    result_answer(r, question,
+                  "Layer %" PRIu32
+                  ": in sum it takes %.2f times as long as the average layer, which its bytes, %.2f times "
+                  "the average's, %s. Most of the difference lies with %s: %s.",
+                  slowest, times, more, more < even ? "do not explain" : "may explain", part,
+                  format_duration(text, (uint64_t) above));
+}
+
+static void add_parts(const struct state * s, struct result * r) {
+    static const struct result_column part_columns[] = {
+        { "layer", "layer", UNIT_NUMBER },
+        { "component", "part", UNIT_TEXT },
+        { "ns", "time", UNIT_NS },
+        { "bytes", "touched", UNIT_BYTES },
+    };
+    result_table(r, "parts", "Layers by part of the model", SHOW_NEVER, part_columns,
+                 sizeof part_columns / sizeof part_columns[0]);
+    for (uint32_t i = 0; i < s->n_layers; i++) {
+        for (unsigned p = 0; p < PARTS; p++) {
+            const struct spent * spent = &s->part[i][p];
+            if (!spent->ns && !spent->bytes) { continue; }
+            json_t * row = result_row(r);
+            result_put_layer(r, row, "layer", i);
+            result_put_text(r, row, "component", part_name(p));
+            result_put_count(r, row, "ns", spent->ns);
+            result_put_count(r, row, "bytes", spent->bytes);
+        }
+    }
+}
+
 static void finish(void * state, struct result * r) {
     struct state * s     = state;
     uint64_t       ns    = 0;
@@ -94,13 +188,15 @@ static void finish(void * state, struct result * r) {
     result_put_count(r, result_values(r), "layers", count);
     result_put_count(r, result_values(r), "ns", ns);
     for (uint32_t i = 0; i < LAYERS; i++) { add_layer(r, i, &s->layer[i], ns); }
+    add_parts(s, r);
+    if (s->layer[slowest].ns && count) { say_bottleneck(s, r, count, slowest); }
     if (ns) {
         result_note(r, "Bytes touched by prompt and generation. The row without a number is what belongs to no layer: "
-                       "token embedding, "
-                       "final norm, output.");
+                       "token embedding, final norm, output.");
         result_note(r, "Time is thread 0's, from one operation's end to the next's: it includes waiting for the other "
-                       "threads.");
+                       "threads. Share: of it.");
     }
+    free(s->part);
     free(s);
 }
 

@@ -6,17 +6,19 @@
 #include <stdlib.h>
 
 #include "analysis/analysis.h"
+#include "analysis/parts.h"
 #include "analysis/run_metadata.h"
 #include "analysis/units.h"
 
 struct state {
     const struct subject * subject;
-    uint64_t               bytes[TAT_PHASE_COUNT][HOLDERS];
+    struct access_counter  counter;
+    uint64_t               accesses[TAT_PHASE_COUNT], bytes[TAT_PHASE_COUNT][HOLDERS];
 };
 
 static const struct result_column columns[] = {
     { "phase", "phase", UNIT_TEXT },
-    { "evaluations", "evaluations", UNIT_COUNT },
+    { "evaluations", "graphs", UNIT_COUNT },
     { "tokens", "tokens", UNIT_COUNT },
     { "ns", "time", UNIT_NS },
     { "tokens_per_second", "tokens/s", UNIT_PER_SECOND },
@@ -35,6 +37,7 @@ static void tally(void * state, const struct tat_tally * t) {
     struct state * s = state;
     for (size_t i = 0; i < t->count; i++) {
         const struct tat_access * a = &t->records[i];
+        s->accesses[phase_of(a)] += access_counter_step(&s->counter, t, i);
         s->bytes[phase_of(a)][holder_of(&s->subject->tensors[a->tensor])] += a->bytes * t->evaluations;
     }
 }
@@ -75,6 +78,7 @@ static void add_phase(const struct state * s, struct result * r, enum tat_phase 
     result_put_count(r, row, "tokens", p->tokens);
     result_put_count(r, row, "ns", p->ns);
     if (p->tokens) { result_put_real(r, row, "tokens_per_second", 1e9 * ratio(p->tokens, p->ns)); }
+    result_put_count(r, row, "accesses", s->accesses[phase]);
     result_put_count(r, row, "weight_bytes", s->bytes[phase][HOLDS_WEIGHT]);
     result_put_count(r, row, "state_bytes", s->bytes[phase][HOLDS_STATE]);
     result_put_count(r, row, "activation_bytes", s->bytes[phase][HOLDS_ACTIVATION]);

@@ -10,8 +10,8 @@
 #include "tat/gguf.h"
 
 const char * unit_name(enum unit unit) {
-    static const char * const names[] = { "text",  "number",     "count",  "bytes", "ns",
-                                          "share", "per_second", "factor", "shares" };
+    static const char * const names[] = { "text",       "number", "count", "bytes",  "ns",     "share",
+                                          "per_second", "factor", "index", "shares", "change", "correlation" };
     return (unsigned) unit < UNIT_KINDS ? names[unit] : "";
 }
 

@@ -32,7 +32,10 @@ enum unit {
     UNIT_SHARE,      /* of 1 */
     UNIT_PER_SECOND, /* a rate */
     UNIT_FACTOR,
-    UNIT_SHARES, /* an array of shares */
+    UNIT_INDEX,       /* from 0 to 1, and no share of anything: with two digits */
+    UNIT_SHARES,      /* an array of shares */
+    UNIT_CHANGE,      /* of 1, more or less */
+    UNIT_CORRELATION, /* from -1 to 1 */
     UNIT_KINDS
 };
 const char * unit_name(enum unit unit);

@@ -15,9 +15,10 @@ static uint64_t stack_of(const struct tat_template * t, const struct tat_entry *
     return t->entries[stack].ne[biases ? 1 : 2];
 }
 
-/* How many each tensor has, in `count`. */
-static void count_slices(const struct subject * subject, uint32_t * count, uint32_t * lumped) {
-    uint64_t total = subject->n_tensors;
+/* How many each tensor has, in place of its first. */
+static void count_slices(struct slices * s, const struct subject * subject) {
+    uint32_t * count = s->first + 1;
+    uint64_t   total = subject->n_tensors;
     for (uint32_t i = 0; i < subject->n_tensors; i++) { count[i] = subject->tensors[i].kind == TAT_TENSOR_WEIGHT; }
     for (uint32_t i = 0; i < subject->n_templates; i++) {
         const struct tat_template * t = &subject->templates[i];
@@ -26,10 +27,11 @@ static void count_slices(const struct subject * subject, uint32_t * count, uint3
             const uint64_t experts = stack_of(t, &t->entries[t->n_leaves + n], &tensor);
             if (experts < 2 || count[tensor] != 1) { continue; }
             if (experts > TAT_NO_EXPERT || total + experts > SLICES_MAX) {
-                ++*lumped;
+                s->lumped++;
                 continue;
             }
             count[tensor] = (uint32_t) experts;
+            s->stacked    = true;
             total += experts;
         }
     }
@@ -39,7 +41,7 @@ bool slices_find(struct slices * s, const struct subject * subject) {
     *s       = (struct slices){ 0 };
     s->first = calloc((size_t) subject->n_tensors + 2, sizeof *s->first);
     if (!s->first) { return false; }
-    count_slices(subject, s->first + 1, &s->lumped);
+    count_slices(s, subject);
     for (uint32_t i = 0; i < subject->n_tensors; i++) { s->first[i + 1] += s->first[i]; }
     s->count  = s->first[subject->n_tensors];
     s->tensor = malloc(((size_t) s->count + 1) * sizeof *s->tensor);

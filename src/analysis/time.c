@@ -98,8 +98,8 @@ static void add_rate(struct result * r, json_t * row, const struct spent * o) {
 }
 
 #define TIME_COLUMNS                                                                                                   \
-    { "ns", "time", UNIT_NS }, { "share", "of the time", UNIT_SHARE }, { "ns_each", "time each", UNIT_NS },            \
-        { "bytes", "bytes touched", UNIT_BYTES }, {                                                                    \
+    { "ns", "time", UNIT_NS }, { "share", "share", UNIT_SHARE }, { "ns_each", "time each", UNIT_NS },                  \
+        { "bytes", "touched", UNIT_BYTES }, {                                                                          \
         "bytes_per_second", "bytes/s", UNIT_BYTES                                                                      \
     }
 
@@ -117,7 +117,7 @@ static void add_operations(const struct state * s, struct result * r, uint64_t n
 }
 
 static void add_parts(struct state * s, struct result * r, uint64_t ns) {
-    static const struct result_column columns[] = { { "component", "part of the model", UNIT_TEXT },
+    static const struct result_column columns[] = { { "component", "part", UNIT_TEXT },
                                                     { "count", "operations", UNIT_COUNT },
                                                     TIME_COLUMNS };
     qsort(s->part, PARTS, sizeof s->part[0], most_time);
@@ -131,7 +131,7 @@ static void add_parts(struct state * s, struct result * r, uint64_t ns) {
 
 static void add_phases(const struct state * s, struct result * r, uint64_t ns) {
     static const struct result_column columns[] = { { "phase", "phase", UNIT_TEXT },
-                                                    { "count", "operations", UNIT_COUNT },
+                                                    { "count", "executed", UNIT_COUNT },
                                                     TIME_COLUMNS };
     result_table(r, "phases", "By phase", SHOW_ASKED, columns, sizeof columns / sizeof columns[0]);
     for (int p = 0; p < TAT_PHASE_COUNT; p++) {
@@ -141,9 +141,11 @@ static void add_phases(const struct state * s, struct result * r, uint64_t ns) {
 }
 
 static void add_slowest(const struct state * s, struct result * r, uint64_t ns) {
-    static const struct result_column columns[] = { { "tensor", "tensor", UNIT_TEXT },
-                                                    { "count", "operations", UNIT_COUNT },
-                                                    TIME_COLUMNS };
+    static const struct result_column columns[] = {
+        { "tensor", "tensor", UNIT_TEXT },  { "count", "operations", UNIT_COUNT },
+        { "ns", "time", UNIT_NS },          { "share", "share", UNIT_SHARE },
+        { "bytes", "touched", UNIT_BYTES }, { "bytes_per_second", "bytes/s", UNIT_BYTES },
+    };
     result_table(r, "slowest", "The tensors whose operations took longest", SHOW_ASKED, columns,
                  sizeof columns / sizeof columns[0]);
     for (uint32_t i = 0; i < s->subject->n_tensors && i < SLOWEST && s->tensor[i].ns; i++) {
@@ -194,8 +196,9 @@ static void finish(void * state, struct result * r) {
                       second, part_name(s->part[0].of));
         result_note(r,
                     "Prompt and generation. Of two fused operations the time stands with the first. By part and tensor "
-                    "it goes to the first weight that the operation reads, else to the KV cache, else to its result. "
-                    "Bytes/s: bytes touched, activations too, by that time.");
+                    "it goes to the first weight that the operation reads, else to the KV cache, else to its result; "
+                    "two fused ones are one operation there. Bytes/s: bytes touched by that time, those of "
+                    "activations too by operation and phase, the part's or tensor's own elsewhere.");
         add_barrier(s, r);
     } else {
         result_headline(r, "Neither a prompt nor a generated token was evaluated.");

@@ -25,13 +25,13 @@ struct state {
 static const struct result_column columns[] = {
     { "phase", "phase", UNIT_TEXT },
     { "tokens", "tokens", UNIT_COUNT },
-    { "weight_bytes_per_token", "weights/token", UNIT_BYTES },
-    { "model_share", "of the file", UNIT_SHARE },
-    { "unique_weight_bytes", "unique weights", UNIT_BYTES },
+    { "weight_bytes_per_token", "weights", UNIT_BYTES },
+    { "model_share", "of file", UNIT_SHARE },
+    { "state_read_bytes_per_token", "KV read", UNIT_BYTES },
+    { "state_written_bytes_per_token", "KV written", UNIT_BYTES },
+    { "activation_bytes_per_token", "activations", UNIT_BYTES },
+    { "unique_weight_bytes", "unique", UNIT_BYTES },
     { "reuse_factor", "reuse", UNIT_FACTOR },
-    { "state_read_bytes_per_token", "KV read/token", UNIT_BYTES },
-    { "state_written_bytes_per_token", "KV written/token", UNIT_BYTES },
-    { "activation_bytes_per_token", "activations/token", UNIT_BYTES },
 };
 
 static void * begin(const struct subject * subject) {
@@ -122,13 +122,14 @@ static void finish(void * state, struct result * r) {
     }
     add_scope(s, r, "together", &s->scope[ALL], shown > 1 ? all : 0);
     if (all) {
-        result_note(
-            r,
-            "Unique weights are the different bytes touched at least once; reuse, the reuse factor, is bytes touched "
-            "over unique bytes touched. A prompt's tokens share each pass over the weights.");
+        result_note(r, "Weights, KV cache and activations: bytes touched, by number of tokens. Unique: the different "
+                       "bytes of weights "
+                       "that all these tokens touched; reuse, the reuse factor: bytes of weights touched over unique "
+                       "ones. A prompt's "
+                       "tokens share each pass over the weights.");
     }
     if (s->approximate) {
-        result_note(r, "Some operands were too scattered to list: of those the bounds count as unique.");
+        result_note(r, "Some operands were too scattered to list, or not recorded: unique bytes are an estimate.");
     }
     free(s);
 }

@@ -28,7 +28,7 @@ struct options {
 static const struct argp_option table[] = {
     { "section", KEY_SECTION, "NAME", 0,
       "Only this section; may be given again: run, phases, tokens, components, hot, layers, "
-      "time, attention, experts, caching",
+      "time, order, attention, experts, caching",
       0 },
     { "questions", KEY_QUESTIONS, NULL, 0, "Answer people's questions in words, each with its figures", 0 },
     { "hot", KEY_HOT, "PERCENT", 0, "Hottest weights that count as hot (10)", 0 },
@@ -109,40 +109,37 @@ static void print_answers(const json_t * answers) {
     }
 }
 
-/* What the trace has nothing of is left out, unless it was asked for by name. */
-static int print_text(const json_t * answers, bool by_name) {
-    const char *   name;
-    const json_t * section;
-    bool           first = true;
-    json_object_foreach((json_t *) answers, name, section) {
-        if (json_is_true(json_object_get(section, "absent")) && !by_name) { continue; }
-        if (!first) { putchar('\n'); }
-        if (report_text(section, by_name, stdout) != 0) { return -1; }
-        first = false;
-    }
-    return 0;
-}
-
-static int print_json(const json_t * answers) {
-    if (json_dumpf(answers, stdout, JSON_INDENT(2)) != 0) { return -1; }
-    return putchar('\n') < 0 ? -1 : 0;
-}
-
 static int print(const char * text, const struct options * options, struct tat_error * error) {
     json_t * answers = json_loads(text, 0, NULL);
     errno            = ENOMEM;
     int status       = -1;
     if (answers && options->json) {
-        status = print_json(answers);
+        status = report_json(answers, stdout);
     } else if (answers && options->questions) {
         print_answers(answers);
         status = 0;
     } else if (answers) {
-        status = print_text(answers, options->n_sections > 0);
+        status = report_sections(answers, options->n_sections > 0, stdout);
     }
     json_decref(answers);
     if (status == 0) { status = fflush(stdout); }
     return status == 0 ? 0 : tat_fail_errno(error, "writing the report");
+}
+
+static bool is_whole(const struct tat_trace_summary * t) {
+    uint64_t lost = t->orphan_evaluations + t->damaged_bytes + t->undecodable_blocks;
+    for (int reason = 0; reason < TAT_LOSS_COUNT; reason++) { lost += t->lost[reason]; }
+    return t->ended && !lost;
+}
+
+/* The section on the run tells what is missing; where it is not asked for, nothing else would. */
+static void warn_of_part(const struct options * options, const struct tat_trace * trace) {
+    bool told = options->n_sections == 0 || is_whole(tat_trace_summary(trace));
+    for (size_t i = 0; i < options->n_sections; i++) { told |= strcmp(options->sections[i], "run") == 0; }
+    if (told) { return; }
+    fprintf(stderr,
+            "tat report: the trace is not whole (killed, cut off, damaged or still being written): what is there "
+            "was counted; `tat report --section run' says more\n");
 }
 
 static int run(int argc, char ** argv) {
@@ -157,6 +154,7 @@ static int run(int argc, char ** argv) {
     char * answers = tat_analyze(trace, options.sections, options.n_sections, &options.analysis, &error);
     tat_trace_evaluations(trace, &n_evaluations);
     int status = n_evaluations ? TAT_OK : TAT_ERROR_NO;
+    if (answers) { warn_of_part(&options, trace); }
     if (!answers || print(answers, &options, &error) != 0) { status = command_fail(&cmd_report, &error); }
     free(answers);
     tat_trace_close(trace);

@@ -21,6 +21,7 @@ struct command {
 };
 
 /* Each in the file of its name. */
+extern const struct command cmd_diff;
 extern const struct command cmd_doctor;
 extern const struct command cmd_dump;
 extern const struct command cmd_export;
@@ -29,6 +30,7 @@ extern const struct command cmd_list;
 extern const struct command cmd_record;
 extern const struct command cmd_report;
 extern const struct command cmd_rm;
+extern const struct command cmd_top;
 extern const struct command cmd_verify;
 
 /* Parses with the command's table; keys reach `parser`, whose `input` is `state`. On --help, and with status 2 on wrong

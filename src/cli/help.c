@@ -12,7 +12,7 @@ static const struct group {
     const char * title;
     const char * names[12];
 } groups[] = {
-    { "Make and keep traces", { "record", "list", "rm" } },
+    { "Make and keep traces", { "record", "top", "list", "rm" } },
     { "Read a trace", { "report", "verify", "dump", "export", "view", "diff" } },
     { "Look at a model", { "gguf", "plan" } },
 };

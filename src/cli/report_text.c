@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <langinfo.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,8 +53,7 @@ static void put_wrapped(const char * text, unsigned indent, unsigned used, FILE 
 
 /* ------------------------------------------------------------------------------------------------------------ table */
 
-/* The largest share of a column's arrays: one scale for all its rows. */
-static double scale_of(const json_t * rows, const char * key) {
+double report_scale(const json_t * rows, const char * key) {
     double         most = 0;
     size_t         r, i;
     const json_t * row;
@@ -66,17 +66,20 @@ static double scale_of(const json_t * rows, const char * key) {
     return most;
 }
 
-/* A bar for each, from nothing to the scale. */
-static void draw_shares(const json_t * shares, double scale, char cell[static CELL]) {
+const char * report_mark(double part) {
     static const char * const bars[]  = { "\u00b7", "\u2581", "\u2582", "\u2583", "\u2584",
                                           "\u2585", "\u2586", "\u2587", "\u2588" };
     static const char * const ascii[] = { ".", "1", "2", "3", "4", "5", "6", "7", "8" };
     const char * const *      marks   = strcmp(nl_langinfo(CODESET), "UTF-8") == 0 ? bars : ascii;
-    size_t                    used    = 0, i;
-    const json_t *            share;
+    return marks[!(part > 0) ? 0 : part >= 1 ? 8 : 1 + (int) (part * 8)];
+}
+
+/* A bar for each, from nothing to the scale. */
+static void draw_shares(const json_t * shares, double scale, char cell[static CELL]) {
+    size_t         used = 0, i;
+    const json_t * share;
     json_array_foreach(shares, i, share) {
-        const double part = scale > 0 ? json_number_value(share) / scale : 0;
-        const char * mark = marks[part <= 0 ? 0 : part >= 1 ? 8 : 1 + (int) (part * 8)];
+        const char * mark = report_mark(scale > 0 ? json_number_value(share) / scale : 0);
         if (used + strlen(mark) + strlen("...") >= CELL) {
             strcpy(cell + used, "...");
             return;
@@ -98,6 +101,10 @@ static void draw(const json_t * value, const char * unit, double scale, char cel
         return;
     } else if (strcmp(unit, "number") == 0) {
         snprintf(cell, CELL, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    } else if (strcmp(unit, "change") == 0) {
+        snprintf(cell, CELL, fabs(real) < 0.0005 ? "-" : "%+.1f %%", 100 * real);
+    } else if (strcmp(unit, "correlation") == 0) {
+        snprintf(cell, CELL, "%+.2f", real);
     } else if (zero) {
         strcpy(cell, "-");
     } else if (strcmp(unit, "bytes") == 0) {
@@ -108,6 +115,8 @@ static void draw(const json_t * value, const char * unit, double scale, char cel
         format_share(cell, real);
     } else if (strcmp(unit, "count") == 0) {
         format_count(cell, (uint64_t) real);
+    } else if (strcmp(unit, "index") == 0) {
+        snprintf(cell, CELL, "%.2f", real);
     } else {
         snprintf(cell, CELL, "%.1f", real);
     }
@@ -128,7 +137,7 @@ static int draw_table(const json_t * drawn, FILE * out) {
         const json_t * column = json_array_get(columns, i);
         keys[i]               = text_of(column, "key");
         units[i]              = text_of(column, "unit");
-        scales[i]             = strcmp(units[i], "shares") == 0 ? scale_of(rows, keys[i]) : 0;
+        scales[i]             = strcmp(units[i], "shares") == 0 ? report_scale(rows, keys[i]) : 0;
         snprintf(headings[i], HEADING, "%s", text_of(column, "label"));
         for (char * c = headings[i]; *c; c++) { *c = (char) toupper((unsigned char) *c); }
         head[i] =
@@ -175,15 +184,28 @@ void report_answers(const json_t * section, FILE * out) {
     }
 }
 
+/* Wide enough for all labels of a section, within reason. */
+static int label_width(const json_t * lines) {
+    enum { LEAST = 9, MOST = 24 };
+    size_t         width = LEAST, i;
+    const json_t * item;
+    json_array_foreach(lines, i, item) {
+        const size_t length = strlen(text_of(item, "label"));
+        if (length > width) { width = length; }
+    }
+    return width < MOST ? (int) width : MOST;
+}
+
 int report_text(const json_t * section, bool asked, FILE * out) {
-    enum { LABEL = 9 };
+    const json_t * lines = json_object_get(section, "lines");
+    const int      width = label_width(lines);
     size_t         i;
     const json_t * item;
     fprintf(out, "%s%s%s\n", style(out, STYLE_BOLD), text_of(section, "title"), style(out, STYLE_PLAIN));
     put_wrapped(text_of(section, "headline"), 0, 0, out);
-    json_array_foreach(json_object_get(section, "lines"), i, item) {
-        fprintf(out, "  %-*s ", LABEL, text_of(item, "label"));
-        put_wrapped(text_of(item, "text"), LABEL + 3, LABEL + 3, out);
+    json_array_foreach(lines, i, item) {
+        fprintf(out, "  %-*s ", width, text_of(item, "label"));
+        put_wrapped(text_of(item, "text"), (unsigned) width + 3, (unsigned) width + 3, out);
     }
     if (draw_tables(section, asked, out) != 0) { return -1; }
     json_array_foreach(json_object_get(section, "notes"), i, item) {
@@ -192,4 +214,21 @@ int report_text(const json_t * section, bool asked, FILE * out) {
         fputs(style(out, STYLE_PLAIN), out);
     }
     return 0;
+}
+
+int report_sections(const json_t * answers, bool by_name, FILE * out) {
+    const char *   name;
+    const json_t * section;
+    bool           first = true;
+    json_object_foreach((json_t *) answers, name, section) {
+        if (json_is_true(json_object_get(section, "absent")) && !by_name) { continue; }
+        if (!first) { putc('\n', out); }
+        if (report_text(section, by_name, out) != 0) { return -1; }
+        first = false;
+    }
+    return 0;
+}
+
+int report_json(const json_t * answers, FILE * out) {
+    return json_dumpf(answers, out, JSON_INDENT(2)) != 0 || putc('\n', out) < 0 ? -1 : 0;
 }

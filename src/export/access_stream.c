@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "export/access_stream.h"
 
-#include "export/access_heads.h"
+#include "format/access_heads.h"
 
 struct stream {
     const struct access_request * request;
@@ -20,7 +20,7 @@ static bool put_all(const struct tat_access * records, size_t count, void * user
     struct stream * s     = user;
     bool            going = true;
     if (s->request->progress) { s->request->progress(s->request->user, records[0].evaluation); }
-    if (s->heads) { return access_heads_split(s->heads, records, count, put, s); }
+    if (s->heads) { return tat_access_heads_split(s->heads, records, count, put, s); }
     for (size_t i = 0; i < count && going; i++) {
         struct tat_layout layout = { 0 };
         if (records[i].layout) { layout = tat_trace_layout(s->trace, records[i].layout); }
@@ -41,9 +41,9 @@ int access_stream(const struct access_request * request, const struct tat_trace 
                   struct tat_error * error) {
     struct stream s = { .request = request, .trace = trace, .writer = writer };
     s.left          = request->limit ? request->limit : UINT64_MAX;
-    if (request->heads && !(s.heads = access_heads_new(trace, error))) { return -1; }
+    if (request->heads && !(s.heads = tat_access_heads_new(trace, error))) { return -1; }
     int status = access_filter_each(&request->filter, trace, put_all, &s, error);
-    access_heads_free(s.heads);
+    tat_access_heads_free(s.heads);
     if (status < 0) { return -1; }
     if (access_writer_end(writer, error) != 0) { return -1; }
     return writer->count ? 0 : nothing(trace, error);

@@ -39,6 +39,20 @@ void expansion_flush(struct expansion * x) {
     x->n_batch = 0;
 }
 
+/* Most are of one byte or two. */
+static inline uint64_t next_delta(struct tat_in * in) {
+    const uint8_t * at = in->at;
+    if (in->end - at >= 2 && at[0] < 0x80) {
+        in->at = at + 1;
+        return at[0];
+    }
+    if (in->end - at >= 2 && at[1] < 0x80) {
+        in->at = at + 2;
+        return (uint64_t) (at[0] & 0x7f) | (uint64_t) at[1] << 7;
+    }
+    return tat_get_varint(in);
+}
+
 uint32_t expansion_times(struct expansion * x, uint32_t evaluation) {
     const struct tat_evaluation * e     = &LIST(struct tat_evaluation, x->trace->evaluations)[evaluation];
     const struct body *           b     = &LIST(struct body, x->trace->bodies)[evaluation];
@@ -53,7 +67,7 @@ uint32_t expansion_times(struct expansion * x, uint32_t evaluation) {
     uint64_t       stamp    = b->begin_tick >> shift;
     x->start_ns[0]          = e->begin_ns;
     for (uint32_t i = 0; i < e->n_stamps; i++) {
-        stamp += tat_get_varint(&in);
+        stamp += next_delta(&in);
         const int64_t ticks  = (int64_t) ((stamp << shift) - b->begin_tick);
         const double  within = ticks <= 0 ? 0 : (uint64_t) ticks < duration ? (double) ticks : (double) duration;
         x->start_ns[i + 1]   = e->begin_ns + (uint64_t) (within * rate);

@@ -152,13 +152,17 @@ static uint32_t capture_of(const struct tat_template * t, uint32_t entry, enum t
     return UINT32_MAX;
 }
 
+struct extent selection_extent(const struct tat_entry * e, enum selection selection) {
+    const int      dim   = selection_dimension(selection);
+    const uint64_t ne[4] = { e->ne[0], dim > 1 ? e->ne[1] : 1, dim > 2 ? e->ne[2] : 1, 1 };
+    return extent_of(ne, e->nb, e->type_block, e->type_block_bytes);
+}
+
 /* The most that these ids can touch: a different row or slice each. */
 static uint64_t most_bytes(const struct tat_entry * e, const struct tat_entry * ids, enum selection selection) {
-    const struct extent all   = extent_of(e->ne, e->nb, e->type_block, e->type_block_bytes);
-    const int           dim   = selection_dimension(selection);
-    const uint64_t      ne[4] = { e->ne[0], dim > 1 ? e->ne[1] : 1, dim > 2 ? e->ne[2] : 1, 1 };
-    const struct extent one   = extent_of(ne, e->nb, e->type_block, e->type_block_bytes);
-    uint64_t            n     = 1;
+    const struct extent all = extent_of(e->ne, e->nb, e->type_block, e->type_block_bytes);
+    const struct extent one = selection_extent(e, selection);
+    uint64_t            n   = 1;
     for (int i = 0; i < 4; i++) { n *= ids->ne[i]; }
     const uint64_t whole = extent_bytes(&all), each = extent_bytes(&one);
     return each && n > whole / each ? whole : n * each;
@@ -176,7 +180,15 @@ static void add_varying(struct builder * b, struct tat_access a, const struct ta
     if (!vary || !add_record(b, &a)) { return; }
     const bool                  of_experts = selection == SELECT_EXPERTS || selection == SELECT_BIASES;
     const enum tat_capture_kind kind       = of_experts ? TAT_CAPTURE_EXPERTS : TAT_CAPTURE_ROWS;
-    *vary = (struct vary){ b->records.count - 1, 1, capture_of(b->t, ids, kind), selection, entry, ids };
+    *vary                                  = (struct vary){
+                                         .record    = b->records.count - 1,
+                                         .n_records = 1,
+                                         .capture   = capture_of(b->t, ids, kind),
+                                         .selection = selection,
+                                         .entry     = entry,
+                                         .ids       = ids,
+                                         .one       = selection_extent(e, selection),
+    };
 }
 
 /* Records made since `first` move with the offset of their view, if that was captured. */
@@ -185,7 +197,14 @@ static void let_slide(struct builder * b, uint32_t first, uint32_t entry) {
     if (capture == UINT32_MAX || b->records.count == first) { return; }
     struct vary * vary = list_add(&b->varies, sizeof *vary);
     b->failed |= vary == NULL;
-    if (vary) { *vary = (struct vary){ first, b->records.count - first, capture, SELECT_OFFSET, entry, 0 }; }
+    if (!vary) { return; }
+    *vary = (struct vary){
+        .record    = first,
+        .n_records = b->records.count - first,
+        .capture   = capture,
+        .selection = SELECT_OFFSET,
+        .entry     = entry,
+    };
 }
 
 static void add_operand(struct builder * b, uint32_t callback, uint32_t node, int operand, bool fused, bool idle) {
@@ -309,14 +328,26 @@ static struct plan * make_plan(struct tat_trace * trace, const struct tat_templa
     return plan;
 }
 
+/* For all templates; a trace that is followed gets more of them. */
+static bool make_room(struct tat_trace * trace) {
+    const uint32_t n = trace->templates.count;
+    if (trace->plans && trace->n_plans >= n) { return true; }
+    struct plan ** more = reallocarray(trace->plans, ((size_t) n + 1) * TAT_RULE_COUNT, sizeof *more);
+    if (!more) { return false; }
+    memset(&more[(size_t) trace->n_plans * TAT_RULE_COUNT], 0,
+           (size_t) (n - trace->n_plans) * TAT_RULE_COUNT * sizeof *more);
+    trace->plans   = more;
+    trace->n_plans = n;
+    return true;
+}
+
 const struct plan * plan_of(struct tat_trace * trace, uint32_t template, uint32_t rule) {
-    const uint32_t n    = trace->templates.count;
-    struct plan *  plan = NULL;
+    struct plan * plan = NULL;
     pthread_mutex_lock(&trace->lock);
-    if (!trace->plans) { trace->plans = calloc((size_t) n * TAT_RULE_COUNT, sizeof trace->plans[0]); }
-    if (trace->plans) { plan = trace->plans[template * TAT_RULE_COUNT + rule]; }
+    const bool room = make_room(trace);
+    if (room) { plan = trace->plans[template * TAT_RULE_COUNT + rule]; }
     pthread_mutex_unlock(&trace->lock);
-    if (plan || !trace->plans) { return plan; }
+    if (plan || !room) { return plan; }
 
     struct plan * made = make_plan(trace, &LIST(struct tat_template, trace->templates)[template], rule);
     pthread_mutex_lock(&trace->lock);
@@ -332,7 +363,7 @@ const struct plan * plan_of(struct tat_trace * trace, uint32_t template, uint32_
 }
 
 void plans_free(struct tat_trace * trace) {
-    for (size_t i = 0; trace->plans && i < (size_t) trace->templates.count * TAT_RULE_COUNT; i++) {
+    for (size_t i = 0; trace->plans && i < (size_t) trace->n_plans * TAT_RULE_COUNT; i++) {
         plan_free(trace->plans[i]);
     }
     free(trace->plans);

@@ -6,6 +6,7 @@
 #ifndef TAT_FORMAT_PLAN_H
 #define TAT_FORMAT_PLAN_H
 
+#include "format/extent.h"
 #include "format/trace.h"
 
 enum {
@@ -35,7 +36,11 @@ struct vary {
     enum selection selection;
     uint32_t       entry; /* whose bytes are touched */
     uint32_t       ids;   /* entry of the ids */
+    struct extent  one;   /* row, slice or state that an id names; not of SELECT_OFFSET */
 };
+
+/* Row, slice or state of an operand. */
+struct extent selection_extent(const struct tat_entry * e, enum selection selection);
 
 /* Records that the time of a callback is told of, or NO_RECORD: its first, which has the operation and the layer (of
  * two fused ones, the first's); and its owner: the first weight, else the first part of a state, else the result. */

@@ -44,16 +44,16 @@ int64_t timeline_ns(const struct tat_trace * trace, uint64_t tick) {
     return anchors[low].ns + to_ns(rate * (double) (int64_t) (tick - anchors[low].tick));
 }
 
-static void set_times(struct tat_trace * trace) {
+static void set_times(struct tat_trace * trace, uint32_t evaluation, uint32_t event) {
     if (trace->anchors.count) { qsort(trace->anchors.data, trace->anchors.count, sizeof(struct anchor), by_tick); }
-    for (uint32_t i = 0; i < trace->evaluations.count; i++) {
+    for (uint32_t i = evaluation; i < trace->evaluations.count; i++) {
         const struct body *     b     = &LIST(struct body, trace->bodies)[i];
         struct tat_evaluation * e     = &LIST(struct tat_evaluation, trace->evaluations)[i];
         const int64_t           begin = timeline_ns(trace, b->begin_tick), end = timeline_ns(trace, b->end_tick);
         e->begin_ns = begin > 0 ? (uint64_t) begin : 0;
         e->end_ns   = end > (int64_t) e->begin_ns ? (uint64_t) end : e->begin_ns;
     }
-    for (uint32_t i = 0; i < trace->events.count; i++) {
+    for (uint32_t i = event; i < trace->events.count; i++) {
         struct tat_event * e = &LIST(struct tat_event, trace->events)[i];
         e->at_ns             = timeline_ns(trace, e->at_tick);
     }
@@ -171,26 +171,28 @@ static enum tat_phase phase_of(const struct tat_evaluation * e, const struct pro
     return e->n_outputs == e->n_tokens ? TAT_PHASE_GENERATE : TAT_PHASE_MIXED;
 }
 
-static bool set_phases(struct tat_trace * trace) {
-    struct tat_evaluation * e        = LIST(struct tat_evaluation, trace->evaluations);
-    uint32_t                contexts = 0, tokens = 0;
-    for (uint32_t i = 0; i < trace->evaluations.count; i++) {
-        e[i].phase = TAT_PHASE_OTHER;
+/* Takes the evaluations from the first on whose phase is not settled. */
+static bool set_phases(struct tat_trace * trace, struct timeline * line) {
+    struct tat_evaluation * e    = LIST(struct tat_evaluation, trace->evaluations);
+    uint32_t                most = 0, tokens = 0;
+    for (uint32_t i = line->evaluations; i < trace->evaluations.count; i++) {
         if (e[i].n_tokens > tokens) { tokens = e[i].n_tokens; }
-        if (e[i].context > contexts) { contexts = e[i].context; }
+        if (e[i].context > most) { most = e[i].context; }
     }
-    if (contexts > trace->size / 8) { return true; } /* numbers that no agent gave */
+    if (most > trace->size / 8) { return true; } /* numbers that no agent gave */
+    const uint32_t contexts = most < line->contexts ? line->contexts : most + 1;
     if (tokens > POSITIONS_MAX) { tokens = POSITIONS_MAX; }
-    struct progress * progress = calloc(contexts + 1, sizeof *progress);
+    struct progress * progress = reallocarray(line->progress, contexts, sizeof *progress);
     int64_t *         memory   = calloc(tokens + 1, sizeof *memory);
+    if (progress) { line->progress = progress; }
     if (!progress || !memory) {
         free(memory);
-        free(progress);
         return false;
     }
-    mark_warmup(trace);
-    for (uint32_t i = 0; i <= contexts; i++) { progress[i].next_position = -1; }
-    for (uint32_t i = 0; i < trace->evaluations.count; i++) {
+    for (; line->contexts < contexts; line->contexts++) {
+        progress[line->contexts] = (struct progress){ .next_position = -1 };
+    }
+    for (uint32_t i = line->evaluations; i < trace->evaluations.count; i++) {
         struct progress * p = &progress[e[i].context];
         if (e[i].phase == TAT_PHASE_WARMUP) { continue; }
         const size_t count = positions_of(trace, i, memory);
@@ -202,8 +204,8 @@ static bool set_phases(struct tat_trace * trace) {
             p->next_position = count && memory[count - 1] < INT64_MAX ? memory[count - 1] + 1 : -1;
         }
     }
+    line->evaluations = trace->evaluations.count;
     free(memory);
-    free(progress);
     return true;
 }
 
@@ -226,8 +228,44 @@ static void rebuild_totals(struct tat_trace * trace) {
 }
 
 bool timeline_build(struct tat_trace * trace) {
+    struct timeline line = { 0 };
+    bool            revised;
     if (!sort_all(trace)) { return false; }
-    set_times(trace);
+    const bool good = timeline_extend(trace, &line, &revised);
     rebuild_totals(trace);
-    return set_phases(trace);
+    free(line.progress);
+    return good;
+}
+
+static uint32_t count_warmup(const struct tat_trace * trace, uint32_t evaluations) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < evaluations; i++) {
+        count += LIST(struct tat_evaluation, trace->evaluations)[i].phase == TAT_PHASE_WARMUP;
+    }
+    return count;
+}
+
+/* Events that say something of warm-up are few, so what was settled is looked at again with each of them. */
+static bool tells_warmup(const struct tat_trace * trace, uint32_t event) {
+    for (; event < trace->events.count; event++) {
+        const enum tat_event_type type = LIST(struct tat_event, trace->events)[event].type;
+        if (type == TAT_EVENT_WARMUP || type == TAT_EVENT_PERF_RESET) { return true; }
+    }
+    return false;
+}
+
+bool timeline_extend(struct tat_trace * trace, struct timeline * line, bool * revised) {
+    *revised = false;
+    set_times(trace, line->evaluations, line->events);
+    for (uint32_t i = line->evaluations; i < trace->evaluations.count; i++) {
+        LIST(struct tat_evaluation, trace->evaluations)[i].phase = TAT_PHASE_OTHER;
+    }
+    if (tells_warmup(trace, line->events)) {
+        const uint32_t before = count_warmup(trace, line->evaluations);
+        mark_warmup(trace);
+        *revised = count_warmup(trace, line->evaluations) != before;
+    }
+    if (*revised) { line->evaluations = line->contexts = 0; }
+    line->events = trace->events.count;
+    return set_phases(trace, line);
 }

@@ -61,6 +61,7 @@ struct tat_trace {
     pthread_mutex_t lock;    /* guards what follows: made when first needed */
     struct list     layouts; /* struct tat_layout; 0 is contiguous */
     struct plan **  plans;   /* by template and rule */
+    uint32_t        n_plans; /* templates that they have room for */
 };
 
 #define LIST(type_, list_) ((type_ *) (list_).data)
@@ -81,8 +82,34 @@ bool decode_end(struct tat_trace * trace, struct tat_in in);
 /* "" for a number that no string has. */
 const char * string_at(const struct tat_trace * trace, uint64_t number);
 
+/* A walk over the blocks of a file. */
+struct scan {
+    uint64_t                end, at;
+    uint64_t                vain; /* bytes of payloads whose checksum was wrong */
+    struct tat_block_header header;
+};
+
+/* Takes in the block at scan->at and moves on behind it; false, and nothing done, where none is whole. */
+bool scan_read(struct tat_trace * trace, struct scan * scan);
+
+/* Of a trace or its folder; NULL: memory. */
+char * trace_file_path(const char * path);
+
+/* Of a file that is mapped: checks the header and makes ready for blocks. 0 or -1. */
+int trace_begin(struct tat_trace * trace, struct tat_error * error);
+
 /* After all blocks: times from ticks, the order of evaluations, contexts, tokens, phases. False: memory. */
 bool timeline_build(struct tat_trace * trace);
+
+/* Where phases and token numbers have been found out so far, so that a growing trace need not begin anew. */
+struct timeline {
+    struct progress * progress; /* by context; free it */
+    uint32_t          contexts, evaluations, events;
+};
+
+/* After further blocks, with evaluations in the order of the file. What was settled stays, unless an event says that it
+ * was warm-up: then *revised. False: memory. */
+bool timeline_extend(struct tat_trace * trace, struct timeline * timeline, bool * revised);
 
 /* Nanoseconds since the start. */
 int64_t timeline_ns(const struct tat_trace * trace, uint64_t tick);

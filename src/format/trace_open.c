@@ -99,12 +99,6 @@ static int map_file(struct tat_trace * trace, struct tat_error * error) {
  * size in vain, the rest of it is damage. */
 enum { VAIN_SUMS = 16 };
 
-struct scan {
-    uint64_t                end, at;
-    uint64_t                vain; /* bytes of payloads whose checksum was wrong */
-    struct tat_block_header header;
-};
-
 /* Payload bytes of the block at scan->at, or -1 if there is none that is whole. */
 static int64_t block_at(const struct tat_trace * trace, struct scan * scan) {
     struct tat_block_header * header = &scan->header;
@@ -161,29 +155,31 @@ static struct scan scan_begin(const struct tat_trace * trace) {
     return (struct scan){ .end = written_end(trace), .at = TAT_HEADER_BYTES };
 }
 
+bool scan_read(struct tat_trace * trace, struct scan * scan) {
+    struct tat_trace_summary * s       = &trace->summary;
+    const int64_t              payload = block_at(trace, scan);
+    if (payload < 0) { return false; }
+    const uint64_t     bytes   = tat_block_bytes((uint64_t) payload);
+    const enum decoded decoded = decode_block(trace, &scan->header, scan->at);
+    s->used_bytes += bytes;
+    if (scan->header.type >= TAT_BLOCK_STRING && scan->header.type <= TAT_BLOCK_END) {
+        s->n_blocks[scan->header.type]++;
+        s->block_bytes[scan->header.type] += bytes;
+    }
+    s->undecodable_blocks += decoded == SENSELESS;
+    s->unknown_blocks += decoded == UNKNOWN;
+    scan->at += bytes;
+    return true;
+}
+
 /* A block that does not check out is skipped: the next one is found by its magic and checksum. */
 static void read_blocks(struct tat_trace * trace) {
-    struct tat_trace_summary * s    = &trace->summary;
-    struct scan                scan = scan_begin(trace);
-    s->file_bytes                   = trace->size;
-    s->used_bytes                   = TAT_HEADER_BYTES;
+    struct scan scan = scan_begin(trace);
     while (scan.at < scan.end) {
-        const int64_t payload = block_at(trace, &scan);
-        if (payload < 0) {
+        if (!scan_read(trace, &scan)) {
             scan.at += TAT_BLOCK_ALIGN;
-            s->damaged_bytes += TAT_BLOCK_ALIGN;
-            continue;
+            trace->summary.damaged_bytes += TAT_BLOCK_ALIGN;
         }
-        const uint64_t     bytes   = tat_block_bytes((uint64_t) payload);
-        const enum decoded decoded = decode_block(trace, &scan.header, scan.at);
-        s->used_bytes += bytes;
-        if (scan.header.type >= TAT_BLOCK_STRING && scan.header.type <= TAT_BLOCK_END) {
-            s->n_blocks[scan.header.type]++;
-            s->block_bytes[scan.header.type] += bytes;
-        }
-        s->undecodable_blocks += decoded == SENSELESS;
-        s->unknown_blocks += decoded == UNKNOWN;
-        scan.at += bytes;
     }
 }
 
@@ -208,7 +204,7 @@ void tat_trace_each_block(const struct tat_trace * trace, tat_block_sink sink, v
 
 /* ------------------------------------------------------------------------------------------------ open and close */
 
-static char * file_path(const char * path) {
+char * trace_file_path(const char * path) {
     struct stat status;
     char *      file = NULL;
     if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
@@ -217,17 +213,22 @@ static char * file_path(const char * path) {
     return strdup(path);
 }
 
-static int read_trace(struct tat_trace * trace, struct tat_error * error) {
-    if (map_file(trace, error) != 0) { return -1; }
+int trace_begin(struct tat_trace * trace, struct tat_error * error) {
     memcpy(&trace->header, trace->map, sizeof trace->header);
     if (check_header(trace, error) != 0) { return -1; }
     struct tat_layout * contiguous = list_add(&trace->layouts, sizeof *contiguous);
     bool                memory     = contiguous != NULL;
     for (int i = 0; i < 16 && memory; i++) { memory = list_add(&trace->params, sizeof(int32_t)) != NULL; }
-    if (memory) { read_blocks(trace); }
-    if (!memory || !timeline_build(trace)) {
-        return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", trace->path);
-    }
+    if (!memory) { return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", trace->path); }
+    trace->summary.file_bytes = trace->size;
+    trace->summary.used_bytes = TAT_HEADER_BYTES;
+    return 0;
+}
+
+static int read_trace(struct tat_trace * trace, struct tat_error * error) {
+    if (map_file(trace, error) != 0 || trace_begin(trace, error) != 0) { return -1; }
+    read_blocks(trace);
+    if (!timeline_build(trace)) { return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", trace->path); }
     return 0;
 }
 
@@ -238,7 +239,7 @@ struct tat_trace * tat_trace_open(const char * path, struct tat_error * error) {
         return NULL;
     }
     pthread_mutex_init(&trace->lock, NULL);
-    trace->path = file_path(path);
+    trace->path = trace_file_path(path);
     if (!trace->path) {
         tat_fail_errno(error, "%s", path);
     } else if (read_trace(trace, error) == 0) {

@@ -20,27 +20,57 @@ static int ascending(const void * a, const void * b) {
     return (i > j) - (i < j);
 }
 
+/* Few ids as a rule. */
+static void sort(uint64_t * ids, size_t count) {
+    enum { FEW = 16 };
+    if (count > FEW) {
+        qsort(ids, count, sizeof ids[0], ascending);
+        return;
+    }
+    for (size_t i = 1; i < count; i++) {
+        const uint64_t id = ids[i];
+        size_t         at = i;
+        for (; at > 0 && ids[at - 1] > id; at--) { ids[at] = ids[at - 1]; }
+        ids[at] = id;
+    }
+}
+
+/* Bytes without a gap. */
+static struct tat_access * put_run(struct expansion * x, const struct tat_access * like, uint64_t offset,
+                                   uint64_t bytes) {
+    struct tat_access * a = expansion_next(x, like);
+    a->offset             = offset;
+    a->bytes              = bytes;
+    a->rows               = 1;
+    a->layout             = 0;
+    a->flags &= (uint16_t) ~(TAT_ACCESS_STRIDED | TAT_ACCESS_APPROXIMATE);
+    return a;
+}
+
 /* One record an expert used, with the expert's slice; or a state. */
 static void put_slices(struct expansion * x, const struct vary * v, const struct tat_entry * e,
                        const struct tat_access * like, uint64_t base, struct ids ids) {
-    const int           dim    = selection_dimension(v->selection);
-    const uint64_t      stride = e->nb[dim];
-    const uint64_t      ne[4]  = { e->ne[0], dim > 1 ? e->ne[1] : 1, dim > 2 ? e->ne[2] : 1, 1 };
-    const struct extent extent = extent_of(ne, e->nb, e->type_block, e->type_block_bytes);
-    const size_t        most   = ids.count < PIECES_MAX ? PIECES_MAX / ids.count : 1;
+    const int      dim    = selection_dimension(v->selection);
+    const uint64_t stride = e->nb[dim];
+    const size_t   most   = ids.count < PIECES_MAX ? PIECES_MAX / ids.count : 1;
     for (size_t i = 0; i < ids.count; i++) { x->offsets[i] = (uint64_t) x->values[ids.first + i]; }
-    if (ids.count > 1) { qsort(x->offsets, ids.count, sizeof x->offsets[0], ascending); }
+    sort(x->offsets, ids.count);
     for (size_t i = 0; i < ids.count; i++) {
         const uint64_t id = x->offsets[i];
         if (id >= e->ne[dim] || (i && id == x->offsets[i - 1])) { continue; }
+        const uint16_t expert = v->selection != SELECT_STATES && id < TAT_NO_EXPERT ? (uint16_t) id : TAT_NO_EXPERT;
+        if (v->one.n_levels == 0 && v->one.run_bytes) {
+            put_run(x, like, base + id * stride, v->one.run_bytes)->expert = expert;
+            continue;
+        }
         struct tat_access a = *like;
-        if (v->selection != SELECT_STATES && id < TAT_NO_EXPERT) { a.expert = (uint16_t) id; }
-        const size_t n = extent_pieces(&extent, id * stride, x->pieces, most);
+        a.expert            = expert;
+        const size_t n      = extent_pieces(&v->one, id * stride, x->pieces, most);
         if (n <= most) {
             put_pieces(x, &a, base, n);
         } else {
-            plan_set_piece(x->trace, &a, base, id * stride, extent_span(&extent), 0, 1);
-            a.bytes = extent_bytes(&extent);
+            plan_set_piece(x->trace, &a, base, id * stride, extent_span(&v->one), 0, 1);
+            a.bytes = extent_bytes(&v->one);
             a.flags |= TAT_ACCESS_APPROXIMATE;
             expansion_next(x, &a);
         }
@@ -74,28 +104,37 @@ static bool ids_are_all(const struct tat_entry * ids_entry, struct ids ids) {
     return n == ids.count;
 }
 
-static bool put_rows(struct expansion * x, const struct tat_entry * e, const struct tat_entry * ids_entry,
-                     const struct tat_access * like, uint64_t base, struct ids ids) {
+/* The row of a token, in a token's graph. */
+static bool put_one_row(struct expansion * x, const struct vary * v, const struct tat_entry * e,
+                        const struct tat_access * like, uint64_t base, struct ids ids) {
+    const int64_t id = x->values[ids.first];
+    if (ids.count != 1 || e->ne[2] != 1 || e->ne[3] != 1 || v->one.n_levels || !v->one.run_bytes) { return false; }
+    if (id >= 0 && (uint64_t) id < e->ne[1]) { put_run(x, like, base + (uint64_t) id * e->nb[1], v->one.run_bytes); }
+    return true;
+}
+
+static bool put_rows(struct expansion * x, const struct vary * v, const struct tat_entry * e,
+                     const struct tat_entry * ids_entry, const struct tat_access * like, uint64_t base,
+                     struct ids ids) {
     const uint64_t planes = e->ne[2] * e->ne[3];
     if (planes == 0 || planes > CAPTURE_VALUES_MAX / ids.count || !ids_are_all(ids_entry, ids)) {
-        *expansion_next(x, like) = *like;
+        expansion_next(x, like);
         return true;
     }
+    if (put_one_row(x, v, e, like, base, ids)) { return true; }
     if (!expansion_reserve(&x->offsets, &x->offsets_capacity, ids.count * planes, sizeof x->offsets[0])) {
         return false;
     }
-    size_t              unique;
-    const size_t        n     = row_offsets(x, e, ids_entry, ids);
-    const uint64_t      ne[4] = { e->ne[0], 1, 1, 1 };
-    const struct extent row   = extent_of(ne, e->nb, e->type_block, e->type_block_bytes);
-    const size_t        made  = rows_pieces(x->offsets, n, extent_span(&row), x->pieces, PIECES_MAX, &unique);
-    if (made <= PIECES_MAX && row.n_levels == 0) {
+    size_t       unique;
+    const size_t n    = row_offsets(x, e, ids_entry, ids);
+    const size_t made = rows_pieces(x->offsets, n, extent_span(&v->one), x->pieces, PIECES_MAX, &unique);
+    if (made <= PIECES_MAX && v->one.n_levels == 0) {
         put_pieces(x, like, base, made);
     } else if (n) {
         struct tat_access * a = expansion_next(x, like);
         a->offset             = base + x->offsets[0];
         a->rows               = unique > UINT32_MAX ? UINT32_MAX : (uint32_t) unique;
-        a->bytes              = extent_bytes(&row) * unique;
+        a->bytes              = extent_bytes(&v->one) * unique;
         a->flags |= TAT_ACCESS_APPROXIMATE;
     }
     return true;
@@ -116,7 +155,7 @@ bool expansion_varying(struct expansion * x, const struct tat_template * t, cons
         expansion_next(x, like)->offset += (uint64_t) x->values[ids.first] - (uint64_t) e->offset;
         return true;
     }
-    if (v->selection == SELECT_ROWS) { return put_rows(x, e, &t->entries[v->ids], like, base, ids); }
+    if (v->selection == SELECT_ROWS) { return put_rows(x, v, e, &t->entries[v->ids], like, base, ids); }
     if (!expansion_reserve(&x->offsets, &x->offsets_capacity, ids.count, sizeof x->offsets[0])) { return false; }
     put_slices(x, v, e, like, base, ids);
     return true;

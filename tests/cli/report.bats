@@ -29,7 +29,7 @@ json() {
         [[ $output == *"$title"* ]]
         "$TAT" report --help | grep -q "$name"
     done
-    [ "$(json 'len(a)')" -eq 9 ]
+    [ "$(json 'len(a)')" -eq 10 ]
 }
 
 @test "report: text says what JSON says" {

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Access records, made as doc/format.md says and as naively as can be: each row, or each element where they lie apart, is
-written down; what touches is joined; equal runs at equal distances become a record."""
+"""Access records, made as doc/format.md says and as naively as can be: each row, or each element where they lie apart,
+is written down; what touches is joined; equal runs at equal distances become a record."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property

@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "blocks.h"
-#include "export/access_heads.h"
 #include "export/access_stream.h"
 #include "export/block_text.h"
+#include "format/access_heads.h"
 
 enum { RECORDS_MOST = 1 << 14, GRAPHS_MOST = 4 }; /* a small trace may stand for any number */
 
@@ -34,17 +34,17 @@ static bool add(const struct tat_access * records, size_t count, void * user) {
     struct sums * s = user;
     for (size_t i = 0; i < count; i++) { s->whole += records[i].bytes; }
     s->left = s->left > count ? s->left - count : 0;
-    return access_heads_split(s->heads, records, count, add_part, s) && s->left;
+    return tat_access_heads_split(s->heads, records, count, add_part, s) && s->left;
 }
 
 static void split(const struct tat_trace * trace) {
     struct tat_error error;
     uint32_t         count;
-    struct sums      s = { .heads = access_heads_new(trace, &error), .left = RECORDS_MOST };
+    struct sums      s = { .heads = tat_access_heads_new(trace, &error), .left = RECORDS_MOST };
     tat_trace_evaluations(trace, &count);
     /* One that was ended may be in the middle of an operand. */
     if (s.heads && tat_trace_expand(trace, 0, count, add, &s, &error) == 0 && s.whole != s.parts) { abort(); }
-    access_heads_free(s.heads);
+    tat_access_heads_free(s.heads);
 }
 
 static void export(const struct tat_trace * trace, const struct access_format * format, bool heads, FILE * out) {

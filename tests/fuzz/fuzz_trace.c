@@ -71,6 +71,24 @@ static void touch_evaluations(const struct tat_trace * trace) {
     tat_trace_expand(trace, 0, n, check, &left, &error);
 }
 
+/* Arrays that hold a part: what is stored is there, and no more is. */
+static void touch_arrays(const struct tat_trace * trace) {
+    enum { ROOM = 64, EVALUATIONS = 8 };
+    struct tat_token     tokens[ROOM];
+    struct tat_selection selections[ROOM];
+    uint32_t             n_evaluations;
+    size_t               count;
+    tat_trace_evaluations(trace, &n_evaluations);
+    tat_trace_tokens(trace, 0, EVALUATIONS, tokens, ROOM, &count, NULL);
+    for (size_t i = 0; i < count && i < ROOM; i++) {
+        if (tokens[i].evaluation >= n_evaluations || tokens[i].id < TAT_NO_TOKEN_ID) { abort(); }
+    }
+    tat_trace_routing(trace, 0, EVALUATIONS, selections, ROOM, &count, NULL);
+    for (size_t i = 0; i < count && i < ROOM; i++) {
+        if (selections[i].evaluation >= n_evaluations || selections[i].zero) { abort(); }
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size) {
     struct trace_builder b;
     struct tat_error     error;
@@ -80,6 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size) {
     if (!trace) { abort(); } /* the header is right */
     touch_tables(trace);
     touch_evaluations(trace);
+    touch_arrays(trace);
     tat_trace_close(trace);
     tb_free(&b);
     return 0;

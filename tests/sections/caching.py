@@ -206,9 +206,12 @@ def block_curves(counted):
         again = counted.lru[size][0], counted.min[size][0]
         if size in (0, counted.n_blocks) or again != (counted.lru[size - 1][0], counted.min[size - 1][0]):
             ratios = [ratio(counted.n_blocks + n, len(counted.blocks)) for n in again]
-            rows.append(
-                {"cache_bytes": size * counted.block_bytes, "lru_miss_ratio": ratios[0], "min_miss_ratio": ratios[1]}
-            )
+            read = [ratio(counted.bytes_from_disk(n), counted.read_bytes) for n in again]
+            rows.append({
+                "cache_bytes": size * counted.block_bytes,
+                "lru_miss_ratio": ratios[0], "min_miss_ratio": ratios[1],
+                "lru_read_share": read[0], "min_read_share": read[1],
+            })  # fmt: skip
     return rows
 
 

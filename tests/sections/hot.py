@@ -27,7 +27,7 @@ class Slice:
 
     @property
     def density(self):
-        return ratio(self.accesses, self.bytes)
+        return 1024 * ratio(self.accesses, self.bytes)
 
 
 def experts_of(trace):
@@ -40,6 +40,14 @@ def experts_of(trace):
                 stack = template.entries[node.src[place]]
                 stacks.setdefault(stack.tensor, stack.ne[dimension])
     return {tensor: n for tensor, n in stacks.items() if n > 1}
+
+
+def times_of(facts):
+    """By tensor."""
+    times = dict.fromkeys(range(len(facts.tensors)), 0)
+    for step in facts.steps:
+        times[facts.owner(step)] += step.ns
+    return times
 
 
 def slices_of(facts, read):
@@ -58,9 +66,7 @@ def slices_of(facts, read):
         slice = slices[number, expert if number in experts else None]
         slice.accesses += operands(accesses)
         slice.touched += sum(a.bytes for a in accesses)
-    times = dict.fromkeys(range(len(facts.tensors)), 0)
-    for step in facts.steps:
-        times[facts.owner(step)] += step.ns
+    times = times_of(facts)
     for slice in slices.values():
         slice.ns = times[slice.tensor]
     return list(slices.values()), unclear
@@ -81,7 +87,7 @@ def slice_row(facts, total, slice):
         "bytes": slice.touched,
         "share": ratio(slice.touched, total),
         "tensor_ns": slice.ns,
-        "accesses_per_byte": slice.density,
+        "accesses_per_kib": slice.density,
     }
     return row if slice.expert is None else row | {"expert": slice.expert}
 
@@ -130,6 +136,26 @@ def untouched_of(facts, by_tensor):
     return rows
 
 
+def tensor_rows(facts, by_tensor):
+    times, rows = times_of(facts), []
+    for number, tensor in enumerate(facts.tensors):
+        read, layer = by_tensor.get(number, []), facts.layers[number]
+        if tensor.kind == WEIGHT:
+            rows.append({
+                "tensor": tensor.name,
+                "tensor_id": number,
+                "layer": None if layer == NO_LAYER else layer,
+                "component": facts.components[number],
+                "type": tensor.type_name,
+                "tensor_bytes": tensor.bytes,
+                "accesses": operands(read),
+                "bytes": sum(a.bytes for a in read),
+                "unique_bytes": unique_bytes(read),
+                "ns": times[number],
+            })  # fmt: skip
+    return rows
+
+
 # ------------------------------------------------------------------------------------------------------------- words
 
 
@@ -153,7 +179,8 @@ def heat_words(facts, ranked, hot, cold, shares, total):
 def depth_words(depths):
     if "early layers" not in depths or "late layers" not in depths:
         return []
-    early, late, none = (depths.get(d, {}).get("reads_per_byte", 0) for d in ("early layers", "late layers", "no layer"))
+    reads = {name: row["reads_per_byte"] for name, row in depths.items()}
+    early, late, none = reads["early layers"], reads["late layers"], reads.get("no layer", 0)
     apart = max(early, late) / min(early, late) if min(early, late) else float("inf") if early != late else 1
     word = "No:" if apart < 1.05 else "Yes:" if early > late else "Less hot:"
     return [[word, f"{early:.1f}", f"{late:.1f}"] + ([f"{none:.1f}"] if none else [])]
@@ -202,6 +229,7 @@ def expected(facts, hot_percent=10, cold_percent=50):
             "densest": [slice_row(facts, total, s) for s in sorted(touched, key=lambda s: -s.density)[:SHOWN]],
             "depths": list(depths.values()),
             "untouched": untouched,
+            "tensors": tensor_rows(facts, by_tensor),
         },
         "headline": words,
         "lines": [[again[0], in_bytes(total), again[1], reuse], missing],

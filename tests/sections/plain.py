@@ -6,7 +6,7 @@ from facts import INFERENCE, LOAD_BEGIN, LOAD_END, OUTSIDE, grouped, operands, r
 from names import NO_LAYER
 from read_trace import STATE, WEIGHT
 from timeline import GENERATE, PHASES, PROMPT
-from words import in_bytes, in_percent
+from words import in_bytes, in_percent, in_time
 
 
 def bytes_of(accesses):
@@ -46,6 +46,7 @@ def phases(facts):
             continue
         ns, tokens = sum(r.end_ns - r.begin_ns for r in runs), sum(r.n_tokens for r in runs)
         row = {"phase": name, "evaluations": len(runs), "tokens": tokens, "ns": ns}
+        row["accesses"] = operands(a for step in facts.all_steps if step.phase == phase for a in step.accesses)
         row |= {f"{what}_bytes": bytes_of(held[phase, what]) for what in ("weight", "state", "activation")}
         if tokens:
             speeds[phase] = row["tokens_per_second"] = 1e9 * (tokens / ns if ns else 0)
@@ -138,6 +139,7 @@ def layers(facts):
         held = grouped(by_layer[layer], lambda a: (facts.holder(a), bool(a.flags & WRITE)))
         rows.append({
             "layer": None if layer == NO_LAYER else layer,
+            "accesses": operands(by_layer[layer]),
             "weight_bytes": bytes_of(held["weight", False] + held["weight", True]),
             "state_read_bytes": bytes_of(held["state", False]),
             "state_written_bytes": bytes_of(held["state", True]),
@@ -152,4 +154,40 @@ def layers(facts):
         even = sum(row["ns"] for row in numbered) / len(numbered) / total
         headline = [str(slowest["layer"]), in_percent(slowest["share"]), str(len(numbered)), in_percent(even)]
     values = {"layers": len(numbered), "ns": total}
-    return {"values": values, "tables": {"layers": rows}, "headline": headline}
+    parts = layer_parts(facts)
+    answer = {"values": values, "tables": {"layers": rows, "parts": parts}, "headline": headline}
+    return answer | {"answers": [bottleneck(values, numbered, parts)]} if headline else answer
+
+
+def layer_parts(facts):
+    """Time and bytes of each part of the model in each layer."""
+    sums = {}
+    for step in facts.steps:
+        owner = facts.owner(step)
+        layer = next(a.layer for a in step.accesses if a.tensor == owner)
+        sums.setdefault((layer, facts.part(owner)), [0, 0])[0] += step.ns
+        for a in step.accesses:
+            sums.setdefault((a.layer, facts.part(a.tensor)), [0, 0])[1] += a.bytes
+    return [
+        {"layer": layer, "component": part, "ns": ns, "bytes": count}
+        for (layer, part), (ns, count) in sorted(sums.items(), key=lambda i: (i[0][0], facts.part_order.index(i[0][1])))
+        if layer != NO_LAYER and ns + count
+    ]
+
+
+def bottleneck(values, layers, parts):
+    """The words about the slowest layer; its values are put into `values`."""
+    slowest = max(layers, key=lambda row: row["ns"])
+    touched = [sum(row[key] for key in row if key.endswith("_bytes")) for row in layers]
+    times = slowest["ns"] / (sum(row["ns"] for row in layers) / len(layers))
+    values |= {"slowest_layer": slowest["layer"], "slowest_of_average": times}
+    if times < 1.1:
+        return ["None", str(slowest["layer"]), f"{times:.2f}"]
+    above = {}
+    for row in parts:
+        own = row["ns"] if row["layer"] == slowest["layer"] else 0
+        above[row["component"]] = above.get(row["component"], 0) + own - row["ns"] / len(layers)
+    part = max(above, key=above.get)
+    more = touched[layers.index(slowest)] / (sum(touched) / len(touched))
+    explain = "do not" if more < 1.1 else "may"
+    return [str(slowest["layer"]), f"{times:.2f}", f"{more:.2f}", explain, part, in_time(above[part])]

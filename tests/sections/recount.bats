@@ -1,8 +1,9 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
 #
-# Every figure of the sections phases, tokens, components, hot, layers and time is counted again, naively, and must be the same.
-# From the environment: TAT, AGENT, HOST_DIR (the fake hosts), LLAMA, MODELS.
+# Every figure of the sections phases, tokens, components, hot, layers and time is counted again, naively, and must be
+# the same.
+# From the environment: TAT, AGENT, AGENT_EXACT, HOST_DIR (the fake hosts), TOOLS (recount), LLAMA, MODELS.
 
 bats_require_minimum_version 1.5.0
 
@@ -50,9 +51,15 @@ moe=SmolLM2-8x2.gguf
     recounted "$trace"
 }
 
+@test "the fake host: times taken behind the barrier" {
+    AGENT=$AGENT_EXACT traced "$HOST_DIR/fake_host1" -t 2 -g 20 "$toy"
+    recounted "$trace"
+}
+
 @test "the fake host: what is hot and what is cold can be set" {
     traced "$HOST_DIR/fake_host1" -g 20 "$toy"
     recounted "$trace" -- --hot 1 --cold 99
+    recounted "$trace" -- --hot 7 --cold 29
     recounted "$trace" -- --hot 30 --cold 30
     recounted "$trace" -- --hot 100 --cold 100
 }
@@ -87,6 +94,15 @@ moe=SmolLM2-8x2.gguf
     done
 }
 
+@test "several sequences: graphs with prompt and generation in one" {
+    [ -x "$TOOLS/recount" ] || skip "no llama.cpp: scripts/get-llama.sh makes one"
+    [ -e "$MODELS/$moe" ] || skip "no $moe: scripts/get-fixtures.sh makes it"
+    LD_LIBRARY_PATH=$LLAMA traced "$TOOLS/recount" -m "$MODELS/$moe" -s 2 -n 2 -u 16 -t 2 "Once upon a time there was \
+a king who had three daughters"
+    recounted "$trace"
+    "$TAT" report --section phases "$trace" | grep -q "^mixed "
+}
+
 @test "one token: nothing is generated" {
     of_model "$dense" -n 1
     recounted "$trace"
@@ -108,11 +124,28 @@ moe=SmolLM2-8x2.gguf
     done
 }
 
+@test "what is shown fits 80 columns" {
+    traced "$HOST_DIR/fake_host1" -g 20 "$toy"
+    for section in hot time components layers phases tokens; do
+        "$TAT" report --section $section "$trace" > "$trace.text"
+        [ "$(wc -l < "$trace.text")" -gt 5 ]
+        run awk 'length($0) > 80' "$trace.text"
+        [ -z "$output" ] || { echo "$section: $output"; return 1; }
+    done
+}
+
 @test "a trace cut off, killed or with a hole: what is there is counted" {
     traced "$HOST_DIR/fake_host1" -g 20 "$toy"
+    run --separate-stderr "$TAT" report --section hot "$trace"
+    [ "$status" -eq 0 ]
+    [ -z "$stderr" ]
     for how in cut killed EVALUATION TEMPLATE; do
         damaged $how
         recounted "$trace.damaged"
+        run --separate-stderr "$TAT" report --section hot "$trace.damaged"
+        [ "$status" -eq 0 ]
+        [ "${lines[0]}" = "Hot and cold" ]
+        [[ $stderr == "tat report: the trace is not whole (killed, cut off, damaged or still being written): "* ]]
     done
     of_model random-mamba.gguf -n 4
     for how in uncaptured cut; do

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""recount.py TAT TRACE... [-- OPTION...]: every figure of the sections below, in values, tables and sentences, against a count
-that goes through the access records one by one, as a reader that shares no code with the library makes them. What a section
-tells and this does not count is an error too. The options (--hot, --cold) are given to tat report."""
+"""recount.py TAT TRACE... [-- OPTION...]: every figure of the sections below, in values, tables and sentences,
+against a count that goes through the access records one by one, as a reader that shares no code with the library
+makes them. What a section tells and this does not count is an error too. The options (--hot, --cold) are given to tat
+report."""
 
 import json
 import os
@@ -72,7 +73,7 @@ def differing_section(found, expected):
     tables, wanted = found.get("tables", {}), expected.get("tables", {})
     for name in [*wanted, *(name for name in tables if name not in wanted)]:
         if (name in tables) != (name in wanted):
-            yield f"table {name}: {'found' if name in tables else 'expected'}, but not {'expected' if name in tables else 'found'}"
+            yield f"table {name}: {'found, but not expected' if name in tables else 'expected, but not found'}"
         else:
             yield from differing_table(tables[name], wanted[name], f"table {name}")
     yield from differing_words(found, expected)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""test_recount.py TAT TRACE: recount.py notices every single figure that is wrong, and everything that is new or gone."""
+"""test_recount.py TAT TRACE: recount.py notices each figure that is wrong, and all that is new or gone."""
 
 import copy
 import re
@@ -69,10 +69,10 @@ def main():
     found, facts, count = report(tat, trace, []), Facts(trace), 0
     for name, expected_of in SECTIONS.items():
         expected = expected_of(facts)
-        assert not list(differing_section(found[name], expected)), name
+        assert next(differing_section(found[name], expected), None) is None, name
         for what, wrong in wrong_sections(found[name]):
             count += 1
-            if not list(differing_section(wrong, expected)):
+            if next(differing_section(wrong, expected), None) is None:
                 sys.exit(f"section {name}, {what}: not noticed")
     print(f"{count} errors, each of them noticed")
 

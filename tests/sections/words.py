@@ -17,6 +17,16 @@ def in_bytes(count):
     return of_three_digits(value, units[0])
 
 
+def in_time(ns):
+    ns = int(ns)
+    if ns < 1000:
+        return f"{ns} ns"
+    value, units = ns / 1000, ["us", "ms", "s"]  # what takes minutes is not tested
+    while value >= 999.5:
+        value, units = value / 1000, units[1:]
+    return of_three_digits(value, units[0])
+
+
 def in_percent(share):
     return "<0.1 %" if 0 < share * 100 < 0.05 else f"{share * 100:.1f} %"
 

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "export/access_heads.h"
+#include "format/access_heads.h"
 #include "trace_builder.h"
 
 enum { HEADS = 4, KV_HEADS = 2, SIZE = 64, EMBD = HEADS * SIZE, KV_EMBD = KV_HEADS * SIZE, CELLS = 64, SEEN = 32 };
@@ -309,14 +309,14 @@ static bool count_records(const struct tat_access * records, size_t n, void * us
 
 static bool split_records(const struct tat_access * records, size_t n, void * user) {
     struct count * c = user;
-    return access_heads_split(c->heads, records, n, count_part, c);
+    return tat_access_heads_split(c->heads, records, n, count_part, c);
 }
 
 /* The tensor's bytes are the same, split or not; returns how many parts there were, 0 if it stays whole. */
 static size_t parts_of(const struct fixture * f, uint32_t tensor_number) {
     struct tat_error error = { 0 };
     struct count     c     = { .f = f, .tensor = tensor_number, .bytes = calloc(TENSOR_MAX, 1), .by = 1 };
-    c.heads                = access_heads_new(f->trace, &error);
+    c.heads                = tat_access_heads_new(f->trace, &error);
     assert_non_null(c.heads);
     assert_non_null(c.bytes);
     assert_int_equal(tat_trace_expand(f->trace, 0, 1, split_records, &c, &error), 0);
@@ -327,7 +327,7 @@ static size_t parts_of(const struct fixture * f, uint32_t tensor_number) {
     assert_int_equal(tat_trace_expand(f->trace, 0, 1, count_records, &c, &error), 0);
     for (size_t i = 0; i < TENSOR_MAX; i++) { assert_int_equal(c.bytes[i], 0); }
     free(c.bytes);
-    access_heads_free(c.heads);
+    tat_access_heads_free(c.heads);
     return parts;
 }
 
@@ -440,7 +440,7 @@ struct stopping {
 
 static bool split_and_stop(const struct tat_access * records, size_t n, void * user) {
     struct stopping * s = user;
-    return access_heads_split(s->heads, records, n, stop, &s->left);
+    return tat_access_heads_split(s->heads, records, n, stop, &s->left);
 }
 
 static void the_sink_can_end_it_within_a_record(void ** state) {
@@ -449,10 +449,10 @@ static void the_sink_can_end_it_within_a_record(void ** state) {
     struct tat_error error = { 0 };
     build(&f, flash);
     for (int most = 1; most < 12; most++) {
-        struct stopping s = { access_heads_new(f.trace, &error), most };
+        struct stopping s = { tat_access_heads_new(f.trace, &error), most };
         assert_int_equal(tat_trace_expand(f.trace, 0, 1, split_and_stop, &s, &error), 1);
         assert_int_equal(s.left, 0);
-        access_heads_free(s.heads);
+        tat_access_heads_free(s.heads);
     }
     done(&f);
 }

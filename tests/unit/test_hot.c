@@ -247,6 +247,28 @@ static void views_that_overlap(void ** state) {
     json_decref(hot);
 }
 
+/* A percentage is no exact binary number: three tenths of ten are three, 70 % are seven. */
+static void shares_of_the_weights(void ** state) {
+    (void) state;
+    static const struct {
+        double     hot, cold;
+        json_int_t n_hot, n_cold;
+    } shares[] = {
+        { 0.1 + 0.2, 0.7 - 1e-16, 3, 7 },    { 0.01, 0.05, 1, 0 }, { 1, 1, 10, 0 }, { 0, 0, 1, 5 },
+        /* the defaults, */ { -1, 2, 1, 5 }, /* which stand for nonsense too */
+    };
+    for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++) {
+        struct chain c = { 0 };
+        chain_begin(&c);
+        evaluate(&c, chain_template(&c, (const int[]){ 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0 }, 0), 10, 1);
+        json_t * hot =
+            hot_of(&c.b, &(struct tat_analysis_options){ .hot_share = shares[i].hot, .cold_share = shares[i].cold });
+        assert_int_equal(count(row(hot, "sets", 0), "slices"), shares[i].n_hot);
+        assert_int_equal(count(row(hot, "sets", 2), "slices"), shares[i].n_cold);
+        json_decref(hot);
+    }
+}
+
 static void nothing_was_touched(void ** state) {
     (void) state;
     struct chain c = { 0 };
@@ -265,6 +287,7 @@ int main(void) {
         cmocka_unit_test(early_and_late_layers),
         cmocka_unit_test(rows_and_the_whole),
         cmocka_unit_test(views_that_overlap),
+        cmocka_unit_test(shares_of_the_weights),
         cmocka_unit_test(nothing_was_touched),
     };
     return cmocka_run_group_tests_name("hot", tests, NULL, NULL);

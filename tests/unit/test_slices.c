@@ -12,13 +12,6 @@
 #include "analysis/slices.h"
 #include "small_model.h"
 
-static struct subject subject_of(const struct tat_trace * trace) {
-    struct subject s = { .trace = trace };
-    s.tensors        = tat_trace_tensors(trace, &s.n_tensors);
-    s.templates      = tat_trace_templates(trace, &s.n_templates);
-    return s;
-}
-
 static void experts_have_one_each(void ** state) {
     (void) state;
     struct trace_builder b;
@@ -28,7 +21,7 @@ static void experts_have_one_each(void ** state) {
     small_model_template(&b, &m, 1);
     small_model_template(&b, &m, 2); /* the same stack again */
     struct tat_trace *   trace   = small_model_open(&b);
-    const struct subject subject = subject_of(trace);
+    const struct subject subject = subject_of(trace, NULL);
     assert_true(slices_find(&s, &subject));
 
     assert_int_equal(s.count, 2 + N_EXPERTS);
@@ -88,7 +81,7 @@ static void expect_stack(const char * op, uint64_t experts, uint32_t slices, uin
     struct trace_builder b;
     struct slices        s;
     struct tat_trace *   trace   = stack(&b, op, experts);
-    const struct subject subject = subject_of(trace);
+    const struct subject subject = subject_of(trace, NULL);
     assert_true(slices_find(&s, &subject));
     assert_int_equal(s.count, slices);
     assert_int_equal(s.lumped, lumped);

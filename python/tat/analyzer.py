@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: MIT
+"""TraceAnalyzer: a trace in a notebook."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tat import _abi, answers, matrices, tables
+from tat.answers import Answer
+from tat.columns import Vocabulary, access_columns
+from tat.errors import ErrorKind, TatError
+from tat.trace import Flags, Records, Trace
+
+#: Numbers to choose: one, any collection, a slice as Python has it, or a range as the commands take it, both ends
+#: included ("5", "3:8", "3:", ":8").
+Numbers = int | slice | str | Iterable[int] | None
+Names = str | Iterable[str] | None
+
+
+class TraceAnalyzer:
+    """Asks a trace: its records as arrays and data frames, and the sections of `tat report`.
+
+    Each section is also a method of its name that returns its main table: `t.layers()`, `t.experts()`. The method
+    `tokens` is the table of that name; the section is `t.section("tokens")`, or `t.token_costs()`.
+
+    Filters, the same in all methods that take them:
+
+    * tokens: evaluations that computed any of these tokens, counted from 0 without warm-up
+    * layers, experts: records of these; what belongs to none is left out
+    * components: records of tensors of these components ("attn_q", ...; "activations": what is no part of the model)
+    * phases: evaluations of these phases: warmup, prompt, generate, mixed, other
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+        """Open a trace: its folder or file, or a name under TAT_DIR or ./traces; None is the newest there.
+
+        Raises TatError: INPUT where there is no such trace, SYSTEM where the C library is missing.
+        """
+        self.trace = Trace(path)
+        self._words = Vocabulary(self.trace)
+
+    def __enter__(self) -> TraceAnalyzer:
+        """Return itself; the trace is closed at the end."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the trace."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the trace. What was returned stays."""
+        self.trace.close()
+
+    @property
+    def path(self) -> Path:
+        """The trace's folder, or its file where it is in no folder of a run."""
+        return self.trace.path
+
+    # ------------------------------------------------------------------------------------------------ records
+
+    def accesses(
+        self,
+        tokens: Numbers = None,
+        layers: Numbers = None,
+        components: Names = None,
+        experts: Numbers = None,
+        phases: Names = None,
+    ) -> Records:
+        """Access records in order of execution: a structured array of dtype `tat.ACCESS`, 64 bytes each.
+
+        Fields: start_ns and duration_ns in nanoseconds since the trace began, offset and bytes in bytes; layer, expert
+        and head_first are 65535 where there is none; the rest is in include/tat/trace.h. Raises TatError: USAGE for a
+        filter that is none, SYSTEM where the records do not fit the memory.
+        """
+        tensors = self._tensors(components)
+        return self.trace.accesses(
+            evaluations=self._evaluations(tokens, phases),
+            tensors=tensors,
+            layers=_chosen(layers, 1 << 16, _abi.NO_LAYER, "layers"),
+            experts=_chosen(experts, 1 << 16, _abi.NO_EXPERT, "experts"),
+        )
+
+    def frame(
+        self,
+        tokens: Numbers = None,
+        layers: Numbers = None,
+        components: Names = None,
+        experts: Numbers = None,
+        phases: Names = None,
+    ) -> pd.DataFrame:
+        """The same records with the columns of `tat export --format csv`: names as categoricals, missing as NA."""
+        records = self.accesses(tokens, layers, components, experts, phases)
+        return tables.frame(access_columns(self.trace, self._words, records))
+
+    # ------------------------------------------------------------------------------------------------- tables
+
+    def tensors(self) -> pd.DataFrame:
+        """All tensors, a row each: tensor_id, name, kind, layer, component, shape (ne0 to ne3), place in the file."""
+        return tables.frame(tables.tensors(self.trace, self._words))
+
+    def evaluations(self) -> pd.DataFrame:
+        """All evaluations of graphs, a row each: phase, tokens, begin and end in nanoseconds, flags."""
+        return tables.frame(tables.evaluations(self.trace))
+
+    def tokens(self) -> pd.DataFrame:
+        """All rows that were evaluated, a row each.
+
+        token counts the rows of a context from 0 and is NA in warm-up; id is NA in a private trace; begin_ns and
+        end_ns are the evaluation's, which it shares with the other rows of its ubatch.
+        """
+        return tables.frame(tables.tokens(self.trace, self.trace.tokens()))
+
+    def routing(self) -> pd.DataFrame:
+        """All experts chosen: evaluation, row, layer, slot, expert and gate weight (NaN where it was not recorded).
+
+        Where a layer routes only the rows whose output is asked for, `row` counts those.
+        """
+        return tables.frame(tables.routing(self.trace, self.trace.routing()))
+
+    def events(self) -> pd.DataFrame:
+        """What else happened: mappings, model files, loading, calls; a row each."""
+        return tables.frame(tables.events(self.trace))
+
+    def matrix(
+        self,
+        by: matrices.By = "layer",
+        value: matrices.Value = "bytes",
+        phases: Names = ("prompt", "generate", "mixed"),
+        kinds: Names = None,
+    ) -> pd.DataFrame:
+        """One row an evaluation (index: evaluation, token_first, n_tokens, phase), one column a key that was touched.
+
+        value: bytes touched; accesses, which are records that touch anything; or ns, thread 0's time with the wait at
+        the barrier before a node. By tensor and component, a time goes to the first weight that the operation reads,
+        else to the first part of the KV cache, else to its result; experts have none of their own. Columns are layer
+        numbers (-1: no layer), tensor_ids, component names ("activations": no part of the model), operation names or
+        expert numbers (over all layers). `kinds` chooses tensors: weight, state (KV cache), activation, input; not
+        with ns. Raises TatError (USAGE) for what is none of these.
+        """
+        wanted = self._evaluations(None, phases)
+        chosen = _all(self.trace) if wanted is None else wanted
+        return matrices.matrix(self.trace, self._words, by, value, wanted=chosen, kinds=kinds or ())
+
+    # ------------------------------------------------------------------------------------------------ answers
+
+    @cached_property
+    def sections(self) -> dict[str, str]:
+        """Names and titles of the sections there are."""
+        return answers.sections()
+
+    def section(self, name: str, **options: float) -> Answer:
+        """What a section of `tat report` finds.
+
+        Options are those of struct tat_analysis_options: hot_share, cold_share, memory_bytes, disk_bytes_per_second.
+        Raises TatError (USAGE) for a section or an option that there is not.
+        """
+        return answers.analyze(self.trace, [name], options)[name]
+
+    def report(self, *names: str, **options: float) -> dict[str, Answer]:
+        """Several sections in one pass; none named: all but slow ones."""
+        return answers.analyze(self.trace, list(names), options)
+
+    def token_costs(self, **options: float) -> pd.DataFrame:
+        """The main table of the section "tokens"."""
+        return self.section("tokens", **options).frame
+
+    def __getattr__(self, name: str) -> Callable[..., pd.DataFrame]:
+        """A section as a method: its main table, with title, headline, values, answers and notes in `attrs`."""
+        if name.startswith("_") or name not in self.sections:
+            raise AttributeError(f"a TraceAnalyzer has neither a method nor a section '{name}'")
+
+        def ask(**options: float) -> pd.DataFrame:
+            return self.section(name, **options).frame
+
+        ask.__name__, ask.__doc__ = name, f"The main table of the section: {self.sections[name]}."
+        return ask
+
+    def __dir__(self) -> list[str]:
+        """Sections too."""
+        return sorted({*super().__dir__(), *self.sections})
+
+    # ------------------------------------------------------------------------------------------------ filters
+
+    def _evaluations(self, tokens: Numbers, phases: Names) -> Flags | None:
+        if tokens is None and phases is None:
+            return None
+        e, wanted = self.trace.evaluations, _all(self.trace)
+        if phases is not None:
+            wanted &= np.isin(e["phase"], [_named(name, _abi.PHASES, "phase") for name in _list(phases)])
+        if tokens is not None:
+            first, count = e["token_first"].astype(np.int64), e["n_tokens"].astype(np.int64)
+            limit = int((first + count).max(initial=0))
+            before = np.concatenate([[0], np.cumsum(_flags(tokens, limit, "tokens"))])
+            wanted &= (e["phase"] != _abi.PHASES.index("warmup")) & (before[first + count] > before[first])
+        return wanted
+
+    def _tensors(self, components: Names) -> Flags | None:
+        if components is None:
+            return None
+        known = [*self._words.components, "activations"]
+        codes = [_named(name, known, "component") for name in _list(components)]
+        return np.isin(self._words.component_of, [code if code < len(known) - 1 else -1 for code in codes])
+
+
+def _all(trace: Trace) -> Flags:
+    return np.ones(len(trace.evaluations), np.bool_)
+
+
+def _list(names: str | Iterable[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
+
+
+def _named(name: str, known: Iterable[str], what: str) -> int:
+    numbers = {one: i for i, one in enumerate(known)}
+    if name not in numbers:
+        raise TatError(ErrorKind.USAGE, f"no {what} '{name}'; there are {', '.join(numbers)}")
+    return numbers[name]
+
+
+def _flags(numbers: Any, limit: int, what: str) -> Flags:
+    """Which of 0 .. limit - 1 are chosen."""
+    flags = np.zeros(limit, np.bool_)
+    if isinstance(numbers, str):
+        numbers = _range(numbers, what)
+    if isinstance(numbers, slice):
+        flags[numbers] = True
+        return flags
+    wanted = np.atleast_1d(np.asarray(numbers if isinstance(numbers, (int, np.integer)) else list(numbers)))
+    if len(wanted) == 0:
+        return flags
+    if wanted.dtype.kind not in "iu" or wanted.min() < 0:
+        raise TatError(ErrorKind.USAGE, f"{what} must be whole numbers from 0")
+    flags[wanted[wanted < limit]] = True
+    return flags
+
+
+def _range(words: str, what: str) -> slice:
+    first, colon, last = words.partition(":")
+    good = (first or last) and all(part.isdecimal() and part.isascii() for part in (first, last) if part)
+    if not good or (not colon and not first):
+        raise TatError(ErrorKind.USAGE, f"{what}: '{words}' is not a number or a range: 5, 3:8, 3: or :8")
+    if not colon:
+        return slice(int(first), int(first) + 1)
+    if first and last and int(last) < int(first):
+        raise TatError(ErrorKind.USAGE, f"{what}: the range '{words}' ends before it begins")
+    return slice(int(first) if first else 0, int(last) + 1 if last else None)
+
+
+def _chosen(numbers: Any, size: int, none: int, what: str) -> Flags | None:
+    if numbers is None:
+        return None
+    flags = _flags(numbers, size, what)
+    flags[none] = False
+    return flags

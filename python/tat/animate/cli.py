@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+"""tat animate: makes a film of a trace."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from tat import ErrorKind, TatError, TraceAnalyzer
+from tat.animate import draw
+from tat.animate.steps import MOST_FRAMES, Steps, steps
+from tat.plot.chart import AbsentError
+from tat.plot.source import Source
+
+_RATE = {"mp4": 24, "gif": 8}
+"""Frames a second."""
+_SECONDS = 30
+"""What a film lasts where no speed was asked for."""
+_FILTER = "scale=800:-2:flags=lanczos,split[a][b];[a]palettegen=stats_mode=diff[p];[b][p]paletteuse=dither=none"
+_ENCODE = {
+    "mp4": ["-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p", "-movflags", "+faststart"],
+    "gif": ["-filter_complex", _FILTER, "-loop", "0"],
+}
+
+
+def _ffmpeg() -> str:
+    found = shutil.which("ffmpeg")
+    if not found:
+        raise TatError(ErrorKind.SYSTEM, "films need ffmpeg, which is not here: sudo apt-get install ffmpeg")
+    return found
+
+
+def default_speed(evaluations: int) -> float:
+    """Evaluations a second of film."""
+    return max(1.0, evaluations / _SECONDS)
+
+
+def _encode(source: Source, s: Steps, path: Path, rate: int, title: str) -> None:
+    """Writes the file whole or not at all. Raises TatError (SYSTEM) if ffmpeg fails."""
+    part = path.with_name(f".{path.name}.part{path.suffix}")
+    size = f"{draw.WIDTH}x{draw.HEIGHT}"
+    raw = ["-f", "rawvideo", "-pix_fmt", "rgba", "-video_size", size, "-framerate", str(rate), "-i", "-"]
+    command = [_ffmpeg(), "-v", "error", "-y", *raw, "-an", *_ENCODE[path.suffix[1:]], str(part)]
+    count = len(s.row)
+    with tempfile.TemporaryFile() as errors:
+        try:
+            with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=errors) as process:
+                assert process.stdin is not None
+                try:
+                    for i, picture in enumerate(draw.frames(source, s, title)):
+                        process.stdin.write(picture.tobytes())
+                        _progress(path.name, i + 1, count)
+                    process.stdin.close()
+                except BrokenPipeError:
+                    pass  # its status and its words say why
+            if process.returncode != 0:
+                errors.seek(0)
+                words = errors.read().decode("utf-8", "replace").strip().splitlines()
+                raise TatError(ErrorKind.SYSTEM, f"{path}: ffmpeg failed: {words[-1] if words else 'it said nothing'}")
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _progress(name: str, done: int, of: int) -> None:
+    if sys.stderr.isatty():
+        bar = "#" * (40 * done // of)
+        end = "\r\033[K" if done == of else ""
+        print(f"\rtat animate: {name} [{bar:40}] {done} of {of}{end}", end="", file=sys.stderr, flush=True)
+
+
+def film(trace: TraceAnalyzer, path: Path, speed: float | None = None) -> Path:
+    """Makes a film, .mp4 or .gif by the name of the file; `speed` is evaluations (generated tokens) a second of film.
+
+    Raises TatError: NO where there is nothing to show, USAGE for another kind of file or a speed that is none, SYSTEM
+    without ffmpeg; OSError where the file cannot be written.
+    """
+    kind = path.suffix[1:].lower()
+    if kind not in _RATE or path.suffix != path.suffix.lower():
+        raise TatError(ErrorKind.USAGE, f"{path}: films are .mp4 or .gif")
+    if speed is not None and not (math.isfinite(speed) and speed > 0):
+        raise TatError(ErrorKind.USAGE, f"a speed of {speed} tokens a second is none")
+    _ffmpeg()
+    try:
+        source = Source(trace)
+        count = len(source.numbers)
+        frames_each = min(_RATE[kind] / (speed or default_speed(count)), MOST_FRAMES / count)
+        s = steps(source, frames_each)
+    except AbsentError as error:
+        raise TatError(ErrorKind.NO, f"there is nothing to show: {error}") from error
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _encode(source, s, path, _RATE[kind], source.headline("tokens", "run"))
+    return path
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tat animate",
+        description="Makes a film of a trace: the map of the model file, layers and experts light up as tokens pass. "
+        "Writes to the trace's folder analysis/ and prints the paths of what it wrote. Needs ffmpeg.",
+        epilog=f"A film has at most {MOST_FRAMES:,} frames. Exit status 0: made; 1: nothing to show; 2: used wrongly; "
+        "3: no trace; 4: no ffmpeg, or cannot write.",
+    )
+    parser.add_argument("trace", nargs="?", metavar="TRACE", help="a trace's folder or file; the newest if left out")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write this file")
+    parser.add_argument(
+        "--speed", type=float, metavar="NUMBER", help=f"tokens a second of film; default: {_SECONDS} s in all"
+    )
+    parser.add_argument("--format", metavar="LIST", help="mp4, gif or both: mp4,gif; default: as FILE ends, else mp4")
+    return parser
+
+
+def _paths(trace: TraceAnalyzer, output: str | None, formats: str | None) -> list[Path]:
+    folder = (trace.path if trace.path.is_dir() else trace.path.parent) / "analysis"
+    path = Path(output) if output else folder / "animation.mp4"
+    if not formats:
+        return [path]
+    kinds = list(dict.fromkeys(part.strip() for part in formats.split(",") if part.strip()))
+    if not kinds or set(kinds) - set(_RATE):
+        raise TatError(ErrorKind.USAGE, f"--format {formats}: there are {', '.join(_RATE)}")
+    return [path.with_suffix(f".{kind}") for kind in kinds]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command: returns its exit status."""
+    asked = _arguments().parse_args(arguments)
+    try:
+        with TraceAnalyzer(asked.trace) as trace:
+            for path in _paths(trace, asked.output, asked.format):
+                print(film(trace, path, asked.speed))
+    except TatError as error:
+        print(f"tat animate: {error}", file=sys.stderr)
+        return int(error.kind)
+    except OSError as error:
+        print(f"tat animate: {error.filename or asked.output}: {error.strerror}", file=sys.stderr)
+        return int(ErrorKind.SYSTEM)
+    return 0

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MIT
+"""What a trace holds as Arrow tables, and its access records as a stream of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tat import tables
+from tat.columns import Column, Vocabulary, access_columns, named, number
+from tat.trace import Records, Trace
+
+_NAMES = pa.dictionary(pa.int32(), pa.string())
+
+
+def _names(column: Column) -> pa.Array:
+    """Only the names that occur: a dictionary goes into each row group, and its least and greatest prune."""
+    assert column.names is not None
+    codes = np.ascontiguousarray(column.values, np.int32)
+    used, where = np.unique(codes, return_inverse=True)
+    none = int(np.searchsorted(used, 0))
+    chosen = pa.array([column.names[code] for code in used[none:]], pa.string())
+    return pa.DictionaryArray.from_arrays(pa.array((where - none).astype(np.int32), mask=codes < 0), chosen)
+
+
+def array(column: Column) -> pa.Array:
+    """A column as Arrow holds it."""
+    if column.names is not None:
+        return _names(column)
+    missing = None if column.missing is None else np.ascontiguousarray(column.missing)
+    return pa.array(np.ascontiguousarray(column.values), mask=missing)
+
+
+def batch(columns: Iterable[Column], leave_out: tuple[str, ...] = ()) -> pa.RecordBatch:
+    """Columns of equal length as a record batch."""
+    arrays = {column.name: array(column) for column in columns if column.name not in leave_out}
+    return pa.RecordBatch.from_pydict(arrays)
+
+
+def _text(name: str, text: str) -> Column:
+    return named(name, np.zeros(1, np.int32) if text else np.full(1, -1), [text])
+
+
+def about(trace: Trace) -> list[Column]:
+    """One row: what was run."""
+    h, files = trace.header, trace.model_files
+    paths = trace.texts(files["path"])
+    return [
+        _text("run_id", bytes(h.run_id).hex()),
+        _text("program", h.program.decode("utf-8", "replace")),
+        _text("ggml_version", h.ggml_version.decode("utf-8", "replace")),
+        _text("producer", h.producer.decode("utf-8", "replace")),
+        _text("model", paths[0] if paths else ""),
+        number("model_bytes", np.array([files["size"].sum()], np.uint64)),
+        number("start_unix_ns", np.array([h.start_realtime_ns], np.uint64)),
+        number("evaluations", np.array([len(trace.evaluations)])),
+        Column("private", np.array([trace.is_private])),
+    ]
+
+
+def _growing(
+    trace: Trace, get: Callable[[int, int], Records], columns: Callable[[Trace, Records], list[Column]]
+) -> Iterator[list[Column]]:
+    """A table that grows with the run, in pieces; one at the least."""
+    yield columns(trace, get(0, 0))
+    for records in trace.pieces(get):
+        yield columns(trace, records)
+
+
+#: The tables beside the access records, by name, each in pieces of rows.
+TABLES: dict[str, Callable[[Trace], Iterable[list[Column]]]] = {
+    "runs": lambda trace: [about(trace)],
+    "tensors": lambda trace: [tables.tensors(trace, Vocabulary(trace))],
+    "evaluations": lambda trace: [tables.evaluations(trace)],
+    "tokens": lambda trace: _growing(trace, trace.tokens, tables.tokens),
+    "routing": lambda trace: _growing(trace, trace.routing, tables.routing),
+    "events": lambda trace: [tables.events(trace)],
+}
+
+
+class AccessStream:
+    """The access records of traces for whatever reads Arrow streams, made anew for each reader.
+
+    So a table of any size can be queried with the memory of a few batches. The first column is the run's name.
+    """
+
+    def __init__(self, traces: dict[str, Trace]) -> None:
+        """Keep the traces, by the names of their runs; they must stay open."""
+        self._traces = {name: (trace, Vocabulary(trace)) for name, trace in traces.items()}
+        empty = next(iter(self._traces.values()))
+        self.schema = self._batch("", *empty, np.empty(0, empty[0].accesses(0, 0).dtype)).schema
+
+    @staticmethod
+    def _batch(name: str, trace: Trace, words: Vocabulary, records: Records) -> pa.RecordBatch:
+        run = named("run", np.zeros(len(records), np.int32), [name])
+        return batch([run, *access_columns(trace, words, records)])
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Record batches, in order."""
+        for name, (trace, words) in self._traces.items():
+            for records in trace.pieces():
+                yield self._batch(name, trace, words, records)
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """Give the stream, as the Arrow PyCapsule interface has it."""
+        reader = pa.RecordBatchReader.from_batches(self.schema, self.batches())
+        return reader.__arrow_c_stream__(requested_schema)

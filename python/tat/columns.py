@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""Access records as the columns that all text formats share (doc/format.md), without a loop over records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tat import _abi
+from tat.trace import Flags, Records, Trace
+
+Codes = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """Values of one column: numbers, or with `names` the numbers of names, -1 where there is none."""
+
+    name: str
+    values: npt.NDArray[Any]
+    missing: Flags | None = None  # None: none are
+    names: Sequence[str] | None = None
+
+
+#: The columns in the order of `tat export --format csv`.
+ACCESS_COLUMNS = (
+    "start_ns", "duration_ns", "graph", "node", "token", "tokens", "phase", "context", "layer", "op", "operand",
+    "tensor_id", "tensor", "model", "component", "role", "expert", "head", "offset", "size", "stride", "count",
+    "access", "memory",
+)  # fmt: skip
+
+
+class Vocabulary:
+    """What the numbers in a trace's records stand for: each name once, "" for none."""
+
+    def __init__(self, trace: Trace) -> None:
+        """Keep the trace; names are read when they are first needed."""
+        self._trace = trace
+
+    @cached_property
+    def tensors(self) -> tuple[list[str], Codes]:
+        """Different names, and the number of its name by tensor."""
+        return unique(self._trace.texts(self._trace.tensors["name"]))
+
+    @cached_property
+    def ops(self) -> tuple[list[str], Codes]:
+        """Different names, and the number of its name by operation."""
+        return unique(self._trace.ops)
+
+    @cached_property
+    def components(self) -> list[str]:
+        """By number."""
+        return self._trace.components
+
+    @cached_property
+    def component_of(self) -> Codes:
+        """By tensor; -1 for what is no part of a model: activations and inputs."""
+        t = self._trace.tensors
+        has_part = np.isin(t["kind"], (_abi.KINDS.index("weight"), _abi.KINDS.index("state")))
+        return np.where(has_part, t["component"], -1).astype(np.int32)
+
+    @cached_property
+    def model_of(self) -> Codes:
+        """By tensor, or -1: the number of its model."""
+        t, files = self._trace.tensors, self._trace.model_files
+        model = np.concatenate([[-1], files["model"].astype(np.int32)]).astype(np.int32)
+        return model[np.where(t["file"] <= len(files), t["file"], 0)]
+
+
+def number(name: str, values: npt.NDArray[Any], missing: Flags | None = None) -> Column:
+    """A column of signed numbers, which all that reads tables knows how to subtract.
+
+    What only damage makes so large that it does not fit is missing.
+    """
+    if values.dtype == np.uint64:
+        large = values > np.uint64(2**63 - 1)
+        if large.any():
+            missing = large if missing is None else missing | large
+    wide = np.int32 if values.dtype.itemsize <= 2 else np.int64
+    return Column(name, values.astype(wide), missing)
+
+
+def named(name: str, values: npt.NDArray[Any], names: Sequence[str]) -> Column:
+    """A column of names by their numbers; a number that has none, as damage may make it, is missing."""
+    codes = values.astype(np.int32)
+    if codes.max(initial=-1) >= len(names) or codes.min(initial=0) < -1:
+        codes = np.where((codes >= 0) & (codes < len(names)), codes, np.int32(-1))
+    return Column(name, codes, names=names)
+
+
+def unique(names: Sequence[str]) -> tuple[list[str], Codes]:
+    """The different names, and the number of each, -1 for the empty one."""
+    numbers: dict[str, int] = {}
+    codes = [-1 if not name else numbers.setdefault(name, len(numbers)) for name in names]
+    return list(numbers), np.array(codes, np.int32)
+
+
+def _heads(a: Records) -> Column:
+    """ "3", or "0-8" for several."""
+    first, count = a["head_first"].astype(np.int64), a["head_count"].astype(np.int64)
+    none = first == _abi.NO_HEAD
+    if none.all():
+        return named("head", np.full(len(a), -1), [])
+    pairs, codes = np.unique(np.where(none, -1, first << 16 | count), return_inverse=True)
+    spans = [(int(p) >> 16, max(int(p) & 0xFFFF, 1)) for p in pairs[pairs >= 0]]
+    names = [str(f) if n == 1 else f"{f}-{f + n - 1}" for f, n in spans]
+    return named("head", codes - int((pairs < 0).sum()), names)
+
+
+def access_columns(trace: Trace, words: Vocabulary, a: Records) -> Iterator[Column]:
+    """The columns of access records, in order."""
+    tensor, evaluation = a["tensor"], a["evaluation"]
+    n_tokens = trace.evaluations["n_tokens"][evaluation]
+    phase = a["flags"] >> _abi.ACCESS_PHASE_SHIFT & 7
+    untimed = (a["flags"] & _abi.ACCESS_UNTIMED) != 0
+    approximate = (a["flags"] & _abi.ACCESS_APPROXIMATE) != 0
+    names, code = words.tensors
+    ops, op_code = words.ops
+    component, model = words.component_of[tensor], words.model_of[tensor]
+    yield number("start_ns", a["start_ns"], untimed)
+    yield number("duration_ns", a["duration_ns"], untimed)
+    yield number("graph", evaluation)
+    yield number("node", a["node"])
+    yield number("token", a["token_first"], (phase == _abi.PHASES.index("warmup")) | (n_tokens == 0))
+    yield number("tokens", n_tokens)
+    yield named("phase", phase, _abi.PHASES)
+    yield number("context", trace.evaluations["context"][evaluation])
+    yield number("layer", a["layer"], a["layer"] == _abi.NO_LAYER)
+    yield named("op", op_code[a["op"]], ops)
+    yield named("operand", a["operand"], _abi.OPERANDS)
+    yield number("tensor_id", tensor)
+    yield named("tensor", code[tensor], names)
+    yield number("model", model, model < 0)
+    yield named("component", component, words.components)
+    yield named("role", (a["kind"] & 15).astype(np.int32) - 1, _abi.ROLES[1:])
+    yield number("expert", a["expert"], a["expert"] == _abi.NO_EXPERT)
+    yield _heads(a)
+    yield number("offset", a["offset"])
+    yield number("size", a["bytes"])
+    yield number("stride", trace.strides(a["layout"]), approximate | (a["rows"] <= 1))
+    yield number("count", a["rows"], approximate)
+    yield named("access", ~a["flags"] & _abi.ACCESS_WRITE, ("write", "read"))
+    yield named("memory", (a["kind"] >> 4).astype(np.int32) - 1, _abi.MEMORIES[1:])

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: MIT
+"""Traces as tables that are queried with SQL or Ibis: on DuckDB, embedded, or on Spark."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import ibis
+import pandas as pd
+import pyarrow as pa
+from ibis.expr.types import Table
+
+from tat import arrow, dataset, queries
+from tat.columns import ACCESS_COLUMNS, named
+from tat.errors import ErrorKind, TatError
+from tat.trace import Trace
+
+Engine = Literal["duckdb", "spark"]
+Rows = tuple[list[str], Iterator[Sequence[Any]]]
+
+TABLES = ("accesses", *arrow.TABLES)
+_BATCH = 4096
+
+
+class Database:
+    """The tables runs, accesses, tensors, evaluations, tokens, routing and events of some traces or of one dataset.
+
+    `db["accesses"]` is an Ibis table. All have the run's name as their first column; the others of accesses are those
+    of `tat export --format csv`.
+    """
+
+    def __init__(self, *paths: str | os.PathLike[str], engine: Engine = "duckdb", session: Any = None) -> None:
+        """Open traces, or one dataset of `tat parquet`; none named: the newest trace.
+
+        Spark reads datasets only; `session` is its SparkSession, else a local one is started. Raises TatError.
+        """
+        data = [path for path in paths if dataset.is_dataset(Path(path))]
+        if data and len(paths) > 1:
+            raise TatError(ErrorKind.USAGE, f"{data[0]} is a dataset: name it alone, or add the traces to it")
+        self._traces: dict[str, Trace] = {}
+        self._backend: Any
+        if engine == "spark":
+            if not data:
+                raise TatError(ErrorKind.USAGE, "Spark reads a dataset: write one with `tat parquet TRACE... -o DIR'")
+            self._backend = _spark(Path(data[0]), session)
+        else:
+            self._backend = ibis.duckdb.connect()
+            if data:
+                _duckdb_views(self._backend.con, Path(data[0]))
+            else:
+                self._traces = dataset.names_of([Trace(path) for path in paths or [None]])
+                _register(self._backend.con, self._traces)
+
+    def __getitem__(self, name: str) -> Table:
+        """A table by its name."""
+        if name not in TABLES:
+            raise KeyError(name)
+        table: Table = self._backend.table(name)
+        return table
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """All tables by name."""
+        return {name: self[name] for name in TABLES}
+
+    def query(self, name: str) -> pd.DataFrame:
+        """What a query template finds (tat.queries.QUERIES). Raises TatError (USAGE) for a name that is none."""
+        frame: pd.DataFrame = self._expression(name).to_pandas()
+        return frame
+
+    def query_sql(self, name: str) -> str:
+        """The SQL of a query template for this engine."""
+        return str(self._backend.compile(self._expression(name)))
+
+    def sql(self, text: str) -> pd.DataFrame:
+        """What a statement of this engine's SQL finds. Raises TatError (USAGE) with the engine's words."""
+        names, rows = self.rows(text)
+        return pd.DataFrame(rows, columns=pd.Index(names))
+
+    def rows(self, text: str) -> Rows:
+        """The same as names and rows, made as they are read. Raises TatError, also while they are read."""
+        return (
+            _duckdb_rows(self._backend.con, text)
+            if self._backend.name == "duckdb"
+            else _spark_rows(self._backend, text)
+        )
+
+    def close(self) -> None:
+        """Close the traces; a session that was given stays."""
+        self._backend.disconnect()
+        for trace in self._traces.values():
+            trace.close()
+
+    def __enter__(self) -> Database:
+        """Return itself; it is closed at the end."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def _expression(self, name: str) -> Table:
+        if name not in queries.QUERIES:
+            raise TatError(ErrorKind.USAGE, f"no query '{name}'; there are {', '.join(queries.QUERIES)}")
+        return queries.QUERIES[name](self.tables)
+
+
+# ------------------------------------------------------------------------------------------------------------ DuckDB
+
+
+def _register(connection: Any, traces: dict[str, Trace]) -> None:
+    """Tables of traces as they are: access records are made as they are read."""
+    for table, pieces in arrow.TABLES.items():
+        batches = [
+            arrow.batch([named("run", columns[0].values * 0, [name]), *columns])
+            for name, trace in traces.items()
+            for columns in pieces(trace)
+        ]
+        connection.register(table, pa.Table.from_batches(batches))
+    connection.register("accesses", arrow.AccessStream(traces))
+
+
+def _duckdb_views(connection: Any, folder: Path) -> None:
+    for table in TABLES:
+        files = str(folder.resolve() / table / "**" / dataset.FILE).replace("'", "''")
+        types = "{'run': VARCHAR, 'phase': VARCHAR, 'layer': INTEGER}" if table == "accesses" else "{'run': VARCHAR}"
+        source = f"read_parquet('{files}', hive_partitioning = true, hive_types = {types})"
+        columns = ", ".join(_columns(table))
+        connection.execute(f"CREATE VIEW {table} AS SELECT {columns} FROM {source}")
+
+
+def _columns(table: str) -> list[str]:
+    """The run first; of other tables what there is besides, in its order."""
+    return ["run", *(f'"{name}"' for name in ACCESS_COLUMNS)] if table == "accesses" else ["run", "* EXCLUDE (run)"]
+
+
+def _duckdb_rows(connection: Any, text: str) -> Rows:
+    import duckdb  # noqa: PLC0415  (Ibis has loaded it)
+
+    def fail(error: duckdb.Error) -> TatError:
+        refused = isinstance(error, (duckdb.IOException, duckdb.OutOfMemoryException))
+        return TatError(ErrorKind.SYSTEM if refused else ErrorKind.USAGE, str(error))
+
+    def rows(cursor: Any) -> Iterator[Sequence[Any]]:
+        try:
+            while batch := cursor.fetchmany(_BATCH):
+                yield from batch
+        except duckdb.Error as error:
+            raise fail(error) from error
+
+    try:
+        cursor = connection.execute(text)
+    except duckdb.Error as error:
+        raise fail(error) from error
+    return [column[0] for column in cursor.description or []], rows(cursor)
+
+
+# ------------------------------------------------------------------------------------------------------------- Spark
+
+
+def _spark(folder: Path, session: Any) -> Any:
+    try:
+        from pyspark.sql import SparkSession  # noqa: PLC0415  (heavy, and few have it)
+        from pyspark.sql import functions as f  # noqa: PLC0415
+    except ImportError as error:
+        raise TatError(ErrorKind.SYSTEM, "Spark is not installed: pip install 'ibis-framework[pyspark]'") from error
+    if session is None:
+        builder = SparkSession.builder.appName("tat").master("local[*]")
+        settings = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
+        settings |= {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
+        for key, value in settings.items():
+            builder = builder.config(key, value)
+        session = builder.getOrCreate()
+    session.conf.set("spark.sql.sources.partitionColumnTypeInference.enabled", "false")  # a run may be called 1
+    for table in TABLES:
+        frame = session.read.parquet(str(folder.resolve() / table))
+        if table == "accesses":
+            columns = [
+                f.col("layer").cast("int").alias("layer") if name == "layer" else name for name in ACCESS_COLUMNS
+            ]
+            frame = frame.select("run", *columns)
+        else:
+            frame = frame.select("run", *(name for name in frame.columns if name != "run"))
+        frame.createOrReplaceTempView(table)
+    return ibis.pyspark.connect(session)
+
+
+def _spark_rows(backend: Any, text: str) -> Rows:
+    from pyspark.errors import PySparkException  # noqa: PLC0415
+
+    def rows(frame: Any) -> Iterator[Sequence[Any]]:
+        try:
+            yield from frame.toLocalIterator()
+        except PySparkException as error:
+            raise TatError(ErrorKind.SYSTEM, str(error)) from error
+
+    try:
+        frame = backend._session.sql(text)
+    except PySparkException as error:
+        raise TatError(ErrorKind.USAGE, str(error)) from error
+    return list(frame.columns), rows(frame)

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+"""tat parquet: traces as a Parquet dataset."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from tat import cli, dataset
+from tat.trace import Trace
+
+_EXAMPLES = """
+Examples:
+  tat parquet -o traces.parquet                   the newest trace
+  tat parquet run_1 run_2 -o traces.parquet       several; those of before stay in it
+  tat sql "SELECT run, sum(size) FROM accesses GROUP BY run" traces.parquet
+
+The dataset has the tables runs, accesses, tensors, evaluations, tokens, routing and events, in Hive partitions: by run,
+and accesses also by phase and layer. It is whole or not there: it takes its name at the end.
+"""
+
+
+def _size(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.rglob("*.parquet"))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command."""
+    parser = argparse.ArgumentParser(
+        prog="tat parquet",
+        description="Writes traces as a partitioned Parquet dataset.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("trace", nargs="*", metavar="TRACE", help="folder, file or name of a trace; none: the newest")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", type=Path, help="the dataset, new or to add to")
+    options = parser.parse_args(argv)
+
+    traces = [Trace(path) for path in options.trace or [None]]
+    progress = cli.Progress("parquet", "access records written")
+    try:
+        count = dataset.write(traces, options.output, progress)
+    finally:
+        progress.end()
+    runs = len({dataset.run_name(trace) for trace in traces})
+    said = f"{runs} run{'s' * (runs > 1)}, {count:,} access records; {_size(options.output) / 2**20:.1f} MiB in all"
+    print(f"tat parquet: {said} in {options.output}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run("parquet", main))

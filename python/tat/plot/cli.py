@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""tat plot: draws all plots of a trace that apply."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tat import ErrorKind, TatError, TraceAnalyzer
+from tat.plot.chart import AbsentError, Chart, Footer
+from tat.plot.registry import PLOTS, Plot
+from tat.plot.source import Source
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_FORMATS = ("png", "svg")
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tat plot",
+        description="Draws a trace: heatmaps, timelines, bars. Writes to the trace's folder analysis/ and prints the "
+        "paths of what it wrote. Plots that do not apply, such as experts of a dense model, are left out with a "
+        "sentence.",
+        epilog=f"The plots: {', '.join(plot.name for plot in PLOTS)}. Exit status 0: drawn; 1: nothing to draw; 2: "
+        "used wrongly; 3: no trace; 4: cannot write.",
+    )
+    parser.add_argument("trace", nargs="?", metavar="TRACE", help="a trace's folder or file; the newest if left out")
+    parser.add_argument("--only", nargs="+", action="extend", metavar="NAME", help="only these plots")
+    parser.add_argument("--format", default="png,svg", metavar="LIST", help="png, svg or both: png,svg")
+    parser.add_argument("--html", action="store_true", help="pages in place of pictures: zoom, hover, filter, export")
+    parser.add_argument("--with-text", action="store_true", help="name the trace's folder in pages and pictures")
+    parser.add_argument("-o", "--output", metavar="DIR", help="write here")
+    return parser
+
+
+def _chosen(names: Sequence[str] | None) -> list[Plot]:
+    """Raises TatError (USAGE) for a name that is none."""
+    known = {plot.name: plot for plot in PLOTS}
+    for name in names or ():
+        if name not in known:
+            raise TatError(ErrorKind.USAGE, f"no plot '{name}'; there are {', '.join(known)}")
+    return [plot for plot in PLOTS if not names or plot.name in names]
+
+
+def _formats(text: str, pages: bool) -> list[str]:
+    if pages:
+        return ["html"]
+    formats = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not formats or set(formats) - set(_FORMATS):
+        raise TatError(ErrorKind.USAGE, f"--format {text}: there are {', '.join(_FORMATS)}")
+    return formats
+
+
+def _write(chart: Chart, footer: Footer, name: str, folder: Path, formats: Sequence[str]) -> list[Path]:
+    """Writes each file whole or not at all. Pictures need no Plotly, and pages no figures: each loads its own."""
+    written = []
+    for suffix in formats:
+        path, part = folder / f"{name}.{suffix}", folder / f".{name}.part.{suffix}"
+        try:
+            if suffix == "html":
+                from tat.plot import page  # noqa: PLC0415
+
+                part.write_text(page.page(name, chart, footer), encoding="utf-8")
+            else:
+                from tat.plot import paint  # noqa: PLC0415
+
+                paint.save(paint.draw(chart, footer), part, chart.title)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+        written.append(path)
+    return written
+
+
+def draw(
+    trace: TraceAnalyzer,
+    folder: Path | None = None,
+    *,
+    only: Sequence[str] | None = None,
+    formats: Sequence[str] = _FORMATS,
+    with_text: bool = False,
+) -> tuple[dict[str, list[Path]], dict[str, str]]:
+    """Draws plots into a folder, by default the trace's `analysis`.
+
+    Returns the files by plot, and of the plots that do not apply the reason. `formats` are of png, svg and html. Raises
+    TatError: USAGE for an unknown plot, OSError where a file cannot be written.
+    """
+    drawn: dict[str, list[Path]] = {}
+    absent: dict[str, str] = {}
+    plots = _chosen(only)
+    try:
+        source = Source(trace)
+    except AbsentError as error:
+        return drawn, {plot.name: str(error) for plot in plots}
+    into = folder or (trace.path if trace.path.is_dir() else trace.path.parent) / "analysis"
+    into.mkdir(parents=True, exist_ok=True, mode=0o700)
+    footer = source.footer()
+    if with_text:
+        footer = Footer(f"{trace.path} · {footer.model}", footer.run)
+    for i, plot in enumerate(plots):
+        if sys.stderr.isatty():
+            print(f"\r\033[Ktat plot: {i + 1} of {len(plots)}: {plot.name}", end="", file=sys.stderr, flush=True)
+        try:
+            drawn[plot.name] = _write(plot.make(source), footer, plot.name, into, formats)
+        except AbsentError as error:
+            absent[plot.name] = str(error)
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+    return drawn, absent
+
+
+def figure(trace: TraceAnalyzer | Source, name: str) -> Figure:
+    """One plot as a matplotlib figure, for a notebook.
+
+    Raises TatError: USAGE for an unknown plot, NO where the trace has nothing of the kind.
+    """
+    from tat.plot import paint  # noqa: PLC0415
+
+    try:
+        source = trace if isinstance(trace, Source) else Source(trace)
+        return paint.draw(_chosen([name])[0].make(source), source.footer())
+    except AbsentError as error:
+        raise TatError(ErrorKind.NO, f"{name}: {error}") from error
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command: returns its exit status."""
+    asked = _arguments().parse_args(arguments)
+    try:
+        formats = _formats(asked.format, asked.html)
+        _chosen(asked.only)
+        with TraceAnalyzer(asked.trace) as trace:
+            folder = Path(asked.output) if asked.output else None
+            drawn, absent = draw(trace, folder, only=asked.only, formats=formats, with_text=asked.with_text)
+    except TatError as error:
+        print(f"tat plot: {error}", file=sys.stderr)
+        return int(error.kind)
+    except OSError as error:
+        print(f"tat plot: {error.filename or asked.output}: {error.strerror}", file=sys.stderr)
+        return int(ErrorKind.SYSTEM)
+    for name, reason in absent.items():
+        print(f"tat plot: {name} is left out: {reason}", file=sys.stderr)
+    for paths in drawn.values():
+        print(*paths, sep="\n")
+    return 0 if drawn else int(ErrorKind.NO)

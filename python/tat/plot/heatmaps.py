@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: MIT
+"""Tokens against layers and against tensors: bytes touched, and time."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tat.plot.bins import TokenBins
+from tat.plot.chart import AbsentError, Axis, Chart, Floats, Heat, finite_limits, steps
+from tat.plot.source import Matrix, Source
+from tat.plot.units import Unit, say
+
+SHARED = "A prompt's tokens share each pass over the weights: each gets an even share."
+CLIP = 0.01
+"""Share of the values that may lie beyond a scale of times: one page fault would make all else pale."""
+_MOST_ROWS = 600
+
+
+def rows_of(matrix: Matrix, source: Source, bins: TokenBins, phase: str = "") -> Floats:
+    """Values a token, rows by columns of tokens; NaN in columns that no evaluation (of the phase) computed."""
+    chosen = source.of_phase(phase)
+    first, count = source.first[chosen], source.count[chosen]
+    return bins.means(bins.totals(matrix.values[chosen], first, count), source.computed(bins, phase))
+
+
+def is_flat(values: Floats, generated: NDArray[np.bool_]) -> bool:
+    """Each row has (to 2 %) the same value in all columns of generated tokens: a picture would have nothing to tell."""
+    known = values[:, generated] if generated.any() else values
+    known = known[:, np.isfinite(known).all(axis=0)]
+    if known.size == 0:
+        return True
+    spread = known.max(axis=1) - known.min(axis=1)
+    return bool((spread <= 0.02 * np.maximum(known.mean(axis=1), 1e-12)).all())
+
+
+def _layer_heat(source: Source, value: str, bins: TokenBins, phase: str = "") -> Heat:
+    matrix = source.matrix("layer", value)
+    order = np.argsort([np.inf if np.isnan(layer) else layer for layer in matrix.layers], kind="stable")
+    names = ["none" if np.isnan(matrix.layers[i]) else f"{matrix.layers[i]:.0f}" for i in order]
+    values = rows_of(matrix, source, bins, phase)[order]
+    inside = np.array([name != "none" for name in names])
+    measured = values[inside] if inside.any() else values
+    unit: Unit = "bytes" if value == "bytes" else "ns"
+    label = "bytes touched per token" if value == "bytes" else "time per token"
+    return Heat(
+        title="Bytes touched: weights, KV cache, activations" if value == "bytes" else "Time of thread 0",
+        values=values,
+        x_edges=bins.edges,
+        y_edges=steps(len(names)),
+        x=Axis(source.token_label),
+        y=Axis("layer", ticks=tuple((float(i), name) for i, name in enumerate(names))),
+        value=Axis(label, unit),
+        limits=finite_limits(measured, CLIP if value == "ns" else 0),
+        row_names=tuple(names),
+        column_names=bins.names,
+    )
+
+
+def token_layer(source: Source) -> Chart:
+    """What each token touched in each layer, and how long that took."""
+    bins = source.bins()
+    views = {phase: tuple(_layer_heat(source, v, bins, phase) for v in ("bytes", "ns")) for phase in source.phases}
+    panels = tuple(_layer_heat(source, value, bins) for value in ("bytes", "ns"))
+    notes = f"{bins.say()}{SHARED} "
+    notes += "Layer none: token embedding, final norm, output. Scales are those of the layers; an arrow: more."
+    return Chart(
+        title=source.section("layers").headline,
+        subtitle=notes,
+        panels=panels,
+        view="all phases",
+        views=views if len(views) > 1 else {},
+        row_height=3.6,
+    )
+
+
+def _tensor_ticks(layers: Floats, names: list[str]) -> tuple[tuple[float, str], ...]:
+    """All names where there is room for them, else where layers begin."""
+    if len(names) <= 40:
+        return tuple((float(i), name) for i, name in enumerate(names))
+    begins = np.flatnonzero(np.diff(np.nan_to_num(layers, nan=-1), prepend=-2))
+    return tuple((float(i), "no layer" if np.isnan(layers[i]) else f"layer {layers[i]:.0f}") for i in begins)
+
+
+def token_tensor(source: Source) -> Chart:
+    """What each token touched of each weight; time, where that is the same for all."""
+    matrix = source.matrix("tensor", "bytes")
+    matrix = matrix.only((matrix.kinds == "weight") & (matrix.values.sum(axis=0) > 0))
+    if not matrix.names:
+        raise AbsentError("no weight was touched by prompt or generation")
+    bins = source.bins()
+    flat = is_flat(rows_of(matrix, source, bins), source.generated(bins))
+    if flat:
+        times = source.matrix("tensor", "ns")
+        matrix = times.only(np.isin(times.ids, matrix.ids))
+    order = np.lexsort((matrix.ids, np.nan_to_num(matrix.layers, nan=np.inf)))
+    matrix = matrix.only(order)
+    views = {
+        component: (_tensor_heat(matrix.only(matrix.components == component), source, bins, flat),)
+        for component in sorted(set(matrix.components))
+    }
+    title, notes = source.section("tokens").headline, f"{bins.say()}{SHARED}"
+    if flat:
+        total = matrix.values.sum(axis=0)
+        slowest = int(total.argmax())
+        share = say(total[slowest] / max(total.sum(), 1), "share")
+        title = f"Of the time that weights take, {matrix.names[slowest]} takes most: {share}."
+        notes = f"Every generated token touches the same bytes of each weight, so this shows time. {notes}"
+    return Chart(
+        title=title,
+        subtitle=notes,
+        panels=(_tensor_heat(matrix, source, bins, flat),),
+        view="all weights",
+        views=views if len(views) > 1 else {},
+        row_height=8,
+    )
+
+
+def _tensor_heat(matrix: Matrix, source: Source, bins: TokenBins, flat: bool) -> Heat:
+    values, names, layers = rows_of(matrix, source, bins), list(matrix.names), matrix.layers
+    together = -(-len(names) // _MOST_ROWS)
+    title = "Weights, by layer"
+    if together > 1:
+        starts = np.arange(0, len(names), together)
+        values, layers = np.add.reduceat(values, starts, axis=0), layers[starts]
+        names = [names[i] for i in starts]
+        title += f"; a row is the sum of {together} of them"
+    return Heat(
+        title=title,
+        values=values,
+        x_edges=bins.edges,
+        y_edges=steps(len(names)),
+        x=Axis(source.token_label),
+        y=Axis("weight", ticks=_tensor_ticks(layers, names)),
+        value=Axis("time per token" if flat else "bytes touched per token", "ns" if flat else "bytes"),
+        limits=finite_limits(values, CLIP),
+        row_names=tuple(names),
+        column_names=bins.names,
+    )

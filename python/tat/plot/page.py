@@ -1,0 +1,393 @@
+# SPDX-License-Identifier: MIT
+"""Draws a chart as a web page of its own, with Plotly inlined: zoom, hover, filter, export. It loads nothing.
+
+The page's content security policy forbids every request, so opening one tells nobody, and it works offline.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps, colors
+from plotly.offline import get_plotlyjs
+
+from tat.plot.chart import Axis, Bars, Chart, Floats, Footer, Heat, Lines, Panel, Pie, Points
+from tat.plot.palette import LINES, PALETTE, dash_of
+from tat.plot.units import Scale, label_of, largest_of, scale_of
+
+_ROW_PIXELS = 95
+"""A row's height for each inch that it has in a picture."""
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'; \
+style-src 'unsafe-inline'; img-src data: blob:">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.4 system-ui, sans-serif; margin: 1rem 2rem; color: #111; background: #fff }}
+h1 {{ font-size: 1.4rem; margin: 0 0 .3rem }}
+p {{ margin: 0 0 .6rem; color: #444; max-width: 70rem }}
+label, button {{ font: inherit; margin-right: 1rem }}
+footer {{ color: #555; font-size: .85rem }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+<p>{subtitle}</p>
+<p><label {hidden}>Show <select id="view">{options}</select></label>
+<button id="table" type="button">Save the numbers as CSV</button></p>
+<div id="chart" role="img" aria-label="{title}" style="width:100%;height:{height}px"></div>
+<footer>{footer}</footer>
+<script>{plotly}</script>
+<script id="views" type="application/json">{views}</script>
+<script>
+const views = JSON.parse(document.getElementById("views").textContent);
+const chart = document.getElementById("chart"), select = document.getElementById("view");
+const image = {{ format: "svg", filename: "{name}" }};
+const config = {{ displaylogo: false, responsive: true, toImageButtonOptions: image }};
+const show = () => Plotly.react(chart, views[select.selectedIndex].data, views[select.selectedIndex].layout, config);
+const cell = value => value === null || value === undefined ? "" :
+    typeof value === "number" ? String(value) : '"' + String(value).replaceAll('"', '""') + '"';
+function rows(trace) {{
+    if (trace.z) return trace.z.flatMap((line, i) => line.map((z, j) => [trace.name, trace.x[j], trace.y[i], z]));
+    const x = trace.x || trace.labels, y = trace.y || trace.values;
+    return x.map((one, i) => [trace.name, one, y[i], null]);
+}}
+document.getElementById("table").onclick = () => {{
+    const lines = views[select.selectedIndex].data.flatMap(rows).map(row => row.map(cell).join(","));
+    const link = document.createElement("a");
+    const text = ["series,x,y,value", ...lines].join("\\n") + "\\n";
+    link.href = URL.createObjectURL(new Blob([text], {{ type: "text/csv" }}));
+    link.download = "{name}.csv";
+    link.click();
+}};
+select.onchange = show;
+show();
+</script>
+</body>
+</html>
+"""
+
+
+@cache
+def _scale_colours(name: str) -> list[list[Any]]:
+    """A matplotlib scale for Plotly, whose scales of the same names are others."""
+    return [[i / 16, colors.to_hex(colormaps[name](i / 16))] for i in range(17)]
+
+
+def _numbers(values: Floats) -> list[Any]:
+    """In six digits, None for what is no number: JSON knows no NaN."""
+    if values.ndim > 1:
+        return [_numbers(row) for row in values]
+    return [float(f"{value:.6g}") if math.isfinite(value) else None for value in values.tolist()]
+
+
+def _steps(edges: Floats, names: tuple[str, ...]) -> list[Any]:
+    """What rows or columns are called: their names, or the number they stand for."""
+    if names:
+        seen: dict[str, int] = {}
+        for name in names:
+            seen[name] = seen.get(name, 0) + 1
+        again = {name: 0 for name, count in seen.items() if count > 1}
+        out = []
+        for name in names:
+            if name in again:
+                again[name] += 1
+                out.append(f"{name} ({again[name]})")
+            else:
+                out.append(name)
+        return out
+    middle = (edges[:-1] + edges[1:]) / 2
+    if (np.diff(edges) == 1).all():
+        middle = np.floor(middle)
+    return _numbers(middle)
+
+
+def _axis(axis: Axis, scale: Scale, **more: Any) -> dict[str, Any]:
+    out: dict[str, Any] = {"title": {"text": label_of(axis, scale)}, "automargin": True, "zeroline": False, **more}
+    if axis.log:
+        out |= {"type": "log"}
+    return out
+
+
+def _heat(heat: Heat) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
+    scale = scale_of(heat.value.unit, heat.limits[1])
+    x_scale, y_scale = scale_of(heat.x.unit, heat.x_edges[-1]), scale_of(heat.y.unit, heat.y_edges[-1])
+    x = _steps(heat.x_edges / x_scale.divisor, heat.column_names)
+    y = _steps(heat.y_edges / y_scale.divisor, heat.row_names)
+    trace: dict[str, Any] = {"type": "heatmap", "x": x, "y": y, "name": heat.title or heat.value.label}
+    unit = f" {scale.name}" if scale.name else ""
+    where = f"{heat.x.label} %{{x}}<br>{heat.y.label} %{{y}}"
+    if heat.names:
+        texts = [[heat.names[int(v)] if math.isfinite(v) else "" for v in row] for row in heat.values.tolist()]
+        steps = np.repeat(np.arange(len(heat.names) + 1) / len(heat.names), 2)[1:-1]
+        shades = np.repeat(np.array([PALETTE[i % len(PALETTE)] for i in range(len(heat.names))]), 2)
+        trace |= {
+            "z": _numbers(heat.values),
+            "text": texts,
+            "texttemplate": "%{text}" if len(texts) <= 40 else "",
+            "hovertemplate": f"{where}<br>%{{text}}<extra></extra>",
+            "colorscale": [[float(s), str(c)] for s, c in zip(steps, shades, strict=True)],
+            "zmin": -0.5,
+            "zmax": len(heat.names) - 0.5,
+            "xgap": 2,
+        }
+    else:
+        trace |= {
+            "z": _numbers(heat.values / scale.divisor),
+            "hovertemplate": f"{where}<br>{heat.value.label}: %{{z}}{unit}<extra></extra>",
+            "colorscale": _scale_colours(heat.colours),
+            "zmin": heat.limits[0] / scale.divisor,
+            "zmax": heat.limits[1] / scale.divisor,
+            "colorbar": {"title": {"text": label_of(heat.value, scale), "side": "right"}, "thickness": 14},
+        }
+    kind = {"type": "category"} if heat.row_names else {}
+    return (
+        [trace],
+        _axis(heat.x, x_scale, **({"type": "category"} if heat.column_names else {}), showgrid=False),
+        _axis(heat.y, y_scale, autorange="reversed", showgrid=False, **kind),
+    )
+
+
+def _lines(lines: Lines) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
+    x_scale = scale_of(lines.x.unit, largest_of(*(s.x for s in lines.series)))
+    y_scale = scale_of(lines.y.unit, largest_of(*(s.y for s in lines.series)))
+    traces = []
+    for i, one in enumerate(lines.series):
+        few = len(one.x) <= 40 and one.style == "line"
+        traces.append(
+            {
+                "type": "scatter",
+                "name": one.name,
+                "x": _numbers(one.x / x_scale.divisor),
+                "y": _numbers(one.y / y_scale.divisor),
+                "mode": "markers" if one.style == "dots" else "lines+markers" if few else "lines",
+                "line": {
+                    "color": LINES[i % len(LINES)],
+                    "shape": "hv" if one.style == "steps" else "linear",
+                    "dash": dash_of(i) if one.style != "dashes" else "dash",
+                },
+                "marker": {"symbol": i % 8},
+                "hovertemplate": f"{one.name}<br>{lines.x.label} %{{x}} {x_scale.name}<br>%{{y}} {y_scale.name}"
+                "<extra></extra>",
+            }
+        )
+    low = {} if lines.y.log else {"rangemode": "tozero"}
+    return traces, _axis(lines.x, x_scale), _axis(lines.y, y_scale, **low)
+
+
+def _points(points: Points) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
+    scale = scale_of(points.y.unit, points.end)
+    known = np.isfinite(points.pc)
+    scaled = {
+        "colorscale": _scale_colours("viridis"),
+        "colorbar": {"title": {"text": points.value.label, "side": "right"}, "thickness": 14},
+    }
+    traces, unit = [], scale.name
+    for name, chosen, more in (
+        (points.value.label, known, scaled),
+        (f"no {points.value.label}", ~known, {}),
+    ):
+        low, length = points.py[chosen] / scale.divisor, (points.py_end - points.py)[chosen] / scale.divisor
+        trace = {
+            "type": "scatter",
+            "mode": "markers",
+            "name": name,
+            "x": _numbers(points.px[chosen]),
+            "y": _numbers(low),
+            "customdata": _numbers(length),
+            "text": [points.texts[i] for i in np.flatnonzero(chosen)] if points.texts else None,
+            "marker": {"size": 5, "color": _numbers(points.pc[chosen]) if more else "#888888", **more},
+            "error_y": {
+                "type": "data",
+                "array": _numbers(length),
+                "symmetric": False,
+                "arrayminus": [0] * len(length),
+                "thickness": 1,
+                "width": 0,
+                "color": "#888888",
+            },
+            "showlegend": False,
+            "hovertemplate": f"%{{text}}<br>%{{x}}: from %{{y}} {unit}, %{{customdata}} {unit}<extra></extra>",
+        }
+        if chosen.any():
+            traces.append(trace)
+    return traces, _axis(points.x, Scale(1, "")), _axis(points.y, scale, range=[points.end / scale.divisor, 0])
+
+
+def _bars(bars: Bars) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
+    whole = np.sum([values for _, values in bars.series], axis=0) if bars.stacked else None
+    scale = scale_of(bars.value.unit, largest_of(*([whole] if whole is not None else [v for _, v in bars.series])))
+    names = _steps(np.zeros(1), bars.labels)
+    traces: list[dict[str, Any]] = []
+    for i, (name, values) in enumerate(bars.series):
+        drawn = _numbers(values / scale.divisor)
+        traces.append(
+            {
+                "type": "bar",
+                "name": name,
+                "x": drawn if bars.horizontal else names,
+                "y": names if bars.horizontal else drawn,
+                "orientation": "h" if bars.horizontal else "v",
+                "marker": {"color": PALETTE[i % len(PALETTE)]},
+                "text": list(bars.texts) if bars.texts and i == len(bars.series) - 1 else None,
+                "textposition": "outside" if bars.texts else "none",
+                "cliponaxis": False,
+                "hovertemplate": f"%{{{'y' if bars.horizontal else 'x'}}}<br>{name}: "
+                f"%{{{'x' if bars.horizontal else 'y'}}} {scale.name}<extra></extra>",
+            }
+        )
+    value, label = _axis(bars.value, scale), _axis(bars.label, Scale(1, ""), type="category")
+    if bars.texts:
+        value["range"] = [0, 1.3 * max(one["x"][i] or 0 for one in traces for i in range(len(names)))]
+    if bars.horizontal:
+        return traces, value, label | {"autorange": "reversed"}
+    return traces, label, value
+
+
+def _pie(pie: Pie) -> dict[str, Any]:
+    scale = scale_of(pie.value.unit, largest_of(pie.values))
+    return {
+        "type": "pie",
+        "name": pie.title,
+        "labels": list(pie.labels),
+        "values": _numbers(pie.values / scale.divisor),
+        "marker": {"colors": list(PALETTE), "line": {"color": "#fff", "width": 1}},
+        "sort": False,
+        "direction": "clockwise",
+        "textinfo": "percent",
+        "textposition": "inside",
+        "hovertemplate": f"%{{label}}<br>%{{value}} {scale.name}, %{{percent}}<extra></extra>",
+    }
+
+
+_GAP_X, _GAP_Y = 0.07, 105
+"""Between columns, as a share of the width; between rows, in pixels: room for titles and labels."""
+_SCALE = 0.07
+"""And for a scale between columns."""
+
+
+def _domains(panels: tuple[Panel, ...], columns: int, height: float) -> list[tuple[float, float, float, float]]:
+    """Left, right, bottom and top of each panel, as shares of the whole."""
+    rows = -(-len(panels) // columns)
+    inner = any((i + 1) % columns for i in _scaled(panels, columns))
+    gap_x, gap_y = _GAP_X + (_SCALE if inner else 0), _GAP_Y / height
+    wide, high = (1 - gap_x * (columns - 1)) / columns, (1 - gap_y * (rows - 1)) / rows
+    places = [divmod(i, columns) for i in range(len(panels))]
+    out = []
+    for row, column in places:
+        left, top = column * (wide + gap_x), 1 - row * (high + gap_y)
+        out.append((left, min(left + wide, 1.0), max(top - high, 0.0), top))  # sums of shares may miss the ends
+    return out
+
+
+def _scaled(panels: tuple[Panel, ...], columns: int) -> set[int]:
+    """Which heats show their scale: of those that share one, the first in their last column."""
+    best: dict[object, int] = {}
+    for i, panel in enumerate(panels):
+        if isinstance(panel, Heat):
+            scale = (panel.value, panel.limits)
+            if scale not in best or i % columns > best[scale] % columns:
+                best[scale] = i
+    return set(best.values())
+
+
+def _caption(text: str, x: float, y: float) -> dict[str, Any]:
+    place = {"xref": "paper", "yref": "paper", "x": x, "y": y, "xanchor": "left", "yanchor": "bottom"}
+    return {"text": html.escape(text), "showarrow": False, "font": {"size": 14}, **place}
+
+
+def _goal(bars: Bars, tail: str) -> dict[str, Any]:
+    """A line across the bars of the axes with this number."""
+    assert bars.goal is not None
+    goal = bars.goal / scale_of(bars.value.unit, bars.goal).divisor
+    line = {"type": "line", "line": {"dash": "dash", "width": 1, "color": "#444"}}
+    across, along = ("x", "y") if bars.horizontal else ("y", "x")
+    ends = {f"{across}0": goal, f"{across}1": goal, f"{along}0": 0, f"{along}1": 1}
+    return line | ends | {f"{across}ref": f"{across}{tail}", f"{along}ref": f"{along}{tail} domain"}
+
+
+def _figure(panels: tuple[Panel, ...], chart: Chart) -> dict[str, Any]:
+    """Traces and layout of one view."""
+    columns = min(chart.columns, len(panels))
+    height = -(-len(panels) // columns) * chart.row_height * _ROW_PIXELS + 80
+    layout: dict[str, Any] = {
+        "height": height,
+        "margin": {"l": 60, "r": 20, "t": 40, "b": 50},
+        "font": {"size": 13},
+        "plot_bgcolor": "#f2f2f2",
+        "barmode": "stack" if any(isinstance(p, Bars) and p.stacked for p in panels) else "group",
+        "annotations": [],
+        "legend": {"x": 1.01, "y": 1, "traceorder": "normal"},
+    }
+    data: list[dict[str, Any]] = []
+    scaled = _scaled(panels, columns)
+    for i, (panel, (x0, x1, y0, y1)) in enumerate(zip(panels, _domains(panels, columns, height), strict=True)):
+        if panel.title:
+            layout["annotations"].append(_caption(panel.title, x0, y1))
+        if isinstance(panel, Bars) and panel.goal is not None:
+            layout.setdefault("shapes", []).append(_goal(panel, "" if i == 0 else str(i + 1)))
+        if isinstance(panel, Pie):
+            data.append({**_pie(panel), "domain": {"x": [x0, x1], "y": [y0, y1]}})
+            continue
+        traces, x, y = _draw(panel)
+        tail = "" if i == 0 else str(i + 1)
+        layout[f"xaxis{tail}"] = x | {"domain": [x0, x1], "anchor": f"y{tail}"}
+        layout[f"yaxis{tail}"] = y | {"domain": [y0, y1], "anchor": f"x{tail}"}
+        for trace in traces:
+            if trace["type"] == "heatmap":
+                trace["showscale"] = i in scaled and "colorbar" in trace
+            bar = trace.get("colorbar") or trace.get("marker", {}).get("colorbar")
+            if bar:
+                bar |= {"x": x1 + 0.003, "xanchor": "left", "y": (y0 + y1) / 2, "len": y1 - y0}
+            data.append(trace | {"xaxis": f"x{tail}", "yaxis": f"y{tail}"})
+    return {"data": data, "layout": layout}
+
+
+def _draw(panel: Heat | Lines | Points | Bars) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
+    match panel:
+        case Heat():
+            return _heat(panel)
+        case Lines():
+            return _lines(panel)
+        case Points():
+            return _points(panel)
+        case Bars():
+            return _bars(panel)
+
+
+def figures(chart: Chart) -> list[dict[str, Any]]:
+    """The views as Plotly figures, the one that pictures show first."""
+    views: Iterable[tuple[str, tuple[Panel, ...]]] = [(chart.view, chart.panels), *chart.views.items()]
+    return [{"name": name, **_figure(panels, chart)} for name, panels in views]
+
+
+def _as_json(value: Any) -> str:
+    """JSON that may stand inside a script element."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def page(name: str, chart: Chart, footer: Footer) -> str:
+    """The chart as the text of an HTML file."""
+    views: list[Mapping[str, Any]] = list(figures(chart))
+    return _PAGE.format(
+        title=html.escape(chart.title),
+        subtitle=html.escape(chart.subtitle),
+        hidden="hidden" if len(views) < 2 else "",
+        options="".join(f"<option>{html.escape(view['name'])}</option>" for view in views),
+        height=max(view["layout"]["height"] for view in views),
+        footer=html.escape(str(footer)),
+        plotly=get_plotlyjs(),
+        views=_as_json(views),
+        name=name,
+    )

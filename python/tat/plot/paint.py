@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: MIT
+"""Draws a chart with matplotlib: PNG for eyes, SVG for print."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib import cm, colors, ticker
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patches import Patch
+
+from tat.plot.chart import Axis, Bars, Chart, Floats, Footer, Heat, Lines, Panel, Pie, Points
+from tat.plot.palette import LINES, MARKS, PALETTE
+from tat.plot.units import Scale, label_of, largest_of, say, scale_of
+
+_DOTS_PER_INCH = 150
+_MOST_TICKS = 20
+_MOST_WRITTEN_ROWS = 40
+_STYLE: Any = {
+    "font.size": 11,
+    "font.family": ["DejaVu Sans", "sans-serif"],
+    "axes.titlesize": 12,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "tat",
+}
+
+
+def thinned(ticks: tuple[tuple[float, str], ...], most: int = _MOST_TICKS) -> tuple[tuple[float, str], ...]:
+    """Every n-th of the named places, so that at most `most` are left."""
+    return ticks[:: max(1, -(-len(ticks) // most))]
+
+
+def _by_thousands(axis: Any) -> None:
+    axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
+def _set_axis(draws: Axes, which: str, axis: Axis, scale: Scale) -> None:
+    getattr(draws, f"set_{which}label")(label_of(axis, scale))
+    if axis.log:
+        getattr(draws, f"set_{which}scale")("log")
+        (draws.xaxis if which == "x" else draws.yaxis).set_major_formatter(ticker.FuncFormatter(lambda v, _: f"{v:,g}"))
+    mine = draws.xaxis if which == "x" else draws.yaxis
+    if axis.ticks:
+        # Names stand side by side below panels that share the width.
+        grid = draws.get_gridspec()
+        beside = grid.ncols if which == "x" and grid is not None else 1
+        places = thinned(axis.ticks, _MOST_TICKS // beside)
+        mine.set_ticks([at / scale.divisor for at, _ in places], [name for _, name in places])
+    elif axis.unit in ("number", "count") and not axis.log:
+        mine.set_major_locator(ticker.MaxNLocator(integer=True, nbins=10))
+        _by_thousands(mine)
+
+
+def _draw_kinds(draws: Axes, heat: Heat, x_edges: Floats, y_edges: Floats) -> None:
+    """Each cell says what it is, where there is room; else a legend does."""
+    shades = [PALETTE[i % len(PALETTE)] for i in range(len(heat.names))]
+    kinds = colors.ListedColormap(shades)
+    cells = np.ma.masked_invalid(heat.values)
+    draws.pcolormesh(
+        x_edges, y_edges, cells, cmap=kinds, vmin=-0.5, vmax=len(heat.names) - 0.5, edgecolors="white", linewidth=1
+    )
+    if len(heat.values) > _MOST_WRITTEN_ROWS:
+        patches = [Patch(color=shades[i], label=name) for i, name in enumerate(heat.names)]
+        draws.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+        return
+    for row, column in np.argwhere(np.isfinite(heat.values)):
+        kind = int(heat.values[row, column])
+        dark = sum(w * c for w, c in zip((0.3, 0.6, 0.1), colors.to_rgb(shades[kind]), strict=True)) < 0.5
+        at = (x_edges[column : column + 2].mean(), y_edges[row : row + 2].mean())
+        draws.text(*at, heat.names[kind], ha="center", va="center", size=8, color="white" if dark else "black")
+
+
+def _draw_heat(draws: Axes, heat: Heat) -> ScalarMappable | None:
+    """Returns what a scale of colours is to be made of; None: there is none."""
+    x_scale, y_scale = scale_of(heat.x.unit, heat.x_edges[-1]), scale_of(heat.y.unit, heat.y_edges[-1])
+    x_edges, y_edges = heat.x_edges / x_scale.divisor, heat.y_edges / y_scale.divisor
+    draws.set_facecolor("#e8e8e8")
+    mesh = None
+    if heat.names:
+        _draw_kinds(draws, heat, x_edges, y_edges)
+    else:
+        divisor = scale_of(heat.value.unit, heat.limits[1]).divisor
+        low, high = heat.limits[0] / divisor, heat.limits[1] / divisor
+        values = np.ma.masked_invalid(heat.values / divisor)
+        mesh = draws.pcolormesh(x_edges, y_edges, values, cmap=heat.colours, vmin=low, vmax=high, rasterized=True)
+    draws.invert_yaxis()
+    _set_axis(draws, "x", heat.x, x_scale)
+    _set_axis(draws, "y", heat.y, y_scale)
+    return mesh
+
+
+def _add_scale(figure: Figure, drawn: list[tuple[Axes, Heat, ScalarMappable]]) -> None:
+    """One scale of colours for all of these."""
+    heat, mesh = drawn[0][1], drawn[0][2]
+    every = np.concatenate([one.values.ravel() for _, one, _ in drawn])
+    known = every[np.isfinite(every)]
+    beyond = known.size > 0 and known.max() > heat.limits[1] * (1 + 1e-9)
+    axes = [draws for draws, _, _ in drawn]
+    bar = figure.colorbar(mesh, ax=axes, pad=0.01, aspect=30, extend="max" if beyond else "neither")
+    bar.set_label(label_of(heat.value, scale_of(heat.value.unit, heat.limits[1])))
+    if heat.value.unit == "count" and not (known % 1).any():
+        bar.locator = ticker.MaxNLocator(integer=True)
+        bar.update_ticks()
+
+
+def _draw_lines(draws: Axes, lines: Lines) -> None:
+    x_scale = scale_of(lines.x.unit, largest_of(*(s.x for s in lines.series)))
+    y_scale = scale_of(lines.y.unit, largest_of(*(s.y for s in lines.series)))
+    for i, one in enumerate(lines.series):
+        colour, marks = LINES[i % len(LINES)], MARKS[i % len(MARKS)]
+        x, y = one.x / x_scale.divisor, one.y / y_scale.divisor
+        few = len(x) <= 40
+        if one.style == "steps":
+            draws.step(x, y, where="post", color=colour, label=one.name, linewidth=1.8)
+        elif one.style == "dots":
+            draws.plot(x, y, linestyle="none", marker=marks, markersize=4, color=colour, label=one.name)
+        else:
+            draws.plot(
+                x,
+                y,
+                linestyle="--" if one.style == "dashes" else "-",
+                marker=marks if one.style == "line" and (few or len(lines.series) > 2) else None,
+                markevery=1 if few else max(1, len(x) // 12),
+                markersize=4,
+                color=colour,
+                label=one.name,
+                linewidth=1.8,
+            )
+    draws.grid(True, alpha=0.3)
+    _set_axis(draws, "x", lines.x, x_scale)
+    _set_axis(draws, "y", lines.y, y_scale)
+    if not lines.y.log:
+        draws.set_ylim(bottom=0)
+    if len(lines.series) > 1:
+        draws.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+
+
+def _draw_points(figure: Figure, draws: Axes, points: Points) -> None:
+    y_scale = scale_of(points.y.unit, points.end)
+    known = np.isfinite(points.pc)
+    norm = colors.Normalize(0, max(1.0, largest_of(points.pc)))
+    rgba: Any = cm.ScalarMappable(norm, "viridis").to_rgba(np.nan_to_num(points.pc))
+    rgba[~known] = colors.to_rgba("#888888")
+    low, high = points.py / y_scale.divisor, points.py_end / y_scale.divisor
+    draws.vlines(points.px, low, high, colors=rgba, linewidth=1.2)
+    draws.scatter(points.px, low, c=rgba, s=5, linewidths=0)
+    bar = figure.colorbar(cm.ScalarMappable(norm, "viridis"), ax=draws, pad=0.01)
+    bar.set_label(f"{points.value.label} (grey: none)" if not known.all() else points.value.label)
+    bar.locator = ticker.MaxNLocator(integer=True)
+    bar.update_ticks()
+    _set_axis(draws, "x", points.x, Scale(1, ""))
+    _set_axis(draws, "y", points.y, y_scale)
+    draws.set_ylim(points.end / y_scale.divisor, 0)
+    draws.grid(True, alpha=0.3)
+
+
+def _draw_bars(draws: Axes, bars: Bars) -> None:
+    total = np.sum([values for _, values in bars.series], axis=0) if bars.stacked else None
+    largest = largest_of(*([total] if total is not None else [values for _, values in bars.series]))
+    scale = scale_of(bars.value.unit, largest)
+    places = np.arange(len(bars.labels))
+    thick = 0.8 if bars.stacked else 0.8 / max(1, len(bars.series))
+    below = np.zeros(len(bars.labels))
+    for i, (name, values) in enumerate(bars.series):
+        drawn = values / scale.divisor
+        at = places if bars.stacked else places + (i - (len(bars.series) - 1) / 2) * thick
+        colour = PALETTE[i % len(PALETTE)]
+        if bars.horizontal:
+            draws.barh(at, drawn, thick, left=below if bars.stacked else 0, color=colour, label=name)
+        else:
+            draws.bar(at, drawn, thick, bottom=below if bars.stacked else 0, color=colour, label=name)
+        below = below + drawn if bars.stacked else below
+    ticks = tuple(zip(map(float, places), bars.labels, strict=True))
+    if bars.horizontal:
+        draws.set_yticks(places, bars.labels)
+        draws.invert_yaxis()
+        draws.set_xlabel(label_of(bars.value, scale))
+        draws.set_ylabel(bars.label.label)
+        for place, text in zip(places, bars.texts, strict=False):
+            longest = max((float(values[place]) for _, values in bars.series), default=0) / scale.divisor
+            draws.annotate(text, (longest, place), (4, 0), textcoords="offset points", va="center", fontsize=9)
+    else:
+        _set_axis(draws, "x", Axis(bars.label.label, ticks=ticks), Scale(1, ""))
+        draws.set_ylabel(label_of(bars.value, scale))
+        if max(map(len, bars.labels), default=0) > 8 and len(bars.labels) > 4:
+            draws.tick_params(axis="x", labelrotation=35)
+            for label in draws.get_xticklabels():
+                label.set_horizontalalignment("right")
+        draws.margins(x=0.01)
+    if bars.value.unit == "count":
+        _by_thousands(draws.xaxis if bars.horizontal else draws.yaxis)
+    draws.grid(True, axis="x" if bars.horizontal else "y", alpha=0.3)
+    draws.set_axisbelow(True)
+    draws.use_sticky_edges = False
+    draws.autoscale_view()
+    (draws.set_xlim if bars.horizontal else draws.set_ylim)(0)
+    if bars.goal is not None:
+        line = draws.axvline if bars.horizontal else draws.axhline
+        line(bars.goal / scale.divisor, color="#444444", linestyle="--", linewidth=1)
+        (draws.set_xlim if bars.horizontal else draws.set_ylim)(0, max(bars.goal * 1.06, largest) / scale.divisor)
+    if bars.texts:
+        draws.set_xlim(right=largest / scale.divisor * 1.3 or 1)
+    if len(bars.series) > 1:
+        draws.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+
+
+def _draw_pie(draws: Axes, pie: Pie) -> None:
+    whole = float(pie.values.sum()) or 1.0
+    shown = [PALETTE[i % len(PALETTE)] for i in range(len(pie.labels))]
+    wedges = draws.pie(pie.values, colors=shown, startangle=90, counterclock=False, wedgeprops={"edgecolor": "white"})[
+        0
+    ]
+    texts = [
+        f"{label}: {say(float(value) / whole, 'share')}, {say(float(value), pie.value.unit)}"
+        for label, value in zip(pie.labels, pie.values, strict=True)
+    ]
+    draws.legend(wedges, texts, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+
+
+def _draw_panel(figure: Figure, draws: Axes, panel: Panel) -> ScalarMappable | None:
+    if panel.title:
+        draws.set_title(panel.title)
+    match panel:
+        case Heat():
+            return _draw_heat(draws, panel)
+        case Lines():
+            _draw_lines(draws, panel)
+        case Points():
+            _draw_points(figure, draws, panel)
+        case Bars():
+            _draw_bars(draws, panel)
+        case Pie():
+            _draw_pie(draws, panel)
+    return None
+
+
+def _draw_panels(figure: Figure, chart: Chart, rows: int) -> None:
+    scaled: dict[object, list[tuple[Axes, Heat, ScalarMappable]]] = {}
+    for i, panel in enumerate(chart.panels):
+        draws = figure.add_subplot(rows, chart.columns, i + 1)
+        mesh = _draw_panel(figure, draws, panel)
+        if isinstance(panel, Heat) and mesh is not None:
+            scaled.setdefault((panel.value, panel.limits), []).append((draws, panel, mesh))
+    for drawn in scaled.values():
+        _add_scale(figure, drawn)
+
+
+def draw(chart: Chart, footer: Footer) -> Figure:
+    """The chart as a figure: the title says the finding, the line at the bottom what was run."""
+    rows = -(-len(chart.panels) // chart.columns)
+    title = textwrap.wrap(chart.title, int(chart.width * 7.9)) or [""]
+    notes = textwrap.wrap(chart.subtitle, int(chart.width * 11.3))
+    head = 0.25 + 0.28 * len(title) + 0.21 * len(notes)
+    height = rows * chart.row_height + head + 0.4
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(chart.width, height), dpi=_DOTS_PER_INCH)
+        figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0.01, 0.35 / height, 0.98, 1 - (head + 0.4) / height)))
+        _draw_panels(figure, chart, rows)
+        figure.text(0.015, 1 - 0.12 / height, "\n".join(title), weight="bold", size=14, va="top")
+        if notes:
+            below = 0.2 + 0.28 * len(title)
+            figure.text(0.015, 1 - below / height, "\n".join(notes), size=10.5, va="top", color="#444444")
+        figure.text(0.015, 0.12 / height, str(footer), size=9, color="#555555")
+    return figure
+
+
+def save(figure: Figure, path: Path, title: str) -> None:
+    """Writes a PNG or SVG, as the name ends. The same chart gives the same bytes.
+
+    Raises OSError where the file cannot be written.
+    """
+    metadata = {"Title": title, "Date": None} if path.suffix == ".svg" else {"Title": title, "Software": None}
+    with matplotlib.rc_context(_STYLE):
+        figure.savefig(path, metadata=metadata)

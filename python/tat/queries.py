@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+"""Query templates: Ibis expressions over the tables of runs, the same on every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import ibis
+from ibis import _
+from ibis.expr.types import Table
+
+Tables = Mapping[str, Table]
+Query = Callable[[Tables], Table]
+
+_INFERENCE = ("prompt", "generate", "mixed")  # what load, warm-up and graphs without tokens never mix into
+_KV = ("kv_k", "kv_v", "state")
+
+#: All templates by name, with what each tells in its docstring.
+QUERIES: dict[str, Query] = {}
+
+
+def _query(function: Query) -> Query:
+    QUERIES[function.__name__.replace("_", "-")] = function
+    return function
+
+
+def _accesses(t: Tables) -> Table:
+    return t["accesses"].filter(_.phase.isin(_INFERENCE))
+
+
+def _weights(t: Tables) -> Table:
+    """Accesses to weights: what has a component, but for the KV cache and recurrent state."""
+    return _accesses(t).filter(_.component.notnull() & _.component.notin(_KV) & (_.size > 0))
+
+
+@_query
+def hot_tensors(t: Tables) -> Table:
+    """The 20 tensors of each run that were touched most, by bytes."""
+    heat = (
+        _accesses(t)
+        .filter(_.size > 0)
+        .group_by("run", "tensor_id", "tensor")
+        .agg(bytes=_.size.sum().cast("int64"), accesses=_.count())
+    )
+    place = ibis.row_number().over(group_by="run", order_by=[ibis.desc("bytes"), "tensor_id"])
+    return heat.mutate(place=place).filter(_.place < 20).order_by("run", "place").drop("place")
+
+
+@_query
+def layers(t: Tables) -> Table:
+    """Bytes that each layer touched: weights, KV cache read and written, activations."""
+
+    def bytes_of(chosen: ibis.Value) -> ibis.Value:
+        return ibis.cases((chosen, _.size), else_=0).sum().cast("int64")
+
+    is_kv, is_write = _.component.isin(_KV).fill_null(False), _.access == "write"
+    return (
+        _accesses(t)
+        .group_by("run", "layer")
+        .agg(
+            weights=bytes_of(_.component.notnull() & ~is_kv),
+            kv_read=bytes_of(is_kv & ~is_write),
+            kv_written=bytes_of(is_kv & is_write),
+            activations=bytes_of(_.component.isnull()),
+        )
+        .order_by("run", ibis.asc("layer", nulls_first=True))
+    )
+
+
+@_query
+def components(t: Tables) -> Table:
+    """Bytes touched of each part of the model, and how often."""
+    return (
+        _accesses(t)
+        .filter(_.component.notnull() & (_.size > 0))
+        .group_by("run", "component")
+        .agg(tensors=_.tensor_id.nunique(), accesses=_.count(), bytes=_.size.sum().cast("int64"))
+        .order_by("run", ibis.desc("bytes"), "component")
+    )
+
+
+@_query
+def operations(t: Tables) -> Table:
+    """Time of each operation: thread 0's, with the wait at the barrier; two fused ones count as the first of both."""
+    first = ibis.row_number().over(group_by=["run", "graph", "start_ns"], order_by="node")
+    return (
+        _accesses(t)
+        .filter(_.operand == "dst")
+        .mutate(place=first)
+        .filter(_.place == 0)
+        .group_by("run", "op")
+        .agg(operations=_.count(), ns=_.duration_ns.sum().cast("int64"))
+        .order_by("run", ibis.desc("ns"), "op")
+    )
+
+
+@_query
+def phases(t: Tables) -> Table:
+    """Tokens and time of each phase, and tokens per second of computing."""
+    return (
+        t["evaluations"]
+        .group_by("run", "phase")
+        .agg(
+            evaluations=_.count(),
+            tokens=_.tokens.sum().cast("int64"),
+            ns=(_.end_ns - _.begin_ns).sum().cast("int64"),
+        )
+        .mutate(tokens_per_second=_.tokens * 1e9 / _.ns.nullif(0))
+        .order_by("run", "phase")
+    )
+
+
+@_query
+def tokens(t: Tables) -> Table:
+    """Bytes of weights and of KV cache that each evaluation touched, with the tokens it computed."""
+    kv = _.component.isin(_KV).fill_null(False)
+    return (
+        _accesses(t)
+        .group_by("run", "graph", "token", "tokens", "phase")
+        .agg(
+            weights=ibis.cases((_.component.notnull() & ~kv, _.size), else_=0).sum().cast("int64"),
+            kv=ibis.cases((kv, _.size), else_=0).sum().cast("int64"),
+        )
+        .order_by("run", "graph")
+    )
+
+
+@_query
+def token_layer(t: Tables) -> Table:
+    """Bytes of weights by token and layer: what a heat map shows."""
+    return (
+        _weights(t)
+        .group_by("run", "graph", "token", "layer")
+        .agg(bytes=_.size.sum().cast("int64"))
+        .order_by("run", "graph", ibis.asc("layer", nulls_first=True))
+    )
+
+
+@_query
+def experts(t: Tables) -> Table:
+    """How often each layer chose each expert, its share of the layer's choices, and its mean gate weight."""
+    share = _.selections / _.selections.sum().over(group_by=["run", "layer"])
+    return (
+        t["routing"]
+        .filter(_.phase.isin(_INFERENCE) & _.expert.notnull())
+        .group_by("run", "layer", "expert")
+        .agg(selections=_.count(), mean_gate=_.gate.cast("float64").mean())
+        .mutate(share=share)
+        .order_by("run", "layer", "expert")
+    )
+
+
+@_query
+def untouched(t: Tables) -> Table:
+    """Weights of the model's graph that no prompt and no generated token touched."""
+    touched = _weights(t).select("run", "tensor_id").distinct()
+    return (
+        t["tensors"]
+        .filter(_.kind == "weight")
+        .anti_join(touched, ["run", "tensor_id"])
+        .select("run", "tensor_id", "tensor", "layer", "component", "bytes")
+        .order_by("run", "tensor_id")
+    )

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+"""tat sql: queries over traces or a dataset."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from typing import Any
+
+from tat import cli
+from tat.database import TABLES, Database
+from tat.queries import QUERIES
+
+_EXAMPLES = """
+Examples:
+  tat sql "SELECT layer, sum(size) FROM accesses WHERE phase = 'generate' GROUP BY layer ORDER BY layer"
+  tat sql --query hot-tensors run_1 run_2         a template, over two traces
+  tat sql --query experts --csv traces.parquet    over a dataset of `tat parquet'
+  tat sql --query layers --show                   its SQL, to start from
+  tat sql "DESCRIBE accesses"                     the columns of a table
+
+Tables: runs, accesses, tensors, evaluations, tokens, routing, events. A trace's access records are made anew for each
+query: where several are to be asked of a large trace, `tat parquet' first.
+"""
+
+Row = Sequence[Any]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tat sql",
+        usage="tat sql [OPTION...] SQL|--query NAME [TRACE...|DATASET]",
+        description="Queries traces with SQL (DuckDB's).",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "words", nargs="*", metavar="SQL, TRACE", help="the statement; traces or a dataset, or the newest"
+    )
+    parser.add_argument(
+        "-q", "--query", choices=list(QUERIES), metavar="NAME", help="a template in place of a statement"
+    )
+    parser.add_argument("-l", "--list", action="store_true", help="list the templates")
+    parser.add_argument("--show", action="store_true", help="print the template's SQL, and do not run it")
+    parser.add_argument("--engine", choices=["duckdb", "spark"], default="duckdb", help="spark: PySpark, for a dataset")
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument("--csv", action="store_true", help="comma-separated values")
+    shape.add_argument("--json", action="store_true", help="an array of objects")
+    return parser
+
+
+# ------------------------------------------------------------------------------------------------------------ output
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, (datetime.date, datetime.time)):
+        return value.isoformat()
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+
+
+def _put_json(names: list[str], rows: Iterator[Row]) -> None:
+    before = "["
+    for row in rows:
+        cells = {name: _plain(value) for name, value in zip(names, row, strict=True)}
+        print(before, json.dumps(cells, ensure_ascii=False), sep="\n", end="")
+        before = ","
+    print("[]" if before == "[" else "\n]")
+
+
+def _put_csv(names: list[str], rows: Iterator[Row]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows(["" if cell is None else cell for cell in map(_plain, row)] for row in rows)
+
+
+def _cell(value: Any) -> str:
+    value = _plain(value)
+    text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+    return "".join(c if c.isprintable() else "?" for c in text)  # names come from files
+
+
+def _put_table(names: list[str], rows: Iterator[Row]) -> None:
+    values = list(rows)
+    cells = [[_cell(value) for value in row] for row in values]
+    right = [all(isinstance(row[i], (int, float, Decimal, type(None))) for row in values) for i in range(len(names))]
+    table = [[name.upper() for name in names], *cells]
+    width = [max(len(row[i]) for row in table) for i in range(len(names))]
+    for row in table:
+        line = (cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(row, width, right, strict=True))
+        print(" ".join(line).rstrip())
+
+
+def _put_list() -> None:
+    rows = ((name, (query.__doc__ or "").strip()) for name, query in QUERIES.items())
+    _put_table(["query", "what it tells"], rows)
+
+
+# ----------------------------------------------------------------------------------------------------------- command
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.list:
+        _put_list()
+        return 0
+    if not options.query and not options.words:
+        parser.error(f"a statement or --query NAME is wanted; the tables are {', '.join(TABLES)}")
+    if options.show and not options.query:
+        parser.error("--show goes with --query")
+    paths = options.words if options.query else options.words[1:]
+    with Database(*paths, engine=options.engine) as database:
+        text = database.query_sql(options.query) if options.query else options.words[0]
+        if options.show:
+            print(text)
+            return 0
+        names, rows = database.rows(text)
+        put: Callable[[list[str], Iterator[Row]], None] = _put_table
+        if options.json or options.csv:
+            put = _put_json if options.json else _put_csv
+        put(names, rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run("sql", main))

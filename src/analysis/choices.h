@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Choices of experts counted by layer, all rows and all slots.
+ */
+#ifndef TAT_ANALYSIS_CHOICES_H
+#define TAT_ANALYSIS_CHOICES_H
+
+#include "tat/trace.h"
+
+/* Of a layer, in two parts that the caller tells apart: the halves of a run. */
+struct choices {
+    uint64_t * half[2]; /* by expert; one allocation */
+    uint64_t   selections;
+    uint32_t   n_experts; /* 0: chose none yet */
+    uint16_t   layer;
+};
+
+/* Begins zeroed. */
+struct choice_table {
+    struct choices * layer;
+    uint64_t         counters;
+    uint32_t         n_layers; /* as far as any chose; TAT_NO_LAYER counts as one */
+    bool             failed;   /* memory */
+};
+
+void choice_table_free(struct choice_table * table);
+
+/* Counts what an evaluation chose. */
+void choice_table_add(struct choice_table * table, const struct tat_trace * trace, uint32_t evaluation, int half);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#include "analysis/contingency.h"
+
+#include <math.h>
+#include <stddef.h>
+
+static uint64_t row_sum(const uint64_t * counts, uint32_t columns, uint32_t row) {
+    uint64_t sum = 0;
+    for (uint32_t c = 0; c < columns; c++) { sum += counts[(size_t) row * columns + c]; }
+    return sum;
+}
+
+static uint64_t column_sum(const uint64_t * counts, uint32_t rows, uint32_t columns, uint32_t column) {
+    uint64_t sum = 0;
+    for (uint32_t r = 0; r < rows; r++) { sum += counts[(size_t) r * columns + column]; }
+    return sum;
+}
+
+/* One row's part of chi-square. */
+static void add_row(struct contingency * t, const uint64_t * counts, uint32_t rows, uint32_t columns, uint32_t row) {
+    const double share = (double) row_sum(counts, columns, row) / (double) t->count;
+    for (uint32_t c = 0; c < columns; c++) {
+        const double expected = share * (double) column_sum(counts, rows, columns, c);
+        if (expected <= 0) { continue; }
+        const double off = (double) counts[(size_t) row * columns + c] - expected;
+        t->chi_square += off * off / expected;
+        t->cells++;
+        t->few += expected < CONTINGENCY_FEW;
+    }
+}
+
+struct contingency contingency_of(const uint64_t * counts, uint32_t rows, uint32_t columns) {
+    struct contingency t      = { 0 };
+    uint64_t           n_rows = 0, n_columns = 0;
+    for (uint32_t r = 0; r < rows; r++) {
+        const uint64_t sum = row_sum(counts, columns, r);
+        t.count += sum;
+        n_rows += sum > 0;
+    }
+    for (uint32_t c = 0; c < columns; c++) { n_columns += column_sum(counts, rows, columns, c) > 0; }
+    if (n_rows < 2 || n_columns < 2) { return (struct contingency){ .count = t.count }; }
+    for (uint32_t r = 0; r < rows; r++) { add_row(&t, counts, rows, columns, r); }
+    const double most = (double) t.count * (double) ((n_rows < n_columns ? n_rows : n_columns) - 1);
+    t.freedom         = (n_rows - 1) * (n_columns - 1);
+    t.v               = sqrt(t.chi_square / most);
+    t.v_by_chance     = sqrt((double) t.freedom / most);
+    return t;
+}

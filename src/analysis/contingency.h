@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Whether two ways to sort the same things depend on each other: chi-square of the table of counts (K. Pearson, 1900),
+ * and Cramer's V (H. Cramer, Mathematical Methods of Statistics, 1946, chapter 21): the strength of the dependence from
+ * 0 to 1, which does not grow with the counts as chi-square does.
+ */
+#ifndef TAT_ANALYSIS_CONTINGENCY_H
+#define TAT_ANALYSIS_CONTINGENCY_H
+
+#include <stdint.h>
+
+enum { CONTINGENCY_FEW = 5 }; /* expected in a cell: below, chi-square is no guide (W. G. Cochran, 1954) */
+
+struct contingency {
+    uint64_t count;
+    uint64_t freedom; /* degrees of freedom; 0: fewer than two rows or columns have anything, the rest is 0 */
+    double   chi_square, v;
+    double   v_by_chance; /* about what V would be of independent counts: of a chi-square of `freedom` */
+    uint64_t cells, few;  /* of rows and columns that have anything; that expect fewer than CONTINGENCY_FEW */
+};
+
+/* counts[row * columns + column] */
+struct contingency contingency_of(const uint64_t * counts, uint32_t rows, uint32_t columns);
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How far apart in the file one access to weights is from the one before.
+ *
+ * The gap: where this access begins, minus where the one before in the same file ended; negative is backwards. Of a
+ * strided access, from its first byte to its last. Only what is read of the file's tensors counts, of prompt and
+ * generation.
+ */
+#ifndef TAT_ANALYSIS_ORDER_GAPS_H
+#define TAT_ANALYSIS_ORDER_GAPS_H
+
+#include "analysis/analysis.h"
+
+enum {
+    GAP_BINS      = 65, /* 0: no gap; k: 2^(k-1) to below 2^k bytes */
+    GAP_BINS_NEAR = 17, /* the last that is near: below 128 KiB */
+    GAP_ALL       = TAT_COMPONENT_COUNT,
+    GAP_SEQUENCES, /* each component's own, and that of all */
+};
+
+struct gap_bin {
+    uint64_t accesses, bytes; /* bytes that the accesses read, not those of the gap */
+};
+
+/* Of one sequence. */
+struct gap_counts {
+    struct gap_bin first; /* accesses that none came before */
+    struct gap_bin forward[GAP_BINS], backward[GAP_BINS];
+    uint64_t       distance; /* sum of the gaps without their signs */
+};
+
+/* Where a sequence is in one file. */
+struct gap_place {
+    uint64_t end;
+    bool     begun;
+};
+
+/* A tensor's places: in the sequence of all and in that of its component. */
+struct gap_tensor {
+    uint32_t all, own;
+    uint32_t component;
+};
+
+struct gaps {
+    const struct subject * subject;
+    struct gap_tensor *    tensor; /* of those that are weights in a file */
+    struct gap_place *     place;
+    struct gap_counts      counts[GAP_SEQUENCES];
+    bool                   copied, approximate; /* what the notes must say */
+};
+
+/* A weight in a file: what the order of reading is about. */
+static inline bool is_in_file(const struct tat_tensor * t) {
+    return t->kind == TAT_TENSOR_WEIGHT && t->file != 0 &&
+           (t->memory == TAT_MEMORY_FILE || t->memory == TAT_MEMORY_COPY);
+}
+
+/* False: memory. gaps_free in either case. */
+bool gaps_begin(struct gaps * g, const struct subject * subject);
+void gaps_free(struct gaps * g);
+
+static inline void gap_count(struct gap_counts * c, struct gap_place * p, uint64_t from, uint64_t end, uint64_t bytes) {
+    struct gap_bin * bin = &c->first;
+    if (p->begun) {
+        const bool     ahead = from >= p->end;
+        const uint64_t gap   = ahead ? from - p->end : p->end - from;
+        const unsigned power = gap ? 64 - (unsigned) __builtin_clzll(gap) : 0;
+        bin                  = ahead ? &c->forward[power] : &c->backward[power];
+        c->distance += gap;
+    }
+    bin->accesses++;
+    bin->bytes += bytes;
+    *p = (struct gap_place){ end, true };
+}
+
+/* A read of a weight in a file that touches bytes up to `end`. */
+static inline void gaps_add(struct gaps * g, const struct tat_access * a, uint64_t end) {
+    const struct gap_tensor * t = &g->tensor[a->tensor];
+    gap_count(&g->counts[GAP_ALL], &g->place[t->all], a->offset, end, a->bytes);
+    gap_count(&g->counts[t->component], &g->place[t->own], a->offset, end, a->bytes);
+    g->approximate |= (a->flags & TAT_ACCESS_APPROXIMATE) != 0;
+}
+
+struct gap_shares {
+    struct gap_bin all, sequential, near, random; /* all: those that have a gap */
+};
+struct gap_shares gap_shares(const struct gap_counts * c);
+
+void gaps_tell(const struct gaps * g, struct result * r);
+void gaps_tell_parts(const struct gaps * g, struct result * r); /* the long tables */
+
+#endif

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a trace holds as arrays of the caller's: access records, tokens, choices of experts.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "format/captures.h"
+
+/* What is counted, and what of it is stored. */
+struct array {
+    void * at;
+    size_t size, capacity, count;
+};
+
+static void put(struct array * array, const void * elements, size_t n) {
+    const size_t room = array->count < array->capacity ? array->capacity - array->count : 0;
+    const size_t now  = n < room ? n : room;
+    if (now) { memcpy((char *) array->at + array->count * array->size, elements, now * array->size); }
+    array->count += n;
+}
+
+/* ------------------------------------------------------------------------------------------------- access records */
+
+struct collection {
+    const struct tat_choice * choice;
+    struct array              array;
+};
+
+static bool wants(const struct tat_choice * c, const struct tat_access * a) {
+    return (!c->tensors || c->tensors[a->tensor]) && (!c->layers || c->layers[a->layer]) &&
+           (!c->experts || c->experts[a->expert]);
+}
+
+static bool collect_chosen(const struct tat_access * records, size_t count, void * user) {
+    struct collection * x = user;
+    for (size_t i = 0; i < count;) {
+        size_t n = 0;
+        while (i + n < count && wants(x->choice, &records[i + n])) { n++; }
+        put(&x->array, records + i, n);
+        i += n ? n : 1;
+    }
+    return true;
+}
+
+static bool collect_all(const struct tat_access * records, size_t count, void * user) {
+    struct collection * x = user;
+    put(&x->array, records, count);
+    return true;
+}
+
+int tat_trace_accesses(const struct tat_trace * trace, uint32_t first, uint32_t last, const struct tat_choice * choice,
+                       struct tat_access * records, size_t capacity, size_t * count, struct tat_error * error) {
+    static const struct tat_choice all    = { 0 };
+    struct collection              x      = { choice ? choice : &all, { records, sizeof *records, capacity, 0 } };
+    const bool *                   wanted = x.choice->evaluations;
+    const bool                     parts  = x.choice->tensors || x.choice->layers || x.choice->experts;
+    int                            status = 0;
+    if (last > trace->evaluations.count) { last = trace->evaluations.count; }
+    for (uint32_t at = first, end; at < last && status == 0; at = end) {
+        while (wanted && at < last && !wanted[at]) { at++; }
+        for (end = wanted ? at : last; end < last && wanted[end];) { end++; }
+        if (at < end) { status = tat_trace_expand(trace, at, end, parts ? collect_chosen : collect_all, &x, error); }
+    }
+    *count = x.array.count;
+    return status;
+}
+
+/* --------------------------------------------------------------------------------------------------------- tokens */
+
+struct rows {
+    struct tat_token * token;
+    uint32_t           count;
+    const struct tat_template * template;
+    const struct tat_tensor * tensors;
+    bool                      has_positions, has_ids;
+};
+
+/* The rows of the embedding that a node looks up: the ids of tokens. */
+static bool names_tokens(const struct rows * r, const struct tat_capture * c) {
+    const struct tat_entry * node  = &r->template->entries[r->template->n_leaves + c->node];
+    const uint32_t           table = strcmp(node->op, "GET_ROWS") == 0 ? node->src[0] : TAT_NO_ENTRY;
+    return table != TAT_NO_ENTRY &&
+           r->tensors[r->template->entries[table].tensor].component == TAT_COMPONENT_TOKEN_EMBD;
+}
+
+static bool fill_rows(uint32_t capture, const int64_t * values, size_t count, void * user) {
+    struct rows *              r = user;
+    const struct tat_capture * c = &r->template->captures[capture];
+    const size_t               n = count < r->count ? count : r->count;
+    if (c->kind == TAT_CAPTURE_POSITIONS && !r->has_positions) {
+        for (size_t i = 0; i < n; i++) { r->token[i].position = values[i]; }
+        r->has_positions = true;
+    } else if (c->kind == TAT_CAPTURE_ROWS && !r->has_ids && names_tokens(r, c)) {
+        for (size_t i = 0; i < n; i++) {
+            r->token[i].id = values[i] >= 0 && values[i] <= INT32_MAX ? (int32_t) values[i] : TAT_NO_TOKEN_ID;
+        }
+        r->has_ids = true;
+    }
+    return !(r->has_positions && r->has_ids);
+}
+
+int tat_trace_tokens(const struct tat_trace * trace, uint32_t first, uint32_t last, struct tat_token * tokens,
+                     size_t capacity, size_t * count, struct tat_error * error) {
+    int    status = 0;
+    size_t total  = 0;
+    if (last > trace->evaluations.count) { last = trace->evaluations.count; }
+    for (uint32_t i = first; i < last && status >= 0; i++) {
+        const struct tat_evaluation * e    = &LIST(struct tat_evaluation, trace->evaluations)[i];
+        const size_t                  room = total < capacity ? capacity - total : 0;
+        struct rows                   r    = { .token    = room ? tokens + total : NULL,
+                                               .count    = e->n_tokens < room ? e->n_tokens : (uint32_t) room,
+                                               .template = &LIST(struct tat_template, trace->templates)[e->template_id],
+                                               .tensors  = LIST(struct tat_tensor, trace->tensors) };
+        for (uint32_t row = 0; row < r.count; row++) {
+            r.token[row] = (struct tat_token){ i, row, e->token_first + row, TAT_NO_TOKEN_ID, TAT_NO_POSITION };
+        }
+        if (r.count) { status = tat_trace_each_capture(trace, i, fill_rows, &r, error); }
+        total += e->n_tokens;
+    }
+    *count = total;
+    return status < 0 ? -1 : 0;
+}
+
+/* -------------------------------------------------------------------------------------------------------- routing */
+
+/* The gate weights of a layer come in a capture of their own: the one after the experts that has as many values. */
+struct routed {
+    const struct tat_template * template;
+    struct array * array;
+    uint32_t       evaluation;
+    uint16_t       layer;       /* of the experts seen last */
+    size_t         at, choices; /* their selections in the array, without gates yet */
+};
+
+static uint16_t layer_of(const struct tat_template * t, const struct tat_capture * c) {
+    const uint16_t of = t->entries[t->n_leaves + c->node].layer;
+    return of != TAT_NO_LAYER ? of : t->entries[c->entry].layer;
+}
+
+static void put_choices(struct routed * r, const struct tat_capture * c, const int64_t * values, size_t count) {
+    const uint64_t slots = r->template->entries[c->entry].ne[0];
+    r->layer             = layer_of(r->template, c);
+    r->at                = r->array->count;
+    r->choices           = count;
+    if (slots == 0 || slots > TAT_NO_EXPERT) {
+        r->choices = 0;
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const bool                 known = values[i] >= 0 && values[i] < TAT_NO_EXPERT;
+        const struct tat_selection s     = { .evaluation = r->evaluation,
+                                             .row        = (uint32_t) (i / slots),
+                                             .gate       = NAN,
+                                             .layer      = r->layer,
+                                             .slot       = (uint16_t) (i % slots),
+                                             .expert     = known ? (uint16_t) values[i] : TAT_NO_EXPERT };
+        put(r->array, &s, 1);
+    }
+}
+
+static void set_gates(struct routed * r, const struct tat_capture * c, const int64_t * values, size_t count) {
+    struct tat_selection * all = r->array->at;
+    if (count != r->choices || layer_of(r->template, c) != r->layer) { return; }
+    for (size_t i = 0; i < count && r->at + i < r->array->capacity; i++) {
+        const uint32_t bits = (uint32_t) values[i];
+        memcpy(&all[r->at + i].gate, &bits, sizeof bits);
+    }
+    r->choices = 0;
+}
+
+static bool route(uint32_t capture, const int64_t * values, size_t count, void * user) {
+    struct routed *            r = user;
+    const struct tat_capture * c = &r->template->captures[capture];
+    if (c->kind == TAT_CAPTURE_EXPERTS) { put_choices(r, c, values, count); }
+    if (c->kind == TAT_CAPTURE_GATES) { set_gates(r, c, values, count); }
+    return true;
+}
+
+int tat_trace_routing(const struct tat_trace * trace, uint32_t first, uint32_t last, struct tat_selection * selections,
+                      size_t capacity, size_t * count, struct tat_error * error) {
+    struct array array  = { selections, sizeof *selections, capacity, 0 };
+    int          status = 0;
+    if (last > trace->evaluations.count) { last = trace->evaluations.count; }
+    for (uint32_t i = first; i < last && status >= 0; i++) {
+        const struct tat_evaluation * e = &LIST(struct tat_evaluation, trace->evaluations)[i];
+        const struct tat_template *   t = &LIST(struct tat_template, trace->templates)[e->template_id];
+        struct routed                 r = { .template = t, .array = &array, .evaluation = i };
+        status                          = tat_trace_each_capture(trace, i, route, &r, error);
+    }
+    *count = array.count;
+    return status < 0 ? -1 : 0;
+}

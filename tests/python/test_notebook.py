@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+"""The guided tour runs from its first cell to its last."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nbclient
+import nbformat
+import pytest
+
+NOTEBOOK = Path(os.environ["SOURCE"], "notebooks", "analysis.ipynb")
+
+
+def executed(trace: Path, monkeypatch: pytest.MonkeyPatch) -> nbformat.NotebookNode:
+    monkeypatch.setenv("TAT_TRACE", str(trace))
+    monkeypatch.setenv("IPYTHONDIR", str(Path.cwd() / "ipython"))
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(Path.cwd())}}).execute()
+    return notebook
+
+
+def outputs(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+
+
+def test_real(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = outputs(executed(real, monkeypatch))
+    pictures = [output for output in found if "image/png" in output.get("data", {})]
+    assert len(pictures) == 6  # two of them of experts
+    assert any("SmolLM2-8x2.gguf" in output.get("text", "") for output in found)
+
+
+def test_dense(one_token: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = [o for o in outputs(executed(one_token, monkeypatch)) if "image/png" in o.get("data", {})]
+    assert len(pictures) == 4
+
+
+def test_no_outputs_are_kept() -> None:
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    assert not outputs(notebook)

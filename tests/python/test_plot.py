@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: MIT
+"""Each plot is drawn or says why not, and can be read."""
+
+from __future__ import annotations
+
+import os
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tat
+from matplotlib import image
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from tat.plot import AbsentError, cli, draw
+from tat.plot.bins import MOST_COLUMNS, TokenBins
+from tat.plot.chart import Heat
+from tat.plot.units import say
+
+from conftest import Toy, run
+from drawn import INFERENCE, NAMES, drawn, heat_drawn, source_of
+
+OF_EXPERTS = {"moe_expert_heatmap", "layer_expert", "transitions"}
+
+
+@pytest.fixture(scope="session")
+def long(toy_maker: Toy) -> Path:
+    """10,000 tokens and more."""
+    return toy_maker("long", 10_000)
+
+
+# ------------------------------------------------------------------------------------------------------------ all plots
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_is_drawn_or_says_why_not(name: str, any_trace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status = cli.main([str(any_trace), "--only", name, "--format", "png,svg", "-o", "out"])
+    said = capsys.readouterr()
+    files = sorted(path.name for path in Path("out").glob("*")) if Path("out").exists() else []
+    if status == 0:
+        assert files == [f"{name}.png", f"{name}.svg"]
+        assert sorted(Path(line).name for line in said.out.splitlines()) == files
+        assert image.imread(f"out/{name}.png").shape[1] in (1800, 2250)
+        assert ET.parse(f"out/{name}.svg").getroot().tag.endswith("svg")
+        assert said.err == ""
+    else:
+        assert (status, said.out, files) == (1, "", [])
+        assert said.err.startswith(f"tat plot: {name} is left out: ")
+
+
+def test_all_plots_of_a_real_run(real: Path) -> None:
+    written, absent = draw(tat.TraceAnalyzer(real), Path("out"), formats=["png"])
+    assert sorted(written) == sorted(NAMES)
+    assert absent == {}
+
+
+def test_experts_of_a_dense_model_are_left_out(one_token: Path) -> None:
+    written, absent = draw(tat.TraceAnalyzer(one_token), Path("out"), formats=["png"])
+    assert set(absent) >= OF_EXPERTS
+    assert {"heatmap_token_layer", "hot_tensors", "layers", "operation_types"} <= set(written)
+    assert "no layer of this model has experts" in absent["transitions"]
+
+
+def test_into_the_folder_of_the_trace(toy_maker: Toy) -> None:
+    trace = toy_maker("beside", 3)
+    assert cli.main([str(trace), "--only", "layers", "--format", "svg"]) == 0
+    assert [path.name for path in (trace / "analysis").iterdir()] == ["layers.svg"]
+
+
+def test_the_same_twice(toy: Path) -> None:
+    for folder in ("a", "b"):
+        assert cli.main([str(toy), "--only", "layers", "timeline_offset", "-o", folder]) == 0
+    for one in Path("a").iterdir():
+        assert one.read_bytes() == Path("b", one.name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["--only", "nonsense"], 2, "no plot 'nonsense'; there are heatmap_token_layer, "),
+        (["--format", "jpg"], 2, "there are png, svg"),
+        (["--format", ""], 2, "there are png, svg"),
+        (["-o", "file/out"], 4, "file/out: Not a directory"),
+    ],
+)
+def test_used_wrongly(
+    arguments: list[str], status: int, words: str, toy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("file").touch()
+    assert cli.main([str(toy), *arguments]) == status
+    assert words in capsys.readouterr().err
+
+
+def test_no_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["nowhere"]) == 3
+    assert "nowhere" in capsys.readouterr().err
+    Path("no.bin").write_bytes(b"no trace" * 1000)
+    assert cli.main(["no.bin"]) == 3
+
+
+def test_the_command(toy: Path) -> None:
+    out = run(
+        os.environ["TAT"],
+        "plot",
+        toy,
+        "--only",
+        "layers",
+        "--format",
+        "png",
+        "-o",
+        "here",
+        TAT_PYTHON=str(Path(sys.executable)),
+    )
+    assert out.split() == ["here/layers.png"]
+
+
+# ------------------------------------------------------------------------------------------------- readable pictures
+
+
+def ticks_of(axis: Any) -> list[Any]:
+    """The labels of ticks that are in view."""
+    low, high = sorted(axis.get_view_interval())
+    ticks = [tick for tick in axis.get_major_ticks() if low - 1e-9 <= tick.get_loc() <= high + 1e-9]
+    return [tick.label1 for tick in ticks if tick.label1.get_text()]
+
+
+def texts_of(figure: Figure) -> Iterator[tuple[str, Any]]:
+    both = [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]
+    all_ticks = {id(tick.label1) for axis in both for tick in axis.get_major_ticks()}
+    for axes in figure.axes:
+        for label in (*ticks_of(axes.xaxis), *ticks_of(axes.yaxis)) if axes.get_frame_on() else ():
+            yield label.get_text(), label.get_window_extent()
+    for text in figure.findobj(Text):
+        if text.get_visible() and text.get_text().strip() and id(text) not in all_ticks:
+            yield text.get_text(), text.get_window_extent()
+
+
+def overlaps(boxes: list[Any]) -> bool:
+    return any(a.x1 > b.x0 + 1 and b.x1 > a.x0 + 1 and a.y1 > b.y0 + 1 and b.y1 > a.y0 + 1
+               for i, a in enumerate(boxes) for b in boxes[i + 1 :])  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("trace", ["toy", "real", "many_experts", "one_token", "long"])
+def test_readable(name: str, trace: str, request: pytest.FixtureRequest) -> None:
+    try:
+        chart, figure = drawn(request.getfixturevalue(trace), name)
+    except AbsentError as error:
+        assert str(error)
+        return
+    figure.draw_without_rendering()
+    assert chart.title
+    width, height = figure.bbox.width, figure.bbox.height
+    for words, box in texts_of(figure):
+        assert box.x0 >= -1 and box.x1 <= width + 1 and box.y0 >= -1 and box.y1 <= height + 1, f"{words!r} is cut off"
+    for axes in figure.axes:
+        if axes.get_frame_on() and axes.get_label() != "<colorbar>":
+            assert axes.get_xlabel() and axes.get_ylabel(), "an axis without a label"
+        for axis in (axes.xaxis, axes.yaxis):
+            labels = ticks_of(axis)
+            if not any(label.get_rotation() for label in labels):
+                assert not overlaps([label.get_window_extent() for label in labels]), "labels overlap"
+        legend = axes.get_legend()
+        if legend is not None:
+            assert legend.get_window_extent().x0 >= axes.get_window_extent().x1 - 1, "a legend covers data"
+
+
+# ----------------------------------------------------------------------------------------------------------- long runs
+
+
+@pytest.mark.parametrize("last", [1, 399, 400, 401, 10_000, 12_345])
+def test_bins(last: int) -> None:
+    bins = TokenBins.of(0, last)
+    assert bins.count <= MOST_COLUMNS
+    assert len(bins.edges) == bins.count + 1
+    assert (bins.edges[0], bins.edges[-1]) == (0, last)
+    random = np.random.default_rng(last)
+    cuts = np.unique(np.concatenate([[0, last], random.integers(0, last, 50)]))
+    first, count = cuts[:-1], np.diff(cuts)
+    values = random.random((len(first), 3))
+    naive = np.zeros((3, bins.count))
+    for evaluation, (begin, tokens) in enumerate(zip(first, count, strict=True)):
+        for token in range(begin, begin + tokens):
+            naive[:, token // bins.width] += values[evaluation] / tokens
+    np.testing.assert_allclose(bins.totals(values, first, count), naive, rtol=1e-9)
+    assert bins.totals(values, first, count).sum() == pytest.approx(values.sum())
+
+
+@pytest.mark.parametrize("name", ["heatmap_token_layer", "timeline_offset", "moe_expert_heatmap"])
+def test_long_runs_are_gathered_and_say_so(name: str, long: Path) -> None:
+    chart, figure = drawn(long, name)
+    heat = chart.panels[0]
+    assert isinstance(heat, Heat)
+    assert 100 < heat.values.shape[1] <= MOST_COLUMNS
+    assert "A column is the mean of 26 tokens." in chart.subtitle
+    tokens = np.diff(heat.x_edges)
+    shown = np.nansum(heat_drawn(figure, 0, heat) * tokens)
+    source = source_of(long)
+    if name == "moe_expert_heatmap":
+        assert shown == pytest.approx((source.routing()["position"] >= 0).sum())
+        return
+    table = source.table("tokens", "tokens")
+    rows = table[table["phase"].isin(INFERENCE)]
+    keys = ["weight_bytes", "state_read_bytes", "state_written_bytes", "activation_bytes"]
+    expected = rows[keys].to_numpy(float).sum() if name == "heatmap_token_layer" else rows["weight_bytes"].sum()
+    assert shown == pytest.approx(expected)
+
+
+def test_units() -> None:
+    assert say(5.93 * 2**20, "bytes") == "5.93 MiB"
+    assert say(92.1 * 2**20, "bytes") == "92.1 MiB"
+    assert say(583 * 2**20, "bytes") == "583 MiB"
+    assert say(512, "bytes") == "512 bytes"
+    assert say(0, "bytes") == "0 bytes"
+    assert say(1500, "ns") == "1.50 µs"
+    assert say(0.328, "share") == "32.8 %"
+    assert say(1092, "count") == "1,092"

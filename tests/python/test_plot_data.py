@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: MIT
+"""What plots show, read back from what was drawn, against recounts of `tat export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tat
+from tat.plot import AbsentError
+from tat.plot.chart import Bars, Heat, Lines, Pie, Points
+from tat.plot.units import say, scale_of
+
+from drawn import axes_of, bars_drawn, by_token, drawn, heat_drawn, panels_of, records_of, source_of
+
+
+@pytest.fixture(params=["toy", "real"])
+def path(request: pytest.FixtureRequest) -> Path:
+    found: Path = request.getfixturevalue(request.param)
+    return found
+
+
+# ------------------------------------------------------------------------------------------------------------- heatmaps
+
+
+def test_token_layer(path: Path) -> None:
+    chart, figure = drawn(path, "heatmap_token_layer")
+    records = records_of(path)
+    layer = records["layer"].map(lambda number: "none" if pd.isna(number) else str(int(number)))
+    heat = chart.panels[0]
+    assert isinstance(heat, Heat)
+    expected = by_token(records, records["size"], layer, list(heat.row_names))
+    np.testing.assert_allclose(heat_drawn(figure, 0, heat), expected, rtol=1e-9)
+
+    times = chart.panels[1]
+    assert isinstance(times, Heat)
+    nodes = records.assign(row=layer).drop_duplicates(["graph", "node"])
+    # Two fused nodes have one time.
+    nodes = nodes.drop_duplicates(["graph", "start_ns", "duration_ns"])
+    expected = by_token(nodes, nodes["duration_ns"].astype(float), nodes["row"], list(times.row_names))
+    np.testing.assert_allclose(heat_drawn(figure, 1, times), expected, rtol=1e-9, atol=1e-6)
+
+
+def test_token_tensor(path: Path) -> None:
+    chart, figure = drawn(path, "heatmap_token_tensor")
+    (heat,) = panels_of(chart, Heat)
+    records = records_of(path)
+    weights = records[records["memory"].isin(["file", "copy"])]
+    touched = weights.groupby("tensor")["size"].sum()
+    assert set(heat.row_names) == set(touched[touched > 0].index)
+    generated = weights[(weights["phase"] == "generate") & (weights["size"] > 0)]
+    sizes = generated.groupby(["graph", "tensor"])["size"].sum().unstack(fill_value=0)
+    flat = bool(((sizes.max() - sizes.min()) <= 0.02 * sizes.mean()).all())
+    assert flat == (heat.value.unit == "ns")
+    if not flat:
+        expected = by_token(weights, weights["size"], weights["tensor"], list(heat.row_names))
+        np.testing.assert_allclose(heat_drawn(figure, 0, heat), expected, rtol=1e-9)
+
+
+def test_experts_by_token(path: Path) -> None:
+    chart, figure = drawn(path, "moe_expert_heatmap")
+    (heat,) = panels_of(chart, Heat)
+    shown = heat_drawn(figure, 0, heat)
+    # A generated token's selections are the slices that it read of one stack of each layer.
+    records = records_of(path)
+    single = records[(records["phase"] == "generate") & records["expert"].notna() & (records["op"] == "MUL_MAT_ID")]
+    one_stack = single.drop_duplicates(["graph", "layer", "expert"])
+    first = int(records["token"].min())
+    expected = np.zeros_like(shown)
+    np.add.at(expected, (one_stack["expert"].astype(int), one_stack["token"].astype(int) - first), 1)
+    generated = np.unique(one_stack["token"].astype(int)) - first
+    assert len(generated) > 0
+    np.testing.assert_array_equal(shown[:, generated], expected[:, generated])
+
+
+def test_experts_by_layer(path: Path) -> None:
+    chart, figure = drawn(path, "layer_expert")
+    (heat,) = panels_of(chart, Heat)
+    table = tat.TraceAnalyzer(path).section("experts").tables["experts"]
+    expected = np.zeros_like(heat.values)
+    for row, shares in enumerate(table["shares"]):
+        expected[row, : len(shares)] = shares
+    np.testing.assert_allclose(heat_drawn(figure, 0, heat), expected, atol=1e-12)
+
+
+def test_transitions(path: Path) -> None:
+    chart, figure = drawn(path, "transitions")
+    routing = source_of(path).routing()
+    placed = routing[routing["position"] >= 0]
+    # A layer that routes only some of a prompt's rows is left to the section, which knows which they are.
+    whole = set(routing["layer"]) - set(routing.loc[routing["position"] < 0, "layer"])
+    assert whole
+    for number, heat in enumerate(panels_of(chart, Heat)):
+        layer = int(heat.title.removeprefix("Layer "))
+        if layer not in whole:
+            continue
+        chosen: dict[int, set[int]] = {}
+        for position, expert in placed.loc[placed["layer"] == layer, ["position", "expert"]].to_numpy():
+            chosen.setdefault(position, set()).add(expert)
+        counts = np.zeros_like(heat.values)
+        for position, experts in chosen.items():
+            for expert in experts:
+                for following in chosen.get(position + 1, ()):
+                    counts[expert, following] += 1
+        with np.errstate(invalid="ignore"):
+            np.testing.assert_allclose(heat_drawn(figure, number, heat), counts / counts.sum(axis=1, keepdims=True))
+
+
+# ----------------------------------------------------------------------------------------------------- bars and others
+
+
+def test_layers(path: Path) -> None:
+    chart, figure = drawn(path, "layers")
+    bars = chart.panels[0]
+    assert isinstance(bars, Bars)
+    records = records_of(path)
+    shown = bars_drawn(figure, 0, bars).sum(axis=0)
+    expected = records.groupby("layer")["size"].sum()
+    assert [float(label) for label in bars.labels] == list(expected.index)
+    np.testing.assert_allclose(shown, expected.to_numpy(), rtol=1e-9)
+
+
+def test_operations(path: Path) -> None:
+    chart, figure = drawn(path, "operation_types")
+    records = records_of(path)
+    nodes = records.drop_duplicates(["graph", "node"])
+    whole = nodes.drop_duplicates(["graph", "start_ns", "duration_ns"])["duration_ns"].astype(float).sum()
+    for number, pie in enumerate(panels_of(chart, Pie)):
+        angles = np.array([w.theta2 - w.theta1 for w in axes_of(figure)[number].patches])
+        total = whole if number == 0 else float(records["size"].sum())
+        np.testing.assert_allclose(np.abs(angles) / 360, pie.values / total, rtol=1e-3, atol=1e-5)
+        if number == 1:
+            sizes = records.groupby("op")["size"].sum()
+            for label, value in zip(pie.labels, pie.values, strict=True):
+                assert label not in sizes or sizes[label] == value
+
+
+def test_hot_tensors(path: Path) -> None:
+    chart, _ = drawn(path, "hot_tensors")
+    records = records_of(path)
+    weights = records[records["memory"].isin(["file", "copy"])].groupby("tensor")["size"].sum()
+    (bars,) = chart.views["bytes: weights"]
+    assert isinstance(bars, Bars)
+    assert len(bars.labels) == min(20, len(weights[weights > 0]))
+    np.testing.assert_array_equal(bars.series[0][1], np.sort(weights.to_numpy())[::-1][: len(bars.labels)])
+    for label, value in zip(bars.labels, bars.series[0][1], strict=True):
+        assert weights[label] == value
+
+
+def test_hot_tensors_are_those_of_the_section(path: Path) -> None:
+    chart, figure = drawn(path, "hot_tensors")
+    (bars,) = panels_of(chart, Bars)
+    table = tat.TraceAnalyzer(path).section("hot").tables["hottest"]
+    key = "accesses" if chart.view == "accesses" else "tensor_ns"
+    expected = np.sort(table[key].to_numpy(float))[::-1]
+    np.testing.assert_allclose(bars_drawn(figure, 0, bars)[0], expected, rtol=1e-9)
+
+
+def test_timeline(path: Path) -> None:
+    chart, figure = drawn(path, "timeline_offset")
+    records = records_of(path)
+    reads = records[records["memory"].isin(["file", "copy"]) & (records["access"] == "read")]
+    per_token = by_token(reads, reads["size"], pd.Series("all", index=reads.index), ["all"])[0]
+    for number, heat in ((0, chart.panels[0]), (2, chart.panels[2])):
+        assert isinstance(heat, Heat)
+        np.testing.assert_allclose(np.nansum(heat_drawn(figure, number, heat), axis=0), per_token, rtol=1e-9)
+    points = chart.panels[1]
+    assert isinstance(points, Points)
+    middle = reads[reads["graph"] == source_of(path).numbers[source_of(path).middle()]]
+    np.testing.assert_array_equal(points.py, middle["offset"].to_numpy(float))
+    assert list(points.texts) == list(middle["tensor"])
+    in_order = chart.panels[3]
+    assert isinstance(in_order, Points)
+    order = list(dict.fromkeys(middle["tensor"]))
+    begins = [in_order.py[list(in_order.texts).index(name)] for name in order]
+    assert begins == sorted(begins)
+
+
+def gap_bins(reads: pd.DataFrame) -> dict[int, int]:
+    """Gaps by power of two: -1 for none, n for 2**n to 2**(n + 1)."""
+    counts: dict[int, int] = {}
+    end = None
+    for offset, size, count, stride in reads[["offset", "size", "count", "stride"]].itertuples(index=False):
+        if end is not None:
+            gap = abs(offset - end)
+            power = int(gap).bit_length() - 1
+            counts[power] = counts.get(power, 0) + 1
+        end = offset + (stride * (count - 1) + size // count if stride else size)
+    return counts
+
+
+def test_gaps(path: Path) -> None:
+    chart, figure = drawn(path, "gap_histogram")
+    bars = chart.panels[0]
+    assert isinstance(bars, Bars)
+    records = records_of(path)
+    reads = records[records["memory"].isin(["file", "copy"]) & (records["access"] == "read") & (records["size"] > 0)]
+    reads = reads.assign(stride=pd.to_numeric(reads["stride"]).fillna(0).astype(int), count=reads["count"].astype(int))
+    expected = gap_bins(reads)
+    shown = bars_drawn(figure, 0, bars).sum(axis=0)
+    names = {("none" if n < 0 else say(2.0**n, "bytes").replace(".00 ", " ").replace(".0 ", " ")): n for n in expected}
+    assert {names[label]: int(value) for label, value in zip(bars.labels, shown, strict=True) if value} == expected
+
+
+def test_kv_growth(path: Path) -> None:
+    try:
+        chart, figure = drawn(path, "kv_growth")
+    except AbsentError:
+        assert not (records_of(path)["memory"] == "kv").any()
+        return
+    lines = chart.panels[0]
+    assert isinstance(lines, Lines)
+    records = records_of(path)
+    reads = records[records["component"].isin(["kv_k", "kv_v"]) & (records["access"] == "read")]
+    expected = reads.groupby("token")["size"].sum() / reads.groupby("token")["tokens"].first()
+    line = axes_of(figure)[0].lines[0]
+    assert line.get_label() == "KV cache read"
+    divisor = scale_of("bytes", max(float(one.y.max()) for one in lines.series)).divisor
+    np.testing.assert_array_equal(line.get_xdata(), expected.index)
+    np.testing.assert_allclose(np.asarray(line.get_ydata()) * divisor, expected.to_numpy(), rtol=1e-9)
+
+
+def test_attention_heads(real: Path) -> None:
+    chart, figure = drawn(real, "attention_heads")
+    query, kv = panels_of(chart, Bars)
+    assert (len(query.labels), len(kv.labels)) == (9, 3)
+    records = records_of(real)
+    last = records[(records["graph"] == records["graph"].max()) & (records["access"] == "read")]
+    shown = dict(zip([name for name, _ in query.series], bars_drawn(figure, 0, query).sum(axis=1), strict=True))
+    assert shown["Q weights"] == pytest.approx(last.loc[last["component"] == "attn_q", "size"].sum())
+    cached = dict(zip([name for name, _ in kv.series], bars_drawn(figure, 1, kv).sum(axis=1), strict=True))
+    assert cached["K cache read"] == pytest.approx(last.loc[last["component"] == "kv_k", "size"].sum())
+
+
+def test_order_of_attention(real: Path) -> None:
+    chart, _ = drawn(real, "qkv_order")
+    (heat,) = panels_of(chart, Heat)
+    records = records_of(real)
+    middle = records[records["graph"] == source_of(real).numbers[source_of(real).middle()]]
+    words = {"attn_q": "Q", "attn_k": "K", "attn_v": "V", "attn_output": "O", "kv_k": "K cache", "kv_v": "V cache"}
+    part = middle["component"].map(words)
+    for row, layer in enumerate(heat.row_names):
+        mine = (middle["layer"] == int(layer)) & part.notna() & (middle["size"] > 0)
+        expected = list(dict.fromkeys(part[mine] + " " + middle.loc[mine, "access"]))
+        assert [heat.names[int(kind)] for kind in heat.values[row] if np.isfinite(kind)] == expected
+
+
+def test_curves_are_those_of_the_section(path: Path) -> None:
+    chart, figure = drawn(path, "miss_ratio_curves")
+    (lines,) = panels_of(chart, Lines)
+    table = tat.TraceAnalyzer(path).section("caching").tables["curves"]
+    labels = table.attrs["labels"]
+    by_name = {line.get_label(): line for line in axes_of(figure)[0].lines}
+    for key in ("fifo", "lfu", "pin"):
+        shown = np.asarray(by_name[labels[key]].get_ydata()) / 100
+        np.testing.assert_allclose(shown, table[key].to_numpy(float), rtol=1e-9)
+    lru = np.asarray(by_name[labels["lru_blocks"]].get_ydata())
+    assert (np.diff(lru) <= 1e-9).all(), "a larger cache under LRU never misses more"
+    assert all(one.y.max() <= 1 and one.y.min() >= 0 for one in lines.series)
+
+
+def test_reuse_distances_are_those_of_the_section(path: Path) -> None:
+    chart, figure = drawn(path, "reuse_distance")
+    bars = chart.panels[0]
+    assert isinstance(bars, Bars)
+    table = tat.TraceAnalyzer(path).section("caching").tables["reuse_distances"]
+    shown = {label: value for label, value in zip(bars.labels, bars_drawn(figure, 0, bars)[0], strict=True) if value}
+    expected = {}
+    for bound, reads in zip(table["up_to_bytes"], table["accesses"], strict=True):
+        expected[say(float(bound), "bytes").replace(".00 ", " ").replace(".0 ", " ")] = reads
+    assert shown == expected
+
+
+def test_scores_are_those_of_the_section(path: Path) -> None:
+    chart, figure = drawn(path, "prediction_scores")
+    bars = chart.panels[0]
+    assert isinstance(bars, Bars)
+    table = tat.TraceAnalyzer(path).section("order").tables["prediction"]
+    expected = table[["tensor_share", "slice_share", "slice_bytes_share"]].to_numpy(float).T
+    np.testing.assert_allclose(bars_drawn(figure, 0, bars), expected, rtol=1e-9)

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: MIT
+"""Types and style of the package."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from conftest import run
+
+SOURCE = Path(os.environ["SOURCE"])
+
+
+def test_types(tmp_path: Path) -> None:
+    configuration = ("--config-file", str(SOURCE / "python/pyproject.toml"), "--cache-dir", str(tmp_path))
+    run(sys.executable, "-m", "mypy", *configuration, SOURCE / "python/tat")
+
+
+def test_style() -> None:
+    for check in (["check"], ["format", "--check"]):
+        run(sys.executable, "-m", "ruff", *check, "--no-cache", SOURCE / "python", SOURCE / "tests/python")
