@@ -148,7 +148,7 @@ static bool compare_layer(struct result * r, const struct side * a, const struct
             s->widest_layer = p.layer;
         }
         s->differs |= p.d.variation > ROUNDING;
-    } else {
+    } else if (p.side[0].selections || p.side[1].selections) {
         s->unlike++;
     }
     free(counts);
