@@ -25,5 +25,7 @@ folder=$(folder_of "${requirements[@]}")
 if [ $only_print = no ]; then
     one_at_a_time python
     "$root/python/setup-python" "$folder" "${requirements[@]}" 9>&-
+    find "$cache" -maxdepth 1 -name 'python-????????????' -mtime +30 -exec rm -rf {} + # for what is pinned no longer
 fi
+touch -c "$folder"
 echo "$folder/bin/python3"

@@ -203,11 +203,6 @@ static void add_experts(const struct live * live, struct result * r) {
     }
 }
 
-static const char * last_part(const char * path) {
-    const char * slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 static void set_headline(const struct live * live, const struct tat_trace * trace, struct result * r,
                          const struct now * now, bool running) {
     uint32_t                      n;

@@ -23,11 +23,6 @@ static void * begin(const struct subject * subject) {
     return s;
 }
 
-static const char * last_part(const char * path) {
-    const char * slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 /* From the first thing noted, loading as a rule, to the last. */
 static uint64_t duration(const struct subject * s) {
     int64_t from = 0, to = 0;

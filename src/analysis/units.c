@@ -60,3 +60,8 @@ const char * format_share(char text[static UNITS_SIZE], double share) {
     }
     return text;
 }
+
+const char * last_part(const char * path) {
+    const char * slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Sizes, times and counts for people.
+ * Sizes, times, counts and names for people.
  */
 #ifndef TAT_ANALYSIS_UNITS_H
 #define TAT_ANALYSIS_UNITS_H
@@ -20,5 +20,8 @@ const char * format_count(char text[static UNITS_SIZE], uint64_t count);
 
 /* Of a share from 0 to 1: "12.5 %"; what is above zero never shows as 0.0. Returns `text`. */
 const char * format_share(char text[static UNITS_SIZE], double share);
+
+/* Of a path, in it. */
+const char * last_part(const char * path);
 
 #endif

@@ -58,23 +58,6 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
     }
 }
 
-static int print_text(const json_t * answers, bool by_name) {
-    const char *   name;
-    const json_t * section;
-    bool           first = true;
-    json_object_foreach((json_t *) answers, name, section) {
-        if (json_is_true(json_object_get(section, "absent")) && !by_name) { continue; }
-        if (!first) { putchar('\n'); }
-        if (report_text(section, by_name, stdout) != 0) { return -1; }
-        first = false;
-    }
-    return 0;
-}
-
-static int print_json(const json_t * answers) {
-    return json_dumpf(answers, stdout, JSON_INDENT(2)) != 0 || putchar('\n') < 0 ? -1 : 0;
-}
-
 static bool differs(const json_t * answers) {
     const char *   name;
     const json_t * section;
@@ -88,7 +71,9 @@ static bool differs(const json_t * answers) {
 static int print(const char * text, const struct options * options, struct tat_error * error) {
     json_t * answers = json_loads(text, 0, NULL);
     errno            = ENOMEM;
-    int status = !answers ? -1 : options->json ? print_json(answers) : print_text(answers, options->n_sections > 0);
+    int status       = !answers        ? -1
+                       : options->json ? report_json(answers, stdout)
+                                       : report_sections(answers, options->n_sections > 0, stdout);
     if (status == 0) { status = fflush(stdout); }
     if (status == 0 && options->exit_code && differs(answers)) { status = TAT_ERROR_NO; }
     json_decref(answers);

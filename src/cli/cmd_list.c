@@ -52,18 +52,17 @@ static json_t * read_metadata(const struct run * run) {
     return json_load_file(path, 0, NULL);
 }
 
-static const char * last_part(const char * path) {
-    const char * slash = path ? strrchr(path, '/') : NULL;
-    return slash ? slash + 1 : path;
+static const char * name_in(const char * path) {
+    return path ? last_part(path) : NULL;
 }
 
 static const char * program_of(const json_t * metadata) {
-    return last_part(json_string_value(json_object_get(metadata, "program")));
+    return name_in(json_string_value(json_object_get(metadata, "program")));
 }
 
 static const char * model_of(const json_t * metadata) {
     const json_t * first = json_array_get(json_object_get(metadata, "model_files"), 0);
-    return last_part(json_string_value(json_object_get(first, "path")));
+    return name_in(json_string_value(json_object_get(first, "path")));
 }
 
 /* ------------------------------------------------------------------------------------------------------- forms */

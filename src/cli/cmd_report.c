@@ -109,36 +109,29 @@ static void print_answers(const json_t * answers) {
     }
 }
 
-/* What the trace has nothing of is left out, unless it was asked for by name. */
-static int print_text(const json_t * answers, bool by_name) {
+/* Of sections that were named, one at least has something to tell. */
+static bool tells_anything(const json_t * answers) {
     const char *   name;
     const json_t * section;
-    bool           first = true;
     json_object_foreach((json_t *) answers, name, section) {
-        if (json_is_true(json_object_get(section, "absent")) && !by_name) { continue; }
-        if (!first) { putchar('\n'); }
-        if (report_text(section, by_name, stdout) != 0) { return -1; }
-        first = false;
+        if (!json_is_true(json_object_get(section, "absent"))) { return true; }
     }
-    return 0;
+    return false;
 }
 
-static int print_json(const json_t * answers) {
-    if (json_dumpf(answers, stdout, JSON_INDENT(2)) != 0) { return -1; }
-    return putchar('\n') < 0 ? -1 : 0;
-}
-
-static int print(const char * text, const struct options * options, struct tat_error * error) {
+/* Sets *told: whether the trace has anything of what was asked. */
+static int print(const char * text, const struct options * options, bool * told, struct tat_error * error) {
     json_t * answers = json_loads(text, 0, NULL);
     errno            = ENOMEM;
     int status       = -1;
+    *told            = answers && tells_anything(answers);
     if (answers && options->json) {
-        status = print_json(answers);
+        status = report_json(answers, stdout);
     } else if (answers && options->questions) {
         print_answers(answers);
         status = 0;
     } else if (answers) {
-        status = print_text(answers, options->n_sections > 0);
+        status = report_sections(answers, options->n_sections > 0, stdout);
     }
     json_decref(answers);
     if (status == 0) { status = fflush(stdout); }
@@ -172,24 +165,34 @@ static int run(int argc, char ** argv) {
     if (options.questions && options.n_sections == 0) { name_all(&options); }
     char * answers = tat_analyze(trace, options.sections, options.n_sections, &options.analysis, &error);
     tat_trace_evaluations(trace, &n_evaluations);
-    int status = n_evaluations ? TAT_OK : TAT_ERROR_NO;
+    bool told = false;
     if (answers) { warn_of_part(&options, trace); }
-    if (!answers || print(answers, &options, &error) != 0) { status = command_fail(&cmd_report, &error); }
+    int status = !answers ? -1 : print(answers, &options, &told, &error);
+    if (status != 0) {
+        status = command_fail(&cmd_report, &error);
+    } else {
+        status = told && n_evaluations ? TAT_OK : TAT_ERROR_NO;
+    }
     free(answers);
     tat_trace_close(trace);
     return status;
 }
 
 const struct command cmd_report = {
-    .name        = "report",
-    .summary     = "say what a trace holds",
-    .arguments   = "[TRACE]",
-    .description = "Shows what was run, its phases, bytes per token, the parts of the model and the tensors that were "
-                   "touched most, layers, operations, attention with its KV cache, and experts. Load and warm-up never "
-                   "mix into what is said of prompt and generation. Exit status 1 where no graph was computed.",
-    .examples    = "  tat report                     the newest trace under traces/\n"
-                   "  tat report --section hot       one section of it\n"
-                   "  tat report --json RUN          for a program",
-    .options     = table,
-    .run         = run,
+    .name      = "report",
+    .summary   = "say what a trace holds",
+    .arguments = "[TRACE]",
+    .description =
+        "Shows what was run, its phases, bytes per token, the parts of the model, hot and cold weights, layers, "
+        "time, the order of reads, attention with its KV cache, and experts; what a cache would save where "
+        "--section caching asks for it. Load and warm-up never mix into what is said of prompt and "
+        "generation. Exit status 1 where no graph was computed, or where the trace has nothing of the "
+        "sections that were named: the experts of a dense model.",
+    .examples = "  tat report                     the newest trace under traces/\n"
+                "  tat report --section hot       one section of it, with all its tables\n"
+                "  tat report --questions         answers in words\n"
+                "  tat report --section caching --memory 8G --disk 2G/s\n"
+                "  tat report --json RUN          for a program",
+    .options  = table,
+    .run      = run,
 };

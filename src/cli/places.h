@@ -15,8 +15,8 @@
 /* libexec/tat, installed or in the build tree. */
 bool places_libexec(char path[static PATH_MAX]);
 
-/* libtat_agent.so, or with `exact` libtat_agent_exact.so: $TAT_AGENT, or where it is installed, or in the build tree. 0,
- * or -1 and *error says what to do. */
+/* libtat_agent.so, or with `exact` libtat_agent_exact.so: $TAT_AGENT, or where it is installed, or in the build tree.
+ * 0, or -1 and *error says what to do. */
 int places_agent(bool exact, char path[static PATH_MAX], struct tat_error * error);
 
 /* `name` as a shell would find it: a path if it has a slash, else the first on PATH that can be executed. 0, or the

@@ -215,3 +215,20 @@ int report_text(const json_t * section, bool asked, FILE * out) {
     }
     return 0;
 }
+
+int report_sections(const json_t * answers, bool by_name, FILE * out) {
+    const char *   name;
+    const json_t * section;
+    bool           first = true;
+    json_object_foreach((json_t *) answers, name, section) {
+        if (json_is_true(json_object_get(section, "absent")) && !by_name) { continue; }
+        if (!first) { putc('\n', out); }
+        if (report_text(section, by_name, out) != 0) { return -1; }
+        first = false;
+    }
+    return 0;
+}
+
+int report_json(const json_t * answers, FILE * out) {
+    return json_dumpf(answers, out, JSON_INDENT(2)) != 0 || putc('\n', out) < 0 ? -1 : 0;
+}

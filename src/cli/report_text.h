@@ -13,6 +13,12 @@
 /* `asked`: the section was named, so that all its tables for people are wanted. 0, or -1 where memory ran out. */
 int report_text(const json_t * section, bool asked, FILE * out);
 
+/* Several of them by name, one under the other; what there is nothing of is left out, unless sections were named. */
+int report_sections(const json_t * answers, bool by_name, FILE * out);
+
+/* The same as JSON. */
+int report_json(const json_t * answers, FILE * out);
+
 /* Its questions with their answers. */
 void report_answers(const json_t * section, FILE * out);
 

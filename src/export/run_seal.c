@@ -14,8 +14,8 @@
 #include "export/tensor_names.h"
 #include "tat/run.h"
 
-/* Nanoseconds the agent takes for a callback: twice what bench/RESULTS.md has for it alone, as the caches of a real model
- * are colder. An estimate. */
+/* Nanoseconds the agent takes for a callback: twice what bench/RESULTS.md has for it alone, as the caches of a real
+ * model are colder. An estimate. */
 #define CALLBACK_NS 30
 
 static int write_names(const char * folder, const struct tat_trace * trace, struct tat_error * error) {

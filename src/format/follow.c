@@ -95,14 +95,15 @@ static bool fetch(struct follow * f, uint64_t at) {
     const ssize_t n = pread(f->fd, f->fetched, AHEAD, (off_t) at);
     f->fetched_at   = at;
     f->n_fetched    = n > 0 ? (size_t) n : 0;
-    __atomic_thread_fence(__ATOMIC_ACQUIRE); /* a block's magic is stored last, so the rest is there */
     return f->n_fetched >= sizeof(uint32_t);
 }
 
+/* A block's magic is stored last, with release: once it is seen, a load of it through the mapping acquires the rest. */
 static bool is_committed(struct follow * f, uint64_t at) {
     uint32_t magic = 0;
     if (fetch(f, at)) { memcpy(&magic, f->fetched + (at - f->fetched_at), sizeof magic); }
-    return magic == TAT_BLOCK_MAGIC;
+    if (magic != TAT_BLOCK_MAGIC || at + sizeof magic > f->trace->size) { return false; }
+    return __atomic_load_n((const uint32_t *) (f->trace->map + at), __ATOMIC_ACQUIRE) == TAT_BLOCK_MAGIC;
 }
 
 /* Where the next block after `at` might begin, or 0. A writer takes its place first and commits last, so blocks behind

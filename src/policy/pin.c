@@ -34,13 +34,14 @@ static bool choose(struct pin * p) {
     const struct policy_items * items = &p->base.items;
     struct candidate *          all   = malloc(((size_t) items->count + 1) * sizeof *all);
     uint64_t                    room  = p->base.capacity;
+    uint32_t                    n     = 0;
     if (!all) { return false; }
-    for (uint32_t i = 0; i < items->count; i++) {
-        all[i] = (struct candidate){ items->value ? items->value[i] : 0, items->bytes[i], i };
+    for (uint32_t i = 0; i < items->count && items->value; i++) {
+        if (items->value[i]) { all[n++] = (struct candidate){ items->value[i], items->bytes[i], i }; }
     }
-    qsort(all, items->count, sizeof *all, best);
-    for (uint32_t i = 0; i < items->count; i++) {
-        if (all[i].value == 0 || all[i].bytes > room) { continue; }
+    qsort(all, n, sizeof *all, best);
+    for (uint32_t i = 0; i < n; i++) {
+        if (all[i].bytes > room) { continue; }
         p->chosen[all[i].item] = true;
         room -= all[i].bytes;
     }

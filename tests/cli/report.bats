@@ -103,3 +103,13 @@ json() {
     run bash -c '"$0" report "$1" | head -1' "$TAT" "$TRACE"
     [ "$output" = "The run" ]
 }
+
+@test "report: caching for so much memory and such a disk" {
+    run "$TAT" report --section caching --memory 1G --disk 1G/s "$TRACE"
+    [ "$status" -eq 0 ]
+    [[ $output == *"not limited by memory"* ]]
+    for wrong in "--memory=none" "--disk=2G/h" "--hot=0" "--cold=101" "--hot=x"; do
+        run "$TAT" report "$wrong" "$TRACE"
+        [ "$status" -eq 2 ]
+    done
+}

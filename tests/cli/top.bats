@@ -149,8 +149,9 @@ print([row["shares"] for row in a["experts"]["tables"]["experts"]["rows"]], a["h
     [ "$(seen 'len(s["lines"]) <= 12, max(len(l) for l in s["lines"]) <= 40, s["status"]')" = "True True 0" ]
 }
 
-@test "top: it ends when the run does" {
-    TAT_DIR=$TAT_DIR "$HOST" -g 20000 toy.gguf > /dev/null 2>&1 3>&- &
+# until_its_end ARGUMENT...: watches a host to its end.
+until_its_end() {
+    "$HOST" "$@" toy.gguf > /dev/null 2>&1 3>&- &
     host=$!
     for _ in {1..500}; do
         "$TAT" top --once > /dev/null 2>&1 && break
@@ -158,8 +159,24 @@ print([row["shares"] for row in a["experts"]["tables"]["experts"]["rows"]], a["h
     done
     screen wait
     [ "$(seen 's["status"], s["given_back"]')" = "0 True" ]
-    [ "$(seen '"The run has ended, with 19,999 generated tokens." in s["after"]')" = True ]
     [ "$(seen '"Next: tat report " in s["after"] and "did not close" not in s["after"]')" = True ]
+}
+
+@test "top: it ends when the run does" {
+    until_its_end -g 20000
+    [ "$(seen '"The run has ended, with 19,999 generated tokens." in s["after"]')" = True ]
+}
+
+@test "top: what several threads write is all there in the end" {
+    until_its_end -c 4 -g 6000
+    [ "$(seen '"20 of prompts" in s["after"] and "with 23,996 generated tokens." in s["after"]')" = True ]
+    # Look by look it comes to what one look at the whole finds: bytes, and choices of experts.
+    "$TAT" top "$TAT_DIR"/run_* > whole
+    seen 's["after"].replace("\r", "")' > pieces
+    for from in '  touched' '  0 '; do
+        [ -n "$(grep "^$from" whole)" ]
+        [ "$(grep "^$from" whole)" = "$(grep "^$from" pieces)" ]
+    done
 }
 
 @test "top: used wrongly" {

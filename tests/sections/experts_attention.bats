@@ -72,6 +72,11 @@ moe=SmolLM2-8x2.gguf
 @test "sections: a dense model" {
     of_model "$dense" -n 20
     check "$traces"/*/tensor_access.bin
+    run "$TAT" report --section experts "$traces"/*
+    [ "$status" -eq 1 ] # the answer is no
+    [[ $output == *"the model is a dense one"* ]]
+    run "$TAT" report --section experts --section attention "$traces"/*
+    [ "$status" -eq 0 ]
 }
 
 @test "sections: a dense model without flash attention, and with a quantised cache" {

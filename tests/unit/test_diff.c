@@ -21,6 +21,7 @@ enum { GENERATED = 6, MOST = 6 };
 struct recipe {
     int64_t  prompt[2];
     uint32_t expert[GENERATED];
+    uint32_t first;            /* expert of the prompt's tokens */
     bool     extra;            /* a weight more, read before the output */
     uint64_t ticks_per_second; /* 0: 1e9; half as many make all twice as slow */
 };
@@ -109,9 +110,9 @@ static void evaluate(struct trace_builder * b, uint32_t graph, const int64_t * i
 }
 
 static struct tat_trace * make(const struct recipe * recipe) {
-    static const uint32_t first[2] = { 0, 0 };
-    struct trace_builder  b;
-    struct tat_error      error = { 0 };
+    const uint32_t       first[2] = { recipe->first, recipe->first };
+    struct trace_builder b;
+    struct tat_error     error = { 0 };
     tb_begin(&b);
     if (recipe->ticks_per_second) {
         tb_header(&b)->ticks_per_second = recipe->ticks_per_second;
@@ -235,6 +236,8 @@ static void known_distance_of_experts(void ** state) {
     assert_number(layer, "chi_square", 2 * 4.0 / 6 + 2 * 4.0 / 2);
     assert_number(layer, "degrees_of_freedom", 1);
     assert_number(layer, "cramer_v", sqrt(16.0 / 3 / 16));
+    assert_number(layer, "cramer_v_by_chance", sqrt(1.0 / 16));
+    assert_number(layer, "p_if_independent", erfc(sqrt(16.0 / 3 / 2))); /* with 1 degree of freedom */
     /* Halves of B by tokens: 0 0 0 1, then 1 1 1 0; of A they are alike. */
     assert_number(layer, "own_variation", 0.25);
     assert_true(json_is_true(at(all, "experts/values/differs")));
@@ -242,6 +245,22 @@ static void known_distance_of_experts(void ** state) {
     assert_number(all, "order/tables/pairs/rows/0/weights_alike", GENERATED);
     assert_number(all, "order/tables/pairs/rows/0/slices_alike", 1);
     assert_says(all, "order/tables/pairs/rows/0/slices_first/b", "expert 1 of blk.0.ffn_up_exps.weight");
+    json_decref(all);
+}
+
+/* Ids that the layer has no expert for: nothing was chosen, and that alike. */
+static void experts_that_nobody_is(void ** state) {
+    (void) state;
+    const struct recipe recipes[] = { { .prompt = { 7, 9 }, .expert = { 9, 9, 9, 9, 9, 9 }, .first = 9 },
+                                      { .prompt = { 7, 9 }, .expert = { 9, 9, 9, 9, 9, 9 }, .first = 9 },
+                                      PLAIN };
+    json_t *            all       = diff(recipes, 2);
+    assert_true(json_is_false(at(all, "experts/values/differs")));
+    assert_number(all, "experts/values/layers_unlike", 0);
+    json_decref(all);
+    all = diff(recipes + 1, 2);
+    assert_true(json_is_true(at(all, "experts/values/differs")));
+    assert_number(all, "experts/values/layers_unlike", 1);
     json_decref(all);
 }
 
@@ -339,6 +358,7 @@ int main(void) {
         cmocka_unit_test(identical_runs),
         cmocka_unit_test(one_tensor_more),
         cmocka_unit_test(known_distance_of_experts),
+        cmocka_unit_test(experts_that_nobody_is),
         cmocka_unit_test(other_prompts_are_other_setups),
         cmocka_unit_test(repeated_runs_give_an_interval),
         cmocka_unit_test(single_runs_give_a_warning),

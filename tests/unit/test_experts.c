@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "analysis/contingency.h"
-#include "analysis/vocabulary.h"
+#include "analysis/experts/vocabulary.h"
 #include "tat/analysis.h"
 #include "trace_builder.h"
 

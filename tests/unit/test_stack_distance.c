@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "analysis/min_stack.h"
-#include "analysis/recency.h"
+#include "analysis/caching/min_stack.h"
+#include "analysis/caching/recency.h"
 
 enum { ITEMS_MAX = 200, ACCESSES = 3000 };
 

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+#include "analysis/caching/references.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    ALIGN       = 1 << 24, /* between spaces: no block of a cache lies in two */
+    REFS_MAX    = 1 << 26, /* 256 MiB of them: of a small model, what 200,000 tokens read */
+    EXTENTS_MAX = 1 << 22,
+};
+
+static uint64_t aligned(uint64_t bytes) {
+    return (bytes + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+/* Files first, then each tensor that is in none. A hostile trace's sums may wrap: what lies outside is then not placed.
+ */
+static bool place(struct references * r) {
+    const struct subject * s     = r->subject;
+    uint64_t *             files = calloc((size_t) s->n_files + 1, sizeof *files);
+    if (!files) { return false; }
+    for (uint32_t i = 0; i < s->n_files; i++) {
+        files[i] = r->space;
+        r->space += aligned(s->files[i].size);
+    }
+    for (uint32_t i = 0; i < s->n_tensors; i++) {
+        const struct tat_tensor * t = &s->tensors[i];
+        if (t->kind != TAT_TENSOR_WEIGHT) { continue; }
+        const bool in_file = t->file && t->file <= s->n_files;
+        r->origin[i]       = in_file ? files[t->file - 1] : r->space;
+        if (!in_file) { r->space += aligned(t->file_offset + t->bytes); }
+        for (uint32_t slice = r->slices.first[i]; slice < r->slices.first[i + 1]; slice++) {
+            r->bytes[slice]   = slice_bytes(&r->slices, s, slice);
+            r->address[slice] = r->origin[i] + t->file_offset + r->bytes[slice] * (slice - r->slices.first[i]);
+        }
+    }
+    free(files);
+    return true;
+}
+
+bool references_begin(struct references * r, const struct subject * subject) {
+    *r = (struct references){ .subject = subject };
+    if (!slices_find(&r->slices, subject)) { return false; }
+    r->origin  = calloc((size_t) subject->n_tensors + 1, sizeof *r->origin);
+    r->address = calloc((size_t) r->slices.count + 1, sizeof *r->address);
+    r->bytes   = calloc((size_t) r->slices.count + 1, sizeof *r->bytes);
+    return r->origin && r->address && r->bytes && place(r);
+}
+
+void references_free(struct references * r) {
+    slices_free(&r->slices);
+    free(r->origin);
+    free(r->address);
+    free(r->bytes);
+    free(r->ref);
+    free(r->extent);
+    free(r->mark);
+}
+
+/* A new element of an array that grows; NULL: memory. */
+static void * grown(struct references * r, void * array, size_t size, size_t * count, size_t * room) {
+    void * data;
+    memcpy(&data, array, sizeof data);
+    if (*count == *room) {
+        const size_t more   = *room ? *room * 2 : 1024;
+        void *       bigger = realloc(data, more * size);
+        if (!bigger) {
+            r->failed = true;
+            return NULL;
+        }
+        memcpy(array, &bigger, sizeof bigger);
+        data  = bigger;
+        *room = more;
+    }
+    return (char *) data + size * (*count)++;
+}
+
+static void add_ref(struct references * r, uint32_t ref) {
+    uint32_t * slot = grown(r, &r->ref, sizeof *slot, &r->n_refs, &r->refs_room);
+    if (slot) { *slot = ref; }
+}
+
+static void add_mark(struct references * r, uint32_t evaluation) {
+    struct graph_mark * mark = grown(r, &r->mark, sizeof *mark, &r->n_marks, &r->marks_room);
+    if (mark) { *mark = (struct graph_mark){ evaluation, (uint32_t) r->n_refs }; }
+}
+
+/* Rows, or what else is not a whole slice. */
+static void add_extent(struct references * r, const struct tat_access * a) {
+    uint64_t span = a->bytes;
+    if (a->flags & TAT_ACCESS_STRIDED) {
+        const struct tat_layout layout = tat_trace_layout(r->subject->trace, a->layout);
+        span                           = layout.stride * (a->rows - 1) + layout.run_bytes;
+    }
+    struct extent_read * extent = grown(r, &r->extent, sizeof *extent, &r->n_extents, &r->extents_room);
+    if (!extent) { return; }
+    *extent = (struct extent_read){ r->origin[a->tensor] + a->offset, span, a->bytes };
+    r->approximate |= (a->flags & TAT_ACCESS_APPROXIMATE) != 0;
+    add_ref(r, r->slices.count + (uint32_t) (r->n_extents - 1));
+}
+
+/* What is kept are whole graphs: the one that is too much goes. */
+static void cut_short(struct references * r) {
+    r->n_refs = r->mark[--r->n_marks].first;
+    r->full   = true;
+}
+
+void references_feed(struct references * r, const struct tat_access * a, size_t count) {
+    for (size_t i = 0; i < count && !r->failed && !r->full; i++) {
+        if (r->subject->tensors[a[i].tensor].kind != TAT_TENSOR_WEIGHT || a[i].bytes == 0 ||
+            !is_inference(phase_of(&a[i]))) {
+            continue;
+        }
+        if (r->n_marks == 0 || r->mark[r->n_marks - 1].evaluation != a[i].evaluation) {
+            add_mark(r, a[i].evaluation);
+            if (r->failed) { return; }
+        }
+        const uint32_t slice = slice_of(&r->slices, &a[i]);
+        if (slice != NO_SLICE && a[i].bytes == r->bytes[slice] &&
+            r->origin[a[i].tensor] + a[i].offset == r->address[slice]) {
+            add_ref(r, slice);
+        } else {
+            add_extent(r, &a[i]);
+        }
+        if (r->n_refs >= REFS_MAX || r->n_extents >= EXTENTS_MAX) { cut_short(r); }
+    }
+}
+
+void references_end(struct references * r) {
+    add_mark(r, UINT32_MAX);
+    if (!r->failed) { r->n_marks--; }
+}

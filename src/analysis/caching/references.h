@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What prompt and generation read of the weights, in order: the string of references that caches are judged by.
+ * Addresses are those of one space in which all model files lie one after the other, and behind them what is in no
+ * file.
+ */
+#ifndef TAT_ANALYSIS_CACHING_REFERENCES_H
+#define TAT_ANALYSIS_CACHING_REFERENCES_H
+
+#include "analysis/slices.h"
+
+/* A stretch of weights that is read by itself: rows of an embedding. */
+struct extent_read {
+    uint64_t address, span, bytes;
+};
+
+struct graph_mark {
+    uint32_t evaluation;
+    uint32_t first; /* its first reference */
+};
+
+struct references {
+    const struct subject * subject;
+    struct slices          slices;
+    uint64_t *             origin;  /* by tensor: an access's address is origin + offset */
+    uint64_t *             address; /* by slice */
+    uint64_t *             bytes;   /* by slice */
+    uint64_t               space;   /* addresses there are */
+
+    uint32_t *           ref; /* a slice, or slices.count + an extent */
+    struct extent_read * extent;
+    struct graph_mark *  mark; /* one for each graph that reads weights; one more for the end */
+    size_t               n_refs, n_extents, n_marks, refs_room, extents_room, marks_room;
+    bool                 approximate, failed;
+    bool                 full; /* later graphs were left out */
+};
+
+bool references_begin(struct references * r, const struct subject * subject); /* false: memory; free it anyway */
+void references_feed(struct references * r, const struct tat_access * records, size_t count);
+void references_end(struct references * r); /* no more will come */
+void references_free(struct references * r);
+
+/* The stretch of one reference. */
+static inline struct extent_read reference_extent(const struct references * r, uint32_t ref) {
+    if (ref >= r->slices.count) { return r->extent[ref - r->slices.count]; }
+    return (struct extent_read){ r->address[ref], r->bytes[ref], r->bytes[ref] };
+}
+
+static inline enum tat_phase mark_phase(const struct references * r, size_t mark) {
+    return r->subject->evaluations[r->mark[mark].evaluation].phase;
+}
+
+#endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a generated token reads again from a cache of each size, and what that allows in tokens a second.
+ */
+#include <stdio.h>
+
+#include "analysis/caching/caching.h"
+#include "analysis/units.h"
+
+static double disk_of(const struct caching * s) {
+    return (double) s->subject->options.disk_bytes_per_second;
+}
+
+/* Seconds a generated token, as measured. 0: unknown. */
+static double compute_of(const struct caching * s) {
+    const struct phase_total * generate = &s->subject->phase[TAT_PHASE_GENERATE];
+    return ratio(generate->ns, generate->tokens) / 1e9;
+}
+
+static double again_per_token(const struct caching * s, struct outcome outcome) {
+    (void) s;
+    return outcome.again_per_token;
+}
+
+/* Tokens a second where reading goes on while computing. */
+static double overlapped(const struct caching * s, struct outcome outcome) {
+    const double compute = compute_of(s), read = outcome.again_per_token / disk_of(s);
+    return 1 / (compute > read ? compute : read);
+}
+
+/* And where computing waits for what is read. */
+static double serial(const struct caching * s, struct outcome outcome) {
+    return 1 / (compute_of(s) + outcome.again_per_token / disk_of(s));
+}
+
+/* The policy that reads least for a generated token, without knowing the future in detail. */
+static unsigned fastest_policy(const struct caching * s, unsigned size) {
+    unsigned best = LRU_BLOCKS;
+    for (unsigned i = 1; i < MIN_BLOCKS; i++) {
+        if (caching_outcome(s, i, size).again_per_token < caching_outcome(s, best, size).again_per_token) { best = i; }
+    }
+    return best;
+}
+
+/* What a disk that reads R bytes a second allows. */
+static const char * rate(char text[static 2 * UNITS_SIZE], double bytes) {
+    char size[UNITS_SIZE];
+    snprintf(text, 2 * UNITS_SIZE, bytes < 1 ? "without limit" : "R / %s", format_bytes(size, (uint64_t) bytes));
+    return text;
+}
+
+static void say_bounds(const struct caching * s, struct result * r) {
+    char                 cache[2 * UNITS_SIZE], a[2 * UNITS_SIZE], b[2 * UNITS_SIZE], c[2 * UNITS_SIZE];
+    const unsigned       size = caching_told(s, cache), best = fastest_policy(s, size);
+    const struct outcome lru = caching_outcome(s, LRU_BLOCKS, size), other = caching_outcome(s, best, size),
+                         bound = caching_outcome(s, BOUND, size);
+    if (disk_of(s) > 0) {
+        result_answer(r, "How fast could it be?",
+                      "With %s at most %.1f tokens/s under LRU (%s read again for each token), %.1f with the best "
+                      "policy (%s: %s), %.1f with any cache; computing alone allows %.1f.",
+                      cache, overlapped(s, lru), format_bytes(a, (uint64_t) lru.again_per_token), overlapped(s, other),
+                      caching_title(best), format_bytes(b, (uint64_t) other.again_per_token), overlapped(s, bound),
+                      1 / compute_of(s));
+        result_note(r,
+                    "At best: reading goes on while computing. Computing took %.2f ms a token in this run, reads that "
+                    "it may have waited for included.",
+                    1e3 * compute_of(s));
+    } else {
+        result_answer(r, "How fast could it be?",
+                      "With %s, the tokens/s that a disk of R bytes/s allows: %s under LRU, %s with the best policy "
+                      "(%s), %s with any cache; and never more than the %.1f that computing allows (--disk 2G/s does "
+                      "the sum).",
+                      cache, rate(a, lru.again_per_token), rate(b, other.again_per_token), caching_title(best),
+                      rate(c, bound.again_per_token), 1 / compute_of(s));
+    }
+}
+
+/* All sizes and strategies one below the other, for programs. */
+static void add_bounds(const struct caching * s, struct result * r) {
+    static const struct result_column columns[] = {
+        { "cache_bytes", "cache", UNIT_BYTES },
+        { "strategy", "strategy", UNIT_TEXT },
+        { "name", "name", UNIT_TEXT },
+        { "again_bytes_per_token", "read again/token", UNIT_BYTES },
+        { "tokens_per_second", "tokens/s at best", UNIT_PER_SECOND },
+        { "tokens_per_second_serial", "if reads wait", UNIT_PER_SECOND },
+    };
+    result_table(r, "bounds", NULL, SHOW_NEVER, columns, disk_of(s) > 0 ? 6 : 4);
+    for (unsigned i = 0; i < ASKED; i++) {
+        for (unsigned x = 0; x < STRATEGIES && caching_size(s, caching_asked[i]); x++) {
+            const struct outcome found = caching_outcome(s, x, caching_asked[i]);
+            json_t *             row   = result_row(r);
+            result_put_count(r, row, "cache_bytes", caching_size(s, caching_asked[i]));
+            result_put_text(r, row, "strategy", caching_title(x));
+            result_put_text(r, row, "name", caching_name(x));
+            result_put_real(r, row, "again_bytes_per_token", found.again_per_token);
+            if (disk_of(s) <= 0) { continue; }
+            result_put_real(r, row, "tokens_per_second", overlapped(s, found));
+            result_put_real(r, row, "tokens_per_second_serial", serial(s, found));
+        }
+    }
+}
+
+void caching_speed(const struct caching * s, struct result * r) {
+    static const struct by_size again = { "again", "Bytes read again for each generated token", UNIT_BYTES,
+                                          again_per_token };
+    static const struct by_size speed = { "speed", "Tokens a second at best, reading while computing", UNIT_PER_SECOND,
+                                          overlapped };
+    if (compute_of(s) <= 0) { return; }
+    caching_by_size(s, r, &again);
+    if (disk_of(s) > 0) { caching_by_size(s, r, &speed); }
+    add_bounds(s, r);
+    result_put_real(r, result_values(r), "compute_tokens_per_second", 1 / compute_of(s));
+    say_bounds(s, r);
+}

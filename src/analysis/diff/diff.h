@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Runs compared: sections as in analysis.h, but over several profiles.
+ */
+#ifndef TAT_ANALYSIS_DIFF_DIFF_H
+#define TAT_ANALYSIS_DIFF_DIFF_H
+
+#include "analysis/diff/profile.h"
+#include "analysis/result.h"
+#include "tat/diff.h"
+
+/* What is compared with what: runs that repeat each other are one side; where all do, each run is one. The first side
+ * is compared with each of the others. */
+struct side {
+    const struct profile * run[TAT_DIFF_MOST];
+    size_t                 n;
+    char                   label[24]; /* "A+B" */
+};
+
+struct diff {
+    struct profile run[TAT_DIFF_MOST];
+    struct side    side[TAT_DIFF_MOST];
+    size_t         n_runs, n_sides;
+    uint32_t       n_groups;
+    enum scope     scope; /* generation, if all runs have it: what is compared token by token */
+};
+
+struct diff_section {
+    const char * name;
+    const char * title;
+    void (*answer)(const struct diff * diff, struct result * result);
+};
+
+extern const struct diff_section diff_runs, diff_tensors, diff_experts, diff_order, diff_time, diff_patterns;
+
+/* "generated token" or "token". */
+const char * diff_scope_name(const struct diff * d);
+
+/* In which ways two runs are no repeats of each other: none, and they are. */
+enum facet {
+    FACET_MODEL   = 1u << 0,
+    FACET_PROMPT  = 1u << 1, /* its ubatches, and its token ids where both have them */
+    FACET_COMMAND = 1u << 2, /* but for the seed; where both have it */
+    FACET_PROGRAM = 1u << 3,
+    FACET_GGML    = 1u << 4,
+    FACET_THREADS = 1u << 5,
+    FACET_MACHINE = 1u << 6, /* processor and their number, where both have them */
+    FACETS        = 7
+};
+unsigned diff_facets(const struct profile * a, const struct profile * b);
+
+/* Of two command lines, and an argument of which one may have none. */
+bool diff_argument_differs(const json_t * a, const json_t * b, size_t i);
+
+/* Distance of the choices of two layers with as many experts, and that of a layer's two halves. */
+struct distance choices_distance(const struct choices * a, const struct choices * b);
+
+/* The mean total variation over layers that two runs have alike; NAN where there is none. */
+double choices_variation(const struct profile * a, const struct profile * b);
+
+/* The tokens of which two runs have the order of reading, how many are read alike from the first on, and whether all.
+ */
+struct order_match {
+    uint32_t tokens, weights, slices; /* weights, slices: alike in a row, from the first */
+};
+struct order_match order_match(const struct profile * a, const struct profile * b);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What is kept of a run to compare it with others: sums by name, not records, so that many runs fit into memory.
+ */
+#ifndef TAT_ANALYSIS_DIFF_PROFILE_H
+#define TAT_ANALYSIS_DIFF_PROFILE_H
+
+#include "analysis/analysis.h"
+#include "analysis/choices.h"
+#include "analysis/slices.h"
+
+/* Prompt and generation together, and generation alone. */
+enum scope { SCOPE_ALL, SCOPE_GENERATE, SCOPES };
+
+struct use {
+    double accesses, bytes, ns;
+};
+
+/* A weight, or a part of the KV cache. Numbers differ between traces, so it is known by model and name; where several
+ * tensors of a model bear one name (a repacked copy), they are one. */
+struct touched {
+    const char *         name;
+    enum tat_tensor_kind kind;
+    enum tat_component   component;
+    uint32_t             model; /* by order of loading, from 1; 0: not known */
+    uint16_t             layer;
+    uint64_t             size;
+    uint32_t             first_slice, n_slices; /* in `slice_accesses` of the profile */
+    struct use           use[SCOPES];
+};
+
+struct operation_time {
+    const char * name;
+    uint64_t     ns[SCOPES];
+};
+
+/* An evaluation that generated, and in which order it read weights. */
+struct reading {
+    uint32_t evaluation;
+    uint64_t weights, slices; /* hashes of the sequences of names, and of names with experts */
+};
+
+struct profile {
+    struct subject          subject;
+    struct slices           slices;
+    struct touched *        tensors; /* by kind, model, name */
+    struct operation_time * operations;
+    struct choices *        choices; /* by layer, those only that have any: halves of the run's tokens */
+    struct reading *        readings;
+    uint64_t *              slice_accesses;
+    double *                token_ns;   /* of each generated token that was evaluated alone */
+    uint64_t *              name_hash;  /* by tensor of the trace; 0: no weight */
+    uint32_t *              touched_of; /* by tensor of the trace: index of `tensors`, or UINT32_MAX */
+    uint32_t                n_tensors, n_operations, n_choices, n_readings, n_token_ns, capacity_readings;
+    uint64_t                shape_hash; /* of the prompt's ubatches */
+    uint64_t                ids_hash;   /* of its token ids, where they were recorded */
+    uint64_t                model_hash; /* of all model files */
+    bool                    has_ids, failed;
+    json_t *                metadata;  /* or NULL */
+    char                    label[24]; /* "A" */
+    uint32_t                group;     /* runs that repeat each other have the same, from 0 */
+};
+
+/* False: memory, with the parts that there are, to be closed in either case. */
+bool profile_open(struct profile * p, const struct tat_trace * trace);
+void profile_close(struct profile * p);
+
+/* Tokens and time of a scope, of evaluations that were recorded in full. */
+struct phase_total profile_total(const struct profile * p, enum scope scope);
+
+/* The order in which tensors of one kind stand. */
+int touched_order(const struct touched * a, const struct touched * b);
+
+#endif

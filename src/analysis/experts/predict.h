@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What tests of the prediction of experts leave: experts_predict.c guesses and scores, experts_scores.c shows.
+ */
+#ifndef TAT_ANALYSIS_EXPERTS_PREDICT_H
+#define TAT_ANALYSIS_EXPERTS_PREDICT_H
+
+#include "analysis/experts/experts.h"
+
+enum question { NEXT_TOKEN, NEXT_LAYER, QUESTIONS };
+enum method { LAST, FREQUENT, MARKOV, METHODS };
+
+struct score {
+    uint64_t rows, first, right, chosen; /* rows whose first guess is among the chosen; experts guessed rightly */
+};
+
+struct tested {
+    uint32_t *   frequent; /* the layer's guess; NULL: untested */
+    uint64_t *   from;     /* what each expert of the matrix leads to in all: the last token's, the layer's above */
+    uint64_t *   from_above;
+    uint64_t     asked[QUESTIONS];
+    struct score score[QUESTIONS][METHODS];
+};
+
+struct prediction {
+    struct tested * layer; /* as those of struct experts */
+    double *        points;
+    uint64_t        every[QUESTIONS]; /* row of the test is tried */
+    bool            failed;
+};
+
+void experts_show_scores(const struct experts * x, const struct prediction * p, struct result * r);
+
+#endif

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
+
+#include "analysis/experts/predict.h"
+#include "analysis/units.h"
+
+static const char * const question_names[QUESTIONS] = { "next token", "next layer" };
+static const char * const method_names[METHODS]     = { "the last one's", "the most frequent", "Markov chain" };
+static const char * const method_keys[METHODS]      = { "last", "frequent", "markov" };
+
+static const struct result_column columns[] = {
+    { "predicted", "experts of the", UNIT_TEXT },
+    { "guess", "guess", UNIT_TEXT },
+    { "first_right", "first right", UNIT_SHARE },
+    { "set_right", "right of the set", UNIT_SHARE },
+    { "wrong_bytes_per_token", "wrong bytes/token", UNIT_BYTES },
+};
+
+static const struct result_column layer_columns[] = {
+    { "layer", "layer", UNIT_NUMBER },
+    { "predicted", "experts of the", UNIT_TEXT },
+    { "method", "method", UNIT_TEXT },
+    { "tested", "tested", UNIT_COUNT },
+    { "first_right", "first", UNIT_SHARE },
+    { "set_right", "all", UNIT_SHARE },
+    { "wrong_bytes_per_token", "wrong bytes/token", UNIT_BYTES },
+};
+
+struct total {
+    struct score score;
+    double       wrong_bytes; /* of a token, over the layers tested */
+    double       chance;      /* share right of a guess at random, weighted by experts chosen */
+};
+
+static double wrong_bytes(const struct expert_layer * l, const struct score * s) {
+    return s->rows ? (double) (s->chosen - s->right) / (double) s->rows * (double) l->slice_bytes : 0;
+}
+
+static void add(struct total * t, const struct expert_layer * l, const struct score * s) {
+    t->score.rows += s->rows;
+    t->score.first += s->first;
+    t->score.right += s->right;
+    t->score.chosen += s->chosen;
+    t->wrong_bytes += wrong_bytes(l, s);
+    t->chance += (double) s->chosen * l->n_used / l->n_experts;
+}
+
+static void show_layers(const struct experts * x, const struct prediction * p, struct result * r,
+                        struct total total[QUESTIONS][METHODS]) {
+    result_table(r, "prediction_layers", "Prediction by layer", SHOW_NEVER, layer_columns,
+                 sizeof layer_columns / sizeof layer_columns[0]);
+    for (uint32_t i = 0; i < x->n_slots; i++) {
+        for (int q = 0; q < QUESTIONS; q++) {
+            for (int m = 0; m < METHODS; m++) {
+                const struct score * s = &p->layer[i].score[q][m];
+                if (s->rows == 0) { continue; }
+                json_t * row = result_row(r);
+                result_put_layer(r, row, "layer", i);
+                result_put_text(r, row, "predicted", question_names[q]);
+                result_put_text(r, row, "method", method_keys[m]);
+                result_put_count(r, row, "tested", s->rows);
+                result_put_real(r, row, "first_right", ratio(s->first, s->rows));
+                result_put_real(r, row, "set_right", ratio(s->right, s->chosen));
+                result_put_real(r, row, "wrong_bytes_per_token", wrong_bytes(&x->layer[i], s));
+                add(&total[q][m], &x->layer[i], s);
+            }
+        }
+    }
+}
+
+static void put_row(struct result * r, enum question q, const char * key, const char * guess, double first, double set,
+                    double bytes, uint64_t tested) {
+    json_t * row = result_row(r);
+    result_put_text(r, row, "predicted", question_names[q]);
+    result_put_text(r, row, "guess", guess);
+    result_put_text(r, row, "method", key);
+    result_put_count(r, row, "tested", tested);
+    result_put_real(r, row, "first_right", first);
+    result_put_real(r, row, "set_right", set);
+    result_put_real(r, row, "wrong_bytes_per_token", bytes);
+}
+
+/* A guess at random: each of its experts is right as often as any is chosen. */
+static double bytes_by_chance(const struct experts * x, const struct prediction * p, enum question q) {
+    double bytes = 0;
+    for (uint32_t i = 0; i < x->n_slots; i++) {
+        const struct expert_layer * l = &x->layer[i];
+        if (p->layer[i].score[q][MARKOV].rows == 0) { continue; }
+        bytes += l->n_used * (1 - ratio(l->n_used, l->n_experts)) * (double) l->slice_bytes;
+    }
+    return bytes;
+}
+
+static void show_totals(const struct experts * x, const struct prediction * p, struct result * r,
+                        struct total total[QUESTIONS][METHODS]) {
+    result_table(r, "prediction", "How well experts are predicted", SHOW_ALWAYS, columns,
+                 sizeof columns / sizeof columns[0]);
+    for (int q = 0; q < QUESTIONS; q++) {
+        const struct total * any = &total[q][MARKOV];
+        if (any->score.rows == 0) { continue; }
+        for (int m = 0; m < METHODS; m++) {
+            const struct total * t = &total[q][m];
+            if (t->score.rows == 0) { continue; }
+            put_row(r, (enum question) q, method_keys[m], method_names[m], ratio(t->score.first, t->score.rows),
+                    ratio(t->score.right, t->score.chosen), t->wrong_bytes, t->score.rows);
+        }
+        const double chance = any->chance / (double) any->score.chosen;
+        put_row(r, (enum question) q, "random", "at random", chance, chance, bytes_by_chance(x, p, (enum question) q),
+                any->score.rows);
+    }
+}
+
+static const char * better(const struct total total[METHODS], enum method * method) {
+    *method = MARKOV;
+    for (int m = 0; m < METHODS; m++) {
+        const struct score *s = &total[m].score, *most = &total[*method].score;
+        if (s->rows && ratio(s->right, s->chosen) > ratio(most->right, most->chosen)) { *method = (enum method) m; }
+    }
+    return method_names[*method];
+}
+
+static uint64_t mean_slice(const struct experts * x) {
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < x->n_slots; i++) { bytes += x->layer[i].slice_bytes; }
+    return x->n_layers ? bytes / x->n_layers : 0;
+}
+
+static void say(const struct experts * x, struct result * r, struct total total[QUESTIONS][METHODS],
+                const struct prediction * p) {
+    static const char    question[] = "Can the experts be predicted?";
+    const struct total * token      = total[NEXT_TOKEN];
+    enum method          m;
+    char                 share[4][UNITS_SIZE], bytes[2][UNITS_SIZE];
+    if (token[MARKOV].score.rows == 0) {
+        result_answer(r, question,
+                      "Not to be told: too few tokens follow each other to train on half and test the other.");
+        return;
+    }
+    const char *         name = better(token, &m);
+    const struct total * t    = &token[m];
+    const double         all  = t->chance / (double) t->score.chosen;
+    format_share(share[0], ratio(t->score.right, t->score.chosen));
+    format_share(share[1], ratio(t->score.first, t->score.rows));
+    format_share(share[2], all);
+    format_bytes(bytes[0], mean_slice(x));
+    format_bytes(bytes[1], (uint64_t) t->wrong_bytes);
+    result_answer(
+        r, question,
+        "Of the next token's experts, the best of three guesses (%s) has %s right, and its first guess %s of "
+        "the time; a guess at random %s. A wrong guess costs an expert's bytes, %s on average; that is %s a token.",
+        name, share[0], share[1], share[2], bytes[0], bytes[1]);
+    if (total[NEXT_LAYER][MARKOV].score.rows) {
+        const struct score * s = &total[NEXT_LAYER][MARKOV].score;
+        result_answer(
+            r, "Do the experts of one layer tell those of the next?",
+            "A Markov chain from layer to layer has %s of the next layer's experts right, and its first guess %s of "
+            "the time; the most frequent experts, whatever the layer before, %s.",
+            format_share(share[0], ratio(s->right, s->chosen)), format_share(share[1], ratio(s->first, s->rows)),
+            format_share(share[3],
+                         ratio(total[NEXT_LAYER][FREQUENT].score.right, total[NEXT_LAYER][FREQUENT].score.chosen)));
+    }
+    result_note(
+        r,
+        "Predicted: trained on the first half of a context's tokens, tested on the second, where %s choices of a "
+        "layer were guessed. A guess is as many experts as the layer uses; its first is the most likely. Wrong "
+        "bytes: gate, up and down of the experts guessed wrongly, over the layers.",
+        format_count(share[0], token[MARKOV].score.rows));
+    if (p->every[NEXT_TOKEN] > 1 || p->every[NEXT_LAYER] > 1) {
+        result_note(r,
+                    "So long a run was tested with every %" PRIu64 "th choice of the next token's and every %" PRIu64
+                    "th of the next layer's.",
+                    p->every[NEXT_TOKEN], p->every[NEXT_LAYER]);
+    }
+}
+
+void experts_show_scores(const struct experts * x, const struct prediction * p, struct result * r) {
+    struct total total[QUESTIONS][METHODS] = { 0 };
+    show_layers(x, p, r, total);
+    show_totals(x, p, r, total);
+    say(x, r, total, p);
+}

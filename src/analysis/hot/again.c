@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+#include "analysis/hot/again.h"
+
+#include <stdlib.h>
+
+#include "analysis/parts.h"
+
+/* Runs that are taken one by one; beyond, which no real trace reaches, a strided range counts as a whole. */
+enum { RUNS_MAX = 1 << 24 };
+
+/* A weight that several operands of a template own. */
+struct pair {
+    uint32_t template, tensor;
+    uint64_t pending[TAT_RULE_COUNT]; /* bytes that differ from evaluation to evaluation, */
+    bool     whole[TAT_RULE_COUNT];   /* which are read again if what is alike is the whole */
+};
+
+struct tensor {
+    bool     shared;   /* in any template */
+    uint64_t bytes;    /* touched in the unit under way */
+    uint32_t whole_in; /* 1 + the evaluation that ended early after it had read all of it */
+};
+
+struct again {
+    const struct subject * subject;
+    struct pair *          pairs; /* ascending */
+    size_t                 n_pairs, capacity;
+    struct tensor *        tensor;
+    /* The unit under way: a group of evaluations that are alike, or what differs in one. */
+    struct ranges ranges;
+    uint32_t      evaluation;
+    bool          alike, part; /* part: of an evaluation that ended early, whose alike records came just before */
+    uint64_t      evaluations;
+    uint32_t      last_alike; /* 1 + evaluation */
+    uint64_t      runs;       /* taken one by one, so far */
+    uint64_t      bytes;      /* the answer so far */
+    bool          failed;
+};
+
+/* ----------------------------------------------------------------------------------------------------------- pairs */
+
+static bool add_pair(struct again * a, uint32_t template, uint32_t tensor) {
+    const struct pair * last = a->n_pairs ? &a->pairs[a->n_pairs - 1] : NULL;
+    if (last && last->template == template && last->tensor == tensor) { return true; }
+    if (a->n_pairs == a->capacity) {
+        const size_t  capacity = a->capacity ? a->capacity * 2 : 64;
+        struct pair * pairs    = realloc(a->pairs, capacity * sizeof *pairs);
+        if (!pairs) { return false; }
+        a->pairs    = pairs;
+        a->capacity = capacity;
+    }
+    a->pairs[a->n_pairs++]   = (struct pair){ .template = template, .tensor = tensor };
+    a->tensor[tensor].shared = true;
+    return true;
+}
+
+static int ascending(const void * a, const void * b) {
+    const uint32_t x = *(const uint32_t *) a, y = *(const uint32_t *) b;
+    return (x > y) - (x < y);
+}
+
+static bool find_pairs_of(struct again * a, uint32_t number) {
+    const struct tat_template * t     = &a->subject->templates[number];
+    uint32_t *                  owner = malloc(((size_t) t->n_nodes * (TAT_MAX_SRC + 1) + 1) * sizeof *owner);
+    size_t                      n     = 0;
+    bool                        good  = owner != NULL;
+    for (uint32_t i = 0; good && i < t->n_nodes; i++) {
+        for (int src = -1; src < TAT_MAX_SRC; src++) {
+            const uint32_t entry = src < 0 ? t->n_leaves + i : t->entries[t->n_leaves + i].src[src];
+            if (entry == TAT_NO_ENTRY) { continue; }
+            const uint32_t tensor = t->entries[entry].tensor;
+            if (a->subject->tensors[tensor].kind == TAT_TENSOR_WEIGHT) { owner[n++] = tensor; }
+        }
+    }
+    if (n) { qsort(owner, n, sizeof *owner, ascending); }
+    for (size_t i = 1; good && i < n; i++) {
+        if (owner[i] == owner[i - 1]) { good = add_pair(a, number, owner[i]); }
+    }
+    free(owner);
+    return good;
+}
+
+static struct pair * find_pair(const struct again * a, uint32_t template, uint32_t tensor) {
+    size_t low = 0, high = a->n_pairs;
+    while (low < high) {
+        const size_t        mid = low + (high - low) / 2;
+        const struct pair * p   = &a->pairs[mid];
+        if (p->template == template && p->tensor == tensor) { return &a->pairs[mid]; }
+        if (p->template <template || (p->template == template && p->tensor < tensor)) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return NULL;
+}
+
+struct again * again_begin(const struct subject * subject) {
+    struct again * a = calloc(1, sizeof *a);
+    if (!a) { return NULL; }
+    a->subject = subject;
+    a->tensor  = calloc((size_t) subject->n_tensors + 1, sizeof *a->tensor);
+    bool good  = a->tensor != NULL;
+    for (uint32_t i = 0; good && i < subject->n_templates; i++) { good = find_pairs_of(a, i); }
+    if (good) { return a; }
+    again_end(a, &good);
+    return NULL;
+}
+
+/* ----------------------------------------------------------------------------------------------------------- units */
+
+/* A tensor at the end of a unit, `unique` bytes of which it touched. */
+static void end_tensor(uint64_t number, uint64_t unique, void * user) {
+    struct again *                a      = user;
+    struct tensor *               tensor = &a->tensor[number];
+    const struct tat_evaluation * e      = &a->subject->evaluations[a->evaluation];
+    struct pair *                 pair   = find_pair(a, e->template_id, (uint32_t) number);
+    if (tensor->bytes > unique) { a->bytes += (tensor->bytes - unique) * a->evaluations; }
+    tensor->bytes = 0;
+    if (!pair) { return; }
+    if (!a->alike && !a->part) {
+        pair->pending[e->rule] += unique;
+    } else if (!a->alike) {
+        a->bytes += tensor->whole_in == a->evaluation + 1 ? unique : 0;
+    } else if (unique == a->subject->tensors[number].bytes) {
+        /* One that ended early has read no more than those that did not. */
+        pair->whole[e->rule] = true;
+        tensor->whole_in     = a->evaluation + 1;
+    }
+}
+
+static void end_unit(struct again * a) {
+    ranges_each(&a->ranges, end_tensor, a);
+    a->failed |= a->ranges.failed;
+}
+
+void again_tally(struct again * a, const struct tat_tally * tally) {
+    if (tally->ns && tally->count) { a->last_alike = tally->records[0].evaluation + 1; }
+}
+
+void again_add(struct again * a, const struct tat_tally * tally, const struct tat_access * access) {
+    const bool alike = tally->ns != NULL;
+    if (!a->tensor[access->tensor].shared) { return; }
+    if (access->evaluation != a->evaluation || alike != a->alike) { end_unit(a); }
+    a->evaluation  = access->evaluation;
+    a->alike       = alike;
+    a->part        = !alike && a->last_alike == access->evaluation + 1;
+    a->evaluations = tally->evaluations;
+    a->tensor[access->tensor].bytes += access->bytes;
+    struct range range = access_range(a->subject, access, access->tensor);
+    a->runs += range.count;
+    if (a->runs > RUNS_MAX) { range = (struct range){ range.space, range.from, range_extent(&range), 0, 1 }; }
+    ranges_add(&a->ranges, range);
+}
+
+uint64_t again_end(struct again * a, bool * failed) {
+    if (!a) { return 0; }
+    end_unit(a);
+    for (size_t i = 0; i < a->n_pairs; i++) {
+        for (int rule = 0; rule < TAT_RULE_COUNT; rule++) {
+            a->bytes += a->pairs[i].whole[rule] ? a->pairs[i].pending[rule] : 0;
+        }
+    }
+    const uint64_t bytes = a->bytes;
+    *failed |= a->failed;
+    free(a->pairs);
+    free(a->tensor);
+    free(a);
+    return bytes;
+}
