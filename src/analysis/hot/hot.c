@@ -35,6 +35,17 @@ static void * begin(const struct subject * subject) {
 
 /* ------------------------------------------------------------------------------------------------------- counting */
 
+/* What was just added to the set need not be looked up in it. */
+static void add_touched(struct hot * h, const struct tat_access * a, uint32_t slice) {
+    struct heat * heat = slice == NO_SLICE || a->flags & TAT_ACCESS_STRIDED ? NULL : &h->heat[slice];
+    if (heat && heat->from == a->offset && heat->span == a->bytes) { return; }
+    if (heat) {
+        heat->from = a->offset;
+        heat->span = a->bytes;
+    }
+    ranges_add(&h->touched, access_range(h->subject, a, a->tensor));
+}
+
 static void tally(void * state, const struct tat_tally * t) {
     struct hot * h = state;
     again_tally(h->again, t);
@@ -51,7 +62,7 @@ static void tally(void * state, const struct tat_tally * t) {
         h->tensor[a->tensor].accesses += accesses;
         h->tensor[a->tensor].bytes += bytes;
         h->approximate |= (a->flags & TAT_ACCESS_APPROXIMATE) != 0;
-        ranges_add(&h->touched, access_range(h->subject, a, a->tensor));
+        add_touched(h, a, slice);
         again_add(h->again, t, a);
         if (slice == NO_SLICE) {
             h->unclear += accesses;

@@ -11,6 +11,7 @@
 
 struct heat {
     uint64_t accesses, bytes, ns; /* ns: of its tensor */
+    uint64_t from, span;          /* the run of bytes touched last: most often the same again */
     uint32_t slice;
 };
 
