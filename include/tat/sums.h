@@ -17,7 +17,8 @@ extern "C" {
  * evaluation and token those of any one. What is alike comes with the time of all these evaluations, of thread 0: that
  * of an operation stands once in `ns`, with its first record (of two fused ones, with the first of both), and once in
  * `owner_ns`, with the first weight it reads, else the first part of the KV cache, else its result. What differs comes
- * one by one, without times; in what is alike a record of 0 bytes stands in its place. */
+ * without times, one by one or, an expert of a stack, once for all evaluations that chose it; in what is alike a record
+ * of 0 bytes stands in its place. */
 struct tat_tally {
     const struct tat_access * records;
     const uint64_t *          ns, *owner_ns; /* by record, or NULL */

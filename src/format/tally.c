@@ -1,12 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
- * A plan's records times the evaluations that share it, and the operands that vary one by one.
+ * A plan's records times the evaluations that share it; experts times the evaluations that chose them; and other
+ * operands that vary, one by one.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "format/expansion.h"
 #include "tat/sums.h"
+
+enum { COUNTED_MAX = 1 << 22 }; /* of all groups: what goes beyond comes one by one */
+
+/* An expert of one operand. */
+struct counted {
+    uint32_t times; /* evaluations that chose it */
+    uint32_t last;  /* 1 + the last of them: many tokens may choose the same */
+};
 
 /* Evaluations of one plan, in one phase, that all came to their end. */
 struct group {
@@ -15,6 +24,8 @@ struct group {
     uint32_t            evaluation; /* the first */
     uint64_t            evaluations;
     uint64_t *          ns; /* by callback */
+    struct counted *    counted;
+    uint32_t *          counted_at; /* by varying operand: 1 + its first in counted; 0: it comes one by one */
 };
 
 struct tallying {
@@ -23,24 +34,117 @@ struct tallying {
     void *           user;
     struct list      groups;
     uint32_t *       group_of; /* 1 + index, by template, rule and phase */
+    uint64_t         n_counted;
+    uint64_t         times; /* that the records on their way stand for */
 };
 
-/* What differs comes one by one. */
 static bool sink_varying(const struct tat_access * records, size_t count, void * user) {
     const struct tallying * t = user;
-    return t->sink(&(struct tat_tally){ .records = records, .count = count, .evaluations = 1 }, t->user);
+    return t->sink(&(struct tat_tally){ .records = records, .count = count, .evaluations = t->times }, t->user);
+}
+
+static const struct tat_template * template_of(const struct tallying * t, uint32_t evaluation) {
+    const uint32_t number = LIST(struct tat_evaluation, t->x.trace->evaluations)[evaluation].template_id;
+    return &LIST(struct tat_template, t->x.trace->templates)[number];
+}
+
+/* ---------------------------------------------------------------------------------------------- experts, counted */
+
+/* How many experts an operand has to be counted, or 0. */
+static uint64_t countable(const struct vary * v, const struct tat_template * template) {
+    const uint64_t n = template->entries[v->entry].ne[selection_dimension(v->selection)];
+    if (v->selection != SELECT_EXPERTS && v->selection != SELECT_BIASES) { return 0; }
+    return v->capture == UINT32_MAX || n > TAT_NO_EXPERT ? 0 : n;
+}
+
+/* A stack that other operands touch too comes one by one: who asks what a graph touches twice must see the graphs. */
+static bool prepare_counting(struct tallying * t, struct group * g, const struct tat_template * template) {
+    const struct plan * plan     = g->plan;
+    uint32_t *          touched  = calloc((size_t) t->x.trace->tensors.count + 1, sizeof *touched);
+    uint64_t            counters = 0;
+    g->counted_at                = calloc((size_t) plan->n_varies + 1, sizeof *g->counted_at);
+    for (uint32_t i = 0; touched && i < plan->n_records; i++) { touched[plan->records[i].tensor]++; }
+    for (uint32_t i = 0; touched && g->counted_at && i < plan->n_varies; i++) {
+        const uint64_t n = countable(&plan->varies[i], template);
+        if (n == 0 || touched[plan->records[plan->varies[i].record].tensor] > 1 ||
+            t->n_counted + counters + n > COUNTED_MAX) {
+            continue;
+        }
+        g->counted_at[i] = 1 + (uint32_t) counters;
+        counters += n;
+    }
+    t->n_counted += counters;
+    g->counted      = calloc(counters + 1, sizeof *g->counted);
+    const bool good = touched && g->counted_at && g->counted;
+    free(touched);
+    return good;
+}
+
+/* False: what was chosen is not known. */
+static bool count_choice(const struct tallying * t, struct group * g, uint32_t vary,
+                         const struct tat_template * template, uint32_t evaluation) {
+    const struct vary * v     = &g->plan->varies[vary];
+    const struct ids    ids   = t->x.ids[v->capture];
+    const uint64_t      n     = countable(v, template);
+    struct counted *    first = &g->counted[g->counted_at[vary] - 1];
+    for (size_t i = 0; i < ids.count; i++) {
+        const int64_t id = t->x.values[ids.first + i];
+        if (id < 0 || (uint64_t) id >= n || first[id].last == evaluation + 1) { continue; }
+        first[id].last = evaluation + 1;
+        first[id].times++;
+    }
+    return ids.count > 0;
+}
+
+static struct tat_access record_like(const struct plan * plan, const struct vary * v, uint32_t r, enum tat_phase phase,
+                                     uint32_t evaluation) {
+    struct tat_access like = plan->records[v->record + r];
+    like.start_ns          = 0;
+    like.evaluation        = evaluation;
+    like.flags |= (uint16_t) ((unsigned) phase << TAT_ACCESS_PHASE_SHIFT);
+    return like;
+}
+
+/* Each expert that was chosen, as if by one evaluation. */
+static bool put_counted(struct tallying * t, const struct group * g) {
+    const struct tat_template * template = template_of(t, g->evaluation);
+    if (g->plan->n_varies && !expansion_ids(&t->x, g->evaluation)) { return false; }
+    if (!expansion_reserve(&t->x.values, &t->x.values_capacity, 1, sizeof t->x.values[0])) { return false; }
+    for (uint32_t i = 0; i < g->plan->n_varies && !t->x.stopped; i++) {
+        const struct vary * v = &g->plan->varies[i];
+        for (uint64_t id = 0; g->counted_at[i] && id < countable(v, template); id++) {
+            const struct tat_access like = record_like(g->plan, v, 0, g->phase, g->evaluation);
+            t->times                     = g->counted[g->counted_at[i] - 1 + id].times;
+            if (t->times == 0) { continue; }
+            t->x.values[0]       = (int64_t) id;
+            t->x.ids[v->capture] = (struct ids){ 0, 1 };
+            if (!expansion_varying(&t->x, template, v, &like)) { return false; }
+            expansion_flush(&t->x);
+        }
+    }
+    t->times = 1;
+    return true;
+}
+
+/* --------------------------------------------------------------------------------------------------------- groups */
+
+static void group_end(struct group * g) {
+    free(g->ns);
+    free(g->counted);
+    free(g->counted_at);
 }
 
 static struct group * find_group(struct tallying * t, const struct tat_evaluation * e, const struct plan * plan) {
     uint32_t * number = &t->group_of[((size_t) e->template_id * TAT_RULE_COUNT + e->rule) * TAT_PHASE_COUNT + e->phase];
     if (!*number) {
         struct group * group = list_add(&t->groups, sizeof *group);
-        uint64_t *     ns    = calloc((size_t) plan->n_callbacks + 1, sizeof *ns);
-        if (!group || !ns) {
-            free(ns);
+        if (!group) { return NULL; }
+        *group    = (struct group){ .plan = plan, .phase = e->phase };
+        group->ns = calloc((size_t) plan->n_callbacks + 1, sizeof *group->ns);
+        if (!group->ns ||
+            !prepare_counting(t, group, &LIST(struct tat_template, t->x.trace->templates)[e->template_id])) {
             return NULL;
         }
-        *group  = (struct group){ .plan = plan, .phase = e->phase, .ns = ns };
         *number = t->groups.count;
     }
     return &LIST(struct group, t->groups)[*number - 1];
@@ -84,18 +188,18 @@ static void put_alike(struct tallying * t, const struct group * g, uint32_t n) {
     }
 }
 
-static bool put_varying(struct tallying * t, uint32_t number, const struct plan * plan, uint32_t n_records) {
+/* `g` is NULL for an evaluation that ended early. */
+static bool put_varying(struct tallying * t, uint32_t number, const struct plan * plan, struct group * g,
+                        uint32_t n_records) {
     const struct tat_evaluation * e      = &LIST(struct tat_evaluation, t->x.trace->evaluations)[number];
-    const struct tat_template * template = &LIST(struct tat_template, t->x.trace->templates)[e->template_id];
+    const struct tat_template * template = template_of(t, number);
     if (!expansion_ids(&t->x, number)) { return false; }
     for (uint32_t i = 0; i < plan->n_varies && plan->varies[i].record < n_records && !t->x.stopped; i++) {
         const struct vary * v = &plan->varies[i];
+        if (g && g->counted_at[i] && count_choice(t, g, i, template, number)) { continue; }
         for (uint32_t r = 0; r < v->n_records; r++) {
-            struct tat_access like = plan->records[v->record + r];
-            like.start_ns          = 0;
-            like.evaluation        = number;
+            struct tat_access like = record_like(plan, v, r, e->phase, number);
             like.token_first       = e->token_first;
-            like.flags |= (uint16_t) ((unsigned) e->phase << TAT_ACCESS_PHASE_SHIFT);
             if (!expansion_varying(&t->x, template, v, &like)) { return false; }
         }
     }
@@ -105,12 +209,13 @@ static bool put_varying(struct tallying * t, uint32_t number, const struct plan 
 /* One that ended early has its own records. */
 static bool put_part(struct tallying * t, uint32_t number, const struct plan * plan, uint32_t n_times, uint32_t n) {
     const struct tat_evaluation * e = &LIST(struct tat_evaluation, t->x.trace->evaluations)[number];
-    struct group g = { plan, e->phase, number, 1, calloc((size_t) plan->n_callbacks + 1, sizeof *g.ns) };
+    struct group                  g = { .plan = plan, .phase = e->phase, .evaluation = number, .evaluations = 1 };
+    g.ns                            = calloc((size_t) plan->n_callbacks + 1, sizeof *g.ns);
     if (!g.ns) { return false; }
     add_times(g.ns, t->x.start_ns, n_times < plan->n_callbacks ? n_times : plan->n_callbacks);
     expansion_flush(&t->x); /* the batch is needed */
     put_alike(t, &g, n);
-    free(g.ns);
+    group_end(&g);
     return true;
 }
 
@@ -122,20 +227,21 @@ static bool tally_one(struct tallying * t, uint32_t number) {
     const uint32_t n_times = expansion_times(&t->x, number);
     if (!t->x.start_ns) { return false; }
     const uint32_t n = n_times >= plan->n_callbacks ? plan->n_records : plan_records_before(plan, n_times);
+    struct group * g = NULL;
     if (n == plan->n_records) {
-        struct group * g = find_group(t, e, plan);
+        g = find_group(t, e, plan);
         if (!g) { return false; }
         if (g->evaluations++ == 0) { g->evaluation = number; }
         add_times(g->ns, t->x.start_ns, n_times < plan->n_callbacks ? n_times : plan->n_callbacks);
     } else if (!put_part(t, number, plan, n_times, n)) {
         return false;
     }
-    return plan->n_varies == 0 || put_varying(t, number, plan, n);
+    return plan->n_varies == 0 || put_varying(t, number, plan, g, n);
 }
 
 int tat_trace_tally(const struct tat_trace * trace, uint32_t first, uint32_t last, tat_tally_sink sink, void * user,
                     struct tat_error * error) {
-    struct tallying t    = { .sink = sink, .user = user };
+    struct tallying t    = { .sink = sink, .user = user, .times = 1 };
     const size_t    n    = (size_t) trace->templates.count * TAT_RULE_COUNT * TAT_PHASE_COUNT;
     bool            good = expansion_begin(&t.x, trace, sink_varying, &t);
     t.group_of           = calloc(n + 1, sizeof *t.group_of);
@@ -144,9 +250,10 @@ int tat_trace_tally(const struct tat_trace * trace, uint32_t first, uint32_t las
     for (uint32_t i = first; i < last && good && !t.x.stopped; i++) { good = tally_one(&t, i); }
     if (good) { expansion_flush(&t.x); }
     for (uint32_t i = 0; i < t.groups.count; i++) {
-        const struct group * g = &LIST(struct group, t.groups)[i];
+        struct group * g = &LIST(struct group, t.groups)[i];
+        good             = good && put_counted(&t, g);
         if (good) { put_alike(&t, g, g->plan->n_records); }
-        free(g->ns);
+        group_end(g);
     }
     free(t.groups.data);
     free(t.group_of);
