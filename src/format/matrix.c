@@ -122,6 +122,44 @@ static void add_fixed(const struct matrix * m, const struct plan * plan, uint32_
     }
 }
 
+enum { FEW = 16 };
+#define NOT_AT_ONCE UINT32_MAX
+
+static bool is_one(const struct tat_entry * e) {
+    return e->ne[0] == 1 && e->ne[1] == 1 && e->ne[2] == 1 && e->ne[3] == 1;
+}
+
+/* Of one row, or of a few experts, how many there are, each once. */
+static uint32_t count_named(const struct vary * v, const struct tat_template * t, const int64_t * id, size_t count) {
+    const struct tat_entry * e = &t->entries[v->entry];
+    const uint64_t           n = e->ne[selection_dimension(v->selection)];
+    const bool               one_row =
+        v->selection == SELECT_ROWS && count == 1 && is_one(&t->entries[v->ids]) && e->ne[2] == 1 && e->ne[3] == 1;
+    const bool experts = (v->selection == SELECT_EXPERTS || v->selection == SELECT_BIASES) && count && count <= FEW;
+    uint32_t   unique  = 0;
+    if (v->one.n_levels || !v->one.run_bytes || !(one_row || experts)) { return NOT_AT_ONCE; }
+    for (size_t i = 0; i < count; i++) {
+        size_t before = 0;
+        while (before < i && id[before] != id[i]) { before++; }
+        unique += before == i && id[i] >= 0 && (uint64_t) id[i] < n;
+    }
+    return unique;
+}
+
+/* All keys but experts are the same for all that one operand touches. */
+static bool add_at_once(const struct matrix * m, const struct plan * plan, const struct vary * v,
+                        const struct tat_template * t, uint64_t * row) {
+    const struct tat_access * a = &plan->records[v->record];
+    if (m->by == TAT_BY_EXPERT || v->capture == UINT32_MAX || v->n_records != 1) { return false; }
+    const struct ids ids = m->x.ids[v->capture];
+    const uint32_t   n   = count_named(v, t, m->x.values + ids.first, ids.count);
+    if (n == NOT_AT_ONCE) { return false; }
+    if (m->kinds && !(m->kinds >> tensor_of(m, a)->kind & 1)) { return true; }
+    const uint32_t column = column_of(m, a);
+    if (column != NO_COLUMN) { row[column] += m->measure == TAT_SUM_BYTES ? n * v->one.run_bytes : n; }
+    return true;
+}
+
 static bool add_varied(struct matrix * m, uint32_t number, const struct plan * plan, uint32_t n, uint64_t * row) {
     const struct tat_evaluation * e = &LIST(struct tat_evaluation, m->x.trace->evaluations)[number];
     const struct tat_template *   t = &LIST(struct tat_template, m->x.trace->templates)[e->template_id];
@@ -129,6 +167,7 @@ static bool add_varied(struct matrix * m, uint32_t number, const struct plan * p
     m->row = row;
     for (uint32_t i = 0; i < plan->n_varies && plan->varies[i].record < n; i++) {
         const struct vary * v = &plan->varies[i];
+        if (add_at_once(m, plan, v, t, row)) { continue; }
         for (uint32_t r = 0; r < v->n_records; r++) {
             if (!expansion_varying(&m->x, t, v, &plan->records[v->record + r])) { return false; }
         }
