@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "format/expert_stack.h"
+
 enum { COUNTERS_MAX = 1 << 22 }; /* of all layers; far more than any model has */
 
 struct choosing {
@@ -30,13 +32,6 @@ static struct choices * layer_of(struct choice_table * table, uint16_t layer) {
     return &table->layer[layer];
 }
 
-/* Experts that a node can choose from: MUL_MAT_ID has a stack of matrices, ADD_ID of rows. */
-static uint64_t stack_of(const struct tat_template * t, const struct tat_entry * node) {
-    const bool     biases = strcmp(node->op, "ADD_ID") == 0;
-    const uint32_t stack  = node->src[biases ? 1 : 0];
-    return stack == TAT_NO_ENTRY ? 0 : t->entries[stack].ne[biases ? 1 : 2];
-}
-
 /* Whether the layer has room for `n` experts; made with its first choice. */
 static bool has_room(struct choice_table * table, struct choices * layer, uint64_t n) {
     if (layer->n_experts) { return true; }
@@ -58,7 +53,7 @@ static bool add(uint32_t capture, const int64_t * values, size_t count, void * u
     const struct tat_entry * node  = &x->template->entries[x->template->n_leaves + c->node];
     const uint16_t           of    = node->layer != TAT_NO_LAYER ? node->layer : x->template->entries[c->entry].layer;
     struct choices *         layer = layer_of(x->table, of);
-    if (!layer || !has_room(x->table, layer, stack_of(x->template, node))) { return !x->table->failed; }
+    if (!layer || !has_room(x->table, layer, expert_stack_of(x->template, node).experts)) { return !x->table->failed; }
     layer->layer = of;
     for (size_t i = 0; i < count; i++) {
         if (values[i] < 0 || (uint64_t) values[i] >= layer->n_experts) { continue; }

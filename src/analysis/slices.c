@@ -2,18 +2,10 @@
 #include "analysis/slices.h"
 
 #include <stdlib.h>
-#include <string.h>
+
+#include "format/expert_stack.h"
 
 enum { SLICES_MAX = 1 << 22 }; /* far more than any model has; a hostile trace may ask for any number */
-
-/* Experts in the stack that a node chooses from: MUL_MAT_ID has a stack of matrices, ADD_ID one of rows. */
-static uint64_t stack_of(const struct tat_template * t, const struct tat_entry * node, uint32_t * tensor) {
-    const bool     biases = strcmp(node->op, "ADD_ID") == 0;
-    const uint32_t stack  = node->src[biases ? 1 : 0];
-    if ((!biases && strcmp(node->op, "MUL_MAT_ID") != 0) || stack == TAT_NO_ENTRY) { return 0; }
-    *tensor = t->entries[stack].tensor;
-    return t->entries[stack].ne[biases ? 1 : 2];
-}
 
 /* How many each tensor has, in place of its first. */
 static void count_slices(struct slices * s, const struct subject * subject) {
@@ -23,16 +15,15 @@ static void count_slices(struct slices * s, const struct subject * subject) {
     for (uint32_t i = 0; i < subject->n_templates; i++) {
         const struct tat_template * t = &subject->templates[i];
         for (uint32_t n = 0; n < t->n_nodes; n++) {
-            uint32_t       tensor  = 0;
-            const uint64_t experts = stack_of(t, &t->entries[t->n_leaves + n], &tensor);
-            if (experts < 2 || count[tensor] != 1) { continue; }
-            if (experts > TAT_NO_EXPERT || total + experts > SLICES_MAX) {
+            const struct expert_stack stack = expert_stack_of(t, &t->entries[t->n_leaves + n]);
+            if (stack.experts < 2 || count[stack.e->tensor] != 1) { continue; }
+            if (stack.experts > TAT_NO_EXPERT || total + stack.experts > SLICES_MAX) {
                 s->lumped++;
                 continue;
             }
-            count[tensor] = (uint32_t) experts;
-            s->stacked    = true;
-            total += experts;
+            count[stack.e->tensor] = (uint32_t) stack.experts;
+            s->stacked             = true;
+            total += stack.experts;
         }
     }
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "format/expansion.h"
+#include "format/expert_stack.h"
 #include "tat/sums.h"
 
 enum { KEPT = 64 }; /* rows of plans; a graph is evaluated many times in a row, and few take turns */
@@ -46,20 +47,12 @@ static uint32_t count_layers(const struct tat_trace * trace) {
     return layers;
 }
 
-/* Experts there are to choose from: MUL_MAT_ID has a stack of matrices, ADD_ID one of rows. */
-static uint64_t stack_of(const struct tat_template * t, const struct tat_entry * node) {
-    const bool     biases = strcmp(node->op, "ADD_ID") == 0;
-    const uint32_t stack  = node->src[biases ? 1 : 0];
-    if (!biases && strcmp(node->op, "MUL_MAT_ID") != 0) { return 0; }
-    return stack == TAT_NO_ENTRY ? 0 : t->entries[stack].ne[biases ? 1 : 2];
-}
-
 static uint32_t count_experts(const struct tat_trace * trace) {
     uint64_t experts = 0;
     for (uint32_t i = 0; i < trace->templates.count; i++) {
         const struct tat_template * t = &LIST(struct tat_template, trace->templates)[i];
         for (uint32_t n = 0; n < t->n_nodes; n++) {
-            const uint64_t stack = stack_of(t, &t->entries[t->n_leaves + n]);
+            const uint64_t stack = expert_stack_of(t, &t->entries[t->n_leaves + n]).experts;
             if (stack > experts) { experts = stack; }
         }
     }

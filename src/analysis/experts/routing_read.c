@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "format/expert_stack.h"
+
 static bool pool_reserve(struct reading * r, struct pool * p, size_t more) {
     if (p->count + more <= p->capacity) { return true; }
     const size_t capacity = 2 * (p->count + more);
@@ -21,19 +23,6 @@ static const struct tat_entry * node_of(const struct tat_template * t, uint32_t 
     return &t->entries[t->n_leaves + node];
 }
 
-/* The stack of matrices of a MUL_MAT_ID, or of rows of an ADD_ID, that ids select from. */
-struct stack {
-    const struct tat_entry * e;
-    int                      dimension;
-};
-
-static struct stack stack_of(const struct tat_template * t, const struct tat_entry * node) {
-    const bool     biases = strcmp(node->op, "ADD_ID") == 0;
-    const uint32_t source = node->src[biases ? 1 : 0];
-    if (!biases && strcmp(node->op, "MUL_MAT_ID") != 0) { return (struct stack){ 0 }; }
-    return source == TAT_NO_ENTRY ? (struct stack){ 0 } : (struct stack){ &t->entries[source], biases ? 1 : 2 };
-}
-
 /* Shapes are bounded where they are decoded, their sum is not: a hostile one only wraps. */
 uint64_t routing_slice_bytes(const struct subject * subject, const struct routed * routed,
                              const struct routed_layer * layer) {
@@ -42,7 +31,7 @@ uint64_t routing_slice_bytes(const struct subject * subject, const struct routed
     for (uint32_t n = 0; n < t->n_nodes; n++) {
         const struct tat_entry * node = node_of(t, n);
         if (node->src[2] != layer->entry) { continue; }
-        const struct stack s = stack_of(t, node);
+        const struct expert_stack s = expert_stack_of(t, node);
         if (!s.e || s.e->type_block == 0) { continue; }
         const uint64_t row = s.e->ne[0] / s.e->type_block * s.e->type_block_bytes;
         bytes += s.dimension == 2 ? row * s.e->ne[1] : row;
@@ -80,10 +69,10 @@ static uint16_t layer_of(const struct reading * r, const struct tat_capture * c)
 }
 
 static void take_ids(struct reading * r, const struct tat_capture * c, const int64_t * values, size_t count) {
-    const struct tat_entry * ids   = &r->t->entries[c->entry];
-    const struct stack       stack = stack_of(r->t, node_of(r->t, c->node));
-    const uint64_t           there = stack.e ? stack.e->ne[stack.dimension] : 0;
-    const uint16_t           layer = layer_of(r, c);
+    const struct tat_entry *  ids   = &r->t->entries[c->entry];
+    const struct expert_stack stack = expert_stack_of(r->t, node_of(r->t, c->node));
+    const uint64_t            there = stack.experts;
+    const uint16_t            layer = layer_of(r, c);
     if (count == 0) {
         r->faults->missing += ids->ne[1] != 0;
         return;
