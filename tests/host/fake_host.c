@@ -21,7 +21,7 @@ enum { PROMPT = 5, CONTEXTS_MAX = 128, OWN = 0x0c0ffee5, SETTLED = 40 };
 
 struct options {
     int  contexts, graphs, threads, abort_every;
-    bool gate, detached, fork, exec, early_exit, faults;
+    bool gate, detached, fork, still, exec, early_exit, faults;
 };
 
 /* What the caller's own abort callback is given. */
@@ -42,6 +42,9 @@ struct run {
     long                     faults;
     pthread_t                handle;
 };
+
+/* Read: a graph is computed. Write: none is, wherever the fork has to find the others between two graphs. */
+static pthread_rwlock_t still = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 
 static bool own_callback(void * data) {
     struct own * own = data;
@@ -81,13 +84,15 @@ static void * compute(void * data) {
 }
 
 static int evaluate(const struct run * run, struct call call) {
+    pthread_t thread;
+    if (run->options->still) { pthread_rwlock_rdlock(&still); }
     if (!run->options->detached) {
         compute(&call);
-        return call.status;
+    } else {
+        if (pthread_create(&thread, NULL, compute, &call) != 0) { abort(); }
+        pthread_join(thread, NULL);
     }
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, compute, &call) != 0) { abort(); }
-    pthread_join(thread, NULL);
+    if (run->options->still) { pthread_rwlock_unlock(&still); }
     return call.status;
 }
 
@@ -132,11 +137,14 @@ static void * work(void * data) {
 static int start_child(const struct run * like, pid_t * child) {
     int ends[2];
     if (pipe(ends) != 0) { abort(); }
+    if (like->options->still) { pthread_rwlock_wrlock(&still); }
     *child = fork();
     if (*child != 0) {
+        if (like->options->still) { pthread_rwlock_unlock(&still); }
         close(ends[1]);
         return ends[0];
     }
+    pthread_rwlock_init(&still, NULL); /* those who wait for it are the parent's */
     struct run     run    = { .options = like->options, .model = like->model, .number = 1 };
     const uint64_t before = fakeggml_callbacks();
     work(&run);
@@ -194,8 +202,8 @@ static void run_all(const struct options * o, const struct toy_model * model) {
 
 static int usage(void) {
     fputs("usage: fake_host --write FILE\n"
-          "       fake_host [-c contexts] [-g graphs] [-t threads] [--abort-every N] [--gate] [--detached] [--fork]\n"
-          "                 [--exec] [--early-exit] [--faults] FILE\n",
+          "       fake_host [-c contexts] [-g graphs] [-t threads] [--abort-every N] [--gate] [--detached]\n"
+          "                 [--fork [--still]] [--exec] [--early-exit] [--faults] FILE\n",
           stderr);
     return 2;
 }
@@ -204,15 +212,11 @@ int fake_host_main(int argc, char ** argv) {
     struct options      o       = { .contexts = 1, .graphs = 20, .threads = 1 };
     bool                writes  = false;
     const struct option names[] = {
-        { "write", no_argument, NULL, 'w' },
-        { "abort-every", required_argument, NULL, 'a' },
-        { "gate", no_argument, NULL, 'G' },
-        { "detached", no_argument, NULL, 'd' },
-        { "fork", no_argument, NULL, 'f' },
-        { "exec", no_argument, NULL, 'e' },
-        { "faults", no_argument, NULL, 'F' },
-        { "early-exit", no_argument, NULL, 'x' },
-        { 0 },
+        { "write", no_argument, NULL, 'w' },      { "abort-every", required_argument, NULL, 'a' },
+        { "gate", no_argument, NULL, 'G' },       { "detached", no_argument, NULL, 'd' },
+        { "fork", no_argument, NULL, 'f' },       { "still", no_argument, NULL, 's' },
+        { "exec", no_argument, NULL, 'e' },       { "faults", no_argument, NULL, 'F' },
+        { "early-exit", no_argument, NULL, 'x' }, { 0 },
     };
     for (int c; (c = getopt_long(argc, argv, "c:g:t:", names, NULL)) != -1;) {
         switch (c) {
@@ -223,6 +227,7 @@ int fake_host_main(int argc, char ** argv) {
             case 'G': o.gate = true; break;
             case 'd': o.detached = true; break;
             case 'f': o.fork = true; break;
+            case 's': o.still = true; break;
             case 'e': o.exec = true; break;
             case 'F': o.faults = true; break;
             case 'x': o.early_exit = true; break;
