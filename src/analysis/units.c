@@ -29,9 +29,9 @@ const char * format_duration(char text[static UNITS_SIZE], uint64_t nanoseconds)
         snprintf(text, UNITS_SIZE, "%u ns", (unsigned) nanoseconds);
         return text;
     }
-    if (nanoseconds < 999500) { return three_digits(text, (double) nanoseconds * 1e-3, "us"); }
-    if (nanoseconds < 999500000) { return three_digits(text, (double) nanoseconds * 1e-6, "ms"); }
-    if (seconds < 60) { return three_digits(text, (double) nanoseconds * 1e-9, "s"); }
+    if (nanoseconds < 999500) { return three_digits(text, (double) nanoseconds / 1e3, "us"); }
+    if (nanoseconds < 999500000) { return three_digits(text, (double) nanoseconds / 1e6, "ms"); }
+    if (seconds < 60) { return three_digits(text, (double) nanoseconds / 1e9, "s"); }
     if (seconds < 3600) {
         snprintf(text, UNITS_SIZE, "%u min %02u s", (unsigned) (seconds / 60), (unsigned) (seconds % 60));
     } else {

@@ -21,10 +21,13 @@ def in_time(ns):
     ns = int(ns)
     if ns < 1000:
         return f"{ns} ns"
-    value, units = ns / 1000, ["us", "ms", "s"]  # what takes minutes is not tested
-    while value >= 999.5:
-        value, units = value / 1000, units[1:]
-    return of_three_digits(value, units[0])
+    minutes, seconds = divmod(ns // 10**9, 60)
+    if minutes:
+        return f"{minutes} min {seconds:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+    power, units = 3, ["us", "ms", "s"]
+    while ns / 10**power >= 999.5:
+        power, units = power + 3, units[1:]
+    return of_three_digits(ns / 10**power, units[0])
 
 
 def in_percent(share):
