@@ -31,12 +31,27 @@ static void put_safe(const char * text, size_t bytes, FILE * out) {
     }
 }
 
+/* The bytes of a word, with the unit where it is a number: "12.5 %" is never broken. */
+static size_t word_bytes(const char * text) {
+    static const char * const units[] = { "%", "B", "KiB", "MiB", "GiB", "TiB", "ns", "us", "ms", "s", "min", "h" };
+    const size_t              word    = strcspn(text, " ");
+    const char *              next    = text + word + strspn(text + word, " ");
+    if (word == 0 || text[word - 1] < '0' || text[word - 1] > '9' || next != text + word + 1) { return word; }
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        const size_t unit = strlen(units[i]);
+        if (strncmp(next, units[i], unit) == 0 && !isalnum((unsigned char) next[unit])) {
+            return word + 1 + strcspn(next, " ");
+        }
+    }
+    return word;
+}
+
 /* Broken between words where there is a terminal; the first line has `used` columns already. */
 static void put_wrapped(const char * text, unsigned indent, unsigned used, FILE * out) {
     const unsigned terminal = terminal_width(out);
     const unsigned width    = terminal < TEXT_WIDTH_MAX ? terminal : TEXT_WIDTH_MAX;
     for (bool first = true; *text; first = false) {
-        const size_t word = strcspn(text, " ");
+        const size_t word = word_bytes(text);
         if (!first && used + 1 + word > width) {
             fprintf(out, "\n%*s", (int) indent, "");
             used = indent;
