@@ -165,7 +165,7 @@ def top_rows(use):
             "layer": row["layer"], "expert": e, "selections": row["counts"][e], "share": row["shares"][e],
             "times_even": row["shares"][e] * row["experts"], "mean_gate": row["mean_gates"][e],
         }
-        for row, e in sorted(all_experts, key=lambda x: -x[0]["shares"][x[1]])[:10]
+        for row, e in sorted(all_experts, key=lambda x: -x[0]["counts"][x[1]])[:10]
     ]  # fmt: skip
 
 

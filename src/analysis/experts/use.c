@@ -130,7 +130,7 @@ static void add_layer(struct result * r, uint32_t number, const struct expert_la
 
 struct top {
     uint32_t layer, expert;
-    double   share;
+    uint64_t chosen;
 };
 
 struct summary {
@@ -144,8 +144,8 @@ struct summary {
 
 static void enter(struct summary * s, struct top t) {
     uint32_t at = s->n_top < TOP ? s->n_top++ : TOP - 1;
-    if (at == TOP - 1 && s->n_top == TOP && s->top[at].share >= t.share && s->top[at].share > 0) { return; }
-    for (; at && s->top[at - 1].share < t.share; at--) { s->top[at] = s->top[at - 1]; }
+    if (at == TOP - 1 && s->n_top == TOP && s->top[at].chosen >= t.chosen && s->top[at].chosen > 0) { return; }
+    for (; at && s->top[at - 1].chosen < t.chosen; at--) { s->top[at] = s->top[at - 1]; }
     s->top[at] = t;
 }
 
@@ -164,7 +164,7 @@ static void add_to_summary(struct summary * s, uint32_t number, const struct exp
     if (s->least_experts == 0 || l->n_experts < s->least_experts) { s->least_experts = l->n_experts; }
     if (l->n_used > s->most_used) { s->most_used = l->n_used; }
     for (uint32_t i = 0; i < TOP && i < l->n_experts && ranked[i].chosen; i++) {
-        enter(s, (struct top){ number, ranked[i].expert, ratio(ranked[i].chosen, l->selections) });
+        enter(s, (struct top){ number, ranked[i].expert, ranked[i].chosen });
     }
 }
 
@@ -172,14 +172,15 @@ static void show_top(const struct experts * x, struct result * r, const struct s
     result_table(r, "top_experts", "The ten most chosen experts", SHOW_ASKED, top_columns,
                  sizeof top_columns / sizeof top_columns[0]);
     for (uint32_t i = 0; i < s->n_top; i++) {
-        const struct expert_layer * l   = &x->layer[s->top[i].layer];
-        const struct expert_use *   use = &l->use[s->top[i].expert];
-        json_t *                    row = result_row(r);
+        const struct expert_layer * l     = &x->layer[s->top[i].layer];
+        const struct expert_use *   use   = &l->use[s->top[i].expert];
+        const double                share = ratio(s->top[i].chosen, l->selections);
+        json_t *                    row   = result_row(r);
         result_put_layer(r, row, "layer", s->top[i].layer);
         result_put_count(r, row, "expert", s->top[i].expert);
-        result_put_count(r, row, "selections", expert_chosen(use));
-        result_put_real(r, row, "share", s->top[i].share);
-        result_put_real(r, row, "times_even", s->top[i].share * l->n_experts);
+        result_put_count(r, row, "selections", s->top[i].chosen);
+        result_put_real(r, row, "share", share);
+        result_put_real(r, row, "times_even", share * l->n_experts);
         result_put_real(r, row, "mean_gate", mean_gate(use));
     }
 }
@@ -199,9 +200,10 @@ static uint64_t shared_bytes(const struct subject * s) {
 }
 
 static void say(const struct experts * x, struct result * r, const struct summary * s) {
-    const struct top * top    = &s->top[0];
-    const uint64_t     shared = shared_bytes(x->subject);
-    char               number[2][UNITS_SIZE], share[3][UNITS_SIZE], bytes[2][UNITS_SIZE], of[UNITS_SIZE] = "";
+    const struct top *          top    = &s->top[0];
+    const struct expert_layer * first  = &x->layer[top->layer];
+    const uint64_t              shared = shared_bytes(x->subject);
+    char choices[UNITS_SIZE], number[2][UNITS_SIZE], share[3][UNITS_SIZE], bytes[2][UNITS_SIZE], of[UNITS_SIZE] = "";
     format_share(share[0], s->evenness / (double) s->layers);
     if (s->most_experts == s->least_experts) {
         snprintf(of, sizeof of, "%" PRIu32, s->most_experts);
@@ -222,11 +224,11 @@ static void say(const struct experts * x, struct result * r, const struct summar
     }
     result_answer(
         r, "Which experts does the router prefer?",
-        "Expert %" PRIu32 " of layer %" PRIu32 " most: it gets %s of its layer's choices, an even share is %s. "
+        "Expert %" PRIu32 " of layer %" PRIu32 " most: it gets %s of its layer's %s choices, an even share is %s. "
         "Over %" PRIu64 " layers use is %s even (entropy over its maximum), and %s of %s experts were never chosen.",
-        top->expert, top->layer, format_share(share[1], top->share),
-        format_share(share[2], ratio(1, x->layer[top->layer].n_experts)), s->layers, share[0],
-        format_count(number[0], s->never), format_count(number[1], s->experts));
+        top->expert, top->layer, format_share(share[1], ratio(top->chosen, first->selections)),
+        format_count(choices, first->selections), format_share(share[2], ratio(1, first->n_experts)), s->layers,
+        share[0], format_count(number[0], s->never), format_count(number[1], s->experts));
 }
 
 static void put_values(struct result * r, const struct summary * s) {
