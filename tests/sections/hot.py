@@ -167,7 +167,7 @@ def heat_words(facts, ranked, hot, cold, shares, total):
     if usual == first_cold:
         more = sum(s.accesses > usual for s in ranked)
         less = sum(s.accesses < usual for s in ranked)
-        words = ["Uniform", str(len(ranked) - more - less), str(len(ranked)), counted(usual)]
+        words = ["Uniform", str(len(ranked) - more - less), str(len(ranked)), "once" if usual == 1 else counted(usual)]
         words += [str(more), name, counted(ranked[0].accesses)] if more else []
         return True, words + ([str(less)] if less else [])
     sums = [sum(s.accesses for s in part) for part in slices]

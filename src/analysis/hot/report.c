@@ -202,6 +202,14 @@ static void add_tensors(const struct hot * h, struct result * r) {
 
 /* ----------------------------------------------------------------------------------------------------------- words */
 
+/* "once", "3 times". */
+static const char * times(char text[static UNITS_SIZE], uint64_t count) {
+    if (count == 1) { return "once"; }
+    format_count(text, count);
+    strncat(text, " times", UNITS_SIZE - 1 - strlen(text));
+    return text;
+}
+
 static void say_heat(const struct hot * h, struct result * r, const struct cuts * cuts, const struct sum sets[3]) {
     char count[UNITS_SIZE], size[UNITS_SIZE], share[UNITS_SIZE], cold[UNITS_SIZE], text[512];
     if (cuts->uniform) {
@@ -211,12 +219,12 @@ static void say_heat(const struct hot * h, struct result * r, const struct cuts 
             more += h->heat[i].accesses > usual;
             less += h->heat[i].accesses < usual;
         }
-        int at = snprintf(text, sizeof text,
-                          "Uniform, no hot set: %" PRIu32 " of %" PRIu32 " weights are touched %s times each",
-                          h->slices.count - more - less, h->slices.count, format_count(count, usual));
+        int at =
+            snprintf(text, sizeof text, "Uniform, no hot set: %" PRIu32 " of %" PRIu32 " weights are touched %s each",
+                     h->slices.count - more - less, h->slices.count, times(count, usual));
         if (more) {
-            at += snprintf(text + at, sizeof text - (size_t) at, "; %" PRIu32 " more often (first %.100s, %s times)",
-                           more, slice_name(h, h->heat[0].slice), format_count(count, h->heat[0].accesses));
+            at += snprintf(text + at, sizeof text - (size_t) at, "; %" PRIu32 " more often (first %.100s, %s)", more,
+                           slice_name(h, h->heat[0].slice), times(count, h->heat[0].accesses));
         }
         snprintf(text + at, sizeof text - (size_t) at, less ? "; %" PRIu32 " less often." : ".", less);
     } else {
