@@ -18,7 +18,7 @@ from facts import Facts, grouped, ratio, unique_bytes
 from policies import POLICIES, least_read_again, lru_depths, min_depths, min_misses
 from read_trace import COPY, FILE, WEIGHT
 from timeline import GENERATE
-from words import in_bytes, in_percent
+from words import in_bytes, in_percent, in_time
 
 SIZES = 64
 KIB = 1024
@@ -393,7 +393,10 @@ def expected(facts, memory=0, disk=0):
     headline = [cache, *saved, in_percent(at("bound", told)[0])]
     if counted.read_bytes - counted.row_bytes == counted.touched_bytes:
         headline = ["No weight is read twice"]
-    answers, notes = [verdict_answer, headline], []
+    answers, notes, lines = [verdict_answer, headline], [], [verdict_line, knees["lru"][1], knees["min"][1]]
+    if disk:
+        values["first_read_seconds"] = counted.touched_bytes / disk
+        lines.insert(1, [in_bytes(counted.touched_bytes), "whatever the cache", in_time(1e9 * (counted.touched_bytes / disk)), f"{in_bytes(disk)}/s"])
     if compute > 0:
         values["compute_tokens_per_second"] = 1 / compute
         tables["again"] = by_size(lambda saved, again: again)
@@ -420,7 +423,7 @@ def expected(facts, memory=0, disk=0):
         "values": values,
         "tables": tables,
         "headline": headline,
-        "lines": [verdict_line, knees["lru"][1], knees["min"][1]],
+        "lines": lines,
         "answers": answers,
         "notes": [*notes, in_bytes(counted.block_bytes), "S3-FIFO", str(SIZES)],
     }

@@ -75,6 +75,16 @@ static void say_bounds(const struct caching * s, struct result * r) {
     }
 }
 
+/* What no cache saves. */
+static void say_first_reads(const struct caching * s, struct result * r) {
+    char         touched[UNITS_SIZE], disk[UNITS_SIZE], time[UNITS_SIZE];
+    const double seconds = (double) s->reads.touched / disk_of(s);
+    result_put_real(r, result_values(r), "first_read_seconds", seconds);
+    result_line(r, "first", "%s of weights are read a first time, whatever the cache: %s from a disk of %s/s",
+                format_bytes(touched, s->reads.touched), format_duration(time, (uint64_t) (seconds * 1e9)),
+                format_bytes(disk, s->subject->options.disk_bytes_per_second));
+}
+
 /* All sizes and strategies one below the other, for programs. */
 static void add_bounds(const struct caching * s, struct result * r) {
     static const struct result_column columns[] = {
@@ -106,6 +116,7 @@ void caching_speed(const struct caching * s, struct result * r) {
                                           again_per_token };
     static const struct by_size speed = { "speed", "Tokens a second at best, reading while computing", UNIT_PER_SECOND,
                                           overlapped };
+    if (disk_of(s) > 0) { say_first_reads(s, r); }
     if (compute_of(s) <= 0) { return; }
     caching_by_size(s, r, &again);
     if (disk_of(s) > 0) { caching_by_size(s, r, &speed); }
