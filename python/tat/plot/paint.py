@@ -35,6 +35,10 @@ _STYLE: Any = {
 }
 
 
+_LETTERS = 80
+"""What stands side by side below a panel: more is turned."""
+
+
 def thinned(ticks: tuple[tuple[float, str], ...], most: int = _MOST_TICKS) -> tuple[tuple[float, str], ...]:
     """Every n-th of the named places, so that at most `most` are left."""
     return ticks[:: max(1, -(-len(ticks) // most))]
@@ -192,7 +196,7 @@ def _draw_bars(draws: Axes, bars: Bars) -> None:
     else:
         _set_axis(draws, "x", Axis(bars.label.label, ticks=ticks), Scale(1, ""))
         draws.set_ylabel(label_of(bars.value, scale))
-        if max(map(len, bars.labels), default=0) > 8 and len(bars.labels) > 4:
+        if sum(len(name) + 1 for _, name in thinned(ticks)) > _LETTERS:
             draws.tick_params(axis="x", labelrotation=35)
             for label in draws.get_xticklabels():
                 label.set_horizontalalignment("right")
