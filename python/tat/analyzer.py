@@ -54,6 +54,10 @@ class TraceAnalyzer:
         """Close the trace."""
         self.close()
 
+    def __repr__(self) -> str:
+        """What opens it again."""
+        return f"TraceAnalyzer({str(self.path)!r})"
+
     def close(self) -> None:
         """Close the trace. What was returned stays."""
         self.trace.close()

@@ -140,6 +140,7 @@ def test_newest_trace_and_names(toy: Path, other_toy: Path, monkeypatch: pytest.
         (link / "tensor_access.bin").write_bytes((source / "tensor_access.bin").read_bytes())
     assert tat.TraceAnalyzer().path.name == "run_20260102_000000"
     assert tat.TraceAnalyzer("run_20260101_000000").path == Path("traces/run_20260101_000000")
+    assert repr(tat.TraceAnalyzer("run_20260101_000000")) == "TraceAnalyzer('traces/run_20260101_000000')"
     monkeypatch.setenv("TAT_DIR", str(traces))
     monkeypatch.chdir("/")
     assert tat.TraceAnalyzer().path == traces / "run_20260102_000000"
