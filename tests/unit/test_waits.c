@@ -135,6 +135,17 @@ static void waits_are_nanoseconds(void ** state) {
     tat_trace_close(trace);
 }
 
+static void expect_refused(const struct tat_trace * trace, const char * name, const char * words) {
+    struct tat_verification v;
+    struct tat_error        error = { 0 };
+    unsigned                i     = 0;
+    if (tat_verify(trace, &v, &error) != 0) { fail_msg("%s", error.message); }
+    while (i < v.n_checks && strcmp(v.check[i].name, name) != 0) { i++; }
+    assert_true(i < v.n_checks);
+    assert_int_equal(v.check[i].verdict, TAT_VERDICT_FAIL);
+    assert_non_null(strstr(v.check[i].detail, words));
+}
+
 static void some_waits_are_missing(void ** state) {
     (void) state;
     struct trace_builder b;
@@ -143,25 +154,23 @@ static void some_waits_are_missing(void ** state) {
     struct tat_trace *    trace      = open_good(&b);
     const struct tat_wait expected[] = { { 10, 0, 0 } };
     expect_waits(trace, expected, 1);
+    expect_refused(trace, "times",
+                   "1 evaluations tell of some nodes what thread 0 waited behind them, and of others not");
     tat_trace_close(trace);
 }
 
 /* ----------------------------------------------------------------------------------------------------------- file */
 
 static void expect_senseless(const uint64_t * waits, uint32_t n_waits) {
-    struct trace_builder    b;
-    struct tat_verification v;
-    struct tat_error        error = { 0 };
-    uint32_t                n;
+    struct trace_builder b;
+    uint32_t             n;
     begin(&b);
     evaluate(&b, FUSED, 2, waits, n_waits);
     struct tat_trace * trace = open_trace(&b);
     assert_int_equal(tat_trace_summary(trace)->undecodable_blocks, 1);
     tat_trace_evaluations(trace, &n);
     assert_int_equal(n, 0);
-    if (tat_verify(trace, &v, &error) != 0) { fail_msg("%s", error.message); }
-    assert_string_equal(v.check[0].name, "file");
-    assert_int_equal(v.check[0].verdict, TAT_VERDICT_FAIL);
+    expect_refused(trace, "file", "1 blocks that make no sense");
     tat_trace_close(trace);
 }
 
@@ -337,6 +346,21 @@ static void report_says_that_it_was_not_recorded(void ** state) {
     json_decref(time);
 }
 
+/* Exact evaluations did not always have waits. */
+static void exact_times_without_waits(void ** state) {
+    (void) state;
+    struct trace_builder b;
+    begin(&b);
+    tb_evaluation(&b, (struct tb_evaluation){ .flags = TAT_EVALUATION_EXACT, .rule = FUSED, .n_callbacks = CALLBACKS });
+    json_t * time = time_of(&b);
+    assert_int_equal(json_integer_value(value(time, "ns")), 300);
+    assert_null(value(time, "wait_ns"));
+    assert_string_equal(answer(time), "It was not recorded; a new recording with `tat record --exact-time` tells it.");
+    assert_true(is_noted(time, "the end is that of the slowest thread"));
+    assert_false(is_noted(time, "Waiting is that of thread 0"));
+    json_decref(time);
+}
+
 static void one_thread_waits_for_none(void ** state) {
     (void) state;
     struct trace_builder b;
@@ -369,6 +393,7 @@ int main(void) {
         cmocka_unit_test(report_shares_out_the_waiting),
         cmocka_unit_test(report_says_how_much_is_known),
         cmocka_unit_test(report_says_that_it_was_not_recorded),
+        cmocka_unit_test(exact_times_without_waits),
         cmocka_unit_test(one_thread_waits_for_none),
     };
     return cmocka_run_group_tests_name("waits", tests, NULL, NULL);
