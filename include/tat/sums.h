@@ -16,12 +16,14 @@ extern "C" {
 /* Records that each stand for `evaluations` accesses, one in each of so many evaluations. Their times are 0 and their
  * evaluation and token those of any one. What is alike comes with the time of all these evaluations, of thread 0: that
  * of an operation stands once in `ns`, with its first record (of two fused ones, with the first of both), and once in
- * `owner_ns`, with the first weight it reads, else the first part of the KV cache, else its result. What differs comes
- * without times, one by one or, an expert of a stack, once for all evaluations that chose it; in what is alike a record
- * of 0 bytes stands in its place. */
+ * `owner_ns`, with the first weight it reads, else the first part of the KV cache, else its result. Where all these
+ * evaluations recorded what thread 0 waited at the barrier behind each operation, that stands in `wait_ns`, where the
+ * operation's time does in `ns`. What differs comes without times, one by one or, an expert of a stack, once for all
+ * evaluations that chose it; in what is alike a record of 0 bytes stands in its place. */
 struct tat_tally {
     const struct tat_access * records;
     const uint64_t *          ns, *owner_ns; /* by record, or NULL */
+    const uint64_t *          wait_ns;       /* likewise */
     size_t                    count;
     uint64_t                  evaluations;
 };

@@ -125,6 +125,7 @@ struct tat_evaluation {
     uint32_t       n_tokens;
     uint32_t       n_outputs;
     enum tat_phase phase;
+    uint32_t       n_waits; /* callbacks whose wait at the barrier is known: 0 but in exact evaluations */
 };
 
 /* In the order of their beginning. */
@@ -227,7 +228,8 @@ struct tat_access {
     uint64_t start_ns;
     uint64_t offset;      /* in the model file for file-backed tensors, else in the tensor */
     uint64_t bytes;       /* touched; each byte of an operand counts once */
-    uint32_t duration_ns; /* thread 0, from callback to callback: includes the barrier before the node */
+    uint32_t duration_ns; /* thread 0, from callback to callback: includes the barrier before the node; in an exact
+                           * evaluation from barrier to barrier: includes that behind it */
     uint32_t tensor;
     uint32_t evaluation;
     uint32_t node;
@@ -276,6 +278,19 @@ struct tat_choice {
 /* Access records in order of execution; `choice` may be NULL. Evaluations that are not wanted cost nothing. */
 int tat_trace_accesses(const struct tat_trace * trace, uint32_t first, uint32_t last, const struct tat_choice * choice,
                        struct tat_access * records, size_t capacity, size_t * count, struct tat_error * error);
+
+/* How long thread 0 waited at the barrier behind a node for the threads that had not finished it. Of two fused nodes it
+ * stands with the first; nodes that touch nothing have none. */
+struct tat_wait {
+    uint64_t ns; /* of the node's time, never more */
+    uint32_t evaluation;
+    uint32_t node;
+};
+static_assert(sizeof(struct tat_wait) == 16, "as bindings declare it");
+
+/* In order of execution. None where they were not recorded: `tat record --exact-time` does. */
+int tat_trace_waits(const struct tat_trace * trace, uint32_t first, uint32_t last, struct tat_wait * waits,
+                    size_t capacity, size_t * count, struct tat_error * error);
 
 /* A row that went into an evaluation. */
 struct tat_token {

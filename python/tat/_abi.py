@@ -45,6 +45,9 @@ ACCESS_UNREAD = 1 << 4
 ACCESS_UNTIMED = 1 << 5
 ACCESS_PHASE_SHIFT = 8
 
+#: struct tat_wait: 16 bytes.
+WAIT = np.dtype([("ns", "<u8"), ("evaluation", "<u4"), ("node", "<u4")])
+
 #: struct tat_token: 24 bytes.
 TOKEN = np.dtype([("evaluation", "<u4"), ("row", "<u4"), ("token", "<u4"), ("id", "<i4"), ("position", "<i8")])
 
@@ -124,6 +127,7 @@ class Evaluation(c.Structure):
         ("n_tokens", c.c_uint32),
         ("n_outputs", c.c_uint32),
         ("phase", c.c_int),
+        ("n_waits", c.c_uint32),
     ]
 
 
@@ -234,6 +238,7 @@ class Verification(c.Structure):
 STRUCTS: dict[str, type[c.Structure] | np.dtype[Any]] = {
     "tat_error": Error,
     "tat_access": ACCESS,
+    "tat_wait": WAIT,
     "tat_token": TOKEN,
     "tat_selection": SELECTION,
     "tat_tensor": Tensor,
@@ -266,6 +271,7 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "tat_trace_op_name": (c.c_char_p, [_TRACE, c.c_uint16]),
     "tat_trace_layout": (Layout, [_TRACE, c.c_uint16]),
     "tat_trace_accesses": (c.c_int, [*_COLLECT, c.POINTER(Choice), *_INTO]),
+    "tat_trace_waits": (c.c_int, [*_COLLECT, *_INTO]),
     "tat_trace_tokens": (c.c_int, [*_COLLECT, *_INTO]),
     "tat_trace_routing": (c.c_int, [*_COLLECT, *_INTO]),
     "tat_matrix_columns": (c.c_uint32, [_TRACE, c.c_int]),

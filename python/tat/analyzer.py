@@ -113,6 +113,14 @@ class TraceAnalyzer:
         """All evaluations of graphs, a row each: phase, tokens, begin and end in nanoseconds, flags."""
         return tables.frame(tables.evaluations(self.trace))
 
+    def waits(self) -> pd.DataFrame:
+        """How long thread 0 waited at the barrier behind each node until all threads had finished it, in nanoseconds.
+
+        The node's duration_ns contains it; of two fused nodes it stands with the first. Only runs that were recorded
+        with `tat record --exact-time` have any.
+        """
+        return tables.frame(tables.waits(self.trace, self.trace.waits()))
+
     def tokens(self) -> pd.DataFrame:
         """All rows that were evaluated, a row each.
 
@@ -142,11 +150,11 @@ class TraceAnalyzer:
         """One row an evaluation (index: evaluation, token_first, n_tokens, phase), one column a key that was touched.
 
         value: bytes touched; accesses, which are records that touch anything; or ns, thread 0's time with the wait at
-        the barrier before a node. By tensor and component, a time goes to the first weight that the operation reads,
-        else to the first part of the KV cache, else to its result; experts have none of their own. Columns are layer
-        numbers (-1: no layer), tensor_ids, component names ("activations": no part of the model), operation names or
-        expert numbers (over all layers). `kinds` chooses tensors: weight, state (KV cache), activation, input; not
-        with ns. Raises TatError (USAGE) for what is none of these.
+        the barrier before a node (in an exact recording, behind it). By tensor and component, a time goes to the first
+        weight that the operation reads, else to the first part of the KV cache, else to its result; experts have none
+        of their own. Columns are layer numbers (-1: no layer), tensor_ids, component names ("activations": no part of
+        the model), operation names or expert numbers (over all layers). `kinds` chooses tensors: weight, state (KV
+        cache), activation, input; not with ns. Raises TatError (USAGE) for what is none of these.
         """
         wanted = self._evaluations(None, phases)
         chosen = _all(self.trace) if wanted is None else wanted

@@ -81,6 +81,16 @@ def evaluations(trace: Trace) -> list[Column]:
     ]
 
 
+def waits(trace: Trace, w: Records) -> list[Column]:
+    """A row for each node whose wait was recorded: columns of what Trace.waits gives."""
+    return [
+        number("evaluation", w["evaluation"]),
+        _phase(trace.evaluations["phase"][w["evaluation"]]),
+        number("node", w["node"]),
+        number("wait_ns", w["ns"]),
+    ]
+
+
 def tokens(trace: Trace, t: Records) -> list[Column]:
     """A row for each row that went into an evaluation: columns of what Trace.tokens gives."""
     e = trace.evaluations[t["evaluation"]]

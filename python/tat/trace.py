@@ -162,6 +162,10 @@ class Trace:
             if len(piece):
                 yield piece
 
+    def waits(self, first: int = 0, last: int | None = None) -> Records:
+        """What thread 0 waited behind nodes in evaluations [first, last), of dtype WAIT; none where not recorded."""
+        return self._collect("tat_trace_waits", _abi.WAIT, first, last)
+
     def tokens(self, first: int = 0, last: int | None = None) -> Records:
         """The rows that went into evaluations [first, last), of dtype TOKEN."""
         return self._collect("tat_trace_tokens", _abi.TOKEN, first, last)

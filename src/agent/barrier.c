@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * ggml_barrier, of libtat_agent_exact.so only: thread 0 takes its time stamps when all threads have finished a node,
- * not when it has finished its own share. Every thread passes here some times a node, so this library is preloaded only
- * when exact times are asked for.
+ * not when it has finished its own share, and notes how long it waited for them. Every thread passes here some times a
+ * node, so this library is preloaded only when exact times are asked for.
  */
 #include <stdint.h>
 
@@ -51,8 +51,9 @@ void ggml_barrier(struct ggml_threadpool * pool) {
     void * symbol = real_of(__builtin_return_address(0));
     void (*real)(struct ggml_threadpool *);
     __builtin_memcpy(&real, &symbol, sizeof real);
+    struct evaluation * e = evaluation_at_barrier();
     if (real) { real(pool); }
-    evaluation_passed_barrier();
+    if (e) { evaluation_passed_barrier(e); }
 }
 
 __attribute__((constructor)) static void start(void) {

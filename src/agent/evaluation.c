@@ -22,6 +22,9 @@ enum {
 
 static struct evaluation slots[SLOTS];
 
+/* Set by libtat_agent_exact.so, before there is any graph. */
+static bool waits_for_barriers;
+
 /* The template last seen for a graph that begins alike: a guess, checked node by node. Acquire and release make the
  * template's contents visible with its address.
  *
@@ -65,10 +68,13 @@ static bool enough(uint8_t ** memory, size_t * capacity, size_t bytes) {
 }
 
 static bool prepare_buffers(struct evaluation * e, const struct template * t) {
-    const uint32_t n = t->n_nodes + 1;
+    const uint32_t n    = t->n_nodes + 1;
+    const size_t   each = waits_for_barriers ? 2 : 1; /* of a callback: its stamp, and its wait */
     if (n > e->stamps_capacity) {
-        e->stamps          = populated(e->stamps, e->stamps_capacity * sizeof(uint64_t), 2 * n * sizeof(uint64_t));
-        e->stamps_capacity = e->stamps ? 2 * n : 0;
+        const size_t before = e->stamps_capacity * each * sizeof(uint64_t);
+        e->stamps           = populated(e->stamps, before, 2 * n * each * sizeof(uint64_t));
+        e->stamps_capacity  = e->stamps ? 2 * n : 0;
+        e->waits            = e->stamps ? e->stamps + (each - 1) * e->stamps_capacity : NULL;
     }
     const size_t used = e->captures ? (size_t) (e->captured.at - e->captures) : 0;
     /* In the middle of a graph, what was captured has to stay: what does not fit then is cut, and says so. */
@@ -78,7 +84,7 @@ static bool prepare_buffers(struct evaluation * e, const struct template * t) {
         e->captured.end = e->captures + e->captures_capacity;
     }
     return e->stamps && enough(&e->payload, &e->payload_capacity,
-                               EVALUATION_FIXED_BYTES + (size_t) n * TAT_VARINT_MAX + e->captures_capacity);
+                               EVALUATION_FIXED_BYTES + n * each * TAT_VARINT_MAX + e->captures_capacity);
 }
 
 static uint32_t recent_slot(const struct graph * g) {
@@ -154,9 +160,6 @@ static void beyond_steps(struct evaluation * e, uint32_t k) {
     if (change_template(e) && k < e->steps->n_steps) { at_step(e, k); }
 }
 
-/* Set by libtat_agent_exact.so, before there is any graph. */
-static bool waits_for_barriers;
-
 /* The evaluation whose callback this thread, its thread 0, has just had. */
 static _Thread_local struct evaluation * before_barrier;
 
@@ -171,11 +174,19 @@ static void miss_barriers(const struct evaluation * e) {
     event_text(TAT_EVENT_NOTE, "exact times cannot be had: this ggml's barrier cannot be seen");
 }
 
-void evaluation_passed_barrier(void) {
+struct evaluation * evaluation_at_barrier(void) {
     struct evaluation * e = before_barrier;
-    if (!e) { return; }
+    if (!e) { return NULL; }
     before_barrier                = NULL;
-    e->stamps[e->n_callbacks - 1] = clock_ticks(e->clock);
+    e->stamps[e->n_callbacks - 1] = clock_ticks(e->clock); /* when it came; the callback's own work is no waiting */
+    return e;
+}
+
+void evaluation_passed_barrier(struct evaluation * e) {
+    const uint32_t k    = e->n_callbacks - 1;
+    const uint64_t tick = clock_ticks(e->clock);
+    e->waits[k]         = tick - e->stamps[k];
+    e->stamps[k]        = tick;
     e->n_barriers++;
 }
 
@@ -190,7 +201,10 @@ static bool on_node(void * data) {
         } else if (k == e->steps->n_steps) {
             beyond_steps(e, k);
         }
-        if (INSTEAD(waits_for_barriers)) { before_barrier = e; }
+        if (INSTEAD(waits_for_barriers)) {
+            e->waits[k]    = 0; /* behind the last node there may be no barrier */
+            before_barrier = e;
+        }
     }
     if (!e->callback || !e->callback(e->callback_data)) { return false; }
     e->flags |= TAT_EVALUATION_ABORTED;

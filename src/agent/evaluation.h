@@ -18,11 +18,16 @@ struct evaluation * evaluation_begin(struct host * host, struct ggml_cgraph * gr
 /* Gives the plan its own callback back, writes the evaluation, frees the slot. `status` is what the host returned. */
 void evaluation_end(struct evaluation * evaluation, struct ggml_cplan * plan, int status);
 
-/* Exact times (barrier.c): from now on thread 0's stamps are moved to the end of the barrier after its callback. */
+/* Exact times (barrier.c): from now on thread 0's stamps are moved to the end of the barrier after its callback, and
+ * what it waited there is kept beside them. */
 void evaluation_wait_for_barriers(void);
 
-/* The calling thread has passed a barrier. Hot path: nothing unless it is the thread 0 of an evaluation. */
-void evaluation_passed_barrier(void);
+/* The calling thread is at a barrier. Hot path: NULL, and nothing done, unless it is the thread 0 of an evaluation that
+ * has had a callback since the barrier before. */
+struct evaluation * evaluation_at_barrier(void);
+
+/* It has passed that barrier. */
+void evaluation_passed_barrier(struct evaluation * evaluation);
 
 struct template;
 

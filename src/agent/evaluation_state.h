@@ -9,7 +9,7 @@
 #include "agent/template.h"
 #include "format/buffer.h"
 
-enum { EVALUATION_FIXED_BYTES = 256 }; /* of the payload: all but stamps and captures */
+enum { EVALUATION_FIXED_BYTES = 256 }; /* of the payload: all but stamps, waits and captures */
 
 struct evaluation {
     bool taken; /* the owner's claim: compare-and-swap (acquire), store (release) */
@@ -34,6 +34,7 @@ struct evaluation {
 
     /* Populated when they are made, kept for the slot's next evaluations. */
     uint64_t * stamps;
+    uint64_t * waits; /* ticks; behind the stamps in the same memory, only where exact times are asked for */
     uint32_t   stamps_capacity;
     uint8_t *  captures;
     uint8_t *  payload;

@@ -40,9 +40,13 @@ static void settle_rule(struct evaluation * e) {
     }
 }
 
+static uint32_t stored_stamps(const struct evaluation * e) {
+    const uint32_t taken = e->n_callbacks < e->stamps_capacity ? e->n_callbacks : e->stamps_capacity;
+    return e->flags & TAT_EVALUATION_OUTSIDE ? 0 : taken;
+}
+
 static void put_stamps(const struct evaluation * e, struct tat_out * out) {
-    const uint32_t taken  = e->n_callbacks < e->stamps_capacity ? e->n_callbacks : e->stamps_capacity;
-    const uint32_t stored = e->flags & TAT_EVALUATION_OUTSIDE ? 0 : taken;
+    const uint32_t stored = stored_stamps(e);
     tat_put_varint(out, e->n_callbacks);
     tat_put_varint(out, stored);
     uint64_t previous = e->begin_tick >> AGENT_STAMP_SHIFT;
@@ -50,6 +54,19 @@ static void put_stamps(const struct evaluation * e, struct tat_out * out) {
         const uint64_t stamp = e->stamps[i] >> AGENT_STAMP_SHIFT;
         tat_put_varint(out, stamp >= previous ? stamp - previous : 0);
         if (stamp > previous) { previous = stamp; }
+    }
+}
+
+/* Of one node, never longer than from the stamp before to its own. */
+static void put_waits(const struct evaluation * e, struct tat_out * out) {
+    const uint32_t stored = stored_stamps(e);
+    tat_put_varint(out, stored);
+    uint64_t previous = e->begin_tick >> AGENT_STAMP_SHIFT;
+    for (uint32_t i = 0; i < stored; i++) {
+        const uint64_t stamp = e->stamps[i] >> AGENT_STAMP_SHIFT, most = stamp > previous ? stamp - previous : 0;
+        const uint64_t wait = stamp - ((e->stamps[i] - e->waits[i]) >> AGENT_STAMP_SHIFT);
+        tat_put_varint(out, wait < most ? wait : most);
+        previous += most;
     }
 }
 
@@ -101,5 +118,6 @@ bool evaluation_store(struct evaluation * e, const struct ggml_cplan * plan, uin
     tat_put_varint(&out, end_tick - e->begin_tick);
     put_stamps(e, &out);
     put_captures(e, &out);
+    if (e->flags & TAT_EVALUATION_EXACT) { put_waits(e, &out); }
     return !out.overflow && sink_write(TAT_BLOCK_EVALUATION, e->payload, (size_t) (out.at - e->payload));
 }

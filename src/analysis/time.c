@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Where the time goes: by operation, part of the model, phase, and the tensors whose operations took longest. Layers
- * have a section of their own.
+ * Where the time goes: by operation, part of the model, phase, and the tensors whose operations took longest; and what
+ * of it was waiting. Layers have a section of their own.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 #include "analysis/analysis.h"
 #include "analysis/parts.h"
 #include "analysis/units.h"
+#include "analysis/waits.h"
 
 enum { SLOWEST = 20 };
 
@@ -22,6 +23,7 @@ struct spent {
 struct state {
     const struct subject * subject;
     struct node_counter    nodes;
+    struct waits *         waits;
     uint32_t               n_ops;
     struct spent           phase[TAT_PHASE_COUNT], part[PARTS];
     struct spent *         operation; /* in `all` */
@@ -33,6 +35,11 @@ static void * begin(const struct subject * subject) {
     const uint32_t n_ops = tat_trace_n_ops(subject->trace);
     struct state * s     = calloc(1, sizeof *s + ((size_t) n_ops + subject->n_tensors) * sizeof s->all[0]);
     if (!s) { return NULL; }
+    s->waits = waits_begin(subject);
+    if (!s->waits) {
+        free(s);
+        return NULL;
+    }
     s->subject   = subject;
     s->n_ops     = n_ops;
     s->operation = s->all;
@@ -46,6 +53,7 @@ static void * begin(const struct subject * subject) {
 
 static void tally(void * state, const struct tat_tally * t) {
     struct state * s = state;
+    waits_tally(s->waits, t);
     for (size_t i = 0; i < t->count; i++) {
         const struct tat_access * a     = &t->records[i];
         const uint64_t            nodes = node_counter_step(&s->nodes, t, i), bytes = a->bytes * t->evaluations;
@@ -157,20 +165,6 @@ static void add_slowest(const struct state * s, struct result * r, uint64_t ns) 
     }
 }
 
-static void add_barrier(const struct state * s, struct result * r) {
-    uint64_t exact = 0;
-    for (uint32_t i = 0; i < s->subject->n_evaluations; i++) {
-        exact += (s->subject->evaluations[i].flags & TAT_EVALUATION_EXACT) != 0;
-    }
-    result_note(
-        r, "%s",
-        exact ? "Time is from one operation's end to the next's, where the end is that of the slowest thread: the "
-                "wait for it is in its own operation, and is not told apart."
-              : "Time is thread 0's, from one operation's end to the next's: the wait for the other threads is in "
-                "the operation after it, and is not told apart. `tat record --exact-time` times an operation until "
-                "its slowest thread is done.");
-}
-
 static void finish(void * state, struct result * r) {
     struct state * s  = state;
     uint64_t       ns = 0, fused = 0;
@@ -199,10 +193,10 @@ static void finish(void * state, struct result * r) {
                     "it goes to the first weight that the operation reads, else to the KV cache, else to its result; "
                     "two fused ones are one operation there. Bytes/s: bytes touched by that time, those of "
                     "activations too by operation and phase, the part's or tensor's own elsewhere.");
-        add_barrier(s, r);
     } else {
         result_headline(r, "Neither a prompt nor a generated token was evaluated.");
     }
+    waits_finish(s->waits, r, ns);
     if (fused) {
         char count[UNITS_SIZE];
         result_note(r, "%s operations were fused with the one after them.", format_count(count, fused));

@@ -42,9 +42,8 @@ static const struct argp_option options_table[] = {
       "out. Of other graphs, only that they were computed",
       0 },
     { "exact-time", KEY_EXACT_TIME, NULL, 0,
-      "Time a node until its slowest thread has finished, not thread 0 alone. Costs a few nanoseconds at each barrier "
-      "of "
-      "each thread",
+      "Time a node until its slowest thread has finished, not thread 0 alone, and note what thread 0 waited. Costs a "
+      "few nanoseconds at each barrier of each thread",
       0 },
     { 0 },
 };

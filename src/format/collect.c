@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a trace holds as arrays of the caller's: access records, tokens, choices of experts.
+ * What a trace holds as arrays of the caller's: access records, waits, tokens, choices of experts.
  */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "format/captures.h"
+#include "format/expansion.h"
 
 /* What is counted, and what of it is stored. */
 struct array {
@@ -65,6 +66,35 @@ int tat_trace_accesses(const struct tat_trace * trace, uint32_t first, uint32_t 
     }
     *count = x.array.count;
     return status;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- waits */
+
+/* False: memory. */
+static bool put_waits(struct expansion * x, uint32_t number, struct array * array) {
+    const struct tat_evaluation * e = &LIST(struct tat_evaluation, x->trace->evaluations)[number];
+    if (e->n_waits == 0 || e->flags & (TAT_EVALUATION_UNMATCHED | TAT_EVALUATION_OUTSIDE)) { return true; }
+    const struct plan * plan = plan_of(x->trace, e->template_id, e->rule);
+    expansion_times(x, number);
+    const uint32_t n = x->start_ns ? expansion_waits(x, number) : 0;
+    if (!plan || !x->wait_ns) { return false; }
+    for (uint32_t i = 0; i < n && i < plan->n_callbacks; i++) {
+        if (plan->timed[i].first == NO_RECORD) { continue; }
+        put(array, &(struct tat_wait){ x->wait_ns[i], number, plan->records[plan->timed[i].first].node }, 1);
+    }
+    return true;
+}
+
+int tat_trace_waits(const struct tat_trace * trace, uint32_t first, uint32_t last, struct tat_wait * waits,
+                    size_t capacity, size_t * count, struct tat_error * error) {
+    struct array     array = { waits, sizeof *waits, capacity, 0 };
+    struct expansion x;
+    bool             good = expansion_begin(&x, trace, NULL, NULL);
+    if (last > trace->evaluations.count) { last = trace->evaluations.count; }
+    for (uint32_t i = first; i < last && good; i++) { good = put_waits(&x, i, &array); }
+    expansion_end(&x);
+    *count = array.count;
+    return good ? 0 : tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", trace->path);
 }
 
 /* --------------------------------------------------------------------------------------------------------- tokens */

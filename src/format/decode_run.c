@@ -7,6 +7,16 @@
 
 #include "format/trace.h"
 
+/* At the end of payloads since there are exact times: a wait lies between its stamp and the one before. */
+static void read_waits(struct tat_in * in, struct tat_evaluation * e, struct body * b) {
+    struct tat_in stamps = { .at = b->stamps, .end = b->stamps + b->stamps_bytes };
+    e->n_waits           = in->at < in->end ? (uint32_t) tat_get_count(in, 1) : 0;
+    in->bad |= e->n_waits > e->n_stamps;
+    b->waits = in->at;
+    for (uint32_t i = 0; i < e->n_waits && !in->bad; i++) { in->bad |= tat_get_varint(in) > tat_get_varint(&stamps); }
+    b->waits_bytes = (uint32_t) (in->at - b->waits);
+}
+
 bool decode_evaluation(struct tat_trace * trace, struct tat_in in) {
     struct tat_evaluation e  = { 0 };
     struct body           b  = { 0 };
@@ -27,6 +37,7 @@ bool decode_evaluation(struct tat_trace * trace, struct tat_in in) {
     b.stamps_bytes   = (uint32_t) (in.at - b.stamps);
     b.captures_bytes = (uint32_t) tat_get_count(&in, 1);
     b.captures       = tat_get_bytes(&in, b.captures_bytes);
+    if (!in.bad) { read_waits(&in, &e, &b); }
     if (in.bad || e.rule >= TAT_RULE_COUNT || b.end_tick < b.begin_tick) { return false; }
     if (t >= trace->templates.count || !LIST(struct tat_template, trace->templates)[t].known) {
         trace->summary.orphan_evaluations++;

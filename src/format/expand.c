@@ -17,8 +17,7 @@ static inline void fill(struct tat_access * a, const struct tat_access * from, c
     a->token_first          = f->token_first;
     a->flags                = (uint16_t) (from->flags | f->flags);
     a->start_ns             = f->start_ns[callback];
-    const uint64_t duration = f->start_ns[callback + 1] - f->start_ns[callback];
-    a->duration_ns          = duration > UINT32_MAX ? UINT32_MAX : (uint32_t) duration;
+    a->duration_ns          = duration_of(f->start_ns, callback);
 }
 
 /* Plain records, as many at a time as the batch takes: this loop is where the time goes. */

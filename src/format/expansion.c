@@ -29,6 +29,7 @@ void expansion_end(struct expansion * x) {
     free(x->offsets);
     free(x->ids);
     free(x->values);
+    free(x->wait_ns);
     free(x->start_ns);
     free(x->pieces);
     free(x->batch);
@@ -53,17 +54,22 @@ static inline uint64_t next_delta(struct tat_in * in) {
     return tat_get_varint(in);
 }
 
+/* Nanoseconds a tick. One line for the whole evaluation: it is far shorter than the distance of two anchors. */
+static double rate_of(const struct tat_evaluation * e, const struct body * b) {
+    const uint64_t duration = b->end_tick - b->begin_tick;
+    return duration ? (double) (e->end_ns - e->begin_ns) / (double) duration : 0;
+}
+
 uint32_t expansion_times(struct expansion * x, uint32_t evaluation) {
     const struct tat_evaluation * e     = &LIST(struct tat_evaluation, x->trace->evaluations)[evaluation];
     const struct body *           b     = &LIST(struct body, x->trace->bodies)[evaluation];
     const unsigned                shift = x->trace->header.stamp_shift;
     struct tat_in                 in    = { .at = b->stamps, .end = b->stamps + b->stamps_bytes };
-    size_t                        room  = x->times_capacity;
-    if (!expansion_reserve(&x->start_ns, &room, (size_t) e->n_stamps + 2, sizeof x->start_ns[0])) { return 0; }
-    x->times_capacity = (uint32_t) room;
-    /* One line for the whole evaluation: it is far shorter than the distance of two anchors. */
+    if (!expansion_reserve(&x->start_ns, &x->times_capacity, (size_t) e->n_stamps + 2, sizeof x->start_ns[0])) {
+        return 0;
+    }
     const uint64_t duration = b->end_tick - b->begin_tick;
-    const double   rate     = duration ? (double) (e->end_ns - e->begin_ns) / (double) duration : 0;
+    const double   rate     = rate_of(e, b);
     uint64_t       stamp    = b->begin_tick >> shift;
     x->start_ns[0]          = e->begin_ns;
     for (uint32_t i = 0; i < e->n_stamps; i++) {
@@ -73,6 +79,22 @@ uint32_t expansion_times(struct expansion * x, uint32_t evaluation) {
         x->start_ns[i + 1]   = e->begin_ns + (uint64_t) (within * rate);
     }
     return e->n_stamps;
+}
+
+uint32_t expansion_waits(struct expansion * x, uint32_t evaluation) {
+    const struct tat_evaluation * e    = &LIST(struct tat_evaluation, x->trace->evaluations)[evaluation];
+    const struct body *           b    = &LIST(struct body, x->trace->bodies)[evaluation];
+    const double                  unit = rate_of(e, b) * (double) (1u << x->trace->header.stamp_shift);
+    struct tat_in                 in   = { .at = b->waits, .end = b->waits + b->waits_bytes };
+    if (!expansion_reserve(&x->wait_ns, &x->waits_capacity, (size_t) e->n_waits + 1, sizeof x->wait_ns[0])) {
+        return 0;
+    }
+    for (uint32_t i = 0; i < e->n_waits; i++) {
+        const uint64_t node = duration_of(x->start_ns, i);
+        const double   ns   = (double) next_delta(&in) * unit;
+        x->wait_ns[i]       = ns < (double) node ? (uint64_t) ns : node;
+    }
+    return e->n_waits;
 }
 
 bool expansion_ids(struct expansion * x, uint32_t evaluation) {

@@ -24,7 +24,8 @@ struct expansion {
     size_t              n_batch;
 
     uint64_t * start_ns; /* by callback; one more for the end */
-    uint32_t   times_capacity;
+    uint64_t * wait_ns;  /* by callback: at the barrier behind its node */
+    size_t     times_capacity, waits_capacity;
 
     int64_t *      values; /* of all id captures of the evaluation */
     size_t         values_capacity;
@@ -53,6 +54,16 @@ static inline struct tat_access * expansion_next(struct expansion * x, const str
 /* Sets when each callback's node began: at the callback before. Returns how many callbacks have times; start_ns is NULL
  * where memory ran out. */
 uint32_t expansion_times(struct expansion * x, uint32_t evaluation);
+
+/* Of a callback's node, as in a record. */
+static inline uint32_t duration_of(const uint64_t * start_ns, uint32_t callback) {
+    const uint64_t duration = start_ns[callback + 1] - start_ns[callback];
+    return duration > UINT32_MAX ? UINT32_MAX : (uint32_t) duration;
+}
+
+/* Sets what thread 0 waited behind each callback's node, after expansion_times. Returns how many callbacks have a wait;
+ * wait_ns is NULL where memory ran out. */
+uint32_t expansion_waits(struct expansion * x, uint32_t evaluation);
 
 /* Reads the row and expert ids. An evaluation without captures leaves all counts 0. False: memory. */
 bool expansion_ids(struct expansion * x, uint32_t evaluation);

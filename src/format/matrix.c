@@ -180,10 +180,8 @@ static void set_columns(const struct matrix * m, const struct plan * plan, uint3
 }
 
 static void add_times(const struct matrix * m, const uint32_t * columns, uint32_t n, uint64_t * row) {
-    const uint64_t * start = m->x.start_ns;
     for (uint32_t i = 0; i < n; i++) {
-        const uint64_t duration = start[i + 1] - start[i];
-        if (columns[i] != NO_COLUMN) { row[columns[i]] += duration > UINT32_MAX ? UINT32_MAX : duration; }
+        if (columns[i] != NO_COLUMN) { row[columns[i]] += duration_of(m->x.start_ns, i); }
     }
 }
 

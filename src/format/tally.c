@@ -17,13 +17,14 @@ struct counted {
     uint32_t last;  /* 1 + the last of them: many tokens may choose the same */
 };
 
-/* Evaluations of one plan, in one phase, that all came to their end. */
+/* Evaluations of one plan, in one phase, that all came to their end, and all have waits or none. */
 struct group {
     const struct plan * plan;
     enum tat_phase      phase;
     uint32_t            evaluation; /* the first */
     uint64_t            evaluations;
-    uint64_t *          ns; /* by callback */
+    uint64_t *          ns;      /* by callback */
+    uint64_t *          wait_ns; /* likewise; NULL: not recorded */
     struct counted *    counted;
     uint32_t *          counted_at; /* by varying operand: 1 + its first in counted; 0: it comes one by one */
 };
@@ -33,7 +34,7 @@ struct tallying {
     tat_tally_sink   sink;
     void *           user;
     struct list      groups;
-    uint32_t *       group_of; /* 1 + index, by template, rule and phase */
+    uint32_t *       group_of; /* 1 + index, by template, rule, phase and whether there are waits */
     uint64_t         n_counted;
     uint64_t         times; /* that the records on their way stand for */
 };
@@ -130,18 +131,32 @@ static bool put_counted(struct tallying * t, const struct group * g) {
 
 static void group_end(struct group * g) {
     free(g->ns);
+    free(g->wait_ns);
     free(g->counted);
     free(g->counted_at);
 }
 
+/* Of all its times: what is left out at the end is no wait of 0. */
+static bool has_waits(const struct tat_evaluation * e, const struct plan * plan) {
+    const uint32_t n = e->n_stamps < plan->n_callbacks ? e->n_stamps : plan->n_callbacks;
+    return n && e->n_waits >= n;
+}
+
+/* Times of nothing yet. False: memory. */
+static bool prepare_times(struct group * g, bool waits) {
+    g->ns = calloc((size_t) g->plan->n_callbacks + 1, sizeof *g->ns);
+    if (waits) { g->wait_ns = calloc((size_t) g->plan->n_callbacks + 1, sizeof *g->wait_ns); }
+    return g->ns && (g->wait_ns || !waits);
+}
+
 static struct group * find_group(struct tallying * t, const struct tat_evaluation * e, const struct plan * plan) {
-    uint32_t * number = &t->group_of[((size_t) e->template_id * TAT_RULE_COUNT + e->rule) * TAT_PHASE_COUNT + e->phase];
+    const size_t phase  = ((size_t) e->template_id * TAT_RULE_COUNT + e->rule) * TAT_PHASE_COUNT + e->phase;
+    uint32_t *   number = &t->group_of[2 * phase + has_waits(e, plan)];
     if (!*number) {
         struct group * group = list_add(&t->groups, sizeof *group);
         if (!group) { return NULL; }
-        *group    = (struct group){ .plan = plan, .phase = e->phase };
-        group->ns = calloc((size_t) plan->n_callbacks + 1, sizeof *group->ns);
-        if (!group->ns ||
+        *group = (struct group){ .plan = plan, .phase = e->phase };
+        if (!prepare_times(group, has_waits(e, plan)) ||
             !prepare_counting(t, group, &LIST(struct tat_template, t->x.trace->templates)[e->template_id])) {
             return NULL;
         }
@@ -150,11 +165,15 @@ static struct group * find_group(struct tallying * t, const struct tat_evaluatio
     return &LIST(struct group, t->groups)[*number - 1];
 }
 
-static void add_times(uint64_t * ns, const uint64_t * start_ns, uint32_t n) {
-    for (uint32_t i = 0; i < n; i++) {
-        const uint64_t duration = start_ns[i + 1] - start_ns[i];
-        ns[i] += duration > UINT32_MAX ? UINT32_MAX : duration; /* as in a record */
-    }
+/* Those of the evaluation whose expansion_times were taken last. False: memory. */
+static bool add_times(struct tallying * t, struct group * g, uint32_t evaluation, uint32_t n_times) {
+    const uint32_t n = n_times < g->plan->n_callbacks ? n_times : g->plan->n_callbacks;
+    for (uint32_t i = 0; i < n; i++) { g->ns[i] += duration_of(t->x.start_ns, i); }
+    if (!g->wait_ns) { return true; }
+    const uint32_t n_waits = expansion_waits(&t->x, evaluation);
+    if (!t->x.wait_ns) { return false; }
+    for (uint32_t i = 0; i < n && i < n_waits; i++) { g->wait_ns[i] += t->x.wait_ns[i]; }
+    return true;
 }
 
 /* Records are asked for in their order; `vary` is where the last answer was found. */
@@ -165,7 +184,7 @@ static bool varies_at(const struct plan * plan, uint32_t * vary, uint32_t record
 
 /* A plan's records up to `n`, with what varies made empty, in pieces. */
 static void put_alike(struct tallying * t, const struct group * g, uint32_t n) {
-    uint64_t ns[BATCH], owner_ns[BATCH];
+    uint64_t ns[BATCH], owner_ns[BATCH], wait_ns[BATCH];
     uint32_t vary = 0;
     for (uint32_t at = 0; at < n && !t->x.stopped;) {
         size_t count = 0;
@@ -176,6 +195,7 @@ static void put_alike(struct tallying * t, const struct group * g, uint32_t n) {
             *a                            = g->plan->records[at];
             ns[count]                     = timed->first == at ? g->ns[callback] : 0;
             owner_ns[count]               = timed->owner == at ? g->ns[callback] : 0;
+            wait_ns[count]                = timed->first == at && g->wait_ns ? g->wait_ns[callback] : 0;
             a->start_ns                   = 0;
             a->evaluation                 = g->evaluation;
             a->flags |= (uint16_t) ((unsigned) g->phase << TAT_ACCESS_PHASE_SHIFT);
@@ -184,7 +204,8 @@ static void put_alike(struct tallying * t, const struct group * g, uint32_t n) {
                 a->flags &= (uint16_t) ~TAT_ACCESS_APPROXIMATE;
             }
         }
-        t->x.stopped = !t->sink(&(struct tat_tally){ t->x.batch, ns, owner_ns, count, g->evaluations }, t->user);
+        const struct tat_tally tally = { t->x.batch, ns, owner_ns, g->wait_ns ? wait_ns : NULL, count, g->evaluations };
+        t->x.stopped                 = !t->sink(&tally, t->user);
     }
 }
 
@@ -208,15 +229,15 @@ static bool put_varying(struct tallying * t, uint32_t number, const struct plan 
 
 /* One that ended early has its own records. */
 static bool put_part(struct tallying * t, uint32_t number, const struct plan * plan, uint32_t n_times, uint32_t n) {
-    const struct tat_evaluation * e = &LIST(struct tat_evaluation, t->x.trace->evaluations)[number];
-    struct group                  g = { .plan = plan, .phase = e->phase, .evaluation = number, .evaluations = 1 };
-    g.ns                            = calloc((size_t) plan->n_callbacks + 1, sizeof *g.ns);
-    if (!g.ns) { return false; }
-    add_times(g.ns, t->x.start_ns, n_times < plan->n_callbacks ? n_times : plan->n_callbacks);
-    expansion_flush(&t->x); /* the batch is needed */
-    put_alike(t, &g, n);
+    const struct tat_evaluation * e    = &LIST(struct tat_evaluation, t->x.trace->evaluations)[number];
+    struct group                  g    = { .plan = plan, .phase = e->phase, .evaluation = number, .evaluations = 1 };
+    const bool                    good = prepare_times(&g, has_waits(e, plan)) && add_times(t, &g, number, n_times);
+    if (good) {
+        expansion_flush(&t->x); /* the batch is needed */
+        put_alike(t, &g, n);
+    }
     group_end(&g);
-    return true;
+    return good;
 }
 
 static bool tally_one(struct tallying * t, uint32_t number) {
@@ -230,9 +251,8 @@ static bool tally_one(struct tallying * t, uint32_t number) {
     struct group * g = NULL;
     if (n == plan->n_records) {
         g = find_group(t, e, plan);
-        if (!g) { return false; }
+        if (!g || !add_times(t, g, number, n_times)) { return false; }
         if (g->evaluations++ == 0) { g->evaluation = number; }
-        add_times(g->ns, t->x.start_ns, n_times < plan->n_callbacks ? n_times : plan->n_callbacks);
     } else if (!put_part(t, number, plan, n_times, n)) {
         return false;
     }
@@ -242,7 +262,7 @@ static bool tally_one(struct tallying * t, uint32_t number) {
 int tat_trace_tally(const struct tat_trace * trace, uint32_t first, uint32_t last, tat_tally_sink sink, void * user,
                     struct tat_error * error) {
     struct tallying t    = { .sink = sink, .user = user, .times = 1 };
-    const size_t    n    = (size_t) trace->templates.count * TAT_RULE_COUNT * TAT_PHASE_COUNT;
+    const size_t    n    = (size_t) trace->templates.count * TAT_RULE_COUNT * TAT_PHASE_COUNT * 2;
     bool            good = expansion_begin(&t.x, trace, sink_varying, &t);
     t.group_of           = calloc(n + 1, sizeof *t.group_of);
     good &= t.group_of != NULL;

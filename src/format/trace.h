@@ -16,7 +16,8 @@ struct body {
     uint64_t        begin_tick, end_tick;
     const uint8_t * stamps;
     const uint8_t * captures;
-    uint32_t        stamps_bytes, captures_bytes;
+    const uint8_t * waits; /* as many as struct tat_evaluation says */
+    uint32_t        stamps_bytes, captures_bytes, waits_bytes;
 };
 
 struct type {

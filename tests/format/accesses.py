@@ -298,6 +298,21 @@ def timed_accesses(trace):
                 )  # fmt: skip
 
 
+def waits(trace):
+    """(evaluation, node, ns) of each node that touches anything and whose wait was recorded, in order."""
+    clock = Clock(trace)
+    for number, run in enumerate(runs_of(trace, clock)):
+        e = run.evaluation
+        if e.flags & UNMATCHED or not e.waits:
+            continue
+        first = {}
+        for operand in operands_of(trace, trace.templates[e.template], e.rule):
+            first.setdefault(operand.callback, operand.access.node)
+        for callback, ns in enumerate(clock.waits(run)):
+            if callback in first:
+                yield number, first[callback], ns
+
+
 def accesses(trace):
     """All access records of a trace, in order."""
     return (access for _, access in timed_accesses(trace))

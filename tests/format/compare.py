@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""compare.py [--damaged] FLAT TRACE...: the records that the library makes of each trace (flat writes them) and those
-that this reader makes must be equal, field by field. Traces must be whole, but with --damaged."""
+"""compare.py [--damaged] FLAT TRACE...: the records that the library makes of each trace (flat writes them), and the waits
+that it finds, and those that this reader makes must be equal, field by field. Traces must be whole, but with --damaged."""
 
 import struct
 import subprocess
 import sys
 
-from accesses import Access, accesses
+from accesses import Access, accesses, waits
 from read_trace import Trace
 
 # struct tat_access as doc/format.md has it, without the number of the layout; then what that stands for.
@@ -17,6 +17,7 @@ FIELDS = (
 ).split()
 RECORD = struct.Struct("<QQQIIIIIIHHHHHHBBHQQ")
 LAYOUT = FIELDS.index("layout")
+WAIT = struct.Struct("<QII")
 
 
 def ask_library(flat, path):
@@ -31,6 +32,17 @@ def differences(theirs, ours):
         a, b = getattr(theirs, name), getattr(ours, name)
         if a != b:
             yield f"{name}: library {a}, specification {b}"
+
+
+def same_waits(flat, path, trace):
+    answer = subprocess.run([flat, "--waits", path], stdout=subprocess.PIPE, check=True)
+    theirs = [(evaluation, node, ns) for ns, evaluation, node in WAIT.iter_unpack(answer.stdout)]
+    ours = list(waits(trace))
+    if theirs == ours:
+        return len(ours)
+    different = next((pair for pair in zip(theirs, ours) if pair[0] != pair[1]), "as far as the shorter goes, none")
+    print(f"{path}: library {len(theirs)} waits, specification {len(ours)}; the first different: {different}")
+    return None
 
 
 def compare(flat, path, may_be_damaged):
@@ -57,9 +69,10 @@ def compare(flat, path, may_be_damaged):
         if found:
             wrong += 1
             print(f"{path}: record {count}: {'; '.join(found)}\n    {a}")
-    if not wrong:
-        print(f"{path}: {count} records, all equal; {trouble}")
-    return not wrong and (count > 0 or may_be_damaged)
+    n_waits = same_waits(flat, path, trace)
+    if not wrong and n_waits is not None:
+        print(f"{path}: {count} records and {n_waits} waits, all equal; {trouble}")
+    return not wrong and n_waits is not None and (count > 0 or may_be_damaged)
 
 
 def main():

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # doc/format.md against the library: a reader written from the one must find what the other does.
-# From the environment: TAT, AGENT, FLAT (flat.c), SUMS (sums.c), HOST_DIR (the fake hosts), LLAMA, MODELS.
+# From the environment: TAT, AGENT, AGENT_EXACT, FLAT (flat.c), SUMS (sums.c), HOST_DIR (the fake hosts), LLAMA, MODELS.
 
 bats_require_minimum_version 1.5.0
 
@@ -75,6 +75,18 @@ END
 
 @test "a trace without captured ids of tokens" {
     TAT_PRIVATE=1 traced "$HOST_DIR/fake_host1" -g 20 "$BATS_FILE_TMPDIR/toy.gguf"
+    compare "$traces"/*/tensor_access.bin
+}
+
+@test "waits at barriers: the fake host, and a real one" {
+    for layout in 1 2 3; do
+        AGENT=$AGENT_EXACT traced "$HOST_DIR/fake_host$layout" -c 2 -t 2 -g 60 --abort-every 7 \
+            "$BATS_FILE_TMPDIR/toy.gguf"
+        compare "$traces"/*/tensor_access.bin | tee "$BATS_TEST_TMPDIR/compared"
+        [ "${PIPESTATUS[0]}" -eq 0 ]
+        run ! grep -q " and 0 waits" "$BATS_TEST_TMPDIR/compared"
+    done
+    AGENT=$AGENT_EXACT of_model "$dense" -n 4
     compare "$traces"/*/tensor_access.bin
 }
 

@@ -205,6 +205,7 @@ class Evaluation:
     n_callbacks: int
     stamps: list
     captures: list  # of values; None where there is nothing more
+    waits: list
 
 
 @dataclass
@@ -386,6 +387,9 @@ class Trace:
         n_threads, thread, begin, ticks, n_callbacks = b.varints(5)
         differences = b.varints(b.count())
         captured = Bytes(b.bytes(b.varint()))
+        waits = b.varints(b.count()) if b.left() else []
+        if len(waits) > len(differences) or any(wait > within for wait, within in zip(waits, differences)):
+            raise Nonsense("a wait of no node, or longer than its node")
         if rule > 7 or begin + ticks > MASK64:
             raise Nonsense("no such rule or time")
         if template >= len(self.templates) or self.templates[template] is None:
@@ -397,8 +401,9 @@ class Trace:
             stamps.append(stamp)
         captures = [read_capture(captured, c.kind) for c in self.templates[template].captures]
         self.evaluations.append(
-            Evaluation(template, flags, rule, status, n_threads, thread, begin, ticks, n_callbacks, stamps, captures)
-        )
+            Evaluation(template, flags, rule, status, n_threads, thread, begin, ticks, n_callbacks, stamps, captures,
+                       waits)
+        )  # fmt: skip
 
     def read_event(self, b):
         kind, tick, thread = b.varints(3)

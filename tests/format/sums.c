@@ -223,6 +223,43 @@ static void check_owners(const struct tat_trace * trace) {
     free(owned);
 }
 
+/* ---------------------------------------------------------------------------------------------------------- waits */
+
+/* The operation of a node's first record in each evaluation: what a wait stands with. */
+static uint16_t op_of(const struct tat_trace * trace, const struct tat_wait * w) {
+    uint32_t                      n;
+    const struct tat_evaluation * e = &tat_trace_evaluations(trace, &n)[w->evaluation];
+    const struct tat_template *   t = &tat_trace_templates(trace, &n)[e->template_id];
+    return t->entries[t->n_leaves + w->node].op_index;
+}
+
+static bool add_tally_waits(const struct tat_tally * tally, void * user) {
+    for (size_t i = 0; i < tally->count && tally->wait_ns; i++) {
+        ((uint64_t *) user)[tally->records[i].op] += tally->wait_ns[i];
+    }
+    return true;
+}
+
+/* By operation, those of the agent, which records all waits of an evaluation or none. */
+static void check_waits(const struct tat_trace * trace) {
+    const uint16_t n_ops = tat_trace_n_ops(trace);
+    uint64_t *     one = zeros(n_ops, sizeof *one), *many = zeros(n_ops, sizeof *many);
+    size_t         count;
+    if (tat_trace_waits(trace, 0, UINT32_MAX, NULL, 0, &count, NULL) != 0) { abort(); }
+    struct tat_wait * waits = zeros(count, sizeof *waits);
+    if (tat_trace_waits(trace, 0, UINT32_MAX, waits, count, &count, NULL) != 0 ||
+        tat_trace_tally(trace, 0, UINT32_MAX, add_tally_waits, many, NULL) != 0) {
+        abort();
+    }
+    for (size_t i = 0; i < count; i++) { one[op_of(trace, &waits[i])] += waits[i].ns; }
+    for (uint16_t i = 0; i < n_ops; i++) {
+        if (many[i] != one[i]) { complain(tat_trace_path(trace), "waiting by operation", i, many[i], one[i]); }
+    }
+    free(waits);
+    free(many);
+    free(one);
+}
+
 int main(int argc, char ** argv) {
     for (int i = 1; i < argc; i++) {
         struct tat_error   error;
@@ -240,6 +277,7 @@ int main(int argc, char ** argv) {
         }
         check_tally(trace);
         check_owners(trace);
+        check_waits(trace);
         tat_trace_close(trace);
     }
     return differs;

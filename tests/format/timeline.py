@@ -61,6 +61,13 @@ class Clock:
             times.append(run.begin_ns + int(float(ticks) * rate))
         return times
 
+    def waits(self, run):
+        """How long thread 0 waited behind each node, by callback; as many as were recorded."""
+        e, times = run.evaluation, self.callbacks(run)
+        rate = float(run.end_ns - run.begin_ns) / float(e.ticks) if e.ticks else 0.0
+        lasted = [min(end - begin, 2**32 - 1) for begin, end in zip(times, times[1:])]
+        return [min(int(rate * float(wait << self.shift)), node) for wait, node in zip(e.waits, lasted)]
+
 
 def tokens_in(trace, template):
     for entry in template.entries[: template.n_leaves]:

@@ -74,11 +74,16 @@ static void touch_evaluations(const struct tat_trace * trace) {
 /* Arrays that hold a part: what is stored is there, and no more is. */
 static void touch_arrays(const struct tat_trace * trace) {
     enum { ROOM = 64, EVALUATIONS = 8 };
+    struct tat_wait      waits[ROOM];
     struct tat_token     tokens[ROOM];
     struct tat_selection selections[ROOM];
     uint32_t             n_evaluations;
     size_t               count;
     tat_trace_evaluations(trace, &n_evaluations);
+    tat_trace_waits(trace, 0, EVALUATIONS, waits, ROOM, &count, NULL);
+    for (size_t i = 0; i < count && i < ROOM; i++) {
+        if (waits[i].evaluation >= n_evaluations || waits[i].ns > UINT32_MAX) { abort(); }
+    }
     tat_trace_tokens(trace, 0, EVALUATIONS, tokens, ROOM, &count, NULL);
     for (size_t i = 0; i < count && i < ROOM; i++) {
         if (tokens[i].evaluation >= n_evaluations || tokens[i].id < TAT_NO_TOKEN_ID) { abort(); }

@@ -175,10 +175,20 @@ everything_is_there() {
 @test "the time that the other threads take: in the next node, or exactly in its own" {
     node=40 # an executed one, and so is the next
     FAKEGGML_SLOW=$node FAKEGGML_RULE=every compare "$HOST_DIR/fake_host1" -t 3
-    is exact 0 longest_node $((node + 1))
+    is exact 0 waits 0 longest_node $((node + 1))
     rm -rf "${traces:?}"/*
     AGENT=$AGENT_EXACT FAKEGGML_SLOW=$node FAKEGGML_RULE=every compare "$HOST_DIR/fake_host1" -t 3
-    is exact "$(counted graphs)" longest_node $node
+    is exact "$(counted graphs)" longest_node $node longest_wait $node
+    # The others sleep for 10 ms in each graph, and thread 0 is at the barrier long before they wake up.
+    [ "$(fact longest_wait_ms)" -ge $((5 * $(counted graphs))) ]
+    everything_is_there
+}
+
+@test "a thread alone waits for no other" {
+    AGENT=$AGENT_EXACT FAKEGGML_SLOW=40 compare "$HOST_DIR/fake_host1" -t 1
+    is exact "$(counted graphs)"
+    [ "$(fact waits)" -gt "$(counted graphs)" ]
+    [ "$(fact longest_wait_ms)" -lt $((5 * $(counted graphs))) ] # nothing, unless the machine is busy
     everything_is_there
 }
 

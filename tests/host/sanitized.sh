@@ -47,14 +47,15 @@ try -c 8 -g 40 --early-exit
 
 host=$build/tests/host/fake_host_exact
 try -c 8 -t 2 -g 70
+try -c 8 -t 2 -g 40 --abort-every 7
 
 # The reader against hostile traces, where a sanitizer sees every byte.
 case $sanitizers in
 *address*)
-    for name in header extent expand timeline damage; do
-        echo "== test_trace_$name"
-        cmake --build "$build" --target "test_trace_$name" >> "$build.log"
-        ASAN_OPTIONS=detect_leaks=1 "$build/tests/unit/test_trace_$name" > "$work/unit" 2>&1 || { cat "$work/unit"; exit 1; }
+    for name in test_trace_header test_trace_extent test_trace_expand test_trace_timeline test_trace_damage test_waits; do
+        echo "== $name"
+        cmake --build "$build" --target "$name" >> "$build.log"
+        ASAN_OPTIONS=detect_leaks=1 "$build/tests/unit/$name" > "$work/unit" 2>&1 || { cat "$work/unit"; exit 1; }
     done
     ;;
 esac

@@ -87,6 +87,34 @@ static int check_evaluation(const struct tat_trace * trace, uint32_t number, str
     return 0;
 }
 
+enum { WAITS_MOST = 4096 }; /* of one evaluation */
+
+/* One for each node that has a time; their sum is a part of the evaluation's. */
+static int check_waits(const struct tat_trace * trace, uint32_t number, struct trace_facts * f,
+                       struct tat_error * error) {
+    struct tat_wait               waits[WAITS_MOST];
+    uint32_t                      n;
+    size_t                        count;
+    const struct tat_evaluation * e     = &tat_trace_evaluations(trace, &n)[number];
+    const bool                    exact = e->flags & TAT_EVALUATION_EXACT;
+    uint64_t                      sum   = 0;
+    if (tat_trace_waits(trace, number, number + 1, waits, WAITS_MOST, &count, error) != 0) { return -1; }
+    if (e->n_waits != (exact ? e->n_stamps : 0) || count > WAITS_MOST || count > e->n_waits) {
+        return WRONG("%s: evaluation %u: %u waits, of %zu nodes, with %u times", tat_trace_path(trace), number,
+                     e->n_waits, count, e->n_stamps);
+    }
+    for (size_t i = 0; i < count; i++) {
+        sum += waits[i].ns;
+        if (waits[i].node < NODES_TIMED) { f->wait_ns[waits[i].node] += waits[i].ns; }
+    }
+    if (sum > e->end_ns - e->begin_ns) {
+        return WRONG("%s: evaluation %u: waits of %" PRIu64 " ns in %" PRIu64 " ns", tat_trace_path(trace), number, sum,
+                     e->end_ns - e->begin_ns);
+    }
+    f->waits += count;
+    return 0;
+}
+
 static int check_totals(const struct tat_trace * trace, bool killed, struct tat_error * error) {
     const struct tat_trace_summary * s    = tat_trace_summary(trace);
     uint64_t                         lost = 0;
@@ -147,17 +175,20 @@ int trace_facts_add(struct trace_facts * facts, const char * path, bool killed, 
     add_totals(trace, facts);
     int result = check_totals(trace, killed, error);
     tat_trace_evaluations(trace, &count);
-    for (uint32_t i = 0; i < count && result == 0; i++) { result = check_evaluation(trace, i, facts, error); }
+    for (uint32_t i = 0; i < count && result == 0; i++) {
+        result = check_evaluation(trace, i, facts, error);
+        if (result == 0) { result = check_waits(trace, i, facts, error); }
+    }
     tat_trace_close(trace);
     return result;
 }
 
-static uint64_t longest_node(const struct trace_facts * f) {
-    uint64_t longest = 0;
+static uint64_t longest(const uint64_t * ns) {
+    uint64_t most = 0;
     for (uint64_t node = 0; node < NODES_TIMED; node++) {
-        if (f->node_ns[node] > f->node_ns[longest]) { longest = node; }
+        if (ns[node] > ns[most]) { most = node; }
     }
-    return longest;
+    return most;
 }
 
 void trace_facts_print(const struct trace_facts * f) {
@@ -181,7 +212,10 @@ void trace_facts_print(const struct trace_facts * f) {
     PRINT(cut);
     PRINT(outside);
     PRINT(exact);
-    printf("longest_node %" PRIu64 "\n", longest_node(f));
+    PRINT(waits);
+    printf("longest_node %" PRIu64 "\n", longest(f->node_ns));
+    printf("longest_wait %" PRIu64 "\n", longest(f->wait_ns));
+    printf("longest_wait_ms %" PRIu64 "\n", f->wait_ns[longest(f->wait_ns)] / 1000000);
     PRINT(failed);
     PRINT(damaged_bytes);
     PRINT(undecodable);

@@ -129,10 +129,10 @@ def cut_off(toy: Path) -> Path:
     return cut(toy, "cut", (toy / "tensor_access.bin").stat().st_size * 2 // 3)
 
 
-def record(folder: Path, model: Path, *arguments: str) -> Path:
+def record(folder: Path, model: Path, *arguments: str, options: tuple[str, ...] = ()) -> Path:
     program = needed("LLAMA", "llama-completion", maker="scripts/get-llama.sh")
     plain = ("--temp", "0", "-no-cnv", "--ignore-eos")
-    run(os.environ["TAT"], "record", "-o", folder, "--", program, "-m", model, *plain, *arguments)
+    run(os.environ["TAT"], "record", *options, "-o", folder, "--", program, "-m", model, *plain, *arguments)
     return folder
 
 
@@ -155,6 +155,14 @@ def one_token(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real run that evaluates one token."""
     model = needed("MODELS", "random-llama.gguf", maker="scripts/get-fixtures.sh")
     return record(tmp_path_factory.mktemp("one") / "one", model, "--no-warmup", "-p", "a", "-n", "1")
+
+
+@pytest.fixture(scope="session")
+def exact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real run of two threads, timed until the slower one was done."""
+    model = needed("MODELS", "random-llama.gguf", maker="scripts/get-fixtures.sh")
+    folder = tmp_path_factory.mktemp("exact") / "exact"
+    return record(folder, model, "-p", "a b c", "-n", "6", "-t", "2", options=("--exact-time",))
 
 
 ALL = ["toy", "real", "one_token", "empty", "cut_off", "private_toy", "outside"]

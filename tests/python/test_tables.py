@@ -87,6 +87,21 @@ def test_routing_is_what_the_records_show(toy: Path, real: Path) -> None:
             np.testing.assert_allclose(sums, 1, rtol=1e-5)
 
 
+def test_waits_are_within_their_nodes(exact: Path, real: Path) -> None:
+    t = tat.TraceAnalyzer(exact)
+    waits = t.waits().set_index(["evaluation", "node"])["wait_ns"]
+    lasted = t.frame(phases=_abi.PHASES).groupby(["graph", "node"])["duration_ns"].first()
+    assert waits.index.is_unique
+    assert len(waits) > 100
+    assert waits.sum() > 0
+    assert (waits <= lasted.loc[waits.index]).all()
+    assert waits.groupby("evaluation").size().index.tolist() == t.evaluations()["evaluation"].tolist()
+    section = t.section("time").values
+    counted = t.waits()["phase"].isin(["prompt", "generate", "mixed"])
+    assert section["wait_ns"] == t.waits().loc[counted, "wait_ns"].sum()
+    assert tat.TraceAnalyzer(real).waits().empty
+
+
 def test_events(real: Path) -> None:
     events = tat.TraceAnalyzer(real).events()
     assert (events["at_ns"].diff().dropna() >= 0).all()

@@ -91,6 +91,30 @@ evaluations_are() {
     done
 }
 
+time_value() {
+    "$TAT" report --json --section time "$trace" | python3 -c \
+        'import json, sys; print(json.load(sys.stdin)["time"]["values"][sys.argv[1]])' "$1"
+}
+
+# How long thread 0 waits is the machine's affair; that waits lie within their nodes and graphs, check_trace sees.
+@test "record: exact times tell what thread 0 waited" {
+    model $dense
+    options=(--exact-time)
+    traced_like_untraced two -n 6 -t 2
+    mkdir "$trace.alone"
+    ln -s "$trace" "$trace.alone"
+    facts=$("$HOST_DIR/check_trace" "$trace.alone")
+    fact() { awk -v name="$1" '$1 == name { print $2 }' <<< "$facts"; }
+    [ "$(fact exact)" -eq 7 ]
+    [ "$(fact waits)" -eq "$(fact callbacks_stored)" ]
+    [ "$(time_value wait_ns)" -gt 0 ]
+    [ "$(time_value wait_ns)" -lt "$(time_value wait_of_ns)" ]
+    [ "$(time_value wait_of_ns)" -eq "$(time_value ns)" ]
+    "$TAT" report --questions "$trace" | grep "Thread 0 waited at barriers for"
+    traced_like_untraced one -n 2 -t 1
+    "$TAT" report --questions "$trace" | grep "None: one thread computed. Passing the barriers took"
+}
+
 # A draft model proposes, the other checks: two models and two contexts, whose graphs alternate; tokens are taken back.
 @test "record: two models in one process" {
     program=$LLAMA/llama-speculative-simple

@@ -33,6 +33,7 @@ class Step:
     evaluation: int
     phase: int
     ns: int
+    wait_ns: int | None  # None: not recorded
     accesses: list
 
     @cached_property
@@ -58,10 +59,12 @@ class Facts:
 
     @cached_property
     def all_steps(self):
-        steps, last = [], None
+        steps, last, waits = [], None, [self.clock.waits(run) for run in self.runs]
         for callback, access in timed_accesses(self.trace):
             if last != (access.evaluation, callback):
-                steps.append(Step(access.evaluation, access.flags >> 8, access.duration_ns, []))
+                known = waits[access.evaluation]
+                wait_ns = known[callback] if callback < len(known) else None
+                steps.append(Step(access.evaluation, access.flags >> 8, access.duration_ns, wait_ns, []))
                 last = access.evaluation, callback
             steps[-1].accesses.append(access)
         return steps

@@ -28,6 +28,8 @@ moe=SmolLM2-8x2.gguf
 @test "an error in any figure would be noticed" {
     traced "$HOST_DIR/fake_host1" -g 8 "$toy"
     python3 "$BATS_TEST_DIRNAME/test_recount.py" "$TAT" "$trace"
+    AGENT=$AGENT_EXACT traced "$HOST_DIR/fake_host1" -t 2 -g 8 "$toy"
+    python3 "$BATS_TEST_DIRNAME/test_recount.py" "$TAT" "$trace"
 }
 
 @test "the fake host: three layouts, every rule" {
@@ -52,7 +54,11 @@ moe=SmolLM2-8x2.gguf
 }
 
 @test "the fake host: times taken behind the barrier" {
-    AGENT=$AGENT_EXACT traced "$HOST_DIR/fake_host1" -t 2 -g 20 "$toy"
+    for threads in 1 2; do
+        AGENT=$AGENT_EXACT traced "$HOST_DIR/fake_host1" -t $threads -g 20 "$toy"
+        recounted "$trace"
+    done
+    AGENT=$AGENT_EXACT traced "$HOST_DIR/fake_host1" -c 4 -t 2 -g 40 --abort-every 5 "$toy"
     recounted "$trace"
 }
 

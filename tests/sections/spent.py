@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Time: each operation's goes to its name, to a part of the model, to a phase, to a tensor."""
+"""Time: each operation's goes to its name, to a part of the model, to a phase, to a tensor; and what of it was waiting."""
 
 from collections import defaultdict
 from dataclasses import dataclass
 
 from accesses import FUSED, WRITE
-from facts import ratio
+from facts import INFERENCE, ratio
 from names import NO_LAYER
 from read_trace import WEIGHT
 from timeline import PHASES
@@ -55,6 +55,39 @@ def counts(facts):
     return operations, parts, phases, tensors
 
 
+def waiting(facts):
+    """Values, tables and words of what thread 0 waited at barriers."""
+    steps = [step for step in facts.steps if step.wait_ns is not None and step.ns]
+    several = any(run.evaluation.n_threads > 1 for run in facts.runs if run.phase in INFERENCE)
+    ns, wait_ns = sum(step.ns for step in steps), sum(step.wait_ns for step in steps)
+    if not steps:
+        return {}, {}, [], []
+
+    def rows(name, key):
+        sums = {}
+        for step in steps:
+            of = sums.setdefault(key(step), [0, 0])
+            of[0], of[1] = of[0] + step.ns, of[1] + step.wait_ns
+        return [
+            {name: at, "ns": own, "wait_ns": wait, "wait_share": ratio(wait, own), "share": ratio(wait, wait_ns)}
+            for at, (own, wait) in sorted(sums.items())
+        ]
+
+    operations = rows("operation", lambda step: step.accesses[0].op)
+    operations.sort(key=lambda row: (-row["wait_ns"], -row["ns"], row["operation"]))
+    operations = [row | {"operation": facts.trace.ops[row["operation"]]} for row in operations]
+    phases = [row | {"phase": PHASES[row["phase"]]} for row in rows("phase", lambda step: step.phase)]
+    layers = rows("layer", lambda step: step.accesses[0].layer)
+    layers = [row | {"layer": None if row["layer"] == NO_LAYER else row["layer"]} for row in layers]
+    values = {"wait_ns": wait_ns, "wait_share": ratio(wait_ns, ns), "wait_of_ns": ns}
+    words = [in_percent(values["wait_share"])]
+    if several and wait_ns:
+        words += [operations[0]["operation"], in_percent(operations[0]["share"])]
+    unknown = sum(step.ns for step in facts.steps) - ns
+    notes = [in_percent(ratio(unknown, unknown + ns))] if unknown else []
+    return values, {"waits": operations, "phase_waits": phases, "layer_waits": layers}, words, notes
+
+
 def expected(facts):
     operations, parts, phases, tensors = counts(facts)
     total = sum(step.ns for step in facts.steps)
@@ -78,7 +111,8 @@ def expected(facts):
         "phases": [{"phase": PHASES[p]} | row_of(phases[p], total) for p in sorted(phases)],
         "slowest": [tensor(n, s) for n, s in ranked(tensors, lambda n: n) if s.ns][:SHOWN],
     }
-    answer = {"values": {"ns": total}, "tables": tables, "headline": []}
+    wait_values, wait_tables, words, notes = waiting(facts)
+    answer = {"values": {"ns": total} | wait_values, "tables": tables | wait_tables, "headline": []}
     if not by_operation:
         return answer
     fused = sum(spent.fused for spent in operations.values())
@@ -86,6 +120,7 @@ def expected(facts):
     part, of_part = by_part[0][0], in_percent(ratio(by_part[0][1].ns, total))
     return answer | {
         "headline": [name, share, part, of_part],
-        "answers": [[share, name, of_part, part]],
-        "notes": [counted(fused)] if fused else [],
+        "lines": [words],
+        "answers": [[share, name, of_part, part], words],
+        "notes": notes + ([counted(fused)] if fused else []),
     }

@@ -8,6 +8,7 @@ import sys
 
 from recount import SECTIONS, differing_section, report
 from facts import Facts
+from words import without_thread
 
 
 def changes_of(thing):
@@ -40,7 +41,7 @@ def resized(thing):
 
 
 def digits_changed(sentence):
-    for digit in re.finditer(r"\d", sentence.replace("thread 0", "thread .")):
+    for digit in re.finditer(r"\d", without_thread(sentence)):
         at = digit.start()
         yield f"character {at}", sentence[:at] + str((int(sentence[at]) + 1) % 10) + sentence[at + 1 :]
 

@@ -38,9 +38,14 @@ def counted(count):
     return f"{count:,}"
 
 
+def without_thread(sentence):
+    """Thread 0 is a name, not a figure."""
+    return sentence.replace("thread 0", "thread .").replace("Thread 0", "Thread .")
+
+
 def misworded(sentence, fragments):
     """What is wrong with it: fragments that do not follow each other in it, digits that are in none. None: nothing."""
-    sentence, rest, at = sentence.replace("thread 0", "a thread"), "", 0
+    sentence, rest, at = without_thread(sentence), "", 0
     for fragment in fragments:
         found = sentence.find(fragment, at)
         if found < 0:

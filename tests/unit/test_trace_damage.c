@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "tat/sums.h"
 #include "trace_builder.h"
 
 enum { EVALUATIONS = 20, BLOCKS_MAX = 256, SECONDS = 300, MEMORY = 1 << 30 };
@@ -118,7 +119,8 @@ static uint32_t add_template(struct trace_builder * b) {
 }
 
 static void make_sample(struct sample * s) {
-    const uint64_t clock[] = { 900, 900 }, mapping[] = { 1, 0x7000, 0x10000, 0 }, context[] = { 1, 5, 1 };
+    static const uint64_t waits[] = { 3, 0, TB_CALLBACK_NS, 20 };
+    const uint64_t        clock[] = { 900, 900 }, mapping[] = { 1, 0x7000, 0x10000, 0 }, context[] = { 1, 5, 1 };
     tb_begin(&s->b);
     tb_event(&s->b, TAT_EVENT_CLOCK, 900, clock, 2, NULL);
     tb_model_file(&s->b, "/models/sample.gguf");
@@ -129,14 +131,38 @@ static void make_sample(struct sample * s) {
         struct payload p;
         put_captures(&p, i);
         tb_evaluation(&s->b, (struct tb_evaluation){ .template       = t,
+                                                     .flags          = TAT_EVALUATION_EXACT,
                                                      .rule           = TAT_RULE_COUNT - 1,
                                                      .n_callbacks    = 4,
                                                      .captures       = p.bytes,
-                                                     .captures_bytes = (size_t) (p.out.at - p.bytes) });
+                                                     .captures_bytes = (size_t) (p.out.at - p.bytes),
+                                                     .waits          = waits,
+                                                     .n_waits        = 4 });
     }
     tb_event(&s->b, TAT_EVENT_NOTE, 100000, NULL, 0, "the end is near");
     tb_end(&s->b);
     find_blocks(s);
+}
+
+/* A part of what there is: what is stored is there, and no more is. */
+static void walk_waits(const struct tat_trace * trace, uint32_t n_evaluations) {
+    struct tat_wait  waits[3 * EVALUATIONS] = { { .ns = 0 } };
+    const size_t     room                   = sizeof waits / sizeof waits[0] - 1;
+    size_t           count;
+    struct tat_error error = { 0 };
+    if (tat_trace_waits(trace, 0, UINT32_MAX, waits, room, &count, &error) != 0) { fail_msg("%s", error.message); }
+    for (size_t i = 0; i < count && i < room; i++) {
+        assert_true(waits[i].evaluation < n_evaluations);
+        assert_true(waits[i].ns <= UINT32_MAX);
+    }
+    assert_true(waits[room].ns == 0 && waits[room].evaluation == 0);
+}
+
+static bool count_tally(const struct tat_tally * t, void * user) {
+    for (size_t i = 0; t->wait_ns && i < t->count; i++) {
+        if (t->wait_ns[i] > t->ns[i]) { *(uint64_t *) user = UINT64_MAX; }
+    }
+    return true;
 }
 
 static bool count_records(const struct tat_access * records, size_t count, void * user) {
@@ -148,7 +174,7 @@ static bool count_records(const struct tat_access * records, size_t count, void 
 static uint64_t walk(const struct tat_trace * trace) {
     static int64_t   values[64];
     uint32_t         n, n_captures = 0;
-    uint64_t         records = 0, letters = 0;
+    uint64_t         records = 0, letters = 0, longer = 0;
     struct tat_error error = { 0 };
     for (const struct tat_tensor * t = tat_trace_tensors(trace, &n); n; n--, t++) { letters += strlen(t->name); }
     for (const struct tat_event * e = tat_trace_events(trace, &n); n; n--, e++) { letters += strlen(e->text); }
@@ -162,6 +188,9 @@ static uint64_t walk(const struct tat_trace * trace) {
         for (uint32_t c = 0; c < n_captures; c++) { tat_trace_capture(trace, i, c, values, 64); }
     }
     if (tat_trace_expand(trace, 0, n, count_records, &records, &error) < 0) { fail_msg("%s", error.message); }
+    walk_waits(trace, n);
+    if (tat_trace_tally(trace, 0, n, count_tally, &longer, &error) < 0) { fail_msg("%s", error.message); }
+    assert_int_equal(longer, 0);
     return records + (letters == UINT64_MAX);
 }
 

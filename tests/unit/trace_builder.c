@@ -195,7 +195,7 @@ void tb_evaluation(struct trace_builder * b, struct tb_evaluation e) {
     tat_put_varint(&p.out, e.flags);
     tat_put_varint(&p.out, e.rule);
     tat_put_zigzag(&p.out, e.flags & TAT_EVALUATION_ABORTED ? 1 : 0);
-    tat_put_varint(&p.out, 2);
+    tat_put_varint(&p.out, e.n_threads ? e.n_threads : 2);
     tat_put_varint(&p.out, 77);
     tat_put_varint(&p.out, begin);
     tat_put_varint(&p.out, duration);
@@ -204,6 +204,8 @@ void tb_evaluation(struct trace_builder * b, struct tb_evaluation e) {
     for (uint32_t i = 0; i < e.n_callbacks; i++) { tat_put_varint(&p.out, TB_CALLBACK_NS); }
     tat_put_varint(&p.out, e.captures_bytes);
     if (e.captures_bytes) { tat_put_bytes(&p.out, e.captures, e.captures_bytes); }
+    if (e.waits) { tat_put_varint(&p.out, e.n_waits); }
+    for (uint32_t i = 0; e.waits && i < e.n_waits; i++) { tat_put_varint(&p.out, e.waits[i]); }
     tb_payload(b, TAT_BLOCK_EVALUATION, &p);
     b->tick = begin + duration + TB_CALLBACK_NS;
     b->n_evaluations++;

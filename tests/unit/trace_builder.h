@@ -85,9 +85,12 @@ uint32_t tb_template(struct trace_builder * b, uint32_t context, const struct tb
 
 struct tb_evaluation {
     uint32_t template, flags, rule, n_callbacks;
-    const void *   captures;
-    size_t         captures_bytes;
-    const uint64_t begin; /* 0: after the one before */
+    const void *     captures;
+    size_t           captures_bytes;
+    const uint64_t   begin;     /* 0: after the one before */
+    uint32_t         n_threads; /* 0: two */
+    const uint64_t * waits;     /* NULL: the payload ends before them */
+    uint32_t         n_waits;
 };
 enum { TB_CALLBACK_NS = 100 }; /* between callbacks, and from the last one to the end */
 void tb_evaluation(struct trace_builder * b, struct tb_evaluation e);

@@ -147,9 +147,10 @@ static void check_captures(struct verifier * v) {
 }
 
 static void check_times(struct verifier * v) {
-    uint32_t overlaps = 0, first = 0, failed = 0;
+    uint32_t overlaps = 0, first = 0, failed = 0, partial = 0;
     for (uint32_t i = 0; i < v->n_evaluations; i++) {
         failed += v->evaluations[i].status != 0 && !(v->evaluations[i].flags & TAT_EVALUATION_ABORTED);
+        partial += v->evaluations[i].n_waits && v->evaluations[i].n_waits != v->evaluations[i].n_stamps;
         for (uint32_t j = i + 1; j < v->n_evaluations && v->evaluations[j].begin_ns < v->evaluations[i].end_ns; j++) {
             if (v->evaluations[j].thread == v->evaluations[i].thread && overlaps++ == 0) { first = i; }
         }
@@ -158,6 +159,10 @@ static void check_times(struct verifier * v) {
         verify_add(v, "times", "a thread computes one graph at a time", TAT_VERDICT_FAIL,
                    "%" PRIu32 " overlaps (first: evaluation %" PRIu32 "), %" PRIu32 " graphs failed in the host",
                    overlaps, first, failed);
+    } else if (partial) {
+        verify_add(v, "times", "a thread computes one graph at a time", TAT_VERDICT_FAIL,
+                   "%" PRIu32 " evaluations tell of some nodes what thread 0 waited behind them, and of others not",
+                   partial);
     } else {
         verify_add(v, "times", "a thread computes one graph at a time", TAT_VERDICT_PASS,
                    "0 overlaps, 0 graphs failed");
