@@ -258,8 +258,8 @@ static void finish(void * state, struct result * r) {
     if (!a->failed) { show(a, r); }
     r->failed |= a->failed;
     attention_free_heads(a);
-    free(a->touches);
-    free(a->nodes);
+    free(a->touches.data);
+    free(a->nodes.data);
     free(a->layer);
     free(a->step);
     free(a->class);

@@ -11,6 +11,7 @@
 #define TAT_ANALYSIS_ORDER_REORDER_H
 
 #include "analysis/analysis.h"
+#include "format/list.h"
 
 enum {
     REORDER_SAMPLES  = 16,   /* tokens, evenly spaced */
@@ -28,8 +29,7 @@ struct reorder {
     const struct subject * subject;
     uint64_t *             base; /* where a file begins, by its number */
     bool                   wanted;
-    struct reorder_read *  reads; /* of the current evaluation */
-    uint32_t               n_reads, capacity;
+    struct list            reads; /* struct reorder_read, of the current evaluation */
     uint64_t               work;
     uint64_t               sampled, too_large; /* evaluations */
     uint64_t               actual, best, pass; /* distances, of all sampled */
