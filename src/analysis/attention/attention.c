@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "analysis/layer_span.h"
 #include "analysis/units.h"
 
 static const struct part {

@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analysis/layer_span.h"
-
 static void * begin(const struct subject * subject) {
     struct experts * x = calloc(1, sizeof *x);
     if (!x) { return NULL; }
