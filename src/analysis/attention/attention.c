@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Q, K, V and the KV cache: what attention reads and writes. Here the records are counted, in one pass; attention_*.c
- * show what follows from it.
+ * Q, K, V and the KV cache: what attention reads and writes. Here the records are counted, in one pass; the other
+ * files of the folder show what follows from it.
  */
 #include "analysis/attention/attention.h"
 

@@ -81,17 +81,17 @@ struct attention {
     uint32_t              sample;
     struct list           touches; /* struct touch */
     struct access_heads * heads;
-    struct head_bytes *   by_head; /* attention_heads.c */
+    struct head_bytes *   by_head; /* heads.c */
     size_t                n_by_head;
     bool                  split_block; /* heads share blocks of a quantised type */
     bool                  failed;
 };
 
-/* attention_cells.c: the nodes of all templates; what an evaluation's masks let through. */
+/* cells.c: the nodes of all templates; what an evaluation's masks let through. */
 bool attention_find_nodes(struct attention * a);
 void attention_end_step(struct attention * a);
 
-/* attention_order.c, attention_heads.c: a record of the sample. */
+/* order.c, heads.c: a record of the sample. */
 void attention_touch(struct attention * a, const struct tat_access * record);
 bool attention_begin_heads(struct attention * a);
 void attention_split(struct attention * a, const struct tat_access * record);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Which experts the router of each layer chose: every row, every slot. Here they are counted, in one pass over what was
- * captured; experts_*.c show what follows from it.
+ * captured; the other files of the folder show what follows from it.
  */
 #include "analysis/experts/experts.h"
 

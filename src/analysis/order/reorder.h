@@ -3,7 +3,7 @@
  * How much nearer to file order weights could be read, if independent operations changed places.
  *
  * The distance of an order is the sum of the gaps between one read and the next, without their signs. Dependencies
- * leave some orders; the best of them is searched for (order_search.h). Below any order, legal or not, lies what one
+ * leave some orders; the best of them is searched for (search.h). Below any order, legal or not, lies what one
  * pass in file order skips: the bytes between the first and the last read that are in none. No read passes over them,
  * so some gap must.
  */
