@@ -143,8 +143,7 @@ static bool look_at_now(const struct tat_trace * trace, uint64_t now_ns, struct 
     return tat_trace_tally(trace, first, n, add_now, &x, NULL) == 0;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ result
- */
+/* ----------------------------------------------------------------------------------------------------------- result */
 
 static double per_second(uint64_t what, uint64_t ns) {
     return 1e9 * ratio(what, ns);

@@ -135,8 +135,7 @@ static bool read_mask(uint32_t capture, const int64_t * values, size_t count, vo
     return !m->a->failed;
 }
 
-/* ------------------------------------------------------------------------------------------------------- evaluations
- */
+/* ------------------------------------------------------------------------------------------------------ evaluations */
 
 static const struct attention_node * first_node(const struct attention * a, uint32_t template) {
     const struct attention_node * nodes = LIST(const struct attention_node, a->nodes);
