@@ -69,6 +69,11 @@ static inline bool is_inference(enum tat_phase phase) {
     return phase == TAT_PHASE_PROMPT || phase == TAT_PHASE_GENERATE || phase == TAT_PHASE_MIXED;
 }
 
+/* Numbers of layers are below it: what is kept by layer needs so many places, and not as many as numbers allow. */
+static inline uint32_t layer_span(const struct subject * s) {
+    return tat_matrix_columns(s->trace, TAT_BY_LAYER) - 1;
+}
+
 static inline enum tat_phase phase_of(const struct tat_access * a) {
     return (enum tat_phase)(a->flags >> TAT_ACCESS_PHASE_SHIFT & 7);
 }

@@ -5,7 +5,7 @@
 #ifndef TAT_ANALYSIS_CHOICES_H
 #define TAT_ANALYSIS_CHOICES_H
 
-#include "tat/trace.h"
+#include "analysis/routing.h"
 
 /* Of a layer, in two parts that the caller tells apart: the halves of a run. */
 struct choices {
@@ -19,13 +19,12 @@ struct choices {
 struct choice_table {
     struct choices * layer;
     uint64_t         counters;
-    uint32_t         n_layers; /* as far as any chose; TAT_NO_LAYER counts as one */
-    bool             failed;   /* memory */
+    uint32_t         n_layers; /* as far as any chose */
 };
 
 void choice_table_free(struct choice_table * table);
 
-/* Counts what an evaluation chose. */
-void choice_table_add(struct choice_table * table, const struct tat_trace * trace, uint32_t evaluation, int half);
+/* Counts what the evaluation chose that `routing` read last. False: memory. */
+bool choice_table_add(struct choice_table * table, const struct routing * routing, int half);
 
 #endif

@@ -43,7 +43,7 @@ static void * begin(const struct subject * subject) {
     struct state * s = calloc(1, sizeof *s);
     if (!s) { return NULL; }
     s->subject  = subject;
-    s->n_layers = tat_matrix_columns(subject->trace, TAT_BY_LAYER) - 1;
+    s->n_layers = layer_span(subject);
     s->part     = calloc((size_t) s->n_layers + 1, sizeof *s->part);
     if (s->part) { return s; }
     free(s);

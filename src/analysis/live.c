@@ -21,6 +21,7 @@ struct heat {
 
 struct live {
     struct heat *         heat; /* by tensor */
+    struct routing        routing;
     struct choice_table   choices;
     struct access_counter accesses;
     struct phase_total    phase[TAT_PHASE_COUNT];
@@ -32,10 +33,15 @@ struct live * live_new(void) {
     return calloc(1, sizeof(struct live));
 }
 
-void live_free(struct live * live) {
-    if (!live) { return; }
+static void forget(struct live * live) {
+    routing_free(&live->routing);
     choice_table_free(&live->choices);
     free(live->heat);
+    *live = (struct live){ 0 };
+}
+
+void live_free(struct live * live) {
+    if (live) { forget(live); }
     free(live);
 }
 
@@ -75,10 +81,9 @@ static bool make_room(struct live * live, uint32_t n_tensors) {
     return true;
 }
 
-static void forget(struct live * live) {
-    choice_table_free(&live->choices);
-    free(live->heat);
-    *live = (struct live){ 0 };
+/* What the evaluation's routers chose. False: memory. */
+static bool add_choices(struct live * live, const struct tat_trace * trace, uint32_t evaluation) {
+    return routing_read(&live->routing, trace, evaluation) && choice_table_add(&live->choices, &live->routing, 0);
 }
 
 bool live_update(struct live * live, const struct tat_trace * trace, bool revised) {
@@ -89,7 +94,7 @@ bool live_update(struct live * live, const struct tat_trace * trace, bool revise
     if (!make_room(live, n_tensors)) { return false; }
     for (uint32_t i = live->done; i < n; i++) {
         struct phase_total * phase = &live->phase[e[i].phase];
-        if (is_inference(e[i].phase)) { choice_table_add(&live->choices, trace, i, 0); }
+        if (is_inference(e[i].phase) && !add_choices(live, trace, i)) { return false; }
         if (e[i].flags & TAT_EVALUATION_OUTSIDE) { continue; }
         phase->evaluations++;
         phase->tokens += e[i].n_tokens;
@@ -97,7 +102,7 @@ bool live_update(struct live * live, const struct tat_trace * trace, bool revise
     }
     const uint32_t done = live->done;
     live->done          = n;
-    return !live->choices.failed && tat_trace_tally(trace, done, n, add_tally, &x, NULL) == 0;
+    return tat_trace_tally(trace, done, n, add_tally, &x, NULL) == 0;
 }
 
 /* -------------------------------------------------------------------------------------------------------------- now */
@@ -138,8 +143,7 @@ static bool look_at_now(const struct tat_trace * trace, uint64_t now_ns, struct 
     return tat_trace_tally(trace, first, n, add_now, &x, NULL) == 0;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ result
- */
+/* ----------------------------------------------------------------------------------------------------------- result */
 
 static double per_second(uint64_t what, uint64_t ns) {
     return 1e9 * ratio(what, ns);

@@ -94,8 +94,7 @@ static void add_asked(const struct subject * s, struct result * r) {
     if (asked > 0) {
         result_note(r,
                     "Asked for (-n): %" PRId64 " token%s; evaluated: %" PRIu64
-                    ". The first is sampled from the prompt's "
-                    "last row, and the last one sampled is never evaluated%s.",
+                    ". The first is sampled from the prompt's last row, and the last one sampled is never evaluated%s.",
                     asked, asked == 1 ? "" : "s", generated,
                     (uint64_t) asked == generated + 1 ? "" : "; generation may also end early");
     } else if (generated) {

@@ -108,22 +108,26 @@ static void add_graphs(const struct subject * s, struct result * r) {
     result_put_count(r, result_values(r), "threads", threads);
 }
 
-/* Evaluations whose records cannot be made: they are in no table. */
-static uint64_t count_unmatched(const struct subject * s) {
-    uint64_t count = 0;
+/* Evaluations that are in no table. */
+struct left_out {
+    uint64_t lost;
+    uint64_t unmatched; /* their records cannot be made */
+    uint64_t outside;   /* of tokens that were not asked for */
+};
+
+static struct left_out count_left_out(const struct subject * s) {
+    const struct tat_trace_summary * t = tat_trace_summary(s->trace);
+    struct left_out                  x = { .lost = t->orphan_evaluations };
+    for (int reason = 1; reason < TAT_LOSS_COUNT; reason++) { x.lost += t->lost[reason]; }
     for (uint32_t i = 0; i < s->n_evaluations; i++) {
-        count += (s->evaluations[i].flags & TAT_EVALUATION_UNMATCHED) != 0;
+        x.unmatched += (s->evaluations[i].flags & TAT_EVALUATION_UNMATCHED) != 0;
     }
-    return count;
+    for (int phase = 0; phase < TAT_PHASE_COUNT; phase++) { x.outside += s->outside[phase].evaluations; }
+    return x;
 }
 
-/* One line for everything that is missing, or that nothing is. */
-static void add_completeness(const struct subject * s, struct result * r) {
-    const struct tat_trace_summary * t         = tat_trace_summary(s->trace);
-    const uint64_t                   unmatched = count_unmatched(s);
-    uint64_t                         lost      = 0;
+static void say_losses(struct result * r, const struct tat_trace_summary * t) {
     for (int reason = 1; reason < TAT_LOSS_COUNT; reason++) {
-        lost += t->lost[reason];
         if (!t->lost[reason]) { continue; }
         result_line(r, "LOST", "%" PRIu64 " evaluations: %s", t->lost[reason],
                     tat_loss_name((enum tat_loss_reason) reason));
@@ -136,14 +140,17 @@ static void add_completeness(const struct subject * s, struct result * r) {
         result_line(r, "DAMAGED", "%" PRIu64 " bytes and %" PRIu32 " blocks could not be read", t->damaged_bytes,
                     t->undecodable_blocks);
     }
-    if (unmatched) {
+}
+
+/* A line for everything that is missing, or one that nothing is. */
+static void add_completeness(const struct subject * s, struct result * r) {
+    const struct tat_trace_summary * t = tat_trace_summary(s->trace);
+    const struct left_out            x = count_left_out(s);
+    say_losses(r, t);
+    if (x.unmatched) {
         result_line(r, "UNCLEAR", "%" PRIu64 " evaluations whose callbacks fit no known rule: they are in no table",
-                    unmatched);
+                    x.unmatched);
     }
-    uint64_t outside = 0;
-    for (int phase = 0; phase < TAT_PHASE_COUNT; phase++) { outside += s->outside[phase].evaluations; }
-    const bool whole =
-        !lost && !t->orphan_evaluations && !t->events_lost && !t->damaged_bytes && !t->undecodable_blocks && !unmatched;
     if (!t->ended) {
         result_line(r, "END",
                     "the process did not come to its end in the trace: it was killed, crashed, or still runs");
@@ -151,18 +158,20 @@ static void add_completeness(const struct subject * s, struct result * r) {
     if (t->evaluations_filtered) {
         result_line(r, "left out", "%" PRIu64 " evaluations, as was asked for when recording", t->evaluations_filtered);
     }
-    if (outside) {
+    if (x.outside) {
         result_line(r, "left out",
                     "%" PRIu64 " evaluations of tokens that were not asked for (--tokens): they are in no table",
-                    outside);
+                    x.outside);
     }
-    if (whole) { result_line(r, "losses", "none; `tat verify` proves it"); }
-    result_put_count(r, result_values(r), "lost_evaluations", lost + t->orphan_evaluations);
+    if (!x.lost && !t->events_lost && !t->damaged_bytes && !t->undecodable_blocks && !x.unmatched) {
+        result_line(r, "losses", "none; `tat verify` proves it");
+    }
+    result_put_count(r, result_values(r), "lost_evaluations", x.lost);
     result_put_count(r, result_values(r), "filtered_evaluations", t->evaluations_filtered);
-    result_put_count(r, result_values(r), "outside_evaluations", outside);
+    result_put_count(r, result_values(r), "outside_evaluations", x.outside);
     result_put_count(r, result_values(r), "lost_events", t->events_lost);
     result_put_count(r, result_values(r), "damaged_bytes", t->damaged_bytes);
-    result_put_count(r, result_values(r), "unmatched_evaluations", unmatched);
+    result_put_count(r, result_values(r), "unmatched_evaluations", x.unmatched);
     result_put(r, result_values(r), "ended", json_boolean(t->ended));
 }
 

@@ -123,10 +123,8 @@ static void finish(void * state, struct result * r) {
     add_scope(s, r, "together", &s->scope[ALL], shown > 1 ? all : 0);
     if (all) {
         result_note(r, "Weights, KV cache and activations: bytes touched, by number of tokens. Unique: the different "
-                       "bytes of weights "
-                       "that all these tokens touched; reuse, the reuse factor: bytes of weights touched over unique "
-                       "ones. A prompt's "
-                       "tokens share each pass over the weights.");
+                       "bytes of weights that all these tokens touched; reuse, the reuse factor: bytes of weights "
+                       "touched over unique ones. A prompt's tokens share each pass over the weights.");
     }
     if (s->approximate) {
         result_note(r, "Some operands were too scattered to list, or not recorded: unique bytes are an estimate.");

@@ -58,8 +58,7 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
     }
 }
 
-/* --------------------------------------------------------------------------------------------------------- the trace
- */
+/* -------------------------------------------------------------------------------------------------------- the trace */
 
 struct top {
     char            path[PATH_MAX];
@@ -137,8 +136,7 @@ static int find_running(char path[static PATH_MAX], struct tat_error * error) {
                     run_parent());
 }
 
-/* --------------------------------------------------------------------------------------------------------- the frame
- */
+/* -------------------------------------------------------------------------------------------------------- the frame */
 
 /* In the trace's time. */
 static uint64_t now_ns(const struct tat_trace * trace) {
@@ -178,8 +176,7 @@ static int print_once(const struct top * top, bool json, struct tat_error * erro
     return status == 0 ? 0 : tat_fail_errno(error, "writing");
 }
 
-/* ---------------------------------------------------------------------------------------------------------- the loop
- */
+/* --------------------------------------------------------------------------------------------------------- the loop */
 
 static int draw_screen(const struct top * top, const struct options * options, struct tat_error * error) {
     char     foot[128];

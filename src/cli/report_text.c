@@ -18,8 +18,7 @@ static const char * text_of(const json_t * object, const char * key) {
     return text ? text : "";
 }
 
-/* ------------------------------------------------------------------------------------------------------- running text
- */
+/* ----------------------------------------------------------------------------------------------------- running text */
 
 /* Names come from files: control characters, C1 ones in UTF-8 too, must not reach the terminal's ear. */
 static void put_safe(const char * text, size_t bytes, FILE * out) {

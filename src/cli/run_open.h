@@ -17,7 +17,7 @@ struct tat_trace * run_open(const char * argument, char path[static PATH_MAX], s
 /* `tat record` has not finished with the folder; true as well for what is no folder. */
 bool run_is_locked(const char * folder);
 
-/* The traced process still runs, as far as its number tells, and has not closed the trace. */
+/* The traced process still runs, as far as its number and its age tell, and has not closed the trace. */
 bool run_is_alive(const struct tat_trace * trace);
 
 #endif

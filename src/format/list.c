@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
+#include "format/list.h"
+
 #include <stdlib.h>
-#include <string.h>
 
-#include "format/trace.h"
+enum { FIRST_CAPACITY = 64 };
 
-void * list_add(struct list * list, size_t size) {
-    if (list->count == list->capacity) {
-        const uint32_t more   = list->capacity ? list->capacity * 2 : 64;
-        void *         bigger = more > list->capacity ? realloc(list->data, (size_t) more * size) : NULL;
-        if (!bigger) { return NULL; }
-        list->data     = bigger;
-        list->capacity = more;
-    }
-    return memset((char *) list->data + (size_t) list->count++ * size, 0, size);
+bool list_reserve(struct list * list, size_t size, size_t more) {
+    if (more > UINT32_MAX - list->count) { return false; }
+    const uint64_t wanted   = list->count + (uint64_t) more;
+    uint64_t       capacity = list->capacity ? list->capacity : FIRST_CAPACITY;
+    while (capacity < wanted) { capacity *= 2; }
+    if (capacity > UINT32_MAX) { capacity = UINT32_MAX; }
+    void * bigger = reallocarray(list->data, capacity, size);
+    if (!bigger) { return false; }
+    list->data     = bigger;
+    list->capacity = (uint32_t) capacity;
+    return true;
 }

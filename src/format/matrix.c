@@ -31,18 +31,19 @@ struct matrix {
 
 /* --------------------------------------------------------------------------------------------------------- columns */
 
+static uint32_t layers_with(uint32_t layers, uint16_t layer) {
+    return layer != TAT_NO_LAYER && layer >= layers ? layer + 1u : layers;
+}
+
+/* Those of any tensor, and of any entry of a graph. */
 static uint32_t count_layers(const struct tat_trace * trace) {
     uint32_t layers = 0;
     for (uint32_t i = 0; i < trace->tensors.count; i++) {
-        const uint16_t layer = LIST(struct tat_tensor, trace->tensors)[i].layer;
-        if (layer != TAT_NO_LAYER && layer >= layers) { layers = layer + 1u; }
+        layers = layers_with(layers, LIST(struct tat_tensor, trace->tensors)[i].layer);
     }
     for (uint32_t i = 0; i < trace->templates.count; i++) {
         const struct tat_template * t = &LIST(struct tat_template, trace->templates)[i];
-        for (uint32_t n = 0; n < t->n_nodes; n++) {
-            const uint16_t layer = t->entries[t->n_leaves + n].layer;
-            if (layer != TAT_NO_LAYER && layer >= layers) { layers = layer + 1u; }
-        }
+        for (uint32_t e = 0; e < t->n_leaves + t->n_nodes; e++) { layers = layers_with(layers, t->entries[e].layer); }
     }
     return layers;
 }

@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "format/buffer.h"
+#include "format/list.h"
 #include "gguf/arena.h"
 #include "tat/trace.h"
 
@@ -28,12 +29,6 @@ struct type {
 struct anchor {
     uint64_t tick;
     int64_t  ns;
-};
-
-/* A growing array. */
-struct list {
-    void *   data;
-    uint32_t count, capacity;
 };
 
 struct tat_trace {
@@ -64,11 +59,6 @@ struct tat_trace {
     struct plan **  plans;   /* by template and rule */
     uint32_t        n_plans; /* templates that they have room for */
 };
-
-#define LIST(type_, list_) ((type_ *) (list_).data)
-
-/* A new zeroed element; NULL when memory is out. */
-void * list_add(struct list * list, size_t size);
 
 /* Decoders of one block each: false where the contents make no sense. Nothing half-decoded stays visible. */
 bool decode_strings(struct tat_trace * trace, struct tat_in in);

@@ -92,6 +92,24 @@ print([row["shares"] for row in a["experts"]["tables"]["experts"]["rows"]], a["h
     [[ $output == *"It did not close its trace; what was recorded is there."* ]]
 }
 
+@test "top: a process that was given the number of a killed one does not make its run go on" {
+    sleep 100 3>&- &
+    older=$!
+    start
+    kill -9 "$host"
+    wait "$host" || true
+    sleep 100 3>&- &
+    younger=$!
+    trace=("$TAT_DIR"/run_*/tensor_access.bin)
+    seen=()
+    for given in "$older" "$younger" "$older 48"; do
+        python3 "$BATS_TEST_DIRNAME/give_pid.py" "${trace[0]}" $given
+        seen+=("$(json 'v["running"]' "${trace[0]%/*}")")
+    done
+    kill "$older" "$younger"
+    [ "${seen[*]}" = "True False False" ]
+}
+
 @test "top: looking changes nothing in the folder" {
     start
     for _ in 1 2 3; do "$TAT" top --once > /dev/null; done

@@ -30,7 +30,7 @@ struct given {
 static void begin(struct given * g, const uint64_t * bytes, uint32_t n) {
     *g   = (struct given){ .subject.evaluations = g->evaluations };
     g->r = (struct references){
-        .subject = &g->subject, .bytes = g->bytes, .address = g->address, .ref = g->ref, .mark = g->mark
+        .subject = &g->subject, .bytes = g->bytes, .address = g->address, .refs.data = g->ref, .marks.data = g->mark
     };
     g->r.slices.count = n;
     for (uint32_t i = 0; i < n; i++) {
@@ -41,11 +41,11 @@ static void begin(struct given * g, const uint64_t * bytes, uint32_t n) {
 }
 
 static void graph(struct given * g, enum tat_phase phase, const char * slices) {
-    const uint32_t m      = (uint32_t) g->r.n_marks++;
+    const uint32_t m      = g->r.marks.count++;
     g->evaluations[m]     = (struct tat_evaluation){ .phase = phase, .n_tokens = 1 };
     g->mark[m].evaluation = m;
-    for (; *slices; slices++) { g->ref[g->r.n_refs++] = (uint32_t) (*slices - 'A'); }
-    g->mark[m + 1].first = (uint32_t) g->r.n_refs;
+    for (; *slices; slices++) { g->ref[g->r.refs.count++] = (uint32_t) (*slices - 'A'); }
+    g->mark[m + 1].first = g->r.refs.count;
 }
 
 static struct simulated by_policy(const struct given * g, const struct policy_kind * kind, uint64_t capacity) {
@@ -130,7 +130,7 @@ static void test_what_no_cache_avoids(void ** state) {
     struct simulation         s;
     struct bound              b;
     begin(&g, (const uint64_t[]){ 10, 20 }, 2);
-    g.r.extent = extents;
+    g.r.extents.data = extents;
     graph(&g, G, "ACDEFA"); /* after the slices A and B come the extents */
     assert_true(simulation_begin(&s, &g.r) && bound_begin(&b, &s));
     assert_int_equal(s.rows, 20);
@@ -318,12 +318,12 @@ static void test_one_graph_of_absurd_length(void ** state) {
 /* Graphs of so many reads of the one slice. */
 static void make_long(struct given * g, uint32_t graphs, uint32_t reads) {
     begin(g, (const uint64_t[]){ 100 }, 1);
-    g->r.ref = calloc((size_t) graphs * reads, sizeof *g->r.ref);
-    assert_non_null(g->r.ref);
+    g->r.refs.data = calloc((size_t) graphs * reads, sizeof(uint32_t));
+    assert_non_null(g->r.refs.data);
     for (uint32_t m = 0; m < graphs; m++) {
         graph(g, G, "");
-        g->r.n_refs += reads;
-        g->mark[m + 1].first = (uint32_t) g->r.n_refs;
+        g->r.refs.count += reads;
+        g->mark[m + 1].first = g->r.refs.count;
     }
 }
 
@@ -342,7 +342,7 @@ static void test_whole_graphs_only(void ** state) {
     assert_int_equal(c.tokens, 42);
     block_curves_free(&c);
     simulation_end(&s);
-    free(g.r.ref);
+    free(g.r.refs.data);
 }
 
 static void test_one_graph_too_large_to_simulate(void ** state) {
@@ -362,7 +362,7 @@ static void test_one_graph_too_large_to_simulate(void ** state) {
     assert_int_equal(bound_find(&b, 100).again, 0);
     bound_end(&b);
     simulation_end(&s);
-    free(g.r.ref);
+    free(g.r.refs.data);
 }
 
 int main(void) {

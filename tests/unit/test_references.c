@@ -54,11 +54,11 @@ static void end(struct given * g) {
 
 static void expect(const struct references * r, size_t number, uint64_t address, uint64_t span, uint64_t bytes,
                    bool is_slice) {
-    const struct extent_read e = reference_extent(r, r->ref[number]);
+    const struct extent_read e = reference_extent(r, reference_at(r, number));
     assert_int_equal(e.address, address);
     assert_int_equal(e.span, span);
     assert_int_equal(e.bytes, bytes);
-    assert_int_equal(r->ref[number] < r->slices.count, is_slice);
+    assert_int_equal(reference_at(r, number) < r->slices.count, is_slice);
 }
 
 static void expect_slice(const struct references * r, size_t number, uint64_t address, uint64_t bytes) {
@@ -75,12 +75,12 @@ static void test_order(void ** state) {
     read_all(&g);
     const struct references * r = &g.references;
     assert_int_equal(r->slices.count, 1 + 1 + N_EXPERTS);
-    assert_int_equal(r->n_marks, 2);
+    assert_int_equal(r->marks.count, 2);
     assert_int_equal(mark_phase(r, 0), TAT_PHASE_PROMPT);
     assert_int_equal(mark_phase(r, 1), TAT_PHASE_GENERATE);
-    assert_int_equal(r->mark[0].first, 0);
-    assert_int_equal(r->mark[1].first, 6);
-    assert_int_equal(r->mark[2].first, 11);
+    assert_int_equal(mark_at(r, 0)->first, 0);
+    assert_int_equal(mark_at(r, 1)->first, 6);
+    assert_int_equal(mark_at(r, 2)->first, 11);
     /* Rows 3 and 7 of the embedding, the projection, experts 0 to 2, all of the embedding. */
     expect(r, 0, 1000 + 3 * EMBD_ROW, 5 * EMBD_ROW, 2 * EMBD_ROW, false);
     expect_slice(r, 1, 2000, QUERY_BYTES);
@@ -106,7 +106,7 @@ static void test_rows(void ** state) {
     read_all(&g);
     const struct references * r = &g.references;
     expect(r, 0, 1000 + 4 * EMBD_ROW, 2 * EMBD_ROW, 2 * EMBD_ROW, false);
-    expect_slice(r, r->mark[1].first, 1000, EMBD_BYTES);
+    expect_slice(r, mark_at(r, 1)->first, 1000, EMBD_BYTES);
     end(&g);
 }
 
@@ -119,7 +119,7 @@ static void test_unknown_experts(void ** state) {
     small_model_end_early(&g.b, small_model_template(&g.b, &m, 1), (const int64_t[]){ 4 }, 1, CALLBACKS);
     read_all(&g);
     const struct references * r = &g.references;
-    assert_int_equal(r->n_refs, 4);
+    assert_int_equal(r->refs.count, 4);
     expect(r, 2, 3000, 2 * EXPERT_BYTES, 2 * EXPERT_BYTES, false);
     assert_true(r->approximate);
     end(&g);
@@ -183,9 +183,9 @@ static void test_too_many(void ** state) {
         references_end(&r);
         assert_true(r.full && !r.failed);
         assert_true(fed < 1000);
-        assert_int_equal(r.n_marks, fed - 1); /* the one in which it became too much is not there */
-        assert_int_equal(r.n_refs, r.n_marks * 100000);
-        assert_int_equal(r.mark[r.n_marks].first, r.n_refs);
+        assert_int_equal(r.marks.count, fed - 1); /* the one in which it became too much is not there */
+        assert_int_equal(r.refs.count, r.marks.count * 100000);
+        assert_int_equal(mark_at(&r, r.marks.count)->first, r.refs.count);
         references_free(&r);
     }
 }
@@ -198,8 +198,8 @@ static void test_one_graph_too_large(void ** state) {
     read_many(&r, 4, (size_t) 1 << 25, 2);
     references_end(&r);
     assert_true(r.full && !r.failed);
-    assert_int_equal(r.n_marks, 0);
-    assert_int_equal(r.n_refs, 0);
+    assert_int_equal(r.marks.count, 0);
+    assert_int_equal(r.refs.count, 0);
     references_free(&r);
 }
 

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Q, K, V and the KV cache: what attention reads and writes. Here the records are counted, in one pass; attention_*.c
- * show what follows from it.
+ * Q, K, V and the KV cache: what attention reads and writes. Here the records are counted, in one pass; the other
+ * files of the folder show what follows from it.
  */
 #include "analysis/attention/attention.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "analysis/layer_span.h"
 #include "analysis/units.h"
 
 static const struct part {
@@ -258,8 +257,8 @@ static void finish(void * state, struct result * r) {
     if (!a->failed) { show(a, r); }
     r->failed |= a->failed;
     attention_free_heads(a);
-    free(a->touches);
-    free(a->nodes);
+    free(a->touches.data);
+    free(a->nodes.data);
     free(a->layer);
     free(a->step);
     free(a->class);

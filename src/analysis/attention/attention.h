@@ -8,6 +8,7 @@
 
 #include "analysis/analysis.h"
 #include "format/access_heads.h"
+#include "format/list.h"
 
 /* Of a tensor: whether its records matter here. */
 enum attention_class { NOT_OURS, OUR_WEIGHT, OUR_CACHE, OUR_STATE };
@@ -72,27 +73,25 @@ struct attention {
     uint32_t                 span;  /* layers */
     struct traffic           part[TAT_COMPONENT_COUNT][TAT_PHASE_COUNT];
     uint64_t                 cache_bytes; /* of the whole KV cache */
-    struct attention_node *  nodes;       /* by template, then in the order of execution */
-    size_t                   n_nodes, nodes_capacity;
+    struct list              nodes;       /* struct attention_node, by template, then in the order of execution */
     /* The evaluation at hand. */
     uint32_t at; /* UINT32_MAX: none */
     bool     counts;
     /* One generated token, the last, of which order and heads are told. UINT32_MAX: there is none. */
     uint32_t              sample;
-    struct touch *        touches;
-    size_t                n_touches, touches_capacity;
+    struct list           touches; /* struct touch */
     struct access_heads * heads;
-    struct head_bytes *   by_head; /* attention_heads.c */
+    struct head_bytes *   by_head; /* heads.c */
     size_t                n_by_head;
     bool                  split_block; /* heads share blocks of a quantised type */
     bool                  failed;
 };
 
-/* attention_cells.c: the nodes of all templates; what an evaluation's masks let through. */
+/* cells.c: the nodes of all templates; what an evaluation's masks let through. */
 bool attention_find_nodes(struct attention * a);
 void attention_end_step(struct attention * a);
 
-/* attention_order.c, attention_heads.c: a record of the sample. */
+/* order.c, heads.c: a record of the sample. */
 void attention_touch(struct attention * a, const struct tat_access * record);
 bool attention_begin_heads(struct attention * a);
 void attention_split(struct attention * a, const struct tat_access * record);

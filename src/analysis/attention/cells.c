@@ -36,28 +36,23 @@ static bool node_of(const struct attention * a, const struct tat_template * t, c
     return found->layer != TAT_NO_LAYER;
 }
 
-static bool add_node(struct attention * a, struct attention_node node) {
-    if (a->n_nodes == a->nodes_capacity) {
-        const size_t            capacity = 2 * a->n_nodes + 64;
-        struct attention_node * bigger   = realloc(a->nodes, capacity * sizeof *bigger);
-        if (!bigger) { return false; }
-        a->nodes          = bigger;
-        a->nodes_capacity = capacity;
-    }
-    a->nodes[a->n_nodes++] = node;
-    return true;
+static struct attention_node * last_node(const struct attention * a) {
+    return &LIST(struct attention_node, a->nodes)[a->nodes.count - 1];
 }
 
 /* A layer that attends twice in a graph keeps its first. */
 static bool add_template(struct attention * a, uint32_t number) {
     const struct tat_template * t     = &a->subject->templates[number];
-    const size_t                first = a->n_nodes;
+    const uint32_t              first = a->nodes.count;
     for (uint32_t n = 0; n < t->n_nodes; n++) {
         const struct tat_entry * node  = &t->entries[t->n_leaves + n];
         struct attention_node    found = { .template = number };
-        struct attention_node *  last  = a->n_nodes > first ? &a->nodes[a->n_nodes - 1] : NULL;
+        struct attention_node *  last  = a->nodes.count > first ? last_node(a) : NULL;
         if (node_of(a, t, node, &found)) {
-            if ((!last || last->layer != found.layer) && !add_node(a, found)) { return false; }
+            if (last && last->layer == found.layer) { continue; }
+            last = list_add(&a->nodes, sizeof *last);
+            if (!last) { return false; }
+            *last = found;
         } else if (last && last->mask == UINT32_MAX && strcmp(node->op, "SOFT_MAX") == 0 &&
                    (node->layer == last->layer || node->layer == TAT_NO_LAYER)) {
             last->mask = capture_of(t, node->src[1]);
@@ -140,20 +135,20 @@ static bool read_mask(uint32_t capture, const int64_t * values, size_t count, vo
     return !m->a->failed;
 }
 
-/* ------------------------------------------------------------------------------------------------------- evaluations
- */
+/* ------------------------------------------------------------------------------------------------------ evaluations */
 
 static const struct attention_node * first_node(const struct attention * a, uint32_t template) {
-    size_t low = 0, high = a->n_nodes;
+    const struct attention_node * nodes = LIST(const struct attention_node, a->nodes);
+    size_t                        low = 0, high = a->nodes.count;
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
-        if (a->nodes[middle].template <template) {
+        if (nodes[middle].template <template) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    return a->nodes + low;
+    return nodes + low;
 }
 
 /* The bytes that the layer read, by whose cells they are: each of its tokens wrote one. */
@@ -187,10 +182,11 @@ static const struct visible * visible_to(const struct attention_node * n, const 
 }
 
 static void add_nodes(struct attention * a, const struct tat_evaluation * e, const struct visible * visible) {
-    const struct attention_node *first = first_node(a, e->template_id), *end = a->nodes + a->n_nodes;
-    struct attention_step *      s    = &a->step[a->at];
-    uint64_t                     most = 0;
-    s->known                          = true;
+    const struct attention_node * first = first_node(a, e->template_id);
+    const struct attention_node * end   = LIST(const struct attention_node, a->nodes) + a->nodes.count;
+    struct attention_step *       s     = &a->step[a->at];
+    uint64_t                      most  = 0;
+    s->known                            = true;
     for (const struct attention_node * n = first; n < end && n->template == e->template_id; n++) {
         const struct visible * v = visible_to(n, visible);
         if (v && v->most > most) { most = v->most; }

@@ -200,7 +200,7 @@ void attention_show_growth(struct attention * a, struct result * r) {
     say(a, r);
     result_table(r, "growth_of_generation", "A generated token's reads of the KV cache as it grows", SHOW_ASKED,
                  shown_columns, sizeof shown_columns / sizeof shown_columns[0]);
-    if (a->n_nodes) { show(a, r, true, ROWS_SHOWN); }
+    if (a->nodes.count) { show(a, r, true, ROWS_SHOWN); }
     result_table(r, "growth", "KV cache by evaluation", SHOW_NEVER, all_columns,
                  sizeof all_columns / sizeof all_columns[0]);
     const uint64_t together = show(a, r, false, ROWS_MAX);

@@ -29,21 +29,16 @@ void attention_touch(struct attention * a, const struct tat_access * record) {
     const struct tat_tensor * t     = &a->subject->tensors[record->tensor];
     const bool                write = record->flags & TAT_ACCESS_WRITE;
     if (t->layer == TAT_NO_LAYER || record->bytes == 0 || !attention_part(t->component)) { return; }
-    struct touch * last = a->n_touches ? &a->touches[a->n_touches - 1] : NULL;
+    struct touch * last = a->touches.count ? &LIST(struct touch, a->touches)[a->touches.count - 1] : NULL;
     if (last && last->layer == t->layer && last->component == t->component && last->write == write) {
         last->bytes += record->bytes;
         return;
     }
-    if (a->n_touches == TOUCHES_MAX) { return; }
-    if (a->n_touches == a->touches_capacity) {
-        const size_t   capacity = 2 * a->n_touches + 64;
-        struct touch * bigger   = realloc(a->touches, capacity * sizeof *bigger);
-        a->failed |= !bigger;
-        if (!bigger) { return; }
-        a->touches          = bigger;
-        a->touches_capacity = capacity;
-    }
-    a->touches[a->n_touches++] = (struct touch){
+    if (a->touches.count == TOUCHES_MAX) { return; }
+    struct touch * touch = list_add(&a->touches, sizeof *touch);
+    a->failed |= !touch;
+    if (!touch) { return; }
+    *touch = (struct touch){
         .layer = t->layer, .component = (uint8_t) t->component, .write = write, .bytes = record->bytes
     };
 }
@@ -121,16 +116,16 @@ static void say(struct result * r, const struct kind * kinds, size_t n) {
 }
 
 void attention_show_order(struct attention * a, struct result * r) {
-    const struct touch ** touches = malloc((a->n_touches + 1) * sizeof *touches);
+    const struct touch ** touches = malloc(((size_t) a->touches.count + 1) * sizeof *touches);
     struct kind           kinds[KINDS_MAX];
     a->failed |= !touches;
-    if (a->failed || a->n_touches == 0) {
+    if (a->failed || a->touches.count == 0) {
         free(touches);
         return;
     }
-    for (size_t i = 0; i < a->n_touches; i++) { touches[i] = &a->touches[i]; }
-    qsort(touches, a->n_touches, sizeof *touches, by_layer);
-    const size_t n = sort_out(touches, a->n_touches, kinds);
+    for (size_t i = 0; i < a->touches.count; i++) { touches[i] = &LIST(struct touch, a->touches)[i]; }
+    qsort(touches, a->touches.count, sizeof *touches, by_layer);
+    const size_t n = sort_out(touches, a->touches.count, kinds);
     say(r, kinds, n);
     result_table(r, "order", "Order in which layers touch weights and cache", SHOW_ASKED, columns,
                  sizeof columns / sizeof columns[0]);
@@ -140,6 +135,6 @@ void attention_show_order(struct attention * a, struct result * r) {
         result_put_layer(r, row, "first_layer", kinds[i].first);
         result_put_text(r, row, "order", kinds[i].order);
     }
-    show_steps(r, touches, a->n_touches);
+    show_steps(r, touches, a->touches.count);
     free(touches);
 }

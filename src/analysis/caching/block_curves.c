@@ -21,16 +21,19 @@ struct block_read {
 };
 
 struct string {
-    uint32_t *          number; /* by block of the space: 1 + its number in the order of first reads; 0: not read */
-    struct block_read * read;
-    uint32_t *          next; /* which of them reads the block again */
-    size_t              count, room;
-    uint32_t            n_blocks;
+    uint32_t *  number; /* by block of the space: 1 + its number in the order of first reads; 0: not read */
+    struct list reads;  /* struct block_read */
+    uint32_t *  next;   /* which of them reads the block again */
+    uint32_t    n_blocks;
 };
+
+static const struct block_read * read_at(const struct string * s, size_t i) {
+    return &LIST(const struct block_read, s->reads)[i];
+}
 
 static void string_free(struct string * s) {
     free(s->number);
-    free(s->read);
+    free(s->reads.data);
     free(s->next);
 }
 
@@ -57,21 +60,16 @@ static size_t string_most(const struct string * s) {
 
 /* False for nothing real: more blocks than any model has, or a graph that reads a model many times over. */
 static bool is_bearable(const struct string * s, uint64_t blocks) {
-    return blocks <= BLOCKS_MAX - s->n_blocks && s->count + blocks <= string_most(s) + BLOCKS_MAX;
+    return blocks <= BLOCKS_MAX - s->n_blocks && s->reads.count + blocks <= string_most(s) + BLOCKS_MAX;
 }
 
 static bool add_blocks(struct string * s, const struct extent_read * e, uint64_t block, bool generated) {
-    const uint64_t first = e->address / block, n = blocks_of(e, block);
-    if (s->count + n > s->room) {
-        const size_t        room = (s->count + n) * 2;
-        struct block_read * more = realloc(s->read, room * sizeof *more);
-        if (!more) { return false; }
-        s->read = more;
-        s->room = room;
-    }
+    const uint64_t      first = e->address / block, n = blocks_of(e, block);
+    struct block_read * read = list_extend(&s->reads, sizeof *read, n);
+    if (!read) { return false; }
     for (uint64_t i = first; i < first + n; i++) {
         if (s->number[i] == 0) { s->number[i] = ++s->n_blocks; }
-        s->read[s->count++] = (struct block_read){ .block = s->number[i] - 1, .generated = generated };
+        *read++ = (struct block_read){ .block = s->number[i] - 1, .generated = generated };
     }
     return true;
 }
@@ -82,10 +80,10 @@ static bool make_string(struct string * s, struct block_curves * c, const struct
     if (space > NUMBERS_MAX + 1) { return true; } /* nothing real: an empty string */
     s->number = calloc(space, sizeof *s->number);
     if (!s->number) { return false; }
-    for (size_t m = 0; m < r->n_marks && s->count < string_most(s); m++) {
+    for (size_t m = 0; m < r->marks.count && s->reads.count < string_most(s); m++) {
         const bool generated = mark_phase(r, m) == TAT_PHASE_GENERATE;
-        for (size_t i = r->mark[m].first; i < r->mark[m + 1].first; i++) {
-            const struct extent_read e = reference_extent(r, r->ref[i]);
+        for (size_t i = mark_at(r, m)->first; i < mark_at(r, m + 1)->first; i++) {
+            const struct extent_read e = reference_extent(r, reference_at(r, i));
             if (!is_placed(r, &e) || !is_bearable(s, blocks_of(&e, c->block_bytes))) {
                 c->unplaced++;
                 continue;
@@ -94,22 +92,23 @@ static bool make_string(struct string * s, struct block_curves * c, const struct
             if (!add_blocks(s, &e, c->block_bytes, generated)) { return false; }
         }
         c->graphs++;
-        if (generated) { c->tokens += r->subject->evaluations[r->mark[m].evaluation].n_tokens; }
+        if (generated) { c->tokens += r->subject->evaluations[mark_at(r, m)->evaluation].n_tokens; }
     }
     return true;
 }
 
 static bool find_next(struct string * s) {
     uint32_t * last = malloc(((size_t) s->n_blocks + 1) * sizeof *last);
-    s->next         = malloc((s->count + 1) * sizeof *s->next);
+    s->next         = malloc(((size_t) s->reads.count + 1) * sizeof *s->next);
     if (!last || !s->next) {
         free(last);
         return false;
     }
     for (uint32_t i = 0; i < s->n_blocks; i++) { last[i] = NEVER_AGAIN; }
-    for (size_t i = s->count; i-- > 0;) {
-        s->next[i]             = last[s->read[i].block];
-        last[s->read[i].block] = (uint32_t) i;
+    for (size_t i = s->reads.count; i-- > 0;) {
+        const uint32_t block = read_at(s, i)->block;
+        s->next[i]           = last[block];
+        last[block]          = (uint32_t) i;
     }
     free(last);
     return true;
@@ -125,9 +124,9 @@ static void count_depth(struct again * curve, uint64_t depth, const struct block
 static bool run_lru(struct block_curves * c, const struct string * s) {
     struct recency recency;
     const bool     good = recency_begin(&recency, s->n_blocks, NULL);
-    c->block_reads      = s->count;
-    for (size_t i = 0; i < s->count && good; i++) {
-        const struct block_read * read  = &s->read[i];
+    c->block_reads      = s->reads.count;
+    for (size_t i = 0; i < s->reads.count && good; i++) {
+        const struct block_read * read  = read_at(s, i);
         const uint64_t            depth = recency_access(&recency, read->block);
         if (depth != NEVER_BEFORE) { count_depth(c->lru, depth, read); }
     }
@@ -138,9 +137,9 @@ static bool run_lru(struct block_curves * c, const struct string * s) {
 static bool run_min(struct block_curves * c, const struct string * s) {
     struct min_stack stack;
     const bool       good = min_stack_begin(&stack, s->n_blocks);
-    for (size_t i = 0; i < s->count && good; i++) {
+    for (size_t i = 0; i < s->reads.count && good; i++) {
         const uint32_t depth = min_stack_access(&stack, s->next[i]);
-        if (depth) { count_depth(c->min, depth, &s->read[i]); }
+        if (depth) { count_depth(c->min, depth, read_at(s, i)); }
     }
     min_stack_end(&stack);
     return good;

@@ -13,13 +13,13 @@
 enum { NEVER = UINT32_MAX, FIRST = 1, GENERATED = 2 };
 
 static size_t count_refs(const struct simulation * s) {
-    return s->references->mark ? s->references->mark[s->reads.graphs].first : 0;
+    return s->references->marks.data ? mark_at(s->references, s->reads.graphs)->first : 0;
 }
 
 static void mark_generated(struct bound * b, const struct references * r) {
     for (size_t m = 0; m < b->simulation->reads.graphs; m++) {
         if (mark_phase(r, m) != TAT_PHASE_GENERATE) { continue; }
-        for (size_t i = r->mark[m].first; i < r->mark[m + 1].first; i++) { b->facts[i] = GENERATED; }
+        for (size_t i = mark_at(r, m)->first; i < mark_at(r, m + 1)->first; i++) { b->facts[i] = GENERATED; }
     }
 }
 
@@ -27,7 +27,7 @@ static void mark_generated(struct bound * b, const struct references * r) {
 static void find_next(struct bound * b, const struct references * r) {
     for (uint32_t i = 0; i < r->slices.count; i++) { b->need[i] = NEVER; }
     for (size_t i = b->n_refs; i-- > 0;) {
-        const uint32_t slice = r->ref[i];
+        const uint32_t slice = reference_at(r, i);
         if (slice >= r->slices.count) { continue; }
         b->next[i]     = b->need[slice];
         b->need[slice] = (uint32_t) i;
@@ -42,8 +42,8 @@ static void find_next(struct bound * b, const struct references * r) {
 static bool find_first(struct bound * b, const struct references * r) {
     struct ranges set = { 0 };
     for (size_t i = 0; i < b->n_refs; i++) {
-        const struct extent_read e = reference_extent(r, r->ref[i]);
-        if (r->ref[i] < r->slices.count && !(b->facts[i] & FIRST)) { continue; }
+        const struct extent_read e = reference_extent(r, reference_at(r, i));
+        if (reference_at(r, i) < r->slices.count && !(b->facts[i] & FIRST)) { continue; }
         if (e.span == e.bytes) { ranges_add(&set, (struct range){ .from = e.address, .bytes = e.bytes, .count = 1 }); }
     }
     b->first = ranges_total(&set);
@@ -129,7 +129,7 @@ static uint64_t run(struct bound * b, uint64_t capacity, bool generated_only) {
     const struct references * r     = b->simulation->references;
     uint64_t                  again = 0;
     for (size_t i = 0; i < b->n_refs; i++) {
-        const uint32_t slice = r->ref[i];
+        const uint32_t slice = reference_at(r, i);
         if (slice >= r->slices.count) { continue; }
         const bool counts = !(b->facts[i] & FIRST) && (b->facts[i] & GENERATED || !generated_only);
         again += counts ? r->bytes[slice] - b->held[slice] : 0;

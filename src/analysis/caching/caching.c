@@ -45,15 +45,15 @@ static bool add_distances(const struct caching * s, struct result * r) {
     uint64_t                  counts[65] = { 0 }, bytes[65] = { 0 }, all = 0, first = 0;
     struct recency            recency;
     const bool                good = recency_begin(&recency, refs->slices.count, refs->bytes);
-    for (size_t i = 0; i < refs->n_refs && good; i++) {
-        if (refs->ref[i] >= refs->slices.count) { continue; }
-        const uint64_t distance = recency_access(&recency, refs->ref[i]);
+    for (size_t i = 0; i < refs->refs.count && good; i++) {
+        if (reference_at(refs, i) >= refs->slices.count) { continue; }
+        const uint64_t distance = recency_access(&recency, reference_at(refs, i));
         const int      bin      = distance <= 1 ? 0 : 64 - __builtin_clzll(distance - 1);
         all++;
         first += distance == NEVER_BEFORE;
         if (distance == NEVER_BEFORE) { continue; }
         counts[bin]++;
-        bytes[bin] += refs->bytes[refs->ref[i]];
+        bytes[bin] += refs->bytes[reference_at(refs, i)];
     }
     recency_end(&recency);
     result_table(r, "reuse_distances", "Bytes of different weights read until the same one is read again", SHOW_ASKED,
@@ -108,21 +108,21 @@ static bool add_over_time(const struct caching * s, struct result * r) {
     const struct references * refs = &s->references;
     bool *                    read = calloc((size_t) refs->slices.count + 1, sizeof *read);
     if (!read) { return false; }
-    const size_t step   = refs->n_marks / ROWS + 1;
+    const size_t step   = refs->marks.count / ROWS + 1;
     uint64_t     unique = 0;
     result_table(r, "over_time", NULL, SHOW_NEVER, columns, sizeof columns / sizeof columns[0]);
-    for (size_t m = 0; m < refs->n_marks; m += step) {
-        const size_t end   = m + step < refs->n_marks ? m + step : refs->n_marks;
+    for (size_t m = 0; m < refs->marks.count; m += step) {
+        const size_t end   = m + step < refs->marks.count ? m + step : refs->marks.count;
         uint64_t     bytes = 0, before = unique;
-        for (size_t i = refs->mark[m].first; i < refs->mark[end].first; i++) {
-            const uint32_t ref = refs->ref[i];
+        for (size_t i = mark_at(refs, m)->first; i < mark_at(refs, end)->first; i++) {
+            const uint32_t ref = reference_at(refs, i);
             bytes += reference_extent(refs, ref).bytes;
             if (ref >= refs->slices.count || read[ref]) { continue; }
             read[ref] = true;
             unique += refs->bytes[ref];
         }
         json_t * row = result_row(r);
-        result_put_count(r, row, "token_first", s->subject->evaluations[refs->mark[m].evaluation].token_first);
+        result_put_count(r, row, "token_first", s->subject->evaluations[mark_at(refs, m)->evaluation].token_first);
         result_put_count(r, row, "graphs", end - m);
         result_put_real(r, row, "bytes", ratio(bytes, end - m));
         result_put_count(r, row, "new_bytes", unique - before);
@@ -138,8 +138,8 @@ static bool count_reads(struct caching * s) {
     const struct references * refs = &s->references;
     bool *                    read = calloc((size_t) refs->slices.count + 1, sizeof *read);
     if (!read) { return false; }
-    for (size_t i = 0; i < refs->n_refs; i++) {
-        const uint32_t ref   = refs->ref[i];
+    for (size_t i = 0; i < refs->refs.count; i++) {
+        const uint32_t ref   = reference_at(refs, i);
         const uint64_t bytes = reference_extent(refs, ref).bytes;
         s->reads.all += bytes;
         if (ref >= refs->slices.count) {
@@ -184,7 +184,7 @@ static void say_verdict(const struct caching * s, struct result * r) {
 }
 
 static void say_notes(const struct caching * s, struct result * r) {
-    const size_t graphs = s->references.n_marks;
+    const size_t graphs = s->references.marks.count;
     char         block[UNITS_SIZE];
     result_note(
         r,
@@ -225,7 +225,7 @@ static bool answer(struct caching * s, struct result * r) {
     result_put_count(r, result_values(r), "read_bytes", s->reads.all);
     result_put_count(r, result_values(r), "touched_bytes", s->reads.touched);
     result_put_count(r, result_values(r), "row_bytes", s->reads.rows);
-    result_put_count(r, result_values(r), "graphs", s->references.n_marks);
+    result_put_count(r, result_values(r), "graphs", s->references.marks.count);
     result_put_count(r, result_values(r), "block_bytes", s->blocks.block_bytes);
     result_put_count(r, result_values(r), "blocks", s->blocks.n_blocks);
     result_put_count(r, result_values(r), "block_reads", s->blocks.block_reads);
@@ -254,7 +254,7 @@ static void finish(void * state, struct result * r) {
     references_end(&s->references);
     if (s->references.failed) {
         r->failed = true;
-    } else if (s->references.n_refs == 0) {
+    } else if (s->references.refs.count == 0) {
         result_headline(r, "Neither a prompt nor a generated token read a weight.");
     } else if (!answer(s, r)) {
         r->failed = true;

@@ -2,7 +2,6 @@
 #include "analysis/caching/references.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum {
     ALIGN       = 1 << 24, /* between spaces: no block of a cache lies in two */
@@ -53,37 +52,25 @@ void references_free(struct references * r) {
     free(r->origin);
     free(r->address);
     free(r->bytes);
-    free(r->ref);
-    free(r->extent);
-    free(r->mark);
+    free(r->refs.data);
+    free(r->extents.data);
+    free(r->marks.data);
 }
 
-/* A new element of an array that grows; NULL: memory. */
-static void * grown(struct references * r, void * array, size_t size, size_t * count, size_t * room) {
-    void * data;
-    memcpy(&data, array, sizeof data);
-    if (*count == *room) {
-        const size_t more   = *room ? *room * 2 : 1024;
-        void *       bigger = realloc(data, more * size);
-        if (!bigger) {
-            r->failed = true;
-            return NULL;
-        }
-        memcpy(array, &bigger, sizeof bigger);
-        data  = bigger;
-        *room = more;
-    }
-    return (char *) data + size * (*count)++;
+static void * add(struct references * r, struct list * list, size_t size) {
+    void * element = list_add(list, size);
+    r->failed |= !element;
+    return element;
 }
 
-static void add_ref(struct references * r, uint32_t ref) {
-    uint32_t * slot = grown(r, &r->ref, sizeof *slot, &r->n_refs, &r->refs_room);
-    if (slot) { *slot = ref; }
+static void add_ref(struct references * r, uint32_t number) {
+    uint32_t * ref = add(r, &r->refs, sizeof *ref);
+    if (ref) { *ref = number; }
 }
 
 static void add_mark(struct references * r, uint32_t evaluation) {
-    struct graph_mark * mark = grown(r, &r->mark, sizeof *mark, &r->n_marks, &r->marks_room);
-    if (mark) { *mark = (struct graph_mark){ evaluation, (uint32_t) r->n_refs }; }
+    struct graph_mark * mark = add(r, &r->marks, sizeof *mark);
+    if (mark) { *mark = (struct graph_mark){ evaluation, r->refs.count }; }
 }
 
 /* Rows, or what else is not a whole slice. */
@@ -93,17 +80,17 @@ static void add_extent(struct references * r, const struct tat_access * a) {
         const struct tat_layout layout = tat_trace_layout(r->subject->trace, a->layout);
         span                           = layout.stride * (a->rows - 1) + layout.run_bytes;
     }
-    struct extent_read * extent = grown(r, &r->extent, sizeof *extent, &r->n_extents, &r->extents_room);
+    struct extent_read * extent = add(r, &r->extents, sizeof *extent);
     if (!extent) { return; }
     *extent = (struct extent_read){ r->origin[a->tensor] + a->offset, span, a->bytes };
     r->approximate |= (a->flags & TAT_ACCESS_APPROXIMATE) != 0;
-    add_ref(r, r->slices.count + (uint32_t) (r->n_extents - 1));
+    add_ref(r, r->slices.count + r->extents.count - 1);
 }
 
 /* What is kept are whole graphs: the one that is too much goes. */
 static void cut_short(struct references * r) {
-    r->n_refs = r->mark[--r->n_marks].first;
-    r->full   = true;
+    r->refs.count = mark_at(r, --r->marks.count)->first;
+    r->full       = true;
 }
 
 void references_feed(struct references * r, const struct tat_access * a, size_t count) {
@@ -112,7 +99,7 @@ void references_feed(struct references * r, const struct tat_access * a, size_t 
             !is_inference(phase_of(&a[i]))) {
             continue;
         }
-        if (r->n_marks == 0 || r->mark[r->n_marks - 1].evaluation != a[i].evaluation) {
+        if (r->marks.count == 0 || mark_at(r, r->marks.count - 1)->evaluation != a[i].evaluation) {
             add_mark(r, a[i].evaluation);
             if (r->failed) { return; }
         }
@@ -123,11 +110,11 @@ void references_feed(struct references * r, const struct tat_access * a, size_t 
         } else {
             add_extent(r, &a[i]);
         }
-        if (r->n_refs >= REFS_MAX || r->n_extents >= EXTENTS_MAX) { cut_short(r); }
+        if (r->refs.count >= REFS_MAX || r->extents.count >= EXTENTS_MAX) { cut_short(r); }
     }
 }
 
 void references_end(struct references * r) {
     add_mark(r, UINT32_MAX);
-    if (!r->failed) { r->n_marks--; }
+    if (!r->failed) { r->marks.count--; }
 }

@@ -8,6 +8,7 @@
 #define TAT_ANALYSIS_CACHING_REFERENCES_H
 
 #include "analysis/slices.h"
+#include "format/list.h"
 
 /* A stretch of weights that is read by itself: rows of an embedding. */
 struct extent_read {
@@ -27,12 +28,11 @@ struct references {
     uint64_t *             bytes;   /* by slice */
     uint64_t               space;   /* addresses there are */
 
-    uint32_t *           ref; /* a slice, or slices.count + an extent */
-    struct extent_read * extent;
-    struct graph_mark *  mark; /* one for each graph that reads weights; one more for the end */
-    size_t               n_refs, n_extents, n_marks, refs_room, extents_room, marks_room;
-    bool                 approximate, failed;
-    bool                 full; /* later graphs were left out */
+    struct list refs;    /* uint32_t: a slice, or slices.count + an extent */
+    struct list extents; /* struct extent_read */
+    struct list marks;   /* struct graph_mark: one for each graph that reads weights, and behind them one for the end */
+    bool        approximate, failed;
+    bool        full; /* later graphs were left out */
 };
 
 bool references_begin(struct references * r, const struct subject * subject); /* false: memory; free it anyway */
@@ -40,14 +40,22 @@ void references_feed(struct references * r, const struct tat_access * records, s
 void references_end(struct references * r); /* no more will come */
 void references_free(struct references * r);
 
+static inline uint32_t reference_at(const struct references * r, size_t i) {
+    return LIST(const uint32_t, r->refs)[i];
+}
+
+static inline const struct graph_mark * mark_at(const struct references * r, size_t mark) {
+    return &LIST(const struct graph_mark, r->marks)[mark];
+}
+
 /* The stretch of one reference. */
 static inline struct extent_read reference_extent(const struct references * r, uint32_t ref) {
-    if (ref >= r->slices.count) { return r->extent[ref - r->slices.count]; }
+    if (ref >= r->slices.count) { return LIST(const struct extent_read, r->extents)[ref - r->slices.count]; }
     return (struct extent_read){ r->address[ref], r->bytes[ref], r->bytes[ref] };
 }
 
 static inline enum tat_phase mark_phase(const struct references * r, size_t mark) {
-    return r->subject->evaluations[r->mark[mark].evaluation].phase;
+    return r->subject->evaluations[mark_at(r, mark)->evaluation].phase;
 }
 
 #endif

@@ -6,8 +6,8 @@
 enum { REFERENCES_MAX = 1 << 19 }; /* that are looked at, whole graphs: each is simulated hundreds of times */
 
 static void add_reads(struct simulation * s, const struct references * r, size_t mark, bool generated, bool * read) {
-    for (size_t i = r->mark[mark].first; i < r->mark[mark + 1].first; i++) {
-        const uint32_t ref   = r->ref[i];
+    for (size_t i = mark_at(r, mark)->first; i < mark_at(r, mark + 1)->first; i++) {
+        const uint32_t ref   = reference_at(r, i);
         const uint64_t bytes = reference_extent(r, ref).bytes;
         s->reads.all += bytes;
         if (ref >= r->slices.count) {
@@ -29,13 +29,13 @@ bool simulation_begin(struct simulation * s, const struct references * r) {
     bool * read = calloc((size_t) r->slices.count + 1, sizeof *read);
     if (s->value && read) {
         size_t count = 0;
-        for (size_t m = 0; m < r->n_marks && count < REFERENCES_MAX; m++) {
+        for (size_t m = 0; m < r->marks.count && count < REFERENCES_MAX; m++) {
             const bool generated = mark_phase(r, m) == TAT_PHASE_GENERATE;
-            count += r->mark[m + 1].first - r->mark[m].first;
+            count += mark_at(r, m + 1)->first - mark_at(r, m)->first;
             if (count > 2 * REFERENCES_MAX) { break; } /* one graph that is nothing real */
             add_reads(s, r, m, generated, read);
             s->reads.graphs++;
-            if (generated) { s->reads.tokens += r->subject->evaluations[r->mark[m].evaluation].n_tokens; }
+            if (generated) { s->reads.tokens += r->subject->evaluations[mark_at(r, m)->evaluation].n_tokens; }
         }
     }
     s->items        = (struct policy_items){ r->bytes, s->value, r->slices.count };
@@ -57,8 +57,8 @@ bool simulate(const struct simulation * s, const struct policy_kind * kind, uint
     for (size_t m = 0; m < s->reads.graphs; m++) {
         const bool generated = mark_phase(r, m) == TAT_PHASE_GENERATE;
         uint64_t   bytes     = 0;
-        for (size_t i = r->mark[m].first; i < r->mark[m + 1].first; i++) {
-            const uint32_t ref = r->ref[i];
+        for (size_t i = mark_at(r, m)->first; i < mark_at(r, m + 1)->first; i++) {
+            const uint32_t ref = reference_at(r, i);
             if (ref < r->slices.count && !policy_access(policy, ref)) { bytes += r->bytes[ref]; }
         }
         missed[generated] += bytes;

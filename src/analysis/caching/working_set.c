@@ -27,17 +27,17 @@ static bool is_of(const struct references * r, size_t mark) {
 
 static size_t count_graphs(const struct references * r) {
     size_t n = 0;
-    for (size_t m = 0; m < r->n_marks; m++) { n += is_of(r, m); }
+    for (size_t m = 0; m < r->marks.count; m++) { n += is_of(r, m); }
     return n;
 }
 
 static void find_gaps(struct gaps * g, const struct references * r, size_t n_graphs) {
     uint32_t graph = 0;
-    for (size_t m = 0; m < r->n_marks; m++) {
+    for (size_t m = 0; m < r->marks.count; m++) {
         if (!is_of(r, m)) { continue; }
         graph++;
-        for (size_t i = r->mark[m].first; i < r->mark[m + 1].first; i++) {
-            const uint32_t ref = r->ref[i];
+        for (size_t i = mark_at(r, m)->first; i < mark_at(r, m + 1)->first; i++) {
+            const uint32_t ref = reference_at(r, i);
             if (ref >= r->slices.count || g->last[ref] == graph) { continue; }
             g->bytes[graph - 1 - g->last[ref]] += r->bytes[ref];
             g->last[ref] = graph;

@@ -110,8 +110,7 @@ static void name_runs(struct diff * d) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------------- whole
- */
+/* ------------------------------------------------------------------------------------------------------------ whole */
 
 static json_t * answer(const struct diff * d, const struct diff_section * section) {
     struct result result;

@@ -219,21 +219,22 @@ static void note(struct result * r, bool sparse) {
                 sparse ? " In some layers a cell expects fewer than 5 choices: chi-square is rough there." : "");
 }
 
+static const struct result_column columns[] = {
+    { "from", "from", UNIT_TEXT },
+    { "to", "to", UNIT_TEXT },
+    { "layer", "layer", UNIT_NUMBER },
+    { "selections_a", "choices", UNIT_COUNT },
+    { "selections_b", "then", UNIT_COUNT },
+    { "total_variation", "variation", UNIT_SHARE },
+    { "own_variation", "of halves", UNIT_SHARE },
+    { "jensen_shannon_bits", "J.-Shannon", UNIT_INDEX },
+    { "chi_square", "chi-square", UNIT_FACTOR },
+    { "degrees_of_freedom", "df", UNIT_NUMBER },
+    { "cramer_v", "V", UNIT_INDEX },
+    { "cramer_v_by_chance", "by chance", UNIT_INDEX },
+};
+
 static void answer(const struct diff * d, struct result * r) {
-    static const struct result_column columns[] = {
-        { "from", "from", UNIT_TEXT },
-        { "to", "to", UNIT_TEXT },
-        { "layer", "layer", UNIT_NUMBER },
-        { "selections_a", "choices", UNIT_COUNT },
-        { "selections_b", "then", UNIT_COUNT },
-        { "total_variation", "variation", UNIT_SHARE },
-        { "own_variation", "of halves", UNIT_SHARE },
-        { "jensen_shannon_bits", "J.-Shannon", UNIT_INDEX },
-        { "chi_square", "chi-square", UNIT_FACTOR },
-        { "degrees_of_freedom", "df", UNIT_NUMBER },
-        { "cramer_v", "V", UNIT_INDEX },
-        { "cramer_v_by_chance", "by chance", UNIT_INDEX },
-    };
     const size_t     pair   = d->n_sides > 2 ? 0 : 2; /* where there is one, nobody asks which */
     struct summary * s      = calloc(d->n_sides, sizeof *s);
     size_t           layers = 0, unlike = 0;

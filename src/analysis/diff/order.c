@@ -10,10 +10,16 @@
 #include "analysis/diff/diff.h"
 #include "analysis/units.h"
 
+static const struct reading * readings(const struct profile * p) {
+    return LIST(const struct reading, p->readings);
+}
+
 struct order_match order_match(const struct profile * a, const struct profile * b) {
-    struct order_match m = { .tokens = a->n_readings < b->n_readings ? a->n_readings : b->n_readings };
-    while (m.weights < m.tokens && a->readings[m.weights].weights == b->readings[m.weights].weights) { m.weights++; }
-    while (m.slices < m.tokens && a->readings[m.slices].slices == b->readings[m.slices].slices) { m.slices++; }
+    const struct reading *x = readings(a), *y = readings(b);
+    const uint32_t        n = a->readings.count < b->readings.count ? a->readings.count : b->readings.count;
+    struct order_match    m = { .tokens = n };
+    while (m.weights < n && x[m.weights].weights == y[m.weights].weights) { m.weights++; }
+    while (m.slices < n && x[m.slices].slices == y[m.slices].slices) { m.slices++; }
     return m;
 }
 
@@ -28,60 +34,48 @@ struct read {
 
 struct sequence {
     const struct profile * p;
-    struct read *          reads;
-    size_t                 n, capacity;
+    struct list            reads; /* struct read */
     uint32_t               node, tensor;
     bool                   experts, failed;
 };
 
-static bool add_read(struct sequence * s, struct read read) {
-    if (s->n == s->capacity) {
-        const size_t  capacity = s->capacity ? s->capacity * 2 : 1024;
-        struct read * more     = reallocarray(s->reads, capacity, sizeof *more);
-        if (!more) { return false; }
-        s->reads    = more;
-        s->capacity = capacity;
-    }
-    s->reads[s->n++] = read;
-    return true;
-}
-
 static bool add_reads(const struct tat_access * records, size_t count, void * user) {
     struct sequence * s = user;
-    for (size_t i = 0; i < count && s->n < READS_MOST; i++) {
+    for (size_t i = 0; i < count && s->reads.count < READS_MOST; i++) {
         const struct tat_access * a = &records[i];
         if (!s->p->name_hash[a->tensor] || a->bytes == 0) { continue; }
-        const bool again = s->n && s->node == a->node && s->tensor == a->tensor;
+        const bool again = s->reads.count && s->node == a->node && s->tensor == a->tensor;
         s->node          = a->node;
         s->tensor        = a->tensor;
         if (again && !s->experts) { continue; }
-        if (!add_read(s,
-                      (struct read){ s->p->subject.tensors[a->tensor].name, s->experts ? a->expert : TAT_NO_EXPERT })) {
-            s->failed = true;
-            return false;
-        }
+        struct read * read = list_add(&s->reads, sizeof *read);
+        s->failed |= !read;
+        if (!read) { return false; }
+        *read = (struct read){ s->p->subject.tensors[a->tensor].name, s->experts ? a->expert : TAT_NO_EXPERT };
     }
-    return s->n < READS_MOST;
+    return s->reads.count < READS_MOST;
 }
 
 static struct sequence sequence_of(const struct profile * p, uint32_t token, bool experts) {
     struct sequence s = { .p = p, .experts = experts };
-    const uint32_t  e = p->readings[token].evaluation;
+    const uint32_t  e = readings(p)[token].evaluation;
     s.failed |= tat_trace_expand(p->subject.trace, e, e + 1, add_reads, &s, NULL) < 0;
     return s;
 }
 
-static bool same_read(const struct read * a, const struct read * b) {
-    return a->expert == b->expert && strcmp(a->name, b->name) == 0;
+static bool same_read(const struct sequence * a, const struct sequence * b, size_t at) {
+    const struct read *x = &LIST(const struct read, a->reads)[at], *y = &LIST(const struct read, b->reads)[at];
+    return x->expert == y->expert && strcmp(x->name, y->name) == 0;
 }
 
 static void put_read(char text[static 160], const struct sequence * s, size_t at) {
-    if (at >= s->n) {
+    const struct read * reads = LIST(const struct read, s->reads);
+    if (at >= s->reads.count) {
         strcpy(text, "nothing more");
-    } else if (s->reads[at].expert == TAT_NO_EXPERT) {
-        snprintf(text, 160, "%.120s", s->reads[at].name);
+    } else if (reads[at].expert == TAT_NO_EXPERT) {
+        snprintf(text, 160, "%.120s", reads[at].name);
     } else {
-        snprintf(text, 160, "expert %" PRIu16 " of %.120s", s->reads[at].expert, s->reads[at].name);
+        snprintf(text, 160, "expert %" PRIu16 " of %.120s", reads[at].expert, reads[at].name);
     }
 }
 
@@ -96,12 +90,12 @@ static bool find_first(const struct profile * a, const struct profile * b, uint3
     struct sequence x = sequence_of(a, token, experts), y = sequence_of(b, token, experts);
     const bool      good = !x.failed && !y.failed;
     size_t          at   = 0;
-    while (good && at < x.n && at < y.n && same_read(&x.reads[at], &y.reads[at])) { at++; }
+    while (good && at < x.reads.count && at < y.reads.count && same_read(&x, &y, at)) { at++; }
     first->at = at;
     put_read(first->a, &x, at);
     put_read(first->b, &y, at);
-    free(x.reads);
-    free(y.reads);
+    free(x.reads.data);
+    free(y.reads.data);
     return good;
 }
 
@@ -194,7 +188,7 @@ static void answer(const struct diff * d, struct result * r) {
                  sizeof columns / sizeof columns[0]);
     for (size_t i = 1; i < d->n_runs; i++) {
         add_pair(r, &d->run[0], &d->run[i]);
-        lengths |= d->run[i].n_readings != d->run[0].n_readings;
+        lengths |= d->run[i].readings.count != d->run[0].readings.count;
     }
     if (lengths) { result_note(r, "The runs generated different numbers of tokens: of each pair the shorter counts."); }
 }

@@ -33,8 +33,7 @@ struct pair {
     bool               same_model;
 };
 
-/* ------------------------------------------------------------------------------------------------------- by its name
- */
+/* ------------------------------------------------------------------------------------------------------ by its name */
 
 struct points {
     double * x;
@@ -76,8 +75,7 @@ static double by_name(const struct profile * a, const struct profile * b, enum m
     return rho;
 }
 
-/* ------------------------------------------------------------------------------------ by its component and its depth
- */
+/* ----------------------------------------------------------------------------------- by its component and its depth */
 
 enum { DEPTHS = 10, PLACES = TAT_COMPONENT_COUNT * (DEPTHS + 1) }; /* tenths of the layers, and what is in none */
 

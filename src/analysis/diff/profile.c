@@ -154,8 +154,9 @@ struct phase_total profile_total(const struct profile * p, enum scope scope) {
 bool profile_open(struct profile * p, const struct tat_trace * trace) {
     *p          = (struct profile){ .subject = subject_of(trace, NULL) };
     p->metadata = run_metadata(trace);
+    profile_models(p);
     return slices_find(&p->slices, &p->subject) && find_tensors(p) && sum_up(p) && find_token_times(p) &&
-           profile_choices(p) && profile_order(p) && profile_identity(p);
+           profile_routing(p) && profile_order(p);
 }
 
 void profile_close(struct profile * p) {
@@ -164,7 +165,7 @@ void profile_close(struct profile * p) {
     free(p->tensors);
     free(p->operations);
     free(p->choices);
-    free(p->readings);
+    free(p->readings.data);
     free(p->slice_accesses);
     free(p->token_ns);
     free(p->name_hash);

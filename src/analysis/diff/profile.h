@@ -45,13 +45,13 @@ struct profile {
     struct slices           slices;
     struct touched *        tensors; /* by kind, model, name */
     struct operation_time * operations;
-    struct choices *        choices; /* by layer, those only that have any: halves of the run's tokens */
-    struct reading *        readings;
+    struct choices *        choices;  /* by layer, those only that have any: halves of the run's tokens */
+    struct list             readings; /* struct reading */
     uint64_t *              slice_accesses;
     double *                token_ns;   /* of each generated token that was evaluated alone */
     uint64_t *              name_hash;  /* by tensor of the trace; 0: no weight */
     uint32_t *              touched_of; /* by tensor of the trace: index of `tensors`, or UINT32_MAX */
-    uint32_t                n_tensors, n_operations, n_choices, n_readings, n_token_ns, capacity_readings;
+    uint32_t                n_tensors, n_operations, n_choices, n_token_ns;
     uint64_t                shape_hash; /* of the prompt's ubatches */
     uint64_t                ids_hash;   /* of its token ids, where they were recorded */
     uint64_t                model_hash; /* of all model files */

@@ -16,46 +16,54 @@ static uint64_t mix_text(uint64_t hash, const char * text) {
     return hash;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- choices */
+/* ---------------------------------------------------------------------------------------------------------- routing */
 
-bool profile_choices(struct profile * p) {
-    struct choice_table table  = { 0 };
-    const uint64_t      tokens = profile_total(p, SCOPE_ALL).tokens;
-    uint64_t            done   = 0;
-    uint32_t            layers = 0;
-    for (uint32_t i = 0; i < p->subject.n_evaluations && !p->failed; i++) {
+/* The layers that chose; the counts are the profile's from here on. */
+static bool keep_choices(struct profile * p, struct choice_table * table) {
+    p->choices = calloc((size_t) table->n_layers + 1, sizeof *p->choices);
+    for (uint32_t i = 0; p->choices && i < table->n_layers; i++) {
+        if (!table->layer[i].n_experts) { continue; }
+        p->choices[p->n_choices++] = table->layer[i];
+        table->layer[i].half[0]    = NULL;
+    }
+    return p->choices != NULL;
+}
+
+/* The shape of a prompt and, where they were recorded, its token ids. */
+static void add_prompt(struct profile * p, const struct tat_evaluation * e, const struct list * tokens) {
+    p->shape_hash = mix(p->shape_hash, e->n_tokens);
+    p->has_ids |= tokens->count > 0;
+    for (uint32_t i = 0; i < tokens->count; i++) { p->ids_hash = mix(p->ids_hash, LIST(uint32_t, *tokens)[i]); }
+}
+
+bool profile_routing(struct profile * p) {
+    const uint64_t      tokens  = profile_total(p, SCOPE_ALL).tokens;
+    uint64_t            done    = 0;
+    struct choice_table table   = { 0 };
+    struct routing      routing = { 0 };
+    bool                good    = true;
+    p->shape_hash = p->ids_hash = HASH_BEGIN;
+    for (uint32_t i = 0; good && i < p->subject.n_evaluations; i++) {
         const struct tat_evaluation * e = &p->subject.evaluations[i];
         if (!is_inference(e->phase)) { continue; }
-        choice_table_add(&table, p->subject.trace, i, done >= tokens / 2);
+        good = routing_read(&routing, p->subject.trace, i) && choice_table_add(&table, &routing, done >= tokens / 2);
+        if (good && e->phase == TAT_PHASE_PROMPT) { add_prompt(p, e, &routing.tokens); }
         done += e->flags & TAT_EVALUATION_OUTSIDE ? 0 : e->n_tokens;
-        p->failed |= table.failed;
     }
-    for (uint32_t i = 0; !p->failed && i < table.n_layers; i++) { layers += table.layer[i].n_experts > 0; }
-    p->choices = calloc((size_t) layers + 1, sizeof *p->choices);
-    p->failed |= !p->choices;
-    for (uint32_t i = 0; !p->failed && i < table.n_layers; i++) {
-        if (!table.layer[i].n_experts) { continue; }
-        p->choices[p->n_choices++] = table.layer[i];
-        table.layer[i].half[0]     = NULL; /* the profile's now */
-    }
+    good = good && keep_choices(p, &table);
     choice_table_free(&table);
-    return !p->failed;
+    routing_free(&routing);
+    return good;
 }
 
 /* ------------------------------------------------------------------------------------------------------------ order */
 
 static struct reading * reading_of(struct profile * p, uint32_t evaluation) {
-    struct reading * last = p->n_readings ? &p->readings[p->n_readings - 1] : NULL;
+    struct reading * last = p->readings.count ? &LIST(struct reading, p->readings)[p->readings.count - 1] : NULL;
     if (last && last->evaluation == evaluation) { return last; }
-    if (p->n_readings == p->capacity_readings) {
-        const uint32_t   capacity = p->capacity_readings ? p->capacity_readings * 2 : 256;
-        struct reading * more     = reallocarray(p->readings, capacity, sizeof *more);
-        if (!more) { return NULL; }
-        p->readings          = more;
-        p->capacity_readings = capacity;
-    }
-    p->readings[p->n_readings] = (struct reading){ evaluation, HASH_BEGIN, HASH_BEGIN };
-    return &p->readings[p->n_readings++];
+    struct reading * reading = list_add(&p->readings, sizeof *reading);
+    if (reading) { *reading = (struct reading){ evaluation, HASH_BEGIN, HASH_BEGIN }; }
+    return reading;
 }
 
 /* The record before, to tell where a tensor is read anew: experts of one operation are one read of their stack. */
@@ -108,41 +116,12 @@ bool profile_order(struct profile * p) {
     return !p->failed;
 }
 
-/* --------------------------------------------------------------------------------------------------------- identity */
+/* ----------------------------------------------------------------------------------------------------------- models */
 
-struct prompting {
-    struct profile * p;
-    const struct tat_template * template;
-};
-
-/* Rows of the token embedding are token ids. */
-static bool add_ids(uint32_t capture, const int64_t * values, size_t count, void * user) {
-    const struct prompting *   x = user;
-    const struct tat_capture * c = &x->template->captures[capture];
-    if (c->kind != TAT_CAPTURE_ROWS || count == 0) { return true; }
-    const struct tat_entry * node = &x->template->entries[x->template->n_leaves + c->node];
-    const uint32_t           from = node->src[0];
-    if (from == TAT_NO_ENTRY || strcmp(node->op, "GET_ROWS") != 0 ||
-        x->p->subject.tensors[x->template->entries[from].tensor].component != TAT_COMPONENT_TOKEN_EMBD) {
-        return true;
-    }
-    x->p->has_ids = true;
-    for (size_t i = 0; i < count; i++) { x->p->ids_hash = mix(x->p->ids_hash, (uint64_t) values[i]); }
-    return true;
-}
-
-bool profile_identity(struct profile * p) {
-    p->shape_hash = p->ids_hash = p->model_hash = HASH_BEGIN;
+void profile_models(struct profile * p) {
+    p->model_hash = HASH_BEGIN;
     for (uint32_t i = 0; i < p->subject.n_files; i++) {
         const struct tat_model_file * f = &p->subject.files[i];
         p->model_hash                   = mix(mix(p->model_hash, f->header_hash), f->size);
     }
-    for (uint32_t i = 0; i < p->subject.n_evaluations; i++) {
-        const struct tat_evaluation * e = &p->subject.evaluations[i];
-        struct prompting              x = { p, &p->subject.templates[e->template_id] };
-        if (e->phase != TAT_PHASE_PROMPT) { continue; }
-        p->shape_hash = mix(p->shape_hash, e->n_tokens);
-        if (tat_trace_each_capture(p->subject.trace, i, add_ids, &x, NULL) < 0) { return false; }
-    }
-    return true;
 }

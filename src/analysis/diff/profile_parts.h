@@ -7,8 +7,8 @@
 
 #include "analysis/diff/profile.h"
 
-bool profile_choices(struct profile * p);  /* of routers */
-bool profile_order(struct profile * p);    /* of weights in generation */
-bool profile_identity(struct profile * p); /* the model and the prompt */
+bool profile_routing(struct profile * p); /* choices of experts, and the prompt, both from what was captured */
+bool profile_order(struct profile * p);   /* of weights in generation */
+void profile_models(struct profile * p);
 
 #endif

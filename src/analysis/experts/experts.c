@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * Which experts the router of each layer chose: every row, every slot. Here they are counted, in one pass over what was
- * captured; experts_*.c show what follows from it.
+ * captured; the other files of the folder show what follows from it.
  */
 #include "analysis/experts/experts.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "analysis/layer_span.h"
 
 static void * begin(const struct subject * subject) {
     struct experts * x = calloc(1, sizeof *x);
@@ -62,6 +60,10 @@ static void add_matrices(struct experts * x, struct expert_layer * l) {
     if (above) { l->down = matrix(x, above, n); }
 }
 
+static const struct tat_template * template_of(const struct experts * x, const struct routed * routed) {
+    return &x->subject->templates[x->subject->evaluations[routed->evaluation].template_id];
+}
+
 /* The layer's counters, made when it is first met. NULL: no room. */
 static struct expert_layer * layer_at(struct experts * x, const struct routed * routed, uint32_t i) {
     const struct routed_layer * found = &routed->layers[i];
@@ -79,7 +81,7 @@ static struct expert_layer * layer_at(struct experts * x, const struct routed * 
         x->failed |= !l->kinds;
     }
     l->n_used      = found->n_used;
-    l->slice_bytes = routing_slice_bytes(x->subject, routed, found);
+    l->slice_bytes = routing_slice_bytes(template_of(x, routed), found);
     l->above       = i && x->layer[routed->layers[i - 1].layer].use ? routed->layers[i - 1].layer : TAT_NO_LAYER;
     x->n_counters += found->n_experts;
     x->failed |= !l->use || !l->last;
@@ -274,7 +276,7 @@ static void release(struct experts * x) {
 
 static void finish(void * state, struct result * r) {
     struct experts * x = state;
-    if (!x->failed && !routing_each(x->subject, count, x, &x->faults)) { x->failed = true; }
+    if (!x->failed && !routed_each(x->subject, count, x, &x->faults)) { x->failed = true; }
     if (!x->failed && x->n_layers == 0) {
         say_none(x, r);
     } else if (!x->failed) {

@@ -6,7 +6,7 @@
 #ifndef TAT_ANALYSIS_EXPERTS_EXPERTS_H
 #define TAT_ANALYSIS_EXPERTS_EXPERTS_H
 
-#include "analysis/experts/routing.h"
+#include "analysis/experts/sequence.h"
 #include "analysis/experts/vocabulary.h"
 
 enum {

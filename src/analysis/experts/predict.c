@@ -149,10 +149,9 @@ static void prediction_free(const struct experts * x, struct prediction * p) {
 }
 
 void experts_show_prediction(struct experts * x, struct result * r) {
-    struct prediction *   p = prediction_new(x);
-    struct routing_faults again;
-    struct second_pass    pass = { x, p };
-    x->failed |= !p || p->failed || !routing_each(x->subject, test, &pass, &again);
+    struct prediction * p    = prediction_new(x);
+    struct second_pass  pass = { x, p };
+    x->failed |= !p || p->failed || !routed_each(x->subject, test, &pass, NULL);
     if (!x->failed) { experts_show_scores(x, p, r); }
     prediction_free(x, p);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What tests of the prediction of experts leave: experts_predict.c guesses and scores, experts_scores.c shows.
+ * What tests of the prediction of experts leave: predict.c guesses and scores, scores.c shows.
  */
 #ifndef TAT_ANALYSIS_EXPERTS_PREDICT_H
 #define TAT_ANALYSIS_EXPERTS_PREDICT_H

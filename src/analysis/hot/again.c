@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "analysis/parts.h"
+#include "format/list.h"
 
 /* Runs that are taken one by one; beyond, which no real trace reaches, a strided range counts as a whole. */
 enum { RUNS_MAX = 1 << 24 };
@@ -23,8 +24,7 @@ struct tensor {
 
 struct again {
     const struct subject * subject;
-    struct pair *          pairs; /* ascending */
-    size_t                 n_pairs, capacity;
+    struct list            pairs; /* struct pair, ascending */
     struct tensor *        tensor;
     /* The unit under way: a group of evaluations that are alike, or what differs in one. */
     struct ranges ranges;
@@ -39,17 +39,16 @@ struct again {
 
 /* ----------------------------------------------------------------------------------------------------------- pairs */
 
+static struct pair * pair_at(const struct again * a, size_t i) {
+    return &LIST(struct pair, a->pairs)[i];
+}
+
 static bool add_pair(struct again * a, uint32_t template, uint32_t tensor) {
-    const struct pair * last = a->n_pairs ? &a->pairs[a->n_pairs - 1] : NULL;
+    const struct pair * last = a->pairs.count ? pair_at(a, a->pairs.count - 1) : NULL;
     if (last && last->template == template && last->tensor == tensor) { return true; }
-    if (a->n_pairs == a->capacity) {
-        const size_t  capacity = a->capacity ? a->capacity * 2 : 64;
-        struct pair * pairs    = realloc(a->pairs, capacity * sizeof *pairs);
-        if (!pairs) { return false; }
-        a->pairs    = pairs;
-        a->capacity = capacity;
-    }
-    a->pairs[a->n_pairs++]   = (struct pair){ .template = template, .tensor = tensor };
+    struct pair * pair = list_add(&a->pairs, sizeof *pair);
+    if (!pair) { return false; }
+    *pair                    = (struct pair){ .template = template, .tensor = tensor };
     a->tensor[tensor].shared = true;
     return true;
 }
@@ -81,11 +80,11 @@ static bool find_pairs_of(struct again * a, uint32_t number) {
 }
 
 static struct pair * find_pair(const struct again * a, uint32_t template, uint32_t tensor) {
-    size_t low = 0, high = a->n_pairs;
+    size_t low = 0, high = a->pairs.count;
     while (low < high) {
-        const size_t        mid = low + (high - low) / 2;
-        const struct pair * p   = &a->pairs[mid];
-        if (p->template == template && p->tensor == tensor) { return &a->pairs[mid]; }
+        const size_t  mid = low + (high - low) / 2;
+        struct pair * p   = pair_at(a, mid);
+        if (p->template == template && p->tensor == tensor) { return p; }
         if (p->template <template || (p->template == template && p->tensor < tensor)) {
             low = mid + 1;
         } else {
@@ -156,14 +155,14 @@ void again_add(struct again * a, const struct tat_tally * tally, const struct ta
 uint64_t again_end(struct again * a, bool * failed) {
     if (!a) { return 0; }
     end_unit(a);
-    for (size_t i = 0; i < a->n_pairs; i++) {
+    for (size_t i = 0; i < a->pairs.count; i++) {
         for (int rule = 0; rule < TAT_RULE_COUNT; rule++) {
-            a->bytes += a->pairs[i].whole[rule] ? a->pairs[i].pending[rule] : 0;
+            a->bytes += pair_at(a, i)->whole[rule] ? pair_at(a, i)->pending[rule] : 0;
         }
     }
     const uint64_t bytes = a->bytes;
     *failed |= a->failed;
-    free(a->pairs);
+    free(a->pairs.data);
     free(a->tensor);
     free(a);
     return bytes;

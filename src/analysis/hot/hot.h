@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Hot and cold: what hot.c counts and hot_report.c tells.
+ * Hot and cold: what hot.c counts and report.c tells.
  */
 #ifndef TAT_ANALYSIS_HOT_HOT_H
 #define TAT_ANALYSIS_HOT_HOT_H

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "analysis/order/gaps.h"
+#include "format/expert_stack.h"
 
 #define VARIES (NO_SLICE - 1) /* which slices it is depends on data */
 
@@ -55,14 +56,14 @@ static uint64_t packed_bytes(const struct tat_entry * e) {
 }
 
 /* The slice that an operand reads, as far as the graph knows. */
-static uint32_t slice_of(struct graph_orders * g, const struct tat_entry * node, const struct tat_entry * e, int src) {
-    const bool rows = src == 0 && strcmp(node->op, "GET_ROWS") == 0;
-    const bool chosen =
-        (src == 0 && strcmp(node->op, "MUL_MAT_ID") == 0) || (src == 1 && strcmp(node->op, "ADD_ID") == 0);
-    const uint64_t            bytes = packed_bytes(e);
-    const struct tat_tensor * t     = &g->subject->tensors[e->tensor];
-    if (chosen || (!bytes && !rows)) { return VARIES; }
-    const struct order_slice slice = { .offset = rows ? 0 : t->file_offset + (uint64_t) e->offset,
+static uint32_t slice_of(struct graph_orders * g, const struct tat_template * t, const struct tat_entry * node,
+                         int src) {
+    const struct tat_entry *  e      = &t->entries[node->src[src]];
+    const struct tat_tensor * tensor = &g->subject->tensors[e->tensor];
+    const bool                rows   = src == 0 && strcmp(node->op, "GET_ROWS") == 0;
+    const uint64_t            bytes  = packed_bytes(e);
+    if (expert_stack_of(t, node).e == e || (!bytes && !rows)) { return VARIES; }
+    const struct order_slice slice = { .offset = rows ? 0 : tensor->file_offset + (uint64_t) e->offset,
                                        .bytes  = rows ? 0 : bytes,
                                        .tensor = e->tensor,
                                        .expert = TAT_NO_EXPERT,
@@ -80,7 +81,7 @@ static uint32_t add_node(struct graph_orders * g, const struct tat_template * t,
         if (n->src[s] == TAT_NO_ENTRY) { continue; }
         const struct tat_entry * e = &t->entries[n->src[s]];
         if (!is_in_file(&g->subject->tensors[e->tensor]) || is_empty(e) || reads_nothing(n, s)) { continue; }
-        if (at) { at[count] = (struct expected){ place_of(node, (uint8_t) (s + 1)), e->tensor, slice_of(g, n, e, s) }; }
+        if (at) { at[count] = (struct expected){ place_of(node, (uint8_t) (s + 1)), e->tensor, slice_of(g, t, n, s) }; }
         count++;
     }
     return count;

@@ -16,29 +16,21 @@ bool reorder_begin(struct reorder * o, const struct subject * subject) {
 
 void reorder_free(struct reorder * o) {
     free(o->base);
-    free(o->reads);
+    free(o->reads.data);
 }
 
 void reorder_open(struct reorder * o, bool wanted) {
-    o->wanted  = wanted;
-    o->n_reads = 0;
+    o->wanted      = wanted;
+    o->reads.count = 0;
 }
 
 void reorder_add(struct reorder * o, const struct tat_access * a, uint64_t end) {
     const uint32_t file = o->subject->tensors[a->tensor].file;
     const uint64_t base = o->base[file <= o->subject->n_files ? file : 0];
-    if (o->n_reads == REORDER_READS) { return; }
-    if (o->n_reads == o->capacity) {
-        const uint32_t        capacity = o->capacity ? o->capacity * 2 : 512;
-        struct reorder_read * reads    = realloc(o->reads, capacity * sizeof *reads);
-        if (!reads) {
-            o->failed = true;
-            return;
-        }
-        o->reads    = reads;
-        o->capacity = capacity;
-    }
-    o->reads[o->n_reads++] = (struct reorder_read){ base + a->offset, base + end, a->node };
+    if (o->reads.count == REORDER_READS) { return; }
+    struct reorder_read * read = list_add(&o->reads, sizeof *read);
+    o->failed |= !read;
+    if (read) { *read = (struct reorder_read){ base + a->offset, base + end, a->node }; }
 }
 
 /* ------------------------------------------------------------------------------------------------------ distances */
@@ -46,8 +38,8 @@ void reorder_add(struct reorder * o, const struct tat_access * a, uint64_t end) 
 /* Reads of one node become one element. Returns how many; `nodes` gets their numbers. */
 static uint32_t make_elements(const struct reorder * o, struct element * elements, uint32_t * nodes) {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < o->n_reads; i++) {
-        const struct reorder_read * x = &o->reads[i];
+    for (uint32_t i = 0; i < o->reads.count; i++) {
+        const struct reorder_read * x = &LIST(struct reorder_read, o->reads)[i];
         if (n && nodes[n - 1] == x->node) {
             elements[n - 1].within += distance(elements[n - 1].end, x->from);
             elements[n - 1].end = x->end;
@@ -72,11 +64,12 @@ static int by_offset(const void * a, const void * b) {
 
 /* What lies between the first and the last read and is in none. Sorts the reads. */
 static uint64_t pass_distance(struct reorder * o) {
-    uint64_t skipped = 0, end = 0;
-    qsort(o->reads, o->n_reads, sizeof o->reads[0], by_offset);
-    for (uint32_t i = 0; i < o->n_reads; i++) {
-        if (i && o->reads[i].from > end) { skipped += o->reads[i].from - end; }
-        if (i == 0 || o->reads[i].end > end) { end = o->reads[i].end; }
+    struct reorder_read * reads   = LIST(struct reorder_read, o->reads);
+    uint64_t              skipped = 0, end = 0;
+    qsort(reads, o->reads.count, sizeof *reads, by_offset);
+    for (uint32_t i = 0; i < o->reads.count; i++) {
+        if (i && reads[i].from > end) { skipped += reads[i].from - end; }
+        if (i == 0 || reads[i].end > end) { end = reads[i].end; }
     }
     return skipped;
 }
@@ -102,12 +95,12 @@ void reorder_close(struct reorder * o, uint32_t evaluation) {
     const struct tat_evaluation * e = &o->subject->evaluations[evaluation];
     const struct tat_template *   t = &o->subject->templates[e->template_id];
     struct depend                 d;
-    if (!o->wanted || o->failed || o->n_reads == 0) { return; }
-    struct element * elements = malloc(o->n_reads * sizeof *elements);
-    uint32_t *       nodes    = malloc(o->n_reads * sizeof *nodes);
+    if (!o->wanted || o->failed || o->reads.count == 0) { return; }
+    struct element * elements = malloc(o->reads.count * sizeof *elements);
+    uint32_t *       nodes    = malloc(o->reads.count * sizeof *nodes);
     if (elements && nodes) {
         const uint32_t           n      = make_elements(o, elements, nodes);
-        const enum depend_status status = n <= REORDER_ELEMENTS && o->n_reads < REORDER_READS
+        const enum depend_status status = n <= REORDER_ELEMENTS && o->reads.count < REORDER_READS
                                               ? depend_make(&d, o->subject, t, nodes, n)
                                               : DEPEND_TOO_LARGE;
         o->too_large += status == DEPEND_TOO_LARGE;

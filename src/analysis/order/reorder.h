@@ -3,7 +3,7 @@
  * How much nearer to file order weights could be read, if independent operations changed places.
  *
  * The distance of an order is the sum of the gaps between one read and the next, without their signs. Dependencies
- * leave some orders; the best of them is searched for (order_search.h). Below any order, legal or not, lies what one
+ * leave some orders; the best of them is searched for (search.h). Below any order, legal or not, lies what one
  * pass in file order skips: the bytes between the first and the last read that are in none. No read passes over them,
  * so some gap must.
  */
@@ -11,6 +11,7 @@
 #define TAT_ANALYSIS_ORDER_REORDER_H
 
 #include "analysis/analysis.h"
+#include "format/list.h"
 
 enum {
     REORDER_SAMPLES  = 16,   /* tokens, evenly spaced */
@@ -28,8 +29,7 @@ struct reorder {
     const struct subject * subject;
     uint64_t *             base; /* where a file begins, by its number */
     bool                   wanted;
-    struct reorder_read *  reads; /* of the current evaluation */
-    uint32_t               n_reads, capacity;
+    struct list            reads; /* struct reorder_read, of the current evaluation */
     uint64_t               work;
     uint64_t               sampled, too_large; /* evaluations */
     uint64_t               actual, best, pass; /* distances, of all sampled */

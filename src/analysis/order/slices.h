@@ -3,7 +3,9 @@
  * Weight slices by number, and the sequence of them that one evaluation read.
  *
  * A slice is what one access reads: a tensor, an expert's part of it. Which rows of an embedding are read is the
- * token's affair and no matter of order, so all of one tensor are one slice.
+ * token's affair and no matter of order, so all of one tensor are one slice. These are numbered as they are met: a view
+ * of a weight may begin and end anywhere, and is another place of the file. The slices of analysis/slices.h, which
+ * counters and caches go by, are known beforehand and cover a weight without overlapping.
  */
 #ifndef TAT_ANALYSIS_ORDER_SLICES_H
 #define TAT_ANALYSIS_ORDER_SLICES_H

@@ -4,9 +4,9 @@
  */
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "analysis/verify/verify.h"
+#include "format/expert_stack.h"
 
 static int no_memory(const struct verifier * v, struct tat_error * error) {
     return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", tat_trace_path(v->trace));
@@ -33,14 +33,6 @@ struct routing {
     bool     seen[EXPERTS_MAX];
 };
 
-/* How many experts the stack has that the capture's consumer reads. */
-static uint64_t experts_of(const struct tat_template * t, const struct tat_capture * c) {
-    const struct tat_entry * node  = &t->entries[t->n_leaves + c->node];
-    const bool               stack = strcmp(node->op, "MUL_MAT_ID") == 0;
-    const uint32_t           src   = node->src[stack ? 0 : 1];
-    return src == TAT_NO_ENTRY ? 0 : t->entries[src].ne[stack ? 2 : 1];
-}
-
 /* Different experts, all of them there. `seen` is all false, before and after. */
 static bool row_is_right(const int64_t * ids, uint64_t k, uint64_t experts, bool seen[static EXPERTS_MAX]) {
     uint64_t right = 0;
@@ -55,7 +47,7 @@ static void check_rows(const struct tat_template * t, const struct tat_capture *
                        uint32_t evaluation, struct routing * r) {
     const struct tat_entry * e = &t->entries[c->entry];
     const uint64_t           k = e->ne[0], rows = e->ne[1] * e->ne[2] * e->ne[3];
-    const uint64_t           there   = experts_of(t, c);
+    const uint64_t           there   = expert_stack_of(t, &t->entries[t->n_leaves + c->node]).experts;
     const uint64_t           experts = there < EXPERTS_MAX ? there : EXPERTS_MAX;
     uint64_t                 wrong   = k == 0 || count != k * rows;
     for (uint64_t row = 0; !wrong && row < rows; row++) { wrong = !row_is_right(ids + row * k, k, experts, r->seen); }
@@ -139,57 +131,69 @@ static bool is_series(const int64_t * positions, size_t count) {
     return true;
 }
 
-int verify_positions(struct verifier * v, struct tat_error * error) {
-    const char * what     = "in each context positions follow on those seen before";
-    uint32_t     contexts = 0, checked = 0, several = 0, jumps = 0, first = 0;
-    for (uint32_t i = 0; i < v->n_evaluations; i++) {
-        if (v->evaluations[i].context > contexts) { contexts = v->evaluations[i].context; }
+struct advancing {
+    struct advance * context; /* by number */
+    struct changes   changes;
+    uint32_t         checked, several, jumps, first; /* evaluations; first: the one that jumps first */
+};
+
+/* Back is no jump: hosts take tokens back (speculation), shift their cache, or turn to another sequence. */
+static void check_advance(const struct verifier * v, struct advancing * x, uint32_t evaluation,
+                          const int64_t * positions, size_t count) {
+    struct advance * a = &x->context[v->evaluations[evaluation].context];
+    if (!is_series(positions, count)) {
+        x->several++;
+        a->top = -1;
+        return;
     }
-    struct advance * state     = contexts <= v->summary->used_bytes ? calloc(contexts + 1, sizeof *state) : NULL;
-    struct changes   changes   = find_changes(v);
-    int64_t *        positions = NULL;
-    size_t           capacity  = 0;
-    if (!state || !changes.at_ns) {
-        free(state);
-        free(changes.at_ns);
-        return no_memory(v, error);
-    }
-    for (uint32_t i = 0; i <= contexts; i++) { state[i].top = -1; }
+    const bool changed = a->top >= 0 && changed_between(v, &x->changes, a->last, evaluation);
+    if (a->top >= 0 && positions[0] > a->top && !changed && x->jumps++ == 0) { x->first = evaluation; }
+    const int64_t end = positions[count - 1] < INT64_MAX ? positions[count - 1] + 1 : -1;
+    if (changed || a->top < end) { a->top = end; }
+    a->last = evaluation;
+    x->checked++;
+}
+
+/* Each evaluation's first positions. */
+static void check_all(const struct verifier * v, struct advancing * x) {
+    int64_t * positions = NULL;
+    size_t    capacity  = 0;
     for (uint32_t i = 0; i < v->n_evaluations; i++) {
-        const struct tat_evaluation * e = &v->evaluations[i];
-        const struct tat_template *   t = &v->templates[e->template_id];
-        struct advance *              a = &state[e->context];
+        const struct tat_template * t = &v->templates[v->evaluations[i].template_id];
         for (uint32_t c = 0; c < t->n_captures; c++) {
             if (t->captures[c].kind != TAT_CAPTURE_POSITIONS) { continue; }
             const size_t count = read_capture(v, i, c, &positions, &capacity);
-            if (count == 0) { break; }
-            if (!is_series(positions, count)) {
-                several++;
-                a->top = -1;
-                break;
-            }
-            const bool changed = a->top >= 0 && changed_between(v, &changes, a->last, i);
-            /* Back is no jump: hosts take tokens back (speculation), shift their cache, or turn to another sequence. */
-            if (a->top >= 0 && positions[0] > a->top && !changed && jumps++ == 0) { first = i; }
-            const int64_t end = positions[count - 1] < INT64_MAX ? positions[count - 1] + 1 : -1;
-            if (changed || a->top < end) { a->top = end; }
-            a->last = i;
-            checked++;
+            if (count) { check_advance(v, x, i, positions, count); }
             break;
         }
     }
     free(positions);
-    free(changes.at_ns);
-    free(state);
-    if (jumps && !several) {
+}
+
+int verify_positions(struct verifier * v, struct tat_error * error) {
+    const char * what     = "in each context positions follow on those seen before";
+    uint32_t     contexts = 0;
+    for (uint32_t i = 0; i < v->n_evaluations; i++) {
+        if (v->evaluations[i].context > contexts) { contexts = v->evaluations[i].context; }
+    }
+    struct advancing x = { .changes = find_changes(v) };
+    x.context          = contexts <= v->summary->used_bytes ? calloc(contexts + 1, sizeof *x.context) : NULL;
+    const bool good    = x.context && x.changes.at_ns;
+    for (uint32_t i = 0; good && i <= contexts; i++) { x.context[i].top = -1; }
+    if (good) { check_all(v, &x); }
+    free(x.changes.at_ns);
+    free(x.context);
+    if (!good) { return no_memory(v, error); }
+    if (x.jumps && !x.several) {
         verify_add(v, "positions", what, TAT_VERDICT_FAIL,
                    "%" PRIu32 " jumps, first at evaluation %" PRIu32
                    ": an evaluation before it is missing, or the host loaded a state",
-                   jumps, first);
-    } else if (checked == 0 || several) {
-        verify_add(v, "positions", what, TAT_VERDICT_SKIP, several ? "ubatches of several sequences" : "no positions");
+                   x.jumps, x.first);
+    } else if (x.checked == 0 || x.several) {
+        verify_add(v, "positions", what, TAT_VERDICT_SKIP,
+                   x.several ? "ubatches of several sequences" : "no positions");
     } else {
-        verify_add(v, "positions", what, TAT_VERDICT_PASS, "%" PRIu32 " evaluations", checked);
+        verify_add(v, "positions", what, TAT_VERDICT_PASS, "%" PRIu32 " evaluations", x.checked);
     }
     return 0;
 }

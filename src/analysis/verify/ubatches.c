@@ -37,8 +37,7 @@ struct walk {
 /* No trace, wherever it comes from, keeps us longer than seconds. */
 #define WORK_MOST ((uint64_t) 1 << 31)
 
-/* ------------------------------------------------------------------------------------------------ layers and results
- */
+/* ----------------------------------------------------------------------------------------------- layers and results */
 
 static uint32_t layers_of_model(struct walk * w, uint32_t model) {
     const struct verifier * v      = w->v;
@@ -173,8 +172,7 @@ static bool prepare(struct walk * w) {
     return good;
 }
 
-/* ------------------------------------------------------------------------------------------------------ the verdicts
- */
+/* ----------------------------------------------------------------------------------------------------- the verdicts */
 
 static void judge_layers(struct walk * w) {
     const char * what = "every ubatch goes through every layer";

@@ -169,8 +169,7 @@ static void check_times(struct verifier * v) {
     }
 }
 
-/* --------------------------------------------------------------------------------------------------------- the whole
- */
+/* -------------------------------------------------------------------------------------------------------- the whole */
 
 /* A model file counts only if its header is still the one the trace saw. */
 static void open_models(struct verifier * v) {

@@ -28,17 +28,17 @@ struct verifier {
 void verify_add(struct verifier * v, const char * name, const char * what, enum tat_verdict verdict,
                 const char * format, ...) __attribute__((format(printf, 5, 6)));
 
-/* verify_records.c: walks all access records once. */
+/* records.c: walks all access records once. */
 int verify_records(struct verifier * v, struct tat_error * error);
 
-/* verify_model.c: against the model files. */
+/* model.c: against the model files. */
 void verify_offsets(struct verifier * v);
 void verify_weights(struct verifier * v);
 
-/* verify_ubatches.c: no part of a ubatch was computed elsewhere. Negative: memory. */
+/* ubatches.c: no part of a ubatch was computed elsewhere. Negative: memory. */
 int verify_ubatches(struct verifier * v, struct tat_error * error);
 
-/* verify_routing.c: what was captured. Negative: memory. */
+/* routing.c: what was captured. Negative: memory. */
 int verify_experts(struct verifier * v, struct tat_error * error);
 int verify_positions(struct verifier * v, struct tat_error * error);
 

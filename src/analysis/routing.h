@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the routers chose in one evaluation: every row, every slot; and of which tokens.
+ */
+#ifndef TAT_ANALYSIS_ROUTING_H
+#define TAT_ANALYSIS_ROUTING_H
+
+#include "format/list.h"
+#include "tat/trace.h"
+
+enum { ROUTING_EXPERTS_MAX = TAT_NO_EXPERT };
+#define ROUTING_NOBODY UINT32_MAX /* in place of an id that the layer has no expert for */
+
+/* The choice of one layer. */
+struct routed_layer {
+    uint16_t         layer;
+    bool             gated;  /* gates were recorded */
+    bool             placed; /* it is known which token each row is */
+    uint32_t         n_experts, n_used, n_rows;
+    uint32_t         entry; /* of the ids, in the evaluation's graph */
+    uint32_t         first; /* of its choices among the evaluation's */
+    const uint32_t * ids;   /* [row][slot], in the router's order: the one it wants most comes first */
+    const float *    gates; /* [row][slot]; NULL: not recorded */
+    const uint32_t * token; /* [row], of the evaluation's tokens; NULL: row i is token i */
+};
+
+/* Which of the evaluation's tokens a row is; only where they are placed. */
+static inline uint32_t routed_token(const struct routed_layer * l, uint32_t row) {
+    return l->token ? l->token[row] : row;
+}
+
+/* What is in a trace and cannot be counted. */
+struct routing_faults {
+    uint64_t missing; /* layers of evaluations whose choice was not recorded */
+    uint64_t nobody;  /* ids that the layer has no expert for */
+    uint64_t nowhere; /* ids of no layer */
+    uint64_t others;  /* further choices in a layer that had one already */
+};
+
+/* Begins zeroed. Reads one evaluation after the other, each in place of the one before. */
+struct routing {
+    struct list layers; /* struct routed_layer, in the order of execution, each layer once */
+    struct list tokens; /* uint32_t: ids of the evaluation's tokens; empty: unknown */
+    bool        has_positions;
+    bool        one_sequence; /* of positions that count up by one, as far as they are known */
+    int64_t     first, last;  /* positions */
+
+    struct routing_faults faults; /* of all evaluations so far */
+    /* For routing.c alone. */
+    const struct tat_template * t;
+    const struct tat_tensor *   tensors;
+    uint32_t *                  layer_at; /* by layer: 1 + its place in `layers`; 0: not yet */
+    struct list                 ids;      /* uint32_t, of all layers */
+    struct list                 gates;    /* float, side by side with the ids */
+    struct list                 out;      /* uint32_t: the tokens whose output is asked for */
+    bool                        failed;
+};
+
+bool routing_read(struct routing * r, const struct tat_trace * trace, uint32_t evaluation); /* false: memory */
+void routing_free(struct routing * r);
+
+static inline const struct routed_layer * routing_layers(const struct routing * r) {
+    return LIST(const struct routed_layer, r->layers);
+}
+
+/* Bytes of one expert, in all stacks that the layer's choice selects from: gate, up, down and their biases. It searches
+ * the graph. */
+uint64_t routing_slice_bytes(const struct tat_template * t, const struct routed_layer * layer);
+
+#endif
