@@ -88,10 +88,23 @@ static uint32_t recent_slot(const struct graph * g) {
     return (uint32_t) (table_hash(hash + g->n_nodes) % RECENT);
 }
 
+/* Nobody guesses that a graph has this template from here on. True if no evaluation holds it either. With the
+ * registry's lock held. */
+static bool let_go(const struct template * t) {
+    for (int i = 0; i < RECENT; i++) {
+        const struct template * guess = t;
+        __atomic_compare_exchange_n(&recent[i], &guess, NULL, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    }
+    for (int i = 0; i < SLOTS; i++) {
+        if (__atomic_load_n(&slots[i].template, __ATOMIC_SEQ_CST) == t) { return false; }
+    }
+    return true;
+}
+
 /* Takes the graph's template from the registry, or makes it: the slow way, where the guess was wrong. */
 static bool look_up(struct evaluation * e) {
     if (!agent_enter()) { return false; }
-    const struct template * t = template_of(&e->graph, &e->template);
+    const struct template * t = template_of(&e->graph, &e->template, let_go);
     agent_leave();
     if (!t) { return false; }
     __atomic_store_n(&recent[recent_slot(&e->graph)], e->template, __ATOMIC_RELEASE);
@@ -293,17 +306,6 @@ void evaluation_end(struct evaluation * e, struct ggml_cplan * plan, int status)
         agent_leave();
     }
     free_slot(e);
-}
-
-bool evaluations_let_go(const struct template * t) {
-    for (int i = 0; i < RECENT; i++) {
-        const struct template * guess = t;
-        __atomic_compare_exchange_n(&recent[i], &guess, NULL, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
-    }
-    for (int i = 0; i < SLOTS; i++) {
-        if (__atomic_load_n(&slots[i].template, __ATOMIC_SEQ_CST) == t) { return false; }
-    }
-    return true;
 }
 
 void evaluations_after_fork(void) {

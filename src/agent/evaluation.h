@@ -24,12 +24,6 @@ void evaluation_wait_for_barriers(void);
 /* The calling thread has passed a barrier. Hot path: nothing unless it is the thread 0 of an evaluation. */
 void evaluation_passed_barrier(void);
 
-struct template;
-
-/* Nobody guesses that a graph has this template from here on. True if no evaluation holds it either: then it can be
- * freed. With the registry's lock held. */
-bool evaluations_let_go(const struct template * t);
-
 void evaluations_after_fork(void);
 
 #endif

@@ -5,7 +5,6 @@
 #ifndef TAT_AGENT_EVALUATION_STATE_H
 #define TAT_AGENT_EVALUATION_STATE_H
 
-#include "agent/evaluation.h"
 #include "agent/template.h"
 #include "format/buffer.h"
 

@@ -50,8 +50,8 @@ static struct host * add_host(int (*compute)(struct ggml_cgraph *, struct ggml_c
     return host;
 }
 
-static struct host * find_host(const void * caller) {
-    void * symbol = symbol_graph_compute(caller);
+static struct host * find_host(const void * caller, const void * ours) {
+    void * symbol = symbol_graph_compute(caller, ours);
     int (*compute)(struct ggml_cgraph *, struct ggml_cplan *);
     memcpy(&compute, &symbol, sizeof compute);
     if (!compute) { return NULL; }
@@ -61,13 +61,13 @@ static struct host * find_host(const void * caller) {
     return n_hosts < HOSTS_MAX ? add_host(compute) : NULL;
 }
 
-struct host * host_of(const void * caller) {
+struct host * host_of(const void * caller, const void * ours) {
     const unsigned count = __atomic_load_n(&n_callers, __ATOMIC_ACQUIRE);
     for (unsigned i = 0; i < count; i++) {
         if (callers[i].caller == caller) { return callers[i].host; }
     }
     pthread_mutex_lock(&lock);
-    struct host * host = find_host(caller);
+    struct host * host = find_host(caller, ours);
     if (host && n_callers < CALLERS_MAX) {
         callers[n_callers].caller = caller;
         callers[n_callers].host   = host;

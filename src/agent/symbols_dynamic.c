@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/hook.h"
 #include "agent/symbols.h"
 
 enum { REALS_MAX = 64, LIBRARIES_MAX = 512 };
@@ -80,8 +79,8 @@ void * symbol_find(const void * caller, const char * name) {
     return find(caller, name, NULL);
 }
 
-void * symbol_graph_compute(const void * caller) {
-    return symbol_behind(caller, "ggml_graph_compute", (const void *) ggml_graph_compute);
+void * symbol_graph_compute(const void * caller, const void * ours) {
+    return symbol_behind(caller, "ggml_graph_compute", ours);
 }
 
 /* What pthread_atfork comes to in glibc. musl has no such name: it takes the agent all the same, where a shell that is
@@ -99,7 +98,7 @@ char * symbol_file(const void * function) {
 }
 
 /* Where the lock is taken, even by a thread that a fork left behind, the answer is right and only not kept. */
-void * hook_real(const void * caller, const char * name, const void * ours) {
+void * symbol_hooked(const void * caller, const char * name, const void * ours) {
     const unsigned count = __atomic_load_n(&n_reals, __ATOMIC_ACQUIRE);
     for (unsigned i = 0; i < count; i++) {
         if (reals[i].caller == caller && reals[i].ours == ours) { return reals[i].real; }

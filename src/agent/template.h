@@ -57,9 +57,15 @@ struct graph {
     uint32_t              n_nodes;
 };
 
-/* The template of a graph, found or made and written, and *holder set to it. Takes the registry's lock. NULL: no
- * memory, or no room in the trace for it yet. */
-const struct template * template_of(const struct graph * graph, const struct template ** holder);
+/* With the registry's lock held: gives up a guess at a template, and says whether nobody holds it, so that it can be
+ * freed. */
+typedef bool template_let_go(const struct template * t);
+
+/* The template of a graph, found or made and written, and *holder set to it. Takes the registry's lock. Where there are
+ * too many, `let_go` is asked for those that were not used for longest. NULL: no memory, or no room in the trace for it
+ * yet. */
+const struct template * template_of(const struct graph * graph, const struct template ** holder,
+                                    template_let_go * let_go);
 
 /* Any thread that holds it. */
 void template_used(const struct template * t);
