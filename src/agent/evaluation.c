@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/evaluation.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -137,7 +138,10 @@ static bool nodes_match(const struct evaluation * e, uint32_t from, uint32_t to)
 /* The guessed template was another graph's. What was captured so far stays right: the nodes up to here were the same.
  */
 static bool change_template(struct evaluation * e) {
-    if (look_up(e)) { return true; }
+    const int  error = errno; /* in the middle of ggml's work */
+    const bool found = look_up(e);
+    errno            = error;
+    if (found) { return true; }
     __atomic_store_n(&e->template, NULL, __ATOMIC_RELEASE);
     return false;
 }

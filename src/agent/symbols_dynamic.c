@@ -4,6 +4,7 @@
  * scope, so what is asked first is the library that holds the caller.
  */
 #include <dlfcn.h>
+#include <errno.h>
 #include <link.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -64,19 +65,27 @@ static void * find_anywhere(const char * name, const void * ours) {
     return found;
 }
 
-static void * find(const void * caller, const char * name, const void * ours) {
+static void * find_near(const void * caller, const char * name, const void * ours) {
     void * found = look_in(library_of(caller), name, ours);
     if (!found) { found = dlsym(RTLD_NEXT, name); }
     return found == ours ? NULL : found;
 }
 
+/* Hooks ask, whose program's errno it is. */
+static void * find(const void * caller, const char * name, const void * ours, bool anywhere) {
+    const int error = errno;
+    void *    found = find_near(caller, name, ours);
+    if (!found && anywhere) { found = find_anywhere(name, ours); }
+    errno = error;
+    return found;
+}
+
 void * symbol_behind(const void * caller, const char * name, const void * ours) {
-    void * found = find(caller, name, ours);
-    return found ? found : find_anywhere(name, ours);
+    return find(caller, name, ours, true);
 }
 
 void * symbol_find(const void * caller, const char * name) {
-    return find(caller, name, NULL);
+    return find(caller, name, NULL, false);
 }
 
 void * symbol_graph_compute(const void * caller, const void * ours) {
