@@ -66,6 +66,8 @@ struct host * host_of(const void * caller, const void * ours) {
     for (unsigned i = 0; i < count; i++) {
         if (callers[i].caller == caller) { return callers[i].host; }
     }
+    int cancelling;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
     pthread_mutex_lock(&lock);
     struct host * host = find_host(caller, ours);
     if (host && n_callers < CALLERS_MAX) {
@@ -74,6 +76,7 @@ struct host * host_of(const void * caller, const void * ours) {
         __atomic_store_n(&n_callers, n_callers + 1, __ATOMIC_RELEASE);
     }
     pthread_mutex_unlock(&lock);
+    pthread_setcancelstate(cancelling, NULL);
     return host;
 }
 

@@ -174,13 +174,25 @@ static void fill_header(struct tat_file_header * h, const struct host * host) {
     copy_text(h->ggml_version, sizeof h->ggml_version, host->ggml.version ? host->ggml.version() : "");
 }
 
+/* Another process of the run may have taken the name meanwhile. */
+static bool create_file(struct tat_file_header * header, const char ** why) {
+    enum { TRIES = 100 };
+    char path[PATH_MAX];
+    for (int i = 0; i < TRIES; i++) {
+        *why = "cannot create the folder of the trace";
+        if (!choose_file(path, sizeof path)) { return false; }
+        if (sink_open(path, header, agent_options()->max_size, tick, why)) { return true; }
+        if (errno != EEXIST) { return false; }
+    }
+    return false;
+}
+
 static bool open_trace(const struct host * host) {
     static struct tat_file_header header;
-    char                          path[PATH_MAX];
-    const char *                  why = "cannot create the folder of the trace";
+    const char *                  why;
     memset(&header, 0, sizeof header);
     fill_header(&header, host);
-    if (!choose_file(path, sizeof path) || !sink_open(path, &header, agent_options()->max_size, tick, &why)) {
+    if (!create_file(&header, &why)) {
         if (getenv("TAT_VERBOSE")) { dprintf(STDERR_FILENO, "tat agent: %s: %s\n", why, strerror(errno)); }
         return false;
     }
@@ -197,9 +209,13 @@ static bool open_trace(const struct host * host) {
 bool run_is_recorded(const struct host * host) {
     const enum agent_state now = agent_state();
     if (now != AGENT_WAITING) { return now == AGENT_RECORDING; }
+    /* A thread that is cancelled here would leave the lock to nobody. */
+    int cancelling;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
     pthread_mutex_lock(&opening);
     if (agent_state() == AGENT_WAITING) { agent_set_state(open_trace(host) ? AGENT_RECORDING : AGENT_OFF); }
     pthread_mutex_unlock(&opening);
+    pthread_setcancelstate(cancelling, NULL);
     return agent_state() == AGENT_RECORDING;
 }
 

@@ -3,8 +3,10 @@
  * The life of the agent in one process: asleep until the first graph is computed, then recording until exit. Above all
  * other files of the agent: nothing calls it but the loader, fork and the program.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 #include "agent/agent.h"
 #include "agent/clock.h"
@@ -29,6 +31,7 @@ static bool is_set(const char * name) {
 
 /* The parent goes on recording into its file; the child, should it compute a graph, gets a trace of its own. */
 static void after_fork(void) {
+    const int error = errno;
     if (agent_state() == AGENT_OFF) { return; }
     run_after_fork();
     sink_after_fork();
@@ -40,6 +43,7 @@ static void after_fork(void) {
     host_after_fork();
     tokens_after_fork();
     agent_after_fork();
+    errno = error;
 }
 
 /* "A:B", either may be missing; what is neither means all. */
@@ -52,7 +56,10 @@ static void read_tokens(const char * range, struct agent_options * options) {
     if (colon[1]) { options->token_last = strtoull(colon + 1, NULL, 10); }
 }
 
+/* Who starts a program that has more rights than themselves must not have it write files where they wish: the dynamic
+ * linker would not load the agent, but it can be linked. */
 __attribute__((constructor)) static void start(void) {
+    if (getauxval(AT_SECURE)) { return; }
     if (is_set("TAT_OFF") || !symbols_at_fork(after_fork)) { return; }
     struct agent_options options = { .clock = clock_choose(), .is_private = is_set("TAT_PRIVATE") };
     const char *         size    = getenv("TAT_MAX_SIZE");
