@@ -183,6 +183,14 @@ some_is_lost() {
     folder= unharmed
 }
 
+@test "nothing of the system in sight" {
+    [ "$(id -u)" = 0 ] || skip "chroot takes root"
+    mkdir "$BATS_TEST_TMPDIR/root"
+    unharmed --root "$BATS_TEST_TMPDIR/root"
+    facts=$("$HOST_DIR/check_trace" "$BATS_TEST_TMPDIR/root$traces") # made there, as any folder is
+    [ "$(fact stored)" = "$(graphs)" ]
+}
+
 @test "a system that refuses what can be done without" {
     AGENT="$REFUSING_SYSTEM:$AGENT"
     plain=$("$host" -c 2 "$model")

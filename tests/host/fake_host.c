@@ -23,6 +23,7 @@ struct options {
     int          contexts, graphs, threads, abort_every;
     bool         gate, detached, fork, still, exec, early_exit, faults, cancel;
     const char * close_files;
+    const char * root;
 };
 
 /* What the caller's own abort callback is given. */
@@ -242,7 +243,7 @@ static int usage(void) {
     fputs("usage: fake_host --write FILE\n"
           "       fake_host [-c contexts] [-g graphs] [-t threads] [--abort-every N] [--gate] [--detached]\n"
           "                 [--fork [--still]] [--exec] [--early-exit] [--faults] [--close-files OWN]\n"
-          "                 [--cancel] FILE\n",
+          "                 [--cancel] [--root FOLDER] FILE\n",
           stderr);
     return 2;
 }
@@ -251,12 +252,19 @@ int fake_host_main(int argc, char ** argv) {
     struct options      o       = { .contexts = 1, .graphs = 20, .threads = 1 };
     bool                writes  = false;
     const struct option names[] = {
-        { "write", no_argument, NULL, 'w' },      { "abort-every", required_argument, NULL, 'a' },
-        { "gate", no_argument, NULL, 'G' },       { "detached", no_argument, NULL, 'd' },
-        { "fork", no_argument, NULL, 'f' },       { "still", no_argument, NULL, 's' },
-        { "exec", no_argument, NULL, 'e' },       { "faults", no_argument, NULL, 'F' },
-        { "early-exit", no_argument, NULL, 'x' }, { "close-files", required_argument, NULL, 'C' },
-        { "cancel", no_argument, NULL, 'K' },     { 0 },
+        { "write", no_argument, NULL, 'w' },
+        { "abort-every", required_argument, NULL, 'a' },
+        { "gate", no_argument, NULL, 'G' },
+        { "detached", no_argument, NULL, 'd' },
+        { "fork", no_argument, NULL, 'f' },
+        { "still", no_argument, NULL, 's' },
+        { "exec", no_argument, NULL, 'e' },
+        { "faults", no_argument, NULL, 'F' },
+        { "early-exit", no_argument, NULL, 'x' },
+        { "close-files", required_argument, NULL, 'C' },
+        { "cancel", no_argument, NULL, 'K' },
+        { "root", required_argument, NULL, 'R' },
+        { 0 },
     };
     for (int c; (c = getopt_long(argc, argv, "c:g:t:", names, NULL)) != -1;) {
         switch (c) {
@@ -273,6 +281,7 @@ int fake_host_main(int argc, char ** argv) {
             case 'x': o.early_exit = true; break;
             case 'C': o.close_files = optarg; break;
             case 'K': o.cancel = true; break;
+            case 'R': o.root = optarg; break;
             case 'w': writes = true; break;
             default: return usage();
         }
@@ -284,6 +293,7 @@ int fake_host_main(int argc, char ** argv) {
         return 1;
     }
     if (writes) { return 0; }
+    if (o.root && (chroot(o.root) != 0 || chdir("/") != 0)) { abort(); }
     run_all(&o, &model);
     toy_unload(&model);
     if (!o.exec) { return 0; }
