@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -193,8 +194,9 @@ static uint64_t file_size(uint64_t wanted) {
 static int create(const char * path) {
     const int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0 || fd > STDERR_FILENO) { return fd; }
-    const int higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    const int higher = (int) syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1); /* musl has no fcntl64 */
     const int error  = errno;
+    if (higher < 0) { unlink(path); }
     close(fd);
     errno = error;
     return higher;
