@@ -13,7 +13,7 @@
 #include "agent/events.h"
 #include "agent/sink.h"
 #include "agent/table.h"
-#include "agent/template.h"
+#include "agent/templates.h"
 
 enum {
     SLOTS  = 64,

@@ -19,7 +19,7 @@
 #include "agent/run.h"
 #include "agent/sink.h"
 #include "agent/symbols.h"
-#include "agent/template.h"
+#include "agent/templates.h"
 #include "agent/tokens.h"
 
 enum { TEMPLATES_MAX = 2048 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/template.h"
+#include "agent/templates.h"
 
 #include <stdlib.h>
 #include <string.h>
