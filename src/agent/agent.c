@@ -1,65 +1,45 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/agent.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
-
-#include "agent/clock.h"
-#include "agent/evaluation.h"
-#include "agent/events.h"
-#include "agent/files.h"
-#include "agent/hook.h"
-#include "agent/registry.h"
-#include "agent/sink.h"
-#include "agent/symbols.h"
-#include "agent/template.h"
-#include "agent/tokens.h"
-#include "format/block.h"
-#include "format/buffer.h"
-
-enum { CALIBRATION_NS = 2000000, ANCHOR_NS = 1000000000, PAYLOAD_MAX = 1024, TEMPLATES_MAX = 2048 };
 
 struct agent_totals agent_totals;
 
-static pthread_mutex_t      opening = PTHREAD_MUTEX_INITIALIZER;
-static int                  state   = AGENT_OFF; /* enum agent_state; relaxed, but for closing: agent_enter */
-static int                  busy;                /* threads between agent_enter and agent_leave; seq_cst with state */
-static enum tat_clock       clock_kind;
-static int                  mode = TAT_AGENT_RECORD; /* enum tat_agent_mode; relaxed */
-static struct agent_options options;
-static struct {
-    uint64_t lost[TAT_LOSS_COUNT], events; /* as last written */
-    uint64_t anchor_ns;
-    bool     after_fork; /* the run's folder is the parent's */
-} agent;
+static struct agent_options options;                 /* written before there is a second thread */
+static int                  state = AGENT_OFF;       /* enum agent_state */
+static int                  busy;                    /* threads between agent_enter and agent_leave */
+static int                  mode = TAT_AGENT_RECORD; /* enum tat_agent_mode */
 
-enum tat_clock agent_clock(void) {
-    return clock_kind;
+void agent_configure(const struct agent_options * wanted) {
+    options = *wanted;
+    state   = AGENT_WAITING;
 }
 
 const struct agent_options * agent_options(void) {
     return &options;
 }
 
+enum tat_clock agent_clock(void) {
+    return options.clock;
+}
+
+enum agent_state agent_state(void) {
+    return (enum agent_state) __atomic_load_n(&state, __ATOMIC_RELAXED);
+}
+
+void agent_set_state(enum agent_state now) {
+    __atomic_store_n(&state, (int) now, __ATOMIC_RELAXED);
+}
+
 enum tat_agent_mode agent_mode(void) {
     return (enum tat_agent_mode) __atomic_load_n(&mode, __ATOMIC_RELAXED);
 }
 
-TAT_EXPORT enum tat_agent_mode tat_agent_set_mode(enum tat_agent_mode wanted) {
+enum tat_agent_mode agent_set_mode(enum tat_agent_mode wanted) {
     return (enum tat_agent_mode) __atomic_exchange_n(&mode, (int) wanted, __ATOMIC_RELAXED);
-}
-
-bool agent_is_waiting(void) {
-    return __atomic_load_n(&state, __ATOMIC_RELAXED) == AGENT_WAITING;
 }
 
 /* The order of the two is what counts: whoever closes sees this thread here, or this thread sees the closing. */
@@ -74,105 +54,13 @@ void agent_leave(void) {
     __atomic_fetch_sub(&busy, 1, __ATOMIC_SEQ_CST);
 }
 
-/* ------------------------------------------------------------------------------------------- closing blocks */
-
-static uint64_t total(const uint64_t * counter) {
-    return __atomic_load_n(counter, __ATOMIC_RELAXED);
-}
-
-static void write_losses(void) {
-    for (int reason = 1; reason < TAT_LOSS_COUNT; reason++) {
-        const uint64_t lost = total(&agent_totals.lost[reason]);
-        if (lost == agent.lost[reason]) { continue; }
-        uint8_t        bytes[PAYLOAD_MAX];
-        struct tat_out out = { .at = bytes, .end = bytes + sizeof bytes };
-        tat_put_varint(&out, (uint64_t) reason);
-        tat_put_varint(&out, lost - agent.lost[reason]);
-        tat_put_varint(&out, 0);
-        if (sink_write_last(TAT_BLOCK_LOSS, bytes, (size_t) (out.at - bytes))) { agent.lost[reason] = lost; }
-    }
-    const uint64_t events = events_lost();
-    if (events != agent.events) {
-        uint8_t        bytes[PAYLOAD_MAX];
-        struct tat_out out = { .at = bytes, .end = bytes + sizeof bytes };
-        tat_put_varint(&out, TAT_LOSS_NO_SPACE);
-        tat_put_varint(&out, 0);
-        tat_put_varint(&out, events - agent.events);
-        if (sink_write_last(TAT_BLOCK_LOSS, bytes, (size_t) (out.at - bytes))) { agent.events = events; }
-    }
-}
-
-static void write_end(void) {
-    write_losses();
-    uint8_t        bytes[PAYLOAD_MAX];
-    struct tat_out out = { .at = bytes, .end = bytes + sizeof bytes };
-    tat_put_varint(&out, total(&agent_totals.evaluations_emitted));
-    tat_put_varint(&out, total(&agent_totals.evaluations_stored));
-    tat_put_varint(&out, total(&agent_totals.evaluations_filtered));
-    tat_put_varint(&out, total(&agent_totals.callbacks_emitted));
-    tat_put_varint(&out, total(&agent_totals.callbacks_stored));
-    tat_put_varint(&out, events_emitted());
-    tat_put_varint(&out, events_emitted() - events_lost());
-    for (int reason = 1; reason < TAT_LOSS_COUNT; reason++) { tat_put_varint(&out, total(&agent_totals.lost[reason])); }
-    sink_write_last(TAT_BLOCK_END, bytes, (size_t) (out.at - bytes));
-}
-
-/* The keeper calls it every few milliseconds: a clock anchor a second keeps times exact. */
-static void tick(void) {
-    const uint64_t now = clock_monotonic_ns();
-    if (now - agent.anchor_ns < ANCHOR_NS) { return; }
-    agent.anchor_ns = now;
-    event_clock();
-}
-
-/* ------------------------------------------------------------------------------------------------ the folder */
-
-static bool make_folders(char * path) {
-    for (char * slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash            = '\0';
-        const bool failed = mkdir(path, 0700) != 0 && errno != EEXIST;
-        *slash            = '/';
-        if (failed) { return false; }
-    }
-    return mkdir(path, 0700) == 0 || errno == EEXIST;
-}
-
-/* The folder of this process, where it is not TAT_RUN_DIR itself. False: the name is too long. */
-static bool name_folder(char * folder, size_t size) {
-    const char * run    = getenv("TAT_RUN_DIR");
-    const char * parent = getenv("TAT_DIR");
-    const int    pid    = (int) getpid();
-    const time_t now    = time(NULL);
-    struct tm    local;
-    char         when[32];
-    localtime_r(&now, &local);
-    strftime(when, sizeof when, "%Y%m%d_%H%M%S", &local);
-    const int length = run && *run
-                           ? snprintf(folder, size, "%s_%d", run, pid)
-                           : snprintf(folder, size, "%s/run_%s_%d", parent && *parent ? parent : "traces", when, pid);
-    return length > 0 && (size_t) length < size;
-}
-
-static bool join(char * path, size_t size, const char * folder) {
-    const int length = snprintf(path, size, "%s/tensor_access.bin", folder);
-    return length > 0 && (size_t) length < size;
-}
-
-/* TAT_RUN_DIR for the first process of a run that computes a graph, with the process id appended for the others;
- * without it, a new folder under TAT_DIR or ./traces. A program that replaces itself keeps its process id: it gets a
- * number more. */
-static bool choose_file(char * path, size_t size) {
-    enum { TRIES = 1000 };
-    const char * run = getenv("TAT_RUN_DIR");
-    char         folder[PATH_MAX];
-    if (run && *run && !agent.after_fork && join(path, size, run) && access(path, F_OK) != 0) { return true; }
-    if (!name_folder(folder, sizeof folder) || !join(path, size, folder)) { return false; }
-    const size_t length = strlen(folder);
-    for (int i = 2; i < TRIES && access(path, F_OK) == 0; i++) {
-        snprintf(folder + length, sizeof folder - length, "_%d", i);
-        if (!join(path, size, folder)) { return false; }
-    }
-    return make_folders(folder);
+enum agent_state agent_close(void) {
+    enum { PAUSE_NS = 50000, PAUSES = 4000 };
+    const int before = __atomic_exchange_n(&state, AGENT_CLOSED, __ATOMIC_SEQ_CST);
+    if (before != AGENT_RECORDING) { return (enum agent_state) before; }
+    const struct timespec pause = { .tv_nsec = PAUSE_NS };
+    for (int i = 0; i < PAUSES && __atomic_load_n(&busy, __ATOMIC_SEQ_CST); i++) { nanosleep(&pause, NULL); }
+    return AGENT_RECORDING;
 }
 
 size_t agent_path(char * to, size_t size, const char * path) {
@@ -183,137 +71,8 @@ size_t agent_path(char * to, size_t size, const char * path) {
     return length < 0 ? 0 : (size_t) length < size ? (size_t) length : size - 1;
 }
 
-static void copy_text(char * to, size_t size, const char * from) {
-    const size_t length = from ? strnlen(from, size - 1) : 0;
-    if (length) { memcpy(to, from, length); }
-    to[length] = '\0';
-}
-
-/* An estimate for readers that start before the first anchors; the anchors make it exact. */
-static uint64_t measure_rate(void) {
-    if (clock_kind == TAT_CLOCK_MONOTONIC) { return 1000000000u; }
-    const uint64_t ns = clock_monotonic_ns(), ticks = clock_ticks(clock_kind);
-    uint64_t       elapsed;
-    do { elapsed = clock_monotonic_ns() - ns; } while (elapsed < CALIBRATION_NS);
-    return (uint64_t) ((double) (clock_ticks(clock_kind) - ticks) * 1e9 / (double) elapsed);
-}
-
-static void fill_header(struct tat_file_header * h, const struct host * host) {
-    memcpy(h->magic, TAT_MAGIC, sizeof h->magic);
-    h->version      = TAT_FORMAT_VERSION;
-    h->header_bytes = TAT_HEADER_BYTES;
-    h->byte_order   = TAT_BYTE_ORDER;
-    h->file_kind    = TAT_FILE_TENSOR_ACCESS;
-    h->features     = options.is_private ? TAT_FEATURE_PRIVATE : 0;
-    struct timespec real;
-    clock_gettime(CLOCK_REALTIME, &real);
-    h->start_realtime_ns  = (uint64_t) real.tv_sec * 1000000000u + (uint64_t) real.tv_nsec;
-    h->start_monotonic_ns = clock_monotonic_ns();
-    h->start_tick         = clock_ticks(clock_kind);
-    h->ticks_per_second   = measure_rate();
-    h->clock              = clock_kind;
-    h->stamp_shift        = AGENT_STAMP_SHIFT;
-    h->pid                = (uint32_t) getpid();
-    h->page_bytes         = (uint32_t) sysconf(_SC_PAGESIZE);
-    if (getrandom(h->run_id, sizeof h->run_id, GRND_NONBLOCK) < 0) { memcpy(h->run_id, &h->start_tick, 8); }
-    copy_text(h->producer, sizeof h->producer, "tat " TAT_VERSION);
-    char          program[PATH_MAX];
-    const ssize_t length             = readlink("/proc/self/exe", program, sizeof program - 1);
-    program[length > 0 ? length : 0] = '\0';
-    agent_path(h->program, sizeof h->program, program);
-    agent_path(h->ggml_path, sizeof h->ggml_path, host->path ? host->path : "");
-    copy_text(h->ggml_version, sizeof h->ggml_version, host->ggml.version ? host->ggml.version() : "");
-}
-
-static bool open_trace(const struct host * host) {
-    static struct tat_file_header header;
-    char                          path[PATH_MAX];
-    const char *                  why = "cannot create the folder of the trace";
-    memset(&header, 0, sizeof header);
-    fill_header(&header, host);
-    if (!choose_file(path, sizeof path) || !sink_open(path, &header, options.max_size, tick, &why)) {
-        if (getenv("TAT_VERBOSE")) { dprintf(STDERR_FILENO, "tat agent: %s: %s\n", why, strerror(errno)); }
-        return false;
-    }
-    event_clock();
-    events_flush_early();
-    if (host->trouble) {
-        char text[256];
-        snprintf(text, sizeof text, "ggml's structs could not be found: %s", host->trouble);
-        event_text(TAT_EVENT_NOTE, text);
-    }
-    return true;
-}
-
-bool agent_records(const struct host * host) {
-    const int now = __atomic_load_n(&state, __ATOMIC_RELAXED);
-    if (now != AGENT_WAITING) { return now == AGENT_RECORDING; }
-    pthread_mutex_lock(&opening);
-    if (state == AGENT_WAITING) {
-        __atomic_store_n(&state, open_trace(host) ? AGENT_RECORDING : AGENT_OFF, __ATOMIC_RELAXED);
-    }
-    pthread_mutex_unlock(&opening);
-    return __atomic_load_n(&state, __ATOMIC_RELAXED) == AGENT_RECORDING;
-}
-
-/* ------------------------------------------------------------------------------------ start, fork and exit */
-
-static bool is_set(const char * name) {
-    const char * value = getenv(name);
-    return value && *value && strcmp(value, "0") != 0;
-}
-
-/* The parent goes on recording into its file; the child, should it compute a graph, gets a trace of its own. */
-static void after_fork(void) {
-    if (state == AGENT_OFF) { return; }
-    pthread_mutex_init(&opening, NULL);
-    sink_after_fork();
-    registry_after_fork();
-    templates_after_fork();
-    evaluations_after_fork();
-    events_after_fork();
-    files_after_fork();
-    host_after_fork();
-    tokens_after_fork();
+void agent_after_fork(void) {
     memset(&agent_totals, 0, sizeof agent_totals);
-    memset(&agent, 0, sizeof agent);
-    agent.after_fork = true;
-    busy             = 0;
-    state            = AGENT_WAITING;
-}
-
-/* "A:B", either may be missing; what is neither means all. */
-static void read_tokens(const char * range) {
-    const char * colon  = range ? strchr(range, ':') : NULL;
-    options.token_first = 0;
-    options.token_last  = UINT64_MAX;
-    if (!colon) { return; }
-    if (colon > range) { options.token_first = strtoull(range, NULL, 10); }
-    if (colon[1]) { options.token_last = strtoull(colon + 1, NULL, 10); }
-}
-
-__attribute__((constructor)) static void start(void) {
-    if (is_set("TAT_OFF") || !symbols_at_fork(after_fork)) { return; }
-    clock_kind         = clock_choose();
-    options.is_private = is_set("TAT_PRIVATE");
-    const char * size  = getenv("TAT_MAX_SIZE");
-    options.max_size   = size && *size ? strtoull(size, NULL, 10) : UINT64_MAX;
-    read_tokens(getenv("TAT_TOKENS"));
-    const char * most     = getenv("TAT_TEMPLATES"); /* for tests: few graphs differ there */
-    options.templates_max = most && *most ? (uint32_t) strtoul(most, NULL, 10) : TEMPLATES_MAX;
-    state                 = AGENT_WAITING;
-}
-
-/* A process can exit while other threads compute. They are at most writing a block, unless they were stopped. */
-static void await_writers(void) {
-    enum { PAUSE_NS = 50000, PAUSES = 4000 };
-    const struct timespec pause = { .tv_nsec = PAUSE_NS };
-    for (int i = 0; i < PAUSES && __atomic_load_n(&busy, __ATOMIC_SEQ_CST); i++) { nanosleep(&pause, NULL); }
-}
-
-__attribute__((destructor)) static void stop(void) {
-    if (__atomic_load_n(&state, __ATOMIC_RELAXED) == AGENT_RECORDING) { event_clock(); }
-    if (__atomic_exchange_n(&state, AGENT_CLOSED, __ATOMIC_SEQ_CST) != AGENT_RECORDING) { return; }
-    await_writers();
-    sink_close(write_end);
+    busy  = 0;
+    state = AGENT_WAITING;
 }

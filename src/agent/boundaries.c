@@ -21,6 +21,12 @@ struct by_value {
     uint64_t bytes[40];
 };
 
+/* llama_batch, which has been seven to nine words. No more than there has to be: a call can come from the first
+ * function of a coroutine, behind whose stack there is nothing. */
+struct batch {
+    uint64_t bytes[10];
+};
+
 enum { STATUS_FAILED = -1 };
 
 static uint64_t id(const void * pointer) {
@@ -158,8 +164,8 @@ void HOOK(ggml_backend_buffer_free)(void * buffer) {
 /* llama_batch begins with its number of tokens and has been larger than two words since it exists: by value, in memory.
  */
 #define CALL(name)                                                                                                     \
-    TAT_EXPORT int32_t HOOK(name)(void * context, struct by_value batch);                                              \
-    int32_t            HOOK(name)(void * context, struct by_value batch) {                                             \
+    TAT_EXPORT int32_t HOOK(name)(void * context, struct batch batch);                                                 \
+    int32_t            HOOK(name)(void * context, struct batch batch) {                                                \
                    HOOK_REAL(name, STATUS_FAILED)                                                                      \
                    event_values(TAT_EVENT_CALL_BEGIN, id(context), (int32_t) batch.bytes[0]);                          \
                    const int32_t status = real(context, batch);                                                        \

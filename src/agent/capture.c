@@ -39,24 +39,71 @@ static int64_t integer(const void * at, int32_t type) {
     return value;
 }
 
+static int64_t between(int64_t from, int64_t to) {
+    return (int64_t) ((uint64_t) to - (uint64_t) from);
+}
+
 /* Row ids and positions are mostly arithmetic series: runs of (difference, length). */
 static void put_series(struct cursor c, int32_t type, uint64_t count, struct tat_out * out) {
     int64_t previous = integer(next(&c), type);
     tat_put_zigzag(out, previous);
     for (uint64_t i = 1; i < count;) {
         int64_t       value      = integer(next(&c), type);
-        const int64_t difference = value - previous;
+        const int64_t difference = between(previous, value);
         uint64_t      length     = 1;
         previous                 = value;
         for (i++; i < count; i++, length++) {
             struct cursor ahead = c;
             value               = integer(next(&ahead), type);
-            if (value - previous != difference) { break; }
+            if (between(previous, value) != difference) { break; }
             previous = value;
             c        = ahead;
         }
         tat_put_zigzag(out, difference);
         tat_put_varint(out, length);
+    }
+}
+
+static inline int64_t packed(const char * data, int32_t type, uint64_t i) {
+    return integer(data + i * (type == TYPE_I64 ? sizeof(int64_t) : sizeof(int32_t)), type);
+}
+
+/* The same of values that lie side by side: without flash attention there is an id for every element of V, which is
+ * stored transposed, and a run for every token. Whole blocks are compared at once, which compilers make vectors of. */
+static inline void put_packed_series(const char * data, int32_t type, uint64_t count, struct tat_out * out) {
+    enum { BLOCK = 16 };
+    tat_put_zigzag(out, packed(data, type, 0));
+    for (uint64_t i = 1, from = 1; i < count; from = i) {
+        const int64_t difference = between(packed(data, type, i - 1), packed(data, type, i));
+        uint64_t      others     = 0;
+        for (i++; i + BLOCK <= count; i += BLOCK) {
+            for (uint64_t k = i; k < i + BLOCK; k++) {
+                others |= (uint64_t) (between(packed(data, type, k - 1), packed(data, type, k)) ^ difference);
+            }
+            if (others) { break; }
+        }
+        while (i < count && between(packed(data, type, i - 1), packed(data, type, i)) == difference) { i++; }
+        tat_put_zigzag(out, difference);
+        tat_put_varint(out, i - from);
+    }
+}
+
+static bool is_packed(const struct cursor * c, int32_t type) {
+    size_t step = type == TYPE_I64 ? sizeof(int64_t) : sizeof(int32_t);
+    for (int i = 0; i < 4; i++) {
+        if (c->ne[i] > 1 && c->nb[i] != step) { return false; }
+        step *= (size_t) c->ne[i];
+    }
+    return true;
+}
+
+static void put_integers(const struct cursor * c, int32_t type, uint64_t count, struct tat_out * out) {
+    if (!is_packed(c, type)) {
+        put_series(*c, type, count, out);
+    } else if (type == TYPE_I64) {
+        put_packed_series(c->data, TYPE_I64, count, out);
+    } else {
+        put_packed_series(c->data, TYPE_I32, count, out);
     }
 }
 
@@ -153,7 +200,7 @@ void capture_read(const struct ggml_layout * l, const struct ggml_tensor * node,
                               .nb   = layout_nb(l, operand) };
     tat_put_varint(out, count);
     if (kind == TAT_CAPTURE_ROWS || kind == TAT_CAPTURE_POSITIONS) {
-        put_series(c, type, count, out);
+        put_integers(&c, type, count, out);
     } else {
         put_each(c, kind, count, out);
     }

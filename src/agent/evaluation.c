@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/evaluation.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -12,7 +13,7 @@
 #include "agent/events.h"
 #include "agent/sink.h"
 #include "agent/table.h"
-#include "agent/template.h"
+#include "agent/templates.h"
 
 enum {
     SLOTS  = 64,
@@ -94,10 +95,23 @@ static uint32_t recent_slot(const struct graph * g) {
     return (uint32_t) (table_hash(hash + g->n_nodes) % RECENT);
 }
 
+/* Nobody guesses that a graph has this template from here on. True if no evaluation holds it either. With the
+ * registry's lock held. */
+static bool let_go(const struct template * t) {
+    for (int i = 0; i < RECENT; i++) {
+        const struct template * guess = t;
+        __atomic_compare_exchange_n(&recent[i], &guess, NULL, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    }
+    for (int i = 0; i < SLOTS; i++) {
+        if (__atomic_load_n(&slots[i].template, __ATOMIC_SEQ_CST) == t) { return false; }
+    }
+    return true;
+}
+
 /* Takes the graph's template from the registry, or makes it: the slow way, where the guess was wrong. */
 static bool look_up(struct evaluation * e) {
     if (!agent_enter()) { return false; }
-    const struct template * t = template_of(&e->graph, &e->template);
+    const struct template * t = template_of(&e->graph, &e->template, let_go);
     agent_leave();
     if (!t) { return false; }
     __atomic_store_n(&recent[recent_slot(&e->graph)], e->template, __ATOMIC_RELEASE);
@@ -130,7 +144,10 @@ static bool nodes_match(const struct evaluation * e, uint32_t from, uint32_t to)
 /* The guessed template was another graph's. What was captured so far stays right: the nodes up to here were the same.
  */
 static bool change_template(struct evaluation * e) {
-    if (look_up(e)) { return true; }
+    const int  error = errno; /* in the middle of ggml's work */
+    const bool found = look_up(e);
+    errno            = error;
+    if (found) { return true; }
     __atomic_store_n(&e->template, NULL, __ATOMIC_RELEASE);
     return false;
 }
@@ -307,17 +324,6 @@ void evaluation_end(struct evaluation * e, struct ggml_cplan * plan, int status)
         agent_leave();
     }
     free_slot(e);
-}
-
-bool evaluations_let_go(const struct template * t) {
-    for (int i = 0; i < RECENT; i++) {
-        const struct template * guess = t;
-        __atomic_compare_exchange_n(&recent[i], &guess, NULL, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
-    }
-    for (int i = 0; i < SLOTS; i++) {
-        if (__atomic_load_n(&slots[i].template, __ATOMIC_SEQ_CST) == t) { return false; }
-    }
-    return true;
 }
 
 void evaluations_after_fork(void) {

@@ -29,12 +29,6 @@ struct evaluation * evaluation_at_barrier(void);
 /* It has passed that barrier. */
 void evaluation_passed_barrier(struct evaluation * evaluation);
 
-struct template;
-
-/* Nobody guesses that a graph has this template from here on. True if no evaluation holds it either: then it can be
- * freed. With the registry's lock held. */
-bool evaluations_let_go(const struct template * t);
-
 void evaluations_after_fork(void);
 
 #endif

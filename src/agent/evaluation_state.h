@@ -5,7 +5,6 @@
 #ifndef TAT_AGENT_EVALUATION_STATE_H
 #define TAT_AGENT_EVALUATION_STATE_H
 
-#include "agent/evaluation.h"
 #include "agent/template.h"
 #include "format/buffer.h"
 
@@ -15,7 +14,7 @@ struct evaluation {
     bool taken; /* the owner's claim: compare-and-swap (acquire), store (release) */
 
     struct graph graph;
-    const struct template * template; /* held: it is not freed meanwhile, see evaluations_let_go */
+    const struct template * template; /* held: it is not freed meanwhile, see let_go */
     const struct steps * steps;
     uint32_t             rule;
     uint32_t             n_callbacks;

@@ -6,6 +6,7 @@
 #include "agent/evaluation_state.h"
 #include "agent/events.h"
 #include "agent/sink.h"
+#include "agent/templates.h"
 #include "agent/tokens.h"
 
 /* The rule under which a complete run of this graph has as many callbacks as there were; TAT_RULE_COUNT: none. */

@@ -61,7 +61,7 @@ static void end(const uint8_t * bytes, const struct tat_out * out) {
     if (!agent_enter()) { return; }
     if (sink_is_open()) {
         store(bytes, (size_t) (out->at - bytes));
-    } else if (agent_is_waiting()) {
+    } else if (agent_state() == AGENT_WAITING) {
         keep_early(bytes, (size_t) (out->at - bytes));
     }
     agent_leave();

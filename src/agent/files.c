@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/files.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <pthread.h>
@@ -69,8 +70,11 @@ static void add_model(const char * path) {
 }
 
 void files_note(const char * path) {
-    char real[PATH_MAX];
-    if (!path || !realpath(path, real)) { return; }
+    char       real[PATH_MAX];
+    const int  error = errno;
+    const bool there = path && realpath(path, real);
+    errno            = error;
+    if (!there) { return; }
     pthread_mutex_lock(&noted_lock);
     bool known = n_noted == NOTED_MAX;
     for (unsigned i = 0; i < n_noted && !known; i++) { known = strcmp(noted[i], real) == 0; }

@@ -6,6 +6,8 @@
 #ifndef TAT_AGENT_HOOK_H
 #define TAT_AGENT_HOOK_H
 
+#include "agent/symbols.h"
+
 #define TAT_EXPORT __attribute__((visibility("default")))
 
 #ifdef TAT_STATIC
@@ -20,18 +22,9 @@
 #define HOOK(name) name
 #define HOOK_REAL(name, otherwise)                                                                                     \
     __typeof__(&name) real;                                                                                            \
-    void *            symbol = hook_real(__builtin_return_address(0), #name, (const void *) name);                     \
+    void *            symbol = symbol_hooked(__builtin_return_address(0), #name, (const void *) name);                 \
     __builtin_memcpy(&real, &symbol, sizeof real);                                                                     \
     if (!real) { return otherwise; }
-
-/* The function `name` that `caller` would have reached without the agent, where `ours` was put in its way; NULL if no
- * library has it. Lock-free for a caller seen before; any thread. */
-void * hook_real(const void * caller, const char * name, const void * ours);
 #endif
-
-struct ggml_cgraph;
-struct ggml_cplan;
-
-TAT_EXPORT int HOOK(ggml_graph_compute)(struct ggml_cgraph * graph, struct ggml_cplan * plan);
 
 #endif

@@ -50,8 +50,8 @@ static struct host * add_host(int (*compute)(struct ggml_cgraph *, struct ggml_c
     return host;
 }
 
-static struct host * find_host(const void * caller) {
-    void * symbol = symbol_graph_compute(caller);
+static struct host * find_host(const void * caller, const void * ours) {
+    void * symbol = symbol_graph_compute(caller, ours);
     int (*compute)(struct ggml_cgraph *, struct ggml_cplan *);
     memcpy(&compute, &symbol, sizeof compute);
     if (!compute) { return NULL; }
@@ -61,19 +61,22 @@ static struct host * find_host(const void * caller) {
     return n_hosts < HOSTS_MAX ? add_host(compute) : NULL;
 }
 
-struct host * host_of(const void * caller) {
+struct host * host_of(const void * caller, const void * ours) {
     const unsigned count = __atomic_load_n(&n_callers, __ATOMIC_ACQUIRE);
     for (unsigned i = 0; i < count; i++) {
         if (callers[i].caller == caller) { return callers[i].host; }
     }
+    int cancelling;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
     pthread_mutex_lock(&lock);
-    struct host * host = find_host(caller);
+    struct host * host = find_host(caller, ours);
     if (host && n_callers < CALLERS_MAX) {
         callers[n_callers].caller = caller;
         callers[n_callers].host   = host;
         __atomic_store_n(&n_callers, n_callers + 1, __ATOMIC_RELEASE);
     }
     pthread_mutex_unlock(&lock);
+    pthread_setcancelstate(cancelling, NULL);
     return host;
 }
 

@@ -18,9 +18,9 @@ struct host {
     bool                     rule_known;
 };
 
-/* The host whose code contains `caller`, the address that called ggml_graph_compute. Never NULL unless the real
- * ggml_graph_compute cannot be found at all. Lock-free for an address seen before; any thread. */
-struct host * host_of(const void * caller);
+/* The host whose code contains `caller`, the address that called ggml_graph_compute and reached `ours`. Never NULL
+ * unless the real ggml_graph_compute cannot be found at all. Lock-free for an address seen before; any thread. */
+struct host * host_of(const void * caller, const void * ours);
 
 void host_after_fork(void);
 

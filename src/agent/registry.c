@@ -36,6 +36,7 @@ struct context {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static int             cancelling; /* of the thread that has it: cancelled, it would leave it to nobody */
 static struct {
     char **          strings;
     uint32_t         n_strings, strings_capacity, strings_written;
@@ -48,11 +49,16 @@ static struct {
 } registry;
 
 void registry_lock(void) {
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
     pthread_mutex_lock(&lock);
+    cancelling = before;
 }
 
 void registry_unlock(void) {
+    const int before = cancelling;
     pthread_mutex_unlock(&lock);
+    pthread_setcancelstate(before, NULL);
 }
 
 void registry_after_fork(void) {

@@ -2,12 +2,8 @@
  *
  * Where blocks go: a shared mapping of the trace file that grows ahead of the writers.
  *
- * Who owns what:
- *   next   the first byte nobody has; advanced by any writer with compare-and-swap (acq_rel), so that a range belongs
- * to one writer and refusing one leaves no hole ready  bytes up to here are reserved on disk, mapped and populated;
- * stored by the keeper thread alone (release, after the mapping is there), loaded by writers (acquire) a block's magic
- * is stored last (release): readers of the file see whole blocks only lost   counters, relaxed: sums, read at the end
- * The keeper is a background thread: it alone makes system calls for the file. Opening, closing and fork hold `lock`.
+ * The keeper, a background thread, alone makes system calls for it once it is open. Who owns what, and in which memory
+ * order, is in ARCHITECTURE.md.
  */
 #ifndef TAT_AGENT_SINK_H
 #define TAT_AGENT_SINK_H

@@ -48,8 +48,11 @@ void * symbol_find(const void * caller, const char * name);
  * agent. Any thread. */
 void * symbol_behind(const void * caller, const char * name, const void * ours);
 
-/* The ggml_graph_compute that `caller` would have reached without the agent, or NULL. Any thread. */
-void * symbol_graph_compute(const void * caller);
+/* The ggml_graph_compute that `caller` would have reached without `ours`, or NULL. Any thread. */
+void * symbol_graph_compute(const void * caller, const void * ours);
+
+/* As symbol_behind, and lock-free for a caller seen before; not in a static agent. */
+void * symbol_hooked(const void * caller, const char * name, const void * ours);
 
 /* Has `child` called in each child of fork, once and for all. False in a process whose libc is not glibc. */
 bool symbols_at_fork(void (*child)(void));

@@ -4,12 +4,12 @@
  * scope, so what is asked first is the library that holds the caller.
  */
 #include <dlfcn.h>
+#include <errno.h>
 #include <link.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/hook.h"
 #include "agent/symbols.h"
 
 enum { REALS_MAX = 64, LIBRARIES_MAX = 512 };
@@ -65,23 +65,31 @@ static void * find_anywhere(const char * name, const void * ours) {
     return found;
 }
 
-static void * find(const void * caller, const char * name, const void * ours) {
+static void * find_near(const void * caller, const char * name, const void * ours) {
     void * found = look_in(library_of(caller), name, ours);
     if (!found) { found = dlsym(RTLD_NEXT, name); }
     return found == ours ? NULL : found;
 }
 
+/* Hooks ask, whose program's errno it is. */
+static void * find(const void * caller, const char * name, const void * ours, bool anywhere) {
+    const int error = errno;
+    void *    found = find_near(caller, name, ours);
+    if (!found && anywhere) { found = find_anywhere(name, ours); }
+    errno = error;
+    return found;
+}
+
 void * symbol_behind(const void * caller, const char * name, const void * ours) {
-    void * found = find(caller, name, ours);
-    return found ? found : find_anywhere(name, ours);
+    return find(caller, name, ours, true);
 }
 
 void * symbol_find(const void * caller, const char * name) {
-    return find(caller, name, NULL);
+    return find(caller, name, NULL, false);
 }
 
-void * symbol_graph_compute(const void * caller) {
-    return symbol_behind(caller, "ggml_graph_compute", (const void *) ggml_graph_compute);
+void * symbol_graph_compute(const void * caller, const void * ours) {
+    return symbol_behind(caller, "ggml_graph_compute", ours);
 }
 
 /* What pthread_atfork comes to in glibc. musl has no such name: it takes the agent all the same, where a shell that is
@@ -99,7 +107,7 @@ char * symbol_file(const void * function) {
 }
 
 /* Where the lock is taken, even by a thread that a fork left behind, the answer is right and only not kept. */
-void * hook_real(const void * caller, const char * name, const void * ours) {
+void * symbol_hooked(const void * caller, const char * name, const void * ours) {
     const unsigned count = __atomic_load_n(&n_reals, __ATOMIC_ACQUIRE);
     for (unsigned i = 0; i < count; i++) {
         if (reals[i].caller == caller && reals[i].ours == ours) { return reals[i].real; }

@@ -10,12 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/hook.h"
 #include "agent/symbols.h"
 
 #define DECLARE(name, field, optional) extern void name(void) __attribute__((weak));
 GGML_FUNCTIONS(DECLARE)
-extern __typeof__(HOOK(ggml_graph_compute)) __real_ggml_graph_compute __attribute__((weak));
+extern void __real_ggml_graph_compute(void) __attribute__((weak));
 
 #define ENTRY(name, field, optional) { #name, (void *) name },
 static const struct {
@@ -31,8 +30,9 @@ void * symbol_find(const void * caller, const char * name) {
     return NULL;
 }
 
-void * symbol_graph_compute(const void * caller) {
+void * symbol_graph_compute(const void * caller, const void * ours) {
     (void) caller;
+    (void) ours;
     return (void *) __real_ggml_graph_compute;
 }
 

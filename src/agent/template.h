@@ -2,10 +2,6 @@
  *
  * A graph seen before. It is written to the trace once; evaluations name it. The hot path asks it three things: is this
  * node still what it was, which node does the n-th callback stand for, and what has to be read there.
- *
- * A template never changes once published (release store, acquire load), but for the steps of a rule, which are added
- * the same way, and `last_used`. When there are too many, as of a server with ever new lengths of prompts, those that
- * were not used for longest are freed (evaluation.c says when that is safe); a graph that comes again is written again.
  */
 #ifndef TAT_AGENT_TEMPLATE_H
 #define TAT_AGENT_TEMPLATE_H
@@ -56,20 +52,5 @@ struct graph {
     struct ggml_tensor ** nodes;
     uint32_t              n_nodes;
 };
-
-/* The template of a graph, found or made and written, and *holder set to it. Takes the registry's lock. NULL: no
- * memory, or no room in the trace for it yet. */
-const struct template * template_of(const struct graph * graph, const struct template ** holder);
-
-/* Any thread that holds it. */
-void template_used(const struct template * t);
-
-/* Never NULL but for lack of memory. */
-const struct steps * template_steps(const struct template * t, uint32_t rule);
-
-/* The rule to try on a host's first graph where it could not be probed. */
-uint32_t template_first_rule(const struct template * t);
-
-void templates_after_fork(void);
 
 #endif

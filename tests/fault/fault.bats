@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # Whatever happens to the trace, the host computes what it would have computed, and the trace says what is missing.
-# From the environment: AGENT, HOST_DIR (the fake host's programs), KILL_HOST.
+# From the environment: AGENT, HOST_DIR (the fake host's programs), KILL_HOST, REFUSING_SYSTEM.
 
 setup() {
     model="$BATS_FILE_TMPDIR/toy.gguf"
@@ -65,6 +65,13 @@ some_is_lost() {
     [ -z "$(find "$traces" -type f)" ]
 }
 
+@test "the last of the disk is left to the host" {
+    mount_tmpfs size=4128k # a chunk, and less than a part in 64
+    unharmed
+    [ -z "$(find "$traces" -type f)" ]
+    head -c 4000000 /dev/zero > "$traces/own"
+}
+
 @test "TAT_MAX_SIZE is kept to" {
     export TAT_MAX_SIZE=4194304
     unharmed -c 2 -g 12000
@@ -104,6 +111,122 @@ some_is_lost() {
         seen=$(ulimit -n "$files" && traced "$host" "$model") || [ "$files" -lt 6 ] # the loader itself needs some
         [ "$files" -lt 6 ] || [ "$plain" = "$seen" ]
     done
+}
+
+@test "a limit on the size of files" {
+    for blocks in 0 1 3 4 60 64 68 4096; do
+        rm -rf "${traces:?}"/*
+        plain=$("$host" -c 2 "$model")
+        seen=$(ulimit -f "$blocks" && traced "$host" -c 2 "$model")
+        [ "$plain" = "$seen" ]
+    done
+    rm -rf "${traces:?}"/*
+    plain=$("$host" -c 2 -g 12000 "$model")
+    seen=$(ulimit -f 4200 && traced "$host" -c 2 -g 12000 "$model")
+    [ "$plain" = "$seen" ]
+    some_is_lost lost_max_size
+}
+
+@test "little stack" {
+    for kib in 48 64 96 256; do
+        plain=$(ulimit -s "$kib" && "$host" -c 2 "$model") || continue
+        rm -rf "${traces:?}"/*
+        seen=$(ulimit -s "$kib" && traced "$host" -c 2 "$model")
+        [ "$plain" = "$seen" ]
+    done
+    facts=$("$HOST_DIR/check_trace" "$traces")
+    [ "$(fact stored)" = "$(graphs)" ]
+}
+
+@test "started with its input and output closed" {
+    # It writes after its first graph.
+    traced "$host" --cancel "$model" <&- >&- 2>&-
+    traced "$host" --cancel "$model" < /dev/null >&- 2> "$BATS_TEST_TMPDIR/stderr"
+    facts=$("$HOST_DIR/check_trace" "$traces")
+    [ "$(fact traces)" = 2 ]
+    [ "$(fact stored)" = 42 ]
+    [ "$(fact ended)" = 2 ]
+}
+
+@test "the host closes all files and opens one of its own" {
+    plain=$("$host" -c 2 -g 12000 "$model")
+    seen=$(traced "$host" -c 2 -g 12000 --close-files "$BATS_TEST_TMPDIR/own" "$model")
+    [ "$plain" = "$seen" ]
+    [ "$(cat "$BATS_TEST_TMPDIR/own")" = own ]
+    some_is_lost lost_space
+}
+
+@test "the first graph is computed by a thread that is cancelled" {
+    unharmed --cancel
+    facts=$("$HOST_DIR/check_trace" "$traces")
+    [ "$(fact stored)" = 21 ]
+    [ "$(fact ended)" = 1 ]
+}
+
+@test "processes of one run that start at once have a trace each" {
+    export TAT_RUN_DIR="$traces/run"
+    AGENT="$REFUSING_SYSTEM:$AGENT"
+    mkdir "$TAT_RUN_DIR"
+    unharmed
+    # There is no file yet, it is told, and then there is.
+    REFUSE=access=2 unharmed
+    facts=$("$HOST_DIR/check_trace" "$traces")
+    [ "$(fact traces)" = 2 ]
+    [ "$(fact ended)" = 2 ]
+}
+
+@test "the folder it runs in is gone" {
+    mkdir "$BATS_TEST_TMPDIR/gone"
+    cd "$BATS_TEST_TMPDIR/gone"
+    rmdir "$BATS_TEST_TMPDIR/gone"
+    folder=here unharmed
+    folder= unharmed
+}
+
+@test "nothing of the system in sight" {
+    [ "$(id -u)" = 0 ] || skip "chroot takes root"
+    mkdir "$BATS_TEST_TMPDIR/root"
+    unharmed --root "$BATS_TEST_TMPDIR/root"
+    facts=$("$HOST_DIR/check_trace" "$BATS_TEST_TMPDIR/root$traces") # made there, as any folder is
+    [ "$(fact stored)" = "$(graphs)" ]
+}
+
+@test "a system that refuses what can be done without" {
+    AGENT="$REFUSING_SYSTEM:$AGENT"
+    plain=$("$host" -c 2 "$model")
+    for refuse in posix_fallocate64=1 posix_fallocate64=38 posix_fallocate64=95 signal=1 madvise=1 madvise=22 \
+        "posix_fallocate64=1 madvise=38"; do
+        rm -rf "${traces:?}"/*
+        REFUSE="$refuse" unharmed -c 2
+        facts=$("$HOST_DIR/check_trace" "$traces")
+        [ "$(fact stored)" = "$(graphs)" ]
+        [ "$(fact ended)" = 1 ]
+    done
+}
+
+@test "a system that refuses what has to be" {
+    AGENT="$REFUSING_SYSTEM:$AGENT"
+    # A full disk, a limit, a page that cannot be had, no more threads.
+    for refuse in posix_fallocate64=28 posix_fallocate64=27 madvise=14 pthread_create=11; do
+        REFUSE="$refuse" unharmed -c 2
+        [ -z "$(find "$traces" -type f)" ]
+    done
+}
+
+@test "a program with more rights than whoever starts it is not traced" {
+    [ "$(id -u)" = 0 ] || skip "a program of root's takes root"
+    rights=$(mktemp -d -p "${HOST_DIR:?}")
+    chmod 755 "$rights"
+    install -m 755 "$HOST_DIR/fake_host_linked" "$rights/host"
+    cp "$model" "$rights/toy.gguf"
+    chmod 644 "$rights/toy.gguf"
+    as_nobody() { setpriv --reuid 65534 --clear-groups env TAT_DIR="$rights/traces" "$rights/host" "$rights/toy.gguf"; }
+    mkdir -m 777 "$rights/traces"
+    as_nobody && [ -n "$(find "$rights/traces" -type f)" ]
+    rm -rf "$rights/traces"/*
+    chmod 4755 "$rights/host"
+    as_nobody && [ -z "$(find "$rights/traces" -type f)" ]
+    rm -rf "$rights"
 }
 
 @test "a graph seen before is computed without a page fault more" {

@@ -20,8 +20,10 @@
 enum { PROMPT = 5, CONTEXTS_MAX = 128, OWN = 0x0c0ffee5, SETTLED = 40 };
 
 struct options {
-    int  contexts, graphs, threads, abort_every;
-    bool gate, detached, fork, still, exec, early_exit, faults;
+    int          contexts, graphs, threads, abort_every;
+    bool         gate, detached, fork, still, exec, early_exit, faults, cancel;
+    const char * close_files;
+    const char * root;
 };
 
 /* What the caller's own abort callback is given. */
@@ -166,6 +168,38 @@ static void wait_for(const struct run * run, int graphs) {
     while (__atomic_load_n(&run->done, __ATOMIC_RELAXED) < graphs) { usleep(50); }
 }
 
+/* Closes what it has not opened, as daemons do, and has a file of its own in the place from then on. */
+static void close_files(const char * path) {
+    enum { FILES = 64 };
+    for (int fd = STDERR_FILENO + 1; fd < FILES; fd++) { close(fd); }
+    FILE * own = fopen(path, "w+");
+    if (!own || fputs("own", own) < 0 || fflush(own) != 0) { abort(); }
+    for (int fd = STDERR_FILENO + 1; fd < FILES / 2; fd++) {
+        if (dup(fileno(own)) < 0) { abort(); }
+    }
+}
+
+/* A graph in a thread that is to end as soon as it says that it can, which it does after the graph. */
+static void * compute_cancelled(void * data) {
+    pthread_cancel(pthread_self());
+    compute(data);
+    pthread_testcancel();
+    abort();
+}
+
+static void cancel_one(const struct toy_model * model) {
+    const int32_t        tokens[PROMPT] = { 0 };
+    struct toy_context * context        = toy_context_new(model, 1);
+    struct call          call           = { .context = context, .tokens = tokens, .n = PROMPT, .status = -1 };
+    pthread_t            thread;
+    void *               result;
+    if (pthread_create(&thread, NULL, compute_cancelled, &call) != 0) { abort(); }
+    pthread_join(thread, &result);
+    printf("cancelled after status %d\n", result == PTHREAD_CANCELED ? call.status : -2);
+    fflush(stdout);
+    toy_context_free(context);
+}
+
 static void run_all(const struct options * o, const struct toy_model * model) {
     static struct run runs[CONTEXTS_MAX];
     pthread_barrier_t gate;
@@ -173,10 +207,15 @@ static void run_all(const struct options * o, const struct toy_model * model) {
     pid_t             child    = 0;
     uint64_t          checksum = 0;
     long              faults   = 0;
+    if (o->cancel) { cancel_one(model); }
     if (o->gate) { pthread_barrier_init(&gate, NULL, (unsigned) o->contexts); }
     for (int i = 0; i < o->contexts; i++) {
         runs[i] = (struct run){ .options = o, .model = model, .gate = o->gate ? &gate : NULL, .number = i };
         if (pthread_create(&runs[i].handle, NULL, work, &runs[i]) != 0) { abort(); }
+    }
+    if (o->close_files) {
+        wait_for(&runs[0], 1);
+        close_files(o->close_files);
     }
     if (o->early_exit) {
         wait_for(&runs[0], o->graphs / 2);
@@ -203,7 +242,8 @@ static void run_all(const struct options * o, const struct toy_model * model) {
 static int usage(void) {
     fputs("usage: fake_host --write FILE\n"
           "       fake_host [-c contexts] [-g graphs] [-t threads] [--abort-every N] [--gate] [--detached]\n"
-          "                 [--fork [--still]] [--exec] [--early-exit] [--faults] FILE\n",
+          "                 [--fork [--still]] [--exec] [--early-exit] [--faults] [--close-files OWN]\n"
+          "                 [--cancel] [--root FOLDER] FILE\n",
           stderr);
     return 2;
 }
@@ -212,11 +252,19 @@ int fake_host_main(int argc, char ** argv) {
     struct options      o       = { .contexts = 1, .graphs = 20, .threads = 1 };
     bool                writes  = false;
     const struct option names[] = {
-        { "write", no_argument, NULL, 'w' },      { "abort-every", required_argument, NULL, 'a' },
-        { "gate", no_argument, NULL, 'G' },       { "detached", no_argument, NULL, 'd' },
-        { "fork", no_argument, NULL, 'f' },       { "still", no_argument, NULL, 's' },
-        { "exec", no_argument, NULL, 'e' },       { "faults", no_argument, NULL, 'F' },
-        { "early-exit", no_argument, NULL, 'x' }, { 0 },
+        { "write", no_argument, NULL, 'w' },
+        { "abort-every", required_argument, NULL, 'a' },
+        { "gate", no_argument, NULL, 'G' },
+        { "detached", no_argument, NULL, 'd' },
+        { "fork", no_argument, NULL, 'f' },
+        { "still", no_argument, NULL, 's' },
+        { "exec", no_argument, NULL, 'e' },
+        { "faults", no_argument, NULL, 'F' },
+        { "early-exit", no_argument, NULL, 'x' },
+        { "close-files", required_argument, NULL, 'C' },
+        { "cancel", no_argument, NULL, 'K' },
+        { "root", required_argument, NULL, 'R' },
+        { 0 },
     };
     for (int c; (c = getopt_long(argc, argv, "c:g:t:", names, NULL)) != -1;) {
         switch (c) {
@@ -231,6 +279,9 @@ int fake_host_main(int argc, char ** argv) {
             case 'e': o.exec = true; break;
             case 'F': o.faults = true; break;
             case 'x': o.early_exit = true; break;
+            case 'C': o.close_files = optarg; break;
+            case 'K': o.cancel = true; break;
+            case 'R': o.root = optarg; break;
             case 'w': writes = true; break;
             default: return usage();
         }
@@ -242,6 +293,7 @@ int fake_host_main(int argc, char ** argv) {
         return 1;
     }
     if (writes) { return 0; }
+    if (o.root && (chroot(o.root) != 0 || chdir("/") != 0)) { abort(); }
     run_all(&o, &model);
     toy_unload(&model);
     if (!o.exec) { return 0; }

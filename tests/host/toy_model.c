@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "toy_model.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -274,7 +275,9 @@ int toy_evaluate(struct toy_context * c, const int32_t * tokens, int n, bool (*c
     struct ggml_cplan plan = {
         .n_threads = c->n_threads, .abort_callback = callback, .abort_callback_data = data, .guard = FAKEGGML_GUARD
     };
+    errno            = EXDEV;
     const int status = ggml_backend_graph_compute(&c->graph, &plan);
+    if (errno != EXDEV) { abort(); }
     if (plan.abort_callback != callback || plan.abort_callback_data != data) { abort(); }
     if (status == GGML_STATUS_SUCCESS) { c->n_past += n; }
     return status;

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/template.h"
+#include "agent/templates.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/agent.h"
-#include "agent/evaluation.h"
 #include "agent/graph_walk.h"
 #include "agent/registry.h"
 #include "agent/table.h"
@@ -56,11 +55,11 @@ static int by_use(const void * a, const void * b) {
 }
 
 /* The half that was not used for longest, without those that are in use. */
-static void evict(void) {
+static void evict(template_let_go * let_go) {
     uint32_t kept = 0;
     qsort(templates, n_templates, sizeof templates[0], by_use);
     for (uint32_t i = 0; i < n_templates; i++) {
-        if (i < n_templates / 2 && evaluations_let_go(templates[i])) {
+        if (i < n_templates / 2 && let_go(templates[i])) {
             free_template(templates[i]);
         } else {
             templates[kept++] = templates[i];
@@ -73,8 +72,8 @@ static void evict(void) {
     }
 }
 
-static struct template * add(const struct graph * g, uint64_t hash) {
-    if (n_templates >= agent_options()->templates_max) { evict(); }
+static struct template * add(const struct graph * g, uint64_t hash, template_let_go * let_go) {
+    if (n_templates >= agent_options()->templates_max) { evict(let_go); }
     if (n_templates == capacity) {
         const uint32_t     more   = capacity ? capacity * 2 : 16;
         struct template ** bigger = realloc(templates, more * sizeof bigger[0]);
@@ -101,11 +100,11 @@ void template_used(const struct template * t) {
     __atomic_store_n((uint64_t *) &t->last_used, now, __ATOMIC_RELAXED);
 }
 
-const struct template * template_of(const struct graph * g, const struct template ** holder) {
+const struct template * template_of(const struct graph * g, const struct template ** holder, template_let_go * let_go) {
     registry_lock();
     const uint64_t    hash = graph_hash(g);
     struct template * t    = find(g, hash);
-    if (!t) { t = add(g, hash); }
+    if (!t) { t = add(g, hash, let_go); }
     /* A template that found no room is encoded again when next seen. */
     if (t && !t->written && !graph_walk_write(g, t)) { t = NULL; }
     __atomic_store_n(holder, t, __ATOMIC_SEQ_CST);
