@@ -11,6 +11,7 @@ has_header() { has_program cc && echo "#include <$1>" | cc -E - > /dev/null 2>&1
 has_fuzzer() { has_program clang && echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' | clang -fsanitize=fuzzer -o /dev/null -x c - 2> /dev/null; }
 has_cross() { has_program "$1" && echo '#include <stdio.h>' | "$1" -E - > /dev/null 2>&1; }
 has_java() { has_program java && [ "$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p')" -ge "$1" ]; }
+has_font() { has_program fc-list && fc-list : family | grep "^$1" > /dev/null; }
 has_python() { python3 -c "import $1" > /dev/null 2>&1; }
 
 # What is asked for, and Debian's name of the package that has it.
@@ -41,6 +42,10 @@ needs_to_test="$needs_for_python
     program file         file
     program musl-gcc     musl-tools
     program ffmpeg       ffmpeg
+    program chromium     chromium
+    program fc-list      fontconfig
+    font    DejaVu       fonts-dejavu-core
+    font    Liberation   fonts-liberation
     program clang        clang
     fuzzer  clang        libclang-rt-dev
     java    17           openjdk-17-jre-headless"

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset as ds
 
 from tat import tables
-from tat.columns import Column, Vocabulary, access_columns, named, number
+from tat.columns import ACCESS_COLUMNS, Column, Vocabulary, access_columns, named, number
+from tat.errors import TatError
 from tat.trace import Records, Trace
 
 _NAMES = pa.dictionary(pa.int32(), pa.string())
@@ -81,30 +83,59 @@ TABLES: dict[str, Callable[[Trace], Iterable[list[Column]]]] = {
 }
 
 
-class AccessStream:
-    """The access records of traces for whatever reads Arrow streams, made anew for each reader.
+class AccessDataset(ds.Dataset):  # type: ignore[misc]
+    """The access records of traces as a dataset of Arrow's, made anew for each scan. `failure` is what ended the last.
 
-    So a table of any size can be queried with the memory of a few batches. The first column is the run's name.
+    DuckDB asks a dataset for a scanner of the columns that a query needs, with what it filters by: only these are made,
+    and a table of any size can be queried with the memory of a few batches. The first column is the run's name.
     """
 
     def __init__(self, traces: dict[str, Trace]) -> None:
         """Keep the traces, by the names of their runs; they must stay open."""
+        self.failure: TatError | None = None
         self._traces = {name: (trace, Vocabulary(trace)) for name, trace in traces.items()}
-        empty = next(iter(self._traces.values()))
-        self.schema = self._batch("", *empty, np.empty(0, empty[0].accesses(0, 0).dtype)).schema
+        trace, words = next(iter(self._traces.values()))
+        self._empty = self._batch("", trace, words, np.empty(0, trace.accesses(0, 0).dtype), ("run", *ACCESS_COLUMNS))
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Of all columns."""
+        return self._empty.schema
 
     @staticmethod
-    def _batch(name: str, trace: Trace, words: Vocabulary, records: Records) -> pa.RecordBatch:
-        run = named("run", np.zeros(len(records), np.int32), [name])
-        return batch([run, *access_columns(trace, words, records)])
+    def _batch(name: str, trace: Trace, words: Vocabulary, records: Records, columns: Sequence[str]) -> pa.RecordBatch:
+        of_run = [named("run", np.zeros(len(records), np.int32), [name])] if "run" in columns else []
+        return batch([*of_run, *access_columns(trace, words, records, [one for one in columns if one != "run"])])
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Record batches, in order."""
-        for name, (trace, words) in self._traces.items():
-            for records in trace.pieces():
-                yield self._batch(name, trace, words, records)
+    def _batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        self.failure = None
+        try:
+            for name, (trace, words) in self._traces.items():
+                for records in trace.pieces():
+                    yield self._batch(name, trace, words, records, columns)
+        except TatError as error:  # who scans passes on its text at best
+            self.failure = error
+            raise
 
-    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
-        """Give the stream, as the Arrow PyCapsule interface has it."""
-        reader = pa.RecordBatchReader.from_batches(self.schema, self.batches())
-        return reader.__arrow_c_stream__(requested_schema)
+    def _used(self, filter: Any) -> set[str]:
+        """The columns that an expression names: without them it means nothing."""
+        used = set()
+        for name in self.schema.names if filter is not None else ():
+            try:
+                ds.dataset(pa.table(self._empty.drop_columns([name]))).scanner(filter=filter)
+            except pa.ArrowInvalid:
+                used.add(name)
+        return used
+
+    def scanner(self, columns: Sequence[str] | None = None, filter: Any = None, **_: Any) -> ds.Scanner:
+        """What these columns are, of the records that pass the filter."""
+        wanted = list(self.schema.names if columns is None else columns)
+        needed = {*(wanted or self.schema.names[:1]), *self._used(filter)}  # no column at all has no rows to count
+        made = [name for name in self.schema.names if name in needed]
+        return ds.Scanner.from_batches(
+            self._batches(made),
+            schema=self._empty.select(made).schema,
+            columns=wanted,
+            filter=filter,
+            batch_readahead=1,  # pieces are large
+        )

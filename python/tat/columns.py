@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -112,37 +112,57 @@ def _heads(a: Records) -> Column:
     return named("head", codes - int((pairs < 0).sum()), names)
 
 
-def access_columns(trace: Trace, words: Vocabulary, a: Records) -> Iterator[Column]:
-    """The columns of access records, in order."""
-    tensor, evaluation = a["tensor"], a["evaluation"]
-    n_tokens = trace.evaluations["n_tokens"][evaluation]
-    phase = a["flags"] >> _abi.ACCESS_PHASE_SHIFT & 7
-    untimed = (a["flags"] & _abi.ACCESS_UNTIMED) != 0
-    approximate = (a["flags"] & _abi.ACCESS_APPROXIMATE) != 0
-    names, code = words.tensors
-    ops, op_code = words.ops
-    component, model = words.component_of[tensor], words.model_of[tensor]
-    yield number("start_ns", a["start_ns"], untimed)
-    yield number("duration_ns", a["duration_ns"], untimed)
-    yield number("graph", evaluation)
-    yield number("node", a["node"])
-    yield number("token", a["token_first"], (phase == _abi.PHASES.index("warmup")) | (n_tokens == 0))
-    yield number("tokens", n_tokens)
-    yield named("phase", phase, _abi.PHASES)
-    yield number("context", trace.evaluations["context"][evaluation])
-    yield number("layer", a["layer"], a["layer"] == _abi.NO_LAYER)
-    yield named("op", op_code[a["op"]], ops)
-    yield named("operand", a["operand"], _abi.OPERANDS)
-    yield number("tensor_id", tensor)
-    yield named("tensor", code[tensor], names)
-    yield number("model", model, model < 0)
-    yield named("component", component, words.components)
-    yield named("role", (a["kind"] & 15).astype(np.int32) - 1, _abi.ROLES[1:])
-    yield number("expert", a["expert"], a["expert"] == _abi.NO_EXPERT)
-    yield _heads(a)
-    yield number("offset", a["offset"])
-    yield number("size", a["bytes"])
-    yield number("stride", trace.strides(a["layout"]), approximate | (a["rows"] <= 1))
-    yield number("count", a["rows"], approximate)
-    yield named("access", ~a["flags"] & _abi.ACCESS_WRITE, ("write", "read"))
-    yield named("memory", (a["kind"] >> 4).astype(np.int32) - 1, _abi.MEMORIES[1:])
+def access_columns(
+    trace: Trace, words: Vocabulary, a: Records, names: Iterable[str] = ACCESS_COLUMNS
+) -> Iterator[Column]:
+    """The columns of these names of access records, in this order. Others are not made."""
+    tensor, evaluation, flags = a["tensor"], a["evaluation"], a["flags"]
+
+    def phase() -> npt.NDArray[Any]:
+        return np.asarray(flags >> _abi.ACCESS_PHASE_SHIFT & 7)
+
+    def has(flag: int) -> Flags:
+        return np.asarray((flags & flag) != 0)
+
+    def of_evaluation(field: str) -> npt.NDArray[Any]:
+        return np.asarray(trace.evaluations[field][evaluation])
+
+    def token() -> Column:
+        uncounted = (phase() == _abi.PHASES.index("warmup")) | (of_evaluation("n_tokens") == 0)
+        return number("token", a["token_first"], uncounted)
+
+    def model() -> Column:
+        values = words.model_of[tensor]
+        return number("model", values, values < 0)
+
+    def stride() -> Column:
+        return number("stride", trace.strides(a["layout"]), has(_abi.ACCESS_APPROXIMATE) | (a["rows"] <= 1))
+
+    make: dict[str, Callable[[], Column]] = {
+        "start_ns": lambda: number("start_ns", a["start_ns"], has(_abi.ACCESS_UNTIMED)),
+        "duration_ns": lambda: number("duration_ns", a["duration_ns"], has(_abi.ACCESS_UNTIMED)),
+        "graph": lambda: number("graph", evaluation),
+        "node": lambda: number("node", a["node"]),
+        "token": token,
+        "tokens": lambda: number("tokens", of_evaluation("n_tokens")),
+        "phase": lambda: named("phase", phase(), _abi.PHASES),
+        "context": lambda: number("context", of_evaluation("context")),
+        "layer": lambda: number("layer", a["layer"], a["layer"] == _abi.NO_LAYER),
+        "op": lambda: named("op", words.ops[1][a["op"]], words.ops[0]),
+        "operand": lambda: named("operand", a["operand"], _abi.OPERANDS),
+        "tensor_id": lambda: number("tensor_id", tensor),
+        "tensor": lambda: named("tensor", words.tensors[1][tensor], words.tensors[0]),
+        "model": model,
+        "component": lambda: named("component", words.component_of[tensor], words.components),
+        "role": lambda: named("role", (a["kind"] & 15).astype(np.int32) - 1, _abi.ROLES[1:]),
+        "expert": lambda: number("expert", a["expert"], a["expert"] == _abi.NO_EXPERT),
+        "head": lambda: _heads(a),
+        "offset": lambda: number("offset", a["offset"]),
+        "size": lambda: number("size", a["bytes"]),
+        "stride": stride,
+        "count": lambda: number("count", a["rows"], has(_abi.ACCESS_APPROXIMATE)),
+        "access": lambda: named("access", ~flags & _abi.ACCESS_WRITE, ("write", "read")),
+        "memory": lambda: named("memory", (a["kind"] >> 4).astype(np.int32) - 1, _abi.MEMORIES[1:]),
+    }
+    for name in names:
+        yield make[name]()

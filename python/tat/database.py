@@ -41,6 +41,7 @@ class Database:
         if data and len(paths) > 1:
             raise TatError(ErrorKind.USAGE, f"{data[0]} is a dataset: name it alone, or add the traces to it")
         self._traces: dict[str, Trace] = {}
+        self._accesses: arrow.AccessDataset | None = None
         self._backend: Any
         if engine == "spark":
             if not data:
@@ -52,7 +53,7 @@ class Database:
                 _duckdb_views(self._backend.con, Path(data[0]))
             else:
                 self._traces = dataset.names_of([Trace(path) for path in paths or [None]])
-                _register(self._backend.con, self._traces)
+                self._accesses = _register(self._backend.con, self._traces)
 
     def __getitem__(self, name: str) -> Table:
         """A table by its name."""
@@ -83,7 +84,7 @@ class Database:
     def rows(self, text: str) -> Rows:
         """The same as names and rows, made as they are read. Raises TatError, also while they are read."""
         return (
-            _duckdb_rows(self._backend.con, text)
+            _duckdb_rows(self._backend.con, text, self._accesses)
             if self._backend.name == "duckdb"
             else _spark_rows(self._backend, text)
         )
@@ -111,7 +112,7 @@ class Database:
 # ------------------------------------------------------------------------------------------------------------ DuckDB
 
 
-def _register(connection: Any, traces: dict[str, Trace]) -> None:
+def _register(connection: Any, traces: dict[str, Trace]) -> arrow.AccessDataset:
     """Tables of traces as they are: access records are made as they are read."""
     for table, pieces in arrow.TABLES.items():
         batches = [
@@ -120,7 +121,9 @@ def _register(connection: Any, traces: dict[str, Trace]) -> None:
             for columns in pieces(trace)
         ]
         connection.register(table, pa.Table.from_batches(batches))
-    connection.register("accesses", arrow.AccessStream(traces))
+    accesses = arrow.AccessDataset(traces)
+    connection.register("accesses", accesses)
+    return accesses
 
 
 def _duckdb_views(connection: Any, folder: Path) -> None:
@@ -137,10 +140,12 @@ def _columns(table: str) -> list[str]:
     return ["run", *(f'"{name}"' for name in ACCESS_COLUMNS)] if table == "accesses" else ["run", "* EXCLUDE (run)"]
 
 
-def _duckdb_rows(connection: Any, text: str) -> Rows:
+def _duckdb_rows(connection: Any, text: str, accesses: arrow.AccessDataset | None) -> Rows:
     import duckdb  # noqa: PLC0415  (Ibis has loaded it)
 
     def fail(error: duckdb.Error) -> TatError:
+        if accesses and accesses.failure:
+            return accesses.failure
         refused = isinstance(error, (duckdb.IOException, duckdb.OutOfMemoryException))
         return TatError(ErrorKind.SYSTEM if refused else ErrorKind.USAGE, str(error))
 

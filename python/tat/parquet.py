@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from tat import cli, dataset
+from tat.errors import ErrorKind, TatError
 from tat.trace import Trace
 
 _EXAMPLES = """
@@ -18,6 +19,9 @@ Examples:
 
 The dataset has the tables runs, accesses, tensors, evaluations, tokens, routing and events, in Hive partitions: by run,
 and accesses also by phase and layer. It is whole or not there: it takes its name at the end.
+
+Exit status: 0 written; 1 no trace has an access record, and nothing was written; 2 used wrongly; 3 no trace; 4 the
+system refused.
 """
 
 
@@ -38,6 +42,10 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
 
     traces = [Trace(path) for path in options.trace or [None]]
+    if all(next(trace.pieces(), None) is None for trace in traces):
+        which = f"{traces[0].path} has" if len(traces) == 1 else "these traces have"
+        why = "no graph was computed, or none with the tokens that were to be recorded"
+        raise TatError(ErrorKind.NO, f"{which} no access record: {why}. Nothing is written")
     progress = cli.Progress("parquet", "access records written")
     try:
         count = dataset.write(traces, options.output, progress)

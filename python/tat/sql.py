@@ -26,7 +26,7 @@ Examples:
   tat sql "DESCRIBE accesses"                     the columns of a table
 
 Tables: runs, accesses, tensors, evaluations, tokens, routing, events. A trace's access records are made anew for each
-query: where several are to be asked of a large trace, `tat parquet' first.
+query, of the columns that it needs: where several are to be asked of a large trace, `tat parquet' first.
 """
 
 Row = Sequence[Any]

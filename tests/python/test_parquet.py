@@ -23,7 +23,7 @@ from tat.columns import ACCESS_COLUMNS
 from tat.database import Database
 from tat.trace import Trace
 
-from conftest import Toy, command
+from conftest import Toy, command, run
 
 
 def same(ours: pd.DataFrame, theirs: pd.DataFrame) -> None:
@@ -44,7 +44,7 @@ def in_order(frame: pd.DataFrame) -> pd.DataFrame:
 
 def test_round_trip(analyzer: tat.TraceAnalyzer) -> None:
     """Every table of every kind of trace, an empty one included."""
-    command("parquet", analyzer.path, "-o", "data")
+    dataset.write([Trace(analyzer.path)], Path("data"))
     tables = {
         "accesses": analyzer.frame(),
         "tensors": analyzer.tensors(),
@@ -119,6 +119,20 @@ def test_several_runs_and_adding(toy: Path, other_toy: Path, private_toy: Path) 
         counts = db.sql("SELECT run, count(*) AS n FROM accesses GROUP BY run ORDER BY run")["n"].tolist()
     assert counts == [len(tat.TraceAnalyzer(path).accesses()) for path in (other_toy, private_toy, toy)]
     assert sorted(os.listdir()) == ["data"]
+
+
+def test_status_without_a_record(empty: Path, outside: Path, toy: Path) -> None:
+    """As of `tat export`: the answer is no, and nothing is written."""
+    for paths in ([empty], [outside], [empty, outside]):
+        for path in paths:
+            run(os.environ["TAT"], "export", "-o", "out.csv", path, statuses=(1,))
+        said = command("parquet", *paths, "-o", "data", status=1).stderr
+        assert "no access record" in said
+        assert len(paths) > 1 or str(paths[0]) in said
+        assert os.listdir() == []
+    command("parquet", outside, toy, "-o", "data")
+    with Database("data") as db:
+        assert sorted(db.sql("SELECT run FROM runs")["run"]) == ["outside", "toy"]
 
 
 def test_two_runs_of_one_name(toy: Path, other_toy: Path) -> None:

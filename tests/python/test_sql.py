@@ -8,13 +8,19 @@ import io
 import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import tat
+from tat import arrow
+from tat.columns import ACCESS_COLUMNS, Column, access_columns
 from tat.database import Database
+from tat.errors import ErrorKind, TatError
 from tat.queries import QUERIES
+from tat.trace import Trace
 
 from conftest import command, run
 
@@ -124,6 +130,66 @@ def test_untouched(toy: Path, outside: Path) -> None:
     assert len(weights) > 20
     assert found["run"].unique().tolist() == ["outside"]
     assert found["tensor"].tolist() == weights["tensor"].tolist()
+
+
+NEEDED = {
+    "SELECT sum(size) FROM accesses": {"size"},
+    "SELECT run, count(*) FROM accesses GROUP BY run": {"run"},
+    "SELECT layer, sum(size) FROM accesses WHERE phase = 'generate' GROUP BY layer": {"layer", "size", "phase"},
+    "SELECT op, max(node) FROM accesses WHERE token > 3 AND component IN ('attn_q', 'attn_k') GROUP BY op": {
+        "op", "node", "token", "component"
+    },
+    "SELECT sum(stride) FROM accesses WHERE expert IS NULL OR head = '0' AND NOT access = 'write'": {
+        "stride", "expert", "head", "access"
+    },
+    "SELECT tensor, a.bytes FROM (SELECT run, tensor_id, sum(size) AS bytes FROM accesses GROUP BY ALL) a "
+    "JOIN tensors USING (run, tensor_id) WHERE kind = 'weight'": {"run", "tensor_id", "size"},
+    "SELECT * FROM accesses WHERE size > 100000": {"run", *ACCESS_COLUMNS},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("statement", NEEDED)
+def test_only_what_a_query_needs_is_made(
+    statement: str, toy: Path, real: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of traces; and a table of all columns gives the same answer."""
+    with Database(toy, real) as db:
+        made = set[str]()
+
+        def spy(*of: Any) -> Iterator[Column]:
+            for column in access_columns(*of):
+                made.add(column.name)
+                yield column
+
+        monkeypatch.setattr(arrow, "access_columns", spy)
+        found = db.sql(f"{statement} ORDER BY ALL")
+        assert made == NEEDED[statement] - {"run"}
+        db.sql("CREATE TABLE whole AS SELECT * FROM accesses")
+        expected = db.sql(f"{statement.replace('accesses', 'whole')} ORDER BY ALL")
+    assert len(expected) > 0
+    pd.testing.assert_frame_equal(found, expected)
+
+
+def test_what_fails_while_records_are_made(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trace's own error, with its status; the next query finds no trace of it."""
+
+    def pieces(*_: Any) -> Iterator[Any]:
+        raise TatError(ErrorKind.SYSTEM, "no memory")
+        yield
+
+    with Database(toy) as db:
+        with monkeypatch.context() as patch, pytest.raises(TatError, match=r"^no memory$") as raised:
+            patch.setattr(Trace, "pieces", pieces)
+            db.sql("SELECT sum(size) FROM accesses")
+        assert raised.value.kind == ErrorKind.SYSTEM
+        assert len(db.sql("SELECT sum(size) FROM accesses")) == 1
+        with pytest.raises(TatError, match="no_such"):
+            db.sql("SELECT no_such FROM accesses")
+
+
+def test_rows_are_counted_without_columns(toy: Path) -> None:
+    with Database(toy) as db:
+        assert db.sql("SELECT count(*) FROM accesses").iloc[0, 0] == len(tat.TraceAnalyzer(toy).accesses())
 
 
 # ---------------------------------------------------------------------------------------------------------- command

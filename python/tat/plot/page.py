@@ -36,15 +36,16 @@ style-src 'unsafe-inline'; img-src data: blob:">
 body {{ font: 16px/1.4 system-ui, sans-serif; margin: 1rem 2rem; color: #111; background: #fff }}
 h1 {{ font-size: 1.4rem; margin: 0 0 .3rem }}
 p {{ margin: 0 0 .6rem; color: #444; max-width: 70rem }}
-label, button {{ font: inherit; margin-right: 1rem }}
-footer {{ color: #555; font-size: .85rem }}
+label, button {{ font: inherit; margin-right: .6rem }}
+footer {{ color: #555; font-size: .85rem; margin-top: .8rem }}
 </style>
 </head>
 <body>
 <h1>{title}</h1>
 <p>{subtitle}</p>
 <p><label {hidden}>Show <select id="view">{options}</select></label>
-<button id="table" type="button">Save the numbers as CSV</button></p>
+<button id="table" type="button">Save the numbers as CSV</button>
+<button id="png" type="button">Save as PNG</button><button id="svg" type="button">Save as SVG</button></p>
 <div id="chart" role="img" aria-label="{title}" style="width:100%;height:{height}px"></div>
 <footer>{footer}</footer>
 <script>{plotly}</script>
@@ -52,8 +53,9 @@ footer {{ color: #555; font-size: .85rem }}
 <script>
 const views = JSON.parse(document.getElementById("views").textContent);
 const chart = document.getElementById("chart"), select = document.getElementById("view");
-const image = {{ format: "svg", filename: "{name}" }};
-const config = {{ displaylogo: false, responsive: true, toImageButtonOptions: image }};
+// Plotly would offer to upload the chart: no page may send what it shows.
+const config = {{ displaylogo: false, responsive: true, showSendToCloud: false, plotlyServerURL: "",
+    modeBarButtonsToRemove: ["toImage", "select2d", "lasso2d"] }};
 const show = () => Plotly.react(chart, views[select.selectedIndex].data, views[select.selectedIndex].layout, config);
 const cell = value => value === null || value === undefined ? "" :
     typeof value === "number" ? String(value) : '"' + String(value).replaceAll('"', '""') + '"';
@@ -70,6 +72,9 @@ document.getElementById("table").onclick = () => {{
     link.download = "{name}.csv";
     link.click();
 }};
+for (const format of ["png", "svg"]) // null: as large as it is shown
+    document.getElementById(format).onclick = () =>
+        Plotly.downloadImage(chart, {{ format, filename: "{name}", width: null, height: null }});
 select.onchange = show;
 show();
 </script>
@@ -113,7 +118,8 @@ def _steps(edges: Floats, names: tuple[str, ...]) -> list[Any]:
 
 
 def _axis(axis: Axis, scale: Scale, **more: Any) -> dict[str, Any]:
-    out: dict[str, Any] = {"title": {"text": label_of(axis, scale)}, "automargin": True, "zeroline": False, **more}
+    title = {"text": label_of(axis, scale), "standoff": 8}  # without one, labels that are long run into it
+    out: dict[str, Any] = {"title": title, "automargin": True, "zeroline": False, **more}
     if axis.log:
         out |= {"type": "log"}
     return out
@@ -228,6 +234,7 @@ def _bars(bars: Bars) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, A
     whole = np.sum([values for _, values in bars.series], axis=0) if bars.stacked else None
     scale = scale_of(bars.value.unit, largest_of(*([whole] if whole is not None else [v for _, v in bars.series])))
     names = _steps(np.zeros(1), bars.labels)
+    longest = max((float(np.nanmax(v, initial=0)) for _, v in bars.series), default=0.0)
     traces: list[dict[str, Any]] = []
     for i, (name, values) in enumerate(bars.series):
         drawn = _numbers(values / scale.divisor)
@@ -240,15 +247,19 @@ def _bars(bars: Bars) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, A
                 "orientation": "h" if bars.horizontal else "v",
                 "marker": {"color": PALETTE[i % len(PALETTE)]},
                 "text": list(bars.texts) if bars.texts and i == len(bars.series) - 1 else None,
-                "textposition": "outside" if bars.texts else "none",
+                # A long bar has the room for its text that the page beside it may not have.
+                "textposition": ["inside" if v > longest / 2 else "outside" for v in values] if bars.texts else "none",
+                "insidetextanchor": "end",
+                "textangle": 0,
+                "constraintext": "none",
                 "cliponaxis": False,
                 "hovertemplate": f"%{{{'y' if bars.horizontal else 'x'}}}<br>{name}: "
                 f"%{{{'x' if bars.horizontal else 'y'}}} {scale.name}<extra></extra>",
             }
         )
     value, label = _axis(bars.value, scale), _axis(bars.label, Scale(1, ""), type="category")
-    if bars.texts:
-        value["range"] = [0, 1.3 * max(one["x"][i] or 0 for one in traces for i in range(len(names)))]
+    if bars.goal is not None:
+        value["range"] = [0, 1.05 * max(bars.goal, longest) / scale.divisor]
     if bars.horizontal:
         return traces, value, label | {"autorange": "reversed"}
     return traces, label, value
@@ -272,7 +283,7 @@ def _pie(pie: Pie) -> dict[str, Any]:
 
 _GAP_X, _GAP_Y = 0.07, 105
 """Between columns, as a share of the width; between rows, in pixels: room for titles and labels."""
-_SCALE = 0.07
+_SCALE = 0.11
 """And for a scale between columns."""
 
 
@@ -301,6 +312,10 @@ def _scaled(panels: tuple[Panel, ...], columns: int) -> set[int]:
     return set(best.values())
 
 
+def _goes_beyond(panel: Panel) -> bool:
+    return isinstance(panel, Heat) and bool(np.nanmax(panel.values, initial=0) > panel.limits[1])
+
+
 def _caption(text: str, x: float, y: float) -> dict[str, Any]:
     place = {"xref": "paper", "yref": "paper", "x": x, "y": y, "xanchor": "left", "yanchor": "bottom"}
     return {"text": html.escape(text), "showarrow": False, "font": {"size": 14}, **place}
@@ -326,10 +341,11 @@ def _figure(panels: tuple[Panel, ...], chart: Chart) -> dict[str, Any]:
         "font": {"size": 13},
         "plot_bgcolor": "#f2f2f2",
         "barmode": "stack" if any(isinstance(p, Bars) and p.stacked for p in panels) else "group",
+        "uniformtext": {"minsize": 10, "mode": "hide"},
         "annotations": [],
     }
     data: list[dict[str, Any]] = []
-    scaled = _scaled(panels, columns)
+    scaled, before = _scaled(panels, columns), None
     for i, (panel, (x0, x1, y0, y1)) in enumerate(zip(panels, _domains(panels, columns, height), strict=True)):
         if panel.title:
             layout["annotations"].append(_caption(panel.title, x0, y1))
@@ -340,6 +356,10 @@ def _figure(panels: tuple[Panel, ...], chart: Chart) -> dict[str, Any]:
             data.append({**_pie(panel), "domain": {"x": [x0, x1], "y": [y0, y1]}, "showlegend": i == 0})
             continue
         traces, x, y = _draw(panel)
+        title = y["title"]
+        if i % columns and title == before:
+            del y["title"]  # it is that of the panel to the left
+        before = title
         tail = "" if i == 0 else str(i + 1)
         layout[f"xaxis{tail}"] = x | {"domain": [x0, x1], "anchor": f"y{tail}"}
         layout[f"yaxis{tail}"] = y | {"domain": [y0, y1], "anchor": f"x{tail}"}
@@ -350,6 +370,8 @@ def _figure(panels: tuple[Panel, ...], chart: Chart) -> dict[str, Any]:
         for trace in traces:
             if trace["type"] == "heatmap":
                 trace["showscale"] = i in scaled and "colorbar" in trace
+                if trace["showscale"] and _goes_beyond(panel):
+                    layout["annotations"].append(_caption("▲ more", x1 + 0.003, y1))
             bar = trace.get("colorbar") or trace.get("marker", {}).get("colorbar")
             if bar:
                 bar |= {"x": x1 + 0.003, "xanchor": "left", "y": (y0 + y1) / 2, "len": y1 - y0}
