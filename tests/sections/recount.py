@@ -81,7 +81,7 @@ def differing_section(found, expected):
 
 def report(tat, trace, options, sections=tuple(SECTIONS)):
     arguments = [word for name in sections for word in ("--section", name)]
-    answer = subprocess.run([tat, "report", "--json", *arguments, *options, trace], capture_output=True, check=True)
+    answer = subprocess.run([tat, "report", "--json", *arguments, *options, trace], stdout=subprocess.PIPE, check=True)
     return json.loads(answer.stdout)
 
 
