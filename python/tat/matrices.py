@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import ctypes as c
-from collections.abc import Iterable
-from typing import Any, Literal, get_args
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,8 @@ from tat.trace import Flags, Trace
 
 By = Literal["layer", "tensor", "component", "operation", "expert"]  # as enum tat_key counts them
 Value = Literal["bytes", "accesses", "ns"]  # as enum tat_measure does
+BAND = 1 << 22  # sums that are made at a time: 32 MiB
+SUMS_MOST = 1 << 32  # in all; a few bytes of a hostile trace may ask for any number
 
 
 def matrix(
@@ -27,11 +29,29 @@ def matrix(
     """One row for each evaluation that is wanted and one column for each key that is touched in any of them."""
     key, measure = _number(by, By, "by"), _number(value, Value, "value")
     bits = sum(1 << _abi.KINDS.index(kind) for kind in _known_kinds(kinds))
-    sums = _sums(trace, key, measure, bits)[wanted]
-    used = (sums != 0).any(axis=0)
-    names = [name for name, use in zip(_names(trace, words, by, sums.shape[1]), used, strict=True) if use]
-    columns = pd.Index(names, name=by) if names else pd.Index([], dtype="int64", name=by)
-    return pd.DataFrame(sums[:, used].astype(np.int64), index=_index(trace, np.flatnonzero(wanted)), columns=columns)
+    count = library().tat_matrix_columns(trace.handle, key)
+    bands = [_used(sums[wanted[first:last]]) for first, last, sums in _bands(trace, key, measure, bits, count)]
+    used = np.unique(np.concatenate([band.columns for band in bands]))
+    values = np.zeros((np.count_nonzero(wanted), len(used)), np.int64)
+    end = 0
+    for band in bands:
+        begin, end = end, end + len(band.sums)
+        values[begin:end, np.searchsorted(used, band.columns)] = band.sums
+    names = _names(trace, words, by, count)
+    columns = pd.Index([names[i] for i in used], name=by) if len(used) else pd.Index([], dtype="int64", name=by)
+    return pd.DataFrame(values, index=_index(trace, np.flatnonzero(wanted)), columns=columns)
+
+
+class _Used(NamedTuple):
+    """Columns in which anything is, and their sums."""
+
+    columns: npt.NDArray[np.intp]
+    sums: npt.NDArray[np.uint64]
+
+
+def _used(sums: npt.NDArray[np.uint64]) -> _Used:
+    columns = np.flatnonzero(sums.any(axis=0))
+    return _Used(columns, sums[:, columns])
 
 
 def _number(word: str, kind: Any, what: str) -> int:
@@ -48,14 +68,22 @@ def _known_kinds(kinds: Iterable[str]) -> set[str]:
     return chosen
 
 
-def _sums(trace: Trace, key: int, measure: int, kinds: int) -> npt.NDArray[np.uint64]:
+def _bands(
+    trace: Trace, key: int, measure: int, kinds: int, columns: int
+) -> Iterator[tuple[int, int, npt.NDArray[np.uint64]]]:
+    """Sums of some evaluations at a time, from the first up to the last. Few tensors may be in any of them."""
     lib, error, count = library(), _abi.Error(), len(trace.evaluations)
-    columns = lib.tat_matrix_columns(trace.handle, key)
-    sums = trace.room(count * columns, np.dtype(np.uint64))
-    if lib.tat_matrix(trace.handle, key, measure, kinds, 0, count, sums.ctypes.data, c.byref(error)) != 0:
-        raise failure(error)
-    shaped: npt.NDArray[np.uint64] = sums.reshape(count, columns)
-    return shaped
+    rows = max(1, BAND // max(1, columns))
+    if count * columns > SUMS_MOST:
+        raise TatError(
+            ErrorKind.SYSTEM, f"{trace.path}: {count:,} by {columns:,} sums are too many: choose another key"
+        )
+    for first in range(0, max(1, count), rows):  # at least once, for the library to refuse what it has no sums of
+        last = min(first + rows, count)
+        sums = trace.room((last - first) * columns, np.dtype(np.uint64))
+        if lib.tat_matrix(trace.handle, key, measure, kinds, first, last, sums.ctypes.data, c.byref(error)) != 0:
+            raise failure(error)
+        yield first, last, sums.reshape(last - first, columns)
 
 
 def _index(trace: Trace, numbers: npt.NDArray[np.intp]) -> pd.MultiIndex:

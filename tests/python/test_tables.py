@@ -178,6 +178,17 @@ def test_matrix(analyzer: tat.TraceAnalyzer, by: str, value: str) -> None:
     assert table.index.get_level_values("n_tokens").tolist() == chosen["tokens"].tolist()
 
 
+@pytest.mark.parametrize("by", KEYS)
+def test_matrix_in_bands(analyzer: tat.TraceAnalyzer, by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = analyzer.matrix(by=by)
+    monkeypatch.setattr("tat.matrices.BAND", 1)  # one evaluation at a time
+    pd.testing.assert_frame_equal(analyzer.matrix(by=by), whole)
+    monkeypatch.setattr("tat.matrices.SUMS_MOST", 0)
+    if whole.size:
+        with pytest.raises(tat.TatError, match="too many"):
+            analyzer.matrix(by=by)
+
+
 def test_matrix_of_kinds_and_phases(toy: Path) -> None:
     t = tat.TraceAnalyzer(toy)
     whole, parts = t.matrix(), [t.matrix(kinds=kind) for kind in ("weight", "state", "activation", "input")]
