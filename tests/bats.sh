@@ -6,7 +6,7 @@
 # left behind once all tests have ended, as bats waits until they let go of its output.
 set -u
 
-hung_seconds=${HUNG_SECONDS:-150} # several times what the slowest test takes where other programs run beside it
+hung_seconds=${HUNG_SECONDS:-180} # several times what the slowest test takes where other programs run beside it
 left_seconds=20
 grace_seconds=5
 export TAT_TESTED_BY=$$ # by which processes are known, whoever their parents are

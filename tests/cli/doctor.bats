@@ -217,7 +217,7 @@ END
     [ "$status" -eq 3 ]
     mkfifo pipe
     chmod +x pipe
-    run timeout 10 "$TAT" doctor ./pipe
+    run timeout 60 "$TAT" doctor ./pipe
     [ "$status" -eq 3 ]
 }
 

@@ -17,7 +17,7 @@ import sys
 import termios
 import time
 
-DEADLINE = 300  # seconds
+DEADLINE = 100  # seconds: less than tests/bats.sh gives a test
 ENTER, LEAVE = "\033[?1049h", "\033[?1049l"
 
 
@@ -69,13 +69,17 @@ def act(step, child, terminal, said):
 
 
 def main(rows, columns, step, command):
+    waits, lets = os.pipe()
     child, terminal = pty.fork()
     if child == 0:
         os.environ["TERM"] = "xterm"
         set_size(0, rows, columns)
+        os.close(lets)
+        os.read(waits, 1)
         os.execvp(command[0], command)
     said = [""]
     before = termios.tcgetattr(terminal)
+    os.close(lets)  # the program begins, and may change the terminal
     read_until(terminal, said, lambda text: frames(text) >= (1 if step == "wait" else 2))
     raw = termios.tcgetattr(terminal)
     act(step, child, terminal, said)

@@ -26,7 +26,7 @@ teardown() {
 start() {
     "$HOST" -g 100000000 "$@" toy.gguf > /dev/null 2>&1 3>&- &
     host=$!
-    for _ in {1..500}; do
+    for _ in {1..3000}; do
         "$TAT" top --once > "$BATS_TEST_TMPDIR/first" 2>&1 && return 0
         sleep 0.02
     done
@@ -83,8 +83,7 @@ print([row["shares"] for row in a["experts"]["tables"]["experts"]["rows"]], a["h
     [ "$(json 'v["running"], v["phase"], v["tokens_per_second_now"] > 0, v["bytes_per_second_now"] > v["weight_bytes_per_second_now"] > 0')" = \
         "True generate True True" ]
     first=$(json 'v["tokens"]["generate"]')
-    sleep 0.3
-    [ "$(json 'v["tokens"]["generate"]')" -gt "$first" ]
+    until [ "$(json 'v["tokens"]["generate"]')" -gt "$first" ]; do sleep 0.1; done
     kill -9 "$host"
     wait "$host" || true
     run "$TAT" top --once "$TAT_DIR"/run_*
@@ -118,15 +117,16 @@ print([row["shares"] for row in a["experts"]["tables"]["experts"]["rows"]], a["h
 
 @test "top: before the first graph" {
     case $(ldd "$TAT") in *libasan*) skip "a sanitizer takes the agent's place in the traced program" ;; esac
-    "$TAT" record -- sleep 5 > /dev/null 2>&1 3>&- &
+    "$TAT" record -- sleep 100 > /dev/null 2>&1 3>&- &
     host=$!
-    for _ in {1..200}; do
+    for _ in {1..3000}; do
         run "$TAT" top --once
         [[ $output != *"no graph was computed yet"* ]] || break
         sleep 0.02
     done
     [ "$status" -eq 1 ]
     [[ $output == *"no graph was computed yet"* ]]
+    kill -TERM "$host" # which it passes on
 }
 
 @test "top: q and Ctrl-C end it, and the terminal is as before" {
@@ -172,7 +172,7 @@ print([row["shares"] for row in a["experts"]["tables"]["experts"]["rows"]], a["h
 until_its_end() {
     "$HOST" "$@" toy.gguf > /dev/null 2>&1 3>&- &
     host=$!
-    for _ in {1..500}; do
+    for _ in {1..3000}; do
         "$TAT" top --once > /dev/null 2>&1 && break
         sleep 0.02
     done

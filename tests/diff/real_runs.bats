@@ -73,7 +73,7 @@ print(v["weights_in_both"], v["weights_in_one"], v["weights_read_differently"], 
         --ignore-eos -t 2 < /dev/null > out 2>&1 3>&- &
     local host=$!
     export TAT_DIR=$PWD/traces LC_ALL=C.UTF-8
-    for _ in {1..500}; do
+    for _ in {1..3000}; do
         "$TAT" top --once > first 2>&1 && break
         sleep 0.02
     done

@@ -7,6 +7,8 @@
 #ifndef TAT_FUZZ_BLOCKS_H
 #define TAT_FUZZ_BLOCKS_H
 
+#include <stdlib.h>
+
 #include "trace_builder.h"
 
 static void put_blocks(struct trace_builder * b, const uint8_t * data, size_t size) {
@@ -20,6 +22,16 @@ static void put_blocks(struct trace_builder * b, const uint8_t * data, size_t si
         data += 3 + bytes;
         size -= 3 + bytes;
     }
+}
+
+/* Opens them as a trace, of which `b` holds the bytes. */
+static struct tat_trace * open_blocks(struct trace_builder * b, const uint8_t * data, size_t size) {
+    struct tat_error error;
+    tb_begin(b);
+    put_blocks(b, data, size);
+    struct tat_trace * trace = tb_open(b, &error);
+    if (!trace) { abort(); } /* the header is right */
+    return trace;
 }
 
 #endif

@@ -64,11 +64,7 @@ static void follow(const struct trace_builder * b) {
 
 int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size) {
     struct trace_builder b;
-    struct tat_error     error;
-    tb_begin(&b);
-    put_blocks(&b, data, size);
-    struct tat_trace * trace = tb_open(&b, &error);
-    if (!trace) { abort(); } /* the header is right */
+    struct tat_trace *   trace = open_blocks(&b, data, size);
     if (is_short(trace)) {
         compare(trace);
         follow(&b);

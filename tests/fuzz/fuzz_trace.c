@@ -96,11 +96,7 @@ static void touch_arrays(const struct tat_trace * trace) {
 
 int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size) {
     struct trace_builder b;
-    struct tat_error     error;
-    tb_begin(&b);
-    put_blocks(&b, data, size);
-    struct tat_trace * trace = tb_open(&b, &error);
-    if (!trace) { abort(); } /* the header is right */
+    struct tat_trace *   trace = open_blocks(&b, data, size);
     touch_tables(trace);
     touch_evaluations(trace);
     touch_arrays(trace);

@@ -11,8 +11,9 @@ import importlib
 import io
 import os
 import shutil
+import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,6 +187,26 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test finds traces that it did not name."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TAT_DIR", raising=False)
+
+
+# -------------------------------------------------------------------------------------------------------------- hangs
+
+HUNG = 240  # seconds: several times what the slowest test takes where other programs run beside it
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Ends and names a test that hangs, and goes on with the next."""
+
+    def end(*_: object) -> None:
+        pytest.fail(f"{item.nodeid} has not ended after {HUNG} s")
+
+    signal.signal(signal.SIGALRM, end)
+    signal.alarm(HUNG)
+    try:
+        return (yield)
+    finally:
+        signal.alarm(0)
 
 
 # --------------------------------------------------------------------------------------------------------------- TAP

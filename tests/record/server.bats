@@ -30,7 +30,7 @@ serve() {
     done
     "${before[@]}" "$LLAMA/llama-server" -m "$model" --host 127.0.0.1 --port "$port" -t 2 "${@:2}" 2> "$trace.stderr" 3>&- &
     server=$!
-    for _ in $(seq 300); do
+    for _ in $(seq 600); do
         ! is_ready || return 0
         kill -0 "$server" || break
         sleep 0.2
