@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A growing array, which begins zeroed. Its elements move when it grows.
+ * A growing array, which begins zeroed. Its elements move when it grows. All of it is here, as both objects of libtat.a
+ * need it and hide their names from each other.
  */
 #ifndef TAT_FORMAT_LIST_H
 #define TAT_FORMAT_LIST_H
@@ -8,7 +9,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+
+enum { LIST_FIRST_CAPACITY = 64 };
 
 struct list {
     void *   data; /* free it */
@@ -18,7 +22,18 @@ struct list {
 #define LIST(type_, list_) ((type_ *) (list_).data)
 
 /* Room for `more` further elements. False: memory, or more of them than 32 bits count. */
-bool list_reserve(struct list * list, size_t size, size_t more);
+static inline bool list_reserve(struct list * list, size_t size, size_t more) {
+    if (more > UINT32_MAX - list->count) { return false; }
+    const uint64_t wanted   = list->count + (uint64_t) more;
+    uint64_t       capacity = list->capacity ? list->capacity : LIST_FIRST_CAPACITY;
+    while (capacity < wanted) { capacity *= 2; }
+    if (capacity > UINT32_MAX) { capacity = UINT32_MAX; }
+    void * bigger = reallocarray(list->data, capacity, size);
+    if (!bigger) { return false; }
+    list->data     = bigger;
+    list->capacity = (uint32_t) capacity;
+    return true;
+}
 
 /* `more` new elements side by side, whose contents are the caller's to set; NULL as above. */
 static inline void * list_extend(struct list * list, size_t size, size_t more) {
