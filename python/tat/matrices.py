@@ -34,7 +34,8 @@ def matrix(
     used = np.unique(np.concatenate([band.columns for band in bands]))
     values = np.zeros((np.count_nonzero(wanted), len(used)), np.int64)
     end = 0
-    for band in bands:
+    while bands:
+        band = bands.pop(0)  # so that they go as the whole fills
         begin, end = end, end + len(band.sums)
         values[begin:end, np.searchsorted(used, band.columns)] = band.sums
     names = _names(trace, words, by, count)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A growing array, which begins zeroed. Its elements move when it grows. All of it is inline: analysis uses it too, and
- * only public names join the two objects of libtat.a.
+ * A growing array, which begins zeroed. Its elements move when it grows. All of it is here, as both objects of libtat.a
+ * need it and hide their names from each other.
  */
 #ifndef TAT_FORMAT_LIST_H
 #define TAT_FORMAT_LIST_H
@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LIST_FIRST_CAPACITY = 64 };
+
 struct list {
     void *   data; /* free it */
     uint32_t count, capacity;
@@ -21,10 +23,9 @@ struct list {
 
 /* Room for `more` further elements. False: memory, or more of them than 32 bits count. */
 static inline bool list_reserve(struct list * list, size_t size, size_t more) {
-    enum { FIRST_CAPACITY = 64 };
     if (more > UINT32_MAX - list->count) { return false; }
     const uint64_t wanted   = list->count + (uint64_t) more;
-    uint64_t       capacity = list->capacity ? list->capacity : FIRST_CAPACITY;
+    uint64_t       capacity = list->capacity ? list->capacity : LIST_FIRST_CAPACITY;
     while (capacity < wanted) { capacity *= 2; }
     if (capacity > UINT32_MAX) { capacity = UINT32_MAX; }
     void * bigger = reallocarray(list->data, capacity, size);
