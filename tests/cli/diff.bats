@@ -1,19 +1,19 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
 #
-# tat diff on traces of a toy model with experts. HOST makes them: a host that the agent is linked into.
+# tat diff on traces of a toy model with experts. HOST is given.
+
+load toy
 
 setup_file() {
     cd "$BATS_FILE_TMPDIR"
-    "$HOST" --write toy.gguf
     for name in a b c longer threads; do
         case $name in
             longer) set -- -g 60 ;;
             threads) set -- -g 40 -t 2 ;;
             *) set -- -g 40 ;;
         esac
-        TAT_DIR=$PWD/made "$HOST" "$@" toy.gguf > host.out
-        mv made/run_* "$name"
+        toy_trace "$name" "$@"
     done
 }
 
@@ -153,13 +153,12 @@ metadata() {
 }
 
 @test "diff: a trace cut short, and one with a prompt alone" {
-    mkdir -p cut prompt
+    mkdir -p cut
     head -c $(($(stat -c %s a/tensor_access.bin) * 3 / 4)) a/tensor_access.bin > cut/tensor_access.bin
     run "$TAT" diff a cut
     [ "$status" -eq 0 ]
-    TAT_DIR=$PWD/made "$HOST" -g 1 toy.gguf > host.out
     rm -rf prompt
-    mv made/run_* prompt
+    toy_trace prompt -g 1
     run "$TAT" diff a prompt
     [ "$status" -eq 0 ]
     says "No generated token to compare."

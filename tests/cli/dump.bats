@@ -1,17 +1,15 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
 #
-# tat dump on the trace of a toy model with attention and experts, made by a host that the agent is linked into. HOST is
-# that host.
+# tat dump on the trace of a toy model with attention and experts. HOST is given.
 
 bats_require_minimum_version 1.5.0
+load toy
 
 setup_file() {
     export PYTHONDONTWRITEBYTECODE=1
     export TRACE=$BATS_FILE_TMPDIR/trace
-    "$HOST" --write "$BATS_FILE_TMPDIR/toy.gguf"
-    TAT_DIR=$BATS_FILE_TMPDIR "$HOST" -g 40 "$BATS_FILE_TMPDIR/toy.gguf" > "$BATS_FILE_TMPDIR/host.out"
-    mv "$BATS_FILE_TMPDIR"/run_* "$TRACE"
+    toy_trace "$TRACE" -g 40
 }
 
 setup() {

@@ -1,27 +1,18 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
 #
-# tat export: what it writes is read back with Python's own csv, json and struct. HOST is a host that the agent is linked
-# into.
+# tat export: what it writes is read back with Python's own csv, json and struct. HOST is given.
 
 bats_require_minimum_version 1.5.0
+load toy
 
 setup_file() {
     export PYTHONDONTWRITEBYTECODE=1
     export TRACE=$BATS_FILE_TMPDIR/trace LONG=$BATS_FILE_TMPDIR/long
-    "$HOST" --write "$BATS_FILE_TMPDIR/toy.gguf"
-    made "$TRACE" 40
+    toy_trace "$TRACE" -g 40
     export many=1000000 graphs=4100
     case $(ldd "$TAT") in *libasan*) many=100000 graphs=450 ;; esac # once is enough
-    made "$LONG" $graphs
-}
-
-# made FOLDER GRAPHS
-made() {
-    mkdir "$BATS_FILE_TMPDIR/made"
-    TAT_DIR=$BATS_FILE_TMPDIR/made "$HOST" -g "$2" "$BATS_FILE_TMPDIR/toy.gguf" > /dev/null
-    mv "$BATS_FILE_TMPDIR"/made/run_* "$1"
-    rmdir "$BATS_FILE_TMPDIR/made"
+    toy_trace "$LONG" -g $graphs
 }
 
 setup() {

@@ -1,13 +1,13 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
 #
-# tat report on the trace of a toy model with experts, made by a host that the agent is linked into. HOST is that host.
+# tat report on the trace of a toy model with experts. HOST is given.
+
+load toy
 
 setup_file() {
     export TRACE=$BATS_FILE_TMPDIR/trace
-    "$HOST" --write "$BATS_FILE_TMPDIR/toy.gguf"
-    TAT_DIR=$BATS_FILE_TMPDIR "$HOST" -g 40 "$BATS_FILE_TMPDIR/toy.gguf" > "$BATS_FILE_TMPDIR/host.out"
-    mv "$BATS_FILE_TMPDIR"/run_* "$TRACE"
+    toy_trace "$TRACE" -g 40
 }
 
 setup() {

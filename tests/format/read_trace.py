@@ -5,6 +5,7 @@
 It shares no code with the library and makes no attempt to be fast. Run by itself it prints what it found.
 """
 
+import os
 import struct
 import sys
 from collections import Counter
@@ -248,10 +249,10 @@ def read_header(data):
 
 
 class Trace:
-    """The file, decoded; nothing derived yet."""
+    """The file, or that of a run's folder, decoded; nothing derived yet."""
 
     def __init__(self, path):
-        with open(path, "rb") as file:
+        with open(os.path.join(path, "tensor_access.bin") if os.path.isdir(path) else path, "rb") as file:
             self.data = file.read()
         self.header = read_header(self.data)
         self.strings, self.tensors, self.templates = [], [], []

@@ -11,7 +11,10 @@ setup() {
     RANDOM=1
 }
 
-# killed AFTER_MS [TOO]: kills the run; with TOO its tracer as well.
+has_begun() { [ -s "$trace/tensor_access.bin" ]; }
+has_computed() { [ -n "$("$EVALUATIONS" "$trace" 2> /dev/null)" ]; }
+
+# killed SINCE AFTER_MS [TOO]: kills the run so long after SINCE holds; with TOO its tracer as well.
 killed() {
     local shell tracer traced
     rm -f pids
@@ -19,8 +22,9 @@ killed() {
     shell=$!
     until [ -s pids ]; do sleep 0.001; done
     read -r tracer traced < pids
-    sleep "$(printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000)))"
-    kill -KILL ${2:+"$tracer"} "$traced"
+    until $1; do kill -0 "$traced"; done
+    sleep "$(printf '%d.%03d' $(($2 / 1000)) $(($2 % 1000)))"
+    kill -KILL ${3:+"$tracer"} "$traced"
     wait $shell || [ $? -eq 137 ]
 }
 
@@ -50,13 +54,14 @@ text_is_untraced() {
     cmp -n $((bytes < untraced ? bytes : untraced)) text untraced
 }
 
-@test "killed: 20 times at random moments" {
+# seven_times SINCE: at random moments from then on; n_proved and n_none are how many had evaluations, and no trace.
+seven_times() {
     cd "$BATS_TEST_TMPDIR"
     completion . -n 200 -t 1 > untraced 2> stderr
     n_proved=0 n_none=0
-    for i in {1..20}; do
+    for i in {1..7}; do
         trace=run_$i
-        killed $((RANDOM % 1200)) $([ $((i % 2)) = 0 ] || echo too)
+        killed "$1" $((RANDOM % 1200)) $([ $((i % 2)) = 0 ] || echo too)
         text_is_untraced
         if [ -e "$trace/tensor_access.bin" ]; then
             is_proved_but_for_its_end
@@ -65,5 +70,16 @@ text_is_untraced() {
         fi
     done
     echo "$n_proved with evaluations, all good; $n_none without a trace"
-    [ $n_proved -ge 5 ]
+}
+
+@test "killed: from the start" { seven_times true; }
+
+@test "killed: once there is a trace" {
+    seven_times has_begun
+    [ $n_none -eq 0 ]
+}
+
+@test "killed: once a graph is computed" {
+    seven_times has_computed
+    [ $n_proved -eq 7 ]
 }

@@ -2,19 +2,10 @@
 # SPDX-License-Identifier: MIT
 #
 # Every figure of the section on caching is counted again, naively, and must be the same; no cache beats the bound.
-# From the environment: TAT, AGENT, HOST_DIR (the fake hosts), LLAMA, MODELS.
 
-bats_require_minimum_version 1.5.0
+load ../traced
 
-setup_file() {
-    export PYTHONDONTWRITEBYTECODE=1
-    "$HOST_DIR/fake_host1" --write "$BATS_FILE_TMPDIR/toy.gguf"
-}
-
-setup() {
-    load traced
-    toy=$BATS_FILE_TMPDIR/toy.gguf
-}
+prompt="The quick brown fox jumps over the lazy dog, and the dog is not amused: it was asleep." # 23 tokens
 
 # recounted TRACE [OPTION VALUE...]: sizes in bytes.
 recounted() {
@@ -68,7 +59,7 @@ recounted() {
 }
 
 @test "a dense model" {
-    of_model SmolLM2-135M-Instruct.Q4_1.gguf -n 5
+    of_model $dense -n 5
     recounted "$trace" --memory 50000000 --disk 2000000000
 }
 
@@ -78,7 +69,7 @@ recounted() {
 }
 
 @test "a mixture of experts" {
-    of_model SmolLM2-8x2.gguf -n 3
+    of_model $moe -n 3
     recounted "$trace" --memory 150000000
 }
 

@@ -3,27 +3,16 @@
 #
 # Every figure of the sections phases, tokens, components, hot, layers and time is counted again, naively, and must be
 # the same.
-# From the environment: TAT, AGENT, AGENT_EXACT, HOST_DIR (the fake hosts), TOOLS (recount), LLAMA, MODELS.
+# AGENT_EXACT is given.
 
-bats_require_minimum_version 1.5.0
+load ../traced
 
-setup_file() {
-    export PYTHONDONTWRITEBYTECODE=1
-    "$HOST_DIR/fake_host1" --write "$BATS_FILE_TMPDIR/toy.gguf"
-}
-
-setup() {
-    load traced
-    toy=$BATS_FILE_TMPDIR/toy.gguf
-}
+prompt="The quick brown fox jumps over the lazy dog, and the dog is not amused: it was asleep." # 23 tokens
 
 # recounted TRACE [-- OPTION...]
 recounted() {
     python3 "$BATS_TEST_DIRNAME/recount.py" "$TAT" "$@"
 }
-
-dense=SmolLM2-135M-Instruct.Q4_1.gguf
-moe=SmolLM2-8x2.gguf
 
 @test "an error in any figure would be noticed" {
     traced "$HOST_DIR/fake_host1" -g 8 "$toy"
@@ -101,10 +90,7 @@ moe=SmolLM2-8x2.gguf
 }
 
 @test "several sequences: graphs with prompt and generation in one" {
-    [ -x "$TOOLS/recount" ] || skip "no llama.cpp: scripts/get-llama.sh makes one"
-    [ -e "$MODELS/$moe" ] || skip "no $moe: scripts/get-fixtures.sh makes it"
-    LD_LIBRARY_PATH=$LLAMA traced "$TOOLS/recount" -m "$MODELS/$moe" -s 2 -n 2 -u 16 -t 2 "Once upon a time there was \
-a king who had three daughters"
+    of_sequences "$moe" -s 2 -n 2 -u 16 "Once upon a time there was a king who had three daughters"
     recounted "$trace"
     "$TAT" report --section phases "$trace" | grep -q "^mixed "
 }

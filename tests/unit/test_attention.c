@@ -11,8 +11,7 @@
 
 #include <cmocka.h>
 
-#include "tat/analysis.h"
-#include "trace_builder.h"
+#include "section.h"
 
 enum { HEADS = 4, KV_HEADS = 2, SIZE = 16, EMBD = HEADS * SIZE, KV_EMBD = KV_HEADS * SIZE, CELLS = 64, SEEN = 32 };
 enum {
@@ -153,21 +152,7 @@ static void evaluate(struct run * r, uint32_t template, unsigned n, int64_t wind
 }
 
 static json_t * end(struct run * r) {
-    const char *     name  = "attention";
-    struct tat_error error = { 0 };
-    tb_end(&r->b);
-    struct tat_trace * trace = tb_open(&r->b, &error);
-    if (!trace) { fail_msg("%s", error.message); }
-    assert_int_equal(tat_trace_summary(trace)->undecodable_blocks, 0);
-    char *   text = tat_analyze(trace, &name, 1, NULL, &error);
-    json_t * all  = text ? json_loads(text, 0, NULL) : NULL;
-    if (!all) { fail_msg("%s", error.message); }
-    json_t * section = json_incref(json_object_get(all, name));
-    json_decref(all);
-    free(text);
-    tat_trace_close(trace);
-    tb_free(&r->b);
-    return section;
+    return section_of_all(&r->b, "attention");
 }
 
 /* ------------------------------------------------------------------------------------------------------- answers */

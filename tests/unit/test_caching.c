@@ -10,24 +10,13 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "section.h"
 #include "small_model.h"
-#include "tat/analysis.h"
 
 /* Closes the trace. The caller owns the section. */
 static json_t * caching_of(struct trace_builder * b, struct tat_trace * trace) {
-    static const char * const         names[] = { "caching" };
     const struct tat_analysis_options options = { .memory_bytes = 500, .disk_bytes_per_second = 1000 };
-    struct tat_error                  error   = { 0 };
-    char *                            text    = tat_analyze(trace, names, 1, &options, &error);
-    if (!text) { fail_msg("%s", error.message); }
-    json_t * all     = json_loads(text, 0, NULL);
-    json_t * caching = json_incref(json_object_get(all, "caching"));
-    json_decref(all);
-    free(text);
-    tat_trace_close(trace);
-    tb_free(b);
-    assert_non_null(caching);
-    return caching;
+    return section_of(b, trace, "caching", &options);
 }
 
 static json_int_t value(const json_t * caching, const char * key) {

@@ -12,8 +12,7 @@
 
 #include "analysis/contingency.h"
 #include "analysis/experts/vocabulary.h"
-#include "tat/analysis.h"
-#include "trace_builder.h"
+#include "section.h"
 
 enum { EXPERTS = 4, EMBD = 8, USED_MAX = 2, TOKENS_MAX = 16, SLICE = EMBD * EMBD * 4 + EMBD * 4 /* and its bias */ };
 
@@ -114,21 +113,7 @@ static void evaluate(struct run * r, uint32_t template, unsigned n, const uint32
 
 /* The section. The caller frees it with json_decref. */
 static json_t * end(struct run * r) {
-    const char *     name  = "experts";
-    struct tat_error error = { 0 };
-    tb_end(&r->b);
-    struct tat_trace * trace = tb_open(&r->b, &error);
-    if (!trace) { fail_msg("%s", error.message); }
-    assert_int_equal(tat_trace_summary(trace)->undecodable_blocks, 0);
-    char *   text = tat_analyze(trace, &name, 1, NULL, &error);
-    json_t * all  = text ? json_loads(text, 0, NULL) : NULL;
-    if (!all) { fail_msg("%s", error.message); }
-    json_t * section = json_incref(json_object_get(all, name));
-    json_decref(all);
-    free(text);
-    tat_trace_close(trace);
-    tb_free(&r->b);
-    return section;
+    return section_of_all(&r->b, "experts");
 }
 
 /* ------------------------------------------------------------------------------------------------------- answers */

@@ -11,25 +11,13 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "section.h"
 #include "small_model.h"
-#include "tat/analysis.h"
 
 enum { WEIGHTS = 10, RULE = TAT_RULE_SKIP_UNASKED };
 
 static json_t * hot_of(struct trace_builder * b, const struct tat_analysis_options * options) {
-    static const char * const names[] = { "hot" };
-    struct tat_error          error   = { 0 };
-    struct tat_trace *        trace   = small_model_open(b);
-    char *                    text    = tat_analyze(trace, names, 1, options, &error);
-    if (!text) { fail_msg("%s", error.message); }
-    json_t * all = json_loads(text, 0, NULL);
-    json_t * hot = json_incref(json_object_get(all, "hot"));
-    json_decref(all);
-    free(text);
-    tat_trace_close(trace);
-    tb_free(b);
-    assert_non_null(hot);
-    return hot;
+    return section_of(b, small_model_open(b), "hot", options);
 }
 
 static json_t * row(const json_t * hot, const char * table, size_t number) {
