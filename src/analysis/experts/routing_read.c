@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "format/expert_stack.h"
+#include "format/output_rows.h"
 
 static bool pool_reserve(struct reading * r, struct pool * p, size_t more) {
     if (p->count + more <= p->capacity) { return true; }
@@ -128,15 +129,14 @@ static void take_tokens(struct reading * r, const int64_t * values, size_t count
     }
 }
 
-/* The rows whose output is asked for: what the last layer goes on with. They are an input of the graph, and the only
- * one that picks rows of a result. */
+/* The rows whose output is asked for, or the tokens. */
 static void take_rows(struct reading * r, const struct tat_capture * c, const int64_t * values, size_t count) {
     const struct tat_entry * node   = node_of(r->t, c->node);
     const uint32_t           source = node->src[0];
     if (c->entry >= r->t->n_leaves || strcmp(node->op, "GET_ROWS") != 0 || source == TAT_NO_ENTRY) { return; }
     const struct tat_tensor * from = &r->subject->tensors[r->t->entries[source].tensor];
     if (from->component == TAT_COMPONENT_TOKEN_EMBD) { take_tokens(r, values, count); }
-    if (from->kind != TAT_TENSOR_ACTIVATION) { return; }
+    if (!picks_output_rows(r->t, r->subject->tensors, c)) { return; }
     r->out.count = 0;
     r->has_out   = count > 0 && pool_reserve(r, &r->out, count);
     for (size_t i = 0; i < count && r->has_out; i++) {
