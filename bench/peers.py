@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -73,13 +74,13 @@ def by_tat(trace: Path) -> tuple[object, Callable[[], Answer]]:
         cells = t.matrix(by="layer", value="bytes", phases=("prompt", "generate", "mixed"))
         tensors = t.matrix(by="tensor", value="bytes", phases=("prompt", "generate", "mixed")).sum()
         evaluation = cells.index.get_level_values("evaluation").to_numpy()
-        values, names = cells.to_numpy(), [65535 if c == -1 else int(c) for c in cells.columns]
+        values, names = cells.to_numpy(), [65535 if c == -1 else c for c in map(int, cells.columns.to_list())]
         rows, places = np.nonzero(values)
         matrix = {
             (int(evaluation[r]), names[p]): int(v) for r, p, v in zip(rows, places, values[rows, places], strict=True)
         }
         layers = {name: int(v) for name, v in zip(names, values.sum(axis=0), strict=True)}
-        return top({int(k): int(v) for k, v in tensors.items()}), layers, matrix
+        return top(by_number(tensors)), layers, matrix
 
     return t, answer
 
@@ -95,7 +96,8 @@ def by_pandas(flat: Path) -> tuple[object, Callable[[], Answer]]:
         tensors = used.groupby("tensor")["bytes"].sum()
         layers = used.groupby("layer")["bytes"].sum()
         matrix = used.groupby(["evaluation", "layer"])["bytes"].sum()
-        return top(dict(tensors.items())), dict(layers.items()), dict(matrix.items())
+        cells = zip(matrix.index.to_list(), matrix.to_list(), strict=True)
+        return top(by_number(tensors)), by_number(layers), {(e, n): b for (e, n), b in cells}
 
     return frame, answer
 
@@ -120,15 +122,21 @@ def by_duckdb(parquet: Path) -> tuple[object, Callable[[], Answer]]:
     connection = duckdb.connect()
     connection.execute(f"CREATE TABLE records AS SELECT * FROM read_parquet('{parquet}')")
 
-    def fetch(keys: str) -> list[tuple[int, ...]]:
-        where = f"phase IN {INFERENCE} AND bytes > 0"
-        return connection.execute(f"SELECT {keys}, sum(bytes)::BIGINT FROM records WHERE {where} GROUP BY {keys}").fetchall()
+    def fetch(keys: str) -> list[Any]:
+        sums = f"SELECT {keys}, sum(bytes)::BIGINT FROM records WHERE phase IN {INFERENCE} AND bytes > 0 GROUP BY {keys}"
+        return connection.execute(sums).fetchall()
 
     def answer() -> Answer:
-        tensors, layers = dict(fetch("tensor")), dict(fetch("layer"))
+        tensors: dict[int, int] = dict(fetch("tensor"))
+        layers: dict[int, int] = dict(fetch("layer"))
         return top(tensors), layers, {(e, n): b for e, n, b in fetch("evaluation, layer")}
 
     return connection, answer
+
+
+def by_number(sums: pd.Series) -> dict[int, int]:
+    """A series as plain numbers."""
+    return {int(key): int(value) for key, value in zip(sums.index.to_list(), sums.to_list(), strict=True)}
 
 
 def top(tensors: dict[int, int]) -> dict[int, int]:
@@ -162,9 +170,9 @@ def main() -> int:
             del held
     print(f"{'':22} {'loading':>9} {'answering':>10} {'together':>9}   seconds, medians of {rounds}")
     for name in peers:
-        load, answer_ = statistics.median(loading[name]), statistics.median(answering[name])
+        alone, answered = statistics.median(loading[name]), statistics.median(answering[name])
         both = statistics.median(a + b for a, b in zip(loading[name], answering[name], strict=True))
-        print(f"{name:22} {load:9.3f} {answer_:10.3f} {both:9.3f}")
+        print(f"{name:22} {alone:9.3f} {answered:10.3f} {both:9.3f}")
     first = next(iter(answers.values()))
     different = [name for name, found in answers.items() if found != first]
     print("the results are the same" if not different else f"DIFFERENT RESULTS: {', '.join(different)}")

@@ -307,17 +307,18 @@ static_assert(sizeof(struct tat_token) == 24, "as bindings declare it");
 int tat_trace_tokens(const struct tat_trace * trace, uint32_t first, uint32_t last, struct tat_token * tokens,
                      size_t capacity, size_t * count, struct tat_error * error);
 
-/* An expert that a layer chose for a row. Where a layer routes only the rows whose output is asked for, rows count
- * those. */
+/* An expert that a layer chose for a row. A layer may route only the rows whose output is asked for, as the last one of
+ * a prompt does: which they are is recorded with it, and `row` is that of struct tat_token here too. */
 struct tat_selection {
     uint32_t evaluation;
-    uint32_t row;    /* of those that the layer routes, from 0 */
+    uint32_t row;    /* in the evaluation, from 0, or TAT_NO_ROW: of which row it is was not recorded */
     float    gate;   /* the weight of the expert's result, NAN where it was not recorded */
     uint16_t layer;  /* or TAT_NO_LAYER */
     uint16_t slot;   /* of the row, from 0 */
     uint16_t expert; /* or TAT_NO_EXPERT: a number that no expert has */
     uint16_t zero;
 };
+#define TAT_NO_ROW UINT32_MAX
 static_assert(sizeof(struct tat_selection) == 20, "as bindings declare it");
 
 int tat_trace_routing(const struct tat_trace * trace, uint32_t first, uint32_t last, struct tat_selection * selections,

@@ -12,6 +12,7 @@ NO_LAYER = 0xFFFF
 NO_EXPERT = 0xFFFF
 NO_HEAD = 0xFFFF
 NO_TOKEN_ID = -1
+NO_ROW = 0xFFFFFFFF
 NO_POSITION = -(2**63)
 
 #: struct tat_access: 64 bytes.

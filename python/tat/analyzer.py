@@ -130,9 +130,11 @@ class TraceAnalyzer:
         return tables.frame(tables.tokens(self.trace, self.trace.tokens()))
 
     def routing(self) -> pd.DataFrame:
-        """All experts chosen: evaluation, row, layer, slot, expert and gate weight (NaN where it was not recorded).
+        """All experts chosen: evaluation, phase, row, token, layer, slot, expert and gate weight, a row each.
 
-        Where a layer routes only the rows whose output is asked for, `row` counts those.
+        row and token are those of `tokens()`, also in the last layer of a prompt, which routes only the rows whose
+        output is asked for; row is NA where the trace does not say which these are, token then too and in warm-up.
+        slot counts a token's experts in a layer from 0; gate is NaN where it was not recorded.
         """
         return tables.frame(tables.routing(self.trace, self.trace.routing()))
 

@@ -109,10 +109,14 @@ def tokens(trace: Trace, t: Records) -> list[Column]:
 
 def routing(trace: Trace, r: Records) -> list[Column]:
     """A row for each expert chosen: columns of what Trace.routing gives."""
+    e = trace.evaluations[r["evaluation"]]
+    unknown = r["row"] == _abi.NO_ROW
+    token = e["token_first"].astype(np.int64) + r["row"]
     return [
         number("evaluation", r["evaluation"]),
-        _phase(trace.evaluations["phase"][r["evaluation"]]),
-        number("row", r["row"]),
+        _phase(e["phase"]),
+        number("row", r["row"], unknown),
+        number("token", token, unknown | (e["phase"] == _abi.PHASES.index("warmup"))),
         number("layer", r["layer"], r["layer"] == _abi.NO_LAYER),
         number("slot", r["slot"]),
         number("expert", r["expert"], r["expert"] == _abi.NO_EXPERT),

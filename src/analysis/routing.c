@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "format/expert_stack.h"
+#include "format/output_rows.h"
 
 static const struct tat_entry * node_of(const struct tat_template * t, uint32_t node) {
     return &t->entries[t->n_leaves + node];
@@ -107,7 +108,7 @@ static void take_rows(struct routing * r, const struct tat_capture * c, const in
     if (c->entry >= r->t->n_leaves || strcmp(node->op, "GET_ROWS") != 0 || source == TAT_NO_ENTRY) { return; }
     const struct tat_tensor * from = &r->tensors[r->t->entries[source].tensor];
     if (from->component == TAT_COMPONENT_TOKEN_EMBD) { take_tokens(r, values, count); }
-    if (from->kind == TAT_TENSOR_ACTIVATION) { take_outputs(r, values, count); }
+    if (picks_output_rows(r->t, r->tensors, c)) { take_outputs(r, values, count); }
 }
 
 static void take_positions(struct routing * r, const int64_t * values, size_t count) {

@@ -8,6 +8,7 @@
 
 #include "format/captures.h"
 #include "format/expansion.h"
+#include "format/output_rows.h"
 
 /* What is counted, and what of it is stored. */
 struct array {
@@ -158,15 +159,44 @@ int tat_trace_tokens(const struct tat_trace * trace, uint32_t first, uint32_t la
 /* The gate weights of a layer come in a capture of their own: the one after the experts that has as many values. */
 struct routed {
     const struct tat_template * template;
-    struct array * array;
-    uint32_t       evaluation;
-    uint16_t       layer;       /* of the experts seen last */
-    size_t         at, choices; /* their selections in the array, without gates yet */
+    const struct tat_tensor * tensors;
+    struct array *            array;
+    uint32_t                  evaluation;
+    uint16_t                  layer;       /* of the experts seen last */
+    size_t                    at, choices; /* their selections in the array, without gates yet */
+
+    uint32_t * outputs; /* the rows whose output is asked for, once they were picked */
+    size_t     n_outputs, capacity;
+    bool       failed;
 };
 
 static uint16_t layer_of(const struct tat_template * t, const struct tat_capture * c) {
     const uint16_t of = t->entries[t->n_leaves + c->node].layer;
     return of != TAT_NO_LAYER ? of : t->entries[c->entry].layer;
+}
+
+static void keep_outputs(struct routed * r, const int64_t * values, size_t count) {
+    r->n_outputs = 0;
+    if (count > r->capacity) {
+        uint32_t * bigger = realloc(r->outputs, count * sizeof *bigger);
+        if (!bigger) {
+            r->failed = true;
+            return;
+        }
+        r->outputs  = bigger;
+        r->capacity = count;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const bool right           = values[i] >= 0 && (uint64_t) values[i] < r->template->n_tokens;
+        r->outputs[r->n_outputs++] = right ? (uint32_t) values[i] : TAT_NO_ROW;
+    }
+}
+
+/* Which row of the evaluation a layer's row of so many is. */
+static uint32_t row_of(const struct routed * r, size_t row, size_t rows) {
+    if (row >= rows) { return TAT_NO_ROW; } /* what is left of a damaged one */
+    if (rows == r->template->n_tokens) { return (uint32_t) row; }
+    return rows == r->n_outputs ? r->outputs[row] : TAT_NO_ROW;
 }
 
 static void put_choices(struct routed * r, const struct tat_capture * c, const int64_t * values, size_t count) {
@@ -181,7 +211,7 @@ static void put_choices(struct routed * r, const struct tat_capture * c, const i
     for (size_t i = 0; i < count; i++) {
         const bool                 known = values[i] >= 0 && values[i] < TAT_NO_EXPERT;
         const struct tat_selection s     = { .evaluation = r->evaluation,
-                                             .row        = (uint32_t) (i / slots),
+                                             .row        = row_of(r, i / slots, count / slots),
                                              .gate       = NAN,
                                              .layer      = r->layer,
                                              .slot       = (uint16_t) (i % slots),
@@ -203,22 +233,26 @@ static void set_gates(struct routed * r, const struct tat_capture * c, const int
 static bool route(uint32_t capture, const int64_t * values, size_t count, void * user) {
     struct routed *            r = user;
     const struct tat_capture * c = &r->template->captures[capture];
+    if (picks_output_rows(r->template, r->tensors, c)) { keep_outputs(r, values, count); }
     if (c->kind == TAT_CAPTURE_EXPERTS) { put_choices(r, c, values, count); }
     if (c->kind == TAT_CAPTURE_GATES) { set_gates(r, c, values, count); }
-    return true;
+    return !r->failed;
 }
 
 int tat_trace_routing(const struct tat_trace * trace, uint32_t first, uint32_t last, struct tat_selection * selections,
                       size_t capacity, size_t * count, struct tat_error * error) {
-    struct array array  = { selections, sizeof *selections, capacity, 0 };
-    int          status = 0;
+    struct array  array  = { selections, sizeof *selections, capacity, 0 };
+    struct routed r      = { .tensors = LIST(struct tat_tensor, trace->tensors), .array = &array };
+    int           status = 0;
     if (last > trace->evaluations.count) { last = trace->evaluations.count; }
-    for (uint32_t i = first; i < last && status >= 0; i++) {
+    for (uint32_t i = first; i < last && status >= 0 && !r.failed; i++) {
         const struct tat_evaluation * e = &LIST(struct tat_evaluation, trace->evaluations)[i];
-        const struct tat_template *   t = &LIST(struct tat_template, trace->templates)[e->template_id];
-        struct routed                 r = { .template = t, .array = &array, .evaluation = i };
-        status                          = tat_trace_each_capture(trace, i, route, &r, error);
+        r.template                      = &LIST(struct tat_template, trace->templates)[e->template_id];
+        r.evaluation                    = i;
+        r.n_outputs = r.choices = 0;
+        status                  = tat_trace_each_capture(trace, i, route, &r, error);
     }
+    free(r.outputs);
     *count = array.count;
-    return status < 0 ? -1 : 0;
+    return r.failed ? tat_fail(error, TAT_ERROR_SYSTEM, "out of memory") : status < 0 ? -1 : 0;
 }

@@ -14,7 +14,13 @@ SOURCE = Path(os.environ["SOURCE"])
 
 def test_types(tmp_path: Path) -> None:
     configuration = ("--config-file", str(SOURCE / "python/pyproject.toml"), "--cache-dir", str(tmp_path))
-    run(sys.executable, "-m", "mypy", *configuration, SOURCE / "python/tat")
+    run(sys.executable, "-m", "mypy", *configuration, SOURCE / "python/tat", *(SOURCE / "bench").glob("*.py"))
+
+
+def test_oldest_python() -> None:
+    """Nothing newer than Python 3.10 is used, nor of its library."""
+    folders = (SOURCE / "python/tat", SOURCE / "bench", SOURCE / "tests/python")
+    run(sys.executable, "-c", "import vermin; vermin.main()", "-t=3.10-", "--violations", "--no-tips", *folders)
 
 
 def test_style() -> None:

@@ -102,6 +102,24 @@ def test_waits_are_within_their_nodes(exact: Path, real: Path) -> None:
     assert tat.TraceAnalyzer(real).waits().empty
 
 
+def test_routing_of_some_rows(real: Path) -> None:
+    """The last layer of a prompt goes on with the rows whose output is asked for alone: here its last token."""
+    t = tat.TraceAnalyzer(real)
+    routing, evaluations = t.routing(), t.evaluations().set_index("evaluation")
+    prompt = routing[routing["phase"] == "prompt"]
+    (evaluation,) = prompt["evaluation"].unique()
+    count = evaluations.loc[evaluation, "tokens"]
+    assert evaluations.loc[evaluation, "outputs"] == 1 < count
+    last = prompt["layer"].max()
+    for layer, chosen in prompt.groupby("layer"):
+        rows = [count - 1] if layer == last else list(range(count))
+        assert chosen["row"].drop_duplicates().tolist() == rows
+        assert (chosen["token"] == evaluations.loc[evaluation, "token"] + chosen["row"]).all()
+    known = routing.dropna(subset="token").merge(t.tokens()[["evaluation", "row", "token"]], on=["evaluation", "row"])
+    assert len(known) == (routing["phase"] != "warmup").sum()
+    assert (known["token_x"] == known["token_y"]).all()
+
+
 def test_events(real: Path) -> None:
     events = tat.TraceAnalyzer(real).events()
     assert (events["at_ns"].diff().dropna() >= 0).all()

@@ -221,12 +221,85 @@ static void test_routing(void ** state) {
     tb_free(&b);
 }
 
+/* A layer that routes picked rows: of four, of which the second and the last are picked; in a second evaluation one
+ * that is none. */
+static void test_routing_of_picked_rows(void ** state) {
+    (void) state;
+    enum { N = 4, PICKED = 2 };
+    struct trace_builder b;
+    struct tat_error     error = { 0 };
+    tb_begin(&b);
+    tb_model_file(&b, "/model.gguf");
+    const uint32_t embd = tb_tensor(
+        &b, (struct tb_tensor){
+                .name = "token_embd.weight", .kind = TAT_TENSOR_WEIGHT, .memory = TAT_MEMORY_FILE, .ne = { 8, 100 } });
+    const uint32_t up   = tb_tensor(&b, (struct tb_tensor){ .name   = "blk.3.ffn_up_exps.weight",
+                                                            .kind   = TAT_TENSOR_WEIGHT,
+                                                            .memory = TAT_MEMORY_FILE,
+                                                            .ne     = { 8, 4, EXPERTS },
+                                                            .file   = 1 });
+    const uint32_t data = tb_tensor(
+        &b,
+        (struct tb_tensor){ .name = "data", .kind = TAT_TENSOR_ACTIVATION, .memory = TAT_MEMORY_BUFFER, .ne = { 64 } });
+    const uint32_t        ids       = tb_tensor(&b, (struct tb_tensor){ .name        = "ids",
+                                                                        .kind        = TAT_TENSOR_INPUT,
+                                                                        .memory      = TAT_MEMORY_BUFFER,
+                                                                        .type        = "i32",
+                                                                        .block       = 1,
+                                                                        .block_bytes = 4,
+                                                                        .ne          = { 64 } });
+    const struct tb_entry entries[] = {
+        { .name = "token_embd.weight", .tensor = embd, .ne = { 8, 100 } },
+        { .name = "inp_tokens", .type = "i32", .tensor = ids, .ne = { N } },
+        { .name = "out_ids", .type = "i32", .tensor = ids, .ne = { PICKED } },
+        { .name = "blk.3.ffn_up_exps.weight", .tensor = up, .ne = { 8, 4, EXPERTS } },
+        { .name = "ffn_moe_topk-3", .type = "i32", .tensor = ids, .ne = { 1, PICKED } },
+        { .name = "embd", .op = "GET_ROWS", .tensor = data, .ne = { 8, N }, .facts = ASKED, .src = { 1, 2 } },
+        { .name = "picked", .op = "GET_ROWS", .tensor = data, .ne = { 8, PICKED }, .facts = ASKED, .src = { 6, 3 } },
+        { .name   = "ffn_moe_up-3",
+          .op     = "MUL_MAT_ID",
+          .tensor = data,
+          .ne     = { 4, 1, PICKED },
+          .facts  = ASKED,
+          .src    = { 4, 7, 5 } },
+    };
+    const struct tb_capture captures[] = { { TAT_CAPTURE_ROWS, 1, 0, 1 },
+                                           { TAT_CAPTURE_ROWS, 2, 1, 1 },
+                                           { TAT_CAPTURE_EXPERTS, 4, 2, 2 } };
+    const uint32_t          t          = tb_template(&b, 1, entries, 5, 3, captures, 3);
+    for (int i = 0; i < 2; i++) {
+        struct payload p;
+        payload_begin(&p);
+        tb_put_series(&p.out, (const int64_t[]){ 7, 8, 9, 10 }, N);
+        tb_put_series(&p.out, (const int64_t[]){ 1, i == 0 ? 3 : N }, PICKED);
+        tb_put_each(&p.out, (const uint32_t[]){ 2, 0 }, PICKED);
+        tb_evaluation(&b, (struct tb_evaluation){ .template       = t,
+                                                  .rule           = RULE,
+                                                  .n_callbacks    = 3,
+                                                  .captures       = p.bytes,
+                                                  .captures_bytes = (size_t) (p.out.at - p.bytes) });
+    }
+    tb_end(&b);
+    struct tat_trace * trace = tb_open(&b, &error);
+    if (!trace) { fail_msg("%s", error.message); }
+    assert_int_equal(tat_trace_summary(trace)->undecodable_blocks, 0);
+    struct tat_selection s[4] = { 0 };
+    size_t               count;
+    assert_int_equal(tat_trace_routing(trace, 0, 2, s, 4, &count, NULL), 0);
+    assert_int_equal(count, 4);
+    const uint32_t rows[4] = { 1, 3, 1, TAT_NO_ROW };
+    for (int i = 0; i < 4; i++) { assert_int_equal(s[i].row, rows[i]); }
+    tat_trace_close(trace);
+    tb_free(&b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accesses),
         cmocka_unit_test(test_choice),
         cmocka_unit_test(test_tokens),
         cmocka_unit_test(test_routing),
+        cmocka_unit_test(test_routing_of_picked_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -45,9 +45,7 @@ def moe_expert_heatmap(source: Source) -> Chart:
     n_experts, bins = int(whole["expert"].max()) + 1, source.bins()
     check_room(n_experts, "experts")
     unplaced = len(whole) - len(routing)
-    left_out = (
-        f" {unplaced:,} selections are left out, whose layer routed only some of a prompt's rows." if unplaced else ""
-    )
+    left_out = f" {unplaced:,} selections are left out: of which token they are was not recorded." if unplaced else ""
     numbers = sorted(routing["layer"].unique())
     views = {}
     if n_experts * bins.count * len(numbers) <= _MOST_NUMBERS:

@@ -171,12 +171,11 @@ class Source:
         routing = self.trace.routing()
         routing = routing[routing["evaluation"].isin(self.numbers) & routing["expert"].notna()]
         row = np.searchsorted(self.numbers, routing["evaluation"].to_numpy(np.int64))
-        rows = routing.groupby(["evaluation", "layer"])["row"].transform("max").to_numpy(np.int64) + 1
-        position = self.first[row] + routing["row"].to_numpy(np.int64)
+        of_evaluation = routing["row"].fillna(-1).to_numpy(np.int64)
         return pd.DataFrame(
             {
                 "evaluation": routing["evaluation"].to_numpy(np.int64),
-                "position": np.where(rows == self.count[row], position, -1),
+                "position": np.where(of_evaluation >= 0, self.first[row] + of_evaluation, -1),
                 "phase": self.phase[row],
                 "layer": routing["layer"].to_numpy(np.int64),
                 "slot": routing["slot"].to_numpy(np.int64),
@@ -190,7 +189,7 @@ class Source:
         return 0 if self._routing.empty else int(self._routing["expert"].max()) + 1
 
     def routing(self) -> pd.DataFrame:
-        """Experts chosen: evaluation, position (of the token; -1 where a layer did not route all rows), phase, layer,
+        """Experts chosen: evaluation, position (of the token; -1 where it is not known), phase, layer,
         slot, expert. Raises AbsentError if there is none."""
         if self._routing.empty:
             raise AbsentError("no layer of this model has experts")
