@@ -46,7 +46,8 @@ def same_frame(frame: pd.DataFrame, path: Path) -> None:
     assert len(frame) == len(table) > 0
     for name in table.columns:
         if name in COLUMNS_WITH_NAMES:
-            ours, theirs = frame[name].astype("object").fillna("").to_numpy(), table[name].to_numpy()
+            ours = frame[name].astype("object").where(frame[name].notna(), "").to_numpy()
+            theirs = table[name].to_numpy()
         else:
             ours = frame[name].astype("Int64").to_numpy()
             theirs = pd.to_numeric(table[name].replace("", None)).astype("Int64").to_numpy()
