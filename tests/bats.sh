@@ -3,7 +3,8 @@
 #
 # bats.sh BATS FILE: runs a file of tests, and ends what hangs. Where a test has not ended after $HUNG_SECONDS, its programs are
 # named and killed, and where that does not help, its shell: it fails, and the next one begins. So are programs that were
-# left behind once all tests have ended, as bats waits until they let go of its output.
+# left behind once all tests have ended, as bats waits until they let go of its output. Bats's own BATS_TEST_TIMEOUT (1.8) waits
+# for ever for a program that `run` started.
 set -u
 
 hung_seconds=${HUNG_SECONDS:-180} # several times what the slowest test takes where other programs run beside it
