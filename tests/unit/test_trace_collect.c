@@ -14,47 +14,57 @@
 
 enum { TOKENS = 2, USED = 2, EXPERTS = 4, ASKED = TAT_NODE_COMPUTE, RULE = TAT_RULE_SKIP_EMPTY };
 
-/* Two tokens are looked up and each goes to two of four experts of layer 3, weighted by a gate. */
-static uint32_t add_graph(struct trace_builder * b) {
-    const uint32_t embd = tb_tensor(b, (struct tb_tensor){ .name   = "token_embd.weight",
-                                                           .kind   = TAT_TENSOR_WEIGHT,
-                                                           .memory = TAT_MEMORY_FILE,
-                                                           .ne     = { 8, 100 },
-                                                           .file   = 1 });
-    const uint32_t up   = tb_tensor(b, (struct tb_tensor){ .name        = "blk.3.ffn_up_exps.weight",
-                                                           .kind        = TAT_TENSOR_WEIGHT,
-                                                           .memory      = TAT_MEMORY_FILE,
-                                                           .ne          = { 8, 4, EXPERTS },
-                                                           .file        = 1,
-                                                           .file_offset = 4096 });
-    const uint32_t data = tb_tensor(
+struct tensors {
+    uint32_t embd, up, data, ids;
+};
+
+static struct tensors add_tensors(struct trace_builder * b) {
+    struct tensors t;
+    t.embd = tb_tensor(b, (struct tb_tensor){ .name   = "token_embd.weight",
+                                              .kind   = TAT_TENSOR_WEIGHT,
+                                              .memory = TAT_MEMORY_FILE,
+                                              .ne     = { 8, 100 },
+                                              .file   = 1 });
+    t.up   = tb_tensor(b, (struct tb_tensor){ .name        = "blk.3.ffn_up_exps.weight",
+                                              .kind        = TAT_TENSOR_WEIGHT,
+                                              .memory      = TAT_MEMORY_FILE,
+                                              .ne          = { 8, 4, EXPERTS },
+                                              .file        = 1,
+                                              .file_offset = 4096 });
+    t.data = tb_tensor(
         b,
         (struct tb_tensor){ .name = "data", .kind = TAT_TENSOR_ACTIVATION, .memory = TAT_MEMORY_BUFFER, .ne = { 64 } });
-    const uint32_t        ids       = tb_tensor(b, (struct tb_tensor){ .name        = "ids",
-                                                                       .kind        = TAT_TENSOR_INPUT,
-                                                                       .memory      = TAT_MEMORY_BUFFER,
-                                                                       .type        = "i32",
-                                                                       .block       = 1,
-                                                                       .block_bytes = 4,
-                                                                       .ne          = { 64 } });
+    t.ids = tb_tensor(b, (struct tb_tensor){ .name        = "ids",
+                                             .kind        = TAT_TENSOR_INPUT,
+                                             .memory      = TAT_MEMORY_BUFFER,
+                                             .type        = "i32",
+                                             .block       = 1,
+                                             .block_bytes = 4,
+                                             .ne          = { 64 } });
+    return t;
+}
+
+/* Two tokens are looked up and each goes to two of four experts of layer 3, weighted by a gate. */
+static uint32_t add_graph(struct trace_builder * b) {
+    const struct tensors  of        = add_tensors(b);
     const struct tb_entry entries[] = {
-        { .name = "token_embd.weight", .tensor = embd, .ne = { 8, 100 } },
-        { .name = "inp_tokens", .type = "i32", .tensor = ids, .ne = { TOKENS } },
-        { .name = "inp_pos", .type = "i32", .tensor = ids, .ne = { TOKENS } },
-        { .name = "blk.3.ffn_up_exps.weight", .tensor = up, .ne = { 8, 4, EXPERTS } },
-        { .name = "ffn_moe_topk-3", .type = "i32", .tensor = ids, .ne = { USED, TOKENS } },
-        { .name = "ffn_moe_weights-3", .tensor = data, .ne = { 1, USED, TOKENS } },
-        { .name = "embd", .op = "GET_ROWS", .tensor = data, .ne = { 8, TOKENS }, .facts = ASKED, .src = { 1, 2 } },
-        { .name = "Qcur-3", .op = "ROPE", .tensor = data, .ne = { 8, TOKENS }, .facts = ASKED, .src = { 7, 3 } },
+        { .name = "token_embd.weight", .tensor = of.embd, .ne = { 8, 100 } },
+        { .name = "inp_tokens", .type = "i32", .tensor = of.ids, .ne = { TOKENS } },
+        { .name = "inp_pos", .type = "i32", .tensor = of.ids, .ne = { TOKENS } },
+        { .name = "blk.3.ffn_up_exps.weight", .tensor = of.up, .ne = { 8, 4, EXPERTS } },
+        { .name = "ffn_moe_topk-3", .type = "i32", .tensor = of.ids, .ne = { USED, TOKENS } },
+        { .name = "ffn_moe_weights-3", .tensor = of.data, .ne = { 1, USED, TOKENS } },
+        { .name = "embd", .op = "GET_ROWS", .tensor = of.data, .ne = { 8, TOKENS }, .facts = ASKED, .src = { 1, 2 } },
+        { .name = "Qcur-3", .op = "ROPE", .tensor = of.data, .ne = { 8, TOKENS }, .facts = ASKED, .src = { 7, 3 } },
         { .name   = "ffn_moe_up-3",
           .op     = "MUL_MAT_ID",
-          .tensor = data,
+          .tensor = of.data,
           .ne     = { 4, USED, TOKENS },
           .facts  = ASKED,
           .src    = { 4, 8, 5 } },
         { .name   = "ffn_moe_weighted-3",
           .op     = "MUL",
-          .tensor = data,
+          .tensor = of.data,
           .ne     = { 4, USED, TOKENS },
           .facts  = ASKED,
           .src    = { 9, 6 } },
@@ -230,35 +240,18 @@ static void test_routing_of_picked_rows(void ** state) {
     struct tat_error     error = { 0 };
     tb_begin(&b);
     tb_model_file(&b, "/model.gguf");
-    const uint32_t embd = tb_tensor(
-        &b, (struct tb_tensor){
-                .name = "token_embd.weight", .kind = TAT_TENSOR_WEIGHT, .memory = TAT_MEMORY_FILE, .ne = { 8, 100 } });
-    const uint32_t up   = tb_tensor(&b, (struct tb_tensor){ .name   = "blk.3.ffn_up_exps.weight",
-                                                            .kind   = TAT_TENSOR_WEIGHT,
-                                                            .memory = TAT_MEMORY_FILE,
-                                                            .ne     = { 8, 4, EXPERTS },
-                                                            .file   = 1 });
-    const uint32_t data = tb_tensor(
-        &b,
-        (struct tb_tensor){ .name = "data", .kind = TAT_TENSOR_ACTIVATION, .memory = TAT_MEMORY_BUFFER, .ne = { 64 } });
-    const uint32_t        ids       = tb_tensor(&b, (struct tb_tensor){ .name        = "ids",
-                                                                        .kind        = TAT_TENSOR_INPUT,
-                                                                        .memory      = TAT_MEMORY_BUFFER,
-                                                                        .type        = "i32",
-                                                                        .block       = 1,
-                                                                        .block_bytes = 4,
-                                                                        .ne          = { 64 } });
+    const struct tensors  of        = add_tensors(&b);
     const struct tb_entry entries[] = {
-        { .name = "token_embd.weight", .tensor = embd, .ne = { 8, 100 } },
-        { .name = "inp_tokens", .type = "i32", .tensor = ids, .ne = { N } },
-        { .name = "out_ids", .type = "i32", .tensor = ids, .ne = { PICKED } },
-        { .name = "blk.3.ffn_up_exps.weight", .tensor = up, .ne = { 8, 4, EXPERTS } },
-        { .name = "ffn_moe_topk-3", .type = "i32", .tensor = ids, .ne = { 1, PICKED } },
-        { .name = "embd", .op = "GET_ROWS", .tensor = data, .ne = { 8, N }, .facts = ASKED, .src = { 1, 2 } },
-        { .name = "picked", .op = "GET_ROWS", .tensor = data, .ne = { 8, PICKED }, .facts = ASKED, .src = { 6, 3 } },
+        { .name = "token_embd.weight", .tensor = of.embd, .ne = { 8, 100 } },
+        { .name = "inp_tokens", .type = "i32", .tensor = of.ids, .ne = { N } },
+        { .name = "out_ids", .type = "i32", .tensor = of.ids, .ne = { PICKED } },
+        { .name = "blk.3.ffn_up_exps.weight", .tensor = of.up, .ne = { 8, 4, EXPERTS } },
+        { .name = "ffn_moe_topk-3", .type = "i32", .tensor = of.ids, .ne = { 1, PICKED } },
+        { .name = "embd", .op = "GET_ROWS", .tensor = of.data, .ne = { 8, N }, .facts = ASKED, .src = { 1, 2 } },
+        { .name = "picked", .op = "GET_ROWS", .tensor = of.data, .ne = { 8, PICKED }, .facts = ASKED, .src = { 6, 3 } },
         { .name   = "ffn_moe_up-3",
           .op     = "MUL_MAT_ID",
-          .tensor = data,
+          .tensor = of.data,
           .ne     = { 4, 1, PICKED },
           .facts  = ASKED,
           .src    = { 4, 7, 5 } },
