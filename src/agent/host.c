@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "agent/cold_lock.h"
 #include "agent/rule_probe.h"
 #include "agent/symbols.h"
 
@@ -66,17 +67,14 @@ struct host * host_of(const void * caller, const void * ours) {
     for (unsigned i = 0; i < count; i++) {
         if (callers[i].caller == caller) { return callers[i].host; }
     }
-    int cancelling;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
-    pthread_mutex_lock(&lock);
-    struct host * host = find_host(caller, ours);
+    const int     cancelling = cold_lock(&lock);
+    struct host * host       = find_host(caller, ours);
     if (host && n_callers < CALLERS_MAX) {
         callers[n_callers].caller = caller;
         callers[n_callers].host   = host;
         __atomic_store_n(&n_callers, n_callers + 1, __ATOMIC_RELEASE);
     }
-    pthread_mutex_unlock(&lock);
-    pthread_setcancelstate(cancelling, NULL);
+    cold_unlock(&lock, cancelling);
     return host;
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/cold_lock.h"
 #include "agent/events.h"
 #include "agent/files.h"
 #include "agent/sink.h"
@@ -36,7 +37,7 @@ struct context {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static int             cancelling; /* of the thread that has it: cancelled, it would leave it to nobody */
+static int             cancelling; /* of the thread that has it */
 static struct {
     char **          strings;
     uint32_t         n_strings, strings_capacity, strings_written;
@@ -49,16 +50,11 @@ static struct {
 } registry;
 
 void registry_lock(void) {
-    int before;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-    pthread_mutex_lock(&lock);
-    cancelling = before;
+    cancelling = cold_lock(&lock);
 }
 
 void registry_unlock(void) {
-    const int before = cancelling;
-    pthread_mutex_unlock(&lock);
-    pthread_setcancelstate(before, NULL);
+    cold_unlock(&lock, cancelling);
 }
 
 void registry_after_fork(void) {

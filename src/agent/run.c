@@ -14,6 +14,7 @@
 
 #include "agent/agent.h"
 #include "agent/clock.h"
+#include "agent/cold_lock.h"
 #include "agent/events.h"
 #include "agent/sink.h"
 #include "format/block.h"
@@ -209,13 +210,9 @@ static bool open_trace(const struct host * host) {
 bool run_is_recorded(const struct host * host) {
     const enum agent_state now = agent_state();
     if (now != AGENT_WAITING) { return now == AGENT_RECORDING; }
-    /* A thread that is cancelled here would leave the lock to nobody. */
-    int cancelling;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
-    pthread_mutex_lock(&opening);
+    const int cancelling = cold_lock(&opening);
     if (agent_state() == AGENT_WAITING) { agent_set_state(open_trace(host) ? AGENT_RECORDING : AGENT_OFF); }
-    pthread_mutex_unlock(&opening);
-    pthread_setcancelstate(cancelling, NULL);
+    cold_unlock(&opening, cancelling);
     return agent_state() == AGENT_RECORDING;
 }
 
