@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "format/expert_stack.h"
-#include "format/output_rows.h"
+#include "format/rows_from.h"
 
 static const struct tat_entry * node_of(const struct tat_template * t, uint32_t node) {
     return &t->entries[t->n_leaves + node];
@@ -103,11 +103,8 @@ static void take_outputs(struct routing * r, const int64_t * values, size_t coun
 
 /* Which rows to get is an input of the graph; of a result, only those that output is asked for are. */
 static void take_rows(struct routing * r, const struct tat_capture * c, const int64_t * values, size_t count) {
-    const struct tat_entry * node   = node_of(r->t, c->node);
-    const uint32_t           source = node->src[0];
-    if (c->entry >= r->t->n_leaves || strcmp(node->op, "GET_ROWS") != 0 || source == TAT_NO_ENTRY) { return; }
-    const struct tat_tensor * from = &r->tensors[r->t->entries[source].tensor];
-    if (from->component == TAT_COMPONENT_TOKEN_EMBD) { take_tokens(r, values, count); }
+    const bool input = c->entry < r->t->n_leaves;
+    if (input && picks_tokens(r->t, r->tensors, node_of(r->t, c->node))) { take_tokens(r, values, count); }
     if (picks_output_rows(r->t, r->tensors, c)) { take_outputs(r, values, count); }
 }
 

@@ -8,7 +8,7 @@
 
 #include "format/captures.h"
 #include "format/expansion.h"
-#include "format/output_rows.h"
+#include "format/rows_from.h"
 
 /* What is counted, and what of it is stored. */
 struct array {
@@ -108,12 +108,8 @@ struct rows {
     bool                      has_positions, has_ids;
 };
 
-/* The rows of the embedding that a node looks up: the ids of tokens. */
 static bool names_tokens(const struct rows * r, const struct tat_capture * c) {
-    const struct tat_entry * node  = &r->template->entries[r->template->n_leaves + c->node];
-    const uint32_t           table = strcmp(node->op, "GET_ROWS") == 0 ? node->src[0] : TAT_NO_ENTRY;
-    return table != TAT_NO_ENTRY &&
-           r->tensors[r->template->entries[table].tensor].component == TAT_COMPONENT_TOKEN_EMBD;
+    return picks_tokens(r->template, r->tensors, &r->template->entries[r->template->n_leaves + c->node]);
 }
 
 static bool fill_rows(uint32_t capture, const int64_t * values, size_t count, void * user) {

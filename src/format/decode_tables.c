@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "format/rows_from.h"
 #include "format/trace.h"
 
 enum { N_PARAMS = 16, OPS_MAX = 4096, NODES_MAX = 1 << 24, BLOCK_MAX = 4096 };
@@ -240,8 +241,7 @@ static void count_rows(const struct tat_trace * trace, struct tat_template * t) 
     for (uint32_t i = 0; i < t->n_leaves + t->n_nodes && !t->n_tokens; i++) {
         const struct tat_entry * e = &t->entries[i];
         if (i < t->n_leaves && strcmp(e->name, "inp_embd") == 0) { t->n_tokens = (uint32_t) e->ne[1]; }
-        if (strcmp(e->op, "GET_ROWS") != 0 || e->src[0] == TAT_NO_ENTRY || e->src[1] == TAT_NO_ENTRY) { continue; }
-        if (tensors[t->entries[e->src[0]].tensor].component == TAT_COMPONENT_TOKEN_EMBD) {
+        if (e->src[1] != TAT_NO_ENTRY && picks_tokens(t, tensors, e)) {
             t->n_tokens = (uint32_t) t->entries[e->src[1]].ne[0];
         }
     }

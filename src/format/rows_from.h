@@ -1,20 +1,33 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which of a graph's row ids are those of the rows whose output is asked for: what the last layer goes on with.
+ * What row ids pick from: of the token embedding they are token ids; of a result, the rows whose output is asked for.
  */
-#ifndef TAT_FORMAT_OUTPUT_ROWS_H
-#define TAT_FORMAT_OUTPUT_ROWS_H
+#ifndef TAT_FORMAT_ROWS_FROM_H
+#define TAT_FORMAT_ROWS_FROM_H
 
 #include <string.h>
 
 #include "tat/trace.h"
 
-/* They are an input of the graph, and the only one that picks rows of a result. */
+/* The tensor whose rows a node picks; NULL: it picks none. */
+static inline const struct tat_tensor * rows_from(const struct tat_template * t, const struct tat_tensor * tensors,
+                                                  const struct tat_entry * node) {
+    const bool picks = strcmp(node->op, "GET_ROWS") == 0 && node->src[0] != TAT_NO_ENTRY;
+    return picks ? &tensors[t->entries[node->src[0]].tensor] : NULL;
+}
+
+static inline bool picks_tokens(const struct tat_template * t, const struct tat_tensor * tensors,
+                                const struct tat_entry * node) {
+    const struct tat_tensor * from = rows_from(t, tensors, node);
+    return from && from->component == TAT_COMPONENT_TOKEN_EMBD;
+}
+
+/* By an input of the graph, the only one that picks rows of a result: what the last layer goes on with. */
 static inline bool picks_output_rows(const struct tat_template * t, const struct tat_tensor * tensors,
                                      const struct tat_capture * c) {
-    const struct tat_entry * node = &t->entries[t->n_leaves + c->node];
-    return c->kind == TAT_CAPTURE_ROWS && c->entry < t->n_leaves && strcmp(node->op, "GET_ROWS") == 0 &&
-           node->src[0] != TAT_NO_ENTRY && tensors[t->entries[node->src[0]].tensor].kind == TAT_TENSOR_ACTIVATION;
+    if (c->kind != TAT_CAPTURE_ROWS || c->entry >= t->n_leaves) { return false; }
+    const struct tat_tensor * from = rows_from(t, tensors, &t->entries[t->n_leaves + c->node]);
+    return from && from->kind == TAT_TENSOR_ACTIVATION;
 }
 
 #endif
