@@ -2,6 +2,7 @@
  *
  * What a generated token reads again from a cache of each size, and what that allows in tokens a second.
  */
+#include <math.h>
 #include <stdio.h>
 
 #include "analysis/caching/caching.h"
@@ -78,10 +79,10 @@ static void say_bounds(const struct caching * s, struct result * r) {
 /* What no cache saves. */
 static void say_first_reads(const struct caching * s, struct result * r) {
     char         touched[UNITS_SIZE], disk[UNITS_SIZE], time[UNITS_SIZE];
-    const double seconds = (double) s->reads.touched / disk_of(s);
+    const double seconds = (double) s->reads.touched / disk_of(s), most = 9e18; /* nanoseconds of 64 bits */
     result_put_real(r, result_values(r), "first_read_seconds", seconds);
     result_line(r, "first", "%s of weights are read a first time, whatever the cache: %s from a disk of %s/s",
-                format_bytes(touched, s->reads.touched), format_duration(time, (uint64_t) (seconds * 1e9)),
+                format_bytes(touched, s->reads.touched), format_duration(time, (uint64_t) fmin(seconds * 1e9, most)),
                 format_bytes(disk, s->subject->options.disk_bytes_per_second));
 }
 
