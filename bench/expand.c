@@ -31,9 +31,9 @@ static double seconds(void) {
 }
 
 int main(int argc, char ** argv) {
-    struct tat_error   error;
-    uint64_t           records = 0, sum = 0;
-    uint32_t           count;
+    struct tat_error error;
+    uint64_t records = 0, sum = 0;
+    uint32_t count;
     struct tat_trace * trace = argc == 2 ? tat_trace_open(argv[1], &error) : NULL;
     if (!trace) {
         fprintf(stderr, "expand: %s\n", argc == 2 ? error.message : "usage: expand TRACE");
@@ -44,7 +44,7 @@ int main(int argc, char ** argv) {
     double best = 0;
     for (int round = 0; round < ROUNDS && records; round++) {
         const uint64_t times = LEAST_RECORDS / records + 1;
-        const double   begin = seconds();
+        const double begin = seconds();
         for (uint64_t i = 0; i < times; i++) { tat_trace_expand(trace, 0, count, sum_bytes, &sum, &error); }
         const double rate = (double) (records * times) / (seconds() - begin);
         if (rate > best) { best = rate; }

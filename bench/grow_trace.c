@@ -15,21 +15,21 @@
 
 struct kept {
     const uint8_t * payload;
-    uint32_t        bytes;
-    uint64_t        begin, end; /* ticks */
+    uint32_t bytes;
+    uint64_t begin, end; /* ticks */
 };
 
 struct growing {
-    FILE *        out;
-    uint64_t      offset; /* in the output */
+    FILE * out;
+    uint64_t offset; /* in the output */
     struct kept * kept;
-    size_t        n_kept;
-    uint64_t      last_tick;
+    size_t n_kept;
+    uint64_t last_tick;
 };
 
 static void put_block(struct growing * g, enum tat_block_type type, const void * payload, uint32_t bytes) {
-    const uint64_t size  = tat_block_bytes(bytes);
-    uint8_t *      block = calloc(1, size);
+    const uint64_t size = tat_block_bytes(bytes);
+    uint8_t * block = calloc(1, size);
     if (!block) { abort(); }
     tat_block_commit(block, g->offset, type, payload, bytes);
     if (fwrite(block, 1, size, g->out) != size) { abort(); }
@@ -49,7 +49,7 @@ static bool copy(const struct tat_block * b, void * user) {
     if (b->type == 0 || b->type == TAT_BLOCK_END || b->type == TAT_BLOCK_LOSS) { return true; }
     put_block(g, b->type, b->payload, b->payload_bytes);
     if (b->type != TAT_BLOCK_EVALUATION) { return true; }
-    struct tat_in  in    = at_ticks(b->payload, b->payload_bytes);
+    struct tat_in in = at_ticks(b->payload, b->payload_bytes);
     const uint64_t begin = tat_get_varint(&in), end = begin + tat_get_varint(&in);
     g->kept[g->n_kept++] = (struct kept){ b->payload, b->payload_bytes, begin, end };
     if (end > g->last_tick) { g->last_tick = end; }
@@ -58,10 +58,10 @@ static bool copy(const struct tat_block * b, void * user) {
 
 static void put_later(struct growing * g, const struct kept * k, uint64_t later) {
     const struct tat_in before = at_ticks(k->payload, k->bytes);
-    struct tat_in       after  = before;
+    struct tat_in after = before;
     tat_get_varint(&after);
-    uint8_t *      payload = malloc(k->bytes + TAT_VARINT_MAX);
-    struct tat_out out     = { .at = payload, .end = payload + k->bytes + TAT_VARINT_MAX };
+    uint8_t * payload = malloc(k->bytes + TAT_VARINT_MAX);
+    struct tat_out out = { .at = payload, .end = payload + k->bytes + TAT_VARINT_MAX };
     if (!payload) { abort(); }
     tat_put_bytes(&out, k->payload, (size_t) (before.at - k->payload));
     tat_put_varint(&out, k->begin + later);
@@ -84,9 +84,9 @@ static uint64_t records_of_last(const struct tat_trace * trace, uint32_t n, uint
 }
 
 int main(int argc, char ** argv) {
-    struct tat_error   error;
-    uint32_t           n;
-    struct growing     g     = { .offset = TAT_HEADER_BYTES };
+    struct tat_error error;
+    uint32_t n;
+    struct growing g = { .offset = TAT_HEADER_BYTES };
     struct tat_trace * trace = argc == 4 ? tat_trace_open(argv[1], &error) : NULL;
     if (!trace || !(g.out = fopen(argv[2], "wb"))) {
         fprintf(stderr, "grow_trace: %s\n",
@@ -96,13 +96,13 @@ int main(int argc, char ** argv) {
         return 2;
     }
     const struct tat_evaluation * e = tat_trace_evaluations(trace, &n);
-    g.kept                          = calloc(n + 1, sizeof *g.kept);
+    g.kept = calloc(n + 1, sizeof *g.kept);
     if (!g.kept || fwrite(tat_trace_header(trace), 1, TAT_HEADER_BYTES, g.out) != TAT_HEADER_BYTES) { abort(); }
     tat_trace_each_block(trace, copy, &g);
     uint32_t first = n;
     while (first > 0 && e[first - 1].phase == TAT_PHASE_GENERATE) { first--; }
     if (first == n) { return 2; }
-    uint64_t       records = records_of_last(trace, n, 0);
+    uint64_t records = records_of_last(trace, n, 0);
     const uint64_t each = records_of_last(trace, n, first), span = g.last_tick - g.kept[first].begin + 1;
     for (uint64_t round = 1; records < strtoull(argv[3], NULL, 10) * 1000000; round++, records += each) {
         for (uint32_t i = first; i < n; i++) { put_later(&g, &g.kept[i], round * span); }

@@ -53,9 +53,9 @@ static void write_model(const char * path, uint64_t tensors) {
 }
 
 static double open_once(const char * path, uint64_t tensors) {
-    struct timespec  begin, end;
+    struct timespec begin, end;
     struct tat_error error;
-    uint32_t         count = 0;
+    uint32_t count = 0;
     clock_gettime(CLOCK_MONOTONIC, &begin);
     struct tat_gguf * gguf = tat_gguf_open(path, 0, &error);
     clock_gettime(CLOCK_MONOTONIC, &end);
@@ -74,7 +74,7 @@ static int by_value(const void * a, const void * b) {
 }
 
 static void measure(uint64_t tensors) {
-    char   path[] = "/tmp/open_gguf.XXXXXX";
+    char path[] = "/tmp/open_gguf.XXXXXX";
     double times[ROUNDS];
     close(mkstemp(path));
     write_model(path, tensors);

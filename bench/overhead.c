@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * What recording costs a real llama.cpp: blocks of a few generated tokens, each the same work, alternate within one process
- * between not hooked, hooked by an empty callback, and recording; and, as the peer, the scheduler's eval callback on every
- * node, which is how other tools look into a graph. Prints a line a block: round, mode, nanoseconds a token.
+ * What recording costs a real llama.cpp: blocks of a few generated tokens, each the same work, alternate within one
+ * process between not hooked, hooked by an empty callback, and recording; and, as the peer, the scheduler's eval
+ * callback on every node, which is how other tools look into a graph. Prints a line a block: round, mode, nanoseconds a
+ * token.
  *
  *   LD_PRELOAD=libtat_agent.so overhead MODEL THREADS ROUNDS TOKENS
  */
@@ -40,11 +41,11 @@ static bool see_node(struct ggml_tensor * node, bool ask, void * user) {
 
 static struct llama_context * new_context(struct llama_model * model, int threads, uint64_t * seen) {
     struct llama_context_params p = llama_context_default_params();
-    p.n_ctx                       = 512;
-    p.n_threads                   = threads;
-    p.n_threads_batch             = threads;
+    p.n_ctx = 512;
+    p.n_threads = threads;
+    p.n_threads_batch = threads;
     if (seen) {
-        p.cb_eval           = see_node;
+        p.cb_eval = see_node;
         p.cb_eval_user_data = seen;
     }
     return llama_init_from_model(model, p);
@@ -76,10 +77,10 @@ static uint64_t run_block(enum mode mode, struct llama_context * plain, struct l
 /* A new order each round, so that no mode always follows the same other. */
 static void shuffle(enum mode * order) {
     for (int i = MODE_COUNT - 1; i > 0; i--) {
-        const int       j    = rand() % (i + 1);
+        const int j = rand() % (i + 1);
         const enum mode swap = order[i];
-        order[i]             = order[j];
-        order[j]             = swap;
+        order[i] = order[j];
+        order[j] = swap;
     }
 }
 
@@ -99,9 +100,9 @@ int main(int argc, char ** argv) {
     ggml_backend_load_all();
     struct llama_model * model = llama_model_load_from_file(argv[1], llama_model_default_params());
     if (!model) { return 3; }
-    uint64_t               seen  = 0;
+    uint64_t seen = 0;
     struct llama_context * plain = new_context(model, threads, NULL);
-    struct llama_context * peer  = new_context(model, threads, &seen);
+    struct llama_context * peer = new_context(model, threads, &seen);
     if (!plain || !peer) { return 3; }
     enum mode order[] = { MODE_OFF, MODE_EMPTY, MODE_RECORD, MODE_PEER };
     for (int i = 0; i < MODE_COUNT; i++) { run_block(order[i], plain, peer, tokens); }

@@ -26,10 +26,10 @@ static void keep_least(double * least, double value) {
 
 int main(int argc, char ** argv) {
     static const char * const names[] = { "hot", "layers" };
-    struct tat_error          error;
-    double                    open = 0, sections = 0, matrix = 0, together = 0;
+    struct tat_error error;
+    double open = 0, sections = 0, matrix = 0, together = 0;
     for (int round = 0; round < ROUNDS; round++) {
-        const double       begin = seconds();
+        const double begin = seconds();
         struct tat_trace * trace = argc == 2 ? tat_trace_open(argv[1], &error) : NULL;
         if (!trace) {
             fprintf(stderr, "sums: %s\n", argc == 2 ? error.message : "usage: sums TRACE");
@@ -37,10 +37,10 @@ int main(int argc, char ** argv) {
         }
         uint32_t n;
         tat_trace_evaluations(trace, &n);
-        const double opened  = seconds();
-        char *       answers = tat_analyze(trace, names, 2, NULL, &error);
-        const double said    = seconds();
-        uint64_t *   sums    = malloc(sizeof *sums * n * tat_matrix_columns(trace, TAT_BY_LAYER));
+        const double opened = seconds();
+        char * answers = tat_analyze(trace, names, 2, NULL, &error);
+        const double said = seconds();
+        uint64_t * sums = malloc(sizeof *sums * n * tat_matrix_columns(trace, TAT_BY_LAYER));
         if (!answers || !sums || tat_matrix(trace, TAT_BY_LAYER, TAT_SUM_BYTES, 0, 0, n, sums, &error) != 0) {
             return 4;
         }

@@ -13,7 +13,7 @@ enum { LAYERS = 1024 };
 
 struct sums {
     const struct tat_tensor * tensors;
-    uint64_t                  bytes[LAYERS], elsewhere; /* elsewhere: embedding, final norm, output */
+    uint64_t bytes[LAYERS], elsewhere; /* elsewhere: embedding, final norm, output */
 };
 
 /* Called with some records at a time, in the order of execution. */
@@ -32,16 +32,16 @@ int main(int argc, char ** argv) {
         fprintf(stderr, "usage: weights_by_layer TRACE\n");
         return 2;
     }
-    struct tat_error   error;
+    struct tat_error error;
     struct tat_trace * trace = tat_trace_open(argv[1], &error);
     if (!trace) {
         fprintf(stderr, "%s\n", error.message);
         return 3;
     }
-    uint32_t                      n_tensors, n_evaluations;
-    struct sums                   sums   = { .tensors = tat_trace_tensors(trace, &n_tensors) };
-    const struct tat_evaluation * e      = tat_trace_evaluations(trace, &n_evaluations);
-    uint64_t                      tokens = 0;
+    uint32_t n_tensors, n_evaluations;
+    struct sums sums = { .tensors = tat_trace_tensors(trace, &n_tensors) };
+    const struct tat_evaluation * e = tat_trace_evaluations(trace, &n_evaluations);
+    uint64_t tokens = 0;
     for (uint32_t i = 0; i < n_evaluations; i++) {
         if (e[i].phase != TAT_PHASE_GENERATE) { continue; }
         tokens += e[i].n_tokens;

@@ -12,8 +12,8 @@ extern "C" {
 
 enum tat_agent_mode {
     TAT_AGENT_RECORD = 0, /* as at the start */
-    TAT_AGENT_PAUSE  = 1, /* graphs pass by untouched, and are counted as filtered */
-    TAT_AGENT_EMPTY  = 2, /* the callback is there and does nothing: for measuring what the hook alone costs */
+    TAT_AGENT_PAUSE = 1,  /* graphs pass by untouched, and are counted as filtered */
+    TAT_AGENT_EMPTY = 2,  /* the callback is there and does nothing: for measuring what the hook alone costs */
 };
 
 /* From the next graph on; any thread. Returns the mode before. */

@@ -21,8 +21,8 @@ bool tat_analysis_is_slow(unsigned index);
 
 /* What a question may depend on besides the trace; 0 stands for the default or for "not given". */
 struct tat_analysis_options {
-    double   hot_share, cold_share; /* of the weights, by number, up to 1: 0.1 and 0.5 */
-    uint64_t memory_bytes;          /* for the model's weights */
+    double hot_share, cold_share; /* of the weights, by number, up to 1: 0.1 and 0.5 */
+    uint64_t memory_bytes;        /* for the model's weights */
     uint64_t disk_bytes_per_second;
 };
 

@@ -14,16 +14,16 @@ extern "C" {
 
 /* The values are the exit statuses of the command line. */
 enum tat_error_kind {
-    TAT_OK           = 0,
-    TAT_ERROR_NO     = 1, /* the answer is no */
-    TAT_ERROR_USAGE  = 2, /* used wrongly */
-    TAT_ERROR_INPUT  = 3, /* the input is bad */
+    TAT_OK = 0,
+    TAT_ERROR_NO = 1,     /* the answer is no */
+    TAT_ERROR_USAGE = 2,  /* used wrongly */
+    TAT_ERROR_INPUT = 3,  /* the input is bad */
     TAT_ERROR_SYSTEM = 4, /* the operating system refused */
 };
 
 struct tat_error {
     enum tat_error_kind kind;
-    char                message[1024]; /* what, where (file, byte, field) and what to do; no newline at the end */
+    char message[1024]; /* what, where (file, byte, field) and what to do; no newline at the end */
 };
 
 /* Fills *error (NULL: does nothing) and returns -1, so that `return tat_fail(...)` reads well.

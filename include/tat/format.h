@@ -20,13 +20,13 @@
 
 enum tat_file_kind {
     TAT_FILE_TENSOR_ACCESS = 1,
-    TAT_FILE_IO_EVENTS     = 2,
+    TAT_FILE_IO_EVENTS = 2,
 };
 
 enum tat_clock {
     TAT_CLOCK_MONOTONIC = 0, /* ticks are nanoseconds of CLOCK_MONOTONIC */
-    TAT_CLOCK_TSC       = 1, /* x86 time-stamp counter, invariant */
-    TAT_CLOCK_CNTVCT    = 2, /* arm64 virtual counter */
+    TAT_CLOCK_TSC = 1,       /* x86 time-stamp counter, invariant */
+    TAT_CLOCK_CNTVCT = 2,    /* arm64 virtual counter */
 };
 
 enum tat_feature {
@@ -34,7 +34,7 @@ enum tat_feature {
 };
 
 struct tat_file_header {
-    char     magic[8];
+    char magic[8];
     uint32_t version;
     uint32_t header_bytes;
     uint32_t byte_order;
@@ -48,12 +48,12 @@ struct tat_file_header {
     uint32_t stamp_shift;      /* time stamps of callbacks count ticks >> stamp_shift */
     uint32_t pid;
     uint32_t page_bytes;
-    uint8_t  run_id[16]; /* random */
-    char     producer[64];
-    char     program[1024];   /* path of the traced program, NUL-terminated */
-    char     ggml_path[1024]; /* path of the library that computes graphs, NUL-terminated */
-    char     ggml_version[64];
-    uint8_t  zero[1816];
+    uint8_t run_id[16]; /* random */
+    char producer[64];
+    char program[1024];   /* path of the traced program, NUL-terminated */
+    char ggml_path[1024]; /* path of the library that computes graphs, NUL-terminated */
+    char ggml_version[64];
+    uint8_t zero[1816];
     uint64_t checksum; /* XXH64, seed 0, of all bytes before it */
 };
 
@@ -67,93 +67,93 @@ struct tat_block_header {
 };
 
 enum tat_block_type {
-    TAT_BLOCK_STRING     = 1,
-    TAT_BLOCK_TENSOR     = 2,
-    TAT_BLOCK_TEMPLATE   = 3,
+    TAT_BLOCK_STRING = 1,
+    TAT_BLOCK_TENSOR = 2,
+    TAT_BLOCK_TEMPLATE = 3,
     TAT_BLOCK_EVALUATION = 4,
-    TAT_BLOCK_EVENT      = 5,
-    TAT_BLOCK_LOSS       = 6,
-    TAT_BLOCK_END        = 7,
+    TAT_BLOCK_EVENT = 5,
+    TAT_BLOCK_LOSS = 6,
+    TAT_BLOCK_END = 7,
 };
 
 /* Kinds of a tensor, by what holds its bytes. */
 enum tat_tensor_kind {
-    TAT_TENSOR_WEIGHT     = 1,
-    TAT_TENSOR_STATE      = 2, /* KV cache, recurrent state: lives as long as a context */
+    TAT_TENSOR_WEIGHT = 1,
+    TAT_TENSOR_STATE = 2, /* KV cache, recurrent state: lives as long as a context */
     TAT_TENSOR_ACTIVATION = 3,
-    TAT_TENSOR_INPUT      = 4, /* a leaf of the graph that the host fills: token ids, positions, masks */
+    TAT_TENSOR_INPUT = 4, /* a leaf of the graph that the host fills: token ids, positions, masks */
 };
 
 /* Where a tensor's bytes are. */
 enum tat_memory {
-    TAT_MEMORY_FILE   = 1, /* in a mapping of the model file */
-    TAT_MEMORY_COPY   = 2, /* copied out of the model file: read() or repacked */
-    TAT_MEMORY_KV     = 3,
+    TAT_MEMORY_FILE = 1, /* in a mapping of the model file */
+    TAT_MEMORY_COPY = 2, /* copied out of the model file: read() or repacked */
+    TAT_MEMORY_KV = 3,
     TAT_MEMORY_BUFFER = 4,
 };
 
 /* What the loop over the nodes did, so that callbacks can be assigned to nodes. A rule is a set of these. */
 enum tat_rule {
-    TAT_RULE_SKIP_EMPTY   = 1u << 0, /* no callback for NONE, RESHAPE, VIEW, PERMUTE, TRANSPOSE */
+    TAT_RULE_SKIP_EMPTY = 1u << 0,   /* no callback for NONE, RESHAPE, VIEW, PERMUTE, TRANSPOSE */
     TAT_RULE_SKIP_UNASKED = 1u << 1, /* none for nodes without the COMPUTE flag */
-    TAT_RULE_FUSE_NORM    = 1u << 2, /* one for RMS_NORM and the MUL after it */
+    TAT_RULE_FUSE_NORM = 1u << 2,    /* one for RMS_NORM and the MUL after it */
 };
 #define TAT_RULE_COUNT 8
 
 /* Facts about a node of a template on which rules are decided. */
 enum tat_node_fact {
-    TAT_NODE_EMPTY      = 1u << 0, /* its operation does nothing */
-    TAT_NODE_COMPUTE    = 1u << 1, /* has the COMPUTE flag */
+    TAT_NODE_EMPTY = 1u << 0,      /* its operation does nothing */
+    TAT_NODE_COMPUTE = 1u << 1,    /* has the COMPUTE flag */
     TAT_NODE_FUSES_NEXT = 1u << 2, /* RMS_NORM that can be fused with the next node */
-    TAT_NODE_OUTPUT     = 1u << 3, /* has the OUTPUT flag */
+    TAT_NODE_OUTPUT = 1u << 3,     /* has the OUTPUT flag */
 };
 
 /* Values read from the run's memory during an evaluation, listed in its template. */
 enum tat_capture_kind {
-    TAT_CAPTURE_ROWS      = 1, /* row ids of GET_ROWS and SET_ROWS */
-    TAT_CAPTURE_EXPERTS   = 2, /* expert ids of MUL_MAT_ID and ADD_ID */
-    TAT_CAPTURE_GATES     = 3, /* F32 weights of the chosen experts */
+    TAT_CAPTURE_ROWS = 1,    /* row ids of GET_ROWS and SET_ROWS */
+    TAT_CAPTURE_EXPERTS = 2, /* expert ids of MUL_MAT_ID and ADD_ID */
+    TAT_CAPTURE_GATES = 3,   /* F32 weights of the chosen experts */
     TAT_CAPTURE_POSITIONS = 4,
-    TAT_CAPTURE_MASK      = 5, /* KV cells that each row sees, as runs */
-    TAT_CAPTURE_OFFSET    = 6, /* where a view of the KV cache begins that moves on with every token */
+    TAT_CAPTURE_MASK = 5,   /* KV cells that each row sees, as runs */
+    TAT_CAPTURE_OFFSET = 6, /* where a view of the KV cache begins that moves on with every token */
 };
 
 enum tat_evaluation_flag {
-    TAT_EVALUATION_ABORTED   = 1u << 0, /* the host's own abort callback ended it */
+    TAT_EVALUATION_ABORTED = 1u << 0,   /* the host's own abort callback ended it */
     TAT_EVALUATION_UNMATCHED = 1u << 1, /* callbacks fit no rule: times and captures are not assigned to nodes */
     TAT_EVALUATION_RELEARNED = 1u << 2, /* another rule than expected was found: captures were taken at wrong nodes */
-    TAT_EVALUATION_CUT       = 1u << 3, /* captures took more room than planned: left out */
-    TAT_EVALUATION_OUTSIDE   = 1u << 4, /* none of its tokens were asked for: no stamps, of captures only positions */
-    TAT_EVALUATION_EXACT     = 1u << 5, /* stamps were taken after the barrier behind each node, not before */
+    TAT_EVALUATION_CUT = 1u << 3,       /* captures took more room than planned: left out */
+    TAT_EVALUATION_OUTSIDE = 1u << 4,   /* none of its tokens were asked for: no stamps, of captures only positions */
+    TAT_EVALUATION_EXACT = 1u << 5,     /* stamps were taken after the barrier behind each node, not before */
 };
 
 enum tat_event_type {
-    TAT_EVENT_CLOCK        = 1, /* tick and CLOCK_MONOTONIC at one moment */
-    TAT_EVENT_MAPPING      = 2, /* a piece of a model file is mapped */
-    TAT_EVENT_MODEL_FILE   = 3, /* a model file, known from here on by its number */
-    TAT_EVENT_LOAD_BEGIN   = 4, /* llama_model_load_from_file and the like: path */
-    TAT_EVENT_LOAD_END     = 5,
-    TAT_EVENT_OPEN_MODEL   = 6,  /* gguf_init_from_file: path */
-    TAT_EVENT_MEMORY_CLEAR = 7,  /* llama_memory_clear, llama_kv_cache_clear, ... */
-    TAT_EVENT_PERF_RESET   = 8,  /* llama_perf_context_reset */
-    TAT_EVENT_WARMUP       = 9,  /* llama_set_warmup */
-    TAT_EVENT_CALL_BEGIN   = 10, /* llama_decode, llama_process, llama_encode */
-    TAT_EVENT_CALL_END     = 11,
-    TAT_EVENT_CONTEXT      = 12, /* a context, known from here on by its number */
-    TAT_EVENT_NOTE         = 13, /* text: why something could not be recorded */
-    TAT_EVENT_MEMORY_SET   = 14, /* llama_state_seq_set_data, llama_memory_seq_cp, ...: other contents */
+    TAT_EVENT_CLOCK = 1,      /* tick and CLOCK_MONOTONIC at one moment */
+    TAT_EVENT_MAPPING = 2,    /* a piece of a model file is mapped */
+    TAT_EVENT_MODEL_FILE = 3, /* a model file, known from here on by its number */
+    TAT_EVENT_LOAD_BEGIN = 4, /* llama_model_load_from_file and the like: path */
+    TAT_EVENT_LOAD_END = 5,
+    TAT_EVENT_OPEN_MODEL = 6,   /* gguf_init_from_file: path */
+    TAT_EVENT_MEMORY_CLEAR = 7, /* llama_memory_clear, llama_kv_cache_clear, ... */
+    TAT_EVENT_PERF_RESET = 8,   /* llama_perf_context_reset */
+    TAT_EVENT_WARMUP = 9,       /* llama_set_warmup */
+    TAT_EVENT_CALL_BEGIN = 10,  /* llama_decode, llama_process, llama_encode */
+    TAT_EVENT_CALL_END = 11,
+    TAT_EVENT_CONTEXT = 12,      /* a context, known from here on by its number */
+    TAT_EVENT_NOTE = 13,         /* text: why something could not be recorded */
+    TAT_EVENT_MEMORY_SET = 14,   /* llama_state_seq_set_data, llama_memory_seq_cp, ...: other contents */
     TAT_EVENT_BUFFER_ALLOC = 15, /* ggml_backend_buft_alloc_buffer: a buffer, its size */
-    TAT_EVENT_BUFFER_FREE  = 16,
+    TAT_EVENT_BUFFER_FREE = 16,
 };
 
 /* Why something was lost. */
 enum tat_loss_reason {
     TAT_LOSS_NO_SPACE = 1, /* no room was ready in the file */
     TAT_LOSS_MAX_SIZE = 2, /* --max-size */
-    TAT_LOSS_SLOTS    = 3, /* more graphs at once than the agent serves */
-    TAT_LOSS_MEMORY   = 4, /* the agent got no memory */
-    TAT_LOSS_LAYOUT   = 5, /* ggml's structs could not be found */
-    TAT_LOSS_COUNT    = 6,
+    TAT_LOSS_SLOTS = 3,    /* more graphs at once than the agent serves */
+    TAT_LOSS_MEMORY = 4,   /* the agent got no memory */
+    TAT_LOSS_LAYOUT = 5,   /* ggml's structs could not be found */
+    TAT_LOSS_COUNT = 6,
 };
 
 #define TAT_MAX_SRC 16

@@ -35,12 +35,12 @@ extern "C" {
 #define TAT_GGUF_MAX_NAME    1024 /* bytes of a tensor's name; llama.cpp itself takes 63 */
 #define TAT_GGUF_MAX_DIMS    4
 
-/* ------------------------------------------------------------------------------------------------ tensor types */
+/* ---- tensor types ---- */
 
 struct tat_type {
-    const char * name;        /* ggml's: "f32", "q4_K" */
-    uint32_t     block;       /* elements per block */
-    uint32_t     block_bytes; /* bytes per block */
+    const char * name;    /* ggml's: "f32", "q4_K" */
+    uint32_t block;       /* elements per block */
+    uint32_t block_bytes; /* bytes per block */
 };
 
 /* The type with ggml's number `id`, or NULL if it is unknown. */
@@ -50,7 +50,7 @@ const struct tat_type * tat_type_of(uint32_t id);
 /* Its name, or "type N" written into `buffer` if it is unknown. */
 const char * tat_type_name(uint32_t id, char buffer[TAT_TYPE_NAME_SIZE]);
 
-/* ------------------------------------------------------------------------------------------- what a name tells */
+/* ---- what a name tells ---- */
 
 /* What a tensor is for. Weight, bias and scale of one matrix are one component. Names: tat_component_name. */
 enum tat_component {
@@ -120,10 +120,10 @@ int tat_layer_of(const char * tensor_name);
 /* The expert a tensor of its own belongs to (ffn_gate.3.weight), or TAT_NO_EXPERT: a stacked tensor holds several. */
 int tat_expert_of(const char * tensor_name);
 
-/* -------------------------------------------------------------------------------------------------- model files */
+/* ---- model files ---- */
 
 enum tat_gguf_flag {
-    TAT_GGUF_SINGLE   = 1u << 0, /* read this file alone, even if it is one part of a split model */
+    TAT_GGUF_SINGLE = 1u << 0,   /* read this file alone, even if it is one part of a split model */
     TAT_GGUF_TOLERANT = 1u << 1, /* hand out a file whose tensors do not fit it: ask tat_gguf_findings what is wrong */
 };
 
@@ -131,33 +131,33 @@ struct tat_gguf;
 
 struct tat_gguf_file {
     const char * path;
-    uint64_t     size;
-    int64_t      mtime_ns; /* since 1970 */
-    uint64_t     device;
-    uint64_t     inode;
-    uint32_t     version;
-    uint32_t     alignment;
-    uint64_t     header_bytes; /* up to the end of the last tensor's description */
-    uint64_t     data_offset;  /* header_bytes, padded */
-    uint64_t     header_hash;  /* XXH64, seed 0, of the first header_bytes bytes */
-    uint32_t     first_tensor;
-    uint32_t     n_tensors;
-    bool         big_endian;
+    uint64_t size;
+    int64_t mtime_ns; /* since 1970 */
+    uint64_t device;
+    uint64_t inode;
+    uint32_t version;
+    uint32_t alignment;
+    uint64_t header_bytes; /* up to the end of the last tensor's description */
+    uint64_t data_offset;  /* header_bytes, padded */
+    uint64_t header_hash;  /* XXH64, seed 0, of the first header_bytes bytes */
+    uint32_t first_tensor;
+    uint32_t n_tensors;
+    bool big_endian;
 };
 
 struct tat_gguf_tensor {
-    const char *       name;
-    uint64_t           file_offset; /* from the start of its file, not of the data section */
-    uint64_t           bytes;       /* unknown type: up to the next tensor, an upper bound */
-    uint64_t           ne[TAT_GGUF_MAX_DIMS];
-    uint64_t           slice_bytes; /* of one expert of a stacked tensor, else 0 */
-    uint32_t           n_slices;    /* experts of a stacked tensor, else 0 */
-    uint32_t           type;        /* ggml's number; see tat_type_of */
-    uint32_t           n_dims;
-    uint16_t           name_len;
-    uint16_t           file;
-    uint16_t           layer;  /* or TAT_NO_LAYER */
-    uint16_t           expert; /* see tat_expert_of */
+    const char * name;
+    uint64_t file_offset; /* from the start of its file, not of the data section */
+    uint64_t bytes;       /* unknown type: up to the next tensor, an upper bound */
+    uint64_t ne[TAT_GGUF_MAX_DIMS];
+    uint64_t slice_bytes; /* of one expert of a stacked tensor, else 0 */
+    uint32_t n_slices;    /* experts of a stacked tensor, else 0 */
+    uint32_t type;        /* ggml's number; see tat_type_of */
+    uint32_t n_dims;
+    uint16_t name_len;
+    uint16_t file;
+    uint16_t layer;  /* or TAT_NO_LAYER */
+    uint16_t expert; /* see tat_expert_of */
     enum tat_component component;
 };
 
@@ -167,7 +167,7 @@ struct tat_gguf * tat_gguf_open(const char * path, unsigned flags, struct tat_er
 /* NULL is fine. */
 void tat_gguf_close(struct tat_gguf * gguf);
 
-const struct tat_gguf_file *   tat_gguf_files(const struct tat_gguf * gguf, uint32_t * count);
+const struct tat_gguf_file * tat_gguf_files(const struct tat_gguf * gguf, uint32_t * count);
 const struct tat_gguf_tensor * tat_gguf_tensors(const struct tat_gguf * gguf, uint32_t * count);
 /* By name, in constant time; NULL if there is none. */
 const struct tat_gguf_tensor * tat_gguf_find(const struct tat_gguf * gguf, const char * name);
@@ -176,26 +176,26 @@ uint64_t tat_gguf_hash(const struct tat_gguf * gguf);
 /* Sum of all tensors' bytes. */
 uint64_t tat_gguf_tensor_bytes(const struct tat_gguf * gguf);
 
-/* --------------------------------------------------------------------------------------------- hyper-parameters */
+/* ---- hyper-parameters ---- */
 
 /* 0 where the file does not say. */
 struct tat_gguf_params {
-    const char *     architecture; /* "" if missing */
-    const char *     name;         /* "" if missing */
-    uint32_t         n_layer;
-    uint32_t         n_layer_nextn; /* of them for multi-token prediction, at the end */
-    uint32_t         n_embd;
-    uint32_t         n_vocab;
-    uint32_t         n_ctx_train;
-    uint32_t         n_head; /* n_head, n_head_kv, n_ff: the largest of all layers */
-    uint32_t         n_head_kv;
-    uint32_t         n_ff;
-    uint32_t         n_embd_head_k; /* elements of one head */
-    uint32_t         n_embd_head_v;
-    uint32_t         n_ff_expert;
-    uint32_t         n_expert;
-    uint32_t         n_expert_used;
-    uint32_t         n_expert_shared;
+    const char * architecture; /* "" if missing */
+    const char * name;         /* "" if missing */
+    uint32_t n_layer;
+    uint32_t n_layer_nextn; /* of them for multi-token prediction, at the end */
+    uint32_t n_embd;
+    uint32_t n_vocab;
+    uint32_t n_ctx_train;
+    uint32_t n_head; /* n_head, n_head_kv, n_ff: the largest of all layers */
+    uint32_t n_head_kv;
+    uint32_t n_ff;
+    uint32_t n_embd_head_k; /* elements of one head */
+    uint32_t n_embd_head_v;
+    uint32_t n_ff_expert;
+    uint32_t n_expert;
+    uint32_t n_expert_used;
+    uint32_t n_expert_shared;
     const uint32_t * layer_n_head; /* these three: n_layer values, NULL if n_layer is 0 */
     const uint32_t * layer_n_head_kv;
     const uint32_t * layer_n_ff;
@@ -203,21 +203,21 @@ struct tat_gguf_params {
 
 const struct tat_gguf_params * tat_gguf_params(const struct tat_gguf * gguf);
 
-/* ----------------------------------------------------------------------------------------------------- metadata */
+/* ---- metadata ---- */
 
 enum tat_gguf_value {
-    TAT_GGUF_UINT8   = 0,
-    TAT_GGUF_INT8    = 1,
-    TAT_GGUF_UINT16  = 2,
-    TAT_GGUF_INT16   = 3,
-    TAT_GGUF_UINT32  = 4,
-    TAT_GGUF_INT32   = 5,
+    TAT_GGUF_UINT8 = 0,
+    TAT_GGUF_INT8 = 1,
+    TAT_GGUF_UINT16 = 2,
+    TAT_GGUF_INT16 = 3,
+    TAT_GGUF_UINT32 = 4,
+    TAT_GGUF_INT32 = 5,
     TAT_GGUF_FLOAT32 = 6,
-    TAT_GGUF_BOOL    = 7,
-    TAT_GGUF_STRING  = 8,
-    TAT_GGUF_ARRAY   = 9,
-    TAT_GGUF_UINT64  = 10,
-    TAT_GGUF_INT64   = 11,
+    TAT_GGUF_BOOL = 7,
+    TAT_GGUF_STRING = 8,
+    TAT_GGUF_ARRAY = 9,
+    TAT_GGUF_UINT64 = 10,
+    TAT_GGUF_INT64 = 11,
     TAT_GGUF_FLOAT64 = 12,
     TAT_GGUF_VALUE_COUNT
 };
@@ -225,16 +225,16 @@ enum tat_gguf_value {
 #define TAT_GGUF_KEPT_BYTES 65536 /* longer strings are cut; longer arrays, and arrays of strings, stay in the file */
 
 struct tat_gguf_kv {
-    const char *        key;
+    const char * key;
     enum tat_gguf_value type;
-    enum tat_gguf_value element;     /* type of an array's elements, else as `type` */
-    uint64_t            n;           /* elements of an array, bytes of a string, else 1 */
-    uint64_t            file_offset; /* of the value or of the array's first element, in the first file */
-    uint64_t            bytes;       /* of the value in the file */
+    enum tat_gguf_value element; /* type of an array's elements, else as `type` */
+    uint64_t n;                  /* elements of an array, bytes of a string, else 1 */
+    uint64_t file_offset;        /* of the value or of the array's first element, in the first file */
+    uint64_t bytes;              /* of the value in the file */
     union {
-        uint64_t     u; /* unsigned types and bool */
-        int64_t      i;
-        double       f;
+        uint64_t u; /* unsigned types and bool */
+        int64_t i;
+        double f;
         const char * string; /* NUL-terminated; may hold NUL bytes and is not always UTF-8 */
         const void * array;  /* elements in host byte order, or NULL where they stayed in the file */
     } value;
@@ -248,16 +248,16 @@ const char * tat_gguf_value_name(enum tat_gguf_value type);
 
 /* Element `index` of a value (0 of a scalar), converted. False, *out untouched: no such element, it stayed in the file,
  * or the value is of another kind (a negative or fractional number is no uint). NULL as kv is fine. */
-bool         tat_gguf_uint(const struct tat_gguf_kv * kv, uint64_t index, uint64_t * out);
-bool         tat_gguf_int(const struct tat_gguf_kv * kv, uint64_t index, int64_t * out);
-bool         tat_gguf_float(const struct tat_gguf_kv * kv, uint64_t index, double * out);
+bool tat_gguf_uint(const struct tat_gguf_kv * kv, uint64_t index, uint64_t * out);
+bool tat_gguf_int(const struct tat_gguf_kv * kv, uint64_t index, int64_t * out);
+bool tat_gguf_float(const struct tat_gguf_kv * kv, uint64_t index, double * out);
 const char * tat_gguf_string(const struct tat_gguf_kv * kv); /* NULL if it is no string */
 
 /* An array of strings that stayed in the file, such as tokenizer.ggml.tokens. */
 struct tat_gguf_strings {
-    uint64_t     n;
-    const char * text;    /* all of them, each with a NUL after it */
-    uint64_t     start[]; /* n + 1: string i is at text + start[i] and has start[i + 1] - start[i] - 1 bytes */
+    uint64_t n;
+    const char * text; /* all of them, each with a NUL after it */
+    uint64_t start[];  /* n + 1: string i is at text + start[i] and has start[i + 1] - start[i] - 1 bytes */
 };
 
 /* Reads it, from the same file (refused if it changed since). The result is the caller's: free() it, once. NULL on
@@ -265,7 +265,7 @@ struct tat_gguf_strings {
 struct tat_gguf_strings * tat_gguf_read_strings(const struct tat_gguf * gguf, const struct tat_gguf_kv * kv,
                                                 struct tat_error * error);
 
-/* ----------------------------------------------------------------------------------------------------- findings */
+/* ---- findings ---- */
 
 enum tat_gguf_finding_kind {
     TAT_GGUF_BEYOND_FILE = 0, /* error: a tensor ends after the file does */
@@ -281,11 +281,11 @@ enum tat_gguf_finding_kind {
 
 struct tat_gguf_finding {
     enum tat_gguf_finding_kind kind;
-    bool                       is_error; /* tat_gguf_open refuses the file, unless TAT_GGUF_TOLERANT */
-    uint16_t                   file;
-    uint32_t                   tensor; /* the one it is about; of a gap the one before it, or UINT32_MAX */
-    uint64_t                   file_offset;
-    uint64_t                   bytes;
+    bool is_error; /* tat_gguf_open refuses the file, unless TAT_GGUF_TOLERANT */
+    uint16_t file;
+    uint32_t tensor; /* the one it is about; of a gap the one before it, or UINT32_MAX */
+    uint64_t file_offset;
+    uint64_t bytes;
 };
 
 #define TAT_GGUF_MAX_FINDINGS 1000 /* kept; *total counts all */

@@ -14,9 +14,9 @@ extern "C" {
 
 /* What only the process that started the run knows. */
 struct tat_run_info {
-    int            argc; /* the command line as given; 0: unknown */
+    int argc; /* the command line as given; 0: unknown */
     char * const * argv;
-    int            exit_status; /* of the command; -1: unknown */
+    int exit_status; /* of the command; -1: unknown */
 };
 
 /* What a run comes to, for people and for trace_metadata.json. */
@@ -24,7 +24,7 @@ struct tat_run_totals {
     uint64_t evaluations, accesses, bytes, file_bytes, lost;
     uint64_t tokens[TAT_PHASE_COUNT];
     uint64_t graph_ns; /* spent computing graphs */
-    double   overhead; /* estimate: share of graph_ns that the agent took */
+    double overhead;   /* estimate: share of graph_ns that the agent took */
     unsigned checks_failed;
 };
 

@@ -22,10 +22,10 @@ extern "C" {
  * evaluations that chose it; in what is alike a record of 0 bytes stands in its place. */
 struct tat_tally {
     const struct tat_access * records;
-    const uint64_t *          ns, *owner_ns; /* by record, or NULL */
-    const uint64_t *          wait_ns;       /* likewise */
-    size_t                    count;
-    uint64_t                  evaluations;
+    const uint64_t *ns, *owner_ns; /* by record, or NULL */
+    const uint64_t * wait_ns;      /* likewise */
+    size_t count;
+    uint64_t evaluations;
 };
 
 typedef bool (*tat_tally_sink)(const struct tat_tally * tally, void * user);
@@ -36,8 +36,7 @@ typedef bool (*tat_tally_sink)(const struct tat_tally * tally, void * user);
 int tat_trace_tally(const struct tat_trace * trace, uint32_t first, uint32_t last, tat_tally_sink sink, void * user,
                     struct tat_error * error);
 
-/* ------------------------------------------------------------------------------------- evaluations against what they
- * touch */
+/* ---- evaluations against what they touch ---- */
 
 enum tat_key {
     TAT_BY_LAYER = 0, /* the last column: no layer */

@@ -26,79 +26,79 @@ struct tat_trace;
 /* Opens a trace: its folder or its tensor_access.bin. Damage inside is skipped and reported by tat_trace_summary; only
  * a file that is no trace, or whose header is wrong, fails: NULL, with the reason in *error. */
 struct tat_trace * tat_trace_open(const char * path, struct tat_error * error);
-void               tat_trace_close(struct tat_trace * trace); /* NULL is fine */
+void tat_trace_close(struct tat_trace * trace); /* NULL is fine */
 
 const struct tat_file_header * tat_trace_header(const struct tat_trace * trace);
-const char *                   tat_trace_path(const struct tat_trace * trace); /* of the file */
+const char * tat_trace_path(const struct tat_trace * trace); /* of the file */
 
-/* ------------------------------------------------------------------------------------------------------ tensors */
+/* ---- tensors ---- */
 
 enum tat_role { TAT_ROLE_NONE = 0, TAT_ROLE_Q, TAT_ROLE_K, TAT_ROLE_V, TAT_ROLE_O, TAT_ROLE_COUNT };
 
 struct tat_tensor {
-    const char *         name;
-    const char *         type_name;
-    const char *         buffer_name;
+    const char * name;
+    const char * type_name;
+    const char * buffer_name;
     enum tat_tensor_kind kind;
-    enum tat_memory      memory;
-    enum tat_component   component;
-    enum tat_role        role;
-    uint32_t             type;
-    uint32_t             block, block_bytes; /* elements and bytes */
-    uint32_t             occurrence;         /* tells apart results of one name in one graph */
-    uint16_t             layer;              /* or TAT_NO_LAYER */
-    uint32_t             file;               /* number of the model file from 1, or 0 */
-    uint64_t             file_offset;
-    uint64_t             ne[4], nb[4];
-    uint64_t             bytes;
-    uint64_t             address;
-    uint64_t             buffer;
+    enum tat_memory memory;
+    enum tat_component component;
+    enum tat_role role;
+    uint32_t type;
+    uint32_t block, block_bytes; /* elements and bytes */
+    uint32_t occurrence;         /* tells apart results of one name in one graph */
+    uint16_t layer;              /* or TAT_NO_LAYER */
+    uint32_t file;               /* number of the model file from 1, or 0 */
+    uint64_t file_offset;
+    uint64_t ne[4], nb[4];
+    uint64_t bytes;
+    uint64_t address;
+    uint64_t buffer;
 };
 
 const struct tat_tensor * tat_trace_tensors(const struct tat_trace * trace, uint32_t * count);
 
-/* -------------------------------------------------------------------------------------------------------- graphs */
+/* ---- graphs ---- */
 
 /* A tensor of a graph: a leaf or a node. */
 struct tat_entry {
     const char * name;
-    const char * op;     /* ggml_op_desc of the traced ggml */
-    uint32_t     tensor; /* that owns the bytes */
-    int64_t      offset; /* in it */
-    uint64_t     address;
-    uint64_t     ne[4], nb[4];
-    uint32_t     type_block, type_block_bytes;
-    uint32_t     flags;  /* ggml's */
-    uint32_t     facts;  /* enum tat_node_fact; nodes only */
-    uint32_t     params; /* not 0: the node has parameters; nodes only */
-    uint16_t     op_index;
-    uint16_t     layer;
-    uint32_t     src[TAT_MAX_SRC]; /* entries, or TAT_NO_ENTRY */
+    const char * op; /* ggml_op_desc of the traced ggml */
+    uint32_t tensor; /* that owns the bytes */
+    int64_t offset;  /* in it */
+    uint64_t address;
+    uint64_t ne[4], nb[4];
+    uint32_t type_block, type_block_bytes;
+    uint32_t flags;  /* ggml's */
+    uint32_t facts;  /* enum tat_node_fact; nodes only */
+    uint32_t params; /* not 0: the node has parameters; nodes only */
+    uint16_t op_index;
+    uint16_t layer;
+    uint32_t src[TAT_MAX_SRC]; /* entries, or TAT_NO_ENTRY */
 };
 #define TAT_NO_ENTRY UINT32_MAX
 
 struct tat_capture {
     enum tat_capture_kind kind;
-    uint32_t              entry; /* what was read */
-    uint32_t              node;  /* its first consumer, as number of a node */
-    uint32_t              src;
+    uint32_t entry; /* what was read */
+    uint32_t node;  /* its first consumer, as number of a node */
+    uint32_t src;
 };
 
 struct tat_template {
-    uint32_t                   context; /* from 1 */
-    uint32_t                   n_leaves, n_nodes, n_captures;
-    const struct tat_entry *   entries; /* leaves, then nodes */
+    uint32_t context; /* from 1 */
+    uint32_t n_leaves, n_nodes, n_captures;
+    const struct tat_entry * entries; /* leaves, then nodes */
     const struct tat_capture * captures;
-    uint32_t                   n_tokens;  /* rows that go in */
-    uint32_t                   n_outputs; /* rows of logits or embeddings that come out */
-    bool                       known;     /* false: its block was lost; everything else is 0 */
+    uint32_t n_tokens;  /* rows that go in */
+    uint32_t n_outputs; /* rows of logits or embeddings that come out */
+    bool known;         /* false: its block was lost; everything else is 0 */
 };
 
 const struct tat_template * tat_trace_templates(const struct tat_trace * trace, uint32_t * count);
-const char *                tat_trace_op_name(const struct tat_trace * trace, uint16_t op_index);
-uint16_t                    tat_trace_n_ops(const struct tat_trace * trace);
+const char * tat_trace_op_name(const struct tat_trace * trace, uint16_t op_index);
+uint16_t tat_trace_n_ops(const struct tat_trace * trace);
 
-/* --------------------------------------------------------------------------------------------------- evaluations */
+/* ---- evaluations ---- */
 
 enum tat_phase {
     TAT_PHASE_WARMUP = 0,
@@ -111,21 +111,21 @@ enum tat_phase {
 const char * tat_phase_name(enum tat_phase phase);
 
 struct tat_evaluation {
-    uint64_t       begin_ns, end_ns;
-    uint32_t       template_id;
-    uint32_t       context;
-    uint32_t       flags; /* enum tat_evaluation_flag */
-    uint32_t       rule;
-    int32_t        status; /* ggml's; 0 is success */
-    uint32_t       n_threads;
-    uint32_t       thread;
-    uint32_t       n_callbacks;
-    uint32_t       n_stamps;
-    uint32_t       token_first; /* of the context, from 0, outside warm-up */
-    uint32_t       n_tokens;
-    uint32_t       n_outputs;
+    uint64_t begin_ns, end_ns;
+    uint32_t template_id;
+    uint32_t context;
+    uint32_t flags; /* enum tat_evaluation_flag */
+    uint32_t rule;
+    int32_t status; /* ggml's; 0 is success */
+    uint32_t n_threads;
+    uint32_t thread;
+    uint32_t n_callbacks;
+    uint32_t n_stamps;
+    uint32_t token_first; /* of the context, from 0, outside warm-up */
+    uint32_t n_tokens;
+    uint32_t n_outputs;
     enum tat_phase phase;
-    uint32_t       n_waits; /* callbacks whose wait at the barrier is known: 0 but in exact evaluations */
+    uint32_t n_waits; /* callbacks whose wait at the barrier is known: 0 but in exact evaluations */
 };
 
 /* In the order of their beginning. */
@@ -150,31 +150,31 @@ typedef bool (*tat_capture_sink)(uint32_t capture, const int64_t * values, size_
 int tat_trace_each_capture(const struct tat_trace * trace, uint32_t evaluation, tat_capture_sink sink, void * user,
                            struct tat_error * error);
 
-/* -------------------------------------------------------------------------------------------------------- events */
+/* ---- events ---- */
 
 struct tat_event {
     enum tat_event_type type;
-    int64_t             at_ns; /* negative before the trace began, which is at the first graph: loading */
-    uint64_t            at_tick;
-    uint32_t            thread;
-    uint64_t            value[9]; /* as doc/format.md lists them by type */
-    const char *        text;     /* "" where there is none */
+    int64_t at_ns; /* negative before the trace began, which is at the first graph: loading */
+    uint64_t at_tick;
+    uint32_t thread;
+    uint64_t value[9]; /* as doc/format.md lists them by type */
+    const char * text; /* "" where there is none */
 };
 
 const struct tat_event * tat_trace_events(const struct tat_trace * trace, uint32_t * count);
 
 struct tat_model_file {
     const char * path;
-    uint32_t     model, part;
-    uint64_t     size;
-    int64_t      mtime_ns;
-    uint64_t     header_hash, model_hash;
+    uint32_t model, part;
+    uint64_t size;
+    int64_t mtime_ns;
+    uint64_t header_hash, model_hash;
 };
 
 /* Number n of a tensor's `file` is element n - 1. */
 const struct tat_model_file * tat_trace_model_files(const struct tat_trace * trace, uint32_t * count);
 
-/* ------------------------------------------------------------------------------------------------------- summary */
+/* ---- summary ---- */
 
 struct tat_trace_summary {
     uint64_t file_bytes;
@@ -185,7 +185,7 @@ struct tat_trace_summary {
     uint32_t undecodable_blocks; /* right checksum, wrong contents */
     uint32_t unknown_blocks;     /* blocks and events of types that a later tat may write: passed by */
     uint32_t orphan_evaluations; /* their template was lost */
-    bool     ended;              /* has its END block: the process came to its end */
+    bool ended;                  /* has its END block: the process came to its end */
     /* From the END block; without it, rebuilt from what is there. */
     uint64_t evaluations_emitted, evaluations_stored, evaluations_filtered, callbacks_emitted, callbacks_stored,
         events_emitted, events_stored;
@@ -197,11 +197,11 @@ const struct tat_trace_summary * tat_trace_summary(const struct tat_trace * trac
 
 /* A block as it is in the file. */
 struct tat_block {
-    uint64_t            file_offset; /* of its header */
-    uint64_t            bytes;       /* in the file: header, payload, padding */
-    enum tat_block_type type;        /* 0: a stretch where no block could be read, without a payload */
-    const uint8_t *     payload;
-    uint32_t            payload_bytes;
+    uint64_t file_offset;     /* of its header */
+    uint64_t bytes;           /* in the file: header, payload, padding */
+    enum tat_block_type type; /* 0: a stretch where no block could be read, without a payload */
+    const uint8_t * payload;
+    uint32_t payload_bytes;
 };
 
 /* Called with each block in the order of the file; false ends the walk. */
@@ -210,17 +210,17 @@ void tat_trace_each_block(const struct tat_trace * trace, tat_block_sink sink, v
 
 const char * tat_loss_name(enum tat_loss_reason reason);
 
-/* ------------------------------------------------------------------------------------------------ access records */
+/* ---- access records ---- */
 
 #define TAT_NO_HEAD 0xffff
 
 enum tat_access_flag {
-    TAT_ACCESS_WRITE       = 1u << 0, /* else read */
-    TAT_ACCESS_FUSED       = 1u << 1, /* a result that was never stored: 0 bytes */
-    TAT_ACCESS_STRIDED     = 1u << 2, /* `rows` runs, see `layout` */
+    TAT_ACCESS_WRITE = 1u << 0,       /* else read */
+    TAT_ACCESS_FUSED = 1u << 1,       /* a result that was never stored: 0 bytes */
+    TAT_ACCESS_STRIDED = 1u << 2,     /* `rows` runs, see `layout` */
     TAT_ACCESS_APPROXIMATE = 1u << 3, /* the bounds are; `bytes` is exact */
-    TAT_ACCESS_UNREAD      = 1u << 4, /* an operand of which the operation reads nothing: 0 bytes */
-    TAT_ACCESS_UNTIMED     = 1u << 5, /* no time is known for it */
+    TAT_ACCESS_UNREAD = 1u << 4,      /* an operand of which the operation reads nothing: 0 bytes */
+    TAT_ACCESS_UNTIMED = 1u << 5,     /* no time is known for it */
 };
 #define TAT_ACCESS_PHASE_SHIFT 8 /* enum tat_phase in the bits from here */
 
@@ -239,10 +239,10 @@ struct tat_access {
     uint16_t op;
     uint16_t expert; /* or TAT_NO_EXPERT */
     uint16_t head_first, head_count;
-    uint16_t layout;  /* index for tat_trace_layouts; 0: contiguous */
-    uint8_t  operand; /* 0: dst, 1 + n: src n */
-    uint8_t  kind;    /* enum tat_role | enum tat_memory << 4 */
-    uint16_t flags;   /* enum tat_access_flag, phase */
+    uint16_t layout; /* index for tat_trace_layouts; 0: contiguous */
+    uint8_t operand; /* 0: dst, 1 + n: src n */
+    uint8_t kind;    /* enum tat_role | enum tat_memory << 4 */
+    uint16_t flags;  /* enum tat_access_flag, phase */
 };
 static_assert(sizeof(struct tat_access) == 64, "one cache line");
 
@@ -261,7 +261,7 @@ typedef bool (*tat_access_sink)(const struct tat_access * records, size_t count,
 int tat_trace_expand(const struct tat_trace * trace, uint32_t first, uint32_t last, tat_access_sink sink, void * user,
                      struct tat_error * error);
 
-/* ---------------------------------------------------------------------------------------------------------- arrays */
+/* ---- arrays ---- */
 
 /* The functions below fill an array of the caller's with what evaluations [first, last) have, in order: *count is how
  * many elements there are, of which the first `capacity` are stored; with capacity 0 the array may be NULL. So who asks
@@ -295,10 +295,10 @@ int tat_trace_waits(const struct tat_trace * trace, uint32_t first, uint32_t las
 /* A row that went into an evaluation. */
 struct tat_token {
     uint32_t evaluation;
-    uint32_t row;      /* in the evaluation, from 0 */
-    uint32_t token;    /* of the context, from 0; in warm-up the row */
-    int32_t  id;       /* in the vocabulary, or TAT_NO_TOKEN_ID: a private trace, or embeddings as input */
-    int64_t  position; /* in its sequence, or TAT_NO_POSITION where it was not recorded */
+    uint32_t row;     /* in the evaluation, from 0 */
+    uint32_t token;   /* of the context, from 0; in warm-up the row */
+    int32_t id;       /* in the vocabulary, or TAT_NO_TOKEN_ID: a private trace, or embeddings as input */
+    int64_t position; /* in its sequence, or TAT_NO_POSITION where it was not recorded */
 };
 #define TAT_NO_TOKEN_ID (-1)
 #define TAT_NO_POSITION INT64_MIN
@@ -312,7 +312,7 @@ int tat_trace_tokens(const struct tat_trace * trace, uint32_t first, uint32_t la
 struct tat_selection {
     uint32_t evaluation;
     uint32_t row;    /* in the evaluation, from 0, or TAT_NO_ROW: of which row it is was not recorded */
-    float    gate;   /* the weight of the expert's result, NAN where it was not recorded */
+    float gate;      /* the weight of the expert's result, NAN where it was not recorded */
     uint16_t layer;  /* or TAT_NO_LAYER */
     uint16_t slot;   /* of the row, from 0 */
     uint16_t expert; /* or TAT_NO_EXPERT: a number that no expert has */

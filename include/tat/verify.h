@@ -18,18 +18,18 @@ enum tat_verdict {
 };
 
 struct tat_check {
-    const char *     name; /* one word, stable: scripts may look for it */
-    const char *     what; /* what is checked */
+    const char * name; /* one word, stable: scripts may look for it */
+    const char * what; /* what is checked */
     enum tat_verdict verdict;
-    char             detail[512]; /* the figures; on failure what is wrong and what it means */
+    char detail[512]; /* the figures; on failure what is wrong and what it means */
 };
 
 #define TAT_CHECKS_MAX 24
 
 struct tat_verification {
     struct tat_check check[TAT_CHECKS_MAX];
-    unsigned         n_checks, n_failed;
-    uint64_t         n_accesses; /* records in the trace */
+    unsigned n_checks, n_failed;
+    uint64_t n_accesses; /* records in the trace */
 };
 
 /* Runs all checks. Model files are opened by the paths the trace has; one that is gone or changed skips what needs it.

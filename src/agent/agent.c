@@ -8,14 +8,14 @@
 
 struct agent_totals agent_totals;
 
-static struct agent_options options;                 /* written before there is a second thread */
-static int                  state = AGENT_OFF;       /* enum agent_state */
-static int                  busy;                    /* threads between agent_enter and agent_leave */
-static int                  mode = TAT_AGENT_RECORD; /* enum tat_agent_mode */
+static struct agent_options options; /* written before there is a second thread */
+static int state = AGENT_OFF;        /* enum agent_state */
+static int busy;                     /* threads between agent_enter and agent_leave */
+static int mode = TAT_AGENT_RECORD;  /* enum tat_agent_mode */
 
 void agent_configure(const struct agent_options * wanted) {
     options = *wanted;
-    state   = AGENT_WAITING;
+    state = AGENT_WAITING;
 }
 
 const struct agent_options * agent_options(void) {
@@ -64,15 +64,15 @@ enum agent_state agent_close(void) {
 }
 
 size_t agent_path(char * to, size_t size, const char * path) {
-    const char * home   = options.is_private ? getenv("HOME") : NULL;
-    const size_t n      = home ? strlen(home) : 0;
-    const bool   inside = n > 1 && strncmp(path, home, n) == 0 && path[n] == '/';
-    const int    length = snprintf(to, size, "%s%s", inside ? "~" : "", inside ? path + n : path);
+    const char * home = options.is_private ? getenv("HOME") : NULL;
+    const size_t n = home ? strlen(home) : 0;
+    const bool inside = n > 1 && strncmp(path, home, n) == 0 && path[n] == '/';
+    const int length = snprintf(to, size, "%s%s", inside ? "~" : "", inside ? path + n : path);
     return length < 0 ? 0 : (size_t) length < size ? (size_t) length : size - 1;
 }
 
 void agent_after_fork(void) {
     memset(&agent_totals, 0, sizeof agent_totals);
-    busy  = 0;
+    busy = 0;
     state = AGENT_WAITING;
 }

@@ -14,10 +14,10 @@
 #include "tat/format.h"
 
 enum agent_state {
-    AGENT_OFF       = 0, /* TAT_OFF, or a trace could not be written */
-    AGENT_WAITING   = 1, /* no graph yet */
+    AGENT_OFF = 0,     /* TAT_OFF, or a trace could not be written */
+    AGENT_WAITING = 1, /* no graph yet */
     AGENT_RECORDING = 2,
-    AGENT_CLOSED    = 3,
+    AGENT_CLOSED = 3,
 };
 
 /* Stamps count 16 ticks: some 6 ns, which is less than reading the counter takes, and a byte less a node. */
@@ -25,17 +25,17 @@ enum { AGENT_STAMP_SHIFT = 4 };
 
 struct agent_options {
     enum tat_clock clock;
-    bool           is_private;
-    uint64_t       max_size;
-    uint32_t       templates_max;           /* kept in memory: some 25 KB each */
-    uint64_t       token_first, token_last; /* evaluations with none of these are written without stamps */
+    bool is_private;
+    uint64_t max_size;
+    uint32_t templates_max;           /* kept in memory: some 25 KB each */
+    uint64_t token_first, token_last; /* evaluations with none of these are written without stamps */
 };
 
 /* Before any other thread of the agent's and any graph: what is asked for. From then on the agent waits for a graph. */
 void agent_configure(const struct agent_options * options);
 
 const struct agent_options * agent_options(void);
-enum tat_clock               agent_clock(void);
+enum tat_clock agent_clock(void);
 
 /* Any thread; a load. */
 enum agent_state agent_state(void);

@@ -21,12 +21,12 @@ enum { SITES = 1024 }; /* a ggml has some fifty places that call it */
  * with release; a reader that meets the one without the other asks the linker itself. */
 static struct {
     const void * caller;
-    void *       real;
+    void * real;
 } sites[SITES];
 
 static void * look_up(const void * caller, unsigned slot) {
     const void * nobody = NULL;
-    void *       real   = symbol_behind(caller, "ggml_barrier", (const void *) ggml_barrier);
+    void * real = symbol_behind(caller, "ggml_barrier", (const void *) ggml_barrier);
     if (__atomic_compare_exchange_n(&sites[slot].caller, &nobody, caller, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
         __atomic_store_n(&sites[slot].real, real, __ATOMIC_RELEASE);
     }
@@ -37,7 +37,7 @@ static void * real_of(const void * caller) {
     const unsigned first = (unsigned) (table_hash((uintptr_t) caller) % SITES);
     for (unsigned i = 0; i < SITES; i++) {
         const unsigned slot = (first + i) % SITES;
-        const void *   at   = __atomic_load_n(&sites[slot].caller, __ATOMIC_RELAXED);
+        const void * at = __atomic_load_n(&sites[slot].caller, __ATOMIC_RELAXED);
         if (at == caller) {
             void * real = __atomic_load_n(&sites[slot].real, __ATOMIC_ACQUIRE);
             return real ? real : look_up(caller, slot);

@@ -33,17 +33,17 @@ static uint64_t id(const void * pointer) {
     return (uint64_t) (uintptr_t) pointer;
 }
 
-/* ----------------------------------------------------------------------------------------------------- loading */
+/* ---- loading ---- */
 
 #define LOAD(name)                                                                                                     \
     TAT_EXPORT void * HOOK(name)(const char * path, struct by_value params);                                           \
-    void *            HOOK(name)(const char * path, struct by_value params) {                                          \
-                   HOOK_REAL(name, 0)                                                                                  \
-                   files_note(path);                                                                                   \
-                   event_text(TAT_EVENT_LOAD_BEGIN, path ? path : "");                                                 \
-                   void * model = real(path, params);                                                                  \
-                   event_values(TAT_EVENT_LOAD_END, id(model), 0);                                                     \
-                   return model;                                                                                       \
+    void * HOOK(name)(const char * path, struct by_value params) {                                                     \
+        HOOK_REAL(name, 0)                                                                                             \
+        files_note(path);                                                                                              \
+        event_text(TAT_EVENT_LOAD_BEGIN, path ? path : "");                                                            \
+        void * model = real(path, params);                                                                             \
+        event_values(TAT_EVENT_LOAD_END, id(model), 0);                                                                \
+        return model;                                                                                                  \
     }
 
 LOAD(llama_model_load_from_file)
@@ -52,7 +52,7 @@ LOAD(llama_load_model_from_file) /* its name until 2025 */
 /* Two words by value: they travel in registers. */
 struct gguf_init_params {
     uint64_t no_alloc;
-    void *   context;
+    void * context;
 };
 
 TAT_EXPORT void * HOOK(gguf_init_from_file)(const char * path, struct gguf_init_params params);
@@ -64,22 +64,22 @@ void * HOOK(gguf_init_from_file)(const char * path, struct gguf_init_params para
     return real(path, params);
 }
 
-/* ------------------------------------------------------------------------------------- clearing and warming up */
+/* ---- clearing and warming up ---- */
 
 #define NOTE_1(name, event)                                                                                            \
     TAT_EXPORT void HOOK(name)(void * subject);                                                                        \
-    void            HOOK(name)(void * subject) {                                                                       \
-                   HOOK_REAL(name, )                                                                                   \
-                   event_values(event, id(subject), 0);                                                                \
-                   real(subject);                                                                                      \
+    void HOOK(name)(void * subject) {                                                                                  \
+        HOOK_REAL(name, )                                                                                              \
+        event_values(event, id(subject), 0);                                                                           \
+        real(subject);                                                                                                 \
     }
 
 #define NOTE_2(name, event)                                                                                            \
     TAT_EXPORT void HOOK(name)(void * subject, bool value);                                                            \
-    void            HOOK(name)(void * subject, bool value) {                                                           \
-                   HOOK_REAL(name, )                                                                                   \
-                   event_values(event, id(subject), value);                                                            \
-                   real(subject, value);                                                                               \
+    void HOOK(name)(void * subject, bool value) {                                                                      \
+        HOOK_REAL(name, )                                                                                              \
+        event_values(event, id(subject), value);                                                                       \
+        real(subject, value);                                                                                          \
     }
 
 NOTE_2(llama_memory_clear, TAT_EVENT_MEMORY_CLEAR)
@@ -88,14 +88,14 @@ NOTE_1(llama_kv_cache_clear, TAT_EVENT_MEMORY_CLEAR)
 NOTE_1(llama_perf_context_reset, TAT_EVENT_PERF_RESET)
 NOTE_2(llama_set_warmup, TAT_EVENT_WARMUP)
 
-/* ---------------------------------------------------------------------------------------------- other contents */
+/* ---- other contents ---- */
 
 #define STATE(name, parameters, arguments, sequence)                                                                   \
     TAT_EXPORT size_t HOOK(name) parameters;                                                                           \
-    size_t            HOOK(name) parameters {                                                                          \
-        HOOK_REAL(name, 0)                                                                                  \
-        event_values(TAT_EVENT_MEMORY_SET, id(context), sequence);                                          \
-        return real arguments;                                                                              \
+    size_t HOOK(name) parameters {                                                                                     \
+        HOOK_REAL(name, 0)                                                                                             \
+        event_values(TAT_EVENT_MEMORY_SET, id(context), sequence);                                                     \
+        return real arguments;                                                                                         \
     }
 
 STATE(llama_state_set_data, (void * context, const void * bytes, size_t size), (context, bytes, size), -1)
@@ -132,7 +132,7 @@ void HOOK(llama_memory_seq_add)(void * memory, int32_t sequence, int32_t first, 
     real(memory, sequence, first, end, by);
 }
 
-/* ------------------------------------------------------------------------------------------------------ buffers */
+/* ---- buffers ---- */
 
 TAT_EXPORT void * HOOK(ggml_backend_buft_alloc_buffer)(void * type, size_t size);
 
@@ -159,18 +159,18 @@ void HOOK(ggml_backend_buffer_free)(void * buffer) {
     real(buffer);
 }
 
-/* ------------------------------------------------------------------------------------------------------- calls */
+/* ---- calls ---- */
 
-/* llama_batch begins with its number of tokens and has been larger than two words since it exists: by value, in memory.
- */
+/* llama_batch begins with its number of tokens and has been larger than two words since it exists: by value, in
+ * memory. */
 #define CALL(name)                                                                                                     \
     TAT_EXPORT int32_t HOOK(name)(void * context, struct batch batch);                                                 \
-    int32_t            HOOK(name)(void * context, struct batch batch) {                                                \
-                   HOOK_REAL(name, STATUS_FAILED)                                                                      \
-                   event_values(TAT_EVENT_CALL_BEGIN, id(context), (int32_t) batch.bytes[0]);                          \
-                   const int32_t status = real(context, batch);                                                        \
-                   event_values(TAT_EVENT_CALL_END, id(context), status);                                              \
-                   return status;                                                                                      \
+    int32_t HOOK(name)(void * context, struct batch batch) {                                                           \
+        HOOK_REAL(name, STATUS_FAILED)                                                                                 \
+        event_values(TAT_EVENT_CALL_BEGIN, id(context), (int32_t) batch.bytes[0]);                                     \
+        const int32_t status = real(context, batch);                                                                   \
+        event_values(TAT_EVENT_CALL_END, id(context), status);                                                         \
+        return status;                                                                                                 \
     }
 
 CALL(llama_decode)

@@ -9,10 +9,10 @@ enum { F16_MINUS_INFINITY = 0xfc00 };
 
 /* A tensor's elements in the order of their indices: ids are often strided views. */
 struct cursor {
-    const char *    data;
+    const char * data;
     const int64_t * ne;
-    const size_t *  nb;
-    int64_t         at[4];
+    const size_t * nb;
+    int64_t at[4];
 };
 
 static uint64_t count_of(const int64_t * ne) {
@@ -48,16 +48,16 @@ static void put_series(struct cursor c, int32_t type, uint64_t count, struct tat
     int64_t previous = integer(next(&c), type);
     tat_put_zigzag(out, previous);
     for (uint64_t i = 1; i < count;) {
-        int64_t       value      = integer(next(&c), type);
+        int64_t value = integer(next(&c), type);
         const int64_t difference = between(previous, value);
-        uint64_t      length     = 1;
-        previous                 = value;
+        uint64_t length = 1;
+        previous = value;
         for (i++; i < count; i++, length++) {
             struct cursor ahead = c;
-            value               = integer(next(&ahead), type);
+            value = integer(next(&ahead), type);
             if (between(previous, value) != difference) { break; }
             previous = value;
-            c        = ahead;
+            c = ahead;
         }
         tat_put_zigzag(out, difference);
         tat_put_varint(out, length);
@@ -75,7 +75,7 @@ static inline void put_packed_series(const char * data, int32_t type, uint64_t c
     tat_put_zigzag(out, packed(data, type, 0));
     for (uint64_t i = 1, from = 1; i < count; from = i) {
         const int64_t difference = between(packed(data, type, i - 1), packed(data, type, i));
-        uint64_t      others     = 0;
+        uint64_t others = 0;
         for (i++; i + BLOCK <= count; i += BLOCK) {
             for (uint64_t k = i; k < i + BLOCK; k++) {
                 others |= (uint64_t) (between(packed(data, type, k - 1), packed(data, type, k)) ^ difference);
@@ -136,10 +136,10 @@ static void put_visible(const char * row, int64_t cells, size_t step, int32_t ty
 /* Masks are padded to more rows than the ubatch has; the consumer's first operand has its rows in ne[1]. */
 static void put_mask(const struct ggml_layout * l, const struct ggml_tensor * node, const struct ggml_tensor * mask,
                      struct tat_out * out) {
-    const int64_t * ne   = layout_ne(l, mask);
-    const size_t *  nb   = layout_nb(l, mask);
-    const int64_t   rows = layout_src(l, node)[0] ? layout_ne(l, layout_src(l, node)[0])[1] : ne[1];
-    const int64_t   used = rows < ne[1] ? rows : ne[1];
+    const int64_t * ne = layout_ne(l, mask);
+    const size_t * nb = layout_nb(l, mask);
+    const int64_t rows = layout_src(l, node)[0] ? layout_ne(l, layout_src(l, node)[0])[1] : ne[1];
+    const int64_t used = rows < ne[1] ? rows : ne[1];
     tat_put_varint(out, (uint64_t) (used * ne[2] * ne[3]));
     for (int64_t i3 = 0; i3 < ne[3]; i3++) {
         for (int64_t i2 = 0; i2 < ne[2]; i2++) {
@@ -185,8 +185,8 @@ void capture_read(const struct ggml_layout * l, const struct ggml_tensor * node,
         return;
     }
     const struct ggml_tensor * operand = layout_src(l, node)[capture->src];
-    const int32_t              type    = layout_type(l, operand);
-    const uint64_t             count   = count_of(layout_ne(l, operand));
+    const int32_t type = layout_type(l, operand);
+    const uint64_t count = count_of(layout_ne(l, operand));
     if (!layout_data(l, operand) || !readable(kind, type) || count == 0) {
         tat_put_varint(out, 0);
         return;
@@ -196,8 +196,8 @@ void capture_read(const struct ggml_layout * l, const struct ggml_tensor * node,
         return;
     }
     const struct cursor c = { .data = layout_data(l, operand),
-                              .ne   = layout_ne(l, operand),
-                              .nb   = layout_nb(l, operand) };
+                              .ne = layout_ne(l, operand),
+                              .nb = layout_nb(l, operand) };
     tat_put_varint(out, count);
     if (kind == TAT_CAPTURE_ROWS || kind == TAT_CAPTURE_POSITIONS) {
         put_integers(&c, type, count, out);

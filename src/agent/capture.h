@@ -6,7 +6,7 @@
 #ifndef TAT_AGENT_CAPTURE_H
 #define TAT_AGENT_CAPTURE_H
 
-#include "agent/template.h"
+#include "agent/graph_template.h"
 #include "format/buffer.h"
 
 /* Appends the count of values and the values of one capture. `node` is the consumer whose callback fired: the producers

@@ -13,10 +13,10 @@
 #include "agent/events.h"
 #include "agent/sink.h"
 #include "agent/table.h"
-#include "agent/templates.h"
+#include "agent/template_cache.h"
 
 enum {
-    SLOTS  = 64,
+    SLOTS = 64,
     RECENT = 64,
 };
 #define INSTEAD(condition) __builtin_expect(!!(condition), 0)
@@ -29,10 +29,10 @@ static bool waits_for_barriers;
 /* The template last seen for a graph that begins alike: a guess, checked node by node. Acquire and release make the
  * template's contents visible with its address.
  *
- * A slot's `template` is its owner's hazard pointer: what it points to is not freed. It is set with the registry's lock
+ * A slot's `tmpl` is its owner's hazard pointer: what it points to is not freed. It is set with the registry's lock
  * held, or to a guess that is still the guess afterwards; whoever frees takes the guess away first and looks at the
  * slots then. These four accesses are sequentially consistent, so one of the two sees the other. */
-static const struct template * recent[RECENT];
+static const struct graph_template * recent[RECENT];
 
 static void count_lost(enum tat_loss_reason reason) {
     __atomic_fetch_add(&agent_totals.lost[reason], 1, __ATOMIC_RELAXED);
@@ -49,7 +49,7 @@ static struct evaluation * take_slot(void) {
 }
 
 static void free_slot(struct evaluation * e) {
-    __atomic_store_n(&e->template, NULL, __ATOMIC_RELEASE);
+    __atomic_store_n(&e->tmpl, NULL, __ATOMIC_RELEASE);
     __atomic_store_n(&e->taken, false, __ATOMIC_RELEASE);
 }
 
@@ -62,26 +62,26 @@ static void * populated(void * old, size_t old_bytes, size_t bytes) {
 
 static bool enough(uint8_t ** memory, size_t * capacity, size_t bytes) {
     if (bytes <= *capacity) { return true; }
-    bytes     = (bytes * 2 + 0xffff) & ~(size_t) 0xffff;
-    *memory   = populated(*memory, *capacity, bytes);
+    bytes = (bytes * 2 + 0xffff) & ~(size_t) 0xffff;
+    *memory = populated(*memory, *capacity, bytes);
     *capacity = *memory ? bytes : 0;
     return *memory != NULL;
 }
 
-static bool prepare_buffers(struct evaluation * e, const struct template * t) {
-    const uint32_t n    = t->n_nodes + 1;
-    const size_t   each = waits_for_barriers ? 2 : 1; /* of a callback: its stamp, and its wait */
+static bool prepare_buffers(struct evaluation * e, const struct graph_template * t) {
+    const uint32_t n = t->n_nodes + 1;
+    const size_t each = waits_for_barriers ? 2 : 1; /* of a callback: its stamp, and its wait */
     if (n > e->stamps_capacity) {
         const size_t before = e->stamps_capacity * each * sizeof(uint64_t);
-        e->stamps           = populated(e->stamps, before, 2 * n * each * sizeof(uint64_t));
-        e->stamps_capacity  = e->stamps ? 2 * n : 0;
-        e->waits            = e->stamps ? e->stamps + (each - 1) * e->stamps_capacity : NULL;
+        e->stamps = populated(e->stamps, before, 2 * n * each * sizeof(uint64_t));
+        e->stamps_capacity = e->stamps ? 2 * n : 0;
+        e->waits = e->stamps ? e->stamps + (each - 1) * e->stamps_capacity : NULL;
     }
     const size_t used = e->captures ? (size_t) (e->captured.at - e->captures) : 0;
     /* In the middle of a graph, what was captured has to stay: what does not fit then is cut, and says so. */
     if (used == 0 || t->capture_bytes + 64 <= e->captures_capacity) {
         if (!enough(&e->captures, &e->captures_capacity, t->capture_bytes + 64)) { return false; }
-        e->captured.at  = e->captures + used;
+        e->captured.at = e->captures + used;
         e->captured.end = e->captures + e->captures_capacity;
     }
     return e->stamps && enough(&e->payload, &e->payload_capacity,
@@ -89,21 +89,21 @@ static bool prepare_buffers(struct evaluation * e, const struct template * t) {
 }
 
 static uint32_t recent_slot(const struct graph * g) {
-    const struct ggml_layout * l    = &g->host->layout;
+    const struct ggml_layout * l = &g->host->layout;
     const struct ggml_tensor * last = g->nodes[g->n_nodes - 1];
-    const uint64_t             hash = g->host->hash->of(l, g->nodes[0], 0) + g->host->hash->of(l, last, 0) * 3;
+    const uint64_t hash = g->host->hash->of(l, g->nodes[0], 0) + g->host->hash->of(l, last, 0) * 3;
     return (uint32_t) (table_hash(hash + g->n_nodes) % RECENT);
 }
 
 /* Nobody guesses that a graph has this template from here on. True if no evaluation holds it either. With the
  * registry's lock held. */
-static bool let_go(const struct template * t) {
+static bool let_go(const struct graph_template * t) {
     for (int i = 0; i < RECENT; i++) {
-        const struct template * guess = t;
+        const struct graph_template * guess = t;
         __atomic_compare_exchange_n(&recent[i], &guess, NULL, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
     }
     for (int i = 0; i < SLOTS; i++) {
-        if (__atomic_load_n(&slots[i].template, __ATOMIC_SEQ_CST) == t) { return false; }
+        if (__atomic_load_n(&slots[i].tmpl, __ATOMIC_SEQ_CST) == t) { return false; }
     }
     return true;
 }
@@ -111,55 +111,55 @@ static bool let_go(const struct template * t) {
 /* Takes the graph's template from the registry, or makes it: the slow way, where the guess was wrong. */
 static bool look_up(struct evaluation * e) {
     if (!agent_enter()) { return false; }
-    const struct template * t = template_of(&e->graph, &e->template, let_go);
+    const struct graph_template * t = template_of(&e->graph, &e->tmpl, let_go);
     agent_leave();
     if (!t) { return false; }
-    __atomic_store_n(&recent[recent_slot(&e->graph)], e->template, __ATOMIC_RELEASE);
+    __atomic_store_n(&recent[recent_slot(&e->graph)], e->tmpl, __ATOMIC_RELEASE);
     if (!__atomic_load_n(&e->graph.host->rule_known, __ATOMIC_ACQUIRE)) {
         struct host * host = (struct host *) e->graph.host;
-        __atomic_store_n(&host->rule, template_first_rule(e->template), __ATOMIC_RELAXED);
+        __atomic_store_n(&host->rule, template_first_rule(e->tmpl), __ATOMIC_RELAXED);
         __atomic_store_n(&host->rule_known, true, __ATOMIC_RELEASE);
     }
-    e->rule  = __atomic_load_n(&e->graph.host->rule, __ATOMIC_RELAXED);
-    e->steps = template_steps(e->template, e->rule);
-    return e->steps && prepare_buffers(e, e->template);
+    e->rule = __atomic_load_n(&e->graph.host->rule, __ATOMIC_RELAXED);
+    e->steps = template_steps(e->tmpl, e->rule);
+    return e->steps && prepare_buffers(e, e->tmpl);
 }
 
 static bool choose_template(struct evaluation * e) {
-    const struct template ** guess = &recent[recent_slot(&e->graph)];
-    const struct template *  t     = __atomic_load_n(guess, __ATOMIC_ACQUIRE);
-    __atomic_store_n(&e->template, t, __ATOMIC_SEQ_CST);
+    const struct graph_template ** guess = &recent[recent_slot(&e->graph)];
+    const struct graph_template * t = __atomic_load_n(guess, __ATOMIC_ACQUIRE);
+    __atomic_store_n(&e->tmpl, t, __ATOMIC_SEQ_CST);
     if (!t || t != __atomic_load_n(guess, __ATOMIC_SEQ_CST)) { return look_up(e); }
-    if (e->template->n_nodes != e->graph.n_nodes) { return look_up(e); }
-    e->rule  = __atomic_load_n(&e->graph.host->rule, __ATOMIC_RELAXED);
-    e->steps = template_steps(e->template, e->rule);
-    return e->steps && prepare_buffers(e, e->template);
+    if (e->tmpl->n_nodes != e->graph.n_nodes) { return look_up(e); }
+    e->rule = __atomic_load_n(&e->graph.host->rule, __ATOMIC_RELAXED);
+    e->steps = template_steps(e->tmpl, e->rule);
+    return e->steps && prepare_buffers(e, e->tmpl);
 }
 
 static bool nodes_match(const struct evaluation * e, uint32_t from, uint32_t to) {
     const struct host * host = e->graph.host;
-    return host->hash->all_match(&host->layout, e->graph.nodes, e->template->expected, from, to);
+    return host->hash->all_match(&host->layout, e->graph.nodes, e->tmpl->expected, from, to);
 }
 
-/* The guessed template was another graph's. What was captured so far stays right: the nodes up to here were the same.
- */
+/* The guessed template was another graph's. What was captured so far stays right: the nodes up to here were the
+ * same. */
 static bool change_template(struct evaluation * e) {
-    const int  error = errno; /* in the middle of ggml's work */
+    const int error = errno; /* in the middle of ggml's work */
     const bool found = look_up(e);
-    errno            = error;
+    errno = error;
     if (found) { return true; }
-    __atomic_store_n(&e->template, NULL, __ATOMIC_RELEASE);
+    __atomic_store_n(&e->tmpl, NULL, __ATOMIC_RELEASE);
     return false;
 }
 
 static void take_capture(struct evaluation * e, uint32_t number) {
-    const struct capture * capture = &e->template->captures[number];
-    const size_t           from    = (size_t) (e->captured.at - e->captures);
+    const struct capture * capture = &e->tmpl->captures[number];
+    const size_t from = (size_t) (e->captured.at - e->captures);
     capture_read(&e->graph.host->layout, e->graph.nodes[capture->node], capture, &e->captured);
     if (capture->kind != TAT_CAPTURE_POSITIONS || e->positions.to) { return; }
     e->positions.capture = number;
-    e->positions.from    = from;
-    e->positions.to      = (size_t) (e->captured.at - e->captures);
+    e->positions.from = from;
+    e->positions.to = (size_t) (e->captured.at - e->captures);
 }
 
 static void at_step(struct evaluation * e, uint32_t k) {
@@ -194,24 +194,24 @@ static void miss_barriers(const struct evaluation * e) {
 struct evaluation * evaluation_at_barrier(void) {
     struct evaluation * e = before_barrier;
     if (!e) { return NULL; }
-    before_barrier                = NULL;
+    before_barrier = NULL;
     e->stamps[e->n_callbacks - 1] = clock_ticks(e->clock); /* when it came; the callback's own work is no waiting */
     return e;
 }
 
 void evaluation_passed_barrier(struct evaluation * e) {
-    const uint32_t k    = e->n_callbacks - 1;
+    const uint32_t k = e->n_callbacks - 1;
     const uint64_t tick = clock_ticks(e->clock);
-    e->waits[k]         = tick - e->stamps[k];
-    e->stamps[k]        = tick;
+    e->waits[k] = tick - e->stamps[k];
+    e->stamps[k] = tick;
     e->n_barriers++;
 }
 
 /* Called by thread 0 after each node, before the barrier. */
 static bool on_node(void * data) {
     struct evaluation * e = data;
-    const uint32_t      k = e->n_callbacks++;
-    if (e->template && k < e->stamps_capacity) {
+    const uint32_t k = e->n_callbacks++;
+    if (e->tmpl && k < e->stamps_capacity) {
         e->stamps[k] = clock_ticks(e->clock);
         if (k < e->steps->n_steps) {
             at_step(e, k);
@@ -219,7 +219,7 @@ static bool on_node(void * data) {
             beyond_steps(e, k);
         }
         if (INSTEAD(waits_for_barriers)) {
-            e->waits[k]    = 0; /* behind the last node there may be no barrier */
+            e->waits[k] = 0; /* behind the last node there may be no barrier */
             before_barrier = e;
         }
     }
@@ -246,9 +246,9 @@ static bool on_node_empty(void * data) {
 }
 
 static void install(struct evaluation * e, struct ggml_cplan * plan) {
-    e->callback               = plan->abort_callback;
-    e->callback_data          = plan->abort_callback_data;
-    plan->abort_callback      = e->filtered ? on_node_empty : on_node;
+    e->callback = plan->abort_callback;
+    e->callback_data = plan->abort_callback_data;
+    plan->abort_callback = e->filtered ? on_node_empty : on_node;
     plan->abort_callback_data = e;
 }
 
@@ -274,15 +274,15 @@ struct evaluation * evaluation_begin(struct host * host, struct ggml_cgraph * gr
     if (n_nodes <= 0) { return refuse(NULL, TAT_LOSS_LAYOUT); }
     struct evaluation * e = take_slot();
     if (!e) { return refuse(NULL, TAT_LOSS_SLOTS); }
-    e->graph             = (struct graph){ host, graph, host->ggml.graph_nodes(graph), (uint32_t) n_nodes };
-    e->filtered          = false;
-    e->n_callbacks       = 0;
-    e->flags             = 0;
-    e->n_barriers        = 0;
+    e->graph = (struct graph){ host, graph, host->ggml.graph_nodes(graph), (uint32_t) n_nodes };
+    e->filtered = false;
+    e->n_callbacks = 0;
+    e->flags = 0;
+    e->n_barriers = 0;
     e->positions.capture = UINT32_MAX;
-    e->positions.to      = 0;
-    e->clock             = agent_clock();
-    e->captured.at       = e->captures;
+    e->positions.to = 0;
+    e->clock = agent_clock();
+    e->captured.at = e->captures;
     e->captured.overflow = false;
     if (!choose_template(e)) { return refuse(e, sink_refusal()); }
     install(e, plan);
@@ -300,9 +300,9 @@ static void compare_rest(struct evaluation * e) {
 static void finish(struct evaluation * e, const struct ggml_cplan * plan, uint64_t end_tick, int status) {
     __atomic_fetch_add(&agent_totals.evaluations_emitted, 1, __ATOMIC_RELAXED);
     __atomic_fetch_add(&agent_totals.callbacks_emitted, e->n_callbacks, __ATOMIC_RELAXED);
-    if (e->template) { compare_rest(e); }
+    if (e->tmpl) { compare_rest(e); }
     if (waits_for_barriers) { miss_barriers(e); }
-    if (e->template && evaluation_store(e, plan, end_tick, status)) {
+    if (e->tmpl && evaluation_store(e, plan, end_tick, status)) {
         __atomic_fetch_add(&agent_totals.evaluations_stored, 1, __ATOMIC_RELAXED);
         __atomic_fetch_add(&agent_totals.callbacks_stored, e->n_callbacks, __ATOMIC_RELAXED);
     } else {
@@ -311,10 +311,10 @@ static void finish(struct evaluation * e, const struct ggml_cplan * plan, uint64
 }
 
 void evaluation_end(struct evaluation * e, struct ggml_cplan * plan, int status) {
-    const uint64_t end_tick   = clock_ticks(e->clock);
-    plan->abort_callback      = e->callback;
+    const uint64_t end_tick = clock_ticks(e->clock);
+    plan->abort_callback = e->callback;
     plan->abort_callback_data = e->callback_data;
-    before_barrier            = NULL;
+    before_barrier = NULL;
     if (e->filtered) {
         free_slot(e);
         return;
@@ -328,8 +328,8 @@ void evaluation_end(struct evaluation * e, struct ggml_cplan * plan, int status)
 
 void evaluations_after_fork(void) {
     for (int i = 0; i < SLOTS; i++) {
-        slots[i].taken    = false;
-        slots[i].template = NULL;
+        slots[i].taken = false;
+        slots[i].tmpl = NULL;
     }
     for (int i = 0; i < RECENT; i++) { recent[i] = NULL; }
 }

@@ -5,7 +5,7 @@
 #ifndef TAT_AGENT_EVALUATION_STATE_H
 #define TAT_AGENT_EVALUATION_STATE_H
 
-#include "agent/template.h"
+#include "agent/graph_template.h"
 #include "format/buffer.h"
 
 enum { EVALUATION_FIXED_BYTES = 256 }; /* of the payload: all but stamps, waits and captures */
@@ -14,30 +14,30 @@ struct evaluation {
     bool taken; /* the owner's claim: compare-and-swap (acquire), store (release) */
 
     struct graph graph;
-    const struct template * template; /* held: it is not freed meanwhile, see let_go */
+    const struct graph_template * tmpl; /* held: it is not freed meanwhile, see let_go */
     const struct steps * steps;
-    uint32_t             rule;
-    uint32_t             n_callbacks;
-    uint32_t             flags;
-    bool                 filtered; /* only the hook is there */
+    uint32_t rule;
+    uint32_t n_callbacks;
+    uint32_t flags;
+    bool filtered;                 /* only the hook is there */
     bool (*callback)(void * data); /* the host's own */
-    void *         callback_data;
-    uint64_t       begin_tick;
+    void * callback_data;
+    uint64_t begin_tick;
     enum tat_clock clock;
-    uint32_t       n_barriers; /* stamps that were taken after one */
+    uint32_t n_barriers; /* stamps that were taken after one */
     struct tat_out captured;
     struct {
-        uint32_t capture;  /* number of the first capture of positions, or n_captures */
-        size_t   from, to; /* its bytes */
+        uint32_t capture; /* number of the first capture of positions, or n_captures */
+        size_t from, to;  /* its bytes */
     } positions;
 
     /* Populated when they are made, kept for the slot's next evaluations. */
     uint64_t * stamps;
     uint64_t * waits; /* ticks; behind the stamps in the same memory, only where exact times are asked for */
-    uint32_t   stamps_capacity;
-    uint8_t *  captures;
-    uint8_t *  payload;
-    size_t     captures_capacity, payload_capacity;
+    uint32_t stamps_capacity;
+    uint8_t * captures;
+    uint8_t * payload;
+    size_t captures_capacity, payload_capacity;
 };
 
 /* Finds which rule was in force, and writes the block. False: no room for it. Between agent_enter and agent_leave. */

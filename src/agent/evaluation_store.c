@@ -6,8 +6,8 @@
 #include "agent/evaluation_state.h"
 #include "agent/events.h"
 #include "agent/sink.h"
-#include "agent/templates.h"
-#include "agent/tokens.h"
+#include "agent/template_cache.h"
+#include "agent/token_filter.h"
 
 /* The rule under which a complete run of this graph has as many callbacks as there were; TAT_RULE_COUNT: none. */
 static uint32_t fitting_rule(const struct evaluation * e) {
@@ -19,7 +19,7 @@ static uint32_t fitting_rule(const struct evaluation * e) {
     };
     if (e->n_callbacks == e->steps->n_steps) { return e->rule; }
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        const struct steps * steps = template_steps(e->template, known[i]);
+        const struct steps * steps = template_steps(e->tmpl, known[i]);
         if (steps && steps->n_steps == e->n_callbacks) { return known[i]; }
     }
     return TAT_RULE_COUNT;
@@ -35,7 +35,7 @@ static void settle_rule(struct evaluation * e) {
     if (rule == TAT_RULE_COUNT) {
         e->flags |= TAT_EVALUATION_UNMATCHED;
     } else if (rule != e->rule) {
-        if (e->template->n_captures) { e->flags |= TAT_EVALUATION_RELEARNED; }
+        if (e->tmpl->n_captures) { e->flags |= TAT_EVALUATION_RELEARNED; }
         e->rule = rule;
         __atomic_store_n(&((struct host *) e->graph.host)->rule, rule, __ATOMIC_RELAXED);
     }
@@ -73,9 +73,9 @@ static void put_waits(const struct evaluation * e, struct tat_out * out) {
 
 /* Of the captures, only the positions, from which a reader tells the phase; nothing of the others. */
 static void put_positions(const struct evaluation * e, struct tat_out * out) {
-    const struct template * t     = e->template;
-    const size_t            bytes = e->positions.to - e->positions.from;
-    const bool              has   = e->positions.capture < t->n_captures;
+    const struct graph_template * t = e->tmpl;
+    const size_t bytes = e->positions.to - e->positions.from;
+    const bool has = e->positions.capture < t->n_captures;
     tat_put_varint(out, t->n_captures - has + bytes);
     for (uint32_t i = 0; i < t->n_captures; i++) {
         if (has && i == e->positions.capture) {
@@ -87,7 +87,7 @@ static void put_positions(const struct evaluation * e, struct tat_out * out) {
 }
 
 static void put_captures(const struct evaluation * e, struct tat_out * out) {
-    const bool   good  = !(e->flags & (TAT_EVALUATION_RELEARNED | TAT_EVALUATION_UNMATCHED | TAT_EVALUATION_CUT));
+    const bool good = !(e->flags & (TAT_EVALUATION_RELEARNED | TAT_EVALUATION_UNMATCHED | TAT_EVALUATION_CUT));
     const size_t bytes = good ? (size_t) (e->captured.at - e->captures) : 0;
     if (good && (e->flags & TAT_EVALUATION_OUTSIDE)) {
         put_positions(e, out);
@@ -100,7 +100,7 @@ static void put_captures(const struct evaluation * e, struct tat_out * out) {
 static void settle_flags(struct evaluation * e) {
     settle_rule(e);
     if (e->captured.overflow) { e->flags |= TAT_EVALUATION_CUT; }
-    if (!tokens_count(e->template->context, e->template->n_tokens)) { e->flags |= TAT_EVALUATION_OUTSIDE; }
+    if (!tokens_count(e->tmpl->context, e->tmpl->n_tokens)) { e->flags |= TAT_EVALUATION_OUTSIDE; }
     /* None follows the last node in some versions. */
     if (e->n_barriers && e->n_barriers + 1 >= e->n_callbacks) { e->flags |= TAT_EVALUATION_EXACT; }
 }
@@ -108,8 +108,8 @@ static void settle_flags(struct evaluation * e) {
 bool evaluation_store(struct evaluation * e, const struct ggml_cplan * plan, uint64_t end_tick, int status) {
     struct tat_out out = { .at = e->payload, .end = e->payload + e->payload_capacity };
     settle_flags(e);
-    template_used(e->template);
-    tat_put_varint(&out, e->template->id);
+    template_used(e->tmpl);
+    tat_put_varint(&out, e->tmpl->id);
     tat_put_varint(&out, e->flags);
     tat_put_varint(&out, e->rule);
     tat_put_zigzag(&out, status);

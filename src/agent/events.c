@@ -9,20 +9,20 @@
 #include "agent/agent.h"
 #include "agent/clock.h"
 #include "agent/sink.h"
-#include "agent/tokens.h"
+#include "agent/token_filter.h"
 #include "format/buffer.h"
 #include "tat/gguf.h"
 
 enum { EVENT_MAX = 8192, EARLY_MAX = 64 << 10 };
 
-static uint64_t               emitted, lost; /* relaxed: sums */
+static uint64_t emitted, lost; /* relaxed: sums */
 static _Thread_local uint32_t tid;
 
 /* What happens before the first graph, the load above all, waits here until there is a trace. */
 static pthread_mutex_t early_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
-    uint8_t  bytes[EARLY_MAX]; /* payloads, each after its length as a uint16_t */
-    size_t   used;
+    uint8_t bytes[EARLY_MAX]; /* payloads, each after its length as a uint16_t */
+    size_t used;
     uint64_t lost;
 } early;
 
@@ -84,25 +84,25 @@ void events_flush_early(void) {
 
 /* Texts are paths, or begin like none. */
 static void put_path(struct tat_out * out, const char * path) {
-    char         text[EVENT_MAX / 2];
+    char text[EVENT_MAX / 2];
     const size_t length = agent_path(text, sizeof text, path);
     tat_put_string(out, text, length);
 }
 
 void event_clock(void) {
-    uint8_t        bytes[EVENT_MAX];
+    uint8_t bytes[EVENT_MAX];
     struct tat_out out = begin(bytes, TAT_EVENT_CLOCK);
     /* The counter is read before and after the clock: the middle is within half of a call of it. */
     const uint64_t before = clock_ticks(agent_clock());
-    const uint64_t ns     = clock_monotonic_ns();
-    const uint64_t after  = clock_ticks(agent_clock());
+    const uint64_t ns = clock_monotonic_ns();
+    const uint64_t after = clock_ticks(agent_clock());
     tat_put_varint(&out, before + (after - before) / 2);
     tat_put_varint(&out, ns);
     end(bytes, &out);
 }
 
 void event_mapping(uint32_t file, uint64_t address, uint64_t length, uint64_t file_offset) {
-    uint8_t        bytes[EVENT_MAX];
+    uint8_t bytes[EVENT_MAX];
     struct tat_out out = begin(bytes, TAT_EVENT_MAPPING);
     tat_put_varint(&out, file);
     tat_put_varint(&out, address);
@@ -112,7 +112,7 @@ void event_mapping(uint32_t file, uint64_t address, uint64_t length, uint64_t fi
 }
 
 void event_model_file(uint32_t file, uint32_t model, uint32_t part, const struct tat_gguf_file * gguf, uint64_t hash) {
-    uint8_t        bytes[EVENT_MAX];
+    uint8_t bytes[EVENT_MAX];
     struct tat_out out = begin(bytes, TAT_EVENT_MODEL_FILE);
     tat_put_varint(&out, file);
     tat_put_varint(&out, model);
@@ -128,7 +128,7 @@ void event_model_file(uint32_t file, uint32_t model, uint32_t part, const struct
 }
 
 void event_context(uint32_t context, uint64_t key, bool is_buffer) {
-    uint8_t        bytes[EVENT_MAX];
+    uint8_t bytes[EVENT_MAX];
     struct tat_out out = begin(bytes, TAT_EVENT_CONTEXT);
     tat_put_varint(&out, context);
     tat_put_varint(&out, key);
@@ -137,14 +137,14 @@ void event_context(uint32_t context, uint64_t key, bool is_buffer) {
 }
 
 void event_text(int type, const char * text) {
-    uint8_t        bytes[EVENT_MAX];
+    uint8_t bytes[EVENT_MAX];
     struct tat_out out = begin(bytes, type);
     put_path(&out, text);
     end(bytes, &out);
 }
 
 void event_values(int type, uint64_t subject, int64_t value) {
-    uint8_t        bytes[EVENT_MAX];
+    uint8_t bytes[EVENT_MAX];
     struct tat_out out = begin(bytes, type);
     tat_put_varint(&out, subject);
     tat_put_zigzag(&out, value);

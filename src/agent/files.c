@@ -17,7 +17,7 @@
 enum { FILES_MAX = 256, MAPPINGS_MAX = 1024, NOTED_MAX = 64 };
 
 static struct model_file {
-    char *   path;
+    char * path;
     uint64_t device, inode;
     uint32_t model; /* index in models[] */
     uint32_t part;  /* index among the model's files */
@@ -25,7 +25,7 @@ static struct model_file {
 static unsigned n_files;
 
 static struct tat_gguf * models[FILES_MAX];
-static unsigned          n_models;
+static unsigned n_models;
 
 /* As /proc/self/maps had them at the last refresh, and at the one before: an address can be mapped anew. */
 struct mapping {
@@ -33,12 +33,12 @@ struct mapping {
     uint32_t file; /* index in files[] */
 };
 static struct mapping mappings[MAPPINGS_MAX], earlier[MAPPINGS_MAX];
-static unsigned       n_mappings, n_earlier;
+static unsigned n_mappings, n_earlier;
 
 /* Paths the host opened, not looked at yet. */
 static pthread_mutex_t noted_lock = PTHREAD_MUTEX_INITIALIZER;
-static char *          noted[NOTED_MAX];
-static unsigned        n_noted;
+static char * noted[NOTED_MAX];
+static unsigned n_noted;
 
 static const struct model_file * file_with(uint64_t device, uint64_t inode) {
     for (unsigned i = 0; i < n_files; i++) {
@@ -53,15 +53,15 @@ static void add_model(const char * path) {
     if (stat(path, &status) != 0 || file_with(status.st_dev, status.st_ino) || n_models == FILES_MAX) { return; }
     struct tat_gguf * gguf = tat_gguf_open(path, TAT_GGUF_TOLERANT, NULL);
     if (!gguf) { return; }
-    uint32_t                     count;
+    uint32_t count;
     const struct tat_gguf_file * parts = tat_gguf_files(gguf, &count);
     for (uint32_t part = 0; part < count && n_files < FILES_MAX; part++) {
         files[n_files] = (struct model_file){
-            .path   = strdup(parts[part].path),
+            .path = strdup(parts[part].path),
             .device = parts[part].device,
-            .inode  = parts[part].inode,
-            .model  = n_models,
-            .part   = part,
+            .inode = parts[part].inode,
+            .model = n_models,
+            .part = part,
         };
         n_files++;
         event_model_file(n_files, n_models + 1, part, &parts[part], tat_gguf_hash(gguf));
@@ -70,10 +70,10 @@ static void add_model(const char * path) {
 }
 
 void files_note(const char * path) {
-    char       real[PATH_MAX];
-    const int  error = errno;
+    char real[PATH_MAX];
+    const int error = errno;
     const bool there = path && realpath(path, real);
-    errno            = error;
+    errno = error;
     if (!there) { return; }
     pthread_mutex_lock(&noted_lock);
     bool known = n_noted == NOTED_MAX;
@@ -94,7 +94,7 @@ static void add_noted(void) {
 static void add_mapping(uint64_t from, uint64_t to, uint64_t offset, const struct model_file * file) {
     if (n_mappings == MAPPINGS_MAX) { return; }
     const struct mapping now = { from, to, offset, (uint32_t) (file - files) };
-    mappings[n_mappings++]   = now;
+    mappings[n_mappings++] = now;
     for (unsigned i = 0; i < n_earlier; i++) {
         const struct mapping * m = &earlier[i];
         if (m->from == from && m->to == to && m->offset == offset && m->file == now.file) { return; }
@@ -103,7 +103,7 @@ static void add_mapping(uint64_t from, uint64_t to, uint64_t offset, const struc
 }
 
 static bool is_gguf(const char * path) {
-    char        magic[4] = "";
+    char magic[4] = "";
     struct stat status;
     if (stat(path, &status) != 0 || !S_ISREG(status.st_mode)) { return false; }
     FILE * file = fopen(path, "re");
@@ -117,15 +117,15 @@ static bool is_gguf(const char * path) {
 static void read_mapping(const char * line) {
     uint64_t from, to, offset, inode;
     unsigned major_number, minor_number;
-    char     mode[5];
-    int      path_at = 0;
+    char mode[5];
+    int path_at = 0;
     if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 " %n", &from, &to, mode, &offset,
                &major_number, &minor_number, &inode, &path_at) < 7 ||
         inode == 0 || mode[2] == 'x' || line[path_at] != '/') {
         return;
     }
-    const uint64_t            device = makedev(major_number, minor_number);
-    const struct model_file * file   = file_with(device, inode);
+    const uint64_t device = makedev(major_number, minor_number);
+    const struct model_file * file = file_with(device, inode);
     if (!file && is_gguf(line + path_at)) {
         add_model(line + path_at);
         file = file_with(device, inode);
@@ -137,8 +137,8 @@ static void read_mappings(void) {
     FILE * maps = fopen("/proc/self/maps", "re");
     if (!maps) { return; }
     memcpy(earlier, mappings, sizeof mappings);
-    n_earlier   = n_mappings;
-    n_mappings  = 0;
+    n_earlier = n_mappings;
+    n_mappings = 0;
     char * line = NULL;
     size_t size = 0;
     while (getline(&line, &size, maps) > 0) {

@@ -13,7 +13,7 @@
 struct file_place {
     uint32_t file;   /* number of the MODEL_FILE event, from 1; 0: none */
     uint64_t offset; /* in the file */
-    bool     mapped; /* the address is in a mapping of the file */
+    bool mapped;     /* the address is in a mapping of the file */
 };
 
 /* Looks at what is mapped now, and at what was noted since. */

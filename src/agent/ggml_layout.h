@@ -20,10 +20,10 @@ struct ggml_backend_buffer;
 /* The fields up to abort_callback_data have been the same since 2024; newer versions only append. Changed in place,
  * never copied, because a copy would be cut short. */
 struct ggml_cplan {
-    size_t    work_size;
+    size_t work_size;
     uint8_t * work_data;
-    int       n_threads;
-    void *    threadpool;
+    int n_threads;
+    void * threadpool;
     bool (*abort_callback)(void * data);
     void * abort_callback_data;
 };
@@ -31,13 +31,13 @@ struct ggml_cplan {
 /* A plan by value, with room for what newer versions append: the callee writes as much as it has. */
 struct ggml_plan_room {
     struct ggml_cplan plan;
-    uint8_t           more[512];
+    uint8_t more[512];
 };
 
 struct ggml_init_params {
     size_t mem_size;
     void * mem_buffer;
-    bool   no_alloc;
+    bool no_alloc;
 };
 
 enum { GGML_FLAG_INPUT = 1, GGML_FLAG_OUTPUT = 2, GGML_FLAG_COMPUTE = 16 };

@@ -16,13 +16,13 @@ enum { TYPE_F32 = 0, OP_PARAM_WORDS = 16 };
 
 /* Leaves first, then the nodes in their order. */
 struct walk {
-    const struct graph *        graph;
-    const struct ggml_layout *  l;
+    const struct graph * graph;
+    const struct ggml_layout * l;
     const struct ggml_tensor ** leaves;
-    uint32_t                    n_leaves, leaves_capacity;
-    uint32_t *                  uses;  /* of each node's result, by nodes */
-    struct table                index; /* address -> node, or n_nodes + leaf */
-    struct table                names; /* name -> how many roots had it */
+    uint32_t n_leaves, leaves_capacity;
+    uint32_t * uses;    /* of each node's result, by nodes */
+    struct table index; /* address -> node, or n_nodes + leaf */
+    struct table names; /* name -> how many roots had it */
 };
 
 static const struct ggml_tensor * tensor_at(const struct walk * w, uint32_t i) {
@@ -45,10 +45,10 @@ static uint32_t entry_of(const struct walk * w, const struct ggml_tensor * tenso
 
 static bool add_leaf(struct walk * w, const struct ggml_tensor * leaf) {
     if (w->n_leaves == w->leaves_capacity) {
-        const uint32_t more   = w->leaves_capacity ? w->leaves_capacity * 2 : 512;
-        void *         bigger = realloc(w->leaves, more * sizeof w->leaves[0]);
+        const uint32_t more = w->leaves_capacity ? w->leaves_capacity * 2 : 512;
+        void * bigger = realloc(w->leaves, more * sizeof w->leaves[0]);
         if (!bigger) { return false; }
-        w->leaves          = bigger;
+        w->leaves = bigger;
         w->leaves_capacity = more;
     }
     w->leaves[w->n_leaves] = leaf;
@@ -80,7 +80,7 @@ static void walk_end(struct walk * w) {
 }
 
 static bool walk_begin(struct walk * w, const struct graph * g) {
-    *w      = (struct walk){ .graph = g, .l = &g->host->layout };
+    *w = (struct walk){ .graph = g, .l = &g->host->layout };
     w->uses = calloc(g->n_nodes ? g->n_nodes : 1, sizeof w->uses[0]);
     if (w->uses && index_tensors(w)) { return true; }
     walk_end(w);
@@ -100,8 +100,8 @@ static bool is_empty(const struct walk * w, const struct ggml_tensor * t) {
 static bool fuses_next(const struct walk * w, uint32_t i) {
     const struct graph * g = w->graph;
     if (i + 1 >= g->n_nodes) { return false; }
-    const struct ggml_tensor *   norm = g->nodes[i], *mul = g->nodes[i + 1];
-    const int32_t                flags = layout_flags(w->l, norm), mul_flags = layout_flags(w->l, mul);
+    const struct ggml_tensor *norm = g->nodes[i], *mul = g->nodes[i + 1];
+    const int32_t flags = layout_flags(w->l, norm), mul_flags = layout_flags(w->l, mul);
     struct ggml_tensor * const * src = layout_src(w->l, mul);
     if (!op_is(w, norm, "RMS_NORM") || !op_is(w, mul, "MUL") || !(flags & mul_flags & GGML_FLAG_COMPUTE) ||
         w->uses[i] != 1 || layout_view_src(w->l, norm) || (flags & GGML_FLAG_OUTPUT) ||
@@ -110,7 +110,7 @@ static bool fuses_next(const struct walk * w, uint32_t i) {
         return false;
     }
     const struct ggml_tensor * weight = src[0] == norm ? src[1] : src[0];
-    const struct ggml_tensor * input  = layout_src(w->l, norm)[0];
+    const struct ggml_tensor * input = layout_src(w->l, norm)[0];
     return input && layout_type(w->l, input) == TYPE_F32 && layout_type(w->l, mul) == TYPE_F32 &&
            layout_type(w->l, weight) == TYPE_F32 && layout_ne(w->l, weight)[0] == layout_ne(w->l, norm)[0] &&
            layout_nb(w->l, weight)[0] == sizeof(float);
@@ -125,10 +125,10 @@ static uint32_t facts_of(const struct walk * w, uint32_t i) {
 
 /* Which operand of which operation decides what is touched, or says what is computed for. */
 static const struct capture_rule {
-    const char *          op;
-    uint16_t              src;
+    const char * op;
+    uint16_t src;
     enum tat_capture_kind kind;
-    const char *          prefix; /* of the operand's name; NULL: any */
+    const char * prefix; /* of the operand's name; NULL: any */
 } capture_rules[] = {
     { "GET_ROWS", 1, TAT_CAPTURE_ROWS, NULL },      { "SET_ROWS", 1, TAT_CAPTURE_ROWS, NULL },
     { "MUL_MAT_ID", 2, TAT_CAPTURE_EXPERTS, NULL }, { "ADD_ID", 2, TAT_CAPTURE_EXPERTS, NULL },
@@ -139,7 +139,7 @@ static const struct capture_rule {
 
 static uint64_t elements(const struct walk * w, const struct ggml_tensor * t) {
     const int64_t * ne = layout_ne(w->l, t);
-    uint64_t        n  = 1;
+    uint64_t n = 1;
     for (int i = 0; i < 4; i++) { n *= ne[i] > 0 ? (uint64_t) ne[i] : 0; }
     return n;
 }
@@ -151,19 +151,19 @@ static const struct ggml_tensor * root_of(const struct walk * w, const struct gg
 
 /* Before SET_ROWS, llama.cpp copied new keys and values to a view of the cache that moves on with every ubatch. Such
  * views are compared without their offset, which is captured. */
-static void mark_sliding(const struct walk * w, struct template * t) {
+static void mark_sliding(const struct walk * w, struct graph_template * t) {
     for (uint32_t i = 0; i < t->n_nodes; i++) {
         const struct ggml_tensor * node = w->graph->nodes[i];
         if (!op_is(w, node, "CPY") || strncmp(layout_name(w->l, root_of(w, node)), "cache_", 6) != 0) { continue; }
         const struct ggml_tensor * target = layout_src(w->l, node)[1];
-        const uint32_t             at     = target ? index_of(w, target) : TABLE_NONE;
+        const uint32_t at = target ? index_of(w, target) : TABLE_NONE;
         t->expected[i].mask |= NODE_SLIDES;
         if (at < t->n_nodes) { t->expected[at].mask |= NODE_SLIDES; }
     }
 }
 
-static void add_offset(const struct walk * w, struct template * t, uint32_t node) {
-    const uint32_t entry         = w->n_leaves + node;
+static void add_offset(const struct walk * w, struct graph_template * t, uint32_t node) {
+    const uint32_t entry = w->n_leaves + node;
     t->captures[t->n_captures++] = (struct capture){ entry, node, 0, TAT_CAPTURE_OFFSET };
     t->capture_bytes += 2 * TAT_VARINT_MAX;
 }
@@ -175,7 +175,8 @@ static bool is_text(const struct walk * w, const struct ggml_tensor * node) {
 }
 
 /* One value is read once, however many nodes use it. */
-static void add_capture(const struct walk * w, struct template * t, uint32_t node, const struct capture_rule * rule) {
+static void add_capture(const struct walk * w, struct graph_template * t, uint32_t node,
+                        const struct capture_rule * rule) {
     const struct ggml_tensor * operand = layout_src(w->l, w->graph->nodes[node])[rule->src];
     if (!operand || (rule->prefix && strncmp(layout_name(w->l, operand), rule->prefix, strlen(rule->prefix)) != 0)) {
         return;
@@ -191,7 +192,7 @@ static void add_capture(const struct walk * w, struct template * t, uint32_t nod
     t->capture_bytes += 64 + each * elements(w, operand);
 }
 
-static void find_captures(const struct walk * w, struct template * t) {
+static void find_captures(const struct walk * w, struct graph_template * t) {
     for (uint32_t i = 0; i < w->graph->n_nodes; i++) {
         for (size_t r = 0; r < sizeof capture_rules / sizeof capture_rules[0]; r++) {
             if (op_is(w, w->graph->nodes[i], capture_rules[r].op)) { add_capture(w, t, i, &capture_rules[r]); }
@@ -219,11 +220,11 @@ static uint32_t tokens_of(const struct walk * w) {
         }
     }
     for (uint32_t i = 0; i < w->graph->n_nodes; i++) {
-        const struct ggml_tensor *   node = w->graph->nodes[i];
-        struct ggml_tensor * const * src  = layout_src(w->l, node);
+        const struct ggml_tensor * node = w->graph->nodes[i];
+        struct ggml_tensor * const * src = layout_src(w->l, node);
         if (!op_is(w, node, "GET_ROWS") || !src[0] || !src[1]) { continue; }
         const struct ggml_tensor * table = root_of(w, src[0]);
-        const bool                 known = index_of(w, table) >= w->graph->n_nodes;
+        const bool known = index_of(w, table) >= w->graph->n_nodes;
         if (known && tat_component_of(layout_name(w->l, table)) == TAT_COMPONENT_TOKEN_EMBD) {
             return (uint32_t) layout_ne(w->l, src[1])[0];
         }
@@ -231,31 +232,31 @@ static uint32_t tokens_of(const struct walk * w) {
     return 0;
 }
 
-static void expect(const struct walk * w, struct template * t) {
+static void expect(const struct walk * w, struct graph_template * t) {
     mark_sliding(w, t);
     for (uint32_t i = 0; i < t->n_nodes; i++) {
-        struct expected *            e   = &t->expected[i];
+        struct expected * e = &t->expected[i];
         struct ggml_tensor * const * src = layout_src(w->l, w->graph->nodes[i]);
         for (int s = 0; s < w->l->n_src; s++) {
             if (src[s] && index_of(w, src[s]) >= t->n_nodes) { e->mask |= 1u << s; }
         }
         e->facts = facts_of(w, i);
-        e->hash  = w->graph->host->hash->of(w->l, w->graph->nodes[i], e->mask);
+        e->hash = w->graph->host->hash->of(w->l, w->graph->nodes[i], e->mask);
     }
 }
 
-bool graph_walk(const struct graph * g, struct template * t) {
+bool graph_walk(const struct graph * g, struct graph_template * t) {
     struct walk w;
     if (!walk_begin(&w, g)) { return false; }
     files_refresh();
-    t->n_nodes        = g->n_nodes;
-    t->expected       = calloc(g->n_nodes + 1, sizeof t->expected[0]);
-    t->captures       = calloc(g->n_nodes + 1, sizeof t->captures[0]);
+    t->n_nodes = g->n_nodes;
+    t->expected = calloc(g->n_nodes + 1, sizeof t->expected[0]);
+    t->captures = calloc(g->n_nodes + 1, sizeof t->captures[0]);
     const bool memory = t->expected && t->captures;
     if (memory) {
         expect(&w, t);
         find_captures(&w, t);
-        t->context  = context_of(&w);
+        t->context = context_of(&w);
         t->n_tokens = tokens_of(&w);
     }
     walk_end(&w);
@@ -264,7 +265,7 @@ bool graph_walk(const struct graph * g, struct template * t) {
 
 /* How many roots of that name came before. */
 static uint32_t occurrence(struct walk * w, uint32_t name) {
-    uint32_t       steps = 0, n = 0;
+    uint32_t steps = 0, n = 0;
     const uint64_t hash = table_hash(name);
     while (table_next(&w->names, hash, &steps) != TABLE_NONE) { n++; }
     table_add(&w->names, hash, name);
@@ -272,26 +273,26 @@ static uint32_t occurrence(struct walk * w, uint32_t name) {
 }
 
 static uint32_t tensor_number(struct walk * w, const struct ggml_tensor * root) {
-    const uint32_t i       = index_of(w, root);
-    const bool     is_leaf = i == TABLE_NONE || i >= w->graph->n_nodes;
-    const uint32_t nth     = is_leaf ? 0 : occurrence(w, registry_string(layout_name(w->l, root)));
+    const uint32_t i = index_of(w, root);
+    const bool is_leaf = i == TABLE_NONE || i >= w->graph->n_nodes;
+    const uint32_t nth = is_leaf ? 0 : occurrence(w, registry_string(layout_name(w->l, root)));
     return registry_tensor(w->graph->host, root, is_leaf, nth);
 }
 
 /* Contiguous rows as ggml lays them out: then the strides need not be written. */
 static bool is_packed(const struct walk * w, const struct ggml_tensor * t) {
-    const struct ggml_functions * ggml  = &w->graph->host->ggml;
-    const int64_t *               ne    = layout_ne(w->l, t);
-    const size_t *                nb    = layout_nb(w->l, t);
-    const int64_t                 block = ggml->blck_size(layout_type(w->l, t));
-    const size_t                  bytes = ggml->type_size(layout_type(w->l, t));
+    const struct ggml_functions * ggml = &w->graph->host->ggml;
+    const int64_t * ne = layout_ne(w->l, t);
+    const size_t * nb = layout_nb(w->l, t);
+    const int64_t block = ggml->blck_size(layout_type(w->l, t));
+    const size_t bytes = ggml->type_size(layout_type(w->l, t));
     return block > 0 && nb[0] == bytes && nb[1] == bytes * (size_t) (ne[0] / block) &&
            nb[2] == nb[1] * (size_t) ne[1] && nb[3] == nb[2] * (size_t) ne[2];
 }
 
 static void put_params(const struct walk * w, struct tat_out * out, const struct ggml_tensor * t) {
     const int32_t * params = layout_op_params(w->l, t);
-    uint32_t        mask   = 0;
+    uint32_t mask = 0;
     for (int i = 0; i < OP_PARAM_WORDS; i++) { mask |= (params[i] != 0 ? 1u : 0u) << i; }
     tat_put_varint(out, mask);
     for (int i = 0; i < OP_PARAM_WORDS; i++) {
@@ -300,8 +301,8 @@ static void put_params(const struct walk * w, struct tat_out * out, const struct
 }
 
 static void put_sources(const struct walk * w, struct tat_out * out, const struct ggml_tensor * t) {
-    struct ggml_tensor * const * src  = layout_src(w->l, t);
-    uint32_t                     mask = 0;
+    struct ggml_tensor * const * src = layout_src(w->l, t);
+    uint32_t mask = 0;
     for (int s = 0; s < w->l->n_src; s++) { mask |= (src[s] ? 1u : 0u) << s; }
     tat_put_varint(out, mask);
     for (int s = 0; s < w->l->n_src; s++) {
@@ -313,9 +314,9 @@ static void put_sources(const struct walk * w, struct tat_out * out, const struc
 static bool put_entry(struct walk * w, struct tat_out * out, const struct ggml_tensor * t, uint32_t tensor,
                       const char ** previous) {
     const struct ggml_functions * ggml = &w->graph->host->ggml;
-    const struct ggml_tensor *    root = root_of(w, t);
-    const char *                  data = layout_data(w->l, t);
-    const uint32_t                name = registry_string(layout_name(w->l, t)), op = registry_string(ggml->op_desc(t)),
+    const struct ggml_tensor * root = root_of(w, t);
+    const char * data = layout_data(w->l, t);
+    const uint32_t name = registry_string(layout_name(w->l, t)), op = registry_string(ggml->op_desc(t)),
                    type = registry_string(ggml->type_name(layout_type(w->l, t)));
     tat_put_varint(out, name);
     tat_put_varint(out, op);
@@ -331,7 +332,7 @@ static bool put_entry(struct walk * w, struct tat_out * out, const struct ggml_t
     return name != TABLE_NONE && op != TABLE_NONE && type != TABLE_NONE && tensor != TABLE_NONE;
 }
 
-static void put_captures(struct tat_out * out, const struct template * t) {
+static void put_captures(struct tat_out * out, const struct graph_template * t) {
     tat_put_varint(out, t->n_captures);
     for (uint32_t i = 0; i < t->n_captures; i++) {
         tat_put_varint(out, t->captures[i].kind);
@@ -346,22 +347,22 @@ static bool number_roots(struct walk * w, uint32_t * numbers) {
     const uint32_t n = w->graph->n_nodes + w->n_leaves;
     for (uint32_t i = 0; i < n; i++) {
         const struct ggml_tensor * t = tensor_at(w, i);
-        numbers[i]                   = root_of(w, t) == t ? tensor_number(w, t) : TABLE_NONE;
+        numbers[i] = root_of(w, t) == t ? tensor_number(w, t) : TABLE_NONE;
         if (root_of(w, t) == t && numbers[i] == TABLE_NONE) { return false; }
     }
     for (uint32_t i = 0; i < n; i++) {
         const struct ggml_tensor * root = root_of(w, tensor_at(w, i));
         if (root == tensor_at(w, i)) { continue; }
         const uint32_t at = index_of(w, root);
-        numbers[i]        = at == TABLE_NONE ? tensor_number(w, root) : numbers[at];
+        numbers[i] = at == TABLE_NONE ? tensor_number(w, root) : numbers[at];
     }
     return true;
 }
 
-static bool encode(struct walk * w, struct template * t, const uint32_t * numbers, struct tat_out * out) {
-    const uint32_t n_nodes  = w->graph->n_nodes;
-    const char *   previous = NULL;
-    bool           good     = true;
+static bool encode(struct walk * w, struct graph_template * t, const uint32_t * numbers, struct tat_out * out) {
+    const uint32_t n_nodes = w->graph->n_nodes;
+    const char * previous = NULL;
+    bool good = true;
     tat_put_varint(out, t->id);
     tat_put_varint(out, t->context);
     tat_put_varint(out, w->n_leaves);
@@ -379,15 +380,15 @@ static bool encode(struct walk * w, struct template * t, const uint32_t * number
     return good && !out->overflow;
 }
 
-bool graph_walk_write(const struct graph * g, struct template * t) {
+bool graph_walk_write(const struct graph * g, struct graph_template * t) {
     enum { ENTRY_VARINTS = 16 + 2 + TAT_MAX_SRC + OP_PARAM_WORDS };
     struct walk w;
     if (!walk_begin(&w, g)) { return false; }
-    const size_t   entries = (size_t) g->n_nodes + w.n_leaves;
-    const size_t   size    = (entries * ENTRY_VARINTS + (size_t) t->n_captures * 4 + 8) * TAT_VARINT_MAX;
-    uint32_t *     numbers = malloc((entries + 1) * sizeof numbers[0]);
-    uint8_t *      payload = malloc(size);
-    struct tat_out out     = { .at = payload, .end = payload + size };
+    const size_t entries = (size_t) g->n_nodes + w.n_leaves;
+    const size_t size = (entries * ENTRY_VARINTS + (size_t) t->n_captures * 4 + 8) * TAT_VARINT_MAX;
+    uint32_t * numbers = malloc((entries + 1) * sizeof numbers[0]);
+    uint8_t * payload = malloc(size);
+    struct tat_out out = { .at = payload, .end = payload + size };
     if (numbers && payload && number_roots(&w, numbers) && encode(&w, t, numbers, &out) && registry_flush()) {
         t->written = sink_write(TAT_BLOCK_TEMPLATE, payload, (size_t) (out.at - payload));
     }

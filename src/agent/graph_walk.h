@@ -6,12 +6,12 @@
 #ifndef TAT_AGENT_GRAPH_WALK_H
 #define TAT_AGENT_GRAPH_WALK_H
 
-#include "agent/template.h"
+#include "agent/graph_template.h"
 
 /* Fills t->expected, captures and context. False: no memory; what was allocated is the caller's to free. */
-bool graph_walk(const struct graph * graph, struct template * t);
+bool graph_walk(const struct graph * graph, struct graph_template * t);
 
 /* Writes the block and all that it names. False: no room, or no memory. Sets t->written. */
-bool graph_walk_write(const struct graph * graph, struct template * t);
+bool graph_walk_write(const struct graph * graph, struct graph_template * t);
 
 #endif

@@ -15,16 +15,16 @@ TAT_EXPORT int HOOK(ggml_graph_compute)(struct ggml_cgraph * graph, struct ggml_
 
 int HOOK(ggml_graph_compute)(struct ggml_cgraph * graph, struct ggml_cplan * plan) {
     enum { STATUS_FAILED = -1 };
-    int           error = errno; /* the program's, which it may look at after any call */
-    struct host * host  = host_of(__builtin_return_address(0), (const void *) HOOK(ggml_graph_compute));
+    int error = errno; /* the program's, which it may look at after any call */
+    struct host * host = host_of(__builtin_return_address(0), (const void *) HOOK(ggml_graph_compute));
     if (!host) { /* one ggml too many in this process, or none behind the call: it could not have been linked */
         HOOK_REAL(ggml_graph_compute, STATUS_FAILED)
         return real(graph, plan);
     }
     struct evaluation * evaluation = run_is_recorded(host) ? evaluation_begin(host, graph, plan) : NULL;
-    errno                          = error;
-    const int status               = host->ggml.graph_compute(graph, plan);
-    error                          = errno;
+    errno = error;
+    const int status = host->ggml.graph_compute(graph, plan);
+    error = errno;
     if (evaluation) { evaluation_end(evaluation, plan, status); }
     errno = error;
     return status;

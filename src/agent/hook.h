@@ -16,13 +16,13 @@
  * that only asks whether there is. Weak: many a program lacks some. */
 #define HOOK_REAL(name, otherwise)                                                                                     \
     extern __typeof__(HOOK(name)) __real_##name __attribute__((weak));                                                 \
-    __typeof__(&HOOK(name))       real = __real_##name;                                                                \
+    __typeof__(&HOOK(name)) real = __real_##name;                                                                      \
     if (!real) { return otherwise; }
 #else
 #define HOOK(name) name
 #define HOOK_REAL(name, otherwise)                                                                                     \
     __typeof__(&name) real;                                                                                            \
-    void *            symbol = symbol_hooked(__builtin_return_address(0), #name, (const void *) name);                 \
+    void * symbol = symbol_hooked(__builtin_return_address(0), #name, (const void *) name);                            \
     __builtin_memcpy(&real, &symbol, sizeof real);                                                                     \
     if (!real) { return otherwise; }
 #endif

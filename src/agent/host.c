@@ -11,12 +11,12 @@
 enum { HOSTS_MAX = 8, CALLERS_MAX = 64 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards hosts[] and the appending to callers[] */
-static struct host     hosts[HOSTS_MAX];
-static unsigned        n_hosts;
+static struct host hosts[HOSTS_MAX];
+static unsigned n_hosts;
 
 /* Append-only: an entry is complete before the count that covers it is stored (release), read with acquire. */
 static struct {
-    const void *  caller;
+    const void * caller;
     struct host * host;
 } callers[CALLERS_MAX];
 static unsigned n_callers;
@@ -26,8 +26,8 @@ static const char * resolve(struct ggml_functions * ggml, const void * compute) 
 #define ENTRY(name, field, optional) { #name, &ggml->field, optional },
     const struct {
         const char * name;
-        void *       slot;
-        bool         optional;
+        void * slot;
+        bool optional;
     } wanted[] = { GGML_FUNCTIONS(ENTRY) };
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
         void * function = symbol_find(compute, wanted[i].name);
@@ -42,8 +42,8 @@ static struct host * add_host(int (*compute)(struct ggml_cgraph *, struct ggml_c
     struct host * host = &hosts[n_hosts];
     memset(host, 0, sizeof *host);
     host->ggml.graph_compute = compute;
-    host->path               = symbol_file((const void *) compute);
-    host->trouble            = resolve(&host->ggml, (const void *) compute);
+    host->path = symbol_file((const void *) compute);
+    host->trouble = resolve(&host->ggml, (const void *) compute);
     if (!host->trouble) { host->trouble = ggml_layout_probe(&host->ggml, &host->layout); }
     host->hash = node_hash_for(&host->layout);
     if (!host->trouble) { host->rule_known = rule_probe(&host->ggml, &host->layout, &host->rule); }
@@ -67,11 +67,11 @@ struct host * host_of(const void * caller, const void * ours) {
     for (unsigned i = 0; i < count; i++) {
         if (callers[i].caller == caller) { return callers[i].host; }
     }
-    const int     cancelling = cold_lock(&lock);
-    struct host * host       = find_host(caller, ours);
+    const int cancelling = cold_lock(&lock);
+    struct host * host = find_host(caller, ours);
     if (host && n_callers < CALLERS_MAX) {
         callers[n_callers].caller = caller;
-        callers[n_callers].host   = host;
+        callers[n_callers].host = host;
         __atomic_store_n(&n_callers, n_callers + 1, __ATOMIC_RELEASE);
     }
     cold_unlock(&lock, cancelling);

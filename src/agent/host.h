@@ -9,13 +9,13 @@
 #include "agent/node_hash.h"
 
 struct host {
-    struct ggml_functions    ggml;
-    struct ggml_layout       layout;
-    const struct node_hash * hash;    /* of nodes with this layout */
-    const char *             trouble; /* why graphs of this host cannot be recorded; NULL: they can */
-    const char *             path;    /* of the library that computes */
-    uint32_t                 rule;    /* enum tat_rule set that the last evaluations obeyed; relaxed atomic */
-    bool                     rule_known;
+    struct ggml_functions ggml;
+    struct ggml_layout layout;
+    const struct node_hash * hash; /* of nodes with this layout */
+    const char * trouble;          /* why graphs of this host cannot be recorded; NULL: they can */
+    const char * path;             /* of the library that computes */
+    uint32_t rule;                 /* enum tat_rule set that the last evaluations obeyed; relaxed atomic */
+    bool rule_known;
 };
 
 /* The host whose code contains `caller`, the address that called ggml_graph_compute and reached `ours`. Never NULL

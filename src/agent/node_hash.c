@@ -11,22 +11,22 @@
 
 /* The layout since December 2024. With its offsets known to the compiler, the same hash takes half the time. */
 static const struct ggml_layout known_layout = {
-    .type      = 0,
-    .buffer    = 8,
-    .ne        = 16,
-    .nb        = 48,
-    .op        = 80,
+    .type = 0,
+    .buffer = 8,
+    .ne = 16,
+    .nb = 48,
+    .op = 80,
     .op_params = 84,
-    .flags     = 148,
-    .src       = 152,
-    .n_src     = 10,
-    .view_src  = 232,
+    .flags = 148,
+    .src = 152,
+    .n_src = 10,
+    .view_src = 232,
     .view_offs = 240,
-    .data      = 248,
-    .name      = 256,
+    .data = 248,
+    .name = 256,
 };
 
-/* ------------------------------------------------------------------------------------------------- field by field */
+/* ---- field by field ---- */
 
 /* Reads only what can change on its own: the strides of a tensor that is no view follow from its shape. */
 
@@ -59,8 +59,8 @@ static inline __attribute__((always_inline)) uint64_t hash_sources(struct ggml_t
 static inline __attribute__((always_inline)) uint64_t hash_leaf(const struct ggml_layout * l,
                                                                 const struct ggml_tensor * leaf) {
     if (!leaf) { return 0; } /* gone: the sources differ anyhow */
-    const int64_t * ne  = layout_ne(l, leaf);
-    uint64_t        sum = address_of(layout_data(l, leaf)) * field_keys[3];
+    const int64_t * ne = layout_ne(l, leaf);
+    uint64_t sum = address_of(layout_data(l, leaf)) * field_keys[3];
     sum += (uint64_t) layout_nb(l, leaf)[1] * field_keys[10];
     for (int i = 0; i < 4; i++) { sum += (uint64_t) ne[i] * field_keys[5 + i]; }
     return sum;
@@ -69,12 +69,12 @@ static inline __attribute__((always_inline)) uint64_t hash_leaf(const struct ggm
 /* `mask`: a bit for each source that is a leaf; NODE_SLIDES. */
 static inline __attribute__((always_inline)) uint64_t hash_fields(const struct ggml_layout * l,
                                                                   const struct ggml_tensor * node, uint32_t mask) {
-    const int64_t *              ne     = layout_ne(l, node);
-    struct ggml_tensor * const * src    = layout_src(l, node);
-    const struct ggml_tensor *   view   = layout_view_src(l, node);
-    const bool                   slides = mask & NODE_SLIDES;
-    const uint32_t               param  = slides ? 0 : (uint32_t) layout_op_params(l, node)[0];
-    const uint64_t               data   = slides ? 0 : address_of(layout_data(l, node));
+    const int64_t * ne = layout_ne(l, node);
+    struct ggml_tensor * const * src = layout_src(l, node);
+    const struct ggml_tensor * view = layout_view_src(l, node);
+    const bool slides = mask & NODE_SLIDES;
+    const uint32_t param = slides ? 0 : (uint32_t) layout_op_params(l, node)[0];
+    const uint64_t data = slides ? 0 : address_of(layout_data(l, node));
 
     uint64_t sum = address_of(node) * field_keys[0];
     sum += ((uint64_t) (uint32_t) layout_op(l, node) << 32 | (uint32_t) layout_type(l, node)) * field_keys[1];
@@ -93,7 +93,7 @@ static inline __attribute__((always_inline)) uint64_t hash_fields(const struct g
     return sum;
 }
 
-static inline __attribute__((always_inline)) bool match_fields(const struct ggml_layout *   l,
+static inline __attribute__((always_inline)) bool match_fields(const struct ggml_layout * l,
                                                                struct ggml_tensor * const * nodes,
                                                                const struct expected * expected, uint32_t from,
                                                                uint32_t to) {
@@ -119,10 +119,9 @@ static bool known_match(const struct ggml_layout * l, struct ggml_tensor * const
 }
 
 static const struct node_hash any_layout = { any_of, any_match };
-static const struct node_hash plain      = { any_of, known_match };
+static const struct node_hash plain = { any_of, known_match };
 
-/* --------------------------------------------------------------------------------------------- sixteen bytes at once
- */
+/* ---- sixteen bytes at once ---- */
 
 #if defined(__x86_64__)
 
@@ -166,11 +165,11 @@ WITH_AES void mix_leaf(struct lanes * s, const struct ggml_tensor * leaf) {
 
 /* Padding is left out: nobody says what is in it. */
 WITH_AES uint64_t hash_chunks(const struct ggml_tensor * node, uint32_t mask) {
-    const struct ggml_layout * l    = &known_layout;
-    const uint64_t             type = (uint32_t) layout_type(l, node), flags = (uint32_t) layout_flags(l, node);
-    const __m128i              key = two(field_keys[0], field_keys[1]);
-    uint64_t                   op_and_param;
-    struct lanes               s = { key, key, key, key };
+    const struct ggml_layout * l = &known_layout;
+    const uint64_t type = (uint32_t) layout_type(l, node), flags = (uint32_t) layout_flags(l, node);
+    const __m128i key = two(field_keys[0], field_keys[1]);
+    uint64_t op_and_param;
+    struct lanes s = { key, key, key, key };
     memcpy(&op_and_param, (const char *) node + known_layout.op, sizeof op_and_param);
     mix(&s, two(address_of(node), op_and_param), two(address_of(layout_data(l, node)), flags << 32 | type),
         bytes_at(node, known_layout.ne), bytes_at(node, known_layout.ne + 16));
@@ -187,7 +186,7 @@ static __attribute__((target("aes,sse4.1"))) uint64_t fast_of(const struct ggml_
     return mask & NODE_SLIDES ? any_of(l, node, mask) : hash_chunks(node, mask);
 }
 
-static __attribute__((target("aes,sse4.1"))) bool fast_match(const struct ggml_layout *   l,
+static __attribute__((target("aes,sse4.1"))) bool fast_match(const struct ggml_layout * l,
                                                              struct ggml_tensor * const * nodes,
                                                              const struct expected * expected, uint32_t from,
                                                              uint32_t to) {

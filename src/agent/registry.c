@@ -18,35 +18,35 @@ enum { NAME_MAX_BYTES = 256 };
 struct tensor {
     uint64_t buffer; /* these five tell tensors apart */
     uint64_t address;
-    int64_t  ne[4];
+    int64_t ne[4];
     uint32_t name;
     uint32_t occurrence;
 
-    uint64_t             nb[4];
-    uint32_t             type_name, buffer_name;
-    int32_t              type;
-    uint32_t             block, block_bytes;
+    uint64_t nb[4];
+    uint32_t type_name, buffer_name;
+    int32_t type;
+    uint32_t block, block_bytes;
     enum tat_tensor_kind kind;
-    enum tat_memory      memory;
-    struct file_place    place;
+    enum tat_memory memory;
+    struct file_place place;
 };
 
 struct context {
     const void * key;
-    bool         is_buffer;
+    bool is_buffer;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static int             cancelling; /* of the thread that has it */
+static int cancelling; /* of the thread that has it */
 static struct {
-    char **          strings;
-    uint32_t         n_strings, strings_capacity, strings_written;
-    struct table     string_table;
-    struct tensor *  tensors;
-    uint32_t         n_tensors, tensors_capacity, tensors_written;
-    struct table     tensor_table;
+    char ** strings;
+    uint32_t n_strings, strings_capacity, strings_written;
+    struct table string_table;
+    struct tensor * tensors;
+    uint32_t n_tensors, tensors_capacity, tensors_written;
+    struct table tensor_table;
     struct context * contexts;
-    uint32_t         n_contexts, contexts_capacity;
+    uint32_t n_contexts, contexts_capacity;
 } registry;
 
 void registry_lock(void) {
@@ -66,7 +66,7 @@ void registry_after_fork(void) {
 static bool grow(void * array, uint32_t count, uint32_t * capacity, size_t size) {
     if (count < *capacity) { return true; }
     const uint32_t more = *capacity ? *capacity * 2 : 256;
-    void *         old;
+    void * old;
     memcpy(&old, array, sizeof old);
     void * bigger = realloc(old, more * size);
     if (!bigger) { return false; }
@@ -76,9 +76,9 @@ static bool grow(void * array, uint32_t count, uint32_t * capacity, size_t size)
 }
 
 uint32_t registry_string(const char * string) {
-    const size_t   length = strnlen(string, NAME_MAX_BYTES);
-    const uint64_t hash   = tat_checksum(string, length, 0);
-    uint32_t       steps  = 0;
+    const size_t length = strnlen(string, NAME_MAX_BYTES);
+    const uint64_t hash = tat_checksum(string, length, 0);
+    uint32_t steps = 0;
     for (uint32_t i; (i = table_next(&registry.string_table, hash, &steps)) != TABLE_NONE;) {
         if (strlen(registry.strings[i]) == length && memcmp(registry.strings[i], string, length) == 0) { return i; }
     }
@@ -108,16 +108,16 @@ static uint64_t extent(const struct tensor * t) {
  * state. */
 static void classify(const struct host * host, const struct ggml_tensor * root, bool is_leaf, struct tensor * t) {
     struct ggml_backend_buffer * buffer = layout_buffer(&host->layout, root);
-    const char *                 name   = layout_name(&host->layout, root);
-    t->memory                           = TAT_MEMORY_BUFFER;
+    const char * name = layout_name(&host->layout, root);
+    t->memory = TAT_MEMORY_BUFFER;
     if (!is_leaf) {
         t->kind = TAT_TENSOR_ACTIVATION;
     } else if (registry_is_weight(host, root)) {
-        t->kind   = TAT_TENSOR_WEIGHT;
-        t->place  = files_find(layout_data(&host->layout, root), name, t->type, extent(t));
+        t->kind = TAT_TENSOR_WEIGHT;
+        t->place = files_find(layout_data(&host->layout, root), name, t->type, extent(t));
         t->memory = t->place.mapped ? TAT_MEMORY_FILE : TAT_MEMORY_COPY;
     } else if (strncmp(name, "cache_", 6) == 0) {
-        t->kind   = TAT_TENSOR_STATE;
+        t->kind = TAT_TENSOR_STATE;
         t->memory = TAT_MEMORY_KV;
     } else if (buffer && host->ggml.buffer_usage(buffer) == GGML_USAGE_COMPUTE) {
         t->kind = TAT_TENSOR_INPUT;
@@ -134,33 +134,33 @@ bool registry_is_weight(const struct host * host, const struct ggml_tensor * lea
     return files_find(layout_data(&host->layout, leaf), "", -1, 0).mapped;
 }
 
-/* Activations move within their buffer from graph to graph and change shape with the ubatch; weights and state do not.
- */
+/* Activations move within their buffer from graph to graph and change shape with the ubatch; weights and state do
+ * not. */
 static bool same(const struct tensor * a, const struct tensor * b, bool fixed) {
     return a->buffer == b->buffer && a->name == b->name && a->occurrence == b->occurrence &&
            (!fixed || (a->address == b->address && memcmp(a->ne, b->ne, sizeof a->ne) == 0));
 }
 
 uint32_t registry_tensor(const struct host * host, const struct ggml_tensor * root, bool is_leaf, uint32_t occurrence) {
-    const struct ggml_layout *   l      = &host->layout;
+    const struct ggml_layout * l = &host->layout;
     struct ggml_backend_buffer * buffer = layout_buffer(l, root);
-    struct tensor                t      = { .occurrence = occurrence };
-    t.buffer                            = (uint64_t) (uintptr_t) buffer;
-    t.address                           = (uint64_t) (uintptr_t) layout_data(l, root);
-    t.name                              = registry_string(layout_name(l, root));
+    struct tensor t = { .occurrence = occurrence };
+    t.buffer = (uint64_t) (uintptr_t) buffer;
+    t.address = (uint64_t) (uintptr_t) layout_data(l, root);
+    t.name = registry_string(layout_name(l, root));
     if (t.name == TABLE_NONE) { return TABLE_NONE; }
     memcpy(t.ne, layout_ne(l, root), sizeof t.ne);
-    const bool     fixed = is_leaf && !(layout_flags(l, root) & GGML_FLAG_INPUT);
-    const uint64_t hash  = table_hash(t.buffer) ^ table_hash(t.name | (uint64_t) occurrence << 32);
-    uint32_t       steps = 0;
+    const bool fixed = is_leaf && !(layout_flags(l, root) & GGML_FLAG_INPUT);
+    const uint64_t hash = table_hash(t.buffer) ^ table_hash(t.name | (uint64_t) occurrence << 32);
+    uint32_t steps = 0;
     for (uint32_t i; (i = table_next(&registry.tensor_table, hash, &steps)) != TABLE_NONE;) {
         if (same(&registry.tensors[i], &t, fixed)) { return i; }
     }
     for (int i = 0; i < 4; i++) { t.nb[i] = layout_nb(l, root)[i]; }
-    t.type        = layout_type(l, root);
-    t.type_name   = registry_string(host->ggml.type_name(t.type));
+    t.type = layout_type(l, root);
+    t.type_name = registry_string(host->ggml.type_name(t.type));
     t.buffer_name = registry_string(buffer ? host->ggml.buffer_name(buffer) : "");
-    t.block       = (uint32_t) host->ggml.blck_size(t.type);
+    t.block = (uint32_t) host->ggml.blck_size(t.type);
     t.block_bytes = (uint32_t) host->ggml.type_size(t.type);
     classify(host, root, is_leaf, &t);
     if (t.type_name == TABLE_NONE || t.buffer_name == TABLE_NONE ||
@@ -224,9 +224,9 @@ static void put_tensor(struct tat_out * out, const struct tensor * t) {
 
 static bool flush_tensors(void) {
     enum { FIELDS = 20 };
-    const uint32_t count   = registry.n_tensors - registry.tensors_written;
-    const size_t   size    = (size_t) (2 + count * FIELDS) * TAT_VARINT_MAX;
-    uint8_t *      payload = malloc(size);
+    const uint32_t count = registry.n_tensors - registry.tensors_written;
+    const size_t size = (size_t) (2 + count * FIELDS) * TAT_VARINT_MAX;
+    uint8_t * payload = malloc(size);
     if (!payload) { return false; }
     struct tat_out out = { .at = payload, .end = payload + size };
     tat_put_varint(&out, registry.tensors_written);

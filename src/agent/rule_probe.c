@@ -13,15 +13,15 @@ static bool count(void * data) {
 /* A view, a norm of it that can be fused with the product after it, and a node that nobody asks for. */
 static struct ggml_cgraph * build(const struct ggml_functions * ggml, const struct ggml_layout * layout,
                                   struct ggml_context * context) {
-    struct ggml_cgraph * graph  = ggml->new_graph_custom(context, GRAPH_NODES, false);
-    struct ggml_tensor * x      = ggml->new_tensor_4d(context, TYPE_F32, N, 1, 1, 1);
+    struct ggml_cgraph * graph = ggml->new_graph_custom(context, GRAPH_NODES, false);
+    struct ggml_tensor * x = ggml->new_tensor_4d(context, TYPE_F32, N, 1, 1, 1);
     struct ggml_tensor * weight = ggml->new_tensor_4d(context, TYPE_F32, N, 1, 1, 1);
     if (!graph || !x || !weight) { return NULL; }
     for (int i = 0; i < N; i++) {
-        ((float *) ggml->get_data(x))[i]      = 1.0f;
+        ((float *) ggml->get_data(x))[i] = 1.0f;
         ((float *) ggml->get_data(weight))[i] = 1.0f;
     }
-    struct ggml_tensor * norm   = ggml->rms_norm(context, ggml->view_1d(context, x, N, 0), 1e-5f);
+    struct ggml_tensor * norm = ggml->rms_norm(context, ggml->view_1d(context, x, N, 0), 1e-5f);
     struct ggml_tensor * unused = ggml->scale(context, x, 2.0f);
     ggml->build_forward_expand(graph, ggml->mul(context, norm, weight));
     ggml->build_forward_expand(graph, unused);
@@ -31,13 +31,13 @@ static struct ggml_cgraph * build(const struct ggml_functions * ggml, const stru
 
 static bool run(const struct ggml_functions * ggml, struct ggml_cgraph * graph, unsigned * callbacks) {
     struct ggml_plan_room room = ggml->graph_plan(graph, 1, NULL);
-    struct ggml_cplan *   plan = &room.plan;
-    void *                work = plan->work_size ? malloc(plan->work_size) : NULL;
+    struct ggml_cplan * plan = &room.plan;
+    void * work = plan->work_size ? malloc(plan->work_size) : NULL;
     if (plan->work_size && !work) { return false; }
-    plan->work_data           = work;
-    plan->abort_callback      = count;
+    plan->work_data = work;
+    plan->abort_callback = count;
     plan->abort_callback_data = callbacks;
-    const int status          = ggml->graph_compute(graph, plan);
+    const int status = ggml->graph_compute(graph, plan);
     free(work);
     return status == 0;
 }
@@ -61,9 +61,9 @@ bool rule_probe(const struct ggml_functions * ggml, const struct ggml_layout * l
     }
     struct ggml_context * context = ggml->init((struct ggml_init_params){ .mem_size = ARENA_BYTES });
     if (!context) { return false; }
-    unsigned             callbacks = 0;
-    struct ggml_cgraph * graph     = build(ggml, layout, context);
-    const bool           computed  = graph && run(ggml, graph, &callbacks);
+    unsigned callbacks = 0;
+    struct ggml_cgraph * graph = build(ggml, layout, context);
+    const bool computed = graph && run(ggml, graph, &callbacks);
     ggml->free(context);
     return computed && rule_of(callbacks, rule);
 }

@@ -32,7 +32,7 @@ static struct {
 
 static bool after_fork; /* the run's folder is the parent's */
 
-/* ------------------------------------------------------------------------------------------- closing blocks */
+/* ---- closing blocks ---- */
 
 static uint64_t total(const uint64_t * counter) {
     return __atomic_load_n(counter, __ATOMIC_RELAXED);
@@ -42,7 +42,7 @@ static void write_losses(void) {
     for (int reason = 1; reason < TAT_LOSS_COUNT; reason++) {
         const uint64_t lost = total(&agent_totals.lost[reason]);
         if (lost == written.lost[reason]) { continue; }
-        uint8_t        bytes[PAYLOAD_MAX];
+        uint8_t bytes[PAYLOAD_MAX];
         struct tat_out out = { .at = bytes, .end = bytes + sizeof bytes };
         tat_put_varint(&out, (uint64_t) reason);
         tat_put_varint(&out, lost - written.lost[reason]);
@@ -51,7 +51,7 @@ static void write_losses(void) {
     }
     const uint64_t events = events_lost();
     if (events != written.events) {
-        uint8_t        bytes[PAYLOAD_MAX];
+        uint8_t bytes[PAYLOAD_MAX];
         struct tat_out out = { .at = bytes, .end = bytes + sizeof bytes };
         tat_put_varint(&out, TAT_LOSS_NO_SPACE);
         tat_put_varint(&out, 0);
@@ -62,7 +62,7 @@ static void write_losses(void) {
 
 static void write_end(void) {
     write_losses();
-    uint8_t        bytes[PAYLOAD_MAX];
+    uint8_t bytes[PAYLOAD_MAX];
     struct tat_out out = { .at = bytes, .end = bytes + sizeof bytes };
     tat_put_varint(&out, total(&agent_totals.evaluations_emitted));
     tat_put_varint(&out, total(&agent_totals.evaluations_stored));
@@ -83,13 +83,13 @@ static void tick(void) {
     event_clock();
 }
 
-/* ------------------------------------------------------------------------------------------------ the folder */
+/* ---- the folder ---- */
 
 static bool make_folders(char * path) {
     for (char * slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash            = '\0';
+        *slash = '\0';
         const bool failed = mkdir(path, 0700) != 0 && errno != EEXIST;
-        *slash            = '/';
+        *slash = '/';
         if (failed) { return false; }
     }
     return mkdir(path, 0700) == 0 || errno == EEXIST;
@@ -97,12 +97,12 @@ static bool make_folders(char * path) {
 
 /* The folder of this process, where it is not TAT_RUN_DIR itself. False: the name is too long. */
 static bool name_folder(char * folder, size_t size) {
-    const char * run    = getenv("TAT_RUN_DIR");
+    const char * run = getenv("TAT_RUN_DIR");
     const char * parent = getenv("TAT_DIR");
-    const int    pid    = (int) getpid();
-    const time_t now    = time(NULL);
-    struct tm    local;
-    char         when[32];
+    const int pid = (int) getpid();
+    const time_t now = time(NULL);
+    struct tm local;
+    char when[32];
     localtime_r(&now, &local);
     strftime(when, sizeof when, "%Y%m%d_%H%M%S", &local);
     const int length = run && *run
@@ -122,7 +122,7 @@ static bool join(char * path, size_t size, const char * folder) {
 static bool choose_file(char * path, size_t size) {
     enum { TRIES = 1000 };
     const char * run = getenv("TAT_RUN_DIR");
-    char         folder[PATH_MAX];
+    char folder[PATH_MAX];
     if (run && *run && !after_fork && join(path, size, run) && access(path, F_OK) != 0) { return true; }
     if (!name_folder(folder, sizeof folder) || !join(path, size, folder)) { return false; }
     const size_t length = strlen(folder);
@@ -143,32 +143,32 @@ static void copy_text(char * to, size_t size, const char * from) {
 static uint64_t measure_rate(void) {
     if (agent_clock() == TAT_CLOCK_MONOTONIC) { return 1000000000u; }
     const uint64_t ns = clock_monotonic_ns(), ticks = clock_ticks(agent_clock());
-    uint64_t       elapsed;
+    uint64_t elapsed;
     do { elapsed = clock_monotonic_ns() - ns; } while (elapsed < CALIBRATION_NS);
     return (uint64_t) ((double) (clock_ticks(agent_clock()) - ticks) * 1e9 / (double) elapsed);
 }
 
 static void fill_header(struct tat_file_header * h, const struct host * host) {
     memcpy(h->magic, TAT_MAGIC, sizeof h->magic);
-    h->version      = TAT_FORMAT_VERSION;
+    h->version = TAT_FORMAT_VERSION;
     h->header_bytes = TAT_HEADER_BYTES;
-    h->byte_order   = TAT_BYTE_ORDER;
-    h->file_kind    = TAT_FILE_TENSOR_ACCESS;
-    h->features     = agent_options()->is_private ? TAT_FEATURE_PRIVATE : 0;
+    h->byte_order = TAT_BYTE_ORDER;
+    h->file_kind = TAT_FILE_TENSOR_ACCESS;
+    h->features = agent_options()->is_private ? TAT_FEATURE_PRIVATE : 0;
     struct timespec real;
     clock_gettime(CLOCK_REALTIME, &real);
-    h->start_realtime_ns  = (uint64_t) real.tv_sec * 1000000000u + (uint64_t) real.tv_nsec;
+    h->start_realtime_ns = (uint64_t) real.tv_sec * 1000000000u + (uint64_t) real.tv_nsec;
     h->start_monotonic_ns = clock_monotonic_ns();
-    h->start_tick         = clock_ticks(agent_clock());
-    h->ticks_per_second   = measure_rate();
-    h->clock              = agent_clock();
-    h->stamp_shift        = AGENT_STAMP_SHIFT;
-    h->pid                = (uint32_t) getpid();
-    h->page_bytes         = (uint32_t) sysconf(_SC_PAGESIZE);
+    h->start_tick = clock_ticks(agent_clock());
+    h->ticks_per_second = measure_rate();
+    h->clock = agent_clock();
+    h->stamp_shift = AGENT_STAMP_SHIFT;
+    h->pid = (uint32_t) getpid();
+    h->page_bytes = (uint32_t) sysconf(_SC_PAGESIZE);
     if (getrandom(h->run_id, sizeof h->run_id, GRND_NONBLOCK) < 0) { memcpy(h->run_id, &h->start_tick, 8); }
     copy_text(h->producer, sizeof h->producer, "tat " TAT_VERSION);
-    char          program[PATH_MAX];
-    const ssize_t length             = readlink("/proc/self/exe", program, sizeof program - 1);
+    char program[PATH_MAX];
+    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
     program[length > 0 ? length : 0] = '\0';
     agent_path(h->program, sizeof h->program, program);
     agent_path(h->ggml_path, sizeof h->ggml_path, host->path ? host->path : "");
@@ -190,7 +190,7 @@ static bool create_file(struct tat_file_header * header, const char ** why) {
 
 static bool open_trace(const struct host * host) {
     static struct tat_file_header header;
-    const char *                  why;
+    const char * why;
     memset(&header, 0, sizeof header);
     fill_header(&header, host);
     if (!create_file(&header, &why)) {

@@ -18,27 +18,27 @@
 #include "format/block.h"
 
 enum {
-    CHUNK   = 4 << 20,  /* the file grows by this, at last by what is left of its limit */
-    AHEAD   = 8 << 20,  /* and is kept this far ahead of the writers */
-    KEPT    = 64 << 10, /* of it, for the closing blocks; a multiple of any page */
+    CHUNK = 4 << 20, /* the file grows by this, at last by what is left of its limit */
+    AHEAD = 8 << 20, /* and is kept this far ahead of the writers */
+    KEPT = 64 << 10, /* of it, for the closing blocks; a multiple of any page */
     TICK_NS = 20 * 1000 * 1000,
-    FREE    = 64 << 20, /* of the file system, at most, is left to the host */
-    SHARE   = 64,       /* or that part of it, where it is a small one */
+    FREE = 64 << 20, /* of the file system, at most, is left to the host */
+    SHARE = 64,      /* or that part of it, where it is a small one */
 };
 #define RESERVED_MOST  ((uint64_t) 1 << 36) /* address space, without memory behind it */
 #define RESERVED_LEAST ((uint64_t) 1 << 24)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
-    int       fd;
-    uint64_t  device, inode; /* of the file */
-    char *    base;
-    uint64_t  reserved; /* bytes of address space at base */
-    uint64_t  limit;
-    uint64_t  next;
-    uint64_t  ready;
-    int       refusal; /* relaxed */
-    bool      open;    /* relaxed */
+    int fd;
+    uint64_t device, inode; /* of the file */
+    char * base;
+    uint64_t reserved; /* bytes of address space at base */
+    uint64_t limit;
+    uint64_t next;
+    uint64_t ready;
+    int refusal; /* relaxed */
+    bool open;   /* relaxed */
     pthread_t keeper;
     void (*tick)(void);
 } sink = { .fd = -1 };
@@ -54,7 +54,7 @@ enum tat_loss_reason sink_refusal(void) {
 /* Takes `bytes` below `ready - kept`; UINT64_MAX where there is no room. */
 static uint64_t reserve(uint64_t bytes, uint64_t kept) {
     const uint64_t ready = __atomic_load_n(&sink.ready, __ATOMIC_ACQUIRE);
-    uint64_t       at    = __atomic_load_n(&sink.next, __ATOMIC_RELAXED);
+    uint64_t at = __atomic_load_n(&sink.next, __ATOMIC_RELAXED);
     do {
         if (ready < kept || bytes > ready - kept || at > ready - kept - bytes) { return UINT64_MAX; }
     } while (!__atomic_compare_exchange_n(&sink.next, &at, at + bytes, true, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
@@ -102,7 +102,7 @@ static bool leaves_enough(uint64_t bytes) {
 static int write_zeros(uint64_t from, uint64_t to) {
     static const char zeros[KEPT];
     while (from < to) {
-        const size_t  bytes   = to - from < sizeof zeros ? (size_t) (to - from) : sizeof zeros;
+        const size_t bytes = to - from < sizeof zeros ? (size_t) (to - from) : sizeof zeros;
         const ssize_t written = pwrite(sink.fd, zeros, bytes, (off_t) from);
         if (written <= 0) { return written < 0 ? errno : ENOSPC; }
         from += (uint64_t) written;
@@ -110,8 +110,8 @@ static int write_zeros(uint64_t from, uint64_t to) {
     return 0;
 }
 
-/* Disk blocks are taken before the pages are written, so that a full disk is an error here and not SIGBUS in the host.
- */
+/* Disk blocks are taken before the pages are written, so that a full disk is an error here and not SIGBUS in the
+ * host. */
 static int take_blocks(uint64_t from, uint64_t bytes) {
     if (!is_ours()) { return EBADF; }
     if (!leaves_enough(bytes)) { return ENOSPC; }
@@ -195,7 +195,7 @@ static int create(const char * path) {
     const int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0 || fd > STDERR_FILENO) { return fd; }
     const int higher = (int) syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1); /* musl has no fcntl64 */
-    const int error  = errno;
+    const int error = errno;
     if (higher < 0) { unlink(path); }
     close(fd);
     errno = error;
@@ -207,7 +207,7 @@ static const char * open_file(const char * path, struct tat_file_header * header
     struct stat file;
     if (sink.fd < 0 || fstat(sink.fd, &file) != 0) { return "cannot create the trace file"; }
     sink.device = file.st_dev;
-    sink.inode  = file.st_ino;
+    sink.inode = file.st_ino;
     for (sink.reserved = address_space(); sink.reserved >= RESERVED_LEAST; sink.reserved /= 4) {
         void * space = mmap(NULL, sink.reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (space != MAP_FAILED) {
@@ -217,9 +217,9 @@ static const char * open_file(const char * path, struct tat_file_header * header
     }
     if (!sink.base) { return "cannot reserve address space for the trace file"; }
     madvise(sink.base, sink.reserved, MADV_DONTFORK);
-    sink.limit   = file_size(limit);
-    sink.next    = TAT_HEADER_BYTES;
-    sink.ready   = 0;
+    sink.limit = file_size(limit);
+    sink.next = TAT_HEADER_BYTES;
+    sink.ready = 0;
     sink.refusal = TAT_LOSS_NO_SPACE;
     /* First of all, so that a file with anything in it is a trace, whenever the process is killed. */
     tat_header_seal(header);
@@ -238,8 +238,8 @@ static void abandon(void) {
     if (sink.base) { munmap(sink.base, sink.reserved); }
     if (sink.fd >= 0) { close(sink.fd); }
     sink.base = NULL;
-    sink.fd   = -1;
-    errno     = number;
+    sink.fd = -1;
+    errno = number;
 }
 
 bool sink_open(const char * path, struct tat_file_header * header, uint64_t limit, void (*tick)(void),
@@ -250,7 +250,7 @@ bool sink_open(const char * path, struct tat_file_header * header, uint64_t limi
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_mutex_lock(&lock);
     sink.tick = tick;
-    *why      = open_file(path, header, limit);
+    *why = open_file(path, header, limit);
     if (*why && sink.fd >= 0) { unlink(path); }
     if (*why) { abandon(); }
     pthread_mutex_unlock(&lock);

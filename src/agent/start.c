@@ -19,8 +19,8 @@
 #include "agent/run.h"
 #include "agent/sink.h"
 #include "agent/symbols.h"
-#include "agent/templates.h"
-#include "agent/tokens.h"
+#include "agent/template_cache.h"
+#include "agent/token_filter.h"
 
 enum { TEMPLATES_MAX = 2048 };
 
@@ -48,9 +48,9 @@ static void after_fork(void) {
 
 /* "A:B", either may be missing; what is neither means all. */
 static void read_tokens(const char * range, struct agent_options * options) {
-    const char * colon   = range ? strchr(range, ':') : NULL;
+    const char * colon = range ? strchr(range, ':') : NULL;
     options->token_first = 0;
-    options->token_last  = UINT64_MAX;
+    options->token_last = UINT64_MAX;
     if (!colon) { return; }
     if (colon > range) { options->token_first = strtoull(range, NULL, 10); }
     if (colon[1]) { options->token_last = strtoull(colon + 1, NULL, 10); }
@@ -62,10 +62,10 @@ __attribute__((constructor)) static void start(void) {
     if (getauxval(AT_SECURE)) { return; }
     if (is_set("TAT_OFF") || !symbols_at_fork(after_fork)) { return; }
     struct agent_options options = { .clock = clock_choose(), .is_private = is_set("TAT_PRIVATE") };
-    const char *         size    = getenv("TAT_MAX_SIZE");
-    options.max_size             = size && *size ? strtoull(size, NULL, 10) : UINT64_MAX;
+    const char * size = getenv("TAT_MAX_SIZE");
+    options.max_size = size && *size ? strtoull(size, NULL, 10) : UINT64_MAX;
     read_tokens(getenv("TAT_TOKENS"), &options);
-    const char * most     = getenv("TAT_TEMPLATES"); /* for tests: few graphs differ there */
+    const char * most = getenv("TAT_TEMPLATES"); /* for tests: few graphs differ there */
     options.templates_max = most && *most ? (uint32_t) strtoul(most, NULL, 10) : TEMPLATES_MAX;
     agent_configure(&options);
 }

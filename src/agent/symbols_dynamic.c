@@ -20,7 +20,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards the appending
 static struct {
     const void * caller;
     const void * ours;
-    void *       real;
+    void * real;
 } reals[REALS_MAX];
 static unsigned n_reals;
 
@@ -39,7 +39,7 @@ static void * look_in(void * library, const char * name, const void * ours) {
 }
 
 struct libraries {
-    char *   path[LIBRARIES_MAX];
+    char * path[LIBRARIES_MAX];
     unsigned count;
 };
 
@@ -56,7 +56,7 @@ static int note_library(struct dl_phdr_info * info, size_t size, void * user) {
  * seems. The names first, as nothing may be opened while the linker's list is held. */
 static void * find_anywhere(const char * name, const void * ours) {
     struct libraries libraries = { .count = 0 };
-    void *           found     = NULL;
+    void * found = NULL;
     dl_iterate_phdr(note_library, &libraries);
     for (unsigned i = 0; i < libraries.count; i++) {
         if (!found) { found = look_in(dlopen(libraries.path[i], RTLD_LAZY | RTLD_NOLOAD), name, ours); }
@@ -74,7 +74,7 @@ static void * find_near(const void * caller, const char * name, const void * our
 /* Hooks ask, whose program's errno it is. */
 static void * find(const void * caller, const char * name, const void * ours, bool anywhere) {
     const int error = errno;
-    void *    found = find_near(caller, name, ours);
+    void * found = find_near(caller, name, ours);
     if (!found && anywhere) { found = find_anywhere(name, ours); }
     errno = error;
     return found;
@@ -94,7 +94,7 @@ void * symbol_graph_compute(const void * caller, const void * ours) {
 
 /* What pthread_atfork comes to in glibc. musl has no such name: it takes the agent all the same, where a shell that is
  * traced starts a program of its, and would not start it if the reference were strong. */
-extern int    __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *) __attribute__((weak));
+extern int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *) __attribute__((weak));
 extern void * __dso_handle __attribute__((visibility("hidden")));
 
 bool symbols_at_fork(void (*child)(void)) {
@@ -116,8 +116,8 @@ void * symbol_hooked(const void * caller, const char * name, const void * ours) 
     if (pthread_mutex_trylock(&lock) != 0) { return real; }
     if (n_reals < REALS_MAX) {
         reals[n_reals].caller = caller;
-        reals[n_reals].ours   = ours;
-        reals[n_reals].real   = real;
+        reals[n_reals].ours = ours;
+        reals[n_reals].real = real;
         __atomic_store_n(&n_reals, n_reals + 1, __ATOMIC_RELEASE);
     }
     pthread_mutex_unlock(&lock);

@@ -19,7 +19,7 @@ extern void __real_ggml_graph_compute(void) __attribute__((weak));
 #define ENTRY(name, field, optional) { #name, (void *) name },
 static const struct {
     const char * name;
-    void *       function;
+    void * function;
 } functions[] = { GGML_FUNCTIONS(ENTRY) };
 
 void * symbol_find(const void * caller, const char * name) {
@@ -42,7 +42,7 @@ bool symbols_at_fork(void (*child)(void)) {
 
 char * symbol_file(const void * function) {
     (void) function;
-    char          path[PATH_MAX];
+    char path[PATH_MAX];
     const ssize_t length = readlink("/proc/self/exe", path, sizeof path);
     return length > 0 ? strndup(path, (size_t) length) : NULL;
 }

@@ -14,9 +14,9 @@
 
 struct table {
     uint64_t * hash;
-    uint32_t * value;    /* TABLE_NONE: free */
-    uint32_t   capacity; /* a power of two */
-    uint32_t   count;
+    uint32_t * value;  /* TABLE_NONE: free */
+    uint32_t capacity; /* a power of two */
+    uint32_t count;
 };
 
 /* Starts or goes on with a search: *steps is 0 at first. TABLE_NONE at the end. */
@@ -32,7 +32,7 @@ static inline uint32_t table_next(const struct table * table, uint64_t hash, uin
 static inline void table_place(struct table * table, uint64_t hash, uint32_t value) {
     uint32_t slot = (uint32_t) hash & (table->capacity - 1);
     while (table->value[slot] != TABLE_NONE) { slot = (slot + 1) & (table->capacity - 1); }
-    table->hash[slot]  = hash;
+    table->hash[slot] = hash;
     table->value[slot] = value;
 }
 
@@ -40,8 +40,8 @@ static inline void table_place(struct table * table, uint64_t hash, uint32_t val
 static inline bool table_add(struct table * table, uint64_t hash, uint32_t value) {
     if (table->count * 2 >= table->capacity) {
         struct table bigger = { .capacity = table->capacity ? table->capacity * 2 : 64, .count = table->count };
-        bigger.hash         = malloc(bigger.capacity * sizeof bigger.hash[0]);
-        bigger.value        = malloc(bigger.capacity * sizeof bigger.value[0]);
+        bigger.hash = malloc(bigger.capacity * sizeof bigger.hash[0]);
+        bigger.value = malloc(bigger.capacity * sizeof bigger.value[0]);
         if (!bigger.hash || !bigger.value) {
             free(bigger.hash);
             free(bigger.value);

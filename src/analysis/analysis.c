@@ -27,15 +27,15 @@ static struct tat_analysis_options with_defaults(const struct tat_analysis_optio
 
 struct subject subject_of(const struct tat_trace * trace, const struct tat_analysis_options * options) {
     struct subject s = { .trace = trace, .options = with_defaults(options) };
-    s.tensors        = tat_trace_tensors(trace, &s.n_tensors);
-    s.templates      = tat_trace_templates(trace, &s.n_templates);
-    s.evaluations    = tat_trace_evaluations(trace, &s.n_evaluations);
-    s.events         = tat_trace_events(trace, &s.n_events);
-    s.files          = tat_trace_model_files(trace, &s.n_files);
+    s.tensors = tat_trace_tensors(trace, &s.n_tensors);
+    s.templates = tat_trace_templates(trace, &s.n_templates);
+    s.evaluations = tat_trace_evaluations(trace, &s.n_evaluations);
+    s.events = tat_trace_events(trace, &s.n_events);
+    s.files = tat_trace_model_files(trace, &s.n_files);
     for (uint32_t i = 0; i < s.n_files; i++) { s.model_bytes += s.files[i].size; }
     for (uint32_t i = 0; i < s.n_evaluations; i++) {
         const struct tat_evaluation * e = &s.evaluations[i];
-        struct phase_total *          p = &(e->flags & TAT_EVALUATION_OUTSIDE ? s.outside : s.phase)[e->phase];
+        struct phase_total * p = &(e->flags & TAT_EVALUATION_OUTSIDE ? s.outside : s.phase)[e->phase];
         p->evaluations++;
         p->tokens += e->n_tokens;
         p->outputs += e->n_outputs;
@@ -46,13 +46,13 @@ struct subject subject_of(const struct tat_trace * trace, const struct tat_analy
 
 struct running {
     const struct analysis * analysis;
-    void *                  state;
+    void * state;
 };
 
 struct pass {
     struct running * running;
-    size_t           count;
-    bool             feed, tally; /* anyone wants them */
+    size_t count;
+    bool feed, tally; /* anyone wants them */
 };
 
 static bool feed_all(const struct tat_access * records, size_t count, void * user) {
@@ -90,8 +90,8 @@ static int begin_all(struct pass * pass, const struct subject * subject, const c
 
 /* Finishes whether the results are wanted or not: that frees the states. */
 static json_t * finish_all(struct pass * pass) {
-    json_t * all    = json_object();
-    bool     failed = !all;
+    json_t * all = json_object();
+    bool failed = !all;
     for (size_t i = 0; i < pass->count; i++) {
         struct result result;
         result_begin(&result, pass->running[i].analysis->title);
@@ -108,8 +108,8 @@ static json_t * finish_all(struct pass * pass) {
 json_t * analyses_run(const struct tat_trace * trace, const char * const * names, size_t count,
                       const struct tat_analysis_options * options, struct tat_error * error) {
     const struct subject subject = subject_of(trace, options);
-    struct pass          pass    = { 0 };
-    pass.running                 = calloc(count + sizeof analyses / sizeof analyses[0], sizeof *pass.running);
+    struct pass pass = { 0 };
+    pass.running = calloc(count + sizeof analyses / sizeof analyses[0], sizeof *pass.running);
     if (!pass.running) {
         tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
         return NULL;

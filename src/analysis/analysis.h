@@ -17,17 +17,17 @@ struct phase_total {
 
 /* What all of them may want to know of the trace, found once. */
 struct subject {
-    const struct tat_trace *      trace;
-    const struct tat_tensor *     tensors;
-    const struct tat_template *   templates;
+    const struct tat_trace * trace;
+    const struct tat_tensor * tensors;
+    const struct tat_template * templates;
     const struct tat_evaluation * evaluations;
-    const struct tat_event *      events;
+    const struct tat_event * events;
     const struct tat_model_file * files;
-    uint32_t                      n_tensors, n_templates, n_evaluations, n_events, n_files;
-    uint64_t                      model_bytes;              /* size of all model files */
-    struct tat_analysis_options   options;                  /* defaults filled in */
-    struct phase_total            phase[TAT_PHASE_COUNT];   /* of evaluations that were recorded in full */
-    struct phase_total            outside[TAT_PHASE_COUNT]; /* of those whose tokens were not asked for */
+    uint32_t n_tensors, n_templates, n_evaluations, n_events, n_files;
+    uint64_t model_bytes;                        /* size of all model files */
+    struct tat_analysis_options options;         /* defaults filled in */
+    struct phase_total phase[TAT_PHASE_COUNT];   /* of evaluations that were recorded in full */
+    struct phase_total outside[TAT_PHASE_COUNT]; /* of those whose tokens were not asked for */
 };
 
 /* `options` may be NULL. */
@@ -36,7 +36,7 @@ struct subject subject_of(const struct tat_trace * trace, const struct tat_analy
 struct analysis {
     const char * name; /* of the section, for --section and in the JSON */
     const char * title;
-    bool         slow;                               /* answered only where it is named */
+    bool slow;                                       /* answered only where it is named */
     void * (*begin)(const struct subject * subject); /* NULL: memory */
     /* Either may be NULL. */
     void (*feed)(void * state, const struct tat_access * records, size_t count);

@@ -17,7 +17,7 @@ static struct choices * layer_of(struct choice_table * table, uint16_t layer) {
         struct choices * more = reallocarray(table->layer, layer + 1u, sizeof *more);
         if (!more) { return NULL; }
         memset(&more[table->n_layers], 0, (layer + 1u - table->n_layers) * sizeof *more);
-        table->layer    = more;
+        table->layer = more;
         table->n_layers = layer + 1u;
     }
     return &table->layer[layer];
@@ -37,7 +37,7 @@ static bool make_counters(struct choice_table * table, struct choices * c, const
 bool choice_table_add(struct choice_table * table, const struct routing * routing, int half) {
     for (uint32_t i = 0; i < routing->layers.count; i++) {
         const struct routed_layer * l = &routing_layers(routing)[i];
-        struct choices *            c = layer_of(table, l->layer);
+        struct choices * c = layer_of(table, l->layer);
         if (!c || !make_counters(table, c, l)) { return false; }
         const size_t count = (size_t) l->n_rows * l->n_used;
         for (size_t k = 0; k < count; k++) {

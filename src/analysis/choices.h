@@ -10,16 +10,16 @@
 /* Of a layer, in two parts that the caller tells apart: the halves of a run. */
 struct choices {
     uint64_t * half[2]; /* by expert; one allocation */
-    uint64_t   selections;
-    uint32_t   n_experts; /* 0: chose none yet */
-    uint16_t   layer;
+    uint64_t selections;
+    uint32_t n_experts; /* 0: chose none yet */
+    uint16_t layer;
 };
 
 /* Begins zeroed. */
 struct choice_table {
     struct choices * layer;
-    uint64_t         counters;
-    uint32_t         n_layers; /* as far as any chose */
+    uint64_t counters;
+    uint32_t n_layers; /* as far as any chose */
 };
 
 void choice_table_free(struct choice_table * table);

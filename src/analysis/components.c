@@ -15,9 +15,9 @@ struct component {
 
 struct state {
     const struct subject * subject;
-    struct component       part[PARTS];
-    struct access_counter  accesses;
-    uint64_t               total;
+    struct component part[PARTS];
+    struct access_counter accesses;
+    uint64_t total;
 };
 
 enum { PER_TOKEN = 6 }; /* the column that only generated tokens give a sense */
@@ -48,11 +48,11 @@ static void * begin(const struct subject * subject) {
 static void tally(void * state, const struct tat_tally * t) {
     struct state * s = state;
     for (size_t i = 0; i < t->count; i++) {
-        const struct tat_access * a        = &t->records[i];
-        const uint64_t            accesses = access_counter_step(&s->accesses, t, i);
+        const struct tat_access * a = &t->records[i];
+        const uint64_t accesses = access_counter_step(&s->accesses, t, i);
         if (!is_inference(phase_of(a))) { continue; }
-        struct component * part  = &s->part[part_of(&s->subject->tensors[a->tensor])];
-        const uint64_t     bytes = a->bytes * t->evaluations;
+        struct component * part = &s->part[part_of(&s->subject->tensors[a->tensor])];
+        const uint64_t bytes = a->bytes * t->evaluations;
         part->accesses += accesses;
         part->bytes += bytes;
         s->total += bytes;
@@ -67,15 +67,15 @@ static int most_bytes(const void * a, const void * b) {
 }
 
 static void finish(void * state, struct result * r) {
-    struct state * s      = state;
+    struct state * s = state;
     const uint64_t tokens = s->subject->phase[TAT_PHASE_GENERATE].tokens;
-    char           share[UNITS_SIZE];
+    char share[UNITS_SIZE];
     qsort(s->part, PARTS, sizeof s->part[0], most_bytes);
     result_table(r, "components", NULL, SHOW_ALWAYS, columns, tokens ? PER_TOKEN + 1 : PER_TOKEN);
     result_put_count(r, result_values(r), "bytes", s->total);
     for (unsigned i = 0; i < PARTS && s->part[i].bytes; i++) {
         const struct component * part = &s->part[i];
-        json_t *                 row  = result_row(r);
+        json_t * row = result_row(r);
         result_put_text(r, row, "component", part_name(part->component));
         result_put_count(r, row, "tensors", part->tensors);
         /* Intermediate results share their memory, so their sizes add up to nothing. */
@@ -98,9 +98,9 @@ static void finish(void * state, struct result * r) {
 }
 
 const struct analysis components_analysis = {
-    .name   = "components",
-    .title  = "Parts of the model",
-    .begin  = begin,
-    .tally  = tally,
+    .name = "components",
+    .title = "Parts of the model",
+    .begin = begin,
+    .tally = tally,
     .finish = finish,
 };

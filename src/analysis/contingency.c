@@ -30,8 +30,8 @@ static void add_row(struct contingency * t, const uint64_t * counts, uint32_t ro
 }
 
 struct contingency contingency_of(const uint64_t * counts, uint32_t rows, uint32_t columns) {
-    struct contingency t      = { 0 };
-    uint64_t           n_rows = 0, n_columns = 0;
+    struct contingency t = { 0 };
+    uint64_t n_rows = 0, n_columns = 0;
     for (uint32_t r = 0; r < rows; r++) {
         const uint64_t sum = row_sum(counts, columns, r);
         t.count += sum;
@@ -41,8 +41,8 @@ struct contingency contingency_of(const uint64_t * counts, uint32_t rows, uint32
     if (n_rows < 2 || n_columns < 2) { return (struct contingency){ .count = t.count }; }
     for (uint32_t r = 0; r < rows; r++) { add_row(&t, counts, rows, columns, r); }
     const double most = (double) t.count * (double) ((n_rows < n_columns ? n_rows : n_columns) - 1);
-    t.freedom         = (n_rows - 1) * (n_columns - 1);
-    t.v               = sqrt(t.chi_square / most);
-    t.v_by_chance     = sqrt((double) t.freedom / most);
+    t.freedom = (n_rows - 1) * (n_columns - 1);
+    t.v = sqrt(t.chi_square / most);
+    t.v_by_chance = sqrt((double) t.freedom / most);
     return t;
 }

@@ -14,9 +14,9 @@ enum { CONTINGENCY_FEW = 5 }; /* expected in a cell: below, chi-square is no gui
 struct contingency {
     uint64_t count;
     uint64_t freedom; /* degrees of freedom; 0: fewer than two rows or columns have anything, the rest is 0 */
-    double   chi_square, v;
-    double   v_by_chance; /* about what V would be of independent counts: of a chi-square of `freedom` */
-    uint64_t cells, few;  /* of rows and columns that have anything; that expect fewer than CONTINGENCY_FEW */
+    double chi_square, v;
+    double v_by_chance;  /* about what V would be of independent counts: of a chi-square of `freedom` */
+    uint64_t cells, few; /* of rows and columns that have anything; that expect fewer than CONTINGENCY_FEW */
 };
 
 /* counts[row * columns + column] */

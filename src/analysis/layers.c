@@ -11,7 +11,7 @@
 
 struct layer {
     uint64_t accesses, weight, state_read, state_written, activation, ns;
-    bool     any;
+    bool any;
 };
 
 enum { LAYERS = TAT_NO_LAYER + 1 }; /* the last: what belongs to none */
@@ -22,10 +22,10 @@ struct spent {
 
 struct state {
     const struct subject * subject;
-    struct access_counter  accesses;
-    struct layer           layer[LAYERS];
-    uint32_t               n_layers; /* numbers that occur are below it */
-    struct spent (*part)[PARTS];     /* by layer; time as that of the part that an operation reads */
+    struct access_counter accesses;
+    struct layer layer[LAYERS];
+    uint32_t n_layers;           /* numbers that occur are below it */
+    struct spent (*part)[PARTS]; /* by layer; time as that of the part that an operation reads */
 };
 
 static const struct result_column columns[] = {
@@ -42,9 +42,9 @@ static const struct result_column columns[] = {
 static void * begin(const struct subject * subject) {
     struct state * s = calloc(1, sizeof *s);
     if (!s) { return NULL; }
-    s->subject  = subject;
+    s->subject = subject;
     s->n_layers = layer_span(subject);
-    s->part     = calloc((size_t) s->n_layers + 1, sizeof *s->part);
+    s->part = calloc((size_t) s->n_layers + 1, sizeof *s->part);
     if (s->part) { return s; }
     free(s);
     return NULL;
@@ -53,12 +53,12 @@ static void * begin(const struct subject * subject) {
 static void tally(void * state, const struct tat_tally * t) {
     struct state * s = state;
     for (size_t i = 0; i < t->count; i++) {
-        const struct tat_access * a        = &t->records[i];
-        const uint64_t            accesses = access_counter_step(&s->accesses, t, i);
+        const struct tat_access * a = &t->records[i];
+        const uint64_t accesses = access_counter_step(&s->accesses, t, i);
         if (!is_inference(phase_of(a))) { continue; }
         struct layer * layer = &s->layer[a->layer];
         const uint64_t bytes = a->bytes * t->evaluations;
-        layer->any           = true;
+        layer->any = true;
         layer->accesses += accesses;
         layer->ns += t->ns ? t->ns[i] : 0;
         if (a->layer < s->n_layers) {
@@ -105,13 +105,13 @@ static void set_headline(const struct state * s, struct result * r, uint32_t cou
 /* What makes a layer slower than others: the part whose time is most above its average. */
 static unsigned part_above_average(const struct state * s, uint32_t layer, uint32_t count, double * above) {
     unsigned most = 0;
-    *above        = -1;
+    *above = -1;
     for (unsigned p = 0; p < PARTS; p++) {
         uint64_t all = 0;
         for (uint32_t i = 0; i < s->n_layers; i++) { all += s->part[i][p].ns; }
         const double more = (double) s->part[layer][p].ns - ratio(all, count);
         if (more > *above) {
-            most   = p;
+            most = p;
             *above = more;
         }
     }
@@ -124,17 +124,17 @@ static uint64_t bytes_of(const struct layer * l) {
 
 static void say_bottleneck(const struct state * s, struct result * r, uint32_t count, uint32_t slowest) {
     static const char question[] = "Which layers are the bottleneck, and why?";
-    const double      even       = 1.1; /* times the average: what no one would call a bottleneck */
-    uint64_t          ns = 0, bytes = 0;
-    double            above;
-    char              text[UNITS_SIZE];
+    const double even = 1.1; /* times the average: what no one would call a bottleneck */
+    uint64_t ns = 0, bytes = 0;
+    double above;
+    char text[UNITS_SIZE];
     for (uint32_t i = 0; i < TAT_NO_LAYER; i++) {
         ns += s->layer[i].ns;
         bytes += bytes_of(&s->layer[i]);
     }
-    const struct layer * l     = &s->layer[slowest];
-    const double         times = (double) l->ns / ratio(ns, count);
-    const double         more  = bytes ? (double) bytes_of(l) / ratio(bytes, count) : 0;
+    const struct layer * l = &s->layer[slowest];
+    const double times = (double) l->ns / ratio(ns, count);
+    const double more = bytes ? (double) bytes_of(l) / ratio(bytes, count) : 0;
     result_put_count(r, result_values(r), "slowest_layer", slowest);
     result_put_real(r, result_values(r), "slowest_of_average", times);
     if (times < even) {
@@ -175,9 +175,9 @@ static void add_parts(const struct state * s, struct result * r) {
 }
 
 static void finish(void * state, struct result * r) {
-    struct state * s     = state;
-    uint64_t       ns    = 0;
-    uint32_t       count = 0, slowest = 0;
+    struct state * s = state;
+    uint64_t ns = 0;
+    uint32_t count = 0, slowest = 0;
     for (uint32_t i = 0; i < LAYERS; i++) { ns += s->layer[i].ns; }
     for (uint32_t i = 0; i < TAT_NO_LAYER; i++) {
         count += s->layer[i].any;
@@ -201,9 +201,9 @@ static void finish(void * state, struct result * r) {
 }
 
 const struct analysis layers_analysis = {
-    .name   = "layers",
-    .title  = "Layers",
-    .begin  = begin,
-    .tally  = tally,
+    .name = "layers",
+    .title = "Layers",
+    .begin = begin,
+    .tally = tally,
     .finish = finish,
 };

@@ -20,13 +20,13 @@ struct heat {
 };
 
 struct live {
-    struct heat *         heat; /* by tensor */
-    struct routing        routing;
-    struct choice_table   choices;
+    struct heat * heat; /* by tensor */
+    struct routing routing;
+    struct choice_table choices;
     struct access_counter accesses;
-    struct phase_total    phase[TAT_PHASE_COUNT];
-    uint64_t              bytes, weight_bytes, ns;
-    uint32_t              n_tensors, done;
+    struct phase_total phase[TAT_PHASE_COUNT];
+    uint64_t bytes, weight_bytes, ns;
+    uint32_t n_tensors, done;
 };
 
 struct live * live_new(void) {
@@ -45,16 +45,16 @@ void live_free(struct live * live) {
     free(live);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- sums */
+/* ---- sums ---- */
 
 struct adding {
-    struct live *             live;
+    struct live * live;
     const struct tat_tensor * tensors;
 };
 
 static bool add_tally(const struct tat_tally * t, void * user) {
-    const struct adding * x    = user;
-    struct live *         live = x->live;
+    const struct adding * x = user;
+    struct live * live = x->live;
     for (size_t i = 0; i < t->count; i++) {
         const struct tat_access * a = &t->records[i];
         const uint64_t accesses = access_counter_step(&live->accesses, t, i), bytes = a->bytes * t->evaluations;
@@ -76,7 +76,7 @@ static bool make_room(struct live * live, uint32_t n_tensors) {
     struct heat * more = reallocarray(live->heat, n_tensors, sizeof *more);
     if (!more) { return false; }
     for (uint32_t i = live->n_tensors; i < n_tensors; i++) { more[i] = (struct heat){ .tensor = i }; }
-    live->heat      = more;
+    live->heat = more;
     live->n_tensors = n_tensors;
     return true;
 }
@@ -87,9 +87,9 @@ static bool add_choices(struct live * live, const struct tat_trace * trace, uint
 }
 
 bool live_update(struct live * live, const struct tat_trace * trace, bool revised) {
-    uint32_t                      n, n_tensors;
+    uint32_t n, n_tensors;
     const struct tat_evaluation * e = tat_trace_evaluations(trace, &n);
-    struct adding                 x = { live, tat_trace_tensors(trace, &n_tensors) };
+    struct adding x = { live, tat_trace_tensors(trace, &n_tensors) };
     if (revised) { forget(live); }
     if (!make_room(live, n_tensors)) { return false; }
     for (uint32_t i = live->done; i < n; i++) {
@@ -101,11 +101,11 @@ bool live_update(struct live * live, const struct tat_trace * trace, bool revise
         phase->ns += e[i].end_ns - e[i].begin_ns;
     }
     const uint32_t done = live->done;
-    live->done          = n;
+    live->done = n;
     return tat_trace_tally(trace, done, n, add_tally, &x, NULL) == 0;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- now */
+/* ---- now ---- */
 
 struct now {
     uint64_t tokens, bytes, weight_bytes, ns; /* of the last seconds */
@@ -113,7 +113,7 @@ struct now {
 };
 
 struct summing {
-    struct now *              now;
+    struct now * now;
     const struct tat_tensor * tensors;
 };
 
@@ -129,12 +129,12 @@ static bool add_now(const struct tat_tally * t, void * user) {
 
 /* The evaluations that ended in the window, from the last one back. */
 static bool look_at_now(const struct tat_trace * trace, uint64_t now_ns, struct now * now) {
-    uint32_t                      n, n_tensors;
-    const struct tat_evaluation * e     = tat_trace_evaluations(trace, &n);
-    const uint64_t                begin = now_ns > WINDOW_NS ? now_ns - WINDOW_NS : 0;
-    struct summing                x     = { now, tat_trace_tensors(trace, &n_tensors) };
-    uint32_t                      first = n;
-    *now                                = (struct now){ .ns = now_ns - begin };
+    uint32_t n, n_tensors;
+    const struct tat_evaluation * e = tat_trace_evaluations(trace, &n);
+    const uint64_t begin = now_ns > WINDOW_NS ? now_ns - WINDOW_NS : 0;
+    struct summing x = { now, tat_trace_tensors(trace, &n_tensors) };
+    uint32_t first = n;
+    *now = (struct now){ .ns = now_ns - begin };
     while (first > 0 && e[first - 1].end_ns > begin) {
         first--;
         if (is_inference(e[first].phase)) { now->tokens += e[first].n_tokens; }
@@ -143,7 +143,7 @@ static bool look_at_now(const struct tat_trace * trace, uint64_t now_ns, struct 
     return tat_trace_tally(trace, first, n, add_now, &x, NULL) == 0;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- result */
+/* ---- result ---- */
 
 static double per_second(uint64_t what, uint64_t ns) {
     return 1e9 * ratio(what, ns);
@@ -163,9 +163,9 @@ static void add_hottest(const struct live * live, const struct tat_trace * trace
         { "bytes", "bytes touched", UNIT_BYTES },
         { "time_share", "of the time", UNIT_SHARE },
     };
-    uint32_t                  n_tensors;
+    uint32_t n_tensors;
     const struct tat_tensor * tensors = tat_trace_tensors(trace, &n_tensors);
-    struct heat *             sorted  = malloc(((size_t) live->n_tensors + 1) * sizeof *sorted);
+    struct heat * sorted = malloc(((size_t) live->n_tensors + 1) * sizeof *sorted);
     r->failed |= !sorted;
     result_table(r, "tensors", "Weights touched most often (where that ties: longest)", SHOW_ALWAYS, columns,
                  sizeof columns / sizeof columns[0]);
@@ -196,7 +196,7 @@ static void add_experts(const struct live * live, struct result * r) {
     for (uint32_t i = 0; i < live->choices.n_layers; i++) {
         const struct choices * c = &live->choices.layer[i];
         if (!c->selections) { continue; }
-        json_t * row    = result_row(r);
+        json_t * row = result_row(r);
         json_t * shares = json_array();
         for (uint32_t e = 0; e < c->n_experts; e++) {
             json_array_append_new(shares, json_real(ratio(c->half[0][e], c->selections)));
@@ -209,10 +209,10 @@ static void add_experts(const struct live * live, struct result * r) {
 
 static void set_headline(const struct live * live, const struct tat_trace * trace, struct result * r,
                          const struct now * now, bool running) {
-    uint32_t                      n;
-    const struct tat_evaluation * e      = tat_trace_evaluations(trace, &n);
-    const uint64_t                tokens = live->phase[TAT_PHASE_GENERATE].tokens + live->phase[TAT_PHASE_MIXED].tokens;
-    char                          text[UNITS_SIZE], count[UNITS_SIZE];
+    uint32_t n;
+    const struct tat_evaluation * e = tat_trace_evaluations(trace, &n);
+    const uint64_t tokens = live->phase[TAT_PHASE_GENERATE].tokens + live->phase[TAT_PHASE_MIXED].tokens;
+    char text[UNITS_SIZE], count[UNITS_SIZE];
     if (!running) {
         result_headline(r, "The run has ended, with %s generated tokens.", format_count(count, tokens));
     } else if (n == 0) {
@@ -232,11 +232,11 @@ static void set_headline(const struct live * live, const struct tat_trace * trac
 static void add_lines(const struct live * live, const struct tat_trace * trace, struct result * r,
                       const struct now * now, bool running) {
     const struct tat_trace_summary * s = tat_trace_summary(trace);
-    const struct phase_total *       p = &live->phase[TAT_PHASE_PROMPT], *g = &live->phase[TAT_PHASE_GENERATE];
-    uint32_t                         n_files, n;
-    const struct tat_model_file *    files = tat_trace_model_files(trace, &n_files);
-    uint64_t                         lost  = 0;
-    char                             a[UNITS_SIZE], b[UNITS_SIZE], mixed[64] = "";
+    const struct phase_total *p = &live->phase[TAT_PHASE_PROMPT], *g = &live->phase[TAT_PHASE_GENERATE];
+    uint32_t n_files, n;
+    const struct tat_model_file * files = tat_trace_model_files(trace, &n_files);
+    uint64_t lost = 0;
+    char a[UNITS_SIZE], b[UNITS_SIZE], mixed[64] = "";
     tat_trace_evaluations(trace, &n);
     for (int reason = 0; reason < TAT_LOSS_COUNT; reason++) { lost += s->lost[reason]; }
     result_line(r, "program", "%s, process %" PRIu32 ", with %s", last_part(tat_trace_header(trace)->program),
@@ -271,9 +271,9 @@ static void add_lines(const struct live * live, const struct tat_trace * trace, 
 
 static void add_values(const struct live * live, const struct tat_trace * trace, struct result * r,
                        const struct now * now, bool running) {
-    json_t *                      values = result_values(r);
-    json_t *                      tokens = json_object();
-    uint32_t                      n;
+    json_t * values = result_values(r);
+    json_t * tokens = json_object();
+    uint32_t n;
     const struct tat_evaluation * e = tat_trace_evaluations(trace, &n);
     result_put(r, values, "running", json_boolean(running));
     result_put_text(r, values, "trace", tat_trace_path(trace));
@@ -300,7 +300,7 @@ static void add_values(const struct live * live, const struct tat_trace * trace,
 
 json_t * live_result(const struct live * live, const struct tat_trace * trace, uint64_t now_ns, bool running) {
     struct result r;
-    struct now    now = { 0 };
+    struct now now = { 0 };
     result_begin(&r, "Recording");
     r.failed |= running && !look_at_now(trace, now_ns, &now);
     set_headline(live, trace, &r, &now, running);

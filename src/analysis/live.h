@@ -12,7 +12,7 @@
 struct live;
 
 struct live * live_new(void); /* NULL: memory */
-void          live_free(struct live * live);
+void live_free(struct live * live);
 
 /* Takes in the evaluations that came since; all of them anew where phases were `revised`. False: memory. */
 bool live_update(struct live * live, const struct tat_trace * trace, bool revised);

@@ -23,7 +23,7 @@ static inline const char * part_name(unsigned part) {
 /* Tells where nodes begin in what is alike. */
 struct node_counter {
     uint32_t evaluation, node;
-    bool     any;
+    bool any;
 };
 
 /* Nodes that begin with record `i`: in how many evaluations, or 0. */
@@ -31,7 +31,7 @@ static inline uint64_t node_counter_step(struct node_counter * c, const struct t
     const struct tat_access * a = &t->records[i];
     if (!t->ns) { return 0; }
     const bool same = c->any && c->evaluation == a->evaluation && c->node == a->node;
-    *c              = (struct node_counter){ a->evaluation, a->node, true };
+    *c = (struct node_counter){ a->evaluation, a->node, true };
     return same ? 0 : t->evaluations;
 }
 
@@ -39,14 +39,14 @@ static inline uint64_t node_counter_step(struct node_counter * c, const struct t
 struct access_counter {
     uint32_t evaluation, node;
     uint16_t expert;
-    uint8_t  operand;
-    bool     alike, touched;
+    uint8_t operand;
+    bool alike, touched;
 };
 
 /* Accesses that begin with record `i`, in all its evaluations. */
 static inline uint64_t access_counter_step(struct access_counter * c, const struct tat_tally * t, size_t i) {
-    const struct tat_access * a     = &t->records[i];
-    const bool                alike = t->ns != NULL;
+    const struct tat_access * a = &t->records[i];
+    const bool alike = t->ns != NULL;
     const bool same = c->touched && c->alike == alike && c->evaluation == a->evaluation && c->node == a->node &&
                       c->operand == a->operand && c->expert == a->expert;
     *c = (struct access_counter){ a->evaluation, a->node, a->expert, a->operand, alike, a->bytes > 0 };

@@ -12,8 +12,8 @@
 
 struct state {
     const struct subject * subject;
-    struct access_counter  counter;
-    uint64_t               accesses[TAT_PHASE_COUNT], bytes[TAT_PHASE_COUNT][HOLDERS];
+    struct access_counter counter;
+    uint64_t accesses[TAT_PHASE_COUNT], bytes[TAT_PHASE_COUNT][HOLDERS];
 };
 
 static const struct result_column columns[] = {
@@ -50,7 +50,7 @@ enum { OPEN_MAX = 64 }; /* threads that load at once */
 
 /* A thread loads one model at a time; a dry run that only measures is a load too. */
 static struct load loads(const struct subject * s) {
-    struct load              load           = { 0 };
+    struct load load = { 0 };
     const struct tat_event * open[OPEN_MAX] = { 0 };
     for (uint32_t i = 0; i < s->n_events; i++) {
         const struct tat_event * e = &s->events[i];
@@ -87,8 +87,8 @@ static void add_phase(const struct state * s, struct result * r, enum tat_phase 
 /* Why fewer tokens are evaluated than were asked for. */
 static void add_asked(const struct subject * s, struct result * r) {
     const uint64_t generated = s->phase[TAT_PHASE_GENERATE].tokens + s->outside[TAT_PHASE_GENERATE].tokens;
-    json_t *       metadata  = run_metadata(s->trace);
-    const int64_t  asked     = run_asked_tokens(metadata);
+    json_t * metadata = run_metadata(s->trace);
+    const int64_t asked = run_asked_tokens(metadata);
     json_decref(metadata);
     if (asked > 0) { result_put_count(r, result_values(r), "asked_tokens", (uint64_t) asked); }
     if (asked > 0) {
@@ -104,9 +104,9 @@ static void add_asked(const struct subject * s, struct result * r) {
 }
 
 static void set_headline(const struct subject * s, struct result * r) {
-    const struct phase_total * p      = &s->phase[TAT_PHASE_PROMPT];
-    const struct phase_total * g      = &s->phase[TAT_PHASE_GENERATE];
-    const double               prompt = 1e9 * ratio(p->tokens, p->ns), generate = 1e9 * ratio(g->tokens, g->ns);
+    const struct phase_total * p = &s->phase[TAT_PHASE_PROMPT];
+    const struct phase_total * g = &s->phase[TAT_PHASE_GENERATE];
+    const double prompt = 1e9 * ratio(p->tokens, p->ns), generate = 1e9 * ratio(g->tokens, g->ns);
     if (p->tokens && g->tokens) {
         result_headline(r, "The prompt ran at %.1f tokens/s, generation at %.1f.", prompt, generate);
     } else if (g->tokens) {
@@ -119,7 +119,7 @@ static void set_headline(const struct subject * s, struct result * r) {
 }
 
 static void finish(void * state, struct result * r) {
-    struct state *    s    = state;
+    struct state * s = state;
     const struct load load = loads(s->subject);
     set_headline(s->subject, r);
     result_table(r, "phases", NULL, SHOW_ALWAYS, columns, sizeof columns / sizeof columns[0]);
@@ -144,9 +144,9 @@ static void finish(void * state, struct result * r) {
 }
 
 const struct analysis phases_analysis = {
-    .name   = "phases",
-    .title  = "Phases",
-    .begin  = begin,
-    .tally  = tally,
+    .name = "phases",
+    .title = "Phases",
+    .begin = begin,
+    .tally = tally,
     .finish = finish,
 };

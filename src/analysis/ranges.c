@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Runs that the union is taken of one by one; beyond, which no real trace reaches, a strided range counts as a whole.
- */
+/* Runs that the union is taken of one by one; beyond, which no real trace reaches, a strided range counts as a
+ * whole. */
 enum { RUNS_MAX = 1 << 24 };
 
 static uint64_t hash(const struct range * r) {
     const uint64_t words[] = { r->space, r->from, r->bytes, r->stride, r->count };
-    uint64_t       h       = 0;
+    uint64_t h = 0;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         h = (h ^ words[i]) * 0xd6e8feb86659fd93u;
         h ^= h >> 32;
@@ -26,7 +26,7 @@ static struct range * slot_of(const struct ranges * set, const struct range * r)
 
 static bool grow(struct ranges * set) {
     struct ranges bigger = { .capacity = set->capacity ? set->capacity * 2 : 16, .count = set->count };
-    bigger.slot          = calloc(bigger.capacity, sizeof bigger.slot[0]);
+    bigger.slot = calloc(bigger.capacity, sizeof bigger.slot[0]);
     if (!bigger.slot) { return false; }
     for (size_t i = 0; i < set->capacity; i++) {
         const struct range * r = &set->slot[i];
@@ -52,9 +52,9 @@ void ranges_add(struct ranges * set, struct range range) {
 static struct range * spread(const struct ranges * set, size_t * count) {
     uint64_t wanted = set->count;
     for (size_t i = 0; i < set->capacity && wanted <= RUNS_MAX; i++) { wanted += set->slot[i].count; }
-    const bool     whole = wanted > RUNS_MAX;
-    struct range * runs  = calloc((whole ? set->count : wanted) + 1, sizeof *runs);
-    *count               = 0;
+    const bool whole = wanted > RUNS_MAX;
+    struct range * runs = calloc((whole ? set->count : wanted) + 1, sizeof *runs);
+    *count = 0;
     for (size_t i = 0; runs && i < set->capacity; i++) {
         struct range r = set->slot[i];
         if (r.count && whole) { runs[(*count)++] = (struct range){ r.space, r.from, range_extent(&r), 0, 1 }; }
@@ -71,9 +71,9 @@ static int ascending(const void * a, const void * b) {
 }
 
 void ranges_each(struct ranges * set, void (*sink)(uint64_t space, uint64_t bytes, void * user), void * user) {
-    uint64_t       total = 0, end = 0;
-    size_t         count = 0;
-    struct range * runs  = spread(set, &count);
+    uint64_t total = 0, end = 0;
+    size_t count = 0;
+    struct range * runs = spread(set, &count);
     if (count) { qsort(runs, count, sizeof *runs, ascending); }
     for (size_t i = 0; i < count; i++) {
         const uint64_t from = runs[i].from > end ? runs[i].from : end, to = runs[i].from + runs[i].bytes;

@@ -23,8 +23,8 @@ static inline uint64_t range_extent(const struct range * r) {
 
 struct ranges {
     struct range * slot; /* a hash table; empty where count is 0 */
-    size_t         count, capacity;
-    bool           failed; /* memory ran out */
+    size_t count, capacity;
+    bool failed; /* memory ran out */
 };
 
 void ranges_add(struct ranges * set, struct range range);

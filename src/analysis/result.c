@@ -63,8 +63,8 @@ void result_begin(struct result * r, const char * title) {
 
 json_t * result_end(struct result * r) {
     const char * key;
-    json_t *     value;
-    void *       next;
+    json_t * value;
+    void * next;
     json_object_foreach_safe(r->json, next, key, value) {
         if (json_is_true(value)) { continue; }
         if (json_array_size(value) + json_object_size(value) + json_string_length(value) == 0) {
@@ -121,9 +121,9 @@ json_t * result_values(struct result * r) {
 void result_table(struct result * r, const char * name, const char * title, enum show show,
                   const struct result_column * columns, size_t count) {
     static const char * const shows[] = { "always", "asked", "never" };
-    json_t *                  table   = json_object();
-    json_t *                  heads   = json_array();
-    r->rows                           = json_array();
+    json_t * table = json_object();
+    json_t * heads = json_array();
+    r->rows = json_array();
     if (title) { result_put(r, table, "title", json_string(title)); }
     result_put(r, table, "show", json_string(shows[show]));
     for (size_t i = 0; i < count; i++) {

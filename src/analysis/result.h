@@ -43,7 +43,7 @@ const char * unit_name(enum unit unit);
 struct result_column {
     const char * key;
     const char * label;
-    enum unit    unit;
+    enum unit unit;
 };
 
 enum show { SHOW_ALWAYS, SHOW_ASKED, SHOW_NEVER };
@@ -51,10 +51,10 @@ enum show { SHOW_ALWAYS, SHOW_ASKED, SHOW_NEVER };
 struct result {
     json_t * json;
     json_t * rows; /* of the table begun last */
-    bool     failed;
+    bool failed;
 };
 
-void     result_begin(struct result * r, const char * title);
+void result_begin(struct result * r, const char * title);
 json_t * result_end(struct result * r); /* the caller owns it; NULL: memory */
 
 /* Text may hold any bytes: what is no UTF-8 is shown as question marks. */
@@ -66,12 +66,12 @@ void result_note(struct result * r, const char * format, ...) __attribute__((for
 void result_answer(struct result * r, const char * question, const char * format, ...)
     __attribute__((format(printf, 3, 4)));
 
-void     result_absent(struct result * r);
+void result_absent(struct result * r);
 json_t * result_values(struct result * r); /* the `values` object, to put into */
 
 /* Begins a table; `title` may be NULL. Rows go to the table begun last. */
-void     result_table(struct result * r, const char * name, const char * title, enum show show,
-                      const struct result_column * columns, size_t count);
+void result_table(struct result * r, const char * name, const char * title, enum show show,
+                  const struct result_column * columns, size_t count);
 json_t * result_row(struct result * r); /* a new one; it and result_values may be NULL, which result_put_* take */
 
 void result_put(struct result * r, json_t * object, const char * key, json_t * value); /* takes over `value` */

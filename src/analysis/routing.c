@@ -27,10 +27,10 @@ static void * extend(struct routing * r, struct list * list, size_t size, size_t
 }
 
 static void take_ids(struct routing * r, const struct tat_capture * c, const int64_t * values, size_t count) {
-    const struct tat_entry * ids     = &r->t->entries[c->entry];
-    const uint64_t           n_used  = ids->ne[0];
-    const uint64_t           experts = expert_stack_of(r->t, node_of(r->t, c->node)).experts;
-    const uint16_t           layer   = layer_number(r, c);
+    const struct tat_entry * ids = &r->t->entries[c->entry];
+    const uint64_t n_used = ids->ne[0];
+    const uint64_t experts = expert_stack_of(r->t, node_of(r->t, c->node)).experts;
+    const uint16_t layer = layer_number(r, c);
     if (count == 0) {
         r->faults.missing += ids->ne[1] != 0;
         return;
@@ -48,22 +48,22 @@ static void take_ids(struct routing * r, const struct tat_capture * c, const int
         r->faults.nobody += count;
         return;
     }
-    const uint32_t        first  = r->ids.count;
-    uint32_t *            chosen = extend(r, &r->ids, sizeof *chosen, count);
-    float *               gates  = extend(r, &r->gates, sizeof *gates, count);
-    struct routed_layer * l      = list_add(&r->layers, sizeof *l);
+    const uint32_t first = r->ids.count;
+    uint32_t * chosen = extend(r, &r->ids, sizeof *chosen, count);
+    float * gates = extend(r, &r->gates, sizeof *gates, count);
+    struct routed_layer * l = list_add(&r->layers, sizeof *l);
     r->failed |= !l;
     if (r->failed) { return; }
     r->layer_at[layer] = r->layers.count;
-    *l                 = (struct routed_layer){ .layer     = layer,
-                                                .n_experts = (uint32_t) experts,
-                                                .n_used    = (uint32_t) n_used,
-                                                .n_rows    = (uint32_t) (count / n_used),
-                                                .entry     = c->entry,
-                                                .first     = first };
+    *l = (struct routed_layer){ .layer = layer,
+                                .n_experts = (uint32_t) experts,
+                                .n_used = (uint32_t) n_used,
+                                .n_rows = (uint32_t) (count / n_used),
+                                .entry = c->entry,
+                                .first = first };
     for (size_t i = 0; i < count; i++) {
         const bool there = values[i] >= 0 && (uint64_t) values[i] < experts;
-        chosen[i]        = there ? (uint32_t) values[i] : ROUTING_NOBODY;
+        chosen[i] = there ? (uint32_t) values[i] : ROUTING_NOBODY;
         r->faults.nobody += !there;
     }
 }
@@ -90,7 +90,7 @@ static void take_tokens(struct routing * r, const int64_t * values, size_t count
 
 /* The rows whose output is asked for: what the last layer goes on with. */
 static void take_outputs(struct routing * r, const int64_t * values, size_t count) {
-    r->out.count   = 0;
+    r->out.count = 0;
     uint32_t * out = count ? extend(r, &r->out, sizeof *out, count) : NULL;
     for (size_t i = 0; out && i < count; i++) {
         if (values[i] < 0 || (uint64_t) values[i] >= r->t->n_tokens) {
@@ -112,13 +112,13 @@ static void take_positions(struct routing * r, const int64_t * values, size_t co
     const size_t n = count < r->t->n_tokens ? count : r->t->n_tokens;
     if (r->has_positions || n == 0) { return; }
     r->has_positions = true;
-    r->first         = values[0];
-    r->last          = values[n - 1];
+    r->first = values[0];
+    r->last = values[n - 1];
     for (size_t i = 1; i < n; i++) { r->one_sequence &= values[i - 1] != INT64_MAX && values[i] == values[i - 1] + 1; }
 }
 
 static bool take(uint32_t capture, const int64_t * values, size_t count, void * user) {
-    struct routing *           r = user;
+    struct routing * r = user;
     const struct tat_capture * c = &r->t->captures[capture];
     switch (c->kind) {
         case TAT_CAPTURE_EXPERTS: take_ids(r, c, values, count); break;
@@ -135,28 +135,28 @@ static bool empty(struct routing * r) {
     if (!r->layer_at) { r->layer_at = calloc(TAT_NO_LAYER + 1, sizeof *r->layer_at); }
     for (uint32_t i = 0; i < r->layers.count; i++) { r->layer_at[routing_layers(r)[i].layer] = 0; }
     r->layers.count = r->tokens.count = r->ids.count = r->gates.count = r->out.count = 0;
-    r->has_positions                                                                 = false;
-    r->one_sequence                                                                  = true;
-    r->failed                                                                        = !r->layer_at;
+    r->has_positions = false;
+    r->one_sequence = true;
+    r->failed = !r->layer_at;
     return !r->failed;
 }
 
 /* The arrays stay where they are from here on. Each row is a token, or those rows are whose output is asked for. */
 static void finish_layers(struct routing * r) {
     for (uint32_t i = 0; i < r->layers.count; i++) {
-        struct routed_layer * l    = &LIST(struct routed_layer, r->layers)[i];
-        const bool            all  = l->n_rows == r->t->n_tokens;
-        const bool            some = !all && r->out.count == l->n_rows;
-        l->placed                  = all || some;
-        l->token                   = some ? LIST(const uint32_t, r->out) : NULL;
-        l->ids                     = LIST(const uint32_t, r->ids) + l->first;
-        l->gates                   = l->gated ? LIST(const float, r->gates) + l->first : NULL;
+        struct routed_layer * l = &LIST(struct routed_layer, r->layers)[i];
+        const bool all = l->n_rows == r->t->n_tokens;
+        const bool some = !all && r->out.count == l->n_rows;
+        l->placed = all || some;
+        l->token = some ? LIST(const uint32_t, r->out) : NULL;
+        l->ids = LIST(const uint32_t, r->ids) + l->first;
+        l->gates = l->gated ? LIST(const float, r->gates) + l->first : NULL;
     }
 }
 
 bool routing_read(struct routing * r, const struct tat_trace * trace, uint32_t evaluation) {
     uint32_t n;
-    r->t       = &tat_trace_templates(trace, &n)[tat_trace_evaluations(trace, &n)[evaluation].template_id];
+    r->t = &tat_trace_templates(trace, &n)[tat_trace_evaluations(trace, &n)[evaluation].template_id];
     r->tensors = tat_trace_tensors(trace, &n);
     if (!empty(r) || tat_trace_each_capture(trace, evaluation, take, r, NULL) < 0 || r->failed) { return false; }
     finish_layers(r);

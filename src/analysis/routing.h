@@ -13,14 +13,14 @@ enum { ROUTING_EXPERTS_MAX = TAT_NO_EXPERT };
 
 /* The choice of one layer. */
 struct routed_layer {
-    uint16_t         layer;
-    bool             gated;  /* gates were recorded */
-    bool             placed; /* it is known which token each row is */
-    uint32_t         n_experts, n_used, n_rows;
-    uint32_t         entry; /* of the ids, in the evaluation's graph */
-    uint32_t         first; /* of its choices among the evaluation's */
+    uint16_t layer;
+    bool gated;  /* gates were recorded */
+    bool placed; /* it is known which token each row is */
+    uint32_t n_experts, n_used, n_rows;
+    uint32_t entry;         /* of the ids, in the evaluation's graph */
+    uint32_t first;         /* of its choices among the evaluation's */
     const uint32_t * ids;   /* [row][slot], in the router's order: the one it wants most comes first */
-    const float *    gates; /* [row][slot]; NULL: not recorded */
+    const float * gates;    /* [row][slot]; NULL: not recorded */
     const uint32_t * token; /* [row], of the evaluation's tokens; NULL: row i is token i */
 };
 
@@ -41,19 +41,19 @@ struct routing_faults {
 struct routing {
     struct list layers; /* struct routed_layer, in the order of execution, each layer once */
     struct list tokens; /* uint32_t: ids of the evaluation's tokens; empty: unknown */
-    bool        has_positions;
-    bool        one_sequence; /* of positions that count up by one, as far as they are known */
-    int64_t     first, last;  /* positions */
+    bool has_positions;
+    bool one_sequence;   /* of positions that count up by one, as far as they are known */
+    int64_t first, last; /* positions */
 
     struct routing_faults faults; /* of all evaluations so far */
     /* For routing.c alone. */
     const struct tat_template * t;
-    const struct tat_tensor *   tensors;
-    uint32_t *                  layer_at; /* by layer: 1 + its place in `layers`; 0: not yet */
-    struct list                 ids;      /* uint32_t, of all layers */
-    struct list                 gates;    /* float, side by side with the ids */
-    struct list                 out;      /* uint32_t: the tokens whose output is asked for */
-    bool                        failed;
+    const struct tat_tensor * tensors;
+    uint32_t * layer_at; /* by layer: 1 + its place in `layers`; 0: not yet */
+    struct list ids;     /* uint32_t, of all layers */
+    struct list gates;   /* float, side by side with the ids */
+    struct list out;     /* uint32_t: the tokens whose output is asked for */
+    bool failed;
 };
 
 bool routing_read(struct routing * r, const struct tat_trace * trace, uint32_t evaluation); /* false: memory */

@@ -14,7 +14,7 @@
 
 struct state {
     const struct subject * subject;
-    json_t *               metadata; /* or NULL */
+    json_t * metadata; /* or NULL */
 };
 
 static void * begin(const struct subject * subject) {
@@ -37,10 +37,10 @@ static uint64_t duration(const struct subject * s) {
 }
 
 static void add_program(const struct state * s, struct result * r) {
-    const struct tat_file_header * h       = tat_trace_header(s->subject->trace);
-    const time_t                   seconds = (time_t) (h->start_realtime_ns / 1000000000u);
-    struct tm                      parts;
-    char                           start[40] = "unknown", text[UNITS_SIZE];
+    const struct tat_file_header * h = tat_trace_header(s->subject->trace);
+    const time_t seconds = (time_t) (h->start_realtime_ns / 1000000000u);
+    struct tm parts;
+    char start[40] = "unknown", text[UNITS_SIZE];
     if (gmtime_r(&seconds, &parts)) { strftime(start, sizeof start, "%Y-%m-%d %H:%M:%S UTC", &parts); }
     result_line(r, "program", "%s, process %" PRIu32, h->program, h->pid);
     result_line(r, "start", "%s, lasting %s", start, format_duration(text, duration(s->subject)));
@@ -52,11 +52,11 @@ static void add_program(const struct state * s, struct result * r) {
 }
 
 static void add_host(const struct state * s, struct result * r) {
-    const json_t * host   = json_object_get(s->metadata, "host");
-    const char *   cpu    = json_string_value(json_object_get(host, "cpu"));
-    const char *   kernel = json_string_value(json_object_get(host, "kernel"));
-    json_int_t     memory = json_integer_value(json_object_get(host, "memory_bytes"));
-    char           text[UNITS_SIZE];
+    const json_t * host = json_object_get(s->metadata, "host");
+    const char * cpu = json_string_value(json_object_get(host, "cpu"));
+    const char * kernel = json_string_value(json_object_get(host, "kernel"));
+    json_int_t memory = json_integer_value(json_object_get(host, "memory_bytes"));
+    char text[UNITS_SIZE];
     if (!cpu || !kernel || memory < 0) { return; }
     result_line(r, "host", "%s, %" JSON_INTEGER_FORMAT " processors, %s of memory, kernel %s", cpu,
                 json_integer_value(json_object_get(host, "cpus")), format_bytes(text, (uint64_t) memory), kernel);
@@ -67,7 +67,7 @@ static void add_models(const struct subject * s, struct result * r) {
     json_t * files = json_array();
     result_put(r, result_values(r), "model_files", files);
     for (uint32_t i = 0; i < s->n_files; i++) {
-        char     text[UNITS_SIZE];
+        char text[UNITS_SIZE];
         json_t * file = json_object();
         result_line(r, "model", "%s, %s", s->files[i].path, format_bytes(text, s->files[i].size));
         result_put_text(r, file, "path", s->files[i].path);
@@ -117,7 +117,7 @@ struct left_out {
 
 static struct left_out count_left_out(const struct subject * s) {
     const struct tat_trace_summary * t = tat_trace_summary(s->trace);
-    struct left_out                  x = { .lost = t->orphan_evaluations };
+    struct left_out x = { .lost = t->orphan_evaluations };
     for (int reason = 1; reason < TAT_LOSS_COUNT; reason++) { x.lost += t->lost[reason]; }
     for (uint32_t i = 0; i < s->n_evaluations; i++) {
         x.unmatched += (s->evaluations[i].flags & TAT_EVALUATION_UNMATCHED) != 0;
@@ -145,7 +145,7 @@ static void say_losses(struct result * r, const struct tat_trace_summary * t) {
 /* A line for everything that is missing, or one that nothing is. */
 static void add_completeness(const struct subject * s, struct result * r) {
     const struct tat_trace_summary * t = tat_trace_summary(s->trace);
-    const struct left_out            x = count_left_out(s);
+    const struct left_out x = count_left_out(s);
     say_losses(r, t);
     if (x.unmatched) {
         result_line(r, "UNCLEAR", "%" PRIu64 " evaluations whose callbacks fit no known rule: they are in no table",
@@ -177,7 +177,7 @@ static void add_completeness(const struct subject * s, struct result * r) {
 
 static void add_trace(const struct subject * s, struct result * r) {
     const struct tat_trace_summary * t = tat_trace_summary(s->trace);
-    char                             text[UNITS_SIZE];
+    char text[UNITS_SIZE];
     result_line(r, "trace", "%s, %s", tat_trace_path(s->trace), format_bytes(text, t->used_bytes));
     result_put_text(r, result_values(r), "trace", tat_trace_path(s->trace));
     result_put_count(r, result_values(r), "trace_bytes", t->used_bytes);
@@ -189,14 +189,14 @@ static uint64_t evaluated(const struct subject * s, enum tat_phase phase) {
 
 static void set_headline(const struct subject * s, struct result * r) {
     const char * program = last_part(tat_trace_header(s->trace)->program);
-    const char * model   = s->n_files ? last_part(s->files[0].path) : "a model";
+    const char * model = s->n_files ? last_part(s->files[0].path) : "a model";
     if (s->n_evaluations == 0) {
         result_headline(r, "%s computed no graph: there is nothing to report.", program);
         return;
     }
-    const uint64_t prompt   = evaluated(s, TAT_PHASE_PROMPT);
+    const uint64_t prompt = evaluated(s, TAT_PHASE_PROMPT);
     const uint64_t generate = evaluated(s, TAT_PHASE_GENERATE), mixed = evaluated(s, TAT_PHASE_MIXED);
-    char           p[UNITS_SIZE], g[UNITS_SIZE], time[UNITS_SIZE];
+    char p[UNITS_SIZE], g[UNITS_SIZE], time[UNITS_SIZE];
     result_headline(r, "%s evaluated %s prompt and %s generated tokens with %s in %s.", program,
                     format_count(p, prompt), format_count(g, generate + mixed), model,
                     format_duration(time, duration(s)));
@@ -217,8 +217,8 @@ static void finish(void * state, struct result * r) {
 }
 
 const struct analysis run_analysis = {
-    .name   = "run",
-    .title  = "The run",
-    .begin  = begin,
+    .name = "run",
+    .title = "The run",
+    .begin = begin,
     .finish = finish,
 };

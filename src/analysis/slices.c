@@ -10,7 +10,7 @@ enum { SLICES_MAX = 1 << 22 }; /* far more than any model has; a hostile trace m
 /* How many each tensor has, in place of its first. */
 static void count_slices(struct slices * s, const struct subject * subject) {
     uint32_t * count = s->first + 1;
-    uint64_t   total = subject->n_tensors;
+    uint64_t total = subject->n_tensors;
     for (uint32_t i = 0; i < subject->n_tensors; i++) { count[i] = subject->tensors[i].kind == TAT_TENSOR_WEIGHT; }
     for (uint32_t i = 0; i < subject->n_templates; i++) {
         const struct tat_template * t = &subject->templates[i];
@@ -22,19 +22,19 @@ static void count_slices(struct slices * s, const struct subject * subject) {
                 continue;
             }
             count[stack.e->tensor] = (uint32_t) stack.experts;
-            s->stacked             = true;
+            s->stacked = true;
             total += stack.experts;
         }
     }
 }
 
 bool slices_find(struct slices * s, const struct subject * subject) {
-    *s       = (struct slices){ 0 };
+    *s = (struct slices){ 0 };
     s->first = calloc((size_t) subject->n_tensors + 2, sizeof *s->first);
     if (!s->first) { return false; }
     count_slices(s, subject);
     for (uint32_t i = 0; i < subject->n_tensors; i++) { s->first[i + 1] += s->first[i]; }
-    s->count  = s->first[subject->n_tensors];
+    s->count = s->first[subject->n_tensors];
     s->tensor = malloc(((size_t) s->count + 1) * sizeof *s->tensor);
     for (uint32_t i = 0; s->tensor && i < subject->n_tensors; i++) {
         for (uint32_t slice = s->first[i]; slice < s->first[i + 1]; slice++) { s->tensor[slice] = i; }

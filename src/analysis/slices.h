@@ -11,10 +11,10 @@
 #define NO_SLICE UINT32_MAX
 
 struct slices {
-    uint32_t * first;         /* by tensor; one more for the end */
-    uint32_t * tensor;        /* by slice */
-    uint32_t   count, lumped; /* stacks too large to take apart: one slice each */
-    bool       stacked;       /* any stack was taken apart */
+    uint32_t * first;       /* by tensor; one more for the end */
+    uint32_t * tensor;      /* by slice */
+    uint32_t count, lumped; /* stacks too large to take apart: one slice each */
+    bool stacked;           /* any stack was taken apart */
 };
 
 /* False: memory. Free it in either case. */

@@ -16,34 +16,34 @@ enum { SLOWEST = 20 };
 
 struct spent {
     uint64_t count, fused, ns, bytes;
-    uint32_t of;      /* operation, part or tensor */
-    bool     weights; /* a part that is read from the model file */
+    uint32_t of;  /* operation, part or tensor */
+    bool weights; /* a part that is read from the model file */
 };
 
 struct state {
     const struct subject * subject;
-    struct node_counter    nodes;
-    struct waits *         waits;
-    uint32_t               n_ops;
-    struct spent           phase[TAT_PHASE_COUNT], part[PARTS];
-    struct spent *         operation; /* in `all` */
-    struct spent *         tensor;
-    struct spent           all[];
+    struct node_counter nodes;
+    struct waits * waits;
+    uint32_t n_ops;
+    struct spent phase[TAT_PHASE_COUNT], part[PARTS];
+    struct spent * operation; /* in `all` */
+    struct spent * tensor;
+    struct spent all[];
 };
 
 static void * begin(const struct subject * subject) {
     const uint32_t n_ops = tat_trace_n_ops(subject->trace);
-    struct state * s     = calloc(1, sizeof *s + ((size_t) n_ops + subject->n_tensors) * sizeof s->all[0]);
+    struct state * s = calloc(1, sizeof *s + ((size_t) n_ops + subject->n_tensors) * sizeof s->all[0]);
     if (!s) { return NULL; }
     s->waits = waits_begin(subject);
     if (!s->waits) {
         free(s);
         return NULL;
     }
-    s->subject   = subject;
-    s->n_ops     = n_ops;
+    s->subject = subject;
+    s->n_ops = n_ops;
     s->operation = s->all;
-    s->tensor    = s->all + n_ops;
+    s->tensor = s->all + n_ops;
     for (uint32_t i = 0; i < n_ops; i++) { s->operation[i].of = i; }
     for (uint32_t i = 0; i < subject->n_tensors; i++) { s->tensor[i].of = i; }
     for (uint32_t i = 0; i < PARTS; i++) { s->part[i].of = i; }
@@ -55,11 +55,11 @@ static void tally(void * state, const struct tat_tally * t) {
     struct state * s = state;
     waits_tally(s->waits, t);
     for (size_t i = 0; i < t->count; i++) {
-        const struct tat_access * a     = &t->records[i];
-        const uint64_t            nodes = node_counter_step(&s->nodes, t, i), bytes = a->bytes * t->evaluations;
+        const struct tat_access * a = &t->records[i];
+        const uint64_t nodes = node_counter_step(&s->nodes, t, i), bytes = a->bytes * t->evaluations;
         if (!is_inference(phase_of(a))) { continue; }
-        struct spent * operation = &s->operation[a->op], *tensor = &s->tensor[a->tensor];
-        struct spent * part = &s->part[part_of(&s->subject->tensors[a->tensor])], *phase = &s->phase[phase_of(a)];
+        struct spent *operation = &s->operation[a->op], *tensor = &s->tensor[a->tensor];
+        struct spent *part = &s->part[part_of(&s->subject->tensors[a->tensor])], *phase = &s->phase[phase_of(a)];
         const uint64_t ns = t->ns ? t->ns[i] : 0, owned = t->ns ? t->owner_ns[i] : 0;
         operation->count += nodes;
         operation->ns += ns;
@@ -85,7 +85,7 @@ static int most_time(const void * a, const void * b) {
     return x->of < y->of ? -1 : x->of > y->of;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- tables */
+/* ---- tables ---- */
 
 static json_t * add_spent(struct result * r, const char * key, const char * name, const struct spent * o, uint64_t ns) {
     json_t * row = result_row(r);
@@ -158,7 +158,7 @@ static void add_slowest(const struct state * s, struct result * r, uint64_t ns) 
                  sizeof columns / sizeof columns[0]);
     for (uint32_t i = 0; i < s->subject->n_tensors && i < SLOWEST && s->tensor[i].ns; i++) {
         const struct tat_tensor * tensor = &s->subject->tensors[s->tensor[i].of];
-        json_t *                  row    = add_spent(r, "tensor", tensor->name, &s->tensor[i], ns);
+        json_t * row = add_spent(r, "tensor", tensor->name, &s->tensor[i], ns);
         if (tensor->kind == TAT_TENSOR_WEIGHT) { add_rate(r, row, &s->tensor[i]); }
         result_put_count(r, row, "tensor_id", s->tensor[i].of);
         result_put_layer(r, row, "layer", tensor->layer);
@@ -166,9 +166,9 @@ static void add_slowest(const struct state * s, struct result * r, uint64_t ns) 
 }
 
 static void finish(void * state, struct result * r) {
-    struct state * s  = state;
-    uint64_t       ns = 0, fused = 0;
-    char           share[UNITS_SIZE], second[UNITS_SIZE];
+    struct state * s = state;
+    uint64_t ns = 0, fused = 0;
+    char share[UNITS_SIZE], second[UNITS_SIZE];
     for (uint32_t i = 0; i < s->n_ops; i++) {
         ns += s->operation[i].ns;
         fused += s->operation[i].fused;
@@ -205,9 +205,9 @@ static void finish(void * state, struct result * r) {
 }
 
 const struct analysis time_analysis = {
-    .name   = "time",
-    .title  = "Time",
-    .begin  = begin,
-    .tally  = tally,
+    .name = "time",
+    .title = "Time",
+    .begin = begin,
+    .tally = tally,
     .finish = finish,
 };

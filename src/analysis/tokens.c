@@ -10,7 +10,7 @@
 #include "analysis/units.h"
 
 struct scope {
-    uint64_t      weight, state_read, state_written, activation;
+    uint64_t weight, state_read, state_written, activation;
     struct ranges unique; /* of weights */
 };
 
@@ -18,8 +18,8 @@ enum { ALL = TAT_PHASE_COUNT, SCOPES };
 
 struct state {
     const struct subject * subject;
-    struct scope           scope[SCOPES]; /* by phase, and of inference as a whole */
-    bool                   approximate;
+    struct scope scope[SCOPES]; /* by phase, and of inference as a whole */
+    bool approximate;
 };
 
 static const struct result_column columns[] = {
@@ -41,8 +41,8 @@ static void * begin(const struct subject * subject) {
 }
 
 static void add_unique(struct state * s, struct scope * scope, const struct tat_access * a) {
-    const struct tat_tensor * t     = &s->subject->tensors[a->tensor];
-    const uint64_t            space = t->file ? t->file : (uint64_t) 1 << 32 | a->tensor;
+    const struct tat_tensor * t = &s->subject->tensors[a->tensor];
+    const uint64_t space = t->file ? t->file : (uint64_t) 1 << 32 | a->tensor;
     ranges_add(&scope->unique, access_range(s->subject, a, space));
 }
 
@@ -93,8 +93,8 @@ static void add_scope(struct state * s, struct result * r, const char * name, st
 
 static void set_headline(const struct state * s, struct result * r) {
     const uint64_t tokens = s->subject->phase[TAT_PHASE_GENERATE].tokens, model = s->subject->model_bytes;
-    const double   bytes = ratio(s->scope[TAT_PHASE_GENERATE].weight, tokens);
-    char           b[UNITS_SIZE], m[UNITS_SIZE], share[UNITS_SIZE];
+    const double bytes = ratio(s->scope[TAT_PHASE_GENERATE].weight, tokens);
+    char b[UNITS_SIZE], m[UNITS_SIZE], share[UNITS_SIZE];
     if (!tokens) {
         result_headline(r, "No generated token was evaluated.");
     } else if (!model) {
@@ -107,10 +107,10 @@ static void set_headline(const struct state * s, struct result * r) {
 }
 
 static void finish(void * state, struct result * r) {
-    struct state *             s     = state;
+    struct state * s = state;
     const struct phase_total * phase = s->subject->phase;
-    uint64_t                   all   = 0;
-    unsigned                   shown = 0;
+    uint64_t all = 0;
+    unsigned shown = 0;
     set_headline(s, r);
     result_table(r, "tokens", NULL, SHOW_ALWAYS, columns, sizeof columns / sizeof columns[0]);
     result_put_count(r, result_values(r), "model_bytes", s->subject->model_bytes);
@@ -133,9 +133,9 @@ static void finish(void * state, struct result * r) {
 }
 
 const struct analysis tokens_analysis = {
-    .name   = "tokens",
-    .title  = "Bytes per token",
-    .begin  = begin,
-    .tally  = tally,
+    .name = "tokens",
+    .title = "Bytes per token",
+    .begin = begin,
+    .tally = tally,
     .finish = finish,
 };

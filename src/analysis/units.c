@@ -18,7 +18,7 @@ const char * format_bytes(char text[static UNITS_SIZE], uint64_t bytes) {
         return text;
     }
     double value = (double) bytes / 1024;
-    size_t unit  = 0;
+    size_t unit = 0;
     for (; value >= 1023.5; unit++) { value /= 1024; }
     return three_digits(text, value, units[unit]);
 }
@@ -43,7 +43,7 @@ const char * format_duration(char text[static UNITS_SIZE], uint64_t nanoseconds)
 
 const char * format_count(char text[static UNITS_SIZE], uint64_t count) {
     char * at = text + UNITS_SIZE;
-    *--at     = '\0';
+    *--at = '\0';
     for (unsigned digit = 0; digit == 0 || count; digit++, count /= 10) {
         if (digit && digit % 3 == 0) { *--at = ','; }
         *--at = (char) ('0' + count % 10);

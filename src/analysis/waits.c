@@ -9,26 +9,26 @@
 struct waited {
     uint64_t ns, wait_ns; /* the one contains the other */
     uint32_t of;          /* operation, phase or layer */
-    bool     any;
+    bool any;
 };
 
 struct waits {
     const struct subject * subject;
-    uint32_t               n_ops, n_layers;
-    struct waited          whole, phase[TAT_PHASE_COUNT];
-    struct waited *        operation, *layer; /* in `all`; the last layer: none */
-    struct waited          all[];
+    uint32_t n_ops, n_layers;
+    struct waited whole, phase[TAT_PHASE_COUNT];
+    struct waited *operation, *layer; /* in `all`; the last layer: none */
+    struct waited all[];
 };
 
 struct waits * waits_begin(const struct subject * subject) {
     const uint32_t n_ops = tat_trace_n_ops(subject->trace), n_layers = tat_matrix_columns(subject->trace, TAT_BY_LAYER);
     struct waits * w = calloc(1, sizeof *w + ((size_t) n_ops + n_layers) * sizeof w->all[0]);
     if (!w) { return NULL; }
-    w->subject   = subject;
-    w->n_ops     = n_ops;
-    w->n_layers  = n_layers;
+    w->subject = subject;
+    w->n_ops = n_ops;
+    w->n_layers = n_layers;
     w->operation = w->all;
-    w->layer     = w->all + n_ops;
+    w->layer = w->all + n_ops;
     for (uint32_t i = 0; i < n_ops; i++) { w->operation[i].of = i; }
     return w;
 }
@@ -58,7 +58,7 @@ static int longest_wait(const void * a, const void * b) {
     return x->of < y->of ? -1 : x->of > y->of;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- tables */
+/* ---- tables ---- */
 
 #define WAIT_COLUMNS                                                                                                   \
     { "ns", "time", UNIT_NS }, { "wait_ns", "waited", UNIT_NS }, { "wait_share", "of its time", UNIT_SHARE }, {        \
@@ -77,8 +77,8 @@ static json_t * add_waited(const struct waits * w, struct result * r, const stru
 
 static void add_tables(const struct waits * w, struct result * r) {
     static const struct result_column operations[COLUMNS] = { { "operation", "behind", UNIT_TEXT }, WAIT_COLUMNS };
-    static const struct result_column phases[COLUMNS]     = { { "phase", "phase", UNIT_TEXT }, WAIT_COLUMNS };
-    static const struct result_column layers[COLUMNS]     = { { "layer", "layer", UNIT_NUMBER }, WAIT_COLUMNS };
+    static const struct result_column phases[COLUMNS] = { { "phase", "phase", UNIT_TEXT }, WAIT_COLUMNS };
+    static const struct result_column layers[COLUMNS] = { { "layer", "layer", UNIT_NUMBER }, WAIT_COLUMNS };
     result_table(r, "waits", "Thread 0's waiting for the others, by operation", SHOW_ASKED, operations, COLUMNS);
     for (uint32_t i = 0; i < w->n_ops && w->operation[i].any; i++) {
         const struct waited * x = &w->operation[i];
@@ -96,7 +96,7 @@ static void add_tables(const struct waits * w, struct result * r) {
     }
 }
 
-/* ----------------------------------------------------------------------------------------------------------- words */
+/* ---- words ---- */
 
 static bool several_threads(const struct subject * s) {
     for (uint32_t i = 0; i < s->n_evaluations; i++) {
@@ -107,8 +107,8 @@ static bool several_threads(const struct subject * s) {
 
 static void tell(const struct waits * w, struct result * r) {
     static const char label[] = "barriers", question[] = "How much of the time goes into waiting for other threads?";
-    const bool        several = several_threads(w->subject);
-    char              share[UNITS_SIZE], most[UNITS_SIZE];
+    const bool several = several_threads(w->subject);
+    char share[UNITS_SIZE], most[UNITS_SIZE];
     format_share(share, ratio(w->whole.wait_ns, w->whole.ns));
     if (!w->whole.any) {
         const char * text = several ? "It was not recorded; a new recording with `tat record --exact-time` tells it."
@@ -134,7 +134,7 @@ static void tell(const struct waits * w, struct result * r) {
 /* How times and waits are to be read. */
 static void explain(const struct waits * w, struct result * r, uint64_t ns) {
     uint32_t exact = 0;
-    char     rest[UNITS_SIZE];
+    char rest[UNITS_SIZE];
     for (uint32_t i = 0; i < w->subject->n_evaluations; i++) {
         exact += (w->subject->evaluations[i].flags & TAT_EVALUATION_EXACT) != 0;
     }

@@ -10,7 +10,7 @@
 struct waits;
 
 struct waits * waits_begin(const struct subject * subject); /* NULL: memory */
-void           waits_tally(struct waits * w, const struct tat_tally * t);
+void waits_tally(struct waits * w, const struct tat_tally * t);
 
 /* Tells it, where `ns` is the time of all operations, and frees `w`. */
 void waits_finish(struct waits * w, struct result * r, uint64_t ns);

@@ -19,7 +19,7 @@ static void set_range(struct access_range * range, const char * option, const ch
 
 static uint64_t number_of(const char * option, const char * text, uint64_t most, struct argp_state * state) {
     char * end;
-    errno                 = 0;
+    errno = 0;
     const uint64_t number = strtoull(text, &end, 10);
     if (!isdigit((unsigned char) *text) || *end || errno || number == 0 || number > most) {
         argp_error(state, "%s '%s': not a number from 1 on", option, text);

@@ -11,9 +11,9 @@
 #include "export/access_stream.h"
 
 struct access_options {
-    const char *          trace; /* as given, or NULL */
+    const char * trace; /* as given, or NULL */
     struct access_request request;
-    bool                  filtered; /* a filter was given */
+    bool filtered; /* a filter was given */
 };
 
 enum {

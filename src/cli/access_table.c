@@ -15,8 +15,8 @@ static void put_styled(struct access_writer * w, enum style wanted, const char *
 /* "graph 3  generate, token 44, 8.69 ms" */
 static void put_graph(struct access_writer * w, const struct tat_access * a) {
     const struct tat_evaluation * e = &w->context.evaluations[a->evaluation];
-    char                          line[160], took[UNITS_SIZE];
-    size_t                        used = (size_t) snprintf(line, sizeof line, "graph %" PRIu32, a->evaluation);
+    char line[160], took[UNITS_SIZE];
+    size_t used = (size_t) snprintf(line, sizeof line, "graph %" PRIu32, a->evaluation);
     used += (size_t) snprintf(line + used, sizeof line - used, "  %s", tat_phase_name(e->phase));
     if (e->n_tokens && e->phase == TAT_PHASE_WARMUP) {
         used += (size_t) snprintf(line + used, sizeof line - used, ", %" PRIu32 " tokens", e->n_tokens);
@@ -80,7 +80,7 @@ static void table_begin(struct access_writer * w) {
 }
 
 static void table_record(struct access_writer * w, const struct tat_access * a, struct tat_layout layout) {
-    char       text[128];
+    char text[128];
     const bool new_graph = w->count == 0 || a->evaluation != w->evaluation;
     if (new_graph) { put_graph(w, a); }
     if (new_graph || a->node != w->node) { put_node(w, a); }

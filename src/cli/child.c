@@ -67,7 +67,7 @@ static void wait_for(pid_t child, const sigset_t * awaited, int * wait_status) {
 
 int child_run(const char * path, char ** argv, int * wait_status) {
     sigset_t awaited, before;
-    pid_t    child = -1;
+    pid_t child = -1;
     sigemptyset(&awaited);
     sigaddset(&awaited, SIGCHLD);
     for (size_t i = 0; i < sizeof passed_on / sizeof *passed_on; i++) { sigaddset(&awaited, passed_on[i]); }
@@ -87,7 +87,7 @@ void child_end_alike(int wait_status) {
     fflush(NULL);
     if (WIFSIGNALED(wait_status)) {
         const struct rlimit no_core = { 0, 0 };
-        sigset_t            mask;
+        sigset_t mask;
         setrlimit(RLIMIT_CORE, &no_core);
         signal(WTERMSIG(wait_status), SIG_DFL);
         sigemptyset(&mask);

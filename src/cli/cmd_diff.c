@@ -18,8 +18,8 @@ enum { KEY_JSON = 256, KEY_SECTION, KEY_EXIT_CODE, SECTIONS_MAX = 16 };
 struct options {
     const char * traces[TAT_DIFF_MOST];
     const char * sections[SECTIONS_MAX];
-    size_t       n_traces, n_sections;
-    bool         json, exit_code;
+    size_t n_traces, n_sections;
+    bool json, exit_code;
 };
 
 static const struct argp_option table[] = {
@@ -59,7 +59,7 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
 }
 
 static bool differs(const json_t * answers) {
-    const char *   name;
+    const char * name;
     const json_t * section;
     json_object_foreach((json_t *) answers, name, section) {
         if (json_is_true(json_object_get(json_object_get(section, "values"), "differs"))) { return true; }
@@ -70,10 +70,10 @@ static bool differs(const json_t * answers) {
 /* The status, or -1 with *error. */
 static int print(const char * text, const struct options * options, struct tat_error * error) {
     json_t * answers = json_loads(text, 0, NULL);
-    errno            = ENOMEM;
-    int status       = !answers        ? -1
-                       : options->json ? report_json(answers, stdout)
-                                       : report_sections(answers, options->n_sections > 0, stdout);
+    errno = ENOMEM;
+    int status = !answers        ? -1
+                 : options->json ? report_json(answers, stdout)
+                                 : report_sections(answers, options->n_sections > 0, stdout);
     if (status == 0) { status = fflush(stdout); }
     if (status == 0 && options->exit_code && differs(answers)) { status = TAT_ERROR_NO; }
     json_decref(answers);
@@ -93,17 +93,17 @@ static int compare(const struct options * options, struct tat_trace ** traces, s
         traces[i] = run_open(options->traces[i], path, error);
         if (!traces[i] || check_graphs(traces[i], path, error) != 0) { return -1; }
     }
-    char *    text   = tat_diff((const struct tat_trace * const *) traces, options->n_traces, options->sections,
-                                options->n_sections, error);
+    char * text = tat_diff((const struct tat_trace * const *) traces, options->n_traces, options->sections,
+                           options->n_sections, error);
     const int status = text ? print(text, options, error) : -1;
     free(text);
     return status;
 }
 
 static int run(int argc, char ** argv) {
-    struct options     options               = { 0 };
+    struct options options = { 0 };
     struct tat_trace * traces[TAT_DIFF_MOST] = { 0 };
-    struct tat_error   error                 = { 0 };
+    struct tat_error error = { 0 };
     command_parse(&cmd_diff, parse, argc, argv, 0, &options);
     int status = compare(&options, traces, &error);
     if (status < 0) { status = command_fail(&cmd_diff, &error); }
@@ -112,8 +112,8 @@ static int run(int argc, char ** argv) {
 }
 
 const struct command cmd_diff = {
-    .name      = "diff",
-    .summary   = "compare traces",
+    .name = "diff",
+    .summary = "compare traces",
     .arguments = "TRACE TRACE...",
     .description =
         "Says what changed from the first run to each other: which tensors were read more or less, which experts were "
@@ -124,6 +124,6 @@ const struct command cmd_diff = {
     .examples = "  tat diff RUN RUN                          two runs\n"
                 "  tat diff A1 A2 A3 B1 B2 B3                two setups, three runs each\n"
                 "  tat diff --exit-code --section order A B  in a script: are they the same?",
-    .options  = table,
-    .run      = run,
+    .options = table,
+    .run = run,
 };

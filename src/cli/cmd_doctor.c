@@ -20,7 +20,7 @@ enum { KEY_JSON = 256 };
 
 struct options {
     const char * target;
-    bool         json;
+    bool json;
 };
 
 static const struct argp_option options_table[] = {
@@ -42,10 +42,10 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
 
 /* A number is a process, unless a program has that name. */
 static int examine(const char * target, struct findings * findings, struct tat_error * error) {
-    char       path[PATH_MAX];
-    char *     end;
+    char path[PATH_MAX];
+    char * end;
     const long pid = strtol(target, &end, 10);
-    const int  why = places_program(target, path);
+    const int why = places_program(target, path);
     if (why == 0) { return doctor_program(path, findings, error); }
     if (*target >= '1' && *target <= '9' && !*end && pid <= INT_MAX) {
         return doctor_process((pid_t) pid, findings, error);
@@ -55,7 +55,7 @@ static int examine(const char * target, struct findings * findings, struct tat_e
 }
 
 static void check_agent(struct findings * findings) {
-    char             path[PATH_MAX];
+    char path[PATH_MAX];
     struct tat_error error;
     if (places_agent(false, path, &error) == 0) {
         finding_add(findings, "agent", VERDICT_GOOD, NULL, "%s", path);
@@ -70,10 +70,10 @@ static int print_table(const struct findings * findings) {
     static const struct column columns[] = { { "CHECK", 0, 0 },
                                              { "VERDICT", 0, 0 },
                                              { "FOUND, AND WHAT TO DO", 0, 0 } };
-    struct table *             t         = table_new(columns, sizeof columns / sizeof *columns);
+    struct table * t = table_new(columns, sizeof columns / sizeof *columns);
     for (size_t i = 0; i < findings->count; i++) {
         const struct finding * f = &findings->at[i];
-        char                   advice[512];
+        char advice[512];
         table_row(t, (const char *[]){ f->check, verdicts[f->verdict], f->found });
         if (!f->advice) { continue; }
         snprintf(advice, sizeof advice, "-> %s", f->advice);
@@ -85,7 +85,7 @@ static int print_table(const struct findings * findings) {
 /* JSON is UTF-8 and the name of a file need not be: what is none is shown as ASCII. */
 static json_t * text(const char * bytes) {
     json_t * string = bytes ? json_string(bytes) : json_null();
-    char *   ascii  = string ? NULL : strdup(bytes);
+    char * ascii = string ? NULL : strdup(bytes);
     if (string || !ascii) { return string; }
     for (char * at = ascii; *at; at++) { *at = (unsigned char) *at < 0x80 ? *at : '?'; }
     string = json_string(ascii);
@@ -96,8 +96,8 @@ static json_t * text(const char * bytes) {
 static int print_json(const struct findings * findings, const char * target) {
     json_t * array = json_array();
     for (size_t i = 0; i < findings->count; i++) {
-        const struct finding * f       = &findings->at[i];
-        const char *           verdict = f->verdict == VERDICT_BAD ? "bad" : verdicts[f->verdict];
+        const struct finding * f = &findings->at[i];
+        const char * verdict = f->verdict == VERDICT_BAD ? "bad" : verdicts[f->verdict];
         json_array_append_new(array, json_pack("{s:s, s:s, s:o, s:s?}", "check", f->check, "verdict", verdict, "found",
                                                text(f->found), "advice", f->advice));
     }
@@ -118,8 +118,8 @@ static void print_answer(const struct findings * findings, const char * target) 
 }
 
 static int run(int argc, char ** argv) {
-    struct options   options  = { 0 };
-    struct findings  findings = { 0 };
+    struct options options = { 0 };
+    struct findings findings = { 0 };
     struct tat_error error;
     command_parse(&cmd_doctor, parse, argc, argv, 0, &options);
     if (options.target && examine(options.target, &findings, &error) != 0) { return command_fail(&cmd_doctor, &error); }
@@ -134,8 +134,8 @@ static int run(int argc, char ** argv) {
 }
 
 const struct command cmd_doctor = {
-    .name      = "doctor",
-    .summary   = "can a program be traced, and is the system fit for it?",
+    .name = "doctor",
+    .summary = "can a program be traced, and is the system fit for it?",
     .arguments = "[PROGRAM | PID]",
     .description =
         "Looks at a program, or at a process that runs, without starting or changing either: is it linked so that the "
@@ -145,6 +145,6 @@ const struct command cmd_doctor = {
         "The exit status is 0 if it can be traced and 1 if not.",
     .examples = "  tat doctor llama-completion\n"
                 "  tat doctor $(pidof llama-server)",
-    .options  = options_table,
-    .run      = run,
+    .options = options_table,
+    .run = run,
 };

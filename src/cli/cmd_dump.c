@@ -17,9 +17,9 @@ enum { KEY_JSON = 256, KEY_FORMAT, KEY_BLOCKS, KEY_GRAPH };
 
 struct options {
     struct access_options access;
-    enum text_format      format;
-    bool                  blocks, graph;
-    uint32_t              evaluation; /* of the graph */
+    enum text_format format;
+    bool blocks, graph;
+    uint32_t evaluation; /* of the graph */
 };
 
 static const struct argp_option table[] = {
@@ -45,11 +45,11 @@ static enum text_format format_of(const char * name, struct argp_state * state) 
 
 static void set_graph(struct options * o, const char * text, struct argp_state * state) {
     struct access_range range;
-    const char *        wrong = access_range_parse(text, &range);
+    const char * wrong = access_range_parse(text, &range);
     if (wrong || range.first != range.last || range.first > UINT32_MAX) {
         argp_error(state, "--graph '%s': not the number of one evaluation", text);
     }
-    o->graph      = true;
+    o->graph = true;
     o->evaluation = (uint32_t) range.first;
 }
 
@@ -92,7 +92,7 @@ static int dump(const struct options * o, const struct tat_trace * trace, struct
 }
 
 static int run(int argc, char ** argv) {
-    struct options   options = { .format = isatty(STDOUT_FILENO) ? TEXT_TABLE : TEXT_TSV };
+    struct options options = { .format = isatty(STDOUT_FILENO) ? TEXT_TABLE : TEXT_TSV };
     struct tat_error error;
     access_options_begin(&options.access);
     command_parse(&cmd_dump, parse, argc, argv, 0, &options);
@@ -105,8 +105,8 @@ static int run(int argc, char ** argv) {
 }
 
 const struct command cmd_dump = {
-    .name      = "dump",
-    .summary   = "print access records, blocks or a graph as text",
+    .name = "dump",
+    .summary = "print access records, blocks or a graph as text",
     .arguments = "[TRACE]",
     .description =
         "Prints every access record of a trace, in the order of execution: which bytes of which tensor, read or "
@@ -119,6 +119,6 @@ const struct command cmd_dump = {
                 "  tat dump --only weights --phase generate --json | jq .size\n"
                 "  tat dump --graph 3                      what evaluation 3 computed\n"
                 "  tat dump --blocks RUN                   what the file is made of",
-    .options  = table,
-    .run      = run,
+    .options = table,
+    .run = run,
 };

@@ -14,9 +14,9 @@
 #include "export/file_replace.h"
 
 struct options {
-    struct access_options        access;
+    struct access_options access;
     const struct access_format * format;
-    const char *                 path; /* NULL: standard output */
+    const char * path; /* NULL: standard output */
 };
 
 static const struct argp_option table[] = {
@@ -72,7 +72,7 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
     }
 }
 
-/* ---------------------------------------------------------------------------------------------------------- records */
+/* ---- records ---- */
 
 static void show_progress(void * progress, uint64_t evaluations) {
     progress_update(progress, evaluations);
@@ -82,12 +82,12 @@ static void show_progress(void * progress, uint64_t evaluations) {
 static int write_records(const struct options * o, const struct tat_trace * trace, struct access_writer * writer,
                          FILE * out, struct tat_error * error) {
     struct access_request request = o->access.request;
-    struct progress       progress;
-    uint32_t              n_evaluations;
+    struct progress progress;
+    uint32_t n_evaluations;
     tat_trace_evaluations(trace, &n_evaluations);
     if (!isatty(fileno(out))) {
         request.progress = show_progress;
-        request.user     = &progress;
+        request.user = &progress;
     }
     progress_begin(&progress, "exporting", n_evaluations);
     access_writer_begin(writer, o->format, trace, out, o->path ? o->path : "standard output");
@@ -99,12 +99,12 @@ static int write_records(const struct options * o, const struct tat_trace * trac
 /* FILE.json. */
 static int write_description(const struct access_writer * writer, struct tat_error * error) {
     struct file_replace file;
-    char *              path   = NULL;
-    int                 status = -1;
+    char * path = NULL;
+    int status = -1;
     if (asprintf(&path, "%s.json", writer->name) < 0) { return tat_fail_errno(error, "%s.json", writer->name); }
     if (file_replace_open(&file, path, error) == 0) {
         const int good = access_bin_describe(writer, file.file, error) == 0;
-        status         = file_replace_end(&file, good, error);
+        status = file_replace_end(&file, good, error);
     }
     free(path);
     return status;
@@ -118,11 +118,11 @@ static void say_what(const struct options * o, const struct access_writer * writ
 }
 
 static int export_to_file(const struct options * o, const struct tat_trace * trace, struct tat_error * error) {
-    struct file_replace  file;
+    struct file_replace file;
     struct access_writer writer;
     if (file_replace_open(&file, o->path, error) != 0) { return -1; }
     const bool in_place = file.beside == NULL;
-    int        status   = write_records(o, trace, &writer, file.file, error);
+    int status = write_records(o, trace, &writer, file.file, error);
     if (status == 0 && o->format == &access_bin && !in_place) { status = write_description(&writer, error); }
     if (file_replace_end(&file, status == 0, error) != 0) { status = -1; }
     if (status == 0 && !in_place) { say_what(o, &writer); }
@@ -132,13 +132,13 @@ static int export_to_file(const struct options * o, const struct tat_trace * tra
 
 static int export_to_stdout(const struct options * o, const struct tat_trace * trace, struct tat_error * error) {
     struct access_writer writer;
-    const int            status = write_records(o, trace, &writer, stdout, error);
+    const int status = write_records(o, trace, &writer, stdout, error);
     access_writer_free(&writer);
     return status;
 }
 
 static int run(int argc, char ** argv) {
-    struct options   options = { 0 };
+    struct options options = { 0 };
     struct tat_error error;
     access_options_begin(&options.access);
     command_parse(&cmd_export, parse, argc, argv, 0, &options);
@@ -152,8 +152,8 @@ static int run(int argc, char ** argv) {
 }
 
 const struct command cmd_export = {
-    .name      = "export",
-    .summary   = "write access records as CSV, JSON lines or binary",
+    .name = "export",
+    .summary = "write access records as CSV, JSON lines or binary",
     .arguments = "[TRACE]",
     .description =
         "Writes the access records of a trace for other programs: spreadsheets, databases, pandas, numpy. Columns "
@@ -163,6 +163,6 @@ const struct command cmd_export = {
                 "  tat export --format jsonl --phase generate | gzip > generate.jsonl.gz\n"
                 "  tat export -o accesses.bin RUN          and accesses.bin.json, for numpy\n"
                 "  tat export --only kv --heads -o kv.csv  the KV cache by head",
-    .options  = table,
-    .run      = run,
+    .options = table,
+    .run = run,
 };

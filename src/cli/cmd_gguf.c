@@ -16,8 +16,8 @@ enum view { VIEW_TENSORS, VIEW_CSV, VIEW_JSON, VIEW_METADATA, VIEW_CHECK };
 
 struct options {
     const char * path;
-    enum view    view;
-    unsigned     flags;
+    enum view view;
+    unsigned flags;
 };
 
 enum { KEY_CSV = 256, KEY_JSON, KEY_METADATA, KEY_CHECK, KEY_SINGLE };
@@ -41,7 +41,7 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
         case KEY_CHECK: options->view = VIEW_CHECK; return 0;
         case KEY_SINGLE: options->flags |= TAT_GGUF_SINGLE; return 0;
         case ARGP_KEY_ARG:
-            if (options->path) argp_error(state, "one model file at a time; of a split model name any part");
+            if (options->path) { argp_error(state, "one model file at a time; of a split model name any part"); }
             options->path = argument;
             return 0;
         case ARGP_KEY_NO_ARGS: argp_error(state, "name a model file"); return 0;
@@ -49,8 +49,7 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------------ tables
- */
+/* ---- tables ---- */
 
 #define NUMBER_SIZE 32
 #define SHAPE_SIZE  (TAT_GGUF_MAX_DIMS * 21 + 1)
@@ -62,7 +61,7 @@ static const char * number(char text[static NUMBER_SIZE], uint64_t value) {
 
 static const char * shape(char text[static SHAPE_SIZE], const struct tat_gguf_tensor * tensor) {
     size_t used = 0;
-    *text       = '\0';
+    *text = '\0';
     for (uint32_t i = 0; i < tensor->n_dims; i++) {
         used += (size_t) snprintf(text + used, SHAPE_SIZE - used, "%s%" PRIu64, i ? "x" : "", tensor->ne[i]);
     }
@@ -81,14 +80,14 @@ static int print_tensors(const struct tat_gguf * gguf) {
         { .name = "BYTES", .right = true },
         { .name = "FILE", .right = true },
     };
-    uint32_t                       count, n_files;
+    uint32_t count, n_files;
     const struct tat_gguf_tensor * tensors = tat_gguf_tensors(gguf, &count);
     tat_gguf_files(gguf, &n_files);
     struct table * table = table_new(columns, sizeof columns / sizeof *columns - (n_files == 1));
     for (uint32_t i = 0; i < count; i++) {
         const struct tat_gguf_tensor * t = &tensors[i];
-        char                           type[TAT_TYPE_NAME_SIZE], dims[SHAPE_SIZE];
-        char                           layer[NUMBER_SIZE], offset[NUMBER_SIZE], bytes[NUMBER_SIZE], file[NUMBER_SIZE];
+        char type[TAT_TYPE_NAME_SIZE], dims[SHAPE_SIZE];
+        char layer[NUMBER_SIZE], offset[NUMBER_SIZE], bytes[NUMBER_SIZE], file[NUMBER_SIZE];
         table_row(table, (const char *[]){
                              t->name,
                              t->layer == TAT_NO_LAYER ? NULL : number(layer, t->layer),
@@ -104,12 +103,12 @@ static int print_tensors(const struct tat_gguf * gguf) {
 }
 
 static const char * value(char text[static NUMBER_SIZE], const struct tat_gguf_kv * kv) {
-    int64_t  i;
+    int64_t i;
     uint64_t u;
-    double   f;
+    double f;
     *text = '\0';
-    if (kv->type == TAT_GGUF_STRING) return kv->value.string;
-    if (kv->type == TAT_GGUF_BOOL) return kv->value.u ? "true" : "false";
+    if (kv->type == TAT_GGUF_STRING) { return kv->value.string; }
+    if (kv->type == TAT_GGUF_BOOL) { return kv->value.u ? "true" : "false"; }
     if (kv->type == TAT_GGUF_ARRAY) {
         snprintf(text, NUMBER_SIZE, "%" PRIu64 " x %s", kv->n, tat_gguf_value_name(kv->element));
     } else if (tat_gguf_int(kv, 0, &i)) {
@@ -124,9 +123,9 @@ static const char * value(char text[static NUMBER_SIZE], const struct tat_gguf_k
 
 static int print_metadata(const struct tat_gguf * gguf) {
     static const struct column columns[] = { { .name = "KEY" }, { .name = "TYPE" }, { .name = "VALUE", .cut = true } };
-    uint32_t                   count;
-    const struct tat_gguf_kv * kvs   = tat_gguf_metadata(gguf, &count);
-    struct table *             table = table_new(columns, sizeof columns / sizeof *columns);
+    uint32_t count;
+    const struct tat_gguf_kv * kvs = tat_gguf_metadata(gguf, &count);
+    struct table * table = table_new(columns, sizeof columns / sizeof *columns);
     for (uint32_t i = 0; i < count; i++) {
         char text[NUMBER_SIZE];
         table_row(table, (const char *[]){ kvs[i].key, tat_gguf_value_name(kvs[i].type), value(text, &kvs[i]) });
@@ -134,21 +133,20 @@ static int print_metadata(const struct tat_gguf * gguf) {
     return table_print(table, stdout);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- summary
- */
+/* ---- summary ---- */
 
-/* Text from a file must not reach the terminal's ear: control characters, C1 ones in UTF-8 too, become question marks.
- */
+/* Text from a file must not reach the terminal's ear: control characters, C1 ones in UTF-8 too, become question
+ * marks. */
 static void print_safe(const char * text) {
     for (const unsigned char * c = (const unsigned char *) text; *c; c++) {
         const bool c1 = c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0;
         putchar(*c < 0x20 || *c == 0x7f || c1 ? '?' : *c);
-        if (c1) c++;
+        if (c1) { c++; }
     }
 }
 
 static void print_count(const char * name, uint32_t value) {
-    if (value) printf(", %s %u", name, value);
+    if (value) { printf(", %s %u", name, value); }
 }
 
 static void print_params(const struct tat_gguf_params * p) {
@@ -164,16 +162,16 @@ static void print_params(const struct tat_gguf_params * p) {
     print_count("FFN", p->n_ff);
     print_count("vocabulary", p->n_vocab);
     print_count("context", p->n_ctx_train);
-    if (p->n_expert) printf("\nexperts  %u, used %u", p->n_expert, p->n_expert_used);
+    if (p->n_expert) { printf("\nexperts  %u, used %u", p->n_expert, p->n_expert_used); }
     print_count("shared", p->n_expert_shared);
     print_count("FFN", p->n_ff_expert);
     putchar('\n');
 }
 
 static void print_files(const struct tat_gguf * gguf) {
-    uint32_t                     count, n_tensors;
+    uint32_t count, n_tensors;
     const struct tat_gguf_file * files = tat_gguf_files(gguf, &count);
-    char                         size[UNITS_SIZE];
+    char size[UNITS_SIZE];
     for (uint32_t i = 0; i < count; i++) {
         printf("file     ");
         print_safe(files[i].path);
@@ -186,21 +184,20 @@ static void print_files(const struct tat_gguf * gguf) {
 }
 
 static void print_findings(const struct tat_gguf * gguf) {
-    uint32_t                        count, n_files;
-    uint64_t                        total;
+    uint32_t count, n_files;
+    uint64_t total;
     const struct tat_gguf_finding * findings = tat_gguf_findings(gguf, &count, &total);
-    const struct tat_gguf_file *    files    = tat_gguf_files(gguf, &n_files);
+    const struct tat_gguf_file * files = tat_gguf_files(gguf, &n_files);
     for (uint32_t i = 0; i < count; i++) {
         char line[300];
         print_safe(files[findings[i].file].path);
         printf(": %s: %s\n", findings[i].is_error ? "error" : "note",
                tat_gguf_finding_text(gguf, &findings[i], line, sizeof line));
     }
-    if (total > count) printf("and %" PRIu64 " more\n", total - count);
+    if (total > count) { printf("and %" PRIu64 " more\n", total - count); }
 }
 
-/* ----------------------------------------------------------------------------------------------------------- running
- */
+/* ---- running ---- */
 
 static int print_summary(const struct tat_gguf * gguf) {
     print_params(tat_gguf_params(gguf));
@@ -211,7 +208,7 @@ static int print_summary(const struct tat_gguf * gguf) {
 }
 
 static int print_json(const struct tat_gguf * gguf) {
-    json_t *  json   = export_gguf_json(gguf);
+    json_t * json = export_gguf_json(gguf);
     const int result = json ? json_dumpf(json, stdout, JSON_INDENT(1)) : -1;
     json_decref(json);
     putchar('\n');
@@ -233,11 +230,11 @@ static int (*const views[])(const struct tat_gguf *) = {
 };
 
 static int run(int argc, char ** argv) {
-    struct options   options = { .flags = TAT_GGUF_TOLERANT };
-    struct tat_error error   = { 0 };
+    struct options options = { .flags = TAT_GGUF_TOLERANT };
+    struct tat_error error = { 0 };
     command_parse(&cmd_gguf, parse, argc, argv, 0, &options);
     struct tat_gguf * gguf = tat_gguf_open(options.path, options.flags, &error);
-    if (!gguf) return command_fail(&cmd_gguf, &error);
+    if (!gguf) { return command_fail(&cmd_gguf, &error); }
     uint32_t count;
     uint64_t total;
     tat_gguf_findings(gguf, &count, &total);
@@ -251,8 +248,8 @@ static int run(int argc, char ** argv) {
 }
 
 const struct command cmd_gguf = {
-    .name      = "gguf",
-    .summary   = "show the structure of a model file",
+    .name = "gguf",
+    .summary = "show the structure of a model file",
     .arguments = "FILE",
     .description =
         "Reads the header of a GGUF model file, or of all parts of a split model, and shows its hyper-parameters and "
@@ -261,6 +258,6 @@ const struct command cmd_gguf = {
     .examples = "  tat gguf model.gguf                       hyper-parameters and tensors\n"
                 "  tat gguf --csv model.gguf > tensors.csv   for a spreadsheet\n"
                 "  tat gguf --check model.gguf               is the download complete?\n",
-    .options  = options_table,
-    .run      = run,
+    .options = options_table,
+    .run = run,
 };

@@ -41,7 +41,7 @@ static const char * when(char text[static 24], const struct run * run) {
     return text;
 }
 
-/* ---------------------------------------------------------------------------------------------------- metadata */
+/* ---- metadata ---- */
 
 /* What the metadata of a run says, or NULL: it may not be written yet. */
 static json_t * read_metadata(const struct run * run) {
@@ -65,7 +65,7 @@ static const char * model_of(const json_t * metadata) {
     return name_in(json_string_value(json_object_get(first, "path")));
 }
 
-/* ------------------------------------------------------------------------------------------------------- forms */
+/* ---- forms ---- */
 
 static int print_table(const struct run * runs, size_t count, struct tat_error * error) {
     static const struct column columns[] = {
@@ -81,7 +81,7 @@ static int print_table(const struct run * runs, size_t count, struct tat_error *
     }
     struct table * table = table_new(columns, sizeof columns / sizeof *columns);
     for (size_t i = 0; i < count; i++) {
-        char     time[24], size[UNITS_SIZE];
+        char time[24], size[UNITS_SIZE];
         json_t * metadata = read_metadata(&runs[i]);
         table_row(table, (const char *[]){
                              runs[i].name,
@@ -96,7 +96,7 @@ static int print_table(const struct run * runs, size_t count, struct tat_error *
 }
 
 static json_t * run_json(const struct run * run) {
-    char     time[24];
+    char time[24];
     json_t * metadata = read_metadata(run);
     json_t * object = json_pack("{s:s, s:s, s:I, s:b, s:s?, s:s?}", "name", run->name, "when", when(time, run), "bytes",
                                 (json_int_t) run_bytes(run), "has_trace", run->has_trace, "program",
@@ -106,8 +106,8 @@ static json_t * run_json(const struct run * run) {
 }
 
 static int print_json(const struct run * runs, size_t count, struct tat_error * error) {
-    json_t * array  = json_array();
-    int      failed = array ? 0 : -1;
+    json_t * array = json_array();
+    int failed = array ? 0 : -1;
     for (size_t i = 0; i < count && !failed; i++) { failed = json_array_append_new(array, run_json(&runs[i])); }
     if (!failed) {
         json_dumpf(array, stdout, JSON_INDENT(2));
@@ -123,9 +123,9 @@ static int print_names(const struct run * runs, size_t count) {
 }
 
 static int run(int argc, char ** argv) {
-    enum form        form = FORM_TABLE;
-    struct run *     runs;
-    size_t           count;
+    enum form form = FORM_TABLE;
+    struct run * runs;
+    size_t count;
     struct tat_error error;
     command_parse(&cmd_list, parse, argc, argv, 0, &form);
     int failed = run_list(&runs, &count, &error);
@@ -139,13 +139,13 @@ static int run(int argc, char ** argv) {
 }
 
 const struct command cmd_list = {
-    .name    = "list",
+    .name = "list",
     .summary = "list the traces, the newest first",
     .description =
         "Lists the traces in ./traces, or in $TAT_DIR, the newest first: when each began, what it takes on disk, "
         "and, once its metadata is written, the program and the model.",
     .examples = "  tat list\n"
                 "  TAT_DIR=/data/traces tat list --json",
-    .options  = options_table,
-    .run      = run,
+    .options = options_table,
+    .run = run,
 };

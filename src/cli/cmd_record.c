@@ -22,10 +22,10 @@
 #include "tat/run.h"
 
 struct options {
-    char **      command;
+    char ** command;
     const char * folder;
-    uint64_t     max_size; /* 0: none given */
-    bool         exact_time;
+    uint64_t max_size; /* 0: none given */
+    bool exact_time;
 };
 
 enum { KEY_PRIVATE = 256, KEY_MAX_SIZE, KEY_TOKENS, KEY_EXACT_TIME };
@@ -76,7 +76,7 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------------ before the run */
+/* ---- before the run ---- */
 
 static void warn(const char * text, const char * about) {
     fprintf(stderr, "tat record: warning: %s %s\n", about, text);
@@ -85,7 +85,7 @@ static void warn(const char * text, const char * about) {
 static void check_space(const char * folder, uint64_t max_size) {
     enum { SOME = 256 << 20 };
     struct statvfs disk;
-    char           size[UNITS_SIZE], text[128];
+    char size[UNITS_SIZE], text[128];
     if (statvfs(folder, &disk) != 0) { return; }
     const uint64_t is_free = (uint64_t) disk.f_bavail * disk.f_frsize;
     if (is_free >= (max_size ? max_size : SOME)) { return; }
@@ -96,7 +96,7 @@ static void check_space(const char * folder, uint64_t max_size) {
 /* What was there to be preloaded stays; an unset or empty LD_PRELOAD would leave a stray separator. */
 static int preload(const char * agent) {
     const char * before = getenv("LD_PRELOAD");
-    char *       both;
+    char * both;
     if (!before || !*before) { return setenv("LD_PRELOAD", agent, 1); }
     if (asprintf(&both, "%s:%s", agent, before) < 0) { return -1; }
     const int result = setenv("LD_PRELOAD", both, 1);
@@ -120,18 +120,18 @@ static int not_started(const char * name, int why) {
     return why == ENOENT ? 127 : 126;
 }
 
-/* ------------------------------------------------------------------------------------------------- after the run */
+/* ---- after the run ---- */
 
 struct finished {
     const struct tat_run_info * info;
-    unsigned                    traces;
+    unsigned traces;
 };
 
 /* "2 warm-up, 5 prompt, 99 generated tokens" */
 static void say_tokens(const uint64_t tokens[TAT_PHASE_COUNT]) {
     static const char * const names[TAT_PHASE_COUNT] = { "warm-up", "prompt", "generated", "mixed", "other" };
-    const char *              comma                  = "";
-    char                      count[UNITS_SIZE];
+    const char * comma = "";
+    char count[UNITS_SIZE];
     for (int phase = 0; phase < TAT_PHASE_COUNT; phase++) {
         if (!tokens[phase]) { continue; }
         fprintf(stderr, "%s%s %s", comma, format_count(count, tokens[phase]), names[phase]);
@@ -155,10 +155,10 @@ static void say_totals(const char * folder, const struct tat_run_totals * t) {
 
 /* Writes what stands beside a trace, and says in a line what it comes to. */
 static void finish_run(const char * folder, void * state) {
-    struct finished *     finished = state;
+    struct finished * finished = state;
     struct tat_run_totals totals;
-    struct tat_error      error;
-    char                  file[PATH_MAX + 32];
+    struct tat_error error;
+    char file[PATH_MAX + 32];
     snprintf(file, sizeof file, "%s/" RUN_TRACE_FILE, folder);
     if (access(file, F_OK) != 0) {
         rmdir(folder); /* ours, and empty: else it stays */
@@ -190,13 +190,13 @@ static void explain_no_trace(const char * program, bool was_warned, int status) 
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------- the run */
+/* ---- the run ---- */
 
 static int record(const struct options * options, const char * program, const char * folder) {
     const char * obstacle = target_obstacle(program);
     if (obstacle) { warn(obstacle, program); }
     check_space(folder, options->max_size);
-    int       wait_status;
+    int wait_status;
     const int why = child_run(program, options->command, &wait_status);
     if (why) {
         rmdir(folder);
@@ -204,17 +204,17 @@ static int record(const struct options * options, const char * program, const ch
     }
     int argc = 0;
     while (options->command[argc]) { argc++; }
-    const struct tat_run_info info     = { argc, options->command, child_status(wait_status) };
-    struct finished           finished = { .info = &info };
+    const struct tat_run_info info = { argc, options->command, child_status(wait_status) };
+    struct finished finished = { .info = &info };
     run_each_process(folder, finish_run, &finished);
     if (finished.traces == 0) { explain_no_trace(program, obstacle != NULL, info.exit_status); }
     child_end_alike(wait_status);
 }
 
 static int run(int argc, char ** argv) {
-    struct options   options = { 0 };
+    struct options options = { 0 };
     struct tat_error error;
-    char             program[PATH_MAX], agent[PATH_MAX], folder[PATH_MAX];
+    char program[PATH_MAX], agent[PATH_MAX], folder[PATH_MAX];
     command_parse(&cmd_record, parse, argc, argv, ARGP_IN_ORDER, &options);
     const int why = places_program(options.command[0], program);
     if (why) { return not_started(options.command[0], why); }
@@ -231,8 +231,8 @@ static int run(int argc, char ** argv) {
 }
 
 const struct command cmd_record = {
-    .name      = "record",
-    .summary   = "run a command and trace it",
+    .name = "record",
+    .summary = "run a command and trace it",
     .arguments = "-- COMMAND [ARGUMENT...]",
     .description =
         "Runs a command with its input, output and signals untouched, and records every tensor access of the llama.cpp "
@@ -241,6 +241,6 @@ const struct command cmd_record = {
         "program and 126 that it cannot be run.",
     .examples = "  tat record -- llama-completion -m model.gguf -p \"Hello\" -n 100\n"
                 "  tat record --private -o /data/run1 -- python3 chat.py",
-    .options  = options_table,
-    .run      = run,
+    .options = options_table,
+    .run = run,
 };

@@ -19,8 +19,8 @@ enum { KEY_JSON = 256, KEY_SECTION, KEY_QUESTIONS, KEY_HOT, KEY_COLD, KEY_MEMORY
 struct options {
     const char * trace;
     const char * sections[SECTIONS_MAX];
-    size_t       n_sections;
-    bool         json, questions;
+    size_t n_sections;
+    bool json, questions;
 
     struct tat_analysis_options analysis;
 };
@@ -50,7 +50,7 @@ static void add_section(struct options * options, const char * name, struct argp
 }
 
 static double parse_percent(const char * text, struct argp_state * state) {
-    char *       end;
+    char * end;
     const double percent = strtod(text, &end);
     if (end == text || *end || !(percent > 0 && percent <= 100)) {
         argp_error(state, "'%s' is no percentage above 0, up to 100", text);
@@ -66,9 +66,9 @@ static uint64_t parse_size(const char * text, struct argp_state * state) {
 
 /* A size, with or without "/s". */
 static uint64_t parse_rate(const char * text, struct argp_state * state) {
-    char         size[64];
+    char size[64];
     const size_t length = strlen(text), unit = length > 2 && strcmp(text + length - 2, "/s") == 0 ? 2 : 0;
-    uint64_t     bytes = 0;
+    uint64_t bytes = 0;
     if (length - unit < sizeof size) { memcpy(size, text, length - unit); }
     size[length - unit < sizeof size ? length - unit : 0] = '\0';
     if (!parse_bytes(size, &bytes)) { argp_error(state, "'%s' is no rate: 2G/s", text); }
@@ -102,7 +102,7 @@ static void name_all(struct options * options) {
 }
 
 static void print_answers(const json_t * answers) {
-    const char *   name;
+    const char * name;
     const json_t * section;
     json_object_foreach((json_t *) answers, name, section) {
         report_answers(section, stdout);
@@ -111,7 +111,7 @@ static void print_answers(const json_t * answers) {
 
 /* Of sections that were named, one at least has something to tell. */
 static bool tells_anything(const json_t * answers) {
-    const char *   name;
+    const char * name;
     const json_t * section;
     json_object_foreach((json_t *) answers, name, section) {
         if (!json_is_true(json_object_get(section, "absent"))) { return true; }
@@ -122,9 +122,9 @@ static bool tells_anything(const json_t * answers) {
 /* Sets *told: whether the trace has anything of what was asked. */
 static int print(const char * text, const struct options * options, bool * told, struct tat_error * error) {
     json_t * answers = json_loads(text, 0, NULL);
-    errno            = ENOMEM;
-    int status       = -1;
-    *told            = answers && tells_anything(answers);
+    errno = ENOMEM;
+    int status = -1;
+    *told = answers && tells_anything(answers);
     if (answers && options->json) {
         status = report_json(answers, stdout);
     } else if (answers && options->questions) {
@@ -155,10 +155,10 @@ static void warn_of_part(const struct options * options, const struct tat_trace 
 }
 
 static int run(int argc, char ** argv) {
-    struct options   options = { 0 };
+    struct options options = { 0 };
     struct tat_error error;
-    char             path[PATH_MAX];
-    uint32_t         n_evaluations;
+    char path[PATH_MAX];
+    uint32_t n_evaluations;
     command_parse(&cmd_report, parse, argc, argv, 0, &options);
     struct tat_trace * trace = run_open(options.trace, path, &error);
     if (!trace) { return command_fail(&cmd_report, &error); }
@@ -179,8 +179,8 @@ static int run(int argc, char ** argv) {
 }
 
 const struct command cmd_report = {
-    .name      = "report",
-    .summary   = "say what a trace holds",
+    .name = "report",
+    .summary = "say what a trace holds",
     .arguments = "[TRACE]",
     .description =
         "Shows what was run, its phases, bytes per token, the parts of the model, hot and cold weights, layers, "
@@ -193,6 +193,6 @@ const struct command cmd_report = {
                 "  tat report --questions         answers in words\n"
                 "  tat report --section caching --memory 8G --disk 2G/s\n"
                 "  tat report --json RUN          for a program",
-    .options  = table,
-    .run      = run,
+    .options = table,
+    .run = run,
 };

@@ -16,8 +16,8 @@ enum { KEY_KEEP = 256 };
 
 struct options {
     char ** names;
-    int     n_names;
-    long    keep; /* -1: not given */
+    int n_names;
+    long keep; /* -1: not given */
 };
 
 static const struct argp_option options_table[] = {
@@ -27,7 +27,7 @@ static const struct argp_option options_table[] = {
 
 static long parse_count(const char * text, struct argp_state * state) {
     char * end;
-    errno            = 0;
+    errno = 0;
     const long count = strtol(text, &end, 10);
     if (end == text || *end || errno || count < 0) { argp_error(state, "--keep wants a number, not '%s'", text); }
     return count;
@@ -38,7 +38,7 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
     switch (key) {
         case KEY_KEEP: options->keep = parse_count(argument, state); return 0;
         case ARGP_KEY_ARGS:
-            options->names   = state->argv + state->next;
+            options->names = state->argv + state->next;
             options->n_names = state->argc - state->next;
             return 0;
         case ARGP_KEY_END:
@@ -60,7 +60,7 @@ static int remove_one(const char * path, struct removed * total) {
 static int remove_named(char ** names, int count, struct removed * total) {
     int status = TAT_OK;
     for (int i = 0; i < count; i++) {
-        char             path[PATH_MAX];
+        char path[PATH_MAX];
         struct tat_error error;
         int failed = run_resolve(names[i], path, &error) ? command_fail(&cmd_rm, &error) : remove_one(path, total);
         if (failed) { status = failed; }
@@ -69,8 +69,8 @@ static int remove_named(char ** names, int count, struct removed * total) {
 }
 
 static int remove_old(size_t keep, struct removed * total) {
-    struct run *     runs;
-    size_t           count;
+    struct run * runs;
+    size_t count;
     struct tat_error error;
     if (run_list(&runs, &count, &error) != 0) {
         free(runs);
@@ -89,8 +89,8 @@ static int remove_old(size_t keep, struct removed * total) {
 
 static int run(int argc, char ** argv) {
     struct options options = { .keep = -1 };
-    struct removed total   = { 0 };
-    char           freed[UNITS_SIZE];
+    struct removed total = { 0 };
+    char freed[UNITS_SIZE];
     command_parse(&cmd_rm, parse, argc, argv, 0, &options);
     const int status = options.n_names ? remove_named(options.names, options.n_names, &total)
                                        : remove_old((size_t) options.keep, &total);
@@ -99,14 +99,14 @@ static int run(int argc, char ** argv) {
 }
 
 const struct command cmd_rm = {
-    .name      = "rm",
-    .summary   = "delete traces",
+    .name = "rm",
+    .summary = "delete traces",
     .arguments = "[TRACE...]",
     .description =
         "Deletes the folders of traces, without asking, and says how much space that freed. Only a folder named "
         "run_* that holds a trace, or nothing that is not ours, is deleted; links are never followed.",
     .examples = "  tat rm run_20261124_101500     delete one\n"
                 "  tat rm --keep 5                delete all but the five newest",
-    .options  = options_table,
-    .run      = run,
+    .options = options_table,
+    .run = run,
 };

@@ -24,8 +24,8 @@ enum { KEY_JSON = 256, KEY_ONCE, KEY_INTERVAL, INTERVAL_LEAST = 100, INTERVAL_MO
 
 struct options {
     const char * trace;
-    int          interval; /* milliseconds */
-    bool         json, once;
+    int interval; /* milliseconds */
+    bool json, once;
 };
 
 static const struct argp_option table[] = {
@@ -36,7 +36,7 @@ static const struct argp_option table[] = {
 };
 
 static int parse_interval(const char * text, struct argp_state * state) {
-    char *       end;
+    char * end;
     const double seconds = strtod(text, &end);
     if (end == text || *end || !(seconds * 1000 >= INTERVAL_LEAST && seconds * 1000 <= INTERVAL_MOST)) {
         argp_error(state, "'%s' is no number of seconds from 0.1 to 3600", text);
@@ -58,21 +58,21 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
     }
 }
 
-/* -------------------------------------------------------------------------------------------------------- the trace */
+/* ---- the trace ---- */
 
 struct top {
-    char            path[PATH_MAX];
+    char path[PATH_MAX];
     struct follow * follow; /* NULL: the trace has not begun */
-    struct live *   live;
-    bool            running;
+    struct live * live;
+    bool running;
 };
 
 /* The header of a trace is written before anything else of it. */
 static bool has_begun(const char * path) {
-    char       file[PATH_MAX + sizeof "/" RUN_TRACE_FILE];
-    char       magic[8] = "";
-    const bool folder   = snprintf(file, sizeof file, "%s/" RUN_TRACE_FILE, path) > 0 && access(file, F_OK) == 0;
-    const int  fd       = open(folder ? file : path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    char file[PATH_MAX + sizeof "/" RUN_TRACE_FILE];
+    char magic[8] = "";
+    const bool folder = snprintf(file, sizeof file, "%s/" RUN_TRACE_FILE, path) > 0 && access(file, F_OK) == 0;
+    const int fd = open(folder ? file : path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) { return false; }
     const bool begun = pread(fd, magic, sizeof magic, 0) == (ssize_t) sizeof magic && magic[0];
     close(fd);
@@ -113,7 +113,7 @@ static int look(struct top * top, struct tat_error * error) {
 
 static bool is_running(const struct run * run, char path[static PATH_MAX]) {
     struct tat_error error;
-    bool             revised;
+    bool revised;
     if (snprintf(path, PATH_MAX, "%s/%s", run_parent(), run->name) >= PATH_MAX) { return false; }
     if (run_is_locked(path)) { return true; }
     struct follow * follow = run->has_trace ? follow_open(path, &error) : NULL;
@@ -126,7 +126,7 @@ static bool is_running(const struct run * run, char path[static PATH_MAX]) {
 /* The newest run that goes on. */
 static int find_running(char path[static PATH_MAX], struct tat_error * error) {
     struct run * runs;
-    size_t       count, i = 0;
+    size_t count, i = 0;
     if (run_list(&runs, &count, error) != 0) { return -1; }
     while (i < count && !is_running(&runs[i], path)) { i++; }
     free(runs);
@@ -136,13 +136,13 @@ static int find_running(char path[static PATH_MAX], struct tat_error * error) {
                     run_parent());
 }
 
-/* -------------------------------------------------------------------------------------------------------- the frame */
+/* ---- the frame ---- */
 
 /* In the trace's time. */
 static uint64_t now_ns(const struct tat_trace * trace) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    const uint64_t now   = (uint64_t) t.tv_sec * 1000000000u + (uint64_t) t.tv_nsec;
+    const uint64_t now = (uint64_t) t.tv_sec * 1000000000u + (uint64_t) t.tv_nsec;
     const uint64_t start = tat_trace_header(trace)->start_monotonic_ns;
     return now > start ? now - start : 0;
 }
@@ -158,7 +158,7 @@ static void say_next(const struct top * top, FILE * out) {
 
 static json_t * make_frame(const struct top * top, struct tat_error * error) {
     const struct tat_trace * trace = follow_trace(top->follow);
-    json_t *                 frame = live_result(top->live, trace, now_ns(trace), top->running);
+    json_t * frame = live_result(top->live, trace, now_ns(trace), top->running);
     if (!frame) { tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
     return frame;
 }
@@ -167,7 +167,7 @@ static int print_once(const struct top * top, bool json, struct tat_error * erro
     if (!top->follow) { return tat_fail(error, TAT_ERROR_NO, "%s: no graph was computed yet", top->path); }
     json_t * frame = make_frame(top, error);
     if (!frame) { return -1; }
-    errno      = ENOMEM;
+    errno = ENOMEM;
     int status = json ? json_dumpf(frame, stdout, JSON_INDENT(2)) : top_text(frame, 80, stdout);
     if (status == 0 && json) { putchar('\n'); }
     if (status == 0 && !json && !top->running) { say_next(top, stdout); }
@@ -176,11 +176,11 @@ static int print_once(const struct top * top, bool json, struct tat_error * erro
     return status == 0 ? 0 : tat_fail_errno(error, "writing");
 }
 
-/* --------------------------------------------------------------------------------------------------------- the loop */
+/* ---- the loop ---- */
 
 static int draw_screen(const struct top * top, const struct options * options, struct tat_error * error) {
-    char     foot[128];
-    char *   text  = NULL;
+    char foot[128];
+    char * text = NULL;
     json_t * frame = top->follow ? make_frame(top, error) : NULL;
     if (top->follow && !frame) { return -1; }
     if (frame) {
@@ -198,8 +198,8 @@ static int draw_screen(const struct top * top, const struct options * options, s
 
 static int watch(struct top * top, const struct options * options, struct tat_error * error) {
     if (screen_open(error) != 0) { return -1; }
-    int               status = 0;
-    enum screen_event event  = SCREEN_TIME;
+    int status = 0;
+    enum screen_event event = SCREEN_TIME;
     while (status == 0 && event != SCREEN_QUIT && (top->running || !top->follow)) {
         status = draw_screen(top, options, error);
         if (status == 0) { event = screen_wait(options->interval); }
@@ -216,13 +216,13 @@ static bool has_screen(void) {
 }
 
 static int run(int argc, char ** argv) {
-    struct options   options = { .interval = 1000 };
-    struct tat_error error   = { 0 };
-    struct top       top     = { .running = true };
+    struct options options = { .interval = 1000 };
+    struct tat_error error = { 0 };
+    struct top top = { .running = true };
     command_parse(&cmd_top, parse, argc, argv, 0, &options);
     const bool screen = !options.json && !options.once && has_screen();
-    int        status = options.trace ? run_resolve(options.trace, top.path, &error) : find_running(top.path, &error);
-    top.live          = live_new();
+    int status = options.trace ? run_resolve(options.trace, top.path, &error) : find_running(top.path, &error);
+    top.live = live_new();
     if (status == 0 && !top.live) { status = tat_fail(&error, TAT_ERROR_SYSTEM, "out of memory"); }
     if (status == 0) { status = look(&top, &error); }
     if (status == 0) {
@@ -235,8 +235,8 @@ static int run(int argc, char ** argv) {
 }
 
 const struct command cmd_top = {
-    .name      = "top",
-    .summary   = "watch a recording while it runs",
+    .name = "top",
+    .summary = "watch a recording while it runs",
     .arguments = "[TRACE]",
     .description =
         "Shows the newest run that is being recorded, or the one named: tokens a second now (the last two seconds) and "
@@ -246,6 +246,6 @@ const struct command cmd_top = {
     .examples = "  tat top                     in a second terminal, beside `tat record`\n"
                 "  tat top --interval 0.5      twice a second\n"
                 "  tat top --json              one look, for a program",
-    .options  = table,
-    .run      = run,
+    .options = table,
+    .run = run,
 };

@@ -14,7 +14,7 @@
 
 struct options {
     const char * trace;
-    bool         json;
+    bool json;
 };
 
 enum { KEY_JSON = 256 };
@@ -40,7 +40,7 @@ static const char * const verdicts[] = { "good", "FAILED", "not checked" };
 
 static int print_table(const struct tat_verification * v) {
     static const struct column columns[] = { { "CHECK", 0, 0 }, { "VERDICT", 0, 0 }, { "FIGURES", 0, 0 } };
-    struct table *             t         = table_new(columns, sizeof columns / sizeof *columns);
+    struct table * t = table_new(columns, sizeof columns / sizeof *columns);
     for (unsigned i = 0; i < v->n_checks; i++) {
         const struct tat_check * c = &v->check[i];
         table_row(t, (const char *[]){ c->name, verdicts[c->verdict], c->detail });
@@ -72,13 +72,13 @@ static int print_json(const struct tat_verification * v, const char * path) {
 }
 
 static int run(int argc, char ** argv) {
-    struct options   options = { 0 };
+    struct options options = { 0 };
     struct tat_error error;
     command_parse(&cmd_verify, parse, argc, argv, 0, &options);
-    char                    path[PATH_MAX];
-    struct tat_trace *      trace = run_open(options.trace, path, &error);
+    char path[PATH_MAX];
+    struct tat_trace * trace = run_open(options.trace, path, &error);
     struct tat_verification v;
-    int                     status;
+    int status;
     if (!trace || tat_verify(trace, &v, &error) != 0) {
         status = command_fail(&cmd_verify, &error);
     } else {
@@ -89,8 +89,8 @@ static int run(int argc, char ** argv) {
 }
 
 const struct command cmd_verify = {
-    .name      = "verify",
-    .summary   = "prove that a trace is whole",
+    .name = "verify",
+    .summary = "prove that a trace is whole",
     .arguments = "[TRACE]",
     .description =
         "Checks a trace against itself and against its model files: blocks, losses, the identity of nodes and "
@@ -98,6 +98,6 @@ const struct command cmd_verify = {
         "where a check fails.",
     .examples = "  tat verify                 the newest trace under traces/\n"
                 "  tat verify --json RUN      one run, for a script",
-    .options  = table,
-    .run      = run,
+    .options = table,
+    .run = run,
 };

@@ -39,12 +39,12 @@ static char * text_for_help(const struct command * command) {
 
 void command_parse(const struct command * command, argp_parser_t parser, int argc, char ** argv, unsigned flags,
                    void * state) {
-    char *            text = text_for_help(command);
+    char * text = text_for_help(command);
     const struct argp argp = {
-        .options  = command->options,
-        .parser   = parser,
+        .options = command->options,
+        .parser = parser,
         .args_doc = command->arguments,
-        .doc      = text,
+        .doc = text,
     };
     argp_err_exit_status = TAT_ERROR_USAGE;
     const error_t failed = argp_parse(&argp, argc, argv, flags, NULL, state);

@@ -11,11 +11,11 @@
 #include "tat/error.h"
 
 struct command {
-    const char *               name;
-    const char *               summary;     /* one line, for `tat --help` */
-    const char *               arguments;   /* as in the usage line, after the options: "FILE" */
-    const char *               description; /* a paragraph for --help and the man page */
-    const char *               examples;    /* lines "  tat NAME ..." with what each does */
+    const char * name;
+    const char * summary;     /* one line, for `tat --help` */
+    const char * arguments;   /* as in the usage line, after the options: "FILE" */
+    const char * description; /* a paragraph for --help and the man page */
+    const char * examples;    /* lines "  tat NAME ..." with what each does */
     const struct argp_option * options;
     int (*run)(int argc, char ** argv); /* argv[0] is the name; returns the exit status */
 };

@@ -39,7 +39,7 @@ static void print_quoted(const char * text) {
     }
 }
 
-/* -------------------------------------------------------------------------------------------------------- bash */
+/* ---- bash ---- */
 
 static void bash_words(const struct argp_option * options, bool with_argument) {
     for (; options && !option_is_last(options); options++) {
@@ -102,11 +102,11 @@ static void bash_print(void) {
           stdout);
 }
 
-/* --------------------------------------------------------------------------------------------------------- zsh */
+/* ---- zsh ---- */
 
 static void zsh_option(const struct argp_option * option) {
-    const char   letter = option_letter(option);
-    const char * end    = option->arg && option->name ? "=" : "";
+    const char letter = option_letter(option);
+    const char * end = option->arg && option->name ? "=" : "";
     fputs("                ", stdout);
     if (letter && option->name) {
         printf("'(-%c --%s)'{-%c%s,--%s%s}'[", letter, option->name, letter, option->arg ? "+" : "", option->name, end);
@@ -131,9 +131,9 @@ static void zsh_command(const struct command * command) {
         if (option_is_given(o)) { zsh_option(o); }
     }
     static const char * const operands[] = {
-        [OPERAND_NONE]    = "",
-        [OPERAND_FILE]    = "'*:file:_files'",
-        [OPERAND_RUN]     = "'*:run:_tat_runs'",
+        [OPERAND_NONE] = "",
+        [OPERAND_FILE] = "'*:file:_files'",
+        [OPERAND_RUN] = "'*:run:_tat_runs'",
         [OPERAND_PROGRAM] = "'1:program:_tat_programs'",
         [OPERAND_COMMAND] = "'(-)1:command:_tat_programs' '*::arguments:_normal'",
     };
@@ -176,7 +176,7 @@ static void zsh_print(void) {
           stdout);
 }
 
-/* -------------------------------------------------------------------------------------------------------- fish */
+/* ---- fish ---- */
 
 static void fish_quoted(const char * text) {
     putchar('\'');

@@ -25,7 +25,7 @@ static bool find(const char * name, char path[static PATH_MAX]) {
 }
 
 void external_run(char ** argv) {
-    char         path[PATH_MAX];
+    char path[PATH_MAX];
     const char * name = argv[0];
     if (!find(name, path)) { return; }
     argv[0] = path;
@@ -39,9 +39,9 @@ static int is_external(const struct dirent * entry) {
 }
 
 void external_each(void (*each)(const char * name, void * state), void * state) {
-    char             folder[PATH_MAX];
+    char folder[PATH_MAX];
     struct dirent ** entries;
-    const int        count = places_libexec(folder) ? scandir(folder, &entries, is_external, alphasort) : -1;
+    const int count = places_libexec(folder) ? scandir(folder, &entries, is_external, alphasort) : -1;
     for (int i = 0; i < count; i++) {
         each(entries[i]->d_name + sizeof prefix - 1, state);
         free(entries[i]);

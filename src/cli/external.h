@@ -5,8 +5,8 @@
 #ifndef TAT_CLI_EXTERNAL_H
 #define TAT_CLI_EXTERNAL_H
 
-/* Becomes the program for argv[0], with the rest as its arguments. Returns if there is none; exits if it cannot be run.
- */
+/* Becomes the program for argv[0], with the rest as its arguments. Returns if there is none; exits if it cannot be
+ * run. */
 void external_run(char ** argv);
 
 /* Calls `each` with NAME of every one in libexec/tat. */

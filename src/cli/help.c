@@ -59,7 +59,7 @@ static void show_rest(FILE * out) {
 
 struct listing {
     FILE * out;
-    bool   begun;
+    bool begun;
 };
 
 static void show_external(const char * name, void * state) {

@@ -64,7 +64,7 @@ static int run(int argc, char ** argv) {
 
 int main(int argc, char ** argv) {
     setlocale(LC_CTYPE, ""); /* for the width of text in tables; numbers keep their point */
-    const int  status = run(argc - 1, argv + 1);
+    const int status = run(argc - 1, argv + 1);
     const bool failed = fflush(stdout) != 0 || ferror(stdout);
     if (failed && status != TAT_ERROR_SYSTEM) { /* a command that noticed has said so */
         fprintf(stderr, "tat: cannot write to the standard output: %s\n", strerror(errno));

@@ -17,7 +17,7 @@ static bool join(char path[static PATH_MAX], const char * folder, size_t length,
 static bool own_folder(char path[static PATH_MAX]) {
     const ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
     if (n <= 0 || n == PATH_MAX - 1) { return false; }
-    path[n]      = '\0';
+    path[n] = '\0';
     char * slash = strrchr(path, '/');
     if (!slash) { return false; }
     *slash = '\0';
@@ -42,9 +42,9 @@ bool places_libexec(char path[static PATH_MAX]) {
 }
 
 int places_agent(bool exact, char path[static PATH_MAX], struct tat_error * error) {
-    const char * given     = getenv("TAT_AGENT");
+    const char * given = getenv("TAT_AGENT");
     const char * installed = exact ? "../lib/tat/libtat_agent_exact.so" : "../lib/tat/libtat_agent.so";
-    const char * built     = exact ? "../agent/libtat_agent_exact.so" : "../agent/libtat_agent.so";
+    const char * built = exact ? "../agent/libtat_agent_exact.so" : "../agent/libtat_agent.so";
     if (given && *given) {
         if (!realpath(given, path)) { return tat_fail_errno(error, "agent not found: TAT_AGENT is %s", given); }
     } else if (!find_own(installed, built, path)) {
@@ -77,7 +77,7 @@ int places_program(const char * name, char path[static PATH_MAX]) {
         return check_executable(path);
     }
     const char * folders = getenv("PATH");
-    int          found   = ENOENT;
+    int found = ENOENT;
     for (const char * at = folders ? folders : "/bin:/usr/bin";; at++) {
         const size_t length = strcspn(at, ":");
         if (join(path, length ? at : ".", length ? length : 1, name)) {

@@ -21,8 +21,8 @@ static bool is_self_or_parent(const char * name) {
 
 /* Opens a folder that is one itself, not a link to one, for reading. */
 static DIR * open_folder(int parent, const char * name) {
-    const int fd     = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    DIR *     folder = fd >= 0 ? fdopendir(fd) : NULL;
+    const int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR * folder = fd >= 0 ? fdopendir(fd) : NULL;
     if (!folder && fd >= 0) { close(fd); }
     return folder;
 }
@@ -42,7 +42,7 @@ static int remove_folder(int parent, const char * name, dev_t device, int depth,
     DIR * folder = open_folder(parent, name);
     if (!folder) { return -1; }
     const int result = remove_content(folder, device, depth + 1, bytes);
-    const int why    = errno;
+    const int why = errno;
     closedir(folder);
     errno = why;
     return result ? result : unlinkat(parent, name, AT_REMOVEDIR);
@@ -72,7 +72,7 @@ static bool may_go(int fd) {
     struct stat status;
     if (fstatat(fd, RUN_TRACE_FILE, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode)) { return true; }
     DIR * folder = open_folder(fd, ".");
-    bool  may    = folder != NULL;
+    bool may = folder != NULL;
     for (const struct dirent * entry; may && (entry = readdir(folder));) {
         may = is_self_or_parent(entry->d_name) || is_ours(entry->d_name);
     }
@@ -82,7 +82,7 @@ static bool may_go(int fd) {
 
 static int remove_checked(int parent, const char * path, const char * name, struct removed * total,
                           struct tat_error * error) {
-    struct run  run;
+    struct run run;
     struct stat status;
     if (!run_parse(name, &run)) {
         return tat_fail(error, TAT_ERROR_USAGE, "%s is not named like a trace (run_YYYYMMDD_HHMMSS): not deleted",
@@ -94,7 +94,7 @@ static int remove_checked(int parent, const char * path, const char * name, stru
     }
     DIR * folder = open_folder(parent, name);
     if (!folder) { return tat_fail_errno(error, "%s", path); }
-    const bool may     = may_go(dirfd(folder));
+    const bool may = may_go(dirfd(folder));
     const bool is_busy = flock(dirfd(folder), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
     closedir(folder);
     if (is_busy) { return tat_fail(error, TAT_ERROR_USAGE, "%s is being recorded: not deleted", path); }
@@ -112,8 +112,8 @@ int remove_run(const char * path, struct removed * total, struct tat_error * err
     char clean[PATH_MAX];
     snprintf(clean, sizeof clean, "%s", path);
     for (size_t n = strlen(clean); n > 1 && clean[n - 1] == '/'; n--) { clean[n - 1] = '\0'; } /* they follow links */
-    char *       slash  = strrchr(clean, '/');
-    const char * name   = slash ? slash + 1 : clean;
+    char * slash = strrchr(clean, '/');
+    const char * name = slash ? slash + 1 : clean;
     const char * parent = !slash ? "." : slash == clean ? "/" : clean;
     if (slash) { *slash = '\0'; }
     const int fd = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -18,13 +18,13 @@ static const char * text_of(const json_t * object, const char * key) {
     return text ? text : "";
 }
 
-/* ----------------------------------------------------------------------------------------------------- running text */
+/* ---- running text ---- */
 
 /* Names come from files: control characters, C1 ones in UTF-8 too, must not reach the terminal's ear. */
 static void put_safe(const char * text, size_t bytes, FILE * out) {
     for (size_t i = 0; i < bytes; i++) {
-        const unsigned char c  = (unsigned char) text[i];
-        const bool          c1 = c == 0xc2 && (unsigned char) text[i + 1] >= 0x80 && (unsigned char) text[i + 1] < 0xa0;
+        const unsigned char c = (unsigned char) text[i];
+        const bool c1 = c == 0xc2 && (unsigned char) text[i + 1] >= 0x80 && (unsigned char) text[i + 1] < 0xa0;
         putc(c < 0x20 || c == 0x7f || c1 ? '?' : c, out);
         i += c1;
     }
@@ -33,8 +33,8 @@ static void put_safe(const char * text, size_t bytes, FILE * out) {
 /* The bytes of a word, with the unit where it is a number: "12.5 %" is never broken. */
 static size_t word_bytes(const char * text) {
     static const char * const units[] = { "%", "B", "KiB", "MiB", "GiB", "TiB", "ns", "us", "ms", "s", "min", "h" };
-    const size_t              word    = strcspn(text, " ");
-    const char *              next    = text + word + strspn(text + word, " ");
+    const size_t word = strcspn(text, " ");
+    const char * next = text + word + strspn(text + word, " ");
     if (word == 0 || text[word - 1] < '0' || text[word - 1] > '9' || next != text + word + 1) { return word; }
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
         const size_t unit = strlen(units[i]);
@@ -48,7 +48,7 @@ static size_t word_bytes(const char * text) {
 /* Broken between words where there is a terminal; the first line has `used` columns already. */
 static void put_wrapped(const char * text, unsigned indent, unsigned used, FILE * out) {
     const unsigned terminal = terminal_width(out);
-    const unsigned width    = terminal < TEXT_WIDTH_MAX ? terminal : TEXT_WIDTH_MAX;
+    const unsigned width = terminal < TEXT_WIDTH_MAX ? terminal : TEXT_WIDTH_MAX;
     for (bool first = true; *text; first = false) {
         const size_t word = word_bytes(text);
         if (!first && used + 1 + word > width) {
@@ -65,11 +65,11 @@ static void put_wrapped(const char * text, unsigned indent, unsigned used, FILE 
     putc('\n', out);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ table */
+/* ---- table ---- */
 
 double report_scale(const json_t * rows, const char * key) {
-    double         most = 0;
-    size_t         r, i;
+    double most = 0;
+    size_t r, i;
     const json_t * row;
     const json_t * share;
     json_array_foreach(rows, r, row) {
@@ -81,16 +81,16 @@ double report_scale(const json_t * rows, const char * key) {
 }
 
 const char * report_mark(double part) {
-    static const char * const bars[]  = { "\u00b7", "\u2581", "\u2582", "\u2583", "\u2584",
-                                          "\u2585", "\u2586", "\u2587", "\u2588" };
+    static const char * const bars[] = { "\u00b7", "\u2581", "\u2582", "\u2583", "\u2584",
+                                         "\u2585", "\u2586", "\u2587", "\u2588" };
     static const char * const ascii[] = { ".", "1", "2", "3", "4", "5", "6", "7", "8" };
-    const char * const *      marks   = strcmp(nl_langinfo(CODESET), "UTF-8") == 0 ? bars : ascii;
+    const char * const * marks = strcmp(nl_langinfo(CODESET), "UTF-8") == 0 ? bars : ascii;
     return marks[!(part > 0) ? 0 : part >= 1 ? 8 : 1 + (int) (part * 8)];
 }
 
 /* A bar for each, from nothing to the scale. */
 static void draw_shares(const json_t * shares, double scale, char cell[static CELL]) {
-    size_t         used = 0, i;
+    size_t used = 0, i;
     const json_t * share;
     json_array_foreach(shares, i, share) {
         const char * mark = report_mark(scale > 0 ? json_number_value(share) / scale : 0);
@@ -105,8 +105,8 @@ static void draw_shares(const json_t * shares, double scale, char cell[static CE
 /* A value in its unit, as enum unit of the analyses names them; what is nothing at all shows as "-". */
 static void draw(const json_t * value, const char * unit, double scale, char cell[static CELL]) {
     const double real = json_number_value(value);
-    const bool   zero = real <= 0;
-    cell[0]           = '\0';
+    const bool zero = real <= 0;
+    cell[0] = '\0';
     if (json_is_array(value)) {
         draw_shares(value, scale, cell);
     } else if (json_is_string(value)) {
@@ -138,20 +138,20 @@ static void draw(const json_t * value, const char * unit, double scale, char cel
 
 static int draw_table(const json_t * drawn, FILE * out) {
     const json_t * columns = json_object_get(drawn, "columns");
-    const json_t * rows    = json_object_get(drawn, "rows");
-    const size_t   n       = json_array_size(columns) < COLUMNS_MAX ? json_array_size(columns) : COLUMNS_MAX;
-    const char *   keys[COLUMNS_MAX], *units[COLUMNS_MAX];
-    double         scales[COLUMNS_MAX];
-    char           headings[COLUMNS_MAX][HEADING];
-    struct column  head[COLUMNS_MAX];
-    size_t         r;
+    const json_t * rows = json_object_get(drawn, "rows");
+    const size_t n = json_array_size(columns) < COLUMNS_MAX ? json_array_size(columns) : COLUMNS_MAX;
+    const char *keys[COLUMNS_MAX], *units[COLUMNS_MAX];
+    double scales[COLUMNS_MAX];
+    char headings[COLUMNS_MAX][HEADING];
+    struct column head[COLUMNS_MAX];
+    size_t r;
     const json_t * row;
     if (json_array_size(rows) == 0) { return 0; }
     for (size_t i = 0; i < n; i++) {
         const json_t * column = json_array_get(columns, i);
-        keys[i]               = text_of(column, "key");
-        units[i]              = text_of(column, "unit");
-        scales[i]             = strcmp(units[i], "shares") == 0 ? report_scale(rows, keys[i]) : 0;
+        keys[i] = text_of(column, "key");
+        units[i] = text_of(column, "unit");
+        scales[i] = strcmp(units[i], "shares") == 0 ? report_scale(rows, keys[i]) : 0;
         snprintf(headings[i], HEADING, "%s", text_of(column, "label"));
         for (char * c = headings[i]; *c; c++) { *c = (char) toupper((unsigned char) *c); }
         head[i] =
@@ -159,7 +159,7 @@ static int draw_table(const json_t * drawn, FILE * out) {
     }
     struct table * table = table_new(head, n);
     json_array_foreach(rows, r, row) {
-        char         cells[COLUMNS_MAX][CELL];
+        char cells[COLUMNS_MAX][CELL];
         const char * line[COLUMNS_MAX];
         for (size_t i = 0; i < n; i++) {
             draw(json_object_get(row, keys[i]), units[i], scales[i], cells[i]);
@@ -173,9 +173,9 @@ static int draw_table(const json_t * drawn, FILE * out) {
 /* Titles stand over tables that have one. */
 static int draw_tables(const json_t * section, bool asked, FILE * out) {
     const char * name;
-    json_t *     table;
+    json_t * table;
     json_object_foreach(json_object_get(section, "tables"), name, table) {
-        const char * show  = text_of(table, "show");
+        const char * show = text_of(table, "show");
         const char * title = text_of(table, "title");
         if (strcmp(show, "never") == 0 || (strcmp(show, "asked") == 0 && !asked)) { continue; }
         if (*title && json_array_size(json_object_get(table, "rows"))) { fprintf(out, "\n%s\n", title); }
@@ -184,11 +184,11 @@ static int draw_tables(const json_t * section, bool asked, FILE * out) {
     return 0;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- section */
+/* ---- section ---- */
 
 void report_answers(const json_t * section, FILE * out) {
     enum { INDENT = 2 };
-    size_t         i;
+    size_t i;
     const json_t * item;
     json_array_foreach(json_object_get(section, "answers"), i, item) {
         fputs(style(out, STYLE_BOLD), out);
@@ -201,7 +201,7 @@ void report_answers(const json_t * section, FILE * out) {
 /* Wide enough for all labels of a section, within reason. */
 static int label_width(const json_t * lines) {
     enum { LEAST = 9, MOST = 24 };
-    size_t         width = LEAST, i;
+    size_t width = LEAST, i;
     const json_t * item;
     json_array_foreach(lines, i, item) {
         const size_t length = strlen(text_of(item, "label"));
@@ -212,8 +212,8 @@ static int label_width(const json_t * lines) {
 
 int report_text(const json_t * section, bool asked, FILE * out) {
     const json_t * lines = json_object_get(section, "lines");
-    const int      width = label_width(lines);
-    size_t         i;
+    const int width = label_width(lines);
+    size_t i;
     const json_t * item;
     fprintf(out, "%s%s%s\n", style(out, STYLE_BOLD), text_of(section, "title"), style(out, STYLE_PLAIN));
     put_wrapped(text_of(section, "headline"), 0, 0, out);
@@ -231,9 +231,9 @@ int report_text(const json_t * section, bool asked, FILE * out) {
 }
 
 int report_sections(const json_t * answers, bool by_name, FILE * out) {
-    const char *   name;
+    const char * name;
     const json_t * section;
-    bool           first = true;
+    bool first = true;
     json_object_foreach((json_t *) answers, name, section) {
         if (json_is_true(json_object_get(section, "absent")) && !by_name) { continue; }
         if (!first) { putc('\n', out); }

@@ -24,7 +24,7 @@ void report_answers(const json_t * section, FILE * out);
 
 /* Shares as characters: the largest of a column's arrays, which is one scale for all rows; and the mark for a part of
  * it, from nothing to a full bar. */
-double       report_scale(const json_t * rows, const char * key);
+double report_scale(const json_t * rows, const char * key);
 const char * report_mark(double part);
 
 #endif

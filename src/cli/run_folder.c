@@ -19,7 +19,7 @@ const char * run_parent(void) {
     return folder && *folder ? folder : "traces";
 }
 
-/* ------------------------------------------------------------------------------------------------------- names */
+/* ---- names ---- */
 
 static bool has_stamp(const char * name) {
     static const char pattern[] = "run_dddddddd_dddddd";
@@ -34,7 +34,7 @@ static const char * read_suffix(const char * at, char mark, uint64_t * value) {
     *value = 0;
     if (at[0] != mark || !isdigit((unsigned char) at[1])) { return at; }
     char * end;
-    errno  = 0;
+    errno = 0;
     *value = strtoull(at + 1, &end, 10);
     return errno || *value > UINT32_MAX ? at : end;
 }
@@ -42,19 +42,19 @@ static const char * read_suffix(const char * at, char mark, uint64_t * value) {
 bool run_parse(const char * name, struct run * run) {
     if (strlen(name) >= RUN_NAME_SIZE || !has_stamp(name)) { return false; }
     *run = (struct run){ 0 };
-    uint64_t     number;
+    uint64_t number;
     const char * end = read_suffix(name + STAMP, '-', &number);
-    end              = read_suffix(end, '_', &run->pid);
-    run->number      = (unsigned) number;
+    end = read_suffix(end, '_', &run->pid);
+    run->number = (unsigned) number;
     strcpy(run->name, name);
     return *end == '\0';
 }
 
-/* -------------------------------------------------------------------------------------------------------- list */
+/* ---- list ---- */
 
 static int newest_first(const void * left, const void * right) {
     const struct run *a = left, *b = right;
-    const int         stamps = strncmp(b->name, a->name, STAMP);
+    const int stamps = strncmp(b->name, a->name, STAMP);
     if (stamps) { return stamps; }
     if (a->number != b->number) { return a->number < b->number ? 1 : -1; }
     return (a->pid > b->pid) - (a->pid < b->pid);
@@ -67,7 +67,7 @@ static bool is_folder(int parent, const char * name) {
 }
 
 static bool holds_trace(int parent, const char * name) {
-    char        file[NAME_MAX + sizeof "/" RUN_TRACE_FILE];
+    char file[NAME_MAX + sizeof "/" RUN_TRACE_FILE];
     struct stat status;
     snprintf(file, sizeof file, "%s/" RUN_TRACE_FILE, name);
     return fstatat(parent, file, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode);
@@ -84,8 +84,8 @@ static int add(struct run ** runs, size_t * count, const struct run * run) {
 }
 
 int run_list(struct run ** runs, size_t * count, struct tat_error * error) {
-    *runs        = NULL;
-    *count       = 0;
+    *runs = NULL;
+    *count = 0;
     DIR * folder = opendir(run_parent());
     if (!folder) { return errno == ENOENT ? 0 : tat_fail_errno(error, "cannot read the folder %s", run_parent()); }
     int result = 0;
@@ -101,9 +101,9 @@ int run_list(struct run ** runs, size_t * count, struct tat_error * error) {
 }
 
 static uint64_t folder_bytes(int parent, const char * name, int depth) {
-    uint64_t  bytes  = 0;
-    const int fd     = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    DIR *     folder = fd >= 0 ? fdopendir(fd) : NULL;
+    uint64_t bytes = 0;
+    const int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR * folder = fd >= 0 ? fdopendir(fd) : NULL;
     if (!folder && fd >= 0) { close(fd); }
     for (const struct dirent * entry; folder && (entry = readdir(folder));) {
         struct stat status;
@@ -124,7 +124,7 @@ uint64_t run_bytes(const struct run * run) {
     return folder_bytes(AT_FDCWD, path, 1);
 }
 
-/* ----------------------------------------------------------------------------------------------------- resolve */
+/* ---- resolve ---- */
 
 static int join(char path[static PATH_MAX], const char * folder, const char * name, struct tat_error * error) {
     if (snprintf(path, PATH_MAX, "%s/%s", folder, name) < PATH_MAX) { return 0; }
@@ -133,8 +133,8 @@ static int join(char path[static PATH_MAX], const char * folder, const char * na
 
 int run_newest(char path[static PATH_MAX], struct tat_error * error) {
     struct run * runs;
-    size_t       count;
-    int          result = run_list(&runs, &count, error);
+    size_t count;
+    int result = run_list(&runs, &count, error);
     if (result == 0) {
         size_t i = 0;
         while (i < count && !runs[i].has_trace) { i++; }
@@ -178,7 +178,7 @@ int run_resolve(const char * argument, char path[static PATH_MAX], struct tat_er
                     run_parent());
 }
 
-/* ------------------------------------------------------------------------------------------------------ create */
+/* ---- create ---- */
 
 /* Makes the folders above `path`, for the user alone. */
 static int make_parents(const char * path, struct tat_error * error) {
@@ -196,7 +196,7 @@ static int make_parents(const char * path, struct tat_error * error) {
 
 static bool is_empty(const char * path) {
     struct dirent ** entries;
-    const int        count = scandir(path, &entries, NULL, NULL);
+    const int count = scandir(path, &entries, NULL, NULL);
     for (int i = 0; i < count; i++) { free(entries[i]); }
     if (count >= 0) { free(entries); }
     return count == 2; /* . and .. */
@@ -209,9 +209,9 @@ static int create_wanted(const char * path, struct tat_error * error) {
 }
 
 static int create_new(char path[static PATH_MAX], struct tat_error * error) {
-    char         name[RUN_NAME_SIZE];
+    char name[RUN_NAME_SIZE];
     const time_t now = time(NULL);
-    struct tm    local;
+    struct tm local;
     localtime_r(&now, &local);
     const size_t length = strftime(name, sizeof name, "run_%Y%m%d_%H%M%S", &local);
     for (unsigned number = 1; number < 10000; number++) {
@@ -230,7 +230,7 @@ int run_create(const char * wanted, char path[static PATH_MAX], struct tat_error
     return realpath(wanted ? wanted : made, path) ? 0 : tat_fail_errno(error, "%s", made);
 }
 
-/* ------------------------------------------------------------------------------------------------- its processes */
+/* ---- its processes ---- */
 
 /* "BASE_PID", as the agent names the folder of a further process. */
 static bool is_further(const char * name, const char * base) {
@@ -242,12 +242,12 @@ static bool is_further(const char * name, const char * base) {
 
 void run_each_process(const char * path, void (*each)(const char * path, void * state), void * state) {
     each(path, state);
-    char         parent[PATH_MAX];
-    const char * base   = strrchr(path, '/') + 1; /* the path is absolute */
-    const int    length = (int) (base - path);
+    char parent[PATH_MAX];
+    const char * base = strrchr(path, '/') + 1; /* the path is absolute */
+    const int length = (int) (base - path);
     snprintf(parent, sizeof parent, "%.*s", length, path);
     struct dirent ** entries;
-    const int        count = scandir(parent, &entries, NULL, alphasort);
+    const int count = scandir(parent, &entries, NULL, alphasort);
     for (int i = 0; i < count; i++) {
         char further[PATH_MAX + NAME_MAX];
         snprintf(further, sizeof further, "%s%s", parent, entries[i]->d_name);

@@ -18,10 +18,10 @@
 #define RUN_NAME_SIZE     64
 
 struct run {
-    char     name[RUN_NAME_SIZE];
-    unsigned number;    /* N of "-N", or 0 */
-    uint64_t pid;       /* of "_PID", or 0 for the run's first process */
-    bool     has_trace; /* there is a tensor_access.bin in it */
+    char name[RUN_NAME_SIZE];
+    unsigned number; /* N of "-N", or 0 */
+    uint64_t pid;    /* of "_PID", or 0 for the run's first process */
+    bool has_trace;  /* there is a tensor_access.bin in it */
 };
 
 /* Reads a name; false if it is none of a run's. Fills all but has_trace. */

@@ -42,13 +42,13 @@ static uint64_t now_ns(clockid_t clock) {
 static uint64_t process_start_ns(uint32_t pid) {
     char path[64], text[1024];
     snprintf(path, sizeof path, "/proc/%" PRIu32 "/stat", pid);
-    const int     fd    = open(path, O_RDONLY | O_CLOEXEC);
-    const ssize_t n     = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-    const long    ticks = sysconf(_SC_CLK_TCK);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    const long ticks = sysconf(_SC_CLK_TCK);
     if (fd >= 0) { close(fd); }
     if (n < 0 || ticks <= 0) { return 0; }
-    text[n]               = '\0';
-    const char *       at = strrchr(text, ')'); /* the name before may hold anything */
+    text[n] = '\0';
+    const char * at = strrchr(text, ')'); /* the name before may hold anything */
     unsigned long long start;
     enum { BETWEEN = 19 }; /* fields from the state to the one wanted */
     for (int field = 0; at && field <= BETWEEN; field++) { at = strchr(at + 1, ' '); }
@@ -65,8 +65,8 @@ static bool may_have_written(const struct tat_file_header * h) {
 }
 
 bool run_is_alive(const struct tat_trace * trace) {
-    const struct tat_file_header * h   = tat_trace_header(trace);
-    const pid_t                    pid = (pid_t) h->pid;
+    const struct tat_file_header * h = tat_trace_header(trace);
+    const pid_t pid = (pid_t) h->pid;
     if (tat_trace_summary(trace)->ended || pid <= 0) { return false; } /* kill() means several by what is not above 0 */
     return (kill(pid, 0) == 0 || errno == EPERM) && may_have_written(h);
 }

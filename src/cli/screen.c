@@ -19,10 +19,10 @@
 
 static struct {
     struct termios before;
-    sigset_t       mask;
-    int            signals; /* a descriptor that they arrive at */
-    int            ended_by;
-    bool           open, has_keys;
+    sigset_t mask;
+    int signals; /* a descriptor that they arrive at */
+    int ended_by;
+    bool open, has_keys;
 } screen = { .signals = -1 };
 
 static int put(const char * text, size_t bytes) {
@@ -41,7 +41,7 @@ static void enter(void) {
     if (screen.has_keys) {
         struct termios raw = screen.before;
         raw.c_lflag &= ~(tcflag_t) (ICANON | ECHO); /* Ctrl-C stays a signal */
-        raw.c_cc[VMIN]  = 1;
+        raw.c_cc[VMIN] = 1;
         raw.c_cc[VTIME] = 0;
         tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
     }
@@ -57,7 +57,7 @@ static void leave(void) {
 }
 
 int screen_open(struct tat_error * error) {
-    sigset_t  signals;
+    sigset_t signals;
     const int all[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP };
     sigemptyset(&signals);
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) { sigaddset(&signals, all[i]); }
@@ -82,8 +82,7 @@ void screen_close(void) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------------- input
- */
+/* ---- input ---- */
 
 /* Ctrl-Z: the shell finds its terminal as it was. */
 static void suspend(void) {
@@ -106,7 +105,7 @@ static enum screen_event take_signal(void) {
 
 /* q, or the end of input. */
 static bool take_keys(void) {
-    char          keys[64];
+    char keys[64];
     const ssize_t n = read(STDIN_FILENO, keys, sizeof keys);
     return n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN) ||
            (n > 0 && (memchr(keys, 'q', (size_t) n) || memchr(keys, 'Q', (size_t) n)));
@@ -123,7 +122,7 @@ enum screen_event screen_wait(int milliseconds) {
     for (int64_t left = milliseconds; left >= 0; left = end - now_ms()) {
         struct pollfd waits[] = { { .fd = screen.signals, .events = POLLIN },
                                   { .fd = screen.has_keys ? STDIN_FILENO : -1, .events = POLLIN } };
-        const int     n       = poll(waits, 2, (int) left);
+        const int n = poll(waits, 2, (int) left);
         if (n == 0) { return SCREEN_TIME; }
         if (n < 0 && errno != EINTR) { return SCREEN_QUIT; }
         if (n < 0) { continue; }
@@ -136,8 +135,7 @@ enum screen_event screen_wait(int milliseconds) {
     return SCREEN_TIME;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ output
- */
+/* ---- output ---- */
 
 static struct winsize size_of(void) {
     struct winsize size;
@@ -167,9 +165,9 @@ static size_t fitting(const char * line, size_t bytes, unsigned columns) {
 
 int screen_draw(const char * text, const char * foot) {
     const struct winsize size = size_of();
-    char *               out  = NULL;
-    size_t               bytes;
-    FILE *               frame = open_memstream(&out, &bytes);
+    char * out = NULL;
+    size_t bytes;
+    FILE * frame = open_memstream(&out, &bytes);
     if (!frame) { return -1; }
     fputs("\033[H", frame);
     for (unsigned row = 0; row + 1 < size.ws_row && *text; row++) {
@@ -180,8 +178,8 @@ int screen_draw(const char * text, const char * foot) {
     }
     fprintf(frame, "\033[J\033[%u;1H\033[2m%.*s\033[0m", (unsigned) size.ws_row,
             (int) fitting(foot, strlen(foot), size.ws_col), foot);
-    const bool good   = fclose(frame) == 0;
-    const int  result = good ? put(out, bytes) : -1;
+    const bool good = fclose(frame) == 0;
+    const int result = good ? put(out, bytes) : -1;
     free(out);
     return result;
 }

@@ -8,18 +8,18 @@
 
 struct table {
     struct libscols_table * scols;
-    size_t                  columns;
-    bool                    failed;
+    size_t columns;
+    bool failed;
 };
 
 struct table * table_new(const struct column * columns, size_t count) {
     struct table * table = malloc(sizeof *table);
     if (!table) { return NULL; }
-    *table        = (struct table){ .scols = scols_new_table(), .columns = count };
+    *table = (struct table){ .scols = scols_new_table(), .columns = count };
     table->failed = !table->scols;
     for (size_t i = 0; i < count && !table->failed; i++) {
         const int flags = (columns[i].right ? SCOLS_FL_RIGHT : 0) | (columns[i].cut ? SCOLS_FL_TRUNC : 0);
-        table->failed   = !scols_table_new_column(table->scols, columns[i].name, 0, flags);
+        table->failed = !scols_table_new_column(table->scols, columns[i].name, 0, flags);
     }
     return table;
 }
@@ -27,7 +27,7 @@ struct table * table_new(const struct column * columns, size_t count) {
 void table_row(struct table * table, const char * const * cells) {
     if (!table || table->failed) { return; }
     struct libscols_line * line = scols_table_new_line(table->scols, NULL);
-    table->failed               = !line;
+    table->failed = !line;
     for (size_t i = 0; i < table->columns && !table->failed; i++) {
         table->failed = cells[i] && scols_line_set_data(line, i, cells[i]) != 0;
     }

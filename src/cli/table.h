@@ -11,8 +11,8 @@
 
 struct column {
     const char * name;
-    bool         right; /* numbers */
-    bool         cut;   /* may be cut where the terminal is too narrow */
+    bool right; /* numbers */
+    bool cut;   /* may be cut where the terminal is too narrow */
 };
 
 struct table;

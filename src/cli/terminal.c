@@ -9,7 +9,7 @@
 
 bool terminal_has_colour(FILE * out) {
     const char * forbidden = getenv("NO_COLOR");
-    const char * terminal  = getenv("TERM");
+    const char * terminal = getenv("TERM");
     if ((forbidden && *forbidden) || !terminal || strcmp(terminal, "dumb") == 0) { return false; }
     return isatty(fileno(out));
 }
@@ -35,11 +35,11 @@ static double now(void) {
 
 void progress_begin(struct progress * progress, const char * what, uint64_t total) {
     const char * terminal = getenv("TERM");
-    *progress             = (struct progress){
-                    .what    = what,
-                    .total   = total,
-                    .started = now(),
-                    .wanted  = isatty(STDERR_FILENO) && terminal && strcmp(terminal, "dumb") != 0,
+    *progress = (struct progress){
+        .what = what,
+        .total = total,
+        .started = now(),
+        .wanted = isatty(STDERR_FILENO) && terminal && strcmp(terminal, "dumb") != 0,
     };
 }
 

@@ -23,9 +23,9 @@ unsigned terminal_width(FILE * out);
 /* A bar on stderr for what takes more than a second; nothing where stderr is no terminal. All calls from one thread. */
 struct progress {
     const char * what;
-    uint64_t     total; /* 0: unknown */
-    double       started, drawn;
-    bool         wanted, shown;
+    uint64_t total; /* 0: unknown */
+    double started, drawn;
+    bool wanted, shown;
 };
 
 void progress_begin(struct progress * progress, const char * what, uint64_t total);

@@ -10,7 +10,7 @@ enum { LABEL = 4, GAP = 2, MARKS_MOST = 64 };
 /* A mark for each expert, or for as many neighbours as fit into one. */
 static void draw_layer(const json_t * row, double scale, size_t each, FILE * out) {
     const json_t * shares = json_object_get(row, "shares");
-    const json_t * layer  = json_object_get(row, "layer");
+    const json_t * layer = json_object_get(row, "layer");
     if (json_is_integer(layer)) {
         fprintf(out, "%*lld ", LABEL - 1, (long long) json_integer_value(layer));
     } else {
@@ -28,16 +28,16 @@ static void draw_layer(const json_t * row, double scale, size_t each, FILE * out
 
 /* Layers side by side, as many as the width has room for. */
 static void draw_heat(const json_t * frame, unsigned columns, FILE * out) {
-    const json_t * rows   = json_object_get(json_object_get(json_object_get(frame, "tables"), "experts"), "rows");
-    const double   scale  = report_scale(rows, "shares");
-    const size_t   layers = json_array_size(rows);
-    size_t         widest = 0;
+    const json_t * rows = json_object_get(json_object_get(json_object_get(frame, "tables"), "experts"), "rows");
+    const double scale = report_scale(rows, "shares");
+    const size_t layers = json_array_size(rows);
+    size_t widest = 0;
     for (size_t i = 0; i < layers; i++) {
         const size_t n = json_array_size(json_object_get(json_array_get(rows, i), "shares"));
         if (n > widest) { widest = n; }
     }
     if (!widest) { return; }
-    const size_t each  = (widest + MARKS_MOST - 1) / MARKS_MOST;
+    const size_t each = (widest + MARKS_MOST - 1) / MARKS_MOST;
     const size_t width = LABEL + (widest + each - 1) / each + GAP;
     const size_t n = columns + GAP > width ? (columns + GAP) / width : 1, down = (layers + n - 1) / n;
     fprintf(out, "\nExperts by layer, from expert 0; a full bar is %.0f %% of the layer's choices", 100 * scale);
@@ -73,9 +73,9 @@ static size_t lines_of(const char * text) {
 }
 
 static char * text_of(const json_t * frame, unsigned columns) {
-    char * text  = NULL;
+    char * text = NULL;
     size_t bytes = 0;
-    FILE * out   = open_memstream(&text, &bytes);
+    FILE * out = open_memstream(&text, &bytes);
     if (!out) { return NULL; }
     const int status = top_text(frame, columns, out);
     if (fclose(out) == 0 && status == 0) { return text; }

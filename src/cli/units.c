@@ -12,7 +12,7 @@ static double unit_of(const char * unit) {
     static const char letters[] = "KMGT";
     if (!*unit || strcasecmp(unit, "B") == 0) { return 1; }
     const char * letter = strchr(letters, toupper((unsigned char) *unit));
-    const bool   binary = unit[1] == '\0' || strcasecmp(unit + 1, "iB") == 0;
+    const bool binary = unit[1] == '\0' || strcasecmp(unit + 1, "iB") == 0;
     if (!letter || (!binary && strcasecmp(unit + 1, "B") != 0)) { return 0; }
     double value = 1;
     for (const char * at = letters; at <= letter; at++) { value *= binary ? 1024 : 1000; }
@@ -21,9 +21,9 @@ static double unit_of(const char * unit) {
 
 bool parse_bytes(const char * text, uint64_t * bytes) {
     if (!isdigit((unsigned char) *text)) { return false; }
-    char *       end;
+    char * end;
     const double number = strtod(text, &end);
-    const double value  = number * unit_of(end + strspn(end, " "));
+    const double value = number * unit_of(end + strspn(end, " "));
     if (!(value >= 1 && value < 9e18)) { return false; }
     *bytes = (uint64_t) value;
     return true;

@@ -11,9 +11,9 @@ static const char PREFIX[] = "libggml-";
 /* "blas" of ".../libggml-blas.so.1": its beginning, and its length; 0 if the file is none. */
 static size_t backend_name(const char * path, const char ** name) {
     const char * slash = strrchr(path, '/');
-    const char * file  = slash ? slash + 1 : path;
+    const char * file = slash ? slash + 1 : path;
     if (strncmp(file, PREFIX, sizeof PREFIX - 1) != 0) { return 0; }
-    *name            = file + sizeof PREFIX - 1;
+    *name = file + sizeof PREFIX - 1;
     const char * end = strstr(*name, ".so");
     return end ? (size_t) (end - *name) : 0;
 }
@@ -23,13 +23,13 @@ static bool is_cpu(const char * name, size_t length) {
 }
 
 bool backend_is_cpu(const char * path) {
-    const char * name   = NULL;
+    const char * name = NULL;
     const size_t length = backend_name(path, &name);
     return is_cpu(name, length);
 }
 
 bool backend_elsewhere(const char * path, char * name, size_t size) {
-    const char * found  = NULL;
+    const char * found = NULL;
     const size_t length = backend_name(path, &found);
     if (length == 0 || is_cpu(found, length) || (length == 4 && strncmp(found, "base", 4) == 0)) { return false; }
     snprintf(name, size, "%.*s", (int) length, found);
@@ -38,9 +38,9 @@ bool backend_elsewhere(const char * path, char * name, size_t size) {
 
 void backends_beside(const char * file, void (*each)(const char * path, void * state), void * state) {
     const char * slash = strrchr(file, '/');
-    char         folder[PATH_MAX], path[PATH_MAX];
-    const int    n = snprintf(folder, sizeof folder, "%.*s", slash ? (int) (slash - file) + 1 : 2, slash ? file : "./");
-    DIR *        dir = n > 0 && (size_t) n < sizeof folder ? opendir(folder) : NULL;
+    char folder[PATH_MAX], path[PATH_MAX];
+    const int n = snprintf(folder, sizeof folder, "%.*s", slash ? (int) (slash - file) + 1 : 2, slash ? file : "./");
+    DIR * dir = n > 0 && (size_t) n < sizeof folder ? opendir(folder) : NULL;
     if (!dir) { return; }
     for (struct dirent * entry; (entry = readdir(dir));) {
         const char * name;

@@ -26,11 +26,11 @@ static void list_name(char list[static LIST], const char * name) {
     snprintf(list + used, LIST - used, "%s%s", used ? ", " : "", name);
 }
 
-/* ---------------------------------------------------------------------------------------------------- the program */
+/* ---- the program ---- */
 
 static bool gains_privileges(const char * path) {
     struct stat status;
-    char        value[64];
+    char value[64];
     if (stat(path, &status) != 0) { return false; }
     if ((status.st_mode & S_ISUID) && status.st_uid != geteuid()) { return true; }
     if ((status.st_mode & S_ISGID) && status.st_gid != getegid()) { return true; }
@@ -63,11 +63,11 @@ static void check_privileges(const char * path, struct findings * findings) {
                 "no tracer");
 }
 
-/* ---------------------------------------------------------------------------------------------------- its libraries */
+/* ---- its libraries ---- */
 
 static void add_cpu_backend(const char * path, void * state) {
     struct tat_error unread;
-    char             real[PATH_MAX];
+    char real[PATH_MAX];
     if (backend_is_cpu(path) && realpath(path, real)) { libraries_add(state, real, true, &unread); }
 }
 
@@ -125,7 +125,7 @@ static void check_libraries(struct libraries * libraries, struct findings * find
 }
 
 int doctor_program(const char * path, struct findings * findings, struct tat_error * error) {
-    char             script[PATH_MAX], interpreter[PATH_MAX], real[PATH_MAX];
+    char script[PATH_MAX], interpreter[PATH_MAX], real[PATH_MAX];
     struct libraries libraries = { 0 };
     check_privileges(path, findings);
     if (!realpath(path, real)) { return tat_fail_errno(error, "%s", path); }
@@ -145,7 +145,7 @@ int doctor_program(const char * path, struct findings * findings, struct tat_err
 }
 
 const char * doctor_reason(const char * path, char * text, size_t size) {
-    struct findings  findings = { 0 };
+    struct findings findings = { 0 };
     struct tat_error unread;
     doctor_program(path, &findings, &unread);
     const struct finding * likely = finding_bad(&findings);
@@ -155,7 +155,7 @@ const char * doctor_reason(const char * path, char * text, size_t size) {
     return text;
 }
 
-/* ---------------------------------------------------------------------------------------------------- a process */
+/* ---- a process ---- */
 
 static bool is_library(const char * file) {
     const char * end = strstr(file, ".so");
@@ -163,7 +163,7 @@ static bool is_library(const char * file) {
 }
 
 static bool is_model(const char * path) {
-    char      magic[4];
+    char magic[4];
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) { return false; }
     const bool is = pread(fd, magic, sizeof magic, 0) == sizeof magic && memcmp(magic, "GGUF", sizeof magic) == 0;
@@ -173,14 +173,14 @@ static bool is_model(const char * path) {
 
 struct mapped {
     struct libraries libraries;
-    char             models[LIST], backends[LIST];
-    bool             has_agent;
+    char models[LIST], backends[LIST];
+    bool has_agent;
 };
 
 static void sort_file(pid_t pid, const char * file, struct mapped * mapped) {
-    char             path[PATH_MAX];
+    char path[PATH_MAX];
     struct tat_error unread;
-    const char *     name = strrchr(file, '/') + 1;
+    const char * name = strrchr(file, '/') + 1;
     if (!process_path(pid, file, path, sizeof path)) { return; }
     if (is_library(name)) {
         mapped->has_agent |= strcmp(name, "libtat_agent.so") == 0;
@@ -211,17 +211,17 @@ static void report_process(const struct mapped * mapped, struct findings * findi
 }
 
 int doctor_process(pid_t pid, struct findings * findings, struct tat_error * error) {
-    char           link[64], exe[PATH_MAX], path[PATH_MAX];
+    char link[64], exe[PATH_MAX], path[PATH_MAX];
     struct process process;
-    struct mapped  mapped = { 0 };
+    struct mapped mapped = { 0 };
     snprintf(link, sizeof link, "/proc/%d/exe", (int) pid);
-    int           result = process_read(pid, &process, error);
+    int result = process_read(pid, &process, error);
     const ssize_t length = result == 0 ? readlink(link, exe, sizeof exe - 1) : 0;
     if (length < 0) { result = tat_fail_errno(error, "%s", link); }
     exe[length > 0 ? length : 0] = '\0';
     if (result == 0) {
         const char * program = process_path(pid, exe, path, sizeof path) && access(path, R_OK) == 0 ? path : link;
-        result               = libraries_add(&mapped.libraries, program, false, error);
+        result = libraries_add(&mapped.libraries, program, false, error);
     }
     for (size_t i = 0; result == 0 && i < process.n_files; i++) { sort_file(pid, process.files[i], &mapped); }
     if (result == 0) { report_process(&mapped, findings); }

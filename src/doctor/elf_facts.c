@@ -14,9 +14,9 @@
 
 enum { NEEDED_MAX = 512 };
 
-static const char COMPUTE[]      = "ggml_graph_compute";
-static const char HOOK[]         = "__wrap_ggml_graph_compute";
-static const char SOURCE[]       = "ggml-cpu.c";  /* in ggml's assertions */
+static const char COMPUTE[] = "ggml_graph_compute";
+static const char HOOK[] = "__wrap_ggml_graph_compute";
+static const char SOURCE[] = "ggml-cpu.c";        /* in ggml's assertions */
 static const char AGENT_OPTION[] = "TAT_RUN_DIR"; /* in the agent */
 
 static bool is(const char * text, const char * name) {
@@ -28,13 +28,13 @@ static void copy(char to[static PATH_MAX], const char * from) {
     if (length < PATH_MAX) { memcpy(to, from, length + 1); }
 }
 
-/* ---------------------------------------------------------------------------------------------------- sections */
+/* ---- sections ---- */
 
 struct section {
-    Elf *      elf;
-    GElf_Shdr  header;
+    Elf * elf;
+    GElf_Shdr header;
     Elf_Data * data;
-    size_t     count; /* entries, of tables */
+    size_t count; /* entries, of tables */
 };
 
 static void read_symbols(const struct section * s, struct elf_facts * facts) {
@@ -75,7 +75,7 @@ static void read_dynamic(const struct section * s, struct elf_facts * facts) {
 
 static size_t relocated_symbol(const struct section * s, size_t i) {
     GElf_Rela with;
-    GElf_Rel  without;
+    GElf_Rel without;
     if (s->header.sh_type == SHT_RELA) {
         return gelf_getrela(s->data, (int) i, &with) ? GELF_R_SYM(with.r_info) : STN_UNDEF;
     }
@@ -84,13 +84,13 @@ static size_t relocated_symbol(const struct section * s, size_t i) {
 
 /* A relocation by name is a call, or a pointer to call through, that the dynamic linker fills in. */
 static void read_relocations(const struct section * s, struct elf_facts * facts) {
-    GElf_Shdr  table;
-    Elf_Scn *  scn = elf_getscn(s->elf, s->header.sh_link);
+    GElf_Shdr table;
+    Elf_Scn * scn = elf_getscn(s->elf, s->header.sh_link);
     Elf_Data * symbols =
         scn && gelf_getshdr(scn, &table) && table.sh_type == SHT_DYNSYM ? elf_getdata(scn, NULL) : NULL;
     for (size_t i = 0; symbols && !facts->asks_compute && i < s->count; i++) {
         const size_t which = relocated_symbol(s, i);
-        GElf_Sym     symbol;
+        GElf_Sym symbol;
         if (which == STN_UNDEF || which > INT_MAX || !gelf_getsym(symbols, (int) which, &symbol)) { continue; }
         facts->asks_compute = is(elf_strptr(s->elf, table.sh_link, symbol.st_name), COMPUTE);
     }
@@ -108,7 +108,7 @@ static void read_text(const struct section * s, struct text_found * found) {
 
 static void read_section(struct section * s, Elf_Scn * scn, struct elf_facts * facts, struct text_found * found) {
     const GElf_Word type = s->header.sh_type;
-    const bool      is_text =
+    const bool is_text =
         type == SHT_PROGBITS && (s->header.sh_flags & (SHF_ALLOC | SHF_WRITE | SHF_EXECINSTR)) == SHF_ALLOC;
     const bool is_table =
         type == SHT_DYNSYM || type == SHT_SYMTAB || type == SHT_DYNAMIC || type == SHT_RELA || type == SHT_REL;
@@ -124,7 +124,7 @@ static void read_section(struct section * s, Elf_Scn * scn, struct elf_facts * f
     }
 }
 
-/* -------------------------------------------------------------------------------------------------------- files */
+/* ---- files ---- */
 
 static void read_interpreter(Elf * elf, struct elf_facts * facts) {
     size_t count = 0;
@@ -139,9 +139,9 @@ static void read_interpreter(Elf * elf, struct elf_facts * facts) {
 }
 
 static bool is_foreign(const GElf_Ehdr * header) {
-    GElf_Ehdr  own      = { 0 };
-    const int  fd       = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-    Elf *      elf      = fd >= 0 ? elf_begin(fd, ELF_C_READ, NULL) : NULL;
+    GElf_Ehdr own = { 0 };
+    const int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    Elf * elf = fd >= 0 ? elf_begin(fd, ELF_C_READ, NULL) : NULL;
     const bool is_other = elf && gelf_getehdr(elf, &own) &&
                           (own.e_machine != header->e_machine || own.e_ident[EI_CLASS] != header->e_ident[EI_CLASS]);
     elf_end(elf);
@@ -151,7 +151,7 @@ static bool is_foreign(const GElf_Ehdr * header) {
 
 static void read_elf(Elf * elf, const GElf_Ehdr * header, struct elf_facts * facts) {
     struct text_found found = { 0 };
-    facts->is_foreign       = is_foreign(header);
+    facts->is_foreign = is_foreign(header);
     read_interpreter(elf, facts);
     facts->is_static = !*facts->interpreter;
     for (Elf_Scn * scn = NULL; (scn = elf_nextscn(elf, scn));) {
@@ -173,7 +173,7 @@ int elf_facts_read(const char * path, struct elf_facts * facts, struct tat_error
                      ? 0
                      : tat_fail(error, TAT_ERROR_INPUT, "%s: not a regular file", path);
     elf_version(EV_CURRENT);
-    Elf *     elf = result == 0 ? elf_begin(fd, ELF_C_READ, NULL) : NULL;
+    Elf * elf = result == 0 ? elf_begin(fd, ELF_C_READ, NULL) : NULL;
     GElf_Ehdr header;
     if (result == 0 && elf_kind(elf) != ELF_K_ELF) {
         result = 1;

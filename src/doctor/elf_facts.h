@@ -23,11 +23,11 @@ struct elf_facts {
     char interpreter[PATH_MAX];
     char rpath[PATH_MAX], runpath[PATH_MAX]; /* folders of libraries; where there is a runpath, rpath means nothing */
     char ** needed;                          /* names of libraries */
-    size_t  n_needed;
+    size_t n_needed;
 };
 
 /* 0; 1 if the file is no ELF file; -1 if it cannot be read. The caller frees what is in *facts if it is 0. */
-int  elf_facts_read(const char * path, struct elf_facts * facts, struct tat_error * error);
+int elf_facts_read(const char * path, struct elf_facts * facts, struct tat_error * error);
 void elf_facts_free(struct elf_facts * facts);
 
 #endif

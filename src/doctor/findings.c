@@ -9,7 +9,7 @@ void finding_add(struct findings * findings, const char * check, enum verdict ve
                  const char * format, ...) {
     if (findings->count == FINDINGS_MAX) { return; }
     struct finding * added = &findings->at[findings->count++];
-    *added                 = (struct finding){ .check = check, .verdict = verdict, .advice = advice };
+    *added = (struct finding){ .check = check, .verdict = verdict, .advice = advice };
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(added->found, sizeof added->found, format, arguments);

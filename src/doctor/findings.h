@@ -12,7 +12,7 @@ enum verdict { VERDICT_GOOD, VERDICT_WARNING, VERDICT_BAD };
 struct finding {
     const char * check; /* a word or two */
     enum verdict verdict;
-    char         found[1024];
+    char found[1024];
     const char * advice; /* what to do; NULL if nothing */
 };
 
@@ -20,7 +20,7 @@ enum { FINDINGS_MAX = 64 };
 
 struct findings {
     struct finding at[FINDINGS_MAX];
-    size_t         count;
+    size_t count;
 };
 
 /* `check` and `advice` are kept as they are: constants. */

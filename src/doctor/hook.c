@@ -6,7 +6,7 @@
 /* "0.25.3" of "/lib/libggml-base.so.0.25.3", or NULL: the library says its version only to those who call it. */
 static const char * ggml_version(const struct libraries * libraries) {
     for (size_t i = 0; i < libraries->count; i++) {
-        const char * name  = strstr(libraries->at[i].path, "/libggml");
+        const char * name = strstr(libraries->at[i].path, "/libggml");
         const char * after = name ? strstr(name, ".so.") : NULL;
         if (after && strchr(after + 4, '.')) { return after + 4; }
     }

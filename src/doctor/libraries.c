@@ -9,21 +9,21 @@
 
 enum { LIBRARIES_MAX = 1024, INCLUDES_MAX = 4 };
 
-/* ------------------------------------------------------------------------------------------------ where they are */
+/* ---- where they are ---- */
 
 struct wanted {
-    const char *           name;
+    const char * name;
     const struct library * by;
-    char *                 path; /* the answer, PATH_MAX */
+    char * path; /* the answer, PATH_MAX */
 };
 
 /* A folder of `length` bytes, in which $ORIGIN is that of the library that asks. */
 static bool in_folder(const struct wanted * w, const char * folder, size_t length) {
     static const char * const origins[] = { "${ORIGIN}", "$ORIGIN" };
-    const char *              slash     = strrchr(w->by->path, '/');
-    const size_t              home      = slash ? (size_t) (slash - w->by->path) : 0;
-    char                      candidate[PATH_MAX];
-    int                       n = -1;
+    const char * slash = strrchr(w->by->path, '/');
+    const size_t home = slash ? (size_t) (slash - w->by->path) : 0;
+    char candidate[PATH_MAX];
+    int n = -1;
     for (size_t i = 0; i < 2 && n < 0; i++) {
         const size_t origin = strlen(origins[i]);
         if (length >= origin && strncmp(folder, origins[i], origin) == 0) {
@@ -48,14 +48,14 @@ static bool in_list(const struct wanted * w, const char * list) {
 /* The folders that ldconfig is told of, a line each, with `include PATTERN` for more such files. */
 static bool in_configured(const struct wanted * w, const char * pattern, int depth) {
     glob_t files;
-    bool   found = false;
+    bool found = false;
     if (depth == INCLUDES_MAX || glob(pattern, 0, NULL, &files) != 0) { return false; }
     for (size_t i = 0; i < files.gl_pathc && !found; i++) {
         FILE * file = fopen(files.gl_pathv[i], "re");
-        char   line[PATH_MAX];
+        char line[PATH_MAX];
         while (file && !found && fgets(line, sizeof line, file)) {
             line[strcspn(line, "#\n")] = '\0';
-            const char * at            = line + strspn(line, " \t");
+            const char * at = line + strspn(line, " \t");
             found = strncmp(at, "include ", 8) == 0 ? in_configured(w, at + 8 + strspn(at + 8, " \t"), depth + 1)
                     : *at == '/'                    ? in_folder(w, at, strcspn(at, " \t"))
                                                     : false;
@@ -79,12 +79,12 @@ static bool find(const struct libraries * libraries, const struct wanted * w) {
            in_configured(w, "/etc/ld.so.conf", 0) || in_list(w, "/lib64:/usr/lib64:/lib:/usr/lib");
 }
 
-/* -------------------------------------------------------------------------------------------------- what they need */
+/* ---- what they need ---- */
 
 static void add_needed(struct libraries * libraries, size_t of) {
     for (size_t i = 0; i < libraries->at[of].facts.n_needed; i++) {
-        char                path[PATH_MAX];
-        struct tat_error    unread;
+        char path[PATH_MAX];
+        struct tat_error unread;
         const struct wanted wanted = { libraries->at[of].facts.needed[i], &libraries->at[of], path };
         if (find(libraries, &wanted)) {
             libraries_add(libraries, path, false, &unread);
@@ -102,9 +102,9 @@ int libraries_add(struct libraries * libraries, const char * path, bool follow, 
     if (!libraries->at && !(libraries->at = calloc(LIBRARIES_MAX, sizeof *libraries->at))) {
         return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
     }
-    const size_t     first = libraries->count;
+    const size_t first = libraries->count;
     struct library * added = &libraries->at[first];
-    const int        kind  = elf_facts_read(path, &added->facts, error);
+    const int kind = elf_facts_read(path, &added->facts, error);
     if (kind != 0) { return kind; }
     added->path = strdup(path);
     if (!added->path) {

@@ -20,14 +20,14 @@ static bool is_known(const struct process * process, const char * file) {
 /* The file of a line "address permissions offset device inode   path", or NULL. */
 static const char * mapped_file(char * line) {
     line[strcspn(line, "\n")] = '\0';
-    const char * path         = strchr(line, '/');
+    const char * path = strchr(line, '/');
     return path && strncmp(path, "/dev/", 5) != 0 ? path : NULL;
 }
 
 int process_read(pid_t pid, struct process * process, struct tat_error * error) {
     char path[64], line[PATH_MAX + 128];
     snprintf(path, sizeof path, "/proc/%d/maps", (int) pid);
-    *process    = (struct process){ .files = calloc(FILES_MAX, sizeof *process->files) };
+    *process = (struct process){ .files = calloc(FILES_MAX, sizeof *process->files) };
     FILE * maps = process->files ? fopen(path, "re") : NULL;
     if (!maps) {
         return errno == ENOENT ? tat_fail(error, TAT_ERROR_INPUT, "no process has the id %d", (int) pid)
@@ -35,7 +35,7 @@ int process_read(pid_t pid, struct process * process, struct tat_error * error) 
     }
     while (fgets(line, sizeof line, maps) && process->n_files < FILES_MAX) {
         const char * file = mapped_file(line);
-        char *       kept = file && !is_known(process, file) ? strdup(file) : NULL;
+        char * kept = file && !is_known(process, file) ? strdup(file) : NULL;
         if (kept) { process->files[process->n_files++] = kept; }
     }
     const bool failed = ferror(maps);
@@ -51,7 +51,7 @@ void process_free(struct process * process) {
 
 bool process_path(pid_t pid, const char * file, char * path, size_t size) {
     struct stat own, other;
-    char        root[64];
+    char root[64];
     snprintf(root, sizeof root, "/proc/%d/root", (int) pid);
     const bool is_same =
         stat("/", &own) == 0 && (stat(root, &other) != 0 || (own.st_dev == other.st_dev && own.st_ino == other.st_ino));

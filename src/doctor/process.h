@@ -13,11 +13,11 @@
 
 struct process {
     char ** files; /* as the process names them, each once */
-    size_t  n_files;
+    size_t n_files;
 };
 
 /* 0 or -1. The caller frees what is in *process by process_free, in either case. */
-int  process_read(pid_t pid, struct process * process, struct tat_error * error);
+int process_read(pid_t pid, struct process * process, struct tat_error * error);
 void process_free(struct process * process);
 
 /* `file` as this process reaches it, in a container too, in `path` of `size` bytes. False if it is too long. */

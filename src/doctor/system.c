@@ -20,7 +20,7 @@ enum { LINE = 4096 };
 
 /* The first line of a file; false if there is none. */
 static bool read_line(const char * path, char line[static LINE]) {
-    FILE *     file = fopen(path, "re");
+    FILE * file = fopen(path, "re");
     const bool read = file && fgets(line, LINE, file);
     if (file) { fclose(file); }
     if (read) { line[strcspn(line, "\n")] = '\0'; }
@@ -28,7 +28,7 @@ static bool read_line(const char * path, char line[static LINE]) {
 }
 
 static bool read_number(const char * path, long long * number) {
-    char   line[LINE];
+    char line[LINE];
     char * end;
     if (!read_line(path, line)) { return false; }
     *number = strtoll(line, &end, 10);
@@ -37,7 +37,7 @@ static bool read_number(const char * path, long long * number) {
 
 static void check_kernel(struct findings * findings) {
     struct utsname system;
-    int            major = 0, minor = 0;
+    int major = 0, minor = 0;
     uname(&system);
     const bool is_old = sscanf(system.release, "%d.%d", &major, &minor) == 2 && major * 100 + minor < 504;
     finding_add(findings, "kernel", is_old ? VERDICT_WARNING : VERDICT_GOOD, is_old ? "use 5.4 or newer" : NULL,
@@ -48,10 +48,10 @@ static void check_kernel(struct findings * findings) {
 /* The flags of the first processor, a line of thousands of bytes. */
 static void check_clock(struct findings * findings) {
     static const char path[] = "/proc/cpuinfo";
-    FILE *            info   = fopen(path, "re");
-    char *            line   = NULL;
-    size_t            size   = 0;
-    bool              steady = false;
+    FILE * info = fopen(path, "re");
+    char * line = NULL;
+    size_t size = 0;
+    bool steady = false;
     while (info && getline(&line, &size, info) > 0) {
         if (strncmp(line, "flags", 5) != 0) { continue; }
         steady = strstr(line, " constant_tsc") && strstr(line, " nonstop_tsc");
@@ -73,7 +73,7 @@ static void check_clock(struct findings * findings) {
 static void check_disk(const char * traces, struct findings * findings) {
     enum { NEEDED_MIB = 16, SOME_MIB = 256 };
     struct statvfs disk;
-    char           folder[LINE];
+    char folder[LINE];
     snprintf(folder, sizeof folder, "%s", traces);
     while (statvfs(folder, &disk) != 0) { /* it may be that the folder is not made yet */
         char * slash = strrchr(folder, '/');
@@ -81,7 +81,7 @@ static void check_disk(const char * traces, struct findings * findings) {
         if (slash == folder) { slash++; }
         snprintf(slash ? slash : folder, 2, "%s", slash ? "" : ".");
     }
-    const uint64_t     mib     = (uint64_t) disk.f_bavail * disk.f_frsize >> 20;
+    const uint64_t mib = (uint64_t) disk.f_bavail * disk.f_frsize >> 20;
     const enum verdict verdict = mib < NEEDED_MIB ? VERDICT_BAD : mib < SOME_MIB ? VERDICT_WARNING : VERDICT_GOOD;
     finding_add(findings, "disk", verdict,
                 verdict == VERDICT_GOOD ? NULL : "free some, or name another folder in TAT_DIR",
@@ -102,15 +102,15 @@ static void check_memlock(struct findings * findings) {
 /* The path of this process in the hierarchy of `controller` ("": version 2), or false. */
 static bool own_group(const char * controller, char path[static LINE]) {
     FILE * file = fopen("/proc/self/cgroup", "re");
-    char   line[LINE];
-    bool   found = false;
+    char line[LINE];
+    bool found = false;
     while (file && !found && fgets(line, sizeof line, file)) {
         line[strcspn(line, "\n")] = '\0';
-        char * names              = strchr(line, ':');
-        char * group              = names ? strchr(names + 1, ':') : NULL;
+        char * names = strchr(line, ':');
+        char * group = names ? strchr(names + 1, ':') : NULL;
         if (!group) { continue; }
         *group = '\0';
-        found  = strcmp(names + 1, controller) == 0;
+        found = strcmp(names + 1, controller) == 0;
         if (found) { snprintf(path, LINE, "%s", group + 1); }
     }
     if (file) { fclose(file); }
@@ -121,7 +121,7 @@ static bool own_group(const char * controller, char path[static LINE]) {
 static uint64_t memory_limit(const char * mount, const char * name, char * group) {
     uint64_t smallest = 0;
     for (;;) {
-        char      path[2 * LINE];
+        char path[2 * LINE];
         long long limit;
         snprintf(path, sizeof path, "%s%s/%s", mount, group, name);
         const bool is_set = read_number(path, &limit) && limit > 0 && limit < INT64_MAX / 2; /* above: no limit */
@@ -133,7 +133,7 @@ static uint64_t memory_limit(const char * mount, const char * name, char * group
 }
 
 static void check_cgroup(struct findings * findings) {
-    char       group[LINE];
+    char group[LINE];
     const bool is_v1 = own_group("memory", group);
     if (!is_v1 && !own_group("", group)) {
         finding_add(findings, "cgroup", VERDICT_GOOD, NULL, "memory is not in a control group");

@@ -18,7 +18,7 @@
 /* Layouts are numbered anew: parts by head have some that the trace has not. */
 static void bin_record(struct access_writer * w, const struct tat_access * a, struct tat_layout layout) {
     struct tat_access record = *a;
-    record.layout            = 0;
+    record.layout = 0;
     if (a->flags & TAT_ACCESS_STRIDED) {
         record.layout = layout_table_number(&w->layouts, layout);
         if (!record.layout) { record.flags ^= TAT_ACCESS_STRIDED | TAT_ACCESS_APPROXIMATE; }
@@ -28,7 +28,7 @@ static void bin_record(struct access_writer * w, const struct tat_access * a, st
 
 const struct access_format access_bin = { "bin", NULL, bin_record };
 
-/* ------------------------------------------------------------------------------------------------------ description */
+/* ---- description ---- */
 
 #define FIELDS(X)                                                                                                      \
     X(start_ns, "<u8", 0)                                                                                              \
@@ -67,9 +67,9 @@ static json_t * name_of(const char * text) {
 }
 
 static json_t * tensor_names(const struct tat_trace * trace) {
-    uint32_t                  count;
+    uint32_t count;
     const struct tat_tensor * tensors = tat_trace_tensors(trace, &count);
-    json_t *                  names   = json_array();
+    json_t * names = json_array();
     for (uint32_t i = 0; i < count; i++) { json_array_append_new(names, name_of(tensors[i].name)); }
     return names;
 }
@@ -116,7 +116,7 @@ static const char example[] = "import json, numpy as np; about = json.load(open(
 /* An item a line: the lists are long. */
 static int put_items(json_t * about, FILE * out) {
     const char * key;
-    json_t *     value;
+    json_t * value;
     const char * before = "{\n ";
     json_object_foreach(about, key, value) {
         fprintf(out, "%s\"%s\": ", before, key);
@@ -129,14 +129,14 @@ static int put_items(json_t * about, FILE * out) {
 
 int access_bin_describe(const struct access_writer * w, FILE * out, struct tat_error * error) {
     const struct tat_trace * trace = w->context.trace;
-    char *                   name  = strdup(w->name);
-    json_t *                 about = json_pack(
-                        "{s:o, s:I, s:i, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "file", name_of(name ? basename(name) : ""),
-                        "records", (json_int_t) w->count, "record_bytes", (int) sizeof(struct tat_access), "dtype", dtype(), "example",
-                        example, "ops", op_names(trace), "phases", list_of(phase_name, TAT_PHASE_COUNT), "roles",
-                        list_of(access_role_name, TAT_ROLE_COUNT), "memories", list_of(access_memory_name, TAT_MEMORY_BUFFER + 1),
-                        "flags", flags(), "layouts", layouts(&w->layouts), "tensors", tensor_names(trace));
-    errno            = ENOMEM;
+    char * name = strdup(w->name);
+    json_t * about = json_pack(
+        "{s:o, s:I, s:i, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "file", name_of(name ? basename(name) : ""),
+        "records", (json_int_t) w->count, "record_bytes", (int) sizeof(struct tat_access), "dtype", dtype(), "example",
+        example, "ops", op_names(trace), "phases", list_of(phase_name, TAT_PHASE_COUNT), "roles",
+        list_of(access_role_name, TAT_ROLE_COUNT), "memories", list_of(access_memory_name, TAT_MEMORY_BUFFER + 1),
+        "flags", flags(), "layouts", layouts(&w->layouts), "tensors", tensor_names(trace));
+    errno = ENOMEM;
     const int status = about ? put_items(about, out) : -1;
     json_decref(about);
     free(name);

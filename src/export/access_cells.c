@@ -17,11 +17,11 @@ const char * const access_columns[ACCESS_COLUMNS] = {
 };
 
 struct access_context access_context_of(const struct tat_trace * trace) {
-    uint32_t              count;
+    uint32_t count;
     struct access_context context = { .trace = trace };
-    context.tensors               = tat_trace_tensors(trace, &count);
-    context.evaluations           = tat_trace_evaluations(trace, &count);
-    context.files                 = tat_trace_model_files(trace, &context.n_files);
+    context.tensors = tat_trace_tensors(trace, &count);
+    context.evaluations = tat_trace_evaluations(trace, &count);
+    context.files = tat_trace_model_files(trace, &context.n_files);
     return context;
 }
 
@@ -62,34 +62,34 @@ static struct cell head_of(const struct tat_access * a, char scratch[static ACCE
 
 void access_cells(const struct access_context * context, const struct tat_access * a, struct tat_layout layout,
                   struct cell cells[static ACCESS_COLUMNS], char scratch[static ACCESS_SCRATCH]) {
-    const struct tat_tensor *     t        = &context->tensors[a->tensor];
-    const struct tat_evaluation * e        = &context->evaluations[a->evaluation];
-    const bool                    counted  = access_phase(a) != TAT_PHASE_WARMUP && e->n_tokens > 0;
-    const bool                    has_part = t->kind == TAT_TENSOR_WEIGHT || t->kind == TAT_TENSOR_STATE;
-    const bool                    exact    = !(a->flags & TAT_ACCESS_APPROXIMATE);
-    const bool                    timed    = !(a->flags & TAT_ACCESS_UNTIMED);
-    cells[COLUMN_START_NS]                 = number_if(timed, a->start_ns);
-    cells[COLUMN_DURATION_NS]              = number_if(timed, a->duration_ns);
-    cells[COLUMN_GRAPH]                    = cell_number(a->evaluation);
-    cells[COLUMN_NODE]                     = cell_number(a->node);
-    cells[COLUMN_TOKEN]                    = number_if(counted, a->token_first);
-    cells[COLUMN_TOKENS]                   = cell_number(e->n_tokens);
-    cells[COLUMN_PHASE]                    = cell_text(tat_phase_name(access_phase(a)));
-    cells[COLUMN_CONTEXT]                  = cell_number(e->context);
-    cells[COLUMN_LAYER]                    = number_if(a->layer != TAT_NO_LAYER, a->layer);
-    cells[COLUMN_OP]                       = cell_text(tat_trace_op_name(context->trace, a->op));
-    cells[COLUMN_OPERAND]                  = cell_text(access_operand_name(a->operand));
-    cells[COLUMN_TENSOR_ID]                = cell_number(a->tensor);
-    cells[COLUMN_TENSOR]                   = cell_text(t->name);
-    cells[COLUMN_MODEL]                    = model_of(context, t);
-    cells[COLUMN_COMPONENT]                = cell_text(has_part ? tat_component_name(t->component) : "");
-    cells[COLUMN_ROLE]                     = cell_text(access_role_name(a->kind & 15u));
-    cells[COLUMN_EXPERT]                   = number_if(a->expert != TAT_NO_EXPERT, a->expert);
-    cells[COLUMN_HEAD]                     = head_of(a, scratch);
-    cells[COLUMN_OFFSET]                   = cell_number(a->offset);
-    cells[COLUMN_SIZE]                     = cell_number(a->bytes);
-    cells[COLUMN_STRIDE]                   = number_if(exact && a->rows > 1, layout.stride);
-    cells[COLUMN_COUNT]                    = number_if(exact, a->rows);
-    cells[COLUMN_ACCESS]                   = cell_text(a->flags & TAT_ACCESS_WRITE ? "write" : "read");
-    cells[COLUMN_MEMORY]                   = cell_text(access_memory_name(a->kind >> 4));
+    const struct tat_tensor * t = &context->tensors[a->tensor];
+    const struct tat_evaluation * e = &context->evaluations[a->evaluation];
+    const bool counted = access_phase(a) != TAT_PHASE_WARMUP && e->n_tokens > 0;
+    const bool has_part = t->kind == TAT_TENSOR_WEIGHT || t->kind == TAT_TENSOR_STATE;
+    const bool exact = !(a->flags & TAT_ACCESS_APPROXIMATE);
+    const bool timed = !(a->flags & TAT_ACCESS_UNTIMED);
+    cells[COLUMN_START_NS] = number_if(timed, a->start_ns);
+    cells[COLUMN_DURATION_NS] = number_if(timed, a->duration_ns);
+    cells[COLUMN_GRAPH] = cell_number(a->evaluation);
+    cells[COLUMN_NODE] = cell_number(a->node);
+    cells[COLUMN_TOKEN] = number_if(counted, a->token_first);
+    cells[COLUMN_TOKENS] = cell_number(e->n_tokens);
+    cells[COLUMN_PHASE] = cell_text(tat_phase_name(access_phase(a)));
+    cells[COLUMN_CONTEXT] = cell_number(e->context);
+    cells[COLUMN_LAYER] = number_if(a->layer != TAT_NO_LAYER, a->layer);
+    cells[COLUMN_OP] = cell_text(tat_trace_op_name(context->trace, a->op));
+    cells[COLUMN_OPERAND] = cell_text(access_operand_name(a->operand));
+    cells[COLUMN_TENSOR_ID] = cell_number(a->tensor);
+    cells[COLUMN_TENSOR] = cell_text(t->name);
+    cells[COLUMN_MODEL] = model_of(context, t);
+    cells[COLUMN_COMPONENT] = cell_text(has_part ? tat_component_name(t->component) : "");
+    cells[COLUMN_ROLE] = cell_text(access_role_name(a->kind & 15u));
+    cells[COLUMN_EXPERT] = number_if(a->expert != TAT_NO_EXPERT, a->expert);
+    cells[COLUMN_HEAD] = head_of(a, scratch);
+    cells[COLUMN_OFFSET] = cell_number(a->offset);
+    cells[COLUMN_SIZE] = cell_number(a->bytes);
+    cells[COLUMN_STRIDE] = number_if(exact && a->rows > 1, layout.stride);
+    cells[COLUMN_COUNT] = number_if(exact, a->rows);
+    cells[COLUMN_ACCESS] = cell_text(a->flags & TAT_ACCESS_WRITE ? "write" : "read");
+    cells[COLUMN_MEMORY] = cell_text(access_memory_name(a->kind >> 4));
 }

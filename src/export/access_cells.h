@@ -49,11 +49,11 @@ static inline enum tat_phase access_phase(const struct tat_access * a) {
 
 /* What the cells of a trace's records are looked up in. */
 struct access_context {
-    const struct tat_trace *      trace;
-    const struct tat_tensor *     tensors;
+    const struct tat_trace * trace;
+    const struct tat_tensor * tensors;
     const struct tat_evaluation * evaluations;
     const struct tat_model_file * files;
-    uint32_t                      n_files;
+    uint32_t n_files;
 };
 struct access_context access_context_of(const struct tat_trace * trace);
 

@@ -9,20 +9,20 @@
 #include <string.h>
 #include <strings.h>
 
-/* ---------------------------------------------------------------------------------------------------------- parsing */
+/* ---- parsing ---- */
 
 static bool parse_number(const char ** text, uint64_t * number) {
     char * end;
     if (!isdigit((unsigned char) **text)) { return false; }
-    errno   = 0;
+    errno = 0;
     *number = strtoull(*text, &end, 10);
-    *text   = end;
+    *text = end;
     return errno == 0;
 }
 
 const char * access_range_parse(const char * text, struct access_range * range) {
-    static const char   not_one[] = "not a number or a range: 5, 3:8, 3: or :8";
-    struct access_range r         = { 0, UINT64_MAX - 1 }; /* "0:" is not all: what has no number is not in it */
+    static const char not_one[] = "not a number or a range: 5, 3:8, 3: or :8";
+    struct access_range r = { 0, UINT64_MAX - 1 }; /* "0:" is not all: what has no number is not in it */
     if (strcmp(text, ":") == 0) { return not_one; }
     if (*text != ':' && !parse_number(&text, &r.first)) { return not_one; }
     if (*text == '\0') {
@@ -44,7 +44,7 @@ unsigned access_phase_bit(const char * name) {
 
 unsigned access_kind_bit(const char * name) {
     static const struct {
-        const char *         name;
+        const char * name;
         enum tat_tensor_kind kind;
     } kinds[] = {
         { "weights", TAT_TENSOR_WEIGHT },
@@ -58,7 +58,7 @@ unsigned access_kind_bit(const char * name) {
     return 0;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- walk */
+/* ---- walk ---- */
 
 static bool is_all(struct access_range r) {
     return r.first == 0 && r.last == UINT64_MAX;
@@ -78,11 +78,11 @@ static bool wants_evaluation(const struct access_filter * f, const struct tat_ev
 
 struct walk {
     const struct access_filter * filter;
-    tat_access_sink              sink;
-    void *                       user;
-    bool *                       tensors; /* wanted, by number; NULL: all */
-    bool *                       ops;
-    bool                         any_layer;
+    tat_access_sink sink;
+    void * user;
+    bool * tensors; /* wanted, by number; NULL: all */
+    bool * ops;
+    bool any_layer;
 };
 
 static bool wants(const struct walk * w, const struct tat_access * a) {
@@ -111,14 +111,14 @@ static bool fits_glob(const struct access_names * globs, const char * name) {
 
 static int choose_tensors(struct walk * w, const struct tat_trace * trace, struct tat_error * error) {
     const struct access_filter * f = w->filter;
-    uint32_t                     count, chosen = 0;
-    const struct tat_tensor *    tensors = tat_trace_tensors(trace, &count);
+    uint32_t count, chosen = 0;
+    const struct tat_tensor * tensors = tat_trace_tensors(trace, &count);
     if (f->tensors.count == 0 && f->kinds == 0) { return 0; }
     w->tensors = calloc((size_t) count + 1, sizeof *w->tensors);
     if (!w->tensors) { return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
     for (uint32_t i = 0; i < count; i++) {
         const bool fits_kind = f->kinds == 0 || f->kinds >> tensors[i].kind & 1;
-        w->tensors[i]        = fits_kind && fits_glob(&f->tensors, tensors[i].name);
+        w->tensors[i] = fits_kind && fits_glob(&f->tensors, tensors[i].name);
         chosen += w->tensors[i];
     }
     if (chosen) { return 0; }
@@ -133,8 +133,8 @@ static bool is_printable(const char * name) {
 
 /* The names that there are, for who wrote another. */
 static int no_such_op(const struct tat_trace * trace, const char * name, struct tat_error * error) {
-    char   list[300] = "";
-    size_t used      = 0;
+    char list[300] = "";
+    size_t used = 0;
     for (uint16_t i = 0; i < tat_trace_n_ops(trace) && used < sizeof list; i++) {
         const char * op = tat_trace_op_name(trace, i);
         if (strcmp(op, "NONE") == 0 || !is_printable(op)) { continue; }
@@ -145,7 +145,7 @@ static int no_such_op(const struct tat_trace * trace, const char * name, struct 
 
 static int choose_ops(struct walk * w, const struct tat_trace * trace, struct tat_error * error) {
     const struct access_names * names = &w->filter->ops;
-    const uint16_t              count = tat_trace_n_ops(trace);
+    const uint16_t count = tat_trace_n_ops(trace);
     if (names->count == 0) { return 0; }
     w->ops = calloc((size_t) count + 1, sizeof *w->ops);
     if (!w->ops) { return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
@@ -162,10 +162,10 @@ static int choose_ops(struct walk * w, const struct tat_trace * trace, struct ta
 
 int access_filter_each(const struct access_filter * filter, const struct tat_trace * trace, tat_access_sink sink,
                        void * user, struct tat_error * error) {
-    uint32_t                      count;
+    uint32_t count;
     const struct tat_evaluation * e = tat_trace_evaluations(trace, &count);
-    struct walk w      = { .filter = filter, .sink = sink, .user = user, .any_layer = is_all(filter->layer) };
-    int         status = choose_tensors(&w, trace, error);
+    struct walk w = { .filter = filter, .sink = sink, .user = user, .any_layer = is_all(filter->layer) };
+    int status = choose_tensors(&w, trace, error);
     if (status == 0) { status = choose_ops(&w, trace, error); }
     for (uint32_t first = 0, last; first < count && status == 0; first = last) {
         while (first < count && !wants_evaluation(filter, &e[first], first)) { first++; }

@@ -21,7 +21,7 @@ enum { ACCESS_NAMES_MAX = 64 };
 /* Any of them; none: all. */
 struct access_names {
     const char * name[ACCESS_NAMES_MAX];
-    size_t       count;
+    size_t count;
 };
 
 struct access_filter {
@@ -30,9 +30,9 @@ struct access_filter {
     struct access_range evaluation;
     struct access_names tensors; /* globs */
     struct access_names ops;     /* as ggml names them, in any case */
-    unsigned            phases;  /* bits: 1 << enum tat_phase; 0: all */
-    unsigned            kinds;   /* bits: 1 << enum tat_tensor_kind; 0: all */
-    uint32_t            context; /* 0: all */
+    unsigned phases;             /* bits: 1 << enum tat_phase; 0: all */
+    unsigned kinds;              /* bits: 1 << enum tat_tensor_kind; 0: all */
+    uint32_t context;            /* 0: all */
 };
 #define ACCESS_FILTER_ALL                                                                                              \
     ((struct access_filter){ .token = ACCESS_RANGE_ALL, .layer = ACCESS_RANGE_ALL, .evaluation = ACCESS_RANGE_ALL })

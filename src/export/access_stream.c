@@ -5,10 +5,10 @@
 
 struct stream {
     const struct access_request * request;
-    const struct tat_trace *      trace;
-    struct access_writer *        writer;
-    struct access_heads *         heads;
-    uint64_t                      left;
+    const struct tat_trace * trace;
+    struct access_writer * writer;
+    struct access_heads * heads;
+    uint64_t left;
 };
 
 static bool put(const struct tat_access * a, struct tat_layout layout, void * user) {
@@ -17,8 +17,8 @@ static bool put(const struct tat_access * a, struct tat_layout layout, void * us
 }
 
 static bool put_all(const struct tat_access * records, size_t count, void * user) {
-    struct stream * s     = user;
-    bool            going = true;
+    struct stream * s = user;
+    bool going = true;
     if (s->request->progress) { s->request->progress(s->request->user, records[0].evaluation); }
     if (s->heads) { return tat_access_heads_split(s->heads, records, count, put, s); }
     for (size_t i = 0; i < count && going; i++) {
@@ -40,7 +40,7 @@ static int nothing(const struct tat_trace * trace, struct tat_error * error) {
 int access_stream(const struct access_request * request, const struct tat_trace * trace, struct access_writer * writer,
                   struct tat_error * error) {
     struct stream s = { .request = request, .trace = trace, .writer = writer };
-    s.left          = request->limit ? request->limit : UINT64_MAX;
+    s.left = request->limit ? request->limit : UINT64_MAX;
     if (request->heads && !(s.heads = tat_access_heads_new(trace, error))) { return -1; }
     int status = access_filter_each(&request->filter, trace, put_all, &s, error);
     tat_access_heads_free(s.heads);

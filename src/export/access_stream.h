@@ -10,8 +10,8 @@
 
 struct access_request {
     struct access_filter filter;
-    bool                 heads;                          /* attention split by head */
-    uint64_t             limit;                          /* records written; 0: all */
+    bool heads;                                          /* attention split by head */
+    uint64_t limit;                                      /* records written; 0: all */
     void (*progress)(void * user, uint64_t evaluations); /* called often; NULL: not */
     void * user;
 };

@@ -5,10 +5,10 @@
 
 void access_writer_begin(struct access_writer * w, const struct access_format * format, const struct tat_trace * trace,
                          FILE * out, const char * name) {
-    w->format  = format;
+    w->format = format;
     w->context = access_context_of(trace);
-    w->name    = name;
-    w->count   = 0;
+    w->name = name;
+    w->count = 0;
     w->layouts = (struct layout_table){ 0 };
     text_out_begin(&w->out, out);
 }
@@ -17,7 +17,7 @@ bool access_writer_put(struct access_writer * w, const struct tat_access * a, st
     if (w->count == 0 && w->format->begin) { w->format->begin(w); }
     w->format->record(w, a, layout);
     w->evaluation = a->evaluation;
-    w->node       = a->node;
+    w->node = a->node;
     w->count++;
     return !w->out.error;
 }
@@ -31,7 +31,7 @@ void access_writer_free(struct access_writer * w) {
     layout_table_free(&w->layouts);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- text */
+/* ---- text ---- */
 
 static void csv_begin(struct access_writer * w) {
     row_names(&w->out, access_columns, ACCESS_COLUMNS, ',');
@@ -39,7 +39,7 @@ static void csv_begin(struct access_writer * w) {
 
 static void csv_record(struct access_writer * w, const struct tat_access * a, struct tat_layout layout) {
     struct cell cells[ACCESS_COLUMNS];
-    char        scratch[ACCESS_SCRATCH];
+    char scratch[ACCESS_SCRATCH];
     access_cells(&w->context, a, layout, cells, scratch);
     row_csv(&w->out, cells, ACCESS_COLUMNS);
 }
@@ -50,18 +50,18 @@ static void tsv_begin(struct access_writer * w) {
 
 static void tsv_record(struct access_writer * w, const struct tat_access * a, struct tat_layout layout) {
     struct cell cells[ACCESS_COLUMNS];
-    char        scratch[ACCESS_SCRATCH];
+    char scratch[ACCESS_SCRATCH];
     access_cells(&w->context, a, layout, cells, scratch);
     row_tsv(&w->out, cells, ACCESS_COLUMNS);
 }
 
 static void jsonl_record(struct access_writer * w, const struct tat_access * a, struct tat_layout layout) {
     struct cell cells[ACCESS_COLUMNS];
-    char        scratch[ACCESS_SCRATCH];
+    char scratch[ACCESS_SCRATCH];
     access_cells(&w->context, a, layout, cells, scratch);
     row_json(&w->out, access_columns, cells, ACCESS_COLUMNS);
 }
 
-const struct access_format access_csv   = { "csv", csv_begin, csv_record };
-const struct access_format access_tsv   = { "tsv", tsv_begin, tsv_record };
+const struct access_format access_csv = { "csv", csv_begin, csv_record };
+const struct access_format access_tsv = { "tsv", tsv_begin, tsv_record };
 const struct access_format access_jsonl = { "jsonl", NULL, jsonl_record };

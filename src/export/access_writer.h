@@ -25,12 +25,12 @@ extern const struct access_format access_bin; /* struct tat_access, one after th
 
 struct access_writer {
     const struct access_format * format;
-    struct access_context        context;
-    const char *                 name; /* of the file, for messages */
-    struct text_out              out;
-    uint64_t                     count;            /* records written */
-    uint32_t                     evaluation, node; /* of the last one, for formats that group */
-    struct layout_table          layouts;          /* of access_bin */
+    struct access_context context;
+    const char * name; /* of the file, for messages */
+    struct text_out out;
+    uint64_t count;              /* records written */
+    uint32_t evaluation, node;   /* of the last one, for formats that group */
+    struct layout_table layouts; /* of access_bin */
 };
 
 /* `out` stays the caller's, and must live until access_writer_end, as must its name. Nothing is written before the
@@ -42,7 +42,7 @@ void access_writer_begin(struct access_writer * w, const struct access_format * 
 bool access_writer_put(struct access_writer * w, const struct tat_access * a, struct tat_layout layout);
 
 /* Writes what is left. 0, or -1 with *error. In both cases to be followed by access_writer_free. */
-int  access_writer_end(struct access_writer * w, struct tat_error * error);
+int access_writer_end(struct access_writer * w, struct tat_error * error);
 void access_writer_free(struct access_writer * w);
 
 /* What a program needs to read the records of access_bin that were written: see doc/format.md. 0, or -1 with *error. */

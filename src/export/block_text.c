@@ -14,42 +14,42 @@ static const struct {
     const char * name;
     const char * fields[FIELDS_MAX + 1];
 } shapes[] = {
-    [0]                    = { "damage", { 0 } },
-    [TAT_BLOCK_STRING]     = { "string", { "first", "strings" } },
-    [TAT_BLOCK_TENSOR]     = { "tensor", { "first", "tensors" } },
-    [TAT_BLOCK_TEMPLATE]   = { "template", { "template", "context", "leaves", "nodes" } },
+    [0] = { "damage", { 0 } },
+    [TAT_BLOCK_STRING] = { "string", { "first", "strings" } },
+    [TAT_BLOCK_TENSOR] = { "tensor", { "first", "tensors" } },
+    [TAT_BLOCK_TEMPLATE] = { "template", { "template", "context", "leaves", "nodes" } },
     [TAT_BLOCK_EVALUATION] = { "evaluation",
                                { "template", "flags", "rule", "~status", "threads", "thread", "begin_tick", "ticks",
                                  "callbacks", "stamps" } },
-    [TAT_BLOCK_EVENT]      = { "event", { "event", "tick", "thread" } },
-    [TAT_BLOCK_LOSS]       = { "loss", { "reason", "evaluations", "events" } },
-    [TAT_BLOCK_END]        = { "end",
-                               { "evaluations_emitted", "evaluations_stored", "evaluations_filtered", "callbacks_emitted",
-                                 "callbacks_stored", "events_emitted", "events_stored" } },
+    [TAT_BLOCK_EVENT] = { "event", { "event", "tick", "thread" } },
+    [TAT_BLOCK_LOSS] = { "loss", { "reason", "evaluations", "events" } },
+    [TAT_BLOCK_END] = { "end",
+                        { "evaluations_emitted", "evaluations_stored", "evaluations_filtered", "callbacks_emitted",
+                          "callbacks_stored", "events_emitted", "events_stored" } },
 };
 
 static const char * const events[] = {
-    [TAT_EVENT_CLOCK]        = "clock",
-    [TAT_EVENT_MAPPING]      = "mapping",
-    [TAT_EVENT_MODEL_FILE]   = "model_file",
-    [TAT_EVENT_LOAD_BEGIN]   = "load_begin",
-    [TAT_EVENT_LOAD_END]     = "load_end",
-    [TAT_EVENT_OPEN_MODEL]   = "open_model",
+    [TAT_EVENT_CLOCK] = "clock",
+    [TAT_EVENT_MAPPING] = "mapping",
+    [TAT_EVENT_MODEL_FILE] = "model_file",
+    [TAT_EVENT_LOAD_BEGIN] = "load_begin",
+    [TAT_EVENT_LOAD_END] = "load_end",
+    [TAT_EVENT_OPEN_MODEL] = "open_model",
     [TAT_EVENT_MEMORY_CLEAR] = "memory_clear",
-    [TAT_EVENT_PERF_RESET]   = "perf_reset",
-    [TAT_EVENT_WARMUP]       = "warmup",
-    [TAT_EVENT_CALL_BEGIN]   = "call_begin",
-    [TAT_EVENT_CALL_END]     = "call_end",
-    [TAT_EVENT_CONTEXT]      = "context",
-    [TAT_EVENT_NOTE]         = "note",
-    [TAT_EVENT_MEMORY_SET]   = "memory_set",
+    [TAT_EVENT_PERF_RESET] = "perf_reset",
+    [TAT_EVENT_WARMUP] = "warmup",
+    [TAT_EVENT_CALL_BEGIN] = "call_begin",
+    [TAT_EVENT_CALL_END] = "call_end",
+    [TAT_EVENT_CONTEXT] = "context",
+    [TAT_EVENT_NOTE] = "note",
+    [TAT_EVENT_MEMORY_SET] = "memory_set",
     [TAT_EVENT_BUFFER_ALLOC] = "buffer_alloc",
-    [TAT_EVENT_BUFFER_FREE]  = "buffer_free",
+    [TAT_EVENT_BUFFER_FREE] = "buffer_free",
 };
 static const size_t n_shapes = sizeof shapes / sizeof shapes[0];
 
 struct listing {
-    struct text_out  out;
+    struct text_out out;
     enum text_format format;
 };
 
@@ -64,11 +64,11 @@ static size_t read_fields(const struct tat_block * block, const char ** names, s
     if (!block->payload || (size_t) block->type >= n_shapes) { return 0; }
     struct tat_in in = { .at = block->payload, .end = block->payload + block->payload_bytes };
     for (const char * const * field = shapes[block->type].fields; *field; field++) {
-        const bool  is_signed = **field == '~';
-        struct cell cell      = is_signed ? cell_signed(tat_get_zigzag(&in)) : cell_number(tat_get_varint(&in));
+        const bool is_signed = **field == '~';
+        struct cell cell = is_signed ? cell_signed(tat_get_zigzag(&in)) : cell_number(tat_get_varint(&in));
         if (in.bad) { break; }
         if (block->type == TAT_BLOCK_EVENT && n == 0) { cell = event_name(cell.number); }
-        names[n]   = *field + is_signed;
+        names[n] = *field + is_signed;
         cells[n++] = cell;
     }
     return n;
@@ -76,7 +76,7 @@ static size_t read_fields(const struct tat_block * block, const char ** names, s
 
 static void put_fields(char * text, size_t size, const char * const * names, const struct cell * cells, size_t n) {
     size_t used = 0;
-    *text       = '\0';
+    *text = '\0';
     for (size_t i = 0; i < n && used < size; i++) {
         const struct cell c = cells[i];
         used += (size_t) snprintf(text + used, size - used, "%s%s=", i ? " " : "", names[i]);
@@ -88,16 +88,16 @@ static void put_fields(char * text, size_t size, const char * const * names, con
 }
 
 static bool put_block(const struct tat_block * block, void * user) {
-    struct listing * listing                   = user;
-    const char *     names[FIXED + FIELDS_MAX] = { "offset", "type", "bytes", "payload_bytes" };
-    struct cell      cells[FIXED + FIELDS_MAX];
-    char             type[32], text[512], line[640];
+    struct listing * listing = user;
+    const char * names[FIXED + FIELDS_MAX] = { "offset", "type", "bytes", "payload_bytes" };
+    struct cell cells[FIXED + FIELDS_MAX];
+    char type[32], text[512], line[640];
     snprintf(type, sizeof type, "type %u", (unsigned) block->type);
     if ((size_t) block->type < n_shapes) { snprintf(type, sizeof type, "%s", shapes[block->type].name); }
-    cells[0]       = cell_number(block->file_offset);
-    cells[1]       = cell_text(type);
-    cells[2]       = cell_number(block->bytes);
-    cells[3]       = cell_number(block->payload_bytes);
+    cells[0] = cell_number(block->file_offset);
+    cells[1] = cell_text(type);
+    cells[2] = cell_number(block->bytes);
+    cells[3] = cell_number(block->payload_bytes);
     const size_t n = read_fields(block, names + FIXED, cells + FIXED);
     put_fields(text, sizeof text, names + FIXED, cells + FIXED, n);
     if (listing->format == TEXT_JSON) {

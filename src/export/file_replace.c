@@ -36,7 +36,7 @@ static bool is_regular_or_new(const char * path) {
 
 int file_replace_open(struct file_replace * r, const char * path, struct tat_error * error) {
     char real[PATH_MAX], folder[PATH_MAX], name[PATH_MAX];
-    *r    = (struct file_replace){ .path = strdup(realpath(path, real) ? real : path) };
+    *r = (struct file_replace){ .path = strdup(realpath(path, real) ? real : path) };
     errno = ENAMETOOLONG;
     if (!r->path || strlen(r->path) >= PATH_MAX) { return begin(r, -1, error); }
     if (!is_regular_or_new(r->path)) { return begin(r, open(r->path, O_WRONLY | O_NOCTTY | O_CLOEXEC), error); }
@@ -45,7 +45,7 @@ int file_replace_open(struct file_replace * r, const char * path, struct tat_err
         r->beside = NULL;
         return begin(r, -1, error);
     }
-    int fd      = open(in, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+    int fd = open(in, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
     r->nameless = fd >= 0;
     if (fd < 0) { fd = open(r->beside, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666); } /* not every file system can */
     return begin(r, fd, error);

@@ -14,7 +14,7 @@ struct file_replace {
     char * path;
     char * beside; /* NULL: written in place */
     FILE * file;
-    bool   nameless; /* `beside` is made at the end */
+    bool nameless; /* `beside` is made at the end */
 };
 
 /* Opens folder/name for replacing; mode 0600. Returns 0, or -1 with *error. */

@@ -65,12 +65,12 @@ static void put_line(struct text_out * out, uint32_t number, const char * op, co
 
 static void put_entry(struct text_out * out, enum text_format format, const struct tat_trace * trace,
                       const struct tat_template * t, uint32_t number) {
-    uint32_t                 count;
-    const struct tat_entry * e       = &t->entries[number];
-    const bool               is_leaf = number < t->n_leaves, is_json = format == TEXT_JSON;
-    char                     shape[TEXT], strides[TEXT], from[TEXT];
-    uint64_t                 numbers[TAT_MAX_SRC];
-    const unsigned           n_sources = sources(e, numbers);
+    uint32_t count;
+    const struct tat_entry * e = &t->entries[number];
+    const bool is_leaf = number < t->n_leaves, is_json = format == TEXT_JSON;
+    char shape[TEXT], strides[TEXT], from[TEXT];
+    uint64_t numbers[TAT_MAX_SRC];
+    const unsigned n_sources = sources(e, numbers);
     put_list(shape, is_json ? as_json : as_shape, e->ne, dimensions(e));
     put_list(strides, is_json ? as_json : as_shape, e->nb, 4);
     put_list(from, is_json ? as_json : as_words, numbers, n_sources);
@@ -78,19 +78,19 @@ static void put_entry(struct text_out * out, enum text_format format, const stru
         put_line(out, number, is_leaf ? "" : e->op, shape, e->name, from);
         return;
     }
-    const struct cell none           = { .kind = CELL_EMPTY };
+    const struct cell none = { .kind = CELL_EMPTY };
     const struct cell cells[COLUMNS] = {
-        [ENTRY]     = cell_number(number),
-        [KIND]      = cell_text(is_leaf ? "leaf" : "node"),
-        [OP]        = is_leaf ? none : cell_text(e->op),
-        [NAME]      = cell_text(e->name),
-        [LAYER]     = e->layer == TAT_NO_LAYER ? none : cell_number(e->layer),
-        [SHAPE]     = list_cell(shape, is_json),
-        [STRIDES]   = list_cell(strides, is_json),
+        [ENTRY] = cell_number(number),
+        [KIND] = cell_text(is_leaf ? "leaf" : "node"),
+        [OP] = is_leaf ? none : cell_text(e->op),
+        [NAME] = cell_text(e->name),
+        [LAYER] = e->layer == TAT_NO_LAYER ? none : cell_number(e->layer),
+        [SHAPE] = list_cell(shape, is_json),
+        [STRIDES] = list_cell(strides, is_json),
         [TENSOR_ID] = cell_number(e->tensor),
-        [TENSOR]    = cell_text(tat_trace_tensors(trace, &count)[e->tensor].name),
-        [OFFSET]    = cell_signed(e->offset),
-        [SOURCES]   = list_cell(from, is_json),
+        [TENSOR] = cell_text(tat_trace_tensors(trace, &count)[e->tensor].name),
+        [OFFSET] = cell_signed(e->offset),
+        [SOURCES] = list_cell(from, is_json),
     };
     if (format == TEXT_JSON) {
         row_json(out, columns, cells, COLUMNS);
@@ -101,10 +101,10 @@ static void put_entry(struct text_out * out, enum text_format format, const stru
 
 int graph_text(const struct tat_trace * trace, uint32_t evaluation, enum text_format format, FILE * file,
                struct tat_error * error) {
-    uint32_t                      n_evaluations, n_templates;
-    const struct tat_evaluation * e         = tat_trace_evaluations(trace, &n_evaluations);
-    const struct tat_template *   templates = tat_trace_templates(trace, &n_templates);
-    struct text_out               out;
+    uint32_t n_evaluations, n_templates;
+    const struct tat_evaluation * e = tat_trace_evaluations(trace, &n_evaluations);
+    const struct tat_template * templates = tat_trace_templates(trace, &n_templates);
+    struct text_out out;
     if (evaluation >= n_evaluations) {
         return tat_fail(error, TAT_ERROR_NO,
                         "there is no evaluation %" PRIu32 ": the trace has %" PRIu32 ", counted from 0", evaluation,

@@ -15,7 +15,7 @@ static void trim(char * text) {
 }
 
 static void cpu_model(char * name, size_t size) {
-    char   line[512];
+    char line[512];
     FILE * info = fopen("/proc/cpuinfo", "re");
     snprintf(name, size, "unknown");
     while (info && fgets(line, sizeof line, info)) {
@@ -31,20 +31,20 @@ static void cpu_model(char * name, size_t size) {
 /* What the kernel calls the disk that a file is on: the device's model, or its name where it has none. */
 static void disk_of(const char * path, char * name, size_t size) {
     struct stat status;
-    char        link[PATH_MAX], target[PATH_MAX];
+    char link[PATH_MAX], target[PATH_MAX];
     snprintf(name, size, "unknown");
     if (stat(path, &status) != 0) { return; }
     snprintf(link, sizeof link, "/sys/dev/block/%u:%u", major(status.st_dev), minor(status.st_dev));
     const ssize_t length = readlink(link, target, sizeof target - 1);
     if (length <= 0) { return; }
-    target[length]                     = '\0';
-    const char *              device   = strrchr(target, '/') + 1;
+    target[length] = '\0';
+    const char * device = strrchr(target, '/') + 1;
     static const char * const places[] = { "device/model", "../device/model" };
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         char file[PATH_MAX + 32];
         snprintf(file, sizeof file, "%s/%s", link, places[i]);
-        FILE *     model = fopen(file, "re");
-        const bool read  = model && fgets(name, (int) size, model);
+        FILE * model = fopen(file, "re");
+        const bool read = model && fgets(name, (int) size, model);
         if (model) { fclose(model); }
         trim(name);
         if (read && *name) { return; }
@@ -54,8 +54,8 @@ static void disk_of(const char * path, char * name, size_t size) {
 
 json_t * host_facts_json(const struct tat_trace * trace, bool is_private) {
     struct utsname system;
-    char           cpu[256], disk[256] = "unknown";
-    uint32_t       count;
+    char cpu[256], disk[256] = "unknown";
+    uint32_t count;
     uname(&system);
     cpu_model(cpu, sizeof cpu);
     const struct tat_model_file * files = tat_trace_model_files(trace, &count);

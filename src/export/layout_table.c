@@ -16,14 +16,14 @@ static bool make_room(struct layout_table * t) {
 uint16_t layout_table_number(struct layout_table * t, struct tat_layout layout) {
     if (!make_room(t)) { return 0; }
     const uint64_t hash = (layout.run_bytes * 0x9e3779b97f4a7c15u ^ layout.stride) * 0xff51afd7ed558ccdu;
-    uint32_t       at   = (uint32_t) (hash >> 47);
+    uint32_t at = (uint32_t) (hash >> 47);
     for (; t->slots[at]; at = (at + 1) % SLOTS) {
         const struct tat_layout * known = &t->layouts[t->slots[at]];
         if (known->run_bytes == layout.run_bytes && known->stride == layout.stride) { return t->slots[at]; }
     }
     if (t->count == LAYOUTS_MAX) { return 0; }
     t->layouts[t->count] = layout;
-    t->slots[at]         = (uint16_t) t->count;
+    t->slots[at] = (uint16_t) t->count;
     return (uint16_t) t->count++;
 }
 

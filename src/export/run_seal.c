@@ -25,12 +25,11 @@ static int write_names(const char * folder, const struct tat_trace * trace, stru
     return file_replace_end(&r, written == 0, error);
 }
 
-/* ------------------------------------------------------------------------------------------------------- model files
- */
+/* ---- model files ---- */
 
 /* The models whose files are still the ones the trace saw. The caller closes them. */
 static uint32_t open_models(const struct tat_trace * trace, struct tat_gguf ** models) {
-    uint32_t                      count, n = 0;
+    uint32_t count, n = 0;
     const struct tat_model_file * files = tat_trace_model_files(trace, &count);
     for (uint32_t i = 0; i < count; i++) {
         if (files[i].part != 0) { continue; }
@@ -52,12 +51,12 @@ static int write_structure(const char * folder, struct tat_gguf ** models, uint3
 }
 
 static json_t * model_files_json(const struct tat_trace * trace, bool is_private) {
-    uint32_t                      count;
-    const struct tat_model_file * f     = tat_trace_model_files(trace, &count);
-    json_t *                      array = json_array();
+    uint32_t count;
+    const struct tat_model_file * f = tat_trace_model_files(trace, &count);
+    json_t * array = json_array();
     for (uint32_t i = 0; i < count; i++, f++) {
         const char * slash = strrchr(f->path, '/');
-        char         hash[24];
+        char hash[24];
         snprintf(hash, sizeof hash, "%016" PRIx64, f->header_hash);
         json_array_append_new(array, json_pack("{s:s, s:i, s:i, s:I, s:I, s:s}", "path",
                                                is_private && slash ? slash + 1 : f->path, "model", (int) f->model,
@@ -82,7 +81,7 @@ static json_t * models_json(struct tat_gguf ** models, uint32_t count) {
     return array;
 }
 
-/* --------------------------------------------------------------------------------------------------------- totals */
+/* ---- totals ---- */
 
 static bool add_bytes(const struct tat_access * records, size_t count, void * user) {
     uint64_t * bytes = user;
@@ -93,11 +92,11 @@ static bool add_bytes(const struct tat_access * records, size_t count, void * us
 static int total(const struct tat_trace * trace, const struct tat_verification * v, struct tat_run_totals * t,
                  struct tat_error * error) {
     const struct tat_trace_summary * s = tat_trace_summary(trace);
-    uint32_t                         count, threads = 0;
-    const struct tat_evaluation *    e         = tat_trace_evaluations(trace, &count);
-    uint64_t                         callbacks = 0;
-    *t                                         = (struct tat_run_totals){
-                                                .evaluations = count, .accesses = v->n_accesses, .file_bytes = s->used_bytes, .checks_failed = v->n_failed
+    uint32_t count, threads = 0;
+    const struct tat_evaluation * e = tat_trace_evaluations(trace, &count);
+    uint64_t callbacks = 0;
+    *t = (struct tat_run_totals){
+        .evaluations = count, .accesses = v->n_accesses, .file_bytes = s->used_bytes, .checks_failed = v->n_failed
     };
     for (int reason = 1; reason < TAT_LOSS_COUNT; reason++) { t->lost += s->lost[reason]; }
     for (uint32_t i = 0; i < count; i++) {
@@ -111,8 +110,8 @@ static int total(const struct tat_trace * trace, const struct tat_verification *
 }
 
 static json_t * totals_json(const struct tat_trace * trace, const struct tat_run_totals * t) {
-    const struct tat_trace_summary * s      = tat_trace_summary(trace);
-    json_t *                         tokens = json_object();
+    const struct tat_trace_summary * s = tat_trace_summary(trace);
+    json_t * tokens = json_object();
     for (int phase = 0; phase < TAT_PHASE_COUNT; phase++) {
         json_object_set_new(tokens, tat_phase_name((enum tat_phase) phase),
                             json_integer((json_int_t) t->tokens[phase]));
@@ -124,8 +123,8 @@ static json_t * totals_json(const struct tat_trace * trace, const struct tat_run
 }
 
 static json_t * losses_json(const struct tat_trace * trace) {
-    const struct tat_trace_summary * s       = tat_trace_summary(trace);
-    json_t *                         reasons = json_object();
+    const struct tat_trace_summary * s = tat_trace_summary(trace);
+    json_t * reasons = json_object();
     for (int reason = 1; reason < TAT_LOSS_COUNT; reason++) {
         json_object_set_new(reasons, tat_loss_name((enum tat_loss_reason) reason),
                             json_integer((json_int_t) s->lost[reason]));
@@ -138,14 +137,14 @@ static json_t * losses_json(const struct tat_trace * trace) {
 
 static json_t * checks_json(const struct tat_verification * v) {
     static const char * const verdicts[] = { "good", "FAILED", "not checked" };
-    json_t *                  checks     = json_object();
+    json_t * checks = json_object();
     for (unsigned i = 0; i < v->n_checks; i++) {
         json_object_set_new(checks, v->check[i].name, json_string(verdicts[v->check[i].verdict]));
     }
     return checks;
 }
 
-/* ---------------------------------------------------------------------------------------------- trace_metadata.json */
+/* ---- trace_metadata.json ---- */
 
 /* Options whose value says what was asked, or where things are. */
 static bool is_telling(const char * option) {
@@ -163,14 +162,14 @@ static json_t * command_json(const struct tat_run_info * info, bool is_private) 
     for (int i = 0; info && i < info->argc; i++) {
         const bool hide = is_private && ((i && is_telling(info->argv[i - 1])) || strchr(info->argv[i], '/') ||
                                          strchr(info->argv[i], ' '));
-        json_t *   text = json_string(hide ? "(left out)" : info->argv[i]);
+        json_t * text = json_string(hide ? "(left out)" : info->argv[i]);
         json_array_append_new(array, text ? text : json_string("(not UTF-8)"));
     }
     return array;
 }
 
 static uint32_t threads_of(const struct tat_trace * trace) {
-    uint32_t                      count, threads = 0;
+    uint32_t count, threads = 0;
     const struct tat_evaluation * e = tat_trace_evaluations(trace, &count);
     for (uint32_t i = 0; i < count; i++) {
         if (e[i].n_threads > threads) { threads = e[i].n_threads; }
@@ -186,7 +185,7 @@ static json_t * clock_json(const struct tat_file_header * h) {
 
 static const char * utc(uint64_t ns, char * buffer, size_t size) {
     const time_t seconds = (time_t) (ns / 1000000000u);
-    struct tm    parts;
+    struct tm parts;
     gmtime_r(&seconds, &parts);
     strftime(buffer, size, "%Y-%m-%dT%H:%M:%SZ", &parts);
     return buffer;
@@ -195,10 +194,10 @@ static const char * utc(uint64_t ns, char * buffer, size_t size) {
 static json_t * metadata(const struct tat_trace * trace, struct tat_gguf ** models, uint32_t n_models,
                          const struct tat_run_info * info, const struct tat_run_totals * t,
                          const struct tat_verification * v) {
-    const struct tat_file_header * h          = tat_trace_header(trace);
-    const bool                     is_private = h->features & TAT_FEATURE_PRIVATE;
-    const char *                   slash      = strrchr(h->program, '/');
-    char                           start[32], run_id[33];
+    const struct tat_file_header * h = tat_trace_header(trace);
+    const bool is_private = h->features & TAT_FEATURE_PRIVATE;
+    const char * slash = strrchr(h->program, '/');
+    char start[32], run_id[33];
     for (int i = 0; i < 16; i++) { snprintf(run_id + 2 * i, 3, "%02x", h->run_id[i]); }
     json_t * m = json_pack("{s:i, s:s, s:s, s:s, s:b, s:o, s:s, s:i}", "format_version", (int) h->version, "run_id",
                            run_id, "producer", h->producer, "start", utc(h->start_realtime_ns, start, sizeof start),
@@ -235,22 +234,22 @@ int tat_run_seal(const char * run_folder, const struct tat_run_info * info, stru
                  struct tat_error * error) {
     struct tat_trace * trace = tat_trace_open(run_folder, error);
     if (!trace) { return -1; }
-    uint32_t                n_files, n_models = 0;
-    struct tat_run_totals   own;
+    uint32_t n_files, n_models = 0;
+    struct tat_run_totals own;
     struct tat_verification v;
-    int                     result = -1;
+    int result = -1;
     tat_trace_model_files(trace, &n_files);
     struct tat_gguf ** models = calloc(n_files + 1, sizeof *models);
     if (!totals) { totals = &own; }
     if (!models) {
         tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", run_folder);
     } else if (tat_verify(trace, &v, error) == 0 && total(trace, &v, totals, error) == 0) {
-        n_models   = open_models(trace, models);
+        n_models = open_models(trace, models);
         json_t * m = metadata(trace, models, n_models, info, totals, &v);
-        result     = write_metadata(run_folder, m, error) == 0 && write_names(run_folder, trace, error) == 0 &&
+        result = write_metadata(run_folder, m, error) == 0 && write_names(run_folder, trace, error) == 0 &&
                          write_structure(run_folder, models, n_models, error) == 0
-                         ? 0
-                         : -1;
+                     ? 0
+                     : -1;
         json_decref(m);
     }
     for (uint32_t i = 0; i < n_models; i++) { tat_gguf_close(models[i]); }

@@ -9,18 +9,18 @@
 enum column { ID, NAME, MODEL, KIND, LAYER, COMPONENT, TYPE, SHAPE, FILE_NUMBER, FILE_OFFSET, BYTES, ADDRESS, COLUMNS };
 
 static const char * const columns[COLUMNS] = {
-    [ID]          = "id",
-    [NAME]        = "name",
-    [MODEL]       = "model",
-    [KIND]        = "kind",
-    [LAYER]       = "layer",
-    [COMPONENT]   = "component",
-    [TYPE]        = "type",
-    [SHAPE]       = "shape",
+    [ID] = "id",
+    [NAME] = "name",
+    [MODEL] = "model",
+    [KIND] = "kind",
+    [LAYER] = "layer",
+    [COMPONENT] = "component",
+    [TYPE] = "type",
+    [SHAPE] = "shape",
     [FILE_NUMBER] = "file",
     [FILE_OFFSET] = "file_offset",
-    [BYTES]       = "bytes",
-    [ADDRESS]     = "address",
+    [BYTES] = "bytes",
+    [ADDRESS] = "address",
 };
 
 static const char * kind_name(enum tat_tensor_kind kind) {
@@ -34,35 +34,35 @@ static struct cell number_if(bool there, uint64_t number) {
 
 static void put_tensor(struct text_out * out, const struct tat_trace * trace, uint32_t id,
                        const struct tat_tensor * t) {
-    uint32_t                      n_files;
+    uint32_t n_files;
     const struct tat_model_file * files = tat_trace_model_files(trace, &n_files);
-    char                          shape[96], address[24];
-    const bool                    in_file  = t->file != 0 && t->file <= n_files;
-    const bool                    has_part = t->kind == TAT_TENSOR_WEIGHT || t->kind == TAT_TENSOR_STATE;
+    char shape[96], address[24];
+    const bool in_file = t->file != 0 && t->file <= n_files;
+    const bool has_part = t->kind == TAT_TENSOR_WEIGHT || t->kind == TAT_TENSOR_STATE;
     snprintf(shape, sizeof shape, "%" PRIu64 "x%" PRIu64 "x%" PRIu64 "x%" PRIu64, t->ne[0], t->ne[1], t->ne[2],
              t->ne[3]);
     snprintf(address, sizeof address, "0x%" PRIx64, t->address);
     const struct cell cells[COLUMNS] = {
-        [ID]          = cell_number(id),
-        [NAME]        = cell_text(t->name),
-        [MODEL]       = number_if(in_file, in_file ? files[t->file - 1].model : 0),
-        [KIND]        = cell_text(kind_name(t->kind)),
-        [LAYER]       = number_if(t->layer != TAT_NO_LAYER, t->layer),
-        [COMPONENT]   = cell_text(has_part ? tat_component_name(t->component) : ""),
-        [TYPE]        = cell_text(t->type_name),
-        [SHAPE]       = cell_text(shape),
+        [ID] = cell_number(id),
+        [NAME] = cell_text(t->name),
+        [MODEL] = number_if(in_file, in_file ? files[t->file - 1].model : 0),
+        [KIND] = cell_text(kind_name(t->kind)),
+        [LAYER] = number_if(t->layer != TAT_NO_LAYER, t->layer),
+        [COMPONENT] = cell_text(has_part ? tat_component_name(t->component) : ""),
+        [TYPE] = cell_text(t->type_name),
+        [SHAPE] = cell_text(shape),
         [FILE_NUMBER] = number_if(in_file, t->file),
         [FILE_OFFSET] = number_if(in_file, t->file_offset),
-        [BYTES]       = cell_number(t->bytes),
-        [ADDRESS]     = cell_text(address),
+        [BYTES] = cell_number(t->bytes),
+        [ADDRESS] = cell_text(address),
     };
     row_tsv(out, cells, COLUMNS);
 }
 
 int tensor_names_write(const struct tat_trace * trace, FILE * file, struct tat_error * error) {
-    uint32_t                  count;
+    uint32_t count;
     const struct tat_tensor * tensors = tat_trace_tensors(trace, &count);
-    struct text_out           out;
+    struct text_out out;
     text_out_begin(&out, file);
     row_names(&out, columns, COLUMNS, '\t');
     for (uint32_t i = 0; i < count; i++) { put_tensor(&out, trace, i, &tensors[i]); }

@@ -4,8 +4,8 @@
 #include <errno.h>
 
 void text_out_begin(struct text_out * out, FILE * file) {
-    out->file  = file;
-    out->used  = 0;
+    out->file = file;
+    out->used = 0;
     out->error = 0;
 }
 
@@ -34,7 +34,7 @@ void text_out_bytes(struct text_out * out, const void * bytes, size_t count) {
 }
 
 void text_out_number(struct text_out * out, uint64_t number) {
-    char   digits[20];
+    char digits[20];
     size_t at = sizeof digits;
     do {
         digits[--at] = (char) ('0' + number % 10);

@@ -14,8 +14,8 @@ enum { TEXT_OUT_BYTES = 1 << 16 };
 struct text_out {
     FILE * file;
     size_t used;
-    int    error; /* errno of the first write that failed, or 0 */
-    char   bytes[TEXT_OUT_BYTES];
+    int error; /* errno of the first write that failed, or 0 */
+    char bytes[TEXT_OUT_BYTES];
 };
 
 /* `file` stays the caller's. */

@@ -63,7 +63,7 @@ void row_names(struct text_out * out, const char * const * names, size_t count, 
     text_out_char(out, '\n');
 }
 
-/* -------------------------------------------------------------------------------------------------------------- CSV */
+/* ---- CSV ---- */
 
 static void csv_character(struct text_out * out, const unsigned char * at, size_t length) {
     if (length == 0) {
@@ -90,7 +90,7 @@ void row_csv(struct text_out * out, const struct cell * cells, size_t count) {
     text_out_char(out, '\n');
 }
 
-/* -------------------------------------------------------------------------------------------------------------- TSV */
+/* ---- TSV ---- */
 
 static void visible_character(struct text_out * out, const unsigned char * at, size_t length) {
     if (length == 1 && *at == '\\') {
@@ -126,7 +126,7 @@ void row_tsv(struct text_out * out, const struct cell * cells, size_t count) {
     text_out_char(out, '\n');
 }
 
-/* ------------------------------------------------------------------------------------------------------------- JSON */
+/* ---- JSON ---- */
 
 static void json_character(struct text_out * out, const unsigned char * at, size_t length) {
     if (length == 0) {

@@ -13,8 +13,8 @@
 struct cell {
     enum { CELL_EMPTY, CELL_NUMBER, CELL_SIGNED, CELL_TEXT, CELL_JSON } kind; /* the last: text that is JSON */
     union {
-        uint64_t     number;
-        int64_t      negative; /* CELL_SIGNED */
+        uint64_t number;
+        int64_t negative; /* CELL_SIGNED */
         const char * text;
     };
 };

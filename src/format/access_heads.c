@@ -9,34 +9,34 @@
 enum {
     PIECES = 16, /* of a head; more than there are streams of sequences */
     /* A hostile trace may have any number of: */
-    ROWS_MAX  = 4096,    /* rows of a run among several */
+    ROWS_MAX = 4096,     /* rows of a run among several */
     SPANS_MAX = 1 << 16, /* heads and streams that a record crosses */
 };
 
 struct access_heads {
-    const struct tat_trace *      trace;
-    const struct tat_tensor *     tensors;
-    const struct tat_template *   templates;
+    const struct tat_trace * trace;
+    const struct tat_tensor * tensors;
+    const struct tat_template * templates;
     const struct tat_evaluation * evaluations;
-    struct head_shapes            shapes;
+    struct head_shapes shapes;
     /* The operand whose parts were all given with its first record. */
     uint32_t done_evaluation, done_node;
-    uint8_t  done_operand;
-    bool     done;
+    uint8_t done_operand;
+    bool done;
 };
 
 struct access_heads * tat_access_heads_new(const struct tat_trace * trace, struct tat_error * error) {
-    uint32_t              count;
+    uint32_t count;
     struct access_heads * h = calloc(1, sizeof *h);
     if (!h || !head_shapes_find(&h->shapes, trace)) {
         tat_access_heads_free(h);
         tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
         return NULL;
     }
-    h->trace       = trace;
-    h->tensors     = tat_trace_tensors(trace, &count);
+    h->trace = trace;
+    h->tensors = tat_trace_tensors(trace, &count);
     h->evaluations = tat_trace_evaluations(trace, &count);
-    h->templates   = tat_trace_templates(trace, &count);
+    h->templates = tat_trace_templates(trace, &count);
     return h;
 }
 
@@ -46,40 +46,40 @@ void tat_access_heads_free(struct access_heads * h) {
     free(h);
 }
 
-const struct head_shape * tat_access_heads_shape_at(const struct access_heads * heads, uint32_t template,
-                                                    uint16_t                    layer) {
-    return head_shape_at(&heads->shapes, template, layer);
+const struct head_shape * tat_access_heads_shape_at(const struct access_heads * heads, uint32_t template_id,
+                                                    uint16_t layer) {
+    return head_shape_at(&heads->shapes, template_id, layer);
 }
 
 const struct head_shape * tat_access_heads_shape(const struct access_heads * heads, const struct tat_access * record) {
     return head_shape_at(&heads->shapes, heads->evaluations[record->evaluation].template_id, record->layer);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ parts */
+/* ---- parts ---- */
 
 struct split {
-    struct access_heads *     heads;
+    struct access_heads * heads;
     const struct tat_access * a;
-    struct tat_layout         layout;
-    const char *              op;
-    const struct tat_entry *  e; /* the operand */
+    struct tat_layout layout;
+    const char * op;
+    const struct tat_entry * e; /* the operand */
     const struct tat_tensor * tensor;
     const struct head_shape * shape;
-    access_part_sink          sink;
-    void *                    user;
-    bool                      going;
+    access_part_sink sink;
+    void * user;
+    bool going;
 };
 
 /* A part of heads [first, first + count). */
 static void give(struct split * s, uint64_t first, uint64_t count, struct piece piece) {
     if (!s->going) { return; }
     struct tat_access a = *s->a;
-    a.head_first        = (uint16_t) first;
-    a.head_count        = (uint16_t) count;
-    a.offset            = piece.offset;
-    a.bytes             = piece.run_bytes * piece.count;
-    a.rows              = (uint32_t) piece.count;
-    a.layout            = 0; /* the number is the trace's; the sink gets what it would stand for */
+    a.head_first = (uint16_t) first;
+    a.head_count = (uint16_t) count;
+    a.offset = piece.offset;
+    a.bytes = piece.run_bytes * piece.count;
+    a.rows = (uint32_t) piece.count;
+    a.layout = 0; /* the number is the trace's; the sink gets what it would stand for */
     a.flags &= (uint16_t) ~TAT_ACCESS_STRIDED;
     if (piece.count > 1) { a.flags |= TAT_ACCESS_STRIDED; }
     s->going = s->sink(&a, (struct tat_layout){ piece.run_bytes, piece.count > 1 ? piece.stride : 0 }, s->user);
@@ -107,16 +107,16 @@ static bool split_columns(struct split * s, uint64_t n_heads, uint64_t size, str
     return true;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ cache */
+/* ---- cache ---- */
 
 /* K or V as attention reads it: a plane for each head. */
 static bool split_planes(struct split * s) {
-    const struct tat_entry * e       = s->e;
-    const uint64_t           n_heads = s->shape->n_head_kv, ne[4] = { e->ne[0], e->ne[1], 1, e->ne[3] };
-    const struct extent      all   = extent_of(e->ne, e->nb, e->type_block, e->type_block_bytes);
-    const struct extent      plane = extent_of(ne, e->nb, e->type_block, e->type_block_bytes);
-    struct piece             pieces[PIECES];
-    const size_t             n = extent_pieces(&plane, 0, pieces, PIECES);
+    const struct tat_entry * e = s->e;
+    const uint64_t n_heads = s->shape->n_head_kv, ne[4] = { e->ne[0], e->ne[1], 1, e->ne[3] };
+    const struct extent all = extent_of(e->ne, e->nb, e->type_block, e->type_block_bytes);
+    const struct extent plane = extent_of(ne, e->nb, e->type_block, e->type_block_bytes);
+    struct piece pieces[PIECES];
+    const size_t n = extent_pieces(&plane, 0, pieces, PIECES);
     if (e->ne[2] != n_heads || n == 0 || n > PIECES || pieces[0].count > UINT32_MAX) { return false; }
     if (extent_bytes(&plane) > extent_bytes(&all) || extent_bytes(&plane) * n_heads != extent_bytes(&all)) {
         return false; /* heads on top of each other */
@@ -133,9 +133,9 @@ static bool split_planes(struct split * s) {
 
 /* New rows of the cache: a run is some of them. */
 static bool split_rows_written(struct split * s, uint64_t size) {
-    const struct tat_access * a   = s->a;
-    const uint64_t            row = row_bytes(s->e, s->shape->n_head_kv * size);
-    const uint64_t            run = a->rows > 1 ? s->layout.run_bytes : a->bytes;
+    const struct tat_access * a = s->a;
+    const uint64_t row = row_bytes(s->e, s->shape->n_head_kv * size);
+    const uint64_t run = a->rows > 1 ? s->layout.run_bytes : a->bytes;
     if (row == 0 || run % row || a->offset % row || s->tensor->ne[0] % (s->shape->n_head_kv * size)) { return false; }
     if (a->rows == 1) {
         return split_columns(s, s->shape->n_head_kv, size, (struct piece){ a->offset, row, row, run / row });
@@ -161,9 +161,9 @@ static void give_range(struct split * s, uint64_t span, uint64_t at, uint64_t by
 /* The same for runs: those that begin in a head's span are a part, and the last may go on in the next. */
 static void give_runs(struct split * s, uint64_t span, uint64_t at, uint64_t run, uint64_t stride, uint64_t rows) {
     while (rows) {
-        const uint64_t end   = (at / span + 1) * span;
+        const uint64_t end = (at / span + 1) * span;
         const uint64_t begun = (end - at + stride - 1) / stride, n = rows < begun ? rows : begun;
-        const uint64_t last  = at + (n - 1) * stride;
+        const uint64_t last = at + (n - 1) * stride;
         const uint64_t whole = last + run <= end ? n : n - 1;
         if (whole) { give(s, at / span % s->shape->n_head_kv, 1, (struct piece){ at, run, stride, whole }); }
         if (whole < n) { give_range(s, span, last, run); }
@@ -174,12 +174,12 @@ static void give_runs(struct split * s, uint64_t span, uint64_t at, uint64_t run
 
 /* New columns of a V that lies transposed: all cells of an element, then those of the next, stream after stream. */
 static bool split_columns_written(struct split * s) {
-    const struct tat_access * a        = s->a;
-    const uint64_t            elements = s->shape->n_head_kv * s->shape->v_size;
+    const struct tat_access * a = s->a;
+    const uint64_t elements = s->shape->n_head_kv * s->shape->v_size;
     const uint64_t stream = s->tensor->ne[0] * s->tensor->ne[1]; /* elements; old caches have one dimension */
-    const uint64_t line   = elements ? row_bytes(s->e, stream / elements) : 0;
-    const uint64_t span   = line * s->shape->v_size;
-    const uint64_t reach  = a->rows > 1 ? s->layout.stride * (a->rows - 1) + s->layout.run_bytes : a->bytes;
+    const uint64_t line = elements ? row_bytes(s->e, stream / elements) : 0;
+    const uint64_t span = line * s->shape->v_size;
+    const uint64_t reach = a->rows > 1 ? s->layout.stride * (a->rows - 1) + s->layout.run_bytes : a->bytes;
     if (span == 0 || stream % elements || reach / span > SPANS_MAX) { return false; }
     if (a->rows > 1 && s->layout.stride == 0) { return false; }
     if (a->rows == 1) {
@@ -197,21 +197,21 @@ static bool reads_whole_planes(const char * op, unsigned operand) {
 }
 
 static bool split_cache(struct split * s) {
-    struct access_heads * h    = s->heads;
-    const bool            is_k = s->tensor->component == TAT_COMPONENT_KV_K;
+    struct access_heads * h = s->heads;
+    const bool is_k = s->tensor->component == TAT_COMPONENT_KV_K;
     if (s->a->flags & TAT_ACCESS_WRITE) {
         if (!is_k && s->shape->v_transposed) { return split_columns_written(s); }
         return split_rows_written(s, is_k ? s->shape->k_size : s->shape->v_size);
     }
     if (!reads_whole_planes(s->op, s->a->operand)) { return false; }
-    h->done            = split_planes(s);
+    h->done = split_planes(s);
     h->done_evaluation = s->a->evaluation;
-    h->done_node       = s->a->node;
-    h->done_operand    = s->a->operand;
+    h->done_node = s->a->node;
+    h->done_operand = s->a->operand;
     return h->done;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- weights */
+/* ---- weights ---- */
 
 static bool split_rows(struct split * s, uint64_t n_heads, uint64_t size) {
     const uint64_t part = size * s->e->nb[1];
@@ -223,10 +223,10 @@ static bool split_rows(struct split * s, uint64_t n_heads, uint64_t size) {
 }
 
 static bool split_weight(struct split * s) {
-    const struct tat_entry *  e     = s->e;
+    const struct tat_entry * e = s->e;
     const struct head_shape * shape = s->shape;
-    const uint64_t            row   = row_bytes(e, e->ne[0]);
-    const bool                whole = e->ne[2] == 1 && e->ne[3] == 1 && e->nb[1] == row && s->a->rows == 1 &&
+    const uint64_t row = row_bytes(e, e->ne[0]);
+    const bool whole = e->ne[2] == 1 && e->ne[3] == 1 && e->nb[1] == row && s->a->rows == 1 &&
                        s->a->bytes / e->ne[1] == row && s->a->bytes % e->ne[1] == 0;
     if (!whole || row == 0 || strcmp(s->op, "MUL_MAT") != 0 || s->a->operand != 1) { return false; }
     switch (s->tensor->component) {
@@ -240,8 +240,7 @@ static bool split_weight(struct split * s) {
     }
 }
 
-/* --------------------------------------------------------------------------------------------------------------------
- */
+/* ----  ---- */
 
 /* Gives the parts of a record; false where it has none. */
 static bool split(struct split * s) {
@@ -265,20 +264,20 @@ bool tat_access_heads_split(struct access_heads * h, const struct tat_access * r
                             access_part_sink sink, void * user) {
     bool going = true;
     for (size_t i = 0; i < count && going; i++) {
-        const struct tat_access * a   = &records[i];
-        const uint32_t template       = h->evaluations[a->evaluation].template_id;
-        const struct tat_template * t = &h->templates[template];
+        const struct tat_access * a = &records[i];
+        const uint32_t template_id = h->evaluations[a->evaluation].template_id;
+        const struct tat_template * t = &h->templates[template_id];
         if (is_done(h, a)) { continue; }
         struct split s = {
-            .heads  = h,
-            .a      = a,
-            .op     = t->entries[t->n_leaves + a->node].op,
-            .e      = operand_of(t, a),
+            .heads = h,
+            .a = a,
+            .op = t->entries[t->n_leaves + a->node].op,
+            .e = operand_of(t, a),
             .tensor = &h->tensors[a->tensor],
-            .shape  = head_shape_at(&h->shapes, template, a->layer),
-            .sink   = sink,
-            .user   = user,
-            .going  = true,
+            .shape = head_shape_at(&h->shapes, template_id, a->layer),
+            .sink = sink,
+            .user = user,
+            .going = true,
         };
         if (a->layout) { s.layout = tat_trace_layout(h->trace, a->layout); }
         going = split(&s) ? s.going : sink(a, s.layout, user);

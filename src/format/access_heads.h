@@ -15,13 +15,13 @@ struct access_heads;
 
 /* NULL: memory. Freed by tat_access_heads_free, which takes NULL. */
 struct access_heads * tat_access_heads_new(const struct tat_trace * trace, struct tat_error * error);
-void                  tat_access_heads_free(struct access_heads * heads);
+void tat_access_heads_free(struct access_heads * heads);
 
 /* How many heads there are, and how long: where a record is, or in a layer of a template. NULL: no attention was seen
  * there. */
 const struct head_shape * tat_access_heads_shape(const struct access_heads * heads, const struct tat_access * record);
-const struct head_shape * tat_access_heads_shape_at(const struct access_heads * heads, uint32_t template,
-                                                    uint16_t                    layer);
+const struct head_shape * tat_access_heads_shape_at(const struct access_heads * heads, uint32_t template_id,
+                                                    uint16_t layer);
 
 /* Called with a part of a record, or with a record that has no heads; false ends it. */
 typedef bool (*access_part_sink)(const struct tat_access * a, struct tat_layout layout, void * user);

@@ -21,9 +21,9 @@ void tat_block_commit(void * at, uint64_t file_offset, enum tat_block_type type,
                       uint32_t payload_bytes) {
     struct tat_block_header * header = at;
     memcpy(header + 1, payload, payload_bytes);
-    header->type          = (uint16_t) type;
+    header->type = (uint16_t) type;
     header->payload_bytes = payload_bytes;
-    header->checksum      = tat_block_checksum(file_offset, type, payload, payload_bytes);
+    header->checksum = tat_block_checksum(file_offset, type, payload, payload_bytes);
     __atomic_store_n(&header->magic, TAT_BLOCK_MAGIC, __ATOMIC_RELEASE);
 }
 

@@ -16,7 +16,7 @@
 struct tat_out {
     uint8_t * at;
     uint8_t * end;
-    bool      overflow;
+    bool overflow;
 };
 
 static inline void tat_put_varint(struct tat_out * out, uint64_t value) {
@@ -53,7 +53,7 @@ static inline void tat_put_string(struct tat_out * out, const char * string, siz
 struct tat_in {
     const uint8_t * at;
     const uint8_t * end;
-    bool            bad; /* a read went past the end, or a varint was too long; every later read gives 0 */
+    bool bad; /* a read went past the end, or a varint was too long; every later read gives 0 */
 };
 
 static inline uint64_t tat_get_varint(struct tat_in * in) {
@@ -65,7 +65,7 @@ static inline uint64_t tat_get_varint(struct tat_in * in) {
         if (!(byte & 0x80)) { return value; }
     }
     in->bad = true;
-    in->at  = in->end;
+    in->at = in->end;
     return 0;
 }
 
@@ -77,7 +77,7 @@ static inline int64_t tat_get_zigzag(struct tat_in * in) {
 static inline const void * tat_get_bytes(struct tat_in * in, uint64_t count) {
     if ((uint64_t) (in->end - in->at) < count) {
         in->bad = true;
-        in->at  = in->end;
+        in->at = in->end;
         return NULL;
     }
     const void * bytes = in->at;
@@ -90,7 +90,7 @@ static inline uint64_t tat_get_count(struct tat_in * in, size_t least) {
     const uint64_t count = tat_get_varint(in);
     if (count > (uint64_t) (in->end - in->at) / (least ? least : 1)) {
         in->bad = true;
-        in->at  = in->end;
+        in->at = in->end;
         return 0;
     }
     return count;

@@ -6,7 +6,7 @@
 
 struct values {
     int64_t * at;
-    size_t    capacity, count;
+    size_t capacity, count;
 };
 
 static void add(struct values * v, int64_t value) {
@@ -18,8 +18,8 @@ static bool get_series(struct tat_in * in, uint64_t count, struct values * v) {
     int64_t value = tat_get_zigzag(in);
     add(v, value);
     while (v->count < count && !in->bad) {
-        const int64_t  difference = tat_get_zigzag(in);
-        const uint64_t length     = tat_get_varint(in);
+        const int64_t difference = tat_get_zigzag(in);
+        const uint64_t length = tat_get_varint(in);
         if (length == 0 || length > count - v->count) { return false; }
         for (uint64_t i = 0; i < length; i++) {
             value = (int64_t) ((uint64_t) value + (uint64_t) difference);
@@ -52,9 +52,9 @@ static bool get_gates(struct tat_in * in, uint64_t count, struct values * v) {
 }
 
 bool capture_next(struct tat_in * in, enum tat_capture_kind kind, int64_t * values, size_t capacity, size_t * count) {
-    struct values  v    = { .at = values, .capacity = capacity };
-    const uint64_t n    = tat_get_varint(in);
-    bool           good = !in->bad && n <= CAPTURE_VALUES_MAX;
+    struct values v = { .at = values, .capacity = capacity };
+    const uint64_t n = tat_get_varint(in);
+    bool good = !in->bad && n <= CAPTURE_VALUES_MAX;
     if (good && n) {
         switch (kind) {
             case TAT_CAPTURE_ROWS:
@@ -75,12 +75,12 @@ bool capture_next(struct tat_in * in, enum tat_capture_kind kind, int64_t * valu
 size_t tat_trace_capture(const struct tat_trace * trace, uint32_t evaluation, uint32_t capture, int64_t * values,
                          size_t capacity) {
     if (evaluation >= trace->evaluations.count) { return 0; }
-    const struct tat_evaluation * e  = &LIST(struct tat_evaluation, trace->evaluations)[evaluation];
-    const struct tat_template *   t  = &LIST(struct tat_template, trace->templates)[e->template_id];
-    const struct body *           b  = &LIST(struct body, trace->bodies)[evaluation];
-    struct tat_in                 in = { .at = b->captures, .end = b->captures + b->captures_bytes };
+    const struct tat_evaluation * e = &LIST(struct tat_evaluation, trace->evaluations)[evaluation];
+    const struct tat_template * t = &LIST(struct tat_template, trace->templates)[e->template_id];
+    const struct body * b = &LIST(struct body, trace->bodies)[evaluation];
+    struct tat_in in = { .at = b->captures, .end = b->captures + b->captures_bytes };
     for (uint32_t i = 0; i < t->n_captures && i <= capture; i++) {
-        size_t     count;
+        size_t count;
         const bool wanted = i == capture;
         if (in.at == in.end ||
             !capture_next(&in, t->captures[i].kind, wanted ? values : NULL, wanted ? capacity : 0, &count)) {
@@ -94,21 +94,21 @@ size_t tat_trace_capture(const struct tat_trace * trace, uint32_t evaluation, ui
 int tat_trace_each_capture(const struct tat_trace * trace, uint32_t evaluation, tat_capture_sink sink, void * user,
                            struct tat_error * error) {
     if (evaluation >= trace->evaluations.count) { return 0; }
-    const struct tat_evaluation * e        = &LIST(struct tat_evaluation, trace->evaluations)[evaluation];
-    const struct tat_template *   t        = &LIST(struct tat_template, trace->templates)[e->template_id];
-    const struct body *           b        = &LIST(struct body, trace->bodies)[evaluation];
-    struct tat_in                 in       = { .at = b->captures, .end = b->captures + b->captures_bytes };
-    size_t                        capacity = 256, count;
-    int64_t *                     values   = malloc(capacity * sizeof *values);
-    bool                          going = true, readable = true;
+    const struct tat_evaluation * e = &LIST(struct tat_evaluation, trace->evaluations)[evaluation];
+    const struct tat_template * t = &LIST(struct tat_template, trace->templates)[e->template_id];
+    const struct body * b = &LIST(struct body, trace->bodies)[evaluation];
+    struct tat_in in = { .at = b->captures, .end = b->captures + b->captures_bytes };
+    size_t capacity = 256, count;
+    int64_t * values = malloc(capacity * sizeof *values);
+    bool going = true, readable = true;
     for (uint32_t i = 0; i < t->n_captures && in.at < in.end && values && going && readable; i++) {
         const struct tat_in before = in;
-        readable                   = capture_next(&in, t->captures[i].kind, values, capacity, &count);
+        readable = capture_next(&in, t->captures[i].kind, values, capacity, &count);
         if (readable && count > capacity) {
             free(values);
             capacity = count;
-            values   = malloc(capacity * sizeof *values);
-            in       = before;
+            values = malloc(capacity * sizeof *values);
+            in = before;
             if (values) { capture_next(&in, t->captures[i].kind, values, capacity, &count); }
         }
         if (readable && values) { going = sink(i, values, count, user); }

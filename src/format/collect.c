@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "format/captures.h"
-#include "format/expansion.h"
+#include "format/expand_state.h"
 #include "format/rows_from.h"
 
 /* What is counted, and what of it is stored. */
@@ -18,16 +18,16 @@ struct array {
 
 static void put(struct array * array, const void * elements, size_t n) {
     const size_t room = array->count < array->capacity ? array->capacity - array->count : 0;
-    const size_t now  = n < room ? n : room;
+    const size_t now = n < room ? n : room;
     if (now) { memcpy((char *) array->at + array->count * array->size, elements, now * array->size); }
     array->count += n;
 }
 
-/* ------------------------------------------------------------------------------------------------- access records */
+/* ---- access records ---- */
 
 struct collection {
     const struct tat_choice * choice;
-    struct array              array;
+    struct array array;
 };
 
 static bool wants(const struct tat_choice * c, const struct tat_access * a) {
@@ -54,11 +54,11 @@ static bool collect_all(const struct tat_access * records, size_t count, void * 
 
 int tat_trace_accesses(const struct tat_trace * trace, uint32_t first, uint32_t last, const struct tat_choice * choice,
                        struct tat_access * records, size_t capacity, size_t * count, struct tat_error * error) {
-    static const struct tat_choice all    = { 0 };
-    struct collection              x      = { choice ? choice : &all, { records, sizeof *records, capacity, 0 } };
-    const bool *                   wanted = x.choice->evaluations;
-    const bool                     parts  = x.choice->tensors || x.choice->layers || x.choice->experts;
-    int                            status = 0;
+    static const struct tat_choice all = { 0 };
+    struct collection x = { choice ? choice : &all, { records, sizeof *records, capacity, 0 } };
+    const bool * wanted = x.choice->evaluations;
+    const bool parts = x.choice->tensors || x.choice->layers || x.choice->experts;
+    int status = 0;
     if (last > trace->evaluations.count) { last = trace->evaluations.count; }
     for (uint32_t at = first, end; at < last && status == 0; at = end) {
         while (wanted && at < last && !wanted[at]) { at++; }
@@ -69,7 +69,7 @@ int tat_trace_accesses(const struct tat_trace * trace, uint32_t first, uint32_t 
     return status;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- waits */
+/* ---- waits ---- */
 
 /* False: memory. */
 static bool put_waits(struct expansion * x, uint32_t number, struct array * array) {
@@ -88,9 +88,9 @@ static bool put_waits(struct expansion * x, uint32_t number, struct array * arra
 
 int tat_trace_waits(const struct tat_trace * trace, uint32_t first, uint32_t last, struct tat_wait * waits,
                     size_t capacity, size_t * count, struct tat_error * error) {
-    struct array     array = { waits, sizeof *waits, capacity, 0 };
+    struct array array = { waits, sizeof *waits, capacity, 0 };
     struct expansion x;
-    bool             good = expansion_begin(&x, trace, NULL, NULL);
+    bool good = expansion_begin(&x, trace, NULL, NULL);
     if (last > trace->evaluations.count) { last = trace->evaluations.count; }
     for (uint32_t i = first; i < last && good; i++) { good = put_waits(&x, i, &array); }
     expansion_end(&x);
@@ -98,24 +98,24 @@ int tat_trace_waits(const struct tat_trace * trace, uint32_t first, uint32_t las
     return good ? 0 : tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", trace->path);
 }
 
-/* --------------------------------------------------------------------------------------------------------- tokens */
+/* ---- tokens ---- */
 
 struct rows {
     struct tat_token * token;
-    uint32_t           count;
-    const struct tat_template * template;
+    uint32_t count;
+    const struct tat_template * tmpl;
     const struct tat_tensor * tensors;
-    bool                      has_positions, has_ids;
+    bool has_positions, has_ids;
 };
 
 static bool names_tokens(const struct rows * r, const struct tat_capture * c) {
-    return picks_tokens(r->template, r->tensors, &r->template->entries[r->template->n_leaves + c->node]);
+    return picks_tokens(r->tmpl, r->tensors, &r->tmpl->entries[r->tmpl->n_leaves + c->node]);
 }
 
 static bool fill_rows(uint32_t capture, const int64_t * values, size_t count, void * user) {
-    struct rows *              r = user;
-    const struct tat_capture * c = &r->template->captures[capture];
-    const size_t               n = count < r->count ? count : r->count;
+    struct rows * r = user;
+    const struct tat_capture * c = &r->tmpl->captures[capture];
+    const size_t n = count < r->count ? count : r->count;
     if (c->kind == TAT_CAPTURE_POSITIONS && !r->has_positions) {
         for (size_t i = 0; i < n; i++) { r->token[i].position = values[i]; }
         r->has_positions = true;
@@ -130,16 +130,16 @@ static bool fill_rows(uint32_t capture, const int64_t * values, size_t count, vo
 
 int tat_trace_tokens(const struct tat_trace * trace, uint32_t first, uint32_t last, struct tat_token * tokens,
                      size_t capacity, size_t * count, struct tat_error * error) {
-    int    status = 0;
-    size_t total  = 0;
+    int status = 0;
+    size_t total = 0;
     if (last > trace->evaluations.count) { last = trace->evaluations.count; }
     for (uint32_t i = first; i < last && status >= 0; i++) {
-        const struct tat_evaluation * e    = &LIST(struct tat_evaluation, trace->evaluations)[i];
-        const size_t                  room = total < capacity ? capacity - total : 0;
-        struct rows                   r    = { .token    = room ? tokens + total : NULL,
-                                               .count    = e->n_tokens < room ? e->n_tokens : (uint32_t) room,
-                                               .template = &LIST(struct tat_template, trace->templates)[e->template_id],
-                                               .tensors  = LIST(struct tat_tensor, trace->tensors) };
+        const struct tat_evaluation * e = &LIST(struct tat_evaluation, trace->evaluations)[i];
+        const size_t room = total < capacity ? capacity - total : 0;
+        struct rows r = { .token = room ? tokens + total : NULL,
+                          .count = e->n_tokens < room ? e->n_tokens : (uint32_t) room,
+                          .tmpl = &LIST(struct tat_template, trace->templates)[e->template_id],
+                          .tensors = LIST(struct tat_tensor, trace->tensors) };
         for (uint32_t row = 0; row < r.count; row++) {
             r.token[row] = (struct tat_token){ i, row, e->token_first + row, TAT_NO_TOKEN_ID, TAT_NO_POSITION };
         }
@@ -150,20 +150,20 @@ int tat_trace_tokens(const struct tat_trace * trace, uint32_t first, uint32_t la
     return status < 0 ? -1 : 0;
 }
 
-/* -------------------------------------------------------------------------------------------------------- routing */
+/* ---- routing ---- */
 
 /* The gate weights of a layer come in a capture of their own: the one after the experts that has as many values. */
 struct routed {
-    const struct tat_template * template;
+    const struct tat_template * tmpl;
     const struct tat_tensor * tensors;
-    struct array *            array;
-    uint32_t                  evaluation;
-    uint16_t                  layer;       /* of the experts seen last */
-    size_t                    at, choices; /* their selections in the array, without gates yet */
+    struct array * array;
+    uint32_t evaluation;
+    uint16_t layer;     /* of the experts seen last */
+    size_t at, choices; /* their selections in the array, without gates yet */
 
     uint32_t * outputs; /* the rows whose output is asked for, once they were picked */
-    size_t     n_outputs, capacity;
-    bool       failed;
+    size_t n_outputs, capacity;
+    bool failed;
 };
 
 static uint16_t layer_of(const struct tat_template * t, const struct tat_capture * c) {
@@ -179,11 +179,11 @@ static void keep_outputs(struct routed * r, const int64_t * values, size_t count
             r->failed = true;
             return;
         }
-        r->outputs  = bigger;
+        r->outputs = bigger;
         r->capacity = count;
     }
     for (size_t i = 0; i < count; i++) {
-        const bool right           = values[i] >= 0 && (uint64_t) values[i] < r->template->n_tokens;
+        const bool right = values[i] >= 0 && (uint64_t) values[i] < r->tmpl->n_tokens;
         r->outputs[r->n_outputs++] = right ? (uint32_t) values[i] : TAT_NO_ROW;
     }
 }
@@ -191,34 +191,34 @@ static void keep_outputs(struct routed * r, const int64_t * values, size_t count
 /* Which row of the evaluation a layer's row of so many is. */
 static uint32_t row_of(const struct routed * r, size_t row, size_t rows) {
     if (row >= rows) { return TAT_NO_ROW; } /* what is left of a damaged one */
-    if (rows == r->template->n_tokens) { return (uint32_t) row; }
+    if (rows == r->tmpl->n_tokens) { return (uint32_t) row; }
     return rows == r->n_outputs ? r->outputs[row] : TAT_NO_ROW;
 }
 
 static void put_choices(struct routed * r, const struct tat_capture * c, const int64_t * values, size_t count) {
-    const uint64_t slots = r->template->entries[c->entry].ne[0];
-    r->layer             = layer_of(r->template, c);
-    r->at                = r->array->count;
-    r->choices           = count;
+    const uint64_t slots = r->tmpl->entries[c->entry].ne[0];
+    r->layer = layer_of(r->tmpl, c);
+    r->at = r->array->count;
+    r->choices = count;
     if (slots == 0 || slots > TAT_NO_EXPERT) {
         r->choices = 0;
         return;
     }
     for (size_t i = 0; i < count; i++) {
-        const bool                 known = values[i] >= 0 && values[i] < TAT_NO_EXPERT;
-        const struct tat_selection s     = { .evaluation = r->evaluation,
-                                             .row        = row_of(r, i / slots, count / slots),
-                                             .gate       = NAN,
-                                             .layer      = r->layer,
-                                             .slot       = (uint16_t) (i % slots),
-                                             .expert     = known ? (uint16_t) values[i] : TAT_NO_EXPERT };
+        const bool known = values[i] >= 0 && values[i] < TAT_NO_EXPERT;
+        const struct tat_selection s = { .evaluation = r->evaluation,
+                                         .row = row_of(r, i / slots, count / slots),
+                                         .gate = NAN,
+                                         .layer = r->layer,
+                                         .slot = (uint16_t) (i % slots),
+                                         .expert = known ? (uint16_t) values[i] : TAT_NO_EXPERT };
         put(r->array, &s, 1);
     }
 }
 
 static void set_gates(struct routed * r, const struct tat_capture * c, const int64_t * values, size_t count) {
     struct tat_selection * all = r->array->at;
-    if (count != r->choices || layer_of(r->template, c) != r->layer) { return; }
+    if (count != r->choices || layer_of(r->tmpl, c) != r->layer) { return; }
     for (size_t i = 0; i < count && r->at + i < r->array->capacity; i++) {
         const uint32_t bits = (uint32_t) values[i];
         memcpy(&all[r->at + i].gate, &bits, sizeof bits);
@@ -227,9 +227,9 @@ static void set_gates(struct routed * r, const struct tat_capture * c, const int
 }
 
 static bool route(uint32_t capture, const int64_t * values, size_t count, void * user) {
-    struct routed *            r = user;
-    const struct tat_capture * c = &r->template->captures[capture];
-    if (picks_output_rows(r->template, r->tensors, c)) { keep_outputs(r, values, count); }
+    struct routed * r = user;
+    const struct tat_capture * c = &r->tmpl->captures[capture];
+    if (picks_output_rows(r->tmpl, r->tensors, c)) { keep_outputs(r, values, count); }
     if (c->kind == TAT_CAPTURE_EXPERTS) { put_choices(r, c, values, count); }
     if (c->kind == TAT_CAPTURE_GATES) { set_gates(r, c, values, count); }
     return !r->failed;
@@ -237,16 +237,16 @@ static bool route(uint32_t capture, const int64_t * values, size_t count, void *
 
 int tat_trace_routing(const struct tat_trace * trace, uint32_t first, uint32_t last, struct tat_selection * selections,
                       size_t capacity, size_t * count, struct tat_error * error) {
-    struct array  array  = { selections, sizeof *selections, capacity, 0 };
-    struct routed r      = { .tensors = LIST(struct tat_tensor, trace->tensors), .array = &array };
-    int           status = 0;
+    struct array array = { selections, sizeof *selections, capacity, 0 };
+    struct routed r = { .tensors = LIST(struct tat_tensor, trace->tensors), .array = &array };
+    int status = 0;
     if (last > trace->evaluations.count) { last = trace->evaluations.count; }
     for (uint32_t i = first; i < last && status >= 0 && !r.failed; i++) {
         const struct tat_evaluation * e = &LIST(struct tat_evaluation, trace->evaluations)[i];
-        r.template                      = &LIST(struct tat_template, trace->templates)[e->template_id];
-        r.evaluation                    = i;
+        r.tmpl = &LIST(struct tat_template, trace->templates)[e->template_id];
+        r.evaluation = i;
         r.n_outputs = r.choices = 0;
-        status                  = tat_trace_each_capture(trace, i, route, &r, error);
+        status = tat_trace_each_capture(trace, i, route, &r, error);
     }
     free(r.outputs);
     *count = array.count;

@@ -10,7 +10,7 @@
 /* At the end of payloads since there are exact times: a wait lies between its stamp and the one before. */
 static void read_waits(struct tat_in * in, struct tat_evaluation * e, struct body * b) {
     struct tat_in stamps = { .at = b->stamps, .end = b->stamps + b->stamps_bytes };
-    e->n_waits           = in->at < in->end ? (uint32_t) tat_get_count(in, 1) : 0;
+    e->n_waits = in->at < in->end ? (uint32_t) tat_get_count(in, 1) : 0;
     in->bad |= e->n_waits > e->n_stamps;
     b->waits = in->at;
     for (uint32_t i = 0; i < e->n_waits && !in->bad; i++) { in->bad |= tat_get_varint(in) > tat_get_varint(&stamps); }
@@ -18,37 +18,37 @@ static void read_waits(struct tat_in * in, struct tat_evaluation * e, struct bod
 }
 
 bool decode_evaluation(struct tat_trace * trace, struct tat_in in) {
-    struct tat_evaluation e  = { 0 };
-    struct body           b  = { 0 };
-    const uint64_t        t  = tat_get_varint(&in);
-    e.template_id            = (uint32_t) t;
-    e.flags                  = (uint32_t) tat_get_varint(&in);
-    e.rule                   = (uint32_t) tat_get_varint(&in);
-    e.status                 = (int32_t) tat_get_zigzag(&in);
-    e.n_threads              = (uint32_t) tat_get_varint(&in);
-    e.thread                 = (uint32_t) tat_get_varint(&in);
-    b.begin_tick             = tat_get_varint(&in);
-    b.end_tick               = b.begin_tick + tat_get_varint(&in);
+    struct tat_evaluation e = { 0 };
+    struct body b = { 0 };
+    const uint64_t t = tat_get_varint(&in);
+    e.template_id = (uint32_t) t;
+    e.flags = (uint32_t) tat_get_varint(&in);
+    e.rule = (uint32_t) tat_get_varint(&in);
+    e.status = (int32_t) tat_get_zigzag(&in);
+    e.n_threads = (uint32_t) tat_get_varint(&in);
+    e.thread = (uint32_t) tat_get_varint(&in);
+    b.begin_tick = tat_get_varint(&in);
+    b.end_tick = b.begin_tick + tat_get_varint(&in);
     const uint64_t callbacks = tat_get_varint(&in);
-    e.n_callbacks            = callbacks > UINT32_MAX ? UINT32_MAX : (uint32_t) callbacks;
-    e.n_stamps               = (uint32_t) tat_get_count(&in, 1);
-    b.stamps                 = in.at;
+    e.n_callbacks = callbacks > UINT32_MAX ? UINT32_MAX : (uint32_t) callbacks;
+    e.n_stamps = (uint32_t) tat_get_count(&in, 1);
+    b.stamps = in.at;
     for (uint32_t i = 0; i < e.n_stamps && !in.bad; i++) { tat_get_varint(&in); }
-    b.stamps_bytes   = (uint32_t) (in.at - b.stamps);
+    b.stamps_bytes = (uint32_t) (in.at - b.stamps);
     b.captures_bytes = (uint32_t) tat_get_count(&in, 1);
-    b.captures       = tat_get_bytes(&in, b.captures_bytes);
+    b.captures = tat_get_bytes(&in, b.captures_bytes);
     if (!in.bad) { read_waits(&in, &e, &b); }
     if (in.bad || e.rule >= TAT_RULE_COUNT || b.end_tick < b.begin_tick) { return false; }
     if (t >= trace->templates.count || !LIST(struct tat_template, trace->templates)[t].known) {
         trace->summary.orphan_evaluations++;
         return true;
     }
-    const struct tat_template * template = &LIST(struct tat_template, trace->templates)[t];
-    e.context                            = template->context;
-    e.n_tokens                           = template->n_tokens;
-    e.n_outputs                          = template->n_outputs;
-    struct tat_evaluation * slot         = list_add(&trace->evaluations, sizeof e);
-    struct body *           body         = slot ? list_add(&trace->bodies, sizeof b) : NULL;
+    const struct tat_template * tmpl = &LIST(struct tat_template, trace->templates)[t];
+    e.context = tmpl->context;
+    e.n_tokens = tmpl->n_tokens;
+    e.n_outputs = tmpl->n_outputs;
+    struct tat_evaluation * slot = list_add(&trace->evaluations, sizeof e);
+    struct body * body = slot ? list_add(&trace->bodies, sizeof b) : NULL;
     if (!body) { return false; }
     *slot = e;
     *body = b;
@@ -59,24 +59,24 @@ bool decode_evaluation(struct tat_trace * trace, struct tat_in in) {
 static const struct {
     uint8_t values;
     uint8_t is_signed; /* bits: these values are zigzag */
-    bool    has_text;
+    bool has_text;
 } event_shapes[] = {
-    [TAT_EVENT_CLOCK]        = { 2, 0, false },
-    [TAT_EVENT_MAPPING]      = { 4, 0, false },
-    [TAT_EVENT_MODEL_FILE]   = { 9, 1 << 4, true },
-    [TAT_EVENT_LOAD_BEGIN]   = { 0, 0, true },
-    [TAT_EVENT_LOAD_END]     = { 2, 1 << 1, false },
-    [TAT_EVENT_OPEN_MODEL]   = { 0, 0, true },
+    [TAT_EVENT_CLOCK] = { 2, 0, false },
+    [TAT_EVENT_MAPPING] = { 4, 0, false },
+    [TAT_EVENT_MODEL_FILE] = { 9, 1 << 4, true },
+    [TAT_EVENT_LOAD_BEGIN] = { 0, 0, true },
+    [TAT_EVENT_LOAD_END] = { 2, 1 << 1, false },
+    [TAT_EVENT_OPEN_MODEL] = { 0, 0, true },
     [TAT_EVENT_MEMORY_CLEAR] = { 2, 1 << 1, false },
-    [TAT_EVENT_PERF_RESET]   = { 2, 1 << 1, false },
-    [TAT_EVENT_WARMUP]       = { 2, 1 << 1, false },
-    [TAT_EVENT_CALL_BEGIN]   = { 2, 1 << 1, false },
-    [TAT_EVENT_CALL_END]     = { 2, 1 << 1, false },
-    [TAT_EVENT_CONTEXT]      = { 3, 0, false },
-    [TAT_EVENT_NOTE]         = { 0, 0, true },
-    [TAT_EVENT_MEMORY_SET]   = { 2, 1 << 1, false },
+    [TAT_EVENT_PERF_RESET] = { 2, 1 << 1, false },
+    [TAT_EVENT_WARMUP] = { 2, 1 << 1, false },
+    [TAT_EVENT_CALL_BEGIN] = { 2, 1 << 1, false },
+    [TAT_EVENT_CALL_END] = { 2, 1 << 1, false },
+    [TAT_EVENT_CONTEXT] = { 3, 0, false },
+    [TAT_EVENT_NOTE] = { 0, 0, true },
+    [TAT_EVENT_MEMORY_SET] = { 2, 1 << 1, false },
     [TAT_EVENT_BUFFER_ALLOC] = { 2, 1 << 1, false },
-    [TAT_EVENT_BUFFER_FREE]  = { 2, 1 << 1, false },
+    [TAT_EVENT_BUFFER_FREE] = { 2, 1 << 1, false },
 };
 
 static bool is_event_type(uint64_t type) {
@@ -93,7 +93,7 @@ static const char * at_home(struct tat_trace * trace, const char * path) {
     const char * home = getenv("HOME");
     if (path[0] != '~' || path[1] != '/' || !home) { return path; }
     const size_t n = strlen(home), rest = strlen(path + 1);
-    char *       whole = arena_alloc(&trace->arena, n + rest + 1);
+    char * whole = arena_alloc(&trace->arena, n + rest + 1);
     if (!whole) { return path; }
     memcpy(whole, home, n);
     memcpy(whole + n, path + 1, rest + 1);
@@ -105,13 +105,13 @@ static bool add_model_file(struct tat_trace * trace, const uint64_t * value, con
     struct tat_model_file * file = list_add(&trace->files, sizeof *file);
     if (!file) { return false; }
     *file = (struct tat_model_file){
-        .path        = at_home(trace, path),
-        .model       = (uint32_t) value[1],
-        .part        = (uint32_t) value[2],
-        .size        = value[3],
-        .mtime_ns    = (int64_t) value[4],
+        .path = at_home(trace, path),
+        .model = (uint32_t) value[1],
+        .part = (uint32_t) value[2],
+        .size = value[3],
+        .mtime_ns = (int64_t) value[4],
         .header_hash = value[7],
-        .model_hash  = value[8],
+        .model_hash = value[8],
     };
     return true;
 }
@@ -126,19 +126,19 @@ static bool add_anchor(struct tat_trace * trace, uint64_t tick, uint64_t monoton
 }
 
 bool decode_event(struct tat_trace * trace, struct tat_in in) {
-    const uint64_t   type = tat_get_varint(&in);
-    struct tat_event e    = { .type = (enum tat_event_type) type, .text = "" };
-    e.at_tick             = tat_get_varint(&in);
-    e.thread              = (uint32_t) tat_get_varint(&in);
+    const uint64_t type = tat_get_varint(&in);
+    struct tat_event e = { .type = (enum tat_event_type) type, .text = "" };
+    e.at_tick = tat_get_varint(&in);
+    e.thread = (uint32_t) tat_get_varint(&in);
     if (in.bad || !is_event_type(type)) { return false; }
     for (unsigned i = 0; i < event_shapes[type].values; i++) {
         const bool is_signed = event_shapes[type].is_signed >> i & 1;
-        e.value[i]           = is_signed ? (uint64_t) tat_get_zigzag(&in) : tat_get_varint(&in);
+        e.value[i] = is_signed ? (uint64_t) tat_get_zigzag(&in) : tat_get_varint(&in);
     }
     if (event_shapes[type].has_text) {
         const uint64_t length = tat_get_varint(&in);
-        const char *   text   = tat_get_bytes(&in, length);
-        e.text                = text ? arena_string(&trace->arena, text, length) : NULL;
+        const char * text = tat_get_bytes(&in, length);
+        e.text = text ? arena_string(&trace->arena, text, length) : NULL;
     }
     if (in.bad || !e.text) { return false; }
     if (type == TAT_EVENT_MODEL_FILE && !add_model_file(trace, e.value, e.text)) { return false; }
@@ -149,9 +149,9 @@ bool decode_event(struct tat_trace * trace, struct tat_in in) {
 }
 
 bool decode_loss(struct tat_trace * trace, struct tat_in in) {
-    const uint64_t reason      = tat_get_varint(&in);
+    const uint64_t reason = tat_get_varint(&in);
     const uint64_t evaluations = tat_get_varint(&in);
-    const uint64_t events      = tat_get_varint(&in);
+    const uint64_t events = tat_get_varint(&in);
     if (in.bad || reason == 0 || reason >= TAT_LOSS_COUNT) { return false; }
     trace->summary.lost[reason] += evaluations;
     trace->summary.events_lost += events;
@@ -159,11 +159,11 @@ bool decode_loss(struct tat_trace * trace, struct tat_in in) {
 }
 
 bool decode_end(struct tat_trace * trace, struct tat_in in) {
-    struct tat_trace_summary * s        = &trace->summary;
-    uint64_t * const           totals[] = { &s->evaluations_emitted, &s->evaluations_stored, &s->evaluations_filtered,
-                                            &s->callbacks_emitted,   &s->callbacks_stored,   &s->events_emitted,
-                                            &s->events_stored };
-    uint64_t                   values[sizeof totals / sizeof totals[0]];
+    struct tat_trace_summary * s = &trace->summary;
+    uint64_t * const totals[] = { &s->evaluations_emitted, &s->evaluations_stored, &s->evaluations_filtered,
+                                  &s->callbacks_emitted,   &s->callbacks_stored,   &s->events_emitted,
+                                  &s->events_stored };
+    uint64_t values[sizeof totals / sizeof totals[0]];
     for (size_t i = 0; i < sizeof totals / sizeof totals[0]; i++) { values[i] = tat_get_varint(&in); }
     if (in.bad) { return false; }
     for (size_t i = 0; i < sizeof totals / sizeof totals[0]; i++) { *totals[i] = values[i]; }

@@ -32,8 +32,8 @@ bool decode_strings(struct tat_trace * trace, struct tat_in in) {
     for (uint32_t i = known; i < trace->strings.count; i++) { LIST(const char *, trace->strings)[i] = ""; }
     for (uint64_t i = 0; i < count && !in.bad; i++) {
         const uint64_t length = tat_get_varint(&in);
-        const char *   text   = tat_get_bytes(&in, length);
-        const char **  slot   = text ? list_add(&trace->strings, sizeof(char *)) : NULL;
+        const char * text = tat_get_bytes(&in, length);
+        const char ** slot = text ? list_add(&trace->strings, sizeof(char *)) : NULL;
         if (!slot) { return false; }
         *slot = arena_string(&trace->arena, text, length);
         if (!*slot) { *slot = ""; }
@@ -62,7 +62,7 @@ static enum tat_role role_of(const struct tat_tensor * t) {
 static uint16_t layer_of_result(const char * name) {
     const char * dash = strrchr(name, '-');
     if (!dash || dash[1] < '0' || dash[1] > '9') { return TAT_NO_LAYER; }
-    char *              end;
+    char * end;
     const unsigned long layer = strtoul(dash + 1, &end, 10);
     return layer < TAT_NO_LAYER && (*end == '\0' || *end == ' ') ? (uint16_t) layer : TAT_NO_LAYER;
 }
@@ -80,27 +80,27 @@ static void remember_type(struct tat_trace * trace, uint64_t name, const struct 
 }
 
 static bool decode_tensor(struct tat_trace * trace, struct tat_in * in, struct tat_tensor * t) {
-    t->name                  = string_at(trace, tat_get_varint(in));
-    t->occurrence            = (uint32_t) tat_get_varint(in);
-    t->kind                  = (enum tat_tensor_kind) tat_get_varint(in);
-    t->memory                = (enum tat_memory) tat_get_varint(in);
-    t->type                  = (uint32_t) tat_get_varint(in);
+    t->name = string_at(trace, tat_get_varint(in));
+    t->occurrence = (uint32_t) tat_get_varint(in);
+    t->kind = (enum tat_tensor_kind) tat_get_varint(in);
+    t->memory = (enum tat_memory) tat_get_varint(in);
+    t->type = (uint32_t) tat_get_varint(in);
     const uint64_t type_name = tat_get_varint(in);
-    t->type_name             = string_at(trace, type_name);
-    t->block                 = (uint32_t) tat_get_varint(in);
-    t->block_bytes           = (uint32_t) tat_get_varint(in);
+    t->type_name = string_at(trace, type_name);
+    t->block = (uint32_t) tat_get_varint(in);
+    t->block_bytes = (uint32_t) tat_get_varint(in);
     for (int i = 0; i < 4; i++) { t->ne[i] = tat_get_varint(in); }
     for (int i = 0; i < 4; i++) { t->nb[i] = tat_get_varint(in); }
-    t->bytes         = tat_get_varint(in);
-    t->address       = tat_get_varint(in);
-    t->buffer        = tat_get_varint(in);
-    t->buffer_name   = string_at(trace, tat_get_varint(in));
-    t->file          = (uint32_t) tat_get_varint(in);
-    t->file_offset   = tat_get_varint(in);
+    t->bytes = tat_get_varint(in);
+    t->address = tat_get_varint(in);
+    t->buffer = tat_get_varint(in);
+    t->buffer_name = string_at(trace, tat_get_varint(in));
+    t->file = (uint32_t) tat_get_varint(in);
+    t->file_offset = tat_get_varint(in);
     const bool inner = t->kind == TAT_TENSOR_ACTIVATION || t->kind == TAT_TENSOR_INPUT;
-    t->component     = inner ? TAT_COMPONENT_OTHER : tat_component_of(t->name);
-    t->layer         = inner ? layer_of_result(t->name) : (uint16_t) tat_layer_of(t->name);
-    t->role          = role_of(t);
+    t->component = inner ? TAT_COMPONENT_OTHER : tat_component_of(t->name);
+    t->layer = inner ? layer_of_result(t->name) : (uint16_t) tat_layer_of(t->name);
+    t->role = role_of(t);
     if (t->block == 0 || t->block > BLOCK_MAX || t->block_bytes > BLOCK_MAX) { return false; }
     remember_type(trace, type_name, t);
     return !in->bad && t->kind >= TAT_TENSOR_WEIGHT && t->kind <= TAT_TENSOR_INPUT && t->memory >= TAT_MEMORY_FILE &&
@@ -115,7 +115,7 @@ bool decode_tensors(struct tat_trace * trace, struct tat_in in) {
     for (uint32_t i = known; i < trace->tensors.count; i++) {
         struct tat_tensor * lost = &LIST(struct tat_tensor, trace->tensors)[i];
         lost->name = lost->type_name = lost->buffer_name = "";
-        lost->layer                                      = TAT_NO_LAYER;
+        lost->layer = TAT_NO_LAYER;
     }
     for (uint64_t i = 0; i < count; i++) {
         struct tat_tensor * t = list_add(&trace->tensors, sizeof *t);
@@ -136,7 +136,7 @@ static bool op_number(struct tat_trace * trace, uint64_t string, uint16_t * op) 
     if (!*number) {
         const char ** name = trace->ops.count < OPS_MAX ? list_add(&trace->ops, sizeof *name) : NULL;
         if (!name) { return false; }
-        *name   = string_at(trace, string);
+        *name = string_at(trace, string);
         *number = (uint16_t) trace->ops.count;
     }
     *op = (uint16_t) (*number - 1);
@@ -153,12 +153,12 @@ static void set_packed(struct tat_entry * e) {
 /* What leaves and nodes have in common. No shape may have over 2^48 elements nor reach over 2^60 bytes: sums and
  * products of them stay exact. */
 static bool decode_entry(struct tat_trace * trace, struct tat_in * in, struct tat_entry * e, uint64_t * address) {
-    e->name             = string_at(trace, tat_get_varint(in));
-    const uint64_t op   = tat_get_varint(in);
+    e->name = string_at(trace, tat_get_varint(in));
+    const uint64_t op = tat_get_varint(in);
     const uint64_t type = tat_get_varint(in);
-    e->op               = string_at(trace, op);
+    e->op = string_at(trace, op);
     if (!op_number(trace, op, &e->op_index)) { return false; }
-    e->flags          = (uint32_t) tat_get_varint(in);
+    e->flags = (uint32_t) tat_get_varint(in);
     uint64_t elements = 1;
     for (int i = 0; i < 4; i++) {
         e->ne[i] = tat_get_varint(in);
@@ -166,7 +166,7 @@ static bool decode_entry(struct tat_trace * trace, struct tat_in * in, struct ta
         elements *= e->ne[i] ? e->ne[i] : 1;
     }
     if (type >= trace->types.count || LIST(struct type, trace->types)[type].block == 0) { return false; }
-    e->type_block       = LIST(struct type, trace->types)[type].block;
+    e->type_block = LIST(struct type, trace->types)[type].block;
     e->type_block_bytes = LIST(struct type, trace->types)[type].block_bytes;
     if (tat_get_varint(in)) {
         set_packed(e);
@@ -177,10 +177,10 @@ static bool decode_entry(struct tat_trace * trace, struct tat_in * in, struct ta
         }
     }
     const uint64_t tensor = tat_get_varint(in);
-    e->offset             = tat_get_zigzag(in);
+    e->offset = tat_get_zigzag(in);
     *address += (uint64_t) tat_get_zigzag(in);
     e->address = *address;
-    e->tensor  = (uint32_t) tensor;
+    e->tensor = (uint32_t) tensor;
     for (int i = 0; i < TAT_MAX_SRC; i++) { e->src[i] = TAT_NO_ENTRY; }
     e->layer = layer_of_result(e->name);
     if (e->layer == TAT_NO_LAYER && tensor < trace->tensors.count) {
@@ -190,7 +190,7 @@ static bool decode_entry(struct tat_trace * trace, struct tat_in * in, struct ta
 }
 
 static bool decode_node(struct tat_trace * trace, struct tat_in * in, struct tat_entry * e, uint32_t n_entries) {
-    e->facts              = (uint32_t) tat_get_varint(in);
+    e->facts = (uint32_t) tat_get_varint(in);
     const uint64_t source = tat_get_varint(in);
     if (source >> TAT_MAX_SRC) { return false; }
     for (int s = 0; s < TAT_MAX_SRC; s++) {
@@ -249,40 +249,40 @@ static void count_rows(const struct tat_trace * trace, struct tat_template * t) 
 }
 
 static bool decode_graph(struct tat_trace * trace, struct tat_in * in, struct tat_template * t) {
-    const uint32_t     n       = t->n_leaves + t->n_nodes;
+    const uint32_t n = t->n_leaves + t->n_nodes;
     struct tat_entry * entries = arena_alloc(&trace->arena, n * sizeof *entries + 1);
     if (!entries) { return false; }
     memset(entries, 0, n * sizeof *entries);
-    t->entries       = entries;
+    t->entries = entries;
     uint64_t address = 0;
     for (uint32_t i = 0; i < n; i++) {
         if (!decode_entry(trace, in, &entries[i], &address)) { return false; }
         if (i >= t->n_leaves && !decode_node(trace, in, &entries[i], n)) { return false; }
         if (i >= t->n_leaves) { inherit_layer(entries, i); }
     }
-    t->n_captures               = (uint32_t) tat_get_count(in, 4);
+    t->n_captures = (uint32_t) tat_get_count(in, 4);
     struct tat_capture * values = arena_alloc(&trace->arena, t->n_captures * sizeof *values + 1);
-    t->captures                 = values;
+    t->captures = values;
     return values && decode_captures(in, t, values);
 }
 
 bool decode_template(struct tat_trace * trace, struct tat_in in) {
-    const uint64_t id      = tat_get_varint(&in);
+    const uint64_t id = tat_get_varint(&in);
     const uint64_t context = tat_get_varint(&in);
-    const uint64_t leaves  = tat_get_varint(&in);
-    const uint64_t nodes   = tat_get_varint(&in);
+    const uint64_t leaves = tat_get_varint(&in);
+    const uint64_t nodes = tat_get_varint(&in);
     /* An entry takes at least 12 bytes. */
     if (in.bad || leaves > NODES_MAX || nodes > NODES_MAX || leaves + nodes > (uint64_t) (in.end - in.at) / 12 + 1) {
         return false;
     }
-    struct tat_template t = { .context  = (uint32_t) context,
+    struct tat_template t = { .context = (uint32_t) context,
                               .n_leaves = (uint32_t) leaves,
-                              .n_nodes  = (uint32_t) nodes };
+                              .n_nodes = (uint32_t) nodes };
     if (!decode_graph(trace, &in, &t) || !skip_to(&trace->templates, id, sizeof t, trace->size / 24)) { return false; }
     struct tat_template * slot = list_add(&trace->templates, sizeof t);
     if (!slot) { return false; }
     count_rows(trace, &t);
     t.known = true;
-    *slot   = t;
+    *slot = t;
     return true;
 }

@@ -2,29 +2,29 @@
  *
  * Access records of evaluations: the template's plan, with times, tokens and what the captures say filled in.
  */
-#include "format/expansion.h"
+#include "format/expand_state.h"
 
 struct filler {
     const uint64_t * start_ns;
-    uint32_t         n_times, evaluation, token_first;
-    uint16_t         flags;
+    uint32_t n_times, evaluation, token_first;
+    uint16_t flags;
 };
 
 static inline void fill(struct tat_access * a, const struct tat_access * from, const struct filler * f) {
     const uint32_t callback = (uint32_t) from->start_ns;
-    *a                      = *from;
-    a->evaluation           = f->evaluation;
-    a->token_first          = f->token_first;
-    a->flags                = (uint16_t) (from->flags | f->flags);
-    a->start_ns             = f->start_ns[callback];
-    a->duration_ns          = duration_of(f->start_ns, callback);
+    *a = *from;
+    a->evaluation = f->evaluation;
+    a->token_first = f->token_first;
+    a->flags = (uint16_t) (from->flags | f->flags);
+    a->start_ns = f->start_ns[callback];
+    a->duration_ns = duration_of(f->start_ns, callback);
 }
 
 /* Plain records, as many at a time as the batch takes: this loop is where the time goes. */
 static void put_plain(struct expansion * x, const struct tat_access * from, uint32_t n, const struct filler * f) {
     while (n && !x->stopped) {
         if (x->n_batch == BATCH) { expansion_flush(x); }
-        const uint32_t      room = (uint32_t) (BATCH - x->n_batch), now = n < room ? n : room;
+        const uint32_t room = (uint32_t) (BATCH - x->n_batch), now = n < room ? n : room;
         struct tat_access * to = x->batch + x->n_batch;
         for (uint32_t i = 0; i < now; i++) { fill(&to[i], &from[i], f); }
         x->n_batch += now;
@@ -35,17 +35,17 @@ static void put_plain(struct expansion * x, const struct tat_access * from, uint
 
 static bool expand_one(struct expansion * x, uint32_t number) {
     const struct tat_evaluation * e = &LIST(struct tat_evaluation, x->trace->evaluations)[number];
-    const struct tat_template *   t = &LIST(struct tat_template, x->trace->templates)[e->template_id];
+    const struct tat_template * t = &LIST(struct tat_template, x->trace->templates)[e->template_id];
     /* Which node a time belongs to is unknown; or none was asked for. */
     if (e->flags & (TAT_EVALUATION_UNMATCHED | TAT_EVALUATION_OUTSIDE)) { return true; }
     const struct plan * plan = plan_of(x->trace, e->template_id, e->rule);
     if (!plan) { return false; }
     const uint32_t n_times = expansion_times(x, number);
     if (!x->start_ns || (plan->n_varies && !expansion_ids(x, number))) { return false; }
-    const struct filler f  = { x->start_ns, n_times, number, e->token_first,
-                               (uint16_t) ((unsigned) e->phase << TAT_ACCESS_PHASE_SHIFT) };
-    const uint32_t      n  = plan_records_before(plan, n_times);
-    uint32_t            at = 0;
+    const struct filler f = { x->start_ns, n_times, number, e->token_first,
+                              (uint16_t) ((unsigned) e->phase << TAT_ACCESS_PHASE_SHIFT) };
+    const uint32_t n = plan_records_before(plan, n_times);
+    uint32_t at = 0;
     for (uint32_t i = 0; i < plan->n_varies && plan->varies[i].record < n && !x->stopped; i++) {
         const struct vary * v = &plan->varies[i];
         put_plain(x, plan->records + at, v->record - at, &f);
@@ -63,7 +63,7 @@ static bool expand_one(struct expansion * x, uint32_t number) {
 int tat_trace_expand(const struct tat_trace * trace, uint32_t first, uint32_t last, tat_access_sink sink, void * user,
                      struct tat_error * error) {
     struct expansion x;
-    bool             good = expansion_begin(&x, trace, sink, user);
+    bool good = expansion_begin(&x, trace, sink, user);
     if (last > trace->evaluations.count) { last = trace->evaluations.count; }
     for (uint32_t i = first; i < last && good && !x.stopped; i++) { good = expand_one(&x, i); }
     if (good) { expansion_flush(&x); }

@@ -11,14 +11,14 @@
 
 struct expert_stack {
     const struct tat_entry * e; /* NULL: the node chooses none */
-    int                      dimension;
-    uint64_t                 experts;
+    int dimension;
+    uint64_t experts;
 };
 
 static inline struct expert_stack expert_stack_of(const struct tat_template * t, const struct tat_entry * node) {
-    const bool     biases    = strcmp(node->op, "ADD_ID") == 0;
-    const int      dimension = biases ? 1 : 2;
-    const uint32_t entry     = node->src[biases ? 1 : 0];
+    const bool biases = strcmp(node->op, "ADD_ID") == 0;
+    const int dimension = biases ? 1 : 2;
+    const uint32_t entry = node->src[biases ? 1 : 0];
     if ((!biases && strcmp(node->op, "MUL_MAT_ID") != 0) || entry == TAT_NO_ENTRY) {
         return (struct expert_stack){ 0 };
     }

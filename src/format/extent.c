@@ -12,8 +12,8 @@ static void sort_by_stride(struct dimension * d, unsigned n) {
     for (unsigned i = 1; i < n; i++) {
         for (unsigned j = i; j > 0 && d[j].stride < d[j - 1].stride; j--) {
             const struct dimension swap = d[j];
-            d[j]                        = d[j - 1];
-            d[j - 1]                    = swap;
+            d[j] = d[j - 1];
+            d[j - 1] = swap;
         }
     }
 }
@@ -26,22 +26,22 @@ static void add_dimension(struct extent * e, struct dimension d) {
     }
     if (e->n_levels) {
         /* The level repeats at or before its own end: its runs go on, and those that fall on each other count once. */
-        const unsigned last   = e->n_levels - 1;
+        const unsigned last = e->n_levels - 1;
         const uint64_t stride = e->level[last].stride, count = e->level[last].count;
         if (d.stride % stride == 0 && d.stride / stride <= count) {
             e->level[last].count = (d.count - 1) * (d.stride / stride) + count;
             return;
         }
     }
-    e->level[e->n_levels].count  = d.count;
+    e->level[e->n_levels].count = d.count;
     e->level[e->n_levels].stride = d.stride;
     e->n_levels++;
 }
 
 struct extent extent_of(const uint64_t * ne, const uint64_t * nb, uint32_t block, uint32_t block_bytes) {
-    struct extent    e = { .run_bytes = block_bytes };
+    struct extent e = { .run_bytes = block_bytes };
     struct dimension d[4];
-    unsigned         n = 0;
+    unsigned n = 0;
     for (int i = 0; i < 4; i++) {
         const uint64_t count = i == 0 ? ne[0] / block + (ne[0] % block != 0) : ne[i];
         if (count == 0) { return (struct extent){ 0 }; }
@@ -100,12 +100,12 @@ static bool extend_piece(struct piece * last, uint64_t offset, uint64_t run_byte
 
 size_t rows_pieces(uint64_t * offsets, size_t count, uint64_t row_bytes, struct piece * pieces, size_t most,
                    size_t * n_unique) {
-    size_t n  = 0;
+    size_t n = 0;
     *n_unique = 0;
     if (count > 1) { qsort(offsets, count, sizeof offsets[0], ascending); }
     for (size_t i = 0; i < count;) {
         const uint64_t from = offsets[i];
-        uint64_t       to   = from + row_bytes;
+        uint64_t to = from + row_bytes;
         ++*n_unique;
         for (i++; i < count && offsets[i] <= to; i++) {
             if (offsets[i] != offsets[i - 1]) { ++*n_unique; }

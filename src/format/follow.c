@@ -13,29 +13,29 @@
 #include "format/trace.h"
 
 enum {
-    PATIENCE = 3,       /* looks at a block that is not committed while later ones are, before it counts as damage */
-    AHEAD    = 1 << 18, /* bytes in which such later ones are looked for */
+    PATIENCE = 3,    /* looks at a block that is not committed while later ones are, before it counts as damage */
+    AHEAD = 1 << 18, /* bytes in which such later ones are looked for */
 };
 #define RESERVED_MOST  ((uint64_t) 1 << 36) /* as much as the agent writes; address space only */
 #define RESERVED_LEAST ((uint64_t) 1 << 26)
 
 struct follow {
     struct tat_trace * trace;
-    struct timeline    timeline;
-    struct scan        scan;
-    uint64_t           reserved; /* address space of the mapping, which may go beyond the file's end */
-    uint64_t           waiting;  /* where the last look ended */
-    unsigned           looks;    /* that ended there, with more behind it */
-    int                fd;
-    uint64_t           fetched_at; /* where in the file the bytes come from that were looked at last */
-    size_t             n_fetched;
-    uint8_t            fetched[AHEAD];
+    struct timeline timeline;
+    struct scan scan;
+    uint64_t reserved; /* address space of the mapping, which may go beyond the file's end */
+    uint64_t waiting;  /* where the last look ended */
+    unsigned looks;    /* that ended there, with more behind it */
+    int fd;
+    uint64_t fetched_at; /* where in the file the bytes come from that were looked at last */
+    size_t n_fetched;
+    uint8_t fetched[AHEAD];
 };
 
 /* The file grows into a mapping that was made larger than it. */
 static int map_ahead(struct follow * f, struct tat_error * error) {
     struct tat_trace * trace = f->trace;
-    struct stat        status;
+    struct stat status;
     if (fstat(f->fd, &status) != 0) { return tat_fail_errno(error, "%s", trace->path); }
     if (!S_ISREG(status.st_mode) || status.st_size < TAT_HEADER_BYTES) {
         return tat_fail(error, TAT_ERROR_INPUT, "%s: no trace, or none yet", trace->path);
@@ -61,7 +61,7 @@ struct follow * follow_open(const char * path, struct tat_error * error) {
         return NULL;
     }
     pthread_mutex_init(&f->trace->lock, NULL);
-    f->fd          = -1;
+    f->fd = -1;
     f->trace->path = trace_file_path(path);
     if (f->trace->path) { f->fd = open(f->trace->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); }
     if (f->fd < 0) {
@@ -93,8 +93,8 @@ const struct tat_trace * follow_trace(const struct follow * f) {
 static bool fetch(struct follow * f, uint64_t at) {
     if (at >= f->fetched_at && at + sizeof(uint32_t) <= f->fetched_at + f->n_fetched) { return true; }
     const ssize_t n = pread(f->fd, f->fetched, AHEAD, (off_t) at);
-    f->fetched_at   = at;
-    f->n_fetched    = n > 0 ? (size_t) n : 0;
+    f->fetched_at = at;
+    f->n_fetched = n > 0 ? (size_t) n : 0;
     return f->n_fetched >= sizeof(uint32_t);
 }
 
@@ -129,12 +129,12 @@ static bool pass_over(struct follow * f) {
 
 int follow_read(struct follow * f, bool * revised, struct tat_error * error) {
     struct tat_trace * trace = f->trace;
-    struct stat        status;
+    struct stat status;
     if (fstat(f->fd, &status) != 0) { return tat_fail_errno(error, "%s", trace->path); }
     if ((uint64_t) status.st_size < f->scan.at) {
         return tat_fail(error, TAT_ERROR_INPUT, "%s: became shorter than what was read of it", trace->path);
     }
-    trace->size  = (uint64_t) status.st_size < f->reserved ? (uint64_t) status.st_size : f->reserved;
+    trace->size = (uint64_t) status.st_size < f->reserved ? (uint64_t) status.st_size : f->reserved;
     f->n_fetched = 0; /* it may be more by now */
     do {
         while (is_committed(f, f->scan.at) && scan_read(trace, &f->scan)) {}

@@ -39,7 +39,7 @@ static bool shape_of(const struct tat_tensor * tensors, const struct tat_templat
 
 static int by_place(const void * a, const void * b) {
     const struct head_shape *x = a, *y = b;
-    if (x->template != y->template) { return x->template <y->template ? -1 : 1; }
+    if (x->template_id != y->template_id) { return x->template_id < y->template_id ? -1 : 1; }
     return (int) x->layer - (int) y->layer;
 }
 
@@ -59,15 +59,15 @@ static void join(struct head_shape * into, const struct head_shape * half) {
 
 /* Counts the shapes of all graphs, and stores them where there is room. */
 static size_t find(const struct tat_trace * trace, struct head_shape * shapes) {
-    uint32_t                    n_templates, n_tensors;
-    const struct tat_template * t       = tat_trace_templates(trace, &n_templates);
-    const struct tat_tensor *   tensors = tat_trace_tensors(trace, &n_tensors);
-    size_t                      found   = 0;
+    uint32_t n_templates, n_tensors;
+    const struct tat_template * t = tat_trace_templates(trace, &n_templates);
+    const struct tat_tensor * tensors = tat_trace_tensors(trace, &n_tensors);
+    size_t found = 0;
     for (uint32_t i = 0; i < n_templates; i++) {
         for (uint32_t n = 0; n < t[i].n_nodes; n++) {
             struct head_shape shape;
             if (!shape_of(tensors, &t[i], &t[i].entries[t[i].n_leaves + n], &shape)) { continue; }
-            shape.template = i;
+            shape.template_id = i;
             if (shapes) { shapes[found] = shape; }
             found++;
         }
@@ -77,8 +77,8 @@ static size_t find(const struct tat_trace * trace, struct head_shape * shapes) {
 
 bool head_shapes_find(struct head_shapes * all, const struct tat_trace * trace) {
     const size_t found = find(trace, NULL);
-    all->count         = 0;
-    all->shapes        = calloc(found + 1, sizeof all->shapes[0]);
+    all->count = 0;
+    all->shapes = calloc(found + 1, sizeof all->shapes[0]);
     if (!all->shapes) { return false; }
     find(trace, all->shapes);
     qsort(all->shapes, found, sizeof all->shapes[0], by_place);
@@ -96,8 +96,8 @@ void head_shapes_free(struct head_shapes * all) {
     free(all->shapes);
 }
 
-const struct head_shape * head_shape_at(const struct head_shapes * all, uint32_t template, uint16_t layer) {
-    const struct head_shape   key   = { .template = template, .layer = layer };
+const struct head_shape * head_shape_at(const struct head_shapes * all, uint32_t template_id, uint16_t layer) {
+    const struct head_shape key = { .template_id = template_id, .layer = layer };
     const struct head_shape * found = bsearch(&key, all->shapes, all->count, sizeof key, by_place);
     return found && found->n_head ? found : NULL;
 }

@@ -15,7 +15,7 @@
 enum { LIST_FIRST_CAPACITY = 64 };
 
 struct list {
-    void *   data; /* free it */
+    void * data; /* free it */
     uint32_t count, capacity;
 };
 
@@ -24,13 +24,13 @@ struct list {
 /* Room for `more` further elements. False: memory, or more of them than 32 bits count. */
 static inline bool list_reserve(struct list * list, size_t size, size_t more) {
     if (more > UINT32_MAX - list->count) { return false; }
-    const uint64_t wanted   = list->count + (uint64_t) more;
-    uint64_t       capacity = list->capacity ? list->capacity : LIST_FIRST_CAPACITY;
+    const uint64_t wanted = list->count + (uint64_t) more;
+    uint64_t capacity = list->capacity ? list->capacity : LIST_FIRST_CAPACITY;
     while (capacity < wanted) { capacity *= 2; }
     if (capacity > UINT32_MAX) { capacity = UINT32_MAX; }
     void * bigger = reallocarray(list->data, capacity, size);
     if (!bigger) { return false; }
-    list->data     = bigger;
+    list->data = bigger;
     list->capacity = (uint32_t) capacity;
     return true;
 }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "format/expansion.h"
+#include "format/expand_state.h"
 #include "format/expert_stack.h"
 #include "tat/sums.h"
 
@@ -14,22 +14,22 @@ enum { KEPT = 64 }; /* rows of plans; a graph is evaluated many times in a row, 
 
 struct kept {
     const struct plan * plan;
-    uint64_t *          row;       /* sums of what does not vary */
-    uint32_t *          column_of; /* by callback, for times */
+    uint64_t * row;       /* sums of what does not vary */
+    uint32_t * column_of; /* by callback, for times */
 };
 
 struct matrix {
     struct expansion x;
-    enum tat_key     by;
+    enum tat_key by;
     enum tat_measure measure;
-    uint32_t         kinds, columns;
-    struct kept      kept[KEPT]; /* by plan's address */
-    uint64_t *       row;        /* of the evaluation whose records vary */
+    uint32_t kinds, columns;
+    struct kept kept[KEPT]; /* by plan's address */
+    uint64_t * row;         /* of the evaluation whose records vary */
 };
 
 #define NO_COLUMN UINT32_MAX
 
-/* --------------------------------------------------------------------------------------------------------- columns */
+/* ---- columns ---- */
 
 static uint32_t layers_with(uint32_t layers, uint16_t layer) {
     return layer != TAT_NO_LAYER && layer >= layers ? layer + 1u : layers;
@@ -76,8 +76,8 @@ static const struct tat_tensor * tensor_of(const struct matrix * m, const struct
 }
 
 static uint32_t column_of(const struct matrix * m, const struct tat_access * a) {
-    const struct tat_tensor * t      = tensor_of(m, a);
-    uint32_t                  column = NO_COLUMN;
+    const struct tat_tensor * t = tensor_of(m, a);
+    uint32_t column = NO_COLUMN;
     switch (m->by) {
         case TAT_BY_LAYER: column = a->layer == TAT_NO_LAYER ? m->columns - 1 : a->layer; break;
         case TAT_BY_TENSOR: column = a->tensor; break;
@@ -92,7 +92,7 @@ static uint32_t column_of(const struct matrix * m, const struct tat_access * a) 
     return column < m->columns ? column : NO_COLUMN;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ sums */
+/* ---- sums ---- */
 
 static void add(const struct matrix * m, uint64_t * row, const struct tat_access * a) {
     if (a->bytes == 0 || (m->kinds && !(m->kinds >> tensor_of(m, a)->kind & 1))) { return; }
@@ -126,11 +126,11 @@ static bool is_one(const struct tat_entry * e) {
 /* Of one row, or of a few experts, how many there are, each once. */
 static uint32_t count_named(const struct vary * v, const struct tat_template * t, const int64_t * id, size_t count) {
     const struct tat_entry * e = &t->entries[v->entry];
-    const uint64_t           n = e->ne[selection_dimension(v->selection)];
-    const bool               one_row =
+    const uint64_t n = e->ne[selection_dimension(v->selection)];
+    const bool one_row =
         v->selection == SELECT_ROWS && count == 1 && is_one(&t->entries[v->ids]) && e->ne[2] == 1 && e->ne[3] == 1;
     const bool experts = (v->selection == SELECT_EXPERTS || v->selection == SELECT_BIASES) && count && count <= FEW;
-    uint32_t   unique  = 0;
+    uint32_t unique = 0;
     if (v->one.n_levels || !v->one.run_bytes || !(one_row || experts)) { return NOT_AT_ONCE; }
     for (size_t i = 0; i < count; i++) {
         size_t before = 0;
@@ -146,7 +146,7 @@ static bool add_at_once(const struct matrix * m, const struct plan * plan, const
     const struct tat_access * a = &plan->records[v->record];
     if (m->by == TAT_BY_EXPERT || v->capture == UINT32_MAX || v->n_records != 1) { return false; }
     const struct ids ids = m->x.ids[v->capture];
-    const uint32_t   n   = count_named(v, t, m->x.values + ids.first, ids.count);
+    const uint32_t n = count_named(v, t, m->x.values + ids.first, ids.count);
     if (n == NOT_AT_ONCE) { return false; }
     if (m->kinds && !(m->kinds >> tensor_of(m, a)->kind & 1)) { return true; }
     const uint32_t column = column_of(m, a);
@@ -156,7 +156,7 @@ static bool add_at_once(const struct matrix * m, const struct plan * plan, const
 
 static bool add_varied(struct matrix * m, uint32_t number, const struct plan * plan, uint32_t n, uint64_t * row) {
     const struct tat_evaluation * e = &LIST(struct tat_evaluation, m->x.trace->evaluations)[number];
-    const struct tat_template *   t = &LIST(struct tat_template, m->x.trace->templates)[e->template_id];
+    const struct tat_template * t = &LIST(struct tat_template, m->x.trace->templates)[e->template_id];
     if (!expansion_ids(&m->x, number)) { return false; }
     m->row = row;
     for (uint32_t i = 0; i < plan->n_varies && plan->varies[i].record < n; i++) {
@@ -170,13 +170,13 @@ static bool add_varied(struct matrix * m, uint32_t number, const struct plan * p
     return true;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- times */
+/* ---- times ---- */
 
 static void set_columns(const struct matrix * m, const struct plan * plan, uint32_t * columns) {
     const bool owners = m->by == TAT_BY_TENSOR || m->by == TAT_BY_COMPONENT;
     for (uint32_t i = 0; i < plan->n_callbacks; i++) {
         const uint32_t record = owners ? plan->timed[i].owner : plan->timed[i].first;
-        columns[i]            = record == NO_RECORD ? NO_COLUMN : column_of(m, &plan->records[record]);
+        columns[i] = record == NO_RECORD ? NO_COLUMN : column_of(m, &plan->records[record]);
     }
 }
 
@@ -186,7 +186,7 @@ static void add_times(const struct matrix * m, const uint32_t * columns, uint32_
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------------ rows */
+/* ---- rows ---- */
 
 static struct kept * keep(struct matrix * m, const struct plan * plan) {
     struct kept * k = &m->kept[(uintptr_t) plan / sizeof(max_align_t) % KEPT];
@@ -211,7 +211,7 @@ static bool add_evaluation(struct matrix * m, uint32_t number, uint64_t * row) {
     memset(row, 0, m->columns * sizeof *row);
     if (e->flags & (TAT_EVALUATION_UNMATCHED | TAT_EVALUATION_OUTSIDE)) { return true; }
     const struct plan * plan = plan_of(m->x.trace, e->template_id, e->rule);
-    struct kept *       k    = plan ? keep(m, plan) : NULL;
+    struct kept * k = plan ? keep(m, plan) : NULL;
     if (!k) { return false; }
     if (m->measure == TAT_SUM_NS) {
         const uint32_t n = expansion_times(&m->x, number);
@@ -219,8 +219,8 @@ static bool add_evaluation(struct matrix * m, uint32_t number, uint64_t * row) {
         add_times(m, k->column_of, n < plan->n_callbacks ? n : plan->n_callbacks, row);
         return true;
     }
-    const bool     whole = e->n_stamps >= plan->n_callbacks;
-    const uint32_t n     = whole ? plan->n_records : plan_records_before(plan, e->n_stamps);
+    const bool whole = e->n_stamps >= plan->n_callbacks;
+    const uint32_t n = whole ? plan->n_records : plan_records_before(plan, e->n_stamps);
     if (whole) {
         memcpy(row, k->row, m->columns * sizeof *row);
     } else {
@@ -236,8 +236,8 @@ int tat_matrix(const struct tat_trace * trace, enum tat_key by, enum tat_measure
         return tat_fail(error, TAT_ERROR_USAGE, "no such sums: by %d, measure %d, kinds %#x", (int) by, (int) measure,
                         kinds);
     }
-    struct matrix m    = { .by = by, .measure = measure, .kinds = kinds, .columns = tat_matrix_columns(trace, by) };
-    bool          good = expansion_begin(&m.x, trace, add_varying, &m);
+    struct matrix m = { .by = by, .measure = measure, .kinds = kinds, .columns = tat_matrix_columns(trace, by) };
+    bool good = expansion_begin(&m.x, trace, add_varying, &m);
     if (last > trace->evaluations.count) { last = trace->evaluations.count; }
     for (uint32_t i = first; i < last && good && m.columns; i++) {
         good = add_evaluation(&m, i, sums + (size_t) (i - first) * m.columns);

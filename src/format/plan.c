@@ -6,7 +6,7 @@
 
 #include "format/extent.h"
 
-/* ------------------------------------------------------------------------------------------------------- layouts */
+/* ---- layouts ---- */
 
 uint16_t layout_number(struct tat_trace * trace, uint64_t run_bytes, uint64_t stride) {
     uint16_t number = 0;
@@ -19,7 +19,7 @@ uint16_t layout_number(struct tat_trace * trace, uint64_t run_bytes, uint64_t st
         struct tat_layout * layout = list_add(&trace->layouts, sizeof *layout);
         if (layout) {
             *layout = (struct tat_layout){ run_bytes, stride };
-            number  = (uint16_t) (trace->layouts.count - 1);
+            number = (uint16_t) (trace->layouts.count - 1);
         }
     }
     pthread_mutex_unlock(&trace->lock);
@@ -27,8 +27,8 @@ uint16_t layout_number(struct tat_trace * trace, uint64_t run_bytes, uint64_t st
 }
 
 struct tat_layout tat_trace_layout(const struct tat_trace * trace, uint16_t layout) {
-    struct tat_trace * t     = (struct tat_trace *) trace; /* the lock is the one thing that moves */
-    struct tat_layout  found = { 0 };
+    struct tat_trace * t = (struct tat_trace *) trace; /* the lock is the one thing that moves */
+    struct tat_layout found = { 0 };
     pthread_mutex_lock(&t->lock);
     if (layout < t->layouts.count) { found = LIST(struct tat_layout, t->layouts)[layout]; }
     pthread_mutex_unlock(&t->lock);
@@ -38,21 +38,21 @@ struct tat_layout tat_trace_layout(const struct tat_trace * trace, uint16_t layo
 void plan_set_piece(struct tat_trace * trace, struct tat_access * a, uint64_t base, uint64_t offset, uint64_t run_bytes,
                     uint64_t stride, uint64_t count) {
     a->offset = base + offset;
-    a->bytes  = run_bytes * count;
-    a->rows   = count > UINT32_MAX ? UINT32_MAX : (uint32_t) count;
+    a->bytes = run_bytes * count;
+    a->rows = count > UINT32_MAX ? UINT32_MAX : (uint32_t) count;
     a->layout = count > 1 ? layout_number(trace, run_bytes, stride) : 0;
     a->flags &= (uint16_t) ~(TAT_ACCESS_STRIDED | TAT_ACCESS_APPROXIMATE);
     if (count > 1) { a->flags |= a->layout ? TAT_ACCESS_STRIDED : TAT_ACCESS_APPROXIMATE; }
 }
 
-/* ------------------------------------------------------------------------------------------------- special operands */
+/* ---- special operands ---- */
 
 enum { DST = -1 };
 
 /* Operations that do not touch the whole of an operand. All others do; doc/format.md has the same table. */
 static const struct special {
     const char * op;
-    int          operand;
+    int operand;
     enum { READS_NOTHING = 1, READS_ROWS, READS_EXPERTS, READS_BIASES, READS_STATES, READS_MASK } how;
     int ids; /* the source that names rows, experts or states */
 } specials[] = {
@@ -74,14 +74,14 @@ static const struct special * special_for(const char * op, int operand) {
     return NULL;
 }
 
-/* --------------------------------------------------------------------------------------------------------- building */
+/* ---- building ---- */
 
 struct builder {
-    struct tat_trace *          trace;
+    struct tat_trace * trace;
     const struct tat_template * t;
-    struct list                 records, varies;
-    struct piece *              pieces; /* PIECES_MAX */
-    bool                        failed;
+    struct list records, varies;
+    struct piece * pieces; /* PIECES_MAX */
+    bool failed;
 };
 
 static bool executes(const struct tat_entry * node, uint32_t rule) {
@@ -130,7 +130,7 @@ static bool take_pieces(struct tat_trace * trace, size_t n) {
 static void add_shape(struct builder * b, struct tat_access a, const struct tat_entry * e, const uint64_t * ne,
                       uint64_t base) {
     const struct extent extent = extent_of(ne, e->nb, e->type_block, e->type_block_bytes);
-    const size_t        n      = extent_pieces(&extent, 0, b->pieces, PIECES_MAX);
+    const size_t n = extent_pieces(&extent, 0, b->pieces, PIECES_MAX);
     if (n == 0 || !take_pieces(b->trace, n)) {
         plan_set_piece(b->trace, &a, base, 0, extent_span(&extent), 0, 1);
         a.bytes = extent_bytes(&extent);
@@ -153,7 +153,7 @@ static uint32_t capture_of(const struct tat_template * t, uint32_t entry, enum t
 }
 
 struct extent selection_extent(const struct tat_entry * e, enum selection selection) {
-    const int      dim   = selection_dimension(selection);
+    const int dim = selection_dimension(selection);
     const uint64_t ne[4] = { e->ne[0], dim > 1 ? e->ne[1] : 1, dim > 2 ? e->ne[2] : 1, 1 };
     return extent_of(ne, e->nb, e->type_block, e->type_block_bytes);
 }
@@ -162,7 +162,7 @@ struct extent selection_extent(const struct tat_entry * e, enum selection select
 static uint64_t most_bytes(const struct tat_entry * e, const struct tat_entry * ids, enum selection selection) {
     const struct extent all = extent_of(e->ne, e->nb, e->type_block, e->type_block_bytes);
     const struct extent one = selection_extent(e, selection);
-    uint64_t            n   = 1;
+    uint64_t n = 1;
     for (int i = 0; i < 4; i++) { n *= ids->ne[i]; }
     const uint64_t whole = extent_bytes(&all), each = extent_bytes(&one);
     return each && n > whole / each ? whole : n * each;
@@ -178,16 +178,16 @@ static void add_varying(struct builder * b, struct tat_access a, const struct ta
     struct vary * vary = list_add(&b->varies, sizeof *vary);
     b->failed |= vary == NULL;
     if (!vary || !add_record(b, &a)) { return; }
-    const bool                  of_experts = selection == SELECT_EXPERTS || selection == SELECT_BIASES;
-    const enum tat_capture_kind kind       = of_experts ? TAT_CAPTURE_EXPERTS : TAT_CAPTURE_ROWS;
-    *vary                                  = (struct vary){
-                                         .record    = b->records.count - 1,
-                                         .n_records = 1,
-                                         .capture   = capture_of(b->t, ids, kind),
-                                         .selection = selection,
-                                         .entry     = entry,
-                                         .ids       = ids,
-                                         .one       = selection_extent(e, selection),
+    const bool of_experts = selection == SELECT_EXPERTS || selection == SELECT_BIASES;
+    const enum tat_capture_kind kind = of_experts ? TAT_CAPTURE_EXPERTS : TAT_CAPTURE_ROWS;
+    *vary = (struct vary){
+        .record = b->records.count - 1,
+        .n_records = 1,
+        .capture = capture_of(b->t, ids, kind),
+        .selection = selection,
+        .entry = entry,
+        .ids = ids,
+        .one = selection_extent(e, selection),
     };
 }
 
@@ -199,34 +199,34 @@ static void let_slide(struct builder * b, uint32_t first, uint32_t entry) {
     b->failed |= vary == NULL;
     if (!vary) { return; }
     *vary = (struct vary){
-        .record    = first,
+        .record = first,
         .n_records = b->records.count - first,
-        .capture   = capture,
+        .capture = capture,
         .selection = SELECT_OFFSET,
-        .entry     = entry,
+        .entry = entry,
     };
 }
 
 static void add_operand(struct builder * b, uint32_t callback, uint32_t node, int operand, bool fused, bool idle) {
-    const struct tat_template * t      = b->t;
-    const struct tat_entry *    n      = &t->entries[t->n_leaves + node];
-    const uint32_t              entry  = operand == DST ? t->n_leaves + node : n->src[operand];
-    const struct tat_entry *    e      = &t->entries[entry];
-    const struct tat_tensor *   tensor = &LIST(struct tat_tensor, b->trace->tensors)[e->tensor];
-    struct tat_access           a      = {
-                       .start_ns   = callback,
-                       .tensor     = e->tensor,
-                       .node       = node,
-                       .rows       = 1,
-                       .op         = n->op_index,
-                       .layer      = n->layer != TAT_NO_LAYER ? n->layer : tensor->layer,
-                       .expert     = TAT_NO_EXPERT,
-                       .head_first = TAT_NO_HEAD,
-                       .operand    = (uint8_t) (operand + 1),
-                       .kind       = (uint8_t) ((unsigned) tensor->role | (unsigned) tensor->memory << 4),
-                       .flags      = operand == DST ? TAT_ACCESS_WRITE : 0,
+    const struct tat_template * t = b->t;
+    const struct tat_entry * n = &t->entries[t->n_leaves + node];
+    const uint32_t entry = operand == DST ? t->n_leaves + node : n->src[operand];
+    const struct tat_entry * e = &t->entries[entry];
+    const struct tat_tensor * tensor = &LIST(struct tat_tensor, b->trace->tensors)[e->tensor];
+    struct tat_access a = {
+        .start_ns = callback,
+        .tensor = e->tensor,
+        .node = node,
+        .rows = 1,
+        .op = n->op_index,
+        .layer = n->layer != TAT_NO_LAYER ? n->layer : tensor->layer,
+        .expert = TAT_NO_EXPERT,
+        .head_first = TAT_NO_HEAD,
+        .operand = (uint8_t) (operand + 1),
+        .kind = (uint8_t) ((unsigned) tensor->role | (unsigned) tensor->memory << 4),
+        .flags = operand == DST ? TAT_ACCESS_WRITE : 0,
     };
-    const uint64_t         base    = base_of(tensor, e);
+    const uint64_t base = base_of(tensor, e);
     const struct special * special = special_for(n->op, operand);
     if (fused || idle || (special && special->how == READS_NOTHING)) {
         a.offset = base;
@@ -241,10 +241,10 @@ static void add_operand(struct builder * b, uint32_t callback, uint32_t node, in
         if (first != TAT_NO_ENTRY && t->entries[first].ne[1] < ne[1]) { ne[1] = t->entries[first].ne[1]; }
     } else if (special && n->src[special->ids] != TAT_NO_ENTRY) {
         static const enum selection by_how[] = {
-            [READS_ROWS]    = SELECT_ROWS,
+            [READS_ROWS] = SELECT_ROWS,
             [READS_EXPERTS] = SELECT_EXPERTS,
-            [READS_BIASES]  = SELECT_BIASES,
-            [READS_STATES]  = SELECT_STATES,
+            [READS_BIASES] = SELECT_BIASES,
+            [READS_STATES] = SELECT_STATES,
         };
         add_varying(b, a, e, entry, n->src[special->ids], by_how[special->how], base);
         return;
@@ -257,8 +257,8 @@ static void add_operand(struct builder * b, uint32_t callback, uint32_t node, in
 /* All operands of a node. Where it has no result, it runs and touches nothing. `inner` is the entry of a result that
  * fusion keeps in registers. */
 static void add_node(struct builder * b, uint32_t callback, uint32_t node, uint32_t inner) {
-    const struct tat_entry * n    = &b->t->entries[b->t->n_leaves + node];
-    const bool               idle = n->ne[0] == 0 || n->ne[1] == 0 || n->ne[2] == 0 || n->ne[3] == 0;
+    const struct tat_entry * n = &b->t->entries[b->t->n_leaves + node];
+    const bool idle = n->ne[0] == 0 || n->ne[1] == 0 || n->ne[2] == 0 || n->ne[3] == 0;
     for (int s = 0; s < TAT_MAX_SRC; s++) {
         if (n->src[s] != TAT_NO_ENTRY) { add_operand(b, callback, node, s, n->src[s] == inner, idle); }
     }
@@ -266,8 +266,8 @@ static void add_node(struct builder * b, uint32_t callback, uint32_t node, uint3
 }
 
 static uint32_t add_nodes(struct builder * b, uint32_t rule) {
-    const struct tat_template * t        = b->t;
-    uint32_t                    callback = 0;
+    const struct tat_template * t = b->t;
+    uint32_t callback = 0;
     for (uint32_t i = 0; i < t->n_nodes && !b->failed; i++) {
         const struct tat_entry * node = &t->entries[t->n_leaves + i];
         if (!executes(node, rule)) { continue; }
@@ -290,7 +290,7 @@ static int claim(const struct tat_trace * trace, const struct tat_access * a) {
 
 static struct timed * find_timed(const struct tat_trace * trace, const struct list * records, uint32_t n_callbacks) {
     const struct tat_access * record = records->data;
-    struct timed *            timed  = malloc(((size_t) n_callbacks + 1) * sizeof *timed);
+    struct timed * timed = malloc(((size_t) n_callbacks + 1) * sizeof *timed);
     for (uint32_t i = 0; timed && i < n_callbacks; i++) { timed[i] = (struct timed){ NO_RECORD, NO_RECORD }; }
     for (uint32_t i = 0; timed && i < records->count; i++) {
         struct timed * t = &timed[record[i].start_ns];
@@ -309,8 +309,8 @@ static void plan_free(struct plan * plan) {
 }
 
 static struct plan * make_plan(struct tat_trace * trace, const struct tat_template * t, uint32_t rule) {
-    struct builder b    = { .trace = trace, .t = t, .pieces = malloc(PIECES_MAX * sizeof(struct piece)) };
-    struct plan *  plan = calloc(1, sizeof *plan);
+    struct builder b = { .trace = trace, .t = t, .pieces = malloc(PIECES_MAX * sizeof(struct piece)) };
+    struct plan * plan = calloc(1, sizeof *plan);
     if (b.pieces && plan) { plan->n_callbacks = add_nodes(&b, rule); }
     if (b.pieces && plan && !b.failed) { plan->timed = find_timed(trace, &b.records, plan->n_callbacks); }
     const bool good = b.pieces && plan && plan->timed;
@@ -321,10 +321,10 @@ static struct plan * make_plan(struct tat_trace * trace, const struct tat_templa
         free(plan);
         return NULL;
     }
-    plan->records   = b.records.data;
+    plan->records = b.records.data;
     plan->n_records = b.records.count;
-    plan->varies    = b.varies.data;
-    plan->n_varies  = b.varies.count;
+    plan->varies = b.varies.data;
+    plan->n_varies = b.varies.count;
     return plan;
 }
 
@@ -336,22 +336,22 @@ static bool make_room(struct tat_trace * trace) {
     if (!more) { return false; }
     memset(&more[(size_t) trace->n_plans * TAT_RULE_COUNT], 0,
            (size_t) (n - trace->n_plans) * TAT_RULE_COUNT * sizeof *more);
-    trace->plans   = more;
+    trace->plans = more;
     trace->n_plans = n;
     return true;
 }
 
-const struct plan * plan_of(struct tat_trace * trace, uint32_t template, uint32_t rule) {
+const struct plan * plan_of(struct tat_trace * trace, uint32_t template_id, uint32_t rule) {
     struct plan * plan = NULL;
     pthread_mutex_lock(&trace->lock);
     const bool room = make_room(trace);
-    if (room) { plan = trace->plans[template * TAT_RULE_COUNT + rule]; }
+    if (room) { plan = trace->plans[template_id * TAT_RULE_COUNT + rule]; }
     pthread_mutex_unlock(&trace->lock);
     if (plan || !room) { return plan; }
 
-    struct plan * made = make_plan(trace, &LIST(struct tat_template, trace->templates)[template], rule);
+    struct plan * made = make_plan(trace, &LIST(struct tat_template, trace->templates)[template_id], rule);
     pthread_mutex_lock(&trace->lock);
-    struct plan ** slot = &trace->plans[template * TAT_RULE_COUNT + rule];
+    struct plan ** slot = &trace->plans[template_id * TAT_RULE_COUNT + rule];
     if (*slot) { /* another thread was quicker */
         plan_free(made);
     } else {

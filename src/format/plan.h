@@ -10,7 +10,7 @@
 #include "format/trace.h"
 
 enum {
-    PIECES_MAX   = 4096,    /* records an operand; beyond, one that bounds them */
+    PIECES_MAX = 4096,      /* records an operand; beyond, one that bounds them */
     PIECES_TOTAL = 1 << 22, /* and of all operands, but for the first record of each: a small file may ask for any */
 };
 
@@ -30,13 +30,13 @@ static inline int selection_dimension(enum selection selection) {
 
 /* An operand whose records differ from one evaluation to the next. */
 struct vary {
-    uint32_t       record;    /* the first in plan.records that stands for it */
-    uint32_t       n_records; /* one that bounds what ids can name; of SELECT_OFFSET all, where they were at first */
-    uint32_t       capture;
+    uint32_t record;    /* the first in plan.records that stands for it */
+    uint32_t n_records; /* one that bounds what ids can name; of SELECT_OFFSET all, where they were at first */
+    uint32_t capture;
     enum selection selection;
-    uint32_t       entry; /* whose bytes are touched */
-    uint32_t       ids;   /* entry of the ids */
-    struct extent  one;   /* row, slice or state that an id names; not of SELECT_OFFSET */
+    uint32_t entry;    /* whose bytes are touched */
+    uint32_t ids;      /* entry of the ids */
+    struct extent one; /* row, slice or state that an id names; not of SELECT_OFFSET */
 };
 
 /* Row, slice or state of an operand. */
@@ -51,13 +51,13 @@ struct timed {
 
 struct plan {
     struct tat_access * records; /* start_ns holds the number of the callback */
-    struct vary *       varies;  /* in the order of records */
-    struct timed *      timed;   /* by callback */
-    uint32_t            n_records, n_varies, n_callbacks;
+    struct vary * varies;        /* in the order of records */
+    struct timed * timed;        /* by callback */
+    uint32_t n_records, n_varies, n_callbacks;
 };
 
 /* Made when first asked for; NULL: memory. The trace's lock guards it. */
-const struct plan * plan_of(struct tat_trace * trace, uint32_t template, uint32_t rule);
+const struct plan * plan_of(struct tat_trace * trace, uint32_t template_id, uint32_t rule);
 
 /* Number of a piece's layout for a record; sets rows, layout and the strided flag. */
 void plan_set_piece(struct tat_trace * trace, struct tat_access * a, uint64_t base, uint64_t offset, uint64_t run_bytes,

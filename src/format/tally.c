@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "format/expansion.h"
+#include "format/expand_state.h"
 #include "tat/sums.h"
 
 enum { COUNTED_MAX = 1 << 22 }; /* of all groups: what goes beyond comes one by one */
@@ -20,23 +20,23 @@ struct counted {
 /* Evaluations of one plan, in one phase, that all came to their end, and all have waits or none. */
 struct group {
     const struct plan * plan;
-    enum tat_phase      phase;
-    uint32_t            evaluation; /* the first */
-    uint64_t            evaluations;
-    uint64_t *          ns;      /* by callback */
-    uint64_t *          wait_ns; /* likewise; NULL: not recorded */
-    struct counted *    counted;
-    uint32_t *          counted_at; /* by varying operand: 1 + its first in counted; 0: it comes one by one */
+    enum tat_phase phase;
+    uint32_t evaluation; /* the first */
+    uint64_t evaluations;
+    uint64_t * ns;      /* by callback */
+    uint64_t * wait_ns; /* likewise; NULL: not recorded */
+    struct counted * counted;
+    uint32_t * counted_at; /* by varying operand: 1 + its first in counted; 0: it comes one by one */
 };
 
 struct tallying {
     struct expansion x;
-    tat_tally_sink   sink;
-    void *           user;
-    struct list      groups;
-    uint32_t *       group_of; /* 1 + index, by template, rule, phase and whether there are waits */
-    uint64_t         n_counted;
-    uint64_t         times; /* that the records on their way stand for */
+    tat_tally_sink sink;
+    void * user;
+    struct list groups;
+    uint32_t * group_of; /* 1 + index, by template, rule, phase and whether there are waits */
+    uint64_t n_counted;
+    uint64_t times; /* that the records on their way stand for */
 };
 
 static bool sink_varying(const struct tat_access * records, size_t count, void * user) {
@@ -49,24 +49,24 @@ static const struct tat_template * template_of(const struct tallying * t, uint32
     return &LIST(struct tat_template, t->x.trace->templates)[number];
 }
 
-/* ---------------------------------------------------------------------------------------------- experts, counted */
+/* ---- experts, counted ---- */
 
 /* How many experts an operand has to be counted, or 0. */
-static uint64_t countable(const struct vary * v, const struct tat_template * template) {
-    const uint64_t n = template->entries[v->entry].ne[selection_dimension(v->selection)];
+static uint64_t countable(const struct vary * v, const struct tat_template * tmpl) {
+    const uint64_t n = tmpl->entries[v->entry].ne[selection_dimension(v->selection)];
     if (v->selection != SELECT_EXPERTS && v->selection != SELECT_BIASES) { return 0; }
     return v->capture == UINT32_MAX || n > TAT_NO_EXPERT ? 0 : n;
 }
 
 /* A stack that other operands touch too comes one by one: who asks what a graph touches twice must see the graphs. */
-static bool prepare_counting(struct tallying * t, struct group * g, const struct tat_template * template) {
-    const struct plan * plan     = g->plan;
-    uint32_t *          touched  = calloc((size_t) t->x.trace->tensors.count + 1, sizeof *touched);
-    uint64_t            counters = 0;
-    g->counted_at                = calloc((size_t) plan->n_varies + 1, sizeof *g->counted_at);
+static bool prepare_counting(struct tallying * t, struct group * g, const struct tat_template * tmpl) {
+    const struct plan * plan = g->plan;
+    uint32_t * touched = calloc((size_t) t->x.trace->tensors.count + 1, sizeof *touched);
+    uint64_t counters = 0;
+    g->counted_at = calloc((size_t) plan->n_varies + 1, sizeof *g->counted_at);
     for (uint32_t i = 0; touched && i < plan->n_records; i++) { touched[plan->records[i].tensor]++; }
     for (uint32_t i = 0; touched && g->counted_at && i < plan->n_varies; i++) {
-        const uint64_t n = countable(&plan->varies[i], template);
+        const uint64_t n = countable(&plan->varies[i], tmpl);
         if (n == 0 || touched[plan->records[plan->varies[i].record].tensor] > 1 ||
             t->n_counted + counters + n > COUNTED_MAX) {
             continue;
@@ -75,19 +75,19 @@ static bool prepare_counting(struct tallying * t, struct group * g, const struct
         counters += n;
     }
     t->n_counted += counters;
-    g->counted      = calloc(counters + 1, sizeof *g->counted);
+    g->counted = calloc(counters + 1, sizeof *g->counted);
     const bool good = touched && g->counted_at && g->counted;
     free(touched);
     return good;
 }
 
 /* False: what was chosen is not known. */
-static bool count_choice(const struct tallying * t, struct group * g, uint32_t vary,
-                         const struct tat_template * template, uint32_t evaluation) {
-    const struct vary * v     = &g->plan->varies[vary];
-    const struct ids    ids   = t->x.ids[v->capture];
-    const uint64_t      n     = countable(v, template);
-    struct counted *    first = &g->counted[g->counted_at[vary] - 1];
+static bool count_choice(const struct tallying * t, struct group * g, uint32_t vary, const struct tat_template * tmpl,
+                         uint32_t evaluation) {
+    const struct vary * v = &g->plan->varies[vary];
+    const struct ids ids = t->x.ids[v->capture];
+    const uint64_t n = countable(v, tmpl);
+    struct counted * first = &g->counted[g->counted_at[vary] - 1];
     for (size_t i = 0; i < ids.count; i++) {
         const int64_t id = t->x.values[ids.first + i];
         if (id < 0 || (uint64_t) id >= n || first[id].last == evaluation + 1) { continue; }
@@ -100,26 +100,26 @@ static bool count_choice(const struct tallying * t, struct group * g, uint32_t v
 static struct tat_access record_like(const struct plan * plan, const struct vary * v, uint32_t r, enum tat_phase phase,
                                      uint32_t evaluation) {
     struct tat_access like = plan->records[v->record + r];
-    like.start_ns          = 0;
-    like.evaluation        = evaluation;
+    like.start_ns = 0;
+    like.evaluation = evaluation;
     like.flags |= (uint16_t) ((unsigned) phase << TAT_ACCESS_PHASE_SHIFT);
     return like;
 }
 
 /* Each expert that was chosen, as if by one evaluation. */
 static bool put_counted(struct tallying * t, const struct group * g) {
-    const struct tat_template * template = template_of(t, g->evaluation);
+    const struct tat_template * tmpl = template_of(t, g->evaluation);
     if (g->plan->n_varies && !expansion_ids(&t->x, g->evaluation)) { return false; }
     if (!expansion_reserve(&t->x.values, &t->x.values_capacity, 1, sizeof t->x.values[0])) { return false; }
     for (uint32_t i = 0; i < g->plan->n_varies && !t->x.stopped; i++) {
         const struct vary * v = &g->plan->varies[i];
-        for (uint64_t id = 0; g->counted_at[i] && id < countable(v, template); id++) {
+        for (uint64_t id = 0; g->counted_at[i] && id < countable(v, tmpl); id++) {
             const struct tat_access like = record_like(g->plan, v, 0, g->phase, g->evaluation);
-            t->times                     = g->counted[g->counted_at[i] - 1 + id].times;
+            t->times = g->counted[g->counted_at[i] - 1 + id].times;
             if (t->times == 0) { continue; }
-            t->x.values[0]       = (int64_t) id;
+            t->x.values[0] = (int64_t) id;
             t->x.ids[v->capture] = (struct ids){ 0, 1 };
-            if (!expansion_varying(&t->x, template, v, &like)) { return false; }
+            if (!expansion_varying(&t->x, tmpl, v, &like)) { return false; }
             expansion_flush(&t->x);
         }
     }
@@ -127,7 +127,7 @@ static bool put_counted(struct tallying * t, const struct group * g) {
     return true;
 }
 
-/* --------------------------------------------------------------------------------------------------------- groups */
+/* ---- groups ---- */
 
 static void group_end(struct group * g) {
     free(g->ns);
@@ -150,8 +150,8 @@ static bool prepare_times(struct group * g, bool waits) {
 }
 
 static struct group * find_group(struct tallying * t, const struct tat_evaluation * e, const struct plan * plan) {
-    const size_t phase  = ((size_t) e->template_id * TAT_RULE_COUNT + e->rule) * TAT_PHASE_COUNT + e->phase;
-    uint32_t *   number = &t->group_of[2 * phase + has_waits(e, plan)];
+    const size_t phase = ((size_t) e->template_id * TAT_RULE_COUNT + e->rule) * TAT_PHASE_COUNT + e->phase;
+    uint32_t * number = &t->group_of[2 * phase + has_waits(e, plan)];
     if (!*number) {
         struct group * group = list_add(&t->groups, sizeof *group);
         if (!group) { return NULL; }
@@ -189,15 +189,15 @@ static void put_alike(struct tallying * t, const struct group * g, uint32_t n) {
     for (uint32_t at = 0; at < n && !t->x.stopped;) {
         size_t count = 0;
         for (; count < BATCH && at < n; at++, count++) {
-            struct tat_access *  a        = &t->x.batch[count];
-            const uint64_t       callback = g->plan->records[at].start_ns;
-            const struct timed * timed    = &g->plan->timed[callback];
-            *a                            = g->plan->records[at];
-            ns[count]                     = timed->first == at ? g->ns[callback] : 0;
-            owner_ns[count]               = timed->owner == at ? g->ns[callback] : 0;
-            wait_ns[count]                = timed->first == at && g->wait_ns ? g->wait_ns[callback] : 0;
-            a->start_ns                   = 0;
-            a->evaluation                 = g->evaluation;
+            struct tat_access * a = &t->x.batch[count];
+            const uint64_t callback = g->plan->records[at].start_ns;
+            const struct timed * timed = &g->plan->timed[callback];
+            *a = g->plan->records[at];
+            ns[count] = timed->first == at ? g->ns[callback] : 0;
+            owner_ns[count] = timed->owner == at ? g->ns[callback] : 0;
+            wait_ns[count] = timed->first == at && g->wait_ns ? g->wait_ns[callback] : 0;
+            a->start_ns = 0;
+            a->evaluation = g->evaluation;
             a->flags |= (uint16_t) ((unsigned) g->phase << TAT_ACCESS_PHASE_SHIFT);
             if (varies_at(g->plan, &vary, at)) {
                 a->bytes = 0;
@@ -205,23 +205,23 @@ static void put_alike(struct tallying * t, const struct group * g, uint32_t n) {
             }
         }
         const struct tat_tally tally = { t->x.batch, ns, owner_ns, g->wait_ns ? wait_ns : NULL, count, g->evaluations };
-        t->x.stopped                 = !t->sink(&tally, t->user);
+        t->x.stopped = !t->sink(&tally, t->user);
     }
 }
 
 /* `g` is NULL for an evaluation that ended early. */
 static bool put_varying(struct tallying * t, uint32_t number, const struct plan * plan, struct group * g,
                         uint32_t n_records) {
-    const struct tat_evaluation * e      = &LIST(struct tat_evaluation, t->x.trace->evaluations)[number];
-    const struct tat_template * template = template_of(t, number);
+    const struct tat_evaluation * e = &LIST(struct tat_evaluation, t->x.trace->evaluations)[number];
+    const struct tat_template * tmpl = template_of(t, number);
     if (!expansion_ids(&t->x, number)) { return false; }
     for (uint32_t i = 0; i < plan->n_varies && plan->varies[i].record < n_records && !t->x.stopped; i++) {
         const struct vary * v = &plan->varies[i];
-        if (g && g->counted_at[i] && count_choice(t, g, i, template, number)) { continue; }
+        if (g && g->counted_at[i] && count_choice(t, g, i, tmpl, number)) { continue; }
         for (uint32_t r = 0; r < v->n_records; r++) {
             struct tat_access like = record_like(plan, v, r, e->phase, number);
-            like.token_first       = e->token_first;
-            if (!expansion_varying(&t->x, template, v, &like)) { return false; }
+            like.token_first = e->token_first;
+            if (!expansion_varying(&t->x, tmpl, v, &like)) { return false; }
         }
     }
     return true;
@@ -229,9 +229,9 @@ static bool put_varying(struct tallying * t, uint32_t number, const struct plan 
 
 /* One that ended early has its own records. */
 static bool put_part(struct tallying * t, uint32_t number, const struct plan * plan, uint32_t n_times, uint32_t n) {
-    const struct tat_evaluation * e    = &LIST(struct tat_evaluation, t->x.trace->evaluations)[number];
-    struct group                  g    = { .plan = plan, .phase = e->phase, .evaluation = number, .evaluations = 1 };
-    const bool                    good = prepare_times(&g, has_waits(e, plan)) && add_times(t, &g, number, n_times);
+    const struct tat_evaluation * e = &LIST(struct tat_evaluation, t->x.trace->evaluations)[number];
+    struct group g = { .plan = plan, .phase = e->phase, .evaluation = number, .evaluations = 1 };
+    const bool good = prepare_times(&g, has_waits(e, plan)) && add_times(t, &g, number, n_times);
     if (good) {
         expansion_flush(&t->x); /* the batch is needed */
         put_alike(t, &g, n);
@@ -261,17 +261,17 @@ static bool tally_one(struct tallying * t, uint32_t number) {
 
 int tat_trace_tally(const struct tat_trace * trace, uint32_t first, uint32_t last, tat_tally_sink sink, void * user,
                     struct tat_error * error) {
-    struct tallying t    = { .sink = sink, .user = user, .times = 1 };
-    const size_t    n    = (size_t) trace->templates.count * TAT_RULE_COUNT * TAT_PHASE_COUNT * 2;
-    bool            good = expansion_begin(&t.x, trace, sink_varying, &t);
-    t.group_of           = calloc(n + 1, sizeof *t.group_of);
+    struct tallying t = { .sink = sink, .user = user, .times = 1 };
+    const size_t n = (size_t) trace->templates.count * TAT_RULE_COUNT * TAT_PHASE_COUNT * 2;
+    bool good = expansion_begin(&t.x, trace, sink_varying, &t);
+    t.group_of = calloc(n + 1, sizeof *t.group_of);
     good &= t.group_of != NULL;
     if (last > trace->evaluations.count) { last = trace->evaluations.count; }
     for (uint32_t i = first; i < last && good && !t.x.stopped; i++) { good = tally_one(&t, i); }
     if (good) { expansion_flush(&t.x); }
     for (uint32_t i = 0; i < t.groups.count; i++) {
         struct group * g = &LIST(struct group, t.groups)[i];
-        good             = good && put_counted(&t, g);
+        good = good && put_counted(&t, g);
         if (good) { put_alike(&t, g, g->plan->n_records); }
         group_end(g);
     }

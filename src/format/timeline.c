@@ -7,7 +7,7 @@
 
 #include "format/trace.h"
 
-/* ---------------------------------------------------------------------------------------------------------- times */
+/* ---- times ---- */
 
 static int by_tick(const void * a, const void * b) {
     const uint64_t x = ((const struct anchor *) a)->tick, y = ((const struct anchor *) b)->tick;
@@ -25,18 +25,18 @@ static int64_t to_ns(double ns) {
  * the header's rate. */
 int64_t timeline_ns(const struct tat_trace * trace, uint64_t tick) {
     const struct anchor * anchors = LIST(struct anchor, trace->anchors);
-    const uint32_t        count   = trace->anchors.count;
+    const uint32_t count = trace->anchors.count;
     if (count < 2 || anchors[count - 1].tick == anchors[0].tick) {
         const double ticks = (double) (int64_t) (tick - trace->header.start_tick);
         return to_ns(ticks * 1e9 / (double) trace->header.ticks_per_second);
     }
     uint32_t low = 0, high = count - 1;
     while (high - low > 1) {
-        const uint32_t middle                          = (low + high) / 2;
+        const uint32_t middle = (low + high) / 2;
         *(anchors[middle].tick <= tick ? &low : &high) = middle;
     }
     if (anchors[low].tick == anchors[high].tick) {
-        low  = 0;
+        low = 0;
         high = count - 1;
     }
     const double rate =
@@ -47,23 +47,23 @@ int64_t timeline_ns(const struct tat_trace * trace, uint64_t tick) {
 static void set_times(struct tat_trace * trace, uint32_t evaluation, uint32_t event) {
     if (trace->anchors.count) { qsort(trace->anchors.data, trace->anchors.count, sizeof(struct anchor), by_tick); }
     for (uint32_t i = evaluation; i < trace->evaluations.count; i++) {
-        const struct body *     b     = &LIST(struct body, trace->bodies)[i];
-        struct tat_evaluation * e     = &LIST(struct tat_evaluation, trace->evaluations)[i];
-        const int64_t           begin = timeline_ns(trace, b->begin_tick), end = timeline_ns(trace, b->end_tick);
+        const struct body * b = &LIST(struct body, trace->bodies)[i];
+        struct tat_evaluation * e = &LIST(struct tat_evaluation, trace->evaluations)[i];
+        const int64_t begin = timeline_ns(trace, b->begin_tick), end = timeline_ns(trace, b->end_tick);
         e->begin_ns = begin > 0 ? (uint64_t) begin : 0;
-        e->end_ns   = end > (int64_t) e->begin_ns ? (uint64_t) end : e->begin_ns;
+        e->end_ns = end > (int64_t) e->begin_ns ? (uint64_t) end : e->begin_ns;
     }
     for (uint32_t i = event; i < trace->events.count; i++) {
         struct tat_event * e = &LIST(struct tat_event, trace->events)[i];
-        e->at_ns             = timeline_ns(trace, e->at_tick);
+        e->at_ns = timeline_ns(trace, e->at_tick);
     }
 }
 
-/* ---------------------------------------------------------------------------------------------------------- order */
+/* ---- order ---- */
 
 struct pair {
     struct tat_evaluation e;
-    struct body           b;
+    struct body b;
 };
 
 static int by_begin(const void * a, const void * b) {
@@ -80,9 +80,9 @@ static int by_at(const void * a, const void * b) {
 static bool sort_all(struct tat_trace * trace) {
     const uint32_t count = trace->evaluations.count;
     if (trace->events.count) { qsort(trace->events.data, trace->events.count, sizeof(struct tat_event), by_at); }
-    struct tat_evaluation * e      = LIST(struct tat_evaluation, trace->evaluations);
-    struct body *           b      = LIST(struct body, trace->bodies);
-    bool                    sorted = true;
+    struct tat_evaluation * e = LIST(struct tat_evaluation, trace->evaluations);
+    struct body * b = LIST(struct body, trace->bodies);
+    bool sorted = true;
     for (uint32_t i = 1; i < count && sorted; i++) { sorted = b[i - 1].begin_tick <= b[i].begin_tick; }
     if (sorted) { return true; }
     struct pair * pairs = malloc(count * sizeof *pairs);
@@ -97,22 +97,22 @@ static bool sort_all(struct tat_trace * trace) {
     return true;
 }
 
-/* --------------------------------------------------------------------------------------------------------- phases */
+/* ---- phases ---- */
 
 enum {
     WARMUP_TOKENS = 2, /* llama.cpp warms up with BOS and EOS */
     POSITIONS_MAX = 1 << 20,
 };
 
-/* llama_set_warmup marks warm-up. Older and newest versions evaluate two tokens without it, then clear the memory and
- * reset the counters before anything else: the first such reset of a thread ends a warm-up, if no more was evaluated.
- */
+/* llama_set_warmup marks warm-up. Older and newest versions evaluate two tokens without it, then clear the memory
+ * and reset the counters before anything else: the first such reset of a thread ends a warm-up, if no more was
+ * evaluated. */
 static void mark_warmup(struct tat_trace * trace) {
-    struct tat_evaluation *  e    = LIST(struct tat_evaluation, trace->evaluations);
-    const struct body *      b    = LIST(struct body, trace->bodies);
-    const struct tat_event * v    = LIST(struct tat_event, trace->events);
-    uint32_t                 next = 0, tokens = 0;
-    bool                     warming = false, cleared = false, settled = false;
+    struct tat_evaluation * e = LIST(struct tat_evaluation, trace->evaluations);
+    const struct body * b = LIST(struct body, trace->bodies);
+    const struct tat_event * v = LIST(struct tat_event, trace->events);
+    uint32_t next = 0, tokens = 0;
+    bool warming = false, cleared = false, settled = false;
     for (uint32_t i = 0; i < trace->events.count; i++) {
         for (; next < trace->evaluations.count && b[next].begin_tick < v[i].at_tick; next++) {
             tokens += e[next].n_tokens;
@@ -131,15 +131,15 @@ static void mark_warmup(struct tat_trace * trace) {
 /* What a context is in the middle of. */
 struct progress {
     uint32_t tokens;
-    bool     has_output;    /* the last ubatch gave logits, so a single row after it continues a generation */
-    int64_t  next_position; /* of the sequence whose row was the last one; -1: unknown */
+    bool has_output;       /* the last ubatch gave logits, so a single row after it continues a generation */
+    int64_t next_position; /* of the sequence whose row was the last one; -1: unknown */
 };
 
 /* The positions of a ubatch's rows, POSITIONS_MAX at most; `memory` holds as many. Returns how many are known. */
 static size_t positions_of(const struct tat_trace * trace, uint32_t evaluation, int64_t * memory) {
-    const struct tat_evaluation * e    = &LIST(struct tat_evaluation, trace->evaluations)[evaluation];
-    const struct tat_template *   t    = &LIST(struct tat_template, trace->templates)[e->template_id];
-    const uint32_t                rows = e->n_tokens < POSITIONS_MAX ? e->n_tokens : POSITIONS_MAX;
+    const struct tat_evaluation * e = &LIST(struct tat_evaluation, trace->evaluations)[evaluation];
+    const struct tat_template * t = &LIST(struct tat_template, trace->templates)[e->template_id];
+    const uint32_t rows = e->n_tokens < POSITIONS_MAX ? e->n_tokens : POSITIONS_MAX;
     for (uint32_t c = 0; c < t->n_captures; c++) {
         if (t->captures[c].kind != TAT_CAPTURE_POSITIONS) { continue; }
         const size_t count = tat_trace_capture(trace, evaluation, c, memory, rows);
@@ -173,8 +173,8 @@ static enum tat_phase phase_of(const struct tat_evaluation * e, const struct pro
 
 /* Takes the evaluations from the first on whose phase is not settled. */
 static bool set_phases(struct tat_trace * trace, struct timeline * line) {
-    struct tat_evaluation * e    = LIST(struct tat_evaluation, trace->evaluations);
-    uint32_t                most = 0, tokens = 0;
+    struct tat_evaluation * e = LIST(struct tat_evaluation, trace->evaluations);
+    uint32_t most = 0, tokens = 0;
     for (uint32_t i = line->evaluations; i < trace->evaluations.count; i++) {
         if (e[i].n_tokens > tokens) { tokens = e[i].n_tokens; }
         if (e[i].context > most) { most = e[i].context; }
@@ -183,7 +183,7 @@ static bool set_phases(struct tat_trace * trace, struct timeline * line) {
     const uint32_t contexts = most < line->contexts ? line->contexts : most + 1;
     if (tokens > POSITIONS_MAX) { tokens = POSITIONS_MAX; }
     struct progress * progress = reallocarray(line->progress, contexts, sizeof *progress);
-    int64_t *         memory   = calloc(tokens + 1, sizeof *memory);
+    int64_t * memory = calloc(tokens + 1, sizeof *memory);
     if (progress) { line->progress = progress; }
     if (!progress || !memory) {
         free(memory);
@@ -196,11 +196,11 @@ static bool set_phases(struct tat_trace * trace, struct timeline * line) {
         struct progress * p = &progress[e[i].context];
         if (e[i].phase == TAT_PHASE_WARMUP) { continue; }
         const size_t count = positions_of(trace, i, memory);
-        e[i].phase         = phase_of(&e[i], p, memory, count);
-        e[i].token_first   = p->tokens;
+        e[i].phase = phase_of(&e[i], p, memory, count);
+        e[i].token_first = p->tokens;
         p->tokens += e[i].n_tokens;
         if (e[i].n_tokens) {
-            p->has_output    = e[i].n_outputs > 0;
+            p->has_output = e[i].n_outputs > 0;
             p->next_position = count && memory[count - 1] < INT64_MAX ? memory[count - 1] + 1 : -1;
         }
     }
@@ -209,27 +209,27 @@ static bool set_phases(struct tat_trace * trace, struct timeline * line) {
     return true;
 }
 
-/* -------------------------------------------------------------------------------------------------------- summary */
+/* ---- summary ---- */
 
 /* Without an END block, what is there is all that is known. */
 static void rebuild_totals(struct tat_trace * trace) {
     struct tat_trace_summary * s = &trace->summary;
     if (s->ended) { return; }
     s->evaluations_stored = trace->evaluations.count + s->orphan_evaluations;
-    s->events_stored      = trace->events.count;
-    s->events_emitted     = s->events_stored + s->events_lost;
-    s->callbacks_stored   = 0;
+    s->events_stored = trace->events.count;
+    s->events_emitted = s->events_stored + s->events_lost;
+    s->callbacks_stored = 0;
     for (uint32_t i = 0; i < trace->evaluations.count; i++) {
         s->callbacks_stored += LIST(struct tat_evaluation, trace->evaluations)[i].n_callbacks;
     }
-    s->callbacks_emitted   = s->callbacks_stored;
+    s->callbacks_emitted = s->callbacks_stored;
     s->evaluations_emitted = s->evaluations_stored;
     for (int reason = 0; reason < TAT_LOSS_COUNT; reason++) { s->evaluations_emitted += s->lost[reason]; }
 }
 
 bool timeline_build(struct tat_trace * trace) {
     struct timeline line = { 0 };
-    bool            revised;
+    bool revised;
     if (!sort_all(trace)) { return false; }
     const bool good = timeline_extend(trace, &line, &revised);
     rebuild_totals(trace);

@@ -14,11 +14,11 @@
 
 /* Where the parts of an EVALUATION block are; struct tat_evaluation holds the rest. */
 struct body {
-    uint64_t        begin_tick, end_tick;
+    uint64_t begin_tick, end_tick;
     const uint8_t * stamps;
     const uint8_t * captures;
     const uint8_t * waits; /* as many as struct tat_evaluation says */
-    uint32_t        stamps_bytes, captures_bytes, waits_bytes;
+    uint32_t stamps_bytes, captures_bytes, waits_bytes;
 };
 
 struct type {
@@ -28,16 +28,16 @@ struct type {
 /* Ticks and nanoseconds since start, at one moment. */
 struct anchor {
     uint64_t tick;
-    int64_t  ns;
+    int64_t ns;
 };
 
 struct tat_trace {
-    char *                   path;
-    const uint8_t *          map;
-    uint64_t                 size;
-    struct tat_file_header   header;
+    char * path;
+    const uint8_t * map;
+    uint64_t size;
+    struct tat_file_header header;
     struct tat_trace_summary summary;
-    struct arena             arena;
+    struct arena arena;
 
     struct list strings;     /* const char * */
     struct list types;       /* struct type, by string */
@@ -54,10 +54,10 @@ struct tat_trace {
 
     uint64_t pieces; /* records of all plans but the first of each operand; relaxed */
 
-    pthread_mutex_t lock;    /* guards what follows: made when first needed */
-    struct list     layouts; /* struct tat_layout; 0 is contiguous */
-    struct plan **  plans;   /* by template and rule */
-    uint32_t        n_plans; /* templates that they have room for */
+    pthread_mutex_t lock; /* guards what follows: made when first needed */
+    struct list layouts;  /* struct tat_layout; 0 is contiguous */
+    struct plan ** plans; /* by template and rule */
+    uint32_t n_plans;     /* templates that they have room for */
 };
 
 /* Decoders of one block each: false where the contents make no sense. Nothing half-decoded stays visible. */
@@ -75,8 +75,8 @@ const char * string_at(const struct tat_trace * trace, uint64_t number);
 
 /* A walk over the blocks of a file. */
 struct scan {
-    uint64_t                end, at;
-    uint64_t                vain; /* bytes of payloads whose checksum was wrong */
+    uint64_t end, at;
+    uint64_t vain; /* bytes of payloads whose checksum was wrong */
     struct tat_block_header header;
 };
 
@@ -95,7 +95,7 @@ bool timeline_build(struct tat_trace * trace);
 /* Where phases and token numbers have been found out so far, so that a growing trace need not begin anew. */
 struct timeline {
     struct progress * progress; /* by context; free it */
-    uint32_t          contexts, evaluations, events;
+    uint32_t contexts, evaluations, events;
 };
 
 /* After further blocks, with evaluations in the order of the file. What was settled stays, unless an event says that it

@@ -12,12 +12,12 @@
 #include "format/block.h"
 #include "format/trace.h"
 
-/* --------------------------------------------------------------------------------------------------- the header */
+/* ---- the header ---- */
 
 /* Each field that can be wrong, by name and byte. */
 static int check_header(const struct tat_trace * trace, struct tat_error * error) {
-    const struct tat_file_header * h    = &trace->header;
-    const char *                   path = trace->path;
+    const struct tat_file_header * h = &trace->header;
+    const char * path = trace->path;
 #define BAD(field, text, ...)                                                                                          \
     tat_fail(error, TAT_ERROR_INPUT, "%s: byte %zu, %s: " text, path, offsetof(struct tat_file_header, field), #field, \
              __VA_ARGS__)
@@ -60,7 +60,7 @@ static int map_file(struct tat_trace * trace, struct tat_error * error) {
     const int fd = open(trace->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) { return tat_fail_errno(error, "%s", trace->path); }
     struct stat status;
-    int         result = -1;
+    int result = -1;
     if (fstat(fd, &status) != 0) {
         tat_fail_errno(error, "%s", trace->path);
     } else if (!S_ISREG(status.st_mode)) {
@@ -73,16 +73,16 @@ static int map_file(struct tat_trace * trace, struct tat_error * error) {
         if (map == MAP_FAILED) {
             tat_fail_errno(error, "%s: cannot map %" PRIu64 " bytes", trace->path, (uint64_t) status.st_size);
         } else {
-            trace->map  = map;
+            trace->map = map;
             trace->size = (uint64_t) status.st_size;
-            result      = 0;
+            result = 0;
         }
     }
     close(fd);
     return result;
 }
 
-/* --------------------------------------------------------------------------------------------------- the blocks */
+/* ---- the blocks ---- */
 
 /* A file made to look like blocks everywhere would be summed up again from every one of them: after so many times its
  * size in vain, the rest of it is damage. */
@@ -91,7 +91,7 @@ enum { VAIN_SUMS = 16 };
 /* Payload bytes of the block at scan->at, or -1 if there is none that is whole. */
 static int64_t block_at(const struct tat_trace * trace, struct scan * scan) {
     struct tat_block_header * header = &scan->header;
-    const uint64_t            at     = scan->at;
+    const uint64_t at = scan->at;
     if (trace->size - at < sizeof *header || scan->vain / VAIN_SUMS > trace->size) { return -1; }
     memcpy(header, trace->map + at, sizeof *header);
     if (header->magic != TAT_BLOCK_MAGIC || header->payload_bytes > TAT_BLOCK_MAX ||
@@ -108,9 +108,9 @@ static int64_t block_at(const struct tat_trace * trace, struct scan * scan) {
 enum decoded { DECODED, SENSELESS, UNKNOWN };
 
 static enum decoded decode_block(struct tat_trace * trace, const struct tat_block_header * header, uint64_t at) {
-    const uint8_t *     payload = trace->map + at + sizeof *header;
-    const struct tat_in in      = { .at = payload, .end = payload + header->payload_bytes };
-    bool                good    = false;
+    const uint8_t * payload = trace->map + at + sizeof *header;
+    const struct tat_in in = { .at = payload, .end = payload + header->payload_bytes };
+    bool good = false;
     switch (header->type) {
         case TAT_BLOCK_STRING: good = decode_strings(trace, in); break;
         case TAT_BLOCK_TENSOR: good = decode_tensors(trace, in); break;
@@ -145,10 +145,10 @@ static struct scan scan_begin(const struct tat_trace * trace) {
 }
 
 bool scan_read(struct tat_trace * trace, struct scan * scan) {
-    struct tat_trace_summary * s       = &trace->summary;
-    const int64_t              payload = block_at(trace, scan);
+    struct tat_trace_summary * s = &trace->summary;
+    const int64_t payload = block_at(trace, scan);
     if (payload < 0) { return false; }
-    const uint64_t     bytes   = tat_block_bytes((uint64_t) payload);
+    const uint64_t bytes = tat_block_bytes((uint64_t) payload);
     const enum decoded decoded = decode_block(trace, &scan->header, scan->at);
     s->used_bytes += bytes;
     if (scan->header.type >= TAT_BLOCK_STRING && scan->header.type <= TAT_BLOCK_END) {
@@ -173,11 +173,11 @@ static void read_blocks(struct tat_trace * trace) {
 }
 
 void tat_trace_each_block(const struct tat_trace * trace, tat_block_sink sink, void * user) {
-    struct scan      scan   = scan_begin(trace);
+    struct scan scan = scan_begin(trace);
     struct tat_block damage = { 0 };
     for (uint64_t bytes; scan.at < scan.end; scan.at += bytes) {
         const int64_t payload = block_at(trace, &scan);
-        bytes                 = payload < 0 ? TAT_BLOCK_ALIGN : tat_block_bytes((uint64_t) payload);
+        bytes = payload < 0 ? TAT_BLOCK_ALIGN : tat_block_bytes((uint64_t) payload);
         if (payload < 0) {
             if (!damage.bytes) { damage.file_offset = scan.at; }
             damage.bytes += bytes;
@@ -191,11 +191,11 @@ void tat_trace_each_block(const struct tat_trace * trace, tat_block_sink sink, v
     if (damage.bytes) { sink(&damage, user); }
 }
 
-/* ------------------------------------------------------------------------------------------------ open and close */
+/* ---- open and close ---- */
 
 char * trace_file_path(const char * path) {
     struct stat status;
-    char *      file = NULL;
+    char * file = NULL;
     if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
         return asprintf(&file, "%s/tensor_access.bin", path) < 0 ? NULL : file;
     }
@@ -206,7 +206,7 @@ int trace_begin(struct tat_trace * trace, struct tat_error * error) {
     memcpy(&trace->header, trace->map, sizeof trace->header);
     if (check_header(trace, error) != 0) { return -1; }
     struct tat_layout * contiguous = list_add(&trace->layouts, sizeof *contiguous);
-    bool                memory     = contiguous != NULL;
+    bool memory = contiguous != NULL;
     for (int i = 0; i < 16 && memory; i++) { memory = list_add(&trace->params, sizeof(int32_t)) != NULL; }
     if (!memory) { return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", trace->path); }
     trace->summary.file_bytes = trace->size;
@@ -252,7 +252,7 @@ void tat_trace_close(struct tat_trace * trace) {
     free(trace);
 }
 
-/* ----------------------------------------------------------------------------------------------------- accessors */
+/* ---- accessors ---- */
 
 #define ACCESSOR(type_, function, list_)                                                                               \
     const type_ * function(const struct tat_trace * trace, uint32_t * count) {                                         \

@@ -17,6 +17,6 @@ struct arena {
 void * arena_alloc(struct arena * arena, size_t size);
 /* A NUL-terminated copy. */
 char * arena_string(struct arena * arena, const char * text, size_t length);
-void   arena_free(struct arena * arena);
+void arena_free(struct arena * arena);
 
 #endif

@@ -12,31 +12,31 @@
 
 static const bool is_error[TAT_GGUF_FINDING_COUNT] = {
     [TAT_GGUF_BEYOND_FILE] = true,
-    [TAT_GGUF_OVERLAP]     = true,
-    [TAT_GGUF_MISALIGNED]  = true,
+    [TAT_GGUF_OVERLAP] = true,
+    [TAT_GGUF_MISALIGNED] = true,
 };
 
 /* All are counted, the first thousand are kept. */
 static void add(struct tat_gguf * gguf, enum tat_gguf_finding_kind kind, uint32_t file, uint32_t tensor,
                 uint64_t offset, uint64_t bytes) {
-    struct findings *             findings = &gguf->findings;
-    const struct tat_gguf_finding finding  = {
-         .kind        = kind,
-         .is_error    = is_error[kind],
-         .file        = (uint16_t) file,
-         .tensor      = tensor,
-         .file_offset = offset,
-         .bytes       = bytes,
+    struct findings * findings = &gguf->findings;
+    const struct tat_gguf_finding finding = {
+        .kind = kind,
+        .is_error = is_error[kind],
+        .file = (uint16_t) file,
+        .tensor = tensor,
+        .file_offset = offset,
+        .bytes = bytes,
     };
     findings->total++;
-    if (finding.is_error && !findings->first_error.is_error) findings->first_error = finding;
-    if (findings->count < TAT_GGUF_MAX_FINDINGS) findings->list[findings->count++] = finding;
+    if (finding.is_error && !findings->first_error.is_error) { findings->first_error = finding; }
+    if (findings->count < TAT_GGUF_MAX_FINDINGS) { findings->list[findings->count++] = finding; }
 }
 
 static int by_offset(const void * left, const void * right, void * context) {
     const struct tat_gguf_tensor * tensors = context;
-    const struct tat_gguf_tensor * a = &tensors[*(const uint32_t *) left], *b = &tensors[*(const uint32_t *) right];
-    if (a->file_offset != b->file_offset) return a->file_offset < b->file_offset ? -1 : 1;
+    const struct tat_gguf_tensor *a = &tensors[*(const uint32_t *) left], *b = &tensors[*(const uint32_t *) right];
+    if (a->file_offset != b->file_offset) { return a->file_offset < b->file_offset ? -1 : 1; }
     return (a > b) - (a < b);
 }
 
@@ -44,9 +44,9 @@ static void sort(struct tat_gguf * gguf, const struct tat_gguf_file * file, uint
     bool sorted = true;
     for (uint32_t i = 0; i < file->n_tensors; i++) {
         order[i] = file->first_tensor + i;
-        if (i && gguf->tensors[order[i]].file_offset < gguf->tensors[order[i - 1]].file_offset) sorted = false;
+        if (i && gguf->tensors[order[i]].file_offset < gguf->tensors[order[i - 1]].file_offset) { sorted = false; }
     }
-    if (!sorted) qsort_r(order, file->n_tensors, sizeof *order, by_offset, gguf->tensors);
+    if (!sorted) { qsort_r(order, file->n_tensors, sizeof *order, by_offset, gguf->tensors); }
 }
 
 /* A tensor of unknown type ends where the next one begins, or with the file. */
@@ -73,36 +73,37 @@ static uint64_t pad(const struct tat_gguf_file * file, uint64_t offset) {
 
 static void check_file(struct tat_gguf * gguf, uint32_t number, const uint32_t * order, uint32_t layers) {
     const struct tat_gguf_file * file = &gguf->files[number];
-    uint64_t                     end  = file->header_bytes;
-    uint32_t                     last = UINT32_MAX; /* the tensor that ends there */
+    uint64_t end = file->header_bytes;
+    uint32_t last = UINT32_MAX; /* the tensor that ends there */
     for (uint32_t i = 0; i < file->n_tensors; i++) {
         struct tat_gguf_tensor * tensor = &gguf->tensors[order[i]];
-        const uint64_t           offset = tensor->file_offset;
+        const uint64_t offset = tensor->file_offset;
         if (!tat_type_of(tensor->type)) {
             guess_size(gguf, tensor, i + 1 < file->n_tensors ? gguf->tensors[order[i + 1]].file_offset : file->size);
         }
         check_name(gguf, tensor, layers);
-        if (offset % file->alignment)
+        if (offset % file->alignment) {
             add(gguf, TAT_GGUF_MISALIGNED, number, order[i], offset, offset % file->alignment);
-        if (tensor->bytes && offset < end) add(gguf, TAT_GGUF_OVERLAP, number, order[i], offset, end - offset);
-        if (offset > pad(file, end)) add(gguf, TAT_GGUF_GAP, number, last, end, offset - end);
+        }
+        if (tensor->bytes && offset < end) { add(gguf, TAT_GGUF_OVERLAP, number, order[i], offset, end - offset); }
+        if (offset > pad(file, end)) { add(gguf, TAT_GGUF_GAP, number, last, end, offset - end); }
         if (offset + tensor->bytes > file->size) {
             add(gguf, TAT_GGUF_BEYOND_FILE, number, order[i], offset, offset + tensor->bytes - file->size);
         }
         if (offset + tensor->bytes > end) {
-            end  = offset + tensor->bytes;
+            end = offset + tensor->bytes;
             last = order[i];
         }
     }
-    if (file->size > pad(file, end)) add(gguf, TAT_GGUF_TRAILING, number, last, end, file->size - end);
+    if (file->size > pad(file, end)) { add(gguf, TAT_GGUF_TRAILING, number, last, end, file->size - end); }
 }
 
 const char * tat_gguf_finding_text(const struct tat_gguf * gguf, const struct tat_gguf_finding * finding, char * buffer,
                                    size_t size) {
-    const struct tat_gguf_file * file   = &gguf->files[finding->file];
-    const uint64_t               offset = finding->file_offset, bytes = finding->bytes;
-    char                         name[PRINTABLE_SIZE] = "", type[TAT_TYPE_NAME_SIZE];
-    uint32_t                     type_id              = 0;
+    const struct tat_gguf_file * file = &gguf->files[finding->file];
+    const uint64_t offset = finding->file_offset, bytes = finding->bytes;
+    char name[PRINTABLE_SIZE] = "", type[TAT_TYPE_NAME_SIZE];
+    uint32_t type_id = 0;
     if (finding->tensor < gguf->n_tensors) {
         input_printable(gguf->tensors[finding->tensor].name, name);
         type_id = gguf->tensors[finding->tensor].type;
@@ -149,8 +150,8 @@ const char * tat_gguf_finding_text(const struct tat_gguf * gguf, const struct ta
 
 static int refuse_errors(const struct tat_gguf * gguf, struct tat_error * error) {
     const struct tat_gguf_finding * finding = &gguf->findings.first_error;
-    char                            line[400];
-    if (!finding->is_error) return 0;
+    char line[400];
+    if (!finding->is_error) { return 0; }
     tat_gguf_finding_text(gguf, finding, line, sizeof line);
     return tat_fail(error, TAT_ERROR_INPUT, "%s: %s", input_path_end(gguf->files[finding->file].path), line);
 }
@@ -158,14 +159,14 @@ static int refuse_errors(const struct tat_gguf * gguf, struct tat_error * error)
 /* How many layers a name may speak of: an encoder's and a decoder's are numbered separately. */
 static uint32_t layers_of(const struct tat_gguf * gguf) {
     uint64_t decoder = 0;
-    char     key[256];
+    char key[256];
     snprintf(key, sizeof key, "%s.decoder_block_count", gguf->params.architecture);
     tat_gguf_uint(tat_gguf_find_key(gguf, key), 0, &decoder);
     return decoder > gguf->params.n_layer && decoder < TAT_NO_LAYER ? (uint32_t) decoder : gguf->params.n_layer;
 }
 
 int findings_search(struct tat_gguf * gguf, bool tolerant, struct tat_error * error) {
-    uint32_t * order    = malloc((gguf->n_tensors + (size_t) 1) * sizeof *order);
+    uint32_t * order = malloc((gguf->n_tensors + (size_t) 1) * sizeof *order);
     gguf->findings.list = malloc(TAT_GGUF_MAX_FINDINGS * sizeof *gguf->findings.list);
     if (!order || !gguf->findings.list) {
         free(order);

@@ -19,8 +19,8 @@
 
 struct input_state {
     XXH64_state_t hash; /* of what was handed out and is no longer in the buffer */
-    uint32_t      used; /* bytes of the buffer that were handed out */
-    uint32_t      filled;
+    uint32_t used;      /* bytes of the buffer that were handed out */
+    uint32_t filled;
     unsigned char buffer[BUFFER_BYTES];
 };
 
@@ -30,7 +30,7 @@ const char * input_path_end(const char * path) {
 }
 
 int input_fail(const struct input * input, uint64_t at, const char * format, ...) {
-    char    text[512];
+    char text[512];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
@@ -43,30 +43,30 @@ int input_fail_memory(const struct input * input) {
 }
 
 int input_open(struct input * input, const char * path, struct tat_error * error) {
-    *input       = (struct input){ .path = path, .error = error };
+    *input = (struct input){ .path = path, .error = error };
     input->state = malloc(sizeof *input->state);
     /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
     input->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (input->fd < 0) return tat_fail_errno(error, "%s: cannot be opened", input_path_end(path));
-    if (!input->state) return input_fail_memory(input);
-    if (fstat(input->fd, &input->info)) return tat_fail_errno(error, "%s: fstat", input_path_end(path));
+    if (input->fd < 0) { return tat_fail_errno(error, "%s: cannot be opened", input_path_end(path)); }
+    if (!input->state) { return input_fail_memory(input); }
+    if (fstat(input->fd, &input->info)) { return tat_fail_errno(error, "%s: fstat", input_path_end(path)); }
     if (!S_ISREG(input->info.st_mode)) {
         return tat_fail(error, TAT_ERROR_INPUT, "%s: is no regular file; name a GGUF model file", input_path_end(path));
     }
-    input->size     = (uint64_t) input->info.st_size;
+    input->size = (uint64_t) input->info.st_size;
     input->mtime_ns = (int64_t) input->info.st_mtim.tv_sec * 1000000000 + input->info.st_mtim.tv_nsec;
     input_seek(input, 0);
     return 0;
 }
 
 void input_close(struct input * input) {
-    if (input->fd >= 0) close(input->fd);
+    if (input->fd >= 0) { close(input->fd); }
     free(input->state);
 }
 
 void input_seek(struct input * input, uint64_t position) {
-    input->position      = position;
-    input->state->used   = 0;
+    input->position = position;
+    input->state->used = 0;
     input->state->filled = 0;
     XXH64_reset(&input->state->hash, 0);
 }
@@ -86,8 +86,10 @@ static int refill(struct input * input) {
     do {
         got = pread(input->fd, state->buffer, BUFFER_BYTES, (off_t) input->position);
     } while (got < 0 && errno == EINTR);
-    if (got < 0) return tat_fail_errno(input->error, "%s: byte %" PRIu64, input_path_end(input->path), input->position);
-    if (got == 0) return input_fail(input, input->position, "the file became shorter while it was read");
+    if (got < 0) {
+        return tat_fail_errno(input->error, "%s: byte %" PRIu64, input_path_end(input->path), input->position);
+    }
+    if (got == 0) { return input_fail(input, input->position, "the file became shorter while it was read"); }
     state->filled = (uint32_t) got;
     return 0;
 }
@@ -106,11 +108,11 @@ static int check_room(const struct input * input, uint64_t count, const char * w
 }
 
 int input_bytes(struct input * input, void * to, uint64_t count, const char * what) {
-    if (check_room(input, count, what)) return -1;
+    if (check_room(input, count, what)) { return -1; }
     struct input_state * state = input->state;
-    unsigned char *      next  = to;
+    unsigned char * next = to;
     while (count > 0) {
-        if (state->used == state->filled && refill(input)) return -1;
+        if (state->used == state->filled && refill(input)) { return -1; }
         const uint32_t ready = state->filled - state->used;
         const uint32_t piece = count < ready ? (uint32_t) count : ready;
         if (next) {
@@ -125,20 +127,20 @@ int input_bytes(struct input * input, void * to, uint64_t count, const char * wh
 }
 
 int input_u32(struct input * input, uint32_t * value, const char * what) {
-    if (input_bytes(input, value, sizeof *value, what)) return -1;
+    if (input_bytes(input, value, sizeof *value, what)) { return -1; }
     input_to_host(input, value, 1, sizeof *value);
     return 0;
 }
 
 int input_u64(struct input * input, uint64_t * value, const char * what) {
-    if (input_bytes(input, value, sizeof *value, what)) return -1;
+    if (input_bytes(input, value, sizeof *value, what)) { return -1; }
     input_to_host(input, value, 1, sizeof *value);
     return 0;
 }
 
 int input_length(struct input * input, uint64_t * length, const char * what) {
     const uint64_t at = input->position;
-    if (input_u64(input, length, what)) return -1;
+    if (input_u64(input, length, what)) { return -1; }
     if (*length > input->size - input->position) {
         return input_fail(input, at, "%s is %" PRIu64 " bytes long, but the file ends at byte %" PRIu64, what, *length,
                           input->size);
@@ -147,13 +149,13 @@ int input_length(struct input * input, uint64_t * length, const char * what) {
 }
 
 void input_to_host(const struct input * input, void * elements, uint64_t count, uint32_t width) {
-    if (input->big_endian == (BYTE_ORDER == BIG_ENDIAN) || width < 2) return;
+    if (input->big_endian == (BYTE_ORDER == BIG_ENDIAN) || width < 2) { return; }
     unsigned char * element = elements;
     for (uint64_t i = 0; i < count; i++, element += width) {
         for (uint32_t low = 0, high = width - 1; low < high; low++, high--) {
             const unsigned char byte = element[low];
-            element[low]             = element[high];
-            element[high]            = byte;
+            element[low] = element[high];
+            element[high] = byte;
         }
     }
 }
@@ -162,7 +164,7 @@ const char * input_printable(const char * text, char buffer[PRINTABLE_SIZE]) {
     size_t used = 0;
     for (; text[used] && used < PRINTABLE_SIZE - 4; used++) {
         const unsigned char c = (unsigned char) text[used];
-        buffer[used]          = c < 0x20 || c >= 0x7f ? '?' : (char) c;
+        buffer[used] = c < 0x20 || c >= 0x7f ? '?' : (char) c;
     }
     memcpy(buffer + used, text[used] ? "..." : "", text[used] ? 4 : 1);
     return buffer;

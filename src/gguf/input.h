@@ -14,19 +14,19 @@
 #include "tat/error.h"
 
 struct input {
-    const char *         path;
-    struct tat_error *   error;
+    const char * path;
+    struct tat_error * error;
     struct input_state * state;
-    struct stat          info;
-    uint64_t             size; /* of the file */
-    int64_t              mtime_ns;
-    uint64_t             position; /* of the next byte handed out */
-    bool                 big_endian;
-    int                  fd;
+    struct stat info;
+    uint64_t size; /* of the file */
+    int64_t mtime_ns;
+    uint64_t position; /* of the next byte handed out */
+    bool big_endian;
+    int fd;
 };
 
 /* Regular files only. `path` must outlive the input. Close it even if this failed. */
-int  input_open(struct input * input, const char * path, struct tat_error * error);
+int input_open(struct input * input, const char * path, struct tat_error * error);
 void input_close(struct input * input);
 
 /* Starts over at `position`; the hash is worth nothing afterwards. */

@@ -16,33 +16,33 @@
 
 struct metadata {
     struct tat_gguf_kv * kvs;
-    struct name_index    index;
-    uint32_t             count;
+    struct name_index index;
+    uint32_t count;
 };
 
 struct findings {
-    struct tat_gguf_finding * list;        /* at most TAT_GGUF_MAX_FINDINGS */
-    struct tat_gguf_finding   first_error; /* if any is an error */
-    uint32_t                  count;
-    uint64_t                  total;
+    struct tat_gguf_finding * list;      /* at most TAT_GGUF_MAX_FINDINGS */
+    struct tat_gguf_finding first_error; /* if any is an error */
+    uint32_t count;
+    uint64_t total;
 };
 
 struct tat_gguf {
-    struct arena             arena;
-    struct tat_gguf_file *   files;
+    struct arena arena;
+    struct tat_gguf_file * files;
     struct tat_gguf_tensor * tensors;
-    struct name_index        index;
-    struct metadata          metadata; /* of the first file */
-    struct findings          findings;
-    struct tat_gguf_params   params;
-    uint64_t                 hash;
-    uint64_t                 tensor_bytes;
-    uint32_t                 n_files;
-    uint32_t                 n_tensors;
+    struct name_index index;
+    struct metadata metadata; /* of the first file */
+    struct findings findings;
+    struct tat_gguf_params params;
+    uint64_t hash;
+    uint64_t tensor_bytes;
+    uint32_t n_files;
+    uint32_t n_tensors;
 };
 
 /* metadata.c: the key-value pairs of one header. */
-int  metadata_read(struct metadata * metadata, struct arena * arena, struct input * input, uint64_t count);
+int metadata_read(struct metadata * metadata, struct arena * arena, struct input * input, uint64_t count);
 void metadata_free(struct metadata * metadata);
 const struct tat_gguf_kv * metadata_find(const struct metadata * metadata, const char * key);
 

@@ -28,19 +28,19 @@ static const char * name_at(const struct name_index * index, const void * array,
 
 static void move_slot(struct name_index * index, struct name_slot slot) {
     uint32_t i = slot.hash & (index->capacity - 1);
-    while (index->slots[i].number) i = (i + 1) & (index->capacity - 1);
+    while (index->slots[i].number) { i = (i + 1) & (index->capacity - 1); }
     index->slots[i] = slot;
 }
 
 int name_index_reserve(struct name_index * index, size_t stride, uint32_t count) {
     uint32_t capacity = 16;
-    while (capacity < 2 * count) capacity *= 2;
+    while (capacity < 2 * count) { capacity *= 2; }
     index->stride = stride;
-    if (capacity <= index->capacity) return 0;
+    if (capacity <= index->capacity) { return 0; }
     struct name_index larger = { calloc(capacity, sizeof *larger.slots), capacity, stride };
-    if (!larger.slots) return -1;
+    if (!larger.slots) { return -1; }
     for (uint32_t i = 0; i < index->capacity; i++) {
-        if (index->slots[i].number) move_slot(&larger, index->slots[i]);
+        if (index->slots[i].number) { move_slot(&larger, index->slots[i]); }
     }
     free(index->slots);
     *index = larger;
@@ -56,24 +56,24 @@ void name_index_free(struct name_index * index) {
 static struct name_slot * seek(const struct name_index * index, const void * array, const char * name, uint32_t hash) {
     for (uint32_t probe = 0; probe < MAX_PROBES; probe++) {
         struct name_slot * slot = &index->slots[(hash + probe) & (index->capacity - 1)];
-        if (!slot->number) return slot;
-        if (slot->hash == hash && strcmp(name_at(index, array, slot->number - 1), name) == 0) return slot;
+        if (!slot->number) { return slot; }
+        if (slot->hash == hash && strcmp(name_at(index, array, slot->number - 1), name) == 0) { return slot; }
     }
     return NULL;
 }
 
 enum name_index_result name_index_add(struct name_index * index, const void * array, uint32_t position) {
-    const char *       name = name_at(index, array, position);
-    const uint32_t     hash = hash_of(name);
+    const char * name = name_at(index, array, position);
+    const uint32_t hash = hash_of(name);
     struct name_slot * slot = seek(index, array, name, hash);
-    if (!slot) return NAME_INDEX_CROWDED;
-    if (slot->number) return NAME_INDEX_DUPLICATE;
+    if (!slot) { return NAME_INDEX_CROWDED; }
+    if (slot->number) { return NAME_INDEX_DUPLICATE; }
     *slot = (struct name_slot){ hash, position + 1 };
     return NAME_INDEX_ADDED;
 }
 
 uint32_t name_index_find(const struct name_index * index, const void * array, const char * name) {
-    if (!index->capacity) return NAME_INDEX_NONE;
+    if (!index->capacity) { return NAME_INDEX_NONE; }
     const struct name_slot * slot = seek(index, array, name, hash_of(name));
     return slot && slot->number ? slot->number - 1 : NAME_INDEX_NONE;
 }

@@ -13,12 +13,12 @@
 
 struct name_index {
     struct name_slot * slots; /* zeroed: empty */
-    uint32_t           capacity;
-    size_t             stride; /* bytes of an element of the array */
+    uint32_t capacity;
+    size_t stride; /* bytes of an element of the array */
 };
 
 /* Makes room for `count` names in all, at most 2^30. Negative when memory is out. */
-int  name_index_reserve(struct name_index * index, size_t stride, uint32_t count);
+int name_index_reserve(struct name_index * index, size_t stride, uint32_t count);
 void name_index_free(struct name_index * index);
 
 enum name_index_result {

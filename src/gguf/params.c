@@ -11,18 +11,18 @@
 #define MAX_LAYERS (TAT_NO_LAYER - 1)
 
 static const struct tat_gguf_kv * find(const struct tat_gguf * gguf, const char * suffix) {
-    char      key[256];
+    char key[256];
     const int length = snprintf(key, sizeof key, "%s.%s", gguf->params.architecture, suffix);
     return length < (int) sizeof key ? tat_gguf_find_key(gguf, key) : NULL;
 }
 
 /* 0 where there is none. An array has a value for each layer: the largest stands for it. */
 static uint32_t number(const struct tat_gguf * gguf, const char * suffix) {
-    const struct tat_gguf_kv * kv      = find(gguf, suffix);
-    uint32_t                   largest = 0;
-    uint64_t                   value;
+    const struct tat_gguf_kv * kv = find(gguf, suffix);
+    uint32_t largest = 0;
+    uint64_t value;
     for (uint64_t i = 0; tat_gguf_uint(kv, i, &value); i++) {
-        if (value > largest && value <= UINT32_MAX) largest = (uint32_t) value;
+        if (value > largest && value <= UINT32_MAX) { largest = (uint32_t) value; }
     }
     return largest;
 }
@@ -30,24 +30,24 @@ static uint32_t number(const struct tat_gguf * gguf, const char * suffix) {
 /* One value for all layers, or an array with one for each. Sets *largest; NULL when memory is out. */
 static const uint32_t * per_layer(struct tat_gguf * gguf, const char * suffix, const uint32_t * fallback,
                                   uint32_t * largest) {
-    const struct tat_gguf_kv * kv     = find(gguf, suffix);
-    const bool                 array  = kv && kv->type == TAT_GGUF_ARRAY;
-    uint32_t *                 layers = arena_alloc(&gguf->arena, gguf->params.n_layer * sizeof *layers);
-    if (!layers) return NULL;
+    const struct tat_gguf_kv * kv = find(gguf, suffix);
+    const bool array = kv && kv->type == TAT_GGUF_ARRAY;
+    uint32_t * layers = arena_alloc(&gguf->arena, gguf->params.n_layer * sizeof *layers);
+    if (!layers) { return NULL; }
     for (uint32_t i = 0; i < gguf->params.n_layer; i++) {
         uint64_t value;
         layers[i] = !kv && fallback ? fallback[i] : 0;
-        if (tat_gguf_uint(kv, array ? i : 0, &value) && value <= UINT32_MAX) layers[i] = (uint32_t) value;
-        if (layers[i] > *largest) *largest = layers[i];
+        if (tat_gguf_uint(kv, array ? i : 0, &value) && value <= UINT32_MAX) { layers[i] = (uint32_t) value; }
+        if (layers[i] > *largest) { *largest = layers[i]; }
     }
     return layers;
 }
 
 static uint32_t vocabulary(const struct tat_gguf * gguf) {
     const uint32_t said = number(gguf, "vocab_size");
-    if (said) return said;
+    if (said) { return said; }
     const struct tat_gguf_kv * tokens = tat_gguf_find_key(gguf, "tokenizer.ggml.tokens");
-    if (tokens && tokens->type == TAT_GGUF_ARRAY && tokens->n <= UINT32_MAX) return (uint32_t) tokens->n;
+    if (tokens && tokens->type == TAT_GGUF_ARRAY && tokens->n <= UINT32_MAX) { return (uint32_t) tokens->n; }
     const struct tat_gguf_tensor * embedding = tat_gguf_find(gguf, "token_embd.weight");
     return embedding && embedding->ne[1] <= UINT32_MAX ? (uint32_t) embedding->ne[1] : 0;
 }
@@ -59,32 +59,32 @@ static const char * text(const struct tat_gguf * gguf, const char * key) {
 
 static int check_layers(const struct tat_gguf * gguf, struct tat_error * error) {
     const struct tat_gguf_kv * kv = find(gguf, "block_count");
-    uint64_t                   layers;
-    if (!tat_gguf_uint(kv, 0, &layers) || layers <= MAX_LAYERS) return 0;
+    uint64_t layers;
+    if (!tat_gguf_uint(kv, 0, &layers) || layers <= MAX_LAYERS) { return 0; }
     return tat_fail(error, TAT_ERROR_INPUT, "%s: byte %" PRIu64 ": block_count is %" PRIu64 ", at most %d",
                     input_path_end(gguf->files[0].path), kv->file_offset, layers, MAX_LAYERS);
 }
 
 int params_read(struct tat_gguf * gguf, struct tat_error * error) {
     struct tat_gguf_params * params = &gguf->params;
-    params->architecture            = text(gguf, "general.architecture");
-    params->name                    = text(gguf, "general.name");
-    if (check_layers(gguf, error)) return -1;
-    params->n_layer         = number(gguf, "block_count");
-    params->n_layer_nextn   = number(gguf, "nextn_predict_layers");
-    params->n_embd          = number(gguf, "embedding_length");
-    params->n_vocab         = vocabulary(gguf);
-    params->n_ctx_train     = number(gguf, "context_length");
-    params->n_ff_expert     = number(gguf, "expert_feed_forward_length");
-    params->n_expert        = number(gguf, "expert_count");
-    params->n_expert_used   = number(gguf, "expert_used_count");
+    params->architecture = text(gguf, "general.architecture");
+    params->name = text(gguf, "general.name");
+    if (check_layers(gguf, error)) { return -1; }
+    params->n_layer = number(gguf, "block_count");
+    params->n_layer_nextn = number(gguf, "nextn_predict_layers");
+    params->n_embd = number(gguf, "embedding_length");
+    params->n_vocab = vocabulary(gguf);
+    params->n_ctx_train = number(gguf, "context_length");
+    params->n_ff_expert = number(gguf, "expert_feed_forward_length");
+    params->n_expert = number(gguf, "expert_count");
+    params->n_expert_used = number(gguf, "expert_used_count");
     params->n_expert_shared = number(gguf, "expert_shared_count");
-    params->n_embd_head_k   = number(gguf, "attention.key_length");
-    params->n_embd_head_v   = number(gguf, "attention.value_length");
+    params->n_embd_head_k = number(gguf, "attention.key_length");
+    params->n_embd_head_v = number(gguf, "attention.value_length");
     if (params->n_layer) {
-        params->layer_n_head    = per_layer(gguf, "attention.head_count", NULL, &params->n_head);
+        params->layer_n_head = per_layer(gguf, "attention.head_count", NULL, &params->n_head);
         params->layer_n_head_kv = per_layer(gguf, "attention.head_count_kv", params->layer_n_head, &params->n_head_kv);
-        params->layer_n_ff      = per_layer(gguf, "feed_forward_length", NULL, &params->n_ff);
+        params->layer_n_ff = per_layer(gguf, "feed_forward_length", NULL, &params->n_ff);
         if (!params->layer_n_head || !params->layer_n_head_kv || !params->layer_n_ff) {
             return tat_fail(error, TAT_ERROR_SYSTEM, "%s: no memory for the hyper-parameters",
                             input_path_end(gguf->files[0].path));
@@ -92,7 +92,7 @@ int params_read(struct tat_gguf * gguf, struct tat_error * error) {
     }
     /* llama.cpp's default, too. */
     const uint32_t n_embd_head = params->n_head ? params->n_embd / params->n_head : 0;
-    if (!params->n_embd_head_k) params->n_embd_head_k = n_embd_head;
-    if (!params->n_embd_head_v) params->n_embd_head_v = n_embd_head;
+    if (!params->n_embd_head_k) { params->n_embd_head_k = n_embd_head; }
+    if (!params->n_embd_head_v) { params->n_embd_head_v = n_embd_head; }
     return 0;
 }

@@ -8,26 +8,26 @@
 
 /* All at once: the struct, the starts, the text. The sizes were checked against the file when it was opened. */
 static struct tat_gguf_strings * allocate(const struct tat_gguf_kv * kv) {
-    const uint64_t            lengths = 8 * kv->n;
-    const uint64_t            starts  = (kv->n + 1) * sizeof(uint64_t);
+    const uint64_t lengths = 8 * kv->n;
+    const uint64_t starts = (kv->n + 1) * sizeof(uint64_t);
     struct tat_gguf_strings * strings = malloc(sizeof *strings + starts + (kv->bytes - lengths) + kv->n + 1);
-    if (!strings) return NULL;
-    strings->n    = kv->n;
+    if (!strings) { return NULL; }
+    strings->n = kv->n;
     strings->text = (const char *) strings->start + starts;
     return strings;
 }
 
 static int read_all(struct tat_gguf_strings * strings, uint64_t text_bytes, struct input * input) {
-    char *   text = (char *) (strings->start + strings->n + 1);
+    char * text = (char *) (strings->start + strings->n + 1);
     uint64_t used = 0;
     for (uint64_t i = 0; i < strings->n; i++) {
         const uint64_t at = input->position;
-        uint64_t       length;
+        uint64_t length;
         strings->start[i] = used;
-        if (input_length(input, &length, "a string of an array")) return -1;
+        if (input_length(input, &length, "a string of an array")) { return -1; }
         /* The file may have been rewritten in place. */
-        if (length > text_bytes - (used - i)) return input_fail(input, at, "the file changed while it was read");
-        if (input_bytes(input, text + used, length, "a string of an array")) return -1;
+        if (length > text_bytes - (used - i)) { return input_fail(input, at, "the file changed while it was read"); }
+        if (input_bytes(input, text + used, length, "a string of an array")) { return -1; }
         text[used + length] = '\0';
         used += length + 1;
     }
@@ -43,24 +43,26 @@ static bool is_same(const struct tat_gguf_file * file, const struct input * inpu
 struct tat_gguf_strings * tat_gguf_read_strings(const struct tat_gguf * gguf, const struct tat_gguf_kv * kv,
                                                 struct tat_error * error) {
     const struct tat_gguf_file * file = &gguf->files[0];
-    struct tat_gguf_strings *    strings;
-    struct input                 input;
+    struct tat_gguf_strings * strings;
+    struct input input;
     if (!kv || kv->type != TAT_GGUF_ARRAY || kv->element != TAT_GGUF_STRING) {
         tat_fail(error, TAT_ERROR_INPUT, "%s: %s is no array of strings", input_path_end(file->path),
                  kv ? kv->key : "the key");
         return NULL;
     }
-    strings    = allocate(kv);
+    strings = allocate(kv);
     int result = input_open(&input, file->path, error);
-    if (result == 0 && !strings) result = input_fail_memory(&input);
-    if (result == 0 && !is_same(file, &input)) result = input_fail(&input, 0, "the file changed since it was opened");
+    if (result == 0 && !strings) { result = input_fail_memory(&input); }
+    if (result == 0 && !is_same(file, &input)) {
+        result = input_fail(&input, 0, "the file changed since it was opened");
+    }
     if (result == 0) {
         input.big_endian = file->big_endian;
         input_seek(&input, kv->file_offset);
         result = read_all(strings, kv->bytes - 8 * kv->n, &input);
     }
     input_close(&input);
-    if (result == 0) return strings;
+    if (result == 0) { return strings; }
     free(strings);
     return NULL;
 }

@@ -8,14 +8,14 @@
 #include <stdio.h>
 
 static const struct tat_type types[] = {
-    [0]  = { "f32", 1, 4 },
-    [1]  = { "f16", 1, 2 },
-    [2]  = { "q4_0", 32, 18 },
-    [3]  = { "q4_1", 32, 20 },
-    [6]  = { "q5_0", 32, 22 },
-    [7]  = { "q5_1", 32, 24 },
-    [8]  = { "q8_0", 32, 34 },
-    [9]  = { "q8_1", 32, 36 },
+    [0] = { "f32", 1, 4 },
+    [1] = { "f16", 1, 2 },
+    [2] = { "q4_0", 32, 18 },
+    [3] = { "q4_1", 32, 20 },
+    [6] = { "q5_0", 32, 22 },
+    [7] = { "q5_1", 32, 24 },
+    [8] = { "q8_0", 32, 34 },
+    [9] = { "q8_1", 32, 36 },
     [10] = { "q2_K", 256, 84 },
     [11] = { "q3_K", 256, 110 },
     [12] = { "q4_K", 256, 144 },
@@ -51,13 +51,13 @@ static const struct tat_type types[] = {
 };
 
 const struct tat_type * tat_type_of(uint32_t id) {
-    if (id >= sizeof types / sizeof *types || !types[id].name) return NULL;
+    if (id >= sizeof types / sizeof *types || !types[id].name) { return NULL; }
     return &types[id];
 }
 
 const char * tat_type_name(uint32_t id, char buffer[TAT_TYPE_NAME_SIZE]) {
     const struct tat_type * type = tat_type_of(id);
-    if (type) return type->name;
+    if (type) { return type->name; }
     snprintf(buffer, TAT_TYPE_NAME_SIZE, "type %u", id);
     return buffer;
 }

@@ -10,16 +10,16 @@
 /* The first member of each kind's own struct. */
 struct policy {
     const struct policy_kind * kind;
-    struct policy_items        items;
-    uint64_t                   capacity, used;
-    bool *                     held; /* by item */
-    uint32_t *                 evicted;
-    uint32_t                   n_evicted;
+    struct policy_items items;
+    uint64_t capacity, used;
+    bool * held; /* by item */
+    uint32_t * evicted;
+    uint32_t n_evicted;
 };
 
 /* A zeroed struct of `size` bytes with that part in it; NULL: memory. */
 void * base_new(size_t size, const struct policy_kind * kind, uint64_t capacity, const struct policy_items * items);
-void   base_free(struct policy * p);
+void base_free(struct policy * p);
 
 static inline void base_hold(struct policy * p, uint32_t item) {
     p->held[item] = true;
@@ -44,11 +44,11 @@ struct link {
 /* A ring through the items and an end of its own, whose number is past them. */
 struct queue {
     struct link * link; /* one for each item, and for the ends of all queues */
-    uint32_t      end;
+    uint32_t end;
 };
 
 static inline void queue_begin(struct queue * q, struct link * link, uint32_t end) {
-    *q        = (struct queue){ link, end };
+    *q = (struct queue){ link, end };
     link[end] = (struct link){ end, end };
 }
 
@@ -61,14 +61,14 @@ static inline uint32_t queue_oldest(const struct queue * q) {
 }
 
 static inline void queue_remove(struct queue * q, uint32_t item) {
-    const struct link l     = q->link[item];
+    const struct link l = q->link[item];
     q->link[l.before].after = l.after;
     q->link[l.after].before = l.before;
 }
 
 static inline void queue_add(struct queue * q, uint32_t item) {
-    const uint32_t first  = q->link[q->end].after;
-    q->link[item]         = (struct link){ q->end, first };
+    const uint32_t first = q->link[q->end].after;
+    q->link[item] = (struct link){ q->end, first };
     q->link[first].before = item;
     q->link[q->end].after = item;
 }

@@ -9,10 +9,10 @@
 
 struct lfu {
     struct policy base;
-    uint64_t *    uses; /* by item */
-    uint32_t *    heap; /* items held, the least used first; among equals the lowest number */
-    uint32_t *    at;   /* by item: its place in the heap */
-    uint32_t      n;
+    uint64_t * uses; /* by item */
+    uint32_t * heap; /* items held, the least used first; among equals the lowest number */
+    uint32_t * at;   /* by item: its place in the heap */
+    uint32_t n;
 };
 
 static void destroy(struct policy * base) {
@@ -28,7 +28,7 @@ static struct policy * create(uint64_t capacity, const struct policy_items * ite
     if (!p) { return NULL; }
     p->uses = calloc((size_t) items->count + 1, sizeof *p->uses);
     p->heap = malloc(((size_t) items->count + 1) * sizeof *p->heap);
-    p->at   = malloc(((size_t) items->count + 1) * sizeof *p->at);
+    p->at = malloc(((size_t) items->count + 1) * sizeof *p->at);
     if (p->uses && p->heap && p->at) { return &p->base; }
     destroy(&p->base);
     return NULL;
@@ -40,7 +40,7 @@ static bool is_before(const struct lfu * p, uint32_t a, uint32_t b) {
 
 static void put(struct lfu * p, uint32_t place, uint32_t item) {
     p->heap[place] = item;
-    p->at[item]    = place;
+    p->at[item] = place;
 }
 
 static void sift_up(struct lfu * p, uint32_t place, uint32_t item) {
@@ -93,9 +93,9 @@ static bool access(struct policy * base, uint32_t item) {
 }
 
 const struct policy_kind policy_lfu = {
-    .name    = "lfu",
-    .title   = "least frequently used",
-    .create  = create,
-    .access  = access,
+    .name = "lfu",
+    .title = "least frequently used",
+    .create = create,
+    .access = access,
     .destroy = destroy,
 };

@@ -8,7 +8,7 @@
 
 struct lru {
     struct policy base;
-    struct queue  queue;
+    struct queue queue;
     struct link * links;
 };
 
@@ -66,17 +66,17 @@ static bool access_fifo(struct policy * base, uint32_t item) {
 }
 
 const struct policy_kind policy_lru = {
-    .name    = "lru",
-    .title   = "least recently used",
-    .create  = create_lru,
-    .access  = access_lru,
+    .name = "lru",
+    .title = "least recently used",
+    .create = create_lru,
+    .access = access_lru,
     .destroy = destroy,
 };
 
 const struct policy_kind policy_fifo = {
-    .name    = "fifo",
-    .title   = "first in, first out",
-    .create  = create_fifo,
-    .access  = access_fifo,
+    .name = "fifo",
+    .title = "first in, first out",
+    .create = create_fifo,
+    .access = access_fifo,
     .destroy = destroy,
 };

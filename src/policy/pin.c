@@ -9,7 +9,7 @@
 
 struct pin {
     struct policy base;
-    bool *        chosen; /* by item */
+    bool * chosen; /* by item */
 };
 
 static void destroy(struct policy * base) {
@@ -32,9 +32,9 @@ static int best(const void * a, const void * b) {
 
 static bool choose(struct pin * p) {
     const struct policy_items * items = &p->base.items;
-    struct candidate *          all   = malloc(((size_t) items->count + 1) * sizeof *all);
-    uint64_t                    room  = p->base.capacity;
-    uint32_t                    n     = 0;
+    struct candidate * all = malloc(((size_t) items->count + 1) * sizeof *all);
+    uint64_t room = p->base.capacity;
+    uint32_t n = 0;
     if (!all) { return false; }
     for (uint32_t i = 0; i < items->count && items->value; i++) {
         if (items->value[i]) { all[n++] = (struct candidate){ items->value[i], items->bytes[i], i }; }
@@ -65,9 +65,9 @@ static bool access(struct policy * base, uint32_t item) {
 }
 
 const struct policy_kind policy_pin = {
-    .name    = "pin",
-    .title   = "pin the best, stream the rest",
-    .create  = create,
-    .access  = access,
+    .name = "pin",
+    .title = "pin the best, stream the rest",
+    .create = create,
+    .access = access,
     .destroy = destroy,
 };

@@ -11,11 +11,11 @@ const struct policy_kind * const policy_kinds[] = { &policy_lru,    &policy_fifo
 void * base_new(size_t size, const struct policy_kind * kind, uint64_t capacity, const struct policy_items * items) {
     struct policy * p = calloc(1, size);
     if (!p) { return NULL; }
-    p->kind     = kind;
-    p->items    = *items;
+    p->kind = kind;
+    p->items = *items;
     p->capacity = capacity;
-    p->held     = calloc((size_t) items->count + 1, sizeof *p->held);
-    p->evicted  = malloc(((size_t) items->count + 1) * sizeof *p->evicted);
+    p->held = calloc((size_t) items->count + 1, sizeof *p->held);
+    p->evicted = malloc(((size_t) items->count + 1) * sizeof *p->evicted);
     if (p->held && p->evicted) { return p; }
     base_free(p);
     return NULL;

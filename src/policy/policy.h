@@ -16,7 +16,7 @@
 struct policy_items {
     const uint64_t * bytes;
     const uint64_t * value; /* how often each will be accessed, for policies that know: pin. NULL elsewhere */
-    uint32_t         count;
+    uint32_t count;
 };
 
 struct policy;
@@ -39,12 +39,12 @@ extern const struct policy_kind * const policy_kinds[]; /* all; ends with NULL *
 
 /* A policy with nothing in it; NULL: memory. `capacity` is in bytes. */
 struct policy * policy_new(const struct policy_kind * kind, uint64_t capacity, const struct policy_items * items);
-void            policy_free(struct policy * policy); /* NULL is fine */
+void policy_free(struct policy * policy); /* NULL is fine */
 
 /* Tells of an access. True: the item was held. If not, it is held from now on, or the policy passes it by. */
 bool policy_access(struct policy * policy, uint32_t item);
 
-bool     policy_holds(const struct policy * policy, uint32_t item);
+bool policy_holds(const struct policy * policy, uint32_t item);
 uint64_t policy_used(const struct policy * policy); /* bytes */
 
 /* Items that the last access drove out; they live until the next one. */

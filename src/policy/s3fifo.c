@@ -14,11 +14,11 @@ enum place { NOWHERE, IN_SMALL, IN_MAIN, IN_GHOST };
 
 struct s3fifo {
     struct policy base;
-    struct queue  small, main, ghost;
-    uint64_t      small_bytes, main_bytes, ghost_bytes, small_most;
+    struct queue small, main, ghost;
+    uint64_t small_bytes, main_bytes, ghost_bytes, small_most;
     struct link * links;
-    uint8_t *     uses;  /* by item */
-    uint8_t *     place; /* by item: enum place */
+    uint8_t * uses;  /* by item */
+    uint8_t * place; /* by item: enum place */
 };
 
 static void destroy(struct policy * base) {
@@ -30,11 +30,11 @@ static void destroy(struct policy * base) {
 }
 
 static struct policy * create(uint64_t capacity, const struct policy_items * items) {
-    const uint32_t  n = items->count;
+    const uint32_t n = items->count;
     struct s3fifo * p = base_new(sizeof *p, &policy_s3fifo, capacity, items);
     if (!p) { return NULL; }
     p->links = malloc(((size_t) n + 3) * sizeof *p->links);
-    p->uses  = calloc((size_t) n + 1, sizeof *p->uses);
+    p->uses = calloc((size_t) n + 1, sizeof *p->uses);
     p->place = calloc((size_t) n + 1, sizeof *p->place);
     if (!p->links || !p->uses || !p->place) {
         destroy(&p->base);
@@ -68,7 +68,7 @@ static void add_main(struct s3fifo * p, uint32_t item) {
     queue_add(&p->main, item);
     p->main_bytes += bytes_of(p, item);
     p->place[item] = IN_MAIN;
-    p->uses[item]  = 0;
+    p->uses[item] = 0;
 }
 
 /* The oldest of the small queue leaves it: for the main one, or the cache. */
@@ -120,16 +120,16 @@ static bool access(struct policy * base, uint32_t item) {
         queue_add(&p->small, item);
         p->small_bytes += bytes_of(p, item);
         p->place[item] = IN_SMALL;
-        p->uses[item]  = 0;
+        p->uses[item] = 0;
     }
     base_hold(base, item);
     return false;
 }
 
 const struct policy_kind policy_s3fifo = {
-    .name    = "s3fifo",
-    .title   = "S3-FIFO",
-    .create  = create,
-    .access  = access,
+    .name = "s3fifo",
+    .title = "S3-FIFO",
+    .create = create,
+    .access = access,
     .destroy = destroy,
 };

@@ -19,13 +19,13 @@
 enum { SIZE_MAX_ = 1 << 20, HEADERS = 0x400 };
 
 static unsigned char bytes[SIZE_MAX_];
-static size_t        size;
-static char          damaged[] = "/tmp/tat_doctor_XXXXXX";
+static size_t size;
+static char damaged[] = "/tmp/tat_doctor_XXXXXX";
 
 static int read_library(void ** state) {
     (void) state;
     FILE * file = fopen(TINY_GGML, "rb");
-    size        = file ? fread(bytes, 1, sizeof bytes, file) : 0;
+    size = file ? fread(bytes, 1, sizeof bytes, file) : 0;
     if (file) { fclose(file); }
     const int fd = mkstemp(damaged);
     if (fd >= 0) { close(fd); }
@@ -45,7 +45,7 @@ static void examine(size_t length) {
     fclose(file);
     struct elf_facts facts;
     struct tat_error error = { 0 };
-    const int        kind  = elf_facts_read(damaged, &facts, &error);
+    const int kind = elf_facts_read(damaged, &facts, &error);
     if (kind < 0) { assert_true(*error.message); }
     if (kind == 0) { elf_facts_free(&facts); }
 }
@@ -101,9 +101,9 @@ static void test_random(void ** state) {
 
 static void test_names_that_are_no_files(void ** state) {
     (void) state;
-    struct findings  findings = { 0 };
+    struct findings findings = { 0 };
     struct tat_error error;
-    char             text[256];
+    char text[256];
     assert_int_equal(doctor_program("/nonexistent", &findings, &error), -1);
     assert_int_equal(error.kind, TAT_ERROR_SYSTEM);
     assert_int_equal(doctor_program("/dev/zero", &findings, &error), -1);

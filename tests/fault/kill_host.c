@@ -28,10 +28,10 @@ static void start_host(char ** argv, const char * run) {
 
 /* False: the host ended by itself, which it never should. */
 static bool run_and_kill(char ** argv, const char * run) {
-    const long            after = random() % LATEST_US;
+    const long after = random() % LATEST_US;
     const struct timespec pause = { .tv_nsec = after * 1000 };
-    int                   status;
-    const pid_t           host = fork();
+    int status;
+    const pid_t host = fork();
     if (host == 0) { start_host(argv, run); }
     nanosleep(&pause, NULL);
     kill(host, SIGKILL);
@@ -40,10 +40,10 @@ static bool run_and_kill(char ** argv, const char * run) {
 
 /* 1: read, 0: there is none yet, -1: something is wrong with it. */
 static int read_trace(const char * run, struct trace_facts * facts) {
-    char             path[4200];
-    struct stat      file;
-    struct tat_error error  = { 0 };
-    const uint64_t   before = facts->damaged_bytes;
+    char path[4200];
+    struct stat file;
+    struct tat_error error = { 0 };
+    const uint64_t before = facts->damaged_bytes;
     snprintf(path, sizeof path, "%s/tensor_access.bin", run);
     /* Until its header is there, what was made is no trace. */
     if (stat(path, &file) != 0 || file.st_size == 0) { return 0; }
@@ -56,7 +56,7 @@ static int read_trace(const char * run, struct trace_facts * facts) {
 int main(int argc, char ** argv) {
     if (argc != 6) { return 2; }
     struct trace_facts facts = { 0 };
-    int                read = 0, wrong = 0;
+    int read = 0, wrong = 0;
     srandom(1);
     for (int i = 0; i < atoi(argv[5]); i++) {
         char run[4096], path[4200];

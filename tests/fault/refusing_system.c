@@ -19,7 +19,7 @@ int posix_fallocate64(int fd, off_t from, off_t bytes);
 /* 0: it is not refused. */
 static int refused(const char * name) {
     const char * list = getenv("REFUSE");
-    const char * at   = list ? strstr(list, name) : NULL;
+    const char * at = list ? strstr(list, name) : NULL;
     return at && at[strlen(name)] == '=' ? atoi(at + strlen(name) + 1) : 0;
 }
 

@@ -14,7 +14,7 @@
 
 struct user {
     const struct tat_trace * trace;
-    bool                     failed;
+    bool failed;
 };
 
 static bool put(const struct tat_access * records, size_t count, void * data) {
@@ -31,15 +31,15 @@ static int put_waits(const struct tat_trace * trace, struct tat_error * error) {
     size_t count;
     if (tat_trace_waits(trace, 0, UINT32_MAX, NULL, 0, &count, error) != 0) { return -1; }
     struct tat_wait * waits = calloc(count + 1, sizeof *waits);
-    const bool        good  = waits && tat_trace_waits(trace, 0, UINT32_MAX, waits, count, &count, error) == 0 &&
+    const bool good = waits && tat_trace_waits(trace, 0, UINT32_MAX, waits, count, &count, error) == 0 &&
                       fwrite(waits, sizeof *waits, count, stdout) == count;
     free(waits);
     return good ? 0 : -1;
 }
 
 int main(int argc, char ** argv) {
-    const bool         waits = argc == 3 && strcmp(argv[1], "--waits") == 0;
-    struct tat_error   error = { 0 };
+    const bool waits = argc == 3 && strcmp(argv[1], "--waits") == 0;
+    struct tat_error error = { 0 };
     struct tat_trace * trace = argc == 2 + waits ? tat_trace_open(argv[1 + waits], &error) : NULL;
     if (!trace) {
         fprintf(stderr, "flat [--waits] TRACE: %s\n", error.message);
@@ -49,7 +49,7 @@ int main(int argc, char ** argv) {
     fprintf(stderr, "%" PRIu64 " bytes damaged, %" PRIu32 " blocks without sense, %" PRIu32 " orphans\n",
             s->damaged_bytes, s->undecodable_blocks, s->orphan_evaluations);
     struct user user = { .trace = trace };
-    uint32_t    count;
+    uint32_t count;
     tat_trace_evaluations(trace, &count);
     const int result = waits ? put_waits(trace, &error) : tat_trace_expand(trace, 0, count, put, &user, &error);
     tat_trace_close(trace);

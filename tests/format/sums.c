@@ -31,22 +31,22 @@ static enum tat_tensor_kind kind_of(const struct tat_trace * trace, const struct
     return tat_trace_tensors(trace, &n)[a->tensor].kind;
 }
 
-/* --------------------------------------------------------------------------------------------------------- matrix */
+/* ---- matrix ---- */
 
 struct naive {
     const struct tat_trace * trace;
-    enum tat_key             by;
-    enum tat_measure         measure;
-    uint32_t                 kinds, columns;
-    uint64_t *               sums;
-    struct tat_access        of; /* the record that has the time of the callback under way */
-    int                      rank;
-    bool                     under_way;
+    enum tat_key by;
+    enum tat_measure measure;
+    uint32_t kinds, columns;
+    uint64_t * sums;
+    struct tat_access of; /* the record that has the time of the callback under way */
+    int rank;
+    bool under_way;
 };
 
 static uint32_t column(const struct naive * n, const struct tat_access * a) {
     const enum tat_tensor_kind kind = kind_of(n->trace, a);
-    uint32_t                   count;
+    uint32_t count;
     switch (n->by) {
         case TAT_BY_LAYER: return a->layer == TAT_NO_LAYER ? n->columns - 1 : a->layer;
         case TAT_BY_TENSOR: return a->tensor;
@@ -71,13 +71,13 @@ static int rank_of(const struct naive * n, const struct tat_access * a) {
 }
 
 static void time_one(struct naive * n, const struct tat_access * a) {
-    const struct tat_access * of   = &n->of;
-    const bool                same = n->under_way && a->evaluation == of->evaluation && a->start_ns == of->start_ns &&
+    const struct tat_access * of = &n->of;
+    const bool same = n->under_way && a->evaluation == of->evaluation && a->start_ns == of->start_ns &&
                       a->duration_ns == of->duration_ns;
     if (same && rank_of(n, a) <= n->rank) { return; }
     if (!same) { add_time(n); }
-    n->of        = *a;
-    n->rank      = rank_of(n, a);
+    n->of = *a;
+    n->rank = rank_of(n, a);
     n->under_way = true;
 }
 
@@ -96,14 +96,14 @@ static bool add_naive(const struct tat_access * a, size_t count, void * user) {
 }
 
 static void check_matrix(const struct tat_trace * trace, enum tat_key by, enum tat_measure measure, uint32_t kinds) {
-    uint32_t     rows;
+    uint32_t rows;
     struct naive n = { .trace = trace, .by = by, .measure = measure, .kinds = kinds };
-    char         what[64];
+    char what[64];
     tat_trace_evaluations(trace, &rows);
-    n.columns            = tat_matrix_columns(trace, by);
-    n.sums               = zeros((size_t) rows * n.columns, sizeof *n.sums);
-    uint64_t *     found = zeros((size_t) rows * n.columns, sizeof *found);
-    const uint32_t mid   = rows / 2; /* in two parts, which must not matter */
+    n.columns = tat_matrix_columns(trace, by);
+    n.sums = zeros((size_t) rows * n.columns, sizeof *n.sums);
+    uint64_t * found = zeros((size_t) rows * n.columns, sizeof *found);
+    const uint32_t mid = rows / 2; /* in two parts, which must not matter */
     if (tat_trace_expand(trace, 0, rows, add_naive, &n, NULL) != 0 ||
         tat_matrix(trace, by, measure, kinds, 0, mid, found, NULL) != 0 ||
         tat_matrix(trace, by, measure, kinds, mid, rows, found + (size_t) mid * n.columns, NULL) != 0) {
@@ -118,22 +118,22 @@ static void check_matrix(const struct tat_trace * trace, enum tat_key by, enum t
     free(found);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- tally */
+/* ---- tally ---- */
 
 enum { SUMS = 5 }; /* accesses, bytes, nodes, time, results kept back by fusion */
 
 struct totals {
     const struct tat_trace * trace;
-    uint32_t                 n_ops, n_tensors;
-    uint64_t *               sum; /* by phase, operation or tensor, and what */
-    struct tat_access        last;
-    bool                     any;
+    uint32_t n_ops, n_tensors;
+    uint64_t * sum; /* by phase, operation or tensor, and what */
+    struct tat_access last;
+    bool any;
 };
 
 /* Time and nodes by operation, the rest by tensor. */
 static uint64_t * sum_of(struct totals * t, const struct tat_access * a, int what) {
     const unsigned phase = a->flags >> TAT_ACCESS_PHASE_SHIFT & 7;
-    const size_t   at    = what == 2 || what == 3 ? a->op : t->n_ops + a->tensor;
+    const size_t at = what == 2 || what == 3 ? a->op : t->n_ops + a->tensor;
     return &t->sum[(phase * (size_t) (t->n_ops + t->n_tensors) + at) * SUMS + (size_t) what];
 }
 
@@ -153,7 +153,7 @@ static bool add_one_by_one(const struct tat_access * a, size_t count, void * use
         *sum_of(t, &a[i], 3) += time ? a[i].duration_ns : 0;
         add_record(t, &a[i], 1);
         t->last = a[i];
-        t->any  = true;
+        t->any = true;
     }
     return true;
 }
@@ -167,7 +167,7 @@ static bool add_tally(const struct tat_tally * tally, void * user) {
             *sum_of(t, a, 2) += node ? tally->evaluations : 0;
             *sum_of(t, a, 3) += tally->ns[i];
             t->last = *a;
-            t->any  = true;
+            t->any = true;
         }
         add_record(t, a, tally->evaluations);
     }
@@ -176,13 +176,13 @@ static bool add_tally(const struct tat_tally * tally, void * user) {
 
 static void check_tally(const struct tat_trace * trace) {
     static const char * const whats[SUMS] = { "accesses", "bytes", "nodes", "time", "fused" };
-    struct totals             one         = { .trace = trace }, many;
+    struct totals one = { .trace = trace }, many;
     tat_trace_tensors(trace, &one.n_tensors);
-    one.n_ops      = tat_trace_n_ops(trace);
-    many           = one;
+    one.n_ops = tat_trace_n_ops(trace);
+    many = one;
     const size_t n = (size_t) 8 * (one.n_ops + one.n_tensors) * SUMS;
-    one.sum        = zeros(n, sizeof *one.sum);
-    many.sum       = zeros(n, sizeof *many.sum);
+    one.sum = zeros(n, sizeof *one.sum);
+    many.sum = zeros(n, sizeof *many.sum);
     if (tat_trace_expand(trace, 0, UINT32_MAX, add_one_by_one, &one, NULL) != 0 ||
         tat_trace_tally(trace, 0, UINT32_MAX, add_tally, &many, NULL) != 0) {
         abort();
@@ -206,10 +206,10 @@ static bool add_owned(const struct tat_tally * tally, void * user) {
 
 static void check_owners(const struct tat_trace * trace) {
     const uint32_t columns = tat_matrix_columns(trace, TAT_BY_TENSOR);
-    uint32_t       rows;
+    uint32_t rows;
     tat_trace_evaluations(trace, &rows);
     uint64_t * matrix = zeros((size_t) rows * columns, sizeof *matrix);
-    uint64_t * owned  = zeros(columns, sizeof *owned);
+    uint64_t * owned = zeros(columns, sizeof *owned);
     if (tat_matrix(trace, TAT_BY_TENSOR, TAT_SUM_NS, 0, 0, rows, matrix, NULL) != 0 ||
         tat_trace_tally(trace, 0, rows, add_owned, owned, NULL) != 0) {
         abort();
@@ -223,13 +223,13 @@ static void check_owners(const struct tat_trace * trace) {
     free(owned);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- waits */
+/* ---- waits ---- */
 
 /* The operation of a node's first record in each evaluation: what a wait stands with. */
 static uint16_t op_of(const struct tat_trace * trace, const struct tat_wait * w) {
-    uint32_t                      n;
+    uint32_t n;
     const struct tat_evaluation * e = &tat_trace_evaluations(trace, &n)[w->evaluation];
-    const struct tat_template *   t = &tat_trace_templates(trace, &n)[e->template_id];
+    const struct tat_template * t = &tat_trace_templates(trace, &n)[e->template_id];
     return t->entries[t->n_leaves + w->node].op_index;
 }
 
@@ -243,8 +243,8 @@ static bool add_tally_waits(const struct tat_tally * tally, void * user) {
 /* By operation, those of the agent, which records all waits of an evaluation or none. */
 static void check_waits(const struct tat_trace * trace) {
     const uint16_t n_ops = tat_trace_n_ops(trace);
-    uint64_t *     one = zeros(n_ops, sizeof *one), *many = zeros(n_ops, sizeof *many);
-    size_t         count;
+    uint64_t *one = zeros(n_ops, sizeof *one), *many = zeros(n_ops, sizeof *many);
+    size_t count;
     if (tat_trace_waits(trace, 0, UINT32_MAX, NULL, 0, &count, NULL) != 0) { abort(); }
     struct tat_wait * waits = zeros(count, sizeof *waits);
     if (tat_trace_waits(trace, 0, UINT32_MAX, waits, count, &count, NULL) != 0 ||
@@ -262,7 +262,7 @@ static void check_waits(const struct tat_trace * trace) {
 
 int main(int argc, char ** argv) {
     for (int i = 1; i < argc; i++) {
-        struct tat_error   error;
+        struct tat_error error;
         struct tat_trace * trace = tat_trace_open(argv[i], &error);
         if (!trace) {
             fprintf(stderr, "sums: %s\n", error.message);

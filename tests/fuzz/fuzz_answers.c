@@ -18,20 +18,20 @@ int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size);
 
 static void ask(const struct tat_trace * trace) {
     struct tat_verification verification;
-    struct tat_error        error = { 0 };
+    struct tat_error error = { 0 };
     if (tat_verify(trace, &verification, &error) != 0 && !*error.message) { abort(); }
     const char * names[SECTIONS_MAX]; /* all, slow ones too */
-    size_t       n = 0;
+    size_t n = 0;
     while (n < SECTIONS_MAX && (names[n] = tat_analysis_name((unsigned) n))) { n++; }
     const struct tat_analysis_options options = { .memory_bytes = 1 << 20, .disk_bytes_per_second = 1 << 30 };
-    char *                            answer  = tat_analyze(trace, names, n, &options, &error);
+    char * answer = tat_analyze(trace, names, n, &options, &error);
     if (!answer && !*error.message) { abort(); }
     free(answer);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size) {
     struct trace_builder b;
-    struct tat_trace *   trace = open_blocks(&b, data, size);
+    struct tat_trace * trace = open_blocks(&b, data, size);
     if (is_short(trace)) { ask(trace); }
     tat_trace_close(trace);
     tb_free(&b);

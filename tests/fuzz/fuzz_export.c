@@ -19,12 +19,12 @@ int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size);
 
 struct sums {
     struct access_heads * heads;
-    uint64_t              whole, parts, left;
+    uint64_t whole, parts, left;
 };
 
 static bool add_part(const struct tat_access * a, struct tat_layout layout, void * user) {
-    struct sums * s   = user;
-    const bool    has = a->head_first != TAT_NO_HEAD;
+    struct sums * s = user;
+    const bool has = a->head_first != TAT_NO_HEAD;
     if (has && a->rows > 1 && layout.run_bytes * a->rows != a->bytes) { abort(); }
     s->parts += a->bytes;
     return true;
@@ -39,8 +39,8 @@ static bool add(const struct tat_access * records, size_t count, void * user) {
 
 static void split(const struct tat_trace * trace) {
     struct tat_error error;
-    uint32_t         count;
-    struct sums      s = { .heads = tat_access_heads_new(trace, &error), .left = RECORDS_MOST };
+    uint32_t count;
+    struct sums s = { .heads = tat_access_heads_new(trace, &error), .left = RECORDS_MOST };
     tat_trace_evaluations(trace, &count);
     /* One that was ended may be in the middle of an operand. */
     if (s.heads && tat_trace_expand(trace, 0, count, add, &s, &error) == 0 && s.whole != s.parts) { abort(); }
@@ -50,7 +50,7 @@ static void split(const struct tat_trace * trace) {
 static void export(const struct tat_trace * trace, const struct access_format * format, bool heads, FILE * out) {
     static struct access_writer writer;
     const struct access_request request = { .filter = ACCESS_FILTER_ALL, .heads = heads, .limit = RECORDS_MOST };
-    struct tat_error            error   = { 0 };
+    struct tat_error error = { 0 };
     access_writer_begin(&writer, format, trace, out, "out");
     if (access_stream(&request, trace, &writer, &error) != 0 && !*error.message) { abort(); }
     if (format == &access_bin) { access_bin_describe(&writer, out, &error); }
@@ -67,8 +67,8 @@ static void show(const struct tat_trace * trace, FILE * out) {
 
 int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size) {
     struct trace_builder b;
-    struct tat_trace *   trace = open_blocks(&b, data, size);
-    FILE *               out   = fopen("/dev/null", "w");
+    struct tat_trace * trace = open_blocks(&b, data, size);
+    FILE * out = fopen("/dev/null", "w");
     if (!out) { abort(); }
     split(trace);
     export(trace, &access_csv, false, out);

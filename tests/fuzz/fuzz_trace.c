@@ -56,12 +56,12 @@ static void touch_tables(const struct tat_trace * trace) {
 }
 
 static void touch_evaluations(const struct tat_trace * trace) {
-    uint32_t                      n, n_templates;
-    uint64_t                      left      = RECORDS_MOST;
-    const struct tat_template *   templates = tat_trace_templates(trace, &n_templates);
-    const struct tat_evaluation * e         = tat_trace_evaluations(trace, &n);
-    struct tat_error              error;
-    int64_t                       values[16];
+    uint32_t n, n_templates;
+    uint64_t left = RECORDS_MOST;
+    const struct tat_template * templates = tat_trace_templates(trace, &n_templates);
+    const struct tat_evaluation * e = tat_trace_evaluations(trace, &n);
+    struct tat_error error;
+    int64_t values[16];
     for (uint32_t i = 0; i < n; i++) {
         if (e[i].template_id >= n_templates || e[i].end_ns < e[i].begin_ns) { abort(); }
         for (uint32_t c = 0; c < templates[e[i].template_id].n_captures && c < 16; c++) {
@@ -74,11 +74,11 @@ static void touch_evaluations(const struct tat_trace * trace) {
 /* Arrays that hold a part: what is stored is there, and no more is. */
 static void touch_arrays(const struct tat_trace * trace) {
     enum { ROOM = 64, EVALUATIONS = 8 };
-    struct tat_wait      waits[ROOM];
-    struct tat_token     tokens[ROOM];
+    struct tat_wait waits[ROOM];
+    struct tat_token tokens[ROOM];
     struct tat_selection selections[ROOM];
-    uint32_t             n_evaluations;
-    size_t               count;
+    uint32_t n_evaluations;
+    size_t count;
     tat_trace_evaluations(trace, &n_evaluations);
     tat_trace_waits(trace, 0, EVALUATIONS, waits, ROOM, &count, NULL);
     for (size_t i = 0; i < count && i < ROOM; i++) {
@@ -96,7 +96,7 @@ static void touch_arrays(const struct tat_trace * trace) {
 
 int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size) {
     struct trace_builder b;
-    struct tat_trace *   trace = open_blocks(&b, data, size);
+    struct tat_trace * trace = open_blocks(&b, data, size);
     touch_tables(trace);
     touch_evaluations(trace);
     touch_arrays(trace);

@@ -18,8 +18,8 @@ static bool count_down(const struct tat_access * records, size_t count, void * u
 
 static bool is_short(const struct tat_trace * trace) {
     struct tat_error error;
-    uint64_t         left = RECORDS_MOST;
-    uint32_t         count;
+    uint64_t left = RECORDS_MOST;
+    uint32_t count;
     tat_trace_evaluations(trace, &count);
     tat_trace_expand(trace, 0, count, count_down, &left, &error);
     return left > 0;

@@ -12,10 +12,10 @@
 #include "trace_facts.h"
 
 int main(int argc, char ** argv) {
-    const bool         killed = argc > 1 && strcmp(argv[1], "--killed") == 0;
-    const char *       folder = argv[argc - 1];
-    struct trace_facts facts  = { 0 };
-    DIR *              dir    = argc == 2 + killed ? opendir(folder) : NULL;
+    const bool killed = argc > 1 && strcmp(argv[1], "--killed") == 0;
+    const char * folder = argv[argc - 1];
+    struct trace_facts facts = { 0 };
+    DIR * dir = argc == 2 + killed ? opendir(folder) : NULL;
     if (!dir) {
         perror(folder);
         return 2;
@@ -23,7 +23,7 @@ int main(int argc, char ** argv) {
     bool good = true;
     for (struct dirent * entry; (entry = readdir(dir));) {
         if (entry->d_name[0] == '.') { continue; }
-        char             path[4096];
+        char path[4096];
         struct tat_error error = { 0 };
         snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
         if (trace_facts_add(&facts, path, killed, &error) != 0) {

@@ -20,29 +20,29 @@
 enum { PROMPT = 5, CONTEXTS_MAX = 128, OWN = 0x0c0ffee5, SETTLED = 40 };
 
 struct options {
-    int          contexts, graphs, threads, abort_every;
-    bool         gate, detached, fork, still, exec, early_exit, faults, cancel;
+    int contexts, graphs, threads, abort_every;
+    bool gate, detached, fork, still, exec, early_exit, faults, cancel;
     const char * close_files;
     const char * root;
 };
 
 /* What the caller's own abort callback is given. */
 struct own {
-    unsigned            mark;
-    int                 calls, abort_at;
+    unsigned mark;
+    int calls, abort_at;
     pthread_barrier_t * gate;
 };
 
 struct run {
-    const struct options *   options;
+    const struct options * options;
     const struct toy_model * model;
-    pthread_barrier_t *      gate;
-    int                      number;
-    int                      done; /* relaxed */
-    int                      aborted;
-    uint64_t                 checksum;
-    long                     faults;
-    pthread_t                handle;
+    pthread_barrier_t * gate;
+    int number;
+    int done; /* relaxed */
+    int aborted;
+    uint64_t checksum;
+    long faults;
+    pthread_t handle;
 };
 
 /* Read: a graph is computed. Write: none is, wherever the fork has to find the others between two graphs. */
@@ -74,14 +74,14 @@ static int32_t best(const float * logits) {
 /* One graph. A call that detaches itself from its thread has to be joined by its caller. */
 struct call {
     struct toy_context * context;
-    const int32_t *      tokens;
-    int                  n, status;
-    struct own *         own;
+    const int32_t * tokens;
+    int n, status;
+    struct own * own;
 };
 
 static void * compute(void * data) {
     struct call * c = data;
-    c->status       = toy_evaluate(c->context, c->tokens, c->n, c->own ? own_callback : NULL, c->own);
+    c->status = toy_evaluate(c->context, c->tokens, c->n, c->own ? own_callback : NULL, c->own);
     return NULL;
 }
 
@@ -101,7 +101,7 @@ static int evaluate(const struct run * run, struct call call) {
 /* Ends a graph early where it is told to, and insists that this is what happens. */
 static void abort_one(struct run * run, struct call call, int graph) {
     struct own own = { .mark = OWN, .abort_at = 1 + graph * 13 % 40 };
-    call.own       = &own;
+    call.own = &own;
     if (evaluate(run, call) != GGML_STATUS_ABORTED || own.calls != own.abort_at) { abort(); }
     run->aborted++;
 }
@@ -113,13 +113,13 @@ static long minor_faults(void) {
 }
 
 static void * work(void * data) {
-    struct run *           run     = data;
-    const struct options * o       = run->options;
-    struct toy_context *   context = toy_context_new(run->model, o->threads);
-    int32_t                tokens[PROMPT];
+    struct run * run = data;
+    const struct options * o = run->options;
+    struct toy_context * context = toy_context_new(run->model, o->threads);
+    int32_t tokens[PROMPT];
     for (int i = 0; i < PROMPT; i++) { tokens[i] = (run->number * 7 + i * 11 + 1) % TOY_VOCAB; }
     for (int g = 0; g < o->graphs; g++) {
-        struct own  own  = { .mark = OWN, .gate = g == 0 ? run->gate : NULL };
+        struct own own = { .mark = OWN, .gate = g == 0 ? run->gate : NULL };
         struct call call = { .context = context, .tokens = tokens, .n = g == 0 ? PROMPT : 1 };
         if (o->abort_every && g % o->abort_every == o->abort_every - 1) { abort_one(run, call, g); }
         if (run->number % 2 || o->gate || o->abort_every) { call.own = &own; }
@@ -147,7 +147,7 @@ static int start_child(const struct run * like, pid_t * child) {
         return ends[0];
     }
     pthread_rwlock_init(&still, NULL); /* those who wait for it are the parent's */
-    struct run     run    = { .options = like->options, .model = like->model, .number = 1 };
+    struct run run = { .options = like->options, .model = like->model, .number = 1 };
     const uint64_t before = fakeggml_callbacks();
     work(&run);
     dprintf(ends[1], "child checksum %016llx graphs %d callbacks %llu\n", (unsigned long long) run.checksum,
@@ -156,9 +156,9 @@ static int start_child(const struct run * like, pid_t * child) {
 }
 
 static void end_child(int pipe_end, pid_t child) {
-    char    line[256];
+    char line[256];
     ssize_t length;
-    int     status;
+    int status;
     while ((length = read(pipe_end, line, sizeof line)) > 0) { fwrite(line, 1, (size_t) length, stdout); }
     close(pipe_end);
     if (waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status) != 0) { abort(); }
@@ -188,11 +188,11 @@ static void * compute_cancelled(void * data) {
 }
 
 static void cancel_one(const struct toy_model * model) {
-    const int32_t        tokens[PROMPT] = { 0 };
-    struct toy_context * context        = toy_context_new(model, 1);
-    struct call          call           = { .context = context, .tokens = tokens, .n = PROMPT, .status = -1 };
-    pthread_t            thread;
-    void *               result;
+    const int32_t tokens[PROMPT] = { 0 };
+    struct toy_context * context = toy_context_new(model, 1);
+    struct call call = { .context = context, .tokens = tokens, .n = PROMPT, .status = -1 };
+    pthread_t thread;
+    void * result;
     if (pthread_create(&thread, NULL, compute_cancelled, &call) != 0) { abort(); }
     pthread_join(thread, &result);
     printf("cancelled after status %d\n", result == PTHREAD_CANCELED ? call.status : -2);
@@ -203,10 +203,10 @@ static void cancel_one(const struct toy_model * model) {
 static void run_all(const struct options * o, const struct toy_model * model) {
     static struct run runs[CONTEXTS_MAX];
     pthread_barrier_t gate;
-    int               pipe_end = -1, graphs = 0, aborted = 0;
-    pid_t             child    = 0;
-    uint64_t          checksum = 0;
-    long              faults   = 0;
+    int pipe_end = -1, graphs = 0, aborted = 0;
+    pid_t child = 0;
+    uint64_t checksum = 0;
+    long faults = 0;
     if (o->cancel) { cancel_one(model); }
     if (o->gate) { pthread_barrier_init(&gate, NULL, (unsigned) o->contexts); }
     for (int i = 0; i < o->contexts; i++) {
@@ -249,8 +249,8 @@ static int usage(void) {
 }
 
 int fake_host_main(int argc, char ** argv) {
-    struct options      o       = { .contexts = 1, .graphs = 20, .threads = 1 };
-    bool                writes  = false;
+    struct options o = { .contexts = 1, .graphs = 20, .threads = 1 };
+    bool writes = false;
     const struct option names[] = {
         { "write", no_argument, NULL, 'w' },
         { "abort-every", required_argument, NULL, 'a' },

@@ -10,7 +10,7 @@
 struct ggml_context {
     size_t size, used;
     char * memory;
-    bool   owned;
+    bool owned;
 };
 
 enum { ALIGN = 16 };
@@ -18,9 +18,9 @@ enum { ALIGN = 16 };
 struct ggml_context * ggml_init(struct ggml_init_params params) {
     struct ggml_context * context = calloc(1, sizeof *context);
     if (!context) { return NULL; }
-    context->owned  = params.mem_buffer == NULL;
+    context->owned = params.mem_buffer == NULL;
     context->memory = params.mem_buffer ? params.mem_buffer : aligned_alloc(ALIGN, params.mem_size);
-    context->size   = params.mem_size;
+    context->size = params.mem_size;
     if (context->memory) { return context; }
     free(context);
     return NULL;
@@ -47,7 +47,7 @@ const char * ggml_version(void) {
 
 static const struct {
     const char * name;
-    size_t       bytes;
+    size_t bytes;
 } types[] = { [GGML_TYPE_F32] = { "f32", 4 },
               [GGML_TYPE_F16] = { "f16", 2 },
               [GGML_TYPE_I32] = { "i32", 4 },
@@ -60,7 +60,7 @@ struct ggml_tensor * ggml_new_tensor_4d(struct ggml_context * context, int type,
     context->used += ggml_tensor_overhead();
     memset(t, 0, sizeof *t);
     const int64_t ne[4] = { n0, n1, n2, n3 };
-    t->type             = (enum ggml_type) type;
+    t->type = (enum ggml_type) type;
     memcpy(t->ne, ne, sizeof ne);
     t->nb[0] = types[type].bytes;
     for (int i = 1; i < 4; i++) { t->nb[i] = t->nb[i - 1] * (size_t) ne[i - 1]; }
@@ -72,12 +72,12 @@ struct ggml_tensor * ggml_view(struct ggml_context * context, enum ggml_op op, s
     struct ggml_tensor * t = ggml_new_tensor_4d(context, a->type, ne[0], ne[1], ne[2], ne[3]);
     if (!t) { return NULL; }
     if (nb) { memcpy(t->nb, nb, sizeof t->nb); }
-    t->op        = op;
-    t->src[0]    = a;
-    t->view_src  = a->view_src ? a->view_src : a;
+    t->op = op;
+    t->src[0] = a;
+    t->view_src = a->view_src ? a->view_src : a;
     t->view_offs = a->view_offs + offset;
-    t->buffer    = t->view_src->buffer;
-    t->data      = t->view_src->data ? (char *) t->view_src->data + t->view_offs : NULL;
+    t->buffer = t->view_src->buffer;
+    t->data = t->view_src->data ? (char *) t->view_src->data + t->view_offs : NULL;
     memcpy(t->name, a->name, sizeof t->name);
     return t;
 }
@@ -91,7 +91,7 @@ static struct ggml_tensor * binary(struct ggml_context * context, enum ggml_op o
                                    struct ggml_tensor * b) {
     struct ggml_tensor * t = ggml_new_tensor_4d(context, a->type, a->ne[0], a->ne[1], a->ne[2], a->ne[3]);
     if (!t) { return NULL; }
-    t->op     = op;
+    t->op = op;
     t->src[0] = a;
     t->src[1] = b;
     return t;
@@ -169,7 +169,7 @@ struct ggml_backend_buffer * ggml_backend_cpu_buffer_from_ptr(void * memory, siz
 
 void ggml_backend_tensor_alloc(struct ggml_backend_buffer * buffer, struct ggml_tensor * t, void * at) {
     t->buffer = buffer;
-    t->data   = at;
+    t->data = at;
 }
 
 void ggml_backend_buffer_free(struct ggml_backend_buffer * buffer) {

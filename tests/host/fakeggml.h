@@ -44,77 +44,77 @@ enum { GGML_MAX_SRC = 10, GGML_MAX_NAME = 64, GGML_MAX_PARAMS = 16 };
 struct ggml_backend_buffer {
     char * base;
     size_t size;
-    int    usage;
-    char   name[32];
+    int usage;
+    char name[32];
 };
 
 #if FAKEGGML_LAYOUT == 1 /* as in 2026 */
 struct ggml_tensor {
-    enum ggml_type               type;
+    enum ggml_type type;
     struct ggml_backend_buffer * buffer;
-    int64_t                      ne[4];
-    size_t                       nb[4];
-    enum ggml_op                 op;
-    int32_t                      op_params[GGML_MAX_PARAMS];
-    int32_t                      flags;
-    struct ggml_tensor *         src[GGML_MAX_SRC];
-    struct ggml_tensor *         view_src;
-    size_t                       view_offs;
-    void *                       data;
-    char                         name[GGML_MAX_NAME];
-    void *                       extra;
-    char                         padding[8];
+    int64_t ne[4];
+    size_t nb[4];
+    enum ggml_op op;
+    int32_t op_params[GGML_MAX_PARAMS];
+    int32_t flags;
+    struct ggml_tensor * src[GGML_MAX_SRC];
+    struct ggml_tensor * view_src;
+    size_t view_offs;
+    void * data;
+    char name[GGML_MAX_NAME];
+    void * extra;
+    char padding[8];
 };
 #elif FAKEGGML_LAYOUT == 2 /* as in 2024 */
 struct ggml_tensor {
-    enum ggml_type               type;
-    int                          backend;
+    enum ggml_type type;
+    int backend;
     struct ggml_backend_buffer * buffer;
-    int64_t                      ne[4];
-    size_t                       nb[4];
-    enum ggml_op                 op;
-    int32_t                      op_params[GGML_MAX_PARAMS];
-    int32_t                      flags;
-    struct ggml_tensor *         grad;
-    struct ggml_tensor *         src[GGML_MAX_SRC];
-    struct ggml_tensor *         view_src;
-    size_t                       view_offs;
-    void *                       data;
-    char                         name[GGML_MAX_NAME];
-    void *                       extra;
+    int64_t ne[4];
+    size_t nb[4];
+    enum ggml_op op;
+    int32_t op_params[GGML_MAX_PARAMS];
+    int32_t flags;
+    struct ggml_tensor * grad;
+    struct ggml_tensor * src[GGML_MAX_SRC];
+    struct ggml_tensor * view_src;
+    size_t view_offs;
+    void * data;
+    char name[GGML_MAX_NAME];
+    void * extra;
 };
 #else                      /* never was */
 struct ggml_tensor {
-    char                         name[GGML_MAX_NAME];
-    void *                       data;
-    int32_t                      flags;
-    enum ggml_op                 op;
-    struct ggml_tensor *         src[GGML_MAX_SRC];
-    struct ggml_tensor *         view_src;
-    size_t                       view_offs;
-    size_t                       nb[4];
-    int64_t                      ne[4];
-    int32_t                      op_params[GGML_MAX_PARAMS];
+    char name[GGML_MAX_NAME];
+    void * data;
+    int32_t flags;
+    enum ggml_op op;
+    struct ggml_tensor * src[GGML_MAX_SRC];
+    struct ggml_tensor * view_src;
+    size_t view_offs;
+    size_t nb[4];
+    int64_t ne[4];
+    int32_t op_params[GGML_MAX_PARAMS];
     struct ggml_backend_buffer * buffer;
-    enum ggml_type               type;
-    int32_t                      generation;
+    enum ggml_type type;
+    int32_t generation;
 };
 #endif
 
 struct ggml_cgraph {
-    int                   n_nodes, capacity;
+    int n_nodes, capacity;
     struct ggml_tensor ** nodes;
 };
 
 /* Longer than the agent knows it. */
 struct ggml_cplan {
-    size_t    work_size;
+    size_t work_size;
     uint8_t * work_data;
-    int       n_threads;
-    void *    threadpool;
+    int n_threads;
+    void * threadpool;
     bool (*abort_callback)(void * data);
-    void *   abort_callback_data;
-    bool     use_ref;
+    void * abort_callback_data;
+    bool use_ref;
     uint64_t guard; /* FAKEGGML_GUARD, or the plan was copied */
 };
 #define FAKEGGML_GUARD 0x5afe5afe5afe5afeu
@@ -122,16 +122,16 @@ struct ggml_cplan {
 struct ggml_init_params {
     size_t mem_size;
     void * mem_buffer;
-    bool   no_alloc;
+    bool no_alloc;
 };
 
 struct ggml_context;
 
 struct ggml_context * ggml_init(struct ggml_init_params params);
-void                  ggml_free(struct ggml_context * context);
-void                  ggml_reset(struct ggml_context * context); /* forgets its tensors, keeps its memory */
-size_t                ggml_tensor_overhead(void);
-const char *          ggml_version(void);
+void ggml_free(struct ggml_context * context);
+void ggml_reset(struct ggml_context * context); /* forgets its tensors, keeps its memory */
+size_t ggml_tensor_overhead(void);
+const char * ggml_version(void);
 
 struct ggml_tensor * ggml_new_tensor_4d(struct ggml_context * context, int type, int64_t n0, int64_t n1, int64_t n2,
                                         int64_t n3);
@@ -144,26 +144,26 @@ struct ggml_tensor * ggml_scale(struct ggml_context * context, struct ggml_tenso
 struct ggml_tensor * ggml_view(struct ggml_context * context, enum ggml_op op, struct ggml_tensor * a,
                                const int64_t * ne, const size_t * nb, size_t offset);
 
-void *       ggml_get_data(const struct ggml_tensor * t);
+void * ggml_get_data(const struct ggml_tensor * t);
 const char * ggml_get_name(const struct ggml_tensor * t);
-void         ggml_set_name(struct ggml_tensor * t, const char * name);
-void         ggml_set_input(struct ggml_tensor * t);
-void         ggml_set_output(struct ggml_tensor * t);
+void ggml_set_name(struct ggml_tensor * t, const char * name);
+void ggml_set_input(struct ggml_tensor * t);
+void ggml_set_output(struct ggml_tensor * t);
 const char * ggml_op_desc(const struct ggml_tensor * t);
 const char * ggml_type_name(int type);
-int64_t      ggml_blck_size(int type);
-size_t       ggml_type_size(int type);
-size_t       ggml_nbytes(const struct ggml_tensor * t);
+int64_t ggml_blck_size(int type);
+size_t ggml_type_size(int type);
+size_t ggml_nbytes(const struct ggml_tensor * t);
 
 struct ggml_backend_buffer * ggml_backend_cpu_buffer_from_ptr(void * memory, size_t size);
-void         ggml_backend_tensor_alloc(struct ggml_backend_buffer * buffer, struct ggml_tensor * t, void * at);
-void         ggml_backend_buffer_free(struct ggml_backend_buffer * buffer);
+void ggml_backend_tensor_alloc(struct ggml_backend_buffer * buffer, struct ggml_tensor * t, void * at);
+void ggml_backend_buffer_free(struct ggml_backend_buffer * buffer);
 const char * ggml_backend_buffer_name(struct ggml_backend_buffer * buffer);
-int          ggml_backend_buffer_get_usage(struct ggml_backend_buffer * buffer);
+int ggml_backend_buffer_get_usage(struct ggml_backend_buffer * buffer);
 
-int                   ggml_graph_n_nodes(struct ggml_cgraph * graph);
+int ggml_graph_n_nodes(struct ggml_cgraph * graph);
 struct ggml_tensor ** ggml_graph_nodes(struct ggml_cgraph * graph);
-int                   ggml_graph_compute(struct ggml_cgraph * graph, struct ggml_cplan * plan);
+int ggml_graph_compute(struct ggml_cgraph * graph, struct ggml_cplan * plan);
 
 /* What hosts call; it calls ggml_graph_compute as ggml's CPU backend does: through its own linkage table. */
 int ggml_backend_graph_compute(struct ggml_cgraph * graph, struct ggml_cplan * plan);

@@ -11,7 +11,7 @@ static int compute_node_by_node(struct ggml_cgraph * graph, struct ggml_cplan * 
     int status = GGML_STATUS_SUCCESS;
     for (int i = 0; i < graph->n_nodes && status == GGML_STATUS_SUCCESS; i++) {
         struct ggml_cgraph one = { .n_nodes = 1, .capacity = 1, .nodes = &graph->nodes[i] };
-        status                 = ggml_graph_compute(&one, plan);
+        status = ggml_graph_compute(&one, plan);
     }
     return status;
 }

@@ -20,7 +20,7 @@ uint64_t fakeggml_callbacks(void) {
 
 enum fakeggml_rule fakeggml_rule(void) {
     static const char * const names[] = { "every", "empty", "unasked", "fused", "unknown" };
-    const char *              chosen  = getenv("FAKEGGML_RULE");
+    const char * chosen = getenv("FAKEGGML_RULE");
     for (int i = 0; chosen && i <= RULE_UNKNOWN; i++) {
         if (strcmp(chosen, names[i]) == 0) { return (enum fakeggml_rule) i; }
     }
@@ -29,12 +29,12 @@ enum fakeggml_rule fakeggml_rule(void) {
 
 struct team {
     struct ggml_cgraph * graph;
-    struct ggml_cplan *  plan;
-    enum fakeggml_rule   rule;
-    bool                 fuses;
-    int                  abort_at; /* relaxed: the barrier orders it */
-    int                  status;
-    pthread_barrier_t    barrier;
+    struct ggml_cplan * plan;
+    enum fakeggml_rule rule;
+    bool fuses;
+    int abort_at; /* relaxed: the barrier orders it */
+    int status;
+    pthread_barrier_t barrier;
 };
 
 /* Called through the linkage table, as in ggml-cpu, by every thread behind each node. */
@@ -52,8 +52,8 @@ static void dawdle(int node) {
 
 struct worker {
     struct team * team;
-    int           thread;
-    pthread_t     handle;
+    int thread;
+    pthread_t handle;
 };
 
 static bool is_empty(const struct ggml_tensor * t) {
@@ -91,10 +91,10 @@ static void call_back(struct team * team, int node) {
 }
 
 static void * compute(void * argument) {
-    const struct worker * w       = argument;
-    struct team *         team    = w->team;
-    struct ggml_cgraph *  graph   = team->graph;
-    const int             threads = team->plan->n_threads;
+    const struct worker * w = argument;
+    struct team * team = w->team;
+    struct ggml_cgraph * graph = team->graph;
+    const int threads = team->plan->n_threads;
     for (int n = 0; n < graph->n_nodes && __atomic_load_n(&team->abort_at, __ATOMIC_RELAXED) != n; n++) {
         struct ggml_tensor * node = graph->nodes[n];
         if (team->rule != RULE_EVERY && is_empty(node)) { continue; }
@@ -119,7 +119,7 @@ static bool fusion_is_on(const struct team * team) {
 
 int ggml_graph_compute(struct ggml_cgraph * graph, struct ggml_cplan * plan) {
     if (plan->guard != FAKEGGML_GUARD || plan->n_threads > THREADS_MAX) { abort(); }
-    struct team   team = { .graph = graph, .plan = plan, .rule = fakeggml_rule(), .abort_at = -1 };
+    struct team team = { .graph = graph, .plan = plan, .rule = fakeggml_rule(), .abort_at = -1 };
     struct worker workers[THREADS_MAX];
     team.fuses = fusion_is_on(&team);
     pthread_barrier_init(&team.barrier, NULL, (unsigned) plan->n_threads);

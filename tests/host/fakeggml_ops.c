@@ -39,11 +39,11 @@ static bool hidden(const struct ggml_tensor * mask, int64_t cell, int64_t token)
 
 static void add_or_mul(const struct ggml_tensor * d, struct row r) {
     const struct ggml_tensor *a = d->src[0], *b = d->src[1];
-    float *                   to = row_of(d, r);
+    float * to = row_of(d, r);
     for (int64_t i = 0; i < d->ne[0]; i++) {
         const float x = f32(a, i, r.i1, r.i2, r.i3);
         const float y = f32(b, i % b->ne[0], r.i1 % b->ne[1], r.i2 % b->ne[2], r.i3 % b->ne[3]);
-        to[i]         = d->op == GGML_OP_ADD ? x + y : x * y;
+        to[i] = d->op == GGML_OP_ADD ? x + y : x * y;
     }
 }
 
@@ -66,7 +66,7 @@ static void rms_norm(const struct ggml_tensor * d, struct row r) {
 
 static void mul_mat(const struct ggml_tensor * d, struct row r) {
     const struct ggml_tensor *a = d->src[0], *b = d->src[1];
-    const int64_t             a2 = r.i2 / (b->ne[2] / a->ne[2]);
+    const int64_t a2 = r.i2 / (b->ne[2] / a->ne[2]);
     for (int64_t i = 0; i < d->ne[0]; i++) {
         float sum = 0;
         for (int64_t k = 0; k < a->ne[0]; k++) { sum += f32(a, k, i, a2, 0) * f32(b, k, r.i1, r.i2, r.i3); }
@@ -76,7 +76,7 @@ static void mul_mat(const struct ggml_tensor * d, struct row r) {
 
 static void mul_mat_id(const struct ggml_tensor * d, struct row r) {
     const struct ggml_tensor *a = d->src[0], *b = d->src[1];
-    const int32_t             expert = i32(d->src[2], r.i1, r.i2, 0, 0);
+    const int32_t expert = i32(d->src[2], r.i1, r.i2, 0, 0);
     for (int64_t i = 0; i < d->ne[0]; i++) {
         float sum = 0;
         for (int64_t k = 0; k < a->ne[0]; k++) { sum += f32(a, k, i, expert, 0) * f32(b, k, r.i1 % b->ne[1], r.i2, 0); }
@@ -95,8 +95,8 @@ static void set_rows(const struct ggml_tensor * d, struct row r) {
 }
 
 static void soft_max(const struct ggml_tensor * d, struct row r) {
-    float * to  = row_of(d, r);
-    float   sum = d->src[2] ? expf(f32(d->src[2], r.i2, 0, 0, 0)) : 0;
+    float * to = row_of(d, r);
+    float sum = d->src[2] ? expf(f32(d->src[2], r.i2, 0, 0, 0)) : 0;
     for (int64_t i = 0; i < d->ne[0]; i++) {
         to[i] = hidden(d->src[1], i, r.i1) ? 0 : expf(0.1f * f32(d->src[0], i, r.i1, r.i2, r.i3));
         sum += to[i];
@@ -106,10 +106,10 @@ static void soft_max(const struct ggml_tensor * d, struct row r) {
 
 static void rope(const struct ggml_tensor * d, struct row r) {
     const float angle = 0.01f * (float) i32(d->src[1], r.i2, 0, 0, 0), c = cosf(angle), s = sinf(angle);
-    float *     to = row_of(d, r);
+    float * to = row_of(d, r);
     for (int64_t i = 0; i + 1 < d->ne[0]; i += 2) {
         const float x = f32(d->src[0], i, r.i1, r.i2, r.i3), y = f32(d->src[0], i + 1, r.i1, r.i2, r.i3);
-        to[i]     = x * c - y * s;
+        to[i] = x * c - y * s;
         to[i + 1] = x * s + y * c;
     }
 }
@@ -119,7 +119,7 @@ static void argsort(const struct ggml_tensor * d, struct row r) {
     int32_t * to = (int32_t *) row_of(d, r);
     for (int64_t i = 0; i < d->ne[0]; i++) {
         const float value = f32(d->src[0], i, r.i1, r.i2, r.i3);
-        int64_t     rank  = i;
+        int64_t rank = i;
         for (; rank > 0 && f32(d->src[0], to[rank - 1], r.i1, r.i2, r.i3) < value; rank--) { to[rank] = to[rank - 1]; }
         to[rank] = (int32_t) i;
     }
@@ -128,8 +128,8 @@ static void argsort(const struct ggml_tensor * d, struct row r) {
 /* Row i1 of the result is a head, i2 a token. */
 static void flash_attn(const struct ggml_tensor * d, struct row r) {
     const struct ggml_tensor *q = d->src[0], *k = d->src[1], *v = d->src[2], *sinks = d->src[4];
-    const int64_t             group = r.i1 / (q->ne[2] / k->ne[2]);
-    float                     weight[KV_MAX], sum = sinks ? expf(f32(sinks, r.i1, 0, 0, 0)) : 0;
+    const int64_t group = r.i1 / (q->ne[2] / k->ne[2]);
+    float weight[KV_MAX], sum = sinks ? expf(f32(sinks, r.i1, 0, 0, 0)) : 0;
     for (int64_t cell = 0; cell < k->ne[1]; cell++) {
         float dot = 0;
         for (int64_t i = 0; i < k->ne[0]; i++) { dot += f32(q, i, r.i2, r.i1, 0) * f32(k, i, cell, group, 0); }
@@ -145,8 +145,8 @@ static void flash_attn(const struct ggml_tensor * d, struct row r) {
 
 /* Elements in the order of their indices, whatever the shapes. */
 static void cont(const struct ggml_tensor * d, struct row r) {
-    const struct ggml_tensor * a    = d->src[0];
-    int64_t                    flat = ((r.i3 * d->ne[2] + r.i2) * d->ne[1] + r.i1) * d->ne[0];
+    const struct ggml_tensor * a = d->src[0];
+    int64_t flat = ((r.i3 * d->ne[2] + r.i2) * d->ne[1] + r.i1) * d->ne[0];
     for (int64_t i = 0; i < d->ne[0]; i++, flat++) {
         row_of(d, r)[i] = f32(a, flat % a->ne[0], flat / a->ne[0] % a->ne[1], flat / (a->ne[0] * a->ne[1]) % a->ne[2],
                               flat / (a->ne[0] * a->ne[1] * a->ne[2]));
@@ -155,7 +155,7 @@ static void cont(const struct ggml_tensor * d, struct row r) {
 
 static void silu(const struct ggml_tensor * d, struct row r) {
     for (int64_t i = 0; i < d->ne[0]; i++) {
-        const float x   = f32(d->src[0], i, r.i1, r.i2, r.i3);
+        const float x = f32(d->src[0], i, r.i1, r.i2, r.i3);
         row_of(d, r)[i] = x / (1 + expf(-x));
     }
 }
@@ -183,11 +183,11 @@ void ggml_compute_node(const struct ggml_tensor * node, int thread, int n_thread
 }
 
 static void norm_and_mul(const struct ggml_tensor * mul, struct row r) {
-    const struct ggml_tensor * norm   = mul->src[0]->op == GGML_OP_RMS_NORM ? mul->src[0] : mul->src[1];
+    const struct ggml_tensor * norm = mul->src[0]->op == GGML_OP_RMS_NORM ? mul->src[0] : mul->src[1];
     const struct ggml_tensor * weight = mul->src[0] == norm ? mul->src[1] : mul->src[0];
-    const float                factor = norm_of(norm->src[0], r);
+    const float factor = norm_of(norm->src[0], r);
     for (int64_t i = 0; i < mul->ne[0]; i++) {
-        const float x     = factor * f32(norm->src[0], i, r.i1, r.i2, r.i3);
+        const float x = factor * f32(norm->src[0], i, r.i1, r.i2, r.i3);
         row_of(mul, r)[i] = x * f32(weight, i, r.i1 % weight->ne[1], 0, 0);
     }
 }

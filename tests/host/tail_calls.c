@@ -18,12 +18,12 @@ struct batch {
 
 int32_t llama_decode(void * context, struct batch batch);
 int32_t decode(void * context, struct batch batch);
-void    llama_memory_clear(void * memory, bool data);
-void    llama_kv_self_clear(void * memory);
-void *  llama_model_load_from_file(const char * path, struct params params);
-void *  llama_load_model_from_file(const char * path, struct params params);
-int     ggml_graph_compute(void * graph, void * plan);
-int     compute(void * graph, void * plan);
+void llama_memory_clear(void * memory, bool data);
+void llama_kv_self_clear(void * memory);
+void * llama_model_load_from_file(const char * path, struct params params);
+void * llama_load_model_from_file(const char * path, struct params params);
+int ggml_graph_compute(void * graph, void * plan);
+int compute(void * graph, void * plan);
 
 int32_t llama_decode(void * context, struct batch batch) {
     return context && batch.words[0] == 3 && batch.words[6] == 6 ? 5 : -1;

@@ -26,7 +26,7 @@ struct batch {
 };
 
 static int32_t (*decode)(void *, struct batch);
-static int32_t    decoded;
+static int32_t decoded;
 static ucontext_t program, coroutine;
 
 static void decode_at_once(void) {
@@ -38,9 +38,9 @@ static void decode_on_little(void) {
     enum { STACK = 256 << 10, WALL = 64 << 10 };
     char * stack = mmap(NULL, STACK + WALL, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (stack == MAP_FAILED || mprotect(stack + STACK, WALL, PROT_NONE) != 0 || getcontext(&coroutine) != 0) { return; }
-    coroutine.uc_stack.ss_sp   = stack;
+    coroutine.uc_stack.ss_sp = stack;
     coroutine.uc_stack.ss_size = STACK;
-    coroutine.uc_link          = &program;
+    coroutine.uc_link = &program;
     makecontext(&coroutine, decode_at_once, 0);
     swapcontext(&program, &coroutine);
 }
@@ -49,9 +49,9 @@ int main(int argc, char ** argv) {
     void (*clear)(void *);
     void * (*load)(const char *, struct params);
     int (*compute)(void *, void *);
-    static const struct params params  = { .words[15] = 15 };
-    int                        memory  = 7;
-    void * const               library = argc > 1 ? dlopen(argv[1], RTLD_NOW | RTLD_LOCAL) : NULL;
+    static const struct params params = { .words[15] = 15 };
+    int memory = 7;
+    void * const library = argc > 1 ? dlopen(argv[1], RTLD_NOW | RTLD_LOCAL) : NULL;
     if (!library) {
         fprintf(stderr, "%s\n", dlerror());
         return 2;

@@ -10,19 +10,19 @@
 #include "fakeggml.h"
 
 enum {
-    TOY_LAYERS    = 3,
-    TOY_EMBD      = 32,
-    TOY_HEADS     = 4,
-    TOY_KV_HEADS  = 2,
-    TOY_HEAD      = 8, /* elements */
-    TOY_KV_EMBD   = TOY_KV_HEADS * TOY_HEAD,
-    TOY_FF        = 64,
-    TOY_EXPERTS   = 4,
-    TOY_USED      = 2,
-    TOY_VOCAB     = 64,
-    TOY_KV_SIZE   = 256,
-    TOY_KV_STEP   = 32, /* the extent that is read grows by this */
-    TOY_ROWS_MAX  = 8,
+    TOY_LAYERS = 3,
+    TOY_EMBD = 32,
+    TOY_HEADS = 4,
+    TOY_KV_HEADS = 2,
+    TOY_HEAD = 8, /* elements */
+    TOY_KV_EMBD = TOY_KV_HEADS * TOY_HEAD,
+    TOY_FF = 64,
+    TOY_EXPERTS = 4,
+    TOY_USED = 2,
+    TOY_VOCAB = 64,
+    TOY_KV_SIZE = 256,
+    TOY_KV_STEP = 32, /* the extent that is read grows by this */
+    TOY_ROWS_MAX = 8,
     TOY_NODES_MAX = 192,
 };
 
@@ -42,23 +42,23 @@ enum {
 };
 
 struct toy_model {
-    char *                       map;
-    size_t                       size;
-    struct ggml_context *        context;
+    char * map;
+    size_t size;
+    struct ggml_context * context;
     struct ggml_backend_buffer * buffer;
-    struct ggml_tensor *         weight[TOY_MODEL_WEIGHTS];
-    struct ggml_tensor *         layer[TOY_LAYERS][TOY_LAYER_WEIGHTS];
+    struct ggml_tensor * weight[TOY_MODEL_WEIGHTS];
+    struct ggml_tensor * layer[TOY_LAYERS][TOY_LAYER_WEIGHTS];
 };
 
 /* 0, or -1 with errno. */
-int  toy_write_model(const char * path);
-int  toy_load(struct toy_model * model, const char * path);
+int toy_write_model(const char * path);
+int toy_load(struct toy_model * model, const char * path);
 void toy_unload(struct toy_model * model);
 
 struct toy_context; /* one KV cache, one graph at a time */
 
 struct toy_context * toy_context_new(const struct toy_model * model, int n_threads);
-void                 toy_context_free(struct toy_context * context);
+void toy_context_free(struct toy_context * context);
 
 /* Evaluates n tokens behind those that were; an aborted evaluation has not been. Returns ggml's status. The plan's
  * callback is the caller's; that it is still there afterwards is checked. */

@@ -15,26 +15,26 @@ enum { ALIGNMENT = 32, GGUF_U32 = 4, GGUF_STRING = 8, HEADER_MAX = 8192 };
 
 struct shape {
     const char * name; /* as GGUF has it, without ".weight" */
-    int64_t      ne[3];
+    int64_t ne[3];
 };
 
 static const struct shape per_layer[TOY_LAYER_WEIGHTS] = {
-    [TOY_ATTN_NORM]  = { "attn_norm", { TOY_EMBD, 1, 1 } },
-    [TOY_ATTN_Q]     = { "attn_q", { TOY_EMBD, TOY_EMBD, 1 } },
-    [TOY_ATTN_K]     = { "attn_k", { TOY_EMBD, TOY_KV_EMBD, 1 } },
-    [TOY_ATTN_V]     = { "attn_v", { TOY_EMBD, TOY_KV_EMBD, 1 } },
+    [TOY_ATTN_NORM] = { "attn_norm", { TOY_EMBD, 1, 1 } },
+    [TOY_ATTN_Q] = { "attn_q", { TOY_EMBD, TOY_EMBD, 1 } },
+    [TOY_ATTN_K] = { "attn_k", { TOY_EMBD, TOY_KV_EMBD, 1 } },
+    [TOY_ATTN_V] = { "attn_v", { TOY_EMBD, TOY_KV_EMBD, 1 } },
     [TOY_ATTN_SINKS] = { "attn_sinks", { TOY_HEADS, 1, 1 } },
-    [TOY_ATTN_OUT]   = { "attn_output", { TOY_EMBD, TOY_EMBD, 1 } },
-    [TOY_FFN_NORM]   = { "ffn_norm", { TOY_EMBD, 1, 1 } },
-    [TOY_ROUTER]     = { "ffn_gate_inp", { TOY_EMBD, TOY_EXPERTS, 1 } },
-    [TOY_UP]         = { "ffn_up_exps", { TOY_EMBD, TOY_FF, TOY_EXPERTS } },
-    [TOY_DOWN]       = { "ffn_down_exps", { TOY_FF, TOY_EMBD, TOY_EXPERTS } },
+    [TOY_ATTN_OUT] = { "attn_output", { TOY_EMBD, TOY_EMBD, 1 } },
+    [TOY_FFN_NORM] = { "ffn_norm", { TOY_EMBD, 1, 1 } },
+    [TOY_ROUTER] = { "ffn_gate_inp", { TOY_EMBD, TOY_EXPERTS, 1 } },
+    [TOY_UP] = { "ffn_up_exps", { TOY_EMBD, TOY_FF, TOY_EXPERTS } },
+    [TOY_DOWN] = { "ffn_down_exps", { TOY_FF, TOY_EMBD, TOY_EXPERTS } },
 };
 
 static const struct shape of_model[TOY_MODEL_WEIGHTS] = {
-    [TOY_TOKENS]      = { "token_embd", { TOY_EMBD, TOY_VOCAB, 1 } },
+    [TOY_TOKENS] = { "token_embd", { TOY_EMBD, TOY_VOCAB, 1 } },
     [TOY_OUTPUT_NORM] = { "output_norm", { TOY_EMBD, 1, 1 } },
-    [TOY_OUTPUT]      = { "output", { TOY_EMBD, TOY_VOCAB, 1 } },
+    [TOY_OUTPUT] = { "output", { TOY_EMBD, TOY_VOCAB, 1 } },
 };
 
 enum { N_WEIGHTS = TOY_MODEL_WEIGHTS + TOY_LAYERS * TOY_LAYER_WEIGHTS };
@@ -56,7 +56,7 @@ static size_t bytes_of(const struct shape * s) {
 
 struct writer {
     uint8_t bytes[HEADER_MAX];
-    size_t  used;
+    size_t used;
 };
 
 static void put(struct writer * w, uint64_t value, size_t width) {
@@ -92,7 +92,7 @@ static void put_header(struct writer * w) {
     put_number(w, "llama.expert_used_count", TOY_USED);
     uint64_t offset = 0;
     for (int i = 0; i < N_WEIGHTS; i++) {
-        char                 name[64];
+        char name[64];
         const struct shape * s = shape_of(i, name, sizeof name);
         put_text(w, name);
         put(w, 3, 4);
@@ -111,11 +111,11 @@ int toy_write_model(const char * path) {
     if (!file) { return -1; }
     size_t written = fwrite(w.bytes, w.used, 1, file);
     for (int i = 0; i < N_WEIGHTS; i++) {
-        char         name[64];
+        char name[64];
         const size_t count = bytes_of(shape_of(i, name, sizeof name)) / sizeof(float);
-        uint32_t     state = 12345u + (uint32_t) i;
+        uint32_t state = 12345u + (uint32_t) i;
         for (size_t k = 0; k < count; k++) {
-            state             = state * 1664525u + 1013904223u;
+            state = state * 1664525u + 1013904223u;
             const float value = (float) (state >> 8) / (float) (1 << 24) - 0.5f;
             written += fwrite(&value, sizeof value, 1, file);
         }
@@ -126,12 +126,12 @@ int toy_write_model(const char * path) {
 /* Makes the tensors, where the file has them. */
 static void place(struct toy_model * m, size_t header) {
     struct ggml_init_params params = { .mem_size = ggml_tensor_overhead() * (N_WEIGHTS + 1), .no_alloc = true };
-    char *                  at     = m->map + header;
-    m->context                     = ggml_init(params);
-    m->buffer                      = ggml_backend_cpu_buffer_from_ptr(m->map, m->size);
-    m->buffer->usage               = GGML_USAGE_WEIGHTS;
+    char * at = m->map + header;
+    m->context = ggml_init(params);
+    m->buffer = ggml_backend_cpu_buffer_from_ptr(m->map, m->size);
+    m->buffer->usage = GGML_USAGE_WEIGHTS;
     for (int i = 0; i < N_WEIGHTS; i++) {
-        char                 name[64];
+        char name[64];
         const struct shape * s = shape_of(i, name, sizeof name);
         struct ggml_tensor * t = ggml_new_tensor_4d(m->context, GGML_TYPE_F32, s->ne[0], s->ne[1], s->ne[2], 1);
         ggml_set_name(t, name);
@@ -151,7 +151,7 @@ int toy_load(struct toy_model * m, const char * path) {
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) { return -1; }
     m->size = (size_t) lseek(fd, 0, SEEK_END);
-    m->map  = mmap(NULL, m->size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+    m->map = mmap(NULL, m->size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
     close(fd);
     if (m->map == MAP_FAILED) { return -1; }
     place(m, w.used);

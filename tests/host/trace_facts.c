@@ -9,10 +9,10 @@
 
 struct expansion {
     const struct tat_tensor * tensors;
-    uint32_t                  n_tensors;
-    uint64_t                  records, last_ns;
-    uint64_t *                node_ns;
-    const char *              wrong;
+    uint32_t n_tensors;
+    uint64_t records, last_ns;
+    uint64_t * node_ns;
+    const char * wrong;
 };
 
 /* From the first to the last byte that a record touches. */
@@ -24,7 +24,7 @@ static uint64_t span(const struct tat_trace * trace, const struct tat_access * a
 
 struct checker {
     const struct tat_trace * trace;
-    struct expansion         x;
+    struct expansion x;
 };
 
 static bool check_records(const struct tat_access * records, size_t count, void * user) {
@@ -35,9 +35,9 @@ static bool check_records(const struct tat_access * records, size_t count, void 
             c->x.wrong = "a record names a tensor that is not there";
             continue;
         }
-        const struct tat_tensor * t     = &c->x.tensors[a->tensor];
-        const uint64_t            from  = t->file ? t->file_offset : 0;
-        const bool                fixed = t->kind == TAT_TENSOR_WEIGHT || t->kind == TAT_TENSOR_STATE;
+        const struct tat_tensor * t = &c->x.tensors[a->tensor];
+        const uint64_t from = t->file ? t->file_offset : 0;
+        const bool fixed = t->kind == TAT_TENSOR_WEIGHT || t->kind == TAT_TENSOR_STATE;
         if (fixed && (a->offset < from || a->offset - from + span(c->trace, a) > t->bytes)) {
             c->x.wrong = "a record lies outside its tensor";
         }
@@ -51,11 +51,11 @@ static bool check_records(const struct tat_access * records, size_t count, void 
 
 static int check_evaluation(const struct tat_trace * trace, uint32_t number, struct trace_facts * f,
                             struct tat_error * error) {
-    uint32_t                      count;
-    const struct tat_evaluation * e        = &tat_trace_evaluations(trace, &count)[number];
-    const struct tat_template *   t        = &tat_trace_templates(trace, &count)[e->template_id];
-    const struct tat_expectation  expected = tat_template_expect(t, e->rule);
-    const bool                    partial  = e->flags & (TAT_EVALUATION_ABORTED | TAT_EVALUATION_UNMATCHED);
+    uint32_t count;
+    const struct tat_evaluation * e = &tat_trace_evaluations(trace, &count)[number];
+    const struct tat_template * t = &tat_trace_templates(trace, &count)[e->template_id];
+    const struct tat_expectation expected = tat_template_expect(t, e->rule);
+    const bool partial = e->flags & (TAT_EVALUATION_ABORTED | TAT_EVALUATION_UNMATCHED);
     f->aborted += (e->flags & TAT_EVALUATION_ABORTED) != 0;
     f->unmatched += (e->flags & TAT_EVALUATION_UNMATCHED) != 0;
     f->relearned += (e->flags & TAT_EVALUATION_RELEARNED) != 0;
@@ -72,8 +72,8 @@ static int check_evaluation(const struct tat_trace * trace, uint32_t number, str
         return WRONG("%s: evaluation %u: does not add up", tat_trace_path(trace), number);
     }
     struct checker c = { .trace = trace };
-    c.x.node_ns      = f->node_ns;
-    c.x.tensors      = tat_trace_tensors(trace, &c.x.n_tensors);
+    c.x.node_ns = f->node_ns;
+    c.x.tensors = tat_trace_tensors(trace, &c.x.n_tensors);
     if (tat_trace_expand(trace, number, number + 1, check_records, &c, error) != 0) { return -1; }
     if (c.x.wrong) { return WRONG("%s: evaluation %u: %s", tat_trace_path(trace), number, c.x.wrong); }
     if (stamps == 0 && c.x.records) {
@@ -92,12 +92,12 @@ enum { WAITS_MOST = 4096 }; /* of one evaluation */
 /* One for each node that has a time; their sum is a part of the evaluation's. */
 static int check_waits(const struct tat_trace * trace, uint32_t number, struct trace_facts * f,
                        struct tat_error * error) {
-    struct tat_wait               waits[WAITS_MOST];
-    uint32_t                      n;
-    size_t                        count;
-    const struct tat_evaluation * e     = &tat_trace_evaluations(trace, &n)[number];
-    const bool                    exact = e->flags & TAT_EVALUATION_EXACT;
-    uint64_t                      sum   = 0;
+    struct tat_wait waits[WAITS_MOST];
+    uint32_t n;
+    size_t count;
+    const struct tat_evaluation * e = &tat_trace_evaluations(trace, &n)[number];
+    const bool exact = e->flags & TAT_EVALUATION_EXACT;
+    uint64_t sum = 0;
     if (tat_trace_waits(trace, number, number + 1, waits, WAITS_MOST, &count, error) != 0) { return -1; }
     if (e->n_waits != (exact ? e->n_stamps : 0) || count > WAITS_MOST || count > e->n_waits) {
         return WRONG("%s: evaluation %u: %u waits, of %zu nodes, with %u times", tat_trace_path(trace), number,
@@ -116,9 +116,9 @@ static int check_waits(const struct tat_trace * trace, uint32_t number, struct t
 }
 
 static int check_totals(const struct tat_trace * trace, bool killed, struct tat_error * error) {
-    const struct tat_trace_summary * s    = tat_trace_summary(trace);
-    uint64_t                         lost = 0;
-    uint32_t                         count;
+    const struct tat_trace_summary * s = tat_trace_summary(trace);
+    uint64_t lost = 0;
+    uint32_t count;
     tat_trace_evaluations(trace, &count);
     for (int i = 0; i < TAT_LOSS_COUNT; i++) { lost += s->lost[i]; }
     if (s->undecodable_blocks || s->orphan_evaluations || (!killed && s->damaged_bytes)) {
@@ -138,7 +138,7 @@ static int check_totals(const struct tat_trace * trace, bool killed, struct tat_
 
 static void add_totals(const struct tat_trace * trace, struct trace_facts * f) {
     const struct tat_trace_summary * s = tat_trace_summary(trace);
-    uint32_t                         count, n_events;
+    uint32_t count, n_events;
     f->traces++;
     f->ended += s->ended;
     f->emitted += s->evaluations_emitted;

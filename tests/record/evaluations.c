@@ -11,11 +11,11 @@
 #include "tat/trace.h"
 
 static void print_evaluation(const struct tat_trace * trace, uint32_t number) {
-    uint32_t                      count;
-    const struct tat_evaluation * e      = &tat_trace_evaluations(trace, &count)[number];
-    const struct tat_template *   t      = &tat_trace_templates(trace, &count)[e->template_id];
-    uint32_t                      layers = 0;
-    size_t                        all = 0, last = 0;
+    uint32_t count;
+    const struct tat_evaluation * e = &tat_trace_evaluations(trace, &count)[number];
+    const struct tat_template * t = &tat_trace_templates(trace, &count)[e->template_id];
+    uint32_t layers = 0;
+    size_t all = 0, last = 0;
     for (uint32_t c = 0; c < t->n_captures; c++) {
         if (t->captures[c].kind != TAT_CAPTURE_EXPERTS) { continue; }
         last = tat_trace_capture(trace, number, c, NULL, 0);
@@ -27,7 +27,7 @@ static void print_evaluation(const struct tat_trace * trace, uint32_t number) {
 }
 
 int main(int argc, char ** argv) {
-    struct tat_error   error;
+    struct tat_error error;
     struct tat_trace * trace = argc == 2 ? tat_trace_open(argv[1], &error) : NULL;
     if (argc != 2) { return 2; }
     if (!trace) {

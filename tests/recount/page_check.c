@@ -16,16 +16,16 @@
 enum { PAGE = 4096, TOUCHED = 1, TRACED = 2, SHOWN = 10 };
 
 struct file {
-    const char *    path;
-    uint64_t        n_pages;
+    const char * path;
+    uint64_t n_pages;
     unsigned char * page; /* TOUCHED, TRACED */
 };
 
 struct check {
     struct tat_trace * trace;
-    struct file *      files;
-    uint32_t           n_files;
-    uint64_t           n_records, n_approximate, n_outside;
+    struct file * files;
+    uint32_t n_files;
+    uint64_t n_records, n_approximate, n_outside;
 };
 
 static void mark(struct check * c, struct file * file, uint64_t offset, uint64_t bytes) {
@@ -53,7 +53,7 @@ static void mark_record(struct check * c, const struct tat_access * a) {
 
 /* Weights that were repacked or copied: loading read them whole, through the mapping. */
 static void mark_copies(struct check * c) {
-    uint32_t                  count;
+    uint32_t count;
     const struct tat_tensor * t = tat_trace_tensors(c->trace, &count);
     for (uint32_t i = 0; i < count; i++) {
         if (t[i].memory == TAT_MEMORY_COPY && t[i].file) {
@@ -71,9 +71,9 @@ static bool begin(struct check * c, const char * path, struct tat_error * error)
     c->trace = tat_trace_open(path, error);
     if (!c->trace) { return false; }
     const struct tat_model_file * models = tat_trace_model_files(c->trace, &c->n_files);
-    c->files                             = calloc(c->n_files + 1, sizeof *c->files);
+    c->files = calloc(c->n_files + 1, sizeof *c->files);
     for (uint32_t i = 0; i < c->n_files; i++) {
-        c->files[i]      = (struct file){ models[i].path, (models[i].size + PAGE - 1) / PAGE, NULL };
+        c->files[i] = (struct file){ models[i].path, (models[i].size + PAGE - 1) / PAGE, NULL };
         c->files[i].page = calloc(c->files[i].n_pages + 1, 1);
     }
     return true;
@@ -89,9 +89,9 @@ static struct file * file_named(struct check * c, const char * path) {
 static bool read_truth(struct check * c, const char * path) {
     FILE * in = fopen(path, "re");
     if (!in) { return false; }
-    char          line[8192], name[8192];
+    char line[8192], name[8192];
     struct file * file = NULL;
-    bool          good = true;
+    bool good = true;
     while (good && fgets(line, sizeof line, in)) {
         uint64_t first, last;
         if (sscanf(line, "file %8191[^\n]", name) == 1) {
@@ -109,7 +109,7 @@ static bool read_truth(struct check * c, const char * path) {
 
 /* The tensors that lie in a page, so that a difference names its cause. */
 static void show_page(const struct check * c, uint32_t file, uint64_t page) {
-    uint32_t                  count;
+    uint32_t count;
     const struct tat_tensor * t = tat_trace_tensors(c->trace, &count);
     printf("  %s page %" PRIu64 ":", c->files[file].page[page] == TOUCHED ? "missing" : "extra", page);
     for (uint32_t i = 0; i < count; i++) {
@@ -123,7 +123,7 @@ static void show_page(const struct check * c, uint32_t file, uint64_t page) {
 
 static bool compare(const struct check * c, uint32_t number) {
     const struct file * file = &c->files[number];
-    uint64_t            n[4] = { 0 };
+    uint64_t n[4] = { 0 };
     for (uint64_t i = 0; i < file->n_pages; i++) {
         const unsigned char state = file->page[i];
         if (++n[state] <= SHOWN && (state == TOUCHED || state == TRACED)) { show_page(c, number, i); }
@@ -135,7 +135,7 @@ static bool compare(const struct check * c, uint32_t number) {
 
 int main(int argc, char ** argv) {
     if (argc != 3) { return 2; }
-    struct check     c = { 0 };
+    struct check c = { 0 };
     struct tat_error error;
     if (!begin(&c, argv[1], &error) || tat_trace_expand(c.trace, 0, UINT32_MAX, take, &c, &error) < 0) {
         fprintf(stderr, "page_check: %s\n", error.message);

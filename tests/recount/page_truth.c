@@ -28,19 +28,19 @@
 enum { PAGE = 4096, FILES_MAX = 16, MAPPINGS_MAX = 64 };
 
 static struct file {
-    char            path[PATH_MAX];
-    dev_t           device;
-    ino_t           inode;
-    size_t          n_pages;
+    char path[PATH_MAX];
+    dev_t device;
+    ino_t inode;
+    size_t n_pages;
     unsigned char * touched; /* by page */
 } files[FILES_MAX];
 static unsigned n_files;
 
 static struct mapping {
-    char *          address;
-    size_t          n_pages;
-    size_t          first; /* page of the file */
-    struct file *   file;
+    char * address;
+    size_t n_pages;
+    size_t first; /* page of the file */
+    struct file * file;
     unsigned char * gone; /* by page: unmapped */
 } mappings[MAPPINGS_MAX];
 static unsigned n_mappings;
@@ -65,23 +65,23 @@ static struct file * known_file(const struct stat * s) {
 
 static struct file * file_of(int fd) {
     struct stat s;
-    char        path[PATH_MAX];
+    char path[PATH_MAX];
     if (fd < 0 || !model_path(fd, path, sizeof path) || fstat(fd, &s) != 0) { return NULL; }
     struct file * file = known_file(&s);
     if (file || n_files == FILES_MAX) { return file; }
-    file  = &files[n_files++];
+    file = &files[n_files++];
     *file = (struct file){ .device = s.st_dev, .inode = s.st_ino, .n_pages = (size_t) (s.st_size + PAGE - 1) / PAGE };
     memcpy(file->path, path, strlen(path) + 1);
     file->touched = calloc(file->n_pages, 1);
     return file;
 }
 
-/* --------------------------------------------------------------------------------------------- the honest mapping */
+/* ---- the honest mapping ---- */
 
 /* Until nothing is left: what is on its way comes after the first eviction. */
 static void evict(int fd, void * mapped, size_t length) {
-    const size_t    n_pages = (length + PAGE - 1) / PAGE;
-    unsigned char * there   = calloc(n_pages, 1);
+    const size_t n_pages = (length + PAGE - 1) / PAGE;
+    unsigned char * there = calloc(n_pages, 1);
     for (int tries = 0; there && tries < 1000; tries++) {
         posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
         size_t n = 0;
@@ -102,11 +102,11 @@ static void * map(void * address, size_t length, int protection, int flags, int 
         syscall(SYS_madvise, mapped, length, MADV_RANDOM);
         evict(fd, mapped, length);
         struct mapping * m = &mappings[n_mappings++];
-        m->address         = mapped;
-        m->n_pages         = (length + PAGE - 1) / PAGE;
-        m->first           = (size_t) offset / PAGE;
-        m->file            = file;
-        m->gone            = calloc(m->n_pages, 1);
+        m->address = mapped;
+        m->n_pages = (length + PAGE - 1) / PAGE;
+        m->first = (size_t) offset / PAGE;
+        m->file = file;
+        m->gone = calloc(m->n_pages, 1);
     }
     pthread_mutex_unlock(&lock);
     return mapped;
@@ -143,7 +143,7 @@ int mlock(const void * address, size_t length) {
 }
 
 static int open_quietly(const char * path, int flags, mode_t mode) {
-    const int    fd     = (int) syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+    const int fd = (int) syscall(SYS_openat, AT_FDCWD, path, flags, mode);
     const size_t length = strlen(path);
     if (fd >= 0 && length > 5 && strcmp(path + length - 5, ".gguf") == 0) {
         posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
@@ -163,7 +163,7 @@ static int open_quietly(const char * path, int flags, mode_t mode) {
 OPEN(open)
 OPEN(open64)
 
-/* ------------------------------------------------------------------------------------------------------- counting */
+/* ---- counting ---- */
 
 /* Pages [from, to) of a mapping that are there; they are looked at once, before they are unmapped. */
 static void count_pages(struct mapping * m, size_t from, size_t to) {
@@ -177,11 +177,11 @@ static void count_pages(struct mapping * m, size_t from, size_t to) {
 
 int munmap(void * address, size_t length) {
     const char * begin = address;
-    const char * end   = begin + (length + PAGE - 1) / PAGE * PAGE;
+    const char * end = begin + (length + PAGE - 1) / PAGE * PAGE;
     pthread_mutex_lock(&lock);
     for (unsigned i = 0; i < n_mappings; i++) {
-        struct mapping * m    = &mappings[i];
-        const char *     last = m->address + m->n_pages * PAGE;
+        struct mapping * m = &mappings[i];
+        const char * last = m->address + m->n_pages * PAGE;
         if (end <= m->address || last <= begin) { continue; }
         const size_t from = begin > m->address ? (size_t) (begin - m->address) / PAGE : 0;
         count_pages(m, from, end < last ? (size_t) (end - m->address) / PAGE : m->n_pages);
@@ -212,7 +212,7 @@ static void write_file(FILE * out, const struct file * file) {
 
 __attribute__((destructor)) static void finish(void) {
     const char * path = getenv("PAGE_TRUTH");
-    FILE *       out  = path && n_files ? fopen(path, "we") : NULL;
+    FILE * out = path && n_files ? fopen(path, "we") : NULL;
     if (!out) { return; }
     for (unsigned i = 0; i < n_mappings; i++) { count_pages(&mappings[i], 0, mappings[i].n_pages); }
     for (unsigned i = 0; i < n_files; i++) { write_file(out, &files[i]); }

@@ -14,14 +14,14 @@ struct range {
 
 struct ranges {
     struct range * range;
-    size_t         count, capacity;
+    size_t count, capacity;
 };
 
 static inline void ranges_add(struct ranges * r, uint64_t from, uint64_t bytes) {
     if (bytes == 0) { return; }
     if (r->count == r->capacity) {
         r->capacity = r->capacity ? r->capacity * 2 : 1024;
-        r->range    = realloc(r->range, r->capacity * sizeof r->range[0]);
+        r->range = realloc(r->range, r->capacity * sizeof r->range[0]);
         if (!r->range) { abort(); }
     }
     r->range[r->count++] = (struct range){ from, from + bytes };

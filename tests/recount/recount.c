@@ -8,8 +8,8 @@
  *
  * evaluates the prompt and greedily generated tokens, and prints the tokens' ids. -a: flash attention, -r: no
  * repacking, -q: KV cache in Q8_0, -c: count, into a table with one line an operand: evaluation, node, operation, name,
- * operand (0 is dst, 1 is src0, ...), tensor that owns the bytes, bytes, hash of the ranges of bytes, experts. Without -c
- * the same run is left alone, to be traced.
+ * operand (0 is dst, 1 is src0, ...), tensor that owns the bytes, bytes, hash of the ranges of bytes, experts. Without
+ * -c the same run is left alone, to be traced.
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -26,13 +26,13 @@
 enum { CONTEXT = 512, SEQUENCES_MAX = 4 };
 
 struct count {
-    FILE *        out;
-    char          first[GGML_MAX_NAME]; /* name of the first node: when it comes again, so does the graph */
-    int           evaluation, node;
+    FILE * out;
+    char first[GGML_MAX_NAME]; /* name of the first node: when it comes again, so does the graph */
+    int evaluation, node;
     struct ranges ranges;
 };
 
-/* ------------------------------------------------------------------------------------------ which bytes are touched */
+/* ---- which bytes are touched ---- */
 
 static const struct ggml_tensor * owner(const struct ggml_tensor * t) {
     return t->view_src ? t->view_src : t;
@@ -138,7 +138,7 @@ static void add_operand(struct ranges * ranges, const struct ggml_tensor * node,
     }
 }
 
-/* ----------------------------------------------------------------------------------------------------- the callback */
+/* ---- the callback ---- */
 
 static void write_experts(FILE * out, const struct ggml_tensor * ids, int64_t n_experts) {
     bool * used = calloc((size_t) n_experts, sizeof *used);
@@ -153,7 +153,7 @@ static void write_experts(FILE * out, const struct ggml_tensor * ids, int64_t n_
 
 static void write_operand(struct count * c, const struct ggml_tensor * node, int operand) {
     const struct ggml_tensor * t = operand == DST ? node : node->src[operand];
-    c->ranges.count              = 0;
+    c->ranges.count = 0;
     add_operand(&c->ranges, node, operand);
     ranges_merge(&c->ranges);
     fprintf(c->out, "%d\t%d\t%s\t%s\t%d\t%s\t%" PRIu64 "\t%016" PRIx64 "\t", c->evaluation, c->node, ggml_op_desc(node),
@@ -184,12 +184,12 @@ static bool on_node(struct ggml_tensor * node, bool ask, void * user) {
     return true;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- the run */
+/* ---- the run ---- */
 
 struct options {
     const char *model, *prompt, *out;
-    int         tokens, ubatch, threads, sequences;
-    bool        flash_attention, no_repack, quantized;
+    int tokens, ubatch, threads, sequences;
+    bool flash_attention, no_repack, quantized;
 };
 
 static bool parse(int argc, char ** argv, struct options * o) {
@@ -214,15 +214,15 @@ static bool parse(int argc, char ** argv, struct options * o) {
 
 static struct llama_context * make_context(struct llama_model * model, const struct options * o, struct count * count) {
     struct llama_context_params p = llama_context_default_params();
-    p.n_ctx                       = CONTEXT;
-    p.n_batch                     = CONTEXT;
-    p.n_seq_max                   = (uint32_t) o->sequences;
-    p.n_ubatch                    = (uint32_t) o->ubatch;
+    p.n_ctx = CONTEXT;
+    p.n_batch = CONTEXT;
+    p.n_seq_max = (uint32_t) o->sequences;
+    p.n_ubatch = (uint32_t) o->ubatch;
     p.n_threads = p.n_threads_batch = o->threads;
     p.flash_attn_type = o->flash_attention ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED;
     if (o->quantized) { p.type_k = p.type_v = GGML_TYPE_Q8_0; }
     if (o->out) {
-        p.cb_eval           = on_node;
+        p.cb_eval = on_node;
         p.cb_eval_user_data = count;
     }
     return llama_init_from_model(model, p);
@@ -231,7 +231,7 @@ static struct llama_context * make_context(struct llama_model * model, const str
 /* The most likely next token; of equal ones the first. */
 static llama_token greedy(struct llama_context * context, int row, int n_vocab) {
     const float * logits = llama_get_logits_ith(context, row);
-    llama_token   best   = 0;
+    llama_token best = 0;
     for (int i = 1; i < n_vocab; i++) {
         if (logits[i] > logits[best]) { best = i; }
     }
@@ -239,23 +239,23 @@ static llama_token greedy(struct llama_context * context, int row, int n_vocab) 
 }
 
 static void add_token(struct llama_batch * batch, llama_token token, int position, int sequence, bool wants_output) {
-    const int i         = batch->n_tokens++;
-    batch->token[i]     = token;
-    batch->pos[i]       = position;
-    batch->n_seq_id[i]  = 1;
+    const int i = batch->n_tokens++;
+    batch->token[i] = token;
+    batch->pos[i] = position;
+    batch->n_seq_id[i] = 1;
     batch->seq_id[i][0] = sequence;
-    batch->logits[i]    = wants_output;
+    batch->logits[i] = wants_output;
 }
 
 /* The prompt in each sequence, then a generated token of each at a time. Sequence s starts s tokens late, so that their
  * lengths and texts differ. */
 static bool evaluate(struct llama_context * context, const struct llama_vocab * vocab, const struct options * o) {
-    const int   n_vocab = llama_vocab_n_tokens(vocab);
+    const int n_vocab = llama_vocab_n_tokens(vocab);
     llama_token prompt[CONTEXT];
-    const int   n = llama_tokenize(vocab, o->prompt, (int32_t) strlen(o->prompt), prompt, CONTEXT, true, true);
+    const int n = llama_tokenize(vocab, o->prompt, (int32_t) strlen(o->prompt), prompt, CONTEXT, true, true);
     if (n <= o->sequences || (n + o->tokens) * o->sequences > CONTEXT) { return false; }
     struct llama_batch batch = llama_batch_init(CONTEXT, 0, 1);
-    int                last[SEQUENCES_MAX];
+    int last[SEQUENCES_MAX];
     for (int s = 0; s < o->sequences; s++) {
         for (int i = s; i < n; i++) { add_token(&batch, prompt[i], i - s, s, i == n - 1); }
         last[s] = batch.n_tokens - 1;
@@ -263,7 +263,7 @@ static bool evaluate(struct llama_context * context, const struct llama_vocab * 
     printf("%d:", n);
     bool good = true;
     for (int t = 0; good && t < o->tokens; t++) {
-        good           = llama_decode(context, batch) == 0;
+        good = llama_decode(context, batch) == 0;
         batch.n_tokens = 0;
         for (int s = 0; good && s < o->sequences; s++) {
             const llama_token token = greedy(context, last[s], n_vocab);
@@ -286,12 +286,12 @@ int main(int argc, char ** argv) {
     struct options o;
     if (!parse(argc, argv, &o)) { return 2; }
     llama_log_set(quiet, NULL);
-    struct count              count = { .out = o.out ? fopen(o.out, "we") : NULL, .evaluation = -1 };
-    struct llama_model_params p     = llama_model_default_params();
-    p.use_extra_bufts               = !o.no_repack;
-    struct llama_model *   model    = llama_model_load_from_file(o.model, p);
-    struct llama_context * context  = model && (count.out || !o.out) ? make_context(model, &o, &count) : NULL;
-    const bool             good     = context && evaluate(context, llama_model_get_vocab(model), &o);
+    struct count count = { .out = o.out ? fopen(o.out, "we") : NULL, .evaluation = -1 };
+    struct llama_model_params p = llama_model_default_params();
+    p.use_extra_bufts = !o.no_repack;
+    struct llama_model * model = llama_model_load_from_file(o.model, p);
+    struct llama_context * context = model && (count.out || !o.out) ? make_context(model, &o, &count) : NULL;
+    const bool good = context && evaluate(context, llama_model_get_vocab(model), &o);
     if (context) { llama_free(context); }
     if (model) { llama_model_free(model); }
     if (count.out) { fclose(count.out); }

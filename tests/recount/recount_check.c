@@ -20,25 +20,24 @@ enum { SHOWN = 20, EXPERTS_TEXT = 4096 };
 /* What the trace has of one operand. */
 struct operand {
     uint32_t evaluation, node, tensor;
-    uint8_t  number;
+    uint8_t number;
     uint16_t flags;
     uint64_t bytes, hash;
-    char *   experts;
+    char * experts;
 };
 
 struct check {
-    struct tat_trace *        trace;
+    struct tat_trace * trace;
     const struct tat_tensor * tensors;
-    struct operand *          operands; /* in the order of the trace, which is the table's */
-    size_t                    count, capacity;
-    struct ranges             ranges; /* of the last one */
-    char                      experts[EXPERTS_TEXT];
-    uint64_t                  equal, fused, different, approximate;
-    uint64_t                  bytes[5], experts_equal; /* bytes by kind of tensor */
+    struct operand * operands; /* in the order of the trace, which is the table's */
+    size_t count, capacity;
+    struct ranges ranges; /* of the last one */
+    char experts[EXPERTS_TEXT];
+    uint64_t equal, fused, different, approximate;
+    uint64_t bytes[5], experts_equal; /* bytes by kind of tensor */
 };
 
-/* --------------------------------------------------------------------------------------------------- the trace's side
- */
+/* ---- the trace's side ---- */
 
 static uint64_t base_of(const struct tat_tensor * t) {
     return t->file && (t->memory == TAT_MEMORY_FILE || t->memory == TAT_MEMORY_COPY) ? t->file_offset : 0;
@@ -46,11 +45,11 @@ static uint64_t base_of(const struct tat_tensor * t) {
 
 static void finish_operand(struct check * c) {
     if (c->count == 0) { return; }
-    struct operand * o       = &c->operands[c->count - 1];
-    const uint64_t   claimed = o->bytes;
+    struct operand * o = &c->operands[c->count - 1];
+    const uint64_t claimed = o->bytes;
     ranges_merge(&c->ranges);
-    o->bytes   = ranges_bytes(&c->ranges);
-    o->hash    = ranges_hash(&c->ranges);
+    o->bytes = ranges_bytes(&c->ranges);
+    o->hash = ranges_hash(&c->ranges);
     o->experts = strdup(c->experts);
     /* Records of one operand never overlap, and what they say they touch is what their ranges are. */
     if (claimed != o->bytes || o->flags & TAT_ACCESS_APPROXIMATE) {
@@ -70,7 +69,7 @@ static void begin_operand(struct check * c, const struct tat_access * a) {
         .evaluation = a->evaluation, .node = a->node, .tensor = a->tensor, .number = a->operand, .flags = a->flags
     };
     c->ranges.count = 0;
-    c->experts[0]   = '\0';
+    c->experts[0] = '\0';
 }
 
 static void add_record(struct check * c, const struct tat_access * a) {
@@ -78,8 +77,8 @@ static void add_record(struct check * c, const struct tat_access * a) {
     if (!last || last->evaluation != a->evaluation || last->node != a->node || last->number != a->operand) {
         begin_operand(c, a);
     }
-    struct operand *        o      = &c->operands[c->count - 1];
-    const uint64_t          from   = a->offset - base_of(&c->tensors[a->tensor]);
+    struct operand * o = &c->operands[c->count - 1];
+    const uint64_t from = a->offset - base_of(&c->tensors[a->tensor]);
     const struct tat_layout layout = tat_trace_layout(c->trace, a->layout);
     o->bytes += a->bytes;
     o->flags |= a->flags;
@@ -97,13 +96,12 @@ static bool take(const struct tat_access * records, size_t count, void * user) {
     return true;
 }
 
-/* --------------------------------------------------------------------------------------------------- the table's side
- */
+/* ---- the table's side ---- */
 
 struct line {
     uint32_t evaluation, node;
     unsigned number;
-    char     op[64], name[128], tensor[128], experts[EXPERTS_TEXT];
+    char op[64], name[128], tensor[128], experts[EXPERTS_TEXT];
     uint64_t bytes, hash;
 };
 
@@ -112,8 +110,8 @@ static char * field(char ** rest) {
     char * start = *rest;
     if (!start) { return NULL; }
     const size_t length = strcspn(start, "\t\n");
-    *rest               = start[length] == '\t' ? start + length + 1 : NULL;
-    start[length]       = '\0';
+    *rest = start[length] == '\t' ? start + length + 1 : NULL;
+    start[length] = '\0';
     return start;
 }
 
@@ -124,10 +122,10 @@ static bool read_line(char * text, struct line * l) {
         if (!f[i]) { return false; }
     }
     l->evaluation = (uint32_t) strtoul(f[0], NULL, 10);
-    l->node       = (uint32_t) strtoul(f[1], NULL, 10);
-    l->number     = (unsigned) strtoul(f[4], NULL, 10);
-    l->bytes      = strtoull(f[6], NULL, 10);
-    l->hash       = strtoull(f[7], NULL, 16);
+    l->node = (uint32_t) strtoul(f[1], NULL, 10);
+    l->number = (unsigned) strtoul(f[4], NULL, 10);
+    l->bytes = strtoull(f[6], NULL, 10);
+    l->hash = strtoull(f[7], NULL, 16);
     snprintf(l->op, sizeof l->op, "%s", f[2]);
     snprintf(l->name, sizeof l->name, "%s", f[3]);
     snprintf(l->tensor, sizeof l->tensor, "%s", f[5]);
@@ -136,10 +134,10 @@ static bool read_line(char * text, struct line * l) {
 }
 
 static const char * difference(struct check * c, const struct line * l, const struct operand * o) {
-    uint32_t                      count;
-    const struct tat_evaluation * e    = &tat_trace_evaluations(c->trace, &count)[o->evaluation];
-    const struct tat_template *   t    = &tat_trace_templates(c->trace, &count)[e->template_id];
-    const struct tat_entry *      node = &t->entries[t->n_leaves + o->node];
+    uint32_t count;
+    const struct tat_evaluation * e = &tat_trace_evaluations(c->trace, &count)[o->evaluation];
+    const struct tat_template * t = &tat_trace_templates(c->trace, &count)[e->template_id];
+    const struct tat_entry * node = &t->entries[t->n_leaves + o->node];
     if (l->evaluation != o->evaluation || l->node != o->node || l->number != o->number) { return "order"; }
     if (strcmp(l->op, node->op) != 0) { return "operation"; }
     if (strcmp(l->name, node->name) != 0) { return "name"; }
@@ -170,9 +168,9 @@ static bool compare_all(struct check * c, const char * path) {
     FILE * in = fopen(path, "re");
     if (!in) { return false; }
     static struct line line;
-    char *             text = NULL;
-    size_t             size = 0, n = 0;
-    bool               good = true;
+    char * text = NULL;
+    size_t size = 0, n = 0;
+    bool good = true;
     for (; good && getline(&text, &size, in) > 0; n++) {
         good = read_line(text, &line);
         if (good && n < c->count) { compare(c, &line, &c->operands[n]); }
@@ -187,8 +185,8 @@ static bool compare_all(struct check * c, const char * path) {
 int main(int argc, char ** argv) {
     if (argc != 3) { return 2; }
     static struct check c;
-    struct tat_error    error;
-    uint32_t            count;
+    struct tat_error error;
+    uint32_t count;
     c.trace = tat_trace_open(argv[1], &error);
     if (c.trace) { c.tensors = tat_trace_tensors(c.trace, &count); }
     if (!c.trace || tat_trace_expand(c.trace, 0, UINT32_MAX, take, &c, &error) < 0) {

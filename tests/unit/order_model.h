@@ -16,16 +16,16 @@ enum { NODES_MAX = 48, ROW = 32, WEIGHT = 16, SLICES = 8, ASKED = TAT_NODE_COMPU
 struct node {
     uint32_t weight; /* tensor */
     uint64_t after;  /* bits: node i; up to 3. All read the embedding, too */
-    bool     chooses;
+    bool chooses;
 };
 
 /* Weights in a file, and an embedding with 64 rows of ROW bytes. Every evaluation is of one token: the first is the
  * prompt, the others are generated. */
 struct model {
     struct trace_builder b;
-    uint32_t             embd, ids, result[NODES_MAX], chosen[NODES_MAX];
-    char                 names[3][NODES_MAX][8];
-    json_t *             order; /* the section */
+    uint32_t embd, ids, result[NODES_MAX], chosen[NODES_MAX];
+    char names[3][NODES_MAX][8];
+    json_t * order; /* the section */
 };
 
 void model_begin(struct model * m, uint64_t embedding_offset);
@@ -40,16 +40,16 @@ uint32_t model_weight(struct model * m, int number, uint64_t offset); /* "w0", o
 uint32_t model_graph(struct model * m, const struct node * nodes, uint32_t n);
 
 /* An evaluation: which row of the embedding, which slice each node that chooses takes. */
-void model_run(struct model * m, uint32_t template, uint32_t n_nodes, int64_t token, const uint32_t * slices,
+void model_run(struct model * m, uint32_t template_id, uint32_t n_nodes, int64_t token, const uint32_t * slices,
                uint32_t n_slices);
 
 void model_ask(struct model * m); /* once, at the end */
 
 /* Of the answer: a count among the values, the row of a table where `key` is `name`, and what is in it. */
-int64_t        model_value(const struct model * m, const char * key);
+int64_t model_value(const struct model * m, const char * key);
 const json_t * model_row(const struct model * m, const char * table, const char * key, const char * name);
-int64_t        count_of(const json_t * object, const char * key);
-double         share_of(const json_t * object, const char * key);
+int64_t count_of(const json_t * object, const char * key);
+double share_of(const json_t * object, const char * key);
 
 /* The same on every machine. */
 uint32_t random_below(uint64_t * seed, uint32_t n);

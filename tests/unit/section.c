@@ -10,9 +10,9 @@
 json_t * section_of(struct trace_builder * b, struct tat_trace * trace, const char * name,
                     const struct tat_analysis_options * options) {
     struct tat_error error = { 0 };
-    char *           text  = tat_analyze(trace, &name, 1, options, &error);
+    char * text = tat_analyze(trace, &name, 1, options, &error);
     if (!text) { fail_msg("%s", error.message); }
-    json_t * all     = json_loads(text, 0, NULL);
+    json_t * all = json_loads(text, 0, NULL);
     json_t * section = json_incref(json_object_get(all, name));
     json_decref(all);
     free(text);

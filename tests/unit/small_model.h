@@ -9,14 +9,14 @@
 #include "trace_builder.h"
 
 enum {
-    WIDTH        = 8,
-    VOCABULARY   = 10,
-    N_EXPERTS    = 4,
-    EMBD_ROW     = WIDTH * 4,
-    EMBD_BYTES   = VOCABULARY * EMBD_ROW,
-    QUERY_BYTES  = WIDTH * WIDTH * 4,
+    WIDTH = 8,
+    VOCABULARY = 10,
+    N_EXPERTS = 4,
+    EMBD_ROW = WIDTH * 4,
+    EMBD_BYTES = VOCABULARY * EMBD_ROW,
+    QUERY_BYTES = WIDTH * WIDTH * 4,
     EXPERT_BYTES = WIDTH * 4 * 4,
-    CALLBACKS    = 4, /* rows of the embedding, projection, experts, output */
+    CALLBACKS = 4, /* rows of the embedding, projection, experts, output */
 };
 
 struct small_model {
@@ -29,10 +29,10 @@ void small_model_begin(struct trace_builder * b, struct small_model * m);
 /* A graph of so many tokens, each of which chooses two experts. */
 uint32_t small_model_template(struct trace_builder * b, const struct small_model * m, uint64_t n_tokens);
 
-void small_model_evaluate(struct trace_builder * b, uint32_t template, const int64_t * tokens, size_t n,
+void small_model_evaluate(struct trace_builder * b, uint32_t template_id, const int64_t * tokens, size_t n,
                           const uint32_t * experts);
 /* Ends after `callbacks` operations, before experts were chosen. */
-void small_model_end_early(struct trace_builder * b, uint32_t template, const int64_t * tokens, size_t n,
+void small_model_end_early(struct trace_builder * b, uint32_t template_id, const int64_t * tokens, size_t n,
                            uint32_t callbacks);
 
 /* Aborts if the trace is not what a reader takes for whole. */

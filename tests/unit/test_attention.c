@@ -15,19 +15,19 @@
 
 enum { HEADS = 4, KV_HEADS = 2, SIZE = 16, EMBD = HEADS * SIZE, KV_EMBD = KV_HEADS * SIZE, CELLS = 64, SEEN = 32 };
 enum {
-    CELL             = KV_EMBD * 4 /* bytes of K, or of V, in a layer */,
-    LAYERS           = 2,
+    CELL = KV_EMBD * 4 /* bytes of K, or of V, in a layer */,
+    LAYERS = 2,
     PER_LAYER_LEAVES = 6,
-    PER_LAYER_NODES  = 7
+    PER_LAYER_NODES = 7
 };
 
 struct run {
     struct trace_builder b;
-    uint32_t             cur, ids, mask, tensor[LAYERS][PER_LAYER_LEAVES];
-    int64_t              cell; /* of the next token */
+    uint32_t cur, ids, mask, tensor[LAYERS][PER_LAYER_LEAVES];
+    int64_t cell; /* of the next token */
 };
 
-/* ------------------------------------------------------------------------------------------------------- building */
+/* ---- building ---- */
 
 static uint32_t tensor(struct run * r, const char * name, enum tat_tensor_kind kind, uint64_t n0, uint64_t n1) {
     const enum tat_memory memory = kind == TAT_TENSOR_WEIGHT  ? TAT_MEMORY_FILE
@@ -50,8 +50,8 @@ static void begin(struct run * r) {
     memset(r, 0, sizeof *r);
     tb_begin(&r->b);
     tb_model_file(&r->b, "/model.gguf");
-    r->cur  = tensor(r, "cur", TAT_TENSOR_ACTIVATION, 64, 64);
-    r->ids  = tensor(r, "idxs", TAT_TENSOR_INPUT, 64, 1);
+    r->cur = tensor(r, "cur", TAT_TENSOR_ACTIVATION, 64, 64);
+    r->ids = tensor(r, "idxs", TAT_TENSOR_INPUT, 64, 1);
     r->mask = tensor(r, "mask", TAT_TENSOR_INPUT, CELLS, 64);
     for (int l = 0; l < LAYERS; l++) {
         for (int i = 0; i < PER_LAYER_LEAVES; i++) {
@@ -69,18 +69,18 @@ static void put_layer(const struct run * r, struct tb_entry * e, int l, unsigned
         { "Qcur-0", "Kcur-0", "Vcur-0", "k_rows-0", "v_rows-0", "fattn-0", "attn_out-0" },
         { "Qcur-1", "Kcur-1", "Vcur-1", "k_rows-1", "v_rows-1", "fattn-1", "attn_out-1" },
     };
-    const uint32_t * t      = r->tensor[l];
-    const int        leaf   = FIRST_OF_LAYERS + l * PER_LAYER_LEAVES;
-    const int        node   = FIRST_OF_LAYERS + LAYERS * PER_LAYER_LEAVES + l * PER_LAYER_NODES;
-    const uint64_t   rows[] = { EMBD, KV_EMBD, KV_EMBD, EMBD };
+    const uint32_t * t = r->tensor[l];
+    const int leaf = FIRST_OF_LAYERS + l * PER_LAYER_LEAVES;
+    const int node = FIRST_OF_LAYERS + LAYERS * PER_LAYER_LEAVES + l * PER_LAYER_NODES;
+    const uint64_t rows[] = { EMBD, KV_EMBD, KV_EMBD, EMBD };
     for (int i = 0; i < 4; i++) {
         e[leaf + i] = (struct tb_entry){ .name = names[l][i], .tensor = t[i], .ne = { EMBD, rows[i] } };
     }
     for (int i = 4; i < 6; i++) {
-        e[leaf + i] = (struct tb_entry){ .name   = i == 4 ? "k_view" : "v_view",
+        e[leaf + i] = (struct tb_entry){ .name = i == 4 ? "k_view" : "v_view",
                                          .tensor = t[i],
-                                         .ne     = { SIZE, SEEN, KV_HEADS },
-                                         .nb     = { 4, CELL, SIZE * 4, CELL * CELLS } };
+                                         .ne = { SIZE, SEEN, KV_HEADS },
+                                         .nb = { 4, CELL, SIZE * 4, CELL * CELLS } };
     }
     const int first = k_first ? 1 : 0; /* the weight that is used first */
     for (int i = 0; i < 3; i++) {
@@ -90,19 +90,19 @@ static void put_layer(const struct run * r, struct tb_entry * e, int l, unsigned
         };
     }
     for (int i = 3; i < 5; i++) {
-        e[node + i] = (struct tb_entry){ .op     = "SET_ROWS",
+        e[node + i] = (struct tb_entry){ .op = "SET_ROWS",
                                          .tensor = t[i + 1],
-                                         .ne     = { KV_EMBD, CELLS },
-                                         .src    = { node + i - 1, IDS + 1, leaf + i + 2 } };
+                                         .ne = { KV_EMBD, CELLS },
+                                         .src = { node + i - 1, IDS + 1, leaf + i + 2 } };
     }
-    e[node + 5] = (struct tb_entry){ .op     = "FLASH_ATTN_EXT",
+    e[node + 5] = (struct tb_entry){ .op = "FLASH_ATTN_EXT",
                                      .tensor = r->cur,
-                                     .ne     = { SIZE, HEADS, n },
-                                     .src    = { Q + 1, leaf + 5, leaf + 6, l ? WINDOW + 1 : MASK + 1 } };
+                                     .ne = { SIZE, HEADS, n },
+                                     .src = { Q + 1, leaf + 5, leaf + 6, l ? WINDOW + 1 : MASK + 1 } };
     e[node + 6] =
         (struct tb_entry){ .op = "MUL_MAT", .tensor = r->cur, .ne = { EMBD, n }, .src = { leaf + 4, INPUT + 1 } };
     for (int i = 0; i < PER_LAYER_NODES; i++) {
-        e[node + i].name  = results[l][i];
+        e[node + i].name = results[l][i];
         e[node + i].facts = TAT_NODE_COMPUTE;
     }
 }
@@ -110,14 +110,14 @@ static void put_layer(const struct run * r, struct tb_entry * e, int l, unsigned
 static uint32_t graph(struct run * r, unsigned n, bool second_differs) {
     enum { LEAVES = FIRST_OF_LAYERS + LAYERS * PER_LAYER_LEAVES, NODES = LAYERS * PER_LAYER_NODES };
     struct tb_entry e[LEAVES + NODES] = {
-        [INPUT]  = { .name = "inp_embd", .tensor = r->cur, .ne = { EMBD, n } },
-        [IDS]    = { .name = "idxs", .tensor = r->ids, .ne = { n } },
-        [MASK]   = { .name = "mask", .tensor = r->mask, .ne = { SEEN, n } },
+        [INPUT] = { .name = "inp_embd", .tensor = r->cur, .ne = { EMBD, n } },
+        [IDS] = { .name = "idxs", .tensor = r->ids, .ne = { n } },
+        [MASK] = { .name = "mask", .tensor = r->mask, .ne = { SEEN, n } },
         [WINDOW] = { .name = "mask_swa", .tensor = r->mask, .ne = { SEEN, n } },
-        [Q]      = { .name   = "Q (permuted)",
-                     .tensor = r->cur,
-                     .ne     = { SIZE, n, HEADS },
-                     .nb     = { 4, 4 * EMBD, 4 * SIZE, 4 * EMBD * n } },
+        [Q] = { .name = "Q (permuted)",
+                .tensor = r->cur,
+                .ne = { SIZE, n, HEADS },
+                .nb = { 4, 4 * EMBD, 4 * SIZE, 4 * EMBD * n } },
     };
     for (int l = 0; l < LAYERS; l++) { put_layer(r, e, l, n, l && second_differs); }
     const struct tb_capture captures[] = { { TAT_CAPTURE_ROWS, IDS, 3, 1 },
@@ -127,9 +127,9 @@ static uint32_t graph(struct run * r, unsigned n, bool second_differs) {
 }
 
 /* n tokens, each of which sees itself and those before; in the second layer only the last `window`. */
-static void evaluate(struct run * r, uint32_t template, unsigned n, int64_t window) {
-    int64_t        cells[8];
-    uint8_t        bytes[512];
+static void evaluate(struct run * r, uint32_t template_id, unsigned n, int64_t window) {
+    int64_t cells[8];
+    uint8_t bytes[512];
     struct tat_out out = { .at = bytes, .end = bytes + sizeof bytes };
     for (unsigned i = 0; i < n; i++) { cells[i] = r->cell + i; }
     tb_put_series(&out, cells, n);
@@ -145,9 +145,9 @@ static void evaluate(struct run * r, uint32_t template, unsigned n, int64_t wind
     }
     assert_false(out.overflow);
     r->cell += n;
-    tb_evaluation(&r->b, (struct tb_evaluation){ .template       = template,
-                                                 .n_callbacks    = LAYERS * PER_LAYER_NODES,
-                                                 .captures       = bytes,
+    tb_evaluation(&r->b, (struct tb_evaluation){ .template_id = template_id,
+                                                 .n_callbacks = LAYERS * PER_LAYER_NODES,
+                                                 .captures = bytes,
                                                  .captures_bytes = (size_t) (out.at - bytes) });
 }
 
@@ -155,7 +155,7 @@ static json_t * end(struct run * r) {
     return section_of_all(&r->b, "attention");
 }
 
-/* ------------------------------------------------------------------------------------------------------- answers */
+/* ---- answers ---- */
 
 static const json_t * rows(const json_t * section, const char * table) {
     return json_object_get(json_object_get(json_object_get(section, "tables"), table), "rows");
@@ -177,7 +177,7 @@ static double value(const json_t * section, const char * key) {
 }
 
 static bool says(const json_t * section, const char * words) {
-    char *     text  = json_dumps(section, 0);
+    char * text = json_dumps(section, 0);
     const bool found = strstr(text, words) != NULL;
     free(text);
     return found;
@@ -185,7 +185,7 @@ static bool says(const json_t * section, const char * words) {
 
 #define assert_about(found, expected) assert_float_equal(found, expected, 1e-6)
 
-/* --------------------------------------------------------------------------------------------------------- tests */
+/* ---- tests ---- */
 
 /* A prompt of 3 tokens and 2 generated ones, none of which the window of 8 cells keeps from anything. */
 static void test_cells(void ** state) {
@@ -196,7 +196,7 @@ static void test_cells(void ** state) {
     evaluate(&r, three, 3, 8);
     evaluate(&r, one, 1, 8);
     evaluate(&r, one, 1, 8);
-    json_t *     s    = end(&r);
+    json_t * s = end(&r);
     const double both = 2 * LAYERS * CELL; /* a cell, K and V of all layers */
     assert_int_equal(json_array_size(rows(s, "growth")), 3);
     const json_t * prompt = row(s, "growth", 0);

@@ -32,7 +32,7 @@ static void expect_headline(const json_t * caching, const char * text) {
 static void test_empty(void ** state) {
     (void) state;
     struct trace_builder b = { 0 };
-    struct small_model   m;
+    struct small_model m;
     small_model_begin(&b, &m);
     json_t * caching = caching_of(&b, small_model_open(&b));
     expect_headline(caching, "Neither a prompt nor a generated token read a weight.");
@@ -43,13 +43,13 @@ static void test_empty(void ** state) {
 static void test_two_tokens(void ** state) {
     (void) state;
     struct trace_builder b = { 0 };
-    struct small_model   m;
+    struct small_model m;
     small_model_begin(&b, &m);
-    const uint32_t template = small_model_template(&b, &m, 1);
-    small_model_evaluate(&b, template, (const int64_t[]){ 4 }, 1, (const uint32_t[]){ 1, 2 });
-    small_model_evaluate(&b, template, (const int64_t[]){ 5 }, 1, (const uint32_t[]){ 2, 3 });
-    json_t *         caching = caching_of(&b, small_model_open(&b));
-    const json_int_t whole   = EMBD_BYTES + QUERY_BYTES;
+    const uint32_t template_id = small_model_template(&b, &m, 1);
+    small_model_evaluate(&b, template_id, (const int64_t[]){ 4 }, 1, (const uint32_t[]){ 1, 2 });
+    small_model_evaluate(&b, template_id, (const int64_t[]){ 5 }, 1, (const uint32_t[]){ 2, 3 });
+    json_t * caching = caching_of(&b, small_model_open(&b));
+    const json_int_t whole = EMBD_BYTES + QUERY_BYTES;
     assert_int_equal(value(caching, "weight_bytes"), whole + 4 * EXPERT_BYTES);
     assert_int_equal(value(caching, "read_bytes"), 2 * (EMBD_ROW + whole + 2 * EXPERT_BYTES));
     assert_int_equal(value(caching, "touched_bytes"), whole + 3 * EXPERT_BYTES);
@@ -64,7 +64,7 @@ static void test_two_tokens(void ** state) {
 static void test_one_token(void ** state) {
     (void) state;
     struct trace_builder b = { 0 };
-    struct small_model   m;
+    struct small_model m;
     small_model_begin(&b, &m);
     small_model_evaluate(&b, small_model_template(&b, &m, 1), (const int64_t[]){ 4 }, 1, (const uint32_t[]){ 1, 2 });
     json_t * caching = caching_of(&b, small_model_open(&b));
@@ -76,29 +76,29 @@ static void test_one_token(void ** state) {
 /* Weights of any size, anywhere, each read twice by two graphs. */
 static void test_absurd_weights(void ** state) {
     (void) state;
-    static const uint64_t sizes[]   = { 1, 1000, (uint64_t) 1 << 40, (uint64_t) 1 << 62, UINT64_MAX - 5, UINT64_MAX };
+    static const uint64_t sizes[] = { 1, 1000, (uint64_t) 1 << 40, (uint64_t) 1 << 62, UINT64_MAX - 5, UINT64_MAX };
     static const uint64_t offsets[] = { 0, (1 << 20) - 1, (uint64_t) 1 << 43, UINT64_MAX - 3, UINT64_MAX };
     enum { SIZES = sizeof sizes / sizeof sizes[0], OFFSETS = sizeof offsets / sizeof offsets[0] };
     size_t answered = 0;
     for (size_t number = 0; number < SIZES * OFFSETS * 3; number++) {
         const uint64_t size = sizes[number % SIZES], offset = offsets[number / SIZES % OFFSETS];
-        const uint32_t file    = (uint32_t) (number / SIZES / OFFSETS); /* none, one that is there, one that is not */
+        const uint32_t file = (uint32_t) (number / SIZES / OFFSETS); /* none, one that is there, one that is not */
         struct trace_builder b = { 0 };
-        struct tat_error     error;
+        struct tat_error error;
         tb_begin(&b);
         tb_model_file(&b, "/model.gguf");
         struct tb_tensor t = {
             .kind = TAT_TENSOR_WEIGHT, .memory = TAT_MEMORY_FILE, .file = file, .file_offset = offset
         };
-        t.name           = "a";
-        t.ne[0]          = size / 4 + 1;
-        t.bytes          = size;
+        t.name = "a";
+        t.ne[0] = size / 4 + 1;
+        t.bytes = size;
         const uint32_t w = tb_tensor(&b, t);
-        t.name           = "b";
+        t.name = "b";
         const uint32_t v = tb_tensor(&b, t);
-        t                = (struct tb_tensor){ .kind = TAT_TENSOR_INPUT, .memory = TAT_MEMORY_BUFFER, .ne = { 16 } };
-        t.name           = "inp_embd";
-        const uint32_t        x         = tb_tensor(&b, t);
+        t = (struct tb_tensor){ .kind = TAT_TENSOR_INPUT, .memory = TAT_MEMORY_BUFFER, .ne = { 16 } };
+        t.name = "inp_embd";
+        const uint32_t x = tb_tensor(&b, t);
         const struct tb_entry entries[] = {
             { .name = "inp_embd", .tensor = x, .ne = { 16 } },
             { .name = "a", .tensor = w, .ne = { size / 4 + 1 } },
@@ -107,9 +107,9 @@ static void test_absurd_weights(void ** state) {
             { .name = "y", .op = "MUL_MAT_ID", .tensor = x, .ne = { 16 }, .facts = TAT_NODE_COMPUTE, .src = { 3, 1 } },
             { .name = "z", .op = "MUL_MAT", .tensor = x, .ne = { 16 }, .facts = TAT_NODE_COMPUTE, .src = { 2, 3 } },
         };
-        const uint32_t template = tb_template(&b, 1, entries, 3, 3, NULL, 0);
+        const uint32_t template_id = tb_template(&b, 1, entries, 3, 3, NULL, 0);
         for (int i = 0; i < 2; i++) {
-            tb_evaluation(&b, (struct tb_evaluation){ .template = template, .n_callbacks = 3 });
+            tb_evaluation(&b, (struct tb_evaluation){ .template_id = template_id, .n_callbacks = 3 });
         }
         tb_end(&b);
         struct tat_trace * trace = tb_open(&b, &error);
@@ -126,9 +126,9 @@ static void test_absurd_stacks(void ** state) {
     (void) state;
     enum { STACKS = 60, EXPERTS = 65535 };
     static const char * const name = "blk.0.ffn_up_exps.weight";
-    struct trace_builder      b    = { 0 };
-    struct tb_entry           entries[2 + STACKS + 1];
-    struct tat_error          error;
+    struct trace_builder b = { 0 };
+    struct tb_entry entries[2 + STACKS + 1];
+    struct tat_error error;
     tb_begin(&b);
     const uint32_t x = tb_tensor(
         &b,
@@ -143,14 +143,14 @@ static void test_absurd_stacks(void ** state) {
     for (uint32_t graph = 0; graph < STACKS; graph += 1) {
         struct tb_entry of_graph[1 + STACKS + 1];
         memcpy(of_graph, entries, (1 + STACKS) * sizeof entries[0]);
-        of_graph[1 + STACKS]    = (struct tb_entry){ .name   = "y",
-                                                     .op     = "MUL_MAT_ID",
-                                                     .tensor = x,
-                                                     .ne     = { 16 },
-                                                     .facts  = TAT_NODE_COMPUTE,
-                                                     .src    = { 2 + (int) graph, 1, 1 } };
-        const uint32_t template = tb_template(&b, 1, of_graph, 1 + STACKS, 1, NULL, 0);
-        tb_evaluation(&b, (struct tb_evaluation){ .template = template, .n_callbacks = 1 });
+        of_graph[1 + STACKS] = (struct tb_entry){ .name = "y",
+                                                  .op = "MUL_MAT_ID",
+                                                  .tensor = x,
+                                                  .ne = { 16 },
+                                                  .facts = TAT_NODE_COMPUTE,
+                                                  .src = { 2 + (int) graph, 1, 1 } };
+        const uint32_t template_id = tb_template(&b, 1, of_graph, 1 + STACKS, 1, NULL, 0);
+        tb_evaluation(&b, (struct tb_evaluation){ .template_id = template_id, .n_callbacks = 1 });
     }
     tb_end(&b);
     struct tat_trace * trace = tb_open(&b, &error);

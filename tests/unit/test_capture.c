@@ -18,28 +18,28 @@ enum { TYPE_I32 = 26, TYPE_I64 = 27, VALUES_MAX = 4096, APART = 24 };
 
 /* A tensor as ggml lays it out, and the places of its fields. */
 struct tensor {
-    int32_t         type, op, flags, params[16];
-    int64_t         ne[4];
-    size_t          nb[4];
+    int32_t type, op, flags, params[16];
+    int64_t ne[4];
+    size_t nb[4];
     struct tensor * src[10];
     struct tensor * view_src;
-    size_t          view_offs;
-    void *          data;
-    char            name[64];
+    size_t view_offs;
+    void * data;
+    char name[64];
 };
 
-static const struct ggml_layout layout = { .type      = offsetof(struct tensor, type),
-                                           .op        = offsetof(struct tensor, op),
+static const struct ggml_layout layout = { .type = offsetof(struct tensor, type),
+                                           .op = offsetof(struct tensor, op),
                                            .op_params = offsetof(struct tensor, params),
-                                           .flags     = offsetof(struct tensor, flags),
-                                           .ne        = offsetof(struct tensor, ne),
-                                           .nb        = offsetof(struct tensor, nb),
-                                           .src       = offsetof(struct tensor, src),
-                                           .n_src     = 10,
-                                           .view_src  = offsetof(struct tensor, view_src),
+                                           .flags = offsetof(struct tensor, flags),
+                                           .ne = offsetof(struct tensor, ne),
+                                           .nb = offsetof(struct tensor, nb),
+                                           .src = offsetof(struct tensor, src),
+                                           .n_src = 10,
+                                           .view_src = offsetof(struct tensor, view_src),
                                            .view_offs = offsetof(struct tensor, view_offs),
-                                           .data      = offsetof(struct tensor, data),
-                                           .name      = offsetof(struct tensor, name) };
+                                           .data = offsetof(struct tensor, data),
+                                           .name = offsetof(struct tensor, name) };
 
 static int64_t values[VALUES_MAX];
 static uint8_t memory[VALUES_MAX * APART];
@@ -52,14 +52,14 @@ static size_t capture(int32_t type, uint64_t count, size_t step, int64_t rows) {
         const int32_t narrow = (int32_t) values[i];
         memcpy(memory + i * step, type == TYPE_I64 ? (const void *) &values[i] : (const void *) &narrow, size);
     }
-    const int64_t        n    = (int64_t) count;
-    struct tensor        ids  = { .type = type,
-                                  .ne   = { n / rows, rows, 1, 1 },
-                                  .nb   = { step, (size_t) (n / rows) * step, (size_t) n * step, (size_t) n * step },
-                                  .data = memory };
-    struct tensor        node = { .src = { NULL, &ids } };
-    const struct capture c    = { .src = 1, .kind = TAT_CAPTURE_ROWS };
-    struct tat_out       out  = { .at = written, .end = written + sizeof written };
+    const int64_t n = (int64_t) count;
+    struct tensor ids = { .type = type,
+                          .ne = { n / rows, rows, 1, 1 },
+                          .nb = { step, (size_t) (n / rows) * step, (size_t) n * step, (size_t) n * step },
+                          .data = memory };
+    struct tensor node = { .src = { NULL, &ids } };
+    const struct capture c = { .src = 1, .kind = TAT_CAPTURE_ROWS };
+    struct tat_out out = { .at = written, .end = written + sizeof written };
     capture_read(&layout, (const struct ggml_tensor *) &node, &c, &out);
     assert_false(out.overflow);
     return (size_t) (out.at - written);
@@ -81,8 +81,8 @@ static int64_t zigzag(const uint8_t ** at) {
 static void check_written(uint64_t count, size_t bytes) {
     const uint8_t * at = written;
     assert_int_equal(varint(&at), count);
-    int64_t  value = zigzag(&at);
-    uint64_t i     = 0;
+    int64_t value = zigzag(&at);
+    uint64_t i = 0;
     assert_int_equal(value, values[i++]);
     while (i < count) {
         const int64_t difference = zigzag(&at);
@@ -97,8 +97,8 @@ static void check_written(uint64_t count, size_t bytes) {
 
 static void check(int32_t type, uint64_t count) {
     static uint8_t packed[sizeof written];
-    const size_t   size  = type == TYPE_I64 ? sizeof(int64_t) : sizeof(int32_t);
-    const size_t   bytes = capture(type, count, size, 1);
+    const size_t size = type == TYPE_I64 ? sizeof(int64_t) : sizeof(int32_t);
+    const size_t bytes = capture(type, count, size, 1);
     check_written(count, bytes);
     memcpy(packed, written, bytes);
     assert_int_equal(capture(type, count, APART, 1), bytes);

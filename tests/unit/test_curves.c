@@ -20,29 +20,29 @@ static const enum tat_phase P = TAT_PHASE_PROMPT, G = TAT_PHASE_GENERATE;
 /* Slices of these sizes, one behind the other unless said otherwise, and graphs that read them: "AB" reads two. */
 struct given {
     struct tat_evaluation evaluations[MOST];
-    struct subject        subject;
-    struct references     r;
-    uint64_t              bytes[26], address[26];
-    uint32_t              ref[MOST * MOST];
-    struct graph_mark     mark[MOST + 1];
+    struct subject subject;
+    struct references r;
+    uint64_t bytes[26], address[26];
+    uint32_t ref[MOST * MOST];
+    struct graph_mark mark[MOST + 1];
 };
 
 static void begin(struct given * g, const uint64_t * bytes, uint32_t n) {
-    *g   = (struct given){ .subject.evaluations = g->evaluations };
+    *g = (struct given){ .subject.evaluations = g->evaluations };
     g->r = (struct references){
         .subject = &g->subject, .bytes = g->bytes, .address = g->address, .refs.data = g->ref, .marks.data = g->mark
     };
     g->r.slices.count = n;
     for (uint32_t i = 0; i < n; i++) {
-        g->bytes[i]   = bytes[i];
+        g->bytes[i] = bytes[i];
         g->address[i] = g->r.space;
         g->r.space += bytes[i];
     }
 }
 
 static void graph(struct given * g, enum tat_phase phase, const char * slices) {
-    const uint32_t m      = g->r.marks.count++;
-    g->evaluations[m]     = (struct tat_evaluation){ .phase = phase, .n_tokens = 1 };
+    const uint32_t m = g->r.marks.count++;
+    g->evaluations[m] = (struct tat_evaluation){ .phase = phase, .n_tokens = 1 };
     g->mark[m].evaluation = m;
     for (; *slices; slices++) { g->ref[g->r.refs.count++] = (uint32_t) (*slices - 'A'); }
     g->mark[m + 1].first = g->r.refs.count;
@@ -50,7 +50,7 @@ static void graph(struct given * g, enum tat_phase phase, const char * slices) {
 
 static struct simulated by_policy(const struct given * g, const struct policy_kind * kind, uint64_t capacity) {
     struct simulation s;
-    struct simulated  found;
+    struct simulated found;
     assert_true(simulation_begin(&s, &g->r));
     assert_true(simulate(&s, kind, capacity, &found));
     simulation_end(&s);
@@ -59,7 +59,7 @@ static struct simulated by_policy(const struct given * g, const struct policy_ki
 
 static struct simulated by_bound(const struct given * g, uint64_t capacity) {
     struct simulation s;
-    struct bound      b;
+    struct bound b;
     assert_true(simulation_begin(&s, &g->r) && bound_begin(&b, &s));
     const struct simulated found = bound_find(&b, capacity);
     bound_end(&b);
@@ -126,9 +126,9 @@ static void test_bound_of_generated_tokens(void ** state) {
 static void test_what_no_cache_avoids(void ** state) {
     (void) state;
     static struct extent_read extents[] = { { 0, 4, 4 }, { 0, 4, 4 }, { 12, 8, 8 }, { 20, 10, 4 } };
-    struct given              g;
-    struct simulation         s;
-    struct bound              b;
+    struct given g;
+    struct simulation s;
+    struct bound b;
     begin(&g, (const uint64_t[]){ 10, 20 }, 2);
     g.r.extents.data = extents;
     graph(&g, G, "ACDEFA"); /* after the slices A and B come the extents */
@@ -167,10 +167,10 @@ static void test_bound_is_the_least(void ** state) {
     uint64_t seed = 1;
     for (int round = 0; round < 60; round++) {
         struct given g;
-        char         string[MOST] = "";
+        char string[MOST] = "";
         begin(&g, (const uint64_t[]){ 7, 7, 7, 7, 7 }, 5);
         for (int i = 0; i < 30; i++) {
-            seed      = seed * 6364136223846793005u + 1442695040888963407u;
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
             string[i] = (char) ('A' + (seed >> 33) % 5);
         }
         graph(&g, G, string);
@@ -188,7 +188,7 @@ static void test_bound_is_the_least(void ** state) {
 /* Of three graphs two in a row read 3, 6, 5 bytes each, all 7 in pairs; prompts do not count. */
 static void test_working_set(void ** state) {
     (void) state;
-    struct given       g;
+    struct given g;
     struct working_set w;
     begin(&g, (const uint64_t[]){ 1, 2, 4, 100 }, 4);
     graph(&g, P, "ABCD");
@@ -206,7 +206,7 @@ static void test_working_set(void ** state) {
 
 static void test_no_working_set(void ** state) {
     (void) state;
-    struct given       g;
+    struct given g;
     struct working_set w;
     begin(&g, (const uint64_t[]){ 1 }, 1);
     graph(&g, P, "A");
@@ -214,13 +214,12 @@ static void test_no_working_set(void ** state) {
     assert_int_equal(w.count, 0);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ blocks
- */
+/* ---- blocks ---- */
 
 /* A, B and C lie in the first block of 64 KiB, D in the first and the second: 0 0 0 0 1, twice. */
 static void test_blocks_that_tensors_share(void ** state) {
     (void) state;
-    struct given        g;
+    struct given g;
     struct block_curves c;
     begin(&g, (const uint64_t[]){ 10000, 10000, 10000, 50000 }, 4);
     graph(&g, P, "ABCD");
@@ -245,7 +244,7 @@ static void test_blocks_that_tensors_share(void ** state) {
 /* A loop over four blocks: LRU keeps nothing of it, MIN all but what passes through one block. */
 static void test_blocks_of_a_loop(void ** state) {
     (void) state;
-    struct given        g;
+    struct given g;
     struct block_curves c;
     begin(&g, (const uint64_t[]){ 65536, 65536, 65536, 65536 }, 4);
     for (int i = 0; i < 4; i++) { graph(&g, G, "ABCD"); }
@@ -260,12 +259,12 @@ static void test_blocks_of_a_loop(void ** state) {
 
 static void test_reads_that_are_nowhere(void ** state) {
     (void) state;
-    struct given        g;
+    struct given g;
     struct block_curves c;
     begin(&g, (const uint64_t[]){ 65536, 65536, 65536, 65536 }, 4);
     g.address[1] = 4 * 65536 - 1; /* past the end by all but a byte */
     g.address[2] = UINT64_MAX - 10;
-    g.bytes[3]   = UINT64_MAX;
+    g.bytes[3] = UINT64_MAX;
     graph(&g, G, "ABCDA");
     assert_true(block_curves_make(&c, &g.r));
     assert_int_equal(c.unplaced, 3);
@@ -278,7 +277,7 @@ static void test_reads_that_are_nowhere(void ** state) {
 /* 2^60 bytes: no blocks of bearable number. 2^43: what is read of it at once is too much, a part of it is not. */
 static void test_absurd_sizes(void ** state) {
     (void) state;
-    struct given        g;
+    struct given g;
     struct block_curves c;
     begin(&g, (const uint64_t[]){ (uint64_t) 1 << 60 }, 1);
     graph(&g, G, "A");
@@ -297,9 +296,9 @@ static void test_absurd_sizes(void ** state) {
 /* A graph that reads 100,000 blocks over and over: MIN would take long. */
 static void test_one_graph_of_absurd_length(void ** state) {
     (void) state;
-    struct given        g;
+    struct given g;
     struct block_curves c;
-    char                often[1001] = "";
+    char often[1001] = "";
     memset(often, 'A', 1000);
     begin(&g, (const uint64_t[]){ 100000 * ((uint64_t) 1 << 24) }, 1);
     graph(&g, G, often);
@@ -312,8 +311,7 @@ static void test_one_graph_of_absurd_length(void ** state) {
     block_curves_free(&c);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ bounds
- */
+/* ---- bounds ---- */
 
 /* Graphs of so many reads of the one slice. */
 static void make_long(struct given * g, uint32_t graphs, uint32_t reads) {
@@ -329,8 +327,8 @@ static void make_long(struct given * g, uint32_t graphs, uint32_t reads) {
 
 static void test_whole_graphs_only(void ** state) {
     (void) state;
-    struct given        g;
-    struct simulation   s;
+    struct given g;
+    struct simulation s;
     struct block_curves c;
     make_long(&g, 60, 200000);
     assert_true(simulation_begin(&s, &g.r) && block_curves_make(&c, &g.r));
@@ -347,10 +345,10 @@ static void test_whole_graphs_only(void ** state) {
 
 static void test_one_graph_too_large_to_simulate(void ** state) {
     (void) state;
-    struct given      g;
+    struct given g;
     struct simulation s;
-    struct bound      b;
-    struct simulated  found;
+    struct bound b;
+    struct simulated found;
     make_long(&g, 2, 1100000);
     assert_true(simulation_begin(&s, &g.r) && bound_begin(&b, &s));
     assert_int_equal(s.reads.graphs, 0);

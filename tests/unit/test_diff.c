@@ -19,10 +19,10 @@ enum { GENERATED = 6, MOST = 6 };
 
 /* What may be different. */
 struct recipe {
-    int64_t  prompt[2];
+    int64_t prompt[2];
     uint32_t expert[GENERATED];
     uint32_t first;            /* expert of the prompt's tokens */
-    bool     extra;            /* a weight more, read before the output */
+    bool extra;                /* a weight more, read before the output */
     uint64_t ticks_per_second; /* 0: 1e9; half as many make all twice as slow */
 };
 
@@ -34,27 +34,27 @@ static uint32_t tensor(struct trace_builder * b, const char * name, enum tat_ten
                        uint64_t n2) {
     const bool ids = strcmp(name, "inp_tokens") == 0 || strcmp(name, "ffn_moe_topk-0") == 0;
     return tb_tensor(b, (struct tb_tensor){
-                            .name        = name,
-                            .kind        = kind,
-                            .memory      = kind == TAT_TENSOR_WEIGHT ? TAT_MEMORY_COPY : TAT_MEMORY_BUFFER,
-                            .type        = ids ? "i32" : "f32",
-                            .block       = 1,
+                            .name = name,
+                            .kind = kind,
+                            .memory = kind == TAT_TENSOR_WEIGHT ? TAT_MEMORY_COPY : TAT_MEMORY_BUFFER,
+                            .type = ids ? "i32" : "f32",
+                            .block = 1,
                             .block_bytes = 4,
-                            .ne          = { n0, n1, n2 },
+                            .ne = { n0, n1, n2 },
                         });
 }
 
 static struct tensors add_tensors(struct trace_builder * b, bool extra) {
     return (struct tensors){
-        .embd    = tensor(b, "token_embd.weight", TAT_TENSOR_WEIGHT, 8, 100, 1),
+        .embd = tensor(b, "token_embd.weight", TAT_TENSOR_WEIGHT, 8, 100, 1),
         .experts = tensor(b, "blk.0.ffn_up_exps.weight", TAT_TENSOR_WEIGHT, 8, 8, 4),
-        .output  = tensor(b, "output.weight", TAT_TENSOR_WEIGHT, 8, 100, 1),
-        .extra   = extra ? tensor(b, "output_norm.weight", TAT_TENSOR_WEIGHT, 8, 1, 1) : 0,
-        .ids     = tensor(b, "inp_tokens", TAT_TENSOR_INPUT, 4, 1, 1),
-        .topk    = tensor(b, "ffn_moe_topk-0", TAT_TENSOR_ACTIVATION, 1, 4, 1),
-        .x       = tensor(b, "inp_embd", TAT_TENSOR_ACTIVATION, 8, 4, 1),
-        .moe     = tensor(b, "ffn_moe_up-0", TAT_TENSOR_ACTIVATION, 8, 1, 4),
-        .out     = tensor(b, "result_output", TAT_TENSOR_ACTIVATION, 100, 4, 1),
+        .output = tensor(b, "output.weight", TAT_TENSOR_WEIGHT, 8, 100, 1),
+        .extra = extra ? tensor(b, "output_norm.weight", TAT_TENSOR_WEIGHT, 8, 1, 1) : 0,
+        .ids = tensor(b, "inp_tokens", TAT_TENSOR_INPUT, 4, 1, 1),
+        .topk = tensor(b, "ffn_moe_topk-0", TAT_TENSOR_ACTIVATION, 1, 4, 1),
+        .x = tensor(b, "inp_embd", TAT_TENSOR_ACTIVATION, 8, 4, 1),
+        .moe = tensor(b, "ffn_moe_up-0", TAT_TENSOR_ACTIVATION, 8, 1, 4),
+        .out = tensor(b, "result_output", TAT_TENSOR_ACTIVATION, 100, 4, 1),
     };
 }
 
@@ -67,30 +67,30 @@ static uint32_t add_graph(struct trace_builder * b, const struct tensors * t, ui
         { .name = "ffn_moe_topk-0", .type = "i32", .tensor = t->topk, .ne = { 1, rows } },
         { .name = "output.weight", .tensor = t->output, .ne = { 8, 100 } },
         { .name = "output_norm.weight", .tensor = t->extra, .ne = { 8 } },
-        { .name   = "embd",
-          .op     = "GET_ROWS",
+        { .name = "embd",
+          .op = "GET_ROWS",
           .tensor = t->x,
-          .ne     = { 8, rows },
-          .facts  = TAT_NODE_COMPUTE,
-          .src    = { 1, 2 } },
-        { .name   = "ffn_moe_up-0",
-          .op     = "MUL_MAT_ID",
+          .ne = { 8, rows },
+          .facts = TAT_NODE_COMPUTE,
+          .src = { 1, 2 } },
+        { .name = "ffn_moe_up-0",
+          .op = "MUL_MAT_ID",
           .tensor = t->moe,
-          .ne     = { 8, 1, rows },
-          .facts  = TAT_NODE_COMPUTE,
-          .src    = { 3, 7, 4 } },
-        { .name   = "norm",
-          .op     = "MUL",
+          .ne = { 8, 1, rows },
+          .facts = TAT_NODE_COMPUTE,
+          .src = { 3, 7, 4 } },
+        { .name = "norm",
+          .op = "MUL",
           .tensor = t->x,
-          .ne     = { 8, rows },
-          .facts  = TAT_NODE_COMPUTE,
-          .src    = { 8, extra ? 6 : 8 } },
-        { .name   = "result_output",
-          .op     = "MUL_MAT",
+          .ne = { 8, rows },
+          .facts = TAT_NODE_COMPUTE,
+          .src = { 8, extra ? 6 : 8 } },
+        { .name = "result_output",
+          .op = "MUL_MAT",
           .tensor = t->out,
-          .ne     = { 100, 1 },
-          .facts  = TAT_NODE_COMPUTE,
-          .src    = { 5, 9 } },
+          .ne = { 100, 1 },
+          .facts = TAT_NODE_COMPUTE,
+          .src = { 5, 9 } },
     };
     const struct tb_capture captures[] = { { TAT_CAPTURE_ROWS, 1, 0, 1 }, { TAT_CAPTURE_EXPERTS, 3, 1, 2 } };
     return tb_template(b, 1, entries, LEAVES, 4, captures, 2);
@@ -102,24 +102,24 @@ static void evaluate(struct trace_builder * b, uint32_t graph, const int64_t * i
     payload_begin(&p);
     tb_put_series(&p.out, ids, n);
     tb_put_each(&p.out, experts, n);
-    tb_evaluation(b, (struct tb_evaluation){ .template       = graph,
-                                             .rule           = 0,
-                                             .n_callbacks    = 4,
-                                             .captures       = p.bytes,
+    tb_evaluation(b, (struct tb_evaluation){ .template_id = graph,
+                                             .rule = 0,
+                                             .n_callbacks = 4,
+                                             .captures = p.bytes,
                                              .captures_bytes = (size_t) (p.out.at - p.bytes) });
 }
 
 static struct tat_trace * make(const struct recipe * recipe) {
-    const uint32_t       first[2] = { recipe->first, recipe->first };
+    const uint32_t first[2] = { recipe->first, recipe->first };
     struct trace_builder b;
-    struct tat_error     error = { 0 };
+    struct tat_error error = { 0 };
     tb_begin(&b);
     if (recipe->ticks_per_second) {
         tb_header(&b)->ticks_per_second = recipe->ticks_per_second;
         tb_seal(&b);
     }
-    const struct tensors t      = add_tensors(&b, recipe->extra);
-    const uint32_t       prompt = add_graph(&b, &t, 2, recipe->extra), token = add_graph(&b, &t, 1, recipe->extra);
+    const struct tensors t = add_tensors(&b, recipe->extra);
+    const uint32_t prompt = add_graph(&b, &t, 2, recipe->extra), token = add_graph(&b, &t, 1, recipe->extra);
     evaluate(&b, prompt, recipe->prompt, first, 2);
     for (int i = 0; i < GENERATED; i++) { evaluate(&b, token, &(const int64_t){ 50 + i }, &recipe->expert[i], 1); }
     tb_end(&b);
@@ -132,7 +132,7 @@ static struct tat_trace * make(const struct recipe * recipe) {
 
 static json_t * diff(const struct recipe * recipes, size_t n) {
     struct tat_trace * traces[MOST];
-    struct tat_error   error = { 0 };
+    struct tat_error error = { 0 };
     for (size_t i = 0; i < n; i++) { traces[i] = make(&recipes[i]); }
     char * text = tat_diff((const struct tat_trace * const *) traces, n, NULL, 0, &error);
     if (!text) { fail_msg("%s", error.message); }
@@ -173,7 +173,7 @@ static void assert_says(const json_t * json, const char * path, const char * wor
     if (!text || !strstr(text, words)) { fail_msg("%s: '%s' does not say '%s'", path, text ? text : "nothing", words); }
 }
 
-/* ------------------------------------------------------------------------------------------------------------ cases */
+/* ---- cases ---- */
 
 #define PLAIN                                                                                                          \
     {                                                                                                                  \
@@ -183,7 +183,7 @@ static void assert_says(const json_t * json, const char * path, const char * wor
 static void identical_runs(void ** state) {
     (void) state;
     const struct recipe recipes[] = { PLAIN, PLAIN };
-    json_t *            all       = diff(recipes, 2);
+    json_t * all = diff(recipes, 2);
     assert_number(all, "runs/values/setups", 1);
     assert_true(json_is_false(at(all, "tensors/values/differs")));
     assert_true(json_is_false(at(all, "experts/values/differs")));
@@ -200,7 +200,7 @@ static void identical_runs(void ** state) {
 static void one_tensor_more(void ** state) {
     (void) state;
     const struct recipe recipes[] = { PLAIN, { .prompt = { 7, 9 }, .extra = true } };
-    json_t *            all       = diff(recipes, 2);
+    json_t * all = diff(recipes, 2);
     assert_true(json_is_true(at(all, "tensors/values/differs")));
     assert_number(all, "tensors/values/weights_in_both", 3);
     assert_number(all, "tensors/values/weights_read_differently", 0);
@@ -226,8 +226,8 @@ static void one_tensor_more(void ** state) {
 static void known_distance_of_experts(void ** state) {
     (void) state;
     const struct recipe recipes[] = { PLAIN, SPREAD };
-    json_t *            all       = diff(recipes, 2);
-    const json_t *      layer     = at(all, "experts/tables/layers/rows/0");
+    json_t * all = diff(recipes, 2);
+    const json_t * layer = at(all, "experts/tables/layers/rows/0");
     assert_number(layer, "selections_a", 8);
     assert_number(layer, "selections_b", 8);
     assert_number(layer, "counts_b/1", 4);
@@ -254,7 +254,7 @@ static void experts_that_nobody_is(void ** state) {
     const struct recipe recipes[] = { { .prompt = { 7, 9 }, .expert = { 9, 9, 9, 9, 9, 9 }, .first = 9 },
                                       { .prompt = { 7, 9 }, .expert = { 9, 9, 9, 9, 9, 9 }, .first = 9 },
                                       PLAIN };
-    json_t *            all       = diff(recipes, 2);
+    json_t * all = diff(recipes, 2);
     assert_true(json_is_false(at(all, "experts/values/differs")));
     assert_number(all, "experts/values/layers_unlike", 0);
     json_decref(all);
@@ -267,7 +267,7 @@ static void experts_that_nobody_is(void ** state) {
 static void other_prompts_are_other_setups(void ** state) {
     (void) state;
     const struct recipe recipes[] = { PLAIN, { .prompt = { 7, 10 } }, PLAIN };
-    json_t *            all       = diff(recipes, 3);
+    json_t * all = diff(recipes, 3);
     assert_number(all, "runs/values/setups", 2);
     assert_number(all, "runs/tables/runs/rows/0/setup", 1);
     assert_number(all, "runs/tables/runs/rows/1/setup", 2);
@@ -289,7 +289,7 @@ static void repeated_runs_give_an_interval(void ** state) {
         { .prompt = { 7, 9 }, .ticks_per_second = 990000000 },  { .prompt = { 8, 9 }, .ticks_per_second = 500000000 },
         { .prompt = { 8, 9 }, .ticks_per_second = 505000000 },  { .prompt = { 8, 9 }, .ticks_per_second = 495000000 },
     };
-    json_t *       all        = diff(recipes, 6);
+    json_t * all = diff(recipes, 6);
     const json_t * generation = at(all, "time/tables/rates/rows/1");
     assert_says(generation, "phase", "generation");
     assert_true(fabs(number(generation, "mean_a") / rate(1e9) - 1) < 0.005); /* times are whole nanoseconds */
@@ -307,7 +307,7 @@ static void repeated_runs_give_an_interval(void ** state) {
 static void single_runs_give_a_warning(void ** state) {
     (void) state;
     const struct recipe recipes[] = { PLAIN, { .prompt = { 8, 9 }, .ticks_per_second = 500000000 } };
-    json_t *            all       = diff(recipes, 2);
+    json_t * all = diff(recipes, 2);
     assert_null(at(all, "time/tables/rates/rows/0/p"));
     assert_number(all, "time/tables/tokens/rows/0/slower", 1);
     assert_says(all, "time/headline", "without repeated runs this may be chance");
@@ -320,9 +320,9 @@ static void single_runs_give_a_warning(void ** state) {
 static void patterns_of_three(void ** state) {
     (void) state;
     const struct recipe recipes[] = { PLAIN, SPREAD, PLAIN };
-    json_t *            all       = diff(recipes, 3);
-    const json_t *      matrices  = at(all, "patterns/values/matrices");
-    const double        rho       = 10.5 / sqrt(13.5 * 16.5);
+    json_t * all = diff(recipes, 3);
+    const json_t * matrices = at(all, "patterns/values/matrices");
+    const double rho = 10.5 / sqrt(13.5 * 16.5);
     assert_number(matrices, "hotness_by_name/0/1", rho);
     assert_number(matrices, "hotness_by_name/1/0", rho);
     assert_number(matrices, "hotness_by_name/1/2", rho);
@@ -337,10 +337,10 @@ static void patterns_of_three(void ** state) {
 
 static void wrong_use(void ** state) {
     (void) state;
-    const struct recipe            recipe   = PLAIN;
-    struct tat_trace *             trace    = make(&recipe);
+    const struct recipe recipe = PLAIN;
+    struct tat_trace * trace = make(&recipe);
     const struct tat_trace * const traces[] = { trace, trace };
-    struct tat_error               error    = { 0 };
+    struct tat_error error = { 0 };
     assert_null(tat_diff(traces, 1, NULL, 0, &error));
     assert_int_equal(error.kind, TAT_ERROR_USAGE);
     assert_null(tat_diff(traces, 2, (const char * const[]){ "taste" }, 1, &error));

@@ -18,12 +18,12 @@ enum { EXPERTS = 4, EMBD = 8, USED_MAX = 2, TOKENS_MAX = 16, SLICE = EMBD * EMBD
 
 struct run {
     struct trace_builder b;
-    unsigned             used;
-    uint32_t             stack, bias, cur, ids, gates, positions;
-    int64_t              position; /* of the next token */
+    unsigned used;
+    uint32_t stack, bias, cur, ids, gates, positions;
+    int64_t position; /* of the next token */
 };
 
-/* ------------------------------------------------------------------------------------------------------- building */
+/* ---- building ---- */
 
 static void begin(struct run * r, unsigned used) {
     memset(r, 0, sizeof *r);
@@ -31,26 +31,26 @@ static void begin(struct run * r, unsigned used) {
     tb_begin(&r->b);
     tb_model_file(&r->b, "/model.gguf");
     const struct tb_tensor weight = { .kind = TAT_TENSOR_WEIGHT, .memory = TAT_MEMORY_FILE, .file = 1 };
-    struct tb_tensor       stack = weight, bias = weight;
-    stack.name  = "blk.0.ffn_gate_exps.weight";
-    bias.name   = "blk.0.ffn_gate_exps.bias";
+    struct tb_tensor stack = weight, bias = weight;
+    stack.name = "blk.0.ffn_gate_exps.weight";
+    bias.name = "blk.0.ffn_gate_exps.bias";
     stack.ne[0] = stack.ne[1] = bias.ne[0] = EMBD;
-    stack.ne[2] = bias.ne[1]      = EXPERTS;
+    stack.ne[2] = bias.ne[1] = EXPERTS;
     const struct tb_tensor result = { .kind = TAT_TENSOR_ACTIVATION, .memory = TAT_MEMORY_BUFFER, .ne = { 64, 64 } };
-    struct tb_tensor       t[4]   = { result, result, result, result };
-    const char * const     name[] = { "cur-0", "ffn_moe_topk-0", "ffn_moe_weights-0", "inp_pos" };
+    struct tb_tensor t[4] = { result, result, result, result };
+    const char * const name[] = { "cur-0", "ffn_moe_topk-0", "ffn_moe_weights-0", "inp_pos" };
     for (int i = 0; i < 4; i++) { t[i].name = name[i]; }
-    r->stack     = tb_tensor(&r->b, stack);
-    r->bias      = tb_tensor(&r->b, bias);
-    r->cur       = tb_tensor(&r->b, t[0]);
-    r->ids       = tb_tensor(&r->b, t[1]);
-    r->gates     = tb_tensor(&r->b, t[2]);
+    r->stack = tb_tensor(&r->b, stack);
+    r->bias = tb_tensor(&r->b, bias);
+    r->cur = tb_tensor(&r->b, t[0]);
+    r->ids = tb_tensor(&r->b, t[1]);
+    r->gates = tb_tensor(&r->b, t[2]);
     r->positions = tb_tensor(&r->b, t[3]);
 }
 
 /* One layer for so many tokens. The bias selects by the same ids, which are captured once. */
 static uint32_t graph(struct run * r, uint32_t context, unsigned n) {
-    const unsigned        k   = r->used;
+    const unsigned k = r->used;
     const struct tb_entry e[] = {
         { .name = "inp_embd", .tensor = r->cur, .ne = { EMBD, n } },
         { .name = "stack", .tensor = r->stack, .ne = { EMBD, EMBD, EXPERTS } },
@@ -58,30 +58,30 @@ static uint32_t graph(struct run * r, uint32_t context, unsigned n) {
         { .name = "ffn_moe_topk-0", .tensor = r->ids, .ne = { k, n } },
         { .name = "ffn_moe_weights-0", .tensor = r->gates, .ne = { 1, k, n } },
         { .name = "inp_pos", .tensor = r->positions, .ne = { n } },
-        { .name   = "Qcur-0",
-          .op     = "ROPE",
+        { .name = "Qcur-0",
+          .op = "ROPE",
           .tensor = r->cur,
-          .ne     = { EMBD, n },
-          .facts  = TAT_NODE_COMPUTE,
-          .src    = { 1, 6 } },
-        { .name   = "ffn_moe_gate-0",
-          .op     = "MUL_MAT_ID",
+          .ne = { EMBD, n },
+          .facts = TAT_NODE_COMPUTE,
+          .src = { 1, 6 } },
+        { .name = "ffn_moe_gate-0",
+          .op = "MUL_MAT_ID",
           .tensor = r->cur,
-          .ne     = { EMBD, k, n },
-          .facts  = TAT_NODE_COMPUTE,
-          .src    = { 2, 1, 4 } },
-        { .name   = "ffn_moe_gate_biased-0",
-          .op     = "ADD_ID",
+          .ne = { EMBD, k, n },
+          .facts = TAT_NODE_COMPUTE,
+          .src = { 2, 1, 4 } },
+        { .name = "ffn_moe_gate_biased-0",
+          .op = "ADD_ID",
           .tensor = r->cur,
-          .ne     = { EMBD, k, n },
-          .facts  = TAT_NODE_COMPUTE,
-          .src    = { 8, 3, 4 } },
-        { .name   = "ffn_moe_weighted-0",
-          .op     = "MUL",
+          .ne = { EMBD, k, n },
+          .facts = TAT_NODE_COMPUTE,
+          .src = { 8, 3, 4 } },
+        { .name = "ffn_moe_weighted-0",
+          .op = "MUL",
           .tensor = r->cur,
-          .ne     = { EMBD, k, n },
-          .facts  = TAT_NODE_COMPUTE,
-          .src    = { 9, 5 } },
+          .ne = { EMBD, k, n },
+          .facts = TAT_NODE_COMPUTE,
+          .src = { 9, 5 } },
     };
     const struct tb_capture captures[] = { { TAT_CAPTURE_POSITIONS, 5, 0, 1 },
                                            { TAT_CAPTURE_EXPERTS, 3, 1, 2 },
@@ -90,9 +90,9 @@ static uint32_t graph(struct run * r, uint32_t context, unsigned n) {
 }
 
 /* Tokens that follow on those before; `ids` are [token][slot]. The first of a token's gates is 0.75, the other 0.25. */
-static void evaluate(struct run * r, uint32_t template, unsigned n, const uint32_t * ids) {
-    int64_t        positions[TOKENS_MAX];
-    uint8_t        bytes[1024];
+static void evaluate(struct run * r, uint32_t template_id, unsigned n, const uint32_t * ids) {
+    int64_t positions[TOKENS_MAX];
+    uint8_t bytes[1024];
     struct tat_out out = { .at = bytes, .end = bytes + sizeof bytes };
     for (unsigned i = 0; i < n; i++) { positions[i] = r->position++; }
     tb_put_series(&out, positions, n);
@@ -100,14 +100,14 @@ static void evaluate(struct run * r, uint32_t template, unsigned n, const uint32
     tat_put_varint(&out, (uint64_t) n * r->used);
     for (unsigned i = 0; i < n * r->used; i++) {
         const float gate = i % r->used ? 0.25f : 0.75f;
-        uint32_t    bits;
+        uint32_t bits;
         memcpy(&bits, &gate, sizeof bits);
         tat_put_bytes(&out, &bits, sizeof bits);
     }
     assert_false(out.overflow);
-    tb_evaluation(&r->b, (struct tb_evaluation){ .template       = template,
-                                                 .n_callbacks    = 4,
-                                                 .captures       = bytes,
+    tb_evaluation(&r->b, (struct tb_evaluation){ .template_id = template_id,
+                                                 .n_callbacks = 4,
+                                                 .captures = bytes,
                                                  .captures_bytes = (size_t) (out.at - bytes) });
 }
 
@@ -116,7 +116,7 @@ static json_t * end(struct run * r) {
     return section_of_all(&r->b, "experts");
 }
 
-/* ------------------------------------------------------------------------------------------------------- answers */
+/* ---- answers ---- */
 
 static const json_t * row(const json_t * section, const char * table, size_t number) {
     const json_t * rows = json_object_get(json_object_get(json_object_get(section, "tables"), table), "rows");
@@ -137,7 +137,7 @@ static double value(const json_t * section, const char * key) {
 #define assert_about(found, expected) assert_float_equal(found, expected, 1e-9)
 
 static const json_t * prediction(const json_t * section, const char * predicted, const char * method) {
-    size_t         i;
+    size_t i;
     const json_t * r;
     json_array_foreach(json_object_get(json_object_get(json_object_get(section, "tables"), "prediction"), "rows"), i,
                        r) {
@@ -151,7 +151,7 @@ static const json_t * prediction(const json_t * section, const char * predicted,
 }
 
 static bool has_note(const json_t * section, const char * words) {
-    size_t         i;
+    size_t i;
     const json_t * note;
     json_array_foreach(json_object_get(section, "notes"), i, note) {
         if (strstr(json_string_value(note), words)) { return true; }
@@ -159,17 +159,17 @@ static bool has_note(const json_t * section, const char * words) {
     return false;
 }
 
-/* --------------------------------------------------------------------------------------------------------- tests */
+/* ---- tests ---- */
 
 /* Two pairs in turn: a chain knows what comes, the last choice is never right, and use is even. */
 static void test_periodic(void ** state) {
     (void) state;
-    struct run     r;
+    struct run r;
     const uint32_t pairs[2][2] = { { 0, 1 }, { 2, 3 } };
     begin(&r, 2);
     const uint32_t one = graph(&r, 1, 1);
     for (int i = 0; i < 40; i++) { evaluate(&r, one, 1, pairs[i % 2]); }
-    json_t *       s = end(&r);
+    json_t * s = end(&r);
     const json_t * e = row(s, "experts", 0);
     assert_about(real(e, "selections"), 80);
     assert_about(real(e, "tokens"), 40);
@@ -195,13 +195,13 @@ static void test_periodic(void ** state) {
 static void test_phases(void ** state) {
     (void) state;
     struct run r;
-    uint32_t   prompt[2 * TOKENS_MAX];
+    uint32_t prompt[2 * TOKENS_MAX];
     for (int i = 0; i < 2 * TOKENS_MAX; i++) { prompt[i] = (uint32_t) i % 2; }
     begin(&r, 2);
     const uint32_t many = graph(&r, 1, TOKENS_MAX), one = graph(&r, 1, 1);
     evaluate(&r, many, TOKENS_MAX, prompt);
     for (int i = 0; i < TOKENS_MAX; i++) { evaluate(&r, one, 1, (const uint32_t[]){ 3, 2 }); }
-    json_t *       s = end(&r);
+    json_t * s = end(&r);
     const json_t * p = row(s, "phases", 0);
     assert_about(real(p, "prompt"), 32);
     assert_about(real(p, "generate"), 32);
@@ -223,7 +223,7 @@ static void test_dead(void ** state) {
     begin(&r, 1);
     const uint32_t one = graph(&r, 1, 1);
     for (uint32_t i = 0; i < 12; i++) { evaluate(&r, one, 1, (const uint32_t[]){ i % 2 }); }
-    json_t *       s = end(&r);
+    json_t * s = end(&r);
     const json_t * e = row(s, "experts", 0);
     assert_about(real(e, "entropy_bits"), 1);
     assert_about(real(e, "evenness"), 0.5);
@@ -239,7 +239,7 @@ static void test_dead(void ** state) {
 static void test_random(void ** state) {
     (void) state;
     struct run r;
-    uint32_t   seed = 12345;
+    uint32_t seed = 12345;
     begin(&r, 1);
     const uint32_t one = graph(&r, 1, 1);
     for (int i = 0; i < 2000; i++) {
@@ -323,8 +323,8 @@ static void test_kinds(void ** state) {
 /* The example in the documentation of scipy.stats.chi2_contingency, and a row of nothing, which counts for nothing. */
 static void test_contingency(void ** state) {
     (void) state;
-    const uint64_t           counts[3][3] = { { 10, 20, 30 }, { 0, 0, 0 }, { 6, 9, 17 } };
-    const struct contingency t            = contingency_of(&counts[0][0], 3, 3);
+    const uint64_t counts[3][3] = { { 10, 20, 30 }, { 0, 0, 0 }, { 6, 9, 17 } };
+    const struct contingency t = contingency_of(&counts[0][0], 3, 3);
     assert_int_equal(t.count, 92);
     assert_int_equal(t.freedom, 2);
     assert_int_equal(t.cells, 6);

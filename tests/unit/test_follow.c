@@ -20,22 +20,22 @@ enum { TOKENS = 20, FULL = 1 << 20 /* bytes: the agent reserves ahead of what it
 
 struct fixture {
     struct trace_builder b;
-    uint32_t             weight, ids, out;
-    size_t               marks[TOKENS + 2]; /* where the blocks of each evaluation begin */
-    int                  fd;
-    char                 path[64];
+    uint32_t weight, ids, out;
+    size_t marks[TOKENS + 2]; /* where the blocks of each evaluation begin */
+    int fd;
+    char path[64];
 };
 
 static uint32_t graph(struct fixture * f, uint64_t tokens) {
     const struct tb_entry entries[] = {
         { .name = "token_embd.weight", .tensor = f->weight, .ne = { 8, 100 } },
         { .name = "inp_tokens", .type = "i32", .tensor = f->ids, .ne = { tokens } },
-        { .name   = "result_output",
-          .op     = "GET_ROWS",
+        { .name = "result_output",
+          .op = "GET_ROWS",
           .tensor = f->out,
-          .ne     = { 8, 1 },
-          .facts  = TAT_NODE_COMPUTE,
-          .src    = { 1, 2 } },
+          .ne = { 8, 1 },
+          .facts = TAT_NODE_COMPUTE,
+          .src = { 1, 2 } },
     };
     return tb_template(&f->b, 1, entries, 2, 1, NULL, 0);
 }
@@ -51,31 +51,31 @@ static void begin(struct fixture * f) {
     *f = (struct fixture){ .fd = memfd_create("trace", MFD_CLOEXEC) };
     snprintf(f->path, sizeof f->path, "/proc/self/fd/%d", f->fd);
     tb_begin(&f->b);
-    f->weight           = tb_tensor(&f->b, (struct tb_tensor){ .name   = "token_embd.weight",
-                                                               .kind   = TAT_TENSOR_WEIGHT,
-                                                               .memory = TAT_MEMORY_COPY,
-                                                               .ne     = { 8, 100 } });
-    f->ids              = tb_tensor(&f->b, (struct tb_tensor){ .name        = "inp_tokens",
-                                                               .kind        = TAT_TENSOR_INPUT,
-                                                               .memory      = TAT_MEMORY_BUFFER,
-                                                               .type        = "i32",
-                                                               .block       = 1,
-                                                               .block_bytes = 4,
-                                                               .ne          = { 8 } });
-    f->out              = tb_tensor(&f->b, (struct tb_tensor){ .name   = "result_output",
-                                                               .kind   = TAT_TENSOR_ACTIVATION,
-                                                               .memory = TAT_MEMORY_BUFFER,
-                                                               .ne     = { 8, 4 } });
+    f->weight = tb_tensor(&f->b, (struct tb_tensor){ .name = "token_embd.weight",
+                                                     .kind = TAT_TENSOR_WEIGHT,
+                                                     .memory = TAT_MEMORY_COPY,
+                                                     .ne = { 8, 100 } });
+    f->ids = tb_tensor(&f->b, (struct tb_tensor){ .name = "inp_tokens",
+                                                  .kind = TAT_TENSOR_INPUT,
+                                                  .memory = TAT_MEMORY_BUFFER,
+                                                  .type = "i32",
+                                                  .block = 1,
+                                                  .block_bytes = 4,
+                                                  .ne = { 8 } });
+    f->out = tb_tensor(&f->b, (struct tb_tensor){ .name = "result_output",
+                                                  .kind = TAT_TENSOR_ACTIVATION,
+                                                  .memory = TAT_MEMORY_BUFFER,
+                                                  .ne = { 8, 4 } });
     const uint32_t warm = graph(f, 2), prompt = graph(f, 4);
-    tb_evaluation(&f->b, (struct tb_evaluation){ .template = warm, .n_callbacks = 1 });
+    tb_evaluation(&f->b, (struct tb_evaluation){ .template_id = warm, .n_callbacks = 1 });
     f->marks[0] = f->b.size;
     event(f, TAT_EVENT_MEMORY_CLEAR);
     event(f, TAT_EVENT_PERF_RESET);
-    tb_evaluation(&f->b, (struct tb_evaluation){ .template = prompt, .n_callbacks = 1 });
+    tb_evaluation(&f->b, (struct tb_evaluation){ .template_id = prompt, .n_callbacks = 1 });
     const uint32_t token = graph(f, 1);
     for (int i = 0; i < TOKENS; i++) {
         f->marks[i + 1] = f->b.size;
-        tb_evaluation(&f->b, (struct tb_evaluation){ .template = token, .n_callbacks = 1 });
+        tb_evaluation(&f->b, (struct tb_evaluation){ .template_id = token, .n_callbacks = 1 });
     }
     f->marks[TOKENS + 1] = f->b.size;
     tb_end(&f->b);
@@ -95,8 +95,8 @@ static struct follow * start(struct fixture * f, size_t bytes) {
 }
 
 static bool look(struct follow * follow) {
-    struct tat_error error   = { 0 };
-    bool             revised = false;
+    struct tat_error error = { 0 };
+    bool revised = false;
     if (follow_read(follow, &revised, &error) != 0) { fail_msg("%s", error.message); }
     return revised;
 }
@@ -119,10 +119,10 @@ static uint64_t bytes_of(const struct tat_trace * trace) {
 }
 
 static void assert_same(const struct follow * follow, const struct fixture * f) {
-    struct tat_error              error;
-    struct tat_trace *            whole = tat_trace_open(f->path, &error);
-    const struct tat_trace *      live  = follow_trace(follow);
-    uint32_t                      n, m;
+    struct tat_error error;
+    struct tat_trace * whole = tat_trace_open(f->path, &error);
+    const struct tat_trace * live = follow_trace(follow);
+    uint32_t n, m;
     const struct tat_evaluation * a = tat_trace_evaluations(whole, &n);
     const struct tat_evaluation * b = tat_trace_evaluations(live, &m);
     assert_int_equal(n, m);
@@ -161,8 +161,8 @@ static void grows_by_any_piece(void ** state) {
 
 static void warmup_is_known_afterwards(void ** state) {
     (void) state;
-    struct fixture                f;
-    uint32_t                      n;
+    struct fixture f;
+    uint32_t n;
     const struct tat_evaluation * e;
     begin(&f);
     struct follow * follow = start(&f, f.marks[0]);
@@ -217,9 +217,9 @@ static void a_block_may_never_come(void ** state) {
 
 static void what_is_none(void ** state) {
     (void) state;
-    struct fixture   f;
+    struct fixture f;
     struct tat_error error;
-    bool             revised;
+    bool revised;
     begin(&f);
     assert_null(follow_open(f.path, &error)); /* empty */
     assert_int_equal(error.kind, TAT_ERROR_INPUT);

@@ -17,7 +17,7 @@
 
 static uint64_t uint_of(const struct tat_gguf * gguf, const char * key, uint64_t index) {
     uint64_t value = 0;
-    if (!tat_gguf_uint(tat_gguf_find_key(gguf, key), index, &value)) fail_msg("%s: no such number", key);
+    if (!tat_gguf_uint(tat_gguf_find_key(gguf, key), index, &value)) { fail_msg("%s: no such number", key); }
     return value;
 }
 
@@ -50,8 +50,8 @@ static void expect_sample_tensors(const struct sample * s, const struct tat_gguf
 
 static void expect_sample_metadata(const struct tat_gguf * gguf) {
     uint32_t count;
-    int64_t  signed_value;
-    double   float_value;
+    int64_t signed_value;
+    double float_value;
     uint64_t value;
     tat_gguf_metadata(gguf, &count);
     assert_int_equal(count, SAMPLE_N_KV);
@@ -91,9 +91,9 @@ static void expect_sample_params(const struct tat_gguf * gguf) {
 static void read_sample(uint32_t version, bool big_endian) {
     struct sample s;
     sample_build(&s, version, big_endian);
-    struct tat_gguf *            gguf = builder_open_good(&s.builder, 0);
-    uint32_t                     count;
-    uint64_t                     total;
+    struct tat_gguf * gguf = builder_open_good(&s.builder, 0);
+    uint32_t count;
+    uint64_t total;
     const struct tat_gguf_file * file = tat_gguf_files(gguf, &count);
     assert_int_equal(count, 1);
     assert_int_equal(file->version, version);
@@ -131,21 +131,21 @@ static void test_big_endian(void ** state) {
 static void test_every_type(void ** state) {
     (void) state;
     enum { TYPES = 64 };
-    struct builder b      = { 0 };
-    uint64_t       offset = 0;
+    struct builder b = { 0 };
+    uint64_t offset = 0;
     put_header(&b, 3, TYPES, 0);
     for (uint32_t id = 0; id < TYPES; id++) {
         const struct tat_type * type = tat_type_of(id);
-        char                    name[16];
+        char name[16];
         snprintf(name, sizeof name, "blk.0.t%u", id);
         put_tensor(&b, name, 1, (uint64_t[]){ 512 }, id, offset);
         offset += type ? (512 / type->block * type->block_bytes + 31) / 32 * 32 : 320;
     }
     put_padding(&b, 32);
     put_bytes(&b, NULL, offset);
-    struct tat_gguf *              gguf = builder_open_good(&b, 0);
-    uint32_t                       count;
-    uint64_t                       unknown;
+    struct tat_gguf * gguf = builder_open_good(&b, 0);
+    uint32_t count;
+    uint64_t unknown;
     const struct tat_gguf_tensor * tensors = tat_gguf_tensors(gguf, &count);
     assert_int_equal(count, TYPES);
     for (uint32_t id = 0; id < TYPES; id++) {
@@ -153,7 +153,7 @@ static void test_every_type(void ** state) {
         assert_int_equal(tensors[id].bytes, type ? 512 / type->block * type->block_bytes : 320);
     }
     tat_gguf_findings(gguf, &count, &unknown);
-    for (uint32_t id = 0; id < TYPES; id++) unknown -= tat_type_of(id) == NULL;
+    for (uint32_t id = 0; id < TYPES; id++) { unknown -= tat_type_of(id) == NULL; }
     assert_int_equal(unknown, 0);
     tat_gguf_close(gguf);
     builder_free(&b);
@@ -165,7 +165,7 @@ static void test_no_slices_of_unknown_type(void ** state) {
     struct sample s;
     sample_build(&s, 3, false);
     store(&s.builder, s.mark[M_THIRD_OFFSET] - 4, 99, 4);
-    struct tat_gguf *              gguf    = builder_open_good(&s.builder, 0);
+    struct tat_gguf * gguf = builder_open_good(&s.builder, 0);
     const struct tat_gguf_tensor * experts = tat_gguf_find(gguf, "blk.1.ffn_gate_exps.weight");
     assert_int_equal(experts->bytes, 288);
     assert_int_equal(experts->n_slices, 0);
@@ -185,14 +185,14 @@ static void test_type_names(void ** state) {
 
 static void test_strings_are_read_on_demand(void ** state) {
     (void) state;
-    struct sample    s;
+    struct sample s;
     struct tat_error error = { 0 };
-    char             path[64];
+    char path[64];
     sample_build(&s, 3, false);
-    const int                  fd     = builder_file(s.builder.bytes, s.builder.size, path);
-    struct tat_gguf *          gguf   = tat_gguf_open(path, 0, &error);
+    const int fd = builder_file(s.builder.bytes, s.builder.size, path);
+    struct tat_gguf * gguf = tat_gguf_open(path, 0, &error);
     const struct tat_gguf_kv * tokens = tat_gguf_find_key(gguf, "tokenizer.ggml.tokens");
-    struct tat_gguf_strings *  got    = tat_gguf_read_strings(gguf, tokens, &error);
+    struct tat_gguf_strings * got = tat_gguf_read_strings(gguf, tokens, &error);
     assert_non_null(got);
     assert_int_equal(got->n, 3);
     assert_string_equal(got->text + got->start[0], "a");
@@ -215,8 +215,8 @@ static void test_strings_are_read_on_demand(void ** state) {
 
 static void test_long_values_are_cut_or_left(void ** state) {
     (void) state;
-    struct builder b    = { 0 };
-    char *         text = malloc(100001);
+    struct builder b = { 0 };
+    char * text = malloc(100001);
     memset(text, 'x', 100000);
     text[100000] = '\0';
     put_header(&b, 3, 0, 3);
@@ -224,8 +224,8 @@ static void test_long_values_are_cut_or_left(void ** state) {
     put_kv_array(&b, "numbers", TAT_GGUF_UINT32, 20000);
     put_bytes(&b, NULL, 80000);
     put_kv_u32(&b, "after", 7);
-    struct tat_gguf *          gguf = builder_open_good(&b, 0);
-    const struct tat_gguf_kv * kv   = tat_gguf_find_key(gguf, "long");
+    struct tat_gguf * gguf = builder_open_good(&b, 0);
+    const struct tat_gguf_kv * kv = tat_gguf_find_key(gguf, "long");
     assert_int_equal(kv->n, 100000);
     assert_int_equal(strlen(kv->value.string), TAT_GGUF_KEPT_BYTES);
     kv = tat_gguf_find_key(gguf, "numbers");
@@ -243,8 +243,8 @@ static void test_no_tensors(void ** state) {
     struct builder b = { 0 };
     put_header(&b, 3, 0, 0);
     struct tat_gguf * gguf = builder_open_good(&b, 0);
-    uint32_t          count;
-    uint64_t          total;
+    uint32_t count;
+    uint64_t total;
     tat_gguf_tensors(gguf, &count);
     assert_int_equal(count, 0);
     assert_null(tat_gguf_find(gguf, "a"));
@@ -260,7 +260,7 @@ static void test_hundred_thousand_tensors(void ** state) {
     (void) state;
     enum { N = 100000 };
     struct builder b = { 0 };
-    char           name[40];
+    char name[40];
     put_header(&b, 3, N, 0);
     for (uint32_t i = 0; i < N; i++) {
         snprintf(name, sizeof name, "blk.%u.ffn_up.%u.weight", i % 1000, i / 1000);
@@ -269,8 +269,8 @@ static void test_hundred_thousand_tensors(void ** state) {
     put_padding(&b, 32);
     put_bytes(&b, NULL, 32ull * N);
     struct tat_gguf * gguf = builder_open_good(&b, 0);
-    uint32_t          count;
-    uint64_t          total;
+    uint32_t count;
+    uint64_t total;
     tat_gguf_findings(gguf, &count, &total);
     assert_int_equal(total, 0);
     for (uint32_t i = 0; i < N; i += 997) {
@@ -290,11 +290,11 @@ static void test_colliding_names_are_refused(void ** state) {
     enum { N = 1100 };
     static struct {
         const char * name;
-        char         text[16];
+        char text[16];
     } names[N];
     struct name_index index = { 0 };
     assert_int_equal(name_index_reserve(&index, sizeof *names, N), 0);
-    uint64_t number  = 0;
+    uint64_t number = 0;
     uint32_t refused = 0;
     for (uint32_t i = 0; i < N; i++) {
         do {
@@ -308,8 +308,7 @@ static void test_colliding_names_are_refused(void ** state) {
     name_index_free(&index);
 }
 
-/* ------------------------------------------------------------------------------------------------------ split models
- */
+/* ---- split models ---- */
 
 struct folder {
     char path[64];
@@ -339,7 +338,7 @@ static void write_file(const char * path, const struct builder * b) {
 /* A part with one tensor. The first has the metadata. */
 static void write_part(const char * path, unsigned no, unsigned count, unsigned tensors) {
     struct builder b = { 0 };
-    char           name[32];
+    char name[32];
     snprintf(name, sizeof name, "blk.%u.attn_q.weight", no);
     put_header(&b, 3, 1, no == 0 ? 5 : 3);
     put_key(&b, "split.no", TAT_GGUF_UINT16);
@@ -366,24 +365,24 @@ static const char * part_of(const struct folder * folder, unsigned part, unsigne
 }
 
 static void write_parts(const struct folder * folder) {
-    for (unsigned part = 1; part <= 3; part++) write_part(part_of(folder, part, 3), part - 1, 3, 3);
+    for (unsigned part = 1; part <= 3; part++) { write_part(part_of(folder, part, 3), part - 1, 3, 3); }
 }
 
 static void expect_refused(const char * path, const char * expected) {
     struct tat_error error = { 0 };
     assert_null(tat_gguf_open(path, 0, &error));
-    if (!strstr(error.message, expected)) fail_msg("expected \"%s\", got \"%s\"", expected, error.message);
+    if (!strstr(error.message, expected)) { fail_msg("expected \"%s\", got \"%s\"", expected, error.message); }
 }
 
 static void test_split_opens_by_any_part(void ** state) {
     uint64_t hash = 0;
     write_parts(*state);
     for (unsigned part = 1; part <= 3; part++) {
-        struct tat_error               error = { 0 };
-        struct tat_gguf *              gguf  = tat_gguf_open(part_of(*state, part, 3), 0, &error);
-        uint32_t                       count;
+        struct tat_error error = { 0 };
+        struct tat_gguf * gguf = tat_gguf_open(part_of(*state, part, 3), 0, &error);
+        uint32_t count;
         const struct tat_gguf_tensor * tensors;
-        if (!gguf) fail_msg("%s", error.message);
+        if (!gguf) { fail_msg("%s", error.message); }
         const struct tat_gguf_file * files = tat_gguf_files(gguf, &count);
         assert_int_equal(count, 3);
         tensors = tat_gguf_tensors(gguf, &count);
@@ -395,7 +394,7 @@ static void test_split_opens_by_any_part(void ** state) {
             assert_int_equal(tensors[i].file_offset, files[i].data_offset);
         }
         assert_int_equal(tat_gguf_params(gguf)->n_layer, 3);
-        if (part == 1) hash = tat_gguf_hash(gguf);
+        if (part == 1) { hash = tat_gguf_hash(gguf); }
         assert_true(tat_gguf_hash(gguf) == hash);
         assert_true(tat_gguf_hash(gguf) != files[0].header_hash);
         tat_gguf_close(gguf);
@@ -404,7 +403,7 @@ static void test_split_opens_by_any_part(void ** state) {
 
 static void test_split_part_alone(void ** state) {
     struct tat_error error = { 0 };
-    uint32_t         count;
+    uint32_t count;
     write_parts(*state);
     struct tat_gguf * gguf = tat_gguf_open(part_of(*state, 2, 3), TAT_GGUF_SINGLE, &error);
     assert_non_null(gguf);
@@ -444,7 +443,7 @@ static void test_split_gone_wrong(void ** state) {
 
 /* A name alone does not make a split. */
 static void test_name_of_a_part_without_being_one(void ** state) {
-    struct sample    s;
+    struct sample s;
     struct tat_error error = { 0 };
     sample_build(&s, 3, false);
     write_file(part_of(*state, 2, 3), &s.builder);
@@ -454,12 +453,11 @@ static void test_name_of_a_part_without_being_one(void ** state) {
     builder_free(&s.builder);
 }
 
-/* ----------------------------------------------------------------------------------------------- what is no model file
- */
+/* ---- what is no model file ---- */
 
 static void test_no_regular_file(void ** state) {
     const struct folder * folder = *state;
-    char                  fifo[128], loop[128], file[128], link[128];
+    char fifo[128], loop[128], file[128], link[128];
     snprintf(fifo, sizeof fifo, "%s/fifo", folder->path);
     snprintf(loop, sizeof loop, "%s/loop", folder->path);
     snprintf(file, sizeof file, "%s/file", folder->path);
@@ -494,7 +492,7 @@ static void test_long_path(void ** state) {
 
 /* Sparse files can claim anything: a header is bounded all the same. */
 static void test_endless_header(void ** state) {
-    char           path[128];
+    char path[128];
     struct builder b = { 0 };
     snprintf(path, sizeof path, "%s/sparse", ((struct folder *) *state)->path);
     put_header(&b, 3, 0, 1);
@@ -507,10 +505,10 @@ static void test_endless_header(void ** state) {
 
 static void test_file_that_shrinks(void ** state) {
     (void) state;
-    struct sample    s;
-    struct input     input;
+    struct sample s;
+    struct input input;
     struct tat_error error = { 0 };
-    char             path[64];
+    char path[64];
     sample_build(&s, 3, false);
     const int fd = builder_file(s.builder.bytes, s.builder.size, path);
     assert_int_equal(input_open(&input, path, &error), 0);
@@ -525,12 +523,12 @@ static void test_file_that_shrinks(void ** state) {
 static void test_no_descriptor_stays_open(void ** state) {
     (void) state;
     struct sample s;
-    char          path[64];
+    char path[64];
     sample_build(&s, 3, false);
-    const int         fd     = builder_file(s.builder.bytes, s.builder.size, path);
-    const int         before = dup(fd);
-    struct tat_gguf * gguf   = tat_gguf_open(path, 0, NULL);
-    const int         after  = dup(fd);
+    const int fd = builder_file(s.builder.bytes, s.builder.size, path);
+    const int before = dup(fd);
+    struct tat_gguf * gguf = tat_gguf_open(path, 0, NULL);
+    const int after = dup(fd);
     assert_int_equal(after, before + 1);
     tat_gguf_close(gguf);
     tat_gguf_close(NULL);

@@ -21,15 +21,15 @@
 
 struct builder {
     unsigned char * bytes;
-    size_t          size;
-    size_t          capacity;
-    bool            big_endian;
+    size_t size;
+    size_t capacity;
+    bool big_endian;
 };
 
 static inline void put_bytes(struct builder * b, const void * bytes, size_t count) {
     if (b->size + count > b->capacity) {
         b->capacity = 2 * (b->size + count);
-        b->bytes    = realloc(b->bytes, b->capacity);
+        b->bytes = realloc(b->bytes, b->capacity);
         assert_non_null(b->bytes);
     }
     if (bytes) {
@@ -88,13 +88,13 @@ static inline void put_tensor(struct builder * b, const char * name, uint32_t n_
                               uint32_t type, uint64_t offset) {
     put_string(b, name);
     put(b, n_dims, 4);
-    for (uint32_t i = 0; i < n_dims; i++) put(b, ne[i], 8);
+    for (uint32_t i = 0; i < n_dims; i++) { put(b, ne[i], 8); }
     put(b, type, 4);
     put(b, offset, 8);
 }
 
 static inline void put_padding(struct builder * b, size_t alignment) {
-    while (b->size % alignment) put(b, 0, 1);
+    while (b->size % alignment) { put(b, 0, 1); }
 }
 
 static inline void builder_free(struct builder * b) {
@@ -112,8 +112,8 @@ static inline int builder_file(const void * bytes, size_t size, char path[64]) {
 }
 
 static inline struct tat_gguf * builder_open(const struct builder * b, unsigned flags, struct tat_error * error) {
-    char              path[64];
-    const int         fd   = builder_file(b->bytes, b->size, path);
+    char path[64];
+    const int fd = builder_file(b->bytes, b->size, path);
     struct tat_gguf * gguf = tat_gguf_open(path, flags, error);
     close(fd);
     return gguf;
@@ -121,9 +121,9 @@ static inline struct tat_gguf * builder_open(const struct builder * b, unsigned 
 
 /* Opens and expects success. */
 static inline struct tat_gguf * builder_open_good(const struct builder * b, unsigned flags) {
-    struct tat_error  error = { 0 };
-    struct tat_gguf * gguf  = builder_open(b, flags, &error);
-    if (!gguf) fail_msg("refused: %s", error.message);
+    struct tat_error error = { 0 };
+    struct tat_gguf * gguf = builder_open(b, flags, &error);
+    if (!gguf) { fail_msg("refused: %s", error.message); }
     return gguf;
 }
 
@@ -172,34 +172,34 @@ enum mark {
 
 struct sample {
     struct builder builder;
-    size_t         mark[M_COUNT];
+    size_t mark[M_COUNT];
 };
 
 static inline void sample_metadata(struct sample * s) {
-    struct builder * b       = &s->builder;
-    s->mark[M_KEY_LENGTH]    = b->size;
-    s->mark[M_KEY]           = b->size + 8;
-    s->mark[M_KEY_TYPE]      = b->size + 8 + strlen("general.architecture");
+    struct builder * b = &s->builder;
+    s->mark[M_KEY_LENGTH] = b->size;
+    s->mark[M_KEY] = b->size + 8;
+    s->mark[M_KEY_TYPE] = b->size + 8 + strlen("general.architecture");
     s->mark[M_STRING_LENGTH] = s->mark[M_KEY_TYPE] + 4;
     put_kv_string(b, "general.architecture", "llama");
     s->mark[M_SECOND_KEY] = b->size + 8;
     put_kv_string(b, "general.architectura", "twenty letters, too");
     put_kv_u32(b, "general.alignment", 32);
-    s->mark[M_ALIGNMENT]      = b->size - 4;
+    s->mark[M_ALIGNMENT] = b->size - 4;
     s->mark[M_ALIGNMENT_TYPE] = b->size - 8;
     put_kv_u32(b, "llama.block_count", 2);
     s->mark[M_LAYERS] = b->size - 4;
     put_kv_u32(b, "llama.embedding_length", 64);
     put_kv_u32(b, "llama.attention.head_count", 4);
     put_kv_array(b, "llama.attention.head_count_kv", TAT_GGUF_INT32, 2);
-    s->mark[M_ARRAY_TYPE]   = b->size - 12;
+    s->mark[M_ARRAY_TYPE] = b->size - 12;
     s->mark[M_ARRAY_LENGTH] = b->size - 8;
     put(b, 2, 4);
     put(b, 1, 4);
     put_kv_array(b, "tokenizer.ggml.tokens", TAT_GGUF_STRING, 3);
-    s->mark[M_STRINGS_TYPE]   = b->size - 12;
+    s->mark[M_STRINGS_TYPE] = b->size - 12;
     s->mark[M_STRINGS_LENGTH] = b->size - 8;
-    s->mark[M_STRINGS_FIRST]  = b->size;
+    s->mark[M_STRINGS_FIRST] = b->size;
     put_string(b, "a");
     put_string(b, "bc");
     put_string(b, "");
@@ -215,40 +215,40 @@ static inline void sample_metadata(struct sample * s) {
 #define SAMPLE_N_KV 12
 
 static inline void sample_tensors(struct sample * s) {
-    struct builder * b     = &s->builder;
+    struct builder * b = &s->builder;
     s->mark[M_NAME_LENGTH] = b->size;
-    s->mark[M_NAME]        = b->size + 8;
-    s->mark[M_N_DIMS]      = s->mark[M_NAME] + strlen("token_embd.weight");
-    s->mark[M_NE0]         = s->mark[M_N_DIMS] + 4;
-    s->mark[M_NE1]         = s->mark[M_NE0] + 8;
-    s->mark[M_TYPE]        = s->mark[M_NE1] + 8;
-    s->mark[M_OFFSET]      = s->mark[M_TYPE] + 4;
+    s->mark[M_NAME] = b->size + 8;
+    s->mark[M_N_DIMS] = s->mark[M_NAME] + strlen("token_embd.weight");
+    s->mark[M_NE0] = s->mark[M_N_DIMS] + 4;
+    s->mark[M_NE1] = s->mark[M_NE0] + 8;
+    s->mark[M_TYPE] = s->mark[M_NE1] + 8;
+    s->mark[M_OFFSET] = s->mark[M_TYPE] + 4;
     put_tensor(b, "token_embd.weight", 2, (uint64_t[]){ 64, 3 }, 0, 0); /* 768 bytes */
     s->mark[M_SECOND_NAME] = b->size + 8;
     put_tensor(b, "blk.0.attn_q.bias", 2, (uint64_t[]){ 64, 8 }, 8, 768); /* 544 bytes */
     s->mark[M_SECOND_OFFSET] = b->size - 8;
-    s->mark[M_SECOND_TYPE]   = b->size - 12;
-    s->mark[M_SECOND_NE0]    = b->size - 28;
+    s->mark[M_SECOND_TYPE] = b->size - 12;
+    s->mark[M_SECOND_NE0] = b->size - 28;
     put_tensor(b, "blk.1.ffn_gate_exps.weight", 4, (uint64_t[]){ 64, 2, 4, 1 }, 2, 1312); /* 288 bytes */
     s->mark[M_THIRD_OFFSET] = b->size - 8;
-    s->mark[M_THIRD_NE0]    = b->size - 44;
-    s->mark[M_THIRD_NE1]    = b->size - 36;
-    s->mark[M_THIRD_NE2]    = b->size - 28;
-    s->mark[M_THIRD_NE3]    = b->size - 20;
-    s->mark[M_HEADER_END]   = b->size;
+    s->mark[M_THIRD_NE0] = b->size - 44;
+    s->mark[M_THIRD_NE1] = b->size - 36;
+    s->mark[M_THIRD_NE2] = b->size - 28;
+    s->mark[M_THIRD_NE3] = b->size - 20;
+    s->mark[M_HEADER_END] = b->size;
     put_padding(b, 32);
-    s->mark[M_DATA]        = b->size;
+    s->mark[M_DATA] = b->size;
     s->mark[M_SECOND_DATA] = b->size + 768;
-    s->mark[M_THIRD_DATA]  = b->size + 1312;
+    s->mark[M_THIRD_DATA] = b->size + 1312;
     put_bytes(b, NULL, 1312 + 288);
     s->mark[M_END] = b->size;
 }
 
 static inline void sample_build(struct sample * s, uint32_t version, bool big_endian) {
-    *s                   = (struct sample){ .builder = { .big_endian = big_endian } };
-    s->mark[M_VERSION]   = 4;
+    *s = (struct sample){ .builder = { .big_endian = big_endian } };
+    s->mark[M_VERSION] = 4;
     s->mark[M_N_TENSORS] = 8;
-    s->mark[M_N_KV]      = 16;
+    s->mark[M_N_KV] = 16;
     put_header(&s->builder, version, 3, SAMPLE_N_KV);
     sample_metadata(s);
     sample_tensors(s);

@@ -10,12 +10,12 @@ enum change { PATCH, CUT, APPEND };
 
 struct corruption {
     const char * name;
-    enum change  change;
-    enum mark    mark;  /* PATCH: what is overwritten; CUT: where the file ends, together with value */
-    unsigned     width; /* PATCH: bytes; 0: one NUL byte is written into the text */
-    uint64_t     value;
+    enum change change;
+    enum mark mark; /* PATCH: what is overwritten; CUT: where the file ends, together with value */
+    unsigned width; /* PATCH: bytes; 0: one NUL byte is written into the text */
+    uint64_t value;
     const char * expected;
-    enum mark    at; /* the byte the message must name; M_COUNT: any */
+    enum mark at; /* the byte the message must name; M_COUNT: any */
 };
 
 #define NEGATIVE(n) ((uint64_t) - (int64_t) (n))
@@ -138,8 +138,8 @@ static const struct corruption found[] = {
 };
 
 static void apply(const struct corruption * c, struct sample * s) {
-    struct builder * b  = &s->builder;
-    const size_t     at = s->mark[c->mark];
+    struct builder * b = &s->builder;
+    const size_t at = s->mark[c->mark];
     switch (c->change) {
         case CUT: b->size = at + c->value; break;
         case APPEND: put_bytes(b, NULL, c->value); break;
@@ -159,21 +159,21 @@ static void apply(const struct corruption * c, struct sample * s) {
 
 static void expect(const struct corruption * c, const struct sample * s, const char * message) {
     char byte[40];
-    if (!strstr(message, c->expected)) fail_msg("%s: expected \"%s\", got \"%s\"", c->name, c->expected, message);
-    if (c->at == M_COUNT) return;
+    if (!strstr(message, c->expected)) { fail_msg("%s: expected \"%s\", got \"%s\"", c->name, c->expected, message); }
+    if (c->at == M_COUNT) { return; }
     snprintf(byte, sizeof byte, "byte %zu: ", s->mark[c->at]);
-    if (!strstr(message, byte)) fail_msg("%s: expected \"%s\", got \"%s\"", c->name, byte, message);
+    if (!strstr(message, byte)) { fail_msg("%s: expected \"%s\", got \"%s\"", c->name, byte, message); }
 }
 
 static void test_each_corruption_is_named(void ** state) {
     (void) state;
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
-        struct sample    s;
+        struct sample s;
         struct tat_error error = { 0 };
         sample_build(&s, 3, false);
         apply(&refused[i], &s);
         struct tat_gguf * gguf = builder_open(&s.builder, 0, &error);
-        if (gguf) fail_msg("%s: was not refused", refused[i].name);
+        if (gguf) { fail_msg("%s: was not refused", refused[i].name); }
         assert_int_equal(error.kind, TAT_ERROR_INPUT);
         if (!strstr(error.message, "byte ")) { fail_msg("%s: no byte in \"%s\"", refused[i].name, error.message); }
         expect(&refused[i], &s, error.message);
@@ -187,10 +187,10 @@ static void test_what_can_be_lived_with_is_found(void ** state) {
         struct sample s;
         sample_build(&s, 3, false);
         apply(&found[i], &s);
-        struct tat_gguf *               gguf      = builder_open_good(&s.builder, TAT_GGUF_TOLERANT);
-        char                            all[4096] = "", line[300];
-        uint32_t                        count;
-        uint64_t                        total;
+        struct tat_gguf * gguf = builder_open_good(&s.builder, TAT_GGUF_TOLERANT);
+        char all[4096] = "", line[300];
+        uint32_t count;
+        uint64_t total;
         const struct tat_gguf_finding * findings = tat_gguf_findings(gguf, &count, &total);
         assert_int_equal(count, total);
         for (uint32_t f = 0; f < count; f++) {
@@ -203,8 +203,8 @@ static void test_what_can_be_lived_with_is_found(void ** state) {
     }
 }
 
-/* Wherever the file ends: an error that says where, from a reader that stays within its bounds (the sanitizers watch).
- */
+/* Wherever the file ends: an error that says where, from a reader that stays within its bounds (the sanitizers
+ * watch). */
 static void test_truncated_at_every_byte(void ** state) {
     (void) state;
     struct sample s;
@@ -226,7 +226,7 @@ static void test_truncated_at_every_byte(void ** state) {
 static void test_every_byte_changed(void ** state) {
     (void) state;
     static const unsigned char masks[] = { 0x01, 0x80, 0xff };
-    struct sample              s;
+    struct sample s;
     sample_build(&s, 3, false);
     for (size_t i = 0; i < s.mark[M_HEADER_END]; i++) {
         for (size_t m = 0; m < sizeof masks; m++) {
@@ -256,8 +256,8 @@ static void test_findings_are_bounded(void ** state) {
     put_padding(&b, 32);
     put_bytes(&b, NULL, 32 * n);
     struct tat_gguf * gguf = builder_open_good(&b, 0);
-    uint32_t          count;
-    uint64_t          total;
+    uint32_t count;
+    uint64_t total;
     tat_gguf_findings(gguf, &count, &total);
     assert_int_equal(count, TAT_GGUF_MAX_FINDINGS);
     assert_int_equal(total, n);
@@ -267,7 +267,7 @@ static void test_findings_are_bounded(void ** state) {
 
 static void test_messages_hold_no_control_characters(void ** state) {
     (void) state;
-    struct builder   b     = { 0 };
+    struct builder b = { 0 };
     struct tat_error error = { 0 };
     put_header(&b, 3, 1, 0);
     put_tensor(&b, "\033[2Jevil\n", 4, (uint64_t[]){ 1, 1, 1, UINT64_MAX }, 0, 0);

@@ -10,7 +10,7 @@
 
 /* The few functions of ggml's C interface that are needed; they have not changed since GGUF exists. */
 struct gguf_init_params {
-    bool    no_alloc;
+    bool no_alloc;
     void ** ctx;
 };
 
@@ -29,9 +29,9 @@ static struct {
 } ggml;
 
 static const char * cache_pattern(const char * rest) {
-    static char  pattern[4096];
+    static char pattern[4096];
     const char * cache = getenv("TAT_CACHE");
-    const char * home  = getenv("HOME");
+    const char * home = getenv("HOME");
     if (cache) {
         snprintf(pattern, sizeof pattern, "%s/%s", cache, rest);
     } else {
@@ -59,30 +59,30 @@ static bool load(void * library) {
     _Static_assert(sizeof ggml == sizeof names, "a name for each function");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         slots[i] = dlsym(library, names[i]);
-        if (!slots[i]) return false;
+        if (!slots[i]) { return false; }
     }
     return true;
 }
 
 static void * find_ggml(void) {
     void * loaded = NULL;
-    glob_t found  = { 0 };
+    glob_t found = { 0 };
     glob(cache_pattern("llama.cpp-*/build/bin/libggml-base.so"), 0, NULL, &found);
     for (size_t i = found.gl_pathc; i-- > 0 && !loaded;) {
         void * library = dlopen(found.gl_pathv[i], RTLD_NOW | RTLD_LOCAL);
-        if (library && load(library)) loaded = library;
+        if (library && load(library)) { loaded = library; }
     }
     globfree(&found);
     return loaded;
 }
 
 static void test_types_are_ggmls(void ** state) {
-    if (!*state) skip();
+    if (!*state) { skip(); }
     for (int id = 0; id < 43; id++) {
         const struct tat_type * type = tat_type_of((uint32_t) id);
         /* ggml forgot the sizes of types it removed. */
-        if (ggml.ggml_blck_size(id) == 0) continue;
-        if (!type) fail_msg("type %d, %s, is missing", id, ggml.ggml_type_name(id));
+        if (ggml.ggml_blck_size(id) == 0) { continue; }
+        if (!type) { fail_msg("type %d, %s, is missing", id, ggml.ggml_type_name(id)); }
         assert_string_equal(type->name, ggml.ggml_type_name(id));
         assert_int_equal(type->block, ggml.ggml_blck_size(id));
         assert_int_equal(type->block_bytes, ggml.ggml_type_size(id));
@@ -90,12 +90,12 @@ static void test_types_are_ggmls(void ** state) {
 }
 
 static void compare(const char * path) {
-    void *            theirs = ggml.gguf_init_from_file(path, (struct gguf_init_params){ .no_alloc = true });
-    struct tat_error  error  = { 0 };
-    struct tat_gguf * ours   = tat_gguf_open(path, TAT_GGUF_SINGLE, &error);
-    uint32_t          count;
-    if (!ours) fail_msg("%s", error.message);
-    if (!theirs) fail_msg("%s: ggml does not take it", path);
+    void * theirs = ggml.gguf_init_from_file(path, (struct gguf_init_params){ .no_alloc = true });
+    struct tat_error error = { 0 };
+    struct tat_gguf * ours = tat_gguf_open(path, TAT_GGUF_SINGLE, &error);
+    uint32_t count;
+    if (!ours) { fail_msg("%s", error.message); }
+    if (!theirs) { fail_msg("%s: ggml does not take it", path); }
     const struct tat_gguf_tensor * tensors = tat_gguf_tensors(ours, &count);
     assert_int_equal(count, ggml.gguf_get_n_tensors(theirs));
     for (uint32_t i = 0; i < count; i++) {
@@ -115,12 +115,12 @@ static void test_models_read_as_ggml_reads_them(void ** state) {
         globfree(&found);
         skip();
     }
-    for (size_t i = 0; i < found.gl_pathc; i++) compare(found.gl_pathv[i]);
+    for (size_t i = 0; i < found.gl_pathc; i++) { compare(found.gl_pathv[i]); }
     globfree(&found);
 }
 
 int main(void) {
-    void *                  library = find_ggml();
+    void * library = find_ggml();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(test_types_are_ggmls, library),
         cmocka_unit_test_prestate(test_models_read_as_ggml_reads_them, library),

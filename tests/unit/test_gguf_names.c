@@ -5,8 +5,8 @@
 
 static const struct {
     const char * name;
-    int          layer;
-    int          expert;
+    int layer;
+    int expert;
     const char * component;
 } names[] = {
     { "token_embd.weight", NONE, NONE, "token_embd" },
@@ -156,11 +156,11 @@ static const struct {
 static void test_names(void ** state) {
     (void) state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const char * name      = names[i].name;
+        const char * name = names[i].name;
         const char * component = tat_component_name(tat_component_of(name));
-        if (tat_layer_of(name) != names[i].layer) fail_msg("%s: layer %d", name, tat_layer_of(name));
-        if (tat_expert_of(name) != names[i].expert) fail_msg("%s: expert %d", name, tat_expert_of(name));
-        if (strcmp(component, names[i].component)) fail_msg("%s: component %s", name, component);
+        if (tat_layer_of(name) != names[i].layer) { fail_msg("%s: layer %d", name, tat_layer_of(name)); }
+        if (tat_expert_of(name) != names[i].expert) { fail_msg("%s: expert %d", name, tat_expert_of(name)); }
+        if (strcmp(component, names[i].component)) { fail_msg("%s: component %s", name, component); }
     }
 }
 
@@ -169,8 +169,10 @@ static void test_every_component_has_a_name_and_is_reached(void ** state) {
     for (int c = 0; c < TAT_COMPONENT_COUNT; c++) {
         bool reached = false;
         assert_non_null(tat_component_name(c));
-        for (size_t i = 0; i < sizeof names / sizeof *names; i++) reached |= (int) tat_component_of(names[i].name) == c;
-        if (!reached) fail_msg("no name leads to %s", tat_component_name(c));
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+            reached |= (int) tat_component_of(names[i].name) == c;
+        }
+        if (!reached) { fail_msg("no name leads to %s", tat_component_name(c)); }
     }
     assert_string_equal(tat_component_name(TAT_COMPONENT_COUNT), "other");
     assert_string_equal(tat_component_name(-1), "other");

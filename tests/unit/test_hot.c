@@ -46,14 +46,14 @@ static void expect_tensor(const json_t * hot, const char * table, size_t number,
     assert_string_equal(json_string_value(json_object_get(row(hot, table, number), "tensor")), name);
 }
 
-/* ----------------------------------------------------------------------------------------------- weights in a chain */
+/* ---- weights in a chain ---- */
 
 static const char * const names[WEIGHTS] = { "blk.0.a", "blk.1.b", "blk.2.c", "blk.3.d", "blk.4.e",
                                              "blk.5.f", "blk.6.g", "blk.7.h", "blk.8.i", "blk.9.j" };
 
 struct chain {
     struct trace_builder b;
-    uint32_t             weight[WEIGHTS], embd, x;
+    uint32_t weight[WEIGHTS], embd, x;
 };
 
 /* Ten weights of 1,024 bytes; what stands beside them, to make graphs of tokens, is an embedding that is no weight. */
@@ -62,42 +62,43 @@ static void chain_begin(struct chain * c) {
     tb_begin(&c->b);
     tb_model_file(&c->b, "/model.gguf");
     for (uint32_t i = 0; i < WEIGHTS; i++) {
-        t.name        = names[i];
+        t.name = names[i];
         t.file_offset = 4096 + 1024 * i;
-        c->weight[i]  = tb_tensor(&c->b, t);
+        c->weight[i] = tb_tensor(&c->b, t);
     }
-    t       = (struct tb_tensor){ .kind = TAT_TENSOR_INPUT, .memory = TAT_MEMORY_BUFFER, .ne = { 16 } };
-    t.name  = "inp_embd";
+    t = (struct tb_tensor){ .kind = TAT_TENSOR_INPUT, .memory = TAT_MEMORY_BUFFER, .ne = { 16 } };
+    t.name = "inp_embd";
     c->embd = tb_tensor(&c->b, t);
-    t.name  = "x";
-    t.kind  = TAT_TENSOR_ACTIVATION;
-    c->x    = tb_tensor(&c->b, t);
+    t.name = "x";
+    t.kind = TAT_TENSOR_ACTIVATION;
+    c->x = tb_tensor(&c->b, t);
 }
 
 /* A graph of one token that reads these weights, each in an operation of its own; 1 + weight, ends with 0. `also`: a
  * weight that the first operation reads too, after the other. */
 static uint32_t chain_template(struct chain * c, const int * reads, int also) {
     struct tb_entry entries[1 + WEIGHTS + 32];
-    uint32_t        n = 0;
-    entries[n++]      = (struct tb_entry){ .name = "inp_embd", .tensor = c->embd, .ne = { 16 } };
+    uint32_t n = 0;
+    entries[n++] = (struct tb_entry){ .name = "inp_embd", .tensor = c->embd, .ne = { 16 } };
     for (int i = 0; i < WEIGHTS; i++) {
         entries[n++] = (struct tb_entry){ .name = names[i], .tensor = c->weight[i], .ne = { 16, 16 } };
     }
     const uint32_t n_leaves = n;
     for (int i = 0; reads[i]; i++) {
-        entries[n++] = (struct tb_entry){ .name   = "x",
-                                          .op     = "MUL_MAT",
+        entries[n++] = (struct tb_entry){ .name = "x",
+                                          .op = "MUL_MAT",
                                           .tensor = c->x,
-                                          .ne     = { 16 },
-                                          .facts  = TAT_NODE_COMPUTE,
-                                          .src    = { 1 + reads[i], 1, i == 0 && also ? 1 + also : 0 } };
+                                          .ne = { 16 },
+                                          .facts = TAT_NODE_COMPUTE,
+                                          .src = { 1 + reads[i], 1, i == 0 && also ? 1 + also : 0 } };
     }
     return tb_template(&c->b, 1, entries, n_leaves, n - n_leaves, NULL, 0);
 }
 
-static void evaluate(struct chain * c, uint32_t template, uint32_t callbacks, int times) {
+static void evaluate(struct chain * c, uint32_t template_id, uint32_t callbacks, int times) {
     for (int i = 0; i < times; i++) {
-        tb_evaluation(&c->b, (struct tb_evaluation){ .template = template, .rule = RULE, .n_callbacks = callbacks });
+        tb_evaluation(&c->b,
+                      (struct tb_evaluation){ .template_id = template_id, .rule = RULE, .n_callbacks = callbacks });
     }
 }
 
@@ -148,7 +149,7 @@ static void one_weight_is_hot(void ** state) {
 static void time_decides_where_the_cut_ties(void ** state) {
     (void) state;
     const struct tat_analysis_options options = { .hot_share = 0.2 };
-    struct chain                      c       = { 0 };
+    struct chain c = { 0 };
     chain_begin(&c);
     /* Five weights twice as often as the others. The second is read by an operation whose time is the third's, so it
      * has none; the others have as much as each other. */
@@ -185,13 +186,13 @@ static void early_and_late_layers(void ** state) {
     json_decref(hot);
 }
 
-/* ------------------------------------------------------------------------------------------------------ read again */
+/* ---- read again ---- */
 
 /* Rows are read again where the same graph reads the whole too, and only there. */
 static void rows_and_the_whole(void ** state) {
     (void) state;
     struct trace_builder b;
-    struct small_model   m;
+    struct small_model m;
     small_model_begin(&b, &m);
     const uint32_t prompt = small_model_template(&b, &m, 2), generate = small_model_template(&b, &m, 1);
     small_model_evaluate(&b, prompt, (const int64_t[]){ 1, 2 }, 2, (const uint32_t[]){ 0, 1, 1, 2 });
@@ -199,9 +200,9 @@ static void rows_and_the_whole(void ** state) {
     small_model_end_early(&b, generate, (const int64_t[]){ 4 }, 1, 1);
     small_model_end_early(&b, generate, (const int64_t[]){ 5 }, 1, 2);
     small_model_evaluate(&b, generate, (const int64_t[]){ 3 }, 1, (const uint32_t[]){ 2, 1 });
-    json_t *         hot    = hot_of(&b, NULL);
+    json_t * hot = hot_of(&b, NULL);
     const json_int_t unique = EMBD_BYTES + QUERY_BYTES + 3 * EXPERT_BYTES;
-    const json_int_t bytes  = 6 * EMBD_ROW + 3 * EMBD_BYTES + 4 * QUERY_BYTES + 7 * EXPERT_BYTES;
+    const json_int_t bytes = 6 * EMBD_ROW + 3 * EMBD_BYTES + 4 * QUERY_BYTES + 7 * EXPERT_BYTES;
     assert_int_equal(value(hot, "bytes"), bytes);
     assert_int_equal(value(hot, "unique_bytes"), unique);
     assert_int_equal(value(hot, "again_within_bytes"), 4 * EMBD_ROW);
@@ -239,7 +240,7 @@ static void views_that_overlap(void ** state) {
 static void shares_of_the_weights(void ** state) {
     (void) state;
     static const struct {
-        double     hot, cold;
+        double hot, cold;
         json_int_t n_hot, n_cold;
     } shares[] = {
         { 0.1 + 0.2, 0.7 - 1e-16, 3, 7 },    { 0.01, 0.05, 1, 0 }, { 1, 1, 10, 0 }, { 0, 0, 1, 5 },

@@ -16,34 +16,34 @@
 
 enum { TENSOR_BYTES = 512, SOURCES = 10 };
 
-static const struct ggml_layout newer = { .type      = 0,
-                                          .buffer    = 8,
-                                          .ne        = 16,
-                                          .nb        = 48,
-                                          .op        = 80,
+static const struct ggml_layout newer = { .type = 0,
+                                          .buffer = 8,
+                                          .ne = 16,
+                                          .nb = 48,
+                                          .op = 80,
                                           .op_params = 84,
-                                          .flags     = 148,
-                                          .src       = 152,
-                                          .n_src     = SOURCES,
-                                          .view_src  = 232,
+                                          .flags = 148,
+                                          .src = 152,
+                                          .n_src = SOURCES,
+                                          .view_src = 232,
                                           .view_offs = 240,
-                                          .data      = 248,
-                                          .name      = 256 };
+                                          .data = 248,
+                                          .name = 256 };
 
 /* As in 0.3.2: fields lie elsewhere. */
-static const struct ggml_layout older = { .type      = 0,
-                                          .buffer    = 8,
-                                          .ne        = 24,
-                                          .nb        = 56,
-                                          .op        = 88,
+static const struct ggml_layout older = { .type = 0,
+                                          .buffer = 8,
+                                          .ne = 24,
+                                          .nb = 56,
+                                          .op = 88,
                                           .op_params = 92,
-                                          .flags     = 156,
-                                          .src       = 168,
-                                          .n_src     = SOURCES,
-                                          .view_src  = 248,
+                                          .flags = 156,
+                                          .src = 168,
+                                          .n_src = SOURCES,
+                                          .view_src = 248,
                                           .view_offs = 256,
-                                          .data      = 264,
-                                          .name      = 272 };
+                                          .data = 264,
+                                          .name = 272 };
 
 static _Alignas(16) uint8_t memory[4][TENSOR_BYTES]; /* a node, a leaf, another node, a view's root */
 
@@ -75,11 +75,11 @@ static const struct ggml_tensor * make(const struct ggml_layout * l) {
 enum { LEAF_FIRST = 1u << 0 };
 
 static void changes(const struct ggml_layout * l, int tensor, size_t offset, size_t size, bool expected) {
-    const struct ggml_tensor * node    = make(l);
-    const struct node_hash *   hash    = node_hash_for(l);
-    const uint64_t             before  = hash->of(l, node, LEAF_FIRST);
-    struct ggml_tensor *       nodes[] = { (struct ggml_tensor *) memory[0] };
-    const struct expected      what    = { .hash = before, .mask = LEAF_FIRST };
+    const struct ggml_tensor * node = make(l);
+    const struct node_hash * hash = node_hash_for(l);
+    const uint64_t before = hash->of(l, node, LEAF_FIRST);
+    struct ggml_tensor * nodes[] = { (struct ggml_tensor *) memory[0] };
+    const struct expected what = { .hash = before, .mask = LEAF_FIRST };
     assert_true(hash->all_match(l, nodes, &what, 0, 1));
     for (size_t i = 0; i < size; i++) {
         for (int bit = 0; bit < 8; bit++) {
@@ -123,8 +123,8 @@ static void test_older_layout(void ** state) {
 /* Where the KV cache is written moves on with every token. */
 static void test_what_slides(void ** state) {
     (void) state;
-    const struct ggml_tensor * node   = make(&newer);
-    const uint64_t             before = node_hash_for(&newer)->of(&newer, node, NODE_SLIDES);
+    const struct ggml_tensor * node = make(&newer);
+    const uint64_t before = node_hash_for(&newer)->of(&newer, node, NODE_SLIDES);
     put(0, newer.data, 12345, 8);
     put(0, newer.view_offs, 12345, 8);
     put(0, newer.op_params, 12345, 4);
@@ -138,10 +138,10 @@ static void test_swapped_fields(void ** state) {
     (void) state;
     const struct ggml_layout * layouts[] = { &newer, &older };
     for (int l = 0; l < 2; l++) {
-        const struct ggml_tensor * node   = make(layouts[l]);
-        const struct node_hash *   hash   = node_hash_for(layouts[l]);
-        const size_t               fields = TENSOR_BYTES / 2 / 8;
-        const uint64_t             before = hash->of(layouts[l], node, 0);
+        const struct ggml_tensor * node = make(layouts[l]);
+        const struct node_hash * hash = node_hash_for(layouts[l]);
+        const size_t fields = TENSOR_BYTES / 2 / 8;
+        const uint64_t before = hash->of(layouts[l], node, 0);
         for (size_t i = layouts[l]->ne / 8u; i < fields; i++) {
             for (size_t j = i + 1; j < fields; j++) {
                 uint64_t a, b;

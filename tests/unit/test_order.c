@@ -11,7 +11,7 @@
 
 #include "order_model.h"
 
-/* ------------------------------------------------------------------------------------------------------------ gaps */
+/* ---- gaps ---- */
 
 /* One evaluation of weights of 16 bytes at these offsets, after an embedding that ends at ROW. */
 static void read_at(struct model * m, const uint64_t * offsets, uint32_t n) {
@@ -50,18 +50,18 @@ static void test_near_and_random(void ** state) {
     struct model m;
     enum {
         NEAR = 131071,
-        FAR  = 131072,
-        A    = 32 + NEAR,
-        B    = A + 16 + FAR,
-        C    = B + 16 - NEAR,
-        D    = C + 16 - FAR,
-        E    = D + 17
+        FAR = 131072,
+        A = 32 + NEAR,
+        B = A + 16 + FAR,
+        C = B + 16 - NEAR,
+        D = C + 16 - FAR,
+        E = D + 17
     };
     read_at(&m, (const uint64_t[]){ A, B, C, D, E }, 5);
     expect_kinds(&m, 0, 3, 2);
     const json_t * near = model_row(&m, "gaps", "distance", "64.0 KiB to 128 KiB");
-    const json_t * far  = model_row(&m, "gaps", "distance", "128 KiB to 256 KiB");
-    const json_t * one  = model_row(&m, "gaps", "distance", "1 B to 2 B");
+    const json_t * far = model_row(&m, "gaps", "distance", "128 KiB to 256 KiB");
+    const json_t * one = model_row(&m, "gaps", "distance", "1 B to 2 B");
     assert_int_equal(count_of(near, "forward"), 1);
     assert_int_equal(count_of(near, "backward"), 1);
     assert_int_equal(count_of(far, "forward"), 1);
@@ -77,7 +77,7 @@ static void test_near_and_random(void ** state) {
 static void test_a_part_by_itself(void ** state) {
     (void) state;
     struct model m;
-    struct node  nodes[4] = { 0 };
+    struct node nodes[4] = { 0 };
     model_begin(&m, 1 << 20);
     nodes[0].weight = model_tensor(&m, "blk.0.attn_q.weight", TAT_TENSOR_WEIGHT, 16, 1, 0);
     nodes[1].weight = model_tensor(&m, "blk.0.ffn_up.weight", TAT_TENSOR_WEIGHT, 16, 1, 1 << 19);
@@ -92,12 +92,12 @@ static void test_a_part_by_itself(void ** state) {
     model_end(&m);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ same */
+/* ---- same ---- */
 
 static void test_same_order(void ** state) {
     (void) state;
     struct model m;
-    struct node  nodes[3] = { 0 };
+    struct node nodes[3] = { 0 };
     model_begin(&m, 0);
     for (int i = 0; i < 3; i++) { nodes[i].weight = model_weight(&m, i, 4096 + 16 * (uint64_t) i); }
     const uint32_t t = model_graph(&m, nodes, 3);
@@ -114,7 +114,7 @@ static void test_same_order(void ** state) {
 static void test_another_order(void ** state) {
     (void) state;
     struct model m;
-    struct node  nodes[3] = { 0 }, swapped[3] = { 0 };
+    struct node nodes[3] = { 0 }, swapped[3] = { 0 };
     model_begin(&m, 0);
     for (int i = 0; i < 3; i++) { nodes[i].weight = model_weight(&m, i, 4096 + 16 * (uint64_t) i); }
     swapped[0] = nodes[0], swapped[1] = nodes[2], swapped[2] = nodes[1];
@@ -138,9 +138,9 @@ static void test_another_order(void ** state) {
 static void test_another_slice(void ** state) {
     (void) state;
     struct model m;
-    struct node  node = { .chooses = true };
+    struct node node = { .chooses = true };
     model_begin(&m, 0);
-    node.weight      = model_tensor(&m, "blk.0.ffn_up_exps.weight", TAT_TENSOR_WEIGHT, 16, 8, 4096);
+    node.weight = model_tensor(&m, "blk.0.ffn_up_exps.weight", TAT_TENSOR_WEIGHT, 16, 8, 4096);
     const uint32_t t = model_graph(&m, &node, 1);
     for (uint32_t i = 0; i < 5; i++) { model_run(&m, t, 1, 0, (const uint32_t[]){ i < 3 ? 5 : 2 }, 1); }
     model_ask(&m);
@@ -155,7 +155,7 @@ static void test_another_slice(void ** state) {
     model_end(&m);
 }
 
-/* --------------------------------------------------------------------------------------------------------- nothing */
+/* ---- nothing ---- */
 
 static void test_nothing_to_say(void ** state) {
     (void) state;
@@ -170,9 +170,9 @@ static void test_nothing_to_say(void ** state) {
 static void test_one_token(void ** state) {
     (void) state;
     struct model m;
-    struct node  node = { 0 };
+    struct node node = { 0 };
     model_begin(&m, 0);
-    node.weight      = model_weight(&m, 0, 4096);
+    node.weight = model_weight(&m, 0, 4096);
     const uint32_t t = model_graph(&m, &node, 1);
     model_run(&m, t, 1, 0, NULL, 0);
     model_run(&m, t, 1, 1, NULL, 0);

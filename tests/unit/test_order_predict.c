@@ -23,7 +23,7 @@ static double predicted(const struct model * m, int predictor, const char * of) 
 static void test_predict_periodic(void ** state) {
     (void) state;
     struct model m;
-    struct node  nodes[10] = { 0 };
+    struct node nodes[10] = { 0 };
     model_begin(&m, 0);
     for (int i = 0; i < 10; i++) { nodes[i].weight = model_weight(&m, i, 4096 + 16 * (uint64_t) (i * 7 % 10)); }
     const uint32_t t = model_graph(&m, nodes, 10);
@@ -44,11 +44,11 @@ static void test_predict_periodic(void ** state) {
 static void test_predict_by_two(void ** state) {
     (void) state;
     struct model m;
-    struct node  nodes[4] = { 0 };
+    struct node nodes[4] = { 0 };
     model_begin(&m, 0);
     for (int i = 0; i < 3; i++) { nodes[i].weight = model_weight(&m, i, 4096 + 16 * (uint64_t) i); }
-    nodes[3].weight  = nodes[2].weight;
-    nodes[2].weight  = nodes[1].weight; /* embedding, w0, w1, w1, w2 */
+    nodes[3].weight = nodes[2].weight;
+    nodes[2].weight = nodes[1].weight; /* embedding, w0, w1, w1, w2 */
     const uint32_t t = model_graph(&m, nodes, 4);
     for (int i = 0; i < 21; i++) { model_run(&m, t, 4, 0, NULL, 0); }
     model_ask(&m);
@@ -64,11 +64,11 @@ static void test_predict_by_two(void ** state) {
 static void test_predict_ties(void ** state) {
     (void) state;
     struct model m;
-    struct node  learnt[4] = { 0 }, scored[2] = { 0 };
+    struct node learnt[4] = { 0 }, scored[2] = { 0 };
     model_begin(&m, 0);
     learnt[0].weight = learnt[2].weight = scored[0].weight = model_weight(&m, 0, 4096);
     learnt[1].weight = scored[1].weight = model_weight(&m, 1, 4112);
-    learnt[3].weight                    = model_weight(&m, 2, 4128);
+    learnt[3].weight = model_weight(&m, 2, 4128);
     const uint32_t t = model_graph(&m, learnt, 4), u = model_graph(&m, scored, 2);
     for (int i = 0; i < 6; i++) { model_run(&m, t, 4, 0, NULL, 0); }
     for (int i = 0; i < 5; i++) { model_run(&m, u, 2, 0, NULL, 0); }
@@ -85,8 +85,8 @@ static void test_predict_interrupted(void ** state) {
     (void) state;
     enum { TOKENS = 40, ODD = 24 };
     struct model m;
-    struct node  nodes[2] = { 0 }, swapped[2] = { 0 };
-    int          last[3] = { -1, -1, -1 }, before = -1, hits = 0;
+    struct node nodes[2] = { 0 }, swapped[2] = { 0 };
+    int last[3] = { -1, -1, -1 }, before = -1, hits = 0;
     model_begin(&m, 0);
     nodes[0].weight = swapped[1].weight = model_weight(&m, 0, 4096);
     nodes[1].weight = swapped[0].weight = model_weight(&m, 1, 4112);
@@ -120,16 +120,16 @@ static void test_predict_shuffled(void ** state) {
     (void) state;
     enum { N = 8, TOKENS = 400 };
     struct model m;
-    struct node  nodes[N] = { 0 };
-    uint64_t     seed     = 1;
+    struct node nodes[N] = { 0 };
+    uint64_t seed = 1;
     model_begin(&m, 0);
     for (int i = 0; i < N; i++) { nodes[i].weight = model_weight(&m, i, 4096 + 16 * (uint64_t) i); }
     for (int i = 0; i <= TOKENS; i++) {
         for (uint32_t k = N - 1; k > 0; k--) {
-            const uint32_t    other = random_below(&seed, k + 1);
-            const struct node swap  = nodes[k];
-            nodes[k]                = nodes[other];
-            nodes[other]            = swap;
+            const uint32_t other = random_below(&seed, k + 1);
+            const struct node swap = nodes[k];
+            nodes[k] = nodes[other];
+            nodes[other] = swap;
         }
         model_run(&m, model_graph(&m, nodes, N), N, 0, NULL, 0);
     }
@@ -149,9 +149,9 @@ static void test_predict_random_slices(void ** state) {
     (void) state;
     enum { STEPS = 40, TOKENS = 200, SCORED = (STEPS + 1) * TOKENS / 2 };
     struct model m;
-    struct node  nodes[STEPS];
-    uint32_t     slices[STEPS];
-    uint64_t     seed = 2;
+    struct node nodes[STEPS];
+    uint32_t slices[STEPS];
+    uint64_t seed = 2;
     model_begin(&m, 0);
     const uint32_t stack = model_tensor(&m, "blk.0.ffn_up_exps.weight", TAT_TENSOR_WEIGHT, 16, SLICES, 4096);
     for (int i = 0; i < STEPS; i++) { nodes[i] = (struct node){ .weight = stack, .chooses = true }; }

@@ -29,7 +29,7 @@ static void place(struct model * m, struct node * nodes, const int * slots, uint
 static void test_reorder_independent(void ** state) {
     (void) state;
     struct model m;
-    struct node  nodes[4] = { 0 };
+    struct node nodes[4] = { 0 };
     place(&m, nodes, (const int[]){ 2, 0, 3, 1 }, 4);
     reorder(&m, nodes, 4);
     /* From 32 to slot 2 at 300, back from 316 to 100, from 116 to 400, back from 416 to 200. */
@@ -45,7 +45,7 @@ static void test_reorder_independent(void ** state) {
 static void test_reorder_chain(void ** state) {
     (void) state;
     struct model m;
-    struct node  nodes[4] = { { .after = 0 }, { .after = 1 }, { .after = 2 }, { .after = 4 } };
+    struct node nodes[4] = { { .after = 0 }, { .after = 1 }, { .after = 2 }, { .after = 4 } };
     place(&m, nodes, (const int[]){ 2, 0, 3, 1 }, 4);
     reorder(&m, nodes, 4);
     assert_int_equal(model_value(&m, "reorder_actual_bytes"), 984);
@@ -61,7 +61,7 @@ static int64_t try_all(const struct node * nodes, const int * slots, uint32_t n,
     for (uint32_t i = 0; i < n; i++) {
         if (done >> i & 1 || nodes[i].after & ~done) { continue; }
         const int64_t from = SLOT * (slots[i] + 1);
-        const int64_t sum  = llabs(from - at) + try_all(nodes, slots, n, done | 1u << i, from + WEIGHT);
+        const int64_t sum = llabs(from - at) + try_all(nodes, slots, n, done | 1u << i, from + WEIGHT);
         if (sum < best) { best = sum; }
     }
     return best;
@@ -71,15 +71,15 @@ static void test_reorder_all_orders(void ** state) {
     (void) state;
     enum { N = 7, GRAPHS = 60 };
     uint64_t seed = 3;
-    int      gain = 0;
+    int gain = 0;
     for (int g = 0; g < GRAPHS; g++) {
         struct model m;
-        struct node  nodes[N] = { 0 };
-        int          slots[N];
+        struct node nodes[N] = { 0 };
+        int slots[N];
         for (int i = 0; i < N; i++) {
             const int other = (int) random_below(&seed, (uint32_t) i + 1);
-            slots[i]        = slots[other];
-            slots[other]    = i;
+            slots[i] = slots[other];
+            slots[other] = i;
         }
         for (uint32_t i = 1; i < N; i++) {
             if (g % 4 == 3) { nodes[i].after = i < 2 ? 0 : i % 2 ? 3u << (i - 3) : 3u << (i - 2); } /* two by two */
@@ -100,8 +100,8 @@ static void test_reorder_many(void ** state) {
     (void) state;
     enum { N = 30 };
     struct model m;
-    struct node  nodes[N] = { 0 };
-    int          slots[N];
+    struct node nodes[N] = { 0 };
+    int slots[N];
     for (int i = 0; i < N; i++) { slots[i] = i * 11 % N; }
     place(&m, nodes, slots, N);
     reorder(&m, nodes, N);
@@ -116,59 +116,59 @@ static void test_reorder_cache(void ** state) {
     (void) state;
     for (int through_cache = 0; through_cache < 2; through_cache++) {
         struct model m;
-        struct node  nodes[2] = { 0 };
+        struct node nodes[2] = { 0 };
         place(&m, nodes, (const int[]){ 0, 1 }, 2);
-        const uint32_t        cache = tb_tensor(&m.b, (struct tb_tensor){ .name        = "cache_k_l0",
-                                                                          .kind        = TAT_TENSOR_STATE,
-                                                                          .memory      = TAT_MEMORY_KV,
-                                                                          .type        = "i8",
-                                                                          .block       = 1,
-                                                                          .block_bytes = 1,
-                                                                          .ne          = { 16, 4 } });
-        const struct tb_entry e[]   = {
-              { .name = "token_embd.weight", .type = "i8", .tensor = m.embd, .ne = { ROW, 64 } },
-              { .name = "inp_tokens", .type = "i8", .tensor = m.ids, .ne = { 1 } },
-              { .name = "w0", .type = "i8", .tensor = nodes[0].weight, .ne = { WEIGHT } },
-              { .name = "w1", .type = "i8", .tensor = nodes[1].weight, .ne = { WEIGHT } },
-              { .name = "cache_k_l0", .type = "i8", .tensor = cache, .ne = { 16, 4 } },
-              { .name   = "inp_embd",
-                .op     = "GET_ROWS",
-                .type   = "i8",
-                .tensor = m.result[0],
-                .ne     = { ROW },
-                .facts  = ASKED,
-                .src    = { 1, 2 } },
-              { .name   = "k",
-                .op     = "MUL_MAT",
-                .type   = "i8",
-                .tensor = m.result[1],
-                .ne     = { 16 },
-                .facts  = ASKED,
-                .src    = { 4, 6 } },
-              { .name   = "written",
-                .op     = "CPY",
-                .type   = "i8",
-                .tensor = cache,
-                .ne     = { 16 },
-                .facts  = ASKED,
-                .src    = { 7, 5 } },
-              { .name   = "kq",
-                .op     = "MUL_MAT",
-                .type   = "i8",
-                .tensor = m.result[2],
-                .ne     = { 4 },
-                .facts  = ASKED,
-                .src    = { through_cache ? 5 : 6, 6 } },
-              { .name   = "out",
-                .op     = "MUL_MAT",
-                .type   = "i8",
-                .tensor = m.result[3],
-                .ne     = { 1 },
-                .facts  = ASKED,
-                .src    = { 3, 9 } },
+        const uint32_t cache = tb_tensor(&m.b, (struct tb_tensor){ .name = "cache_k_l0",
+                                                                   .kind = TAT_TENSOR_STATE,
+                                                                   .memory = TAT_MEMORY_KV,
+                                                                   .type = "i8",
+                                                                   .block = 1,
+                                                                   .block_bytes = 1,
+                                                                   .ne = { 16, 4 } });
+        const struct tb_entry e[] = {
+            { .name = "token_embd.weight", .type = "i8", .tensor = m.embd, .ne = { ROW, 64 } },
+            { .name = "inp_tokens", .type = "i8", .tensor = m.ids, .ne = { 1 } },
+            { .name = "w0", .type = "i8", .tensor = nodes[0].weight, .ne = { WEIGHT } },
+            { .name = "w1", .type = "i8", .tensor = nodes[1].weight, .ne = { WEIGHT } },
+            { .name = "cache_k_l0", .type = "i8", .tensor = cache, .ne = { 16, 4 } },
+            { .name = "inp_embd",
+              .op = "GET_ROWS",
+              .type = "i8",
+              .tensor = m.result[0],
+              .ne = { ROW },
+              .facts = ASKED,
+              .src = { 1, 2 } },
+            { .name = "k",
+              .op = "MUL_MAT",
+              .type = "i8",
+              .tensor = m.result[1],
+              .ne = { 16 },
+              .facts = ASKED,
+              .src = { 4, 6 } },
+            { .name = "written",
+              .op = "CPY",
+              .type = "i8",
+              .tensor = cache,
+              .ne = { 16 },
+              .facts = ASKED,
+              .src = { 7, 5 } },
+            { .name = "kq",
+              .op = "MUL_MAT",
+              .type = "i8",
+              .tensor = m.result[2],
+              .ne = { 4 },
+              .facts = ASKED,
+              .src = { through_cache ? 5 : 6, 6 } },
+            { .name = "out",
+              .op = "MUL_MAT",
+              .type = "i8",
+              .tensor = m.result[3],
+              .ne = { 1 },
+              .facts = ASKED,
+              .src = { 3, 9 } },
         };
         const struct tb_capture capture = { TAT_CAPTURE_ROWS, 1, 0, 1 };
-        const uint32_t          t       = tb_template(&m.b, 1, e, 5, 5, &capture, 1);
+        const uint32_t t = tb_template(&m.b, 1, e, 5, 5, &capture, 1);
         model_run(&m, t, 4, 0, NULL, 0);
         model_run(&m, t, 4, 0, NULL, 0);
         model_ask(&m);

@@ -23,21 +23,21 @@ static uint32_t random_number(uint64_t * state) {
 static void make_string(uint32_t * string, uint64_t seed) {
     for (size_t i = 0; i < ACCESSES; i++) {
         const uint32_t kind = random_number(&seed) % 4;
-        string[i]           = kind == 0   ? random_number(&seed) % ITEMS
-                              : kind == 1 ? random_number(&seed) % 5
-                                          : (uint32_t) (i % ITEMS);
+        string[i] = kind == 0   ? random_number(&seed) % ITEMS
+                    : kind == 1 ? random_number(&seed) % 5
+                                : (uint32_t) (i % ITEMS);
     }
 }
 
 /* Everything about an item that any policy may want to know. */
 struct item {
-    bool     held, small, ghost;
+    bool held, small, ghost;
     uint64_t bytes, since, used_at, uses, round, ghost_at;
 };
 
 struct naive {
     struct item item[ITEMS];
-    uint64_t    capacity, now;
+    uint64_t capacity, now;
 };
 
 static uint64_t sum(const struct naive * n, bool (*wanted)(const struct item *)) {
@@ -84,12 +84,12 @@ static uint64_t by_ghost_age(const struct item * i) {
 }
 
 static void take(struct naive * n, uint32_t item) {
-    n->item[item].held  = true;
+    n->item[item].held = true;
     n->item[item].since = n->now;
 }
 
 static bool naive_queue(struct naive * n, uint32_t item, uint64_t (*measure)(const struct item *)) {
-    const bool hit        = n->item[item].held;
+    const bool hit = n->item[item].held;
     n->item[item].used_at = n->now;
     if (hit || n->item[item].bytes > n->capacity) { return hit; }
     while (!fits(n, item)) { n->item[least(n, is_held, measure)].held = false; }
@@ -127,14 +127,14 @@ static bool is_main(const struct item * i) {
 
 static void leave_small(struct naive * n) {
     struct item * out = &n->item[least(n, is_small, by_age)];
-    out->small        = false;
+    out->small = false;
     if (out->uses >= 2) {
-        out->uses  = 0;
+        out->uses = 0;
         out->since = n->now++;
         return;
     }
-    out->held     = false;
-    out->ghost    = true;
+    out->held = false;
+    out->ghost = true;
     out->ghost_at = n->now++;
     while (sum(n, is_ghost) > n->capacity - n->capacity / 10) {
         n->item[least(n, is_ghost, by_ghost_age)].ghost = false;
@@ -159,7 +159,7 @@ static bool naive_s3fifo(struct naive * n, uint32_t item) {
     }
     if (i->bytes > n->capacity) { return false; }
     const bool known = i->ghost;
-    i->ghost         = false;
+    i->ghost = false;
     while (!fits(n, item)) {
         const bool any_main = least(n, is_main, by_age) >= 0, any_small = least(n, is_small, by_age) >= 0;
         if (any_small && (sum(n, is_small) > n->capacity / 10 || !any_main)) {
@@ -169,7 +169,7 @@ static bool naive_s3fifo(struct naive * n, uint32_t item) {
         }
     }
     i->small = !known;
-    i->uses  = 0;
+    i->uses = 0;
     n->now++;
     take(n, item);
     return false;
@@ -177,13 +177,13 @@ static bool naive_s3fifo(struct naive * n, uint32_t item) {
 
 static void compare(const struct policy_kind * kind, bool (*naive)(struct naive *, uint32_t), uint64_t capacity,
                     uint64_t seed, bool equal) {
-    uint32_t     string[ACCESSES], n_evicted;
-    uint64_t     bytes[ITEMS];
+    uint32_t string[ACCESSES], n_evicted;
+    uint64_t bytes[ITEMS];
     struct naive n = { .capacity = capacity };
     for (int i = 0; i < ITEMS; i++) { bytes[i] = n.item[i].bytes = equal ? 1 : 1 + random_number(&seed) % 9; }
     make_string(string, seed);
-    const struct policy_items items  = { .bytes = bytes, .count = ITEMS };
-    struct policy *           policy = policy_new(kind, capacity, &items);
+    const struct policy_items items = { .bytes = bytes, .count = ITEMS };
+    struct policy * policy = policy_new(kind, capacity, &items);
     assert_non_null(policy);
     size_t hits = 0;
     for (size_t i = 0; i < ACCESSES; i++) {
@@ -240,10 +240,10 @@ static void test_s3fifo(void ** state) {
 /* Six items; 10 bytes hold the best, the third best, and of the equal ones the smaller. */
 static void test_pin(void ** state) {
     (void) state;
-    const uint64_t            bytes[] = { 4, 8, 3, 5, 3, 1 }, value[] = { 9, 8, 7, 2, 2, 0 };
-    const bool                kept[] = { true, false, true, false, true, false };
-    const struct policy_items items  = { bytes, value, 6 };
-    struct policy *           policy = policy_new(&policy_pin, 10, &items);
+    const uint64_t bytes[] = { 4, 8, 3, 5, 3, 1 }, value[] = { 9, 8, 7, 2, 2, 0 };
+    const bool kept[] = { true, false, true, false, true, false };
+    const struct policy_items items = { bytes, value, 6 };
+    struct policy * policy = policy_new(&policy_pin, 10, &items);
     for (int round = 0; round < 3; round++) {
         for (uint32_t i = 0; i < 6; i++) { assert_int_equal(policy_access(policy, i), round > 0 && kept[i]); }
     }
@@ -254,11 +254,11 @@ static void test_pin(void ** state) {
 /* A loop one item larger than the cache: LRU and FIFO keep nothing of it, LFU all that fits. */
 static void test_loop(void ** state) {
     (void) state;
-    const uint64_t            bytes[] = { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
-    const struct policy_items items   = { .bytes = bytes, .count = 10 };
+    const uint64_t bytes[] = { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
+    const struct policy_items items = { .bytes = bytes, .count = 10 };
     for (size_t k = 0; policy_kinds[k]; k++) {
         struct policy * policy = policy_new(policy_kinds[k], 9, &items);
-        int             hits   = 0;
+        int hits = 0;
         for (int i = 0; i < 1000; i++) { hits += policy_access(policy, (uint32_t) (i % 10)); }
         if (policy_kinds[k] == &policy_lru || policy_kinds[k] == &policy_fifo) { assert_int_equal(hits, 0); }
         if (policy_kinds[k] == &policy_lfu) { assert_int_equal(hits, 9 * 99); }

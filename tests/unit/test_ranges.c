@@ -27,8 +27,8 @@ static void keep(uint64_t space, uint64_t bytes, void * user) {
 }
 
 static struct found each_of(const struct range * range, size_t count) {
-    struct ranges set   = { 0 };
-    struct found  found = { 0 };
+    struct ranges set = { 0 };
+    struct found found = { 0 };
     for (size_t i = 0; i < count; i++) { ranges_add(&set, range[i]); }
     ranges_each(&set, keep, &found);
     assert_false(set.failed);

@@ -14,9 +14,9 @@
 
 struct given {
     struct trace_builder b;
-    struct tat_trace *   trace;
-    struct subject       subject;
-    struct references    references;
+    struct tat_trace * trace;
+    struct subject subject;
+    struct references references;
 };
 
 static bool feed(const struct tat_access * records, size_t count, void * user) {
@@ -33,13 +33,13 @@ static void evaluate(struct given * g, const struct small_model * m, const int64
 
 static void read_all(struct given * g) {
     struct tat_error error = { 0 };
-    struct subject * s     = &g->subject;
-    g->trace               = small_model_open(&g->b);
-    *s                     = (struct subject){ .trace = g->trace };
-    s->tensors             = tat_trace_tensors(g->trace, &s->n_tensors);
-    s->templates           = tat_trace_templates(g->trace, &s->n_templates);
-    s->evaluations         = tat_trace_evaluations(g->trace, &s->n_evaluations);
-    s->files               = tat_trace_model_files(g->trace, &s->n_files);
+    struct subject * s = &g->subject;
+    g->trace = small_model_open(&g->b);
+    *s = (struct subject){ .trace = g->trace };
+    s->tensors = tat_trace_tensors(g->trace, &s->n_tensors);
+    s->templates = tat_trace_templates(g->trace, &s->n_templates);
+    s->evaluations = tat_trace_evaluations(g->trace, &s->n_evaluations);
+    s->files = tat_trace_model_files(g->trace, &s->n_files);
     assert_true(references_begin(&g->references, s));
     assert_int_equal(tat_trace_expand(g->trace, 0, s->n_evaluations, feed, &g->references, &error), 0);
     references_end(&g->references);
@@ -67,7 +67,7 @@ static void expect_slice(const struct references * r, size_t number, uint64_t ad
 
 static void test_order(void ** state) {
     (void) state;
-    struct given       g = { 0 };
+    struct given g = { 0 };
     struct small_model m;
     small_model_begin(&g.b, &m);
     evaluate(&g, &m, (const int64_t[]){ 3, 7, -1 }, (const uint32_t[]){ 2, 0, 1, 2 });
@@ -98,7 +98,7 @@ static void test_order(void ** state) {
 /* Rows that touch are one stretch; all rows are the whole. */
 static void test_rows(void ** state) {
     (void) state;
-    struct given       g = { 0 };
+    struct given g = { 0 };
     struct small_model m;
     small_model_begin(&g.b, &m);
     evaluate(&g, &m, (const int64_t[]){ 4, 5, -1 }, (const uint32_t[]){ 0, 1, 0, 1 });
@@ -113,7 +113,7 @@ static void test_rows(void ** state) {
 /* Where nobody knows which experts were chosen, no slice was read, and that is said. */
 static void test_unknown_experts(void ** state) {
     (void) state;
-    struct given       g = { 0 };
+    struct given g = { 0 };
     struct small_model m;
     small_model_begin(&g.b, &m);
     small_model_end_early(&g.b, small_model_template(&g.b, &m, 1), (const int64_t[]){ 4 }, 1, CALLBACKS);
@@ -129,16 +129,16 @@ static void test_unknown_experts(void ** state) {
 static void test_spaces(void ** state) {
     (void) state;
     enum { SPACE = 1 << 24 };
-    const struct tat_model_file files[]   = { { .size = 1 }, { .size = SPACE + 1 } };
-    struct tat_tensor           tensors[] = {
-                  { .kind = TAT_TENSOR_WEIGHT, .file = 2, .file_offset = 50, .bytes = 10 },
-                  { .kind = TAT_TENSOR_WEIGHT, .file = 1, .file_offset = 0, .bytes = 1 },
-                  { .kind = TAT_TENSOR_STATE, .bytes = 99 },
-                  { .kind = TAT_TENSOR_WEIGHT, .bytes = 10 },
-                  { .kind = TAT_TENSOR_WEIGHT, .file = 3, .file_offset = 7, .bytes = 10 },
+    const struct tat_model_file files[] = { { .size = 1 }, { .size = SPACE + 1 } };
+    struct tat_tensor tensors[] = {
+        { .kind = TAT_TENSOR_WEIGHT, .file = 2, .file_offset = 50, .bytes = 10 },
+        { .kind = TAT_TENSOR_WEIGHT, .file = 1, .file_offset = 0, .bytes = 1 },
+        { .kind = TAT_TENSOR_STATE, .bytes = 99 },
+        { .kind = TAT_TENSOR_WEIGHT, .bytes = 10 },
+        { .kind = TAT_TENSOR_WEIGHT, .file = 3, .file_offset = 7, .bytes = 10 },
     };
     const struct subject s = { .tensors = tensors, .n_tensors = 5, .files = files, .n_files = 2 };
-    struct references    r;
+    struct references r;
     assert_true(references_begin(&r, &s));
     const uint64_t expected[] = { SPACE + 50, 0, 3 * SPACE, 4 * SPACE + 7 };
     for (int i = 0; i < 4; i++) { assert_int_equal(r.address[i], expected[i]); }
@@ -146,8 +146,7 @@ static void test_spaces(void ** state) {
     references_free(&r);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ bounds
- */
+/* ---- bounds ---- */
 
 enum { MANY = 1 << 16 };
 
@@ -156,14 +155,14 @@ static const struct tat_tensor one_weight = { .kind = TAT_TENSOR_WEIGHT, .bytes 
 /* Graphs of as many reads each, of the whole weight or a part of it, until `graphs` or all that is taken. */
 static size_t read_many(struct references * r, uint64_t bytes, size_t per_graph, size_t graphs) {
     static struct tat_access records[MANY];
-    size_t                   graph = 0;
+    size_t graph = 0;
     for (; graph < graphs && !r->full; graph++) {
         for (size_t i = 0; i < MANY; i++) {
-            records[i] = (struct tat_access){ .bytes      = bytes,
+            records[i] = (struct tat_access){ .bytes = bytes,
                                               .evaluation = (uint32_t) graph,
-                                              .rows       = 1,
-                                              .expert     = TAT_NO_EXPERT,
-                                              .flags      = TAT_PHASE_GENERATE << TAT_ACCESS_PHASE_SHIFT };
+                                              .rows = 1,
+                                              .expert = TAT_NO_EXPERT,
+                                              .flags = TAT_PHASE_GENERATE << TAT_ACCESS_PHASE_SHIFT };
         }
         for (size_t left = per_graph; left; left -= left < MANY ? left : MANY) {
             references_feed(r, records, left < MANY ? left : MANY);
@@ -174,8 +173,8 @@ static size_t read_many(struct references * r, uint64_t bytes, size_t per_graph,
 
 static void test_too_many(void ** state) {
     (void) state;
-    const struct subject s       = { .tensors = &one_weight, .n_tensors = 1 };
-    const uint64_t       bytes[] = { 8, 4 };
+    const struct subject s = { .tensors = &one_weight, .n_tensors = 1 };
+    const uint64_t bytes[] = { 8, 4 };
     for (int i = 0; i < 2; i++) {
         struct references r;
         assert_true(references_begin(&r, &s));
@@ -193,7 +192,7 @@ static void test_too_many(void ** state) {
 static void test_one_graph_too_large(void ** state) {
     (void) state;
     const struct subject s = { .tensors = &one_weight, .n_tensors = 1 };
-    struct references    r;
+    struct references r;
     assert_true(references_begin(&r, &s));
     read_many(&r, 4, (size_t) 1 << 25, 2);
     references_end(&r);

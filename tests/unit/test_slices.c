@@ -15,12 +15,12 @@
 static void experts_have_one_each(void ** state) {
     (void) state;
     struct trace_builder b;
-    struct small_model   m;
-    struct slices        s;
+    struct small_model m;
+    struct slices s;
     small_model_begin(&b, &m);
     small_model_template(&b, &m, 1);
     small_model_template(&b, &m, 2); /* the same stack again */
-    struct tat_trace *   trace   = small_model_open(&b);
+    struct tat_trace * trace = small_model_open(&b);
     const struct subject subject = subject_of(trace, NULL);
     assert_true(slices_find(&s, &subject));
 
@@ -53,8 +53,8 @@ static void experts_have_one_each(void ** state) {
 
 /* One node with a stack of `experts` experts; `op` says along which dimension they lie. */
 static struct tat_trace * stack(struct trace_builder * b, const char * op, uint64_t experts) {
-    const bool       biases = strcmp(op, "ADD_ID") == 0;
-    const uint64_t   n1 = biases ? experts : 1, n2 = biases ? 1 : experts;
+    const bool biases = strcmp(op, "ADD_ID") == 0;
+    const uint64_t n1 = biases ? experts : 1, n2 = biases ? 1 : experts;
     struct tb_tensor tensor = {
         .name = "stack", .kind = TAT_TENSOR_WEIGHT, .memory = TAT_MEMORY_FILE, .ne = { 2, n1, n2 }, .file = 1
     };
@@ -62,16 +62,16 @@ static struct tat_trace * stack(struct trace_builder * b, const char * op, uint6
     tb_model_file(b, "/model.gguf");
     const uint32_t weight = tb_tensor(b, tensor);
     tensor = (struct tb_tensor){ .name = "x", .kind = TAT_TENSOR_ACTIVATION, .memory = TAT_MEMORY_BUFFER, .ne = { 8 } };
-    const uint32_t        x         = tb_tensor(b, tensor);
+    const uint32_t x = tb_tensor(b, tensor);
     const struct tb_entry entries[] = {
         { .name = "stack", .tensor = weight, .ne = { 2, n1, n2 } },
         { .name = "x", .tensor = x, .ne = { 2 } },
-        { .name   = "y",
-          .op     = op,
+        { .name = "y",
+          .op = op,
           .tensor = x,
-          .ne     = { 2 },
-          .facts  = TAT_NODE_COMPUTE,
-          .src    = { biases ? 2 : 1, biases ? 1 : 2, 2 } },
+          .ne = { 2 },
+          .facts = TAT_NODE_COMPUTE,
+          .src = { biases ? 2 : 1, biases ? 1 : 2, 2 } },
     };
     tb_template(b, 1, entries, 2, 1, NULL, 0);
     return small_model_open(b);
@@ -79,8 +79,8 @@ static struct tat_trace * stack(struct trace_builder * b, const char * op, uint6
 
 static void expect_stack(const char * op, uint64_t experts, uint32_t slices, uint32_t lumped) {
     struct trace_builder b;
-    struct slices        s;
-    struct tat_trace *   trace   = stack(&b, op, experts);
+    struct slices s;
+    struct tat_trace * trace = stack(&b, op, experts);
     const struct subject subject = subject_of(trace, NULL);
     assert_true(slices_find(&s, &subject));
     assert_int_equal(s.count, slices);

@@ -24,15 +24,15 @@ static void make_string(uint32_t * string, uint32_t n_items, int kind) {
     uint64_t seed = 7 + (uint64_t) kind;
     for (uint32_t i = 0; i < ACCESSES; i++) {
         const uint32_t any = random_number(&seed) % n_items, few = random_number(&seed) % (1 + n_items / 10);
-        const bool     odd = random_number(&seed) % 3 == 0;
+        const bool odd = random_number(&seed) % 3 == 0;
         string[i] = kind == 0 ? i % n_items : kind == 1 ? any : kind == 2 ? (odd ? any : i % n_items) : odd ? any : few;
     }
 }
 
 /* From the definition: the bytes of the different items since, and of the item itself. */
 static uint64_t distance_of(const uint32_t * string, uint32_t at, const uint64_t * bytes) {
-    bool     seen[ITEMS_MAX] = { false };
-    uint64_t sum             = 0;
+    bool seen[ITEMS_MAX] = { false };
+    uint64_t sum = 0;
     for (uint32_t i = at; i-- > 0;) {
         if (!seen[string[i]]) { sum += bytes[string[i]]; }
         seen[string[i]] = true;
@@ -44,8 +44,8 @@ static uint64_t distance_of(const uint32_t * string, uint32_t at, const uint64_t
 static void test_reuse_distance(void ** state) {
     (void) state;
     static const uint32_t sizes[] = { 1, 2, 17, ITEMS_MAX };
-    uint32_t              string[ACCESSES];
-    uint64_t              bytes[ITEMS_MAX], seed = 3;
+    uint32_t string[ACCESSES];
+    uint64_t bytes[ITEMS_MAX], seed = 3;
     for (int i = 0; i < ITEMS_MAX; i++) { bytes[i] = random_number(&seed) % 1000000; }
     for (int kind = 0; kind < 4; kind++) {
         for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
@@ -92,16 +92,16 @@ static void belady(const uint32_t * string, const uint32_t * next, uint32_t capa
 static void test_min(void ** state) {
     (void) state;
     static const uint32_t sizes[] = { 1, 2, 5, 63, 64, 65, 130, ITEMS_MAX };
-    uint32_t              string[ACCESSES], next[ACCESSES], depth[ACCESSES];
-    bool                  hit[ACCESSES];
+    uint32_t string[ACCESSES], next[ACCESSES], depth[ACCESSES];
+    bool hit[ACCESSES];
     for (int kind = 0; kind < 4; kind++) {
         for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
             struct min_stack stack;
-            uint32_t         last[ITEMS_MAX];
+            uint32_t last[ITEMS_MAX];
             make_string(string, sizes[s], kind);
             memset(last, 0xff, sizeof last);
             for (uint32_t i = ACCESSES; i-- > 0;) {
-                next[i]         = last[string[i]];
+                next[i] = last[string[i]];
                 last[string[i]] = i;
             }
             assert_true(min_stack_begin(&stack, sizes[s]));

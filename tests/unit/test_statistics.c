@@ -46,7 +46,7 @@ static double u_of(const double * both, size_t n, unsigned is_y) {
 /* Every way of calling `ny` of the values y. */
 static double brute_force_p(const double * both, size_t n, size_t ny, double u) {
     const double mean = (double) ny * (double) (n - ny) / 2;
-    double       all = 0, far = 0;
+    double all = 0, far = 0;
     for (unsigned is_y = 0; is_y < 1u << n; is_y++) {
         if ((size_t) __builtin_popcount(is_y) != ny) { continue; }
         all++;
@@ -64,7 +64,7 @@ static void rank_test_is_every_arrangement(void ** state) {
     for (size_t s = 0; s < sizeof sets / sizeof sets[0]; s++) {
         for (size_t nx = 1; nx < 9; nx++) {
             const struct rank_test t = rank_test(sets[s], nx, sets[s] + nx, 9 - nx);
-            const double           u = u_of(sets[s], 9, 0x1ffu & ~((1u << nx) - 1));
+            const double u = u_of(sets[s], 9, 0x1ffu & ~((1u << nx) - 1));
             assert_true(t.exact);
             assert_near(t.u, u, 1e-9);
             assert_near(t.superior, u / (double) (nx * (9 - nx)), 1e-12);
@@ -101,12 +101,12 @@ static void approximation_continues_the_count(void ** state) {
  * are those of the pooled test. */
 static void welch_interval(void ** state) {
     (void) state;
-    const double            x[] = { 1, 2, 3 }, y[] = { 5, 6, 7 };
+    const double x[] = { 1, 2, 3 }, y[] = { 5, 6, 7 };
     const struct difference d = mean_difference(x, 3, y, 3);
     assert_near(d.value, 4, 1e-12);
     assert_near(d.high - d.value, 2.7764451 * sqrt(2.0 / 3), 1e-6);
     assert_near(d.value - d.low, d.high - d.value, 1e-9);
-    const double            a[] = { 0, 0 }, b[] = { 0, 2 };
+    const double a[] = { 0, 0 }, b[] = { 0, 2 };
     const struct difference e = mean_difference(a, 2, b, 2);
     assert_near(e.high - e.value, 12.7062047, 1e-5);
     assert_true(isnan(mean_difference(x, 1, y, 3).low));
@@ -116,11 +116,11 @@ static void welch_interval(void ** state) {
 /* 10, 20, 30 against 20, 20, 20: shares differ by a sixth twice. */
 static void distances(void ** state) {
     (void) state;
-    const uint64_t        a[] = { 10, 20, 30, 0 }, b[] = { 20, 20, 20, 0 };
+    const uint64_t a[] = { 10, 20, 30, 0 }, b[] = { 20, 20, 20, 0 };
     const struct distance d = distance_of(a, b, 4);
     assert_near(d.variation, 1.0 / 6, 1e-12);
     const double p[] = { 1.0 / 6, 1.0 / 3, 1.0 / 2 };
-    double       js  = 0;
+    double js = 0;
     for (int i = 0; i < 3; i++) {
         const double m = (p[i] + 1.0 / 3) / 2;
         js += (p[i] * log2(p[i] / m) + 1.0 / 3 * log2(1.0 / 3 / m)) / 2;
@@ -130,7 +130,7 @@ static void distances(void ** state) {
 
 static void distances_at_their_ends(void ** state) {
     (void) state;
-    const uint64_t        a[] = { 8, 0, 2 }, b[] = { 0, 5, 0 }, none[] = { 0, 0, 0 };
+    const uint64_t a[] = { 8, 0, 2 }, b[] = { 0, 5, 0 }, none[] = { 0, 0, 0 };
     const struct distance d = distance_of(a, b, 3);
     assert_near(d.variation, 1, 1e-12);
     assert_near(d.divergence, 1, 1e-12);
@@ -143,10 +143,10 @@ static void chi_square_tail(void ** state) {
     (void) state;
     static const struct {
         uint32_t freedom;
-        double   chi_square;
+        double chi_square;
     } table[] = { { 10, 18.307 }, { 30, 43.773 } };
     for (size_t t = 0; t < 2; t++) {
-        const double p_low  = chi_square_p(table[t].chi_square + 0.001, table[t].freedom);
+        const double p_low = chi_square_p(table[t].chi_square + 0.001, table[t].freedom);
         const double p_high = chi_square_p(table[t].chi_square - 0.001, table[t].freedom);
         assert_true(p_low < 0.05 && p_high > 0.05);
     }

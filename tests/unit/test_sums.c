@@ -17,8 +17,8 @@ enum { TENSORS_MAX = 16, OPS_MAX = 8 };
 /* A prompt of two tokens, two tokens that are generated, one whose evaluation ends after two operations. */
 struct fixture {
     struct trace_builder b;
-    struct small_model   m;
-    struct tat_trace *   trace;
+    struct small_model m;
+    struct tat_trace * trace;
 };
 
 enum { PROMPT, FIRST, SECOND, ENDED, EVALUATIONS };
@@ -33,7 +33,7 @@ static int begin(void ** state) {
     small_model_evaluate(&f->b, generate, (const int64_t[]){ 3 }, 1, (const uint32_t[]){ 3, 1 });
     small_model_end_early(&f->b, generate, (const int64_t[]){ 4 }, 1, 2);
     f->trace = small_model_open(&f->b);
-    *state   = f;
+    *state = f;
     return 0;
 }
 
@@ -45,12 +45,12 @@ static int end(void ** state) {
     return 0;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- tally */
+/* ---- tally ---- */
 
 struct totals {
     const struct fixture * f;
-    uint64_t               bytes[TENSORS_MAX][TAT_PHASE_COUNT], owned[TENSORS_MAX], ns[OPS_MAX];
-    uint64_t               groups, alike_evaluations, single, expert_records;
+    uint64_t bytes[TENSORS_MAX][TAT_PHASE_COUNT], owned[TENSORS_MAX], ns[OPS_MAX];
+    uint64_t groups, alike_evaluations, single, expert_records;
 };
 
 static bool add_tally(const struct tat_tally * t, void * user) {
@@ -82,9 +82,9 @@ static uint64_t ns_of(const struct fixture * f, const struct totals * t, const c
 }
 
 static void tally_multiplies(void ** state) {
-    const struct fixture *     f = *state;
+    const struct fixture * f = *state;
     const struct small_model * m = &f->m;
-    struct totals              t = { .f = f };
+    struct totals t = { .f = f };
     assert_int_equal(tat_trace_tally(f->trace, 0, UINT32_MAX, add_tally, &t, NULL), 0);
     /* The prompt, both generated tokens together, the one that ended early. */
     assert_int_equal(t.groups, 3);
@@ -112,7 +112,7 @@ static void tally_multiplies(void ** state) {
 
 static void tally_of_some(void ** state) {
     const struct fixture * f = *state;
-    struct totals          t = { .f = f };
+    struct totals t = { .f = f };
     assert_int_equal(tat_trace_tally(f->trace, SECOND, ENDED, add_tally, &t, NULL), 0);
     assert_int_equal(t.alike_evaluations, 1);
     assert_int_equal(t.bytes[f->m.embd][TAT_PHASE_GENERATE], EMBD_ROW + EMBD_BYTES);
@@ -129,19 +129,18 @@ static bool stop(const struct tat_tally * t, void * user) {
 }
 
 static void tally_ends_when_told(void ** state) {
-    const struct fixture * f     = *state;
-    unsigned               calls = 0;
+    const struct fixture * f = *state;
+    unsigned calls = 0;
     assert_int_equal(tat_trace_tally(f->trace, 0, UINT32_MAX, stop, &calls, NULL), 1);
     assert_int_equal(calls, 1);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ matrix
- */
+/* ---- matrix ---- */
 
 static void expect_row(const struct fixture * f, enum tat_key by, enum tat_measure measure, uint32_t kinds,
                        uint32_t evaluation, uint32_t column, uint64_t expected) {
     const uint32_t columns = tat_matrix_columns(f->trace, by);
-    uint64_t *     sums    = malloc((size_t) columns * sizeof *sums);
+    uint64_t * sums = malloc((size_t) columns * sizeof *sums);
     assert_true(sums && column < columns);
     memset(sums, 0x55, (size_t) columns * sizeof *sums); /* set, not added to */
     assert_int_equal(tat_matrix(f->trace, by, measure, kinds, evaluation, evaluation + 1, sums, NULL), 0);
@@ -150,7 +149,7 @@ static void expect_row(const struct fixture * f, enum tat_key by, enum tat_measu
 }
 
 static void matrix_by_tensor(void ** state) {
-    const struct fixture *     f = *state;
+    const struct fixture * f = *state;
     const struct small_model * m = &f->m;
     expect_row(f, TAT_BY_TENSOR, TAT_SUM_BYTES, 0, PROMPT, m->embd, 2 * EMBD_ROW + EMBD_BYTES);
     expect_row(f, TAT_BY_TENSOR, TAT_SUM_BYTES, 0, SECOND, m->experts, 2 * EXPERT_BYTES);
@@ -179,10 +178,10 @@ static void matrix_by_layer_and_expert(void ** state) {
 }
 
 static void matrix_of_all_at_once(void ** state) {
-    const struct fixture * f               = *state;
-    const uint32_t         columns         = tat_matrix_columns(f->trace, TAT_BY_OPERATION);
-    uint64_t *             sums            = calloc((size_t) columns * EVALUATIONS, sizeof *sums);
-    uint64_t               by[EVALUATIONS] = { 0 };
+    const struct fixture * f = *state;
+    const uint32_t columns = tat_matrix_columns(f->trace, TAT_BY_OPERATION);
+    uint64_t * sums = calloc((size_t) columns * EVALUATIONS, sizeof *sums);
+    uint64_t by[EVALUATIONS] = { 0 };
     assert_non_null(sums);
     assert_int_equal(tat_matrix(f->trace, TAT_BY_OPERATION, TAT_SUM_NS, 0, 0, UINT32_MAX, sums, NULL), 0);
     for (uint32_t e = 0; e < EVALUATIONS; e++) {
@@ -197,7 +196,7 @@ static void matrix_of_all_at_once(void ** state) {
 static void matrix_used_wrongly(void ** state) {
     const struct fixture * f = *state;
     static const struct {
-        int      by, measure;
+        int by, measure;
         uint32_t kinds;
     } wrong[] = {
         { TAT_KEY_COUNT, TAT_SUM_BYTES, 0 },
@@ -208,7 +207,7 @@ static void matrix_used_wrongly(void ** state) {
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         struct tat_error error = { 0 };
-        uint64_t         sums  = 7; /* nothing is stored */
+        uint64_t sums = 7; /* nothing is stored */
         assert_int_equal(tat_matrix(f->trace, (enum tat_key) wrong[i].by, (enum tat_measure) wrong[i].measure,
                                     wrong[i].kinds, 0, 1, &sums, &error),
                          -1);

@@ -19,19 +19,19 @@ static void model_file(struct trace_builder * b, uint64_t model, uint64_t part) 
 
 static void every_tensor_has_a_line(void ** state) {
     struct trace_builder b;
-    struct tat_error     error = { 0 };
-    char *               text  = NULL;
-    size_t               size  = 0;
+    struct tat_error error = { 0 };
+    char * text = NULL;
+    size_t size = 0;
     (void) state;
     tb_begin(&b);
     model_file(&b, 1, 0);
     model_file(&b, 2, 0);
     model_file(&b, 2, 1);
-    tb_tensor(&b, (struct tb_tensor){ .name        = "blk.3.attn_q.weight",
-                                      .kind        = TAT_TENSOR_WEIGHT,
-                                      .memory      = TAT_MEMORY_FILE,
-                                      .ne          = { 8, 4 },
-                                      .file        = 3,
+    tb_tensor(&b, (struct tb_tensor){ .name = "blk.3.attn_q.weight",
+                                      .kind = TAT_TENSOR_WEIGHT,
+                                      .memory = TAT_MEMORY_FILE,
+                                      .ne = { 8, 4 },
+                                      .file = 3,
                                       .file_offset = 4096 });
     tb_tensor(&b,
               (struct tb_tensor){
@@ -53,12 +53,12 @@ static void every_tensor_has_a_line(void ** state) {
 
 static void a_full_disk_is_an_error(void ** state) {
     struct trace_builder b;
-    struct tat_error     error = { 0 };
+    struct tat_error error = { 0 };
     (void) state;
     tb_begin(&b);
     tb_end(&b);
     struct tat_trace * trace = tb_open(&b, &error);
-    FILE *             out   = fopen("/dev/full", "w");
+    FILE * out = fopen("/dev/full", "w");
     assert_int_equal(tensor_names_write(trace, out, &error), -1);
     assert_int_equal(error.kind, TAT_ERROR_SYSTEM);
     fclose(out);

@@ -17,17 +17,17 @@
 #include "export/layout_table.h"
 #include "export/text_row.h"
 
-/* ------------------------------------------------------------------------------------------------------------- rows */
+/* ---- rows ---- */
 
 enum format { CSV, TSV, JSON };
 
 /* One cell as a row; the caller frees it. */
 static char * row_of(enum format format, struct cell cell) {
     static const char * const names[] = { "name" };
-    static struct text_out    out;
-    char *                    text = NULL;
-    size_t                    size = 0;
-    FILE *                    file = open_memstream(&text, &size);
+    static struct text_out out;
+    char * text = NULL;
+    size_t size = 0;
+    FILE * file = open_memstream(&text, &size);
     text_out_begin(&out, file);
     if (format == CSV) { row_csv(&out, &cell, 1); }
     if (format == TSV) { row_tsv(&out, &cell, 1); }
@@ -97,10 +97,10 @@ static void numbers(void ** state) {
 /* Pieces that end anywhere in the buffer, and one longer than it. */
 static void output_is_what_was_put(void ** state) {
     static struct text_out out;
-    static char            long_text[3 * TEXT_OUT_BYTES];
-    char *                 text = NULL;
-    size_t                 size = 0, put = 0;
-    FILE *                 file = open_memstream(&text, &size);
+    static char long_text[3 * TEXT_OUT_BYTES];
+    char * text = NULL;
+    size_t size = 0, put = 0;
+    FILE * file = open_memstream(&text, &size);
     (void) state;
     memset(long_text, 'x', sizeof long_text - 1);
     text_out_begin(&out, file);
@@ -123,7 +123,7 @@ static void output_is_what_was_put(void ** state) {
 
 static void a_failed_write_is_kept(void ** state) {
     static struct text_out out;
-    FILE *                 file = fopen("/dev/full", "w");
+    FILE * file = fopen("/dev/full", "w");
     (void) state;
     assert_non_null(file);
     text_out_begin(&out, file);
@@ -139,7 +139,7 @@ static void a_failed_write_is_kept(void ** state) {
     fclose(file);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- layouts */
+/* ---- layouts ---- */
 
 static void layouts_have_numbers(void ** state) {
     struct layout_table table = { 0 };
@@ -156,7 +156,7 @@ static void layouts_have_numbers(void ** state) {
     layout_table_free(&table);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ files */
+/* ---- files ---- */
 
 struct folder {
     char path[64], file[96], link[96];
@@ -170,8 +170,8 @@ static void make_folder(struct folder * f) {
 }
 
 static void expect_file(const char * path, const char * expected) {
-    char   text[64] = "";
-    FILE * file     = fopen(path, "r");
+    char text[64] = "";
+    FILE * file = fopen(path, "r");
     if (!expected) {
         assert_null(file);
         return;
@@ -184,7 +184,7 @@ static void expect_file(const char * path, const char * expected) {
 
 static int replace(const char * path, const char * text, int good) {
     struct file_replace r;
-    struct tat_error    error = { 0 };
+    struct tat_error error = { 0 };
     if (file_replace_open(&r, path, &error) != 0) { fail_msg("%s", error.message); }
     fputs(text, r.file);
     return file_replace_end(&r, good, &error);
@@ -192,7 +192,7 @@ static int replace(const char * path, const char * text, int good) {
 
 static void a_file_is_replaced_whole_or_not_at_all(void ** state) {
     struct folder f;
-    struct stat   status;
+    struct stat status;
     (void) state;
     make_folder(&f);
     assert_int_equal(replace(f.file, "half", 0), -1);
@@ -218,7 +218,7 @@ static void a_file_is_replaced_whole_or_not_at_all(void ** state) {
 
 static void what_is_no_regular_file_is_written_in_place(void ** state) {
     struct folder f;
-    struct stat   status;
+    struct stat status;
     (void) state;
     make_folder(&f);
     assert_int_equal(mkfifo(f.file, 0600), 0);
@@ -239,7 +239,7 @@ static void what_is_no_regular_file_is_written_in_place(void ** state) {
 
 static void a_place_that_is_none_is_named(void ** state) {
     struct file_replace r;
-    struct tat_error    error = { 0 };
+    struct tat_error error = { 0 };
     (void) state;
     assert_int_equal(file_replace_open(&r, "/nonexistent/file", &error), -1);
     assert_string_equal(error.message, "/nonexistent/file: cannot write: No such file or directory");

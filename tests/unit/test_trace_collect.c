@@ -20,33 +20,33 @@ struct tensors {
 
 static struct tensors add_tensors(struct trace_builder * b) {
     struct tensors t;
-    t.embd = tb_tensor(b, (struct tb_tensor){ .name   = "token_embd.weight",
-                                              .kind   = TAT_TENSOR_WEIGHT,
+    t.embd = tb_tensor(b, (struct tb_tensor){ .name = "token_embd.weight",
+                                              .kind = TAT_TENSOR_WEIGHT,
                                               .memory = TAT_MEMORY_FILE,
-                                              .ne     = { 8, 100 },
-                                              .file   = 1 });
-    t.up   = tb_tensor(b, (struct tb_tensor){ .name        = "blk.3.ffn_up_exps.weight",
-                                              .kind        = TAT_TENSOR_WEIGHT,
-                                              .memory      = TAT_MEMORY_FILE,
-                                              .ne          = { 8, 4, EXPERTS },
-                                              .file        = 1,
-                                              .file_offset = 4096 });
+                                              .ne = { 8, 100 },
+                                              .file = 1 });
+    t.up = tb_tensor(b, (struct tb_tensor){ .name = "blk.3.ffn_up_exps.weight",
+                                            .kind = TAT_TENSOR_WEIGHT,
+                                            .memory = TAT_MEMORY_FILE,
+                                            .ne = { 8, 4, EXPERTS },
+                                            .file = 1,
+                                            .file_offset = 4096 });
     t.data = tb_tensor(
         b,
         (struct tb_tensor){ .name = "data", .kind = TAT_TENSOR_ACTIVATION, .memory = TAT_MEMORY_BUFFER, .ne = { 64 } });
-    t.ids = tb_tensor(b, (struct tb_tensor){ .name        = "ids",
-                                             .kind        = TAT_TENSOR_INPUT,
-                                             .memory      = TAT_MEMORY_BUFFER,
-                                             .type        = "i32",
-                                             .block       = 1,
+    t.ids = tb_tensor(b, (struct tb_tensor){ .name = "ids",
+                                             .kind = TAT_TENSOR_INPUT,
+                                             .memory = TAT_MEMORY_BUFFER,
+                                             .type = "i32",
+                                             .block = 1,
                                              .block_bytes = 4,
-                                             .ne          = { 64 } });
+                                             .ne = { 64 } });
     return t;
 }
 
 /* Two tokens are looked up and each goes to two of four experts of layer 3, weighted by a gate. */
 static uint32_t add_graph(struct trace_builder * b) {
-    const struct tensors  of        = add_tensors(b);
+    const struct tensors of = add_tensors(b);
     const struct tb_entry entries[] = {
         { .name = "token_embd.weight", .tensor = of.embd, .ne = { 8, 100 } },
         { .name = "inp_tokens", .type = "i32", .tensor = of.ids, .ne = { TOKENS } },
@@ -56,18 +56,18 @@ static uint32_t add_graph(struct trace_builder * b) {
         { .name = "ffn_moe_weights-3", .tensor = of.data, .ne = { 1, USED, TOKENS } },
         { .name = "embd", .op = "GET_ROWS", .tensor = of.data, .ne = { 8, TOKENS }, .facts = ASKED, .src = { 1, 2 } },
         { .name = "Qcur-3", .op = "ROPE", .tensor = of.data, .ne = { 8, TOKENS }, .facts = ASKED, .src = { 7, 3 } },
-        { .name   = "ffn_moe_up-3",
-          .op     = "MUL_MAT_ID",
+        { .name = "ffn_moe_up-3",
+          .op = "MUL_MAT_ID",
           .tensor = of.data,
-          .ne     = { 4, USED, TOKENS },
-          .facts  = ASKED,
-          .src    = { 4, 8, 5 } },
-        { .name   = "ffn_moe_weighted-3",
-          .op     = "MUL",
+          .ne = { 4, USED, TOKENS },
+          .facts = ASKED,
+          .src = { 4, 8, 5 } },
+        { .name = "ffn_moe_weighted-3",
+          .op = "MUL",
           .tensor = of.data,
-          .ne     = { 4, USED, TOKENS },
-          .facts  = ASKED,
-          .src    = { 9, 6 } },
+          .ne = { 4, USED, TOKENS },
+          .facts = ASKED,
+          .src = { 9, 6 } },
     };
     const struct tb_capture captures[] = { { TAT_CAPTURE_ROWS, 1, 0, 1 },
                                            { TAT_CAPTURE_POSITIONS, 2, 1, 1 },
@@ -85,10 +85,10 @@ static void evaluate(struct trace_builder * b, uint32_t t, const int64_t * ids, 
     tb_put_each(&p.out, experts, TOKENS * USED);
     tat_put_varint(&p.out, TOKENS * USED);
     tat_put_bytes(&p.out, gates, TOKENS * USED * sizeof *gates);
-    tb_evaluation(b, (struct tb_evaluation){ .template       = t,
-                                             .rule           = RULE,
-                                             .n_callbacks    = 4,
-                                             .captures       = p.bytes,
+    tb_evaluation(b, (struct tb_evaluation){ .template_id = t,
+                                             .rule = RULE,
+                                             .n_callbacks = 4,
+                                             .captures = p.bytes,
                                              .captures_bytes = (size_t) (p.out.at - p.bytes) });
 }
 
@@ -102,7 +102,7 @@ static struct tat_trace * open_three(struct trace_builder * b) {
              (const float[]){ 0.75F, 0.25F, 0.5F, 0.5F });
     evaluate(b, t, (const int64_t[]){ 5, INT64_MAX }, (const int64_t[]){ 2, 3 }, (const uint32_t[]){ 2, 70000, 2, 1 },
              (const float[]){ 1, 0, 0.5F, 0.125F });
-    tb_evaluation(b, (struct tb_evaluation){ .template = t, .rule = RULE, .n_callbacks = 4 });
+    tb_evaluation(b, (struct tb_evaluation){ .template_id = t, .rule = RULE, .n_callbacks = 4 });
     tb_end(b);
     struct tat_trace * trace = tb_open(b, &error);
     if (!trace) { fail_msg("%s", error.message); }
@@ -118,7 +118,7 @@ static size_t count_of(const struct tat_trace * trace, uint32_t first, uint32_t 
 
 struct all {
     struct tat_access at[256];
-    size_t            count;
+    size_t count;
 };
 
 static bool keep(const struct tat_access * records, size_t count, void * user) {
@@ -130,11 +130,11 @@ static bool keep(const struct tat_access * records, size_t count, void * user) {
 
 static void test_accesses(void ** state) {
     (void) state;
-    static struct all        all;
+    static struct all all;
     static struct tat_access some[256];
-    struct trace_builder     b;
-    struct tat_trace *       trace = open_three(&b);
-    size_t                   count;
+    struct trace_builder b;
+    struct tat_trace * trace = open_three(&b);
+    size_t count;
     assert_int_equal(tat_trace_expand(trace, 0, 3, keep, &all, NULL), 0);
     assert_int_equal(count_of(trace, 0, UINT32_MAX, NULL), all.count);
     assert_int_equal(count_of(trace, 0, 1, NULL) + count_of(trace, 1, 3, NULL), all.count);
@@ -154,13 +154,13 @@ static void test_accesses(void ** state) {
 
 static void test_choice(void ** state) {
     (void) state;
-    static struct all        all;
+    static struct all all;
     static struct tat_access some[256];
-    static bool              layers[TAT_NO_LAYER + 1], experts[TAT_NO_EXPERT + 1];
-    struct trace_builder     b;
-    struct tat_trace *       trace          = open_three(&b);
-    bool                     evaluations[3] = { true, false, true }, tensors[4] = { false, true };
-    size_t                   count, expected                                    = 0;
+    static bool layers[TAT_NO_LAYER + 1], experts[TAT_NO_EXPERT + 1];
+    struct trace_builder b;
+    struct tat_trace * trace = open_three(&b);
+    bool evaluations[3] = { true, false, true }, tensors[4] = { false, true };
+    size_t count, expected = 0;
     all.count = 0;
     assert_int_equal(tat_trace_expand(trace, 0, 3, keep, &all, NULL), 0);
     layers[3] = experts[3] = true;
@@ -183,9 +183,9 @@ static void test_choice(void ** state) {
 static void test_tokens(void ** state) {
     (void) state;
     struct trace_builder b;
-    struct tat_trace *   trace = open_three(&b);
-    struct tat_token     t[6]  = { 0 };
-    size_t               count;
+    struct tat_trace * trace = open_three(&b);
+    struct tat_token t[6] = { 0 };
+    size_t count;
     assert_int_equal(tat_trace_tokens(trace, 0, 3, t, 6, &count, NULL), 0);
     assert_int_equal(count, 6);
     const struct tat_token expected[6] = {
@@ -211,9 +211,9 @@ static void test_tokens(void ** state) {
 static void test_routing(void ** state) {
     (void) state;
     struct trace_builder b;
-    struct tat_trace *   trace = open_three(&b);
-    struct tat_selection s[8]  = { 0 };
-    size_t               count;
+    struct tat_trace * trace = open_three(&b);
+    struct tat_selection s[8] = { 0 };
+    size_t count;
     assert_int_equal(tat_trace_routing(trace, 0, 3, s, 8, &count, NULL), 0);
     assert_int_equal(count, 8);
     const struct tat_selection expected[8] = {
@@ -237,10 +237,10 @@ static void test_routing_of_picked_rows(void ** state) {
     (void) state;
     enum { N = 4, PICKED = 2 };
     struct trace_builder b;
-    struct tat_error     error = { 0 };
+    struct tat_error error = { 0 };
     tb_begin(&b);
     tb_model_file(&b, "/model.gguf");
-    const struct tensors  of        = add_tensors(&b);
+    const struct tensors of = add_tensors(&b);
     const struct tb_entry entries[] = {
         { .name = "token_embd.weight", .tensor = of.embd, .ne = { 8, 100 } },
         { .name = "inp_tokens", .type = "i32", .tensor = of.ids, .ne = { N } },
@@ -249,27 +249,27 @@ static void test_routing_of_picked_rows(void ** state) {
         { .name = "ffn_moe_topk-3", .type = "i32", .tensor = of.ids, .ne = { 1, PICKED } },
         { .name = "embd", .op = "GET_ROWS", .tensor = of.data, .ne = { 8, N }, .facts = ASKED, .src = { 1, 2 } },
         { .name = "picked", .op = "GET_ROWS", .tensor = of.data, .ne = { 8, PICKED }, .facts = ASKED, .src = { 6, 3 } },
-        { .name   = "ffn_moe_up-3",
-          .op     = "MUL_MAT_ID",
+        { .name = "ffn_moe_up-3",
+          .op = "MUL_MAT_ID",
           .tensor = of.data,
-          .ne     = { 4, 1, PICKED },
-          .facts  = ASKED,
-          .src    = { 4, 7, 5 } },
+          .ne = { 4, 1, PICKED },
+          .facts = ASKED,
+          .src = { 4, 7, 5 } },
     };
     const struct tb_capture captures[] = { { TAT_CAPTURE_ROWS, 1, 0, 1 },
                                            { TAT_CAPTURE_ROWS, 2, 1, 1 },
                                            { TAT_CAPTURE_EXPERTS, 4, 2, 2 } };
-    const uint32_t          t          = tb_template(&b, 1, entries, 5, 3, captures, 3);
+    const uint32_t t = tb_template(&b, 1, entries, 5, 3, captures, 3);
     for (int i = 0; i < 2; i++) {
         struct payload p;
         payload_begin(&p);
         tb_put_series(&p.out, (const int64_t[]){ 7, 8, 9, 10 }, N);
         tb_put_series(&p.out, (const int64_t[]){ 1, i == 0 ? 3 : N }, PICKED);
         tb_put_each(&p.out, (const uint32_t[]){ 2, 0 }, PICKED);
-        tb_evaluation(&b, (struct tb_evaluation){ .template       = t,
-                                                  .rule           = RULE,
-                                                  .n_callbacks    = 3,
-                                                  .captures       = p.bytes,
+        tb_evaluation(&b, (struct tb_evaluation){ .template_id = t,
+                                                  .rule = RULE,
+                                                  .n_callbacks = 3,
+                                                  .captures = p.bytes,
                                                   .captures_bytes = (size_t) (p.out.at - p.bytes) });
     }
     tb_end(&b);
@@ -277,7 +277,7 @@ static void test_routing_of_picked_rows(void ** state) {
     if (!trace) { fail_msg("%s", error.message); }
     assert_int_equal(tat_trace_summary(trace)->undecodable_blocks, 0);
     struct tat_selection s[4] = { 0 };
-    size_t               count;
+    size_t count;
     assert_int_equal(tat_trace_routing(trace, 0, 2, s, 4, &count, NULL), 0);
     assert_int_equal(count, 4);
     const uint32_t rows[4] = { 1, 3, 1, TAT_NO_ROW };

@@ -21,8 +21,8 @@ enum { EVALUATIONS = 20, BLOCKS_MAX = 256, SECONDS = 300, MEMORY = 1 << 30 };
 /* A run in little of everything that a block can hold. */
 struct sample {
     struct trace_builder b;
-    size_t               block[BLOCKS_MAX + 1]; /* where they begin; then the end */
-    size_t               n_blocks;
+    size_t block[BLOCKS_MAX + 1]; /* where they begin; then the end */
+    size_t n_blocks;
 };
 
 static struct tat_block_header header_at(const struct sample * s, size_t at) {
@@ -42,8 +42,8 @@ static void find_blocks(struct sample * s) {
 }
 
 static void put_captures(struct payload * p, int round) {
-    static const int64_t rows[]   = { 3, 4, 90, 7 };
-    const float          gates[4] = { 0.1f, 0.2f, 0.3f, (float) round };
+    static const int64_t rows[] = { 3, 4, 90, 7 };
+    const float gates[4] = { 0.1f, 0.2f, 0.3f, (float) round };
     payload_begin(p);
     tb_put_series(&p->out, rows, 4);
     tb_put_each(&p->out, (const uint32_t[]){ 1, (uint32_t) round % 6, 5, 0 }, 4);
@@ -57,27 +57,27 @@ static void put_captures(struct payload * p, int round) {
 
 static uint32_t add_template(struct trace_builder * b) {
     const struct tb_tensor tensors[] = {
-        { .name        = "token_embd.weight",
-          .kind        = TAT_TENSOR_WEIGHT,
-          .memory      = TAT_MEMORY_FILE,
-          .ne          = { 32, 100 },
-          .type        = "q4_0",
-          .block       = 32,
+        { .name = "token_embd.weight",
+          .kind = TAT_TENSOR_WEIGHT,
+          .memory = TAT_MEMORY_FILE,
+          .ne = { 32, 100 },
+          .type = "q4_0",
+          .block = 32,
           .block_bytes = 18,
-          .file        = 1,
+          .file = 1,
           .file_offset = 4096 },
-        { .name        = "blk.0.ffn_up_exps.weight",
-          .kind        = TAT_TENSOR_WEIGHT,
-          .memory      = TAT_MEMORY_COPY,
-          .ne          = { 32, 4, 6 },
-          .file        = 1,
+        { .name = "blk.0.ffn_up_exps.weight",
+          .kind = TAT_TENSOR_WEIGHT,
+          .memory = TAT_MEMORY_COPY,
+          .ne = { 32, 4, 6 },
+          .file = 1,
           .file_offset = 8192 },
-        { .name        = "inp_tokens",
-          .kind        = TAT_TENSOR_INPUT,
-          .memory      = TAT_MEMORY_BUFFER,
-          .ne          = { 4 },
-          .type        = "i32",
-          .block       = 1,
+        { .name = "inp_tokens",
+          .kind = TAT_TENSOR_INPUT,
+          .memory = TAT_MEMORY_BUFFER,
+          .ne = { 4 },
+          .type = "i32",
+          .block = 1,
           .block_bytes = 4 },
         { .name = "cache_k_l0", .kind = TAT_TENSOR_STATE, .memory = TAT_MEMORY_KV, .ne = { 32, 64 } },
         { .name = "l_out-0", .kind = TAT_TENSOR_ACTIVATION, .memory = TAT_MEMORY_BUFFER, .ne = { 32, 64 } },
@@ -91,22 +91,22 @@ static uint32_t add_template(struct trace_builder * b) {
         { .name = "ffn_moe_weights-0", .tensor = 4, .ne = { 1, 2, 2 } },
         { .name = "kq_mask", .tensor = 4, .ne = { 16, 8 } },
         { .name = "inp_embd", .op = "GET_ROWS", .tensor = 4, .ne = { 32, 4 }, .facts = F, .src = { 1, 3 } },
-        { .name   = "norm-0",
-          .op     = "RMS_NORM",
+        { .name = "norm-0",
+          .op = "RMS_NORM",
           .tensor = 4,
-          .ne     = { 32, 4 },
-          .facts  = F | TAT_NODE_FUSES_NEXT,
-          .src    = { 6 } },
+          .ne = { 32, 4 },
+          .facts = F | TAT_NODE_FUSES_NEXT,
+          .src = { 6 } },
         { .name = "mul-0", .op = "MUL", .tensor = 4, .ne = { 32, 4 }, .facts = F, .src = { 7, 4 } },
         { .name = "up-0", .op = "MUL_MAT_ID", .tensor = 4, .ne = { 4, 2, 2 }, .facts = F, .src = { 2, 8, 3 } },
-        { .name   = "view-0",
-          .op     = "VIEW",
+        { .name = "view-0",
+          .op = "VIEW",
           .tensor = 3,
-          .ne     = { 8, 4, 2 },
-          .nb     = { 4, 256, 64, 8192 },
+          .ne = { 8, 4, 2 },
+          .nb = { 4, 256, 64, 8192 },
           .offset = 128,
-          .facts  = F | TAT_NODE_EMPTY,
-          .src    = { 9 } },
+          .facts = F | TAT_NODE_EMPTY,
+          .src = { 9 } },
         { .name = "soft-0", .op = "SOFT_MAX", .tensor = 4, .ne = { 16, 2 }, .facts = F, .src = { 10, 5 } },
     };
     const struct tb_capture captures[] = {
@@ -120,7 +120,7 @@ static uint32_t add_template(struct trace_builder * b) {
 
 static void make_sample(struct sample * s) {
     static const uint64_t waits[] = { 3, 0, TB_CALLBACK_NS, 20 };
-    const uint64_t        clock[] = { 900, 900 }, mapping[] = { 1, 0x7000, 0x10000, 0 }, context[] = { 1, 5, 1 };
+    const uint64_t clock[] = { 900, 900 }, mapping[] = { 1, 0x7000, 0x10000, 0 }, context[] = { 1, 5, 1 };
     tb_begin(&s->b);
     tb_event(&s->b, TAT_EVENT_CLOCK, 900, clock, 2, NULL);
     tb_model_file(&s->b, "/models/sample.gguf");
@@ -130,14 +130,14 @@ static void make_sample(struct sample * s) {
     for (int i = 0; i < EVALUATIONS; i++) {
         struct payload p;
         put_captures(&p, i);
-        tb_evaluation(&s->b, (struct tb_evaluation){ .template       = t,
-                                                     .flags          = TAT_EVALUATION_EXACT,
-                                                     .rule           = TAT_RULE_COUNT - 1,
-                                                     .n_callbacks    = 4,
-                                                     .captures       = p.bytes,
+        tb_evaluation(&s->b, (struct tb_evaluation){ .template_id = t,
+                                                     .flags = TAT_EVALUATION_EXACT,
+                                                     .rule = TAT_RULE_COUNT - 1,
+                                                     .n_callbacks = 4,
+                                                     .captures = p.bytes,
                                                      .captures_bytes = (size_t) (p.out.at - p.bytes),
-                                                     .waits          = waits,
-                                                     .n_waits        = 4 });
+                                                     .waits = waits,
+                                                     .n_waits = 4 });
     }
     tb_event(&s->b, TAT_EVENT_NOTE, 100000, NULL, 0, "the end is near");
     tb_end(&s->b);
@@ -146,9 +146,9 @@ static void make_sample(struct sample * s) {
 
 /* A part of what there is: what is stored is there, and no more is. */
 static void walk_waits(const struct tat_trace * trace, uint32_t n_evaluations) {
-    struct tat_wait  waits[3 * EVALUATIONS] = { { .ns = 0 } };
-    const size_t     room                   = sizeof waits / sizeof waits[0] - 1;
-    size_t           count;
+    struct tat_wait waits[3 * EVALUATIONS] = { { .ns = 0 } };
+    const size_t room = sizeof waits / sizeof waits[0] - 1;
+    size_t count;
     struct tat_error error = { 0 };
     if (tat_trace_waits(trace, 0, UINT32_MAX, waits, room, &count, &error) != 0) { fail_msg("%s", error.message); }
     for (size_t i = 0; i < count && i < room; i++) {
@@ -172,16 +172,16 @@ static bool count_records(const struct tat_access * records, size_t count, void 
 
 /* Touches everything that a reader hands out. */
 static uint64_t walk(const struct tat_trace * trace) {
-    static int64_t   values[64];
-    uint32_t         n, n_captures = 0;
-    uint64_t         records = 0, letters = 0, longer = 0;
+    static int64_t values[64];
+    uint32_t n, n_captures = 0;
+    uint64_t records = 0, letters = 0, longer = 0;
     struct tat_error error = { 0 };
     for (const struct tat_tensor * t = tat_trace_tensors(trace, &n); n; n--, t++) { letters += strlen(t->name); }
     for (const struct tat_event * e = tat_trace_events(trace, &n); n; n--, e++) { letters += strlen(e->text); }
     for (const struct tat_model_file * f = tat_trace_model_files(trace, &n); n; n--, f++) {
         letters += strlen(f->path);
     }
-    const struct tat_template *   t = tat_trace_templates(trace, &n);
+    const struct tat_template * t = tat_trace_templates(trace, &n);
     const struct tat_evaluation * e = tat_trace_evaluations(trace, &n);
     for (uint32_t i = 0; i < n; i++) {
         n_captures = t[e[i].template_id].n_captures;
@@ -195,7 +195,7 @@ static uint64_t walk(const struct tat_trace * trace) {
 }
 
 static struct tat_trace * open_anyway(const struct trace_builder * b) {
-    struct tat_error   error = { 0 };
+    struct tat_error error = { 0 };
     struct tat_trace * trace = tb_open(b, &error);
     if (!trace) { fail_msg("%s", error.message); }
     return trace;
@@ -220,13 +220,13 @@ static size_t first_of(const struct sample * s, enum tat_block_type type) {
     return 0;
 }
 
-/* ------------------------------------------------------------------------------------------------------- accidents */
+/* ---- accidents ---- */
 
 static void test_whole(void ** state) {
     (void) state;
     struct sample s;
     make_sample(&s);
-    struct tat_trace *               trace   = open_anyway(&s.b);
+    struct tat_trace * trace = open_anyway(&s.b);
     const struct tat_trace_summary * summary = tat_trace_summary(trace);
     assert_int_equal(summary->undecodable_blocks, 0);
     assert_int_equal(summary->damaged_bytes, 0);
@@ -247,9 +247,9 @@ static void test_truncated(void ** state) {
     const size_t size = s.b.size;
     srandom(1);
     for (int round = 0; round < 1000; round++) {
-        s.b.size       = TAT_HEADER_BYTES + (size_t) random() % (size - TAT_HEADER_BYTES);
+        s.b.size = TAT_HEADER_BYTES + (size_t) random() % (size - TAT_HEADER_BYTES);
         uint32_t whole = 0, all = 0;
-        size_t   used = TAT_HEADER_BYTES;
+        size_t used = TAT_HEADER_BYTES;
         for (size_t i = 0; i < s.n_blocks; i++) {
             const struct tat_block_header h = header_at(&s, s.block[i]);
             if (s.block[i] + sizeof h + h.payload_bytes > s.b.size) { break; } /* padding may be missing */
@@ -257,9 +257,9 @@ static void test_truncated(void ** state) {
             used = s.block[i + 1];
             all++;
         }
-        struct tat_trace *               trace   = open_anyway(&s.b);
+        struct tat_trace * trace = open_anyway(&s.b);
         const struct tat_trace_summary * summary = tat_trace_summary(trace);
-        uint32_t                         blocks  = 0;
+        uint32_t blocks = 0;
         for (int type = 0; type <= TAT_BLOCK_END; type++) { blocks += summary->n_blocks[type]; }
         assert_int_equal(evaluations(trace), whole);
         assert_int_equal(blocks, all);
@@ -279,12 +279,12 @@ static void test_flipped(void ** state) {
     make_sample(&s);
     srandom(2);
     for (int round = 0; round < 4000; round++) {
-        const size_t  at   = TAT_HEADER_BYTES + (size_t) random() % (s.b.size - TAT_HEADER_BYTES);
+        const size_t at = TAT_HEADER_BYTES + (size_t) random() % (s.b.size - TAT_HEADER_BYTES);
         const uint8_t mask = (uint8_t) (random() % 255 + 1);
         s.b.bytes[at] ^= mask;
-        struct tat_trace *               trace   = open_anyway(&s.b);
+        struct tat_trace * trace = open_anyway(&s.b);
         const struct tat_trace_summary * summary = tat_trace_summary(trace);
-        uint32_t                         blocks  = 0;
+        uint32_t blocks = 0;
         for (int type = 0; type <= TAT_BLOCK_END; type++) { blocks += summary->n_blocks[type]; }
         assert_true(blocks >= s.n_blocks - 1);
         if (blocks < s.n_blocks) { assert_true(summary->damaged_bytes > 0); }
@@ -303,7 +303,7 @@ static void test_lost_evaluation(void ** state) {
     make_sample(&s);
     const size_t i = first_of(&s, TAT_BLOCK_EVALUATION);
     memset(s.b.bytes + s.block[i], 0, s.block[i + 1] - s.block[i]);
-    struct tat_trace *               trace   = open_anyway(&s.b);
+    struct tat_trace * trace = open_anyway(&s.b);
     const struct tat_trace_summary * summary = tat_trace_summary(trace);
     assert_int_equal(evaluations(trace), EVALUATIONS - 1);
     assert_int_equal(summary->evaluations_stored, EVALUATIONS); /* says the END block: one is missing */
@@ -350,12 +350,12 @@ static void test_lost_strings(void ** state) {
     for (size_t i = 0; i < s.n_blocks; i++) {
         if (header_at(&s, s.block[i]).type != TAT_BLOCK_STRING) { continue; }
         const size_t bytes = s.block[i + 1] - s.block[i];
-        uint8_t      before[4096];
-        uint32_t     n, n_templates;
+        uint8_t before[4096];
+        uint32_t n, n_templates;
         memcpy(before, s.b.bytes + s.block[i], bytes);
         memset(s.b.bytes + s.block[i], 0, bytes);
-        struct tat_trace *          trace = open_anyway(&s.b);
-        const struct tat_template * t     = tat_trace_templates(trace, &n_templates);
+        struct tat_trace * trace = open_anyway(&s.b);
+        const struct tat_template * t = tat_trace_templates(trace, &n_templates);
         for (n = 0; n_templates && t->known && n < t->n_leaves + t->n_nodes; n++) {
             assert_string_equal(t->entries[n].op, tat_trace_op_name(trace, t->entries[n].op_index));
         }
@@ -398,14 +398,14 @@ static void test_duplicated(void ** state) {
             tb_free(&s.b);
             continue;
         }
-        const size_t                  i = first_of(&s, (enum tat_block_type) type);
+        const size_t i = first_of(&s, (enum tat_block_type) type);
         const struct tat_block_header h = header_at(&s, s.block[i]);
-        uint8_t                       payload[4096];
+        uint8_t payload[4096];
         memcpy(payload, s.b.bytes + s.block[i] + sizeof h, h.payload_bytes);
         tb_block(&s.b, (enum tat_block_type) type, payload, h.payload_bytes);
-        struct tat_trace *               trace    = open_anyway(&s.b);
-        const struct tat_trace_summary * summary  = tat_trace_summary(trace);
-        const bool                       numbered = type <= TAT_BLOCK_TEMPLATE;
+        struct tat_trace * trace = open_anyway(&s.b);
+        const struct tat_trace_summary * summary = tat_trace_summary(trace);
+        const bool numbered = type <= TAT_BLOCK_TEMPLATE;
         assert_int_equal(summary->undecodable_blocks, numbered);
         assert_int_equal(evaluations(trace), EVALUATIONS + (type == TAT_BLOCK_EVALUATION));
         assert_int_equal(summary->evaluations_stored, EVALUATIONS);
@@ -452,7 +452,7 @@ static void test_unknown_block(void ** state) {
     tb_free(&s.b);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- enemies */
+/* ---- enemies ---- */
 
 /* Contents changed and the checksum made to agree: the decoders see them. */
 static void test_forged_bytes(void ** state) {
@@ -461,10 +461,10 @@ static void test_forged_bytes(void ** state) {
     make_sample(&s);
     srandom(3);
     for (int round = 0; round < 10000; round++) {
-        const size_t                  i = (size_t) random() % s.n_blocks;
+        const size_t i = (size_t) random() % s.n_blocks;
         const struct tat_block_header h = header_at(&s, s.block[i]);
-        uint8_t                       before[4096];
-        uint8_t * const               payload = s.b.bytes + s.block[i] + sizeof h;
+        uint8_t before[4096];
+        uint8_t * const payload = s.b.bytes + s.block[i] + sizeof h;
         memcpy(before, payload, h.payload_bytes);
         for (int k = (int) (random() % 4); k >= 0; k--) { payload[random() % h.payload_bytes] = (uint8_t) random(); }
         reseal(&s, s.block[i]);
@@ -479,10 +479,10 @@ static void test_forged_bytes(void ** state) {
 
 /* The trace again, with `with` in place of `bytes` bytes at `at` of the payload of block i. */
 static void open_spliced(const struct sample * s, size_t i, size_t at, size_t bytes, const struct payload * with) {
-    struct trace_builder          b = { .bytes = NULL };
-    static struct payload         p;
-    const struct tat_block_header h    = header_at(s, s->block[i]);
-    const uint8_t *               from = s->b.bytes + s->block[i] + sizeof h;
+    struct trace_builder b = { .bytes = NULL };
+    static struct payload p;
+    const struct tat_block_header h = header_at(s, s->block[i]);
+    const uint8_t * from = s->b.bytes + s->block[i] + sizeof h;
     tb_begin(&b);
     for (size_t k = 0; k < s->n_blocks; k++) {
         const struct tat_block_header other = header_at(s, s->block[k]);
@@ -507,13 +507,13 @@ static void open_spliced(const struct sample * s, size_t i, size_t at, size_t by
 static void test_hostile_numbers(void ** state) {
     (void) state;
     static const uint64_t values[] = { 0, 1, 0xffff, 1 << 20, 1 << 24, UINT32_MAX, UINT64_C(1) << 47, UINT64_MAX };
-    struct sample         s;
-    bool                  done[TAT_BLOCK_END + 1] = { false };
+    struct sample s;
+    bool done[TAT_BLOCK_END + 1] = { false };
     make_sample(&s);
     for (size_t i = 0; i < s.n_blocks; i++) {
         const struct tat_block_header h = header_at(&s, s.block[i]);
         if (done[h.type] && h.type != TAT_BLOCK_EVENT) { continue; }
-        done[h.type]            = true;
+        done[h.type] = true;
         const uint8_t * payload = s.b.bytes + s.block[i] + sizeof h;
         for (size_t at = 0; at < h.payload_bytes;) {
             size_t bytes = 1;
@@ -535,20 +535,20 @@ static void test_many_runs(void ** state) {
     (void) state;
     enum { NODES = 4000 };
     static struct tb_entry entries[1 + NODES];
-    struct trace_builder   b;
+    struct trace_builder b;
     tb_begin(&b);
     const uint32_t t =
         tb_tensor(&b, (struct tb_tensor){
                           .name = "x", .kind = TAT_TENSOR_ACTIVATION, .memory = TAT_MEMORY_BUFFER, .ne = { 1 << 20 } });
     entries[0] = (struct tb_entry){ .name = "x", .tensor = t, .ne = { 1, 2, 4096 }, .nb = { 4, 8, 64, 1 << 18 } };
     for (int i = 1; i <= NODES; i++) {
-        entries[i]      = entries[0];
-        entries[i].op   = "ADD";
+        entries[i] = entries[0];
+        entries[i].op = "ADD";
         entries[i].name = "y";
         for (int k = 0; k < 6; k++) { entries[i].src[k] = 1; }
         if (i % 400 == 0 || i == NODES) { /* as many as a payload takes */
             const uint32_t number = tb_template(&b, 1, entries, 1, (uint32_t) ((i - 1) % 400) + 1, NULL, 0);
-            tb_evaluation(&b, (struct tb_evaluation){ .template = number, .n_callbacks = 400 });
+            tb_evaluation(&b, (struct tb_evaluation){ .template_id = number, .n_callbacks = 400 });
         }
     }
     struct tat_trace * trace = open_anyway(&b);

@@ -19,7 +19,7 @@ enum { ALL_RULES = TAT_RULE_SKIP_EMPTY | TAT_RULE_SKIP_UNASKED | TAT_RULE_FUSE_N
 
 struct records {
     struct tat_access at[RECORDS_MAX];
-    size_t            count;
+    size_t count;
 };
 
 static bool keep(const struct tat_access * records, size_t count, void * user) {
@@ -41,9 +41,9 @@ static struct tat_trace * open_good(struct trace_builder * b) {
 }
 
 static struct tat_trace * expand_all(struct trace_builder * b, struct records * records) {
-    struct tat_error   error = { 0 };
+    struct tat_error error = { 0 };
     struct tat_trace * trace = open_good(b);
-    records->count           = 0;
+    records->count = 0;
     if (tat_trace_expand(trace, 0, UINT32_MAX, keep, records, &error) != 0) { fail_msg("%s", error.message); }
     return trace;
 }
@@ -51,7 +51,7 @@ static struct tat_trace * expand_all(struct trace_builder * b, struct records * 
 /* What a record must say; `rows` 0: not looked at. */
 struct expected {
     uint32_t node;
-    uint8_t  operand;
+    uint8_t operand;
     uint64_t offset, bytes;
     uint32_t rows;
     uint16_t flags, expert;
@@ -62,7 +62,7 @@ static void expect(const struct records * records, const struct expected * expec
     if (records->count != count) { fail_msg("%zu records, expected %zu", records->count, count); }
     for (size_t i = 0; i < count; i++) {
         const struct tat_access * a = &records->at[i];
-        const struct expected *   x = &expected[i];
+        const struct expected * x = &expected[i];
         if (a->node != x->node || a->operand != x->operand || a->offset != x->offset || a->bytes != x->bytes ||
             (x->rows && a->rows != x->rows) || (a->flags & mask) != x->flags || a->expert != x->expert) {
             fail_msg("record %zu: node %u operand %u offset %d bytes %d rows %u flags %x expert %x", i, a->node,
@@ -78,11 +78,11 @@ enum { WRITE = TAT_ACCESS_WRITE, NONE = TAT_NO_EXPERT };
 
 static uint32_t weight(struct trace_builder * b, const char * name, uint64_t n0, uint64_t n1, uint64_t n2,
                        uint64_t offset) {
-    return tb_tensor(b, (struct tb_tensor){ .name        = name,
-                                            .kind        = TAT_TENSOR_WEIGHT,
-                                            .memory      = TAT_MEMORY_FILE,
-                                            .ne          = { n0, n1, n2 },
-                                            .file        = 1,
+    return tb_tensor(b, (struct tb_tensor){ .name = name,
+                                            .kind = TAT_TENSOR_WEIGHT,
+                                            .memory = TAT_MEMORY_FILE,
+                                            .ne = { n0, n1, n2 },
+                                            .file = 1,
                                             .file_offset = offset });
 }
 
@@ -93,13 +93,13 @@ static uint32_t result(struct trace_builder * b, const char * name, uint64_t n0,
 }
 
 static uint32_t ids_tensor(struct trace_builder * b, const char * name, uint64_t n0, uint64_t n1) {
-    return tb_tensor(b, (struct tb_tensor){ .name        = name,
-                                            .kind        = TAT_TENSOR_INPUT,
-                                            .memory      = TAT_MEMORY_BUFFER,
-                                            .type        = "i32",
-                                            .block       = 1,
+    return tb_tensor(b, (struct tb_tensor){ .name = name,
+                                            .kind = TAT_TENSOR_INPUT,
+                                            .memory = TAT_MEMORY_BUFFER,
+                                            .type = "i32",
+                                            .block = 1,
                                             .block_bytes = 4,
-                                            .ne          = { n0, n1 } });
+                                            .ne = { n0, n1 } });
 }
 
 static void begin(struct trace_builder * b) {
@@ -107,11 +107,11 @@ static void begin(struct trace_builder * b) {
     tb_model_file(b, "/model.gguf");
 }
 
-/* ------------------------------------------------------------------------------------------------------ row ids */
+/* ---- row ids ---- */
 
 static uint32_t rows_template(struct trace_builder * b, uint64_t n_ids) {
-    const uint32_t        embd = weight(b, "token_embd.weight", 8, 100, 1, 1000);
-    const uint32_t        ids = ids_tensor(b, "inp_tokens", n_ids, 1), out = result(b, "inp_embd", 8, n_ids, 1);
+    const uint32_t embd = weight(b, "token_embd.weight", 8, 100, 1, 1000);
+    const uint32_t ids = ids_tensor(b, "inp_tokens", n_ids, 1), out = result(b, "inp_embd", 8, n_ids, 1);
     const struct tb_entry entries[] = {
         { .name = "token_embd.weight", .tensor = embd, .ne = { 8, 100 } },
         { .name = "inp_tokens", .type = "i32", .tensor = ids, .ne = { n_ids } },
@@ -125,17 +125,17 @@ static void add_rows(struct trace_builder * b, uint32_t t, const int64_t * ids, 
     struct payload p;
     payload_begin(&p);
     if (n) { tb_put_series(&p.out, ids, n); }
-    tb_evaluation(b, (struct tb_evaluation){ .template       = t,
-                                             .rule           = ALL_RULES,
-                                             .n_callbacks    = 1,
-                                             .captures       = p.bytes,
+    tb_evaluation(b, (struct tb_evaluation){ .template_id = t,
+                                             .rule = ALL_RULES,
+                                             .n_callbacks = 1,
+                                             .captures = p.bytes,
                                              .captures_bytes = (size_t) (p.out.at - p.bytes) });
 }
 
 static void test_get_rows(void ** state) {
     (void) state;
     struct trace_builder b;
-    struct records       r;
+    struct records r;
     begin(&b);
     add_rows(&b, rows_template(&b, 5), (const int64_t[]){ 3, 9, 4, 5, 3 }, 5);
     struct tat_trace * trace = expand_all(&b, &r);
@@ -150,7 +150,7 @@ static void test_get_rows(void ** state) {
 static void test_rows_at_equal_distances(void ** state) {
     (void) state;
     struct trace_builder b;
-    struct records       r;
+    struct records r;
     begin(&b);
     add_rows(&b, rows_template(&b, 4), (const int64_t[]){ 90, 30, 60, 0 }, 4);
     struct tat_trace * trace = expand_all(&b, &r);
@@ -166,7 +166,7 @@ static void test_rows_at_equal_distances(void ** state) {
 static void test_rows_that_are_not_there(void ** state) {
     (void) state;
     struct trace_builder b;
-    struct records       r;
+    struct records r;
     begin(&b);
     add_rows(&b, rows_template(&b, 4), (const int64_t[]){ -1, 100, INT64_MAX, 7 }, 4);
     struct tat_trace * trace = expand_all(&b, &r);
@@ -178,7 +178,7 @@ static void test_rows_that_are_not_there(void ** state) {
 static void test_rows_not_captured(void ** state) {
     (void) state;
     struct trace_builder b;
-    struct records       r;
+    struct records r;
     begin(&b);
     add_rows(&b, rows_template(&b, 4), NULL, 0);
     struct tat_trace * trace = expand_all(&b, &r);
@@ -195,36 +195,36 @@ static void test_set_rows_transposed(void ** state) {
     (void) state;
     enum { CELLS = 256, ELEMENTS = 128, TOKENS = 5, IDS = ELEMENTS * TOKENS };
     struct trace_builder b;
-    struct records       r;
-    struct payload       p;
-    int64_t              ids[IDS];
+    struct records r;
+    struct payload p;
+    int64_t ids[IDS];
     begin(&b);
     const uint32_t cache = tb_tensor(
         &b, (struct tb_tensor){
                 .name = "cache_v_l0", .kind = TAT_TENSOR_STATE, .memory = TAT_MEMORY_KV, .ne = { ELEMENTS, CELLS } });
-    const uint32_t        values = result(&b, "Vcur-0", 1, IDS, 1), rows = ids_tensor(&b, "attn_inp_v_idxs", IDS, 1);
+    const uint32_t values = result(&b, "Vcur-0", 1, IDS, 1), rows = ids_tensor(&b, "attn_inp_v_idxs", IDS, 1);
     const struct tb_entry entries[] = {
         { .name = "cache_v_l0", .tensor = cache, .ne = { 1, ELEMENTS * CELLS } },
         { .name = "Vcur-0", .tensor = values, .ne = { 1, IDS } },
         { .name = "attn_inp_v_idxs", .type = "i32", .tensor = rows, .ne = { IDS } },
-        { .name   = "cache_v_l0 (view)",
-          .op     = "SET_ROWS",
+        { .name = "cache_v_l0 (view)",
+          .op = "SET_ROWS",
           .tensor = cache,
-          .ne     = { 1, ELEMENTS * CELLS },
-          .facts  = ASKED,
-          .src    = { 2, 3, 1 } },
+          .ne = { 1, ELEMENTS * CELLS },
+          .facts = ASKED,
+          .src = { 2, 3, 1 } },
     };
     const struct tb_capture capture = { TAT_CAPTURE_ROWS, 2, 0, 1 };
-    const uint32_t          t       = tb_template(&b, 1, entries, 3, 1, &capture, 1);
+    const uint32_t t = tb_template(&b, 1, entries, 3, 1, &capture, 1);
     for (int token = 0; token < TOKENS; token++) {
         for (int i = 0; i < ELEMENTS; i++) { ids[token * ELEMENTS + i] = (int64_t) i * CELLS + 40 + token; }
     }
     payload_begin(&p);
     tb_put_series(&p.out, ids, IDS);
-    tb_evaluation(&b, (struct tb_evaluation){ .template       = t,
-                                              .rule           = ALL_RULES,
-                                              .n_callbacks    = 1,
-                                              .captures       = p.bytes,
+    tb_evaluation(&b, (struct tb_evaluation){ .template_id = t,
+                                              .rule = ALL_RULES,
+                                              .n_callbacks = 1,
+                                              .captures = p.bytes,
                                               .captures_bytes = (size_t) (p.out.at - p.bytes) });
     struct tat_trace * trace = expand_all(&b, &r);
     EXPECT(&r, { 0, 1, 0, IDS * 4, 1, 0, NONE }, { 0, 2, 0, IDS * 4, 1, 0, NONE },
@@ -241,8 +241,8 @@ static void test_set_rows_transposed(void ** state) {
 static void test_shape_of_ids_that_lies(void ** state) {
     (void) state;
     struct trace_builder b;
-    struct records       r;
-    struct payload       p;
+    struct records r;
+    struct payload p;
     begin(&b);
     const uint32_t embd = weight(&b, "token_embd.weight", 8, 100, 1, 1000), ids = ids_tensor(&b, "inp_tokens", 1, 1);
     const struct tb_entry entries[] = {
@@ -251,13 +251,13 @@ static void test_shape_of_ids_that_lies(void ** state) {
         { .name = "inp_embd", .op = "GET_ROWS", .tensor = ids, .ne = { 8, 1 }, .facts = ASKED, .src = { 1, 2 } },
     };
     const struct tb_capture capture = { TAT_CAPTURE_ROWS, 1, 0, 1 };
-    const uint32_t          t       = tb_template(&b, 1, entries, 2, 1, &capture, 1);
+    const uint32_t t = tb_template(&b, 1, entries, 2, 1, &capture, 1);
     payload_begin(&p);
     tb_put_series(&p.out, (const int64_t[]){ 7, 8 }, 2);
-    tb_evaluation(&b, (struct tb_evaluation){ .template       = t,
-                                              .rule           = ALL_RULES,
-                                              .n_callbacks    = 1,
-                                              .captures       = p.bytes,
+    tb_evaluation(&b, (struct tb_evaluation){ .template_id = t,
+                                              .rule = ALL_RULES,
+                                              .n_callbacks = 1,
+                                              .captures = p.bytes,
                                               .captures_bytes = (size_t) (p.out.at - p.bytes) });
     alarm(10);
     struct tat_trace * trace = expand_all(&b, &r);
@@ -267,7 +267,7 @@ static void test_shape_of_ids_that_lies(void ** state) {
     tb_free(&b);
 }
 
-/* ------------------------------------------------------------------------------------------------------ experts */
+/* ---- experts ---- */
 
 static bool sum_capture(uint32_t capture, const int64_t * values, size_t count, void * user) {
     assert_int_equal(capture, 0);
@@ -278,8 +278,8 @@ static bool sum_capture(uint32_t capture, const int64_t * values, size_t count, 
 static void test_expert_slices(void ** state) {
     (void) state;
     struct trace_builder b;
-    struct records       r;
-    struct payload       p;
+    struct records r;
+    struct payload p;
     begin(&b);
     const uint32_t stack = weight(&b, "blk.3.ffn_up_exps.weight", 8, 4, 6, 4096), x = result(&b, "ffn_norm-3", 8, 3, 1);
     const uint32_t ids = ids_tensor(&b, "ffn_moe_topk-3", 6, 3), out = result(&b, "ffn_moe_up-3", 4, 2, 3);
@@ -287,21 +287,21 @@ static void test_expert_slices(void ** state) {
         { .name = "blk.3.ffn_up_exps.weight", .tensor = stack, .ne = { 8, 4, 6 } },
         { .name = "ffn_norm-3", .tensor = x, .ne = { 8, 1, 3 } },
         { .name = "ffn_moe_topk-3", .type = "i32", .tensor = ids, .ne = { 2, 3 }, .nb = { 4, 24, 72, 72 } },
-        { .name   = "ffn_moe_up-3",
-          .op     = "MUL_MAT_ID",
+        { .name = "ffn_moe_up-3",
+          .op = "MUL_MAT_ID",
           .tensor = out,
-          .ne     = { 4, 2, 3 },
-          .facts  = ASKED,
-          .src    = { 1, 2, 3 } },
+          .ne = { 4, 2, 3 },
+          .facts = ASKED,
+          .src = { 1, 2, 3 } },
     };
     const struct tb_capture capture = { TAT_CAPTURE_EXPERTS, 2, 0, 2 };
-    const uint32_t          t       = tb_template(&b, 1, entries, 3, 1, &capture, 1);
+    const uint32_t t = tb_template(&b, 1, entries, 3, 1, &capture, 1);
     payload_begin(&p);
     tb_put_each(&p.out, (const uint32_t[]){ 5, 1, 1, 5, 0, 9 }, 6); /* 9: there is no such expert */
-    tb_evaluation(&b, (struct tb_evaluation){ .template       = t,
-                                              .rule           = ALL_RULES,
-                                              .n_callbacks    = 1,
-                                              .captures       = p.bytes,
+    tb_evaluation(&b, (struct tb_evaluation){ .template_id = t,
+                                              .rule = ALL_RULES,
+                                              .n_callbacks = 1,
+                                              .captures = p.bytes,
                                               .captures_bytes = (size_t) (p.out.at - p.bytes) });
     struct tat_trace * trace = expand_all(&b, &r);
     EXPECT(&r, { 0, 1, 4096, 128, 1, 0, 0 }, { 0, 1, 4096 + 128, 128, 1, 0, 1 }, { 0, 1, 4096 + 5 * 128, 128, 1, 0, 5 },
@@ -318,35 +318,35 @@ static void test_expert_slices(void ** state) {
     tb_free(&b);
 }
 
-/* -------------------------------------------------------------------------------------- fusion, aborts, empty nodes */
+/* ---- fusion, aborts, empty nodes ---- */
 
 static uint32_t norm_template(struct trace_builder * b) {
     const uint32_t x = result(b, "x", 8, 2, 1), norm = result(b, "norm-0", 8, 2, 1), out = result(b, "out-0", 8, 2, 1);
-    const uint32_t w                = weight(b, "blk.0.attn_norm.weight", 8, 1, 1, 64);
+    const uint32_t w = weight(b, "blk.0.attn_norm.weight", 8, 1, 1, 64);
     const struct tb_entry entries[] = {
         { .name = "x", .tensor = x, .ne = { 8, 2 } },
         { .name = "blk.0.attn_norm.weight", .tensor = w, .ne = { 8 } },
-        { .name   = "norm-0",
-          .op     = "RMS_NORM",
+        { .name = "norm-0",
+          .op = "RMS_NORM",
           .tensor = norm,
-          .ne     = { 8, 2 },
-          .facts  = ASKED | TAT_NODE_FUSES_NEXT,
-          .src    = { 1 } },
+          .ne = { 8, 2 },
+          .facts = ASKED | TAT_NODE_FUSES_NEXT,
+          .src = { 1 } },
         { .name = "out-0", .op = "MUL", .tensor = out, .ne = { 8, 2 }, .facts = ASKED, .src = { 3, 2 } },
-        { .name   = "out-0 (view)",
-          .op     = "VIEW",
+        { .name = "out-0 (view)",
+          .op = "VIEW",
           .tensor = out,
-          .ne     = { 8 },
-          .facts  = ASKED | TAT_NODE_EMPTY,
-          .src    = { 4 } },
+          .ne = { 8 },
+          .facts = ASKED | TAT_NODE_EMPTY,
+          .src = { 4 } },
         { .name = "gone-0", .op = "SCALE", .tensor = out, .ne = { 8 }, .src = { 4 } },
-        { .name   = "none-0",
-          .op     = "MUL_MAT",
+        { .name = "none-0",
+          .op = "MUL_MAT",
           .tensor = out,
-          .ne     = { 8 },
-          .empty  = true,
-          .facts  = ASKED,
-          .src    = { 2, 0, 5 } },
+          .ne = { 8 },
+          .empty = true,
+          .facts = ASKED,
+          .src = { 2, 0, 5 } },
     };
     return tb_template(b, 1, entries, 2, 5, NULL, 0);
 }
@@ -354,9 +354,9 @@ static uint32_t norm_template(struct trace_builder * b) {
 static void test_fused_pair(void ** state) {
     (void) state;
     struct trace_builder b;
-    struct records       r;
+    struct records r;
     begin(&b);
-    tb_evaluation(&b, (struct tb_evaluation){ .template = norm_template(&b), .rule = ALL_RULES, .n_callbacks = 2 });
+    tb_evaluation(&b, (struct tb_evaluation){ .template_id = norm_template(&b), .rule = ALL_RULES, .n_callbacks = 2 });
     struct tat_trace * trace = expand_all(&b, &r);
     EXPECT(&r, { 0, 1, 0, 64, 1, 0, NONE }, { 0, 0, 0, 0, 1, WRITE | TAT_ACCESS_FUSED, NONE },
            { 1, 1, 0, 0, 1, TAT_ACCESS_FUSED, NONE }, { 1, 2, 64, 32, 1, 0, NONE }, { 1, 0, 0, 64, 1, WRITE, NONE },
@@ -364,8 +364,8 @@ static void test_fused_pair(void ** state) {
            { 4, 0, 0, 0, 1, WRITE | TAT_ACCESS_UNREAD, NONE });
     for (size_t i = 0; i < 5; i++) { assert_int_equal(r.at[i].start_ns, 1000); } /* one callback, one time */
     assert_int_equal(r.at[5].start_ns, 1000 + TB_CALLBACK_NS);
-    uint32_t                     count;
-    const struct tat_template *  t = tat_trace_templates(trace, &count);
+    uint32_t count;
+    const struct tat_template * t = tat_trace_templates(trace, &count);
     const struct tat_expectation x = tat_template_expect(t, ALL_RULES);
     assert_int_equal(x.n_callbacks, 2);
     assert_int_equal(x.n_executable, 3);
@@ -380,11 +380,11 @@ static void test_fused_pair(void ** state) {
 static void test_aborted(void ** state) {
     (void) state;
     struct trace_builder b;
-    struct records       r;
+    struct records r;
     begin(&b);
-    tb_evaluation(&b, (struct tb_evaluation){ .template    = norm_template(&b),
-                                              .flags       = TAT_EVALUATION_ABORTED,
-                                              .rule        = ALL_RULES & ~TAT_RULE_FUSE_NORM,
+    tb_evaluation(&b, (struct tb_evaluation){ .template_id = norm_template(&b),
+                                              .flags = TAT_EVALUATION_ABORTED,
+                                              .rule = ALL_RULES & ~TAT_RULE_FUSE_NORM,
                                               .n_callbacks = 1 });
     struct tat_trace * trace = expand_all(&b, &r);
     EXPECT(&r, { 0, 1, 0, 64, 1, 0, NONE }, { 0, 0, 0, 64, 1, WRITE, NONE });
@@ -395,11 +395,11 @@ static void test_aborted(void ** state) {
 static void test_unmatched(void ** state) {
     (void) state;
     struct trace_builder b;
-    struct records       r;
+    struct records r;
     begin(&b);
-    tb_evaluation(&b, (struct tb_evaluation){ .template    = norm_template(&b),
-                                              .flags       = TAT_EVALUATION_UNMATCHED,
-                                              .rule        = ALL_RULES,
+    tb_evaluation(&b, (struct tb_evaluation){ .template_id = norm_template(&b),
+                                              .flags = TAT_EVALUATION_UNMATCHED,
+                                              .rule = ALL_RULES,
                                               .n_callbacks = 19 });
     struct tat_trace * trace = expand_all(&b, &r);
     assert_int_equal(r.count, 0);
@@ -407,7 +407,7 @@ static void test_unmatched(void ** state) {
     tb_free(&b);
 }
 
-/* ------------------------------------------------------------------------------------------------------- a million */
+/* ---- a million ---- */
 
 struct sums {
     uint64_t records, bytes, written;
@@ -431,26 +431,26 @@ static void test_a_million(void ** state) {
     (void) state;
     enum { NODES = 100, RECORDS = 3 * NODES, TIMES = 3400, WEIGHT = 128 * 128 * 4, ROW = 128 * 4 };
     static struct tb_entry entries[1 + 2 * NODES];
-    struct trace_builder   b;
+    struct trace_builder b;
     begin(&b);
     const uint32_t w = weight(&b, "blk.0.attn_q.weight", 128, 128, 1, 0), x = result(&b, "x", 128, 1, 1);
     entries[0] = (struct tb_entry){ .name = "x", .tensor = x, .ne = { 128 } };
     for (int i = 0; i < NODES; i++) {
-        entries[1 + i]         = (struct tb_entry){ .name = "blk.0.attn_q.weight", .tensor = w, .ne = { 128, 128 } };
-        entries[1 + NODES + i] = (struct tb_entry){ .name   = "y",
-                                                    .op     = "MUL_MAT",
+        entries[1 + i] = (struct tb_entry){ .name = "blk.0.attn_q.weight", .tensor = w, .ne = { 128, 128 } };
+        entries[1 + NODES + i] = (struct tb_entry){ .name = "y",
+                                                    .op = "MUL_MAT",
                                                     .tensor = x,
-                                                    .ne     = { 128 },
-                                                    .facts  = ASKED,
-                                                    .src    = { 2 + i, i ? 1 + NODES + i : 1 } };
+                                                    .ne = { 128 },
+                                                    .facts = ASKED,
+                                                    .src = { 2 + i, i ? 1 + NODES + i : 1 } };
     }
     const uint32_t t = tb_template(&b, 1, entries, 1 + NODES, NODES, NULL, 0);
     for (int i = 0; i < TIMES; i++) {
-        tb_evaluation(&b, (struct tb_evaluation){ .template = t, .rule = ALL_RULES, .n_callbacks = NODES });
+        tb_evaluation(&b, (struct tb_evaluation){ .template_id = t, .rule = ALL_RULES, .n_callbacks = NODES });
     }
-    struct tat_error   error = { 0 };
+    struct tat_error error = { 0 };
     struct tat_trace * trace = open_good(&b);
-    struct sums        s     = { 0 };
+    struct sums s = { 0 };
     assert_int_equal(tat_trace_expand(trace, 0, TIMES, sum, &s, &error), 0);
     assert_int_equal(s.records, (uint64_t) RECORDS * TIMES);
     assert_true(s.records > 1000000);
@@ -472,12 +472,12 @@ static bool stop_at_once(const struct tat_access * records, size_t count, void *
 static void test_a_sink_that_stops(void ** state) {
     (void) state;
     struct trace_builder b;
-    struct tat_error     error = { 0 };
-    size_t               seen  = 0;
+    struct tat_error error = { 0 };
+    size_t seen = 0;
     begin(&b);
     const uint32_t t = norm_template(&b);
     for (int i = 0; i < 1000; i++) {
-        tb_evaluation(&b, (struct tb_evaluation){ .template = t, .rule = ALL_RULES, .n_callbacks = 2 });
+        tb_evaluation(&b, (struct tb_evaluation){ .template_id = t, .rule = ALL_RULES, .n_callbacks = 2 });
     }
     struct tat_trace * trace = open_good(&b);
     assert_int_equal(tat_trace_expand(trace, 0, 1000, stop_at_once, &seen, &error), 1);
@@ -497,26 +497,26 @@ static bool keep_last(uint32_t capture, const int64_t * values, size_t count, vo
 static void test_each_capture(void ** state) {
     (void) state;
     struct trace_builder b;
-    struct payload       p;
-    int64_t              rows[1000], last = 0;
+    struct payload p;
+    int64_t rows[1000], last = 0;
     begin(&b);
-    const uint32_t        table = weight(&b, "token_embd.weight", 8, 2000, 1, 4096);
-    const uint32_t        ids = ids_tensor(&b, "inp_tokens", 1000, 1), out = result(&b, "embd", 8, 1000, 1);
+    const uint32_t table = weight(&b, "token_embd.weight", 8, 2000, 1, 4096);
+    const uint32_t ids = ids_tensor(&b, "inp_tokens", 1000, 1), out = result(&b, "embd", 8, 1000, 1);
     const struct tb_entry entries[] = {
         { .name = "token_embd.weight", .tensor = table, .ne = { 8, 2000 } },
         { .name = "inp_tokens", .type = "i32", .tensor = ids, .ne = { 1000 } },
         { .name = "embd", .op = "GET_ROWS", .tensor = out, .ne = { 8, 1000 }, .facts = ASKED, .src = { 1, 2 } },
     };
     const struct tb_capture captures[] = { { TAT_CAPTURE_ROWS, 1, 0, 1 }, { TAT_CAPTURE_ROWS, 1, 0, 1 } };
-    const uint32_t          t          = tb_template(&b, 1, entries, 2, 1, captures, 2);
+    const uint32_t t = tb_template(&b, 1, entries, 2, 1, captures, 2);
     for (int i = 0; i < 1000; i++) { rows[i] = 2 * i % 999; }
     payload_begin(&p);
     tb_put_series(&p.out, rows, 1000);
     tb_put_series(&p.out, rows, 1000);
-    tb_evaluation(&b, (struct tb_evaluation){ .template       = t,
-                                              .rule           = ALL_RULES,
-                                              .n_callbacks    = 1,
-                                              .captures       = p.bytes,
+    tb_evaluation(&b, (struct tb_evaluation){ .template_id = t,
+                                              .rule = ALL_RULES,
+                                              .n_callbacks = 1,
+                                              .captures = p.bytes,
                                               .captures_bytes = (size_t) (p.out.at - p.bytes) });
     struct tat_trace * trace = open_good(&b);
     assert_int_equal(tat_trace_each_capture(trace, 0, keep_last, &last, NULL), 1);
@@ -530,17 +530,17 @@ static void test_each_capture(void ** state) {
 static void test_layer_of_the_nameless(void ** state) {
     (void) state;
     struct trace_builder b;
-    struct records       r;
+    struct records r;
     begin(&b);
     const uint32_t x = result(&b, "l_out-7", 8, 1, 1), y = result(&b, "node_1", 8, 1, 1),
-                   z                = result(&b, "norm", 8, 1, 1);
+                   z = result(&b, "norm", 8, 1, 1);
     const struct tb_entry entries[] = {
         { .name = "l_out-7", .tensor = x, .ne = { 8 } },
         { .name = "node_1", .op = "SCALE", .tensor = y, .ne = { 8 }, .facts = ASKED, .src = { 1 } },
         { .name = "norm", .op = "SCALE", .tensor = z, .ne = { 8 }, .facts = ASKED, .src = { 2 } },
     };
     const uint32_t t = tb_template(&b, 1, entries, 1, 2, NULL, 0);
-    tb_evaluation(&b, (struct tb_evaluation){ .template = t, .rule = ALL_RULES, .n_callbacks = 2 });
+    tb_evaluation(&b, (struct tb_evaluation){ .template_id = t, .rule = ALL_RULES, .n_callbacks = 2 });
     struct tat_trace * trace = expand_all(&b, &r);
     assert_int_equal(r.count, 4);
     assert_int_equal(r.at[0].layer, 7);

@@ -47,13 +47,13 @@ static uint64_t marked(const uint8_t * map) {
 
 /* The same bytes, each counted once, within the span. */
 static void expect_extent(const uint64_t * ne, const uint64_t * nb, uint32_t block, uint32_t bytes) {
-    static uint8_t      expected[MAP_BYTES], covered[MAP_BYTES];
+    static uint8_t expected[MAP_BYTES], covered[MAP_BYTES];
     static struct piece pieces[MOST];
     memset(expected, 0, sizeof expected);
     memset(covered, 0, sizeof covered);
     mark_elements(expected, ne, nb, block, bytes);
     const struct extent e = extent_of(ne, nb, block, bytes);
-    const size_t        n = extent_pieces(&e, 0, pieces, MOST);
+    const size_t n = extent_pieces(&e, 0, pieces, MOST);
     assert_true(n <= MOST);
     mark_pieces(covered, pieces, n);
     if (memcmp(expected, covered, sizeof expected) != 0 || extent_bytes(&e) != marked(expected)) {
@@ -71,7 +71,7 @@ static void test_shapes(void ** state) {
     static const struct {
         uint64_t ne[4], nb[4];
         uint32_t block, bytes;
-        size_t   pieces;
+        size_t pieces;
         uint64_t runs, run_bytes;
     } shapes[] = {
         { { 8, 5, 3, 2 }, { 4, 32, 160, 480 }, 1, 4, 1, 1, 960 },     /* contiguous */
@@ -89,7 +89,7 @@ static void test_shapes(void ** state) {
         { { 3, 4, 2, 1 }, { 4, 32, 64, 512 }, 1, 4, 1, 6, 12 },       /* the second level falls on the first */
     };
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
-        struct piece        pieces[MOST];
+        struct piece pieces[MOST];
         const struct extent e = extent_of(shapes[i].ne, shapes[i].nb, shapes[i].block, shapes[i].bytes);
         expect_extent(shapes[i].ne, shapes[i].nb, shapes[i].block, shapes[i].bytes);
         if (extent_pieces(&e, 0, pieces, MOST) != shapes[i].pieces || pieces[0].count != shapes[i].runs ||
@@ -102,11 +102,11 @@ static void test_shapes(void ** state) {
 static void test_empty_shapes(void ** state) {
     (void) state;
     for (int d = 0; d < 4; d++) {
-        uint64_t       ne[4]  = { 8, 5, 3, 2 };
-        const uint64_t nb[4]  = { 4, 32, 160, 480 };
-        ne[d]                 = 0;
+        uint64_t ne[4] = { 8, 5, 3, 2 };
+        const uint64_t nb[4] = { 4, 32, 160, 480 };
+        ne[d] = 0;
         const struct extent e = extent_of(ne, nb, 1, 4);
-        struct piece        piece;
+        struct piece piece;
         assert_int_equal(extent_bytes(&e), 0);
         assert_int_equal(extent_pieces(&e, 0, &piece, 1), 0);
     }
@@ -120,16 +120,16 @@ static void test_random_views(void ** state) {
         uint64_t stride[4], ne[4], nb[4], room = 4;
         uint64_t count[4];
         for (int i = 0; i < 4; i++) {
-            count[i]  = (uint64_t) random() % 5 + 1;
+            count[i] = (uint64_t) random() % 5 + 1;
             stride[i] = random() % 8 == 0 ? 0 : room * ((uint64_t) random() % 2 + 1);
             if (stride[i]) { room = stride[i] * count[i]; }
         }
         for (int i = 0, left = 4; i < 4; i++, left--) { /* permuted */
             const int pick = (int) (random() % left);
-            ne[i]          = count[pick];
-            nb[i]          = stride[pick];
-            count[pick]    = count[left - 1];
-            stride[pick]   = stride[left - 1];
+            ne[i] = count[pick];
+            nb[i] = stride[pick];
+            count[pick] = count[left - 1];
+            stride[pick] = stride[left - 1];
         }
         expect_extent(ne, nb, 1, 4);
     }
@@ -150,7 +150,7 @@ static void test_random_windows(void ** state) {
 static void test_too_many_pieces(void ** state) {
     (void) state;
     static struct piece pieces[8];
-    const uint64_t      ne[4] = { 1, 2, 9, 1 }, nb[4] = { 4, 16, 1000, 9000 };
+    const uint64_t ne[4] = { 1, 2, 9, 1 }, nb[4] = { 4, 16, 1000, 9000 };
     const struct extent e = extent_of(ne, nb, 1, 4);
     assert_int_equal(extent_pieces(&e, 0, pieces, 8), 9);
     assert_int_equal(pieces[0].count, 0);
@@ -159,10 +159,10 @@ static void test_too_many_pieces(void ** state) {
 }
 
 static void expect_rows(const uint64_t * rows, size_t n, uint64_t stride, uint64_t bytes, size_t unique, size_t made) {
-    static uint8_t      expected[MAP_BYTES], covered[MAP_BYTES];
+    static uint8_t expected[MAP_BYTES], covered[MAP_BYTES];
     static struct piece pieces[MOST];
-    uint64_t            offsets[64];
-    size_t              n_unique;
+    uint64_t offsets[64];
+    size_t n_unique;
     memset(expected, 0, sizeof expected);
     memset(covered, 0, sizeof covered);
     for (size_t i = 0; i < n; i++) {
@@ -187,7 +187,7 @@ static void test_rows(void ** state) {
     expect_rows((const uint64_t[]){ 1, 3, 5, 7 }, 4, 64, 32, 4, 1);       /* rows shorter than their stride */
     srandom(9);
     for (int round = 0; round < 5000; round++) {
-        uint64_t     rows[64], seen = 0;
+        uint64_t rows[64], seen = 0;
         const size_t n = (size_t) random() % 64 + 1;
         for (size_t i = 0; i < n; i++) {
             rows[i] = (uint64_t) random() % 64;

@@ -15,7 +15,7 @@
 /* Opening must fail with the kind "input", and say all of it. */
 static void expect_error(const struct trace_builder * b, const char * field, size_t offset) {
     struct tat_error error = { 0 };
-    char             where[64];
+    char where[64];
     assert_null(tb_open(b, &error));
     assert_int_equal(error.kind, TAT_ERROR_INPUT);
     snprintf(where, sizeof where, "byte %zu, %s:", offset, field);
@@ -25,7 +25,7 @@ static void expect_error(const struct trace_builder * b, const char * field, siz
 static void test_good_header(void ** state) {
     (void) state;
     struct trace_builder b;
-    struct tat_error     error = { 0 };
+    struct tat_error error = { 0 };
     tb_begin(&b);
     struct tat_trace * trace = tb_open(&b, &error);
     assert_non_null(trace);
@@ -43,8 +43,8 @@ static void test_fields(void ** state) {
     (void) state;
     static const struct {
         const char * name;
-        size_t       offset, width;
-        uint64_t     value;
+        size_t offset, width;
+        uint64_t value;
     } wrong[] = {
 #define FIELD(field, value)                                                                                            \
     { #field, offsetof(struct tat_file_header, field), sizeof(((struct tat_file_header *) 0)->field), value }
@@ -79,7 +79,7 @@ static void test_texts_that_do_not_end(void ** state) {
     (void) state;
     static const struct {
         const char * name;
-        size_t       offset, bytes;
+        size_t offset, bytes;
     } texts[] = {
 #define TEXT(field) { #field, offsetof(struct tat_file_header, field), sizeof(((struct tat_file_header *) 0)->field) }
         TEXT(producer),
@@ -103,7 +103,7 @@ static void test_every_byte(void ** state) {
     (void) state;
     for (size_t at = 0; at < TAT_HEADER_BYTES; at++) {
         struct trace_builder b;
-        struct tat_error     error = { 0 };
+        struct tat_error error = { 0 };
         tb_begin(&b);
         b.bytes[at] ^= 0x40;
         assert_null(tb_open(&b, &error));
@@ -122,8 +122,8 @@ static void test_every_truncation(void ** state) {
     (void) state;
     for (size_t size = 0; size < TAT_HEADER_BYTES; size++) {
         struct trace_builder b;
-        struct tat_error     error = { 0 };
-        char                 said[64];
+        struct tat_error error = { 0 };
+        char said[64];
         tb_begin(&b);
         b.size = size;
         assert_null(tb_open(&b, &error));

@@ -15,27 +15,27 @@ enum { YES = 2, NO = 0, SUBJECT = 7 }; /* zigzag: 1, 0 */
 
 struct fixture {
     struct trace_builder b;
-    uint32_t             weight, ids, out;
-    struct tat_trace *   trace;
+    uint32_t weight, ids, out;
+    struct tat_trace * trace;
 };
 
 static void begin(struct fixture * f) {
     tb_begin(&f->b);
-    f->weight = tb_tensor(&f->b, (struct tb_tensor){ .name   = "token_embd.weight",
-                                                     .kind   = TAT_TENSOR_WEIGHT,
+    f->weight = tb_tensor(&f->b, (struct tb_tensor){ .name = "token_embd.weight",
+                                                     .kind = TAT_TENSOR_WEIGHT,
                                                      .memory = TAT_MEMORY_COPY,
-                                                     .ne     = { 8, 100 } });
-    f->ids    = tb_tensor(&f->b, (struct tb_tensor){ .name        = "inp_tokens",
-                                                     .kind        = TAT_TENSOR_INPUT,
-                                                     .memory      = TAT_MEMORY_BUFFER,
-                                                     .type        = "i32",
-                                                     .block       = 1,
-                                                     .block_bytes = 4,
-                                                     .ne          = { 512 } });
-    f->out    = tb_tensor(&f->b, (struct tb_tensor){ .name   = "result_output",
-                                                     .kind   = TAT_TENSOR_ACTIVATION,
-                                                     .memory = TAT_MEMORY_BUFFER,
-                                                     .ne     = { 8, 512 } });
+                                                     .ne = { 8, 100 } });
+    f->ids = tb_tensor(&f->b, (struct tb_tensor){ .name = "inp_tokens",
+                                                  .kind = TAT_TENSOR_INPUT,
+                                                  .memory = TAT_MEMORY_BUFFER,
+                                                  .type = "i32",
+                                                  .block = 1,
+                                                  .block_bytes = 4,
+                                                  .ne = { 512 } });
+    f->out = tb_tensor(&f->b, (struct tb_tensor){ .name = "result_output",
+                                                  .kind = TAT_TENSOR_ACTIVATION,
+                                                  .memory = TAT_MEMORY_BUFFER,
+                                                  .ne = { 8, 512 } });
 }
 
 static void end(struct fixture * f) {
@@ -48,19 +48,19 @@ static uint32_t graph(struct fixture * f, uint32_t context, uint64_t tokens, uin
     const struct tb_entry entries[] = {
         { .name = "token_embd.weight", .tensor = f->weight, .ne = { 8, 100 } },
         { .name = tokens ? "inp_tokens" : "k_shift", .type = "i32", .tensor = f->ids, .ne = { tokens ? tokens : 3 } },
-        { .name   = "result_output",
-          .op     = tokens ? "GET_ROWS" : "ADD",
+        { .name = "result_output",
+          .op = tokens ? "GET_ROWS" : "ADD",
           .tensor = f->out,
-          .ne     = { 8, outputs },
-          .empty  = outputs == 0,
-          .facts  = TAT_NODE_COMPUTE,
-          .src    = { 1, 2 } },
+          .ne = { 8, outputs },
+          .empty = outputs == 0,
+          .facts = TAT_NODE_COMPUTE,
+          .src = { 1, 2 } },
     };
     return tb_template(&f->b, context, entries, 2, 1, NULL, 0);
 }
 
-static void run(struct fixture * f, uint32_t template) {
-    tb_evaluation(&f->b, (struct tb_evaluation){ .template = template, .rule = 0, .n_callbacks = 1 });
+static void run(struct fixture * f, uint32_t template_id) {
+    tb_evaluation(&f->b, (struct tb_evaluation){ .template_id = template_id, .rule = 0, .n_callbacks = 1 });
 }
 
 static void event(struct fixture * f, enum tat_event_type type, uint64_t value) {
@@ -70,18 +70,18 @@ static void event(struct fixture * f, enum tat_event_type type, uint64_t value) 
 
 static void open_trace(struct fixture * f) {
     struct tat_error error = { 0 };
-    f->trace               = tb_open(&f->b, &error);
+    f->trace = tb_open(&f->b, &error);
     if (!f->trace) { fail_msg("%s", error.message); }
     assert_int_equal(tat_trace_summary(f->trace)->undecodable_blocks, 0);
 }
 
 struct step {
     enum tat_phase phase;
-    uint32_t       token_first, n_tokens;
+    uint32_t token_first, n_tokens;
 };
 
 static void expect(struct fixture * f, const struct step * steps, uint32_t n) {
-    uint32_t                      count;
+    uint32_t count;
     const struct tat_evaluation * e = tat_trace_evaluations(f->trace, &count);
     assert_int_equal(count, n);
     for (uint32_t i = 0; i < n; i++) {
@@ -130,32 +130,32 @@ static void test_warmup_by_what_follows(void ** state) {
 /* An evaluation of rows at positions from `first` on. */
 static void run_at(struct fixture * f, uint32_t tokens, uint32_t outputs, int64_t first) {
     static struct payload captures;
-    static int64_t        positions[512];
+    static int64_t positions[512];
     const struct tb_entry entries[] = {
         { .name = "token_embd.weight", .tensor = f->weight, .ne = { 8, 100 } },
         { .name = "inp_tokens", .type = "i32", .tensor = f->ids, .ne = { tokens } },
         { .name = "inp_pos", .type = "i32", .tensor = f->ids, .ne = { tokens } },
-        { .name   = "embd",
-          .op     = "GET_ROWS",
+        { .name = "embd",
+          .op = "GET_ROWS",
           .tensor = f->out,
-          .ne     = { 8, tokens },
-          .facts  = TAT_NODE_COMPUTE,
-          .src    = { 1, 2 } },
-        { .name   = "result_output",
-          .op     = "ROPE",
+          .ne = { 8, tokens },
+          .facts = TAT_NODE_COMPUTE,
+          .src = { 1, 2 } },
+        { .name = "result_output",
+          .op = "ROPE",
           .tensor = f->out,
-          .ne     = { 8, outputs },
-          .empty  = outputs == 0,
-          .facts  = TAT_NODE_COMPUTE,
-          .src    = { 4, 3 } },
+          .ne = { 8, outputs },
+          .empty = outputs == 0,
+          .facts = TAT_NODE_COMPUTE,
+          .src = { 4, 3 } },
     };
     const struct tb_capture capture = { TAT_CAPTURE_POSITIONS, 2, 1, 1 };
     for (uint32_t i = 0; i < tokens; i++) { positions[i] = first + i; }
     payload_begin(&captures);
     tb_put_series(&captures.out, positions, tokens);
-    tb_evaluation(&f->b, (struct tb_evaluation){ .template       = tb_template(&f->b, 1, entries, 3, 2, &capture, 1),
-                                                 .n_callbacks    = 2,
-                                                 .captures       = captures.bytes,
+    tb_evaluation(&f->b, (struct tb_evaluation){ .template_id = tb_template(&f->b, 1, entries, 3, 2, &capture, 1),
+                                                 .n_callbacks = 2,
+                                                 .captures = captures.bytes,
                                                  .captures_bytes = (size_t) (captures.out.at - captures.bytes) });
 }
 
@@ -231,11 +231,11 @@ static void test_order_of_beginning(void ** state) {
     struct fixture f;
     begin(&f);
     const uint32_t prompt = graph(&f, 1, 5, 1), one = graph(&f, 1, 1, 1);
-    tb_evaluation(&f.b, (struct tb_evaluation){ .template = one, .n_callbacks = 1, .begin = 9000 });
-    tb_evaluation(&f.b, (struct tb_evaluation){ .template = prompt, .n_callbacks = 1, .begin = 4000 });
+    tb_evaluation(&f.b, (struct tb_evaluation){ .template_id = one, .n_callbacks = 1, .begin = 9000 });
+    tb_evaluation(&f.b, (struct tb_evaluation){ .template_id = prompt, .n_callbacks = 1, .begin = 4000 });
     open_trace(&f);
     EXPECT(&f, { TAT_PHASE_PROMPT, 0, 5 }, { TAT_PHASE_GENERATE, 5, 1 });
-    uint32_t                      count;
+    uint32_t count;
     const struct tat_evaluation * e = tat_trace_evaluations(f.trace, &count);
     assert_int_equal(e[0].begin_ns, 4000);
     assert_int_equal(e[0].end_ns, 4000 + 2 * TB_CALLBACK_NS);
@@ -249,20 +249,20 @@ static void test_clock_anchors(void ** state) {
     struct fixture f;
     begin(&f);
     struct tat_file_header * h = tb_header(&f.b);
-    h->start_monotonic_ns      = 500;
-    h->start_tick              = 10000;
-    h->ticks_per_second        = 2000000000;
+    h->start_monotonic_ns = 500;
+    h->start_tick = 10000;
+    h->ticks_per_second = 2000000000;
     tb_seal(&f.b);
     const uint64_t anchors[][2] = { { 34000, 500 + 8000 }, { 10000, 500 }, { 18000, 500 + 4000 } };
     for (int i = 0; i < 3; i++) { tb_event(&f.b, TAT_EVENT_CLOCK, anchors[i][0], anchors[i], 2, NULL); }
     const uint32_t t = graph(&f, 1, 1, 1);
     for (uint64_t at = 12000; at <= 36000; at += 8000) {
-        tb_evaluation(&f.b, (struct tb_evaluation){ .template = t, .n_callbacks = 1, .begin = at });
+        tb_evaluation(&f.b, (struct tb_evaluation){ .template_id = t, .n_callbacks = 1, .begin = at });
     }
     open_trace(&f);
-    uint32_t                      count;
-    const struct tat_evaluation * e        = tat_trace_evaluations(f.trace, &count);
-    const uint64_t                begins[] = { 1000, 4500, 6500, 8500 };
+    uint32_t count;
+    const struct tat_evaluation * e = tat_trace_evaluations(f.trace, &count);
+    const uint64_t begins[] = { 1000, 4500, 6500, 8500 };
     assert_int_equal(count, 4);
     for (uint32_t i = 0; i < count; i++) { assert_int_equal(e[i].begin_ns, begins[i]); }
     assert_int_equal(e[0].end_ns - e[0].begin_ns, TB_CALLBACK_NS); /* 200 ticks of half a nanosecond */
@@ -274,15 +274,15 @@ static void test_clock_without_anchors(void ** state) {
     (void) state;
     struct fixture f;
     begin(&f);
-    tb_header(&f.b)->start_tick       = 1000;
+    tb_header(&f.b)->start_tick = 1000;
     tb_header(&f.b)->ticks_per_second = 500000000;
     tb_seal(&f.b);
-    tb_evaluation(&f.b, (struct tb_evaluation){ .template = graph(&f, 1, 1, 1), .n_callbacks = 1, .begin = 3000 });
+    tb_evaluation(&f.b, (struct tb_evaluation){ .template_id = graph(&f, 1, 1, 1), .n_callbacks = 1, .begin = 3000 });
     const uint64_t values[] = { SUBJECT, NO };
     tb_event(&f.b, TAT_EVENT_LOAD_END, 500, values, 2, NULL);
     tb_event(&f.b, TAT_EVENT_LOAD_BEGIN, 400, NULL, 0, "/models/a.gguf");
     open_trace(&f);
-    uint32_t                      count;
+    uint32_t count;
     const struct tat_evaluation * e = tat_trace_evaluations(f.trace, &count);
     assert_int_equal(e[0].begin_ns, 4000);
     const struct tat_event * events = tat_trace_events(f.trace, &count);
@@ -304,9 +304,9 @@ static void test_clock_that_lies(void ** state) {
         { { 50000, 0 }, { 60000, 10000 }, { 70000, 20000 } },
     };
     for (size_t i = 0; i < sizeof clocks / sizeof clocks[0]; i++) {
-        struct fixture   f;
+        struct fixture f;
         struct tat_error error = { 0 };
-        uint32_t         count;
+        uint32_t count;
         begin(&f);
         for (int k = 0; k < 3; k++) { tb_event(&f.b, TAT_EVENT_CLOCK, clocks[i][k][0], clocks[i][k], 2, NULL); }
         const uint32_t t = graph(&f, 1, 1, 1);

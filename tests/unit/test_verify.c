@@ -17,7 +17,7 @@ enum { WEIGHT_AT = 4096, BUILDER_ADDRESS = 0x10000, MAPPED = 1 << 20 };
 
 struct fixture {
     struct trace_builder b;
-    uint32_t template;
+    uint32_t template_id;
     struct tat_verification result;
 };
 
@@ -28,29 +28,30 @@ static void begin(struct fixture * f, uint64_t weight_at) {
     tb_model_file(&f->b, "/nonexistent/model.gguf");
     const uint64_t mapping[] = { 1, BUILDER_ADDRESS - WEIGHT_AT, MAPPED, 0 };
     tb_event(&f->b, TAT_EVENT_MAPPING, 10, mapping, 4, NULL);
-    const uint32_t weight = tb_tensor(&f->b, (struct tb_tensor){ .name        = "blk.0.attn_q.weight",
-                                                                 .kind        = TAT_TENSOR_WEIGHT,
-                                                                 .memory      = TAT_MEMORY_FILE,
-                                                                 .ne          = { 8, 8 },
-                                                                 .file        = 1,
+    const uint32_t weight = tb_tensor(&f->b, (struct tb_tensor){ .name = "blk.0.attn_q.weight",
+                                                                 .kind = TAT_TENSOR_WEIGHT,
+                                                                 .memory = TAT_MEMORY_FILE,
+                                                                 .ne = { 8, 8 },
+                                                                 .file = 1,
                                                                  .file_offset = weight_at });
-    const uint32_t other  = tb_tensor(
-         &f->b, (struct tb_tensor){
-                    .name = "Qcur-0", .kind = TAT_TENSOR_ACTIVATION, .memory = TAT_MEMORY_BUFFER, .ne = { 8 } });
+    const uint32_t other = tb_tensor(
+        &f->b, (struct tb_tensor){
+                   .name = "Qcur-0", .kind = TAT_TENSOR_ACTIVATION, .memory = TAT_MEMORY_BUFFER, .ne = { 8 } });
     const struct tb_entry entries[] = {
         { .name = "blk.0.attn_q.weight", .tensor = weight, .ne = { 8, 8 } },
         { .name = "Qcur-0", .op = "MUL_MAT", .tensor = other, .ne = { 8 }, .facts = TAT_NODE_COMPUTE, .src = { 1 } },
     };
-    f->template = tb_template(&f->b, 1, entries, 1, 1, NULL, 0);
+    f->template_id = tb_template(&f->b, 1, entries, 1, 1, NULL, 0);
 }
 
 static void run(struct fixture * f, uint32_t flags, uint32_t callbacks) {
-    tb_evaluation(&f->b, (struct tb_evaluation){ .template = f->template, .flags = flags, .n_callbacks = callbacks });
+    tb_evaluation(&f->b,
+                  (struct tb_evaluation){ .template_id = f->template_id, .flags = flags, .n_callbacks = callbacks });
 }
 
 /* The verdict of one check. */
 static const struct tat_check * verdict(struct fixture * f, const char * name) {
-    struct tat_error   error = { 0 };
+    struct tat_error error = { 0 };
     struct tat_trace * trace = tb_open(&f->b, &error);
     if (!trace || tat_verify(trace, &f->result, &error) != 0) { fail_msg("%s", error.message); }
     tat_trace_close(trace);
@@ -151,39 +152,39 @@ static void agent_that_gave_up(void ** state) {
 /* One evaluation for each run of positions: "from, count". Before the last of them a saved cache may be restored. */
 static void run_positions(struct fixture * f, const int64_t (*runs)[2], size_t n_runs, bool restored) {
     begin(f, WEIGHT_AT);
-    const uint32_t input  = tb_tensor(&f->b, (struct tb_tensor){ .name        = "inp_pos",
-                                                                 .type        = "i32",
-                                                                 .block       = 1,
-                                                                 .block_bytes = 4,
-                                                                 .kind        = TAT_TENSOR_INPUT,
-                                                                 .memory      = TAT_MEMORY_BUFFER,
-                                                                 .ne          = { 4 } });
+    const uint32_t input = tb_tensor(&f->b, (struct tb_tensor){ .name = "inp_pos",
+                                                                .type = "i32",
+                                                                .block = 1,
+                                                                .block_bytes = 4,
+                                                                .kind = TAT_TENSOR_INPUT,
+                                                                .memory = TAT_MEMORY_BUFFER,
+                                                                .ne = { 4 } });
     const uint32_t result = tb_tensor(
         &f->b, (struct tb_tensor){
                    .name = "Qcur-0", .kind = TAT_TENSOR_ACTIVATION, .memory = TAT_MEMORY_BUFFER, .ne = { 8, 4 } });
     const struct tb_entry entries[] = {
         { .name = "inp_pos", .type = "i32", .tensor = input, .ne = { 4 } },
-        { .name   = "Qcur-0",
-          .op     = "ROPE",
+        { .name = "Qcur-0",
+          .op = "ROPE",
           .tensor = result,
-          .ne     = { 8, 4 },
-          .facts  = TAT_NODE_COMPUTE,
-          .src    = { 1, 1 } },
+          .ne = { 8, 4 },
+          .facts = TAT_NODE_COMPUTE,
+          .src = { 1, 1 } },
     };
     const struct tb_capture capture = { TAT_CAPTURE_POSITIONS, 0, 0, 1 };
-    f->template                     = tb_template(&f->b, 1, entries, 1, 1, &capture, 1);
+    f->template_id = tb_template(&f->b, 1, entries, 1, 1, &capture, 1);
     for (size_t i = 0; i < n_runs; i++) {
         struct payload p;
-        int64_t        positions[16];
+        int64_t positions[16];
         for (int64_t n = 0; n < runs[i][1]; n++) { positions[n] = runs[i][0] + n; }
         if (restored && i + 1 == n_runs) {
             tb_event(&f->b, TAT_EVENT_MEMORY_SET, f->b.tick - TB_CALLBACK_NS / 2, (const uint64_t[]){ 1, 0 }, 2, NULL);
         }
         payload_begin(&p);
         tb_put_series(&p.out, positions, (size_t) runs[i][1]);
-        tb_evaluation(&f->b, (struct tb_evaluation){ .template       = f->template,
-                                                     .n_callbacks    = 1,
-                                                     .captures       = p.bytes,
+        tb_evaluation(&f->b, (struct tb_evaluation){ .template_id = f->template_id,
+                                                     .n_callbacks = 1,
+                                                     .captures = p.bytes,
                                                      .captures_bytes = (size_t) (p.out.at - p.bytes) });
     }
     tb_end(&f->b);
@@ -196,8 +197,8 @@ static void positions_that_jump(void ** state) {
     expect_failure(&f, "positions", "1 jumps, first at evaluation 2: an evaluation before it is missing");
 }
 
-/* A host that speculates takes back what was guessed wrongly; llama-cpp-python keeps what two prompts begin with alike.
- */
+/* A host that speculates takes back what was guessed wrongly; llama-cpp-python keeps what two prompts begin with
+ * alike. */
 static void positions_that_go_back(void ** state) {
     (void) state;
     struct fixture f;
@@ -229,7 +230,7 @@ static void hostile_routing(void ** state) {
     static const uint64_t ids[][2] = { { 0, UINT64_C(1) << 47 }, { UINT64_C(1) << 40, 1 } };
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
         static struct payload captures;
-        struct fixture        f;
+        struct fixture f;
         begin(&f, WEIGHT_AT);
         const uint32_t t = tb_tensor(
             &f.b, (struct tb_tensor){
@@ -238,20 +239,20 @@ static void hostile_routing(void ** state) {
             { .name = "x", .tensor = t, .ne = { 8, 8, UINT64_C(1) << 40 } },
             { .name = "x", .tensor = t, .ne = { 8 } },
             { .name = "ids", .tensor = t, .ne = { ids[i][0], ids[i][1] } },
-            { .name   = "y",
-              .op     = "MUL_MAT_ID",
+            { .name = "y",
+              .op = "MUL_MAT_ID",
               .tensor = t,
-              .ne     = { 8 },
-              .facts  = TAT_NODE_COMPUTE,
-              .src    = { 1, 2, 3 } },
+              .ne = { 8 },
+              .facts = TAT_NODE_COMPUTE,
+              .src = { 1, 2, 3 } },
         };
         const struct tb_capture capture = { TAT_CAPTURE_EXPERTS, 2, 0, 2 };
-        f.template                      = tb_template(&f.b, 1, entries, 3, 1, &capture, 1);
+        f.template_id = tb_template(&f.b, 1, entries, 3, 1, &capture, 1);
         payload_begin(&captures);
         tat_put_varint(&captures.out, 0);
-        tb_evaluation(&f.b, (struct tb_evaluation){ .template       = f.template,
-                                                    .n_callbacks    = 1,
-                                                    .captures       = captures.bytes,
+        tb_evaluation(&f.b, (struct tb_evaluation){ .template_id = f.template_id,
+                                                    .n_callbacks = 1,
+                                                    .captures = captures.bytes,
                                                     .captures_bytes = (size_t) (captures.out.at - captures.bytes) });
         tb_end(&f.b);
         expect_failure(&f, "experts", "rows routed wrongly");
@@ -268,12 +269,12 @@ static uint32_t reading_template(struct fixture * f, const char * op) {
                    .name = "Qcur_normed-0", .kind = TAT_TENSOR_ACTIVATION, .memory = TAT_MEMORY_BUFFER, .ne = { 8 } });
     const struct tb_entry entries[] = {
         { .name = "Qcur-0", .op = op, .tensor = read, .ne = { 8 } },
-        { .name   = "Qcur_normed-0",
-          .op     = "RMS_NORM",
+        { .name = "Qcur_normed-0",
+          .op = "RMS_NORM",
           .tensor = result,
-          .ne     = { 8 },
-          .facts  = TAT_NODE_COMPUTE,
-          .src    = { 1 } },
+          .ne = { 8 },
+          .facts = TAT_NODE_COMPUTE,
+          .src = { 1 } },
     };
     return tb_template(&f->b, 1, entries, 1, 1, NULL, 0);
 }
@@ -282,7 +283,7 @@ static const struct tat_check * read_results(struct fixture * f, bool computed, 
     begin(f, WEIGHT_AT);
     const uint32_t reading = reading_template(f, op);
     if (computed) { run(f, 0, 1); }
-    f->template = reading;
+    f->template_id = reading;
     run(f, 0, 1);
     tb_end(&f->b);
     return verdict(f, "results");
@@ -290,7 +291,7 @@ static const struct tat_check * read_results(struct fixture * f, bool computed, 
 
 static void result_of_another_backend(void ** state) {
     (void) state;
-    struct fixture           f;
+    struct fixture f;
     const struct tat_check * check = read_results(&f, false, "MUL_MAT");
     assert_int_equal(check->verdict, TAT_VERDICT_FAIL);
     assert_string_equal(check->detail,
@@ -315,7 +316,7 @@ static void result_of_what_was_lost(void ** state) {
     (void) state;
     struct fixture f;
     begin(&f, WEIGHT_AT);
-    f.template = reading_template(&f, "MUL_MAT");
+    f.template_id = reading_template(&f, "MUL_MAT");
     run(&f, 0, 1);
     struct payload p;
     payload_begin(&p);

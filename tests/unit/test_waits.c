@@ -16,10 +16,10 @@
 #include "trace_builder.h"
 
 enum {
-    EVERY     = 0,
-    FUSED     = TAT_RULE_SKIP_EMPTY | TAT_RULE_SKIP_UNASKED | TAT_RULE_FUSE_NORM,
+    EVERY = 0,
+    FUSED = TAT_RULE_SKIP_EMPTY | TAT_RULE_SKIP_UNASKED | TAT_RULE_FUSE_NORM,
     CALLBACKS = 3, /* if fused: rows of the embedding, norm and product, projection */
-    NODES     = 5, /* the second is empty */
+    NODES = 5,     /* the second is empty */
 };
 
 /* A graph of one token. */
@@ -29,9 +29,9 @@ static uint32_t begin(struct trace_builder * b) {
     struct tb_tensor weight = { .name = "token_embd.weight", .kind = TAT_TENSOR_WEIGHT, .memory = TAT_MEMORY_FILE };
     struct tb_tensor result = { .name = "inp_embd", .kind = TAT_TENSOR_ACTIVATION, .memory = TAT_MEMORY_BUFFER };
     memcpy(weight.ne, shape, sizeof shape);
-    result.ne[0]        = 8;
+    result.ne[0] = 8;
     const uint32_t embd = tb_tensor(b, weight), x = tb_tensor(b, result);
-    weight.name      = "blk.0.attn_q.weight";
+    weight.name = "blk.0.attn_q.weight";
     const uint32_t q = tb_tensor(b, weight);
     enum { ASKED = TAT_NODE_COMPUTE };
     const struct tb_entry entries[] = {
@@ -40,12 +40,12 @@ static uint32_t begin(struct trace_builder * b) {
         { .name = "blk.0.attn_q.weight", .tensor = q, .ne = { 8, 8 } },
         { .name = "inp_embd", .op = "GET_ROWS", .tensor = x, .ne = { 8 }, .facts = ASKED, .src = { 1, 2 } },
         { .name = "view", .op = "VIEW", .tensor = x, .ne = { 8 }, .facts = ASKED | TAT_NODE_EMPTY, .src = { 4 } },
-        { .name   = "norm-0",
-          .op     = "RMS_NORM",
+        { .name = "norm-0",
+          .op = "RMS_NORM",
           .tensor = x,
-          .ne     = { 8 },
-          .facts  = ASKED | TAT_NODE_FUSES_NEXT,
-          .src    = { 5 } },
+          .ne = { 8 },
+          .facts = ASKED | TAT_NODE_FUSES_NEXT,
+          .src = { 5 } },
         { .name = "attn_norm-0", .op = "MUL", .tensor = x, .ne = { 8 }, .facts = ASKED, .src = { 6, 4 } },
         { .name = "Qcur-0", .op = "MUL_MAT", .tensor = x, .ne = { 8 }, .facts = ASKED, .src = { 3, 7 } },
     };
@@ -55,13 +55,13 @@ static uint32_t begin(struct trace_builder * b) {
 /* The first of a trace is the prompt, the others are generated tokens. */
 static void evaluate(struct trace_builder * b, uint32_t rule, uint32_t n_threads, const uint64_t * waits,
                      uint32_t n_waits) {
-    tb_evaluation(b, (struct tb_evaluation){ .template    = 0,
-                                             .flags       = waits ? TAT_EVALUATION_EXACT : 0,
-                                             .rule        = rule,
+    tb_evaluation(b, (struct tb_evaluation){ .template_id = 0,
+                                             .flags = waits ? TAT_EVALUATION_EXACT : 0,
+                                             .rule = rule,
                                              .n_callbacks = rule == EVERY ? NODES : CALLBACKS,
-                                             .n_threads   = n_threads,
-                                             .waits       = waits,
-                                             .n_waits     = n_waits });
+                                             .n_threads = n_threads,
+                                             .waits = waits,
+                                             .n_waits = n_waits });
 }
 
 static struct tat_trace * open_trace(struct trace_builder * b) {
@@ -79,11 +79,11 @@ static struct tat_trace * open_good(struct trace_builder * b) {
     return trace;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- array */
+/* ---- array ---- */
 
 static void expect_waits(const struct tat_trace * trace, const struct tat_wait * expected, size_t n) {
     struct tat_wait found[32];
-    size_t          count;
+    size_t count;
     assert_int_equal(tat_trace_waits(trace, 0, UINT32_MAX, NULL, 0, &count, NULL), 0);
     assert_int_equal(count, n);
     assert_int_equal(tat_trace_waits(trace, 0, UINT32_MAX, found, 32, &count, NULL), 0);
@@ -108,12 +108,12 @@ static void waits_stand_with_their_nodes(void ** state) {
                                          { 4, 2, 3 },  { 5, 2, 4 } };
     expect_waits(trace, expected, 7);
     struct tat_wait part[3] = { { .ns = 7 } };
-    size_t          count;
+    size_t count;
     assert_int_equal(tat_trace_waits(trace, 1, 3, part, 2, &count, NULL), 0);
     assert_int_equal(count, 4);
     assert_int_equal(part[1].ns, 3);
     assert_int_equal(part[2].node, 0); /* not touched */
-    uint32_t                      n;
+    uint32_t n;
     const struct tat_evaluation * e = tat_trace_evaluations(trace, &n);
     assert_int_equal(e[0].n_waits, 3);
     assert_int_equal(e[1].n_waits, 0);
@@ -129,7 +129,7 @@ static void waits_are_nanoseconds(void ** state) {
     tb_header(&b)->ticks_per_second = 2500000000;
     tb_seal(&b);
     evaluate(&b, FUSED, 2, (const uint64_t[]){ 5, 9, 0 }, 3);
-    struct tat_trace *    trace      = open_good(&b);
+    struct tat_trace * trace = open_good(&b);
     const struct tat_wait expected[] = { { 2, 0, 0 }, { 3, 0, 2 }, { 0, 0, 4 } };
     expect_waits(trace, expected, 3);
     tat_trace_close(trace);
@@ -137,8 +137,8 @@ static void waits_are_nanoseconds(void ** state) {
 
 static void expect_refused(const struct tat_trace * trace, const char * name, const char * words) {
     struct tat_verification v;
-    struct tat_error        error = { 0 };
-    unsigned                i     = 0;
+    struct tat_error error = { 0 };
+    unsigned i = 0;
     if (tat_verify(trace, &v, &error) != 0) { fail_msg("%s", error.message); }
     while (i < v.n_checks && strcmp(v.check[i].name, name) != 0) { i++; }
     assert_true(i < v.n_checks);
@@ -151,7 +151,7 @@ static void some_waits_are_missing(void ** state) {
     struct trace_builder b;
     begin(&b);
     evaluate(&b, FUSED, 2, (const uint64_t[]){ 10 }, 1);
-    struct tat_trace *    trace      = open_good(&b);
+    struct tat_trace * trace = open_good(&b);
     const struct tat_wait expected[] = { { 10, 0, 0 } };
     expect_waits(trace, expected, 1);
     expect_refused(trace, "times",
@@ -159,11 +159,11 @@ static void some_waits_are_missing(void ** state) {
     tat_trace_close(trace);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- file */
+/* ---- file ---- */
 
 static void expect_senseless(const uint64_t * waits, uint32_t n_waits) {
     struct trace_builder b;
-    uint32_t             n;
+    uint32_t n;
     begin(&b);
     evaluate(&b, FUSED, 2, waits, n_waits);
     struct tat_trace * trace = open_trace(&b);
@@ -188,19 +188,19 @@ static void bytes_behind_waits_are_ignored(void ** state) {
     begin(&b);
     evaluate(&b, FUSED, 2, (const uint64_t[]){ 10, 20, 30 }, 3);
     const struct tat_block_header * h = (const struct tat_block_header *) (b.bytes + b.last);
-    uint8_t                         payload[256];
-    const uint32_t                  n = h->payload_bytes;
+    uint8_t payload[256];
+    const uint32_t n = h->payload_bytes;
     memcpy(payload, b.bytes + b.last + sizeof *h, n);
     memset(payload + n, 0xff, 20);
     b.size = b.last;
     tb_block(&b, TAT_BLOCK_EVALUATION, payload, n + 20);
-    struct tat_trace *    trace      = open_good(&b);
+    struct tat_trace * trace = open_good(&b);
     const struct tat_wait expected[] = { { 10, 0, 0 }, { 20, 0, 2 }, { 30, 0, 4 } };
     expect_waits(trace, expected, 3);
     tat_trace_close(trace);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- sums */
+/* ---- sums ---- */
 
 struct totals {
     uint64_t ns, wait_ns, known_ns, evaluations;
@@ -220,7 +220,7 @@ static bool add(const struct tat_tally * t, void * user) {
 static void sums_keep_apart_what_is_not_known(void ** state) {
     (void) state;
     struct trace_builder b;
-    struct totals        t = { 0 };
+    struct totals t = { 0 };
     begin(&b);
     evaluate(&b, FUSED, 2, (const uint64_t[]){ 10, 20, 30 }, 3);
     evaluate(&b, FUSED, 2, (const uint64_t[]){ 1, 2, 3 }, 3);
@@ -236,15 +236,15 @@ static void sums_keep_apart_what_is_not_known(void ** state) {
     tat_trace_close(trace);
 }
 
-/* --------------------------------------------------------------------------------------------------------- report */
+/* ---- report ---- */
 
 static json_t * time_of(struct trace_builder * b) {
     static const char * const names[] = { "time" };
-    struct tat_error          error   = { 0 };
-    struct tat_trace *        trace   = open_good(b);
-    char *                    text    = tat_analyze(trace, names, 1, NULL, &error);
+    struct tat_error error = { 0 };
+    struct tat_trace * trace = open_good(b);
+    char * text = tat_analyze(trace, names, 1, NULL, &error);
     if (!text) { fail_msg("%s", error.message); }
-    json_t * all  = json_loads(text, 0, NULL);
+    json_t * all = json_loads(text, 0, NULL);
     json_t * time = json_incref(json_object_get(all, "time"));
     json_decref(all);
     free(text);

@@ -10,7 +10,7 @@
 static void reserve(struct trace_builder * b, size_t more) {
     if (b->size + more <= b->capacity) { return; }
     b->capacity = 2 * (b->size + more);
-    b->bytes    = realloc(b->bytes, b->capacity);
+    b->bytes = realloc(b->bytes, b->capacity);
     if (!b->bytes) { abort(); }
     memset(b->bytes + b->size, 0, b->capacity - b->size);
 }
@@ -18,14 +18,14 @@ static void reserve(struct trace_builder * b, size_t more) {
 void tb_begin(struct trace_builder * b) {
     *b = (struct trace_builder){ .tick = 1000 };
     reserve(b, TAT_HEADER_BYTES);
-    b->size                    = TAT_HEADER_BYTES;
+    b->size = TAT_HEADER_BYTES;
     struct tat_file_header * h = tb_header(b);
     memcpy(h->magic, TAT_MAGIC, sizeof h->magic);
-    h->version          = TAT_FORMAT_VERSION;
-    h->header_bytes     = TAT_HEADER_BYTES;
-    h->byte_order       = TAT_BYTE_ORDER;
-    h->file_kind        = TAT_FILE_TENSOR_ACCESS;
-    h->clock            = TAT_CLOCK_MONOTONIC;
+    h->version = TAT_FORMAT_VERSION;
+    h->header_bytes = TAT_HEADER_BYTES;
+    h->byte_order = TAT_BYTE_ORDER;
+    h->file_kind = TAT_FILE_TENSOR_ACCESS;
+    h->clock = TAT_CLOCK_MONOTONIC;
     h->ticks_per_second = 1000000000;
     tb_seal(b);
 }
@@ -44,7 +44,7 @@ void tb_seal(struct trace_builder * b) {
 
 struct tat_trace * tb_open(const struct trace_builder * b, struct tat_error * error) {
     const int fd = memfd_create("trace", MFD_CLOEXEC);
-    char      path[64];
+    char path[64];
     for (size_t at = 0; at < b->size;) {
         const ssize_t written = write(fd, b->bytes + at, b->size - at);
         if (written <= 0) { abort(); }
@@ -101,12 +101,12 @@ static void fill_shape(uint64_t * ne) {
 uint32_t tb_tensor(struct trace_builder * b, struct tb_tensor t) {
     struct payload p;
     if (!t.type) {
-        t.type        = "f32";
-        t.block       = 1;
+        t.type = "f32";
+        t.block = 1;
         t.block_bytes = 4;
     }
     fill_shape(t.ne);
-    uint64_t       nb[4] = { t.block_bytes, t.ne[0] / t.block * t.block_bytes };
+    uint64_t nb[4] = { t.block_bytes, t.ne[0] / t.block * t.block_bytes };
     const uint32_t name = tb_string(b, t.name), type = tb_string(b, t.type), buffer = tb_string(b, "CPU");
     for (int i = 2; i < 4; i++) { nb[i] = nb[i - 1] * t.ne[i - 1]; }
     payload_begin(&p);
@@ -134,7 +134,7 @@ uint32_t tb_tensor(struct trace_builder * b, struct tb_tensor t) {
 
 static void put_entry(struct trace_builder * b, struct tat_out * out, const struct tb_entry * e) {
     uint64_t ne[4];
-    bool     packed = true;
+    bool packed = true;
     memcpy(ne, e->ne, sizeof ne);
     fill_shape(ne);
     if (e->empty) { ne[1] = 0; }
@@ -188,10 +188,10 @@ uint32_t tb_template(struct trace_builder * b, uint32_t context, const struct tb
 
 void tb_evaluation(struct trace_builder * b, struct tb_evaluation e) {
     struct payload p;
-    const uint64_t begin    = e.begin ? e.begin : b->tick;
+    const uint64_t begin = e.begin ? e.begin : b->tick;
     const uint64_t duration = (uint64_t) TB_CALLBACK_NS * (e.n_callbacks + 1);
     payload_begin(&p);
-    tat_put_varint(&p.out, e.template);
+    tat_put_varint(&p.out, e.template_id);
     tat_put_varint(&p.out, e.flags);
     tat_put_varint(&p.out, e.rule);
     tat_put_zigzag(&p.out, e.flags & TAT_EVALUATION_ABORTED ? 1 : 0);
@@ -217,7 +217,7 @@ void tb_put_series(struct tat_out * out, const int64_t * values, size_t count) {
     tat_put_zigzag(out, values[0]);
     for (size_t i = 1; i < count;) {
         const int64_t difference = values[i] - values[i - 1];
-        uint64_t      length     = 1;
+        uint64_t length = 1;
         for (i++; i < count && values[i] - values[i - 1] == difference; i++) { length++; }
         tat_put_zigzag(out, difference);
         tat_put_varint(out, length);

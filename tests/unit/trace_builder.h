@@ -11,13 +11,13 @@
 #include "tat/trace.h"
 
 struct trace_builder {
-    uint8_t *    bytes; /* the file */
-    size_t       size, capacity;
+    uint8_t * bytes; /* the file */
+    size_t size, capacity;
     const char * strings[512];
-    uint32_t     n_strings, n_tensors, n_templates, n_evaluations, n_files;
-    uint64_t     n_callbacks, n_events;
-    uint64_t     tick; /* of the next evaluation */
-    size_t       last; /* where the last block begins */
+    uint32_t n_strings, n_tensors, n_templates, n_evaluations, n_files;
+    uint64_t n_callbacks, n_events;
+    uint64_t tick; /* of the next evaluation */
+    size_t last;   /* where the last block begins */
 };
 
 /* A header with a clock of nanoseconds that begins at 0, and nothing else. */
@@ -25,7 +25,7 @@ void tb_begin(struct trace_builder * b);
 void tb_free(struct trace_builder * b);
 
 struct tat_file_header * tb_header(struct trace_builder * b); /* in the bytes; seal it after a change */
-void                     tb_seal(struct trace_builder * b);
+void tb_seal(struct trace_builder * b);
 
 /* Opens the bytes as a file. */
 struct tat_trace * tb_open(const struct trace_builder * b, struct tat_error * error);
@@ -39,7 +39,7 @@ void tb_bytes(struct trace_builder * b, const void * bytes, size_t count);
 /* A payload in the making. */
 struct payload {
     struct tat_out out;
-    uint8_t        bytes[1 << 16];
+    uint8_t bytes[1 << 16];
 };
 void payload_begin(struct payload * p);
 void tb_payload(struct trace_builder * b, enum tat_block_type type, const struct payload * p);
@@ -48,15 +48,15 @@ void tb_payload(struct trace_builder * b, enum tat_block_type type, const struct
 uint32_t tb_string(struct trace_builder * b, const char * string);
 
 struct tb_tensor {
-    const char *         name;
+    const char * name;
     enum tat_tensor_kind kind;
-    enum tat_memory      memory;
-    const char *         type; /* NULL: "f32", 1 element in 4 bytes */
-    uint32_t             block, block_bytes;
-    uint64_t             ne[4]; /* 0 beyond the first: 1 */
-    uint64_t             bytes; /* 0: of the packed shape */
-    uint32_t             file;
-    uint64_t             file_offset;
+    enum tat_memory memory;
+    const char * type; /* NULL: "f32", 1 element in 4 bytes */
+    uint32_t block, block_bytes;
+    uint64_t ne[4]; /* 0 beyond the first: 1 */
+    uint64_t bytes; /* 0: of the packed shape */
+    uint32_t file;
+    uint64_t file_offset;
 };
 uint32_t tb_tensor(struct trace_builder * b, struct tb_tensor t);
 
@@ -65,18 +65,18 @@ struct tb_entry {
     const char * name;
     const char * op;   /* NULL: a leaf, "NONE" */
     const char * type; /* as in struct tb_tensor */
-    uint32_t     tensor;
-    uint64_t     ne[4]; /* 0 beyond the first: 1, but for `empty` */
-    uint64_t     nb[4]; /* all 0: packed */
-    int64_t      offset;
-    uint32_t     facts;
-    int          src[6]; /* entry + 1; 0: none */
-    bool         empty;  /* ne[1] is 0 */
+    uint32_t tensor;
+    uint64_t ne[4]; /* 0 beyond the first: 1, but for `empty` */
+    uint64_t nb[4]; /* all 0: packed */
+    int64_t offset;
+    uint32_t facts;
+    int src[6]; /* entry + 1; 0: none */
+    bool empty; /* ne[1] is 0 */
 };
 
 struct tb_capture {
     enum tat_capture_kind kind;
-    uint32_t              entry, node, src;
+    uint32_t entry, node, src;
 };
 
 /* Number of the new template. */
@@ -84,13 +84,13 @@ uint32_t tb_template(struct trace_builder * b, uint32_t context, const struct tb
                      uint32_t n_nodes, const struct tb_capture * captures, uint32_t n_captures);
 
 struct tb_evaluation {
-    uint32_t template, flags, rule, n_callbacks;
-    const void *     captures;
-    size_t           captures_bytes;
-    const uint64_t   begin;     /* 0: after the one before */
-    uint32_t         n_threads; /* 0: two */
-    const uint64_t * waits;     /* NULL: the payload ends before them */
-    uint32_t         n_waits;
+    uint32_t template_id, flags, rule, n_callbacks;
+    const void * captures;
+    size_t captures_bytes;
+    const uint64_t begin;   /* 0: after the one before */
+    uint32_t n_threads;     /* 0: two */
+    const uint64_t * waits; /* NULL: the payload ends before them */
+    uint32_t n_waits;
 };
 enum { TB_CALLBACK_NS = 100 }; /* between callbacks, and from the last one to the end */
 void tb_evaluation(struct trace_builder * b, struct tb_evaluation e);

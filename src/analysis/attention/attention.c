@@ -12,8 +12,8 @@
 
 static const struct part {
     enum tat_component component;
-    const char *       label;
-    const char *       place; /* in the order of a layer */
+    const char * label;
+    const char * place; /* in the order of a layer */
 } parts[] = {
     { TAT_COMPONENT_ATTN_Q, "Q weights", "Q" },
     { TAT_COMPONENT_ATTN_K, "K weights", "K" },
@@ -42,7 +42,7 @@ const char * attention_part(enum tat_component component) {
     return NULL;
 }
 
-/* --------------------------------------------------------------------------------------------------------- counting */
+/* ---- counting ---- */
 
 static enum attention_class class_of(const struct tat_tensor * t) {
     if (t->kind == TAT_TENSOR_WEIGHT) { return OUR_WEIGHT; }
@@ -69,12 +69,12 @@ static void * begin(const struct subject * subject) {
     struct attention * a = calloc(1, sizeof *a);
     if (!a) { return NULL; }
     a->subject = subject;
-    a->class   = calloc((size_t) subject->n_tensors + 1, sizeof *a->class);
-    a->step    = calloc((size_t) subject->n_evaluations + 1, sizeof *a->step);
-    a->span    = layer_span(subject);
-    a->layer   = calloc((size_t) a->span + 1, sizeof *a->layer);
-    a->at      = UINT32_MAX;
-    a->sample  = find_sample(subject);
+    a->class = calloc((size_t) subject->n_tensors + 1, sizeof *a->class);
+    a->step = calloc((size_t) subject->n_evaluations + 1, sizeof *a->step);
+    a->span = layer_span(subject);
+    a->layer = calloc((size_t) a->span + 1, sizeof *a->layer);
+    a->at = UINT32_MAX;
+    a->sample = find_sample(subject);
     for (uint32_t i = 0; a->class && i < subject->n_tensors; i++) {
         a->class[i] = (uint8_t) class_of(&subject->tensors[i]);
         if (a->class[i] == OUR_CACHE) { a->cache_bytes += subject->tensors[i].bytes; }
@@ -88,27 +88,27 @@ static struct attention_layer * layer_at(struct attention * a, uint16_t layer) {
 }
 
 static void add(struct attention * a, const struct tat_access * r, enum attention_class class) {
-    const struct tat_tensor * t         = &a->subject->tensors[r->tensor];
-    struct attention_step *   step      = &a->step[r->evaluation];
-    struct attention_layer *  layer     = layer_at(a, t->layer);
-    const bool                write     = r->flags & TAT_ACCESS_WRITE;
-    const bool                generated = phase_of(r) == TAT_PHASE_GENERATE;
-    struct traffic *          part      = &a->part[t->component][phase_of(r)];
+    const struct tat_tensor * t = &a->subject->tensors[r->tensor];
+    struct attention_step * step = &a->step[r->evaluation];
+    struct attention_layer * layer = layer_at(a, t->layer);
+    const bool write = r->flags & TAT_ACCESS_WRITE;
+    const bool generated = phase_of(r) == TAT_PHASE_GENERATE;
+    struct traffic * part = &a->part[t->component][phase_of(r)];
     *(write ? &part->written : &part->read) += r->bytes;
     if (class == OUR_WEIGHT) {
         step->weights += r->bytes;
         if (generated) { layer->weights += r->bytes; }
         return;
     }
-    struct traffic * here  = class == OUR_CACHE ? &step->cache : &step->state;
+    struct traffic * here = class == OUR_CACHE ? &step->cache : &step->state;
     struct traffic * total = class == OUR_CACHE ? &layer->cache : &layer->state;
     *(write ? &here->written : &here->read) += r->bytes;
     if (generated) { *(write ? &total->written : &total->read) += r->bytes; }
     if (class == OUR_CACHE && !write) {
         /* Of the layer that reads: it may be another's cache. */
-        layer           = layer_at(a, r->layer);
+        layer = layer_at(a, r->layer);
         layer->now_read = layer->now == r->evaluation + 1 ? layer->now_read + r->bytes : r->bytes;
-        layer->now      = r->evaluation + 1;
+        layer->now = r->evaluation + 1;
     }
 }
 
@@ -119,7 +119,7 @@ static void feed(void * state, const struct tat_access * r, size_t count) {
         if (class == NOT_OURS) { continue; }
         if (r[i].evaluation != a->at) {
             attention_end_step(a);
-            a->at     = r[i].evaluation;
+            a->at = r[i].evaluation;
             a->counts = is_inference(phase_of(&r[i]));
         }
         if (!a->counts) { continue; }
@@ -131,11 +131,11 @@ static void feed(void * state, const struct tat_access * r, size_t count) {
     }
 }
 
-/* ---------------------------------------------------------------------------------------------------------- results */
+/* ---- results ---- */
 
 static void add_part(const struct attention * a, struct result * r, const struct part * part) {
-    const struct traffic * t      = a->part[part->component];
-    struct traffic         prompt = t[TAT_PHASE_PROMPT], generate = t[TAT_PHASE_GENERATE];
+    const struct traffic * t = a->part[part->component];
+    struct traffic prompt = t[TAT_PHASE_PROMPT], generate = t[TAT_PHASE_GENERATE];
     prompt.read += t[TAT_PHASE_MIXED].read;
     prompt.written += t[TAT_PHASE_MIXED].written;
     if (prompt.read + prompt.written + generate.read + generate.written == 0) { return; }
@@ -154,7 +154,7 @@ static void add_part(const struct attention * a, struct result * r, const struct
 
 struct sums {
     struct traffic cache, state;
-    uint64_t       weights, of_attention; /* weights that attention reads */
+    uint64_t weights, of_attention; /* weights that attention reads */
 };
 
 static struct sums generated(const struct attention * a) {
@@ -231,7 +231,7 @@ static void put_values(const struct attention * a, struct result * r, const stru
 
 static void show(struct attention * a, struct result * r) {
     const struct sums s = generated(a);
-    char              text[UNITS_SIZE];
+    char text[UNITS_SIZE];
     set_headline(a, r, &s);
     put_values(a, r, &s);
     answer(a, r, &s);
@@ -266,9 +266,9 @@ static void finish(void * state, struct result * r) {
 }
 
 const struct analysis attention_analysis = {
-    .name   = "attention",
-    .title  = "Q, K, V and the KV cache",
-    .begin  = begin,
-    .feed   = feed,
+    .name = "attention",
+    .title = "Q, K, V and the KV cache",
+    .begin = begin,
+    .feed = feed,
     .finish = finish,
 };

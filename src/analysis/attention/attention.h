@@ -19,7 +19,7 @@ struct traffic {
 
 /* Attention in one layer of one graph. */
 struct attention_node {
-    uint32_t template;
+    uint32_t template_id;
     uint16_t layer;
     uint32_t mask;    /* its capture, or UINT32_MAX */
     uint64_t cells;   /* of the KV cache that it reads, of all streams */
@@ -29,10 +29,10 @@ struct attention_node {
 /* One evaluation of inference. */
 struct attention_step {
     struct traffic cache, state;
-    uint64_t       weights;
-    double         cells, visible; /* a layer, and a query of it: means over layers */
-    uint32_t       layers;         /* with attention */
-    bool           known;          /* the masks of all of them: */
+    uint64_t weights;
+    double cells, visible; /* a layer, and a query of it: means over layers */
+    uint32_t layers;       /* with attention */
+    bool known;            /* the masks of all of them: */
     /* bytes read of cells: written by the evaluation itself; before it, and seen; seen by no query */
     double fresh, cached, hidden;
 };
@@ -40,13 +40,13 @@ struct attention_step {
 /* Of the generated tokens. */
 struct attention_layer {
     struct traffic cache, state;
-    uint64_t       weights;
-    uint64_t       evaluations; /* with attention in this layer */
-    uint64_t       masked;      /* of those, with a mask that is known */
-    double         cells, visible;
+    uint64_t weights;
+    uint64_t evaluations; /* with attention in this layer */
+    uint64_t masked;      /* of those, with a mask that is known */
+    double cells, visible;
     /* Of all evaluations of inference: */
     uint64_t most_visible; /* cells that a query saw */
-    bool     narrower;     /* than another layer in the same evaluation */
+    bool narrower;         /* than another layer in the same evaluation */
     /* Bytes of the cache read in the evaluation `now` - 1. */
     uint64_t now_read;
     uint32_t now;
@@ -60,31 +60,31 @@ struct visible {
 /* A run of accesses in the sample, by layer and part. */
 struct touch {
     uint16_t layer;
-    uint8_t  component;
-    bool     write;
+    uint8_t component;
+    bool write;
     uint64_t bytes;
 };
 
 struct attention {
     const struct subject * subject;
     uint8_t * class;                /* by tensor */
-    struct attention_step *  step;  /* by evaluation */
+    struct attention_step * step;   /* by evaluation */
     struct attention_layer * layer; /* by number; one more, for what is of no layer */
-    uint32_t                 span;  /* layers */
-    struct traffic           part[TAT_COMPONENT_COUNT][TAT_PHASE_COUNT];
-    uint64_t                 cache_bytes; /* of the whole KV cache */
-    struct list              nodes;       /* struct attention_node, by template, then in the order of execution */
+    uint32_t span;                  /* layers */
+    struct traffic part[TAT_COMPONENT_COUNT][TAT_PHASE_COUNT];
+    uint64_t cache_bytes; /* of the whole KV cache */
+    struct list nodes;    /* struct attention_node, by template, then in the order of execution */
     /* The evaluation at hand. */
     uint32_t at; /* UINT32_MAX: none */
-    bool     counts;
+    bool counts;
     /* One generated token, the last, of which order and heads are told. UINT32_MAX: there is none. */
-    uint32_t              sample;
-    struct list           touches; /* struct touch */
+    uint32_t sample;
+    struct list touches; /* struct touch */
     struct access_heads * heads;
-    struct head_bytes *   by_head; /* heads.c */
-    size_t                n_by_head;
-    bool                  split_block; /* heads share blocks of a quantised type */
-    bool                  failed;
+    struct head_bytes * by_head; /* heads.c */
+    size_t n_by_head;
+    bool split_block; /* heads share blocks of a quantised type */
+    bool failed;
 };
 
 /* cells.c: the nodes of all templates; what an evaluation's masks let through. */

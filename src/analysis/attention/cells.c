@@ -26,13 +26,13 @@ static uint32_t capture_of(const struct tat_template * t, uint32_t entry) {
 static bool node_of(const struct attention * a, const struct tat_template * t, const struct tat_entry * node,
                     struct attention_node * found) {
     const struct tat_entry *x = source(t, node, 0), *y = source(t, node, 1);
-    const bool              flash = strcmp(node->op, "FLASH_ATTN_EXT") == 0, product = strcmp(node->op, "MUL_MAT") == 0;
+    const bool flash = strcmp(node->op, "FLASH_ATTN_EXT") == 0, product = strcmp(node->op, "MUL_MAT") == 0;
     const struct tat_entry * k = flash ? y : product ? x : NULL;
     if (!k || !is_cache(a, k, TAT_COMPONENT_KV_K) || k->ne[1] == 0 || k->ne[3] == 0) { return false; }
-    found->layer   = node->layer != TAT_NO_LAYER ? node->layer : k->layer;
+    found->layer = node->layer != TAT_NO_LAYER ? node->layer : k->layer;
     found->streams = k->ne[3];
-    found->cells   = k->ne[1] * k->ne[3];
-    found->mask    = flash ? capture_of(t, node->src[3]) : UINT32_MAX;
+    found->cells = k->ne[1] * k->ne[3];
+    found->mask = flash ? capture_of(t, node->src[3]) : UINT32_MAX;
     return found->layer != TAT_NO_LAYER;
 }
 
@@ -42,12 +42,12 @@ static struct attention_node * last_node(const struct attention * a) {
 
 /* A layer that attends twice in a graph keeps its first. */
 static bool add_template(struct attention * a, uint32_t number) {
-    const struct tat_template * t     = &a->subject->templates[number];
-    const uint32_t              first = a->nodes.count;
+    const struct tat_template * t = &a->subject->templates[number];
+    const uint32_t first = a->nodes.count;
     for (uint32_t n = 0; n < t->n_nodes; n++) {
-        const struct tat_entry * node  = &t->entries[t->n_leaves + n];
-        struct attention_node    found = { .template = number };
-        struct attention_node *  last  = a->nodes.count > first ? last_node(a) : NULL;
+        const struct tat_entry * node = &t->entries[t->n_leaves + n];
+        struct attention_node found = { .template_id = number };
+        struct attention_node * last = a->nodes.count > first ? last_node(a) : NULL;
         if (node_of(a, t, node, &found)) {
             if (last && last->layer == found.layer) { continue; }
             last = list_add(&a->nodes, sizeof *last);
@@ -68,16 +68,16 @@ bool attention_find_nodes(struct attention * a) {
     return true;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ masks */
+/* ---- masks ---- */
 
 struct run {
     uint64_t first, end;
 };
 
 struct masks {
-    struct attention *          a;
+    struct attention * a;
     const struct tat_template * t;
-    struct visible *            visible; /* by capture */
+    struct visible * visible; /* by capture */
 };
 
 static int by_first(const void * x, const void * y) {
@@ -100,14 +100,14 @@ static uint64_t union_of(struct run * runs, size_t n) {
 
 /* A mask's values: for each query the runs (skipped, seen) of cells, up to (0, 0). Streams lie behind each other. */
 static bool read_mask(uint32_t capture, const int64_t * values, size_t count, void * user) {
-    struct masks *             m = user;
+    struct masks * m = user;
     const struct tat_capture * c = &m->t->captures[capture];
-    struct visible *           v = &m->visible[capture];
+    struct visible * v = &m->visible[capture];
     if (c->kind != TAT_CAPTURE_MASK) { return true; }
-    const uint64_t *   ne   = m->t->entries[c->entry].ne;
-    uint64_t           rows = 0, at = 0, row = 0, of_row = 0;
+    const uint64_t * ne = m->t->entries[c->entry].ne;
+    uint64_t rows = 0, at = 0, row = 0, of_row = 0;
     struct run * const runs = malloc((count / 2 + 1) * sizeof *runs);
-    size_t             n    = 0;
+    size_t n = 0;
     m->a->failed |= !runs;
     for (size_t i = 0; i + 1 < count; i += 2) { rows += values[i + 1] == 0; }
     v->bad = rows == 0 || ne[2] != 1 || ne[3] == 0 || rows % ne[3] != 0;
@@ -125,7 +125,7 @@ static bool read_mask(uint32_t capture, const int64_t * values, size_t count, vo
             break;
         }
         const uint64_t stream = row / (rows / ne[3]) * ne[0];
-        runs[n++]             = (struct run){ stream + at + skipped, stream + at + skipped + seen };
+        runs[n++] = (struct run){ stream + at + skipped, stream + at + skipped + seen };
         at += skipped + seen;
         of_row += seen;
     }
@@ -135,14 +135,14 @@ static bool read_mask(uint32_t capture, const int64_t * values, size_t count, vo
     return !m->a->failed;
 }
 
-/* ------------------------------------------------------------------------------------------------------ evaluations */
+/* ---- evaluations ---- */
 
-static const struct attention_node * first_node(const struct attention * a, uint32_t template) {
+static const struct attention_node * first_node(const struct attention * a, uint32_t template_id) {
     const struct attention_node * nodes = LIST(const struct attention_node, a->nodes);
-    size_t                        low = 0, high = a->nodes.count;
+    size_t low = 0, high = a->nodes.count;
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
-        if (nodes[middle].template <template) {
+        if (nodes[middle].template_id < template_id) {
             low = middle + 1;
         } else {
             high = middle;
@@ -154,10 +154,10 @@ static const struct attention_node * first_node(const struct attention * a, uint
 /* The bytes that the layer read, by whose cells they are: each of its tokens wrote one. */
 static void add_layer(struct attention * a, struct attention_step * s, const struct attention_node * n,
                       const struct visible * v, uint64_t tokens) {
-    const struct attention_layer * l     = &a->layer[n->layer];
-    const double                   read  = l->now == a->at + 1 ? (double) l->now_read / (double) n->cells : 0;
-    const uint64_t                 seen  = v->seen < n->cells ? v->seen : n->cells;
-    const uint64_t                 fresh = tokens < seen ? tokens : seen;
+    const struct attention_layer * l = &a->layer[n->layer];
+    const double read = l->now == a->at + 1 ? (double) l->now_read / (double) n->cells : 0;
+    const uint64_t seen = v->seen < n->cells ? v->seen : n->cells;
+    const uint64_t fresh = tokens < seen ? tokens : seen;
     s->visible += ratio(v->sum, v->queries);
     s->fresh += read * (double) fresh;
     s->cached += read * (double) (seen - fresh);
@@ -183,15 +183,15 @@ static const struct visible * visible_to(const struct attention_node * n, const 
 
 static void add_nodes(struct attention * a, const struct tat_evaluation * e, const struct visible * visible) {
     const struct attention_node * first = first_node(a, e->template_id);
-    const struct attention_node * end   = LIST(const struct attention_node, a->nodes) + a->nodes.count;
-    struct attention_step *       s     = &a->step[a->at];
-    uint64_t                      most  = 0;
-    s->known                            = true;
-    for (const struct attention_node * n = first; n < end && n->template == e->template_id; n++) {
+    const struct attention_node * end = LIST(const struct attention_node, a->nodes) + a->nodes.count;
+    struct attention_step * s = &a->step[a->at];
+    uint64_t most = 0;
+    s->known = true;
+    for (const struct attention_node * n = first; n < end && n->template_id == e->template_id; n++) {
         const struct visible * v = visible_to(n, visible);
         if (v && v->most > most) { most = v->most; }
     }
-    for (const struct attention_node * n = first; n < end && n->template == e->template_id; n++) {
+    for (const struct attention_node * n = first; n < end && n->template_id == e->template_id; n++) {
         const struct visible * v = visible_to(n, visible);
         s->layers++;
         s->cells += (double) n->cells;
@@ -209,8 +209,8 @@ static void add_nodes(struct attention * a, const struct tat_evaluation * e, con
 void attention_end_step(struct attention * a) {
     if (a->at == UINT32_MAX || !a->counts || a->failed) { return; }
     const struct tat_evaluation * e = &a->subject->evaluations[a->at];
-    const struct tat_template *   t = &a->subject->templates[e->template_id];
-    struct masks                  m = { a, t, calloc((size_t) t->n_captures + 1, sizeof *m.visible) };
+    const struct tat_template * t = &a->subject->templates[e->template_id];
+    struct masks m = { a, t, calloc((size_t) t->n_captures + 1, sizeof *m.visible) };
     if (!m.visible || tat_trace_each_capture(a->subject->trace, a->at, read_mask, &m, NULL) < 0) { a->failed = true; }
     if (!a->failed) { add_nodes(a, e, m.visible); }
     free(m.visible);

@@ -38,10 +38,10 @@ static const struct result_column shown_columns[] = {
 
 /* Evaluations that follow each other, as one. */
 struct stretch {
-    uint64_t              evaluations, tokens;
-    uint32_t              token, context;
-    bool                  several_contexts, known;
-    int                   phase; /* enum tat_phase; -1: different ones */
+    uint64_t evaluations, tokens;
+    uint32_t token, context;
+    bool several_contexts, known;
+    int phase; /* enum tat_phase; -1: different ones */
     struct attention_step sum;
 };
 
@@ -68,7 +68,7 @@ static void add(struct stretch * s, const struct tat_evaluation * e, const struc
 }
 
 static void put(struct result * r, const struct stretch * s) {
-    json_t *     row = result_row(r);
+    json_t * row = result_row(r);
     const double n = (double) s->evaluations, tokens = (double) s->tokens;
     result_put_count(r, row, "token", s->token);
     result_put_count(r, row, "tokens", s->tokens);
@@ -101,7 +101,7 @@ static bool is_step(const struct attention * a, uint32_t i, bool generated) {
 
 /* Rows of so many evaluations each. */
 static uint64_t show(const struct attention * a, struct result * r, bool generated, uint64_t most) {
-    uint64_t       n = 0;
+    uint64_t n = 0;
     struct stretch s = { 0 };
     for (uint32_t i = 0; i < a->subject->n_evaluations; i++) { n += is_step(a, i, generated); }
     const uint64_t together = (n + most - 1) / most;
@@ -117,7 +117,7 @@ static uint64_t show(const struct attention * a, struct result * r, bool generat
     return together;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ words */
+/* ---- words ---- */
 
 static struct stretch generation(const struct attention * a, uint32_t * first, uint32_t * last) {
     struct stretch s = { 0 };
@@ -144,9 +144,9 @@ static void say_cache(const struct attention * a, struct result * r, const struc
                       uint32_t last) {
     const struct attention_step *from = &a->step[first], *to = &a->step[last];
     const struct tat_evaluation *begin = &a->subject->evaluations[first], *end = &a->subject->evaluations[last];
-    const double                 tokens = (double) s->tokens;
-    const uint64_t               even   = break_even(a, to, end->n_tokens);
-    char                         text[5][UNITS_SIZE], tail[128] = "";
+    const double tokens = (double) s->tokens;
+    const uint64_t even = break_even(a, to, end->n_tokens);
+    char text[5][UNITS_SIZE], tail[128] = "";
     result_put_real(r, result_values(r), "read_cells_per_layer", s->sum.cells / (double) s->evaluations);
     if (s->known) {
         const double seen = s->sum.visible / (double) s->evaluations;
@@ -179,9 +179,9 @@ static void say_cache(const struct attention * a, struct result * r, const struc
 }
 
 static void say(const struct attention * a, struct result * r) {
-    uint32_t             first = 0, last = 0;
+    uint32_t first = 0, last = 0;
     const struct stretch s = generation(a, &first, &last);
-    char                 text[2][UNITS_SIZE];
+    char text[2][UNITS_SIZE];
     if (s.sum.cache.read) {
         say_cache(a, r, &s, first, last);
     } else if (s.sum.state.read) {

@@ -17,14 +17,14 @@ enum of_head { Q_WEIGHTS, K_WEIGHTS, V_WEIGHTS, O_WEIGHTS, K_READ, V_READ, K_WRI
 
 static const struct {
     const char *key, *label;
-    bool        of_query; /* of query heads, else of KV heads */
+    bool of_query; /* of query heads, else of KV heads */
 } of_heads[HEAD_PARTS] = {
     [Q_WEIGHTS] = { "q_weights", "Q weights", true },
     [K_WEIGHTS] = { "k_weights", "K weights", false },
     [V_WEIGHTS] = { "v_weights", "V weights", false },
     [O_WEIGHTS] = { "output_weights", "output weights", true },
-    [K_READ]    = { "k_cache_read", "K cache, read", false },
-    [V_READ]    = { "v_cache_read", "V cache, read", false },
+    [K_READ] = { "k_cache_read", "K cache, read", false },
+    [V_READ] = { "v_cache_read", "V cache, read", false },
     [K_WRITTEN] = { "k_cache_written", "K cache, written", false },
     [V_WRITTEN] = { "v_cache_written", "V cache, written", false },
 };
@@ -32,7 +32,7 @@ static const struct {
 /* One layer of the sample: bytes by part and head. */
 struct head_bytes {
     const struct head_shape * shape;
-    double *                  bytes[HEAD_PARTS]; /* NULL: nothing was split */
+    double * bytes[HEAD_PARTS]; /* NULL: nothing was split */
 };
 
 static const struct result_column columns[] = {
@@ -62,7 +62,7 @@ static uint64_t heads_of(const struct head_shape * shape, enum of_head part) {
 
 bool attention_begin_heads(struct attention * a) {
     struct tat_error error;
-    a->heads   = tat_access_heads_new(a->subject->trace, &error);
+    a->heads = tat_access_heads_new(a->subject->trace, &error);
     a->by_head = calloc((size_t) a->span + 1, sizeof *a->by_head);
     return a->heads && a->by_head;
 }
@@ -90,14 +90,14 @@ static enum of_head part_of(const struct tat_tensor * t, const struct tat_access
 
 static bool add(const struct tat_access * record, struct tat_layout layout, void * user) {
     (void) layout;
-    struct attention * a    = user;
+    struct attention * a = user;
     const enum of_head part = part_of(&a->subject->tensors[record->tensor], record);
     if (record->head_first == TAT_NO_HEAD || record->head_count == 0 || part == HEAD_PARTS ||
         record->layer >= a->span) {
         return true;
     }
     struct head_bytes * layer = &a->by_head[record->layer];
-    layer->shape              = tat_access_heads_shape(a->heads, record);
+    layer->shape = tat_access_heads_shape(a->heads, record);
     if (!layer->shape) { return true; }
     const uint64_t n = heads_of(layer->shape, part);
     if (!layer->bytes[part]) {
@@ -119,7 +119,7 @@ void attention_split(struct attention * a, const struct tat_access * record) {
     tat_access_heads_split(a->heads, record, 1, add, a);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- results */
+/* ---- results ---- */
 
 static void show_layers(const struct attention * a, struct result * r) {
     result_table(r, "head_bytes", "Bytes by head", SHOW_NEVER, layer_columns,
@@ -128,7 +128,7 @@ static void show_layers(const struct attention * a, struct result * r) {
         const struct head_bytes * l = &a->by_head[i];
         for (int p = 0; l->shape && p < HEAD_PARTS; p++) {
             if (!l->bytes[p]) { continue; }
-            json_t * row   = result_row(r);
+            json_t * row = result_row(r);
             json_t * bytes = json_array();
             for (uint64_t h = 0; h < heads_of(l->shape, (enum of_head) p); h++) {
                 json_array_append_new(bytes, json_real(l->bytes[p][h]));
@@ -145,7 +145,7 @@ static void show_parts(const struct attention * a, struct result * r) {
                  sizeof columns / sizeof columns[0]);
     for (int p = 0; p < HEAD_PARTS; p++) {
         uint64_t layers = 0, heads = 0;
-        double   bytes = 0;
+        double bytes = 0;
         for (uint32_t i = 0; i < a->span; i++) {
             const struct head_bytes * l = &a->by_head[i];
             if (!l->bytes[p]) { continue; }
@@ -172,16 +172,16 @@ static void show_parts(const struct attention * a, struct result * r) {
 
 struct sharing {
     uint64_t layers, n_head, n_head_kv; /* of the first layer */
-    bool     differ, shared;
+    bool differ, shared;
 };
 
 static struct sharing show_sharing(const struct attention * a, struct result * r) {
-    struct sharing s        = { 0 };
-    const uint32_t template = a->subject->evaluations[a->sample].template_id;
+    struct sharing s = { 0 };
+    const uint32_t template_id = a->subject->evaluations[a->sample].template_id;
     result_table(r, "sharing", "Query heads and KV heads by layer", SHOW_NEVER, sharing_columns,
                  sizeof sharing_columns / sizeof sharing_columns[0]);
     for (uint32_t i = 0; i < a->span; i++) {
-        const struct head_shape * shape = tat_access_heads_shape_at(a->heads, template, (uint16_t) i);
+        const struct head_shape * shape = tat_access_heads_shape_at(a->heads, template_id, (uint16_t) i);
         if (!shape) { continue; }
         json_t * row = result_row(r);
         result_put_layer(r, row, "layer", i);
@@ -196,7 +196,7 @@ static struct sharing show_sharing(const struct attention * a, struct result * r
 
 static void say(struct result * r, const struct sharing * s) {
     static const char question[] = "Do heads share?";
-    const double      each       = ratio(s->n_head, s->n_head_kv);
+    const double each = ratio(s->n_head, s->n_head_kv);
     if (s->layers == 0) {
         result_answer(r, question, "Not to be told: no layer was seen to attend to a KV cache.");
     } else if (s->differ) {

@@ -37,9 +37,9 @@ static uint64_t room(const struct attention * a, uint32_t layer) {
 }
 
 static void add_layer(const struct attention * a, struct result * r, uint32_t number) {
-    const struct attention_layer * l     = &a->layer[number];
-    json_t *                       row   = result_row(r);
-    const uint64_t                 cells = l->evaluations ? room(a, number) : 0;
+    const struct attention_layer * l = &a->layer[number];
+    json_t * row = result_row(r);
+    const uint64_t cells = l->evaluations ? room(a, number) : 0;
     result_put_layer(r, row, "layer", number);
     if (l->evaluations) {
         result_put_real(r, row, "cells", l->cells / (double) l->evaluations);

@@ -26,8 +26,8 @@ static const struct result_column step_columns[] = {
 
 /* A part touched again right after itself, as a weight and its bias, is one step. */
 void attention_touch(struct attention * a, const struct tat_access * record) {
-    const struct tat_tensor * t     = &a->subject->tensors[record->tensor];
-    const bool                write = record->flags & TAT_ACCESS_WRITE;
+    const struct tat_tensor * t = &a->subject->tensors[record->tensor];
+    const bool write = record->flags & TAT_ACCESS_WRITE;
     if (t->layer == TAT_NO_LAYER || record->bytes == 0 || !attention_part(t->component)) { return; }
     struct touch * last = a->touches.count ? &LIST(struct touch, a->touches)[a->touches.count - 1] : NULL;
     if (last && last->layer == t->layer && last->component == t->component && last->write == write) {
@@ -45,14 +45,14 @@ void attention_touch(struct attention * a, const struct tat_access * record) {
 
 /* Layers that do the same. */
 struct kind {
-    char     order[ORDER_SIZE];
+    char order[ORDER_SIZE];
     uint32_t layers;
     uint16_t first;
 };
 
 static void append(char order[static ORDER_SIZE], const struct touch * t) {
     const size_t used = strlen(order);
-    const bool   cached =
+    const bool cached =
         t->component == TAT_COMPONENT_KV_K || t->component == TAT_COMPONENT_KV_V || t->component == TAT_COMPONENT_STATE;
     snprintf(order + used, ORDER_SIZE - used, "%s%s%s", used ? ", " : "", cached ? t->write ? "write " : "read " : "",
              attention_part((enum tat_component) t->component));
@@ -68,9 +68,9 @@ static int by_layer(const void * a, const void * b) {
 static size_t sort_out(const struct touch * const * touches, size_t n, struct kind kinds[static KINDS_MAX]) {
     size_t found = 0;
     for (size_t i = 0; i < n;) {
-        const uint16_t layer             = touches[i]->layer;
-        char           order[ORDER_SIZE] = "";
-        size_t         k                 = 0;
+        const uint16_t layer = touches[i]->layer;
+        char order[ORDER_SIZE] = "";
+        size_t k = 0;
         for (; i < n && touches[i]->layer == layer; i++) { append(order, touches[i]); }
         while (k < found && strcmp(kinds[k].order, order) != 0) { k++; }
         if (k == KINDS_MAX) { continue; }
@@ -81,8 +81,8 @@ static size_t sort_out(const struct touch * const * touches, size_t n, struct ki
         kinds[k].layers++;
         for (; k && kinds[k - 1].layers < kinds[k].layers; k--) {
             const struct kind other = kinds[k];
-            kinds[k]                = kinds[k - 1];
-            kinds[k - 1]            = other;
+            kinds[k] = kinds[k - 1];
+            kinds[k - 1] = other;
         }
     }
     return found;
@@ -94,7 +94,7 @@ static void show_steps(struct result * r, const struct touch * const * touches, 
                  sizeof step_columns / sizeof step_columns[0]);
     for (size_t i = 0; i < n; i++) {
         json_t * row = result_row(r);
-        step         = i && touches[i]->layer == touches[i - 1]->layer ? step + 1 : 0;
+        step = i && touches[i]->layer == touches[i - 1]->layer ? step + 1 : 0;
         result_put_layer(r, row, "layer", touches[i]->layer);
         result_put_count(r, row, "step", step);
         result_put_text(r, row, "part", attention_part((enum tat_component) touches[i]->component));
@@ -117,7 +117,7 @@ static void say(struct result * r, const struct kind * kinds, size_t n) {
 
 void attention_show_order(struct attention * a, struct result * r) {
     const struct touch ** touches = malloc(((size_t) a->touches.count + 1) * sizeof *touches);
-    struct kind           kinds[KINDS_MAX];
+    struct kind kinds[KINDS_MAX];
     a->failed |= !touches;
     if (a->failed || a->touches.count == 0) {
         free(touches);

@@ -8,11 +8,11 @@
 
 enum {
     BLOCK_LEAST = 64 << 10,
-    BLOCK_MOST  = 1 << 24, /* the spaces' alignment */
+    BLOCK_MOST = 1 << 24,  /* the spaces' alignment */
     BLOCKS_GOOD = 1 << 14, /* different ones that are aimed at: MIN's cost grows with them */
-    BLOCKS_MAX  = 1 << 18, /* 4 TiB of the largest */
+    BLOCKS_MAX = 1 << 18,  /* 4 TiB of the largest */
     NUMBERS_MAX = 1 << 24,
-    STRING_MAX  = 1 << 23, /* references to blocks that are looked at, whole graphs */
+    STRING_MAX = 1 << 23, /* references to blocks that are looked at, whole graphs */
 };
 
 struct block_read {
@@ -21,10 +21,10 @@ struct block_read {
 };
 
 struct string {
-    uint32_t *  number; /* by block of the space: 1 + its number in the order of first reads; 0: not read */
-    struct list reads;  /* struct block_read */
-    uint32_t *  next;   /* which of them reads the block again */
-    uint32_t    n_blocks;
+    uint32_t * number; /* by block of the space: 1 + its number in the order of first reads; 0: not read */
+    struct list reads; /* struct block_read */
+    uint32_t * next;   /* which of them reads the block again */
+    uint32_t n_blocks;
 };
 
 static const struct block_read * read_at(const struct string * s, size_t i) {
@@ -64,7 +64,7 @@ static bool is_bearable(const struct string * s, uint64_t blocks) {
 }
 
 static bool add_blocks(struct string * s, const struct extent_read * e, uint64_t block, bool generated) {
-    const uint64_t      first = e->address / block, n = blocks_of(e, block);
+    const uint64_t first = e->address / block, n = blocks_of(e, block);
     struct block_read * read = list_extend(&s->reads, sizeof *read, n);
     if (!read) { return false; }
     for (uint64_t i = first; i < first + n; i++) {
@@ -99,7 +99,7 @@ static bool make_string(struct string * s, struct block_curves * c, const struct
 
 static bool find_next(struct string * s) {
     uint32_t * last = malloc(((size_t) s->n_blocks + 1) * sizeof *last);
-    s->next         = malloc(((size_t) s->reads.count + 1) * sizeof *s->next);
+    s->next = malloc(((size_t) s->reads.count + 1) * sizeof *s->next);
     if (!last || !s->next) {
         free(last);
         return false;
@@ -107,8 +107,8 @@ static bool find_next(struct string * s) {
     for (uint32_t i = 0; i < s->n_blocks; i++) { last[i] = NEVER_AGAIN; }
     for (size_t i = s->reads.count; i-- > 0;) {
         const uint32_t block = read_at(s, i)->block;
-        s->next[i]           = last[block];
-        last[block]          = (uint32_t) i;
+        s->next[i] = last[block];
+        last[block] = (uint32_t) i;
     }
     free(last);
     return true;
@@ -123,11 +123,11 @@ static void count_depth(struct again * curve, uint64_t depth, const struct block
 
 static bool run_lru(struct block_curves * c, const struct string * s) {
     struct recency recency;
-    const bool     good = recency_begin(&recency, s->n_blocks, NULL);
-    c->block_reads      = s->reads.count;
+    const bool good = recency_begin(&recency, s->n_blocks, NULL);
+    c->block_reads = s->reads.count;
     for (size_t i = 0; i < s->reads.count && good; i++) {
-        const struct block_read * read  = read_at(s, i);
-        const uint64_t            depth = recency_access(&recency, read->block);
+        const struct block_read * read = read_at(s, i);
+        const uint64_t depth = recency_access(&recency, read->block);
         if (depth != NEVER_BEFORE) { count_depth(c->lru, depth, read); }
     }
     recency_end(&recency);
@@ -136,7 +136,7 @@ static bool run_lru(struct block_curves * c, const struct string * s) {
 
 static bool run_min(struct block_curves * c, const struct string * s) {
     struct min_stack stack;
-    const bool       good = min_stack_begin(&stack, s->n_blocks);
+    const bool good = min_stack_begin(&stack, s->n_blocks);
     for (size_t i = 0; i < s->reads.count && good; i++) {
         const uint32_t depth = min_stack_access(&stack, s->next[i]);
         if (depth) { count_depth(c->min, depth, read_at(s, i)); }
@@ -155,12 +155,12 @@ static void sum_up(struct again * curve, uint32_t n) {
 
 bool block_curves_make(struct block_curves * c, const struct references * r) {
     struct string s = { 0 };
-    *c              = (struct block_curves){ .block_bytes = choose_block(r) };
-    bool good       = make_string(&s, c, r) && find_next(&s);
-    c->n_blocks     = s.n_blocks;
-    c->lru          = calloc((size_t) s.n_blocks + 2, sizeof *c->lru);
-    c->min          = calloc((size_t) s.n_blocks + 2, sizeof *c->min);
-    good            = good && c->lru && c->min && run_lru(c, &s) && run_min(c, &s);
+    *c = (struct block_curves){ .block_bytes = choose_block(r) };
+    bool good = make_string(&s, c, r) && find_next(&s);
+    c->n_blocks = s.n_blocks;
+    c->lru = calloc((size_t) s.n_blocks + 2, sizeof *c->lru);
+    c->min = calloc((size_t) s.n_blocks + 2, sizeof *c->min);
+    good = good && c->lru && c->min && run_lru(c, &s) && run_min(c, &s);
     if (good) {
         sum_up(c->lru, s.n_blocks);
         sum_up(c->min, s.n_blocks);

@@ -29,7 +29,7 @@ static void find_next(struct bound * b, const struct references * r) {
     for (size_t i = b->n_refs; i-- > 0;) {
         const uint32_t slice = reference_at(r, i);
         if (slice >= r->slices.count) { continue; }
-        b->next[i]     = b->need[slice];
+        b->next[i] = b->need[slice];
         b->need[slice] = (uint32_t) i;
     }
     for (uint32_t i = 0; i < r->slices.count; i++) {
@@ -52,13 +52,13 @@ static bool find_first(struct bound * b, const struct references * r) {
 
 bool bound_begin(struct bound * b, const struct simulation * s) {
     const uint32_t n = s->references->slices.count;
-    *b               = (struct bound){ .simulation = s, .n_refs = count_refs(s) };
-    b->next          = malloc((b->n_refs + 1) * sizeof *b->next);
-    b->facts         = calloc(b->n_refs + 1, sizeof *b->facts);
-    b->need          = malloc(((size_t) n + 1) * sizeof *b->need);
-    b->heap          = malloc(((size_t) n + 1) * sizeof *b->heap);
-    b->place         = malloc(((size_t) n + 1) * sizeof *b->place);
-    b->held          = calloc((size_t) n + 1, sizeof *b->held);
+    *b = (struct bound){ .simulation = s, .n_refs = count_refs(s) };
+    b->next = malloc((b->n_refs + 1) * sizeof *b->next);
+    b->facts = calloc(b->n_refs + 1, sizeof *b->facts);
+    b->need = malloc(((size_t) n + 1) * sizeof *b->need);
+    b->heap = malloc(((size_t) n + 1) * sizeof *b->heap);
+    b->place = malloc(((size_t) n + 1) * sizeof *b->place);
+    b->held = calloc((size_t) n + 1, sizeof *b->held);
     if (!b->next || !b->facts || !b->need || !b->heap || !b->place || !b->held) { return false; }
     mark_generated(b, s->references);
     find_next(b, s->references);
@@ -75,7 +75,7 @@ void bound_end(struct bound * b) {
 }
 
 static void put(struct bound * b, uint32_t place, uint32_t slice) {
-    b->heap[place]  = slice;
+    b->heap[place] = slice;
     b->place[slice] = place;
 }
 
@@ -114,7 +114,7 @@ static void keep(struct bound * b, uint32_t slice, uint64_t bytes, uint32_t need
     sift_up(b, was ? b->place[slice] : b->n++, slice);
     while (b->used > capacity) {
         const uint32_t latest = b->heap[0];
-        const uint64_t over   = b->used - capacity;
+        const uint64_t over = b->used - capacity;
         if (b->held[latest] <= over) {
             drop(b, latest);
         } else {
@@ -126,8 +126,8 @@ static void keep(struct bound * b, uint32_t slice, uint64_t bytes, uint32_t need
 
 /* Bytes read again in all, or those for generated tokens alone: then what a prompt reads is had for nothing. */
 static uint64_t run(struct bound * b, uint64_t capacity, bool generated_only) {
-    const struct references * r     = b->simulation->references;
-    uint64_t                  again = 0;
+    const struct references * r = b->simulation->references;
+    uint64_t again = 0;
     for (size_t i = 0; i < b->n_refs; i++) {
         const uint32_t slice = reference_at(r, i);
         if (slice >= r->slices.count) { continue; }

@@ -11,16 +11,16 @@
 
 struct bound {
     const struct simulation * simulation;
-    size_t                    n_refs; /* that are looked at */
-    uint64_t                  first;  /* bytes that they read at all, as no cache can avoid */
-    uint32_t *                next;   /* by reference: the next one to its slice */
-    uint8_t *                 facts;  /* by reference */
-    uint64_t *                held;   /* by slice: bytes of it in the cache */
-    uint32_t *                need;   /* by slice: the reference that it is held for */
-    uint32_t *                heap;   /* slices held, in part or whole, the one needed latest first */
-    uint32_t *                place;  /* by slice: in the heap */
-    uint32_t                  n;
-    uint64_t                  used;
+    size_t n_refs;    /* that are looked at */
+    uint64_t first;   /* bytes that they read at all, as no cache can avoid */
+    uint32_t * next;  /* by reference: the next one to its slice */
+    uint8_t * facts;  /* by reference */
+    uint64_t * held;  /* by slice: bytes of it in the cache */
+    uint32_t * need;  /* by slice: the reference that it is held for */
+    uint32_t * heap;  /* slices held, in part or whole, the one needed latest first */
+    uint32_t * place; /* by slice: in the heap */
+    uint32_t n;
+    uint64_t used;
 };
 
 /* `simulation` must outlive it. False: memory. End it in either case. */

@@ -30,7 +30,7 @@ static void feed(void * state, const struct tat_access * records, size_t count) 
     references_feed(&((struct caching *) state)->references, records, count);
 }
 
-/* ------------------------------------------------------------------------------------------------ reuse distances */
+/* ---- reuse distances ---- */
 
 /* By power of two: the bin of a distance is the smallest power that is not below it. */
 static bool add_distances(const struct caching * s, struct result * r) {
@@ -41,14 +41,14 @@ static bool add_distances(const struct caching * s, struct result * r) {
         { "share_up_to", "so far", UNIT_SHARE },
         { "bytes", "bytes read", UNIT_BYTES },
     };
-    const struct references * refs       = &s->references;
-    uint64_t                  counts[65] = { 0 }, bytes[65] = { 0 }, all = 0, first = 0;
-    struct recency            recency;
-    const bool                good = recency_begin(&recency, refs->slices.count, refs->bytes);
+    const struct references * refs = &s->references;
+    uint64_t counts[65] = { 0 }, bytes[65] = { 0 }, all = 0, first = 0;
+    struct recency recency;
+    const bool good = recency_begin(&recency, refs->slices.count, refs->bytes);
     for (size_t i = 0; i < refs->refs.count && good; i++) {
         if (reference_at(refs, i) >= refs->slices.count) { continue; }
         const uint64_t distance = recency_access(&recency, reference_at(refs, i));
-        const int      bin      = distance <= 1 ? 0 : 64 - __builtin_clzll(distance - 1);
+        const int bin = distance <= 1 ? 0 : 64 - __builtin_clzll(distance - 1);
         all++;
         first += distance == NEVER_BEFORE;
         if (distance == NEVER_BEFORE) { continue; }
@@ -74,7 +74,7 @@ static bool add_distances(const struct caching * s, struct result * r) {
     return good;
 }
 
-/* ---------------------------------------------------------------------------------------------------- working set */
+/* ---- working set ---- */
 
 static bool add_working_set(struct caching * s, struct result * r) {
     static const struct result_column columns[] = {
@@ -106,14 +106,14 @@ static bool add_over_time(const struct caching * s, struct result * r) {
         { "unique_bytes", "different ones so far", UNIT_BYTES },
     };
     const struct references * refs = &s->references;
-    bool *                    read = calloc((size_t) refs->slices.count + 1, sizeof *read);
+    bool * read = calloc((size_t) refs->slices.count + 1, sizeof *read);
     if (!read) { return false; }
-    const size_t step   = refs->marks.count / ROWS + 1;
-    uint64_t     unique = 0;
+    const size_t step = refs->marks.count / ROWS + 1;
+    uint64_t unique = 0;
     result_table(r, "over_time", NULL, SHOW_NEVER, columns, sizeof columns / sizeof columns[0]);
     for (size_t m = 0; m < refs->marks.count; m += step) {
-        const size_t end   = m + step < refs->marks.count ? m + step : refs->marks.count;
-        uint64_t     bytes = 0, before = unique;
+        const size_t end = m + step < refs->marks.count ? m + step : refs->marks.count;
+        uint64_t bytes = 0, before = unique;
         for (size_t i = mark_at(refs, m)->first; i < mark_at(refs, end)->first; i++) {
             const uint32_t ref = reference_at(refs, i);
             bytes += reference_extent(refs, ref).bytes;
@@ -132,14 +132,14 @@ static bool add_over_time(const struct caching * s, struct result * r) {
     return true;
 }
 
-/* -------------------------------------------------------------------------------------------------------- summary */
+/* ---- summary ---- */
 
 static bool count_reads(struct caching * s) {
     const struct references * refs = &s->references;
-    bool *                    read = calloc((size_t) refs->slices.count + 1, sizeof *read);
+    bool * read = calloc((size_t) refs->slices.count + 1, sizeof *read);
     if (!read) { return false; }
     for (size_t i = 0; i < refs->refs.count; i++) {
-        const uint32_t ref   = reference_at(refs, i);
+        const uint32_t ref = reference_at(refs, i);
         const uint64_t bytes = reference_extent(refs, ref).bytes;
         s->reads.all += bytes;
         if (ref >= refs->slices.count) {
@@ -154,12 +154,12 @@ static bool count_reads(struct caching * s) {
 }
 
 static void say_verdict(const struct caching * s, struct result * r) {
-    json_t *         metadata = run_metadata(s->subject->trace);
-    const json_int_t host     = json_integer_value(json_object_get(json_object_get(metadata, "host"), "memory_bytes"));
-    const uint64_t   given = s->subject->options.memory_bytes, memory = given ? given : host > 0 ? (uint64_t) host : 0;
-    const uint64_t   touched = s->reads.touched;
-    const bool       again   = s->reads.all - s->reads.rows > touched;
-    char             t[UNITS_SIZE], m[UNITS_SIZE];
+    json_t * metadata = run_metadata(s->subject->trace);
+    const json_int_t host = json_integer_value(json_object_get(json_object_get(metadata, "host"), "memory_bytes"));
+    const uint64_t given = s->subject->options.memory_bytes, memory = given ? given : host > 0 ? (uint64_t) host : 0;
+    const uint64_t touched = s->reads.touched;
+    const bool again = s->reads.all - s->reads.rows > touched;
+    char t[UNITS_SIZE], m[UNITS_SIZE];
     json_decref(metadata);
     format_bytes(t, touched);
     format_bytes(m, memory);
@@ -185,7 +185,7 @@ static void say_verdict(const struct caching * s, struct result * r) {
 
 static void say_notes(const struct caching * s, struct result * r) {
     const size_t graphs = s->references.marks.count;
-    char         block[UNITS_SIZE];
+    char block[UNITS_SIZE];
     result_note(
         r,
         "Reads of weights by prompt and generation, as if each went to a cache that was empty at first: a first read "
@@ -265,10 +265,10 @@ static void finish(void * state, struct result * r) {
 }
 
 const struct analysis caching_analysis = {
-    .name   = "caching",
-    .title  = "Caching",
-    .slow   = true,
-    .begin  = begin,
-    .feed   = feed,
+    .name = "caching",
+    .title = "Caching",
+    .slow = true,
+    .begin = begin,
+    .feed = feed,
     .finish = finish,
 };

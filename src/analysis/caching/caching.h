@@ -10,10 +10,10 @@
 #include "analysis/units.h"
 
 enum {
-    SIZES     = 64,    /* the weights in equal parts: the last size holds all */
-    GIVEN     = SIZES, /* and the size that was asked for */
+    SIZES = 64,    /* the weights in equal parts: the last size holds all */
+    GIVEN = SIZES, /* and the size that was asked for */
     ALL_SIZES = SIZES + 1,
-    KINDS     = 5,
+    KINDS = 5,
 };
 
 /* In bytes, of all graphs. */
@@ -25,15 +25,15 @@ struct reads_in_all {
 
 struct caching {
     const struct subject * subject;
-    struct references      references;
-    struct block_curves    blocks;
-    struct simulation      simulation;
-    struct simulated       simulated[KINDS][ALL_SIZES];
-    struct simulated       bound[ALL_SIZES];
-    uint64_t               bound_first; /* bytes */
-    struct working_set     working_set;
-    uint64_t               weight_bytes;
-    struct reads_in_all    reads;
+    struct references references;
+    struct block_curves blocks;
+    struct simulation simulation;
+    struct simulated simulated[KINDS][ALL_SIZES];
+    struct simulated bound[ALL_SIZES];
+    uint64_t bound_first; /* bytes */
+    struct working_set working_set;
+    uint64_t weight_bytes;
+    struct reads_in_all reads;
 };
 
 /* What is compared: LRU on blocks, policies on slices, MIN on blocks and on bytes, in the order of their columns. */
@@ -48,10 +48,10 @@ struct outcome {
 enum { ASKED = 4 };
 extern const unsigned caching_asked[ASKED];
 
-const char *   caching_name(unsigned strategy);
-const char *   caching_title(unsigned strategy);
+const char * caching_name(unsigned strategy);
+const char * caching_title(unsigned strategy);
 struct outcome caching_outcome(const struct caching * s, unsigned strategy, unsigned size);
-const char *   caching_size_name(unsigned size); /* of one of those asked about */
+const char * caching_size_name(unsigned size); /* of one of those asked about */
 
 /* In bytes; 0 for GIVEN if none was. */
 uint64_t caching_size(const struct caching * s, unsigned size);
@@ -66,7 +66,7 @@ uint64_t caching_bytes_read(const struct block_curves * b, const struct again * 
 struct by_size {
     const char * name;
     const char * title;
-    enum unit    unit;
+    enum unit unit;
     double (*figure)(const struct caching * s, struct outcome outcome);
 };
 

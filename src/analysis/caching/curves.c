@@ -17,7 +17,7 @@ static double left_to_save(const struct block_curves * b, const struct again * c
  * haystack, ICDCSW 2011). Returns how far, from 0 to 1. */
 static double find_knee(const struct block_curves * b, const struct again * curve, uint32_t * at) {
     double far = 0;
-    *at        = 0;
+    *at = 0;
     for (uint32_t i = 0; i <= b->n_blocks && left_to_save(b, curve, 0) > 0; i++) {
         const double below = 1 - (double) i / b->n_blocks - left_to_save(b, curve, i);
         if (below > far) {
@@ -31,12 +31,12 @@ static double find_knee(const struct block_curves * b, const struct again * curv
 /* The block that saves most. */
 static double find_cliff(const struct block_curves * b, const struct again * curve, uint32_t * at) {
     double most = 0;
-    *at         = 0;
+    *at = 0;
     for (uint32_t i = 1; i <= b->n_blocks; i++) {
         const double drop = left_to_save(b, curve, i - 1) - left_to_save(b, curve, i);
         if (drop > most) {
             most = drop;
-            *at  = i;
+            *at = i;
         }
     }
     return most;
@@ -51,9 +51,9 @@ static void put_size(struct result * r, const char * curve, const char * what, u
 static void say_knee(const struct caching * s, struct result * r, const char * label, const char * key,
                      const struct again * curve) {
     const struct block_curves * b = &s->blocks;
-    uint32_t                    knee, cliff;
-    char                        size[UNITS_SIZE], share[UNITS_SIZE];
-    const double                far = find_knee(b, curve, &knee), drop = find_cliff(b, curve, &cliff);
+    uint32_t knee, cliff;
+    char size[UNITS_SIZE], share[UNITS_SIZE];
+    const double far = find_knee(b, curve, &knee), drop = find_cliff(b, curve, &cliff);
     put_size(r, key, "knee", knee * b->block_bytes, far > 0.05);
     put_size(r, key, "cliff", cliff * b->block_bytes, drop > 0.5);
     if (left_to_save(b, curve, 0) <= 0) {

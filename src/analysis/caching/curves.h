@@ -14,7 +14,7 @@ struct reads {
     uint64_t all, first;
     uint64_t generated_first; /* of these, by generation */
     uint64_t tokens;          /* generated ones */
-    size_t   graphs;          /* that were looked at, from the first */
+    size_t graphs;            /* that were looked at, from the first */
 };
 
 /* Blocks read again although they were read before. */
@@ -24,15 +24,15 @@ struct again {
 
 /* By cache size in blocks from 0. */
 struct block_curves {
-    uint64_t       block_bytes;
-    uint32_t       n_blocks; /* different ones read; larger caches gain nothing */
-    struct again * lru;      /* n_blocks + 1 */
+    uint64_t block_bytes;
+    uint32_t n_blocks;  /* different ones read; larger caches gain nothing */
+    struct again * lru; /* n_blocks + 1 */
     struct again * min;
-    uint64_t       block_reads;
-    uint64_t       wanted;   /* bytes: each read wants what it needs of a block */
-    uint64_t       tokens;   /* generated */
-    size_t         graphs;   /* that were looked at, from the first */
-    uint64_t       unplaced; /* references that lie outside of all files, or are too large to be real */
+    uint64_t block_reads;
+    uint64_t wanted;   /* bytes: each read wants what it needs of a block */
+    uint64_t tokens;   /* generated */
+    size_t graphs;     /* that were looked at, from the first */
+    uint64_t unplaced; /* references that lie outside of all files, or are too large to be real */
 };
 
 bool block_curves_make(struct block_curves * c, const struct references * r); /* false: memory; free it anyway */
@@ -46,10 +46,10 @@ struct simulated {
 /* What all simulations share. */
 struct simulation {
     const struct references * references;
-    struct policy_items       items;
-    uint64_t *                value;
-    struct reads              reads; /* rows of embeddings among them, which no policy keeps */
-    uint64_t                  rows, rows_generated;
+    struct policy_items items;
+    uint64_t * value;
+    struct reads reads; /* rows of embeddings among them, which no policy keeps */
+    uint64_t rows, rows_generated;
 };
 
 bool simulation_begin(struct simulation * s, const struct references * r);

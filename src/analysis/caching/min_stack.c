@@ -7,10 +7,10 @@ enum { STRETCH = 64 };
 
 bool min_stack_begin(struct min_stack * s, uint32_t n_items) {
     const size_t stretches = n_items / STRETCH + 1;
-    *s                     = (struct min_stack){ 0 };
-    s->next                = malloc(stretches * STRETCH * sizeof *s->next);
-    s->most                = calloc(stretches, sizeof *s->most);
-    s->least               = calloc(stretches, sizeof *s->least);
+    *s = (struct min_stack){ 0 };
+    s->next = malloc(stretches * STRETCH * sizeof *s->next);
+    s->most = calloc(stretches, sizeof *s->most);
+    s->least = calloc(stretches, sizeof *s->least);
     return s->next && s->most && s->least;
 }
 
@@ -22,12 +22,12 @@ void min_stack_end(struct min_stack * s) {
 
 static void bound(struct min_stack * s, uint32_t stretch) {
     const uint32_t first = stretch * STRETCH, end = first + STRETCH < s->count ? first + STRETCH : s->count;
-    uint32_t       most = 0, least = NEVER_AGAIN;
+    uint32_t most = 0, least = NEVER_AGAIN;
     for (uint32_t i = first; i < end; i++) {
-        most  = s->next[i] > most ? s->next[i] : most;
+        most = s->next[i] > most ? s->next[i] : most;
         least = s->next[i] < least ? s->next[i] : least;
     }
-    s->most[stretch]  = most;
+    s->most[stretch] = most;
     s->least[stretch] = least;
 }
 
@@ -35,8 +35,8 @@ static void bound(struct min_stack * s, uint32_t stretch) {
 static uint32_t pass(uint32_t * next, uint32_t from, uint32_t end, uint32_t down) {
     for (uint32_t i = from; i < end; i++) {
         const uint32_t here = next[i];
-        next[i]             = here < down ? here : down;
-        down                = here < down ? down : here;
+        next[i] = here < down ? here : down;
+        down = here < down ? down : here;
     }
     return down;
 }
@@ -60,10 +60,10 @@ uint32_t min_stack_access(struct min_stack * s, uint32_t next) {
     s->next[0] = next;
     for (; stretch * STRETCH < s->count; stretch++, at = stretch * STRETCH) {
         if (stretch && s->least[stretch] != now && s->most[stretch] <= down) { continue; }
-        const uint32_t end   = (stretch + 1) * STRETCH < s->count ? (stretch + 1) * STRETCH : s->count;
-        const bool     found = s->least[stretch] == now;
+        const uint32_t end = (stretch + 1) * STRETCH < s->count ? (stretch + 1) * STRETCH : s->count;
+        const bool found = s->least[stretch] == now;
         const uint32_t place = found ? find(s->next, at, now) : end;
-        down                 = pass(s->next, at, place, down);
+        down = pass(s->next, at, place, down);
         if (found) { s->next[place] = down; }
         bound(s, stretch);
         if (found) { return place + 1; }

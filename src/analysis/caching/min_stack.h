@@ -20,7 +20,7 @@ struct min_stack {
     uint32_t * next; /* when the item at each depth is needed next */
     uint32_t * most; /* by stretch of the stack: the latest of these, and the soonest */
     uint32_t * least;
-    uint32_t   count, now;
+    uint32_t count, now;
 };
 
 /* False: memory. End it in either case. */

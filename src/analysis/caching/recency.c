@@ -6,11 +6,11 @@
 
 bool recency_begin(struct recency * r, uint32_t n_items, const uint64_t * bytes) {
     /* Places for twice the items: they run out, and are given anew, once in n_items accesses at most. */
-    *r          = (struct recency){ .bytes = bytes, .n_items = n_items };
+    *r = (struct recency){ .bytes = bytes, .n_items = n_items };
     r->n_places = n_items < UINT32_MAX / 2 - 64 ? 2 * n_items + 64 : UINT32_MAX - 1;
-    r->slot     = calloc((size_t) n_items + 1, sizeof *r->slot);
-    r->item_at  = malloc((size_t) r->n_places * sizeof *r->item_at);
-    r->tree     = calloc((size_t) r->n_places + 1, sizeof *r->tree);
+    r->slot = calloc((size_t) n_items + 1, sizeof *r->slot);
+    r->item_at = malloc((size_t) r->n_places * sizeof *r->item_at);
+    r->tree = calloc((size_t) r->n_places + 1, sizeof *r->tree);
     return r->slot && r->item_at && r->tree;
 }
 
@@ -43,7 +43,7 @@ static void compact(struct recency * r) {
         const uint32_t item = r->item_at[i];
         if (item == r->n_items) { continue; }
         r->item_at[kept] = item;
-        r->slot[item]    = kept + 1;
+        r->slot[item] = kept + 1;
         add(r, kept++, weight(r, item));
     }
     r->next = kept;
@@ -54,7 +54,7 @@ uint64_t recency_access(struct recency * r, uint32_t item) {
     if (r->next == r->n_places) { compact(r); }
     if (r->slot[item]) {
         const uint32_t place = r->slot[item] - 1;
-        distance             = sum(r, r->next) - sum(r, place);
+        distance = sum(r, r->next) - sum(r, place);
         add(r, place, -weight(r, item));
         r->item_at[place] = r->n_items;
     }

@@ -14,11 +14,11 @@
 #define NEVER_BEFORE UINT64_MAX
 
 struct recency {
-    const uint64_t * bytes;   /* by item; NULL: each counts 1 */
-    uint32_t *       slot;    /* by item: 1 + its place in the order of last accesses; 0: none yet */
-    uint32_t *       item_at; /* by place; n_items: an access that was not the last of its item */
-    uint64_t *       tree;    /* Fenwick: sums of the bytes whose last access is at a place */
-    uint32_t         n_items, n_places, next;
+    const uint64_t * bytes; /* by item; NULL: each counts 1 */
+    uint32_t * slot;        /* by item: 1 + its place in the order of last accesses; 0: none yet */
+    uint32_t * item_at;     /* by place; n_items: an access that was not the last of its item */
+    uint64_t * tree;        /* Fenwick: sums of the bytes whose last access is at a place */
+    uint32_t n_items, n_places, next;
 };
 
 /* `bytes` must outlive it. False: memory. End it in either case. */

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 enum {
-    ALIGN       = 1 << 24, /* between spaces: no block of a cache lies in two */
-    REFS_MAX    = 1 << 26, /* 256 MiB of them: of a small model, what 200,000 tokens read */
+    ALIGN = 1 << 24,    /* between spaces: no block of a cache lies in two */
+    REFS_MAX = 1 << 26, /* 256 MiB of them: of a small model, what 200,000 tokens read */
     EXTENTS_MAX = 1 << 22,
 };
 
@@ -13,11 +13,11 @@ static uint64_t aligned(uint64_t bytes) {
     return (bytes + ALIGN - 1) / ALIGN * ALIGN;
 }
 
-/* Files first, then each tensor that is in none. A hostile trace's sums may wrap: what lies outside is then not placed.
- */
+/* Files first, then each tensor that is in none. A hostile trace's sums may wrap: what lies outside is then not
+ * placed. */
 static bool place(struct references * r) {
-    const struct subject * s     = r->subject;
-    uint64_t *             files = calloc((size_t) s->n_files + 1, sizeof *files);
+    const struct subject * s = r->subject;
+    uint64_t * files = calloc((size_t) s->n_files + 1, sizeof *files);
     if (!files) { return false; }
     for (uint32_t i = 0; i < s->n_files; i++) {
         files[i] = r->space;
@@ -27,10 +27,10 @@ static bool place(struct references * r) {
         const struct tat_tensor * t = &s->tensors[i];
         if (t->kind != TAT_TENSOR_WEIGHT) { continue; }
         const bool in_file = t->file && t->file <= s->n_files;
-        r->origin[i]       = in_file ? files[t->file - 1] : r->space;
+        r->origin[i] = in_file ? files[t->file - 1] : r->space;
         if (!in_file) { r->space += aligned(t->file_offset + t->bytes); }
         for (uint32_t slice = r->slices.first[i]; slice < r->slices.first[i + 1]; slice++) {
-            r->bytes[slice]   = slice_bytes(&r->slices, s, slice);
+            r->bytes[slice] = slice_bytes(&r->slices, s, slice);
             r->address[slice] = r->origin[i] + t->file_offset + r->bytes[slice] * (slice - r->slices.first[i]);
         }
     }
@@ -41,9 +41,9 @@ static bool place(struct references * r) {
 bool references_begin(struct references * r, const struct subject * subject) {
     *r = (struct references){ .subject = subject };
     if (!slices_find(&r->slices, subject)) { return false; }
-    r->origin  = calloc((size_t) subject->n_tensors + 1, sizeof *r->origin);
+    r->origin = calloc((size_t) subject->n_tensors + 1, sizeof *r->origin);
     r->address = calloc((size_t) r->slices.count + 1, sizeof *r->address);
-    r->bytes   = calloc((size_t) r->slices.count + 1, sizeof *r->bytes);
+    r->bytes = calloc((size_t) r->slices.count + 1, sizeof *r->bytes);
     return r->origin && r->address && r->bytes && place(r);
 }
 
@@ -78,7 +78,7 @@ static void add_extent(struct references * r, const struct tat_access * a) {
     uint64_t span = a->bytes;
     if (a->flags & TAT_ACCESS_STRIDED) {
         const struct tat_layout layout = tat_trace_layout(r->subject->trace, a->layout);
-        span                           = layout.stride * (a->rows - 1) + layout.run_bytes;
+        span = layout.stride * (a->rows - 1) + layout.run_bytes;
     }
     struct extent_read * extent = add(r, &r->extents, sizeof *extent);
     if (!extent) { return; }
@@ -90,7 +90,7 @@ static void add_extent(struct references * r, const struct tat_access * a) {
 /* What is kept are whole graphs: the one that is too much goes. */
 static void cut_short(struct references * r) {
     r->refs.count = mark_at(r, --r->marks.count)->first;
-    r->full       = true;
+    r->full = true;
 }
 
 void references_feed(struct references * r, const struct tat_access * a, size_t count) {

@@ -22,17 +22,17 @@ struct graph_mark {
 
 struct references {
     const struct subject * subject;
-    struct slices          slices;
-    uint64_t *             origin;  /* by tensor: an access's address is origin + offset */
-    uint64_t *             address; /* by slice */
-    uint64_t *             bytes;   /* by slice */
-    uint64_t               space;   /* addresses there are */
+    struct slices slices;
+    uint64_t * origin;  /* by tensor: an access's address is origin + offset */
+    uint64_t * address; /* by slice */
+    uint64_t * bytes;   /* by slice */
+    uint64_t space;     /* addresses there are */
 
     struct list refs;    /* uint32_t: a slice, or slices.count + an extent */
     struct list extents; /* struct extent_read */
     struct list marks;   /* struct graph_mark: one for each graph that reads weights, and behind them one for the end */
-    bool        approximate, failed;
-    bool        full; /* later graphs were left out */
+    bool approximate, failed;
+    bool full; /* later graphs were left out */
 };
 
 bool references_begin(struct references * r, const struct subject * subject); /* false: memory; free it anyway */

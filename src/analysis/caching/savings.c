@@ -29,7 +29,7 @@ uint64_t caching_size(const struct caching * s, unsigned size) {
 
 static bool find_bounds(struct caching * s) {
     struct bound bound;
-    const bool   good = bound_begin(&bound, &s->simulation);
+    const bool good = bound_begin(&bound, &s->simulation);
     for (unsigned size = 0; size < ALL_SIZES && good; size++) {
         const uint64_t capacity = caching_size(s, size);
         if (capacity) { s->bound[size] = bound_find(&bound, capacity); }
@@ -61,9 +61,9 @@ uint64_t caching_bytes_read(const struct block_curves * b, const struct again * 
 struct outcome caching_outcome(const struct caching * s, unsigned strategy, unsigned size) {
     const struct block_curves * b = &s->blocks;
     if (strategy != LRU_BLOCKS && strategy != MIN_BLOCKS) {
-        const struct simulated * x     = strategy == BOUND ? &s->bound[size] : &s->simulated[strategy - 1][size];
-        const struct reads *     reads = &s->simulation.reads;
-        const uint64_t           first = strategy == BOUND ? s->bound_first : reads->first;
+        const struct simulated * x = strategy == BOUND ? &s->bound[size] : &s->simulated[strategy - 1][size];
+        const struct reads * reads = &s->simulation.reads;
+        const uint64_t first = strategy == BOUND ? s->bound_first : reads->first;
         return (struct outcome){ ratio(reads->all - first - x->again, reads->all),
                                  ratio(x->again_generated, reads->tokens) };
     }
@@ -91,14 +91,14 @@ static unsigned best_policy(const struct caching * s, unsigned size) {
 
 unsigned caching_told(const struct caching * s, char text[static 2 * UNITS_SIZE]) {
     const unsigned size = caching_size(s, GIVEN) ? GIVEN : SIZES / 2 - 1;
-    char           bytes[UNITS_SIZE];
+    char bytes[UNITS_SIZE];
     snprintf(text, 2 * UNITS_SIZE, size == GIVEN ? "%s for weights" : "half of the weights in memory (%s)",
              format_bytes(bytes, caching_size(s, size)));
     return size;
 }
 
 static void say_savings(const struct caching * s, struct result * r) {
-    char           cache[2 * UNITS_SIZE], lru[UNITS_SIZE], bound[UNITS_SIZE], other[UNITS_SIZE], text[512];
+    char cache[2 * UNITS_SIZE], lru[UNITS_SIZE], bound[UNITS_SIZE], other[UNITS_SIZE], text[512];
     const unsigned size = caching_told(s, cache), best = best_policy(s, size);
     snprintf(text, sizeof text,
              "With %s, LRU saves %s of the bytes read from them, the best policy (%s) %s; no cache can save more than "

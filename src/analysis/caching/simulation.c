@@ -7,7 +7,7 @@ enum { REFERENCES_MAX = 1 << 19 }; /* that are looked at, whole graphs: each is 
 
 static void add_reads(struct simulation * s, const struct references * r, size_t mark, bool generated, bool * read) {
     for (size_t i = mark_at(r, mark)->first; i < mark_at(r, mark + 1)->first; i++) {
-        const uint32_t ref   = reference_at(r, i);
+        const uint32_t ref = reference_at(r, i);
         const uint64_t bytes = reference_extent(r, ref).bytes;
         s->reads.all += bytes;
         if (ref >= r->slices.count) {
@@ -24,8 +24,8 @@ static void add_reads(struct simulation * s, const struct references * r, size_t
 }
 
 bool simulation_begin(struct simulation * s, const struct references * r) {
-    *s          = (struct simulation){ .references = r };
-    s->value    = calloc((size_t) r->slices.count + 1, sizeof *s->value);
+    *s = (struct simulation){ .references = r };
+    s->value = calloc((size_t) r->slices.count + 1, sizeof *s->value);
     bool * read = calloc((size_t) r->slices.count + 1, sizeof *read);
     if (s->value && read) {
         size_t count = 0;
@@ -38,7 +38,7 @@ bool simulation_begin(struct simulation * s, const struct references * r) {
             if (generated) { s->reads.tokens += r->subject->evaluations[mark_at(r, m)->evaluation].n_tokens; }
         }
     }
-    s->items        = (struct policy_items){ r->bytes, s->value, r->slices.count };
+    s->items = (struct policy_items){ r->bytes, s->value, r->slices.count };
     const bool good = s->value && read;
     free(read);
     return good;
@@ -50,13 +50,13 @@ void simulation_end(struct simulation * s) {
 
 bool simulate(const struct simulation * s, const struct policy_kind * kind, uint64_t capacity,
               struct simulated * found) {
-    const struct references * r         = s->references;
-    struct policy *           policy    = policy_new(kind, capacity, &s->items);
-    uint64_t                  missed[2] = { s->rows - s->rows_generated, s->rows_generated };
+    const struct references * r = s->references;
+    struct policy * policy = policy_new(kind, capacity, &s->items);
+    uint64_t missed[2] = { s->rows - s->rows_generated, s->rows_generated };
     if (!policy) { return false; }
     for (size_t m = 0; m < s->reads.graphs; m++) {
         const bool generated = mark_phase(r, m) == TAT_PHASE_GENERATE;
-        uint64_t   bytes     = 0;
+        uint64_t bytes = 0;
         for (size_t i = mark_at(r, m)->first; i < mark_at(r, m + 1)->first; i++) {
             const uint32_t ref = reference_at(r, i);
             if (ref < r->slices.count && !policy_access(policy, ref)) { bytes += r->bytes[ref]; }

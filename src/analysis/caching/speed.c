@@ -51,8 +51,8 @@ static const char * rate(char text[static 2 * UNITS_SIZE], double bytes) {
 }
 
 static void say_bounds(const struct caching * s, struct result * r) {
-    char                 cache[2 * UNITS_SIZE], a[2 * UNITS_SIZE], b[2 * UNITS_SIZE], c[2 * UNITS_SIZE];
-    const unsigned       size = caching_told(s, cache), best = fastest_policy(s, size);
+    char cache[2 * UNITS_SIZE], a[2 * UNITS_SIZE], b[2 * UNITS_SIZE], c[2 * UNITS_SIZE];
+    const unsigned size = caching_told(s, cache), best = fastest_policy(s, size);
     const struct outcome lru = caching_outcome(s, LRU_BLOCKS, size), other = caching_outcome(s, best, size),
                          bound = caching_outcome(s, BOUND, size);
     if (disk_of(s) > 0) {
@@ -78,7 +78,7 @@ static void say_bounds(const struct caching * s, struct result * r) {
 
 /* What no cache saves. */
 static void say_first_reads(const struct caching * s, struct result * r) {
-    char         touched[UNITS_SIZE], disk[UNITS_SIZE], time[UNITS_SIZE];
+    char touched[UNITS_SIZE], disk[UNITS_SIZE], time[UNITS_SIZE];
     const double seconds = (double) s->reads.touched / disk_of(s), most = 9e18; /* nanoseconds of 64 bits */
     result_put_real(r, result_values(r), "first_read_seconds", seconds);
     result_line(r, "first", "%s of weights are read a first time, whatever the cache: %s from a disk of %s/s",
@@ -100,7 +100,7 @@ static void add_bounds(const struct caching * s, struct result * r) {
     for (unsigned i = 0; i < ASKED; i++) {
         for (unsigned x = 0; x < STRATEGIES && caching_size(s, caching_asked[i]); x++) {
             const struct outcome found = caching_outcome(s, x, caching_asked[i]);
-            json_t *             row   = result_row(r);
+            json_t * row = result_row(r);
             result_put_count(r, row, "cache_bytes", caching_size(s, caching_asked[i]));
             result_put_text(r, row, "strategy", caching_title(x));
             result_put_text(r, row, "name", caching_name(x));

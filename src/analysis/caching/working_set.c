@@ -12,7 +12,7 @@ struct gaps {
 
 static bool gaps_begin(struct gaps * g, const struct references * r, size_t n_graphs) {
     g->bytes = calloc(n_graphs + 1, sizeof *g->bytes);
-    g->last  = calloc((size_t) r->slices.count + 1, sizeof *g->last);
+    g->last = calloc((size_t) r->slices.count + 1, sizeof *g->last);
     return g->bytes && g->last;
 }
 
@@ -55,9 +55,9 @@ static uint64_t bytes_read(const struct gaps * g, const struct references * r) {
 }
 
 bool working_set_find(const struct references * r, struct working_set * w) {
-    struct gaps  g  = { 0 };
-    const size_t n  = count_graphs(r);
-    *w              = (struct working_set){ .graphs = n };
+    struct gaps g = { 0 };
+    const size_t n = count_graphs(r);
+    *w = (struct working_set){ .graphs = n };
     const bool good = gaps_begin(&g, r, n);
     if (good && n) {
         find_gaps(&g, r, n);
@@ -67,7 +67,7 @@ bool working_set_find(const struct references * r, struct working_set * w) {
             for (size_t length = window; length <= n; length++) {
                 missed += (double) g.bytes[length] * (double) (length - window + 1);
             }
-            w->window[w->count]  = window;
+            w->window[w->count] = window;
             w->bytes[w->count++] = (double) all - missed / (double) (n - window + 1);
         }
     }

@@ -21,7 +21,7 @@ const char * diff_scope_name(const struct diff * d) {
     return d->scope == SCOPE_GENERATE ? "generated token" : "token";
 }
 
-/* ----------------------------------------------------------------------------------------------------------- groups */
+/* ---- groups ---- */
 
 static bool both_differ(const json_t * a, const json_t * b) {
     return a && b && !json_equal(a, b);
@@ -40,7 +40,7 @@ bool diff_argument_differs(const json_t * a, const json_t * b, size_t i) {
 
 static bool commands_differ(const struct profile * a, const struct profile * b) {
     const json_t *x = json_object_get(a->metadata, "command"), *y = json_object_get(b->metadata, "command");
-    bool          differ = json_array_size(x) != json_array_size(y);
+    bool differ = json_array_size(x) != json_array_size(y);
     for (size_t i = 0; i < json_array_size(x) && !differ; i++) { differ = diff_argument_differs(x, y, i); }
     return differ && json_array_size(x) && json_array_size(y);
 }
@@ -57,7 +57,7 @@ static uint32_t threads_of(const struct profile * p) {
 
 unsigned diff_facets(const struct profile * a, const struct profile * b) {
     const struct tat_file_header *x = tat_trace_header(a->subject.trace), *y = tat_trace_header(b->subject.trace);
-    unsigned                      facets = 0;
+    unsigned facets = 0;
     if (a->model_hash != b->model_hash) { facets |= FACET_MODEL; }
     if (a->shape_hash != b->shape_hash || (a->has_ids && b->has_ids && a->ids_hash != b->ids_hash)) {
         facets |= FACET_PROMPT;
@@ -91,9 +91,9 @@ static void set_label(struct side * side) {
 
 static void find_sides(struct diff * d) {
     const bool single = d->n_groups == 1;
-    d->n_sides        = single ? d->n_runs : d->n_groups;
+    d->n_sides = single ? d->n_runs : d->n_groups;
     for (size_t i = 0; i < d->n_runs; i++) {
-        struct side * side   = &d->side[single ? i : d->run[i].group];
+        struct side * side = &d->side[single ? i : d->run[i].group];
         side->run[side->n++] = &d->run[i];
     }
     for (size_t i = 0; i < d->n_sides; i++) { set_label(&d->side[i]); }
@@ -110,7 +110,7 @@ static void name_runs(struct diff * d) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------------ whole */
+/* ---- whole ---- */
 
 static json_t * answer(const struct diff * d, const struct diff_section * section) {
     struct result result;
@@ -126,8 +126,8 @@ static bool is_named(const char * name, const char * const * names, size_t n_nam
 }
 
 static json_t * answer_all(const struct diff * d, const char * const * names, size_t n_names) {
-    json_t * all    = json_object();
-    bool     failed = !all;
+    json_t * all = json_object();
+    bool failed = !all;
     for (size_t i = 0; i < SECTIONS; i++) {
         if (!is_named(sections[i]->name, names, n_names)) { continue; }
         failed |= json_object_set_new(all, sections[i]->name, answer(d, sections[i])) != 0;
@@ -164,9 +164,9 @@ static bool open_all(struct diff * d, const struct tat_trace * const * traces, s
 char * tat_diff(const struct tat_trace * const * traces, size_t count, const char * const * names, size_t n_names,
                 struct tat_error * error) {
     if (check(count, names, n_names, error) != 0) { return NULL; }
-    struct diff * d    = calloc(1, sizeof *d);
-    json_t *      all  = NULL;
-    char *        text = NULL;
+    struct diff * d = calloc(1, sizeof *d);
+    json_t * all = NULL;
+    char * text = NULL;
     if (d && open_all(d, traces, count)) {
         name_runs(d);
         find_groups(d);

@@ -13,16 +13,16 @@
  * is compared with each of the others. */
 struct side {
     const struct profile * run[TAT_DIFF_MOST];
-    size_t                 n;
-    char                   label[24]; /* "A+B" */
+    size_t n;
+    char label[24]; /* "A+B" */
 };
 
 struct diff {
     struct profile run[TAT_DIFF_MOST];
-    struct side    side[TAT_DIFF_MOST];
-    size_t         n_runs, n_sides;
-    uint32_t       n_groups;
-    enum scope     scope; /* generation, if all runs have it: what is compared token by token */
+    struct side side[TAT_DIFF_MOST];
+    size_t n_runs, n_sides;
+    uint32_t n_groups;
+    enum scope scope; /* generation, if all runs have it: what is compared token by token */
 };
 
 struct diff_section {
@@ -38,14 +38,14 @@ const char * diff_scope_name(const struct diff * d);
 
 /* In which ways two runs are no repeats of each other: none, and they are. */
 enum facet {
-    FACET_MODEL   = 1u << 0,
-    FACET_PROMPT  = 1u << 1, /* its ubatches, and its token ids where both have them */
+    FACET_MODEL = 1u << 0,
+    FACET_PROMPT = 1u << 1,  /* its ubatches, and its token ids where both have them */
     FACET_COMMAND = 1u << 2, /* but for the seed; where both have it */
     FACET_PROGRAM = 1u << 3,
-    FACET_GGML    = 1u << 4,
+    FACET_GGML = 1u << 4,
     FACET_THREADS = 1u << 5,
     FACET_MACHINE = 1u << 6, /* processor and their number, where both have them */
-    FACETS        = 7
+    FACETS = 7
 };
 unsigned diff_facets(const struct profile * a, const struct profile * b);
 
@@ -58,8 +58,8 @@ struct distance choices_distance(const struct choices * a, const struct choices 
 /* The mean total variation over layers that two runs have alike; NAN where there is none. */
 double choices_variation(const struct profile * a, const struct profile * b);
 
-/* The tokens of which two runs have the order of reading, how many are read alike from the first on, and whether all.
- */
+/* The tokens of which two runs have the order of reading, how many are read alike from the first on, and whether
+ * all. */
 struct order_match {
     uint32_t tokens, weights, slices; /* weights, slices: alike in a row, from the first */
 };

@@ -15,8 +15,8 @@
 #define ROUNDING 1e-12
 
 double choices_variation(const struct profile * a, const struct profile * b) {
-    double   sum = 0;
-    uint32_t n   = 0;
+    double sum = 0;
+    uint32_t n = 0;
     for (uint32_t i = 0, j = 0; i < a->n_choices && j < b->n_choices;) {
         const struct choices *x = &a->choices[i], *y = &b->choices[j];
         i += x->layer <= y->layer;
@@ -36,18 +36,18 @@ double choices_variation(const struct profile * a, const struct profile * b) {
 /* A layer of a side: its runs together. */
 struct layer_sum {
     uint64_t *half[2], *all;
-    uint64_t  selections;
+    uint64_t selections;
 };
 
 /* One of a pair: the same layer, with as many experts. */
 struct layer_pair {
-    uint32_t           layer, n_experts;
-    struct layer_sum   side[2];
-    struct distance    d;
+    uint32_t layer, n_experts;
+    struct layer_sum side[2];
+    struct distance d;
     struct contingency table;
-    double             own;  /* variation between the halves of a side, the mean of both */
-    uint32_t           most; /* the expert whose share changed most */
-    double             most_change;
+    double own;    /* variation between the halves of a side, the mean of both */
+    uint32_t most; /* the expert whose share changed most */
+    double most_change;
 };
 
 static const struct choices * choices_of(const struct profile * p, uint32_t layer) {
@@ -73,16 +73,16 @@ static void add_side(const struct side * side, uint32_t layer, uint32_t n_expert
 /* The counts of both sides stand one behind the other. */
 static void measure(struct layer_pair * p) {
     const struct layer_sum *a = &p->side[0], *b = &p->side[1];
-    const struct distance   x = distance_of(a->half[0], a->half[1], p->n_experts);
-    const struct distance   y = distance_of(b->half[0], b->half[1], p->n_experts);
-    p->d                      = distance_of(a->all, b->all, p->n_experts);
-    p->table                  = contingency_of(a->all, 2, p->n_experts);
-    p->own                    = (x.variation + y.variation) / 2;
+    const struct distance x = distance_of(a->half[0], a->half[1], p->n_experts);
+    const struct distance y = distance_of(b->half[0], b->half[1], p->n_experts);
+    p->d = distance_of(a->all, b->all, p->n_experts);
+    p->table = contingency_of(a->all, 2, p->n_experts);
+    p->own = (x.variation + y.variation) / 2;
     for (uint32_t e = 0; e < p->n_experts; e++) {
         const double change = ratio(b->all[e], b->selections) - ratio(a->all[e], a->selections);
         if (fabs(change) > fabs(p->most_change)) {
             p->most_change = change;
-            p->most        = e;
+            p->most = e;
         }
     }
 }
@@ -118,21 +118,21 @@ static void add_layer(struct result * r, const struct side * a, const struct sid
 
 /* Means over the layers of a pair. */
 struct summary {
-    size_t   layers, unlike; /* unlike: in one only, or with another number of experts */
-    double   variation, own, cramer_v, widest;
+    size_t layers, unlike; /* unlike: in one only, or with another number of experts */
+    double variation, own, cramer_v, widest;
     uint32_t widest_layer;
-    bool     differs, sparse;
+    bool differs, sparse;
 };
 
 static bool compare_layer(struct result * r, const struct side * a, const struct side * b, const struct choices * like,
                           struct summary * s) {
-    const size_t      n      = like->n_experts;
-    uint64_t *        counts = calloc(6 * n, sizeof *counts);
-    struct layer_pair p      = { .layer = like->layer, .n_experts = like->n_experts };
+    const size_t n = like->n_experts;
+    uint64_t * counts = calloc(6 * n, sizeof *counts);
+    struct layer_pair p = { .layer = like->layer, .n_experts = like->n_experts };
     if (!counts) { return false; }
     for (size_t i = 0; i < 2; i++) {
         uint64_t * of = counts + 2 * n * i;
-        p.side[i]     = (struct layer_sum){ .half = { of, of + n }, .all = counts + (4 + i) * n };
+        p.side[i] = (struct layer_sum){ .half = { of, of + n }, .all = counts + (4 + i) * n };
         add_side(i ? b : a, p.layer, p.n_experts, &p.side[i]);
     }
     measure(&p);
@@ -144,7 +144,7 @@ static bool compare_layer(struct result * r, const struct side * a, const struct
         s->own += isnan(p.own) ? 0 : p.own;
         s->sparse |= p.table.few > 0;
         if (p.d.variation > s->widest) {
-            s->widest       = p.d.variation;
+            s->widest = p.d.variation;
             s->widest_layer = p.layer;
         }
         s->differs |= p.d.variation > ROUNDING;
@@ -235,10 +235,10 @@ static const struct result_column columns[] = {
 };
 
 static void answer(const struct diff * d, struct result * r) {
-    const size_t     pair   = d->n_sides > 2 ? 0 : 2; /* where there is one, nobody asks which */
-    struct summary * s      = calloc(d->n_sides, sizeof *s);
-    size_t           layers = 0, unlike = 0;
-    bool             differs = false, sparse = false;
+    const size_t pair = d->n_sides > 2 ? 0 : 2; /* where there is one, nobody asks which */
+    struct summary * s = calloc(d->n_sides, sizeof *s);
+    size_t layers = 0, unlike = 0;
+    bool differs = false, sparse = false;
     r->failed |= !s;
     bool alike = true;
     for (size_t i = 1; i < d->n_sides; i++) {

@@ -7,12 +7,12 @@
 struct found {
     const struct touched * t;
     const struct profile * run;
-    size_t                 side, index; /* of the run in its side */
+    size_t side, index; /* of the run in its side */
 };
 
 static int by_tensor(const void * a, const void * b) {
     const struct found *x = a, *y = b;
-    const int           order = touched_order(x->t, y->t);
+    const int order = touched_order(x->t, y->t);
     return order                ? order
            : x->side != y->side ? (x->side < y->side ? -1 : 1)
                                 : (x->index > y->index) - (x->index < y->index);
@@ -21,13 +21,13 @@ static int by_tensor(const void * a, const void * b) {
 static void join_one(const struct diff * d, const struct comparison * c, const struct found * found, size_t n,
                      struct joined * j) {
     double ns[SIDES][TAT_DIFF_MOST] = { { 0 } };
-    *j                              = (struct joined){ .t = found[0].t };
+    *j = (struct joined){ .t = found[0].t };
     for (size_t i = 0; i < n; i++) {
-        const struct found * f      = &found[i];
-        const struct use *   use    = &f->t->use[d->scope];
-        const double         tokens = fmax((double) profile_total(f->run, d->scope).tokens, 1);
-        const double         runs   = (double) c->side[f->side]->n;
-        j->has[f->side]             = true;
+        const struct found * f = &found[i];
+        const struct use * use = &f->t->use[d->scope];
+        const double tokens = fmax((double) profile_total(f->run, d->scope).tokens, 1);
+        const double runs = (double) c->side[f->side]->n;
+        j->has[f->side] = true;
         j->mean[MEASURED_ACCESSES][f->side] += use->accesses / tokens / runs;
         j->mean[MEASURED_BYTES][f->side] += use->bytes / tokens / runs;
         j->mean[MEASURED_NS][f->side] += use->ns / tokens / runs;
@@ -42,7 +42,7 @@ bool diff_join(const struct diff * d, struct comparison * c) {
         for (size_t i = 0; i < c->side[s]->n; i++) { n += c->side[s]->run[i]->n_tensors; }
     }
     struct found * found = malloc((n + 1) * sizeof *found);
-    c->all               = malloc((n + 1) * sizeof *c->all);
+    c->all = malloc((n + 1) * sizeof *c->all);
     if (!found || !c->all) {
         free(found);
         return false;

@@ -14,15 +14,15 @@ enum { MEASURED_ACCESSES, MEASURED_BYTES, MEASURED_NS, MEASURES };
 /* A tensor of both sides, or of one. Figures are per token; those of repeated runs their mean. */
 struct joined {
     const struct touched * t;
-    double                 mean[MEASURES][SIDES];
-    struct difference      ns; /* with its interval, where both sides were repeated */
-    bool                   has[SIDES];
+    double mean[MEASURES][SIDES];
+    struct difference ns; /* with its interval, where both sides were repeated */
+    bool has[SIDES];
 };
 
 struct comparison {
     const struct side * side[SIDES];
-    struct joined *     all;
-    size_t              n;
+    struct joined * all;
+    size_t n;
 };
 
 /* Fills `all` and `n`; `all` is to be freed in either case. False: memory. */

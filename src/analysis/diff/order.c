@@ -16,27 +16,27 @@ static const struct reading * readings(const struct profile * p) {
 
 struct order_match order_match(const struct profile * a, const struct profile * b) {
     const struct reading *x = readings(a), *y = readings(b);
-    const uint32_t        n = a->readings.count < b->readings.count ? a->readings.count : b->readings.count;
-    struct order_match    m = { .tokens = n };
+    const uint32_t n = a->readings.count < b->readings.count ? a->readings.count : b->readings.count;
+    struct order_match m = { .tokens = n };
     while (m.weights < n && x[m.weights].weights == y[m.weights].weights) { m.weights++; }
     while (m.slices < n && x[m.slices].slices == y[m.slices].slices) { m.slices++; }
     return m;
 }
 
-/* --------------------------------------------------------------------------------------------------- one evaluation */
+/* ---- one evaluation ---- */
 
 enum { READS_MOST = 1 << 22 }; /* of one token; far more than any model has */
 
 struct read {
     const char * name;
-    uint16_t     expert;
+    uint16_t expert;
 };
 
 struct sequence {
     const struct profile * p;
-    struct list            reads; /* struct read */
-    uint32_t               node, tensor;
-    bool                   experts, failed;
+    struct list reads; /* struct read */
+    uint32_t node, tensor;
+    bool experts, failed;
 };
 
 static bool add_reads(const struct tat_access * records, size_t count, void * user) {
@@ -45,8 +45,8 @@ static bool add_reads(const struct tat_access * records, size_t count, void * us
         const struct tat_access * a = &records[i];
         if (!s->p->name_hash[a->tensor] || a->bytes == 0) { continue; }
         const bool again = s->reads.count && s->node == a->node && s->tensor == a->tensor;
-        s->node          = a->node;
-        s->tensor        = a->tensor;
+        s->node = a->node;
+        s->tensor = a->tensor;
         if (again && !s->experts) { continue; }
         struct read * read = list_add(&s->reads, sizeof *read);
         s->failed |= !read;
@@ -58,7 +58,7 @@ static bool add_reads(const struct tat_access * records, size_t count, void * us
 
 static struct sequence sequence_of(const struct profile * p, uint32_t token, bool experts) {
     struct sequence s = { .p = p, .experts = experts };
-    const uint32_t  e = readings(p)[token].evaluation;
+    const uint32_t e = readings(p)[token].evaluation;
     s.failed |= tat_trace_expand(p->subject.trace, e, e + 1, add_reads, &s, NULL) < 0;
     return s;
 }
@@ -81,15 +81,15 @@ static void put_read(char text[static 160], const struct sequence * s, size_t at
 
 struct first {
     size_t at;
-    char   a[160], b[160];
+    char a[160], b[160];
 };
 
 /* Where a token's sequences part. False: memory. */
 static bool find_first(const struct profile * a, const struct profile * b, uint32_t token, bool experts,
                        struct first * first) {
     struct sequence x = sequence_of(a, token, experts), y = sequence_of(b, token, experts);
-    const bool      good = !x.failed && !y.failed;
-    size_t          at   = 0;
+    const bool good = !x.failed && !y.failed;
+    size_t at = 0;
     while (good && at < x.reads.count && at < y.reads.count && same_read(&x, &y, at)) { at++; }
     first->at = at;
     put_read(first->a, &x, at);
@@ -99,7 +99,7 @@ static bool find_first(const struct profile * a, const struct profile * b, uint3
     return good;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ pairs */
+/* ---- pairs ---- */
 
 static void put_first(struct result * r, json_t * row, const char * key, uint32_t token, const struct first * first) {
     json_t * object = json_object();
@@ -120,9 +120,9 @@ static void say_first(struct result * r, const struct profile * a, const struct 
 }
 
 static void add_pair(struct result * r, const struct profile * a, const struct profile * b) {
-    const struct order_match m   = order_match(a, b);
-    json_t *                 row = result_row(r);
-    struct first             first;
+    const struct order_match m = order_match(a, b);
+    json_t * row = result_row(r);
+    struct first first;
     result_put_text(r, row, "from", a->label);
     result_put_text(r, row, "to", b->label);
     result_put_count(r, row, "tokens", m.tokens);
@@ -144,10 +144,10 @@ static void add_pair(struct result * r, const struct profile * a, const struct p
 }
 
 static void set_headline(const struct diff * d, struct result * r) {
-    size_t   pairs = d->n_runs - 1, none = 0, weights = 0, slices = 0;
+    size_t pairs = d->n_runs - 1, none = 0, weights = 0, slices = 0;
     uint32_t least = UINT32_MAX;
-    bool     chose = false;
-    char     tokens[UNITS_SIZE];
+    bool chose = false;
+    char tokens[UNITS_SIZE];
     for (size_t i = 0; i < d->n_runs; i++) { chose |= d->run[i].n_choices > 0; }
     for (size_t i = 1; i < d->n_runs; i++) {
         const struct order_match m = order_match(&d->run[0], &d->run[i]);

@@ -27,22 +27,22 @@ static const struct {
 };
 
 struct pair {
-    size_t             a, b;
-    double             value[MEASURES];
+    size_t a, b;
+    double value[MEASURES];
     struct order_match order;
-    bool               same_model;
+    bool same_model;
 };
 
-/* ------------------------------------------------------------------------------------------------------ by its name */
+/* ---- by its name ---- */
 
 struct points {
     double * x;
     double * y;
-    size_t   n;
+    size_t n;
 };
 
 static void add_point(struct points * p, double x, double y) {
-    p->x[p->n]   = x;
+    p->x[p->n] = x;
     p->y[p->n++] = y;
 }
 
@@ -59,12 +59,12 @@ static void add_weight(struct points * p, enum measure m, const struct profile *
 }
 
 static double by_name(const struct profile * a, const struct profile * b, enum measure m) {
-    const size_t  most = a->slices.count + 1;
-    struct points p    = { malloc(most * sizeof *p.x), malloc(most * sizeof *p.y), 0 };
-    double        rho  = NAN;
+    const size_t most = a->slices.count + 1;
+    struct points p = { malloc(most * sizeof *p.x), malloc(most * sizeof *p.y), 0 };
+    double rho = NAN;
     for (uint32_t i = 0, j = 0; p.x && p.y && i < a->n_tensors && j < b->n_tensors;) {
         const struct touched *x = &a->tensors[i], *y = &b->tensors[j];
-        const int             order = touched_order(x, y);
+        const int order = touched_order(x, y);
         i += order <= 0;
         j += order >= 0;
         if (order == 0 && x->kind == TAT_TENSOR_WEIGHT) { add_weight(&p, m, a, x, b, y); }
@@ -75,7 +75,7 @@ static double by_name(const struct profile * a, const struct profile * b, enum m
     return rho;
 }
 
-/* ----------------------------------------------------------------------------------- by its component and its depth */
+/* ---- by its component and its depth ---- */
 
 enum { DEPTHS = 10, PLACES = TAT_COMPONENT_COUNT * (DEPTHS + 1) }; /* tenths of the layers, and what is in none */
 
@@ -102,25 +102,25 @@ static void find_places(const struct profile * p, struct place places[static PLA
 
 static double by_depth(const struct profile * a, const struct profile * b, enum measure m) {
     struct place places[2][PLACES] = { 0 };
-    double       x[PLACES], y[PLACES];
-    size_t       n = 0;
+    double x[PLACES], y[PLACES];
+    size_t n = 0;
     find_places(a, places[0]);
     find_places(b, places[1]);
     for (size_t i = 0; i < PLACES; i++) {
         const struct place *p = &places[0][i], *q = &places[1][i];
         if (p->size <= 0 || q->size <= 0) { continue; }
-        x[n]   = m == BY_DEPTH_TIME ? p->ns : p->bytes / p->size;
+        x[n] = m == BY_DEPTH_TIME ? p->ns : p->bytes / p->size;
         y[n++] = m == BY_DEPTH_TIME ? q->ns : q->bytes / q->size;
     }
     return spearman(x, y, n);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ pairs */
+/* ---- pairs ---- */
 
 static struct pair measure(const struct diff * d, size_t a, size_t b) {
     const struct profile *p = &d->run[a], *q = &d->run[b];
-    struct pair           pair = { .a = a, .b = b, .same_model = p->model_hash == q->model_hash };
-    pair.order                 = order_match(p, q);
+    struct pair pair = { .a = a, .b = b, .same_model = p->model_hash == q->model_hash };
+    pair.order = order_match(p, q);
     for (enum measure m = BY_NAME_ACCESSES; m <= BY_NAME_TIME; m++) { pair.value[m] = by_name(p, q, m); }
     for (enum measure m = BY_DEPTH_READS; m <= BY_DEPTH_TIME; m++) { pair.value[m] = by_depth(p, q, m); }
     pair.value[EXPERT_VARIATION] = choices_variation(p, q);
@@ -141,8 +141,8 @@ static void add_pairs(const struct diff * d, struct result * r, const struct pai
     result_table(r, "pairs", "Rank correlation of hotness, distance of expert use, and order, pair by pair",
                  n > 21 ? SHOW_ASKED : SHOW_ALWAYS, columns, MEASURES + 3);
     for (size_t i = 0; i < n; i++) {
-        const struct pair * p   = &pairs[i];
-        json_t *            row = result_row(r);
+        const struct pair * p = &pairs[i];
+        json_t * row = result_row(r);
         result_put_text(r, row, "from", d->run[p->a].label);
         result_put_text(r, row, "to", d->run[p->b].label);
         result_put(r, row, "same_model", json_boolean(p->same_model));
@@ -183,7 +183,7 @@ static double order_of(const struct pair * p, size_t m) {
 
 static void add_matrices(const struct diff * d, struct result * r, const struct pair * pairs) {
     json_t * matrices = json_object();
-    json_t * labels   = json_array();
+    json_t * labels = json_array();
     for (size_t i = 0; i < d->n_runs; i++) { json_array_append_new(labels, json_string(d->run[i].label)); }
     result_put(r, matrices, "runs", labels);
     for (size_t m = 0; m < MEASURES; m++) {
@@ -193,7 +193,7 @@ static void add_matrices(const struct diff * d, struct result * r, const struct 
     result_put(r, result_values(r), "matrices", matrices);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ words */
+/* ---- words ---- */
 
 struct extent {
     double low, high;
@@ -204,7 +204,7 @@ static struct extent extent_of(const struct pair * pairs, size_t n, size_t m) {
     struct extent e = { INFINITY, -INFINITY, 0 };
     for (size_t i = 0; i < n; i++) {
         if (isnan(pairs[i].value[m])) { continue; }
-        e.low  = fmin(e.low, pairs[i].value[m]);
+        e.low = fmin(e.low, pairs[i].value[m]);
         e.high = fmax(e.high, pairs[i].value[m]);
         e.n++;
     }
@@ -232,7 +232,7 @@ static const char * range_of(char text[static RANGE], struct extent e, bool shar
 
 static void say_measure(struct result * r, const struct pair * pairs, size_t n, size_t m) {
     const struct extent e = extent_of(pairs, n, m);
-    char                range[RANGE];
+    char range[RANGE];
     if (m == EXPERT_VARIATION) {
         if (!e.n) { return; }
         result_line(r, "experts", "%s: total variation %s, in %zu of %zu pairs.", measures[m].text,
@@ -253,8 +253,8 @@ static const char * strength(double low) {
 }
 
 static void say(const struct diff * d, struct result * r, const struct pair * pairs, size_t n) {
-    const struct extent hot      = extent_of(pairs, n, BY_NAME_ACCESSES);
-    size_t              compared = 0, identical = 0, models = 0;
+    const struct extent hot = extent_of(pairs, n, BY_NAME_ACCESSES);
+    size_t compared = 0, identical = 0, models = 0;
     for (size_t i = 0; i < n; i++) {
         compared += pairs[i].order.tokens > 0;
         identical += is_identical(&pairs[i]);
@@ -283,9 +283,9 @@ static void say(const struct diff * d, struct result * r, const struct pair * pa
 }
 
 static void answer(const struct diff * d, struct result * r) {
-    const size_t  n     = d->n_runs * (d->n_runs - 1) / 2;
+    const size_t n = d->n_runs * (d->n_runs - 1) / 2;
     struct pair * pairs = d->n_runs > 2 ? calloc(n, sizeof *pairs) : NULL;
-    size_t        at    = 0;
+    size_t at = 0;
     if (d->n_runs < 3) {
         result_headline(r, "Patterns take three runs or more.");
         result_absent(r);

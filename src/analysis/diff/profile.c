@@ -8,7 +8,7 @@
 #include "analysis/parts.h"
 #include "analysis/run_metadata.h"
 
-/* ---------------------------------------------------------------------------------------------------------- tensors */
+/* ---- tensors ---- */
 
 int touched_order(const struct touched * a, const struct touched * b) {
     if (a->kind != b->kind) { return a->kind < b->kind ? -1 : 1; }
@@ -18,37 +18,37 @@ int touched_order(const struct touched * a, const struct touched * b) {
 
 struct numbered {
     struct touched t;
-    uint32_t       tensor;
+    uint32_t tensor;
 };
 
 static int by_name(const void * a, const void * b) {
     const struct numbered *x = a, *y = b;
-    const int              order = touched_order(&x->t, &y->t);
+    const int order = touched_order(&x->t, &y->t);
     return order ? order : x->tensor < y->tensor ? -1 : 1;
 }
 
 static struct touched touched_from(const struct profile * p, uint32_t tensor) {
-    const struct tat_tensor * t     = &p->subject.tensors[tensor];
-    const bool                known = t->file && t->file <= p->subject.n_files;
+    const struct tat_tensor * t = &p->subject.tensors[tensor];
+    const bool known = t->file && t->file <= p->subject.n_files;
     return (struct touched){
-        .name        = t->name,
-        .kind        = t->kind,
-        .component   = t->component,
-        .model       = known ? p->subject.files[t->file - 1].model : 0,
-        .layer       = t->layer,
-        .size        = t->bytes,
+        .name = t->name,
+        .kind = t->kind,
+        .component = t->component,
+        .model = known ? p->subject.files[t->file - 1].model : 0,
+        .layer = t->layer,
+        .size = t->bytes,
         .first_slice = p->slices.first[tensor],
-        .n_slices    = slices_of(&p->slices, tensor),
+        .n_slices = slices_of(&p->slices, tensor),
     };
 }
 
 /* Names become tensors, of which one may be several of the trace. */
 static bool find_tensors(struct profile * p) {
-    const uint32_t    n     = p->subject.n_tensors;
-    struct numbered * all   = malloc(((size_t) n + 1) * sizeof *all);
-    uint32_t          count = 0;
-    p->tensors              = malloc(((size_t) n + 1) * sizeof *p->tensors);
-    p->touched_of           = malloc(((size_t) n + 1) * sizeof *p->touched_of);
+    const uint32_t n = p->subject.n_tensors;
+    struct numbered * all = malloc(((size_t) n + 1) * sizeof *all);
+    uint32_t count = 0;
+    p->tensors = malloc(((size_t) n + 1) * sizeof *p->tensors);
+    p->touched_of = malloc(((size_t) n + 1) * sizeof *p->touched_of);
     if (!all || !p->tensors || !p->touched_of) {
         free(all);
         return false;
@@ -70,10 +70,10 @@ static bool find_tensors(struct profile * p) {
     return true;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- sums */
+/* ---- sums ---- */
 
 struct summing {
-    struct profile *      p;
+    struct profile * p;
     struct access_counter accesses;
 };
 
@@ -89,8 +89,8 @@ static void add_use(struct profile * p, const struct tat_access * a, struct use 
 
 /* An expert's slice counts with the tensor that stands for its name. */
 static void add_slice(struct profile * p, const struct tat_access * a, uint64_t accesses) {
-    const struct touched * t     = &p->tensors[p->touched_of[a->tensor]];
-    const uint32_t         slice = slice_of(&p->slices, a);
+    const struct touched * t = &p->tensors[p->touched_of[a->tensor]];
+    const uint32_t slice = slice_of(&p->slices, a);
     if (slice == NO_SLICE) { return; }
     const uint32_t number = slice - p->slices.first[a->tensor];
     if (number < t->n_slices) { p->slice_accesses[t->first_slice + number] += accesses; }
@@ -100,8 +100,8 @@ static bool add_tally(const struct tat_tally * tally, void * user) {
     struct summing * s = user;
     struct profile * p = s->p;
     for (size_t i = 0; i < tally->count; i++) {
-        const struct tat_access * a        = &tally->records[i];
-        const uint64_t            accesses = access_counter_step(&s->accesses, tally, i);
+        const struct tat_access * a = &tally->records[i];
+        const uint64_t accesses = access_counter_step(&s->accesses, tally, i);
         if (!is_inference(phase_of(a))) { continue; }
         if (tally->ns && tally->ns[i]) {
             p->operations[a->op].ns[SCOPE_ALL] += tally->ns[i];
@@ -118,9 +118,9 @@ static bool add_tally(const struct tat_tally * tally, void * user) {
 
 static bool sum_up(struct profile * p) {
     struct summing summing = { .p = p };
-    p->n_operations        = tat_trace_n_ops(p->subject.trace);
-    p->operations          = calloc((size_t) p->n_operations + 1, sizeof *p->operations);
-    p->slice_accesses      = calloc((size_t) p->slices.count + 1, sizeof *p->slice_accesses);
+    p->n_operations = tat_trace_n_ops(p->subject.trace);
+    p->operations = calloc((size_t) p->n_operations + 1, sizeof *p->operations);
+    p->slice_accesses = calloc((size_t) p->slices.count + 1, sizeof *p->slice_accesses);
     if (!p->operations || !p->slice_accesses) { return false; }
     for (uint32_t i = 0; i < p->n_operations; i++) {
         p->operations[i].name = tat_trace_op_name(p->subject.trace, (uint16_t) i);
@@ -152,7 +152,7 @@ struct phase_total profile_total(const struct profile * p, enum scope scope) {
 }
 
 bool profile_open(struct profile * p, const struct tat_trace * trace) {
-    *p          = (struct profile){ .subject = subject_of(trace, NULL) };
+    *p = (struct profile){ .subject = subject_of(trace, NULL) };
     p->metadata = run_metadata(trace);
     profile_models(p);
     return slices_find(&p->slices, &p->subject) && find_tensors(p) && sum_up(p) && find_token_times(p) &&

@@ -19,19 +19,19 @@ struct use {
 /* A weight, or a part of the KV cache. Numbers differ between traces, so it is known by model and name; where several
  * tensors of a model bear one name (a repacked copy), they are one. */
 struct touched {
-    const char *         name;
+    const char * name;
     enum tat_tensor_kind kind;
-    enum tat_component   component;
-    uint32_t             model; /* by order of loading, from 1; 0: not known */
-    uint16_t             layer;
-    uint64_t             size;
-    uint32_t             first_slice, n_slices; /* in `slice_accesses` of the profile */
-    struct use           use[SCOPES];
+    enum tat_component component;
+    uint32_t model; /* by order of loading, from 1; 0: not known */
+    uint16_t layer;
+    uint64_t size;
+    uint32_t first_slice, n_slices; /* in `slice_accesses` of the profile */
+    struct use use[SCOPES];
 };
 
 struct operation_time {
     const char * name;
-    uint64_t     ns[SCOPES];
+    uint64_t ns[SCOPES];
 };
 
 /* An evaluation that generated, and in which order it read weights. */
@@ -41,24 +41,24 @@ struct reading {
 };
 
 struct profile {
-    struct subject          subject;
-    struct slices           slices;
-    struct touched *        tensors; /* by kind, model, name */
+    struct subject subject;
+    struct slices slices;
+    struct touched * tensors; /* by kind, model, name */
     struct operation_time * operations;
-    struct choices *        choices;  /* by layer, those only that have any: halves of the run's tokens */
-    struct list             readings; /* struct reading */
-    uint64_t *              slice_accesses;
-    double *                token_ns;   /* of each generated token that was evaluated alone */
-    uint64_t *              name_hash;  /* by tensor of the trace; 0: no weight */
-    uint32_t *              touched_of; /* by tensor of the trace: index of `tensors`, or UINT32_MAX */
-    uint32_t                n_tensors, n_operations, n_choices, n_token_ns;
-    uint64_t                shape_hash; /* of the prompt's ubatches */
-    uint64_t                ids_hash;   /* of its token ids, where they were recorded */
-    uint64_t                model_hash; /* of all model files */
-    bool                    has_ids, failed;
-    json_t *                metadata;  /* or NULL */
-    char                    label[24]; /* "A" */
-    uint32_t                group;     /* runs that repeat each other have the same, from 0 */
+    struct choices * choices; /* by layer, those only that have any: halves of the run's tokens */
+    struct list readings;     /* struct reading */
+    uint64_t * slice_accesses;
+    double * token_ns;     /* of each generated token that was evaluated alone */
+    uint64_t * name_hash;  /* by tensor of the trace; 0: no weight */
+    uint32_t * touched_of; /* by tensor of the trace: index of `tensors`, or UINT32_MAX */
+    uint32_t n_tensors, n_operations, n_choices, n_token_ns;
+    uint64_t shape_hash; /* of the prompt's ubatches */
+    uint64_t ids_hash;   /* of its token ids, where they were recorded */
+    uint64_t model_hash; /* of all model files */
+    bool has_ids, failed;
+    json_t * metadata; /* or NULL */
+    char label[24];    /* "A" */
+    uint32_t group;    /* runs that repeat each other have the same, from 0 */
 };
 
 /* False: memory, with the parts that there are, to be closed in either case. */

@@ -16,7 +16,7 @@ static uint64_t mix_text(uint64_t hash, const char * text) {
     return hash;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- routing */
+/* ---- routing ---- */
 
 /* The layers that chose; the counts are the profile's from here on. */
 static bool keep_choices(struct profile * p, struct choice_table * table) {
@@ -24,7 +24,7 @@ static bool keep_choices(struct profile * p, struct choice_table * table) {
     for (uint32_t i = 0; p->choices && i < table->n_layers; i++) {
         if (!table->layer[i].n_experts) { continue; }
         p->choices[p->n_choices++] = table->layer[i];
-        table->layer[i].half[0]    = NULL;
+        table->layer[i].half[0] = NULL;
     }
     return p->choices != NULL;
 }
@@ -37,11 +37,11 @@ static void add_prompt(struct profile * p, const struct tat_evaluation * e, cons
 }
 
 bool profile_routing(struct profile * p) {
-    const uint64_t      tokens  = profile_total(p, SCOPE_ALL).tokens;
-    uint64_t            done    = 0;
-    struct choice_table table   = { 0 };
-    struct routing      routing = { 0 };
-    bool                good    = true;
+    const uint64_t tokens = profile_total(p, SCOPE_ALL).tokens;
+    uint64_t done = 0;
+    struct choice_table table = { 0 };
+    struct routing routing = { 0 };
+    bool good = true;
     p->shape_hash = p->ids_hash = HASH_BEGIN;
     for (uint32_t i = 0; good && i < p->subject.n_evaluations; i++) {
         const struct tat_evaluation * e = &p->subject.evaluations[i];
@@ -56,7 +56,7 @@ bool profile_routing(struct profile * p) {
     return good;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ order */
+/* ---- order ---- */
 
 static struct reading * reading_of(struct profile * p, uint32_t evaluation) {
     struct reading * last = p->readings.count ? &LIST(struct reading, p->readings)[p->readings.count - 1] : NULL;
@@ -70,15 +70,15 @@ static struct reading * reading_of(struct profile * p, uint32_t evaluation) {
 struct ordering {
     struct profile * p;
     struct reading * reading;
-    uint32_t         node, tensor;
+    uint32_t node, tensor;
 };
 
 static bool add_order(const struct tat_access * records, size_t count, void * user) {
     struct ordering * o = user;
-    struct profile *  p = o->p;
+    struct profile * p = o->p;
     for (size_t i = 0; i < count; i++) {
-        const struct tat_access * a    = &records[i];
-        const uint64_t            name = p->name_hash[a->tensor];
+        const struct tat_access * a = &records[i];
+        const uint64_t name = p->name_hash[a->tensor];
         if (!name || a->bytes == 0) { continue; }
         const bool same = o->reading && o->reading->evaluation == a->evaluation;
         if (!same) { o->reading = reading_of(p, a->evaluation); }
@@ -90,7 +90,7 @@ static bool add_order(const struct tat_access * records, size_t count, void * us
         if (!same || o->node != a->node || o->tensor != a->tensor) {
             o->reading->weights = mix(o->reading->weights, name);
         }
-        o->node   = a->node;
+        o->node = a->node;
         o->tensor = a->tensor;
     }
     return true;
@@ -103,7 +103,7 @@ static bool is_generation(const struct profile * p, uint32_t evaluation) {
 /* Prompts are left out: their order depends on how many rows go in at once. */
 bool profile_order(struct profile * p) {
     struct ordering o = { .p = p };
-    p->name_hash      = calloc((size_t) p->subject.n_tensors + 1, sizeof *p->name_hash);
+    p->name_hash = calloc((size_t) p->subject.n_tensors + 1, sizeof *p->name_hash);
     if (!p->name_hash) { return false; }
     for (uint32_t i = 0; i < p->subject.n_tensors; i++) {
         const struct tat_tensor * t = &p->subject.tensors[i];
@@ -116,12 +116,12 @@ bool profile_order(struct profile * p) {
     return !p->failed;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- models */
+/* ---- models ---- */
 
 void profile_models(struct profile * p) {
     p->model_hash = HASH_BEGIN;
     for (uint32_t i = 0; i < p->subject.n_files; i++) {
         const struct tat_model_file * f = &p->subject.files[i];
-        p->model_hash                   = mix(mix(p->model_hash, f->header_hash), f->size);
+        p->model_hash = mix(mix(p->model_hash, f->header_hash), f->size);
     }
 }

@@ -11,9 +11,9 @@
 
 /* The folder of a run, or the file where it stands alone. */
 static const char * trace_name(const struct profile * p, char name[static 64]) {
-    const char * path  = tat_trace_path(p->subject.trace);
-    const char * file  = strrchr(path, '/');
-    size_t       n     = file ? (size_t) (file - path) : 0;
+    const char * path = tat_trace_path(p->subject.trace);
+    const char * file = strrchr(path, '/');
+    size_t n = file ? (size_t) (file - path) : 0;
     const char * start = file;
     if (!n || strcmp(file + 1, "tensor_access.bin") != 0) { return last_part(path); }
     while (start > path && start[-1] != '/') { start--; }
@@ -33,8 +33,8 @@ static void add_runs(const struct diff * d, struct result * r) {
     char name[64];
     result_table(r, "runs", NULL, SHOW_ALWAYS, columns, sizeof columns / sizeof columns[0]);
     for (size_t i = 0; i < d->n_runs; i++) {
-        const struct profile * p   = &d->run[i];
-        json_t *               row = result_row(r);
+        const struct profile * p = &d->run[i];
+        json_t * row = result_row(r);
         result_put_text(r, row, "run", p->label);
         result_put_count(r, row, "setup", p->group + 1);
         result_put_text(r, row, "trace", trace_name(p, name));
@@ -46,7 +46,7 @@ static void add_runs(const struct diff * d, struct result * r) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------ differences */
+/* ---- differences ---- */
 
 static const char * argument(const json_t * command, size_t i) {
     const char * text = json_string_value(json_array_get(command, i));
@@ -56,7 +56,7 @@ static const char * argument(const json_t * command, size_t i) {
 /* The first argument that differs, after the option before it. */
 static void say_command(const struct profile * a, const struct profile * b, char * text, size_t size) {
     const json_t *x = json_object_get(a->metadata, "command"), *y = json_object_get(b->metadata, "command");
-    size_t        i = 0;
+    size_t i = 0;
     while (i < json_array_size(x) && i < json_array_size(y) && !diff_argument_differs(x, y, i)) { i++; }
     const char * before = i ? argument(x, i - 1) : "";
     snprintf(text, size, "command: %.40s%s\"%.60s\" became \"%.60s\"", *before == '-' ? before : "",
@@ -91,9 +91,9 @@ static void add_differences(const struct diff * d, struct result * r) {
     result_table(r, "setups", NULL, SHOW_NEVER, columns, sizeof columns / sizeof columns[0]);
     for (size_t i = 1; i < d->n_sides && d->n_groups > 1; i++) {
         const struct profile *a = d->side[0].run[0], *b = d->side[i].run[0];
-        const unsigned        facets = diff_facets(a, b);
-        char                  all[1024];
-        int                   used = 0;
+        const unsigned facets = diff_facets(a, b);
+        char all[1024];
+        int used = 0;
         for (unsigned f = 0; f < FACETS; f++) {
             char text[256];
             if (!(facets & 1u << f)) { continue; }

@@ -20,7 +20,7 @@ struct rank_test {
     double u;        /* pairs in which y is the larger one, ties half */
     double superior; /* u by all pairs: the chance that a y exceeds an x */
     double p;        /* NAN where a side is empty or memory is short */
-    bool   exact;    /* by counting all arrangements, ties included; else the normal approximation */
+    bool exact;      /* by counting all arrangements, ties included; else the normal approximation */
 };
 struct rank_test rank_test(const double * x, size_t nx, const double * y, size_t ny);
 

@@ -15,7 +15,7 @@ enum { SHOWN = 20 };
 
 static const char * const measures[MEASURES] = { "accesses", "bytes", "ns" };
 
-/* ----------------------------------------------------------------------------------------------------------- tables */
+/* ---- tables ---- */
 
 static double change(const double mean[SIDES]) {
     return mean[0] > 0 ? mean[1] / mean[0] - 1 : NAN;
@@ -35,20 +35,20 @@ static bool is_changed(const struct joined * j) {
 
 static int most_time(const void * a, const void * b) {
     const struct joined *const *x = a, *const *y = b;
-    const double                dx = fabs((*x)->ns.value), dy = fabs((*y)->ns.value);
+    const double dx = fabs((*x)->ns.value), dy = fabs((*y)->ns.value);
     return dx < dy ? 1 : dx > dy ? -1 : touched_order((*x)->t, (*y)->t);
 }
 
 static int most_bytes(const void * a, const void * b) {
     const struct joined *const *x = a, *const *y = b;
-    const double                dx = fabs((*x)->mean[MEASURED_BYTES][1] - (*x)->mean[MEASURED_BYTES][0]),
-                 dy                = fabs((*y)->mean[MEASURED_BYTES][1] - (*y)->mean[MEASURED_BYTES][0]);
+    const double dx = fabs((*x)->mean[MEASURED_BYTES][1] - (*x)->mean[MEASURED_BYTES][0]),
+                 dy = fabs((*y)->mean[MEASURED_BYTES][1] - (*y)->mean[MEASURED_BYTES][0]);
     return dx < dy ? 1 : dx > dy ? -1 : touched_order((*x)->t, (*y)->t);
 }
 
 static void add_row(struct result * r, const struct comparison * c, const struct joined * j) {
     static const char suffix[SIDES] = { 'a', 'b' };
-    json_t *          row           = result_row(r);
+    json_t * row = result_row(r);
     result_put_text(r, row, "from", c->side[0]->label);
     result_put_text(r, row, "to", c->side[1]->label);
     result_put_text(r, row, "tensor", j->t->name);
@@ -92,19 +92,19 @@ static size_t pair_columns(const struct diff * d, struct result_column * columns
 
 static void begin_table(const struct diff * d, struct result * r, const char * name, const char * title, enum show show,
                         const char * what, enum unit unit) {
-    const bool           one = d->n_sides == 2;
-    struct heads         heads;
-    char                 a[32], b[32], change_key[32];
+    const bool one = d->n_sides == 2;
+    struct heads heads;
+    char a[32], b[32], change_key[32];
     struct result_column columns[8];
-    size_t               n = pair_columns(d, columns);
+    size_t n = pair_columns(d, columns);
     snprintf(a, sizeof a, "%s_a", what);
     snprintf(b, sizeof b, "%s_b", what);
     snprintf(change_key, sizeof change_key, "%s_change", what);
     const char * shown = unit == UNIT_NS ? "time" : what;
-    columns[n++]       = (struct result_column){ "tensor", "tensor", UNIT_TEXT };
-    columns[n++]       = headed(&heads, 0, a, shown, one ? d->side[0].label : "from", unit);
-    columns[n++]       = headed(&heads, 1, b, shown, one ? d->side[1].label : "to", unit);
-    columns[n++]       = (struct result_column){ change_key, "change", UNIT_CHANGE };
+    columns[n++] = (struct result_column){ "tensor", "tensor", UNIT_TEXT };
+    columns[n++] = headed(&heads, 0, a, shown, one ? d->side[0].label : "from", unit);
+    columns[n++] = headed(&heads, 1, b, shown, one ? d->side[1].label : "to", unit);
+    columns[n++] = (struct result_column){ change_key, "change", UNIT_CHANGE };
     result_table(r, name, title, show, columns, n);
 }
 
@@ -117,7 +117,7 @@ static size_t shown_of_pair(const struct diff * d) {
 static void add_sorted(const struct diff * d, struct result * r, const struct comparison * c,
                        bool (*chosen)(const struct joined *), int (*order)(const void *, const void *)) {
     const struct joined ** sorted = malloc((c->n + 1) * sizeof *sorted);
-    size_t                 n      = 0;
+    size_t n = 0;
     r->failed |= !sorted;
     for (size_t i = 0; sorted && i < c->n; i++) {
         if (chosen(&c->all[i])) { sorted[n++] = &c->all[i]; }
@@ -139,7 +139,7 @@ static bool in_one(const struct joined * j) {
     return is_weight(j) && !(j->has[0] && j->has[1]);
 }
 
-/* --------------------------------------------------------------------------------------------- parts of the model */
+/* ---- parts of the model ---- */
 
 struct part {
     size_t tensors[SIDES];
@@ -149,8 +149,8 @@ struct part {
 static void add_parts(struct result * r, const struct comparison * c) {
     struct part parts[TAT_COMPONENT_COUNT] = { 0 };
     for (size_t i = 0; i < c->n; i++) {
-        const struct joined * j    = &c->all[i];
-        struct part *         part = &parts[(unsigned) j->t->component < TAT_COMPONENT_COUNT ? j->t->component : 0];
+        const struct joined * j = &c->all[i];
+        struct part * part = &parts[(unsigned) j->t->component < TAT_COMPONENT_COUNT ? j->t->component : 0];
         for (int s = 0; s < SIDES; s++) {
             part->tensors[s] += j->has[s];
             part->bytes[s] += j->mean[MEASURED_BYTES][s];
@@ -176,8 +176,8 @@ static void add_parts(struct result * r, const struct comparison * c) {
 }
 
 static void begin_parts(const struct diff * d, struct result * r) {
-    struct result_column       columns[10];
-    size_t                     n    = pair_columns(d, columns);
+    struct result_column columns[10];
+    size_t n = pair_columns(d, columns);
     const struct result_column of[] = {
         { "component", "part of the model", UNIT_TEXT },
         { "bytes_a", "bytes a token", UNIT_BYTES },
@@ -215,7 +215,7 @@ static void add_tables(const struct diff * d, struct result * r, const struct co
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------------ words */
+/* ---- words ---- */
 
 struct counts {
     size_t both, changed, only[SIDES];
@@ -278,9 +278,9 @@ static void set_headline(const struct diff * d, struct result * r, size_t change
 }
 
 static void answer(const struct diff * d, struct result * r) {
-    const size_t        pairs   = d->n_sides - 1;
-    struct comparison * c       = calloc(pairs, sizeof *c);
-    size_t              changed = 0, only = 0, both = 0;
+    const size_t pairs = d->n_sides - 1;
+    struct comparison * c = calloc(pairs, sizeof *c);
+    size_t changed = 0, only = 0, both = 0;
     r->failed |= !c;
     for (size_t i = 0; c && i < pairs; i++) {
         c[i].side[0] = &d->side[0];

@@ -43,7 +43,7 @@ static void add_runs(const struct diff * d, struct result * r) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------------ rates */
+/* ---- rates ---- */
 
 static bool is_repeated(const struct diff * d) {
     return d->n_groups > 1 && d->n_runs > d->n_sides;
@@ -61,10 +61,10 @@ static void put_test(struct result * r, json_t * row, const struct difference * 
 
 static void say_rate(struct result * r, const struct side * a, const struct side * b, const char * what,
                      const double * x, size_t nx, const double * y, size_t ny) {
-    const struct difference d    = mean_difference(x, nx, y, ny);
-    const struct rank_test  t    = rank_test(x, nx, y, ny);
-    const double            mean = mean_of(x, nx);
-    char                    label[64];
+    const struct difference d = mean_difference(x, nx, y, ny);
+    const struct rank_test t = rank_test(x, nx, y, ny);
+    const double mean = mean_of(x, nx);
+    char label[64];
     snprintf(label, sizeof label, "%s to %s", a->label, b->label);
     if (isnan(d.low)) {
         result_line(r, label, "%s at %.1f tokens/s, then %.1f: %+.1f %%.", what, mean, mean_of(y, ny),
@@ -88,17 +88,17 @@ static void add_rates(const struct diff * d, struct result * r) {
         { "p", "rank test p", UNIT_INDEX },
     };
     static const enum tat_phase phases[] = { TAT_PHASE_PROMPT, TAT_PHASE_GENERATE };
-    static const char * const   names[]  = { "prompt", "generation" };
+    static const char * const names[] = { "prompt", "generation" };
     result_table(r, "rates", "Tokens a second, with the 95 % interval of the change", SHOW_NEVER, columns,
                  sizeof columns / sizeof columns[0]);
     for (size_t s = 1; s < d->n_sides; s++) {
         for (size_t p = 0; p < 2; p++) {
-            double       x[TAT_DIFF_MOST], y[TAT_DIFF_MOST];
+            double x[TAT_DIFF_MOST], y[TAT_DIFF_MOST];
             const size_t nx = rates_of(&d->side[0], phases[p], x), ny = rates_of(&d->side[s], phases[p], y);
             if (!nx || !ny) { continue; }
             const struct difference difference = mean_difference(x, nx, y, ny);
-            const struct rank_test  test       = rank_test(x, nx, y, ny);
-            json_t *                row        = result_row(r);
+            const struct rank_test test = rank_test(x, nx, y, ny);
+            json_t * row = result_row(r);
             result_put_text(r, row, "from", d->side[0].label);
             result_put_text(r, row, "to", d->side[s].label);
             result_put_text(r, row, "phase", names[p]);
@@ -121,7 +121,7 @@ static void say_spread(const struct diff * d, struct result * r) {
         for (size_t i = 0; i < d->n_runs; i++) {
             const double rate = rate_of(&d->run[i], p ? TAT_PHASE_GENERATE : TAT_PHASE_PROMPT);
             if (isnan(rate)) { continue; }
-            low  = fmin(low, rate);
+            low = fmin(low, rate);
             high = fmax(high, rate);
         }
         if (high > 0) {
@@ -131,7 +131,7 @@ static void say_spread(const struct diff * d, struct result * r) {
     }
 }
 
-/* --------------------------------------------------------------------------------------------------- within one run */
+/* ---- within one run ---- */
 
 static void add_tokens(const struct diff * d, struct result * r) {
     static const struct result_column columns[] = {
@@ -143,9 +143,9 @@ static void add_tokens(const struct diff * d, struct result * r) {
     for (size_t s = 1; s < d->n_sides; s++) {
         const struct profile *a = d->side[0].run[0], *b = d->side[s].run[0];
         if (!a->n_token_ns || !b->n_token_ns || is_repeated(d)) { continue; }
-        const struct rank_test t   = rank_test(a->token_ns, a->n_token_ns, b->token_ns, b->n_token_ns);
-        json_t *               row = result_row(r);
-        char                   label[64], slower[UNITS_SIZE];
+        const struct rank_test t = rank_test(a->token_ns, a->n_token_ns, b->token_ns, b->n_token_ns);
+        json_t * row = result_row(r);
+        char label[64], slower[UNITS_SIZE];
         result_put_text(r, row, "from", a->label);
         result_put_text(r, row, "to", b->label);
         result_put_count(r, row, "tokens_a", a->n_token_ns);
@@ -165,13 +165,13 @@ static void add_tokens(const struct diff * d, struct result * r) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------- operations */
+/* ---- operations ---- */
 
 struct operation {
-    const char *      name;
-    double            ns[2][TAT_DIFF_MOST]; /* a token, by run of each side */
+    const char * name;
+    double ns[2][TAT_DIFF_MOST]; /* a token, by run of each side */
     struct difference d;
-    double            mean[2];
+    double mean[2];
 };
 
 static struct operation * find(struct operation * all, size_t * n, size_t most, const char * name) {
@@ -185,15 +185,15 @@ static struct operation * find(struct operation * all, size_t * n, size_t most, 
 
 static int most_change(const void * a, const void * b) {
     const struct operation *x = a, *y = b;
-    const double            dx = fabs(x->d.value), dy = fabs(y->d.value);
+    const double dx = fabs(x->d.value), dy = fabs(y->d.value);
     return dx < dy ? 1 : dx > dy ? -1 : strcmp(x->name, y->name);
 }
 
 static void gather(const struct diff * d, const struct side * side, size_t s, struct operation * all, size_t * n,
                    size_t most) {
     for (size_t i = 0; i < side->n; i++) {
-        const struct profile * p      = side->run[i];
-        const double           tokens = fmax((double) profile_total(p, d->scope).tokens, 1);
+        const struct profile * p = side->run[i];
+        const double tokens = fmax((double) profile_total(p, d->scope).tokens, 1);
         for (uint32_t o = 0; o < p->n_operations; o++) {
             if (!p->operations[o].ns[d->scope]) { continue; }
             struct operation * operation = find(all, n, most, p->operations[o].name);
@@ -205,20 +205,20 @@ static void gather(const struct diff * d, const struct side * side, size_t s, st
 static void add_pair(const struct diff * d, struct result * r, const struct side * a, const struct side * b) {
     enum { OPERATIONS_MOST = 512 }; /* ggml has about 100; more only where a trace is made up */
     struct operation * all = calloc(OPERATIONS_MOST, sizeof *all);
-    size_t             n   = 0;
+    size_t n = 0;
     r->failed |= !all;
     if (!all) { return; }
     gather(d, a, 0, all, &n, OPERATIONS_MOST);
     gather(d, b, 1, all, &n, OPERATIONS_MOST);
     for (size_t i = 0; i < n; i++) {
-        all[i].d       = mean_difference(all[i].ns[0], a->n, all[i].ns[1], b->n);
+        all[i].d = mean_difference(all[i].ns[0], a->n, all[i].ns[1], b->n);
         all[i].mean[0] = mean_of(all[i].ns[0], a->n);
         all[i].mean[1] = mean_of(all[i].ns[1], b->n);
     }
     qsort(all, n, sizeof *all, most_change);
     for (size_t i = 0; i < n; i++) {
-        const struct operation * o   = &all[i];
-        json_t *                 row = result_row(r);
+        const struct operation * o = &all[i];
+        json_t * row = result_row(r);
         result_put_text(r, row, "from", a->label);
         result_put_text(r, row, "to", b->label);
         result_put_text(r, row, "operation", o->name);
@@ -235,7 +235,7 @@ static void add_pair(const struct diff * d, struct result * r, const struct side
 
 static void add_operations(const struct diff * d, struct result * r) {
     struct result_column columns[8];
-    size_t               n = 0;
+    size_t n = 0;
     if (d->n_sides > 2) {
         columns[n++] = (struct result_column){ "from", "from", UNIT_TEXT };
         columns[n++] = (struct result_column){ "to", "to", UNIT_TEXT };
@@ -251,7 +251,7 @@ static void add_operations(const struct diff * d, struct result * r) {
 }
 
 static void set_headline(const struct diff * d, struct result * r) {
-    double       x[TAT_DIFF_MOST], y[TAT_DIFF_MOST];
+    double x[TAT_DIFF_MOST], y[TAT_DIFF_MOST];
     const size_t nx = rates_of(&d->side[0], TAT_PHASE_GENERATE, x);
     const size_t ny = rates_of(&d->side[1], TAT_PHASE_GENERATE, y);
     if (d->n_groups == 1) {
@@ -259,10 +259,10 @@ static void set_headline(const struct diff * d, struct result * r) {
     } else if (!nx || !ny) {
         result_headline(r, "No generated tokens on both sides to compare the rates of.");
     } else {
-        const struct difference t      = mean_difference(x, nx, y, ny);
-        const char *            chance = isnan(t.low)              ? ", but without repeated runs this may be chance"
-                                         : t.low > 0 || t.high < 0 ? ", beyond chance"
-                                                                   : ", which may be chance";
+        const struct difference t = mean_difference(x, nx, y, ny);
+        const char * chance = isnan(t.low)              ? ", but without repeated runs this may be chance"
+                              : t.low > 0 || t.high < 0 ? ", beyond chance"
+                                                        : ", which may be chance";
         result_headline(r, "Generation went from %.1f to %.1f tokens/s (%+.1f %%)%s%s.", mean_of(x, nx), mean_of(y, ny),
                         100 * t.value / mean_of(x, nx), chance, d->n_sides > 2 ? "; further pairs below" : "");
     }

@@ -14,9 +14,9 @@ static void * begin(const struct subject * subject) {
     if (!x) { return NULL; }
     x->subject = subject;
     x->n_slots = layer_span(subject);
-    x->layer   = calloc((size_t) x->n_slots + 1, sizeof *x->layer);
-    x->mark    = calloc(ROUTING_EXPERTS_MAX, sizeof *x->mark);
-    x->failed  = !x->layer || !x->mark;
+    x->layer = calloc((size_t) x->n_slots + 1, sizeof *x->layer);
+    x->mark = calloc(ROUTING_EXPERTS_MAX, sizeof *x->mark);
+    x->failed = !x->layer || !x->mark;
     return x;
 }
 
@@ -36,7 +36,7 @@ uint32_t experts_marked(const struct experts * x, const uint32_t * ids, uint32_t
     return marked;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- layers */
+/* ---- layers ---- */
 
 static uint32_t * matrix(struct experts * x, uint64_t rows, uint64_t columns) {
     uint32_t * cells = calloc(rows * columns, sizeof *cells);
@@ -46,7 +46,7 @@ static uint32_t * matrix(struct experts * x, uint64_t rows, uint64_t columns) {
 
 /* One limit for all four matrices of all layers, each of which has as many cells or fewer. */
 static void add_matrices(struct experts * x, struct expert_layer * l) {
-    const uint64_t n     = l->n_experts;
+    const uint64_t n = l->n_experts;
     const uint64_t above = l->above == TAT_NO_LAYER ? 0 : x->layer[l->above].n_experts;
     const uint64_t cells = n * (above > n ? above : n);
     if (l->n_used > EXPERT_USED_MAX || cells > EXPERT_CELLS_MAX - x->n_cells) {
@@ -55,8 +55,8 @@ static void add_matrices(struct experts * x, struct expert_layer * l) {
     }
     x->n_cells += cells;
     l->together = matrix(x, n, n);
-    l->next     = matrix(x, n, n);
-    l->trained  = matrix(x, n, n);
+    l->next = matrix(x, n, n);
+    l->trained = matrix(x, n, n);
     if (above) { l->down = matrix(x, above, n); }
 }
 
@@ -67,22 +67,22 @@ static const struct tat_template * template_of(const struct experts * x, const s
 /* The layer's counters, made when it is first met. NULL: no room. */
 static struct expert_layer * layer_at(struct experts * x, const struct routed * routed, uint32_t i) {
     const struct routed_layer * found = &routed->layers[i];
-    struct expert_layer *       l     = &x->layer[found->layer];
+    struct expert_layer * l = &x->layer[found->layer];
     if (l->use && found->n_used <= l->n_used) { return l; }
     if (l->use || found->n_experts > EXPERT_COUNTERS_MAX - x->n_counters) {
         x->too_many += (uint64_t) found->n_rows * found->n_used;
         return NULL;
     }
-    l->use       = calloc(found->n_experts, sizeof *l->use);
-    l->last      = calloc(found->n_used, sizeof *l->last);
+    l->use = calloc(found->n_experts, sizeof *l->use);
+    l->last = calloc(found->n_used, sizeof *l->last);
     l->n_experts = found->n_experts;
     if (x->vocabulary) {
         l->kinds = calloc((size_t) TOKEN_KINDS * l->n_experts, sizeof *l->kinds);
         x->failed |= !l->kinds;
     }
-    l->n_used      = found->n_used;
+    l->n_used = found->n_used;
     l->slice_bytes = routing_slice_bytes(template_of(x, routed), found);
-    l->above       = i && x->layer[routed->layers[i - 1].layer].use ? routed->layers[i - 1].layer : TAT_NO_LAYER;
+    l->above = i && x->layer[routed->layers[i - 1].layer].use ? routed->layers[i - 1].layer : TAT_NO_LAYER;
     x->n_counters += found->n_experts;
     x->failed |= !l->use || !l->last;
     if (x->failed) { return NULL; }
@@ -91,14 +91,14 @@ static struct expert_layer * layer_at(struct experts * x, const struct routed * 
     return x->failed ? NULL : l;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- rows */
+/* ---- rows ---- */
 
 /* The row of the layer routed before that is the same token. */
 static void find_above(const struct routed_layer * above, uint32_t row, uint32_t token, struct expert_row * at) {
     uint32_t from = token;
     if (above->token) { from = row < above->n_rows && above->token[row] == token ? row : above->n_rows; }
     if (!above->placed || from >= above->n_rows) { return; }
-    at->above   = above->ids + (size_t) from * above->n_used;
+    at->above = above->ids + (size_t) from * above->n_used;
     at->n_above = above->n_used;
 }
 
@@ -109,25 +109,25 @@ static int kind_of(const struct experts * x, const struct routed * routed, uint3
 
 static void remember(struct expert_layer * l, const struct expert_row * row, uint64_t serial) {
     memcpy(l->last, row->ids, row->n_used * sizeof *l->last);
-    l->n_last      = row->n_used;
+    l->n_last = row->n_used;
     l->last_serial = serial;
-    l->has_last    = true;
+    l->has_last = true;
 }
 
 void experts_each_row(struct experts * x, const struct routed * routed, expert_row_sink sink, void * user) {
     for (uint32_t i = 0; i < routed->n_layers; i++) {
         const struct routed_layer * found = &routed->layers[i];
-        struct expert_layer *       l     = &x->layer[found->layer];
+        struct expert_layer * l = &x->layer[found->layer];
         if (!l->use || !found->placed || found->n_used > l->n_used) { continue; }
         const bool below = i && l->above == routed->layers[i - 1].layer;
         for (uint32_t r = 0; r < found->n_rows; r++) {
-            const uint32_t    token  = routed_token(found, r);
-            const uint64_t    serial = routed->serial + (uint64_t) routed->step * token;
-            struct expert_row row    = {
-                   .ids        = found->ids + (size_t) r * found->n_used,
-                   .n_used     = found->n_used,
-                   .after_last = l->has_last && serial == l->last_serial + 1,
-                   .first_half = routed->ordinal + token < routed->half,
+            const uint32_t token = routed_token(found, r);
+            const uint64_t serial = routed->serial + (uint64_t) routed->step * token;
+            struct expert_row row = {
+                .ids = found->ids + (size_t) r * found->n_used,
+                .n_used = found->n_used,
+                .after_last = l->has_last && serial == l->last_serial + 1,
+                .first_half = routed->ordinal + token < routed->half,
             };
             row.kind = kind_of(x, routed, token);
             if (below) { find_above(&routed->layers[i - 1], r, token, &row); }
@@ -224,7 +224,7 @@ static void count(const struct routed * routed, void * user) {
     if (!x->failed) { experts_each_row(x, routed, count_row, NULL); }
 }
 
-/* ---------------------------------------------------------------------------------------------------------- section */
+/* ---- section ---- */
 
 static void note_faults(const struct experts * x, struct result * r) {
     const struct routing_faults * f = &x->faults;
@@ -292,8 +292,8 @@ static void finish(void * state, struct result * r) {
 }
 
 const struct analysis experts_analysis = {
-    .name   = "experts",
-    .title  = "Experts",
-    .begin  = begin,
+    .name = "experts",
+    .title = "Experts",
+    .begin = begin,
     .finish = finish,
 };

@@ -11,8 +11,8 @@
 
 enum {
     EXPERT_COUNTERS_MAX = 1 << 17, /* experts of all layers; ten times what models have */
-    EXPERT_USED_MAX     = 64,      /* experts of a token in a layer, where pairs are counted */
-    EXPERT_CELLS_MAX    = 1 << 22, /* of a matrix, over all layers: 256 experts in 64 layers */
+    EXPERT_USED_MAX = 64,          /* experts of a token in a layer, where pairs are counted */
+    EXPERT_CELLS_MAX = 1 << 22,    /* of a matrix, over all layers: 256 experts in 64 layers */
 };
 
 enum expert_phase { EXPERTS_PROMPT, EXPERTS_GENERATE, EXPERTS_MIXED, EXPERT_PHASES };
@@ -22,7 +22,7 @@ struct expert_use {
     uint64_t chosen[EXPERT_PHASES];
     uint64_t trained; /* chosen in the first half of the tokens */
     uint64_t gated;   /* chosen with a gate weight that is known */
-    double   gates;   /* their sum */
+    double gates;     /* their sum */
 };
 
 static inline uint64_t expert_chosen(const struct expert_use * use) {
@@ -38,12 +38,12 @@ struct agreement {
 
 struct expert_layer {
     struct expert_use * use; /* by expert; NULL: the layer has none */
-    uint32_t            n_experts, n_used;
-    uint64_t            selections, rows;
-    uint64_t            slice_bytes;
-    struct agreement    last_token, last_layer;
-    uint64_t *          kinds; /* [kind of token][expert]: selections; NULL: unknown */
-    uint32_t            above; /* the layer routed before it, or TAT_NO_LAYER */
+    uint32_t n_experts, n_used;
+    uint64_t selections, rows;
+    uint64_t slice_bytes;
+    struct agreement last_token, last_layer;
+    uint64_t * kinds; /* [kind of token][expert]: selections; NULL: unknown */
+    uint32_t above;   /* the layer routed before it, or TAT_NO_LAYER */
     /* Matrices, NULL where they would be too large: [a][b], how often ... */
     uint32_t * together; /* a token goes to both; a < b only */
     uint32_t * next;     /* a token goes to a, the next to b */
@@ -51,37 +51,37 @@ struct expert_layer {
     uint32_t * down;     /* a token of the first half goes to a in the layer above and to b here */
     /* The token before. */
     uint32_t * last; /* its experts, n_last of them */
-    uint32_t   n_last;
-    uint64_t   last_serial;
-    bool       has_last;
+    uint32_t n_last;
+    uint64_t last_serial;
+    bool has_last;
 };
 
 struct experts {
     const struct subject * subject;
-    struct expert_layer *  layer; /* by number; n_slots of them */
-    uint32_t               n_slots;
-    struct vocabulary *    vocabulary; /* NULL: not there, or not asked for yet */
-    bool                   has_tokens; /* the trace tells which tokens were computed */
-    uint64_t               tokens[TOKEN_KINDS];
-    uint32_t *             mark; /* by expert: `stamp` if it is in the set at hand */
-    uint32_t               stamp;
-    uint64_t               n_counters, n_cells;
-    uint32_t               n_layers;      /* that chose */
-    uint64_t               too_many;      /* selections of layers for which there is no room */
-    bool                   cells_refused; /* some layers have no matrices */
-    struct routing_faults  faults;
-    bool                   failed;
+    struct expert_layer * layer; /* by number; n_slots of them */
+    uint32_t n_slots;
+    struct vocabulary * vocabulary; /* NULL: not there, or not asked for yet */
+    bool has_tokens;                /* the trace tells which tokens were computed */
+    uint64_t tokens[TOKEN_KINDS];
+    uint32_t * mark; /* by expert: `stamp` if it is in the set at hand */
+    uint32_t stamp;
+    uint64_t n_counters, n_cells;
+    uint32_t n_layers;  /* that chose */
+    uint64_t too_many;  /* selections of layers for which there is no room */
+    bool cells_refused; /* some layers have no matrices */
+    struct routing_faults faults;
+    bool failed;
 };
 
 /* A layer's row, as what came before it in the sequence and in the token. */
 struct expert_row {
     const uint32_t * ids;
-    uint32_t         n_used;
+    uint32_t n_used;
     const uint32_t * above; /* the same token's experts in the layer routed before; NULL: unknown */
-    uint32_t         n_above;
-    bool             after_last; /* the layer's `last` is the token before */
-    bool             first_half; /* of the context's tokens */
-    int              kind;       /* enum token_kind; -1: unknown */
+    uint32_t n_above;
+    bool after_last; /* the layer's `last` is the token before */
+    bool first_half; /* of the context's tokens */
+    int kind;        /* enum token_kind; -1: unknown */
 };
 
 /* Calls for each row that is placed, in order; the layer's `last` is kept. */
@@ -90,7 +90,7 @@ typedef void (*expert_row_sink)(struct experts * x, struct expert_layer * layer,
 void experts_each_row(struct experts * x, const struct routed * routed, expert_row_sink sink, void * user);
 
 /* Marks a set; then experts_marked counts how many of another are in it. */
-void     experts_mark(struct experts * x, const uint32_t * ids, uint32_t n);
+void experts_mark(struct experts * x, const uint32_t * ids, uint32_t n);
 uint32_t experts_marked(const struct experts * x, const uint32_t * ids, uint32_t n);
 
 /* Share of the layer's tokens that go to an expert. */

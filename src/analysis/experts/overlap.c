@@ -17,14 +17,14 @@ static const struct result_column columns[] = {
 
 struct mean {
     uint64_t pairs, same, chosen;
-    double   by_chance; /* shares, weighted by `chosen` */
+    double by_chance; /* shares, weighted by `chosen` */
 };
 
 /* The share of a choice that another shares by chance: if each expert i were chosen independently, for p(i) of the
  * tokens here and q(i) of those there, sum p q of the sum p would be in both. */
 static double by_chance(const struct expert_layer * before, const struct expert_layer * l) {
-    const uint32_t n    = before->n_experts < l->n_experts ? before->n_experts : l->n_experts;
-    double         both = 0;
+    const uint32_t n = before->n_experts < l->n_experts ? before->n_experts : l->n_experts;
+    double both = 0;
     for (uint32_t i = 0; i < n; i++) { both += expert_rate(before, i) * expert_rate(l, i); }
     return l->selections ? both / ratio(l->selections, l->rows) : 0;
 }
@@ -56,7 +56,7 @@ static uint64_t rows_of(const struct experts * x) {
 /* Where several sequences are computed at once, the rows of an evaluation do not follow each other. */
 static void note_few(const struct experts * x, struct result * r, const struct mean * token) {
     const uint64_t rows = rows_of(x);
-    char           compared[UNITS_SIZE], all[UNITS_SIZE];
+    char compared[UNITS_SIZE], all[UNITS_SIZE];
     if (token->pairs >= rows - rows / 4) { return; }
     result_note(r,
                 "Only %s of %s choices could be compared with the token before: the others begin a sequence, or were "
@@ -66,7 +66,7 @@ static void note_few(const struct experts * x, struct result * r, const struct m
 
 static void say(struct result * r, const struct mean * token, const struct mean * layer) {
     static const char question[] = "Does one token use the experts of the last one?";
-    char              same[UNITS_SIZE], chance[UNITS_SIZE];
+    char same[UNITS_SIZE], chance[UNITS_SIZE];
     if (token->chosen == 0) {
         result_answer(r, question, "Not to be told: no token that follows another was recorded in the same layer.");
         return;
@@ -88,7 +88,7 @@ static void say(struct result * r, const struct mean * token, const struct mean 
 void experts_show_overlap(struct experts * x, struct result * r) {
     static const char * const token_keys[] = { "token_pairs", "same_as_last_token", "same_token_by_chance" };
     static const char * const layer_keys[] = { "layer_pairs", "same_as_last_layer", "same_layer_by_chance" };
-    struct mean               token = { 0 }, layer = { 0 };
+    struct mean token = { 0 }, layer = { 0 };
     result_table(r, "overlap", "Share of a token's experts that the last token, and the last layer, chose too",
                  SHOW_ASKED, columns, sizeof columns / sizeof columns[0]);
     for (uint32_t i = 0; i < x->n_slots; i++) {

@@ -24,12 +24,12 @@ static const struct result_column matrix_columns[] = {
 struct pair {
     uint32_t layer, a, b;
     uint64_t tokens;
-    double   expected;
+    double expected;
 };
 
 struct strongest {
     struct pair pair[PAIRS];
-    uint32_t    count;
+    uint32_t count;
 };
 
 static double lift(const struct pair * p) {
@@ -46,9 +46,9 @@ static void enter(struct strongest * s, const struct pair * p) {
 /* By chance: the layer's pairs, spread over all pairs of different experts by the product of how often each is chosen.
  * (A plain product would expect an expert with itself, which a choice without replacement never has.) */
 static void add_layer(const struct expert_layer * l, uint32_t number, struct strongest * strongest) {
-    const uint32_t n   = l->n_experts;
-    double         sum = 0, squares = 0;
-    uint64_t       all = 0;
+    const uint32_t n = l->n_experts;
+    double sum = 0, squares = 0;
+    uint64_t all = 0;
     for (uint32_t a = 0; a < n; a++) {
         const double chosen = (double) expert_chosen(&l->use[a]);
         sum += chosen;
@@ -58,7 +58,7 @@ static void add_layer(const struct expert_layer * l, uint32_t number, struct str
     const double products = (sum * sum - squares) / 2;
     for (uint32_t a = 0; a < n && products > 0; a++) {
         for (uint32_t b = a + 1; b < n; b++) {
-            const double      chosen = (double) expert_chosen(&l->use[a]) * (double) expert_chosen(&l->use[b]);
+            const double chosen = (double) expert_chosen(&l->use[a]) * (double) expert_chosen(&l->use[b]);
             const struct pair p = { number, a, b, l->together[(size_t) a * n + b], (double) all * chosen / products };
             if (p.expected >= EXPECTED_LEAST && (double) p.tokens > p.expected) { enter(strongest, &p); }
         }
@@ -69,8 +69,8 @@ static void show_strongest(struct result * r, const struct strongest * s) {
     result_table(r, "together", "Experts that tokens go to together most above chance", SHOW_ASKED, pair_columns,
                  sizeof pair_columns / sizeof pair_columns[0]);
     for (uint32_t i = 0; i < s->count; i++) {
-        const struct pair * p   = &s->pair[i];
-        json_t *            row = result_row(r);
+        const struct pair * p = &s->pair[i];
+        json_t * row = result_row(r);
         result_put_layer(r, row, "layer", p->layer);
         result_put_count(r, row, "expert", p->a);
         result_put_count(r, row, "with", p->b);
@@ -92,7 +92,7 @@ static void show_matrix(struct result * r, uint32_t number, uint32_t n, const ui
         uint64_t all = 0;
         for (uint32_t b = 0; b < n; b++) { all += cells[(size_t) a * n + b] + (both ? cells[(size_t) b * n + a] : 0); }
         if (all == 0) { continue; }
-        json_t * row    = result_row(r);
+        json_t * row = result_row(r);
         json_t * counts = json_array();
         for (uint32_t b = 0; b < n; b++) {
             const uint64_t count = cells[(size_t) a * n + b] + (both ? cells[(size_t) b * n + a] : 0);
@@ -110,15 +110,15 @@ static void show_matrices(const struct experts * x, struct result * r, bool toge
     result_table(r, together ? "together_counts" : "transition_counts", title, SHOW_NEVER, matrix_columns,
                  sizeof matrix_columns / sizeof matrix_columns[0]);
     for (uint32_t i = 0; i < x->n_slots; i++) {
-        const struct expert_layer * l     = &x->layer[i];
-        const uint32_t *            cells = together ? l->together : l->next;
+        const struct expert_layer * l = &x->layer[i];
+        const uint32_t * cells = together ? l->together : l->next;
         if (cells) { show_matrix(r, i, l->n_experts, cells, together); }
     }
 }
 
 void experts_show_pairs(struct experts * x, struct result * r) {
     struct strongest strongest = { 0 };
-    uint64_t         cells     = 0;
+    uint64_t cells = 0;
     for (uint32_t i = 0; i < x->n_slots; i++) {
         const struct expert_layer * l = &x->layer[i];
         if (!l->together) { continue; }

@@ -11,7 +11,7 @@
 
 enum { WORK_MOST = 1 << 27 /* cells of matrices that tests may read, for either question */ };
 
-/* ------------------------------------------------------------------------------------------------------------ guess */
+/* ---- guess ---- */
 
 /* The k experts with most points: of equal ones those that were chosen more in training, then the lower number. Returns
  * how many were found. */
@@ -37,8 +37,8 @@ static void add_points(double * points, const uint32_t * cells, const uint64_t *
     memset(points, 0, n * sizeof *points);
     for (uint32_t i = 0; i < n_before; i++) {
         if (before[i] >= n_rows || all[before[i]] == 0) { continue; }
-        const uint32_t * row   = cells + (size_t) before[i] * n;
-        const double     total = (double) all[before[i]];
+        const uint32_t * row = cells + (size_t) before[i] * n;
+        const double total = (double) all[before[i]];
         for (uint32_t e = 0; e < n; e++) { points[e] += row[e] / total; }
     }
 }
@@ -53,11 +53,11 @@ static void mark_score(struct experts * x, struct score * s, const uint32_t * gu
 
 static void ask(struct experts * x, struct prediction * p, enum question q, struct expert_layer * l,
                 const struct expert_row * row) {
-    struct tested *  t = &p->layer[l - x->layer];
-    uint32_t         guess[EXPERT_USED_MAX];
-    const uint32_t * before   = q == NEXT_TOKEN ? l->last : row->above;
-    const uint32_t   n_before = q == NEXT_TOKEN ? l->n_last : row->n_above;
-    const uint32_t * cells    = q == NEXT_TOKEN ? l->trained : l->down;
+    struct tested * t = &p->layer[l - x->layer];
+    uint32_t guess[EXPERT_USED_MAX];
+    const uint32_t * before = q == NEXT_TOKEN ? l->last : row->above;
+    const uint32_t n_before = q == NEXT_TOKEN ? l->n_last : row->n_above;
+    const uint32_t * cells = q == NEXT_TOKEN ? l->trained : l->down;
     if (!cells || t->asked[q]++ % p->every[q]) { return; }
     const uint32_t n_rows = q == NEXT_TOKEN ? l->n_experts : x->layer[l->above].n_experts;
     add_points(p->points, cells, q == NEXT_TOKEN ? t->from : t->from_above, l->n_experts, before, n_before, n_rows);
@@ -76,7 +76,7 @@ static void test_row(struct experts * x, struct expert_layer * l, const struct e
 }
 
 struct second_pass {
-    struct experts *    x;
+    struct experts * x;
     struct prediction * p;
 };
 
@@ -85,7 +85,7 @@ static void test(const struct routed * routed, void * user) {
     experts_each_row(s->x, routed, test_row, s->p);
 }
 
-/* ------------------------------------------------------------------------------------------------------ preparation */
+/* ---- preparation ---- */
 
 static uint64_t * totals(struct prediction * p, const uint32_t * cells, uint32_t rows, uint32_t columns) {
     uint64_t * all = calloc(rows, sizeof *all);
@@ -96,9 +96,9 @@ static uint64_t * totals(struct prediction * p, const uint32_t * cells, uint32_t
 
 static void prepare_layer(const struct experts * x, struct prediction * p, uint32_t number) {
     const struct expert_layer * l = &x->layer[number];
-    struct tested *             t = &p->layer[number];
+    struct tested * t = &p->layer[number];
     if (!l->trained) { return; }
-    t->from     = totals(p, l->trained, l->n_experts, l->n_experts);
+    t->from = totals(p, l->trained, l->n_experts, l->n_experts);
     t->frequent = calloc(EXPERT_USED_MAX, sizeof *t->frequent);
     p->failed |= !t->frequent;
     if (l->down) { t->from_above = totals(p, l->down, x->layer[l->above].n_experts, l->n_experts); }
@@ -119,18 +119,18 @@ static uint64_t every(const struct experts * x, enum question q) {
 }
 
 static struct prediction * prediction_new(struct experts * x) {
-    struct prediction * p    = calloc(1, sizeof *p);
-    uint32_t            most = 1;
+    struct prediction * p = calloc(1, sizeof *p);
+    uint32_t most = 1;
     if (!p) { return NULL; }
     p->layer = calloc((size_t) x->n_slots + 1, sizeof *p->layer);
     for (uint32_t i = 0; i < x->n_slots; i++) {
         if (x->layer[i].n_experts > most) { most = x->layer[i].n_experts; }
         x->layer[i].has_last = false;
     }
-    p->points            = calloc(most, sizeof *p->points);
+    p->points = calloc(most, sizeof *p->points);
     p->every[NEXT_TOKEN] = every(x, NEXT_TOKEN);
     p->every[NEXT_LAYER] = every(x, NEXT_LAYER);
-    p->failed            = !p->layer || !p->points;
+    p->failed = !p->layer || !p->points;
     for (uint32_t i = 0; i < x->n_slots && !p->failed; i++) { prepare_layer(x, p, i); }
     return p;
 }
@@ -149,8 +149,8 @@ static void prediction_free(const struct experts * x, struct prediction * p) {
 }
 
 void experts_show_prediction(struct experts * x, struct result * r) {
-    struct prediction * p    = prediction_new(x);
-    struct second_pass  pass = { x, p };
+    struct prediction * p = prediction_new(x);
+    struct second_pass pass = { x, p };
     x->failed |= !p || p->failed || !routed_each(x->subject, test, &pass, NULL);
     if (!x->failed) { experts_show_scores(x, p, r); }
     prediction_free(x, p);

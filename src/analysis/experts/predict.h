@@ -15,18 +15,18 @@ struct score {
 };
 
 struct tested {
-    uint32_t *   frequent; /* the layer's guess; NULL: untested */
-    uint64_t *   from;     /* what each expert of the matrix leads to in all: the last token's, the layer's above */
-    uint64_t *   from_above;
-    uint64_t     asked[QUESTIONS];
+    uint32_t * frequent; /* the layer's guess; NULL: untested */
+    uint64_t * from;     /* what each expert of the matrix leads to in all: the last token's, the layer's above */
+    uint64_t * from_above;
+    uint64_t asked[QUESTIONS];
     struct score score[QUESTIONS][METHODS];
 };
 
 struct prediction {
     struct tested * layer; /* as those of struct experts */
-    double *        points;
-    uint64_t        every[QUESTIONS]; /* row of the test is tried */
-    bool            failed;
+    double * points;
+    uint64_t every[QUESTIONS]; /* row of the test is tried */
+    bool failed;
 };
 
 void experts_show_scores(const struct experts * x, const struct prediction * p, struct result * r);

@@ -5,8 +5,8 @@
 #include "analysis/units.h"
 
 static const char * const question_names[QUESTIONS] = { "next token", "next layer" };
-static const char * const method_names[METHODS]     = { "the last one's", "the most frequent", "Markov chain" };
-static const char * const method_keys[METHODS]      = { "last", "frequent", "markov" };
+static const char * const method_names[METHODS] = { "the last one's", "the most frequent", "Markov chain" };
+static const char * const method_keys[METHODS] = { "last", "frequent", "markov" };
 
 static const struct result_column columns[] = {
     { "predicted", "experts of the", UNIT_TEXT },
@@ -28,8 +28,8 @@ static const struct result_column layer_columns[] = {
 
 struct total {
     struct score score;
-    double       wrong_bytes; /* of a token, over the layers tested */
-    double       chance;      /* share right of a guess at random, weighted by experts chosen */
+    double wrong_bytes; /* of a token, over the layers tested */
+    double chance;      /* share right of a guess at random, weighted by experts chosen */
 };
 
 static double wrong_bytes(const struct expert_layer * l, const struct score * s) {
@@ -127,18 +127,18 @@ static uint64_t mean_slice(const struct experts * x) {
 
 static void say(const struct experts * x, struct result * r, struct total total[QUESTIONS][METHODS],
                 const struct prediction * p) {
-    static const char    question[] = "Can the experts be predicted?";
-    const struct total * token      = total[NEXT_TOKEN];
-    enum method          m;
-    char                 share[4][UNITS_SIZE], bytes[2][UNITS_SIZE];
+    static const char question[] = "Can the experts be predicted?";
+    const struct total * token = total[NEXT_TOKEN];
+    enum method m;
+    char share[4][UNITS_SIZE], bytes[2][UNITS_SIZE];
     if (token[MARKOV].score.rows == 0) {
         result_answer(r, question,
                       "Not to be told: too few tokens follow each other to train on half and test the other.");
         return;
     }
-    const char *         name = better(token, &m);
-    const struct total * t    = &token[m];
-    const double         all  = t->chance / (double) t->score.chosen;
+    const char * name = better(token, &m);
+    const struct total * t = &token[m];
+    const double all = t->chance / (double) t->score.chosen;
     format_share(share[0], ratio(t->score.right, t->score.chosen));
     format_share(share[1], ratio(t->score.first, t->score.rows));
     format_share(share[2], all);

@@ -10,12 +10,12 @@
 #include "analysis/routing.h"
 
 struct routed {
-    uint32_t                    evaluation;
-    enum tat_phase              phase;
+    uint32_t evaluation;
+    enum tat_phase phase;
     const struct routed_layer * layers; /* in the order of execution, each layer once */
-    uint32_t                    n_layers;
-    const uint32_t *            tokens; /* ids of the evaluation's tokens, n_tokens of them; NULL, 0: unknown */
-    uint32_t                    n_tokens;
+    uint32_t n_layers;
+    const uint32_t * tokens; /* ids of the evaluation's tokens, n_tokens of them; NULL, 0: unknown */
+    uint32_t n_tokens;
     /* Token i has the serial number serial + i * step. One token follows another of its sequence exactly if their
      * serials do: they skip a number where the context, the sequence or a gap in the record is between. */
     uint64_t serial;

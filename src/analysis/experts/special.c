@@ -39,7 +39,7 @@ static const struct result_column count_columns[] = {
 
 struct sums {
     uint64_t layers, few, cells;
-    double   v, by_chance, most;
+    double v, by_chance, most;
     uint32_t most_layer;
 };
 
@@ -62,13 +62,13 @@ static void put(struct result * r, json_t * row, uint32_t number, const struct c
 static void say(struct result * r, const struct sums * s, const char * question, const char * value,
                 const char * by_chance) {
     const double v = s->v / (double) s->layers, chance = s->by_chance / (double) s->layers,
-                 few     = ratio(s->few, s->cells);
+                 few = ratio(s->few, s->cells);
     const char * verdict = few > 0.2          ? "Too few selections to tell"
                            : v < 1.5 * chance ? "No more than chance would do"
                            : v < 0.3          ? "A little"
                            : v < 0.5          ? "Yes"
                                               : "Yes, very";
-    char         share[UNITS_SIZE];
+    char share[UNITS_SIZE];
     result_put_real(r, result_values(r), value, v);
     result_put_real(r, result_values(r), by_chance, chance);
     result_answer(r, question,
@@ -78,7 +78,7 @@ static void say(struct result * r, const struct sums * s, const char * question,
                   verdict, v, s->layers, s->most, s->most_layer, chance, format_share(share, few), CONTINGENCY_FEW);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- phases */
+/* ---- phases ---- */
 
 static uint64_t sum_of(const uint64_t * counts, uint32_t n) {
     uint64_t sum = 0;
@@ -87,12 +87,12 @@ static uint64_t sum_of(const uint64_t * counts, uint32_t n) {
 }
 
 static void add_phases(struct experts * x, struct result * r, uint32_t number, struct sums * sums) {
-    const struct expert_layer * l      = &x->layer[number];
-    const uint32_t              n      = l->n_experts;
-    uint64_t *                  counts = malloc(2 * (size_t) n * sizeof *counts);
+    const struct expert_layer * l = &x->layer[number];
+    const uint32_t n = l->n_experts;
+    uint64_t * counts = malloc(2 * (size_t) n * sizeof *counts);
     x->failed |= !counts;
     for (uint32_t i = 0; counts && i < n; i++) {
-        counts[i]     = l->use[i].chosen[EXPERTS_PROMPT];
+        counts[i] = l->use[i].chosen[EXPERTS_PROMPT];
         counts[n + i] = l->use[i].chosen[EXPERTS_GENERATE];
     }
     const struct contingency t = counts ? contingency_of(counts, 2, n) : (struct contingency){ 0 };
@@ -108,7 +108,7 @@ static void add_phases(struct experts * x, struct result * r, uint32_t number, s
 
 static bool show_phases(struct experts * x, struct result * r) {
     static const char question[] = "Do prompt and generation use different experts?";
-    struct sums       sums       = { 0 };
+    struct sums sums = { 0 };
     result_table(r, "phases", "Selections of prompt against those of generation", SHOW_ASKED, phase_columns,
                  sizeof phase_columns / sizeof phase_columns[0]);
     for (uint32_t i = 0; i < x->n_slots; i++) {
@@ -122,31 +122,31 @@ static bool show_phases(struct experts * x, struct result * r) {
     return sums.layers > 0;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- kinds */
+/* ---- kinds ---- */
 
 struct favourite {
     uint64_t tokens, selections;
     uint32_t layer, expert;
-    double   times;
+    double times;
 };
 
 /* The expert that a kind of token prefers most above what all tokens do, of those that chance would give it often
  * enough. */
 static void find_favourites(const struct expert_layer * l, uint32_t number, struct favourite favourites[TOKEN_KINDS]) {
-    const uint32_t n   = l->n_experts;
-    uint64_t       all = 0;
+    const uint32_t n = l->n_experts;
+    uint64_t all = 0;
     for (int k = 0; k < TOKEN_KINDS; k++) { all += sum_of(l->kinds + (size_t) k * n, n); }
     for (int k = 0; k < TOKEN_KINDS; k++) {
         const double share = ratio(sum_of(l->kinds + (size_t) k * n, n), all);
         for (uint32_t i = 0; i < n; i++) {
             uint64_t of_all = 0;
             for (int other = 0; other < TOKEN_KINDS; other++) { of_all += l->kinds[(size_t) other * n + i]; }
-            const double   expected   = share * (double) of_all;
+            const double expected = share * (double) of_all;
             const uint64_t selections = l->kinds[(size_t) k * n + i];
             if (expected < CONTINGENCY_FEW || (double) selections / expected <= favourites[k].times) { continue; }
-            favourites[k].times      = (double) selections / expected;
-            favourites[k].layer      = number;
-            favourites[k].expert     = i;
+            favourites[k].times = (double) selections / expected;
+            favourites[k].layer = number;
+            favourites[k].expert = i;
             favourites[k].selections = selections;
         }
     }
@@ -176,7 +176,7 @@ static void show_counts(const struct experts * x, struct result * r) {
         const struct expert_layer * l = &x->layer[i];
         for (uint32_t k = 0; k < TOKEN_KINDS && l->kinds; k++) {
             if (sum_of(l->kinds + (size_t) k * l->n_experts, l->n_experts) == 0) { continue; }
-            json_t * row    = result_row(r);
+            json_t * row = result_row(r);
             json_t * counts = json_array();
             for (uint32_t e = 0; e < l->n_experts; e++) {
                 json_array_append_new(counts, json_integer((json_int_t) l->kinds[(size_t) k * l->n_experts + e]));
@@ -189,14 +189,14 @@ static void show_counts(const struct experts * x, struct result * r) {
 }
 
 static bool show_kinds(const struct experts * x, struct result * r) {
-    static const char question[]              = "Do kinds of tokens have experts of their own?";
-    struct favourite  favourites[TOKEN_KINDS] = { 0 };
-    struct sums       sums                    = { 0 };
+    static const char question[] = "Do kinds of tokens have experts of their own?";
+    struct favourite favourites[TOKEN_KINDS] = { 0 };
+    struct sums sums = { 0 };
     result_table(r, "kinds", "Selections by kind of token", SHOW_ASKED, kind_columns,
                  sizeof kind_columns / sizeof kind_columns[0]);
     for (uint32_t i = 0; i < x->n_slots; i++) {
         const struct expert_layer * l = &x->layer[i];
-        const struct contingency    t =
+        const struct contingency t =
             l->kinds ? contingency_of(l->kinds, TOKEN_KINDS, l->n_experts) : (struct contingency){ 0 };
         if (t.freedom == 0) { continue; }
         json_t * row = result_row(r);

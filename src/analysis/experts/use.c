@@ -32,7 +32,7 @@ static const struct result_column top_columns[] = {
 };
 
 struct evenness {
-    double   entropy, share, gini; /* bits; of the most there can be */
+    double entropy, share, gini; /* bits; of the most there can be */
     uint64_t never;
     uint32_t most, least;
 };
@@ -60,9 +60,9 @@ static struct ranked * rank(const struct expert_layer * l) {
 
 /* Gini: half the mean difference of two experts' use, over the mean use. */
 static struct evenness evenness_of(const struct expert_layer * l, const struct ranked * ranked) {
-    const double    n = l->n_experts, all = (double) l->selections;
-    struct evenness e        = { .most = ranked[0].expert, .least = ranked[l->n_experts - 1].expert };
-    double          weighted = 0;
+    const double n = l->n_experts, all = (double) l->selections;
+    struct evenness e = { .most = ranked[0].expert, .least = ranked[l->n_experts - 1].expert };
+    double weighted = 0;
     for (uint32_t i = 0; i < l->n_experts; i++) {
         const double share = (double) ranked[i].chosen / all;
         e.never += ranked[i].chosen == 0;
@@ -70,7 +70,7 @@ static struct evenness evenness_of(const struct expert_layer * l, const struct r
         weighted += (n - 1 - 2 * i) * (double) ranked[i].chosen;
     }
     e.share = l->n_experts > 1 ? e.entropy / log2(n) : 1;
-    e.gini  = weighted / (n * all);
+    e.gini = weighted / (n * all);
     return e;
 }
 
@@ -84,12 +84,12 @@ static json_t * real_or_null(double value) {
 
 static void put_by_expert(struct result * r, json_t * row, const struct expert_layer * l,
                           const struct ranked * ranked) {
-    json_t * counts   = json_array();
-    json_t * shares   = json_array();
-    json_t * prompt   = json_array();
+    json_t * counts = json_array();
+    json_t * shares = json_array();
+    json_t * prompt = json_array();
     json_t * generate = json_array();
-    json_t * gates    = json_array();
-    json_t * order    = json_array();
+    json_t * gates = json_array();
+    json_t * order = json_array();
     for (uint32_t i = 0; i < l->n_experts; i++) {
         const struct expert_use * use = &l->use[i];
         json_array_append_new(counts, json_integer((json_int_t) expert_chosen(use)));
@@ -126,7 +126,7 @@ static void add_layer(struct result * r, uint32_t number, const struct expert_la
     put_by_expert(r, row, l, ranked);
 }
 
-/* -------------------------------------------------------------------------------------------------------------- top */
+/* ---- top ---- */
 
 struct top {
     uint32_t layer, expert;
@@ -134,12 +134,12 @@ struct top {
 };
 
 struct summary {
-    double     evenness, gini; /* sums over layers */
-    double     by_chance;      /* experts that even use would have left out */
-    uint64_t   layers, experts, never, selections, expert_bytes, all_bytes;
-    uint32_t   least_experts, most_experts, most_used;
+    double evenness, gini; /* sums over layers */
+    double by_chance;      /* experts that even use would have left out */
+    uint64_t layers, experts, never, selections, expert_bytes, all_bytes;
+    uint32_t least_experts, most_experts, most_used;
     struct top top[TOP];
-    uint32_t   n_top;
+    uint32_t n_top;
 };
 
 static void enter(struct summary * s, struct top t) {
@@ -172,10 +172,10 @@ static void show_top(const struct experts * x, struct result * r, const struct s
     result_table(r, "top_experts", "The ten most chosen experts", SHOW_ASKED, top_columns,
                  sizeof top_columns / sizeof top_columns[0]);
     for (uint32_t i = 0; i < s->n_top; i++) {
-        const struct expert_layer * l     = &x->layer[s->top[i].layer];
-        const struct expert_use *   use   = &l->use[s->top[i].expert];
-        const double                share = ratio(s->top[i].chosen, l->selections);
-        json_t *                    row   = result_row(r);
+        const struct expert_layer * l = &x->layer[s->top[i].layer];
+        const struct expert_use * use = &l->use[s->top[i].expert];
+        const double share = ratio(s->top[i].chosen, l->selections);
+        json_t * row = result_row(r);
         result_put_layer(r, row, "layer", s->top[i].layer);
         result_put_count(r, row, "expert", s->top[i].expert);
         result_put_count(r, row, "selections", s->top[i].chosen);
@@ -185,14 +185,14 @@ static void show_top(const struct experts * x, struct result * r, const struct s
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------------ words */
+/* ---- words ---- */
 
 /* Experts that every token uses besides those chosen. */
 static uint64_t shared_bytes(const struct subject * s) {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < s->n_tensors; i++) {
         const enum tat_component c = s->tensors[i].component;
-        const bool               shared =
+        const bool shared =
             c == TAT_COMPONENT_SHARED_GATE || c == TAT_COMPONENT_SHARED_UP || c == TAT_COMPONENT_SHARED_DOWN;
         if (shared && s->tensors[i].kind == TAT_TENSOR_WEIGHT) { bytes += s->tensors[i].bytes; }
     }
@@ -200,9 +200,9 @@ static uint64_t shared_bytes(const struct subject * s) {
 }
 
 static void say(const struct experts * x, struct result * r, const struct summary * s) {
-    const struct top *          top    = &s->top[0];
-    const struct expert_layer * first  = &x->layer[top->layer];
-    const uint64_t              shared = shared_bytes(x->subject);
+    const struct top * top = &s->top[0];
+    const struct expert_layer * first = &x->layer[top->layer];
+    const uint64_t shared = shared_bytes(x->subject);
     char choices[UNITS_SIZE], number[2][UNITS_SIZE], share[3][UNITS_SIZE], bytes[2][UNITS_SIZE], of[UNITS_SIZE] = "";
     format_share(share[0], s->evenness / (double) s->layers);
     if (s->most_experts == s->least_experts) {
@@ -246,7 +246,7 @@ static void put_values(struct result * r, const struct summary * s) {
 
 void experts_show_use(struct experts * x, struct result * r) {
     struct summary s = { 0 };
-    size_t         n = sizeof columns / sizeof columns[0];
+    size_t n = sizeof columns / sizeof columns[0];
     for (uint32_t i = 0; i < x->n_slots; i++) {
         if (x->layer[i].n_experts > BARS_MAX) { n = sizeof columns / sizeof columns[0] - 1; }
     }

@@ -51,7 +51,7 @@ static struct vocabulary * of_model(const struct tat_gguf * gguf) {
     const struct tat_gguf_kv * kv = tat_gguf_find_key(gguf, "tokenizer.ggml.tokens");
     if (!kv || kv->type != TAT_GGUF_ARRAY || kv->element != TAT_GGUF_STRING) { return NULL; }
     struct tat_gguf_strings * texts = tat_gguf_read_strings(gguf, kv, NULL);
-    struct vocabulary *       v     = texts ? malloc(sizeof *v + texts->n) : NULL;
+    struct vocabulary * v = texts ? malloc(sizeof *v + texts->n) : NULL;
     for (uint64_t i = 0; v && i < texts->n; i++) {
         v->kind[i] = (uint8_t) token_kind_of(texts->text + texts->start[i], texts->start[i + 1] - texts->start[i] - 1);
     }
@@ -63,7 +63,7 @@ static struct vocabulary * of_model(const struct tat_gguf * gguf) {
 struct vocabulary * vocabulary_read(const struct subject * subject) {
     struct vocabulary * v = NULL;
     for (uint32_t i = 0; i < subject->n_files && !v; i++) {
-        uint32_t          count;
+        uint32_t count;
         struct tat_gguf * gguf = tat_gguf_open(subject->files[i].path, TAT_GGUF_SINGLE | TAT_GGUF_TOLERANT, NULL);
         if (gguf && tat_gguf_files(gguf, &count)[0].header_hash == subject->files[i].header_hash) {
             v = of_model(gguf);

@@ -25,7 +25,7 @@ enum token_kind token_kind_of(const char * text, size_t bytes);
 
 struct vocabulary {
     uint64_t n;
-    uint8_t  kind[]; /* by token id */
+    uint8_t kind[]; /* by token id */
 };
 
 /* Of the first model file of the trace that is still there, is the same as then, and has one. The result is the

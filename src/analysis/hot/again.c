@@ -11,44 +11,44 @@ enum { RUNS_MAX = 1 << 24 };
 
 /* A weight that several operands of a template own. */
 struct pair {
-    uint32_t template, tensor;
+    uint32_t template_id, tensor;
     uint64_t pending[TAT_RULE_COUNT]; /* bytes that differ from evaluation to evaluation, */
-    bool     whole[TAT_RULE_COUNT];   /* which are read again if what is alike is the whole */
+    bool whole[TAT_RULE_COUNT];       /* which are read again if what is alike is the whole */
 };
 
 struct tensor {
-    bool     shared;   /* in any template */
+    bool shared;       /* in any template */
     uint64_t bytes;    /* touched in the unit under way */
     uint32_t whole_in; /* 1 + the evaluation that ended early after it had read all of it */
 };
 
 struct again {
     const struct subject * subject;
-    struct list            pairs; /* struct pair, ascending */
-    struct tensor *        tensor;
+    struct list pairs; /* struct pair, ascending */
+    struct tensor * tensor;
     /* The unit under way: a group of evaluations that are alike, or what differs in one. */
     struct ranges ranges;
-    uint32_t      evaluation;
-    bool          alike, part; /* part: of an evaluation that ended early, whose alike records came just before */
-    uint64_t      evaluations;
-    uint32_t      last_alike; /* 1 + evaluation */
-    uint64_t      runs;       /* taken one by one, so far */
-    uint64_t      bytes;      /* the answer so far */
-    bool          failed;
+    uint32_t evaluation;
+    bool alike, part; /* part: of an evaluation that ended early, whose alike records came just before */
+    uint64_t evaluations;
+    uint32_t last_alike; /* 1 + evaluation */
+    uint64_t runs;       /* taken one by one, so far */
+    uint64_t bytes;      /* the answer so far */
+    bool failed;
 };
 
-/* ----------------------------------------------------------------------------------------------------------- pairs */
+/* ---- pairs ---- */
 
 static struct pair * pair_at(const struct again * a, size_t i) {
     return &LIST(struct pair, a->pairs)[i];
 }
 
-static bool add_pair(struct again * a, uint32_t template, uint32_t tensor) {
+static bool add_pair(struct again * a, uint32_t template_id, uint32_t tensor) {
     const struct pair * last = a->pairs.count ? pair_at(a, a->pairs.count - 1) : NULL;
-    if (last && last->template == template && last->tensor == tensor) { return true; }
+    if (last && last->template_id == template_id && last->tensor == tensor) { return true; }
     struct pair * pair = list_add(&a->pairs, sizeof *pair);
     if (!pair) { return false; }
-    *pair                    = (struct pair){ .template = template, .tensor = tensor };
+    *pair = (struct pair){ .template_id = template_id, .tensor = tensor };
     a->tensor[tensor].shared = true;
     return true;
 }
@@ -59,10 +59,10 @@ static int ascending(const void * a, const void * b) {
 }
 
 static bool find_pairs_of(struct again * a, uint32_t number) {
-    const struct tat_template * t     = &a->subject->templates[number];
-    uint32_t *                  owner = malloc(((size_t) t->n_nodes * (TAT_MAX_SRC + 1) + 1) * sizeof *owner);
-    size_t                      n     = 0;
-    bool                        good  = owner != NULL;
+    const struct tat_template * t = &a->subject->templates[number];
+    uint32_t * owner = malloc(((size_t) t->n_nodes * (TAT_MAX_SRC + 1) + 1) * sizeof *owner);
+    size_t n = 0;
+    bool good = owner != NULL;
     for (uint32_t i = 0; good && i < t->n_nodes; i++) {
         for (int src = -1; src < TAT_MAX_SRC; src++) {
             const uint32_t entry = src < 0 ? t->n_leaves + i : t->entries[t->n_leaves + i].src[src];
@@ -79,13 +79,13 @@ static bool find_pairs_of(struct again * a, uint32_t number) {
     return good;
 }
 
-static struct pair * find_pair(const struct again * a, uint32_t template, uint32_t tensor) {
+static struct pair * find_pair(const struct again * a, uint32_t template_id, uint32_t tensor) {
     size_t low = 0, high = a->pairs.count;
     while (low < high) {
-        const size_t  mid = low + (high - low) / 2;
-        struct pair * p   = pair_at(a, mid);
-        if (p->template == template && p->tensor == tensor) { return p; }
-        if (p->template <template || (p->template == template && p->tensor < tensor)) {
+        const size_t mid = low + (high - low) / 2;
+        struct pair * p = pair_at(a, mid);
+        if (p->template_id == template_id && p->tensor == tensor) { return p; }
+        if (p->template_id < template_id || (p->template_id == template_id && p->tensor < tensor)) {
             low = mid + 1;
         } else {
             high = mid;
@@ -98,22 +98,22 @@ struct again * again_begin(const struct subject * subject) {
     struct again * a = calloc(1, sizeof *a);
     if (!a) { return NULL; }
     a->subject = subject;
-    a->tensor  = calloc((size_t) subject->n_tensors + 1, sizeof *a->tensor);
-    bool good  = a->tensor != NULL;
+    a->tensor = calloc((size_t) subject->n_tensors + 1, sizeof *a->tensor);
+    bool good = a->tensor != NULL;
     for (uint32_t i = 0; good && i < subject->n_templates; i++) { good = find_pairs_of(a, i); }
     if (good) { return a; }
     again_end(a, &good);
     return NULL;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- units */
+/* ---- units ---- */
 
 /* A tensor at the end of a unit, `unique` bytes of which it touched. */
 static void end_tensor(uint64_t number, uint64_t unique, void * user) {
-    struct again *                a      = user;
-    struct tensor *               tensor = &a->tensor[number];
-    const struct tat_evaluation * e      = &a->subject->evaluations[a->evaluation];
-    struct pair *                 pair   = find_pair(a, e->template_id, (uint32_t) number);
+    struct again * a = user;
+    struct tensor * tensor = &a->tensor[number];
+    const struct tat_evaluation * e = &a->subject->evaluations[a->evaluation];
+    struct pair * pair = find_pair(a, e->template_id, (uint32_t) number);
     if (tensor->bytes > unique) { a->bytes += (tensor->bytes - unique) * a->evaluations; }
     tensor->bytes = 0;
     if (!pair) { return; }
@@ -124,7 +124,7 @@ static void end_tensor(uint64_t number, uint64_t unique, void * user) {
     } else if (unique == a->subject->tensors[number].bytes) {
         /* One that ended early has read no more than those that did not. */
         pair->whole[e->rule] = true;
-        tensor->whole_in     = a->evaluation + 1;
+        tensor->whole_in = a->evaluation + 1;
     }
 }
 
@@ -141,9 +141,9 @@ void again_add(struct again * a, const struct tat_tally * tally, const struct ta
     const bool alike = tally->ns != NULL;
     if (!a->tensor[access->tensor].shared) { return; }
     if (access->evaluation != a->evaluation || alike != a->alike) { end_unit(a); }
-    a->evaluation  = access->evaluation;
-    a->alike       = alike;
-    a->part        = !alike && a->last_alike == access->evaluation + 1;
+    a->evaluation = access->evaluation;
+    a->alike = alike;
+    a->part = !alike && a->last_alike == access->evaluation + 1;
     a->evaluations = tally->evaluations;
     a->tensor[access->tensor].bytes += access->bytes;
     struct range range = access_range(a->subject, access, access->tensor);

@@ -19,8 +19,8 @@ static void * begin(const struct subject * subject) {
     if (!h) { return NULL; }
     h->subject = subject;
     if (slices_find(&h->slices, subject)) {
-        h->heat   = calloc((size_t) h->slices.count + 1, sizeof *h->heat);
-        h->again  = again_begin(subject);
+        h->heat = calloc((size_t) h->slices.count + 1, sizeof *h->heat);
+        h->again = again_begin(subject);
         h->tensor = calloc((size_t) subject->n_tensors + 1, sizeof *h->tensor);
     }
     if (!h->heat || !h->again || !h->tensor) {
@@ -33,7 +33,7 @@ static void * begin(const struct subject * subject) {
     return h;
 }
 
-/* ------------------------------------------------------------------------------------------------------- counting */
+/* ---- counting ---- */
 
 /* What was just added to the set need not be looked up in it. */
 static void add_touched(struct hot * h, const struct tat_access * a, uint32_t slice) {
@@ -73,7 +73,7 @@ static void tally(void * state, const struct tat_tally * t) {
     }
 }
 
-/* --------------------------------------------------------------------------------------------------------- ranking */
+/* ---- ranking ---- */
 
 /* By accesses, then by time; sizes settle nothing. */
 static int hottest(const void * a, const void * b) {
@@ -90,14 +90,14 @@ static uint32_t share_of(double share, uint32_t n, double (*round)(double), doub
 
 static struct cuts cut(const struct hot * h) {
     const double slack = 1e-6;
-    uint32_t     n     = h->slices.count;
-    struct cuts  cuts  = { share_of(h->subject->options.hot_share, n, ceil, -slack),
-                           n - share_of(h->subject->options.cold_share, n, floor, slack), false, false };
+    uint32_t n = h->slices.count;
+    struct cuts cuts = { share_of(h->subject->options.hot_share, n, ceil, -slack),
+                         n - share_of(h->subject->options.cold_share, n, floor, slack), false, false };
     if (cuts.hot == 0) { cuts.hot = 1; }
     if (cuts.cold < cuts.hot) { cuts.cold = cuts.hot; }
     const uint32_t first_cold = cuts.cold < n ? cuts.cold : n - 1;
-    cuts.uniform              = h->heat[cuts.hot - 1].accesses == h->heat[first_cold].accesses;
-    cuts.tied                 = cuts.hot < n && h->heat[cuts.hot - 1].accesses == h->heat[cuts.hot].accesses;
+    cuts.uniform = h->heat[cuts.hot - 1].accesses == h->heat[first_cold].accesses;
+    cuts.tied = cuts.hot < n && h->heat[cuts.hot - 1].accesses == h->heat[cuts.hot].accesses;
     return cuts;
 }
 
@@ -122,9 +122,9 @@ static void finish(void * state, struct result * r) {
 }
 
 const struct analysis hot_analysis = {
-    .name   = "hot",
-    .title  = "Hot and cold",
-    .begin  = begin,
-    .tally  = tally,
+    .name = "hot",
+    .title = "Hot and cold",
+    .begin = begin,
+    .tally = tally,
     .finish = finish,
 };

@@ -21,23 +21,23 @@ struct tensor_heat {
 
 struct hot {
     const struct subject * subject;
-    struct slices          slices;
-    struct heat *          heat;   /* by slice; sorted in the end, hottest first */
-    struct tensor_heat *   tensor; /* by tensor */
-    struct ranges          touched;
-    struct again *         again;
-    struct access_counter  counter;
-    uint64_t               accesses, bytes;
-    uint64_t               again_bytes; /* within one graph */
-    uint64_t               unclear;     /* accesses to experts that are not known */
-    bool                   approximate;
+    struct slices slices;
+    struct heat * heat;          /* by slice; sorted in the end, hottest first */
+    struct tensor_heat * tensor; /* by tensor */
+    struct ranges touched;
+    struct again * again;
+    struct access_counter counter;
+    uint64_t accesses, bytes;
+    uint64_t again_bytes; /* within one graph */
+    uint64_t unclear;     /* accesses to experts that are not known */
+    bool approximate;
 };
 
 /* Where the hot end, the cold begin, in the ranking. */
 struct cuts {
     uint32_t hot, cold;
-    bool     tied;    /* the last of the hot and the next */
-    bool     uniform; /* the last of the hot and the first of the cold are touched as often */
+    bool tied;    /* the last of the hot and the next */
+    bool uniform; /* the last of the hot and the first of the cold are touched as often */
 };
 
 /* Of what is counted and ranked: any weight was touched. */

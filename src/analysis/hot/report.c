@@ -17,7 +17,7 @@ static double density(const struct hot * h, const struct heat * w) {
     return 1024 * ratio(w->accesses, slice_bytes(&h->slices, h->subject, w->slice));
 }
 
-/* ---------------------------------------------------------------------------------------------------------- tables */
+/* ---- tables ---- */
 
 /* Of slices, with `last` as its last column; without a column for experts where there are none. */
 static void slice_table(const struct hot * h, struct result * r, const char * name, const char * title, enum show show,
@@ -29,7 +29,7 @@ static void slice_table(const struct hot * h, struct result * r, const char * na
     };
     enum { EXPERT = 1, ALL = sizeof all / sizeof all[0] };
     struct result_column columns[ALL];
-    size_t               n = 0;
+    size_t n = 0;
     for (size_t i = 0; i < ALL; i++) {
         if (i != EXPERT || h->slices.stacked) { columns[n++] = all[i]; }
     }
@@ -37,9 +37,9 @@ static void slice_table(const struct hot * h, struct result * r, const char * na
 }
 
 static void add_slice(const struct hot * h, struct result * r, const struct heat * w) {
-    const uint16_t            expert = slice_expert(&h->slices, w->slice);
-    const struct tat_tensor * t      = &h->subject->tensors[h->slices.tensor[w->slice]];
-    json_t *                  row    = result_row(r);
+    const uint16_t expert = slice_expert(&h->slices, w->slice);
+    const struct tat_tensor * t = &h->subject->tensors[h->slices.tensor[w->slice]];
+    json_t * row = result_row(r);
     result_put_text(r, row, "tensor", t->name);
     result_put_count(r, row, "tensor_id", h->slices.tensor[w->slice]);
     result_put_layer(r, row, "layer", t->layer);
@@ -62,7 +62,7 @@ static void add_hottest(const struct hot * h, struct result * r) {
 /* The best to keep, if room is short. A selection of few among many. */
 static void add_densest(const struct hot * h, struct result * r) {
     const struct heat * best[SHOWN];
-    uint32_t            n = 0;
+    uint32_t n = 0;
     slice_table(h, r, "densest", "Most accesses for their size", SHOW_ASKED,
                 (struct result_column){ "accesses_per_kib", "accesses/KiB", UNIT_FACTOR });
     for (uint32_t i = 0; i < h->slices.count && h->heat[i].accesses; i++) {
@@ -108,7 +108,7 @@ static json_t * add_sum(const struct hot * h, struct result * r, const char * ke
 }
 
 static void add_sets(const struct hot * h, struct result * r, const struct cuts * cuts, struct sum sums[3]) {
-    static const char * const         names[]   = { "hot", "between", "cold" };
+    static const char * const names[] = { "hot", "between", "cold" };
     static const struct result_column columns[] = { { "set", "set", UNIT_TEXT }, SUM_COLUMNS };
     result_table(r, "sets", "Hot and cold", cuts->uniform ? SHOW_NEVER : SHOW_ALWAYS, columns,
                  sizeof columns / sizeof columns[0]);
@@ -120,9 +120,9 @@ static void add_sets(const struct hot * h, struct result * r, const struct cuts 
 
 /* Layers in thirds, and what belongs to none: embedding, output. */
 static void add_depths(const struct hot * h, struct result * r, struct sum sums[4]) {
-    static const char * const         names[]   = { "early layers", "middle layers", "late layers", "no layer" };
+    static const char * const names[] = { "early layers", "middle layers", "late layers", "no layer" };
     static const struct result_column columns[] = { { "depth", "depth", UNIT_TEXT }, SUM_COLUMNS };
-    uint32_t                          layers    = 0;
+    uint32_t layers = 0;
     for (uint32_t i = 0; i < h->slices.count; i++) {
         const uint16_t layer = h->subject->tensors[h->slices.tensor[i]].layer;
         if (layer != TAT_NO_LAYER && layer >= layers) { layers = layer + 1u; }
@@ -183,7 +183,7 @@ static void add_tensors(const struct hot * h, struct result * r) {
     };
     result_table(r, "tensors", "All weights", SHOW_NEVER, columns, sizeof columns / sizeof columns[0]);
     for (uint32_t i = 0; i < h->subject->n_tensors; i++) {
-        const struct tat_tensor *  t = &h->subject->tensors[i];
+        const struct tat_tensor * t = &h->subject->tensors[i];
         const struct tensor_heat * w = &h->tensor[i];
         if (t->kind != TAT_TENSOR_WEIGHT) { continue; }
         json_t * row = result_row(r);
@@ -200,7 +200,7 @@ static void add_tensors(const struct hot * h, struct result * r) {
     }
 }
 
-/* ----------------------------------------------------------------------------------------------------------- words */
+/* ---- words ---- */
 
 /* "once", "3 times". */
 static const char * times(char text[static UNITS_SIZE], uint64_t count) {
@@ -214,7 +214,7 @@ static void say_heat(const struct hot * h, struct result * r, const struct cuts 
     char count[UNITS_SIZE], size[UNITS_SIZE], share[UNITS_SIZE], cold[UNITS_SIZE], text[512];
     if (cuts->uniform) {
         const uint64_t usual = h->heat[cuts->hot - 1].accesses;
-        uint32_t       more = 0, less = 0;
+        uint32_t more = 0, less = 0;
         for (uint32_t i = 0; i < h->slices.count; i++) {
             more += h->heat[i].accesses > usual;
             less += h->heat[i].accesses < usual;
@@ -257,7 +257,7 @@ static void say_depths(struct result * r, const struct sum d[4]) {
 
 static void say_reuse(const struct hot * h, struct result * r, const struct missing * m) {
     const uint64_t unique = m->of - m->bytes;
-    char           a[UNITS_SIZE], b[UNITS_SIZE], c[UNITS_SIZE], d[UNITS_SIZE], e[UNITS_SIZE];
+    char a[UNITS_SIZE], b[UNITS_SIZE], c[UNITS_SIZE], d[UNITS_SIZE], e[UNITS_SIZE];
     const uint64_t across = h->bytes - h->again_bytes > unique ? h->bytes - h->again_bytes - unique : 0;
     result_put_count(r, result_values(r), "bytes", h->bytes);
     result_put_count(r, result_values(r), "accesses", h->accesses);

@@ -12,7 +12,7 @@ struct sets {
     uint64_t * written; /* by shared tensor: those that its writers need */
     uint64_t * read;    /* and its readers */
     uint32_t * shared;  /* by tensor: 1 + number of a shared one, or 0 */
-    uint32_t   n_shared, words;
+    uint32_t n_shared, words;
 };
 
 static void add(uint64_t * to, const uint64_t * set, uint32_t words) {
@@ -31,14 +31,14 @@ static void find_shared(struct sets * s, const struct subject * subject, const s
     }
     for (uint32_t i = 0; i < subject->n_tensors; i++) {
         const bool result = subject->tensors[i].kind == TAT_TENSOR_ACTIVATION;
-        s->shared[i]      = s->shared[i] > (result ? 1 : 0) ? ++s->n_shared : 0;
+        s->shared[i] = s->shared[i] > (result ? 1 : 0) ? ++s->n_shared : 0;
     }
 }
 
 static bool sets_make(struct sets * s, const struct tat_template * t) {
-    s->node    = calloc((size_t) t->n_nodes * s->words + 1, sizeof s->node[0]);
+    s->node = calloc((size_t) t->n_nodes * s->words + 1, sizeof s->node[0]);
     s->written = calloc((size_t) s->n_shared * s->words + 1, sizeof s->written[0]);
-    s->read    = calloc((size_t) s->n_shared * s->words + 1, sizeof s->read[0]);
+    s->read = calloc((size_t) s->n_shared * s->words + 1, sizeof s->read[0]);
     return s->node && s->written && s->read;
 }
 
@@ -97,15 +97,15 @@ static void walk(struct sets * s, const struct tat_template * t, const uint32_t 
 enum depend_status depend_make(struct depend * d, const struct subject * subject, const struct tat_template * t,
                                const uint32_t * nodes, uint32_t count) {
     struct sets s = { .words = (count + 63) / 64 };
-    *d            = (struct depend){ .count = count, .words = s.words };
-    s.shared      = calloc((size_t) subject->n_tensors + 1, sizeof s.shared[0]);
+    *d = (struct depend){ .count = count, .words = s.words };
+    s.shared = calloc((size_t) subject->n_tensors + 1, sizeof s.shared[0]);
     if (!s.shared) { return DEPEND_FAILED; }
     find_shared(&s, subject, t);
     if (((uint64_t) t->n_nodes + 2 * (uint64_t) s.n_shared) * s.words > WORDS_MAX) {
         sets_free(&s);
         return DEPEND_TOO_LARGE;
     }
-    d->before       = calloc((size_t) count * d->words + 1, sizeof d->before[0]);
+    d->before = calloc((size_t) count * d->words + 1, sizeof d->before[0]);
     const bool good = d->before && sets_make(&s, t);
     if (good) {
         walk(&s, t, nodes, d);

@@ -11,17 +11,17 @@
 
 /* Of some chosen nodes, the elements: element j is before element i where that bit of `before + i * words` is set. */
 struct depend {
-    uint32_t   count, words;
+    uint32_t count, words;
     uint64_t * before;
 };
 
 enum depend_status { DEPEND_KNOWN, DEPEND_TOO_LARGE, DEPEND_FAILED };
 
-/* `nodes`: numbers of the elements' nodes, ascending. depend_free where it is DEPEND_KNOWN; memory otherwise (failed).
- */
+/* `nodes`: numbers of the elements' nodes, ascending. depend_free where it is DEPEND_KNOWN; memory otherwise
+ * (failed). */
 enum depend_status depend_make(struct depend * d, const struct subject * subject, const struct tat_template * t,
                                const uint32_t * nodes, uint32_t count);
-void               depend_free(struct depend * d);
+void depend_free(struct depend * d);
 
 static inline bool depend_is_before(const struct depend * d, uint32_t j, uint32_t i) {
     return d->before[(size_t) i * d->words + j / 64] >> j % 64 & 1;

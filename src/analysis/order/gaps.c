@@ -6,7 +6,7 @@
 
 #include "analysis/units.h"
 
-/* ------------------------------------------------------------------------------------------------------- counting */
+/* ---- counting ---- */
 
 /* Tensors by file, and in a file by component: neighbours share a place. */
 struct key {
@@ -30,12 +30,12 @@ static void number_places(struct gaps * g, const struct key * keys, uint32_t n) 
 }
 
 bool gaps_begin(struct gaps * g, const struct subject * subject) {
-    const size_t n    = subject->n_tensors;
+    const size_t n = subject->n_tensors;
     struct key * keys = malloc((n + 1) * sizeof *keys);
-    uint32_t     used = 0;
-    *g                = (struct gaps){ .subject = subject };
-    g->tensor         = calloc(n + 1, sizeof g->tensor[0]);
-    g->place          = calloc(2 * n + 1, sizeof g->place[0]);
+    uint32_t used = 0;
+    *g = (struct gaps){ .subject = subject };
+    g->tensor = calloc(n + 1, sizeof g->tensor[0]);
+    g->place = calloc(2 * n + 1, sizeof g->place[0]);
     if (!keys || !g->tensor || !g->place) {
         free(keys);
         return false;
@@ -57,7 +57,7 @@ void gaps_free(struct gaps * g) {
     free(g->place);
 }
 
-/* -------------------------------------------------------------------------------------------------------- telling */
+/* ---- telling ---- */
 
 static void add_bin(struct gap_bin * to, const struct gap_bin * bin) {
     to->accesses += bin->accesses;
@@ -130,7 +130,7 @@ static void add_kinds(struct result * r, const struct gap_shares * s) {
 
 static void add_shares(struct result * r, const struct gaps * g, int sequence) {
     const struct gap_counts * c = &g->counts[sequence];
-    const struct gap_shares   s = gap_shares(c);
+    const struct gap_shares s = gap_shares(c);
     if (s.all.accesses + c->first.accesses == 0) { return; }
     json_t * row = result_row(r);
     result_put_text(r, row, "component", sequence_name(sequence));
@@ -156,7 +156,7 @@ static void add_shares(struct result * r, const struct gaps * g, int sequence) {
 
 /* "64.0 KiB to 128 KiB", the upper end excluded. */
 static void put_distance(struct result * r, json_t * row, int bin) {
-    char           text[2 * UNITS_SIZE + 8], from[UNITS_SIZE], to[UNITS_SIZE];
+    char text[2 * UNITS_SIZE + 8], from[UNITS_SIZE], to[UNITS_SIZE];
     const uint64_t low = bin ? 1ull << (bin - 1) : 0, high = bin == 0 ? 1 : bin < 64 ? 1ull << bin : UINT64_MAX;
     snprintf(text, sizeof text, "%s to %s", format_bytes(from, low), format_bytes(to, high));
     result_put_text(r, row, "distance", bin ? text : "none");
@@ -166,7 +166,7 @@ static void put_distance(struct result * r, json_t * row, int bin) {
 
 static void add_bins(struct result * r, const struct gaps * g, int sequence, bool with_component) {
     const struct gap_counts * c = &g->counts[sequence];
-    const struct gap_shares   s = gap_shares(c);
+    const struct gap_shares s = gap_shares(c);
     for (int i = 0; i < GAP_BINS; i++) {
         const struct gap_bin *f = &c->forward[i], *b = &c->backward[i];
         if (f->accesses + b->accesses == 0) { continue; }
@@ -183,9 +183,9 @@ static void add_bins(struct result * r, const struct gaps * g, int sequence, boo
 }
 
 static void answer(const struct gap_shares * s, struct result * r) {
-    char         sequential[UNITS_SIZE], near[UNITS_SIZE], random[UNITS_SIZE], bytes[UNITS_SIZE];
+    char sequential[UNITS_SIZE], near[UNITS_SIZE], random[UNITS_SIZE], bytes[UNITS_SIZE];
     const double share = ratio(s->sequential.accesses, s->all.accesses);
-    const char * word  = share >= 0.95 ? "Yes" : share <= 0.05 ? "No" : "Partly";
+    const char * word = share >= 0.95 ? "Yes" : share <= 0.05 ? "No" : "Partly";
     result_answer(r, "Are weights read in the order of the file?",
                   "%s: %s of the accesses begin where the one before ended, %s within 128 KiB of it, %s elsewhere; the "
                   "last are %s of the bytes.",

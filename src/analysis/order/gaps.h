@@ -12,9 +12,9 @@
 #include "analysis/analysis.h"
 
 enum {
-    GAP_BINS      = 65, /* 0: no gap; k: 2^(k-1) to below 2^k bytes */
+    GAP_BINS = 65,      /* 0: no gap; k: 2^(k-1) to below 2^k bytes */
     GAP_BINS_NEAR = 17, /* the last that is near: below 128 KiB */
-    GAP_ALL       = TAT_COMPONENT_COUNT,
+    GAP_ALL = TAT_COMPONENT_COUNT,
     GAP_SEQUENCES, /* each component's own, and that of all */
 };
 
@@ -26,13 +26,13 @@ struct gap_bin {
 struct gap_counts {
     struct gap_bin first; /* accesses that none came before */
     struct gap_bin forward[GAP_BINS], backward[GAP_BINS];
-    uint64_t       distance; /* sum of the gaps without their signs */
+    uint64_t distance; /* sum of the gaps without their signs */
 };
 
 /* Where a sequence is in one file. */
 struct gap_place {
     uint64_t end;
-    bool     begun;
+    bool begun;
 };
 
 /* A tensor's places: in the sequence of all and in that of its component. */
@@ -43,10 +43,10 @@ struct gap_tensor {
 
 struct gaps {
     const struct subject * subject;
-    struct gap_tensor *    tensor; /* of those that are weights in a file */
-    struct gap_place *     place;
-    struct gap_counts      counts[GAP_SEQUENCES];
-    bool                   copied, approximate; /* what the notes must say */
+    struct gap_tensor * tensor; /* of those that are weights in a file */
+    struct gap_place * place;
+    struct gap_counts counts[GAP_SEQUENCES];
+    bool copied, approximate; /* what the notes must say */
 };
 
 /* A weight in a file: what the order of reading is about. */
@@ -62,10 +62,10 @@ void gaps_free(struct gaps * g);
 static inline void gap_count(struct gap_counts * c, struct gap_place * p, uint64_t from, uint64_t end, uint64_t bytes) {
     struct gap_bin * bin = &c->first;
     if (p->begun) {
-        const bool     ahead = from >= p->end;
-        const uint64_t gap   = ahead ? from - p->end : p->end - from;
+        const bool ahead = from >= p->end;
+        const uint64_t gap = ahead ? from - p->end : p->end - from;
         const unsigned power = gap ? 64 - (unsigned) __builtin_clzll(gap) : 0;
-        bin                  = ahead ? &c->forward[power] : &c->backward[power];
+        bin = ahead ? &c->forward[power] : &c->backward[power];
         c->distance += gap;
     }
     bin->accesses++;

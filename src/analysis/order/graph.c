@@ -7,7 +7,7 @@
 #include "analysis/order/gaps.h"
 #include "format/expert_stack.h"
 
-#define VARIES (NO_SLICE - 1) /* which slices it is depends on data */
+#define VARIES (NO_ORDER_SLICE - 1) /* which slices it is depends on data */
 
 struct expected {
     uint32_t place, tensor;
@@ -15,14 +15,14 @@ struct expected {
 };
 
 struct expected_order {
-    uint32_t        count;
+    uint32_t count;
     struct expected at[];
 };
 
 bool graph_orders_begin(struct graph_orders * g, const struct subject * subject, struct order_slices * slices) {
     g->subject = subject;
-    g->slices  = slices;
-    g->order   = calloc(2 * (size_t) subject->n_templates + 1, sizeof g->order[0]);
+    g->slices = slices;
+    g->order = calloc(2 * (size_t) subject->n_templates + 1, sizeof g->order[0]);
     return g->order != NULL;
 }
 
@@ -31,7 +31,7 @@ void graph_orders_free(struct graph_orders * g) {
     free(g->order);
 }
 
-/* --------------------------------------------------------------------------------------------------- what it says */
+/* ---- what it says ---- */
 
 static bool is_empty(const struct tat_entry * e) {
     return e->ne[0] == 0 || e->ne[1] == 0 || e->ne[2] == 0 || e->ne[3] == 0;
@@ -46,7 +46,7 @@ static bool reads_nothing(const struct tat_entry * node, int src) {
 /* Bytes of a shape without gaps, or 0. */
 static uint64_t packed_bytes(const struct tat_entry * e) {
     const uint64_t block = e->type_block ? e->type_block : 1;
-    uint64_t       bytes = e->type_block_bytes;
+    uint64_t bytes = e->type_block_bytes;
     for (int i = 0; i < 4; i++) {
         const uint64_t n = i == 0 ? e->ne[0] / block + (e->ne[0] % block != 0) : e->ne[i];
         if (n > 1 && e->nb[i] != bytes) { return 0; }
@@ -58,24 +58,24 @@ static uint64_t packed_bytes(const struct tat_entry * e) {
 /* The slice that an operand reads, as far as the graph knows. */
 static uint32_t slice_of(struct graph_orders * g, const struct tat_template * t, const struct tat_entry * node,
                          int src) {
-    const struct tat_entry *  e      = &t->entries[node->src[src]];
+    const struct tat_entry * e = &t->entries[node->src[src]];
     const struct tat_tensor * tensor = &g->subject->tensors[e->tensor];
-    const bool                rows   = src == 0 && strcmp(node->op, "GET_ROWS") == 0;
-    const uint64_t            bytes  = packed_bytes(e);
+    const bool rows = src == 0 && strcmp(node->op, "GET_ROWS") == 0;
+    const uint64_t bytes = packed_bytes(e);
     if (expert_stack_of(t, node).e == e || (!bytes && !rows)) { return VARIES; }
     const struct order_slice slice = { .offset = rows ? 0 : tensor->file_offset + (uint64_t) e->offset,
-                                       .bytes  = rows ? 0 : bytes,
+                                       .bytes = rows ? 0 : bytes,
                                        .tensor = e->tensor,
                                        .expert = TAT_NO_EXPERT,
-                                       .rows   = rows };
+                                       .rows = rows };
     return slice_number(g->slices, &slice);
 }
 
 /* Calls of a node's weights: counts them, or writes them down. */
 static uint32_t add_node(struct graph_orders * g, const struct tat_template * t, uint32_t node, bool asked_only,
                          struct expected * at) {
-    const struct tat_entry * n     = &t->entries[t->n_leaves + node];
-    uint32_t                 count = 0;
+    const struct tat_entry * n = &t->entries[t->n_leaves + node];
+    uint32_t count = 0;
     if (n->facts & TAT_NODE_EMPTY || is_empty(n) || (asked_only && !(n->facts & TAT_NODE_COMPUTE))) { return 0; }
     for (int s = 0; s < TAT_MAX_SRC; s++) {
         if (n->src[s] == TAT_NO_ENTRY) { continue; }
@@ -100,14 +100,14 @@ static struct expected_order * make_order(struct graph_orders * g, const struct 
 }
 
 static const struct expected_order * order_of(struct graph_orders * g, uint32_t evaluation) {
-    const struct tat_evaluation * e          = &g->subject->evaluations[evaluation];
-    const bool                    asked_only = (e->rule & TAT_RULE_SKIP_UNASKED) != 0;
-    struct expected_order **      order      = &g->order[2 * (size_t) e->template_id + asked_only];
+    const struct tat_evaluation * e = &g->subject->evaluations[evaluation];
+    const bool asked_only = (e->rule & TAT_RULE_SKIP_UNASKED) != 0;
+    struct expected_order ** order = &g->order[2 * (size_t) e->template_id + asked_only];
     if (!*order) { *order = make_order(g, &g->subject->templates[e->template_id], asked_only); }
     return *order;
 }
 
-/* -------------------------------------------------------------------------------------------------------- scoring */
+/* ---- scoring ---- */
 
 static void mark(struct graph_score * s, const struct sequence * q, uint32_t position, uint32_t guess, uint32_t actual,
                  uint64_t bytes, uint64_t times) {
@@ -118,7 +118,7 @@ static void mark(struct graph_score * s, const struct sequence * q, uint32_t pos
         s->score.hit_bytes += bytes;
         return;
     }
-    if (guess == NO_SLICE) { s->score.unknown += times; }
+    if (guess == NO_ORDER_SLICE) { s->score.unknown += times; }
     if (!s->first.access) { s->first = (struct difference){ q->evaluation, position + 1, guess, actual }; }
 }
 
@@ -139,7 +139,7 @@ static uint32_t expected_slices(const struct expected * x, const struct sequence
 static uint32_t first_slice(const struct expected_order * order, uint32_t at, const struct sequence * before,
                             uint32_t step) {
     const uint32_t * each;
-    if (at >= order->count || expected_slices(&order->at[at], before, step, &each) == 0) { return NO_SLICE; }
+    if (at >= order->count || expected_slices(&order->at[at], before, step, &each) == 0) { return NO_ORDER_SLICE; }
     return each[0];
 }
 
@@ -149,24 +149,24 @@ static uint32_t score_slices(const struct graph_orders * g, const struct expecte
                              const struct sequence * before, const struct sequence * q, uint32_t step, uint32_t late,
                              uint64_t times, struct graph_score * score) {
     const uint32_t * each = NULL;
-    const uint32_t   n    = at < order->count ? expected_slices(&order->at[at], before, step, &each) : 0;
-    const uint32_t   read = q->first[step + 1] - q->first[step];
+    const uint32_t n = at < order->count ? expected_slices(&order->at[at], before, step, &each) : 0;
+    const uint32_t read = q->first[step + 1] - q->first[step];
     for (uint32_t k = 0; k < read; k++) {
         const uint32_t position = q->first[step] + k, actual = q->slice[position];
-        const uint32_t here  = k < n ? each[k] : n ? first_slice(order, at + 1, before, step + 1) : NO_SLICE;
-        const uint32_t guess = k == 0 && late != NO_SLICE ? late : here;
+        const uint32_t here = k < n ? each[k] : n ? first_slice(order, at + 1, before, step + 1) : NO_ORDER_SLICE;
+        const uint32_t guess = k == 0 && late != NO_ORDER_SLICE ? late : here;
         mark(score, q, position, guess, actual, times * g->slices->bytes[actual], times);
     }
-    return read < n ? each[read] : NO_SLICE;
+    return read < n ? each[read] : NO_ORDER_SLICE;
 }
 
 bool graph_orders_score(struct graph_orders * g, const struct sequence * before, const struct sequence * q,
                         uint64_t times, struct graph_score * tensors, struct graph_score * slices) {
     const struct expected_order * order = order_of(g, q->evaluation);
-    uint32_t                      at = 0, late = NO_SLICE;
+    uint32_t at = 0, late = NO_ORDER_SLICE;
     if (!order) { return false; }
     for (uint32_t i = 0; i < q->n_steps; i++) {
-        const uint32_t guess = at < order->count ? order->at[at].tensor : NO_SLICE;
+        const uint32_t guess = at < order->count ? order->at[at].tensor : NO_ORDER_SLICE;
         mark(tensors, q, i, guess, q->tensor[i], 0, times);
         late = score_slices(g, order, at, before, q, i, late, times, slices);
         while (at < order->count && order->at[at].place < q->place[i]) { at++; }

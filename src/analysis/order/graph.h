@@ -11,14 +11,14 @@
 #include "analysis/order/same.h"
 
 struct graph_orders {
-    const struct subject *   subject;
-    struct order_slices *    slices;
+    const struct subject * subject;
+    struct order_slices * slices;
     struct expected_order ** order; /* by template, for either rule; made when first needed */
 };
 
 struct graph_score {
-    uint64_t          accesses, bytes;
-    struct score      score;
+    uint64_t accesses, bytes;
+    struct score score;
     struct difference first; /* wrong access */
 };
 
@@ -26,8 +26,8 @@ struct graph_score {
 bool graph_orders_begin(struct graph_orders * g, const struct subject * subject, struct order_slices * slices);
 void graph_orders_free(struct graph_orders * g);
 
-/* Scores an evaluation that read `q`, and so `times` times; `before`: what the one before read, or NULL. False: memory.
- */
+/* Scores an evaluation that read `q`, and so `times` times; `before`: what the one before read, or NULL. False:
+ * memory. */
 bool graph_orders_score(struct graph_orders * g, const struct sequence * before, const struct sequence * q,
                         uint64_t times, struct graph_score * tensors, struct graph_score * slices);
 

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---------------------------------------------------------------------------------------------------- transitions */
+/* ---- transitions ---- */
 
 static uint32_t * slot_of(const struct transitions * t, uint32_t from, uint32_t to) {
     const uint64_t h = ((uint64_t) from << 32 | to) * 0x9e3779b97f4a7c15u;
-    uint32_t       i = (uint32_t) (h >> 32) & t->mask;
+    uint32_t i = (uint32_t) (h >> 32) & t->mask;
     for (; t->index[i]; i = (i + 1) & t->mask) {
         const struct transition * x = &t->at[t->index[i] - 1];
         if (x->from == from && x->to == to) { break; }
@@ -17,19 +17,19 @@ static uint32_t * slot_of(const struct transitions * t, uint32_t from, uint32_t 
 }
 
 static bool grow(struct transitions * t) {
-    const uint32_t      capacity = t->capacity ? t->capacity * 2 : 1024;
-    uint32_t *          index    = calloc((size_t) capacity * 2, sizeof *index);
-    struct transition * at       = index ? realloc(t->at, capacity * sizeof *at) : NULL;
+    const uint32_t capacity = t->capacity ? t->capacity * 2 : 1024;
+    uint32_t * index = calloc((size_t) capacity * 2, sizeof *index);
+    struct transition * at = index ? realloc(t->at, capacity * sizeof *at) : NULL;
     if (!at) {
         free(index);
         t->failed = true;
         return false;
     }
     free(t->index);
-    t->at       = at;
-    t->index    = index;
+    t->at = at;
+    t->index = index;
     t->capacity = capacity;
-    t->mask     = capacity * 2 - 1;
+    t->mask = capacity * 2 - 1;
     for (uint32_t i = 0; i < t->count; i++) { *slot_of(t, at[i].from, at[i].to) = i + 1; }
     return true;
 }
@@ -48,7 +48,7 @@ static uint32_t transition_count(struct transitions * t, uint32_t from, uint32_t
             return NO_GUESS;
         }
         t->at[t->count] = (struct transition){ from, to, 0 };
-        *slot           = ++t->count;
+        *slot = ++t->count;
     }
     t->at[*slot - 1].count += times;
     return *slot - 1;
@@ -74,7 +74,7 @@ static void transitions_free(struct transitions * t) {
     free(t->index);
 }
 
-/* --------------------------------------------------------------------------------------------------------- passes */
+/* ---- passes ---- */
 
 static bool make_room(struct guess * g, uint32_t n_symbols) {
     if (n_symbols <= g->n_symbols) { return true; }
@@ -84,7 +84,7 @@ static bool make_room(struct guess * g, uint32_t n_symbols) {
         return false;
     }
     for (uint32_t i = g->n_symbols; i < n_symbols; i++) { last[i] = NO_GUESS; }
-    g->last      = last;
+    g->last = last;
     g->n_symbols = n_symbols;
     return true;
 }
@@ -104,9 +104,9 @@ void guess_learn(struct guess * g, struct tail * tail, const uint32_t * symbols,
 }
 
 void guess_freeze(struct guess * g) {
-    g->n_frozen   = g->n_symbols;
-    g->frozen     = malloc(((size_t) g->n_symbols + 1) * sizeof *g->frozen);
-    g->best       = best_successors(&g->pairs, g->n_symbols);
+    g->n_frozen = g->n_symbols;
+    g->frozen = malloc(((size_t) g->n_symbols + 1) * sizeof *g->frozen);
+    g->best = best_successors(&g->pairs, g->n_symbols);
     g->best_after = best_successors(&g->triples, g->pairs.count);
     g->failed |= !g->frozen || !g->best || !g->best_after;
     if (g->n_symbols && g->frozen) { memcpy(g->frozen, g->last, g->n_symbols * sizeof *g->frozen); }
@@ -125,17 +125,17 @@ void guess_score(struct guess * g, struct tail * tail, const uint32_t * symbols,
     if (g->failed || !make_room(g, n_symbols)) { return; }
     for (size_t i = 0; i < n; i++) {
         const uint32_t from = tail->symbol, to = symbols[i];
-        const uint64_t size            = bytes ? times * bytes[to] : 0;
-        uint32_t       guess[GUESSERS] = { NO_GUESS, NO_GUESS, NO_GUESS, NO_GUESS };
+        const uint64_t size = bytes ? times * bytes[to] : 0;
+        uint32_t guess[GUESSERS] = { NO_GUESS, NO_GUESS, NO_GUESS, NO_GUESS };
         if (from != NO_GUESS) {
             guess[GUESS_LAST] = g->last[from];
             if (from < g->n_frozen) {
-                guess[GUESS_FROZEN]   = g->frozen[from];
+                guess[GUESS_FROZEN] = g->frozen[from];
                 guess[GUESS_MARKOV_1] = g->best[from];
             }
             if (tail->pair != NO_GUESS) { guess[GUESS_MARKOV_2] = g->best_after[tail->pair]; }
             g->last[from] = to;
-            tail->pair    = transition_find(&g->pairs, from, to);
+            tail->pair = transition_find(&g->pairs, from, to);
         }
         for (int k = 0; k < GUESSERS; k++) { mark(&g->score[k], guess[k], to, size, times); }
         tail->symbol = to;

@@ -24,10 +24,10 @@ struct transition {
 
 struct transitions {
     struct transition * at; /* in the order of their first appearance */
-    uint32_t            count, capacity;
-    uint32_t *          index; /* a hash table of 1 + number */
-    uint32_t            mask;
-    bool                full, failed;
+    uint32_t count, capacity;
+    uint32_t * index; /* a hash table of 1 + number */
+    uint32_t mask;
+    bool full, failed;
 };
 
 enum guesser {
@@ -45,13 +45,13 @@ struct score {
 
 /* Predictors of one kind of symbol: tensors, or slices. Equal counts: the successor that was seen first. */
 struct guess {
-    uint32_t *         last, *frozen, *best; /* by symbol */
-    uint32_t *         best_after;           /* by transition */
-    uint32_t           n_symbols, n_frozen;
+    uint32_t *last, *frozen, *best; /* by symbol */
+    uint32_t * best_after;          /* by transition */
+    uint32_t n_symbols, n_frozen;
     struct transitions pairs, triples; /* a triple's `from` is the number of a pair */
-    struct score       score[GUESSERS];
-    uint64_t           accesses, bytes; /* that were scored */
-    bool               failed;
+    struct score score[GUESSERS];
+    uint64_t accesses, bytes; /* that were scored */
+    bool failed;
 };
 
 /* Where a sequence is: the last symbol, and the number of the pair it ended. */

@@ -5,20 +5,20 @@
 #include <stdlib.h>
 
 #include "analysis/order/gaps.h"
-#include "analysis/order/tokens.h"
+#include "analysis/order/token_reads.h"
 #include "analysis/units.h"
 
 struct state {
     const struct subject * subject;
-    bool *                 wanted;     /* by tensor: a weight in a file */
-    uint32_t               evaluation; /* of the last record */
-    struct gaps            gaps;
-    struct tokens          tokens;
+    bool * wanted;       /* by tensor: a weight in a file */
+    uint32_t evaluation; /* of the last record */
+    struct gaps gaps;
+    struct token_reads tokens;
 };
 
 static void destroy(struct state * s) {
     gaps_free(&s->gaps);
-    tokens_free(&s->tokens);
+    token_reads_free(&s->tokens);
     free(s->wanted);
     free(s);
 }
@@ -26,10 +26,10 @@ static void destroy(struct state * s) {
 static void * begin(const struct subject * subject) {
     struct state * s = calloc(1, sizeof *s);
     if (!s) { return NULL; }
-    s->subject      = subject;
-    s->evaluation   = UINT32_MAX;
-    s->wanted       = calloc((size_t) subject->n_tensors + 1, sizeof s->wanted[0]);
-    const bool gaps = gaps_begin(&s->gaps, subject), tokens = tokens_begin(&s->tokens, subject);
+    s->subject = subject;
+    s->evaluation = UINT32_MAX;
+    s->wanted = calloc((size_t) subject->n_tensors + 1, sizeof s->wanted[0]);
+    const bool gaps = gaps_begin(&s->gaps, subject), tokens = token_reads_begin(&s->tokens, subject);
     if (!gaps || !tokens || !s->wanted) {
         destroy(s);
         return NULL;
@@ -52,11 +52,11 @@ static void feed(void * state, const struct tat_access * a, size_t count) {
         if (!is_inference(phase_of(a))) { continue; }
         if (a->evaluation != s->evaluation) {
             s->evaluation = a->evaluation;
-            tokens_open(&s->tokens, a->evaluation);
+            token_reads_open(&s->tokens, a->evaluation);
         }
         const uint64_t end = end_of(s->subject->trace, a);
         gaps_add(&s->gaps, a, end);
-        tokens_add(&s->tokens, a, end);
+        token_reads_add(&s->tokens, a, end);
     }
 }
 
@@ -71,7 +71,7 @@ static const char * sameness(const struct comparison * c) {
 
 static void set_headline(struct state * s, struct result * r) {
     const struct gap_shares g = gap_shares(&s->gaps.counts[GAP_ALL]);
-    char                    sequential[UNITS_SIZE], near[UNITS_SIZE], random[UNITS_SIZE];
+    char sequential[UNITS_SIZE], near[UNITS_SIZE], random[UNITS_SIZE];
     if (g.all.accesses == 0) {
         result_headline(r, "Neither a prompt nor a generated token read weights of a file one after the other.");
         result_absent(r);
@@ -86,18 +86,18 @@ static void set_headline(struct state * s, struct result * r) {
 
 static void finish(void * state, struct result * r) {
     struct state * s = state;
-    tokens_end(&s->tokens);
+    token_reads_end(&s->tokens);
     set_headline(s, r);
     gaps_tell(&s->gaps, r);
-    tokens_tell(&s->tokens, r);
+    token_reads_tell(&s->tokens, r);
     gaps_tell_parts(&s->gaps, r);
     destroy(s);
 }
 
 const struct analysis order_analysis = {
-    .name   = "order",
-    .title  = "The order in which weights are read",
-    .begin  = begin,
-    .feed   = feed,
+    .name = "order",
+    .title = "The order in which weights are read",
+    .begin = begin,
+    .feed = feed,
     .finish = finish,
 };

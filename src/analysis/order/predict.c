@@ -18,7 +18,7 @@ void prediction_free(struct prediction * p) {
     graph_orders_free(&p->graph);
 }
 
-/* --------------------------------------------------------------------------------------------------------- passes */
+/* ---- passes ---- */
 
 static void pass(struct prediction * p, struct stream * s, const struct sequence * before, const struct sequence * q,
                  uint64_t times) {
@@ -46,7 +46,7 @@ static void freeze(struct prediction * p) {
     guess_freeze(&p->by_tensor);
     guess_freeze(&p->by_slice);
     p->frozen = true;
-    p->last   = NULL; /* nothing repeats what was a pass of another kind */
+    p->last = NULL; /* nothing repeats what was a pass of another kind */
 }
 
 static uint32_t template_of(const struct prediction * p, const struct sequence * q) {
@@ -66,24 +66,24 @@ void prediction_add(struct prediction * p, struct stream * stream, const struct 
     pass_waiting(p);
     pass(p, stream, stream->begun ? &stream->before : NULL, now, 1);
     stream->repeats = repeats ? stream->repeats + 1 : 1;
-    p->last         = stream;
+    p->last = stream;
 }
 
 void prediction_end(struct prediction * p) {
     pass_waiting(p);
 }
 
-/* -------------------------------------------------------------------------------------------------------- telling */
+/* ---- telling ---- */
 
 static const struct predictor {
     const char * name;
     const char * label;
 } predictors[PREDICTORS] = {
-    [GUESS_LAST]     = { "last", "last occurrence" },
-    [GUESS_FROZEN]   = { "last_frozen", "last occurrence, not learning on" },
+    [GUESS_LAST] = { "last", "last occurrence" },
+    [GUESS_FROZEN] = { "last_frozen", "last occurrence, not learning on" },
     [GUESS_MARKOV_1] = { "markov_1", "order-1 Markov" },
     [GUESS_MARKOV_2] = { "markov_2", "order-2 Markov" },
-    [GRAPH]          = { "graph", "the graph's own order" },
+    [GRAPH] = { "graph", "the graph's own order" },
 };
 
 static const struct result_column columns[] = {
@@ -95,12 +95,12 @@ static const struct result_column columns[] = {
 /* Scores of a predictor, and of how many accesses and bytes. */
 struct scored {
     struct score score;
-    uint64_t     accesses, bytes;
+    uint64_t accesses, bytes;
 };
 
 static struct scored scored(const struct prediction * p, int predictor, bool slices) {
     const struct graph_score * graph = slices ? &p->graph_slices : &p->graph_tensors;
-    const struct guess *       guess = slices ? &p->by_slice : &p->by_tensor;
+    const struct guess * guess = slices ? &p->by_slice : &p->by_tensor;
     if (predictor == GRAPH) { return (struct scored){ graph->score, graph->accesses, graph->bytes }; }
     return (struct scored){ guess->score[predictor], guess->accesses, guess->bytes };
 }
@@ -112,7 +112,7 @@ static bool meets(const struct scored * s) {
 
 static void add_predictor(const struct prediction * p, struct result * r, int predictor) {
     const struct scored tensors = scored(p, predictor, false), slices = scored(p, predictor, true);
-    json_t *            row = result_row(r);
+    json_t * row = result_row(r);
     result_put_text(r, row, "predictor", predictors[predictor].name);
     result_put_text(r, row, "label", predictors[predictor].label);
     result_put_count(r, row, "tensor_hits", tensors.score.hits);
@@ -148,14 +148,14 @@ static int best_learner(const struct prediction * p) {
 }
 
 static void answer(const struct prediction * p, struct result * r) {
-    const int           learner = best_learner(p);
+    const int learner = best_learner(p);
     const struct scored tensors = scored(p, GRAPH, false), slices = scored(p, GRAPH, true);
     const struct scored learnt = scored(p, learner, true);
-    const bool          met    = meets(&slices) || meets(&learnt);
-    char                by_tensor[UNITS_SIZE], by_slice[UNITS_SIZE], by_learner[UNITS_SIZE];
-    const char *        word = met               ? "Yes"
-                               : meets(&tensors) ? "Which tensor, yes; which expert's slice, not well enough"
-                                                 : "No";
+    const bool met = meets(&slices) || meets(&learnt);
+    char by_tensor[UNITS_SIZE], by_slice[UNITS_SIZE], by_learner[UNITS_SIZE];
+    const char * word = met               ? "Yes"
+                        : meets(&tensors) ? "Which tensor, yes; which expert's slice, not well enough"
+                                          : "No";
     result_answer(r, "Can the next access be predicted?",
                   "%s: the graph's own order is right about %s of the next tensors and %s of the next slices. Without "
                   "the graph the best, %s, is right about %s of the slices. 95 %% is %s for tensors, %s for slices.",
@@ -167,7 +167,7 @@ static void answer(const struct prediction * p, struct result * r) {
 
 static void add_lines(const struct prediction * p, struct result * r) {
     const struct scored tensors = scored(p, GRAPH, false), slices = scored(p, GRAPH, true);
-    char                a[UNITS_SIZE], b[UNITS_SIZE];
+    char a[UNITS_SIZE], b[UNITS_SIZE];
     result_line(r, "next", "the graph's own order foretells %s of the next tensors and %s of the next slices",
                 format_share(a, ratio(tensors.score.hits, tensors.accesses)),
                 format_share(b, ratio(slices.score.hits, slices.accesses)));

@@ -11,21 +11,21 @@
 /* The evaluations of one context, one after the other. */
 struct stream {
     struct sequence before; /* what the last one read */
-    bool            begun;
-    uint32_t        repeats; /* passes over one sequence in a row, up to 2 */
-    struct tail     tensors, slices;
+    bool begun;
+    uint32_t repeats; /* passes over one sequence in a row, up to 2 */
+    struct tail tensors, slices;
 };
 
 struct prediction {
     const struct subject * subject;
-    struct order_slices *  slices;
-    struct guess           by_tensor, by_slice;
-    struct graph_orders    graph;
-    struct graph_score     graph_tensors, graph_slices;
-    uint64_t               trained, scored; /* evaluations */
-    struct stream *        last;            /* that a pass was made of */
-    uint64_t               waiting;         /* passes that repeat its last one: made at once, later */
-    bool                   frozen, failed;
+    struct order_slices * slices;
+    struct guess by_tensor, by_slice;
+    struct graph_orders graph;
+    struct graph_score graph_tensors, graph_slices;
+    uint64_t trained, scored; /* evaluations */
+    struct stream * last;     /* that a pass was made of */
+    uint64_t waiting;         /* passes that repeat its last one: made at once, later */
+    bool frozen, failed;
 };
 
 bool prediction_begin(struct prediction * p, const struct subject * subject, struct order_slices * slices);

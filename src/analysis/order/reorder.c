@@ -7,7 +7,7 @@
 #include "analysis/units.h"
 
 bool reorder_begin(struct reorder * o, const struct subject * subject) {
-    *o      = (struct reorder){ .subject = subject };
+    *o = (struct reorder){ .subject = subject };
     o->base = calloc((size_t) subject->n_files + 2, sizeof o->base[0]);
     if (!o->base) { return false; }
     for (uint32_t i = 0; i < subject->n_files; i++) { o->base[i + 2] = o->base[i + 1] + subject->files[i].size; }
@@ -20,7 +20,7 @@ void reorder_free(struct reorder * o) {
 }
 
 void reorder_open(struct reorder * o, bool wanted) {
-    o->wanted      = wanted;
+    o->wanted = wanted;
     o->reads.count = 0;
 }
 
@@ -33,7 +33,7 @@ void reorder_add(struct reorder * o, const struct tat_access * a, uint64_t end) 
     if (read) { *read = (struct reorder_read){ base + a->offset, base + end, a->node }; }
 }
 
-/* ------------------------------------------------------------------------------------------------------ distances */
+/* ---- distances ---- */
 
 /* Reads of one node become one element. Returns how many; `nodes` gets their numbers. */
 static uint32_t make_elements(const struct reorder * o, struct element * elements, uint32_t * nodes) {
@@ -44,7 +44,7 @@ static uint32_t make_elements(const struct reorder * o, struct element * element
             elements[n - 1].within += distance(elements[n - 1].end, x->from);
             elements[n - 1].end = x->end;
         } else {
-            nodes[n]      = x->node;
+            nodes[n] = x->node;
             elements[n++] = (struct element){ x->from, x->end, 0 };
         }
     }
@@ -64,8 +64,8 @@ static int by_offset(const void * a, const void * b) {
 
 /* What lies between the first and the last read and is in none. Sorts the reads. */
 static uint64_t pass_distance(struct reorder * o) {
-    struct reorder_read * reads   = LIST(struct reorder_read, o->reads);
-    uint64_t              skipped = 0, end = 0;
+    struct reorder_read * reads = LIST(struct reorder_read, o->reads);
+    uint64_t skipped = 0, end = 0;
     qsort(reads, o->reads.count, sizeof *reads, by_offset);
     for (uint32_t i = 0; i < o->reads.count; i++) {
         if (i && reads[i].from > end) { skipped += reads[i].from - end; }
@@ -76,7 +76,7 @@ static uint64_t pass_distance(struct reorder * o) {
 
 static void reorder_one(struct reorder * o, const struct element * elements, const struct depend * d) {
     struct search_result result;
-    const uint64_t       actual = actual_distance(elements, d->count);
+    const uint64_t actual = actual_distance(elements, d->count);
     if (!search_orders(elements, d, &o->work, &result)) {
         o->failed = true;
         return;
@@ -93,13 +93,13 @@ static void reorder_one(struct reorder * o, const struct element * elements, con
 
 void reorder_close(struct reorder * o, uint32_t evaluation) {
     const struct tat_evaluation * e = &o->subject->evaluations[evaluation];
-    const struct tat_template *   t = &o->subject->templates[e->template_id];
-    struct depend                 d;
+    const struct tat_template * t = &o->subject->templates[e->template_id];
+    struct depend d;
     if (!o->wanted || o->failed || o->reads.count == 0) { return; }
     struct element * elements = malloc(o->reads.count * sizeof *elements);
-    uint32_t *       nodes    = malloc(o->reads.count * sizeof *nodes);
+    uint32_t * nodes = malloc(o->reads.count * sizeof *nodes);
     if (elements && nodes) {
-        const uint32_t           n      = make_elements(o, elements, nodes);
+        const uint32_t n = make_elements(o, elements, nodes);
         const enum depend_status status = n <= REORDER_ELEMENTS && o->reads.count < REORDER_READS
                                               ? depend_make(&d, o->subject, t, nodes, n)
                                               : DEPEND_TOO_LARGE;
@@ -116,7 +116,7 @@ void reorder_close(struct reorder * o, uint32_t evaluation) {
     free(nodes);
 }
 
-/* -------------------------------------------------------------------------------------------------------- telling */
+/* ---- telling ---- */
 
 static const struct result_column columns[] = {
     { "label", "order of the operations", UNIT_TEXT },
@@ -146,10 +146,10 @@ static void put_values(const struct reorder * o, struct result * r) {
 }
 
 static void answer(const struct reorder * o, struct result * r) {
-    char         saved[UNITS_SIZE], actual[UNITS_SIZE];
-    const double share    = 1 - ratio(o->best, o->actual);
+    char saved[UNITS_SIZE], actual[UNITS_SIZE];
+    const double share = 1 - ratio(o->best, o->actual);
     const char * question = "Would another order of operations help?";
-    const char * why      = "What is left follows from dependencies and from the order of tensors in the file.";
+    const char * why = "What is left follows from dependencies and from the order of tensors in the file.";
     if (o->best == o->actual) {
         result_answer(r, question, "No: the order in which they are computed is %s. %s",
                       o->inexact ? "as good as the best legal one that was found" : "already the best legal one", why);

@@ -14,9 +14,9 @@
 #include "format/list.h"
 
 enum {
-    REORDER_SAMPLES  = 16,   /* tokens, evenly spaced */
+    REORDER_SAMPLES = 16,    /* tokens, evenly spaced */
     REORDER_ELEMENTS = 4096, /* operations that read weights; more than any model has */
-    REORDER_READS    = 1 << 18,
+    REORDER_READS = 1 << 18,
 };
 
 /* Of an operation that reads weights. Files lie end to end. */
@@ -27,14 +27,14 @@ struct reorder_read {
 
 struct reorder {
     const struct subject * subject;
-    uint64_t *             base; /* where a file begins, by its number */
-    bool                   wanted;
-    struct list            reads; /* struct reorder_read, of the current evaluation */
-    uint64_t               work;
-    uint64_t               sampled, too_large; /* evaluations */
-    uint64_t               actual, best, pass; /* distances, of all sampled */
-    uint64_t               operations, blocks, largest_block;
-    bool                   inexact, failed;
+    uint64_t * base; /* where a file begins, by its number */
+    bool wanted;
+    struct list reads; /* struct reorder_read, of the current evaluation */
+    uint64_t work;
+    uint64_t sampled, too_large; /* evaluations */
+    uint64_t actual, best, pass; /* distances, of all sampled */
+    uint64_t operations, blocks, largest_block;
+    bool inexact, failed;
 };
 
 bool reorder_begin(struct reorder * o, const struct subject * subject);

@@ -25,7 +25,8 @@ static bool compare_tensors(struct sameness * s, const struct sequence * before,
         return true;
     }
     for (uint32_t i = 0; i < most; i++) {
-        see(s, now->evaluation, i, i < was ? before->tensor[i] : NO_SLICE, i < is ? now->tensor[i] : NO_SLICE);
+        see(s, now->evaluation, i, i < was ? before->tensor[i] : NO_ORDER_SLICE,
+            i < is ? now->tensor[i] : NO_ORDER_SLICE);
     }
     return false;
 }
@@ -33,12 +34,12 @@ static bool compare_tensors(struct sameness * s, const struct sequence * before,
 /* Of one step: where one chose more experts than the other, the steps after it are still compared with their like. */
 static void compare_step(struct sameness * s, const struct sequence * before, const struct sequence * now, uint32_t i) {
     const uint32_t from = i < before->n_steps ? before->first[i] : before->n_slices;
-    const uint32_t to   = i < now->n_steps ? now->first[i] : now->n_slices;
-    const uint32_t was  = i < before->n_steps ? before->first[i + 1] - from : 0;
-    const uint32_t is   = i < now->n_steps ? now->first[i + 1] - to : 0;
+    const uint32_t to = i < now->n_steps ? now->first[i] : now->n_slices;
+    const uint32_t was = i < before->n_steps ? before->first[i + 1] - from : 0;
+    const uint32_t is = i < now->n_steps ? now->first[i + 1] - to : 0;
     for (uint32_t k = 0; k < was || k < is; k++) {
-        see(s, now->evaluation, to + k, k < was ? before->slice[from + k] : NO_SLICE,
-            k < is ? now->slice[to + k] : NO_SLICE);
+        see(s, now->evaluation, to + k, k < was ? before->slice[from + k] : NO_ORDER_SLICE,
+            k < is ? now->slice[to + k] : NO_ORDER_SLICE);
     }
 }
 
@@ -60,18 +61,18 @@ bool same_add(struct comparison * c, const struct sequence * before, const struc
     return compare_slices(&c->slices, before, now) && tensors;
 }
 
-/* -------------------------------------------------------------------------------------------------------- telling */
+/* ---- telling ---- */
 
 static const char * name_of(char text[static SLICE_TEXT], const struct subject * subject,
                             const struct order_slices * slices, uint32_t number) {
-    if (slices || number == NO_SLICE) { return slice_text(text, subject, slices, number); }
+    if (slices || number == NO_ORDER_SLICE) { return slice_text(text, subject, slices, number); }
     snprintf(text, SLICE_TEXT, "%.200s", subject->tensors[number].name);
     return text;
 }
 
 char * difference_text(const struct difference * d, const struct subject * subject,
                        const struct order_slices * slices) {
-    char   expected[SLICE_TEXT], actual[SLICE_TEXT];
+    char expected[SLICE_TEXT], actual[SLICE_TEXT];
     char * text = NULL;
     if (asprintf(&text, "token %" PRIu32 ", access %" PRIu32 ": %s was expected, %s came",
                  subject->evaluations[d->evaluation].token_first, d->access,
@@ -83,7 +84,7 @@ char * difference_text(const struct difference * d, const struct subject * subje
 
 static json_t * access_json(struct result * r, const struct subject * subject, const struct order_slices * slices,
                             uint32_t number) {
-    if (number == NO_SLICE) { return json_null(); }
+    if (number == NO_ORDER_SLICE) { return json_null(); }
     json_t * access = json_object();
     if (!slices) {
         result_put_text(r, access, "tensor", subject->tensors[number].name);
@@ -133,7 +134,7 @@ static void add_difference(struct result * r, const char * label, const struct d
 }
 
 static void answer(const struct comparison * c, struct result * r) {
-    char         tensors[UNITS_SIZE], slices[UNITS_SIZE], all[UNITS_SIZE], share[UNITS_SIZE];
+    char tensors[UNITS_SIZE], slices[UNITS_SIZE], all[UNITS_SIZE], share[UNITS_SIZE];
     const char * question = "Is the order the same for every token?";
     format_count(all, c->compared);
     format_count(tensors, c->tensors.identical);

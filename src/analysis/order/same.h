@@ -5,9 +5,9 @@
 #ifndef TAT_ANALYSIS_ORDER_SAME_H
 #define TAT_ANALYSIS_ORDER_SAME_H
 
-#include "analysis/order/slices.h"
+#include "analysis/order/access_slices.h"
 
-/* An access that was another than expected. What is missing is NO_SLICE. */
+/* An access that was another than expected. What is missing is NO_ORDER_SLICE. */
 struct difference {
     uint32_t evaluation;
     uint32_t access;           /* its number in the evaluation, from 1; 0: no difference was met */
@@ -15,13 +15,13 @@ struct difference {
 };
 
 struct sameness {
-    uint64_t          identical;       /* evaluations that read as the one before */
-    uint64_t          same, positions; /* accesses that are the same as in the one before, in the same operand */
+    uint64_t identical;       /* evaluations that read as the one before */
+    uint64_t same, positions; /* accesses that are the same as in the one before, in the same operand */
     struct difference first;
 };
 
 struct comparison {
-    uint64_t        compared; /* evaluations that have one before in their context */
+    uint64_t compared; /* evaluations that have one before in their context */
     struct sameness tensors, slices;
 };
 

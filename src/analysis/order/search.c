@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --------------------------------------------------------------------------------------------------------- search */
+/* ---- search ---- */
 
 /* The cheapest way to each place where the last block may have ended. */
 struct ends {
@@ -14,10 +14,10 @@ struct ends {
 
 struct search {
     const struct element * elements;
-    const struct depend *  depend;
-    struct ends            ends;
-    uint64_t *             cost; /* by set of a block's elements and the last of them; UINT64_MAX: cannot be */
-    bool *                 done; /* by element */
+    const struct depend * depend;
+    struct ends ends;
+    uint64_t * cost; /* by set of a block's elements and the last of them; UINT64_MAX: cannot be */
+    bool * done;     /* by element */
 };
 
 static uint64_t enter(const struct ends * ends, uint64_t from) {
@@ -31,10 +31,10 @@ static uint64_t enter(const struct ends * ends, uint64_t from) {
 
 /* All orders of elements [first, first + n). Returns how many steps it took. */
 static uint64_t search_block(struct search * s, uint32_t first, uint32_t n) {
-    const struct element * e                  = s->elements + first;
-    uint32_t               need[SEARCH_BLOCK] = { 0 };
-    uint64_t               work               = 0;
-    const uint32_t         all                = (1u << n) - 1;
+    const struct element * e = s->elements + first;
+    uint32_t need[SEARCH_BLOCK] = { 0 };
+    uint64_t work = 0;
+    const uint32_t all = (1u << n) - 1;
     for (uint32_t i = 0; i < n; i++) {
         for (uint32_t j = 0; j < n; j++) {
             need[i] |= (uint32_t) depend_is_before(s->depend, first + j, first + i) << j;
@@ -51,8 +51,8 @@ static uint64_t search_block(struct search * s, uint32_t first, uint32_t n) {
             work += n;
             for (uint32_t i = 0; i < n; i++) {
                 if (set >> i & 1 || need[i] & ~set) { continue; }
-                uint64_t *     slot = &s->cost[((size_t) set | (size_t) 1 << i) * n + i];
-                const uint64_t sum  = cost + distance(e[last].end, e[i].from) + e[i].within;
+                uint64_t * slot = &s->cost[((size_t) set | (size_t) 1 << i) * n + i];
+                const uint64_t sum = cost + distance(e[last].end, e[i].from) + e[i].within;
                 if (sum < *slot) { *slot = sum; }
             }
         }
@@ -60,7 +60,7 @@ static uint64_t search_block(struct search * s, uint32_t first, uint32_t n) {
     s->ends.count = 0;
     for (uint32_t i = 0; i < n; i++) {
         if (s->cost[(size_t) all * n + i] == UINT64_MAX) { continue; }
-        s->ends.at[s->ends.count]     = e[i].end;
+        s->ends.at[s->ends.count] = e[i].end;
         s->ends.cost[s->ends.count++] = s->cost[(size_t) all * n + i];
     }
     return work + ((uint64_t) 1 << n);
@@ -68,15 +68,15 @@ static uint64_t search_block(struct search * s, uint32_t first, uint32_t n) {
 
 /* Too many for that: the nearest that may come, time and again. */
 static void schedule_block(struct search * s, uint32_t first, uint32_t n, uint32_t * need) {
-    const struct element * e    = s->elements + first;
-    uint32_t               from = 0;
+    const struct element * e = s->elements + first;
+    uint32_t from = 0;
     for (uint32_t i = 1; i < s->ends.count; i++) {
         if (s->ends.cost[i] < s->ends.cost[from]) { from = i; }
     }
     uint64_t at = s->ends.at[from], cost = s->ends.cost[from];
-    bool     placed = s->ends.count > 0;
+    bool placed = s->ends.count > 0;
     for (uint32_t i = 0; i < n; i++) {
-        need[i]    = 0;
+        need[i] = 0;
         s->done[i] = false;
         for (uint32_t j = 0; j < n; j++) { need[i] += depend_is_before(s->depend, first + j, first + i); }
     }
@@ -89,7 +89,7 @@ static void schedule_block(struct search * s, uint32_t first, uint32_t n, uint32
         if (placed) { cost += distance(at, e[next].from); }
         placed = true;
         cost += e[next].within;
-        at            = e[next].end;
+        at = e[next].end;
         s->done[next] = true;
         for (uint32_t i = 0; i < n; i++) { need[i] -= depend_is_before(s->depend, first + next, first + i); }
     }
@@ -99,7 +99,7 @@ static void schedule_block(struct search * s, uint32_t first, uint32_t n, uint32
 /* The first elements that all come before element i. */
 static uint32_t leading(const struct depend * d, uint32_t i) {
     const uint64_t * before = d->before + (size_t) i * d->words;
-    uint32_t         w      = 0;
+    uint32_t w = 0;
     while (w < d->words && before[w] == UINT64_MAX) { w++; }
     return w * 64 + (w < d->words ? (uint32_t) __builtin_ctzll(~before[w]) : 0);
 }
@@ -136,13 +136,13 @@ static void search_all(struct search * s, const bool * begins, uint32_t * need, 
 
 bool search_orders(const struct element * elements, const struct depend * depend, uint64_t * work,
                    struct search_result * result) {
-    struct search s      = { .elements = elements, .depend = depend };
-    bool *        begins = calloc((size_t) depend->count + 1, sizeof *begins);
-    uint32_t *    need   = calloc((size_t) depend->count + 1, sizeof *need);
-    s.cost               = malloc(((size_t) SEARCH_BLOCK << SEARCH_BLOCK) * sizeof s.cost[0]);
-    s.done               = calloc((size_t) depend->count + 1, sizeof s.done[0]);
-    const bool good      = begins && need && s.cost && s.done;
-    *result              = (struct search_result){ .best = UINT64_MAX, .exact = true };
+    struct search s = { .elements = elements, .depend = depend };
+    bool * begins = calloc((size_t) depend->count + 1, sizeof *begins);
+    uint32_t * need = calloc((size_t) depend->count + 1, sizeof *need);
+    s.cost = malloc(((size_t) SEARCH_BLOCK << SEARCH_BLOCK) * sizeof s.cost[0]);
+    s.done = calloc((size_t) depend->count + 1, sizeof s.done[0]);
+    const bool good = begins && need && s.cost && s.done;
+    *result = (struct search_result){ .best = UINT64_MAX, .exact = true };
     if (good) {
         find_blocks(depend, begins);
         search_all(&s, begins, need, work, result);

@@ -12,8 +12,8 @@
 #include "analysis/order/depend.h"
 
 enum {
-    SEARCH_BLOCK = 10,      /* operations of a block that is searched; in larger ones the nearest comes next */
-    SEARCH_WORK  = 1 << 26, /* steps of all searches; then the same */
+    SEARCH_BLOCK = 10,     /* operations of a block that is searched; in larger ones the nearest comes next */
+    SEARCH_WORK = 1 << 26, /* steps of all searches; then the same */
 };
 
 /* An operation: where its reads begin and end, and the distance between them. */
@@ -28,7 +28,7 @@ static inline uint64_t distance(uint64_t from, uint64_t to) {
 struct search_result {
     uint64_t best; /* distance */
     uint64_t blocks, largest_block;
-    bool     exact;
+    bool exact;
 };
 
 /* `work` counts the steps of all searches. False: memory. */

@@ -9,7 +9,7 @@
 
 #include "analysis/verify/verify.h"
 
-/* ---------------------------------------------------------------------------------------------------------- offsets */
+/* ---- offsets ---- */
 
 /* Where a mapping puts an address: the offset follows from the address alone, not from the name. */
 static bool mapped_offset(const struct verifier * v, const struct tat_tensor * t, uint64_t * offset) {
@@ -46,9 +46,9 @@ static bool offset_is_right(const struct verifier * v, const struct tat_tensor *
 }
 
 void verify_offsets(struct verifier * v) {
-    const char * what     = "weights lie where the model file has them";
-    char         why[256] = "";
-    uint32_t     right = 0, wrong = 0, homeless = 0, gone = 0;
+    const char * what = "weights lie where the model file has them";
+    char why[256] = "";
+    uint32_t right = 0, wrong = 0, homeless = 0, gone = 0;
     for (uint32_t i = 0; i < v->n_tensors; i++) {
         const struct tat_tensor * t = &v->tensors[i];
         if (t->kind != TAT_TENSOR_WEIGHT) { continue; }
@@ -77,7 +77,7 @@ void verify_offsets(struct verifier * v) {
     }
 }
 
-/* ---------------------------------------------------------------------------------------------------------- weights */
+/* ---- weights ---- */
 
 static bool was_touched(const struct verifier * v, uint32_t file, const char * name) {
     for (uint32_t i = 0; i < v->n_tensors; i++) {
@@ -110,13 +110,13 @@ static const char * excuse(const struct tat_gguf_params * p, const struct tat_gg
 
 struct account {
     uint32_t touched, excused, named, missing;
-    char     excuse[128], first[128];
+    char excuse[128], first[128];
 };
 
 static void count_model(const struct verifier * v, uint32_t file, struct account * a) {
-    uint32_t                       count;
+    uint32_t count;
     const struct tat_gguf_tensor * tensors = tat_gguf_tensors(v->models[file], &count);
-    const struct tat_gguf_params * params  = tat_gguf_params(v->models[file]);
+    const struct tat_gguf_params * params = tat_gguf_params(v->models[file]);
     for (uint32_t i = 0; i < count; i++) {
         const char * reason;
         if (was_touched(v, file, tensors[i].name)) {
@@ -132,9 +132,9 @@ static void count_model(const struct verifier * v, uint32_t file, struct account
 }
 
 void verify_weights(struct verifier * v) {
-    const char *   what = "every weight of the model is accounted for";
-    struct account a    = { 0 };
-    uint32_t       open = 0;
+    const char * what = "every weight of the model is accounted for";
+    struct account a = { 0 };
+    uint32_t open = 0;
     for (uint32_t i = 0; i < v->n_files; i++) {
         if (!v->models[i]) { continue; }
         open++;

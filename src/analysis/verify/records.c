@@ -8,8 +8,8 @@
 
 struct walk {
     struct verifier * v;
-    uint64_t          outside, approximate;
-    uint32_t          first_tensor, first_evaluation;
+    uint64_t outside, approximate;
+    uint32_t first_tensor, first_evaluation;
 };
 
 static uint64_t end_of(const struct walk * w, const struct tat_access * a) {
@@ -30,7 +30,7 @@ static bool see(const struct tat_access * records, size_t count, void * user) {
         const uint64_t from = t->file ? t->file_offset : 0;
         if (a->offset < from || end_of(w, a) > from + t->bytes) {
             if (w->outside++ == 0) {
-                w->first_tensor     = a->tensor;
+                w->first_tensor = a->tensor;
                 w->first_evaluation = a->evaluation;
             }
         }

@@ -18,19 +18,19 @@ static size_t read_capture(const struct verifier * v, uint32_t evaluation, uint3
     const size_t count = tat_trace_capture(v->trace, evaluation, capture, *memory, *capacity);
     if (count <= *capacity) { return count; }
     free(*memory);
-    *memory   = malloc(count * 2 * sizeof **memory);
+    *memory = malloc(count * 2 * sizeof **memory);
     *capacity = *memory ? count * 2 : 0;
     return *memory ? tat_trace_capture(v->trace, evaluation, capture, *memory, *capacity) : 0;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- experts */
+/* ---- experts ---- */
 
 enum { EXPERTS_MAX = 1 << 16 }; /* a hundred times what llama.cpp takes */
 
 struct routing {
     uint64_t rows, selections, wrong;
     uint32_t first_evaluation;
-    bool     seen[EXPERTS_MAX];
+    bool seen[EXPERTS_MAX];
 };
 
 /* Different experts, all of them there. `seen` is all false, before and after. */
@@ -46,10 +46,10 @@ static bool row_is_right(const int64_t * ids, uint64_t k, uint64_t experts, bool
 static void check_rows(const struct tat_template * t, const struct tat_capture * c, const int64_t * ids, size_t count,
                        uint32_t evaluation, struct routing * r) {
     const struct tat_entry * e = &t->entries[c->entry];
-    const uint64_t           k = e->ne[0], rows = e->ne[1] * e->ne[2] * e->ne[3];
-    const uint64_t           there   = expert_stack_of(t, &t->entries[t->n_leaves + c->node]).experts;
-    const uint64_t           experts = there < EXPERTS_MAX ? there : EXPERTS_MAX;
-    uint64_t                 wrong   = k == 0 || count != k * rows;
+    const uint64_t k = e->ne[0], rows = e->ne[1] * e->ne[2] * e->ne[3];
+    const uint64_t there = expert_stack_of(t, &t->entries[t->n_leaves + c->node]).experts;
+    const uint64_t experts = there < EXPERTS_MAX ? there : EXPERTS_MAX;
+    uint64_t wrong = k == 0 || count != k * rows;
     for (uint64_t row = 0; !wrong && row < rows; row++) { wrong = !row_is_right(ids + row * k, k, experts, r->seen); }
     if (wrong && r->wrong == 0) { r->first_evaluation = evaluation; }
     r->wrong += wrong;
@@ -58,10 +58,10 @@ static void check_rows(const struct tat_template * t, const struct tat_capture *
 }
 
 int verify_experts(struct verifier * v, struct tat_error * error) {
-    const char *   what     = "every row goes to exactly as many different experts as its layer uses";
-    struct routing r        = { 0 };
-    int64_t *      ids      = NULL;
-    size_t         capacity = 0;
+    const char * what = "every row goes to exactly as many different experts as its layer uses";
+    struct routing r = { 0 };
+    int64_t * ids = NULL;
+    size_t capacity = 0;
     for (uint32_t i = 0; i < v->n_evaluations; i++) {
         const struct tat_template * t = &v->templates[v->evaluations[i].template_id];
         if (v->evaluations[i].flags & (TAT_EVALUATION_ABORTED | TAT_EVALUATION_OUTSIDE | TAT_EVALUATION_UNMATCHED)) {
@@ -87,17 +87,17 @@ int verify_experts(struct verifier * v, struct tat_error * error) {
     return 0;
 }
 
-/* -------------------------------------------------------------------------------------------------------- positions */
+/* ---- positions ---- */
 
 struct advance {
-    int64_t  top;  /* position after the highest seen in the context; -1: any may come */
+    int64_t top;   /* position after the highest seen in the context; -1: any may come */
     uint32_t last; /* evaluation before */
 };
 
 /* When the host cleared the cache, or gave it other contents: in order. */
 struct changes {
     int64_t * at_ns;
-    uint32_t  count;
+    uint32_t count;
 };
 
 static struct changes find_changes(const struct verifier * v) {
@@ -111,7 +111,7 @@ static struct changes find_changes(const struct verifier * v) {
 
 static bool changed_between(const struct verifier * v, const struct changes * c, uint32_t before, uint32_t after) {
     const int64_t from = (int64_t) v->evaluations[before].end_ns, to = (int64_t) v->evaluations[after].begin_ns;
-    uint32_t      low = 0, high = c->count;
+    uint32_t low = 0, high = c->count;
     while (low < high) {
         const uint32_t middle = low + (high - low) / 2;
         if (c->at_ns[middle] < from) {
@@ -133,8 +133,8 @@ static bool is_series(const int64_t * positions, size_t count) {
 
 struct advancing {
     struct advance * context; /* by number */
-    struct changes   changes;
-    uint32_t         checked, several, jumps, first; /* evaluations; first: the one that jumps first */
+    struct changes changes;
+    uint32_t checked, several, jumps, first; /* evaluations; first: the one that jumps first */
 };
 
 /* Back is no jump: hosts take tokens back (speculation), shift their cache, or turn to another sequence. */
@@ -157,7 +157,7 @@ static void check_advance(const struct verifier * v, struct advancing * x, uint3
 /* Each evaluation's first positions. */
 static void check_all(const struct verifier * v, struct advancing * x) {
     int64_t * positions = NULL;
-    size_t    capacity  = 0;
+    size_t capacity = 0;
     for (uint32_t i = 0; i < v->n_evaluations; i++) {
         const struct tat_template * t = &v->templates[v->evaluations[i].template_id];
         for (uint32_t c = 0; c < t->n_captures; c++) {
@@ -171,14 +171,14 @@ static void check_all(const struct verifier * v, struct advancing * x) {
 }
 
 int verify_positions(struct verifier * v, struct tat_error * error) {
-    const char * what     = "in each context positions follow on those seen before";
-    uint32_t     contexts = 0;
+    const char * what = "in each context positions follow on those seen before";
+    uint32_t contexts = 0;
     for (uint32_t i = 0; i < v->n_evaluations; i++) {
         if (v->evaluations[i].context > contexts) { contexts = v->evaluations[i].context; }
     }
     struct advancing x = { .changes = find_changes(v) };
-    x.context          = contexts <= v->summary->used_bytes ? calloc(contexts + 1, sizeof *x.context) : NULL;
-    const bool good    = x.context && x.changes.at_ns;
+    x.context = contexts <= v->summary->used_bytes ? calloc(contexts + 1, sizeof *x.context) : NULL;
+    const bool good = x.context && x.changes.at_ns;
     for (uint32_t i = 0; good && i <= contexts; i++) { x.context[i].top = -1; }
     if (good) { check_all(v, &x); }
     free(x.changes.at_ns);

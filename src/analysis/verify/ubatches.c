@@ -16,37 +16,37 @@ struct share {
     uint32_t layers, n_seen;       /* of the model; those of which weights are read */
     uint64_t n_results, n_foreign; /* results that came from another graph; those that came from none in the trace */
     uint32_t evaluation, leaf;     /* the first of those */
-    bool     known;
+    bool known;
 };
 
 struct walk {
     struct verifier * v;
-    uint32_t *        order;   /* evaluations by thread, then in time */
-    uint32_t *        name_of; /* by tensor: a number of its name, for occurrences are counted within a graph */
-    uint32_t *        written; /* by number of a name: the last ubatch with a node that computed it */
-    uint32_t *        seen;    /* by layer: the last ubatch that read its weights */
-    struct share *    alone;   /* by template: of a ubatch that is one graph, as most are */
-    uint32_t          ubatch;  /* from 1 */
-    uint64_t          work;    /* entries looked at */
+    uint32_t * order;     /* evaluations by thread, then in time */
+    uint32_t * name_of;   /* by tensor: a number of its name, for occurrences are counted within a graph */
+    uint32_t * written;   /* by number of a name: the last ubatch with a node that computed it */
+    uint32_t * seen;      /* by layer: the last ubatch that read its weights */
+    struct share * alone; /* by template: of a ubatch that is one graph, as most are */
+    uint32_t ubatch;      /* from 1 */
+    uint64_t work;        /* entries looked at */
 
-    uint32_t     n_ubatches, most_layers, n_short, first_short;
+    uint32_t n_ubatches, most_layers, n_short, first_short;
     struct share shortest, foreign; /* the first of their kind */
-    uint64_t     n_results, n_foreign;
+    uint64_t n_results, n_foreign;
 };
 
 /* No trace, wherever it comes from, keeps us longer than seconds. */
 #define WORK_MOST ((uint64_t) 1 << 31)
 
-/* ----------------------------------------------------------------------------------------------- layers and results */
+/* ---- layers and results ---- */
 
 static uint32_t layers_of_model(struct walk * w, uint32_t model) {
-    const struct verifier * v      = w->v;
-    uint32_t                layers = 0;
+    const struct verifier * v = w->v;
+    uint32_t layers = 0;
     w->work += v->n_files;
     for (uint32_t i = 0; i < v->n_files; i++) {
         if (v->files[i].model != model || !v->models[i]) { continue; }
         const struct tat_gguf_params * p = tat_gguf_params(v->models[i]);
-        const uint32_t                 n = p->n_layer - (p->n_layer_nextn < p->n_layer ? p->n_layer_nextn : 0);
+        const uint32_t n = p->n_layer - (p->n_layer_nextn < p->n_layer ? p->n_layer_nextn : 0);
         if (n > layers) { layers = n; }
     }
     return layers;
@@ -60,8 +60,8 @@ static void see_weights(struct walk * w, const struct tat_template * t, struct s
         const struct tat_tensor * tensor = &w->v->tensors[t->entries[i].tensor];
         if (tensor->kind != TAT_TENSOR_WEIGHT || tensor->file == 0 || tensor->file > w->v->n_files) { continue; }
         const uint32_t model = w->v->files[tensor->file - 1].model;
-        const uint32_t n     = model == last ? 0 : layers_of_model(w, model);
-        last                 = model;
+        const uint32_t n = model == last ? 0 : layers_of_model(w, model);
+        last = model;
         if (n > share->layers) { share->layers = n; }
         if (tensor->layer == TAT_NO_LAYER) { continue; }
         share->n_seen += w->seen[tensor->layer] != w->ubatch;
@@ -71,20 +71,20 @@ static void see_weights(struct walk * w, const struct tat_template * t, struct s
 
 static void see_results(struct walk * w, const struct tat_template * t, uint32_t evaluation, struct share * share) {
     for (uint32_t i = 0; i < t->n_leaves; i++) {
-        const struct tat_entry *   leaf = &t->entries[i];
+        const struct tat_entry * leaf = &t->entries[i];
         const enum tat_tensor_kind kind = w->v->tensors[leaf->tensor].kind;
         if (kind == TAT_TENSOR_WEIGHT || kind == TAT_TENSOR_STATE || strcmp(leaf->op, "NONE") == 0) { continue; }
         share->n_results++;
         if (w->written[w->name_of[leaf->tensor]] == w->ubatch || share->n_foreign++) { continue; }
         share->evaluation = evaluation;
-        share->leaf       = i;
+        share->leaf = i;
     }
     for (uint32_t i = 0; i < t->n_nodes; i++) {
         w->written[w->name_of[t->entries[t->n_leaves + i].tensor]] = w->ubatch;
     }
 }
 
-/* --------------------------------------------------------------------------------------------------------- the walk */
+/* ---- the walk ---- */
 
 static struct share look_at(struct walk * w, const uint32_t * evaluations, uint32_t count) {
     struct share share = { .known = true };
@@ -115,7 +115,7 @@ static void add_ubatch(struct walk * w, const uint32_t * evaluations, uint32_t c
     w->n_ubatches++;
     if (share.layers > w->most_layers) { w->most_layers = share.layers; }
     if (share.n_seen >= share.layers || w->n_short++) { return; }
-    w->shortest    = share;
+    w->shortest = share;
     w->first_short = *evaluations;
 }
 
@@ -123,7 +123,7 @@ static void walk(struct walk * w) {
     const struct verifier * v = w->v;
     for (uint32_t from = 0, to = 1; from < v->n_evaluations; from = to++) {
         const struct tat_evaluation * first = &v->evaluations[w->order[from]];
-        bool                          cut   = first->flags & TAT_EVALUATION_ABORTED;
+        bool cut = first->flags & TAT_EVALUATION_ABORTED;
         for (; to < v->n_evaluations; to++) {
             const struct tat_evaluation * next = &v->evaluations[w->order[to]];
             if (next->thread != first->thread || v->templates[next->template_id].n_tokens) { break; }
@@ -133,15 +133,15 @@ static void walk(struct walk * w) {
         const bool is_last = to == v->n_evaluations || v->evaluations[w->order[to]].thread != first->thread;
         /* What comes before any tokens is no ubatch: an encoder, a shift of the cache. */
         const bool is_ubatch = v->templates[first->template_id].n_tokens > 0;
-        const bool is_whole  = is_ubatch && !cut && (!is_last || v->summary->ended);
+        const bool is_whole = is_ubatch && !cut && (!is_last || v->summary->ended);
         add_ubatch(w, &w->order[from], to - from, is_whole);
     }
 }
 
 static int by_thread(const void * a, const void * b, void * user) {
     const struct verifier * v = user;
-    const uint32_t          x = *(const uint32_t *) a, y = *(const uint32_t *) b;
-    const uint32_t          p = v->evaluations[x].thread, q = v->evaluations[y].thread;
+    const uint32_t x = *(const uint32_t *) a, y = *(const uint32_t *) b;
+    const uint32_t p = v->evaluations[x].thread, q = v->evaluations[y].thread;
     return p != q ? (p > q) - (p < q) : (x > y) - (x < y);
 }
 
@@ -151,14 +151,14 @@ static int by_name(const void * a, const void * b, void * user) {
 }
 
 static bool prepare(struct walk * w) {
-    struct verifier * v      = w->v;
-    uint32_t *        sorted = calloc(v->n_tensors + 1, sizeof *sorted);
-    w->order                 = calloc(v->n_evaluations + 1, sizeof *w->order);
-    w->name_of               = calloc(v->n_tensors + 1, sizeof *w->name_of);
-    w->written               = calloc(v->n_tensors + 1, sizeof *w->written);
-    w->seen                  = calloc(TAT_NO_LAYER, sizeof *w->seen);
-    w->alone                 = calloc(v->n_templates + 1, sizeof *w->alone);
-    const bool good          = sorted && w->order && w->name_of && w->written && w->seen && w->alone;
+    struct verifier * v = w->v;
+    uint32_t * sorted = calloc(v->n_tensors + 1, sizeof *sorted);
+    w->order = calloc(v->n_evaluations + 1, sizeof *w->order);
+    w->name_of = calloc(v->n_tensors + 1, sizeof *w->name_of);
+    w->written = calloc(v->n_tensors + 1, sizeof *w->written);
+    w->seen = calloc(TAT_NO_LAYER, sizeof *w->seen);
+    w->alone = calloc(v->n_templates + 1, sizeof *w->alone);
+    const bool good = sorted && w->order && w->name_of && w->written && w->seen && w->alone;
     for (uint32_t i = 0; good && i < v->n_evaluations; i++) { w->order[i] = i; }
     for (uint32_t i = 0; good && i < v->n_tensors; i++) { sorted[i] = i; }
     if (good) {
@@ -172,7 +172,7 @@ static bool prepare(struct walk * w) {
     return good;
 }
 
-/* ----------------------------------------------------------------------------------------------------- the verdicts */
+/* ---- the verdicts ---- */
 
 static void judge_layers(struct walk * w) {
     const char * what = "every ubatch goes through every layer";
@@ -192,16 +192,16 @@ static void judge_layers(struct walk * w) {
 }
 
 static void judge_results(struct walk * w) {
-    const char *                     what     = "every result that a graph reads was computed by one in the trace";
-    const struct tat_trace_summary * s        = w->v->summary;
-    const bool                       has_gaps = s->evaluations_emitted > w->v->n_evaluations;
+    const char * what = "every result that a graph reads was computed by one in the trace";
+    const struct tat_trace_summary * s = w->v->summary;
+    const bool has_gaps = s->evaluations_emitted > w->v->n_evaluations;
     if (w->work > WORK_MOST) {
         verify_add(w->v, "results", what, TAT_VERDICT_SKIP, "too many graphs in pieces");
     } else if (w->n_foreign && has_gaps) {
         verify_add(w->v, "results", what, TAT_VERDICT_SKIP, "evaluations are missing that may have computed them");
     } else if (w->n_foreign) {
-        const uint32_t template       = w->v->evaluations[w->foreign.evaluation].template_id;
-        const struct tat_entry * leaf = &w->v->templates[template].entries[w->foreign.leaf];
+        const uint32_t template_id = w->v->evaluations[w->foreign.evaluation].template_id;
+        const struct tat_entry * leaf = &w->v->templates[template_id].entries[w->foreign.leaf];
         verify_add(w->v, "results", what, TAT_VERDICT_FAIL,
                    "%" PRIu64 " were not, first %s, of %s, in evaluation %" PRIu32
                    ": another backend (BLAS, GPU) computed them",
@@ -213,8 +213,8 @@ static void judge_results(struct walk * w) {
 }
 
 int verify_ubatches(struct verifier * v, struct tat_error * error) {
-    struct walk w    = { .v = v };
-    const bool  good = prepare(&w);
+    struct walk w = { .v = v };
+    const bool good = prepare(&w);
     if (good) {
         walk(&w);
         judge_layers(&w);

@@ -12,7 +12,7 @@ void verify_add(struct verifier * v, const char * name, const char * what, enum 
     struct tat_verification * r = v->result;
     if (r->n_checks == TAT_CHECKS_MAX) { return; }
     struct tat_check * check = &r->check[r->n_checks++];
-    *check                   = (struct tat_check){ .name = name, .what = what, .verdict = verdict };
+    *check = (struct tat_check){ .name = name, .what = what, .verdict = verdict };
     va_list args;
     va_start(args, format);
     vsnprintf(check->detail, sizeof check->detail, format, args);
@@ -20,11 +20,11 @@ void verify_add(struct verifier * v, const char * name, const char * what, enum 
     r->n_failed += verdict == TAT_VERDICT_FAIL;
 }
 
-/* ------------------------------------------------------------------------------------------------ the file itself */
+/* ---- the file itself ---- */
 
 static void check_file(struct verifier * v) {
-    const struct tat_trace_summary * s    = v->summary;
-    const char *                     what = "every block is whole and makes sense";
+    const struct tat_trace_summary * s = v->summary;
+    const char * what = "every block is whole and makes sense";
     if (s->damaged_bytes || s->undecodable_blocks || s->orphan_evaluations) {
         verify_add(v, "file", what, TAT_VERDICT_FAIL,
                    "%" PRIu64 " bytes damaged, %" PRIu32 " blocks that make no sense, %" PRIu32
@@ -52,10 +52,10 @@ static void check_end(struct verifier * v) {
 }
 
 static void check_losses(struct verifier * v) {
-    const struct tat_trace_summary * s        = v->summary;
-    const char *                     what     = "emitted = stored + filtered + lost, and nothing was lost";
-    uint64_t                         lost     = 0;
-    char                             why[256] = "";
+    const struct tat_trace_summary * s = v->summary;
+    const char * what = "emitted = stored + filtered + lost, and nothing was lost";
+    uint64_t lost = 0;
+    char why[256] = "";
     for (int reason = 1; reason < TAT_LOSS_COUNT; reason++) {
         if (!s->lost[reason]) { continue; }
         lost += s->lost[reason];
@@ -91,18 +91,18 @@ static void check_notes(struct verifier * v) {
     verify_add(v, "agent", "the agent could do its work", TAT_VERDICT_PASS, "no trouble noted");
 }
 
-/* --------------------------------------------------------------------------------------------------- evaluations */
+/* ---- evaluations ---- */
 
 /* The identity on which everything rests: executable nodes = callbacks + fused. */
 static void check_identity(struct verifier * v) {
-    const char * what      = "each evaluation: executable nodes = callbacks + fused";
-    uint64_t     callbacks = 0, fused = 0, nodes = 0;
-    uint32_t     wrong = 0, first = 0, aborted = 0, outside = 0;
+    const char * what = "each evaluation: executable nodes = callbacks + fused";
+    uint64_t callbacks = 0, fused = 0, nodes = 0;
+    uint32_t wrong = 0, first = 0, aborted = 0, outside = 0;
     for (uint32_t i = 0; i < v->n_evaluations; i++) {
-        const struct tat_evaluation * e          = &v->evaluations[i];
-        const struct tat_expectation  x          = tat_template_expect(&v->templates[e->template_id], e->rule);
-        const bool                    early      = e->flags & TAT_EVALUATION_ABORTED;
-        const bool                    is_outside = e->flags & TAT_EVALUATION_OUTSIDE;
+        const struct tat_evaluation * e = &v->evaluations[i];
+        const struct tat_expectation x = tat_template_expect(&v->templates[e->template_id], e->rule);
+        const bool early = e->flags & TAT_EVALUATION_ABORTED;
+        const bool is_outside = e->flags & TAT_EVALUATION_OUTSIDE;
         const bool good = !(e->flags & TAT_EVALUATION_UNMATCHED) && e->n_stamps == (is_outside ? 0 : e->n_callbacks) &&
                           (early ? e->n_callbacks <= x.n_callbacks : e->n_callbacks == x.n_callbacks);
         if (!good && wrong++ == 0) { first = i; }
@@ -114,7 +114,7 @@ static void check_identity(struct verifier * v) {
     }
     if (wrong) {
         const struct tat_evaluation * e = &v->evaluations[first];
-        const struct tat_expectation  x = tat_template_expect(&v->templates[e->template_id], e->rule);
+        const struct tat_expectation x = tat_template_expect(&v->templates[e->template_id], e->rule);
         verify_add(v, "identity", what, TAT_VERDICT_FAIL,
                    "%" PRIu32 " unmatched, first evaluation %" PRIu32 ": %" PRIu32 " callbacks, expected %" PRIu32
                    " (%" PRIu32 " nodes, %" PRIu32
@@ -169,13 +169,13 @@ static void check_times(struct verifier * v) {
     }
 }
 
-/* -------------------------------------------------------------------------------------------------------- the whole */
+/* ---- the whole ---- */
 
 /* A model file counts only if its header is still the one the trace saw. */
 static void open_models(struct verifier * v) {
     for (uint32_t i = 0; i < v->n_files; i++) {
         struct tat_gguf * gguf = tat_gguf_open(v->files[i].path, TAT_GGUF_SINGLE | TAT_GGUF_TOLERANT, NULL);
-        uint32_t          count;
+        uint32_t count;
         if (gguf && tat_gguf_files(gguf, &count)[0].header_hash == v->files[i].header_hash) {
             v->models[i] = gguf;
         } else {
@@ -214,15 +214,15 @@ static int run_checks(struct verifier * v, struct tat_error * error) {
 int tat_verify(const struct tat_trace * trace, struct tat_verification * result, struct tat_error * error) {
     memset(result, 0, sizeof *result);
     struct verifier v = { .trace = trace, .result = result, .summary = tat_trace_summary(trace) };
-    v.tensors         = tat_trace_tensors(trace, &v.n_tensors);
-    v.templates       = tat_trace_templates(trace, &v.n_templates);
-    v.evaluations     = tat_trace_evaluations(trace, &v.n_evaluations);
-    v.events          = tat_trace_events(trace, &v.n_events);
-    v.files           = tat_trace_model_files(trace, &v.n_files);
-    v.models          = calloc(v.n_files + 1, sizeof v.models[0]);
-    v.touched         = calloc(v.n_tensors + 1, sizeof v.touched[0]);
-    int status        = -1;
-    v.mappings        = calloc(v.n_events + 1, sizeof v.mappings[0]);
+    v.tensors = tat_trace_tensors(trace, &v.n_tensors);
+    v.templates = tat_trace_templates(trace, &v.n_templates);
+    v.evaluations = tat_trace_evaluations(trace, &v.n_evaluations);
+    v.events = tat_trace_events(trace, &v.n_events);
+    v.files = tat_trace_model_files(trace, &v.n_files);
+    v.models = calloc(v.n_files + 1, sizeof v.models[0]);
+    v.touched = calloc(v.n_tensors + 1, sizeof v.touched[0]);
+    int status = -1;
+    v.mappings = calloc(v.n_events + 1, sizeof v.mappings[0]);
     if (!v.models || !v.touched || !v.mappings) {
         tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", tat_trace_path(trace));
     } else {

@@ -9,19 +9,19 @@
 #include "tat/verify.h"
 
 struct verifier {
-    const struct tat_trace *         trace;
-    struct tat_verification *        result;
-    const struct tat_tensor *        tensors;
-    const struct tat_template *      templates;
-    const struct tat_evaluation *    evaluations;
-    const struct tat_event *         events;
-    const struct tat_model_file *    files;
+    const struct tat_trace * trace;
+    struct tat_verification * result;
+    const struct tat_tensor * tensors;
+    const struct tat_template * templates;
+    const struct tat_evaluation * evaluations;
+    const struct tat_event * events;
+    const struct tat_model_file * files;
     const struct tat_trace_summary * summary;
-    uint32_t                         n_tensors, n_templates, n_evaluations, n_events, n_files;
-    struct tat_gguf **               models;   /* by file; NULL: gone or changed */
-    const struct tat_event **        mappings; /* the MAPPING events */
-    uint32_t                         n_mappings;
-    bool *                           touched; /* tensors, by any record with bytes */
+    uint32_t n_tensors, n_templates, n_evaluations, n_events, n_files;
+    struct tat_gguf ** models;          /* by file; NULL: gone or changed */
+    const struct tat_event ** mappings; /* the MAPPING events */
+    uint32_t n_mappings;
+    bool * touched; /* tensors, by any record with bytes */
 };
 
 /* Adds a check with its verdict. */

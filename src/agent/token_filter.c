@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/tokens.h"
+#include "agent/token_filter.h"
 
 #include <string.h>
 
 #include "agent/agent.h"
 
 enum {
-    CONTEXTS      = 1024, /* of those beyond, everything is recorded */
-    WARMUP_TOKENS = 2,    /* as in the reader */
+    CONTEXTS = 1024,   /* of those beyond, everything is recorded */
+    WARMUP_TOKENS = 2, /* as in the reader */
 };
 
 /* All relaxed: events and the evaluations they are about come from one thread, or from threads that wait for each
  * other. */
 static uint64_t counts[CONTEXTS];
 static uint64_t total;
-static bool     any, warming, cleared, settled;
+static bool any, warming, cleared, settled;
 
 static bool asked_for_all(void) {
     return agent_options()->token_first == 0 && agent_options()->token_last == UINT64_MAX;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "format/captures.h"
-#include "format/expansion.h"
+#include "format/expand_state.h"
 #include "format/extent.h"
 
 static void put_pieces(struct expansion * x, const struct tat_access * like, uint64_t base, size_t n) {
@@ -29,7 +29,7 @@ static void sort(uint64_t * ids, size_t count) {
     }
     for (size_t i = 1; i < count; i++) {
         const uint64_t id = ids[i];
-        size_t         at = i;
+        size_t at = i;
         for (; at > 0 && ids[at - 1] > id; at--) { ids[at] = ids[at - 1]; }
         ids[at] = id;
     }
@@ -39,10 +39,10 @@ static void sort(uint64_t * ids, size_t count) {
 static struct tat_access * put_run(struct expansion * x, const struct tat_access * like, uint64_t offset,
                                    uint64_t bytes) {
     struct tat_access * a = expansion_next(x, like);
-    a->offset             = offset;
-    a->bytes              = bytes;
-    a->rows               = 1;
-    a->layout             = 0;
+    a->offset = offset;
+    a->bytes = bytes;
+    a->rows = 1;
+    a->layout = 0;
     a->flags &= (uint16_t) ~(TAT_ACCESS_STRIDED | TAT_ACCESS_APPROXIMATE);
     return a;
 }
@@ -50,9 +50,9 @@ static struct tat_access * put_run(struct expansion * x, const struct tat_access
 /* One record an expert used, with the expert's slice; or a state. */
 static void put_slices(struct expansion * x, const struct vary * v, const struct tat_entry * e,
                        const struct tat_access * like, uint64_t base, struct ids ids) {
-    const int      dim    = selection_dimension(v->selection);
+    const int dim = selection_dimension(v->selection);
     const uint64_t stride = e->nb[dim];
-    const size_t   most   = ids.count < PIECES_MAX ? PIECES_MAX / ids.count : 1;
+    const size_t most = ids.count < PIECES_MAX ? PIECES_MAX / ids.count : 1;
     for (size_t i = 0; i < ids.count; i++) { x->offsets[i] = (uint64_t) x->values[ids.first + i]; }
     sort(x->offsets, ids.count);
     for (size_t i = 0; i < ids.count; i++) {
@@ -64,8 +64,8 @@ static void put_slices(struct expansion * x, const struct vary * v, const struct
             continue;
         }
         struct tat_access a = *like;
-        a.expert            = expert;
-        const size_t n      = extent_pieces(&v->one, id * stride, x->pieces, most);
+        a.expert = expert;
+        const size_t n = extent_pieces(&v->one, id * stride, x->pieces, most);
         if (n <= most) {
             put_pieces(x, &a, base, n);
         } else {
@@ -81,13 +81,13 @@ static void put_slices(struct expansion * x, const struct vary * v, const struct
  * than the operand, they are used again. Returns how many offsets were made. */
 static size_t row_offsets(struct expansion * x, const struct tat_entry * e, const struct tat_entry * ids_entry,
                           struct ids ids) {
-    const int64_t * id    = x->values + ids.first;
-    const uint64_t  rows  = ids_entry->ne[0] ? ids_entry->ne[0] : 1;
-    const uint64_t  id_n2 = ids_entry->ne[1] ? ids_entry->ne[1] : 1;
-    const uint64_t  id_n3 = ids.count / (rows * id_n2) ? ids.count / (rows * id_n2) : 1;
-    const uint64_t  n2    = e->ne[2] > id_n2 ? e->ne[2] : id_n2;
-    const uint64_t  n3    = e->ne[3] > id_n3 ? e->ne[3] : id_n3;
-    size_t          n     = 0;
+    const int64_t * id = x->values + ids.first;
+    const uint64_t rows = ids_entry->ne[0] ? ids_entry->ne[0] : 1;
+    const uint64_t id_n2 = ids_entry->ne[1] ? ids_entry->ne[1] : 1;
+    const uint64_t id_n3 = ids.count / (rows * id_n2) ? ids.count / (rows * id_n2) : 1;
+    const uint64_t n2 = e->ne[2] > id_n2 ? e->ne[2] : id_n2;
+    const uint64_t n3 = e->ne[3] > id_n3 ? e->ne[3] : id_n3;
+    size_t n = 0;
     for (uint64_t i = 0; i < rows * n2 * n3; i++) {
         const uint64_t i2 = i / rows % n2, i3 = i / rows / n2;
         const uint64_t at = i % rows + rows * (i2 % id_n2 + id_n2 * (i3 % id_n3));
@@ -125,16 +125,16 @@ static bool put_rows(struct expansion * x, const struct vary * v, const struct t
     if (!expansion_reserve(&x->offsets, &x->offsets_capacity, ids.count * planes, sizeof x->offsets[0])) {
         return false;
     }
-    size_t       unique;
-    const size_t n    = row_offsets(x, e, ids_entry, ids);
+    size_t unique;
+    const size_t n = row_offsets(x, e, ids_entry, ids);
     const size_t made = rows_pieces(x->offsets, n, extent_span(&v->one), x->pieces, PIECES_MAX, &unique);
     if (made <= PIECES_MAX && v->one.n_levels == 0) {
         put_pieces(x, like, base, made);
     } else if (n) {
         struct tat_access * a = expansion_next(x, like);
-        a->offset             = base + x->offsets[0];
-        a->rows               = unique > UINT32_MAX ? UINT32_MAX : (uint32_t) unique;
-        a->bytes              = extent_bytes(&v->one) * unique;
+        a->offset = base + x->offsets[0];
+        a->rows = unique > UINT32_MAX ? UINT32_MAX : (uint32_t) unique;
+        a->bytes = extent_bytes(&v->one) * unique;
         a->flags |= TAT_ACCESS_APPROXIMATE;
     }
     return true;
@@ -147,10 +147,10 @@ bool expansion_varying(struct expansion * x, const struct tat_template * t, cons
         expansion_next(x, like)->flags |= TAT_ACCESS_APPROXIMATE;
         return true;
     }
-    const struct tat_entry *  e      = &t->entries[v->entry];
+    const struct tat_entry * e = &t->entries[v->entry];
     const struct tat_tensor * tensor = &LIST(struct tat_tensor, x->trace->tensors)[e->tensor];
-    const bool                copied = tensor->memory == TAT_MEMORY_FILE || tensor->memory == TAT_MEMORY_COPY;
-    const uint64_t            base   = (copied && tensor->file ? tensor->file_offset : 0) + (uint64_t) e->offset;
+    const bool copied = tensor->memory == TAT_MEMORY_FILE || tensor->memory == TAT_MEMORY_COPY;
+    const uint64_t base = (copied && tensor->file ? tensor->file_offset : 0) + (uint64_t) e->offset;
     if (v->selection == SELECT_OFFSET) {
         expansion_next(x, like)->offset += (uint64_t) x->values[ids.first] - (uint64_t) e->offset;
         return true;

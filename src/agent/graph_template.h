@@ -3,8 +3,8 @@
  * A graph seen before. It is written to the trace once; evaluations name it. The hot path asks it three things: is this
  * node still what it was, which node does the n-th callback stand for, and what has to be read there.
  */
-#ifndef TAT_AGENT_TEMPLATE_H
-#define TAT_AGENT_TEMPLATE_H
+#ifndef TAT_AGENT_GRAPH_TEMPLATE_H
+#define TAT_AGENT_GRAPH_TEMPLATE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,31 +26,31 @@ struct capture {
 };
 
 struct steps {
-    uint32_t    n_steps;
-    uint32_t    tail_node; /* nodes from here on have no callback */
+    uint32_t n_steps;
+    uint32_t tail_node; /* nodes from here on have no callback */
     struct step step[];
 };
 
-struct template {
-    uint32_t          id;
-    uint32_t          context;
-    uint32_t          n_nodes;
-    uint32_t          n_captures;
-    uint32_t          n_tokens;      /* rows that go in, as the reader counts them */
-    uint64_t          hash;          /* of all nodes */
-    uint64_t          capture_bytes; /* that the captures can take */
+struct graph_template {
+    uint32_t id;
+    uint32_t context;
+    uint32_t n_nodes;
+    uint32_t n_captures;
+    uint32_t n_tokens;      /* rows that go in, as the reader counts them */
+    uint64_t hash;          /* of all nodes */
+    uint64_t capture_bytes; /* that the captures can take */
     struct expected * expected;
-    struct capture *  captures;
-    struct steps *    steps[TAT_RULE_COUNT]; /* NULL until asked for */
-    uint64_t          last_used;             /* relaxed; a count of evaluations */
-    bool              written;
+    struct capture * captures;
+    struct steps * steps[TAT_RULE_COUNT]; /* NULL until asked for */
+    uint64_t last_used;                   /* relaxed; a count of evaluations */
+    bool written;
 };
 
 struct graph {
-    const struct host *   host;
-    struct ggml_cgraph *  key;
+    const struct host * host;
+    struct ggml_cgraph * key;
     struct ggml_tensor ** nodes;
-    uint32_t              n_nodes;
+    uint32_t n_nodes;
 };
 
 #endif

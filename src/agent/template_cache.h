@@ -6,29 +6,29 @@
  * the same way, and `last_used`. When there are too many, as of a server with ever new lengths of prompts, those that
  * were not used for longest are freed (evaluation.c says when that is safe); a graph that comes again is written again.
  */
-#ifndef TAT_AGENT_TEMPLATES_H
-#define TAT_AGENT_TEMPLATES_H
+#ifndef TAT_AGENT_TEMPLATE_CACHE_H
+#define TAT_AGENT_TEMPLATE_CACHE_H
 
-#include "agent/template.h"
+#include "agent/graph_template.h"
 
 /* With the registry's lock held: gives up a guess at a template, and says whether nobody holds it, so that it can be
  * freed. */
-typedef bool template_let_go(const struct template * t);
+typedef bool template_let_go(const struct graph_template * t);
 
 /* The template of a graph, found or made and written, and *holder set to it. Takes the registry's lock. Where there are
  * too many, `let_go` is asked for those that were not used for longest. NULL: no memory, or no room in the trace for it
  * yet. */
-const struct template * template_of(const struct graph * graph, const struct template ** holder,
-                                    template_let_go * let_go);
+const struct graph_template * template_of(const struct graph * graph, const struct graph_template ** holder,
+                                          template_let_go * let_go);
 
 /* Any thread that holds it. */
-void template_used(const struct template * t);
+void template_used(const struct graph_template * t);
 
 /* Never NULL but for lack of memory. */
-const struct steps * template_steps(const struct template * t, uint32_t rule);
+const struct steps * template_steps(const struct graph_template * t, uint32_t rule);
 
 /* The rule to try on a host's first graph where it could not be probed. */
-uint32_t template_first_rule(const struct template * t);
+uint32_t template_first_rule(const struct graph_template * t);
 
 void templates_after_fork(void);
 

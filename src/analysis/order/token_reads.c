@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "analysis/order/tokens.h"
+#include "analysis/order/token_reads.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 
 enum { WORDS_MAX = 1 << 22 }; /* that all streams keep: 16 MiB; real ones take a few thousand each */
 
-/* ------------------------------------------------------------------------------------------------------- contexts */
+/* ---- contexts ---- */
 
 static bool is_generated(const struct tat_evaluation * e) {
     const uint32_t incomplete = TAT_EVALUATION_UNMATCHED | TAT_EVALUATION_OUTSIDE | TAT_EVALUATION_ABORTED;
@@ -22,11 +22,11 @@ static int ascending(const void * a, const void * b) {
 }
 
 /* Numbers the contexts that generate, whatever numbers they have in the trace. */
-static bool find_streams(struct tokens * t) {
-    const uint32_t n        = t->subject->n_evaluations;
-    uint32_t *     contexts = malloc(((size_t) n + 1) * sizeof *contexts);
-    uint32_t       used     = 0;
-    t->stream_of            = calloc((size_t) n + 1, sizeof t->stream_of[0]);
+static bool find_streams(struct token_reads * t) {
+    const uint32_t n = t->subject->n_evaluations;
+    uint32_t * contexts = malloc(((size_t) n + 1) * sizeof *contexts);
+    uint32_t used = 0;
+    t->stream_of = calloc((size_t) n + 1, sizeof t->stream_of[0]);
     for (uint32_t i = 0; contexts && i < n; i++) {
         if (is_generated(&t->subject->evaluations[i])) { contexts[used++] = t->subject->evaluations[i].context; }
     }
@@ -54,8 +54,8 @@ static uint16_t op_number(const struct subject * s, const char * name) {
     return UINT16_MAX;
 }
 
-bool tokens_begin(struct tokens * t, const struct subject * subject) {
-    *t = (struct tokens){ .subject = subject, .get_rows = op_number(subject, "GET_ROWS"), .current = UINT32_MAX };
+bool token_reads_begin(struct token_reads * t, const struct subject * subject) {
+    *t = (struct token_reads){ .subject = subject, .get_rows = op_number(subject, "GET_ROWS"), .current = UINT32_MAX };
     for (uint32_t i = 0; i < subject->n_evaluations; i++) {
         const struct tat_evaluation * e = &subject->evaluations[i];
         t->aborted += e->phase == TAT_PHASE_GENERATE && e->flags & TAT_EVALUATION_ABORTED;
@@ -65,7 +65,7 @@ bool tokens_begin(struct tokens * t, const struct subject * subject) {
     return predict && reorder && find_streams(t);
 }
 
-void tokens_free(struct tokens * t) {
+void token_reads_free(struct token_reads * t) {
     for (uint32_t i = 0; t->streams && i < t->n_streams; i++) { sequence_free(&t->streams[i].before); }
     sequence_free(&t->now);
     order_slices_free(&t->slices);
@@ -75,15 +75,15 @@ void tokens_free(struct tokens * t) {
     free(t->stream_of);
 }
 
-/* ---------------------------------------------------------------------------------------------------- evaluations */
+/* ---- evaluations ---- */
 
 /* The stream keeps what was read, for the next one to be compared with. */
-static void keep(struct tokens * t, struct stream * s) {
-    const uint64_t        was    = s->begun ? sequence_words(&s->before) : 0;
+static void keep(struct token_reads * t, struct stream * s) {
+    const uint64_t was = s->begun ? sequence_words(&s->before) : 0;
     const struct sequence before = s->before;
-    s->before                    = t->now;
-    t->now                       = before;
-    s->begun                     = true;
+    s->before = t->now;
+    t->now = before;
+    s->begun = true;
     t->words += sequence_words(&s->before) - was;
     if (t->words <= WORDS_MAX) { return; }
     prediction_end(&t->prediction);
@@ -91,11 +91,11 @@ static void keep(struct tokens * t, struct stream * s) {
     t->words -= sequence_words(&s->before);
     sequence_free(&s->before);
     s->before = (struct sequence){ 0 };
-    s->begun  = false;
+    s->begun = false;
     t->left_out++;
 }
 
-static void close_current(struct tokens * t) {
+static void close_current(struct token_reads * t) {
     struct stream * s = &t->streams[t->stream_of[t->current]];
     reorder_close(&t->reorder, t->current);
     t->failed |= t->now.failed || t->slices.failed;
@@ -104,36 +104,36 @@ static void close_current(struct tokens * t) {
         t->left_out++;
         return;
     }
-    const uint64_t half      = t->generated / 2;
-    const bool     identical = s->begun && same_add(&t->comparison, &s->before, &t->now);
+    const uint64_t half = t->generated / 2;
+    const bool identical = s->begun && same_add(&t->comparison, &s->before, &t->now);
     if (half) { prediction_add(&t->prediction, s, &t->now, identical, t->before_current < half); }
     keep(t, s);
 }
 
-void tokens_open(struct tokens * t, uint32_t evaluation) {
-    tokens_end(t);
+void token_reads_open(struct token_reads * t, uint32_t evaluation) {
+    token_reads_end(t);
     if (!is_generated(&t->subject->evaluations[evaluation])) { return; }
     for (; t->counted < evaluation; t->counted++) {
         t->before_current += is_generated(&t->subject->evaluations[t->counted]);
     }
     const uint64_t every = (t->generated + REORDER_SAMPLES - 1) / REORDER_SAMPLES;
-    t->current           = evaluation;
+    t->current = evaluation;
     sequence_begin(&t->now, evaluation);
     reorder_open(&t->reorder, t->before_current % every == 0);
     const struct stream * s = &t->streams[t->stream_of[evaluation]];
-    t->hint                 = s->begun ? s->before.slice : NULL;
-    t->n_hints              = s->begun ? s->before.n_slices : 0;
+    t->hint = s->begun ? s->before.slice : NULL;
+    t->n_hints = s->begun ? s->before.n_slices : 0;
 }
 
-void tokens_end(struct tokens * t) {
+void token_reads_end(struct token_reads * t) {
     if (t->current != UINT32_MAX) { close_current(t); }
     t->current = UINT32_MAX;
 }
 
-/* -------------------------------------------------------------------------------------------------------- telling */
+/* ---- telling ---- */
 
-void tokens_tell(struct tokens * t, struct result * r) {
-    tokens_end(t);
+void token_reads_tell(struct token_reads * t, struct result * r) {
+    token_reads_end(t);
     prediction_end(&t->prediction);
     r->failed |= t->failed;
     result_put_count(r, result_values(r), "generated_evaluations", t->generated);

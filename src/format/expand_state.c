@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "format/expansion.h"
+#include "format/expand_state.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +19,8 @@ bool expansion_reserve(void * array, size_t * capacity, size_t wanted, size_t si
 }
 
 bool expansion_begin(struct expansion * x, const struct tat_trace * trace, tat_access_sink sink, void * user) {
-    *x        = (struct expansion){ .trace = (struct tat_trace *) trace, .sink = sink, .user = user };
-    x->batch  = aligned_alloc(64, BATCH * sizeof *x->batch);
+    *x = (struct expansion){ .trace = (struct tat_trace *) trace, .sink = sink, .user = user };
+    x->batch = aligned_alloc(64, BATCH * sizeof *x->batch);
     x->pieces = malloc(PIECES_MAX * sizeof *x->pieces);
     return x->batch && x->pieces;
 }
@@ -61,57 +61,57 @@ static double rate_of(const struct tat_evaluation * e, const struct body * b) {
 }
 
 uint32_t expansion_times(struct expansion * x, uint32_t evaluation) {
-    const struct tat_evaluation * e     = &LIST(struct tat_evaluation, x->trace->evaluations)[evaluation];
-    const struct body *           b     = &LIST(struct body, x->trace->bodies)[evaluation];
-    const unsigned                shift = x->trace->header.stamp_shift;
-    struct tat_in                 in    = { .at = b->stamps, .end = b->stamps + b->stamps_bytes };
+    const struct tat_evaluation * e = &LIST(struct tat_evaluation, x->trace->evaluations)[evaluation];
+    const struct body * b = &LIST(struct body, x->trace->bodies)[evaluation];
+    const unsigned shift = x->trace->header.stamp_shift;
+    struct tat_in in = { .at = b->stamps, .end = b->stamps + b->stamps_bytes };
     if (!expansion_reserve(&x->start_ns, &x->times_capacity, (size_t) e->n_stamps + 2, sizeof x->start_ns[0])) {
         return 0;
     }
     const uint64_t duration = b->end_tick - b->begin_tick;
-    const double   rate     = rate_of(e, b);
-    uint64_t       stamp    = b->begin_tick >> shift;
-    x->start_ns[0]          = e->begin_ns;
+    const double rate = rate_of(e, b);
+    uint64_t stamp = b->begin_tick >> shift;
+    x->start_ns[0] = e->begin_ns;
     for (uint32_t i = 0; i < e->n_stamps; i++) {
         stamp += next_delta(&in);
-        const int64_t ticks  = (int64_t) ((stamp << shift) - b->begin_tick);
-        const double  within = ticks <= 0 ? 0 : (uint64_t) ticks < duration ? (double) ticks : (double) duration;
-        x->start_ns[i + 1]   = e->begin_ns + (uint64_t) (within * rate);
+        const int64_t ticks = (int64_t) ((stamp << shift) - b->begin_tick);
+        const double within = ticks <= 0 ? 0 : (uint64_t) ticks < duration ? (double) ticks : (double) duration;
+        x->start_ns[i + 1] = e->begin_ns + (uint64_t) (within * rate);
     }
     return e->n_stamps;
 }
 
 uint32_t expansion_waits(struct expansion * x, uint32_t evaluation) {
-    const struct tat_evaluation * e    = &LIST(struct tat_evaluation, x->trace->evaluations)[evaluation];
-    const struct body *           b    = &LIST(struct body, x->trace->bodies)[evaluation];
-    const double                  unit = rate_of(e, b) * (double) (1u << x->trace->header.stamp_shift);
-    struct tat_in                 in   = { .at = b->waits, .end = b->waits + b->waits_bytes };
+    const struct tat_evaluation * e = &LIST(struct tat_evaluation, x->trace->evaluations)[evaluation];
+    const struct body * b = &LIST(struct body, x->trace->bodies)[evaluation];
+    const double unit = rate_of(e, b) * (double) (1u << x->trace->header.stamp_shift);
+    struct tat_in in = { .at = b->waits, .end = b->waits + b->waits_bytes };
     if (!expansion_reserve(&x->wait_ns, &x->waits_capacity, (size_t) e->n_waits + 1, sizeof x->wait_ns[0])) {
         return 0;
     }
     for (uint32_t i = 0; i < e->n_waits; i++) {
         const uint64_t node = duration_of(x->start_ns, i);
-        const double   ns   = (double) next_delta(&in) * unit;
-        x->wait_ns[i]       = ns < (double) node ? (uint64_t) ns : node;
+        const double ns = (double) next_delta(&in) * unit;
+        x->wait_ns[i] = ns < (double) node ? (uint64_t) ns : node;
     }
     return e->n_waits;
 }
 
 bool expansion_ids(struct expansion * x, uint32_t evaluation) {
-    const uint32_t template          = LIST(struct tat_evaluation, x->trace->evaluations)[evaluation].template_id;
-    const struct tat_template * t    = &LIST(struct tat_template, x->trace->templates)[template];
-    const struct body *         b    = &LIST(struct body, x->trace->bodies)[evaluation];
-    size_t                      room = x->ids_capacity;
+    const uint32_t template_id = LIST(struct tat_evaluation, x->trace->evaluations)[evaluation].template_id;
+    const struct tat_template * t = &LIST(struct tat_template, x->trace->templates)[template_id];
+    const struct body * b = &LIST(struct body, x->trace->bodies)[evaluation];
+    size_t room = x->ids_capacity;
     if (!expansion_reserve(&x->ids, &room, (size_t) t->n_captures + 1, sizeof x->ids[0])) { return false; }
     x->ids_capacity = (uint32_t) room;
     memset(x->ids, 0, (t->n_captures + 1) * sizeof x->ids[0]);
-    struct tat_in in   = { .at = b->captures, .end = b->captures + b->captures_bytes };
-    size_t        used = 0;
+    struct tat_in in = { .at = b->captures, .end = b->captures + b->captures_bytes };
+    size_t used = 0;
     for (uint32_t i = 0; i < t->n_captures && in.at < in.end; i++) {
         const enum tat_capture_kind kind = t->captures[i].kind;
         const bool wanted = kind == TAT_CAPTURE_ROWS || kind == TAT_CAPTURE_EXPERTS || kind == TAT_CAPTURE_OFFSET;
         const struct tat_in before = in;
-        size_t              count;
+        size_t count;
         if (!capture_next(&in, kind, NULL, 0, &count)) { return true; }
         if (!wanted || count == 0 || count > CAPTURE_VALUES_MAX - used) { continue; }
         if (!expansion_reserve(&x->values, &x->values_capacity, used + count, sizeof x->values[0])) { return false; }

@@ -3,8 +3,8 @@
  * Which evaluations hold tokens that were asked for (TAT_TOKENS). Tokens are counted as a reader of the trace counts
  * them (doc/format.md, "Order, tokens, phases"): by context, without warm-up.
  */
-#ifndef TAT_AGENT_TOKENS_H
-#define TAT_AGENT_TOKENS_H
+#ifndef TAT_AGENT_TOKEN_FILTER_H
+#define TAT_AGENT_TOKEN_FILTER_H
 
 #include <stdbool.h>
 #include <stdint.h>

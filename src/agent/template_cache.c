@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "agent/templates.h"
+#include "agent/template_cache.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,30 +10,30 @@
 #include "agent/table.h"
 
 /* Guarded by the registry's lock. */
-static struct template ** templates;
-static uint32_t           n_templates, capacity;
-static uint32_t           next_id;
-static struct table       by_hash; /* to indices of templates[] */
+static struct graph_template ** templates;
+static uint32_t n_templates, capacity;
+static uint32_t next_id;
+static struct table by_hash; /* to indices of templates[] */
 
 static uint64_t uses; /* relaxed */
 
 static uint64_t graph_hash(const struct graph * g) {
-    const struct ggml_layout * l   = &g->host->layout;
-    uint64_t                   sum = g->n_nodes;
+    const struct ggml_layout * l = &g->host->layout;
+    uint64_t sum = g->n_nodes;
     for (uint32_t i = 0; i < g->n_nodes; i++) {
-        /* Which sources are leaves and which views slide is not known yet: that is left to the comparison afterwards.
-         */
+        /* Which sources are leaves and which views slide is not known yet: that is left to the comparison
+         * afterwards. */
         const uint32_t view = layout_view_src(l, g->nodes[i]) ? NODE_SLIDES : 0;
-        sum                 = table_hash(sum) + g->host->hash->of(l, g->nodes[i], view);
+        sum = table_hash(sum) + g->host->hash->of(l, g->nodes[i], view);
     }
     return sum;
 }
 
-static bool equal(const struct graph * g, const struct template * t) {
+static bool equal(const struct graph * g, const struct graph_template * t) {
     return g->host->hash->all_match(&g->host->layout, g->nodes, t->expected, 0, g->n_nodes);
 }
 
-static struct template * find(const struct graph * g, uint64_t hash) {
+static struct graph_template * find(const struct graph * g, uint64_t hash) {
     uint32_t steps = 0;
     for (uint32_t i; (i = table_next(&by_hash, hash, &steps)) != TABLE_NONE;) {
         if (templates[i]->n_nodes == g->n_nodes && equal(g, templates[i])) { return templates[i]; }
@@ -41,7 +41,7 @@ static struct template * find(const struct graph * g, uint64_t hash) {
     return NULL;
 }
 
-static void free_template(struct template * t) {
+static void free_template(struct graph_template * t) {
     for (int rule = 0; rule < TAT_RULE_COUNT; rule++) { free(t->steps[rule]); }
     free(t->expected);
     free(t->captures);
@@ -49,8 +49,8 @@ static void free_template(struct template * t) {
 }
 
 static int by_use(const void * a, const void * b) {
-    const uint64_t x = __atomic_load_n(&(*(struct template * const *) a)->last_used, __ATOMIC_RELAXED);
-    const uint64_t y = __atomic_load_n(&(*(struct template * const *) b)->last_used, __ATOMIC_RELAXED);
+    const uint64_t x = __atomic_load_n(&(*(struct graph_template * const *) a)->last_used, __ATOMIC_RELAXED);
+    const uint64_t y = __atomic_load_n(&(*(struct graph_template * const *) b)->last_used, __ATOMIC_RELAXED);
     return (x > y) - (x < y);
 }
 
@@ -72,18 +72,18 @@ static void evict(template_let_go * let_go) {
     }
 }
 
-static struct template * add(const struct graph * g, uint64_t hash, template_let_go * let_go) {
+static struct graph_template * add(const struct graph * g, uint64_t hash, template_let_go * let_go) {
     if (n_templates >= agent_options()->templates_max) { evict(let_go); }
     if (n_templates == capacity) {
-        const uint32_t     more   = capacity ? capacity * 2 : 16;
-        struct template ** bigger = realloc(templates, more * sizeof bigger[0]);
+        const uint32_t more = capacity ? capacity * 2 : 16;
+        struct graph_template ** bigger = realloc(templates, more * sizeof bigger[0]);
         if (!bigger) { return NULL; }
         templates = bigger;
-        capacity  = more;
+        capacity = more;
     }
-    struct template * t = calloc(1, sizeof *t);
+    struct graph_template * t = calloc(1, sizeof *t);
     if (!t) { return NULL; }
-    t->id   = next_id;
+    t->id = next_id;
     t->hash = hash;
     if (!graph_walk(g, t) || !table_add(&by_hash, hash, n_templates)) {
         free_template(t);
@@ -95,15 +95,16 @@ static struct template * add(const struct graph * g, uint64_t hash, template_let
     return t;
 }
 
-void template_used(const struct template * t) {
+void template_used(const struct graph_template * t) {
     const uint64_t now = __atomic_add_fetch(&uses, 1, __ATOMIC_RELAXED);
     __atomic_store_n((uint64_t *) &t->last_used, now, __ATOMIC_RELAXED);
 }
 
-const struct template * template_of(const struct graph * g, const struct template ** holder, template_let_go * let_go) {
+const struct graph_template * template_of(const struct graph * g, const struct graph_template ** holder,
+                                          template_let_go * let_go) {
     registry_lock();
-    const uint64_t    hash = graph_hash(g);
-    struct template * t    = find(g, hash);
+    const uint64_t hash = graph_hash(g);
+    struct graph_template * t = find(g, hash);
     if (!t) { t = add(g, hash, let_go); }
     /* A template that found no room is encoded again when next seen. */
     if (t && !t->written && !graph_walk_write(g, t)) { t = NULL; }
@@ -117,7 +118,7 @@ static bool executes(const struct expected * node, uint32_t rule) {
     return !(rule & TAT_RULE_SKIP_UNASKED) || (node->facts & TAT_NODE_COMPUTE);
 }
 
-static struct steps * make_steps(const struct template * t, uint32_t rule) {
+static struct steps * make_steps(const struct graph_template * t, uint32_t rule) {
     struct steps * steps = malloc(sizeof *steps + (size_t) t->n_nodes * sizeof steps->step[0]);
     if (!steps) { return NULL; }
     uint32_t n = 0, from = 0, capture = 0;
@@ -125,21 +126,21 @@ static struct steps * make_steps(const struct template * t, uint32_t rule) {
         if (!executes(&t->expected[i], rule)) { continue; }
         if ((rule & TAT_RULE_FUSE_NORM) && (t->expected[i].facts & TAT_NODE_FUSES_NEXT)) { i++; }
         struct step * step = &steps->step[n++];
-        *step              = (struct step){ .first_node = from, .last_node = i, .first_capture = capture };
+        *step = (struct step){ .first_node = from, .last_node = i, .first_capture = capture };
         while (capture < t->n_captures && t->captures[capture].node <= i) { capture++; }
         step->n_captures = capture - step->first_capture;
-        from             = i + 1;
+        from = i + 1;
     }
-    steps->n_steps   = n;
+    steps->n_steps = n;
     steps->tail_node = from;
     return steps;
 }
 
-const struct steps * template_steps(const struct template * t, uint32_t rule) {
-    struct steps ** slot  = (struct steps **) &t->steps[rule];
-    struct steps *  steps = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+const struct steps * template_steps(const struct graph_template * t, uint32_t rule) {
+    struct steps ** slot = (struct steps **) &t->steps[rule];
+    struct steps * steps = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
     if (steps) { return steps; }
-    steps                 = make_steps(t, rule);
+    steps = make_steps(t, rule);
     struct steps * others = NULL;
     if (steps && !__atomic_compare_exchange_n(slot, &others, steps, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
         free(steps);
@@ -148,17 +149,17 @@ const struct steps * template_steps(const struct template * t, uint32_t rule) {
     return steps;
 }
 
-uint32_t template_first_rule(const struct template * t) {
+uint32_t template_first_rule(const struct graph_template * t) {
     bool asked = false;
     for (uint32_t i = 0; i < t->n_nodes && !asked; i++) { asked = t->expected[i].facts & TAT_NODE_COMPUTE; }
     if (!asked) { return 0; }
-    const char *   off  = getenv("GGML_CPU_DISABLE_FUSION");
+    const char * off = getenv("GGML_CPU_DISABLE_FUSION");
     const uint32_t fuse = off && atoi(off) == 1 ? 0 : TAT_RULE_FUSE_NORM;
     return TAT_RULE_SKIP_EMPTY | TAT_RULE_SKIP_UNASKED | fuse;
 }
 
 void templates_after_fork(void) {
-    templates   = NULL;
+    templates = NULL;
     n_templates = capacity = next_id = 0;
     memset(&by_hash, 0, sizeof by_hash);
 }

@@ -7,15 +7,15 @@
  * of a weight may begin and end anywhere, and is another place of the file. The slices of analysis/slices.h, which
  * counters and caches go by, are known beforehand and cover a weight without overlapping.
  */
-#ifndef TAT_ANALYSIS_ORDER_SLICES_H
-#define TAT_ANALYSIS_ORDER_SLICES_H
+#ifndef TAT_ANALYSIS_ORDER_ACCESS_SLICES_H
+#define TAT_ANALYSIS_ORDER_ACCESS_SLICES_H
 
 #include "analysis/analysis.h"
 
-#define NO_SLICE UINT32_MAX
+#define NO_ORDER_SLICE UINT32_MAX
 
 enum {
-    SLICES_MAX   = 1 << 20, /* far more than any model has; the rest are one slice, and said so */
+    SLICES_MAX = 1 << 20,   /* far more than any model has; the rest are one slice, and said so */
     SEQUENCE_MAX = 1 << 20, /* accesses of one evaluation */
 };
 
@@ -23,7 +23,7 @@ struct order_slice {
     uint64_t offset, bytes; /* in the file */
     uint32_t tensor;
     uint16_t expert; /* or TAT_NO_EXPERT */
-    bool     rows;   /* any rows: offset and bytes are 0 */
+    bool rows;       /* any rows: offset and bytes are 0 */
 };
 
 static inline bool slice_is(const struct order_slice * x, const struct order_slice * y) {
@@ -32,18 +32,18 @@ static inline bool slice_is(const struct order_slice * x, const struct order_sli
 
 struct order_slices {
     struct order_slice * at;
-    uint64_t *           bytes; /* of each, once more: what scoring goes through */
-    uint32_t             count, capacity;
-    uint32_t *           index; /* a hash table of 1 + number */
-    uint32_t             mask;
-    bool                 full, failed;
+    uint64_t * bytes; /* of each, once more: what scoring goes through */
+    uint32_t count, capacity;
+    uint32_t * index; /* a hash table of 1 + number */
+    uint32_t mask;
+    bool full, failed;
 };
 
-/* The slice's number, a new one if need be; NO_SLICE where memory ran out. */
+/* The slice's number, a new one if need be; NO_ORDER_SLICE where memory ran out. */
 uint32_t slice_number(struct order_slices * s, const struct order_slice * slice);
-void     order_slices_free(struct order_slices * s);
+void order_slices_free(struct order_slices * s);
 
-/* "blk.0.ffn_up_exps.weight, expert 3"; "nothing" for NO_SLICE. Returns `text`. */
+/* "blk.0.ffn_up_exps.weight, expert 3"; "nothing" for NO_ORDER_SLICE. Returns `text`. */
 enum { SLICE_TEXT = 256 };
 const char * slice_text(char text[static SLICE_TEXT], const struct subject * subject, const struct order_slices * s,
                         uint32_t slice);
@@ -51,14 +51,14 @@ const char * slice_text(char text[static SLICE_TEXT], const struct subject * sub
 /* What one evaluation read, in order. A step is one operand of one node; several slices of a stack of experts are one
  * step, and so are the rows of an embedding. */
 struct sequence {
-    uint32_t   evaluation;
-    uint32_t   n_steps, n_slices;
-    uint32_t   steps_capacity, slices_capacity;
+    uint32_t evaluation;
+    uint32_t n_steps, n_slices;
+    uint32_t steps_capacity, slices_capacity;
     uint32_t * tensor; /* by step */
     uint32_t * place;  /* by step: node and operand, see place_of */
     uint32_t * first;  /* by step: its first slice; one more for the end */
     uint32_t * slice;
-    bool       cut, failed; /* too long; memory */
+    bool cut, failed; /* too long; memory */
 };
 
 static inline uint32_t place_of(uint32_t node, uint8_t operand) {

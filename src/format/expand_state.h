@@ -3,8 +3,8 @@
  * What it takes to make access records from a plan and an evaluation: its times, its captured ids, the records of the
  * operands that vary, and room for records on their way to whoever wants them.
  */
-#ifndef TAT_FORMAT_EXPANSION_H
-#define TAT_FORMAT_EXPANSION_H
+#ifndef TAT_FORMAT_EXPAND_STATE_H
+#define TAT_FORMAT_EXPAND_STATE_H
 
 #include "format/plan.h"
 
@@ -16,23 +16,23 @@ struct ids {
 
 struct expansion {
     struct tat_trace * trace;
-    tat_access_sink    sink;
-    void *             user;
-    bool               stopped;
+    tat_access_sink sink;
+    void * user;
+    bool stopped;
 
     struct tat_access * batch; /* BATCH */
-    size_t              n_batch;
+    size_t n_batch;
 
     uint64_t * start_ns; /* by callback; one more for the end */
     uint64_t * wait_ns;  /* by callback: at the barrier behind its node */
-    size_t     times_capacity, waits_capacity;
+    size_t times_capacity, waits_capacity;
 
-    int64_t *      values; /* of all id captures of the evaluation */
-    size_t         values_capacity;
-    struct ids *   ids; /* by capture */
-    uint32_t       ids_capacity;
-    uint64_t *     offsets; /* of rows */
-    size_t         offsets_capacity;
+    int64_t * values; /* of all id captures of the evaluation */
+    size_t values_capacity;
+    struct ids * ids; /* by capture */
+    uint32_t ids_capacity;
+    uint64_t * offsets; /* of rows */
+    size_t offsets_capacity;
     struct piece * pieces; /* PIECES_MAX */
 };
 
@@ -47,7 +47,7 @@ void expansion_flush(struct expansion * x);
 static inline struct tat_access * expansion_next(struct expansion * x, const struct tat_access * like) {
     if (x->n_batch == BATCH) { expansion_flush(x); }
     struct tat_access * a = &x->batch[x->n_batch++];
-    *a                    = *like;
+    *a = *like;
     return a;
 }
 
