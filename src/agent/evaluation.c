@@ -207,75 +207,59 @@ void evaluation_passed_barrier(struct evaluation * e) {
     e->n_barriers++;
 }
 
-/* Called by thread 0 after each node, before the barrier. */
-static bool on_node(void * data) {
-    struct evaluation * e = data;
+static void on_node(void * state) {
+    struct evaluation * e = state;
     const uint32_t k = e->n_callbacks++;
-    if (e->tmpl && k < e->stamps_capacity) {
-        e->stamps[k] = clock_ticks(e->clock);
-        if (k < e->steps->n_steps) {
-            at_step(e, k);
-        } else if (k == e->steps->n_steps) {
-            beyond_steps(e, k);
-        }
-        if (INSTEAD(waits_for_barriers)) {
-            e->waits[k] = 0; /* behind the last node there may be no barrier */
-            before_barrier = e;
-        }
+    if (INSTEAD(!e->tmpl || k >= e->stamps_capacity)) { return; }
+    e->stamps[k] = clock_ticks(e->clock);
+    if (k < e->steps->n_steps) {
+        at_step(e, k);
+    } else if (k == e->steps->n_steps) {
+        beyond_steps(e, k);
     }
-    if (!e->callback || !e->callback(e->callback_data)) { return false; }
-    e->flags |= TAT_EVALUATION_ABORTED;
-    return true;
+    if (INSTEAD(waits_for_barriers)) {
+        e->waits[k] = 0; /* behind the last node there may be no barrier */
+        before_barrier = e;
+    }
+}
+
+static void on_node_empty(void * state) {
+    (void) state;
 }
 
 /* An evaluation is emitted when it is counted as stored or lost: one that still runs when the trace is closed is
  * neither. */
-static struct evaluation * refuse(struct evaluation * e, enum tat_loss_reason reason) {
+static bool refuse(struct evaluation * e, enum tat_loss_reason reason) {
     if (e) { free_slot(e); }
     if (agent_enter()) {
         __atomic_fetch_add(&agent_totals.evaluations_emitted, 1, __ATOMIC_RELAXED);
         count_lost(reason);
         agent_leave();
     }
-    return NULL;
-}
-
-static bool on_node_empty(void * data) {
-    struct evaluation * e = data;
-    return e->callback && e->callback(e->callback_data);
-}
-
-static void install(struct evaluation * e, struct ggml_cplan * plan) {
-    e->callback = plan->abort_callback;
-    e->callback_data = plan->abort_callback_data;
-    plan->abort_callback = e->filtered ? on_node_empty : on_node;
-    plan->abort_callback_data = e;
+    return false;
 }
 
 /* The program wants no recording now. For TAT_AGENT_EMPTY, what remains is the price of the hook. */
-static struct evaluation * pass(struct ggml_cplan * plan, enum tat_agent_mode mode) {
+static bool pass(struct watch * watch, enum tat_agent_mode mode) {
     if (agent_enter()) {
         __atomic_fetch_add(&agent_totals.evaluations_emitted, 1, __ATOMIC_RELAXED);
         __atomic_fetch_add(&agent_totals.evaluations_filtered, 1, __ATOMIC_RELAXED);
         agent_leave();
     }
-    struct evaluation * e = mode == TAT_AGENT_EMPTY ? take_slot() : NULL;
-    if (!e) { return NULL; }
-    e->filtered = true;
-    install(e, plan);
-    return e;
+    *watch = (struct watch){ on_node_empty, NULL };
+    return mode == TAT_AGENT_EMPTY;
 }
 
-struct evaluation * evaluation_begin(struct host * host, struct ggml_cgraph * graph, struct ggml_cplan * plan) {
+bool evaluation_begin(const struct graph_call * call, struct watch * watch) {
     const enum tat_agent_mode mode = agent_mode();
-    if (mode != TAT_AGENT_RECORD) { return pass(plan, mode); }
+    struct host * host = call->host;
+    if (mode != TAT_AGENT_RECORD) { return pass(watch, mode); }
     if (host->trouble) { return refuse(NULL, TAT_LOSS_LAYOUT); }
-    const int n_nodes = host->ggml.graph_n_nodes(graph);
+    const int n_nodes = host->ggml.graph_n_nodes(call->graph);
     if (n_nodes <= 0) { return refuse(NULL, TAT_LOSS_LAYOUT); }
     struct evaluation * e = take_slot();
     if (!e) { return refuse(NULL, TAT_LOSS_SLOTS); }
-    e->graph = (struct graph){ host, graph, host->ggml.graph_nodes(graph), (uint32_t) n_nodes };
-    e->filtered = false;
+    e->graph = (struct graph){ host, call->graph, host->ggml.graph_nodes(call->graph), (uint32_t) n_nodes };
     e->n_callbacks = 0;
     e->flags = 0;
     e->n_barriers = 0;
@@ -284,10 +268,10 @@ struct evaluation * evaluation_begin(struct host * host, struct ggml_cgraph * gr
     e->clock = agent_clock();
     e->captured.at = e->captures;
     e->captured.overflow = false;
-    if (!choose_template(e)) { return refuse(e, sink_refusal()); }
-    install(e, plan);
+    if (!choose_template(e)) { return refuse(e, sink_refusal(&trace_sink)); }
+    *watch = (struct watch){ on_node, e };
     e->begin_tick = clock_ticks(e->clock);
-    return e;
+    return true;
 }
 
 /* The nodes that no callback came for, which are all of them where a graph of views alone met another's template. */
@@ -297,30 +281,26 @@ static void compare_rest(struct evaluation * e) {
     if (!nodes_match(e, from, e->graph.n_nodes)) { change_template(e); }
 }
 
-static void finish(struct evaluation * e, const struct ggml_cplan * plan, uint64_t end_tick, int status) {
+static void finish(struct evaluation * e, const struct graph_call * call, uint64_t end_tick) {
     __atomic_fetch_add(&agent_totals.evaluations_emitted, 1, __ATOMIC_RELAXED);
     __atomic_fetch_add(&agent_totals.callbacks_emitted, e->n_callbacks, __ATOMIC_RELAXED);
+    if (call->aborted) { e->flags |= TAT_EVALUATION_ABORTED; }
     if (e->tmpl) { compare_rest(e); }
     if (waits_for_barriers) { miss_barriers(e); }
-    if (e->tmpl && evaluation_store(e, plan, end_tick, status)) {
+    if (e->tmpl && evaluation_store(e, call, end_tick)) {
         __atomic_fetch_add(&agent_totals.evaluations_stored, 1, __ATOMIC_RELAXED);
         __atomic_fetch_add(&agent_totals.callbacks_stored, e->n_callbacks, __ATOMIC_RELAXED);
     } else {
-        count_lost(sink_refusal());
+        count_lost(sink_refusal(&trace_sink));
     }
 }
 
-void evaluation_end(struct evaluation * e, struct ggml_cplan * plan, int status) {
+void evaluation_end(struct evaluation * e, const struct graph_call * call) {
+    if (!e) { return; } /* TAT_AGENT_EMPTY */
     const uint64_t end_tick = clock_ticks(e->clock);
-    plan->abort_callback = e->callback;
-    plan->abort_callback_data = e->callback_data;
     before_barrier = NULL;
-    if (e->filtered) {
-        free_slot(e);
-        return;
-    }
     if (agent_enter()) {
-        finish(e, plan, end_tick, status);
+        finish(e, call, end_tick);
         agent_leave();
     }
     free_slot(e);

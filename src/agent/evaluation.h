@@ -7,16 +7,16 @@
 #ifndef TAT_AGENT_EVALUATION_H
 #define TAT_AGENT_EVALUATION_H
 
-#include "agent/host.h"
+#include "agent/observer.h"
 
 struct evaluation;
 
-/* Puts our callback into the plan. NULL: this evaluation cannot be recorded and is counted as lost; the plan is
- * untouched. */
-struct evaluation * evaluation_begin(struct host * host, struct ggml_cgraph * graph, struct ggml_cplan * plan);
+/* Says by *watch what is called after each node. False: this evaluation is not recorded, and counted as lost or
+ * filtered. */
+bool evaluation_begin(const struct graph_call * call, struct watch * watch);
 
-/* Gives the plan its own callback back, writes the evaluation, frees the slot. `status` is what the host returned. */
-void evaluation_end(struct evaluation * evaluation, struct ggml_cplan * plan, int status);
+/* Writes the evaluation and frees the slot. */
+void evaluation_end(struct evaluation * evaluation, const struct graph_call * call);
 
 /* Exact times (barrier.c): from now on thread 0's stamps are moved to the end of the barrier after its callback, and
  * what it waited there is kept beside them. */

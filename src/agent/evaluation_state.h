@@ -6,6 +6,7 @@
 #define TAT_AGENT_EVALUATION_STATE_H
 
 #include "agent/graph_template.h"
+#include "agent/observer.h"
 #include "format/buffer.h"
 
 enum { EVALUATION_FIXED_BYTES = 256 }; /* of the payload: all but stamps, waits and captures */
@@ -19,9 +20,6 @@ struct evaluation {
     uint32_t rule;
     uint32_t n_callbacks;
     uint32_t flags;
-    bool filtered;                 /* only the hook is there */
-    bool (*callback)(void * data); /* the host's own */
-    void * callback_data;
     uint64_t begin_tick;
     enum tat_clock clock;
     uint32_t n_barriers; /* stamps that were taken after one */
@@ -41,6 +39,6 @@ struct evaluation {
 };
 
 /* Finds which rule was in force, and writes the block. False: no room for it. Between agent_enter and agent_leave. */
-bool evaluation_store(struct evaluation * e, const struct ggml_cplan * plan, uint64_t end_tick, int status);
+bool evaluation_store(struct evaluation * e, const struct graph_call * call, uint64_t end_tick);
 
 #endif

@@ -105,20 +105,20 @@ static void settle_flags(struct evaluation * e) {
     if (e->n_barriers && e->n_barriers + 1 >= e->n_callbacks) { e->flags |= TAT_EVALUATION_EXACT; }
 }
 
-bool evaluation_store(struct evaluation * e, const struct ggml_cplan * plan, uint64_t end_tick, int status) {
+bool evaluation_store(struct evaluation * e, const struct graph_call * call, uint64_t end_tick) {
     struct tat_out out = { .at = e->payload, .end = e->payload + e->payload_capacity };
     settle_flags(e);
     template_used(e->tmpl);
     tat_put_varint(&out, e->tmpl->id);
     tat_put_varint(&out, e->flags);
     tat_put_varint(&out, e->rule);
-    tat_put_zigzag(&out, status);
-    tat_put_varint(&out, plan->n_threads > 0 ? (uint64_t) plan->n_threads : 0);
+    tat_put_zigzag(&out, call->status);
+    tat_put_varint(&out, call->n_threads > 0 ? (uint64_t) call->n_threads : 0);
     tat_put_varint(&out, events_thread_id());
     tat_put_varint(&out, e->begin_tick);
     tat_put_varint(&out, end_tick - e->begin_tick);
     put_stamps(e, &out);
     put_captures(e, &out);
     if (e->flags & TAT_EVALUATION_EXACT) { put_waits(e, &out); }
-    return !out.overflow && sink_write(TAT_BLOCK_EVALUATION, e->payload, (size_t) (out.at - e->payload));
+    return !out.overflow && sink_write(&trace_sink, TAT_BLOCK_EVALUATION, e->payload, (size_t) (out.at - e->payload));
 }

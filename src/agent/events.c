@@ -41,7 +41,7 @@ static struct tat_out begin(uint8_t * bytes, int type) {
 
 static void store(const uint8_t * bytes, size_t count) {
     __atomic_fetch_add(&emitted, 1, __ATOMIC_RELAXED);
-    if (!sink_write(TAT_BLOCK_EVENT, bytes, count)) { __atomic_fetch_add(&lost, 1, __ATOMIC_RELAXED); }
+    if (!sink_write(&trace_sink, TAT_BLOCK_EVENT, bytes, count)) { __atomic_fetch_add(&lost, 1, __ATOMIC_RELAXED); }
 }
 
 static void keep_early(const uint8_t * bytes, size_t count) {
@@ -59,7 +59,7 @@ static void keep_early(const uint8_t * bytes, size_t count) {
 
 static void end(const uint8_t * bytes, const struct tat_out * out) {
     if (!agent_enter()) { return; }
-    if (sink_is_open()) {
+    if (sink_is_open(&trace_sink)) {
         store(bytes, (size_t) (out->at - bytes));
     } else if (agent_state() == AGENT_WAITING) {
         keep_early(bytes, (size_t) (out->at - bytes));

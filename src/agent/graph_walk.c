@@ -390,7 +390,7 @@ bool graph_walk_write(const struct graph * g, struct graph_template * t) {
     uint8_t * payload = malloc(size);
     struct tat_out out = { .at = payload, .end = payload + size };
     if (numbers && payload && number_roots(&w, numbers) && encode(&w, t, numbers, &out) && registry_flush()) {
-        t->written = sink_write(TAT_BLOCK_TEMPLATE, payload, (size_t) (out.at - payload));
+        t->written = sink_write(&trace_sink, TAT_BLOCK_TEMPLATE, payload, (size_t) (out.at - payload));
     }
     free(payload);
     free(numbers);

@@ -7,9 +7,8 @@
 
 #include <errno.h>
 
-#include "agent/evaluation.h"
 #include "agent/host.h"
-#include "agent/run.h"
+#include "agent/observer.h"
 
 TAT_EXPORT int HOOK(ggml_graph_compute)(struct ggml_cgraph * graph, struct ggml_cplan * plan);
 
@@ -21,11 +20,12 @@ int HOOK(ggml_graph_compute)(struct ggml_cgraph * graph, struct ggml_cplan * pla
         HOOK_REAL(ggml_graph_compute, STATUS_FAILED)
         return real(graph, plan);
     }
-    struct evaluation * evaluation = run_is_recorded(host) ? evaluation_begin(host, graph, plan) : NULL;
+    struct graph_call call;
+    graph_call_begin(&call, host, graph, plan);
     errno = error;
     const int status = host->ggml.graph_compute(graph, plan);
     error = errno;
-    if (evaluation) { evaluation_end(evaluation, plan, status); }
+    graph_call_end(&call, status);
     errno = error;
     return status;
 }

@@ -197,7 +197,7 @@ static bool flush_strings(void) {
     for (uint32_t i = registry.strings_written; i < registry.n_strings; i++) {
         tat_put_string(&out, registry.strings[i], strlen(registry.strings[i]));
     }
-    const bool written = sink_write(TAT_BLOCK_STRING, payload, (size_t) (out.at - payload));
+    const bool written = sink_write(&trace_sink, TAT_BLOCK_STRING, payload, (size_t) (out.at - payload));
     if (written) { registry.strings_written = registry.n_strings; }
     free(payload);
     return written;
@@ -232,7 +232,8 @@ static bool flush_tensors(void) {
     tat_put_varint(&out, registry.tensors_written);
     tat_put_varint(&out, count);
     for (uint32_t i = 0; i < count; i++) { put_tensor(&out, &registry.tensors[registry.tensors_written + i]); }
-    const bool written = !out.overflow && sink_write(TAT_BLOCK_TENSOR, payload, (size_t) (out.at - payload));
+    const bool written =
+        !out.overflow && sink_write(&trace_sink, TAT_BLOCK_TENSOR, payload, (size_t) (out.at - payload));
     if (written) { registry.tensors_written = registry.n_tensors; }
     free(payload);
     return written;

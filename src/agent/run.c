@@ -16,6 +16,7 @@
 #include "agent/clock.h"
 #include "agent/cold_lock.h"
 #include "agent/events.h"
+#include "agent/keeper.h"
 #include "agent/sink.h"
 #include "format/block.h"
 #include "format/buffer.h"
@@ -47,7 +48,9 @@ static void write_losses(void) {
         tat_put_varint(&out, (uint64_t) reason);
         tat_put_varint(&out, lost - written.lost[reason]);
         tat_put_varint(&out, 0);
-        if (sink_write_last(TAT_BLOCK_LOSS, bytes, (size_t) (out.at - bytes))) { written.lost[reason] = lost; }
+        if (sink_write_last(&trace_sink, TAT_BLOCK_LOSS, bytes, (size_t) (out.at - bytes))) {
+            written.lost[reason] = lost;
+        }
     }
     const uint64_t events = events_lost();
     if (events != written.events) {
@@ -56,7 +59,7 @@ static void write_losses(void) {
         tat_put_varint(&out, TAT_LOSS_NO_SPACE);
         tat_put_varint(&out, 0);
         tat_put_varint(&out, events - written.events);
-        if (sink_write_last(TAT_BLOCK_LOSS, bytes, (size_t) (out.at - bytes))) { written.events = events; }
+        if (sink_write_last(&trace_sink, TAT_BLOCK_LOSS, bytes, (size_t) (out.at - bytes))) { written.events = events; }
     }
 }
 
@@ -72,7 +75,7 @@ static void write_end(void) {
     tat_put_varint(&out, events_emitted());
     tat_put_varint(&out, events_emitted() - events_lost());
     for (int reason = 1; reason < TAT_LOSS_COUNT; reason++) { tat_put_varint(&out, total(&agent_totals.lost[reason])); }
-    sink_write_last(TAT_BLOCK_END, bytes, (size_t) (out.at - bytes));
+    sink_write_last(&trace_sink, TAT_BLOCK_END, bytes, (size_t) (out.at - bytes));
 }
 
 /* The keeper calls it every few milliseconds: a clock anchor a second keeps times exact. */
@@ -182,7 +185,7 @@ static bool create_file(struct tat_file_header * header, const char ** why) {
     for (int i = 0; i < TRIES; i++) {
         *why = "cannot create the folder of the trace";
         if (!choose_file(path, sizeof path)) { return false; }
-        if (sink_open(path, header, agent_options()->max_size, tick, why)) { return true; }
+        if (sink_open(&trace_sink, path, header, agent_options()->max_size, tick, why)) { return true; }
         if (errno != EEXIST) { return false; }
     }
     return false;
@@ -218,10 +221,12 @@ bool run_is_recorded(const struct host * host) {
 
 void run_close(void) {
     if (agent_state() == AGENT_RECORDING) { event_clock(); }
-    if (agent_close() == AGENT_RECORDING) { sink_close(write_end); }
+    if (agent_close() == AGENT_RECORDING) { sink_close(&trace_sink, write_end); }
 }
 
 void run_after_fork(void) {
+    sink_after_fork(&trace_sink);
+    keeper_after_fork();
     pthread_mutex_init(&opening, NULL);
     memset(&written, 0, sizeof written);
     after_fork = true;

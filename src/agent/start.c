@@ -10,17 +10,11 @@
 
 #include "agent/agent.h"
 #include "agent/clock.h"
-#include "agent/evaluation.h"
-#include "agent/events.h"
-#include "agent/files.h"
 #include "agent/hook.h"
 #include "agent/host.h"
-#include "agent/registry.h"
-#include "agent/run.h"
-#include "agent/sink.h"
+#include "agent/observer.h"
+#include "agent/recorder.h"
 #include "agent/symbols.h"
-#include "agent/template_cache.h"
-#include "agent/token_filter.h"
 
 enum { TEMPLATES_MAX = 2048 };
 
@@ -29,20 +23,10 @@ static bool is_set(const char * name) {
     return value && *value && strcmp(value, "0") != 0;
 }
 
-/* The parent goes on recording into its file; the child, should it compute a graph, gets a trace of its own. */
 static void after_fork(void) {
     const int error = errno;
-    if (agent_state() == AGENT_OFF) { return; }
-    run_after_fork();
-    sink_after_fork();
-    registry_after_fork();
-    templates_after_fork();
-    evaluations_after_fork();
-    events_after_fork();
-    files_after_fork();
+    observers_after_fork();
     host_after_fork();
-    tokens_after_fork();
-    agent_after_fork();
     errno = error;
 }
 
@@ -68,10 +52,11 @@ __attribute__((constructor)) static void start(void) {
     const char * most = getenv("TAT_TEMPLATES"); /* for tests: few graphs differ there */
     options.templates_max = most && *most ? (uint32_t) strtoul(most, NULL, 10) : TEMPLATES_MAX;
     agent_configure(&options);
+    observers_add(&recorder);
 }
 
 __attribute__((destructor)) static void stop(void) {
-    run_close();
+    observers_program_ends();
 }
 
 TAT_EXPORT enum tat_agent_mode tat_agent_set_mode(enum tat_agent_mode wanted) {

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Sinks: files of blocks that several threads write at once, several files in one process.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/keeper.h"
+#include "agent/sink.h"
+#include "format/block.h"
+
+enum { WRITERS = 4, BLOCKS = 5000, PAYLOAD = 1000 }; /* more than what is mapped at first */
+
+static char folder[] = "/tmp/tat-sink-XXXXXX";
+
+static void open_sink(struct sink * sink, const char * name, enum tat_file_kind kind, uint64_t limit) {
+    char path[256];
+    const char * why;
+    struct tat_file_header header = { .version = TAT_FORMAT_VERSION,
+                                      .header_bytes = TAT_HEADER_BYTES,
+                                      .file_kind = kind };
+    memcpy(header.magic, TAT_MAGIC, sizeof header.magic);
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    assert_true(sink_open(sink, path, &header, limit, NULL, &why));
+}
+
+/* All blocks of a file, each checked; what they hold is told by `count`: by the first byte of a payload. */
+static void count_blocks(const char * name, enum tat_file_kind kind, uint64_t count[256]) {
+    char path[256];
+    struct stat status;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    const int fd = open(path, O_RDONLY);
+    assert_true(fd >= 0 && fstat(fd, &status) == 0);
+    uint8_t * bytes = malloc((size_t) status.st_size);
+    assert_int_equal(read(fd, bytes, (size_t) status.st_size), status.st_size);
+    close(fd);
+    struct tat_file_header header;
+    memcpy(&header, bytes, sizeof header);
+    assert_int_equal(header.file_kind, kind);
+    memset(count, 0, 256 * sizeof count[0]);
+    for (uint64_t at = TAT_HEADER_BYTES; at < (uint64_t) status.st_size;) {
+        struct tat_block_header block;
+        memcpy(&block, bytes + at, sizeof block);
+        assert_int_equal(block.magic, TAT_BLOCK_MAGIC);
+        const uint8_t * payload = bytes + at + sizeof block;
+        assert_int_equal(block.checksum, tat_block_checksum(at, block.type, payload, block.payload_bytes));
+        count[payload[0]]++;
+        at += tat_block_bytes(block.payload_bytes);
+    }
+    free(bytes);
+}
+
+struct writer {
+    struct sink * sink;
+    uint8_t mark;
+    uint64_t stored;
+};
+
+static void * write_blocks(void * data) {
+    struct writer * w = data;
+    uint8_t payload[PAYLOAD];
+    memset(payload, w->mark, sizeof payload);
+    for (int i = 0; i < BLOCKS; i++) {
+        if (sink_write(w->sink, TAT_BLOCK_EVENT, payload, sizeof payload)) { w->stored++; }
+        if (i % 100 == 0) { usleep(1000); } /* the keeper's turn */
+    }
+    return NULL;
+}
+
+static void write_at_once(struct writer * writers, unsigned count) {
+    pthread_t thread[WRITERS];
+    for (unsigned i = 0; i < count; i++) { pthread_create(&thread[i], NULL, write_blocks, &writers[i]); }
+    for (unsigned i = 0; i < count; i++) { pthread_join(thread[i], NULL); }
+}
+
+static void nothing(void) {}
+
+static void test_two_files_at_once(void ** state) {
+    (void) state;
+    static struct sink accesses = SINK_INITIALIZER, io = SINK_INITIALIZER;
+    uint64_t count[256];
+    open_sink(&accesses, "accesses", TAT_FILE_TENSOR_ACCESS, UINT64_MAX);
+    open_sink(&io, "io", TAT_FILE_IO_EVENTS, UINT64_MAX);
+    struct writer writers[WRITERS] = { { &accesses, 1, 0 }, { &io, 2, 0 }, { &accesses, 3, 0 }, { &io, 4, 0 } };
+    write_at_once(writers, WRITERS);
+
+    /* One is closed; the other goes on. */
+    sink_close(&accesses, nothing);
+    struct writer late[] = { { &accesses, 5, 0 }, { &io, 6, 0 } };
+    write_at_once(late, 2);
+    sink_close(&io, nothing);
+    assert_int_equal(late[0].stored, 0);
+    assert_true(late[1].stored > 0);
+
+    count_blocks("accesses", TAT_FILE_TENSOR_ACCESS, count);
+    assert_true(count[1] > 0 && count[1] == writers[0].stored && count[3] == writers[2].stored);
+    assert_int_equal(count[2] + count[4] + count[5] + count[6], 0);
+    count_blocks("io", TAT_FILE_IO_EVENTS, count);
+    assert_true(count[2] == writers[1].stored && count[4] == writers[3].stored && count[6] == late[1].stored);
+    assert_int_equal(count[1] + count[3] + count[5], 0);
+}
+
+static void test_a_file_at_its_limit_stops_no_other(void ** state) {
+    (void) state;
+    enum { LIMIT = 5 << 20 }; /* that is 5,242 blocks, of 10,000 */
+    static struct sink small = SINK_INITIALIZER, large = SINK_INITIALIZER;
+    uint64_t count[256];
+    open_sink(&small, "small", TAT_FILE_IO_EVENTS, LIMIT);
+    open_sink(&large, "large", TAT_FILE_TENSOR_ACCESS, UINT64_MAX);
+    struct writer writers[] = { { &small, 1, 0 }, { &small, 2, 0 }, { &large, 3, 0 } };
+    write_at_once(writers, 3);
+    assert_int_equal(sink_refusal(&small), TAT_LOSS_MAX_SIZE);
+    sink_close(&small, nothing);
+    sink_close(&large, nothing);
+    count_blocks("small", TAT_FILE_IO_EVENTS, count);
+    assert_true(count[1] + count[2] == writers[0].stored + writers[1].stored);
+    assert_true(count[1] + count[2] < 2 * BLOCKS);
+    count_blocks("large", TAT_FILE_TENSOR_ACCESS, count);
+    assert_int_equal(count[3], writers[2].stored);
+}
+
+/* A sink can be opened anew, as the child of a fork does: the keeper's thread is the parent's. */
+static void test_a_child_has_files_of_its_own(void ** state) {
+    (void) state;
+    static struct sink sink = SINK_INITIALIZER;
+    uint64_t count[256];
+    open_sink(&sink, "parent", TAT_FILE_TENSOR_ACCESS, UINT64_MAX);
+    const pid_t child = fork();
+    if (child == 0) {
+        keeper_after_fork();
+        sink_after_fork(&sink);
+        open_sink(&sink, "child", TAT_FILE_TENSOR_ACCESS, UINT64_MAX);
+        struct writer writer = { &sink, 2, 0 };
+        write_blocks(&writer);
+        sink_close(&sink, nothing);
+        _exit(writer.stored > 0 && writer.stored <= BLOCKS ? 0 : 1);
+    }
+    struct writer writer = { &sink, 1, 0 };
+    write_blocks(&writer);
+    sink_close(&sink, nothing);
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    count_blocks("parent", TAT_FILE_TENSOR_ACCESS, count);
+    assert_true(count[1] == writer.stored && count[2] == 0);
+    count_blocks("child", TAT_FILE_TENSOR_ACCESS, count);
+    assert_true(count[1] == 0 && count[2] > 0);
+}
+
+int main(void) {
+    if (!mkdtemp(folder)) { return 1; }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_two_files_at_once),
+        cmocka_unit_test(test_a_file_at_its_limit_stops_no_other),
+        cmocka_unit_test(test_a_child_has_files_of_its_own),
+    };
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    const char * names[] = { "accesses", "io", "small", "large", "parent", "child" };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char path[256];
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        unlink(path);
+    }
+    rmdir(folder);
+    return failed;
+}
