@@ -6,7 +6,9 @@
 #include <stdio.h>
 
 #include "cli/command.h"
+#include "cli/gguf_findings.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
 #include "cli/units.h"
 #include "export/gguf_csv.h"
 #include "export/gguf_json.h"
@@ -27,7 +29,10 @@ static const struct argp_option options_table[] = {
     { "json", KEY_JSON, NULL, 0, "Print everything as JSON", 0 },
     { "metadata", KEY_METADATA, NULL, 0, "Print the metadata in place of the tensors", 0 },
     { "check", KEY_CHECK, NULL, 0,
-      "Print only what is wrong: overlaps, gaps, tensors that end after the file. Exit status 1 if anything is", 0 },
+      "Print only what is wrong: overlaps, gaps, tensors that end after the file. Exit status 1 even where the model "
+      "can "
+      "be used",
+      0 },
     { "single", KEY_SINGLE, NULL, 0, "Read this file alone, even if it is one part of a split model", 0 },
     { 0 },
 };
@@ -135,25 +140,15 @@ static int print_metadata(const struct tat_gguf * gguf) {
 
 /* ---- summary ---- */
 
-/* Text from a file must not reach the terminal's ear: control characters, C1 ones in UTF-8 too, become question
- * marks. */
-static void print_safe(const char * text) {
-    for (const unsigned char * c = (const unsigned char *) text; *c; c++) {
-        const bool c1 = c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0;
-        putchar(*c < 0x20 || *c == 0x7f || c1 ? '?' : *c);
-        if (c1) { c++; }
-    }
-}
-
 static void print_count(const char * name, uint32_t value) {
     if (value) { printf(", %s %u", name, value); }
 }
 
 static void print_params(const struct tat_gguf_params * p) {
     printf("model    ");
-    print_safe(*p->name ? p->name : "without a name");
+    print_safe(*p->name ? p->name : "without a name", stdout);
     printf("\nshape    architecture ");
-    print_safe(*p->architecture ? p->architecture : "not given");
+    print_safe(*p->architecture ? p->architecture : "not given", stdout);
     print_count("layers", p->n_layer);
     print_count("embedding", p->n_embd);
     print_count("heads", p->n_head);
@@ -174,7 +169,7 @@ static void print_files(const struct tat_gguf * gguf) {
     char size[UNITS_SIZE];
     for (uint32_t i = 0; i < count; i++) {
         printf("file     ");
-        print_safe(files[i].path);
+        print_safe(files[i].path, stdout);
         printf(", %s, GGUF %u%s, %u tensors from byte %" PRIu64 "\n", format_bytes(size, files[i].size),
                files[i].version, files[i].big_endian ? " big-endian" : "", files[i].n_tensors, files[i].data_offset);
     }
@@ -183,26 +178,12 @@ static void print_files(const struct tat_gguf * gguf) {
     printf("hash     %016" PRIx64 "\n", tat_gguf_hash(gguf));
 }
 
-static void print_findings(const struct tat_gguf * gguf) {
-    uint32_t count, n_files;
-    uint64_t total;
-    const struct tat_gguf_finding * findings = tat_gguf_findings(gguf, &count, &total);
-    const struct tat_gguf_file * files = tat_gguf_files(gguf, &n_files);
-    for (uint32_t i = 0; i < count; i++) {
-        char line[300];
-        print_safe(files[findings[i].file].path);
-        printf(": %s: %s\n", findings[i].is_error ? "error" : "note",
-               tat_gguf_finding_text(gguf, &findings[i], line, sizeof line));
-    }
-    if (total > count) { printf("and %" PRIu64 " more\n", total - count); }
-}
-
 /* ---- running ---- */
 
 static int print_summary(const struct tat_gguf * gguf) {
     print_params(tat_gguf_params(gguf));
     print_files(gguf);
-    print_findings(gguf);
+    gguf_print_findings(gguf, stdout);
     putchar('\n');
     return print_tensors(gguf);
 }
@@ -220,7 +201,7 @@ static int print_csv(const struct tat_gguf * gguf) {
 }
 
 static int print_check(const struct tat_gguf * gguf) {
-    print_findings(gguf);
+    gguf_print_findings(gguf, stdout);
     return 0;
 }
 
@@ -239,12 +220,16 @@ static int run(int argc, char ** argv) {
     uint64_t total;
     tat_gguf_findings(gguf, &count, &total);
     const int printed = views[options.view](gguf);
+    const bool is_damaged = gguf_is_damaged(gguf);
+    if (is_damaged && (options.view == VIEW_CSV || options.view == VIEW_METADATA)) { /* which do not say so */
+        gguf_print_findings(gguf, stderr);
+    }
     tat_gguf_close(gguf);
     if (printed < 0 || fflush(stdout)) {
         tat_fail_errno(&error, "writing to standard output");
         return command_fail(&cmd_gguf, &error);
     }
-    return options.view == VIEW_CHECK && total ? TAT_ERROR_NO : 0;
+    return is_damaged || (options.view == VIEW_CHECK && total) ? TAT_ERROR_NO : TAT_OK;
 }
 
 const struct command cmd_gguf = {
@@ -254,7 +239,7 @@ const struct command cmd_gguf = {
     .description =
         "Reads the header of a GGUF model file, or of all parts of a split model, and shows its hyper-parameters and "
         "where each tensor lies. Offsets count from the start of the file. Tensors that overlap, leave gaps or end "
-        "after the file are reported.",
+        "after the file are reported. The exit status is 1 if the model is damaged.",
     .examples = "  tat gguf model.gguf                       hyper-parameters and tensors\n"
                 "  tat gguf --csv model.gguf > tensors.csv   for a spreadsheet\n"
                 "  tat gguf --check model.gguf               is the download complete?\n",

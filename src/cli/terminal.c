@@ -69,3 +69,11 @@ void progress_end(struct progress * progress) {
     if (progress->shown) { fputs("\r\033[K", stderr); }
     progress->shown = progress->wanted = false;
 }
+
+void print_safe(const char * text, FILE * out) {
+    for (const unsigned char * c = (const unsigned char *) text; *c; c++) {
+        const bool c1 = c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0;
+        putc(*c < 0x20 || *c == 0x7f || c1 ? '?' : *c, out);
+        if (c1) { c++; }
+    }
+}

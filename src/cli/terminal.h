@@ -20,6 +20,10 @@ const char * style(FILE * out, enum style wanted);
 /* Columns of the terminal, 80 where there is none. */
 unsigned terminal_width(FILE * out);
 
+/* Text from a file must not reach the terminal's ear: control characters, C1 ones in UTF-8 too, become question marks.
+ */
+void print_safe(const char * text, FILE * out);
+
 /* A bar on stderr for what takes more than a second; nothing where stderr is no terminal. All calls from one thread. */
 struct progress {
     const char * what;

@@ -16,7 +16,7 @@ static const bool is_error[TAT_GGUF_FINDING_COUNT] = {
     [TAT_GGUF_MISALIGNED] = true,
 };
 
-/* All are counted, the first thousand are kept. */
+/* All are counted, the first thousand are kept; of the errors the first in any case. */
 static void add(struct tat_gguf * gguf, enum tat_gguf_finding_kind kind, uint32_t file, uint32_t tensor,
                 uint64_t offset, uint64_t bytes) {
     struct findings * findings = &gguf->findings;
@@ -28,9 +28,14 @@ static void add(struct tat_gguf * gguf, enum tat_gguf_finding_kind kind, uint32_
         .file_offset = offset,
         .bytes = bytes,
     };
+    const bool is_first_error = finding.is_error && !findings->first_error.is_error;
     findings->total++;
-    if (finding.is_error && !findings->first_error.is_error) { findings->first_error = finding; }
-    if (findings->count < TAT_GGUF_MAX_FINDINGS) { findings->list[findings->count++] = finding; }
+    if (is_first_error) { findings->first_error = finding; }
+    if (findings->count < TAT_GGUF_MAX_FINDINGS) {
+        findings->list[findings->count++] = finding;
+    } else if (is_first_error) {
+        findings->list[TAT_GGUF_MAX_FINDINGS - 1] = finding;
+    }
 }
 
 static int by_offset(const void * left, const void * right, void * context) {

@@ -3,6 +3,8 @@
 #
 # tat gguf on models of a few hundred bytes, written here. TAT is the program under test.
 
+bats_require_minimum_version 1.5.0
+
 setup() {
     TAT=${TAT:-tat}
     model=$BATS_TEST_TMPDIR/model.gguf
@@ -93,9 +95,51 @@ assert model["findings"]["total"] == 0'
 @test "gguf --check: a truncated file is named, exit status 1" {
     write_model
     truncate -s -5 "$model"
+    size=$(stat -c %s "$model")
     run "$TAT" gguf --check "$model"
     [ "$status" -eq 1 ]
-    [[ $output == *"error: byte "*": tensor 'output.weight' ends 5 bytes after the file"* ]]
+    [[ $output == *"error: the file is cut short: its tensors need $((size + 5)) bytes and it has $size. 1 of 2 tensors"*"'output.weight'"* ]]
+}
+
+# Many tensors of 32 bytes, of which the file holds the first two.
+write_cut_model() {
+    local i
+    {
+        header "$1" 1
+        kv_text general.architecture llama
+        for ((i = 0; i < $1; i++)); do tensor "blk.$i.attn_q.weight" 8 $((i * 32)); done
+    } > "$model"
+    pad
+    grow 64
+}
+
+@test "gguf: a file cut short is one line, whatever is printed, and exit status 1" {
+    write_cut_model 40
+    run "$TAT" gguf "$model"
+    [ "$status" -eq 1 ]
+    [ "$(grep -c error <<< "$output")" -eq 1 ]
+    [[ $output == *"error: the file is cut short"*"38 of 40 tensors"*"'blk.2.attn_q.weight'"* ]]
+    run "$TAT" gguf --json "$model"
+    [ "$status" -eq 1 ]
+    for view in --csv --metadata; do
+        run --separate-stderr "$TAT" gguf $view "$model"
+        [ "$status" -eq 1 ]
+        [[ $output != *error* && $stderr == *"error: the file is cut short"* ]]
+    done
+}
+
+@test "gguf: of one kind of finding the first three are shown, and how many more there are" {
+    {
+        header 20 1
+        kv_text general.architecture llama
+        for ((i = 0; i < 20; i++)); do tensor "blk.$i.attn_q.weight" 8 0; done
+    } > "$model"
+    pad
+    grow 32
+    run "$TAT" gguf --check "$model"
+    [ "$status" -eq 1 ]
+    [ "${#lines[@]}" -eq 4 ]
+    [[ ${lines[3]} == *"error: and 16 more: tensors overlap"* ]]
 }
 
 @test "gguf --check: overlaps and trailing bytes" {
