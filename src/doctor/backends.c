@@ -8,6 +8,15 @@
 
 static const char PREFIX[] = "libggml-";
 
+/* Wheels have libraries whose names end in a dash and eight digits of their hash (auditwheel): "cpu-684d824a" is "cpu",
+ * and "684d824a" was "libggml.so", which is no backend. */
+static size_t without_hash(const char * name, size_t length) {
+    enum { DIGITS = 8 };
+    if (length < DIGITS || strspn(name + length - DIGITS, "0123456789abcdef") < DIGITS) { return length; }
+    if (length == DIGITS) { return 0; }
+    return name[length - DIGITS - 1] == '-' ? length - DIGITS - 1 : length;
+}
+
 /* "blas" of ".../libggml-blas.so.1": its beginning, and its length; 0 if the file is none. */
 static size_t backend_name(const char * path, const char ** name) {
     const char * slash = strrchr(path, '/');
@@ -15,7 +24,7 @@ static size_t backend_name(const char * path, const char ** name) {
     if (strncmp(file, PREFIX, sizeof PREFIX - 1) != 0) { return 0; }
     *name = file + sizeof PREFIX - 1;
     const char * end = strstr(*name, ".so");
-    return end ? (size_t) (end - *name) : 0;
+    return end ? without_hash(*name, (size_t) (end - *name)) : 0;
 }
 
 static bool is_cpu(const char * name, size_t length) {

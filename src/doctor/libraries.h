@@ -10,6 +10,7 @@
 struct library {
     char * path;
     struct elf_facts facts;
+    size_t by; /* the index of the one that needs it; 0 for those that none needs */
 };
 
 /* at[0] is the program itself. Zero to begin with; freed by libraries_free. */

@@ -137,6 +137,20 @@ says() {
     says 0 backends warning '(blas, cuda|cuda, blas)'
 }
 
+@test "hashes in the names of a wheel's libraries are no backends" {
+    cp -r open wheel
+    cp other.so wheel/libggml-684d824a.so
+    cp other.so wheel/libggml-base-319ad4fb.so.0.9
+    cp other.so wheel/libggml-cpu-0d1e2f3a.so
+    run "$TAT" doctor wheel/program
+    says 0 hook good ''
+    [[ $output != *backends* ]] || { echo "$output"; false; }
+    cp other.so wheel/libggml-vulkan-aabbccdd.so
+    run "$TAT" doctor wheel/program
+    says 0 backends warning 'vulkan beside it'
+    [[ $output != *", vulkan"* && $output != *aabbccdd* ]]
+}
+
 @test "a CPU backend that is loaded at run time" {
     mkdir late
     cp none late/program
@@ -155,6 +169,23 @@ says() {
     LD_LIBRARY_PATH=$PWD/symbolic run "$TAT" doctor ./disable # an rpath before
     says 0 hook good ''
     LD_LIBRARY_PATH=$PWD/symbolic ldd ./disable | grep -q "=> $PWD/open/"
+}
+
+@test "an rpath is of the object that has it, and holds for all that this needs" {
+    mkdir -p chain/a chain/b
+    cp open/libggml-cpu.so.1.2.3 chain/b/
+    old=(-Wl,--disable-new-dtags -Wl,-rpath)
+    "$CC" -shared -fPIC other.c -Wl,-soname,libb.so -Wl,--no-as-needed chain/b/libggml-cpu.so.1.2.3 -o chain/b/libb.so
+    "$CC" -shared -fPIC other.c -Wl,-soname,liba.so -Wl,--no-as-needed chain/b/libb.so "${old[@]}",'$ORIGIN/../b' -o chain/a/liba.so \
+        -Wl,-rpath-link,chain/b
+    "$CC" none.c -Wl,--no-as-needed chain/a/liba.so "${old[@]}",'$ORIGIN/a' -Wl,-rpath-link,chain/b -o chain/first
+    "$CC" none.c -Wl,--no-as-needed chain/b/libb.so "${old[@]}",'$ORIGIN/b' -o chain/second
+    for program in first second; do
+        ! ldd chain/$program | grep "not found"
+        run "$TAT" doctor chain/$program
+        says 0 ggml good "$PWD/chain/b/libggml-cpu.so.1.2.3"
+        [[ $output != *"not found"* ]] || { echo "$output"; false; }
+    done
 }
 
 @test "a backend that lies beside the program, where another is linked: never loaded" {
