@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 import tat
 
 HOTTEST = 20
-INFERENCE = (1, 2, 3)  # enum tat_phase
+INFERENCE = (1, 2, 3, 5, 6)  # enum tat_phase
 CHUNK = 500  # evaluations made into records at a time
 
 #: Bytes of the hottest tensors, by layer, and by evaluation and layer: dictionaries, so that they compare.
@@ -71,8 +71,8 @@ def by_tat(trace: Path) -> tuple[object, Callable[[], Answer]]:
     t = tat.TraceAnalyzer(trace)
 
     def answer() -> Answer:
-        cells = t.matrix(by="layer", value="bytes", phases=("prompt", "generate", "mixed"))
-        tensors = t.matrix(by="tensor", value="bytes", phases=("prompt", "generate", "mixed")).sum()
+        cells = t.matrix(by="layer", value="bytes", phases=tat._abi.INFERENCE)
+        tensors = t.matrix(by="tensor", value="bytes", phases=tat._abi.INFERENCE).sum()
         evaluation = cells.index.get_level_values("evaluation").to_numpy()
         values, names = cells.to_numpy(), [65535 if c == -1 else c for c in map(int, cells.columns.to_list())]
         rows, places = np.nonzero(values)

@@ -106,6 +106,8 @@ enum tat_phase {
     TAT_PHASE_GENERATE,
     TAT_PHASE_MIXED,
     TAT_PHASE_OTHER,
+    TAT_PHASE_VERIFY,  /* rows of a draft: checked by the model that has the last word, or read again behind that */
+    TAT_PHASE_UNKNOWN, /* rows of tokens of which the trace does not tell what they are */
     TAT_PHASE_COUNT
 };
 const char * tat_phase_name(enum tat_phase phase);

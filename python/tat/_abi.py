@@ -65,7 +65,9 @@ SELECTION = np.dtype(
     ]
 )
 
-PHASES = ("warmup", "prompt", "generate", "mixed", "other")
+PHASES = ("warmup", "prompt", "generate", "mixed", "other", "verify", "unknown")
+#: What load, warm-up and graphs without tokens never mix into.
+INFERENCE = ("prompt", "generate", "mixed", "verify", "unknown")
 ROLES = ("", "q", "k", "v", "o")
 MEMORIES = ("", "file", "copy", "kv", "buffer")
 KINDS = ("", "weight", "state", "activation", "input")

@@ -35,7 +35,7 @@ class TraceAnalyzer:
     * tokens: evaluations that computed any of these tokens, counted from 0 without warm-up
     * layers, experts: records of these; what belongs to none is left out
     * components: records of tensors of these components ("attn_q", ...; "activations": what is no part of the model)
-    * phases: evaluations of these phases: warmup, prompt, generate, mixed, other
+    * phases: evaluations of these phases: warmup, prompt, generate, verify, mixed, other, unknown
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
@@ -146,7 +146,7 @@ class TraceAnalyzer:
         self,
         by: matrices.By = "layer",
         value: matrices.Value = "bytes",
-        phases: Names = ("prompt", "generate", "mixed"),
+        phases: Names = _abi.INFERENCE,
         kinds: Names = None,
     ) -> pd.DataFrame:
         """One row an evaluation (index: evaluation, token_first, n_tokens, phase), one column a key that was touched.

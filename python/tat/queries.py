@@ -9,10 +9,11 @@ import ibis
 from ibis import _
 from ibis.expr.types import Table
 
+from tat import _abi
+
 Tables = Mapping[str, Table]
 Query = Callable[[Tables], Table]
 
-_INFERENCE = ("prompt", "generate", "mixed")  # what load, warm-up and graphs without tokens never mix into
 _KV = ("kv_k", "kv_v", "state")
 
 #: All templates by name, with what each tells in its docstring.
@@ -25,7 +26,7 @@ def _query(function: Query) -> Query:
 
 
 def _accesses(t: Tables) -> Table:
-    return t["accesses"].filter(_.phase.isin(_INFERENCE))
+    return t["accesses"].filter(_.phase.isin(_abi.INFERENCE))
 
 
 def _weights(t: Tables) -> Table:
@@ -142,7 +143,7 @@ def experts(t: Tables) -> Table:
     share = _.selections / _.selections.sum().over(group_by=["run", "layer"])
     return (
         t["routing"]
-        .filter(_.phase.isin(_INFERENCE) & _.expert.notnull())
+        .filter(_.phase.isin(_abi.INFERENCE) & _.expert.notnull())
         .group_by("run", "layer", "expert")
         .agg(selections=_.count(), mean_gate=_.gate.cast("float64").mean())
         .mutate(share=share)

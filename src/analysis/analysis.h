@@ -66,7 +66,20 @@ json_t * analyses_run(const struct tat_trace * trace, const char * const * names
 
 /* Inference proper: what load, warm-up and graphs without tokens never mix into. */
 static inline bool is_inference(enum tat_phase phase) {
-    return phase == TAT_PHASE_PROMPT || phase == TAT_PHASE_GENERATE || phase == TAT_PHASE_MIXED;
+    return phase != TAT_PHASE_WARMUP && phase != TAT_PHASE_OTHER;
+}
+
+/* All phases of inference together. */
+static inline struct phase_total inference_total(const struct subject * s) {
+    struct phase_total total = { 0 };
+    for (int p = 0; p < TAT_PHASE_COUNT; p++) {
+        if (!is_inference((enum tat_phase) p)) { continue; }
+        total.evaluations += s->phase[p].evaluations;
+        total.tokens += s->phase[p].tokens;
+        total.outputs += s->phase[p].outputs;
+        total.ns += s->phase[p].ns;
+    }
+    return total;
 }
 
 /* Numbers of layers are below it: what is kept by layer needs so many places, and not as many as numbers allow. */

@@ -223,6 +223,7 @@ static void set_headline(const struct live * live, const struct tat_trace * trac
         const char * what = e[n - 1].phase == TAT_PHASE_GENERATE ? "Generating"
                             : e[n - 1].phase == TAT_PHASE_PROMPT ? "Reading the prompt"
                             : e[n - 1].phase == TAT_PHASE_MIXED  ? "Prompts and generation"
+                            : e[n - 1].phase == TAT_PHASE_VERIFY ? "Checking drafts"
                             : e[n - 1].phase == TAT_PHASE_WARMUP ? "Warming up"
                                                                  : "Computing";
         result_headline(r, "%s: %.1f tokens/s now.", what, per_second(now->tokens, now->ns));

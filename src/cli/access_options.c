@@ -47,10 +47,7 @@ static error_t parse_filter(struct access_options * o, int key, char * argument,
         case KEY_EVALUATIONS: set_range(&f->evaluation, "evaluations", argument, state); break;
         case KEY_TENSOR: add_name(&f->tensors, "tensor", argument, state); break;
         case KEY_OP: add_name(&f->ops, "op", argument, state); break;
-        case KEY_PHASE:
-            add_bit(&f->phases, access_phase_bit(argument), "phase", argument, "warmup, prompt, generate, mixed, other",
-                    state);
-            break;
+        case KEY_PHASE: add_bit(&f->phases, access_phase_bit(argument), "phase", argument, PHASE_NAMES, state); break;
         case KEY_ONLY:
             add_bit(&f->kinds, access_kind_bit(argument), "only", argument, "weights, kv, activations, inputs", state);
             break;

@@ -28,6 +28,9 @@ enum {
     KEY_HEADS,
 };
 
+/* As tat_phase_name gives them. */
+#define PHASE_NAMES "warmup, prompt, generate, verify, mixed, other, unknown"
+
 /* Rows of an option table. */
 #define ACCESS_OPTIONS                                                                                                 \
     { NULL,                                                                                                            \
@@ -47,7 +50,7 @@ enum {
         { "evaluations", KEY_EVALUATIONS, "RANGE", 0, "Of these evaluations (column graph)", 1 },                      \
         { "tensor", KEY_TENSOR, "GLOB", 0, "Of tensors called so: 'blk.*.attn_q.weight'", 1 },                         \
         { "op", KEY_OP, "NAME", 0, "Of operations called so: MUL_MAT", 1 },                                            \
-        { "phase", KEY_PHASE, "NAME", 0, "Of this phase: warmup, prompt, generate, mixed, other", 1 },                 \
+        { "phase", KEY_PHASE, "NAME", 0, "Of this phase: " PHASE_NAMES, 1 },                                           \
         { "only", KEY_ONLY, "KIND", 0, "Of weights, kv (and recurrent state), activations or inputs", 1 },             \
         { "context", KEY_CONTEXT, "NUMBER", 0, "Of this context, counted from 1", 1 },                                 \
         { "limit", 'n', "NUMBER", 0, "At most so many records", 1 }, {                                                 \

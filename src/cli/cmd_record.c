@@ -129,7 +129,8 @@ struct finished {
 
 /* "2 warm-up, 5 prompt, 99 generated tokens" */
 static void say_tokens(const uint64_t tokens[TAT_PHASE_COUNT]) {
-    static const char * const names[TAT_PHASE_COUNT] = { "warm-up", "prompt", "generated", "mixed", "other" };
+    static const char * const names[] = { "warm-up", "prompt", "generated", "mixed", "other", "verified", "unclear" };
+    static_assert(sizeof names / sizeof names[0] == TAT_PHASE_COUNT, "each has a name");
     const char * comma = "";
     char count[UNITS_SIZE];
     for (int phase = 0; phase < TAT_PHASE_COUNT; phase++) {

@@ -287,7 +287,8 @@ const char * tat_trace_op_name(const struct tat_trace * trace, uint16_t op_index
 }
 
 const char * tat_phase_name(enum tat_phase phase) {
-    static const char * const names[] = { "warmup", "prompt", "generate", "mixed", "other" };
+    static const char * const names[] = { "warmup", "prompt", "generate", "mixed", "other", "verify", "unknown" };
+    static_assert(sizeof names / sizeof names[0] == TAT_PHASE_COUNT, "each has a name");
     return (unsigned) phase < TAT_PHASE_COUNT ? names[phase] : "";
 }
 

@@ -20,10 +20,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from accesses import NO_EXPERT, accesses  # noqa: E402
 from names import NO_LAYER, component_of, layer_of, layer_of_result  # noqa: E402
 from read_trace import EXPERTS, STATE, WEIGHT, Trace  # noqa: E402
-from timeline import GENERATE, MIXED, PROMPT, Clock, runs_of  # noqa: E402
+from timeline import GENERATE, INFERENCE, PROMPT, Clock, runs_of  # noqa: E402
 
 OUTSIDE = 1 << 4
-INFERENCE = (PROMPT, GENERATE, MIXED)
 
 
 class Run:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from names import component_of
 from read_trace import CLOCK, MEMORY_CLEAR, PERF_RESET, POSITIONS, WARMUP, Evaluation
 
-WARMUP_PHASE, PROMPT, GENERATE, MIXED, OTHER = range(5)
-PHASES = ["warmup", "prompt", "generate", "mixed", "other"]
+WARMUP_PHASE, PROMPT, GENERATE, MIXED, OTHER, VERIFY, UNKNOWN = range(7)
+PHASES = ["warmup", "prompt", "generate", "mixed", "other", "verify", "unknown"]
+INFERENCE = (PROMPT, GENERATE, MIXED, VERIFY, UNKNOWN)  # what warm-up and graphs without tokens never mix into
 
 
 @dataclass

@@ -21,7 +21,7 @@ from conftest import run
 
 NAMES = [plot.name for plot in PLOTS]
 MAKE: dict[str, Callable[[Source], Chart]] = {plot.name: plot.make for plot in PLOTS}
-INFERENCE = ("prompt", "generate", "mixed")
+INFERENCE = ("prompt", "generate", "mixed", "verify", "unknown")
 
 
 @cache

@@ -24,7 +24,7 @@ from tat.trace import Trace
 
 from conftest import command, run
 
-INFERENCE = ["prompt", "generate", "mixed"]
+INFERENCE = ["prompt", "generate", "mixed", "verify", "unknown"]
 KV = ["kv_k", "kv_v", "state"]
 
 

@@ -98,7 +98,7 @@ def test_waits_are_within_their_nodes(exact: Path, real: Path) -> None:
     assert (waits <= lasted.loc[waits.index]).all()
     assert waits.groupby("evaluation").size().index.tolist() == t.evaluations()["evaluation"].tolist()
     section = t.section("time").values
-    counted = t.waits()["phase"].isin(["prompt", "generate", "mixed"])
+    counted = t.waits()["phase"].isin(_abi.INFERENCE)
     assert section["wait_ns"] == t.waits().loc[counted, "wait_ns"].sum()
     assert tat.TraceAnalyzer(real).waits().empty
 
@@ -147,7 +147,7 @@ def naive(t: tat.TraceAnalyzer, by: str, value: str) -> dict[tuple[int, object],
 
     def add(a: np.void, amount: int) -> None:
         phase = a["flags"] >> _abi.ACCESS_PHASE_SHIFT & 7
-        if amount and _abi.PHASES[phase] in ("prompt", "generate", "mixed"):
+        if amount and _abi.PHASES[phase] in _abi.INFERENCE:
             if by == "expert" and a["expert"] == tat.NO_EXPERT:
                 return
             cell = (int(a["evaluation"]), key(a))
@@ -192,7 +192,7 @@ def test_matrix(analyzer: tat.TraceAnalyzer, by: str, value: str) -> None:
     found = table.droplevel(["token_first", "n_tokens", "phase"]).stack() if table.size else pd.Series(dtype="int64")
     assert {cell: n for cell, n in found.items() if n} == naive(analyzer, by, value)
     e = analyzer.evaluations()
-    chosen = e[e["phase"].isin(["prompt", "generate", "mixed"])]
+    chosen = e[e["phase"].isin(_abi.INFERENCE)]
     assert table.index.get_level_values("evaluation").tolist() == chosen["evaluation"].tolist()
     assert table.index.get_level_values("n_tokens").tolist() == chosen["tokens"].tolist()
 

@@ -13,9 +13,9 @@ from accesses import APPROXIMATE, WRITE, accesses, layers_of  # isort: skip
 from names import NO_LAYER, component_of, layer_of  # isort: skip
 from questions import plane  # isort: skip
 from read_trace import ABORTED, MASK, STATE, UNMATCHED, WEIGHT, Trace  # isort: skip
-from timeline import GENERATE, MIXED, PHASES, PROMPT, Clock, runs_of  # isort: skip
+from timeline import GENERATE, INFERENCE, MIXED, PHASES, PROMPT, UNKNOWN, VERIFY, Clock, runs_of  # isort: skip
 
-INFERENCE = (PROMPT, GENERATE, MIXED)
+AS_PROMPT = (PROMPT, MIXED, VERIFY, UNKNOWN)
 OUTSIDE = 16
 PARTS = {
     "attn_q": ("Q weights", "Q"), "attn_k": ("K weights", "K"), "attn_v": ("V weights", "V"),
@@ -162,8 +162,8 @@ def part_rows(facts):
 
         read, written = total(False, GENERATE), total(True, GENERATE)
         row = {
-            "part": label, "component": component, "prompt_read_bytes": total(False, PROMPT, MIXED),
-            "prompt_written_bytes": total(True, PROMPT, MIXED), "generate_read_bytes": read, "generate_written_bytes": written,
+            "part": label, "component": component, "prompt_read_bytes": total(False, *AS_PROMPT),
+            "prompt_written_bytes": total(True, *AS_PROMPT), "generate_read_bytes": read, "generate_written_bytes": written,
         }  # fmt: skip
         if not any(v for k, v in row.items() if k.endswith("bytes")):
             continue

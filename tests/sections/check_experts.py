@@ -15,9 +15,8 @@ from vocabulary import KINDS, kind_of, vocabulary_of
 from accesses import layers_of  # isort: skip
 from names import component_of  # isort: skip
 from read_trace import ACTIVATION, EXPERTS, GATES, MODEL_FILE, POSITIONS, ROWS, Trace  # isort: skip
-from timeline import GENERATE, MIXED, PROMPT, Clock, runs_of  # isort: skip
+from timeline import GENERATE, INFERENCE, PROMPT, Clock, runs_of  # isort: skip
 
-INFERENCE = (PROMPT, GENERATE, MIXED)
 OUTSIDE = 16
 
 

@@ -11,12 +11,11 @@ from functools import cached_property
 from accesses import STRIDED, WRITE, timed_accesses
 from names import component_of, layer_of
 from read_trace import MODEL_FILE, STATE, WEIGHT, Trace
-from timeline import GENERATE, MIXED, PROMPT, Clock, runs_of
+from timeline import GENERATE, INFERENCE, Clock, runs_of
 
 HEADER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "include", "tat", "gguf.h")
 LOAD_BEGIN, LOAD_END = 4, 5
 OUTSIDE = 16
-INFERENCE = (PROMPT, GENERATE, MIXED)
 
 
 def part_order():

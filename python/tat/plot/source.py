@@ -13,10 +13,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tat import Answer, TraceAnalyzer
+from tat._abi import INFERENCE
 from tat.plot.bins import TokenBins
 from tat.plot.chart import AbsentError, Floats, Footer, floats
 
-INFERENCE = ("prompt", "generate", "mixed")
 _PIECE = 64
 """Evaluations expanded at a time, so that memory does not grow with the run."""
 

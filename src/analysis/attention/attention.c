@@ -136,8 +136,11 @@ static void feed(void * state, const struct tat_access * r, size_t count) {
 static void add_part(const struct attention * a, struct result * r, const struct part * part) {
     const struct traffic * t = a->part[part->component];
     struct traffic prompt = t[TAT_PHASE_PROMPT], generate = t[TAT_PHASE_GENERATE];
-    prompt.read += t[TAT_PHASE_MIXED].read;
-    prompt.written += t[TAT_PHASE_MIXED].written;
+    static const enum tat_phase as_prompt[] = { TAT_PHASE_MIXED, TAT_PHASE_VERIFY, TAT_PHASE_UNKNOWN };
+    for (size_t i = 0; i < sizeof as_prompt / sizeof as_prompt[0]; i++) {
+        prompt.read += t[as_prompt[i]].read;
+        prompt.written += t[as_prompt[i]].written;
+    }
     if (prompt.read + prompt.written + generate.read + generate.written == 0) { return; }
     json_t * row = result_row(r);
     result_put_text(r, row, "part", part->label);
@@ -246,8 +249,10 @@ static void show(struct attention * a, struct result * r) {
         result_note(r,
                     "A token: a generated one, over all layers. Q, K and V themselves are activations, and few bytes.");
     }
-    if (a->subject->phase[TAT_PHASE_MIXED].evaluations) {
-        result_note(r, "Evaluations with prompt and generated tokens mixed count as prompt here.");
+    const struct phase_total * phase = a->subject->phase;
+    if (phase[TAT_PHASE_MIXED].evaluations + phase[TAT_PHASE_VERIFY].evaluations +
+        phase[TAT_PHASE_UNKNOWN].evaluations) {
+        result_note(r, "Evaluations of the phases mixed, verify and unknown count as prompt here.");
     }
 }
 

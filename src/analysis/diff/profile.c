@@ -140,15 +140,7 @@ static bool find_token_times(struct profile * p) {
 }
 
 struct phase_total profile_total(const struct profile * p, enum scope scope) {
-    struct phase_total total = { 0 };
-    for (int phase = 0; phase < TAT_PHASE_COUNT; phase++) {
-        const struct phase_total * t = &p->subject.phase[phase];
-        if (scope == SCOPE_GENERATE ? phase != TAT_PHASE_GENERATE : !is_inference((enum tat_phase) phase)) { continue; }
-        total.evaluations += t->evaluations;
-        total.tokens += t->tokens;
-        total.ns += t->ns;
-    }
-    return total;
+    return scope == SCOPE_GENERATE ? p->subject.phase[TAT_PHASE_GENERATE] : inference_total(&p->subject);
 }
 
 bool profile_open(struct profile * p, const struct tat_trace * trace) {

@@ -179,7 +179,7 @@ static void count_row(struct experts * x, struct expert_layer * l, const struct 
 }
 
 static enum expert_phase phase_index(enum tat_phase phase) {
-    return phase == TAT_PHASE_PROMPT ? EXPERTS_PROMPT : phase == TAT_PHASE_GENERATE ? EXPERTS_GENERATE : EXPERTS_MIXED;
+    return phase == TAT_PHASE_PROMPT ? EXPERTS_PROMPT : phase == TAT_PHASE_GENERATE ? EXPERTS_GENERATE : EXPERTS_OTHER;
 }
 
 static void count_use(struct expert_layer * l, const struct routed_layer * found, enum tat_phase phase) {
@@ -247,9 +247,7 @@ static void note_faults(const struct experts * x, struct result * r) {
 static void say_none(const struct experts * x, struct result * r) {
     if (x->faults.missing) {
         result_headline(r, "Layers chose among experts, but which ones was not recorded.");
-    } else if (x->subject->phase[TAT_PHASE_PROMPT].evaluations + x->subject->phase[TAT_PHASE_GENERATE].evaluations +
-                   x->subject->phase[TAT_PHASE_MIXED].evaluations ==
-               0) {
+    } else if (inference_total(x->subject).evaluations == 0) {
         result_headline(r, "No prompt and no token was computed, so no expert was chosen.");
     } else {
         result_headline(r, "No layer chose among experts: the model is a dense one.");

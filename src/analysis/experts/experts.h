@@ -15,7 +15,8 @@ enum {
     EXPERT_CELLS_MAX = 1 << 22,    /* of a matrix, over all layers: 256 experts in 64 layers */
 };
 
-enum expert_phase { EXPERTS_PROMPT, EXPERTS_GENERATE, EXPERTS_MIXED, EXPERT_PHASES };
+/* Other: mixed, verify, unknown. */
+enum expert_phase { EXPERTS_PROMPT, EXPERTS_GENERATE, EXPERTS_OTHER, EXPERT_PHASES };
 
 /* Of one expert. */
 struct expert_use {
@@ -26,7 +27,7 @@ struct expert_use {
 };
 
 static inline uint64_t expert_chosen(const struct expert_use * use) {
-    return use->chosen[EXPERTS_PROMPT] + use->chosen[EXPERTS_GENERATE] + use->chosen[EXPERTS_MIXED];
+    return use->chosen[EXPERTS_PROMPT] + use->chosen[EXPERTS_GENERATE] + use->chosen[EXPERTS_OTHER];
 }
 
 /* How far two choices agree. */
