@@ -12,6 +12,7 @@
 #include "agent/events.h"
 #include "agent/files.h"
 #include "agent/hook.h"
+#include "agent/registry.h"
 #include "agent/symbols.h"
 #include "tat/format.h"
 
@@ -43,6 +44,7 @@ static uint64_t id(const void * pointer) {
         event_text(TAT_EVENT_LOAD_BEGIN, path ? path : "");                                                            \
         void * model = real(path, params);                                                                             \
         event_values(TAT_EVENT_LOAD_END, id(model), 0);                                                                \
+        registry_doubt();                                                                                              \
         return model;                                                                                                  \
     }
 
@@ -61,6 +63,7 @@ void * HOOK(gguf_init_from_file)(const char * path, struct gguf_init_params para
     HOOK_REAL(gguf_init_from_file, 0);
     files_note(path);
     event_text(TAT_EVENT_OPEN_MODEL, path ? path : "");
+    registry_doubt();
     return real(path, params);
 }
 
@@ -153,10 +156,25 @@ static bool is_empty(const void * caller, void * buffer) {
 
 TAT_EXPORT void HOOK(ggml_backend_buffer_free)(void * buffer);
 
+static _Thread_local bool frees_scheduler; /* a context is being freed, and here its buffers of results */
+
+/* Forgotten before it is freed: at once, another can be at the same address. */
 void HOOK(ggml_backend_buffer_free)(void * buffer) {
     HOOK_REAL(ggml_backend_buffer_free, );
-    if (!is_empty(__builtin_return_address(0), buffer)) { event_values(TAT_EVENT_BUFFER_FREE, id(buffer), 0); }
+    if (!is_empty(__builtin_return_address(0), buffer)) {
+        event_values(TAT_EVENT_BUFFER_FREE, id(buffer), 0);
+        registry_buffer_freed(buffer, frees_scheduler);
+    }
     real(buffer);
+}
+
+TAT_EXPORT void HOOK(ggml_backend_sched_free)(void * scheduler);
+
+void HOOK(ggml_backend_sched_free)(void * scheduler) {
+    HOOK_REAL(ggml_backend_sched_free, );
+    frees_scheduler = true;
+    real(scheduler);
+    frees_scheduler = false;
 }
 
 /* ---- calls ---- */

@@ -43,6 +43,9 @@ struct graph_template {
     struct capture * captures;
     struct steps * steps[TAT_RULE_COUNT]; /* NULL until asked for */
     uint64_t last_used;                   /* relaxed; a count of evaluations */
+    uint64_t epoch;                       /* relaxed: when all its lives were seen to go on */
+    uint32_t * lives;                     /* that it was made for, its context's too; see lives.h */
+    uint32_t n_lives;
     bool written;
 };
 

@@ -6,6 +6,7 @@
 
 #include "agent/agent.h"
 #include "agent/files.h"
+#include "agent/lives.h"
 #include "agent/registry.h"
 #include "agent/sink.h"
 #include "agent/table.h"
@@ -201,15 +202,48 @@ static void find_captures(const struct walk * w, struct graph_template * t) {
     }
 }
 
-/* A context is known by the buffer that holds its KV cache or state; failing that, by the graph object. */
-static uint32_t context_of(const struct walk * w) {
-    for (uint32_t i = 0; i < w->n_leaves; i++) {
-        const struct ggml_tensor * root = root_of(w, w->leaves[i]);
-        if (layout_buffer(w->l, root) && strncmp(layout_name(w->l, root), "cache_", 6) == 0) {
-            return registry_context(layout_buffer(w->l, root), true);
-        }
+static bool is_state(const struct walk * w, const struct ggml_tensor * root) {
+    return layout_buffer(w->l, root) && strncmp(layout_name(w->l, root), "cache_", 6) == 0;
+}
+
+static bool add_life(struct graph_template * t, uint32_t life) {
+    if (life == TABLE_NONE) { return false; }
+    for (uint32_t i = 0; i < t->n_lives; i++) {
+        if (t->lives[i] == life) { return true; }
     }
-    return registry_context(w->graph->key, false);
+    uint32_t * more = life ? realloc(t->lives, (t->n_lives + 1) * sizeof *more) : NULL;
+    if (!more) { return life == 0; }
+    t->lives = more;
+    t->lives[t->n_lives++] = life;
+    return true;
+}
+
+/* A context is known by the first buffer of its KV cache or state; failing that, by the graph object. */
+static bool find_context(const struct walk * w, struct graph_template * t) {
+    const void * key = NULL;
+    uint32_t life = 0;
+    for (uint32_t i = 0; i < w->n_leaves && !key; i++) {
+        const struct ggml_tensor * root = root_of(w, w->leaves[i]);
+        if (!is_state(w, root)) { continue; }
+        key = layout_buffer(w->l, root);
+        life = registry_life(w->graph->host, root);
+    }
+    const bool is_buffer = life != 0;
+    if (!is_buffer) {
+        const struct ggml_tensor * last = w->graph->nodes[w->graph->n_nodes - 1];
+        key = w->graph->key;
+        life = life_of_graph(key, layout_buffer(w->l, root_of(w, last)));
+    }
+    if (!add_life(t, life)) { return false; }
+    t->context = registry_context(life, key, is_buffer);
+    return true;
+}
+
+static bool find_lives(const struct walk * w, struct graph_template * t) {
+    for (uint32_t i = 0; i < w->n_leaves; i++) {
+        if (!add_life(t, registry_life(w->graph->host, root_of(w, w->leaves[i])))) { return false; }
+    }
+    return find_context(w, t);
 }
 
 /* As the reader does: the rows that are looked up in the token embeddings, or embeddings given. */
@@ -256,11 +290,11 @@ bool graph_walk(const struct graph * g, struct graph_template * t) {
     if (memory) {
         expect(&w, t);
         find_captures(&w, t);
-        t->context = context_of(&w);
         t->n_tokens = tokens_of(&w);
     }
+    const bool found = memory && find_lives(&w, t);
     walk_end(&w);
-    return memory;
+    return found;
 }
 
 /* How many roots of that name came before. */

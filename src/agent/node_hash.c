@@ -61,6 +61,7 @@ static inline __attribute__((always_inline)) uint64_t hash_leaf(const struct ggm
     if (!leaf) { return 0; } /* gone: the sources differ anyhow */
     const int64_t * ne = layout_ne(l, leaf);
     uint64_t sum = address_of(layout_data(l, leaf)) * field_keys[3];
+    sum += (uint64_t) (uint32_t) layout_type(l, leaf) * field_keys[1];
     sum += (uint64_t) layout_nb(l, leaf)[1] * field_keys[10];
     for (int i = 0; i < 4; i++) { sum += (uint64_t) ne[i] * field_keys[5 + i]; }
     return sum;
@@ -160,7 +161,8 @@ WITH_AES void mix_leaf(struct lanes * s, const struct ggml_tensor * leaf) {
     if (!leaf) { return; } /* gone: the sources differ anyhow */
     s->a = _mm_aesenc_si128(s->a, bytes_at(leaf, known_layout.ne));
     s->b = _mm_aesenc_si128(s->b, bytes_at(leaf, known_layout.ne + 16));
-    s->c = _mm_aesenc_si128(s->c, two(address_of(layout_data(l, leaf)), layout_nb(l, leaf)[1]));
+    const uint64_t type = (uint32_t) layout_type(l, leaf);
+    s->c = _mm_aesenc_si128(s->c, two(address_of(layout_data(l, leaf)), layout_nb(l, leaf)[1] ^ type << 32));
 }
 
 /* Padding is left out: nobody says what is in it. */

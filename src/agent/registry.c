@@ -8,6 +8,7 @@
 #include "agent/cold_lock.h"
 #include "agent/events.h"
 #include "agent/files.h"
+#include "agent/lives.h"
 #include "agent/sink.h"
 #include "agent/table.h"
 #include "format/block.h"
@@ -16,24 +17,21 @@
 enum { NAME_MAX_BYTES = 256 };
 
 struct tensor {
-    uint64_t buffer; /* these five tell tensors apart */
+    uint64_t buffer; /* these seven tell tensors apart */
     uint64_t address;
     int64_t ne[4];
     uint32_t name;
     uint32_t occurrence;
+    int32_t type;
+    uint32_t life; /* of the buffer */
 
+    uint32_t number;
     uint64_t nb[4];
     uint32_t type_name, buffer_name;
-    int32_t type;
     uint32_t block, block_bytes;
     enum tat_tensor_kind kind;
     enum tat_memory memory;
     struct file_place place;
-};
-
-struct context {
-    const void * key;
-    bool is_buffer;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -42,11 +40,13 @@ static struct {
     char ** strings;
     uint32_t n_strings, strings_capacity, strings_written;
     struct table string_table;
-    struct tensor * tensors;
-    uint32_t n_tensors, tensors_capacity, tensors_written;
+    struct tensor * tensors; /* those whose life goes on, by number; at the end, all that are not written */
+    uint32_t n_tensors, tensors_capacity, tensors_unwritten;
+    uint32_t next_tensor; /* the number of tensors there ever were */
     struct table tensor_table;
-    struct context * contexts;
-    uint32_t n_contexts, contexts_capacity;
+    uint32_t n_contexts; /* that there ever were */
+    uint64_t epoch;      /* up to here, ends of lives were looked at */
+    bool doubt;          /* a life may have ended without being seen */
 } registry;
 
 void registry_lock(void) {
@@ -59,6 +59,7 @@ void registry_unlock(void) {
 
 void registry_after_fork(void) {
     pthread_mutex_init(&lock, NULL);
+    lives_after_fork();
     memset(&registry, 0, sizeof registry); /* may have been in use by a thread that is gone: left, not freed */
 }
 
@@ -134,55 +135,123 @@ bool registry_is_weight(const struct host * host, const struct ggml_tensor * lea
     return files_find(layout_data(&host->layout, leaf), "", -1, 0).mapped;
 }
 
+uint32_t registry_life(const struct host * host, const struct ggml_tensor * leaf) {
+    struct ggml_backend_buffer * buffer = layout_buffer(&host->layout, leaf);
+    if (!buffer || layout_flags(&host->layout, leaf) & GGML_FLAG_INPUT) { return 0; }
+    if (host->ggml.buffer_usage(buffer) == GGML_USAGE_COMPUTE) { return 0; }
+    return life_of_buffer(buffer, host->ggml.buffer_get_size ? host->ggml.buffer_get_size(buffer) : 0);
+}
+
 /* Activations move within their buffer from graph to graph and change shape with the ubatch; weights and state do
  * not. */
 static bool same(const struct tensor * a, const struct tensor * b, bool fixed) {
-    return a->buffer == b->buffer && a->name == b->name && a->occurrence == b->occurrence &&
-           (!fixed || (a->address == b->address && memcmp(a->ne, b->ne, sizeof a->ne) == 0));
+    return a->buffer == b->buffer && a->name == b->name && a->occurrence == b->occurrence && a->type == b->type &&
+           a->life == b->life && (!fixed || (a->address == b->address && memcmp(a->ne, b->ne, sizeof a->ne) == 0));
+}
+
+static uint64_t tensor_hash(const struct tensor * t) {
+    return table_hash(t->buffer) ^ table_hash(t->name | (uint64_t) t->occurrence << 32);
+}
+
+/* What is known by its number from here on. */
+static void describe(const struct host * host, const struct ggml_tensor * root, bool is_leaf, struct tensor * t) {
+    struct ggml_backend_buffer * buffer = layout_buffer(&host->layout, root);
+    for (int i = 0; i < 4; i++) { t->nb[i] = layout_nb(&host->layout, root)[i]; }
+    t->type_name = registry_string(host->ggml.type_name(t->type));
+    t->buffer_name = registry_string(buffer ? host->ggml.buffer_name(buffer) : "");
+    t->block = (uint32_t) host->ggml.blck_size(t->type);
+    t->block_bytes = (uint32_t) host->ggml.type_size(t->type);
+    classify(host, root, is_leaf, t);
 }
 
 uint32_t registry_tensor(const struct host * host, const struct ggml_tensor * root, bool is_leaf, uint32_t occurrence) {
     const struct ggml_layout * l = &host->layout;
-    struct ggml_backend_buffer * buffer = layout_buffer(l, root);
-    struct tensor t = { .occurrence = occurrence };
-    t.buffer = (uint64_t) (uintptr_t) buffer;
+    struct tensor t = { .occurrence = occurrence, .type = layout_type(l, root), .number = registry.next_tensor };
+    t.buffer = (uint64_t) (uintptr_t) layout_buffer(l, root);
     t.address = (uint64_t) (uintptr_t) layout_data(l, root);
     t.name = registry_string(layout_name(l, root));
-    if (t.name == TABLE_NONE) { return TABLE_NONE; }
+    t.life = is_leaf ? registry_life(host, root) : 0;
+    if (t.name == TABLE_NONE || t.life == TABLE_NONE) { return TABLE_NONE; }
     memcpy(t.ne, layout_ne(l, root), sizeof t.ne);
     const bool fixed = is_leaf && !(layout_flags(l, root) & GGML_FLAG_INPUT);
-    const uint64_t hash = table_hash(t.buffer) ^ table_hash(t.name | (uint64_t) occurrence << 32);
+    const uint64_t hash = tensor_hash(&t);
     uint32_t steps = 0;
     for (uint32_t i; (i = table_next(&registry.tensor_table, hash, &steps)) != TABLE_NONE;) {
-        if (same(&registry.tensors[i], &t, fixed)) { return i; }
+        if (same(&registry.tensors[i], &t, fixed)) { return registry.tensors[i].number; }
     }
-    for (int i = 0; i < 4; i++) { t.nb[i] = layout_nb(l, root)[i]; }
-    t.type = layout_type(l, root);
-    t.type_name = registry_string(host->ggml.type_name(t.type));
-    t.buffer_name = registry_string(buffer ? host->ggml.buffer_name(buffer) : "");
-    t.block = (uint32_t) host->ggml.blck_size(t.type);
-    t.block_bytes = (uint32_t) host->ggml.type_size(t.type);
-    classify(host, root, is_leaf, &t);
+    describe(host, root, is_leaf, &t);
     if (t.type_name == TABLE_NONE || t.buffer_name == TABLE_NONE ||
         !grow(&registry.tensors, registry.n_tensors, &registry.tensors_capacity, sizeof t) ||
         !table_add(&registry.tensor_table, hash, registry.n_tensors)) {
         return TABLE_NONE;
     }
-    registry.tensors[registry.n_tensors] = t;
-    return registry.n_tensors++;
+    registry.tensors[registry.n_tensors++] = t;
+    registry.tensors_unwritten++;
+    return registry.next_tensor++;
 }
 
-uint32_t registry_context(const void * key, bool is_buffer) {
-    for (uint32_t i = 0; i < registry.n_contexts; i++) {
-        if (registry.contexts[i].key == key) { return i + 1; }
-    }
-    if (!grow(&registry.contexts, registry.n_contexts, &registry.contexts_capacity, sizeof registry.contexts[0])) {
-        return TABLE_NONE;
-    }
-    registry.contexts[registry.n_contexts++] = (struct context){ key, is_buffer };
+uint32_t registry_context(uint32_t life, const void * key, bool is_buffer) {
+    const uint32_t known = life_context(life);
+    if (known) { return known; }
+    life_set_context(life, ++registry.n_contexts);
     event_context(registry.n_contexts, (uint64_t) (uintptr_t) key, is_buffer);
     return registry.n_contexts;
 }
+
+/* ---- ends ---- */
+
+void registry_buffer_freed(const void * buffer, bool with_context) {
+    if (!lives_any()) { return; }
+    registry_lock();
+    lives_end_buffer(buffer);
+    if (with_context) { lives_end_results(buffer); }
+    registry_unlock();
+}
+
+void registry_doubt(void) {
+    if (!lives_any()) { return; }
+    registry_lock();
+    registry.doubt = true;
+    lives_doubt();
+    registry_unlock();
+}
+
+/* Another file where a weight was: its buffer was freed, and nobody told. */
+static void look_at_files(void) {
+    files_refresh();
+    for (uint32_t i = 0; i < registry.n_tensors; i++) {
+        const struct tensor * t = &registry.tensors[i];
+        if (!t->life || !t->place.mapped) { continue; }
+        const struct file_place now = files_find((const void *) (uintptr_t) t->address, "", -1, 0);
+        if (!now.mapped || now.file != t->place.file || now.offset != t->place.offset) { lives_end(t->life); }
+    }
+}
+
+/* Their numbers stay theirs. */
+static void forget_tensors(void) {
+    const uint32_t written = registry.n_tensors - registry.tensors_unwritten;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < registry.n_tensors; i++) {
+        if (i < written && !life_goes_on(registry.tensors[i].life)) { continue; }
+        registry.tensors[kept++] = registry.tensors[i];
+    }
+    if (kept == registry.n_tensors) { return; }
+    registry.n_tensors = kept;
+    table_free(&registry.tensor_table);
+    for (uint32_t i = 0; i < kept; i++) { /* no memory: met again as if it were new */
+        if (!table_add(&registry.tensor_table, tensor_hash(&registry.tensors[i]), i)) { return; }
+    }
+}
+
+void registry_refresh(void) {
+    if (registry.epoch == lives_epoch()) { return; }
+    if (registry.doubt) { look_at_files(); }
+    registry.doubt = false;
+    forget_tensors();
+    registry.epoch = lives_epoch();
+}
+
+/* ---- writing ---- */
 
 static bool flush_strings(void) {
     size_t size = 2 * TAT_VARINT_MAX;
@@ -224,22 +293,24 @@ static void put_tensor(struct tat_out * out, const struct tensor * t) {
 
 static bool flush_tensors(void) {
     enum { FIELDS = 20 };
-    const uint32_t count = registry.n_tensors - registry.tensors_written;
+    const uint32_t count = registry.tensors_unwritten;
     const size_t size = (size_t) (2 + count * FIELDS) * TAT_VARINT_MAX;
     uint8_t * payload = malloc(size);
     if (!payload) { return false; }
     struct tat_out out = { .at = payload, .end = payload + size };
-    tat_put_varint(&out, registry.tensors_written);
+    tat_put_varint(&out, registry.next_tensor - count);
     tat_put_varint(&out, count);
-    for (uint32_t i = 0; i < count; i++) { put_tensor(&out, &registry.tensors[registry.tensors_written + i]); }
+    for (uint32_t i = registry.n_tensors - count; i < registry.n_tensors; i++) {
+        put_tensor(&out, &registry.tensors[i]);
+    }
     const bool written =
         !out.overflow && sink_write(&trace_sink, TAT_BLOCK_TENSOR, payload, (size_t) (out.at - payload));
-    if (written) { registry.tensors_written = registry.n_tensors; }
+    if (written) { registry.tensors_unwritten = 0; }
     free(payload);
     return written;
 }
 
 bool registry_flush(void) {
     if (registry.strings_written < registry.n_strings && !flush_strings()) { return false; }
-    return registry.tensors_written == registry.n_tensors || flush_tensors();
+    return registry.tensors_unwritten == 0 || flush_tensors();
 }

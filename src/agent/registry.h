@@ -21,15 +21,28 @@ uint32_t registry_string(const char * string);
 /* The tensor that owns its bytes (no view). `occurrence` tells apart tensors of one name in one graph. */
 uint32_t registry_tensor(const struct host * host, const struct ggml_tensor * root, bool is_leaf, uint32_t occurrence);
 
-/* The context of a graph, by something that lives as long as it: the buffer of its KV cache, or the graph. Numbers
- * start at 1. */
-uint32_t registry_context(const void * key, bool is_buffer);
+/* The life (lives.h) that a leaf's identity hangs on: its buffer's, if weights or state are in it; else 0. */
+uint32_t registry_life(const struct host * host, const struct ggml_tensor * leaf);
+
+/* The context that a life belongs to, new if it has none. `key` is what the life is of. Numbers start at 1. */
+uint32_t registry_context(uint32_t life, const void * key, bool is_buffer);
+
+/* Forgets what has ended since the last call. */
+void registry_refresh(void);
 
 /* True if a leaf holds weights: in a buffer marked so, or in the mapping of a model file. */
 bool registry_is_weight(const struct host * host, const struct ggml_tensor * leaf);
 
 /* Writes the strings and tensors not written yet. False: no room; try again later. */
 bool registry_flush(void);
+
+/* Those below take the lock. Any thread. */
+
+/* A buffer is about to be freed; `with_context`: the context that computes in it too. */
+void registry_buffer_freed(const void * buffer, bool with_context);
+
+/* Something happened after which other things may be where the known ones were: a model was opened. */
+void registry_doubt(void);
 
 void registry_after_fork(void);
 

@@ -5,7 +5,7 @@ set(TAT_WRAPPED
   llama_memory_clear llama_kv_self_clear llama_kv_cache_clear llama_perf_context_reset llama_set_warmup
   llama_state_set_data llama_state_seq_set_data llama_state_seq_set_data_ext llama_state_load_file
   llama_state_seq_load_file llama_memory_seq_cp llama_memory_seq_add
-  ggml_backend_buft_alloc_buffer ggml_backend_buffer_free
+  ggml_backend_buft_alloc_buffer ggml_backend_buffer_free ggml_backend_sched_free
   llama_decode llama_encode llama_process)
 
 add_library(tat_agent_wraps OBJECT boundaries.c hook.c symbols_static.c)

@@ -6,6 +6,7 @@
 
 #include "agent/agent.h"
 #include "agent/graph_walk.h"
+#include "agent/lives.h"
 #include "agent/registry.h"
 #include "agent/table.h"
 
@@ -33,10 +34,22 @@ static bool equal(const struct graph * g, const struct graph_template * t) {
     return g->host->hash->all_match(&g->host->layout, g->nodes, t->expected, 0, g->n_nodes);
 }
 
+/* What it was made for is still there, and not another thing at the same address. */
+static bool is_current(struct graph_template * t) {
+    if (template_is_current(t)) { return true; }
+    for (uint32_t i = 0; i < t->n_lives; i++) {
+        if (!life_goes_on(t->lives[i])) { return false; }
+    }
+    __atomic_store_n(&t->epoch, lives_epoch(), __ATOMIC_RELAXED);
+    return true;
+}
+
 static struct graph_template * find(const struct graph * g, uint64_t hash) {
     uint32_t steps = 0;
     for (uint32_t i; (i = table_next(&by_hash, hash, &steps)) != TABLE_NONE;) {
-        if (templates[i]->n_nodes == g->n_nodes && equal(g, templates[i])) { return templates[i]; }
+        if (templates[i]->n_nodes == g->n_nodes && is_current(templates[i]) && equal(g, templates[i])) {
+            return templates[i];
+        }
     }
     return NULL;
 }
@@ -45,6 +58,7 @@ static void free_template(struct graph_template * t) {
     for (int rule = 0; rule < TAT_RULE_COUNT; rule++) { free(t->steps[rule]); }
     free(t->expected);
     free(t->captures);
+    free(t->lives);
     free(t);
 }
 
@@ -85,6 +99,7 @@ static struct graph_template * add(const struct graph * g, uint64_t hash, templa
     if (!t) { return NULL; }
     t->id = next_id;
     t->hash = hash;
+    t->epoch = lives_epoch();
     if (!graph_walk(g, t) || !table_add(&by_hash, hash, n_templates)) {
         free_template(t);
         return NULL;
@@ -103,6 +118,7 @@ void template_used(const struct graph_template * t) {
 const struct graph_template * template_of(const struct graph * g, const struct graph_template ** holder,
                                           template_let_go * let_go) {
     registry_lock();
+    registry_refresh();
     const uint64_t hash = graph_hash(g);
     struct graph_template * t = find(g, hash);
     if (!t) { t = add(g, hash, let_go); }
@@ -111,6 +127,10 @@ const struct graph_template * template_of(const struct graph * g, const struct g
     __atomic_store_n(holder, t, __ATOMIC_SEQ_CST);
     registry_unlock();
     return t;
+}
+
+bool template_is_current(const struct graph_template * t) {
+    return __atomic_load_n(&t->epoch, __ATOMIC_RELAXED) == lives_epoch();
 }
 
 static bool executes(const struct expected * node, uint32_t rule) {

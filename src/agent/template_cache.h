@@ -21,6 +21,9 @@ typedef bool template_let_go(const struct graph_template * t);
 const struct graph_template * template_of(const struct graph * graph, const struct graph_template ** holder,
                                           template_let_go * let_go);
 
+/* Any thread that holds it. False: what it was made for may be gone, as a buffer that was freed; template_of knows. */
+bool template_is_current(const struct graph_template * t);
+
 /* Any thread that holds it. */
 void template_used(const struct graph_template * t);
 

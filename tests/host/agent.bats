@@ -161,6 +161,35 @@ everything_is_there() {
     is traces 0
 }
 
+# What each of the contexts of one load has to be: file, and tokens from 0.
+served() {
+    local number=1 all="" file context
+    for file; do
+        for context in 1 2; do all+=",$((number++)):$file.gguf:0-15"; done
+    done
+    echo "${all#,}"
+}
+
+@test "models and contexts freed, others made at the same addresses: right files, new contexts, tokens from 0" {
+    cd "$BATS_TEST_TMPDIR"
+    for name in a b c; do "$HOST_DIR/fake_host1" --write $name.gguf ${#name}$(printf %d "'$name"); done
+    for layout in 1 2 3; do
+        rm -rf "${traces:?}"/*
+        model=c.gguf compare "$HOST_DIR/fake_host$layout" --reload -c 2 -g 12 a.gguf b.gguf a.gguf
+        everything_is_there
+        is served "$(served a b a c)" contexts 8 model_files 3
+    done
+}
+
+@test "a type at the address of another of the same size" {
+    compare "$HOST_DIR/fake_host1" --masks -g 4
+    everything_is_there
+    facts_of_masks=$(fact tensors)
+    rm -rf "${traces:?}"/*
+    compare "$HOST_DIR/fake_host1" -g 4
+    [ "$facts_of_masks" -eq $(($(fact tensors) + 1)) ]
+}
+
 @test "tokens asked for: of the others, only that they were computed" {
     TAT_TOKENS=10:12 compare "$HOST_DIR/fake_host1" -c 2 -g 60
     is stored "$(counted graphs)" lost 0 outside $((2 * 57)) unmatched 0

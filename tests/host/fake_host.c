@@ -21,7 +21,7 @@ enum { PROMPT = 5, CONTEXTS_MAX = 128, OWN = 0x0c0ffee5, SETTLED = 40 };
 
 struct options {
     int contexts, graphs, threads, abort_every;
-    bool gate, detached, fork, still, exec, early_exit, faults, cancel;
+    bool gate, detached, fork, still, exec, early_exit, faults, cancel, masks;
     const char * close_files;
     const char * root;
 };
@@ -121,6 +121,7 @@ static void * work(void * data) {
     for (int g = 0; g < o->graphs; g++) {
         struct own own = { .mark = OWN, .gate = g == 0 ? run->gate : NULL };
         struct call call = { .context = context, .tokens = tokens, .n = g == 0 ? PROMPT : 1 };
+        if (o->masks) { toy_set_mask_type(context, g % 2 ? GGML_TYPE_BF16 : GGML_TYPE_F16); }
         if (o->abort_every && g % o->abort_every == o->abort_every - 1) { abort_one(run, call, g); }
         if (run->number % 2 || o->gate || o->abort_every) { call.own = &own; }
         const long before = o->faults ? minor_faults() : 0;
@@ -239,18 +240,40 @@ static void run_all(const struct options * o, const struct toy_model * model) {
     if (o->gate) { pthread_barrier_destroy(&gate); }
 }
 
+/* One model after the other, and one context after the other with each, all at the same addresses. */
+static int reload(const struct options * o, char ** paths) {
+    toy_reuse_addresses();
+    for (; *paths; paths++) {
+        struct toy_model model;
+        if (toy_load(&model, *paths) != 0) {
+            perror(*paths);
+            return 1;
+        }
+        for (int i = 0; i < o->contexts; i++) {
+            struct run run = { .options = o, .model = &model, .number = i };
+            const uint64_t before = fakeggml_callbacks();
+            work(&run);
+            printf("%s: checksum %016llx graphs %d callbacks %llu\n", *paths, (unsigned long long) run.checksum,
+                   run.done, (unsigned long long) (fakeggml_callbacks() - before));
+        }
+        toy_unload(&model);
+    }
+    return 0;
+}
+
 static int usage(void) {
-    fputs("usage: fake_host --write FILE\n"
+    fputs("usage: fake_host --write FILE [SEED]\n"
           "       fake_host [-c contexts] [-g graphs] [-t threads] [--abort-every N] [--gate] [--detached]\n"
           "                 [--fork [--still]] [--exec] [--early-exit] [--faults] [--close-files OWN]\n"
-          "                 [--cancel] [--root FOLDER] FILE\n",
+          "                 [--cancel] [--masks] [--root FOLDER] FILE\n"
+          "       fake_host --reload [-c contexts] [-g graphs] [-t threads] FILE...\n",
           stderr);
     return 2;
 }
 
 int fake_host_main(int argc, char ** argv) {
     struct options o = { .contexts = 1, .graphs = 20, .threads = 1 };
-    bool writes = false;
+    bool writes = false, reloads = false;
     const struct option names[] = {
         { "write", no_argument, NULL, 'w' },
         { "abort-every", required_argument, NULL, 'a' },
@@ -263,6 +286,8 @@ int fake_host_main(int argc, char ** argv) {
         { "early-exit", no_argument, NULL, 'x' },
         { "close-files", required_argument, NULL, 'C' },
         { "cancel", no_argument, NULL, 'K' },
+        { "masks", no_argument, NULL, 'M' },
+        { "reload", no_argument, NULL, 'r' },
         { "root", required_argument, NULL, 'R' },
         { 0 },
     };
@@ -282,13 +307,20 @@ int fake_host_main(int argc, char ** argv) {
             case 'C': o.close_files = optarg; break;
             case 'K': o.cancel = true; break;
             case 'R': o.root = optarg; break;
+            case 'M': o.masks = true; break;
+            case 'r': reloads = true; break;
             case 'w': writes = true; break;
             default: return usage();
         }
     }
-    if (optind + 1 != argc || o.contexts < 1 || o.contexts > CONTEXTS_MAX) { return usage(); }
+    const bool several = reloads || writes;
+    if (optind >= argc || (!several && optind + 1 < argc) || o.contexts < 1 || o.contexts > CONTEXTS_MAX) {
+        return usage();
+    }
+    if (reloads) { return reload(&o, argv + optind); }
     struct toy_model model;
-    if (writes ? toy_write_model(argv[optind]) : toy_load(&model, argv[optind])) {
+    const int seed = writes && argv[optind + 1] ? atoi(argv[optind + 1]) : 0;
+    if (writes ? toy_write_model(argv[optind], seed) : toy_load(&model, argv[optind])) {
         perror(argv[optind]);
         return 1;
     }

@@ -4,6 +4,7 @@
  */
 #include "fakeggml.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,7 +52,8 @@ static const struct {
 } types[] = { [GGML_TYPE_F32] = { "f32", 4 },
               [GGML_TYPE_F16] = { "f16", 2 },
               [GGML_TYPE_I32] = { "i32", 4 },
-              [GGML_TYPE_I64] = { "i64", 8 } };
+              [GGML_TYPE_I64] = { "i64", 8 },
+              [GGML_TYPE_BF16] = { "bf16", 2 } };
 
 struct ggml_tensor * ggml_new_tensor_4d(struct ggml_context * context, int type, int64_t n0, int64_t n1, int64_t n2,
                                         int64_t n3) {
@@ -161,8 +163,15 @@ size_t ggml_nbytes(const struct ggml_tensor * t) {
     return bytes;
 }
 
+static pthread_mutex_t freed_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct ggml_backend_buffer * freed;
+
 struct ggml_backend_buffer * ggml_backend_cpu_buffer_from_ptr(void * memory, size_t size) {
-    struct ggml_backend_buffer * buffer = calloc(1, sizeof *buffer);
+    pthread_mutex_lock(&freed_lock);
+    struct ggml_backend_buffer * buffer = freed;
+    if (buffer) { freed = buffer->next; }
+    pthread_mutex_unlock(&freed_lock);
+    if (!buffer) { buffer = malloc(sizeof *buffer); }
     if (buffer) { *buffer = (struct ggml_backend_buffer){ .base = memory, .size = size, .name = "CPU_Mapped" }; }
     return buffer;
 }
@@ -173,7 +182,14 @@ void ggml_backend_tensor_alloc(struct ggml_backend_buffer * buffer, struct ggml_
 }
 
 void ggml_backend_buffer_free(struct ggml_backend_buffer * buffer) {
-    free(buffer);
+    pthread_mutex_lock(&freed_lock);
+    buffer->next = freed;
+    freed = buffer;
+    pthread_mutex_unlock(&freed_lock);
+}
+
+size_t ggml_backend_buffer_get_size(struct ggml_backend_buffer * buffer) {
+    return buffer->size;
 }
 
 const char * ggml_backend_buffer_name(struct ggml_backend_buffer * buffer) {

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum ggml_type { GGML_TYPE_F32 = 0, GGML_TYPE_F16 = 1, GGML_TYPE_I32 = 26, GGML_TYPE_I64 = 27 };
+enum ggml_type { GGML_TYPE_F32 = 0, GGML_TYPE_F16 = 1, GGML_TYPE_I32 = 26, GGML_TYPE_I64 = 27, GGML_TYPE_BF16 = 30 };
 
 enum ggml_op {
     GGML_OP_NONE = 0,
@@ -46,6 +46,7 @@ struct ggml_backend_buffer {
     size_t size;
     int usage;
     char name[32];
+    struct ggml_backend_buffer * next; /* freed before */
 };
 
 #if FAKEGGML_LAYOUT == 1 /* as in 2026 */
@@ -155,10 +156,12 @@ int64_t ggml_blck_size(int type);
 size_t ggml_type_size(int type);
 size_t ggml_nbytes(const struct ggml_tensor * t);
 
+/* The one that was freed last, if there is one: addresses come again as soon as they can. */
 struct ggml_backend_buffer * ggml_backend_cpu_buffer_from_ptr(void * memory, size_t size);
 void ggml_backend_tensor_alloc(struct ggml_backend_buffer * buffer, struct ggml_tensor * t, void * at);
 void ggml_backend_buffer_free(struct ggml_backend_buffer * buffer);
 const char * ggml_backend_buffer_name(struct ggml_backend_buffer * buffer);
+size_t ggml_backend_buffer_get_size(struct ggml_backend_buffer * buffer);
 int ggml_backend_buffer_get_usage(struct ggml_backend_buffer * buffer);
 
 int ggml_graph_n_nodes(struct ggml_cgraph * graph);

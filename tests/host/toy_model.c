@@ -6,15 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COMPUTE_BYTES = 1 << 20, F16_MINUS_INFINITY = 0xfc00, LINE = 64 };
+enum { COMPUTE_BYTES = 1 << 20, F16_MINUS_INFINITY = 0xfc00, BF16_MINUS_INFINITY = 0xff80, LINE = 64 };
 
 struct toy_context {
     const struct toy_model * model;
     int n_threads, n_past;
     int built_tokens, built_kv; /* the graph is for these */
-    bool asks;                  /* nodes carry the COMPUTE flag */
+    int mask_type;
+    bool asks; /* nodes carry the COMPUTE flag */
     struct ggml_context * state;
     struct ggml_context * tensors;
+    void *state_memory, *tensor_memory;
     char * kv_memory;
     char * memory; /* of results and inputs */
     size_t used;
@@ -219,7 +221,7 @@ static struct ggml_tensor * rows_for_output(struct toy_context * c, struct ggml_
 static void make_inputs(struct toy_context * c, int n, int n_kv) {
     c->tokens = input(c, "inp_tokens", GGML_TYPE_I32, n, 1);
     c->positions = input(c, "inp_pos", GGML_TYPE_I32, n, 1);
-    c->mask = input(c, "attn_inp_kq_mask", GGML_TYPE_F16, n_kv, TOY_ROWS_MAX);
+    c->mask = input(c, "attn_inp_kq_mask", c->mask_type, n_kv, TOY_ROWS_MAX);
     c->k_rows = input(c, "attn_inp_k_idxs", GGML_TYPE_I64, n, 1);
     c->v_elements = input(c, "attn_inp_v_idxs", GGML_TYPE_I64, TOY_KV_EMBD * n, 1);
     c->output_rows = input(c, "inp_out_ids", GGML_TYPE_I32, 1, 1);
@@ -256,6 +258,7 @@ static void set_inputs(struct toy_context * c, const int32_t * tokens, int n, in
     int32_t *positions = c->positions->data, *out = c->output_rows->data;
     int64_t *rows = c->k_rows->data, *elements = c->v_elements->data;
     uint16_t * mask = c->mask->data;
+    const uint16_t never = c->mask_type == GGML_TYPE_F16 ? F16_MINUS_INFINITY : BF16_MINUS_INFINITY;
     memcpy(c->tokens->data, tokens, (size_t) n * sizeof tokens[0]);
     out[0] = n - 1;
     memset(mask, 0, ggml_nbytes(c->mask));
@@ -263,8 +266,13 @@ static void set_inputs(struct toy_context * c, const int32_t * tokens, int n, in
         positions[i] = c->n_past + i;
         rows[i] = c->n_past + i;
         for (int k = 0; k < TOY_KV_EMBD; k++) { elements[i * TOY_KV_EMBD + k] = (int64_t) k * TOY_KV_SIZE + rows[i]; }
-        for (int cell = c->n_past + i + 1; cell < n_kv; cell++) { mask[i * n_kv + cell] = F16_MINUS_INFINITY; }
+        for (int cell = c->n_past + i + 1; cell < n_kv; cell++) { mask[i * n_kv + cell] = never; }
     }
+}
+
+void toy_set_mask_type(struct toy_context * c, int type) {
+    if (c->mask_type != type) { c->built_tokens = 0; }
+    c->mask_type = type;
 }
 
 int toy_evaluate(struct toy_context * c, const int32_t * tokens, int n, bool (*callback)(void *), void * data) {
@@ -289,24 +297,21 @@ const float * toy_logits(const struct toy_context * c) {
 
 /* ---- life of a context ---- */
 
-static char * zeroed(size_t bytes) {
-    char * memory = aligned_alloc(LINE, bytes);
-    if (!memory) { abort(); }
-    return memset(memory, 0, bytes);
-}
-
 struct toy_context * toy_context_new(const struct toy_model * model, int n_threads) {
     const size_t cache = TOY_KV_EMBD * TOY_KV_SIZE * sizeof(float);
-    struct toy_context * c = (void *) zeroed((sizeof *c + LINE - 1) / LINE * LINE);
-    struct ggml_init_params small = { .mem_size = ggml_tensor_overhead() * 2 * TOY_LAYERS, .no_alloc = true };
-    struct ggml_init_params large = { .mem_size = ggml_tensor_overhead() * (TOY_NODES_MAX + 8), .no_alloc = true };
+    struct toy_context * c = toy_alloc(sizeof *c);
+    c->state_memory = toy_alloc(ggml_tensor_overhead() * 2 * TOY_LAYERS);
+    c->tensor_memory = toy_alloc(ggml_tensor_overhead() * (TOY_NODES_MAX + 8));
+    struct ggml_init_params small = { ggml_tensor_overhead() * 2 * TOY_LAYERS, c->state_memory, true };
+    struct ggml_init_params large = { ggml_tensor_overhead() * (TOY_NODES_MAX + 8), c->tensor_memory, true };
+    c->mask_type = GGML_TYPE_F16;
     c->model = model;
     c->n_threads = n_threads;
     c->asks = fakeggml_rule() >= RULE_SKIP_UNASKED;
     c->state = ggml_init(small);
     c->tensors = ggml_init(large);
-    c->kv_memory = zeroed(2 * TOY_LAYERS * cache);
-    c->memory = zeroed(COMPUTE_BYTES);
+    c->kv_memory = toy_alloc(2 * TOY_LAYERS * cache);
+    c->memory = toy_alloc(COMPUTE_BYTES);
     c->kv_buffer = ggml_backend_cpu_buffer_from_ptr(c->kv_memory, 2 * TOY_LAYERS * cache);
     c->buffer = ggml_backend_cpu_buffer_from_ptr(c->memory, COMPUTE_BYTES);
     c->buffer->usage = GGML_USAGE_COMPUTE;
@@ -325,9 +330,11 @@ struct toy_context * toy_context_new(const struct toy_model * model, int n_threa
 void toy_context_free(struct toy_context * c) {
     ggml_backend_buffer_free(c->buffer);
     ggml_backend_buffer_free(c->kv_buffer);
-    free(c->memory);
-    free(c->kv_memory);
     ggml_free(c->tensors);
     ggml_free(c->state);
-    free(c);
+    toy_free(c->memory);
+    toy_free(c->kv_memory);
+    toy_free(c->tensor_memory);
+    toy_free(c->state_memory);
+    toy_free(c);
 }

@@ -44,14 +44,23 @@ enum {
 struct toy_model {
     char * map;
     size_t size;
+    void * memory;
     struct ggml_context * context;
     struct ggml_backend_buffer * buffer;
     struct ggml_tensor * weight[TOY_MODEL_WEIGHTS];
     struct ggml_tensor * layer[TOY_LAYERS][TOY_LAYER_WEIGHTS];
 };
 
-/* 0, or -1 with errno. */
-int toy_write_model(const char * path);
+/* From here on, what is made after another was freed is at that one's addresses: models, contexts, all in them. One
+ * model at a time, one context at a time. */
+void toy_reuse_addresses(void);
+
+/* Zeroed, for the caller to give back with toy_free; where addresses come again, with all that was taken since. */
+void * toy_alloc(size_t bytes);
+void toy_free(void * memory);
+
+/* 0, or -1 with errno. Different weights for different seeds. */
+int toy_write_model(const char * path, int seed);
 int toy_load(struct toy_model * model, const char * path);
 void toy_unload(struct toy_model * model);
 
@@ -59,6 +68,9 @@ struct toy_context; /* one KV cache, one graph at a time */
 
 struct toy_context * toy_context_new(const struct toy_model * model, int n_threads);
 void toy_context_free(struct toy_context * context);
+
+/* F16 or BF16: of the mask, from the next evaluation on. */
+void toy_set_mask_type(struct toy_context * context, int type);
 
 /* Evaluates n tokens behind those that were; an aborted evaluation has not been. Returns ggml's status. The plan's
  * callback is the caller's; that it is still there afterwards is checked. */

@@ -11,7 +11,34 @@
 
 #include "toy_model.h"
 
-enum { ALIGNMENT = 32, GGUF_U32 = 4, GGUF_STRING = 8, HEADER_MAX = 8192 };
+enum { LINE = 64, REUSE_BYTES = 8 << 20, ALIGNMENT = 32, GGUF_U32 = 4, GGUF_STRING = 8, HEADER_MAX = 8192 };
+
+static struct {
+    char * window; /* where models are mapped */
+    char *arena, *next;
+} reuse;
+
+void toy_reuse_addresses(void) {
+    reuse.window = mmap(NULL, REUSE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    reuse.arena = reuse.next = aligned_alloc(LINE, REUSE_BYTES);
+    if (reuse.window == MAP_FAILED || !reuse.arena) { abort(); }
+}
+
+void * toy_alloc(size_t bytes) {
+    bytes = (bytes + LINE - 1) / LINE * LINE;
+    char * memory = reuse.arena ? reuse.next : aligned_alloc(LINE, bytes);
+    if (reuse.arena) { reuse.next += bytes; }
+    if (!memory || (reuse.arena && reuse.next > reuse.arena + REUSE_BYTES)) { abort(); }
+    return memset(memory, 0, bytes);
+}
+
+void toy_free(void * memory) {
+    if (reuse.arena) {
+        reuse.next = memory;
+    } else {
+        free(memory);
+    }
+}
 
 struct shape {
     const char * name; /* as GGUF has it, without ".weight" */
@@ -104,7 +131,7 @@ static void put_header(struct writer * w) {
     w->used = (w->used + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-int toy_write_model(const char * path) {
+int toy_write_model(const char * path, int seed) {
     struct writer w;
     put_header(&w);
     FILE * file = fopen(path, "wbe");
@@ -113,7 +140,7 @@ int toy_write_model(const char * path) {
     for (int i = 0; i < N_WEIGHTS; i++) {
         char name[64];
         const size_t count = bytes_of(shape_of(i, name, sizeof name)) / sizeof(float);
-        uint32_t state = 12345u + (uint32_t) i;
+        uint32_t state = 12345u + (uint32_t) i + 1000u * (uint32_t) seed;
         for (size_t k = 0; k < count; k++) {
             state = state * 1664525u + 1013904223u;
             const float value = (float) (state >> 8) / (float) (1 << 24) - 0.5f;
@@ -125,7 +152,8 @@ int toy_write_model(const char * path) {
 
 /* Makes the tensors, where the file has them. */
 static void place(struct toy_model * m, size_t header) {
-    struct ggml_init_params params = { .mem_size = ggml_tensor_overhead() * (N_WEIGHTS + 1), .no_alloc = true };
+    struct ggml_init_params params = { ggml_tensor_overhead() * (N_WEIGHTS + 1), NULL, true };
+    params.mem_buffer = m->memory = toy_alloc(params.mem_size);
     char * at = m->map + header;
     m->context = ggml_init(params);
     m->buffer = ggml_backend_cpu_buffer_from_ptr(m->map, m->size);
@@ -151,7 +179,7 @@ int toy_load(struct toy_model * m, const char * path) {
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) { return -1; }
     m->size = (size_t) lseek(fd, 0, SEEK_END);
-    m->map = mmap(NULL, m->size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+    m->map = mmap(reuse.window, m->size, PROT_READ, MAP_SHARED | MAP_POPULATE | (reuse.window ? MAP_FIXED : 0), fd, 0);
     close(fd);
     if (m->map == MAP_FAILED) { return -1; }
     place(m, w.used);
@@ -161,5 +189,10 @@ int toy_load(struct toy_model * m, const char * path) {
 void toy_unload(struct toy_model * m) {
     ggml_backend_buffer_free(m->buffer);
     ggml_free(m->context);
-    munmap(m->map, m->size);
+    toy_free(m->memory);
+    if (!reuse.window) {
+        munmap(m->map, m->size);
+    } else if (mmap(m->map, m->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) {
+        abort(); /* somebody else would be there */
+    }
 }

@@ -25,6 +25,7 @@ static uint64_t span(const struct tat_trace * trace, const struct tat_access * a
 struct checker {
     const struct tat_trace * trace;
     struct expansion x;
+    uint32_t file; /* that weights are read from */
 };
 
 static bool check_records(const struct tat_access * records, size_t count, void * user) {
@@ -41,12 +42,38 @@ static bool check_records(const struct tat_access * records, size_t count, void 
         if (fixed && (a->offset < from || a->offset - from + span(c->trace, a) > t->bytes)) {
             c->x.wrong = "a record lies outside its tensor";
         }
+        if (t->kind == TAT_TENSOR_WEIGHT && a->bytes) {
+            if (c->file && c->file != t->file) { c->x.wrong = "weights of two files in one graph"; }
+            c->file = t->file;
+        }
         if (a->start_ns < c->x.last_ns) { c->x.wrong = "times go back"; }
         c->x.last_ns = a->start_ns;
         if (a->node < NODES_TIMED && a->operand == 0) { c->x.node_ns[a->node] += a->duration_ns; }
     }
     c->x.records += count;
     return true;
+}
+
+/* An evaluation that goes on with the context and model of the one before makes that one's line longer. */
+static void add_served(const struct tat_trace * trace, const struct tat_evaluation * e, uint32_t file,
+                       struct trace_facts * f) {
+    static char before[256];
+    uint32_t n;
+    const struct tat_model_file * files = tat_trace_model_files(trace, &n);
+    if (file == 0 || file > n) { return; }
+    const char * slash = strrchr(files[file - 1].path, '/');
+    char now[256];
+    snprintf(now, sizeof now, "%u:%s:", e->context, slash ? slash + 1 : files[file - 1].path);
+    const size_t used = strlen(f->served);
+    char * last = strrchr(f->served, '-');
+    if (used == 0 || strcmp(now, before) != 0) {
+        snprintf(f->served + used, sizeof f->served - used, "%s%s%u-%u", used ? "," : "", now, e->token_first,
+                 e->token_first + e->n_tokens - 1);
+    } else if (last) {
+        const size_t at = (size_t) (last + 1 - f->served);
+        snprintf(f->served + at, sizeof f->served - at, "%u", e->token_first + e->n_tokens - 1);
+    }
+    memcpy(before, now, sizeof before);
 }
 
 static int check_evaluation(const struct tat_trace * trace, uint32_t number, struct trace_facts * f,
@@ -84,6 +111,7 @@ static int check_evaluation(const struct tat_trace * trace, uint32_t number, str
                      expected.n_executable);
     }
     f->records += c.x.records;
+    add_served(trace, e, c.file, f);
     return 0;
 }
 
@@ -159,6 +187,8 @@ static void add_totals(const struct tat_trace * trace, struct trace_facts * f) {
     f->model_files += count;
     tat_trace_templates(trace, &count);
     f->templates += count;
+    tat_trace_tensors(trace, &count);
+    f->tensors += count;
     const struct tat_event * events = tat_trace_events(trace, &n_events);
     for (uint32_t i = 0; i < n_events; i++) {
         f->contexts += events[i].type == TAT_EVENT_CONTEXT;
@@ -223,6 +253,8 @@ void trace_facts_print(const struct trace_facts * f) {
     PRINT(records);
     PRINT(model_files);
     PRINT(notes);
+    PRINT(tensors);
+    printf("served %s\n", f->served);
     printf("lost_slots %" PRIu64 "\n", f->lost_by[TAT_LOSS_SLOTS]);
     printf("lost_space %" PRIu64 "\n", f->lost_by[TAT_LOSS_NO_SPACE]);
     printf("lost_max_size %" PRIu64 "\n", f->lost_by[TAT_LOSS_MAX_SIZE]);

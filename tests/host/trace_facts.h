@@ -15,6 +15,8 @@ struct trace_facts {
         undecodable, orphans, records, model_files, notes, outside, exact;
     uint64_t node_ns[NODES_TIMED], wait_ns[NODES_TIMED]; /* summed over all evaluations */
     uint64_t waits;
+    uint64_t tensors;
+    char served[1024]; /* what one context did after another: number:model file:first token-last token, with commas */
     uint64_t lost_by[TAT_LOSS_COUNT];
 };
 

@@ -101,6 +101,7 @@ static void check_layout(const struct ggml_layout * l) {
     changes(l, 0, l->view_src, 8, true);
     changes(l, 0, l->data, 8, true);
     changes(l, 0, l->src + 8u, (SOURCES - 1) * 8u, true); /* the first is followed */
+    changes(l, 1, l->type, 4, true);                      /* F16 and BF16 have the same shape and strides */
     changes(l, 1, l->ne, 32, true);
     changes(l, 1, l->nb + 8u, 8, true);
     changes(l, 1, l->data, 8, true);
