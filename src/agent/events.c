@@ -24,6 +24,7 @@ static struct {
     uint8_t bytes[EARLY_MAX]; /* payloads, each after its length as a uint16_t */
     size_t used;
     uint64_t lost;
+    bool over; /* they went into the trace: what comes now goes there at once */
 } early;
 
 uint32_t events_thread_id(void) {
@@ -44,26 +45,27 @@ static void store(const uint8_t * bytes, size_t count) {
     if (!sink_write(&trace_sink, TAT_BLOCK_EVENT, bytes, count)) { __atomic_fetch_add(&lost, 1, __ATOMIC_RELAXED); }
 }
 
-static void keep_early(const uint8_t * bytes, size_t count) {
+/* False: it is too late to keep anything. Asked under the lock, or an event could come between the opening of the
+ * trace and the writing of what was kept, and be neither stored nor lost. */
+static bool keep_early(const uint8_t * bytes, size_t count) {
     const uint16_t length = (uint16_t) count;
     pthread_mutex_lock(&early_lock);
-    if (EARLY_MAX - early.used < sizeof length + count) {
+    const bool kept = !early.over;
+    if (kept && EARLY_MAX - early.used < sizeof length + count) {
         early.lost++;
-    } else {
+    } else if (kept) {
         memcpy(early.bytes + early.used, &length, sizeof length);
         memcpy(early.bytes + early.used + sizeof length, bytes, count);
         early.used += sizeof length + count;
     }
     pthread_mutex_unlock(&early_lock);
+    return kept;
 }
 
 static void end(const uint8_t * bytes, const struct tat_out * out) {
     if (!agent_enter()) { return; }
-    if (sink_is_open(&trace_sink)) {
-        store(bytes, (size_t) (out->at - bytes));
-    } else if (agent_state() == AGENT_WAITING) {
-        keep_early(bytes, (size_t) (out->at - bytes));
-    }
+    const size_t count = (size_t) (out->at - bytes);
+    if (agent_state() != AGENT_OFF && (sink_is_open(&trace_sink) || !keep_early(bytes, count))) { store(bytes, count); }
     agent_leave();
 }
 
@@ -79,6 +81,7 @@ void events_flush_early(void) {
     __atomic_fetch_add(&lost, early.lost, __ATOMIC_RELAXED);
     early.used = 0;
     early.lost = 0;
+    early.over = true;
     pthread_mutex_unlock(&early_lock);
 }
 
@@ -163,5 +166,7 @@ uint64_t events_lost(void) {
 void events_after_fork(void) {
     pthread_mutex_init(&early_lock, NULL);
     early.used = 0;
+    early.lost = 0;
+    early.over = false;
     emitted = lost = tid = 0;
 }
