@@ -191,8 +191,8 @@ struct tat_trace_summary {
     /* From the END block; without it, rebuilt from what is there. */
     uint64_t evaluations_emitted, evaluations_stored, evaluations_filtered, callbacks_emitted, callbacks_stored,
         events_emitted, events_stored;
-    uint64_t lost[TAT_LOSS_COUNT]; /* evaluations, by reason, from LOSS blocks */
-    uint64_t events_lost;
+    uint64_t lost[TAT_LOSS_COUNT]; /* evaluations, by reason; without an END block as far as LOSS blocks say */
+    uint64_t events_lost;          /* likewise */
 };
 
 const struct tat_trace_summary * tat_trace_summary(const struct tat_trace * trace);

@@ -148,11 +148,13 @@ bool decode_event(struct tat_trace * trace, struct tat_in in) {
     return slot != NULL;
 }
 
+/* LOSS blocks are there for traces that do not end: END tells all of it again. */
 bool decode_loss(struct tat_trace * trace, struct tat_in in) {
     const uint64_t reason = tat_get_varint(&in);
     const uint64_t evaluations = tat_get_varint(&in);
     const uint64_t events = tat_get_varint(&in);
     if (in.bad || reason == 0 || reason >= TAT_LOSS_COUNT) { return false; }
+    if (trace->summary.ended) { return true; }
     trace->summary.lost[reason] += evaluations;
     trace->summary.events_lost += events;
     return true;
@@ -160,13 +162,16 @@ bool decode_loss(struct tat_trace * trace, struct tat_in in) {
 
 bool decode_end(struct tat_trace * trace, struct tat_in in) {
     struct tat_trace_summary * s = &trace->summary;
-    uint64_t * const totals[] = { &s->evaluations_emitted, &s->evaluations_stored, &s->evaluations_filtered,
-                                  &s->callbacks_emitted,   &s->callbacks_stored,   &s->events_emitted,
-                                  &s->events_stored };
+    uint64_t * const totals[] = {
+        &s->evaluations_emitted,     &s->evaluations_stored,   &s->evaluations_filtered,  &s->callbacks_emitted,
+        &s->callbacks_stored,        &s->events_emitted,       &s->events_stored,         &s->lost[TAT_LOSS_NO_SPACE],
+        &s->lost[TAT_LOSS_MAX_SIZE], &s->lost[TAT_LOSS_SLOTS], &s->lost[TAT_LOSS_MEMORY], &s->lost[TAT_LOSS_LAYOUT],
+    };
     uint64_t values[sizeof totals / sizeof totals[0]];
     for (size_t i = 0; i < sizeof totals / sizeof totals[0]; i++) { values[i] = tat_get_varint(&in); }
     if (in.bad) { return false; }
     for (size_t i = 0; i < sizeof totals / sizeof totals[0]; i++) { *totals[i] = values[i]; }
+    if (s->events_emitted >= s->events_stored) { s->events_lost = s->events_emitted - s->events_stored; }
     s->ended = true;
     return true;
 }

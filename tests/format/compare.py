@@ -45,12 +45,27 @@ def same_waits(flat, path, trace):
     return None
 
 
+def lost(path, trace):
+    """What the trace says was lost; None where its sums are wrong."""
+    emitted, stored, filtered, by_reason, events, events_stored, events_lost = trace.totals()
+    if emitted != stored + filtered + sum(by_reason) or events != events_stored + events_lost:
+        print(f"{path}: emitted is not stored + filtered + lost: {trace.totals()}, LOSS blocks {trace.losses}")
+        return None
+    return (
+        f"evaluations: {emitted} emitted, {stored} stored, {filtered} filtered, lost: {' '.join(map(str, by_reason))}; "
+        f"events: {events} emitted, {events_stored} stored, {events_lost} lost"
+    )
+
+
 def compare(flat, path, may_be_damaged):
     trace = Trace(path)
     trouble = f"{trace.damaged} bytes damaged, {len(trace.nonsense)} blocks without sense, {trace.orphans} orphans"
+    totals = lost(path, trace)
     found, theirs = ask_library(flat, path)
-    if found != trouble:
-        print(f"{path}: library {found}; specification {trouble}: {trace.nonsense}")
+    if totals is None:
+        return False
+    if found != f"{trouble}\n{totals}":
+        print(f"{path}: library {found}; specification {trouble}; {totals}: {trace.nonsense}")
         return False
     if not may_be_damaged and (trace.damaged or trace.nonsense or trace.orphans):
         print(f"{path}: {trouble}: {trace.nonsense}")

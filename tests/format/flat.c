@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * flat TRACE: all access records of a trace as the library makes them, to stdout: struct tat_access, then its layout's
- * two u64. To stderr what is wrong with the trace.
+ * two u64. To stderr what is wrong with the trace, and what was lost.
  *
  * flat --waits TRACE: in their place each struct tat_wait.
  */
@@ -48,6 +48,12 @@ int main(int argc, char ** argv) {
     const struct tat_trace_summary * s = tat_trace_summary(trace);
     fprintf(stderr, "%" PRIu64 " bytes damaged, %" PRIu32 " blocks without sense, %" PRIu32 " orphans\n",
             s->damaged_bytes, s->undecodable_blocks, s->orphan_evaluations);
+    fprintf(stderr,
+            "evaluations: %" PRIu64 " emitted, %" PRIu64 " stored, %" PRIu64 " filtered, lost:", s->evaluations_emitted,
+            s->evaluations_stored, s->evaluations_filtered);
+    for (int reason = 1; reason < TAT_LOSS_COUNT; reason++) { fprintf(stderr, " %" PRIu64, s->lost[reason]); }
+    fprintf(stderr, "; events: %" PRIu64 " emitted, %" PRIu64 " stored, %" PRIu64 " lost\n", s->events_emitted,
+            s->events_stored, s->events_lost);
     struct user user = { .trace = trace };
     uint32_t count;
     tat_trace_evaluations(trace, &count);

@@ -41,6 +41,28 @@ END
     compare "$trace"
 }
 
+@test "losses: told by LOSS blocks and by END, each counted once" {
+    traced "$HOST_DIR/fake_host1" -c 80 -g 1 --gate "$toy"
+    compare "$trace"
+    python3 - "$BATS_TEST_DIRNAME" "$trace" << 'END'
+import sys
+sys.path.insert(0, sys.argv[1])
+from read_trace import Trace
+trace = Trace(sys.argv[2])
+assert sum(count for reason, count, _ in trace.losses if reason == 3) == 16, trace.losses
+assert trace.totals()[:4] == (80, 64, 0, [0, 0, 16, 0, 0]), trace.totals()
+END
+    damaged END # then LOSS blocks alone tell of them
+    compare --damaged "$trace.damaged"
+    python3 - "$BATS_TEST_DIRNAME" "$trace.damaged" << 'END'
+import sys
+sys.path.insert(0, sys.argv[1])
+from read_trace import Trace
+trace = Trace(sys.argv[2])
+assert trace.totals()[:4] == (80, 64, 0, [0, 0, 16, 0, 0]), trace.totals()
+END
+}
+
 @test "a trace of some of the tokens" {
     TAT_TOKENS=8:11 traced "$HOST_DIR/fake_host1" -c 2 -g 20 "$toy"
     compare "$trace"

@@ -433,6 +433,16 @@ class Trace:
     def read_end(self, b):
         self.end = b.varints(12)
 
+    def totals(self):
+        """Evaluations emitted, stored, filtered; lost, by reason from 1 on; events emitted, stored, lost."""
+        if self.end:
+            emitted, stored, filtered, _, _, events, events_stored, *lost = self.end
+            return emitted, stored, filtered, lost, events, events_stored, events - events_stored
+        stored, events = len(self.evaluations) + self.orphans, len(self.events)
+        lost = [sum(count for reason, count, _ in self.losses if reason == number) for number in range(1, 6)]
+        events_lost = sum(count for *_, count in self.losses)
+        return stored + sum(lost), stored, 0, lost, events + events_lost, events, events_lost
+
 
 def read_series(b, count):
     values = [b.zigzag()]

@@ -324,15 +324,11 @@ static void test_clock_that_lies(void ** state) {
 static void test_totals_without_an_end(void ** state) {
     (void) state;
     struct fixture f;
-    struct payload p;
     begin(&f);
     const uint32_t t = graph(&f, 1, 1, 1);
     for (int i = 0; i < 5; i++) { run(&f, t); }
-    payload_begin(&p);
-    tat_put_varint(&p.out, TAT_LOSS_SLOTS);
-    tat_put_varint(&p.out, 3);
-    tat_put_varint(&p.out, 2);
-    tb_payload(&f.b, TAT_BLOCK_LOSS, &p);
+    tb_loss(&f.b, TAT_LOSS_SLOTS, 1, 2);
+    tb_loss(&f.b, TAT_LOSS_SLOTS, 2, 0);
     open_trace(&f);
     const struct tat_trace_summary * s = tat_trace_summary(f.trace);
     assert_false(s->ended);
@@ -345,6 +341,28 @@ static void test_totals_without_an_end(void ** state) {
     end(&f);
 }
 
+/* END has the whole of what LOSS blocks told, and of what there was no room to tell. */
+static void test_losses_of_an_end(void ** state) {
+    (void) state;
+    for (int told = 0; told < 2; told++) {
+        struct fixture f;
+        begin(&f);
+        const uint32_t t = graph(&f, 1, 1, 1);
+        for (int i = 0; i < 5; i++) { run(&f, t); }
+        if (told) { tb_loss(&f.b, TAT_LOSS_SLOTS, 3, 2); }
+        tb_end_lost(&f.b, TAT_LOSS_SLOTS, 3, 2);
+        open_trace(&f);
+        const struct tat_trace_summary * s = tat_trace_summary(f.trace);
+        assert_true(s->ended);
+        assert_int_equal(s->evaluations_stored, 5);
+        assert_int_equal(s->evaluations_emitted, 8);
+        assert_int_equal(s->lost[TAT_LOSS_SLOTS], 3);
+        assert_int_equal(s->events_lost, 2);
+        assert_int_equal(s->events_emitted, s->events_stored + 2);
+        end(&f);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_sequences_in_turn),  cmocka_unit_test(test_warmup_that_is_announced),
@@ -352,7 +370,7 @@ int main(void) {
         cmocka_unit_test(test_prompt_in_ubatches),     cmocka_unit_test(test_contexts_count_for_themselves),
         cmocka_unit_test(test_order_of_beginning),     cmocka_unit_test(test_clock_anchors),
         cmocka_unit_test(test_clock_without_anchors),  cmocka_unit_test(test_clock_that_lies),
-        cmocka_unit_test(test_totals_without_an_end),
+        cmocka_unit_test(test_totals_without_an_end),  cmocka_unit_test(test_losses_of_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -247,12 +247,26 @@ void tb_model_file(struct trace_builder * b, const char * path) {
     tb_event(b, TAT_EVENT_MODEL_FILE, 10, values, 9, path);
 }
 
-void tb_end(struct trace_builder * b) {
+void tb_loss(struct trace_builder * b, enum tat_loss_reason reason, uint64_t lost, uint64_t events) {
     struct payload p;
     payload_begin(&p);
-    const uint64_t totals[] = { b->n_evaluations, b->n_evaluations, 0,          b->n_callbacks,
-                                b->n_callbacks,   b->n_events,      b->n_events };
+    tat_put_varint(&p.out, reason);
+    tat_put_varint(&p.out, lost);
+    tat_put_varint(&p.out, events);
+    tb_payload(b, TAT_BLOCK_LOSS, &p);
+}
+
+void tb_end_lost(struct trace_builder * b, enum tat_loss_reason reason, uint64_t lost, uint64_t events) {
+    struct payload p;
+    payload_begin(&p);
+    const uint64_t totals[] = {
+        b->n_evaluations + lost, b->n_evaluations, 0, b->n_callbacks, b->n_callbacks, b->n_events + events, b->n_events,
+    };
     for (size_t i = 0; i < sizeof totals / sizeof totals[0]; i++) { tat_put_varint(&p.out, totals[i]); }
-    for (int reason = 1; reason < TAT_LOSS_COUNT; reason++) { tat_put_varint(&p.out, 0); }
+    for (int i = 1; i < TAT_LOSS_COUNT; i++) { tat_put_varint(&p.out, i == (int) reason ? lost : 0); }
     tb_payload(b, TAT_BLOCK_END, &p);
+}
+
+void tb_end(struct trace_builder * b) {
+    tb_end_lost(b, TAT_LOSS_NO_SPACE, 0, 0);
 }

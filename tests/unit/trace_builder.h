@@ -103,5 +103,8 @@ void tb_event(struct trace_builder * b, enum tat_event_type type, uint64_t tick,
               size_t n_values, const char * text);
 void tb_model_file(struct trace_builder * b, const char * path);
 void tb_end(struct trace_builder * b); /* totals of what was built */
+/* The same, after `lost` evaluations that were not built, for one reason, and `events` that were not. */
+void tb_end_lost(struct trace_builder * b, enum tat_loss_reason reason, uint64_t lost, uint64_t events);
+void tb_loss(struct trace_builder * b, enum tat_loss_reason reason, uint64_t lost, uint64_t events);
 
 #endif
