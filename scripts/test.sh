@@ -14,7 +14,7 @@ failed=0
 skipped=()
 
 # Reasons to skip a test that are the machine's. All others are ours: what else tests need is set up below.
-may_lack='root|can be mounted|tmpfs|sparse files|a sanitizer takes'
+may_lack='root|can be mounted|tmpfs|sparse files|a sanitizer takes|this processor lacks'
 
 # Single tests are the lines of TAP and of cmocka; an entry without any is one test. The first line is the counts, each other
 # one a test that was skipped: its name, a tab, the reason.
@@ -86,8 +86,7 @@ fuzzed() {
 "$root/scripts/install-deps.sh" test
 llama=$("$root/scripts/get-llama.sh")
 "$root/scripts/get-llama.sh" 0.3.36 llama-server llama-speculative-simple > /dev/null
-"$root/scripts/get-llama.sh" 0.3.2 > /dev/null
-"$root/scripts/get-llama.sh" 0.3.16 > /dev/null
+"$root/scripts/get-wheels.sh" > /dev/null
 "$root/scripts/build-blas-ggml.sh" > /dev/null
 models=$("$root/scripts/get-fixtures.sh")
 "$root/scripts/get-python.sh" test > /dev/null

@@ -42,6 +42,20 @@ recorded() {
     [ -s "$trace.traced" ]
 }
 
+# same_as_untraced NAME COMMAND...: likewise, for any program. One that the processor cannot run untraced is skipped.
+same_as_untraced() {
+    local status=0 illegal_instruction=132
+    trace=$BATS_TEST_TMPDIR/$1
+    "${@:2}" > "$trace.untraced" 2> "$trace.stderr" < /dev/null || status=$?
+    [ $status -ne $illegal_instruction ] || skip "this processor lacks an instruction that it was built with"
+    "$TAT" record -o "$trace" -- "${@:2}" > "$trace.traced" 2> "$trace.stderr" < /dev/null || {
+        cat "$trace.stderr"
+        return 1
+    }
+    cmp "$trace.untraced" "$trace.traced"
+    [ -s "$trace.traced" ]
+}
+
 # traced_like_untraced NAME ARGUMENT...: and the trace is proved.
 traced_like_untraced() {
     recorded "$@"

@@ -1,23 +1,71 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
 #
-# One binary of ours traces llama.cpp as it was in November 2024 (0.3.2) and in the middle of 2025 (0.3.16): other structs,
-# other rules for callbacks, and llama-cli in place of llama-completion. CACHE is given.
+# One binary of ours traces llama.cpp from November 2024 to today: structs, rules for callbacks and graphs differ. The builds
+# are those that others have published (scripts/get-wheels.sh). CACHE is given.
 
 load common
+load ../wheels
 
-# old VERSION ARGUMENT...: both models, which the newest version completes in the same way.
-old() {
-    program=$CACHE/llama.cpp-$1/build/bin/llama-cli
-    [ "$1" != 0.3.2 ] || plain=() # knows no conversations
-    for name in SmolLM2-135M-Instruct.Q4_1.gguf SmolLM2-8x2.gguf; do
-        model $name
-        traced_like_untraced "$name" "${@:2}"
+dense=SmolLM2-135M-Instruct.Q4_1.gguf
+experts=SmolLM2-8x2.gguf
+short="Once upon a time there was a king who had three daughters" # 12 tokens
+
+# complete NAME MODEL PROMPT N OPTION...: the same text as untraced, and a trace that is proved.
+complete() {
+    of_wheel "$@"
+    same_as_untraced "$2" "${command[@]}"
+    [ "$(wc -c < "$trace.traced")" -gt "$4" ]
+    "$TAT" verify "$trace"
+}
+
+evaluations() { "$EVALUATIONS" "$trace" | awk '{ print $1, $2, $3 }' | uniq -c | sed 's/^ *//'; }
+
+# both NAME: every version: a prompt and three tokens more, dense and with experts.
+both() {
+    for name in $dense $experts; do
+        complete "$1" $name "$short" 4 --threads 1
+        [ "$(evaluations)" = $'1 prompt 12 tokens,\n3 generate 1 tokens,' ]
     done
 }
 
-@test "versions: 0.3.2, 1 thread" { old 0.3.2 -n 20 -t 1; }
-@test "versions: 0.3.2, 2 threads, flash attention, ubatches of 16" { old 0.3.2 -n 3 -t 2 -fa -ub 16; }
-@test "versions: 0.3.16, 1 thread" { old 0.3.16 -n 20 -t 1; }
-@test "versions: 0.3.16, 2 threads, flash attention, ubatches of 16" { old 0.3.16 -n 3 -t 2 -fa -ub 16; }
-@test "versions: 0.3.16, no mmap" { old 0.3.16 -n 3 -t 2 --no-mmap; }
+@test "versions: November 2024 (llama-cpp-cffi 0.1.20)" { both llama-cpp-cffi-0.1.20; }
+@test "versions: March 2025 (xllamacpp 0.1.0)" { both xllamacpp-0.1.0; }
+@test "versions: xllamacpp 0.1.5" { both xllamacpp-0.1.5; }
+@test "versions: xllamacpp 0.1.10" { both xllamacpp-0.1.10; }
+@test "versions: xllamacpp 0.1.15" { both xllamacpp-0.1.15; }
+@test "versions: June 2025 (xllamacpp 0.1.20)" { both xllamacpp-0.1.20; }
+@test "versions: xllamacpp 0.1.26" { both xllamacpp-0.1.26; }
+@test "versions: August 2025 (xllamacpp 0.2.0)" { both xllamacpp-0.2.0; }
+@test "versions: xllamacpp 0.2.5" { both xllamacpp-0.2.5; }
+@test "versions: xllamacpp 0.2.10" { both xllamacpp-0.2.10; }
+@test "versions: xllamacpp 0.2.14" { both xllamacpp-0.2.14; }
+@test "versions: April 2026 (xllamacpp 2026.4.8929)" { both xllamacpp-2026.4.8929; }
+@test "versions: xllamacpp 2026.5.9294" { both xllamacpp-2026.5.9294; }
+@test "versions: xllamacpp 2026.6.9538" { both xllamacpp-2026.6.9538; }
+@test "versions: xllamacpp 2026.7.10068" { both xllamacpp-2026.7.10068; }
+@test "versions: xllamacpp 2026.8.10229" { both xllamacpp-2026.8.10229; }
+@test "versions: xllamacpp 2026.9.11063" { both xllamacpp-2026.9.11063; }
+@test "versions: October 2026 (xllamacpp 2026.10.11549)" { both xllamacpp-2026.10.11549; }
+
+# attention NAME: flash attention, which is another operation, and a prompt in three graphs.
+attention() {
+    for name in $dense $experts; do
+        complete "$1" $name "$prompt" 3 --flash-attention --ubatch 16
+        [ "$(evaluations)" = $'2 prompt 16 tokens,\n1 prompt 12 tokens,\n2 generate 1 tokens,' ]
+        "$TAT" dump "$trace" --op FLASH_ATTN_EXT | grep -q FLASH_ATTN_EXT
+    done
+}
+
+@test "versions: November 2024, 20 tokens, 1 thread" { complete llama-cpp-cffi-0.1.20 $experts "$short" 20 --threads 1; }
+@test "versions: November 2024, flash attention, ubatches of 16" { attention llama-cpp-cffi-0.1.20; }
+@test "versions: August 2025, 20 tokens, 1 thread" { complete xllamacpp-0.2.0 $experts "$short" 20 --threads 1; }
+@test "versions: August 2025, flash attention, ubatches of 16" { attention xllamacpp-0.2.0; }
+
+# Weights are then in memory of the program's own.
+@test "versions: August 2025, no mmap" {
+    for name in $dense $experts; do
+        complete xllamacpp-0.2.0 $name "$prompt" 3 --no-mmap
+        [ "$("$TAT" dump --json --tensor '*.weight' "$trace" | grep -o '"memory":"[a-z]*"' | sort -u)" = '"memory":"copy"' ]
+    done
+}

@@ -5,6 +5,7 @@
 # that shares no code with the library. CACHE is given.
 
 load ../traced
+load ../wheels
 
 # check TRACE: both sections.
 check() {
@@ -75,16 +76,10 @@ check() {
 
 # The cache is written by copies to views of it, and V may lie transposed.
 @test "sections: 8 experts in older versions of llama.cpp" {
-    fixture "$moe"
-    for version in 0.3.2 0.3.16; do
-        old=$CACHE/llama.cpp-$version/build/bin/llama-cli
-        [ -x "$old" ] || skip "no llama-cli: scripts/get-llama.sh $version makes one"
-        plain=(-no-cnv)
-        [ "$version" != 0.3.2 ] || plain=() # knows no conversations
-        for attention in "" -fa; do
-            # shellcheck disable=SC2086
-            traced "$old" -m "$model" -p "$prompt" --temp 0 "${plain[@]}" --ignore-eos -t 2 -n 6 \
-                $attention
+    for wheel in llama-cpp-cffi-0.1.20 xllamacpp-0.1.20; do
+        for option in --threads=2 --flash-attention; do
+            of_wheel $wheel "$moe" "$prompt" 6 $option
+            traced "${command[@]}"
             check "$trace"
         done
     done
