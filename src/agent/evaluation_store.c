@@ -100,7 +100,7 @@ static void put_captures(const struct evaluation * e, struct tat_out * out) {
 static void settle_flags(struct evaluation * e) {
     settle_rule(e);
     if (e->captured.overflow) { e->flags |= TAT_EVALUATION_CUT; }
-    if (!tokens_count(e->tmpl->context, e->tmpl->n_tokens)) { e->flags |= TAT_EVALUATION_OUTSIDE; }
+    if (!tokens_count(e->tmpl->context, e->tmpl->n_tokens, e->tmpl->has_output)) { e->flags |= TAT_EVALUATION_OUTSIDE; }
     /* None follows the last node in some versions. */
     if (e->n_barriers && e->n_barriers + 1 >= e->n_callbacks) { e->flags |= TAT_EVALUATION_EXACT; }
 }

@@ -37,6 +37,7 @@ struct graph_template {
     uint32_t n_nodes;
     uint32_t n_captures;
     uint32_t n_tokens;      /* rows that go in, as the reader counts them */
+    bool has_output;        /* rows come out */
     uint64_t hash;          /* of all nodes */
     uint64_t capture_bytes; /* that the captures can take */
     struct expected * expected;

@@ -291,6 +291,7 @@ bool graph_walk(const struct graph * g, struct graph_template * t) {
         expect(&w, t);
         find_captures(&w, t);
         t->n_tokens = tokens_of(&w);
+        t->has_output = g->n_nodes && layout_ne(w.l, g->nodes[g->n_nodes - 1])[1] > 0;
     }
     const bool found = memory && find_lives(&w, t);
     walk_end(&w);

@@ -9,11 +9,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Counts the tokens of an evaluation that has ended. False: tokens were asked for, and it has none of them. Any thread,
- * no lock; one context computes one graph at a time. */
-bool tokens_count(uint32_t context, uint32_t n_tokens);
+/* Counts the tokens of an evaluation that has ended; `has_output`: rows came out of it. False: tokens were asked for,
+ * and it has none of them. Any thread; no lock where all are asked for. */
+bool tokens_count(uint32_t context, uint32_t n_tokens, bool has_output);
 
-/* What happened between graphs: warm-up, clearing, resetting. Any thread. */
+/* What happened between graphs: warm-up, clearing. Any thread. */
 void tokens_event(int type, int64_t value);
 
 void tokens_after_fork(void);

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "format/phases.h"
 #include "format/trace.h"
+#include "format/warmup.h"
 
 /* ---- times ---- */
 
@@ -97,112 +99,76 @@ static bool sort_all(struct tat_trace * trace) {
     return true;
 }
 
-/* ---- phases ---- */
+/* ---- warm-up and phases ---- */
 
-enum {
-    WARMUP_TOKENS = 2, /* llama.cpp warms up with BOS and EOS */
-    POSITIONS_MAX = 1 << 20,
-};
+static uint32_t last_context(const struct tat_trace * trace, uint32_t from, uint32_t * tokens) {
+    const struct tat_evaluation * e = LIST(struct tat_evaluation, trace->evaluations);
+    uint32_t most = 0;
+    *tokens = 0;
+    for (uint32_t i = from; i < trace->evaluations.count; i++) {
+        if (e[i].n_tokens > *tokens) { *tokens = e[i].n_tokens; }
+        if (e[i].context > most) { most = e[i].context; }
+    }
+    return most;
+}
 
-/* llama_set_warmup marks warm-up. Older and newest versions evaluate two tokens without it, then clear the memory
- * and reset the counters before anything else: the first such reset of a thread ends a warm-up, if no more was
- * evaluated. */
-static void mark_warmup(struct tat_trace * trace) {
+/* Numbers that no agent gave: a graph of a context takes more than that. */
+static bool is_forged(const struct tat_trace * trace, uint32_t context) {
+    return context > trace->size / 64;
+}
+
+static bool mark_warmup(struct tat_trace * trace) {
     struct tat_evaluation * e = LIST(struct tat_evaluation, trace->evaluations);
     const struct body * b = LIST(struct body, trace->bodies);
     const struct tat_event * v = LIST(struct tat_event, trace->events);
-    uint32_t next = 0, tokens = 0;
-    bool warming = false, cleared = false, settled = false;
-    for (uint32_t i = 0; i < trace->events.count; i++) {
+    struct warmup w = { 0 };
+    uint32_t next = 0, since = 0, tokens;
+    const uint32_t most = last_context(trace, 0, &tokens);
+    if (is_forged(trace, most)) { return true; }
+    uint8_t * times = calloc((size_t) most + 1, sizeof *times);
+    for (uint32_t i = 0; times && i < trace->events.count; i++) {
         for (; next < trace->evaluations.count && b[next].begin_tick < v[i].at_tick; next++) {
-            tokens += e[next].n_tokens;
-            cleared = false;
-            if (warming) { e[next].phase = TAT_PHASE_WARMUP; }
+            if (w.on) { e[next].phase = TAT_PHASE_WARMUP; }
+            if (!w.on) { warmup_graph(&w, times, e[next].context, e[next].n_tokens, e[next].n_outputs > 0); }
         }
-        if (v[i].type == TAT_EVENT_WARMUP) { warming = v[i].value[1] != 0; }
-        if (v[i].type == TAT_EVENT_MEMORY_CLEAR) { cleared = true; }
-        if (v[i].type == TAT_EVENT_PERF_RESET && next && !settled) {
-            for (uint32_t w = 0; cleared && tokens <= WARMUP_TOKENS && w < next; w++) { e[w].phase = TAT_PHASE_WARMUP; }
-            settled = true;
+        if (v[i].type == TAT_EVENT_WARMUP) { w.on = v[i].value[1] != 0; }
+        if (v[i].type != TAT_EVENT_MEMORY_CLEAR) { continue; }
+        const bool warm = warmup_clear(&w, times) > 0;
+        for (; since < next; since++) {
+            if (warm) { e[since].phase = TAT_PHASE_WARMUP; }
         }
     }
+    free(times);
+    return times != NULL;
 }
 
-/* What a context is in the middle of. */
-struct progress {
-    uint32_t tokens;
-    bool has_output;       /* the last ubatch gave logits, so a single row after it continues a generation */
-    int64_t next_position; /* of the sequence whose row was the last one; -1: unknown */
-};
-
-/* The positions of a ubatch's rows, POSITIONS_MAX at most; `memory` holds as many. Returns how many are known. */
-static size_t positions_of(const struct tat_trace * trace, uint32_t evaluation, int64_t * memory) {
-    const struct tat_evaluation * e = &LIST(struct tat_evaluation, trace->evaluations)[evaluation];
-    const struct tat_template * t = &LIST(struct tat_template, trace->templates)[e->template_id];
-    const uint32_t rows = e->n_tokens < POSITIONS_MAX ? e->n_tokens : POSITIONS_MAX;
-    for (uint32_t c = 0; c < t->n_captures; c++) {
-        if (t->captures[c].kind != TAT_CAPTURE_POSITIONS) { continue; }
-        const size_t count = tat_trace_capture(trace, evaluation, c, memory, rows);
-        return count < rows ? count : rows;
+static uint32_t calls_before(const struct tat_trace * trace, struct timeline * line, uint64_t tick) {
+    const struct tat_event * v = LIST(struct tat_event, trace->events);
+    for (; line->calls_from < trace->events.count && v[line->calls_from].at_tick <= tick; line->calls_from++) {
+        line->calls += v[line->calls_from].type == TAT_EVENT_CALL_BEGIN;
     }
-    return 0;
-}
-
-/* Whether the rows of a ubatch follow each other: those of several sequences do not. */
-static bool is_one_sequence(const int64_t * positions, size_t count) {
-    for (size_t i = 1; i < count; i++) {
-        if (positions[i - 1] == INT64_MAX || positions[i] != positions[i - 1] + 1) { return false; }
-    }
-    return true;
-}
-
-/* Several rows are a prompt; a single row is a generated token if the one before it had an output to sample from, or if
- * it is of another sequence than the prompt that is being read, else the rest of a prompt. Rows of several sequences
- * are generated tokens if each has an output, else prompts and tokens mixed, as a server does. Graphs without token
- * rows are something else: shifts of the KV cache, encoders. */
-static enum tat_phase phase_of(const struct tat_evaluation * e, const struct progress * p, const int64_t * positions,
-                               size_t count) {
-    if (e->n_tokens == 0) { return TAT_PHASE_OTHER; }
-    if (e->n_tokens == 1) {
-        const bool other = count && positions[0] && p->next_position >= 0 && positions[0] != p->next_position;
-        return p->has_output || other ? TAT_PHASE_GENERATE : TAT_PHASE_PROMPT;
-    }
-    if (is_one_sequence(positions, count)) { return TAT_PHASE_PROMPT; }
-    return e->n_outputs == e->n_tokens ? TAT_PHASE_GENERATE : TAT_PHASE_MIXED;
+    return line->calls;
 }
 
 /* Takes the evaluations from the first on whose phase is not settled. */
 static bool set_phases(struct tat_trace * trace, struct timeline * line) {
     struct tat_evaluation * e = LIST(struct tat_evaluation, trace->evaluations);
-    uint32_t most = 0, tokens = 0;
-    for (uint32_t i = line->evaluations; i < trace->evaluations.count; i++) {
-        if (e[i].n_tokens > tokens) { tokens = e[i].n_tokens; }
-        if (e[i].context > most) { most = e[i].context; }
-    }
-    if (most > trace->size / 8) { return true; } /* numbers that no agent gave */
+    uint32_t tokens;
+    const uint32_t most = last_context(trace, line->evaluations, &tokens);
+    if (is_forged(trace, most)) { return true; }
     const uint32_t contexts = most < line->contexts ? line->contexts : most + 1;
-    if (tokens > POSITIONS_MAX) { tokens = POSITIONS_MAX; }
+    if (tokens > PHASE_ROWS) { tokens = PHASE_ROWS; }
     struct progress * progress = reallocarray(line->progress, contexts, sizeof *progress);
-    int64_t * memory = calloc(tokens + 1, sizeof *memory);
+    int64_t * memory = calloc((size_t) tokens + PHASE_MASK, sizeof *memory);
     if (progress) { line->progress = progress; }
     if (!progress || !memory) {
         free(memory);
         return false;
     }
-    for (; line->contexts < contexts; line->contexts++) {
-        progress[line->contexts] = (struct progress){ .next_position = -1 };
-    }
+    for (; line->contexts < contexts; line->contexts++) { progress[line->contexts] = PROGRESS_NONE; }
     for (uint32_t i = line->evaluations; i < trace->evaluations.count; i++) {
-        struct progress * p = &progress[e[i].context];
-        if (e[i].phase == TAT_PHASE_WARMUP) { continue; }
-        const size_t count = positions_of(trace, i, memory);
-        e[i].phase = phase_of(&e[i], p, memory, count);
-        e[i].token_first = p->tokens;
-        p->tokens += e[i].n_tokens;
-        if (e[i].n_tokens) {
-            p->has_output = e[i].n_outputs > 0;
-            p->next_position = count && memory[count - 1] < INT64_MAX ? memory[count - 1] + 1 : -1;
-        }
+        const uint32_t calls = calls_before(trace, line, LIST(struct body, trace->bodies)[i].begin_tick);
+        if (e[i].phase != TAT_PHASE_WARMUP) { phase_set(trace, &e[i], i, &progress[e[i].context], calls, memory); }
     }
     line->evaluations = trace->evaluations.count;
     free(memory);
@@ -249,7 +215,7 @@ static uint32_t count_warmup(const struct tat_trace * trace, uint32_t evaluation
 static bool tells_warmup(const struct tat_trace * trace, uint32_t event) {
     for (; event < trace->events.count; event++) {
         const enum tat_event_type type = LIST(struct tat_event, trace->events)[event].type;
-        if (type == TAT_EVENT_WARMUP || type == TAT_EVENT_PERF_RESET) { return true; }
+        if (type == TAT_EVENT_WARMUP || type == TAT_EVENT_MEMORY_CLEAR) { return true; }
     }
     return false;
 }
@@ -262,10 +228,10 @@ bool timeline_extend(struct tat_trace * trace, struct timeline * line, bool * re
     }
     if (tells_warmup(trace, line->events)) {
         const uint32_t before = count_warmup(trace, line->evaluations);
-        mark_warmup(trace);
+        if (!mark_warmup(trace)) { return false; }
         *revised = count_warmup(trace, line->evaluations) != before;
     }
-    if (*revised) { line->evaluations = line->contexts = 0; }
+    if (*revised) { line->evaluations = line->contexts = line->calls = line->calls_from = 0; }
     line->events = trace->events.count;
     return set_phases(trace, line);
 }

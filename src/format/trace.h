@@ -96,6 +96,7 @@ bool timeline_build(struct tat_trace * trace);
 struct timeline {
     struct progress * progress; /* by context; free it */
     uint32_t contexts, evaluations, events;
+    uint32_t calls, calls_from; /* CALL_BEGIN events among those before the last */
 };
 
 /* After further blocks, with evaluations in the order of the file. What was settled stays, unless an event says that it

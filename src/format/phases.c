@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+#include "format/phases.h"
+
+#include <string.h>
+
+#include "format/rows_from.h"
+#include "format/trace.h"
+
+/* What an evaluation's graph and captures show. */
+struct ubatch {
+    const struct tat_template * t;
+    const int64_t * positions; /* NULL: not of all rows */
+    uint32_t rows, outputs;
+    bool has_result; /* the graph ends in one, so that `outputs` is what comes out; else it is a piece of a ubatch */
+    bool is_text;    /* what comes out are embeddings: of an encoder, or of a text as a whole */
+    uint32_t stretches, longest; /* of rows that follow each other in one sequence */
+};
+
+static uint32_t capture_of(const struct tat_template * t, enum tat_capture_kind kind, uint32_t from) {
+    while (from < t->n_captures && t->captures[from].kind != kind) { from++; }
+    return from;
+}
+
+size_t evaluation_positions(const struct tat_trace * trace, uint32_t evaluation, int64_t * memory) {
+    const struct tat_evaluation * e = &LIST(struct tat_evaluation, trace->evaluations)[evaluation];
+    const struct tat_template * t = &LIST(struct tat_template, trace->templates)[e->template_id];
+    const uint32_t rows = e->n_tokens < PHASE_ROWS ? e->n_tokens : PHASE_ROWS;
+    const uint32_t c = capture_of(t, TAT_CAPTURE_POSITIONS, 0);
+    const size_t count = c < t->n_captures ? tat_trace_capture(trace, evaluation, c, memory, rows) : 0;
+    return count < rows ? count : rows;
+}
+
+/* ---- ids ---- */
+
+static uint64_t add_id(uint64_t hash, int64_t id) {
+    return (hash ^ (uint64_t) id) * UINT64_C(0x100000001b3);
+}
+
+/* Of the first `count` rows of few; false: their ids were not recorded. */
+static bool hash_ids(const struct tat_trace * trace, uint32_t evaluation, const struct ubatch * u, uint32_t count,
+                     uint64_t * hash) {
+    const struct tat_tensor * tensors = LIST(struct tat_tensor, trace->tensors);
+    int64_t ids[PHASE_DRAFT];
+    for (uint32_t c = 0; (c = capture_of(u->t, TAT_CAPTURE_ROWS, c)) < u->t->n_captures; c++) {
+        if (!picks_tokens(u->t, tensors, &u->t->entries[u->t->n_leaves + u->t->captures[c].node])) { continue; }
+        if (u->rows > PHASE_DRAFT || tat_trace_capture(trace, evaluation, c, ids, u->rows) != u->rows) { return false; }
+        for (uint32_t i = 0; i < count; i++) { *hash = add_id(*hash, ids[i]); }
+        return true;
+    }
+    return false;
+}
+
+/* ---- sequences ---- */
+
+/* The cells that each row sees. */
+struct mask {
+    const int64_t * row[PHASE_DRAFT]; /* skipped, seen, skipped, seen, ... the last of these 0 */
+    uint32_t rows, rows_of_stream;
+};
+
+static bool read_mask(const struct tat_trace * trace, uint32_t evaluation, const struct ubatch * u, int64_t * memory,
+                      struct mask * mask) {
+    const uint32_t c = capture_of(u->t, TAT_CAPTURE_MASK, 0);
+    if (c == u->t->n_captures || u->rows > PHASE_DRAFT) { return false; }
+    const size_t count = tat_trace_capture(trace, evaluation, c, memory, PHASE_MASK);
+    if (count > PHASE_MASK) { return false; }
+    mask->rows = 0;
+    for (size_t from = 0, i = 1; i < count; i += 2) {
+        if (memory[i]) { continue; }
+        if (mask->rows == PHASE_DRAFT) { return false; }
+        mask->row[mask->rows++] = &memory[from];
+        from = i + 1;
+    }
+    const uint64_t streams = u->t->entries[u->t->captures[c].entry].ne[3];
+    mask->rows_of_stream = streams > 0 && streams <= mask->rows ? (uint32_t) (mask->rows / streams) : 1;
+    return mask->rows == u->rows;
+}
+
+/* Whether a row sees all that the one before it sees, as later rows of a sequence do. */
+static bool sees_all(const int64_t * before, const int64_t * row) {
+    uint64_t from = (uint64_t) before[0], have = (uint64_t) row[0];
+    for (; before[1]; from += (uint64_t) before[1], before += 2, from += (uint64_t) before[0]) {
+        while (row[1] && have + (uint64_t) row[1] <= from) {
+            have += (uint64_t) row[1];
+            row += 2;
+            have += (uint64_t) row[0];
+        }
+        if (!row[1] || from < have || from + (uint64_t) before[1] > have + (uint64_t) row[1]) { return false; }
+    }
+    return true;
+}
+
+static void count_stretches(const struct tat_trace * trace, uint32_t evaluation, struct ubatch * u, int64_t * memory) {
+    struct mask mask;
+    u->stretches = 1;
+    u->longest = u->rows;
+    if (!u->positions || u->rows < 2) { return; }
+    const bool all = u->has_result && u->outputs == u->rows;
+    const bool is_masked = all && read_mask(trace, evaluation, u, memory, &mask);
+    uint32_t length = 1;
+    u->longest = 1;
+    for (uint32_t i = 1; i < u->rows; i++) {
+        bool follows = u->positions[i - 1] < INT64_MAX && u->positions[i] == u->positions[i - 1] + 1;
+        if (follows && is_masked) { follows = i % mask.rows_of_stream && sees_all(mask.row[i - 1], mask.row[i]); }
+        length = follows ? length + 1 : 1;
+        u->stretches += !follows;
+        if (length > u->longest) { u->longest = length; }
+    }
+}
+
+/* The position behind another; -1: unknown. */
+static int64_t behind(int64_t position) {
+    return position >= 0 && position < INT64_MAX ? position + 1 : -1;
+}
+
+/* ---- one row ---- */
+
+static enum tat_phase phase_of_row(const struct ubatch * u, struct progress * p) {
+    if ((u->has_result && u->outputs == 0) || p->phase == TAT_PHASE_COUNT) { return TAT_PHASE_PROMPT; }
+    const int64_t at = u->positions ? u->positions[0] : -1;
+    if (at == 0) { return TAT_PHASE_PROMPT; }
+    const bool jumps = at >= 0 && p->next >= 0 && at != p->next;
+    if (p->outputs == 0) { /* the rest of a prompt, but for another sequence */
+        p->several |= jumps;
+        return jumps ? TAT_PHASE_GENERATE : TAT_PHASE_PROMPT;
+    }
+    p->several |= jumps && at > p->next;
+    const bool again = at >= 0 && at < p->lowest && at != p->resume && !p->several; /* a prompt's row, read again */
+    return again ? TAT_PHASE_PROMPT : TAT_PHASE_GENERATE;
+}
+
+/* ---- several rows of one sequence ---- */
+
+/* A draft model goes over what it proposed, once that is checked: the same tokens at the same positions. */
+static bool retraces(const struct progress * p, const struct ubatch * u) {
+    return u->outputs == 1 && u->positions && p->phase == TAT_PHASE_GENERATE && p->run_rows > 0 &&
+           u->positions[0] == p->run_first && (u->rows == p->run_rows || u->rows == p->run_rows + 1);
+}
+
+static enum tat_phase phase_of_retraced(const struct tat_trace * trace, uint32_t evaluation, const struct progress * p,
+                                        const struct ubatch * u) {
+    uint64_t hash = 0;
+    if (!p->run_has_ids || !hash_ids(trace, evaluation, u, p->run_rows, &hash)) { return TAT_PHASE_UNKNOWN; }
+    return hash == p->run_ids ? TAT_PHASE_VERIFY : TAT_PHASE_PROMPT;
+}
+
+/* Rows that each have an output, right behind a prompt: a draft, or the prompt goes on and all its logits are wanted.
+ */
+static enum tat_phase phase_behind_prompt(const struct progress * p, const struct ubatch * u, uint32_t calls) {
+    const bool had_all = p->outputs == p->rows && p->rows > 1;
+    if (u->positions[0] != p->next) { return p->several ? TAT_PHASE_VERIFY : TAT_PHASE_PROMPT; }
+    if (p->outputs && !had_all) { return TAT_PHASE_VERIFY; }
+    if (had_all ? u->rows > p->rows : u->rows != p->rows) { return TAT_PHASE_VERIFY; }
+    if (calls && calls == p->calls) { return TAT_PHASE_PROMPT; }
+    return calls && !had_all ? TAT_PHASE_VERIFY : TAT_PHASE_UNKNOWN;
+}
+
+/* Each row has an output: a draft is checked, or somebody wants to know how likely a text is. */
+static enum tat_phase phase_of_logits(const struct progress * p, const struct ubatch * u, uint32_t calls) {
+    if (p->phase == TAT_PHASE_COUNT) { return TAT_PHASE_PROMPT; }
+    if (!u->positions) { return u->rows > PHASE_DRAFT ? TAT_PHASE_PROMPT : TAT_PHASE_UNKNOWN; }
+    const int64_t at = u->positions[0];
+    const bool follows = at == p->next;
+    if (at == 0) { return TAT_PHASE_PROMPT; }
+    if (u->rows > PHASE_DRAFT) {
+        return follows && p->phase != TAT_PHASE_PROMPT ? TAT_PHASE_UNKNOWN : TAT_PHASE_PROMPT;
+    }
+    if (p->phase == TAT_PHASE_PROMPT) { return phase_behind_prompt(p, u, calls); }
+    const bool was_draft = p->phase == TAT_PHASE_VERIFY || p->phase == TAT_PHASE_UNKNOWN;
+    const bool within = was_draft && p->first >= 0 && at >= p->first && at < p->next;
+    return follows || within || p->several ? TAT_PHASE_VERIFY : TAT_PHASE_PROMPT;
+}
+
+static enum tat_phase phase_of_stretch(const struct tat_trace * trace, uint32_t evaluation, const struct progress * p,
+                                       const struct ubatch * u, uint32_t calls) {
+    if (!u->has_result) {
+        const bool drafts = p->phase == TAT_PHASE_GENERATE || p->phase == TAT_PHASE_VERIFY;
+        const bool follows = u->positions && u->positions[0] == p->next && u->rows <= PHASE_DRAFT;
+        return drafts && follows ? TAT_PHASE_UNKNOWN : TAT_PHASE_PROMPT;
+    }
+    if (u->outputs == u->rows) { return phase_of_logits(p, u, calls); }
+    if (retraces(p, u)) { return phase_of_retraced(trace, evaluation, p, u); }
+    return u->outputs > 1 && !u->positions ? TAT_PHASE_MIXED : TAT_PHASE_PROMPT;
+}
+
+/* ---- all ---- */
+
+static enum tat_phase phase_of(const struct tat_trace * trace, uint32_t evaluation, struct progress * p,
+                               const struct ubatch * u, uint32_t calls) {
+    if (u->is_text) { return TAT_PHASE_PROMPT; }
+    if (u->rows == 1) { return phase_of_row(u, p); }
+    if (u->has_result && u->outputs == 0) { return TAT_PHASE_PROMPT; }
+    if (u->stretches == 1) { return phase_of_stretch(trace, evaluation, p, u, calls); }
+    p->several = true;
+    if (!u->has_result) { return TAT_PHASE_UNKNOWN; }
+    if (u->outputs < u->rows) { return TAT_PHASE_MIXED; }
+    return u->longest == 1 ? TAT_PHASE_GENERATE : TAT_PHASE_VERIFY;
+}
+
+/* Generated tokens one by one, as far as they go without a jump. */
+static void extend_run(const struct tat_trace * trace, uint32_t evaluation, struct progress * p,
+                       const struct ubatch * u) {
+    const int64_t at = u->positions ? u->positions[0] : -1;
+    if (p->run_rows == 0 || at != p->next) {
+        p->run_first = at;
+        p->run_ids = p->run_rows = 0;
+        p->run_has_ids = true;
+    }
+    if (p->run_rows < PHASE_DRAFT) {
+        p->run_has_ids = p->run_has_ids && hash_ids(trace, evaluation, u, 1, &p->run_ids);
+        p->run_rows++;
+    }
+    p->resume = behind(at);
+}
+
+static void advance(const struct tat_trace * trace, uint32_t evaluation, struct progress * p, const struct ubatch * u,
+                    enum tat_phase phase, uint32_t calls) {
+    const int64_t first = u->positions ? u->positions[0] : -1;
+    const int64_t next = behind(u->positions ? u->positions[u->rows - 1] : -1);
+    if (phase == TAT_PHASE_GENERATE && u->rows == 1) {
+        extend_run(trace, evaluation, p, u);
+    } else {
+        p->run_rows = 0;
+    }
+    if (phase == TAT_PHASE_PROMPT) { p->lowest = next; }
+    if (phase == TAT_PHASE_VERIFY || phase == TAT_PHASE_UNKNOWN) { p->lowest = behind(first); }
+    p->phase = (uint8_t) phase;
+    p->first = first;
+    p->next = next;
+    p->rows = u->rows;
+    p->outputs = u->has_result ? u->outputs : u->rows;
+    p->calls = calls;
+}
+
+static struct ubatch look_at(const struct tat_trace * trace, const struct tat_evaluation * e, uint32_t evaluation,
+                             int64_t * memory) {
+    const struct tat_template * t = &LIST(struct tat_template, trace->templates)[e->template_id];
+    struct ubatch u = { .t = t, .rows = e->n_tokens, .outputs = e->n_outputs };
+    const char * last = t->n_nodes ? t->entries[t->n_leaves + t->n_nodes - 1].name : "";
+    u.has_result = strncmp(last, "result_", strlen("result_")) == 0;
+    u.is_text = strcmp(last, "result_norm") == 0 || strncmp(last, "result_embd", strlen("result_embd")) == 0;
+    if (e->n_tokens <= PHASE_ROWS && evaluation_positions(trace, evaluation, memory) == e->n_tokens) {
+        u.positions = memory;
+    }
+    count_stretches(trace, evaluation, &u, memory + (u.positions ? e->n_tokens : 0));
+    return u;
+}
+
+void phase_set(const struct tat_trace * trace, struct tat_evaluation * e, uint32_t evaluation, struct progress * p,
+               uint32_t calls, int64_t * memory) {
+    e->token_first = p->tokens;
+    e->phase = TAT_PHASE_OTHER;
+    if (e->n_tokens == 0) { /* it may have shifted the cache, and positions with it */
+        p->lowest = p->resume = -1;
+        return;
+    }
+    const struct ubatch u = look_at(trace, e, evaluation, memory);
+    e->phase = phase_of(trace, evaluation, p, &u, calls);
+    p->tokens += e->n_tokens;
+    advance(trace, evaluation, p, &u, e->phase, calls);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the rows of a ubatch are: a prompt, generated tokens, drafts. It follows from what its graph shows and from what
+ * its context computed before (doc/format.md, "Order, tokens, phases").
+ */
+#ifndef TAT_FORMAT_PHASES_H
+#define TAT_FORMAT_PHASES_H
+
+#include "tat/trace.h"
+
+/* What a context is in the middle of. */
+struct progress {
+    uint32_t tokens;           /* so far */
+    uint32_t rows, outputs;    /* of the ubatch before */
+    uint32_t calls;            /* of llama_decode and the like, when it began */
+    int64_t first, next;       /* its first position, and that after its last; -1: unknown */
+    int64_t lowest;            /* where a generated token may stand at the lowest; -1: unknown */
+    int64_t resume;            /* the position after the last generated token; -1: none */
+    int64_t run_first;         /* the generated tokens that came one by one, right before: their first position, */
+    uint64_t run_ids;          /* their ids, as rows_hash has them, */
+    uint32_t run_rows;         /* and how many */
+    uint8_t phase;             /* of the ubatch before; TAT_PHASE_COUNT: there was none */
+    bool run_has_ids, several; /* ids were recorded; the context has several sequences */
+};
+#define PROGRESS_NONE                                                                                                  \
+    ((struct progress){ .phase = TAT_PHASE_COUNT, .first = -1, .next = -1, .lowest = -1, .resume = -1 })
+
+enum {
+    PHASE_ROWS = 1 << 20, /* whose positions are looked at */
+    PHASE_DRAFT = 65,     /* the longest draft, and the token before it */
+    PHASE_MASK = 1 << 12, /* values of a mask that is looked at */
+};
+
+/* Gives the evaluation its phase and token number. `calls`: how many CALL_BEGIN events came before it. `memory` has
+ * room for its rows, PHASE_ROWS at most, and PHASE_MASK values more. */
+void phase_set(const struct tat_trace * trace, struct tat_evaluation * e, uint32_t number, struct progress * p,
+               uint32_t calls, int64_t * memory);
+
+/* Positions of an evaluation's rows, PHASE_ROWS at most; `memory` has room for them. Returns how many are known. */
+size_t evaluation_positions(const struct tat_trace * trace, uint32_t evaluation, int64_t * memory);
+
+#endif
