@@ -11,6 +11,7 @@
 #include "agent/sink.h"
 #include "agent/table.h"
 #include "format/buffer.h"
+#include "format/node_rules.h"
 #include "tat/gguf.h"
 
 enum { TYPE_F32 = 0, OP_PARAM_WORDS = 16 };
@@ -124,18 +125,18 @@ static uint32_t facts_of(const struct walk * w, uint32_t i) {
            (fuses_next(w, i) ? TAT_NODE_FUSES_NEXT : 0u);
 }
 
-/* Which operand of which operation decides what is touched, or says what is computed for. */
+/* What is said beside the ids that decide which bytes are touched (node_rules.h): for which positions and cells, and
+ * with which weights of experts. */
 static const struct capture_rule {
     const char * op;
-    uint16_t src;
+    int src;
     enum tat_capture_kind kind;
     const char * prefix; /* of the operand's name; NULL: any */
 } capture_rules[] = {
-    { "GET_ROWS", 1, TAT_CAPTURE_ROWS, NULL },      { "SET_ROWS", 1, TAT_CAPTURE_ROWS, NULL },
-    { "MUL_MAT_ID", 2, TAT_CAPTURE_EXPERTS, NULL }, { "ADD_ID", 2, TAT_CAPTURE_EXPERTS, NULL },
-    { "ROPE", 1, TAT_CAPTURE_POSITIONS, NULL },     { "FLASH_ATTN_EXT", 3, TAT_CAPTURE_MASK, NULL },
-    { "SOFT_MAX", 1, TAT_CAPTURE_MASK, NULL },      { "MUL", 1, TAT_CAPTURE_GATES, "ffn_moe_weights" },
-    { "SSM_SCAN", 6, TAT_CAPTURE_ROWS, NULL },
+    { "ROPE", 1, TAT_CAPTURE_POSITIONS, NULL },
+    { "FLASH_ATTN_EXT", 3, TAT_CAPTURE_MASK, NULL },
+    { "SOFT_MAX", 1, TAT_CAPTURE_MASK, NULL },
+    { "MUL", 1, TAT_CAPTURE_GATES, "ffn_moe_weights" },
 };
 
 static uint64_t elements(const struct walk * w, const struct ggml_tensor * t) {
@@ -187,19 +188,27 @@ static void add_capture(const struct walk * w, struct graph_template * t, uint32
     for (uint32_t i = 0; i < t->n_captures; i++) {
         if (t->captures[i].entry == entry && t->captures[i].kind == rule->kind) { return; }
     }
-    t->captures[t->n_captures++] = (struct capture){ entry, node, rule->src, (uint16_t) rule->kind };
+    t->captures[t->n_captures++] = (struct capture){ entry, node, (uint16_t) rule->src, (uint16_t) rule->kind };
     /* A mask's rows are a few runs each; should they be more, the capture is cut and says so. */
     const uint64_t each = rule->kind == TAT_CAPTURE_MASK ? 1 : TAT_VARINT_MAX;
     t->capture_bytes += 64 + each * elements(w, operand);
 }
 
-static void find_captures(const struct walk * w, struct graph_template * t) {
-    for (uint32_t i = 0; i < w->graph->n_nodes; i++) {
-        for (size_t r = 0; r < sizeof capture_rules / sizeof capture_rules[0]; r++) {
-            if (op_is(w, w->graph->nodes[i], capture_rules[r].op)) { add_capture(w, t, i, &capture_rules[r]); }
-        }
-        if ((t->expected[i].mask & NODE_SLIDES) && op_is(w, w->graph->nodes[i], "CPY")) { add_offset(w, t, i); }
+static void find_captures_of(const struct walk * w, struct graph_template * t, uint32_t node) {
+    for (size_t r = 0; r < OPERAND_RULES; r++) {
+        const struct operand_rule * rule = &operand_rules[r];
+        if (!use_has_ids(rule->use) || !op_is(w, w->graph->nodes[node], rule->op)) { continue; }
+        add_capture(w, t, node, &(struct capture_rule){ rule->op, rule->ids, use_capture(rule->use), NULL });
     }
+    for (size_t r = 0; r < sizeof capture_rules / sizeof capture_rules[0]; r++) {
+        if (op_is(w, w->graph->nodes[node], capture_rules[r].op)) { add_capture(w, t, node, &capture_rules[r]); }
+    }
+    const bool slides = t->expected[node].mask & NODE_SLIDES;
+    if (slides && op_is(w, w->graph->nodes[node], "CPY")) { add_offset(w, t, node); }
+}
+
+static void find_captures(const struct walk * w, struct graph_template * t) {
+    for (uint32_t i = 0; i < w->graph->n_nodes; i++) { find_captures_of(w, t, i); }
 }
 
 static bool is_state(const struct walk * w, const struct ggml_tensor * root) {

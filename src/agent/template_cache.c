@@ -9,6 +9,7 @@
 #include "agent/lives.h"
 #include "agent/registry.h"
 #include "agent/table.h"
+#include "format/node_rules.h"
 
 /* Guarded by the registry's lock. */
 static struct graph_template ** templates;
@@ -133,18 +134,14 @@ bool template_is_current(const struct graph_template * t) {
     return __atomic_load_n(&t->epoch, __ATOMIC_RELAXED) == lives_epoch();
 }
 
-static bool executes(const struct expected * node, uint32_t rule) {
-    if ((rule & TAT_RULE_SKIP_EMPTY) && (node->facts & TAT_NODE_EMPTY)) { return false; }
-    return !(rule & TAT_RULE_SKIP_UNASKED) || (node->facts & TAT_NODE_COMPUTE);
-}
-
 static struct steps * make_steps(const struct graph_template * t, uint32_t rule) {
     struct steps * steps = malloc(sizeof *steps + (size_t) t->n_nodes * sizeof steps->step[0]);
     if (!steps) { return NULL; }
     uint32_t n = 0, from = 0, capture = 0;
     for (uint32_t i = 0; i < t->n_nodes; i++) {
-        if (!executes(&t->expected[i], rule)) { continue; }
-        if ((rule & TAT_RULE_FUSE_NORM) && (t->expected[i].facts & TAT_NODE_FUSES_NEXT)) { i++; }
+        const uint32_t facts = t->expected[i].facts;
+        if (!node_executes(facts, rule)) { continue; }
+        if (node_fuses(facts, rule)) { i++; }
         struct step * step = &steps->step[n++];
         *step = (struct step){ .first_node = from, .last_node = i, .first_capture = capture };
         while (capture < t->n_captures && t->captures[capture].node <= i) { capture++; }

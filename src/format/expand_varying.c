@@ -50,7 +50,7 @@ static struct tat_access * put_run(struct expansion * x, const struct tat_access
 /* One record an expert used, with the expert's slice; or a state. */
 static void put_slices(struct expansion * x, const struct vary * v, const struct tat_entry * e,
                        const struct tat_access * like, uint64_t base, struct ids ids) {
-    const int dim = selection_dimension(v->selection);
+    const int dim = use_dimension(v->use);
     const uint64_t stride = e->nb[dim];
     const size_t most = ids.count < PIECES_MAX ? PIECES_MAX / ids.count : 1;
     for (size_t i = 0; i < ids.count; i++) { x->offsets[i] = (uint64_t) x->values[ids.first + i]; }
@@ -58,7 +58,7 @@ static void put_slices(struct expansion * x, const struct vary * v, const struct
     for (size_t i = 0; i < ids.count; i++) {
         const uint64_t id = x->offsets[i];
         if (id >= e->ne[dim] || (i && id == x->offsets[i - 1])) { continue; }
-        const uint16_t expert = v->selection != SELECT_STATES && id < TAT_NO_EXPERT ? (uint16_t) id : TAT_NO_EXPERT;
+        const uint16_t expert = v->use != USE_STATES && id < TAT_NO_EXPERT ? (uint16_t) id : TAT_NO_EXPERT;
         if (v->one.n_levels == 0 && v->one.run_bytes) {
             put_run(x, like, base + id * stride, v->one.run_bytes)->expert = expert;
             continue;
@@ -151,11 +151,11 @@ bool expansion_varying(struct expansion * x, const struct tat_template * t, cons
     const struct tat_tensor * tensor = &LIST(struct tat_tensor, x->trace->tensors)[e->tensor];
     const bool copied = tensor->memory == TAT_MEMORY_FILE || tensor->memory == TAT_MEMORY_COPY;
     const uint64_t base = (copied && tensor->file ? tensor->file_offset : 0) + (uint64_t) e->offset;
-    if (v->selection == SELECT_OFFSET) {
+    if (v->use == USE_OFFSET) {
         expansion_next(x, like)->offset += (uint64_t) x->values[ids.first] - (uint64_t) e->offset;
         return true;
     }
-    if (v->selection == SELECT_ROWS) { return put_rows(x, v, e, &t->entries[v->ids], like, base, ids); }
+    if (v->use == USE_ROWS) { return put_rows(x, v, e, &t->entries[v->ids], like, base, ids); }
     if (!expansion_reserve(&x->offsets, &x->offsets_capacity, ids.count, sizeof x->offsets[0])) { return false; }
     put_slices(x, v, e, like, base, ids);
     return true;

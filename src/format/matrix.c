@@ -126,10 +126,10 @@ static bool is_one(const struct tat_entry * e) {
 /* Of one row, or of a few experts, how many there are, each once. */
 static uint32_t count_named(const struct vary * v, const struct tat_template * t, const int64_t * id, size_t count) {
     const struct tat_entry * e = &t->entries[v->entry];
-    const uint64_t n = e->ne[selection_dimension(v->selection)];
+    const uint64_t n = e->ne[use_dimension(v->use)];
     const bool one_row =
-        v->selection == SELECT_ROWS && count == 1 && is_one(&t->entries[v->ids]) && e->ne[2] == 1 && e->ne[3] == 1;
-    const bool experts = (v->selection == SELECT_EXPERTS || v->selection == SELECT_BIASES) && count && count <= FEW;
+        v->use == USE_ROWS && count == 1 && is_one(&t->entries[v->ids]) && e->ne[2] == 1 && e->ne[3] == 1;
+    const bool experts = (v->use == USE_EXPERTS || v->use == USE_BIASES) && count && count <= FEW;
     uint32_t unique = 0;
     if (v->one.n_levels || !v->one.run_bytes || !(one_row || experts)) { return NOT_AT_ONCE; }
     for (size_t i = 0; i < count; i++) {

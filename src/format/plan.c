@@ -45,31 +45,9 @@ void plan_set_piece(struct tat_trace * trace, struct tat_access * a, uint64_t ba
     if (count > 1) { a->flags |= a->layout ? TAT_ACCESS_STRIDED : TAT_ACCESS_APPROXIMATE; }
 }
 
-/* ---- special operands ---- */
-
-enum { DST = -1 };
-
-/* Operations that do not touch the whole of an operand. All others do; doc/format.md has the same table. */
-static const struct special {
-    const char * op;
-    int operand;
-    enum { READS_NOTHING = 1, READS_ROWS, READS_EXPERTS, READS_BIASES, READS_STATES, READS_MASK } how;
-    int ids; /* the source that names rows, experts or states */
-} specials[] = {
-    { "GET_ROWS", 0, READS_ROWS, 1 },       { "SET_ROWS", DST, READS_ROWS, 1 },
-    { "SET_ROWS", 2, READS_NOTHING, 0 }, /* the destination again */
-    { "CPY", 1, READS_NOTHING, 0 },      /* likewise */
-    { "FILL", 0, READS_NOTHING, 0 },     /* for its shape only */
-    { "IM2COL", 0, READS_NOTHING, 0 },   /* likewise */
-    { "IM2COL_3D", 0, READS_NOTHING, 0 },   { "MUL_MAT_ID", 0, READS_EXPERTS, 2 },
-    { "ADD_ID", 1, READS_BIASES, 2 },       { "SSM_SCAN", 0, READS_STATES, 6 },
-    { "SOFT_MAX", 1, READS_MASK, 0 }, /* padded to more rows than there are */
-    { "FLASH_ATTN_EXT", 3, READS_MASK, 0 },
-};
-
-static const struct special * special_for(const char * op, int operand) {
-    for (size_t i = 0; i < sizeof specials / sizeof specials[0]; i++) {
-        if (specials[i].operand == operand && strcmp(specials[i].op, op) == 0) { return &specials[i]; }
+static const struct operand_rule * rule_of(const char * op, int operand) {
+    for (size_t i = 0; i < OPERAND_RULES; i++) {
+        if (operand_rules[i].operand == operand && strcmp(operand_rules[i].op, op) == 0) { return &operand_rules[i]; }
     }
     return NULL;
 }
@@ -84,23 +62,14 @@ struct builder {
     bool failed;
 };
 
-static bool executes(const struct tat_entry * node, uint32_t rule) {
-    if ((rule & TAT_RULE_SKIP_EMPTY) && (node->facts & TAT_NODE_EMPTY)) { return false; }
-    return !(rule & TAT_RULE_SKIP_UNASKED) || (node->facts & TAT_NODE_COMPUTE);
-}
-
-static bool fuses(const struct tat_entry * node, uint32_t rule) {
-    return (rule & TAT_RULE_FUSE_NORM) && (node->facts & TAT_NODE_FUSES_NEXT);
-}
-
 struct tat_expectation tat_template_expect(const struct tat_template * t, uint32_t rule) {
     struct tat_expectation x = { 0 };
     for (uint32_t i = 0; i < t->n_nodes; i++) {
         const struct tat_entry * node = &t->entries[t->n_leaves + i];
-        if (!executes(node, rule)) { continue; }
+        if (!node_executes(node->facts, rule)) { continue; }
         x.n_callbacks++;
         x.n_executable++;
-        if (fuses(node, rule) && i + 1 < t->n_nodes) {
+        if (node_fuses(node->facts, rule) && i + 1 < t->n_nodes) {
             i++;
             x.n_executable++;
             x.n_fused++;
@@ -152,16 +121,16 @@ static uint32_t capture_of(const struct tat_template * t, uint32_t entry, enum t
     return UINT32_MAX;
 }
 
-struct extent selection_extent(const struct tat_entry * e, enum selection selection) {
-    const int dim = selection_dimension(selection);
+struct extent selection_extent(const struct tat_entry * e, enum operand_use use) {
+    const int dim = use_dimension(use);
     const uint64_t ne[4] = { e->ne[0], dim > 1 ? e->ne[1] : 1, dim > 2 ? e->ne[2] : 1, 1 };
     return extent_of(ne, e->nb, e->type_block, e->type_block_bytes);
 }
 
 /* The most that these ids can touch: a different row or slice each. */
-static uint64_t most_bytes(const struct tat_entry * e, const struct tat_entry * ids, enum selection selection) {
+static uint64_t most_bytes(const struct tat_entry * e, const struct tat_entry * ids, enum operand_use use) {
     const struct extent all = extent_of(e->ne, e->nb, e->type_block, e->type_block_bytes);
-    const struct extent one = selection_extent(e, selection);
+    const struct extent one = selection_extent(e, use);
     uint64_t n = 1;
     for (int i = 0; i < 4; i++) { n *= ids->ne[i]; }
     const uint64_t whole = extent_bytes(&all), each = extent_bytes(&one);
@@ -170,24 +139,22 @@ static uint64_t most_bytes(const struct tat_entry * e, const struct tat_entry * 
 
 /* Stands for what the ids name: until an evaluation says more, bounds are all that is known. */
 static void add_varying(struct builder * b, struct tat_access a, const struct tat_entry * e, uint32_t entry,
-                        uint32_t ids, enum selection selection, uint64_t base) {
+                        uint32_t ids, enum operand_use use, uint64_t base) {
     const struct extent extent = extent_of(e->ne, e->nb, e->type_block, e->type_block_bytes);
     plan_set_piece(b->trace, &a, base, 0, extent_span(&extent), 0, 1);
-    a.bytes = most_bytes(e, &b->t->entries[ids], selection);
+    a.bytes = most_bytes(e, &b->t->entries[ids], use);
     a.flags |= TAT_ACCESS_APPROXIMATE;
     struct vary * vary = list_add(&b->varies, sizeof *vary);
     b->failed |= vary == NULL;
     if (!vary || !add_record(b, &a)) { return; }
-    const bool of_experts = selection == SELECT_EXPERTS || selection == SELECT_BIASES;
-    const enum tat_capture_kind kind = of_experts ? TAT_CAPTURE_EXPERTS : TAT_CAPTURE_ROWS;
     *vary = (struct vary){
         .record = b->records.count - 1,
         .n_records = 1,
-        .capture = capture_of(b->t, ids, kind),
-        .selection = selection,
+        .capture = capture_of(b->t, ids, use_capture(use)),
+        .use = use,
         .entry = entry,
         .ids = ids,
-        .one = selection_extent(e, selection),
+        .one = selection_extent(e, use),
     };
 }
 
@@ -202,7 +169,7 @@ static void let_slide(struct builder * b, uint32_t first, uint32_t entry) {
         .record = first,
         .n_records = b->records.count - first,
         .capture = capture,
-        .selection = SELECT_OFFSET,
+        .use = USE_OFFSET,
         .entry = entry,
     };
 }
@@ -210,7 +177,7 @@ static void let_slide(struct builder * b, uint32_t first, uint32_t entry) {
 static void add_operand(struct builder * b, uint32_t callback, uint32_t node, int operand, bool fused, bool idle) {
     const struct tat_template * t = b->t;
     const struct tat_entry * n = &t->entries[t->n_leaves + node];
-    const uint32_t entry = operand == DST ? t->n_leaves + node : n->src[operand];
+    const uint32_t entry = operand == OPERAND_DST ? t->n_leaves + node : n->src[operand];
     const struct tat_entry * e = &t->entries[entry];
     const struct tat_tensor * tensor = &LIST(struct tat_tensor, b->trace->tensors)[e->tensor];
     struct tat_access a = {
@@ -224,11 +191,12 @@ static void add_operand(struct builder * b, uint32_t callback, uint32_t node, in
         .head_first = TAT_NO_HEAD,
         .operand = (uint8_t) (operand + 1),
         .kind = (uint8_t) ((unsigned) tensor->role | (unsigned) tensor->memory << 4),
-        .flags = operand == DST ? TAT_ACCESS_WRITE : 0,
+        .flags = operand == OPERAND_DST ? TAT_ACCESS_WRITE : 0,
     };
     const uint64_t base = base_of(tensor, e);
-    const struct special * special = special_for(n->op, operand);
-    if (fused || idle || (special && special->how == READS_NOTHING)) {
+    const struct operand_rule * rule = rule_of(n->op, operand);
+    const enum operand_use use = rule ? rule->use : USE_WHOLE;
+    if (fused || idle || use == USE_NOTHING) {
         a.offset = base;
         a.flags |= fused ? TAT_ACCESS_FUSED : TAT_ACCESS_UNREAD;
         add_record(b, &a);
@@ -236,22 +204,16 @@ static void add_operand(struct builder * b, uint32_t callback, uint32_t node, in
     }
     uint64_t ne[4];
     memcpy(ne, e->ne, sizeof ne);
-    if (special && special->how == READS_MASK) {
+    if (use == USE_MASK) {
         const uint32_t first = n->src[0];
         if (first != TAT_NO_ENTRY && t->entries[first].ne[1] < ne[1]) { ne[1] = t->entries[first].ne[1]; }
-    } else if (special && n->src[special->ids] != TAT_NO_ENTRY) {
-        static const enum selection by_how[] = {
-            [READS_ROWS] = SELECT_ROWS,
-            [READS_EXPERTS] = SELECT_EXPERTS,
-            [READS_BIASES] = SELECT_BIASES,
-            [READS_STATES] = SELECT_STATES,
-        };
-        add_varying(b, a, e, entry, n->src[special->ids], by_how[special->how], base);
+    } else if (use_has_ids(use) && n->src[rule->ids] != TAT_NO_ENTRY) {
+        add_varying(b, a, e, entry, n->src[rule->ids], use, base);
         return;
     }
     const uint32_t first = b->records.count;
     add_shape(b, a, e, ne, base);
-    if (operand == DST) { let_slide(b, first, entry); }
+    if (operand == OPERAND_DST) { let_slide(b, first, entry); }
 }
 
 /* All operands of a node. Where it has no result, it runs and touches nothing. `inner` is the entry of a result that
@@ -262,7 +224,7 @@ static void add_node(struct builder * b, uint32_t callback, uint32_t node, uint3
     for (int s = 0; s < TAT_MAX_SRC; s++) {
         if (n->src[s] != TAT_NO_ENTRY) { add_operand(b, callback, node, s, n->src[s] == inner, idle); }
     }
-    add_operand(b, callback, node, DST, b->t->n_leaves + node == inner, idle);
+    add_operand(b, callback, node, OPERAND_DST, b->t->n_leaves + node == inner, idle);
 }
 
 static uint32_t add_nodes(struct builder * b, uint32_t rule) {
@@ -270,8 +232,8 @@ static uint32_t add_nodes(struct builder * b, uint32_t rule) {
     uint32_t callback = 0;
     for (uint32_t i = 0; i < t->n_nodes && !b->failed; i++) {
         const struct tat_entry * node = &t->entries[t->n_leaves + i];
-        if (!executes(node, rule)) { continue; }
-        if (fuses(node, rule) && i + 1 < t->n_nodes) {
+        if (!node_executes(node->facts, rule)) { continue; }
+        if (node_fuses(node->facts, rule) && i + 1 < t->n_nodes) {
             const uint32_t inner = t->n_leaves + i;
             add_node(b, callback, i, inner);
             add_node(b, callback, ++i, inner);

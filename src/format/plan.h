@@ -7,6 +7,7 @@
 #define TAT_FORMAT_PLAN_H
 
 #include "format/extent.h"
+#include "format/node_rules.h"
 #include "format/trace.h"
 
 enum {
@@ -14,33 +15,19 @@ enum {
     PIECES_TOTAL = 1 << 22, /* and of all operands, but for the first record of each: a small file may ask for any */
 };
 
-/* How the captured ids decide which bytes of an operand are touched. */
-enum selection {
-    SELECT_ROWS = 1, /* rows of the operand: GET_ROWS, SET_ROWS */
-    SELECT_EXPERTS,  /* slices of a stack: MUL_MAT_ID */
-    SELECT_BIASES,   /* rows of a stack of biases: ADD_ID */
-    SELECT_STATES,   /* states of the sequences in the ubatch: SSM_SCAN */
-    SELECT_OFFSET,   /* all of it, elsewhere: CPY to the KV cache */
-};
-
-/* The dimension that ids count along: each of them names all that lies in the dimensions below. */
-static inline int selection_dimension(enum selection selection) {
-    return selection == SELECT_EXPERTS ? 2 : selection == SELECT_STATES ? 3 : 1;
-}
-
 /* An operand whose records differ from one evaluation to the next. */
 struct vary {
     uint32_t record;    /* the first in plan.records that stands for it */
-    uint32_t n_records; /* one that bounds what ids can name; of SELECT_OFFSET all, where they were at first */
+    uint32_t n_records; /* one that bounds what ids can name; of USE_OFFSET all, where they were at first */
     uint32_t capture;
-    enum selection selection;
+    enum operand_use use;
     uint32_t entry;    /* whose bytes are touched */
     uint32_t ids;      /* entry of the ids */
-    struct extent one; /* row, slice or state that an id names; not of SELECT_OFFSET */
+    struct extent one; /* row, slice or state that an id names; not of USE_OFFSET */
 };
 
 /* Row, slice or state of an operand. */
-struct extent selection_extent(const struct tat_entry * e, enum selection selection);
+struct extent selection_extent(const struct tat_entry * e, enum operand_use use);
 
 /* Records that the time of a callback is told of, or NO_RECORD: its first, which has the operation and the layer (of
  * two fused ones, the first's); and its owner: the first weight, else the first part of a state, else the result. */

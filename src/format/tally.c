@@ -53,8 +53,8 @@ static const struct tat_template * template_of(const struct tallying * t, uint32
 
 /* How many experts an operand has to be counted, or 0. */
 static uint64_t countable(const struct vary * v, const struct tat_template * tmpl) {
-    const uint64_t n = tmpl->entries[v->entry].ne[selection_dimension(v->selection)];
-    if (v->selection != SELECT_EXPERTS && v->selection != SELECT_BIASES) { return 0; }
+    const uint64_t n = tmpl->entries[v->entry].ne[use_dimension(v->use)];
+    if (v->use != USE_EXPERTS && v->use != USE_BIASES) { return 0; }
     return v->capture == UINT32_MAX || n > TAT_NO_EXPERT ? 0 : n;
 }
 
