@@ -2,6 +2,7 @@
 #include "agent/evaluation.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -240,21 +241,32 @@ static bool refuse(struct evaluation * e, enum tat_loss_reason reason) {
 }
 
 /* The program wants no recording now. For TAT_AGENT_EMPTY, what remains is the price of the hook. */
-static bool pass(struct watch * watch, enum tat_agent_mode mode) {
+static bool pass(const struct graph_call * call, struct watch * watch, enum tat_agent_mode mode) {
     if (agent_enter()) {
         __atomic_fetch_add(&agent_totals.evaluations_emitted, 1, __ATOMIC_RELAXED);
         __atomic_fetch_add(&agent_totals.evaluations_filtered, 1, __ATOMIC_RELAXED);
         agent_leave();
     }
     *watch = (struct watch){ on_node_empty, NULL };
-    return mode == TAT_AGENT_EMPTY;
+    return mode == TAT_AGENT_EMPTY && !call->hands_off;
+}
+
+/* What is not proven is not touched, and the trace says why, once a host. */
+static bool leave_alone(const struct graph_call * call) {
+    struct host * host = call->host;
+    if (host->trouble[0] && !__atomic_exchange_n(&host->told, true, __ATOMIC_RELAXED)) {
+        char text[sizeof host->trouble + 64];
+        snprintf(text, sizeof text, "graphs were not recorded: %s", host->trouble);
+        event_text(TAT_EVENT_NOTE, text);
+    }
+    return refuse(NULL, host->trouble[0] ? TAT_LOSS_LAYOUT : TAT_LOSS_SLOTS);
 }
 
 bool evaluation_begin(const struct graph_call * call, struct watch * watch) {
     const enum tat_agent_mode mode = agent_mode();
     struct host * host = call->host;
-    if (mode != TAT_AGENT_RECORD) { return pass(watch, mode); }
-    if (host->trouble) { return refuse(NULL, TAT_LOSS_LAYOUT); }
+    if (mode != TAT_AGENT_RECORD) { return pass(call, watch, mode); }
+    if (call->hands_off) { return leave_alone(call); }
     const int n_nodes = host->ggml.graph_n_nodes(call->graph);
     if (n_nodes <= 0) { return refuse(NULL, TAT_LOSS_LAYOUT); }
     struct evaluation * e = take_slot();

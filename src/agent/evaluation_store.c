@@ -9,7 +9,8 @@
 #include "agent/template_cache.h"
 #include "agent/token_filter.h"
 
-/* The rule under which a complete run of this graph has as many callbacks as there were; TAT_RULE_COUNT: none. */
+/* The rule under which a complete run of this graph has as many callbacks as there were; TAT_RULE_COUNT: none. Of a
+ * ggml that was seen to leave nodes alone that this rule takes together, it is none: the counts are equal by chance. */
 static uint32_t fitting_rule(const struct evaluation * e) {
     static const uint32_t known[] = {
         TAT_RULE_SKIP_EMPTY | TAT_RULE_SKIP_UNASKED | TAT_RULE_FUSE_NORM,
@@ -18,7 +19,9 @@ static uint32_t fitting_rule(const struct evaluation * e) {
         0,
     };
     if (e->n_callbacks == e->steps->n_steps) { return e->rule; }
+    const struct ggml_plan_layout * probed = &e->graph.host->plan;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (probed->rule_known && (known[i] & ~probed->rule)) { continue; }
         const struct steps * steps = template_steps(e->tmpl, known[i]);
         if (steps && steps->n_steps == e->n_callbacks) { return known[i]; }
     }

@@ -160,7 +160,8 @@ static const char * probe_in(const struct ggml_functions * ggml, struct ggml_con
 }
 
 const char * ggml_layout_probe(const struct ggml_functions * ggml, struct ggml_layout * layout) {
-    struct ggml_context * context = ggml->init((struct ggml_init_params){ .mem_size = ARENA_BYTES, .no_alloc = true });
+    struct ggml_context * context =
+        ggml->init((struct ggml_init_room){ .params = { .mem_size = ARENA_BYTES, .no_alloc = true } });
     if (!context) { return "context (none made)"; }
     const char * missing = probe_in(ggml, context, layout);
     ggml->free(context);

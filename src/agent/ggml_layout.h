@@ -16,28 +16,48 @@ struct ggml_cgraph;
 struct ggml_tensor;
 struct ggml_context;
 struct ggml_backend_buffer;
+struct ggml_backend;
 
-/* The fields up to abort_callback_data have been the same since 2024; newer versions only append. Changed in place,
- * never copied, because a copy would be cut short. */
-struct ggml_cplan {
-    size_t work_size;
-    uint8_t * work_data;
-    int n_threads;
-    void * threadpool;
-    bool (*abort_callback)(void * data);
-    void * abort_callback_data;
+/* The plan that ggml_graph_compute takes beside the graph. It begins alike in all versions; what follows n_threads is
+ * plan_probe.c's to find. A plan is changed in place, never copied: nobody says how long it is. */
+struct ggml_cplan;
+
+/* What the host wants to be asked after each node. Its two words lie side by side in every plan. */
+struct ggml_abort {
+    bool (*callback)(void * data);
+    void * data;
 };
 
-/* A plan by value, with room for what newer versions append: the callee writes as much as it has. */
+struct ggml_plan_layout {
+    uint16_t abort; /* offset of a struct ggml_abort */
+    bool rule_known;
+    uint32_t rule; /* enum tat_rule set by which the callback is called, with nothing turned off */
+};
+
+static inline struct ggml_abort * plan_abort(const struct ggml_plan_layout * l, struct ggml_cplan * plan) {
+    return (struct ggml_abort *) ((char *) plan + l->abort);
+}
+
+static inline int plan_threads(const struct ggml_cplan * plan) {
+    enum { OFFSET = 16 }; /* behind the size and the address of the work buffer */
+    return *(const int *) ((const char *) plan + OFFSET);
+}
+
+/* A plan by value: the callee writes as much as it has. */
 struct ggml_plan_room {
-    struct ggml_cplan plan;
-    uint8_t more[512];
+    uint64_t word[64];
 };
 
 struct ggml_init_params {
     size_t mem_size;
     void * mem_buffer;
     bool no_alloc;
+};
+
+/* By value, with zeros behind for what a version appends. */
+struct ggml_init_room {
+    struct ggml_init_params params;
+    uint64_t more[8];
 };
 
 enum { GGML_FLAG_INPUT = 1, GGML_FLAG_OUTPUT = 2, GGML_FLAG_COMPUTE = 16 };
@@ -52,7 +72,7 @@ struct ggml_functions {
     const char * (*type_name)(int type);
     int64_t (*blck_size)(int type);
     size_t (*type_size)(int type);
-    struct ggml_context * (*init)(struct ggml_init_params);
+    struct ggml_context * (*init)(struct ggml_init_room);
     void (*free)(struct ggml_context *);
     size_t (*tensor_overhead)(void);
     struct ggml_tensor * (*new_tensor_4d)(struct ggml_context *, int, int64_t, int64_t, int64_t, int64_t);
@@ -69,13 +89,18 @@ struct ggml_functions {
     void (*buffer_free)(struct ggml_backend_buffer *);
     const char * (*buffer_name)(struct ggml_backend_buffer *);
     int (*buffer_usage)(struct ggml_backend_buffer *);
-    /* NULL where there is none. */
-    size_t (*buffer_get_size)(struct ggml_backend_buffer *);
-    const char * (*version)(void);
     struct ggml_cgraph * (*new_graph_custom)(struct ggml_context *, size_t, bool);
     struct ggml_tensor * (*rms_norm)(struct ggml_context *, struct ggml_tensor *, float);
     void (*build_forward_expand)(struct ggml_cgraph *, struct ggml_tensor *);
-    struct ggml_plan_room (*graph_plan)(const struct ggml_cgraph *, int, void *);
+    struct ggml_plan_room (*graph_plan)(const struct ggml_cgraph *, int, void *); /* older ones take two arguments */
+    /* NULL where there is none. */
+    size_t (*buffer_get_size)(struct ggml_backend_buffer *);
+    const char * (*version)(void);
+    struct ggml_backend * (*cpu_init)(void);
+    void (*cpu_set_abort)(struct ggml_backend *, bool (*)(void *), void *);
+    void * (*plan_create)(struct ggml_backend *, struct ggml_cgraph *);
+    void (*plan_free)(struct ggml_backend *, void *);
+    void (*backend_free)(struct ggml_backend *);
 };
 
 /* Byte offsets in struct ggml_tensor. */

@@ -2,10 +2,11 @@
 #include "agent/host.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/cold_lock.h"
-#include "agent/rule_probe.h"
+#include "agent/plan_probe.h"
 #include "agent/symbols.h"
 
 enum { HOSTS_MAX = 8, CALLERS_MAX = 64 };
@@ -37,16 +38,28 @@ static const char * resolve(struct ggml_functions * ggml, const void * compute) 
     return NULL;
 }
 
+/* Whatever of its structs is not proven, nothing of it is touched. */
+static void probe(struct host * host) {
+    const char * missing = resolve(&host->ggml, (const void *) host->ggml.graph_compute);
+    if (missing) {
+        snprintf(host->trouble, sizeof host->trouble, "this ggml has no function %s", missing);
+    } else if ((missing = ggml_layout_probe(&host->ggml, &host->layout))) {
+        snprintf(host->trouble, sizeof host->trouble, "ggml's structs could not be found: %s", missing);
+    } else if ((missing = plan_probe(&host->ggml, &host->layout, &host->plan))) {
+        snprintf(host->trouble, sizeof host->trouble, "a fork of ggml whose struct ggml_cplan is another: %s", missing);
+    }
+}
+
 /* With the lock held. */
 static struct host * add_host(int (*compute)(struct ggml_cgraph *, struct ggml_cplan *)) {
     struct host * host = &hosts[n_hosts];
     memset(host, 0, sizeof *host);
     host->ggml.graph_compute = compute;
     host->path = symbol_file((const void *) compute);
-    host->trouble = resolve(&host->ggml, (const void *) compute);
-    if (!host->trouble) { host->trouble = ggml_layout_probe(&host->ggml, &host->layout); }
+    probe(host);
     host->hash = node_hash_for(&host->layout);
-    if (!host->trouble) { host->rule_known = rule_probe(&host->ggml, &host->layout, &host->rule); }
+    host->rule_known = host->plan.rule_known;
+    host->rule = host->plan.rule;
     n_hosts++;
     return host;
 }
@@ -78,7 +91,9 @@ struct host * host_of(const void * caller, const void * ours) {
     return host;
 }
 
-/* The child has one thread, and the lock may have been held by another. What is known of the hosts stays true. */
+/* The child has one thread, and the lock may have been held by another. What is known of the hosts stays true; their
+ * troubles have to be told in the child's own trace. */
 void host_after_fork(void) {
+    for (unsigned i = 0; i < n_hosts; i++) { hosts[i].told = false; }
     pthread_mutex_init(&lock, NULL);
 }

@@ -11,8 +11,10 @@
 struct host {
     struct ggml_functions ggml;
     struct ggml_layout layout;
+    struct ggml_plan_layout plan;
     const struct node_hash * hash; /* of nodes with this layout */
-    const char * trouble;          /* why graphs of this host cannot be recorded; NULL: they can */
+    char trouble[160];             /* why its graphs cannot be recorded, and are left alone; "": they can */
+    bool told;                     /* that trouble, in this process's trace; relaxed atomic */
     const char * path;             /* of the library that computes */
     uint32_t rule;                 /* enum tat_rule set that the last evaluations obeyed; relaxed atomic */
     bool rule_known;

@@ -31,11 +31,12 @@ struct graph_call {
     struct ggml_cgraph * graph;
     struct ggml_cplan * plan;
     int n_threads;
-    bool aborted; /* the program's own callback ended the graph */
-    int status;   /* ggml's answer, for graph_ends */
+    bool hands_off; /* the plan cannot be touched: what asks to watch all the same has no callbacks */
+    bool aborted;   /* the program's own callback ended the graph */
+    int status;     /* ggml's answer, for graph_ends */
 
-    bool (*callback)(void * data); /* the program's own */
-    void * callback_data;
+    struct ggml_abort own; /* what the program wants to be asked after each node */
+    const char * thread;   /* whose call this is */
     unsigned n_watches;
     struct watch watches[OBSERVERS_MAX]; /* the first n_watches */
     const struct observer * watcher[OBSERVERS_MAX];

@@ -202,11 +202,6 @@ static bool open_trace(const struct host * host) {
     }
     event_clock();
     events_flush_early();
-    if (host->trouble) {
-        char text[256];
-        snprintf(text, sizeof text, "ggml's structs could not be found: %s", host->trouble);
-        event_text(TAT_EVENT_NOTE, text);
-    }
     return true;
 }
 

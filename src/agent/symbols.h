@@ -33,12 +33,17 @@
     X(ggml_backend_buffer_free, buffer_free, false)                                                                    \
     X(ggml_backend_buffer_name, buffer_name, false)                                                                    \
     X(ggml_backend_buffer_get_usage, buffer_usage, false)                                                              \
+    X(ggml_new_graph_custom, new_graph_custom, false)                                                                  \
+    X(ggml_rms_norm, rms_norm, false)                                                                                  \
+    X(ggml_build_forward_expand, build_forward_expand, false)                                                          \
+    X(ggml_graph_plan, graph_plan, false)                                                                              \
     X(ggml_backend_buffer_get_size, buffer_get_size, true)                                                             \
     X(ggml_version, version, true)                                                                                     \
-    X(ggml_new_graph_custom, new_graph_custom, true)                                                                   \
-    X(ggml_rms_norm, rms_norm, true)                                                                                   \
-    X(ggml_build_forward_expand, build_forward_expand, true)                                                           \
-    X(ggml_graph_plan, graph_plan, true)
+    X(ggml_backend_cpu_init, cpu_init, true)                                                                           \
+    X(ggml_backend_cpu_set_abort_callback, cpu_set_abort, true)                                                        \
+    X(ggml_backend_graph_plan_create, plan_create, true)                                                               \
+    X(ggml_backend_graph_plan_free, plan_free, true)                                                                   \
+    X(ggml_backend_free, backend_free, true)
 
 /* The function of ggml's that code at `caller` would reach by that name, or NULL. Any thread. */
 void * symbol_find(const void * caller, const char * name);

@@ -107,6 +107,17 @@ everything_is_there() {
     is aborted 48 failed 48
 }
 
+@test "a fork's plan without thread pools: found, and nothing behind it written" {
+    compare "$HOST_DIR/fake_host_NO_POOL" -c 4 -t 2 -g 60 --abort-every 5
+    everything_is_there
+    is aborted 48 failed 48 notes 0
+}
+
+@test "a fork's plan that cannot be proven is not touched, and the trace says so" {
+    compare "$HOST_DIR/fake_host_REVERSED" -c 4 -t 2 -g 60 --abort-every 5
+    is emitted "$(counted graphs)" stored 0 lost_layout "$(counted graphs)" notes 1
+}
+
 @test "graphs computed in threads that come and go" {
     compare "$HOST_DIR/fake_host1" -c 3 -g 60 --detached
     everything_is_there

@@ -11,7 +11,7 @@
 struct ggml_context {
     size_t size, used;
     char * memory;
-    bool owned;
+    bool owned, no_alloc;
 };
 
 enum { ALIGN = 16 };
@@ -22,6 +22,7 @@ struct ggml_context * ggml_init(struct ggml_init_params params) {
     context->owned = params.mem_buffer == NULL;
     context->memory = params.mem_buffer ? params.mem_buffer : aligned_alloc(ALIGN, params.mem_size);
     context->size = params.mem_size;
+    context->no_alloc = params.no_alloc;
     if (context->memory) { return context; }
     free(context);
     return NULL;
@@ -55,17 +56,24 @@ static const struct {
               [GGML_TYPE_I64] = { "i64", 8 },
               [GGML_TYPE_BF16] = { "bf16", 2 } };
 
+static void * take(struct ggml_context * context, size_t bytes) {
+    bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
+    if (context->size - context->used < bytes) { return NULL; }
+    void * memory = context->memory + context->used;
+    context->used += bytes;
+    return memset(memory, 0, bytes);
+}
+
 struct ggml_tensor * ggml_new_tensor_4d(struct ggml_context * context, int type, int64_t n0, int64_t n1, int64_t n2,
                                         int64_t n3) {
-    if (context->size - context->used < ggml_tensor_overhead()) { return NULL; }
-    struct ggml_tensor * t = (struct ggml_tensor *) (context->memory + context->used);
-    context->used += ggml_tensor_overhead();
-    memset(t, 0, sizeof *t);
+    struct ggml_tensor * t = take(context, ggml_tensor_overhead());
+    if (!t) { return NULL; }
     const int64_t ne[4] = { n0, n1, n2, n3 };
     t->type = (enum ggml_type) type;
     memcpy(t->ne, ne, sizeof ne);
     t->nb[0] = types[type].bytes;
     for (int i = 1; i < 4; i++) { t->nb[i] = t->nb[i - 1] * (size_t) ne[i - 1]; }
+    if (!context->no_alloc && !(t->data = take(context, t->nb[3] * (size_t) n3))) { return NULL; }
     return t;
 }
 
@@ -111,6 +119,11 @@ struct ggml_tensor * ggml_scale(struct ggml_context * context, struct ggml_tenso
     struct ggml_tensor * t = binary(context, GGML_OP_SCALE, a, NULL);
     if (t) { memcpy(t->op_params, &factor, sizeof factor); }
     return t;
+}
+
+struct ggml_tensor * ggml_rms_norm(struct ggml_context * context, struct ggml_tensor * a, float epsilon) {
+    (void) epsilon;
+    return binary(context, GGML_OP_RMS_NORM, a, NULL);
 }
 
 void * ggml_get_data(const struct ggml_tensor * t) {
@@ -198,6 +211,30 @@ const char * ggml_backend_buffer_name(struct ggml_backend_buffer * buffer) {
 
 int ggml_backend_buffer_get_usage(struct ggml_backend_buffer * buffer) {
     return buffer->usage;
+}
+
+struct ggml_cgraph * ggml_new_graph_custom(struct ggml_context * context, size_t size, bool grads) {
+    (void) grads;
+    struct ggml_cgraph * graph = take(context, sizeof *graph);
+    if (graph) { *graph = (struct ggml_cgraph){ .capacity = (int) size, .nodes = take(context, size * sizeof(void *)) }; }
+    return graph && graph->nodes ? graph : NULL;
+}
+
+static bool is_in(const struct ggml_cgraph * graph, const struct ggml_tensor * t) {
+    for (int i = 0; i < graph->n_nodes; i++) {
+        if (graph->nodes[i] == t) { return true; }
+    }
+    return false;
+}
+
+void ggml_build_forward_expand(struct ggml_cgraph * graph, struct ggml_tensor * t) {
+    if (t->op == GGML_OP_NONE || is_in(graph, t)) { return; }
+    for (int i = 0; i < GGML_MAX_SRC; i++) {
+        if (t->src[i]) { ggml_build_forward_expand(graph, t->src[i]); }
+    }
+    if (graph->n_nodes == graph->capacity) { abort(); }
+    t->flags |= GGML_FLAG_COMPUTE;
+    graph->nodes[graph->n_nodes++] = t;
 }
 
 int ggml_graph_n_nodes(struct ggml_cgraph * graph) {

@@ -107,16 +107,32 @@ struct ggml_cgraph {
     struct ggml_tensor ** nodes;
 };
 
-/* Longer than the agent knows it. */
+/* Which struct a plan is, chosen when it is built. */
+#define FAKEGGML_PLAN_GGML 0     /* ggml's own */
+#define FAKEGGML_PLAN_NO_POOL 1  /* without thread pools, as before September 2024 and in forks from then */
+#define FAKEGGML_PLAN_REVERSED 2 /* never was: the callback comes after its argument */
+#ifndef FAKEGGML_PLAN
+#define FAKEGGML_PLAN FAKEGGML_PLAN_GGML
+#endif
+
 struct ggml_cplan {
     size_t work_size;
     uint8_t * work_data;
     int n_threads;
+#if FAKEGGML_PLAN != FAKEGGML_PLAN_NO_POOL
     void * threadpool;
+#endif
+#if FAKEGGML_PLAN == FAKEGGML_PLAN_REVERSED
+    void * abort_callback_data;
+    bool (*abort_callback)(void * data);
+#else
     bool (*abort_callback)(void * data);
     void * abort_callback_data;
-    bool use_ref;
-    uint64_t guard; /* FAKEGGML_GUARD, or the plan was copied */
+#endif
+#if FAKEGGML_PLAN == FAKEGGML_PLAN_GGML
+    bool use_ref; /* longer than the agent knows it */
+#endif
+    uint64_t guard; /* FAKEGGML_GUARD, or the plan was copied or written behind */
 };
 #define FAKEGGML_GUARD 0x5afe5afe5afe5afeu
 
@@ -140,6 +156,7 @@ struct ggml_tensor * ggml_view_1d(struct ggml_context * context, struct ggml_ten
 struct ggml_tensor * ggml_add(struct ggml_context * context, struct ggml_tensor * a, struct ggml_tensor * b);
 struct ggml_tensor * ggml_mul(struct ggml_context * context, struct ggml_tensor * a, struct ggml_tensor * b);
 struct ggml_tensor * ggml_scale(struct ggml_context * context, struct ggml_tensor * a, float factor);
+struct ggml_tensor * ggml_rms_norm(struct ggml_context * context, struct ggml_tensor * a, float epsilon);
 
 /* Any view, with any strides. */
 struct ggml_tensor * ggml_view(struct ggml_context * context, enum ggml_op op, struct ggml_tensor * a,
@@ -164,9 +181,20 @@ const char * ggml_backend_buffer_name(struct ggml_backend_buffer * buffer);
 size_t ggml_backend_buffer_get_size(struct ggml_backend_buffer * buffer);
 int ggml_backend_buffer_get_usage(struct ggml_backend_buffer * buffer);
 
+struct ggml_cgraph * ggml_new_graph_custom(struct ggml_context * context, size_t size, bool grads);
+void ggml_build_forward_expand(struct ggml_cgraph * graph, struct ggml_tensor * tensor);
 int ggml_graph_n_nodes(struct ggml_cgraph * graph);
 struct ggml_tensor ** ggml_graph_nodes(struct ggml_cgraph * graph);
+struct ggml_cplan ggml_graph_plan(const struct ggml_cgraph * graph, int n_threads, void * threadpool);
 int ggml_graph_compute(struct ggml_cgraph * graph, struct ggml_cplan * plan);
+
+/* A CPU backend, as far as it makes plans. */
+struct ggml_backend;
+struct ggml_backend * ggml_backend_cpu_init(void);
+void ggml_backend_cpu_set_abort_callback(struct ggml_backend * backend, bool (*callback)(void *), void * data);
+struct ggml_cplan * ggml_backend_graph_plan_create(struct ggml_backend * backend, struct ggml_cgraph * graph);
+void ggml_backend_graph_plan_free(struct ggml_backend * backend, struct ggml_cplan * plan);
+void ggml_backend_free(struct ggml_backend * backend);
 
 /* What hosts call; it calls ggml_graph_compute as ggml's CPU backend does: through its own linkage table. */
 int ggml_backend_graph_compute(struct ggml_cgraph * graph, struct ggml_cplan * plan);
@@ -179,7 +207,9 @@ void ggml_compute_fused(const struct ggml_tensor * norm, const struct ggml_tenso
 enum fakeggml_rule { RULE_EVERY, RULE_SKIP_EMPTY, RULE_SKIP_UNASKED, RULE_FUSE, RULE_UNKNOWN };
 enum fakeggml_rule fakeggml_rule(void);
 
-/* Places where a callback is due that were passed in this process, whether there was one or not. */
+/* Places where a callback is due that were passed in this process, whether there was one or not, in the graphs of
+ * hosts: those that ggml_backend_graph_compute was given. */
 uint64_t fakeggml_callbacks(void);
+extern _Thread_local const struct ggml_cgraph * fakeggml_hosts_graph;
 
 #endif

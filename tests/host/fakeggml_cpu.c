@@ -14,6 +14,8 @@ enum { THREADS_MAX = 16 };
 
 static uint64_t callbacks; /* relaxed */
 
+_Thread_local const struct ggml_cgraph * fakeggml_hosts_graph;
+
 uint64_t fakeggml_callbacks(void) {
     return __atomic_load_n(&callbacks, __ATOMIC_RELAXED);
 }
@@ -81,9 +83,10 @@ static bool can_fuse(const struct ggml_cgraph * graph, int n) {
            memcmp(norm->ne, mul->ne, sizeof norm->ne) == 0;
 }
 
+/* On the thread that computes the graph. */
 static void call_back(struct team * team, int node) {
     const struct ggml_cplan * plan = team->plan;
-    __atomic_fetch_add(&callbacks, 1, __ATOMIC_RELAXED);
+    if (team->graph == fakeggml_hosts_graph) { __atomic_fetch_add(&callbacks, 1, __ATOMIC_RELAXED); }
     if (plan->abort_callback && plan->abort_callback(plan->abort_callback_data)) {
         __atomic_store_n(&team->abort_at, node + 1, __ATOMIC_RELAXED);
         team->status = GGML_STATUS_ABORTED;
@@ -114,7 +117,21 @@ static void * compute(void * argument) {
 
 static bool fusion_is_on(const struct team * team) {
     const char * off = getenv("GGML_CPU_DISABLE_FUSION");
-    return team->rule == RULE_FUSE && !team->plan->use_ref && !(off && atoi(off) == 1);
+#if FAKEGGML_PLAN == FAKEGGML_PLAN_GGML
+    if (team->plan->use_ref) { return false; }
+#endif
+    return team->rule == RULE_FUSE && !(off && atoi(off) == 1);
+}
+
+struct ggml_cplan ggml_graph_plan(const struct ggml_cgraph * graph, int n_threads, void * threadpool) {
+    (void) graph;
+    struct ggml_cplan plan = { .n_threads = n_threads, .guard = FAKEGGML_GUARD };
+#if FAKEGGML_PLAN == FAKEGGML_PLAN_NO_POOL
+    (void) threadpool;
+#else
+    plan.threadpool = threadpool;
+#endif
+    return plan;
 }
 
 int ggml_graph_compute(struct ggml_cgraph * graph, struct ggml_cplan * plan) {
