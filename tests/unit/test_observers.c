@@ -2,6 +2,7 @@
  *
  * Observers of graphs: who is called, in which order, and what becomes of the program's own callback.
  */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,18 @@
 #include <cmocka.h>
 
 #include "agent/observer.h"
+
+/* As ggml's. */
+struct ggml_cplan {
+    size_t work_size;
+    void * work_data;
+    int n_threads;
+    void * threadpool;
+    bool (*abort_callback)(void * data);
+    void * abort_callback_data;
+};
+
+static struct host host = { .plan = { .abort = offsetof(struct ggml_cplan, abort_callback) } };
 
 static char said[256]; /* what observers and the program saw, a letter each */
 
@@ -83,7 +96,6 @@ static int compute(struct ggml_cplan * plan, int n_nodes) {
 }
 
 static void run(struct ggml_cplan * plan, bool one, bool two) {
-    static struct host host;
     struct graph_call call;
     first_watches = one;
     second_watches = two;
@@ -139,6 +151,49 @@ static void test_the_program_ends_the_graph(void ** state) {
     assert_true(aborted_at_end);
 }
 
+/* Of a ggml whose plan is not proven, nothing is written, whoever wants to watch. */
+static void test_what_is_not_proven_is_not_touched(void ** state) {
+    (void) state;
+    struct ggml_cplan plan = { .abort_callback = never };
+    const struct ggml_cplan before = plan;
+    host.trouble[0] = '?';
+    run(&plan, true, false);
+    host.trouble[0] = '\0';
+    assert_string_equal(said, "([!!!)");
+    assert_memory_equal(&plan, &before, sizeof plan);
+}
+
+/* A graph on another thread, with a plan that is in use. */
+static void * compute_beside(void * data) {
+    struct graph_call beside;
+    said[0] = '\0';
+    graph_call_begin(&beside, &host, NULL, data);
+    const int status = compute(data, 2);
+    graph_call_end(&beside, status);
+    assert_true(beside.hands_off);
+    return NULL;
+}
+
+/* Each has the program's callback asked; the nodes of the one are no nodes of the other. */
+static void test_two_graphs_with_one_plan(void ** state) {
+    (void) state;
+    struct ggml_cplan plan = { .abort_callback = never };
+    struct graph_call call;
+    pthread_t thread;
+    first_watches = true;
+    second_watches = false;
+    graph_call_begin(&call, &host, NULL, &plan);
+    assert_false(call.hands_off);
+    assert_int_equal(pthread_create(&thread, NULL, compute_beside, &plan), 0);
+    pthread_join(thread, NULL);
+    assert_string_equal(said, "([!!)");
+    said[0] = '\0';
+    compute(&plan, 2);
+    graph_call_end(&call, 0);
+    assert_string_equal(said, "1!1!)");
+    assert_true(plan.abort_callback == never);
+}
+
 static void test_exit_and_fork_reach_those_who_ask(void ** state) {
     (void) state;
     said[0] = '\0';
@@ -155,6 +210,8 @@ int main(void) {
         cmocka_unit_test(test_who_declines_is_left_alone),
         cmocka_unit_test(test_no_observer_no_change),
         cmocka_unit_test(test_the_program_ends_the_graph),
+        cmocka_unit_test(test_what_is_not_proven_is_not_touched),
+        cmocka_unit_test(test_two_graphs_with_one_plan),
         cmocka_unit_test(test_exit_and_fork_reach_those_who_ask),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
