@@ -216,7 +216,9 @@ int ggml_backend_buffer_get_usage(struct ggml_backend_buffer * buffer) {
 struct ggml_cgraph * ggml_new_graph_custom(struct ggml_context * context, size_t size, bool grads) {
     (void) grads;
     struct ggml_cgraph * graph = take(context, sizeof *graph);
-    if (graph) { *graph = (struct ggml_cgraph){ .capacity = (int) size, .nodes = take(context, size * sizeof(void *)) }; }
+    if (graph) {
+        *graph = (struct ggml_cgraph){ .capacity = (int) size, .nodes = take(context, size * sizeof(void *)) };
+    }
     return graph && graph->nodes ? graph : NULL;
 }
 

@@ -108,8 +108,8 @@ struct ggml_cgraph {
 };
 
 /* Which struct a plan is, chosen when it is built. */
-#define FAKEGGML_PLAN_GGML 0     /* ggml's own */
-#define FAKEGGML_PLAN_NO_POOL 1  /* without thread pools, as before September 2024 and in forks from then */
+#define FAKEGGML_PLAN_GGML     0 /* ggml's own */
+#define FAKEGGML_PLAN_NO_POOL  1 /* without thread pools, as before September 2024 and in forks from then */
 #define FAKEGGML_PLAN_REVERSED 2 /* never was: the callback comes after its argument */
 #ifndef FAKEGGML_PLAN
 #define FAKEGGML_PLAN FAKEGGML_PLAN_GGML
