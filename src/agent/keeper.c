@@ -6,52 +6,53 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-enum { SINKS_MAX = 8, TICK_NS = 20 * 1000 * 1000 };
+enum { CHORES_MAX = 8, PAUSE_NS = 20 * 1000 * 1000 };
 
-/* Taken inside a sink's lock, so a sink's lock is never taken inside this one. */
+struct chore {
+    keeper_chore * call;
+    void * object;
+};
+
+/* Taken inside the locks of those who add chores, so nothing is called while it is held. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct sink * kept[SINKS_MAX];
-static unsigned n_kept;
+static struct chore chores[CHORES_MAX];
+static unsigned n_chores;
 static bool running;
 
-static unsigned look(struct sink * sinks[SINKS_MAX]) {
+/* A copy. With none left, the thread is about to end. */
+static unsigned look(struct chore now[CHORES_MAX]) {
     pthread_mutex_lock(&lock);
-    const unsigned count = n_kept;
-    for (unsigned i = 0; i < count; i++) { sinks[i] = kept[i]; }
+    const unsigned count = n_chores;
+    for (unsigned i = 0; i < count; i++) { now[i] = chores[i]; }
     if (count == 0) { running = false; }
     pthread_mutex_unlock(&lock);
     return count;
 }
 
-static void drop(const struct sink * sink) {
+static void drop(const struct chore * ended) {
     pthread_mutex_lock(&lock);
     unsigned left = 0;
-    for (unsigned i = 0; i < n_kept; i++) {
-        if (kept[i] != sink) { kept[left++] = kept[i]; }
+    for (unsigned i = 0; i < n_chores; i++) {
+        if (chores[i].call != ended->call || chores[i].object != ended->object) { chores[left++] = chores[i]; }
     }
-    n_kept = left;
+    n_chores = left;
     pthread_mutex_unlock(&lock);
 }
 
 static void * keep(void * unused) {
     (void) unused;
     prctl(PR_SET_NAME, "tat-keeper");
-    const struct timespec pause = { .tv_nsec = TICK_NS };
-    struct sink * sinks[SINKS_MAX];
-    for (unsigned count; (count = look(sinks)) > 0;) {
+    const struct timespec pause = { .tv_nsec = PAUSE_NS };
+    struct chore now[CHORES_MAX];
+    for (unsigned count; (count = look(now)) > 0;) {
         nanosleep(&pause, NULL);
         for (unsigned i = 0; i < count; i++) {
-            if (!sink_keep_ahead(sinks[i])) {
-                drop(sinks[i]);
-            } else if (sinks[i]->tick) {
-                sinks[i]->tick();
-            }
+            if (!now[i].call(now[i].object)) { drop(&now[i]); }
         }
     }
     return NULL;
 }
 
-/* It inherits the blocked signals: the keeper takes none of the host's. */
 static int start(void) {
     pthread_t thread;
     pthread_attr_t attributes;
@@ -62,16 +63,16 @@ static int start(void) {
     return error;
 }
 
-bool keeper_add(struct sink * sink) {
+bool keeper_add(keeper_chore * chore, void * object) {
     int error = 0;
     pthread_mutex_lock(&lock);
-    if (n_kept == SINKS_MAX) {
+    if (n_chores == CHORES_MAX) {
         error = EMFILE;
     } else {
-        kept[n_kept++] = sink;
+        chores[n_chores++] = (struct chore){ chore, object };
         if (!running) { error = start(); }
         running = error == 0;
-        if (error) { n_kept--; }
+        if (error) { n_chores--; }
     }
     pthread_mutex_unlock(&lock);
     errno = error;
@@ -80,6 +81,6 @@ bool keeper_add(struct sink * sink) {
 
 void keeper_after_fork(void) {
     pthread_mutex_init(&lock, NULL);
-    n_kept = 0;
+    n_chores = 0;
     running = false;
 }

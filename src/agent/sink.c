@@ -134,11 +134,14 @@ static bool extend(struct sink * sink) {
     return true;
 }
 
-bool sink_keep_ahead(struct sink * sink) {
+/* The keeper's chore: maps and populates what the writers need next. */
+static bool keep_ahead(void * object) {
+    struct sink * sink = object;
     pthread_mutex_lock(&sink->lock);
     const bool open = sink->open;
     while (open && sink->ready - __atomic_load_n(&sink->next, __ATOMIC_RELAXED) < AHEAD && extend(sink)) {}
     pthread_mutex_unlock(&sink->lock);
+    if (open && sink->tick) { sink->tick(); }
     return open;
 }
 
@@ -194,7 +197,7 @@ static const char * open_file(struct sink * sink, const char * path, struct tat_
     if (pwrite(sink->fd, header, sizeof *header, 0) != (ssize_t) sizeof *header || !extend(sink)) {
         return "cannot reserve disk space for the trace file";
     }
-    if (!keeper_add(sink)) { return "cannot start the background thread"; }
+    if (!keeper_add(keep_ahead, sink)) { return "cannot start the background thread"; }
     __atomic_store_n(&sink->open, true, __ATOMIC_RELAXED); /* the keeper looks when it gets the lock */
     return NULL;
 }

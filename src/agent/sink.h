@@ -55,9 +55,6 @@ bool sink_is_open(const struct sink * sink);
  * closing blocks, for which room is kept. Idempotent. */
 void sink_close(struct sink * sink, void (*last)(void));
 
-/* The keeper's: maps and populates what the writers need next. False: the sink is closed. */
-bool sink_keep_ahead(struct sink * sink);
-
 /* In the child of a fork: forgets the parent's file, which stays the parent's. */
 void sink_after_fork(struct sink * sink);
 
