@@ -24,6 +24,7 @@ struct tat_analysis_options {
     double hot_share, cold_share; /* of the weights, by number, up to 1: 0.1 and 0.5 */
     uint64_t memory_bytes;        /* for the model's weights */
     uint64_t disk_bytes_per_second;
+    uint32_t model; /* its number, where graphs of several were computed; 0: tat_trace_main_model */
 };
 
 /* Answers the sections named, or all but slow ones if `count` is 0, in one pass over the trace: {"layers": {...}, ...},

@@ -108,6 +108,7 @@ enum tat_component {
     TAT_COMPONENT_KV_K, /* not in files: the cache_* tensors of a running model */
     TAT_COMPONENT_KV_V,
     TAT_COMPONENT_STATE, /* recurrent state */
+    TAT_COMPONENT_CONTROL_VECTOR,
     TAT_COMPONENT_COUNT
 };
 
@@ -175,6 +176,23 @@ const struct tat_gguf_tensor * tat_gguf_find(const struct tat_gguf * gguf, const
 uint64_t tat_gguf_hash(const struct tat_gguf * gguf);
 /* Sum of all tensors' bytes. */
 uint64_t tat_gguf_tensor_bytes(const struct tat_gguf * gguf);
+
+/* What a model's file is to those that compute with it. */
+enum tat_part {
+    TAT_PART_UNKNOWN = 0, /* the trace does not say: an older one */
+    TAT_PART_MODEL = 1,
+    TAT_PART_ADAPTER = 2,        /* LoRA */
+    TAT_PART_CONTROL_VECTOR = 3, /* a direction for each layer */
+    TAT_PART_PROJECTOR = 4,      /* encodes images or sound for a model */
+    TAT_PART_FOREIGN = 5,        /* not a GGUF file: what is in it is unknown */
+    TAT_PART_DRAFT = 6,          /* a model whose guesses another one checks: no file says so, its use does */
+    TAT_PART_COUNT
+};
+
+/* By its metadata: one of the first five, never TAT_PART_UNKNOWN. */
+enum tat_part tat_gguf_part(const struct tat_gguf * gguf);
+/* "control vector"; "" for values out of range. */
+const char * tat_part_name(enum tat_part part);
 
 /* ---- hyper-parameters ---- */
 

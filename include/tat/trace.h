@@ -92,6 +92,7 @@ struct tat_template {
     uint32_t n_tokens;  /* rows that go in */
     uint32_t n_outputs; /* rows of logits or embeddings that come out */
     bool known;         /* false: its block was lost; everything else is 0 */
+    uint32_t model;     /* whose weights it computes with, or whose context; 0: of no known one */
 };
 
 const struct tat_template * tat_trace_templates(const struct tat_trace * trace, uint32_t * count);
@@ -171,10 +172,39 @@ struct tat_model_file {
     uint64_t size;
     int64_t mtime_ns;
     uint64_t header_hash, model_hash;
+    enum tat_part holds;       /* TAT_PART_UNKNOWN in older traces */
+    const char * architecture; /* "" where it is unknown */
 };
 
 /* Number n of a tensor's `file` is element n - 1. */
 const struct tat_model_file * tat_trace_model_files(const struct tat_trace * trace, uint32_t * count);
+
+/* A model, or what is used with one: the files of one number. */
+struct tat_model {
+    const char * name; /* of its first file, without folders */
+    const char * path; /* of its first file */
+    const char * architecture;
+    enum tat_part part;     /* a draft is told from its target by who checks whose tokens */
+    uint32_t number;        /* as struct tat_model_file has it */
+    uint32_t of;            /* number of the model that an adapter, a control vector or a draft is used with, or 0 */
+    uint32_t n_files;       /* more than one: it is split */
+    uint32_t n_evaluations; /* of graphs with its weights; 0 for adapters and control vectors */
+    uint64_t bytes;         /* of all its files */
+    bool is_chosen;         /* false: not of the model that was asked for */
+};
+
+/* In the order in which they were opened. */
+const struct tat_model * tat_trace_models(const struct tat_trace * trace, uint32_t * count);
+
+/* Where graphs of several models were computed: the number of the one that a reader cares about first, which drafts and
+ * projectors serve and which computed most; else 0. */
+uint32_t tat_trace_main_model(const struct tat_trace * trace);
+
+/* The part of a trace that is of one model: its evaluations, numbered anew, what they touch, adapters and control
+ * vectors included. Tensors and templates keep their numbers; those of others are as if they had been lost. Events, and
+ * the tables of files and models, are those of the whole, which must live longer. To be closed like a trace. NULL on
+ * failure: no model of that number (TAT_ERROR_NO), or memory. */
+struct tat_trace * tat_trace_of_model(const struct tat_trace * trace, uint32_t number, struct tat_error * error);
 
 /* ---- summary ---- */
 

@@ -158,6 +158,25 @@ class ModelFile(c.Structure):
         ("mtime_ns", c.c_int64),
         ("header_hash", c.c_uint64),
         ("model_hash", c.c_uint64),
+        ("holds", c.c_int),
+        ("architecture", c.c_char_p),
+    ]
+
+
+class Model(c.Structure):
+    """struct tat_model."""
+
+    _fields_ = [
+        ("name", c.c_char_p),
+        ("path", c.c_char_p),
+        ("architecture", c.c_char_p),
+        ("part", c.c_int),
+        ("number", c.c_uint32),
+        ("of", c.c_uint32),
+        ("n_files", c.c_uint32),
+        ("n_evaluations", c.c_uint32),
+        ("bytes", c.c_uint64),
+        ("is_chosen", c.c_bool),
     ]
 
 
@@ -217,6 +236,7 @@ class AnalysisOptions(c.Structure):
         ("cold_share", c.c_double),
         ("memory_bytes", c.c_uint64),
         ("disk_bytes_per_second", c.c_uint64),
+        ("model", c.c_uint32),
     ]
 
 
@@ -248,6 +268,7 @@ STRUCTS: dict[str, type[c.Structure] | np.dtype[Any]] = {
     "tat_evaluation": Evaluation,
     "tat_event": Event,
     "tat_model_file": ModelFile,
+    "tat_model": Model,
     "tat_layout": Layout,
     "tat_choice": Choice,
     "tat_file_header": FileHeader,
@@ -270,6 +291,9 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "tat_trace_evaluations": (c.c_void_p, [_TRACE, _COUNT]),
     "tat_trace_events": (c.c_void_p, [_TRACE, _COUNT]),
     "tat_trace_model_files": (c.c_void_p, [_TRACE, _COUNT]),
+    "tat_trace_models": (c.c_void_p, [_TRACE, _COUNT]),
+    "tat_trace_main_model": (c.c_uint32, [_TRACE]),
+    "tat_part_name": (c.c_char_p, [c.c_int]),
     "tat_trace_n_ops": (c.c_uint16, [_TRACE]),
     "tat_trace_op_name": (c.c_char_p, [_TRACE, c.c_uint16]),
     "tat_trace_layout": (Layout, [_TRACE, c.c_uint16]),

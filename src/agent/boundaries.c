@@ -4,10 +4,14 @@
  * restoring, buffers, one call's extent. They note and pass on; a host that reaches the functions another way is not
  * seen, and the trace knows nothing.
  */
+#include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/events.h"
 #include "agent/files.h"
@@ -65,6 +69,23 @@ void * HOOK(gguf_init_from_file)(const char * path, struct gguf_init_params para
     event_text(TAT_EVENT_OPEN_MODEL, path ? path : "");
     registry_doubt();
     return real(path, params);
+}
+
+TAT_EXPORT void * HOOK(gguf_init_from_file_ptr)(FILE * file, struct gguf_init_params params);
+
+/* An adapter's file comes so, open; what the function above opens itself may pass here too and is noted already. */
+void * HOOK(gguf_init_from_file_ptr)(FILE * file, struct gguf_init_params params) {
+    HOOK_REAL(gguf_init_from_file_ptr, 0);
+    char link[64], path[PATH_MAX];
+    const int error = errno;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", file ? fileno(file) : -1);
+    const ssize_t length = readlink(link, path, sizeof path - 1);
+    errno = error;
+    if (length > 0) {
+        path[length] = '\0';
+        if (files_note(path)) { event_text(TAT_EVENT_OPEN_MODEL, path); }
+    }
+    return real(file, params);
 }
 
 /* ---- clearing and warming up ---- */

@@ -13,7 +13,7 @@
 #include "format/buffer.h"
 #include "tat/gguf.h"
 
-enum { EVENT_MAX = 8192, EARLY_MAX = 64 << 10 };
+enum { ARCHITECTURE_MAX = 64, EVENT_MAX = 8192, EARLY_MAX = 64 << 10 };
 
 static uint64_t emitted, lost; /* relaxed: sums */
 static _Thread_local uint32_t tid;
@@ -114,19 +114,22 @@ void event_mapping(uint32_t file, uint64_t address, uint64_t length, uint64_t fi
     end(bytes, &out);
 }
 
-void event_model_file(uint32_t file, uint32_t model, uint32_t part, const struct tat_gguf_file * gguf, uint64_t hash) {
+void event_model_file(uint32_t file, uint32_t model, uint32_t part, const struct tat_gguf_file * f, uint64_t hash,
+                      enum tat_part holds, const char * architecture) {
     uint8_t bytes[EVENT_MAX];
     struct tat_out out = begin(bytes, TAT_EVENT_MODEL_FILE);
     tat_put_varint(&out, file);
     tat_put_varint(&out, model);
     tat_put_varint(&out, part);
-    tat_put_varint(&out, gguf->size);
-    tat_put_zigzag(&out, gguf->mtime_ns);
-    tat_put_varint(&out, gguf->device);
-    tat_put_varint(&out, gguf->inode);
-    tat_put_varint(&out, gguf->header_hash);
+    tat_put_varint(&out, f->size);
+    tat_put_zigzag(&out, f->mtime_ns);
+    tat_put_varint(&out, f->device);
+    tat_put_varint(&out, f->inode);
+    tat_put_varint(&out, f->header_hash);
     tat_put_varint(&out, hash);
-    put_path(&out, gguf->path);
+    put_path(&out, f->path);
+    tat_put_varint(&out, holds);
+    tat_put_string(&out, architecture, strnlen(architecture, ARCHITECTURE_MAX));
     end(bytes, &out);
 }
 

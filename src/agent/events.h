@@ -8,12 +8,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct tat_gguf_file;
+#include "tat/gguf.h"
 
 void event_clock(void);
 void event_mapping(uint32_t file, uint64_t address, uint64_t bytes, uint64_t file_offset);
 /* `part` of model `model`; hash: of the whole model. */
-void event_model_file(uint32_t file, uint32_t model, uint32_t part, const struct tat_gguf_file * gguf, uint64_t hash);
+void event_model_file(uint32_t file, uint32_t model, uint32_t part, const struct tat_gguf_file * f, uint64_t hash,
+                      enum tat_part holds, const char * architecture);
 void event_context(uint32_t context, uint64_t key, bool is_buffer);
 void event_text(int type, const char * text);                 /* LOAD_BEGIN, OPEN_MODEL, NOTE */
 void event_values(int type, uint64_t subject, int64_t value); /* the others: what it is about, and one value */

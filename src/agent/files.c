@@ -64,22 +64,24 @@ static void add_model(const char * path) {
             .part = part,
         };
         n_files++;
-        event_model_file(n_files, n_models + 1, part, &parts[part], tat_gguf_hash(gguf));
+        event_model_file(n_files, n_models + 1, part, &parts[part], tat_gguf_hash(gguf), tat_gguf_part(gguf),
+                         tat_gguf_params(gguf)->architecture);
     }
     models[n_models++] = gguf;
 }
 
-void files_note(const char * path) {
+bool files_note(const char * path) {
     char real[PATH_MAX];
     const int error = errno;
     const bool there = path && realpath(path, real);
     errno = error;
-    if (!there) { return; }
+    if (!there) { return false; }
     pthread_mutex_lock(&noted_lock);
     bool known = n_noted == NOTED_MAX;
     for (unsigned i = 0; i < n_noted && !known; i++) { known = strcmp(noted[i], real) == 0; }
     if (!known) { noted[n_noted++] = strdup(real); }
     pthread_mutex_unlock(&noted_lock);
+    return !known;
 }
 
 static void add_noted(void) {
@@ -165,18 +167,34 @@ static struct file_place find_mapped(const void * address) {
     return (struct file_place){ 0 };
 }
 
-/* A tensor that is not mapped was copied out of the file; repacking keeps its name, type and shape. */
-static struct file_place find_named(const char * name, int32_t type, uint64_t bytes) {
-    for (unsigned i = 0; i < n_models; i++) {
-        const struct tat_gguf_tensor * t = tat_gguf_find(models[i], name);
-        if (!t || t->type != (uint32_t) type || t->bytes != bytes) { continue; }
-        for (unsigned f = 0; f < n_files; f++) {
-            if (files[f].model == i && files[f].part == t->file) {
-                return (struct file_place){ .file = f + 1, .offset = t->file_offset };
-            }
+static struct file_place find_in(unsigned model, const char * name, int32_t type, uint64_t bytes) {
+    const struct tat_gguf_tensor * t = tat_gguf_find(models[model], name);
+    if (!t || t->type != (uint32_t) type || t->bytes != bytes) { return (struct file_place){ 0 }; }
+    for (unsigned f = 0; f < n_files; f++) {
+        if (files[f].model == model && files[f].part == t->file) {
+            return (struct file_place){ .file = f + 1, .offset = t->file_offset };
         }
     }
     return (struct file_place){ 0 };
+}
+
+/* A tensor that is not mapped was copied out of the file; repacking keeps its name, type and shape. */
+static struct file_place find_named(const char * name, int32_t type, uint64_t bytes) {
+    struct file_place place = { 0 };
+    for (unsigned i = 0; i < n_models && !place.file; i++) { place = find_in(i, name, type, bytes); }
+    return place;
+}
+
+struct file_place files_find_direction(unsigned layer, int32_t type, uint64_t bytes, char * name, size_t size) {
+    struct file_place found = { 0 };
+    snprintf(name, size, "direction.%u", layer);
+    for (unsigned i = 0; i < n_models; i++) {
+        if (tat_gguf_part(models[i]) != TAT_PART_CONTROL_VECTOR) { continue; }
+        const struct file_place place = find_in(i, name, type, bytes);
+        if (place.file && found.file) { return (struct file_place){ 0 }; }
+        if (place.file) { found = place; }
+    }
+    return found;
 }
 
 struct file_place files_find(const void * address, const char * name, int32_t type, uint64_t bytes) {

@@ -22,8 +22,12 @@ void files_refresh(void);
 /* Where the bytes of a weight come from: its mapping, or by name, type and size in the model files known so far. */
 struct file_place files_find(const void * address, const char * name, int32_t type, uint64_t bytes);
 
-/* A model file was opened by the host. Any thread; remembers the path only. */
-void files_note(const char * path);
+/* A model file was opened by the host. Any thread; remembers the path only. False: it is known already, or is none. */
+bool files_note(const char * path);
+
+/* Where the direction of a control vector for a layer comes from, and its name there. No place: there is no such file,
+ * or there are several, which were added up. */
+struct file_place files_find_direction(unsigned layer, int32_t type, uint64_t bytes, char * name, size_t size);
 
 void files_after_fork(void);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent/graph_walk.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,9 +23,10 @@ struct walk {
     const struct ggml_layout * l;
     const struct ggml_tensor ** leaves;
     uint32_t n_leaves, leaves_capacity;
-    uint32_t * uses;    /* of each node's result, by nodes */
-    struct table index; /* address -> node, or n_nodes + leaf */
-    struct table names; /* name -> how many roots had it */
+    uint32_t * uses;      /* of each node's result, by nodes */
+    struct table index;   /* address -> node, or n_nodes + leaf */
+    struct table names;   /* name -> how many roots had it */
+    struct table written; /* address of a root that a node writes to -> that node */
 };
 
 static const struct ggml_tensor * tensor_at(const struct walk * w, uint32_t i) {
@@ -79,6 +81,7 @@ static void walk_end(struct walk * w) {
     free(w->uses);
     table_free(&w->index);
     table_free(&w->names);
+    table_free(&w->written);
 }
 
 static bool walk_begin(struct walk * w, const struct graph * g) {
@@ -316,11 +319,45 @@ static uint32_t occurrence(struct walk * w, uint32_t name) {
     return n;
 }
 
-static uint32_t tensor_number(struct walk * w, const struct ggml_tensor * root) {
-    const uint32_t i = index_of(w, root);
-    const bool is_leaf = i == TABLE_NONE || i >= w->graph->n_nodes;
-    const uint32_t nth = is_leaf ? 0 : occurrence(w, registry_string(layout_name(w->l, root)));
-    return registry_tensor(w->graph->host, root, is_leaf, nth);
+static bool is_written(const struct walk * w, const struct ggml_tensor * root) {
+    uint32_t steps = 0;
+    for (uint32_t i; (i = table_next(&w->written, table_hash((uintptr_t) root), &steps)) != TABLE_NONE;) {
+        if (root_of(w, w->graph->nodes[i]) == root) { return true; }
+    }
+    return false;
+}
+
+static bool find_written(struct walk * w) {
+    for (uint32_t i = 0; i < w->graph->n_nodes; i++) {
+        const struct ggml_tensor *node = w->graph->nodes[i], *root = root_of(w, node);
+        if (root == node || is_empty(w, node) || is_written(w, root)) { continue; }
+        if (!table_add(&w->written, table_hash((uintptr_t) root), i)) { return false; }
+    }
+    return true;
+}
+
+/* A control vector has no name of its own ("leaf_7") and is added to what a layer puts out ("l_out-7"). */
+static uint16_t direction_of(const struct walk * w, const struct ggml_tensor * leaf) {
+    if (strncmp(layout_name(w->l, leaf), "leaf_", 5) != 0) { return 0; }
+    for (uint32_t i = 0; i < w->graph->n_nodes; i++) {
+        const struct ggml_tensor * node = w->graph->nodes[i];
+        unsigned layer;
+        if (layout_src(w->l, node)[1] != leaf || !op_is(w, node, "ADD")) { continue; }
+        return sscanf(layout_name(w->l, node), "l_out-%u", &layer) == 1 && layer < TAT_NO_LAYER ? (uint16_t) layer : 0;
+    }
+    return 0;
+}
+
+static uint32_t tensor_number(struct walk * w, const struct ggml_tensor * tensor) {
+    const uint32_t i = index_of(w, tensor);
+    struct root root = { .tensor = tensor, .is_leaf = i == TABLE_NONE || i >= w->graph->n_nodes };
+    if (root.is_leaf) {
+        root.is_written = is_written(w, tensor);
+        root.direction = direction_of(w, tensor);
+    } else {
+        root.occurrence = occurrence(w, registry_string(layout_name(w->l, tensor)));
+    }
+    return registry_tensor(w->graph->host, &root);
 }
 
 /* Contiguous rows as ggml lays them out: then the strides need not be written. */
@@ -389,6 +426,7 @@ static void put_captures(struct tat_out * out, const struct graph_template * t) 
 /* The numbers of all roots: those of nodes are asked for once, in order, so that occurrences count up. */
 static bool number_roots(struct walk * w, uint32_t * numbers) {
     const uint32_t n = w->graph->n_nodes + w->n_leaves;
+    if (!find_written(w)) { return false; }
     for (uint32_t i = 0; i < n; i++) {
         const struct ggml_tensor * t = tensor_at(w, i);
         numbers[i] = root_of(w, t) == t ? tensor_number(w, t) : TABLE_NONE;

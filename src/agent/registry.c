@@ -28,6 +28,7 @@ struct tensor {
     uint32_t number;
     uint64_t nb[4];
     uint32_t type_name, buffer_name;
+    uint32_t shown; /* its name in the file, where ggml has none */
     uint32_t block, block_bytes;
     enum tat_tensor_kind kind;
     enum tat_memory memory;
@@ -105,34 +106,34 @@ static uint64_t extent(const struct tensor * t) {
     return bytes;
 }
 
-/* What holds the bytes. Buffers marked COMPUTE hold results and inputs; those with no mark that outlive a graph hold
- * state. */
-static void classify(const struct host * host, const struct ggml_tensor * root, bool is_leaf, struct tensor * t) {
-    struct ggml_backend_buffer * buffer = layout_buffer(&host->layout, root);
-    const char * name = layout_name(&host->layout, root);
-    t->memory = TAT_MEMORY_BUFFER;
-    if (!is_leaf) {
-        t->kind = TAT_TENSOR_ACTIVATION;
-    } else if (registry_is_weight(host, root)) {
-        t->kind = TAT_TENSOR_WEIGHT;
-        t->place = files_find(layout_data(&host->layout, root), name, t->type, extent(t));
-        t->memory = t->place.mapped ? TAT_MEMORY_FILE : TAT_MEMORY_COPY;
-    } else if (strncmp(name, "cache_", 6) == 0) {
-        t->kind = TAT_TENSOR_STATE;
-        t->memory = TAT_MEMORY_KV;
-    } else if (buffer && host->ggml.buffer_usage(buffer) == GGML_USAGE_COMPUTE) {
-        t->kind = TAT_TENSOR_INPUT;
-    } else if (layout_flags(&host->layout, root) & GGML_FLAG_INPUT) {
-        t->kind = TAT_TENSOR_INPUT;
-    } else {
-        t->kind = TAT_TENSOR_STATE;
+/* Weights are in a buffer marked so, in the mapping of a model file, or, as an adapter's, in one without a mark that
+ * outlives the graph and that no graph writes to. */
+static enum tat_tensor_kind kind_of_leaf(const struct host * host, const struct root * root) {
+    const struct ggml_layout * l = &host->layout;
+    struct ggml_backend_buffer * buffer = layout_buffer(l, root->tensor);
+    const int usage = buffer ? host->ggml.buffer_usage(buffer) : GGML_USAGE_COMPUTE;
+    if (usage == GGML_USAGE_WEIGHTS || files_find(layout_data(l, root->tensor), "", -1, 0).mapped) {
+        return TAT_TENSOR_WEIGHT;
     }
+    if (strncmp(layout_name(l, root->tensor), "cache_", 6) == 0 || root->is_written) { return TAT_TENSOR_STATE; }
+    const bool is_input = usage == GGML_USAGE_COMPUTE || (layout_flags(l, root->tensor) & GGML_FLAG_INPUT);
+    return is_input ? TAT_TENSOR_INPUT : TAT_TENSOR_WEIGHT;
 }
 
-bool registry_is_weight(const struct host * host, const struct ggml_tensor * leaf) {
-    struct ggml_backend_buffer * buffer = layout_buffer(&host->layout, leaf);
-    if (buffer && host->ggml.buffer_usage(buffer) == GGML_USAGE_WEIGHTS) { return true; }
-    return files_find(layout_data(&host->layout, leaf), "", -1, 0).mapped;
+/* What holds the bytes, and where they come from. False: no memory for a name. */
+static bool classify(const struct host * host, const struct root * root, struct tensor * t) {
+    const struct ggml_layout * l = &host->layout;
+    const void * data = layout_data(l, root->tensor);
+    char direction[32];
+    t->kind = root->is_leaf ? kind_of_leaf(host, root) : TAT_TENSOR_ACTIVATION;
+    t->memory = t->kind == TAT_TENSOR_STATE ? TAT_MEMORY_KV : TAT_MEMORY_BUFFER;
+    if (t->kind != TAT_TENSOR_WEIGHT) { return true; }
+    t->place = files_find(data, layout_name(l, root->tensor), t->type, extent(t));
+    t->memory = t->place.mapped ? TAT_MEMORY_FILE : TAT_MEMORY_COPY;
+    if (t->place.file || !root->direction) { return true; }
+    t->place = files_find_direction(root->direction, t->type, extent(t), direction, sizeof direction);
+    t->shown = t->place.file ? registry_string(direction) : t->name;
+    return t->shown != TABLE_NONE;
 }
 
 uint32_t registry_life(const struct host * host, const struct ggml_tensor * leaf) {
@@ -153,34 +154,36 @@ static uint64_t tensor_hash(const struct tensor * t) {
     return table_hash(t->buffer) ^ table_hash(t->name | (uint64_t) t->occurrence << 32);
 }
 
-/* What is known by its number from here on. */
-static void describe(const struct host * host, const struct ggml_tensor * root, bool is_leaf, struct tensor * t) {
-    struct ggml_backend_buffer * buffer = layout_buffer(&host->layout, root);
-    for (int i = 0; i < 4; i++) { t->nb[i] = layout_nb(&host->layout, root)[i]; }
+/* What is known by its number from here on. False: no memory for a name. */
+static bool describe(const struct host * host, const struct root * root, struct tensor * t) {
+    struct ggml_backend_buffer * buffer = layout_buffer(&host->layout, root->tensor);
+    for (int i = 0; i < 4; i++) { t->nb[i] = layout_nb(&host->layout, root->tensor)[i]; }
     t->type_name = registry_string(host->ggml.type_name(t->type));
     t->buffer_name = registry_string(buffer ? host->ggml.buffer_name(buffer) : "");
     t->block = (uint32_t) host->ggml.blck_size(t->type);
     t->block_bytes = (uint32_t) host->ggml.type_size(t->type);
-    classify(host, root, is_leaf, t);
+    return t->type_name != TABLE_NONE && t->buffer_name != TABLE_NONE && classify(host, root, t);
 }
 
-uint32_t registry_tensor(const struct host * host, const struct ggml_tensor * root, bool is_leaf, uint32_t occurrence) {
+uint32_t registry_tensor(const struct host * host, const struct root * root) {
     const struct ggml_layout * l = &host->layout;
-    struct tensor t = { .occurrence = occurrence, .type = layout_type(l, root), .number = registry.next_tensor };
-    t.buffer = (uint64_t) (uintptr_t) layout_buffer(l, root);
-    t.address = (uint64_t) (uintptr_t) layout_data(l, root);
-    t.name = registry_string(layout_name(l, root));
-    t.life = is_leaf ? registry_life(host, root) : 0;
+    const struct ggml_tensor * tensor = root->tensor;
+    struct tensor t = { .occurrence = root->occurrence,
+                        .type = layout_type(l, tensor),
+                        .number = registry.next_tensor };
+    t.buffer = (uint64_t) (uintptr_t) layout_buffer(l, tensor);
+    t.address = (uint64_t) (uintptr_t) layout_data(l, tensor);
+    t.name = t.shown = registry_string(layout_name(l, tensor));
+    t.life = root->is_leaf ? registry_life(host, tensor) : 0;
     if (t.name == TABLE_NONE || t.life == TABLE_NONE) { return TABLE_NONE; }
-    memcpy(t.ne, layout_ne(l, root), sizeof t.ne);
-    const bool fixed = is_leaf && !(layout_flags(l, root) & GGML_FLAG_INPUT);
+    memcpy(t.ne, layout_ne(l, tensor), sizeof t.ne);
+    const bool fixed = root->is_leaf && !(layout_flags(l, tensor) & GGML_FLAG_INPUT);
     const uint64_t hash = tensor_hash(&t);
     uint32_t steps = 0;
     for (uint32_t i; (i = table_next(&registry.tensor_table, hash, &steps)) != TABLE_NONE;) {
         if (same(&registry.tensors[i], &t, fixed)) { return registry.tensors[i].number; }
     }
-    describe(host, root, is_leaf, &t);
-    if (t.type_name == TABLE_NONE || t.buffer_name == TABLE_NONE ||
+    if (!describe(host, root, &t) ||
         !grow(&registry.tensors, registry.n_tensors, &registry.tensors_capacity, sizeof t) ||
         !table_add(&registry.tensor_table, hash, registry.n_tensors)) {
         return TABLE_NONE;
@@ -273,7 +276,7 @@ static bool flush_strings(void) {
 }
 
 static void put_tensor(struct tat_out * out, const struct tensor * t) {
-    tat_put_varint(out, t->name);
+    tat_put_varint(out, t->shown);
     tat_put_varint(out, t->occurrence);
     tat_put_varint(out, t->kind);
     tat_put_varint(out, t->memory);

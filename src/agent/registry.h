@@ -18,8 +18,16 @@ void registry_unlock(void);
 
 uint32_t registry_string(const char * string);
 
-/* The tensor that owns its bytes (no view). `occurrence` tells apart tensors of one name in one graph. */
-uint32_t registry_tensor(const struct host * host, const struct ggml_tensor * root, bool is_leaf, uint32_t occurrence);
+/* A tensor that owns its bytes (no view), as a graph has it. */
+struct root {
+    const struct ggml_tensor * tensor;
+    uint32_t occurrence; /* tells apart results of one name in one graph */
+    bool is_leaf;
+    bool is_written;    /* a leaf that the graph writes to */
+    uint16_t direction; /* a leaf without a name that is added to the output of this layer; 0: it is not */
+};
+
+uint32_t registry_tensor(const struct host * host, const struct root * root);
 
 /* The life (lives.h) that a leaf's identity hangs on: its buffer's, if weights or state are in it; else 0. */
 uint32_t registry_life(const struct host * host, const struct ggml_tensor * leaf);
@@ -29,9 +37,6 @@ uint32_t registry_context(uint32_t life, const void * key, bool is_buffer);
 
 /* Forgets what has ended since the last call. */
 void registry_refresh(void);
-
-/* True if a leaf holds weights: in a buffer marked so, or in the mapping of a model file. */
-bool registry_is_weight(const struct host * host, const struct ggml_tensor * leaf);
 
 /* Writes the strings and tensors not written yet. False: no room; try again later. */
 bool registry_flush(void);

@@ -1,6 +1,6 @@
 # libtat_agent.a: the agent for programs that are linked statically, whose calls the linker's --wrap diverts to it.
 set(TAT_WRAPPED
-  ggml_graph_compute gguf_init_from_file
+  ggml_graph_compute gguf_init_from_file gguf_init_from_file_ptr
   llama_model_load_from_file llama_load_model_from_file
   llama_memory_clear llama_kv_self_clear llama_kv_cache_clear llama_perf_context_reset llama_set_warmup
   llama_state_set_data llama_state_seq_set_data llama_state_seq_set_data_ext llama_state_load_file

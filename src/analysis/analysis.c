@@ -32,7 +32,10 @@ struct subject subject_of(const struct tat_trace * trace, const struct tat_analy
     s.evaluations = tat_trace_evaluations(trace, &s.n_evaluations);
     s.events = tat_trace_events(trace, &s.n_events);
     s.files = tat_trace_model_files(trace, &s.n_files);
-    for (uint32_t i = 0; i < s.n_files; i++) { s.model_bytes += s.files[i].size; }
+    s.models = tat_trace_models(trace, &s.n_models);
+    for (uint32_t i = 0; i < s.n_models; i++) {
+        if (s.models[i].is_chosen) { s.model_bytes += s.models[i].bytes; }
+    }
     for (uint32_t i = 0; i < s.n_evaluations; i++) {
         const struct tat_evaluation * e = &s.evaluations[i];
         struct phase_total * p = &(e->flags & TAT_EVALUATION_OUTSIDE ? s.outside : s.phase)[e->phase];
@@ -73,13 +76,14 @@ static bool tally_all(const struct tat_tally * tally, void * user) {
     return true;
 }
 
-static int begin_all(struct pass * pass, const struct subject * subject, const char * const * names, size_t count,
-                     struct tat_error * error) {
+/* The run is that of all models. */
+static int begin_all(struct pass * pass, const struct subject * run, const struct subject * subject,
+                     const char * const * names, size_t count, struct tat_error * error) {
     for (size_t i = 0; count ? i < count : analyses[i] != NULL; i++) {
         const struct analysis * a = count ? find(names[i]) : analyses[i];
         if (a && !count && a->slow) { continue; }
         if (!a) { return tat_fail(error, TAT_ERROR_USAGE, "no section '%s'", names[i]); }
-        void * state = a->begin(subject);
+        void * state = a->begin(a == &run_analysis ? run : subject);
         if (!state) { return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
         pass->running[pass->count++] = (struct running){ a, state };
         pass->feed |= a->feed != NULL;
@@ -88,14 +92,29 @@ static int begin_all(struct pass * pass, const struct subject * subject, const c
     return 0;
 }
 
+/* Where there are several models, a section is of one of them and says so. */
+static void say_model(struct result * r, const struct subject * s, const struct analysis * analysis) {
+    uint32_t chosen = s->n_models;
+    for (uint32_t i = s->n_models; s->is_part && i-- > 0;) {
+        if (s->models[i].is_chosen && !s->models[i].of) { chosen = i; }
+    }
+    for (uint32_t i = s->n_models; s->is_part && chosen == s->n_models && i-- > 0;) {
+        if (s->models[i].is_chosen) { chosen = i; }
+    }
+    if (chosen == s->n_models || analysis == &run_analysis) { return; }
+    result_title(r, "%s: %s (%s)", analysis->title, s->models[chosen].name, tat_part_name(s->models[chosen].part));
+    result_put_text(r, result_values(r), "model", s->models[chosen].name);
+}
+
 /* Finishes whether the results are wanted or not: that frees the states. */
-static json_t * finish_all(struct pass * pass) {
+static json_t * finish_all(struct pass * pass, const struct subject * subject) {
     json_t * all = json_object();
     bool failed = !all;
     for (size_t i = 0; i < pass->count; i++) {
         struct result result;
         result_begin(&result, pass->running[i].analysis->title);
         pass->running[i].analysis->finish(pass->running[i].state, &result);
+        say_model(&result, subject, pass->running[i].analysis);
         failed |= json_object_set_new(all, pass->running[i].analysis->name, result_end(&result)) != 0;
     }
     if (failed) {
@@ -105,29 +124,42 @@ static json_t * finish_all(struct pass * pass) {
     return all;
 }
 
-json_t * analyses_run(const struct tat_trace * trace, const char * const * names, size_t count,
-                      const struct tat_analysis_options * options, struct tat_error * error) {
-    const struct subject subject = subject_of(trace, options);
+/* `part` is what all sections but that on the run are of; NULL: the whole. */
+static json_t * answer(const struct subject * run, const struct tat_trace * part, const char * const * names,
+                       size_t count, struct tat_error * error) {
+    struct subject subject = part ? subject_of(part, &run->options) : *run;
+    subject.is_part = part != NULL;
     struct pass pass = { 0 };
     pass.running = calloc(count + sizeof analyses / sizeof analyses[0], sizeof *pass.running);
     if (!pass.running) {
         tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
         return NULL;
     }
-    int status = begin_all(&pass, &subject, names, count, error);
+    int status = begin_all(&pass, run, &subject, names, count, error);
     if (status == 0 && pass.tally) {
-        status = tat_trace_tally(trace, 0, subject.n_evaluations, tally_all, &pass, error);
+        status = tat_trace_tally(subject.trace, 0, subject.n_evaluations, tally_all, &pass, error);
     }
     if (status == 0 && pass.feed) {
-        status = tat_trace_expand(trace, 0, subject.n_evaluations, feed_all, &pass, error);
+        status = tat_trace_expand(subject.trace, 0, subject.n_evaluations, feed_all, &pass, error);
     }
-    json_t * all = finish_all(&pass);
+    json_t * all = finish_all(&pass, &subject);
     free(pass.running);
     if (status == 0 && !all) { tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
     if (status != 0) {
         json_decref(all);
         return NULL;
     }
+    return all;
+}
+
+json_t * analyses_run(const struct tat_trace * trace, const char * const * names, size_t count,
+                      const struct tat_analysis_options * options, struct tat_error * error) {
+    const struct subject run = subject_of(trace, options);
+    const uint32_t number = run.options.model ? run.options.model : tat_trace_main_model(trace);
+    struct tat_trace * part = number ? tat_trace_of_model(trace, number, error) : NULL;
+    if (number && !part) { return NULL; }
+    json_t * all = answer(&run, part, names, count, error);
+    tat_trace_close(part);
     return all;
 }
 

@@ -23,8 +23,10 @@ struct subject {
     const struct tat_evaluation * evaluations;
     const struct tat_event * events;
     const struct tat_model_file * files;
-    uint32_t n_tensors, n_templates, n_evaluations, n_events, n_files;
-    uint64_t model_bytes;                        /* size of all model files */
+    const struct tat_model * models;
+    uint32_t n_tensors, n_templates, n_evaluations, n_events, n_files, n_models;
+    bool is_part;                                /* of one of several models */
+    uint64_t model_bytes;                        /* size of the model's files, of its adapters too */
     struct tat_analysis_options options;         /* defaults filled in */
     struct phase_total phase[TAT_PHASE_COUNT];   /* of evaluations that were recorded in full */
     struct phase_total outside[TAT_PHASE_COUNT]; /* of those whose tokens were not asked for */

@@ -82,6 +82,13 @@ static void append(struct result * r, const char * list, json_t * value) {
     if (json_array_append_new(part(r, list), value) != 0) { r->failed = true; }
 }
 
+void result_title(struct result * r, const char * format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    result_put(r, r->json, "title", new_sentence(format, arguments));
+    va_end(arguments);
+}
+
 void result_headline(struct result * r, const char * format, ...) {
     va_list arguments;
     va_start(arguments, format);

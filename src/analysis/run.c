@@ -63,16 +63,41 @@ static void add_host(const struct state * s, struct result * r) {
     result_put(r, result_values(r), "host", json_deep_copy(host));
 }
 
-static void add_models(const struct subject * s, struct result * r) {
+static const struct tat_model * model_with(const struct subject * s, uint32_t number) {
+    for (uint32_t i = 0; i < s->n_models; i++) {
+        if (s->models[i].number == number) { return &s->models[i]; }
+    }
+    return NULL;
+}
+
+static void add_files(const struct subject * s, struct result * r) {
     json_t * files = json_array();
     result_put(r, result_values(r), "model_files", files);
     for (uint32_t i = 0; i < s->n_files; i++) {
-        char text[UNITS_SIZE];
+        const struct tat_model * model = model_with(s, s->files[i].model);
         json_t * file = json_object();
-        result_line(r, "model", "%s, %s", s->files[i].path, format_bytes(text, s->files[i].size));
         result_put_text(r, file, "path", s->files[i].path);
         result_put_count(r, file, "bytes", s->files[i].size);
+        result_put_count(r, file, "model", s->files[i].model);
+        result_put_text(r, file, "part", tat_part_name(model ? model->part : TAT_PART_UNKNOWN));
         json_array_append_new(files, file);
+    }
+}
+
+/* A line for each model and what is used with one: `--model` takes the number and the name. */
+static void add_models(const struct subject * s, struct result * r) {
+    add_files(s, r);
+    for (uint32_t i = 0; i < s->n_models; i++) {
+        const struct tat_model * m = &s->models[i];
+        const struct tat_model * of = m->of ? model_with(s, m->of) : NULL;
+        char bytes[UNITS_SIZE], files[48] = "", graphs[64] = "";
+        if (m->n_files > 1) { snprintf(files, sizeof files, " in %" PRIu32 " files", m->n_files); }
+        if (s->n_models > 1 && m->n_evaluations) {
+            snprintf(graphs, sizeof graphs, ", number %" PRIu32 ", %" PRIu32 " evaluation%s", m->number,
+                     m->n_evaluations, m->n_evaluations == 1 ? "" : "s");
+        }
+        result_line(r, tat_part_name(m->part), "%s, %s%s%s%s%s", m->path, format_bytes(bytes, m->bytes), files, graphs,
+                    of ? ", for " : "", of ? of->name : "");
     }
     if (!s->n_files) { result_line(r, "model", "none was found: tensors have no place in a file"); }
 }
@@ -187,9 +212,24 @@ static uint64_t evaluated(const struct subject * s, enum tat_phase phase) {
     return s->phase[phase].tokens + s->outside[phase].tokens;
 }
 
+/* "target.gguf, draft.gguf (draft)": all that was computed with. The caller's. */
+static char * model_names(const struct subject * s) {
+    char * names = NULL;
+    size_t size;
+    FILE * out = s->n_models ? open_memstream(&names, &size) : NULL;
+    if (!out) { return NULL; }
+    for (uint32_t i = 0; i < s->n_models; i++) {
+        const struct tat_model * m = &s->models[i];
+        fprintf(out, "%s%s", i ? ", " : "", m->name);
+        if (m->part != TAT_PART_MODEL) { fprintf(out, " (%s)", tat_part_name(m->part)); }
+    }
+    if (fclose(out) == 0) { return names; }
+    free(names);
+    return NULL;
+}
+
 static void set_headline(const struct subject * s, struct result * r) {
     const char * program = last_part(tat_trace_header(s->trace)->program);
-    const char * model = s->n_files ? last_part(s->files[0].path) : "a model";
     if (s->n_evaluations == 0) {
         result_headline(r, "%s computed no graph: there is nothing to report.", program);
         return;
@@ -197,9 +237,11 @@ static void set_headline(const struct subject * s, struct result * r) {
     const uint64_t prompt = evaluated(s, TAT_PHASE_PROMPT);
     const uint64_t generate = evaluated(s, TAT_PHASE_GENERATE), mixed = evaluated(s, TAT_PHASE_MIXED);
     char p[UNITS_SIZE], g[UNITS_SIZE], time[UNITS_SIZE];
+    char * model = model_names(s);
     result_headline(r, "%s evaluated %s prompt and %s generated tokens with %s in %s.", program,
-                    format_count(p, prompt), format_count(g, generate + mixed), model,
+                    format_count(p, prompt), format_count(g, generate + mixed), model ? model : "a model",
                     format_duration(time, duration(s)));
+    free(model);
 }
 
 static void finish(void * state, struct result * r) {

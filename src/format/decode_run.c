@@ -100,7 +100,18 @@ static const char * at_home(struct tat_trace * trace, const char * path) {
     return whole;
 }
 
-static bool add_model_file(struct tat_trace * trace, const uint64_t * value, const char * path) {
+/* Behind the path, since 2026: what the file holds, and for which architecture. */
+static void read_part(struct tat_trace * trace, struct tat_in in, struct tat_model_file * file) {
+    const uint64_t holds = tat_get_varint(&in), length = tat_get_varint(&in);
+    const char * architecture = tat_get_bytes(&in, length);
+    file->architecture = "";
+    if (in.bad || holds > TAT_PART_FOREIGN) { return; }
+    file->holds = (enum tat_part) holds;
+    const char * kept = arena_string(&trace->arena, architecture, length);
+    if (kept) { file->architecture = kept; }
+}
+
+static bool add_model_file(struct tat_trace * trace, const uint64_t * value, const char * path, struct tat_in in) {
     if (value[0] != (uint64_t) trace->files.count + 1) { return false; }
     struct tat_model_file * file = list_add(&trace->files, sizeof *file);
     if (!file) { return false; }
@@ -113,6 +124,7 @@ static bool add_model_file(struct tat_trace * trace, const uint64_t * value, con
         .header_hash = value[7],
         .model_hash = value[8],
     };
+    read_part(trace, in, file);
     return true;
 }
 
@@ -141,7 +153,7 @@ bool decode_event(struct tat_trace * trace, struct tat_in in) {
         e.text = text ? arena_string(&trace->arena, text, length) : NULL;
     }
     if (in.bad || !e.text) { return false; }
-    if (type == TAT_EVENT_MODEL_FILE && !add_model_file(trace, e.value, e.text)) { return false; }
+    if (type == TAT_EVENT_MODEL_FILE && !add_model_file(trace, e.value, e.text, in)) { return false; }
     if (type == TAT_EVENT_CLOCK && !add_anchor(trace, e.value[0], e.value[1])) { return false; }
     struct tat_event * slot = list_add(&trace->events, sizeof e);
     if (slot) { *slot = e; }

@@ -50,7 +50,10 @@ struct tat_trace {
     struct list bodies;      /* struct body, in the same order */
     struct list events;      /* struct tat_event */
     struct list files;       /* struct tat_model_file */
+    struct list models;      /* struct tat_model */
     struct list anchors;     /* struct anchor */
+
+    const struct tat_trace * of; /* what this is a part of, with which it shares the rest, or NULL */
 
     uint64_t pieces; /* records of all plans but the first of each operand; relaxed */
 
@@ -91,6 +94,9 @@ int trace_begin(struct tat_trace * trace, struct tat_error * error);
 
 /* After all blocks: times from ticks, the order of evaluations, contexts, tokens, phases. False: memory. */
 bool timeline_build(struct tat_trace * trace);
+
+/* Thereafter: models, and which of them a graph is of. False: memory. */
+bool models_build(struct tat_trace * trace);
 
 /* Where phases and token numbers have been found out so far, so that a growing trace need not begin anew. */
 struct timeline {

@@ -217,7 +217,9 @@ int trace_begin(struct tat_trace * trace, struct tat_error * error) {
 static int read_trace(struct tat_trace * trace, struct tat_error * error) {
     if (map_file(trace, error) != 0 || trace_begin(trace, error) != 0) { return -1; }
     read_blocks(trace);
-    if (!timeline_build(trace)) { return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", trace->path); }
+    if (!timeline_build(trace) || !models_build(trace)) {
+        return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", trace->path);
+    }
     return 0;
 }
 
@@ -238,12 +240,25 @@ struct tat_trace * tat_trace_open(const char * path, struct tat_error * error) {
     return NULL;
 }
 
+/* All else belongs to the whole. */
+static void close_part(struct tat_trace * part) {
+    struct list * lists[] = { &part->tensors,     &part->templates, &part->models,
+                              &part->evaluations, &part->bodies,    &part->layouts };
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) { free(lists[i]->data); }
+    pthread_mutex_destroy(&part->lock);
+    free(part);
+}
+
 void tat_trace_close(struct tat_trace * trace) {
     if (!trace) { return; }
     plans_free(trace);
+    if (trace->of) {
+        close_part(trace);
+        return;
+    }
     struct list * lists[] = { &trace->strings,   &trace->types,   &trace->op_of,       &trace->ops,    &trace->tensors,
                               &trace->templates, &trace->params,  &trace->evaluations, &trace->bodies, &trace->events,
-                              &trace->files,     &trace->anchors, &trace->layouts };
+                              &trace->files,     &trace->anchors, &trace->layouts,     &trace->models };
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) { free(lists[i]->data); }
     arena_free(&trace->arena);
     if (trace->map) { munmap((void *) trace->map, trace->size); }
@@ -265,6 +280,7 @@ ACCESSOR(struct tat_template, tat_trace_templates, templates)
 ACCESSOR(struct tat_evaluation, tat_trace_evaluations, evaluations)
 ACCESSOR(struct tat_event, tat_trace_events, events)
 ACCESSOR(struct tat_model_file, tat_trace_model_files, files)
+ACCESSOR(struct tat_model, tat_trace_models, models)
 
 const struct tat_file_header * tat_trace_header(const struct tat_trace * trace) {
     return &trace->header;

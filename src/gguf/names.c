@@ -50,6 +50,7 @@ static const struct stem stems[] = {
     { "cross_attn_o", TAT_COMPONENT_ATTN_OUTPUT },
     { "cross_attn_q", TAT_COMPONENT_ATTN_Q },
     { "cross_attn_v", TAT_COMPONENT_ATTN_V },
+    { "direction", TAT_COMPONENT_CONTROL_VECTOR },
     { "exp_probs_b", TAT_COMPONENT_ROUTER },
     { "exp_probs_b_vl", TAT_COMPONENT_ROUTER },
     { "ffn_down", TAT_COMPONENT_FFN_DOWN },
@@ -176,6 +177,7 @@ static const char * const component_names[TAT_COMPONENT_COUNT] = {
     [TAT_COMPONENT_KV_K] = "kv_k",
     [TAT_COMPONENT_KV_V] = "kv_v",
     [TAT_COMPONENT_STATE] = "state",
+    [TAT_COMPONENT_CONTROL_VECTOR] = "control_vector",
 };
 
 const char * tat_component_name(enum tat_component component) {
@@ -221,6 +223,10 @@ int tat_layer_of(const char * tensor_name) {
     int layer;
     if (starts_with(tensor_name, "cache_") && tensor_name[6] && starts_with(tensor_name + 7, "_l")) {
         return number_at(tensor_name + 9, TAT_NO_LAYER, &end);
+    }
+    if (starts_with(tensor_name, "direction.")) {
+        layer = number_at(tensor_name + strlen("direction."), TAT_NO_LAYER, &end);
+        return *end == '\0' ? layer : TAT_NO_LAYER;
     }
     stem_of(tensor_name, &layer);
     return layer;

@@ -65,6 +65,21 @@ static int check_layers(const struct tat_gguf * gguf, struct tat_error * error) 
                     input_path_end(gguf->files[0].path), kv->file_offset, layers, MAX_LAYERS);
 }
 
+/* As llama.cpp tells them apart; projectors had no general.type before 2025. */
+enum tat_part tat_gguf_part(const struct tat_gguf * gguf) {
+    const char *type = text(gguf, "general.type"), *architecture = gguf->params.architecture;
+    if (strcmp(type, "adapter") == 0) { return TAT_PART_ADAPTER; }
+    if (strcmp(architecture, "controlvector") == 0) { return TAT_PART_CONTROL_VECTOR; }
+    if (strcmp(type, "mmproj") == 0 || strcmp(architecture, "clip") == 0) { return TAT_PART_PROJECTOR; }
+    return TAT_PART_MODEL;
+}
+
+const char * tat_part_name(enum tat_part part) {
+    static const char * const names[] = { "unknown",   "model",          "adapter", "control vector",
+                                          "projector", "unknown format", "draft" };
+    return (unsigned) part < TAT_PART_COUNT ? names[part] : "";
+}
+
 int params_read(struct tat_gguf * gguf, struct tat_error * error) {
     struct tat_gguf_params * params = &gguf->params;
     params->architecture = text(gguf, "general.architecture");

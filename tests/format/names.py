@@ -44,6 +44,7 @@ for line in """
     shared_up: ffn_up_shexp
     shared_down: ffn_down_shexp
     ssm_conv1d: ssm_conv1d ssm_conv1d_q ssm_conv1d_k ssm_conv1d_v
+    control_vector: direction
     ssm_norm: ssm_b_norm ssm_c_norm ssm_dt_norm
 """.strip().splitlines():
     component, stems = line.split(":")
@@ -70,7 +71,8 @@ def layer_of_result(name):
 def layer_of(tensor):
     if tensor.kind in (ACTIVATION, INPUT):
         return layer_of_result(tensor.name)
-    found = re.match(r"cache_._l(\d+)", tensor.name) or BLOCK.match(tensor.name)
+    found = re.match(r"cache_._l(\d+)", tensor.name) or re.fullmatch(r"direction\.(\d+)", tensor.name)
+    found = found or BLOCK.match(tensor.name)
     return bounded(found[1]) if found else NO_LAYER
 
 

@@ -122,6 +122,46 @@ time_value() {
     plain=(-md "$MODELS/$dense" --spec-type draft-simple)
     traced_like_untraced run -n 20 -t 2
     [ "$("$EVALUATIONS" "$trace" | awk '{ print $6 }' | sort -u | tr '\n' ' ')" = "0 30 " ] # layers with experts
+    parts_are "model $experts" "draft $dense"
+    "$TAT" report "$trace" | tee "$trace.txt"
+    grep "^Layers: $experts (model)$" "$trace.txt"
+    [ "$(rows layers layers)" -eq 31 ] # and what is in none
+}
+
+# rows SECTION TABLE: of a section of $trace, how many.
+rows() {
+    "$TAT" report --json --section "$1" "$trace" | python3 -c \
+        'import json, sys; s, t = sys.argv[1:]; print(len(json.load(sys.stdin)[s]["tables"][t]["rows"]))' "$1" "$2"
+}
+
+# parts_are "PART FILE"...: what $trace says of its model files, in order.
+parts_are() {
+    "$TAT" report --json --section run "$trace" | python3 -c \
+        'import json, os, sys; [print(f["part"], os.path.basename(f["path"])) for f in json.load(sys.stdin)["run"]["values"]["model_files"]]' |
+        diff - <(printf '%s\n' "$@")
+}
+
+# weights_of FILE: how many weights $trace has of the model file with this number; 0: of none.
+weights_of() { awk -F '\t' -v file="$1" 'NR > 1 && $4 == "weight" && $9 == file' "$trace/tensor_names.txt" | wc -l; }
+
+@test "record: the weights of an adapter are weights, of its file" {
+    model random-llama.gguf
+    [ -e "$MODELS/random-llama-lora.gguf" ] || skip "no random-llama-lora.gguf: scripts/get-fixtures.sh makes it"
+    traced_like_untraced run -n 2 -t 1 -c 256 --lora "$MODELS/random-llama-lora.gguf"
+    parts_are "model random-llama.gguf" "adapter random-llama-lora.gguf"
+    [ "$(weights_of 1)" -eq 39 ]
+    [ "$(weights_of 2)" -eq 56 ] # two for each of seven matrices of four layers
+    [ "$(cut -f 4 "$trace/tensor_names.txt" | grep -c state)" -eq 8 ]
+}
+
+@test "record: a control vector is weights, with the names of its file" {
+    model random-llama.gguf
+    [ -e "$MODELS/random-llama-control.gguf" ] || skip "no random-llama-control.gguf: scripts/get-fixtures.sh makes it"
+    traced_like_untraced run -n 2 -t 1 -c 256 --control-vector-scaled "$MODELS/random-llama-control.gguf:0.5"
+    parts_are "model random-llama.gguf" "control vector random-llama-control.gguf"
+    grep -cP "\tdirection\.3\t1?2?\tweight\t3\tcontrol_vector\t" "$trace/tensor_names.txt"
+    [ "$(weights_of 2)" -eq 3 ]
+    [ "$(cut -f 4 "$trace/tensor_names.txt" | grep -c state)" -eq 8 ]
 }
 
 # A host that looks at every node has each computed as a graph of its own.

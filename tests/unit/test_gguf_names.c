@@ -128,6 +128,9 @@ static const struct {
     { "cache_v_l29 (view)", 29, NONE, "kv_v" },
     { "cache_r_l5", 5, NONE, "state" },
     { "cache_s_l5 (reshaped)", 5, NONE, "state" },
+    { "direction.7", 7, NONE, "control_vector" },
+    { "direction.7x", NONE, NONE, "control_vector" },
+    { "blk.3.attn_q.weight.lora_a", 3, NONE, "attn_q" },
     /* hostile */
     { "", NONE, NONE, "other" },
     { "_norm", NONE, NONE, "norm" },

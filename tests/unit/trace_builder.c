@@ -247,6 +247,21 @@ void tb_model_file(struct trace_builder * b, const char * path) {
     tb_event(b, TAT_EVENT_MODEL_FILE, 10, values, 9, path);
 }
 
+void tb_part(struct trace_builder * b, const char * path, uint32_t model, enum tat_part part) {
+    const uint64_t values[9] = { ++b->n_files, model, 0, 1 << 20, 0, 5, 6, 7, 8 };
+    struct payload p;
+    payload_begin(&p);
+    tat_put_varint(&p.out, TAT_EVENT_MODEL_FILE);
+    tat_put_varint(&p.out, 10);
+    tat_put_varint(&p.out, 77);
+    for (size_t i = 0; i < 9; i++) { tat_put_varint(&p.out, values[i]); }
+    tat_put_string(&p.out, path, strlen(path));
+    tat_put_varint(&p.out, part);
+    tat_put_string(&p.out, "llama", 5);
+    tb_payload(b, TAT_BLOCK_EVENT, &p);
+    b->n_events++;
+}
+
 void tb_loss(struct trace_builder * b, enum tat_loss_reason reason, uint64_t lost, uint64_t events) {
     struct payload p;
     payload_begin(&p);

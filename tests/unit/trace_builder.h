@@ -101,7 +101,8 @@ void tb_put_each(struct tat_out * out, const uint32_t * values, size_t count);
 
 void tb_event(struct trace_builder * b, enum tat_event_type type, uint64_t tick, const uint64_t * values,
               size_t n_values, const char * text);
-void tb_model_file(struct trace_builder * b, const char * path);
+void tb_model_file(struct trace_builder * b, const char * path); /* of model 1, as an older agent writes it */
+void tb_part(struct trace_builder * b, const char * path, uint32_t model, enum tat_part part);
 void tb_end(struct trace_builder * b); /* totals of what was built */
 /* The same, after `lost` evaluations that were not built, for one reason, and `events` that were not. */
 void tb_end_lost(struct trace_builder * b, enum tat_loss_reason reason, uint64_t lost, uint64_t events);

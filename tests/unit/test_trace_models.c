@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Several models in one trace: which graph is of which, what each is to the others, and the part of the trace that is
+ * of one.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tat/analysis.h"
+#include "trace_builder.h"
+
+enum { TARGET = 1, DRAFT, LORA, PROJECTOR, FILES = PROJECTOR, EMBD = 8, VOCAB = 100, SHIFT = 9 };
+
+struct fixture {
+    struct trace_builder b;
+    uint32_t weight[FILES + 1]; /* by file */
+    uint32_t ids, out;
+    struct tat_trace * trace;
+};
+
+static void begin(struct fixture * f) {
+    static const char * const names[] = { "", "token_embd.weight", "token_embd.weight", "blk.0.attn_q.weight.lora_a",
+                                          "v.patch_embd.weight" };
+    tb_begin(&f->b);
+    for (uint32_t file = 1; file <= FILES; file++) {
+        f->weight[file] = tb_tensor(&f->b, (struct tb_tensor){ .name = names[file],
+                                                               .kind = TAT_TENSOR_WEIGHT,
+                                                               .memory = TAT_MEMORY_COPY,
+                                                               .ne = { EMBD, VOCAB },
+                                                               .file = file });
+    }
+    f->ids = tb_tensor(&f->b, (struct tb_tensor){ .name = "inp_tokens",
+                                                  .kind = TAT_TENSOR_INPUT,
+                                                  .memory = TAT_MEMORY_BUFFER,
+                                                  .type = "i32",
+                                                  .block = 1,
+                                                  .block_bytes = 4,
+                                                  .ne = { 512 } });
+    f->out = tb_tensor(&f->b, (struct tb_tensor){ .name = "result_output",
+                                                  .kind = TAT_TENSOR_ACTIVATION,
+                                                  .memory = TAT_MEMORY_BUFFER,
+                                                  .ne = { EMBD, 512 } });
+    tb_part(&f->b, "/models/target.gguf", TARGET, TAT_PART_MODEL);
+    tb_part(&f->b, "/models/small.gguf", DRAFT, TAT_PART_MODEL);
+    tb_part(&f->b, "/models/lora.gguf", LORA, TAT_PART_ADAPTER);
+    tb_part(&f->b, "/models/mmproj.gguf", PROJECTOR, TAT_PART_PROJECTOR);
+}
+
+static void end(struct fixture * f) {
+    tat_trace_close(f->trace);
+    tb_free(&f->b);
+}
+
+/* A graph of a model, in a context of the same number: rows of tokens in, rows of logits out; `with` is the file of an
+ * adapter, or 0. */
+static uint32_t graph(struct fixture * f, uint32_t model, uint32_t with, uint64_t tokens, uint64_t outputs) {
+    const uint32_t other = with ? f->weight[with] : f->weight[model];
+    const struct tb_entry entries[] = {
+        { .name = "weight", .tensor = f->weight[model], .ne = { EMBD, VOCAB } },
+        { .name = "inp_tokens", .type = "i32", .tensor = f->ids, .ne = { tokens } },
+        { .name = "other", .tensor = other, .ne = { EMBD, VOCAB } },
+        { .name = "embd", .op = "GET_ROWS", .tensor = f->out, .ne = { EMBD, tokens }, .facts = 2, .src = { 1, 2 } },
+        { .name = "out", .op = "MUL_MAT", .tensor = f->out, .ne = { EMBD, outputs }, .facts = 2, .src = { 3, 4 } },
+    };
+    return tb_template(&f->b, model, entries, 3, 2, NULL, 0);
+}
+
+/* As a shift of the KV cache: no weight in it. */
+static uint32_t shift(struct fixture * f, uint32_t context) {
+    const struct tb_entry entries[] = {
+        { .name = "k_shift", .type = "i32", .tensor = f->ids, .ne = { 3 } },
+        { .name = "out", .op = "ADD", .tensor = f->out, .ne = { EMBD, 3 }, .facts = 2, .src = { 1 } },
+    };
+    return tb_template(&f->b, context, entries, 1, 1, NULL, 0);
+}
+
+static void run(struct fixture * f, uint32_t template_id, uint32_t n_callbacks) {
+    tb_evaluation(&f->b, (struct tb_evaluation){ .template_id = template_id, .n_callbacks = n_callbacks });
+}
+
+static void open_trace(struct fixture * f) {
+    struct tat_error error = { 0 };
+    f->trace = tb_open(&f->b, &error);
+    if (!f->trace) { fail_msg("%s", error.message); }
+    assert_int_equal(tat_trace_summary(f->trace)->undecodable_blocks, 0);
+}
+
+static const struct tat_model * model(const struct tat_trace * trace, uint32_t number) {
+    uint32_t count;
+    const struct tat_model * models = tat_trace_models(trace, &count);
+    assert_int_equal(count, FILES);
+    assert_int_equal(models[number - 1].number, number);
+    return &models[number - 1];
+}
+
+/* Both read the prompt; then the draft guesses three tokens, one by one, and the target checks them in one go. */
+static void speculate(struct fixture * f) {
+    const uint32_t prompt[] = { graph(f, TARGET, LORA, 6, 1), graph(f, DRAFT, 0, 6, 1) };
+    const uint32_t guess = graph(f, DRAFT, 0, 1, 1), check = graph(f, TARGET, LORA, 4, 4);
+    run(f, prompt[0], 2);
+    run(f, prompt[1], 2);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 3; i++) { run(f, guess, 2); }
+        run(f, check, 2);
+    }
+    run(f, shift(f, DRAFT), 1);
+}
+
+static void parts_have_names(void ** state) {
+    (void) state;
+    assert_string_equal(tat_part_name(TAT_PART_CONTROL_VECTOR), "control vector");
+    assert_string_equal(tat_part_name(TAT_PART_DRAFT), "draft");
+    assert_string_equal(tat_part_name(TAT_PART_COUNT), "");
+}
+
+static void a_draft_is_who_is_checked(void ** state) {
+    (void) state;
+    struct fixture f;
+    begin(&f);
+    speculate(&f);
+    open_trace(&f);
+    assert_int_equal(model(f.trace, TARGET)->part, TAT_PART_MODEL);
+    assert_string_equal(model(f.trace, TARGET)->name, "target.gguf");
+    assert_string_equal(model(f.trace, TARGET)->architecture, "llama");
+    assert_int_equal(model(f.trace, TARGET)->n_evaluations, 3);
+    assert_int_equal(model(f.trace, DRAFT)->part, TAT_PART_DRAFT);
+    assert_int_equal(model(f.trace, DRAFT)->of, TARGET);
+    assert_int_equal(model(f.trace, DRAFT)->n_evaluations, 8);
+    assert_int_equal(model(f.trace, LORA)->part, TAT_PART_ADAPTER);
+    assert_int_equal(model(f.trace, LORA)->of, TARGET);
+    assert_int_equal(tat_trace_main_model(f.trace), TARGET);
+    end(&f);
+}
+
+/* A server of two models: each reads prompts and generates. */
+static void models_in_turn_are_no_drafts(void ** state) {
+    (void) state;
+    struct fixture f;
+    begin(&f);
+    const uint32_t a = graph(&f, TARGET, 0, 6, 1), b = graph(&f, DRAFT, 0, 6, 1), a1 = graph(&f, TARGET, 0, 1, 1),
+                   b1 = graph(&f, DRAFT, 0, 1, 1);
+    for (int i = 0; i < 3; i++) {
+        run(&f, a, 2);
+        run(&f, a1, 2);
+        run(&f, b, 2);
+        run(&f, b1, 2);
+        run(&f, b1, 2);
+    }
+    open_trace(&f);
+    assert_int_equal(model(f.trace, TARGET)->part, TAT_PART_MODEL);
+    assert_int_equal(model(f.trace, DRAFT)->part, TAT_PART_MODEL);
+    assert_int_equal(tat_trace_main_model(f.trace), DRAFT); /* it computed more */
+    end(&f);
+}
+
+static void one_model_with_a_projector(void ** state) {
+    (void) state;
+    struct fixture f;
+    begin(&f);
+    const uint32_t image = graph(&f, PROJECTOR, 0, 9, 9), prompt = graph(&f, TARGET, 0, 6, 1);
+    for (int i = 0; i < 3; i++) { run(&f, image, 2); }
+    run(&f, prompt, 2);
+    open_trace(&f);
+    assert_int_equal(model(f.trace, PROJECTOR)->part, TAT_PART_PROJECTOR);
+    assert_int_equal(model(f.trace, PROJECTOR)->n_evaluations, 3);
+    assert_int_equal(tat_trace_main_model(f.trace), TARGET);
+    end(&f);
+}
+
+static void an_older_trace_has_models(void ** state) {
+    (void) state;
+    struct fixture f;
+    tb_begin(&f.b);
+    tb_model_file(&f.b, "/models/old.gguf");
+    open_trace(&f);
+    uint32_t count;
+    const struct tat_model * models = tat_trace_models(f.trace, &count);
+    assert_int_equal(count, 1);
+    assert_int_equal(models->part, TAT_PART_MODEL);
+    assert_string_equal(models->architecture, "");
+    assert_int_equal(tat_trace_main_model(f.trace), 0);
+    end(&f);
+}
+
+static bool add_bytes(const struct tat_access * records, size_t count, void * user) {
+    uint64_t * bytes = user;
+    for (size_t i = 0; i < count; i++) { *bytes += records[i].bytes; }
+    return true;
+}
+
+static uint64_t bytes_of(const struct tat_trace * trace) {
+    uint32_t count;
+    uint64_t bytes = 0;
+    struct tat_error error;
+    tat_trace_evaluations(trace, &count);
+    assert_int_equal(tat_trace_expand(trace, 0, count, add_bytes, &bytes, &error), 0);
+    return bytes;
+}
+
+static void the_part_of_one_model(void ** state) {
+    (void) state;
+    struct fixture f;
+    struct tat_error error;
+    uint32_t all, count;
+    uint64_t bytes = 0;
+    begin(&f);
+    speculate(&f);
+    open_trace(&f);
+    tat_trace_evaluations(f.trace, &all);
+    for (uint32_t number = TARGET; number <= DRAFT; number++) {
+        struct tat_trace * part = tat_trace_of_model(f.trace, number, &error);
+        assert_non_null(part);
+        const struct tat_evaluation * e = tat_trace_evaluations(part, &count);
+        assert_int_equal(count, number == TARGET ? 3 : 8); /* the shift is of the draft's context */
+        for (uint32_t i = 0; i < count; i++) { assert_int_equal(e[i].context, number); }
+        assert_true(model(part, number)->is_chosen);
+        assert_false(model(part, TARGET + DRAFT - number)->is_chosen);
+        assert_int_equal(model(part, LORA)->is_chosen, number == TARGET);
+        const struct tat_tensor * tensors = tat_trace_tensors(part, &count);
+        assert_int_equal(tensors[f.weight[number]].kind, TAT_TENSOR_WEIGHT);
+        assert_int_equal(tensors[f.weight[TARGET + DRAFT - number]].kind, 0);
+        bytes += bytes_of(part);
+        tat_trace_close(part);
+    }
+    assert_int_equal(bytes, bytes_of(f.trace));
+    assert_null(tat_trace_of_model(f.trace, SHIFT, &error));
+    assert_int_equal(error.kind, TAT_ERROR_NO);
+    end(&f);
+}
+
+/* Sections are of one model, the run is of all. */
+static void sections_say_of_whom_they_are(void ** state) {
+    (void) state;
+    struct fixture f;
+    struct tat_error error;
+    begin(&f);
+    speculate(&f);
+    open_trace(&f);
+    const char * const names[] = { "run", "layers", "phases" };
+    struct tat_analysis_options options = { 0 };
+    char * text = tat_analyze(f.trace, names, 3, &options, &error);
+    assert_non_null(strstr(text, "target.gguf, small.gguf (draft), lora.gguf (adapter), mmproj.gguf (projector)"));
+    assert_non_null(strstr(text, "\"Layers: target.gguf (model)\""));
+    assert_null(strstr(text, "\"Layers: small.gguf (draft)\""));
+    free(text);
+    options.model = DRAFT;
+    text = tat_analyze(f.trace, names, 3, &options, &error);
+    assert_non_null(strstr(text, "\"Layers: small.gguf (draft)\""));
+    free(text);
+    options.model = SHIFT;
+    assert_null(tat_analyze(f.trace, names, 3, &options, &error));
+    end(&f);
+}
+
+/* Numbers of models may be anything, and a file's model may come back. */
+static void hostile_numbers(void ** state) {
+    (void) state;
+    struct fixture f;
+    struct tat_error error;
+    begin(&f);
+    tb_part(&f.b, "/again", TARGET, TAT_PART_MODEL);
+    tb_part(&f.b, "/large", UINT32_MAX, TAT_PART_DRAFT); /* no file says so */
+    tb_part(&f.b, "/none", 0, TAT_PART_MODEL);
+    run(&f, graph(&f, TARGET, 0, 6, 1), 2);
+    open_trace(&f);
+    uint32_t count;
+    const struct tat_model * models = tat_trace_models(f.trace, &count);
+    assert_int_equal(count, FILES + 3);
+    assert_int_equal(models[FILES + 1].part, TAT_PART_MODEL);
+    struct tat_trace * part = tat_trace_of_model(f.trace, TARGET, &error);
+    assert_non_null(part);
+    tat_trace_close(part);
+    end(&f);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(parts_have_names),
+        cmocka_unit_test(a_draft_is_who_is_checked),
+        cmocka_unit_test(models_in_turn_are_no_drafts),
+        cmocka_unit_test(one_model_with_a_projector),
+        cmocka_unit_test(an_older_trace_has_models),
+        cmocka_unit_test(the_part_of_one_model),
+        cmocka_unit_test(sections_say_of_whom_they_are),
+        cmocka_unit_test(hostile_numbers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
