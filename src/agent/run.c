@@ -17,6 +17,7 @@
 #include "agent/cold_lock.h"
 #include "agent/events.h"
 #include "agent/keeper.h"
+#include "agent/report.h"
 #include "agent/sink.h"
 #include "format/block.h"
 #include "format/buffer.h"
@@ -197,7 +198,9 @@ static bool open_trace(const struct host * host) {
     memset(&header, 0, sizeof header);
     fill_header(&header, host);
     if (!create_file(&header, &why)) {
-        if (getenv("TAT_VERBOSE")) { dprintf(STDERR_FILENO, "tat agent: %s: %s\n", why, strerror(errno)); }
+        const int error = errno;
+        if (getenv("TAT_VERBOSE")) { dprintf(STDERR_FILENO, "tat agent: %s: %s\n", why, strerror(error)); }
+        report_failure(why, error);
         return false;
     }
     event_clock();

@@ -193,7 +193,10 @@ static const char * open_file(struct sink * sink, const char * path, struct tat_
     sink->refusal = TAT_LOSS_NO_SPACE;
     /* First of all, so that a file with anything in it is a trace, whenever the process is killed. */
     tat_header_seal(header);
-    if (next_chunk(sink) == 0) { return "too little room within the limits for files"; }
+    if (next_chunk(sink) == 0) {
+        errno = EFBIG;
+        return "too little room within the limits for files";
+    }
     if (pwrite(sink->fd, header, sizeof *header, 0) != (ssize_t) sizeof *header || !extend(sink)) {
         return "cannot reserve disk space for the trace file";
     }
