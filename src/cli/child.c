@@ -4,14 +4,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-static const int passed_on[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP };
+static const int passed_on[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT };
 
 /* The child's exec reports failure through a pipe that success closes. */
 static _Noreturn void become(const char * path, char ** argv, const sigset_t * mask, int report) {
@@ -38,43 +39,99 @@ static int start(const char * path, char ** argv, const sigset_t * mask, pid_t *
     return why;
 }
 
+struct following {
+    pid_t child; /* 0: it has ended */
+    int wait_status;
+    bool stopped;
+    bool told_to_stop; /* by SIGTSTP, which the child may still obey */
+};
+
 /* The terminal, and the child itself by kill(0), send to the whole process group. */
 static bool reached_child(const siginfo_t * info, pid_t child) {
-    return info->si_code == SI_KERNEL || info->si_pid == child;
+    return (info->si_code == SI_KERNEL || info->si_pid == child) && getpgid(child) == getpgrp();
 }
 
-/* True when the child has ended. */
-static bool follow(pid_t child, int * wait_status) {
+/* A shell made us a job of its own, and waits for its stops too. */
+static bool is_job(void) {
+    const pid_t parent = getppid();
+    const int terminal = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+    if (terminal >= 0) { close(terminal); }
+    return terminal >= 0 && getsid(parent) == getsid(0) && getpgid(parent) != getpgrp();
+}
+
+/* So that the shell sees a stopped job. Nothing happens where no shell could continue it. */
+static void stop(struct following * f) {
+    sigset_t stops;
+    f->told_to_stop = false;
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGTSTP);
+    raise(SIGTSTP);
+    sigprocmask(SIG_UNBLOCK, &stops, NULL);
+    sigprocmask(SIG_BLOCK, &stops, NULL); /* SIGCONT, which came since, is passed on like others */
+}
+
+/* Only the terminal's stops are ours too: who stops the child alone continues the child alone. */
+static void stop_alike(struct following * f, int number) {
+    sigset_t pending;
+    if (number != SIGTSTP && number != SIGTTIN && number != SIGTTOU) { return; }
+    sigpending(&pending);
+    if (f->told_to_stop || sigismember(&pending, SIGTSTP) || is_job()) { stop(f); }
+}
+
+static void take_states(struct following * f) {
     int status;
-    while (waitpid(child, &status, WNOHANG | WUNTRACED) == child) {
-        if (!WIFSTOPPED(status)) {
-            *wait_status = status;
-            return true;
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0;) {
+        if (pid != f->child) { continue; } /* its parent has ended */
+        f->stopped = WIFSTOPPED(status);
+        if (WIFSTOPPED(status)) {
+            stop_alike(f, WSTOPSIG(status));
+        } else if (!WIFCONTINUED(status)) {
+            f->wait_status = status;
+            f->child = 0;
         }
-        raise(SIGSTOP); /* so that the shell sees a stopped job */
-        kill(child, SIGCONT);
     }
-    return false;
 }
 
-static void wait_for(pid_t child, const sigset_t * awaited, int * wait_status) {
-    while (!follow(child, wait_status)) {
+/* False: it tells us to wait no longer. */
+static bool obey(struct following * f, int number, const siginfo_t * info) {
+    if (number == SIGCHLD) { return true; }
+    if (f->child && !reached_child(info, f->child)) { kill(f->child, number); }
+    if (number == SIGTSTP && (!f->child || f->stopped)) { stop(f); }
+    f->told_to_stop |= number == SIGTSTP && f->child && !f->stopped;
+    return f->child || number == SIGTSTP || number == SIGCONT || number == SIGUSR1 || number == SIGUSR2;
+}
+
+enum { FIRST_MS = 50, LAST_MS = 2000 };
+
+static bool wait_for(struct following * f, const sigset_t * awaited, const struct child_watch * watch) {
+    bool looks = true, ended = false;
+    for (int ms = FIRST_MS;; ms = ms < LAST_MS / 2 ? 2 * ms : LAST_MS) {
+        take_states(f);
+        if (!f->child && !ended) {
+            ended = looks = true;
+            ms = FIRST_MS;
+        }
+        if (ended && !watch->goes_on(watch->state)) { return true; }
+        const struct timespec pause = { ms / 1000, ms % 1000 * 1000000L };
         siginfo_t info;
-        const int number = sigwaitinfo(awaited, &info);
-        if (number > 0 && number != SIGCHLD && !reached_child(&info, child)) { kill(child, number); }
+        const int number = sigtimedwait(awaited, &info, looks ? &pause : NULL);
+        if (number > 0 && !obey(f, number, &info)) { return false; }
+        if (number < 0 && errno == EAGAIN && !ended) { looks = watch->look(watch->state); }
     }
 }
 
-int child_run(const char * path, char ** argv, int * wait_status) {
+int child_run(const char * path, char ** argv, const struct child_watch * watch, int * wait_status, bool * left) {
     sigset_t awaited, before;
-    pid_t child = -1;
+    struct following f = { 0 };
     sigemptyset(&awaited);
     sigaddset(&awaited, SIGCHLD);
     for (size_t i = 0; i < sizeof passed_on / sizeof *passed_on; i++) { sigaddset(&awaited, passed_on[i]); }
     signal(SIGCHLD, SIG_DFL); /* ignored, the child's end would not be kept for us */
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
     sigprocmask(SIG_BLOCK, &awaited, &before);
-    const int why = start(path, argv, &before, &child);
-    if (why == 0) { wait_for(child, &awaited, wait_status); }
+    const int why = start(path, argv, &before, &f.child);
+    *left = why == 0 && !wait_for(&f, &awaited, watch);
+    *wait_status = f.wait_status;
     sigprocmask(SIG_SETMASK, &before, NULL);
     return why;
 }

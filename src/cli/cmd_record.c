@@ -9,15 +9,18 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/statvfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/agent_reports.h"
 #include "cli/child.h"
 #include "cli/command.h"
 #include "cli/places.h"
 #include "cli/run_folder.h"
+#include "cli/run_open.h"
+#include "cli/run_watch.h"
 #include "cli/target.h"
 #include "cli/units.h"
-#include "doctor/doctor.h"
 #include "export/access_filter.h"
 #include "tat/run.h"
 
@@ -124,6 +127,8 @@ static int not_started(const char * name, int why) {
 
 struct finished {
     const struct tat_run_info * info;
+    int wait_status;
+    bool left; /* some of its processes still run */
     unsigned traces;
 };
 
@@ -150,8 +155,18 @@ static void say_totals(const char * folder, const struct tat_run_totals * t) {
             format_count(graphs, t->evaluations), format_duration(time, t->graph_ns),
             format_count(accesses, t->accesses), format_bytes(bytes, t->bytes), format_count(lost, t->lost),
             100 * t->overhead, format_bytes(size, t->file_bytes), folder);
-    if (t->checks_failed) { fprintf(stderr, "; %u checks FAILED, see `tat verify'", t->checks_failed); }
+    if (t->checks_failed) {
+        fprintf(stderr, "; %u check%s FAILED, see `tat verify'", t->checks_failed, t->checks_failed == 1 ? "" : "s");
+    }
     fputc('\n', stderr);
+}
+
+static bool is_still_written(const char * folder) {
+    struct tat_error error;
+    struct tat_trace * trace = tat_trace_open(folder, &error);
+    const bool is_alive = trace && run_is_alive(trace);
+    tat_trace_close(trace);
+    return is_alive;
 }
 
 /* Writes what stands beside a trace, and says in a line what it comes to. */
@@ -162,54 +177,53 @@ static void finish_run(const char * folder, void * state) {
     char file[PATH_MAX + 32];
     snprintf(file, sizeof file, "%s/" RUN_TRACE_FILE, folder);
     if (access(file, F_OK) != 0) {
-        rmdir(folder); /* ours, and empty: else it stays */
+        if (!finished->left) { rmdir(folder); } /* ours, and empty: else it stays */
         return;
     }
     finished->traces++;
-    if (tat_run_seal(folder, finished->info, &totals, &error) == 0) {
-        say_totals(folder, &totals);
-    } else {
+    if (finished->left && is_still_written(folder)) { return; }
+    if (tat_run_seal(folder, finished->info, &totals, &error) != 0) {
         command_fail(&cmd_record, &error);
+        return;
     }
-}
-
-static void explain_no_trace(const char * program, bool was_warned, int status) {
-    char reason[1024];
-    if (was_warned) {
-        fprintf(stderr, "tat record: no trace, as the warning said\n");
-    } else if (doctor_reason(program, reason, sizeof reason)) {
-        fprintf(stderr, "tat record: no trace: %s\n", reason);
-    } else if (status != 0) {
-        fprintf(stderr, "tat record: no trace: %s ended with status %d before it computed a graph that could be seen\n",
-                program, status);
-    } else {
-        fprintf(
-            stderr,
-            "tat record: no trace: %s computed no graph that could be seen. If it should have: its ggml, or that of a "
-            "program it started, is linked statically or with -Bsymbolic; `tat doctor PID' tells while it runs\n",
-            program);
+    say_totals(folder, &totals);
+    if (totals.evaluations == 0 && WIFSIGNALED(finished->wait_status)) {
+        fprintf(stderr, "tat record: it was ended by signal %d (%s) in its first graph: nothing of that is recorded\n",
+                WTERMSIG(finished->wait_status), strsignal(WTERMSIG(finished->wait_status)));
     }
 }
 
 /* ---- the run ---- */
 
-static int record(const struct options * options, const char * program, const char * folder) {
+static int record(const struct options * options, const char * program, const char * agent, const char * folder) {
     const char * obstacle = target_obstacle(program);
     if (obstacle) { warn(obstacle, program); }
     check_space(folder, options->max_size);
-    int wait_status;
-    const int why = child_run(program, options->command, &wait_status);
+    struct run_watch seen = { .folder = folder, .agent = agent, .program = program };
+    const struct child_watch watch = { run_watch_look, run_watch_goes_on, &seen };
+    const int reports = agent_reports_open(folder);
+    struct finished finished = { 0 };
+    const int why = child_run(program, options->command, &watch, &finished.wait_status, &finished.left);
+    const unsigned failures = agent_reports_print(reports, folder);
+    agent_reports_close(reports, folder);
     if (why) {
         rmdir(folder);
         return not_started(options->command[0], why);
     }
     int argc = 0;
     while (options->command[argc]) { argc++; }
-    const struct tat_run_info info = { argc, options->command, child_status(wait_status) };
-    struct finished finished = { .info = &info };
+    const struct tat_run_info info = { argc, options->command, child_status(finished.wait_status) };
+    finished.info = &info;
     run_each_process(folder, finish_run, &finished);
-    if (finished.traces == 0) { explain_no_trace(program, obstacle != NULL, info.exit_status); }
-    child_end_alike(wait_status);
+    if (finished.left) {
+        run_watch_say_left(&seen);
+    } else if (finished.traces == 0 && obstacle) {
+        fprintf(stderr, "tat record: no trace, as the warning said\n");
+    } else if (finished.traces == 0 && failures == 0) {
+        run_watch_say_why(&seen, finished.wait_status);
+    }
+    run_watch_free(&seen);
+    child_end_alike(finished.wait_status);
 }
 
 static int run(int argc, char ** argv) {
@@ -225,7 +239,7 @@ static int run(int argc, char ** argv) {
     const int lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* `tat rm` leaves it alone meanwhile */
     if (lock >= 0) { flock(lock, LOCK_SH); }
     const int status = set_environment(agent, folder, options.max_size, &error) == 0
-                           ? record(&options, program, folder)
+                           ? record(&options, program, agent, folder)
                            : command_fail(&cmd_record, &error);
     if (lock >= 0) { close(lock); }
     return status;
@@ -237,9 +251,10 @@ const struct command cmd_record = {
     .arguments = "-- COMMAND [ARGUMENT...]",
     .description =
         "Runs a command with its input, output and signals untouched, and records every tensor access of the llama.cpp "
-        "in it, whichever process it is in. The program needs no change, only shared libraries. The exit status is "
-        "the command's; if a signal ended it, tat ends by the same one. As in shells, 127 means that there is no such "
-        "program and 126 that it cannot be run.",
+        "in it, whichever process it is in. The program needs no change, only shared libraries. Where no trace comes, "
+        "the reason is told. What the command leaves running in the background is waited for; Ctrl-C then leaves it "
+        "running, with its trace. The exit status is the command's; if a signal ended it, tat ends by the same one. As "
+        "in shells, 127 means that there is no such program and 126 that it cannot be run.",
     .examples = "  tat record -- llama-completion -m model.gguf -p \"Hello\" -n 100\n"
                 "  tat record --private -o /data/run1 -- python3 chat.py",
     .options = options_table,

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/report.h"
 #include "cli/run_folder.h"
 
 enum { DEEPEST = 16 }; /* folders within folders; ours have one */
@@ -59,8 +60,8 @@ static int remove_entry(int parent, const char * name, dev_t device, int depth, 
 }
 
 static bool is_ours(const char * name) {
-    static const char * const ours[] = { RUN_TRACE_FILE,     "io_events.bin",      RUN_METADATA_FILE,
-                                         "tensor_names.txt", "gguf_structure.csv", "analysis" };
+    static const char * const ours[] = { RUN_TRACE_FILE,       "io_events.bin", RUN_METADATA_FILE, "tensor_names.txt",
+                                         "gguf_structure.csv", "analysis",      REPORT_NAME };
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
         if (strcmp(name, ours[i]) == 0) { return true; }
     }

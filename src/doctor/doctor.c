@@ -162,6 +162,12 @@ static bool is_library(const char * file) {
     return end && (end[3] == '\0' || end[3] == '.');
 }
 
+/* libtat_agent.so and libtat_agent_exact.so, which export what they stand in for. */
+static bool is_agent(const char * file) {
+    static const char agent[] = "libtat_agent";
+    return strncmp(file, agent, sizeof agent - 1) == 0;
+}
+
 static bool is_model(const char * path) {
     char magic[4];
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -183,9 +189,9 @@ static void sort_file(pid_t pid, const char * file, struct mapped * mapped) {
     const char * name = strrchr(file, '/') + 1;
     if (!process_path(pid, file, path, sizeof path)) { return; }
     if (is_library(name)) {
-        mapped->has_agent |= strcmp(name, "libtat_agent.so") == 0;
+        mapped->has_agent |= is_agent(name);
         list_elsewhere(path, mapped->backends);
-        if (strcmp(name, "libtat_agent.so") != 0) { libraries_add(&mapped->libraries, path, false, &unread); }
+        if (!is_agent(name)) { libraries_add(&mapped->libraries, path, false, &unread); }
     } else if (is_model(path)) {
         list_name(mapped->models, file);
     }
@@ -208,6 +214,22 @@ static void report_process(const struct mapped * mapped, struct findings * findi
                     "where it was started with --no-mmap, weights have no addresses in the file",
                     "no model file is mapped");
     }
+}
+
+const char * doctor_mapped(const char * program, const struct process * process, char * text, size_t size) {
+    struct findings findings = { 0 };
+    struct tat_error unread;
+    struct libraries libraries = { 0 };
+    libraries_add(&libraries, program, false, &unread);
+    for (size_t i = 0; i < process->n_files; i++) {
+        const char *file = process->files[i], *name = strrchr(file, '/') + 1;
+        if (is_library(name) && !is_agent(name)) { libraries_add(&libraries, file, false, &unread); }
+    }
+    if (libraries.count) { hook_check(&libraries, true, &findings); }
+    const struct finding * bad = finding_bad(&findings);
+    if (bad) { snprintf(text, size, "%s: %s", bad->found, bad->advice); }
+    libraries_free(&libraries);
+    return bad ? text : NULL;
 }
 
 int doctor_process(pid_t pid, struct findings * findings, struct tat_error * error) {

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "doctor/findings.h"
+#include "doctor/process.h"
 #include "tat/error.h"
 
 /* A program, script or library, by its path: adds what is found. 0, or -1 if it cannot be looked into at all. */
@@ -22,5 +23,8 @@ void doctor_system(const char * traces, struct findings * findings);
 /* Why no trace came of a program, with what to do about it, as a sentence in `text`: what makes one impossible, or else
  * backends that may have computed all of it; NULL if there are none. Any thread. */
 const char * doctor_reason(const char * path, char * text, size_t size);
+
+/* Why calls in a process cannot be seen that has run, by what it had mapped; NULL if nothing speaks against it. */
+const char * doctor_mapped(const char * program, const struct process * process, char * text, size_t size);
 
 #endif

@@ -189,16 +189,187 @@ assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 41
 PY
 }
 
-@test "record: stops and goes on with the command" {
-    python3 - "$TAT" 3>&- <<'PY'
-import os, signal, subprocess, sys
-tracer = subprocess.Popen([sys.argv[1], "record", "--", "sh", "-c", "kill -STOP $$; exit 5"], stderr=subprocess.DEVNULL)
-_, status = os.waitpid(tracer.pid, os.WUNTRACED)
-assert os.WIFSTOPPED(status)
-os.kill(tracer.pid, signal.SIGCONT)
-_, status = os.waitpid(tracer.pid, 0)
-assert os.waitstatus_to_exitcode(status) == 5, status
+@test "record: whoever stops the command alone does not stop tat, and goes on with either" {
+    for stop in STOP TSTP; do
+        for continued in command tat; do
+            python3 - "$TAT" $stop $continued 3>&- <<'PY'
+import os, signal, subprocess, sys, time
+tat, stop, continued = sys.argv[1:]
+def state(pid):
+    with open("/proc/%d/stat" % pid) as file:
+        return file.read().rpartition(")")[2].split()[0]
+def wait_for(condition):
+    for _ in range(1000):
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("never: %s of %s" % (stop, continued))
+script = "echo $$ > pid; mv pid command; kill -%s $$; exit 7" % stop
+tracer = subprocess.Popen([tat, "record", "--", "sh", "-c", script], stderr=subprocess.DEVNULL, start_new_session=stop == "STOP")
+wait_for(lambda: os.path.exists("command"))
+with open("command") as file:
+    pid = int(file.read())
+os.remove("command")
+wait_for(lambda: state(pid) == "T")
+time.sleep(0.1)
+assert state(tracer.pid) == "S", state(tracer.pid)
+os.kill(pid if continued == "command" else tracer.pid, signal.SIGCONT)
+assert tracer.wait(20) == 7, tracer.returncode
 PY
+        done
+    done
+}
+
+@test "record: the terminal's stop stops both, and a shell makes both go on" {
+    cat > waits.py <<'PY'
+import os, sys, time
+open("ready", "w").close()
+while not os.path.exists("go"):
+    time.sleep(0.02)
+sys.exit(5)
+PY
+    # A shell with one job, on a terminal of its own; it is stopped by Ctrl-Z, then by a signal to tat alone.
+    cat > shell.py <<'PY'
+import os, signal, sys, time
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+job = os.fork()
+if job == 0:
+    os.setpgid(0, 0)
+    os.tcsetpgrp(0, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    os.execv(sys.argv[1], [sys.argv[1], "record", "--", "python3", "waits.py"])
+while not os.path.exists("ready"):
+    time.sleep(0.02)
+os.close(os.open("running", os.O_CREAT))
+for stop in "terminal", "signal":
+    if stop == "signal":
+        os.kill(job, signal.SIGTSTP)
+    _, status = os.waitpid(job, os.WUNTRACED)
+    assert os.WIFSTOPPED(status) and os.WSTOPSIG(status) == signal.SIGTSTP, status
+    os.killpg(job, signal.SIGCONT)
+os.close(os.open("go", os.O_CREAT))
+_, status = os.waitpid(job, 0)
+os._exit(os.waitstatus_to_exitcode(status))
+PY
+    python3 - "$TAT" 3>&- <<'PY'
+import os, pty, sys, time
+shell, terminal = pty.fork()
+if shell == 0:
+    os.execvp("python3", ["python3", "shell.py", sys.argv[1]])
+while not os.path.exists("running"):
+    time.sleep(0.02)
+os.write(terminal, b"\x1a")
+try:
+    while os.read(terminal, 4096):
+        pass
+except OSError:
+    pass
+assert os.waitstatus_to_exitcode(os.waitpid(shell, 0)[1]) == 5
+PY
+}
+
+@test "record: the terminal's interrupt reaches a command that has a process group of its own" {
+    python3 - "$TAT" 3>&- <<'PY'
+import os, pty, sys, time
+script = "import os, time; os.setpgid(0, 0); open('ready', 'w').close(); time.sleep(60)"
+child, terminal = pty.fork()
+if child == 0:
+    os.execv(sys.argv[1], [sys.argv[1], "record", "--", "python3", "-c", script])
+while not os.path.exists("ready"):
+    time.sleep(0.02)
+os.write(terminal, b"\x03")
+try:
+    while os.read(terminal, 4096):
+        pass
+except OSError:
+    pass
+status = os.waitpid(child, 0)[1]
+assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == 2, status
+PY
+}
+
+toy() {
+    "$HOST" --write "$BATS_TEST_TMPDIR/toy.gguf"
+    toy=$BATS_TEST_TMPDIR/toy.gguf
+    export toy
+}
+
+# What "$TAT" record says of a run that made no trace; the folder is gone.
+says_why() {
+    run "$TAT" record -o run -- "$@"
+    [[ $output == *"$expected"* ]] || { echo "$output"; false; }
+    [[ $output != *Bsymbolic* || $expected == *Bsymbolic* ]] || { echo "$output"; false; }
+    [ ! -e run ]
+}
+
+@test "record: waits for what the command left in the background, daemons too" {
+    toy
+    for how in background daemon; do
+        script='"$HOST" -g 4000 "$toy" > out & '
+        [ $how = background ] || script='setsid -f "$HOST" -g 4000 "$toy" > out'
+        run "$TAT" record -o $how -- sh -c "$script"
+        [ "$status" -eq 0 ]
+        [[ $output == *"4,000 graphs"* ]] || { echo "$output"; false; }
+        grep -q '"ended": true' $how/trace_metadata.json
+        [ ! -e $how/.reports ]
+    done
+}
+
+@test "record: says who still runs, and an interrupt leaves that running" {
+    "$TAT" record -o run -- sh -c 'sleep 1000 & echo $! > pid; exit 3' 2> said 3>&- &
+    tracer=$!
+    wait_until 'grep -q "sleep (process .* still runs; its trace will be in $PWD/run" said'
+    kill -INT $tracer || kill -TERM $tracer
+    kill -TERM $tracer || true # the shell has its jobs ignore interrupts
+    status=0
+    wait $tracer || status=$?
+    [ "$status" -eq 3 ]
+    grep -q "left running; its trace will be in $PWD/run" said
+    kill "$(cat pid)"
+    [ -d run ]
+}
+
+@test "record: why there is no trace: the environment was cleared" {
+    toy
+    expected="ran without the tracer: its environment had been cleared" says_why env -i LD_LIBRARY_PATH="${LD_LIBRARY_PATH:-}" \
+        "${HOST%_linked}1" -g 2000 "$toy"
+}
+
+@test "record: why there is no trace: another user" {
+    [ "$(id -u)" = 0 ] || skip "another user takes root"
+    rights=$(mktemp -d)
+    chmod 755 "$rights"
+    toy
+    cp "$TAT_AGENT" "$rights/agent.so"
+    cp "$toy" "$rights/toy.gguf"
+    chmod 644 "$rights"/*
+    TAT_AGENT=$rights/agent.so expected="ran as user 65534, who cannot write into $PWD/run" says_why \
+        setpriv --reuid 65534 --clear-groups "${HOST%_linked}1" -g 2000 "$rights/toy.gguf"
+    rm -r "$rights"
+}
+
+@test "record: why there is no trace: a limit on the size of files" {
+    toy
+    expected="is not recorded: too little room within the limits for files: File too large" says_why \
+        sh -c 'ulimit -f 0; exec "$HOST" "$toy" | cat'
+}
+
+@test "record: why there is no trace: the call is bound, though the program that was named only starts the one that has it" {
+    toy
+    expected="without -Bsymbolic" says_why sh -c '"${HOST%_linked}_bound" -g 2000 "$toy"; exit 0'
+}
+
+@test "record: why there is no trace: no ggml in sight, an early end, a signal" {
+    expected="computed no graph that could be seen, and neither ggml nor a model was seen" says_why sleep 0.3
+    expected="ended with status 4 before" says_why sh -c 'exit 4'
+    expected="was ended by signal 9 (Killed) before" says_why sh -c 'kill -KILL $$'
+}
+
+@test "record: killed in its first graph" {
+    toy
+    run "$TAT" record -o run -- "$HOST" --killed "$toy"
+    [ "$status" -eq 137 ]
+    [[ $output == *"ended by signal 9 (Killed) in its first graph"* ]] || { echo "$output"; false; }
 }
 
 @test "record: a static program and one with privileges are warned about" {

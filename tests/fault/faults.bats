@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # Whatever happens to the trace, the host computes what it would have computed, and the trace says what is missing.
-# From the environment: AGENT, HOST_DIR (the fake host's programs), KILL_HOST, REFUSING_SYSTEM.
+# From the environment: TAT, AGENT, HOST_DIR (the fake host's programs), KILL_HOST, REFUSING_SYSTEM.
 
 setup() {
     model="$BATS_FILE_TMPDIR/toy.gguf"
@@ -102,6 +102,18 @@ some_is_lost() {
 @test "a folder that cannot be written" {
     mount_tmpfs ro,size=1m
     unharmed
+}
+
+@test "tat record tells why the trace could not be written, where it may write nothing" {
+    mount_tmpfs size=1m
+    run "$TAT" record -o "$traces/run" -- "$host" "$model"
+    [[ $output == *"is not recorded: cannot reserve disk space for the trace file: No space left on device"* ]] || { echo "$output"; false; }
+    [ ! -e "$traces/run" ]
+    umount "$traces"
+    mount_tmpfs size=100m
+    run "$TAT" record -o "$traces/run" -- bash -c 'mount -o remount,ro "$1"; exec "${@:2}"' bash "$traces" "$host" "$model"
+    [[ $output == *"is not recorded: cannot create the trace file: Read-only file system"* ]] || { echo "$output"; false; }
+    mount -o remount,rw "$traces"
 }
 
 @test "a file where the folder should be" {

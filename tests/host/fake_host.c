@@ -8,6 +8,7 @@
 
 #include <getopt.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,7 @@ enum { PROMPT = 5, CONTEXTS_MAX = 128, OWN = 0x0c0ffee5, SETTLED = 40 };
 
 struct options {
     int contexts, graphs, threads, abort_every;
-    bool gate, detached, fork, still, exec, early_exit, faults, cancel, masks;
+    bool gate, detached, fork, still, exec, early_exit, faults, cancel, masks, killed;
     const char * close_files;
     const char * root;
 };
@@ -31,6 +32,7 @@ struct own {
     unsigned mark;
     int calls, abort_at;
     pthread_barrier_t * gate;
+    bool kills;
 };
 
 struct run {
@@ -51,6 +53,7 @@ static pthread_rwlock_t still = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_N
 static bool own_callback(void * data) {
     struct own * own = data;
     if (own->mark != OWN) { abort(); }
+    if (own->kills) { raise(SIGKILL); }
     if (++own->calls == 1 && own->gate) { pthread_barrier_wait(own->gate); }
     return own->calls == own->abort_at;
 }
@@ -119,11 +122,11 @@ static void * work(void * data) {
     int32_t tokens[PROMPT];
     for (int i = 0; i < PROMPT; i++) { tokens[i] = (run->number * 7 + i * 11 + 1) % TOY_VOCAB; }
     for (int g = 0; g < o->graphs; g++) {
-        struct own own = { .mark = OWN, .gate = g == 0 ? run->gate : NULL };
+        struct own own = { .mark = OWN, .gate = g == 0 ? run->gate : NULL, .kills = o->killed };
         struct call call = { .context = context, .tokens = tokens, .n = g == 0 ? PROMPT : 1 };
         if (o->masks) { toy_set_mask_type(context, g % 2 ? GGML_TYPE_BF16 : GGML_TYPE_F16); }
         if (o->abort_every && g % o->abort_every == o->abort_every - 1) { abort_one(run, call, g); }
-        if (run->number % 2 || o->gate || o->abort_every) { call.own = &own; }
+        if (run->number % 2 || o->gate || o->abort_every || o->killed) { call.own = &own; }
         const long before = o->faults ? minor_faults() : 0;
         if (evaluate(run, call) != GGML_STATUS_SUCCESS) { abort(); }
         /* Only where the graph is one that was there before. */
@@ -265,7 +268,7 @@ static int usage(void) {
     fputs("usage: fake_host --write FILE [SEED]\n"
           "       fake_host [-c contexts] [-g graphs] [-t threads] [--abort-every N] [--gate] [--detached]\n"
           "                 [--fork [--still]] [--exec] [--early-exit] [--faults] [--close-files OWN]\n"
-          "                 [--cancel] [--masks] [--root FOLDER] FILE\n"
+          "                 [--cancel] [--killed] [--masks] [--root FOLDER] FILE\n"
           "       fake_host --reload [-c contexts] [-g graphs] [-t threads] FILE...\n",
           stderr);
     return 2;
@@ -275,21 +278,14 @@ int fake_host_main(int argc, char ** argv) {
     struct options o = { .contexts = 1, .graphs = 20, .threads = 1 };
     bool writes = false, reloads = false;
     const struct option names[] = {
-        { "write", no_argument, NULL, 'w' },
-        { "abort-every", required_argument, NULL, 'a' },
-        { "gate", no_argument, NULL, 'G' },
-        { "detached", no_argument, NULL, 'd' },
-        { "fork", no_argument, NULL, 'f' },
-        { "still", no_argument, NULL, 's' },
-        { "exec", no_argument, NULL, 'e' },
-        { "faults", no_argument, NULL, 'F' },
-        { "early-exit", no_argument, NULL, 'x' },
-        { "close-files", required_argument, NULL, 'C' },
-        { "cancel", no_argument, NULL, 'K' },
-        { "masks", no_argument, NULL, 'M' },
-        { "reload", no_argument, NULL, 'r' },
-        { "root", required_argument, NULL, 'R' },
-        { 0 },
+        { "write", no_argument, NULL, 'w' },      { "abort-every", required_argument, NULL, 'a' },
+        { "gate", no_argument, NULL, 'G' },       { "detached", no_argument, NULL, 'd' },
+        { "fork", no_argument, NULL, 'f' },       { "still", no_argument, NULL, 's' },
+        { "exec", no_argument, NULL, 'e' },       { "faults", no_argument, NULL, 'F' },
+        { "early-exit", no_argument, NULL, 'x' }, { "close-files", required_argument, NULL, 'C' },
+        { "cancel", no_argument, NULL, 'K' },     { "killed", no_argument, NULL, 'k' },
+        { "masks", no_argument, NULL, 'M' },      { "reload", no_argument, NULL, 'r' },
+        { "root", required_argument, NULL, 'R' }, { 0 },
     };
     for (int c; (c = getopt_long(argc, argv, "c:g:t:", names, NULL)) != -1;) {
         switch (c) {
@@ -306,6 +302,7 @@ int fake_host_main(int argc, char ** argv) {
             case 'x': o.early_exit = true; break;
             case 'C': o.close_files = optarg; break;
             case 'K': o.cancel = true; break;
+            case 'k': o.killed = true; break;
             case 'R': o.root = optarg; break;
             case 'M': o.masks = true; break;
             case 'r': reloads = true; break;

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/agent_reports.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/report.h"
+#include "cli/terminal.h"
+
+static bool name_pipe(char path[static PATH_MAX], const char * folder) {
+    return snprintf(path, PATH_MAX, "%s/" REPORT_NAME, folder) < PATH_MAX;
+}
+
+int agent_reports_open(const char * folder) {
+    char path[PATH_MAX];
+    if (!name_pipe(path, folder) || mkfifo(path, 0600) != 0) { return -1; }
+    const int pipe = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (pipe < 0) { unlink(path); }
+    return pipe;
+}
+
+/* "PID ERRNO WHAT", from a program that may write anything. */
+static bool print_report(const char * line, const char * folder) {
+    int pid, error, length = 0;
+    if (sscanf(line, "%d %d %n", &pid, &error, &length) < 2 || length == 0) { return false; }
+    fprintf(stderr, "tat record: process %d is not recorded: ", pid);
+    print_safe(line + length, stderr);
+    fprintf(stderr, ": %s (%s)\n", strerror(error), folder);
+    return true;
+}
+
+unsigned agent_reports_print(int pipe, const char * folder) {
+    enum { MOST = 8, SIZE = 16384 };
+    char text[SIZE];
+    const ssize_t size = pipe >= 0 ? read(pipe, text, sizeof text - 1) : -1;
+    unsigned reports = 0;
+    text[size > 0 ? size : 0] = '\0';
+    for (char *rest = text, *line; (line = strsep(&rest, "\n"));) {
+        if (reports < MOST) {
+            reports += print_report(line, folder);
+        } else if (*line) {
+            reports++;
+        }
+    }
+    if (reports > MOST) { fprintf(stderr, "tat record: so are %u processes more\n", reports - MOST); }
+    return reports;
+}
+
+void agent_reports_close(int pipe, const char * folder) {
+    char path[PATH_MAX];
+    if (pipe < 0) { return; }
+    if (name_pipe(path, folder)) { unlink(path); }
+    close(pipe);
+}

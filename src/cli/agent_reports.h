@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the agent reports to `tat record`, by a pipe with a name in the run's folder.
+ */
+#ifndef TAT_CLI_AGENT_REPORTS_H
+#define TAT_CLI_AGENT_REPORTS_H
+
+/* The pipe's descriptor; -1 where the folder's file system has no pipes, and then nothing is reported. */
+int agent_reports_open(const char * folder);
+
+/* Prints what came, a line each, and returns how many. The last of it is the end of the pipe. */
+unsigned agent_reports_print(int pipe, const char * folder);
+
+/* Also removes it from the folder. */
+void agent_reports_close(int pipe, const char * folder);
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/descendants.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { DEEPEST = 64 };
+
+struct visit {
+    void (*each)(pid_t pid, void * state);
+    void * state;
+    int depth;
+};
+
+static void visit_children(struct visit * visit, pid_t pid);
+
+static void visit_task(struct visit * visit, pid_t pid, const char * task) {
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "/proc/%d/task/%s/children", (int) pid, task);
+    FILE * file = fopen(path, "re");
+    for (int child; file && fscanf(file, "%d", &child) == 1;) {
+        visit->each((pid_t) child, visit->state);
+        visit_children(visit, (pid_t) child);
+    }
+    if (file) { fclose(file); }
+}
+
+static void visit_children(struct visit * visit, pid_t pid) {
+    char path[64];
+    if (visit->depth == DEEPEST) { return; }
+    visit->depth++;
+    snprintf(path, sizeof path, "/proc/%d/task", (int) pid);
+    DIR * tasks = opendir(path);
+    for (const struct dirent * task; tasks && (task = readdir(tasks));) {
+        if (task->d_name[0] != '.') { visit_task(visit, pid, task->d_name); }
+    }
+    if (tasks) { closedir(tasks); }
+    visit->depth--;
+}
+
+void descendants_each(void (*each)(pid_t pid, void * state), void * state) {
+    struct visit visit = { each, state, 0 };
+    visit_children(&visit, getpid());
+}
+
+static bool is_entry(const char * entry, const char * name, const char * value) {
+    const size_t length = strlen(name);
+    return strncmp(entry, name, length) == 0 && entry[length] == '=' && strstr(entry + length + 1, value);
+}
+
+enum environment descendant_environment(pid_t pid, const char * name, const char * value) {
+    char path[64], *entry = NULL;
+    size_t size = 0;
+    snprintf(path, sizeof path, "/proc/%d/environ", (int) pid);
+    FILE * file = fopen(path, "re");
+    if (!file) { return ENVIRONMENT_UNSEEN; }
+    enum environment found = ENVIRONMENT_EMPTY;
+    while (found != ENVIRONMENT_WITH && getdelim(&entry, &size, '\0', file) > 0) {
+        found = is_entry(entry, name, value) ? ENVIRONMENT_WITH : ENVIRONMENT_WITHOUT;
+    }
+    if (found == ENVIRONMENT_EMPTY && ferror(file)) { found = ENVIRONMENT_UNSEEN; }
+    free(entry);
+    fclose(file);
+    return found;
+}
+
+uid_t descendant_user(pid_t pid) {
+    char path[64], line[256];
+    unsigned real, effective;
+    uid_t user = (uid_t) -1;
+    snprintf(path, sizeof path, "/proc/%d/status", (int) pid);
+    FILE * file = fopen(path, "re");
+    while (file && user == (uid_t) -1 && fgets(line, sizeof line, file)) {
+        if (sscanf(line, "Uid: %u %u", &real, &effective) == 2) { user = effective; }
+    }
+    if (file) { fclose(file); }
+    return user;
+}
+
+void descendant_name(pid_t pid, char name[static DESCENDANT_NAME]) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/comm", (int) pid);
+    FILE * file = fopen(path, "re");
+    if (!file || !fgets(name, DESCENDANT_NAME, file)) { strcpy(name, "?"); }
+    name[strcspn(name, "\n")] = '\0';
+    if (file) { fclose(file); }
+}

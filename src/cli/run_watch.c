@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/run_watch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/run_folder.h"
+#include "cli/target.h"
+#include "cli/units.h"
+#include "doctor/doctor.h"
+
+/* ---- looking ---- */
+
+static struct seen * find(struct run_watch * watch, pid_t pid, const char * exe) {
+    for (size_t i = 0; i < watch->n_seen; i++) {
+        if (watch->seen[i].pid == pid && strcmp(watch->seen[i].exe, exe) == 0) { return &watch->seen[i]; }
+    }
+    if (!watch->seen && !(watch->seen = calloc(SEEN_MAX, sizeof *watch->seen))) { return NULL; }
+    return watch->n_seen < SEEN_MAX ? &watch->seen[watch->n_seen++] : NULL;
+}
+
+static void sort_files(struct seen * s, const char * agent) {
+    for (size_t i = 0; i < s->mapped.n_files; i++) {
+        const char * file = s->mapped.files[i];
+        const char * name = strrchr(file, '/') + 1;
+        const char * end = strstr(name, ".gguf");
+        s->has_agent |= strcmp(file, agent) == 0;
+        s->has_ggml |= strstr(name, ".so") && (strstr(name, "ggml") || strstr(name, "llama"));
+        s->has_model |= end && !end[sizeof ".gguf" - 1];
+    }
+}
+
+static void look_at(pid_t pid, void * state) {
+    struct run_watch * watch = state;
+    struct tat_error unread;
+    char link[64], exe[PATH_MAX];
+    snprintf(link, sizeof link, "/proc/%d/exe", (int) pid);
+    const ssize_t length = readlink(link, exe, sizeof exe - 1);
+    exe[length > 0 ? length : 0] = '\0';
+    struct seen * s = find(watch, pid, exe);
+    if (!s) { return; }
+    s->pid = pid;
+    s->user = descendant_user(pid);
+    strcpy(s->exe, exe);
+    descendant_name(pid, s->name);
+    s->preload = descendant_environment(pid, "LD_PRELOAD", watch->agent);
+    process_free(&s->mapped);
+    if (process_read(pid, &s->mapped, &unread) == 0) { sort_files(s, watch->agent); }
+}
+
+static bool has_trace(const char * folder) {
+    char path[PATH_MAX];
+    return snprintf(path, sizeof path, "%s/" RUN_TRACE_FILE, folder) < PATH_MAX && access(path, F_OK) == 0;
+}
+
+bool run_watch_look(void * state) {
+    struct run_watch * watch = state;
+    if (has_trace(watch->folder)) { return false; }
+    descendants_each(look_at, watch);
+    return true;
+}
+
+void run_watch_free(struct run_watch * watch) {
+    for (size_t i = 0; i < watch->n_seen; i++) { process_free(&watch->seen[i].mapped); }
+    free(watch->seen);
+}
+
+/* ---- who still runs ---- */
+
+/* Those that were told of the run may still make a trace. One that is just replacing itself has no environment for a
+ * moment. */
+static void note_told(pid_t pid, void * state) {
+    enum { MOMENTS = 3 };
+    struct run_watch * watch = state;
+    const enum environment told = descendant_environment(pid, "TAT_RUN_DIR", watch->folder);
+    if (told != ENVIRONMENT_WITH && (told != ENVIRONMENT_EMPTY || watch->going_on > MOMENTS)) { return; }
+    watch->last = pid;
+    descendant_name(pid, watch->last_name);
+}
+
+bool run_watch_goes_on(void * state) {
+    enum { SOON = 5 }; /* looks; about a second */
+    struct run_watch * watch = state;
+    watch->last = 0;
+    watch->going_on++;
+    descendants_each(note_told, watch);
+    if (watch->last && watch->going_on >= SOON && !watch->has_said) {
+        watch->has_said = true;
+        fprintf(stderr,
+                "tat record: %s has ended, but %s (process %d), which it started, still runs; its trace will be in %s. "
+                "Waiting for its end; Ctrl-C leaves it running\n",
+                last_part(watch->program), watch->last_name, (int) watch->last, watch->folder);
+    }
+    return watch->last != 0;
+}
+
+void run_watch_say_left(const struct run_watch * watch) {
+    fprintf(stderr, "tat record: %s (process %d) was left running; its trace will be in %s\n", watch->last_name,
+            (int) watch->last, watch->folder);
+}
+
+/* ---- why there is no trace ---- */
+
+enum { REASON = 2048 };
+
+static const char without_tracer[] =
+    "its environment had been cleared or changed (env -i, sudo, a service manager), and with it LD_PRELOAD: run "
+    "`tat record' itself there, as the last before the program";
+
+static bool explain_without_agent(const struct seen * s, char * text) {
+    const char * obstacle = *s->exe ? target_obstacle(s->exe) : NULL;
+    if (s->preload == ENVIRONMENT_UNSEEN) {
+        snprintf(text, REASON,
+                 "%s (process %d) ran as user %u, whose processes cannot be seen from here: run `tat record' as that "
+                 "user",
+                 s->name, (int) s->pid, (unsigned) s->user);
+    } else if (s->preload == ENVIRONMENT_WITH) {
+        if (!obstacle) { return false; }
+        snprintf(text, REASON, "%.1024s %s", s->exe, obstacle);
+    } else {
+        snprintf(text, REASON, "%s (process %d) ran without the tracer: %s", s->name, (int) s->pid, without_tracer);
+    }
+    return true;
+}
+
+static bool explain_with_agent(const struct run_watch * watch, const struct seen * s, char * text) {
+    char reason[REASON - 256];
+    if (s->user != geteuid() && s->user != (uid_t) -1) {
+        snprintf(text, REASON,
+                 "%s (process %d) ran as user %u, who cannot write into %s: run `tat record' as that user", s->name,
+                 (int) s->pid, (unsigned) s->user, watch->folder);
+        return true;
+    }
+    if (!*s->exe || !doctor_mapped(s->exe, &s->mapped, reason, sizeof reason)) { return false; }
+    snprintf(text, REASON, "%s (process %d): %s", s->name, (int) s->pid, reason);
+    return true;
+}
+
+/* The process that is the likeliest to have computed: it has mapped a model, or ggml. */
+static const struct seen * likeliest(const struct run_watch * watch) {
+    const struct seen * best = NULL;
+    int most = 0;
+    for (size_t i = 0; i < watch->n_seen; i++) {
+        const struct seen * s = &watch->seen[i];
+        const int score = s->has_model * 4 + s->has_ggml * 2 + (s->preload == ENVIRONMENT_UNSEEN);
+        if (score > most) {
+            most = score;
+            best = s;
+        }
+    }
+    return best;
+}
+
+static void explain_end(const struct run_watch * watch, const char * name, int wait_status, char * text) {
+    if (WIFSIGNALED(wait_status)) {
+        snprintf(text, REASON, "%s was ended by signal %d (%s) before it computed a graph that could be seen", name,
+                 WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)));
+    } else if (WEXITSTATUS(wait_status) != 0) {
+        snprintf(text, REASON, "%s ended with status %d before it computed a graph that could be seen", name,
+                 WEXITSTATUS(wait_status));
+    } else {
+        snprintf(
+            text, REASON,
+            "%s computed no graph that could be seen%s. If it should have, `tat doctor PID' tells why while it runs",
+            name, watch->n_seen ? ", and neither ggml nor a model was seen in its processes" : "");
+    }
+}
+
+void run_watch_say_why(const struct run_watch * watch, int wait_status) {
+    const struct seen * s = likeliest(watch);
+    char text[REASON], reason[REASON];
+    if (s && (s->has_agent ? explain_with_agent(watch, s, text) : explain_without_agent(s, text))) {
+    } else if (doctor_reason(watch->program, reason, sizeof reason)) {
+        snprintf(text, sizeof text, "%s", reason);
+    } else if (s && (s->has_ggml || s->has_model)) {
+        snprintf(text, sizeof text, "%s (process %d) had %s, but ended before its first graph", s->name, (int) s->pid,
+                 s->has_model ? "a model mapped" : "ggml in it");
+    } else {
+        explain_end(watch, last_part(watch->program), wait_status, text);
+    }
+    fprintf(stderr, "tat record: no trace: %s\n", text);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What `tat record` sees of the processes of a run, from outside: who still runs, and why no trace came. It looks a few
+ * times at what they have mapped, until there is a trace; so nobody is looked at while graphs are computed.
+ */
+#ifndef TAT_CLI_RUN_WATCH_H
+#define TAT_CLI_RUN_WATCH_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "cli/child.h"
+#include "cli/descendants.h"
+#include "doctor/process.h"
+
+/* A program in a process: one that replaces itself is several. */
+struct seen {
+    pid_t pid;
+    uid_t user;
+    char name[DESCENDANT_NAME], exe[PATH_MAX]; /* exe is "" where it cannot be seen */
+    enum environment preload;                  /* the agent in LD_PRELOAD */
+    bool has_agent, has_ggml, has_model;
+    struct process mapped;
+};
+
+enum { SEEN_MAX = 32 };
+
+struct run_watch {
+    const char *folder, *agent, *program;
+    struct seen * seen; /* SEEN_MAX of them; NULL before the first look */
+    size_t n_seen;
+    unsigned going_on; /* looks since the command ended */
+    bool has_said;
+    pid_t last; /* one that still ran when it was looked the last time */
+    char last_name[DESCENDANT_NAME];
+};
+
+/* For child_run; the state is a struct run_watch. */
+bool run_watch_look(void * state);
+bool run_watch_goes_on(void * state);
+
+/* Says who was left running, and where its trace will be. */
+void run_watch_say_left(const struct run_watch * watch);
+
+/* Says why no trace came. */
+void run_watch_say_why(const struct run_watch * watch, int wait_status);
+
+void run_watch_free(struct run_watch * watch);
+
+#endif
