@@ -50,8 +50,8 @@ count_tests() {
     skipped+=("${lines[@]:1}")
 }
 
-# run_tests FOLDER [CTEST-OPTION...]
-run_tests() { count_tests "$1" ctest --test-dir "$1" --output-on-failure --no-tests=error "${@:2}"; }
+# run_tests FOLDER [CTEST-OPTION...]: side by side, but for those whose CMakeLists.txt says that they are alone.
+run_tests() { count_tests "$1" ctest --test-dir "$1" -j "$(nproc)" --output-on-failure --no-tests=error "${@:2}"; }
 
 sanitized() {
     "$root/scripts/build.sh" "$build-$1" -DTAT_TESTS=ON -DTAT_SANITIZE="$2" -DCMAKE_BUILD_TYPE=Debug "${flags[@]}"
@@ -83,17 +83,26 @@ fuzzed() {
     run_tests "$build-fuzz" -L fuzz
 }
 
+# fetched: what is mostly waiting for others, while llama.cpp is compiled.
+fetched() {
+    "$root/scripts/get-wheels.sh" > /dev/null &
+    "$root/scripts/get-fixtures.sh" > /dev/null
+    "$root/scripts/get-python.sh" test > /dev/null
+    wait $!
+}
+
 "$root/scripts/install-deps.sh" test
-llama=$("$root/scripts/get-llama.sh")
-"$root/scripts/get-llama.sh" 0.3.36 llama-server llama-speculative-simple > /dev/null
-"$root/scripts/get-wheels.sh" > /dev/null
+fetched &
+fetching=$!
+llama=$("$root/scripts/get-llama.sh" 0.3.36 llama-{completion,bench,eval-callback,simple,server,speculative-simple})
 "$root/scripts/build-blas-ggml.sh" > /dev/null
-models=$("$root/scripts/get-fixtures.sh")
-"$root/scripts/get-python.sh" test > /dev/null
-"$root/scripts/build.sh" "$build" -DTAT_TESTS=ON -DTAT_LLAMA_CPP="${llama%/build/bin}" -DTAT_MODELS="$models" "${flags[@]}"
-"$root/scripts/build-static-llama.sh" "$build" > /dev/null
+# Trees of ours that are made anew take from the cache what was compiled before.
+export CMAKE_C_COMPILER_LAUNCHER=ccache CCACHE_DIR=${CCACHE_DIR:-$cache/ccache}
+"$root/scripts/build.sh" "$build" -DTAT_TESTS=ON -DTAT_LLAMA_CPP="${llama%/build/bin}" -DTAT_MODELS="$cache/models" "${flags[@]}"
+env -u CMAKE_C_COMPILER_LAUNCHER "$root/scripts/build-static-llama.sh" "$build" > /dev/null # uses ccache in its own way
+wait $fetching
 if [ "${1:-}" = --long ]; then run_tests "$build"; else run_tests "$build" -LE long; fi
-sanitized asan address,undefined 'unit|cli'
+sanitized asan address,undefined 'unit|cli|sanitize'
 if [ "${1:-}" = --long ]; then
     fuzzed 600
     count_tests "$build-aarch64" "$root/scripts/test-aarch64.sh" "$build-aarch64"

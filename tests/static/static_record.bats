@@ -1,10 +1,10 @@
 #!/usr/bin/env bats
-# A real llama.cpp that is linked statically, with the agent in it, by scripts/build-static-llama.sh. From the environment: AGENT, TAT.
+# A real llama.cpp that is linked statically, with the agent in it, by scripts/build-static-llama.sh. From the environment: TAT,
+# LLAMA_CPP, MODELS.
 
 setup() {
-    cache=${XDG_CACHE_HOME:-$HOME/.cache}/tat
-    program=$cache/llama.cpp-0.3.36/build-static/bin/llama-simple
-    model=$cache/models/SmolLM2-135M-Instruct.Q4_1.gguf
+    program=$LLAMA_CPP/build-static/bin/llama-simple
+    model=$MODELS/SmolLM2-135M-Instruct.Q4_1.gguf
     [ -x "$program" ] && [ -e "$model" ] || skip "no static llama.cpp: scripts/build-static-llama.sh makes one"
     command=("$program" -m "$model" -n 40 "Once upon a time")
     export TAT_DIR=$BATS_TEST_TMPDIR/traces

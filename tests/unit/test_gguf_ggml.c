@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Our table of types, and our reading of real models, against a real ggml, where one is: the newest llama.cpp in the
- * cache that the tests of recording use (TAT_CACHE, by default ~/.cache/tat). Skipped otherwise.
+ * Our table of types, and our reading of real models, against a real ggml. From the environment: GGML, its library, and
+ * MODELS, a folder. Skipped without them.
  */
 #include "test_gguf_builder.h"
 
@@ -28,18 +28,6 @@ static struct {
     int (*gguf_get_tensor_type)(const void *, int64_t);
 } ggml;
 
-static const char * cache_pattern(const char * rest) {
-    static char pattern[4096];
-    const char * cache = getenv("TAT_CACHE");
-    const char * home = getenv("HOME");
-    if (cache) {
-        snprintf(pattern, sizeof pattern, "%s/%s", cache, rest);
-    } else {
-        snprintf(pattern, sizeof pattern, "%s/.cache/tat/%s", home ? home : "", rest);
-    }
-    return pattern;
-}
-
 /* Reads the symbols into the table above, whose members are in the order of these names. */
 static bool load(void * library) {
     static const char * const names[] = {
@@ -64,16 +52,10 @@ static bool load(void * library) {
     return true;
 }
 
-static void * find_ggml(void) {
-    void * loaded = NULL;
-    glob_t found = { 0 };
-    glob(cache_pattern("llama.cpp-*/build/bin/libggml-base.so"), 0, NULL, &found);
-    for (size_t i = found.gl_pathc; i-- > 0 && !loaded;) {
-        void * library = dlopen(found.gl_pathv[i], RTLD_NOW | RTLD_LOCAL);
-        if (library && load(library)) { loaded = library; }
-    }
-    globfree(&found);
-    return loaded;
+static void * load_ggml(void) {
+    const char * path = getenv("GGML");
+    void * library = path ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
+    return library && load(library) ? library : NULL;
 }
 
 static void test_types_are_ggmls(void ** state) {
@@ -110,8 +92,11 @@ static void compare(const char * path) {
 }
 
 static void test_models_read_as_ggml_reads_them(void ** state) {
+    const char * models = getenv("MODELS");
+    char pattern[4096];
     glob_t found = { 0 };
-    if (!*state || glob(cache_pattern("models/*.gguf"), 0, NULL, &found)) {
+    snprintf(pattern, sizeof pattern, "%s/*.gguf", models ? models : "");
+    if (!*state || !models || glob(pattern, 0, NULL, &found)) {
         globfree(&found);
         skip();
     }
@@ -120,7 +105,7 @@ static void test_models_read_as_ggml_reads_them(void ** state) {
 }
 
 int main(void) {
-    void * library = find_ggml();
+    void * library = load_ggml();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(test_types_are_ggmls, library),
         cmocka_unit_test_prestate(test_models_read_as_ggml_reads_them, library),
