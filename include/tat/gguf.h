@@ -126,6 +126,9 @@ int tat_expert_of(const char * tensor_name);
 enum tat_gguf_flag {
     TAT_GGUF_SINGLE = 1u << 0,   /* read this file alone, even if it is one part of a split model */
     TAT_GGUF_TOLERANT = 1u << 1, /* hand out a file whose tensors do not fit it: ask tat_gguf_findings what is wrong */
+    /* Leave the descriptors open for ever. For a process that holds record locks (fcntl) on the files: to close any
+     * descriptor of a file drops them. */
+    TAT_GGUF_LEAVE_OPEN = 1u << 2,
 };
 
 struct tat_gguf;
@@ -163,10 +166,20 @@ struct tat_gguf_tensor {
 };
 
 /* Opens a model. Of a split model (NAME-00002-of-00003.gguf) any part may be named; all are read. Regular files only,
- * but through links. NULL on failure, with the reason, the file and the byte in *error. No descriptor stays open. */
+ * but through links. NULL on failure, with the reason, the file and the byte in *error. No descriptor stays open,
+ * unless asked for. The page cache is left as it was: nothing is read ahead, and pages that were not in memory are let go
+ * again, as far as the system can tell which those are. */
 struct tat_gguf * tat_gguf_open(const char * path, unsigned flags, struct tat_error * error);
-/* NULL is fine. */
+/* NULL is allowed. */
 void tat_gguf_close(struct tat_gguf * gguf);
+
+/* What this process has read of model files through this library so far, in bytes. Any thread. */
+struct tat_gguf_io {
+    uint64_t read;
+    uint64_t fetched; /* of them, those that were not in memory */
+};
+
+void tat_gguf_io(struct tat_gguf_io * io);
 
 const struct tat_gguf_file * tat_gguf_files(const struct tat_gguf * gguf, uint32_t * count);
 const struct tat_gguf_tensor * tat_gguf_tensors(const struct tat_gguf * gguf, uint32_t * count);

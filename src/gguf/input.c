@@ -13,15 +13,17 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "gguf/quiet_read.h"
 #include "tat/gguf.h"
 
-#define BUFFER_BYTES 65536
+/* Of this process; relaxed sums. */
+static uint64_t bytes_read, bytes_fetched;
 
 struct input_state {
     XXH64_state_t hash; /* of what was handed out and is no longer in the buffer */
     uint32_t used;      /* bytes of the buffer that were handed out */
     uint32_t filled;
-    unsigned char buffer[BUFFER_BYTES];
+    unsigned char buffer[QUIET_READ_MAX];
 };
 
 const char * input_path_end(const char * path) {
@@ -51,16 +53,18 @@ int input_open(struct input * input, const char * path, struct tat_error * error
     if (!input->state) { return input_fail_memory(input); }
     if (fstat(input->fd, &input->info)) { return tat_fail_errno(error, "%s: fstat", input_path_end(path)); }
     if (!S_ISREG(input->info.st_mode)) {
-        return tat_fail(error, TAT_ERROR_INPUT, "%s: is no regular file; name a GGUF model file", input_path_end(path));
+        return tat_fail(error, TAT_ERROR_INPUT, "%s: is not a regular file; name a GGUF model file",
+                        input_path_end(path));
     }
     input->size = (uint64_t) input->info.st_size;
     input->mtime_ns = (int64_t) input->info.st_mtim.tv_sec * 1000000000 + input->info.st_mtim.tv_nsec;
+    quiet_begin(input->fd);
     input_seek(input, 0);
     return 0;
 }
 
-void input_close(struct input * input) {
-    if (input->fd >= 0) { close(input->fd); }
+void input_close(struct input * input, bool leave_open) {
+    if (input->fd >= 0 && !leave_open) { close(input->fd); }
     free(input->state);
 }
 
@@ -82,15 +86,18 @@ static int refill(struct input * input) {
     struct input_state * state = input->state;
     XXH64_update(&state->hash, state->buffer, state->used);
     state->used = state->filled = 0;
-    ssize_t got;
-    do {
-        got = pread(input->fd, state->buffer, BUFFER_BYTES, (off_t) input->position);
-    } while (got < 0 && errno == EINTR);
+    uint64_t fetched = 0;
+    const uint64_t left = input->size - input->position; /* there is some: check_room was asked */
+    const size_t wanted = left < QUIET_READ_MAX ? (size_t) left : QUIET_READ_MAX;
+    const ssize_t got =
+        quiet_pread(input->fd, state->buffer, wanted, input->position, input->info.st_uid == geteuid(), &fetched);
     if (got < 0) {
         return tat_fail_errno(input->error, "%s: byte %" PRIu64, input_path_end(input->path), input->position);
     }
     if (got == 0) { return input_fail(input, input->position, "the file became shorter while it was read"); }
     state->filled = (uint32_t) got;
+    __atomic_fetch_add(&bytes_read, (uint64_t) got, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&bytes_fetched, fetched, __ATOMIC_RELAXED);
     return 0;
 }
 
@@ -158,6 +165,11 @@ void input_to_host(const struct input * input, void * elements, uint64_t count, 
             element[high] = byte;
         }
     }
+}
+
+void tat_gguf_io(struct tat_gguf_io * io) {
+    io->read = __atomic_load_n(&bytes_read, __ATOMIC_RELAXED);
+    io->fetched = __atomic_load_n(&bytes_fetched, __ATOMIC_RELAXED);
 }
 
 const char * input_printable(const char * text, char buffer[PRINTABLE_SIZE]) {

@@ -27,7 +27,8 @@ struct input {
 
 /* Regular files only. `path` must outlive the input. Close it even if this failed. */
 int input_open(struct input * input, const char * path, struct tat_error * error);
-void input_close(struct input * input);
+/* `leave_open`: frees all but the descriptor (TAT_GGUF_LEAVE_OPEN). */
+void input_close(struct input * input, bool leave_open);
 
 /* Starts over at `position`; the hash is worth nothing afterwards. */
 void input_seek(struct input * input, uint64_t position);

@@ -43,7 +43,7 @@ static int read_file(struct tat_gguf * gguf, const char * path, const struct spl
         file->mtime_ns = input.mtime_ns;
         result = header_read(gguf, number, part, metadata, &input);
     }
-    input_close(&input);
+    input_close(&input, gguf->leave_open);
     return result;
 }
 
@@ -148,6 +148,7 @@ struct tat_gguf * tat_gguf_open(const char * path, unsigned flags, struct tat_er
         tat_fail(error, TAT_ERROR_SYSTEM, "%s: no memory for the header", input_path_end(path));
         return NULL;
     }
+    gguf->leave_open = flags & TAT_GGUF_LEAVE_OPEN;
     const enum opened opened = open_files(gguf, path, flags, &first, error);
     if (opened == OTHER_PART) {
         struct tat_gguf * whole = tat_gguf_open(first, flags, error); /* at most once: its name says part 1 */

@@ -39,6 +39,7 @@ struct tat_gguf {
     uint64_t tensor_bytes;
     uint32_t n_files;
     uint32_t n_tensors;
+    bool leave_open;
 };
 
 /* metadata.c: the key-value pairs of one header. */

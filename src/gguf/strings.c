@@ -61,7 +61,7 @@ struct tat_gguf_strings * tat_gguf_read_strings(const struct tat_gguf * gguf, co
         input_seek(&input, kv->file_offset);
         result = read_all(strings, kv->bytes - 8 * kv->n, &input);
     }
-    input_close(&input);
+    input_close(&input, false);
     if (result == 0) { return strings; }
     free(strings);
     return NULL;

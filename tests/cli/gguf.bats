@@ -172,7 +172,7 @@ write_cut_model() {
     mkfifo "$model"
     run timeout 60 "$TAT" gguf "$model"
     [ "$status" -eq 3 ]
-    [[ $output == *"is no regular file"* ]]
+    [[ $output == *"is not a regular file"* ]]
 }
 
 @test "gguf: no such file, exit status 4" {

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -464,10 +465,10 @@ static void test_no_regular_file(void ** state) {
     snprintf(link, sizeof link, "%s/link", folder->path);
     assert_int_equal(mkfifo(fifo, 0600), 0);
     assert_int_equal(symlink(loop, loop), 0);
-    expect_refused(fifo, "is no regular file");
+    expect_refused(fifo, "is not a regular file");
     expect_refused(loop, "cannot be opened: Too many levels of symbolic links");
-    expect_refused(folder->path, "is no regular file");
-    expect_refused("/dev/zero", "is no regular file");
+    expect_refused(folder->path, "is not a regular file");
+    expect_refused("/dev/zero", "is not a regular file");
     expect_refused("", "cannot be opened");
     expect_refused("/no/such/file", "cannot be opened: No such file or directory");
 
@@ -487,7 +488,7 @@ static void test_long_path(void ** state) {
     char path[PATH_MAX];
     memset(path, '/', sizeof path);
     strcpy(path + sizeof path - 10, "/dev/zero");
-    expect_refused(path, "is no regular file");
+    expect_refused(path, "is not a regular file");
 }
 
 /* Sparse files can claim anything: a header is bounded all the same. */
@@ -515,7 +516,7 @@ static void test_file_that_shrinks(void ** state) {
     assert_int_equal(ftruncate(fd, 0), 0);
     assert_int_equal(input_bytes(&input, NULL, 100, "a field"), -1);
     assert_non_null(strstr(error.message, "the file became shorter while it was read"));
-    input_close(&input);
+    input_close(&input, false);
     close(fd);
     builder_free(&s.builder);
 }
@@ -536,6 +537,95 @@ static void test_no_descriptor_stays_open(void ** state) {
     close(before);
     close(fd);
     builder_free(&s.builder);
+}
+
+/* ---- the page cache ---- */
+
+enum { COLD_PAGES = 512, PAGE = 4096 };
+
+static void evict(const char * path) {
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    close(fd);
+}
+
+/* A model whose header fills the first `header` pages, on disk, none of it in memory. Returns a mapping to ask. */
+static unsigned char * cold_model(const char * path, unsigned header) {
+    struct builder b = { 0 };
+    put_header(&b, 3, 0, 1);
+    put_kv_array(&b, "zeroes", TAT_GGUF_UINT8, header * PAGE - 64);
+    put_bytes(&b, NULL, (size_t) COLD_PAGES * PAGE - b.size);
+    write_file(path, &b);
+    builder_free(&b);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    unsigned char * map = mmap(NULL, COLD_PAGES * PAGE, PROT_READ, MAP_SHARED, fd, 0);
+    assert_true(fd >= 0 && map != MAP_FAILED && fsync(fd) == 0);
+    close(fd);
+    evict(path);
+    return map;
+}
+
+static unsigned resident(unsigned char * map, unsigned char there[COLD_PAGES]) {
+    unsigned count = 0;
+    assert_int_equal(mincore(map, COLD_PAGES * PAGE, there), 0);
+    for (unsigned i = 0; i < COLD_PAGES; i++) { count += there[i] & 1; }
+    return count;
+}
+
+static void read_page(const char * path, unsigned page) {
+    char byte;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+    assert_int_equal(pread(fd, &byte, 1, page * PAGE), 1);
+    close(fd);
+}
+
+/* Also where the file is somebody else's, of which the kernel does not tell which pages are in memory. */
+static void open_quietly(const char * path, bool as_other) {
+    const pid_t child = as_other ? fork() : -1;
+    if (child > 0) {
+        int status;
+        assert_true(waitpid(child, &status, 0) == child && status == 0);
+        return;
+    }
+    if (child == 0 && setresuid(65534, 65534, 65534) != 0) { _exit(1); }
+    struct tat_gguf * gguf = tat_gguf_open(path, TAT_GGUF_TOLERANT, NULL);
+    if (child == 0) { _exit(gguf ? 0 : 2); }
+    assert_non_null(gguf);
+    tat_gguf_close(gguf);
+}
+
+static void test_pages_stay_as_they_were(void ** state) {
+    char path[128];
+    unsigned char there[COLD_PAGES];
+    struct tat_gguf_io was, is;
+    struct folder * folder = *state;
+    snprintf(path, sizeof path, "%s/cold.gguf", folder->path);
+    unsigned char * map = cold_model(path, 50);
+    assert_int_equal(chmod(folder->path, 0755) | chmod(path, 0644), 0);
+    if (resident(map, there) == 0) { /* not so in a tmpfs */
+        for (int as_other = 0; as_other <= (geteuid() == 0); as_other++) {
+            evict(path);
+            tat_gguf_io(&was);
+            open_quietly(path, as_other);
+            tat_gguf_io(&is);
+            assert_int_equal(resident(map, there), 0);
+            assert_int_equal(is.read - was.read, as_other ? 0 : 4 * 65536);
+            assert_int_equal(is.fetched - was.fetched, is.read - was.read);
+            read_page(path, 3);
+            read_page(path, 52); /* behind the header, but read with its end */
+            read_page(path, 100);
+            open_quietly(path, as_other);
+            assert_int_equal(resident(map, there), 3);
+            assert_true(there[3] & there[52] & there[100] & 1);
+        }
+        tat_gguf_io(&was);
+        for (unsigned i = 0; i < 64; i++) { read_page(path, i); }
+        open_quietly(path, false);
+        tat_gguf_io(&is);
+        assert_int_equal(is.fetched, was.fetched);
+    }
+    munmap(map, COLD_PAGES * PAGE);
 }
 
 int main(void) {
@@ -560,6 +650,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_endless_header, folder_setup, folder_teardown),
         cmocka_unit_test(test_file_that_shrinks),
         cmocka_unit_test(test_no_descriptor_stays_open),
+        cmocka_unit_test_setup_teardown(test_pages_stay_as_they_were, folder_setup, folder_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
