@@ -35,6 +35,7 @@ needs_to_test="$needs_for_python
     library cmocka       libcmocka-dev
     library openblas     libopenblas-dev
     program ccache       ccache
+    program btrfs        btrfs-progs
     program zsh          zsh
     program fish         fish
     program groff        groff-base

@@ -144,6 +144,7 @@ enum tat_event_type {
     TAT_EVENT_MEMORY_SET = 14,   /* llama_state_seq_set_data, llama_memory_seq_cp, ...: other contents */
     TAT_EVENT_BUFFER_ALLOC = 15, /* ggml_backend_buft_alloc_buffer: a buffer, its size */
     TAT_EVENT_BUFFER_FREE = 16,
+    TAT_EVENT_OWN_READ = 17, /* the agent read a model's header: bytes, and how many of them were not in memory */
 };
 
 /* Why something was lost. */

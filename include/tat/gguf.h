@@ -167,8 +167,8 @@ struct tat_gguf_tensor {
 
 /* Opens a model. Of a split model (NAME-00002-of-00003.gguf) any part may be named; all are read. Regular files only,
  * but through links. NULL on failure, with the reason, the file and the byte in *error. No descriptor stays open,
- * unless asked for. The page cache is left as it was: nothing is read ahead, and pages that were not in memory are let go
- * again, as far as the system can tell which those are. */
+ * unless asked for. The page cache is left as it was: nothing is read ahead, and pages that were not in memory are let
+ * go again, as far as the system can tell which those are. */
 struct tat_gguf * tat_gguf_open(const char * path, unsigned flags, struct tat_error * error);
 /* NULL is allowed. */
 void tat_gguf_close(struct tat_gguf * gguf);

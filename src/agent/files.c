@@ -4,205 +4,292 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
+#include <sys/statfs.h>
+#include <unistd.h>
 
 #include "agent/events.h"
-#include "tat/gguf.h"
+#include "agent/mappings.h"
+#include "agent/model_files.h"
 
-enum { FILES_MAX = 256, MAPPINGS_MAX = 1024, NOTED_MAX = 64 };
+enum { NOTED_MAX = 64 };
 
-static struct model_file {
+/* ---- files the host opened ---- */
+
+struct noted {
     char * path;
-    uint64_t device, inode;
-    uint32_t model; /* index in models[] */
-    uint32_t part;  /* index among the model's files */
-} files[FILES_MAX];
-static unsigned n_files;
-
-static struct tat_gguf * models[FILES_MAX];
-static unsigned n_models;
-
-/* As /proc/self/maps had them at the last refresh, and at the one before: an address can be mapped anew. */
-struct mapping {
-    uint64_t from, to, offset;
-    uint32_t file; /* index in files[] */
+    struct file_identity identity;
 };
-static struct mapping mappings[MAPPINGS_MAX], earlier[MAPPINGS_MAX];
-static unsigned n_mappings, n_earlier;
 
-/* Paths the host opened, not looked at yet. */
 static pthread_mutex_t noted_lock = PTHREAD_MUTEX_INITIALIZER;
-static char * noted[NOTED_MAX];
+static struct noted noted[NOTED_MAX]; /* not looked at yet */
 static unsigned n_noted;
 
-static const struct model_file * file_with(uint64_t device, uint64_t inode) {
-    for (unsigned i = 0; i < n_files; i++) {
-        if (files[i].inode == inode && files[i].device == device) { return &files[i]; }
-    }
-    return NULL;
+/* Were looked at; the oldest is forgotten first. Written with the registry's lock held too, read with either. */
+static struct noted loaded[NOTED_MAX];
+static unsigned n_loaded;
+
+static bool identify(const char * path, struct file_identity * identity) {
+    struct stat status;
+    if (stat(path, &status) != 0 || !S_ISREG(status.st_mode)) { return false; }
+    *identity = file_identity(&status);
+    return true;
 }
 
-/* Opens a model and numbers its files. */
-static void add_model(const char * path) {
-    struct stat status;
-    if (stat(path, &status) != 0 || file_with(status.st_dev, status.st_ino) || n_models == FILES_MAX) { return; }
-    struct tat_gguf * gguf = tat_gguf_open(path, TAT_GGUF_TOLERANT, NULL);
-    if (!gguf) { return; }
-    uint32_t count;
-    const struct tat_gguf_file * parts = tat_gguf_files(gguf, &count);
-    for (uint32_t part = 0; part < count && n_files < FILES_MAX; part++) {
-        files[n_files] = (struct model_file){
-            .path = strdup(parts[part].path),
-            .device = parts[part].device,
-            .inode = parts[part].inode,
-            .model = n_models,
-            .part = part,
-        };
-        n_files++;
-        event_model_file(n_files, n_models + 1, part, &parts[part], tat_gguf_hash(gguf), tat_gguf_part(gguf),
-                         tat_gguf_params(gguf)->architecture);
+static bool is_noted(const struct noted * n, const char * path, const struct file_identity * identity) {
+    return file_is_same(&n->identity, identity) && strcmp(n->path, path) == 0;
+}
+
+static bool is_among(const struct noted * list, unsigned count, const char * path,
+                     const struct file_identity * identity) {
+    for (unsigned i = 0; i < count; i++) {
+        if (list[i].path && is_noted(&list[i], path, identity)) { return true; }
     }
-    models[n_models++] = gguf;
+    return false;
 }
 
 bool files_note(const char * path) {
     char real[PATH_MAX];
+    struct file_identity identity;
     const int error = errno;
-    const bool there = path && realpath(path, real);
+    const bool there = path && realpath(path, real) && identify(real, &identity);
     errno = error;
     if (!there) { return false; }
     pthread_mutex_lock(&noted_lock);
-    bool known = n_noted == NOTED_MAX;
-    for (unsigned i = 0; i < n_noted && !known; i++) { known = strcmp(noted[i], real) == 0; }
-    if (!known) { noted[n_noted++] = strdup(real); }
+    const bool known = is_among(loaded, NOTED_MAX, real, &identity) || is_among(noted, n_noted, real, &identity);
+    char * copy = known || n_noted == NOTED_MAX ? NULL : strdup(real);
+    if (copy) { noted[n_noted++] = (struct noted){ copy, identity }; }
     pthread_mutex_unlock(&noted_lock);
-    return !known;
+    return copy != NULL;
 }
 
-static void add_noted(void) {
+/* Moves one on to those that were looked at. */
+static bool take_noted(struct noted * out) {
     pthread_mutex_lock(&noted_lock);
-    const unsigned count = n_noted;
+    const bool some = n_noted > 0;
+    if (some) {
+        loaded[n_loaded++ % NOTED_MAX] = *out = noted[0]; /* paths are never freed: a fork may come in between */
+        memmove(noted, noted + 1, --n_noted * sizeof noted[0]);
+    }
     pthread_mutex_unlock(&noted_lock);
-    for (unsigned i = 0; i < count; i++) {
-        if (noted[i]) { add_model(noted[i]); }
+    return some;
+}
+
+/* What lies at the path by now may be another file: it is not the one that was loaded. */
+static void look_at_noted(void) {
+    for (struct noted n; take_noted(&n);) {
+        struct file_identity is;
+        if (identify(n.path, &is) && file_is_same(&is, &n.identity)) { model_file_at(n.path, n.path, &is); }
     }
 }
 
-static void add_mapping(uint64_t from, uint64_t to, uint64_t offset, const struct model_file * file) {
-    if (n_mappings == MAPPINGS_MAX) { return; }
-    const struct mapping now = { from, to, offset, (uint32_t) (file - files) };
-    mappings[n_mappings++] = now;
-    for (unsigned i = 0; i < n_earlier; i++) {
-        const struct mapping * m = &earlier[i];
-        if (m->from == from && m->to == to && m->offset == offset && m->file == now.file) { return; }
+/* The file that was loaded from a path: the very version, or (NULL) the one with that inode. */
+static const struct noted * loaded_from(const char * path, const struct file_identity * identity, uint64_t inode) {
+    for (unsigned i = 0; i < NOTED_MAX; i++) {
+        const struct noted * n = &loaded[i];
+        if (!n->path || strcmp(n->path, path) != 0) { continue; }
+        if (identity ? file_is_same(&n->identity, identity) : n->identity.inode == inode) { return n; }
     }
-    event_mapping(now.file + 1, from, to - from, offset);
+    return NULL;
 }
 
-static bool is_gguf(const char * path) {
-    char magic[4] = "";
+/* ---- which file a mapping is of ---- */
+
+static struct {
+    uint64_t device, inode;
+} mapped_as[MODEL_FILES_MAX]; /* by number - 1: as the kernel had the file when its path was still there */
+
+enum { LINK_MAX = 64 };
+
+static void link_behind(const struct mapping * m, char * link) {
+    snprintf(link, LINK_MAX, "/proc/self/map_files/%" PRIx64 "-%" PRIx64, m->from, m->to);
+}
+
+/* The path of what is mapped, where /proc/self/maps writes a newline as "\012". Where it has none any more, the kernel
+ * adds " (deleted)", which may be a part of a name too. Writes the path without it, and returns whether it was there.
+ */
+static bool read_path(const struct mapping * m, char path[PATH_MAX]) {
+    static const char gone[] = " (deleted)";
+    char link[LINK_MAX];
     struct stat status;
-    if (stat(path, &status) != 0 || !S_ISREG(status.st_mode)) { return false; }
-    FILE * file = fopen(path, "re");
-    if (!file) { return false; }
-    const bool is = fread(magic, 1, sizeof magic, file) == sizeof magic && memcmp(magic, "GGUF", 4) == 0;
-    fclose(file);
-    return is;
+    link_behind(m, link);
+    const ssize_t got = readlink(link, path, PATH_MAX - 1);
+    size_t length = got > 0 ? (size_t) got : strlen(mapping_object(m)->path);
+    if (length > PATH_MAX - 1) { length = PATH_MAX - 1; }
+    if (got <= 0) { memcpy(path, mapping_object(m)->path, length); }
+    path[length] = '\0';
+    if (length < sizeof gone || strcmp(path + length + 1 - sizeof gone, gone) != 0 || stat(path, &status) == 0) {
+        return true;
+    }
+    path[length + 1 - sizeof gone] = '\0';
+    return false;
 }
 
-/* One line of /proc/self/maps: an executable piece is a library's, an unnamed one no file's. */
-static void read_mapping(const char * line) {
-    uint64_t from, to, offset, inode;
-    unsigned major_number, minor_number;
-    char mode[5];
-    int path_at = 0;
-    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 " %n", &from, &to, mode, &offset,
-               &major_number, &minor_number, &inode, &path_at) < 7 ||
-        inode == 0 || mode[2] == 'x' || line[path_at] != '/') {
-        return;
-    }
-    const uint64_t device = makedev(major_number, minor_number);
-    const struct model_file * file = file_with(device, inode);
-    if (!file && is_gguf(line + path_at)) {
-        add_model(line + path_at);
-        file = file_with(device, inode);
-    }
-    if (file) { add_mapping(from, to, offset, file); }
+/* Is what lies at the path what is mapped? The kernel's device is not always stat's: a btrfs subvolume and an overlay
+ * have devices of their own. Inodes agree, but for overlays over several file systems and some network file systems.
+ * There the path has to do: it is marked where its file was deleted or replaced. */
+static bool lies_at(const char * path, bool is_there, uint64_t inode, struct file_identity * identity) {
+    struct statfs system;
+    if (!identify(path, identity)) { return false; }
+    if (identity->inode == inode) { return true; }
+    if (!is_there || statfs(path, &system) != 0) { return false; }
+    return system.f_type == OVERLAYFS_SUPER_MAGIC || loaded_from(path, identity, 0);
 }
 
-static void read_mappings(void) {
-    FILE * maps = fopen("/proc/self/maps", "re");
-    if (!maps) { return; }
-    memcpy(earlier, mappings, sizeof mappings);
-    n_earlier = n_mappings;
-    n_mappings = 0;
-    char * line = NULL;
-    size_t size = 0;
-    while (getline(&line, &size, maps) > 0) {
-        line[strcspn(line, "\n")] = '\0';
-        read_mapping(line);
+/* A file that was deleted or replaced is still there behind its mapping, for processes that may look
+ * (CAP_CHECKPOINT_RESTORE). Else it may be known from before; and if the host was seen loading it, at least where its
+ * bytes are is known. */
+static uint32_t file_without_path(const struct mapping * m, const char * name) {
+    const struct mapped_object * o = mapping_object(m);
+    char behind[LINK_MAX];
+    struct file_identity identity;
+    link_behind(m, behind);
+    if (identify(behind, &identity)) { return model_file_at(behind, name, &identity); }
+    for (uint32_t i = MODEL_FILES_MAX; i-- > 0;) {
+        if (mapped_as[i].inode == o->inode && mapped_as[i].device == o->device) { return i + 1; }
     }
-    free(line);
-    fclose(maps);
+    const struct noted * n = loaded_from(name, NULL, o->inode);
+    return n ? model_file_gone(name, &n->identity) : 0;
+}
+
+static uint32_t file_of_object(const struct mapping * m) {
+    const struct mapped_object * o = mapping_object(m);
+    struct file_identity identity;
+    char path[PATH_MAX];
+    const bool is_there = read_path(m, path);
+    if (!lies_at(path, is_there, o->inode, &identity)) { return file_without_path(m, path); }
+    const uint32_t file = model_file_at(path, path, &identity);
+    if (file) {
+        mapped_as[file - 1].device = o->device;
+        mapped_as[file - 1].inode = o->inode;
+    }
+    return file;
+}
+
+/* ---- ranges that stand for a file ---- */
+
+struct stand_in {
+    uint64_t from, to, offset;
+    uint32_t file;
+};
+
+static struct stand_in * stand_ins; /* none overlaps another */
+static uint32_t n_stand_ins, stand_ins_capacity;
+
+static bool reserve_stand_ins(uint32_t count) {
+    if (count <= stand_ins_capacity) { return true; }
+    struct stand_in * bigger = realloc(stand_ins, 2 * (size_t) count * sizeof *bigger);
+    if (!bigger) { return false; }
+    stand_ins = bigger;
+    stand_ins_capacity = 2 * count;
+    return true;
+}
+
+static const struct stand_in * stand_in_at(uint64_t address) {
+    for (uint32_t i = 0; i < n_stand_ins; i++) {
+        if (stand_ins[i].from <= address && address < stand_ins[i].to) { return &stand_ins[i]; }
+    }
+    return NULL;
+}
+
+/* Leaves of each range what lies outside; there is room for one more. */
+static void cut(uint64_t from, uint64_t to) {
+    for (uint32_t i = n_stand_ins; i-- > 0;) {
+        const struct stand_in s = stand_ins[i];
+        if (to <= s.from || s.to <= from) { continue; }
+        stand_ins[i] = stand_ins[--n_stand_ins];
+        if (s.from < from) { stand_ins[n_stand_ins++] = (struct stand_in){ s.from, from, s.offset, s.file }; }
+        if (to < s.to) { stand_ins[n_stand_ins++] = (struct stand_in){ to, s.to, s.offset + (to - s.from), s.file }; }
+    }
+}
+
+bool files_stand_for(const void * address, uint64_t bytes, uint32_t file, uint64_t offset) {
+    const uint64_t from = (uint64_t) (uintptr_t) address;
+    if (!reserve_stand_ins(n_stand_ins + 2)) { return false; }
+    cut(from, from + bytes);
+    stand_ins[n_stand_ins++] = (struct stand_in){ from, from + bytes, offset, file };
+    event_mapping(file, from, bytes, offset);
+    return true;
+}
+
+bool files_stand_no_more(const void * address, uint64_t bytes) {
+    const uint64_t from = (uint64_t) (uintptr_t) address;
+    if (!reserve_stand_ins(n_stand_ins + 1)) { return false; }
+    cut(from, from + bytes);
+    return true;
+}
+
+/* ---- where bytes are ---- */
+
+/* The trace is told of all pieces of a file that is mapped, once. */
+static void announce(uint32_t object, uint32_t file) {
+    uint32_t count;
+    struct mapping * m = mappings_all(&count);
+    for (uint32_t i = 0; i < count; i++, m++) {
+        if (m->object != object || m->announced == file || stand_in_at(m->from)) { continue; }
+        m->announced = file;
+        event_mapping(file, m->from, m->to - m->from, m->offset);
+    }
+}
+
+static uint32_t file_of(const struct mapping * m) {
+    struct mapped_object * o = mapping_object(m);
+    if (!o->asked) {
+        o->asked = true;
+        o->file = file_of_object(m);
+        if (o->file) { announce(m->object, o->file); }
+    }
+    return o->file;
+}
+
+struct file_place files_at(const void * address) {
+    const uint64_t at = (uint64_t) (uintptr_t) address;
+    const struct stand_in * s = stand_in_at(at);
+    if (s) { return (struct file_place){ .file = s->file, .offset = s->offset + (at - s->from), .mapped = true }; }
+    const struct mapping * m = mapping_at(at);
+    const uint32_t file = m ? file_of(m) : 0;
+    if (!file) { return (struct file_place){ 0 }; }
+    return (struct file_place){ .file = file, .offset = m->offset + (at - m->from), .mapped = true };
 }
 
 void files_refresh(void) {
-    add_noted();
-    read_mappings();
+    look_at_noted();
+    mappings_refresh();
 }
 
-static struct file_place find_mapped(const void * address) {
-    const uint64_t at = (uint64_t) (uintptr_t) address;
-    for (unsigned i = 0; i < n_mappings; i++) {
-        const struct mapping * m = &mappings[i];
-        if (m->from <= at && at < m->to) {
-            return (struct file_place){ .file = m->file + 1, .offset = m->offset + (at - m->from), .mapped = true };
-        }
-    }
-    return (struct file_place){ 0 };
-}
-
-static struct file_place find_in(unsigned model, const char * name, int32_t type, uint64_t bytes) {
-    const struct tat_gguf_tensor * t = tat_gguf_find(models[model], name);
-    if (!t || t->type != (uint32_t) type || t->bytes != bytes) { return (struct file_place){ 0 }; }
-    for (unsigned f = 0; f < n_files; f++) {
-        if (files[f].model == model && files[f].part == t->file) {
-            return (struct file_place){ .file = f + 1, .offset = t->file_offset };
-        }
-    }
-    return (struct file_place){ 0 };
-}
-
-/* A tensor that is not mapped was copied out of the file; repacking keeps its name, type and shape. */
-static struct file_place find_named(const char * name, int32_t type, uint64_t bytes) {
-    struct file_place place = { 0 };
-    for (unsigned i = 0; i < n_models && !place.file; i++) { place = find_in(i, name, type, bytes); }
+/* A tensor that is not mapped was copied out of the file; repacking keeps its name, type and shape. Its file may be
+ * mapped all the same. */
+struct file_place files_find(const void * address, const char * name, int32_t type, uint64_t bytes) {
+    struct file_place place = files_at(address);
+    if (place.file) { return place; }
+    place.file = model_files_tensor(name, type, bytes, &place.offset);
+    if (place.file) { return place; }
+    uint32_t count;
+    const struct mapping * m = mappings_all(&count);
+    for (uint32_t i = 0; i < count; i++) { file_of(&m[i]); }
+    place.file = model_files_tensor(name, type, bytes, &place.offset);
     return place;
 }
 
 struct file_place files_find_direction(unsigned layer, int32_t type, uint64_t bytes, char * name, size_t size) {
-    struct file_place found = { 0 };
-    snprintf(name, size, "direction.%u", layer);
-    for (unsigned i = 0; i < n_models; i++) {
-        if (tat_gguf_part(models[i]) != TAT_PART_CONTROL_VECTOR) { continue; }
-        const struct file_place place = find_in(i, name, type, bytes);
-        if (place.file && found.file) { return (struct file_place){ 0 }; }
-        if (place.file) { found = place; }
-    }
-    return found;
-}
-
-struct file_place files_find(const void * address, const char * name, int32_t type, uint64_t bytes) {
-    const struct file_place place = find_mapped(address);
-    return place.file ? place : find_named(name, type, bytes);
+    struct file_place place = { 0 };
+    place.file = model_files_direction(layer, type, bytes, &place.offset, name, size);
+    if (!place.file) { place.offset = 0; }
+    return place;
 }
 
 void files_after_fork(void) {
     pthread_mutex_init(&noted_lock, NULL);
-    n_files = n_models = n_mappings = 0; /* the child's trace numbers them anew; the memory is small and stays */
+    for (unsigned i = 0; i < NOTED_MAX && n_noted < NOTED_MAX; i++) { /* the child's trace has none of them yet */
+        if (loaded[i].path) { noted[n_noted++] = loaded[i]; }
+    }
+    memset(loaded, 0, sizeof loaded);
+    model_files_after_fork();
+    mappings_after_fork();
+    memset(mapped_as, 0, sizeof mapped_as);
+    n_stand_ins = 0;
 }

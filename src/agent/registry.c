@@ -112,9 +112,7 @@ static enum tat_tensor_kind kind_of_leaf(const struct host * host, const struct 
     const struct ggml_layout * l = &host->layout;
     struct ggml_backend_buffer * buffer = layout_buffer(l, root->tensor);
     const int usage = buffer ? host->ggml.buffer_usage(buffer) : GGML_USAGE_COMPUTE;
-    if (usage == GGML_USAGE_WEIGHTS || files_find(layout_data(l, root->tensor), "", -1, 0).mapped) {
-        return TAT_TENSOR_WEIGHT;
-    }
+    if (usage == GGML_USAGE_WEIGHTS || files_at(layout_data(l, root->tensor)).mapped) { return TAT_TENSOR_WEIGHT; }
     if (strncmp(layout_name(l, root->tensor), "cache_", 6) == 0 || root->is_written) { return TAT_TENSOR_STATE; }
     const bool is_input = usage == GGML_USAGE_COMPUTE || (layout_flags(l, root->tensor) & GGML_FLAG_INPUT);
     return is_input ? TAT_TENSOR_INPUT : TAT_TENSOR_WEIGHT;
@@ -225,7 +223,7 @@ static void look_at_files(void) {
     for (uint32_t i = 0; i < registry.n_tensors; i++) {
         const struct tensor * t = &registry.tensors[i];
         if (!t->life || !t->place.mapped) { continue; }
-        const struct file_place now = files_find((const void *) (uintptr_t) t->address, "", -1, 0);
+        const struct file_place now = files_at((const void *) (uintptr_t) t->address);
         if (!now.mapped || now.file != t->place.file || now.offset != t->place.offset) { lives_end(t->life); }
     }
 }

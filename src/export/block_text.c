@@ -45,6 +45,7 @@ static const char * const events[] = {
     [TAT_EVENT_MEMORY_SET] = "memory_set",
     [TAT_EVENT_BUFFER_ALLOC] = "buffer_alloc",
     [TAT_EVENT_BUFFER_FREE] = "buffer_free",
+    [TAT_EVENT_OWN_READ] = "own_read",
 };
 static const size_t n_shapes = sizeof shapes / sizeof shapes[0];
 

@@ -77,6 +77,7 @@ static const struct {
     [TAT_EVENT_MEMORY_SET] = { 2, 1 << 1, false },
     [TAT_EVENT_BUFFER_ALLOC] = { 2, 1 << 1, false },
     [TAT_EVENT_BUFFER_FREE] = { 2, 1 << 1, false },
+    [TAT_EVENT_OWN_READ] = { 2, 1 << 1, false },
 };
 
 static bool is_event_type(uint64_t type) {

@@ -28,7 +28,7 @@ EVENT_SHAPES = {
     1: (2, (), False), 2: (4, (), False), 3: (9, (4,), True), 4: (0, (), True), 5: (2, (1,), False),
     6: (0, (), True), 7: (2, (1,), False), 8: (2, (1,), False), 9: (2, (1,), False), 10: (2, (1,), False),
     11: (2, (1,), False), 12: (3, (), False), 13: (0, (), True), 14: (2, (1,), False),
-    15: (2, (1,), False), 16: (2, (1,), False),
+    15: (2, (1,), False), 16: (2, (1,), False), 17: (2, (1,), False),
 }  # fmt: skip
 
 

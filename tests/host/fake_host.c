@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "host_locks.h"
 #include "toy_model.h"
 
 enum { PROMPT = 5, CONTEXTS_MAX = 128, OWN = 0x0c0ffee5, SETTLED = 40 };
@@ -25,6 +26,7 @@ struct options {
     bool gate, detached, fork, still, exec, early_exit, faults, cancel, masks, killed;
     const char * close_files;
     const char * root;
+    const char * locks;
 };
 
 /* What the caller's own abort callback is given. */
@@ -268,7 +270,8 @@ static int usage(void) {
     fputs("usage: fake_host --write FILE [SEED]\n"
           "       fake_host [-c contexts] [-g graphs] [-t threads] [--abort-every N] [--gate] [--detached]\n"
           "                 [--fork [--still]] [--exec] [--early-exit] [--faults] [--close-files OWN]\n"
-          "                 [--cancel] [--killed] [--masks] [--root FOLDER] FILE\n"
+          "                 [--cancel] [--killed] [--masks] [--root FOLDER] [--locks OTHER]\n"
+          "                 [--no-own-descriptors] FILE\n"
           "       fake_host --reload [-c contexts] [-g graphs] [-t threads] FILE...\n",
           stderr);
     return 2;
@@ -278,14 +281,24 @@ int fake_host_main(int argc, char ** argv) {
     struct options o = { .contexts = 1, .graphs = 20, .threads = 1 };
     bool writes = false, reloads = false;
     const struct option names[] = {
-        { "write", no_argument, NULL, 'w' },      { "abort-every", required_argument, NULL, 'a' },
-        { "gate", no_argument, NULL, 'G' },       { "detached", no_argument, NULL, 'd' },
-        { "fork", no_argument, NULL, 'f' },       { "still", no_argument, NULL, 's' },
-        { "exec", no_argument, NULL, 'e' },       { "faults", no_argument, NULL, 'F' },
-        { "early-exit", no_argument, NULL, 'x' }, { "close-files", required_argument, NULL, 'C' },
-        { "cancel", no_argument, NULL, 'K' },     { "killed", no_argument, NULL, 'k' },
-        { "masks", no_argument, NULL, 'M' },      { "reload", no_argument, NULL, 'r' },
-        { "root", required_argument, NULL, 'R' }, { 0 },
+        { "write", no_argument, NULL, 'w' },
+        { "abort-every", required_argument, NULL, 'a' },
+        { "gate", no_argument, NULL, 'G' },
+        { "detached", no_argument, NULL, 'd' },
+        { "fork", no_argument, NULL, 'f' },
+        { "still", no_argument, NULL, 's' },
+        { "exec", no_argument, NULL, 'e' },
+        { "faults", no_argument, NULL, 'F' },
+        { "early-exit", no_argument, NULL, 'x' },
+        { "close-files", required_argument, NULL, 'C' },
+        { "cancel", no_argument, NULL, 'K' },
+        { "killed", no_argument, NULL, 'k' },
+        { "masks", no_argument, NULL, 'M' },
+        { "reload", no_argument, NULL, 'r' },
+        { "root", required_argument, NULL, 'R' },
+        { "locks", required_argument, NULL, 'L' },
+        { "no-own-descriptors", no_argument, NULL, 'D' },
+        { 0 },
     };
     for (int c; (c = getopt_long(argc, argv, "c:g:t:", names, NULL)) != -1;) {
         switch (c) {
@@ -304,6 +317,8 @@ int fake_host_main(int argc, char ** argv) {
             case 'K': o.cancel = true; break;
             case 'k': o.killed = true; break;
             case 'R': o.root = optarg; break;
+            case 'L': o.locks = optarg; break;
+            case 'D': refuse_own_descriptors(); break;
             case 'M': o.masks = true; break;
             case 'r': reloads = true; break;
             case 'w': writes = true; break;
@@ -323,7 +338,9 @@ int fake_host_main(int argc, char ** argv) {
     }
     if (writes) { return 0; }
     if (o.root && (chroot(o.root) != 0 || chdir("/") != 0)) { abort(); }
+    if (o.locks) { locks_take(argv[optind], o.locks); }
     run_all(&o, &model);
+    locks_print();
     toy_unload(&model);
     if (!o.exec) { return 0; }
     fflush(stdout);

@@ -150,13 +150,22 @@ int toy_write_model(const char * path, int seed) {
     return fclose(file) == 0 && written > 1 ? 0 : -1;
 }
 
+/* The file, or a copy of it, as of a host that repacks its weights and keeps the mapping. */
+static char * weights_of(const struct toy_model * m) {
+    if (!getenv("TOY_COPIED")) { return m->map; }
+    char * copy = malloc(m->size); /* until the end */
+    if (!copy) { abort(); }
+    return memcpy(copy, m->map, m->size);
+}
+
 /* Makes the tensors, where the file has them. */
 static void place(struct toy_model * m, size_t header) {
     struct ggml_init_params params = { ggml_tensor_overhead() * (N_WEIGHTS + 1), NULL, true };
     params.mem_buffer = m->memory = toy_alloc(params.mem_size);
-    char * at = m->map + header;
+    char * weights = weights_of(m);
+    char * at = weights + header;
     m->context = ggml_init(params);
-    m->buffer = ggml_backend_cpu_buffer_from_ptr(m->map, m->size);
+    m->buffer = ggml_backend_cpu_buffer_from_ptr(weights, m->size);
     m->buffer->usage = GGML_USAGE_WEIGHTS;
     for (int i = 0; i < N_WEIGHTS; i++) {
         char name[64];

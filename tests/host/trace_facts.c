@@ -193,6 +193,13 @@ static void add_totals(const struct tat_trace * trace, struct trace_facts * f) {
     for (uint32_t i = 0; i < n_events; i++) {
         f->contexts += events[i].type == TAT_EVENT_CONTEXT;
         f->notes += events[i].type == TAT_EVENT_NOTE;
+        f->own_reads += events[i].type == TAT_EVENT_OWN_READ;
+    }
+    const struct tat_tensor * tensors = tat_trace_tensors(trace, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        f->in_file += tensors[i].memory == TAT_MEMORY_FILE;
+        f->copied += tensors[i].memory == TAT_MEMORY_COPY && tensors[i].file;
+        f->of_no_file += tensors[i].memory == TAT_MEMORY_COPY && !tensors[i].file;
     }
     tat_trace_evaluations(trace, &count);
     f->evaluations += count;
@@ -255,6 +262,10 @@ void trace_facts_print(const struct trace_facts * f) {
     PRINT(notes);
     PRINT(tensors);
     printf("served %s\n", f->served);
+    PRINT(own_reads);
+    PRINT(in_file);
+    PRINT(copied);
+    PRINT(of_no_file);
     printf("lost_slots %" PRIu64 "\n", f->lost_by[TAT_LOSS_SLOTS]);
     printf("lost_space %" PRIu64 "\n", f->lost_by[TAT_LOSS_NO_SPACE]);
     printf("lost_max_size %" PRIu64 "\n", f->lost_by[TAT_LOSS_MAX_SIZE]);
