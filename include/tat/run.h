@@ -29,8 +29,10 @@ struct tat_run_totals {
 };
 
 /* Writes trace_metadata.json, tensor_names.txt and gguf_structure.csv into a run's folder, each whole or not at all.
- * `info` and `totals` may be NULL. In a private run the command line's paths and prompts are left out. Returns 0, or -1
- * with *error. */
+ * In trace_metadata.json, "own_io" tells the tracer's own input and output from the program's, in bytes: "agent" what
+ * the agent "read" of model files, how much of that was "fetched" from storage as it was not in memory, and what it has
+ * "written" of the trace; "tat" what this function read and fetched of model files. `info` and `totals` may be NULL. In
+ * a private run the command line's paths and prompts are left out. Returns 0, or -1 with *error. */
 int tat_run_seal(const char * run_folder, const struct tat_run_info * info, struct tat_run_totals * totals,
                  struct tat_error * error);
 

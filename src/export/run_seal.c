@@ -135,6 +135,23 @@ static json_t * losses_json(const struct tat_trace * trace) {
                      (json_int_t) s->events_lost, "ended", s->ended);
 }
 
+/* What the tracer itself read of the model files and wrote of the trace: to be told from what the program did. */
+static json_t * own_io_json(const struct tat_trace * trace, const struct tat_run_totals * t,
+                            const struct tat_gguf_io * before) {
+    struct tat_gguf_io agent = { 0 }, now;
+    uint32_t count;
+    const struct tat_event * events = tat_trace_events(trace, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (events[i].type != TAT_EVENT_OWN_READ) { continue; }
+        agent.read += events[i].value[0];
+        agent.fetched += events[i].value[1];
+    }
+    tat_gguf_io(&now);
+    return json_pack("{s:{s:I, s:I, s:I}, s:{s:I, s:I}}", "agent", "read", (json_int_t) agent.read, "fetched",
+                     (json_int_t) agent.fetched, "written", (json_int_t) t->file_bytes, "tat", "read",
+                     (json_int_t) (now.read - before->read), "fetched", (json_int_t) (now.fetched - before->fetched));
+}
+
 static json_t * checks_json(const struct tat_verification * v) {
     static const char * const verdicts[] = { "good", "FAILED", "not checked" };
     json_t * checks = json_object();
@@ -193,7 +210,7 @@ static const char * utc(uint64_t ns, char * buffer, size_t size) {
 
 static json_t * metadata(const struct tat_trace * trace, struct tat_gguf ** models, uint32_t n_models,
                          const struct tat_run_info * info, const struct tat_run_totals * t,
-                         const struct tat_verification * v) {
+                         const struct tat_verification * v, const struct tat_gguf_io * before) {
     const struct tat_file_header * h = tat_trace_header(trace);
     const bool is_private = h->features & TAT_FEATURE_PRIVATE;
     const char * slash = strrchr(h->program, '/');
@@ -217,6 +234,7 @@ static json_t * metadata(const struct tat_trace * trace, struct tat_gguf ** mode
     json_object_set_new(m, "totals", totals_json(trace, t));
     json_object_set_new(m, "losses", losses_json(trace));
     json_object_set_new(m, "checks", checks_json(v));
+    json_object_set_new(m, "own_io", own_io_json(trace, t, before));
     json_object_set_new(m, "overhead_estimate", json_real(t->overhead));
     return m;
 }
@@ -232,6 +250,8 @@ static int write_metadata(const char * folder, json_t * m, struct tat_error * er
 
 int tat_run_seal(const char * run_folder, const struct tat_run_info * info, struct tat_run_totals * totals,
                  struct tat_error * error) {
+    struct tat_gguf_io before;
+    tat_gguf_io(&before);
     struct tat_trace * trace = tat_trace_open(run_folder, error);
     if (!trace) { return -1; }
     uint32_t n_files, n_models = 0;
@@ -245,7 +265,7 @@ int tat_run_seal(const char * run_folder, const struct tat_run_info * info, stru
         tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", run_folder);
     } else if (tat_verify(trace, &v, error) == 0 && total(trace, &v, totals, error) == 0) {
         n_models = open_models(trace, models);
-        json_t * m = metadata(trace, models, n_models, info, totals, &v);
+        json_t * m = metadata(trace, models, n_models, info, totals, &v, &before);
         result = write_metadata(run_folder, m, error) == 0 && write_names(run_folder, trace, error) == 0 &&
                          write_structure(run_folder, models, n_models, error) == 0
                      ? 0

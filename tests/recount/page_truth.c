@@ -9,6 +9,8 @@
  *     PAGE_TRUTH=OUT LD_PRELOAD="page_truth.so libtat_agent.so" llama-completion -m MODEL ...
  *
  * writes lines "file PATH" and under each "pages FIRST LAST". No other process may use the model meanwhile.
+ *
+ * Without PAGE_TRUTH only mappings are honest: descriptors are as they come, so that what their owners read stays.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -46,6 +48,10 @@ static struct mapping {
 static unsigned n_mappings;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static bool counts(void) {
+    return getenv("PAGE_TRUTH") != NULL;
+}
 
 static bool model_path(int fd, char * path, size_t size) {
     char link[64];
@@ -95,7 +101,8 @@ static void evict(int fd, void * mapped, size_t length) {
 
 static void * map(void * address, size_t length, int protection, int flags, int fd, off_t offset) {
     pthread_mutex_lock(&lock);
-    struct file * file = flags & MAP_ANONYMOUS ? NULL : file_of(fd);
+    /* One that cannot be read only asks which pages there are. */
+    struct file * file = flags & MAP_ANONYMOUS || !(protection & PROT_READ) ? NULL : file_of(fd);
     if (file) { flags &= ~(MAP_POPULATE | MAP_LOCKED); }
     void * mapped = (void *) syscall(SYS_mmap, address, length, protection, flags, fd, offset);
     if (file && mapped != MAP_FAILED && n_mappings < MAPPINGS_MAX) {
@@ -145,7 +152,7 @@ int mlock(const void * address, size_t length) {
 static int open_quietly(const char * path, int flags, mode_t mode) {
     const int fd = (int) syscall(SYS_openat, AT_FDCWD, path, flags, mode);
     const size_t length = strlen(path);
-    if (fd >= 0 && length > 5 && strcmp(path + length - 5, ".gguf") == 0) {
+    if (fd >= 0 && counts() && length > 5 && strcmp(path + length - 5, ".gguf") == 0) {
         posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
     }
     return fd;
@@ -195,7 +202,7 @@ int munmap(void * address, size_t length) {
 int close(int fd) {
     struct stat s;
     pthread_mutex_lock(&lock);
-    if (n_files && fstat(fd, &s) == 0 && known_file(&s)) { posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); }
+    if (n_files && counts() && fstat(fd, &s) == 0 && known_file(&s)) { posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); }
     const int result = (int) syscall(SYS_close, fd);
     pthread_mutex_unlock(&lock);
     return result;

@@ -1,8 +1,9 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
 #
-# The pages of a model file that the trace names are the pages that the kernel saw touched: none missing, none too many.
-# TAT, AGENT, TOOLS (page_truth.so, page_check), MODELS and LLAMA are given.
+# The pages of a model file that the trace names are the pages that the kernel saw touched: none missing, none too many. And
+# the pages that are in memory after a run are those of an untraced run.
+# TAT, AGENT, TOOLS (page_truth.so, page_check, resident), MODELS and LLAMA are given.
 
 # Models are copied: pages that another process has mapped cannot be evicted.
 model() {
@@ -135,4 +136,62 @@ lean=(--no-repack --no-warmup)
     run "$TOOLS/page_check" "$run_folder" "$pages.more"
     [ "$status" -eq 1 ]
     [[ $output == *"missing 1, extra 0"* ]]
+}
+
+# metadata PATH: of the metadata.
+metadata() {
+    python3 -c 'import functools, json, sys
+print(functools.reduce(dict.get, sys.argv[1].split("."), json.load(open("trace/trace_metadata.json"))))' "$1"
+}
+
+# left_behind NAME COMMAND...: with a cold cache; the pages that are in memory afterwards go to NAME, the output to NAME.out.
+left_behind() {
+    "$TOOLS/resident" --evict "$model"
+    "${@:2}" < /dev/null > "$1.out" 2> stderr || {
+        cat stderr
+        return 1
+    }
+    "$TOOLS/resident" "$model" > "$1"
+}
+
+# same_left_behind PRELOADED ARGUMENT...: untraced, and recorded, sealed and looked at.
+same_left_behind() {
+    cd "$BATS_TEST_TMPDIR"
+    local run=("$LLAMA/llama-completion" -m "$model" -t 2 --temp 0 -no-cnv --ignore-eos "${@:2}")
+    left_behind untraced env LD_PRELOAD="$1" "${run[@]}"
+    # shellcheck disable=SC2016
+    left_behind traced "$TAT" record -o trace -- sh -c 'LD_PRELOAD="$LD_PRELOAD $0" exec "$@"' "$1" "${run[@]}"
+    cmp untraced.out traced.out
+    cmp untraced traced
+    "$TAT" verify trace > /dev/null
+    "$TAT" report trace > /dev/null
+    "$TAT" gguf "$model" > /dev/null
+    "$TOOLS/resident" "$model" > traced
+    cmp untraced traced
+}
+
+in_memory() {
+    awk '{ sum += $3 - $2 + 1 } END { print sum + 0 }' "$1"
+}
+
+@test "pages: in memory after a traced run are those of an untraced run, header and all" {
+    model $experts
+    same_left_behind "$TOOLS/page_truth.so" "${lean[@]}" -p "Hi" -n 1
+    [ "$(in_memory untraced)" -gt 10000 ]
+    [ "$(in_memory untraced)" -lt 50000 ] # of 109,000: a page too many is seen
+    read=$(metadata own_io.agent.read)
+    [ "$read" -gt 1000000 ]
+    [ "$(metadata own_io.agent.fetched)" = "$read" ] # the page cache was emptied behind the header
+}
+
+@test "pages: in memory after a traced run are those of an untraced run, as llama.cpp maps the file" {
+    model $dense
+    same_left_behind '' "${lean[@]}" -p "Hi" -n 1
+    [ "$(metadata own_io.agent.fetched)" = 0 ] # llama.cpp has just read it
+}
+
+@test "pages: in memory after a traced run are those of an untraced run, where weights pass by the page cache" {
+    model $dense
+    same_left_behind '' "${lean[@]}" --load-mode dio -p "Hi" -n 1
+    [ "$(in_memory untraced)" -lt 10000 ] # of 24,015: the header, and what the kernel reads ahead behind it
 }
