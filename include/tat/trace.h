@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reading a trace. The file is mapped and checked once; every access record is then made on demand, by evaluation.
+ * Reading a trace. The file is read and checked once, and stays open; every access record is then made on demand, by
+ * evaluation, from what is read again. A file that is cut meanwhile is an error, never a signal.
  *
  * A struct tat_trace never changes once it is open, but for plans that are made when first needed, under a lock of its
  * own: any number of threads may read it. All pointers handed out belong to it and live until tat_trace_close. Times
@@ -26,7 +27,11 @@ struct tat_trace;
 /* Opens a trace: its folder or its tensor_access.bin. Damage inside is skipped and reported by tat_trace_summary; only
  * a file that is no trace, or whose header is wrong, fails: NULL, with the reason in *error. */
 struct tat_trace * tat_trace_open(const char * path, struct tat_error * error);
-void tat_trace_close(struct tat_trace * trace); /* NULL is fine */
+void tat_trace_close(struct tat_trace * trace); /* NULL is allowed */
+
+/* 0; or -1 with *error where, since it was opened, the file was cut or could not be read: what a function without an
+ * error of its own answered since may lack something. Stays so. */
+int tat_trace_trouble(const struct tat_trace * trace, struct tat_error * error);
 
 const struct tat_file_header * tat_trace_header(const struct tat_trace * trace);
 const char * tat_trace_path(const struct tat_trace * trace); /* of the file */
@@ -141,12 +146,12 @@ struct tat_expectation {
 struct tat_expectation tat_template_expect(const struct tat_template * t, uint32_t rule);
 
 /* Values of one capture. Up to `capacity` of them into values (gates: the bits of a float; masks: for each row the runs
- * as skip, seen, ... 0, 0); returns how many there are, 0 where it was not read. */
+ * as skip, seen, ... 0, 0); returns how many there are, 0 where it was not captured (or tat_trace_trouble). */
 size_t tat_trace_capture(const struct tat_trace * trace, uint32_t evaluation, uint32_t capture, int64_t * values,
                          size_t capacity);
 
 /* Called with the values of one capture after the other, in the template's order, once for each that the evaluation has
- * (count 0: it was not read). `values` live during the call. False ends the walk. */
+ * (count 0: it was not captured). `values` live during the call. False ends the walk. */
 typedef bool (*tat_capture_sink)(uint32_t capture, const int64_t * values, size_t count, void * user);
 
 /* All captures of an evaluation in one pass. Returns 0, 1 if the sink ended it, or -1 with *error (memory). */

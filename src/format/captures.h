@@ -7,10 +7,29 @@
 
 #include "format/trace.h"
 
-enum { CAPTURE_VALUES_MAX = 1 << 24 };
+enum {
+    CAPTURE_VALUES_MAX = 1 << 24,
+    VALUES_LEAST = 1 << 18,  /* of all series of an evaluation */
+    VALUES_A_BYTE = 1 << 12, /* and more for each byte of its captures */
+};
+
+/* The captures of one evaluation, read one after the other. */
+struct capture_reader {
+    struct tat_in in;
+    uint64_t values_left; /* that series may have yet: a few bytes stand for any number */
+};
+
+struct capture_reader captures_begin(struct tat_in captures);
 
 /* Reads the next capture: how many values it has, of which up to `capacity` go to `values` (NULL with 0: none). False:
  * the bytes make no sense. */
-bool capture_next(struct tat_in * in, enum tat_capture_kind kind, int64_t * values, size_t capacity, size_t * count);
+bool capture_next(struct capture_reader * reader, enum tat_capture_kind kind, int64_t * values, size_t capacity,
+                  size_t * count);
+
+struct bodies;
+
+/* tat_trace_each_capture, with a reader of bodies that serves many evaluations. */
+int each_capture(struct bodies * bodies, uint32_t evaluation, tat_capture_sink sink, void * user,
+                 struct tat_error * error);
 
 #endif

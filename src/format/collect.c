@@ -76,9 +76,10 @@ static bool put_waits(struct expansion * x, uint32_t number, struct array * arra
     const struct tat_evaluation * e = &LIST(struct tat_evaluation, x->trace->evaluations)[number];
     if (e->n_waits == 0 || e->flags & (TAT_EVALUATION_UNMATCHED | TAT_EVALUATION_OUTSIDE)) { return true; }
     const struct plan * plan = plan_of(x->trace, e->template_id, e->rule);
+    if (!plan || !expansion_at(x, number)) { return false; }
     expansion_times(x, number);
     const uint32_t n = x->start_ns ? expansion_waits(x, number) : 0;
-    if (!plan || !x->wait_ns) { return false; }
+    if (!x->wait_ns) { return false; }
     for (uint32_t i = 0; i < n && i < plan->n_callbacks; i++) {
         if (plan->timed[i].first == NO_RECORD) { continue; }
         put(array, &(struct tat_wait){ x->wait_ns[i], number, plan->records[plan->timed[i].first].node }, 1);
@@ -93,9 +94,10 @@ int tat_trace_waits(const struct tat_trace * trace, uint32_t first, uint32_t las
     bool good = expansion_begin(&x, trace, NULL, NULL);
     if (last > trace->evaluations.count) { last = trace->evaluations.count; }
     for (uint32_t i = first; i < last && good; i++) { good = put_waits(&x, i, &array); }
+    const int status = good ? 0 : expansion_fail(&x, error);
     expansion_end(&x);
     *count = array.count;
-    return good ? 0 : tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", trace->path);
+    return status;
 }
 
 /* ---- tokens ---- */
@@ -132,6 +134,8 @@ int tat_trace_tokens(const struct tat_trace * trace, uint32_t first, uint32_t la
                      size_t capacity, size_t * count, struct tat_error * error) {
     int status = 0;
     size_t total = 0;
+    struct bodies bodies;
+    bodies_begin(&bodies, trace);
     if (last > trace->evaluations.count) { last = trace->evaluations.count; }
     for (uint32_t i = first; i < last && status >= 0; i++) {
         const struct tat_evaluation * e = &LIST(struct tat_evaluation, trace->evaluations)[i];
@@ -143,9 +147,11 @@ int tat_trace_tokens(const struct tat_trace * trace, uint32_t first, uint32_t la
         for (uint32_t row = 0; row < r.count; row++) {
             r.token[row] = (struct tat_token){ i, row, e->token_first + row, TAT_NO_TOKEN_ID, TAT_NO_POSITION };
         }
-        if (r.count) { status = tat_trace_each_capture(trace, i, fill_rows, &r, error); }
+        if (!bodies_may_work(&bodies, e->n_tokens)) { status = bodies_fail(&bodies, error); }
+        if (r.count && status >= 0) { status = each_capture(&bodies, i, fill_rows, &r, error); }
         total += e->n_tokens;
     }
+    bodies_end(&bodies);
     *count = total;
     return status < 0 ? -1 : 0;
 }
@@ -239,16 +245,19 @@ int tat_trace_routing(const struct tat_trace * trace, uint32_t first, uint32_t l
                       size_t capacity, size_t * count, struct tat_error * error) {
     struct array array = { selections, sizeof *selections, capacity, 0 };
     struct routed r = { .tensors = LIST(struct tat_tensor, trace->tensors), .array = &array };
+    struct bodies bodies;
     int status = 0;
+    bodies_begin(&bodies, trace);
     if (last > trace->evaluations.count) { last = trace->evaluations.count; }
     for (uint32_t i = first; i < last && status >= 0 && !r.failed; i++) {
         const struct tat_evaluation * e = &LIST(struct tat_evaluation, trace->evaluations)[i];
         r.tmpl = &LIST(struct tat_template, trace->templates)[e->template_id];
         r.evaluation = i;
         r.n_outputs = r.choices = 0;
-        status = tat_trace_each_capture(trace, i, route, &r, error);
+        status = each_capture(&bodies, i, route, &r, error);
     }
+    bodies_end(&bodies);
     free(r.outputs);
     *count = array.count;
-    return r.failed ? tat_fail(error, TAT_ERROR_SYSTEM, "out of memory") : status < 0 ? -1 : 0;
+    return r.failed ? tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", trace->path) : status < 0 ? -1 : 0;
 }

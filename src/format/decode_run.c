@@ -8,18 +8,19 @@
 #include "format/trace.h"
 
 /* At the end of payloads since there are exact times: a wait lies between its stamp and the one before. */
-static void read_waits(struct tat_in * in, struct tat_evaluation * e, struct body * b) {
-    struct tat_in stamps = { .at = b->stamps, .end = b->stamps + b->stamps_bytes };
+static void read_waits(struct tat_in * in, struct tat_in stamps, struct tat_evaluation * e, struct body * b) {
+    const uint8_t * const from = in->at;
     e->n_waits = in->at < in->end ? (uint32_t) tat_get_count(in, 1) : 0;
+    b->waits_at = (uint8_t) (in->at - from);
     in->bad |= e->n_waits > e->n_stamps;
-    b->waits = in->at;
     for (uint32_t i = 0; i < e->n_waits && !in->bad; i++) { in->bad |= tat_get_varint(in) > tat_get_varint(&stamps); }
-    b->waits_bytes = (uint32_t) (in->at - b->waits);
+    b->waits_bytes = (uint32_t) (in->at - from) - b->waits_at;
 }
 
-bool decode_evaluation(struct tat_trace * trace, struct tat_in in) {
+bool decode_evaluation(struct tat_trace * trace, struct tat_in in, uint64_t file_offset) {
     struct tat_evaluation e = { 0 };
-    struct body b = { 0 };
+    struct body b = { .file_offset = file_offset };
+    const uint8_t * const payload = in.at;
     const uint64_t t = tat_get_varint(&in);
     e.template_id = (uint32_t) t;
     e.flags = (uint32_t) tat_get_varint(&in);
@@ -32,12 +33,15 @@ bool decode_evaluation(struct tat_trace * trace, struct tat_in in) {
     const uint64_t callbacks = tat_get_varint(&in);
     e.n_callbacks = callbacks > UINT32_MAX ? UINT32_MAX : (uint32_t) callbacks;
     e.n_stamps = (uint32_t) tat_get_count(&in, 1);
-    b.stamps = in.at;
+    struct tat_in stamps = in;
     for (uint32_t i = 0; i < e.n_stamps && !in.bad; i++) { tat_get_varint(&in); }
-    b.stamps_bytes = (uint32_t) (in.at - b.stamps);
+    stamps.end = in.at;
+    b.file_offset += (uint64_t) (stamps.at - payload);
+    b.stamps_bytes = (uint32_t) (stamps.end - stamps.at);
     b.captures_bytes = (uint32_t) tat_get_count(&in, 1);
-    b.captures = tat_get_bytes(&in, b.captures_bytes);
-    if (!in.bad) { read_waits(&in, &e, &b); }
+    b.captures_at = (uint8_t) (in.at - stamps.end);
+    tat_get_bytes(&in, b.captures_bytes);
+    if (!in.bad) { read_waits(&in, stamps, &e, &b); }
     if (in.bad || e.rule >= TAT_RULE_COUNT || b.end_tick < b.begin_tick) { return false; }
     if (t >= trace->templates.count || !LIST(struct tat_template, trace->templates)[t].known) {
         trace->summary.orphan_evaluations++;

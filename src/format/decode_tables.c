@@ -14,10 +14,10 @@ const char * string_at(const struct tat_trace * trace, uint64_t number) {
     return number < trace->strings.count ? LIST(const char *, trace->strings)[number] : "";
 }
 
-/* Blocks carry the number of their first element: those of a lost block stay empty. No more than `most` can be lost, or
- * a few hostile bytes would take any amount of memory. */
+/* Blocks carry the number of their first element: those of a lost block stay empty. No number is over `most`, as many
+ * as fit in the file, or a few hostile bytes would take any amount of memory. */
 static bool skip_to(struct list * list, uint64_t first, size_t size, uint64_t most) {
-    if (first < list->count || first - list->count > most) { return false; }
+    if (first < list->count || first > most) { return false; }
     while (list->count < first) {
         if (!list_add(list, size)) { return false; }
     }

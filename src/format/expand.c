@@ -39,7 +39,7 @@ static bool expand_one(struct expansion * x, uint32_t number) {
     /* Which node a time belongs to is unknown; or none was asked for. */
     if (e->flags & (TAT_EVALUATION_UNMATCHED | TAT_EVALUATION_OUTSIDE)) { return true; }
     const struct plan * plan = plan_of(x->trace, e->template_id, e->rule);
-    if (!plan) { return false; }
+    if (!plan || !bodies_may_work(&x->bodies, plan->n_records) || !expansion_at(x, number)) { return false; }
     const uint32_t n_times = expansion_times(x, number);
     if (!x->start_ns || (plan->n_varies && !expansion_ids(x, number))) { return false; }
     const struct filler f = { x->start_ns, n_times, number, e->token_first,
@@ -67,7 +67,7 @@ int tat_trace_expand(const struct tat_trace * trace, uint32_t first, uint32_t la
     if (last > trace->evaluations.count) { last = trace->evaluations.count; }
     for (uint32_t i = first; i < last && good && !x.stopped; i++) { good = expand_one(&x, i); }
     if (good) { expansion_flush(&x); }
+    const int status = good ? x.stopped : expansion_fail(&x, error);
     expansion_end(&x);
-    if (!good) { return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", trace->path); }
-    return x.stopped ? 1 : 0;
+    return status;
 }

@@ -20,12 +20,24 @@ bool expansion_reserve(void * array, size_t * capacity, size_t wanted, size_t si
 
 bool expansion_begin(struct expansion * x, const struct tat_trace * trace, tat_access_sink sink, void * user) {
     *x = (struct expansion){ .trace = (struct tat_trace *) trace, .sink = sink, .user = user };
+    bodies_begin(&x->bodies, trace);
     x->batch = aligned_alloc(64, BATCH * sizeof *x->batch);
     x->pieces = malloc(PIECES_MAX * sizeof *x->pieces);
     return x->batch && x->pieces;
 }
 
+int expansion_fail(struct expansion * x, struct tat_error * error) {
+    return bodies_fail(&x->bodies, error);
+}
+
+bool expansion_at(struct expansion * x, uint32_t evaluation) {
+    for (int i = 0; i < ROWS_KEPT; i++) { x->kept[i].known = false; }
+    return bodies_read(&x->bodies, evaluation, &x->body);
+}
+
 void expansion_end(struct expansion * x) {
+    for (int i = 0; i < ROWS_KEPT; i++) { free(x->kept[i].pieces); }
+    bodies_end(&x->bodies);
     free(x->offsets);
     free(x->ids);
     free(x->values);
@@ -64,7 +76,7 @@ uint32_t expansion_times(struct expansion * x, uint32_t evaluation) {
     const struct tat_evaluation * e = &LIST(struct tat_evaluation, x->trace->evaluations)[evaluation];
     const struct body * b = &LIST(struct body, x->trace->bodies)[evaluation];
     const unsigned shift = x->trace->header.stamp_shift;
-    struct tat_in in = { .at = b->stamps, .end = b->stamps + b->stamps_bytes };
+    struct tat_in in = x->body.stamps;
     if (!expansion_reserve(&x->start_ns, &x->times_capacity, (size_t) e->n_stamps + 2, sizeof x->start_ns[0])) {
         return 0;
     }
@@ -85,7 +97,7 @@ uint32_t expansion_waits(struct expansion * x, uint32_t evaluation) {
     const struct tat_evaluation * e = &LIST(struct tat_evaluation, x->trace->evaluations)[evaluation];
     const struct body * b = &LIST(struct body, x->trace->bodies)[evaluation];
     const double unit = rate_of(e, b) * (double) (1u << x->trace->header.stamp_shift);
-    struct tat_in in = { .at = b->waits, .end = b->waits + b->waits_bytes };
+    struct tat_in in = x->body.waits;
     if (!expansion_reserve(&x->wait_ns, &x->waits_capacity, (size_t) e->n_waits + 1, sizeof x->wait_ns[0])) {
         return 0;
     }
@@ -100,23 +112,23 @@ uint32_t expansion_waits(struct expansion * x, uint32_t evaluation) {
 bool expansion_ids(struct expansion * x, uint32_t evaluation) {
     const uint32_t template_id = LIST(struct tat_evaluation, x->trace->evaluations)[evaluation].template_id;
     const struct tat_template * t = &LIST(struct tat_template, x->trace->templates)[template_id];
-    const struct body * b = &LIST(struct body, x->trace->bodies)[evaluation];
     size_t room = x->ids_capacity;
     if (!expansion_reserve(&x->ids, &room, (size_t) t->n_captures + 1, sizeof x->ids[0])) { return false; }
     x->ids_capacity = (uint32_t) room;
     memset(x->ids, 0, (t->n_captures + 1) * sizeof x->ids[0]);
-    struct tat_in in = { .at = b->captures, .end = b->captures + b->captures_bytes };
+    struct capture_reader reader = captures_begin(x->body.captures);
     size_t used = 0;
-    for (uint32_t i = 0; i < t->n_captures && in.at < in.end; i++) {
+    for (uint32_t i = 0; i < t->n_captures && reader.in.at < reader.in.end; i++) {
         const enum tat_capture_kind kind = t->captures[i].kind;
         const bool wanted = kind == TAT_CAPTURE_ROWS || kind == TAT_CAPTURE_EXPERTS || kind == TAT_CAPTURE_OFFSET;
-        const struct tat_in before = in;
+        const struct capture_reader before = reader;
         size_t count;
-        if (!capture_next(&in, kind, NULL, 0, &count)) { return true; }
+        if (!capture_next(&reader, kind, NULL, 0, &count)) { return true; }
         if (!wanted || count == 0 || count > CAPTURE_VALUES_MAX - used) { continue; }
+        if (!bodies_may_work(&x->bodies, count)) { return false; }
         if (!expansion_reserve(&x->values, &x->values_capacity, used + count, sizeof x->values[0])) { return false; }
-        in = before;
-        capture_next(&in, kind, x->values + used, count, &count);
+        reader = before;
+        capture_next(&reader, kind, x->values + used, count, &count);
         x->ids[i] = (struct ids){ used, count };
         used += count;
     }

@@ -6,16 +6,32 @@
 #ifndef TAT_FORMAT_EXPAND_STATE_H
 #define TAT_FORMAT_EXPAND_STATE_H
 
+#include "format/bodies.h"
 #include "format/plan.h"
 
-enum { BATCH = 1024 }; /* records: 64 KiB stay in the second-level cache */
+enum {
+    BATCH = 1024,  /* records: 64 KiB stay in the second-level cache */
+    ROWS_KEPT = 4, /* K and V of the cache, the tokens, the rows with an output */
+};
 
 struct ids {
     size_t first, count; /* in struct expansion's values */
 };
 
+/* What ids of rows came to, kept for the operands of other layers that have the same shape and ids. */
+struct rows_kept {
+    bool known;
+    uint32_t capture;
+    uint64_t ne[4], nb[4], ids_ne[4], row_bytes; /* what they follow from */
+    struct piece * pieces;
+    size_t n, capacity, unique; /* pieces, room for them, different rows */
+    uint64_t first;             /* offset of the first row */
+};
+
 struct expansion {
     struct tat_trace * trace;
+    struct bodies bodies;
+    struct body_bytes body; /* of the evaluation at hand */
     tat_access_sink sink;
     void * user;
     bool stopped;
@@ -33,12 +49,19 @@ struct expansion {
     uint32_t ids_capacity;
     uint64_t * offsets; /* of rows */
     size_t offsets_capacity;
-    struct piece * pieces; /* PIECES_MAX */
+    struct piece * pieces;            /* PIECES_MAX */
+    struct rows_kept kept[ROWS_KEPT]; /* by capture */
 };
 
-/* False: memory. End it in either case. */
+/* False where memory ran out, or, below, for any reason that expansion_fail knows. End it in either case. */
 bool expansion_begin(struct expansion * x, const struct tat_trace * trace, tat_access_sink sink, void * user);
 void expansion_end(struct expansion * x);
+
+/* Says why one of these failed. Returns -1. */
+int expansion_fail(struct expansion * x, struct tat_error * error);
+
+/* Comes to an evaluation: what follows is about that one. */
+bool expansion_at(struct expansion * x, uint32_t evaluation);
 
 /* Gives the sink what there is. */
 void expansion_flush(struct expansion * x);
@@ -65,10 +88,10 @@ static inline uint32_t duration_of(const uint64_t * start_ns, uint32_t callback)
  * wait_ns is NULL where memory ran out. */
 uint32_t expansion_waits(struct expansion * x, uint32_t evaluation);
 
-/* Reads the row and expert ids. An evaluation without captures leaves all counts 0. False: memory. */
+/* Reads the row and expert ids. An evaluation without captures leaves all counts 0. */
 bool expansion_ids(struct expansion * x, uint32_t evaluation);
 
-/* The records of one varying operand, all else like `like`. False: memory. */
+/* The records of one varying operand, all else like `like`. */
 bool expansion_varying(struct expansion * x, const struct tat_template * t, const struct vary * v,
                        const struct tat_access * like);
 

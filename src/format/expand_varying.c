@@ -3,14 +3,16 @@
  * Operands whose records differ from one evaluation to the next: rows, experts, states, views that move.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "format/captures.h"
 #include "format/expand_state.h"
 #include "format/extent.h"
 
-static void put_pieces(struct expansion * x, const struct tat_access * like, uint64_t base, size_t n) {
+static void put_pieces(struct expansion * x, const struct tat_access * like, uint64_t base, const struct piece * pieces,
+                       size_t n) {
     for (size_t i = 0; i < n; i++) {
-        const struct piece * p = &x->pieces[i];
+        const struct piece * p = &pieces[i];
         plan_set_piece(x->trace, expansion_next(x, like), base, p->offset, p->run_bytes, p->stride, p->count);
     }
 }
@@ -67,7 +69,7 @@ static void put_slices(struct expansion * x, const struct vary * v, const struct
         a.expert = expert;
         const size_t n = extent_pieces(&v->one, id * stride, x->pieces, most);
         if (n <= most) {
-            put_pieces(x, &a, base, n);
+            put_pieces(x, &a, base, x->pieces, n);
         } else {
             plan_set_piece(x->trace, &a, base, id * stride, extent_span(&v->one), 0, 1);
             a.bytes = extent_bytes(&v->one);
@@ -113,6 +115,38 @@ static bool put_one_row(struct expansion * x, const struct vary * v, const struc
     return true;
 }
 
+static bool is_kept(const struct rows_kept * k, const struct tat_entry * e, const struct tat_entry * ids,
+                    const struct vary * v) {
+    return k->known && k->capture == v->capture && k->row_bytes == extent_span(&v->one) &&
+           memcmp(k->ne, e->ne, sizeof e->ne) == 0 && memcmp(k->nb, e->nb, sizeof e->nb) == 0 &&
+           memcmp(k->ids_ne, ids->ne, sizeof ids->ne) == 0;
+}
+
+/* The rows of all layers' caches are the same: their pieces are made once. */
+static bool keep_rows(struct expansion * x, struct rows_kept * k, const struct vary * v, const struct tat_entry * e,
+                      const struct tat_entry * ids_entry, struct ids ids) {
+    const uint64_t planes = e->ne[2] * e->ne[3];
+    if (!bodies_may_work(&x->bodies, ids.count * planes) ||
+        !expansion_reserve(&x->offsets, &x->offsets_capacity, ids.count * planes, sizeof x->offsets[0])) {
+        return false;
+    }
+    const size_t n = row_offsets(x, e, ids_entry, ids);
+    k->known = false;
+    k->n = rows_pieces(x->offsets, n, extent_span(&v->one), x->pieces, PIECES_MAX, &k->unique);
+    k->first = n ? x->offsets[0] : 0;
+    if (k->n <= PIECES_MAX) {
+        if (!expansion_reserve(&k->pieces, &k->capacity, k->n + 1, sizeof k->pieces[0])) { return false; }
+        memcpy(k->pieces, x->pieces, k->n * sizeof k->pieces[0]);
+    }
+    k->capture = v->capture;
+    k->row_bytes = extent_span(&v->one);
+    memcpy(k->ne, e->ne, sizeof k->ne);
+    memcpy(k->nb, e->nb, sizeof k->nb);
+    memcpy(k->ids_ne, ids_entry->ne, sizeof k->ids_ne);
+    k->known = true;
+    return true;
+}
+
 static bool put_rows(struct expansion * x, const struct vary * v, const struct tat_entry * e,
                      const struct tat_entry * ids_entry, const struct tat_access * like, uint64_t base,
                      struct ids ids) {
@@ -122,19 +156,15 @@ static bool put_rows(struct expansion * x, const struct vary * v, const struct t
         return true;
     }
     if (put_one_row(x, v, e, like, base, ids)) { return true; }
-    if (!expansion_reserve(&x->offsets, &x->offsets_capacity, ids.count * planes, sizeof x->offsets[0])) {
-        return false;
-    }
-    size_t unique;
-    const size_t n = row_offsets(x, e, ids_entry, ids);
-    const size_t made = rows_pieces(x->offsets, n, extent_span(&v->one), x->pieces, PIECES_MAX, &unique);
-    if (made <= PIECES_MAX && v->one.n_levels == 0) {
-        put_pieces(x, like, base, made);
-    } else if (n) {
+    struct rows_kept * k = &x->kept[v->capture % ROWS_KEPT];
+    if (!is_kept(k, e, ids_entry, v) && !keep_rows(x, k, v, e, ids_entry, ids)) { return false; }
+    if (k->n <= PIECES_MAX && v->one.n_levels == 0) {
+        put_pieces(x, like, base, k->pieces, k->n);
+    } else if (k->unique) {
         struct tat_access * a = expansion_next(x, like);
-        a->offset = base + x->offsets[0];
-        a->rows = unique > UINT32_MAX ? UINT32_MAX : (uint32_t) unique;
-        a->bytes = extent_bytes(&v->one) * unique;
+        a->offset = base + k->first;
+        a->rows = k->unique > UINT32_MAX ? UINT32_MAX : (uint32_t) k->unique;
+        a->bytes = extent_bytes(&v->one) * k->unique;
         a->flags |= TAT_ACCESS_APPROXIMATE;
     }
     return true;
@@ -156,7 +186,10 @@ bool expansion_varying(struct expansion * x, const struct tat_template * t, cons
         return true;
     }
     if (v->use == USE_ROWS) { return put_rows(x, v, e, &t->entries[v->ids], like, base, ids); }
-    if (!expansion_reserve(&x->offsets, &x->offsets_capacity, ids.count, sizeof x->offsets[0])) { return false; }
+    if (!bodies_may_work(&x->bodies, ids.count) ||
+        !expansion_reserve(&x->offsets, &x->offsets_capacity, ids.count, sizeof x->offsets[0])) {
+        return false;
+    }
     put_slices(x, v, e, like, base, ids);
     return true;
 }

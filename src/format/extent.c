@@ -64,13 +64,19 @@ uint64_t extent_span(const struct extent * e) {
     return span;
 }
 
-size_t extent_pieces(const struct extent * e, uint64_t offset, struct piece * pieces, size_t most) {
+size_t extent_count(const struct extent * e, size_t most) {
     if (e->run_bytes == 0) { return 0; }
     uint64_t outer = 1;
     for (unsigned i = 1; i < e->n_levels; i++) {
         outer *= e->level[i].count;
         if (outer > most) { return most + 1; }
     }
+    return (size_t) outer;
+}
+
+size_t extent_pieces(const struct extent * e, uint64_t offset, struct piece * pieces, size_t most) {
+    const size_t outer = extent_count(e, most);
+    if (outer > most) { return outer; }
     for (uint64_t i = 0; i < outer; i++) {
         uint64_t at = offset, rest = i;
         for (unsigned l = 1; l < e->n_levels; l++) {
@@ -80,7 +86,7 @@ size_t extent_pieces(const struct extent * e, uint64_t offset, struct piece * pi
         pieces[i] = e->n_levels ? (struct piece){ at, e->run_bytes, e->level[0].stride, e->level[0].count }
                                 : (struct piece){ at, e->run_bytes, 0, 1 };
     }
-    return (size_t) outer;
+    return outer;
 }
 
 static int ascending(const void * a, const void * b) {
@@ -102,7 +108,9 @@ size_t rows_pieces(uint64_t * offsets, size_t count, uint64_t row_bytes, struct 
                    size_t * n_unique) {
     size_t n = 0;
     *n_unique = 0;
-    if (count > 1) { qsort(offsets, count, sizeof offsets[0], ascending); }
+    size_t sorted = 1;
+    while (sorted < count && offsets[sorted - 1] <= offsets[sorted]) { sorted++; }
+    if (sorted < count) { qsort(offsets, count, sizeof offsets[0], ascending); }
     for (size_t i = 0; i < count;) {
         const uint64_t from = offsets[i];
         uint64_t to = from + row_bytes;

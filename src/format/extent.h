@@ -28,6 +28,9 @@ struct piece {
     uint64_t offset, run_bytes, stride, count;
 };
 
+/* How many pieces cover the extent; most + 1 where there are more. */
+size_t extent_count(const struct extent * e, size_t most);
+
 /* Pieces that cover the extent beginning at `offset`, at most `most`. Returns how many there are; if that is more than
  * `most`, none are written and the caller takes the bounds. */
 size_t extent_pieces(const struct extent * e, uint64_t offset, struct piece * pieces, size_t most);

@@ -157,7 +157,7 @@ static bool add_at_once(const struct matrix * m, const struct plan * plan, const
 static bool add_varied(struct matrix * m, uint32_t number, const struct plan * plan, uint32_t n, uint64_t * row) {
     const struct tat_evaluation * e = &LIST(struct tat_evaluation, m->x.trace->evaluations)[number];
     const struct tat_template * t = &LIST(struct tat_template, m->x.trace->templates)[e->template_id];
-    if (!expansion_ids(&m->x, number)) { return false; }
+    if (!expansion_at(&m->x, number) || !expansion_ids(&m->x, number)) { return false; }
     m->row = row;
     for (uint32_t i = 0; i < plan->n_varies && plan->varies[i].record < n; i++) {
         const struct vary * v = &plan->varies[i];
@@ -214,6 +214,7 @@ static bool add_evaluation(struct matrix * m, uint32_t number, uint64_t * row) {
     struct kept * k = plan ? keep(m, plan) : NULL;
     if (!k) { return false; }
     if (m->measure == TAT_SUM_NS) {
+        if (!expansion_at(&m->x, number)) { return false; }
         const uint32_t n = expansion_times(&m->x, number);
         if (!m->x.start_ns) { return false; }
         add_times(m, k->column_of, n < plan->n_callbacks ? n : plan->n_callbacks, row);
@@ -246,6 +247,7 @@ int tat_matrix(const struct tat_trace * trace, enum tat_key by, enum tat_measure
         free(m.kept[i].row);
         free(m.kept[i].column_of);
     }
+    const int status = good ? 0 : expansion_fail(&m.x, error);
     expansion_end(&m.x);
-    return good ? 0 : tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", trace->path);
+    return status;
 }

@@ -231,6 +231,8 @@ struct tat_trace * tat_trace_of_model(const struct tat_trace * trace, uint32_t n
     }
     *view = *trace;
     view->of = trace;
+    view->window = (struct window){ 0 };
+    view->layout_of = NULL;
     view->plans = NULL;
     view->n_plans = 0;
     view->pieces = 0;

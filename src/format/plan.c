@@ -8,20 +8,32 @@
 
 /* ---- layouts ---- */
 
+enum { LAYOUT_SLOTS = 1 << 17 /* twice as many as there are numbers */ };
+
+/* Where the number of a layout is, or is to be. */
+static uint16_t * layout_slot(const struct tat_trace * trace, uint64_t run_bytes, uint64_t stride) {
+    const struct tat_layout * known = LIST(const struct tat_layout, trace->layouts);
+    uint64_t hash = (run_bytes * UINT64_C(0x9e3779b97f4a7c15) ^ stride) * UINT64_C(0xd6e8feb86659fd93);
+    for (hash ^= hash >> 32;; hash++) {
+        uint16_t * slot = &trace->layout_of[hash % LAYOUT_SLOTS];
+        if (!*slot || (known[*slot].run_bytes == run_bytes && known[*slot].stride == stride)) { return slot; }
+    }
+}
+
+static uint16_t layout_add(struct tat_trace * trace, uint64_t run_bytes, uint64_t stride) {
+    struct tat_layout * layout = trace->layouts.count < UINT16_MAX ? list_add(&trace->layouts, sizeof *layout) : NULL;
+    if (!layout) { return 0; }
+    *layout = (struct tat_layout){ run_bytes, stride };
+    return (uint16_t) (trace->layouts.count - 1);
+}
+
 uint16_t layout_number(struct tat_trace * trace, uint64_t run_bytes, uint64_t stride) {
     uint16_t number = 0;
     pthread_mutex_lock(&trace->lock);
-    const struct tat_layout * known = LIST(struct tat_layout, trace->layouts);
-    for (uint32_t i = 1; i < trace->layouts.count && !number; i++) {
-        if (known[i].run_bytes == run_bytes && known[i].stride == stride) { number = (uint16_t) i; }
-    }
-    if (!number && trace->layouts.count < UINT16_MAX) {
-        struct tat_layout * layout = list_add(&trace->layouts, sizeof *layout);
-        if (layout) {
-            *layout = (struct tat_layout){ run_bytes, stride };
-            number = (uint16_t) (trace->layouts.count - 1);
-        }
-    }
+    if (!trace->layout_of) { trace->layout_of = calloc(LAYOUT_SLOTS, sizeof *trace->layout_of); }
+    uint16_t * slot = trace->layout_of ? layout_slot(trace, run_bytes, stride) : NULL;
+    if (slot && !*slot) { *slot = layout_add(trace, run_bytes, stride); }
+    if (slot) { number = *slot; }
     pthread_mutex_unlock(&trace->lock);
     return number;
 }
@@ -59,8 +71,11 @@ struct builder {
     const struct tat_template * t;
     struct list records, varies;
     struct piece * pieces; /* PIECES_MAX */
+    uint32_t * captured;   /* by entry and kind: 1 + the first capture */
     bool failed;
 };
+
+enum { CAPTURE_KINDS = TAT_CAPTURE_OFFSET + 1 };
 
 struct tat_expectation tat_template_expect(const struct tat_template * t, uint32_t rule) {
     struct tat_expectation x = { 0 };
@@ -99,7 +114,7 @@ static bool take_pieces(struct tat_trace * trace, size_t n) {
 static void add_shape(struct builder * b, struct tat_access a, const struct tat_entry * e, const uint64_t * ne,
                       uint64_t base) {
     const struct extent extent = extent_of(ne, e->nb, e->type_block, e->type_block_bytes);
-    const size_t n = extent_pieces(&extent, 0, b->pieces, PIECES_MAX);
+    const size_t n = extent_count(&extent, PIECES_MAX);
     if (n == 0 || !take_pieces(b->trace, n)) {
         plan_set_piece(b->trace, &a, base, 0, extent_span(&extent), 0, 1);
         a.bytes = extent_bytes(&extent);
@@ -107,6 +122,7 @@ static void add_shape(struct builder * b, struct tat_access a, const struct tat_
         add_record(b, &a);
         return;
     }
+    extent_pieces(&extent, 0, b->pieces, PIECES_MAX);
     for (size_t i = 0; i < n; i++) {
         const struct piece * p = &b->pieces[i];
         plan_set_piece(b->trace, &a, base, p->offset, p->run_bytes, p->stride, p->count);
@@ -114,11 +130,19 @@ static void add_shape(struct builder * b, struct tat_access a, const struct tat_
     }
 }
 
-static uint32_t capture_of(const struct tat_template * t, uint32_t entry, enum tat_capture_kind kind) {
-    for (uint32_t i = 0; i < t->n_captures; i++) {
-        if (t->captures[i].entry == entry && t->captures[i].kind == kind) { return i; }
+static bool find_captures(struct builder * b) {
+    const struct tat_template * t = b->t;
+    b->captured = calloc((size_t) (t->n_leaves + t->n_nodes) * CAPTURE_KINDS + 1, sizeof *b->captured);
+    for (uint32_t i = 0; b->captured && i < t->n_captures; i++) {
+        uint32_t * first = &b->captured[(size_t) t->captures[i].entry * CAPTURE_KINDS + t->captures[i].kind];
+        if (!*first) { *first = i + 1; }
     }
-    return UINT32_MAX;
+    return b->captured != NULL;
+}
+
+/* UINT32_MAX: there is none. */
+static uint32_t capture_of(const struct builder * b, uint32_t entry, enum tat_capture_kind kind) {
+    return b->captured[(size_t) entry * CAPTURE_KINDS + kind] - 1;
 }
 
 struct extent selection_extent(const struct tat_entry * e, enum operand_use use) {
@@ -150,7 +174,7 @@ static void add_varying(struct builder * b, struct tat_access a, const struct ta
     *vary = (struct vary){
         .record = b->records.count - 1,
         .n_records = 1,
-        .capture = capture_of(b->t, ids, use_capture(use)),
+        .capture = capture_of(b, ids, use_capture(use)),
         .use = use,
         .entry = entry,
         .ids = ids,
@@ -160,7 +184,7 @@ static void add_varying(struct builder * b, struct tat_access a, const struct ta
 
 /* Records made since `first` move with the offset of their view, if that was captured. */
 static void let_slide(struct builder * b, uint32_t first, uint32_t entry) {
-    const uint32_t capture = capture_of(b->t, entry, TAT_CAPTURE_OFFSET);
+    const uint32_t capture = capture_of(b, entry, TAT_CAPTURE_OFFSET);
     if (capture == UINT32_MAX || b->records.count == first) { return; }
     struct vary * vary = list_add(&b->varies, sizeof *vary);
     b->failed |= vary == NULL;
@@ -273,10 +297,12 @@ static void plan_free(struct plan * plan) {
 static struct plan * make_plan(struct tat_trace * trace, const struct tat_template * t, uint32_t rule) {
     struct builder b = { .trace = trace, .t = t, .pieces = malloc(PIECES_MAX * sizeof(struct piece)) };
     struct plan * plan = calloc(1, sizeof *plan);
-    if (b.pieces && plan) { plan->n_callbacks = add_nodes(&b, rule); }
-    if (b.pieces && plan && !b.failed) { plan->timed = find_timed(trace, &b.records, plan->n_callbacks); }
-    const bool good = b.pieces && plan && plan->timed;
+    const bool ready = find_captures(&b) && b.pieces && plan;
+    if (ready) { plan->n_callbacks = add_nodes(&b, rule); }
+    if (ready && !b.failed) { plan->timed = find_timed(trace, &b.records, plan->n_callbacks); }
+    const bool good = ready && plan->timed;
     free(b.pieces);
+    free(b.captured);
     if (!good) {
         free(b.records.data);
         free(b.varies.data);

@@ -34,6 +34,7 @@ struct tallying {
     tat_tally_sink sink;
     void * user;
     struct list groups;
+    uint32_t * touched;  /* records of the plan at hand, by tensor; zeros in between */
     uint32_t * group_of; /* 1 + index, by template, rule, phase and whether there are waits */
     uint64_t n_counted;
     uint64_t times; /* that the records on their way stand for */
@@ -61,13 +62,12 @@ static uint64_t countable(const struct vary * v, const struct tat_template * tmp
 /* A stack that other operands touch too comes one by one: who asks what a graph touches twice must see the graphs. */
 static bool prepare_counting(struct tallying * t, struct group * g, const struct tat_template * tmpl) {
     const struct plan * plan = g->plan;
-    uint32_t * touched = calloc((size_t) t->x.trace->tensors.count + 1, sizeof *touched);
     uint64_t counters = 0;
     g->counted_at = calloc((size_t) plan->n_varies + 1, sizeof *g->counted_at);
-    for (uint32_t i = 0; touched && i < plan->n_records; i++) { touched[plan->records[i].tensor]++; }
-    for (uint32_t i = 0; touched && g->counted_at && i < plan->n_varies; i++) {
+    for (uint32_t i = 0; i < plan->n_records; i++) { t->touched[plan->records[i].tensor]++; }
+    for (uint32_t i = 0; g->counted_at && i < plan->n_varies; i++) {
         const uint64_t n = countable(&plan->varies[i], tmpl);
-        if (n == 0 || touched[plan->records[plan->varies[i].record].tensor] > 1 ||
+        if (n == 0 || t->touched[plan->records[plan->varies[i].record].tensor] > 1 ||
             t->n_counted + counters + n > COUNTED_MAX) {
             continue;
         }
@@ -75,10 +75,9 @@ static bool prepare_counting(struct tallying * t, struct group * g, const struct
         counters += n;
     }
     t->n_counted += counters;
+    for (uint32_t i = 0; i < plan->n_records; i++) { t->touched[plan->records[i].tensor] = 0; }
     g->counted = calloc(counters + 1, sizeof *g->counted);
-    const bool good = touched && g->counted_at && g->counted;
-    free(touched);
-    return good;
+    return g->counted_at && g->counted;
 }
 
 /* False: what was chosen is not known. */
@@ -109,7 +108,9 @@ static struct tat_access record_like(const struct plan * plan, const struct vary
 /* Each expert that was chosen, as if by one evaluation. */
 static bool put_counted(struct tallying * t, const struct group * g) {
     const struct tat_template * tmpl = template_of(t, g->evaluation);
-    if (g->plan->n_varies && !expansion_ids(&t->x, g->evaluation)) { return false; }
+    if (g->plan->n_varies && (!expansion_at(&t->x, g->evaluation) || !expansion_ids(&t->x, g->evaluation))) {
+        return false;
+    }
     if (!expansion_reserve(&t->x.values, &t->x.values_capacity, 1, sizeof t->x.values[0])) { return false; }
     for (uint32_t i = 0; i < g->plan->n_varies && !t->x.stopped; i++) {
         const struct vary * v = &g->plan->varies[i];
@@ -244,7 +245,7 @@ static bool tally_one(struct tallying * t, uint32_t number) {
     const struct tat_evaluation * e = &LIST(struct tat_evaluation, t->x.trace->evaluations)[number];
     if (e->flags & (TAT_EVALUATION_UNMATCHED | TAT_EVALUATION_OUTSIDE)) { return true; }
     const struct plan * plan = plan_of(t->x.trace, e->template_id, e->rule);
-    if (!plan) { return false; }
+    if (!plan || !expansion_at(&t->x, number)) { return false; }
     const uint32_t n_times = expansion_times(&t->x, number);
     if (!t->x.start_ns) { return false; }
     const uint32_t n = n_times >= plan->n_callbacks ? plan->n_records : plan_records_before(plan, n_times);
@@ -265,7 +266,8 @@ int tat_trace_tally(const struct tat_trace * trace, uint32_t first, uint32_t las
     const size_t n = (size_t) trace->templates.count * TAT_RULE_COUNT * TAT_PHASE_COUNT * 2;
     bool good = expansion_begin(&t.x, trace, sink_varying, &t);
     t.group_of = calloc(n + 1, sizeof *t.group_of);
-    good &= t.group_of != NULL;
+    t.touched = calloc((size_t) trace->tensors.count + 1, sizeof *t.touched);
+    good &= t.group_of && t.touched;
     if (last > trace->evaluations.count) { last = trace->evaluations.count; }
     for (uint32_t i = first; i < last && good && !t.x.stopped; i++) { good = tally_one(&t, i); }
     if (good) { expansion_flush(&t.x); }
@@ -276,9 +278,9 @@ int tat_trace_tally(const struct tat_trace * trace, uint32_t first, uint32_t las
         group_end(g);
     }
     free(t.groups.data);
+    free(t.touched);
     free(t.group_of);
-    const bool stopped = t.x.stopped;
+    const int status = good ? t.x.stopped : expansion_fail(&t.x, error);
     expansion_end(&t.x);
-    if (!good) { return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", trace->path); }
-    return stopped ? 1 : 0;
+    return status;
 }

@@ -9,16 +9,24 @@
 
 #include "format/buffer.h"
 #include "format/list.h"
+#include "format/window.h"
 #include "gguf/arena.h"
 #include "tat/trace.h"
+
+enum {
+    /* Work that a byte of a file can ask of a walk over access records, and what any file can. No trace of a model
+     * comes near it: a record takes a third of a byte, and a prompt into a cache whose V lies transposed a hundredth.
+     */
+    WORK_A_BYTE = 1024,
+    WORK_LEAST = 1 << 22,
+};
 
 /* Where the parts of an EVALUATION block are; struct tat_evaluation holds the rest. */
 struct body {
     uint64_t begin_tick, end_tick;
-    const uint8_t * stamps;
-    const uint8_t * captures;
-    const uint8_t * waits; /* as many as struct tat_evaluation says */
+    uint64_t file_offset; /* of the stamps */
     uint32_t stamps_bytes, captures_bytes, waits_bytes;
+    uint8_t captures_at, waits_at; /* bytes behind what comes before */
 };
 
 struct type {
@@ -33,7 +41,8 @@ struct anchor {
 
 struct tat_trace {
     char * path;
-    const uint8_t * map;
+    int fd;
+    int trouble; /* why bodies could not be read: errno, ENODATA where the file became shorter; relaxed */
     uint64_t size;
     struct tat_file_header header;
     struct tat_trace_summary summary;
@@ -58,7 +67,9 @@ struct tat_trace {
     uint64_t pieces; /* records of all plans but the first of each operand; relaxed */
 
     pthread_mutex_t lock; /* guards what follows: made when first needed */
+    struct window window; /* bodies_borrow */
     struct list layouts;  /* struct tat_layout; 0 is contiguous */
+    uint16_t * layout_of; /* LAYOUT_SLOTS, by hash: number, or 0 */
     struct plan ** plans; /* by template and rule */
     uint32_t n_plans;     /* templates that they have room for */
 };
@@ -67,7 +78,7 @@ struct tat_trace {
 bool decode_strings(struct tat_trace * trace, struct tat_in in);
 bool decode_tensors(struct tat_trace * trace, struct tat_in in);
 bool decode_template(struct tat_trace * trace, struct tat_in in);
-bool decode_evaluation(struct tat_trace * trace, struct tat_in in);
+bool decode_evaluation(struct tat_trace * trace, struct tat_in in, uint64_t file_offset);
 bool event_is_known(struct tat_in in); /* by its type */
 bool decode_event(struct tat_trace * trace, struct tat_in in);
 bool decode_loss(struct tat_trace * trace, struct tat_in in);
@@ -78,6 +89,7 @@ const char * string_at(const struct tat_trace * trace, uint64_t number);
 
 /* A walk over the blocks of a file. */
 struct scan {
+    struct window window;
     uint64_t end, at;
     uint64_t vain; /* bytes of payloads whose checksum was wrong */
     struct tat_block_header header;
@@ -89,7 +101,7 @@ bool scan_read(struct tat_trace * trace, struct scan * scan);
 /* Of a trace or its folder; NULL: memory. */
 char * trace_file_path(const char * path);
 
-/* Of a file that is mapped: checks the header and makes ready for blocks. 0 or -1. */
+/* Opens the file at trace->path, checks its header and makes ready for blocks. 0 or -1. */
 int trace_begin(struct tat_trace * trace, struct tat_error * error);
 
 /* After all blocks: times from ticks, the order of evaluations, contexts, tokens, phases. False: memory. */

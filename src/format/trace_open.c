@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -56,30 +55,19 @@ static int check_header(const struct tat_trace * trace, struct tat_error * error
     return 0;
 }
 
-static int map_file(struct tat_trace * trace, struct tat_error * error) {
-    const int fd = open(trace->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) { return tat_fail_errno(error, "%s", trace->path); }
+static int open_file(struct tat_trace * trace, struct tat_error * error) {
     struct stat status;
-    int result = -1;
-    if (fstat(fd, &status) != 0) {
-        tat_fail_errno(error, "%s", trace->path);
-    } else if (!S_ISREG(status.st_mode)) {
-        tat_fail(error, TAT_ERROR_INPUT, "%s: not a regular file", trace->path);
-    } else if ((uint64_t) status.st_size < TAT_HEADER_BYTES) {
-        tat_fail(error, TAT_ERROR_INPUT, "%s: %" PRIu64 " bytes, but a trace begins with a header of %d", trace->path,
-                 (uint64_t) status.st_size, TAT_HEADER_BYTES);
-    } else {
-        void * map = mmap(NULL, (size_t) status.st_size, PROT_READ, MAP_SHARED, fd, 0);
-        if (map == MAP_FAILED) {
-            tat_fail_errno(error, "%s: cannot map %" PRIu64 " bytes", trace->path, (uint64_t) status.st_size);
-        } else {
-            trace->map = map;
-            trace->size = (uint64_t) status.st_size;
-            result = 0;
-        }
+    trace->fd = open(trace->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (trace->fd < 0 || fstat(trace->fd, &status) != 0) { return tat_fail_errno(error, "%s", trace->path); }
+    if (!S_ISREG(status.st_mode)) { return tat_fail(error, TAT_ERROR_INPUT, "%s: not a regular file", trace->path); }
+    trace->size = (uint64_t) status.st_size;
+    const ssize_t n = pread(trace->fd, &trace->header, sizeof trace->header, 0);
+    if (n < 0) { return tat_fail_errno(error, "%s", trace->path); }
+    if (n < TAT_HEADER_BYTES) {
+        return tat_fail(error, TAT_ERROR_INPUT, "%s: %zd bytes, but a trace begins with a header of %d", trace->path, n,
+                        TAT_HEADER_BYTES);
     }
-    close(fd);
-    return result;
+    return check_header(trace, error);
 }
 
 /* ---- the blocks ---- */
@@ -88,34 +76,42 @@ static int map_file(struct tat_trace * trace, struct tat_error * error) {
  * size in vain, the rest of it is damage. */
 enum { VAIN_SUMS = 16 };
 
-/* Payload bytes of the block at scan->at, or -1 if there is none that is whole. */
-static int64_t block_at(const struct tat_trace * trace, struct scan * scan) {
+/* The payload of the block at scan->at, whose header it sets; NULL where there is none that is whole. */
+static const uint8_t * block_at(const struct tat_trace * trace, struct scan * scan) {
     struct tat_block_header * header = &scan->header;
     const uint64_t at = scan->at;
-    if (trace->size - at < sizeof *header || scan->vain / VAIN_SUMS > trace->size) { return -1; }
-    memcpy(header, trace->map + at, sizeof *header);
-    if (header->magic != TAT_BLOCK_MAGIC || header->payload_bytes > TAT_BLOCK_MAX ||
-        header->payload_bytes > trace->size - at - sizeof *header) {
-        return -1;
+    const uint8_t * bytes = window_get(&scan->window, at, sizeof *header);
+    if (!bytes) { /* what the file has is less, by now at least */
+        const uint64_t end = at + ((scan->window.count + TAT_BLOCK_ALIGN - 1) & ~(uint64_t) (TAT_BLOCK_ALIGN - 1));
+        if (end < scan->end) { scan->end = end; }
+        return NULL;
     }
-    const uint64_t sum = tat_block_checksum(at, (enum tat_block_type) header->type, trace->map + at + sizeof *header,
-                                            header->payload_bytes);
-    if (sum == header->checksum) { return (int64_t) header->payload_bytes; }
+    memcpy(header, bytes, sizeof *header);
+    if (header->magic != TAT_BLOCK_MAGIC || header->payload_bytes > TAT_BLOCK_MAX ||
+        scan->vain / VAIN_SUMS > trace->size || trace->size - at < sizeof *header ||
+        header->payload_bytes > trace->size - at - sizeof *header) {
+        return NULL;
+    }
+    bytes = window_get(&scan->window, at, sizeof *header + header->payload_bytes);
+    if (!bytes) { return NULL; }
+    const uint8_t * payload = bytes + sizeof *header;
+    const uint64_t sum = tat_block_checksum(at, (enum tat_block_type) header->type, payload, header->payload_bytes);
+    if (sum == header->checksum) { return payload; }
     scan->vain += header->payload_bytes;
-    return -1;
+    return NULL;
 }
 
 enum decoded { DECODED, SENSELESS, UNKNOWN };
 
-static enum decoded decode_block(struct tat_trace * trace, const struct tat_block_header * header, uint64_t at) {
-    const uint8_t * payload = trace->map + at + sizeof *header;
+static enum decoded decode_block(struct tat_trace * trace, const struct tat_block_header * header,
+                                 const uint8_t * payload, uint64_t at) {
     const struct tat_in in = { .at = payload, .end = payload + header->payload_bytes };
     bool good = false;
     switch (header->type) {
         case TAT_BLOCK_STRING: good = decode_strings(trace, in); break;
         case TAT_BLOCK_TENSOR: good = decode_tensors(trace, in); break;
         case TAT_BLOCK_TEMPLATE: good = decode_template(trace, in); break;
-        case TAT_BLOCK_EVALUATION: good = decode_evaluation(trace, in); break;
+        case TAT_BLOCK_EVALUATION: good = decode_evaluation(trace, in, at + sizeof *header); break;
         case TAT_BLOCK_EVENT:
             if (!event_is_known(in)) { return UNKNOWN; }
             good = decode_event(trace, in);
@@ -127,29 +123,54 @@ static enum decoded decode_block(struct tat_trace * trace, const struct tat_bloc
     return good ? DECODED : SENSELESS;
 }
 
-/* The last byte that is not zero: a process that was killed leaves reserved space behind. */
-static uint64_t written_end(const struct tat_trace * trace) {
-    uint64_t at = trace->size & ~(uint64_t) 7;
-    for (uint64_t i = at; i < trace->size; i++) {
-        if (trace->map[i]) { return trace->size; }
+/* A file may be nearly all hole: no data is at or behind it. */
+static uint64_t data_end(const struct tat_trace * trace) {
+    uint64_t low = 0, high = trace->size;
+    while (high - low > TAT_HEADER_BYTES) {
+        const uint64_t middle = low + (high - low) / 2;
+        *(lseek(trace->fd, (off_t) middle, SEEK_DATA) < 0 && errno == ENXIO ? &high : &low) = middle;
     }
-    for (uint64_t word; at > TAT_HEADER_BYTES; at -= 8) {
-        memcpy(&word, trace->map + at - 8, 8);
-        if (word) { break; }
+    return high;
+}
+
+static uint64_t last_not_zero(const uint8_t * bytes, size_t count) {
+    static const uint8_t zeros[64];
+    while (count >= sizeof zeros && memcmp(bytes + count - sizeof zeros, zeros, sizeof zeros) == 0) {
+        count -= sizeof zeros;
     }
-    return at;
+    while (count && bytes[count - 1] == 0) { count--; }
+    return count;
+}
+
+/* Behind the last byte that is not zero, up to a multiple of 8: a process that was killed leaves reserved space behind.
+ * The writer may cut that off right now. */
+static uint64_t written_end(const struct tat_trace * trace, struct window * window) {
+    enum { PIECE = 64 << 10 };
+    uint64_t end = data_end(trace);
+    while (end > TAT_HEADER_BYTES) {
+        const uint64_t from = (end - 1) & ~(uint64_t) (PIECE - 1);
+        const uint8_t * bytes = window_get(window, from, end - from);
+        const uint64_t count = last_not_zero(bytes ? bytes : window->bytes, bytes ? end - from : window->count);
+        if (window->error) { return end; }
+        if (count) { return from + ((count + 7) & ~(uint64_t) 7); }
+        end = from;
+    }
+    return TAT_HEADER_BYTES;
 }
 
 static struct scan scan_begin(const struct tat_trace * trace) {
-    return (struct scan){ .end = written_end(trace), .at = TAT_HEADER_BYTES };
+    struct scan scan = { .window = { .fd = trace->fd }, .at = TAT_HEADER_BYTES };
+    scan.end = written_end(trace, &scan.window);
+    if (scan.end > trace->size) { scan.end = trace->size; }
+    return scan;
 }
 
 bool scan_read(struct tat_trace * trace, struct scan * scan) {
     struct tat_trace_summary * s = &trace->summary;
-    const int64_t payload = block_at(trace, scan);
-    if (payload < 0) { return false; }
-    const uint64_t bytes = tat_block_bytes((uint64_t) payload);
-    const enum decoded decoded = decode_block(trace, &scan->header, scan->at);
+    const uint8_t * payload = block_at(trace, scan);
+    if (!payload) { return false; }
+    const uint64_t bytes = tat_block_bytes(scan->header.payload_bytes);
+    const enum decoded decoded = decode_block(trace, &scan->header, payload, scan->at);
     s->used_bytes += bytes;
     if (scan->header.type >= TAT_BLOCK_STRING && scan->header.type <= TAT_BLOCK_END) {
         s->n_blocks[scan->header.type]++;
@@ -161,34 +182,46 @@ bool scan_read(struct tat_trace * trace, struct scan * scan) {
     return true;
 }
 
+/* Where no block is: to where the next may be. Returns how many bytes that is. */
+static uint64_t scan_skip(struct scan * scan) {
+    enum { STEPS = 64 << 10 }; /* a hole in the file may begin anywhere: it is asked for now and then */
+    const uint64_t from = scan->at;
+    scan->at += TAT_BLOCK_ALIGN;
+    if (scan->at % STEPS == 0) { scan->at = window_skip_hole(&scan->window, scan->at, scan->end); }
+    return scan->at - from;
+}
+
 /* A block that does not check out is skipped: the next one is found by its magic and checksum. */
-static void read_blocks(struct tat_trace * trace) {
+static int read_blocks(struct tat_trace * trace, struct tat_error * error) {
     struct scan scan = scan_begin(trace);
-    while (scan.at < scan.end) {
-        if (!scan_read(trace, &scan)) {
-            scan.at += TAT_BLOCK_ALIGN;
-            trace->summary.damaged_bytes += TAT_BLOCK_ALIGN;
-        }
+    while (scan.at < scan.end && !scan.window.error) {
+        if (!scan_read(trace, &scan)) { trace->summary.damaged_bytes += scan_skip(&scan); }
     }
+    window_free(&scan.window);
+    errno = scan.window.error;
+    return errno ? tat_fail_errno(error, "%s: byte %" PRIu64, trace->path, scan.at) : 0;
 }
 
 void tat_trace_each_block(const struct tat_trace * trace, tat_block_sink sink, void * user) {
     struct scan scan = scan_begin(trace);
     struct tat_block damage = { 0 };
-    for (uint64_t bytes; scan.at < scan.end; scan.at += bytes) {
-        const int64_t payload = block_at(trace, &scan);
-        bytes = payload < 0 ? TAT_BLOCK_ALIGN : tat_block_bytes((uint64_t) payload);
-        if (payload < 0) {
-            if (!damage.bytes) { damage.file_offset = scan.at; }
-            damage.bytes += bytes;
+    bool going = true;
+    while (going && scan.at < scan.end) {
+        const uint64_t at = scan.at;
+        const uint8_t * payload = block_at(trace, &scan);
+        if (!payload) {
+            if (!damage.bytes) { damage.file_offset = at; }
+            damage.bytes += scan_skip(&scan);
             continue;
         }
-        const struct tat_block block = { scan.at, bytes, (enum tat_block_type) scan.header.type,
-                                         trace->map + scan.at + sizeof scan.header, scan.header.payload_bytes };
-        if ((damage.bytes && !sink(&damage, user)) || !sink(&block, user)) { return; }
+        const struct tat_block block = { at, tat_block_bytes(scan.header.payload_bytes),
+                                         (enum tat_block_type) scan.header.type, payload, scan.header.payload_bytes };
+        going = (!damage.bytes || sink(&damage, user)) && sink(&block, user);
+        scan.at += block.bytes;
         damage.bytes = 0;
     }
-    if (damage.bytes) { sink(&damage, user); }
+    if (going && damage.bytes) { sink(&damage, user); }
+    window_free(&scan.window);
 }
 
 /* ---- open and close ---- */
@@ -203,8 +236,7 @@ char * trace_file_path(const char * path) {
 }
 
 int trace_begin(struct tat_trace * trace, struct tat_error * error) {
-    memcpy(&trace->header, trace->map, sizeof trace->header);
-    if (check_header(trace, error) != 0) { return -1; }
+    if (open_file(trace, error) != 0) { return -1; }
     struct tat_layout * contiguous = list_add(&trace->layouts, sizeof *contiguous);
     bool memory = contiguous != NULL;
     for (int i = 0; i < 16 && memory; i++) { memory = list_add(&trace->params, sizeof(int32_t)) != NULL; }
@@ -215,12 +247,15 @@ int trace_begin(struct tat_trace * trace, struct tat_error * error) {
 }
 
 static int read_trace(struct tat_trace * trace, struct tat_error * error) {
-    if (map_file(trace, error) != 0 || trace_begin(trace, error) != 0) { return -1; }
-    read_blocks(trace);
+    struct stat status;
+    if (trace_begin(trace, error) != 0 || read_blocks(trace, error) != 0) { return -1; }
     if (!timeline_build(trace) || !models_build(trace)) {
         return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", trace->path);
     }
-    return 0;
+    if (fstat(trace->fd, &status) == 0 && (uint64_t) status.st_size < trace->size) {
+        trace->summary.file_bytes = (uint64_t) status.st_size; /* its writer cut off what it had reserved */
+    }
+    return tat_trace_trouble(trace, error);
 }
 
 struct tat_trace * tat_trace_open(const char * path, struct tat_error * error) {
@@ -230,6 +265,7 @@ struct tat_trace * tat_trace_open(const char * path, struct tat_error * error) {
         return NULL;
     }
     pthread_mutex_init(&trace->lock, NULL);
+    trace->fd = -1;
     trace->path = trace_file_path(path);
     if (!trace->path) {
         tat_fail_errno(error, "%s", path);
@@ -245,6 +281,8 @@ static void close_part(struct tat_trace * part) {
     struct list * lists[] = { &part->tensors,     &part->templates, &part->models,
                               &part->evaluations, &part->bodies,    &part->layouts };
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) { free(lists[i]->data); }
+    free(part->layout_of);
+    window_free(&part->window);
     pthread_mutex_destroy(&part->lock);
     free(part);
 }
@@ -261,7 +299,9 @@ void tat_trace_close(struct tat_trace * trace) {
                               &trace->files,     &trace->anchors, &trace->layouts,     &trace->models };
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) { free(lists[i]->data); }
     arena_free(&trace->arena);
-    if (trace->map) { munmap((void *) trace->map, trace->size); }
+    free(trace->layout_of);
+    window_free(&trace->window);
+    if (trace->fd >= 0) { close(trace->fd); }
     pthread_mutex_destroy(&trace->lock);
     free(trace->path);
     free(trace);

@@ -303,7 +303,7 @@ class Trace:
         return self.strings[number] if number < len(self.strings) else ""
 
     def fill_up(self, things, first, nothing, most):
-        if not 0 <= first - len(things) <= most:
+        if not len(things) <= first <= most:
             raise Nonsense(f"number {first} after {len(things)}")
         things.extend([nothing] * (first - len(things)))
 
@@ -400,7 +400,7 @@ class Trace:
         for difference in differences:
             stamp += difference
             stamps.append(stamp)
-        captures = [read_capture(captured, c.kind) for c in self.templates[template].captures]
+        captures = read_captures(captured, self.templates[template].captures)
         self.evaluations.append(
             Evaluation(template, flags, rule, status, n_threads, thread, begin, ticks, n_callbacks, stamps, captures,
                        waits)
@@ -485,6 +485,20 @@ def read_capture(b, kind):
     except Nonsense:
         b.at = len(b.data)
         return None
+
+
+def read_captures(b, captures):
+    """Their values. A series that has more than so few bytes may stand for counts as not captured."""
+    left = min((1 << 18) + (1 << 12) * b.left(), 1 << 24)
+    everything = []
+    for capture in captures:
+        values = read_capture(b, capture.kind)
+        if capture.kind in (ROWS, POSITIONS, OFFSET) and values:
+            if len(values) > left:
+                values = []
+            left -= len(values)
+        everything.append(values)
+    return everything
 
 
 def main():

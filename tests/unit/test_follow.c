@@ -37,7 +37,8 @@ static uint32_t graph(struct fixture * f, uint64_t tokens) {
           .facts = TAT_NODE_COMPUTE,
           .src = { 1, 2 } },
     };
-    return tb_template(&f->b, 1, entries, 2, 1, NULL, 0);
+    const struct tb_capture ids = { TAT_CAPTURE_ROWS, 1, 0, 1 };
+    return tb_template(&f->b, 1, entries, 2, 1, &ids, 1);
 }
 
 static void event(struct fixture * f, enum tat_event_type type) {
@@ -75,7 +76,13 @@ static void begin(struct fixture * f) {
     const uint32_t token = graph(f, 1);
     for (int i = 0; i < TOKENS; i++) {
         f->marks[i + 1] = f->b.size;
-        tb_evaluation(&f->b, (struct tb_evaluation){ .template_id = token, .n_callbacks = 1 });
+        struct payload p;
+        payload_begin(&p);
+        tb_put_series(&p.out, &(int64_t){ i }, 1);
+        tb_evaluation(&f->b, (struct tb_evaluation){ .template_id = token,
+                                                     .n_callbacks = 1,
+                                                     .captures = p.bytes,
+                                                     .captures_bytes = (size_t) (p.out.at - p.bytes) });
     }
     f->marks[TOKENS + 1] = f->b.size;
     tb_end(&f->b);
@@ -139,6 +146,15 @@ static void end(struct fixture * f, struct follow * follow) {
     tb_free(&f->b);
 }
 
+/* What was captured by the evaluation that came last, the first two of which captured nothing. */
+static void assert_last_is_whole(const struct tat_trace * trace) {
+    const uint32_t n = evaluations(trace);
+    int64_t id = -1;
+    if (n <= 2) { return; }
+    assert_int_equal(tat_trace_capture(trace, n - 1, 0, &id, 1), 1);
+    assert_int_equal(id, n - 3);
+}
+
 /* Bytes that come in any pieces: half a block is none yet. Looking costs nothing where nothing came. */
 static void grows_by_any_piece(void ** state) {
     (void) state;
@@ -151,6 +167,7 @@ static void grows_by_any_piece(void ** state) {
             put(&f, at, at + pieces[p] < f.b.size ? at + pieces[p] : f.b.size);
             if (p > 0 || at % 7 == 0) { look(follow); }
             bytes_of(follow_trace(follow)); /* plans are made before later graphs come */
+            assert_last_is_whole(follow_trace(follow));
         }
         look(follow);
         assert_int_equal(evaluations(follow_trace(follow)), TOKENS + 2);
