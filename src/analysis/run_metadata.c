@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/command_line.h"
+
 enum { METADATA_MAX = 1 << 20 }; /* it is a few KiB */
 
 json_t * run_metadata(const struct tat_trace * trace) {
@@ -22,15 +24,35 @@ json_t * run_metadata(const struct tat_trace * trace) {
     return metadata;
 }
 
-int64_t run_asked_tokens(const json_t * metadata) {
+/* A number, and nothing behind it. */
+static bool read_number(const char * text, int64_t * value) {
+    char * end;
+    *value = strtoll(text, &end, 10);
+    return end != text && !*end;
+}
+
+/* The value of the option at i, if that is -n; NULL otherwise. */
+static const char * asked_by(const json_t * command, size_t i) {
     static const char * const options[] = { "-n", "--predict", "--n-predict" };
-    const json_t * command = json_object_get(metadata, "command");
-    for (size_t i = 0; i + 1 < json_array_size(command); i++) {
-        const char * option = json_string_value(json_array_get(command, i));
-        const char * value = json_string_value(json_array_get(command, i + 1));
-        for (size_t o = 0; option && value && o < sizeof options / sizeof options[0]; o++) {
-            if (strcmp(option, options[o]) == 0) { return strtoll(value, NULL, 10); }
-        }
+    const char * argument = command_argument(command, i);
+    for (size_t o = 0; o < sizeof options / sizeof options[0]; o++) {
+        const size_t length = strlen(options[o]);
+        if (strncmp(argument, options[o], length) != 0) { continue; }
+        if (argument[length] == '=') { return argument + length + 1; }
+        if (!argument[length]) { return command_argument(command, i + 1); }
     }
-    return -1;
+    return NULL;
+}
+
+int64_t run_asked_tokens(const json_t * metadata) {
+    const json_t * command = json_object_get(metadata, "command");
+    const int program = command_program(metadata);
+    int64_t asked = -1; /* the last one counts */
+    for (size_t i = (size_t) program + 1; program >= 0 && i < json_array_size(command); i++) {
+        const char * value = asked_by(command, i);
+        int64_t number;
+        if (value && read_number(value, &number)) { asked = number; }
+        i += command_takes_value(command, i);
+    }
+    return asked;
 }

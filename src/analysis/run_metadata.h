@@ -13,7 +13,7 @@
 /* Of the file beside the trace; NULL where there is none that can be read. The caller owns it. */
 json_t * run_metadata(const struct tat_trace * trace);
 
-/* The tokens that the command line asked to generate (-n), or -1 where it does not say. */
+/* The tokens that the program which computed was asked to generate (-n), or -1 where the command line does not say. */
 int64_t run_asked_tokens(const json_t * metadata);
 
 #endif

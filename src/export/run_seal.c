@@ -163,23 +163,48 @@ static json_t * checks_json(const struct tat_verification * v) {
 
 /* ---- trace_metadata.json ---- */
 
-/* Options whose value says what was asked, or where things are. */
-static bool is_telling(const char * option) {
-    static const char * const telling[] = { "-p",   "--prompt",        "-f",    "--file",
-                                            "-sys", "--system-prompt", "-sysf", "--system-prompt-file",
-                                            "-m",   "--model" };
+/* Options whose value says what was asked, or where things are, or lets somebody in. */
+static bool is_telling(const char * option, size_t length) {
+    static const char * const telling[] = {
+        "-p",          "--prompt",
+        "-f",          "--file",
+        "-bf",         "--binary-file",
+        "-sys",        "--system-prompt",
+        "-sysf",       "--system-prompt-file",
+        "-r",          "--reverse-prompt",
+        "--in-prefix", "--in-suffix",
+        "-j",          "--json-schema",
+        "--grammar",   "--api-key",
+        "-hft",        "--hf-token",
+        "-m",          "--model",
+    };
     for (size_t i = 0; i < sizeof telling / sizeof telling[0]; i++) {
-        if (strcmp(option, telling[i]) == 0) { return true; }
+        if (strlen(telling[i]) == length && strncmp(option, telling[i], length) == 0) { return true; }
     }
     return false;
 }
 
-static json_t * command_json(const struct tat_run_info * info, bool is_private) {
+static const char * last_of(const char * path) {
+    const char * slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* Without paths and prompts: of the program that computed its name stays, by which its options are found. */
+static json_t * private_argument(const struct tat_run_info * info, int i, const char * program) {
+    const char * argument = info->argv[i];
+    const char * value = strchr(argument, '=');
+    if (strcmp(last_of(argument), last_of(program)) == 0) { return json_string(last_of(argument)); }
+    const bool follows = i && is_telling(info->argv[i - 1], strlen(info->argv[i - 1]));
+    const bool tells = value && is_telling(argument, (size_t) (value - argument));
+    const bool hide = follows || tells || strchr(argument, '/') || strchr(argument, ' ');
+    return json_string(hide ? "(left out)" : argument);
+}
+
+static json_t * command_json(const struct tat_run_info * info, const struct tat_file_header * h) {
     json_t * array = json_array();
     for (int i = 0; info && i < info->argc; i++) {
-        const bool hide = is_private && ((i && is_telling(info->argv[i - 1])) || strchr(info->argv[i], '/') ||
-                                         strchr(info->argv[i], ' '));
-        json_t * text = json_string(hide ? "(left out)" : info->argv[i]);
+        json_t * text =
+            h->features & TAT_FEATURE_PRIVATE ? private_argument(info, i, h->program) : json_string(info->argv[i]);
         json_array_append_new(array, text ? text : json_string("(not UTF-8)"));
     }
     return array;
@@ -218,7 +243,7 @@ static json_t * metadata(const struct tat_trace * trace, struct tat_gguf ** mode
     for (int i = 0; i < 16; i++) { snprintf(run_id + 2 * i, 3, "%02x", h->run_id[i]); }
     json_t * m = json_pack("{s:i, s:s, s:s, s:s, s:b, s:o, s:s, s:i}", "format_version", (int) h->version, "run_id",
                            run_id, "producer", h->producer, "start", utc(h->start_realtime_ns, start, sizeof start),
-                           "private", is_private, "command", command_json(info, is_private), "program",
+                           "private", is_private, "command", command_json(info, h), "program",
                            is_private && slash ? slash + 1 : h->program, "pid", (int) h->pid);
     if (!m) { return NULL; }
     if (info && info->exit_status >= 0) { json_object_set_new(m, "exit_status", json_integer(info->exit_status)); }

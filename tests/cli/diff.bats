@@ -75,6 +75,17 @@ metadata() {
     [ "$(json '[r["setup"] for r in a["runs"]["tables"]["runs"]["rows"]]' one two three)" = "[1, 1, 2]" ]
     run "$TAT" diff --section runs one three
     says 'command: --temp "1" became "0.5"'
+    metadata two host --ignore-eos -t 2
+    metadata three host --ignore-eos -n 3
+    run "$TAT" diff --section runs two three
+    says 'command: "-t 2" became "-n 3"'
+    metadata two host -p -t --seed=1
+    metadata three host -p -n --seed=2
+    run "$TAT" diff --section runs two three
+    says 'command: -p "-t" became "-n"'
+    metadata two host --seed=1
+    metadata three host --seed=2
+    [ "$(json '[r["setup"] for r in a["runs"]["tables"]["runs"]["rows"]]' two three)" = "[1, 1]" ]
 }
 
 @test "diff: of a longer run the common tokens are compared" {

@@ -319,8 +319,7 @@ says_why() {
     "$TAT" record -o run -- sh -c 'sleep 1000 & echo $! > pid; exit 3' 2> said 3>&- &
     tracer=$!
     wait_until 'grep -q "sleep (process .* still runs; its trace will be in $PWD/run" said'
-    kill -INT $tracer || kill -TERM $tracer
-    kill -TERM $tracer || true # the shell has its jobs ignore interrupts
+    kill -INT $tracer
     status=0
     wait $tracer || status=$?
     [ "$status" -eq 3 ]
@@ -363,6 +362,18 @@ says_why() {
     expected="computed no graph that could be seen, and neither ggml nor a model was seen" says_why sleep 0.3
     expected="ended with status 4 before" says_why sh -c 'exit 4'
     expected="was ended by signal 9 (Killed) before" says_why sh -c 'kill -KILL $$'
+}
+
+@test "record: a private command line keeps the name of the program, and no value of what tells" {
+    toy
+    cp "$HOST" host
+    "$TAT" record --private -o run -- nice -n 0 sh -c 'exec ./host "$toy"' --prompt=Hello -p Hello -r Hello --api-key=Hello --seed=3 2> said
+    python3 -c '
+import json
+m = json.load(open("run/trace_metadata.json"))
+assert m["command"] == ["nice", "-n", "0", "sh", "-c", "(left out)", "(left out)", "-p", "(left out)", "-r", "(left out)", "(left out)", "--seed=3"], m["command"]'
+    "$TAT" record --private -o named -- "$PWD/host" "$toy" 2> said
+    python3 -c 'import json; assert json.load(open("named/trace_metadata.json"))["command"] == ["host", "(left out)"]'
 }
 
 @test "record: killed in its first graph" {

@@ -32,6 +32,26 @@ json() {
     [ "$(json 'len(a)')" -eq 10 ]
 }
 
+# asked PROGRAM ARGUMENT...: the tokens that a command line asked for, as the report tells them.
+asked() {
+    rm -rf asked
+    cp -r "$TRACE" asked
+    python3 -c 'import json, sys; json.dump({"program": sys.argv[1], "command": sys.argv[2:]}, open("asked/trace_metadata.json", "w"))' "$@"
+    TRACE=$PWD/asked json 'a["phases"]["values"].get("asked_tokens")'
+}
+
+@test "report: the tokens asked for are those of the program that computed" {
+    [ "$(asked /bin/llama-cli llama-cli -n 3)" = 3 ]
+    [ "$(asked /bin/llama-cli nice -n 15 llama-cli -m x.gguf -n 3)" = 3 ]
+    [ "$(asked /bin/llama-cli nice -n 15 llama-cli -m x.gguf)" = None ]
+    [ "$(asked /opt/llama-cli-b99 nice -n 15 ./llama-cli --predict=4)" = 4 ] # by a link
+    [ "$(asked /bin/llama-cli llama-cli -n 5 -p -n -n 6)" = 6 ]
+    [ "$(asked /bin/llama-cli llama-cli -n -1)" = None ] # without an end
+    [ "$(asked /bin/llama-cli llama-cli -n many)" = None ]
+    [ "$(asked /bin/llama-cli sh -c 'llama-cli -n 3')" = None ]
+    [ "$(asked /bin/python3 python3 chat.py -n 8)" = None ]
+}
+
 @test "report: text says what JSON says" {
     headline=$(json 'a["experts"]["headline"]')
     run "$TAT" report --section experts "$TRACE"

@@ -79,12 +79,13 @@ class Facts:
 
     @property
     def command(self):
-        """As given; empty where nobody knows."""
+        """The program that computed, and the command line as given; both empty where nobody knows."""
         try:
             with open(os.path.join(self.folder, "trace_metadata.json")) as file:
-                return json.load(file)["command"]
+                metadata = json.load(file)
+                return metadata["program"], metadata["command"]
         except (OSError, KeyError):
-            return []
+            return "", []
 
     def is_weight(self, access):
         return self.tensors[access.tensor].kind == WEIGHT

@@ -27,15 +27,19 @@ def loads_of(facts):
     return loads
 
 
-def asked_tokens(command):
-    for option, value in zip(command, command[1:]):
-        if option in ("-n", "--predict", "--n-predict"):
-            return int(value)
-    return -1
+def asked_tokens(program, command):
+    """Of the options behind the program's name the last; a test's prompts look like no option."""
+    names = [argument.rpartition("/")[2] for argument in command]
+    program = program.rpartition("/")[2]
+    if not program.startswith("llama-") or program not in names:
+        return -1
+    own = command[names.index(program) + 1 :]
+    asked = [int(value) for option, value in zip(own, own[1:]) if option in ("-n", "--predict", "--n-predict")]
+    return asked[-1] if asked else -1
 
 
 def phases(facts):
-    loads, asked = loads_of(facts), asked_tokens(facts.command)
+    loads, asked = loads_of(facts), asked_tokens(*facts.command)
     values = {"loads": len(loads)} | ({"asked_tokens": asked} if asked > 0 else {})
     rows = [{"phase": "load", "ns": sum(loads)}] if loads else []
     held = grouped((a for step in facts.all_steps for a in step.accesses), lambda a: (a.flags >> 8, facts.holder(a)))

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "analysis/command_line.h"
 #include "analysis/diff/diff.h"
 #include "analysis/units.h"
 
@@ -48,19 +49,27 @@ static void add_runs(const struct diff * d, struct result * r) {
 
 /* ---- differences ---- */
 
-static const char * argument(const json_t * command, size_t i) {
-    const char * text = json_string_value(json_array_get(command, i));
-    return text ? text : "nothing";
+/* An argument, with its value where it is an option that takes one. */
+static void say_argument(const json_t * command, size_t i, char * text, size_t size) {
+    const bool takes = command_takes_value(command, i);
+    snprintf(text, size, "%.40s%s%.40s", command_argument(command, i), takes ? " " : "",
+             takes ? command_argument(command, i + 1) : "");
 }
 
-/* The first argument that differs, after the option before it. */
+/* The first argument that differs: after its option, if it is the value of one, or else with its own value. */
 static void say_command(const struct profile * a, const struct profile * b, char * text, size_t size) {
     const json_t *x = json_object_get(a->metadata, "command"), *y = json_object_get(b->metadata, "command");
+    char from[96], to[96];
     size_t i = 0;
     while (i < json_array_size(x) && i < json_array_size(y) && !diff_argument_differs(x, y, i)) { i++; }
-    const char * before = i ? argument(x, i - 1) : "";
-    snprintf(text, size, "command: %.40s%s\"%.60s\" became \"%.60s\"", *before == '-' ? before : "",
-             *before == '-' ? " " : "", argument(x, i), argument(y, i));
+    if (i && command_takes_value(x, i - 1) && command_takes_value(y, i - 1)) {
+        snprintf(text, size, "command: %.40s \"%.60s\" became \"%.60s\"", command_argument(x, i - 1),
+                 command_argument(x, i), command_argument(y, i));
+        return;
+    }
+    say_argument(x, i, from, sizeof from);
+    say_argument(y, i, to, sizeof to);
+    snprintf(text, size, "command: \"%s\" became \"%s\"", from, to);
 }
 
 static void say_facet(const struct profile * a, const struct profile * b, enum facet facet, char * text, size_t size) {

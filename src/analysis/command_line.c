@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+#include "analysis/command_line.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "analysis/units.h"
+
+static const char LLAMA[] = "llama-";
+
+static bool is_llama(const char * path) {
+    return strncmp(last_part(path), LLAMA, sizeof LLAMA - 1) == 0;
+}
+
+/* One that is started by another name, a link's, is the first that looks like it. */
+int command_program(const json_t * metadata) {
+    const json_t * command = json_object_get(metadata, "command");
+    const char * program = json_string_value(json_object_get(metadata, "program"));
+    int first = -1;
+    if (!program || !is_llama(program)) { return -1; }
+    for (size_t i = 0; i < json_array_size(command); i++) {
+        const char * argument = command_argument(command, i);
+        if (strcmp(last_part(argument), last_part(program)) == 0) { return (int) i; }
+        if (first < 0 && is_llama(argument) && !strchr(argument, ' ')) { first = (int) i; }
+    }
+    return first;
+}
+
+const char * command_argument(const json_t * command, size_t i) {
+    if (i >= json_array_size(command)) { return "nothing"; }
+    const char * text = json_string_value(json_array_get(command, i));
+    return text ? text : "";
+}
+
+static bool is_option(const char * argument) {
+    return argument[0] == '-' && argument[1] && !isdigit((unsigned char) argument[1]) && argument[1] != '.';
+}
+
+static bool takes_text(const char * option) {
+    static const char * const options[] = { "-p", "--prompt",         "-sys",        "--system-prompt",
+                                            "-r", "--reverse-prompt", "--in-prefix", "--in-suffix",
+                                            "-j", "--json-schema",    "--grammar" };
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        if (strcmp(option, options[i]) == 0) { return true; }
+    }
+    return false;
+}
+
+bool command_takes_value(const json_t * command, size_t i) {
+    const char * option = command_argument(command, i);
+    if (i + 1 >= json_array_size(command) || !is_option(option) || strchr(option, '=')) { return false; }
+    return takes_text(option) || !is_option(command_argument(command, i + 1));
+}
