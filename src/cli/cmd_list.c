@@ -16,6 +16,11 @@
 enum { KEY_JSON = 256, KEY_NAMES };
 enum form { FORM_TABLE, FORM_JSON, FORM_NAMES };
 
+struct options {
+    enum form form;
+    const char * folder; /* NULL: the traces */
+};
+
 static const struct argp_option options_table[] = {
     { "json", KEY_JSON, NULL, 0, "Print the list as JSON", 0 },
     { "names", KEY_NAMES, NULL, 0, "Print the names alone, one a line", 0 },
@@ -23,20 +28,21 @@ static const struct argp_option options_table[] = {
 };
 
 static error_t parse(int key, char * argument, struct argp_state * state) {
-    enum form * form = state->input;
+    struct options * options = state->input;
     switch (key) {
-        case KEY_JSON: *form = FORM_JSON; return 0;
-        case KEY_NAMES: *form = FORM_NAMES; return 0;
+        case KEY_JSON: options->form = FORM_JSON; return 0;
+        case KEY_NAMES: options->form = FORM_NAMES; return 0;
         case ARGP_KEY_ARG:
-            argp_error(state, "'%s': all traces are listed; set TAT_DIR for another folder", argument);
+            if (options->folder) { argp_error(state, "one folder at a time"); }
+            options->folder = argument;
             return 0;
         default: return ARGP_ERR_UNKNOWN;
     }
 }
 
-/* "run_20261124_042600..." as "2026-11-24 04:26:00". */
+/* "20261124_042600" as "2026-11-24 04:26:00". */
 static const char * when(char text[static 24], const struct run * run) {
-    const char * s = run->name + 4;
+    const char * s = run->stamp;
     snprintf(text, 24, "%.4s-%.2s-%.2s %.2s:%.2s:%.2s", s, s + 4, s + 6, s + 9, s + 11, s + 13);
     return text;
 }
@@ -46,9 +52,7 @@ static const char * when(char text[static 24], const struct run * run) {
 /* What the metadata of a run says, or NULL: it may not be written yet. */
 static json_t * read_metadata(const struct run * run) {
     char path[PATH_MAX];
-    if (snprintf(path, sizeof path, "%s/%s/%s", run_parent(), run->name, RUN_METADATA_FILE) >= PATH_MAX) {
-        return NULL;
-    }
+    if (snprintf(path, sizeof path, "%s/" RUN_METADATA_FILE, run->path) >= PATH_MAX) { return NULL; }
     return json_load_file(path, 0, NULL);
 }
 
@@ -67,7 +71,7 @@ static const char * model_of(const json_t * metadata) {
 
 /* ---- forms ---- */
 
-static int print_table(const struct run * runs, size_t count, struct tat_error * error) {
+static int print_table(const struct run * runs, size_t count, const char * folder, struct tat_error * error) {
     static const struct column columns[] = {
         { .name = "NAME" },
         { .name = "WHEN" },
@@ -76,7 +80,7 @@ static int print_table(const struct run * runs, size_t count, struct tat_error *
         { .name = "MODEL", .cut = true },
     };
     if (count == 0) {
-        fprintf(stderr, "tat list: no traces in %s\n", run_parent());
+        fprintf(stderr, "tat list: no traces in %s\n", folder ? folder : run_parent());
         return 0;
     }
     struct table * table = table_new(columns, sizeof columns / sizeof *columns);
@@ -84,7 +88,7 @@ static int print_table(const struct run * runs, size_t count, struct tat_error *
         char time[24], size[UNITS_SIZE];
         json_t * metadata = read_metadata(&runs[i]);
         table_row(table, (const char *[]){
-                             runs[i].name,
+                             run_name(&runs[i]),
                              when(time, &runs[i]),
                              runs[i].has_trace ? format_bytes(size, run_bytes(&runs[i])) : "no trace",
                              program_of(metadata),
@@ -98,8 +102,8 @@ static int print_table(const struct run * runs, size_t count, struct tat_error *
 static json_t * run_json(const struct run * run) {
     char time[24];
     json_t * metadata = read_metadata(run);
-    json_t * object = json_pack("{s:s, s:s, s:I, s:b, s:s?, s:s?}", "name", run->name, "when", when(time, run), "bytes",
-                                (json_int_t) run_bytes(run), "has_trace", run->has_trace, "program",
+    json_t * object = json_pack("{s:s, s:s, s:I, s:b, s:s?, s:s?}", "name", run_name(run), "when", when(time, run),
+                                "bytes", (json_int_t) run_bytes(run), "has_trace", run->has_trace, "program",
                                 program_of(metadata), "model", model_of(metadata));
     json_decref(metadata);
     return object;
@@ -118,21 +122,21 @@ static int print_json(const struct run * runs, size_t count, struct tat_error * 
 }
 
 static int print_names(const struct run * runs, size_t count) {
-    for (size_t i = 0; i < count; i++) { puts(runs[i].name); }
+    for (size_t i = 0; i < count; i++) { puts(run_name(&runs[i])); }
     return 0;
 }
 
 static int run(int argc, char ** argv) {
-    enum form form = FORM_TABLE;
+    struct options options = { FORM_TABLE, NULL };
     struct run * runs;
     size_t count;
     struct tat_error error;
-    command_parse(&cmd_list, parse, argc, argv, 0, &form);
-    int failed = run_list(&runs, &count, &error);
+    command_parse(&cmd_list, parse, argc, argv, 0, &options);
+    int failed = run_list(options.folder, &runs, &count, &error);
     if (!failed) {
-        failed = form == FORM_JSON    ? print_json(runs, count, &error)
-                 : form == FORM_NAMES ? print_names(runs, count)
-                                      : print_table(runs, count, &error);
+        failed = options.form == FORM_JSON    ? print_json(runs, count, &error)
+                 : options.form == FORM_NAMES ? print_names(runs, count)
+                                              : print_table(runs, count, options.folder, &error);
     }
     free(runs);
     return failed ? command_fail(&cmd_list, &error) : TAT_OK;
@@ -141,10 +145,14 @@ static int run(int argc, char ** argv) {
 const struct command cmd_list = {
     .name = "list",
     .summary = "list the traces, the newest first",
+    .arguments = "[DIR]",
     .description =
         "Lists the traces in ./traces, or in $TAT_DIR, the newest first: when each began, what it takes on disk, "
-        "and, once its metadata is written, the program and the model.",
+        "and, once its metadata is written, the program and the model. Those that `tat record -o' wrote elsewhere "
+        "from here are listed by their paths, but for private ones. With DIR, the traces in that folder, whatever "
+        "they are called.",
     .examples = "  tat list\n"
+                "  tat list /data/traces\n"
                 "  TAT_DIR=/data/traces tat list --json",
     .options = options_table,
     .run = run,

@@ -34,7 +34,9 @@ struct options {
 enum { KEY_PRIVATE = 256, KEY_MAX_SIZE, KEY_TOKENS, KEY_EXACT_TIME };
 
 static const struct argp_option options_table[] = {
-    { "output", 'o', "DIR", 0, "Write into this folder, which must be new or empty, in place of a new one in ./traces",
+    { "output", 'o', "DIR", 0,
+      "Write into this folder, which must be new or empty, in place of a new one in ./traces. `tat list' lists it with "
+      "those, and it is the newest there, unless it is private",
       0 },
     { "private", KEY_PRIVATE, NULL, 0,
       "Leave out token ids, prompts, the host's name, the environment and the paths of files", 0 },
@@ -80,6 +82,12 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
 }
 
 /* ---- before the run ---- */
+
+/* A trace in a folder of the user's choice, unless nobody is to know of it. */
+static bool is_remembered(const struct options * options) {
+    const char * is_private = getenv("TAT_PRIVATE");
+    return options->folder && (!is_private || !*is_private || strcmp(is_private, "0") == 0);
+}
 
 static void warn(const char * text, const char * about) {
     fprintf(stderr, "tat record: warning: %s %s\n", about, text);
@@ -129,6 +137,7 @@ struct finished {
     const struct tat_run_info * info;
     int wait_status;
     bool left; /* some of its processes still run */
+    bool is_remembered;
     unsigned traces;
 };
 
@@ -181,6 +190,7 @@ static void finish_run(const char * folder, void * state) {
         return;
     }
     finished->traces++;
+    if (finished->is_remembered) { run_remember(folder); } /* those of further processes too */
     if (finished->left && is_still_written(folder)) { return; }
     if (tat_run_seal(folder, finished->info, &totals, &error) != 0) {
         command_fail(&cmd_record, &error);
@@ -202,7 +212,7 @@ static int record(const struct options * options, const char * program, const ch
     struct run_watch seen = { .folder = folder, .agent = agent, .program = program };
     const struct child_watch watch = { run_watch_look, run_watch_goes_on, &seen };
     const int reports = agent_reports_open(folder);
-    struct finished finished = { 0 };
+    struct finished finished = { .is_remembered = is_remembered(options) };
     const int why = child_run(program, options->command, &watch, &finished.wait_status, &finished.left);
     const unsigned failures = agent_reports_print(reports, folder);
     agent_reports_close(reports, folder);
@@ -238,6 +248,7 @@ static int run(int argc, char ** argv) {
     }
     const int lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* `tat rm` leaves it alone meanwhile */
     if (lock >= 0) { flock(lock, LOCK_SH); }
+    if (is_remembered(&options)) { run_remember(folder); }
     const int status = set_environment(agent, folder, options.max_size, &error) == 0
                            ? record(&options, program, agent, folder)
                            : command_fail(&cmd_record, &error);

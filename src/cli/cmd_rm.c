@@ -21,7 +21,7 @@ struct options {
 };
 
 static const struct argp_option options_table[] = {
-    { "keep", KEY_KEEP, "N", 0, "Delete all but the N newest", 0 },
+    { "keep", KEY_KEEP, "N", 0, "Delete all but the N newest in the folder of traces", 0 },
     { 0 },
 };
 
@@ -72,15 +72,14 @@ static int remove_old(size_t keep, struct removed * total) {
     struct run * runs;
     size_t count;
     struct tat_error error;
-    if (run_list(&runs, &count, &error) != 0) {
+    if (run_list(NULL, &runs, &count, &error) != 0) {
         free(runs);
         return command_fail(&cmd_rm, &error);
     }
     int status = TAT_OK;
-    for (size_t i = keep; i < count; i++) {
-        char path[PATH_MAX];
-        snprintf(path, sizeof path, "%s/%s", run_parent(), runs[i].name);
-        const int failed = remove_one(path, total);
+    for (size_t i = 0, n = 0; i < count; i++) {
+        if (runs[i].is_elsewhere || n++ < keep) { continue; }
+        const int failed = remove_one(runs[i].path, total);
         if (failed) { status = failed; }
     }
     free(runs);

@@ -114,7 +114,7 @@ static int look(struct top * top, struct tat_error * error) {
 static bool is_running(const struct run * run, char path[static PATH_MAX]) {
     struct tat_error error;
     bool revised;
-    if (snprintf(path, PATH_MAX, "%s/%s", run_parent(), run->name) >= PATH_MAX) { return false; }
+    memcpy(path, run->path, sizeof run->path);
     if (run_is_locked(path)) { return true; }
     struct follow * follow = run->has_trace ? follow_open(path, &error) : NULL;
     const bool running = follow && run_is_alive(follow_trace(follow)) && follow_read(follow, &revised, &error) == 0 &&
@@ -127,7 +127,7 @@ static bool is_running(const struct run * run, char path[static PATH_MAX]) {
 static int find_running(char path[static PATH_MAX], struct tat_error * error) {
     struct run * runs;
     size_t count, i = 0;
-    if (run_list(&runs, &count, error) != 0) { return -1; }
+    if (run_list(NULL, &runs, &count, error) != 0) { return -1; }
     while (i < count && !is_running(&runs[i], path)) { i++; }
     free(runs);
     if (i < count) { return 0; }

@@ -7,14 +7,15 @@
 #include "cli/command_table.h"
 
 /* What an operand is, told from the usage line. */
-enum operand { OPERAND_NONE, OPERAND_FILE, OPERAND_RUN, OPERAND_PROGRAM, OPERAND_COMMAND };
+enum operand { OPERAND_NONE, OPERAND_FILE, OPERAND_RUN, OPERAND_PROGRAM, OPERAND_COMMAND, OPERAND_FOLDER };
 
 static enum operand operand_of(const struct command * command) {
     static const struct {
         const char * word;
         enum operand operand;
     } words[] = {
-        { "COMMAND", OPERAND_COMMAND }, { "PROGRAM", OPERAND_PROGRAM }, { "TRACE", OPERAND_RUN }, { "RUN", OPERAND_RUN }
+        { "COMMAND", OPERAND_COMMAND }, { "PROGRAM", OPERAND_PROGRAM }, { "TRACE", OPERAND_RUN },
+        { "RUN", OPERAND_RUN },         { "[DIR]", OPERAND_FOLDER },
     };
     if (!command->arguments || !*command->arguments) { return OPERAND_NONE; }
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
@@ -50,7 +51,7 @@ static void bash_words(const struct argp_option * options, bool with_argument) {
 }
 
 static void bash_command(const struct command * command) {
-    static const char * const names[] = { "none", "file", "run", "program", "command" };
+    static const char * const names[] = { "none", "file", "run", "program", "command", "folder" };
     printf("        %s)\n            options='--help", command->name);
     bash_words(command->options, false);
     fputs("'\n            with_value='", stdout);
@@ -94,6 +95,8 @@ static void bash_print(void) {
           "    elif [[ $operand == run ]]; then\n"
           "        COMPREPLY=($(cd \"${TAT_DIR:-traces}\" 2>/dev/null && compgen -d -- \"${word:-run_}\"))\n"
           "        compopt -o default\n"
+          "    elif [[ $operand == folder ]]; then\n"
+          "        compopt -o dirnames\n"
           "    elif [[ $operand == file ]]; then\n"
           "        compopt -o default\n"
           "    fi\n"
@@ -135,6 +138,7 @@ static void zsh_command(const struct command * command) {
         [OPERAND_FILE] = "'*:file:_files'",
         [OPERAND_RUN] = "'*:run:_tat_runs'",
         [OPERAND_PROGRAM] = "'1:program:_tat_programs'",
+        [OPERAND_FOLDER] = "'1:folder:_path_files -/'",
         [OPERAND_COMMAND] = "'(-)1:command:_tat_programs' '*::arguments:_normal'",
     };
     printf("                %s ;;\n", operands[operand_of(command)]);
@@ -215,6 +219,7 @@ static void fish_operand(const struct command * command) {
     switch (operand) {
         case OPERAND_RUN: fputs(" -a '(tat list --names 2>/dev/null)'", stdout); break;
         case OPERAND_PROGRAM: fputs(" -a '(__fish_complete_command)'", stdout); break;
+        case OPERAND_FOLDER: fputs(" -x -a '(__fish_complete_directories)'", stdout); break;
         case OPERAND_COMMAND:
             fputs(" -x -a '", stdout);
             fish_traced_command(command);

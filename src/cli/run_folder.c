@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STAMP = sizeof "run_YYYYMMDD_HHMMSS" - 1 };
+enum { PREFIX = sizeof "run_" - 1, STAMP = PREFIX + RUN_STAMP_SIZE - 1 };
 
 const char * run_parent(void) {
     const char * folder = getenv("TAT_DIR");
@@ -40,88 +40,18 @@ static const char * read_suffix(const char * at, char mark, uint64_t * value) {
 }
 
 bool run_parse(const char * name, struct run * run) {
-    if (strlen(name) >= RUN_NAME_SIZE || !has_stamp(name)) { return false; }
-    *run = (struct run){ 0 };
+    if (!has_stamp(name)) { return false; }
     uint64_t number;
     const char * end = read_suffix(name + STAMP, '-', &number);
     end = read_suffix(end, '_', &run->pid);
     run->number = (unsigned) number;
-    strcpy(run->name, name);
+    memcpy(run->stamp, name + PREFIX, RUN_STAMP_SIZE - 1);
+    run->stamp[RUN_STAMP_SIZE - 1] = '\0';
     return *end == '\0';
 }
 
-/* ---- list ---- */
-
-static int newest_first(const void * left, const void * right) {
-    const struct run *a = left, *b = right;
-    const int stamps = strncmp(b->name, a->name, STAMP);
-    if (stamps) { return stamps; }
-    if (a->number != b->number) { return a->number < b->number ? 1 : -1; }
-    return (a->pid > b->pid) - (a->pid < b->pid);
-}
-
-/* A link to a folder is no run: nothing of ours makes one. */
-static bool is_folder(int parent, const char * name) {
-    struct stat status;
-    return fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode);
-}
-
-static bool holds_trace(int parent, const char * name) {
-    char file[NAME_MAX + sizeof "/" RUN_TRACE_FILE];
-    struct stat status;
-    snprintf(file, sizeof file, "%s/" RUN_TRACE_FILE, name);
-    return fstatat(parent, file, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode);
-}
-
-static int add(struct run ** runs, size_t * count, const struct run * run) {
-    if ((*count & (*count - 1)) == 0) { /* full at each power of two */
-        struct run * more = reallocarray(*runs, *count ? *count * 2 : 1, sizeof **runs);
-        if (!more) { return -1; }
-        *runs = more;
-    }
-    (*runs)[(*count)++] = *run;
-    return 0;
-}
-
-int run_list(struct run ** runs, size_t * count, struct tat_error * error) {
-    *runs = NULL;
-    *count = 0;
-    DIR * folder = opendir(run_parent());
-    if (!folder) { return errno == ENOENT ? 0 : tat_fail_errno(error, "cannot read the folder %s", run_parent()); }
-    int result = 0;
-    for (const struct dirent * entry; result == 0 && (entry = readdir(folder));) {
-        struct run run;
-        if (!run_parse(entry->d_name, &run) || !is_folder(dirfd(folder), entry->d_name)) { continue; }
-        run.has_trace = holds_trace(dirfd(folder), entry->d_name);
-        if (add(runs, count, &run) != 0) { result = tat_fail_errno(error, "list of traces"); }
-    }
-    closedir(folder);
-    if (*count) { qsort(*runs, *count, sizeof **runs, newest_first); }
-    return result;
-}
-
-static uint64_t folder_bytes(int parent, const char * name, int depth) {
-    uint64_t bytes = 0;
-    const int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    DIR * folder = fd >= 0 ? fdopendir(fd) : NULL;
-    if (!folder && fd >= 0) { close(fd); }
-    for (const struct dirent * entry; folder && (entry = readdir(folder));) {
-        struct stat status;
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-            fstatat(fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
-            continue;
-        }
-        bytes += (uint64_t) status.st_blocks * 512;
-        if (S_ISDIR(status.st_mode) && depth > 0) { bytes += folder_bytes(fd, entry->d_name, depth - 1); }
-    }
-    if (folder) { closedir(folder); }
-    return bytes;
-}
-
-uint64_t run_bytes(const struct run * run) {
-    char path[PATH_MAX];
-    if (snprintf(path, sizeof path, "%s/%s", run_parent(), run->name) >= PATH_MAX) { return 0; }
-    return folder_bytes(AT_FDCWD, path, 1);
+const char * run_name(const struct run * run) {
+    return run->path + run->name;
 }
 
 /* ---- resolve ---- */
@@ -129,22 +59,6 @@ uint64_t run_bytes(const struct run * run) {
 static int join(char path[static PATH_MAX], const char * folder, const char * name, struct tat_error * error) {
     if (snprintf(path, PATH_MAX, "%s/%s", folder, name) < PATH_MAX) { return 0; }
     return tat_fail(error, TAT_ERROR_USAGE, "the path %.200s... is too long", folder);
-}
-
-int run_newest(char path[static PATH_MAX], struct tat_error * error) {
-    struct run * runs;
-    size_t count;
-    int result = run_list(&runs, &count, error);
-    if (result == 0) {
-        size_t i = 0;
-        while (i < count && !runs[i].has_trace) { i++; }
-        result = i < count ? join(path, run_parent(), runs[i].name, error)
-                           : tat_fail(error, TAT_ERROR_INPUT,
-                                      "no trace in %s: make one with `tat record -- COMMAND', or name its folder",
-                                      run_parent());
-    }
-    free(runs);
-    return result;
 }
 
 /* `path` names a folder, or the trace in one: then it is shortened to the folder. */
@@ -209,7 +123,7 @@ static int create_wanted(const char * path, struct tat_error * error) {
 }
 
 static int create_new(char path[static PATH_MAX], struct tat_error * error) {
-    char name[RUN_NAME_SIZE];
+    char name[64];
     const time_t now = time(NULL);
     struct tm local;
     localtime_r(&now, &local);

@@ -33,7 +33,8 @@ common=(
     'tat rec' 'tat record '
     'tat --vers' 'tat --version '
     'tat list --js' 'tat list --json '
-    'tat list mod' 'tat list mod' # takes no file
+    'tat list mod' 'tat list mod' # takes a folder, and this is a file
+    'tat list tra' 'tat list traces/'
     'tat gguf mod' 'tat gguf model.gguf '
     'tat rm run' 'tat rm run_20260102_030405 '
     'tat verify run_2026' 'tat verify run_20260102_030405 '

@@ -6,6 +6,7 @@
 setup() {
     TAT=${TAT:-tat}
     unset TAT_DIR
+    export XDG_STATE_HOME=$BATS_TEST_TMPDIR/state
     cd "$BATS_TEST_TMPDIR"
 }
 
@@ -53,6 +54,76 @@ make() {
     mv traces elsewhere
     [ -z "$("$TAT" list --names)" ]
     [ "$(TAT_DIR=elsewhere "$TAT" list --names)" = run_20260101_000000 ]
+}
+
+# recorded FOLDER OPTION...: a trace of the toy, recorded into it.
+recorded() {
+    [ -e toy.gguf ] || "$HOST" --write toy.gguf
+    "$TAT" record -o "$1" "${@:2}" -- "$HOST" -g 3 "$PWD/toy.gguf" > out 2>&1
+}
+
+@test "list: what record -o wrote is listed with the traces of its folder, is the newest there, and nowhere else" {
+    make run_20260101_000000
+    recorded "$PWD/out of/the way"
+    [ "$("$TAT" list --names | xargs -d '\n' -n 1 echo)" = "$PWD/out of/the way
+run_20260101_000000" ]
+    [[ $("$TAT" list) == *"$(date +%Y-%m-%d)"*fake_host_linked*toy.gguf* ]]
+    "$TAT" report --section run | grep -q "$PWD/out of/the way"
+    [ "$(stat -c %a state/tat/runs)" = 600 ]
+    mkdir other
+    cd other
+    [ -z "$("$TAT" list --names)" ]
+}
+
+@test "list: a private run is not remembered, one that is gone is not listed" {
+    recorded private --private
+    [ -z "$("$TAT" list --names)" ]
+    recorded gone
+    mv gone moved
+    [ -z "$("$TAT" list --names)" ]
+    mkdir gone # something else
+    touch gone/file
+    [ -z "$("$TAT" list --names)" ]
+    make run_20260101_000000
+    recorded traces/run_20260102_000000 # where it is found anyway
+    [ "$("$TAT" list --names)" = "run_20260102_000000
+run_20260101_000000" ]
+}
+
+@test "list: a registry that is damaged, endless or cannot be written" {
+    recorded run
+    printf 'no tab\n\t\n\t/\n%s\tnot/absolute\n\xff' "$PWD/traces" >> state/tat/runs
+    [ "$("$TAT" list --names)" = "$PWD/run" ]
+    for i in $(seq 300); do printf '%s\t/no/such/run%s\n' "$PWD/traces" "$i"; done > state/tat/runs
+    recorded second
+    [ "$("$TAT" list --names)" = "$PWD/second" ]
+    [ "$(wc -l < state/tat/runs)" -eq 101 ]
+    rm state/tat/runs
+    mkfifo state/tat/runs
+    recorded third
+    [ -z "$("$TAT" list --names)" ]
+}
+
+@test "list DIR: the traces in a folder, whatever they are called, and itself" {
+    make run_20260101_000000
+    recorded elsewhere/one
+    mkdir elsewhere/none
+    ln -s one elsewhere/link
+    [ "$("$TAT" list --names elsewhere)" = elsewhere/one ]
+    [ "$("$TAT" list --names elsewhere/one)" = elsewhere/one ]
+    "$TAT" list --json elsewhere | python3 -c 'import json, sys; assert json.load(sys.stdin)[0]["has_trace"]'
+    run "$TAT" list nowhere
+    [ "$status" -eq 4 ]
+    run "$TAT" list a b
+    [ "$status" -eq 2 ]
+}
+
+@test "rm --keep: does not touch what record -o wrote elsewhere" {
+    make run_20260101_000000 run_20260102_000000
+    recorded elsewhere
+    "$TAT" rm --keep 1
+    [ -e elsewhere/tensor_access.bin ]
+    [ "$(ls traces)" = run_20260102_000000 ]
 }
 
 @test "rm: by name, by path, and says what it freed" {

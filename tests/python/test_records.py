@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tat
+from tat import runs
 
 from conftest import Toy, run
 
@@ -117,6 +119,24 @@ def test_a_million_records(toy_maker: Toy) -> None:
     pieces = list(t.trace.pieces(records=10_000))
     assert len(pieces) > 50
     np.testing.assert_array_equal(np.concatenate(pieces), t.accesses())
+
+
+def test_newest_trace_elsewhere(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `tat record -o` wrote is the newest, here and by `tat`, beside the folder of traces it was recorded from."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("TAT_DIR", "./traces/")
+    monkeypatch.chdir(tmp_path)
+    host, model = os.environ["HOST"], str(tmp_path / "toy.gguf")
+    run(host, "--write", model)
+    run(os.environ["TAT"], "record", "-o", "else/where", "--", host, "-g", "2", model)
+    shutil.copytree(toy, tmp_path / "traces/run_20260101_000000")
+    assert runs.newest() == tmp_path / "else/where"
+    assert run(os.environ["TAT"], "list", "--names").splitlines()[0] == str(tmp_path / "else/where")
+    shutil.rmtree("else")
+    assert runs.newest().name == "run_20260101_000000"
+    monkeypatch.chdir(tmp_path / "traces")
+    with pytest.raises(tat.TatError, match="no trace"):
+        runs.newest()
 
 
 def test_newest_trace_and_names(toy: Path, other_toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/run_registry.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MOST = 200, KEPT = 100, BYTES_MOST = 1 << 20 };
+
+/* False where there is no home. Makes the folders if `make`. */
+static bool find_file(char path[static PATH_MAX], bool make) {
+    const char * state = getenv("XDG_STATE_HOME");
+    const char * home = getenv("HOME");
+    const bool given = state && *state == '/'; /* a relative one is to be ignored, says the specification */
+    if (!given && (!home || *home != '/')) { return false; }
+    const int n = snprintf(path, PATH_MAX, "%s%s/tat/runs", given ? state : home, given ? "" : "/.local/state");
+    if (n < 0 || n >= PATH_MAX) { return false; }
+    for (char * slash = strchr(path + 1, '/'); make && slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        mkdir(path, 0700); /* or it is there, or opening the file fails */
+        *slash = '/';
+    }
+    return true;
+}
+
+static int open_file(int flags, int lock) {
+    char path[PATH_MAX];
+    const int fd =
+        find_file(path, flags & O_CREAT) ? open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600) : -1;
+    struct stat status;
+    if (fd >= 0 && (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || flock(fd, lock) != 0)) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* All of it, or nothing where it is too large to be ours. The caller frees it. */
+static char * read_all(int fd) {
+    struct stat status;
+    if (fstat(fd, &status) != 0 || status.st_size > BYTES_MOST) { return NULL; }
+    char * text = malloc((size_t) status.st_size + 1);
+    const ssize_t size = text ? pread(fd, text, (size_t) status.st_size, 0) : -1;
+    if (size < 0) {
+        free(text);
+        return NULL;
+    }
+    text[size] = '\0';
+    return text;
+}
+
+/* The path of the run in a line about `traces`, or NULL. Ends the line with a NUL. */
+static const char * run_in(char * line, const char * traces) {
+    char * tab = strchr(line, '\t');
+    if (!tab || tab[1] != '/') { return NULL; }
+    *tab = '\0';
+    return strcmp(line, traces) == 0 ? tab + 1 : NULL;
+}
+
+void registry_each(const char * traces, void (*each)(const char * run, void * state), void * state) {
+    const int fd = open_file(O_RDONLY, LOCK_SH);
+    char * text = fd >= 0 ? read_all(fd) : NULL;
+    if (fd >= 0) { close(fd); }
+    for (char *rest = text, *line; rest && (line = strsep(&rest, "\n"));) {
+        const char * run = run_in(line, traces);
+        if (run) { each(run, state); }
+    }
+    free(text);
+}
+
+static bool has_line(const char * text, const char * line) {
+    const size_t length = strlen(line); /* with its newline */
+    for (const char * at = text; (at = strstr(at, line)); at += length) {
+        if (at == text || at[-1] == '\n') { return true; }
+    }
+    return false;
+}
+
+static const char * last_lines(const char * text, unsigned count) {
+    const char * at = text + strlen(text);
+    while (at > text) {
+        if (at[-1] == '\n' && count-- == 0) { break; }
+        at--;
+    }
+    return at;
+}
+
+static unsigned count_lines(const char * text) {
+    unsigned lines = 0;
+    for (; *text; text++) { lines += *text == '\n'; }
+    return lines;
+}
+
+static void add_line(int fd, const char * line) {
+    char * text = read_all(fd);
+    const bool is_long = !text || count_lines(text) >= MOST;
+    if (text && has_line(text, line)) {
+        free(text);
+        return;
+    }
+    const char * kept = is_long && text ? last_lines(text, KEPT) : "";
+    char * both = NULL;
+    if (asprintf(&both, "%s%s", kept, line) > 0) {
+        if ((is_long && ftruncate(fd, 0) != 0) || write(fd, both, strlen(both)) < 0) { /* then it is not remembered */
+        }
+        free(both);
+    }
+    free(text);
+}
+
+void registry_add(const char * traces, const char * run) {
+    char * line = NULL;
+    if (strpbrk(traces, "\t\n") || strpbrk(run, "\t\n") || *run != '/') { return; }
+    const int fd = open_file(O_RDWR | O_CREAT | O_APPEND, LOCK_EX);
+    if (fd >= 0 && asprintf(&line, "%s\t%s\n", traces, run) > 0) {
+        add_line(fd, line);
+        free(line);
+    }
+    if (fd >= 0) { close(fd); }
+}
