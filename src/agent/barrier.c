@@ -6,10 +6,10 @@
  */
 #include <stdint.h>
 
+#include "agent/call_cache.h"
 #include "agent/evaluation.h"
 #include "agent/hook.h"
 #include "agent/symbols.h"
-#include "agent/table.h"
 
 struct ggml_threadpool;
 
@@ -17,34 +17,17 @@ TAT_EXPORT void ggml_barrier(struct ggml_threadpool * pool);
 
 enum { SITES = 1024 }; /* a ggml has some fifty places that call it */
 
-/* Where each place's call would have gone. A slot is claimed by compare-and-swap of `caller`, then `real` is stored
- * with release; a reader that meets the one without the other asks the linker itself. */
-static struct {
-    const void * caller;
-    void * real;
-} sites[SITES];
+static struct call_entry sites[SITES];
 
-static void * look_up(const void * caller, unsigned slot) {
-    const void * nobody = NULL;
-    void * real = symbol_behind(caller, "ggml_barrier", (const void *) ggml_barrier);
-    if (__atomic_compare_exchange_n(&sites[slot].caller, &nobody, caller, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-        __atomic_store_n(&sites[slot].real, real, __ATOMIC_RELEASE);
-    }
-    return real;
-}
-
+/* In the middle of a graph, whose library was not unloaded since the graph began. */
 static void * real_of(const void * caller) {
-    const unsigned first = (unsigned) (table_hash((uintptr_t) caller) % SITES);
-    for (unsigned i = 0; i < SITES; i++) {
-        const unsigned slot = (first + i) % SITES;
-        const void * at = __atomic_load_n(&sites[slot].caller, __ATOMIC_RELAXED);
-        if (at == caller) {
-            void * real = __atomic_load_n(&sites[slot].real, __ATOMIC_ACQUIRE);
-            return real ? real : look_up(caller, slot);
-        }
-        if (!at) { return look_up(caller, slot); }
-    }
-    return look_up(caller, first);
+    const void * ours = (const void *) ggml_barrier;
+    const uint64_t generation = symbols_generation_seen();
+    void * real;
+    if (call_find(sites, SITES, caller, ours, generation, &real)) { return real; }
+    real = symbol_behind(caller, "ggml_barrier", ours);
+    call_keep(sites, SITES, caller, ours, generation, real);
+    return real;
 }
 
 void ggml_barrier(struct ggml_threadpool * pool) {

@@ -131,7 +131,9 @@ static bool choose_template(struct evaluation * e) {
     const struct graph_template * t = __atomic_load_n(guess, __ATOMIC_ACQUIRE);
     __atomic_store_n(&e->tmpl, t, __ATOMIC_SEQ_CST);
     if (!t || t != __atomic_load_n(guess, __ATOMIC_SEQ_CST)) { return look_up(e); }
-    if (t->n_nodes != e->graph.n_nodes || !template_is_current(t)) { return look_up(e); }
+    if (t->n_nodes != e->graph.n_nodes || t->host != e->graph.host->number || !template_is_current(t)) {
+        return look_up(e);
+    }
     e->rule = __atomic_load_n(&e->graph.host->rule, __ATOMIC_RELAXED);
     e->steps = template_steps(e->tmpl, e->rule);
     return e->steps && prepare_buffers(e, e->tmpl);

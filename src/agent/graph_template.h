@@ -33,6 +33,7 @@ struct steps {
 
 struct graph_template {
     uint32_t id;
+    uint32_t host; /* its number */
     uint32_t context;
     uint32_t n_nodes;
     uint32_t n_captures;

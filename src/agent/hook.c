@@ -14,10 +14,12 @@ TAT_EXPORT int HOOK(ggml_graph_compute)(struct ggml_cgraph * graph, struct ggml_
 
 int HOOK(ggml_graph_compute)(struct ggml_cgraph * graph, struct ggml_cplan * plan) {
     enum { STATUS_FAILED = -1 };
+    const void * ours = (const void *) HOOK(ggml_graph_compute);
     int error = errno; /* the program's, which it may look at after any call */
-    struct host * host = host_of(__builtin_return_address(0), (const void *) HOOK(ggml_graph_compute));
-    if (!host) { /* one ggml too many in this process, or none behind the call: it could not have been linked */
+    struct host * host = observers_any() ? host_enter(__builtin_return_address(0), ours) : NULL;
+    if (!host) { /* nobody watches, or there is one ggml too many, or none behind the call: then it was not linked */
         HOOK_REAL(ggml_graph_compute, STATUS_FAILED)
+        errno = error;
         return real(graph, plan);
     }
     struct graph_call call;
@@ -26,6 +28,7 @@ int HOOK(ggml_graph_compute)(struct ggml_cgraph * graph, struct ggml_cplan * pla
     const int status = host->ggml.graph_compute(graph, plan);
     error = errno;
     graph_call_end(&call, status);
+    host_leave(host);
     errno = error;
     return status;
 }

@@ -3,24 +3,22 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "agent/call_cache.h"
 #include "agent/cold_lock.h"
 #include "agent/plan_probe.h"
 #include "agent/symbols.h"
 
-enum { HOSTS_MAX = 8, CALLERS_MAX = 64 };
+enum { HOSTS_MAX = 16, CALLERS = 64 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards hosts[] and the appending to callers[] */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards hosts[] */
 static struct host hosts[HOSTS_MAX];
 static unsigned n_hosts;
+static uint32_t last_number;
 
-/* Append-only: an entry is complete before the count that covers it is stored (release), read with acquire. */
-static struct {
-    const void * caller;
-    struct host * host;
-} callers[CALLERS_MAX];
-static unsigned n_callers;
+static struct call_entry callers[CALLERS];
 
 /* Fills one function table from the library of ggml's graph_compute, or one that it needs; names what is missing. */
 static const char * resolve(struct ggml_functions * ggml, const void * compute) {
@@ -50,9 +48,10 @@ static void probe(struct host * host) {
     }
 }
 
-/* With the lock held. */
-static struct host * add_host(int (*compute)(struct ggml_cgraph *, struct ggml_cplan *)) {
-    struct host * host = &hosts[n_hosts];
+typedef int compute_function(struct ggml_cgraph *, struct ggml_cplan *);
+
+/* All that can be found out about it, now. */
+static void find_out(struct host * host, compute_function * compute) {
     memset(host, 0, sizeof *host);
     host->ggml.graph_compute = compute;
     host->path = symbol_file((const void *) compute);
@@ -60,32 +59,98 @@ static struct host * add_host(int (*compute)(struct ggml_cgraph *, struct ggml_c
     host->hash = node_hash_for(&host->layout);
     host->rule_known = host->plan.rule_known;
     host->rule = host->plan.rule;
-    n_hosts++;
+}
+
+static bool same(const struct host * a, const struct host * b) {
+    return memcmp(&a->ggml, &b->ggml, sizeof a->ggml) == 0 && memcmp(&a->layout, &b->layout, sizeof a->layout) == 0 &&
+           a->plan.abort == b->plan.abort && a->plan.rule == b->plan.rule && a->plan.rule_known == b->plan.rule_known &&
+           strcmp(a->trouble, b->trouble) == 0 && a->path && b->path && strcmp(a->path, b->path) == 0;
+}
+
+/* ---- with the lock held ---- */
+
+/* A place in the table: a new one, or that of a host which nobody has asked for since a library was unloaded and whose
+ * graphs have all ended. A call that has just found it there sees `gone`, or a later `since`, and looks again. */
+static struct host * place(uint64_t generation) {
+    if (n_hosts < HOSTS_MAX) { return &hosts[n_hosts++]; }
+    for (unsigned i = 0; i < n_hosts; i++) {
+        if (hosts[i].checked == generation) { continue; }
+        __atomic_store_n(&hosts[i].gone, true, __ATOMIC_SEQ_CST);
+        if (__atomic_load_n(&hosts[i].calls, __ATOMIC_SEQ_CST) == 0) { return &hosts[i]; }
+    }
+    return NULL;
+}
+
+static struct host * add_host(const struct host * found, uint64_t generation) {
+    struct host * host = place(generation);
+    if (!host) { return NULL; }
+    free(host->path);
+    host->ggml = found->ggml;
+    host->layout = found->layout;
+    host->plan = found->plan;
+    host->hash = found->hash;
+    memcpy(host->trouble, found->trouble, sizeof host->trouble);
+    host->told = false;
+    host->path = found->path;
+    host->number = ++last_number;
+    host->rule = found->rule;
+    host->rule_known = found->rule_known;
+    host->checked = generation;
+    __atomic_store_n(&host->since, generation, __ATOMIC_RELAXED);
+    __atomic_store_n(&host->gone, false, __ATOMIC_SEQ_CST);
     return host;
 }
 
-static struct host * find_host(const void * caller, const void * ours) {
+/* One that was there before a library was unloaded counts as the same if everything about it is found again. */
+static struct host * find_host(const void * caller, const void * ours, uint64_t generation) {
     void * symbol = symbol_graph_compute(caller, ours);
-    int (*compute)(struct ggml_cgraph *, struct ggml_cplan *);
+    compute_function * compute;
     memcpy(&compute, &symbol, sizeof compute);
     if (!compute) { return NULL; }
     for (unsigned i = 0; i < n_hosts; i++) {
-        if (hosts[i].ggml.graph_compute == compute) { return &hosts[i]; }
+        if (hosts[i].ggml.graph_compute == compute && hosts[i].checked == generation) { return &hosts[i]; }
     }
-    return n_hosts < HOSTS_MAX ? add_host(compute) : NULL;
+    struct host found;
+    find_out(&found, compute);
+    for (unsigned i = 0; i < n_hosts; i++) {
+        if (hosts[i].gone || !same(&hosts[i], &found)) { continue; }
+        free(found.path);
+        hosts[i].checked = generation;
+        return &hosts[i];
+    }
+    struct host * host = add_host(&found, generation);
+    if (!host) { free(found.path); }
+    return host;
 }
 
-struct host * host_of(const void * caller, const void * ours) {
-    const unsigned count = __atomic_load_n(&n_callers, __ATOMIC_ACQUIRE);
-    for (unsigned i = 0; i < count; i++) {
-        if (callers[i].caller == caller) { return callers[i].host; }
+/* ---- any thread ---- */
+
+/* False: it is another by now. */
+static bool enter(struct host * host, uint64_t generation) {
+    __atomic_fetch_add(&host->calls, 1, __ATOMIC_SEQ_CST);
+    if (!__atomic_load_n(&host->gone, __ATOMIC_SEQ_CST) &&
+        __atomic_load_n(&host->since, __ATOMIC_RELAXED) <= generation) {
+        return true;
+    }
+    host_leave(host);
+    return false;
+}
+
+void host_leave(struct host * host) {
+    __atomic_fetch_sub(&host->calls, 1, __ATOMIC_SEQ_CST);
+}
+
+struct host * host_enter(const void * caller, const void * ours) {
+    const uint64_t generation = symbols_generation();
+    void * reached;
+    if (call_find(callers, CALLERS, caller, ours, generation, &reached) && enter(reached, generation)) {
+        return reached;
     }
     const int cancelling = cold_lock(&lock);
-    struct host * host = find_host(caller, ours);
-    if (host && n_callers < CALLERS_MAX) {
-        callers[n_callers].caller = caller;
-        callers[n_callers].host = host;
-        __atomic_store_n(&n_callers, n_callers + 1, __ATOMIC_RELEASE);
+    struct host * host = find_host(caller, ours, generation);
+    if (host) {
+        __atomic_fetch_add(&host->calls, 1, __ATOMIC_SEQ_CST);
+        call_keep(callers, CALLERS, caller, ours, generation, host);
     }
     cold_unlock(&lock, cancelling);
     return host;

@@ -8,6 +8,10 @@ void observers_add(const struct observer * observer) {
     if (n_observers < OBSERVERS_MAX) { observers[n_observers++] = observer; }
 }
 
+bool observers_any(void) {
+    return n_observers > 0;
+}
+
 /* Its address tells threads apart. */
 static _Thread_local char here;
 

@@ -54,6 +54,9 @@ struct observer {
  * first. */
 void observers_add(const struct observer * observer);
 
+/* Whether there are any. */
+bool observers_any(void);
+
 /* Around ggml's work. The plan's callback is ours in between, and the program's again afterwards; where nobody watches,
  * the plan is untouched. Both may change errno. */
 void graph_call_begin(struct graph_call * call, struct host * host, struct ggml_cgraph * graph,

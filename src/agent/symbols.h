@@ -7,6 +7,7 @@
 #define TAT_AGENT_SYMBOLS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* The functions of ggml that the agent calls: name, field of struct ggml_functions, absent from some versions. */
 #define GGML_FUNCTIONS(X)                                                                                              \
@@ -44,6 +45,13 @@
     X(ggml_backend_graph_plan_create, plan_create, true)                                                               \
     X(ggml_backend_graph_plan_free, plan_free, true)                                                                   \
     X(ggml_backend_free, backend_free, true)
+
+/* Grows, from 1, with each library that is unloaded: whatever was found before may be gone, and another library be at
+ * its address. Any thread; some 50 ns, under a lock of the dynamic linker's that it never holds for long. */
+uint64_t symbols_generation(void);
+
+/* The newest that a call of it has returned, for a hot path inside of what such a call came before. Any thread. */
+uint64_t symbols_generation_seen(void);
 
 /* The function of ggml's that code at `caller` would reach by that name, or NULL. Any thread. */
 void * symbol_find(const void * caller, const char * name);

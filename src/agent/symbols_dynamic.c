@@ -6,23 +6,55 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/call_cache.h"
 #include "agent/symbols.h"
 
-enum { REALS_MAX = 64, LIBRARIES_MAX = 512 };
+enum { LIBRARIES_MAX = 512, HOOKED = 256 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards the appending to reals[] */
+static struct call_entry hooked[HOOKED];
 
-/* Append-only: an entry is complete before the count that covers it is stored (release), read with acquire. */
-static struct {
-    const void * caller;
-    const void * ours;
-    void * real;
-} reals[REALS_MAX];
-static unsigned n_reals;
+/* ---- libraries come and go ---- */
+
+typedef int each_library(int (*see)(struct dl_phdr_info *, size_t, void *), void * user);
+
+/* The C library's own. Programs that replace it by a list made once exist, and what changes is what is asked for. */
+static each_library * each(void) {
+    static each_library * function; /* relaxed: all find the same */
+    each_library * found = __atomic_load_n(&function, __ATOMIC_RELAXED);
+    if (found) { return found; }
+    void * symbol = dlsym(RTLD_NEXT, "dl_iterate_phdr");
+    memcpy(&found, &symbol, sizeof found);
+    if (!found) { found = dl_iterate_phdr; }
+    __atomic_store_n(&function, found, __ATOMIC_RELAXED);
+    return found;
+}
+
+static int read_unloaded(struct dl_phdr_info * info, size_t size, void * user) {
+    (void) size;
+    *(uint64_t *) user = info->dlpi_subs;
+    return 1;
+}
+
+static uint64_t seen; /* relaxed, grows */
+
+uint64_t symbols_generation(void) {
+    uint64_t now = 0, before = __atomic_load_n(&seen, __ATOMIC_RELAXED);
+    each()(read_unloaded, &now);
+    now++;
+    while (before < now &&
+           !__atomic_compare_exchange_n(&seen, &before, now, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
+    return now;
+}
+
+uint64_t symbols_generation_seen(void) {
+    const uint64_t generation = __atomic_load_n(&seen, __ATOMIC_RELAXED);
+    return generation ? generation : symbols_generation();
+}
+
+/* ---- finding ---- */
 
 /* The library that contains an address, as dlsym takes it; NULL for the main program. */
 static void * library_of(const void * address) {
@@ -57,7 +89,7 @@ static int note_library(struct dl_phdr_info * info, size_t size, void * user) {
 static void * find_anywhere(const char * name, const void * ours) {
     struct libraries libraries = { .count = 0 };
     void * found = NULL;
-    dl_iterate_phdr(note_library, &libraries);
+    each()(note_library, &libraries);
     for (unsigned i = 0; i < libraries.count; i++) {
         if (!found) { found = look_in(dlopen(libraries.path[i], RTLD_LAZY | RTLD_NOLOAD), name, ours); }
         free(libraries.path[i]);
@@ -106,20 +138,11 @@ char * symbol_file(const void * function) {
     return dladdr(function, &info) && info.dli_fname ? strdup(info.dli_fname) : NULL;
 }
 
-/* Where the lock is taken, even by a thread that a fork left behind, the answer is right and only not kept. */
 void * symbol_hooked(const void * caller, const char * name, const void * ours) {
-    const unsigned count = __atomic_load_n(&n_reals, __ATOMIC_ACQUIRE);
-    for (unsigned i = 0; i < count; i++) {
-        if (reals[i].caller == caller && reals[i].ours == ours) { return reals[i].real; }
-    }
-    void * real = symbol_behind(caller, name, ours);
-    if (pthread_mutex_trylock(&lock) != 0) { return real; }
-    if (n_reals < REALS_MAX) {
-        reals[n_reals].caller = caller;
-        reals[n_reals].ours = ours;
-        reals[n_reals].real = real;
-        __atomic_store_n(&n_reals, n_reals + 1, __ATOMIC_RELEASE);
-    }
-    pthread_mutex_unlock(&lock);
+    const uint64_t generation = symbols_generation();
+    void * real;
+    if (call_find(hooked, HOOKED, caller, ours, generation, &real)) { return real; }
+    real = symbol_behind(caller, name, ours);
+    call_keep(hooked, HOOKED, caller, ours, generation, real);
     return real;
 }

@@ -32,7 +32,8 @@ static uint64_t graph_hash(const struct graph * g) {
 }
 
 static bool equal(const struct graph * g, const struct graph_template * t) {
-    return g->host->hash->all_match(&g->host->layout, g->nodes, t->expected, 0, g->n_nodes);
+    return t->host == g->host->number &&
+           g->host->hash->all_match(&g->host->layout, g->nodes, t->expected, 0, g->n_nodes);
 }
 
 /* What it was made for is still there, and not another thing at the same address. */
@@ -100,6 +101,7 @@ static struct graph_template * add(const struct graph * g, uint64_t hash, templa
     if (!t) { return NULL; }
     t->id = next_id;
     t->hash = hash;
+    t->host = g->host->number;
     t->epoch = lives_epoch();
     if (!graph_walk(g, t) || !table_add(&by_hash, hash, n_templates)) {
         free_template(t);

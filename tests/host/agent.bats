@@ -125,12 +125,37 @@ everything_is_there() {
 }
 
 @test "a plug-in that the program never linked" {
-    plain=$("$HOST_DIR/fake_host_loader" "$HOST_DIR/libfake_plugin.so" -c 3 "$model")
-    seen=$(traced "$HOST_DIR/fake_host_loader" "$HOST_DIR/libfake_plugin.so" -c 3 "$model")
+    plain=$("$HOST_DIR/fake_host_loader" "$HOST_DIR/libfake_plugin1.so" -c 3 "$model")
+    seen=$(traced "$HOST_DIR/fake_host_loader" "$HOST_DIR/libfake_plugin1.so" -c 3 "$model")
     [ "$plain" = "$seen" ]
     facts=$("$HOST_DIR/check_trace" "$traces")
     everything_is_there
     is contexts 3
+}
+
+# reload PLUGIN,PLUGIN...: each in turn, both ways; the plug-ins' own counts, which begin anew, are the same.
+reload() {
+    plain=$("$HOST_DIR/fake_host_loader" "$1" -g 5 "$model")
+    seen=$(traced "$HOST_DIR/fake_host_loader" "$1" -g 5 "$model" 2> "$BATS_TEST_TMPDIR/places")
+    [ "$plain" = "$seen" ]
+    facts=$("$HOST_DIR/check_trace" "$traces")
+    everything_is_there
+    places=$(sort -u "$BATS_TEST_TMPDIR/places" | wc -l)
+}
+
+@test "a plug-in is unloaded, and another ggml comes to its address" {
+    pair=$HOST_DIR/libfake_plugin1.so,$HOST_DIR/libfake_plugin3.so
+    for agent in "$AGENT" "$AGENT_EXACT"; do
+        rm -rf "${traces:?}"/*
+        AGENT=$agent reload "$pair,$pair"
+        [ "$places" -eq 1 ]
+    done
+}
+
+@test "more plug-ins are loaded and unloaded than there is room for at once" {
+    pair=$HOST_DIR/libfake_plugin1.so,$HOST_DIR/libfake_plugin3.so
+    FAKE_HOST_MOVES=1 reload "$(printf "$pair,%.0s" $(seq 10))"
+    [ "$places" -eq 20 ]
 }
 
 @test "a library that jumps to what it calls last" {

@@ -149,11 +149,14 @@ void ggml_set_output(struct ggml_tensor * t) {
 }
 
 const char * ggml_op_desc(const struct ggml_tensor * t) {
-    static const char * const names[GGML_OP_COUNT] = { "NONE",           "ADD",      "MUL",        "SCALE",
-                                                       "RMS_NORM",       "MUL_MAT",  "MUL_MAT_ID", "GET_ROWS",
-                                                       "SET_ROWS",       "SOFT_MAX", "ROPE",       "ARGSORT",
-                                                       "FLASH_ATTN_EXT", "CONT",     "SILU",       "RESHAPE",
-                                                       "VIEW",           "PERMUTE",  "TRANSPOSE" };
+#define NAME(op) [GGML_OP_##op] = #op
+    static const char * const names[GGML_OP_COUNT] = {
+        NAME(NONE),           NAME(ADD),      NAME(MUL),      NAME(SCALE),    NAME(RMS_NORM), NAME(MUL_MAT),
+        NAME(MUL_MAT_ID),     NAME(GET_ROWS), NAME(SET_ROWS), NAME(SOFT_MAX), NAME(ROPE),     NAME(ARGSORT),
+        NAME(FLASH_ATTN_EXT), NAME(CONT),     NAME(SILU),     NAME(RESHAPE),  NAME(VIEW),     NAME(PERMUTE),
+        NAME(TRANSPOSE)
+    };
+#undef NAME
     return names[t->op];
 }
 

@@ -15,8 +15,13 @@ enum ggml_type { GGML_TYPE_F32 = 0, GGML_TYPE_F16 = 1, GGML_TYPE_I32 = 26, GGML_
 
 enum ggml_op {
     GGML_OP_NONE = 0,
+#if FAKEGGML_LAYOUT == 3 /* operations have other numbers too */
+    GGML_OP_MUL,
+    GGML_OP_ADD,
+#else
     GGML_OP_ADD,
     GGML_OP_MUL,
+#endif
     GGML_OP_SCALE,
     GGML_OP_RMS_NORM,
     GGML_OP_MUL_MAT,

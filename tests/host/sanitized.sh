@@ -8,7 +8,8 @@ build=$1 sanitizers=$2 source=${3:-}
 
 if [ -n "$source" ]; then
     cmake -S "$source" -B "$build" -G Ninja -DTAT_TESTS=ON -DTAT_SANITIZE="$sanitizers" -DTAT_WERROR=ON > "$build.log"
-    ninja -C "$build" fake_host_linked fake_host_exact check_trace >> "$build.log" || { tail -n 40 "$build.log"; exit 1; }
+    ninja -C "$build" fake_host_linked fake_host_exact fake_host_loader_linked fake_plugin1 fake_plugin3 check_trace \
+        >> "$build.log" || { tail -n 40 "$build.log"; exit 1; }
 fi
 
 # What the agent keeps for the life of a process is no leak; a child of fork leaves the parent's part behind.
@@ -51,3 +52,8 @@ try -c 8 -g 40 --early-exit
 host=$build/tests/host/fake_host_exact
 try -c 8 -t 2 -g 70
 try -c 8 -t 2 -g 40 --abort-every 7
+
+# Libraries that come to the addresses of others.
+host=$build/tests/host/fake_host_loader_linked
+plugins=$build/tests/host
+try "$plugins/libfake_plugin1.so,$plugins/libfake_plugin3.so,$plugins/libfake_plugin1.so" -c 4 -t 2 -g 20
