@@ -14,7 +14,7 @@ extern "C" {
 enum tat_verdict {
     TAT_VERDICT_PASS = 0,
     TAT_VERDICT_FAIL,
-    TAT_VERDICT_SKIP, /* nothing to check, or nothing to check it against: detail says why */
+    TAT_VERDICT_SKIP, /* nothing to check, or nothing to check it against: never good, and detail says why */
 };
 
 struct tat_check {
@@ -32,8 +32,9 @@ struct tat_verification {
     uint64_t n_accesses; /* records in the trace */
 };
 
-/* Runs all checks. Model files are opened by the paths the trace has; one that is gone or changed skips what needs it.
- * Returns 0, whatever the verdicts are, or -1 with *error where the checks could not be run. */
+/* Runs all checks. A trace without any access record fails the check `recorded`, which others do not have. Model files
+ * are opened by the paths the trace has; one that is gone or changed skips what needs it. Returns 0, whatever the
+ * verdicts are, or -1 with *error where the checks could not be run. */
 int tat_verify(const struct tat_trace * trace, struct tat_verification * result, struct tat_error * error);
 
 #ifdef __cplusplus

@@ -94,8 +94,9 @@ const struct command cmd_verify = {
     .arguments = "[TRACE]",
     .description =
         "Checks a trace against itself and against its model files: blocks, losses, the identity of nodes and "
-        "callbacks, every record's place, every weight, layer, expert selection and position. Exit status 1 "
-        "where a check fails.",
+        "callbacks, every record's place, every weight, layer, expert selection and position. A check that has "
+        "nothing to look at says so, and is not good. Exit status 1 where a check fails, and where nothing at all was "
+        "recorded.",
     .examples = "  tat verify                 the newest trace under traces/\n"
                 "  tat verify --json RUN      one run, for a script",
     .options = table,

@@ -213,7 +213,43 @@ static void no_evaluation_at_all(void ** state) {
     struct fixture f;
     begin(&f, WEIGHT_AT);
     tb_end(&f.b);
-    expect_failure(&f, "identity", "no evaluation was recorded");
+    expect_failure(&f, "recorded", "no graph of this program was computed");
+}
+
+/* A check that had nothing to look at is not good, whatever became of the others. */
+static void expect_nothing_good(struct fixture * f, const char * recorded) {
+    static const char * const empty[] = { "identity", "captures", "records", "weights", "experts", "positions" };
+    expect_failure(f, "recorded", recorded);
+    for (size_t i = 0; i < sizeof empty / sizeof empty[0]; i++) {
+        for (unsigned c = 0; c < f->result.n_checks; c++) {
+            const struct tat_check * check = &f->result.check[c];
+            if (strcmp(check->name, empty[i]) == 0 && check->verdict == TAT_VERDICT_PASS) {
+                fail_msg("%s is good: %s", check->name, check->detail);
+            }
+        }
+    }
+}
+
+static void checks_over_nothing(void ** state) {
+    (void) state;
+    struct fixture f;
+    begin(&f, WEIGHT_AT);
+    tb_end(&f.b);
+    expect_nothing_good(&f, "no graph of this program was computed");
+    begin(&f, WEIGHT_AT);
+    run(&f, TAT_EVALUATION_UNMATCHED, 5);
+    tb_end(&f.b);
+    expect_nothing_good(&f, "which nodes of the graphs were executed when is not known");
+}
+
+/* All were of tokens that nobody asked for: that each was computed as a whole is known, and nothing else. */
+static void no_token_that_was_asked_for(void ** state) {
+    (void) state;
+    struct fixture f;
+    begin(&f, WEIGHT_AT);
+    run(&f, TAT_EVALUATION_OUTSIDE, 1);
+    tb_end(&f.b);
+    expect_failure(&f, "recorded", "none of the tokens asked for was computed");
 }
 
 /* As llama-server does, which keeps the caches of prompts that it may see again. */
@@ -341,6 +377,8 @@ int main(void) {
         cmocka_unit_test(positions_that_jump),
         cmocka_unit_test(positions_that_go_back),
         cmocka_unit_test(no_evaluation_at_all),
+        cmocka_unit_test(checks_over_nothing),
+        cmocka_unit_test(no_token_that_was_asked_for),
         cmocka_unit_test(result_of_another_backend),
         cmocka_unit_test(result_of_another_graph),
         cmocka_unit_test(what_the_host_fills_is_no_result),

@@ -29,6 +29,7 @@ enum { EXPERTS_MAX = 1 << 16 }; /* a hundred times what llama.cpp takes */
 
 struct routing {
     uint64_t rows, selections, wrong;
+    bool routes; /* some graph does */
     uint32_t first_evaluation;
     bool seen[EXPERTS_MAX];
 };
@@ -64,11 +65,12 @@ int verify_experts(struct verifier * v, struct tat_error * error) {
     size_t capacity = 0;
     for (uint32_t i = 0; i < v->n_evaluations; i++) {
         const struct tat_template * t = &v->templates[v->evaluations[i].template_id];
-        if (v->evaluations[i].flags & (TAT_EVALUATION_ABORTED | TAT_EVALUATION_OUTSIDE | TAT_EVALUATION_UNMATCHED)) {
-            continue;
-        }
+        const bool skipped =
+            v->evaluations[i].flags & (TAT_EVALUATION_ABORTED | TAT_EVALUATION_OUTSIDE | TAT_EVALUATION_UNMATCHED);
         for (uint32_t c = 0; c < t->n_captures; c++) {
             if (t->captures[c].kind != TAT_CAPTURE_EXPERTS) { continue; }
+            r.routes = true;
+            if (skipped) { continue; }
             const size_t count = read_capture(v, i, c, &ids, &capacity);
             if (count && !ids) { return no_memory(v, error); }
             check_rows(t, &t->captures[c], ids, count, i, &r);
@@ -76,7 +78,8 @@ int verify_experts(struct verifier * v, struct tat_error * error) {
     }
     free(ids);
     if (r.rows == 0) {
-        verify_add(v, "experts", what, TAT_VERDICT_SKIP, "no mixture of experts");
+        verify_add(v, "experts", what, TAT_VERDICT_SKIP,
+                   r.routes ? "no selection was recorded" : "no mixture of experts");
     } else if (r.wrong) {
         verify_add(v, "experts", what, TAT_VERDICT_FAIL,
                    "%" PRIu64 " rows routed wrongly, first in evaluation %" PRIu32, r.wrong, r.first_evaluation);
@@ -134,7 +137,7 @@ static bool is_series(const int64_t * positions, size_t count) {
 struct advancing {
     struct advance * context; /* by number */
     struct changes changes;
-    uint32_t checked, several, jumps, first; /* evaluations; first: the one that jumps first */
+    uint32_t checked, followed, several, jumps, first; /* evaluations; first: the one that jumps first */
 };
 
 /* Back is no jump: hosts take tokens back (speculation), shift their cache, or turn to another sequence. */
@@ -147,6 +150,7 @@ static void check_advance(const struct verifier * v, struct advancing * x, uint3
         return;
     }
     const bool changed = a->top >= 0 && changed_between(v, &x->changes, a->last, evaluation);
+    x->followed += a->top >= 0;
     if (a->top >= 0 && positions[0] > a->top && !changed && x->jumps++ == 0) { x->first = evaluation; }
     const int64_t end = positions[count - 1] < INT64_MAX ? positions[count - 1] + 1 : -1;
     if (changed || a->top < end) { a->top = end; }
@@ -189,9 +193,11 @@ int verify_positions(struct verifier * v, struct tat_error * error) {
                    "%" PRIu32 " jumps, first at evaluation %" PRIu32
                    ": an evaluation before it is missing, or the host loaded a state",
                    x.jumps, x.first);
-    } else if (x.checked == 0 || x.several) {
+    } else if (x.followed == 0 || x.several) {
         verify_add(v, "positions", what, TAT_VERDICT_SKIP,
-                   x.several ? "ubatches of several sequences" : "no positions");
+                   x.several   ? "ubatches of several sequences"
+                   : x.checked ? "no context goes on after its first"
+                               : "no positions");
     } else {
         verify_add(v, "positions", what, TAT_VERDICT_PASS, "%" PRIu32 " evaluations", x.checked);
     }

@@ -34,6 +34,10 @@ static void check_file(struct verifier * v) {
     }
     uint32_t blocks = 0;
     for (int type = 0; type <= TAT_BLOCK_END; type++) { blocks += s->n_blocks[type]; }
+    if (blocks == 0) {
+        verify_add(v, "file", what, TAT_VERDICT_SKIP, "no blocks, %" PRIu64 " bytes", s->used_bytes);
+        return;
+    }
     char unknown[64] = "";
     if (s->unknown_blocks) {
         snprintf(unknown, sizeof unknown, ", %" PRIu32 " of kinds that only a later tat knows", s->unknown_blocks);
@@ -74,6 +78,8 @@ static void check_losses(struct verifier * v) {
         verify_add(v, "losses", what, TAT_VERDICT_FAIL,
                    "%" PRIu64 " of %" PRIu64 " evaluations lost%s, %" PRIu64 " events lost", lost,
                    s->evaluations_emitted, why, s->events_lost);
+    } else if (s->evaluations_emitted == 0) {
+        verify_add(v, "losses", what, TAT_VERDICT_SKIP, "no graph was computed that could be lost");
     } else {
         verify_add(v, "losses", what, TAT_VERDICT_PASS,
                    "%" PRIu64 " evaluations, %" PRIu64 " filtered, %" PRIu64 " events, 0 lost", s->evaluations_emitted,
@@ -81,6 +87,7 @@ static void check_losses(struct verifier * v) {
     }
 }
 
+/* An agent that recorded has said so in events. */
 static void check_notes(struct verifier * v) {
     for (uint32_t i = 0; i < v->n_events; i++) {
         if (v->events[i].type == TAT_EVENT_NOTE) {
@@ -88,7 +95,8 @@ static void check_notes(struct verifier * v) {
             return;
         }
     }
-    verify_add(v, "agent", "the agent could do its work", TAT_VERDICT_PASS, "no trouble noted");
+    verify_add(v, "agent", "the agent could do its work", v->n_events ? TAT_VERDICT_PASS : TAT_VERDICT_SKIP,
+               v->n_events ? "no trouble noted" : "it noted nothing at all");
 }
 
 /* ---- evaluations ---- */
@@ -118,8 +126,10 @@ static void check_identity(struct verifier * v) {
         verify_add(v, "identity", what, TAT_VERDICT_FAIL,
                    "%" PRIu32 " unmatched, first evaluation %" PRIu32 ": %" PRIu32 " callbacks, expected %" PRIu32
                    " (%" PRIu32 " nodes, %" PRIu32
-                   " fused): this ggml fuses or skips nodes by a rule that is not known",
+                   " fused): this ggml fuses or skips nodes by a rule that is not known, as forks do",
                    wrong, first, e->n_callbacks, x.n_callbacks, x.n_executable, x.n_fused);
+    } else if (nodes == 0) {
+        verify_add(v, "identity", what, TAT_VERDICT_SKIP, "no node of any graph was executed");
     } else {
         char left_out[96] = "";
         if (outside) {
@@ -133,17 +143,24 @@ static void check_identity(struct verifier * v) {
 }
 
 static void check_captures(struct verifier * v) {
-    uint32_t relearned = 0, cut = 0;
+    const char * what = "rows, experts and masks were read at the right nodes";
+    uint32_t relearned = 0, cut = 0, read = 0;
     for (uint32_t i = 0; i < v->n_evaluations; i++) {
-        relearned += (v->evaluations[i].flags & TAT_EVALUATION_RELEARNED) != 0;
-        cut += (v->evaluations[i].flags & TAT_EVALUATION_CUT) != 0;
+        const uint32_t flags = v->evaluations[i].flags;
+        relearned += (flags & TAT_EVALUATION_RELEARNED) != 0;
+        cut += (flags & TAT_EVALUATION_CUT) != 0;
+        read += !(flags & (TAT_EVALUATION_UNMATCHED | TAT_EVALUATION_OUTSIDE)) &&
+                v->templates[v->evaluations[i].template_id].n_captures;
     }
-    const bool failed = relearned || cut;
-    verify_add(v, "captures", "rows, experts and masks were read at the right nodes",
-               failed ? TAT_VERDICT_FAIL : TAT_VERDICT_PASS,
-               failed ? "%" PRIu32 " evaluations before the order of callbacks was known, %" PRIu32 " without room"
-                      : "%" PRIu32 " misplaced, %" PRIu32 " cut",
-               relearned, cut);
+    if (relearned || cut) {
+        verify_add(v, "captures", what, TAT_VERDICT_FAIL,
+                   "%" PRIu32 " evaluations before the order of callbacks was known, %" PRIu32 " without room",
+                   relearned, cut);
+    } else if (read == 0) {
+        verify_add(v, "captures", what, TAT_VERDICT_SKIP, "nothing was read while graphs ran");
+    } else {
+        verify_add(v, "captures", what, TAT_VERDICT_PASS, "%" PRIu32 " misplaced, %" PRIu32 " cut", relearned, cut);
+    }
 }
 
 static void check_times(struct verifier * v) {
@@ -163,6 +180,8 @@ static void check_times(struct verifier * v) {
         verify_add(v, "times", "a thread computes one graph at a time", TAT_VERDICT_FAIL,
                    "%" PRIu32 " evaluations tell of some nodes what thread 0 waited behind them, and of others not",
                    partial);
+    } else if (v->n_evaluations == 0) {
+        verify_add(v, "times", "a thread computes one graph at a time", TAT_VERDICT_SKIP, "no evaluation");
     } else {
         verify_add(v, "times", "a thread computes one graph at a time", TAT_VERDICT_PASS,
                    "0 overlaps, 0 graphs failed");
@@ -170,6 +189,35 @@ static void check_times(struct verifier * v) {
 }
 
 /* ---- the whole ---- */
+
+/* A trace that tells of nothing proves nothing, however little is wrong with it. */
+static void check_recorded(struct verifier * v) {
+    const struct tat_trace_summary * s = v->summary;
+    const char * what = "something was recorded";
+    uint32_t unmatched = 0, outside = 0;
+    if (v->result->n_accesses) { return; }
+    for (uint32_t i = 0; i < v->n_evaluations; i++) {
+        unmatched += (v->evaluations[i].flags & TAT_EVALUATION_UNMATCHED) != 0;
+        outside += (v->evaluations[i].flags & TAT_EVALUATION_OUTSIDE) != 0;
+    }
+    if (s->evaluations_emitted == 0) {
+        verify_add(v, "recorded", what, TAT_VERDICT_FAIL,
+                   "no graph of this program was computed by a CPU backend that can be seen");
+    } else if (s->evaluations_filtered == s->evaluations_emitted) {
+        verify_add(v, "recorded", what, TAT_VERDICT_FAIL,
+                   "the program turned recording off for all of its %" PRIu64 " graphs", s->evaluations_emitted);
+    } else if (v->n_evaluations == 0) {
+        verify_add(v, "recorded", what, TAT_VERDICT_FAIL, "none of %" PRIu64 " graphs: see agent and losses",
+                   s->evaluations_emitted);
+    } else if (unmatched) {
+        verify_add(v, "recorded", what, TAT_VERDICT_FAIL,
+                   "no access: which nodes of the graphs were executed when is not known, see identity");
+    } else if (outside) {
+        verify_add(v, "recorded", what, TAT_VERDICT_FAIL, "no access: none of the tokens asked for was computed");
+    } else {
+        verify_add(v, "recorded", what, TAT_VERDICT_FAIL, "no access in %" PRIu32 " graphs", v->n_evaluations);
+    }
+}
 
 /* A model file counts only if its header is still the one the trace saw. */
 static void open_models(struct verifier * v) {
@@ -195,12 +243,6 @@ static int run_checks(struct verifier * v, struct tat_error * error) {
     check_end(v);
     check_losses(v);
     check_notes(v);
-    if (v->n_evaluations == 0) {
-        verify_add(
-            v, "identity", "each evaluation: executable nodes = callbacks + fused", TAT_VERDICT_FAIL,
-            "no evaluation was recorded: no graph of this program was computed by a CPU backend that can be seen");
-        return 0;
-    }
     check_identity(v);
     check_captures(v);
     check_times(v);
@@ -208,7 +250,9 @@ static int run_checks(struct verifier * v, struct tat_error * error) {
     verify_offsets(v);
     verify_weights(v);
     if (verify_ubatches(v, error) != 0) { return -1; }
-    return verify_experts(v, error) != 0 || verify_positions(v, error) != 0 ? -1 : 0;
+    if (verify_experts(v, error) != 0 || verify_positions(v, error) != 0) { return -1; }
+    check_recorded(v);
+    return 0;
 }
 
 int tat_verify(const struct tat_trace * trace, struct tat_verification * result, struct tat_error * error) {
