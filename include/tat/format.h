@@ -153,7 +153,7 @@ enum tat_loss_reason {
     TAT_LOSS_MAX_SIZE = 2, /* --max-size */
     TAT_LOSS_SLOTS = 3,    /* more graphs at once than the agent serves */
     TAT_LOSS_MEMORY = 4,   /* the agent got no memory */
-    TAT_LOSS_LAYOUT = 5,   /* ggml's structs could not be found */
+    TAT_LOSS_LAYOUT = 5,   /* ggml's structs could not be proven */
     TAT_LOSS_COUNT = 6,
 };
 

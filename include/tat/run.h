@@ -26,6 +26,7 @@ struct tat_run_totals {
     uint64_t graph_ns; /* spent computing graphs */
     double overhead;   /* estimate: share of graph_ns that the agent took */
     unsigned checks_failed;
+    char failure[600]; /* of the failed checks the one that says most, as "check: figures"; "" */
 };
 
 /* Writes trace_metadata.json, tensor_names.txt and gguf_structure.csv into a run's folder, each whole or not at all.

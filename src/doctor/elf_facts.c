@@ -15,6 +15,7 @@
 enum { NEEDED_MAX = 512 };
 
 static const char COMPUTE[] = "ggml_graph_compute";
+static const char POOLS[] = "ggml_threadpool_new";
 static const char HOOK[] = "__wrap_ggml_graph_compute";
 static const char SOURCE[] = "ggml-cpu.c";        /* in ggml's assertions */
 static const char AGENT_OPTION[] = "TAT_RUN_DIR"; /* in the agent */
@@ -45,6 +46,7 @@ static void read_symbols(const struct section * s, struct elf_facts * facts) {
         if (symbol.st_shndx == SHN_UNDEF) { continue; }
         const char * name = elf_strptr(s->elf, s->header.sh_link, symbol.st_name);
         if (is(name, HOOK)) { facts->has_agent = true; }
+        if (is(name, POOLS)) { facts->exports_pools |= is_exported; }
         if (!is(name, COMPUTE)) { continue; }
         facts->holds_compute = true;
         facts->exports_compute |= is_exported && GELF_ST_VISIBILITY(symbol.st_other) == STV_DEFAULT;

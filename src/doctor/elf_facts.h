@@ -18,6 +18,7 @@ struct elf_facts {
     bool has_names;       /* a symbol table that is not stripped */
     bool exports_compute; /* ggml_graph_compute is there for others, and can be replaced */
     bool holds_compute;   /* it is there at all; a guess where there are no names */
+    bool exports_pools;   /* ggml_threadpool_new is: ggml since September 2024 */
     bool asks_compute;    /* a call of it goes through the dynamic linker */
     bool has_agent;       /* ours is linked into it */
     char interpreter[PATH_MAX];

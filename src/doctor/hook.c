@@ -22,6 +22,14 @@ static bool call_is_open(const struct libraries * libraries) {
     return false;
 }
 
+/* ggml since September 2024 has thread pools, and its plans a field for one. */
+static bool has_pools(const struct libraries * libraries) {
+    for (size_t i = 0; i < libraries->count; i++) {
+        if (libraries->at[i].facts.exports_pools) { return true; }
+    }
+    return false;
+}
+
 static void check_dynamic(const struct libraries * libraries, const char * path, struct findings * findings) {
     const char * version = ggml_version(libraries);
     finding_add(findings, "ggml", VERDICT_GOOD, NULL, "%s, version %s", path,
@@ -29,6 +37,13 @@ static void check_dynamic(const struct libraries * libraries, const char * path,
     if (call_is_open(libraries)) {
         finding_add(findings, "hook", VERDICT_GOOD, NULL,
                     "ggml_graph_compute is called through the dynamic linker, where the tracer comes first");
+        if (!has_pools(libraries)) {
+            finding_add(findings, "fork", VERDICT_WARNING,
+                        "record a few tokens and ask `tat verify`: where the tracer cannot prove what this ggml's "
+                        "structs are, it leaves the run alone and the trace says so",
+                        "this ggml has no thread pools, as forks (ik_llama.cpp) and llama.cpp before September 2024: "
+                        "its plan of a graph is another struct");
+        }
     } else {
         finding_add(
             findings, "hook", VERDICT_BAD,

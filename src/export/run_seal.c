@@ -89,6 +89,17 @@ static bool add_bytes(const struct tat_access * records, size_t count, void * us
     return true;
 }
 
+/* What the agent itself has noted explains the others. */
+static void note_failure(const struct tat_verification * v, struct tat_run_totals * t) {
+    const struct tat_check * telling = NULL;
+    for (unsigned i = 0; i < v->n_checks; i++) {
+        const struct tat_check * check = &v->check[i];
+        if (check->verdict != TAT_VERDICT_FAIL) { continue; }
+        if (!telling || strcmp(check->name, "agent") == 0) { telling = check; }
+    }
+    if (telling) { snprintf(t->failure, sizeof t->failure, "%s: %s", telling->name, telling->detail); }
+}
+
 static int total(const struct tat_trace * trace, const struct tat_verification * v, struct tat_run_totals * t,
                  struct tat_error * error) {
     const struct tat_trace_summary * s = tat_trace_summary(trace);
@@ -98,6 +109,7 @@ static int total(const struct tat_trace * trace, const struct tat_verification *
     *t = (struct tat_run_totals){
         .evaluations = count, .accesses = v->n_accesses, .file_bytes = s->used_bytes, .checks_failed = v->n_failed
     };
+    note_failure(v, t);
     for (int reason = 1; reason < TAT_LOSS_COUNT; reason++) { t->lost += s->lost[reason]; }
     for (uint32_t i = 0; i < count; i++) {
         t->tokens[e[i].phase] += e[i].n_tokens;

@@ -4,7 +4,10 @@ bats_require_minimum_version 1.5.0
 
 setup_file() {
     cd "$BATS_FILE_TMPDIR"
-    echo 'int ggml_graph_compute(void * graph, void * plan) { return graph == plan; }' > ggml-cpu.c
+    echo 'int ggml_graph_compute(void * graph, void * plan) { return graph == plan; }
+          #ifndef FORK
+          void * ggml_threadpool_new(void * params) { return params; }
+          #endif' > ggml-cpu.c
     echo 'int ggml_graph_compute(void *, void *);
           int ggml_backend_graph_compute(void * g) { return ggml_graph_compute(g, 0); }' > ggml-backend.c
     echo 'int ggml_backend_graph_compute(void *); int main(void) { return ggml_backend_graph_compute(0); }' > main.c
@@ -16,9 +19,10 @@ setup_file() {
         "$CC" -shared -fPIC "${@:2}" ggml-cpu.c ggml-backend.c -o "$1/libggml-cpu.so.1.2.3"
         "$CC" main.c "$1/libggml-cpu.so.1.2.3" -Wl,-rpath,'$ORIGIN' -o "$1/program"
     }
-    for folder in open symbolic functions; do
+    for folder in open fork symbolic functions; do
         case $folder in
             open) options=() ;;
+            fork) options=(-DFORK) ;;
             symbolic) options=(-Wl,-Bsymbolic) ;;
             functions) options=(-Wl,-Bsymbolic-functions) ;;
         esac
@@ -48,6 +52,14 @@ says() {
     says 0 ggml good 'libggml-cpu.so.1.2.3, version 1.2.3'
     says 0 hook good 'through the dynamic linker'
     [[ ${lines[-1]} == *"can be traced"* ]]
+}
+
+@test "a fork, whose plans are another struct: perhaps" {
+    run "$TAT" doctor open/program
+    [[ $output != *fork* ]]
+    run "$TAT" doctor fork/program
+    says 0 hook good 'through the dynamic linker'
+    says 0 fork warning 'no thread pools, as forks .*another struct'
 }
 
 @test "bound inside by -Bsymbolic and -Bsymbolic-functions: no" {
