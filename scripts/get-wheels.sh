@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# get-wheels.sh: fetches llama.cpp as others have built it, from November 2024 to today: extensions of Python that export
-# its functions. Each lies in $XDG_CACHE_HOME/tat/wheels/PACKAGE-VERSION. Prints that folder. Nothing is done twice.
+# get-wheels.sh: fetches llama.cpp as others have built it, from November 2024 to today, and a fork of it: extensions of
+# Python that export its functions. Each lies in $XDG_CACHE_HOME/tat/wheels/PACKAGE-VERSION. Prints that folder. Nothing is done twice.
 . "$(dirname "$0")/common.sh"
 
 wheels=$cache/wheels
 wanted=(llama-cpp-cffi-0.1.20
     xllamacpp-{0.1.0,0.1.5,0.1.10,0.1.15,0.1.20,0.1.26,0.2.0,0.2.5,0.2.10,0.2.14}
+    ik-llama-cpp-python-0.1.5 # a fork, ik_llama.cpp
     xllamacpp-2026.{4.8929,5.9294,6.9538,7.10068,8.10229,9.11063,10.11549})
 
 # unpack ARCHIVE FOLDER: what runs on the CPU.

@@ -1,0 +1,27 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# Forks of llama.cpp, as others have built them (scripts/get-wheels.sh). CACHE is given.
+
+load common
+
+dense=SmolLM2-135M-Instruct.Q4_1.gguf
+fork=$CACHE/wheels/ik-llama-cpp-python-0.1.5
+
+# Its plan is another struct, and it computes several products in a row as one, by a rule that it keeps to itself.
+@test "forks: ik_llama.cpp, its callback's argument untouched, and the trace not proved" {
+    [ -d "$fork" ] || skip "no ${fork##*/}: scripts/get-wheels.sh fetches it"
+    [ -e "$MODELS/$dense" ] || skip "no $dense: scripts/get-fixtures.sh makes it"
+    library=$fork/ik_llama_cpp/lib/libllama.so
+    same_as_untraced ik python3 "$BATS_TEST_DIRNAME/fork_host.py" "$library" "$MODELS/$dense" "The three laws are" 3
+    [[ $(tail -1 "$trace.traced") =~ ^"Counter({4660: "[0-9]+"})"$ ]]
+    grep -q '^tat: .*checks FAILED' "$trace.stderr"
+    run "$TAT" verify "$trace"
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ $output == *"3 unmatched"*"fuses or skips nodes by a rule that is not known, as forks do"* ]]
+    [ "$(awk '$2 == "FAILED" { print $1 }' <<< "$output" | xargs)" = "identity recorded" ]
+    run "$TAT" doctor "$library"
+    [ "$status" -eq 0 ]
+    [[ $output == *"fork "*"no thread pools, as forks (ik_llama.cpp)"* ]]
+}
