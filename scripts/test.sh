@@ -54,7 +54,7 @@ count_tests() {
 run_tests() { count_tests "$1" ctest --test-dir "$1" -j "$(nproc)" --output-on-failure --no-tests=error "${@:2}"; }
 
 sanitized() {
-    "$root/scripts/build.sh" "$build-$1" -DTAT_TESTS=ON -DTAT_SANITIZE="$2" -DCMAKE_BUILD_TYPE=Debug "${flags[@]}"
+    "$root/scripts/build.sh" "$build-$1" -DTAT_TESTS=ON -DTAT_SANITIZE="$2" -DCMAKE_BUILD_TYPE=RelWithDebInfo "${flags[@]}"
     run_tests "$build-$1" -L "$3"
 }
 

@@ -58,7 +58,7 @@ def _formats(text: str, pages: bool) -> list[str]:
 
 def _write(chart: Chart, footer: Footer, name: str, folder: Path, formats: Sequence[str]) -> list[Path]:
     """Writes each file whole or not at all. Pictures need no Plotly, and pages no figures: each loads its own."""
-    written = []
+    written, figure = [], None
     for suffix in formats:
         path, part = folder / f"{name}.{suffix}", folder / f".{name}.part.{suffix}"
         try:
@@ -69,7 +69,8 @@ def _write(chart: Chart, footer: Footer, name: str, folder: Path, formats: Seque
             else:
                 from tat.plot import paint  # noqa: PLC0415
 
-                paint.save(paint.draw(chart, footer), part, chart.title)
+                figure = figure or paint.draw(chart, footer)
+                paint.save(figure, part, chart.title)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
