@@ -7,7 +7,7 @@ load ../traced
 
 prompt="The quick brown fox jumps over the lazy dog, and the dog is not amused: it was asleep." # 23 tokens
 
-# recounted TRACE [OPTION VALUE...]: sizes in bytes.
+# recounted TRACE [OPTION VALUE...]: sizes in bytes. After -- are others, for the same trace.
 recounted() {
     python3 "$BATS_TEST_DIRNAME/caching.py" "$TAT" "$1" -- "${@:2}"
 }
@@ -28,11 +28,11 @@ recounted() {
 
 @test "the fake host: memory and disk given, from too little to more than enough" {
     traced "$HOST_DIR/fake_host1" -g 12 "$toy"
+    given=(--disk 1)
     for memory in 1 1000 65536 100000 200000 300000 1000000000000; do
-        recounted "$trace" --memory $memory
-        recounted "$trace" --memory $memory --disk 2000000000
+        given+=(-- --memory $memory -- --memory $memory --disk 2000000000)
     done
-    recounted "$trace" --disk 1
+    recounted "$trace" "${given[@]}"
 }
 
 @test "the fake host: several contexts and threads, graphs that end early" {

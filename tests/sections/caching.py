@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""caching.py TAT TRACE [-- OPTION...]: every figure of the section on caching, in values, tables and sentences, against a
-count that goes through the access records one by one. The options (--memory, --disk, in bytes) are given to tat report."""
+"""caching.py TAT TRACE [-- OPTION...]...: every figure of the section on caching, in values, tables and sentences, against a
+count that goes through the access records one by one. The options (--memory, --disk, in bytes) are given to tat report, once
+for each --: what does not depend on them is counted once."""
 
 import json
 import os
 import sys
 from collections import Counter
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import groupby
 
 from recount import count_figures, differing_section, report  # first: it finds the reader
@@ -161,6 +162,7 @@ class Counted:
 
     # ------------------------------------------------------------------------------------------------------ outcomes
 
+    @cache
     def outcome(self, name, capacity):
         """(share of the bytes that is saved, bytes read again for a generated token)"""
         if name in ("lru_blocks", "min_blocks"):
@@ -215,6 +217,7 @@ def block_curves(counted):
     return rows
 
 
+@cache
 def distances(counted):
     """From the definition: walk back to the last read of the same, and count all that is met once."""
     found = []
@@ -326,17 +329,16 @@ def rate(again):
     return "without limit" if again < 1 else f"R / {in_bytes(again)}"
 
 
+@cache
+def counted_of(facts):
+    return Counted(facts)
+
+
 def expected(facts, memory=0, disk=0):
-    counted = Counted(facts)
+    counted = counted_of(facts)
     if not counted.reads:
         return {"headline": []}
-    known = {}
-
-    def at(name, size):
-        if (name, size) not in known:
-            known[name, size] = counted.outcome(name, size)
-        return known[name, size]
-
+    at = counted.outcome
     asked = [("given", memory)] if memory else []
     asked += [(f"{quarter * 25} %", counted.weight_bytes * quarter // 4) for quarter in (1, 2, 3)]
     told = memory or counted.weight_bytes // 2
@@ -439,19 +441,24 @@ def beaten(section):
                     yield f"table {name}, cache of {row['cache_bytes']}: {key} has {row[key]}, the bound is {row['bound']}"
 
 
-def main():
-    tat, trace, *options = sys.argv[1:]
-    options = options[1:]
+def is_right(tat, trace, facts, options):
     given = {option[2:]: int(value) for option, value in zip(options[::2], options[1::2])}
     asked = [word if word.startswith("--") else word + ("/s" if before == "--disk" else "")
              for before, word in zip(["", *options], options)]  # fmt: skip
-    found, facts = report(tat, trace, asked, ["caching"])["caching"], Facts(trace)
+    found = report(tat, trace, asked, ["caching"])["caching"]
     wrong = [*differing_section(found, expected(facts, **given)), *beaten(found)]
     for difference in wrong[:40]:
         print(f"{trace}: section caching, {difference}")
     figures = count_figures([found.get(part, {}) for part in ("values", "tables")])
     print(f"{trace}: {len(facts.accesses)} accesses, {figures} figures, {len(wrong)} wrong")
-    return 1 if wrong else 0
+    return not wrong
+
+
+def main():
+    tat, trace, *rest = sys.argv[1:]
+    ends = [at for at, word in enumerate(rest) if word == "--"] + [len(rest)]
+    facts, sets = Facts(trace), [rest[first + 1 : last] for first, last in zip(ends, ends[1:])] or [[]]
+    return 0 if all([is_right(tat, trace, facts, options) for options in sets]) else 1
 
 
 if __name__ == "__main__":
