@@ -205,10 +205,16 @@ const struct tat_model * tat_trace_models(const struct tat_trace * trace, uint32
  * projectors serve and which computed most; else 0. */
 uint32_t tat_trace_main_model(const struct tat_trace * trace);
 
+/* The number of the model that is called so: by its number, by the name of its first file or a piece of it that no
+ * other has, or by a part that no other is ("draft"). 0, with *error that lists them (TAT_ERROR_NO), if there is none
+ * or are several. */
+uint32_t tat_trace_find_model(const struct tat_trace * trace, const char * called, struct tat_error * error);
+
 /* The part of a trace that is of one model: its evaluations, numbered anew, what they touch, adapters and control
  * vectors included. Tensors and templates keep their numbers; those of others are as if they had been lost. Events, and
  * the tables of files and models, are those of the whole, which must live longer. To be closed like a trace. NULL on
- * failure: no model of that number (TAT_ERROR_NO), or memory. */
+ * failure: no model of that number, or an adapter or control vector, which computes nothing by itself (TAT_ERROR_NO);
+ * or memory. */
 struct tat_trace * tat_trace_of_model(const struct tat_trace * trace, uint32_t number, struct tat_error * error);
 
 /* ---- summary ---- */

@@ -70,6 +70,7 @@ PHASES = ("warmup", "prompt", "generate", "mixed", "other", "verify", "unknown")
 INFERENCE = ("prompt", "generate", "mixed", "verify", "unknown")
 ROLES = ("", "q", "k", "v", "o")
 MEMORIES = ("", "file", "copy", "kv", "buffer")
+PARTS = ("unknown", "model", "adapter", "control vector", "projector", "unknown format", "draft")
 KINDS = ("", "weight", "state", "activation", "input")
 OPERANDS = ("dst", *(f"src{i}" for i in range(16)))
 EVALUATION_FLAGS = ("aborted", "unmatched", "relearned", "cut", "outside", "exact")
@@ -294,6 +295,7 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "tat_trace_model_files": (c.c_void_p, [_TRACE, _COUNT]),
     "tat_trace_models": (c.c_void_p, [_TRACE, _COUNT]),
     "tat_trace_main_model": (c.c_uint32, [_TRACE]),
+    "tat_trace_find_model": (c.c_uint32, [_TRACE, c.c_char_p, _ERROR]),
     "tat_part_name": (c.c_char_p, [c.c_int]),
     "tat_trace_n_ops": (c.c_uint16, [_TRACE]),
     "tat_trace_op_name": (c.c_char_p, [_TRACE, c.c_uint16]),

@@ -109,6 +109,14 @@ class TraceAnalyzer:
         """All tensors, a row each: tensor_id, name, kind, layer, component, shape (ne0 to ne3), place in the file."""
         return tables.frame(tables.tensors(self.trace, self._words))
 
+    def models(self) -> pd.DataFrame:
+        """Models and what is used with them, a row each.
+
+        part is model, draft, adapter, control vector, projector or unknown format; `of` the model that a draft, an
+        adapter or a control vector is used with; evaluations are those of graphs with its weights.
+        """
+        return tables.frame(tables.models(self.trace))
+
     def evaluations(self) -> pd.DataFrame:
         """All evaluations of graphs, a row each: phase, tokens, begin and end in nanoseconds, flags."""
         return tables.frame(tables.evaluations(self.trace))
@@ -169,19 +177,20 @@ class TraceAnalyzer:
         """Names and titles of the sections there are."""
         return answers.sections()
 
-    def section(self, name: str, **options: float) -> Answer:
+    def section(self, name: str, **options: float | str) -> Answer:
         """What a section of `tat report` finds.
 
-        Options are those of struct tat_analysis_options: hot_share, cold_share, memory_bytes, disk_bytes_per_second.
+        Options are those of struct tat_analysis_options: hot_share, cold_share, memory_bytes, disk_bytes_per_second,
+        and model, of several: its number, its file's name or a piece of it, or its part ("draft").
         Raises TatError (USAGE) for a section or an option that there is not.
         """
         return answers.analyze(self.trace, [name], options)[name]
 
-    def report(self, *names: str, **options: float) -> dict[str, Answer]:
+    def report(self, *names: str, **options: float | str) -> dict[str, Answer]:
         """Several sections in one pass; none named: all but slow ones."""
         return answers.analyze(self.trace, list(names), options)
 
-    def token_costs(self, **options: float) -> pd.DataFrame:
+    def token_costs(self, **options: float | str) -> pd.DataFrame:
         """The main table of the section "tokens"."""
         return self.section("tokens", **options).frame
 
@@ -190,7 +199,7 @@ class TraceAnalyzer:
         if name.startswith("_") or name not in self.sections:
             raise AttributeError(f"a TraceAnalyzer has neither a method nor a section '{name}'")
 
-        def ask(**options: float) -> pd.DataFrame:
+        def ask(**options: float | str) -> pd.DataFrame:
             return self.section(name, **options).frame
 
         ask.__name__, ask.__doc__ = name, f"The main table of the section: {self.sections[name]}."

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes as c
 import itertools
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,16 +88,19 @@ def _answer(name: str, found: dict[str, Any]) -> Answer:
     )
 
 
-def _options(options: dict[str, float]) -> _abi.AnalysisOptions:
+def _options(trace: Trace, options: Mapping[str, float | str]) -> _abi.AnalysisOptions:
     fields = {name: kind for name, kind, *_ in _abi.AnalysisOptions._fields_}
     unknown = sorted(set(options) - set(fields))
     if unknown:
         raise TatError(ErrorKind.USAGE, f"no option '{unknown[0]}'; there are {', '.join(fields)}")
-    whole = {name: value if fields[name] is c.c_double else int(value) for name, value in options.items()}
+    numbers = dict(options)
+    if isinstance(numbers.get("model"), str):
+        numbers["model"] = trace.find_model(str(numbers["model"]))
+    whole = {name: value if fields[name] is c.c_double else int(value) for name, value in numbers.items()}
     return _abi.AnalysisOptions(**whole)
 
 
-def analyze(trace: Trace, names: list[str], options: dict[str, float]) -> dict[str, Answer]:
+def analyze(trace: Trace, names: list[str], options: Mapping[str, float | str]) -> dict[str, Answer]:
     """Answers sections in one pass; none named: all but slow ones. Options: struct tat_analysis_options."""
     lib, error = library(), _abi.Error()
     known = sections()
@@ -104,7 +108,7 @@ def analyze(trace: Trace, names: list[str], options: dict[str, float]) -> dict[s
         if name not in known:
             raise TatError(ErrorKind.USAGE, f"no section '{name}'; there are {', '.join(known)}")
     wanted = (c.c_char_p * max(len(names), 1))(*(name.encode() for name in names))
-    raw = lib.tat_analyze(trace.handle, wanted, len(names), c.byref(_options(options)), c.byref(error))
+    raw = lib.tat_analyze(trace.handle, wanted, len(names), c.byref(_options(trace, options)), c.byref(error))
     if not raw:
         raise failure(error)
     try:

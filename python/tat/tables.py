@@ -59,6 +59,21 @@ def tensors(trace: Trace, words: Vocabulary) -> list[Column]:
     ]
 
 
+def models(trace: Trace) -> list[Column]:
+    """A row a model, or what is used with one."""
+    m = trace.models
+    texts = {field: unique(trace.texts(m[field])) for field in ("name", "architecture", "path")}
+    return [
+        number("model", m["number"]),
+        named("part", m["part"], _abi.PARTS),
+        *(named(field, codes, names) for field, (names, codes) in texts.items()),
+        number("files", m["n_files"]),
+        number("bytes", m["bytes"]),
+        number("evaluations", m["n_evaluations"]),
+        number("of", m["of"], m["of"] == 0),
+    ]
+
+
 def evaluations(trace: Trace) -> list[Column]:
     """A row an evaluation, in the order of their beginning."""
     e = trace.evaluations

@@ -87,6 +87,19 @@ class Trace:
         return self._array("tat_trace_model_files", _abi.ModelFile)
 
     @cached_property
+    def models(self) -> Records:
+        """Models, and what is used with them; the fields of struct tat_model."""
+        return self._array("tat_trace_models", _abi.Model)
+
+    def find_model(self, called: str) -> int:
+        """The number of the model that is called so: number, file's name or a piece of it, or part."""
+        error = _abi.Error()
+        found: int = self._lib.tat_trace_find_model(self.handle, os.fsencode(called), c.byref(error))
+        if not found:
+            raise failure(error)
+        return found
+
+    @cached_property
     def header(self) -> _abi.FileHeader:
         """struct tat_file_header."""
         return _abi.FileHeader.from_buffer_copy(self._lib.tat_trace_header(self.handle).contents)

@@ -47,6 +47,24 @@ struct subject subject_of(const struct tat_trace * trace, const struct tat_analy
     return s;
 }
 
+const struct tat_model * subject_model(const struct subject * s) {
+    const struct tat_model * first = NULL;
+    for (uint32_t i = 0; i < s->n_models; i++) {
+        const struct tat_model * m = &s->models[i];
+        if (!m->is_chosen) { continue; }
+        if (m->n_evaluations) { return m; }
+        if (!first) { first = m; }
+    }
+    return first;
+}
+
+bool subject_has_model(const struct subject * s, uint32_t number) {
+    for (uint32_t i = 0; i < s->n_models; i++) {
+        if (s->models[i].number == number) { return s->models[i].is_chosen; }
+    }
+    return true;
+}
+
 struct running {
     const struct analysis * analysis;
     void * state;
@@ -94,16 +112,10 @@ static int begin_all(struct pass * pass, const struct subject * run, const struc
 
 /* Where there are several models, a section is of one of them and says so. */
 static void say_model(struct result * r, const struct subject * s, const struct analysis * analysis) {
-    uint32_t chosen = s->n_models;
-    for (uint32_t i = s->n_models; s->is_part && i-- > 0;) {
-        if (s->models[i].is_chosen && !s->models[i].of) { chosen = i; }
-    }
-    for (uint32_t i = s->n_models; s->is_part && chosen == s->n_models && i-- > 0;) {
-        if (s->models[i].is_chosen) { chosen = i; }
-    }
-    if (chosen == s->n_models || analysis == &run_analysis) { return; }
-    result_title(r, "%s: %s (%s)", analysis->title, s->models[chosen].name, tat_part_name(s->models[chosen].part));
-    result_put_text(r, result_values(r), "model", s->models[chosen].name);
+    const struct tat_model * m = s->is_part ? subject_model(s) : NULL;
+    if (!m || analysis == &run_analysis) { return; }
+    result_title(r, "%s: %s (%s)", analysis->title, m->name, tat_part_name(m->part));
+    result_put_text(r, result_values(r), "model", m->name);
 }
 
 /* Finishes whether the results are wanted or not: that frees the states. */

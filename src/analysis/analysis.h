@@ -35,6 +35,10 @@ struct subject {
 /* `options` may be NULL. */
 struct subject subject_of(const struct tat_trace * trace, const struct tat_analysis_options * options);
 
+/* The model that the subject is of; where it has several, the first that computes. NULL: none is known. */
+const struct tat_model * subject_model(const struct subject * subject);
+bool subject_has_model(const struct subject * subject, uint32_t number);
+
 struct analysis {
     const char * name; /* of the section, for --section and in the JSON */
     const char * title;

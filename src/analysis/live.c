@@ -230,18 +230,32 @@ static void set_headline(const struct live * live, const struct tat_trace * trac
     }
 }
 
+/* All model files, of a split model the first. */
+static const char * model_names(const struct tat_trace * trace, char * text, size_t size) {
+    uint32_t count;
+    const struct tat_model_file * files = tat_trace_model_files(trace, &count);
+    size_t used = (size_t) snprintf(text, size, "%s", count ? "" : "a model");
+    for (uint32_t i = 0; i < count && used < size; i++) {
+        const bool is_plain = files[i].holds == TAT_PART_MODEL || files[i].holds == TAT_PART_UNKNOWN;
+        if (files[i].part) { continue; }
+        used += (size_t) snprintf(text + used, size - used, is_plain ? "%s%s" : "%s%s (%s)", used ? ", " : "",
+                                  last_part(files[i].path), tat_part_name(files[i].holds));
+    }
+    return text;
+}
+
 static void add_lines(const struct live * live, const struct tat_trace * trace, struct result * r,
                       const struct now * now, bool running) {
     const struct tat_trace_summary * s = tat_trace_summary(trace);
     const struct phase_total *p = &live->phase[TAT_PHASE_PROMPT], *g = &live->phase[TAT_PHASE_GENERATE];
-    uint32_t n_files, n;
-    const struct tat_model_file * files = tat_trace_model_files(trace, &n_files);
+    uint32_t n;
+    char models[256];
     uint64_t lost = 0;
     char a[UNITS_SIZE], b[UNITS_SIZE], mixed[64] = "";
     tat_trace_evaluations(trace, &n);
     for (int reason = 0; reason < TAT_LOSS_COUNT; reason++) { lost += s->lost[reason]; }
     result_line(r, "program", "%s, process %" PRIu32 ", with %s", last_part(tat_trace_header(trace)->program),
-                tat_trace_header(trace)->pid, n_files ? last_part(files[0].path) : "a model");
+                tat_trace_header(trace)->pid, model_names(trace, models, sizeof models));
     if (live->phase[TAT_PHASE_MIXED].tokens) {
         snprintf(mixed, sizeof mixed, ", %s in mixed batches", format_count(a, live->phase[TAT_PHASE_MIXED].tokens));
     }

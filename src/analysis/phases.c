@@ -4,6 +4,7 @@
  */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "analysis/analysis.h"
 #include "analysis/parts.h"
@@ -48,6 +49,14 @@ struct load {
 
 enum { OPEN_MAX = 64 }; /* threads that load at once */
 
+/* Of several models, those that are asked for: by name, as the host may load by another path. */
+static bool loads_model(const struct subject * s, const char * path) {
+    for (uint32_t i = 0; s->is_part && i < s->n_models; i++) {
+        if (strcmp(s->models[i].name, last_part(path)) == 0) { return s->models[i].is_chosen; }
+    }
+    return true;
+}
+
 /* A thread loads one model at a time; a dry run that only measures is a load too. */
 static struct load loads(const struct subject * s) {
     struct load load = { 0 };
@@ -61,8 +70,9 @@ static struct load loads(const struct subject * s) {
         if (e->type == TAT_EVENT_LOAD_BEGIN) {
             open[at] = e;
         } else if (open[at]) {
-            load.count++;
-            load.ns += (uint64_t) (e->at_ns - open[at]->at_ns);
+            const bool ours = loads_model(s, open[at]->text);
+            load.count += ours;
+            load.ns += ours ? (uint64_t) (e->at_ns - open[at]->at_ns) : 0;
             for (; at < OPEN_MAX && open[at]; at++) { open[at] = at + 1 < OPEN_MAX ? open[at + 1] : NULL; }
         }
     }

@@ -51,6 +51,7 @@ static error_t parse_filter(struct access_options * o, int key, char * argument,
         case KEY_ONLY:
             add_bit(&f->kinds, access_kind_bit(argument), "only", argument, "weights, kv, activations, inputs", state);
             break;
+        case KEY_MODEL: f->model = argument; break;
         case KEY_CONTEXT: f->context = (uint32_t) number_of("--context", argument, UINT32_MAX, state); break;
         default: return ARGP_ERR_UNKNOWN;
     }

@@ -25,6 +25,7 @@ enum {
     KEY_PHASE,
     KEY_ONLY,
     KEY_CONTEXT,
+    KEY_MODEL,
     KEY_HEADS,
 };
 
@@ -53,6 +54,13 @@ enum {
         { "phase", KEY_PHASE, "NAME", 0, "Of this phase: " PHASE_NAMES, 1 },                                           \
         { "only", KEY_ONLY, "KIND", 0, "Of weights, kv (and recurrent state), activations or inputs", 1 },             \
         { "context", KEY_CONTEXT, "NUMBER", 0, "Of this context, counted from 1", 1 },                                 \
+        { "model",                                                                                                     \
+          KEY_MODEL,                                                                                                   \
+          "MODEL",                                                                                                     \
+          0,                                                                                                           \
+          "Of the graphs of this model, or of the weights of this adapter: its number, its file's name or a piece of " \
+          "it, or its part: draft",                                                                                    \
+          1 },                                                                                                         \
         { "limit", 'n', "NUMBER", 0, "At most so many records", 1 }, {                                                 \
         "heads", KEY_HEADS, NULL, 0,                                                                                   \
             "Split attention by head: K and V of the cache by KV head, the weights of Q, K and V by rows, those of "   \

@@ -14,10 +14,21 @@
 #include "cli/units.h"
 #include "tat/analysis.h"
 
-enum { KEY_JSON = 256, KEY_SECTION, KEY_QUESTIONS, KEY_HOT, KEY_COLD, KEY_MEMORY, KEY_DISK, SECTIONS_MAX = 32 };
+enum {
+    KEY_JSON = 256,
+    KEY_SECTION,
+    KEY_QUESTIONS,
+    KEY_HOT,
+    KEY_COLD,
+    KEY_MEMORY,
+    KEY_DISK,
+    KEY_MODEL,
+    SECTIONS_MAX = 32
+};
 
 struct options {
     const char * trace;
+    const char * model; /* as given, or NULL */
     const char * sections[SECTIONS_MAX];
     size_t n_sections;
     bool json, questions;
@@ -31,6 +42,8 @@ static const struct argp_option table[] = {
       "time, order, attention, experts, caching",
       0 },
     { "questions", KEY_QUESTIONS, NULL, 0, "Answer people's questions in words, each with its figures", 0 },
+    { "model", KEY_MODEL, "MODEL", 0,
+      "Of this model where several computed: its number, its file's name or a piece of it, or its part: draft", 0 },
     { "hot", KEY_HOT, "PERCENT", 0, "Hottest weights that count as hot (10)", 0 },
     { "cold", KEY_COLD, "PERCENT", 0, "Coldest weights that count as cold (50)", 0 },
     { "memory", KEY_MEMORY, "SIZE", 0, "Memory there is for weights: 8G", 0 },
@@ -81,6 +94,7 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
         case KEY_JSON: options->json = true; return 0;
         case KEY_SECTION: add_section(options, argument, state); return 0;
         case KEY_QUESTIONS: options->questions = true; return 0;
+        case KEY_MODEL: options->model = argument; return 0;
         case KEY_HOT: options->analysis.hot_share = parse_percent(argument, state); return 0;
         case KEY_COLD: options->analysis.cold_share = parse_percent(argument, state); return 0;
         case KEY_MEMORY: options->analysis.memory_bytes = parse_size(argument, state); return 0;
@@ -101,9 +115,22 @@ static void name_all(struct options * options) {
     }
 }
 
+/* Where there are several models. */
+static void say_model(const json_t * answers) {
+    const char * name;
+    const json_t * section;
+    json_object_foreach((json_t *) answers, name, section) {
+        const char * model = json_string_value(json_object_get(json_object_get(section, "values"), "model"));
+        if (!model) { continue; }
+        printf("Of %s, one of several models: --model chooses.\n", model);
+        return;
+    }
+}
+
 static void print_answers(const json_t * answers) {
     const char * name;
     const json_t * section;
+    say_model(answers);
     json_object_foreach((json_t *) answers, name, section) {
         report_answers(section, stdout);
     }
@@ -154,6 +181,11 @@ static void warn_of_part(const struct options * options, const struct tat_trace 
             "was counted; `tat report --section run' says more\n");
 }
 
+static bool choose_model(const struct tat_trace * trace, struct options * options, struct tat_error * error) {
+    if (options->model) { options->analysis.model = tat_trace_find_model(trace, options->model, error); }
+    return !options->model || options->analysis.model;
+}
+
 static int run(int argc, char ** argv) {
     struct options options = { 0 };
     struct tat_error error;
@@ -163,7 +195,9 @@ static int run(int argc, char ** argv) {
     struct tat_trace * trace = run_open(options.trace, path, &error);
     if (!trace) { return command_fail(&cmd_report, &error); }
     if (options.questions && options.n_sections == 0) { name_all(&options); }
-    char * answers = tat_analyze(trace, options.sections, options.n_sections, &options.analysis, &error);
+    char * answers = !choose_model(trace, &options, &error)
+                         ? NULL
+                         : tat_analyze(trace, options.sections, options.n_sections, &options.analysis, &error);
     tat_trace_evaluations(trace, &n_evaluations);
     bool told = false;
     if (answers) { warn_of_part(&options, trace); }

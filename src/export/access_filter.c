@@ -68,14 +68,6 @@ static bool within(struct access_range r, uint64_t value) {
     return value >= r.first && value <= r.last;
 }
 
-static bool wants_evaluation(const struct access_filter * f, const struct tat_evaluation * e, uint32_t number) {
-    if (!within(f->evaluation, number) || (f->phases && !(f->phases >> e->phase & 1))) { return false; }
-    if (f->context && e->context != f->context) { return false; }
-    if (is_all(f->token)) { return true; }
-    return e->phase != TAT_PHASE_WARMUP && e->n_tokens > 0 && e->token_first <= f->token.last &&
-           (uint64_t) e->token_first + e->n_tokens > f->token.first;
-}
-
 struct walk {
     const struct access_filter * filter;
     tat_access_sink sink;
@@ -83,7 +75,20 @@ struct walk {
     bool * tensors; /* wanted, by number; NULL: all */
     bool * ops;
     bool any_layer;
+    const struct tat_template * templates;
+    uint32_t model;      /* whose graphs are wanted; 0: all */
+    uint32_t file_model; /* whose weights alone are wanted; 0: all */
 };
+
+static bool wants_evaluation(const struct walk * w, const struct tat_evaluation * e, uint32_t number) {
+    const struct access_filter * f = w->filter;
+    if (!within(f->evaluation, number) || (f->phases && !(f->phases >> e->phase & 1))) { return false; }
+    if (f->context && e->context != f->context) { return false; }
+    if (w->model && w->templates[e->template_id].model != w->model) { return false; }
+    if (is_all(f->token)) { return true; }
+    return e->phase != TAT_PHASE_WARMUP && e->n_tokens > 0 && e->token_first <= f->token.last &&
+           (uint64_t) e->token_first + e->n_tokens > f->token.first;
+}
 
 static bool wants(const struct walk * w, const struct tat_access * a) {
     if (w->tensors && !w->tensors[a->tensor]) { return false; }
@@ -109,16 +114,35 @@ static bool fits_glob(const struct access_names * globs, const char * name) {
     return globs->count == 0;
 }
 
+static uint32_t model_of(const struct tat_trace * trace, const struct tat_tensor * t) {
+    uint32_t count;
+    const struct tat_model_file * files = tat_trace_model_files(trace, &count);
+    return t->file && t->file <= count ? files[t->file - 1].model : 0;
+}
+
+/* What computes has graphs; of what is only used with it there are weights. */
+static int choose_model(struct walk * w, const struct tat_trace * trace, struct tat_error * error) {
+    uint32_t count;
+    const struct tat_model * models = tat_trace_models(trace, &count);
+    const uint32_t number = w->filter->model ? tat_trace_find_model(trace, w->filter->model, error) : 0;
+    w->templates = tat_trace_templates(trace, &(uint32_t){ 0 });
+    for (uint32_t i = 0; number && i < count; i++) {
+        if (models[i].number == number) { *(models[i].n_evaluations ? &w->model : &w->file_model) = number; }
+    }
+    return w->filter->model && !number ? -1 : 0;
+}
+
 static int choose_tensors(struct walk * w, const struct tat_trace * trace, struct tat_error * error) {
     const struct access_filter * f = w->filter;
     uint32_t count, chosen = 0;
     const struct tat_tensor * tensors = tat_trace_tensors(trace, &count);
-    if (f->tensors.count == 0 && f->kinds == 0) { return 0; }
+    if (f->tensors.count == 0 && f->kinds == 0 && !w->file_model) { return 0; }
     w->tensors = calloc((size_t) count + 1, sizeof *w->tensors);
     if (!w->tensors) { return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
     for (uint32_t i = 0; i < count; i++) {
         const bool fits_kind = f->kinds == 0 || f->kinds >> tensors[i].kind & 1;
-        w->tensors[i] = fits_kind && fits_glob(&f->tensors, tensors[i].name);
+        w->tensors[i] = fits_kind && fits_glob(&f->tensors, tensors[i].name) &&
+                        (!w->file_model || model_of(trace, &tensors[i]) == w->file_model);
         chosen += w->tensors[i];
     }
     if (chosen) { return 0; }
@@ -165,11 +189,12 @@ int access_filter_each(const struct access_filter * filter, const struct tat_tra
     uint32_t count;
     const struct tat_evaluation * e = tat_trace_evaluations(trace, &count);
     struct walk w = { .filter = filter, .sink = sink, .user = user, .any_layer = is_all(filter->layer) };
-    int status = choose_tensors(&w, trace, error);
+    int status = choose_model(&w, trace, error);
+    if (status == 0) { status = choose_tensors(&w, trace, error); }
     if (status == 0) { status = choose_ops(&w, trace, error); }
     for (uint32_t first = 0, last; first < count && status == 0; first = last) {
-        while (first < count && !wants_evaluation(filter, &e[first], first)) { first++; }
-        for (last = first; last < count && wants_evaluation(filter, &e[last], last);) { last++; }
+        while (first < count && !wants_evaluation(&w, &e[first], first)) { first++; }
+        for (last = first; last < count && wants_evaluation(&w, &e[last], last);) { last++; }
         if (first < last) { status = tat_trace_expand(trace, first, last, pass_on, &w, error); }
     }
     free(w.tensors);

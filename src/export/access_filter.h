@@ -33,6 +33,7 @@ struct access_filter {
     unsigned phases;             /* bits: 1 << enum tat_phase; 0: all */
     unsigned kinds;              /* bits: 1 << enum tat_tensor_kind; 0: all */
     uint32_t context;            /* 0: all */
+    const char * model; /* as tat_trace_find_model takes it: of its graphs, or, of an adapter, its weights; NULL: all */
 };
 #define ACCESS_FILTER_ALL                                                                                              \
     ((struct access_filter){ .token = ACCESS_RANGE_ALL, .layer = ACCESS_RANGE_ALL, .evaluation = ACCESS_RANGE_ALL })

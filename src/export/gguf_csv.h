@@ -2,7 +2,7 @@
  *
  * gguf_structure.csv: a line for every tensor of every file of some models.
  *
- *     name,file_offset,size,layer_id,component_type,type,shape,file
+ *     name,file_offset,size,layer_id,component_type,type,shape,file,part
  *
  * As in RFC 4180, but lines end with LF. layer_id is empty where there is none; shape is "576x49152", the fastest
  * dimension first; file is the last part of the path, for a split model has an offset in each of its files.

@@ -58,10 +58,10 @@ static json_t * model_files_json(const struct tat_trace * trace, bool is_private
         const char * slash = strrchr(f->path, '/');
         char hash[24];
         snprintf(hash, sizeof hash, "%016" PRIx64, f->header_hash);
-        json_array_append_new(array, json_pack("{s:s, s:i, s:i, s:I, s:I, s:s}", "path",
-                                               is_private && slash ? slash + 1 : f->path, "model", (int) f->model,
-                                               "part", (int) f->part, "bytes", (json_int_t) f->size, "mtime_ns",
-                                               (json_int_t) f->mtime_ns, "header_hash", hash));
+        json_array_append_new(
+            array, json_pack("{s:s, s:i, s:i, s:I, s:I, s:s, s:s}", "path", is_private && slash ? slash + 1 : f->path,
+                             "model", (int) f->model, "part", (int) f->part, "bytes", (json_int_t) f->size, "mtime_ns",
+                             (json_int_t) f->mtime_ns, "header_hash", hash, "holds", tat_part_name(f->holds)));
     }
     return array;
 }

@@ -6,7 +6,22 @@
 
 #include "export/text_row.h"
 
-enum column { ID, NAME, MODEL, KIND, LAYER, COMPONENT, TYPE, SHAPE, FILE_NUMBER, FILE_OFFSET, BYTES, ADDRESS, COLUMNS };
+enum column {
+    ID,
+    NAME,
+    MODEL,
+    KIND,
+    LAYER,
+    COMPONENT,
+    TYPE,
+    SHAPE,
+    FILE_NUMBER,
+    FILE_OFFSET,
+    BYTES,
+    ADDRESS,
+    PART,
+    COLUMNS
+};
 
 static const char * const columns[COLUMNS] = {
     [ID] = "id",
@@ -21,6 +36,7 @@ static const char * const columns[COLUMNS] = {
     [FILE_OFFSET] = "file_offset",
     [BYTES] = "bytes",
     [ADDRESS] = "address",
+    [PART] = "part",
 };
 
 static const char * kind_name(enum tat_tensor_kind kind) {
@@ -30,6 +46,13 @@ static const char * kind_name(enum tat_tensor_kind kind) {
 
 static struct cell number_if(bool there, uint64_t number) {
     return there ? cell_number(number) : (struct cell){ .kind = CELL_EMPTY };
+}
+
+static const char * part_of_model(const struct tat_trace * trace, uint32_t number) {
+    uint32_t count, i = 0;
+    const struct tat_model * models = tat_trace_models(trace, &count);
+    while (i < count && models[i].number != number) { i++; }
+    return i < count ? tat_part_name(models[i].part) : "";
 }
 
 static void put_tensor(struct text_out * out, const struct tat_trace * trace, uint32_t id,
@@ -55,6 +78,7 @@ static void put_tensor(struct text_out * out, const struct tat_trace * trace, ui
         [FILE_OFFSET] = number_if(in_file, t->file_offset),
         [BYTES] = cell_number(t->bytes),
         [ADDRESS] = cell_text(address),
+        [PART] = cell_text(in_file ? part_of_model(trace, files[t->file - 1].model) : ""),
     };
     row_tsv(out, cells, COLUMNS);
 }

@@ -2,6 +2,8 @@
  *
  * Models and what belongs to them: whose weights a graph computes with, and what a model is to another.
  */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -172,6 +174,42 @@ uint32_t tat_trace_main_model(const struct tat_trace * trace) {
     return models > 1 ? most->number : 0;
 }
 
+/* ---- by name ---- */
+
+static int no_such_model(const struct tat_trace * trace, const char * called, bool several, struct tat_error * error) {
+    char list[400] = "";
+    size_t used = 0;
+    for (uint32_t i = 0; i < trace->models.count && used < sizeof list; i++) {
+        const struct tat_model * m = model_at(trace, i);
+        used += (size_t) snprintf(list + used, sizeof list - used, "%s %" PRIu32 " is %s (%s)", i ? "," : "; number",
+                                  m->number, m->name, tat_part_name(m->part));
+    }
+    return tat_fail(error, TAT_ERROR_NO, "%s of the trace is called '%s'%s",
+                    several ? "more than one model" : "no model", called, list);
+}
+
+uint32_t tat_trace_find_model(const struct tat_trace * trace, const char * called, struct tat_error * error) {
+    const struct tat_model *found = NULL, *named = NULL;
+    uint32_t n_found = 0, n_named = 0;
+    char * end;
+    const unsigned long number = strtoul(called, &end, 10);
+    for (uint32_t i = 0; i < trace->models.count; i++) {
+        const struct tat_model * m = model_at(trace, i);
+        if (*called && !*end && m->number == number) { return m->number; }
+        if (strcmp(called, m->name) == 0) {
+            named = m;
+            n_named++;
+        } else if (strcmp(called, tat_part_name(m->part)) == 0 || (*called && strstr(m->name, called))) {
+            found = m;
+            n_found++;
+        }
+    }
+    if (n_named == 1) { return named->number; }
+    if (n_named == 0 && n_found == 1) { return found->number; }
+    no_such_model(trace, called, n_named + n_found > 1, error);
+    return 0;
+}
+
 /* ---- what is of one model ---- */
 
 static bool copy(struct list * to, const struct list * from, size_t size) {
@@ -220,8 +258,15 @@ static bool keep(struct tat_trace * view, const struct tat_trace * trace, uint32
 }
 
 struct tat_trace * tat_trace_of_model(const struct tat_trace * trace, uint32_t number, struct tat_error * error) {
-    if (index_of(trace, number) == trace->models.count) {
-        tat_fail(error, TAT_ERROR_NO, "%s: no model has the number %u", trace->path, number);
+    const uint32_t at = index_of(trace, number);
+    if (at == trace->models.count) {
+        tat_fail(error, TAT_ERROR_NO, "%s: no model has the number %" PRIu32, trace->path, number);
+        return NULL;
+    }
+    if (!runs_graphs(model_at(trace, at)->part)) {
+        tat_fail(error, TAT_ERROR_NO,
+                 "%s, of the part %s, computes nothing by itself: its weights are in the graphs of a model",
+                 model_at(trace, at)->name, tat_part_name(model_at(trace, at)->part));
         return NULL;
     }
     struct tat_trace * view = malloc(sizeof *view);

@@ -49,9 +49,9 @@ write_model() {
     data=$(($(stat -c %s "$model") - 64))
     run "$TAT" gguf --csv "$model"
     [ "$status" -eq 0 ]
-    [ "${lines[0]}" = "name,file_offset,size,layer_id,component_type,type,shape,file" ]
-    [ "${lines[1]}" = "blk.0.attn_q.weight,$data,32,0,attn_q,f32,8,model.gguf" ]
-    [ "${lines[2]}" = "output.weight,$((data + 32)),32,,output,f32,8,model.gguf" ]
+    [ "${lines[0]}" = "name,file_offset,size,layer_id,component_type,type,shape,file,part" ]
+    [ "${lines[1]}" = "blk.0.attn_q.weight,$data,32,0,attn_q,f32,8,model.gguf,model" ]
+    [ "${lines[2]}" = "output.weight,$((data + 32)),32,,output,f32,8,model.gguf,model" ]
     [ "${#lines[@]}" -eq 3 ]
 }
 

@@ -20,6 +20,16 @@ from conftest import run
 KEYS = ["layer", "tensor", "component", "operation", "expert"]
 
 
+def test_models_are_those_of_the_report(toy: Path) -> None:
+    t = tat.TraceAnalyzer(toy)
+    models, files = t.models(), t.section("run").values["model_files"]
+    assert models["part"].tolist() == [file["part"] for file in files] == ["model"]
+    assert models["bytes"].tolist() == [file["bytes"] for file in files]
+    pd.testing.assert_frame_equal(t.layers(model="1"), t.layers(model=1))
+    with pytest.raises(tat.TatError, match="no model of the trace is called 'draft'"):
+        t.layers(model="draft")
+
+
 def test_tensors_are_those_beside_the_trace(toy: Path, real: Path) -> None:
     for path in (toy, real):
         run(os.environ["TAT"], "report", path)  # seals the run

@@ -126,6 +126,8 @@ time_value() {
     "$TAT" report "$trace" | tee "$trace.txt"
     grep "^Layers: $experts (model)$" "$trace.txt"
     [ "$(rows layers layers)" -eq 31 ] # and what is in none
+    "$TAT" report "$trace" --model draft --section phases | grep "^Phases: $dense (draft)$"
+    [ "$("$TAT" dump "$trace" --model draft | tail -n +2 | cut -f 14 | sort -u | tr -d '\n')" = 2 ]
 }
 
 # rows SECTION TABLE: of a section of $trace, how many.

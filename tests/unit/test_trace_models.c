@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "export/access_filter.h"
 #include "tat/analysis.h"
 #include "trace_builder.h"
 
@@ -232,6 +233,53 @@ static void the_part_of_one_model(void ** state) {
     end(&f);
 }
 
+static void models_are_found_by_name(void ** state) {
+    (void) state;
+    struct fixture f;
+    struct tat_error error;
+    begin(&f);
+    speculate(&f);
+    tb_part(&f.b, "/models/mmproj.gguf.old", 5, TAT_PART_PROJECTOR);
+    open_trace(&f);
+    assert_int_equal(tat_trace_find_model(f.trace, "2", &error), DRAFT);
+    assert_int_equal(tat_trace_find_model(f.trace, "target.gguf", &error), TARGET);
+    assert_int_equal(tat_trace_find_model(f.trace, "draft", &error), DRAFT);
+    assert_int_equal(tat_trace_find_model(f.trace, "lor", &error), LORA);
+    assert_int_equal(tat_trace_find_model(f.trace, "mmproj.gguf", &error), PROJECTOR); /* the whole name of one */
+    assert_int_equal(tat_trace_find_model(f.trace, "projector", &error), 0);
+    assert_non_null(strstr(error.message, "more than one model"));
+    assert_int_equal(tat_trace_find_model(f.trace, "", &error), 0);
+    assert_int_equal(tat_trace_find_model(f.trace, "7", &error), 0);
+    assert_int_equal(error.kind, TAT_ERROR_NO);
+    assert_non_null(strstr(error.message, "2 is small.gguf (draft)"));
+    assert_null(tat_trace_of_model(f.trace, LORA, &error)); /* it computes nothing by itself */
+    end(&f);
+}
+
+/* Of a model the records of its graphs, of an adapter those of its weights. */
+static void records_of_a_model(void ** state) {
+    (void) state;
+    struct fixture f;
+    struct tat_error error;
+    begin(&f);
+    speculate(&f);
+    open_trace(&f);
+    uint64_t bytes[3] = { 0 };
+    const char * const names[] = { "target", "draft", "lora" };
+    for (int i = 0; i < 3; i++) {
+        struct access_filter filter = ACCESS_FILTER_ALL;
+        filter.model = names[i];
+        assert_int_equal(access_filter_each(&filter, f.trace, add_bytes, &bytes[i], &error), 0);
+    }
+    assert_int_equal(bytes[0] + bytes[1], bytes_of(f.trace));
+    assert_int_equal(bytes[2], 3 * EMBD * VOCAB * 4);
+    struct access_filter filter = ACCESS_FILTER_ALL;
+    filter.model = "none";
+    assert_int_equal(access_filter_each(&filter, f.trace, add_bytes, &bytes[0], &error), -1);
+    assert_int_equal(error.kind, TAT_ERROR_NO);
+    end(&f);
+}
+
 /* Sections are of one model, the run is of all. */
 static void sections_say_of_whom_they_are(void ** state) {
     (void) state;
@@ -285,6 +333,8 @@ int main(void) {
         cmocka_unit_test(one_model_with_a_projector),
         cmocka_unit_test(an_older_trace_has_models),
         cmocka_unit_test(the_part_of_one_model),
+        cmocka_unit_test(models_are_found_by_name),
+        cmocka_unit_test(records_of_a_model),
         cmocka_unit_test(sections_say_of_whom_they_are),
         cmocka_unit_test(hostile_numbers),
     };

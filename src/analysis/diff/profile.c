@@ -144,7 +144,10 @@ struct phase_total profile_total(const struct profile * p, enum scope scope) {
 }
 
 bool profile_open(struct profile * p, const struct tat_trace * trace) {
-    *p = (struct profile){ .subject = subject_of(trace, NULL) };
+    const uint32_t model = tat_trace_main_model(trace);
+    *p = (struct profile){ .part = model ? tat_trace_of_model(trace, model, NULL) : NULL };
+    if (model && !p->part) { return false; }
+    p->subject = subject_of(p->part ? p->part : trace, NULL);
     p->metadata = run_metadata(trace);
     profile_models(p);
     return slices_find(&p->slices, &p->subject) && find_tensors(p) && sum_up(p) && find_token_times(p) &&
@@ -163,4 +166,5 @@ void profile_close(struct profile * p) {
     free(p->name_hash);
     free(p->touched_of);
     json_decref(p->metadata);
+    tat_trace_close(p->part);
 }

@@ -41,6 +41,7 @@ struct reading {
 };
 
 struct profile {
+    struct tat_trace * part; /* that is compared of a trace of several models, or NULL */
     struct subject subject;
     struct slices slices;
     struct touched * tensors; /* by kind, model, name */
@@ -54,7 +55,7 @@ struct profile {
     uint32_t n_tensors, n_operations, n_choices, n_token_ns;
     uint64_t shape_hash; /* of the prompt's ubatches */
     uint64_t ids_hash;   /* of its token ids, where they were recorded */
-    uint64_t model_hash; /* of all model files */
+    uint64_t model_hash; /* of the model's files, of its adapters too */
     bool has_ids, failed;
     json_t * metadata; /* or NULL */
     char label[24];    /* "A" */

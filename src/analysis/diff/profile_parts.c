@@ -122,6 +122,7 @@ void profile_models(struct profile * p) {
     p->model_hash = HASH_BEGIN;
     for (uint32_t i = 0; i < p->subject.n_files; i++) {
         const struct tat_model_file * f = &p->subject.files[i];
+        if (!subject_has_model(&p->subject, f->model)) { continue; }
         p->model_hash = mix(mix(p->model_hash, f->header_hash), f->size);
     }
 }

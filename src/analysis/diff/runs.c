@@ -23,7 +23,8 @@ static const char * trace_name(const struct profile * p, char name[static 64]) {
 }
 
 static const char * model_name(const struct profile * p) {
-    return p->subject.n_files ? last_part(p->subject.files[0].path) : "unknown";
+    const struct tat_model * model = subject_model(&p->subject);
+    return model ? model->name : "unknown";
 }
 
 static void add_runs(const struct diff * d, struct result * r) {

@@ -60,18 +60,11 @@ static struct vocabulary * of_model(const struct tat_gguf * gguf) {
     return v;
 }
 
-static bool is_chosen(const struct subject * s, uint32_t model) {
-    for (uint32_t i = 0; i < s->n_models; i++) {
-        if (s->models[i].number == model) { return s->models[i].is_chosen; }
-    }
-    return true;
-}
-
 struct vocabulary * vocabulary_read(const struct subject * subject) {
     struct vocabulary * v = NULL;
     for (uint32_t i = 0; i < subject->n_files && !v; i++) {
         uint32_t count;
-        if (!is_chosen(subject, subject->files[i].model)) { continue; }
+        if (!subject_has_model(subject, subject->files[i].model)) { continue; }
         struct tat_gguf * gguf = tat_gguf_open(subject->files[i].path, TAT_GGUF_SINGLE | TAT_GGUF_TOLERANT, NULL);
         if (gguf && tat_gguf_files(gguf, &count)[0].header_hash == subject->files[i].header_hash) {
             v = of_model(gguf);
