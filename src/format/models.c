@@ -70,6 +70,22 @@ static uint32_t * models_of_tensors(const struct tat_trace * trace) {
     return models;
 }
 
+/* A graph whose weights are in no file that can be read is of the one that cannot, if there is one. */
+static uint32_t foreign(const struct tat_trace * trace, const struct tat_template * t) {
+    uint32_t found = trace->models.count, count = 0;
+    bool has_weights = false;
+    for (uint32_t m = 0; m < trace->models.count; m++) {
+        if (model_at(trace, m)->part != TAT_PART_FOREIGN) { continue; }
+        found = m;
+        count++;
+    }
+    for (uint32_t i = 0; count == 1 && i < t->n_leaves && !has_weights; i++) {
+        const struct tat_tensor * tensor = &LIST(struct tat_tensor, trace->tensors)[t->entries[i].tensor];
+        has_weights = tensor->kind == TAT_TENSOR_WEIGHT && tensor->file == 0;
+    }
+    return has_weights ? found : trace->models.count;
+}
+
 /* Whose weights a graph names most; what an adapter or a control vector is used with. */
 static void set_model(struct tat_trace * trace, struct tat_template * t, const uint32_t * models, uint32_t * named) {
     const uint32_t n_models = trace->models.count;
@@ -80,6 +96,7 @@ static void set_model(struct tat_trace * trace, struct tat_template * t, const u
         if (!runs_graphs(model_at(trace, m)->part) || !named[m]) { continue; }
         if (most == n_models || named[m] > named[most]) { most = m; }
     }
+    if (most == n_models) { most = foreign(trace, t); }
     if (most == n_models) { return; }
     t->model = model_at(trace, most)->number;
     for (uint32_t m = 0; m < n_models; m++) {

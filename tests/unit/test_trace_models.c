@@ -12,6 +12,7 @@
 
 #include "export/access_filter.h"
 #include "tat/analysis.h"
+#include "tat/verify.h"
 #include "trace_builder.h"
 
 enum { TARGET = 1, DRAFT, LORA, PROJECTOR, FILES = PROJECTOR, EMBD = 8, VOCAB = 100, SHIFT = 9 };
@@ -22,6 +23,20 @@ struct fixture {
     uint32_t ids, out;
     struct tat_trace * trace;
 };
+
+static void add_activations(struct fixture * f) {
+    f->ids = tb_tensor(&f->b, (struct tb_tensor){ .name = "inp_tokens",
+                                                  .kind = TAT_TENSOR_INPUT,
+                                                  .memory = TAT_MEMORY_BUFFER,
+                                                  .type = "i32",
+                                                  .block = 1,
+                                                  .block_bytes = 4,
+                                                  .ne = { 512 } });
+    f->out = tb_tensor(&f->b, (struct tb_tensor){ .name = "result_output",
+                                                  .kind = TAT_TENSOR_ACTIVATION,
+                                                  .memory = TAT_MEMORY_BUFFER,
+                                                  .ne = { EMBD, 512 } });
+}
 
 static void begin(struct fixture * f) {
     static const char * const names[] = { "", "token_embd.weight", "token_embd.weight", "blk.0.attn_q.weight.lora_a",
@@ -34,17 +49,7 @@ static void begin(struct fixture * f) {
                                                                .ne = { EMBD, VOCAB },
                                                                .file = file });
     }
-    f->ids = tb_tensor(&f->b, (struct tb_tensor){ .name = "inp_tokens",
-                                                  .kind = TAT_TENSOR_INPUT,
-                                                  .memory = TAT_MEMORY_BUFFER,
-                                                  .type = "i32",
-                                                  .block = 1,
-                                                  .block_bytes = 4,
-                                                  .ne = { 512 } });
-    f->out = tb_tensor(&f->b, (struct tb_tensor){ .name = "result_output",
-                                                  .kind = TAT_TENSOR_ACTIVATION,
-                                                  .memory = TAT_MEMORY_BUFFER,
-                                                  .ne = { EMBD, 512 } });
+    add_activations(f);
     tb_part(&f->b, "/models/target.gguf", TARGET, TAT_PART_MODEL);
     tb_part(&f->b, "/models/small.gguf", DRAFT, TAT_PART_MODEL);
     tb_part(&f->b, "/models/lora.gguf", LORA, TAT_PART_ADAPTER);
@@ -169,6 +174,35 @@ static void one_model_with_a_projector(void ** state) {
     assert_int_equal(model(f.trace, PROJECTOR)->part, TAT_PART_PROJECTOR);
     assert_int_equal(model(f.trace, PROJECTOR)->n_evaluations, 3);
     assert_int_equal(tat_trace_main_model(f.trace), TARGET);
+    end(&f);
+}
+
+/* As whisper's: its weights are in no file that can be read. */
+static void a_file_of_an_unknown_format(void ** state) {
+    (void) state;
+    struct fixture f;
+    struct tat_verification v;
+    struct tat_error error;
+    uint32_t count;
+    tb_begin(&f.b);
+    tb_part(&f.b, "/models/ggml-tiny.bin", 1, TAT_PART_FOREIGN);
+    f.weight[TARGET] = tb_tensor(
+        &f.b, (struct tb_tensor){
+                  .name = "leaf_1", .kind = TAT_TENSOR_WEIGHT, .memory = TAT_MEMORY_COPY, .ne = { EMBD, VOCAB } });
+    add_activations(&f);
+    run(&f, graph(&f, TARGET, 0, 4, 4), 2);
+    tb_end(&f.b);
+    open_trace(&f);
+    const struct tat_model * models = tat_trace_models(f.trace, &count);
+    assert_int_equal(count, 1);
+    assert_int_equal(models->part, TAT_PART_FOREIGN);
+    assert_int_equal(models->n_evaluations, 1);
+    assert_int_equal(tat_verify(f.trace, &v, &error), 0);
+    for (unsigned i = 0; i < v.n_checks; i++) {
+        if (strcmp(v.check[i].name, "offsets") != 0 && strcmp(v.check[i].name, "weights") != 0) { continue; }
+        assert_int_equal(v.check[i].verdict, TAT_VERDICT_SKIP);
+        assert_non_null(strstr(v.check[i].detail, "the format of /models/ggml-tiny.bin is"));
+    }
     end(&f);
 }
 
@@ -331,6 +365,7 @@ int main(void) {
         cmocka_unit_test(a_draft_is_who_is_checked),
         cmocka_unit_test(models_in_turn_are_no_drafts),
         cmocka_unit_test(one_model_with_a_projector),
+        cmocka_unit_test(a_file_of_an_unknown_format),
         cmocka_unit_test(an_older_trace_has_models),
         cmocka_unit_test(the_part_of_one_model),
         cmocka_unit_test(models_are_found_by_name),

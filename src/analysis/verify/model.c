@@ -45,6 +45,21 @@ static bool offset_is_right(const struct verifier * v, const struct tat_tensor *
     return false;
 }
 
+/* The file of a format that is not GGUF, or NULL. What weights come from is then not known. */
+static const char * foreign_file(const struct verifier * v) {
+    for (uint32_t i = 0; i < v->n_files; i++) {
+        if (v->files[i].holds == TAT_PART_FOREIGN) { return v->files[i].path; }
+    }
+    return NULL;
+}
+
+/* Several control vectors are added up: their sum is in no file. */
+static bool is_sum(const struct verifier * v, const struct tat_tensor * t) {
+    uint32_t vectors = 0;
+    for (uint32_t i = 0; i < v->n_files; i++) { vectors += v->files[i].holds == TAT_PART_CONTROL_VECTOR; }
+    return vectors > 1 && t->component == TAT_COMPONENT_CONTROL_VECTOR;
+}
+
 void verify_offsets(struct verifier * v) {
     const char * what = "weights lie where the model file has them";
     char why[256] = "";
@@ -52,6 +67,7 @@ void verify_offsets(struct verifier * v) {
     for (uint32_t i = 0; i < v->n_tensors; i++) {
         const struct tat_tensor * t = &v->tensors[i];
         if (t->kind != TAT_TENSOR_WEIGHT) { continue; }
+        if (t->file == 0 && is_sum(v, t)) { continue; }
         if (t->file == 0 || t->file > v->n_files) {
             if (homeless++ == 0 && !wrong) { snprintf(why, sizeof why, "%s is in no model file", t->name); }
             continue;
@@ -64,7 +80,10 @@ void verify_offsets(struct verifier * v) {
             snprintf(why, sizeof why, "%s", here);
         }
     }
-    if (wrong || homeless) {
+    if (homeless && !wrong && foreign_file(v)) {
+        verify_add(v, "offsets", what, TAT_VERDICT_SKIP,
+                   "%" PRIu32 " weights are in no GGUF file; the format of %s is unknown", homeless, foreign_file(v));
+    } else if (wrong || homeless) {
         verify_add(v, "offsets", what, TAT_VERDICT_FAIL, "%" PRIu32 " wrong, %" PRIu32 " unknown; %s", wrong, homeless,
                    why);
     } else if (right == 0 && v->result->n_accesses == 0) {
@@ -100,6 +119,18 @@ static bool was_named(const struct verifier * v, uint32_t file, const char * nam
     return false;
 }
 
+/* A direction of a control vector that was added to others. */
+static bool was_added(const struct verifier * v, const char * name) {
+    for (uint32_t i = 0; i < v->n_tensors; i++) {
+        const struct tat_tensor * t = &v->tensors[i];
+        if (t->kind == TAT_TENSOR_WEIGHT && t->file == 0 && v->touched[i] && is_sum(v, t) &&
+            strcmp(t->name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Why llama.cpp leaves a tensor of the file out of its graphs; NULL: there is no good reason. */
 static const char * excuse(const struct tat_gguf_params * p, const struct tat_gguf_tensor * t) {
     if (t->component == TAT_COMPONENT_NEXTN ||
@@ -121,7 +152,7 @@ static void count_model(const struct verifier * v, uint32_t file, struct account
     const struct tat_gguf_params * params = tat_gguf_params(v->models[file]);
     for (uint32_t i = 0; i < count; i++) {
         const char * reason;
-        if (was_touched(v, file, tensors[i].name)) {
+        if (was_touched(v, file, tensors[i].name) || was_added(v, tensors[i].name)) {
             a->touched++;
         } else if (was_named(v, file, tensors[i].name)) {
             a->named++;
@@ -150,6 +181,9 @@ void verify_weights(struct verifier * v) {
                    " weights are in no graph that the CPU computed, first %s: another backend "
                    "(BLAS, GPU) took them, or the run never used them",
                    a.missing, a.touched + a.named + a.excused + a.missing, a.first);
+    } else if (open == 0 && foreign_file(v)) {
+        verify_add(v, "weights", what, TAT_VERDICT_SKIP, "which weights there are is unknown: the format of %s is",
+                   foreign_file(v));
     } else if (open == 0) {
         verify_add(v, "weights", what, v->n_files ? TAT_VERDICT_SKIP : TAT_VERDICT_FAIL,
                    v->n_files ? "the model file is gone or has changed" : "no model file was seen");
