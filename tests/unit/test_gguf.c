@@ -239,6 +239,30 @@ static void test_long_values_are_cut_or_left(void ** state) {
     free(text);
 }
 
+/* What a file is to a model, by its metadata. */
+static void test_parts(void ** state) {
+    (void) state;
+    static const struct {
+        const char *architecture, *type;
+        enum tat_part part;
+    } files[] = {
+        { "llama", NULL, TAT_PART_MODEL },          { "llama", "model", TAT_PART_MODEL },
+        { "llama", "adapter", TAT_PART_ADAPTER },   { "controlvector", NULL, TAT_PART_CONTROL_VECTOR },
+        { "clip", "mmproj", TAT_PART_PROJECTOR },   { "clip", NULL, TAT_PART_PROJECTOR },
+        { "gemma3", "mmproj", TAT_PART_PROJECTOR },
+    };
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        struct builder b = { 0 };
+        put_header(&b, 3, 0, files[i].type ? 2 : 1);
+        put_kv_string(&b, "general.architecture", files[i].architecture);
+        if (files[i].type) { put_kv_string(&b, "general.type", files[i].type); }
+        struct tat_gguf * gguf = builder_open_good(&b, 0);
+        assert_int_equal(tat_gguf_part(gguf), files[i].part);
+        tat_gguf_close(gguf);
+        builder_free(&b);
+    }
+}
+
 static void test_no_tensors(void ** state) {
     (void) state;
     struct builder b = { 0 };
@@ -639,6 +663,7 @@ int main(void) {
         cmocka_unit_test(test_strings_are_read_on_demand),
         cmocka_unit_test(test_long_values_are_cut_or_left),
         cmocka_unit_test(test_no_tensors),
+        cmocka_unit_test(test_parts),
         cmocka_unit_test(test_hundred_thousand_tensors),
         cmocka_unit_test(test_colliding_names_are_refused),
         cmocka_unit_test_setup_teardown(test_split_opens_by_any_part, folder_setup, folder_teardown),
