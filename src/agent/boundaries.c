@@ -40,11 +40,11 @@ static uint64_t id(const void * pointer) {
 
 /* ---- loading ---- */
 
-#define LOAD(name)                                                                                                     \
+#define LOAD(name, may_be_foreign)                                                                                     \
     TAT_EXPORT void * HOOK(name)(const char * path, struct by_value params);                                           \
     void * HOOK(name)(const char * path, struct by_value params) {                                                     \
         HOOK_REAL(name, 0)                                                                                             \
-        files_note(path);                                                                                              \
+        files_note(path, may_be_foreign);                                                                              \
         event_text(TAT_EVENT_LOAD_BEGIN, path ? path : "");                                                            \
         void * model = real(path, params);                                                                             \
         event_values(TAT_EVENT_LOAD_END, id(model), 0);                                                                \
@@ -52,8 +52,10 @@ static uint64_t id(const void * pointer) {
         return model;                                                                                                  \
     }
 
-LOAD(llama_model_load_from_file)
-LOAD(llama_load_model_from_file) /* its name until 2025 */
+LOAD(llama_model_load_from_file, false)
+LOAD(llama_load_model_from_file, false) /* its name until 2025 */
+LOAD(whisper_init_from_file_with_params, true)
+LOAD(whisper_init_from_file_with_params_no_state, true)
 
 /* Two words by value: they travel in registers. */
 struct gguf_init_params {
@@ -65,7 +67,7 @@ TAT_EXPORT void * HOOK(gguf_init_from_file)(const char * path, struct gguf_init_
 
 void * HOOK(gguf_init_from_file)(const char * path, struct gguf_init_params params) {
     HOOK_REAL(gguf_init_from_file, 0);
-    files_note(path);
+    files_note(path, false);
     event_text(TAT_EVENT_OPEN_MODEL, path ? path : "");
     registry_doubt();
     return real(path, params);
@@ -83,7 +85,7 @@ void * HOOK(gguf_init_from_file_ptr)(FILE * file, struct gguf_init_params params
     errno = error;
     if (length > 0) {
         path[length] = '\0';
-        if (files_note(path)) { event_text(TAT_EVENT_OPEN_MODEL, path); }
+        if (files_note(path, false)) { event_text(TAT_EVENT_OPEN_MODEL, path); }
     }
     return real(file, params);
 }
@@ -163,7 +165,10 @@ TAT_EXPORT void * HOOK(ggml_backend_buft_alloc_buffer)(void * type, size_t size)
 void * HOOK(ggml_backend_buft_alloc_buffer)(void * type, size_t size) {
     HOOK_REAL(ggml_backend_buft_alloc_buffer, NULL);
     void * buffer = real(type, size);
-    if (size) { event_values(TAT_EVENT_BUFFER_ALLOC, id(buffer), (int64_t) size); }
+    if (size) {
+        files_buffer_made(buffer);
+        event_values(TAT_EVENT_BUFFER_ALLOC, id(buffer), (int64_t) size);
+    }
     return buffer;
 }
 

@@ -16,13 +16,14 @@
 #include "agent/mappings.h"
 #include "agent/model_files.h"
 
-enum { NOTED_MAX = 64 };
+enum { NOTED_MAX = 64, BUFFERS_MAX = 256 };
 
 /* ---- files the host opened ---- */
 
 struct noted {
     char * path;
     struct file_identity identity;
+    bool may_be_foreign;
 };
 
 static pthread_mutex_t noted_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -32,6 +33,15 @@ static unsigned n_noted;
 /* Were looked at; the oldest is forgotten first. Written with the registry's lock held too, read with either. */
 static struct noted loaded[NOTED_MAX];
 static unsigned n_loaded;
+
+static _Thread_local struct file_identity last_opened; /* an inode of 0: none */
+
+/* The oldest is forgotten first. With the lock. */
+static struct made {
+    const void * buffer;
+    struct file_identity file;
+} made[BUFFERS_MAX];
+static unsigned n_made;
 
 static bool identify(const char * path, struct file_identity * identity) {
     struct stat status;
@@ -52,19 +62,44 @@ static bool is_among(const struct noted * list, unsigned count, const char * pat
     return false;
 }
 
-bool files_note(const char * path) {
+bool files_note(const char * path, bool may_be_foreign) {
     char real[PATH_MAX];
     struct file_identity identity;
     const int error = errno;
     const bool there = path && realpath(path, real) && identify(real, &identity);
     errno = error;
     if (!there) { return false; }
+    last_opened = identity;
     pthread_mutex_lock(&noted_lock);
     const bool known = is_among(loaded, NOTED_MAX, real, &identity) || is_among(noted, n_noted, real, &identity);
     char * copy = known || n_noted == NOTED_MAX ? NULL : strdup(real);
-    if (copy) { noted[n_noted++] = (struct noted){ copy, identity }; }
+    if (copy) { noted[n_noted++] = (struct noted){ copy, identity, may_be_foreign }; }
     pthread_mutex_unlock(&noted_lock);
     return copy != NULL;
+}
+
+static struct made * made_at(const void * buffer) {
+    for (unsigned i = 0; i < BUFFERS_MAX; i++) {
+        if (made[i].buffer == buffer) { return &made[i]; }
+    }
+    return NULL;
+}
+
+void files_buffer_made(const void * buffer) {
+    pthread_mutex_lock(&noted_lock);
+    struct made * slot = made_at(buffer);
+    if (!slot) { slot = &made[n_made++ % BUFFERS_MAX]; }
+    *slot = (struct made){ buffer, last_opened };
+    pthread_mutex_unlock(&noted_lock);
+}
+
+/* No inode: unknown. */
+static struct file_identity file_of_buffer(const void * buffer) {
+    pthread_mutex_lock(&noted_lock);
+    const struct made * slot = buffer ? made_at(buffer) : NULL;
+    const struct file_identity file = slot ? slot->file : (struct file_identity){ 0 };
+    pthread_mutex_unlock(&noted_lock);
+    return file;
 }
 
 /* Moves one on to those that were looked at. */
@@ -83,7 +118,8 @@ static bool take_noted(struct noted * out) {
 static void look_at_noted(void) {
     for (struct noted n; take_noted(&n);) {
         struct file_identity is;
-        if (identify(n.path, &is) && file_is_same(&is, &n.identity)) { model_file_at(n.path, n.path, &is); }
+        if (!identify(n.path, &is) || !file_is_same(&is, &n.identity)) { continue; }
+        if (!model_file_at(n.path, n.path, &is) && n.may_be_foreign) { model_file_foreign(n.path, &is); }
     }
 }
 
@@ -263,15 +299,17 @@ void files_refresh(void) {
 
 /* A tensor that is not mapped was copied out of the file; repacking keeps its name, type and shape. Its file may be
  * mapped all the same. */
-struct file_place files_find(const void * address, const char * name, int32_t type, uint64_t bytes) {
+struct file_place files_find(const void * address, const void * buffer, const char * name, int32_t type,
+                             uint64_t bytes) {
     struct file_place place = files_at(address);
     if (place.file) { return place; }
-    place.file = model_files_tensor(name, type, bytes, &place.offset);
+    const struct file_identity file = file_of_buffer(buffer);
+    place.file = model_files_tensor(&file, name, type, bytes, &place.offset);
     if (place.file) { return place; }
     uint32_t count;
     const struct mapping * m = mappings_all(&count);
     for (uint32_t i = 0; i < count; i++) { file_of(&m[i]); }
-    place.file = model_files_tensor(name, type, bytes, &place.offset);
+    place.file = model_files_tensor(&file, name, type, bytes, &place.offset);
     return place;
 }
 
@@ -288,6 +326,7 @@ void files_after_fork(void) {
         if (loaded[i].path) { noted[n_noted++] = loaded[i]; }
     }
     memset(loaded, 0, sizeof loaded);
+    memset(made, 0, sizeof made);
     model_files_after_fork();
     mappings_after_fork();
     memset(mapped_as, 0, sizeof mapped_as);

@@ -36,15 +36,20 @@ bool files_stand_for(const void * from, uint64_t bytes, uint32_t file, uint64_t 
  * memory to split a range, which stays. */
 bool files_stand_no_more(const void * from, uint64_t bytes);
 
-/* Where the bytes of a weight come from: files_at, or by name, type and size in the model files known so far. */
-struct file_place files_find(const void * address, const char * name, int32_t type, uint64_t bytes);
+/* Where the bytes of a weight come from: files_at, or by name, type and size in the model files known so far, that
+ * first for which the buffer was made. */
+struct file_place files_find(const void * address, const void * buffer, const char * name, int32_t type,
+                             uint64_t bytes);
 
-/* The host is about to open a model file. Any thread; remembers the path and which file is there. False: it is known
- * already, or there is none. */
-bool files_note(const char * path);
+/* The host is about to open a model file, perhaps of another format than GGUF. Any thread; remembers the path and which
+ * file is there. False: it is known already, or there is none. */
+bool files_note(const char * path, bool may_be_foreign);
+
+/* The host made a buffer: if for weights, then for those of the file that this thread opened last. Any thread. */
+void files_buffer_made(const void * buffer);
 
 /* Where the direction of a control vector for a layer comes from, and its name there. No place: there is no such file,
- * or there are several, which were added up. */
+ * and then no name either, or there are several, which were added up. */
 struct file_place files_find_direction(unsigned layer, int32_t type, uint64_t bytes, char * name, size_t size);
 
 void files_after_fork(void);

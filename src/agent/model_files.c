@@ -52,13 +52,14 @@ static bool is_other(const struct file_identity * identity) {
     return false;
 }
 
-static void add_file(const struct tat_gguf_file * f, const char * name, uint32_t part, const struct tat_gguf * gguf) {
+static void add_file(const struct tat_gguf_file * f, const char * name, uint32_t part, const struct tat_gguf * gguf,
+                     enum tat_part holds) {
     const struct file_identity identity = { f->device, f->inode, f->size, f->mtime_ns };
     struct tat_gguf_file told = *f;
     told.path = name;
     files[n_files++] = (struct model_file){ identity, f->header_hash, n_models, part };
-    event_model_file(n_files, n_models + 1, part, &told, gguf ? tat_gguf_hash(gguf) : 0,
-                     gguf ? tat_gguf_part(gguf) : TAT_PART_UNKNOWN, gguf ? tat_gguf_params(gguf)->architecture : "");
+    event_model_file(n_files, n_models + 1, part, &told, gguf ? tat_gguf_hash(gguf) : 0, holds,
+                     gguf ? tat_gguf_params(gguf)->architecture : "");
 }
 
 /* ---- opening ---- */
@@ -111,7 +112,7 @@ static void add_model(const char * path, const char * name) {
         return;
     }
     for (uint32_t i = 0; i < count && n_files < MODEL_FILES_MAX; i++) {
-        add_file(&parts[i], count == 1 ? name : parts[i].path, i, gguf);
+        add_file(&parts[i], count == 1 ? name : parts[i].path, i, gguf, tat_gguf_part(gguf));
     }
     models[n_models++] = gguf;
 }
@@ -125,15 +126,23 @@ uint32_t model_file_at(const char * path, const char * name, const struct file_i
     return number;
 }
 
-uint32_t model_file_gone(const char * name, const struct file_identity * identity) {
+static uint32_t add_closed(const char * name, const struct file_identity * identity, enum tat_part holds) {
     const uint32_t number = number_of(identity);
     if (number || n_models == MODEL_FILES_MAX || n_files == MODEL_FILES_MAX) { return number; }
     const struct tat_gguf_file file = {
         .device = identity->device, .inode = identity->inode, .size = identity->size, .mtime_ns = identity->mtime_ns
     };
-    add_file(&file, name, 0, NULL);
+    add_file(&file, name, 0, NULL, holds);
     models[n_models++] = NULL;
     return n_files;
+}
+
+uint32_t model_file_gone(const char * name, const struct file_identity * identity) {
+    return add_closed(name, identity, TAT_PART_UNKNOWN);
+}
+
+uint32_t model_file_foreign(const char * name, const struct file_identity * identity) {
+    return add_closed(name, identity, TAT_PART_FOREIGN);
 }
 
 /* Of one model. */
@@ -149,8 +158,10 @@ static uint32_t find_tensor(uint32_t model, const char * name, int32_t type, uin
     return 0;
 }
 
-uint32_t model_files_tensor(const char * name, int32_t type, uint64_t bytes, uint64_t * offset) {
-    uint32_t file = 0;
+uint32_t model_files_tensor(const struct file_identity * first, const char * name, int32_t type, uint64_t bytes,
+                            uint64_t * offset) {
+    const uint32_t known = first->inode ? number_of(first) : 0;
+    uint32_t file = known ? find_tensor(files[known - 1].model, name, type, bytes, offset) : 0;
     for (uint32_t i = 0; i < n_models && !file; i++) { file = find_tensor(i, name, type, bytes, offset); }
     return file;
 }
@@ -165,6 +176,7 @@ uint32_t model_files_direction(unsigned layer, int32_t type, uint64_t bytes, uin
         if (file && found) { return 0; }
         if (file) { found = file; }
     }
+    if (!found) { *name = '\0'; }
     return found;
 }
 

@@ -29,11 +29,16 @@ uint32_t model_file_at(const char * path, const char * name, const struct file_i
 /* A model of which only that much is known, as its file cannot be opened any more. */
 uint32_t model_file_gone(const char * name, const struct file_identity * identity);
 
-/* A tensor by name, type and size, in the models known so far: its file, 0 if there is none, and its offset. */
-uint32_t model_files_tensor(const char * name, int32_t type, uint64_t bytes, uint64_t * offset);
+/* A file that is not GGUF, and from which the host takes weights all the same. */
+uint32_t model_file_foreign(const char * name, const struct file_identity * identity);
 
-/* The direction of a control vector for a layer, and its name. 0: there is none, or there are several, which were added
- * up. */
+/* A tensor by name, type and size, in the model of the file `first`, if it is known, then in the others known so far:
+ * its file, 0 if there is none, and its offset. */
+uint32_t model_files_tensor(const struct file_identity * first, const char * name, int32_t type, uint64_t bytes,
+                            uint64_t * offset);
+
+/* The direction of a control vector for a layer, and its name. 0: there is none, and no name, or there are several,
+ * which were added up. */
 uint32_t model_files_direction(unsigned layer, int32_t type, uint64_t bytes, uint64_t * offset, char * name,
                                size_t size);
 

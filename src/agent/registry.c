@@ -126,11 +126,11 @@ static bool classify(const struct host * host, const struct root * root, struct 
     t->kind = root->is_leaf ? kind_of_leaf(host, root) : TAT_TENSOR_ACTIVATION;
     t->memory = t->kind == TAT_TENSOR_STATE ? TAT_MEMORY_KV : TAT_MEMORY_BUFFER;
     if (t->kind != TAT_TENSOR_WEIGHT) { return true; }
-    t->place = files_find(data, layout_name(l, root->tensor), t->type, extent(t));
+    t->place = files_find(data, layout_buffer(l, root->tensor), layout_name(l, root->tensor), t->type, extent(t));
     t->memory = t->place.mapped ? TAT_MEMORY_FILE : TAT_MEMORY_COPY;
     if (t->place.file || !root->direction) { return true; }
     t->place = files_find_direction(root->direction, t->type, extent(t), direction, sizeof direction);
-    t->shown = t->place.file ? registry_string(direction) : t->name;
+    if (*direction) { t->shown = registry_string(direction); }
     return t->shown != TABLE_NONE;
 }
 

@@ -2,6 +2,7 @@
 set(TAT_WRAPPED
   ggml_graph_compute gguf_init_from_file gguf_init_from_file_ptr
   llama_model_load_from_file llama_load_model_from_file
+  whisper_init_from_file_with_params whisper_init_from_file_with_params_no_state
   llama_memory_clear llama_kv_self_clear llama_kv_cache_clear llama_perf_context_reset llama_set_warmup
   llama_state_set_data llama_state_seq_set_data llama_state_seq_set_data_ext llama_state_load_file
   llama_state_seq_load_file llama_memory_seq_cp llama_memory_seq_add

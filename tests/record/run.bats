@@ -156,6 +156,25 @@ weights_of() { awk -F '\t' -v file="$1" 'NR > 1 && $4 == "weight" && $9 == file'
     [ "$(cut -f 4 "$trace/tensor_names.txt" | grep -c state)" -eq 8 ]
 }
 
+# Both have the same names and shapes.
+@test "record: the weights of two adapters are each of its own file" {
+    model random-llama.gguf
+    [ -e "$MODELS/random-llama-lora-2.gguf" ] || skip "no random-llama-lora-2.gguf: scripts/get-fixtures.sh makes it"
+    traced_like_untraced run -n 2 -t 1 -c 256 --lora "$MODELS/random-llama-lora.gguf,$MODELS/random-llama-lora-2.gguf"
+    parts_are "model random-llama.gguf" "adapter random-llama-lora.gguf" "adapter random-llama-lora-2.gguf"
+    [ "$(weights_of 2) $(weights_of 3)" = "56 56" ]
+}
+
+@test "record: two control vectors are one sum, which is in no file" {
+    model random-llama.gguf
+    [ -e "$MODELS/random-llama-control.gguf" ] || skip "no random-llama-control.gguf: scripts/get-fixtures.sh makes it"
+    cp "$MODELS/random-llama-control.gguf" "$BATS_TEST_TMPDIR/other.gguf"
+    traced_like_untraced run -n 2 -t 1 -c 256 \
+        --control-vector "$MODELS/random-llama-control.gguf,$BATS_TEST_TMPDIR/other.gguf"
+    [ "$(weights_of 1)" -eq 39 ]
+    [ "$(awk -F '\t' '$4 == "weight" && $9 == "" && $6 == "control_vector"' "$trace/tensor_names.txt" | wc -l)" -eq 3 ]
+}
+
 @test "record: a control vector is weights, with the names of its file" {
     model random-llama.gguf
     [ -e "$MODELS/random-llama-control.gguf" ] || skip "no random-llama-control.gguf: scripts/get-fixtures.sh makes it"

@@ -183,9 +183,9 @@ static void test_copied(void ** state) {
     uint32_t count;
     const struct tat_gguf_tensor * t = tat_gguf_tensors(gguf, &count);
     files_refresh();
-    struct file_place place = files_find(&heap, "missing.weight", 0, 1);
+    struct file_place place = files_find(&heap, NULL, "missing.weight", 0, 1);
     assert_int_equal(place.file, 0);
-    place = files_find(&heap, t[0].name, (int32_t) t[0].type, t[0].bytes);
+    place = files_find(&heap, NULL, t[0].name, (int32_t) t[0].type, t[0].bytes);
     offset = t[0].file_offset;
     assert_int_equal(place.file, 1);
     assert_int_equal(place.offset, offset);
@@ -248,8 +248,8 @@ static void test_replaced_after(void ** state) {
 /* Before anybody looked: only a process that may look behind the mapping, or that noted the load, knows. */
 static void test_replaced_before(void ** state) {
     struct place * p = *state;
-    assert_true(files_note(p->path));
-    assert_false(files_note(p->path));
+    assert_true(files_note(p->path, false));
+    assert_false(files_note(p->path, false));
     replace(p);
     char * fresh = map_file(p->path);
     files_refresh();
@@ -264,14 +264,14 @@ static void test_fork(void ** state) {
     struct place * p = *state;
     char heap;
     assert_int_equal(munmap(p->map, BYTES), 0);
-    assert_true(files_note(p->path));
+    assert_true(files_note(p->path, false));
     files_refresh();
     files_after_fork();
     memset(&told, 0, sizeof told);
     files_refresh();
     assert_int_equal(told.files, 1);
-    assert_int_equal(files_find(&heap, "token_embd.weight", 0, 768).file, 1);
-    assert_false(files_note(p->path));
+    assert_int_equal(files_find(&heap, NULL, "token_embd.weight", 0, 768).file, 1);
+    assert_false(files_note(p->path, false));
 }
 
 static void test_rewritten(void ** state) {
@@ -369,7 +369,7 @@ static void test_locks_and_descriptors(void ** state) {
     struct flock lock = { .l_type = F_WRLCK };
     const int fd = open(p->path, O_RDWR | O_CLOEXEC);
     assert_int_equal(fcntl(fd, F_SETLK, &lock), 0);
-    files_note(p->path);
+    files_note(p->path, false);
     files_refresh();
     expect_at(p->map, 1, 0);
     assert_true(is_locked(p->path));
