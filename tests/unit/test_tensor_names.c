@@ -42,10 +42,10 @@ static void every_tensor_has_a_line(void ** state) {
     FILE * out = open_memstream(&text, &size);
     assert_int_equal(tensor_names_write(trace, out, &error), 0);
     fclose(out);
-    assert_string_equal(text,
-                        "id\tname\tmodel\tkind\tlayer\tcomponent\ttype\tshape\tfile\tfile_offset\tbytes\taddress\tpart\n"
-                        "0\tblk.3.attn_q.weight\t2\tweight\t3\tattn_q\tf32\t8x4x1x1\t3\t4096\t128\t0x10000\tmodel\n"
-                        "1\ta\\x09\\x1b[m\\x0a\\\\\\xff\t\tinput\t\t\tf32\t2x1x1x1\t\t\t8\t0x10000\t\n");
+    assert_string_equal(
+        text, "id\tname\tmodel\tkind\tlayer\tcomponent\ttype\tshape\tfile\tfile_offset\tbytes\taddress\tpart\n"
+              "0\tblk.3.attn_q.weight\t2\tweight\t3\tattn_q\tf32\t8x4x1x1\t3\t4096\t128\t0x10000\tmodel\n"
+              "1\ta\\x09\\x1b[m\\x0a\\\\\\xff\t\tinput\t\t\tf32\t2x1x1x1\t\t\t8\t0x10000\t\n");
     free(text);
     tat_trace_close(trace);
     tb_free(&b);
