@@ -154,7 +154,8 @@ left_behind() {
     "$TOOLS/resident" "$model" > "$1"
 }
 
-# same_left_behind PRELOADED ARGUMENT...: untraced, and recorded, sealed and looked at.
+# same_left_behind PRELOADED ARGUMENT...: untraced, and recorded, sealed and looked at. Without page_truth.so two untraced runs
+# can differ: how far the kernel reads ahead depends on what else it has to do.
 same_left_behind() {
     cd "$BATS_TEST_TMPDIR"
     local run=("$LLAMA/llama-completion" -m "$model" -t 2 --temp 0 -no-cnv --ignore-eos "${@:2}")
@@ -182,16 +183,4 @@ in_memory() {
     read=$(metadata own_io.agent.read)
     [ "$read" -gt 1000000 ]
     [ "$(metadata own_io.agent.fetched)" = "$read" ] # the page cache was emptied behind the header
-}
-
-@test "pages: in memory after a traced run are those of an untraced run, as llama.cpp maps the file" {
-    model $dense
-    same_left_behind '' "${lean[@]}" -p "Hi" -n 1
-    [ "$(metadata own_io.agent.fetched)" = 0 ] # llama.cpp has just read it
-}
-
-@test "pages: in memory after a traced run are those of an untraced run, where weights pass by the page cache" {
-    model $dense
-    same_left_behind '' "${lean[@]}" --load-mode dio -p "Hi" -n 1
-    [ "$(in_memory untraced)" -lt 10000 ] # of 24,015: the header, and what the kernel reads ahead behind it
 }
