@@ -13,26 +13,35 @@
 extern "C" {
 #endif
 
-/* Records that each stand for `evaluations` accesses, one in each of so many evaluations. Their times are 0 and their
- * evaluation and token those of any one. What is alike comes with the time of all these evaluations, of thread 0: that
- * of an operation stands once in `ns`, with its first record (of two fused ones, with the first of both), and once in
- * `owner_ns`, with the first weight it reads, else the first part of the KV cache, else its result. Where all these
- * evaluations recorded what thread 0 waited at the barrier behind each operation, that stands in `wait_ns`, where the
- * operation's time does in `ns`. What differs comes without times, one by one or, an expert of a stack, once for all
- * evaluations that chose it; in what is alike a record of 0 bytes stands in its place. */
+/* Records that each stand for `evaluations` accesses, one in each of so many evaluations. Their own times are 0 and
+ * their evaluation and token those of any one of these.
+ *
+ * `alike`: the records of one graph that are the same in all these evaluations, each node's together, in the order of
+ * execution; in the place of each operand that differs stands a record of 0 bytes. They come with the time of all these
+ * evaluations, of thread 0: an operation's stands once in `ns`, with its first record (of two fused ones, with the
+ * first of both), and once in `owner_ns`, with the first weight it reads, else the first part of the KV cache, else its
+ * result. Where all these evaluations recorded what thread 0 waited at the barrier behind each operation, that stands
+ * in `wait_ns`, where the operation's time does in `ns`.
+ *
+ * Else: what differs, without times, one by one or, an expert of a stack, once for all evaluations that chose it.
+ *
+ * Order: evaluation by evaluation what differs in it, but for counted experts; one that ended early has its alike
+ * records, which stand for it alone, right before. Then group by group, a group being the evaluations of one graph and
+ * phase that came to their end, in the order of their first: its counted experts, then its alike records. Records of
+ * one evaluation or group may come in several calls. */
 struct tat_tally {
     const struct tat_access * records;
-    const uint64_t *ns, *owner_ns; /* by record, or NULL */
-    const uint64_t * wait_ns;      /* likewise */
+    const uint64_t *ns, *owner_ns; /* by record; NULL but where alike */
+    const uint64_t * wait_ns;      /* likewise, or not recorded */
     size_t count;
     uint64_t evaluations;
+    bool alike;
 };
 
 typedef bool (*tat_tally_sink)(const struct tat_tally * tally, void * user);
 
-/* All records of evaluations [first, last), in no particular order but that of the records of one graph. They belong to
- * the library and are valid during the call of the sink, which ends it all by returning false. Returns 0, 1 if the
- * sink ended it, or -1 with *error (memory). */
+/* All records of evaluations [first, last). They belong to the library and are valid during the call of the sink, which
+ * ends it all by returning false. Returns 0, 1 if the sink ended it, or -1 with *error (memory). */
 int tat_trace_tally(const struct tat_trace * trace, uint32_t first, uint32_t last, tat_tally_sink sink, void * user,
                     struct tat_error * error);
 

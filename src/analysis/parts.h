@@ -29,7 +29,7 @@ struct node_counter {
 /* Nodes that begin with record `i`: in how many evaluations, or 0. */
 static inline uint64_t node_counter_step(struct node_counter * c, const struct tat_tally * t, size_t i) {
     const struct tat_access * a = &t->records[i];
-    if (!t->ns) { return 0; }
+    if (!t->alike) { return 0; }
     const bool same = c->any && c->evaluation == a->evaluation && c->node == a->node;
     *c = (struct node_counter){ a->evaluation, a->node, true };
     return same ? 0 : t->evaluations;
@@ -46,10 +46,9 @@ struct access_counter {
 /* Accesses that begin with record `i`, in all its evaluations. */
 static inline uint64_t access_counter_step(struct access_counter * c, const struct tat_tally * t, size_t i) {
     const struct tat_access * a = &t->records[i];
-    const bool alike = t->ns != NULL;
-    const bool same = c->touched && c->alike == alike && c->evaluation == a->evaluation && c->node == a->node &&
+    const bool same = c->touched && c->alike == t->alike && c->evaluation == a->evaluation && c->node == a->node &&
                       c->operand == a->operand && c->expert == a->expert;
-    *c = (struct access_counter){ a->evaluation, a->node, a->expert, a->operand, alike, a->bytes > 0 };
+    *c = (struct access_counter){ a->evaluation, a->node, a->expert, a->operand, t->alike, a->bytes > 0 };
     return same || a->bytes == 0 ? 0 : t->evaluations;
 }
 

@@ -51,15 +51,19 @@ struct totals {
     const struct fixture * f;
     uint64_t bytes[TENSORS_MAX][TAT_PHASE_COUNT], owned[TENSORS_MAX], ns[OPS_MAX];
     uint64_t groups, alike_evaluations, single, expert_records;
+    bool at_groups; /* what differs from one evaluation to the next is over */
 };
 
 static bool add_tally(const struct tat_tally * t, void * user) {
     struct totals * totals = user;
+    uint32_t n;
     assert_true(t->count > 0);
-    assert_true((t->ns == NULL) == (t->owner_ns == NULL));
-    totals->groups += t->ns != NULL;
-    totals->alike_evaluations += t->ns ? t->evaluations : 0;
-    totals->single += t->ns ? 0 : t->count * t->evaluations;
+    assert_true(t->alike == (t->ns != NULL) && t->alike == (t->owner_ns != NULL));
+    const struct tat_evaluation * e = &tat_trace_evaluations(totals->f->trace, &n)[t->records[0].evaluation];
+    totals->at_groups |= t->alike && !(e->flags & TAT_EVALUATION_ABORTED);
+    totals->groups += t->alike;
+    totals->alike_evaluations += t->alike ? t->evaluations : 0;
+    totals->single += t->alike ? 0 : t->count * t->evaluations;
     for (size_t i = 0; i < t->count; i++) {
         const struct tat_access * a = &t->records[i];
         assert_int_equal(a->start_ns, 0);
@@ -67,8 +71,11 @@ static bool add_tally(const struct tat_tally * t, void * user) {
         totals->bytes[a->tensor][a->flags >> TAT_ACCESS_PHASE_SHIFT & 7] += a->bytes * t->evaluations;
         totals->owned[a->tensor] += t->owner_ns ? t->owner_ns[i] : 0;
         totals->ns[a->op] += t->ns ? t->ns[i] : 0;
-        totals->expert_records += !t->ns && a->expert != TAT_NO_EXPERT;
-        if (!t->ns && a->expert == TAT_NO_EXPERT) { assert_int_equal(t->evaluations, 1); }
+        totals->expert_records += !t->alike && a->expert != TAT_NO_EXPERT;
+        if (!t->alike && a->expert == TAT_NO_EXPERT) {
+            assert_int_equal(t->evaluations, 1);
+            assert_false(totals->at_groups);
+        }
     }
     return true;
 }

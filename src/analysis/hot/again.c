@@ -134,16 +134,15 @@ static void end_unit(struct again * a) {
 }
 
 void again_tally(struct again * a, const struct tat_tally * tally) {
-    if (tally->ns && tally->count) { a->last_alike = tally->records[0].evaluation + 1; }
+    if (tally->alike && tally->count) { a->last_alike = tally->records[0].evaluation + 1; }
 }
 
 void again_add(struct again * a, const struct tat_tally * tally, const struct tat_access * access) {
-    const bool alike = tally->ns != NULL;
     if (!a->tensor[access->tensor].shared) { return; }
-    if (access->evaluation != a->evaluation || alike != a->alike) { end_unit(a); }
+    if (access->evaluation != a->evaluation || tally->alike != a->alike) { end_unit(a); }
     a->evaluation = access->evaluation;
-    a->alike = alike;
-    a->part = !alike && a->last_alike == access->evaluation + 1;
+    a->alike = tally->alike;
+    a->part = !tally->alike && a->last_alike == access->evaluation + 1;
     a->evaluations = tally->evaluations;
     a->tensor[access->tensor].bytes += access->bytes;
     struct range range = access_range(a->subject, access, access->tensor);
