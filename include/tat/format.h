@@ -74,7 +74,12 @@ enum tat_block_type {
     TAT_BLOCK_EVENT = 5,
     TAT_BLOCK_LOSS = 6,
     TAT_BLOCK_END = 7,
+    TAT_BLOCK_EVENTS = 8,
 };
+
+/* Room of public arrays that are indexed by type of block or reason of loss: more than there are, so that they stay as
+ * long when one is added. */
+enum { TAT_BLOCK_ROOM = 32, TAT_LOSS_ROOM = 16 };
 
 /* Kinds of a tensor, by what holds its bytes. */
 enum tat_tensor_kind {
@@ -159,6 +164,7 @@ enum tat_loss_reason {
 
 #define TAT_MAX_SRC 16
 
+static_assert((int) TAT_LOSS_COUNT <= TAT_LOSS_ROOM, "");
 static_assert(sizeof(struct tat_file_header) == TAT_HEADER_BYTES, "the header is one page");
 static_assert(offsetof(struct tat_file_header, features) == 24, "");
 static_assert(offsetof(struct tat_file_header, start_realtime_ns) == 32, "");

@@ -23,6 +23,7 @@ static const struct {
                                  "callbacks", "stamps" } },
     [TAT_BLOCK_EVENT] = { "event", { "event", "tick", "thread" } },
     [TAT_BLOCK_LOSS] = { "loss", { "reason", "evaluations", "events" } },
+    [TAT_BLOCK_EVENTS] = { "events", { "count" } },
     [TAT_BLOCK_END] = { "end",
                         { "evaluations_emitted", "evaluations_stored", "evaluations_filtered", "callbacks_emitted",
                           "callbacks_stored", "events_emitted", "events_stored" } },

@@ -165,6 +165,32 @@ bool decode_event(struct tat_trace * trace, struct tat_in in) {
     return slot != NULL;
 }
 
+/* Many together, each after its length, so that one of a type that is unknown can be passed by. */
+bool decode_events(struct tat_trace * trace, struct tat_in in) {
+    const uint32_t events = trace->events.count, files = trace->files.count, anchors = trace->anchors.count;
+    uint32_t unknown = 0;
+    bool good = true;
+    for (uint64_t left = tat_get_count(&in, 2); left && good; left--) {
+        const uint64_t bytes = tat_get_varint(&in);
+        const uint8_t * at = tat_get_bytes(&in, bytes);
+        const struct tat_in event = { .at = at, .end = at ? at + bytes : NULL };
+        if (at && !event_is_known(event)) {
+            unknown++;
+        } else {
+            good = at && decode_event(trace, event);
+        }
+    }
+    good &= !in.bad;
+    if (good) {
+        trace->summary.unknown_blocks += unknown;
+    } else {
+        trace->events.count = events;
+        trace->files.count = files;
+        trace->anchors.count = anchors;
+    }
+    return good;
+}
+
 /* LOSS blocks are there for traces that do not end: END tells all of it again. */
 bool decode_loss(struct tat_trace * trace, struct tat_in in) {
     const uint64_t reason = tat_get_varint(&in);

@@ -81,6 +81,7 @@ bool decode_template(struct tat_trace * trace, struct tat_in in);
 bool decode_evaluation(struct tat_trace * trace, struct tat_in in, uint64_t file_offset);
 bool event_is_known(struct tat_in in); /* by its type */
 bool decode_event(struct tat_trace * trace, struct tat_in in);
+bool decode_events(struct tat_trace * trace, struct tat_in in);
 bool decode_loss(struct tat_trace * trace, struct tat_in in);
 bool decode_end(struct tat_trace * trace, struct tat_in in);
 

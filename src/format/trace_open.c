@@ -13,8 +13,12 @@
 
 /* ---- the header ---- */
 
+static const char * kind_name(enum tat_file_kind kind) {
+    return kind == TAT_FILE_IO_EVENTS ? "I/O events" : "tensor accesses";
+}
+
 /* Each field that can be wrong, by name and byte. */
-static int check_header(const struct tat_trace * trace, struct tat_error * error) {
+static int check_header(const struct tat_trace * trace, enum tat_file_kind kind, struct tat_error * error) {
     const struct tat_file_header * h = &trace->header;
     const char * path = trace->path;
 #define BAD(field, text, ...)                                                                                          \
@@ -36,8 +40,8 @@ static int check_header(const struct tat_trace * trace, struct tat_error * error
         return BAD(checksum, "0x%016" PRIx64 " does not match the header's bytes (0x%016" PRIx64 "): it is damaged",
                    h->checksum, sum);
     }
-    if (h->file_kind != TAT_FILE_TENSOR_ACCESS) {
-        return BAD(file_kind, "%" PRIu32 " is no tensor access trace (%d)", h->file_kind, TAT_FILE_TENSOR_ACCESS);
+    if (h->file_kind != (uint32_t) kind) {
+        return BAD(file_kind, "%" PRIu32 ", expected %d (%s)", h->file_kind, kind, kind_name(kind));
     }
     if (h->features & ~(uint64_t) TAT_FEATURE_PRIVATE) {
         return BAD(features, "0x%" PRIx64 " has bits this tat does not know: a newer one wrote it", h->features);
@@ -55,7 +59,7 @@ static int check_header(const struct tat_trace * trace, struct tat_error * error
     return 0;
 }
 
-static int open_file(struct tat_trace * trace, struct tat_error * error) {
+static int open_file(struct tat_trace * trace, enum tat_file_kind kind, struct tat_error * error) {
     struct stat status;
     trace->fd = open(trace->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (trace->fd < 0 || fstat(trace->fd, &status) != 0) { return tat_fail_errno(error, "%s", trace->path); }
@@ -67,7 +71,7 @@ static int open_file(struct tat_trace * trace, struct tat_error * error) {
         return tat_fail(error, TAT_ERROR_INPUT, "%s: %zd bytes, but a trace begins with a header of %d", trace->path, n,
                         TAT_HEADER_BYTES);
     }
-    return check_header(trace, error);
+    return check_header(trace, kind, error);
 }
 
 /* ---- the blocks ---- */
@@ -118,6 +122,7 @@ static enum decoded decode_block(struct tat_trace * trace, const struct tat_bloc
             break;
         case TAT_BLOCK_LOSS: good = decode_loss(trace, in); break;
         case TAT_BLOCK_END: good = decode_end(trace, in); break;
+        case TAT_BLOCK_EVENTS: good = decode_events(trace, in); break;
         default: return UNKNOWN;
     }
     return good ? DECODED : SENSELESS;
@@ -172,7 +177,7 @@ bool scan_read(struct tat_trace * trace, struct scan * scan) {
     const uint64_t bytes = tat_block_bytes(scan->header.payload_bytes);
     const enum decoded decoded = decode_block(trace, &scan->header, payload, scan->at);
     s->used_bytes += bytes;
-    if (scan->header.type >= TAT_BLOCK_STRING && scan->header.type <= TAT_BLOCK_END) {
+    if (scan->header.type < TAT_BLOCK_ROOM) {
         s->n_blocks[scan->header.type]++;
         s->block_bytes[scan->header.type] += bytes;
     }
@@ -224,6 +229,16 @@ void tat_trace_each_block(const struct tat_trace * trace, tat_block_sink sink, v
     window_free(&scan.window);
 }
 
+int tat_file_each_block(const char * path, enum tat_file_kind kind, struct tat_file_header * header,
+                        tat_block_sink sink, void * user, struct tat_error * error) {
+    struct tat_trace file = { .path = (char *) path, .fd = -1 };
+    const int status = open_file(&file, kind, error);
+    if (status == 0 && header) { *header = file.header; }
+    if (status == 0) { tat_trace_each_block(&file, sink, user); }
+    if (file.fd >= 0) { close(file.fd); }
+    return status;
+}
+
 /* ---- open and close ---- */
 
 char * trace_file_path(const char * path) {
@@ -236,7 +251,7 @@ char * trace_file_path(const char * path) {
 }
 
 int trace_begin(struct tat_trace * trace, struct tat_error * error) {
-    if (open_file(trace, error) != 0) { return -1; }
+    if (open_file(trace, TAT_FILE_TENSOR_ACCESS, error) != 0) { return -1; }
     struct tat_layout * contiguous = list_add(&trace->layouts, sizeof *contiguous);
     bool memory = contiguous != NULL;
     for (int i = 0; i < 16 && memory; i++) { memory = list_add(&trace->params, sizeof(int32_t)) != NULL; }

@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: MIT
 """damage.py HOW IN OUT: a trace as a crash, a bad disk or a wrong agent leaves it. HOW: killed (no END, zeros behind), cut
 (in the middle), the type of a block whose first payload byte changes; or well-formed, but wrong: uncaptured (no evaluation
-has captures), lost (one evaluation is not there), moved (a weight is one byte further on in its file)."""
+has captures), gathered (events stand many in a block), lost (one evaluation is not there), moved (a weight is one byte further on in its file)."""
 
 import struct
 import sys
 
-from read_trace import BLOCK_NAMES, END, EVALUATION, TENSOR, WEIGHT, Bytes, Trace, xxh64
+from read_trace import BLOCK_NAMES, END, EVALUATION, EVENT, EVENTS, TENSOR, WEIGHT, Bytes, Trace, xxh64
 
 
 def blocks_of(trace):
@@ -64,6 +64,26 @@ def uncaptured(trace):
     return rewritten(trace, lambda kind, payload: without_captures(payload) if kind == EVALUATION else payload)
 
 
+def gathered(trace):
+    """Events that follow each other in one block, and with each of them one of a type that nobody knows."""
+    data, events = bytearray(trace.data[:4096]), []
+
+    def flush():
+        if events:
+            payload = varint(len(events)) + b"".join(varint(len(e)) + e for e in events)
+            data.extend(sealed(len(data), EVENTS, payload))
+            events.clear()
+
+    for _, kind, payload in blocks_of(trace):
+        if kind == EVENT:
+            events.extend([payload, varint(5000) + payload[1:]])
+            continue
+        flush()
+        data.extend(sealed(len(data), kind, payload))
+    flush()
+    return data
+
+
 def lost(trace):
     """Without the second evaluation, of which nobody counted the loss."""
     _, second, *_ = [payload for _, kind, payload in blocks_of(trace) if kind == EVALUATION]
@@ -83,7 +103,7 @@ def moved(trace):
 
 
 def damaged(how, trace):
-    whole = {"uncaptured": uncaptured, "lost": lost, "moved": moved}
+    whole = {"uncaptured": uncaptured, "gathered": gathered, "lost": lost, "moved": moved}
     if how in whole:
         return whole[how](trace)
     data = bytearray(trace.data)

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 MASK64 = (1 << 64) - 1
 MASK32 = (1 << 32) - 1
 
-STRING, TENSOR, TEMPLATE, EVALUATION, EVENT, LOSS, END = range(1, 8)
-BLOCK_NAMES = ["", "STRING", "TENSOR", "TEMPLATE", "EVALUATION", "EVENT", "LOSS", "END"]
+STRING, TENSOR, TEMPLATE, EVALUATION, EVENT, LOSS, END, EVENTS = range(1, 9)
+BLOCK_NAMES = ["", "STRING", "TENSOR", "TEMPLATE", "EVALUATION", "EVENT", "LOSS", "END", "EVENTS"]
 WEIGHT, STATE, ACTIVATION, INPUT = range(1, 5)
 FILE, COPY, KV, BUFFER = range(1, 5)
 ROWS, EXPERTS, GATES, POSITIONS, MASK, OFFSET = range(1, 7)
@@ -280,6 +280,7 @@ class Trace:
         decoders = {
             STRING: self.read_strings, TENSOR: self.read_tensors, TEMPLATE: self.read_template,
             EVALUATION: self.read_evaluation, EVENT: self.read_event, LOSS: self.read_loss, END: self.read_end,
+            EVENTS: self.read_events,
         }  # fmt: skip
         at, end = 4096, len(self.data.rstrip(b"\0"))
         while at < end:
@@ -423,6 +424,17 @@ class Trace:
         if kind == CLOCK and abs(values[1] - self.header["start_monotonic_ns"]) > 1 << 60:
             raise Nonsense("an anchor out of all time")
         self.events.append(Event(kind, tick, thread, values, text))
+
+    def read_events(self, b):
+        """Many together: all of them, or none."""
+        before = len(self.events), self.n_files, self.unknown
+        try:
+            for _ in range(b.count(2)):
+                self.read_event(Bytes(b.bytes(b.varint())))
+        except Nonsense:
+            del self.events[before[0] :]
+            _, self.n_files, self.unknown = before
+            raise
 
     def read_loss(self, b):
         reason, evaluations, events = b.varints(3)

@@ -265,7 +265,7 @@ static void test_truncated(void ** state) {
         struct tat_trace * trace = open_anyway(&s.b);
         const struct tat_trace_summary * summary = tat_trace_summary(trace);
         uint32_t blocks = 0;
-        for (int type = 0; type <= TAT_BLOCK_END; type++) { blocks += summary->n_blocks[type]; }
+        for (int type = 0; type < TAT_BLOCK_ROOM; type++) { blocks += summary->n_blocks[type]; }
         assert_int_equal(evaluations(trace), whole);
         assert_int_equal(blocks, all);
         assert_int_equal(summary->used_bytes, used);
@@ -290,7 +290,7 @@ static void test_flipped(void ** state) {
         struct tat_trace * trace = open_anyway(&s.b);
         const struct tat_trace_summary * summary = tat_trace_summary(trace);
         uint32_t blocks = 0;
-        for (int type = 0; type <= TAT_BLOCK_END; type++) { blocks += summary->n_blocks[type]; }
+        for (int type = 0; type < TAT_BLOCK_ROOM; type++) { blocks += summary->n_blocks[type]; }
         assert_true(blocks >= s.n_blocks - 1);
         if (blocks < s.n_blocks) { assert_true(summary->damaged_bytes > 0); }
         const uint32_t found = evaluations(trace) + summary->orphan_evaluations;
@@ -447,12 +447,53 @@ static void test_unknown_block(void ** state) {
     struct sample s;
     make_sample(&s);
     tb_block(&s.b, (enum tat_block_type) 99, "what is this", 12);
+    tb_block(&s.b, (enum tat_block_type)(TAT_BLOCK_ROOM - 1), "and this", 8);
     tb_block(&s.b, TAT_BLOCK_EVENT, "\x63\x01\x01 what is that", 15);
     tb_block(&s.b, TAT_BLOCK_EVENT, "\x00\x01\x01 there is none", 16);
     struct tat_trace * trace = open_anyway(&s.b);
-    assert_int_equal(tat_trace_summary(trace)->unknown_blocks, 2); /* a later tat knows them */
+    assert_int_equal(tat_trace_summary(trace)->unknown_blocks, 3); /* a later tat knows them */
+    assert_int_equal(tat_trace_summary(trace)->n_blocks[TAT_BLOCK_ROOM - 1], 1);
     assert_int_equal(tat_trace_summary(trace)->undecodable_blocks, 1);
     assert_int_equal(evaluations(trace), EVALUATIONS);
+    tat_trace_close(trace);
+    tb_free(&s.b);
+}
+
+static void put_event(struct tat_out * out, const char * event, size_t bytes) {
+    tat_put_string(out, event, bytes);
+}
+
+/* Many events in one block are as many blocks of one, or none where one makes no sense. */
+static void test_events_together(void ** state) {
+    (void) state;
+    static const char note[] = "\x0d\x20\x4d\x05later", unknown[] = "\x63\x01\x01", none[] = "\x00\x01\x01",
+                      clock[] = "\x01\x10\x4d\x10\x20";
+    uint32_t n, before;
+    struct sample s;
+    make_sample(&s);
+    struct tat_trace * trace = open_anyway(&s.b);
+    tat_trace_events(trace, &before);
+    tat_trace_close(trace);
+    for (int senseless = 0; senseless < 2; senseless++) {
+        struct payload p;
+        payload_begin(&p);
+        tat_put_varint(&p.out, 3u + (unsigned) senseless);
+        put_event(&p.out, note, sizeof note - 1);
+        put_event(&p.out, unknown, sizeof unknown - 1);
+        put_event(&p.out, clock, sizeof clock - 1);
+        if (senseless) { put_event(&p.out, none, sizeof none - 1); }
+        tb_payload(&s.b, TAT_BLOCK_EVENTS, &p);
+    }
+    trace = open_anyway(&s.b);
+    const struct tat_event * events = tat_trace_events(trace, &n);
+    const struct tat_trace_summary * summary = tat_trace_summary(trace);
+    assert_int_equal(n, before + 2);
+    assert_int_equal(events[1].type, TAT_EVENT_CLOCK); /* by their ticks */
+    assert_string_equal(events[2].text, "later");
+    assert_int_equal(summary->n_blocks[TAT_BLOCK_EVENTS], 2);
+    assert_int_equal(summary->unknown_blocks, 1);
+    assert_int_equal(summary->undecodable_blocks, 1);
+    walk(trace);
     tat_trace_close(trace);
     tb_free(&s.b);
 }
@@ -513,7 +554,7 @@ static void test_hostile_numbers(void ** state) {
     (void) state;
     static const uint64_t values[] = { 0, 1, 0xffff, 1 << 20, 1 << 24, UINT32_MAX, UINT64_C(1) << 47, UINT64_MAX };
     struct sample s;
-    bool done[TAT_BLOCK_END + 1] = { false };
+    bool done[TAT_BLOCK_ROOM] = { false };
     make_sample(&s);
     for (size_t i = 0; i < s.n_blocks; i++) {
         const struct tat_block_header h = header_at(&s, s.block[i]);
@@ -684,14 +725,23 @@ static int limits(void ** state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole),         cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_flipped),       cmocka_unit_test(test_lost_evaluation),
-        cmocka_unit_test(test_lost_template), cmocka_unit_test(test_lost_tensor),
-        cmocka_unit_test(test_lost_strings),  cmocka_unit_test(test_swapped),
-        cmocka_unit_test(test_duplicated),    cmocka_unit_test(test_unknown_block),
-        cmocka_unit_test(test_forged_bytes),  cmocka_unit_test(test_hostile_numbers),
-        cmocka_unit_test(test_many_runs),     cmocka_unit_test(test_blocks_everywhere),
-        cmocka_unit_test(test_long_series),   cmocka_unit_test(test_more_work_than_bytes),
+        cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_flipped),
+        cmocka_unit_test(test_lost_evaluation),
+        cmocka_unit_test(test_lost_template),
+        cmocka_unit_test(test_lost_tensor),
+        cmocka_unit_test(test_lost_strings),
+        cmocka_unit_test(test_swapped),
+        cmocka_unit_test(test_duplicated),
+        cmocka_unit_test(test_unknown_block),
+        cmocka_unit_test(test_events_together),
+        cmocka_unit_test(test_forged_bytes),
+        cmocka_unit_test(test_hostile_numbers),
+        cmocka_unit_test(test_many_runs),
+        cmocka_unit_test(test_blocks_everywhere),
+        cmocka_unit_test(test_long_series),
+        cmocka_unit_test(test_more_work_than_bytes),
         cmocka_unit_test(test_lost_numbers),
     };
     return cmocka_run_group_tests(tests, limits, NULL);

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -35,6 +37,36 @@ static void test_good_header(void ** state) {
     assert_int_equal(tat_trace_summary(trace)->used_bytes, TAT_HEADER_BYTES);
     assert_false(tat_trace_summary(trace)->ended);
     tat_trace_close(trace);
+    tb_free(&b);
+}
+
+static bool count_blocks(const struct tat_block * block, void * user) {
+    if ((int) block->type == 20 && block->payload_bytes == 4) { ++*(int *) user; }
+    return true;
+}
+
+/* Another kind of file has the same frame, and blocks of its own. */
+static void test_kinds_of_files(void ** state) {
+    (void) state;
+    struct trace_builder b;
+    struct tat_error error = { 0 };
+    struct tat_file_header header;
+    int blocks = 0;
+    tb_begin(&b);
+    tb_header(&b)->file_kind = TAT_FILE_IO_EVENTS;
+    tb_seal(&b);
+    for (int i = 0; i < 3; i++) { tb_block(&b, (enum tat_block_type) 20, "read", 4); }
+    expect_error(&b, "file_kind", offsetof(struct tat_file_header, file_kind));
+    const int fd = memfd_create("io_events", MFD_CLOEXEC);
+    char path[64];
+    assert_int_equal(write(fd, b.bytes, b.size), b.size);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    assert_int_equal(tat_file_each_block(path, TAT_FILE_IO_EVENTS, &header, count_blocks, &blocks, &error), 0);
+    assert_int_equal(blocks, 3);
+    assert_int_equal(header.file_kind, TAT_FILE_IO_EVENTS);
+    assert_int_equal(tat_file_each_block(path, TAT_FILE_TENSOR_ACCESS, NULL, count_blocks, &blocks, &error), -1);
+    assert_non_null(strstr(error.message, "byte 20, file_kind: 2, expected 1 (tensor accesses)"));
+    close(fd);
     tb_free(&b);
 }
 
@@ -148,9 +180,13 @@ static void test_paths_that_are_no_trace(void ** state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_header),           cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_texts_that_do_not_end), cmocka_unit_test(test_every_byte),
-        cmocka_unit_test(test_every_truncation),      cmocka_unit_test(test_paths_that_are_no_trace),
+        cmocka_unit_test(test_kinds_of_files),
+        cmocka_unit_test(test_good_header),
+        cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_texts_that_do_not_end),
+        cmocka_unit_test(test_every_byte),
+        cmocka_unit_test(test_every_truncation),
+        cmocka_unit_test(test_paths_that_are_no_trace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

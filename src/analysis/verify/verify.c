@@ -33,7 +33,7 @@ static void check_file(struct verifier * v) {
         return;
     }
     uint32_t blocks = 0;
-    for (int type = 0; type <= TAT_BLOCK_END; type++) { blocks += s->n_blocks[type]; }
+    for (int type = 0; type < TAT_BLOCK_ROOM; type++) { blocks += s->n_blocks[type]; }
     if (blocks == 0) {
         verify_add(v, "file", what, TAT_VERDICT_SKIP, "no blocks, %" PRIu64 " bytes", s->used_bytes);
         return;
