@@ -221,10 +221,10 @@ struct tat_trace * tat_trace_of_model(const struct tat_trace * trace, uint32_t n
 
 struct tat_trace_summary {
     uint64_t file_bytes;
-    uint64_t used_bytes;    /* header and blocks */
-    uint64_t damaged_bytes; /* between readable blocks */
-    uint32_t n_blocks[TAT_BLOCK_END + 1];
-    uint64_t block_bytes[TAT_BLOCK_END + 1];
+    uint64_t used_bytes;               /* header and blocks */
+    uint64_t damaged_bytes;            /* between readable blocks */
+    uint32_t n_blocks[TAT_BLOCK_ROOM]; /* by type, also of those that a later tat may write */
+    uint64_t block_bytes[TAT_BLOCK_ROOM];
     uint32_t undecodable_blocks; /* right checksum, wrong contents */
     uint32_t unknown_blocks;     /* blocks and events of types that a later tat may write: passed by */
     uint32_t orphan_evaluations; /* their template was lost */
@@ -232,8 +232,8 @@ struct tat_trace_summary {
     /* From the END block; without it, rebuilt from what is there. */
     uint64_t evaluations_emitted, evaluations_stored, evaluations_filtered, callbacks_emitted, callbacks_stored,
         events_emitted, events_stored;
-    uint64_t lost[TAT_LOSS_COUNT]; /* evaluations, by reason; without an END block as far as LOSS blocks say */
-    uint64_t events_lost;          /* likewise */
+    uint64_t lost[TAT_LOSS_ROOM]; /* evaluations, by reason; without an END block as far as LOSS blocks say */
+    uint64_t events_lost;         /* likewise */
 };
 
 const struct tat_trace_summary * tat_trace_summary(const struct tat_trace * trace);
@@ -250,6 +250,11 @@ struct tat_block {
 /* Called with each block in the order of the file; false ends the walk. */
 typedef bool (*tat_block_sink)(const struct tat_block * block, void * user);
 void tat_trace_each_block(const struct tat_trace * trace, tat_block_sink sink, void * user);
+
+/* The same for a file of any kind that has this frame: header, blocks. *header is set; it may be NULL. Returns 0, or -1
+ * with *error: no such file, or of another kind. */
+int tat_file_each_block(const char * path, enum tat_file_kind kind, struct tat_file_header * header,
+                        tat_block_sink sink, void * user, struct tat_error * error);
 
 const char * tat_loss_name(enum tat_loss_reason reason);
 
@@ -271,13 +276,14 @@ struct tat_access {
     uint64_t start_ns;
     uint64_t offset;      /* in the model file for file-backed tensors, else in the tensor */
     uint64_t bytes;       /* touched; each byte of an operand counts once */
-    uint32_t duration_ns; /* thread 0, from callback to callback: includes the barrier before the node; in an exact
-                           * evaluation from barrier to barrier: includes that behind it */
+    uint32_t duration_ns; /* of the node, in each of its records; thread 0, from callback to callback: includes the
+                           * barrier before the node; in an exact evaluation from barrier to barrier: includes that
+                           * behind it. 0 in the second of two fused nodes: the time of both is the first's */
     uint32_t tensor;
     uint32_t evaluation;
     uint32_t node;
-    uint32_t token_first;
-    uint32_t rows; /* runs of bytes, 1 where contiguous */
+    uint32_t token; /* the first of its evaluation's */
+    uint32_t rows;  /* runs of bytes, 1 where contiguous */
     uint16_t layer;
     uint16_t op;
     uint16_t expert; /* or TAT_NO_EXPERT */

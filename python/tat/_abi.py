@@ -25,7 +25,7 @@ ACCESS = np.dtype(
         ("tensor", "<u4"),
         ("evaluation", "<u4"),
         ("node", "<u4"),
-        ("token_first", "<u4"),
+        ("token", "<u4"),
         ("rows", "<u4"),
         ("layer", "<u2"),
         ("op", "<u2"),

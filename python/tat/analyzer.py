@@ -157,7 +157,7 @@ class TraceAnalyzer:
         phases: Names = _abi.INFERENCE,
         kinds: Names = None,
     ) -> pd.DataFrame:
-        """One row an evaluation (index: evaluation, token_first, n_tokens, phase), one column a key that was touched.
+        """One row an evaluation (index: evaluation, token, tokens, phase), one column a key that was touched.
 
         value: bytes touched; accesses, which are records that touch anything; or ns, thread 0's time with the wait at
         the barrier before a node (in an exact recording, behind it). By tensor and component, a time goes to the first

@@ -129,7 +129,7 @@ def access_columns(
 
     def token() -> Column:
         uncounted = (phase() == _abi.PHASES.index("warmup")) | (of_evaluation("n_tokens") == 0)
-        return number("token", a["token_first"], uncounted)
+        return number("token", a["token"], uncounted)
 
     def model() -> Column:
         values = words.model_of[tensor]

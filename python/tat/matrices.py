@@ -91,7 +91,7 @@ def _index(trace: Trace, numbers: npt.NDArray[np.intp]) -> pd.MultiIndex:
     e = trace.evaluations[numbers]
     phase = pd.Categorical.from_codes(e["phase"], categories=pd.Index(_abi.PHASES))
     levels: list[Any] = [numbers, e["token_first"].astype(np.int64), e["n_tokens"].astype(np.int64), phase]
-    return pd.MultiIndex.from_arrays(levels, names=["evaluation", "token_first", "n_tokens", "phase"])
+    return pd.MultiIndex.from_arrays(levels, names=["evaluation", "token", "tokens", "phase"])
 
 
 def _names(trace: Trace, words: Vocabulary, by: By, count: int) -> list[Any]:

@@ -38,7 +38,7 @@ const struct access_format access_bin = { "bin", NULL, bin_record };
     X(tensor, "<u4", 28)                                                                                               \
     X(evaluation, "<u4", 32)                                                                                           \
     X(node, "<u4", 36)                                                                                                 \
-    X(token_first, "<u4", 40)                                                                                          \
+    X(token, "<u4", 40)                                                                                                \
     X(rows, "<u4", 44)                                                                                                 \
     X(layer, "<u2", 48)                                                                                                \
     X(op, "<u2", 50)                                                                                                   \

@@ -72,7 +72,7 @@ void access_cells(const struct access_context * context, const struct tat_access
     cells[COLUMN_DURATION_NS] = number_if(timed, a->duration_ns);
     cells[COLUMN_GRAPH] = cell_number(a->evaluation);
     cells[COLUMN_NODE] = cell_number(a->node);
-    cells[COLUMN_TOKEN] = number_if(counted, a->token_first);
+    cells[COLUMN_TOKEN] = number_if(counted, a->token);
     cells[COLUMN_TOKENS] = cell_number(e->n_tokens);
     cells[COLUMN_PHASE] = cell_text(tat_phase_name(access_phase(a)));
     cells[COLUMN_CONTEXT] = cell_number(e->context);

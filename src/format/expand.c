@@ -6,7 +6,7 @@
 
 struct filler {
     const uint64_t * start_ns;
-    uint32_t n_times, evaluation, token_first;
+    uint32_t n_times, evaluation, token;
     uint16_t flags;
 };
 
@@ -14,10 +14,10 @@ static inline void fill(struct tat_access * a, const struct tat_access * from, c
     const uint32_t callback = (uint32_t) from->start_ns;
     *a = *from;
     a->evaluation = f->evaluation;
-    a->token_first = f->token_first;
+    a->token = f->token;
     a->flags = (uint16_t) (from->flags | f->flags);
     a->start_ns = f->start_ns[callback];
-    a->duration_ns = duration_of(f->start_ns, callback);
+    a->duration_ns = from->duration_ns & duration_of(f->start_ns, callback);
 }
 
 /* Plain records, as many at a time as the batch takes: this loop is where the time goes. */

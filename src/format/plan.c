@@ -198,16 +198,24 @@ static void let_slide(struct builder * b, uint32_t first, uint32_t entry) {
     };
 }
 
-static void add_operand(struct builder * b, uint32_t callback, uint32_t node, int operand, bool fused, bool idle) {
+/* A node's place in a plan. */
+struct place {
+    uint32_t callback, node;
+    uint32_t inner; /* entry of a result that fusion keeps in registers, or TAT_NO_ENTRY */
+    bool timed;     /* not so the second of a fused pair, whose callback's time is the first's */
+};
+
+static void add_operand(struct builder * b, const struct place * at, int operand, bool fused, bool idle) {
     const struct tat_template * t = b->t;
-    const struct tat_entry * n = &t->entries[t->n_leaves + node];
-    const uint32_t entry = operand == OPERAND_DST ? t->n_leaves + node : n->src[operand];
+    const struct tat_entry * n = &t->entries[t->n_leaves + at->node];
+    const uint32_t entry = operand == OPERAND_DST ? t->n_leaves + at->node : n->src[operand];
     const struct tat_entry * e = &t->entries[entry];
     const struct tat_tensor * tensor = &LIST(struct tat_tensor, b->trace->tensors)[e->tensor];
     struct tat_access a = {
-        .start_ns = callback,
+        .start_ns = at->callback,
+        .duration_ns = at->timed ? UINT32_MAX : 0,
         .tensor = e->tensor,
-        .node = node,
+        .node = at->node,
         .rows = 1,
         .op = n->op_index,
         .layer = n->layer != TAT_NO_LAYER ? n->layer : tensor->layer,
@@ -240,15 +248,15 @@ static void add_operand(struct builder * b, uint32_t callback, uint32_t node, in
     if (operand == OPERAND_DST) { let_slide(b, first, entry); }
 }
 
-/* All operands of a node. Where it has no result, it runs and touches nothing. `inner` is the entry of a result that
- * fusion keeps in registers. */
-static void add_node(struct builder * b, uint32_t callback, uint32_t node, uint32_t inner) {
-    const struct tat_entry * n = &b->t->entries[b->t->n_leaves + node];
+/* All operands of a node. Where it has no result, it runs and touches nothing. */
+static void add_node(struct builder * b, const struct place * at) {
+    const uint32_t entry = b->t->n_leaves + at->node;
+    const struct tat_entry * n = &b->t->entries[entry];
     const bool idle = n->ne[0] == 0 || n->ne[1] == 0 || n->ne[2] == 0 || n->ne[3] == 0;
     for (int s = 0; s < TAT_MAX_SRC; s++) {
-        if (n->src[s] != TAT_NO_ENTRY) { add_operand(b, callback, node, s, n->src[s] == inner, idle); }
+        if (n->src[s] != TAT_NO_ENTRY) { add_operand(b, at, s, n->src[s] == at->inner, idle); }
     }
-    add_operand(b, callback, node, OPERAND_DST, b->t->n_leaves + node == inner, idle);
+    add_operand(b, at, OPERAND_DST, entry == at->inner, idle);
 }
 
 static uint32_t add_nodes(struct builder * b, uint32_t rule) {
@@ -259,10 +267,10 @@ static uint32_t add_nodes(struct builder * b, uint32_t rule) {
         if (!node_executes(node->facts, rule)) { continue; }
         if (node_fuses(node->facts, rule) && i + 1 < t->n_nodes) {
             const uint32_t inner = t->n_leaves + i;
-            add_node(b, callback, i, inner);
-            add_node(b, callback, ++i, inner);
+            add_node(b, &(struct place){ callback, i, inner, true });
+            add_node(b, &(struct place){ callback, ++i, inner, false });
         } else if (!(node->facts & TAT_NODE_EMPTY)) {
-            add_node(b, callback, i, TAT_NO_ENTRY);
+            add_node(b, &(struct place){ callback, i, TAT_NO_ENTRY, true });
         }
         callback++;
     }

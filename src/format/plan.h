@@ -37,7 +37,8 @@ struct timed {
 #define NO_RECORD UINT32_MAX
 
 struct plan {
-    struct tat_access * records; /* start_ns holds the number of the callback */
+    struct tat_access * records; /* start_ns is the number of the callback, duration_ns a mask: all bits, or none where
+                                  * the callback's time is told of another node */
     struct vary * varies;        /* in the order of records */
     struct timed * timed;        /* by callback */
     uint32_t n_records, n_varies, n_callbacks;

@@ -99,7 +99,7 @@ static bool count_choice(const struct tallying * t, struct group * g, uint32_t v
 static struct tat_access record_like(const struct plan * plan, const struct vary * v, uint32_t r, enum tat_phase phase,
                                      uint32_t evaluation) {
     struct tat_access like = plan->records[v->record + r];
-    like.start_ns = 0;
+    like.start_ns = like.duration_ns = 0;
     like.evaluation = evaluation;
     like.flags |= (uint16_t) ((unsigned) phase << TAT_ACCESS_PHASE_SHIFT);
     return like;
@@ -197,7 +197,7 @@ static void put_alike(struct tallying * t, const struct group * g, uint32_t n) {
             ns[count] = timed->first == at ? g->ns[callback] : 0;
             owner_ns[count] = timed->owner == at ? g->ns[callback] : 0;
             wait_ns[count] = timed->first == at && g->wait_ns ? g->wait_ns[callback] : 0;
-            a->start_ns = 0;
+            a->start_ns = a->duration_ns = 0;
             a->evaluation = g->evaluation;
             a->flags |= (uint16_t) ((unsigned) g->phase << TAT_ACCESS_PHASE_SHIFT);
             if (varies_at(g->plan, &vary, at)) {
@@ -205,7 +205,8 @@ static void put_alike(struct tallying * t, const struct group * g, uint32_t n) {
                 a->flags &= (uint16_t) ~TAT_ACCESS_APPROXIMATE;
             }
         }
-        const struct tat_tally tally = { t->x.batch, ns, owner_ns, g->wait_ns ? wait_ns : NULL, count, g->evaluations };
+        const struct tat_tally tally = { t->x.batch,     ns,  owner_ns, g->wait_ns ? wait_ns : NULL, count,
+                                         g->evaluations, true };
         t->x.stopped = !t->sink(&tally, t->user);
     }
 }
@@ -221,7 +222,7 @@ static bool put_varying(struct tallying * t, uint32_t number, const struct plan 
         if (g && g->counted_at[i] && count_choice(t, g, i, tmpl, number)) { continue; }
         for (uint32_t r = 0; r < v->n_records; r++) {
             struct tat_access like = record_like(plan, v, r, e->phase, number);
-            like.token_first = e->token_first;
+            like.token = e->token_first;
             if (!expansion_varying(&t->x, tmpl, v, &like)) { return false; }
         }
     }

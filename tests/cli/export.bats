@@ -103,6 +103,7 @@ with open("all.bin", "rb") as file, open("all.csv", newline="") as text:
         assert about["roles"][a["kind"] & 15] == row["role"] and about["memories"][a["kind"] >> 4] == row["memory"]
         assert ("write" if a["flags"] & about["flags"]["write"] else "read") == row["access"]
         assert ("" if a["head_first"] == 65535 else str(a["head_first"])) == row["head"].split("-")[0]
+        assert row["token"] in ("", str(a["token"]))
         assert (a["offset"], a["bytes"], a["start_ns"]) == tuple(int(row[c]) for c in ("offset", "size", "start_ns"))
 assert about["records"] == count > 5000
 END

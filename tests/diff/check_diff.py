@@ -133,12 +133,12 @@ class Run:
         return [found[number] for number in sorted(found)]
 
     def operations(self, phases):
-        """Time of each operation; that of two fused ones belongs to the first."""
+        """Time of each operation; of two fused ones the first has it."""
         ns, last = Counter(), None
         for a in self.records:
             if self.runs[a.evaluation].phase not in phases:
                 continue
-            this = (a.evaluation, a.start_ns, a.duration_ns)
+            this = (a.evaluation, a.node)
             if this != last:
                 template = self.trace.templates[self.runs[a.evaluation].evaluation.template]
                 ns[template.nodes[a.node].op] += a.duration_ns

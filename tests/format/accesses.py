@@ -286,14 +286,17 @@ def timed_accesses(trace):
         key = (e.template, e.rule)
         if key not in plans:
             plans[key] = operands_of(trace, trace.templates[e.template], e.rule)
-        times = clock.callbacks(run)
+        times, first = clock.callbacks(run), {}
         for operand in plans[key]:
             if operand.callback >= len(e.stamps):
                 break
             begin, end = times[operand.callback : operand.callback + 2]
+            # Two fused nodes have one callback: its time is the first's.
+            first.setdefault(operand.callback, operand.access.node)
+            took = end - begin if operand.access.node == first[operand.callback] else 0
             for access in operand.records(e.captures):
                 yield operand.callback, replace(
-                    access, start_ns=begin, duration_ns=min(end - begin, 2**32 - 1), evaluation=number,
+                    access, start_ns=begin, duration_ns=min(took, 2**32 - 1), evaluation=number,
                     token_first=run.token_first, flags=access.flags | run.phase << 8,
                 )  # fmt: skip
 

@@ -40,6 +40,7 @@ struct naive {
     uint32_t kinds, columns;
     uint64_t * sums;
     struct tat_access of; /* the record that has the time of the callback under way */
+    uint64_t ns;
     int rank;
     bool under_way;
 };
@@ -59,7 +60,7 @@ static uint32_t column(const struct naive * n, const struct tat_access * a) {
 }
 
 static void add_time(struct naive * n) {
-    if (n->under_way) { n->sums[(size_t) n->of.evaluation * n->columns + column(n, &n->of)] += n->of.duration_ns; }
+    if (n->under_way) { n->sums[(size_t) n->of.evaluation * n->columns + column(n, &n->of)] += n->ns; }
     n->under_way = false;
 }
 
@@ -73,9 +74,12 @@ static int rank_of(const struct naive * n, const struct tat_access * a) {
 static void time_one(struct naive * n, const struct tat_access * a) {
     const struct tat_access * of = &n->of;
     const bool same = n->under_way && a->evaluation == of->evaluation && a->start_ns == of->start_ns &&
-                      a->duration_ns == of->duration_ns;
+                      (a->node == of->node || a->duration_ns == 0); /* the second of two fused ones has no time */
     if (same && rank_of(n, a) <= n->rank) { return; }
-    if (!same) { add_time(n); }
+    if (!same) {
+        add_time(n);
+        n->ns = a->duration_ns;
+    }
     n->of = *a;
     n->rank = rank_of(n, a);
     n->under_way = true;
@@ -148,9 +152,8 @@ static bool add_one_by_one(const struct tat_access * a, size_t count, void * use
     for (size_t i = 0; i < count; i++) {
         const bool same = t->any && t->last.evaluation == a[i].evaluation;
         const bool node = !same || t->last.node != a[i].node;
-        const bool time = !same || t->last.start_ns != a[i].start_ns || t->last.duration_ns != a[i].duration_ns;
         *sum_of(t, &a[i], 2) += node;
-        *sum_of(t, &a[i], 3) += time ? a[i].duration_ns : 0;
+        *sum_of(t, &a[i], 3) += node ? a[i].duration_ns : 0;
         add_record(t, &a[i], 1);
         t->last = a[i];
         t->any = true;
@@ -162,8 +165,8 @@ static bool add_tally(const struct tat_tally * tally, void * user) {
     struct totals * t = user;
     for (size_t i = 0; i < tally->count; i++) {
         const struct tat_access * a = &tally->records[i];
-        const bool node = tally->ns && (!t->any || t->last.node != a->node || t->last.evaluation != a->evaluation);
-        if (tally->ns) {
+        const bool node = tally->alike && (!t->any || t->last.node != a->node || t->last.evaluation != a->evaluation);
+        if (tally->alike) {
             *sum_of(t, a, 2) += node ? tally->evaluations : 0;
             *sum_of(t, a, 3) += tally->ns[i];
             t->last = *a;

@@ -37,8 +37,6 @@ def test_token_layer(path: Path) -> None:
     times = chart.panels[1]
     assert isinstance(times, Heat)
     nodes = records.assign(row=layer).drop_duplicates(["graph", "node"])
-    # Two fused nodes have one time.
-    nodes = nodes.drop_duplicates(["graph", "start_ns", "duration_ns"])
     expected = by_token(nodes, nodes["duration_ns"].astype(float), nodes["row"], list(times.row_names))
     np.testing.assert_allclose(heat_drawn(figure, 1, times), expected, rtol=1e-9, atol=1e-6)
 
@@ -121,7 +119,7 @@ def test_operations(path: Path) -> None:
     chart, figure = drawn(path, "operation_types")
     records = records_of(path)
     nodes = records.drop_duplicates(["graph", "node"])
-    whole = nodes.drop_duplicates(["graph", "start_ns", "duration_ns"])["duration_ns"].astype(float).sum()
+    whole = nodes["duration_ns"].astype(float).sum()
     for number, pie in enumerate(panels_of(chart, Pie)):
         angles = np.array([w.theta2 - w.theta1 for w in axes_of(figure)[number].patches])
         total = whole if number == 0 else float(records["size"].sum())

@@ -262,7 +262,7 @@ def over_time(counted):
         new = {read.item for graph in some for read in graph if read.item} - seen
         seen |= new
         rows.append({
-            "token_first": counted.runs[at].token_first,
+            "token": counted.runs[at].token_first,
             "graphs": len(some),
             "bytes": ratio(sum(read.bytes for graph in some for read in graph), len(some)),
             "new_bytes": sum(counted.slices[item] for item in new),

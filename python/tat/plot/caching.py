@@ -37,7 +37,7 @@ def reuse_distance(source: Source) -> Chart:
         panels.append(Lines("Read again within this distance", (reached,), Axis("reuse distance", "bytes"), label))
     if "over_time" in tables and not tables["over_time"].empty:
         over_time = tables["over_time"]
-        token = floats(over_time["token_first"])
+        token = floats(over_time["token"])
         series = (
             Series("different bytes read so far", token, floats(over_time["unique_bytes"]), "steps"),
             Series("bytes read by a graph", token, floats(over_time["bytes"]), "dots"),

@@ -99,7 +99,7 @@ static bool add_working_set(struct caching * s, struct result * r) {
 static bool add_over_time(const struct caching * s, struct result * r) {
     enum { ROWS = 512 };
     static const struct result_column columns[] = {
-        { "token_first", "from token", UNIT_NUMBER },
+        { "token", "from token", UNIT_NUMBER },
         { "graphs", "graphs", UNIT_COUNT },
         { "bytes", "bytes read a graph", UNIT_BYTES },
         { "new_bytes", "never read before", UNIT_BYTES },
@@ -122,7 +122,7 @@ static bool add_over_time(const struct caching * s, struct result * r) {
             unique += refs->bytes[ref];
         }
         json_t * row = result_row(r);
-        result_put_count(r, row, "token_first", s->subject->evaluations[mark_at(refs, m)->evaluation].token_first);
+        result_put_count(r, row, "token", s->subject->evaluations[mark_at(refs, m)->evaluation].token_first);
         result_put_count(r, row, "graphs", end - m);
         result_put_real(r, row, "bytes", ratio(bytes, end - m));
         result_put_count(r, row, "new_bytes", unique - before);
