@@ -279,7 +279,9 @@ def draw(chart: Chart, footer: Footer) -> Figure:
 
 
 def save(figure: Figure, path: Path, title: str) -> None:
-    """Writes a PNG or SVG, as the name ends. The same chart gives the same bytes, and a second format the first one's layout.
+    """Writes a PNG or SVG, as the name ends. The same chart gives the same bytes.
+
+    A second format has the layout of the first.
 
     Raises OSError where the file cannot be written.
     """
