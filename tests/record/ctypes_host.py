@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""ctypes_host.py LIBRARY MODEL PROMPT N [OPTION...]: writes N tokens, as a Python program that loads libllama by ctypes.
+"""ctypes_host.py LIBRARY MODEL[,MODEL...] PROMPT N [OPTION...]: writes N tokens, as a Python program that loads libllama by ctypes.
 
 Python's bindings do the same: the library and what it needs stay outside the global scope. The library may be any that exports
 llama.cpp's functions, from November 2024 on: a libllama.so, or an extension of Python that has all of llama.cpp inside.
+Each of several models is freed before the next one is loaded, and so is each context.
 """
 import argparse
 import ctypes
@@ -111,17 +112,20 @@ def main():
         parser.add_argument(name, type=kind)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--ubatch", type=int)
+    parser.add_argument("--contexts", type=int, default=1, help="of each model, one after the other")
     parser.add_argument("--no-mmap", action="store_true")
     parser.add_argument("--flash-attention", action="store_true", help="until the middle of 2025; then it is the default")
     options = parser.parse_args()
 
     llama = load(options.library)
     llama.llama_backend_init()
-    model = llama.llama_model_load_from_file(options.model.encode(), model_params(llama, options))
-    if not model:
-        sys.exit(f"{options.model} could not be loaded")
-    write(llama, model, options.prompt.encode(), options.count, options)
-    llama.llama_model_free(model)
+    for path in options.model.split(","):
+        model = llama.llama_model_load_from_file(path.encode(), model_params(llama, options))
+        if not model:
+            sys.exit(f"{path} could not be loaded")
+        for _ in range(options.contexts):
+            write(llama, model, options.prompt.encode(), options.count, options)
+        llama.llama_model_free(model)
 
 
 main()

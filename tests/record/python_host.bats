@@ -48,3 +48,37 @@ python_like_untraced() {
     [[ $output == *"through the dynamic linker"* ]]
     [[ $output == *"mapped: $model"* ]]
 }
+
+# served LAST MODEL...: what three contexts of each load have to be: new ones, with tokens from 0 to LAST, and reads from
+# its own file.
+served() {
+    local number=1 all="" model
+    for model in "${@:2}"; do
+        for _ in 1 2 3; do all+=",$((number++)):$model:0-$1"; done
+    done
+    echo "${all#,}"
+}
+
+@test "python: models and contexts one after the other, the first model again" {
+    model random-llama.gguf
+    mamba=$MODELS/random-mamba.gguf
+    [ -e "$mamba" ] || skip "no random-mamba.gguf: scripts/get-fixtures.sh makes it"
+    other=$BATS_TEST_TMPDIR/other.gguf
+    cp --reflink=auto "$model" "$other" # alike, so that it fits where the first was
+    runs=$BATS_TEST_TMPDIR/runs
+    arguments=("$model,$other,$model,$mamba" Once 4 --contexts 3)
+    "${host[@]}" "${arguments[@]}" > "$BATS_TEST_TMPDIR/untraced" 2> /dev/null
+    "$TAT" record -o "$runs/run" -- "${host[@]}" "${arguments[@]}" > "$BATS_TEST_TMPDIR/traced" 2> /dev/null
+    cmp "$BATS_TEST_TMPDIR/untraced" "$BATS_TEST_TMPDIR/traced"
+    facts=$("$HOST_DIR/check_trace" "$runs")
+    grep '^served' <<< "$facts"
+    [ "$(awk '$1 == "served" { print $2 }' <<< "$facts")" = \
+        "$(served 3 random-llama.gguf other.gguf random-llama.gguf random-mamba.gguf)" ]
+    # Each file's weights once.
+    weights=0
+    for file in "$model" "$other" "$mamba"; do
+        weights=$((weights + $("$TAT" gguf "$file" | awk '$1 == "tensors" { print int($2) }')))
+    done
+    run -0 "$TAT" verify "$runs/run"
+    grep -E "^offsets +good +$weights weights" <<< "$output"
+}
