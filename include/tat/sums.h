@@ -49,7 +49,7 @@ int tat_trace_tally(const struct tat_trace * trace, uint32_t first, uint32_t las
 
 enum tat_key {
     TAT_BY_LAYER = 0, /* the last column: no layer */
-    TAT_BY_TENSOR,
+    TAT_BY_TENSOR,    /* several that are one weight of a file together, at the first */
     TAT_BY_COMPONENT, /* by enum tat_component; the last column: activations and inputs */
     TAT_BY_OPERATION, /* as tat_trace_op_name numbers them */
     TAT_BY_EXPERT,    /* of all layers; what has no expert is left out */

@@ -58,6 +58,8 @@ struct tat_tensor {
     uint64_t bytes;
     uint64_t address;
     uint64_t buffer;
+    uint32_t weight; /* number of the first tensor that is the same weight of the same model file, as after the model
+                      * was loaded again; its own where there is none before it. Whoever counts weights counts those. */
 };
 
 const struct tat_tensor * tat_trace_tensors(const struct tat_trace * trace, uint32_t * count);

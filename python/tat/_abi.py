@@ -110,6 +110,7 @@ class Tensor(c.Structure):
         ("bytes", c.c_uint64),
         ("address", c.c_uint64),
         ("buffer", c.c_uint64),
+        ("weight", c.c_uint32),
     ]
 
 

@@ -106,7 +106,10 @@ class TraceAnalyzer:
     # ------------------------------------------------------------------------------------------------- tables
 
     def tensors(self) -> pd.DataFrame:
-        """All tensors, a row each: tensor_id, name, kind, layer, component, shape (ne0 to ne3), place in the file."""
+        """All tensors, a row each: tensor_id, name, kind, layer, component, shape (ne0 to ne3), place in the file.
+
+        A model that is loaded again has its weights in further tensors: weight_id names the first of each weight.
+        """
         return tables.frame(tables.tensors(self.trace, self._words))
 
     def models(self) -> pd.DataFrame:

@@ -34,12 +34,17 @@ def _weights(t: Tables) -> Table:
     return _accesses(t).filter(_.component.notnull() & _.component.notin(_KV) & (_.size > 0))
 
 
+def _by_weight(t: Tables, accesses: Table) -> Table:
+    """With the number of the first of several tensors that are one weight, as after a model was loaded again."""
+    numbers = t["tensors"].select("run", "tensor_id", "weight_id")
+    return accesses.join(numbers, ["run", "tensor_id"]).mutate(tensor_id=_.weight_id)
+
+
 @_query
 def hot_tensors(t: Tables) -> Table:
     """The 20 tensors of each run that were touched most, by bytes."""
     heat = (
-        _accesses(t)
-        .filter(_.size > 0)
+        _by_weight(t, _accesses(t).filter(_.size > 0))
         .group_by("run", "tensor_id", "tensor")
         .agg(bytes=_.size.sum().cast("int64"), accesses=_.count())
     )
@@ -72,8 +77,7 @@ def layers(t: Tables) -> Table:
 def components(t: Tables) -> Table:
     """Bytes touched of each part of the model, and how often."""
     return (
-        _accesses(t)
-        .filter(_.component.notnull() & (_.size > 0))
+        _by_weight(t, _accesses(t).filter(_.component.notnull() & (_.size > 0)))
         .group_by("run", "component")
         .agg(tensors=_.tensor_id.nunique(), accesses=_.count(), bytes=_.size.sum().cast("int64"))
         .order_by("run", ibis.desc("bytes"), "component")
@@ -154,10 +158,10 @@ def experts(t: Tables) -> Table:
 @_query
 def untouched(t: Tables) -> Table:
     """Weights of the model's graph that no prompt and no generated token touched."""
-    touched = _weights(t).select("run", "tensor_id").distinct()
+    touched = _by_weight(t, _weights(t)).select("run", "tensor_id").distinct()
     return (
         t["tensors"]
-        .filter(_.kind == "weight")
+        .filter((_.kind == "weight") & (_.weight_id == _.tensor_id))
         .anti_join(touched, ["run", "tensor_id"])
         .select("run", "tensor_id", "tensor", "layer", "component", "bytes")
         .order_by("run", "tensor_id")

@@ -36,7 +36,11 @@ def _phase(numbers: Any) -> Column:
 
 
 def tensors(trace: Trace, words: Vocabulary) -> list[Column]:
-    """A row a tensor, in the order of tensor_id."""
+    """A row a tensor, in the order of tensor_id.
+
+    weight_id is the tensor_id of the first tensor that is the same weight of the same file, as after a model was loaded
+    again; of all others it is their own.
+    """
     t = trace.tensors
     names, code = words.tensors
     types, type_code = unique(trace.texts(t["type_name"]))
@@ -56,6 +60,7 @@ def tensors(trace: Trace, words: Vocabulary) -> list[Column]:
         number("file_offset", t["file_offset"], ~in_file),
         number("bytes", t["bytes"]),
         number("address", t["address"]),
+        number("weight_id", t["weight"]),
     ]
 
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/one_weight.h"
 #include "tat/analysis.h"
 
 const struct analysis * const analyses[] = {
@@ -74,24 +75,28 @@ struct pass {
     struct running * running;
     size_t count;
     bool feed, tally; /* anyone wants them */
+    struct one_weight weights;
 };
 
 static bool feed_all(const struct tat_access * records, size_t count, void * user) {
-    const struct pass * pass = user;
-    for (size_t i = 0; i < pass->count; i++) {
+    struct pass * pass = user;
+    records = one_weight_records(&pass->weights, records, count);
+    for (size_t i = 0; records && i < pass->count; i++) {
         const struct running * r = &pass->running[i];
         if (r->analysis->feed) { r->analysis->feed(r->state, records, count); }
     }
-    return true;
+    return records != NULL;
 }
 
 static bool tally_all(const struct tat_tally * tally, void * user) {
-    const struct pass * pass = user;
-    for (size_t i = 0; i < pass->count; i++) {
+    struct pass * pass = user;
+    struct tat_tally t = *tally;
+    t.records = one_weight_records(&pass->weights, tally->records, tally->count);
+    for (size_t i = 0; t.records && i < pass->count; i++) {
         const struct running * r = &pass->running[i];
-        if (r->analysis->tally) { r->analysis->tally(r->state, tally); }
+        if (r->analysis->tally) { r->analysis->tally(r->state, &t); }
     }
-    return true;
+    return t.records != NULL;
 }
 
 /* The run is that of all models. */
@@ -141,7 +146,7 @@ static json_t * answer(const struct subject * run, const struct tat_trace * part
                        size_t count, struct tat_error * error) {
     struct subject subject = part ? subject_of(part, &run->options) : *run;
     subject.is_part = part != NULL;
-    struct pass pass = { 0 };
+    struct pass pass = { .weights = one_weight_of(subject.trace) };
     pass.running = calloc(count + sizeof analyses / sizeof analyses[0], sizeof *pass.running);
     if (!pass.running) {
         tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
@@ -155,8 +160,10 @@ static json_t * answer(const struct subject * run, const struct tat_trace * part
         status = tat_trace_expand(subject.trace, 0, subject.n_evaluations, feed_all, &pass, error);
     }
     json_t * all = finish_all(&pass, &subject);
+    const bool memory = all && !pass.weights.failed;
+    one_weight_free(&pass.weights);
     free(pass.running);
-    if (status == 0 && !all) { tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
+    if (status >= 0 && !memory) { status = tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
     if (status != 0) {
         json_decref(all);
         return NULL;

@@ -97,6 +97,11 @@ static inline enum tat_phase phase_of(const struct tat_access * a) {
     return (enum tat_phase)(a->flags >> TAT_ACCESS_PHASE_SHIFT & 7);
 }
 
+/* Where tensors are counted, one weight of a model file counts once. */
+static inline bool counts_once(const struct subject * s, uint32_t tensor) {
+    return s->tensors[tensor].weight == tensor;
+}
+
 enum holder { HOLDS_WEIGHT, HOLDS_STATE, HOLDS_ACTIVATION, HOLDERS };
 
 static inline enum holder holder_of(const struct tat_tensor * t) {

@@ -39,6 +39,7 @@ static void * begin(const struct subject * subject) {
     for (unsigned i = 0; i < PARTS; i++) { s->part[i].component = i; }
     for (uint32_t i = 0; i < subject->n_tensors; i++) {
         struct component * part = &s->part[part_of(&subject->tensors[i])];
+        if (!counts_once(subject, i)) { continue; }
         part->tensors++;
         part->tensor_bytes += subject->tensors[i].bytes;
     }

@@ -62,7 +62,7 @@ static bool add_tally(const struct tat_tally * t, void * user) {
         live->bytes += bytes;
         live->ns += t->ns ? t->ns[i] : 0;
         if (x->tensors[a->tensor].kind != TAT_TENSOR_WEIGHT) { continue; }
-        struct heat * heat = &live->heat[a->tensor];
+        struct heat * heat = &live->heat[x->tensors[a->tensor].weight];
         live->weight_bytes += bytes;
         heat->bytes += bytes;
         heat->accesses += accesses;

@@ -11,17 +11,20 @@ enum { SLICES_MAX = 1 << 22 }; /* far more than any model has; a hostile trace m
 static void count_slices(struct slices * s, const struct subject * subject) {
     uint32_t * count = s->first + 1;
     uint64_t total = subject->n_tensors;
-    for (uint32_t i = 0; i < subject->n_tensors; i++) { count[i] = subject->tensors[i].kind == TAT_TENSOR_WEIGHT; }
+    for (uint32_t i = 0; i < subject->n_tensors; i++) {
+        count[i] = subject->tensors[i].kind == TAT_TENSOR_WEIGHT && counts_once(subject, i);
+    }
     for (uint32_t i = 0; i < subject->n_templates; i++) {
         const struct tat_template * t = &subject->templates[i];
         for (uint32_t n = 0; n < t->n_nodes; n++) {
             const struct expert_stack stack = expert_stack_of(t, &t->entries[t->n_leaves + n]);
-            if (stack.experts < 2 || count[stack.e->tensor] != 1) { continue; }
+            const uint32_t weight = stack.e ? subject->tensors[stack.e->tensor].weight : 0;
+            if (stack.experts < 2 || count[weight] != 1) { continue; }
             if (stack.experts > TAT_NO_EXPERT || total + stack.experts > SLICES_MAX) {
                 s->lumped++;
                 continue;
             }
-            count[stack.e->tensor] = (uint32_t) stack.experts;
+            count[weight] = (uint32_t) stack.experts;
             s->stacked = true;
             total += stack.experts;
         }

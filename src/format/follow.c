@@ -18,8 +18,9 @@ struct follow {
     struct tat_trace * trace;
     struct timeline timeline;
     struct scan scan;
-    uint64_t waiting; /* where the last look ended */
-    unsigned looks;   /* that ended there, with more behind it */
+    uint64_t waiting;   /* where the last look ended */
+    unsigned looks;     /* that ended there, with more behind it */
+    uint32_t n_tensors; /* of which it is known which are one weight */
 };
 
 struct follow * follow_open(const char * path, struct tat_error * error) {
@@ -113,6 +114,8 @@ int follow_read(struct follow * f, bool * revised, struct tat_error * error) {
     if (errno) { return tat_fail_errno(error, "%s: byte %" PRIu64, trace->path, f->scan.at); }
     f->scan.end = UINT64_MAX;
     trace->summary.file_bytes = trace->size;
-    if (timeline_extend(trace, &f->timeline, revised)) { return tat_trace_trouble(trace, error); }
+    const bool weights = trace->tensors.count == f->n_tensors || weights_build(trace);
+    f->n_tensors = trace->tensors.count;
+    if (weights && timeline_extend(trace, &f->timeline, revised)) { return tat_trace_trouble(trace, error); }
     return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", trace->path);
 }

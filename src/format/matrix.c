@@ -80,7 +80,7 @@ static uint32_t column_of(const struct matrix * m, const struct tat_access * a) 
     uint32_t column = NO_COLUMN;
     switch (m->by) {
         case TAT_BY_LAYER: column = a->layer == TAT_NO_LAYER ? m->columns - 1 : a->layer; break;
-        case TAT_BY_TENSOR: column = a->tensor; break;
+        case TAT_BY_TENSOR: column = t->weight; break;
         case TAT_BY_COMPONENT:
             column = t->kind == TAT_TENSOR_WEIGHT || t->kind == TAT_TENSOR_STATE ? (uint32_t) t->component
                                                                                  : TAT_COMPONENT_COUNT;

@@ -271,7 +271,7 @@ static bool keep(struct tat_trace * view, const struct tat_trace * trace, uint32
         struct tat_template * t = &LIST(struct tat_template, view->templates)[i];
         if (t->model != number) { *t = (struct tat_template){ 0 }; }
     }
-    return keep_tensors(view);
+    return keep_tensors(view) && weights_build(view);
 }
 
 struct tat_trace * tat_trace_of_model(const struct tat_trace * trace, uint32_t number, struct tat_error * error) {

@@ -110,6 +110,8 @@ bool timeline_build(struct tat_trace * trace);
 
 /* Thereafter: models, and which of them a graph is of. False: memory. */
 bool models_build(struct tat_trace * trace);
+/* After all blocks: which tensors are one weight. False: memory. */
+bool weights_build(struct tat_trace * trace);
 
 /* Where phases and token numbers have been found out so far, so that a growing trace need not begin anew. */
 struct timeline {

@@ -264,7 +264,7 @@ int trace_begin(struct tat_trace * trace, struct tat_error * error) {
 static int read_trace(struct tat_trace * trace, struct tat_error * error) {
     struct stat status;
     if (trace_begin(trace, error) != 0 || read_blocks(trace, error) != 0) { return -1; }
-    if (!timeline_build(trace) || !models_build(trace)) {
+    if (!timeline_build(trace) || !models_build(trace) || !weights_build(trace)) {
         return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", trace->path);
     }
     if (fstat(trace->fd, &status) == 0 && (uint64_t) status.st_size < trace->size) {

@@ -26,13 +26,17 @@ static uint32_t other(struct trace_builder * b, const char * name, enum tat_tens
                                             .ne = { 64 } });
 }
 
+void small_model_load_again(struct trace_builder * b, struct small_model * m) {
+    m->embd = weight(b, "token_embd.weight", WIDTH, VOCABULARY, 1, 1000);
+    m->query = weight(b, "blk.0.attn_q.weight", WIDTH, WIDTH, 1, 2000);
+    m->experts = weight(b, "blk.1.ffn_up_exps.weight", WIDTH, 4, N_EXPERTS, 3000);
+}
+
 void small_model_begin(struct trace_builder * b, struct small_model * m) {
     static const char * const results[] = { "inp_embd", "Qcur-0", "ffn_moe_up-1", "result_output" };
     tb_begin(b);
     tb_model_file(b, "/model.gguf");
-    m->embd = weight(b, "token_embd.weight", WIDTH, VOCABULARY, 1, 1000);
-    m->query = weight(b, "blk.0.attn_q.weight", WIDTH, WIDTH, 1, 2000);
-    m->experts = weight(b, "blk.1.ffn_up_exps.weight", WIDTH, 4, N_EXPERTS, 3000);
+    small_model_load_again(b, m);
     m->tokens = other(b, "inp_tokens", TAT_TENSOR_INPUT, "i32");
     m->chosen = other(b, "ffn_moe_topk-1", TAT_TENSOR_INPUT, "i32");
     for (int i = 0; i < 4; i++) { m->results[i] = other(b, results[i], TAT_TENSOR_ACTIVATION, "f32"); }

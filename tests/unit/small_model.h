@@ -26,6 +26,9 @@ struct small_model {
 
 void small_model_begin(struct trace_builder * b, struct small_model * m);
 
+/* Its weights again, in tensors of their own: graphs made from here on read those. */
+void small_model_load_again(struct trace_builder * b, struct small_model * m);
+
 /* A graph of so many tokens, each of which chooses two experts. */
 uint32_t small_model_template(struct trace_builder * b, const struct small_model * m, uint64_t n_tokens);
 

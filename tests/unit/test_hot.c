@@ -102,6 +102,51 @@ static void evaluate(struct chain * c, uint32_t template_id, uint32_t callbacks,
     }
 }
 
+/* The model's weights again, as when it was unloaded and loaded: the same places in the same file. */
+static void load_again(struct chain * c) {
+    for (uint32_t i = 0; i < WEIGHTS; i++) {
+        c->weight[i] = tb_tensor(&c->b, (struct tb_tensor){ .name = names[i],
+                                                            .kind = TAT_TENSOR_WEIGHT,
+                                                            .memory = TAT_MEMORY_FILE,
+                                                            .ne = { 16, 16 },
+                                                            .file = 1,
+                                                            .file_offset = 4096 + 1024 * i });
+    }
+}
+
+static void a_model_loaded_twice_has_its_weights_once(void ** state) {
+    (void) state;
+    struct chain c = { 0 };
+    const int all[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0 };
+    chain_begin(&c);
+    evaluate(&c, chain_template(&c, all, 0), 10, 3);
+    load_again(&c);
+    evaluate(&c, chain_template(&c, all, 0), 10, 2);
+    json_t * hot = hot_of(&c.b, NULL);
+    assert_true(is_uniform(hot));
+    expect_headline(hot, "Uniform, no hot set: 10 of 10 weights are touched 5 times each.");
+    assert_int_equal(value(hot, "weight_bytes"), 10 * 1024);
+    assert_int_equal(value(hot, "unique_bytes"), 10 * 1024);
+    assert_int_equal(value(hot, "again_within_bytes"), 0);
+    assert_int_equal(value(hot, "again_across_bytes"), 40 * 1024);
+    assert_int_equal(value(hot, "untouched_tensors"), 0);
+    assert_null(row(hot, "tensors", 10));
+    json_decref(hot);
+}
+
+static void read_twice_in_one_graph_after_loading_again(void ** state) {
+    (void) state;
+    struct chain c = { 0 };
+    chain_begin(&c);
+    load_again(&c);
+    evaluate(&c, chain_template(&c, (const int[]){ 1, 2, 3, 0 }, 1), 3, 2);
+    json_t * hot = hot_of(&c.b, NULL);
+    assert_int_equal(value(hot, "again_within_bytes"), 2 * 1024);
+    assert_int_equal(value(hot, "again_across_bytes"), 3 * 1024);
+    assert_int_equal(value(hot, "untouched_tensors"), 7);
+    json_decref(hot);
+}
+
 static void all_alike_is_uniform(void ** state) {
     (void) state;
     struct chain c = { 0 };
@@ -270,6 +315,8 @@ static void nothing_was_touched(void ** state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_model_loaded_twice_has_its_weights_once),
+        cmocka_unit_test(read_twice_in_one_graph_after_loading_again),
         cmocka_unit_test(all_alike_is_uniform),
         cmocka_unit_test(one_weight_is_hot),
         cmocka_unit_test(time_decides_where_the_cut_ties),

@@ -137,6 +137,7 @@ static void test_spaces(void ** state) {
         { .kind = TAT_TENSOR_WEIGHT, .bytes = 10 },
         { .kind = TAT_TENSOR_WEIGHT, .file = 3, .file_offset = 7, .bytes = 10 },
     };
+    for (uint32_t i = 0; i < 5; i++) { tensors[i].weight = i; }
     const struct subject s = { .tensors = tensors, .n_tensors = 5, .files = files, .n_files = 2 };
     struct references r;
     assert_true(references_begin(&r, &s));

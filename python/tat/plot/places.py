@@ -61,10 +61,11 @@ def by_file(source: Source) -> Places:
 
 def by_use(source: Source, reads: Reads) -> Places:
     """What is read first comes first; what is never read has no place."""
-    ids, at = np.unique(reads["tensor"], return_index=True)
+    weight = source.tensors["weight_id"].to_numpy(np.int64)  # of those that are one, the first
+    ids, at = np.unique(weight[reads["tensor"]], return_index=True)
     order = ids[np.argsort(at, kind="stable")]
     sizes = floats(source.tensors["bytes"].to_numpy())[order]
     begins = floats(source.tensors["file_offset"].astype("Float64").to_numpy(na_value=np.nan))[order]
     shift = np.full(len(source.tensors), np.nan)
     shift[order] = np.cumsum(sizes) - sizes - begins
-    return Places("In the order of first use", "weights, by first use", shift, float(sizes.sum()))
+    return Places("In the order of first use", "weights, by first use", shift[weight], float(sizes.sum()))

@@ -25,7 +25,7 @@ static bool place(struct references * r) {
     }
     for (uint32_t i = 0; i < s->n_tensors; i++) {
         const struct tat_tensor * t = &s->tensors[i];
-        if (t->kind != TAT_TENSOR_WEIGHT) { continue; }
+        if (t->kind != TAT_TENSOR_WEIGHT || !counts_once(s, i)) { continue; }
         const bool in_file = t->file && t->file <= s->n_files;
         r->origin[i] = in_file ? files[t->file - 1] : r->space;
         if (!in_file) { r->space += aligned(t->file_offset + t->bytes); }

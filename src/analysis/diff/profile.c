@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "analysis/diff/profile_parts.h"
+#include "analysis/one_weight.h"
 #include "analysis/parts.h"
 #include "analysis/run_metadata.h"
 
@@ -55,7 +56,7 @@ static bool find_tensors(struct profile * p) {
     }
     for (uint32_t i = 0; i < n; i++) {
         p->touched_of[i] = UINT32_MAX;
-        if (holder_of(&p->subject.tensors[i]) == HOLDS_ACTIVATION) { continue; }
+        if (holder_of(&p->subject.tensors[i]) == HOLDS_ACTIVATION || !counts_once(&p->subject, i)) { continue; }
         all[count++] = (struct numbered){ touched_from(p, i), i };
     }
     qsort(all, count, sizeof *all, by_name);
@@ -75,6 +76,7 @@ static bool find_tensors(struct profile * p) {
 struct summing {
     struct profile * p;
     struct access_counter accesses;
+    struct one_weight weights;
 };
 
 static void add_use(struct profile * p, const struct tat_access * a, struct use use) {
@@ -99,8 +101,9 @@ static void add_slice(struct profile * p, const struct tat_access * a, uint64_t 
 static bool add_tally(const struct tat_tally * tally, void * user) {
     struct summing * s = user;
     struct profile * p = s->p;
-    for (size_t i = 0; i < tally->count; i++) {
-        const struct tat_access * a = &tally->records[i];
+    const struct tat_access * records = one_weight_records(&s->weights, tally->records, tally->count);
+    for (size_t i = 0; records && i < tally->count; i++) {
+        const struct tat_access * a = &records[i];
         const uint64_t accesses = access_counter_step(&s->accesses, tally, i);
         if (!is_inference(phase_of(a))) { continue; }
         if (tally->ns && tally->ns[i]) {
@@ -117,7 +120,7 @@ static bool add_tally(const struct tat_tally * tally, void * user) {
 }
 
 static bool sum_up(struct profile * p) {
-    struct summing summing = { .p = p };
+    struct summing summing = { .p = p, .weights = one_weight_of(p->subject.trace) };
     p->n_operations = tat_trace_n_ops(p->subject.trace);
     p->operations = calloc((size_t) p->n_operations + 1, sizeof *p->operations);
     p->slice_accesses = calloc((size_t) p->slices.count + 1, sizeof *p->slice_accesses);
@@ -125,7 +128,9 @@ static bool sum_up(struct profile * p) {
     for (uint32_t i = 0; i < p->n_operations; i++) {
         p->operations[i].name = tat_trace_op_name(p->subject.trace, (uint16_t) i);
     }
-    return tat_trace_tally(p->subject.trace, 0, p->subject.n_evaluations, add_tally, &summing, NULL) == 0;
+    const int status = tat_trace_tally(p->subject.trace, 0, p->subject.n_evaluations, add_tally, &summing, NULL);
+    one_weight_free(&summing.weights);
+    return status == 0 && !summing.weights.failed;
 }
 
 /* Of tokens that were evaluated one by one: the others share their time. */

@@ -194,7 +194,7 @@ static uint64_t shared_bytes(const struct subject * s) {
         const enum tat_component c = s->tensors[i].component;
         const bool shared =
             c == TAT_COMPONENT_SHARED_GATE || c == TAT_COMPONENT_SHARED_UP || c == TAT_COMPONENT_SHARED_DOWN;
-        if (shared && s->tensors[i].kind == TAT_TENSOR_WEIGHT) { bytes += s->tensors[i].bytes; }
+        if (shared && s->tensors[i].kind == TAT_TENSOR_WEIGHT && counts_once(s, i)) { bytes += s->tensors[i].bytes; }
     }
     return bytes;
 }

@@ -67,7 +67,7 @@ static bool find_pairs_of(struct again * a, uint32_t number) {
         for (int src = -1; src < TAT_MAX_SRC; src++) {
             const uint32_t entry = src < 0 ? t->n_leaves + i : t->entries[t->n_leaves + i].src[src];
             if (entry == TAT_NO_ENTRY) { continue; }
-            const uint32_t tensor = t->entries[entry].tensor;
+            const uint32_t tensor = a->subject->tensors[t->entries[entry].tensor].weight;
             if (a->subject->tensors[tensor].kind == TAT_TENSOR_WEIGHT) { owner[n++] = tensor; }
         }
     }

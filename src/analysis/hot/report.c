@@ -158,7 +158,7 @@ static struct missing add_untouched(const struct hot * h, struct result * r) {
                  sizeof columns / sizeof columns[0]);
     for (uint32_t i = 0; i < h->subject->n_tensors; i++) {
         const struct tat_tensor * t = &h->subject->tensors[i];
-        if (t->kind != TAT_TENSOR_WEIGHT) { continue; }
+        if (t->kind != TAT_TENSOR_WEIGHT || !counts_once(h->subject, i)) { continue; }
         m.of += t->bytes;
         if (h->tensor[i].unique >= t->bytes) { continue; }
         const uint64_t bytes = t->bytes - h->tensor[i].unique;
@@ -185,7 +185,7 @@ static void add_tensors(const struct hot * h, struct result * r) {
     for (uint32_t i = 0; i < h->subject->n_tensors; i++) {
         const struct tat_tensor * t = &h->subject->tensors[i];
         const struct tensor_heat * w = &h->tensor[i];
-        if (t->kind != TAT_TENSOR_WEIGHT) { continue; }
+        if (t->kind != TAT_TENSOR_WEIGHT || !counts_once(h->subject, i)) { continue; }
         json_t * row = result_row(r);
         result_put_text(r, row, "tensor", t->name);
         result_put_count(r, row, "tensor_id", i);

@@ -65,7 +65,7 @@ static uint32_t slice_of(struct graph_orders * g, const struct tat_template * t,
     if (expert_stack_of(t, node).e == e || (!bytes && !rows)) { return VARIES; }
     const struct order_slice slice = { .offset = rows ? 0 : tensor->file_offset + (uint64_t) e->offset,
                                        .bytes = rows ? 0 : bytes,
-                                       .tensor = e->tensor,
+                                       .tensor = tensor->weight,
                                        .expert = TAT_NO_EXPERT,
                                        .rows = rows };
     return slice_number(g->slices, &slice);
@@ -80,8 +80,11 @@ static uint32_t add_node(struct graph_orders * g, const struct tat_template * t,
     for (int s = 0; s < TAT_MAX_SRC; s++) {
         if (n->src[s] == TAT_NO_ENTRY) { continue; }
         const struct tat_entry * e = &t->entries[n->src[s]];
-        if (!is_in_file(&g->subject->tensors[e->tensor]) || is_empty(e) || reads_nothing(n, s)) { continue; }
-        if (at) { at[count] = (struct expected){ place_of(node, (uint8_t) (s + 1)), e->tensor, slice_of(g, t, n, s) }; }
+        const struct tat_tensor * tensor = &g->subject->tensors[e->tensor];
+        if (!is_in_file(tensor) || is_empty(e) || reads_nothing(n, s)) { continue; }
+        if (at) {
+            at[count] = (struct expected){ place_of(node, (uint8_t) (s + 1)), tensor->weight, slice_of(g, t, n, s) };
+        }
         count++;
     }
     return count;

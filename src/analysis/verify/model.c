@@ -75,7 +75,7 @@ void verify_offsets(struct verifier * v) {
         gone += v->models[t->file - 1] == NULL;
         char here[256];
         if (offset_is_right(v, t, here, sizeof here)) {
-            right++;
+            right += t->weight == i;
         } else if (wrong++ == 0) {
             snprintf(why, sizeof why, "%s", here);
         }
