@@ -72,7 +72,9 @@ def load(path):
 
 def model_params(llama, options):
     params = llama.llama_model_default_params()
-    if options.no_mmap:  # vocab_only, use_mmap, use_mlock, check_tensors, which follow a pointer
+    if options.no_mmap and hasattr(llama, "llama_load_mode_name"):  # n_gpu_layers, split_mode, load_mode, lazy_mode
+        params.set(struct.pack("=4i", -1, 1, -1, 1), 8, struct.pack("=i", 0))
+    elif options.no_mmap:  # vocab_only, use_mmap, use_mlock, check_tensors, which follow a pointer
         params.set(b"\0\1\0\0", 1, b"\0", alignment=8)
     return params
 

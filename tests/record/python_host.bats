@@ -59,14 +59,15 @@ served() {
     echo "${all#,}"
 }
 
-@test "python: models and contexts one after the other, the first model again" {
+# one_after_the_other OPTION...: three models, the first one again, with three contexts each.
+one_after_the_other() {
     model random-llama.gguf
     mamba=$MODELS/random-mamba.gguf
     [ -e "$mamba" ] || skip "no random-mamba.gguf: scripts/get-fixtures.sh makes it"
     other=$BATS_TEST_TMPDIR/other.gguf
     cp --reflink=auto "$model" "$other" # alike, so that it fits where the first was
     runs=$BATS_TEST_TMPDIR/runs
-    arguments=("$model,$other,$model,$mamba" Once 4 --contexts 3)
+    arguments=("$model,$other,$model,$mamba" Once 4 --contexts 3 "$@")
     "${host[@]}" "${arguments[@]}" > "$BATS_TEST_TMPDIR/untraced" 2> /dev/null
     "$TAT" record -o "$runs/run" -- "${host[@]}" "${arguments[@]}" > "$BATS_TEST_TMPDIR/traced" 2> /dev/null
     cmp "$BATS_TEST_TMPDIR/untraced" "$BATS_TEST_TMPDIR/traced"
@@ -80,5 +81,14 @@ served() {
         weights=$((weights + $("$TAT" gguf "$file" | awk '$1 == "tensors" { print int($2) }')))
     done
     run -0 "$TAT" verify "$runs/run"
-    grep -E "^offsets +good +$weights weights" <<< "$output"
+    echo "$output"
+    [[ $output =~ offsets\ +good\ +$weights\ weights ]]
+}
+
+@test "python: models and contexts one after the other, the first model again" {
+    one_after_the_other
+}
+
+@test "python: models whose weights are copied, one after the other" {
+    one_after_the_other --no-mmap
 }

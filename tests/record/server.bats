@@ -101,3 +101,38 @@ count() { "$EVALUATIONS" "$trace" | grep -c "^$1" || true; }
     "$TAT" verify "$trace"
     [ "$(count 'mixed 45 tokens, 2 outputs')" -eq 1 ]
 }
+
+# How often the server has unloaded its model.
+slept() { grep -c 'server is entering sleeping state' "$trace.stderr" || true; }
+
+@test "server: it sleeps and wakes: a context each time, tokens from 0, and the model's weights once" {
+    model random-llama.gguf
+    serve "$TAT" record -o "$trace" -- . -np 1 -c 512 --sleep-idle-seconds 1
+    for _ in 1 2 3; do
+        before=$(slept) # it may be asleep already
+        ask turn 4 "$short"
+        for _ in $(seq 300); do
+            [ "$(slept)" -eq "$before" ] || break
+            sleep 0.1
+        done
+        [ "$(slept)" -gt "$before" ]
+        sleep 1 # what it is asked while it unloads its model, it may forget
+    done
+    stop TERM
+    run -0 "$TAT" verify "$trace"
+    weights=$("$TAT" gguf "$model" | awk '$1 == "tensors" { print int($2) }')
+    grep -E "^offsets +good +$weights weights" <<< "$output"
+    mkdir "$BATS_TEST_TMPDIR/runs"
+    mv "$trace" "$BATS_TEST_TMPDIR/runs"
+    served=$("$HOST_DIR/check_trace" "$BATS_TEST_TMPDIR/runs" | awk '$1 == "served" { print $2 }')
+    echo "$served"
+    grep -qE '^1:random-llama.gguf:0-[0-9]+(,[2-5]:random-llama.gguf:0-[0-9]+){2,4}$' <<< "$served"
+    [ "$(grep -o ':0-' <<< "$served" | wc -l)" -ge 3 ]
+    "$TAT" report --json --section hot "$BATS_TEST_TMPDIR/runs/run" > "$BATS_TEST_TMPDIR/hot.json"
+    python3 - "$weights" "$BATS_TEST_TMPDIR/hot.json" << 'END'
+import json, sys
+hot = json.load(open(sys.argv[2]))["hot"]
+names = [row["tensor"] for row in hot["tables"]["tensors"]["rows"]]
+assert len(names) == len(set(names)) == int(sys.argv[1]), names
+END
+}
