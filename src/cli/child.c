@@ -101,7 +101,7 @@ static bool obey(struct following * f, int number, const siginfo_t * info) {
     return f->child || number == SIGTSTP || number == SIGCONT || number == SIGUSR1 || number == SIGUSR2;
 }
 
-enum { FIRST_MS = 50, LAST_MS = 2000 };
+enum { FIRST_MS = 50, LAST_MS = 5000 };
 
 static bool wait_for(struct following * f, const sigset_t * awaited, const struct child_watch * watch) {
     bool looks = true, ended = false;

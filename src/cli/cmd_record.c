@@ -67,11 +67,15 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
         case 'o': options->folder = argument; return 0;
         case KEY_PRIVATE: setenv("TAT_PRIVATE", "1", 1); return 0;
         case KEY_MAX_SIZE:
-            if (!parse_bytes(argument, &options->max_size)) { argp_error(state, "'%s' is no size", argument); }
+            if (!parse_bytes(argument, &options->max_size)) {
+                argp_error(state, "'%s' is not a size such as 500MB", argument);
+            }
             if (options->max_size < SMALLEST_TRACE) { argp_error(state, "--max-size: no trace is under 128KiB"); }
             return 0;
         case KEY_TOKENS:
-            if (!is_token_range(argument)) { argp_error(state, "'%s' is no range of tokens: 10:19", argument); }
+            if (!is_token_range(argument)) {
+                argp_error(state, "'%s' is not a range of tokens such as 10:19", argument);
+            }
             setenv("TAT_TOKENS", argument, 1);
             return 0;
         case KEY_EXACT_TIME: options->exact_time = true; return 0;

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/units.h"
+
 enum { DEEPEST = 64 };
 
 struct visit {
@@ -83,10 +85,10 @@ uid_t descendant_user(pid_t pid) {
 }
 
 void descendant_name(pid_t pid, char name[static DESCENDANT_NAME]) {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/comm", (int) pid);
-    FILE * file = fopen(path, "re");
-    if (!file || !fgets(name, DESCENDANT_NAME, file)) { strcpy(name, "?"); }
-    name[strcspn(name, "\n")] = '\0';
-    if (file) { fclose(file); }
+    char path[64], exe[PATH_MAX];
+    snprintf(path, sizeof path, "/proc/%d/exe", (int) pid);
+    const ssize_t length = readlink(path, exe, sizeof exe - 1);
+    exe[length > 0 ? length : 0] = '\0';
+    snprintf(name, DESCENDANT_NAME, "%.*s", DESCENDANT_NAME - 1,
+             length > 0 ? last_part(exe) : "another user's program");
 }

@@ -19,9 +19,9 @@ enum environment descendant_environment(pid_t pid, const char * name, const char
 /* Its effective user, or -1. */
 uid_t descendant_user(pid_t pid);
 
-enum { DESCENDANT_NAME = 32 };
+enum { DESCENDANT_NAME = 64 };
 
-/* As the kernel calls it: the beginning of its program's name. */
+/* Its program's, or the beginning of it. */
 void descendant_name(pid_t pid, char name[static DESCENDANT_NAME]);
 
 #endif

@@ -88,7 +88,7 @@ int run_resolve(const char * argument, char path[static PATH_MAX], struct tat_er
     if (!strchr(argument, '/') && join(path, run_parent(), argument, error) == 0 && is_run(path)) { return 0; }
     if (snprintf(path, PATH_MAX, "%s", argument) < PATH_MAX && is_file(path)) { return 0; }
     return tat_fail(error, TAT_ERROR_INPUT,
-                    "%s is no trace: neither a file, a folder nor the name of one in %s (see `tat list')", argument,
+                    "%s is not a trace: it is neither a file or a folder nor a name in %s (see `tat list')", argument,
                     run_parent());
 }
 
@@ -119,7 +119,7 @@ static bool is_empty(const char * path) {
 static int create_wanted(const char * path, struct tat_error * error) {
     if (mkdir(path, 0700) == 0 || (errno == EEXIST && is_empty(path))) { return 0; }
     if (errno != EEXIST && errno != ENOTDIR) { return tat_fail_errno(error, "cannot make the folder %s", path); }
-    return tat_fail(error, TAT_ERROR_USAGE, "%s is there already and is no empty folder: name another", path);
+    return tat_fail(error, TAT_ERROR_USAGE, "%s already exists and is not an empty folder: name another", path);
 }
 
 static int create_new(char path[static PATH_MAX], struct tat_error * error) {
