@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "format/phases.h"
 
-#include <string.h>
-
+#include "format/graph_result.h"
 #include "format/rows_from.h"
 #include "format/trace.h"
 
@@ -11,7 +10,7 @@ struct ubatch {
     const struct tat_template * t;
     const int64_t * positions; /* NULL: not of all rows */
     uint32_t rows, outputs;
-    bool has_result; /* the graph ends in one, so that `outputs` is what comes out; else it is a piece of a ubatch */
+    bool has_result; /* the graph has one, so that `outputs` is what comes out; else it is a piece of a ubatch */
     bool is_text;    /* what comes out are embeddings: of an encoder, or of a text as a whole */
     uint32_t stretches, longest; /* of rows that follow each other in one sequence */
 };
@@ -235,10 +234,10 @@ static void advance(const struct tat_trace * trace, uint32_t evaluation, struct 
 static struct ubatch look_at(const struct tat_trace * trace, const struct tat_evaluation * e, uint32_t evaluation,
                              int64_t * memory) {
     const struct tat_template * t = &LIST(struct tat_template, trace->templates)[e->template_id];
+    const enum graph_result result = graph_result_of(t, LIST(struct tat_tensor, trace->tensors));
     struct ubatch u = { .t = t, .rows = e->n_tokens, .outputs = e->n_outputs };
-    const char * last = t->n_nodes ? t->entries[t->n_leaves + t->n_nodes - 1].name : "";
-    u.has_result = strncmp(last, "result_", strlen("result_")) == 0;
-    u.is_text = strcmp(last, "result_norm") == 0 || strncmp(last, "result_embd", strlen("result_embd")) == 0;
+    u.has_result = result != RESULT_NONE;
+    u.is_text = result == RESULT_TEXT;
     if (e->n_tokens <= PHASE_ROWS && evaluation_positions(trace, evaluation, memory) == e->n_tokens) {
         u.positions = memory;
     }

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from names import component_of
-from read_trace import CALL_BEGIN, CLOCK, MASK, MEMORY_CLEAR, POSITIONS, ROWS, WARMUP, Evaluation
+from read_trace import CALL_BEGIN, CLOCK, MASK, MEMORY_CLEAR, POSITIONS, ROWS, STATE, WARMUP, Evaluation
 
 WARMUP_PHASE, PROMPT, GENERATE, MIXED, OTHER, VERIFY, UNKNOWN = range(7)
 PHASES = ["warmup", "prompt", "generate", "mixed", "other", "verify", "unknown"]
@@ -234,14 +234,23 @@ def stretches_of(trace, run, positions, has_result):
     return lengths
 
 
+def result_of(trace, t):
+    """Whether something comes out of the graph, and whether it is embeddings."""
+    last = t.nodes[-1].name if t.nodes else ""
+    if last.startswith("result_embd"):
+        return True, True
+    if last == "result_norm":
+        encodes = all(trace.tensors[e.tensor].kind != STATE for e in t.entries)
+        return encodes, encodes
+    return any(node.name.startswith("result_output") for node in t.nodes), False
+
+
 def ubatch_of(trace, run):
     t = trace.templates[run.evaluation.template]
-    last = t.nodes[-1].name if t.nodes else ""
     positions = positions_of(trace, run)
     if len(positions) != run.n_tokens:
         positions = None
-    has_result = last.startswith("result_")
-    is_text = last == "result_norm" or last.startswith("result_embd")
+    has_result, is_text = result_of(trace, t)
     stretches = stretches_of(trace, run, positions, has_result)
     return Ubatch(run.n_tokens, run.n_outputs, has_result, is_text, positions, ids_of(trace, run), stretches)
 

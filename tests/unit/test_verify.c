@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "tat/verify.h"
+#include "test_gguf_builder.h"
 #include "trace_builder.h"
 
 enum { WEIGHT_AT = 4096, BUILDER_ADDRESS = 0x10000, MAPPED = 1 << 20 };
@@ -22,10 +23,11 @@ struct fixture {
 };
 
 /* A model file of one weight, mapped; a graph of one product with it. */
-static void begin(struct fixture * f, uint64_t weight_at) {
+static void begin_in(struct fixture * f, const char * path, uint64_t header_hash, uint64_t weight_at) {
     memset(f, 0, sizeof *f);
     tb_begin(&f->b);
-    tb_model_file(&f->b, "/nonexistent/model.gguf");
+    const uint64_t file[] = { ++f->b.n_files, 1, 0, 1 << 20, 0, 5, 6, header_hash, 8 };
+    tb_event(&f->b, TAT_EVENT_MODEL_FILE, 10, file, 9, path);
     const uint64_t mapping[] = { 1, BUILDER_ADDRESS - WEIGHT_AT, MAPPED, 0 };
     tb_event(&f->b, TAT_EVENT_MAPPING, 10, mapping, 4, NULL);
     const uint32_t weight = tb_tensor(&f->b, (struct tb_tensor){ .name = "blk.0.attn_q.weight",
@@ -42,6 +44,10 @@ static void begin(struct fixture * f, uint64_t weight_at) {
         { .name = "Qcur-0", .op = "MUL_MAT", .tensor = other, .ne = { 8 }, .facts = TAT_NODE_COMPUTE, .src = { 1 } },
     };
     f->template_id = tb_template(&f->b, 1, entries, 1, 1, NULL, 0);
+}
+
+static void begin(struct fixture * f, uint64_t weight_at) {
+    begin_in(f, "/nonexistent/model.gguf", 7, weight_at);
 }
 
 static void run(struct fixture * f, uint32_t flags, uint32_t callbacks) {
@@ -347,6 +353,80 @@ static void what_the_host_fills_is_no_result(void ** state) {
     assert_string_equal(read_results(&f, false, NULL)->detail, "0 read in another graph than computed");
 }
 
+/* A file of two weights, of which the graph names one. */
+static const struct tat_check * read_one_of_two(struct fixture * f, bool elsewhere) {
+    const uint64_t square[] = { 8, 8 }, row[] = { 8 };
+    struct builder model = { 0 };
+    char path[64];
+    put_header(&model, 3, 2, 1);
+    put_kv_string(&model, "general.architecture", "llama");
+    put_tensor(&model, "blk.0.attn_q.weight", 2, square, 0, 0);
+    put_tensor(&model, "blk.0.attn_norm.weight", 1, row, 0, sizeof(float) * 64);
+    put_padding(&model, 32);
+    put_bytes(&model, NULL, sizeof(float) * (64 + 8));
+    const int fd = builder_file(model.bytes, model.size, path);
+    uint32_t n;
+    struct tat_gguf * gguf = tat_gguf_open(path, TAT_GGUF_SINGLE, NULL);
+    assert_non_null(gguf);
+    begin_in(f, path, tat_gguf_files(gguf, &n)[0].header_hash, tat_gguf_tensors(gguf, &n)[0].file_offset);
+    const uint32_t own = f->template_id;
+    if (elsewhere) {
+        f->template_id = reading_template(f, "MUL_MAT"); /* of what no graph has computed yet */
+        run(f, 0, 1);
+    }
+    f->template_id = own;
+    run(f, 0, 1);
+    tb_end(&f->b);
+    const struct tat_check * check = verdict(f, "weights");
+    tat_gguf_close(gguf);
+    builder_free(&model);
+    close(fd);
+    return check;
+}
+
+/* RWKV's first layer has such weights: the loader brings them, the graph does without. */
+static void weight_that_no_graph_names(void ** state) {
+    (void) state;
+    struct fixture f;
+    const struct tat_check * check = read_one_of_two(&f, false);
+    assert_int_equal(check->verdict, TAT_VERDICT_PASS);
+    assert_string_equal(check->detail,
+                        "1 touched, 0 in graphs but never read, 1 in no graph; the model does without 1, "
+                        "first blk.0.attn_norm.weight");
+}
+
+static void weight_of_another_backend(void ** state) {
+    (void) state;
+    struct fixture f;
+    const struct tat_check * check = read_one_of_two(&f, true);
+    assert_int_equal(check->verdict, TAT_VERDICT_FAIL);
+    assert_string_equal(check->detail, "1 of 2 weights are in no graph that the CPU computed, first "
+                                       "blk.0.attn_norm.weight: another backend (BLAS, GPU) took them");
+}
+
+/* A GPU took all but the lookup of tokens: nothing foreign is read, and nothing comes out. */
+static void ubatch_without_a_result(void ** state) {
+    (void) state;
+    struct fixture f;
+    begin(&f, WEIGHT_AT);
+    const uint32_t embd = tb_tensor(
+        &f.b, (struct tb_tensor){
+                  .name = "token_embd.weight", .kind = TAT_TENSOR_WEIGHT, .memory = TAT_MEMORY_COPY, .ne = { 8, 8 } });
+    const uint32_t rows = tb_tensor(
+        &f.b, (struct tb_tensor){
+                  .name = "inp_embd", .kind = TAT_TENSOR_ACTIVATION, .memory = TAT_MEMORY_BUFFER, .ne = { 8, 2 } });
+    const struct tb_entry entries[] = {
+        { .name = "token_embd.weight", .tensor = embd, .ne = { 8, 8 } },
+        { .name = "inp_tokens", .tensor = rows, .ne = { 2 } },
+        { .name = "embd", .op = "GET_ROWS", .tensor = rows, .ne = { 8, 2 }, .src = { 1, 2 } },
+    };
+    f.template_id = tb_template(&f.b, 1, entries, 2, 1, NULL, 0);
+    run(&f, 0, 1);
+    tb_end(&f.b);
+    expect_failure(&f, "results",
+                   "1 ubatches have no result, first at evaluation 0: another backend (BLAS, GPU) computed it");
+}
+
 /* Another backend may have what is missing: that is not known. */
 static void result_of_what_was_lost(void ** state) {
     (void) state;
@@ -381,6 +461,9 @@ int main(void) {
         cmocka_unit_test(no_token_that_was_asked_for),
         cmocka_unit_test(result_of_another_backend),
         cmocka_unit_test(result_of_another_graph),
+        cmocka_unit_test(weight_that_no_graph_names),
+        cmocka_unit_test(weight_of_another_backend),
+        cmocka_unit_test(ubatch_without_a_result),
         cmocka_unit_test(what_the_host_fills_is_no_result),
         cmocka_unit_test(result_of_what_was_lost),
         cmocka_unit_test(positions_of_a_restored_cache),

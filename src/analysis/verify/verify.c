@@ -248,8 +248,8 @@ static int run_checks(struct verifier * v, struct tat_error * error) {
     check_times(v);
     if (verify_records(v, error) != 0) { return -1; }
     verify_offsets(v);
-    verify_weights(v);
     if (verify_ubatches(v, error) != 0) { return -1; }
+    verify_weights(v);
     if (verify_experts(v, error) != 0 || verify_positions(v, error) != 0) { return -1; }
     check_recorded(v);
     return 0;

@@ -22,6 +22,7 @@ struct verifier {
     const struct tat_event ** mappings; /* the MAPPING events */
     uint32_t n_mappings;
     bool * touched; /* tensors, by any record with bytes */
+    bool elsewhere; /* another backend computed something */
 };
 
 /* Adds a check with its verdict. */
@@ -31,7 +32,7 @@ void verify_add(struct verifier * v, const char * name, const char * what, enum 
 /* records.c: walks all access records once. */
 int verify_records(struct verifier * v, struct tat_error * error);
 
-/* model.c: against the model files. */
+/* model.c: against the model files. Whether weights may be in no graph depends on what verify_ubatches found. */
 void verify_offsets(struct verifier * v);
 void verify_weights(struct verifier * v);
 
