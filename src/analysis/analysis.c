@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "analysis/analysis.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "analysis/one_weight.h"
+#include "analysis/ubatches.h"
 #include "tat/analysis.h"
 
 const struct analysis * const analyses[] = {
@@ -26,26 +29,94 @@ static struct tat_analysis_options with_defaults(const struct tat_analysis_optio
     return o;
 }
 
-struct subject subject_of(const struct tat_trace * trace, const struct tat_analysis_options * options) {
-    struct subject s = { .trace = trace, .options = with_defaults(options) };
-    s.tensors = tat_trace_tensors(trace, &s.n_tensors);
-    s.templates = tat_trace_templates(trace, &s.n_templates);
-    s.evaluations = tat_trace_evaluations(trace, &s.n_evaluations);
-    s.events = tat_trace_events(trace, &s.n_events);
-    s.files = tat_trace_model_files(trace, &s.n_files);
-    s.models = tat_trace_models(trace, &s.n_models);
-    for (uint32_t i = 0; i < s.n_models; i++) {
-        if (s.models[i].is_chosen) { s.model_bytes += s.models[i].bytes; }
+static void leave_out(const struct ubatch * u, void * user) {
+    struct subject * s = user;
+    s->n_ubatches += u->takes_tokens;
+    if (!ubatch_is_partial(u)) { return; }
+    s->n_elsewhere += u->takes_tokens;
+    if (!s->own) {
+        s->own = calloc((size_t) s->n_evaluations + 1, sizeof *s->own);
+        s->is_elsewhere = calloc((size_t) s->n_evaluations + 1, sizeof *s->is_elsewhere);
+        if (s->own) { memcpy(s->own, s->evaluations, s->n_evaluations * sizeof *s->own); }
     }
-    for (uint32_t i = 0; i < s.n_evaluations; i++) {
-        const struct tat_evaluation * e = &s.evaluations[i];
-        struct phase_total * p = &(e->flags & TAT_EVALUATION_OUTSIDE ? s.outside : s.phase)[e->phase];
+    for (uint32_t i = 0; s->own && s->is_elsewhere && i < u->count; i++) {
+        struct tat_evaluation * e = &s->own[u->evaluations[i]];
+        struct phase_total * p = &s->elsewhere[e->phase];
+        p->evaluations++;
+        p->tokens += e->n_tokens;
+        s->is_elsewhere[u->evaluations[i]] = true;
+        e->phase = TAT_PHASE_OTHER;
+        e->flags |= TAT_EVALUATION_OUTSIDE;
+    }
+}
+
+bool subject_begin(struct subject * s, const struct tat_trace * trace, const struct tat_analysis_options * options) {
+    *s = (struct subject){ .trace = trace, .options = with_defaults(options) };
+    s->tensors = tat_trace_tensors(trace, &s->n_tensors);
+    s->templates = tat_trace_templates(trace, &s->n_templates);
+    s->evaluations = tat_trace_evaluations(trace, &s->n_evaluations);
+    s->events = tat_trace_events(trace, &s->n_events);
+    s->files = tat_trace_model_files(trace, &s->n_files);
+    s->models = tat_trace_models(trace, &s->n_models);
+    for (uint32_t i = 0; i < s->n_models; i++) {
+        if (s->models[i].is_chosen) { s->model_bytes += s->models[i].bytes; }
+    }
+    /* Where evaluations are missing, they may be the ones that computed what others read. */
+    const struct tat_trace_summary * t = tat_trace_summary(trace);
+    const bool has_gaps = t->evaluations_emitted > t->evaluations_stored || t->orphan_evaluations > 0;
+    const bool good = has_gaps || (ubatches_each(trace, leave_out, s) >= 0 && !s->own == !s->is_elsewhere &&
+                                   (s->own || !s->n_elsewhere));
+    if (good && s->own) { s->evaluations = s->own; }
+    for (uint32_t i = 0; i < s->n_evaluations; i++) {
+        const struct tat_evaluation * e = &s->evaluations[i];
+        if (s->is_elsewhere && s->is_elsewhere[i]) { continue; }
+        struct phase_total * p = &(e->flags & TAT_EVALUATION_OUTSIDE ? s->outside : s->phase)[e->phase];
         p->evaluations++;
         p->tokens += e->n_tokens;
         p->outputs += e->n_outputs;
         p->ns += e->end_ns - e->begin_ns;
     }
-    return s;
+    return good;
+}
+
+void subject_free(struct subject * s) {
+    free(s->own);
+    free(s->is_elsewhere);
+}
+
+/* The next evaluations that are whole, from `from` on: up to the one returned. */
+static uint32_t next_whole(const struct subject * s, uint32_t * from) {
+    while (s->is_elsewhere && *from < s->n_evaluations && s->is_elsewhere[*from]) { ++*from; }
+    uint32_t to = s->is_elsewhere ? *from : s->n_evaluations;
+    while (to < s->n_evaluations && !s->is_elsewhere[to]) { to++; }
+    return to;
+}
+
+int subject_tally(const struct subject * s, tat_tally_sink sink, void * user, struct tat_error * error) {
+    int status = 0;
+    for (uint32_t from = 0, to; status == 0 && (to = next_whole(s, &from)) > from; from = to) {
+        status = tat_trace_tally(s->trace, from, to, sink, user, error);
+    }
+    return status;
+}
+
+int subject_expand(const struct subject * s, tat_access_sink sink, void * user, struct tat_error * error) {
+    int status = 0;
+    for (uint32_t from = 0, to; status == 0 && (to = next_whole(s, &from)) > from; from = to) {
+        status = tat_trace_expand(s->trace, from, to, sink, user, error);
+    }
+    return status;
+}
+
+const char * subject_elsewhere(const struct subject * s, char text[static ELSEWHERE_SIZE]) {
+    *text = 0;
+    if (s->is_elsewhere) {
+        snprintf(text, ELSEWHERE_SIZE,
+                 "Another backend (BLAS, GPU) computed parts of %" PRIu64 " of %" PRIu64
+                 " ubatches: nothing tells which bytes it touched, so they are in no figure.",
+                 s->n_elsewhere, s->n_ubatches);
+    }
+    return text;
 }
 
 const struct tat_model * subject_model(const struct subject * s) {
@@ -123,6 +194,16 @@ static void say_model(struct result * r, const struct subject * s, const struct 
     result_put_text(r, result_values(r), "model", m->name);
 }
 
+/* The reason why figures are missing stands before what they say. */
+static void say_elsewhere(const struct subject * s, struct result * r) {
+    char reason[ELSEWHERE_SIZE];
+    if (!*subject_elsewhere(s, reason)) { return; }
+    const bool is_left = inference_total(s).evaluations > 0;
+    json_t * headline = json_incref(json_object_get(r->json, "headline"));
+    result_headline(r, is_left ? "%s The others: %s" : "%s", reason, json_string_value(headline));
+    json_decref(headline);
+}
+
 /* Finishes whether the results are wanted or not: that frees the states. */
 static json_t * finish_all(struct pass * pass, const struct subject * subject) {
     json_t * all = json_object();
@@ -132,6 +213,7 @@ static json_t * finish_all(struct pass * pass, const struct subject * subject) {
         result_begin(&result, pass->running[i].analysis->title);
         pass->running[i].analysis->finish(pass->running[i].state, &result);
         say_model(&result, subject, pass->running[i].analysis);
+        say_elsewhere(subject, &result);
         failed |= json_object_set_new(all, pass->running[i].analysis->name, result_end(&result)) != 0;
     }
     if (failed) {
@@ -144,26 +226,22 @@ static json_t * finish_all(struct pass * pass, const struct subject * subject) {
 /* `part` is what all sections but that on the run are of; NULL: the whole. */
 static json_t * answer(const struct subject * run, const struct tat_trace * part, const char * const * names,
                        size_t count, struct tat_error * error) {
-    struct subject subject = part ? subject_of(part, &run->options) : *run;
+    struct subject subject = *run;
+    bool good = !part || subject_begin(&subject, part, &run->options);
     subject.is_part = part != NULL;
     struct pass pass = { .weights = one_weight_of(subject.trace) };
     pass.running = calloc(count + sizeof analyses / sizeof analyses[0], sizeof *pass.running);
-    if (!pass.running) {
-        tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
-        return NULL;
-    }
-    int status = begin_all(&pass, run, &subject, names, count, error);
-    if (status == 0 && pass.tally) {
-        status = tat_trace_tally(subject.trace, 0, subject.n_evaluations, tally_all, &pass, error);
-    }
-    if (status == 0 && pass.feed) {
-        status = tat_trace_expand(subject.trace, 0, subject.n_evaluations, feed_all, &pass, error);
-    }
+    good = good && pass.running;
+    if (!good) { tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
+    int status = good ? begin_all(&pass, run, &subject, names, count, error) : -1;
+    if (status == 0 && pass.tally) { status = subject_tally(&subject, tally_all, &pass, error); }
+    if (status == 0 && pass.feed) { status = subject_expand(&subject, feed_all, &pass, error); }
     json_t * all = finish_all(&pass, &subject);
     const bool memory = all && !pass.weights.failed;
     one_weight_free(&pass.weights);
     free(pass.running);
     if (status >= 0 && !memory) { status = tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
+    if (part) { subject_free(&subject); }
     if (status != 0) {
         json_decref(all);
         return NULL;
@@ -173,12 +251,17 @@ static json_t * answer(const struct subject * run, const struct tat_trace * part
 
 json_t * analyses_run(const struct tat_trace * trace, const char * const * names, size_t count,
                       const struct tat_analysis_options * options, struct tat_error * error) {
-    const struct subject run = subject_of(trace, options);
-    const uint32_t number = run.options.model ? run.options.model : tat_trace_main_model(trace);
-    struct tat_trace * part = number ? tat_trace_of_model(trace, number, error) : NULL;
-    if (number && !part) { return NULL; }
-    json_t * all = answer(&run, part, names, count, error);
-    tat_trace_close(part);
+    struct subject run;
+    json_t * all = NULL;
+    if (subject_begin(&run, trace, options)) {
+        const uint32_t number = run.options.model ? run.options.model : tat_trace_main_model(trace);
+        struct tat_trace * part = number ? tat_trace_of_model(trace, number, error) : NULL;
+        if (!number || part) { all = answer(&run, part, names, count, error); }
+        tat_trace_close(part);
+    } else {
+        tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
+    }
+    subject_free(&run);
     return all;
 }
 

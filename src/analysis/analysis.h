@@ -30,10 +30,25 @@ struct subject {
     struct tat_analysis_options options;         /* defaults filled in */
     struct phase_total phase[TAT_PHASE_COUNT];   /* of evaluations that were recorded in full */
     struct phase_total outside[TAT_PHASE_COUNT]; /* of those whose tokens were not asked for */
+    /* Ubatches that another backend computed in part. What the trace has of them tells neither bytes nor rates, so they
+     * are in no figure: their evaluations are of the phase "other" in `evaluations`, and not walked over. */
+    struct phase_total elsewhere[TAT_PHASE_COUNT];
+    uint64_t n_elsewhere, n_ubatches; /* of those that take tokens */
+    struct tat_evaluation * own;      /* a copy of the trace's, where there are such; else NULL */
+    bool * is_elsewhere;              /* by evaluation; likewise */
 };
 
-/* `options` may be NULL. */
-struct subject subject_of(const struct tat_trace * trace, const struct tat_analysis_options * options);
+/* `options` may be NULL. False: memory. Free it in any case. */
+bool subject_begin(struct subject * s, const struct tat_trace * trace, const struct tat_analysis_options * options);
+void subject_free(struct subject * s);
+
+/* All records but those of ubatches that were computed elsewhere in part. As tat_trace_tally and tat_trace_expand. */
+int subject_tally(const struct subject * s, tat_tally_sink sink, void * user, struct tat_error * error);
+int subject_expand(const struct subject * s, tat_access_sink sink, void * user, struct tat_error * error);
+
+/* Why figures are missing, as a sentence; "" where none are. */
+enum { ELSEWHERE_SIZE = 192 };
+const char * subject_elsewhere(const struct subject * s, char text[static ELSEWHERE_SIZE]);
 
 /* The model that the subject is of; where it has several, the first that computes. NULL: none is known. */
 const struct tat_model * subject_model(const struct subject * subject);

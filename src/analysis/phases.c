@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "analysis/analysis.h"
+#include "analysis/drafts.h"
 #include "analysis/parts.h"
 #include "analysis/run_metadata.h"
 #include "analysis/units.h"
@@ -94,6 +95,60 @@ static void add_phase(const struct state * s, struct result * r, enum tat_phase 
     result_put_count(r, row, "activation_bytes", s->bytes[phase][HOLDS_ACTIVATION]);
 }
 
+/* Of ubatches that another backend computed in part, only that they were. */
+static void add_elsewhere(const struct subject * s, struct result * r) {
+    static const struct result_column elsewhere[] = {
+        { "phase", "phase", UNIT_TEXT },
+        { "evaluations", "graphs", UNIT_COUNT },
+        { "tokens", "tokens", UNIT_COUNT },
+    };
+    if (!s->is_elsewhere) { return; }
+    result_table(r, "elsewhere", "Computed elsewhere in part", SHOW_ALWAYS, elsewhere,
+                 sizeof elsewhere / sizeof elsewhere[0]);
+    for (int p = 0; p < TAT_PHASE_COUNT; p++) {
+        if (!s->elsewhere[p].evaluations) { continue; }
+        json_t * row = result_row(r);
+        result_put_text(r, row, "phase", tat_phase_name((enum tat_phase) p));
+        result_put_count(r, row, "evaluations", s->elsewhere[p].evaluations);
+        result_put_count(r, row, "tokens", s->elsewhere[p].tokens);
+    }
+}
+
+static void add_drafts(const struct subject * s, struct result * r) {
+    const struct drafts d = drafts_count(s);
+    char proposed[UNITS_SIZE], accepted[UNITS_SIZE], share[UNITS_SIZE], unclear[80] = "";
+    r->failed |= d.failed;
+    if (!s->phase[TAT_PHASE_VERIFY].evaluations) { return; }
+    result_put_count(r, result_values(r), "checked_drafts", d.checks);
+    result_put_count(r, result_values(r), "proposed_tokens", d.proposed);
+    result_put_count(r, result_values(r), "accepted_tokens", d.accepted);
+    result_put_count(r, result_values(r), "unclear_drafts", d.unclear);
+    if (d.unclear) { snprintf(unclear, sizeof unclear, " Of %" PRIu64 " more the outcome is not known.", d.unclear); }
+    result_note(r,
+                "Verify: tokens that a draft proposes, each checked behind the token before it, and read again by the "
+                "model that drafts. %" PRIu64 " checks whose outcome shows: %s tokens proposed, %s accepted (%s).%s",
+                d.checks, format_count(proposed, d.proposed), format_count(accepted, d.accepted),
+                format_share(share, ratio(d.accepted, d.proposed)), unclear);
+}
+
+/* What the phases do not tell. */
+static void add_doubts(const struct subject * s, struct result * r) {
+    if (s->phase[TAT_PHASE_UNKNOWN].evaluations) {
+        result_note(r, "Unknown: tokens of which the trace does not tell whether they are a prompt, a draft that is "
+                       "checked, or generated.");
+    }
+    for (uint32_t i = 0; i + 1 < s->n_evaluations; i++) {
+        const struct tat_evaluation * e = &s->evaluations[i];
+        if (e->phase == TAT_PHASE_WARMUP) { continue; }
+        if (e->phase == TAT_PHASE_PROMPT && e->n_tokens == 1 && e->n_outputs == 1 &&
+            s->evaluations[i + 1].phase == TAT_PHASE_GENERATE) {
+            result_note(r, "The first prompt is one token. If the host hands over longer ones token by token, with an "
+                           "output for each (-b 1), the rest of it counts as generated: nothing tells them apart.");
+        }
+        return;
+    }
+}
+
 /* Why fewer tokens are evaluated than were asked for. */
 static void add_asked(const struct subject * s, struct result * r) {
     const uint64_t generated = s->phase[TAT_PHASE_GENERATE].tokens + s->outside[TAT_PHASE_GENERATE].tokens;
@@ -150,6 +205,9 @@ static void finish(void * state, struct result * r) {
             load.count);
     }
     add_asked(s->subject, r);
+    add_drafts(s->subject, r);
+    add_doubts(s->subject, r);
+    add_elsewhere(s->subject, r);
     free(s);
 }
 

@@ -188,7 +188,10 @@ static void add_completeness(const struct subject * s, struct result * r) {
                     "%" PRIu64 " evaluations of tokens that were not asked for (--tokens): they are in no table",
                     x.outside);
     }
-    if (!x.lost && !t->events_lost && !t->damaged_bytes && !t->undecodable_blocks && !x.unmatched) {
+    char reason[ELSEWHERE_SIZE];
+    if (*subject_elsewhere(s, reason)) {
+        result_line(r, "ELSEWHERE", "%s", reason);
+    } else if (!x.lost && !t->events_lost && !t->damaged_bytes && !t->undecodable_blocks && !x.unmatched) {
         result_line(r, "losses", "none; `tat verify` proves it");
     }
     result_put_count(r, result_values(r), "lost_evaluations", x.lost);
@@ -209,7 +212,7 @@ static void add_trace(const struct subject * s, struct result * r) {
 }
 
 static uint64_t evaluated(const struct subject * s, enum tat_phase phase) {
-    return s->phase[phase].tokens + s->outside[phase].tokens;
+    return s->phase[phase].tokens + s->outside[phase].tokens + s->elsewhere[phase].tokens;
 }
 
 /* "target.gguf, draft.gguf (draft)": all that was computed with. The caller's. */
@@ -236,10 +239,16 @@ static void set_headline(const struct subject * s, struct result * r) {
     }
     const uint64_t prompt = evaluated(s, TAT_PHASE_PROMPT);
     const uint64_t generate = evaluated(s, TAT_PHASE_GENERATE), mixed = evaluated(s, TAT_PHASE_MIXED);
-    char p[UNITS_SIZE], g[UNITS_SIZE], time[UNITS_SIZE];
+    const uint64_t verify = evaluated(s, TAT_PHASE_VERIFY), unknown = evaluated(s, TAT_PHASE_UNKNOWN);
+    char p[UNITS_SIZE], g[UNITS_SIZE], time[UNITS_SIZE], count[UNITS_SIZE], more[4 * UNITS_SIZE] = "";
     char * model = model_names(s);
-    result_headline(r, "%s evaluated %s prompt and %s generated tokens with %s in %s.", program,
-                    format_count(p, prompt), format_count(g, generate + mixed), model ? model : "a model",
+    int used = 0;
+    if (verify) { used = snprintf(more, sizeof more, ", %s of drafts", format_count(count, verify)); }
+    if (unknown) {
+        snprintf(more + used, sizeof more - (size_t) used, ", %s of an unknown phase", format_count(count, unknown));
+    }
+    result_headline(r, "%s evaluated %s prompt and %s generated tokens%s with %s in %s.", program,
+                    format_count(p, prompt), format_count(g, generate + mixed), more, model ? model : "a model",
                     format_duration(time, duration(s)));
     free(model);
 }

@@ -34,15 +34,28 @@ static void see_results(struct walk * w, const struct tat_template * t, uint32_t
     }
 }
 
+/* Than the embeddings of tokens, which stay on the CPU where a GPU takes all the rest. */
+static bool reads_other_weights(const struct walk * w, const struct tat_template * t) {
+    for (uint32_t i = 0; i < t->n_leaves; i++) {
+        const struct tat_tensor * leaf = &w->tensors[t->entries[i].tensor];
+        if (leaf->kind == TAT_TENSOR_WEIGHT && leaf->component != TAT_COMPONENT_TOKEN_EMBD) { return true; }
+    }
+    return false;
+}
+
 static struct ubatch look_at(struct walk * w, const uint32_t * evaluations, uint32_t count) {
     struct ubatch u = { .count = count };
+    bool has_result = false, has_state = false, reads_more = false;
     w->number++;
     for (uint32_t i = 0; i < count && w->work <= UBATCHES_WORK_MOST; i++) {
         const struct tat_template * t = &w->templates[w->evaluations[evaluations[i]].template_id];
         see_results(w, t, evaluations[i], &u);
-        u.has_result |= graph_result_of(t, w->tensors) != RESULT_NONE;
+        has_result |= graph_result_of(t, w->tensors) != RESULT_NONE;
+        has_state |= graph_has_state(t, w->tensors);
+        reads_more |= reads_other_weights(w, t);
         w->work += (uint64_t) t->n_leaves + t->n_nodes;
     }
+    u.is_silent = !has_result && (has_state || !reads_more);
     return u;
 }
 

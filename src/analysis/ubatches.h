@@ -18,14 +18,14 @@ struct ubatch {
     uint32_t count;
     bool takes_tokens;             /* else it is a shift of the cache, or the like */
     bool is_cut;                   /* aborted, or the process was killed in it: it tells nothing of other backends */
-    bool has_result;               /* logits or embeddings */
+    bool is_silent;                /* nothing comes out, neither logits nor embeddings, though a model began it */
     uint64_t n_results, n_foreign; /* that came from another graph; those that came from none in the trace */
     uint32_t evaluation, leaf;     /* the first of those */
 };
 
 /* Whether another backend computed a part. */
 static inline bool ubatch_is_partial(const struct ubatch * u) {
-    return u->n_foreign > 0 || (u->takes_tokens && !u->is_cut && !u->has_result);
+    return u->n_foreign > 0 || (u->takes_tokens && !u->is_cut && u->is_silent);
 }
 
 /* Called with each ubatch, thread by thread, in order of time. */

@@ -20,13 +20,12 @@ static uint32_t capture_of(const struct tat_template * t, enum tat_capture_kind 
     return from;
 }
 
-size_t evaluation_positions(const struct tat_trace * trace, uint32_t evaluation, int64_t * memory) {
-    const struct tat_evaluation * e = &LIST(struct tat_evaluation, trace->evaluations)[evaluation];
-    const struct tat_template * t = &LIST(struct tat_template, trace->templates)[e->template_id];
-    const uint32_t rows = e->n_tokens < PHASE_ROWS ? e->n_tokens : PHASE_ROWS;
+/* Of so many rows; NULL: not of all. */
+static const int64_t * read_positions(const struct tat_trace * trace, uint32_t evaluation,
+                                      const struct tat_template * t, uint32_t rows, int64_t * memory) {
     const uint32_t c = capture_of(t, TAT_CAPTURE_POSITIONS, 0);
-    const size_t count = c < t->n_captures ? tat_trace_capture(trace, evaluation, c, memory, rows) : 0;
-    return count < rows ? count : rows;
+    if (rows > PHASE_ROWS || c == t->n_captures) { return NULL; }
+    return tat_trace_capture(trace, evaluation, c, memory, rows) < rows ? NULL : memory;
 }
 
 /* ---- ids ---- */
@@ -115,9 +114,9 @@ static int64_t behind(int64_t position) {
 /* ---- one row ---- */
 
 static enum tat_phase phase_of_row(const struct ubatch * u, struct progress * p) {
-    if ((u->has_result && u->outputs == 0) || p->phase == TAT_PHASE_COUNT) { return TAT_PHASE_PROMPT; }
     const int64_t at = u->positions ? u->positions[0] : -1;
-    if (at == 0) { return TAT_PHASE_PROMPT; }
+    if ((u->has_result && u->outputs == 0) || at == 0) { return TAT_PHASE_PROMPT; }
+    if (p->phase == TAT_PHASE_COUNT) { return at > 0 ? TAT_PHASE_UNKNOWN : TAT_PHASE_PROMPT; }
     const bool jumps = at >= 0 && p->next >= 0 && at != p->next;
     if (p->outputs == 0) { /* the rest of a prompt, but for another sequence */
         p->several |= jumps;
@@ -229,6 +228,7 @@ static void advance(const struct tat_trace * trace, uint32_t evaluation, struct 
     p->rows = u->rows;
     p->outputs = u->has_result ? u->outputs : u->rows;
     p->calls = calls;
+    p->evaluation = evaluation;
 }
 
 static struct ubatch look_at(const struct tat_trace * trace, const struct tat_evaluation * e, uint32_t evaluation,
@@ -238,23 +238,48 @@ static struct ubatch look_at(const struct tat_trace * trace, const struct tat_ev
     struct ubatch u = { .t = t, .rows = e->n_tokens, .outputs = e->n_outputs };
     u.has_result = result != RESULT_NONE;
     u.is_text = result == RESULT_TEXT;
-    if (e->n_tokens <= PHASE_ROWS && evaluation_positions(trace, evaluation, memory) == e->n_tokens) {
-        u.positions = memory;
-    }
+    u.positions = read_positions(trace, evaluation, t, e->n_tokens, memory);
     count_stretches(trace, evaluation, &u, memory + (u.positions ? e->n_tokens : 0));
     return u;
 }
 
+/* A graph without tokens may have shifted the cache, and positions with it; or it is a piece of a ubatch whose first
+ * one did not tell positions. */
+static void see_others(const struct tat_trace * trace, const struct tat_evaluation * e, uint32_t evaluation,
+                       struct progress * p, struct progress * pieces, int64_t * memory) {
+    const struct tat_template * t = &LIST(struct tat_template, trace->templates)[e->template_id];
+    p->lowest = p->resume = -1;
+    if (pieces->phase == TAT_PHASE_COUNT || pieces->first >= 0) { return; }
+    const int64_t * positions = read_positions(trace, evaluation, t, pieces->rows, memory);
+    if (!positions) { return; }
+    pieces->first = positions[0];
+    pieces->next = behind(positions[pieces->rows - 1]);
+    if (pieces->phase == TAT_PHASE_PROMPT) { pieces->lowest = pieces->next; }
+}
+
+/* A graph goes on where pieces of a ubatch ended, whose contexts are not known. */
+static void go_on(struct progress * p, const struct progress * pieces, const struct ubatch * u) {
+    const bool is_later = p->phase == TAT_PHASE_COUNT || pieces->evaluation > p->evaluation;
+    if (pieces->phase == TAT_PHASE_COUNT || !is_later || !u->positions || u->positions[0] != pieces->next) { return; }
+    const struct progress own = *p;
+    *p = *pieces;
+    p->tokens = own.tokens;
+    p->several = own.several;
+    p->run_rows = 0;
+}
+
 void phase_set(const struct tat_trace * trace, struct tat_evaluation * e, uint32_t evaluation, struct progress * p,
-               uint32_t calls, int64_t * memory) {
+               struct progress * pieces, uint32_t calls, int64_t * memory) {
     e->token_first = p->tokens;
     e->phase = TAT_PHASE_OTHER;
-    if (e->n_tokens == 0) { /* it may have shifted the cache, and positions with it */
-        p->lowest = p->resume = -1;
+    if (e->n_tokens == 0) {
+        see_others(trace, e, evaluation, p, pieces, memory);
         return;
     }
     const struct ubatch u = look_at(trace, e, evaluation, memory);
-    e->phase = phase_of(trace, evaluation, p, &u, calls);
+    struct progress * of = u.has_result ? p : pieces;
+    if (u.has_result) { go_on(p, pieces, &u); }
+    e->phase = phase_of(trace, evaluation, of, &u, calls);
     p->tokens += e->n_tokens;
-    advance(trace, evaluation, p, &u, e->phase, calls);
+    advance(trace, evaluation, of, &u, e->phase, calls);
 }

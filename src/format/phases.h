@@ -10,6 +10,7 @@
 
 /* What a context is in the middle of. */
 struct progress {
+    uint32_t evaluation;       /* the ubatch before */
     uint32_t tokens;           /* so far */
     uint32_t rows, outputs;    /* of the ubatch before */
     uint32_t calls;            /* of llama_decode and the like, when it began */
@@ -31,12 +32,10 @@ enum {
     PHASE_MASK = 1 << 12, /* values of a mask that is looked at */
 };
 
-/* Gives the evaluation its phase and token number. `calls`: how many CALL_BEGIN events came before it. `memory` has
- * room for its rows, PHASE_ROWS at most, and PHASE_MASK values more. */
+/* Gives the evaluation its phase and token number. `pieces`: the progress of graphs that have no result, which counts
+ * in place of the context's: that is often not known of them. `calls`: how many CALL_BEGIN events came before it.
+ * `memory` has room for its rows, PHASE_ROWS at most, and PHASE_MASK values more. */
 void phase_set(const struct tat_trace * trace, struct tat_evaluation * e, uint32_t number, struct progress * p,
-               uint32_t calls, int64_t * memory);
-
-/* Positions of an evaluation's rows, PHASE_ROWS at most; `memory` has room for them. Returns how many are known. */
-size_t evaluation_positions(const struct tat_trace * trace, uint32_t evaluation, int64_t * memory);
+               struct progress * pieces, uint32_t calls, int64_t * memory);
 
 #endif

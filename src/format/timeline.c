@@ -142,6 +142,8 @@ static bool mark_warmup(struct tat_trace * trace) {
     return times != NULL;
 }
 
+enum { PIECES = 0 }; /* in place of a context: those are numbered from 1 */
+
 static uint32_t calls_before(const struct tat_trace * trace, struct timeline * line, uint64_t tick) {
     const struct tat_event * v = LIST(struct tat_event, trace->events);
     for (; line->calls_from < trace->events.count && v[line->calls_from].at_tick <= tick; line->calls_from++) {
@@ -157,6 +159,7 @@ static bool set_phases(struct tat_trace * trace, struct timeline * line) {
     const uint32_t most = last_context(trace, line->evaluations, &tokens);
     if (is_forged(trace, most)) { return true; }
     const uint32_t contexts = most < line->contexts ? line->contexts : most + 1;
+    if (line->contexts && line->progress[PIECES].rows > tokens) { tokens = line->progress[PIECES].rows; }
     if (tokens > PHASE_ROWS) { tokens = PHASE_ROWS; }
     struct progress * progress = reallocarray(line->progress, contexts, sizeof *progress);
     int64_t * memory = calloc((size_t) tokens + PHASE_MASK, sizeof *memory);
@@ -168,7 +171,9 @@ static bool set_phases(struct tat_trace * trace, struct timeline * line) {
     for (; line->contexts < contexts; line->contexts++) { progress[line->contexts] = PROGRESS_NONE; }
     for (uint32_t i = line->evaluations; i < trace->evaluations.count; i++) {
         const uint32_t calls = calls_before(trace, line, LIST(struct body, trace->bodies)[i].begin_tick);
-        if (e[i].phase != TAT_PHASE_WARMUP) { phase_set(trace, &e[i], i, &progress[e[i].context], calls, memory); }
+        if (e[i].phase != TAT_PHASE_WARMUP) {
+            phase_set(trace, &e[i], i, &progress[e[i].context], &progress[PIECES], calls, memory);
+        }
     }
     line->evaluations = trace->evaluations.count;
     free(memory);

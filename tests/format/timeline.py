@@ -141,6 +141,7 @@ def mark_warmup(trace, runs):
 
 
 NONE = -1  # of positions: unknown
+PIECES = 0  # in place of a context
 
 
 def behind(position):
@@ -164,6 +165,7 @@ class Ubatch:
 class Progress:
     """What a context is in the middle of."""
 
+    number: int = -1  # of the ubatch before
     tokens: int = 0
     phase: int = None  # of the ubatch before
     rows: int = 0
@@ -184,9 +186,9 @@ def captures_of(trace, run, kind):
     return [(c, values) for c, values in zip(t.captures, run.evaluation.captures) if c.kind == kind]
 
 
-def positions_of(trace, run):
+def positions_of(trace, run, rows):
     for _, values in captures_of(trace, run, POSITIONS):
-        return (values or [])[: min(run.n_tokens, 1 << 20)]
+        return (values or [])[: min(rows, 1 << 20)]
     return []
 
 
@@ -247,7 +249,7 @@ def result_of(trace, t):
 
 def ubatch_of(trace, run):
     t = trace.templates[run.evaluation.template]
-    positions = positions_of(trace, run)
+    positions = positions_of(trace, run, run.n_tokens)
     if len(positions) != run.n_tokens:
         positions = None
     has_result, is_text = result_of(trace, t)
@@ -256,11 +258,11 @@ def ubatch_of(trace, run):
 
 
 def phase_of_row(u, p):
-    if (u.has_result and u.outputs == 0) or p.phase is None:
-        return PROMPT
     at = u.positions[0] if u.positions else NONE
-    if at == 0:
+    if (u.has_result and u.outputs == 0) or at == 0:
         return PROMPT
+    if p.phase is None:
+        return UNKNOWN if at > 0 else PROMPT
     jumps = at >= 0 and p.next >= 0 and at != p.next
     if p.outputs == 0:
         p.several |= jumps
@@ -350,15 +352,33 @@ def advance(p, u, phase, calls):
     p.outputs = u.outputs if u.has_result else u.rows
 
 
-def set_phase(trace, run, p, calls):
+def go_on(p, pieces, u):
+    """A graph goes on where pieces of a ubatch ended, whose contexts are not known."""
+    if pieces.phase is None or pieces.number <= p.number or not u.positions or u.positions[0] != pieces.next:
+        return
+    for field in ("phase", "rows", "outputs", "calls", "first", "next", "lowest", "resume", "number"):
+        setattr(p, field, getattr(pieces, field))
+    p.run = None
+
+
+def set_phase(trace, run, number, p, pieces, calls):
     run.token_first, run.phase = p.tokens, OTHER
     if not run.n_tokens:
         p.lowest = p.resume = NONE
+        positions = positions_of(trace, run, pieces.rows)
+        if pieces.phase is not None and pieces.first < 0 and len(positions) == pieces.rows:
+            pieces.first, pieces.next = positions[0], behind(positions[-1])
+            if pieces.phase == PROMPT:
+                pieces.lowest = pieces.next
         return
     u = ubatch_of(trace, run)
-    run.phase = phase_of(u, p, calls)
+    of = p if u.has_result else pieces
+    if u.has_result:
+        go_on(p, pieces, u)
+    run.phase = phase_of(u, of, calls)
     p.tokens += run.n_tokens
-    advance(p, u, run.phase, calls)
+    advance(of, u, run.phase, calls)
+    of.number = number
 
 
 def runs_of(trace, clock):
@@ -369,7 +389,8 @@ def runs_of(trace, clock):
     mark_warmup(trace, runs)
     begins = sorted(e.tick for e in trace.events if e.type == CALL_BEGIN)
     progress = defaultdict(Progress)
-    for run in runs:
+    for i, run in enumerate(runs):
         if run.phase != WARMUP_PHASE:
-            set_phase(trace, run, progress[run.context], bisect_right(begins, run.evaluation.begin_tick))
+            calls = bisect_right(begins, run.evaluation.begin_tick)
+            set_phase(trace, run, i, progress[run.context], progress[PIECES], calls)
     return runs

@@ -33,6 +33,18 @@ evaluations_are() {
         "prompt 12 tokens, 1 outputs; $none"
 }
 
+@test "record: a prompt row by row has an output at its last alone, again and again" {
+    model random-llama.gguf
+    traced_like_untraced run -n 3 -ub 1 --no-warmup
+    none="0 layers, 0 + 0 selections"
+    [ "$("$EVALUATIONS" "$trace" | uniq -c | tr -s ' ' | paste -sd,)" = \
+        " 43 prompt 1 tokens, 0 outputs; $none, 1 prompt 1 tokens, 1 outputs; $none, 2 generate 1 tokens, 1 outputs; $none" ]
+    trace=$BATS_TEST_TMPDIR/bench
+    "$TAT" record -o "$trace" -- "$LLAMA/llama-bench" -m "$model" -p 10 -n 2 -r 2 -t 1 -ub 1 > "$trace.text"
+    # Three prompts of ten rows; then a warm-up of one token, and twice one at position 0 and one more.
+    [ "$("$EVALUATIONS" "$trace" | awk '{ n[$1] += $2 } END { print n["warmup"], n["prompt"], n["generate"] }')" = "1 32 2" ]
+}
+
 # The last layer routes only the row whose output is asked for.
 @test "record: every row of a prompt goes to two experts in each of 30 layers" {
     model $experts
@@ -128,6 +140,15 @@ time_value() {
     [ "$(rows layers layers)" -eq 31 ] # and what is in none
     "$TAT" report "$trace" --model draft --section phases | grep "^Phases: $dense (draft)$"
     [ "$("$TAT" dump "$trace" --model draft | tail -n +2 | cut -f 14 | sort -u | tr -d '\n')" = 2 ]
+    # Each warms up or tries its cache; each reads the prompt but for its last token; then the one drafts 3 tokens at most,
+    # and both go over them. So many tokens were proposed and accepted as the program says.
+    "$EVALUATIONS" "$trace" | cut -d\; -f1 | sort | uniq -c
+    [ "$("$EVALUATIONS" "$trace" | grep -c "^warmup 2 tokens")" -eq 3 ]
+    [ "$("$EVALUATIONS" "$trace" | grep -c "^prompt 43 tokens")" -eq 2 ]
+    [ "$("$EVALUATIONS" "$trace" | awk '$1 == "prompt" { n += $2 } END { print n }')" -eq 86 ]
+    ! "$EVALUATIONS" "$trace" | grep -E "^(unknown|other|mixed)"
+    [ "$("$TAT" report --json --section phases "$trace" |
+        python3 -c 'import json, sys; v = json.load(sys.stdin)["phases"]["values"]; print(v["proposed_tokens"] > 0)')" = True ]
 }
 
 # rows SECTION TABLE: of a section of $trace, how many.

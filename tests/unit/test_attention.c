@@ -120,6 +120,7 @@ static uint32_t graph(struct run * r, unsigned n, bool second_differs) {
                 .nb = { 4, 4 * EMBD, 4 * SIZE, 4 * EMBD * n } },
     };
     for (int l = 0; l < LAYERS; l++) { put_layer(r, e, l, n, l && second_differs); }
+    e[LEAVES + NODES - 1].name = "result_output";
     const struct tb_capture captures[] = { { TAT_CAPTURE_ROWS, IDS, 3, 1 },
                                            { TAT_CAPTURE_MASK, MASK, 5, 3 },
                                            { TAT_CAPTURE_MASK, WINDOW, PER_LAYER_NODES + 5, 3 } };

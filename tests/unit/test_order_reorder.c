@@ -159,7 +159,7 @@ static void test_reorder_cache(void ** state) {
               .ne = { 4 },
               .facts = ASKED,
               .src = { through_cache ? 5 : 6, 6 } },
-            { .name = "out",
+            { .name = "result_output",
               .op = "MUL_MAT",
               .type = "i8",
               .tensor = m.result[3],

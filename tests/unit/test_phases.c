@@ -204,6 +204,9 @@ static void texts_as_a_whole(void ** state) {
 /* Where other backends take some nodes, the graph that takes tokens does not tell how many rows come out. */
 static void pieces_of_a_ubatch(void ** state) {
     (void) state;
+    CHECK(IS(9, 9, 0, P, .result = "attn_norm-0"), IS(1, 1, 9, G), IS(1, 1, 10, G),
+          IS(9, 9, 11, P, .result = "attn_norm-0"), IS(1, 1, 20, G));
+    CHECK(IS(1, 1, 9, U), IS(1, 1, 10, G)); /* what came before is not in the trace */
     CHECK(IS(9, 9, 0, P, .result = "attn_norm-0"), IS(9, 9, 9, P, .result = "attn_norm-0"),
           IS(1, 1, 18, G, .result = "attn_norm-0"), IS(4, 4, 19, U, .result = "attn_norm-0"));
 }

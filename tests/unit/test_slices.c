@@ -21,7 +21,8 @@ static void experts_have_one_each(void ** state) {
     small_model_template(&b, &m, 1);
     small_model_template(&b, &m, 2); /* the same stack again */
     struct tat_trace * trace = small_model_open(&b);
-    const struct subject subject = subject_of(trace, NULL);
+    struct subject subject;
+    assert_true(subject_begin(&subject, trace, NULL));
     assert_true(slices_find(&s, &subject));
 
     assert_int_equal(s.count, 2 + N_EXPERTS);
@@ -47,6 +48,7 @@ static void experts_have_one_each(void ** state) {
     a.tensor = m.tokens;
     assert_int_equal(slice_of(&s, &a), NO_SLICE);
     slices_free(&s);
+    subject_free(&subject);
     tat_trace_close(trace);
     tb_free(&b);
 }
@@ -81,11 +83,13 @@ static void expect_stack(const char * op, uint64_t experts, uint32_t slices, uin
     struct trace_builder b;
     struct slices s;
     struct tat_trace * trace = stack(&b, op, experts);
-    const struct subject subject = subject_of(trace, NULL);
+    struct subject subject;
+    assert_true(subject_begin(&subject, trace, NULL));
     assert_true(slices_find(&s, &subject));
     assert_int_equal(s.count, slices);
     assert_int_equal(s.lumped, lumped);
     slices_free(&s);
+    subject_free(&subject);
     tat_trace_close(trace);
     tb_free(&b);
 }

@@ -128,7 +128,7 @@ static bool sum_up(struct profile * p) {
     for (uint32_t i = 0; i < p->n_operations; i++) {
         p->operations[i].name = tat_trace_op_name(p->subject.trace, (uint16_t) i);
     }
-    const int status = tat_trace_tally(p->subject.trace, 0, p->subject.n_evaluations, add_tally, &summing, NULL);
+    const int status = subject_tally(&p->subject, add_tally, &summing, NULL);
     one_weight_free(&summing.weights);
     return status == 0 && !summing.weights.failed;
 }
@@ -152,7 +152,7 @@ bool profile_open(struct profile * p, const struct tat_trace * trace) {
     const uint32_t model = tat_trace_main_model(trace);
     *p = (struct profile){ .part = model ? tat_trace_of_model(trace, model, NULL) : NULL };
     if (model && !p->part) { return false; }
-    p->subject = subject_of(p->part ? p->part : trace, NULL);
+    if (!subject_begin(&p->subject, p->part ? p->part : trace, NULL)) { return false; }
     p->metadata = run_metadata(trace);
     profile_models(p);
     return slices_find(&p->slices, &p->subject) && find_tensors(p) && sum_up(p) && find_token_times(p) &&
@@ -171,5 +171,6 @@ void profile_close(struct profile * p) {
     free(p->name_hash);
     free(p->touched_of);
     json_decref(p->metadata);
+    subject_free(&p->subject);
     tat_trace_close(p->part);
 }

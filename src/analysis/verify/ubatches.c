@@ -85,7 +85,7 @@ static void add_ubatch(const struct ubatch * u, void * user) {
     }
     s->n_results += u->n_results;
     s->n_foreign += u->n_foreign;
-    if (is_whole && !u->has_result && s->n_silent++ == 0) { s->first_silent = u->evaluations[0]; }
+    if (is_whole && u->is_silent && s->n_silent++ == 0) { s->first_silent = u->evaluations[0]; }
     if (layers.there == 0 || (layers.seen < layers.there && !is_whole)) { return; }
     s->n_ubatches++;
     if (layers.there > s->most_layers) { s->most_layers = layers.there; }

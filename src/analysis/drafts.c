@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+#include "analysis/drafts.h"
+
+#include <stdlib.h>
+
+enum { LONGEST = 65 }; /* a draft, and the token before it */
+
+/* A check whose outcome the next ubatch tells. */
+struct check {
+    int64_t first; /* position; -1: unknown */
+    uint32_t rows; /* 0: none is open */
+};
+
+/* The position of the first row; -1: unknown. `follows`: the others come behind it, one by one. */
+static int64_t first_position(const struct subject * s, uint32_t evaluation, bool * follows) {
+    const struct tat_evaluation * e = &s->evaluations[evaluation];
+    const struct tat_template * t = &s->templates[e->template_id];
+    int64_t at[LONGEST];
+    uint32_t c = 0;
+    while (c < t->n_captures && t->captures[c].kind != TAT_CAPTURE_POSITIONS) { c++; }
+    const size_t count = c < t->n_captures ? tat_trace_capture(s->trace, evaluation, c, at, LONGEST) : 0;
+    *follows = count >= e->n_tokens && e->n_tokens <= LONGEST;
+    for (uint32_t i = 1; *follows && i < e->n_tokens; i++) { *follows = at[i] - i == at[0]; }
+    return count && at[0] >= 0 && at[0] < INT64_MAX - LONGEST ? at[0] : -1;
+}
+
+static void settle(struct drafts * d, struct check * check, int64_t next) {
+    const bool known = check->first >= 0 && next >= check->first && next <= check->first + check->rows;
+    if (check->rows && !known) { d->unclear++; }
+    if (check->rows && known && next > check->first) { /* else it is made again with what was accepted */
+        d->checks++;
+        d->proposed += check->rows - 1;
+        d->accepted += (uint64_t) (next - check->first - 1);
+    }
+    check->rows = 0;
+}
+
+struct drafts drafts_count(const struct subject * s) {
+    struct drafts d = { 0 };
+    uint32_t contexts = 0;
+    for (uint32_t i = 0; i < s->n_evaluations; i++) {
+        const struct tat_evaluation * e = &s->evaluations[i];
+        if (e->phase == TAT_PHASE_VERIFY && e->context >= contexts) { contexts = e->context + 1; }
+    }
+    if (contexts == 0) { return d; }
+    struct check * open = calloc(contexts, sizeof *open);
+    d.failed = !open;
+    for (uint32_t i = 0; open && i < s->n_evaluations; i++) {
+        const struct tat_evaluation * e = &s->evaluations[i];
+        bool follows;
+        if (e->context >= contexts || e->n_tokens == 0) { continue; }
+        struct check * check = &open[e->context];
+        const bool checks = e->phase == TAT_PHASE_VERIFY && e->n_outputs == e->n_tokens;
+        if (!check->rows && !checks) { continue; }
+        const int64_t first = first_position(s, i, &follows);
+        settle(&d, check, first);
+        if (checks) { *check = (struct check){ follows ? first : -1, e->n_tokens }; }
+    }
+    for (uint32_t i = 0; open && i < contexts; i++) { settle(&d, &open[i], -1); }
+    free(open);
+    return d;
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A report leaves out what another backend computed in part, and says so first; and how drafts fared.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "analysis/analysis.h"
+#include "trace_builder.h"
+
+enum { ROW = 32 }; /* bytes */
+
+struct fixture {
+    struct trace_builder b;
+    uint32_t embd, input, out;
+    json_t * answer;
+};
+
+static void begin(struct fixture * f) {
+    tb_begin(&f->b);
+    f->embd = tb_tensor(&f->b, (struct tb_tensor){ .name = "token_embd.weight",
+                                                   .kind = TAT_TENSOR_WEIGHT,
+                                                   .memory = TAT_MEMORY_COPY,
+                                                   .ne = { ROW / 4, 100 } });
+    f->input = tb_tensor(
+        &f->b,
+        (struct tb_tensor){ .name = "inp", .kind = TAT_TENSOR_INPUT, .memory = TAT_MEMORY_BUFFER, .ne = { 64 } });
+    f->out = tb_tensor(
+        &f->b, (struct tb_tensor){
+                   .name = "out", .kind = TAT_TENSOR_ACTIVATION, .memory = TAT_MEMORY_BUFFER, .ne = { ROW / 4, 64 } });
+}
+
+/* Rows at positions from `first` on; `result` is what comes out. */
+static void compute(struct fixture * f, uint64_t rows, uint64_t outputs, int64_t first, const char * result) {
+    static struct payload captures;
+    int64_t ids[64], at[64];
+    const struct tb_entry entries[] = {
+        { .name = "token_embd.weight", .tensor = f->embd, .ne = { ROW / 4, 100 } },
+        { .name = "inp_tokens", .tensor = f->input, .ne = { rows } },
+        { .name = "inp_pos", .tensor = f->input, .ne = { rows } },
+        { .name = "embd", .op = "GET_ROWS", .tensor = f->out, .ne = { ROW / 4, rows }, .src = { 1, 2 } },
+        { .name = "Qcur-0", .op = "ROPE", .tensor = f->out, .ne = { ROW / 4, rows }, .src = { 4, 3 } },
+        { .name = result, .op = "SCALE", .tensor = f->out, .ne = { ROW / 4, outputs }, .src = { 5 } },
+    };
+    const struct tb_capture capture[] = { { TAT_CAPTURE_ROWS, 1, 0, 1 }, { TAT_CAPTURE_POSITIONS, 2, 1, 1 } };
+    for (uint32_t i = 0; i < rows; i++) {
+        ids[i] = i;
+        at[i] = first + i;
+    }
+    payload_begin(&captures);
+    tb_put_series(&captures.out, ids, rows);
+    tb_put_series(&captures.out, at, rows);
+    tb_evaluation(&f->b, (struct tb_evaluation){ .template_id = tb_template(&f->b, 1, entries, 3, 3, capture, 2),
+                                                 .n_callbacks = 3,
+                                                 .captures = captures.bytes,
+                                                 .captures_bytes = (size_t) (captures.out.at - captures.bytes) });
+}
+
+static json_t * section(struct fixture * f, const char * name) {
+    struct tat_error error = { 0 };
+    tb_end(&f->b);
+    struct tat_trace * trace = tb_open(&f->b, &error);
+    if (!trace) { fail_msg("%s", error.message); }
+    f->answer = analyses_run(trace, &name, 1, NULL, &error);
+    if (!f->answer) { fail_msg("%s", error.message); }
+    tat_trace_close(trace);
+    tb_free(&f->b);
+    return json_object_get(f->answer, name);
+}
+
+static const json_t * row_of(const json_t * section, const char * table, const char * phase) {
+    size_t i;
+    json_t * row;
+    json_array_foreach(json_object_get(json_object_get(json_object_get(section, "tables"), table), "rows"), i, row) {
+        if (strcmp(json_string_value(json_object_get(row, "phase")), phase) == 0) { return row; }
+    }
+    return NULL;
+}
+
+static void says(const json_t * section, const char * words) {
+    const char * headline = json_string_value(json_object_get(section, "headline"));
+    if (strncmp(headline, words, strlen(words)) != 0) { fail_msg("%s", headline); }
+}
+
+static int64_t value(const json_t * section, const char * name) {
+    return json_integer_value(json_object_get(json_object_get(section, "values"), name));
+}
+
+/* BLAS takes the products of a long prompt; tokens after it are the CPU's. */
+static void prompt_of_another_backend(void ** state) {
+    (void) state;
+    static const char * const names[] = { "phases", "tokens" };
+    for (int i = 0; i < 2; i++) {
+        struct fixture f;
+        begin(&f);
+        compute(&f, 40, 40, 0, "attn_norm-0");
+        compute(&f, 1, 1, 40, "result_output");
+        compute(&f, 1, 1, 41, "result_output");
+        const json_t * s = section(&f, names[i]);
+        says(s,
+             "Another backend (BLAS, GPU) computed parts of 1 of 3 ubatches: nothing tells which bytes it touched, so "
+             "they are in no figure. The others: ");
+        assert_null(row_of(s, names[i], "prompt"));
+        const json_t * generate = row_of(s, names[i], "generate");
+        assert_int_equal(json_integer_value(json_object_get(generate, "tokens")), 2);
+        assert_int_equal(json_integer_value(json_object_get(generate, "weight_bytes")), 2 * ROW);
+        if (i == 0) { assert_non_null(row_of(s, "elsewhere", "prompt")); }
+        json_decref(f.answer);
+    }
+}
+
+/* A GPU takes all but the lookup of tokens: no figure is left, and no rate. */
+static void all_of_another_backend(void ** state) {
+    (void) state;
+    struct fixture f;
+    begin(&f);
+    compute(&f, 5, 5, 0, "embd");
+    compute(&f, 1, 1, 5, "embd");
+    const json_t * s = section(&f, "phases");
+    says(s,
+         "Another backend (BLAS, GPU) computed parts of 2 of 2 ubatches: nothing tells which bytes it touched, so they "
+         "are in no figure.");
+    assert_null(strstr(json_string_value(json_object_get(s, "headline")), "tokens/s"));
+    assert_null(row_of(s, "phases", "prompt"));
+    assert_null(row_of(s, "phases", "generate"));
+    json_decref(f.answer);
+}
+
+/* Three of four are accepted, none, all; what becomes of the last is not in the trace. */
+static void drafts(void ** state) {
+    (void) state;
+    struct fixture f;
+    begin(&f);
+    compute(&f, 6, 1, 0, "result_output");
+    compute(&f, 5, 5, 6, "result_output");
+    compute(&f, 3, 3, 10, "result_output");
+    compute(&f, 3, 3, 11, "result_output");
+    compute(&f, 1, 1, 14, "result_output");
+    compute(&f, 4, 4, 15, "result_output");
+    const json_t * s = section(&f, "phases");
+    assert_int_equal(value(s, "checked_drafts"), 3);
+    assert_int_equal(value(s, "proposed_tokens"), 4 + 2 + 2);
+    assert_int_equal(value(s, "accepted_tokens"), 3 + 0 + 2);
+    assert_int_equal(value(s, "unclear_drafts"), 1);
+    json_decref(f.answer);
+}
+
+/* Where a cache cannot drop rows, the host restores it and has what was accepted computed once more. */
+static void drafts_of_a_recurrent_model(void ** state) {
+    (void) state;
+    struct fixture f;
+    begin(&f);
+    compute(&f, 6, 1, 0, "result_output");
+    compute(&f, 5, 5, 6, "result_output");
+    compute(&f, 3, 3, 6, "result_output");
+    compute(&f, 1, 1, 9, "result_output");
+    const json_t * s = section(&f, "phases");
+    assert_int_equal(value(s, "checked_drafts"), 1);
+    assert_int_equal(value(s, "proposed_tokens"), 2);
+    assert_int_equal(value(s, "accepted_tokens"), 2);
+    json_decref(f.answer);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(prompt_of_another_backend),
+        cmocka_unit_test(all_of_another_backend),
+        cmocka_unit_test(drafts),
+        cmocka_unit_test(drafts_of_a_recurrent_model),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
