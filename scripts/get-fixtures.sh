@@ -44,7 +44,7 @@ keeps_holes() {
 dense=$("$root/scripts/get-model.sh")
 one_at_a_time fixtures
 make_model SmolLM2-8x2 SmolLM2-8x2.gguf make_moe.py "$dense" "$models/SmolLM2-8x2.gguf" --experts 8 --used 2
-for kind in llama gpt-oss qwen2moe deepseek2 mamba; do random "$kind"; done
+for kind in llama gpt-oss qwen2moe deepseek2 mamba rwkv7 jamba lfm2 t5; do random "$kind"; done
 make_model random-llama-split random-llama-split-00003-of-00003.gguf \
     make_random.py llama "$models/random-llama-split.gguf" --tokenizer "$dense" --split 15
 for kind in lora control; do
