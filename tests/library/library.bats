@@ -76,7 +76,7 @@ int main(int argc, char ** argv) {
 }
 END
     "$CC" -std=c11 asks.c $(pkg-config --static --cflags --libs tat) -o asks
-    [ "$(./asks "$TRACE")" = "1 1 attn_q" ] # the toy model has a weight that it never uses
+    [ "$(./asks "$TRACE")" = "0 1 attn_q" ]
 }
 
 @test "library: none of our own names can meet one of the program's" {
