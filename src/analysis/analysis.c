@@ -195,13 +195,14 @@ static void say_model(struct result * r, const struct subject * s, const struct 
 }
 
 /* The reason why figures are missing stands before what they say. */
-static void say_elsewhere(const struct subject * s, struct result * r) {
+static void say_elsewhere(const struct subject * s, struct result * r, const struct analysis * analysis) {
     char reason[ELSEWHERE_SIZE];
     if (!*subject_elsewhere(s, reason)) { return; }
-    const bool is_left = inference_total(s).evaluations > 0;
+    const bool is_left = inference_total(s).evaluations > 0, is_run = analysis == &run_analysis;
     json_t * headline = json_incref(json_object_get(r->json, "headline"));
-    result_headline(r, is_left ? "%s The others: %s" : "%s", reason, json_string_value(headline));
+    result_headline(r, is_run ? "%s %s" : is_left ? "%s The others: %s" : "%s", reason, json_string_value(headline));
     json_decref(headline);
+    if (!is_left && !is_run && analysis != &phases_analysis) { result_absent(r); }
 }
 
 /* Finishes whether the results are wanted or not: that frees the states. */
@@ -213,7 +214,7 @@ static json_t * finish_all(struct pass * pass, const struct subject * subject) {
         result_begin(&result, pass->running[i].analysis->title);
         pass->running[i].analysis->finish(pass->running[i].state, &result);
         say_model(&result, subject, pass->running[i].analysis);
-        say_elsewhere(subject, &result);
+        say_elsewhere(subject, &result, pass->running[i].analysis);
         failed |= json_object_set_new(all, pass->running[i].analysis->name, result_end(&result)) != 0;
     }
     if (failed) {
