@@ -10,12 +10,6 @@ static const struct tat_entry * node_of(const struct tat_template * t, uint32_t 
     return &t->entries[t->n_leaves + node];
 }
 
-/* A layer's name is on the node that uses the ids, or on the ids. */
-static uint16_t layer_number(const struct routing * r, const struct tat_capture * c) {
-    const uint16_t layer = node_of(r->t, c->node)->layer;
-    return layer != TAT_NO_LAYER ? layer : r->t->entries[c->entry].layer;
-}
-
 static struct routed_layer * find_layer(const struct routing * r, uint16_t layer) {
     return r->layer_at[layer] ? &LIST(struct routed_layer, r->layers)[r->layer_at[layer] - 1] : NULL;
 }
@@ -30,7 +24,8 @@ static void take_ids(struct routing * r, const struct tat_capture * c, const int
     const struct tat_entry * ids = &r->t->entries[c->entry];
     const uint64_t n_used = ids->ne[0];
     const uint64_t experts = expert_stack_of(r->t, node_of(r->t, c->node)).experts;
-    const uint16_t layer = layer_number(r, c);
+    const uint16_t layer = r->route.layer;
+    r->choice = NULL;
     if (count == 0) {
         r->faults.missing += ids->ne[1] != 0;
         return;
@@ -51,6 +46,7 @@ static void take_ids(struct routing * r, const struct tat_capture * c, const int
     const uint32_t first = r->ids.count;
     uint32_t * chosen = extend(r, &r->ids, sizeof *chosen, count);
     float * gates = extend(r, &r->gates, sizeof *gates, count);
+    uint32_t * rows = extend(r, &r->rows, sizeof *rows, count / n_used);
     struct routed_layer * l = list_add(&r->layers, sizeof *l);
     r->failed |= !l;
     if (r->failed) { return; }
@@ -60,22 +56,27 @@ static void take_ids(struct routing * r, const struct tat_capture * c, const int
                                 .n_used = (uint32_t) n_used,
                                 .n_rows = (uint32_t) (count / n_used),
                                 .entry = c->entry,
-                                .first = first };
+                                .placed = true,
+                                .first = first,
+                                .first_row = r->rows.count - (uint32_t) (count / n_used) };
+    for (size_t i = 0; i < l->n_rows; i++) {
+        rows[i] = route_row(&r->route, i);
+        l->placed &= rows[i] != TAT_NO_ROW;
+    }
     for (size_t i = 0; i < count; i++) {
         const bool there = values[i] >= 0 && (uint64_t) values[i] < experts;
         chosen[i] = there ? (uint32_t) values[i] : ROUTING_NOBODY;
         r->faults.nobody += !there;
     }
+    r->choice = l;
 }
 
-/* The values are the bits of floats. */
-static void take_gates(struct routing * r, const struct tat_capture * c, const int64_t * values, size_t count) {
-    struct routed_layer * l = find_layer(r, layer_number(r, c));
-    if (!l || l->gated || count != (size_t) l->n_rows * l->n_used) { return; }
-    l->gated = true;
+static void take_gates(struct routing * r, const int64_t * values, size_t count) {
+    if (!r->choice) { return; }
+    r->choice->gated = true;
     for (size_t i = 0; i < count; i++) {
         const uint32_t bits = (uint32_t) values[i];
-        memcpy(&LIST(float, r->gates)[l->first + i], &bits, sizeof bits);
+        memcpy(&LIST(float, r->gates)[r->choice->first + i], &bits, sizeof bits);
     }
 }
 
@@ -88,24 +89,10 @@ static void take_tokens(struct routing * r, const int64_t * values, size_t count
     }
 }
 
-/* The rows whose output is asked for: what the last layer goes on with. */
-static void take_outputs(struct routing * r, const int64_t * values, size_t count) {
-    r->out.count = 0;
-    uint32_t * out = count ? extend(r, &r->out, sizeof *out, count) : NULL;
-    for (size_t i = 0; out && i < count; i++) {
-        if (values[i] < 0 || (uint64_t) values[i] >= r->t->n_tokens) {
-            r->out.count = 0;
-            return;
-        }
-        out[i] = (uint32_t) values[i];
-    }
-}
-
-/* Which rows to get is an input of the graph; of a result, only those that output is asked for are. */
+/* Which rows to get is an input of the graph. */
 static void take_rows(struct routing * r, const struct tat_capture * c, const int64_t * values, size_t count) {
     const bool input = c->entry < r->t->n_leaves;
     if (input && picks_tokens(r->t, r->tensors, node_of(r->t, c->node))) { take_tokens(r, values, count); }
-    if (picks_output_rows(r->t, r->tensors, c)) { take_outputs(r, values, count); }
 }
 
 static void take_positions(struct routing * r, const int64_t * values, size_t count) {
@@ -120,9 +107,11 @@ static void take_positions(struct routing * r, const int64_t * values, size_t co
 static bool take(uint32_t capture, const int64_t * values, size_t count, void * user) {
     struct routing * r = user;
     const struct tat_capture * c = &r->t->captures[capture];
+    const enum route_event event = route_feed(&r->route, capture, values, count);
+    if (event == ROUTE_CHOICE) { take_ids(r, c, values, count); }
+    if (event == ROUTE_GATES) { take_gates(r, values, count); }
+    r->failed |= r->route.failed;
     switch (c->kind) {
-        case TAT_CAPTURE_EXPERTS: take_ids(r, c, values, count); break;
-        case TAT_CAPTURE_GATES: take_gates(r, c, values, count); break;
         case TAT_CAPTURE_ROWS: take_rows(r, c, values, count); break;
         case TAT_CAPTURE_POSITIONS: take_positions(r, values, count); break;
         default: break;
@@ -134,21 +123,19 @@ static bool take(uint32_t capture, const int64_t * values, size_t count, void * 
 static bool empty(struct routing * r) {
     if (!r->layer_at) { r->layer_at = calloc(TAT_NO_LAYER + 1, sizeof *r->layer_at); }
     for (uint32_t i = 0; i < r->layers.count; i++) { r->layer_at[routing_layers(r)[i].layer] = 0; }
-    r->layers.count = r->tokens.count = r->ids.count = r->gates.count = r->out.count = 0;
+    r->layers.count = r->tokens.count = r->ids.count = r->gates.count = r->rows.count = 0;
+    r->choice = NULL;
     r->has_positions = false;
     r->one_sequence = true;
     r->failed = !r->layer_at;
     return !r->failed;
 }
 
-/* The arrays stay where they are from here on. Each row is a token, or those rows are whose output is asked for. */
+/* The arrays stay where they are from here on. */
 static void finish_layers(struct routing * r) {
     for (uint32_t i = 0; i < r->layers.count; i++) {
         struct routed_layer * l = &LIST(struct routed_layer, r->layers)[i];
-        const bool all = l->n_rows == r->t->n_tokens;
-        const bool some = !all && r->out.count == l->n_rows;
-        l->placed = all || some;
-        l->token = some ? LIST(const uint32_t, r->out) : NULL;
+        l->token = LIST(const uint32_t, r->rows) + l->first_row;
         l->ids = LIST(const uint32_t, r->ids) + l->first;
         l->gates = l->gated ? LIST(const float, r->gates) + l->first : NULL;
     }
@@ -158,7 +145,9 @@ bool routing_read(struct routing * r, const struct tat_trace * trace, uint32_t e
     uint32_t n;
     r->t = &tat_trace_templates(trace, &n)[tat_trace_evaluations(trace, &n)[evaluation].template_id];
     r->tensors = tat_trace_tensors(trace, &n);
-    if (!empty(r) || tat_trace_each_capture(trace, evaluation, take, r, NULL) < 0 || r->failed) { return false; }
+    if (!empty(r)) { return false; }
+    route_begin(&r->route, r->t, r->tensors);
+    if (tat_trace_each_capture(trace, evaluation, take, r, NULL) < 0 || r->failed) { return false; }
     finish_layers(r);
     return true;
 }
@@ -169,7 +158,8 @@ void routing_free(struct routing * r) {
     free(r->layer_at);
     free(r->ids.data);
     free(r->gates.data);
-    free(r->out.data);
+    free(r->rows.data);
+    route_free(&r->route);
 }
 
 /* Shapes are bounded where they are decoded, their sum is not: a hostile one only wraps. */

@@ -6,6 +6,7 @@
 #define TAT_ANALYSIS_ROUTING_H
 
 #include "format/list.h"
+#include "format/route.h"
 #include "tat/trace.h"
 
 enum { ROUTING_EXPERTS_MAX = TAT_NO_EXPERT };
@@ -19,14 +20,15 @@ struct routed_layer {
     uint32_t n_experts, n_used, n_rows;
     uint32_t entry;         /* of the ids, in the evaluation's graph */
     uint32_t first;         /* of its choices among the evaluation's */
+    uint32_t first_row;     /* of its rows among those of all layers */
     const uint32_t * ids;   /* [row][slot], in the router's order: the one it wants most comes first */
     const float * gates;    /* [row][slot]; NULL: not recorded */
-    const uint32_t * token; /* [row], of the evaluation's tokens; NULL: row i is token i */
+    const uint32_t * token; /* [row], of the evaluation's tokens; TAT_NO_ROW: unknown */
 };
 
 /* Which of the evaluation's tokens a row is; only where they are placed. */
 static inline uint32_t routed_token(const struct routed_layer * l, uint32_t row) {
-    return l->token ? l->token[row] : row;
+    return l->token[row];
 }
 
 /* What is in a trace and cannot be counted. */
@@ -52,7 +54,9 @@ struct routing {
     uint32_t * layer_at; /* by layer: 1 + its place in `layers`; 0: not yet */
     struct list ids;     /* uint32_t, of all layers */
     struct list gates;   /* float, side by side with the ids */
-    struct list out;     /* uint32_t: the tokens whose output is asked for */
+    struct list rows;    /* uint32_t, of all layers: the tokens that their rows are */
+    struct route route;
+    struct routed_layer * choice; /* fed last; NULL: it is not counted */
     bool failed;
 };
 

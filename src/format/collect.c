@@ -8,6 +8,7 @@
 
 #include "format/captures.h"
 #include "format/expand_state.h"
+#include "format/route.h"
 #include "format/rows_from.h"
 
 /* What is counted, and what of it is stored. */
@@ -158,106 +159,62 @@ int tat_trace_tokens(const struct tat_trace * trace, uint32_t first, uint32_t la
 
 /* ---- routing ---- */
 
-/* The gate weights of a layer come in a capture of their own: the one after the experts that has as many values. */
 struct routed {
-    const struct tat_template * tmpl;
-    const struct tat_tensor * tensors;
+    struct route route;
     struct array * array;
     uint32_t evaluation;
-    uint16_t layer;     /* of the experts seen last */
-    size_t at, choices; /* their selections in the array, without gates yet */
-
-    uint32_t * outputs; /* the rows whose output is asked for, once they were picked */
-    size_t n_outputs, capacity;
-    bool failed;
+    size_t at; /* of the choice's selections in the array */
 };
 
-static uint16_t layer_of(const struct tat_template * t, const struct tat_capture * c) {
-    const uint16_t of = t->entries[t->n_leaves + c->node].layer;
-    return of != TAT_NO_LAYER ? of : t->entries[c->entry].layer;
-}
-
-static void keep_outputs(struct routed * r, const int64_t * values, size_t count) {
-    r->n_outputs = 0;
-    if (count > r->capacity) {
-        uint32_t * bigger = realloc(r->outputs, count * sizeof *bigger);
-        if (!bigger) {
-            r->failed = true;
-            return;
-        }
-        r->outputs = bigger;
-        r->capacity = count;
-    }
-    for (size_t i = 0; i < count; i++) {
-        const bool right = values[i] >= 0 && (uint64_t) values[i] < r->tmpl->n_tokens;
-        r->outputs[r->n_outputs++] = right ? (uint32_t) values[i] : TAT_NO_ROW;
-    }
-}
-
-/* Which row of the evaluation a layer's row of so many is. */
-static uint32_t row_of(const struct routed * r, size_t row, size_t rows) {
-    if (row >= rows) { return TAT_NO_ROW; } /* what is left of a damaged one */
-    if (rows == r->tmpl->n_tokens) { return (uint32_t) row; }
-    return rows == r->n_outputs ? r->outputs[row] : TAT_NO_ROW;
-}
-
-static void put_choices(struct routed * r, const struct tat_capture * c, const int64_t * values, size_t count) {
-    const uint64_t slots = r->tmpl->entries[c->entry].ne[0];
-    r->layer = layer_of(r->tmpl, c);
+static void put_choice(struct routed * r, const int64_t * values) {
     r->at = r->array->count;
-    r->choices = count;
-    if (slots == 0 || slots > TAT_NO_EXPERT) {
-        r->choices = 0;
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < r->route.count; i++) {
         const bool known = values[i] >= 0 && values[i] < TAT_NO_EXPERT;
         const struct tat_selection s = { .evaluation = r->evaluation,
-                                         .row = row_of(r, i / slots, count / slots),
+                                         .row = route_row(&r->route, i / r->route.slots),
                                          .gate = NAN,
-                                         .layer = r->layer,
-                                         .slot = (uint16_t) (i % slots),
+                                         .layer = r->route.layer,
+                                         .slot = (uint16_t) (i % r->route.slots),
                                          .expert = known ? (uint16_t) values[i] : TAT_NO_EXPERT };
         put(r->array, &s, 1);
     }
 }
 
-static void set_gates(struct routed * r, const struct tat_capture * c, const int64_t * values, size_t count) {
+static void set_gates(struct routed * r, const int64_t * values, size_t count) {
     struct tat_selection * all = r->array->at;
-    if (count != r->choices || layer_of(r->tmpl, c) != r->layer) { return; }
     for (size_t i = 0; i < count && r->at + i < r->array->capacity; i++) {
         const uint32_t bits = (uint32_t) values[i];
         memcpy(&all[r->at + i].gate, &bits, sizeof bits);
     }
-    r->choices = 0;
 }
 
-static bool route(uint32_t capture, const int64_t * values, size_t count, void * user) {
+static bool take_routing(uint32_t capture, const int64_t * values, size_t count, void * user) {
     struct routed * r = user;
-    const struct tat_capture * c = &r->tmpl->captures[capture];
-    if (picks_output_rows(r->tmpl, r->tensors, c)) { keep_outputs(r, values, count); }
-    if (c->kind == TAT_CAPTURE_EXPERTS) { put_choices(r, c, values, count); }
-    if (c->kind == TAT_CAPTURE_GATES) { set_gates(r, c, values, count); }
-    return !r->failed;
+    switch (route_feed(&r->route, capture, values, count)) {
+        case ROUTE_CHOICE: put_choice(r, values); break;
+        case ROUTE_GATES: set_gates(r, values, count); break;
+        default: break;
+    }
+    return !r->route.failed;
 }
 
 int tat_trace_routing(const struct tat_trace * trace, uint32_t first, uint32_t last, struct tat_selection * selections,
                       size_t capacity, size_t * count, struct tat_error * error) {
     struct array array = { selections, sizeof *selections, capacity, 0 };
-    struct routed r = { .tensors = LIST(struct tat_tensor, trace->tensors), .array = &array };
+    struct routed r = { .array = &array };
     struct bodies bodies;
     int status = 0;
     bodies_begin(&bodies, trace);
     if (last > trace->evaluations.count) { last = trace->evaluations.count; }
-    for (uint32_t i = first; i < last && status >= 0 && !r.failed; i++) {
+    for (uint32_t i = first; i < last && status >= 0 && !r.route.failed; i++) {
         const struct tat_evaluation * e = &LIST(struct tat_evaluation, trace->evaluations)[i];
-        r.tmpl = &LIST(struct tat_template, trace->templates)[e->template_id];
+        route_begin(&r.route, &LIST(struct tat_template, trace->templates)[e->template_id],
+                    LIST(struct tat_tensor, trace->tensors));
         r.evaluation = i;
-        r.n_outputs = r.choices = 0;
-        status = each_capture(&bodies, i, route, &r, error);
+        status = each_capture(&bodies, i, take_routing, &r, error);
     }
     bodies_end(&bodies);
-    free(r.outputs);
+    route_free(&r.route);
     *count = array.count;
-    return r.failed ? tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", trace->path) : status < 0 ? -1 : 0;
+    return r.route.failed ? tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", trace->path) : status < 0 ? -1 : 0;
 }

@@ -93,11 +93,11 @@ static struct expert_layer * layer_at(struct experts * x, const struct routed * 
 
 /* ---- rows ---- */
 
-/* The row of the layer routed before that is the same token. */
+/* The row of the layer routed before that is the same token: it routed the same rows, or all of them. */
 static void find_above(const struct routed_layer * above, uint32_t row, uint32_t token, struct expert_row * at) {
-    uint32_t from = token;
-    if (above->token) { from = row < above->n_rows && above->token[row] == token ? row : above->n_rows; }
-    if (!above->placed || from >= above->n_rows) { return; }
+    const bool alike = row < above->n_rows && routed_token(above, row) == token;
+    const uint32_t from = alike ? row : token;
+    if (!above->placed || from >= above->n_rows || routed_token(above, from) != token) { return; }
     at->above = above->ids + (size_t) from * above->n_used;
     at->n_above = above->n_used;
 }
