@@ -9,6 +9,7 @@
 #include "analysis/choices.h"
 #include "analysis/parts.h"
 #include "analysis/units.h"
+#include "format/graph_result.h"
 
 enum { HOTTEST = 10 };
 #define WINDOW_NS UINT64_C(2000000000) /* what "now" means */
@@ -25,6 +26,7 @@ struct live {
     struct choice_table choices;
     struct access_counter accesses;
     struct phase_total phase[TAT_PHASE_COUNT];
+    uint64_t pieces; /* ubatches whose first graph has no result: others went on, or another backend */
     uint64_t bytes, weight_bytes, ns;
     uint32_t n_tensors, done;
 };
@@ -87,15 +89,17 @@ static bool add_choices(struct live * live, const struct tat_trace * trace, uint
 }
 
 bool live_update(struct live * live, const struct tat_trace * trace, bool revised) {
-    uint32_t n, n_tensors;
+    uint32_t n, n_tensors, n_templates;
     const struct tat_evaluation * e = tat_trace_evaluations(trace, &n);
     struct adding x = { live, tat_trace_tensors(trace, &n_tensors) };
+    const struct tat_template * templates = tat_trace_templates(trace, &n_templates);
     if (revised) { forget(live); }
     if (!make_room(live, n_tensors)) { return false; }
     for (uint32_t i = live->done; i < n; i++) {
         struct phase_total * phase = &live->phase[e[i].phase];
         if (is_inference(e[i].phase) && !add_choices(live, trace, i)) { return false; }
         if (e[i].flags & TAT_EVALUATION_OUTSIDE) { continue; }
+        live->pieces += e[i].n_tokens && graph_result_of(&templates[e[i].template_id], x.tensors) == RESULT_NONE;
         phase->evaluations++;
         phase->tokens += e[i].n_tokens;
         phase->ns += e[i].end_ns - e[i].begin_ns;
@@ -259,9 +263,17 @@ static void add_lines(const struct live * live, const struct tat_trace * trace, 
     if (live->phase[TAT_PHASE_MIXED].tokens) {
         snprintf(mixed, sizeof mixed, ", %s in mixed batches", format_count(a, live->phase[TAT_PHASE_MIXED].tokens));
     }
-    result_line(r, "tokens", "%s of prompts at %.1f/s, %s generated at %.1f/s%s, since it began",
-                format_count(a, p->tokens), per_second(p->tokens, p->ns), format_count(b, g->tokens),
-                per_second(g->tokens, g->ns), mixed);
+    if (live->pieces) {
+        result_line(
+            r, "tokens",
+            "%s of prompts, %s generated%s, since it began; no rates: ubatches are computed in several graphs, or "
+            "in part by another backend",
+            format_count(a, p->tokens), format_count(b, g->tokens), mixed);
+    } else {
+        result_line(r, "tokens", "%s of prompts at %.1f/s, %s generated at %.1f/s%s, since it began",
+                    format_count(a, p->tokens), per_second(p->tokens, p->ns), format_count(b, g->tokens),
+                    per_second(g->tokens, g->ns), mixed);
+    }
     if (running) {
         result_line(r, "touched", "%s/s now, of it weights %s/s",
                     format_bytes(a, (uint64_t) per_second(now->bytes, now->ns)),
@@ -299,7 +311,7 @@ static void add_values(const struct live * live, const struct tat_trace * trace,
     result_put(r, values, "tokens", tokens);
     for (int p = 0; p < TAT_PHASE_COUNT; p++) {
         char key[64];
-        if (!is_inference((enum tat_phase) p)) { continue; }
+        if (!is_inference((enum tat_phase) p) || live->pieces) { continue; }
         snprintf(key, sizeof key, "%s_tokens_per_second", tat_phase_name((enum tat_phase) p));
         result_put_real(r, values, key, per_second(live->phase[p].tokens, live->phase[p].ns));
     }

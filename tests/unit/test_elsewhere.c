@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include "analysis/analysis.h"
+#include "analysis/live.h"
 #include "trace_builder.h"
 
 enum { ROW = 32 }; /* bytes */
@@ -131,6 +132,28 @@ static void all_of_another_backend(void ** state) {
     json_decref(f.answer);
 }
 
+/* Nor does the view of a run that goes on tell rates of what it does not see. */
+static void live_without_rates(void ** state) {
+    (void) state;
+    for (int elsewhere = 0; elsewhere < 2; elsewhere++) {
+        struct fixture f;
+        struct tat_error error = { 0 };
+        begin(&f);
+        compute(&f, 5, 5, 0, elsewhere ? "embd" : "result_output");
+        struct tat_trace * trace = tb_open(&f.b, &error);
+        if (!trace) { fail_msg("%s", error.message); }
+        struct live * live = live_new();
+        assert_true(live && live_update(live, trace, false));
+        f.answer = live_result(live, trace, 1, false);
+        const json_t * values = json_object_get(f.answer, "values");
+        assert_int_equal(json_object_get(values, "prompt_tokens_per_second") == NULL, elsewhere);
+        json_decref(f.answer);
+        live_free(live);
+        tat_trace_close(trace);
+        tb_free(&f.b);
+    }
+}
+
 /* Three of four are accepted, none, all; what becomes of the last is not in the trace. */
 static void drafts(void ** state) {
     (void) state;
@@ -168,9 +191,8 @@ static void drafts_of_a_recurrent_model(void ** state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(prompt_of_another_backend),
-        cmocka_unit_test(all_of_another_backend),
-        cmocka_unit_test(drafts),
+        cmocka_unit_test(prompt_of_another_backend),   cmocka_unit_test(all_of_another_backend),
+        cmocka_unit_test(live_without_rates),          cmocka_unit_test(drafts),
         cmocka_unit_test(drafts_of_a_recurrent_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
