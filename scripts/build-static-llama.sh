@@ -7,7 +7,7 @@
 
 build=$(realpath "${1:-$root/build}")
 package=$build/src/agent/TensorAccessTrackerConfig.cmake
-[ -e "$package" ] || die "$build is no build folder of ours: scripts/build.sh makes one"
+[ -e "$package" ] || die "$build is not a build folder of this project: scripts/build.sh makes one"
 llama=$(dirname "$(dirname "$("$root/scripts/get-llama.sh")")")
 folder=$llama/build-static
 

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/common.sh"
 
 version=${1:-0.3.36}
-[[ $version =~ ^[0-9]+(\.[0-9]+)+$ ]] || die "'$version' is no version: 0.3.36, for example"
+[[ $version =~ ^[0-9]+(\.[0-9]+)+$ ]] || die "'$version' is not a version such as 0.3.36"
 shift $(($# > 0))
 source=$cache/llama.cpp-$version
 

@@ -278,11 +278,11 @@ const struct tat_gguf_kv * tat_gguf_find_key(const struct tat_gguf * gguf, const
 const char * tat_gguf_value_name(enum tat_gguf_value type);
 
 /* Element `index` of a value (0 of a scalar), converted. False, *out untouched: no such element, it stayed in the file,
- * or the value is of another kind (a negative or fractional number is no uint). NULL as kv is fine. */
+ * or the value is of another kind (a negative or fractional number is not an unsigned integer). kv may be NULL. */
 bool tat_gguf_uint(const struct tat_gguf_kv * kv, uint64_t index, uint64_t * out);
 bool tat_gguf_int(const struct tat_gguf_kv * kv, uint64_t index, int64_t * out);
 bool tat_gguf_float(const struct tat_gguf_kv * kv, uint64_t index, double * out);
-const char * tat_gguf_string(const struct tat_gguf_kv * kv); /* NULL if it is no string */
+const char * tat_gguf_string(const struct tat_gguf_kv * kv); /* NULL if it is not a string */
 
 /* An array of strings that stayed in the file, such as tokenizer.ggml.tokens. */
 struct tat_gguf_strings {
@@ -301,7 +301,7 @@ struct tat_gguf_strings * tat_gguf_read_strings(const struct tat_gguf * gguf, co
 enum tat_gguf_finding_kind {
     TAT_GGUF_BEYOND_FILE = 0, /* error: a tensor ends after the file does */
     TAT_GGUF_OVERLAP,         /* error: a tensor begins before the one before it ends */
-    TAT_GGUF_MISALIGNED,      /* error: a tensor's offset is no multiple of the alignment */
+    TAT_GGUF_MISALIGNED,      /* error: a tensor's offset is not a multiple of the alignment */
     TAT_GGUF_GAP,             /* bytes between two tensors that are not padding */
     TAT_GGUF_TRAILING,        /* bytes after the last tensor that are not padding */
     TAT_GGUF_UNKNOWN_TYPE,    /* its size is a guess */

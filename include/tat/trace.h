@@ -25,7 +25,7 @@ extern "C" {
 struct tat_trace;
 
 /* Opens a trace: its folder or its tensor_access.bin. Damage inside is skipped and reported by tat_trace_summary; only
- * a file that is no trace, or whose header is wrong, fails: NULL, with the reason in *error. */
+ * a file that is not a trace, or whose header is wrong, fails: NULL, with the reason in *error. */
 struct tat_trace * tat_trace_open(const char * path, struct tat_error * error);
 void tat_trace_close(struct tat_trace * trace); /* NULL is allowed */
 

@@ -54,5 +54,5 @@ def failure(error: _abi.Error) -> TatError:
 
 
 def text(raw: bytes | None) -> str:
-    """Names come from files: what is no UTF-8 becomes the replacement character."""
+    """Names come from files: invalid UTF-8 becomes the replacement character."""
     return (raw or b"").decode("utf-8", "replace")

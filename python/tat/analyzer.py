@@ -34,14 +34,14 @@ class TraceAnalyzer:
 
     * tokens: evaluations that computed any of these tokens, counted from 0 without warm-up
     * layers, experts: records of these; what belongs to none is left out
-    * components: records of tensors of these components ("attn_q", ...; "activations": what is no part of the model)
+    * components: records of tensors of these components ("attn_q", ...; "activations": what does not belong to the model)
     * phases: evaluations of these phases: warmup, prompt, generate, verify, mixed, other, unknown
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
         """Open a trace: its folder or file, or a name under TAT_DIR or ./traces; None is the newest there.
 
-        Raises TatError: INPUT where there is no such trace, SYSTEM where the C library is missing.
+        Raises TatError: INPUT where the trace does not exist, SYSTEM where the C library is missing.
         """
         self.trace = Trace(path)
         self._words = Vocabulary(self.trace)
@@ -167,7 +167,7 @@ class TraceAnalyzer:
         weight that the operation reads, else to the first part of the KV cache, else to its result; experts have none
         of their own. Columns are layer numbers (-1: no layer), tensor_ids, component names ("activations": no part of
         the model), operation names or expert numbers (over all layers). `kinds` chooses tensors: weight, state (KV
-        cache), activation, input; not with ns. Raises TatError (USAGE) for what is none of these.
+        cache), activation, input; not with ns. Raises TatError (USAGE) for anything else.
         """
         wanted = self._evaluations(None, phases)
         chosen = _all(self.trace) if wanted is None else wanted

@@ -59,7 +59,7 @@ class Vocabulary:
 
     @cached_property
     def component_of(self) -> Codes:
-        """By tensor; -1 for what is no part of a model: activations and inputs."""
+        """By tensor; -1 for what does not belong to a model: activations and inputs."""
         t = self._trace.tensors
         has_part = np.isin(t["kind"], (_abi.KINDS.index("weight"), _abi.KINDS.index("state")))
         return np.where(has_part, t["component"], -1).astype(np.int32)

@@ -162,7 +162,7 @@ def write(traces: list[Trace], target: Path, progress: Progress | None = None) -
     names = names_of(traces)
     exists = target.exists()
     if exists and not is_dataset(target) and (not target.is_dir() or any(target.iterdir())):
-        raise TatError(ErrorKind.USAGE, f"{target} is there already and is no dataset of `tat parquet': name another")
+        raise TatError(ErrorKind.USAGE, f"{target} exists and is not a dataset of `tat parquet': name another")
     try:
         with _beside(target) as new:
             if exists:

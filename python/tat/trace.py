@@ -32,7 +32,7 @@ class Trace:
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
         """Open a trace: its folder or file; None is the newest.
 
-        Raises TatError: INPUT where it is no trace, SYSTEM where there is no C library.
+        Raises TatError: INPUT where it is not a trace, SYSTEM where there is no C library.
         """
         self.path: Path = runs.resolve(path)
         self._lib = library()

@@ -170,7 +170,7 @@ static bool readable(enum tat_capture_kind kind, int32_t type) {
         case TAT_CAPTURE_POSITIONS: return type == TYPE_I32;
         case TAT_CAPTURE_GATES: return type == TYPE_F32;
         case TAT_CAPTURE_MASK: return type == TYPE_F32 || type == TYPE_F16;
-        case TAT_CAPTURE_OFFSET: break; /* is no operand */
+        case TAT_CAPTURE_OFFSET: break; /* not an operand */
     }
     return false;
 }

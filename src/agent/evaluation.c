@@ -187,7 +187,7 @@ void evaluation_wait_for_barriers(void) {
     waits_for_barriers = true;
 }
 
-/* A ggml whose barrier is no exported function, or is called within its file. */
+/* This ggml does not export its barrier, or calls it within its own file. */
 static void miss_barriers(const struct evaluation * e) {
     static bool noted; /* relaxed */
     if (e->n_barriers || e->n_callbacks < 2 || __atomic_exchange_n(&noted, true, __ATOMIC_RELAXED)) { return; }
@@ -198,7 +198,7 @@ struct evaluation * evaluation_at_barrier(void) {
     struct evaluation * e = before_barrier;
     if (!e) { return NULL; }
     before_barrier = NULL;
-    e->stamps[e->n_callbacks - 1] = clock_ticks(e->clock); /* when it came; the callback's own work is no waiting */
+    e->stamps[e->n_callbacks - 1] = clock_ticks(e->clock); /* when it came; the callback's own work is not waiting */
     return e;
 }
 

@@ -85,7 +85,7 @@ void events_flush_early(void) {
     pthread_mutex_unlock(&early_lock);
 }
 
-/* Texts are paths, or begin like none. */
+/* Texts are paths, or begin with anything but a slash. */
 static void put_path(struct tat_out * out, const char * path) {
     char text[EVENT_MAX / 2];
     const size_t length = agent_path(text, sizeof text, path);

@@ -28,7 +28,7 @@ static const struct ggml_layout known_layout = {
 
 /* ---- field by field ---- */
 
-/* Reads only what can change on its own: the strides of a tensor that is no view follow from its shape. */
+/* Reads only what can change on its own: the strides of a tensor that is not a view follow from its shape. */
 
 /* Odd and random: a sum of products with them is a universal hash, and the products do not wait for each other. */
 enum { FIELD_KEYS = 20, KEY_SRC = 14, PLAIN_SRC = 4 };

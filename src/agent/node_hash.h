@@ -13,7 +13,7 @@
 
 struct expected {
     uint64_t hash;
-    uint32_t mask;  /* sources that are no nodes: a bit each; NODE_SLIDES */
+    uint32_t mask;  /* sources that are leaves: a bit each; NODE_SLIDES */
     uint32_t facts; /* enum tat_node_fact */
 };
 

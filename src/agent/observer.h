@@ -2,14 +2,15 @@
  *
  * Who watches graphs. The hook serves a table of observers; the recorder is one of them, and none knows another.
  *
- * An observer sees a graph begin, each of its nodes done, and the graph end; it also learns when the program ends and,
- * in the child, that it has forked. What it may do in each place:
+ * An observer sees a graph begin, each of its nodes done, and the graph end. It also learns when the program ends and,
+ * in the child, that it has forked.
  *
- *   graph_begins, graph_ends   any thread, several at once for several contexts; may lock, allocate, call the system
- *   node_done                  thread 0 of the graph, before the barrier: node i-1 is complete, node i may not be.
- * Costs every node: no lock, no allocation, no system call program_ends               at exit, while other threads may
- * still compute after_fork                 in the child, which has one thread: locks are made anew, what is the
- * parent's is let go
+ * - graph_begins and graph_ends are called by any thread, by several at once for several contexts. They may lock,
+ *   allocate and call the system.
+ * - node_done is called by thread 0 of the graph, before the barrier: node i-1 is complete, node i may not be. Every
+ * node pays for it: no lock, no allocation, no system call.
+ * - program_ends is called at exit, while other threads may still compute.
+ * - after_fork is called in the child, which has one thread. It makes locks anew and lets go of what is the parent's.
  */
 #ifndef TAT_AGENT_OBSERVER_H
 #define TAT_AGENT_OBSERVER_H

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-enum { CONTINGENCY_FEW = 5 }; /* expected in a cell: below, chi-square is no guide (W. G. Cochran, 1954) */
+enum { CONTINGENCY_FEW = 5 }; /* expected in a cell: below, chi-square is unreliable (W. G. Cochran, 1954) */
 
 struct contingency {
     uint64_t count;

@@ -153,7 +153,7 @@ void result_put_text(struct result * r, json_t * object, const char * key, const
     result_put(r, object, key, new_text(text));
 }
 
-/* JSON's integers are signed; nothing real comes near the limit. */
+/* JSON's integers are signed; no real figure comes near the limit. */
 void result_put_count(struct result * r, json_t * object, const char * key, uint64_t count) {
     result_put(r, object, key, json_integer(count < INT64_MAX ? (json_int_t) count : INT64_MAX));
 }

@@ -59,7 +59,7 @@ json_t * result_end(struct result * r); /* the caller owns it; NULL: memory */
 
 void result_title(struct result * r, const char * format, ...) __attribute__((format(printf, 2, 3))); /* another */
 
-/* Text may hold any bytes: what is no UTF-8 is shown as question marks. */
+/* Text may hold any bytes: invalid UTF-8 shows as question marks. */
 void result_headline(struct result * r, const char * format, ...) __attribute__((format(printf, 2, 3)));
 void result_line(struct result * r, const char * label, const char * format, ...) __attribute__((format(printf, 3, 4)));
 void result_note(struct result * r, const char * format, ...) __attribute__((format(printf, 2, 3)));

@@ -21,12 +21,12 @@ struct slices {
 bool slices_find(struct slices * s, const struct subject * subject);
 void slices_free(struct slices * s);
 
-/* Slices of a tensor: 1, its experts, or 0 for what is no weight. */
+/* Slices of a tensor: 1, its experts, or 0 if it is not a weight. */
 static inline uint32_t slices_of(const struct slices * s, uint32_t tensor) {
     return s->first[tensor + 1] - s->first[tensor];
 }
 
-/* Where a record belongs; NO_SLICE for what is no weight, and for a stack whose expert is not known. */
+/* Where a record belongs; NO_SLICE if it is not of a weight, and for a stack whose expert is not known. */
 static inline uint32_t slice_of(const struct slices * s, const struct tat_access * a) {
     const uint32_t n = slices_of(s, a->tensor);
     if (n == 1) { return s->first[a->tensor]; }

@@ -82,7 +82,7 @@ static int print_table(const struct findings * findings) {
     return table_print(t, stdout);
 }
 
-/* JSON is UTF-8 and the name of a file need not be: what is none is shown as ASCII. */
+/* JSON is UTF-8 and the name of a file need not be: other bytes are escaped as ASCII. */
 static json_t * text(const char * bytes) {
     json_t * string = bytes ? json_string(bytes) : json_null();
     char * ascii = string ? NULL : strdup(bytes);

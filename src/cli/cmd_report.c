@@ -66,14 +66,14 @@ static double parse_percent(const char * text, struct argp_state * state) {
     char * end;
     const double percent = strtod(text, &end);
     if (end == text || *end || !(percent > 0 && percent <= 100)) {
-        argp_error(state, "'%s' is no percentage above 0, up to 100", text);
+        argp_error(state, "'%s' is not a percentage above 0 and up to 100", text);
     }
     return percent / 100;
 }
 
 static uint64_t parse_size(const char * text, struct argp_state * state) {
     uint64_t bytes = 0;
-    if (!parse_bytes(text, &bytes)) { argp_error(state, "'%s' is no size: 8G", text); }
+    if (!parse_bytes(text, &bytes)) { argp_error(state, "'%s' is not a size such as 8G", text); }
     return bytes;
 }
 
@@ -84,7 +84,7 @@ static uint64_t parse_rate(const char * text, struct argp_state * state) {
     uint64_t bytes = 0;
     if (length - unit < sizeof size) { memcpy(size, text, length - unit); }
     size[length - unit < sizeof size ? length - unit : 0] = '\0';
-    if (!parse_bytes(size, &bytes)) { argp_error(state, "'%s' is no rate: 2G/s", text); }
+    if (!parse_bytes(size, &bytes)) { argp_error(state, "'%s' is not a rate such as 2G/s", text); }
     return bytes;
 }
 

@@ -39,7 +39,7 @@ static int parse_interval(const char * text, struct argp_state * state) {
     char * end;
     const double seconds = strtod(text, &end);
     if (end == text || *end || !(seconds * 1000 >= INTERVAL_LEAST && seconds * 1000 <= INTERVAL_MOST)) {
-        argp_error(state, "'%s' is no number of seconds from 0.1 to 3600", text);
+        argp_error(state, "'%s' is not a number of seconds from 0.1 to 3600", text);
     }
     return (int) (seconds * 1000);
 }

@@ -102,7 +102,7 @@ static void draw_shares(const json_t * shares, double scale, char cell[static CE
     }
 }
 
-/* A value in its unit, as enum unit of the analyses names them; what is nothing at all shows as "-". */
+/* A value in its unit, as enum unit of the analyses names them; a value that does not exist shows as "-". */
 static void draw(const json_t * value, const char * unit, double scale, char cell[static CELL]) {
     const double real = json_number_value(value);
     const bool zero = real <= 0;

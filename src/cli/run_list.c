@@ -27,7 +27,7 @@ static int newest_first(const void * left, const void * right) {
     return strcmp(a->path, b->path);
 }
 
-/* A link to a folder is no run: nothing of ours makes one. */
+/* A link to a folder is not a run: tat makes no such links. */
 static bool is_folder(const char * path) {
     struct stat status;
     return lstat(path, &status) == 0 && S_ISDIR(status.st_mode);

@@ -67,7 +67,9 @@ static bool may_have_written(const struct tat_file_header * h) {
 bool run_is_alive(const struct tat_trace * trace) {
     const struct tat_file_header * h = tat_trace_header(trace);
     const pid_t pid = (pid_t) h->pid;
-    if (tat_trace_summary(trace)->ended || pid <= 0) { return false; } /* kill() means several by what is not above 0 */
+    if (tat_trace_summary(trace)->ended || pid <= 0) {
+        return false;
+    } /* to kill(), a number that is not above 0 means several processes */
     return (kill(pid, 0) == 0 || errno == EPERM) && may_have_written(h);
 }
 

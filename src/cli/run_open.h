@@ -14,7 +14,7 @@
  * the run is still going on, and not at all if the folder cannot be written to. NULL with *error. */
 struct tat_trace * run_open(const char * argument, char path[static PATH_MAX], struct tat_error * error);
 
-/* `tat record` has not finished with the folder; true as well for what is no folder. */
+/* `tat record` has not finished with the folder; true as well if it is not a folder. */
 bool run_is_locked(const char * folder);
 
 /* The traced process still runs, as far as its number and its age tell, and has not closed the trace. */

@@ -5,8 +5,8 @@
 #include <limits.h>
 #include <stdbool.h>
 
-/* The program that runs a script, by its first line; `env NAME` is looked up on PATH. False if it is no script, or its
- * program is not found. */
+/* The program that runs a script, by its first line; `env NAME` is looked up on PATH. False if it is not a script, or
+ * its program is not found. */
 bool script_interpreter(const char * script, char path[static PATH_MAX]);
 
 #endif

@@ -60,7 +60,7 @@ static json_t * dtype(void) {
     return fields;
 }
 
-/* Names come from files: what is no UTF-8 is left out, as jansson takes none. */
+/* Names come from files: invalid UTF-8 is left out, as jansson takes none. */
 static json_t * name_of(const char * text) {
     json_t * name = json_string(text);
     return name ? name : json_null();

@@ -21,7 +21,7 @@ struct file_replace {
 int file_replace_begin(struct file_replace * r, const char * folder, const char * name, struct tat_error * error);
 
 /* Opens a file that a user named: with the mode that the umask leaves, through links, and nothing stays if the program
- * is killed. What is no regular file (a device, a pipe) is written in place. Returns 0, or -1 with *error. */
+ * is killed. What is not a regular file (a device, a pipe) is written in place. Returns 0, or -1 with *error. */
 int file_replace_open(struct file_replace * r, const char * path, struct tat_error * error);
 
 /* Puts it in place, or, where `good` is false or writing failed, takes it away again. Returns 0, or -1; *error is then

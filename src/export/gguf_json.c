@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* JSON is UTF-8 and a model's strings need not be: what is no UTF-8 is shown as ASCII. */
+/* JSON is UTF-8 and a model's strings need not be: invalid bytes are escaped as ASCII. */
 static json_t * text(const char * bytes, size_t length) {
     json_t * string = json_stringn(bytes, length);
     if (string) { return string; }

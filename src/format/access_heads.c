@@ -85,7 +85,7 @@ static void give(struct split * s, uint64_t first, uint64_t count, struct piece 
     s->going = s->sink(&a, (struct tat_layout){ piece.run_bytes, piece.count > 1 ? piece.stride : 0 }, s->user);
 }
 
-/* Bytes of a row of so many elements of the operand's type; 0 if that is no number of whole blocks. */
+/* Bytes of a row of so many elements of the operand's type; 0 if that is not a whole number of blocks. */
 static uint64_t row_bytes(const struct tat_entry * e, uint64_t elements) {
     return elements % e->type_block ? 0 : elements / e->type_block * e->type_block_bytes;
 }

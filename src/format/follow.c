@@ -84,7 +84,7 @@ static uint64_t next_committed(struct follow * f, uint64_t at) {
     return 0;
 }
 
-/* What stays uncommitted in front of others was left by a thread that is no more. */
+/* What stays uncommitted in front of others was left by a thread that has ended. */
 static bool pass_over(struct follow * f) {
     const uint64_t next = next_committed(f, f->scan.at);
     if (f->waiting != f->scan.at || !next) { f->looks = 0; }

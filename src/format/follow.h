@@ -12,7 +12,7 @@ struct follow;
 
 /* Of a tensor_access.bin or its folder, whose header is written. NULL with *error. */
 struct follow * follow_open(const char * path, struct tat_error * error);
-void follow_close(struct follow * follow); /* NULL is fine */
+void follow_close(struct follow * follow); /* NULL is allowed */
 
 /* Takes in what was committed since. *revised: phases of evaluations that were there before are other ones now, since
  * they turned out to be warm-up. 0, or -1 with *error (memory, or the file became shorter than what was read). */

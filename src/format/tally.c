@@ -137,7 +137,7 @@ static void group_end(struct group * g) {
     free(g->counted_at);
 }
 
-/* Of all its times: what is left out at the end is no wait of 0. */
+/* Of all its times: what is left out at the end is not a wait of 0. */
 static bool has_waits(const struct tat_evaluation * e, const struct plan * plan) {
     const uint32_t n = e->n_stamps < plan->n_callbacks ? e->n_stamps : plan->n_callbacks;
     return n && e->n_waits >= n;

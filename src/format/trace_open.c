@@ -49,7 +49,7 @@ static int check_header(const struct tat_trace * trace, enum tat_file_kind kind,
     if (h->clock > TAT_CLOCK_CNTVCT) { return BAD(clock, "%" PRIu32 " is unknown", h->clock); }
     if (h->stamp_shift > 16) { return BAD(stamp_shift, "%" PRIu32 " is over 16", h->stamp_shift); }
     if (h->ticks_per_second < 1000 || h->ticks_per_second > 1000000000000u) {
-        return BAD(ticks_per_second, "%" PRIu64 " is no rate of a clock", h->ticks_per_second);
+        return BAD(ticks_per_second, "%" PRIu64 " is not a clock rate", h->ticks_per_second);
     }
     if (!memchr(h->producer, 0, sizeof h->producer)) { return BAD(producer, "%s", "does not end"); }
     if (!memchr(h->program, 0, sizeof h->program)) { return BAD(program, "%s", "does not end"); }

@@ -124,7 +124,7 @@ static int compute_bytes(struct tat_gguf_tensor * tensor, const struct input * i
     input_printable(tensor->name, name);
     if (tensor->ne[0] % type->block) {
         return input_fail(input, at,
-                          "tensor '%s': rows of %" PRIu64 " elements are no whole blocks of %s, which have %u", name,
+                          "tensor '%s': rows of %" PRIu64 " elements are not whole blocks of %s, which have %u", name,
                           tensor->ne[0], type->name, type->block);
     }
     const uint64_t blocks = tensor->ne[0] / type->block * tensor->ne[1] * tensor->ne[2] * tensor->ne[3];
@@ -201,7 +201,7 @@ static int check_part(const struct split_part * part, const struct metadata * me
     const uint64_t number = metadata_uint(metadata, SPLIT_NO, UINT64_MAX);
     const uint64_t total = metadata_uint(metadata, SPLIT_COUNT, 0);
     if (number == part->number - 1 && total == part->total) { return 0; }
-    return input_fail(input, input->position, "is no part %u of %u: its split.no and split.count say otherwise",
+    return input_fail(input, input->position, "is not part %u of %u: its split.no and split.count say otherwise",
                       part->number, part->total);
 }
 

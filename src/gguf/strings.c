@@ -46,7 +46,7 @@ struct tat_gguf_strings * tat_gguf_read_strings(const struct tat_gguf * gguf, co
     struct tat_gguf_strings * strings;
     struct input input;
     if (!kv || kv->type != TAT_GGUF_ARRAY || kv->element != TAT_GGUF_STRING) {
-        tat_fail(error, TAT_ERROR_INPUT, "%s: %s is no array of strings", input_path_end(file->path),
+        tat_fail(error, TAT_ERROR_INPUT, "%s: %s is not an array of strings", input_path_end(file->path),
                  kv ? kv->key : "the key");
         return NULL;
     }

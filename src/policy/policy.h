@@ -39,7 +39,7 @@ extern const struct policy_kind * const policy_kinds[]; /* all; ends with NULL *
 
 /* A policy with nothing in it; NULL: memory. `capacity` is in bytes. */
 struct policy * policy_new(const struct policy_kind * kind, uint64_t capacity, const struct policy_items * items);
-void policy_free(struct policy * policy); /* NULL is fine */
+void policy_free(struct policy * policy); /* NULL is allowed */
 
 /* Tells of an access. True: the item was held. If not, it is held from now on, or the policy passes it by. */
 bool policy_access(struct policy * policy, uint32_t item);

@@ -45,7 +45,7 @@ static int read_trace(const char * run, struct trace_facts * facts) {
     struct tat_error error = { 0 };
     const uint64_t before = facts->damaged_bytes;
     snprintf(path, sizeof path, "%s/tensor_access.bin", run);
-    /* Until its header is there, what was made is no trace. */
+    /* Until its header is there, what was made is not a trace. */
     if (stat(path, &file) != 0 || file.st_size == 0) { return 0; }
     const int result = trace_facts_add(facts, path, true, &error);
     if (result == 0 && facts->damaged_bytes - before <= TORN_MAX) { return 1; }

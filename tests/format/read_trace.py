@@ -344,7 +344,7 @@ class Trace:
                 entry.facts = b.varint()
                 entry.src = dict(b.masked())
                 if any(source >= n_leaves + n_nodes for source in entry.src.values()):
-                    raise Nonsense("a source that is no entry")
+                    raise Nonsense("a source that is not an entry")
                 words = dict(b.masked())
                 entry.params = [words.get(word, 0) & MASK32 for word in range(16)]
             entries.append(entry)

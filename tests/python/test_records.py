@@ -153,7 +153,7 @@ def test_newest_trace_and_names(toy: Path, other_toy: Path, monkeypatch: pytest.
     }.items():
         (traces / name).symlink_to(source)
     with pytest.raises(tat.TatError):
-        tat.TraceAnalyzer()  # links are no runs
+        tat.TraceAnalyzer()  # links are not runs
     for link in list(traces.iterdir()):
         source = link.readlink()
         link.unlink()

@@ -89,7 +89,7 @@ fake_host() {
 @test "refused: no trace where ggml binds the call inside itself" {
     fake_host fake_host_bound
     [ ! -e "$trace" ]
-    [[ $stderr == *"no trace: ggml_graph_compute is bound inside the library (-Bsymbolic"* ]]
+    [[ $stderr == *"no trace: "*"ggml_graph_compute is bound inside the library (-Bsymbolic"* ]]
 }
 
 @test "refused: no trace of a llama.cpp linked with -Bsymbolic" {
@@ -103,5 +103,5 @@ fake_host() {
     recorded run -n 2
     [ ! -e "$trace" ]
     cat "$trace.stderr"
-    [[ $(cat "$trace.stderr") == *"no trace: ggml_graph_compute is bound inside the library (-Bsymbolic"* ]]
+    [[ $(cat "$trace.stderr") == *"no trace: "*"ggml_graph_compute is bound inside the library (-Bsymbolic"* ]]
 }

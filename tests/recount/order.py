@@ -24,7 +24,7 @@ from timeline import GENERATE, MIXED, PROMPT, Clock, runs_of  # noqa: E402
 NEAR = 128 << 10
 SAMPLES, SEARCHED = 16, 10
 OUTSIDE = 16  # a flag of an evaluation: its tokens were not asked for
-TEXT = {"label", "distance", "kind"}  # of rows: what is no figure
+TEXT = {"label", "distance", "kind"}  # of rows: fields that hold no figure
 
 
 class Model:
@@ -487,7 +487,7 @@ def figures(thing):
 
 
 def rows_of_tables(section):
-    """Without what is no figure."""
+    """Without fields that hold no figure."""
     tables = {}
     for name, table in section.get("tables", {}).items():
         tables[name] = [{k: v for k, v in row.items() if k not in TEXT} for row in table["rows"]]

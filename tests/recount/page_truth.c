@@ -198,7 +198,7 @@ int munmap(void * address, size_t length) {
     return result;
 }
 
-/* The agent reads the model's header: that is no access of the model's. */
+/* The agent reads the model's header: that does not count as the model's access. */
 int close(int fd) {
     struct stat s;
     pthread_mutex_lock(&lock);

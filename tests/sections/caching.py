@@ -58,7 +58,7 @@ def stacks_of(facts):
 
 
 def slices_of(facts):
-    """(tensor, expert) -> bytes; the expert is 0 in what is no stack."""
+    """(tensor, expert) -> bytes; the expert is 0 where there is no stack."""
     stacks = stacks_of(facts)
     weights = [n for n, tensor in enumerate(facts.tensors) if tensor and tensor.kind == WEIGHT]
     return {(n, e): facts.tensors[n].bytes // stacks.get(n, 1) for n in weights for e in range(stacks.get(n, 1))}

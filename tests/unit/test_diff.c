@@ -157,7 +157,7 @@ static const json_t * at(const json_t * json, const char * path) {
 
 static double number(const json_t * json, const char * path) {
     const json_t * value = at(json, path);
-    if (!json_is_number(value)) { fail_msg("%s is no number", path); }
+    if (!json_is_number(value)) { fail_msg("%s is not a number", path); }
     return json_number_value(value);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reading well-formed models: every version, byte order, type and split; and what is no model file at all.
+ * Reading well-formed models: every version, byte order, type and split; and files that are not models at all.
  */
 #include "test_gguf_builder.h"
 
@@ -203,7 +203,7 @@ static void test_strings_are_read_on_demand(void ** state) {
     free(got);
 
     assert_null(tat_gguf_read_strings(gguf, tat_gguf_find_key(gguf, "uint64"), &error));
-    assert_non_null(strstr(error.message, "uint64 is no array of strings"));
+    assert_non_null(strstr(error.message, "uint64 is not an array of strings"));
     assert_null(tat_gguf_read_strings(gguf, NULL, &error));
 
     assert_int_equal(ftruncate(fd, (off_t) s.builder.size - 1), 0);
@@ -444,7 +444,7 @@ static void test_split_gone_wrong(void ** state) {
     expect_refused(part_of(*state, 1, 3), "m-00003-of-00003.gguf: cannot be opened: No such file");
 
     write_part(part_of(*state, 3, 3), 1, 3, 3);
-    expect_refused(part_of(*state, 1, 3), "m-00003-of-00003.gguf: byte 106: is no part 3 of 3");
+    expect_refused(part_of(*state, 1, 3), "m-00003-of-00003.gguf: byte 106: is not part 3 of 3");
     expect_refused(part_of(*state, 3, 3), "is named part 3, but its split.no says otherwise");
 
     write_part(part_of(*state, 3, 3), 2, 3, 3);
@@ -462,7 +462,7 @@ static void test_split_gone_wrong(void ** state) {
     struct sample s;
     sample_build(&s, 3, false);
     write_file(part_of(*state, 2, 2), &s.builder);
-    expect_refused(part_of(*state, 1, 2), "is no part 2 of 2");
+    expect_refused(part_of(*state, 1, 2), "is not part 2 of 2");
     builder_free(&s.builder);
 }
 
@@ -478,7 +478,7 @@ static void test_name_of_a_part_without_being_one(void ** state) {
     builder_free(&s.builder);
 }
 
-/* ---- what is no model file ---- */
+/* ---- files that are not models ---- */
 
 static void test_no_regular_file(void ** state) {
     const struct folder * folder = *state;

@@ -56,7 +56,8 @@ struct chain {
     uint32_t weight[WEIGHTS], embd, x;
 };
 
-/* Ten weights of 1,024 bytes; what stands beside them, to make graphs of tokens, is an embedding that is no weight. */
+/* Ten weights of 1,024 bytes; what stands beside them, to make graphs of tokens, is an embedding that is not a weight.
+ */
 static void chain_begin(struct chain * c) {
     struct tb_tensor t = { .kind = TAT_TENSOR_WEIGHT, .memory = TAT_MEMORY_FILE, .ne = { 16, 16 }, .file = 1 };
     tb_begin(&c->b);
@@ -281,7 +282,7 @@ static void views_that_overlap(void ** state) {
     json_decref(hot);
 }
 
-/* A percentage is no exact binary number: three tenths of ten are three, 70 % are seven. */
+/* A percentage is not an exact binary number: three tenths of ten are three, 70 % are seven. */
 static void shares_of_the_weights(void ** state) {
     (void) state;
     static const struct {

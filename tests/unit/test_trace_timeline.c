@@ -190,7 +190,7 @@ static void test_no_warmup(void ** state) {
     end(&f);
 }
 
-/* 4 + 4 + 1 rows, logits for the last alone: its single row is no generated token. */
+/* 4 + 4 + 1 rows, logits for the last alone: its single row is not a generated token. */
 static void test_prompt_in_ubatches(void ** state) {
     (void) state;
     struct fixture f;

@@ -90,7 +90,7 @@ def _scale_colours(name: str) -> list[list[Any]]:
 
 
 def _numbers(values: Floats) -> list[Any]:
-    """In six digits, None for what is no number: JSON knows no NaN."""
+    """In six digits, None for NaN and infinities: JSON knows no NaN."""
     if values.ndim > 1:
         return [_numbers(row) for row in values]
     return [float(f"{value:.6g}") if math.isfinite(value) else None for value in values.tolist()]

@@ -58,7 +58,8 @@ static size_t string_most(const struct string * s) {
     return STRING_MAX / (1 + s->n_blocks / BLOCKS_GOOD);
 }
 
-/* False for nothing real: more blocks than any model has, or a graph that reads a model many times over. */
+/* False for a string that no real run makes: more blocks than any model has, or a graph that reads a model many times
+ * over. */
 static bool is_bearable(const struct string * s, uint64_t blocks) {
     return blocks <= BLOCKS_MAX - s->n_blocks && s->reads.count + blocks <= string_most(s) + BLOCKS_MAX;
 }
@@ -77,7 +78,7 @@ static bool add_blocks(struct string * s, const struct extent_read * e, uint64_t
 /* Whole graphs until the string is long enough. */
 static bool make_string(struct string * s, struct block_curves * c, const struct references * r) {
     const uint64_t space = r->space / c->block_bytes + 1;
-    if (space > NUMBERS_MAX + 1) { return true; } /* nothing real: an empty string */
+    if (space > NUMBERS_MAX + 1) { return true; } /* no real run makes it: an empty string */
     s->number = calloc(space, sizeof *s->number);
     if (!s->number) { return false; }
     for (size_t m = 0; m < r->marks.count && s->reads.count < string_most(s); m++) {

@@ -32,7 +32,7 @@ bool simulation_begin(struct simulation * s, const struct references * r) {
         for (size_t m = 0; m < r->marks.count && count < REFERENCES_MAX; m++) {
             const bool generated = mark_phase(r, m) == TAT_PHASE_GENERATE;
             count += mark_at(r, m + 1)->first - mark_at(r, m)->first;
-            if (count > 2 * REFERENCES_MAX) { break; } /* one graph that is nothing real */
+            if (count > 2 * REFERENCES_MAX) { break; } /* a graph that no real model has */
             add_reads(s, r, m, generated, read);
             s->reads.graphs++;
             if (generated) { s->reads.tokens += r->subject->evaluations[mark_at(r, m)->evaluation].n_tokens; }

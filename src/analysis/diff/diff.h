@@ -36,7 +36,7 @@ extern const struct diff_section diff_runs, diff_tensors, diff_experts, diff_ord
 /* "generated token" or "token". */
 const char * diff_scope_name(const struct diff * d);
 
-/* In which ways two runs are no repeats of each other: none, and they are. */
+/* In which ways two runs differ in set-up: if in none, they are repeats of each other. */
 enum facet {
     FACET_MODEL = 1u << 0,
     FACET_PROMPT = 1u << 1,  /* its ubatches, and its token ids where both have them */

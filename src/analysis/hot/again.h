@@ -20,7 +20,7 @@ void again_add(struct again * a, const struct tat_tally * tally, const struct ta
 
 /* Bytes touched in each evaluation, less those that are different there, in all evaluations. What is read by rows
  * counts as read again where the same graph reads the whole tensor too; where it reads another part, not. Sets *failed
- * if memory ran out. NULL is fine. */
+ * if memory ran out. NULL is allowed. */
 uint64_t again_end(struct again * a, bool * failed);
 
 #endif

@@ -83,7 +83,7 @@ static int hottest(const void * a, const void * b) {
     return x->slice < y->slice ? -1 : x->slice > y->slice;
 }
 
-/* So many of `n`. A percentage is no exact binary number: 7 % of 100 are 7. */
+/* So many of `n`. A percentage is not an exact binary number: 7 % of 100 are 7. */
 static uint32_t share_of(double share, uint32_t n, double (*round)(double), double slack) {
     return (uint32_t) round(share * n + slack);
 }

@@ -39,7 +39,7 @@ enum guesser {
 };
 
 struct score {
-    uint64_t hits, unknown; /* unknown: no guess, which is no hit */
+    uint64_t hits, unknown; /* unknown: no guess, which counts as a miss */
     uint64_t hit_bytes;
 };
 

@@ -168,7 +168,7 @@ static void answer(const struct prediction * p, struct result * r) {
 static void add_lines(const struct prediction * p, struct result * r) {
     const struct scored tensors = scored(p, GRAPH, false), slices = scored(p, GRAPH, true);
     char a[UNITS_SIZE], b[UNITS_SIZE];
-    result_line(r, "next", "the graph's own order foretells %s of the next tensors and %s of the next slices",
+    result_line(r, "next", "the graph's own order predicts %s of the next tensors and %s of the next slices",
                 format_share(a, ratio(tensors.score.hits, tensors.accesses)),
                 format_share(b, ratio(slices.score.hits, slices.accesses)));
     const struct difference * wrong = p->graph_tensors.first.access ? &p->graph_tensors.first : &p->graph_slices.first;

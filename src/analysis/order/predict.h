@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Can the next weight be foretold? Predictors trained on the first half of the generated tokens, scored on the second.
+ * Can the next weight be predicted? Predictors trained on the first half of the generated tokens, scored on the second.
  */
 #ifndef TAT_ANALYSIS_ORDER_PREDICT_H
 #define TAT_ANALYSIS_ORDER_PREDICT_H

@@ -33,7 +33,7 @@ static bool offset_is_right(const struct verifier * v, const struct tat_tensor *
     const struct tat_gguf_tensor * g = v->models[t->file - 1] ? tat_gguf_find(v->models[t->file - 1], t->name) : NULL;
     if (!v->models[t->file - 1]) { return true; }
     if (!g) {
-        snprintf(why, size, "%s is no tensor of %s", t->name, v->files[t->file - 1].path);
+        snprintf(why, size, "%s is not a tensor of %s", t->name, v->files[t->file - 1].path);
     } else if (g->file_offset != t->file_offset || g->bytes != t->bytes) {
         snprintf(why, size,
                  "%s: %" PRIu64 " bytes at %" PRIu64 " in the trace, %" PRIu64 " bytes at %" PRIu64

@@ -140,7 +140,7 @@ struct advancing {
     uint32_t checked, followed, several, jumps, first; /* evaluations; first: the one that jumps first */
 };
 
-/* Back is no jump: hosts take tokens back (speculation), shift their cache, or turn to another sequence. */
+/* Going back is not a jump: hosts take tokens back (speculation), shift their cache, or turn to another sequence. */
 static void check_advance(const struct verifier * v, struct advancing * x, uint32_t evaluation,
                           const int64_t * positions, size_t count) {
     struct advance * a = &x->context[v->evaluations[evaluation].context];
