@@ -21,6 +21,8 @@ enum {
     RECENT = 64,
 };
 #define INSTEAD(condition) __builtin_expect(!!(condition), 0)
+/* Out of the way of the callback, which would save registers for it at every node. */
+#define RARELY __attribute__((noinline, cold))
 
 static struct evaluation slots[SLOTS];
 
@@ -146,7 +148,7 @@ static bool nodes_match(const struct evaluation * e, uint32_t from, uint32_t to)
 
 /* The guessed template was another graph's. What was captured so far stays right: the nodes up to here were the
  * same. */
-static bool change_template(struct evaluation * e) {
+static RARELY bool change_template(struct evaluation * e) {
     const int error = errno; /* in the middle of ggml's work */
     const bool found = look_up(e);
     errno = error;
@@ -165,19 +167,26 @@ static void take_capture(struct evaluation * e, uint32_t number) {
     e->positions.to = (size_t) (e->captured.at - e->captures);
 }
 
-static void at_step(struct evaluation * e, uint32_t k) {
+static __attribute__((noinline)) void take_captures(struct evaluation * e, uint32_t k) {
     const struct step * step = &e->steps->step[k];
-    if (INSTEAD(!nodes_match(e, step->first_node, step->last_node + 1))) {
-        if (!change_template(e) || k >= e->steps->n_steps) { return; }
-        step = &e->steps->step[k];
-    }
     for (uint32_t i = step->first_capture; i < step->first_capture + step->n_captures; i++) { take_capture(e, i); }
 }
 
-/* More callbacks than the template has: it is another graph's, or this ggml calls back by another rule. */
-static void beyond_steps(struct evaluation * e, uint32_t k) {
-    if (nodes_match(e, e->steps->tail_node, e->graph.n_nodes)) { return; }
-    if (change_template(e) && k < e->steps->n_steps) { at_step(e, k); }
+/* Another node than the template has, or more callbacks: it is another graph's, or this ggml calls back by another
+ * rule. */
+static RARELY void at_other_node(struct evaluation * e, uint32_t k) {
+    const bool beyond = k >= e->steps->n_steps;
+    if (beyond && (k > e->steps->n_steps || nodes_match(e, e->steps->tail_node, e->graph.n_nodes))) { return; }
+    if (change_template(e) && k < e->steps->n_steps) { take_captures(e, k); }
+}
+
+static inline void at_step(struct evaluation * e, uint32_t k) {
+    const struct step * step = &e->steps->step[k];
+    if (INSTEAD(k >= e->steps->n_steps || !nodes_match(e, step->first_node, step->last_node + 1))) {
+        at_other_node(e, k);
+    } else if (step->n_captures) {
+        take_captures(e, k);
+    }
 }
 
 /* The evaluation whose callback this thread, its thread 0, has just had. */
@@ -215,11 +224,7 @@ static void on_node(void * state) {
     const uint32_t k = e->n_callbacks++;
     if (INSTEAD(!e->tmpl || k >= e->stamps_capacity)) { return; }
     e->stamps[k] = clock_ticks(e->clock);
-    if (k < e->steps->n_steps) {
-        at_step(e, k);
-    } else if (k == e->steps->n_steps) {
-        beyond_steps(e, k);
-    }
+    at_step(e, k);
     if (INSTEAD(waits_for_barriers)) {
         e->waits[k] = 0; /* behind the last node there may be no barrier */
         before_barrier = e;
