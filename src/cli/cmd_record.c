@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/agent_reports.h"
@@ -218,6 +219,8 @@ static int record(const struct options * options, const char * program, const ch
     const struct child_watch watch = { run_watch_look, run_watch_goes_on, &seen };
     const int reports = agent_reports_open(folder);
     struct finished finished = { .is_remembered = is_remembered(options) };
+    struct timespec began;
+    clock_gettime(CLOCK_REALTIME_COARSE, &began);
     const int why = child_run(program, options->command, &watch, &finished.wait_status, &finished.left);
     const unsigned failures = agent_reports_print(reports, folder);
     agent_reports_close(reports, folder);
@@ -229,7 +232,7 @@ static int record(const struct options * options, const char * program, const ch
     while (options->command[argc]) { argc++; }
     const struct tat_run_info info = { argc, options->command, child_status(finished.wait_status) };
     finished.info = &info;
-    run_each_process(folder, finish_run, &finished);
+    run_each_process(folder, &began, finish_run, &finished);
     if (finished.left) {
         run_watch_say_left(&seen);
     } else if (finished.traces == 0 && obstacle) {

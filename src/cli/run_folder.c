@@ -12,6 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/run_open.h"
+#include "tat/format.h"
+
 enum { PREFIX = sizeof "run_" - 1, STAMP = PREFIX + RUN_STAMP_SIZE - 1 };
 
 const char * run_parent(void) {
@@ -39,11 +42,18 @@ static const char * read_suffix(const char * at, char mark, uint64_t * value) {
     return errno || *value > UINT32_MAX ? at : end;
 }
 
+/* "_PID", or "_PID_N" where a program that replaced itself kept its number. */
+static const char * read_pid(const char * at, uint64_t * pid) {
+    uint64_t again;
+    const char * end = read_suffix(at, '_', pid);
+    return end == at ? at : read_suffix(end, '_', &again);
+}
+
 bool run_parse(const char * name, struct run * run) {
     if (!has_stamp(name)) { return false; }
     uint64_t number;
     const char * end = read_suffix(name + STAMP, '-', &number);
-    end = read_suffix(end, '_', &run->pid);
+    end = read_pid(end, &run->pid);
     run->number = (unsigned) number;
     memcpy(run->stamp, name + PREFIX, RUN_STAMP_SIZE - 1);
     run->stamp[RUN_STAMP_SIZE - 1] = '\0';
@@ -146,15 +156,35 @@ int run_create(const char * wanted, char path[static PATH_MAX], struct tat_error
 
 /* ---- its processes ---- */
 
-/* "BASE_PID", as the agent names the folder of a further process. */
-static bool is_further(const char * name, const char * base) {
-    const size_t n = strlen(base);
-    if (strncmp(name, base, n) != 0 || name[n] != '_') { return false; }
-    const char * digits = name + n + 1;
-    return *digits && digits[strspn(digits, "0123456789")] == '\0';
+static uint64_t nanoseconds(const struct timespec * t) {
+    return (uint64_t) t->tv_sec * 1000000000u + (uint64_t) t->tv_nsec;
 }
 
-void run_each_process(const char * path, void (*each)(const char * path, void * state), void * state) {
+/* As the agent names the folder of a further process. */
+static bool is_further(const char * name, const char * base, uint64_t * pid) {
+    const size_t n = strlen(base);
+    if (strncmp(name, base, n) != 0) { return false; }
+    const char * end = read_pid(name + n, pid);
+    return end != name + n && *end == '\0';
+}
+
+/* A folder of the user's, or one of another recording, may be called so too: "-o out" and "-o out_2". */
+static bool was_made_since(const char * path, uint64_t pid, const struct timespec * began) {
+    char file[PATH_MAX + NAME_MAX + sizeof "/" RUN_TRACE_FILE];
+    struct tat_file_header header;
+    struct stat status;
+    if (run_is_locked(path) || stat(path, &status) != 0) { return false; }
+    snprintf(file, sizeof file, "%s/" RUN_TRACE_FILE, path);
+    const int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    const bool is_trace = fd >= 0 && pread(fd, &header, sizeof header, 0) == (ssize_t) sizeof header &&
+                          memcmp(header.magic, TAT_MAGIC, sizeof header.magic) == 0;
+    if (fd >= 0) { close(fd); }
+    if (is_trace) { return header.pid == pid && header.start_realtime_ns >= nanoseconds(began); }
+    return nanoseconds(&status.st_mtim) >= nanoseconds(began);
+}
+
+void run_each_process(const char * path, const struct timespec * began, void (*each)(const char * path, void * state),
+                      void * state) {
     each(path, state);
     char parent[PATH_MAX];
     const char * base = strrchr(path, '/') + 1; /* the path is absolute */
@@ -164,8 +194,9 @@ void run_each_process(const char * path, void (*each)(const char * path, void * 
     const int count = scandir(parent, &entries, NULL, alphasort);
     for (int i = 0; i < count; i++) {
         char further[PATH_MAX + NAME_MAX];
+        uint64_t pid;
         snprintf(further, sizeof further, "%s%s", parent, entries[i]->d_name);
-        if (is_further(entries[i]->d_name, base)) { each(further, state); }
+        if (is_further(entries[i]->d_name, base, &pid) && was_made_since(further, pid, began)) { each(further, state); }
         free(entries[i]);
     }
     if (count >= 0) { free(entries); }

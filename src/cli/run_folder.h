@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The folders of traces: run_YYYYMMDD_HHMMSS, "-N" appended where several start in one second, "_PID" for a further
- * process of the same run.
+ * process of the same run, and "_N" to that where a program replaced itself and computed again.
  */
 #ifndef TAT_CLI_RUN_FOLDER_H
 #define TAT_CLI_RUN_FOLDER_H
@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "tat/error.h"
 
@@ -59,7 +60,8 @@ void run_remember(const char * path);
 int run_create(const char * wanted, char path[static PATH_MAX], struct tat_error * error);
 
 /* `path` as run_create gave it: calls `each` with the folder at `path` and with those that further processes of its run
- * made beside it. */
-void run_each_process(const char * path, void (*each)(const char * path, void * state), void * state);
+ * made beside it since it began, by CLOCK_REALTIME_COARSE, which file systems go by. */
+void run_each_process(const char * path, const struct timespec * began, void (*each)(const char * path, void * state),
+                      void * state);
 
 #endif

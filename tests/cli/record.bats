@@ -334,6 +334,11 @@ says_why() {
         "${HOST%_linked}1" -g 2000 "$toy"
 }
 
+@test "record: why there is no trace: a process that has ended is not another user's" {
+    run "$TAT" record -- sh -c 'true & exec sleep 0.5'
+    [[ $output == *"no trace: sh computed no graph"* ]]
+}
+
 @test "record: why there is no trace: another user" {
     [ "$(id -u)" = 0 ] || skip "another user takes root"
     rights=$(mktemp -d)
@@ -425,6 +430,23 @@ assert m["command"] == ["nice", "-n", "0", "sh", "-c", "(left out)", "(left out)
     [ "$status" -eq 6 ]
     [[ $output == *"tensor_access.bin"* ]]
     [ "$(ls traces | wc -l)" -eq 1 ] # the empty folder of process 7 is gone
+}
+
+@test "record: folders that are only called like those of its processes are left alone" {
+    mkdir out_1 out_2
+    cp "$BATS_TEST_DIRNAME/../format/version-1.bin" out_1/tensor_access.bin
+    echo mine > out_1/trace_metadata.json
+    run "$TAT" record -o out -- true
+    [ "$status" -eq 0 ]
+    [ "$(cat out_1/trace_metadata.json)" = mine ]
+    [ "$(ls out_1 | wc -l)" -eq 2 ]
+    [ -d out_2 ]
+}
+
+@test "record: a program that replaces itself and computes again" {
+    run "$TAT" record -- sh -c 'mkdir ${TAT_RUN_DIR}_7_2; echo junk > ${TAT_RUN_DIR}_7_2/tensor_access.bin'
+    [[ $output == *"_7_2/tensor_access.bin"* ]]
+    [[ $("$TAT" list) == *"_7_2 "* ]]
 }
 
 @test "record: used wrongly" {
