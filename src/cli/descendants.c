@@ -2,6 +2,7 @@
 #include "cli/descendants.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -60,7 +61,7 @@ enum environment descendant_environment(pid_t pid, const char * name, const char
     size_t size = 0;
     snprintf(path, sizeof path, "/proc/%d/environ", (int) pid);
     FILE * file = fopen(path, "re");
-    if (!file) { return ENVIRONMENT_UNSEEN; }
+    if (!file) { return errno == EACCES || errno == EPERM ? ENVIRONMENT_UNSEEN : ENVIRONMENT_EMPTY; } /* or it ended */
     enum environment found = ENVIRONMENT_EMPTY;
     while (found != ENVIRONMENT_WITH && getdelim(&entry, &size, '\0', file) > 0) {
         found = is_entry(entry, name, value) ? ENVIRONMENT_WITH : ENVIRONMENT_WITHOUT;
