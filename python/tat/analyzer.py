@@ -34,7 +34,7 @@ class TraceAnalyzer:
 
     * tokens: evaluations that computed any of these tokens, counted from 0 without warm-up
     * layers, experts: records of these; what belongs to none is left out
-    * components: records of tensors of these components ("attn_q", ...; "activations": what does not belong to the model)
+    * components: records of tensors of these components ("attn_q", ...; "activations": not of the model)
     * phases: evaluations of these phases: warmup, prompt, generate, verify, mixed, other, unknown
     """
 

@@ -195,6 +195,11 @@ PY
             python3 - "$TAT" $stop $continued 3>&- <<'PY'
 import os, signal, subprocess, sys, time
 tat, stop, continued = sys.argv[1:]
+if stop == "TSTP":  # which the kernel drops in an orphaned process group, such as one that CI may have started
+    group = os.fork()
+    if group:
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(group, 0)[1]))
+    os.setpgrp()
 def state(pid):
     with open("/proc/%d/stat" % pid) as file:
         return file.read().rpartition(")")[2].split()[0]

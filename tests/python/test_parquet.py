@@ -148,7 +148,7 @@ def test_two_runs_of_one_name(toy: Path, other_toy: Path) -> None:
 def test_what_is_in_the_way_stays(toy: Path) -> None:
     Path("mine").mkdir()
     Path("mine/file").write_text("kept")
-    assert "no dataset" in command("parquet", toy, "-o", "mine", status=2).stderr
+    assert "not a dataset" in command("parquet", toy, "-o", "mine", status=2).stderr
     Path("mine.txt").write_text("kept")
     command("parquet", toy, "-o", "mine.txt", status=2)
     assert Path("mine/file").read_text() == Path("mine.txt").read_text() == "kept"
