@@ -171,13 +171,15 @@ static void add_asked(const struct subject * s, struct result * r) {
 static void set_headline(const struct subject * s, struct result * r) {
     const struct phase_total * p = &s->phase[TAT_PHASE_PROMPT];
     const struct phase_total * g = &s->phase[TAT_PHASE_GENERATE];
-    const double prompt = 1e9 * ratio(p->tokens, p->ns), generate = 1e9 * ratio(g->tokens, g->ns);
+    char prompt[UNITS_SIZE], generate[UNITS_SIZE];
+    format_rate(prompt, 1e9 * ratio(p->tokens, p->ns));
+    format_rate(generate, 1e9 * ratio(g->tokens, g->ns));
     if (p->tokens && g->tokens) {
-        result_headline(r, "The prompt ran at %.1f tokens/s, generation at %.1f.", prompt, generate);
+        result_headline(r, "The prompt ran at %s tokens/s, generation at %s.", prompt, generate);
     } else if (g->tokens) {
-        result_headline(r, "Generation ran at %.1f tokens/s.", generate);
+        result_headline(r, "Generation ran at %s tokens/s.", generate);
     } else if (p->tokens) {
-        result_headline(r, "The prompt ran at %.1f tokens/s; no generated token was evaluated.", prompt);
+        result_headline(r, "The prompt ran at %s tokens/s; no generated token was evaluated.", prompt);
     } else {
         result_headline(r, "Neither a prompt nor a generated token was evaluated.");
     }

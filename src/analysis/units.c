@@ -61,6 +61,11 @@ const char * format_share(char text[static UNITS_SIZE], double share) {
     return text;
 }
 
+const char * format_rate(char text[static UNITS_SIZE], double rate) {
+    snprintf(text, UNITS_SIZE, rate > 0 && rate < 0.0995 ? "%.2g" : "%.1f", rate);
+    return text;
+}
+
 const char * last_part(const char * path) {
     const char * slash = strrchr(path, '/');
     return slash ? slash + 1 : path;

@@ -160,15 +160,25 @@ static void say_tokens(const uint64_t tokens[TAT_PHASE_COUNT]) {
     fputs(*comma ? " tokens" : "no tokens", stderr);
 }
 
+/* Two digits: it is an estimate, and of slow runs too small to tell. */
+static const char * format_overhead(char text[static UNITS_SIZE], double share) {
+    if (share > 0 && share < 1e-4) {
+        snprintf(text, UNITS_SIZE, "below 0.01 %%");
+    } else {
+        snprintf(text, UNITS_SIZE, "about %.2g %%", 100 * share);
+    }
+    return text;
+}
+
 static void say_totals(const char * folder, const struct tat_run_totals * t) {
     char graphs[UNITS_SIZE], accesses[UNITS_SIZE], bytes[UNITS_SIZE], time[UNITS_SIZE], lost[UNITS_SIZE],
-        size[UNITS_SIZE];
+        size[UNITS_SIZE], overhead[UNITS_SIZE];
     fputs("tat: ", stderr);
     say_tokens(t->tokens);
-    fprintf(stderr, "; %s graphs in %s, %s accesses to %s, %s lost, overhead about %.2g %%; %s in %s",
+    fprintf(stderr, "; %s graphs in %s, %s accesses to %s, %s lost, overhead %s; %s in %s",
             format_count(graphs, t->evaluations), format_duration(time, t->graph_ns),
             format_count(accesses, t->accesses), format_bytes(bytes, t->bytes), format_count(lost, t->lost),
-            100 * t->overhead, format_bytes(size, t->file_bytes), folder);
+            format_overhead(overhead, t->overhead), format_bytes(size, t->file_bytes), folder);
     if (t->checks_failed) {
         fprintf(stderr, "; %u check%s FAILED, see `tat verify'", t->checks_failed, t->checks_failed == 1 ? "" : "s");
     }

@@ -129,6 +129,8 @@ static void draw(const json_t * value, const char * unit, double scale, char cel
         format_share(cell, real);
     } else if (strcmp(unit, "count") == 0) {
         format_count(cell, (uint64_t) real);
+    } else if (strcmp(unit, "per_second") == 0) {
+        format_rate(cell, real);
     } else if (strcmp(unit, "index") == 0) {
         snprintf(cell, CELL, "%.2f", real);
     } else {

@@ -19,7 +19,7 @@ from facts import Facts, grouped, ratio, unique_bytes
 from policies import POLICIES, least_read_again, lru_depths, min_depths, min_misses
 from read_trace import COPY, FILE, WEIGHT
 from timeline import GENERATE
-from words import in_bytes, in_percent, in_time
+from words import in_bytes, in_percent, in_rate, in_time
 
 SIZES = 64
 KIB = 1024
@@ -407,15 +407,15 @@ def expected(facts, memory=0, disk=0):
         again = [at(name, told)[1] for name in ("lru_blocks", fastest, "bound")]
         if disk:
             tables["speed"] = by_size(lambda saved, again: overlapped(again))
-            speeds = [f"{overlapped(one):.1f}" for one in again]
+            speeds = [in_rate(overlapped(one)) for one in again]
             answers.append([
                 cache, speeds[0], in_bytes(again[0]), speeds[1], TITLES[fastest], in_bytes(again[1]), speeds[2],
-                f"{1 / compute:.1f}",
+                in_rate(1 / compute),
             ])  # fmt: skip
-            notes.append(f"{1e3 * compute:.2f} ms")
+            notes.append(in_time(1e9 * compute))
         else:
             answers.append([
-                cache, rate(again[0]), rate(again[1]), TITLES[fastest], rate(again[2]), f"{1 / compute:.1f}", "2G/s"
+                cache, rate(again[0]), rate(again[1]), TITLES[fastest], rate(again[2]), in_rate(1 / compute), "2G/s"
             ])  # fmt: skip
     if sets:
         answers.append([in_bytes(sets[0]["bytes"]), in_percent(sets[0]["share"])])

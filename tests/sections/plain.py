@@ -6,7 +6,7 @@ from facts import INFERENCE, LOAD_BEGIN, LOAD_END, OUTSIDE, grouped, operands, r
 from names import NO_LAYER
 from read_trace import STATE, WEIGHT
 from timeline import GENERATE, PHASES, PROMPT
-from words import in_bytes, in_percent, in_time
+from words import in_bytes, in_percent, in_rate, in_time
 
 
 def bytes_of(accesses):
@@ -61,7 +61,7 @@ def phases(facts):
     return {
         "values": values,
         "tables": {"phases": rows},
-        "headline": [f"{speeds[p]:.1f}" for p in (PROMPT, GENERATE) if p in speeds],
+        "headline": [in_rate(speeds[p]) for p in (PROMPT, GENERATE) if p in speeds],
         "notes": notes,
     }
 

@@ -34,6 +34,10 @@ def in_percent(share):
     return "<0.1 %" if 0 < share * 100 < 0.05 else f"{share * 100:.1f} %"
 
 
+def in_rate(rate):
+    return f"{rate:.2g}" if 0 < rate < 0.0995 else f"{rate:.1f}"
+
+
 def counted(count):
     return f"{count:,}"
 

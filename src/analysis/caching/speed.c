@@ -52,27 +52,29 @@ static const char * rate(char text[static 2 * UNITS_SIZE], double bytes) {
 
 static void say_bounds(const struct caching * s, struct result * r) {
     char cache[2 * UNITS_SIZE], a[2 * UNITS_SIZE], b[2 * UNITS_SIZE], c[2 * UNITS_SIZE];
+    char x[UNITS_SIZE], y[UNITS_SIZE], z[UNITS_SIZE], alone[UNITS_SIZE];
     const unsigned size = caching_told(s, cache), best = fastest_policy(s, size);
     const struct outcome lru = caching_outcome(s, LRU_BLOCKS, size), other = caching_outcome(s, best, size),
                          bound = caching_outcome(s, BOUND, size);
     if (disk_of(s) > 0) {
         result_answer(r, "How fast could it be?",
-                      "With %s at most %.1f tokens/s under LRU (%s read again for each token), %.1f with the best "
-                      "policy (%s: %s), %.1f with any cache; computing alone allows %.1f.",
-                      cache, overlapped(s, lru), format_bytes(a, (uint64_t) lru.again_per_token), overlapped(s, other),
-                      caching_title(best), format_bytes(b, (uint64_t) other.again_per_token), overlapped(s, bound),
-                      1 / compute_of(s));
+                      "With %s at most %s tokens/s under LRU (%s read again for each token), %s with the best "
+                      "policy (%s: %s), %s with any cache; computing alone allows %s.",
+                      cache, format_rate(x, overlapped(s, lru)), format_bytes(a, (uint64_t) lru.again_per_token),
+                      format_rate(y, overlapped(s, other)), caching_title(best),
+                      format_bytes(b, (uint64_t) other.again_per_token), format_rate(z, overlapped(s, bound)),
+                      format_rate(alone, 1 / compute_of(s)));
         result_note(r,
-                    "At best: reading goes on while computing. Computing took %.2f ms a token in this run, reads that "
+                    "At best: reading goes on while computing. Computing took %s a token in this run, reads that "
                     "it may have waited for included.",
-                    1e3 * compute_of(s));
+                    format_duration(x, (uint64_t) (1e9 * compute_of(s))));
     } else {
         result_answer(r, "How fast could it be?",
                       "With %s, the tokens/s that a disk of R bytes/s allows: %s under LRU, %s with the best policy "
-                      "(%s), %s with any cache; and never more than the %.1f that computing allows (--disk 2G/s does "
+                      "(%s), %s with any cache; and never more than the %s that computing allows (--disk 2G/s does "
                       "the sum).",
                       cache, rate(a, lru.again_per_token), rate(b, other.again_per_token), caching_title(best),
-                      rate(c, bound.again_per_token), 1 / compute_of(s));
+                      rate(c, bound.again_per_token), format_rate(alone, 1 / compute_of(s)));
     }
 }
 
