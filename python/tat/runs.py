@@ -90,5 +90,5 @@ def resolve(path: str | os.PathLike[str] | None = None) -> Path:
         return parent() / given
     raise TatError(
         ErrorKind.INPUT,
-        f"{given} is not a trace: it is neither a file or a folder nor a name in {parent()} (see `tat list')",
+        f"{given} is not a trace: it is neither a file nor a folder nor a name in {parent()} (see `tat list')",
     )

@@ -98,7 +98,7 @@ int run_resolve(const char * argument, char path[static PATH_MAX], struct tat_er
     if (!strchr(argument, '/') && join(path, run_parent(), argument, error) == 0 && is_run(path)) { return 0; }
     if (snprintf(path, PATH_MAX, "%s", argument) < PATH_MAX && is_file(path)) { return 0; }
     return tat_fail(error, TAT_ERROR_INPUT,
-                    "%s is not a trace: it is neither a file or a folder nor a name in %s (see `tat list')", argument,
+                    "%s is not a trace: it is neither a file nor a folder nor a name in %s (see `tat list')", argument,
                     run_parent());
 }
 
