@@ -106,7 +106,7 @@ def token_tensor(source: Source) -> Chart:
         slowest = int(total.argmax())
         share = say(total[slowest] / max(total.sum(), 1), "share")
         title = f"Of the time that weights take, {matrix.names[slowest]} takes most: {share}."
-        notes = f"Every generated token touches the same bytes of each weight, so this shows time. {notes}"
+        notes = f"Every generated token touches as many bytes of each weight, so this shows time. {notes}"
     return Chart(
         title=title,
         subtitle=notes,

@@ -202,7 +202,9 @@ def _draw_bars(draws: Axes, bars: Bars) -> None:
                 label.set_horizontalalignment("right")
         draws.margins(x=0.01)
     if bars.value.unit == "count":
-        _by_thousands(draws.xaxis if bars.horizontal else draws.yaxis)
+        counts = draws.xaxis if bars.horizontal else draws.yaxis
+        counts.set_major_locator(ticker.MaxNLocator(integer=True))
+        _by_thousands(counts)
     draws.grid(True, axis="x" if bars.horizontal else "y", alpha=0.3)
     draws.set_axisbelow(True)
     draws.use_sticky_edges = False
