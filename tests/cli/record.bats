@@ -209,6 +209,11 @@ def wait_for(condition):
             return
         time.sleep(0.02)
     raise AssertionError("never: %s of %s" % (stop, continued))
+probe = subprocess.Popen(["sh", "-c", "kill -%s $$" % stop])
+stopped = os.waitid(os.P_PID, probe.pid, os.WSTOPPED | os.WEXITED).si_code == os.CLD_STOPPED
+probe.kill()
+if not stopped: # nobody above could continue it, so the system lets SIGTSTP pass
+    sys.exit()
 script = "echo $$ > pid; mv pid command; kill -%s $$; exit 7" % stop
 tracer = subprocess.Popen([tat, "record", "--", "sh", "-c", script], stderr=subprocess.DEVNULL, start_new_session=stop == "STOP")
 wait_for(lambda: os.path.exists("command"))
