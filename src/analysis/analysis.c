@@ -224,6 +224,11 @@ static json_t * finish_all(struct pass * pass, const struct subject * subject) {
     return all;
 }
 
+/* What a section found missing may be there no more, because the file was cut: that is the reason to tell. */
+static bool can_be_read(const struct subject * run, const struct subject * subject, struct tat_error * error) {
+    return tat_trace_trouble(run->trace, error) == 0 && tat_trace_trouble(subject->trace, error) == 0;
+}
+
 /* `part` is what all sections but that on the run are of; NULL: the whole. */
 static json_t * answer(const struct subject * run, const struct tat_trace * part, const char * const * names,
                        size_t count, struct tat_error * error) {
@@ -242,6 +247,7 @@ static json_t * answer(const struct subject * run, const struct tat_trace * part
     one_weight_free(&pass.weights);
     free(pass.running);
     if (status >= 0 && !memory) { status = tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
+    if (!can_be_read(run, &subject, error)) { status = -1; }
     if (part) { subject_free(&subject); }
     if (status != 0) {
         json_decref(all);

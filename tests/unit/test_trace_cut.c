@@ -3,6 +3,7 @@
  * Files that change while they are read: whoever cuts one makes an error, never a signal; and a writer that cuts off
  * what it had reserved makes none.
  */
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,11 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "format/follow.h"
+#include "tat/analysis.h"
 #include "tat/sums.h"
 #include "trace_builder.h"
 
@@ -166,6 +170,35 @@ static void test_cut_after_opening(void ** state) {
     end(&f);
 }
 
+/* In a trace of experts, every section but that on the run reads the file again. */
+static void test_cut_before_sections(void ** state) {
+    (void) state;
+    const char * path = getenv("TRACE");
+    const int whole = path ? open(path, O_RDONLY | O_CLOEXEC) : -1, part = memfd_create("trace", MFD_CLOEXEC);
+    const char * name;
+    char copy[64];
+    struct stat status;
+    if (!path) { skip(); }
+    assert_int_equal(fstat(whole, &status), 0);
+    snprintf(copy, sizeof copy, "/proc/self/fd/%d", part);
+    for (unsigned i = 0; (name = tat_analysis_name(i)); i++) {
+        struct tat_error error = { 0 };
+        off_t at = 0;
+        lseek(part, 0, SEEK_SET);
+        assert_int_equal(sendfile(part, whole, &at, (size_t) status.st_size), status.st_size);
+        struct tat_trace * trace = tat_trace_open(copy, &error);
+        assert_non_null(trace);
+        assert_int_equal(ftruncate(part, 0), 0);
+        char * text = tat_analyze(trace, &name, 1, NULL, &error);
+        assert_int_equal(text != NULL, strcmp(name, "run") == 0);
+        if (!text) { assert_non_null(strstr(error.message, "became shorter")); }
+        free(text);
+        tat_trace_close(trace);
+    }
+    close(part);
+    close(whole);
+}
+
 static void test_cut_while_read(void ** state) {
     (void) state;
     struct file f;
@@ -252,11 +285,9 @@ static void test_holes(void ** state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cut_after_opening),
-        cmocka_unit_test(test_cut_while_read),
-        cmocka_unit_test(test_reserve_cut_while_opened),
-        cmocka_unit_test(test_cut_while_followed),
-        cmocka_unit_test(test_holes),
+        cmocka_unit_test(test_cut_after_opening),  cmocka_unit_test(test_cut_before_sections),
+        cmocka_unit_test(test_cut_while_read),     cmocka_unit_test(test_reserve_cut_while_opened),
+        cmocka_unit_test(test_cut_while_followed), cmocka_unit_test(test_holes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
