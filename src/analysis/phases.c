@@ -156,6 +156,8 @@ static void add_asked(const struct subject * s, struct result * r) {
     const int64_t asked = run_asked_tokens(metadata);
     json_decref(metadata);
     if (asked > 0) { result_put_count(r, result_values(r), "asked_tokens", (uint64_t) asked); }
+    /* A draft's own tokens count as generated, the target's are checked: neither is what was asked for. */
+    if (s->phase[TAT_PHASE_VERIFY].tokens) { return; }
     if (asked > 0) {
         result_note(r,
                     "Asked for (-n): %" PRId64 " token%s; evaluated: %" PRIu64

@@ -25,7 +25,7 @@ SIZES = 64
 KIB = 1024
 TITLES = {
     "lru_blocks": "LRU (page cache)",
-    "lru": "least recently used",
+    "lru": "LRU of whole weights and experts",
     "fifo": "first in, first out",
     "lfu": "least frequently used",
     "s3fifo": "S3-FIFO",
