@@ -210,13 +210,14 @@ uint32_t tat_trace_find_model(const struct tat_trace * trace, const char * calle
     uint32_t n_found = 0, n_named = 0;
     char * end;
     const unsigned long number = strtoul(called, &end, 10);
+    const bool is_number = *called && !*end; /* never a piece of a name */
     for (uint32_t i = 0; i < trace->models.count; i++) {
         const struct tat_model * m = model_at(trace, i);
-        if (*called && !*end && m->number == number) { return m->number; }
+        if (is_number && m->number == number) { return m->number; }
         if (strcmp(called, m->name) == 0) {
             named = m;
             n_named++;
-        } else if (strcmp(called, tat_part_name(m->part)) == 0 || (*called && strstr(m->name, called))) {
+        } else if (strcmp(called, tat_part_name(m->part)) == 0 || (*called && !is_number && strstr(m->name, called))) {
             found = m;
             n_found++;
         }

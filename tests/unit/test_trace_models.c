@@ -51,7 +51,7 @@ static void begin(struct fixture * f) {
     }
     add_activations(f);
     tb_part(&f->b, "/models/target.gguf", TARGET, TAT_PART_MODEL);
-    tb_part(&f->b, "/models/small.gguf", DRAFT, TAT_PART_MODEL);
+    tb_part(&f->b, "/models/small-7b.gguf", DRAFT, TAT_PART_MODEL);
     tb_part(&f->b, "/models/lora.gguf", LORA, TAT_PART_ADAPTER);
     tb_part(&f->b, "/models/mmproj.gguf", PROJECTOR, TAT_PART_PROJECTOR);
 }
@@ -285,7 +285,7 @@ static void models_are_found_by_name(void ** state) {
     assert_int_equal(tat_trace_find_model(f.trace, "", &error), 0);
     assert_int_equal(tat_trace_find_model(f.trace, "7", &error), 0);
     assert_int_equal(error.kind, TAT_ERROR_NO);
-    assert_non_null(strstr(error.message, "2 is small.gguf (draft)"));
+    assert_non_null(strstr(error.message, "2 is small-7b.gguf (draft)"));
     assert_null(tat_trace_of_model(f.trace, LORA, &error)); /* it computes nothing by itself */
     end(&f);
 }
@@ -325,13 +325,13 @@ static void sections_say_of_whom_they_are(void ** state) {
     const char * const names[] = { "run", "layers", "phases" };
     struct tat_analysis_options options = { 0 };
     char * text = tat_analyze(f.trace, names, 3, &options, &error);
-    assert_non_null(strstr(text, "target.gguf, small.gguf (draft), lora.gguf (adapter), mmproj.gguf (projector)"));
+    assert_non_null(strstr(text, "target.gguf, small-7b.gguf (draft), lora.gguf (adapter), mmproj.gguf (projector)"));
     assert_non_null(strstr(text, "\"Layers: target.gguf (model)\""));
-    assert_null(strstr(text, "\"Layers: small.gguf (draft)\""));
+    assert_null(strstr(text, "\"Layers: small-7b.gguf (draft)\""));
     free(text);
     options.model = DRAFT;
     text = tat_analyze(f.trace, names, 3, &options, &error);
-    assert_non_null(strstr(text, "\"Layers: small.gguf (draft)\""));
+    assert_non_null(strstr(text, "\"Layers: small-7b.gguf (draft)\""));
     free(text);
     options.model = SHIFT;
     assert_null(tat_analyze(f.trace, names, 3, &options, &error));
