@@ -619,6 +619,24 @@ static void open_quietly(const char * path, bool as_other) {
     tat_gguf_close(gguf);
 }
 
+/* How many pages are in memory after a model was opened of which `n` were there before. The kernel may keep a page that
+ * is in use elsewhere when it is asked to let go, so a busy machine gets some tries: read-ahead would show in each. */
+static unsigned left_by_opening(const char * path, unsigned char * map, const unsigned * before, unsigned n,
+                                bool as_other) {
+    enum { TRIES = 10 };
+    unsigned char there[COLD_PAGES];
+    unsigned left = 0;
+    for (int i = 0; i < TRIES; i++) {
+        evict(path);
+        for (unsigned k = 0; k < n; k++) { read_page(path, before[k]); }
+        open_quietly(path, as_other);
+        left = resident(map, there);
+        for (unsigned k = 0; k < n; k++) { assert_true(there[before[k]] & 1); }
+        if (left == n) { break; }
+    }
+    return left;
+}
+
 static void test_pages_stay_as_they_were(void ** state) {
     char path[128];
     unsigned char there[COLD_PAGES];
@@ -628,20 +646,15 @@ static void test_pages_stay_as_they_were(void ** state) {
     unsigned char * map = cold_model(path, 50);
     assert_int_equal(chmod(folder->path, 0755) | chmod(path, 0644), 0);
     if (resident(map, there) == 0) { /* not so in a tmpfs */
+        tat_gguf_io(&was);
+        open_quietly(path, false);
+        tat_gguf_io(&is);
+        assert_int_equal(is.read - was.read, 4 * 65536);
+        assert_int_equal(is.fetched - was.fetched, is.read - was.read);
         for (int as_other = 0; as_other <= (geteuid() == 0); as_other++) {
-            evict(path);
-            tat_gguf_io(&was);
-            open_quietly(path, as_other);
-            tat_gguf_io(&is);
-            assert_int_equal(resident(map, there), 0);
-            assert_int_equal(is.read - was.read, as_other ? 0 : 4 * 65536);
-            assert_int_equal(is.fetched - was.fetched, is.read - was.read);
-            read_page(path, 3);
-            read_page(path, 52); /* behind the header, but read with its end */
-            read_page(path, 100);
-            open_quietly(path, as_other);
-            assert_int_equal(resident(map, there), 3);
-            assert_true(there[3] & there[52] & there[100] & 1);
+            const unsigned before[] = { 3, 52, 100 }; /* 52: behind the header, but read with its end */
+            assert_int_equal(left_by_opening(path, map, NULL, 0, as_other), 0);
+            assert_int_equal(left_by_opening(path, map, before, 3, as_other), 3);
         }
         tat_gguf_io(&was);
         for (unsigned i = 0; i < 64; i++) { read_page(path, i); }
