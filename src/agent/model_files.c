@@ -74,7 +74,7 @@ static void open_apart(void * argument, bool apart) {
     o->gguf = tat_gguf_open(o->path, TAT_GGUF_TOLERANT | (apart ? 0 : TAT_GGUF_LEAVE_OPEN), NULL);
 }
 
-/* What the tracer itself reads is no access of the host's: the trace says how much it was. */
+/* The tracer's own reads do not count as the host's: the trace says how much they were. */
 static struct tat_gguf * open_model(const char * path) {
     struct opening o = { .path = path };
     struct tat_gguf_io was, is;

@@ -54,8 +54,7 @@ static void print_conclusion(const struct tat_verification * v) {
         printf("\n%sAll good: %" PRIu64 " access records, nothing missing.", style(stdout, STYLE_GOOD), v->n_accesses);
     } else {
         printf("\n%sGood as far as it could be checked: %" PRIu64
-               " access records.\nWhether weights are missing was not "
-               "checked.",
+               " access records.\nWhether weights are missing was not checked.",
                style(stdout, STYLE_GOOD), v->n_accesses);
     }
     puts(style(stdout, STYLE_PLAIN));

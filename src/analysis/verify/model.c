@@ -168,7 +168,7 @@ static void count_model(const struct verifier * v, uint32_t file, struct account
     if (a->touched + a->named == used) { a->missing += a->unused - unused; }
 }
 
-/* What the loader brings and no graph names is no loss where the CPU alone computed: the architecture does without. */
+/* A weight that no graph names is not a loss where the CPU alone computed: the architecture does without it. */
 static void add_account(struct verifier * v, const char * what, const struct account * a) {
     const uint32_t missing = v->elsewhere ? a->unused : a->missing;
     const uint32_t all = a->touched + a->named + a->excused + a->unused;
