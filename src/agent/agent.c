@@ -42,7 +42,8 @@ enum tat_agent_mode agent_set_mode(enum tat_agent_mode wanted) {
     return (enum tat_agent_mode) __atomic_exchange_n(&mode, (int) wanted, __ATOMIC_RELAXED);
 }
 
-/* The order of the two is what counts: whoever closes sees this thread here, or this thread sees the closing. */
+/* The order of these two accesses matters: either the closing thread sees this one as busy, or this one sees the
+ * closing. */
 bool agent_enter(void) {
     __atomic_fetch_add(&busy, 1, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&state, __ATOMIC_SEQ_CST) != AGENT_CLOSED) { return true; }

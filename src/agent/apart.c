@@ -15,8 +15,8 @@ struct job {
     void * argument;
 };
 
-/* A new table without the host's descriptors: a pipe that the host closes meanwhile is then closed. Kernels before 5.9
- * only copy it, and some containers allow only the one or the other. */
+/* Gives this thread a new table without the host's descriptors, so that a pipe that the host closes meanwhile is really
+ * closed. Kernels before 5.9 can only copy the table; some containers allow only one of the two calls. */
 static bool leave_descriptors(void) {
 #ifdef SYS_close_range
     if (syscall(SYS_close_range, (unsigned) STDERR_FILENO + 1, ~0u, (unsigned) UNSHARE) == 0) { return true; }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * ggml_barrier, of libtat_agent_exact.so only: thread 0 takes its time stamps when all threads have finished a node,
- * not when it has finished its own share, and notes how long it waited for them. Every thread passes here some times a
+ * ggml_barrier, in libtat_agent_exact.so only. Thread 0 takes its time stamp when all threads have finished a node, not
+ * when it has finished its own share, and notes how long it waited for them. Every thread passes here several times per
  * node, so this library is preloaded only when exact times are asked for.
  */
 #include <stdint.h>
@@ -15,11 +15,11 @@ struct ggml_threadpool;
 
 TAT_EXPORT void ggml_barrier(struct ggml_threadpool * pool);
 
-enum { SITES = 1024 }; /* a ggml has some fifty places that call it */
+enum { SITES = 1024 }; /* ggml calls it from some fifty places */
 
 static struct call_entry sites[SITES];
 
-/* In the middle of a graph, whose library was not unloaded since the graph began. */
+/* Called in the middle of a graph: its library has not been unloaded since the graph began. */
 static void * real_of(const void * caller) {
     const void * ours = (const void *) ggml_barrier;
     const uint64_t generation = symbols_generation_seen();

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Passive wrappers of llama.cpp's functions that mark what graphs do not show: loading, warm-up, clearing and
- * restoring, buffers, one call's extent. They note and pass on; a host that reaches the functions another way is not
- * seen, and the trace knows nothing.
+ * Passive wrappers of those llama.cpp functions that mark what graphs do not show: loading, warm-up, clearing and
+ * restoring, buffers, the extent of a call. They note the call and pass it on. Where a host reaches the functions
+ * another way, the trace does not have these events.
  */
 #include <errno.h>
 #include <limits.h>
@@ -20,14 +20,14 @@
 #include "agent/symbols.h"
 #include "tat/format.h"
 
-/* Parameters that llama.cpp passes by value, whose size moves between versions. What the caller put on its stack is
- * copied whole, and somewhat more; on arm64 they come by address, which is copied from in the same way. */
+/* Parameters that llama.cpp passes by value and whose size differs between versions. The copy takes all that the caller
+ * put on its stack and somewhat more. On arm64 they are passed by address, and copied from there in the same way. */
 struct by_value {
     uint64_t bytes[40];
 };
 
-/* llama_batch, which has been seven to nine words. No more than there has to be: a call can come from the first
- * function of a coroutine, behind whose stack there is nothing. */
+/* llama_batch, which has had seven to nine words. This copies little more than it must: the call may come from the
+ * first function of a coroutine, and nothing lies beyond that stack. */
 struct batch {
     uint64_t bytes[10];
 };
@@ -53,11 +53,11 @@ static uint64_t id(const void * pointer) {
     }
 
 LOAD(llama_model_load_from_file, false)
-LOAD(llama_load_model_from_file, false) /* its name until 2025 */
+LOAD(llama_load_model_from_file, false) /* the name until 2025 */
 LOAD(whisper_init_from_file_with_params, true)
 LOAD(whisper_init_from_file_with_params_no_state, true)
 
-/* Two words by value: they travel in registers. */
+/* Two words by value travel in registers. */
 struct gguf_init_params {
     uint64_t no_alloc;
     void * context;
@@ -75,7 +75,8 @@ void * HOOK(gguf_init_from_file)(const char * path, struct gguf_init_params para
 
 TAT_EXPORT void * HOOK(gguf_init_from_file_ptr)(FILE * file, struct gguf_init_params params);
 
-/* An adapter's file comes so, open; what the function above opens itself may pass here too and is noted already. */
+/* An adapter's file is passed like this, already open. gguf_init_from_file may pass here too; its file is noted
+ * already. */
 void * HOOK(gguf_init_from_file_ptr)(FILE * file, struct gguf_init_params params) {
     HOOK_REAL(gguf_init_from_file_ptr, 0);
     char link[64], path[PATH_MAX];
@@ -172,7 +173,8 @@ void * HOOK(ggml_backend_buft_alloc_buffer)(void * type, size_t size) {
     return buffer;
 }
 
-/* llama.cpp makes and frees an empty buffer for every weight that it loads, to ask which kinds would take it. */
+/* For every weight that it loads, llama.cpp makes and frees an empty buffer, to ask which kinds of buffer would take
+ * it. */
 static bool is_empty(const void * caller, void * buffer) {
     void * symbol = buffer ? symbol_find(caller, "ggml_backend_buffer_get_size") : NULL;
     size_t (*get_size)(void *);
@@ -182,9 +184,9 @@ static bool is_empty(const void * caller, void * buffer) {
 
 TAT_EXPORT void HOOK(ggml_backend_buffer_free)(void * buffer);
 
-static _Thread_local bool frees_scheduler; /* a context is being freed, and here its buffers of results */
+static _Thread_local bool frees_scheduler; /* a context is being freed, and with it its result buffers */
 
-/* Forgotten before it is freed: at once, another can be at the same address. */
+/* The buffer is forgotten before it is freed, since another can be at its address right afterwards. */
 void HOOK(ggml_backend_buffer_free)(void * buffer) {
     HOOK_REAL(ggml_backend_buffer_free, );
     if (!is_empty(__builtin_return_address(0), buffer)) {
@@ -205,8 +207,7 @@ void HOOK(ggml_backend_sched_free)(void * scheduler) {
 
 /* ---- calls ---- */
 
-/* llama_batch begins with its number of tokens and has been larger than two words since it exists: by value, in
- * memory. */
+/* llama_batch begins with the number of tokens. It has always been larger than two words, so it is passed in memory. */
 #define CALL(name)                                                                                                     \
     TAT_EXPORT int32_t HOOK(name)(void * context, struct batch batch);                                                 \
     int32_t HOOK(name)(void * context, struct batch batch) {                                                           \
@@ -222,7 +223,7 @@ CALL(llama_encode)
 
 TAT_EXPORT int32_t HOOK(llama_process)(void * context, int type, void * batch);
 
-/* The batch is opaque: how many tokens it has follows from the graphs of the call. */
+/* The batch is opaque; the graphs of the call show how many tokens it has. */
 int32_t HOOK(llama_process)(void * context, int type, void * batch) {
     HOOK_REAL(llama_process, STATUS_FAILED);
     event_values(TAT_EVENT_CALL_BEGIN, id(context), -1);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a call reaches, by the address it comes from and the hook it comes to. An entry holds until a library is
- * unloaded: then another may be at its addresses, and it is as if it were not there. Lock-free, any thread.
+ * What a call reaches, by the address it comes from and the hook it arrives at. Once a library is unloaded, another one
+ * may be at these addresses, so entries made before no longer count. Lock-free, any thread.
  *
- * An entry's generation (symbols_generation) only grows, and is CALL_BUSY while the entry is written: whoever reads the
- * same generation before and after the rest has read one entry.
+ * The generation of an entry (symbols_generation) only grows; it is CALL_BUSY while the entry is being written. Whoever
+ * reads the same generation before and after the rest has read one consistent entry.
  */
 #ifndef TAT_AGENT_CALL_CACHE_H
 #define TAT_AGENT_CALL_CACHE_H
@@ -29,7 +29,7 @@ static inline unsigned call_slot(const void * caller, const void * ours) {
     return (unsigned) table_hash((uintptr_t) caller ^ (uintptr_t) ours << 1);
 }
 
-/* `count`: of entries, a power of two. */
+/* `count`: the number of entries, a power of two. */
 static inline bool call_find(const struct call_entry * entries, unsigned count, const void * caller, const void * ours,
                              uint64_t generation, void ** reached) {
     const unsigned first = call_slot(caller, ours);
@@ -48,7 +48,7 @@ static inline bool call_find(const struct call_entry * entries, unsigned count, 
     return false;
 }
 
-/* Where there is no room, it is looked up again next time. */
+/* If there is no room, the call is looked up again next time. */
 static inline void call_keep(struct call_entry * entries, unsigned count, const void * caller, const void * ours,
                              uint64_t generation, void * reached) {
     const unsigned first = call_slot(caller, ours);

@@ -7,7 +7,7 @@ enum { TYPE_F32 = 0, TYPE_F16 = 1, TYPE_I32 = 26, TYPE_I64 = 27 };
 enum { F16_MINUS_INFINITY = 0xfc00 };
 #define F32_MINUS_INFINITY 0xff800000u
 
-/* A tensor's elements in the order of their indices: ids are often strided views. */
+/* Walks a tensor's elements in the order of their indices: ids are often strided views. */
 struct cursor {
     const char * data;
     const int64_t * ne;
@@ -43,7 +43,7 @@ static int64_t between(int64_t from, int64_t to) {
     return (int64_t) ((uint64_t) to - (uint64_t) from);
 }
 
-/* Row ids and positions are mostly arithmetic series: runs of (difference, length). */
+/* Row ids and positions are mostly arithmetic series, so they are stored as runs of (difference, length). */
 static void put_series(struct cursor c, int32_t type, uint64_t count, struct tat_out * out) {
     int64_t previous = integer(next(&c), type);
     tat_put_zigzag(out, previous);
@@ -68,8 +68,8 @@ static inline int64_t packed(const char * data, int32_t type, uint64_t i) {
     return integer(data + i * (type == TYPE_I64 ? sizeof(int64_t) : sizeof(int32_t)), type);
 }
 
-/* The same of values that lie side by side: without flash attention there is an id for every element of V, which is
- * stored transposed, and a run for every token. Whole blocks are compared at once, which compilers make vectors of. */
+/* The same for values that lie side by side. Without flash attention, V is stored transposed and has an id for every
+ * element and a run for every token. Comparing whole blocks lets compilers vectorise the loop. */
 static inline void put_packed_series(const char * data, int32_t type, uint64_t count, struct tat_out * out) {
     enum { BLOCK = 16 };
     tat_put_zigzag(out, packed(data, type, 0));
@@ -118,7 +118,7 @@ static bool hidden(const char * cell, int32_t type) {
     return bits == F32_MINUS_INFINITY;
 }
 
-/* A row of a mask as runs of visible cells: (cells skipped, cells seen), ended by (0, 0). */
+/* Stores a row of a mask as runs of visible cells: (cells skipped, cells seen), ended by (0, 0). */
 static void put_visible(const char * row, int64_t cells, size_t step, int32_t type, struct tat_out * out) {
     for (int64_t at = 0; at < cells;) {
         const int64_t from = at;
@@ -133,7 +133,7 @@ static void put_visible(const char * row, int64_t cells, size_t step, int32_t ty
     tat_put_varint(out, 0);
 }
 
-/* Masks are padded to more rows than the ubatch has; the consumer's first operand has its rows in ne[1]. */
+/* A mask is padded to more rows than the ubatch has; ne[1] of the consumer's first operand is the true number. */
 static void put_mask(const struct ggml_layout * l, const struct ggml_tensor * node, const struct ggml_tensor * mask,
                      struct tat_out * out) {
     const int64_t * ne = layout_ne(l, mask);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Time stamps of the hot path: the processor's counter where it runs at one rate whatever the frequency and sleep
- * state, else CLOCK_MONOTONIC in nanoseconds.
+ * Time stamps of the hot path: the processor's counter if it runs at one rate in every frequency and sleep state, else
+ * CLOCK_MONOTONIC in nanoseconds.
  */
 #ifndef TAT_AGENT_CLOCK_H
 #define TAT_AGENT_CLOCK_H
@@ -16,14 +16,14 @@
 #include <x86intrin.h>
 #endif
 
-/* Not inlined: where ticks are a counter, the callback must not save registers for this call. */
+/* Not inlined: where the clock is a counter, the callback must not save registers for this call. */
 static __attribute__((noinline, unused)) uint64_t clock_monotonic_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t) now.tv_sec * 1000000000u + (uint64_t) now.tv_nsec;
 }
 
-/* Which clock this machine gets. */
+/* The clock that this machine gets. */
 static inline enum tat_clock clock_choose(void) {
 #if defined(__x86_64__)
     unsigned a, b, c, d;

@@ -21,20 +21,21 @@ enum {
     RECENT = 64,
 };
 #define INSTEAD(condition) __builtin_expect(!!(condition), 0)
-/* Out of the way of the callback, which would save registers for it at every node. */
+/* Kept out of the callback, which would otherwise save registers for it at every node. */
 #define RARELY __attribute__((noinline, cold))
 
 static struct evaluation slots[SLOTS];
 
-/* Set by libtat_agent_exact.so, before there is any graph. */
+/* Set by libtat_agent_exact.so before there is any graph. */
 static bool waits_for_barriers;
 
-/* The template last seen for a graph that begins alike: a guess, checked node by node. Acquire and release make the
- * template's contents visible with its address.
+/* The template last seen for a graph with the same first node, last node and size: a guess, checked node by node.
+ * Acquire and release make the template's contents visible with its address.
  *
- * A slot's `tmpl` is its owner's hazard pointer: what it points to is not freed. It is set with the registry's lock
- * held, or to a guess that is still the guess afterwards; whoever frees takes the guess away first and looks at the
- * slots then. These four accesses are sequentially consistent, so one of the two sees the other. */
+ * A slot's `tmpl` is its owner's hazard pointer: what it points to is not freed. It is set either with the
+ * registry's lock held, or to a guess that is still the guess afterwards. Whoever frees a template first takes the
+ * guess away, then looks at the slots. These four accesses are sequentially consistent, so one of the two threads
+ * sees the other. */
 static const struct graph_template * recent[RECENT];
 
 static void count_lost(enum tat_loss_reason reason) {
@@ -56,7 +57,7 @@ static void free_slot(struct evaluation * e) {
     __atomic_store_n(&e->taken, false, __ATOMIC_RELEASE);
 }
 
-/* Memory whose pages are all there: the hot path must not fault. */
+/* Memory with all its pages present, since the hot path must not fault. */
 static void * populated(void * old, size_t old_bytes, size_t bytes) {
     if (old) { munmap(old, old_bytes); }
     void * memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
@@ -73,7 +74,7 @@ static bool enough(uint8_t ** memory, size_t * capacity, size_t bytes) {
 
 static bool prepare_buffers(struct evaluation * e, const struct graph_template * t) {
     const uint32_t n = t->n_nodes + 1;
-    const size_t each = waits_for_barriers ? 2 : 1; /* of a callback: its stamp, and its wait */
+    const size_t each = waits_for_barriers ? 2 : 1; /* words per callback: its stamp, and perhaps its wait */
     if (n > e->stamps_capacity) {
         const size_t before = e->stamps_capacity * each * sizeof(uint64_t);
         e->stamps = populated(e->stamps, before, 2 * n * each * sizeof(uint64_t));
@@ -81,7 +82,8 @@ static bool prepare_buffers(struct evaluation * e, const struct graph_template *
         e->waits = e->stamps ? e->stamps + (each - 1) * e->stamps_capacity : NULL;
     }
     const size_t used = e->captures ? (size_t) (e->captured.at - e->captures) : 0;
-    /* In the middle of a graph, what was captured has to stay: what does not fit then is cut, and says so. */
+    /* In the middle of a graph, what was captured so far must stay; captures that do not fit are then cut, and the
+     * evaluation is marked. */
     if (used == 0 || t->capture_bytes + 64 <= e->captures_capacity) {
         if (!enough(&e->captures, &e->captures_capacity, t->capture_bytes + 64)) { return false; }
         e->captured.at = e->captures + used;
@@ -98,8 +100,7 @@ static uint32_t recent_slot(const struct graph * g) {
     return (uint32_t) (table_hash(hash + g->n_nodes) % RECENT);
 }
 
-/* Nobody guesses that a graph has this template from here on. True if no evaluation holds it either. With the
- * registry's lock held. */
+/* Takes this template out of all guesses. True if no evaluation holds it either. The registry's lock must be held. */
 static bool let_go(const struct graph_template * t) {
     for (int i = 0; i < RECENT; i++) {
         const struct graph_template * guess = t;
@@ -111,7 +112,7 @@ static bool let_go(const struct graph_template * t) {
     return true;
 }
 
-/* Takes the graph's template from the registry, or makes it: the slow way, where the guess was wrong. */
+/* The slow way, for a guess that was wrong: finds the graph's template, or makes it. */
 static bool look_up(struct evaluation * e) {
     if (!agent_enter()) { return false; }
     const struct graph_template * t = template_of(&e->graph, &e->tmpl, let_go);
@@ -146,10 +147,10 @@ static bool nodes_match(const struct evaluation * e, uint32_t from, uint32_t to)
     return host->hash->all_match(&host->layout, e->graph.nodes, e->tmpl->expected, from, to);
 }
 
-/* The guessed template was another graph's. What was captured so far stays right: the nodes up to here were the
- * same. */
+/* The guessed template belongs to another graph. What was captured so far stays right, since the nodes up to here are
+ * the same. */
 static RARELY bool change_template(struct evaluation * e) {
-    const int error = errno; /* in the middle of ggml's work */
+    const int error = errno; /* ggml is in the middle of its work */
     const bool found = look_up(e);
     errno = error;
     if (found) { return true; }
@@ -172,8 +173,8 @@ static __attribute__((noinline)) void take_captures(struct evaluation * e, uint3
     for (uint32_t i = step->first_capture; i < step->first_capture + step->n_captures; i++) { take_capture(e, i); }
 }
 
-/* Another node than the template has, or more callbacks: it is another graph's, or this ggml calls back by another
- * rule. */
+/* The node is not the template's, or there are more callbacks than steps: either this is another graph, or this ggml
+ * calls back by another rule. */
 static RARELY void at_other_node(struct evaluation * e, uint32_t k) {
     const bool beyond = k >= e->steps->n_steps;
     if (beyond && (k > e->steps->n_steps || nodes_match(e, e->steps->tail_node, e->graph.n_nodes))) { return; }
@@ -189,7 +190,7 @@ static inline void at_step(struct evaluation * e, uint32_t k) {
     }
 }
 
-/* The evaluation whose callback this thread, its thread 0, has just had. */
+/* The evaluation whose callback this thread has just had, as its thread 0. */
 static _Thread_local struct evaluation * before_barrier;
 
 void evaluation_wait_for_barriers(void) {
@@ -207,7 +208,7 @@ struct evaluation * evaluation_at_barrier(void) {
     struct evaluation * e = before_barrier;
     if (!e) { return NULL; }
     before_barrier = NULL;
-    e->stamps[e->n_callbacks - 1] = clock_ticks(e->clock); /* when it came; the callback's own work is not waiting */
+    e->stamps[e->n_callbacks - 1] = clock_ticks(e->clock); /* on arrival: the callback's own work is not waiting */
     return e;
 }
 
@@ -226,7 +227,7 @@ static void on_node(void * state) {
     e->stamps[k] = clock_ticks(e->clock);
     at_step(e, k);
     if (INSTEAD(waits_for_barriers)) {
-        e->waits[k] = 0; /* behind the last node there may be no barrier */
+        e->waits[k] = 0; /* the last node may have no barrier after it */
         before_barrier = e;
     }
 }
@@ -235,7 +236,7 @@ static void on_node_empty(void * state) {
     (void) state;
 }
 
-/* An evaluation is emitted when it is counted as stored or lost: one that still runs when the trace is closed is
+/* An evaluation counts as emitted when it counts as stored or lost. One that still runs when the trace is closed is
  * neither. */
 static bool refuse(struct evaluation * e, enum tat_loss_reason reason) {
     if (e) { free_slot(e); }
@@ -247,7 +248,8 @@ static bool refuse(struct evaluation * e, enum tat_loss_reason reason) {
     return false;
 }
 
-/* The program wants no recording now. For TAT_AGENT_EMPTY, what remains is the price of the hook. */
+/* The program wants no recording now. TAT_AGENT_EMPTY keeps an empty callback, which shows what the hook alone
+ * costs. */
 static bool pass(const struct graph_call * call, struct watch * watch, enum tat_agent_mode mode) {
     if (agent_enter()) {
         __atomic_fetch_add(&agent_totals.evaluations_emitted, 1, __ATOMIC_RELAXED);
@@ -258,7 +260,7 @@ static bool pass(const struct graph_call * call, struct watch * watch, enum tat_
     return mode == TAT_AGENT_EMPTY && !call->hands_off;
 }
 
-/* What is not proven is not touched, and the trace says why, once a host. */
+/* A plan whose layout is not proven is not touched; the trace says why, once for each host. */
 static bool leave_alone(const struct graph_call * call) {
     struct host * host = call->host;
     if (host->trouble[0] && !__atomic_exchange_n(&host->told, true, __ATOMIC_RELAXED)) {
@@ -293,7 +295,7 @@ bool evaluation_begin(const struct graph_call * call, struct watch * watch) {
     return true;
 }
 
-/* The nodes that no callback came for, which are all of them where a graph of views alone met another's template. */
+/* Compares the nodes that had no callback. In a graph of views alone these are all nodes. */
 static void compare_rest(struct evaluation * e) {
     const struct steps * steps = e->steps;
     const uint32_t from = e->n_callbacks < steps->n_steps ? steps->step[e->n_callbacks].first_node : steps->tail_node;

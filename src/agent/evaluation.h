@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * One call of ggml_graph_compute, from begin to end. All state belongs to the call, so any number of contexts may
- * compute at once: a slot is owned by the calling thread between evaluation_begin and evaluation_end, and nobody else
- * looks.
+ * compute at once: the calling thread owns a slot between evaluation_begin and evaluation_end. Of a slot in use, other
+ * threads read only which template it holds.
  */
 #ifndef TAT_AGENT_EVALUATION_H
 #define TAT_AGENT_EVALUATION_H
@@ -11,22 +11,22 @@
 
 struct evaluation;
 
-/* Says by *watch what is called after each node. False: this evaluation is not recorded, and counted as lost or
+/* Sets *watch to what is called after each node. False: this evaluation is not recorded, and counts as lost or
  * filtered. */
 bool evaluation_begin(const struct graph_call * call, struct watch * watch);
 
 /* Writes the evaluation and frees the slot. */
 void evaluation_end(struct evaluation * evaluation, const struct graph_call * call);
 
-/* Exact times (barrier.c): from now on thread 0's stamps are moved to the end of the barrier after its callback, and
- * what it waited there is kept beside them. */
+/* For exact times (barrier.c): from now on thread 0's stamps are moved to the end of the barrier after its callback,
+ * and its wait there is kept beside them. */
 void evaluation_wait_for_barriers(void);
 
-/* The calling thread is at a barrier. Hot path: NULL, and nothing done, unless it is the thread 0 of an evaluation that
- * has had a callback since the barrier before. */
+/* The calling thread has reached a barrier. Returns NULL and does nothing, unless this thread is thread 0 of an
+ * evaluation and has had a callback since its last barrier. Hot path. */
 struct evaluation * evaluation_at_barrier(void);
 
-/* It has passed that barrier. */
+/* The thread has passed that barrier. */
 void evaluation_passed_barrier(struct evaluation * evaluation);
 
 void evaluations_after_fork(void);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The end of an evaluation: which rule ggml obeyed, and the block that says it all.
+ * The end of an evaluation: which rule ggml followed, and the block that records the evaluation.
  */
 #include "agent/agent.h"
 #include "agent/evaluation_state.h"
@@ -9,8 +9,9 @@
 #include "agent/template_cache.h"
 #include "agent/token_filter.h"
 
-/* The rule under which a complete run of this graph has as many callbacks as there were; TAT_RULE_COUNT: none. Of a
- * ggml that was seen to leave nodes alone that this rule takes together, it is none: the counts are equal by chance. */
+/* The rule under which a complete run of this graph has as many callbacks as there were, or TAT_RULE_COUNT if there is
+ * none. A rule that skips or fuses nodes which this ggml was seen to execute singly does not fit: the counts are equal
+ * by chance. */
 static uint32_t fitting_rule(const struct evaluation * e) {
     static const uint32_t known[] = {
         TAT_RULE_SKIP_EMPTY | TAT_RULE_SKIP_UNASKED | TAT_RULE_FUSE_NORM,
@@ -28,7 +29,7 @@ static uint32_t fitting_rule(const struct evaluation * e) {
     return TAT_RULE_COUNT;
 }
 
-/* Which rule was in force follows from the count of callbacks, and from nothing else. */
+/* The rule in force follows from the number of callbacks alone. */
 static void settle_rule(struct evaluation * e) {
     if (e->flags & TAT_EVALUATION_ABORTED) {
         if (e->n_callbacks > e->steps->n_steps) { e->flags |= TAT_EVALUATION_UNMATCHED; }
@@ -61,7 +62,7 @@ static void put_stamps(const struct evaluation * e, struct tat_out * out) {
     }
 }
 
-/* Of one node, never longer than from the stamp before to its own. */
+/* A node's wait is at most the time from the stamp before to its own. */
 static void put_waits(const struct evaluation * e, struct tat_out * out) {
     const uint32_t stored = stored_stamps(e);
     tat_put_varint(out, stored);
@@ -74,7 +75,7 @@ static void put_waits(const struct evaluation * e, struct tat_out * out) {
     }
 }
 
-/* Of the captures, only the positions, from which a reader tells the phase; nothing of the others. */
+/* Stores only the captured positions, from which a reader tells the phase; the other captures stay empty. */
 static void put_positions(const struct evaluation * e, struct tat_out * out) {
     const struct graph_template * t = e->tmpl;
     const size_t bytes = e->positions.to - e->positions.from;
@@ -104,7 +105,7 @@ static void settle_flags(struct evaluation * e) {
     settle_rule(e);
     if (e->captured.overflow) { e->flags |= TAT_EVALUATION_CUT; }
     if (!tokens_count(e->tmpl->context, e->tmpl->n_tokens, e->tmpl->has_output)) { e->flags |= TAT_EVALUATION_OUTSIDE; }
-    /* None follows the last node in some versions. */
+    /* Some versions have no barrier after the last node. */
     if (e->n_barriers && e->n_barriers + 1 >= e->n_callbacks) { e->flags |= TAT_EVALUATION_EXACT; }
 }
 

@@ -18,13 +18,13 @@ enum { ARCHITECTURE_MAX = 64, EVENT_MAX = 8192, EARLY_MAX = 64 << 10 };
 static uint64_t emitted, lost; /* relaxed: sums */
 static _Thread_local uint32_t tid;
 
-/* What happens before the first graph, the load above all, waits here until there is a trace. */
+/* What happens before the first graph, above all the load, waits here until there is a trace. */
 static pthread_mutex_t early_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
     uint8_t bytes[EARLY_MAX]; /* payloads, each after its length as a uint16_t */
     size_t used;
     uint64_t lost;
-    bool over; /* they went into the trace: what comes now goes there at once */
+    bool over; /* they are in the trace, and what comes now goes there directly */
 } early;
 
 uint32_t events_thread_id(void) {
@@ -45,8 +45,8 @@ static void store(const uint8_t * bytes, size_t count) {
     if (!sink_write(&trace_sink, TAT_BLOCK_EVENT, bytes, count)) { __atomic_fetch_add(&lost, 1, __ATOMIC_RELAXED); }
 }
 
-/* False: it is too late to keep anything. Asked under the lock, or an event could come between the opening of the
- * trace and the writing of what was kept, and be neither stored nor lost. */
+/* False: it is too late to keep events here. This is asked under the lock: otherwise an event could come between the
+ * opening of the trace and the writing of what was kept, and be neither stored nor lost. */
 static bool keep_early(const uint8_t * bytes, size_t count) {
     const uint16_t length = (uint16_t) count;
     pthread_mutex_lock(&early_lock);
@@ -85,7 +85,7 @@ void events_flush_early(void) {
     pthread_mutex_unlock(&early_lock);
 }
 
-/* Texts are paths, or begin with anything but a slash. */
+/* A text is a path, or does not begin with a slash. */
 static void put_path(struct tat_out * out, const char * path) {
     char text[EVENT_MAX / 2];
     const size_t length = agent_path(text, sizeof text, path);
@@ -95,7 +95,7 @@ static void put_path(struct tat_out * out, const char * path) {
 void event_clock(void) {
     uint8_t bytes[EVENT_MAX];
     struct tat_out out = begin(bytes, TAT_EVENT_CLOCK);
-    /* The counter is read before and after the clock: the middle is within half of a call of it. */
+    /* The counter is read before and after the clock: the middle is off by at most half a call. */
     const uint64_t before = clock_ticks(agent_clock());
     const uint64_t ns = clock_monotonic_ns();
     const uint64_t after = clock_ticks(agent_clock());

@@ -27,16 +27,17 @@ struct noted {
 };
 
 static pthread_mutex_t noted_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct noted noted[NOTED_MAX]; /* not looked at yet */
+static struct noted noted[NOTED_MAX]; /* still to be looked at */
 static unsigned n_noted;
 
-/* Were looked at; the oldest is forgotten first. Written with the registry's lock held too, read with either. */
+/* Already looked at; the oldest is forgotten first. Written with both this lock and the registry's held, read with
+ * either. */
 static struct noted loaded[NOTED_MAX];
 static unsigned n_loaded;
 
-static _Thread_local struct file_identity last_opened; /* an inode of 0: none */
+static _Thread_local struct file_identity last_opened; /* inode 0: none */
 
-/* The oldest is forgotten first. With the lock. */
+/* Which buffer was made for which file; the oldest is forgotten first. Under noted_lock. */
 static struct made {
     const void * buffer;
     struct file_identity file;
@@ -93,7 +94,7 @@ void files_buffer_made(const void * buffer) {
     pthread_mutex_unlock(&noted_lock);
 }
 
-/* No inode: unknown. */
+/* The result's inode is 0 if the file is unknown. */
 static struct file_identity file_of_buffer(const void * buffer) {
     pthread_mutex_lock(&noted_lock);
     const struct made * slot = buffer ? made_at(buffer) : NULL;
@@ -102,19 +103,19 @@ static struct file_identity file_of_buffer(const void * buffer) {
     return file;
 }
 
-/* Moves one on to those that were looked at. */
+/* Moves one noted file to those already looked at. */
 static bool take_noted(struct noted * out) {
     pthread_mutex_lock(&noted_lock);
     const bool some = n_noted > 0;
     if (some) {
-        loaded[n_loaded++ % NOTED_MAX] = *out = noted[0]; /* paths are never freed: a fork may come in between */
+        loaded[n_loaded++ % NOTED_MAX] = *out = noted[0]; /* paths are never freed, since a fork may come in between */
         memmove(noted, noted + 1, --n_noted * sizeof noted[0]);
     }
     pthread_mutex_unlock(&noted_lock);
     return some;
 }
 
-/* What lies at the path by now may be another file: it is not the one that was loaded. */
+/* By now another file may be at the path. It is not the one that was loaded, so it is passed over. */
 static void look_at_noted(void) {
     for (struct noted n; take_noted(&n);) {
         struct file_identity is;
@@ -123,7 +124,7 @@ static void look_at_noted(void) {
     }
 }
 
-/* The file that was loaded from a path: the very version, or (NULL) the one with that inode. */
+/* The file that was loaded from a path: this very version if `identity` is given, else any with this inode. */
 static const struct noted * loaded_from(const char * path, const struct file_identity * identity, uint64_t inode) {
     for (unsigned i = 0; i < NOTED_MAX; i++) {
         const struct noted * n = &loaded[i];
@@ -137,7 +138,7 @@ static const struct noted * loaded_from(const char * path, const struct file_ide
 
 static struct {
     uint64_t device, inode;
-} mapped_as[MODEL_FILES_MAX]; /* by number - 1: as the kernel had the file when its path was still there */
+} mapped_as[MODEL_FILES_MAX]; /* by number - 1: how the kernel identified the file while it still had its path */
 
 enum { LINK_MAX = 64 };
 
@@ -145,9 +146,9 @@ static void link_behind(const struct mapping * m, char * link) {
     snprintf(link, LINK_MAX, "/proc/self/map_files/%" PRIx64 "-%" PRIx64, m->from, m->to);
 }
 
-/* The path of what is mapped, where /proc/self/maps writes a newline as "\012". Where it has none any more, the kernel
- * adds " (deleted)", which may be a part of a name too. Writes the path without it, and returns whether it was there.
- */
+/* The path of what is mapped, read from the link because /proc/self/maps writes a newline as "\012". For a file that
+ * lost its path the kernel adds " (deleted)", which may also be part of a name. Writes the path without that suffix;
+ * returns false if the suffix was the kernel's. */
 static bool read_path(const struct mapping * m, char path[PATH_MAX]) {
     static const char gone[] = " (deleted)";
     char link[LINK_MAX];
@@ -165,9 +166,9 @@ static bool read_path(const struct mapping * m, char path[PATH_MAX]) {
     return false;
 }
 
-/* Is what lies at the path what is mapped? The kernel's device is not always stat's: a btrfs subvolume and an overlay
- * have devices of their own. Inodes agree, but for overlays over several file systems and some network file systems.
- * There the path has to do: it is marked where its file was deleted or replaced. */
+/* Is the mapped file the one at the path? The kernel's device is not always stat's: a btrfs subvolume and an overlay
+ * have devices of their own. Inodes agree, except on overlays over several file systems and on some network file
+ * systems. There the path must do, since the kernel marks it if its file was deleted or replaced. */
 static bool lies_at(const char * path, bool is_there, uint64_t inode, struct file_identity * identity) {
     struct statfs system;
     if (!identify(path, identity)) { return false; }
@@ -176,9 +177,8 @@ static bool lies_at(const char * path, bool is_there, uint64_t inode, struct fil
     return system.f_type == OVERLAYFS_SUPER_MAGIC || loaded_from(path, identity, 0);
 }
 
-/* A file that was deleted or replaced is still there behind its mapping, for processes that may look
- * (CAP_CHECKPOINT_RESTORE). Else it may be known from before; and if the host was seen loading it, at least where its
- * bytes are is known. */
+/* A process with CAP_CHECKPOINT_RESTORE can still open a deleted or replaced file through its mapping. Others may know
+ * the file from before. If the host was seen loading it, at least the place of its bytes is known. */
 static uint32_t file_without_path(const struct mapping * m, const char * name) {
     const struct mapped_object * o = mapping_object(m);
     char behind[LINK_MAX];
@@ -213,7 +213,7 @@ struct stand_in {
     uint32_t file;
 };
 
-static struct stand_in * stand_ins; /* none overlaps another */
+static struct stand_in * stand_ins; /* they never overlap */
 static uint32_t n_stand_ins, stand_ins_capacity;
 
 static bool reserve_stand_ins(uint32_t count) {
@@ -232,7 +232,7 @@ static const struct stand_in * stand_in_at(uint64_t address) {
     return NULL;
 }
 
-/* Leaves of each range what lies outside; there is room for one more. */
+/* Cuts [from, to) out of each range; there is room for one more. */
 static void cut(uint64_t from, uint64_t to) {
     for (uint32_t i = n_stand_ins; i-- > 0;) {
         const struct stand_in s = stand_ins[i];
@@ -261,7 +261,7 @@ bool files_stand_no_more(const void * address, uint64_t bytes) {
 
 /* ---- where bytes are ---- */
 
-/* The trace is told of all pieces of a file that is mapped, once. */
+/* Tells the trace once of all pieces of a mapped file. */
 static void announce(uint32_t object, uint32_t file) {
     uint32_t count;
     struct mapping * m = mappings_all(&count);
@@ -297,8 +297,8 @@ void files_refresh(void) {
     mappings_refresh();
 }
 
-/* A tensor that is not mapped was copied out of the file; repacking keeps its name, type and shape. Its file may be
- * mapped all the same. */
+/* A tensor outside of mappings was copied out of its file; repacking keeps name, type and shape. Its file may be mapped
+ * nevertheless. */
 struct file_place files_find(const void * address, const void * buffer, const char * name, int32_t type,
                              uint64_t bytes) {
     struct file_place place = files_at(address);
@@ -322,7 +322,7 @@ struct file_place files_find_direction(unsigned layer, int32_t type, uint64_t by
 
 void files_after_fork(void) {
     pthread_mutex_init(&noted_lock, NULL);
-    for (unsigned i = 0; i < NOTED_MAX && n_noted < NOTED_MAX; i++) { /* the child's trace has none of them yet */
+    for (unsigned i = 0; i < NOTED_MAX && n_noted < NOTED_MAX; i++) { /* the child's trace does not have them yet */
         if (loaded[i].path) { noted[n_noted++] = loaded[i]; }
     }
     memset(loaded, 0, sizeof loaded);

@@ -3,16 +3,16 @@
 
 #include <string.h>
 
-enum { TYPE_F32 = 0, TYPE_F16 = 1, TYPE_I32 = 26 }; /* fixed by the GGUF format */
+enum { TYPE_F32 = 0, TYPE_F16 = 1, TYPE_I32 = 26 }; /* the GGUF format fixes them */
 
-/* No version's struct is longer; the context has room behind the last tensor, so scanning never leaves its memory. */
+/* No version's struct is longer. The context has room after the last tensor, so scanning never leaves its memory. */
 enum { SCAN_BYTES = 512, ARENA_BYTES = 64 * 1024, DATA_BYTES = 4096 };
 
 #define ALIGNED_DATA 64
 
 struct probe {
     const struct ggml_functions * ggml;
-    size_t limit; /* bytes of a tensor */
+    size_t limit; /* bytes of a tensor to search */
     struct ggml_tensor * a;
     struct ggml_tensor * b;
     struct ggml_tensor * sum;
@@ -27,8 +27,8 @@ static const int64_t NE[4] = { 96, 7, 5, 3 };
 static const size_t VIEW_OFFSET = 36;
 static const float SCALE = 0.372519f;
 
-/* Offset of `count` bytes in a tensor, searched at multiples of `step` from `from`; 0 with *found false where
- * absent. */
+/* The offset of `count` given bytes in a tensor, searched in steps of `step` from `from`. If they are absent, returns 0
+ * with *found false. */
 static uint16_t find(const struct probe * p, const struct ggml_tensor * t, const void * bytes, size_t count,
                      size_t step, size_t from, bool * found) {
     for (size_t at = from; at + count <= p->limit; at += step) {
@@ -41,7 +41,7 @@ static uint16_t find(const struct probe * p, const struct ggml_tensor * t, const
     return 0;
 }
 
-/* An int32 that takes these values in these tensors, at one place only. */
+/* The offset of the one int32 that has these values in these tensors. */
 static uint16_t find_int(const struct probe * p, const struct ggml_tensor * const * tensors, const int32_t * values,
                          size_t count, bool * found) {
     size_t hits = 0;
@@ -55,7 +55,7 @@ static uint16_t find_int(const struct probe * p, const struct ggml_tensor * cons
     return where;
 }
 
-/* The operation: 0 in leaves, small, different and nonzero in the results of ADD, MUL and SCALE, equal in two ADDs. */
+/* The operation: 0 in leaves; small, nonzero and different in the results of ADD, MUL and SCALE; equal in two ADDs. */
 static uint16_t find_op(const struct probe * p, const struct ggml_tensor * sum2, bool * found) {
     size_t hits = 0;
     uint16_t where = 0;
@@ -90,7 +90,7 @@ static const char * find_sources(const struct probe * p, struct ggml_layout * l)
     const struct ggml_tensor * pair[2] = { p->a, p->b };
     l->src = find(p, p->sum, pair, sizeof pair, 8, 0, &found);
     if (!found) { return "src"; }
-    /* The view holds its source twice: as src[0] and as view_src, followed by the offset. */
+    /* The view holds its source twice: as src[0], and as view_src, which the offset follows. */
     const struct {
         const struct ggml_tensor * source;
         size_t offset;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The only place that knows ggml's structs. Fields of ggml_tensor moved between versions, so their offsets are found at
- * run time: tensors with telling values are built through ggml's exported functions, then the values are looked for.
+ * What the agent knows of ggml's structs. The fields of ggml_tensor moved between versions, so their offsets are found
+ * at run time: ggml's exported functions build tensors with telling values, and the values are then looked for.
  */
 #ifndef TAT_AGENT_GGML_LAYOUT_H
 #define TAT_AGENT_GGML_LAYOUT_H
@@ -18,11 +18,11 @@ struct ggml_context;
 struct ggml_backend_buffer;
 struct ggml_backend;
 
-/* The plan that ggml_graph_compute takes beside the graph. It begins alike in all versions; what follows n_threads is
- * plan_probe.c's to find. A plan is changed in place, never copied: nobody says how long it is. */
+/* The plan that ggml_graph_compute takes beside the graph. It begins alike in all versions; plan_probe.c finds what
+ * follows n_threads. A plan is changed in place, never copied, because nothing says how long it is. */
 struct ggml_cplan;
 
-/* What the host wants to be asked after each node. Its two words lie side by side in every plan. */
+/* The host's own callback after each node. Its two words lie side by side in every plan. */
 struct ggml_abort {
     bool (*callback)(void * data);
     void * data;
@@ -31,7 +31,7 @@ struct ggml_abort {
 struct ggml_plan_layout {
     uint16_t abort; /* offset of a struct ggml_abort */
     bool rule_known;
-    uint32_t rule; /* enum tat_rule set by which the callback is called, with nothing turned off */
+    uint32_t rule; /* set of enum tat_rule: when the callback is called, with nothing turned off */
 };
 
 static inline struct ggml_abort * plan_abort(const struct ggml_plan_layout * l, struct ggml_cplan * plan) {
@@ -39,11 +39,11 @@ static inline struct ggml_abort * plan_abort(const struct ggml_plan_layout * l, 
 }
 
 static inline int plan_threads(const struct ggml_cplan * plan) {
-    enum { OFFSET = 16 }; /* behind the size and the address of the work buffer */
+    enum { OFFSET = 16 }; /* after the size and the address of the work buffer */
     return *(const int *) ((const char *) plan + OFFSET);
 }
 
-/* A plan by value: the callee writes as much as it has. */
+/* Room for a plan returned by value; the callee writes as much as its plan has. */
 struct ggml_plan_room {
     uint64_t word[64];
 };
@@ -54,7 +54,7 @@ struct ggml_init_params {
     bool no_alloc;
 };
 
-/* By value, with zeros behind for what a version appends. */
+/* Passed by value, with zeros at the end for what a version appends. */
 struct ggml_init_room {
     struct ggml_init_params params;
     uint64_t more[8];
@@ -63,7 +63,7 @@ struct ggml_init_room {
 enum { GGML_FLAG_INPUT = 1, GGML_FLAG_OUTPUT = 2, GGML_FLAG_COMPUTE = 16 };
 enum { GGML_USAGE_ANY = 0, GGML_USAGE_WEIGHTS = 1, GGML_USAGE_COMPUTE = 2 };
 
-/* Functions of the ggml that the host uses, found through the library that calls ggml_graph_compute. */
+/* Functions of the host's ggml, found through the library that calls ggml_graph_compute. */
 struct ggml_functions {
     int (*graph_compute)(struct ggml_cgraph *, struct ggml_cplan *);
     int (*graph_n_nodes)(struct ggml_cgraph *);
@@ -93,7 +93,7 @@ struct ggml_functions {
     struct ggml_tensor * (*rms_norm)(struct ggml_context *, struct ggml_tensor *, float);
     void (*build_forward_expand)(struct ggml_cgraph *, struct ggml_tensor *);
     struct ggml_plan_room (*graph_plan)(const struct ggml_cgraph *, int, void *); /* older ones take two arguments */
-    /* NULL where there is none. */
+    /* NULL in versions without it. */
     size_t (*buffer_get_size)(struct ggml_backend_buffer *);
     const char * (*version)(void);
     struct ggml_backend * (*cpu_init)(void);
@@ -108,7 +108,7 @@ struct ggml_layout {
     uint16_t type, op, op_params, flags, ne, nb, src, n_src, view_src, view_offs, data, name, buffer;
 };
 
-/* Finds every offset or says which could not be found (a string constant). */
+/* Finds every offset. Returns NULL, or which one could not be found (a string constant). */
 const char * ggml_layout_probe(const struct ggml_functions * ggml, struct ggml_layout * layout);
 
 #define GGML_FIELD(type_, tensor, offset) (*(type_ const *) ((const char *) (tensor) + (offset)))

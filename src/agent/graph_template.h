@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A graph seen before. It is written to the trace once; evaluations name it. The hot path asks it three things: is this
- * node still what it was, which node does the n-th callback stand for, and what has to be read there.
+ * A graph seen before. It is written to the trace once, and evaluations refer to it. The hot path asks it three things:
+ * is this node still what it was, which node does the n-th callback stand for, and what must be read there?
  */
 #ifndef TAT_AGENT_GRAPH_TEMPLATE_H
 #define TAT_AGENT_GRAPH_TEMPLATE_H
@@ -12,15 +12,15 @@
 #include "agent/host.h"
 #include "agent/node_hash.h"
 
-/* One callback. */
+/* What one callback stands for. */
 struct step {
-    uint32_t first_node, last_node; /* compared here: skipped nodes before the executed one, the fused ones with it */
+    uint32_t first_node, last_node; /* compared here: skipped nodes before the executed one, fused ones after it */
     uint32_t first_capture, n_captures;
 };
 
 struct capture {
-    uint32_t entry; /* of the template: what is read */
-    uint32_t node;  /* it is read when this one's callback fires */
+    uint32_t entry; /* the template's entry that is read */
+    uint32_t node;  /* the node whose callback reads it */
     uint16_t src;
     uint16_t kind; /* enum tat_capture_kind */
 };
@@ -33,20 +33,20 @@ struct steps {
 
 struct graph_template {
     uint32_t id;
-    uint32_t host; /* its number */
+    uint32_t host; /* the host's number */
     uint32_t context;
     uint32_t n_nodes;
     uint32_t n_captures;
-    uint32_t n_tokens;      /* rows that go in, as the reader counts them */
-    bool has_output;        /* rows come out */
+    uint32_t n_tokens;      /* rows in, counted as the reader counts them */
+    bool has_output;        /* rows of results come out */
     uint64_t hash;          /* of all nodes */
-    uint64_t capture_bytes; /* that the captures can take */
+    uint64_t capture_bytes; /* that the captures may take */
     struct expected * expected;
     struct capture * captures;
     struct steps * steps[TAT_RULE_COUNT]; /* NULL until asked for */
-    uint64_t last_used;                   /* relaxed; a count of evaluations */
-    uint64_t epoch;                       /* relaxed: when all its lives were seen to go on */
-    uint32_t * lives;                     /* that it was made for, its context's too; see lives.h */
+    uint64_t last_used;                   /* relaxed; when, as a count of evaluations */
+    uint64_t epoch;                       /* relaxed; in which all its lives were last seen to go on */
+    uint32_t * lives;                     /* that it was made for, with its context's; see lives.h */
     uint32_t n_lives;
     bool written;
 };

@@ -17,15 +17,15 @@
 
 enum { TYPE_F32 = 0, OP_PARAM_WORDS = 16 };
 
-/* Leaves first, then the nodes in their order. */
+/* A graph's tensors: leaves first, then the nodes in their order. */
 struct walk {
     const struct graph * graph;
     const struct ggml_layout * l;
     const struct ggml_tensor ** leaves;
     uint32_t n_leaves, leaves_capacity;
-    uint32_t * uses;      /* of each node's result, by nodes */
+    uint32_t * uses;      /* how often nodes use each node's result */
     struct table index;   /* address -> node, or n_nodes + leaf */
-    struct table names;   /* name -> how many roots had it */
+    struct table names;   /* an entry for each root of that name */
     struct table written; /* address of a root that a node writes to -> that node */
 };
 
@@ -41,7 +41,7 @@ static uint32_t index_of(const struct walk * w, const struct ggml_tensor * tenso
     return TABLE_NONE;
 }
 
-/* Number of an entry in the block. */
+/* A tensor's entry number in the block. */
 static uint32_t entry_of(const struct walk * w, const struct ggml_tensor * tensor) {
     const uint32_t i = index_of(w, tensor);
     return i < w->graph->n_nodes ? w->n_leaves + i : i - w->graph->n_nodes;
@@ -101,7 +101,7 @@ static bool is_empty(const struct walk * w, const struct ggml_tensor * t) {
            op_is(w, t, "TRANSPOSE");
 }
 
-/* ggml-cpu's condition for computing RMS_NORM and the MUL after it as one. */
+/* ggml-cpu's condition for computing RMS_NORM and the following MUL as one. */
 static bool fuses_next(const struct walk * w, uint32_t i) {
     const struct graph * g = w->graph;
     if (i + 1 >= g->n_nodes) { return false; }
@@ -128,13 +128,13 @@ static uint32_t facts_of(const struct walk * w, uint32_t i) {
            (fuses_next(w, i) ? TAT_NODE_FUSES_NEXT : 0u);
 }
 
-/* What is said beside the ids that decide which bytes are touched (node_rules.h): for which positions and cells, and
- * with which weights of experts. */
+/* What is captured beside the ids that decide which bytes are touched (node_rules.h): positions, visible cells, and the
+ * experts' weights. */
 static const struct capture_rule {
     const char * op;
     int src;
     enum tat_capture_kind kind;
-    const char * prefix; /* of the operand's name; NULL: any */
+    const char * prefix; /* of the operand's name; NULL: any name */
 } capture_rules[] = {
     { "ROPE", 1, TAT_CAPTURE_POSITIONS, NULL },
     { "FLASH_ATTN_EXT", 3, TAT_CAPTURE_MASK, NULL },
@@ -154,8 +154,8 @@ static const struct ggml_tensor * root_of(const struct walk * w, const struct gg
     return view ? view : t;
 }
 
-/* Before SET_ROWS, llama.cpp copied new keys and values to a view of the cache that moves on with every ubatch. Such
- * views are compared without their offset, which is captured. */
+/* Before there was SET_ROWS, llama.cpp copied new keys and values to a view of the cache that moves on with every
+ * ubatch. Such views are compared without their offset, which is captured. */
 static void mark_sliding(const struct walk * w, struct graph_template * t) {
     for (uint32_t i = 0; i < t->n_nodes; i++) {
         const struct ggml_tensor * node = w->graph->nodes[i];
@@ -173,13 +173,13 @@ static void add_offset(const struct walk * w, struct graph_template * t, uint32_
     t->capture_bytes += 2 * TAT_VARINT_MAX;
 }
 
-/* Rows looked up in the token embeddings are the text itself. */
+/* The rows looked up in the token embeddings are the text itself. */
 static bool is_text(const struct walk * w, const struct ggml_tensor * node) {
     const struct ggml_tensor * table = layout_src(w->l, node)[0];
     return table && op_is(w, node, "GET_ROWS") && strstr(layout_name(w->l, table), "token_embd");
 }
 
-/* One value is read once, however many nodes use it. */
+/* A value is read once, however many nodes use it. */
 static void add_capture(const struct walk * w, struct graph_template * t, uint32_t node,
                         const struct capture_rule * rule) {
     const struct ggml_tensor * operand = layout_src(w->l, w->graph->nodes[node])[rule->src];
@@ -192,7 +192,7 @@ static void add_capture(const struct walk * w, struct graph_template * t, uint32
         if (t->captures[i].entry == entry && t->captures[i].kind == rule->kind) { return; }
     }
     t->captures[t->n_captures++] = (struct capture){ entry, node, (uint16_t) rule->src, (uint16_t) rule->kind };
-    /* A mask's rows are a few runs each; should they be more, the capture is cut and says so. */
+    /* A mask's row is a few runs. If there are more, the capture is cut, and the evaluation is marked. */
     const uint64_t each = rule->kind == TAT_CAPTURE_MASK ? 1 : TAT_VARINT_MAX;
     t->capture_bytes += 64 + each * elements(w, operand);
 }
@@ -230,7 +230,7 @@ static bool add_life(struct graph_template * t, uint32_t life) {
     return true;
 }
 
-/* A context is known by the first buffer of its KV cache or state; failing that, by the graph object. */
+/* The first buffer of its KV cache or state identifies a context; without one, the graph object does. */
 static bool find_context(const struct walk * w, struct graph_template * t) {
     const void * key = NULL;
     uint32_t life = 0;
@@ -258,7 +258,7 @@ static bool find_lives(const struct walk * w, struct graph_template * t) {
     return find_context(w, t);
 }
 
-/* As the reader does: the rows that are looked up in the token embeddings, or embeddings given. */
+/* Counted as the reader does: the rows looked up in the token embeddings, or the embeddings passed in. */
 static uint32_t tokens_of(const struct walk * w) {
     for (uint32_t i = 0; i < w->n_leaves; i++) {
         if (strcmp(layout_name(w->l, w->leaves[i]), "inp_embd") == 0) {
@@ -310,7 +310,7 @@ bool graph_walk(const struct graph * g, struct graph_template * t) {
     return found;
 }
 
-/* How many roots of that name came before. */
+/* How many roots of that name came before this one. */
 static uint32_t occurrence(struct walk * w, uint32_t name) {
     uint32_t steps = 0, n = 0;
     const uint64_t hash = table_hash(name);
@@ -336,7 +336,8 @@ static bool find_written(struct walk * w) {
     return true;
 }
 
-/* A control vector has no name of its own ("leaf_7") and is added to what a layer puts out ("l_out-7"). */
+/* A control vector has no name of its own ("leaf_7"). It is added to a layer's output ("l_out-7"), which names the
+ * layer. */
 static uint16_t direction_of(const struct walk * w, const struct ggml_tensor * leaf) {
     if (strncmp(layout_name(w->l, leaf), "leaf_", 5) != 0) { return 0; }
     for (uint32_t i = 0; i < w->graph->n_nodes; i++) {
@@ -360,7 +361,7 @@ static uint32_t tensor_number(struct walk * w, const struct ggml_tensor * tensor
     return registry_tensor(w->graph->host, &root);
 }
 
-/* Contiguous rows as ggml lays them out: then the strides need not be written. */
+/* Contiguous, as ggml lays rows out: then the strides need not be written. */
 static bool is_packed(const struct walk * w, const struct ggml_tensor * t) {
     const struct ggml_functions * ggml = &w->graph->host->ggml;
     const int64_t * ne = layout_ne(w->l, t);
@@ -391,7 +392,7 @@ static void put_sources(const struct walk * w, struct tat_out * out, const struc
     }
 }
 
-/* What leaves and nodes have in common. False: no memory for a number. */
+/* Writes what leaves and nodes have in common. False: no memory for a number. */
 static bool put_entry(struct walk * w, struct tat_out * out, const struct ggml_tensor * t, uint32_t tensor,
                       const char ** previous) {
     const struct ggml_functions * ggml = &w->graph->host->ggml;
@@ -423,7 +424,7 @@ static void put_captures(struct tat_out * out, const struct graph_template * t) 
     }
 }
 
-/* The numbers of all roots: those of nodes are asked for once, in order, so that occurrences count up. */
+/* The numbers of all roots. Each node is asked for once and in order, so that occurrences count up. */
 static bool number_roots(struct walk * w, uint32_t * numbers) {
     const uint32_t n = w->graph->n_nodes + w->n_leaves;
     if (!find_written(w)) { return false; }

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * The one full walk over a new graph: what its nodes are, which values have to be read while it runs, and the TEMPLATE
- * block that says it all. With the registry's lock held.
+ * The one full walk over a new graph: what its nodes are, which values must be read while it runs, and the TEMPLATE
+ * block that records it. The registry's lock must be held.
  */
 #ifndef TAT_AGENT_GRAPH_WALK_H
 #define TAT_AGENT_GRAPH_WALK_H
 
 #include "agent/graph_template.h"
 
-/* Fills t->expected, captures and context. False: no memory; what was allocated is the caller's to free. */
+/* Fills in the nodes, captures, tokens, lives and context of t. False: no memory; the caller frees what was
+ * allocated. */
 bool graph_walk(const struct graph * graph, struct graph_template * t);
 
-/* Writes the block and all that it names. False: no room, or no memory. Sets t->written. */
+/* Writes the block and the strings and tensors that it names. Sets t->written. False: no room, or no memory. */
 bool graph_walk_write(const struct graph * graph, struct graph_template * t);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * ggml_graph_compute: called through the host's procedure linkage table and so found here first, or diverted by the
- * linker.
+ * ggml_graph_compute. Calls reach this one because they go through the procedure linkage table and it is found first,
+ * or because the linker diverts them.
  */
 #include "agent/hook.h"
 
@@ -15,9 +15,9 @@ TAT_EXPORT int HOOK(ggml_graph_compute)(struct ggml_cgraph * graph, struct ggml_
 int HOOK(ggml_graph_compute)(struct ggml_cgraph * graph, struct ggml_cplan * plan) {
     enum { STATUS_FAILED = -1 };
     const void * ours = (const void *) HOOK(ggml_graph_compute);
-    int error = errno; /* the program's, which it may look at after any call */
+    int error = errno; /* the program may look at it after any call */
     struct host * host = observers_any() ? host_enter(__builtin_return_address(0), ours) : NULL;
-    if (!host) { /* nobody watches, or there is one ggml too many, or none behind the call: then it was not linked */
+    if (!host) { /* nobody watches, there are too many ggmls, or no real function was found */
         HOOK_REAL(ggml_graph_compute, STATUS_FAILED)
         errno = error;
         return real(graph, plan);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the agent puts in the place of the program's functions. Preloaded, it has their names and is found first; linked
- * into the program, it has the names that the linker's --wrap gives to those it diverts (TAT_STATIC).
+ * What the agent puts in place of the program's functions. Preloaded, it has their names and is found first. Linked
+ * into the program (TAT_STATIC), it has the names to which the linker's --wrap diverts calls.
  */
 #ifndef TAT_AGENT_HOOK_H
 #define TAT_AGENT_HOOK_H
@@ -12,8 +12,8 @@
 
 #ifdef TAT_STATIC
 #define HOOK(name) __wrap_##name
-/* Declares `real`, the function that the hook stands for; returns `otherwise` where there is none, as for a program
- * that only asks whether there is. Weak: many a program lacks some. */
+/* Declares `real`, the function that the hook stands for. If there is none, as in a program that only asks whether the
+ * function exists, returns `otherwise`. Weak, because many programs lack some of the functions. */
 #define HOOK_REAL(name, otherwise)                                                                                     \
     extern __typeof__(HOOK(name)) __real_##name __attribute__((weak));                                                 \
     __typeof__(&HOOK(name)) real = __real_##name;                                                                      \

@@ -20,7 +20,8 @@ static uint32_t last_number;
 
 static struct call_entry callers[CALLERS];
 
-/* Fills one function table from the library of ggml's graph_compute, or one that it needs; names what is missing. */
+/* Fills the function table from the library of ggml's graph_compute, or one that it needs. Returns the name of a
+ * missing function, or NULL. */
 static const char * resolve(struct ggml_functions * ggml, const void * compute) {
 #define ENTRY(name, field, optional) { #name, &ggml->field, optional },
     const struct {
@@ -36,7 +37,7 @@ static const char * resolve(struct ggml_functions * ggml, const void * compute) 
     return NULL;
 }
 
-/* Whatever of its structs is not proven, nothing of it is touched. */
+/* Sets `trouble` if any of its structs is not proven; then nothing of this ggml is touched. */
 static void probe(struct host * host) {
     const char * missing = resolve(&host->ggml, (const void *) host->ggml.graph_compute);
     if (missing) {
@@ -50,7 +51,7 @@ static void probe(struct host * host) {
 
 typedef int compute_function(struct ggml_cgraph *, struct ggml_cplan *);
 
-/* All that can be found out about it, now. */
+/* Fills in all that can be found out about the host now. */
 static void find_out(struct host * host, compute_function * compute) {
     memset(host, 0, sizeof *host);
     host->ggml.graph_compute = compute;
@@ -69,8 +70,9 @@ static bool same(const struct host * a, const struct host * b) {
 
 /* ---- with the lock held ---- */
 
-/* A place in the table: a new one, or that of a host which nobody has asked for since a library was unloaded and whose
- * graphs have all ended. A call that has just found it there sees `gone`, or a later `since`, and looks again. */
+/* A place in the table: a new one, or that of a host whose graphs have all ended and which nobody has asked for
+ * since a library was unloaded. A call that has just found the old host there sees `gone` or a later `since`, and
+ * looks again. */
 static struct host * place(uint64_t generation) {
     if (n_hosts < HOSTS_MAX) { return &hosts[n_hosts++]; }
     for (unsigned i = 0; i < n_hosts; i++) {
@@ -101,7 +103,7 @@ static struct host * add_host(const struct host * found, uint64_t generation) {
     return host;
 }
 
-/* One that was there before a library was unloaded counts as the same if everything about it is found again. */
+/* A host from before a library was unloaded counts as the same if everything found about it is still the same. */
 static struct host * find_host(const void * caller, const void * ours, uint64_t generation) {
     void * symbol = symbol_graph_compute(caller, ours);
     compute_function * compute;
@@ -125,7 +127,7 @@ static struct host * find_host(const void * caller, const void * ours, uint64_t 
 
 /* ---- any thread ---- */
 
-/* False: it is another by now. */
+/* False: the place holds another host by now. */
 static bool enter(struct host * host, uint64_t generation) {
     __atomic_fetch_add(&host->calls, 1, __ATOMIC_SEQ_CST);
     if (!__atomic_load_n(&host->gone, __ATOMIC_SEQ_CST) &&
@@ -156,8 +158,8 @@ struct host * host_enter(const void * caller, const void * ours) {
     return host;
 }
 
-/* The child has one thread, and the lock may have been held by another. What is known of the hosts stays true; their
- * troubles have to be told in the child's own trace. */
+/* The child has one thread, and another may have held the lock. What is known of the hosts stays true, but their
+ * troubles must be told again, in the child's own trace. */
 void host_after_fork(void) {
     for (unsigned i = 0; i < n_hosts; i++) { hosts[i].told = false; }
     pthread_mutex_init(&lock, NULL);

@@ -13,13 +13,13 @@ struct chore {
     void * object;
 };
 
-/* Taken inside the locks of those who add chores, so nothing is called while it is held. */
+/* Taken inside the locks of those who add chores, so the thread calls nothing while it holds it. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct chore chores[CHORES_MAX];
 static unsigned n_chores;
 static bool running;
 
-/* A copy. With none left, the thread is about to end. */
+/* Copies the chores. With none left, the thread is about to end. */
 static unsigned look(struct chore now[CHORES_MAX]) {
     pthread_mutex_lock(&lock);
     const unsigned count = n_chores;

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * The agent's one background thread. It does, every few milliseconds, what must not be done where the program computes:
- * a sink has it keep its file ahead of the writers.
+ * The agent's one background thread. Fifty times a second it does what must not be done where the program computes; for
+ * a sink, it keeps the file ahead of the writers.
  */
 #ifndef TAT_AGENT_KEEPER_H
 #define TAT_AGENT_KEEPER_H
 
 #include <stdbool.h>
 
-/* A chore that returns false has ended: it is not called again. */
+/* A chore that returns false has ended and is not called again. */
 typedef bool keeper_chore(void * object);
 
-/* From now on the chore is done for the object; the thread starts with the first one and ends with the last. The chore
- * is called without any lock of the keeper's, so the caller may hold the lock that the chore takes. To be called with
- * all signals blocked, which the thread inherits: it takes none of the program's. False: it could not be started; errno
- * says why. */
+/* From now on the keeper does the chore for the object. Its thread starts with the first chore and ends with the last.
+ * It calls a chore without holding a lock of its own, so the caller may hold the lock that the chore takes. Call this
+ * with all signals blocked: the thread inherits the mask and takes none of the program's. False: it could not be
+ * started, and errno says why. */
 bool keeper_add(keeper_chore * chore, void * object);
 
 void keeper_after_fork(void);

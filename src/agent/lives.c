@@ -5,15 +5,15 @@
 
 #include "agent/table.h"
 
-/* Few: a model has a buffer or two, a context as many. */
+/* There are few: a model has a buffer or two, and so has a context. */
 static struct life {
     const void * key;     /* a buffer, or a graph */
-    const void * results; /* of a graph */
-    uint64_t size;        /* of a buffer: another size is another buffer, whose making was not seen */
+    const void * results; /* of a graph: the buffer of its results */
+    uint64_t size;        /* of a buffer; another size means another buffer, whose making was not seen */
     uint32_t number, context;
     bool is_buffer;
 } * lives;
-static uint32_t n_lives, capacity; /* n_lives: relaxed for lives_any */
+static uint32_t n_lives, capacity; /* n_lives: relaxed, for lives_any */
 static uint32_t last_number;
 
 uint64_t lives_epoch_now;
@@ -66,7 +66,7 @@ uint32_t life_of_buffer(const void * buffer, uint64_t size) {
 uint32_t life_of_graph(const void * graph, const void * results) {
     struct life * life = with_key(graph, false);
     if (!life) { return begin((struct life){ .key = graph, .results = results }); }
-    life->results = results; /* a buffer of results is made anew when it has to be larger */
+    life->results = results; /* a result buffer is made anew when it must be larger */
     return life->number;
 }
 

@@ -27,7 +27,8 @@ static bool is_object(const struct mapped_object * o, uint64_t device, uint64_t 
     return o->inode == inode && o->device == device && strcmp(o->path, path) == 0;
 }
 
-/* The index of an object, which is made if it is new; -1 without memory. Pieces of one file are mostly neighbours. */
+/* The index of an object, which is added if it is new; -1: no memory. The search begins at the end, because the pieces
+ * of a file are mostly neighbours. */
 static int64_t object_of(uint64_t device, uint64_t inode, const char * path) {
     for (uint32_t i = now.n_objects; i-- > 0;) {
         if (is_object(&now.objects[i], device, inode, path)) { return i; }
@@ -120,7 +121,7 @@ struct mapped_object * mapping_object(const struct mapping * mapping) {
 }
 
 void mappings_after_fork(void) {
-    /* The trace of the child does not have them; the memory is small and may have been in use: left, not freed. */
+    /* The child's trace does not have them. The memory is small and may have been in use, so it is left, not freed. */
     memset(&now, 0, sizeof now);
     memset(&before, 0, sizeof before);
 }

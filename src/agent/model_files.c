@@ -20,10 +20,10 @@ static struct model_file {
 } files[MODEL_FILES_MAX];
 static uint32_t n_files;
 
-static struct tat_gguf * models[MODEL_FILES_MAX]; /* NULL: its file was gone */
+static struct tat_gguf * models[MODEL_FILES_MAX]; /* NULL: not opened, because the file is gone or not GGUF */
 static uint32_t n_models;
 
-/* What was looked at and is not a model; the oldest is forgotten first. */
+/* Files that were looked at and are not models; the oldest is forgotten first. */
 static struct file_identity others[OTHERS_MAX];
 static uint32_t n_others;
 
@@ -74,7 +74,7 @@ static void open_apart(void * argument, bool apart) {
     o->gguf = tat_gguf_open(o->path, TAT_GGUF_TOLERANT | (apart ? 0 : TAT_GGUF_LEAVE_OPEN), NULL);
 }
 
-/* The tracer's own reads do not count as the host's: the trace says how much they were. */
+/* The trace says how much the tracer itself read, so that it does not count as the host's. */
 static struct tat_gguf * open_model(const char * path) {
     struct opening o = { .path = path };
     struct tat_gguf_io was, is;
@@ -87,7 +87,7 @@ static struct tat_gguf * open_model(const char * path) {
     return o.gguf;
 }
 
-/* The same file with the same header, as when somebody touched it or copied it onto itself. */
+/* True for the same file with the same header, as when somebody touched it or copied it onto itself. */
 static bool is_known(const struct tat_gguf_file * f) {
     for (uint32_t i = 0; i < n_files; i++) {
         struct model_file * known = &files[i];
@@ -145,7 +145,7 @@ uint32_t model_file_foreign(const char * name, const struct file_identity * iden
     return add_closed(name, identity, TAT_PART_FOREIGN);
 }
 
-/* Of one model. */
+/* Looks in one model. */
 static uint32_t find_tensor(uint32_t model, const char * name, int32_t type, uint64_t bytes, uint64_t * offset) {
     const struct tat_gguf_tensor * t = models[model] ? tat_gguf_find(models[model], name) : NULL;
     if (!t || t->type != (uint32_t) type || t->bytes != bytes) { return 0; }
@@ -181,5 +181,5 @@ uint32_t model_files_direction(unsigned layer, int32_t type, uint64_t bytes, uin
 }
 
 void model_files_after_fork(void) {
-    n_files = n_models = n_others = 0; /* the child's trace numbers them anew; the memory is small and stays */
+    n_files = n_models = n_others = 0; /* the child's trace numbers them anew; the memory is small, and left */
 }

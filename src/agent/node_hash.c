@@ -9,7 +9,7 @@
 
 #define INSTEAD(condition) __builtin_expect(!!(condition), 0)
 
-/* The layout since December 2024. With its offsets known to the compiler, the same hash takes half the time. */
+/* The layout since December 2024. With its offsets known to the compiler, the hash takes half the time. */
 static const struct ggml_layout known_layout = {
     .type = 0,
     .buffer = 8,
@@ -28,9 +28,9 @@ static const struct ggml_layout known_layout = {
 
 /* ---- field by field ---- */
 
-/* Reads only what can change on its own: the strides of a tensor that is not a view follow from its shape. */
+/* Reads only what can change on its own. The strides of a tensor that is not a view follow from its shape. */
 
-/* Odd and random: a sum of products with them is a universal hash, and the products do not wait for each other. */
+/* Odd, random keys: a sum of products with them is a universal hash, and the products do not wait for each other. */
 enum { FIELD_KEYS = 20, KEY_SRC = 14, PLAIN_SRC = 4 };
 static const uint64_t field_keys[FIELD_KEYS] = {
     0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xd6e8feb86659fd93, 0xff51afd7ed558ccd,
@@ -43,7 +43,7 @@ static inline __attribute__((always_inline)) uint64_t address_of(const void * ad
     return (uint64_t) (uintptr_t) address;
 }
 
-/* Few operations have more than four sources: the others are mixed only where there are any. */
+/* Few operations have more than four sources, so further ones are mixed in only if there are any. */
 static inline __attribute__((always_inline)) uint64_t hash_sources(struct ggml_tensor * const * src, unsigned n_src) {
     uint64_t sum = 0, rest = 0;
     for (unsigned i = 0; i < PLAIN_SRC; i++) { sum += address_of(src[i]) * field_keys[KEY_SRC + i]; }
@@ -55,7 +55,7 @@ static inline __attribute__((always_inline)) uint64_t hash_sources(struct ggml_t
     return sum;
 }
 
-/* Leaves are compared where they are used: the graph that owns them says nothing when they move. */
+/* Leaves are compared where they are used: nothing in the graph that owns them shows when they move. */
 static inline __attribute__((always_inline)) uint64_t hash_leaf(const struct ggml_layout * l,
                                                                 const struct ggml_tensor * leaf) {
     if (!leaf) { return 0; } /* gone: the sources differ anyhow */
@@ -67,7 +67,7 @@ static inline __attribute__((always_inline)) uint64_t hash_leaf(const struct ggm
     return sum;
 }
 
-/* `mask`: a bit for each source that is a leaf; NODE_SLIDES. */
+/* `mask`: a bit for each source that is a leaf, and NODE_SLIDES. */
 static inline __attribute__((always_inline)) uint64_t hash_fields(const struct ggml_layout * l,
                                                                   const struct ggml_tensor * node, uint32_t mask) {
     const int64_t * ne = layout_ne(l, node);
@@ -128,8 +128,8 @@ static const struct node_hash plain = { any_of, known_match };
 
 #define WITH_AES static inline __attribute__((always_inline, target("aes,sse4.1")))
 
-/* A round of AES mixes 16 bytes into 16 in one instruction: a third of the instructions. Four lanes, so that no round
- * waits for the one before it. */
+/* A round of AES mixes 16 bytes into 16 in one instruction, so a hash takes a third of the instructions. With four
+ * lanes, no round waits for the one before it. */
 struct lanes {
     __m128i a, b, c, d;
 };
@@ -149,7 +149,7 @@ WITH_AES void mix(struct lanes * s, __m128i a, __m128i b, __m128i c, __m128i d) 
     s->d = _mm_aesenc_si128(s->d, d);
 }
 
-/* Two whole rounds behind the last bytes: each of them then decides on all 64 bits. */
+/* After two whole rounds, each of the last bytes affects all 64 bits. */
 WITH_AES uint64_t drain(const struct lanes * s, __m128i key) {
     const __m128i ab = _mm_aesenc_si128(s->a, s->b), cd = _mm_aesenc_si128(s->c, s->d);
     const __m128i all = _mm_aesenc_si128(_mm_aesenc_si128(ab, cd), key);
@@ -165,7 +165,7 @@ WITH_AES void mix_leaf(struct lanes * s, const struct ggml_tensor * leaf) {
     s->c = _mm_aesenc_si128(s->c, two(address_of(layout_data(l, leaf)), layout_nb(l, leaf)[1] ^ type << 32));
 }
 
-/* Padding is left out: nobody says what is in it. */
+/* Padding is left out, since its contents are undefined. */
 WITH_AES uint64_t hash_chunks(const struct ggml_tensor * node, uint32_t mask) {
     const struct ggml_layout * l = &known_layout;
     const uint64_t type = (uint32_t) layout_type(l, node), flags = (uint32_t) layout_flags(l, node);

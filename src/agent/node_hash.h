@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * All that decides which bytes a node touches, in 64 bits. This is most of what a callback costs, so there are several
- * ways to the same end, and the fastest is chosen once for a host; their values differ.
+ * All that decides which bytes a node touches, in 64 bits. A callback spends most of its time here, so there are
+ * several implementations, and the fastest is chosen once for each host. Their values differ.
  */
 #ifndef TAT_AGENT_NODE_HASH_H
 #define TAT_AGENT_NODE_HASH_H
 
 #include "agent/ggml_layout.h"
 
-/* Of the mask below: a view of the KV cache that is written to. Its offset is captured, not compared. */
+/* A bit of the mask below: the node is a view of the KV cache that is written to. Its offset is captured, not
+ * compared. */
 #define NODE_SLIDES (1u << 31)
 
 struct expected {
     uint64_t hash;
-    uint32_t mask;  /* sources that are leaves: a bit each; NODE_SLIDES */
+    uint32_t mask;  /* a bit for each source that is a leaf, and NODE_SLIDES */
     uint32_t facts; /* enum tat_node_fact */
 };
 
@@ -25,7 +26,7 @@ struct node_hash {
                       const struct expected * expected, uint32_t from, uint32_t to);
 };
 
-/* For a layout, on this processor. Never NULL. */
+/* The fastest for this layout and processor. Never NULL. */
 const struct node_hash * node_hash_for(const struct ggml_layout * l);
 
 #endif

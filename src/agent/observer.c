@@ -19,8 +19,8 @@ static bool own_answer(struct graph_call * call) {
     return call->own.callback && call->own.callback(call->own.data);
 }
 
-/* Called by thread 0, which is the one that computes, after each node, before the barrier. Another thread comes here
- * only from a graph that it computes at the same time with the same plan. */
+/* Thread 0, the one that called ggml_graph_compute, calls this after each node, before the barrier. Another thread
+ * comes here only from a graph that it computes at the same time with the same plan. */
 static bool on_node(void * data) {
     struct graph_call * call = data;
     if (__builtin_expect(call->thread != &here, 0)) { return own_answer(call); }
@@ -41,7 +41,7 @@ static void give_plan_back(struct graph_call * call) {
     *plan_abort(&call->host->plan, call->plan) = call->own;
 }
 
-/* What is not proven, or is already in the hands of another call. */
+/* True if the plan's layout is not proven, or if another call has taken the plan. */
 static bool must_not_touch(const struct host * host, struct ggml_cplan * plan) {
     return host->trouble[0] || plan_abort(&host->plan, plan)->callback == on_node;
 }

@@ -6,19 +6,19 @@
 
 enum { TYPE_F32 = 0, N = 4, GRAPH_NODES = 16, ARENA_BYTES = 1 << 18, THREADS = 3 };
 
-/* Words of ggml's plan: work_size, work_data, n_threads, threadpool, abort_callback, abort_callback_data. */
+/* The words of ggml's plan: work_size, work_data, n_threads, threadpool, abort_callback, abort_callback_data. */
 enum { WORD_WORK_SIZE = 0, WORD_WORK_DATA = 1, WORD_POOL = 3, WORD_ABORT = 4 };
 
-/* How far a plan made by a backend is searched: plan and graph behind it are longer in all versions. */
+/* How many words of a plan made by a backend are searched; plan and graph together are longer in all versions. */
 enum { SEARCHED_WORDS = 8 };
 
-/* The probing thread's; there is one at a time, as hosts are added under a lock. */
+/* Belongs to the probing thread. There is one at a time, because hosts are added under a lock. */
 static unsigned callbacks;
 
 static bool argument(void * data);
 
-/* The callback, and its argument, which is a function too: a plan that has the two the other way round calls that one.
- */
+/* The callback, and its argument, which is a function too: a plan that holds the two in the other order calls that
+ * one. */
 static bool count(void * data) {
     callbacks += data == (void *) argument;
     return false;
@@ -31,7 +31,7 @@ static bool argument(void * data) {
 
 static const struct ggml_abort told = { count, (void *) argument };
 
-/* A view, a norm of it that can be fused with the product after it, and a node that nobody asks for. */
+/* Builds a view, a norm of it that can be fused with the product after it, and a node that nobody asks for. */
 static struct ggml_cgraph * build(const struct ggml_functions * ggml, const struct ggml_layout * layout,
                                   struct ggml_context * context) {
     struct ggml_cgraph * graph = ggml->new_graph_custom(context, GRAPH_NODES, false);
@@ -52,7 +52,8 @@ static struct ggml_cgraph * build(const struct ggml_functions * ggml, const stru
 
 /* ---- where the callback lies ---- */
 
-/* Where the CPU backend itself puts a callback into a plan; 0: it makes none, or the callback is not in it. */
+/* The word where the CPU backend itself puts a callback into a plan; 0: it makes no plan, or the callback is not in
+ * it. */
 static unsigned word_by_backend(const struct ggml_functions * ggml, struct ggml_cgraph * graph) {
     if (!ggml->cpu_init || !ggml->cpu_set_abort || !ggml->plan_create || !ggml->plan_free || !ggml->backend_free) {
         return 0;
@@ -72,11 +73,11 @@ static unsigned word_by_backend(const struct ggml_functions * ggml, struct ggml_
     return hits == 1 ? word : 0;
 }
 
-/* ggml stores the thread pool right before the callback. Forks from before there were pools take no such argument;
- * there, to try the place before the callback could mean to set something else. */
+/* ggml stores the thread pool right before the callback. Forks from before there were thread pools take no such
+ * argument. There, a wrong guess could overwrite another field, so the backend is asked where it puts a callback. */
 static const char * find_callback(const struct ggml_functions * ggml, struct ggml_cgraph * graph,
                                   struct ggml_plan_layout * plan) {
-    static _Alignas(64) char pool[4096]; /* nothing but an address */
+    static _Alignas(64) char pool[4096]; /* only its address counts */
     const struct ggml_plan_room room = ggml->graph_plan(graph, THREADS, pool);
     if (plan_threads((const struct ggml_cplan *) &room) != THREADS || room.word[WORD_WORK_DATA]) {
         return "its number of threads is not where ggml has it";
@@ -104,7 +105,7 @@ static bool run(const struct ggml_functions * ggml, const struct ggml_plan_layou
     return status == 0;
 }
 
-/* Four nodes: the view, the norm, the product, the unasked one. */
+/* Of four nodes: the view, the norm, the product, and the one that nobody asks for. */
 static bool rule_of(unsigned n, uint32_t * rule) {
     static const uint32_t rules[] = {
         [1] = TAT_RULE_SKIP_EMPTY | TAT_RULE_SKIP_UNASKED | TAT_RULE_FUSE_NORM,
@@ -117,7 +118,7 @@ static bool rule_of(unsigned n, uint32_t * rule) {
     return true;
 }
 
-/* That our callback was called, with our argument, proves both of its words. */
+/* Our callback was called with our argument: that proves both words. */
 static const char * probe_with(const struct ggml_functions * ggml, struct ggml_cgraph * graph,
                                struct ggml_plan_layout * plan) {
     const char * missing = find_callback(ggml, graph, plan);

@@ -18,7 +18,7 @@ static void graph_ends(void * state, const struct graph_call * call) {
     evaluation_end(state, call);
 }
 
-/* The parent goes on recording into its file; the child, should it compute a graph, gets a trace of its own. */
+/* The parent goes on recording into its file. If the child computes a graph, it gets a trace of its own. */
 static void after_fork(void) {
     if (agent_state() == AGENT_OFF) { return; }
     run_after_fork();

@@ -23,12 +23,12 @@ struct tensor {
     uint32_t name;
     uint32_t occurrence;
     int32_t type;
-    uint32_t life; /* of the buffer */
+    uint32_t life; /* the buffer's */
 
     uint32_t number;
     uint64_t nb[4];
     uint32_t type_name, buffer_name;
-    uint32_t shown; /* its name in the file, where ggml has none */
+    uint32_t shown; /* its name in the file, if ggml has none */
     uint32_t block, block_bytes;
     enum tat_tensor_kind kind;
     enum tat_memory memory;
@@ -36,18 +36,18 @@ struct tensor {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static int cancelling; /* of the thread that has it */
+static int cancelling; /* the cancel state of the thread that holds the lock */
 static struct {
     char ** strings;
     uint32_t n_strings, strings_capacity, strings_written;
     struct table string_table;
-    struct tensor * tensors; /* those whose life goes on, by number; at the end, all that are not written */
+    struct tensor * tensors; /* those alive, in the order of their numbers; the unwritten ones are the last */
     uint32_t n_tensors, tensors_capacity, tensors_unwritten;
-    uint32_t next_tensor; /* the number of tensors there ever were */
+    uint32_t next_tensor; /* how many tensors there ever were */
     struct table tensor_table;
-    uint32_t n_contexts; /* that there ever were */
-    uint64_t epoch;      /* up to here, ends of lives were looked at */
-    bool doubt;          /* a life may have ended without being seen */
+    uint32_t n_contexts; /* how many there ever were */
+    uint64_t epoch;      /* the last in which ends of lives were looked at */
+    bool doubt;          /* a life may have ended unseen */
 } registry;
 
 void registry_lock(void) {
@@ -61,7 +61,7 @@ void registry_unlock(void) {
 void registry_after_fork(void) {
     pthread_mutex_init(&lock, NULL);
     lives_after_fork();
-    memset(&registry, 0, sizeof registry); /* may have been in use by a thread that is gone: left, not freed */
+    memset(&registry, 0, sizeof registry); /* a thread that is gone may have been using it: left, not freed */
 }
 
 /* Room for one more element of `size` bytes. */
@@ -94,7 +94,7 @@ uint32_t registry_string(const char * string) {
     return registry.n_strings++;
 }
 
-/* As ggml_nbytes: from the first to the last byte, the rows may lie apart. */
+/* Like ggml_nbytes: from the first byte to the last, even if rows lie apart. */
 static uint64_t extent(const struct tensor * t) {
     uint64_t bytes = 0;
     for (int i = 0; i < 4; i++) {
@@ -106,8 +106,8 @@ static uint64_t extent(const struct tensor * t) {
     return bytes;
 }
 
-/* Weights are in a buffer marked so, in the mapping of a model file, or, as an adapter's, in one without a mark that
- * outlives the graph and that no graph writes to. */
+/* A weight is in a buffer marked for weights, or in the mapping of a model file, or, if it is an adapter's, in an
+ * unmarked buffer that outlives the graph and that no graph writes to. */
 static enum tat_tensor_kind kind_of_leaf(const struct host * host, const struct root * root) {
     const struct ggml_layout * l = &host->layout;
     struct ggml_backend_buffer * buffer = layout_buffer(l, root->tensor);
@@ -118,7 +118,7 @@ static enum tat_tensor_kind kind_of_leaf(const struct host * host, const struct 
     return is_input ? TAT_TENSOR_INPUT : TAT_TENSOR_WEIGHT;
 }
 
-/* What holds the bytes, and where they come from. False: no memory for a name. */
+/* Says what holds the bytes and where they come from. False: no memory for a name. */
 static bool classify(const struct host * host, const struct root * root, struct tensor * t) {
     const struct ggml_layout * l = &host->layout;
     const void * data = layout_data(l, root->tensor);
@@ -141,8 +141,8 @@ uint32_t registry_life(const struct host * host, const struct ggml_tensor * leaf
     return life_of_buffer(buffer, host->ggml.buffer_get_size ? host->ggml.buffer_get_size(buffer) : 0);
 }
 
-/* Activations move within their buffer from graph to graph and change shape with the ubatch; weights and state do
- * not. */
+/* Activations move within their buffer from graph to graph, and their shape changes with the ubatch. Weights and state
+ * do neither. */
 static bool same(const struct tensor * a, const struct tensor * b, bool fixed) {
     return a->buffer == b->buffer && a->name == b->name && a->occurrence == b->occurrence && a->type == b->type &&
            a->life == b->life && (!fixed || (a->address == b->address && memcmp(a->ne, b->ne, sizeof a->ne) == 0));
@@ -152,7 +152,7 @@ static uint64_t tensor_hash(const struct tensor * t) {
     return table_hash(t->buffer) ^ table_hash(t->name | (uint64_t) t->occurrence << 32);
 }
 
-/* What is known by its number from here on. False: no memory for a name. */
+/* Fills in what a new number stands for. False: no memory for a name. */
 static bool describe(const struct host * host, const struct root * root, struct tensor * t) {
     struct ggml_backend_buffer * buffer = layout_buffer(&host->layout, root->tensor);
     for (int i = 0; i < 4; i++) { t->nb[i] = layout_nb(&host->layout, root->tensor)[i]; }
@@ -217,7 +217,7 @@ void registry_doubt(void) {
     registry_unlock();
 }
 
-/* Another file where a weight was: its buffer was freed, and nobody told. */
+/* If another file is where a weight was, its buffer was freed unseen. */
 static void look_at_files(void) {
     files_refresh();
     for (uint32_t i = 0; i < registry.n_tensors; i++) {
@@ -228,7 +228,7 @@ static void look_at_files(void) {
     }
 }
 
-/* Their numbers stay theirs. */
+/* Their numbers are not used again. */
 static void forget_tensors(void) {
     const uint32_t written = registry.n_tensors - registry.tensors_unwritten;
     uint32_t kept = 0;
@@ -239,7 +239,7 @@ static void forget_tensors(void) {
     if (kept == registry.n_tensors) { return; }
     registry.n_tensors = kept;
     table_free(&registry.tensor_table);
-    for (uint32_t i = 0; i < kept; i++) { /* no memory: met again as if it were new */
+    for (uint32_t i = 0; i < kept; i++) { /* without memory, tensors are met again as if new */
         if (!table_add(&registry.tensor_table, tensor_hash(&registry.tensors[i]), i)) { return; }
     }
 }

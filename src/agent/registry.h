@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What is written once and then known by number: strings, tensors, contexts, model files. Everything here is a cold
- * path under one lock (registry_lock), which also keeps the blocks in the order of their numbers.
+ * What is written once and known by its number from then on: strings, tensors, contexts, model files. All of it is a
+ * cold path under one lock (registry_lock), which also keeps the blocks in the order of their numbers.
  */
 #ifndef TAT_AGENT_REGISTRY_H
 #define TAT_AGENT_REGISTRY_H
@@ -14,39 +14,40 @@
 void registry_lock(void);
 void registry_unlock(void);
 
-/* All below: with the lock held. A number of TABLE_NONE means no memory. */
+/* The functions below need the lock. A number of TABLE_NONE means no memory. */
 
 uint32_t registry_string(const char * string);
 
-/* A tensor that owns its bytes (no view), as a graph has it. */
+/* A tensor that owns its bytes (not a view), as a graph has it. */
 struct root {
     const struct ggml_tensor * tensor;
-    uint32_t occurrence; /* tells apart results of one name in one graph */
+    uint32_t occurrence; /* tells results of the same name in one graph apart */
     bool is_leaf;
     bool is_written;    /* a leaf that the graph writes to */
-    uint16_t direction; /* a leaf without a name that is added to the output of this layer; 0: it is not */
+    uint16_t direction; /* layer to whose output this leaf without a name is added; 0: it is not */
 };
 
 uint32_t registry_tensor(const struct host * host, const struct root * root);
 
-/* The life (lives.h) that a leaf's identity hangs on: its buffer's, if weights or state are in it; else 0. */
+/* The life (lives.h) that is part of a leaf's identity: its buffer's, if that holds weights or state; else 0. */
 uint32_t registry_life(const struct host * host, const struct ggml_tensor * leaf);
 
-/* The context that a life belongs to, new if it has none. `key` is what the life is of. Numbers start at 1. */
+/* The context that a life belongs to; begins one if it has none. `key`: the buffer or graph whose life it is. Numbers
+ * start at 1. */
 uint32_t registry_context(uint32_t life, const void * key, bool is_buffer);
 
 /* Forgets what has ended since the last call. */
 void registry_refresh(void);
 
-/* Writes the strings and tensors not written yet. False: no room; try again later. */
+/* Writes the strings and tensors not written yet. False: no room or no memory; try again later. */
 bool registry_flush(void);
 
-/* Those below take the lock. Any thread. */
+/* The functions below take the lock. Any thread. */
 
-/* A buffer is about to be freed; `with_context`: the context that computes in it too. */
+/* A buffer is about to be freed. `with_context`: so is the context whose results it holds. */
 void registry_buffer_freed(const void * buffer, bool with_context);
 
-/* Something happened after which other things may be where the known ones were: a model was opened. */
+/* A model was opened: from now on other objects may be where the known ones were. */
 void registry_doubt(void);
 
 void registry_after_fork(void);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * What `tat record` cannot see from outside: why no trace could be written. It holds a pipe with a name in the run's
- * folder, to which this process can write even where it may write no file.
+ * Tells `tat record` what it cannot see from outside: why no trace could be written. `tat record` holds a named pipe in
+ * the run's folder, to which this process can write even where it may not create files.
  */
 #ifndef TAT_AGENT_REPORT_H
 #define TAT_AGENT_REPORT_H
 
-#define REPORT_NAME ".reports" /* in TAT_RUN_DIR; a line a report: process id, errno, what failed */
-#define REPORT_MAX  256        /* bytes of a line; a pipe takes them whole */
+#define REPORT_NAME ".reports" /* in TAT_RUN_DIR; one line per report: process id, errno, what failed */
+#define REPORT_MAX  256        /* bytes of a line, which a pipe takes whole */
 
-/* Never waits; does nothing where nobody holds such a pipe. */
+/* Never waits. Does nothing if nobody holds such a pipe. */
 void report_failure(const char * what, int error);
 
 #endif

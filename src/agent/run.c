@@ -26,7 +26,7 @@ enum { CALIBRATION_NS = 2000000, ANCHOR_NS = 1000000000, PAYLOAD_MAX = 1024 };
 
 static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 
-/* What the trace was told so far: the keeper's, and then of whoever closes. */
+/* What the trace was told so far. The keeper owns it, and then whoever closes. */
 static struct {
     uint64_t lost[TAT_LOSS_COUNT], events;
     uint64_t anchor_ns;
@@ -79,7 +79,7 @@ static void write_end(void) {
     sink_write_last(&trace_sink, TAT_BLOCK_END, bytes, (size_t) (out.at - bytes));
 }
 
-/* The keeper calls it every few milliseconds: a clock anchor a second keeps times exact. */
+/* Called by the keeper. One clock anchor per second keeps times exact. */
 static void tick(void) {
     const uint64_t now = clock_monotonic_ns();
     if (now - written.anchor_ns < ANCHOR_NS) { return; }
@@ -99,7 +99,7 @@ static bool make_folders(char * path) {
     return mkdir(path, 0700) == 0 || errno == EEXIST;
 }
 
-/* The folder of this process, where it is not TAT_RUN_DIR itself. False: the name is too long. */
+/* The folder of this process, if it is not TAT_RUN_DIR itself. False: the name is too long. */
 static bool name_folder(char * folder, size_t size) {
     const char * run = getenv("TAT_RUN_DIR");
     const char * parent = getenv("TAT_DIR");
@@ -120,9 +120,9 @@ static bool join(char * path, size_t size, const char * folder) {
     return length > 0 && (size_t) length < size;
 }
 
-/* TAT_RUN_DIR for the first process of a run that computes a graph, with the process id appended for the others;
- * without it, a new folder under TAT_DIR or ./traces. A program that replaces itself keeps its process id: it gets a
- * number more. */
+/* The first process of a run that computes a graph writes to TAT_RUN_DIR itself; for the others the process id is
+ * appended. Without TAT_RUN_DIR, each makes a new folder under TAT_DIR or ./traces. A program that replaces itself
+ * keeps its process id, so a number is appended too. */
 static bool choose_file(char * path, size_t size) {
     enum { TRIES = 1000 };
     const char * run = getenv("TAT_RUN_DIR");
@@ -143,7 +143,7 @@ static void copy_text(char * to, size_t size, const char * from) {
     to[length] = '\0';
 }
 
-/* An estimate for readers that start before the first anchors; the anchors make it exact. */
+/* An estimate for readers that start before the first anchors, which make it exact. */
 static uint64_t measure_rate(void) {
     if (agent_clock() == TAT_CLOCK_MONOTONIC) { return 1000000000u; }
     const uint64_t ns = clock_monotonic_ns(), ticks = clock_ticks(agent_clock());
@@ -179,7 +179,7 @@ static void fill_header(struct tat_file_header * h, const struct host * host) {
     copy_text(h->ggml_version, sizeof h->ggml_version, host->ggml.version ? host->ggml.version() : "");
 }
 
-/* Another process of the run may have taken the name meanwhile. */
+/* Tries again if another process of the run has taken the name meanwhile. */
 static bool create_file(struct tat_file_header * header, const char ** why) {
     enum { TRIES = 100 };
     char path[PATH_MAX];

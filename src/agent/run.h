@@ -9,11 +9,11 @@
 
 #include "agent/host.h"
 
-/* True if this process is recorded; opens the trace where it is the first to ask. Any thread; a load and a comparison
- * from then on. */
+/* True if this process is recorded. The first call opens the trace; later ones cost a load and a comparison. Any
+ * thread. */
 bool run_is_recorded(const struct host * host);
 
-/* At exit; other threads may still compute. */
+/* Called at exit, while other threads may still compute. */
 void run_close(void);
 
 void run_after_fork(void);

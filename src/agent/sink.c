@@ -16,13 +16,13 @@
 #include "format/block.h"
 
 enum {
-    CHUNK = 4 << 20, /* the file grows by this, at last by what is left of its limit */
+    CHUNK = 4 << 20, /* the file grows by this; at the end, by what is left of its limit */
     AHEAD = 8 << 20, /* and is kept this far ahead of the writers */
-    KEPT = 64 << 10, /* of it, for the closing blocks; a multiple of any page */
-    FREE = 64 << 20, /* of the file system, at most, is left to the host */
-    SHARE = 64,      /* or that part of it, where it is a small one */
+    KEPT = 64 << 10, /* kept for the closing blocks; a multiple of any page size */
+    FREE = 64 << 20, /* of the disk is left to the host, */
+    SHARE = 64,      /* or one part in so many of a smaller disk */
 };
-#define RESERVED_MOST  ((uint64_t) 1 << 36) /* address space, without memory behind it */
+#define RESERVED_MOST  ((uint64_t) 1 << 36) /* address space without memory */
 #define RESERVED_LEAST ((uint64_t) 1 << 24)
 
 struct sink trace_sink = SINK_INITIALIZER;
@@ -35,7 +35,7 @@ enum tat_loss_reason sink_refusal(const struct sink * sink) {
     return (enum tat_loss_reason) __atomic_load_n(&sink->refusal, __ATOMIC_RELAXED);
 }
 
-/* Takes `bytes` below `ready - kept`; UINT64_MAX where there is no room. */
+/* Reserves `bytes` below `ready - kept`. UINT64_MAX: there is no room. */
 static uint64_t reserve(struct sink * sink, uint64_t bytes, uint64_t kept) {
     const uint64_t ready = __atomic_load_n(&sink->ready, __ATOMIC_ACQUIRE);
     uint64_t at = __atomic_load_n(&sink->next, __ATOMIC_RELAXED);
@@ -70,16 +70,16 @@ static uint64_t next_chunk(const struct sink * sink) {
     return left < CHUNK ? left : CHUNK;
 }
 
-/* A program may close all files that it does not know of, and the next that it opens gets our number. */
+/* A program may close all descriptors that it does not know; the next file that it opens then gets our number. */
 static bool is_ours(const struct sink * sink) {
     struct stat file;
     return fstat(sink->fd, &file) == 0 && file.st_dev == sink->device && file.st_ino == sink->inode;
 }
 
-/* The traced program may have to write to the same disk. */
+/* The traced program may need to write to the same disk. */
 static bool leaves_enough(const struct sink * sink, uint64_t bytes) {
     struct statvfs disk;
-    if (fstatvfs(sink->fd, &disk) != 0 || disk.f_blocks == 0) { return true; } /* some do not tell */
+    if (fstatvfs(sink->fd, &disk) != 0 || disk.f_blocks == 0) { return true; } /* some file systems do not say */
     const uint64_t share = (uint64_t) disk.f_blocks * disk.f_frsize / SHARE;
     return (uint64_t) disk.f_bavail * disk.f_frsize >= bytes + (share < FREE ? share : FREE);
 }
@@ -95,23 +95,22 @@ static int write_zeros(const struct sink * sink, uint64_t from, uint64_t to) {
     return 0;
 }
 
-/* Disk blocks are taken before the pages are written, so that a full disk is an error here and not SIGBUS in the
- * host. */
+/* Disk blocks are taken before pages are written: then a full disk is an error here, not SIGBUS in the host. */
 static int take_blocks(const struct sink * sink, uint64_t from, uint64_t bytes) {
     if (!is_ours(sink)) { return EBADF; }
     if (!leaves_enough(sink, bytes)) { return ENOSPC; }
     const int error = posix_fallocate(sink->fd, (off_t) from, (off_t) bytes);
     if (error != EPERM && error != EACCES && error != ENOSYS && error != EOPNOTSUPP) { return error; }
-    /* A sandbox, or a file system that cannot. The header is there already. */
+    /* A sandbox forbids it, or the file system cannot do it. The header is there already. */
     return write_zeros(sink, from ? from : TAT_HEADER_BYTES, from + bytes);
 }
 
-/* With every page present and writable. False: the file system cannot; whoever touched the pages would get SIGBUS. */
+/* Makes every page present and writable. False: the file system cannot, and touching the pages would raise SIGBUS. */
 static bool populate(char * from, uint64_t bytes) {
     if (madvise(from, bytes, MADV_POPULATE_WRITE) == 0) { return true; }
     if (errno != EINVAL && errno != EPERM && errno != EACCES && errno != ENOSYS) { return false; }
-    /* An older kernel, or a sandbox: nobody else has these pages yet, so touching them here is safe. The first of the
-     * file has the header. */
+    /* On an older kernel, or in a sandbox. Nobody else has these pages yet, so touching them is safe. The first page of
+     * the file holds the header, so each byte is written back as it was. */
     for (char * at = from; at < from + bytes; at += 4096) { *(volatile char *) at = *(volatile char *) at; }
     return true;
 }
@@ -145,7 +144,7 @@ static bool keep_ahead(void * object) {
     return open;
 }
 
-/* Where the process may have only so much of it, most stays the host's. */
+/* If the process has a limit of address space, most of it stays the host's. */
 static uint64_t address_space(void) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) { return RESERVED_MOST; }
@@ -153,14 +152,14 @@ static uint64_t address_space(void) {
     return share < RESERVED_MOST ? share : RESERVED_MOST;
 }
 
-/* More would be a signal that ends the host. */
+/* Beyond the limit a signal would end the host. */
 static uint64_t file_size(uint64_t wanted) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) { return wanted; }
     return limit.rlim_cur < wanted ? limit.rlim_cur : wanted;
 }
 
-/* A host that was started with its output closed must not write it into the trace. */
+/* A host that was started with its output closed must not write that output into the trace. */
 static int create(const char * path) {
     const int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0 || fd > STDERR_FILENO) { return fd; }
@@ -191,7 +190,7 @@ static const char * open_file(struct sink * sink, const char * path, struct tat_
     sink->next = TAT_HEADER_BYTES;
     sink->ready = 0;
     sink->refusal = TAT_LOSS_NO_SPACE;
-    /* First of all, so that a file with anything in it is a trace, whenever the process is killed. */
+    /* The header is written first, so that a file that is not empty is a trace, whenever the process is killed. */
     tat_header_seal(header);
     if (next_chunk(sink) == 0) {
         errno = EFBIG;
@@ -201,7 +200,7 @@ static const char * open_file(struct sink * sink, const char * path, struct tat_
         return "cannot reserve disk space for the trace file";
     }
     if (!keeper_add(keep_ahead, sink)) { return "cannot start the background thread"; }
-    __atomic_store_n(&sink->open, true, __ATOMIC_RELAXED); /* the keeper looks when it gets the lock */
+    __atomic_store_n(&sink->open, true, __ATOMIC_RELAXED); /* the keeper sees it once it gets the lock */
     return NULL;
 }
 
@@ -219,7 +218,7 @@ bool sink_open(struct sink * sink, const char * path, struct tat_file_header * h
                void (*tick)(void), const char ** why) {
     sigset_t all, before;
     sigfillset(&all);
-    /* A handler of the host's interrupts no system call here, and finds the lock free should it exit. */
+    /* No handler of the host's interrupts a system call here, or exits while the lock is held. */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_mutex_lock(&sink->lock);
     sink->tick = tick;
@@ -236,8 +235,8 @@ void sink_close(struct sink * sink, void (*last)(void)) {
     if (sink->open) {
         last();
         __atomic_store_n(&sink->open, false, __ATOMIC_RELAXED);
-        /* A writer that got its range before still finds its mapping, which is never unmapped, and its part of the
-         * file; from here on none gets one, as what lies behind the end is about to go. */
+        /* A writer that already has its range still finds the mapping, which is never unmapped, and its part of the
+         * file. From here on no writer gets a range, since the rest of the file is about to be cut off. */
         const uint64_t end = __atomic_exchange_n(&sink->next, UINT64_MAX, __ATOMIC_ACQ_REL);
         if (is_ours(sink)) {
             if (ftruncate(sink->fd, (off_t) end) != 0) { /* the reader stops at the zeros */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Where blocks go: a shared mapping of a file that grows ahead of its writers. Each file that is written while the
- * program runs is a sink of its own; all have one frame (format/block.h) and one keeper, which makes the system calls
- * once a sink is open. Who owns what, and in which memory order, is in ARCHITECTURE.md.
+ * program runs is a sink of its own. All share one frame (format/block.h) and one keeper, which makes the system calls
+ * once a sink is open. ARCHITECTURE.md says who owns what, and in which memory order.
  */
 #ifndef TAT_AGENT_SINK_H
 #define TAT_AGENT_SINK_H
@@ -14,11 +14,11 @@
 
 #include "tat/format.h"
 
-/* The fields are sink.c's alone. */
+/* The fields are for sink.c alone. */
 struct sink {
-    pthread_mutex_t lock; /* opening, the keeper, closing */
+    pthread_mutex_t lock; /* taken by opening, keeper and closing */
     int fd;
-    uint64_t device, inode; /* of the file */
+    uint64_t device, inode; /* identify the file */
     char * base;
     uint64_t reserved; /* bytes of address space at base */
     uint64_t limit;
@@ -31,31 +31,31 @@ struct sink {
 #define SINK_INITIALIZER                                                                                               \
     { .lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1 }
 
-/* Of tensor_access.bin. */
+/* The sink of tensor_access.bin. */
 extern struct sink trace_sink;
 
-/* Creates the file and has it kept. `header`, which says what kind of file it is, is sealed here. `limit`: bytes that
- * the file may take. `tick`: called by the keeper every few milliseconds while the sink is open, outside of any lock;
- * NULL: not called. False: no file can be written; *why says so (a string constant; errno is kept). */
+/* Creates the file and hands it to the keeper. `header` says what kind of file it is; it is sealed here. `limit`: the
+ * most bytes that the file may take. `tick`: the keeper calls it about every 20 ms while the sink is open, holding no
+ * lock; may be NULL. False: no file can be written; *why (a string constant) and errno say why. */
 bool sink_open(struct sink * sink, const char * path, struct tat_file_header * header, uint64_t limit,
                void (*tick)(void), const char ** why);
 
-/* Any thread, no lock, no system call. False: no room was ready; nothing was written and nothing counted. */
+/* Any thread, no lock, no system call. False: no room was ready; nothing was written or counted. */
 bool sink_write(struct sink * sink, enum tat_block_type type, const void * payload, size_t payload_bytes);
 
-/* The same, with the room that is kept for the closing blocks. */
+/* The same, but may use the room kept for the closing blocks. */
 bool sink_write_last(struct sink * sink, enum tat_block_type type, const void * payload, size_t payload_bytes);
 
-/* Why sink_write said no. */
+/* Why sink_write returned false. */
 enum tat_loss_reason sink_refusal(const struct sink * sink);
 
 bool sink_is_open(const struct sink * sink);
 
-/* Writes nothing itself: stops the writers, cuts the file to what was written. `last` is called just before, to add the
- * closing blocks, for which room is kept. Idempotent. */
+/* Calls `last`, which writes the closing blocks into the room kept for them; then stops the writers and cuts the file
+ * to what was written. Idempotent. */
 void sink_close(struct sink * sink, void (*last)(void));
 
-/* In the child of a fork: forgets the parent's file, which stays the parent's. */
+/* Called in the child of a fork. Forgets the file, which stays the parent's. */
 void sink_after_fork(struct sink * sink);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The life of the agent in one process: asleep until the first graph is computed, then recording until exit. Above all
- * other files of the agent: nothing calls it but the loader, fork and the program.
+ * The life of the agent in one process: asleep until the first graph is computed, then recording until exit. This file
+ * stands above the agent's others: only the loader, fork and the program call it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -30,7 +30,7 @@ static void after_fork(void) {
     errno = error;
 }
 
-/* "A:B", either may be missing; what is neither means all. */
+/* "A:B", where either may be missing. Anything else means all. */
 static void read_tokens(const char * range, struct agent_options * options) {
     const char * colon = range ? strchr(range, ':') : NULL;
     options->token_first = 0;
@@ -40,8 +40,8 @@ static void read_tokens(const char * range, struct agent_options * options) {
     if (colon[1]) { options->token_last = strtoull(colon + 1, NULL, 10); }
 }
 
-/* Who starts a program that has more rights than themselves must not have it write files where they wish: the dynamic
- * linker would not load the agent, but it can be linked. */
+/* Whoever starts a program with more rights than their own must not make it write files. The dynamic linker would not
+ * load the agent there, but a program can have it linked in. */
 __attribute__((constructor)) static void start(void) {
     if (getauxval(AT_SECURE)) { return; }
     if (is_set("TAT_OFF") || !symbols_at_fork(after_fork)) { return; }
@@ -49,7 +49,7 @@ __attribute__((constructor)) static void start(void) {
     const char * size = getenv("TAT_MAX_SIZE");
     options.max_size = size && *size ? strtoull(size, NULL, 10) : UINT64_MAX;
     read_tokens(getenv("TAT_TOKENS"), &options);
-    const char * most = getenv("TAT_TEMPLATES"); /* for tests: few graphs differ there */
+    const char * most = getenv("TAT_TEMPLATES"); /* for tests, which have few different graphs */
     options.templates_max = most && *most ? (uint32_t) strtoul(most, NULL, 10) : TEMPLATES_MAX;
     agent_configure(&options);
     observers_add(&recorder);

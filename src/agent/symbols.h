@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Where the traced program's functions are. One of two files answers: symbols_dynamic.c asks the dynamic linker, for
- * the agent that is preloaded; symbols_static.c was told by the linker, for the agent that is linked into the program.
+ * Where the traced program's functions are. One of two files answers. symbols_dynamic.c, for the preloaded agent, asks
+ * the dynamic linker; symbols_static.c, for the agent that is linked into the program, was told by the linker.
  */
 #ifndef TAT_AGENT_SYMBOLS_H
 #define TAT_AGENT_SYMBOLS_H
@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The functions of ggml that the agent calls: name, field of struct ggml_functions, absent from some versions. */
+/* The functions of ggml that the agent calls: name, field of struct ggml_functions, whether some versions lack it. */
 #define GGML_FUNCTIONS(X)                                                                                              \
     X(ggml_graph_n_nodes, graph_n_nodes, false)                                                                        \
     X(ggml_graph_nodes, graph_nodes, false)                                                                            \
@@ -46,31 +46,33 @@
     X(ggml_backend_graph_plan_free, plan_free, true)                                                                   \
     X(ggml_backend_free, backend_free, true)
 
-/* Grows, from 1, with each library that is unloaded: whatever was found before may be gone, and another library be at
- * its address. Any thread; some 50 ns, under a lock of the dynamic linker's that it never holds for long. */
+/* Starts at 1 and grows with each library that is unloaded: whatever was found before may be gone, and another library
+ * may be at its address. Any thread. Takes tens of nanoseconds, under a lock of the dynamic linker that is never held
+ * for long. */
 uint64_t symbols_generation(void);
 
-/* The newest that a call of it has returned, for a hot path inside of what such a call came before. Any thread. */
+/* The newest value that symbols_generation has returned, for hot paths after such a call. Any thread. */
 uint64_t symbols_generation_seen(void);
 
-/* The function of ggml's that code at `caller` would reach by that name, or NULL. Any thread. */
+/* The function of ggml that code at `caller` would reach by that name, or NULL. Any thread. */
 void * symbol_find(const void * caller, const char * name);
 
-/* The function `name` that `caller` would have reached without `ours`, or NULL. A function that jumps to it leaves its
- * own caller's address behind: then it is one that some library has. Asks the dynamic linker each time; not in a static
- * agent. Any thread. */
+/* The function `name` that `caller` would have reached without `ours`, or NULL. After a tail call, `caller` is not the
+ * code that called; then it is the function of that name in any library. Asks the dynamic linker each time; not in a
+ * static agent. Any thread. */
 void * symbol_behind(const void * caller, const char * name, const void * ours);
 
 /* The ggml_graph_compute that `caller` would have reached without `ours`, or NULL. Any thread. */
 void * symbol_graph_compute(const void * caller, const void * ours);
 
-/* As symbol_behind, and lock-free for a caller seen before; not in a static agent. */
+/* Like symbol_behind, but lock-free for a caller seen before. Not in a static agent. */
 void * symbol_hooked(const void * caller, const char * name, const void * ours);
 
-/* Has `child` called in each child of fork, once and for all. False in a process whose libc is not glibc. */
+/* Registers `child`, once, to be called in each child of a fork. False where that is impossible, as with another libc
+ * than glibc. */
 bool symbols_at_fork(void (*child)(void));
 
-/* The library or program that holds a function, for the caller to free; NULL if unknown. */
+/* The path of the library or program that holds a function; NULL: unknown. The caller frees it. */
 char * symbol_file(const void * function);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The program's functions, from the dynamic linker. RTLD_NEXT alone does not do: a plug-in's libraries are in no global
- * scope, so what is asked first is the library that holds the caller.
+ * The program's functions, from the dynamic linker. RTLD_NEXT alone is not enough: a plug-in's libraries are in no
+ * global scope, so the library that holds the caller is asked first.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -20,9 +20,10 @@ static struct call_entry hooked[HOOKED];
 
 typedef int each_library(int (*see)(struct dl_phdr_info *, size_t, void *), void * user);
 
-/* The C library's own. Programs that replace it by a list made once exist, and what changes is what is asked for. */
+/* The C library's own dl_iterate_phdr. Some programs replace it with one that walks a list made once, but here changes
+ * are what counts. */
 static each_library * each(void) {
-    static each_library * function; /* relaxed: all find the same */
+    static each_library * function; /* relaxed: every thread finds the same */
     each_library * found = __atomic_load_n(&function, __ATOMIC_RELAXED);
     if (found) { return found; }
     void * symbol = dlsym(RTLD_NEXT, "dl_iterate_phdr");
@@ -56,14 +57,14 @@ uint64_t symbols_generation_seen(void) {
 
 /* ---- finding ---- */
 
-/* The library that contains an address, as dlsym takes it; NULL for the main program. */
+/* The library that contains an address, as dlsym takes it; NULL: the main program. */
 static void * library_of(const void * address) {
     Dl_info info;
     if (!dladdr(address, &info) || !info.dli_fname) { return NULL; }
     return dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
 }
 
-/* Gives back the reference to the library, which stays loaded. */
+/* Releases the reference to the library, which stays loaded. */
 static void * look_in(void * library, const char * name, const void * ours) {
     void * found = library ? dlsym(library, name) : NULL;
     if (library) { dlclose(library); }
@@ -84,8 +85,8 @@ static int note_library(struct dl_phdr_info * info, size_t size, void * user) {
     return 0;
 }
 
-/* In whatever library has it: where a function was jumped to in place of called, the caller is not the one that it
- * seems. The names first, as nothing may be opened while the linker's list is held. */
+/* Looks in all libraries: after a tail call, `caller` is not the code that called. Names are collected first, since
+ * nothing may be opened while the linker's list is held. */
 static void * find_anywhere(const char * name, const void * ours) {
     struct libraries libraries = { .count = 0 };
     void * found = NULL;
@@ -103,7 +104,7 @@ static void * find_near(const void * caller, const char * name, const void * our
     return found == ours ? NULL : found;
 }
 
-/* Hooks ask, whose program's errno it is. */
+/* Called from hooks, so the program's errno must stay. */
 static void * find(const void * caller, const char * name, const void * ours, bool anywhere) {
     const int error = errno;
     void * found = find_near(caller, name, ours);
@@ -124,8 +125,8 @@ void * symbol_graph_compute(const void * caller, const void * ours) {
     return symbol_behind(caller, "ggml_graph_compute", ours);
 }
 
-/* What pthread_atfork comes to in glibc. musl has no such name: it takes the agent all the same, where a shell that is
- * traced starts a program of its, and would not start it if the reference were strong. */
+/* What pthread_atfork calls in glibc. musl lacks this name, but a traced shell may start a program that uses musl,
+ * which then loads the agent. If the reference were strong, that program would not start. */
 extern int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *) __attribute__((weak));
 extern void * __dso_handle __attribute__((visibility("hidden")));
 

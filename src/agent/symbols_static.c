@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The program's functions, as the linker found them. All references are weak, so that the agent never keeps a program
- * from being linked: what is missing is NULL, and no graph is recorded.
+ * from linking. A missing function is NULL, and then no graph is recorded.
  */
 #include <limits.h>
 #include <pthread.h>
@@ -22,7 +22,7 @@ static const struct {
     void * function;
 } functions[] = { GGML_FUNCTIONS(ENTRY) };
 
-/* Nothing of a program that is linked statically is unloaded. */
+/* Nothing in a statically linked program is unloaded. */
 uint64_t symbols_generation(void) {
     return 1;
 }
@@ -32,7 +32,7 @@ uint64_t symbols_generation_seen(void) {
 }
 
 void * symbol_find(const void * caller, const char * name) {
-    (void) caller; /* a program that is linked statically has one ggml */
+    (void) caller; /* a statically linked program has one ggml */
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
         if (strcmp(functions[i].name, name) == 0) { return functions[i].function; }
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A hash table from 64-bit hashes to 32-bit numbers; several numbers may share a hash, so the caller compares. Cold
- * paths only: it allocates. Not thread-safe. All zero is an empty table.
+ * A hash table from 64-bit hashes to 32-bit numbers. Several numbers may share a hash, so the caller compares. For cold
+ * paths: it allocates. Not thread-safe. All zero is an empty table.
  */
 #ifndef TAT_AGENT_TABLE_H
 #define TAT_AGENT_TABLE_H
@@ -19,7 +19,7 @@ struct table {
     uint32_t count;
 };
 
-/* Starts or goes on with a search: *steps is 0 at first. TABLE_NONE at the end. */
+/* Starts or continues a search; *steps is 0 at the start. TABLE_NONE: nothing more. */
 static inline uint32_t table_next(const struct table * table, uint64_t hash, uint32_t * steps) {
     while (*steps < table->capacity) {
         const uint32_t slot = (uint32_t) (hash + (*steps)++) & (table->capacity - 1);
@@ -36,7 +36,7 @@ static inline void table_place(struct table * table, uint64_t hash, uint32_t val
     table->value[slot] = value;
 }
 
-/* False: no memory, nothing added. */
+/* False: no memory; nothing was added. */
 static inline bool table_add(struct table * table, uint64_t hash, uint32_t value) {
     if (table->count * 2 >= table->capacity) {
         struct table bigger = { .capacity = table->capacity ? table->capacity * 2 : 64, .count = table->count };

@@ -15,7 +15,7 @@
 static struct graph_template ** templates;
 static uint32_t n_templates, capacity;
 static uint32_t next_id;
-static struct table by_hash; /* to indices of templates[] */
+static struct table by_hash; /* to an index of templates[] */
 
 static uint64_t uses; /* relaxed */
 
@@ -23,8 +23,7 @@ static uint64_t graph_hash(const struct graph * g) {
     const struct ggml_layout * l = &g->host->layout;
     uint64_t sum = g->n_nodes;
     for (uint32_t i = 0; i < g->n_nodes; i++) {
-        /* Which sources are leaves and which views slide is not known yet: that is left to the comparison
-         * afterwards. */
+        /* Not known yet: which sources are leaves and which views slide. The comparison afterwards settles that. */
         const uint32_t view = layout_view_src(l, g->nodes[i]) ? NODE_SLIDES : 0;
         sum = table_hash(sum) + g->host->hash->of(l, g->nodes[i], view);
     }
@@ -36,7 +35,7 @@ static bool equal(const struct graph * g, const struct graph_template * t) {
            g->host->hash->all_match(&g->host->layout, g->nodes, t->expected, 0, g->n_nodes);
 }
 
-/* What it was made for is still there, and not another thing at the same address. */
+/* True if what it was made for is still there, not something else at the same address. */
 static bool is_current(struct graph_template * t) {
     if (template_is_current(t)) { return true; }
     for (uint32_t i = 0; i < t->n_lives; i++) {
@@ -70,7 +69,7 @@ static int by_use(const void * a, const void * b) {
     return (x > y) - (x < y);
 }
 
-/* The half that was not used for longest, without those that are in use. */
+/* Frees the least recently used half, except those in use. */
 static void evict(template_let_go * let_go) {
     uint32_t kept = 0;
     qsort(templates, n_templates, sizeof templates[0], by_use);
@@ -84,7 +83,7 @@ static void evict(template_let_go * let_go) {
     n_templates = kept;
     table_free(&by_hash);
     for (uint32_t i = 0; i < kept; i++) {
-        if (!table_add(&by_hash, templates[i]->hash, i)) { return; } /* no memory: found again as if it were new */
+        if (!table_add(&by_hash, templates[i]->hash, i)) { return; } /* no memory: templates are made again as if new */
     }
 }
 
@@ -125,7 +124,7 @@ const struct graph_template * template_of(const struct graph * g, const struct g
     const uint64_t hash = graph_hash(g);
     struct graph_template * t = find(g, hash);
     if (!t) { t = add(g, hash, let_go); }
-    /* A template that found no room is encoded again when next seen. */
+    /* A template that found no room is encoded again the next time it is seen. */
     if (t && !t->written && !graph_walk_write(g, t)) { t = NULL; }
     __atomic_store_n(holder, t, __ATOMIC_SEQ_CST);
     registry_unlock();

@@ -2,35 +2,34 @@
  *
  * The graphs seen before, each by its template.
  *
- * A template never changes once published (release store, acquire load), but for the steps of a rule, which are added
- * the same way, and `last_used`. When there are too many, as of a server with ever new lengths of prompts, those that
- * were not used for longest are freed (evaluation.c says when that is safe); a graph that comes again is written again.
+ * Once published (release store, acquire load), a template does not change, except for `last_used`, `epoch` and the
+ * steps of a rule, which are published the same way. If there are too many, as in a server whose prompts differ in
+ * length, the least recently used are freed (evaluation.c says when that is safe). A graph that comes again is then
+ * written again.
  */
 #ifndef TAT_AGENT_TEMPLATE_CACHE_H
 #define TAT_AGENT_TEMPLATE_CACHE_H
 
 #include "agent/graph_template.h"
 
-/* With the registry's lock held: gives up a guess at a template, and says whether nobody holds it, so that it can be
- * freed. */
+/* Gives up all guesses at a template. True: nobody holds it, so it can be freed. The registry's lock must be held. */
 typedef bool template_let_go(const struct graph_template * t);
 
-/* The template of a graph, found or made and written, and *holder set to it. Takes the registry's lock. Where there are
- * too many, `let_go` is asked for those that were not used for longest. NULL: no memory, or no room in the trace for it
- * yet. */
+/* Finds a graph's template, or makes and writes it, and sets *holder to it. Takes the registry's lock. If there are too
+ * many templates, asks `let_go` about those least recently used. NULL: no memory, or no room in the trace yet. */
 const struct graph_template * template_of(const struct graph * graph, const struct graph_template ** holder,
                                           template_let_go * let_go);
 
-/* Any thread that holds it. False: what it was made for may be gone, as a buffer that was freed; template_of knows. */
+/* Any thread that holds it. False: what it was made for may be gone, such as a buffer; template_of finds out. */
 bool template_is_current(const struct graph_template * t);
 
 /* Any thread that holds it. */
 void template_used(const struct graph_template * t);
 
-/* Never NULL but for lack of memory. */
+/* The template's steps under a rule. NULL: no memory. */
 const struct steps * template_steps(const struct graph_template * t, uint32_t rule);
 
-/* The rule to try on a host's first graph where it could not be probed. */
+/* The rule to try on the first graph of a host that could not be probed. */
 uint32_t template_first_rule(const struct graph_template * t);
 
 void templates_after_fork(void);

@@ -7,13 +7,13 @@
 #include "agent/cold_lock.h"
 #include "format/warmup.h"
 
-enum { CONTEXTS = 1024 }; /* of those beyond, everything is recorded */
+enum { CONTEXTS = 1024 }; /* contexts beyond these are recorded whole */
 
-/* Only where tokens were asked for: else nobody counts. */
+/* Used only if certain tokens were asked for. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
-    uint64_t tokens[CONTEXTS + 1]; /* by number, from 1 */
-    uint8_t times[CONTEXTS + 1];   /* that a context was warmed up */
+    uint64_t tokens[CONTEXTS + 1]; /* by the context's number, from 1 */
+    uint8_t times[CONTEXTS + 1];   /* how often each was warmed up */
     struct warmup warmup;
 } counted;
 
