@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Questions asked of a trace, and their answers as JSON: what `tat report --json` prints. src/analysis/result.h tells
- * what an answer looks like. Thread-safe: nothing is shared.
+ * Questions asked of a trace, answered as JSON: `tat report --json` prints it. src/analysis/result.h describes an
+ * answer. Thread-safe: calls share nothing.
  */
 #ifndef TAT_ANALYSIS_H
 #define TAT_ANALYSIS_H
@@ -12,24 +12,24 @@
 extern "C" {
 #endif
 
-/* Name and title of a section: "layers". NULL from the first index that has none. */
+/* The name of a section, such as "layers", and its title. `index` counts from 0; NULL behind the last section. */
 const char * tat_analysis_name(unsigned index);
 const char * tat_analysis_title(unsigned index);
 
-/* The section takes long on a large trace: it is answered only where it is named. */
+/* A slow section takes long on a large trace, so it is answered only if it is named. */
 bool tat_analysis_is_slow(unsigned index);
 
-/* What a question may depend on besides the trace; 0 stands for the default or for "not given". */
+/* What an answer may depend on besides the trace. 0 means the default, or "not given". */
 struct tat_analysis_options {
-    double hot_share, cold_share; /* of the weights, by number, up to 1: 0.1 and 0.5 */
-    uint64_t memory_bytes;        /* for the model's weights */
+    double hot_share, cold_share; /* of the number of weights, up to 1; 0.1 and 0.5 by default */
+    uint64_t memory_bytes;        /* that the model's weights may take */
     uint64_t disk_bytes_per_second;
-    uint32_t model; /* its number, where graphs of several were computed; 0: tat_trace_main_model */
+    uint32_t model; /* number of the model, if graphs of several were computed; 0: tat_trace_main_model */
 };
 
-/* Answers the sections named, or all but slow ones if `count` is 0, in one pass over the trace: {"layers": {...}, ...},
- * as UTF-8 text that the caller frees with free(). `options` may be NULL. NULL on failure, with the reason in *error: a
- * name that is none, or memory. */
+/* Answers the named sections or, if `count` is 0, all except slow ones, in one pass over the trace. Returns {"layers":
+ * {...}, ...} as UTF-8 text, which the caller frees with free(). `options` may be NULL. Returns NULL on failure, with
+ * the reason in *error: an unknown name, or no memory. */
 char * tat_analyze(const struct tat_trace * trace, const char * const * names, size_t count,
                    const struct tat_analysis_options * options, struct tat_error * error);
 

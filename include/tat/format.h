@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The trace on disk: constants and fixed structs. doc/format.md is the specification; where the two differ, it is a
- * bug. All integers are little-endian. "varint" is unsigned LEB128, "zigzag" a varint of (n << 1) ^ (n >> 63).
+ * The trace on disk: constants and structs of fixed size. doc/format.md is the specification; a difference between the
+ * two is a bug. All integers are little-endian. "varint" is unsigned LEB128, "zigzag" a varint of (n << 1) ^ (n >> 63).
  */
 #ifndef TAT_FORMAT_H
 #define TAT_FORMAT_H
@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TAT_MAGIC          "TATTRACE" /* the first eight bytes of a file */
+#define TAT_MAGIC          "TATTRACE" /* the first 8 bytes of a file */
 #define TAT_FORMAT_VERSION 1          /* frozen: doc/format.md says what may be added to it */
 #define TAT_BYTE_ORDER     0x01020304u
 #define TAT_HEADER_BYTES   4096
@@ -30,7 +30,7 @@ enum tat_clock {
 };
 
 enum tat_feature {
-    TAT_FEATURE_PRIVATE = 1u << 0, /* token ids were left out */
+    TAT_FEATURE_PRIVATE = 1u << 0, /* token ids and the home folder in paths were left out */
 };
 
 struct tat_file_header {
@@ -43,7 +43,7 @@ struct tat_file_header {
     uint64_t start_realtime_ns;
     uint64_t start_monotonic_ns;
     uint64_t start_tick;       /* the tick at start_monotonic_ns */
-    uint64_t ticks_per_second; /* an estimate; the CLOCK events are exact */
+    uint64_t ticks_per_second; /* an estimate; CLOCK events are exact */
     uint32_t clock;            /* enum tat_clock */
     uint32_t stamp_shift;      /* time stamps of callbacks count ticks >> stamp_shift */
     uint32_t pid;
@@ -77,59 +77,59 @@ enum tat_block_type {
     TAT_BLOCK_EVENTS = 8,
 };
 
-/* Room of public arrays that are indexed by type of block or reason of loss: more than there are, so that they stay as
- * long when one is added. */
+/* The length of public arrays that are indexed by type of block or by reason of loss. It exceeds their number, so that
+ * the arrays keep their length when one is added. */
 enum { TAT_BLOCK_ROOM = 32, TAT_LOSS_ROOM = 16 };
 
-/* Kinds of a tensor, by what holds its bytes. */
+/* What a tensor is for. */
 enum tat_tensor_kind {
     TAT_TENSOR_WEIGHT = 1,
-    TAT_TENSOR_STATE = 2, /* KV cache, recurrent state: lives as long as a context */
+    TAT_TENSOR_STATE = 2, /* KV cache or recurrent state; lives as long as a context */
     TAT_TENSOR_ACTIVATION = 3,
-    TAT_TENSOR_INPUT = 4, /* a leaf of the graph that the host fills: token ids, positions, masks */
+    TAT_TENSOR_INPUT = 4, /* a leaf that the host fills: token ids, positions, masks */
 };
 
 /* Where a tensor's bytes are. */
 enum tat_memory {
     TAT_MEMORY_FILE = 1, /* in a mapping of the model file */
-    TAT_MEMORY_COPY = 2, /* copied out of the model file: read() or repacked */
+    TAT_MEMORY_COPY = 2, /* copied out of the model file, read or repacked */
     TAT_MEMORY_KV = 3,
     TAT_MEMORY_BUFFER = 4,
 };
 
-/* What the loop over the nodes did, so that callbacks can be assigned to nodes. A rule is a set of these. */
+/* After which nodes ggml calls back. A rule is a set of these, and assigns callbacks to nodes. */
 enum tat_rule {
     TAT_RULE_SKIP_EMPTY = 1u << 0,   /* no callback for NONE, RESHAPE, VIEW, PERMUTE, TRANSPOSE */
-    TAT_RULE_SKIP_UNASKED = 1u << 1, /* none for nodes without the COMPUTE flag */
-    TAT_RULE_FUSE_NORM = 1u << 2,    /* one for RMS_NORM and the MUL after it */
+    TAT_RULE_SKIP_UNASKED = 1u << 1, /* no callback for nodes without the COMPUTE flag */
+    TAT_RULE_FUSE_NORM = 1u << 2,    /* one callback for RMS_NORM and the MUL after it */
 };
 #define TAT_RULE_COUNT 8
 
-/* Facts about a node of a template on which rules are decided. */
+/* Facts about a node of a template, which rules depend on. */
 enum tat_node_fact {
     TAT_NODE_EMPTY = 1u << 0,      /* its operation does nothing */
     TAT_NODE_COMPUTE = 1u << 1,    /* has the COMPUTE flag */
-    TAT_NODE_FUSES_NEXT = 1u << 2, /* RMS_NORM that can be fused with the next node */
+    TAT_NODE_FUSES_NEXT = 1u << 2, /* an RMS_NORM that can be fused with the next node */
     TAT_NODE_OUTPUT = 1u << 3,     /* has the OUTPUT flag */
 };
 
-/* Values read from the run's memory during an evaluation, listed in its template. */
+/* Values that are read from the host's memory during an evaluation; its template lists them. */
 enum tat_capture_kind {
     TAT_CAPTURE_ROWS = 1,    /* row ids of GET_ROWS and SET_ROWS */
     TAT_CAPTURE_EXPERTS = 2, /* expert ids of MUL_MAT_ID and ADD_ID */
     TAT_CAPTURE_GATES = 3,   /* F32 weights of the chosen experts */
     TAT_CAPTURE_POSITIONS = 4,
-    TAT_CAPTURE_MASK = 5,   /* KV cells that each row sees, as runs */
-    TAT_CAPTURE_OFFSET = 6, /* where a view of the KV cache begins that moves on with every token */
+    TAT_CAPTURE_MASK = 5,   /* the KV cells that each row sees, as runs */
+    TAT_CAPTURE_OFFSET = 6, /* where a view of the KV cache begins, if it moves on with every token */
 };
 
 enum tat_evaluation_flag {
-    TAT_EVALUATION_ABORTED = 1u << 0,   /* the host's own abort callback ended it */
-    TAT_EVALUATION_UNMATCHED = 1u << 1, /* callbacks fit no rule: times and captures are not assigned to nodes */
-    TAT_EVALUATION_RELEARNED = 1u << 2, /* another rule than expected was found: captures were taken at wrong nodes */
-    TAT_EVALUATION_CUT = 1u << 3,       /* captures took more room than planned: left out */
-    TAT_EVALUATION_OUTSIDE = 1u << 4,   /* none of its tokens were asked for: no stamps, of captures only positions */
-    TAT_EVALUATION_EXACT = 1u << 5,     /* stamps were taken after the barrier behind each node, not before */
+    TAT_EVALUATION_ABORTED = 1u << 0,   /* the host's own callback ended it */
+    TAT_EVALUATION_UNMATCHED = 1u << 1, /* the callbacks fit no rule: it has no access records */
+    TAT_EVALUATION_RELEARNED = 1u << 2, /* another rule than expected: captures are of wrong nodes, and left out */
+    TAT_EVALUATION_CUT = 1u << 3,       /* captures took more room than planned and are left out */
+    TAT_EVALUATION_OUTSIDE = 1u << 4,   /* has none of the tokens asked for: no stamps, of captures only positions */
+    TAT_EVALUATION_EXACT = 1u << 5,     /* stamps were taken behind the barrier that follows each node, not before it */
 };
 
 enum tat_event_type {
@@ -138,7 +138,7 @@ enum tat_event_type {
     TAT_EVENT_MODEL_FILE = 3, /* a model file, known from here on by its number */
     TAT_EVENT_LOAD_BEGIN = 4, /* llama_model_load_from_file and the like: path */
     TAT_EVENT_LOAD_END = 5,
-    TAT_EVENT_OPEN_MODEL = 6,   /* gguf_init_from_file: path */
+    TAT_EVENT_OPEN_MODEL = 6,   /* gguf_init_from_file and the like: path */
     TAT_EVENT_MEMORY_CLEAR = 7, /* llama_memory_clear, llama_kv_cache_clear, ... */
     TAT_EVENT_PERF_RESET = 8,   /* llama_perf_context_reset */
     TAT_EVENT_WARMUP = 9,       /* llama_set_warmup */
@@ -146,7 +146,7 @@ enum tat_event_type {
     TAT_EVENT_CALL_END = 11,
     TAT_EVENT_CONTEXT = 12,      /* a context, known from here on by its number */
     TAT_EVENT_NOTE = 13,         /* text: why something could not be recorded */
-    TAT_EVENT_MEMORY_SET = 14,   /* llama_state_seq_set_data, llama_memory_seq_cp, ...: other contents */
+    TAT_EVENT_MEMORY_SET = 14,   /* llama_state_seq_set_data, llama_memory_seq_cp, ...: the memory has other contents */
     TAT_EVENT_BUFFER_ALLOC = 15, /* ggml_backend_buft_alloc_buffer: a buffer, its size */
     TAT_EVENT_BUFFER_FREE = 16,
     TAT_EVENT_OWN_READ = 17, /* the agent read a model's header: bytes, and how many of them were not in memory */
@@ -157,7 +157,7 @@ enum tat_loss_reason {
     TAT_LOSS_NO_SPACE = 1, /* no room was ready in the file */
     TAT_LOSS_MAX_SIZE = 2, /* --max-size */
     TAT_LOSS_SLOTS = 3,    /* more graphs at once than the agent serves */
-    TAT_LOSS_MEMORY = 4,   /* the agent got no memory */
+    TAT_LOSS_MEMORY = 4,   /* the agent could not get memory */
     TAT_LOSS_LAYOUT = 5,   /* ggml's structs could not be proven */
     TAT_LOSS_COUNT = 6,
 };

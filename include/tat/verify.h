@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The proof that a trace is whole: named checks of it against itself and against the model files.
+ * The proof that a trace is whole: named checks, which compare the trace with itself and with the model files.
  */
 #ifndef TAT_VERIFY_H
 #define TAT_VERIFY_H
@@ -14,14 +14,14 @@ extern "C" {
 enum tat_verdict {
     TAT_VERDICT_PASS = 0,
     TAT_VERDICT_FAIL,
-    TAT_VERDICT_SKIP, /* nothing to check, or nothing to check it against: never good, and detail says why */
+    TAT_VERDICT_SKIP, /* nothing to check, or nothing to compare it with: not a good verdict; `detail` says why */
 };
 
 struct tat_check {
     const char * name; /* one word, stable: scripts may look for it */
     const char * what; /* what is checked */
     enum tat_verdict verdict;
-    char detail[512]; /* the figures; on failure what is wrong and what it means */
+    char detail[512]; /* the figures; on failure, what is wrong and what that means */
 };
 
 #define TAT_CHECKS_MAX 24
@@ -32,9 +32,9 @@ struct tat_verification {
     uint64_t n_accesses; /* records in the trace */
 };
 
-/* Runs all checks. A trace without any access record fails the check `recorded`, which others do not have. Model files
- * are opened by the paths the trace has; one that is gone or changed skips what needs it. Returns 0, whatever the
- * verdicts are, or -1 with *error where the checks could not be run. */
+/* Runs all checks. A trace without any access record has one check more, `recorded`, and fails it. Model files are
+ * opened by the paths in the trace; if one is gone or has changed, the checks that need it are skipped. Returns 0
+ * whatever the verdicts are, or -1 with *error if the checks could not be run. */
 int tat_verify(const struct tat_trace * trace, struct tat_verification * result, struct tat_error * error);
 
 #ifdef __cplusplus
