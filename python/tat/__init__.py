@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reads the traces of Tensor Access Tracker.
+"""Read the traces of Tensor Access Tracker.
 
 >>> import tat
 >>> t = tat.TraceAnalyzer()  # the newest trace

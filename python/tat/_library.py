@@ -26,9 +26,9 @@ def _candidates() -> list[Path]:
 
 @cache
 def library() -> ctypes.CDLL:
-    """The C library: what TAT_LIBRARY names, or the one that was installed or built together with this package.
+    """The C library: the one that TAT_LIBRARY names, or the one installed or built together with this package.
 
-    Raises TatError (SYSTEM) if there is none, or one of another version.
+    Raises TatError (SYSTEM) if there is none, or if it has another version.
     """
     named = os.environ.get("TAT_LIBRARY")
     path = Path(named) if named else next((p for p in _candidates() if p.exists()), Path(NAME))
@@ -48,11 +48,11 @@ def library() -> ctypes.CDLL:
 
 
 def failure(error: _abi.Error) -> TatError:
-    """The exception for what the library says went wrong."""
+    """The exception for an error that the library reports."""
     kind = error.kind if error.kind in set(ErrorKind) else ErrorKind.SYSTEM
     return TatError(ErrorKind(kind), text(error.message))
 
 
 def text(raw: bytes | None) -> str:
-    """Names come from files: invalid UTF-8 becomes the replacement character."""
+    """A C string as text. Names come from files: invalid UTF-8 becomes the replacement character."""
     return (raw or b"").decode("utf-8", "replace")

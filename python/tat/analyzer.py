@@ -25,23 +25,23 @@ Names = str | Iterable[str] | None
 
 
 class TraceAnalyzer:
-    """Asks a trace: its records as arrays and data frames, and the sections of `tat report`.
+    """A trace to ask: its records as arrays and data frames, and the sections of `tat report`.
 
-    Each section is also a method of its name that returns its main table: `t.layers()`, `t.experts()`. The method
-    `tokens` is the table of that name; the section is `t.section("tokens")`, or `t.token_costs()`.
+    Each section is also a method of that name, which returns its main table: `t.layers()`, `t.experts()`. One name is
+    taken: `t.tokens()` is the table of tokens. For the section, use `t.section("tokens")` or `t.token_costs()`.
 
-    Filters, the same in all methods that take them:
+    All methods that take filters take the same ones:
 
-    * tokens: evaluations that computed any of these tokens, counted from 0 without warm-up
-    * layers, experts: records of these; what belongs to none is left out
-    * components: records of tensors of these components ("attn_q", ...; "activations": not of the model)
-    * phases: evaluations of these phases: warmup, prompt, generate, verify, mixed, other, unknown
+    * tokens: evaluations that computed any of these tokens; they are counted from 0, without warm-up
+    * layers, experts: records of these; records without a layer or expert are left out
+    * components: records of tensors with these components ("attn_q", ...; "activations" are those outside the model)
+    * phases: evaluations in these phases: warmup, prompt, generate, verify, mixed, other, unknown
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
-        """Open a trace: its folder or file, or a name under TAT_DIR or ./traces; None is the newest there.
+        """Open a trace: its folder or file, or a name under TAT_DIR or ./traces. None is the newest trace.
 
-        Raises TatError: INPUT where the trace does not exist, SYSTEM where the C library is missing.
+        Raises TatError: INPUT if the trace does not exist, SYSTEM if the C library is missing.
         """
         self.trace = Trace(path)
         self._words = Vocabulary(self.trace)
@@ -55,16 +55,16 @@ class TraceAnalyzer:
         self.close()
 
     def __repr__(self) -> str:
-        """What opens it again."""
+        """The expression that opens it again."""
         return f"TraceAnalyzer({str(self.path)!r})"
 
     def close(self) -> None:
-        """Close the trace. What was returned stays."""
+        """Close the trace. What its methods returned stays valid."""
         self.trace.close()
 
     @property
     def path(self) -> Path:
-        """The trace's folder, or its file where it is in no folder of a run."""
+        """The trace's folder, or its file if it is not in the folder of a run."""
         return self.trace.path
 
     # ------------------------------------------------------------------------------------------------ records
@@ -77,11 +77,11 @@ class TraceAnalyzer:
         experts: Numbers = None,
         phases: Names = None,
     ) -> Records:
-        """Access records in order of execution: a structured array of dtype `tat.ACCESS`, 64 bytes each.
+        """Access records in the order of execution: a structured array of dtype `tat.ACCESS`, 64 bytes each.
 
-        Fields: start_ns and duration_ns in nanoseconds since the trace began, offset and bytes in bytes; layer, expert
-        and head_first are 65535 where there is none; the rest is in include/tat/trace.h. Raises TatError: USAGE for a
-        filter that is none, SYSTEM where the records do not fit the memory.
+        start_ns counts from the beginning of the trace, in nanoseconds as duration_ns; offset and bytes are in bytes;
+        layer, expert and head_first are 65535 if there is none. include/tat/trace.h describes all fields. Raises
+        TatError: USAGE for an invalid filter, SYSTEM if the records do not fit in memory.
         """
         tensors = self._tensors(components)
         return self.trace.accesses(
@@ -99,7 +99,7 @@ class TraceAnalyzer:
         experts: Numbers = None,
         phases: Names = None,
     ) -> pd.DataFrame:
-        """The same records with the columns of `tat export --format csv`: names as categoricals, missing as NA."""
+        """The same records with the columns of `tat export --format csv`: names as categoricals, NA where missing."""
         records = self.accesses(tokens, layers, components, experts, phases)
         return tables.frame(access_columns(self.trace, self._words, records))
 
@@ -108,15 +108,15 @@ class TraceAnalyzer:
     def tensors(self) -> pd.DataFrame:
         """All tensors, a row each: tensor_id, name, kind, layer, component, shape (ne0 to ne3), place in the file.
 
-        A model that is loaded again has its weights in further tensors: weight_id names the first of each weight.
+        If a model was loaded again, its weights have further tensors. weight_id is the first tensor of each weight.
         """
         return tables.frame(tables.tensors(self.trace, self._words))
 
     def models(self) -> pd.DataFrame:
         """Models and what is used with them, a row each.
 
-        part is model, draft, adapter, control vector, projector or unknown format; `of` the model that a draft, an
-        adapter or a control vector is used with; evaluations are those of graphs with its weights.
+        part is model, draft, adapter, control vector, projector or unknown format. of is the model that a draft, an
+        adapter or a control vector is used with. evaluations counts those of graphs with its weights.
         """
         return tables.frame(tables.models(self.trace))
 
@@ -127,30 +127,30 @@ class TraceAnalyzer:
     def waits(self) -> pd.DataFrame:
         """How long thread 0 waited at the barrier behind each node until all threads had finished it, in nanoseconds.
 
-        The node's duration_ns contains it; of two fused nodes it stands with the first. Only runs that were recorded
-        with `tat record --exact-time` have any.
+        The node's duration_ns includes the wait. Of two fused nodes, the first has it. Only runs that were recorded
+        with `tat record --exact-time` have waits.
         """
         return tables.frame(tables.waits(self.trace, self.trace.waits()))
 
     def tokens(self) -> pd.DataFrame:
-        """All rows that were evaluated, a row each.
+        """All tokens that were evaluated, a row each.
 
-        token counts the rows of a context from 0 and is NA in warm-up; id is NA in a private trace; begin_ns and
-        end_ns are the evaluation's, which it shares with the other rows of its ubatch.
+        token counts the tokens of a context from 0 and is NA in warm-up. id is NA in a private trace. begin_ns and
+        end_ns are the evaluation's, which all tokens of a ubatch share.
         """
         return tables.frame(tables.tokens(self.trace, self.trace.tokens()))
 
     def routing(self) -> pd.DataFrame:
-        """All experts chosen: evaluation, phase, row, token, layer, slot, expert and gate weight, a row each.
+        """All experts that were chosen: evaluation, phase, row, token, layer, slot, expert and gate weight, a row each.
 
-        row and token are those of `tokens()`, also in the last layer of a prompt, which routes only the rows whose
-        output is asked for; row is NA where the trace does not say which these are, token then too and in warm-up.
-        slot counts a token's experts in a layer from 0; gate is NaN where it was not recorded.
+        row and token are those of `tokens()`, even in the last layer of a prompt, which routes only the rows whose
+        output is asked for. row is NA if the trace does not say which rows those are; token is NA then, and in
+        warm-up. slot counts a token's experts in a layer from 0. gate is NaN if it was not recorded.
         """
         return tables.frame(tables.routing(self.trace, self.trace.routing()))
 
     def events(self) -> pd.DataFrame:
-        """What else happened: mappings, model files, loading, calls; a row each."""
+        """Other events, a row each: mappings, model files, loading, calls."""
         return tables.frame(tables.events(self.trace))
 
     def matrix(
@@ -160,14 +160,14 @@ class TraceAnalyzer:
         phases: Names = _abi.INFERENCE,
         kinds: Names = None,
     ) -> pd.DataFrame:
-        """One row an evaluation (index: evaluation, token, tokens, phase), one column a key that was touched.
+        """One row for each evaluation (index: evaluation, token, tokens, phase), one column for each key it touched.
 
-        value: bytes touched; accesses, which are records that touch anything; or ns, thread 0's time with the wait at
-        the barrier before a node (in an exact recording, behind it). By tensor and component, a time goes to the first
-        weight that the operation reads, else to the first part of the KV cache, else to its result; experts have none
-        of their own. Columns are layer numbers (-1: no layer), tensor_ids, component names ("activations": no part of
-        the model), operation names or expert numbers (over all layers). `kinds` chooses tensors: weight, state (KV
-        cache), activation, input; not with ns. Raises TatError (USAGE) for anything else.
+        value is bytes (touched), accesses (records that touch anything) or ns (thread 0's time, with the wait at the
+        barrier before a node or, in an exact recording, behind it). By tensor and component, a time goes to the first
+        weight that the operation reads, or else to the first part of the KV cache, or else to its result. Experts have
+        no time. Columns are layer numbers (-1: no layer), tensor_ids, component names ("activations": outside the
+        model), operation names or expert numbers (over all layers). kinds chooses tensors: weight, state (KV cache),
+        activation, input; not with ns. Raises TatError (USAGE) for anything else.
         """
         wanted = self._evaluations(None, phases)
         chosen = _all(self.trace) if wanted is None else wanted
@@ -177,20 +177,20 @@ class TraceAnalyzer:
 
     @cached_property
     def sections(self) -> dict[str, str]:
-        """Names and titles of the sections there are."""
+        """Names and titles of all sections."""
         return answers.sections()
 
     def section(self, name: str, **options: float | str) -> Answer:
         """What a section of `tat report` finds.
 
-        Options are those of struct tat_analysis_options: hot_share, cold_share, memory_bytes, disk_bytes_per_second,
-        and model, of several: its number, its file's name or a piece of it, or its part ("draft").
-        Raises TatError (USAGE) for a section or an option that there is not.
+        Options are those of struct tat_analysis_options: hot_share, cold_share, memory_bytes, disk_bytes_per_second and
+        model. If there are several models, model is its number, its file's name or a piece of it, or its part
+        ("draft"). Raises TatError (USAGE) for an unknown section or option.
         """
         return answers.analyze(self.trace, [name], options)[name]
 
     def report(self, *names: str, **options: float | str) -> dict[str, Answer]:
-        """Several sections in one pass; none named: all but slow ones."""
+        """Several sections in one pass. If none is named, all except slow ones."""
         return answers.analyze(self.trace, list(names), options)
 
     def token_costs(self, **options: float | str) -> pd.DataFrame:
@@ -209,7 +209,7 @@ class TraceAnalyzer:
         return ask
 
     def __dir__(self) -> list[str]:
-        """Sections too."""
+        """Also list the sections."""
         return sorted({*super().__dir__(), *self.sections})
 
     # ------------------------------------------------------------------------------------------------ filters
@@ -251,7 +251,7 @@ def _named(name: str, known: Iterable[str], what: str) -> int:
 
 
 def _flags(numbers: Any, limit: int, what: str) -> Flags:
-    """Which of 0 .. limit - 1 are chosen."""
+    """Which numbers from 0 to limit - 1 are chosen."""
     flags = np.zeros(limit, np.bool_)
     if isinstance(numbers, str):
         numbers = _range(numbers, what)

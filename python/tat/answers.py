@@ -34,7 +34,7 @@ class Answer:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """The main table; the values in one row where the section has no table.
+        """The main table or, if the section has none, its values as one row.
 
         Its `attrs` hold title, headline, values, answers and notes, in plain types.
         """
@@ -68,7 +68,7 @@ def _table(json_table: dict[str, Any], name: str) -> pd.DataFrame:
 
 
 def _column(values: list[Any]) -> Any:
-    """Whole numbers stay whole where some are missing."""
+    """Whole numbers stay whole even if some are missing."""
     if any(value is None for value in values) and all(value is None or type(value) is int for value in values):
         return pd.array(values, dtype="Int64")
     return values
@@ -101,7 +101,7 @@ def _options(trace: Trace, options: Mapping[str, float | str]) -> _abi.AnalysisO
 
 
 def analyze(trace: Trace, names: list[str], options: Mapping[str, float | str]) -> dict[str, Answer]:
-    """Answers sections in one pass; none named: all but slow ones. Options: struct tat_analysis_options."""
+    """Answers sections in one pass; if none is named, all except slow ones. Options: struct tat_analysis_options."""
     lib, error = library(), _abi.Error()
     known = sections()
     for name in names:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a trace holds as Arrow tables, and its access records as a stream of them."""
+"""A trace as Arrow tables, and its access records as a stream of batches."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAMES = pa.dictionary(pa.int32(), pa.string())
 
 
 def _names(column: Column) -> pa.Array:
-    """Only the names that occur: a dictionary goes into each row group, and its least and greatest prune."""
+    """Only the names that occur: each row group has a dictionary, whose least and greatest name prune row groups."""
     assert column.names is not None
     codes = np.ascontiguousarray(column.values, np.int32)
     used, where = np.unique(codes, return_inverse=True)
@@ -47,7 +47,7 @@ def _text(name: str, text: str) -> Column:
 
 
 def about(trace: Trace) -> list[Column]:
-    """One row: what was run."""
+    """One row that says what was run."""
     h, files = trace.header, trace.model_files
     paths = trace.texts(files["path"])
     return [
@@ -66,7 +66,7 @@ def about(trace: Trace) -> list[Column]:
 def _growing(
     trace: Trace, get: Callable[[int, int], Records], columns: Callable[[Trace, Records], list[Column]]
 ) -> Iterator[list[Column]]:
-    """A table that grows with the run, in pieces; one at the least."""
+    """A table that grows with the run, in at least one piece."""
     yield columns(trace, get(0, 0))
     for records in trace.pieces(get):
         yield columns(trace, records)
@@ -84,10 +84,10 @@ TABLES: dict[str, Callable[[Trace], Iterable[list[Column]]]] = {
 
 
 class AccessDataset(ds.Dataset):  # type: ignore[misc]
-    """The access records of traces as a dataset of Arrow's, made anew for each scan. `failure` is what ended the last.
+    """The access records of traces as an Arrow dataset, made anew for each scan. `failure` is what ended the last scan.
 
-    DuckDB asks a dataset for a scanner of the columns that a query needs, with what it filters by: only these are made,
-    and a table of any size can be queried with the memory of a few batches. The first column is the run's name.
+    DuckDB asks a dataset for a scanner of the columns and the filter that a query needs. Only these are made, so a
+    table of any size can be queried in the memory of a few batches. The first column is the run's name.
     """
 
     def __init__(self, traces: dict[str, Trace]) -> None:
@@ -99,7 +99,7 @@ class AccessDataset(ds.Dataset):  # type: ignore[misc]
 
     @property
     def schema(self) -> pa.Schema:
-        """Of all columns."""
+        """The schema of all columns."""
         return self._empty.schema
 
     @staticmethod
@@ -118,7 +118,7 @@ class AccessDataset(ds.Dataset):  # type: ignore[misc]
             raise
 
     def _used(self, filter: Any) -> set[str]:
-        """The columns that an expression names: without them it means nothing."""
+        """The columns that an expression names, and so needs."""
         used = set()
         for name in self.schema.names if filter is not None else ():
             try:
@@ -128,7 +128,7 @@ class AccessDataset(ds.Dataset):  # type: ignore[misc]
         return used
 
     def scanner(self, columns: Sequence[str] | None = None, filter: Any = None, **_: Any) -> ds.Scanner:
-        """What these columns are, of the records that pass the filter."""
+        """A scanner of these columns, for the records that pass the filter."""
         wanted = list(self.schema.names if columns is None else columns)
         needed = {*(wanted or self.schema.names[:1]), *self._used(filter)}  # no column at all has no rows to count
         made = [name for name in self.schema.names if name in needed]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the commands share: errors as exit statuses, talk on standard error."""
+"""What the commands share: errors become exit statuses and messages on standard error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tat.errors import ErrorKind, TatError
 
 
 def run(name: str, main: Callable[[], int]) -> int:
-    """Run a command; returns its exit status. Errors are said on standard error, as all of tat says them."""
+    """Run a command and return its exit status. Errors go to standard error, worded as everywhere in tat."""
     signal.signal(signal.SIGTERM, _end)  # so that what is half written goes
     try:
         status = main()
@@ -44,7 +44,7 @@ class Progress:
     """A count that is shown on a terminal once it takes longer than a second."""
 
     def __init__(self, name: str, what: str) -> None:
-        """Begin; `what` is counted."""
+        """Begin to count `what`."""
         self._name, self._what = name, what
         self._next = time.monotonic() + 1
         self._shown = False
@@ -57,6 +57,6 @@ class Progress:
             self._next, self._shown = now + 0.2, True
 
     def end(self) -> None:
-        """Take the line away."""
+        """Remove the line."""
         if self._shown:
             print("\r\033[K", end="", file=sys.stderr, flush=True)

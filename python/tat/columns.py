@@ -19,7 +19,7 @@ Codes = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """Values of one column: numbers, or with `names` the numbers of names, -1 where there is none."""
+    """Values of one column: numbers or, with `names`, numbers of names, -1 if there is none."""
 
     name: str
     values: npt.NDArray[Any]
@@ -36,20 +36,20 @@ ACCESS_COLUMNS = (
 
 
 class Vocabulary:
-    """What the numbers in a trace's records stand for: each name once, "" for none."""
+    """The names behind the numbers in a trace's records: each name once, "" for none."""
 
     def __init__(self, trace: Trace) -> None:
-        """Keep the trace; names are read when they are first needed."""
+        """Keep the trace. Names are read when they are first needed."""
         self._trace = trace
 
     @cached_property
     def tensors(self) -> tuple[list[str], Codes]:
-        """Different names, and the number of its name by tensor."""
+        """All different names, and for each tensor the number of its name."""
         return unique(self._trace.texts(self._trace.tensors["name"]))
 
     @cached_property
     def ops(self) -> tuple[list[str], Codes]:
-        """Different names, and the number of its name by operation."""
+        """All different names, and for each operation the number of its name."""
         return unique(self._trace.ops)
 
     @cached_property
@@ -59,23 +59,23 @@ class Vocabulary:
 
     @cached_property
     def component_of(self) -> Codes:
-        """By tensor; -1 for what does not belong to a model: activations and inputs."""
+        """By tensor; -1 for activations and inputs, which do not belong to a model."""
         t = self._trace.tensors
         has_part = np.isin(t["kind"], (_abi.KINDS.index("weight"), _abi.KINDS.index("state")))
         return np.where(has_part, t["component"], -1).astype(np.int32)
 
     @cached_property
     def model_of(self) -> Codes:
-        """By tensor, or -1: the number of its model."""
+        """The number of its model by tensor, or -1."""
         t, files = self._trace.tensors, self._trace.model_files
         model = np.concatenate([[-1], files["model"].astype(np.int32)]).astype(np.int32)
         return model[np.where(t["file"] <= len(files), t["file"], 0)]
 
 
 def number(name: str, values: npt.NDArray[Any], missing: Flags | None = None) -> Column:
-    """A column of signed numbers, which all that reads tables knows how to subtract.
+    """A column of signed numbers, which every reader of tables can subtract.
 
-    What only damage makes so large that it does not fit is missing.
+    A number too large for that, which only damage makes, is missing.
     """
     if values.dtype == np.uint64:
         large = values > np.uint64(2**63 - 1)
@@ -86,7 +86,7 @@ def number(name: str, values: npt.NDArray[Any], missing: Flags | None = None) ->
 
 
 def named(name: str, values: npt.NDArray[Any], names: Sequence[str]) -> Column:
-    """A column of names by their numbers; a number that has none, as damage may make it, is missing."""
+    """A column of names by their numbers. A number without a name, which damage may make, is missing."""
     codes = values.astype(np.int32)
     if codes.max(initial=-1) >= len(names) or codes.min(initial=0) < -1:
         codes = np.where((codes >= 0) & (codes < len(names)), codes, np.int32(-1))
@@ -115,7 +115,7 @@ def _heads(a: Records) -> Column:
 def access_columns(
     trace: Trace, words: Vocabulary, a: Records, names: Iterable[str] = ACCESS_COLUMNS
 ) -> Iterator[Column]:
-    """The columns of these names of access records, in this order. Others are not made."""
+    """The columns with these names, of access records, in this order. No others are made."""
     tensor, evaluation, flags = a["tensor"], a["evaluation"], a["flags"]
 
     def phase() -> npt.NDArray[Any]:

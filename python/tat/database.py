@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Traces as tables that are queried with SQL or Ibis: on DuckDB, embedded, or on Spark."""
+"""Traces as tables to query with SQL or Ibis, on embedded DuckDB or on Spark."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _BATCH = 4096
 class Database:
     """The tables runs, accesses, tensors, evaluations, tokens, routing and events of some traces or of one dataset.
 
-    `db["accesses"]` is an Ibis table. All have the run's name as their first column; the others of accesses are those
-    of `tat export --format csv`.
+    `db["accesses"]` is an Ibis table. The first column of every table is the run's name; the other columns of accesses
+    are those of `tat export --format csv`.
     """
 
     def __init__(self, *paths: str | os.PathLike[str], engine: Engine = "duckdb", session: Any = None) -> None:
-        """Open traces, or one dataset of `tat parquet`; none named: the newest trace.
+        """Open traces, or one dataset of `tat parquet`. If none is named, open the newest trace.
 
-        Spark reads datasets only; `session` is its SparkSession, else a local one is started. Raises TatError.
+        Spark reads datasets only. `session` is its SparkSession; without one, a local session starts. Raises TatError.
         """
         data = [path for path in paths if dataset.is_dataset(Path(path))]
         if data and len(paths) > 1:
@@ -68,7 +68,7 @@ class Database:
         return {name: self[name] for name in TABLES}
 
     def query(self, name: str) -> pd.DataFrame:
-        """What a query template finds (tat.queries.QUERIES). Raises TatError (USAGE) for a name that is none."""
+        """What a query template finds (tat.queries.QUERIES). Raises TatError (USAGE) for an unknown name."""
         frame: pd.DataFrame = self._expression(name).to_pandas()
         return frame
 
@@ -77,12 +77,12 @@ class Database:
         return str(self._backend.compile(self._expression(name)))
 
     def sql(self, text: str) -> pd.DataFrame:
-        """What a statement of this engine's SQL finds. Raises TatError (USAGE) with the engine's words."""
+        """What a statement in this engine's SQL finds. Raises TatError (USAGE) with the engine's message."""
         names, rows = self.rows(text)
         return pd.DataFrame(rows, columns=pd.Index(names))
 
     def rows(self, text: str) -> Rows:
-        """The same as names and rows, made as they are read. Raises TatError, also while they are read."""
+        """The same as names and rows, which are made as they are read. Raises TatError, even while they are read."""
         return (
             _duckdb_rows(self._backend.con, text, self._accesses)
             if self._backend.name == "duckdb"
@@ -90,7 +90,7 @@ class Database:
         )
 
     def close(self) -> None:
-        """Close the traces; a session that was given stays."""
+        """Close the traces. A session that the caller gave stays open."""
         self._backend.disconnect()
         for trace in self._traces.values():
             trace.close()
@@ -136,7 +136,7 @@ def _duckdb_views(connection: Any, folder: Path) -> None:
 
 
 def _columns(table: str) -> list[str]:
-    """The run first; of other tables what there is besides, in its order."""
+    """The run first, then the table's own columns in their order."""
     return ["run", *(f'"{name}"' for name in ACCESS_COLUMNS)] if table == "accesses" else ["run", "* EXCLUDE (run)"]
 
 

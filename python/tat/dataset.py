@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Traces as one Parquet dataset: a folder of tables, in each a folder a run, of access records also a phase and layer.
+"""Traces as one Parquet dataset: a folder for each table, in it one for each run; accesses also by phase and layer.
 
     DIR/accesses/run=NAME/phase=generate/layer=12/part-0.parquet
     DIR/{runs,tensors,evaluations,tokens,routing,events}/run=NAME/part-0.parquet
 
-Any reader of Hive partitions finds its way. Rows are in order of execution, so that a row group is a range of tokens.
+Any reader of Hive partitions can read it. Rows are in the order of execution, so a row group is a range of tokens.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ Progress = Callable[[int], None]
 
 
 def run_name(trace: Trace) -> str:
-    """What a trace is called in a dataset: as its folder; as its file, where that was moved out."""
+    """The name of a trace in a dataset: its folder's or, if it was moved out, its file's."""
     path = trace.path.resolve()
     return path.name if path.is_dir() else path.stem
 
 
 class _Partitions:
-    """Access records on their way into files, a partition each. What waits is bounded, and row groups are large."""
+    """Access records on their way into files, one a partition. Few wait at a time, yet row groups are large."""
 
     def __init__(self, trace: Trace, folder: Path) -> None:
         self._trace, self._words, self._folder = trace, Vocabulary(trace), folder
@@ -114,7 +114,7 @@ def _write_all(path: Path, batches: Iterator[pa.RecordBatch]) -> None:
 
 
 def write_run(trace: Trace, folder: Path, name: str, progress: Progress | None = None) -> int:
-    """Write all tables of a trace into a folder where the run is not there yet; returns the access records written."""
+    """Write all tables of a trace into a folder without that run; returns the number of access records written."""
     run = f"run={quote(name, safe='')}"
     count = 0
     for table, pieces in arrow.TABLES.items():
@@ -135,12 +135,12 @@ def write_run(trace: Trace, folder: Path, name: str, progress: Progress | None =
 
 
 def is_dataset(path: Path) -> bool:
-    """A folder that write made."""
+    """Whether `write` made this folder."""
     return (path / "runs").is_dir() and (path / "accesses").is_dir()
 
 
 def names_of(traces: list[Trace]) -> dict[str, Trace]:
-    """Traces by the names of their runs. Raises TatError (USAGE) for two different runs of one name."""
+    """Traces by the names of their runs. Raises TatError (USAGE) if two different runs have the same name."""
     names: dict[str, Trace] = {}
     for trace in traces:
         name = run_name(trace)
@@ -154,10 +154,11 @@ def names_of(traces: list[Trace]) -> dict[str, Trace]:
 
 
 def write(traces: list[Trace], target: Path, progress: Progress | None = None) -> int:
-    """Write traces into the dataset `target`, which is made or gets further runs; a run that it has is replaced.
+    """Write traces into the dataset `target`: make it, or add runs to it. A run that it already has is replaced.
 
-    Whole or not at all: it is made beside `target` and takes its place at the end. Returns the access records written.
-    Raises TatError: USAGE where `target` is something else, SYSTEM where it cannot be written.
+    The dataset is made beside `target` and takes its place at the end, so it is written whole or not at all. Returns
+    the number of access records written. Raises TatError: USAGE if `target` is something else, SYSTEM if it cannot be
+    written.
     """
     names = names_of(traces)
     exists = target.exists()
@@ -176,7 +177,7 @@ def write(traces: list[Trace], target: Path, progress: Progress | None = None) -
 
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
-    """A folder in the same file system, gone at the end unless it was moved away."""
+    """A folder in the same file system, which is deleted at the end unless it was moved away."""
     target.parent.mkdir(parents=True, exist_ok=True)
     holder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
@@ -187,7 +188,7 @@ def _beside(target: Path) -> Iterator[Path]:
 
 
 def _link(old: Path, new: Path, without: set[str]) -> None:
-    """All files of a dataset but those of some runs: they never change, so links do."""
+    """Link all files of a dataset except those of some runs. Links suffice, because the files never change."""
 
     def copy(source: str, destination: str) -> None:
         try:
@@ -201,7 +202,7 @@ def _link(old: Path, new: Path, without: set[str]) -> None:
 
 
 def _replace(new: Path, target: Path, exists: bool) -> None:
-    """Readers see the old dataset or the new one. Where the file system cannot exchange names, for a moment none."""
+    """Readers see the old dataset or the new one or, if the file system cannot exchange names, none for a moment."""
     if not exists:
         new.rename(target)
     elif not _exchange(new, target):

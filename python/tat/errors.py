@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How the package reports failure: one exception, with the exit status that the command line has for it."""
+"""How the package reports failure: one exception, which carries the command line's exit status for it."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ SUMS_MOST = 1 << 32  # in all; a few bytes of a hostile trace may ask for any nu
 def matrix(
     trace: Trace, words: Vocabulary, by: By, value: Value, *, wanted: Flags, kinds: Iterable[str]
 ) -> pd.DataFrame:
-    """One row for each evaluation that is wanted and one column for each key that is touched in any of them."""
+    """One row for each evaluation wanted, and one column for each key that any of them touches."""
     key, measure = _number(by, By, "by"), _number(value, Value, "value")
     bits = sum(1 << _abi.KINDS.index(kind) for kind in _known_kinds(kinds))
     count = library().tat_matrix_columns(trace.handle, key)
@@ -72,7 +72,7 @@ def _known_kinds(kinds: Iterable[str]) -> set[str]:
 def _bands(
     trace: Trace, key: int, measure: int, kinds: int, columns: int
 ) -> Iterator[tuple[int, int, npt.NDArray[np.uint64]]]:
-    """Sums of some evaluations at a time, from the first up to the last. Few tensors may be in any of them."""
+    """Sums, some evaluations at a time, from the first to the last. Each may touch few of the tensors."""
     lib, error, count = library(), _abi.Error(), len(trace.evaluations)
     rows = max(1, BAND // max(1, columns))
     if count * columns > SUMS_MOST:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The folders of traces, found as the commands find them (src/cli/run_folder.h)."""
+"""Finds the folders of traces as the commands do (src/cli/run_folder.h)."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def parent() -> Path:
 
 
 def _age(match: re.Match[str]) -> tuple[str, int, int]:
-    """The newest is the greatest; of a run's processes the first."""
+    """The newest run is the greatest, and in a run the first process."""
     return match[1], int(match[2] or 0), -int(match[3] or 0)
 
 
 def _elsewhere() -> list[Path]:
-    """Runs that `tat record -o` wrote elsewhere from here (src/cli/run_registry.h)."""
+    """Runs that `tat record -o`, started here, wrote elsewhere (src/cli/run_registry.h)."""
     given = os.environ.get("XDG_STATE_HOME", "")
     state = Path(given) if given.startswith("/") else Path.home() / ".local/state"
     file = state / "tat/runs"
@@ -43,7 +43,7 @@ def _elsewhere() -> list[Path]:
 
 
 def _began(run: Path) -> str:
-    """As the name of a run would say it, from the header of its trace (doc/format.md)."""
+    """When the run began, as its name would say it, from the header of its trace (doc/format.md)."""
     with open(run / TRACE_FILE, "rb") as file:
         header = file.read(40)
     if len(header) < 40 or not header.startswith(b"TATTRACE"):
@@ -77,9 +77,9 @@ def _named() -> list[re.Match[str]]:
 
 
 def resolve(path: str | os.PathLike[str] | None = None) -> Path:
-    """The trace that a user means: a folder, its tensor_access.bin, another file, or a name among the traces.
+    """The trace that a user means: a folder, its tensor_access.bin, another file, or the name of a trace.
 
-    None is the newest. Raises TatError (INPUT) if it is none of these.
+    None is the newest trace. Raises TatError (INPUT) if there is no such trace.
     """
     if path is None:
         return newest()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What else a trace holds, as columns; and columns as a data frame of pandas."""
+"""Everything else in a trace as columns, and columns as a pandas data frame."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tat.trace import Records, Trace
 
 
 def series(column: Column) -> Any:
-    """A column as pandas holds it: names as a categorical, numbers that may be missing in a nullable dtype."""
+    """A column as pandas holds it: names as a categorical; numbers, if some are missing, in a nullable dtype."""
     values = np.ascontiguousarray(column.values)
     if column.names is not None:
         return pd.Categorical.from_codes(values, categories=pd.Index(list(column.names), dtype="str"))
@@ -36,10 +36,10 @@ def _phase(numbers: Any) -> Column:
 
 
 def tensors(trace: Trace, words: Vocabulary) -> list[Column]:
-    """A row a tensor, in the order of tensor_id.
+    """A row for each tensor, in the order of tensor_id.
 
-    weight_id is the tensor_id of the first tensor that is the same weight of the same file, as after a model was loaded
-    again; of all others it is their own.
+    weight_id is the tensor_id of the first tensor that is the same weight of the same file: there are several if the
+    model was loaded again. For every other tensor it is its own tensor_id.
     """
     t = trace.tensors
     names, code = words.tensors
@@ -65,7 +65,7 @@ def tensors(trace: Trace, words: Vocabulary) -> list[Column]:
 
 
 def models(trace: Trace) -> list[Column]:
-    """A row a model, or what is used with one."""
+    """A row for each model, and for what is used with one."""
     m = trace.models
     texts = {field: unique(trace.texts(m[field])) for field in ("name", "architecture", "path")}
     return [
@@ -80,7 +80,7 @@ def models(trace: Trace) -> list[Column]:
 
 
 def evaluations(trace: Trace) -> list[Column]:
-    """A row an evaluation, in the order of their beginning."""
+    """A row for each evaluation, in the order of their beginning."""
     e = trace.evaluations
     counted = (e["phase"] != _abi.PHASES.index("warmup")) & (e["n_tokens"] > 0)
     return [
@@ -145,7 +145,7 @@ def routing(trace: Trace, r: Records) -> list[Column]:
 
 
 def events(trace: Trace) -> list[Column]:
-    """A row an event; value0 to value8 are what doc/format.md lists for its type."""
+    """A row for each event. value0 to value8 are the values that doc/format.md lists for its type."""
     v = trace.events
     texts, code = unique(trace.texts(v["text"]))
     return [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A trace as the C library reads it: arrays, with numbers for names."""
+"""A trace as the C library reads it: arrays, with numbers in the place of names."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ Flags = npt.NDArray[np.bool_]
 
 
 class Trace:
-    """A trace that is open. It never changes; any number of threads may read it.
+    """An open trace. It never changes, and any number of threads may read it.
 
-    Every array handed out is a copy of its own and outlives the trace.
+    Every array that it returns is a copy, which outlives the trace.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
-        """Open a trace: its folder or file; None is the newest.
+        """Open a trace: its folder or file. None is the newest trace.
 
-        Raises TatError: INPUT where it is not a trace, SYSTEM where there is no C library.
+        Raises TatError: INPUT if it is not a trace, SYSTEM if there is no C library.
         """
         self.path: Path = runs.resolve(path)
         self._lib = library()
@@ -44,7 +44,7 @@ class Trace:
         self._close = weakref.finalize(self, self._lib.tat_trace_close, handle)
 
     def close(self) -> None:
-        """Give back the file; nothing can be asked afterwards."""
+        """Close the file. Nothing can be asked afterwards."""
         self._close()
         self._handle = 0
 
@@ -58,7 +58,7 @@ class Trace:
     # ------------------------------------------------------------------------------------------------- tables
 
     def _array(self, function: str, struct: type[c.Structure]) -> Records:
-        """What a function gives as an array of structs; pointers to text stay numbers."""
+        """A function's result as an array of structs. Pointers to text stay numbers."""
         count = c.c_uint32()
         address = getattr(self._lib, function)(self.handle, c.byref(count))
         if not count.value:
@@ -68,31 +68,31 @@ class Trace:
 
     @cached_property
     def tensors(self) -> Records:
-        """By number; the fields of struct tat_tensor."""
+        """All tensors, by number: the fields of struct tat_tensor."""
         return self._array("tat_trace_tensors", _abi.Tensor)
 
     @cached_property
     def evaluations(self) -> Records:
-        """In the order of their beginning; the fields of struct tat_evaluation."""
+        """All evaluations, in the order of their beginning: the fields of struct tat_evaluation."""
         return self._array("tat_trace_evaluations", _abi.Evaluation)
 
     @cached_property
     def events(self) -> Records:
-        """In order; the fields of struct tat_event."""
+        """All events, in order: the fields of struct tat_event."""
         return self._array("tat_trace_events", _abi.Event)
 
     @cached_property
     def model_files(self) -> Records:
-        """Number n of a tensor's `file` is element n - 1; the fields of struct tat_model_file."""
+        """All model files: the fields of struct tat_model_file. A tensor whose `file` is n comes from element n - 1."""
         return self._array("tat_trace_model_files", _abi.ModelFile)
 
     @cached_property
     def models(self) -> Records:
-        """Models, and what is used with them; the fields of struct tat_model."""
+        """Models, and what is used with them: the fields of struct tat_model."""
         return self._array("tat_trace_models", _abi.Model)
 
     def find_model(self, called: str) -> int:
-        """The number of the model that is called so: number, file's name or a piece of it, or part."""
+        """The number of a model, found by its number, its file's name or a piece of it, or its part."""
         error = _abi.Error()
         found: int = self._lib.tat_trace_find_model(self.handle, os.fsencode(called), c.byref(error))
         if not found:
@@ -106,11 +106,11 @@ class Trace:
 
     @property
     def is_private(self) -> bool:
-        """Token ids were left out."""
+        """Whether token ids were left out."""
         return bool(self.header.features & _abi.FEATURE_PRIVATE)
 
     def texts(self, pointers: npt.NDArray[np.uint64]) -> list[str]:
-        """The texts that an array's pointers point to, which must be this trace's. Each is read once."""
+        """The texts that an array's pointers point to; the pointers must be this trace's. Each text is read once."""
         if not self.handle:
             return []
         unique, inverse = np.unique(pointers, return_inverse=True)
@@ -131,7 +131,7 @@ class Trace:
         return [out_of_range, *itertools.takewhile(lambda name: name != out_of_range, names)]
 
     def strides(self, layouts: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint64]:
-        """The distance of the runs of records with these layouts, in bytes; 0 for the contiguous."""
+        """The distance between runs in records with these layouts, in bytes; 0 for contiguous ones."""
         table = np.zeros(int(layouts.max(initial=0)) + 1, np.uint64)
         for number in np.flatnonzero(np.bincount(layouts, minlength=1)):
             table[number] = self._lib.tat_trace_layout(self.handle, int(number)).stride if number else 0
@@ -149,9 +149,9 @@ class Trace:
         layers: Flags | None = None,
         experts: Flags | None = None,
     ) -> Records:
-        """Access records of evaluations [first, last) in order of execution, of dtype ACCESS.
+        """Access records of evaluations [first, last) in the order of execution, of dtype ACCESS.
 
-        The flags say by number which are wanted (struct tat_choice); None: all.
+        The flags say by number which records are wanted (struct tat_choice); None means all.
         """
         flags = {"evaluations": evaluations, "tensors": tensors, "layers": layers, "experts": experts}
         kept = {name: np.ascontiguousarray(flag, np.bool_) for name, flag in flags.items() if flag is not None}
@@ -163,9 +163,9 @@ class Trace:
         return self._collect("tat_trace_accesses", _abi.ACCESS, first, last, c.byref(choice))
 
     def pieces(self, get: Callable[[int, int], Records] | None = None, records: int = 1 << 18) -> Iterator[Records]:
-        """All access records in order, or what else `get` gives, in pieces of about so many.
+        """All access records in order, or what else `get` returns, in pieces of about this many.
 
-        A piece is of whole evaluations, one at the least.
+        A piece holds whole evaluations, at least one.
         """
         at, size, count = 0, 1, len(self.evaluations)
         while at < count:
@@ -176,7 +176,7 @@ class Trace:
                 yield piece
 
     def waits(self, first: int = 0, last: int | None = None) -> Records:
-        """What thread 0 waited behind nodes in evaluations [first, last), of dtype WAIT; none where not recorded."""
+        """How long thread 0 waited behind nodes in evaluations [first, last), of dtype WAIT; none if not recorded."""
         return self._collect("tat_trace_waits", _abi.WAIT, first, last)
 
     def tokens(self, first: int = 0, last: int | None = None) -> Records:
@@ -184,11 +184,11 @@ class Trace:
         return self._collect("tat_trace_tokens", _abi.TOKEN, first, last)
 
     def routing(self, first: int = 0, last: int | None = None) -> Records:
-        """The experts chosen in evaluations [first, last), of dtype SELECTION."""
+        """The experts that were chosen in evaluations [first, last), of dtype SELECTION."""
         return self._collect("tat_trace_routing", _abi.SELECTION, first, last)
 
     def _collect(self, function: str, dtype: np.dtype[Any], first: int, last: int | None, *more: Any) -> Records:
-        """Asks twice: how many there are, and for them."""
+        """Asks twice: first for the number of elements, then for the elements."""
         end = len(self.evaluations) if last is None else min(last, len(self.evaluations))
         count, error = c.c_size_t(), _abi.Error()
         call: Callable[..., int] = getattr(self._lib, function)
@@ -203,9 +203,9 @@ class Trace:
         return into
 
     def room(self, count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-        """An array that is not filled yet. Raises TatError (SYSTEM) where it does not fit the machine's memory.
+        """An array that is not filled yet. Raises TatError (SYSTEM) if it does not fit in the machine's memory.
 
-        A few bytes of a hostile trace may ask for any number.
+        A few bytes of a hostile trace may ask for any number of elements.
         """
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         if count * dtype.itemsize <= memory:

@@ -37,7 +37,7 @@ def _ffmpeg() -> str:
 
 
 def default_speed(evaluations: int) -> float:
-    """Evaluations a second of film."""
+    """How many evaluations a second of film shows."""
     return max(1.0, evaluations / _SECONDS)
 
 
@@ -76,10 +76,11 @@ def _progress(name: str, done: int, of: int) -> None:
 
 
 def film(trace: TraceAnalyzer, path: Path, speed: float | None = None) -> Path:
-    """Makes a film, .mp4 or .gif by the name of the file; `speed` is evaluations (generated tokens) a second of film.
+    """Makes a film. The file's name decides whether it is .mp4 or .gif.
 
-    Raises TatError: NO where there is nothing to show, USAGE for another kind of file or a speed that is none, SYSTEM
-    without ffmpeg; OSError where the file cannot be written.
+    `speed` is how many evaluations (generated tokens) a second of film shows. Raises TatError: NO if there is nothing
+    to show, USAGE for another kind of file or an invalid speed, SYSTEM without ffmpeg. Raises OSError if the file
+    cannot be written.
     """
     kind = path.suffix[1:].lower()
     if kind not in _RATE or path.suffix != path.suffix.lower():

@@ -2,8 +2,8 @@
 """What a picture shows, before anything draws it.
 
 A plot makes a `Chart` of plain numbers; `paint` draws it with matplotlib and `page` with Plotly, so both show the same
-and a test can look at the numbers. Values are in base units (bytes, nanoseconds, shares of 1); who draws chooses the
-scale of an axis.
+and a test can look at the numbers. Values are in base units (bytes, nanoseconds, shares of 1); whoever draws them
+chooses the scale of an axis.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Floats = NDArray[np.float64]
 
 
 class AbsentError(Exception):
-    """The trace has nothing that this plot could show. Its text says what is missing, in a sentence."""
+    """The trace has nothing that this plot could show. The text says in a sentence what is missing."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis: what it measures, its unit, and named places where numbers would not tell."""
+    """One axis: what it measures, its unit, and named places where numbers would not help."""
 
     label: str
     unit: Unit = "number"
@@ -36,11 +36,11 @@ class Axis:
 
 @dataclass(frozen=True)
 class Heat:
-    """A matrix in colours. `values` is rows by columns, NaN where there is nothing; row 0 is drawn at the top.
+    """A matrix in colours. `values` is rows by columns, NaN for an empty cell; row 0 is drawn at the top.
 
-    `names` makes it a picture of kinds: values are then indices into it. `limits` are those of the colours; what lies
+    `names` makes it a picture of kinds: values are then indices into it. `limits` are those of the colours; a value
     beyond has the colour of the limit, and the scale says so with an arrow. `row_names` and `column_names` say what
-    each row and column is, where the axis' numbers do not.
+    each row and column is, if the axis' numbers do not.
     """
 
     title: str
@@ -96,7 +96,7 @@ class Points:
 
 @dataclass(frozen=True)
 class Bars:
-    """Bars by name: several series stand on each other or side by side. `texts`, one a bar, stands at its end."""
+    """Bars by name. Several series stand on each other or side by side. `texts` has a text a bar, shown at its end."""
 
     title: str
     labels: tuple[str, ...]
@@ -127,7 +127,7 @@ Panel = Heat | Lines | Points | Bars | Pie
 class Chart:
     """One picture: the finding as its title, then panels in `columns` columns.
 
-    `views` are further choices of the same panels, by name: pages offer them as a filter, pictures show `panels`.
+    `views` are other choices of the same panels, by name: pages offer them as a filter, pictures show `panels`.
     """
 
     title: str
@@ -142,7 +142,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Footer:
-    """What was run: stands below every picture, and holds nothing that is private."""
+    """What was run. It stands below every picture and holds nothing private."""
 
     model: str
     run: str
@@ -153,7 +153,7 @@ class Footer:
 
 
 def finite_limits(values: Floats, clip: float = 0.0) -> tuple[float, float]:
-    """0 and the largest value, or the value below which all but the share `clip` of them lie, where that is lower."""
+    """0 and the largest value or, if that is lower, the value below which all but the share `clip` of them lie."""
     known = values[np.isfinite(values)]
     if known.size == 0:
         return (0.0, 1.0)
@@ -172,7 +172,7 @@ def check_room(count: int, what: str) -> None:
 
 
 def floats(values: Any) -> Floats:
-    """As an array of doubles."""
+    """The values as an array of doubles."""
     return np.asarray(values, dtype=np.float64)
 
 

@@ -39,7 +39,7 @@ def _arguments() -> argparse.ArgumentParser:
 
 
 def _chosen(names: Sequence[str] | None) -> list[Plot]:
-    """Raises TatError (USAGE) for a name that is none."""
+    """The plots with these names. Raises TatError (USAGE) for an unknown name."""
     known = {plot.name: plot for plot in PLOTS}
     for name in names or ():
         if name not in known:
@@ -57,7 +57,7 @@ def _formats(text: str, pages: bool) -> list[str]:
 
 
 def _write(chart: Chart, footer: Footer, name: str, folder: Path, formats: Sequence[str]) -> list[Path]:
-    """Writes each file whole or not at all. Pictures need no Plotly, and pages no figures: each loads its own."""
+    """Writes each file whole or not at all. Pictures load matplotlib only, and pages load Plotly only."""
     written, figure = [], None
     for suffix in formats:
         path, part = folder / f"{name}.{suffix}", folder / f".{name}.part.{suffix}"
@@ -88,8 +88,8 @@ def draw(
 ) -> tuple[dict[str, list[Path]], dict[str, str]]:
     """Draws plots into a folder, by default the trace's `analysis`.
 
-    Returns the files by plot, and of the plots that do not apply the reason. `formats` are of png, svg and html. Raises
-    TatError: USAGE for an unknown plot, OSError where a file cannot be written.
+    Returns the files of each plot and, for plots that do not apply, the reason. `formats` are png, svg and html. Raises
+    TatError (USAGE) for an unknown plot, and OSError if a file cannot be written.
     """
     drawn: dict[str, list[Path]] = {}
     absent: dict[str, str] = {}
@@ -118,7 +118,7 @@ def draw(
 def figure(trace: TraceAnalyzer | Source, name: str) -> Figure:
     """One plot as a matplotlib figure, for a notebook.
 
-    Raises TatError: USAGE for an unknown plot, NO where the trace has nothing of the kind.
+    Raises TatError: USAGE for an unknown plot, NO if the trace has nothing that it could show.
     """
     from tat.plot import paint  # noqa: PLC0415
 

@@ -40,7 +40,7 @@ _LETTERS = 80
 
 
 def thinned(ticks: tuple[tuple[float, str], ...], most: int = _MOST_TICKS) -> tuple[tuple[float, str], ...]:
-    """Every n-th of the named places, so that at most `most` are left."""
+    """Every n-th of the named places, so that at most `most` remain."""
     return ticks[:: max(1, -(-len(ticks) // most))]
 
 
@@ -281,11 +281,11 @@ def draw(chart: Chart, footer: Footer) -> Figure:
 
 
 def save(figure: Figure, path: Path, title: str) -> None:
-    """Writes a PNG or SVG, as the name ends. The same chart gives the same bytes.
+    """Writes a PNG or SVG; the end of the name decides which. The same chart gives the same bytes.
 
     A second format has the layout of the first.
 
-    Raises OSError where the file cannot be written.
+    Raises OSError if the file cannot be written.
     """
     metadata = {"Title": title, "Date": None} if path.suffix == ".svg" else {"Title": title, "Software": None}
     with matplotlib.rc_context(_STYLE):

@@ -12,7 +12,7 @@ from tat.plot.source import Source
 
 
 class Plot(NamedTuple):
-    """A plot by the name of its file. `make` raises AbsentError where the trace has nothing of the kind."""
+    """A plot by the name of its file. `make` raises AbsentError if the trace has nothing that it could show."""
 
     name: str
     make: Callable[[Source], Chart]

@@ -23,7 +23,7 @@ _PIECE = 64
 
 @dataclass(frozen=True, eq=False)
 class Matrix:
-    """A value by evaluation (rows) and key (columns). Of keys that are tensors also what they are."""
+    """A value by evaluation (rows) and key (columns). If keys are tensors, it also says what they are."""
 
     values: Floats
     ids: NDArray[Any]
@@ -48,7 +48,7 @@ class Matrix:
 
 
 class Source:
-    """A trace, with what several plots need kept."""
+    """A trace that keeps what several plots need."""
 
     def __init__(self, trace: TraceAnalyzer) -> None:
         """Takes the evaluations that computed tokens; raises AbsentError if there is none."""
@@ -156,13 +156,13 @@ class Source:
             yield piece, self.trace.trace.accesses(first, last, evaluations=flags, tensors=tensors)
 
     def extents(self, records: NDArray[np.void]) -> Floats:
-        """Bytes from the first to the last that each record touches: more than it touches, where it is strided."""
+        """Bytes from the first to the last that each record touches. A strided record touches fewer."""
         strides = self.trace.trace.strides(records["layout"]).astype(np.float64)
         run = records["bytes"] / np.maximum(records["rows"], 1)
         return np.where(strides > 0, strides * (records["rows"] - 1.0) + run, records["bytes"])
 
     def middle(self) -> int:
-        """The row of the generated token in the middle of the run, in whose graph all is at work; else the last row."""
+        """The row of the generated token in the middle of the run, or else the last row: its graph uses everything."""
         generated = np.flatnonzero(self.phase == "generate")
         return int(generated[len(generated) // 2]) if len(generated) else len(self.phase) - 1
 
@@ -185,7 +185,7 @@ class Source:
 
     @property
     def n_experts(self) -> int:
-        """One more than the largest number of an expert that was chosen; 0 where the model has none."""
+        """One more than the largest number of an expert that was chosen; 0 if the model has no experts."""
         return 0 if self._routing.empty else int(self._routing["expert"].max()) + 1
 
     def routing(self) -> pd.DataFrame:
@@ -202,7 +202,7 @@ class Source:
         return {}
 
     def section(self, name: str) -> Answer:
-        """A section of `tat report`; raises AbsentError if the trace has nothing of the kind."""
+        """A section of `tat report`; raises AbsentError if the trace has nothing for it."""
         if not self._answers:
             self._answers.update(self.trace.report())
         if name not in self._answers and name in self.trace.sections:
@@ -214,7 +214,7 @@ class Source:
         return self._answers[name]
 
     def headline(self, *names: str) -> str:
-        """The headline of the first of these sections that there is."""
+        """The headline of the first of these sections that has one."""
         for name in names:
             try:
                 return self.section(name).headline
