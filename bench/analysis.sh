@@ -44,8 +44,8 @@ measure() {
     local model millions trace
     printf '# What asking a trace costs\n\n'
     echo "\`bench/analysis.sh\`, $(date -u +%Y-%m-%d): $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2 | xargs), $(nproc) CPUs," \
-        "Linux $(uname -r); commit $(git -C "$root" rev-parse --short HEAD). Medians of $rounds. The traces are those of 100 tokens," \
-        "whose graphs follow each other again and again (\`bench/grow_trace.c\`)."
+        "Linux $(uname -r); commit $(git -C "$root" rev-parse --short HEAD). Medians of $rounds runs. Each trace repeats" \
+        "the graphs of a real run of 100 tokens until it is long enough (\`bench/grow_trace.c\`)."
     for model in SmolLM2-135M-Instruct.Q4_1.gguf SmolLM2-8x2.gguf; do
         for millions in 10 100; do
             trace=$(grown "$model" "$millions")

@@ -55,7 +55,7 @@ def llama_bench(tat: str, folder: str, model: str, threads: str, pairs: int) -> 
             all_ratios.append(found["off"][test] / found["on"][test] - 1)
     for test, all_ratios in ratios.items():
         low, high = interval(all_ratios)
-        print(f"llama-bench {test:11} traced takes {100 * statistics.median(all_ratios):+.2f} % longer   "
+        print(f"llama-bench {test:11} traced runs take {100 * statistics.median(all_ratios):+.2f} % longer   "
               f"95 % CI [{100 * low:+.2f}, {100 * high:+.2f}], {pairs} pairs")
 
 

@@ -61,10 +61,10 @@ int main(int argc, char ** argv) {
             if (ns < least[m]) { least[m] = ns; }
         }
     }
-    printf("%d callbacks a graph, least of %d runs: %.1f ns a node without the hook\n", NODES, runs,
+    printf("%d callbacks a graph, the fastest of %d runs: %.1f ns a node without the hook\n", NODES, runs,
            (double) least[0] / NODES);
     printf("empty callback: %+.1f ns a node\n", ((double) least[1] - (double) least[0]) / NODES);
-    printf("recording:      %+.1f ns a node, writing the evaluation included\n",
+    printf("recording:      %+.1f ns a node, including the writing of the evaluation\n",
            ((double) least[2] - (double) least[0]) / NODES);
     ggml_free(context);
     return 0;

@@ -31,14 +31,14 @@ cc -O2 -D_GNU_SOURCE -I"$root/include" "$root/bench/expand.c" -o "$work/expand" 
 cc -O2 -D_GNU_SOURCE -I"$root/include" "$root/bench/open_gguf.c" -o "$work/open_gguf" "$build/src/gguf/libtat_gguf.a" \
     "$build/src/format/libtat_format.a"
 
-# section TITLE PROGRAM: each is a block of what the program printed.
+# section TITLE PROGRAM: begins a block, which holds what the program prints.
 section() {
     [ -z "${in_block:-}" ] || echo '```'
     printf '\n## %s (`bench/%s`)\n```\n' "$1" "$2"
     in_block=1
 }
 
-# What a run of 100 tokens takes on the disk, and what a token more adds.
+# What a run of 100 tokens takes on the disk, and what each further token adds.
 trace_size() {
     rm -rf "$work/run"
     "$tat" record -o "$work/run" -- "$bin/llama-completion" -m "$1" -n 100 --temp 0 -no-cnv --ignore-eos \
@@ -48,7 +48,7 @@ trace_size() {
         $2 == "evaluation" { last[n++ % 50] = $3 }
         END {
             for (i in last) more += last[i]
-            printf "%s: %d bytes a token, all included; a generated token more: %d\n", model, (all + 4096) / rows, more / 50
+            printf "%s: %d bytes a token over the whole run; each further generated token: %d\n", model, (all + 4096) / rows, more / 50
         }'
     "$work/expand" "$work/run"
 }
@@ -62,6 +62,10 @@ measure() {
     echo
     echo "\`make bench\`, $(date -u +%Y-%m-%d): $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2 | xargs), $(nproc) CPUs," \
         "Linux $(uname -r); llama.cpp of $(basename "$llama"); commit $(git -C "$root" rev-parse --short HEAD)."
+    echo
+    echo "Figures compare traced with untraced runs, in turn. *off* is not hooked, *empty* is the hook with a callback that does nothing,"
+    echo "*record* is the tracer, and *eval_callback* is the scheduler's own callback on every node, which other tools use. A confidence"
+    echo "interval (CI) that contains 0 means that no difference was seen."
     section "The callback alone" hot_path
     traced "$work/hot_path" 20000
     for model in "$dense" "$experts"; do

@@ -38,7 +38,7 @@ def main() -> None:
         ratios.append(runs["off"][0] / runs["on"][0] - 1)
     low, high = interval(ratios)
     print(f"{pairs} pairs of {tokens} tokens, untraced: median {statistics.median(off):.1f} tokens/s")
-    print(f"traced takes {100 * statistics.median(ratios):+.2f} % longer a token   "
+    print(f"traced runs take {100 * statistics.median(ratios):+.2f} % longer a token   "
           f"95 % CI [{100 * low:+.2f}, {100 * high:+.2f}]; text identical")
 
 
