@@ -3,9 +3,9 @@
  * The model files of the traced process: which ones there are, and which of their bytes are at which address. The
  * registry's lock must be held, except for files_note and files_buffer_made.
  *
- * The files are the host's. The agent opens and closes them apart (apart.h), reads no page into memory that was not
- * there (gguf/quiet_read.h), looks at each file once, and never touches a file's mapping, since the file may have been
- * cut meanwhile. It looks at files whose mapping holds no weight only if a weight is found nowhere else.
+ * The files are the host's. The agent opens and closes them apart (apart.h), leaves no page in memory that was not
+ * there before (gguf/quiet_read.h), looks at each file once, and never touches a file's mapping, since the file may
+ * have been cut meanwhile. It looks at files whose mapping holds no weight only if a weight is found nowhere else.
  */
 #ifndef TAT_AGENT_FILES_H
 #define TAT_AGENT_FILES_H

@@ -51,8 +51,8 @@ struct observer {
     void (*after_fork)(void);
 };
 
-/* Call this in a constructor, before there is a second thread. Observers are called in the order they were added; for
- * exact times, the recorder must be the first. */
+/* Call this in a constructor, before there is a second thread. Observers are called in the order they were added. The
+ * recorder goes first, so that its time stamps do not include the work of the others. */
 void observers_add(const struct observer * observer);
 
 bool observers_any(void);

@@ -7,9 +7,9 @@
 #include "format/extent.h"
 
 enum {
-    PIECES = 16, /* of a head; more than there are streams of sequences */
-    /* A hostile trace may have any number of: */
-    ROWS_MAX = 4096,     /* rows of a run among several */
+    PIECES = 16, /* of a head; more than any model has streams of sequences */
+    /* Limits, because a hostile trace may ask for any number: */
+    ROWS_MAX = 4096,     /* rows of a run, if a record has several */
     SPANS_MAX = 1 << 16, /* heads and streams that a record crosses */
 };
 
@@ -19,7 +19,7 @@ struct access_heads {
     const struct tat_template * templates;
     const struct tat_evaluation * evaluations;
     struct head_shapes shapes;
-    /* The operand whose parts were all given with its first record. */
+    /* The operand whose parts were all given with its first record */
     uint32_t done_evaluation, done_node;
     uint8_t done_operand;
     bool done;
@@ -79,25 +79,26 @@ static void give(struct split * s, uint64_t first, uint64_t count, struct piece 
     a.offset = piece.offset;
     a.bytes = piece.run_bytes * piece.count;
     a.rows = (uint32_t) piece.count;
-    a.layout = 0; /* the number is the trace's; the sink gets what it would stand for */
+    a.layout = 0; /* a layout number belongs to the trace; the sink gets the layout itself */
     a.flags &= (uint16_t) ~TAT_ACCESS_STRIDED;
     if (piece.count > 1) { a.flags |= TAT_ACCESS_STRIDED; }
     s->going = s->sink(&a, (struct tat_layout){ piece.run_bytes, piece.count > 1 ? piece.stride : 0 }, s->user);
 }
 
-/* Bytes of a row of so many elements of the operand's type; 0 if that is not a whole number of blocks. */
+/* The bytes of a row of so many elements of the operand's type; 0 if that is not a whole number of blocks. */
 static uint64_t row_bytes(const struct tat_entry * e, uint64_t elements) {
     return elements % e->type_block ? 0 : elements / e->type_block * e->type_block_bytes;
 }
 
-/* Neighbouring heads of `size` elements that share blocks of the type, and so make one part. 0: they never come out. */
+/* How many neighbouring heads of `size` elements share blocks of the type and so make one part. 0: they cannot be
+ * divided so. */
 static uint64_t heads_together(const struct tat_entry * e, uint64_t size, uint64_t n_heads) {
     uint64_t together = 1;
     while (together < n_heads && size * together % e->type_block) { together++; }
     return size * together % e->type_block || n_heads % together ? 0 : together;
 }
 
-/* Equal parts of each of `rows`, which hold all heads. */
+/* Gives equal parts of each of `rows`, which hold all heads. */
 static bool split_columns(struct split * s, uint64_t n_heads, uint64_t size, struct piece rows) {
     const uint64_t together = heads_together(s->e, size, n_heads), part = row_bytes(s->e, size * together);
     if (!together) { return false; }
@@ -131,7 +132,7 @@ static bool split_planes(struct split * s) {
     return true;
 }
 
-/* New rows of the cache: a run is some of them. */
+/* New rows of the cache; a run holds some of them. */
 static bool split_rows_written(struct split * s, uint64_t size) {
     const struct tat_access * a = s->a;
     const uint64_t row = row_bytes(s->e, s->shape->n_head_kv * size);
@@ -143,12 +144,12 @@ static bool split_rows_written(struct split * s, uint64_t size) {
     if (run / row > ROWS_MAX) { return false; }
     for (uint64_t i = 0; i < run / row; i++) {
         const struct piece rows = { a->offset + i * row, row, s->layout.stride, a->rows };
-        if (!split_columns(s, s->shape->n_head_kv, size, rows)) { return false; } /* none, or with the first */
+        if (!split_columns(s, s->shape->n_head_kv, size, rows)) { return false; } /* none, or given with the first */
     }
     return true;
 }
 
-/* Bytes in a row, where heads follow each other, `span` bytes each. */
+/* Gives parts of bytes in which heads follow each other, `span` bytes each. */
 static void give_range(struct split * s, uint64_t span, uint64_t at, uint64_t bytes) {
     while (bytes) {
         const uint64_t left = span - at % span, now = bytes < left ? bytes : left;
@@ -158,7 +159,7 @@ static void give_range(struct split * s, uint64_t span, uint64_t at, uint64_t by
     }
 }
 
-/* The same for runs: those that begin in a head's span are a part, and the last may go on in the next. */
+/* The same for runs: the runs that begin in a head's span are one part, and the last may reach into the next span. */
 static void give_runs(struct split * s, uint64_t span, uint64_t at, uint64_t run, uint64_t stride, uint64_t rows) {
     while (rows) {
         const uint64_t end = (at / span + 1) * span;
@@ -172,7 +173,7 @@ static void give_runs(struct split * s, uint64_t span, uint64_t at, uint64_t run
     }
 }
 
-/* New columns of a V that lies transposed: all cells of an element, then those of the next, stream after stream. */
+/* New columns of a transposed V: all cells of one element, then those of the next, stream after stream. */
 static bool split_columns_written(struct split * s) {
     const struct tat_access * a = s->a;
     const uint64_t elements = s->shape->n_head_kv * s->shape->v_size;
@@ -190,7 +191,7 @@ static bool split_columns_written(struct split * s) {
     return true;
 }
 
-/* K and V of attention; a mask, of which only some rows count, might be in the cache too if a trace says so. */
+/* K and V of attention. A mask, of which only some rows are read, could also be in the cache if a trace says so. */
 static bool reads_whole_planes(const char * op, unsigned operand) {
     if (strcmp(op, "FLASH_ATTN_EXT") == 0) { return operand == 2 || operand == 3; }
     return strcmp(op, "MUL_MAT") == 0 && operand == 1;
@@ -242,7 +243,7 @@ static bool split_weight(struct split * s) {
 
 /* ----  ---- */
 
-/* Gives the parts of a record; false where it has none. */
+/* Gives the parts of a record. False: it has none. */
 static bool split(struct split * s) {
     const enum tat_component component = s->tensor->component;
     if (!s->shape || s->a->bytes == 0 || (s->a->flags & TAT_ACCESS_APPROXIMATE)) { return false; }

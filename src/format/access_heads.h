@@ -13,21 +13,21 @@
 
 struct access_heads;
 
-/* NULL: memory. Freed by tat_access_heads_free, which takes NULL. */
+/* Free it with tat_access_heads_free, which takes NULL. NULL: no memory. */
 struct access_heads * tat_access_heads_new(const struct tat_trace * trace, struct tat_error * error);
 void tat_access_heads_free(struct access_heads * heads);
 
-/* How many heads there are, and how long: where a record is, or in a layer of a template. NULL: no attention was seen
+/* How many heads there are, and how long, where a record is or in a layer of a template. NULL: no attention was seen
  * there. */
 const struct head_shape * tat_access_heads_shape(const struct access_heads * heads, const struct tat_access * record);
 const struct head_shape * tat_access_heads_shape_at(const struct access_heads * heads, uint32_t template_id,
                                                     uint16_t layer);
 
-/* Called with a part of a record, or with a record that has no heads; false ends it. */
+/* Called with a part of a record, or with a record that has no heads. Return false to end. */
 typedef bool (*access_part_sink)(const struct tat_access * a, struct tat_layout layout, void * user);
 
-/* Splits records, which must come in order. The parts of an operand have the bytes of its records, each once. Where
- * heads share a block of a quantized type, a part has several. False if the sink ended it. */
+/* Splits records, which must come in order. An operand's parts have the bytes of its records, each byte once. Where
+ * heads share a block of a quantized type, one part stands for several heads. False: the sink ended it. */
 bool tat_access_heads_split(struct access_heads * heads, const struct tat_access * records, size_t count,
                             access_part_sink sink, void * user);
 

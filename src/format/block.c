@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* Header-only, so that the agent links libc alone. */
+/* Header-only, so that the agent links only libc. */
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 

@@ -12,7 +12,7 @@ void bodies_end(struct bodies * b) {
     window_free(&b->window);
 }
 
-/* The lock and what it guards are all that moves in a trace. */
+/* In a trace, only the lock and what it guards change. */
 static void exchange_window(const struct tat_trace * trace, struct window * window) {
     struct tat_trace * t = (struct tat_trace *) trace;
     pthread_mutex_lock(&t->lock);
@@ -30,7 +30,7 @@ void bodies_borrow(struct bodies * b, const struct tat_trace * trace) {
 
 void bodies_give_back(struct bodies * b) {
     exchange_window(b->trace, &b->window);
-    window_free(&b->window); /* where another thread was quicker */
+    window_free(&b->window); /* if another thread was quicker */
 }
 
 static struct tat_in part(const uint8_t ** at, uint32_t bytes) {

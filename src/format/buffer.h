@@ -53,7 +53,7 @@ static inline void tat_put_string(struct tat_out * out, const char * string, siz
 struct tat_in {
     const uint8_t * at;
     const uint8_t * end;
-    bool bad; /* a read went past the end, or a varint was too long; every later read gives 0 */
+    bool bad; /* a read went past the end, or a varint was too long; every later read returns 0 */
 };
 
 static inline uint64_t tat_get_varint(struct tat_in * in) {
@@ -85,7 +85,7 @@ static inline const void * tat_get_bytes(struct tat_in * in, uint64_t count) {
     return bytes;
 }
 
-/* Reads a count of things of which each takes at least `least` bytes: one that cannot fit is bad. */
+/* Reads a count of items that take at least `least` bytes each; a count that cannot fit is bad. */
 static inline uint64_t tat_get_count(struct tat_in * in, size_t least) {
     const uint64_t count = tat_get_varint(in);
     if (count > (uint64_t) (in->end - in->at) / (least ? least : 1)) {

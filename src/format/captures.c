@@ -84,7 +84,7 @@ bool capture_next(struct capture_reader * reader, enum tat_capture_kind kind, in
     }
     *count = good ? v.count : 0;
     if (!is_series || !good) { return good; }
-    if (*count > reader->values_left) { *count = 0; } /* as if it had not been captured */
+    if (*count > reader->values_left) { *count = 0; } /* treated as not captured */
     reader->values_left -= *count;
     return true;
 }

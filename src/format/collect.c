@@ -11,7 +11,7 @@
 #include "format/route.h"
 #include "format/rows_from.h"
 
-/* What is counted, and what of it is stored. */
+/* What was counted, and how much of it is stored. */
 struct array {
     void * at;
     size_t size, capacity, count;
@@ -163,7 +163,7 @@ struct routed {
     struct route route;
     struct array * array;
     uint32_t evaluation;
-    size_t at; /* of the choice's selections in the array */
+    size_t at; /* index of the choice's selections in the array */
 };
 
 static void put_choice(struct routed * r, const int64_t * values) {

@@ -7,7 +7,7 @@
 
 #include "format/trace.h"
 
-/* At the end of payloads since there are exact times: a wait lies between its stamp and the one before. */
+/* At the end of payloads since there are exact times. A wait lies between its stamp and the one before. */
 static void read_waits(struct tat_in * in, struct tat_in stamps, struct tat_evaluation * e, struct body * b) {
     const uint8_t * const from = in->at;
     e->n_waits = in->at < in->end ? (uint32_t) tat_get_count(in, 1) : 0;
@@ -93,7 +93,7 @@ bool event_is_known(struct tat_in in) {
     return in.bad || type == 0 || is_event_type(type);
 }
 
-/* A private run has "~" for the home folder: whoever reads it at home still finds the model. */
+/* A private run has "~" for the home folder, so whoever reads it at home still finds the model. */
 static const char * at_home(struct tat_trace * trace, const char * path) {
     const char * home = getenv("HOME");
     if (path[0] != '~' || path[1] != '/' || !home) { return path; }
@@ -105,7 +105,7 @@ static const char * at_home(struct tat_trace * trace, const char * path) {
     return whole;
 }
 
-/* Behind the path, since 2026: what the file holds, and for which architecture. */
+/* After the path, since 2026: what the file holds, and for which architecture. */
 static void read_part(struct tat_trace * trace, struct tat_in in, struct tat_model_file * file) {
     const uint64_t holds = tat_get_varint(&in), length = tat_get_varint(&in);
     const char * architecture = tat_get_bytes(&in, length);
@@ -165,7 +165,7 @@ bool decode_event(struct tat_trace * trace, struct tat_in in) {
     return slot != NULL;
 }
 
-/* Many together, each after its length, so that one of a type that is unknown can be passed by. */
+/* Many events together, each after its length, so that one of unknown type can be skipped. */
 bool decode_events(struct tat_trace * trace, struct tat_in in) {
     const uint32_t events = trace->events.count, files = trace->files.count, anchors = trace->anchors.count;
     uint32_t unknown = 0;
@@ -191,7 +191,7 @@ bool decode_events(struct tat_trace * trace, struct tat_in in) {
     return good;
 }
 
-/* LOSS blocks are there for traces that do not end: END tells all of it again. */
+/* LOSS blocks serve traces without an end; END repeats their totals. */
 bool decode_loss(struct tat_trace * trace, struct tat_in in) {
     const uint64_t reason = tat_get_varint(&in);
     const uint64_t evaluations = tat_get_varint(&in);

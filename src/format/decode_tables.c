@@ -14,8 +14,8 @@ const char * string_at(const struct tat_trace * trace, uint64_t number) {
     return number < trace->strings.count ? LIST(const char *, trace->strings)[number] : "";
 }
 
-/* Blocks carry the number of their first element: those of a lost block stay empty. No number is over `most`, as many
- * as fit in the file, or a few hostile bytes would take any amount of memory. */
+/* A block carries the number of its first element, so the elements of a lost block stay empty. No number may exceed
+ * `most`, which is how many fit in the file; otherwise a few hostile bytes would take any amount of memory. */
 static bool skip_to(struct list * list, uint64_t first, size_t size, uint64_t most) {
     if (first < list->count || first > most) { return false; }
     while (list->count < first) {
@@ -67,7 +67,7 @@ static uint16_t layer_of_result(const char * name) {
     return layer < TAT_NO_LAYER && (*end == '\0' || *end == ' ') ? (uint16_t) layer : TAT_NO_LAYER;
 }
 
-/* An array by string number, grown up to that string; NULL: no such string, or no memory. */
+/* Grows an array indexed by string number up to that string. NULL: no such string, or no memory. */
 static void * by_string(struct tat_trace * trace, struct list * list, uint64_t string, size_t size) {
     if (string >= trace->strings.count) { return NULL; }
     if (string >= list->count && !skip_to(list, string + 1, size, trace->strings.count)) { return NULL; }
@@ -128,8 +128,8 @@ bool decode_tensors(struct tat_trace * trace, struct tat_in in) {
     return true;
 }
 
-/* Operations are numbered as they are met. False: there is no such string, so the operation is unknown, and a wrong
- * name would be worse than none; or there are more than any ggml has. */
+/* Numbers operations as they are met. False: there is no such string, so the operation is unknown, since a wrong name
+ * would be worse than none; or there are more operations than any ggml has. */
 static bool op_number(struct tat_trace * trace, uint64_t string, uint16_t * op) {
     uint16_t * number = by_string(trace, &trace->op_of, string, sizeof *number);
     if (!number) { return false; }
@@ -150,8 +150,8 @@ static void set_packed(struct tat_entry * e) {
     e->nb[3] = e->nb[2] * e->ne[2];
 }
 
-/* What leaves and nodes have in common. No shape may have over 2^48 elements nor reach over 2^60 bytes: sums and
- * products of them stay exact. */
+/* Reads what leaves and nodes have in common. No shape may have more than 2^48 elements or reach over more than 2^60
+ * bytes, so that sums and products of them stay exact. */
 static bool decode_entry(struct tat_trace * trace, struct tat_in * in, struct tat_entry * e, uint64_t * address) {
     e->name = string_at(trace, tat_get_varint(in));
     const uint64_t op = tat_get_varint(in);
@@ -212,7 +212,7 @@ static bool decode_node(struct tat_trace * trace, struct tat_in * in, struct tat
     return !in->bad;
 }
 
-/* What llama.cpp gives no name ("node_21") belongs to the layer of what it is made from. */
+/* A node that llama.cpp does not name ("node_21") belongs to the layer of what it is made from. */
 static void inherit_layer(struct tat_entry * entries, uint32_t node) {
     struct tat_entry * e = &entries[node];
     if (strncmp(e->name, "node_", 5) != 0) { return; }
@@ -235,7 +235,7 @@ static bool decode_captures(struct tat_in * in, struct tat_template * t, struct 
     return !in->bad;
 }
 
-/* Rows that go in: those looked up in the token embeddings, or embeddings given; out: the last node's. */
+/* Rows in: those looked up in the token embeddings, or the embeddings passed in. Rows out: the last node's. */
 static void count_rows(const struct tat_trace * trace, struct tat_template * t) {
     const struct tat_tensor * tensors = LIST(struct tat_tensor, trace->tensors);
     for (uint32_t i = 0; i < t->n_leaves + t->n_nodes && !t->n_tokens; i++) {

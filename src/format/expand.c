@@ -20,7 +20,7 @@ static inline void fill(struct tat_access * a, const struct tat_access * from, c
     a->duration_ns = from->duration_ns & duration_of(f->start_ns, callback);
 }
 
-/* Plain records, as many at a time as the batch takes: this loop is where the time goes. */
+/* Copies plain records, as many at a time as the batch takes. Most of the time is spent in this loop. */
 static void put_plain(struct expansion * x, const struct tat_access * from, uint32_t n, const struct filler * f) {
     while (n && !x->stopped) {
         if (x->n_batch == BATCH) { expansion_flush(x); }
@@ -36,7 +36,7 @@ static void put_plain(struct expansion * x, const struct tat_access * from, uint
 static bool expand_one(struct expansion * x, uint32_t number) {
     const struct tat_evaluation * e = &LIST(struct tat_evaluation, x->trace->evaluations)[number];
     const struct tat_template * t = &LIST(struct tat_template, x->trace->templates)[e->template_id];
-    /* Which node a time belongs to is unknown; or none was asked for. */
+    /* No records: it is unknown which node a time belongs to, or nobody asked for these tokens. */
     if (e->flags & (TAT_EVALUATION_UNMATCHED | TAT_EVALUATION_OUTSIDE)) { return true; }
     const struct plan * plan = plan_of(x->trace, e->template_id, e->rule);
     if (!plan || !bodies_may_work(&x->bodies, plan->n_records) || !expansion_at(x, number)) { return false; }

@@ -52,7 +52,7 @@ void expansion_flush(struct expansion * x) {
     x->n_batch = 0;
 }
 
-/* Most are of one byte or two. */
+/* Most varints have one or two bytes. */
 static inline uint64_t next_delta(struct tat_in * in) {
     const uint8_t * at = in->at;
     if (in->end - at >= 2 && at[0] < 0x80) {
@@ -66,7 +66,7 @@ static inline uint64_t next_delta(struct tat_in * in) {
     return tat_get_varint(in);
 }
 
-/* Nanoseconds a tick. One line for the whole evaluation: it is far shorter than the distance of two anchors. */
+/* Nanoseconds per tick. One line serves the whole evaluation, which is far shorter than the distance of two anchors. */
 static double rate_of(const struct tat_evaluation * e, const struct body * b) {
     const uint64_t duration = b->end_tick - b->begin_tick;
     return duration ? (double) (e->end_ns - e->begin_ns) / (double) duration : 0;

@@ -10,15 +10,15 @@
 #include "format/plan.h"
 
 enum {
-    BATCH = 1024,  /* records: 64 KiB stay in the second-level cache */
-    ROWS_KEPT = 4, /* K and V of the cache, the tokens, the rows with an output */
+    BATCH = 1024,  /* records; 64 KiB, which stay in the second-level cache */
+    ROWS_KEPT = 4, /* for K and V of the cache, the tokens, the rows with an output */
 };
 
 struct ids {
     size_t first, count; /* in struct expansion's values */
 };
 
-/* What ids of rows came to, kept for the operands of other layers that have the same shape and ids. */
+/* What ids of rows amount to, kept for operands of other layers with the same shape and ids. */
 struct rows_kept {
     bool known;
     uint32_t capture;
@@ -40,7 +40,7 @@ struct expansion {
     size_t n_batch;
 
     uint64_t * start_ns; /* by callback; one more for the end */
-    uint64_t * wait_ns;  /* by callback: at the barrier behind its node */
+    uint64_t * wait_ns;  /* by callback: at the barrier after its node */
     size_t times_capacity, waits_capacity;
 
     int64_t * values; /* of all id captures of the evaluation */
@@ -53,20 +53,20 @@ struct expansion {
     struct rows_kept kept[ROWS_KEPT]; /* by capture */
 };
 
-/* False where memory ran out, or, below, for any reason that expansion_fail knows. End it in either case. */
+/* False: no memory. Below, also for any other reason, which expansion_fail knows. End the expansion in either case. */
 bool expansion_begin(struct expansion * x, const struct tat_trace * trace, tat_access_sink sink, void * user);
 void expansion_end(struct expansion * x);
 
-/* Says why one of these failed. Returns -1. */
+/* Reports why one of these failed. Returns -1. */
 int expansion_fail(struct expansion * x, struct tat_error * error);
 
-/* Comes to an evaluation: what follows is about that one. */
+/* Turns to an evaluation: the calls that follow are about that one. */
 bool expansion_at(struct expansion * x, uint32_t evaluation);
 
-/* Gives the sink what there is. */
+/* Passes the sink what is in the batch. */
 void expansion_flush(struct expansion * x);
 
-/* A new record, as a copy. */
+/* Adds a copy of a record. */
 static inline struct tat_access * expansion_next(struct expansion * x, const struct tat_access * like) {
     if (x->n_batch == BATCH) { expansion_flush(x); }
     struct tat_access * a = &x->batch[x->n_batch++];
@@ -74,31 +74,31 @@ static inline struct tat_access * expansion_next(struct expansion * x, const str
     return a;
 }
 
-/* Sets when each callback's node began: at the callback before. Returns how many callbacks have times; start_ns is NULL
- * where memory ran out. */
+/* Sets when each callback's node began, which is when the callback before it came. Returns how many callbacks have
+ * times. start_ns is NULL if memory ran out. */
 uint32_t expansion_times(struct expansion * x, uint32_t evaluation);
 
-/* Of a callback's node, as in a record. */
+/* A callback's node's time, as in a record. */
 static inline uint32_t duration_of(const uint64_t * start_ns, uint32_t callback) {
     const uint64_t duration = start_ns[callback + 1] - start_ns[callback];
     return duration > UINT32_MAX ? UINT32_MAX : (uint32_t) duration;
 }
 
-/* Sets what thread 0 waited behind each callback's node, after expansion_times. Returns how many callbacks have a wait;
- * wait_ns is NULL where memory ran out. */
+/* Sets how long thread 0 waited after each callback's node. Call expansion_times first. Returns how many callbacks have
+ * a wait; wait_ns is NULL if memory ran out. */
 uint32_t expansion_waits(struct expansion * x, uint32_t evaluation);
 
-/* Reads the row and expert ids. An evaluation without captures leaves all counts 0. */
+/* Reads the ids of rows and experts. For an evaluation without captures all counts are 0. */
 bool expansion_ids(struct expansion * x, uint32_t evaluation);
 
-/* The records of one varying operand, all else like `like`. */
+/* Makes the records of one varying operand, with everything else as in `like`. */
 bool expansion_varying(struct expansion * x, const struct tat_template * t, const struct vary * v,
                        const struct tat_access * like);
 
-/* Of an evaluation that ended early: how many records belong to callbacks that came. */
+/* How many records belong to callbacks that came, in an evaluation that ended early. */
 uint32_t plan_records_before(const struct plan * plan, uint32_t n_times);
 
-/* Makes `array` hold `wanted` elements of `size` bytes: a pointer's address. False: memory. */
+/* Makes `array`, the address of a pointer, hold `wanted` elements of `size` bytes. False: no memory. */
 bool expansion_reserve(void * array, size_t * capacity, size_t wanted, size_t size);
 
 #endif

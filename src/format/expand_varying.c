@@ -22,7 +22,7 @@ static int ascending(const void * a, const void * b) {
     return (i > j) - (i < j);
 }
 
-/* Few ids as a rule. */
+/* There are few ids as a rule. */
 static void sort(uint64_t * ids, size_t count) {
     enum { FEW = 16 };
     if (count > FEW) {
@@ -37,7 +37,7 @@ static void sort(uint64_t * ids, size_t count) {
     }
 }
 
-/* Bytes without a gap. */
+/* Makes a record of bytes without a gap. */
 static struct tat_access * put_run(struct expansion * x, const struct tat_access * like, uint64_t offset,
                                    uint64_t bytes) {
     struct tat_access * a = expansion_next(x, like);
@@ -49,7 +49,7 @@ static struct tat_access * put_run(struct expansion * x, const struct tat_access
     return a;
 }
 
-/* One record an expert used, with the expert's slice; or a state. */
+/* Makes a record for each expert used, with the expert's slice, or for each state. */
 static void put_slices(struct expansion * x, const struct vary * v, const struct tat_entry * e,
                        const struct tat_access * like, uint64_t base, struct ids ids) {
     const int dim = use_dimension(v->use);
@@ -79,7 +79,7 @@ static void put_slices(struct expansion * x, const struct vary * v, const struct
     }
 }
 
-/* The rows that ids name, plane by plane, as GET_ROWS and SET_ROWS step through them: where the ids have fewer planes
+/* The rows that ids name, plane by plane, as GET_ROWS and SET_ROWS step through them. Where the ids have fewer planes
  * than the operand, they are used again. Returns how many offsets were made. */
 static size_t row_offsets(struct expansion * x, const struct tat_entry * e, const struct tat_entry * ids_entry,
                           struct ids ids) {
@@ -99,14 +99,14 @@ static size_t row_offsets(struct expansion * x, const struct tat_entry * e, cons
     return n;
 }
 
-/* As many ids were read as the shape has: a hostile trace may say otherwise. */
+/* Were as many ids read as the shape has? A hostile trace may have others. */
 static bool ids_are_all(const struct tat_entry * ids_entry, struct ids ids) {
     uint64_t n = 1;
     for (int i = 0; i < 4; i++) { n *= ids_entry->ne[i]; }
     return n == ids.count;
 }
 
-/* The row of a token, in a token's graph. */
+/* The one row of a token, in a graph of one token. */
 static bool put_one_row(struct expansion * x, const struct vary * v, const struct tat_entry * e,
                         const struct tat_access * like, uint64_t base, struct ids ids) {
     const int64_t id = x->values[ids.first];
@@ -122,7 +122,7 @@ static bool is_kept(const struct rows_kept * k, const struct tat_entry * e, cons
            memcmp(k->ids_ne, ids->ne, sizeof ids->ne) == 0;
 }
 
-/* The rows of all layers' caches are the same: their pieces are made once. */
+/* All layers' caches use the same rows, so the pieces are made once. */
 static bool keep_rows(struct expansion * x, struct rows_kept * k, const struct vary * v, const struct tat_entry * e,
                       const struct tat_entry * ids_entry, struct ids ids) {
     const uint64_t planes = e->ne[2] * e->ne[3];
@@ -173,7 +173,7 @@ static bool put_rows(struct expansion * x, const struct vary * v, const struct t
 bool expansion_varying(struct expansion * x, const struct tat_template * t, const struct vary * v,
                        const struct tat_access * like) {
     const struct ids ids = v->capture != UINT32_MAX ? x->ids[v->capture] : (struct ids){ 0 };
-    if (ids.count == 0) { /* not captured: the bounds are all that is known, or where the view was at first */
+    if (ids.count == 0) { /* not captured: only bounds are known, or where the view was at first */
         expansion_next(x, like)->flags |= TAT_ACCESS_APPROXIMATE;
         return true;
     }

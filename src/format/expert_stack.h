@@ -10,7 +10,7 @@
 #include "tat/trace.h"
 
 struct expert_stack {
-    const struct tat_entry * e; /* NULL: the node chooses none */
+    const struct tat_entry * e; /* NULL: the node chooses no expert */
     int dimension;
     uint64_t experts;
 };

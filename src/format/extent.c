@@ -18,14 +18,14 @@ static void sort_by_stride(struct dimension * d, unsigned n) {
     }
 }
 
-/* Adds a dimension that is the outermost so far: it lengthens the run, continues the last level, or makes a new one. */
+/* Adds a dimension outside all others so far: it lengthens the run, continues the last level, or makes a new one. */
 static void add_dimension(struct extent * e, struct dimension d) {
     if (e->n_levels == 0 && d.stride <= e->run_bytes) {
         e->run_bytes = (d.count - 1) * d.stride + e->run_bytes;
         return;
     }
     if (e->n_levels) {
-        /* The level repeats at or before its own end: its runs go on, and those that fall on each other count once. */
+        /* The level repeats at or before its own end, so its runs go on, and runs that coincide count once. */
         const unsigned last = e->n_levels - 1;
         const uint64_t stride = e->level[last].stride, count = e->level[last].count;
         if (d.stride % stride == 0 && d.stride / stride <= count) {
@@ -94,7 +94,7 @@ static int ascending(const void * a, const void * b) {
     return (x > y) - (x < y);
 }
 
-/* Takes one more run into the last piece, if it is as long and as far away as that one's runs are. */
+/* Takes one more run into the last piece if its length and distance are those of that piece's runs. */
 static bool extend_piece(struct piece * last, uint64_t offset, uint64_t run_bytes) {
     if (last->run_bytes != run_bytes) { return false; }
     const uint64_t distance = offset - (last->offset + (last->count - 1) * last->stride);

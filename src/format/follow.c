@@ -10,8 +10,8 @@
 #include "format/trace.h"
 
 enum {
-    PATIENCE = 3,    /* looks at a block that is not committed while later ones are, before it counts as damage */
-    AHEAD = 1 << 18, /* bytes in which such later ones are looked for */
+    PATIENCE = 3,    /* looks at an uncommitted block before committed ones, until it counts as damage */
+    AHEAD = 1 << 18, /* bytes in which such later blocks are looked for */
 };
 
 struct follow {
@@ -19,8 +19,8 @@ struct follow {
     struct timeline timeline;
     struct scan scan;
     uint64_t waiting;   /* where the last look ended */
-    unsigned looks;     /* that ended there, with more behind it */
-    uint32_t n_tensors; /* of which it is known which are one weight */
+    unsigned looks;     /* looks that ended there, with more blocks after it */
+    uint32_t n_tensors; /* those that have been looked at for being one weight */
 };
 
 struct follow * follow_open(const char * path, struct tat_error * error) {
@@ -56,7 +56,7 @@ const struct tat_trace * follow_trace(const struct follow * f) {
     return f->trace;
 }
 
-/* A block's magic is stored last, with release: who saw it and then reads the rest finds it whole. */
+/* A block's magic is stored last, with release order: whoever sees it and then reads the rest finds the rest whole. */
 static bool is_committed(struct follow * f, uint64_t at) {
     uint32_t magic = 0;
     const uint8_t * bytes = window_get(&f->scan.window, at, sizeof magic);
@@ -64,16 +64,16 @@ static bool is_committed(struct follow * f, uint64_t at) {
     return magic == TAT_BLOCK_MAGIC;
 }
 
-/* Takes in the block at scan.at. What was read together with its magic may be older than that. */
+/* Takes in the block at scan.at. What was read together with its magic may be older than the magic. */
 static bool take(struct follow * f) {
     if (!is_committed(f, f->scan.at)) { return false; }
     if (scan_read(f->trace, &f->scan)) { return true; }
-    __sync_synchronize(); /* __atomic_thread_fence, which ThreadSanitizer refuses */
+    __sync_synchronize(); /* a fence; ThreadSanitizer refuses __atomic_thread_fence */
     window_forget(&f->scan.window);
     return scan_read(f->trace, &f->scan);
 }
 
-/* Where the next block after `at` might begin, or 0. A writer takes its place first and commits last, so blocks behind
+/* Where the next block after `at` might begin, or 0. A writer takes its place first and commits last, so later blocks
  * may be there before it. */
 static uint64_t next_committed(struct follow * f, uint64_t at) {
     const uint64_t end = at + AHEAD;
@@ -84,7 +84,7 @@ static uint64_t next_committed(struct follow * f, uint64_t at) {
     return 0;
 }
 
-/* What stays uncommitted in front of others was left by a thread that has ended. */
+/* A block that stays uncommitted before others was left by a thread that has ended. */
 static bool pass_over(struct follow * f) {
     const uint64_t next = next_committed(f, f->scan.at);
     if (f->waiting != f->scan.at || !next) { f->looks = 0; }
@@ -103,7 +103,7 @@ int follow_read(struct follow * f, bool * revised, struct tat_error * error) {
         return tat_fail(error, TAT_ERROR_INPUT, "%s: became shorter than what was read of it", trace->path);
     }
     trace->size = (uint64_t) status.st_size;
-    window_forget(&f->scan.window); /* it may be more by now */
+    window_forget(&f->scan.window); /* by now the file may have more */
     pthread_mutex_lock(&trace->lock);
     window_forget(&trace->window);
     pthread_mutex_unlock(&trace->lock);

@@ -10,17 +10,17 @@
 
 struct follow;
 
-/* Of a tensor_access.bin or its folder, whose header is written. NULL with *error. */
+/* Follows a tensor_access.bin, or the one in a folder, whose header is written. NULL with *error. */
 struct follow * follow_open(const char * path, struct tat_error * error);
 void follow_close(struct follow * follow); /* NULL is allowed */
 
-/* Takes in what was committed since. *revised: phases of evaluations that were there before are other ones now, since
- * they turned out to be warm-up. 0, or -1 with *error (memory, or the file became shorter than what was read). */
+/* Takes in what was committed since. *revised: evaluations that were there before have other phases now, because they
+ * turned out to be warm-up. Returns 0, or -1 with *error (no memory, or the file became shorter than what was read). */
 int follow_read(struct follow * follow, bool * revised, struct tat_error * error);
 
-/* As far as it was read: evaluations stand in the order in which they were committed, so that their numbers stay.
- * Totals of the summary are known only once it has ended. It changes with the next follow_read, and so may all that it
- * handed out. */
+/* The trace as far as it was read. Evaluations stand in the order in which they were committed, so that their numbers
+ * stay. The summary's totals are known only once the trace has ended. The next follow_read may change the trace and all
+ * that it handed out. */
 const struct tat_trace * follow_trace(const struct follow * follow);
 
 #endif

@@ -13,7 +13,7 @@
 enum graph_result {
     RESULT_NONE,
     RESULT_LOGITS,
-    RESULT_TEXT, /* embeddings: of an encoder's rows, or of a text as a whole */
+    RESULT_TEXT, /* embeddings of an encoder's rows, or of a text as a whole */
 };
 
 static inline bool graph_has_state(const struct tat_template * t, const struct tat_tensor * tensors) {
@@ -22,7 +22,7 @@ static inline bool graph_has_state(const struct tat_template * t, const struct t
     return i < t->n_leaves + t->n_nodes;
 }
 
-/* A decoder's graph that ends before its logits ends as an encoder's does; but an encoder keeps no state. */
+/* A decoder's graph that ends before its logits looks like an encoder's; but an encoder keeps no state. */
 static inline enum graph_result graph_result_of(const struct tat_template * t, const struct tat_tensor * tensors) {
     const struct tat_entry * nodes = t->entries + t->n_leaves;
     if (t->n_nodes == 0) { return RESULT_NONE; }

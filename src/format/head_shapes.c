@@ -12,7 +12,8 @@ static bool is_cache(const struct tat_tensor * tensors, const struct tat_entry *
     return tensors[e->tensor].kind == TAT_TENSOR_STATE && tensors[e->tensor].component == component;
 }
 
-/* What a node tells: flash attention all at once; without it the product with K, then the one with V. */
+/* What a node tells. Flash attention tells all at once; without it, the product with K tells a half and the one with V
+ * the other. */
 static bool shape_of(const struct tat_tensor * tensors, const struct tat_template * t, const struct tat_entry * node,
                      struct head_shape * shape) {
     const struct tat_entry *a = source(t, node, 0), *b = source(t, node, 1), *c = source(t, node, 2);
@@ -31,7 +32,7 @@ static bool shape_of(const struct tat_tensor * tensors, const struct tat_templat
     } else {
         return false;
     }
-    /* A layer may read the cache of another: what counts is where the attention is. */
+    /* A layer may read another layer's cache; what counts is the layer of the attention. */
     if (node->layer != TAT_NO_LAYER) { shape->layer = node->layer; }
     return shape->layer != TAT_NO_LAYER && shape->n_head && shape->n_head_kv && shape->n_head < TAT_NO_HEAD &&
            shape->n_head_kv < TAT_NO_HEAD;
@@ -43,7 +44,7 @@ static int by_place(const void * a, const void * b) {
     return (int) x->layer - (int) y->layer;
 }
 
-/* The halves of a layer become one. Two attentions of different shapes in a layer have no shape that fits both. */
+/* Joins the halves of a layer. If a layer has two attentions of different shapes, no shape fits both. */
 static void join(struct head_shape * into, const struct head_shape * half) {
     const bool same = into->n_head == half->n_head && into->n_head_kv == half->n_head_kv &&
                       (!into->k_size || !half->k_size || into->k_size == half->k_size) &&
@@ -57,7 +58,7 @@ static void join(struct head_shape * into, const struct head_shape * half) {
     into->v_transposed |= half->v_transposed;
 }
 
-/* Counts the shapes of all graphs, and stores them where there is room. */
+/* Counts the shapes of all graphs, and stores them if there is room. */
 static size_t find(const struct tat_trace * trace, struct head_shape * shapes) {
     uint32_t n_templates, n_tensors;
     const struct tat_template * t = tat_trace_templates(trace, &n_templates);

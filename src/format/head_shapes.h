@@ -12,7 +12,7 @@ struct head_shape {
     uint16_t layer;
     uint64_t n_head, n_head_kv;
     uint64_t k_size, v_size; /* elements of a head; 0: unknown */
-    bool v_transposed;       /* in the cache: a row for each element in place of one for each token */
+    bool v_transposed;       /* in the cache: a row for each element, not for each token */
 };
 
 struct head_shapes {
@@ -20,7 +20,7 @@ struct head_shapes {
     size_t count;
 };
 
-/* False: memory. To be freed in any case. */
+/* False: no memory. Free it in any case. */
 bool head_shapes_find(struct head_shapes * all, const struct tat_trace * trace);
 void head_shapes_free(struct head_shapes * all);
 

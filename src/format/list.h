@@ -21,7 +21,7 @@ struct list {
 
 #define LIST(type_, list_) ((type_ *) (list_).data)
 
-/* Room for `more` further elements. False: memory, or more of them than 32 bits count. */
+/* Makes room for `more` further elements. False: no memory, or more elements than 32 bits can count. */
 static inline bool list_reserve(struct list * list, size_t size, size_t more) {
     if (more > UINT32_MAX - list->count) { return false; }
     const uint64_t wanted = list->count + (uint64_t) more;
@@ -35,7 +35,7 @@ static inline bool list_reserve(struct list * list, size_t size, size_t more) {
     return true;
 }
 
-/* `more` new elements side by side, whose contents are the caller's to set; NULL as above. */
+/* Adds `more` elements side by side; the caller sets their contents. NULL: as above. */
 static inline void * list_extend(struct list * list, size_t size, size_t more) {
     if (more > list->capacity - list->count && !list_reserve(list, size, more)) { return NULL; }
     void * first = (char *) list->data + (size_t) list->count * size;
@@ -43,7 +43,7 @@ static inline void * list_extend(struct list * list, size_t size, size_t more) {
     return first;
 }
 
-/* A new zeroed element; NULL as above. */
+/* Adds a zeroed element. NULL: as above. */
 static inline void * list_add(struct list * list, size_t size) {
     void * element = list_extend(list, size, 1);
     return element ? memset(element, 0, size) : NULL;

@@ -10,7 +10,7 @@
 #include "format/expert_stack.h"
 #include "tat/sums.h"
 
-enum { KEPT = 64 }; /* rows of plans; a graph is evaluated many times in a row, and few take turns */
+enum { KEPT = 64 }; /* rows of plans; few graphs take turns, and each is evaluated many times in a row */
 
 struct kept {
     const struct plan * plan;
@@ -24,7 +24,7 @@ struct matrix {
     enum tat_measure measure;
     uint32_t kinds, columns;
     struct kept kept[KEPT]; /* by plan's address */
-    uint64_t * row;         /* of the evaluation whose records vary */
+    uint64_t * row;         /* of the evaluation at hand, whose records vary */
 };
 
 #define NO_COLUMN UINT32_MAX
@@ -35,7 +35,7 @@ static uint32_t layers_with(uint32_t layers, uint16_t layer) {
     return layer != TAT_NO_LAYER && layer >= layers ? layer + 1u : layers;
 }
 
-/* Those of any tensor, and of any entry of a graph. */
+/* The columns of any tensor, and of any entry of a graph. */
 static uint32_t count_layers(const struct tat_trace * trace) {
     uint32_t layers = 0;
     for (uint32_t i = 0; i < trace->tensors.count; i++) {
@@ -106,7 +106,7 @@ static bool add_varying(const struct tat_access * records, size_t count, void * 
     return true;
 }
 
-/* What does not vary, of the first `n` records. */
+/* Adds what does not vary in the first `n` records. */
 static void add_fixed(const struct matrix * m, const struct plan * plan, uint32_t n, uint64_t * row) {
     uint32_t at = 0;
     for (uint32_t v = 0; v <= plan->n_varies; v++) {
@@ -123,7 +123,7 @@ static bool is_one(const struct tat_entry * e) {
     return e->ne[0] == 1 && e->ne[1] == 1 && e->ne[2] == 1 && e->ne[3] == 1;
 }
 
-/* Of one row, or of a few experts, how many there are, each once. */
+/* Of the ids of one row or of a few experts, counts those that differ. */
 static uint32_t count_named(const struct vary * v, const struct tat_template * t, const int64_t * id, size_t count) {
     const struct tat_entry * e = &t->entries[v->entry];
     const uint64_t n = e->ne[use_dimension(v->use)];
@@ -140,7 +140,7 @@ static uint32_t count_named(const struct vary * v, const struct tat_template * t
     return unique;
 }
 
-/* All keys but experts are the same for all that one operand touches. */
+/* For one operand, all keys but experts are the same. */
 static bool add_at_once(const struct matrix * m, const struct plan * plan, const struct vary * v,
                         const struct tat_template * t, uint64_t * row) {
     const struct tat_access * a = &plan->records[v->record];

@@ -9,7 +9,7 @@
 
 #include "format/trace.h"
 
-enum { MODELS_MAX = 1024 }; /* in a trace that is no attack; files of further ones are of no model */
+enum { MODELS_MAX = 1024 }; /* more than any honest trace has; files of further models belong to none */
 
 static struct tat_model * model_at(const struct tat_trace * trace, uint32_t index) {
     return &LIST(struct tat_model, trace->models)[index];
@@ -19,7 +19,7 @@ static bool runs_graphs(enum tat_part part) {
     return part != TAT_PART_ADAPTER && part != TAT_PART_CONTROL_VECTOR;
 }
 
-/* Index of the model with this number, or the count of models. */
+/* The index of the model with this number, or the number of models. */
 static uint32_t index_of(const struct tat_trace * trace, uint32_t number) {
     uint32_t i = 0;
     while (i < trace->models.count && model_at(trace, i)->number != number) { i++; }
@@ -31,7 +31,7 @@ static const char * file_name(const char * path) {
     return slash ? slash + 1 : path;
 }
 
-/* Files of one model are noted in a row. */
+/* The files of a model are noted one after the other. */
 static bool add_models(struct tat_trace * trace) {
     for (uint32_t i = 0; i < trace->files.count; i++) {
         const struct tat_model_file * f = &LIST(struct tat_model_file, trace->files)[i];
@@ -53,7 +53,7 @@ static bool add_models(struct tat_trace * trace) {
     return true;
 }
 
-/* The index of each tensor's model; the count of models where it is in none. */
+/* The index of each tensor's model; the number of models if it is in none. */
 static uint32_t * models_of_tensors(const struct tat_trace * trace) {
     uint32_t * models = malloc(((size_t) trace->tensors.count + trace->files.count + 1) * sizeof *models);
     uint32_t * by_file = models ? models + trace->tensors.count : NULL;
@@ -70,7 +70,8 @@ static uint32_t * models_of_tensors(const struct tat_trace * trace) {
     return models;
 }
 
-/* A graph whose weights are in no file that can be read is of the one that cannot, if there is one. */
+/* A graph whose weights are in no readable file belongs to the model whose file cannot be read, if there is exactly
+ * one. */
 static uint32_t foreign(const struct tat_trace * trace, const struct tat_template * t) {
     uint32_t found = trace->models.count, count = 0;
     bool has_weights = false;
@@ -86,7 +87,7 @@ static uint32_t foreign(const struct tat_trace * trace, const struct tat_templat
     return has_weights ? found : trace->models.count;
 }
 
-/* Whose weights a graph names most; what an adapter or a control vector is used with. */
+/* The model whose weights a graph names most; the model that an adapter or control vector is used with. */
 static void set_model(struct tat_trace * trace, struct tat_template * t, const uint32_t * models, uint32_t * named) {
     const uint32_t n_models = trace->models.count;
     uint32_t most = n_models;
@@ -105,7 +106,7 @@ static void set_model(struct tat_trace * trace, struct tat_template * t, const u
     }
 }
 
-/* Graphs without weights, as those that shift the KV cache, are of the model of their context. */
+/* A graph without weights, such as one that shifts the KV cache, belongs to the model of its context. */
 static bool set_by_context(struct tat_trace * trace) {
     struct tat_template * templates = LIST(struct tat_template, trace->templates);
     const uint64_t most = trace->size / TAT_BLOCK_ALIGN;
@@ -141,11 +142,11 @@ static bool set_models(struct tat_trace * trace) {
     return memory && set_by_context(trace);
 }
 
-/* A draft guesses token by token; then the model that it guesses for computes all of them at once, and a result for
- * each. The first rows of a model are no guesses but its prompt. */
+/* A draft guesses token by token. Then the model that it guesses for computes all of them at once, with a result for
+ * each. A model's first rows are its prompt, not guesses. */
 static void find_drafts(struct tat_trace * trace, const uint32_t * models) {
     const uint32_t none = trace->models.count;
-    uint32_t before = none; /* the model that computed one token last */
+    uint32_t before = none; /* the last model that computed a single token */
     for (uint32_t i = 0; i < trace->evaluations.count; i++) {
         const struct tat_evaluation * e = &LIST(struct tat_evaluation, trace->evaluations)[i];
         const uint32_t at = models[e->template_id];
@@ -237,7 +238,7 @@ static bool copy(struct list * to, const struct list * from, size_t size) {
     return elements || !from->count;
 }
 
-/* Tensors that no graph of the model's touches become as those that were lost. */
+/* A tensor that none of the model's graphs touches becomes like one that was lost. */
 static bool keep_tensors(struct tat_trace * view) {
     bool * used = calloc((size_t) view->tensors.count + 1, sizeof *used);
     if (!used) { return false; }

@@ -19,7 +19,7 @@ static inline bool node_executes(uint32_t facts, uint32_t rule) {
     return !(rule & TAT_RULE_SKIP_UNASKED) || (facts & TAT_NODE_COMPUTE);
 }
 
-/* It has one callback with the node after it. */
+/* The node and the next one have one callback. */
 static inline bool node_fuses(uint32_t facts, uint32_t rule) {
     return (rule & TAT_RULE_FUSE_NORM) && (facts & TAT_NODE_FUSES_NEXT);
 }
@@ -28,23 +28,23 @@ static inline bool node_fuses(uint32_t facts, uint32_t rule) {
 
 enum { OPERAND_DST = -1 };
 
-/* What of an operand is touched. */
+/* What is touched of an operand. */
 enum operand_use {
     USE_WHOLE = 0,
     USE_ROWS,    /* the rows that ids name */
     USE_EXPERTS, /* slices of a stack */
     USE_BIASES,  /* rows of a stack of biases */
     USE_STATES,  /* states of the sequences in the ubatch */
-    USE_OFFSET,  /* all of it, elsewhere: CPY to a view of the KV cache that moves on */
-    USE_MASK,    /* as many rows as there are queries: it is padded to more */
-    USE_NOTHING, /* it is there for its shape only, or names the destination again */
+    USE_OFFSET,  /* all of it, but elsewhere each time: CPY to a view of the KV cache that moves on */
+    USE_MASK,    /* as many rows as there are queries; a mask is padded to more */
+    USE_NOTHING, /* only its shape counts, or it names the destination again */
 };
 
 struct operand_rule {
     const char * op;
     int operand; /* a source, or OPERAND_DST */
     enum operand_use use;
-    int ids; /* the source that holds the ids, where ids decide */
+    int ids; /* the source that holds the ids, if ids decide */
 };
 
 static const struct operand_rule operand_rules[] = {
@@ -64,7 +64,7 @@ static inline enum tat_capture_kind use_capture(enum operand_use use) {
     return use == USE_EXPERTS || use == USE_BIASES ? TAT_CAPTURE_EXPERTS : TAT_CAPTURE_ROWS;
 }
 
-/* The dimension that ids count along: each of them names all that lies in the dimensions below. */
+/* The dimension that ids count along: each id names all that lies in the dimensions below. */
 static inline int use_dimension(enum operand_use use) {
     return use == USE_EXPERTS ? 2 : use == USE_STATES ? 3 : 1;
 }

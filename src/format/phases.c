@@ -5,14 +5,14 @@
 #include "format/rows_from.h"
 #include "format/trace.h"
 
-/* What an evaluation's graph and captures show. */
+/* What the graph and the captures of an evaluation show. */
 struct ubatch {
     const struct tat_template * t;
-    const int64_t * positions; /* NULL: not of all rows */
+    const int64_t * positions; /* NULL: not recorded for all rows */
     uint32_t rows, outputs;
-    bool has_result; /* the graph has one, so that `outputs` is what comes out; else it is a piece of a ubatch */
-    bool is_text;    /* what comes out are embeddings: of an encoder, or of a text as a whole */
-    uint32_t stretches, longest; /* of rows that follow each other in one sequence */
+    bool has_result;             /* the graph has a result, and `outputs` counts it; else it is a piece of a ubatch */
+    bool is_text;                /* the results are embeddings, of an encoder or of a text as a whole */
+    uint32_t stretches, longest; /* number and length of rows that follow each other in one sequence */
 };
 
 static uint32_t capture_of(const struct tat_template * t, enum tat_capture_kind kind, uint32_t from) {
@@ -20,7 +20,7 @@ static uint32_t capture_of(const struct tat_template * t, enum tat_capture_kind 
     return from;
 }
 
-/* Of so many rows; NULL: not of all. */
+/* The positions of so many rows. NULL: not recorded for all. */
 static const int64_t * read_positions(const struct tat_trace * trace, uint32_t evaluation,
                                       const struct tat_template * t, uint32_t rows, int64_t * memory) {
     const uint32_t c = capture_of(t, TAT_CAPTURE_POSITIONS, 0);
@@ -34,7 +34,7 @@ static uint64_t add_id(uint64_t hash, int64_t id) {
     return (hash ^ (uint64_t) id) * UINT64_C(0x100000001b3);
 }
 
-/* Of the first `count` rows of few; false: their ids were not recorded. */
+/* A hash of the ids of the first `count` rows, which are few. False: the ids were not recorded. */
 static bool hash_ids(const struct tat_trace * trace, uint32_t evaluation, const struct ubatch * u, uint32_t count,
                      uint64_t * hash) {
     const struct tat_tensor * tensors = LIST(struct tat_tensor, trace->tensors);
@@ -74,7 +74,7 @@ static bool read_mask(const struct tat_trace * trace, uint32_t evaluation, const
     return mask->rows == u->rows;
 }
 
-/* Whether a row sees all that the one before it sees, as later rows of a sequence do. */
+/* True if a row sees all that the row before it sees, as later rows of a sequence do. */
 static bool sees_all(const int64_t * before, const int64_t * row) {
     uint64_t from = (uint64_t) before[0], have = (uint64_t) row[0];
     for (; before[1]; from += (uint64_t) before[1], before += 2, from += (uint64_t) before[0]) {
@@ -106,7 +106,7 @@ static void count_stretches(const struct tat_trace * trace, uint32_t evaluation,
     }
 }
 
-/* The position behind another; -1: unknown. */
+/* The position after another; -1: unknown. */
 static int64_t behind(int64_t position) {
     return position >= 0 && position < INT64_MAX ? position + 1 : -1;
 }
@@ -129,7 +129,7 @@ static enum tat_phase phase_of_row(const struct ubatch * u, struct progress * p)
 
 /* ---- several rows of one sequence ---- */
 
-/* A draft model goes over what it proposed, once that is checked: the same tokens at the same positions. */
+/* Once its proposal has been checked, a draft model goes over it again: the same tokens at the same positions. */
 static bool retraces(const struct progress * p, const struct ubatch * u) {
     return u->outputs == 1 && u->positions && p->phase == TAT_PHASE_GENERATE && p->run_rows > 0 &&
            u->positions[0] == p->run_first && (u->rows == p->run_rows || u->rows == p->run_rows + 1);
@@ -142,8 +142,8 @@ static enum tat_phase phase_of_retraced(const struct tat_trace * trace, uint32_t
     return hash == p->run_ids ? TAT_PHASE_VERIFY : TAT_PHASE_PROMPT;
 }
 
-/* Rows that each have an output, right behind a prompt: a draft, or the prompt goes on and all its logits are wanted.
- */
+/* Each row has an output, right after a prompt: a draft is checked, or the prompt goes on and all its logits are
+ * wanted. */
 static enum tat_phase phase_behind_prompt(const struct progress * p, const struct ubatch * u, uint32_t calls) {
     const bool had_all = p->outputs == p->rows && p->rows > 1;
     if (u->positions[0] != p->next) { return p->several ? TAT_PHASE_VERIFY : TAT_PHASE_PROMPT; }
@@ -195,7 +195,7 @@ static enum tat_phase phase_of(const struct tat_trace * trace, uint32_t evaluati
     return u->longest == 1 ? TAT_PHASE_GENERATE : TAT_PHASE_VERIFY;
 }
 
-/* Generated tokens one by one, as far as they go without a jump. */
+/* Follows generated tokens that come one by one, as long as positions do not jump. */
 static void extend_run(const struct tat_trace * trace, uint32_t evaluation, struct progress * p,
                        const struct ubatch * u) {
     const int64_t at = u->positions ? u->positions[0] : -1;
@@ -243,8 +243,8 @@ static struct ubatch look_at(const struct tat_trace * trace, const struct tat_ev
     return u;
 }
 
-/* A graph without tokens may have shifted the cache, and positions with it; or it is a piece of a ubatch whose first
- * one did not tell positions. */
+/* A graph without tokens may have shifted the cache and with it all positions. Or it is a piece of a ubatch whose first
+ * piece did not tell positions. */
 static void see_others(const struct tat_trace * trace, const struct tat_evaluation * e, uint32_t evaluation,
                        struct progress * p, struct progress * pieces, int64_t * memory) {
     const struct tat_template * t = &LIST(struct tat_template, trace->templates)[e->template_id];
@@ -257,7 +257,7 @@ static void see_others(const struct tat_trace * trace, const struct tat_evaluati
     if (pieces->phase == TAT_PHASE_PROMPT) { pieces->lowest = pieces->next; }
 }
 
-/* A graph goes on where pieces of a ubatch ended, whose contexts are not known. */
+/* A graph continues where pieces of a ubatch ended whose contexts are not known. */
 static void go_on(struct progress * p, const struct progress * pieces, const struct ubatch * u) {
     const bool is_later = p->phase == TAT_PHASE_COUNT || pieces->evaluation > p->evaluation;
     if (pieces->phase == TAT_PHASE_COUNT || !is_later || !u->positions || u->positions[0] != pieces->next) { return; }

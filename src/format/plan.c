@@ -8,9 +8,9 @@
 
 /* ---- layouts ---- */
 
-enum { LAYOUT_SLOTS = 1 << 17 /* twice as many as there are numbers */ };
+enum { LAYOUT_SLOTS = 1 << 17 /* twice as many as numbers */ };
 
-/* Where the number of a layout is, or is to be. */
+/* The slot that holds the number of a layout, or will hold it. */
 static uint16_t * layout_slot(const struct tat_trace * trace, uint64_t run_bytes, uint64_t stride) {
     const struct tat_layout * known = LIST(const struct tat_layout, trace->layouts);
     uint64_t hash = (run_bytes * UINT64_C(0x9e3779b97f4a7c15) ^ stride) * UINT64_C(0xd6e8feb86659fd93);
@@ -39,7 +39,7 @@ uint16_t layout_number(struct tat_trace * trace, uint64_t run_bytes, uint64_t st
 }
 
 struct tat_layout tat_trace_layout(const struct tat_trace * trace, uint16_t layout) {
-    struct tat_trace * t = (struct tat_trace *) trace; /* the lock is the one thing that moves */
+    struct tat_trace * t = (struct tat_trace *) trace; /* only the lock and what it guards change */
     struct tat_layout found = { 0 };
     pthread_mutex_lock(&t->lock);
     if (layout < t->layouts.count) { found = LIST(struct tat_layout, t->layouts)[layout]; }
@@ -93,7 +93,7 @@ struct tat_expectation tat_template_expect(const struct tat_template * t, uint32
     return x;
 }
 
-/* Offsets of file-backed tensors are the file's. */
+/* For tensors in a file, offsets are those in the file. */
 static uint64_t base_of(const struct tat_tensor * tensor, const struct tat_entry * e) {
     const bool in_file = tensor->file && (tensor->memory == TAT_MEMORY_FILE || tensor->memory == TAT_MEMORY_COPY);
     return (in_file ? tensor->file_offset : 0) + (uint64_t) e->offset;
@@ -110,7 +110,7 @@ static bool take_pieces(struct tat_trace * trace, size_t n) {
     return n == 1 || (n <= PIECES_MAX && __atomic_add_fetch(&trace->pieces, n - 1, __ATOMIC_RELAXED) <= PIECES_TOTAL);
 }
 
-/* The whole of a shape; where it takes too many records, one that bounds them with the exact number of bytes. */
+/* The whole of a shape. If that takes too many records, one that bounds them, with the exact number of bytes. */
 static void add_shape(struct builder * b, struct tat_access a, const struct tat_entry * e, const uint64_t * ne,
                       uint64_t base) {
     const struct extent extent = extent_of(ne, e->nb, e->type_block, e->type_block_bytes);
@@ -140,7 +140,7 @@ static bool find_captures(struct builder * b) {
     return b->captured != NULL;
 }
 
-/* UINT32_MAX: there is none. */
+/* The first capture of an entry; UINT32_MAX: there is none. */
 static uint32_t capture_of(const struct builder * b, uint32_t entry, enum tat_capture_kind kind) {
     return b->captured[(size_t) entry * CAPTURE_KINDS + kind] - 1;
 }
@@ -151,7 +151,7 @@ struct extent selection_extent(const struct tat_entry * e, enum operand_use use)
     return extent_of(ne, e->nb, e->type_block, e->type_block_bytes);
 }
 
-/* The most that these ids can touch: a different row or slice each. */
+/* The most that these ids can touch: each a different row or slice. */
 static uint64_t most_bytes(const struct tat_entry * e, const struct tat_entry * ids, enum operand_use use) {
     const struct extent all = extent_of(e->ne, e->nb, e->type_block, e->type_block_bytes);
     const struct extent one = selection_extent(e, use);
@@ -161,7 +161,7 @@ static uint64_t most_bytes(const struct tat_entry * e, const struct tat_entry * 
     return each && n > whole / each ? whole : n * each;
 }
 
-/* Stands for what the ids name: until an evaluation says more, bounds are all that is known. */
+/* Stands for what the ids name. Until an evaluation says more, only bounds are known. */
 static void add_varying(struct builder * b, struct tat_access a, const struct tat_entry * e, uint32_t entry,
                         uint32_t ids, enum operand_use use, uint64_t base) {
     const struct extent extent = extent_of(e->ne, e->nb, e->type_block, e->type_block_bytes);
@@ -182,7 +182,7 @@ static void add_varying(struct builder * b, struct tat_access a, const struct ta
     };
 }
 
-/* Records made since `first` move with the offset of their view, if that was captured. */
+/* The records from `first` on move with the offset of their view, if that was captured. */
 static void let_slide(struct builder * b, uint32_t first, uint32_t entry) {
     const uint32_t capture = capture_of(b, entry, TAT_CAPTURE_OFFSET);
     if (capture == UINT32_MAX || b->records.count == first) { return; }
@@ -202,7 +202,7 @@ static void let_slide(struct builder * b, uint32_t first, uint32_t entry) {
 struct place {
     uint32_t callback, node;
     uint32_t inner; /* entry of a result that fusion keeps in registers, or TAT_NO_ENTRY */
-    bool timed;     /* not so the second of a fused pair, whose callback's time is the first's */
+    bool timed;     /* false for the second of a fused pair: the first has the callback's time */
 };
 
 static void add_operand(struct builder * b, const struct place * at, int operand, bool fused, bool idle) {
@@ -248,7 +248,7 @@ static void add_operand(struct builder * b, const struct place * at, int operand
     if (operand == OPERAND_DST) { let_slide(b, first, entry); }
 }
 
-/* All operands of a node. Where it has no result, it runs and touches nothing. */
+/* Adds all operands of a node. A node without a result runs and touches nothing. */
 static void add_node(struct builder * b, const struct place * at) {
     const uint32_t entry = b->t->n_leaves + at->node;
     const struct tat_entry * n = &b->t->entries[entry];
@@ -324,7 +324,7 @@ static struct plan * make_plan(struct tat_trace * trace, const struct tat_templa
     return plan;
 }
 
-/* For all templates; a trace that is followed gets more of them. */
+/* Makes room for all templates; a followed trace gets more of them. */
 static bool make_room(struct tat_trace * trace) {
     const uint32_t n = trace->templates.count;
     if (trace->plans && trace->n_plans >= n) { return true; }

@@ -14,19 +14,18 @@
 enum route_event {
     ROUTE_NOTHING,
     ROUTE_CHOICE, /* the values are ids of experts, [row][slot] */
-    ROUTE_GATES,  /* the values are gates, bits of floats, of the choice before them, for each of its ids */
+    ROUTE_GATES,  /* the values are gates (bits of floats) of the choice before, one for each of its ids */
 };
 
-/* Begins zeroed, and again with route_begin for each evaluation. */
+/* Begins zeroed; route_begin starts it anew for each evaluation. */
 struct route {
     const struct tat_template * t;
     const struct tat_tensor * tensors;
-    struct list
-        outputs;    /* uint32_t: the rows whose output is asked for, once they were picked; TAT_NO_ROW: no such row */
-    uint16_t layer; /* of the choice; or TAT_NO_LAYER */
-    uint64_t slots; /* of a row of it; 0: it makes no sense */
-    size_t rows, count; /* of it; its ids */
-    bool gated, failed; /* it has its gates; memory */
+    struct list outputs; /* uint32_t: the rows whose output is wanted, once picked; TAT_NO_ROW: no such row */
+    uint16_t layer;      /* of the choice, or TAT_NO_LAYER */
+    uint64_t slots;      /* per row of the choice; 0: the choice makes no sense */
+    size_t rows, count;  /* of the choice; `count` of its ids */
+    bool gated, failed;  /* the choice has its gates; no memory */
 };
 
 static inline void route_begin(struct route * r, const struct tat_template * t, const struct tat_tensor * tensors) {
@@ -39,7 +38,7 @@ static inline void route_free(struct route * r) {
     free(r->outputs.data);
 }
 
-/* A layer's name is on the node that uses the ids, or on the ids. */
+/* The layer is named by the node that uses the ids, or by the ids. */
 static inline uint16_t route_layer_of(const struct tat_template * t, const struct tat_capture * c) {
     const uint16_t of = t->entries[t->n_leaves + c->node].layer;
     return of != TAT_NO_LAYER ? of : t->entries[c->entry].layer;
@@ -74,10 +73,10 @@ static inline enum route_event route_feed(struct route * r, uint32_t capture, co
     return ROUTE_GATES;
 }
 
-/* Which of the evaluation's rows a row of the choice is, or TAT_NO_ROW. A layer routes all of them, or those whose
- * output is asked for, as the last layer does. */
+/* Which of the evaluation's rows a row of the choice is, or TAT_NO_ROW. A layer routes all rows or, as the last layer
+ * does, those whose output is wanted. */
 static inline uint32_t route_row(const struct route * r, size_t row) {
-    if (row >= r->rows) { return TAT_NO_ROW; } /* what is left of a damaged one */
+    if (row >= r->rows) { return TAT_NO_ROW; } /* the rest of a damaged choice */
     if (r->rows == r->t->n_tokens) { return (uint32_t) row; }
     return r->rows == r->outputs.count ? LIST(const uint32_t, r->outputs)[row] : TAT_NO_ROW;
 }

@@ -9,7 +9,7 @@
 
 #include "tat/trace.h"
 
-/* The tensor whose rows a node picks; NULL: it picks none. */
+/* The tensor whose rows a node picks. NULL: it picks none. */
 static inline const struct tat_tensor * rows_from(const struct tat_template * t, const struct tat_tensor * tensors,
                                                   const struct tat_entry * node) {
     const bool picks = strcmp(node->op, "GET_ROWS") == 0 && node->src[0] != TAT_NO_ENTRY;
@@ -22,7 +22,8 @@ static inline bool picks_tokens(const struct tat_template * t, const struct tat_
     return from && from->component == TAT_COMPONENT_TOKEN_EMBD;
 }
 
-/* By an input of the graph, the only one that picks rows of a result: what the last layer goes on with. */
+/* True if an input of the graph picks rows of a result. Only one does: it picks the rows with which the last layer
+ * continues. */
 static inline bool picks_output_rows(const struct tat_template * t, const struct tat_tensor * tensors,
                                      const struct tat_capture * c) {
     if (c->kind != TAT_CAPTURE_ROWS || c->entry >= t->n_leaves) { return false; }

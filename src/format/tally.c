@@ -9,24 +9,24 @@
 #include "format/expand_state.h"
 #include "tat/sums.h"
 
-enum { COUNTED_MAX = 1 << 22 }; /* of all groups: what goes beyond comes one by one */
+enum { COUNTED_MAX = 1 << 22 }; /* in all groups; what exceeds it comes one by one */
 
 /* An expert of one operand. */
 struct counted {
     uint32_t times; /* evaluations that chose it */
-    uint32_t last;  /* 1 + the last of them: many tokens may choose the same */
+    uint32_t last;  /* 1 + the last of them; many tokens of one may choose the same expert */
 };
 
-/* Evaluations of one plan, in one phase, that all came to their end, and all have waits or none. */
+/* Complete evaluations of one plan and one phase, either all with waits or all without. */
 struct group {
     const struct plan * plan;
     enum tat_phase phase;
-    uint32_t evaluation; /* the first */
+    uint32_t evaluation; /* the first one */
     uint64_t evaluations;
     uint64_t * ns;      /* by callback */
     uint64_t * wait_ns; /* likewise; NULL: not recorded */
     struct counted * counted;
-    uint32_t * counted_at; /* by varying operand: 1 + its first in counted; 0: it comes one by one */
+    uint32_t * counted_at; /* by varying operand: 1 + its first index in `counted`; 0: it comes one by one */
 };
 
 struct tallying {
@@ -34,10 +34,10 @@ struct tallying {
     tat_tally_sink sink;
     void * user;
     struct list groups;
-    uint32_t * touched;  /* records of the plan at hand, by tensor; zeros in between */
+    uint32_t * touched;  /* by tensor: records of the plan at hand; zeros in between */
     uint32_t * group_of; /* 1 + index, by template, rule, phase and whether there are waits */
     uint64_t n_counted;
-    uint64_t times; /* that the records on their way stand for */
+    uint64_t times; /* how many evaluations the records now passed on stand for */
 };
 
 static bool sink_varying(const struct tat_access * records, size_t count, void * user) {
@@ -52,14 +52,15 @@ static const struct tat_template * template_of(const struct tallying * t, uint32
 
 /* ---- experts, counted ---- */
 
-/* How many experts an operand has to be counted, or 0. */
+/* How many of an operand's experts are to be counted, or 0. */
 static uint64_t countable(const struct vary * v, const struct tat_template * tmpl) {
     const uint64_t n = tmpl->entries[v->entry].ne[use_dimension(v->use)];
     if (v->use != USE_EXPERTS && v->use != USE_BIASES) { return 0; }
     return v->capture == UINT32_MAX || n > TAT_NO_EXPERT ? 0 : n;
 }
 
-/* A stack that other operands touch too comes one by one: who asks what a graph touches twice must see the graphs. */
+/* A stack that other operands touch too comes one by one: whoever asks what a graph touches twice must see each
+ * graph. */
 static bool prepare_counting(struct tallying * t, struct group * g, const struct tat_template * tmpl) {
     const struct plan * plan = g->plan;
     uint64_t counters = 0;
@@ -80,7 +81,7 @@ static bool prepare_counting(struct tallying * t, struct group * g, const struct
     return g->counted_at && g->counted;
 }
 
-/* False: what was chosen is not known. */
+/* False: it is not known what was chosen. */
 static bool count_choice(const struct tallying * t, struct group * g, uint32_t vary, const struct tat_template * tmpl,
                          uint32_t evaluation) {
     const struct vary * v = &g->plan->varies[vary];
@@ -105,7 +106,7 @@ static struct tat_access record_like(const struct plan * plan, const struct vary
     return like;
 }
 
-/* Each expert that was chosen, as if by one evaluation. */
+/* Passes on each expert that was chosen, as if one evaluation had chosen it. */
 static bool put_counted(struct tallying * t, const struct group * g) {
     const struct tat_template * tmpl = template_of(t, g->evaluation);
     if (g->plan->n_varies && (!expansion_at(&t->x, g->evaluation) || !expansion_ids(&t->x, g->evaluation))) {
@@ -137,13 +138,13 @@ static void group_end(struct group * g) {
     free(g->counted_at);
 }
 
-/* Of all its times: what is left out at the end is not a wait of 0. */
+/* Whether it has all its waits: one that is missing at the end is not a wait of 0. */
 static bool has_waits(const struct tat_evaluation * e, const struct plan * plan) {
     const uint32_t n = e->n_stamps < plan->n_callbacks ? e->n_stamps : plan->n_callbacks;
     return n && e->n_waits >= n;
 }
 
-/* Times of nothing yet. False: memory. */
+/* Makes zeroed times. False: no memory. */
 static bool prepare_times(struct group * g, bool waits) {
     g->ns = calloc((size_t) g->plan->n_callbacks + 1, sizeof *g->ns);
     if (waits) { g->wait_ns = calloc((size_t) g->plan->n_callbacks + 1, sizeof *g->wait_ns); }
@@ -166,7 +167,7 @@ static struct group * find_group(struct tallying * t, const struct tat_evaluatio
     return &LIST(struct group, t->groups)[*number - 1];
 }
 
-/* Those of the evaluation whose expansion_times were taken last. False: memory. */
+/* Adds the times of the evaluation whose expansion_times were taken last. False: no memory. */
 static bool add_times(struct tallying * t, struct group * g, uint32_t evaluation, uint32_t n_times) {
     const uint32_t n = n_times < g->plan->n_callbacks ? n_times : g->plan->n_callbacks;
     for (uint32_t i = 0; i < n; i++) { g->ns[i] += duration_of(t->x.start_ns, i); }
@@ -177,13 +178,13 @@ static bool add_times(struct tallying * t, struct group * g, uint32_t evaluation
     return true;
 }
 
-/* Records are asked for in their order; `vary` is where the last answer was found. */
+/* True if a record varies. Records are asked for in order; `vary` is where the last answer was found. */
 static bool varies_at(const struct plan * plan, uint32_t * vary, uint32_t record) {
     while (*vary < plan->n_varies && plan->varies[*vary].record + plan->varies[*vary].n_records <= record) { ++*vary; }
     return *vary < plan->n_varies && plan->varies[*vary].record <= record;
 }
 
-/* A plan's records up to `n`, with what varies made empty, in pieces. */
+/* Passes on a plan's records up to `n` in pieces, with varying ones made empty. */
 static void put_alike(struct tallying * t, const struct group * g, uint32_t n) {
     uint64_t ns[BATCH], owner_ns[BATCH], wait_ns[BATCH];
     uint32_t vary = 0;
@@ -211,7 +212,7 @@ static void put_alike(struct tallying * t, const struct group * g, uint32_t n) {
     }
 }
 
-/* `g` is NULL for an evaluation that ended early. */
+/* `g`: NULL for an evaluation that ended early. */
 static bool put_varying(struct tallying * t, uint32_t number, const struct plan * plan, struct group * g,
                         uint32_t n_records) {
     const struct tat_evaluation * e = &LIST(struct tat_evaluation, t->x.trace->evaluations)[number];
@@ -229,13 +230,13 @@ static bool put_varying(struct tallying * t, uint32_t number, const struct plan 
     return true;
 }
 
-/* One that ended early has its own records. */
+/* An evaluation that ended early has records of its own. */
 static bool put_part(struct tallying * t, uint32_t number, const struct plan * plan, uint32_t n_times, uint32_t n) {
     const struct tat_evaluation * e = &LIST(struct tat_evaluation, t->x.trace->evaluations)[number];
     struct group g = { .plan = plan, .phase = e->phase, .evaluation = number, .evaluations = 1 };
     const bool good = prepare_times(&g, has_waits(e, plan)) && add_times(t, &g, number, n_times);
     if (good) {
-        expansion_flush(&t->x); /* the batch is needed */
+        expansion_flush(&t->x); /* the batch is needed here */
         put_alike(t, &g, n);
     }
     group_end(&g);

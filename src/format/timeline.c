@@ -16,15 +16,15 @@ static int by_tick(const void * a, const void * b) {
     return (x > y) - (x < y);
 }
 
-#define NS_MOST 0x1p60 /* 36 years: what damage makes longer is cut, so that sums of times stay exact */
+#define NS_MOST 0x1p60 /* 36 years; damage can make times longer: they are cut, so that sums stay exact */
 
 static int64_t to_ns(double ns) {
     if (!(ns > -NS_MOST)) { return (int64_t) -NS_MOST; }
     return ns < NS_MOST ? (int64_t) ns : (int64_t) NS_MOST;
 }
 
-/* Between two anchors along the line through them; outside along the line through the outermost; with fewer than two by
- * the header's rate. */
+/* Between two anchors, times follow the line through them; outside, the line through the outermost two. With fewer than
+ * two anchors the header's rate applies. */
 int64_t timeline_ns(const struct tat_trace * trace, uint64_t tick) {
     const struct anchor * anchors = LIST(struct anchor, trace->anchors);
     const uint32_t count = trace->anchors.count;
@@ -78,7 +78,8 @@ static int by_at(const void * a, const void * b) {
     return (x > y) - (x < y);
 }
 
-/* Blocks come in the order in which evaluations end; with several contexts that is not the order of their beginning. */
+/* Blocks come in the order in which evaluations end. With several contexts, that is not the order in which they
+ * begin. */
 static bool sort_all(struct tat_trace * trace) {
     const uint32_t count = trace->evaluations.count;
     if (trace->events.count) { qsort(trace->events.data, trace->events.count, sizeof(struct tat_event), by_at); }
@@ -112,7 +113,7 @@ static uint32_t last_context(const struct tat_trace * trace, uint32_t from, uint
     return most;
 }
 
-/* Numbers that no agent gave: a graph of a context takes more than that. */
+/* True for a number that no agent gave: each context has a graph, which takes more than 64 bytes of the file. */
 static bool is_forged(const struct tat_trace * trace, uint32_t context) {
     return context > trace->size / 64;
 }
@@ -142,7 +143,7 @@ static bool mark_warmup(struct tat_trace * trace) {
     return times != NULL;
 }
 
-enum { PIECES = 0 }; /* in place of a context: those are numbered from 1 */
+enum { PIECES = 0 }; /* takes the place of a context's number, which begin at 1 */
 
 static uint32_t calls_before(const struct tat_trace * trace, struct timeline * line, uint64_t tick) {
     const struct tat_event * v = LIST(struct tat_event, trace->events);
@@ -152,7 +153,7 @@ static uint32_t calls_before(const struct tat_trace * trace, struct timeline * l
     return line->calls;
 }
 
-/* Takes the evaluations from the first on whose phase is not settled. */
+/* Takes the evaluations from the first one whose phase is not settled. */
 static bool set_phases(struct tat_trace * trace, struct timeline * line) {
     struct tat_evaluation * e = LIST(struct tat_evaluation, trace->evaluations);
     uint32_t tokens;
@@ -182,7 +183,7 @@ static bool set_phases(struct tat_trace * trace, struct timeline * line) {
 
 /* ---- summary ---- */
 
-/* Without an END block, what is there is all that is known. */
+/* Without an END block, only what is there is known. */
 static void rebuild_totals(struct tat_trace * trace) {
     struct tat_trace_summary * s = &trace->summary;
     if (s->ended) { return; }
@@ -216,7 +217,7 @@ static uint32_t count_warmup(const struct tat_trace * trace, uint32_t evaluation
     return count;
 }
 
-/* Events that say something of warm-up are few, so what was settled is looked at again with each of them. */
+/* Events about warm-up are few, so each makes what was settled be looked at again. */
 static bool tells_warmup(const struct tat_trace * trace, uint32_t event) {
     for (; event < trace->events.count; event++) {
         const enum tat_event_type type = LIST(struct tat_event, trace->events)[event].type;

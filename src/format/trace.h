@@ -14,26 +14,25 @@
 #include "tat/trace.h"
 
 enum {
-    /* Work that a byte of a file can ask of a walk over access records, and what any file can. No trace of a model
-     * comes near it: a record takes a third of a byte, and a prompt into a cache whose V lies transposed a hundredth.
-     */
+    /* The work on access records that a byte of a file can justify, and that any file can. No trace of a model comes
+     * near: a record takes a third of a byte, and for a prompt into a cache with transposed V a hundredth. */
     WORK_A_BYTE = 1024,
     WORK_LEAST = 1 << 22,
 };
 
-/* Where the parts of an EVALUATION block are; struct tat_evaluation holds the rest. */
+/* Where the parts of an EVALUATION block are. struct tat_evaluation holds the rest. */
 struct body {
     uint64_t begin_tick, end_tick;
     uint64_t file_offset; /* of the stamps */
     uint32_t stamps_bytes, captures_bytes, waits_bytes;
-    uint8_t captures_at, waits_at; /* bytes behind what comes before */
+    uint8_t captures_at, waits_at; /* distance in bytes from the end of the part before */
 };
 
 struct type {
     uint32_t block, block_bytes; /* 0: not seen */
 };
 
-/* Ticks and nanoseconds since start, at one moment. */
+/* Ticks and nanoseconds since the start, at one moment. */
 struct anchor {
     uint64_t tick;
     int64_t ns;
@@ -42,7 +41,7 @@ struct anchor {
 struct tat_trace {
     char * path;
     int fd;
-    int trouble; /* why bodies could not be read: errno, ENODATA where the file became shorter; relaxed */
+    int trouble; /* why bodies could not be read: errno, or ENODATA if the file became shorter; relaxed */
     uint64_t size;
     struct tat_file_header header;
     struct tat_trace_summary summary;
@@ -62,30 +61,30 @@ struct tat_trace {
     struct list models;      /* struct tat_model */
     struct list anchors;     /* struct anchor */
 
-    const struct tat_trace * of; /* what this is a part of, with which it shares the rest, or NULL */
+    const struct tat_trace * of; /* the whole that this is a part of and shares the rest with, or NULL */
 
-    uint64_t pieces; /* records of all plans but the first of each operand; relaxed */
+    uint64_t pieces; /* records of all plans without the first of each operand; relaxed */
 
-    pthread_mutex_t lock; /* guards what follows: made when first needed */
+    pthread_mutex_t lock; /* guards the following fields, which are filled when first needed */
     struct window window; /* bodies_borrow */
     struct list layouts;  /* struct tat_layout; 0 is contiguous */
     uint16_t * layout_of; /* LAYOUT_SLOTS, by hash: number, or 0 */
     struct plan ** plans; /* by template and rule */
-    uint32_t n_plans;     /* templates that they have room for */
+    uint32_t n_plans;     /* how many templates they have room for */
 };
 
-/* Decoders of one block each: false where the contents make no sense. Nothing half-decoded stays visible. */
+/* Each decodes one block. False: the contents make no sense. Nothing half-decoded stays visible. */
 bool decode_strings(struct tat_trace * trace, struct tat_in in);
 bool decode_tensors(struct tat_trace * trace, struct tat_in in);
 bool decode_template(struct tat_trace * trace, struct tat_in in);
 bool decode_evaluation(struct tat_trace * trace, struct tat_in in, uint64_t file_offset);
-bool event_is_known(struct tat_in in); /* by its type */
+bool event_is_known(struct tat_in in); /* by its type; senseless events pass, and fail to decode */
 bool decode_event(struct tat_trace * trace, struct tat_in in);
 bool decode_events(struct tat_trace * trace, struct tat_in in);
 bool decode_loss(struct tat_trace * trace, struct tat_in in);
 bool decode_end(struct tat_trace * trace, struct tat_in in);
 
-/* "" for a number that no string has. */
+/* "" if no string has this number. */
 const char * string_at(const struct tat_trace * trace, uint64_t number);
 
 /* A walk over the blocks of a file. */
@@ -96,38 +95,39 @@ struct scan {
     struct tat_block_header header;
 };
 
-/* Takes in the block at scan->at and moves on behind it; false, and nothing done, where none is whole. */
+/* Takes in the block at scan->at and moves past it. False, and nothing changes, if there is no whole block. */
 bool scan_read(struct tat_trace * trace, struct scan * scan);
 
-/* Of a trace or its folder; NULL: memory. */
+/* For a trace file or its folder. NULL: no memory. */
 char * trace_file_path(const char * path);
 
-/* Opens the file at trace->path, checks its header and makes ready for blocks. 0 or -1. */
+/* Opens the file at trace->path, checks its header and prepares for blocks. 0 or -1. */
 int trace_begin(struct tat_trace * trace, struct tat_error * error);
 
-/* After all blocks: times from ticks, the order of evaluations, contexts, tokens, phases. False: memory. */
+/* Call it after all blocks: sets times from ticks, the order of evaluations, contexts, tokens, phases. False: no
+ * memory. */
 bool timeline_build(struct tat_trace * trace);
 
-/* Thereafter: models, and which of them a graph is of. False: memory. */
+/* Call it next: sets the models, and whose graph each is. False: no memory. */
 bool models_build(struct tat_trace * trace);
-/* After all blocks: which tensors are one weight. False: memory. */
+/* Call it after all blocks: finds which tensors are one weight. False: no memory. */
 bool weights_build(struct tat_trace * trace);
 
-/* Where phases and token numbers have been found out so far, so that a growing trace need not begin anew. */
+/* How far phases and token numbers are settled, so that a growing trace need not begin anew. */
 struct timeline {
     struct progress * progress; /* by context; free it */
     uint32_t contexts, evaluations, events;
-    uint32_t calls, calls_from; /* CALL_BEGIN events among those before the last */
+    uint32_t calls, calls_from; /* CALL_BEGIN events among the events before the last one */
 };
 
-/* After further blocks, with evaluations in the order of the file. What was settled stays, unless an event says that it
- * was warm-up: then *revised. False: memory. */
+/* Call it after further blocks; evaluations are in the order of the file. What was settled stays, unless an event says
+ * that it was warm-up: then *revised. False: no memory. */
 bool timeline_extend(struct tat_trace * trace, struct timeline * timeline, bool * revised);
 
 /* Nanoseconds since the start. */
 int64_t timeline_ns(const struct tat_trace * trace, uint64_t tick);
 
-/* Number of a layout, made if it is new; 0 when there are too many. Takes the lock. */
+/* The number of a layout, added if it is new; 0: there are too many. Takes the lock. */
 uint16_t layout_number(struct tat_trace * trace, uint64_t run_bytes, uint64_t stride);
 
 void plans_free(struct tat_trace * trace);

@@ -17,7 +17,7 @@ static const char * kind_name(enum tat_file_kind kind) {
     return kind == TAT_FILE_IO_EVENTS ? "I/O events" : "tensor accesses";
 }
 
-/* Each field that can be wrong, by name and byte. */
+/* Checks each field that can be wrong, by name and byte. */
 static int check_header(const struct tat_trace * trace, enum tat_file_kind kind, struct tat_error * error) {
     const struct tat_file_header * h = &trace->header;
     const char * path = trace->path;
@@ -76,16 +76,16 @@ static int open_file(struct tat_trace * trace, enum tat_file_kind kind, struct t
 
 /* ---- the blocks ---- */
 
-/* A file made to look like blocks everywhere would be summed up again from every one of them: after so many times its
- * size in vain, the rest of it is damage. */
+/* In a file made to look like blocks everywhere, each of them would be summed up again. After so many times its size in
+ * vain, the rest counts as damage. */
 enum { VAIN_SUMS = 16 };
 
-/* The payload of the block at scan->at, whose header it sets; NULL where there is none that is whole. */
+/* The payload of the block at scan->at; sets its header. NULL: there is no whole block. */
 static const uint8_t * block_at(const struct tat_trace * trace, struct scan * scan) {
     struct tat_block_header * header = &scan->header;
     const uint64_t at = scan->at;
     const uint8_t * bytes = window_get(&scan->window, at, sizeof *header);
-    if (!bytes) { /* what the file has is less, by now at least */
+    if (!bytes) { /* the file has less, at least by now */
         const uint64_t end = at + ((scan->window.count + TAT_BLOCK_ALIGN - 1) & ~(uint64_t) (TAT_BLOCK_ALIGN - 1));
         if (end < scan->end) { scan->end = end; }
         return NULL;
@@ -128,7 +128,7 @@ static enum decoded decode_block(struct tat_trace * trace, const struct tat_bloc
     return good ? DECODED : SENSELESS;
 }
 
-/* A file may be nearly all hole: no data is at or behind it. */
+/* A file may be almost one hole: there is no data at this place or after it. */
 static uint64_t data_end(const struct tat_trace * trace) {
     uint64_t low = 0, high = trace->size;
     while (high - low > TAT_HEADER_BYTES) {
@@ -147,8 +147,8 @@ static uint64_t last_not_zero(const uint8_t * bytes, size_t count) {
     return count;
 }
 
-/* Behind the last byte that is not zero, up to a multiple of 8: a process that was killed leaves reserved space behind.
- * The writer may cut that off right now. */
+/* The end of the last byte that is not zero, up to a multiple of 8. A process that was killed leaves reserved space
+ * after it. The writer may be cutting that off right now. */
 static uint64_t written_end(const struct tat_trace * trace, struct window * window) {
     enum { PIECE = 64 << 10 };
     uint64_t end = data_end(trace);
@@ -187,16 +187,16 @@ bool scan_read(struct tat_trace * trace, struct scan * scan) {
     return true;
 }
 
-/* Where no block is: to where the next may be. Returns how many bytes that is. */
+/* At a place without a block: moves to where the next may be. Returns how many bytes that is. */
 static uint64_t scan_skip(struct scan * scan) {
-    enum { STEPS = 64 << 10 }; /* a hole in the file may begin anywhere: it is asked for now and then */
+    enum { STEPS = 64 << 10 }; /* a hole may begin anywhere, so the file is asked now and then */
     const uint64_t from = scan->at;
     scan->at += TAT_BLOCK_ALIGN;
     if (scan->at % STEPS == 0) { scan->at = window_skip_hole(&scan->window, scan->at, scan->end); }
     return scan->at - from;
 }
 
-/* A block that does not check out is skipped: the next one is found by its magic and checksum. */
+/* Skips a block that does not check out. The next one is found by its magic and checksum. */
 static int read_blocks(struct tat_trace * trace, struct tat_error * error) {
     struct scan scan = scan_begin(trace);
     while (scan.at < scan.end && !scan.window.error) {
@@ -268,7 +268,7 @@ static int read_trace(struct tat_trace * trace, struct tat_error * error) {
         return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", trace->path);
     }
     if (fstat(trace->fd, &status) == 0 && (uint64_t) status.st_size < trace->size) {
-        trace->summary.file_bytes = (uint64_t) status.st_size; /* its writer cut off what it had reserved */
+        trace->summary.file_bytes = (uint64_t) status.st_size; /* the writer has cut off what it had reserved */
     }
     return tat_trace_trouble(trace, error);
 }

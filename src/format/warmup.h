@@ -18,15 +18,15 @@ enum {
     WARMUP_TOGETHER = 3, /* of two contexts */
     WARMUP_CONTEXTS = 2,
     WARMUP_TIMES = 2,         /* that a context may be warmed up */
-    WARMUP_NEVER = UINT8_MAX, /* in place of times: it computed something else */
+    WARMUP_NEVER = UINT8_MAX, /* in place of a number: the context computed something else */
 };
 
-/* Begins zeroed. Beside it the caller keeps by context, zeroed too, how often each was warmed up. */
+/* Begins zeroed. Beside it, the caller keeps for each context, zeroed too, how often it was warmed up. */
 struct warmup {
     bool on;      /* llama_set_warmup */
-    bool cleared; /* the memory was, once at least */
+    bool cleared; /* the memory was cleared at least once */
     /* Since the memory was cleared: */
-    bool more;  /* more was computed than a warm-up is */
+    bool more;  /* more than a warm-up was computed */
     uint32_t n; /* contexts that computed */
     struct {
         uint32_t number, tokens, with_output; /* rows in; graphs with rows out */
@@ -52,7 +52,8 @@ static inline void warmup_graph(struct warmup * w, uint8_t * times, uint32_t con
     w->more |= w->context[i].tokens > WARMUP_TOKENS || w->context[i].with_output > 1;
 }
 
-/* The memory was cleared. Returns how many contexts, which w->context still has, only warmed up since it was last. */
+/* The memory was cleared. Returns how many contexts have only warmed up since the last clearing; w->context still has
+ * them. */
 static inline uint32_t warmup_clear(struct warmup * w, uint8_t * times) {
     const uint32_t n = w->n;
     uint32_t together = 0;

@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { AHEAD = 128 << 10 }; /* fits the second-level cache, together with what is made of it */
+enum { AHEAD = 128 << 10 }; /* with what is made of it, this fits the second-level cache */
 
 static bool reserve(struct window * w, size_t count) {
     if (count <= w->capacity) { return true; }
-    free(w->bytes); /* what it held is read again */
+    free(w->bytes); /* its contents are read again */
     w->bytes = malloc(count);
     w->capacity = w->bytes ? count : 0;
     if (!w->bytes) { w->error = ENOMEM; }

@@ -13,20 +13,21 @@ struct window {
     int fd; /* the caller's */
     uint8_t * bytes;
     size_t capacity, count;
-    uint64_t at; /* in the file: of the first of the bytes */
-    int error;   /* errno of a read that failed, ENOMEM; else 0: what could not be read is behind the file's end */
+    uint64_t at; /* where in the file the first of the bytes is */
+    int error;   /* errno of a failed read, or ENOMEM; 0: what could not be read lies beyond the file's end */
 };
 
-/* The bytes [at, at + count) of the file, until the next call; NULL where they could not be read. Who goes on where the
- * last call ended, or soon behind it, finds more of them read already. */
+/* The bytes [at, at + count) of the file, valid until the next call. NULL: they could not be read. A call that goes on
+ * where the last one ended, or soon after it, finds more of them read already. */
 const uint8_t * window_get(struct window * w, uint64_t at, size_t count);
 
-/* The file may have changed: read anew. */
+/* Forgets what was read, because the file may have changed. */
 void window_forget(struct window * w);
 
 void window_free(struct window * w);
 
-/* Where data begins at or behind `at`, in a multiple of 8: files may have holes. `end` where there is none before. */
+/* Where data begins at or after `at`, in a multiple of 8, since files may have holes; `end` if there is none before
+ * it. */
 uint64_t window_skip_hole(const struct window * w, uint64_t at, uint64_t end);
 
 #endif

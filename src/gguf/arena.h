@@ -13,7 +13,7 @@ struct arena {
     struct arena_block * newest; /* zeroed: empty */
 };
 
-/* Aligned for any type; NULL when memory is out. */
+/* Aligned for any type. NULL: no memory. */
 void * arena_alloc(struct arena * arena, size_t size);
 /* A NUL-terminated copy. */
 char * arena_string(struct arena * arena, const char * text, size_t length);

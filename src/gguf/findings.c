@@ -16,7 +16,7 @@ static const bool is_error[TAT_GGUF_FINDING_COUNT] = {
     [TAT_GGUF_MISALIGNED] = true,
 };
 
-/* All are counted, the first thousand are kept; of the errors the first in any case. */
+/* All are counted; the first thousand are kept, and the first error in any case. */
 static void add(struct tat_gguf * gguf, enum tat_gguf_finding_kind kind, uint32_t file, uint32_t tensor,
                 uint64_t offset, uint64_t bytes) {
     struct findings * findings = &gguf->findings;
@@ -79,7 +79,7 @@ static uint64_t pad(const struct tat_gguf_file * file, uint64_t offset) {
 static void check_file(struct tat_gguf * gguf, uint32_t number, const uint32_t * order, uint32_t layers) {
     const struct tat_gguf_file * file = &gguf->files[number];
     uint64_t end = file->header_bytes;
-    uint32_t last = UINT32_MAX; /* the tensor that ends there */
+    uint32_t last = UINT32_MAX; /* the tensor that ends at `end` */
     for (uint32_t i = 0; i < file->n_tensors; i++) {
         struct tat_gguf_tensor * tensor = &gguf->tensors[order[i]];
         const uint64_t offset = tensor->file_offset;
@@ -161,7 +161,7 @@ static int refuse_errors(const struct tat_gguf * gguf, struct tat_error * error)
     return tat_fail(error, TAT_ERROR_INPUT, "%s: %s", input_path_end(gguf->files[finding->file].path), line);
 }
 
-/* How many layers a name may speak of: an encoder's and a decoder's are numbered separately. */
+/* How many layers names may refer to: an encoder's and a decoder's are numbered separately. */
 static uint32_t layers_of(const struct tat_gguf * gguf) {
     uint64_t decoder = 0;
     char key[256];

@@ -12,7 +12,7 @@
 #define DEFAULT_ALIGNMENT 32
 #define MIN_KV_BYTES      13 /* length of the key, one letter, type, one byte */
 #define MIN_TENSOR_BYTES  24 /* length of the name, dimensions, type, offset */
-/* Offsets and sizes up to here can be added to each other, and to a header, without wrapping. */
+/* Offsets and sizes up to this can be added to each other and to a header without wrapping. */
 #define MAX_FILE_BYTES (UINT64_MAX / 4)
 
 static int read_magic(struct input * input) {
@@ -31,7 +31,7 @@ static int read_magic(struct input * input) {
                       (unsigned char) magic[3]);
 }
 
-/* The version tells the byte order: it is small, so its zero bytes are on the other side. */
+/* The version tells the byte order: it is a small number, so its zero bytes show which end is which. */
 static int read_version(struct tat_gguf_file * file, struct input * input) {
     const uint64_t at = input->position;
     if (input_u32(input, &file->version, "the version")) { return -1; }
@@ -116,7 +116,7 @@ static int read_shape(struct tat_gguf_tensor * tensor, struct input * input) {
     return 0;
 }
 
-/* Bytes of a known type. The shape was checked: its product fits 63 bits. */
+/* The bytes of a shape of known type. The shape was checked: its product fits 63 bits. */
 static int compute_bytes(struct tat_gguf_tensor * tensor, const struct input * input, uint64_t at) {
     char name[PRINTABLE_SIZE];
     const struct tat_type * type = tat_type_of(tensor->type);
@@ -146,7 +146,7 @@ static void find_slices(struct tat_gguf_tensor * tensor) {
     tensor->slice_bytes = tensor->bytes / slices;
 }
 
-/* The offset is left relative to the data section, whose beginning is not known yet. */
+/* Leaves the offset relative to the data section, whose beginning is not known yet. */
 static int read_tensor(struct tat_gguf_tensor * tensor, struct arena * arena, struct input * input) {
     if (read_name(tensor, arena, input) || read_shape(tensor, input)) { return -1; }
     uint64_t at = input->position;
@@ -196,7 +196,7 @@ static int read_tensors(struct tat_gguf * gguf, uint32_t file, struct input * in
     return 0;
 }
 
-/* Before the tensors are read: those of a wrong file would only confuse. */
+/* Called before the tensors are read: those of the wrong file would only confuse. */
 static int check_part(const struct split_part * part, const struct metadata * metadata, const struct input * input) {
     const uint64_t number = metadata_uint(metadata, SPLIT_NO, UINT64_MAX);
     const uint64_t total = metadata_uint(metadata, SPLIT_COUNT, 0);

@@ -16,11 +16,11 @@
 #include "gguf/quiet_read.h"
 #include "tat/gguf.h"
 
-/* Of this process; relaxed sums. */
+/* Relaxed sums for this process. */
 static uint64_t bytes_read, bytes_fetched;
 
 struct input_state {
-    XXH64_state_t hash; /* of what was handed out and is no longer in the buffer */
+    XXH64_state_t hash; /* of what was handed out, without what is still in the buffer */
     uint32_t used;      /* bytes of the buffer that were handed out */
     uint32_t filled;
     unsigned char buffer[QUIET_READ_MAX];
@@ -81,13 +81,13 @@ uint64_t input_hash(struct input * input) {
     return XXH64_digest(&hash);
 }
 
-/* Called when the whole buffer was handed out and the file, by its size, has more. */
+/* Called when the whole buffer has been handed out and the file, by its size, has more. */
 static int refill(struct input * input) {
     struct input_state * state = input->state;
     XXH64_update(&state->hash, state->buffer, state->used);
     state->used = state->filled = 0;
     uint64_t fetched = 0;
-    const uint64_t left = input->size - input->position; /* there is some: check_room was asked */
+    const uint64_t left = input->size - input->position; /* more than 0: check_room has been asked */
     const size_t wanted = left < QUIET_READ_MAX ? (size_t) left : QUIET_READ_MAX;
     const ssize_t got =
         quiet_pread(input->fd, state->buffer, wanted, input->position, input->info.st_uid == geteuid(), &fetched);

@@ -30,14 +30,14 @@ int input_open(struct input * input, const char * path, struct tat_error * error
 /* `leave_open`: frees all but the descriptor (TAT_GGUF_LEAVE_OPEN). */
 void input_close(struct input * input, bool leave_open);
 
-/* Starts over at `position`; the hash is worth nothing afterwards. */
+/* Starts over at `position`; the hash is then meaningless. */
 void input_seek(struct input * input, uint64_t position);
 
 /* `what` names the field in messages. */
-int input_bytes(struct input * input, void * to, uint64_t count, const char * what); /* to NULL: skips */
+int input_bytes(struct input * input, void * to, uint64_t count, const char * what); /* `to` NULL: skips */
 int input_u32(struct input * input, uint32_t * value, const char * what);
 int input_u64(struct input * input, uint64_t * value, const char * what);
-/* A length, checked against what the file still holds. */
+/* Reads a length and checks it against what the file still holds. */
 int input_length(struct input * input, uint64_t * length, const char * what);
 
 /* Turns elements of `width` bytes, as they lie in the file, into the host's byte order. */
@@ -46,11 +46,11 @@ void input_to_host(const struct input * input, void * elements, uint64_t count, 
 /* XXH64 of all bytes handed out so far. */
 uint64_t input_hash(struct input * input);
 
-/* Fills the error: "FILE: byte AT: ...". */
+/* Fills in the error: "FILE: byte AT: ...". */
 int input_fail(const struct input * input, uint64_t at, const char * format, ...) __attribute__((format(printf, 3, 4)));
 int input_fail_memory(const struct input * input);
 
-/* The end of a path, short enough to leave a message room for what is wrong. */
+/* The end of a path, short enough to leave room in a message for what is wrong. */
 const char * input_path_end(const char * path);
 
 /* A name from a file, fit for a message: cut, and without control characters. Returns `buffer`. */

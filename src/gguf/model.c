@@ -28,7 +28,7 @@ static int add_file(struct tat_gguf * gguf, const char * path, struct tat_error 
     return 0;
 }
 
-/* Appends one file. Its metadata is the caller's to free, also after a failure. */
+/* Appends one file. The caller frees its metadata, also after a failure. */
 static int read_file(struct tat_gguf * gguf, const char * path, const struct split_part * part,
                      struct metadata * metadata, struct tat_error * error) {
     if (add_file(gguf, path, error)) { return -1; }
@@ -58,7 +58,7 @@ static bool parse_part(const char * path, struct split_part * part) {
            read == (int) suffix && part->number > 0 && part->number <= part->total;
 }
 
-/* The path of another part of the same model, in the arena; NULL when memory is out. */
+/* The path of another part of the same model, in the arena. NULL: no memory. */
 static const char * part_path(struct tat_gguf * gguf, const char * path, const struct split_part * part) {
     const size_t length = strlen(path) - strlen(PART_SUFFIX);
     char suffix[sizeof PART_SUFFIX + 8];
@@ -93,7 +93,7 @@ static int read_other_parts(struct tat_gguf * gguf, unsigned total, struct tat_e
 
 static void add_sizes(struct tat_gguf * gguf) {
     for (uint32_t i = 0; i < gguf->n_tensors; i++) {
-        /* Overlapping tensors of a crafted file could wrap. */
+        /* The tensors of a crafted file may overlap, so that their sum could wrap. */
         if (__builtin_add_overflow(gguf->tensor_bytes, gguf->tensors[i].bytes, &gguf->tensor_bytes)) {
             gguf->tensor_bytes = UINT64_MAX;
             break;
@@ -112,7 +112,7 @@ static int combine_hashes(struct tat_gguf * gguf, struct tat_error * error) {
     return 0;
 }
 
-/* Of a split model the first part must come first: it has the metadata. */
+/* A split model's first part must come first, since it has the metadata. */
 enum opened { FAILED, COMPLETE, OTHER_PART };
 
 static enum opened open_files(struct tat_gguf * gguf, const char * path, unsigned flags, const char ** first,

@@ -22,7 +22,7 @@ struct metadata {
 
 struct findings {
     struct tat_gguf_finding * list;      /* at most TAT_GGUF_MAX_FINDINGS */
-    struct tat_gguf_finding first_error; /* if any is an error */
+    struct tat_gguf_finding first_error; /* if there is an error */
     uint32_t count;
     uint64_t total;
 };
@@ -47,18 +47,18 @@ int metadata_read(struct metadata * metadata, struct arena * arena, struct input
 void metadata_free(struct metadata * metadata);
 const struct tat_gguf_kv * metadata_find(const struct metadata * metadata, const char * key);
 
-/* What a part of a split model must say it is. */
+/* What a part of a split model must say about itself. */
 struct split_part {
     unsigned number; /* from 1 */
     unsigned total;
 };
 
-/* header.c: one file's header; appends its tensors to the model's. The metadata is the caller's to free. `part` may be
- * NULL. */
+/* header.c: reads one file's header and appends its tensors to the model's. The caller frees the metadata. `part` may
+ * be NULL. */
 int header_read(struct tat_gguf * gguf, uint32_t file, const struct split_part * part, struct metadata * metadata,
                 struct input * input);
 
-/* A whole number of the metadata, or `otherwise`. */
+/* A whole number from the metadata, or `otherwise`. */
 uint64_t metadata_uint(const struct metadata * metadata, const char * key, uint64_t otherwise);
 
 /* params.c: needs the metadata and the tensors. */

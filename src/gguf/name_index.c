@@ -52,7 +52,7 @@ void name_index_free(struct name_index * index) {
     *index = (struct name_index){ 0 };
 }
 
-/* The slot that holds `name`, or the free one where it belongs; NULL if neither is near. */
+/* The slot that holds `name`, or the free one where it belongs. NULL: neither is near. */
 static struct name_slot * seek(const struct name_index * index, const void * array, const char * name, uint32_t hash) {
     for (uint32_t probe = 0; probe < MAX_PROBES; probe++) {
         struct name_slot * slot = &index->slots[(hash + probe) & (index->capacity - 1)];

@@ -17,7 +17,7 @@ struct name_index {
     size_t stride; /* bytes of an element of the array */
 };
 
-/* Makes room for `count` names in all, at most 2^30. Negative when memory is out. */
+/* Makes room for `count` names in all, at most 2^30. Negative: no memory. */
 int name_index_reserve(struct name_index * index, size_t stride, uint32_t count);
 void name_index_free(struct name_index * index);
 

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#define NUMBER_MAX 65534 /* TAT_NO_LAYER and TAT_NO_EXPERT are one more */
+#define NUMBER_MAX 65534 /* one below TAT_NO_LAYER and TAT_NO_EXPERT */
 
 struct stem {
     const char * name;
@@ -192,7 +192,7 @@ static size_t stem_length(const char * stem) {
     return strcspn(stem, ". ");
 }
 
-/* The digits at `text`, `none` if there are none or the number is too large; *end is what follows them. */
+/* The number at `text`, or `none` if there are no digits or the number is too large. *end: what follows. */
 static int number_at(const char * text, int none, const char ** end) {
     int number = 0;
     const char * digit = text;

@@ -16,7 +16,7 @@ static const struct tat_gguf_kv * find(const struct tat_gguf * gguf, const char 
     return length < (int) sizeof key ? tat_gguf_find_key(gguf, key) : NULL;
 }
 
-/* 0 where there is none. An array has a value for each layer: the largest stands for it. */
+/* 0 if there is none. An array has a value for each layer; the largest stands for it. */
 static uint32_t number(const struct tat_gguf * gguf, const char * suffix) {
     const struct tat_gguf_kv * kv = find(gguf, suffix);
     uint32_t largest = 0;
@@ -27,7 +27,7 @@ static uint32_t number(const struct tat_gguf * gguf, const char * suffix) {
     return largest;
 }
 
-/* One value for all layers, or an array with one for each. Sets *largest; NULL when memory is out. */
+/* One value for all layers, or an array with one for each. Sets *largest. NULL: no memory. */
 static const uint32_t * per_layer(struct tat_gguf * gguf, const char * suffix, const uint32_t * fallback,
                                   uint32_t * largest) {
     const struct tat_gguf_kv * kv = find(gguf, suffix);
@@ -65,7 +65,7 @@ static int check_layers(const struct tat_gguf * gguf, struct tat_error * error) 
                     input_path_end(gguf->files[0].path), kv->file_offset, layers, MAX_LAYERS);
 }
 
-/* As llama.cpp tells them apart; projectors had no general.type before 2025. */
+/* Tells them apart as llama.cpp does. Projectors had no general.type before 2025. */
 enum tat_part tat_gguf_part(const struct tat_gguf * gguf) {
     const char *type = text(gguf, "general.type"), *architecture = gguf->params.architecture;
     if (strcmp(type, "adapter") == 0) { return TAT_PART_ADAPTER; }
@@ -105,7 +105,7 @@ int params_read(struct tat_gguf * gguf, struct tat_error * error) {
                             input_path_end(gguf->files[0].path));
         }
     }
-    /* llama.cpp's default, too. */
+    /* This is llama.cpp's default too. */
     const uint32_t n_embd_head = params->n_head ? params->n_embd / params->n_head : 0;
     if (!params->n_embd_head_k) { params->n_embd_head_k = n_embd_head; }
     if (!params->n_embd_head_v) { params->n_embd_head_v = n_embd_head; }

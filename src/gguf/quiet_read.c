@@ -23,7 +23,7 @@ void quiet_begin(int fd) {
     posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
 }
 
-/* mincore has no side effect, but says "all" to those who neither own the file nor may write it. */
+/* mincore has no side effect, but answers "all" to those who neither own the file nor may write it. */
 static void ask_mincore(int fd, struct pages * p) {
     const size_t bytes = p->count * p->size;
     void * mapped = mmap(NULL, bytes, PROT_NONE, MAP_SHARED, fd, (off_t) p->first);
@@ -33,8 +33,8 @@ static void ask_mincore(int fd, struct pages * p) {
     munmap(mapped, bytes);
 }
 
-/* For the others: a page that cannot be read at once is not there. Some kernels then begin to read this page, and only
- * this one. The C library's own preadv2 is missing from older versions of musl. */
+/* For those, a page that cannot be read at once is not in memory. Some kernels then begin to read that page, and only
+ * that one. The C library's preadv2 is not used: older versions of musl lack it. */
 static void ask_by_reading(int fd, struct pages * p) {
     for (size_t i = 0; i < p->count; i++) {
         char byte;
@@ -54,7 +54,7 @@ static bool all_there(const struct pages * p) {
     return true;
 }
 
-/* Lets go of the pages that were not there before, and returns how many of the bytes [at, end) they hold. */
+/* Lets go of the pages that were not in memory before. Returns how many of the bytes [at, end) they hold. */
 static uint64_t let_go(int fd, const struct pages * p, uint64_t at, uint64_t end) {
     uint64_t bytes = 0;
     for (size_t i = 0; i < p->count; i++) {

@@ -16,9 +16,9 @@ enum { QUIET_READ_MAX = 65536 };
 /* No read-ahead through this descriptor. Other descriptors of the file keep theirs. */
 void quiet_begin(int fd);
 
-/* As pread, up to QUIET_READ_MAX bytes, but resumes after a signal. Pages that were not in memory are read and let go.
- * `owned`: the file belongs to this process's user, who may ask the kernel which pages those are. Adds to *fetched the
- * bytes that came from storage. */
+/* Like pread for up to QUIET_READ_MAX bytes, but resumes after a signal. Pages that were not in memory are let go again
+ * after reading. `owned`: the file belongs to this process's user, who may ask the kernel which pages those are. Adds
+ * to *fetched the bytes that came from storage. */
 ssize_t quiet_pread(int fd, void * to, size_t count, uint64_t at, bool owned, uint64_t * fetched);
 
 #endif

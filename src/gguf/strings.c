@@ -6,7 +6,8 @@
 
 #include "gguf/model.h"
 
-/* All at once: the struct, the starts, the text. The sizes were checked against the file when it was opened. */
+/* One allocation for the struct, the starts and the text. The sizes were checked against the file when it was
+ * opened. */
 static struct tat_gguf_strings * allocate(const struct tat_gguf_kv * kv) {
     const uint64_t lengths = 8 * kv->n;
     const uint64_t starts = (kv->n + 1) * sizeof(uint64_t);

@@ -37,7 +37,7 @@ static const struct tat_type types[] = {
     [28] = { "f64", 1, 8 },
     [29] = { "iq1_m", 256, 56 },
     [30] = { "bf16", 1, 2 },
-    /* Interleaved for one instruction set: written in 2024, since replaced by repacking while loading. */
+    /* Interleaved for one instruction set. Files had these in 2024; since then, loading repacks weights instead. */
     [31] = { "q4_0_4_4", 32, 18 },
     [32] = { "q4_0_4_8", 32, 18 },
     [33] = { "q4_0_8_8", 32, 18 },
