@@ -12,7 +12,9 @@ struct policy {
     const struct policy_kind * kind;
     struct policy_items items;
     uint64_t capacity, used;
-    bool * held; /* by item */
+    uint64_t now;          /* the number of this access, from 1 */
+    bool * held;           /* by item */
+    const uint64_t * part; /* by item: bytes of it that are kept when it is held. NULL: all */
     uint32_t * evicted;
     uint32_t n_evicted;
 };
@@ -30,6 +32,11 @@ static inline void base_evict(struct policy * p, uint32_t item) {
     p->held[item] = false;
     p->used -= p->items.bytes[item];
     p->evicted[p->n_evicted++] = item;
+}
+
+/* An item that the whole cache has no room for is passed by. */
+static inline bool base_may_hold(const struct policy * p, uint32_t item) {
+    return p->items.bytes[item] <= p->capacity;
 }
 
 static inline bool base_fits(const struct policy * p, uint32_t item) {

@@ -30,7 +30,7 @@ static struct policy * create(const struct policy_kind * kind, uint64_t capacity
 }
 
 static void take_in(struct lru * p, uint32_t item) {
-    if (p->base.items.bytes[item] > p->base.capacity) { return; }
+    if (!base_may_hold(&p->base, item)) { return; }
     while (!base_fits(&p->base, item)) {
         const uint32_t oldest = queue_oldest(&p->queue);
         queue_remove(&p->queue, oldest);
@@ -68,6 +68,7 @@ static bool access_fifo(struct policy * base, uint32_t item) {
 const struct policy_kind policy_lru = {
     .name = "lru",
     .title = "LRU of whole weights and experts",
+    .knowledge = POLICY_ONLINE,
     .create = create_lru,
     .access = access_lru,
     .destroy = destroy,
@@ -76,6 +77,7 @@ const struct policy_kind policy_lru = {
 const struct policy_kind policy_fifo = {
     .name = "fifo",
     .title = "first in, first out",
+    .knowledge = POLICY_ONLINE,
     .create = create_fifo,
     .access = access_fifo,
     .destroy = destroy,

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Pin the best, stream the rest: what will be used most often for each byte of memory, a byte of an item being used as
- * often as the item, is kept from its first use on; all else is passed by. It knows the future, but only in sum.
+ * Pin the best, stream the rest: what will be accessed most often is kept from its first access on; all else is passed
+ * by. It knows the future, but only in sum.
+ *
+ * Sizes: a byte of an item is accessed as often as the item, so the number of accesses is also the value of each byte,
+ * and what fits of the last item that is chosen is kept of it: no choice of bytes saves more. Of equals the smaller
+ * item is chosen, as more of them are then kept whole, and then the one with the lower number.
  */
 #include <stdlib.h>
 
@@ -9,7 +13,7 @@
 
 struct pin {
     struct policy base;
-    bool * chosen; /* by item */
+    uint64_t * chosen; /* by item: bytes */
 };
 
 static void destroy(struct policy * base) {
@@ -22,7 +26,6 @@ struct candidate {
     uint32_t item;
 };
 
-/* Most used first; among equals the smaller one, as more of them fit. */
 static int best(const void * a, const void * b) {
     const struct candidate *x = a, *y = b;
     if (x->value != y->value) { return x->value < y->value ? 1 : -1; }
@@ -40,10 +43,10 @@ static bool choose(struct pin * p) {
         if (items->value[i]) { all[n++] = (struct candidate){ items->value[i], items->bytes[i], i }; }
     }
     qsort(all, n, sizeof *all, best);
-    for (uint32_t i = 0; i < n; i++) {
-        if (all[i].bytes > room) { continue; }
-        p->chosen[all[i].item] = true;
-        room -= all[i].bytes;
+    for (uint32_t i = 0; i < n && room; i++) {
+        const uint64_t bytes = all[i].bytes < room ? all[i].bytes : room;
+        p->chosen[all[i].item] = bytes;
+        room -= bytes;
     }
     free(all);
     return true;
@@ -52,21 +55,24 @@ static bool choose(struct pin * p) {
 static struct policy * create(uint64_t capacity, const struct policy_items * items) {
     struct pin * p = base_new(sizeof *p, &policy_pin, capacity, items);
     if (!p) { return NULL; }
-    p->chosen = calloc((size_t) items->count + 1, sizeof *p->chosen);
+    p->base.part = p->chosen = calloc((size_t) items->count + 1, sizeof *p->chosen);
     if (p->chosen && choose(p)) { return &p->base; }
     destroy(&p->base);
     return NULL;
 }
 
 static bool access(struct policy * base, uint32_t item) {
-    if (base->held[item]) { return true; }
-    if (((struct pin *) base)->chosen[item]) { base_hold(base, item); }
+    const uint64_t bytes = ((struct pin *) base)->chosen[item];
+    if (base->held[item] || bytes == 0) { return base->held[item]; }
+    base->held[item] = true;
+    base->used += bytes;
     return false;
 }
 
 const struct policy_kind policy_pin = {
     .name = "pin",
     .title = "pin the best, stream the rest",
+    .knowledge = POLICY_HINDSIGHT,
     .create = create,
     .access = access,
     .destroy = destroy,

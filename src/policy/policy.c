@@ -5,7 +5,7 @@
 
 #include "policy/base.h"
 
-const struct policy_kind * const policy_kinds[] = { &policy_lru,    &policy_fifo, &policy_lfu,
+const struct policy_kind * const policy_kinds[] = { &policy_lru,    &policy_fifo, &policy_frequency,
                                                     &policy_s3fifo, &policy_pin,  NULL };
 
 void * base_new(size_t size, const struct policy_kind * kind, uint64_t capacity, const struct policy_items * items) {
@@ -35,13 +35,18 @@ void policy_free(struct policy * policy) {
     if (policy) { policy->kind->destroy(policy); }
 }
 
-bool policy_access(struct policy * policy, uint32_t item) {
-    policy->n_evicted = 0;
-    return policy->kind->access(policy, item);
+static uint64_t bytes_kept(const struct policy * p, uint32_t item) {
+    return p->part ? p->part[item] : p->items.bytes[item];
 }
 
-bool policy_holds(const struct policy * policy, uint32_t item) {
-    return policy->held[item];
+uint64_t policy_access(struct policy * policy, uint32_t item) {
+    policy->now++;
+    policy->n_evicted = 0;
+    return policy->kind->access(policy, item) ? bytes_kept(policy, item) : 0;
+}
+
+uint64_t policy_bytes_held(const struct policy * policy, uint32_t item) {
+    return policy->held[item] ? bytes_kept(policy, item) : 0;
 }
 
 uint64_t policy_used(const struct policy * policy) {

@@ -104,7 +104,7 @@ static bool access(struct policy * base, uint32_t item) {
         if (p->uses[item] < USES_MAX) { p->uses[item]++; }
         return true;
     }
-    if (bytes_of(p, item) > base->capacity) { return false; }
+    if (!base_may_hold(base, item)) { return false; }
     const bool known = p->place[item] == IN_GHOST;
     if (known) { forget(p, item); }
     while (!base_fits(base, item)) {
@@ -129,6 +129,7 @@ static bool access(struct policy * base, uint32_t item) {
 const struct policy_kind policy_s3fifo = {
     .name = "s3fifo",
     .title = "S3-FIFO",
+    .knowledge = POLICY_ONLINE,
     .create = create,
     .access = access,
     .destroy = destroy,

@@ -246,7 +246,7 @@ def test_curves_are_those_of_the_section(path: Path) -> None:
     table = tat.TraceAnalyzer(path).section("caching").tables["curves"]
     labels = table.attrs["labels"]
     by_name = {line.get_label(): line for line in axes_of(figure)[0].lines}
-    for key in ("fifo", "lfu", "pin"):
+    for key in ("fifo", "frequency", "pin"):
         shown = np.asarray(by_name[labels[key]].get_ydata()) / 100
         np.testing.assert_allclose(shown, table[key].to_numpy(float), rtol=1e-9)
     lru = np.asarray(by_name[labels["lru_blocks"]].get_ydata())

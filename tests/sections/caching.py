@@ -27,7 +27,7 @@ TITLES = {
     "lru_blocks": "LRU (page cache)",
     "lru": "LRU of whole weights and experts",
     "fifo": "first in, first out",
-    "lfu": "least frequently used",
+    "frequency": "frequency with admission",
     "s3fifo": "S3-FIFO",
     "pin": "pin the best, stream the rest",
     "min_blocks": "MIN, blocks",
@@ -178,10 +178,10 @@ class Counted:
         policy = kind(capacity, {item: self.slices[item] for item in self.slices}, uses)
         seen, again = set(), [0, 0]
         for read in self.reads:
-            missed = not (read.item and policy.access(read.item))
-            if missed and (read.item is None or read.item in seen):
-                again[0] += read.bytes
-                again[1] += read.bytes if read.generated else 0
+            missed = read.bytes - (policy.access(read.item) if read.item else 0)
+            if read.item is None or read.item in seen:
+                again[0] += missed
+                again[1] += missed if read.generated else 0
             seen.add(read.item)
         return again
 

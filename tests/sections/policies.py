@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Caches, written from what src/policy says of each and to be read, not to be fast: each is told of one read after the
-other and answers whether it held what was read. Items are compared with < where a policy needs an order."""
+other and answers how many bytes of it were held. Items are compared with < where a policy needs an order."""
 
 from bisect import bisect_left, insort
 
@@ -21,7 +21,7 @@ class Queue:
             while sum(self.held.values()) + size > self.capacity:
                 del self.held[next(iter(self.held))]
             self.held[item] = size
-        return hit
+        return size if hit else 0
 
 
 class Lru(Queue):
@@ -34,27 +34,29 @@ class Fifo(Queue):
         pass
 
 
-class Lfu:
-    """Counts all; a newcomer drives out what was used less than it, the least used first, or nothing at all."""
+class Frequency:
+    """Counts all; a newcomer drives out what was used less than it, the least used first, of equals who has waited longest
+    since its last use, or nothing at all."""
 
     def __init__(self, capacity, bytes_of, uses):
-        self.capacity, self.bytes_of, self.held = capacity, bytes_of, set()
-        self.used, self.uses = 0, dict.fromkeys(bytes_of, 0)
+        self.capacity, self.bytes_of, self.held, self.used, self.now = capacity, bytes_of, set(), 0, 0
+        self.uses = {item: (0, 0) for item in bytes_of}  # how often, when last
 
     def access(self, item):
-        self.uses[item] += 1
+        self.now += 1
+        self.uses[item] = self.uses[item][0] + 1, self.now
         if item in self.held:
-            return True
+            return self.bytes_of[item]
         size, free, left = self.bytes_of[item], self.capacity - self.used, self.held
         while size > free:
-            least = min(left, key=lambda i: (self.uses[i], i), default=item)
-            if self.uses[least] >= self.uses[item]:
-                return False
+            least = min(left, key=self.uses.get, default=item)
+            if self.uses[least][0] >= self.uses[item][0]:
+                return 0
             left = left - {least}
             free += self.bytes_of[least]
         self.held = left | {item}
         self.used = self.capacity - free + size
-        return False
+        return 0
 
 
 class S3Fifo:
@@ -70,9 +72,9 @@ class S3Fifo:
     def access(self, item):
         if item in self.uses:
             self.uses[item] = min(self.uses[item] + 1, 3)
-            return True
+            return self.bytes_of[item]
         if self.bytes_of[item] > self.capacity:
-            return False
+            return 0
         queue = self.small
         if item in self.ghost:
             self.ghost.remove(item)
@@ -82,7 +84,7 @@ class S3Fifo:
         queue.append(item)
         self.uses[item] = 0
         self.used += self.bytes_of[item]
-        return False
+        return 0
 
     def evict(self):
         if self.small and (self.size(self.small) > self.capacity // 10 or not self.main):
@@ -105,22 +107,21 @@ class S3Fifo:
 
 
 class Pin:
-    """Chosen beforehand: what is read most often, of equals the smaller, as far as they fit."""
+    """Chosen beforehand: what is read most often, of equals the smaller, and of the last one what fits."""
 
     def __init__(self, capacity, bytes_of, uses):
-        self.chosen, self.held = set(), set()
+        self.chosen, self.held = {}, set()
         for item in sorted(uses, key=lambda i: (-uses[i], bytes_of[i], i)):
-            if bytes_of[item] <= capacity:
-                self.chosen.add(item)
-                capacity -= bytes_of[item]
+            self.chosen[item] = min(bytes_of[item], capacity)
+            capacity -= self.chosen[item]
 
     def access(self, item):
-        hit = item in self.held
-        self.held |= {item} & self.chosen
-        return hit
+        held = self.chosen[item] if item in self.held else 0
+        self.held.add(item)
+        return held
 
 
-POLICIES = {"lru": Lru, "fifo": Fifo, "lfu": Lfu, "s3fifo": S3Fifo, "pin": Pin}
+POLICIES = {"lru": Lru, "fifo": Fifo, "frequency": Frequency, "s3fifo": S3Fifo, "pin": Pin}
 
 
 def next_reads(items):

@@ -19,7 +19,7 @@ def main():
         if not list(differing_section(wrong, wanted)):
             sys.exit(f"{what}: not noticed")
     row = found["tables"]["savings"]["rows"][0]
-    row["lfu"] = row["bound"] + 0.01
+    row["frequency"] = row["bound"] + 0.01
     assert len(list(beaten(found))) == 1
     print(f"{count} errors, each of them noticed")
 

@@ -95,10 +95,14 @@ static void add_block_curve(const struct caching * s, struct result * r) {
 
 void caching_curves(const struct caching * s, struct result * r) {
     static const struct result_column columns[] = {
-        { "cache_bytes", "cache", UNIT_BYTES }, { "lru_blocks", "LRU, blocks", UNIT_SHARE },
-        { "lru", "LRU", UNIT_SHARE },           { "fifo", "FIFO", UNIT_SHARE },
-        { "lfu", "LFU", UNIT_SHARE },           { "s3fifo", "S3-FIFO", UNIT_SHARE },
-        { "pin", "pin best", UNIT_SHARE },      { "min_blocks", "MIN, blocks", UNIT_SHARE },
+        { "cache_bytes", "cache", UNIT_BYTES },
+        { "lru_blocks", "LRU, blocks", UNIT_SHARE },
+        { "lru", "LRU", UNIT_SHARE },
+        { "fifo", "FIFO", UNIT_SHARE },
+        { "frequency", "frequency", UNIT_SHARE },
+        { "s3fifo", "S3-FIFO", UNIT_SHARE },
+        { "pin", "pin best", UNIT_SHARE },
+        { "min_blocks", "MIN, blocks", UNIT_SHARE },
         { "bound", "bound", UNIT_SHARE },
     };
     say_knee(s, r, "LRU", "lru", s->blocks.lru);

@@ -115,10 +115,10 @@ static void say_savings(const struct caching * s, struct result * r) {
 
 void caching_by_size(const struct caching * s, struct result * r, const struct by_size * table) {
     const struct result_column columns[] = {
-        { "size", "of weights", UNIT_TEXT },  { "cache_bytes", "cache", UNIT_BYTES },
-        { "lru_blocks", "LRU", table->unit }, { "fifo", "FIFO", table->unit },
-        { "lfu", "LFU", table->unit },        { "s3fifo", "S3-FIFO", table->unit },
-        { "pin", "pin best", table->unit },   { "bound", "bound", table->unit },
+        { "size", "of weights", UNIT_TEXT },       { "cache_bytes", "cache", UNIT_BYTES },
+        { "lru_blocks", "LRU", table->unit },      { "fifo", "FIFO", table->unit },
+        { "frequency", "frequency", table->unit }, { "s3fifo", "S3-FIFO", table->unit },
+        { "pin", "pin best", table->unit },        { "bound", "bound", table->unit },
     };
     result_table(r, table->name, table->title, SHOW_ALWAYS, columns, sizeof columns / sizeof columns[0]);
     for (unsigned i = 0; i < ASKED; i++) {

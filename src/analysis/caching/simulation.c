@@ -59,7 +59,7 @@ bool simulate(const struct simulation * s, const struct policy_kind * kind, uint
         uint64_t bytes = 0;
         for (size_t i = mark_at(r, m)->first; i < mark_at(r, m + 1)->first; i++) {
             const uint32_t ref = reference_at(r, i);
-            if (ref < r->slices.count && !policy_access(policy, ref)) { bytes += r->bytes[ref]; }
+            if (ref < r->slices.count) { bytes += r->bytes[ref] - policy_access(policy, ref); }
         }
         missed[generated] += bytes;
     }
