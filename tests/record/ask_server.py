@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Asks a llama-server, whose answers are printed in the order of the questions.
 
-ask_server.py PORT turn N PROMPT [N PROMPT...]  one after the other, N tokens each
-ask_server.py PORT meanwhile N PROMPT N PROMPT  the second when the first has begun to be answered
+ask_server.py PORT turn N PROMPT [N PROMPT...]       one after the other, N tokens each
+ask_server.py PORT meanwhile N PROMPT [N PROMPT...]  each when the one before has begun to be answered
+
+A PROMPT that is a JSON object is sent as it is: a text with images.
 """
 import json
 import sys
@@ -14,6 +16,7 @@ TIMEOUT = 120  # seconds
 
 def ask(port, count, prompt, begun=None):
     """The answer; `begun` is called at its first token."""
+    prompt = json.loads(prompt) if prompt.startswith("{") else prompt
     question = {"prompt": prompt, "n_predict": int(count), "temperature": 0, "ignore_eos": True, "stream": True}
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/completion", json.dumps(question).encode(), {"Content-Type": "application/json"}
@@ -29,19 +32,21 @@ def ask(port, count, prompt, begun=None):
     return answer
 
 
-def meanwhile(port, first, second):
-    begun, answers = threading.Event(), {}
+def meanwhile(port, *questions):
+    answers, threads = {}, []
 
-    def ask_first():
-        answers[1] = ask(port, *first, begun.set)
+    def answer(number, begun):
+        answers[number] = ask(port, *questions[number], begun)
 
-    thread = threading.Thread(target=ask_first)
-    thread.start()
-    if not begun.wait(TIMEOUT):
-        sys.exit("the first question was not answered")
-    answers[2] = ask(port, *second)
-    thread.join()
-    return [answers[1], answers[2]]
+    for number in range(len(questions)):
+        begun = threading.Event()
+        threads.append(threading.Thread(target=answer, args=(number, begun.set)))
+        threads[-1].start()
+        if not begun.wait(TIMEOUT):
+            sys.exit(f"question {number + 1} was not answered")
+    for thread in threads:
+        thread.join()
+    return [answers[number] for number in range(len(questions))]
 
 
 def main(port, how, *questions):

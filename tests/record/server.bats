@@ -102,6 +102,24 @@ count() { "$EVALUATIONS" "$trace" | grep -c "^$1" || true; }
     [ "$(count 'mixed 45 tokens, 2 outputs')" -eq 1 ]
 }
 
+# Which ubatches there are is a matter of when each question comes in; how many rows they have in all is not, nor are answers.
+@test "server: four at once, with a cache each: the same answers as untraced" {
+    model $dense
+    questions=(meanwhile 40 "$short" 30 "The moon is" 20 "Two and two are" 10 "Once upon a time")
+    serve . -np 4 -c 1024
+    untraced=$(ask "${questions[@]}")
+    stop TERM
+    serve "$TAT" record -o "$trace" -- . -np 4 -c 1024
+    [ "$(ask "${questions[@]}")" = "$untraced" ]
+    stop TERM
+    "$TAT" verify "$trace"
+    "$EVALUATIONS" "$trace" | cut -d\; -f1 | sort | uniq -c
+    [ "$(count 'generate 4 tokens, 4 outputs')" -ge 1 ]
+    # An answer's last token is not computed.
+    [ "$("$EVALUATIONS" "$trace" | awk '{ n[$1] += $2 } END { for (phase in n) print phase, n[phase] }' | sort | xargs)" = \
+        "generate 96 prompt 16 warmup 4" ]
+}
+
 # How often the server has unloaded its model.
 slept() { grep -c 'server is entering sleeping state' "$trace.stderr" || true; }
 
