@@ -47,7 +47,7 @@ make_model SmolLM2-8x2 SmolLM2-8x2.gguf make_moe.py "$dense" "$models/SmolLM2-8x
 for kind in llama gpt-oss qwen2moe deepseek2 mamba rwkv7 jamba lfm2 t5; do random "$kind"; done
 make_model random-llama-split random-llama-split-00003-of-00003.gguf \
     make_random.py llama "$models/random-llama-split.gguf" --tokenizer "$dense" --split 15
-for kind in lora control; do
+for kind in lora control projector; do
     make_model "random-llama-$kind" "random-llama-$kind.gguf" \
         make_adapter.py $kind "$models/random-llama.gguf" "$models/random-llama-$kind.gguf"
 done

@@ -70,3 +70,13 @@ refused() {
     grep -qE "^$2 +FAILED .*" <<< "$output"
     [[ $output == *"$3"* ]]
 }
+
+# parts_are "PART FILE"...: what $trace says of its model files, in order.
+parts_are() {
+    "$TAT" report --json --section run "$trace" | python3 -c \
+        'import json, os, sys; [print(f["part"], os.path.basename(f["path"])) for f in json.load(sys.stdin)["run"]["values"]["model_files"]]' |
+        diff - <(printf '%s\n' "$@")
+}
+
+# weights_of FILE: how many weights $trace has of the model file with this number; 0: of none.
+weights_of() { awk -F '\t' -v file="$1" 'NR > 1 && $4 == "weight" && $9 == file' "$trace/tensor_names.txt" | wc -l; }

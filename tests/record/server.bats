@@ -120,6 +120,37 @@ count() { "$EVALUATIONS" "$trace" | grep -c "^$1" || true; }
         "generate 96 prompt 16 warmup 4" ]
 }
 
+# An image of 56 x 56 pixels, which the projector makes 4 embeddings of: as many rows of the prompt without a token.
+@test "server: an image: the projector's weights are of its own file, its embeddings rows of the prompt" {
+    model random-llama.gguf
+    projector=$MODELS/random-llama-projector.gguf
+    [ -e "$projector" ] || skip "no random-llama-projector.gguf: scripts/get-fixtures.sh makes it"
+    export LLAMA_MEDIA_MARKER="<image>" # else it is another one each time
+    question=$(python3 -c 'if True:
+        import base64, json
+        image = b"P6 56 56 255\n" + bytes(range(224)) * (56 * 3 // 4)
+        print(json.dumps({"prompt_string": "A picture <image> of a king",
+                          "multimodal_data": [base64.b64encode(image).decode()]}))')
+    serve . -np 1 -c 512 --mmproj "$projector"
+    untraced=$(ask turn 4 "$question")
+    stop TERM
+    serve "$TAT" record -o "$trace" -- . -np 1 -c 512 --mmproj "$projector"
+    [ "$(ask turn 4 "$question")" = "$untraced" ]
+    stop TERM
+    run -0 "$TAT" verify "$trace"
+    weights=$("$TAT" gguf "$projector" | awk '$1 == "tensors" { print int($2) }')
+    [[ $output =~ offsets\ +good\ +$((39 + weights))\ weights ]]
+    parts_are "projector random-llama-projector.gguf" "model random-llama.gguf"
+    [ "$(weights_of 1) $(weights_of 2)" = "$weights 39" ]
+    [ "$("$EVALUATIONS" "$trace" | awk '$1 != "warmup" { print $1, $2, $4 }' | paste -sd,)" = \
+        "prompt 10 0,other 0 4,prompt 4 0,prompt 10 1,generate 1 1,generate 1 1,generate 1 1" ]
+    # What reads those weights is the image's graph, none of the model's.
+    [ "$("$TAT" dump "$trace" --model projector | awk -F '\t' 'NR > 1 { print $3, $7 }' | sort -u)" = "3 other" ]
+    for export in "$("$TAT" export "$trace" --format csv)" "$("$TAT" dump "$trace" | tr '\t' ,)"; do
+        [ "$(awk -F, 'NR > 1 && $14 == 1 { print $13 }' <<< "$export" | sort -u | wc -l)" -eq "$weights" ]
+    done
+}
+
 # How often the server has unloaded its model.
 slept() { grep -c 'server is entering sleeping state' "$trace.stderr" || true; }
 
