@@ -51,6 +51,7 @@ for kind in lora control projector; do
     make_model "random-llama-$kind" "random-llama-$kind.gguf" \
         make_adapter.py $kind "$models/random-llama.gguf" "$models/random-llama-$kind.gguf"
 done
+make_model random-whisper random-whisper.bin make_whisper.py "$models/random-whisper.bin"
 make_model random-llama-lora-2 random-llama-lora-2.gguf \
     make_adapter.py lora "$models/random-llama.gguf" "$models/random-llama-lora-2.gguf" --seed 1
 if keeps_holes; then random sparse; else say "this file system has no sparse files: random-sparse.gguf is left out"; fi

@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# get-wheels.sh: fetches llama.cpp as others have built it, from November 2024 to today, and a fork of it: extensions of
-# Python that export its functions. Each lies in $XDG_CACHE_HOME/tat/wheels/PACKAGE-VERSION. Prints that folder. Nothing is done twice.
+# get-wheels.sh: fetches llama.cpp as others have built it, from November 2024 to today, a fork of it, and whisper.cpp: Python
+# packages whose libraries export their functions. Each lies in $XDG_CACHE_HOME/tat/wheels/PACKAGE-VERSION. Prints that folder.
+# Nothing is done twice.
 . "$(dirname "$0")/common.sh"
 
 wheels=$cache/wheels
 wanted=(llama-cpp-cffi-0.1.20
     xllamacpp-{0.1.0,0.1.5,0.1.10,0.1.15,0.1.20,0.1.26,0.2.0,0.2.5,0.2.10,0.2.14}
     ik-llama-cpp-python-0.1.5 # a fork, ik_llama.cpp
+    pywhispercpp-1.5.1        # whisper.cpp
     xllamacpp-2026.{4.8929,5.9294,6.9538,7.10068,8.10229,9.11063,10.11549})
 
 # unpack ARCHIVE FOLDER: what runs on the CPU.
@@ -35,7 +37,7 @@ mkdir -p "$wheels"
 missing=()
 for name in "${wanted[@]}"; do [ -d "$wheels/$name" ] || missing+=("$name"); done
 if [ ${#missing[@]} -gt 0 ]; then
-    say "fetching ${#missing[@]} versions of llama.cpp"
+    say "fetching ${#missing[@]} builds of llama.cpp and its kin"
     scratch_folder
     running=()
     for name in "${missing[@]}"; do

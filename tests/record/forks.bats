@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
 #
-# Forks of llama.cpp, as others have built them (scripts/get-wheels.sh). CACHE is given.
+# Forks of llama.cpp and another program on ggml, as others have built them (scripts/get-wheels.sh). CACHE is given.
 
 load common
 
@@ -24,4 +24,23 @@ fork=$CACHE/wheels/ik-llama-cpp-python-0.1.5
     run "$TAT" doctor "$library"
     [ "$status" -eq 0 ]
     [[ $output == *"fork "*"no thread pools, as forks (ik_llama.cpp)"* ]]
+}
+
+# Its models are not GGUF: what its weights are called, and where they are in the file, nobody knows.
+@test "forks: whisper.cpp, each record counted, and weights and phases said to be unknown" {
+    [ -e "$MODELS/random-whisper.bin" ] || skip "no random-whisper.bin: scripts/get-fixtures.sh makes it"
+    wheel=$CACHE/wheels/pywhispercpp-1.5.1
+    [ -d "$wheel" ] || skip "no ${wheel##*/}: scripts/get-wheels.sh fetches it"
+    same_as_untraced whisper python3 "$BATS_TEST_DIRNAME/whisper_host.py" \
+        "$wheel"/pywhispercpp.libs/libwhisper-*.so.* "$MODELS/random-whisper.bin" 4
+    run -0 "$TAT" verify "$trace"
+    echo "$output"
+    [ "$(awk '/ good /' <<< "$output" | cut -d ' ' -f 1 | xargs)" = \
+        "file end losses agent identity captures times records results" ]
+    [[ $output == *"the format of $MODELS/random-whisper.bin is unknown"* ]]
+    parts_are "unknown format random-whisper.bin"
+    # Sound: convolutions, the encoder, what the decoder needs of it. Then three tokens at once, and one by one.
+    [ "$("$EVALUATIONS" "$trace" | awk '{ print $1, $2, $4 }' | paste -sd,)" = \
+        "other 0 64,other 0 32,other 0 1,other 0 3,other 0 1,other 0 1,other 0 1" ]
+    "$TAT" report "$trace" | grep "random-whisper.bin"
 }
