@@ -239,6 +239,7 @@ class AnalysisOptions(c.Structure):
         ("cold_share", c.c_double),
         ("memory_bytes", c.c_uint64),
         ("disk_bytes_per_second", c.c_uint64),
+        ("cache_unit", c.c_uint64),
         ("model", c.c_uint32),
     ]
 

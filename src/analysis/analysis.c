@@ -22,10 +22,18 @@ static const struct analysis * find(const char * name) {
     return NULL;
 }
 
+/* The power of two that is not below. */
+static uint64_t block_above(uint64_t bytes) {
+    uint64_t block = 512;
+    while (block < bytes && block < 1 << 24) { block *= 2; }
+    return block;
+}
+
 static struct tat_analysis_options with_defaults(const struct tat_analysis_options * given) {
     struct tat_analysis_options o = given ? *given : (struct tat_analysis_options){ 0 };
     if (!(o.hot_share > 0 && o.hot_share <= 1)) { o.hot_share = 0.1; }
     if (!(o.cold_share > 0 && o.cold_share <= 1)) { o.cold_share = 0.5; }
+    if (o.cache_unit > TAT_CACHE_EXPERT) { o.cache_unit = block_above(o.cache_unit); }
     return o;
 }
 

@@ -22,6 +22,7 @@ enum {
     KEY_COLD,
     KEY_MEMORY,
     KEY_DISK,
+    KEY_UNIT,
     KEY_MODEL,
     SECTIONS_MAX = 32
 };
@@ -48,6 +49,7 @@ static const struct argp_option table[] = {
     { "cold", KEY_COLD, "PERCENT", 0, "Coldest weights that count as cold (50)", 0 },
     { "memory", KEY_MEMORY, "SIZE", 0, "Memory there is for weights: 8G", 0 },
     { "disk", KEY_DISK, "RATE", 0, "What the disk reads in a second: 2G/s", 0 },
+    { "unit", KEY_UNIT, "UNIT", 0, "What a cache keeps as one: slice, expert, page (4 KiB) or a size: 64K (slice)", 0 },
     { "json", KEY_JSON, NULL, 0, "Print the sections as JSON", 0 },
     { 0 },
 };
@@ -88,6 +90,18 @@ static uint64_t parse_rate(const char * text, struct argp_state * state) {
     return bytes;
 }
 
+static uint64_t parse_unit(const char * text, struct argp_state * state) {
+    enum { PAGE = 4096, LEAST = 512, MOST = 1 << 24 };
+    uint64_t bytes = 0;
+    if (strcmp(text, "slice") == 0) { return TAT_CACHE_SLICE; }
+    if (strcmp(text, "expert") == 0) { return TAT_CACHE_EXPERT; }
+    if (strcmp(text, "page") == 0) { return PAGE; }
+    if (!parse_bytes(text, &bytes) || bytes < LEAST || bytes > MOST || (bytes & (bytes - 1))) {
+        argp_error(state, "'%s' is neither slice, expert, page nor a power of two from 512 to 16M", text);
+    }
+    return bytes;
+}
+
 static error_t parse(int key, char * argument, struct argp_state * state) {
     struct options * options = state->input;
     switch (key) {
@@ -99,6 +113,7 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
         case KEY_COLD: options->analysis.cold_share = parse_percent(argument, state); return 0;
         case KEY_MEMORY: options->analysis.memory_bytes = parse_size(argument, state); return 0;
         case KEY_DISK: options->analysis.disk_bytes_per_second = parse_rate(argument, state); return 0;
+        case KEY_UNIT: options->analysis.cache_unit = parse_unit(argument, state); return 0;
         case ARGP_KEY_ARG:
             if (options->trace) { argp_error(state, "one trace at a time"); }
             options->trace = argument;

@@ -119,14 +119,14 @@ static void draw(const json_t * value, const char * unit, double scale, char cel
         snprintf(cell, CELL, fabs(real) < 0.0005 ? "-" : "%+.1f %%", 100 * real);
     } else if (strcmp(unit, "correlation") == 0) {
         snprintf(cell, CELL, "%+.2f", real);
+    } else if (strcmp(unit, "share") == 0 && real != 0) { /* a cache's saving may be below zero */
+        format_share(cell, real);
     } else if (zero) {
         strcpy(cell, "-");
     } else if (strcmp(unit, "bytes") == 0) {
         format_bytes(cell, (uint64_t) (real + 0.5));
     } else if (strcmp(unit, "ns") == 0) {
         format_duration(cell, (uint64_t) (real + 0.5));
-    } else if (strcmp(unit, "share") == 0) {
-        format_share(cell, real);
     } else if (strcmp(unit, "count") == 0) {
         format_count(cell, (uint64_t) real);
     } else if (strcmp(unit, "per_second") == 0) {

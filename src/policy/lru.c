@@ -67,7 +67,7 @@ static bool access_fifo(struct policy * base, uint32_t item) {
 
 const struct policy_kind policy_lru = {
     .name = "lru",
-    .title = "LRU of whole weights and experts",
+    .title = "least recently used",
     .knowledge = POLICY_ONLINE,
     .create = create_lru,
     .access = access_lru,

@@ -32,6 +32,7 @@ recounted() {
     for memory in 1 1000 65536 100000 200000 300000 1000000000000; do
         given+=(-- --memory $memory -- --memory $memory --disk 2000000000)
     done
+    for unit in expert 512 4096 65536; do given+=(-- --unit $unit --memory 100000); done
     recounted "$trace" "${given[@]}"
 }
 
@@ -60,7 +61,7 @@ recounted() {
 
 @test "a dense model" {
     of_model $dense -n 5
-    recounted "$trace" --memory 50000000 --disk 2000000000
+    recounted "$trace" --memory 50000000 --disk 2000000000 -- --unit 1048576
 }
 
 @test "a prompt in several graphs" {
@@ -70,7 +71,7 @@ recounted() {
 
 @test "a mixture of experts" {
     of_model $moe -n 3
-    recounted "$trace" --memory 150000000
+    recounted "$trace" --memory 150000000 -- --unit expert
 }
 
 @test "a model in three files" {

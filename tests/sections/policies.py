@@ -122,6 +122,15 @@ class Pin:
 
 
 POLICIES = {"lru": Lru, "fifo": Fifo, "frequency": Frequency, "s3fifo": S3Fifo, "pin": Pin}
+ONLINE = [name for name in POLICIES if name != "pin"]
+TITLES = {
+    "lru": "least recently used",
+    "fifo": "first in, first out",
+    "frequency": "frequency with admission",
+    "s3fifo": "S3-FIFO",
+    "pin": "pin the best, stream the rest",
+    "min": "MIN (Belady), the optimum",
+}
 
 
 def next_reads(items):
@@ -157,50 +166,3 @@ def least_read_again(items, bytes_of, capacity, counts):
             if not held[needs[-1]]:
                 del held[needs.pop()]
     return again
-
-
-def lru_depths(items):
-    """How many different items each is below the top of the stack, from 1; None for the first read."""
-    stack, depths = [], []
-    for item in items:
-        depth = stack.index(item) if item in stack else None
-        if depth is not None:
-            stack.pop(depth)
-        stack.insert(0, item)
-        depths.append(None if depth is None else depth + 1)
-    return depths
-
-
-def min_depths(items):
-    """Mattson's stack for MIN: what moves down passes those that are needed sooner."""
-    stack, depths = [], []  # of the reads that items are kept for
-    for now, need in enumerate(next_reads(items)):
-        depth = stack.index(now) if now in stack else None
-        end = len(stack) if depth is None else depth
-        down = stack[0] if stack else None
-        for at in range(1, end):
-            if stack[at] > down:
-                stack[at], down = down, stack[at]
-        if depth is None:
-            stack[len(stack) :] = [] if down is None else [down]
-            stack[:1] = [need]
-        else:
-            stack[depth] = down
-            stack[0] = need
-        depths.append(None if depth is None else depth + 1)
-    return depths
-
-
-def min_misses(items, capacity):
-    """Belady's rule in a cache of so many items, all of which are taken in."""
-    following, needs, misses = next_reads(items), [], 0
-    for now, need in enumerate(following):
-        at = bisect_left(needs, now)
-        if at < len(needs) and needs[at] == now:
-            needs.pop(at)
-        else:
-            misses += 1
-            if len(needs) == capacity:
-                needs.pop()
-        insort(needs, need)
-    return misses

@@ -14,8 +14,10 @@
 #include "small_model.h"
 
 /* Closes the trace. The caller owns the section. */
-static json_t * caching_of(struct trace_builder * b, struct tat_trace * trace) {
-    const struct tat_analysis_options options = { .memory_bytes = 500, .disk_bytes_per_second = 1000 };
+static json_t * caching_of(struct trace_builder * b, struct tat_trace * trace, uint64_t unit) {
+    const struct tat_analysis_options options = { .memory_bytes = 500,
+                                                  .disk_bytes_per_second = 1000,
+                                                  .cache_unit = unit };
     return section_of(b, trace, "caching", &options);
 }
 
@@ -34,7 +36,7 @@ static void test_empty(void ** state) {
     struct trace_builder b = { 0 };
     struct small_model m;
     small_model_begin(&b, &m);
-    json_t * caching = caching_of(&b, small_model_open(&b));
+    json_t * caching = caching_of(&b, small_model_open(&b), TAT_CACHE_SLICE);
     expect_headline(caching, "Neither a prompt nor a generated token read a weight.");
     json_decref(caching);
 }
@@ -48,16 +50,16 @@ static void test_two_tokens(void ** state) {
     const uint32_t template_id = small_model_template(&b, &m, 1);
     small_model_evaluate(&b, template_id, (const int64_t[]){ 4 }, 1, (const uint32_t[]){ 1, 2 });
     small_model_evaluate(&b, template_id, (const int64_t[]){ 5 }, 1, (const uint32_t[]){ 2, 3 });
-    json_t * caching = caching_of(&b, small_model_open(&b));
+    json_t * caching = caching_of(&b, small_model_open(&b), TAT_CACHE_SLICE);
     const json_int_t whole = EMBD_BYTES + QUERY_BYTES;
     assert_int_equal(value(caching, "weight_bytes"), whole + 4 * EXPERT_BYTES);
     assert_int_equal(value(caching, "read_bytes"), 2 * (EMBD_ROW + whole + 2 * EXPERT_BYTES));
     assert_int_equal(value(caching, "touched_bytes"), whole + 3 * EXPERT_BYTES);
     assert_int_equal(value(caching, "row_bytes"), 2 * EMBD_ROW);
-    assert_int_equal(value(caching, "slice_reads"), 8);
-    assert_int_equal(value(caching, "slice_first_reads"), 5);
-    assert_int_equal(value(caching, "blocks"), 1);
-    assert_int_equal(value(caching, "block_reads"), 10);
+    assert_int_equal(value(caching, "item_reads"), 8);
+    assert_int_equal(value(caching, "item_first_reads"), 5);
+    assert_int_equal(value(caching, "first_bytes"), whole + 3 * EXPERT_BYTES);
+    assert_int_equal(value(caching, "repeat_bytes"), whole + EXPERT_BYTES);
     json_decref(caching);
 }
 
@@ -67,7 +69,7 @@ static void test_one_token(void ** state) {
     struct small_model m;
     small_model_begin(&b, &m);
     small_model_evaluate(&b, small_model_template(&b, &m, 1), (const int64_t[]){ 4 }, 1, (const uint32_t[]){ 1, 2 });
-    json_t * caching = caching_of(&b, small_model_open(&b));
+    json_t * caching = caching_of(&b, small_model_open(&b), TAT_CACHE_SLICE);
     expect_headline(caching, "No weight is read twice: a cache has nothing to save.");
     assert_true(json_is_false(json_object_get(json_object_get(caching, "values"), "limited")));
     json_decref(caching);
@@ -114,7 +116,7 @@ static void test_absurd_weights(void ** state) {
         tb_end(&b);
         struct tat_trace * trace = tb_open(&b, &error);
         assert_non_null(trace);
-        json_t * caching = caching_of(&b, trace);
+        json_t * caching = caching_of(&b, trace, TAT_CACHE_SLICE);
         answered += json_object_get(caching, "values") != NULL;
         json_decref(caching);
     }
@@ -155,7 +157,7 @@ static void test_absurd_stacks(void ** state) {
     tb_end(&b);
     struct tat_trace * trace = tb_open(&b, &error);
     assert_non_null(trace);
-    json_t * caching = caching_of(&b, trace);
+    json_t * caching = caching_of(&b, trace, TAT_CACHE_SLICE);
     assert_int_equal(value(caching, "weight_bytes"), (json_int_t) STACKS * EXPERTS * 4);
     json_decref(caching);
 }

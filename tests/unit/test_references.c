@@ -56,8 +56,8 @@ static void expect(const struct references * r, size_t number, uint64_t address,
                    bool is_slice) {
     const struct extent_read e = reference_extent(r, reference_at(r, number));
     assert_int_equal(e.address, address);
-    assert_int_equal(e.span, span);
-    assert_int_equal(e.bytes, bytes);
+    assert_int_equal(e.stride * (e.rows - 1) + e.run, span);
+    assert_int_equal(extent_read_bytes(&e), bytes);
     assert_int_equal(reference_at(r, number) < r->slices.count, is_slice);
 }
 

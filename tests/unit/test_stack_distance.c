@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reuse distances against the definition, and MIN at all sizes against Belady's rule at each.
+ * Reuse distances against the definition.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,6 @@
 
 #include <cmocka.h>
 
-#include "analysis/caching/min_stack.h"
 #include "analysis/caching/recency.h"
 
 enum { ITEMS_MAX = 200, ACCESSES = 3000 };
@@ -71,63 +70,10 @@ static void test_reuse_distance_of_a_loop(void ** state) {
     recency_end(&recency);
 }
 
-/* Belady: what is not needed for longest goes. Which accesses hit, in a cache of `capacity` items. */
-static void belady(const uint32_t * string, const uint32_t * next, uint32_t capacity, bool * hit) {
-    uint32_t held[ITEMS_MAX], need[ITEMS_MAX], n = 0;
-    for (uint32_t i = 0; i < ACCESSES; i++) {
-        uint32_t at = 0;
-        while (at < n && held[at] != string[i]) { at++; }
-        hit[i] = at < n;
-        if (!hit[i] && n < capacity) {
-            at = n++;
-        } else if (!hit[i]) {
-            at = 0;
-            for (uint32_t k = 1; k < n; k++) { at = need[k] > need[at] ? k : at; }
-        }
-        held[at] = string[i];
-        need[at] = next[i];
-    }
-}
-
-static void test_min(void ** state) {
-    (void) state;
-    static const uint32_t sizes[] = { 1, 2, 5, 63, 64, 65, 130, ITEMS_MAX };
-    uint32_t string[ACCESSES], next[ACCESSES], depth[ACCESSES];
-    bool hit[ACCESSES];
-    for (int kind = 0; kind < 4; kind++) {
-        for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
-            struct min_stack stack;
-            uint32_t last[ITEMS_MAX];
-            make_string(string, sizes[s], kind);
-            memset(last, 0xff, sizeof last);
-            for (uint32_t i = ACCESSES; i-- > 0;) {
-                next[i] = last[string[i]];
-                last[string[i]] = i;
-            }
-            assert_true(min_stack_begin(&stack, sizes[s]));
-            for (uint32_t i = 0; i < ACCESSES; i++) { depth[i] = min_stack_access(&stack, next[i]); }
-            min_stack_end(&stack);
-            for (uint32_t capacity = 1; capacity <= sizes[s]; capacity++) {
-                uint32_t hits = 0, expected = 0;
-                belady(string, next, capacity, hit);
-                for (uint32_t i = 0; i < ACCESSES; i++) {
-                    hits += depth[i] && depth[i] <= capacity;
-                    expected += hit[i];
-                }
-                if (hits != expected) {
-                    fail_msg("string %d of %u items, cache of %u: %u hits, expected %u", kind, sizes[s], capacity, hits,
-                             expected);
-                }
-            }
-        }
-    }
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reuse_distance),
         cmocka_unit_test(test_reuse_distance_of_a_loop),
-        cmocka_unit_test(test_min),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

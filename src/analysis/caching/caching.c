@@ -6,13 +6,14 @@
 #include "analysis/caching/caching.h"
 
 #include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-#include "analysis/caching/recency.h"
 #include "analysis/run_metadata.h"
-#include "analysis/units.h"
 
 static void drop(struct caching * s) {
+    cache_string_free(&s->string);
     references_free(&s->references);
     free(s);
 }
@@ -28,50 +29,6 @@ static void * begin(const struct subject * subject) {
 
 static void feed(void * state, const struct tat_access * records, size_t count) {
     references_feed(&((struct caching *) state)->references, records, count);
-}
-
-/* ---- reuse distances ---- */
-
-/* By power of two: the bin of a distance is the smallest power that is not below it. */
-static bool add_distances(const struct caching * s, struct result * r) {
-    static const struct result_column columns[] = {
-        { "up_to_bytes", "distance up to", UNIT_BYTES },
-        { "accesses", "reads", UNIT_COUNT },
-        { "share", "share", UNIT_SHARE },
-        { "share_up_to", "so far", UNIT_SHARE },
-        { "bytes", "bytes read", UNIT_BYTES },
-    };
-    const struct references * refs = &s->references;
-    uint64_t counts[65] = { 0 }, bytes[65] = { 0 }, all = 0, first = 0;
-    struct recency recency;
-    const bool good = recency_begin(&recency, refs->slices.count, refs->bytes);
-    for (size_t i = 0; i < refs->refs.count && good; i++) {
-        if (reference_at(refs, i) >= refs->slices.count) { continue; }
-        const uint64_t distance = recency_access(&recency, reference_at(refs, i));
-        const int bin = distance <= 1 ? 0 : 64 - __builtin_clzll(distance - 1);
-        all++;
-        first += distance == NEVER_BEFORE;
-        if (distance == NEVER_BEFORE) { continue; }
-        counts[bin]++;
-        bytes[bin] += refs->bytes[reference_at(refs, i)];
-    }
-    recency_end(&recency);
-    result_table(r, "reuse_distances", "Bytes of different weights read until the same one is read again", SHOW_ASKED,
-                 columns, sizeof columns / sizeof columns[0]);
-    uint64_t so_far = 0;
-    for (int bin = 0; bin < 64; bin++) {
-        so_far += counts[bin];
-        if (!counts[bin]) { continue; }
-        json_t * row = result_row(r);
-        result_put_count(r, row, "up_to_bytes", (uint64_t) 1 << bin);
-        result_put_count(r, row, "accesses", counts[bin]);
-        result_put_real(r, row, "share", ratio(counts[bin], all - first));
-        result_put_real(r, row, "share_up_to", ratio(so_far, all - first));
-        result_put_count(r, row, "bytes", bytes[bin]);
-    }
-    result_put_count(r, result_values(r), "slice_reads", all);
-    result_put_count(r, result_values(r), "slice_first_reads", first);
-    return good;
 }
 
 /* ---- working set ---- */
@@ -116,8 +73,9 @@ static bool add_over_time(const struct caching * s, struct result * r) {
         uint64_t bytes = 0, before = unique;
         for (size_t i = mark_at(refs, m)->first; i < mark_at(refs, end)->first; i++) {
             const uint32_t ref = reference_at(refs, i);
-            bytes += reference_extent(refs, ref).bytes;
-            if (ref >= refs->slices.count || read[ref]) { continue; }
+            const struct extent_read e = reference_extent(refs, ref);
+            bytes += extent_read_bytes(&e);
+            if (!is_slice(refs, ref) || read[ref]) { continue; }
             read[ref] = true;
             unique += refs->bytes[ref];
         }
@@ -140,13 +98,13 @@ static bool count_reads(struct caching * s) {
     if (!read) { return false; }
     for (size_t i = 0; i < refs->refs.count; i++) {
         const uint32_t ref = reference_at(refs, i);
-        const uint64_t bytes = reference_extent(refs, ref).bytes;
-        s->reads.all += bytes;
-        if (ref >= refs->slices.count) {
-            s->reads.rows += bytes;
+        const struct extent_read e = reference_extent(refs, ref);
+        s->reads.all += extent_read_bytes(&e);
+        if (!is_slice(refs, ref)) {
+            s->reads.rows += extent_read_bytes(&e);
         } else if (!read[ref]) {
             read[ref] = true;
-            s->reads.touched += bytes;
+            s->reads.touched += extent_read_bytes(&e);
         }
     }
     free(read);
@@ -183,59 +141,119 @@ static void say_verdict(const struct caching * s, struct result * r) {
     result_put(r, result_values(r), "limited", !again || memory ? json_boolean(again && !fits) : json_null());
 }
 
-static void say_notes(const struct caching * s, struct result * r) {
-    const size_t graphs = s->references.marks.count;
+/* What is kept as one: "64 KiB blocks of the model files". */
+static const char * unit_title(const struct caching * s, char text[static 2 * UNITS_SIZE]) {
     char block[UNITS_SIZE];
-    result_note(
-        r,
-        "Reads of weights by prompt and generation, as if each went to a cache that was empty at first: a first read "
-        "is never saved. LRU (least recently used) is what the kernel's page cache resembles, MIN (Belady) knows the "
-        "future: both exactly, at every size, on blocks of %s of the model files, read as a whole. FIFO (first in, "
-        "first out), LFU (least frequently used), S3-FIFO and pinning the best keep whole weights or experts, "
-        "simulated at 64 sizes; rows of embeddings they always read. The bound is MIN on single bytes: no cache reads "
-        "less, whatever it keeps.",
-        format_bytes(block, s->blocks.block_bytes));
-    if (s->blocks.graphs < graphs) {
-        result_note(r, "LRU and MIN saw the first %zu of %zu graphs.", s->blocks.graphs, graphs);
+    if (!is_of_blocks(&s->string)) {
+        return s->string.unit == TAT_CACHE_EXPERT ? "whole experts and other weights"
+                                                  : "whole weights and experts' parts";
     }
-    if (s->simulation.reads.graphs < graphs) {
-        result_note(r, "The other policies saw the first %zu of %zu graphs.", s->simulation.reads.graphs, graphs);
+    snprintf(text, 2 * UNITS_SIZE, "%s blocks of the model files", format_bytes(block, s->string.unit));
+    return text;
+}
+
+static void say_unit(const struct caching * s, struct result * r) {
+    char title[2 * UNITS_SIZE], size[UNITS_SIZE];
+    const char * unit = unit_title(s, title);
+    result_line(r, "unit", "caches keep %s; %s of these were read", unit, format_bytes(size, sum(s->string.first)));
+    result_put_text(r, result_values(r), "unit", unit);
+}
+
+static void say_notes(const struct caching * s, struct result * r) {
+    const struct cache_string * c = &s->string;
+    const size_t graphs = s->references.marks.count;
+    char share[UNITS_SIZE], block[UNITS_SIZE];
+    result_note(r,
+                "Prompt and generation read weights as if from a cache that was empty at first: a first read is never "
+                "saved. All policies keep the same unit (--unit) and may "
+                "decline to keep what was just read. \"past\": knows what was read so far. \"totals\": knows how often "
+                "each item will be read in this run. \"future\": knows every read to come.");
+    if (!is_of_blocks(c)) {
+        result_note(r, "Rows of embeddings are read whenever they are wanted; no policy keeps them.");
+    }
+    if (s->subject->options.cache_unit > TAT_CACHE_EXPERT && c->unit != s->subject->options.cache_unit) {
+        result_note(r, "The model files are too large for blocks of %s.",
+                    format_bytes(block, s->subject->options.cache_unit));
+    }
+    if (c->sample > 1) {
+        result_note(r,
+                    "One block of %" PRIu32
+                    " was simulated (SHARDS). Two halves of this sample differ by %s at most in "
+                    "what LRU saves.",
+                    c->sample, format_share(share, s->sampling_error));
+    }
+    if (c->graphs.count < graphs) {
+        result_note(r, "The policies saw the first %" PRIu32 " of %zu graphs.", c->graphs.count, graphs);
     }
     if (s->references.approximate) {
-        result_note(r, "Some operands were too scattered to list, or which experts were chosen was not recorded: on "
-                       "blocks their bounds count as read, policies never keep them, the verdict leaves them out.");
+        result_note(r, "Some operands were too scattered to list, or which experts were chosen was not recorded: all "
+                       "bytes within their bounds count as blocks that were read, no policy keeps them as weights, and "
+                       "the verdict leaves them out.");
     }
     if (s->references.full) {
         result_note(r, "The first %zu graphs only: later ones were left out, as there are too many.", graphs);
     }
-    if (s->blocks.unplaced) {
-        result_note(r,
-                    "%" PRIu64 " reads lie outside of the model files, or are too large: LRU and MIN leave them out.",
-                    s->blocks.unplaced);
+    if (c->unplaced) {
+        result_note(r, "%" PRIu64 " reads lie outside of the model files, or are too large: they are left out.",
+                    c->unplaced);
     }
+}
+
+/* How far apart two halves of the sample are, in what LRU saves at the sizes of the tables. */
+static bool find_sampling_error(struct caching * s) {
+    double saved[2][ASKED] = { 0 };
+    for (unsigned half = 1; half <= 2 && s->string.sample > 1; half++) {
+        struct cache_string part;
+        bool good = cache_string_make(&part, &s->references, s->string.unit, half);
+        for (unsigned i = 0; i < ASKED && good; i++) {
+            struct again again = { 0 };
+            const uint64_t capacity = s->outcomes.capacity[caching_asked(i)];
+            good = capacity == 0 || simulate(&part, &policy_lru, capacity, &again);
+            saved[half - 1][i] = (double) again.all / (double) s->string.wanted;
+        }
+        cache_string_free(&part);
+        if (!good) { return false; }
+    }
+    for (unsigned i = 0; i < ASKED; i++) {
+        s->sampling_error = fmax(s->sampling_error, fabs(saved[0][i] - saved[1][i]));
+    }
+    return true;
+}
+
+static bool compare(struct caching * s) {
+    struct cache_string * c = &s->string;
+    if (!cache_string_make(c, &s->references, s->subject->options.cache_unit, 0)) { return false; }
+    const uint64_t all = is_of_blocks(c) && sum(c->first) > s->weight_bytes ? sum(c->first) : s->weight_bytes;
+    return outcomes_find(&s->outcomes, c, all, s->subject->options.memory_bytes) && find_sampling_error(s);
+}
+
+static void put_values(const struct caching * s, struct result * r) {
+    const struct cache_string * c = &s->string;
+    json_t * values = result_values(r);
+    result_put_count(r, values, "weight_bytes", s->weight_bytes);
+    result_put_count(r, values, "read_bytes", s->reads.all);
+    result_put_count(r, values, "touched_bytes", s->reads.touched);
+    result_put_count(r, values, "row_bytes", s->reads.rows);
+    result_put_count(r, values, "graphs", s->references.marks.count);
+    result_put_count(r, values, "simulated_graphs", c->graphs.count);
+    result_put_count(r, values, "unit_bytes", is_of_blocks(c) ? c->unit : 0);
+    result_put_count(r, values, "wanted_bytes", c->wanted);
+    result_put_count(r, values, "first_bytes", sum(c->first));
+    result_put_count(r, values, "repeat_bytes", sum(c->repeat));
+    result_put_count(r, values, "sample", c->sample);
+    if (c->sample > 1) { result_put_real(r, values, "sampling_error", s->sampling_error); }
 }
 
 static bool answer(struct caching * s, struct result * r) {
     for (uint32_t i = 0; i < s->references.slices.count; i++) { s->weight_bytes += s->references.bytes[i]; }
-    if (!count_reads(s) || !block_curves_make(&s->blocks, &s->references) ||
-        !simulation_begin(&s->simulation, &s->references) || !caching_simulate(s)) {
-        return false;
-    }
-    result_put_count(r, result_values(r), "weight_bytes", s->weight_bytes);
-    result_put_count(r, result_values(r), "read_bytes", s->reads.all);
-    result_put_count(r, result_values(r), "touched_bytes", s->reads.touched);
-    result_put_count(r, result_values(r), "row_bytes", s->reads.rows);
-    result_put_count(r, result_values(r), "graphs", s->references.marks.count);
-    result_put_count(r, result_values(r), "block_bytes", s->blocks.block_bytes);
-    result_put_count(r, result_values(r), "blocks", s->blocks.n_blocks);
-    result_put_count(r, result_values(r), "block_reads", s->blocks.block_reads);
-    result_put_count(r, result_values(r), "block_graphs", s->blocks.graphs);
-    result_put_count(r, result_values(r), "simulated_graphs", s->simulation.reads.graphs);
+    if (!count_reads(s) || !compare(s)) { return false; }
+    put_values(s, r);
     say_verdict(s, r);
+    say_unit(s, r);
     caching_savings(s, r);
     caching_speed(s, r);
     caching_curves(s, r);
-    const bool good = add_distances(s, r) && add_working_set(s, r) && add_over_time(s, r);
+    const bool good = caching_reuse(s, r) && add_working_set(s, r) && add_over_time(s, r);
     if (good && s->working_set.count) {
         char one[UNITS_SIZE], share[UNITS_SIZE];
         result_answer(r, "How large is the working set?",
@@ -259,8 +277,6 @@ static void finish(void * state, struct result * r) {
     } else if (!answer(s, r)) {
         r->failed = true;
     }
-    block_curves_free(&s->blocks);
-    simulation_end(&s->simulation);
     drop(s);
 }
 

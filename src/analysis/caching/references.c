@@ -75,14 +75,15 @@ static void add_mark(struct references * r, uint32_t evaluation) {
 
 /* Rows, or what else is not a whole slice. */
 static void add_extent(struct references * r, const struct tat_access * a) {
-    uint64_t span = a->bytes;
-    if (a->flags & TAT_ACCESS_STRIDED) {
-        const struct tat_layout layout = tat_trace_layout(r->subject->trace, a->layout);
-        span = layout.stride * (a->rows - 1) + layout.run_bytes;
-    }
     struct extent_read * extent = add(r, &r->extents, sizeof *extent);
     if (!extent) { return; }
-    *extent = (struct extent_read){ r->origin[a->tensor] + a->offset, span, a->bytes };
+    *extent = (struct extent_read){ .address = r->origin[a->tensor] + a->offset, .run = a->bytes, .rows = 1 };
+    if (a->flags & TAT_ACCESS_STRIDED) {
+        const struct tat_layout layout = tat_trace_layout(r->subject->trace, a->layout);
+        extent->run = layout.run_bytes;
+        extent->stride = layout.stride;
+        extent->rows = a->rows;
+    }
     r->approximate |= (a->flags & TAT_ACCESS_APPROXIMATE) != 0;
     add_ref(r, r->slices.count + r->extents.count - 1);
 }

@@ -10,10 +10,15 @@
 #include "analysis/slices.h"
 #include "format/list.h"
 
-/* A stretch of weights that is read by itself: rows of an embedding. */
+/* What one reference reads: `rows` runs of `run` bytes, `stride` apart; a slice is one run. */
 struct extent_read {
-    uint64_t address, span, bytes;
+    uint64_t address, run, stride;
+    uint32_t rows;
 };
+
+static inline uint64_t extent_read_bytes(const struct extent_read * e) {
+    return e->run * e->rows;
+}
 
 struct graph_mark {
     uint32_t evaluation;
@@ -48,10 +53,13 @@ static inline const struct graph_mark * mark_at(const struct references * r, siz
     return &LIST(const struct graph_mark, r->marks)[mark];
 }
 
-/* The stretch of one reference. */
+static inline bool is_slice(const struct references * r, uint32_t ref) {
+    return ref < r->slices.count;
+}
+
 static inline struct extent_read reference_extent(const struct references * r, uint32_t ref) {
-    if (ref >= r->slices.count) { return LIST(const struct extent_read, r->extents)[ref - r->slices.count]; }
-    return (struct extent_read){ r->address[ref], r->bytes[ref], r->bytes[ref] };
+    if (!is_slice(r, ref)) { return LIST(const struct extent_read, r->extents)[ref - r->slices.count]; }
+    return (struct extent_read){ .address = r->address[ref], .run = r->bytes[ref], .rows = 1 };
 }
 
 static inline enum tat_phase mark_phase(const struct references * r, size_t mark) {

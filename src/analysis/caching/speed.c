@@ -34,13 +34,9 @@ static double serial(const struct caching * s, struct outcome outcome) {
     return 1 / (compute_of(s) + outcome.again_per_token / disk_of(s));
 }
 
-/* The policy that reads least for a generated token, without knowing the future in detail. */
-static unsigned fastest_policy(const struct caching * s, unsigned size) {
-    unsigned best = LRU_BLOCKS;
-    for (unsigned i = 1; i < MIN_BLOCKS; i++) {
-        if (caching_outcome(s, i, size).again_per_token < caching_outcome(s, best, size).again_per_token) { best = i; }
-    }
-    return best;
+static double unread(const struct caching * s, struct outcome outcome) {
+    (void) s;
+    return -outcome.again_per_token;
 }
 
 /* What a disk that reads R bytes a second allows. */
@@ -53,16 +49,16 @@ static const char * rate(char text[static 2 * UNITS_SIZE], double bytes) {
 static void say_bounds(const struct caching * s, struct result * r) {
     char cache[2 * UNITS_SIZE], a[2 * UNITS_SIZE], b[2 * UNITS_SIZE], c[2 * UNITS_SIZE];
     char x[UNITS_SIZE], y[UNITS_SIZE], z[UNITS_SIZE], alone[UNITS_SIZE];
-    const unsigned size = caching_told(s, cache), best = fastest_policy(s, size);
-    const struct outcome lru = caching_outcome(s, LRU_BLOCKS, size), other = caching_outcome(s, best, size),
-                         bound = caching_outcome(s, BOUND, size);
+    const unsigned size = caching_told(s, cache), best = caching_best(s, size, unread);
+    const struct outcome lru = caching_outcome(s, caching_lru(s), size), other = caching_outcome(s, best, size),
+                         min = caching_outcome(s, caching_min(s), size);
     if (disk_of(s) > 0) {
         result_answer(r, "How fast could it be?",
-                      "With %s at most %s tokens/s under LRU (%s read again for each token), %s with the best "
-                      "policy (%s: %s), %s with any cache; computing alone allows %s.",
+                      "With %s at most %s tokens/s under LRU (%s read again for each token), %s with the best online "
+                      "policy (%s: %s), %s at the optimum; computing alone allows %s.",
                       cache, format_rate(x, overlapped(s, lru)), format_bytes(a, (uint64_t) lru.again_per_token),
-                      format_rate(y, overlapped(s, other)), caching_title(best),
-                      format_bytes(b, (uint64_t) other.again_per_token), format_rate(z, overlapped(s, bound)),
+                      format_rate(y, overlapped(s, other)), caching_title(s, best),
+                      format_bytes(b, (uint64_t) other.again_per_token), format_rate(z, overlapped(s, min)),
                       format_rate(alone, 1 / compute_of(s)));
         result_note(r,
                     "At best: reading goes on while computing. Computing took %s a token in this run, reads that "
@@ -70,11 +66,11 @@ static void say_bounds(const struct caching * s, struct result * r) {
                     format_duration(x, (uint64_t) (1e9 * compute_of(s))));
     } else {
         result_answer(r, "How fast could it be?",
-                      "With %s, the tokens/s that a disk of R bytes/s allows: %s under LRU, %s with the best policy "
-                      "(%s), %s with any cache; and never more than the %s that computing allows (--disk 2G/s does "
-                      "the sum).",
-                      cache, rate(a, lru.again_per_token), rate(b, other.again_per_token), caching_title(best),
-                      rate(c, bound.again_per_token), format_rate(alone, 1 / compute_of(s)));
+                      "With %s, the tokens/s that a disk of R bytes/s allows: %s under LRU, %s with the best online "
+                      "policy (%s), %s at the optimum; and never more than the %s that computing allows (--disk 2G/s "
+                      "does the sum).",
+                      cache, rate(a, lru.again_per_token), rate(b, other.again_per_token), caching_title(s, best),
+                      rate(c, min.again_per_token), format_rate(alone, 1 / compute_of(s)));
     }
 }
 
@@ -92,7 +88,7 @@ static void say_first_reads(const struct caching * s, struct result * r) {
 static void add_bounds(const struct caching * s, struct result * r) {
     static const struct result_column columns[] = {
         { "cache_bytes", "cache", UNIT_BYTES },
-        { "strategy", "strategy", UNIT_TEXT },
+        { "policy", "policy", UNIT_TEXT },
         { "name", "name", UNIT_TEXT },
         { "again_bytes_per_token", "read again/token", UNIT_BYTES },
         { "tokens_per_second", "tokens/s at best", UNIT_PER_SECOND },
@@ -100,12 +96,13 @@ static void add_bounds(const struct caching * s, struct result * r) {
     };
     result_table(r, "bounds", NULL, SHOW_NEVER, columns, disk_of(s) > 0 ? 6 : 4);
     for (unsigned i = 0; i < ASKED; i++) {
-        for (unsigned x = 0; x < STRATEGIES && caching_size(s, caching_asked[i]); x++) {
-            const struct outcome found = caching_outcome(s, x, caching_asked[i]);
+        const uint64_t capacity = s->outcomes.capacity[caching_asked(i)];
+        for (unsigned x = 0; x < s->outcomes.n_strategies && capacity; x++) {
+            const struct outcome found = caching_outcome(s, x, caching_asked(i));
             json_t * row = result_row(r);
-            result_put_count(r, row, "cache_bytes", caching_size(s, caching_asked[i]));
-            result_put_text(r, row, "strategy", caching_title(x));
-            result_put_text(r, row, "name", caching_name(x));
+            result_put_count(r, row, "cache_bytes", capacity);
+            result_put_text(r, row, "policy", caching_title(s, x));
+            result_put_text(r, row, "name", caching_name(s, x));
             result_put_real(r, row, "again_bytes_per_token", found.again_per_token);
             if (disk_of(s) <= 0) { continue; }
             result_put_real(r, row, "tokens_per_second", overlapped(s, found));
@@ -115,10 +112,10 @@ static void add_bounds(const struct caching * s, struct result * r) {
 }
 
 void caching_speed(const struct caching * s, struct result * r) {
-    static const struct by_size again = { "again", "Bytes read again for each generated token", UNIT_BYTES,
+    static const struct by_size again = { "again", "Bytes read again for each generated token", UNIT_BYTES, SHOW_ASKED,
                                           again_per_token };
     static const struct by_size speed = { "speed", "Tokens a second at best, reading while computing", UNIT_PER_SECOND,
-                                          overlapped };
+                                          SHOW_ASKED, overlapped };
     if (disk_of(s) > 0) { say_first_reads(s, r); }
     if (compute_of(s) <= 0) { return; }
     caching_by_size(s, r, &again);
