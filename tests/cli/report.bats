@@ -128,7 +128,12 @@ asked() {
     run "$TAT" report --section caching --memory 1G --disk 1G/s "$TRACE"
     [ "$status" -eq 0 ]
     [[ $output == *"not limited by memory"* ]]
-    for wrong in "--memory=none" "--disk=2G/h" "--hot=0" "--cold=101" "--hot=x"; do
+    for unit in slice expert page 64K 512; do
+        run "$TAT" report --section caching --unit $unit "$TRACE"
+        [ "$status" -eq 0 ]
+        [[ $output == *"  unit "* ]]
+    done
+    for wrong in "--unit=none" "--unit=100" "--unit=5000" "--unit=1G" "--memory=none" "--disk=2G/h" "--hot=0" "--cold=101" "--hot=x"; do
         run "$TAT" report "$wrong" "$TRACE"
         [ "$status" -eq 2 ]
     done

@@ -246,12 +246,13 @@ def test_curves_are_those_of_the_section(path: Path) -> None:
     table = tat.TraceAnalyzer(path).section("caching").tables["curves"]
     labels = table.attrs["labels"]
     by_name = {line.get_label(): line for line in axes_of(figure)[0].lines}
-    for key in ("fifo", "frequency", "pin"):
+    for key in ("frequency", "pin", "min"):
         shown = np.asarray(by_name[labels[key]].get_ydata()) / 100
         np.testing.assert_allclose(shown, table[key].to_numpy(float), rtol=1e-9)
-    lru = np.asarray(by_name[labels["lru_blocks"]].get_ydata())
-    assert (np.diff(lru) <= 1e-9).all(), "a larger cache under LRU never misses more"
-    assert all(one.y.max() <= 1 and one.y.min() >= 0 for one in lines.series)
+    least = np.asarray(by_name[labels["min"]].get_ydata())
+    assert (np.diff(least) <= 1e-9).all(), "a larger cache never reads more at the optimum"
+    assert all((one.y * 100 >= least - 1e-9).all() for one in lines.series), "no policy reads less than the optimum"
+    assert len(lines.series) <= 8, "lines can be told apart"
 
 
 def test_reuse_distances_are_those_of_the_section(path: Path) -> None:
@@ -260,10 +261,14 @@ def test_reuse_distances_are_those_of_the_section(path: Path) -> None:
     assert isinstance(bars, Bars)
     table = tat.TraceAnalyzer(path).section("caching").tables["reuse_distances"]
     shown = {label: value for label, value in zip(bars.labels, bars_drawn(figure, 0, bars)[0], strict=True) if value}
-    expected = {}
+    expected: dict[str, float] = {}
     for bound, reads in zip(table["up_to_bytes"], table["accesses"], strict=True):
-        expected[say(float(bound), "bytes").replace(".00 ", " ").replace(".0 ", " ")] = reads
+        label = say(2.0 ** np.ceil(np.log2(bound)), "bytes").replace(".00 ", " ").replace(".0 ", " ")
+        expected[label] = expected.get(label, 0) + reads
     assert shown == expected
+    within = chart.panels[1]
+    assert isinstance(within, Lines)
+    np.testing.assert_allclose(within.series[0].y[1:], table["share_up_to"].to_numpy(float))
 
 
 def test_scores_are_those_of_the_section(path: Path) -> None:
