@@ -10,19 +10,15 @@ from tat.plot.chart import AbsentError, Axis, Bars, Chart, Lines, Series, floats
 from tat.plot.source import Source
 from tat.plot.units import say
 
-_BARS = 10
 _FAMILIAR = ("lru", "lfu", "s3fifo", "frequency")
 """Policies that the curves always show; of the others only the best, so that lines can be told apart."""
 
 
 def _distances(table: pd.DataFrame) -> Bars:
-    """A bar for each power of two up to the longest distance, none left out, and at least _BARS of them."""
-    power = np.ceil(np.log2(np.maximum(floats(table["up_to_bytes"]), 1))).astype(int)
-    powers = np.arange(max(0, min(power.min(), power.max() + 1 - _BARS)), power.max() + 1)
-    reads = np.zeros(len(powers))
-    np.add.at(reads, power - powers[0], floats(table["accesses"]))
-    names = tuple(say(2.0**p, "bytes").replace(".00 ", " ").replace(".0 ", " ") for p in powers)
-    return Bars("Reads", names, (("reads", reads),), Axis("reuse distance up to"), Axis("reads", "count"))
+    """A bar for each bin that has reads: four bins lie between one power of two and the next."""
+    names = tuple(say(float(end), "bytes").replace(".00 ", " ").replace(".0 ", " ") for end in table["up_to_bytes"])
+    reads = (("reads", floats(table["accesses"])),)
+    return Bars("Reads", names, reads, Axis("reuse distance up to"), Axis("reads", "count"))
 
 
 def reuse_distance(source: Source) -> Chart:
@@ -48,8 +44,7 @@ def reuse_distance(source: Source) -> Chart:
         title=f"Half of what is read again is read within {say(float(distance[half]), 'bytes')} of other weights, "
         f"all of it within {say(float(distance[-1]), 'bytes')}.",
         subtitle="Reuse distance: bytes of different weights until the same one is read again, itself included. A "
-        "cache under LRU saves the reads whose distance it has room for. A bar stands for distances from half of what "
-        "it is named after.",
+        "cache under LRU saves the reads whose distance it has room for.",
         panels=tuple(panels),
         row_height=3.2,
     )
