@@ -23,11 +23,12 @@ bench: all
 	@bench/analysis.sh
 
 # WITH_PYTHON=no leaves out the packages that the commands in Python need, and so does DESTDIR: a package of tat has none.
+# WITH_PYTHON=plot installs those for pictures and films only.
 install: all
 	@cmake --install $(BUILD)
 ifneq ($(WITH_PYTHON),no)
 ifeq ($(DESTDIR),)
-	@$(PREFIX)/libexec/tat/setup-python
+	@$(PREFIX)/libexec/tat/setup-python $(filter plot,$(WITH_PYTHON))
 endif
 endif
 

@@ -14,11 +14,11 @@ function(tat_launchers folder package python setup)
 endfunction()
 
 tat_launchers(${PROJECT_BINARY_DIR}/libexec/tat "${PROJECT_SOURCE_DIR}/python"
-  "$('${PROJECT_SOURCE_DIR}/scripts/get-python.sh' --print)" "${PROJECT_SOURCE_DIR}/scripts/get-python.sh")
+  "$('${PROJECT_SOURCE_DIR}/scripts/get-python.sh' --print$kind)" "${PROJECT_SOURCE_DIR}/scripts/get-python.sh")
 tat_launchers(${PROJECT_BINARY_DIR}/launchers "$here/python" "$here/env/bin/python3" "$here/setup-python")
 
 install(DIRECTORY ${PROJECT_BINARY_DIR}/launchers/ DESTINATION libexec/tat USE_SOURCE_PERMISSIONS)
 install(PROGRAMS python/setup-python DESTINATION libexec/tat)
-install(FILES python/requirements.txt DESTINATION libexec/tat/python)
+install(FILES python/requirements.txt python/requirements-plot.txt DESTINATION libexec/tat/python)
 install(DIRECTORY python/tat DESTINATION libexec/tat/python FILES_MATCHING PATTERN *.py PATTERN py.typed
   PATTERN __pycache__ EXCLUDE)

@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# get-python.sh [--print] [test]: makes a Python environment with what python/requirements.txt pins, and for tests also
-# tests/python/requirements.txt, in $XDG_CACHE_HOME/tat, and prints its python3. It is another one for other requirements.
-# With --print it is only said where it is or would be: the tests' where that is there.
+# get-python.sh [--print] [plot | all | test]: makes a Python environment in $XDG_CACHE_HOME/tat, and prints its python3: with
+# what pictures and films need (python/requirements-plot.txt), with what all commands need (python/requirements.txt), which is
+# the default, or with what the tests need too (tests/python/requirements.txt). Where one that has more is there, it is that.
+# It is another one for other requirements. With --print it is only said where it is or would be.
 . "$(dirname "$0")/common.sh"
 
-run=("$root/python/requirements.txt")
-test=("${run[@]}" "$root/tests/python/requirements.txt")
+pins=$root/python/requirements.txt
+plot=("$root/python/requirements-plot.txt")
+all=("$pins")
+test=("$pins" "$root/tests/python/requirements.txt")
 
 # folder_of FILE...
 folder_of() { echo "$cache/python-$(cat "$@" | sha256sum | cut -c 1-12)"; }
@@ -17,12 +20,24 @@ if [ "${1:-}" = --print ]; then
     only_print=yes
     shift
 fi
-requirements=("${run[@]}")
-if [ "${1:-}" = test ] || { [ $only_print = yes ] && [ -d "$(folder_of "${test[@]}")" ]; }; then
-    requirements=("${test[@]}")
-fi
-folder=$(folder_of "${requirements[@]}")
+of_plot=$(folder_of "${plot[@]}" "$pins")
+of_all=$(folder_of "${all[@]}")
+of_test=$(folder_of "${test[@]}")
+case ${1:-all} in
+    plot) folders=("$of_test" "$of_all" "$of_plot") ;;
+    all) folders=("$of_test" "$of_all") ;;
+    test) folders=("$of_test") ;;
+    *) die "usage: get-python.sh [--print] [plot | all | test]" ;;
+esac
+for folder in "${folders[@]}"; do
+    [ ! -x "$folder/bin/python3" ] || break
+done
 if [ $only_print = no ]; then
+    case $folder in
+        "$of_test") requirements=("${test[@]}") ;;
+        "$of_all") requirements=("${all[@]}") ;;
+        *) requirements=("${plot[@]}") ;;
+    esac
     one_at_a_time python
     "$root/python/setup-python" "$folder" "${requirements[@]}" 9>&-
     find "$cache" -maxdepth 1 -name 'python-????????????' -mtime +30 -exec rm -rf {} + # for what is pinned no longer

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,26 @@ def test_without_packages_it_names_the_command(tree: Path, toy: Path) -> None:
         assert len(lines) == 2
         assert Path(lines[1].strip().strip("'")) == tree / "libexec/tat/setup-python"
         assert os.access(tree / "libexec/tat/setup-python", os.X_OK)
+
+
+def test_with_packages_for_pictures_only(tree: Path) -> None:
+    """What draws is run; what queries names the command that installs the rest."""
+    environment = tree / "libexec/tat/env"
+    (environment / "lib/python3.99/site-packages/matplotlib").mkdir(parents=True)
+    (environment / "bin").mkdir()
+    (environment / "bin/python3").write_text('#!/bin/sh\necho "$@, $TAT_SETUP_PYTHON"\n')
+    (environment / "bin/python3").chmod(0o755)
+    try:
+        for command, status in (("plot", 0), ("animate", 0), ("sql", 4), ("parquet", 4)):
+            done = subprocess.run([tree / "bin/tat", command], check=False, capture_output=True, text=True, env=plain())
+            assert done.returncode == status
+            said = done.stderr if status else done.stdout
+            assert said.strip().endswith(f"'{tree}/libexec/tat/setup-python'")
+            assert status or said.startswith(f"-m tat.{command}, ")
+    finally:
+        shutil.rmtree(environment)
+    done = subprocess.run([tree / "bin/tat", "plot"], check=False, capture_output=True, text=True, env=plain())
+    assert (done.returncode, done.stderr.split()[-1]) == (4, "plot")
 
 
 def test_with_packages(tree: Path, toy: Path) -> None:
@@ -81,17 +102,18 @@ def setup_python(*arguments: str | Path, **more: str) -> subprocess.CompletedPro
 
 def test_environment_is_made_once() -> None:
     Path("one.txt").write_text("# nothing\n")
-    Path("two.txt").write_text("# nothing more\n")
+    Path("two.txt").write_text("--constraint pins.txt\n")
+    Path("pins.txt").write_text("# nothing more\n")
     first = setup_python("env", "one.txt", "two.txt")
     assert first.returncode == 0, first.stderr
     run("env/bin/python3", "-c", "import pip")
     made = os.stat("env").st_ino
     again = setup_python("env", "one.txt", "two.txt")
     assert (again.returncode, again.stderr, os.stat("env").st_ino) == (0, "", made)
-    Path("two.txt").write_text("# other things\n")
+    Path("pins.txt").write_text("# other things\n")
     assert setup_python("env", "one.txt", "two.txt").returncode == 0
     assert os.stat("env").st_ino != made
-    assert sorted(os.listdir()) == ["env", "one.txt", "two.txt"]
+    assert sorted(os.listdir()) == ["env", "one.txt", "pins.txt", "two.txt"]
 
 
 def test_without_network_it_fails_loudly() -> None:
@@ -119,4 +141,5 @@ def test_make_install_without_python() -> None:
         return run("make", "-n", "-C", SOURCE, "install", "PREFIX=/tmp/none", *more)
 
     assert "/tmp/none/libexec/tat/setup-python" in steps()
+    assert "/tmp/none/libexec/tat/setup-python plot" in steps("WITH_PYTHON=plot")
     assert "setup-python" not in steps("WITH_PYTHON=no") + steps("DESTDIR=/tmp/stage")

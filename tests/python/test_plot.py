@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -123,6 +124,18 @@ def test_the_command(toy: Path) -> None:
         TAT_PYTHON=str(Path(sys.executable)),
     )
     assert out.split() == ["here/layers.png"]
+
+
+def test_pictures_need_few_packages(toy: Path) -> None:
+    """All are drawn without what only other commands need, and pages name the command that installs theirs."""
+    absent = dict.fromkeys(("duckdb", "ibis", "narwhals", "plotly", "pyarrow", "rich", "sqlglot"))
+    code = f"import sys; sys.modules.update({absent}); from tat.plot.cli import main; sys.exit(main(sys.argv[1:]))"
+    python = (sys.executable, "-c", code, toy, "-o", "here")
+    assert len(run(*python, "--format", "png").split()) == len(NAMES)
+    setup = {**os.environ, "TAT_SETUP_PYTHON": "this"}
+    done = subprocess.run([*python, "--html"], check=False, capture_output=True, text=True, env=setup)
+    assert done.returncode == 4
+    assert done.stderr == "tat plot: pages need Plotly, which is not installed; this command installs it: this\n"
 
 
 # ------------------------------------------------------------------------------------------------- readable pictures

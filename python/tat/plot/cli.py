@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,6 +80,12 @@ def _write(chart: Chart, footer: Footer, name: str, folder: Path, formats: Seque
     return written
 
 
+def _need_plotly() -> None:
+    if importlib.util.find_spec("plotly") is None:
+        setup = os.environ.get("TAT_SETUP_PYTHON", "pip install plotly")
+        raise TatError(ErrorKind.SYSTEM, f"pages need Plotly, which is not installed; this command installs it: {setup}")
+
+
 def draw(
     trace: TraceAnalyzer,
     folder: Path | None = None,
@@ -89,11 +97,13 @@ def draw(
     """Draws plots into a folder, by default the trace's `analysis`.
 
     Returns the files of each plot and, for plots that do not apply, the reason. `formats` are png, svg and html. Raises
-    TatError (USAGE) for an unknown plot, and OSError if a file cannot be written.
+    TatError: USAGE for an unknown plot, SYSTEM for pages without Plotly; and OSError if a file cannot be written.
     """
     drawn: dict[str, list[Path]] = {}
     absent: dict[str, str] = {}
     plots = _chosen(only)
+    if "html" in formats:
+        _need_plotly()
     try:
         source = Source(trace)
     except AbsentError as error:
