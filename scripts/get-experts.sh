@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# get-experts.sh: makes of the model of scripts/get-model.sh one with 8 experts, of which 2 are used, by
+# tests/fixtures/make_moe.py, in $XDG_CACHE_HOME/tat/models, and prints its path. Needs no more of Python than drawing does,
+# and the package gguf.
+. "$(dirname "$0")/common.sh"
+
+fixtures=$root/tests/fixtures
+model=$cache/models/SmolLM2-8x2.gguf
+
+dense=$("$root/scripts/get-model.sh")
+one_at_a_time fixtures
+if [ ! -e "$model" ]; then
+    python=$("$root/scripts/get-python.sh" plot)
+    scratch_folder
+    # What gguf requires beside these, it imports for other things.
+    quietly "$python" -m pip install --quiet --disable-pip-version-check --no-deps --target "$scratch" \
+        --constraint "$fixtures/requirements.txt" gguf PyYAML
+    say "making $(basename "$model") (427 MB)"
+    PYTHONPATH=$scratch quietly "$python" "$fixtures/make_moe.py" "$dense" "$model" --experts 8 --used 2
+fi
+echo "$model"
