@@ -85,6 +85,22 @@ record() {
     show verify
 }
 
+newest_trace() {
+    local folders=("${TAT_DIR:-traces}"/run_*/)
+    echo "${folders[-1]%/}"
+}
+
+# draw: a processor for each trace.
+draw() {
+    local begun=() trace
+    for trace in "${traces[@]}"; do
+        step plot --format png "$trace"
+        "$tat" plot --format png "$trace" &
+        begun+=($!)
+    done
+    all_done
+}
+
 "$root/scripts/install-deps.sh" demo
 fetch &
 fetching=$!
@@ -93,13 +109,13 @@ wait $fetching
 
 models=("${TAT_MODEL:-$("$root/scripts/get-model.sh")}")
 [ -n "${TAT_MODEL:-}" ] || models+=("$("$root/scripts/get-experts.sh")")
-pictures=""
+traces=()
 for model in "${models[@]}"; do
     record "$model"
     show report --questions
-    step plot --format png
-    pictures+=$("$tat" plot --format png)$'\n'
+    traces+=("$(newest_trace)")
 done
-echo "$pictures"
-say "$(grep -c . <<< "$pictures") pictures are in the folders above; doc/gallery.md says what they show. \`tat report\` tells all;" \
+pictures=$(draw)
+printf '%s\n' "$pictures"
+say "$(wc -l <<< "$pictures") pictures are in the folders above; doc/gallery.md says what they show. \`tat report\` tells all;" \
     "\`tat plot --html\` and \`tat sql\` name what installs the Python packages that they need"
