@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <sys/prctl.h>
 #include <time.h>
 
@@ -11,12 +12,14 @@ enum { CHORES_MAX = 8, PAUSE_NS = 20 * 1000 * 1000 };
 struct chore {
     keeper_chore * call;
     void * object;
+    uint64_t asked; /* by which call of keeper_add: another object may begin where one has ended */
 };
 
 /* Taken inside the locks of those who add chores, so the thread calls nothing while it holds it. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct chore chores[CHORES_MAX];
 static unsigned n_chores;
+static uint64_t asked;
 static bool running;
 
 /* Copies the chores. With none left, the thread is about to end. */
@@ -29,11 +32,12 @@ static unsigned look(struct chore now[CHORES_MAX]) {
     return count;
 }
 
+/* Leaves a chore that was asked for again after the keeper looked at it. */
 static void drop(const struct chore * ended) {
     pthread_mutex_lock(&lock);
     unsigned left = 0;
     for (unsigned i = 0; i < n_chores; i++) {
-        if (chores[i].call != ended->call || chores[i].object != ended->object) { chores[left++] = chores[i]; }
+        if (chores[i].asked != ended->asked) { chores[left++] = chores[i]; }
     }
     n_chores = left;
     pthread_mutex_unlock(&lock);
@@ -66,13 +70,15 @@ static int start(void) {
 bool keeper_add(keeper_chore * chore, void * object) {
     int error = 0;
     pthread_mutex_lock(&lock);
-    if (n_chores == CHORES_MAX) {
+    unsigned i = 0;
+    while (i < n_chores && (chores[i].call != chore || chores[i].object != object)) { i++; }
+    if (i == CHORES_MAX) {
         error = EMFILE;
     } else {
-        chores[n_chores++] = (struct chore){ chore, object };
+        chores[i] = (struct chore){ chore, object, ++asked };
         if (!running) { error = start(); }
         running = error == 0;
-        if (error) { n_chores--; }
+        if (running && i == n_chores) { n_chores++; }
     }
     pthread_mutex_unlock(&lock);
     errno = error;

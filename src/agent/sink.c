@@ -139,8 +139,9 @@ static bool keep_ahead(void * object) {
     pthread_mutex_lock(&sink->lock);
     const bool open = sink->open;
     while (open && sink->ready - __atomic_load_n(&sink->next, __ATOMIC_RELAXED) < AHEAD && extend(sink)) {}
+    void (*tick)(void) = sink->tick; /* the sink may be closed and opened anew meanwhile */
     pthread_mutex_unlock(&sink->lock);
-    if (open && sink->tick) { sink->tick(); }
+    if (open && tick) { tick(); }
     return open;
 }
 

@@ -24,6 +24,12 @@ enum { WRITERS = 4, BLOCKS = 5000, PAYLOAD = 1000 }; /* more than what is mapped
 
 static char folder[] = "/tmp/tat-sink-XXXXXX";
 
+static void remove_file(const char * name) {
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    unlink(path);
+}
+
 static void open_sink(struct sink * sink, const char * name, enum tat_file_kind kind, uint64_t limit) {
     char path[256];
     const char * why;
@@ -158,20 +164,47 @@ static void test_a_child_has_files_of_its_own(void ** state) {
     assert_true(count[1] == 0 && count[2] > 0);
 }
 
+struct chore {
+    unsigned calls;
+    bool enough;
+};
+
+/* While its first call says so, the chore is asked for again. */
+static bool ends_once(void * object) {
+    struct chore * c = object;
+    const bool is_first = __atomic_add_fetch(&c->calls, 1, __ATOMIC_RELAXED) == 1;
+    if (is_first) { keeper_add(ends_once, object); }
+    return !is_first && !__atomic_load_n(&c->enough, __ATOMIC_RELAXED);
+}
+
+static bool goes_on(void * object) {
+    const struct chore * c = object;
+    return !__atomic_load_n(&c->enough, __ATOMIC_RELAXED);
+}
+
+static void test_a_chore_asked_for_again_while_it_ends_goes_on(void ** state) {
+    (void) state;
+    static struct chore chore;
+    assert_true(keeper_add(ends_once, &chore));
+    for (int i = 0; i < 20; i++) { assert_true(keeper_add(goes_on, &chore)); } /* that is one chore, too */
+    for (int ms = 0; __atomic_load_n(&chore.calls, __ATOMIC_RELAXED) < 3; ms++) {
+        assert_true(ms < 60000);
+        usleep(1000);
+    }
+    __atomic_store_n(&chore.enough, true, __ATOMIC_RELAXED);
+}
+
 int main(void) {
     if (!mkdtemp(folder)) { return 1; }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_files_at_once),
         cmocka_unit_test(test_a_file_at_its_limit_stops_no_other),
         cmocka_unit_test(test_a_child_has_files_of_its_own),
+        cmocka_unit_test(test_a_chore_asked_for_again_while_it_ends_goes_on),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     const char * names[] = { "accesses", "io", "small", "large", "parent", "child" };
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        char path[256];
-        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
-        unlink(path);
-    }
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) { remove_file(names[i]); }
     rmdir(folder);
     return failed;
 }
