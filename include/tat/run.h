@@ -27,6 +27,7 @@ struct tat_run_totals {
     double overhead;   /* estimated share of graph_ns that the agent took */
     unsigned checks_failed;
     char failure[600]; /* the failed check that says most, as "check: figures"; "" if none failed */
+    char caveats[800]; /* what the figures are subject to, as sentences; "" */
 };
 
 /* Writes trace_metadata.json, tensor_names.txt and gguf_structure.csv into a run's folder, each whole or not at all.

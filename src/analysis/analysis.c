@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/caveats.h"
 #include "analysis/one_weight.h"
 #include "analysis/ubatches.h"
 #include "tat/analysis.h"
@@ -116,15 +117,11 @@ int subject_expand(const struct subject * s, tat_access_sink sink, void * user, 
     return status;
 }
 
-const char * subject_elsewhere(const struct subject * s, char text[static ELSEWHERE_SIZE]) {
-    *text = 0;
-    if (s->is_elsewhere) {
-        snprintf(text, ELSEWHERE_SIZE,
-                 "Another backend (BLAS, GPU) computed parts of %" PRIu64 " of %" PRIu64
-                 " ubatches: nothing tells which bytes it touched, so they are in no figure.",
-                 s->n_elsewhere, s->n_ubatches);
-    }
-    return text;
+size_t subject_positions(const struct subject * s, uint32_t evaluation, int64_t * positions, size_t room) {
+    const struct tat_template * t = &s->templates[s->evaluations[evaluation].template_id];
+    uint32_t c = 0;
+    while (c < t->n_captures && t->captures[c].kind != TAT_CAPTURE_POSITIONS) { c++; }
+    return c < t->n_captures ? tat_trace_capture(s->trace, evaluation, c, positions, room) : 0;
 }
 
 const struct tat_model * subject_model(const struct subject * s) {
@@ -202,11 +199,13 @@ static void say_model(struct result * r, const struct subject * s, const struct 
     result_put_text(r, result_values(r), "model", m->name);
 }
 
-/* The reason why figures are missing stands before what they say. */
-static void say_elsewhere(const struct subject * s, struct result * r, const struct analysis * analysis) {
-    char reason[ELSEWHERE_SIZE];
-    if (!*subject_elsewhere(s, reason)) { return; }
+/* The reason why figures are missing stands before what they say, a doubt in them behind it. */
+static void say_caveats(const struct subject * s, struct result * r, const struct analysis * analysis,
+                        const char * doubt) {
+    char reason[CAVEAT_SIZE];
     const bool is_left = inference_total(s).evaluations > 0, is_run = analysis == &run_analysis;
+    if (*doubt) { result_note(r, "%s", doubt); }
+    if (!*caveat_elsewhere(s, reason)) { return; }
     json_t * headline = json_incref(json_object_get(r->json, "headline"));
     result_headline(r, is_run ? "%s %s" : is_left ? "%s The others: %s" : "%s", reason, json_string_value(headline));
     json_decref(headline);
@@ -217,12 +216,14 @@ static void say_elsewhere(const struct subject * s, struct result * r, const str
 static json_t * finish_all(struct pass * pass, const struct subject * subject) {
     json_t * all = json_object();
     bool failed = !all;
+    char doubt[CAVEAT_SIZE];
+    caveat_prompt(subject, doubt);
     for (size_t i = 0; i < pass->count; i++) {
         struct result result;
         result_begin(&result, pass->running[i].analysis->title);
         pass->running[i].analysis->finish(pass->running[i].state, &result);
         say_model(&result, subject, pass->running[i].analysis);
-        say_elsewhere(subject, &result, pass->running[i].analysis);
+        say_caveats(subject, &result, pass->running[i].analysis, doubt);
         failed |= json_object_set_new(all, pass->running[i].analysis->name, result_end(&result)) != 0;
     }
     if (failed) {

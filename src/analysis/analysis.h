@@ -46,9 +46,8 @@ void subject_free(struct subject * s);
 int subject_tally(const struct subject * s, tat_tally_sink sink, void * user, struct tat_error * error);
 int subject_expand(const struct subject * s, tat_access_sink sink, void * user, struct tat_error * error);
 
-/* Why figures are missing, as a sentence; "" where none are. */
-enum { ELSEWHERE_SIZE = 192 };
-const char * subject_elsewhere(const struct subject * s, char text[static ELSEWHERE_SIZE]);
+/* Of the evaluation's rows, as far as they were recorded and there is room. Returns how many were recorded. */
+size_t subject_positions(const struct subject * s, uint32_t evaluation, int64_t * positions, size_t room);
 
 /* The model that the subject is of; where it has several, the first that computes. NULL: none is known. */
 const struct tat_model * subject_model(const struct subject * subject);

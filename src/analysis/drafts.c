@@ -11,17 +11,11 @@ struct check {
     uint32_t rows; /* 0: none is open */
 };
 
-/* The position of the first row; -1: unknown. `follows`: the others come behind it, one by one. */
-static int64_t first_position(const struct subject * s, uint32_t evaluation, bool * follows) {
-    const struct tat_evaluation * e = &s->evaluations[evaluation];
-    const struct tat_template * t = &s->templates[e->template_id];
-    int64_t at[LONGEST];
-    uint32_t c = 0;
-    while (c < t->n_captures && t->captures[c].kind != TAT_CAPTURE_POSITIONS) { c++; }
-    const size_t count = c < t->n_captures ? tat_trace_capture(s->trace, evaluation, c, at, LONGEST) : 0;
-    *follows = count >= e->n_tokens && e->n_tokens <= LONGEST;
-    for (uint32_t i = 1; *follows && i < e->n_tokens; i++) { *follows = at[i] - i == at[0]; }
-    return count && at[0] >= 0 && at[0] < INT64_MAX - LONGEST ? at[0] : -1;
+/* Whether the rows come one behind another. */
+static bool follows(const int64_t at[static LONGEST], size_t count, uint32_t rows) {
+    bool good = count >= rows && rows <= LONGEST;
+    for (uint32_t i = 1; good && i < rows; i++) { good = at[i] - i == at[0]; }
+    return good;
 }
 
 static void settle(struct drafts * d, struct check * check, int64_t next) {
@@ -47,14 +41,15 @@ struct drafts drafts_count(const struct subject * s) {
     d.failed = !open;
     for (uint32_t i = 0; open && i < s->n_evaluations; i++) {
         const struct tat_evaluation * e = &s->evaluations[i];
-        bool follows;
+        int64_t at[LONGEST];
         if (e->context >= contexts || e->n_tokens == 0) { continue; }
         struct check * check = &open[e->context];
         const bool checks = e->phase == TAT_PHASE_VERIFY && e->n_outputs == e->n_tokens;
         if (!check->rows && !checks) { continue; }
-        const int64_t first = first_position(s, i, &follows);
+        const size_t count = subject_positions(s, i, at, LONGEST);
+        const int64_t first = count && at[0] >= 0 && at[0] < INT64_MAX - LONGEST ? at[0] : -1;
         settle(&d, check, first);
-        if (checks) { *check = (struct check){ follows ? first : -1, e->n_tokens }; }
+        if (checks) { *check = (struct check){ follows(at, count, e->n_tokens) ? first : -1, e->n_tokens }; }
     }
     for (uint32_t i = 0; open && i < contexts; i++) { settle(&d, &open[i], -1); }
     free(open);

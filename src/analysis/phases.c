@@ -137,16 +137,6 @@ static void add_doubts(const struct subject * s, struct result * r) {
         result_note(r, "Unknown: tokens of which the trace does not tell whether they are a prompt, a draft that is "
                        "checked, or generated.");
     }
-    for (uint32_t i = 0; i + 1 < s->n_evaluations; i++) {
-        const struct tat_evaluation * e = &s->evaluations[i];
-        if (e->phase == TAT_PHASE_WARMUP) { continue; }
-        if (e->phase == TAT_PHASE_PROMPT && e->n_tokens == 1 && e->n_outputs == 1 &&
-            s->evaluations[i + 1].phase == TAT_PHASE_GENERATE) {
-            result_note(r, "The first prompt is one token. If the host hands over longer ones token by token, with an "
-                           "output for each (-b 1), the rest of it counts as generated: nothing tells them apart.");
-        }
-        return;
-    }
 }
 
 /* Why fewer tokens are evaluated than were asked for. */

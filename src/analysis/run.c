@@ -9,6 +9,8 @@
 #include <time.h>
 
 #include "analysis/analysis.h"
+#include "analysis/caveats.h"
+#include "analysis/model_names.h"
 #include "analysis/run_metadata.h"
 #include "analysis/units.h"
 
@@ -188,12 +190,13 @@ static void add_completeness(const struct subject * s, struct result * r) {
                     "%" PRIu64 " evaluations of tokens that were not asked for (--tokens): they are in no table",
                     x.outside);
     }
-    char reason[ELSEWHERE_SIZE];
-    if (*subject_elsewhere(s, reason)) {
+    char reason[CAVEAT_SIZE], all[2 * CAVEAT_SIZE];
+    if (*caveat_elsewhere(s, reason)) {
         result_line(r, "ELSEWHERE", "%s", reason);
     } else if (!x.lost && !t->events_lost && !t->damaged_bytes && !t->undecodable_blocks && !x.unmatched) {
         result_line(r, "losses", "none; `tat verify` proves it");
     }
+    result_put_text(r, result_values(r), "caveats", caveats(s, all));
     result_put_count(r, result_values(r), "lost_evaluations", x.lost);
     result_put_count(r, result_values(r), "filtered_evaluations", t->evaluations_filtered);
     result_put_count(r, result_values(r), "outside_evaluations", x.outside);
@@ -215,22 +218,6 @@ static uint64_t evaluated(const struct subject * s, enum tat_phase phase) {
     return s->phase[phase].tokens + s->outside[phase].tokens + s->elsewhere[phase].tokens;
 }
 
-/* "target.gguf, draft.gguf (draft)": all that was computed with. The caller's. */
-static char * model_names(const struct subject * s) {
-    char * names = NULL;
-    size_t size;
-    FILE * out = s->n_models ? open_memstream(&names, &size) : NULL;
-    if (!out) { return NULL; }
-    for (uint32_t i = 0; i < s->n_models; i++) {
-        const struct tat_model * m = &s->models[i];
-        fprintf(out, "%s%s", i ? ", " : "", m->name);
-        if (m->part != TAT_PART_MODEL) { fprintf(out, " (%s)", tat_part_name(m->part)); }
-    }
-    if (fclose(out) == 0) { return names; }
-    free(names);
-    return NULL;
-}
-
 static void set_headline(const struct subject * s, struct result * r) {
     const char * program = last_part(tat_trace_header(s->trace)->program);
     if (s->n_evaluations == 0) {
@@ -241,7 +228,7 @@ static void set_headline(const struct subject * s, struct result * r) {
     const uint64_t generate = evaluated(s, TAT_PHASE_GENERATE), mixed = evaluated(s, TAT_PHASE_MIXED);
     const uint64_t verify = evaluated(s, TAT_PHASE_VERIFY), unknown = evaluated(s, TAT_PHASE_UNKNOWN);
     char p[UNITS_SIZE], g[UNITS_SIZE], time[UNITS_SIZE], count[UNITS_SIZE], more[4 * UNITS_SIZE] = "";
-    char * model = model_names(s);
+    char * model = model_names(s->trace);
     int used = 0;
     if (verify) { used = snprintf(more, sizeof more, ", %s of drafts", format_count(count, verify)); }
     if (unknown) {

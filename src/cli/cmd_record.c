@@ -183,6 +183,7 @@ static void say_totals(const char * folder, const struct tat_run_totals * t) {
         fprintf(stderr, "; %u check%s FAILED, see `tat verify'", t->checks_failed, t->checks_failed == 1 ? "" : "s");
     }
     fputc('\n', stderr);
+    if (*t->caveats) { fprintf(stderr, "tat: %s\n", t->caveats); }
     if (*t->failure) { fprintf(stderr, "tat: %s\n", t->failure); }
 }
 

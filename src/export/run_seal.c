@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "analysis/caveats.h"
 #include "export/file_replace.h"
 #include "export/gguf_csv.h"
 #include "export/host_facts.h"
@@ -285,6 +286,16 @@ static int write_metadata(const char * folder, json_t * m, struct tat_error * er
     return file_replace_end(&r, written == 0, error);
 }
 
+/* For which trace_metadata.json is read, too. */
+static int add_caveats(const struct tat_trace * trace, struct tat_run_totals * totals, struct tat_error * error) {
+    static_assert(sizeof totals->caveats >= 2 * CAVEAT_SIZE, "there is room for them");
+    struct subject subject;
+    const bool good = subject_begin(&subject, trace, NULL);
+    if (good) { caveats(&subject, totals->caveats); }
+    subject_free(&subject);
+    return good ? 0 : tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", tat_trace_path(trace));
+}
+
 int tat_run_seal(const char * run_folder, const struct tat_run_info * info, struct tat_run_totals * totals,
                  struct tat_error * error) {
     struct tat_gguf_io before;
@@ -308,6 +319,7 @@ int tat_run_seal(const char * run_folder, const struct tat_run_info * info, stru
                      ? 0
                      : -1;
         json_decref(m);
+        if (result == 0) { result = add_caveats(trace, totals, error); }
     }
     for (uint32_t i = 0; i < n_models; i++) { tat_gguf_close(models[i]); }
     free(models);

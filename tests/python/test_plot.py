@@ -20,6 +20,7 @@ from matplotlib.text import Text
 from tat.plot import AbsentError, chart, cli, draw
 from tat.plot.bins import MOST_COLUMNS, TokenBins
 from tat.plot.chart import Heat
+from tat.plot.source import Source
 from tat.plot.units import say
 
 from conftest import Toy, run
@@ -64,6 +65,17 @@ def test_experts_of_a_dense_model_are_left_out(one_token: Path) -> None:
     assert set(absent) >= OF_EXPERTS
     assert {"heatmap_token_layer", "hot_tensors", "layers", "operation_types"} <= set(written)
     assert "no layer of this model has experts" in absent["transitions"]
+
+
+def test_what_figures_are_subject_to_stands_in_every_plot(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert source_of(toy).caveats() == ""
+    monkeypatch.setattr(Source, "caveats", lambda _: "Another backend computed parts.")
+    trace = tat.TraceAnalyzer(toy)
+    for name in ("layers", "timeline_offset"):
+        said = [text.get_text() for text in cli.figure(trace, name).findobj(Text)]
+        assert any("Another backend computed parts." in " ".join(text.split()) for text in said)
+    written, _ = draw(trace, Path("out"), only=["layers"], formats=["html"])
+    assert "Another backend computed parts." in written["layers"][0].read_text(encoding="utf-8")
 
 
 def test_no_room(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

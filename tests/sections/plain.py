@@ -5,7 +5,7 @@ from accesses import WRITE
 from facts import INFERENCE, LOAD_BEGIN, LOAD_END, OUTSIDE, grouped, operands, ratio, unique_bytes
 from names import NO_LAYER
 from read_trace import STATE, WEIGHT
-from timeline import GENERATE, PHASES, PROMPT
+from timeline import GENERATE, PHASES, PROMPT, VERIFY
 from words import in_bytes, in_percent, in_rate, in_time
 
 
@@ -57,7 +57,8 @@ def phases(facts):
         rows.append(row)
     evaluated = sum(r.n_tokens for r in facts.runs if r.phase == GENERATE)
     notes = [str(len(loads))] if len(loads) > 1 else []
-    notes += [str(asked), str(evaluated)] if asked > 0 else ["100", "99"] if evaluated else []
+    if not any(r.phase == VERIFY for r in facts.runs):  # else neither a draft's tokens nor its target's were asked for
+        notes += [str(asked), str(evaluated)] if asked > 0 else ["100", "99"] if evaluated else []
     return {
         "values": values,
         "tables": {"phases": rows},

@@ -4,14 +4,18 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <jansson.h>
 
 #include "analysis/analysis.h"
 #include "analysis/live.h"
+#include "tat/diff.h"
+#include "tat/run.h"
 #include "trace_builder.h"
 
 enum { ROW = 32 }; /* bytes */
@@ -189,11 +193,100 @@ static void drafts_of_a_recurrent_model(void ** state) {
     json_decref(f.answer);
 }
 
+/* What every section says of a prompt that may be longer than it looks. */
+static void prompt_row_by_row(void ** state) {
+    (void) state;
+    static const char * const names[] = { "phases", "tokens", "hot" };
+    for (int i = 0; i < 3; i++) {
+        for (int longer = 0; longer < 2; longer++) {
+            struct fixture f;
+            begin(&f);
+            compute(&f, longer ? 2 : 1, 1, 0, "result_output");
+            for (int at = 1; at < 10; at++) { compute(&f, 1, 1, at + longer, "result_output"); }
+            const json_t * notes = json_object_get(section(&f, names[i]), "notes");
+            bool is_said = false;
+            for (size_t n = 0; n < json_array_size(notes); n++) {
+                is_said |= strstr(json_string_value(json_array_get(notes, n)),
+                                  "Of the tokens that count as generated, 9 come one by one behind a prompt of one "
+                                  "token.") != NULL;
+            }
+            assert_int_equal(is_said, !longer);
+            json_decref(f.answer);
+        }
+    }
+}
+
+/* Whoever records is told the same at the end. */
+static void totals_without_another_backend(void ** state) {
+    (void) state;
+    char folder[] = "/tmp/tat-elsewhere-XXXXXX", path[64];
+    struct fixture f;
+    struct tat_run_totals totals;
+    struct tat_error error = { 0 };
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/tensor_access.bin", folder);
+    for (int elsewhere = 0; elsewhere < 2; elsewhere++) {
+        begin(&f);
+        compute(&f, 5, 1, 0, elsewhere ? "embd" : "result_output");
+        tb_end(&f.b);
+        FILE * file = fopen(path, "we");
+        assert_true(file && fwrite(f.b.bytes, 1, f.b.size, file) == f.b.size && fclose(file) == 0);
+        if (tat_run_seal(folder, NULL, &totals, &error) != 0) { fail_msg("%s", error.message); }
+        assert_string_equal(totals.caveats,
+                            elsewhere ? "Another backend (BLAS, GPU) computed parts of 1 of 1 ubatches: nothing tells "
+                                        "which bytes it touched, so they are in no figure."
+                                      : "");
+        tb_free(&f.b);
+    }
+    const char * const names[] = { "tensor_access.bin", "trace_metadata.json", "tensor_names.txt",
+                                   "gguf_structure.csv" };
+    for (int i = 0; i < 4; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        unlink(path);
+    }
+    rmdir(folder);
+}
+
+/* Whoever compares runs is told the same. */
+static void differences_without_another_backend(void ** state) {
+    (void) state;
+    struct tat_trace * traces[2];
+    struct fixture f[2];
+    struct tat_error error = { 0 };
+    for (int i = 0; i < 2; i++) {
+        begin(&f[i]);
+        compute(&f[i], 5, 1, 0, i ? "embd" : "result_output");
+        compute(&f[i], 1, 1, 5, "result_output");
+        tb_end(&f[i].b);
+        traces[i] = tb_open(&f[i].b, &error);
+        if (!traces[i]) { fail_msg("%s", error.message); }
+    }
+    char * text = tat_diff((const struct tat_trace * const *) traces, 2, NULL, 0, &error);
+    json_t * all = json_loads(text, 0, NULL);
+    const char * name;
+    json_t * section;
+    json_object_foreach(all, name, section) {
+        says(section, "B: Another backend (BLAS, GPU) computed parts of 1 of 2 ubatches: nothing tells which bytes it "
+                      "touched, so they are in no figure. ");
+    }
+    json_decref(all);
+    free(text);
+    for (int i = 0; i < 2; i++) {
+        tat_trace_close(traces[i]);
+        tb_free(&f[i].b);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(prompt_of_another_backend),   cmocka_unit_test(all_of_another_backend),
-        cmocka_unit_test(live_without_rates),          cmocka_unit_test(drafts),
+        cmocka_unit_test(prompt_of_another_backend),
+        cmocka_unit_test(all_of_another_backend),
+        cmocka_unit_test(live_without_rates),
+        cmocka_unit_test(drafts),
         cmocka_unit_test(drafts_of_a_recurrent_model),
+        cmocka_unit_test(prompt_row_by_row),
+        cmocka_unit_test(totals_without_another_backend),
+        cmocka_unit_test(differences_without_another_backend),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

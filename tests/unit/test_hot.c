@@ -208,7 +208,7 @@ static void time_decides_where_the_cut_ties(void ** state) {
     assert_int_equal(count(row(hot, "hottest", 4), "tensor_ns"), 0);
     assert_int_equal(count(row(hot, "sets", 0), "slices"), 2);
     const json_t * notes = json_object_get(hot, "notes");
-    assert_int_equal(json_array_size(notes), 2);
+    assert_int_equal(json_array_size(notes), 3); /* the last: a prompt of one token may be longer */
     assert_non_null(strstr(json_string_value(json_array_get(notes, 1)), "time decides"));
     json_decref(hot);
 }

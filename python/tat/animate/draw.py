@@ -140,7 +140,8 @@ def frames(source: Source, s: Steps, title: str) -> Iterator[Picture]:
     figure = Figure(figsize=(WIDTH / _DOTS, HEIGHT / _DOTS), dpi=_DOTS)
     canvas: Any = FigureCanvasAgg(figure)
     figure.text(0.02, 0.95, "\n".join(textwrap.wrap(title, 110)[:1]), size=14, weight="bold")
-    figure.text(0.02, 0.91, _HOW, size=9, color="#444444")
+    below = "\n".join(textwrap.wrap(source.caveats(), 220)) or _HOW
+    figure.text(0.02, 0.915, below, size=8 if "\n" in below else 9, color="#444444", va="bottom")
     panels = _panels(figure, s)
     bar = figure.add_axes((0.07, 0.06, 0.91, 0.025))
     bar.set_xticks([])

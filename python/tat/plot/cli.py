@@ -8,6 +8,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,6 +89,11 @@ def _need_plotly() -> None:
         )
 
 
+def _chart(plot: Plot, source: Source) -> Chart:
+    chart = plot.make(source)
+    return replace(chart, subtitle=f"{source.caveats()} {chart.subtitle}".strip())
+
+
 def draw(
     trace: TraceAnalyzer,
     folder: Path | None = None,
@@ -119,7 +125,7 @@ def draw(
         if sys.stderr.isatty():
             print(f"\r\033[Ktat plot: {i + 1} of {len(plots)}: {plot.name}", end="", file=sys.stderr, flush=True)
         try:
-            drawn[plot.name] = _write(plot.make(source), footer, plot.name, into, formats)
+            drawn[plot.name] = _write(_chart(plot, source), footer, plot.name, into, formats)
         except (AbsentError, TatError) as error:  # one that does not fit the memory does not stop the others
             absent[plot.name] = str(error)
     if sys.stderr.isatty():
@@ -136,7 +142,7 @@ def figure(trace: TraceAnalyzer | Source, name: str) -> Figure:
 
     try:
         source = trace if isinstance(trace, Source) else Source(trace)
-        return paint.draw(_chosen([name])[0].make(source), source.footer())
+        return paint.draw(_chart(_chosen([name])[0], source), source.footer())
     except AbsentError as error:
         raise TatError(ErrorKind.NO, f"{name}: {error}") from error
 

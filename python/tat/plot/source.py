@@ -229,6 +229,10 @@ class Source:
             raise AbsentError(f"the section '{section}' has no table '{name}' here")
         return table
 
+    def caveats(self) -> str:
+        """What all figures are subject to, in sentences: that another backend computed parts, and the like."""
+        return str(self.section("run").values.get("caveats", ""))
+
     def footer(self) -> Footer:
         """The model's file name and the tokens: no path, no text."""
         files = self.section("run").values.get("model_files", [])

@@ -118,10 +118,24 @@ static void name_runs(struct diff * d) {
 
 /* ---- whole ---- */
 
+/* The reason why figures of a run are missing stands before what they say, a doubt in them behind it. */
+static void say_caveats(const struct diff * d, struct result * r) {
+    char reason[CAVEAT_SIZE];
+    for (size_t i = d->n_runs; i-- > 0;) {
+        const struct profile * p = &d->run[i];
+        if (*p->doubt) { result_note(r, "%s: %s", p->label, p->doubt); }
+        if (!*caveat_elsewhere(&p->subject, reason)) { continue; }
+        json_t * headline = json_incref(json_object_get(r->json, "headline"));
+        result_headline(r, "%s: %s %s", p->label, reason, json_string_value(headline));
+        json_decref(headline);
+    }
+}
+
 static json_t * answer(const struct diff * d, const struct diff_section * section) {
     struct result result;
     result_begin(&result, section->title);
     section->answer(d, &result);
+    say_caveats(d, &result);
     return result_end(&result);
 }
 

@@ -154,6 +154,7 @@ bool profile_open(struct profile * p, const struct tat_trace * trace) {
     if (model && !p->part) { return false; }
     if (!subject_begin(&p->subject, p->part ? p->part : trace, NULL)) { return false; }
     p->metadata = run_metadata(trace);
+    caveat_prompt(&p->subject, p->doubt);
     profile_models(p);
     return slices_find(&p->slices, &p->subject) && find_tensors(p) && sum_up(p) && find_token_times(p) &&
            profile_routing(p) && profile_order(p);

@@ -6,6 +6,7 @@
 #define TAT_ANALYSIS_DIFF_PROFILE_H
 
 #include "analysis/analysis.h"
+#include "analysis/caveats.h"
 #include "analysis/choices.h"
 #include "analysis/slices.h"
 
@@ -57,9 +58,10 @@ struct profile {
     uint64_t ids_hash;   /* of its token ids, where they were recorded */
     uint64_t model_hash; /* of the model's files, of its adapters too */
     bool has_ids, failed;
-    json_t * metadata; /* or NULL */
-    char label[24];    /* "A" */
-    uint32_t group;    /* runs that repeat each other have the same, from 0 */
+    json_t * metadata;       /* or NULL */
+    char label[24];          /* "A" */
+    char doubt[CAVEAT_SIZE]; /* caveat_prompt */
+    uint32_t group;          /* runs that repeat each other have the same, from 0 */
 };
 
 /* False: memory, with the parts that there are, to be closed in either case. */
