@@ -7,6 +7,7 @@
 
 #include "analysis/analysis.h"
 #include "analysis/choices.h"
+#include "analysis/model_names.h"
 #include "analysis/parts.h"
 #include "analysis/units.h"
 #include "format/graph_result.h"
@@ -217,7 +218,9 @@ static void set_headline(const struct live * live, const struct tat_trace * trac
     const struct tat_evaluation * e = tat_trace_evaluations(trace, &n);
     const uint64_t tokens = live->phase[TAT_PHASE_GENERATE].tokens + live->phase[TAT_PHASE_MIXED].tokens;
     char text[UNITS_SIZE], count[UNITS_SIZE];
-    if (!running) {
+    if (!running && tat_trace_main_model(trace)) {
+        result_headline(r, "The run has ended.");
+    } else if (!running) {
         result_headline(r, "The run has ended, with %s generated tokens.", format_count(count, tokens));
     } else if (n == 0) {
         result_headline(r, "No graph was computed yet.");
@@ -234,18 +237,38 @@ static void set_headline(const struct live * live, const struct tat_trace * trac
     }
 }
 
-/* All model files, of a split model the first. */
-static const char * model_names(const struct tat_trace * trace, char * text, size_t size) {
-    uint32_t count;
-    const struct tat_model_file * files = tat_trace_model_files(trace, &count);
-    size_t used = (size_t) snprintf(text, size, "%s", count ? "" : "a model");
-    for (uint32_t i = 0; i < count && used < size; i++) {
-        const bool is_plain = files[i].holds == TAT_PART_MODEL || files[i].holds == TAT_PART_UNKNOWN;
-        if (files[i].part) { continue; }
-        used += (size_t) snprintf(text + used, size - used, is_plain ? "%s%s" : "%s%s (%s)", used ? ", " : "",
-                                  last_part(files[i].path), tat_part_name(files[i].holds));
+/* What each of several models computes: a draft's tokens are not what the run generates. */
+static void add_models(const struct tat_trace * trace, struct result * r) {
+    uint32_t n, n_models, n_templates;
+    const struct tat_evaluation * e = tat_trace_evaluations(trace, &n);
+    const struct tat_model * models = tat_trace_models(trace, &n_models);
+    const struct tat_template * templates = tat_trace_templates(trace, &n_templates);
+    if (tat_trace_main_model(trace) == 0) { return; }
+    uint64_t(*tokens)[TAT_PHASE_COUNT] = calloc(n_models, sizeof *tokens);
+    r->failed |= !tokens;
+    for (uint32_t i = 0; tokens && i < n; i++) {
+        uint32_t m = 0;
+        while (m < n_models && models[m].number != templates[e[i].template_id].model) { m++; }
+        if (m < n_models) { tokens[m][e[i].phase] += e[i].n_tokens; }
     }
-    return text;
+    json_t * all = json_array();
+    result_put(r, result_values(r), "models", all);
+    for (uint32_t m = 0; tokens && m < n_models; m++) {
+        char p[UNITS_SIZE], g[UNITS_SIZE], v[UNITS_SIZE];
+        if (!models[m].n_evaluations) { continue; }
+        json_t * model = json_object();
+        result_put_text(r, model, "model", models[m].name);
+        result_put_text(r, model, "part", tat_part_name(models[m].part));
+        for (int phase = 0; phase < TAT_PHASE_COUNT; phase++) {
+            result_put_count(r, model, tat_phase_name((enum tat_phase) phase), tokens[m][phase]);
+        }
+        json_array_append_new(all, model);
+        result_line(r, tat_part_name(models[m].part), "%s: tokens: %s of prompts, %s generated, %s of drafts",
+                    models[m].name, format_count(p, tokens[m][TAT_PHASE_PROMPT]),
+                    format_count(g, tokens[m][TAT_PHASE_GENERATE] + tokens[m][TAT_PHASE_MIXED]),
+                    format_count(v, tokens[m][TAT_PHASE_VERIFY]));
+    }
+    free(tokens);
 }
 
 static void add_lines(const struct live * live, const struct tat_trace * trace, struct result * r,
@@ -253,13 +276,14 @@ static void add_lines(const struct live * live, const struct tat_trace * trace, 
     const struct tat_trace_summary * s = tat_trace_summary(trace);
     const struct phase_total *p = &live->phase[TAT_PHASE_PROMPT], *g = &live->phase[TAT_PHASE_GENERATE];
     uint32_t n;
-    char models[256];
+    char * models = model_names(trace);
     uint64_t lost = 0;
     char a[UNITS_SIZE], b[UNITS_SIZE], mixed[64] = "";
     tat_trace_evaluations(trace, &n);
     for (int reason = 0; reason < TAT_LOSS_COUNT; reason++) { lost += s->lost[reason]; }
     result_line(r, "program", "%s, process %" PRIu32 ", with %s", last_part(tat_trace_header(trace)->program),
-                tat_trace_header(trace)->pid, model_names(trace, models, sizeof models));
+                tat_trace_header(trace)->pid, models ? models : "a model");
+    free(models);
     if (live->phase[TAT_PHASE_MIXED].tokens) {
         snprintf(mixed, sizeof mixed, ", %s in mixed batches", format_count(a, live->phase[TAT_PHASE_MIXED].tokens));
     }
@@ -274,6 +298,7 @@ static void add_lines(const struct live * live, const struct tat_trace * trace, 
                     format_count(a, p->tokens), per_second(p->tokens, p->ns), format_count(b, g->tokens),
                     per_second(g->tokens, g->ns), mixed);
     }
+    add_models(trace, r);
     if (running) {
         result_line(r, "touched", "%s/s now, of it weights %s/s",
                     format_bytes(a, (uint64_t) per_second(now->bytes, now->ns)),

@@ -116,6 +116,8 @@ int follow_read(struct follow * f, bool * revised, struct tat_error * error) {
     trace->summary.file_bytes = trace->size;
     const bool weights = trace->tensors.count == f->n_tensors || weights_build(trace);
     f->n_tensors = trace->tensors.count;
-    if (weights && timeline_extend(trace, &f->timeline, revised)) { return tat_trace_trouble(trace, error); }
+    if (weights && timeline_extend(trace, &f->timeline, revised) && models_build(trace)) {
+        return tat_trace_trouble(trace, error);
+    }
     return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", trace->path);
 }

@@ -142,29 +142,30 @@ static bool set_models(struct tat_trace * trace) {
     return memory && set_by_context(trace);
 }
 
-/* A draft guesses token by token. Then the model that it guesses for computes all of them at once, with a result for
- * each. A model's first rows are its prompt, not guesses. */
+/* A draft guesses token by token. Then the model that it guesses for checks all of them at once. */
 static void find_drafts(struct tat_trace * trace, const uint32_t * models) {
     const uint32_t none = trace->models.count;
-    uint32_t before = none; /* the last model that computed a single token */
+    uint32_t before = none, context = 0; /* the last model that computed a single token, and where */
     for (uint32_t i = 0; i < trace->evaluations.count; i++) {
         const struct tat_evaluation * e = &LIST(struct tat_evaluation, trace->evaluations)[i];
         const uint32_t at = models[e->template_id];
         if (at == none) { continue; }
         struct tat_model * m = model_at(trace, at);
-        const bool checks = m->n_evaluations > 0 && e->n_tokens > 1 && e->n_outputs == e->n_tokens;
+        const bool checks = e->phase == TAT_PHASE_VERIFY && e->n_outputs == e->n_tokens && before < none;
         m->n_evaluations++;
         if (e->phase == TAT_PHASE_WARMUP || !e->n_tokens) { continue; }
-        if (checks && before < none && before != at && m->part == TAT_PART_MODEL &&
-            model_at(trace, before)->part == TAT_PART_MODEL) {
+        if (checks && before == at && context != e->context) { trace->drafts_itself = m->number; }
+        if (checks && before != at && m->part == TAT_PART_MODEL && model_at(trace, before)->part == TAT_PART_MODEL) {
             model_at(trace, before)->part = TAT_PART_DRAFT;
             model_at(trace, before)->of = m->number;
         }
         before = e->n_tokens == 1 ? at : none;
+        context = e->context;
     }
 }
 
 bool models_build(struct tat_trace * trace) {
+    trace->models.count = trace->drafts_itself = 0;
     if (!add_models(trace)) { return false; }
     if (!trace->models.count) { return true; }
     uint32_t * models = set_models(trace) ? malloc(((size_t) trace->templates.count + 1) * sizeof *models) : NULL;
@@ -197,6 +198,14 @@ uint32_t tat_trace_main_model(const struct tat_trace * trace) {
 static int no_such_model(const struct tat_trace * trace, const char * called, bool several, struct tat_error * error) {
     char list[400] = "";
     size_t used = 0;
+    const uint32_t same = index_of(trace, trace->drafts_itself);
+    if (trace->drafts_itself && same < trace->models.count && strcmp(called, tat_part_name(TAT_PART_DRAFT)) == 0 &&
+        !several) {
+        return tat_fail(error, TAT_ERROR_NO,
+                        "the draft is the same file as the model that it drafts for, %s: they are one model, number "
+                        "%" PRIu32 ", whose contexts tell them apart",
+                        model_at(trace, same)->name, trace->drafts_itself);
+    }
     for (uint32_t i = 0; i < trace->models.count && used < sizeof list; i++) {
         const struct tat_model * m = model_at(trace, i);
         used += (size_t) snprintf(list + used, sizeof list - used, "%s %" PRIu32 " is %s (%s)", i ? "," : "; number",

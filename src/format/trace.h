@@ -60,6 +60,7 @@ struct tat_trace {
     struct list files;       /* struct tat_model_file */
     struct list models;      /* struct tat_model */
     struct list anchors;     /* struct anchor */
+    uint32_t drafts_itself;  /* number of a model that drafts in one context and checks in another; 0: none */
 
     const struct tat_trace * of; /* the whole that this is a part of and shares the rest with, or NULL */
 

@@ -5,12 +5,18 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
+#include "analysis/live.h"
 #include "export/access_filter.h"
+#include "format/follow.h"
 #include "tat/analysis.h"
 #include "tat/verify.h"
 #include "trace_builder.h"
@@ -21,6 +27,7 @@ struct fixture {
     struct trace_builder b;
     uint32_t weight[FILES + 1]; /* by file */
     uint32_t ids, out;
+    uint64_t rows[16]; /* by template */
     struct tat_trace * trace;
 };
 
@@ -61,18 +68,30 @@ static void end(struct fixture * f) {
     tb_free(&f->b);
 }
 
-/* A graph of a model, in a context of the same number: rows of tokens in, rows of logits out; `with` is the file of an
- * adapter, or 0. */
-static uint32_t graph(struct fixture * f, uint32_t model, uint32_t with, uint64_t tokens, uint64_t outputs) {
+/* A graph of a model: rows of tokens in, rows of logits out; `with` is the file of an adapter, or 0. */
+static uint32_t graph_in(struct fixture * f, uint32_t context, uint32_t model, uint32_t with, uint64_t tokens,
+                         uint64_t outputs) {
     const uint32_t other = with ? f->weight[with] : f->weight[model];
     const struct tb_entry entries[] = {
         { .name = "weight", .tensor = f->weight[model], .ne = { EMBD, VOCAB } },
         { .name = "inp_tokens", .type = "i32", .tensor = f->ids, .ne = { tokens } },
         { .name = "other", .tensor = other, .ne = { EMBD, VOCAB } },
+        { .name = "inp_pos", .type = "i32", .tensor = f->ids, .ne = { tokens } },
         { .name = "embd", .op = "GET_ROWS", .tensor = f->out, .ne = { EMBD, tokens }, .facts = 2, .src = { 1, 2 } },
-        { .name = "out", .op = "MUL_MAT", .tensor = f->out, .ne = { EMBD, outputs }, .facts = 2, .src = { 3, 4 } },
+        { .name = "result_output",
+          .op = "MUL_MAT",
+          .tensor = f->out,
+          .ne = { EMBD, outputs },
+          .facts = 2,
+          .src = { 3, 5, 4 } },
     };
-    return tb_template(&f->b, model, entries, 3, 2, NULL, 0);
+    const struct tb_capture positions = { TAT_CAPTURE_POSITIONS, 3, 1, 2 };
+    f->rows[f->b.n_templates] = tokens;
+    return tb_template(&f->b, context, entries, 4, 2, &positions, 1);
+}
+
+static uint32_t graph(struct fixture * f, uint32_t model, uint32_t with, uint64_t tokens, uint64_t outputs) {
+    return graph_in(f, model, model, with, tokens, outputs);
 }
 
 /* As a shift of the KV cache: no weight in it. */
@@ -84,8 +103,17 @@ static uint32_t shift(struct fixture * f, uint32_t context) {
     return tb_template(&f->b, context, entries, 1, 1, NULL, 0);
 }
 
-static void run(struct fixture * f, uint32_t template_id, uint32_t n_callbacks) {
-    tb_evaluation(&f->b, (struct tb_evaluation){ .template_id = template_id, .n_callbacks = n_callbacks });
+/* Rows at positions from `first` on. */
+static void run_at(struct fixture * f, uint32_t template_id, int64_t first) {
+    static struct payload captures;
+    int64_t at[8];
+    for (uint64_t i = 0; i < f->rows[template_id]; i++) { at[i] = first + (int64_t) i; }
+    payload_begin(&captures);
+    tb_put_series(&captures.out, at, f->rows[template_id]);
+    tb_evaluation(&f->b, (struct tb_evaluation){ .template_id = template_id,
+                                                 .n_callbacks = 2,
+                                                 .captures = captures.bytes,
+                                                 .captures_bytes = (size_t) (captures.out.at - captures.bytes) });
 }
 
 static void open_trace(struct fixture * f) {
@@ -107,13 +135,13 @@ static const struct tat_model * model(const struct tat_trace * trace, uint32_t n
 static void speculate(struct fixture * f) {
     const uint32_t prompt[] = { graph(f, TARGET, LORA, 6, 1), graph(f, DRAFT, 0, 6, 1) };
     const uint32_t guess = graph(f, DRAFT, 0, 1, 1), check = graph(f, TARGET, LORA, 4, 4);
-    run(f, prompt[0], 2);
-    run(f, prompt[1], 2);
+    run_at(f, prompt[0], 0);
+    run_at(f, prompt[1], 0);
     for (int round = 0; round < 2; round++) {
-        for (int i = 0; i < 3; i++) { run(f, guess, 2); }
-        run(f, check, 2);
+        for (int i = 0; i < 3; i++) { run_at(f, guess, 6 + 4 * round + i); }
+        run_at(f, check, 6 + 4 * round);
     }
-    run(f, shift(f, DRAFT), 1);
+    tb_evaluation(&f->b, (struct tb_evaluation){ .template_id = shift(f, DRAFT), .n_callbacks = 1 });
 }
 
 static void parts_have_names(void ** state) {
@@ -150,11 +178,11 @@ static void models_in_turn_are_no_drafts(void ** state) {
     const uint32_t a = graph(&f, TARGET, 0, 6, 1), b = graph(&f, DRAFT, 0, 6, 1), a1 = graph(&f, TARGET, 0, 1, 1),
                    b1 = graph(&f, DRAFT, 0, 1, 1);
     for (int i = 0; i < 3; i++) {
-        run(&f, a, 2);
-        run(&f, a1, 2);
-        run(&f, b, 2);
-        run(&f, b1, 2);
-        run(&f, b1, 2);
+        run_at(&f, a, 0);
+        run_at(&f, a1, 6);
+        run_at(&f, b, 0);
+        run_at(&f, b1, 6);
+        run_at(&f, b1, 7);
     }
     open_trace(&f);
     assert_int_equal(model(f.trace, TARGET)->part, TAT_PART_MODEL);
@@ -163,13 +191,50 @@ static void models_in_turn_are_no_drafts(void ** state) {
     end(&f);
 }
 
+/* One model generates, and another is asked how likely texts are: each of its rows has an output. */
+static void a_text_that_is_judged_is_no_draft(void ** state) {
+    (void) state;
+    struct fixture f;
+    begin(&f);
+    const uint32_t prompt = graph(&f, DRAFT, 0, 6, 1), next = graph(&f, DRAFT, 0, 1, 1),
+                   text = graph(&f, TARGET, 0, 5, 5);
+    run_at(&f, prompt, 0);
+    for (int i = 0; i < 3; i++) {
+        run_at(&f, next, 6 + i);
+        run_at(&f, text, 0);
+    }
+    open_trace(&f);
+    assert_int_equal(model(f.trace, DRAFT)->part, TAT_PART_MODEL);
+    end(&f);
+}
+
+/* Draft and target are contexts of one file. */
+static void a_model_that_drafts_for_itself(void ** state) {
+    (void) state;
+    struct fixture f;
+    struct tat_error error;
+    begin(&f);
+    const uint32_t prompt[] = { graph_in(&f, 1, TARGET, 0, 6, 1), graph_in(&f, 2, TARGET, 0, 6, 1) };
+    const uint32_t guess = graph_in(&f, 2, TARGET, 0, 1, 1), check = graph_in(&f, 1, TARGET, 0, 4, 4);
+    run_at(&f, prompt[0], 0);
+    run_at(&f, prompt[1], 0);
+    for (int i = 0; i < 3; i++) { run_at(&f, guess, 6 + i); }
+    run_at(&f, check, 6);
+    open_trace(&f);
+    assert_int_equal(model(f.trace, TARGET)->part, TAT_PART_MODEL);
+    assert_int_equal(tat_trace_find_model(f.trace, "draft", &error), 0);
+    assert_string_equal(error.message, "the draft is the same file as the model that it drafts for, target.gguf: they "
+                                       "are one model, number 1, whose contexts tell them apart");
+    end(&f);
+}
+
 static void one_model_with_a_projector(void ** state) {
     (void) state;
     struct fixture f;
     begin(&f);
-    const uint32_t image = graph(&f, PROJECTOR, 0, 9, 9), prompt = graph(&f, TARGET, 0, 6, 1);
-    for (int i = 0; i < 3; i++) { run(&f, image, 2); }
-    run(&f, prompt, 2);
+    const uint32_t image = graph(&f, PROJECTOR, 0, 8, 8), prompt = graph(&f, TARGET, 0, 6, 1);
+    for (int i = 0; i < 3; i++) { run_at(&f, image, 0); }
+    run_at(&f, prompt, 0);
     open_trace(&f);
     assert_int_equal(model(f.trace, PROJECTOR)->part, TAT_PART_PROJECTOR);
     assert_int_equal(model(f.trace, PROJECTOR)->n_evaluations, 3);
@@ -190,7 +255,7 @@ static void a_file_of_an_unknown_format(void ** state) {
         &f.b, (struct tb_tensor){
                   .name = "leaf_1", .kind = TAT_TENSOR_WEIGHT, .memory = TAT_MEMORY_COPY, .ne = { EMBD, VOCAB } });
     add_activations(&f);
-    run(&f, graph(&f, TARGET, 0, 4, 4), 2);
+    run_at(&f, graph(&f, TARGET, 0, 4, 4), 0);
     tb_end(&f.b);
     open_trace(&f);
     const struct tat_model * models = tat_trace_models(f.trace, &count);
@@ -338,6 +403,37 @@ static void sections_say_of_whom_they_are(void ** state) {
     end(&f);
 }
 
+/* A run that is looked at while it goes on: what a draft guesses is not what the run generates. */
+static void live_tells_a_draft(void ** state) {
+    (void) state;
+    struct fixture f;
+    struct tat_error error;
+    char path[64];
+    bool revised;
+    begin(&f);
+    speculate(&f);
+    const int fd = memfd_create("trace", MFD_CLOEXEC);
+    assert_int_equal(write(fd, f.b.bytes, f.b.size), f.b.size);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    struct follow * follow = follow_open(path, &error);
+    struct live * live = live_new();
+    assert_true(follow && live && follow_read(follow, &revised, &error) == 0);
+    assert_true(live_update(live, follow_trace(follow), revised));
+    json_t * answer = live_result(live, follow_trace(follow), 1, true);
+    char * text = json_dumps(answer, 0);
+    assert_non_null(strstr(text, "with target.gguf, small-7b.gguf (draft), lora.gguf (adapter)"));
+    assert_non_null(strstr(text, "\"label\": \"draft\", \"text\": \"small-7b.gguf: tokens: 6 of prompts, 6 generated, "
+                                 "0 of drafts\""));
+    assert_non_null(strstr(text, "\"label\": \"model\", \"text\": \"target.gguf: tokens: 6 of prompts, 0 generated, "
+                                 "8 of drafts\""));
+    free(text);
+    json_decref(answer);
+    live_free(live);
+    follow_close(follow);
+    close(fd);
+    tb_free(&f.b);
+}
+
 /* Numbers of models may be anything, and a file's model may come back. */
 static void hostile_numbers(void ** state) {
     (void) state;
@@ -347,7 +443,7 @@ static void hostile_numbers(void ** state) {
     tb_part(&f.b, "/again", TARGET, TAT_PART_MODEL);
     tb_part(&f.b, "/large", UINT32_MAX, TAT_PART_DRAFT); /* no file says so */
     tb_part(&f.b, "/none", 0, TAT_PART_MODEL);
-    run(&f, graph(&f, TARGET, 0, 6, 1), 2);
+    run_at(&f, graph(&f, TARGET, 0, 6, 1), 0);
     open_trace(&f);
     uint32_t count;
     const struct tat_model * models = tat_trace_models(f.trace, &count);
@@ -364,6 +460,8 @@ int main(void) {
         cmocka_unit_test(parts_have_names),
         cmocka_unit_test(a_draft_is_who_is_checked),
         cmocka_unit_test(models_in_turn_are_no_drafts),
+        cmocka_unit_test(a_text_that_is_judged_is_no_draft),
+        cmocka_unit_test(a_model_that_drafts_for_itself),
         cmocka_unit_test(one_model_with_a_projector),
         cmocka_unit_test(a_file_of_an_unknown_format),
         cmocka_unit_test(an_older_trace_has_models),
@@ -371,6 +469,7 @@ int main(void) {
         cmocka_unit_test(models_are_found_by_name),
         cmocka_unit_test(records_of_a_model),
         cmocka_unit_test(sections_say_of_whom_they_are),
+        cmocka_unit_test(live_tells_a_draft),
         cmocka_unit_test(hostile_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
