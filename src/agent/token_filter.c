@@ -36,11 +36,17 @@ bool tokens_count(uint32_t context, uint32_t n_tokens, bool has_output) {
     return first <= agent_options()->token_last && first + n_tokens > agent_options()->token_first;
 }
 
+static bool tells_warmup(int type) {
+    return type == TAT_EVENT_WARMUP || type == TAT_EVENT_LOAD_END || type == TAT_EVENT_MEMORY_CLEAR;
+}
+
 void tokens_event(int type, int64_t value) {
-    if (asked_for_all() || (type != TAT_EVENT_WARMUP && type != TAT_EVENT_MEMORY_CLEAR)) { return; }
+    if (asked_for_all() || !tells_warmup(type)) { return; }
     const int before = cold_lock(&lock);
     if (type == TAT_EVENT_WARMUP) {
         counted.warmup.on = value != 0;
+    } else if (type == TAT_EVENT_LOAD_END) {
+        warmup_load(&counted.warmup, counted.times);
     } else {
         const uint32_t warmed = warmup_clear(&counted.warmup, counted.times);
         for (uint32_t i = 0; i < warmed; i++) { counted.tokens[counted.warmup.context[i].number] = 0; }

@@ -133,6 +133,10 @@ static bool mark_warmup(struct tat_trace * trace) {
             if (!w.on) { warmup_graph(&w, times, e[next].context, e[next].n_tokens, e[next].n_outputs > 0); }
         }
         if (v[i].type == TAT_EVENT_WARMUP) { w.on = v[i].value[1] != 0; }
+        if (v[i].type == TAT_EVENT_LOAD_END) {
+            warmup_load(&w, times);
+            since = next;
+        }
         if (v[i].type != TAT_EVENT_MEMORY_CLEAR) { continue; }
         const bool warm = warmup_clear(&w, times) > 0;
         for (; since < next; since++) {

@@ -52,6 +52,17 @@ static inline void warmup_graph(struct warmup * w, uint8_t * times, uint32_t con
     w->more |= w->context[i].tokens > WARMUP_TOKENS || w->context[i].with_output > 1;
 }
 
+static inline void warmup_begin(struct warmup * w) {
+    w->more = false;
+    w->n = 0;
+}
+
+/* A model was loaded: what others computed before says nothing of its warm-up. A server that wakes loads it again. */
+static inline void warmup_load(struct warmup * w, uint8_t * times) {
+    for (uint32_t i = 0; i < w->n; i++) { times[w->context[i].number] = WARMUP_NEVER; }
+    warmup_begin(w);
+}
+
 /* The memory was cleared. Returns how many contexts have only warmed up since the last clearing; w->context still has
  * them. */
 static inline uint32_t warmup_clear(struct warmup * w, uint8_t * times) {
@@ -68,8 +79,7 @@ static inline uint32_t warmup_clear(struct warmup * w, uint8_t * times) {
         *of = warm ? (uint8_t) (*of + 1) : WARMUP_NEVER;
     }
     w->cleared = true;
-    w->more = false;
-    w->n = 0;
+    warmup_begin(w);
     return warm ? n : 0;
 }
 

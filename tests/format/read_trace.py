@@ -21,7 +21,7 @@ FILE, COPY, KV, BUFFER = range(1, 5)
 ROWS, EXPERTS, GATES, POSITIONS, MASK, OFFSET = range(1, 7)
 EMPTY, COMPUTE, FUSES_NEXT = 1, 2, 4
 ABORTED, UNMATCHED = 1, 2
-CLOCK, MAPPING, MODEL_FILE, MEMORY_CLEAR, WARMUP, CALL_BEGIN = 1, 2, 3, 7, 9, 10
+CLOCK, MAPPING, MODEL_FILE, LOAD_END, MEMORY_CLEAR, WARMUP, CALL_BEGIN = 1, 2, 3, 5, 7, 9, 10
 
 # By type of event: how many values, which of them are zigzags, whether a text follows.
 EVENT_SHAPES = {

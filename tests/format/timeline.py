@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from names import component_of
-from read_trace import CALL_BEGIN, CLOCK, MASK, MEMORY_CLEAR, POSITIONS, ROWS, STATE, WARMUP, Evaluation
+from read_trace import CALL_BEGIN, CLOCK, LOAD_END, MASK, MEMORY_CLEAR, POSITIONS, ROWS, STATE, WARMUP, Evaluation
 
 WARMUP_PHASE, PROMPT, GENERATE, MIXED, OTHER, VERIFY, UNKNOWN = range(7)
 PHASES = ["warmup", "prompt", "generate", "mixed", "other", "verify", "unknown"]
@@ -111,6 +111,11 @@ class Warmup:
         self.contexts[run.context] = tokens, with_output = tokens + run.n_tokens, with_output + (run.n_outputs > 0)
         self.more |= tokens > 2 or with_output > 1
 
+    def load(self):
+        """What was computed before a model was loaded has no part in its warm-up."""
+        self.times.update((context, 255) for context in self.contexts)
+        self.more, self.contexts = False, {}
+
     def clear(self):
         """Whether what was computed is a warm-up."""
         tokens = {context: n for context, (n, _) in self.contexts.items()}
@@ -133,6 +138,9 @@ def mark_warmup(trace, runs):
             n += 1
         if event.type == WARMUP:
             warmup.on = event.values[1] != 0
+        elif event.type == LOAD_END:
+            warmup.load()
+            since = n
         elif event.type == MEMORY_CLEAR:
             if warmup.clear():
                 for run in runs[since:n]:

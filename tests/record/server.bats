@@ -169,6 +169,9 @@ slept() { grep -c 'server is entering sleeping state' "$trace.stderr" || true; }
     done
     stop TERM
     run -0 "$TAT" verify "$trace"
+    "$EVALUATIONS" "$trace" | cut -d\; -f1 | uniq -c
+    [ "$("$EVALUATIONS" "$trace" | awk '$1 != "warmup" { n[$1 " " $2]++ } END { for (of in n) print n[of], of }' | sort | xargs)" = \
+        "3 prompt 5 9 generate 1" ]
     weights=$("$TAT" gguf "$model" | awk '$1 == "tensors" { print int($2) }')
     grep -E "^offsets +good +$weights weights" <<< "$output"
     mkdir "$BATS_TEST_TMPDIR/runs"

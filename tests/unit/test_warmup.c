@@ -35,6 +35,8 @@ struct step {
     { .context = (of), .rows = (in), .outputs = (out), .warm = true }
 #define CLEAR                                                                                                          \
     { .call = TAT_EVENT_MEMORY_CLEAR, .value = YES }
+#define LOADED                                                                                                         \
+    { .call = TAT_EVENT_LOAD_END, .value = YES }
 #define WARM_UP(how)                                                                                                   \
     { .call = TAT_EVENT_WARMUP, .value = (how) }
 
@@ -135,6 +137,15 @@ static void of_target_and_draft(void ** state) {
     CHECK(REAL(1, 5, 1), REAL(2, 2, 1), CLEAR, REAL(2, 2, 1), REAL(3, 1, 1)); /* others compute beside it */
 }
 
+/* A server that sleeps frees its context without clearing its memory, and loads the model again. */
+static void loaded_again(void ** state) {
+    (void) state;
+    CHECK(LOADED, WARM(1, 2, 1), CLEAR, REAL(1, 5, 1), REAL(1, 1, 1), LOADED, WARM(2, 2, 1), CLEAR, WARM(2, 2, 1),
+          CLEAR, REAL(2, 5, 1), LOADED, WARM(3, 2, 1), CLEAR, REAL(3, 5, 1), CLEAR);
+    CHECK(REAL(1, 5, 1), LOADED, REAL(2, 2, 1), REAL(1, 1, 1), CLEAR, REAL(2, 2, 1)); /* the old one computes on */
+    CHECK(REAL(1, 2, 1), LOADED, CLEAR, REAL(1, 2, 1), CLEAR);                        /* before it was loaded */
+}
+
 static void announced(void ** state) {
     (void) state;
     CHECK(WARM_UP(YES), WARM(1, 9, 1), WARM_UP(NO), REAL(1, 5, 1), WARM_UP(YES), WARM(2, 2, 1), WARM_UP(NO),
@@ -144,7 +155,7 @@ static void announced(void ** state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(by_what_follows),     cmocka_unit_test(of_an_encoder), cmocka_unit_test(tried_once_more),
-        cmocka_unit_test(of_target_and_draft), cmocka_unit_test(announced),
+        cmocka_unit_test(of_target_and_draft), cmocka_unit_test(loaded_again),  cmocka_unit_test(announced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
