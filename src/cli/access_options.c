@@ -56,6 +56,7 @@ static error_t parse_filter(struct access_options * o, int key, char * argument,
         default: return ARGP_ERR_UNKNOWN;
     }
     o->filtered = true;
+    o->selects |= key != KEY_MODEL;
     return 0;
 }
 

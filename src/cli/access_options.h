@@ -14,6 +14,7 @@ struct access_options {
     const char * trace; /* as given, or NULL */
     struct access_request request;
     bool filtered; /* a filter was given */
+    bool selects;  /* one besides --model */
 };
 
 enum {

@@ -2,6 +2,7 @@
  *
  * tat export: access records for other programs.
  */
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,10 +13,17 @@
 #include "cli/command.h"
 #include "cli/units.h"
 #include "export/file_replace.h"
+#include "export/reference_string.h"
+
+enum { KEY_REFERENCES = 1024, KEY_UNIT };
 
 struct options {
     struct access_options access;
-    const struct access_format * format;
+    const char * format_name;            /* as given, or NULL */
+    const struct access_format * format; /* of records */
+    bool references;
+    uint64_t unit; /* of references */
+    const struct reference_format * reference_format;
     const char * path; /* NULL: standard output */
 };
 
@@ -28,6 +36,10 @@ static const struct argp_option table[] = {
       "in "
       "it",
       0 },
+    { "references", KEY_REFERENCES, NULL, 0,
+      "Write the string of references to weights instead of records, for simulators of caches: csv or oracleGeneral",
+      2 },
+    { "unit", KEY_UNIT, "UNIT", 0, "Of references: slice (default), expert, page or a size, as in `tat report'", 2 },
     ACCESS_OPTIONS,
     { 0 },
 };
@@ -35,26 +47,48 @@ static const struct argp_option table[] = {
 static const struct access_format * const formats[] = { &access_csv, &access_jsonl, &access_bin };
 enum { FORMATS = sizeof formats / sizeof formats[0] };
 
-static const struct access_format * format_of(const char * name, struct argp_state * state) {
+/* The format that was asked for, or, if none was, what the end of the file's name says. */
+static const struct access_format * format_of(const struct options * o, struct argp_state * state) {
+    const char * suffix = o->path ? strrchr(o->path, '.') : NULL;
     for (size_t i = 0; i < FORMATS; i++) {
-        if (strcmp(formats[i]->name, name) == 0) { return formats[i]; }
+        const char * name = formats[i]->name;
+        if (o->format_name ? strcmp(name, o->format_name) == 0 : suffix && strcmp(name, suffix + 1) == 0) {
+            return formats[i];
+        }
     }
-    argp_error(state, "--format '%s': not one of csv, jsonl, bin", name);
-    return NULL;
-}
-
-/* What the end of a file's name says. */
-static const struct access_format * format_for(const char * path) {
-    const char * suffix = path ? strrchr(path, '.') : NULL;
-    for (size_t i = 0; suffix && i < FORMATS; i++) {
-        if (strcmp(formats[i]->name, suffix + 1) == 0) { return formats[i]; }
-    }
+    if (o->format_name) { argp_error(state, "--format '%s': not one of csv, jsonl, bin", o->format_name); }
     return &access_csv;
 }
 
+static const struct reference_format * reference_format_of(const struct options * o, struct argp_state * state) {
+    static const struct reference_format * const all[] = { &reference_csv, &reference_oracle };
+    const char * suffix = o->path ? strrchr(o->path, '.') : NULL;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        const char * name = reference_format_name(all[i]);
+        if (o->format_name ? strcmp(name, o->format_name) == 0 : suffix && strcmp(name, suffix + 1) == 0) {
+            return all[i];
+        }
+    }
+    if (o->format_name) {
+        argp_error(state, "--references --format '%s': neither csv nor oracleGeneral", o->format_name);
+    }
+    return &reference_csv;
+}
+
 static void complete(struct options * o, struct argp_state * state) {
-    if (!o->format) { o->format = format_for(o->path); }
-    if (o->format == &access_bin && !o->path && isatty(STDOUT_FILENO)) {
+    const struct access_request * request = &o->access.request;
+    if (!o->references) {
+        o->format = format_of(o, state);
+        if (o->unit) { argp_error(state, "--unit is for --references"); }
+    } else {
+        o->reference_format = reference_format_of(o, state);
+        if (o->access.selects || request->limit || request->heads) {
+            argp_error(state,
+                       "--references takes all reads of prompt and generation: of the options that select records "
+                       "only --model goes with it");
+        }
+    }
+    if ((o->format == &access_bin || o->reference_format == &reference_oracle) && !o->path && isatty(STDOUT_FILENO)) {
         argp_error(state, "binary records are nothing for a terminal: give -o FILE, or a pipe");
     }
 }
@@ -62,10 +96,14 @@ static void complete(struct options * o, struct argp_state * state) {
 static error_t parse(int key, char * argument, struct argp_state * state) {
     struct options * o = state->input;
     switch (key) {
-        case 'f': o->format = format_of(argument, state); return 0;
+        case 'f': o->format_name = argument; return 0;
         case 'o':
             if (!*argument) { argp_error(state, "--output: empty"); }
             o->path = strcmp(argument, "-") == 0 ? NULL : argument;
+            return 0;
+        case KEY_REFERENCES: o->references = true; return 0;
+        case KEY_UNIT:
+            if (!parse_cache_unit(argument, &o->unit)) { argp_error(state, "--unit '%s' is " CACHE_UNITS, argument); }
             return 0;
         case ARGP_KEY_SUCCESS: complete(o, state); return 0;
         default: return access_options_parse(&o->access, key, argument, state);
@@ -137,6 +175,39 @@ static int export_to_stdout(const struct options * o, const struct tat_trace * t
     return status;
 }
 
+/* ---- references ---- */
+
+static void say_string(const struct options * o, const struct reference_count * count) {
+    char reads[UNITS_SIZE], items[UNITS_SIZE];
+    fprintf(stderr, "tat export: %s reads of %s objects in %s\n", format_count(reads, count->reads),
+            format_count(items, count->items), o->path);
+    if (count->graphs < count->all_graphs) {
+        fprintf(stderr, "tat export: of the first %" PRIu64 " of %" PRIu64 " graphs: more are too many reads\n",
+                count->graphs, count->all_graphs);
+    }
+}
+
+static int write_references(const struct options * o, const struct tat_trace * trace, FILE * out,
+                            struct reference_count * count, struct tat_error * error) {
+    const struct reference_request request = { o->reference_format, o->unit, o->access.request.filter.model };
+    const int status =
+        reference_string_write(&request, trace, out, o->path ? o->path : "standard output", count, error);
+    if (status != 0 || count->reads) { return status; }
+    return tat_fail(error, TAT_ERROR_NO, "neither a prompt nor a generated token read a weight");
+}
+
+static int export_references(const struct options * o, const struct tat_trace * trace, struct tat_error * error) {
+    struct file_replace file;
+    struct reference_count count = { 0 };
+    if (!o->path) { return write_references(o, trace, stdout, &count, error); }
+    if (file_replace_open(&file, o->path, error) != 0) { return -1; }
+    const bool in_place = file.beside == NULL;
+    int status = write_references(o, trace, file.file, &count, error);
+    if (file_replace_end(&file, status == 0, error) != 0) { status = -1; }
+    if (status == 0 && !in_place) { say_string(o, &count); }
+    return status;
+}
+
 static int run(int argc, char ** argv) {
     struct options options = { 0 };
     struct tat_error error;
@@ -145,7 +216,9 @@ static int run(int argc, char ** argv) {
     signal(SIGPIPE, SIG_DFL); /* "| head" ends us quietly, whoever started us */
     struct tat_trace * trace = access_options_open(&options.access, &error);
     if (!trace) { return command_fail(&cmd_export, &error); }
-    int status = options.path ? export_to_file(&options, trace, &error) : export_to_stdout(&options, trace, &error);
+    int status = options.references ? export_references(&options, trace, &error)
+                 : options.path     ? export_to_file(&options, trace, &error)
+                                    : export_to_stdout(&options, trace, &error);
     if (status != 0) { status = command_fail(&cmd_export, &error); }
     tat_trace_close(trace);
     return status;
@@ -162,7 +235,8 @@ const struct command cmd_export = {
     .examples = "  tat export -o accesses.csv              all of the newest trace\n"
                 "  tat export --format jsonl --phase generate | gzip > generate.jsonl.gz\n"
                 "  tat export -o accesses.bin RUN          and accesses.bin.json, for numpy\n"
-                "  tat export --only kv --heads -o kv.csv  the KV cache by head",
+                "  tat export --only kv --heads -o kv.csv  the KV cache by head\n"
+                "  tat export --references -o run.oracleGeneral  for libCacheSim",
     .options = table,
     .run = run,
 };

@@ -91,15 +91,9 @@ static uint64_t parse_rate(const char * text, struct argp_state * state) {
 }
 
 static uint64_t parse_unit(const char * text, struct argp_state * state) {
-    enum { PAGE = 4096, LEAST = 512, MOST = 1 << 24 };
-    uint64_t bytes = 0;
-    if (strcmp(text, "slice") == 0) { return TAT_CACHE_SLICE; }
-    if (strcmp(text, "expert") == 0) { return TAT_CACHE_EXPERT; }
-    if (strcmp(text, "page") == 0) { return PAGE; }
-    if (!parse_bytes(text, &bytes) || bytes < LEAST || bytes > MOST || (bytes & (bytes - 1))) {
-        argp_error(state, "'%s' is neither slice, expert, page nor a power of two from 512 to 16M", text);
-    }
-    return bytes;
+    uint64_t unit = 0;
+    if (!parse_cache_unit(text, &unit)) { argp_error(state, "'%s' is " CACHE_UNITS, text); }
+    return unit;
 }
 
 static error_t parse(int key, char * argument, struct argp_state * state) {

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "tat/analysis.h"
+
 /* What the unit stands for, or 0. */
 static double unit_of(const char * unit) {
     static const char letters[] = "KMGT";
@@ -27,4 +29,19 @@ bool parse_bytes(const char * text, uint64_t * bytes) {
     if (!(value >= 1 && value < 9e18)) { return false; }
     *bytes = (uint64_t) value;
     return true;
+}
+
+bool parse_cache_unit(const char * text, uint64_t * unit) {
+    enum { PAGE = 4096, LEAST = 512, MOST = 1 << 24 };
+    static const struct {
+        const char * name;
+        uint64_t unit;
+    } names[] = { { "slice", TAT_CACHE_SLICE }, { "expert", TAT_CACHE_EXPERT }, { "page", PAGE } };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(text, names[i].name) == 0) {
+            *unit = names[i].unit;
+            return true;
+        }
+    }
+    return parse_bytes(text, unit) && *unit >= LEAST && *unit <= MOST && (*unit & (*unit - 1)) == 0;
 }

@@ -202,3 +202,17 @@ END
     [ "${#lines[@]}" -eq 1 ]
     [ -z "$stderr" ]
 }
+
+@test "export: references, by the end of the file's name, and what does not go with them" {
+    "$TAT" export --references -o refs.csv "$TRACE" 2> said
+    grep -q "reads of .* objects in refs.csv" said
+    [ "$(head -1 refs.csv)" = "object,bytes,next,graph,phase,tensor,expert,address" ]
+    "$TAT" export --references -o refs.oracleGeneral "$TRACE" 2> /dev/null
+    [ "$(stat -c %s refs.oracleGeneral)" -eq $((24 * ($(wc -l < refs.csv) - 1))) ]
+    cmp <("$TAT" export --references "$TRACE") refs.csv
+    for wrong in "--references --tokens 1" "--references --format jsonl" "--references --unit 100" "--unit page" \
+                 "--references --heads" "--references -n 3"; do
+        run "$TAT" export $wrong "$TRACE"
+        [ "$status" -eq 2 ]
+    done
+}

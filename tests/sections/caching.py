@@ -4,8 +4,12 @@
 count that goes through the access records one by one. The options (--memory, --disk, in bytes) are given to tat report, once
 for each --: what does not depend on them is counted once."""
 
+import csv
+import io
 import json
 import os
+import struct
+import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -16,7 +20,7 @@ from recount import count_figures, differing_section, report  # first: it finds 
 
 from accesses import APPROXIMATE, NO_EXPERT, STRIDED
 from facts import Facts, grouped, ratio, unique_bytes
-from policies import ONLINE, POLICIES, TITLES, least_read_again
+from policies import NEVER, ONLINE, POLICIES, TITLES, least_read_again, next_reads
 from read_trace import COPY, FILE, WEIGHT
 from timeline import GENERATE
 from words import in_bytes, in_percent, in_rate, in_time
@@ -109,7 +113,7 @@ class String:
     """What a cache is asked for: (item, by a generated token), in the unit that it keeps."""
 
     def __init__(self, counted, unit):
-        self.counted, self.unit = counted, unit
+        self.counted, self.unit, self.exported = counted, unit, False
         self.stack_size = Counter(tensor for tensor, _ in counted.slices if tensor in counted.stacks)
         self.first_stack = {}  # by layer and number of experts
         for tensor, experts in self.stack_size.items():
@@ -448,12 +452,48 @@ def beaten(section):
                 yield f"table savings: {row['policy']} has {row[size]} {size}, the optimum is {rows[-1][size]}"
 
 
+def differing_references(tat, trace, string, options):
+    """Where `tat export --references` differs from the string, as text and in libCacheSim's oracleGeneral."""
+    command = [tat, "export", "--references", *options, trace]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if not string.reads:
+        if done.returncode != 1:
+            yield f"references: status {done.returncode} where there are none"
+        return
+    if done.returncode:
+        yield f"references: status {done.returncode}: {done.stderr}"
+        return
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    number, following = {}, [None if i == NEVER else i for i in next_reads(string.items)]
+    expected = [
+        (number.setdefault(item, len(number)), string.bytes_of[item], next_read, generated)
+        for item, next_read, generated in zip(string.items, following, string.generated)
+    ]
+    number.clear()
+    found = [
+        (number.setdefault(row["object"], len(number)), int(row["bytes"]), int(row["next"]) if row["next"] else None,
+         row["phase"] == "generate")
+        for row in rows
+    ]  # fmt: skip
+    if found != expected:
+        yield f"references: {len(found)} of {len(expected)}, which differ"
+    binary = subprocess.run([*command, "--format", "oracleGeneral"], capture_output=True, check=True).stdout
+    wanted = [(int(r["graph"]), int(r["object"]), int(r["bytes"]), int(r["next"] or -1)) for r in rows]
+    if list(struct.iter_unpack("<IQIq", binary)) != wanted:
+        yield "references: oracleGeneral differs from the text"
+
+
 def is_right(tat, trace, facts, options):
     given = {name[2:]: int(value) if value.isdecimal() else value for name, value in zip(options[::2], options[1::2])}
     asked = [word if word.startswith("--") else word + ("/s" if before == "--disk" else "")
              for before, word in zip(["", *options], options)]  # fmt: skip
     found = report(tat, trace, asked, ["caching"])["caching"]
     wrong = [*differing_section(found, expected(facts, **given)), *beaten(found)]
+    unit = given.get("unit", "slice")
+    string = counted_of(facts).string(unit)
+    if not string.exported:
+        string.exported = True
+        wrong += differing_references(tat, trace, string, ["--unit", str(unit)])
     for difference in wrong[:40]:
         print(f"{trace}: section caching, {difference}")
     figures = count_figures([found.get(part, {}) for part in ("values", "tables")])

@@ -57,7 +57,7 @@ static void graph(struct given * g, enum tat_phase phase, const char * slices) {
 
 static struct cache_string string_of(const struct given * g, uint64_t unit) {
     struct cache_string s;
-    assert_true(cache_string_make(&s, &g->r, unit, 0));
+    assert_true(cache_string_make(&s, &g->r, &(struct string_request){ unit, SIMULATED_MAX, true, 0 }));
     return s;
 }
 

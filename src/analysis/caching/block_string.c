@@ -129,10 +129,13 @@ static bool is_sampled(const struct cache_string * s, uint64_t block, unsigned h
     return hash % s->sample == 0 && (half == 0 || hash / s->sample % 2 == half - 1);
 }
 
-static uint32_t choose_sample(const struct cache_string * s) {
+static uint32_t choose_sample(const struct cache_string * s, const struct string_request * request) {
     const uint64_t blocks = sum(s->first) / s->unit, reads = blocks + sum(s->repeat) / s->unit;
     uint32_t sample = 1;
-    while (sample < SAMPLE_MOST && reads / sample > STRING_MAX && blocks / sample / 2 >= SAMPLED_LEAST) { sample *= 2; }
+    if (!request->sampled) { return 1; }
+    while (sample < SAMPLE_MOST && reads / sample > request->most && blocks / sample / 2 >= SAMPLED_LEAST) {
+        sample *= 2;
+    }
     return sample;
 }
 
@@ -181,14 +184,13 @@ static bool add_range(void * state, struct block_range range) {
     return true;
 }
 
-static bool add_graph(struct cache_string * s, struct blocks * b, size_t mark) {
+static bool add_graph(struct cache_string * s, struct blocks * b, size_t mark, size_t most) {
     const struct references * r = s->references;
     const bool generated = mark_phase(r, mark) == TAT_PHASE_GENERATE;
     bool fresh;
     for (size_t i = mark_at(r, mark)->first; i < mark_at(r, mark + 1)->first; i++) {
         const struct extent_read e = reference_extent(r, reference_at(r, i));
-        if (s->items.count > 4 * STRING_MAX ||
-            !admit(b, reference_at(r, i), &e, &fresh)) { /* no real graph is so large */
+        if (s->items.count > 4 * most || !admit(b, reference_at(r, i), &e, &fresh)) { /* no real graph is so large */
             s->unplaced++;
             continue;
         }
@@ -218,17 +220,17 @@ static bool count_sampled(struct cache_string * s) {
     return true;
 }
 
-static bool add_graphs(struct cache_string * s, struct blocks * b) {
+static bool add_graphs(struct cache_string * s, struct blocks * b, size_t most) {
     const size_t all = s->references->marks.count;
     begin_pass(b);
-    for (size_t m = 0; m < all && s->items.count < 2 * STRING_MAX; m++) {
-        if (!add_graph(s, b, m)) { return false; }
+    for (size_t m = 0; m < all && s->items.count < 2 * most; m++) {
+        if (!add_graph(s, b, m, most)) { return false; }
     }
     if (s->graphs.count < all) { count_all(s, b, s->graphs.count); }
     return count_sampled(s);
 }
 
-bool cache_string_add_blocks(struct cache_string * s, unsigned half) {
+bool cache_string_add_blocks(struct cache_string * s, const struct string_request * request) {
     const struct references * r = s->references;
     while (r->space / s->unit > NUMBERS_MAX) { s->unit *= 2; }
     struct blocks b = { .references = r, .bytes = s->unit, .read = malloc(read_size(s)) };
@@ -236,8 +238,8 @@ bool cache_string_add_blocks(struct cache_string * s, unsigned half) {
     bool good = b.read && b.known;
     if (good) {
         count_all(s, &b, r->marks.count);
-        s->sample = choose_sample(s);
-        good = select_blocks(s, &b, half) && add_graphs(s, &b);
+        s->sample = choose_sample(s, request);
+        good = select_blocks(s, &b, request->half) && add_graphs(s, &b, request->most);
     }
     free(b.read);
     free(b.known);

@@ -46,11 +46,13 @@ static bool size_items(struct cache_string * s, const uint32_t * base, uint32_t 
     const struct references * r = s->references;
     s->bytes = calloc((size_t) s->n_items + 1, sizeof *s->bytes);
     s->value = calloc((size_t) s->n_items + 1, sizeof *s->value);
-    if (!s->bytes || !s->value) { return false; }
-    for (uint32_t slice = 0; slice < r->slices.count; slice++) {
+    s->slice = calloc((size_t) s->n_items + 1, sizeof *s->slice);
+    if (!s->bytes || !s->value || !s->slice) { return false; }
+    for (uint32_t slice = r->slices.count; slice-- > 0;) {
         const uint32_t tensor = r->slices.tensor[slice];
         item_of[slice] = base[tensor] + slice - r->slices.first[tensor];
         s->bytes[item_of[slice]] += r->bytes[slice];
+        s->slice[item_of[slice]] = slice;
     }
     return true;
 }
@@ -95,16 +97,16 @@ static bool add_graph(struct cache_string * s, const struct seen * seen, size_t 
 }
 
 /* Whole graphs until the string is long enough. */
-static bool add_slices(struct cache_string * s) {
+static bool add_slices(struct cache_string * s, size_t most) {
     const struct references * r = s->references;
     uint32_t * base = number_items(s);
     uint32_t * item_of = calloc((size_t) r->slices.count + 1, sizeof *item_of);
     uint32_t * graph = calloc((size_t) s->n_items + 1, sizeof *graph);
     bool good = base && item_of && graph && size_items(s, base, item_of);
     const struct seen seen = { item_of, graph };
-    for (size_t m = 0; m < r->marks.count && s->items.count < STRING_MAX && good; m++) {
+    for (size_t m = 0; m < r->marks.count && s->items.count < most && good; m++) {
         const size_t more = mark_at(r, m + 1)->first - mark_at(r, m)->first;
-        if (more > STRING_MAX && s->items.count + more > 2 * STRING_MAX) { break; } /* as no real model has */
+        if (more > most && s->items.count + more > 2 * most) { break; } /* as no real model has */
         good = add_graph(s, &seen, m);
     }
     free(base);
@@ -115,10 +117,10 @@ static bool add_slices(struct cache_string * s) {
 
 /* ---- all ---- */
 
-bool cache_string_make(struct cache_string * s, const struct references * r, uint64_t unit, unsigned half) {
-    *s = (struct cache_string){ .references = r, .unit = unit, .sample = 1 };
-    if (is_of_blocks(s)) { return cache_string_add_blocks(s, half); }
-    const bool good = add_slices(s);
+bool cache_string_make(struct cache_string * s, const struct references * r, const struct string_request * request) {
+    *s = (struct cache_string){ .references = r, .unit = request->unit, .sample = 1 };
+    if (is_of_blocks(s)) { return cache_string_add_blocks(s, request); }
+    const bool good = add_slices(s, request->most);
     s->first_sampled = s->first;
     s->repeat_sampled = s->repeat;
     return good;
@@ -130,6 +132,7 @@ void cache_string_free(struct cache_string * s) {
     free(s->selected.data);
     free(s->bytes);
     free(s->value);
+    free(s->slice);
 }
 
 static uint64_t scale(uint64_t x, uint64_t by, uint64_t of) {

@@ -35,6 +35,7 @@ struct cache_string {
     struct list graphs;   /* struct string_graph, whole graphs from the first */
     uint64_t * bytes;     /* by item */
     uint64_t * value;     /* by item: its reads */
+    uint32_t * slice;     /* by item: the first of its slices; NULL where items are blocks */
     struct list selected; /* uint64_t, blocks: by item, its number in the space of all files, ascending */
     uint32_t n_items;
 
@@ -49,9 +50,15 @@ struct cache_string {
     struct phase_bytes first_sampled, repeat_sampled; /* as above, of items alone */
 };
 
-/* `unit` as in tat_analysis_options. `half`: 0, or of a sample its first (1) or second (2) half. False: memory. Free it
- * in either case. */
-bool cache_string_make(struct cache_string * s, const struct references * r, uint64_t unit, unsigned half);
+struct string_request {
+    uint64_t unit; /* as cache_unit of struct tat_analysis_options */
+    size_t most;   /* items: the string ends with the graph in which it reaches so many */
+    bool sampled;  /* blocks may be sampled, so that more graphs are seen */
+    unsigned half; /* 0, or of a sample its first (1) or second (2) half */
+};
+
+/* False: memory. Free it in either case. */
+bool cache_string_make(struct cache_string * s, const struct references * r, const struct string_request * request);
 void cache_string_free(struct cache_string * s);
 
 static inline bool is_of_blocks(const struct cache_string * s) {
@@ -86,8 +93,8 @@ struct again {
 struct again cache_string_scaled(const struct cache_string * s, struct again again);
 
 /* Numbers blocks and lists their reads: the part of cache_string_make for blocks. */
-bool cache_string_add_blocks(struct cache_string * s, unsigned half);
+bool cache_string_add_blocks(struct cache_string * s, const struct string_request * request);
 
-enum { STRING_MAX = 1 << 19 }; /* items that are looked at, whole graphs: each is simulated hundreds of times */
+enum { SIMULATED_MAX = 1 << 19 }; /* items: each is simulated hundreds of times */
 
 #endif

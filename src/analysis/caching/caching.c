@@ -204,7 +204,8 @@ static bool find_sampling_error(struct caching * s) {
     double saved[2][ASKED] = { 0 };
     for (unsigned half = 1; half <= 2 && s->string.sample > 1; half++) {
         struct cache_string part;
-        bool good = cache_string_make(&part, &s->references, s->string.unit, half);
+        const struct string_request request = { s->string.unit, SIMULATED_MAX, true, half };
+        bool good = cache_string_make(&part, &s->references, &request);
         for (unsigned i = 0; i < ASKED && good; i++) {
             struct again again = { 0 };
             const uint64_t capacity = s->outcomes.capacity[caching_asked(i)];
@@ -222,7 +223,8 @@ static bool find_sampling_error(struct caching * s) {
 
 static bool compare(struct caching * s) {
     struct cache_string * c = &s->string;
-    if (!cache_string_make(c, &s->references, s->subject->options.cache_unit, 0)) { return false; }
+    const struct string_request request = { s->subject->options.cache_unit, SIMULATED_MAX, true, 0 };
+    if (!cache_string_make(c, &s->references, &request)) { return false; }
     const uint64_t all = is_of_blocks(c) && sum(c->first) > s->weight_bytes ? sum(c->first) : s->weight_bytes;
     return outcomes_find(&s->outcomes, c, all, s->subject->options.memory_bytes) && find_sampling_error(s);
 }
