@@ -70,7 +70,7 @@ bool subject_begin(struct subject * s, const struct tat_trace * trace, const str
     for (uint32_t i = 0; i < s->n_models; i++) {
         if (s->models[i].is_chosen) { s->model_bytes += s->models[i].bytes; }
     }
-    /* Where evaluations are missing, they may be the ones that computed what others read. */
+    /* Missing evaluations may be the ones that computed what others read. */
     const struct tat_trace_summary * t = tat_trace_summary(trace);
     const bool has_gaps = t->evaluations_emitted > t->evaluations_stored || t->orphan_evaluations > 0;
     const bool good = has_gaps || (ubatches_each(trace, leave_out, s) >= 0 && !s->own == !s->is_elsewhere &&
@@ -93,7 +93,7 @@ void subject_free(struct subject * s) {
     free(s->is_elsewhere);
 }
 
-/* The next evaluations that are whole, from `from` on: up to the one returned. */
+/* The next evaluations of which nothing was computed elsewhere, beginning at `from`: up to the one returned. */
 static uint32_t next_whole(const struct subject * s, uint32_t * from) {
     while (s->is_elsewhere && *from < s->n_evaluations && s->is_elsewhere[*from]) { ++*from; }
     uint32_t to = s->is_elsewhere ? *from : s->n_evaluations;
@@ -150,7 +150,7 @@ struct running {
 struct pass {
     struct running * running;
     size_t count;
-    bool feed, tally; /* anyone wants them */
+    bool feed, tally; /* whether any section wants them */
     struct one_weight weights;
 };
 
@@ -175,7 +175,7 @@ static bool tally_all(const struct tat_tally * tally, void * user) {
     return t.records != NULL;
 }
 
-/* The run is that of all models. */
+/* The section on the run is about all models. */
 static int begin_all(struct pass * pass, const struct subject * run, const struct subject * subject,
                      const char * const * names, size_t count, struct tat_error * error) {
     for (size_t i = 0; count ? i < count : analyses[i] != NULL; i++) {
@@ -191,7 +191,7 @@ static int begin_all(struct pass * pass, const struct subject * run, const struc
     return 0;
 }
 
-/* Where there are several models, a section is of one of them and says so. */
+/* If there are several models, a section is about one of them and says so. */
 static void say_model(struct result * r, const struct subject * s, const struct analysis * analysis) {
     const struct tat_model * m = s->is_part ? subject_model(s) : NULL;
     if (!m || analysis == &run_analysis) { return; }
@@ -212,7 +212,7 @@ static void say_caveats(const struct subject * s, struct result * r, const struc
     if (!is_left && !is_run && analysis != &phases_analysis) { result_absent(r); }
 }
 
-/* Finishes whether the results are wanted or not: that frees the states. */
+/* Finishes every section, even if no result is wanted, because that frees the states. */
 static json_t * finish_all(struct pass * pass, const struct subject * subject) {
     json_t * all = json_object();
     bool failed = !all;
@@ -233,12 +233,12 @@ static json_t * finish_all(struct pass * pass, const struct subject * subject) {
     return all;
 }
 
-/* What a section found missing may be there no more, because the file was cut: that is the reason to tell. */
+/* What a section missed may have been cut off the file; then that is the reason to tell. */
 static bool can_be_read(const struct subject * run, const struct subject * subject, struct tat_error * error) {
     return tat_trace_trouble(run->trace, error) == 0 && tat_trace_trouble(subject->trace, error) == 0;
 }
 
-/* `part` is what all sections but that on the run are of; NULL: the whole. */
+/* `part`: what all sections except the one on the run are about; NULL: the whole trace. */
 static json_t * answer(const struct subject * run, const struct tat_trace * part, const char * const * names,
                        size_t count, struct tat_error * error) {
     struct subject subject = *run;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COUNTERS_MAX = 1 << 22 }; /* of all layers; far more than any model has */
+enum { COUNTERS_MAX = 1 << 22 }; /* in all layers; far more than any model has */
 
 void choice_table_free(struct choice_table * table) {
     for (uint32_t i = 0; i < table->n_layers; i++) { free(table->layer[i].half[0]); }
@@ -23,7 +23,8 @@ static struct choices * layer_of(struct choice_table * table, uint16_t layer) {
     return &table->layer[layer];
 }
 
-/* Counters of a layer, made with its first choice; where there are too many, it keeps having none. False: memory. */
+/* The counters of a layer, made at its first choice. If there are too many counters, the layer gets none. False: no
+ * memory. */
 static bool make_counters(struct choice_table * table, struct choices * c, const struct routed_layer * l) {
     const uint64_t n = l->n_experts;
     if (c->n_experts || table->counters + 2 * n > COUNTERS_MAX) { return true; }

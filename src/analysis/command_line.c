@@ -12,7 +12,7 @@ static bool is_llama(const char * path) {
     return strncmp(last_part(path), LLAMA, sizeof LLAMA - 1) == 0;
 }
 
-/* One that is started by another name, a link's, is the first that looks like it. */
+/* If the program was started by another name, such as a link's, it is the first that looks like it. */
 int command_program(const json_t * metadata) {
     const json_t * command = json_object_get(metadata, "command");
     const char * program = json_string_value(json_object_get(metadata, "program"));

@@ -10,14 +10,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The argument that names the program which computed, one of llama.cpp's; -1 where there is none, as in sh -c "...". */
+/* The argument that names the program that computed, one of llama.cpp's; -1: there is none, as in sh -c "...". */
 int command_program(const json_t * metadata);
 
-/* Does argument i, an option, take the one behind it as its value? Which options of which version do is not known, but
- * what looks like an option itself is the value of none but those that take text. */
+/* Does argument i, an option, take the next one as its value? The options of all versions are not known. But what looks
+ * like an option itself is a value only of options that take text. */
 bool command_takes_value(const json_t * command, size_t i);
 
-/* Argument i as text; "nothing" behind the end, and "" where it is none. */
+/* Argument i as text; "nothing" after the last, "" if it is not text. */
 const char * command_argument(const json_t * command, size_t i);
 
 #endif

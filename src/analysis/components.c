@@ -20,7 +20,7 @@ struct state {
     uint64_t total;
 };
 
-enum { PER_TOKEN = 6 }; /* the column that only generated tokens give a sense */
+enum { PER_TOKEN = 6 }; /* a column that has a meaning only if tokens were generated */
 
 static const struct result_column columns[] = {
     { "component", "part", UNIT_TEXT },
@@ -79,7 +79,7 @@ static void finish(void * state, struct result * r) {
         json_t * row = result_row(r);
         result_put_text(r, row, "component", part_name(part->component));
         result_put_count(r, row, "tensors", part->tensors);
-        /* Intermediate results share their memory, so their sizes add up to nothing. */
+        /* Intermediate results share memory, so the sum of their sizes means nothing. */
         if (part->component != ACTIVATIONS) { result_put_count(r, row, "tensor_bytes", part->tensor_bytes); }
         result_put_count(r, row, "accesses", part->accesses);
         result_put_count(r, row, "bytes", part->bytes);

@@ -16,7 +16,7 @@ static uint64_t column_sum(const uint64_t * counts, uint32_t rows, uint32_t colu
     return sum;
 }
 
-/* One row's part of chi-square. */
+/* The part of chi-square that one row contributes. */
 static void add_row(struct contingency * t, const uint64_t * counts, uint32_t rows, uint32_t columns, uint32_t row) {
     const double share = (double) row_sum(counts, columns, row) / (double) t->count;
     for (uint32_t c = 0; c < columns; c++) {

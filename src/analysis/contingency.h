@@ -9,14 +9,14 @@
 
 #include <stdint.h>
 
-enum { CONTINGENCY_FEW = 5 }; /* expected in a cell: below, chi-square is unreliable (W. G. Cochran, 1954) */
+enum { CONTINGENCY_FEW = 5 }; /* expected in a cell: below this, chi-square is unreliable (W. G. Cochran, 1954) */
 
 struct contingency {
     uint64_t count;
-    uint64_t freedom; /* degrees of freedom; 0: fewer than two rows or columns have anything, the rest is 0 */
+    uint64_t freedom; /* degrees of freedom; 0: fewer than two rows or columns hold anything, and all else is 0 */
     double chi_square, v;
-    double v_by_chance;  /* about what V would be of independent counts: of a chi-square of `freedom` */
-    uint64_t cells, few; /* of rows and columns that have anything; that expect fewer than CONTINGENCY_FEW */
+    double v_by_chance;  /* about the V of independent counts, whose chi-square is `freedom` */
+    uint64_t cells, few; /* of rows and columns that hold anything; of these, with fewer than CONTINGENCY_FEW */
 };
 
 /* counts[row * columns + column] */

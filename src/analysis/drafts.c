@@ -3,12 +3,12 @@
 
 #include <stdlib.h>
 
-enum { LONGEST = 65 }; /* a draft, and the token before it */
+enum { LONGEST = 65 }; /* a draft and the token before it */
 
-/* A check whose outcome the next ubatch tells. */
+/* A check of a draft; the next ubatch tells its outcome. */
 struct check {
     int64_t first; /* position; -1: unknown */
-    uint32_t rows; /* 0: none is open */
+    uint32_t rows; /* 0: no check is open */
 };
 
 /* Whether the rows come one behind another. */
@@ -21,7 +21,7 @@ static bool follows(const int64_t at[static LONGEST], size_t count, uint32_t row
 static void settle(struct drafts * d, struct check * check, int64_t next) {
     const bool known = check->first >= 0 && next >= check->first && next <= check->first + check->rows;
     if (check->rows && !known) { d->unclear++; }
-    if (check->rows && known && next > check->first) { /* else it is made again with what was accepted */
+    if (check->rows && known && next > check->first) { /* else the host computes again what was accepted */
         d->checks++;
         d->proposed += check->rows - 1;
         d->accepted += (uint64_t) (next - check->first - 1);

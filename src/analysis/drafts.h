@@ -8,13 +8,13 @@
 #include "analysis/analysis.h"
 
 struct drafts {
-    uint64_t checks, proposed, accepted; /* those whose outcome is known */
-    uint64_t unclear; /* those where it is not: the last one, and where several sequences are one ubatch */
-    bool failed;      /* memory */
+    uint64_t checks, proposed, accepted; /* drafts whose outcome is known */
+    uint64_t unclear;                    /* others: the last one, and those where several sequences share a ubatch */
+    bool failed;                         /* no memory */
 };
 
-/* A ubatch that checks a draft begins with a token that was sampled; the next one of its context begins behind the last
- * token that was accepted. */
+/* A ubatch that checks a draft begins with a token that was sampled. The next ubatch of its context begins after the
+ * last token that was accepted. */
 struct drafts drafts_count(const struct subject * s);
 
 #endif

@@ -14,7 +14,7 @@ struct layer {
     bool any;
 };
 
-enum { LAYERS = TAT_NO_LAYER + 1 }; /* the last: what belongs to none */
+enum { LAYERS = TAT_NO_LAYER + 1 }; /* the last one: what belongs to no layer */
 
 struct spent {
     uint64_t ns, bytes;
@@ -24,8 +24,8 @@ struct state {
     const struct subject * subject;
     struct access_counter accesses;
     struct layer layer[LAYERS];
-    uint32_t n_layers;           /* numbers that occur are below it */
-    struct spent (*part)[PARTS]; /* by layer; time as that of the part that an operation reads */
+    uint32_t n_layers;           /* all numbers that occur are below */
+    struct spent (*part)[PARTS]; /* by layer; time counts for the part that an operation reads */
 };
 
 static const struct result_column columns[] = {
@@ -102,7 +102,7 @@ static void set_headline(const struct state * s, struct result * r, uint32_t cou
     }
 }
 
-/* What makes a layer slower than others: the part whose time is most above its average. */
+/* What makes a layer slower than others: the part whose time exceeds its average most. */
 static unsigned part_above_average(const struct state * s, uint32_t layer, uint32_t count, double * above) {
     unsigned most = 0;
     *above = -1;
@@ -124,7 +124,7 @@ static uint64_t bytes_of(const struct layer * l) {
 
 static void say_bottleneck(const struct state * s, struct result * r, uint32_t count, uint32_t slowest) {
     static const char question[] = "Which layers are the bottleneck, and why?";
-    const double even = 1.1; /* times the average: what no one would call a bottleneck */
+    const double even = 1.1; /* times the average; below that, nobody would call it a bottleneck */
     uint64_t ns = 0, bytes = 0;
     double above;
     char text[UNITS_SIZE];

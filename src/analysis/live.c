@@ -13,7 +13,7 @@
 #include "format/graph_result.h"
 
 enum { HOTTEST = 10 };
-#define WINDOW_NS UINT64_C(2000000000) /* what "now" means */
+#define WINDOW_NS UINT64_C(2000000000) /* how long "now" is */
 #define IDLE_NS   UINT64_C(2000000000)
 
 struct heat {
@@ -27,7 +27,7 @@ struct live {
     struct choice_table choices;
     struct access_counter accesses;
     struct phase_total phase[TAT_PHASE_COUNT];
-    uint64_t pieces; /* ubatches whose first graph has no result: others went on, or another backend */
+    uint64_t pieces; /* ubatches whose first graph has no result: other graphs continued it, or another backend did */
     uint64_t bytes, weight_bytes, ns;
     uint32_t n_tensors, done;
 };
@@ -84,7 +84,7 @@ static bool make_room(struct live * live, uint32_t n_tensors) {
     return true;
 }
 
-/* What the evaluation's routers chose. False: memory. */
+/* Counts what the evaluation's routers chose. False: no memory. */
 static bool add_choices(struct live * live, const struct tat_trace * trace, uint32_t evaluation) {
     return routing_read(&live->routing, trace, evaluation) && choice_table_add(&live->choices, &live->routing, 0);
 }
@@ -113,7 +113,7 @@ bool live_update(struct live * live, const struct tat_trace * trace, bool revise
 /* ---- now ---- */
 
 struct now {
-    uint64_t tokens, bytes, weight_bytes, ns; /* of the last seconds */
+    uint64_t tokens, bytes, weight_bytes, ns; /* in the last seconds */
     uint64_t idle_ns;                         /* since the last graph ended */
 };
 
@@ -132,7 +132,7 @@ static bool add_now(const struct tat_tally * t, void * user) {
     return true;
 }
 
-/* The evaluations that ended in the window, from the last one back. */
+/* The evaluations that ended in the window, beginning with the last. */
 static bool look_at_now(const struct tat_trace * trace, uint64_t now_ns, struct now * now) {
     uint32_t n, n_tensors;
     const struct tat_evaluation * e = tat_trace_evaluations(trace, &n);

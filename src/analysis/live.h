@@ -11,13 +11,14 @@
 
 struct live;
 
-struct live * live_new(void); /* NULL: memory */
+struct live * live_new(void); /* NULL: no memory */
 void live_free(struct live * live);
 
-/* Takes in the evaluations that came since; all of them anew where phases were `revised`. False: memory. */
+/* Takes in the evaluations that came since the last call; all evaluations anew if phases were `revised`. False: no
+ * memory. */
 bool live_update(struct live * live, const struct tat_trace * trace, bool revised);
 
-/* A result as in result.h. `now_ns` is in the trace's time; `running`: more may come. NULL: memory. */
+/* A result as in result.h. `now_ns`: in the trace's time. `running`: more may come. NULL: no memory. */
 json_t * live_result(const struct live * live, const struct tat_trace * trace, uint64_t now_ns, bool running);
 
 #endif

@@ -11,7 +11,7 @@
 
 struct one_weight {
     const struct tat_tensor * tensors;
-    bool any;    /* else there is nothing to do */
+    bool any;    /* false: there is nothing to do */
     bool failed; /* memory */
     struct tat_access * records;
     size_t capacity;
@@ -20,7 +20,8 @@ struct one_weight {
 struct one_weight one_weight_of(const struct tat_trace * trace);
 void one_weight_free(struct one_weight * w);
 
-/* The records themselves where there is nothing to do; else valid until the next call. NULL, and failed: memory. */
+/* The records themselves if there is nothing to do; else copies, valid until the next call. NULL, with failed: no
+ * memory. */
 const struct tat_access * one_weight_records(struct one_weight * w, const struct tat_access * records, size_t count);
 
 #endif

@@ -8,7 +8,7 @@
 #include "analysis/analysis.h"
 #include "analysis/ranges.h"
 
-/* The model's components, and beside them activations with the inputs of a graph. */
+/* The model's components, and one part more for activations and the inputs of a graph. */
 #define ACTIVATIONS TAT_COMPONENT_COUNT
 enum { PARTS = TAT_COMPONENT_COUNT + 1 };
 
@@ -20,13 +20,13 @@ static inline const char * part_name(unsigned part) {
     return part == ACTIVATIONS ? "activations" : tat_component_name((enum tat_component) part);
 }
 
-/* Tells where nodes begin in what is alike. */
+/* Finds where nodes begin among records that are alike. */
 struct node_counter {
     uint32_t evaluation, node;
     bool any;
 };
 
-/* Nodes that begin with record `i`: in how many evaluations, or 0. */
+/* The nodes that begin with record `i`: in how many evaluations; 0: none begins there. */
 static inline uint64_t node_counter_step(struct node_counter * c, const struct tat_tally * t, size_t i) {
     const struct tat_access * a = &t->records[i];
     if (!t->alike) { return 0; }
@@ -35,7 +35,7 @@ static inline uint64_t node_counter_step(struct node_counter * c, const struct t
     return same ? 0 : t->evaluations;
 }
 
-/* An access is one operand of one operation, or one expert of it: further records of it are pieces. */
+/* An access is one operand of one operation, or one expert of that operand. Its further records are pieces. */
 struct access_counter {
     uint32_t evaluation, node;
     uint16_t expert;
@@ -43,7 +43,7 @@ struct access_counter {
     bool alike, touched;
 };
 
-/* Accesses that begin with record `i`, in all its evaluations. */
+/* How many accesses begin with record `i`, in all its evaluations. */
 static inline uint64_t access_counter_step(struct access_counter * c, const struct tat_tally * t, size_t i) {
     const struct tat_access * a = &t->records[i];
     const bool same = c->touched && c->alike == t->alike && c->evaluation == a->evaluation && c->node == a->node &&
@@ -52,7 +52,7 @@ static inline uint64_t access_counter_step(struct access_counter * c, const stru
     return same || a->bytes == 0 ? 0 : t->evaluations;
 }
 
-/* The bytes that a record touches, in a space of the caller's. */
+/* The bytes that a record touches, in an address space of the caller's. */
 static inline struct range access_range(const struct subject * subject, const struct tat_access * a, uint64_t space) {
     if (!(a->flags & TAT_ACCESS_STRIDED)) { return (struct range){ space, a->offset, a->bytes, 0, 1 }; }
     const struct tat_layout layout = tat_trace_layout(subject->trace, a->layout);

@@ -48,9 +48,9 @@ struct load {
     uint64_t count, ns;
 };
 
-enum { OPEN_MAX = 64 }; /* threads that load at once */
+enum { OPEN_MAX = 64 }; /* threads that load at the same time */
 
-/* Of several models, those that are asked for: by name, as the host may load by another path. */
+/* If there are several models, only those asked for count: by name, because the host may load by another path. */
 static bool loads_model(const struct subject * s, const char * path) {
     for (uint32_t i = 0; s->is_part && i < s->n_models; i++) {
         if (strcmp(s->models[i].name, last_part(path)) == 0) { return s->models[i].is_chosen; }
@@ -58,7 +58,7 @@ static bool loads_model(const struct subject * s, const char * path) {
     return true;
 }
 
-/* A thread loads one model at a time; a dry run that only measures is a load too. */
+/* A thread loads one model at a time. A dry run that only measures counts as a load too. */
 static struct load loads(const struct subject * s) {
     struct load load = { 0 };
     const struct tat_event * open[OPEN_MAX] = { 0 };
@@ -95,7 +95,7 @@ static void add_phase(const struct state * s, struct result * r, enum tat_phase 
     result_put_count(r, row, "activation_bytes", s->bytes[phase][HOLDS_ACTIVATION]);
 }
 
-/* Of ubatches that another backend computed in part, only that they were. */
+/* Of ubatches that another backend computed in part, only their number is told. */
 static void add_elsewhere(const struct subject * s, struct result * r) {
     static const struct result_column elsewhere[] = {
         { "phase", "phase", UNIT_TEXT },
@@ -131,7 +131,7 @@ static void add_drafts(const struct subject * s, struct result * r) {
                 format_share(share, ratio(d.accepted, d.proposed)), unclear);
 }
 
-/* What the phases do not tell. */
+/* Adds what the phases do not tell. */
 static void add_doubts(const struct subject * s, struct result * r) {
     if (s->phase[TAT_PHASE_UNKNOWN].evaluations) {
         result_note(r, "Unknown: tokens of which the trace does not tell whether they are a prompt, a draft that is "
@@ -139,14 +139,14 @@ static void add_doubts(const struct subject * s, struct result * r) {
     }
 }
 
-/* Why fewer tokens are evaluated than were asked for. */
+/* Says why fewer tokens were evaluated than were asked for. */
 static void add_asked(const struct subject * s, struct result * r) {
     const uint64_t generated = s->phase[TAT_PHASE_GENERATE].tokens + s->outside[TAT_PHASE_GENERATE].tokens;
     json_t * metadata = run_metadata(s->trace);
     const int64_t asked = run_asked_tokens(metadata);
     json_decref(metadata);
     if (asked > 0) { result_put_count(r, result_values(r), "asked_tokens", (uint64_t) asked); }
-    /* A draft's own tokens count as generated, the target's are checked: neither is what was asked for. */
+    /* A draft model's tokens count as generated, and its target's are checked: neither is the number asked for. */
     if (s->phase[TAT_PHASE_VERIFY].tokens) { return; }
     if (asked > 0) {
         result_note(r,

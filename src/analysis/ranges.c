@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Runs that the union is taken of one by one; beyond, which no real trace reaches, a strided range counts as a
+/* The most runs that are united one by one. Beyond that, which no real trace reaches, a strided range counts as a
  * whole. */
 enum { RUNS_MAX = 1 << 24 };
 
@@ -48,7 +48,7 @@ void ranges_add(struct ranges * set, struct range range) {
     *slot = range;
 }
 
-/* All runs on their own, so that they can be sorted. */
+/* Turns all ranges into single runs, so that they can be sorted. */
 static struct range * spread(const struct ranges * set, size_t * count) {
     uint64_t wanted = set->count;
     for (size_t i = 0; i < set->capacity && wanted <= RUNS_MAX; i++) { wanted += set->slot[i].count; }

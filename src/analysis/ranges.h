@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* `count` runs of `bytes` bytes, each `stride` after the one before. */
+/* `count` runs of `bytes` bytes, each `stride` bytes after the one before. */
 struct range {
     uint64_t space; /* offsets of different spaces never meet */
     uint64_t from, bytes, stride, count;
@@ -24,13 +24,13 @@ static inline uint64_t range_extent(const struct range * r) {
 struct ranges {
     struct range * slot; /* a hash table; empty where count is 0 */
     size_t count, capacity;
-    bool failed; /* memory ran out */
+    bool failed; /* no memory */
 };
 
 void ranges_add(struct ranges * set, struct range range);
-/* Bytes in the set. It is empty afterwards, and its memory freed. */
+/* Returns the bytes in the set, empties it and frees its memory. */
 uint64_t ranges_total(struct ranges * set);
-/* Likewise, with the bytes of each space that has any. */
+/* The same, and tells the bytes of each space that has any. */
 void ranges_each(struct ranges * set, void (*sink)(uint64_t space, uint64_t bytes, void * user), void * user);
 
 #endif

@@ -19,7 +19,7 @@ double ratio(uint64_t a, uint64_t b) {
     return b ? (double) a / (double) b : 0;
 }
 
-/* JSON is UTF-8, and names and paths need not be. */
+/* JSON is UTF-8; names and paths need not be. */
 static json_t * new_text(const char * bytes) {
     json_t * text = json_string(bytes);
     if (text) { return text; }
@@ -45,7 +45,7 @@ void result_put(struct result * r, json_t * object, const char * key, json_t * v
     if (json_object_set_new(object, key, value) != 0) { r->failed = true; }
 }
 
-/* An empty member to begin with, so that the order is always the same. */
+/* Begins with empty members, so that their order is always the same. */
 static json_t * part(struct result * r, const char * key) {
     return json_object_get(r->json, key);
 }
@@ -153,7 +153,7 @@ void result_put_text(struct result * r, json_t * object, const char * key, const
     result_put(r, object, key, new_text(text));
 }
 
-/* JSON's integers are signed; no real figure comes near the limit. */
+/* jansson's integers are signed; no real figure comes near the limit. */
 void result_put_count(struct result * r, json_t * object, const char * key, uint64_t count) {
     result_put(r, object, key, json_integer(count < INT64_MAX ? (json_int_t) count : INT64_MAX));
 }

@@ -25,14 +25,14 @@
 
 enum unit {
     UNIT_TEXT,
-    UNIT_NUMBER, /* names something: a layer */
+    UNIT_NUMBER, /* names something, such as a layer */
     UNIT_COUNT,
     UNIT_BYTES,
     UNIT_NS,
     UNIT_SHARE,      /* of 1 */
     UNIT_PER_SECOND, /* a rate */
     UNIT_FACTOR,
-    UNIT_INDEX,       /* from 0 to 1, and no share of anything: with two digits */
+    UNIT_INDEX,       /* from 0 to 1, but not a share of anything: two digits */
     UNIT_SHARES,      /* an array of shares */
     UNIT_CHANGE,      /* of 1, more or less */
     UNIT_CORRELATION, /* from -1 to 1 */
@@ -50,31 +50,31 @@ enum show { SHOW_ALWAYS, SHOW_ASKED, SHOW_NEVER };
 
 struct result {
     json_t * json;
-    json_t * rows; /* of the table begun last */
+    json_t * rows; /* of the newest table */
     bool failed;
 };
 
 void result_begin(struct result * r, const char * title);
-json_t * result_end(struct result * r); /* the caller owns it; NULL: memory */
+json_t * result_end(struct result * r); /* the caller owns it; NULL: no memory */
 
 void result_title(struct result * r, const char * format, ...) __attribute__((format(printf, 2, 3))); /* another */
 
-/* Text may hold any bytes: invalid UTF-8 shows as question marks. */
+/* Text may hold any bytes; invalid UTF-8 shows as question marks. */
 void result_headline(struct result * r, const char * format, ...) __attribute__((format(printf, 2, 3)));
 void result_line(struct result * r, const char * label, const char * format, ...) __attribute__((format(printf, 3, 4)));
 void result_note(struct result * r, const char * format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A question as people put it, and its answer in a sentence with its figures: `tat report --questions`. */
+/* A question as people ask it, and a sentence with figures that answers it: `tat report --questions`. */
 void result_answer(struct result * r, const char * question, const char * format, ...)
     __attribute__((format(printf, 3, 4)));
 
 void result_absent(struct result * r);
-json_t * result_values(struct result * r); /* the `values` object, to put into */
+json_t * result_values(struct result * r); /* the `values` object, for result_put_* */
 
 /* Begins a table; `title` may be NULL. Rows go to the table begun last. */
 void result_table(struct result * r, const char * name, const char * title, enum show show,
                   const struct result_column * columns, size_t count);
-json_t * result_row(struct result * r); /* a new one; it and result_values may be NULL, which result_put_* take */
+json_t * result_row(struct result * r); /* begins a row; it and result_values may be NULL, which result_put_* take */
 
 void result_put(struct result * r, json_t * object, const char * key, json_t * value); /* takes over `value` */
 void result_put_text(struct result * r, json_t * object, const char * key, const char * text);
@@ -82,7 +82,7 @@ void result_put_count(struct result * r, json_t * object, const char * key, uint
 void result_put_real(struct result * r, json_t * object, const char * key, double value);
 void result_put_layer(struct result * r, json_t * object, const char * key, uint32_t layer); /* null for TAT_NO_LAYER */
 
-/* a / b, 0 where b is 0. */
+/* a / b, or 0 if b is 0. */
 double ratio(uint64_t a, uint64_t b);
 
 #endif

@@ -80,7 +80,7 @@ static void take_gates(struct routing * r, const int64_t * values, size_t count)
     }
 }
 
-/* Ids of tokens, which are rows of the embedding. */
+/* Reads the ids of tokens, which are rows of the embedding. */
 static void take_tokens(struct routing * r, const int64_t * values, size_t count) {
     if (count == 0 || count != r->t->n_tokens || r->tokens.count) { return; }
     uint32_t * tokens = extend(r, &r->tokens, sizeof *tokens, count);
@@ -89,7 +89,7 @@ static void take_tokens(struct routing * r, const int64_t * values, size_t count
     }
 }
 
-/* Which rows to get is an input of the graph. */
+/* The rows to pick are an input of the graph. */
 static void take_rows(struct routing * r, const struct tat_capture * c, const int64_t * values, size_t count) {
     const bool input = c->entry < r->t->n_leaves;
     if (input && picks_tokens(r->t, r->tensors, node_of(r->t, c->node))) { take_tokens(r, values, count); }
@@ -162,7 +162,7 @@ void routing_free(struct routing * r) {
     route_free(&r->route);
 }
 
-/* Shapes are bounded where they are decoded, their sum is not: a hostile one only wraps. */
+/* Decoding bounds each shape, but not their sum; a hostile one only wraps. */
 uint64_t routing_slice_bytes(const struct tat_template * t, const struct routed_layer * layer) {
     uint64_t bytes = 0;
     for (uint32_t n = 0; n < t->n_nodes; n++) {

@@ -25,7 +25,7 @@ static void * begin(const struct subject * subject) {
     return s;
 }
 
-/* From the first thing noted, loading as a rule, to the last. */
+/* From the first event, as a rule loading, to the last. */
 static uint64_t duration(const struct subject * s) {
     int64_t from = 0, to = 0;
     for (uint32_t i = 0; i < s->n_events; i++) {
@@ -86,7 +86,7 @@ static void add_files(const struct subject * s, struct result * r) {
     }
 }
 
-/* A line for each model and what is used with one: `--model` takes the number and the name. */
+/* Writes a line for each model and for what is used with one; `--model` takes the number and the name. */
 static void add_models(const struct subject * s, struct result * r) {
     add_files(s, r);
     for (uint32_t i = 0; i < s->n_models; i++) {
@@ -104,7 +104,7 @@ static void add_models(const struct subject * s, struct result * r) {
     if (!s->n_files) { result_line(r, "model", "none was found: tensors have no place in a file"); }
 }
 
-/* What a node's time means. */
+/* Says what a node's time means. */
 static void add_times(const struct subject * s, struct result * r) {
     uint32_t exact = 0;
     for (uint32_t i = 0; i < s->n_evaluations; i++) { exact += (s->evaluations[i].flags & TAT_EVALUATION_EXACT) != 0; }
@@ -135,7 +135,7 @@ static void add_graphs(const struct subject * s, struct result * r) {
     result_put_count(r, result_values(r), "threads", threads);
 }
 
-/* Evaluations that are in no table. */
+/* Counts evaluations that are in no table. */
 struct left_out {
     uint64_t lost;
     uint64_t unmatched; /* their records cannot be made */
@@ -169,7 +169,7 @@ static void say_losses(struct result * r, const struct tat_trace_summary * t) {
     }
 }
 
-/* A line for everything that is missing, or one that nothing is. */
+/* Writes a line for everything that is missing, or one that nothing is. */
 static void add_completeness(const struct subject * s, struct result * r) {
     const struct tat_trace_summary * t = tat_trace_summary(s->trace);
     const struct left_out x = count_left_out(s);

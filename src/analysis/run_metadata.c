@@ -24,7 +24,7 @@ json_t * run_metadata(const struct tat_trace * trace) {
     return metadata;
 }
 
-/* A number, and nothing behind it. */
+/* Reads a number with nothing after it. */
 static bool read_number(const char * text, int64_t * value) {
     char * end;
     *value = strtoll(text, &end, 10);
@@ -47,7 +47,7 @@ static const char * asked_by(const json_t * command, size_t i) {
 int64_t run_asked_tokens(const json_t * metadata) {
     const json_t * command = json_object_get(metadata, "command");
     const int program = command_program(metadata);
-    int64_t asked = -1; /* the last one counts */
+    int64_t asked = -1; /* the last -n counts */
     for (size_t i = (size_t) program + 1; program >= 0 && i < json_array_size(command); i++) {
         const char * value = asked_by(command, i);
         int64_t number;

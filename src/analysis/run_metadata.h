@@ -10,10 +10,10 @@
 
 #include "tat/trace.h"
 
-/* Of the file beside the trace; NULL where there is none that can be read. The caller owns it. */
+/* The contents of the file beside the trace; the caller owns them. NULL: there is none that can be read. */
 json_t * run_metadata(const struct tat_trace * trace);
 
-/* The tokens that the program which computed was asked to generate (-n), or -1 where the command line does not say. */
+/* How many tokens the program that computed was asked to generate (-n); -1: the command line does not say. */
 int64_t run_asked_tokens(const json_t * metadata);
 
 #endif

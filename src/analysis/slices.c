@@ -7,7 +7,7 @@
 
 enum { SLICES_MAX = 1 << 22 }; /* far more than any model has; a hostile trace may ask for any number */
 
-/* How many each tensor has, in place of its first. */
+/* Sets how many slices each tensor has, in the place of its first slice. */
 static void count_slices(struct slices * s, const struct subject * subject) {
     uint32_t * count = s->first + 1;
     uint64_t total = subject->n_tensors;

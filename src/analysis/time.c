@@ -17,7 +17,7 @@ enum { SLOWEST = 20 };
 struct spent {
     uint64_t count, fused, ns, bytes;
     uint32_t of;  /* operation, part or tensor */
-    bool weights; /* a part that is read from the model file */
+    bool weights; /* this part is read from the model file */
 };
 
 struct state {
@@ -98,7 +98,7 @@ static json_t * add_spent(struct result * r, const char * key, const char * name
     return row;
 }
 
-/* Not of the KV cache by itself: what reads K reads V in the same time. */
+/* The KV cache is not told apart: what reads K reads V in the same time. */
 static void add_rate(struct result * r, json_t * row, const struct spent * o) {
     if (!o->bytes || !o->ns) { return; }
     result_put_real(r, row, "bytes_per_second", 1e9 * ratio(o->bytes, o->ns));

@@ -18,7 +18,7 @@ enum { ALL = TAT_PHASE_COUNT, SCOPES };
 
 struct state {
     const struct subject * subject;
-    struct scope scope[SCOPES]; /* by phase, and of inference as a whole */
+    struct scope scope[SCOPES]; /* by phase, and for inference as a whole */
     bool approximate;
 };
 

@@ -12,10 +12,10 @@ struct walk {
     const struct tat_evaluation * evaluations;
     uint32_t n_tensors, n_templates, n_evaluations;
     uint32_t * order;      /* evaluations by thread, then in time */
-    uint32_t * name_of;    /* by tensor: a number of its name, for occurrences are counted within a graph */
-    uint32_t * written;    /* by number of a name: the last ubatch with a node that computed it */
-    struct ubatch * alone; /* by template: of a ubatch that is one graph, as most are; count is 0 where not known yet */
-    uint32_t number;       /* of the ubatch, from 1 */
+    uint32_t * name_of;    /* by tensor: a number for its name, because occurrences are counted within a graph */
+    uint32_t * written;    /* by a name's number: the last ubatch with a node that computed it */
+    struct ubatch * alone; /* by template, for a ubatch that is one graph, as most are; count is 0 if unknown yet */
+    uint32_t number;       /* the ubatch's number, from 1 */
     uint64_t work;         /* entries looked at */
 };
 
@@ -34,7 +34,7 @@ static void see_results(struct walk * w, const struct tat_template * t, uint32_t
     }
 }
 
-/* Than the embeddings of tokens, which stay on the CPU where a GPU takes all the rest. */
+/* Reads weights other than the token embeddings, which stay on the CPU when a GPU takes all the rest. */
 static bool reads_other_weights(const struct walk * w, const struct tat_template * t) {
     for (uint32_t i = 0; i < t->n_leaves; i++) {
         const struct tat_tensor * leaf = &w->tensors[t->entries[i].tensor];
@@ -76,7 +76,7 @@ static void walk(struct walk * w, bool ended, ubatch_sink sink, void * user) {
             if (next->thread != first->thread || w->templates[next->template_id].n_tokens) { break; }
             cut |= (next->flags & TAT_EVALUATION_ABORTED) != 0;
         }
-        /* A process that was killed was in the middle of a thread's last one. */
+        /* A process that was killed was in the middle of a thread's last ubatch. */
         const bool is_last = to == w->n_evaluations || w->evaluations[w->order[to]].thread != first->thread;
         struct ubatch u = ubatch_of(w, &w->order[from], to - from);
         u.evaluations = &w->order[from];

@@ -10,29 +10,29 @@
 
 #include "tat/trace.h"
 
-/* Entries of graphs, or as much work as one: no trace, wherever it comes from, keeps us longer than seconds. */
+/* The most entries of graphs, or work of that size, so that no trace from anywhere keeps us longer than seconds. */
 #define UBATCHES_WORK_MOST ((uint64_t) 1 << 31)
 
 struct ubatch {
     const uint32_t * evaluations; /* in order */
     uint32_t count;
-    bool takes_tokens;             /* else it is a shift of the cache, or the like */
-    bool is_cut;                   /* aborted, or the process was killed in it: it tells nothing of other backends */
-    bool is_silent;                /* nothing comes out, neither logits nor embeddings, though a model began it */
-    uint64_t n_results, n_foreign; /* that came from another graph; those that came from none in the trace */
-    uint32_t evaluation, leaf;     /* the first of those */
+    bool takes_tokens;             /* false for a shift of the cache and the like */
+    bool is_cut;                   /* aborted, or the process was killed in it; says nothing about other backends */
+    bool is_silent;                /* a model began it, but it gives neither logits nor embeddings */
+    uint64_t n_results, n_foreign; /* inputs computed by another graph; those computed by no graph in the trace */
+    uint32_t evaluation, leaf;     /* the first of the latter */
 };
 
-/* Whether another backend computed a part. */
+/* True if another backend computed a part. */
 static inline bool ubatch_is_partial(const struct ubatch * u) {
     return u->n_foreign > 0 || (u->takes_tokens && !u->is_cut && u->is_silent);
 }
 
-/* Called with each ubatch, thread by thread, in order of time. */
+/* Called with each ubatch: thread by thread, each in order of time. */
 typedef void (*ubatch_sink)(const struct ubatch * ubatch, void * user);
 
-/* Returns 0; 1 where it ended early, as the trace has too many graphs in pieces for that to take seconds; -1: memory.
- */
+/* Returns 0; 1: ended early, because the trace has too many graphs in pieces to finish within seconds; -1: no
+ * memory. */
 int ubatches_each(const struct tat_trace * trace, ubatch_sink sink, void * user);
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Three digits, whatever the size: 9.38, 93.8, 938. */
+/* Three digits at any size: 9.38, 93.8, 938. */
 static const char * three_digits(char text[static UNITS_SIZE], double value, const char * unit) {
     snprintf(text, UNITS_SIZE, "%.*f %s", value < 9.995 ? 2 : value < 99.95 ? 1 : 0, value, unit);
     return text;

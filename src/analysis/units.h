@@ -18,13 +18,13 @@ const char * format_duration(char text[static UNITS_SIZE], uint64_t nanoseconds)
 /* "180,489". Returns `text`. */
 const char * format_count(char text[static UNITS_SIZE], uint64_t count);
 
-/* Of a share from 0 to 1: "12.5 %"; what is above zero never shows as 0.0. Returns `text`. */
+/* A share from 0 to 1: "12.5 %"; more than zero never shows as 0.0. Returns `text`. */
 const char * format_share(char text[static UNITS_SIZE], double share);
 
-/* Of a rate: "17.3", and of less than 0.1 two digits, as of a model that is read from disk: "0.034". Returns `text`. */
+/* A rate: "17.3", and with two digits below 0.1, as for a model that is read from disk: "0.034". Returns `text`. */
 const char * format_rate(char text[static UNITS_SIZE], double rate);
 
-/* Of a path, in it. */
+/* The last part of a path; points into it. */
 const char * last_part(const char * path);
 
 #endif

@@ -5,9 +5,9 @@
 
 #include "analysis/units.h"
 
-/* Of operations whose wait was recorded. */
+/* Sums over the operations whose wait was recorded. */
 struct waited {
-    uint64_t ns, wait_ns; /* the one contains the other */
+    uint64_t ns, wait_ns; /* the time contains the wait */
     uint32_t of;          /* operation, phase or layer */
     bool any;
 };
@@ -131,7 +131,7 @@ static void tell(const struct waits * w, struct result * r) {
     }
 }
 
-/* How times and waits are to be read. */
+/* Says how to read times and waits. */
 static void explain(const struct waits * w, struct result * r, uint64_t ns) {
     uint32_t exact = 0;
     char rest[UNITS_SIZE];

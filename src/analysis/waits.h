@@ -9,10 +9,10 @@
 
 struct waits;
 
-struct waits * waits_begin(const struct subject * subject); /* NULL: memory */
+struct waits * waits_begin(const struct subject * subject); /* NULL: no memory */
 void waits_tally(struct waits * w, const struct tat_tally * t);
 
-/* Tells it, where `ns` is the time of all operations, and frees `w`. */
+/* Puts the table into the result and frees `w`. `ns`: the time of all operations. */
 void waits_finish(struct waits * w, struct result * r, uint64_t ns);
 
 #endif

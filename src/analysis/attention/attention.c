@@ -54,7 +54,7 @@ static bool is_whole(const struct tat_evaluation * e) {
     return !(e->flags & (TAT_EVALUATION_OUTSIDE | TAT_EVALUATION_UNMATCHED | TAT_EVALUATION_ABORTED));
 }
 
-/* The last generated token; if there is none, the last of the prompt. */
+/* The last generated token, else the last of the prompt. */
 static uint32_t find_sample(const struct subject * s) {
     uint32_t prompt = UINT32_MAX;
     for (uint32_t i = s->n_evaluations; i-- > 0;) {
@@ -105,7 +105,7 @@ static void add(struct attention * a, const struct tat_access * r, enum attentio
     *(write ? &here->written : &here->read) += r->bytes;
     if (generated) { *(write ? &total->written : &total->read) += r->bytes; }
     if (class == OUR_CACHE && !write) {
-        /* Of the layer that reads: it may be another's cache. */
+        /* Counts for the layer that reads, though the cache may be another layer's. */
         layer = layer_at(a, r->layer);
         layer->now_read = layer->now == r->evaluation + 1 ? layer->now_read + r->bytes : r->bytes;
         layer->now = r->evaluation + 1;

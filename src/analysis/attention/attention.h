@@ -10,7 +10,7 @@
 #include "format/access_heads.h"
 #include "format/list.h"
 
-/* Of a tensor: whether its records matter here. */
+/* Whether a tensor's records matter here. */
 enum attention_class { NOT_OURS, OUR_WEIGHT, OUR_CACHE, OUR_STATE };
 
 struct traffic {
@@ -22,39 +22,39 @@ struct attention_node {
     uint32_t template_id;
     uint16_t layer;
     uint32_t mask;    /* its capture, or UINT32_MAX */
-    uint64_t cells;   /* of the KV cache that it reads, of all streams */
-    uint64_t streams; /* of sequences that are kept apart; a query sees cells of its own */
+    uint64_t cells;   /* cells of the KV cache that it reads, in all streams */
+    uint64_t streams; /* separate sequences; a query sees cells of its own stream only */
 };
 
 /* One evaluation of inference. */
 struct attention_step {
     struct traffic cache, state;
     uint64_t weights;
-    double cells, visible; /* a layer, and a query of it: means over layers */
+    double cells, visible; /* per layer, and per query of it: means over layers */
     uint32_t layers;       /* with attention */
-    bool known;            /* the masks of all of them: */
-    /* bytes read of cells: written by the evaluation itself; before it, and seen; seen by no query */
+    bool known;            /* the masks of all these layers are known, and with them: */
+    /* bytes read of cells that the evaluation itself wrote; that were there before and are seen; that no query sees */
     double fresh, cached, hidden;
 };
 
-/* Of the generated tokens. */
+/* Sums over the generated tokens. */
 struct attention_layer {
     struct traffic cache, state;
     uint64_t weights;
     uint64_t evaluations; /* with attention in this layer */
-    uint64_t masked;      /* of those, with a mask that is known */
+    uint64_t masked;      /* of those, with a known mask */
     double cells, visible;
-    /* Of all evaluations of inference: */
+    /* Over all evaluations of inference: */
     uint64_t most_visible; /* cells that a query saw */
-    bool narrower;         /* than another layer in the same evaluation */
-    /* Bytes of the cache read in the evaluation `now` - 1. */
+    bool narrower;         /* fewer cells than another layer in the same evaluation */
+    /* Bytes of the cache read in evaluation `now` - 1. */
     uint64_t now_read;
     uint32_t now;
 };
 
 struct visible {
-    uint64_t queries, sum, most, seen; /* seen: different cells that any query sees */
-    uint64_t bad;                      /* not captured, or not as many rows as streams need */
+    uint64_t queries, sum, most, seen; /* seen: how many different cells the queries see */
+    uint64_t bad;                      /* not captured, or with fewer rows than the streams need */
 };
 
 /* A run of accesses in the sample, by layer and part. */
@@ -69,15 +69,15 @@ struct attention {
     const struct subject * subject;
     uint8_t * class;                /* by tensor */
     struct attention_step * step;   /* by evaluation */
-    struct attention_layer * layer; /* by number; one more, for what is of no layer */
+    struct attention_layer * layer; /* by number, and one more for what belongs to no layer */
     uint32_t span;                  /* layers */
     struct traffic part[TAT_COMPONENT_COUNT][TAT_PHASE_COUNT];
     uint64_t cache_bytes; /* of the whole KV cache */
     struct list nodes;    /* struct attention_node, by template, then in the order of execution */
-    /* The evaluation at hand. */
+    /* About the evaluation at hand. */
     uint32_t at; /* UINT32_MAX: none */
     bool counts;
-    /* One generated token, the last, of which order and heads are told. UINT32_MAX: there is none. */
+    /* The sample: the last generated token, whose order and heads are shown. UINT32_MAX: there is none. */
     uint32_t sample;
     struct list touches; /* struct touch */
     struct access_heads * heads;
@@ -102,10 +102,10 @@ void attention_show_layers(struct attention * a, struct result * r);
 void attention_show_order(struct attention * a, struct result * r);
 void attention_show_heads(struct attention * a, struct result * r);
 
-/* "Q", "K cache": what a component is called in the order of a layer. NULL: it has no part in attention. */
+/* What a component is called in the order of a layer: "Q", "K cache". NULL: it has no part in attention. */
 const char * attention_part(enum tat_component component);
 
-/* Bytes a generated token reads or writes; 0 where none was generated. */
+/* Bytes that a generated token reads or writes; 0: none was generated. */
 static inline double per_token(const struct attention * a, uint64_t bytes) {
     return ratio(bytes, a->subject->phase[TAT_PHASE_GENERATE].tokens);
 }

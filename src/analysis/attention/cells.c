@@ -22,7 +22,8 @@ static uint32_t capture_of(const struct tat_template * t, uint32_t entry) {
     return UINT32_MAX;
 }
 
-/* Flash attention tells all at once; without it the product with K has the cells, and a SOFT_MAX after it the mask. */
+/* Flash attention tells everything at once. Without it, the product with K has the cells, and a SOFT_MAX after it the
+ * mask. */
 static bool node_of(const struct attention * a, const struct tat_template * t, const struct tat_entry * node,
                     struct attention_node * found) {
     const struct tat_entry *x = source(t, node, 0), *y = source(t, node, 1);
@@ -40,7 +41,7 @@ static struct attention_node * last_node(const struct attention * a) {
     return &LIST(struct attention_node, a->nodes)[a->nodes.count - 1];
 }
 
-/* A layer that attends twice in a graph keeps its first. */
+/* For a layer that attends twice in a graph, the first attention counts. */
 static bool add_template(struct attention * a, uint32_t number) {
     const struct tat_template * t = &a->subject->templates[number];
     const uint32_t first = a->nodes.count;
@@ -98,7 +99,7 @@ static uint64_t union_of(struct run * runs, size_t n) {
     return seen;
 }
 
-/* A mask's values: for each query the runs (skipped, seen) of cells, up to (0, 0). Streams lie behind each other. */
+/* A mask's values: for each query its runs (skipped, seen) of cells, ended by (0, 0). Streams follow each other. */
 static bool read_mask(uint32_t capture, const int64_t * values, size_t count, void * user) {
     struct masks * m = user;
     const struct tat_capture * c = &m->t->captures[capture];
@@ -121,7 +122,7 @@ static bool read_mask(uint32_t capture, const int64_t * values, size_t count, vo
             continue;
         }
         if (skipped > ne[0] - at || seen > ne[0] - at - skipped) {
-            v->bad = 1; /* beyond the mask's end: a hostile trace */
+            v->bad = 1; /* beyond the mask's end, as in a hostile trace */
             break;
         }
         const uint64_t stream = row / (rows / ne[3]) * ne[0];
@@ -151,7 +152,7 @@ static const struct attention_node * first_node(const struct attention * a, uint
     return nodes + low;
 }
 
-/* The bytes that the layer read, by whose cells they are: each of its tokens wrote one. */
+/* Divides the bytes that the layer read by whose cells they are: each of its tokens wrote one cell. */
 static void add_layer(struct attention * a, struct attention_step * s, const struct attention_node * n,
                       const struct visible * v, uint64_t tokens) {
     const struct attention_layer * l = &a->layer[n->layer];

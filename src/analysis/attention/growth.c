@@ -36,12 +36,12 @@ static const struct result_column shown_columns[] = {
     { "kv_of_weights", "of weights", UNIT_SHARE },
 };
 
-/* Evaluations that follow each other, as one. */
+/* Evaluations that follow each other, joined to one row. */
 struct stretch {
     uint64_t evaluations, tokens;
     uint32_t token, context;
     bool several_contexts, known;
-    int phase; /* enum tat_phase; -1: different ones */
+    int phase; /* enum tat_phase; -1: several */
     struct attention_step sum;
 };
 
@@ -99,7 +99,7 @@ static bool is_step(const struct attention * a, uint32_t i, bool generated) {
     return a->step[i].weights + a->step[i].cache.read + a->step[i].state.read > 0;
 }
 
-/* Rows of so many evaluations each. */
+/* Makes rows of so many evaluations each. */
 static uint64_t show(const struct attention * a, struct result * r, bool generated, uint64_t most) {
     uint64_t n = 0;
     struct stretch s = { 0 };
@@ -130,8 +130,8 @@ static struct stretch generation(const struct attention * a, uint32_t * first, u
     return s;
 }
 
-/* Cells at which a token would read as much of the cache as it reads of weights, if all layers go on to see all of
- * them. 0: not to be told. */
+/* The number of cells at which a token would read as much of the cache as of weights, if all layers go on seeing all
+ * cells. 0: this cannot be told. */
 static uint64_t break_even(const struct attention * a, const struct attention_step * s, uint32_t tokens) {
     for (uint32_t i = 0; i < a->span; i++) {
         if (a->layer[i].narrower) { return 0; }

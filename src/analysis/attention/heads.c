@@ -11,13 +11,13 @@
 #include "analysis/units.h"
 #include "format/head_shapes.h"
 
-enum { HEADS_MAX = 1 << 17 /* sums that are kept, of all layers and parts */ };
+enum { HEADS_MAX = 1 << 17 /* sums kept for all layers and parts together */ };
 
 enum of_head { Q_WEIGHTS, K_WEIGHTS, V_WEIGHTS, O_WEIGHTS, K_READ, V_READ, K_WRITTEN, V_WRITTEN, HEAD_PARTS };
 
 static const struct {
     const char *key, *label;
-    bool of_query; /* of query heads, else of KV heads */
+    bool of_query; /* true: query heads; false: KV heads */
 } of_heads[HEAD_PARTS] = {
     [Q_WEIGHTS] = { "q_weights", "Q weights", true },
     [K_WEIGHTS] = { "k_weights", "K weights", false },

@@ -25,7 +25,7 @@ static const struct result_column state_columns[] = {
     { "weight_bytes_per_token", "weights/token", UNIT_BYTES },
 };
 
-/* Cells that the layer's cache has room for; 0 where its shape does not tell, as in old versions. */
+/* How many cells the layer's cache has room for; 0: its shape does not tell, as in old versions. */
 static uint64_t room(const struct attention * a, uint32_t layer) {
     for (uint32_t i = 0; i < a->subject->n_tensors; i++) {
         const struct tat_tensor * t = &a->subject->tensors[i];

@@ -24,7 +24,7 @@ static const struct result_column step_columns[] = {
     { "access", "access", UNIT_TEXT }, { "bytes", "bytes", UNIT_BYTES },
 };
 
-/* A part touched again right after itself, as a weight and its bias, is one step. */
+/* A part that is touched twice in a row, such as a weight and its bias, is one step. */
 void attention_touch(struct attention * a, const struct tat_access * record) {
     const struct tat_tensor * t = &a->subject->tensors[record->tensor];
     const bool write = record->flags & TAT_ACCESS_WRITE;
@@ -43,7 +43,7 @@ void attention_touch(struct attention * a, const struct tat_access * record) {
     };
 }
 
-/* Layers that do the same. */
+/* A kind of layers: those that do the same. */
 struct kind {
     char order[ORDER_SIZE];
     uint32_t layers;
@@ -64,7 +64,7 @@ static int by_layer(const void * a, const void * b) {
     return (*x > *y) - (*x < *y);
 }
 
-/* Returns how many kinds of layers there are, at most KINDS_MAX; the most common comes first. */
+/* Returns how many kinds of layers there are, at most KINDS_MAX, with the most common first. */
 static size_t sort_out(const struct touch * const * touches, size_t n, struct kind kinds[static KINDS_MAX]) {
     size_t found = 0;
     for (size_t i = 0; i < n;) {

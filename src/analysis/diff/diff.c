@@ -37,7 +37,7 @@ static bool sets_seed(const json_t * argument) {
     return text && strncmp(text, "--seed=", sizeof "--seed=" - 1) == 0;
 }
 
-/* Runs with other seeds are what repeats are for. */
+/* Repeated runs may have other seeds. */
 bool diff_argument_differs(const json_t * a, const json_t * b, size_t i) {
     if (i && is_seed(json_array_get(a, i - 1)) && is_seed(json_array_get(b, i - 1))) { return false; }
     if (sets_seed(json_array_get(a, i)) && sets_seed(json_array_get(b, i))) { return false; }
@@ -76,7 +76,7 @@ unsigned diff_facets(const struct profile * a, const struct profile * b) {
     return facets;
 }
 
-/* A group is what repeats its first run. */
+/* A group is the runs that repeat its first run. */
 static void find_groups(struct diff * d) {
     for (size_t i = 0; i < d->n_runs; i++) {
         size_t first = 0;

@@ -9,7 +9,7 @@
 #include "analysis/result.h"
 #include "tat/diff.h"
 
-/* What is compared with what: runs that repeat each other are one side; where all do, each run is one. The first side
+/* What is compared with what. Runs that repeat each other are one side; if all do, each run is a side. The first side
  * is compared with each of the others. */
 struct side {
     const struct profile * run[TAT_DIFF_MOST];
@@ -22,7 +22,7 @@ struct diff {
     struct side side[TAT_DIFF_MOST];
     size_t n_runs, n_sides;
     uint32_t n_groups;
-    enum scope scope; /* generation, if all runs have it: what is compared token by token */
+    enum scope scope; /* generation, if all runs have it: then tokens are compared */
 };
 
 struct diff_section {
@@ -36,30 +36,30 @@ extern const struct diff_section diff_runs, diff_tensors, diff_experts, diff_ord
 /* "generated token" or "token". */
 const char * diff_scope_name(const struct diff * d);
 
-/* In which ways two runs differ in set-up: if in none, they are repeats of each other. */
+/* In what the set-ups of two runs differ. If in nothing, the runs repeat each other. */
 enum facet {
     FACET_MODEL = 1u << 0,
-    FACET_PROMPT = 1u << 1,  /* its ubatches, and its token ids where both have them */
-    FACET_COMMAND = 1u << 2, /* but for the seed; where both have it */
+    FACET_PROMPT = 1u << 1,  /* its ubatches, and its token ids if both have them */
+    FACET_COMMAND = 1u << 2, /* apart from the seed; if both have it */
     FACET_PROGRAM = 1u << 3,
     FACET_GGML = 1u << 4,
     FACET_THREADS = 1u << 5,
-    FACET_MACHINE = 1u << 6, /* processor and their number, where both have them */
+    FACET_MACHINE = 1u << 6, /* the processor and how many there are, if both have them */
     FACETS = 7
 };
 unsigned diff_facets(const struct profile * a, const struct profile * b);
 
-/* Of two command lines, and an argument of which one may have none. */
+/* Of two command lines, and an argument that one of them may lack. */
 bool diff_argument_differs(const json_t * a, const json_t * b, size_t i);
 
-/* Distance of the choices of two layers with as many experts, and that of a layer's two halves. */
+/* The distance between the choices of two layers with as many experts, and between a layer's halves. */
 struct distance choices_distance(const struct choices * a, const struct choices * b);
 
-/* The mean total variation over layers that two runs have alike; NAN where there is none. */
+/* The mean total variation over layers that two runs have in common. NAN: there are none. */
 double choices_variation(const struct profile * a, const struct profile * b);
 
-/* The tokens of which two runs have the order of reading, how many are read alike from the first on, and whether
- * all. */
+/* The tokens whose order of reading both runs have; how many of them, from the first on, read alike; and whether all
+ * do. */
 struct order_match {
     uint32_t tokens, weights, slices; /* weights, slices: alike in a row, from the first */
 };

@@ -33,19 +33,19 @@ double choices_variation(const struct profile * a, const struct profile * b) {
     return n ? sum / n : NAN;
 }
 
-/* A layer of a side: its runs together. */
+/* A layer of a side, with its runs joined. */
 struct layer_sum {
     uint64_t *half[2], *all;
     uint64_t selections;
 };
 
-/* One of a pair: the same layer, with as many experts. */
+/* A layer of a pair: the same layer, with as many experts. */
 struct layer_pair {
     uint32_t layer, n_experts;
     struct layer_sum side[2];
     struct distance d;
     struct contingency table;
-    double own;    /* variation between the halves of a side, the mean of both */
+    double own;    /* variation between the halves of a side, averaged over both sides */
     uint32_t most; /* the expert whose share changed most */
     double most_change;
 };
@@ -70,7 +70,7 @@ static void add_side(const struct side * side, uint32_t layer, uint32_t n_expert
     }
 }
 
-/* The counts of both sides stand one behind the other. */
+/* The counts of both sides are stored one after the other. */
 static void measure(struct layer_pair * p) {
     const struct layer_sum *a = &p->side[0], *b = &p->side[1];
     const struct distance x = distance_of(a->half[0], a->half[1], p->n_experts);
@@ -116,9 +116,9 @@ static void add_layer(struct result * r, const struct side * a, const struct sid
     result_put(r, row, "counts_b", counts_of(p->side[1].all, p->n_experts));
 }
 
-/* Means over the layers of a pair. */
+/* Means over a pair's layers. */
 struct summary {
-    size_t layers, unlike; /* unlike: in one only, or with another number of experts */
+    size_t layers, unlike; /* unlike: in one side only, or with another number of experts */
     double variation, own, cramer_v, widest;
     uint32_t widest_layer;
     bool differs, sparse;
@@ -235,14 +235,14 @@ static const struct result_column columns[] = {
 };
 
 static void answer(const struct diff * d, struct result * r) {
-    const size_t pair = d->n_sides > 2 ? 0 : 2; /* where there is one, nobody asks which */
+    const size_t pair = d->n_sides > 2 ? 0 : 2; /* if there is only one, nobody asks which */
     struct summary * s = calloc(d->n_sides, sizeof *s);
     size_t layers = 0, unlike = 0;
     bool differs = false, sparse = false;
     r->failed |= !s;
     bool alike = true;
     for (size_t i = 1; i < d->n_sides; i++) {
-        alike &= choices_variation(d->side[0].run[0], d->side[i].run[0]) <= ROUNDING; /* not so for NAN */
+        alike &= choices_variation(d->side[0].run[0], d->side[i].run[0]) <= ROUNDING; /* false for NAN */
     }
     result_table(r, "layers", NULL, d->n_sides > 2 || alike ? SHOW_ASKED : SHOW_ALWAYS, columns + pair,
                  sizeof columns / sizeof columns[0] - pair);

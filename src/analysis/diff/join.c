@@ -7,7 +7,7 @@
 struct found {
     const struct touched * t;
     const struct profile * run;
-    size_t side, index; /* of the run in its side */
+    size_t side, index; /* the run's number in its side */
 };
 
 static int by_tensor(const void * a, const void * b) {

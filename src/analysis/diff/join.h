@@ -11,11 +11,11 @@
 enum { SIDES = 2 };
 enum { MEASURED_ACCESSES, MEASURED_BYTES, MEASURED_NS, MEASURES };
 
-/* A tensor of both sides, or of one. Figures are per token; those of repeated runs their mean. */
+/* A tensor of both sides, or of one. Figures are per token; for repeated runs, their mean. */
 struct joined {
     const struct touched * t;
     double mean[MEASURES][SIDES];
-    struct difference ns; /* with its interval, where both sides were repeated */
+    struct difference ns; /* with its interval, if both sides were repeated */
     bool has[SIDES];
 };
 
@@ -25,7 +25,7 @@ struct comparison {
     size_t n;
 };
 
-/* Fills `all` and `n`; `all` is to be freed in either case. False: memory. */
+/* Fills in `all` and `n`; free `all` in either case. False: no memory. */
 bool diff_join(const struct diff * d, struct comparison * c);
 
 #endif

@@ -25,7 +25,7 @@ struct order_match order_match(const struct profile * a, const struct profile * 
 
 /* ---- one evaluation ---- */
 
-enum { READS_MOST = 1 << 22 }; /* of one token; far more than any model has */
+enum { READS_MOST = 1 << 22 }; /* per token; far more than any model has */
 
 struct read {
     const char * name;
@@ -84,7 +84,7 @@ struct first {
     char a[160], b[160];
 };
 
-/* Where a token's sequences part. False: memory. */
+/* Finds where a token's sequences part. False: no memory. */
 static bool find_first(const struct profile * a, const struct profile * b, uint32_t token, bool experts,
                        struct first * first) {
     struct sequence x = sequence_of(a, token, experts), y = sequence_of(b, token, experts);

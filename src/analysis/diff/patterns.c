@@ -77,7 +77,7 @@ static double by_name(const struct profile * a, const struct profile * b, enum m
 
 /* ---- by its component and its depth ---- */
 
-enum { DEPTHS = 10, PLACES = TAT_COMPONENT_COUNT * (DEPTHS + 1) }; /* tenths of the layers, and what is in none */
+enum { DEPTHS = 10, PLACES = TAT_COMPONENT_COUNT * (DEPTHS + 1) }; /* tenths of the layers, and one for no layer */
 
 struct place {
     double size, bytes, ns;
@@ -155,7 +155,7 @@ static json_t * number(double value) {
     return isfinite(value) ? json_real(value) : json_null();
 }
 
-/* Runs against runs, both ways, in their order. */
+/* Writes runs against runs, in both directions and in their order. */
 static void add_matrix(const struct diff * d, struct result * r, json_t * matrices, const char * key, double diagonal,
                        double (*value)(const struct pair *, size_t), size_t m, const struct pair * pairs) {
     json_t * matrix = json_array();
@@ -163,7 +163,7 @@ static void add_matrix(const struct diff * d, struct result * r, json_t * matric
         json_t * row = json_array();
         for (size_t j = 0; j < d->n_runs; j++) {
             const size_t low = i < j ? i : j, high = i < j ? j : i;
-            /* Pairs stand row by row above the diagonal. */
+            /* Pairs are stored row by row above the diagonal. */
             const size_t at = low * d->n_runs - low * (low + 1) / 2 + high - low - 1;
             json_array_append_new(row, number(i == j ? diagonal : value(&pairs[at], m)));
         }
@@ -213,7 +213,7 @@ static struct extent extent_of(const struct pair * pairs, size_t n, size_t m) {
 
 enum { RANGE = 2 * UNITS_SIZE + sizeof " to " };
 
-/* "+0.62 to +0.85", or one of them where they read alike. */
+/* "+0.62 to +0.85", or one number if both read the same. */
 static const char * range_of(char text[static RANGE], struct extent e, bool share) {
     char low[UNITS_SIZE], high[UNITS_SIZE];
     snprintf(low, sizeof low, "%+.2f", e.low);

@@ -43,7 +43,7 @@ static struct touched touched_from(const struct profile * p, uint32_t tensor) {
     };
 }
 
-/* Names become tensors, of which one may be several of the trace. */
+/* Joins tensors by name; one may stand for several of the trace. */
 static bool find_tensors(struct profile * p) {
     const uint32_t n = p->subject.n_tensors;
     struct numbered * all = malloc(((size_t) n + 1) * sizeof *all);
@@ -89,7 +89,7 @@ static void add_use(struct profile * p, const struct tat_access * a, struct use 
     }
 }
 
-/* An expert's slice counts with the tensor that stands for its name. */
+/* An expert's slice counts for the tensor that stands for its name. */
 static void add_slice(struct profile * p, const struct tat_access * a, uint64_t accesses) {
     const struct touched * t = &p->tensors[p->touched_of[a->tensor]];
     const uint32_t slice = slice_of(&p->slices, a);
@@ -133,7 +133,7 @@ static bool sum_up(struct profile * p) {
     return status == 0 && !summing.weights.failed;
 }
 
-/* Of tokens that were evaluated one by one: the others share their time. */
+/* Only of tokens that were evaluated one by one: others share their time. */
 static bool find_token_times(struct profile * p) {
     p->token_ns = malloc(((size_t) p->subject.n_evaluations + 1) * sizeof *p->token_ns);
     for (uint32_t i = 0; p->token_ns && i < p->subject.n_evaluations; i++) {

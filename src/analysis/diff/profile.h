@@ -10,15 +10,15 @@
 #include "analysis/choices.h"
 #include "analysis/slices.h"
 
-/* Prompt and generation together, and generation alone. */
+/* Prompt and generation together, or generation alone. */
 enum scope { SCOPE_ALL, SCOPE_GENERATE, SCOPES };
 
 struct use {
     double accesses, bytes, ns;
 };
 
-/* A weight, or a part of the KV cache. Numbers differ between traces, so it is known by model and name; where several
- * tensors of a model bear one name (a repacked copy), they are one. */
+/* A weight, or a part of the KV cache. Numbers differ between traces, so model and name identify it. If several tensors
+ * of a model have the same name (a repacked copy), they count as one. */
 struct touched {
     const char * name;
     enum tat_tensor_kind kind;
@@ -35,28 +35,28 @@ struct operation_time {
     uint64_t ns[SCOPES];
 };
 
-/* An evaluation that generated, and in which order it read weights. */
+/* An evaluation that generated, and the order in which it read weights. */
 struct reading {
     uint32_t evaluation;
     uint64_t weights, slices; /* hashes of the sequences of names, and of names with experts */
 };
 
 struct profile {
-    struct tat_trace * part; /* that is compared of a trace of several models, or NULL */
+    struct tat_trace * part; /* the model compared, in a trace of several; or NULL */
     struct subject subject;
     struct slices slices;
     struct touched * tensors; /* by kind, model, name */
     struct operation_time * operations;
-    struct choices * choices; /* by layer, those only that have any: halves of the run's tokens */
+    struct choices * choices; /* by layer, only layers that have any: halves of the run's tokens */
     struct list readings;     /* struct reading */
     uint64_t * slice_accesses;
-    double * token_ns;     /* of each generated token that was evaluated alone */
+    double * token_ns;     /* for each generated token that was evaluated alone */
     uint64_t * name_hash;  /* by tensor of the trace; 0: no weight */
     uint32_t * touched_of; /* by tensor of the trace: index of `tensors`, or UINT32_MAX */
     uint32_t n_tensors, n_operations, n_choices, n_token_ns;
-    uint64_t shape_hash; /* of the prompt's ubatches */
-    uint64_t ids_hash;   /* of its token ids, where they were recorded */
-    uint64_t model_hash; /* of the model's files, of its adapters too */
+    uint64_t shape_hash; /* over the prompt's ubatches */
+    uint64_t ids_hash;   /* over its token ids, if they were recorded */
+    uint64_t model_hash; /* the model's files, with its adapters */
     bool has_ids, failed;
     json_t * metadata;       /* or NULL */
     char label[24];          /* "A" */
@@ -64,14 +64,14 @@ struct profile {
     uint32_t group;          /* runs that repeat each other have the same, from 0 */
 };
 
-/* False: memory, with the parts that there are, to be closed in either case. */
+/* False: no memory; some parts may be there. Close it in either case. */
 bool profile_open(struct profile * p, const struct tat_trace * trace);
 void profile_close(struct profile * p);
 
-/* Tokens and time of a scope, of evaluations that were recorded in full. */
+/* The tokens and the time of a scope, in evaluations that were recorded in full. */
 struct phase_total profile_total(const struct profile * p, enum scope scope);
 
-/* The order in which tensors of one kind stand. */
+/* Compares tensors of one kind, for sorting. */
 int touched_order(const struct touched * a, const struct touched * b);
 
 #endif

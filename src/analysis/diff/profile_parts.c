@@ -18,7 +18,7 @@ static uint64_t mix_text(uint64_t hash, const char * text) {
 
 /* ---- routing ---- */
 
-/* The layers that chose; the counts are the profile's from here on. */
+/* Takes the layers that chose; from here on the profile owns the counts. */
 static bool keep_choices(struct profile * p, struct choice_table * table) {
     p->choices = calloc((size_t) table->n_layers + 1, sizeof *p->choices);
     for (uint32_t i = 0; p->choices && i < table->n_layers; i++) {
@@ -29,7 +29,7 @@ static bool keep_choices(struct profile * p, struct choice_table * table) {
     return p->choices != NULL;
 }
 
-/* The shape of a prompt and, where they were recorded, its token ids. */
+/* The shape of a prompt and, if they were recorded, its token ids. */
 static void add_prompt(struct profile * p, const struct tat_evaluation * e, const struct list * tokens) {
     p->shape_hash = mix(p->shape_hash, e->n_tokens);
     p->has_ids |= tokens->count > 0;
@@ -66,7 +66,8 @@ static struct reading * reading_of(struct profile * p, uint32_t evaluation) {
     return reading;
 }
 
-/* The record before, to tell where a tensor is read anew: experts of one operation are one read of their stack. */
+/* The record before, which shows where a tensor is read anew: the experts of one operation are one read of their
+ * stack. */
 struct ordering {
     struct profile * p;
     struct reading * reading;
@@ -100,7 +101,7 @@ static bool is_generation(const struct profile * p, uint32_t evaluation) {
     return evaluation < p->subject.n_evaluations && p->subject.evaluations[evaluation].phase == TAT_PHASE_GENERATE;
 }
 
-/* Prompts are left out: their order depends on how many rows go in at once. */
+/* Leaves prompts out: their order depends on how many rows go in at once. */
 bool profile_order(struct profile * p) {
     struct ordering o = { .p = p };
     p->name_hash = calloc((size_t) p->subject.n_tensors + 1, sizeof *p->name_hash);

@@ -10,7 +10,7 @@
 #include "analysis/diff/diff.h"
 #include "analysis/units.h"
 
-/* The folder of a run, or the file where it stands alone. */
+/* The folder of a run, or the file if it stands alone. */
 static const char * trace_name(const struct profile * p, char name[static 64]) {
     const char * path = tat_trace_path(p->subject.trace);
     const char * file = strrchr(path, '/');
@@ -31,7 +31,7 @@ static void add_runs(const struct diff * d, struct result * r) {
     static const struct result_column columns[] = {
         { "run", "run", UNIT_TEXT },     { "setup", "setup", UNIT_NUMBER },  { "trace", "trace", UNIT_TEXT },
         { "model", "model", UNIT_TEXT }, { "prompt", "prompt", UNIT_COUNT }, { "generated", "generated", UNIT_COUNT },
-    }; /* of the program is told where it is not the same, and the table stays narrow */
+    }; /* the program is named only if it differs, so that the table stays narrow */
     char name[64];
     result_table(r, "runs", NULL, SHOW_ALWAYS, columns, sizeof columns / sizeof columns[0]);
     for (size_t i = 0; i < d->n_runs; i++) {
@@ -50,14 +50,15 @@ static void add_runs(const struct diff * d, struct result * r) {
 
 /* ---- differences ---- */
 
-/* An argument, with its value where it is an option that takes one. */
+/* An argument; with its value, if it is an option that takes one. */
 static void say_argument(const json_t * command, size_t i, char * text, size_t size) {
     const bool takes = command_takes_value(command, i);
     snprintf(text, size, "%.40s%s%.40s", command_argument(command, i), takes ? " " : "",
              takes ? command_argument(command, i + 1) : "");
 }
 
-/* The first argument that differs: after its option, if it is the value of one, or else with its own value. */
+/* The first argument that differs. It is shown after its option if it is that option's value, else with its own
+ * value. */
 static void say_command(const struct profile * a, const struct profile * b, char * text, size_t size) {
     const json_t *x = json_object_get(a->metadata, "command"), *y = json_object_get(b->metadata, "command");
     char from[96], to[96];
@@ -93,7 +94,7 @@ static void say_facet(const struct profile * a, const struct profile * b, enum f
     }
 }
 
-/* A different model or program is a different command too: that goes without saying. */
+/* If the model or program differs, so does the command: that goes without saying. */
 static void add_differences(const struct diff * d, struct result * r) {
     static const struct result_column columns[] = { { "from", "from", UNIT_TEXT },
                                                     { "to", "to", UNIT_TEXT },

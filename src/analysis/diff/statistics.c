@@ -22,8 +22,8 @@ static int by_value(const void * a, const void * b) {
     return (x > y) - (x < y);
 }
 
-/* Sets twice the rank of each, so that the mean of tied ones is whole. Returns the sum of t^3 - t over ties of t, or
- * NAN: memory. */
+/* Sets twice the rank of each value, so that the mean of tied ranks is whole. Returns the sum of t^3 - t over groups of
+ * t ties. NAN: no memory. */
 static double double_ranks(const double * values, size_t n, double * ranks) {
     struct ranked * sorted = malloc((n + 1) * sizeof *sorted);
     double ties = 0;
@@ -65,8 +65,8 @@ double spearman(const double * x, const double * y, size_t n) {
 
 enum { EXACT_MOST = 40 }; /* values of both sides */
 
-/* The share of all choices of `chosen` among n ranks whose sum lies as far from the expected one as `sum` does. Ranks
- * and sums are doubled. NAN: memory. */
+/* The share, among all choices of `chosen` from n ranks, of those whose sum is at least as far from the expected sum as
+ * `sum` is. Ranks and sums are doubled. NAN: no memory. */
 static double exact_p(const double * ranks, size_t n, size_t chosen, double sum) {
     const size_t sums = n * (n + 1) + 1;
     double * ways = calloc((chosen + 1) * sums, sizeof *ways); /* [how many chosen][their sum] */
@@ -88,7 +88,7 @@ static double exact_p(const double * ranks, size_t n, size_t chosen, double sum)
     return far / total;
 }
 
-/* With the corrections for ties and for continuity. */
+/* The normal approximation, corrected for ties and for continuity. */
 static double normal_p(double u, double nx, double ny, double ties) {
     const double n = nx + ny;
     const double var = nx * ny / 12 * (n + 1 - ties / (n * (n - 1)));
@@ -180,7 +180,7 @@ double chi_square_p(double chi_square, uint64_t freedom) {
     return freedom ? gamma_tail((double) freedom / 2, chi_square / 2) : 1;
 }
 
-/* Of Student's distribution: what is exceeded, either way, with the chance p. */
+/* The value that Student's distribution exceeds, in either direction, with probability p. */
 static double student_quantile(double p, double freedom) {
     double low = 0, high = 1;
     for (; incomplete_beta(freedom / 2, 0.5, freedom / (freedom + high * high)) > p && high < 1e9; high *= 2) {}

@@ -71,7 +71,7 @@ static void add_row(struct result * r, const struct comparison * c, const struct
     result_put_real(r, row, "ns_difference_high", j->ns.high);
 }
 
-/* The label of a pair's side in a heading: "bytes A". */
+/* The label of a pair's side in a heading, as in "bytes A". */
 struct heads {
     char text[2][64];
 };
@@ -82,7 +82,7 @@ static struct result_column headed(struct heads * h, int s, const char * key, co
     return (struct result_column){ key, h->text[s], unit };
 }
 
-/* Where there are several pairs, two columns say which. */
+/* If there are several pairs, two columns say which one a row is about. */
 static size_t pair_columns(const struct diff * d, struct result_column * columns) {
     if (d->n_sides == 2) { return 0; }
     columns[0] = (struct result_column){ "from", "from", UNIT_TEXT };
@@ -113,7 +113,7 @@ static size_t shown_of_pair(const struct diff * d) {
     return share > 5 ? share : 5;
 }
 
-/* Those that `chosen` lets through, the first few in an order. */
+/* Writes the first few in an order, of those that `chosen` lets through. */
 static void add_sorted(const struct diff * d, struct result * r, const struct comparison * c,
                        bool (*chosen)(const struct joined *), int (*order)(const void *, const void *)) {
     const struct joined ** sorted = malloc((c->n + 1) * sizeof *sorted);

@@ -16,7 +16,7 @@ static double rate_of(const struct profile * p, enum tat_phase phase) {
     return t->tokens && t->ns ? 1e9 * ratio(t->tokens, t->ns) : NAN;
 }
 
-/* Rates of a side's runs, as far as they have any. Returns how many. */
+/* The rates of a side's runs that have any. Returns how many. */
 static size_t rates_of(const struct side * side, enum tat_phase phase, double rates[static TAT_DIFF_MOST]) {
     size_t n = 0;
     for (size_t i = 0; i < side->n; i++) {
@@ -113,7 +113,7 @@ static void add_rates(const struct diff * d, struct result * r) {
     }
 }
 
-/* Of runs of one setup there is nothing to compare, but how far they lie apart. */
+/* Runs of one set-up are not compared; it is only said how far apart they are. */
 static void say_spread(const struct diff * d, struct result * r) {
     static const char * const names[] = { "prompt", "generation" };
     for (size_t p = 0; p < 2; p++) {
@@ -169,7 +169,7 @@ static void add_tokens(const struct diff * d, struct result * r) {
 
 struct operation {
     const char * name;
-    double ns[2][TAT_DIFF_MOST]; /* a token, by run of each side */
+    double ns[2][TAT_DIFF_MOST]; /* per token, by run of each side */
     struct difference d;
     double mean[2];
 };
@@ -203,7 +203,7 @@ static void gather(const struct diff * d, const struct side * side, size_t s, st
 }
 
 static void add_pair(const struct diff * d, struct result * r, const struct side * a, const struct side * b) {
-    enum { OPERATIONS_MOST = 512 }; /* ggml has about 100; more only where a trace is made up */
+    enum { OPERATIONS_MOST = 512 }; /* ggml has about 100; only a made-up trace has more */
     struct operation * all = calloc(OPERATIONS_MOST, sizeof *all);
     size_t n = 0;
     r->failed |= !all;

@@ -44,7 +44,7 @@ static uint32_t * matrix(struct experts * x, uint64_t rows, uint64_t columns) {
     return cells;
 }
 
-/* One limit for all four matrices of all layers, each of which has as many cells or fewer. */
+/* One limit serves all four matrices of all layers, each of which has at most as many cells. */
 static void add_matrices(struct experts * x, struct expert_layer * l) {
     const uint64_t n = l->n_experts;
     const uint64_t above = l->above == TAT_NO_LAYER ? 0 : x->layer[l->above].n_experts;
@@ -64,7 +64,7 @@ static const struct tat_template * template_of(const struct experts * x, const s
     return &x->subject->templates[x->subject->evaluations[routed->evaluation].template_id];
 }
 
-/* The layer's counters, made when it is first met. NULL: no room. */
+/* The layer's counters, made when it is first met. NULL: there is no room. */
 static struct expert_layer * layer_at(struct experts * x, const struct routed * routed, uint32_t i) {
     const struct routed_layer * found = &routed->layers[i];
     struct expert_layer * l = &x->layer[found->layer];
@@ -93,7 +93,7 @@ static struct expert_layer * layer_at(struct experts * x, const struct routed * 
 
 /* ---- rows ---- */
 
-/* The row of the layer routed before that is the same token: it routed the same rows, or all of them. */
+/* The row of the same token in the layer that routed before: it routed the same rows, or all of them. */
 static void find_above(const struct routed_layer * above, uint32_t row, uint32_t token, struct expert_row * at) {
     const bool alike = row < above->n_rows && routed_token(above, row) == token;
     const uint32_t from = alike ? row : token;
@@ -137,7 +137,7 @@ void experts_each_row(struct experts * x, const struct routed * routed, expert_r
     }
 }
 
-/* Each pair (a, b) of two choices. */
+/* Counts each pair (a, b) of two choices. */
 static void add_pairs(uint32_t * cells, uint32_t n_a, uint32_t n_b, const uint32_t * a, uint32_t count_a,
                       const uint32_t * b, uint32_t count_b) {
     for (uint32_t i = 0; i < count_a; i++) {

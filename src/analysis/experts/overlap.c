@@ -20,8 +20,8 @@ struct mean {
     double by_chance; /* shares, weighted by `chosen` */
 };
 
-/* The share of a choice that another shares by chance: if each expert i were chosen independently, for p(i) of the
- * tokens here and q(i) of those there, sum p q of the sum p would be in both. */
+/* The share of a choice that another has in common by chance. If each expert i were chosen independently, for p(i) of
+ * the tokens here and q(i) of those there, sum p q of the sum p would be in both. */
 static double by_chance(const struct expert_layer * before, const struct expert_layer * l) {
     const uint32_t n = before->n_experts < l->n_experts ? before->n_experts : l->n_experts;
     double both = 0;
@@ -53,7 +53,7 @@ static uint64_t rows_of(const struct experts * x) {
     return rows;
 }
 
-/* Where several sequences are computed at once, the rows of an evaluation do not follow each other. */
+/* If several sequences are computed at once, the rows of an evaluation do not follow each other. */
 static void note_few(const struct experts * x, struct result * r, const struct mean * token) {
     const uint64_t rows = rows_of(x);
     char compared[UNITS_SIZE], all[UNITS_SIZE];

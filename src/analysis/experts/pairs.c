@@ -7,7 +7,7 @@
 
 #include "analysis/experts/experts.h"
 
-enum { PAIRS = 10, MATRIX_MAX = 1 << 18 /* cells shown, of all layers */, EXPECTED_LEAST = 5 };
+enum { PAIRS = 10, MATRIX_MAX = 1 << 18 /* cells shown for all layers */, EXPECTED_LEAST = 5 };
 
 static const struct result_column pair_columns[] = {
     { "layer", "layer", UNIT_NUMBER },        { "expert", "expert", UNIT_NUMBER },
@@ -43,8 +43,9 @@ static void enter(struct strongest * s, const struct pair * p) {
     s->pair[at] = *p;
 }
 
-/* By chance: the layer's pairs, spread over all pairs of different experts by the product of how often each is chosen.
- * (A plain product would expect an expert with itself, which a choice without replacement never has.) */
+/* Expected by chance: the layer's pairs, spread over all pairs of different experts in proportion to the product of how
+ * often each is chosen. (A plain product would pair an expert with itself, which a choice without replacement never
+ * does.) */
 static void add_layer(const struct expert_layer * l, uint32_t number, struct strongest * strongest) {
     const uint32_t n = l->n_experts;
     double sum = 0, squares = 0;
@@ -86,7 +87,7 @@ static void show_strongest(struct result * r, const struct strongest * s) {
     }
 }
 
-/* A row for each expert that has anything in it. `both`: the lower half is the upper one's mirror. */
+/* Writes a row for each expert that has anything in it. `both`: the lower half mirrors the upper. */
 static void show_matrix(struct result * r, uint32_t number, uint32_t n, const uint32_t * cells, bool both) {
     for (uint32_t a = 0; a < n; a++) {
         uint64_t all = 0;

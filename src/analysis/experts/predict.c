@@ -9,12 +9,12 @@
 
 #include "analysis/experts/predict.h"
 
-enum { WORK_MOST = 1 << 27 /* cells of matrices that tests may read, for either question */ };
+enum { WORK_MOST = 1 << 27 /* cells of matrices that tests may read, for each of the two questions */ };
 
 /* ---- guess ---- */
 
-/* The k experts with most points: of equal ones those that were chosen more in training, then the lower number. Returns
- * how many were found. */
+/* The k experts with most points; of equal ones those chosen more often in training, then the lower number. Returns how
+ * many were found. */
 static uint32_t best(const struct expert_layer * l, const double * points, uint32_t k, uint32_t * guess) {
     uint32_t n = 0;
     for (uint32_t i = 0; i < l->n_experts; i++) {
@@ -31,7 +31,7 @@ static uint32_t best(const struct expert_layer * l, const double * points, uint3
     return n;
 }
 
-/* What follows on each of the experts before, on average over them: a row of the matrix is a distribution. */
+/* What follows each of the experts before, averaged over them: a row of the matrix is a distribution. */
 static void add_points(double * points, const uint32_t * cells, const uint64_t * all, uint32_t n,
                        const uint32_t * before, uint32_t n_before, uint32_t n_rows) {
     memset(points, 0, n * sizeof *points);
@@ -106,7 +106,7 @@ static void prepare_layer(const struct experts * x, struct prediction * p, uint3
     if (t->frequent) { best(l, p->points, l->n_used, t->frequent); }
 }
 
-/* Every how many rows can be tried, so that a long run of many experts takes no longer than a second. */
+/* One row in this many is tried, so that a long run of many experts takes no longer than a second. */
 static uint64_t every(const struct experts * x, enum question q) {
     uint64_t work = 0;
     for (uint32_t i = 0; i < x->n_slots; i++) {

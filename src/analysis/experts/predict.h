@@ -11,21 +11,21 @@ enum question { NEXT_TOKEN, NEXT_LAYER, QUESTIONS };
 enum method { LAST, FREQUENT, MARKOV, METHODS };
 
 struct score {
-    uint64_t rows, first, right, chosen; /* rows whose first guess is among the chosen; experts guessed rightly */
+    uint64_t rows, first, right, chosen; /* rows whose first guess is among the chosen; experts guessed correctly */
 };
 
 struct tested {
     uint32_t * frequent; /* the layer's guess; NULL: untested */
-    uint64_t * from;     /* what each expert of the matrix leads to in all: the last token's, the layer's above */
+    uint64_t * from;     /* row sums of the matrices: the last token's, and the layer's above */
     uint64_t * from_above;
     uint64_t asked[QUESTIONS];
     struct score score[QUESTIONS][METHODS];
 };
 
 struct prediction {
-    struct tested * layer; /* as those of struct experts */
+    struct tested * layer; /* like those of struct experts */
     double * points;
-    uint64_t every[QUESTIONS]; /* row of the test is tried */
+    uint64_t every[QUESTIONS]; /* one row of the test in so many is tried */
     bool failed;
 };
 

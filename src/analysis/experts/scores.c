@@ -28,8 +28,8 @@ static const struct result_column layer_columns[] = {
 
 struct total {
     struct score score;
-    double wrong_bytes; /* of a token, over the layers tested */
-    double chance;      /* share right of a guess at random, weighted by experts chosen */
+    double wrong_bytes; /* per token, over the layers tested */
+    double chance;      /* share that a random guess gets right, weighted by experts chosen */
 };
 
 static double wrong_bytes(const struct expert_layer * l, const struct score * s) {
@@ -80,7 +80,7 @@ static void put_row(struct result * r, enum question q, const char * key, const 
     result_put_real(r, row, "wrong_bytes_per_token", bytes);
 }
 
-/* A guess at random: each of its experts is right as often as any is chosen. */
+/* In a random guess, each expert is right as often as any expert is chosen. */
 static double bytes_by_chance(const struct experts * x, const struct prediction * p, enum question q) {
     double bytes = 0;
     for (uint32_t i = 0; i < x->n_slots; i++) {

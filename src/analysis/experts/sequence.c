@@ -27,7 +27,7 @@ static size_t turns_of(const struct subject * s, struct turn * turns) {
     return n;
 }
 
-/* Tokens of the context whose evaluations begin at `from`. */
+/* How many tokens the context has whose evaluations begin at `from`. */
 static uint64_t tokens_of(const struct subject * s, const struct turn * turns, size_t from, size_t n) {
     uint64_t tokens = 0;
     for (size_t i = from; i < n && turns[i].context == turns[from].context; i++) {
@@ -40,9 +40,9 @@ static uint64_t tokens_of(const struct subject * s, const struct turn * turns, s
 static bool walk(const struct subject * s, struct routing * r, const struct turn * turns, size_t n, routed_sink sink,
                  void * user) {
     struct routed at = { 0 };
-    bool had = false, had_positions = false; /* the evaluation before, in this context */
+    bool had = false, had_positions = false; /* the evaluation before in this context */
     int64_t last = 0;
-    uint64_t next = 0; /* serial after it */
+    uint64_t next = 0; /* the serial number after it */
     for (size_t i = 0; i < n; i++) {
         const struct tat_evaluation * e = &s->evaluations[turns[i].evaluation];
         if (i == 0 || turns[i].context != turns[i - 1].context) {

@@ -16,17 +16,17 @@ struct routed {
     uint32_t n_layers;
     const uint32_t * tokens; /* ids of the evaluation's tokens, n_tokens of them; NULL, 0: unknown */
     uint32_t n_tokens;
-    /* Token i has the serial number serial + i * step. One token follows another of its sequence exactly if their
-     * serials do: they skip a number where the context, the sequence or a gap in the record is between. */
+    /* Token i has the serial number serial + i * step. One token follows another in its sequence exactly if its serial
+     * number does: numbers skip where the context, the sequence or a gap in the record lies between. */
     uint64_t serial;
     uint32_t step;
-    uint64_t ordinal; /* of the first token among those of its context that were recorded */
-    uint64_t half;    /* so many of the context's tokens are its first half */
+    uint64_t ordinal; /* the first token's place among the recorded tokens of its context */
+    uint64_t half;    /* how many of the context's tokens are its first half */
 };
 
 typedef void (*routed_sink)(const struct routed * routed, void * user);
 
-/* All evaluations of inference in which any layer chose. `faults` may be NULL. False: memory. */
+/* Goes through all evaluations of inference in which any layer chose. `faults`: may be NULL. False: no memory. */
 bool routed_each(const struct subject * subject, routed_sink sink, void * user, struct routing_faults * faults);
 
 #endif

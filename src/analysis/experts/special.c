@@ -57,8 +57,8 @@ static void put(struct result * r, json_t * row, uint32_t number, const struct c
     sums->cells += t->cells;
 }
 
-/* Weak, middling and strong as J. Cohen has it (Statistical Power Analysis for the Behavioral Sciences, 1988, chapter
- * 7): 0.1, 0.3, 0.5. */
+/* Weak, medium and strong after J. Cohen (Statistical Power Analysis for the Behavioral Sciences, 1988, chapter 7):
+ * 0.1, 0.3, 0.5. */
 static void say(struct result * r, const struct sums * s, const char * question, const char * value,
                 const char * by_chance) {
     const double v = s->v / (double) s->layers, chance = s->by_chance / (double) s->layers,
@@ -130,7 +130,7 @@ struct favourite {
     double times;
 };
 
-/* The expert that a kind of token prefers most above what all tokens do, of those that chance would give it often
+/* The expert that a kind of token prefers most compared with all tokens, among those that chance would give it often
  * enough. */
 static void find_favourites(const struct expert_layer * l, uint32_t number, struct favourite favourites[TOKEN_KINDS]) {
     const uint32_t n = l->n_experts;

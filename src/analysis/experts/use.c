@@ -9,7 +9,7 @@
 #include "analysis/experts/experts.h"
 #include "analysis/units.h"
 
-enum { TOP = 10, BARS_MAX = 20 /* experts of a layer whose shares are drawn */ };
+enum { TOP = 10, BARS_MAX = 20 /* experts per layer whose shares are drawn */ };
 
 static const struct result_column columns[] = {
     { "layer", "layer", UNIT_NUMBER },
@@ -32,7 +32,7 @@ static const struct result_column top_columns[] = {
 };
 
 struct evenness {
-    double entropy, share, gini; /* bits; of the most there can be */
+    double entropy, share, gini; /* in bits; as a share of the most possible */
     uint64_t never;
     uint32_t most, least;
 };
@@ -58,7 +58,7 @@ static struct ranked * rank(const struct expert_layer * l) {
     return ranked;
 }
 
-/* Gini: half the mean difference of two experts' use, over the mean use. */
+/* Gini coefficient: half the mean difference of two experts' use, divided by the mean use. */
 static struct evenness evenness_of(const struct expert_layer * l, const struct ranked * ranked) {
     const double n = l->n_experts, all = (double) l->selections;
     struct evenness e = { .most = ranked[0].expert, .least = ranked[l->n_experts - 1].expert };
@@ -135,7 +135,7 @@ struct top {
 
 struct summary {
     double evenness, gini; /* sums over layers */
-    double by_chance;      /* experts that even use would have left out */
+    double by_chance;      /* experts that even use would leave out */
     uint64_t layers, experts, never, selections, expert_bytes, all_bytes;
     uint32_t least_experts, most_experts, most_used;
     struct top top[TOP];
@@ -187,7 +187,7 @@ static void show_top(const struct experts * x, struct result * r, const struct s
 
 /* ---- words ---- */
 
-/* Experts that every token uses besides those chosen. */
+/* Shared experts, which every token uses beside those chosen. */
 static uint64_t shared_bytes(const struct subject * s) {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < s->n_tensors; i++) {

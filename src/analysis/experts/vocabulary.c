@@ -12,7 +12,7 @@ const char * token_kind_name(enum token_kind kind) {
     return (unsigned) kind < TOKEN_KINDS ? names[kind] : "";
 }
 
-/* Bytes of the white space that the text begins with, as itself or as tokenizers write it; 0 where there is none. */
+/* The bytes of white space at the beginning of the text, as itself or as tokenizers write it; 0: there is none. */
 static size_t space_at(const char * text, size_t bytes) {
     static const char * const spaces[] = { " ", "\n", "\t", "\r", "\u0120", "\u010a", "\u0109", "\u010d", "\u2581" };
     for (size_t i = 0; i < sizeof spaces / sizeof spaces[0]; i++) {

@@ -9,7 +9,7 @@
 
 enum token_kind {
     TOKEN_WORD,    /* begins a word: letters after a space */
-    TOKEN_PART,    /* goes on with one, or begins a text: letters without a space before */
+    TOKEN_PART,    /* continues a word, or begins a text: letters without a space before */
     TOKEN_NUMBER,  /* digits */
     TOKEN_MARK,    /* punctuation */
     TOKEN_SPACE,   /* spaces, line breaks and tabs only */
@@ -20,7 +20,7 @@ enum token_kind {
 
 const char * token_kind_name(enum token_kind kind);
 
-/* Of a text as tokenizers store it: byte-level BPE writes a space as U+0120, SentencePiece as U+2581. */
+/* The kind of a text as tokenizers store it: byte-level BPE writes a space as U+0120, SentencePiece as U+2581. */
 enum token_kind token_kind_of(const char * text, size_t bytes);
 
 struct vocabulary {
@@ -28,8 +28,8 @@ struct vocabulary {
     uint8_t kind[]; /* by token id */
 };
 
-/* Of the first model file of the trace that is still there, is the same as then, and has one. The result is the
- * caller's: free() it. NULL: there is none, or no memory. */
+/* The vocabulary of the trace's first model file that is still there and unchanged and has one. The caller frees the
+ * result with free(). NULL: there is none, or no memory. */
 struct vocabulary * vocabulary_read(const struct subject * subject);
 
 #endif

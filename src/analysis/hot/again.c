@@ -6,33 +6,34 @@
 #include "analysis/parts.h"
 #include "format/list.h"
 
-/* Runs that are taken one by one; beyond, which no real trace reaches, a strided range counts as a whole. */
+/* The most runs that are taken one by one. Beyond that, which no real trace reaches, a strided range counts as a
+ * whole. */
 enum { RUNS_MAX = 1 << 24 };
 
-/* A weight that several operands of a template own. */
+/* A weight that several operands of a template touch. */
 struct pair {
     uint32_t template_id, tensor;
-    uint64_t pending[TAT_RULE_COUNT]; /* bytes that differ from evaluation to evaluation, */
-    bool whole[TAT_RULE_COUNT];       /* which are read again if what is alike is the whole */
+    uint64_t pending[TAT_RULE_COUNT]; /* bytes that differ from one evaluation to the next, */
+    bool whole[TAT_RULE_COUNT];       /* read again if the records that are alike cover the whole tensor */
 };
 
 struct tensor {
     bool shared;       /* in any template */
-    uint64_t bytes;    /* touched in the unit under way */
-    uint32_t whole_in; /* 1 + the evaluation that ended early after it had read all of it */
+    uint64_t bytes;    /* touched in the current unit */
+    uint32_t whole_in; /* 1 + the evaluation that ended early after it had read the whole tensor */
 };
 
 struct again {
     const struct subject * subject;
     struct list pairs; /* struct pair, ascending */
     struct tensor * tensor;
-    /* The unit under way: a group of evaluations that are alike, or what differs in one. */
+    /* The current unit: a group of evaluations that are alike, or what differs in one. */
     struct ranges ranges;
     uint32_t evaluation;
-    bool alike, part; /* part: of an evaluation that ended early, whose alike records came just before */
+    bool alike, part; /* part: belongs to an evaluation that ended early, whose alike records came just before */
     uint64_t evaluations;
     uint32_t last_alike; /* 1 + evaluation */
-    uint64_t runs;       /* taken one by one, so far */
+    uint64_t runs;       /* runs taken one by one so far */
     uint64_t bytes;      /* the answer so far */
     bool failed;
 };
@@ -108,7 +109,7 @@ struct again * again_begin(const struct subject * subject) {
 
 /* ---- units ---- */
 
-/* A tensor at the end of a unit, `unique` bytes of which it touched. */
+/* Closes a tensor at the end of a unit, in which `unique` of its bytes were touched. */
 static void end_tensor(uint64_t number, uint64_t unique, void * user) {
     struct again * a = user;
     struct tensor * tensor = &a->tensor[number];
@@ -122,7 +123,7 @@ static void end_tensor(uint64_t number, uint64_t unique, void * user) {
     } else if (!a->alike) {
         a->bytes += tensor->whole_in == a->evaluation + 1 ? unique : 0;
     } else if (unique == a->subject->tensors[number].bytes) {
-        /* One that ended early has read no more than those that did not. */
+        /* An evaluation that ended early has not read more than a complete one. */
         pair->whole[e->rule] = true;
         tensor->whole_in = a->evaluation + 1;
     }

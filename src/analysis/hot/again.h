@@ -10,17 +10,17 @@
 
 struct again;
 
-/* NULL: memory. again_end frees it. */
+/* NULL: no memory. again_end frees it. */
 struct again * again_begin(const struct subject * subject);
 
-/* Before the records of a tally. */
+/* Call it before the records of a tally. */
 void again_tally(struct again * a, const struct tat_tally * tally);
-/* A record of it that touches a weight. */
+/* One of its records, which touches a weight. */
 void again_add(struct again * a, const struct tat_tally * tally, const struct tat_access * access);
 
-/* Bytes touched in each evaluation, less those that are different there, in all evaluations. What is read by rows
- * counts as read again where the same graph reads the whole tensor too; where it reads another part, not. Sets *failed
- * if memory ran out. NULL is allowed. */
+/* The sum, over all evaluations, of bytes touched less different bytes touched. A weight of which rows are read counts
+ * as read again if the same graph also reads the whole tensor, but not if it reads another part. Sets *failed if memory
+ * ran out. `again`: may be NULL. */
 uint64_t again_end(struct again * a, bool * failed);
 
 #endif

@@ -35,7 +35,7 @@ static void * begin(const struct subject * subject) {
 
 /* ---- counting ---- */
 
-/* What was just added to the set need not be looked up in it. */
+/* Skips what was just added to the set, since that need not be looked up. */
 static void add_touched(struct hot * h, const struct tat_access * a, uint32_t slice) {
     struct heat * heat = slice == NO_SLICE || a->flags & TAT_ACCESS_STRIDED ? NULL : &h->heat[slice];
     if (heat && heat->from == a->offset && heat->span == a->bytes) { return; }
@@ -75,7 +75,7 @@ static void tally(void * state, const struct tat_tally * t) {
 
 /* ---- ranking ---- */
 
-/* By accesses, then by time; sizes settle nothing. */
+/* By accesses, then by time; sizes decide nothing. */
 static int hottest(const void * a, const void * b) {
     const struct heat *x = a, *y = b;
     if (x->accesses != y->accesses) { return x->accesses < y->accesses ? 1 : -1; }
@@ -83,7 +83,7 @@ static int hottest(const void * a, const void * b) {
     return x->slice < y->slice ? -1 : x->slice > y->slice;
 }
 
-/* So many of `n`. A percentage is not an exact binary number: 7 % of 100 are 7. */
+/* A share of `n`, with slack because a percentage is not an exact binary number: 7 % of 100 are 7. */
 static uint32_t share_of(double share, uint32_t n, double (*round)(double), double slack) {
     return (uint32_t) round(share * n + slack);
 }

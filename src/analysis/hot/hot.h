@@ -10,8 +10,8 @@
 #include "analysis/slices.h"
 
 struct heat {
-    uint64_t accesses, bytes, ns; /* ns: of its tensor */
-    uint64_t from, span;          /* the run of bytes touched last: most often the same again */
+    uint64_t accesses, bytes, ns; /* ns: its tensor's */
+    uint64_t from, span;          /* the run of bytes touched last, since most often the same comes again */
     uint32_t slice;
 };
 
@@ -29,18 +29,18 @@ struct hot {
     struct access_counter counter;
     uint64_t accesses, bytes;
     uint64_t again_bytes; /* within one graph */
-    uint64_t unclear;     /* accesses to experts that are not known */
+    uint64_t unclear;     /* accesses to unknown experts */
     bool approximate;
 };
 
-/* Where the hot end, the cold begin, in the ranking. */
+/* Where in the ranking the hot ones end and the cold ones begin. */
 struct cuts {
     uint32_t hot, cold;
-    bool tied;    /* the last of the hot and the next */
-    bool uniform; /* the last of the hot and the first of the cold are touched as often */
+    bool tied;    /* the last hot one and the next are touched as often */
+    bool uniform; /* the last hot one and the first cold one are touched as often */
 };
 
-/* Of what is counted and ranked: any weight was touched. */
+/* True if any weight was touched, among those counted and ranked. */
 void hot_report(const struct hot * h, const struct cuts * cuts, struct result * r);
 
 #endif

@@ -12,14 +12,14 @@ static const char * slice_name(const struct hot * h, uint32_t slice) {
     return h->subject->tensors[h->slices.tensor[slice]].name;
 }
 
-/* Accesses for each KiB of memory that it takes to keep it. */
+/* Accesses for each KiB of memory that keeping it takes. */
 static double density(const struct hot * h, const struct heat * w) {
     return 1024 * ratio(w->accesses, slice_bytes(&h->slices, h->subject, w->slice));
 }
 
 /* ---- tables ---- */
 
-/* Of slices, with `last` as its last column; without a column for experts where there are none. */
+/* A table of slices with `last` as its last column; without a column for experts if there are none. */
 static void slice_table(const struct hot * h, struct result * r, const char * name, const char * title, enum show show,
                         struct result_column last) {
     const struct result_column all[] = {
@@ -59,7 +59,7 @@ static void add_hottest(const struct hot * h, struct result * r) {
     for (uint32_t i = 0; i < h->slices.count && i < SHOWN && h->heat[i].accesses; i++) { add_slice(h, r, &h->heat[i]); }
 }
 
-/* The best to keep, if room is short. A selection of few among many. */
+/* The slices most worth keeping if room is short: selects a few among many. */
 static void add_densest(const struct hot * h, struct result * r) {
     const struct heat * best[SHOWN];
     uint32_t n = 0;
@@ -118,7 +118,7 @@ static void add_sets(const struct hot * h, struct result * r, const struct cuts 
     for (int i = 0; i < 3; i++) { add_sum(h, r, "set", names[i], &sums[i]); }
 }
 
-/* Layers in thirds, and what belongs to none: embedding, output. */
+/* Layers by thirds, and what belongs to none: embedding, output. */
 static void add_depths(const struct hot * h, struct result * r, struct sum sums[4]) {
     static const char * const names[] = { "early layers", "middle layers", "late layers", "no layer" };
     static const struct result_column columns[] = { { "depth", "depth", UNIT_TEXT }, SUM_COLUMNS };
@@ -174,7 +174,7 @@ static struct missing add_untouched(const struct hot * h, struct result * r) {
     return m;
 }
 
-/* All weights as they stand in the trace. */
+/* All weights in the order of the trace. */
 static void add_tensors(const struct hot * h, struct result * r) {
     static const struct result_column columns[] = {
         { "tensor", "tensor", UNIT_TEXT },        { "tensor_bytes", "size", UNIT_BYTES },

@@ -15,7 +15,7 @@
 #define NO_ORDER_SLICE UINT32_MAX
 
 enum {
-    SLICES_MAX = 1 << 20,   /* far more than any model has; the rest are one slice, and said so */
+    SLICES_MAX = 1 << 20,   /* far more than any model has; the rest count as one slice, and that is said */
     SEQUENCE_MAX = 1 << 20, /* accesses of one evaluation */
 };
 
@@ -23,7 +23,7 @@ struct order_slice {
     uint64_t offset, bytes; /* in the file */
     uint32_t tensor;
     uint16_t expert; /* or TAT_NO_EXPERT */
-    bool rows;       /* any rows: offset and bytes are 0 */
+    bool rows;       /* stands for any rows: offset and bytes are 0 */
 };
 
 static inline bool slice_is(const struct order_slice * x, const struct order_slice * y) {
@@ -32,14 +32,14 @@ static inline bool slice_is(const struct order_slice * x, const struct order_sli
 
 struct order_slices {
     struct order_slice * at;
-    uint64_t * bytes; /* of each, once more: what scoring goes through */
+    uint64_t * bytes; /* the bytes of each again, in the form that scoring goes through */
     uint32_t count, capacity;
     uint32_t * index; /* a hash table of 1 + number */
     uint32_t mask;
     bool full, failed;
 };
 
-/* The slice's number, a new one if need be; NO_ORDER_SLICE where memory ran out. */
+/* The slice's number, a new one if it is new. NO_ORDER_SLICE: no memory. */
 uint32_t slice_number(struct order_slices * s, const struct order_slice * slice);
 void order_slices_free(struct order_slices * s);
 
@@ -48,7 +48,7 @@ enum { SLICE_TEXT = 256 };
 const char * slice_text(char text[static SLICE_TEXT], const struct subject * subject, const struct order_slices * s,
                         uint32_t slice);
 
-/* What one evaluation read, in order. A step is one operand of one node; several slices of a stack of experts are one
+/* What one evaluation read, in order. A step is one operand of one node. Several slices of a stack of experts are one
  * step, and so are the rows of an embedding. */
 struct sequence {
     uint32_t evaluation;
@@ -58,7 +58,7 @@ struct sequence {
     uint32_t * place;  /* by step: node and operand, see place_of */
     uint32_t * first;  /* by step: its first slice; one more for the end */
     uint32_t * slice;
-    bool cut, failed; /* too long; memory */
+    bool cut, failed; /* too long; no memory */
 };
 
 static inline uint32_t place_of(uint32_t node, uint8_t operand) {

@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORDS_MAX = 1 << 21 }; /* of all sets together: 16 MiB, ten times what the largest models take */
+enum { WORDS_MAX = 1 << 21 }; /* for all sets together: 16 MiB, ten times what the largest models take */
 
 /* Sets of elements. */
 struct sets {
-    uint64_t * node;    /* by node: those it needs, itself included */
-    uint64_t * written; /* by shared tensor: those that its writers need */
-    uint64_t * read;    /* and its readers */
+    uint64_t * node;    /* by node: the elements it needs, itself included */
+    uint64_t * written; /* by shared tensor: what its writers need */
+    uint64_t * read;    /* and what its readers need */
     uint32_t * shared;  /* by tensor: 1 + number of a shared one, or 0 */
     uint32_t n_shared, words;
 };
@@ -23,7 +23,8 @@ static bool works(const struct tat_entry * node) {
     return !(node->facts & TAT_NODE_EMPTY);
 }
 
-/* Tensors whose contents change while the graph is computed: written by several nodes, or there before it. */
+/* Finds tensors whose contents change while the graph is computed: several nodes write them, or they were there
+ * before. */
 static void find_shared(struct sets * s, const struct subject * subject, const struct tat_template * t) {
     for (uint32_t i = 0; i < t->n_nodes; i++) {
         const struct tat_entry * n = &t->entries[t->n_leaves + i];
@@ -53,7 +54,7 @@ static uint64_t * of(const struct sets * s, uint64_t * sets, uint32_t number) {
     return sets + (size_t) number * s->words;
 }
 
-/* What a node needs, without itself. */
+/* What a node needs apart from itself. */
 static void gather(struct sets * s, const struct tat_template * t, uint32_t node, uint64_t * need) {
     const struct tat_entry * n = &t->entries[t->n_leaves + node];
     for (int i = 0; i < TAT_MAX_SRC; i++) {
@@ -69,7 +70,7 @@ static void gather(struct sets * s, const struct tat_template * t, uint32_t node
     }
 }
 
-/* For those that come after it. */
+/* Adds the node to what later users of its tensors need. */
 static void publish(struct sets * s, const struct tat_template * t, uint32_t node, const uint64_t * set) {
     const struct tat_entry * n = &t->entries[t->n_leaves + node];
     if (!works(n)) { return; }

@@ -9,7 +9,8 @@
 
 #include "analysis/analysis.h"
 
-/* Of some chosen nodes, the elements: element j is before element i where that bit of `before + i * words` is set. */
+/* The order among some chosen nodes, the elements: element j comes before element i if that bit of `before + i * words`
+ * is set. */
 struct depend {
     uint32_t count, words;
     uint64_t * before;
@@ -17,7 +18,7 @@ struct depend {
 
 enum depend_status { DEPEND_KNOWN, DEPEND_TOO_LARGE, DEPEND_FAILED };
 
-/* `nodes`: numbers of the elements' nodes, ascending. depend_free where it is DEPEND_KNOWN; memory otherwise
+/* `nodes`: the numbers of the elements' nodes, ascending. Call depend_free after DEPEND_KNOWN; else there was no memory
  * (failed). */
 enum depend_status depend_make(struct depend * d, const struct subject * subject, const struct tat_template * t,
                                const uint32_t * nodes, uint32_t count);

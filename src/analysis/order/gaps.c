@@ -8,7 +8,7 @@
 
 /* ---- counting ---- */
 
-/* Tensors by file, and in a file by component: neighbours share a place. */
+/* Sorts tensors by file, and within a file by component: neighbours share a place. */
 struct key {
     uint32_t file, component, tensor;
 };
@@ -154,7 +154,7 @@ static void add_shares(struct result * r, const struct gaps * g, int sequence) {
     result_put_real(r, row, "mean_gap_bytes", ratio(c->distance, s.all.accesses));
 }
 
-/* "64.0 KiB to 128 KiB", the upper end excluded. */
+/* "64.0 KiB to 128 KiB", where the upper end is excluded. */
 static void put_distance(struct result * r, json_t * row, int bin) {
     char text[2 * UNITS_SIZE + 8], from[UNITS_SIZE], to[UNITS_SIZE];
     const uint64_t low = bin ? 1ull << (bin - 1) : 0, high = bin == 0 ? 1 : bin < 64 ? 1ull << bin : UINT64_MAX;

@@ -13,29 +13,29 @@
 
 enum {
     GAP_BINS = 65,      /* 0: no gap; k: 2^(k-1) to below 2^k bytes */
-    GAP_BINS_NEAR = 17, /* the last that is near: below 128 KiB */
+    GAP_BINS_NEAR = 17, /* the last class that counts as near: below 128 KiB */
     GAP_ALL = TAT_COMPONENT_COUNT,
-    GAP_SEQUENCES, /* each component's own, and that of all */
+    GAP_SEQUENCES, /* one for each component, and one for all */
 };
 
 struct gap_bin {
-    uint64_t accesses, bytes; /* bytes that the accesses read, not those of the gap */
+    uint64_t accesses, bytes; /* bytes that the accesses read, not bytes of gaps */
 };
 
-/* Of one sequence. */
+/* The gaps of one sequence. */
 struct gap_counts {
-    struct gap_bin first; /* accesses that none came before */
+    struct gap_bin first; /* accesses with none before them */
     struct gap_bin forward[GAP_BINS], backward[GAP_BINS];
-    uint64_t distance; /* sum of the gaps without their signs */
+    uint64_t distance; /* sum of the gaps' sizes, without signs */
 };
 
-/* Where a sequence is in one file. */
+/* How far a sequence has come in one file. */
 struct gap_place {
     uint64_t end;
     bool begun;
 };
 
-/* A tensor's places: in the sequence of all and in that of its component. */
+/* A tensor's places: in the sequence of all tensors and in that of its component. */
 struct gap_tensor {
     uint32_t all, own;
     uint32_t component;
@@ -43,19 +43,19 @@ struct gap_tensor {
 
 struct gaps {
     const struct subject * subject;
-    struct gap_tensor * tensor; /* of those that are weights in a file */
+    struct gap_tensor * tensor; /* weights in a file only */
     struct gap_place * place;
     struct gap_counts counts[GAP_SEQUENCES];
-    bool copied, approximate; /* what the notes must say */
+    bool copied, approximate; /* for the notes */
 };
 
-/* A weight in a file: what the order of reading is about. */
+/* True for a weight in a file: the order of reading is about these. */
 static inline bool is_in_file(const struct tat_tensor * t) {
     return t->kind == TAT_TENSOR_WEIGHT && t->file != 0 &&
            (t->memory == TAT_MEMORY_FILE || t->memory == TAT_MEMORY_COPY);
 }
 
-/* False: memory. gaps_free in either case. */
+/* False: no memory. Call gaps_free in either case. */
 bool gaps_begin(struct gaps * g, const struct subject * subject);
 void gaps_free(struct gaps * g);
 
@@ -73,7 +73,7 @@ static inline void gap_count(struct gap_counts * c, struct gap_place * p, uint64
     *p = (struct gap_place){ end, true };
 }
 
-/* A read of a weight in a file that touches bytes up to `end`. */
+/* A read of a weight in a file, which touches bytes up to `end`. */
 static inline void gaps_add(struct gaps * g, const struct tat_access * a, uint64_t end) {
     const struct gap_tensor * t = &g->tensor[a->tensor];
     gap_count(&g->counts[GAP_ALL], &g->place[t->all], a->offset, end, a->bytes);
@@ -82,7 +82,7 @@ static inline void gaps_add(struct gaps * g, const struct tat_access * a, uint64
 }
 
 struct gap_shares {
-    struct gap_bin all, sequential, near, random; /* all: those that have a gap */
+    struct gap_bin all, sequential, near, random; /* `all`: those with a gap */
 };
 struct gap_shares gap_shares(const struct gap_counts * c);
 

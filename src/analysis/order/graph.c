@@ -7,7 +7,7 @@
 #include "analysis/order/gaps.h"
 #include "format/expert_stack.h"
 
-#define VARIES (NO_ORDER_SLICE - 1) /* which slices it is depends on data */
+#define VARIES (NO_ORDER_SLICE - 1) /* data decide which slices are read */
 
 struct expected {
     uint32_t place, tensor;
@@ -37,13 +37,13 @@ static bool is_empty(const struct tat_entry * e) {
     return e->ne[0] == 0 || e->ne[1] == 0 || e->ne[2] == 0 || e->ne[3] == 0;
 }
 
-/* Operations that take a weight for its shape only. */
+/* Operations that use only the shape of a weight. */
 static bool reads_nothing(const struct tat_entry * node, int src) {
     return src == 0 &&
            (strcmp(node->op, "IM2COL") == 0 || strcmp(node->op, "IM2COL_3D") == 0 || strcmp(node->op, "FILL") == 0);
 }
 
-/* Bytes of a shape without gaps, or 0. */
+/* The bytes of a shape without gaps; 0: it has gaps. */
 static uint64_t packed_bytes(const struct tat_entry * e) {
     const uint64_t block = e->type_block ? e->type_block : 1;
     uint64_t bytes = e->type_block_bytes;
@@ -55,7 +55,7 @@ static uint64_t packed_bytes(const struct tat_entry * e) {
     return bytes;
 }
 
-/* The slice that an operand reads, as far as the graph knows. */
+/* The slice that an operand reads, as far as the graph tells. */
 static uint32_t slice_of(struct graph_orders * g, const struct tat_template * t, const struct tat_entry * node,
                          int src) {
     const struct tat_entry * e = &t->entries[node->src[src]];
@@ -71,7 +71,7 @@ static uint32_t slice_of(struct graph_orders * g, const struct tat_template * t,
     return slice_number(g->slices, &slice);
 }
 
-/* Calls of a node's weights: counts them, or writes them down. */
+/* The weights that a node reads: counts them, or writes them down. */
 static uint32_t add_node(struct graph_orders * g, const struct tat_template * t, uint32_t node, bool asked_only,
                          struct expected * at) {
     const struct tat_entry * n = &t->entries[t->n_leaves + node];
@@ -125,7 +125,7 @@ static void mark(struct graph_score * s, const struct sequence * q, uint32_t pos
     if (!s->first.access) { s->first = (struct difference){ q->evaluation, position + 1, guess, actual }; }
 }
 
-/* The slices that a step is expected to read: the one that the graph knows, or those of the same step of the evaluation
+/* The slices that a step is expected to read: the one that the graph knows, or those of the same step in the evaluation
  * before. Returns how many. */
 static uint32_t expected_slices(const struct expected * x, const struct sequence * before, uint32_t step,
                                 const uint32_t ** slices) {
@@ -146,8 +146,8 @@ static uint32_t first_slice(const struct expected_order * order, uint32_t at, co
     return each[0];
 }
 
-/* Scores the slices of a step that was expected to be `at`. `late`: the slice that the step before should have gone on
- * with. Returns what this one should. */
+/* Scores the slices of a step that was expected to be `at`. `late`: the slice with which the step before should have
+ * gone on. Returns the slice with which this step should go on. */
 static uint32_t score_slices(const struct graph_orders * g, const struct expected_order * order, uint32_t at,
                              const struct sequence * before, const struct sequence * q, uint32_t step, uint32_t late,
                              uint64_t times, struct graph_score * score) {

@@ -13,21 +13,21 @@
 struct graph_orders {
     const struct subject * subject;
     struct order_slices * slices;
-    struct expected_order ** order; /* by template, for either rule; made when first needed */
+    struct expected_order ** order; /* by template and for either rule; made when first needed */
 };
 
 struct graph_score {
     uint64_t accesses, bytes;
     struct score score;
-    struct difference first; /* wrong access */
+    struct difference first; /* the first wrong access */
 };
 
-/* False: memory. */
+/* False: no memory. */
 bool graph_orders_begin(struct graph_orders * g, const struct subject * subject, struct order_slices * slices);
 void graph_orders_free(struct graph_orders * g);
 
-/* Scores an evaluation that read `q`, and so `times` times; `before`: what the one before read, or NULL. False:
- * memory. */
+/* Scores an evaluation that read `q`, and did so `times` times. `before`: what the evaluation before read, or NULL.
+ * False: no memory. */
 bool graph_orders_score(struct graph_orders * g, const struct sequence * before, const struct sequence * q,
                         uint64_t times, struct graph_score * tensors, struct graph_score * slices);
 

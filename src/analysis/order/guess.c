@@ -38,7 +38,7 @@ static uint32_t transition_find(const struct transitions * t, uint32_t from, uin
     return t->count ? *slot_of(t, from, to) - 1 : NO_GUESS; /* 0 - 1: none */
 }
 
-/* Number of the transition, or NO_GUESS where there is no room for a new one. */
+/* The number of the transition, or NO_GUESS if there is no room for a new one. */
 static uint32_t transition_count(struct transitions * t, uint32_t from, uint32_t to, uint64_t times) {
     if (t->count == t->capacity && t->count < TRANSITIONS_MAX && !grow(t)) { return NO_GUESS; }
     uint32_t * slot = slot_of(t, from, to);
@@ -54,7 +54,7 @@ static uint32_t transition_count(struct transitions * t, uint32_t from, uint32_t
     return *slot - 1;
 }
 
-/* The most frequent successor of each of n; NULL: memory. */
+/* The most frequent successor of each of n. NULL: no memory. */
 static uint32_t * best_successors(const struct transitions * t, uint32_t n) {
     uint32_t * best = malloc(((size_t) n + 1) * sizeof *best); /* numbers of transitions, then what they lead to */
     if (!best) { return NULL; }

@@ -11,7 +11,7 @@
 struct state {
     const struct subject * subject;
     bool * wanted;       /* by tensor: a weight in a file */
-    uint32_t evaluation; /* of the last record */
+    uint32_t evaluation; /* in the last record */
     struct gaps gaps;
     struct token_reads tokens;
 };
@@ -60,7 +60,7 @@ static void feed(void * state, const struct tat_access * a, size_t count) {
     }
 }
 
-/* Of one token and the next. */
+/* Compares one token and the next. */
 static const char * sameness(const struct comparison * c) {
     if (!c->compared) { return ""; }
     if (c->tensors.identical < c->compared) { return "The order in which weights are read differs between tokens. "; }

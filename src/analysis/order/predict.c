@@ -46,15 +46,15 @@ static void freeze(struct prediction * p) {
     guess_freeze(&p->by_tensor);
     guess_freeze(&p->by_slice);
     p->frozen = true;
-    p->last = NULL; /* nothing repeats what was a pass of another kind */
+    p->last = NULL; /* nothing can repeat a pass of another kind */
 }
 
 static uint32_t template_of(const struct prediction * p, const struct sequence * q) {
     return p->subject->evaluations[q->evaluation].template_id;
 }
 
-/* The second pass over a sequence follows the sequence itself, and all later ones find everything as it left it: they
- * are made at once, when something else comes. */
+/* The second pass over a sequence follows the sequence itself, and each later pass finds everything as the one before
+ * left it. So these are made together, once something else comes. */
 void prediction_add(struct prediction * p, struct stream * stream, const struct sequence * now, bool identical,
                     bool train) {
     if (!train && !p->frozen) { freeze(p); }
@@ -92,7 +92,7 @@ static const struct result_column columns[] = {
     { "slice_met", "95 %", UNIT_TEXT },     { "slice_bytes_share", "of bytes", UNIT_SHARE },
 };
 
-/* Scores of a predictor, and of how many accesses and bytes. */
+/* The scores of a predictor, and over how many accesses and bytes. */
 struct scored {
     struct score score;
     uint64_t accesses, bytes;
@@ -105,7 +105,7 @@ static struct scored scored(const struct prediction * p, int predictor, bool sli
     return (struct scored){ guess->score[predictor], guess->accesses, guess->bytes };
 }
 
-/* Of whole numbers: 95 % is met, or one hit is missing. */
+/* In whole numbers, so that exactly 95 % counts as met. */
 static bool meets(const struct scored * s) {
     return s->score.hits * 100 >= s->accesses * 95;
 }
@@ -138,7 +138,7 @@ static void put_values(const struct prediction * p, struct result * r) {
     difference_put(r, values, "graph_first_wrong_slice", &p->graph_slices.first, p->subject, p->slices);
 }
 
-/* The better of those that learn: what a prefetcher without the graph could do. */
+/* The better of the learning predictors: what a prefetcher without the graph could do. */
 static int best_learner(const struct prediction * p) {
     int best = 0;
     for (int i = 1; i < GUESSERS; i++) {

@@ -8,11 +8,11 @@
 #include "analysis/order/graph.h"
 #include "analysis/order/guess.h"
 
-/* The evaluations of one context, one after the other. */
+/* The sequence of evaluations of one context. */
 struct stream {
-    struct sequence before; /* what the last one read */
+    struct sequence before; /* what the last evaluation read */
     bool begun;
-    uint32_t repeats; /* passes over one sequence in a row, up to 2 */
+    uint32_t repeats; /* passes in a row over the same sequence, counted up to 2 */
     struct tail tensors, slices;
 };
 
@@ -23,15 +23,15 @@ struct prediction {
     struct graph_orders graph;
     struct graph_score graph_tensors, graph_slices;
     uint64_t trained, scored; /* evaluations */
-    struct stream * last;     /* that a pass was made of */
-    uint64_t waiting;         /* passes that repeat its last one: made at once, later */
+    struct stream * last;     /* the stream that the last pass was made over */
+    uint64_t waiting;         /* passes that repeat its last one; they are made together, later */
     bool frozen, failed;
 };
 
 bool prediction_begin(struct prediction * p, const struct subject * subject, struct order_slices * slices);
 void prediction_free(struct prediction * p);
 
-/* An evaluation of a stream; `identical` to stream->before. `train` is true of the first half. */
+/* Takes in an evaluation of a stream. `identical`: to stream->before. `train`: true in the first half. */
 void prediction_add(struct prediction * p, struct stream * stream, const struct sequence * now, bool identical,
                     bool train);
 void prediction_end(struct prediction * p);

@@ -35,7 +35,7 @@ void reorder_add(struct reorder * o, const struct tat_access * a, uint64_t end) 
 
 /* ---- distances ---- */
 
-/* Reads of one node become one element. Returns how many; `nodes` gets their numbers. */
+/* Joins the reads of one node to one element. Returns how many; `nodes` gets their numbers. */
 static uint32_t make_elements(const struct reorder * o, struct element * elements, uint32_t * nodes) {
     uint32_t n = 0;
     for (uint32_t i = 0; i < o->reads.count; i++) {

@@ -14,12 +14,12 @@
 #include "format/list.h"
 
 enum {
-    REORDER_SAMPLES = 16,    /* tokens, evenly spaced */
+    REORDER_SAMPLES = 16,    /* sampled tokens, evenly spaced */
     REORDER_ELEMENTS = 4096, /* operations that read weights; more than any model has */
     REORDER_READS = 1 << 18,
 };
 
-/* Of an operation that reads weights. Files lie end to end. */
+/* A read by an operation that reads weights. Files are laid end to end. */
 struct reorder_read {
     uint64_t from, end;
     uint32_t node;
@@ -27,12 +27,12 @@ struct reorder_read {
 
 struct reorder {
     const struct subject * subject;
-    uint64_t * base; /* where a file begins, by its number */
+    uint64_t * base; /* by a file's number: where it begins */
     bool wanted;
     struct list reads; /* struct reorder_read, of the current evaluation */
     uint64_t work;
     uint64_t sampled, too_large; /* evaluations */
-    uint64_t actual, best, pass; /* distances, of all sampled */
+    uint64_t actual, best, pass; /* sums of distances over all sampled tokens */
     uint64_t operations, blocks, largest_block;
     bool inexact, failed;
 };

@@ -31,7 +31,7 @@ static bool compare_tensors(struct sameness * s, const struct sequence * before,
     return false;
 }
 
-/* Of one step: where one chose more experts than the other, the steps after it are still compared with their like. */
+/* Compares one step. If one side chose more experts than the other, later steps are still compared with their like. */
 static void compare_step(struct sameness * s, const struct sequence * before, const struct sequence * now, uint32_t i) {
     const uint32_t from = i < before->n_steps ? before->first[i] : before->n_slices;
     const uint32_t to = i < now->n_steps ? now->first[i] : now->n_slices;

@@ -6,7 +6,7 @@
 
 /* ---- search ---- */
 
-/* The cheapest way to each place where the last block may have ended. */
+/* The cheapest way to each place at which the last block may have ended. */
 struct ends {
     uint32_t count;
     uint64_t at[SEARCH_BLOCK], cost[SEARCH_BLOCK];
@@ -16,7 +16,7 @@ struct search {
     const struct element * elements;
     const struct depend * depend;
     struct ends ends;
-    uint64_t * cost; /* by set of a block's elements and the last of them; UINT64_MAX: cannot be */
+    uint64_t * cost; /* by a set of the block's elements and the last of them; UINT64_MAX: impossible */
     bool * done;     /* by element */
 };
 
@@ -29,7 +29,7 @@ static uint64_t enter(const struct ends * ends, uint64_t from) {
     return best;
 }
 
-/* All orders of elements [first, first + n). Returns how many steps it took. */
+/* Tries all orders of elements [first, first + n). Returns how many steps it took. */
 static uint64_t search_block(struct search * s, uint32_t first, uint32_t n) {
     const struct element * e = s->elements + first;
     uint32_t need[SEARCH_BLOCK] = { 0 };
@@ -66,7 +66,7 @@ static uint64_t search_block(struct search * s, uint32_t first, uint32_t n) {
     return work + ((uint64_t) 1 << n);
 }
 
-/* Too many for that: the nearest that may come, time and again. */
+/* For more elements: takes the nearest that may come, again and again. */
 static void schedule_block(struct search * s, uint32_t first, uint32_t n, uint32_t * need) {
     const struct element * e = s->elements + first;
     uint32_t from = 0;
@@ -96,7 +96,7 @@ static void schedule_block(struct search * s, uint32_t first, uint32_t n, uint32
     s->ends = (struct ends){ .count = 1, .at = { at }, .cost = { cost } };
 }
 
-/* The first elements that all come before element i. */
+/* How many of the first elements all come before element i. */
 static uint32_t leading(const struct depend * d, uint32_t i) {
     const uint64_t * before = d->before + (size_t) i * d->words;
     uint32_t w = 0;
@@ -104,7 +104,7 @@ static uint32_t leading(const struct depend * d, uint32_t i) {
     return w * 64 + (w < d->words ? (uint32_t) __builtin_ctzll(~before[w]) : 0);
 }
 
-/* By element: whether a block begins with it, which is where all before it come before all from it on. */
+/* By element, whether a block begins there, which is so if all elements before it must come before all from it on. */
 static void find_blocks(const struct depend * d, bool * begins) {
     uint32_t least = d->count;
     for (uint32_t i = d->count; i-- > 0;) {

@@ -12,11 +12,11 @@
 #include "analysis/order/depend.h"
 
 enum {
-    SEARCH_BLOCK = 10,     /* operations of a block that is searched; in larger ones the nearest comes next */
-    SEARCH_WORK = 1 << 26, /* steps of all searches; then the same */
+    SEARCH_BLOCK = 10,     /* operations of a block that is searched; in a larger block, the nearest comes next */
+    SEARCH_WORK = 1 << 26, /* steps of all searches; beyond them, the nearest comes next too */
 };
 
-/* An operation: where its reads begin and end, and the distance between them. */
+/* An operation: where its reads begin and end, and the distance within them. */
 struct element {
     uint64_t from, end, within;
 };
@@ -31,7 +31,7 @@ struct search_result {
     bool exact;
 };
 
-/* `work` counts the steps of all searches. False: memory. */
+/* `work`: counts the steps of all searches. False: no memory. */
 bool search_orders(const struct element * elements, const struct depend * depend, uint64_t * work,
                    struct search_result * result);
 

@@ -7,7 +7,7 @@
 
 #include "analysis/units.h"
 
-enum { WORDS_MAX = 1 << 22 }; /* that all streams keep: 16 MiB; real ones take a few thousand each */
+enum { WORDS_MAX = 1 << 22 }; /* kept in all streams: 16 MiB; real ones take a few thousand each */
 
 /* ---- contexts ---- */
 
@@ -21,7 +21,7 @@ static int ascending(const void * a, const void * b) {
     return (x > y) - (x < y);
 }
 
-/* Numbers the contexts that generate, whatever numbers they have in the trace. */
+/* Numbers the contexts that generate, independently of their numbers in the trace. */
 static bool find_streams(struct token_reads * t) {
     const uint32_t n = t->subject->n_evaluations;
     uint32_t * contexts = malloc(((size_t) n + 1) * sizeof *contexts);
@@ -77,7 +77,7 @@ void token_reads_free(struct token_reads * t) {
 
 /* ---- evaluations ---- */
 
-/* The stream keeps what was read, for the next one to be compared with. */
+/* The stream keeps what was read, to compare the next evaluation with it. */
 static void keep(struct token_reads * t, struct stream * s) {
     const uint64_t was = s->begun ? sequence_words(&s->before) : 0;
     const struct sequence before = s->before;

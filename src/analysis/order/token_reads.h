@@ -14,16 +14,16 @@ struct token_reads {
     uint16_t get_rows; /* number of the operation */
     struct order_slices slices;
     struct sequence now;
-    uint32_t current;      /* the evaluation that `now` is of, or UINT32_MAX */
-    const uint32_t * hint; /* slices of the one before it: the same ones come again */
+    uint32_t current;      /* the evaluation that `now` belongs to, or UINT32_MAX */
+    const uint32_t * hint; /* slices of the evaluation before it, since the same ones come again */
     uint32_t n_hints;
     struct stream * streams;
     uint32_t * stream_of; /* by evaluation */
     uint32_t n_streams;
-    uint64_t generated;       /* evaluations, complete ones */
-    uint64_t before_current;  /* those of them before the current one */
-    uint32_t counted;         /* evaluations that are in before_current */
-    uint64_t words, left_out; /* kept in all streams; evaluations that were too long */
+    uint64_t generated;       /* evaluations; complete ones */
+    uint64_t before_current;  /* those before the current one */
+    uint32_t counted;         /* evaluations in before_current */
+    uint64_t words, left_out; /* kept in all streams; evaluations that are too long */
     uint64_t aborted;         /* evaluations */
     struct comparison comparison;
     struct prediction prediction;
@@ -31,14 +31,14 @@ struct token_reads {
     bool failed;
 };
 
-/* False: memory. token_reads_free in either case. */
+/* False: no memory. Call token_reads_free in either case. */
 bool token_reads_begin(struct token_reads * t, const struct subject * subject);
 void token_reads_free(struct token_reads * t);
 
-void token_reads_open(struct token_reads * t, uint32_t evaluation); /* ends the one before */
+void token_reads_open(struct token_reads * t, uint32_t evaluation); /* ends the evaluation before */
 void token_reads_end(struct token_reads * t);
 
-/* A read of a weight in a file, up to `end`, in an evaluation that was opened. */
+/* A read of a weight in a file, up to `end`, in an evaluation that was begun. */
 static inline void token_reads_add(struct token_reads * t, const struct tat_access * a, uint64_t end) {
     if (t->current == UINT32_MAX) { return; }
     const bool rows = a->op == t->get_rows;

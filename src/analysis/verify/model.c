@@ -11,7 +11,7 @@
 
 /* ---- offsets ---- */
 
-/* Where a mapping puts an address: the offset follows from the address alone, not from the name. */
+/* The offset that follows from a mapping and the address alone, not from the name. */
 static bool mapped_offset(const struct verifier * v, const struct tat_tensor * t, uint64_t * offset) {
     for (uint32_t i = v->n_mappings; i-- > 0;) {
         const struct tat_event * e = v->mappings[i];
@@ -45,7 +45,7 @@ static bool offset_is_right(const struct verifier * v, const struct tat_tensor *
     return false;
 }
 
-/* The file of a format that is not GGUF, or NULL. What weights come from is then not known. */
+/* A file in a format other than GGUF, or NULL. Then it is not known where weights come from. */
 static const char * foreign_file(const struct verifier * v) {
     for (uint32_t i = 0; i < v->n_files; i++) {
         if (v->files[i].holds == TAT_PART_FOREIGN) { return v->files[i].path; }
@@ -53,7 +53,7 @@ static const char * foreign_file(const struct verifier * v) {
     return NULL;
 }
 
-/* Several control vectors are added up: their sum is in no file. */
+/* Several control vectors are added up, and their sum is in no file. */
 static bool is_sum(const struct verifier * v, const struct tat_tensor * t) {
     uint32_t vectors = 0;
     for (uint32_t i = 0; i < v->n_files; i++) { vectors += v->files[i].holds == TAT_PART_CONTROL_VECTOR; }
@@ -110,7 +110,7 @@ static bool was_touched(const struct verifier * v, uint32_t file, const char * n
     return false;
 }
 
-/* Whether any graph names it: then it was computed with 0 rows, or its records were lost. */
+/* True if any graph names it. Then it was computed with 0 rows, or its records were lost. */
 static bool was_named(const struct verifier * v, uint32_t file, const char * name) {
     for (uint32_t i = 0; i < v->n_tensors; i++) {
         const struct tat_tensor * t = &v->tensors[i];
@@ -119,7 +119,7 @@ static bool was_named(const struct verifier * v, uint32_t file, const char * nam
     return false;
 }
 
-/* A direction of a control vector that was added to others. */
+/* True for a direction of a control vector that was added to others. */
 static bool was_added(const struct verifier * v, const char * name) {
     for (uint32_t i = 0; i < v->n_tensors; i++) {
         const struct tat_tensor * t = &v->tensors[i];
@@ -131,7 +131,7 @@ static bool was_added(const struct verifier * v, const char * name) {
     return false;
 }
 
-/* Why llama.cpp leaves a tensor of the file out of its graphs; NULL: there is no good reason. */
+/* Why llama.cpp leaves a tensor of the file out of its graphs. NULL: there is no good reason. */
 static const char * excuse(const struct tat_gguf_params * p, const struct tat_gguf_tensor * t) {
     if (t->component == TAT_COMPONENT_NEXTN ||
         (t->layer != TAT_NO_LAYER && p->n_layer_nextn && t->layer >= p->n_layer - p->n_layer_nextn)) {
@@ -141,10 +141,10 @@ static const char * excuse(const struct tat_gguf_params * p, const struct tat_gg
     return NULL;
 }
 
-/* Over all model files. */
+/* Counts over all model files. */
 struct account {
-    uint32_t touched, excused, named, unused; /* unused: in no graph, and nothing excuses it */
-    uint32_t missing;                         /* of those, in files of which no graph names anything */
+    uint32_t touched, excused, named, unused; /* unused: in no graph, for no good reason */
+    uint32_t missing;                         /* of those, in files from which no graph names anything */
     char excuse[128], first[128];
 };
 
@@ -168,7 +168,7 @@ static void count_model(const struct verifier * v, uint32_t file, struct account
     if (a->touched + a->named == used) { a->missing += a->unused - unused; }
 }
 
-/* A weight that no graph names is not a loss where the CPU alone computed: the architecture does without it. */
+/* A weight that no graph names is not lost if the CPU computed alone: the architecture does without it. */
 static void add_account(struct verifier * v, const char * what, const struct account * a) {
     const uint32_t missing = v->elsewhere ? a->unused : a->missing;
     const uint32_t all = a->touched + a->named + a->excused + a->unused;

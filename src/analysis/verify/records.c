@@ -25,7 +25,7 @@ static bool see(const struct tat_access * records, size_t count, void * user) {
         const struct tat_tensor * t = &w->v->tensors[a->tensor];
         w->approximate += (a->flags & TAT_ACCESS_APPROXIMATE) != 0;
         if (a->bytes) { w->v->touched[a->tensor] = true; }
-        /* Results change their size with the ubatch; what lives longer than a graph does not. */
+        /* Results change in size with the ubatch; what outlives a graph does not. */
         if (t->kind != TAT_TENSOR_WEIGHT && t->kind != TAT_TENSOR_STATE) { continue; }
         const uint64_t from = t->file ? t->file_offset : 0;
         w->checked++;

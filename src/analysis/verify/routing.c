@@ -12,7 +12,7 @@ static int no_memory(const struct verifier * v, struct tat_error * error) {
     return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", tat_trace_path(v->trace));
 }
 
-/* The values of a capture, in memory that grows. Returns how many; *memory is NULL where there is none. */
+/* Reads the values of a capture into memory that grows. Returns how many; *memory is NULL if there is none. */
 static size_t read_capture(const struct verifier * v, uint32_t evaluation, uint32_t capture, int64_t ** memory,
                            size_t * capacity) {
     const size_t count = tat_trace_capture(v->trace, evaluation, capture, *memory, *capacity);
@@ -25,16 +25,16 @@ static size_t read_capture(const struct verifier * v, uint32_t evaluation, uint3
 
 /* ---- experts ---- */
 
-enum { EXPERTS_MAX = 1 << 16 }; /* a hundred times what llama.cpp takes */
+enum { EXPERTS_MAX = 1 << 16 }; /* a hundred times what llama.cpp allows */
 
 struct routing {
     uint64_t rows, selections, wrong;
-    bool routes; /* some graph does */
+    bool routes; /* some graph chooses experts */
     uint32_t first_evaluation;
     bool seen[EXPERTS_MAX];
 };
 
-/* Different experts, all of them there. `seen` is all false, before and after. */
+/* True if the experts differ and all exist. `seen`: all false before and after. */
 static bool row_is_right(const int64_t * ids, uint64_t k, uint64_t experts, bool seen[static EXPERTS_MAX]) {
     uint64_t right = 0;
     while (right < k && ids[right] >= 0 && (uint64_t) ids[right] < experts && !seen[ids[right]]) {
@@ -93,11 +93,11 @@ int verify_experts(struct verifier * v, struct tat_error * error) {
 /* ---- positions ---- */
 
 struct advance {
-    int64_t top;   /* position after the highest seen in the context; -1: any may come */
-    uint32_t last; /* evaluation before */
+    int64_t top;   /* the position after the highest seen in the context; -1: any may come */
+    uint32_t last; /* the evaluation before */
 };
 
-/* When the host cleared the cache, or gave it other contents: in order. */
+/* When the host cleared the cache or gave it other contents, in order. */
 struct changes {
     int64_t * at_ns;
     uint32_t count;
@@ -126,7 +126,7 @@ static bool changed_between(const struct verifier * v, const struct changes * c,
     return low < c->count && c->at_ns[low] <= to;
 }
 
-/* One sequence: positions that count up by one. */
+/* True for one sequence, whose positions count up by one. */
 static bool is_series(const int64_t * positions, size_t count) {
     for (size_t i = 1; i < count; i++) {
         if (positions[i - 1] == INT64_MAX || positions[i] != positions[i - 1] + 1) { return false; }
@@ -137,7 +137,7 @@ static bool is_series(const int64_t * positions, size_t count) {
 struct advancing {
     struct advance * context; /* by number */
     struct changes changes;
-    uint32_t checked, followed, several, jumps, first; /* evaluations; first: the one that jumps first */
+    uint32_t checked, followed, several, jumps, first; /* evaluations; first: the first one that jumps */
 };
 
 /* Going back is not a jump: hosts take tokens back (speculation), shift their cache, or turn to another sequence. */
@@ -158,7 +158,7 @@ static void check_advance(const struct verifier * v, struct advancing * x, uint3
     x->checked++;
 }
 
-/* Each evaluation's first positions. */
+/* Checks the first positions of each evaluation. */
 static void check_all(const struct verifier * v, struct advancing * x) {
     int64_t * positions = NULL;
     size_t capacity = 0;

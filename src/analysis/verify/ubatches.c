@@ -10,7 +10,7 @@
 
 #include "analysis/verify/verify.h"
 
-/* Layers of the model that a ubatch uses, and those of which it reads weights. */
+/* Which layers of the model a ubatch uses, and of which it reads weights. */
 struct layers {
     uint32_t there, seen;
     bool known;
@@ -19,15 +19,15 @@ struct layers {
 struct sums {
     struct verifier * v;
     uint32_t * seen;       /* by layer: the last ubatch that read its weights */
-    struct layers * alone; /* by template: of a ubatch that is one graph, as most are */
+    struct layers * alone; /* by template, for a ubatch that is one graph, as most are */
     uint32_t ubatch;       /* from 1 */
     uint64_t work;         /* files and leaves looked at */
 
     uint32_t n_ubatches, most_layers, n_short, first_short;
-    uint32_t n_silent, first_silent; /* of those nothing comes out */
+    uint32_t n_silent, first_silent; /* ubatches without a result */
     uint64_t n_results, n_foreign, n_leaves;
     struct layers shortest; /* the first of its kind */
-    struct ubatch foreign;  /* likewise */
+    struct ubatch foreign;  /* the first of its kind */
 };
 
 /* ---- layers ---- */
@@ -43,8 +43,8 @@ static uint32_t layers_of_model(const struct verifier * v, uint32_t model) {
     return layers;
 }
 
-/* A model may be in several files, there may be several models, and a graph may read an adapter beside its model: that
- * has no layers of its own. */
+/* A model may be in several files, there may be several models, and a graph may read an adapter beside its model. An
+ * adapter has no layers of its own. */
 static void see_weights(struct sums * s, const struct tat_template * t, struct layers * layers) {
     uint32_t last = 0;
     s->work += t->n_leaves;

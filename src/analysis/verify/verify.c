@@ -87,7 +87,7 @@ static void check_losses(struct verifier * v) {
     }
 }
 
-/* An agent that recorded has said so in events. */
+/* An agent that recorded anything says so in events. */
 static void check_notes(struct verifier * v) {
     for (uint32_t i = 0; i < v->n_events; i++) {
         if (v->events[i].type == TAT_EVENT_NOTE) {
@@ -101,7 +101,7 @@ static void check_notes(struct verifier * v) {
 
 /* ---- evaluations ---- */
 
-/* The identity on which everything rests: executable nodes = callbacks + fused. */
+/* The identity that everything rests on: executable nodes = callbacks + fused. */
 static void check_identity(struct verifier * v) {
     const char * what = "each evaluation: executable nodes = callbacks + fused";
     uint64_t callbacks = 0, fused = 0, nodes = 0;
@@ -190,7 +190,7 @@ static void check_times(struct verifier * v) {
 
 /* ---- the whole ---- */
 
-/* A trace that tells of nothing proves nothing, however little is wrong with it. */
+/* An empty trace proves nothing, however little is wrong with it. */
 static void check_recorded(struct verifier * v) {
     const struct tat_trace_summary * s = v->summary;
     const char * what = "something was recorded";
@@ -219,7 +219,7 @@ static void check_recorded(struct verifier * v) {
     }
 }
 
-/* A model file counts only if its header is still the one the trace saw. */
+/* A model file counts only if its header is still the one that the trace saw. */
 static void open_models(struct verifier * v) {
     for (uint32_t i = 0; i < v->n_files; i++) {
         struct tat_gguf * gguf = tat_gguf_open(v->files[i].path, TAT_GGUF_SINGLE | TAT_GGUF_TOLERANT, NULL);

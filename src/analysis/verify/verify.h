@@ -21,7 +21,7 @@ struct verifier {
     struct tat_gguf ** models;          /* by file; NULL: gone or changed */
     const struct tat_event ** mappings; /* the MAPPING events */
     uint32_t n_mappings;
-    bool * touched; /* tensors, by any record with bytes */
+    bool * touched; /* tensors touched by any record with bytes */
     bool elsewhere; /* another backend computed something */
 };
 
@@ -32,14 +32,14 @@ void verify_add(struct verifier * v, const char * name, const char * what, enum 
 /* records.c: walks all access records once. */
 int verify_records(struct verifier * v, struct tat_error * error);
 
-/* model.c: against the model files. Whether weights may be in no graph depends on what verify_ubatches found. */
+/* model.c: checks against the model files. What verify_ubatches found decides whether weights may be in no graph. */
 void verify_offsets(struct verifier * v);
 void verify_weights(struct verifier * v);
 
-/* ubatches.c: no part of a ubatch was computed elsewhere. Negative: memory. */
+/* ubatches.c: no part of a ubatch was computed elsewhere. Negative: no memory. */
 int verify_ubatches(struct verifier * v, struct tat_error * error);
 
-/* routing.c: what was captured. Negative: memory. */
+/* routing.c: what was captured. Negative: no memory. */
 int verify_experts(struct verifier * v, struct tat_error * error);
 int verify_positions(struct verifier * v, struct tat_error * error);
 
