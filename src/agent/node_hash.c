@@ -58,7 +58,7 @@ static inline __attribute__((always_inline)) uint64_t hash_sources(struct ggml_t
 /* Leaves are compared where they are used: nothing in the graph that owns them shows when they move. */
 static inline __attribute__((always_inline)) uint64_t hash_leaf(const struct ggml_layout * l,
                                                                 const struct ggml_tensor * leaf) {
-    if (!leaf) { return 0; } /* gone: the sources differ anyhow */
+    if (!leaf) { return 0; } /* gone: then the sources differ too */
     const int64_t * ne = layout_ne(l, leaf);
     uint64_t sum = address_of(layout_data(l, leaf)) * field_keys[3];
     sum += (uint64_t) (uint32_t) layout_type(l, leaf) * field_keys[1];
@@ -158,7 +158,7 @@ WITH_AES uint64_t drain(const struct lanes * s, __m128i key) {
 
 WITH_AES void mix_leaf(struct lanes * s, const struct ggml_tensor * leaf) {
     const struct ggml_layout * l = &known_layout;
-    if (!leaf) { return; } /* gone: the sources differ anyhow */
+    if (!leaf) { return; } /* gone: then the sources differ too */
     s->a = _mm_aesenc_si128(s->a, bytes_at(leaf, known_layout.ne));
     s->b = _mm_aesenc_si128(s->b, bytes_at(leaf, known_layout.ne + 16));
     const uint64_t type = (uint32_t) layout_type(l, leaf);

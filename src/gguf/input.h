@@ -40,7 +40,7 @@ int input_u64(struct input * input, uint64_t * value, const char * what);
 /* Reads a length and checks it against what the file still holds. */
 int input_length(struct input * input, uint64_t * length, const char * what);
 
-/* Turns elements of `width` bytes, as they lie in the file, into the host's byte order. */
+/* Turns elements of `width` bytes, as the file has them, into the host's byte order. */
 void input_to_host(const struct input * input, void * elements, uint64_t count, uint32_t width);
 
 /* XXH64 of all bytes handed out so far. */

@@ -62,7 +62,7 @@ static int by_offset(const void * a, const void * b) {
     return (x->from > y->from) - (x->from < y->from);
 }
 
-/* What lies between the first and the last read and is in none. Sorts the reads. */
+/* The bytes between the first and the last read that no read covers. Sorts the reads. */
 static uint64_t pass_distance(struct reorder * o) {
     struct reorder_read * reads = LIST(struct reorder_read, o->reads);
     uint64_t skipped = 0, end = 0;
