@@ -37,7 +37,7 @@ static void put_block(struct growing * g, enum tat_block_type type, const void *
     free(block);
 }
 
-/* Where the ticks stand in an EVALUATION block: after five numbers and a signed one. */
+/* Where the ticks are in an EVALUATION block: after five numbers and a signed one. */
 static struct tat_in at_ticks(const uint8_t * payload, uint32_t bytes) {
     struct tat_in in = { .at = payload, .end = payload + bytes };
     for (int i = 0; i < 6; i++) { tat_get_varint(&in); }
@@ -76,7 +76,7 @@ static bool count(const struct tat_access * records, size_t n, void * user) {
     return true;
 }
 
-/* The graphs of one token, which are the last ones as a rule. */
+/* The graphs of one token, which as a rule are the last ones. */
 static uint64_t records_of_last(const struct tat_trace * trace, uint32_t n, uint32_t first) {
     uint64_t records = 0;
     tat_trace_expand(trace, first, n, count, &records, NULL);

@@ -24,7 +24,7 @@ static uint64_t now_ns(void) {
     return (uint64_t) t.tv_sec * 1000000000u + (uint64_t) t.tv_nsec;
 }
 
-/* As in a language model, about every second node is a view that is skipped, and half of the sources are leaves. */
+/* As in a language model, about every second node is a view, which is skipped, and half of the sources are leaves. */
 static struct ggml_cgraph * build(struct ggml_context * context) {
     struct ggml_cgraph * graph = ggml_new_graph_custom(context, 4 * NODES, false);
     struct ggml_tensor * x = ggml_new_tensor_1d(context, GGML_TYPE_F32, 4);

@@ -17,7 +17,7 @@
 enum { ROUNDS = 11, ELEMENTS = 8, ALIGNMENT = 32 };
 
 static void put(FILE * file, uint64_t value, size_t bytes) {
-    fwrite(&value, bytes, 1, file); /* little-endian, as this machine is */
+    fwrite(&value, bytes, 1, file); /* little-endian, like this machine */
 }
 
 static void put_text(FILE * file, const char * text) {
@@ -25,7 +25,7 @@ static void put_text(FILE * file, const char * text) {
     fputs(text, file);
 }
 
-/* Experts of a thousand layers, the last of them first in the file. */
+/* Experts of a thousand layers, with the last of them first in the file. */
 static void write_model(const char * path, uint64_t tensors) {
     FILE * file = fopen(path, "wb");
     if (!file) {

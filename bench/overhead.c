@@ -33,7 +33,7 @@ static void quiet(enum ggml_log_level level, const char * text, void * user) {
     if (level == GGML_LOG_LEVEL_ERROR) { fputs(text, stderr); }
 }
 
-/* The least that a tool hooked there must do: say that it wants every node, and look at it. */
+/* The least that a tool hooked there has to do: say that it wants every node, and look at it. */
 static bool see_node(struct ggml_tensor * node, bool ask, void * user) {
     if (!ask) { ++*(uint64_t *) user; }
     return node != NULL;
@@ -51,7 +51,7 @@ static struct llama_context * new_context(struct llama_model * model, int thread
     return llama_init_from_model(model, p);
 }
 
-/* The same tokens from an empty cache: every block is the same work. */
+/* The same tokens from an empty cache, so that every block does the same work. */
 static uint64_t block_ns(struct llama_context * context, int tokens) {
     llama_memory_clear(llama_get_memory(context), false);
     llama_token token = 1;
@@ -74,7 +74,7 @@ static uint64_t run_block(enum mode mode, struct llama_context * plain, struct l
     return block_ns(mode == MODE_PEER ? peer : plain, tokens);
 }
 
-/* A new order each round, so that no mode always follows the same other. */
+/* A new order each round, so that no mode always follows the same one. */
 static void shuffle(enum mode * order) {
     for (int i = MODE_COUNT - 1; i > 0; i--) {
         const int j = rand() % (i + 1);

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Whatever happens to the trace, the host computes what it would have computed, and the trace says what is missing.
+# Whatever happens to the trace, the host computes the same, and the trace says what is missing.
 # From the environment: TAT, AGENT, HOST_DIR (the fake host's programs), KILL_HOST, REFUSING_SYSTEM.
 
 setup() {
@@ -18,7 +18,7 @@ traced() {
     TAT_DIR="${folder:-$traces}" LD_PRELOAD="$AGENT" "$@"
 }
 
-# unharmed ARGUMENT...: the same output and status with and without the agent, and nothing said.
+# unharmed ARGUMENT...: expects the same output and status with and without the agent, and no message.
 unharmed() {
     plain=$("$host" "$@" "$model")
     seen=$(traced "$host" "$@" "$model" 2> "$BATS_TEST_TMPDIR/stderr")
@@ -26,8 +26,8 @@ unharmed() {
     [ ! -s "$BATS_TEST_TMPDIR/stderr" ]
 }
 
-# unharmed_within LIMIT KIB...: the same output under each limit of ulimit's under which the host runs at all; under the
-# last, all is recorded.
+# unharmed_within LIMIT KIB...: expects the same output under each of these ulimits under which the host runs at all; under
+# the last, everything is recorded.
 unharmed_within() {
     local kib
     for kib in "${@:2}"; do
@@ -53,7 +53,7 @@ mount_tmpfs() {
     mount -t tmpfs -o "$1" tat-test "$traces" || skip "no file system can be mounted here"
 }
 
-# check_trace has checked that emitted = stored + lost and that what is there is whole.
+# check_trace has already checked that emitted = stored + lost and that what is there is whole.
 some_is_lost() {
     facts=$("$HOST_DIR/check_trace" "$traces")
     [ "$(fact emitted)" = "$(graphs)" ]
@@ -180,7 +180,7 @@ some_is_lost() {
     AGENT="$REFUSING_SYSTEM:$AGENT"
     mkdir "$TAT_RUN_DIR"
     unharmed
-    # There is no file yet, it is told, and then there is.
+    # It is told that there is no file yet; then there is one.
     REFUSE=access=2 unharmed
     facts=$("$HOST_DIR/check_trace" "$traces")
     [ "$(fact traces)" = 2 ]
@@ -218,7 +218,7 @@ some_is_lost() {
 
 @test "a system that refuses what has to be" {
     AGENT="$REFUSING_SYSTEM:$AGENT"
-    # A full disk, a limit, a page that cannot be had, no more threads.
+    # A full disk, a limit, a page that cannot be populated, no more threads.
     for refuse in posix_fallocate64=28 posix_fallocate64=27 madvise=14 pthread_create=11; do
         REFUSE="$refuse" unharmed -c 2
         [ -z "$(find "$traces" -type f)" ]

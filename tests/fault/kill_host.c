@@ -15,7 +15,7 @@
 
 #include "trace_facts.h"
 
-/* A trace opens after some 5 ms and a graph takes 0.2 ms: kills fall before, into and after all of it. */
+/* A trace opens after some 5 ms and a graph takes 0.2 ms, so kills come before, during and after everything. */
 enum { LATEST_US = 40000, TORN_MAX = 8 << 10 };
 
 static void start_host(char ** argv, const char * run) {
@@ -26,7 +26,7 @@ static void start_host(char ** argv, const char * run) {
     _exit(1);
 }
 
-/* False: the host ended by itself, which it never should. */
+/* False: the host ended by itself, which must not happen. */
 static bool run_and_kill(char ** argv, const char * run) {
     const long after = random() % LATEST_US;
     const struct timespec pause = { .tv_nsec = after * 1000 };
@@ -45,7 +45,7 @@ static int read_trace(const char * run, struct trace_facts * facts) {
     struct tat_error error = { 0 };
     const uint64_t before = facts->damaged_bytes;
     snprintf(path, sizeof path, "%s/tensor_access.bin", run);
-    /* Until its header is there, what was made is not a trace. */
+    /* Before its header is there, the file is not a trace. */
     if (stat(path, &file) != 0 || file.st_size == 0) { return 0; }
     const int result = trace_facts_add(facts, path, true, &error);
     if (result == 0 && facts->damaged_bytes - before <= TORN_MAX) { return 1; }

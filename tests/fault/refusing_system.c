@@ -28,7 +28,7 @@ static void find(const char * name, void * function) {
     memcpy(function, &symbol, sizeof symbol);
 }
 
-/* Then a host that is full of them, as of a profiler's, has one here, and some file systems give up. */
+/* Where a host has many, as under a profiler, one is put here, and some file systems give up. */
 static bool takes_signals(void) {
     sigset_t blocked;
     pthread_sigmask(SIG_SETMASK, NULL, &blocked);
@@ -44,7 +44,7 @@ int posix_fallocate64(int fd, off_t from, off_t bytes) {
     return real(fd, from, bytes);
 }
 
-/* Refused once. */
+/* Refuses once. */
 int access(const char * path, int mode) {
     static int asked;
     int (*real)(const char *, int);
@@ -65,7 +65,7 @@ int madvise(void * address, size_t bytes, int advice) {
 int pthread_create(pthread_t * restrict thread, const pthread_attr_t * restrict attributes, void * (*run)(void *),
                    void * restrict data) {
     int (*real)(pthread_t *, const pthread_attr_t *, void * (*) (void *), void *);
-    /* The host's own have no attributes. */
+    /* The host's own threads have no attributes. */
     const int error = attributes ? refused("pthread_create") : 0;
     if (error) { return error; }
     find("pthread_create", &real);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Access records, made as doc/format.md says and as naively as can be: each row, or each element where they lie apart,
-is written down; what touches is joined; equal runs at equal distances become a record."""
+"""Access records, made as doc/format.md says and as naively as possible: each row is written down, or each element if
+elements lie apart; what touches is joined; equal runs at equal distances become one record."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -72,7 +72,7 @@ def blocks_of(entry, ne):
 
 
 def rows_of(entry, ne, start=0):
-    """(offset, length) of each row; of each element where a row's do not touch."""
+    """(offset, length) of each row, or of each element if a row's elements do not touch."""
     n = blocks_of(entry, ne)
     for i3 in range(ne[3]):
         for i2 in range(ne[2]):
@@ -128,7 +128,7 @@ def as_records(access, base, runs, most=MOST):
 
 
 def callbacks_of(template, rule):
-    """For each callback, the nodes that it stands for."""
+    """For each callback, the nodes it stands for."""
     groups, i = [], 0
     nodes = template.nodes
     while i < len(nodes):
@@ -142,7 +142,7 @@ def callbacks_of(template, rule):
 
 
 def layers_of(trace, template):
-    """By entry. Nodes without a name of their own belong to the layer of what they are made from."""
+    """The layer of each entry. Nodes without a name of their own belong to the layer of what they are made from."""
     layers = []
     for number, entry in enumerate(template.entries):
         found = [layer_of_result(entry.name), layer_of(trace.tensors[entry.tensor])]
@@ -191,7 +191,7 @@ class Operand:
 
     @cached_property
     def fixed(self):
-        """Its records where no ids are known."""
+        """Its records if no ids are known."""
         if self.fused or self.idle or self.how == "nothing":
             return [replace(self.access, flags=self.access.flags | (FUSED if self.fused else UNREAD))]
         ne = list(self.entry.ne)

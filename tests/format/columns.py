@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""columns.py TAT TRACE...: what `tat dump' prints of a trace, its columns, its graphs, the cache by head, is what
-doc/format.md says and the reader here finds."""
+"""columns.py TAT TRACE...: what `tat dump` prints of a trace (columns, graphs, the cache by head) must be what
+doc/format.md says and this reader finds."""
 
 import json
 import subprocess

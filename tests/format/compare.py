@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""compare.py [--damaged] FLAT TRACE...: the records that the library makes of each trace (flat writes them), and the waits
-that it finds, and those that this reader makes must be equal, field by field. Traces must be whole, but with --damaged."""
+"""compare.py [--damaged] FLAT TRACE...: for each trace, the library's records (flat writes them) and waits must equal this
+reader's, field by field. Traces must be whole, except with --damaged."""
 
 import struct
 import subprocess
@@ -10,7 +10,7 @@ import sys
 from accesses import Access, accesses, waits
 from read_trace import Trace
 
-# struct tat_access as doc/format.md has it, without the number of the layout; then what that stands for.
+# struct tat_access as in doc/format.md, without the number of the layout; then what that number stands for.
 FIELDS = (
     "start_ns offset bytes duration_ns tensor evaluation node token_first rows layer op expert head_first head_count "
     "layout operand kind flags run_bytes stride"
@@ -46,7 +46,7 @@ def same_waits(flat, path, trace):
 
 
 def lost(path, trace):
-    """What the trace says was lost; None where its sums are wrong."""
+    """What the trace says was lost; None if its sums are wrong."""
     emitted, stored, filtered, by_reason, events, events_stored, events_lost = trace.totals()
     if emitted != stored + filtered + sum(by_reason) or events != events_stored + events_lost:
         print(f"{path}: emitted is not stored + filtered + lost: {trace.totals()}, LOSS blocks {trace.losses}")

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""damage.py HOW IN OUT: a trace as a crash, a bad disk or a wrong agent leaves it. HOW: killed (no END, zeros behind), cut
-(in the middle), the type of a block whose first payload byte changes; or well-formed, but wrong: uncaptured (no evaluation
-has captures), gathered (events stand many in a block), lost (one evaluation is not there), moved (a weight is one byte further on in its file)."""
+"""damage.py HOW IN OUT: writes a trace as a crash, a bad disk or a faulty agent would leave it. HOW: killed (no END, zeros at
+the end), cut (in the middle), or the type of a block whose first payload byte changes. Or the trace is well-formed but
+wrong: uncaptured (no evaluation has captures), gathered (a block holds many events), lost (one evaluation is missing),
+moved (a weight is one byte further on in its file)."""
 
 import struct
 import sys
@@ -38,7 +39,7 @@ def without_captures(payload):
 
 
 def first_weight_moved(payload):
-    """The file offset of the first weight that is in a file, the last of its 22 numbers, is one more; None: there is none."""
+    """Adds one to the file offset, the last of the 22 numbers, of the first weight that is in a file. None: there is none."""
     b = Bytes(payload)
     _, count = b.varints(2)
     for _ in range(count):
@@ -51,7 +52,7 @@ def first_weight_moved(payload):
 
 
 def rewritten(trace, change):
-    """All blocks anew, with the payloads that change(kind, payload) gives; without those for which it gives none."""
+    """Writes all blocks with the payloads that change(kind, payload) returns; leaves out those for which it returns none."""
     data = bytearray(trace.data[:4096])
     for _, kind, payload in blocks_of(trace):
         payload = change(kind, payload)
@@ -65,7 +66,7 @@ def uncaptured(trace):
 
 
 def gathered(trace):
-    """Events that follow each other in one block, and with each of them one of a type that nobody knows."""
+    """Puts events that follow each other into one block, and with each of them one of an unknown type."""
     data, events = bytearray(trace.data[:4096]), []
 
     def flush():
@@ -85,7 +86,7 @@ def gathered(trace):
 
 
 def lost(trace):
-    """Without the second evaluation, of which nobody counted the loss."""
+    """Leaves out the second evaluation, whose loss nobody counted."""
     _, second, *_ = [payload for _, kind, payload in blocks_of(trace) if kind == EVALUATION]
     return rewritten(trace, lambda kind, payload: None if kind == EVALUATION and payload == second else payload)
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# doc/format.md against the library: a reader written from the one must find what the other does.
+# doc/format.md against the library: a reader written from the first must find what the second finds.
 # FLAT (flat.c), SUMS (sums.c) and AGENT_EXACT are given.
 
 load ../traced
@@ -15,7 +15,7 @@ compare() {
     "$SUMS" "$@"
 }
 
-# Made by the fake host when the format was frozen: whatever comes, it is read like this.
+# The fake host made it when the format was frozen; every later version must read it like this.
 @test "a trace of version 1, from the day it was frozen" {
     compare "$BATS_TEST_DIRNAME/version-1.bin"
     "$TAT" export --format csv "$BATS_TEST_DIRNAME/version-1.bin" > "$BATS_TEST_TMPDIR/records.csv"

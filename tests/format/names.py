@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What names tell: layer, component and role, as doc/format.md has them."""
+"""What names tell: layer, component and role, as in doc/format.md."""
 
 import re
 

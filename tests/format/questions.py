@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Three questions that a trace must answer alone: draw one token's graph, place one fault address, list one head's KV
-bytes."""
+"""Three questions that a trace must answer by itself: draw one token's graph, find the place of one fault address, list
+one head's KV bytes."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from timeline import WARMUP_PHASE
 
 
 def runs_of_token(runs, token, context=1):
-    """The evaluations that computed a token: one, or several where a ubatch is several graphs."""
+    """The evaluations that computed a token: one, or several if a ubatch is several graphs."""
     return [
         run
         for run in runs
@@ -90,13 +90,13 @@ class HeadBytes:
 
 
 def plane(entry, head):
-    """What of a view belongs to a head: dimension 2 counts them."""
+    """What part of a view belongs to a head: dimension 2 counts heads."""
     runs = union(rows_of(entry, [entry.ne[0], entry.ne[1], 1, entry.ne[3]], entry.offset + head * entry.nb[2]))
     return [(p.offset, p.run_bytes, p.stride, p.count) for p in pieces_of(runs)]
 
 
 def mask_of(template, product):
-    """The entry of the mask that a node's scores go through: its own, or that of the SOFT_MAX they end in."""
+    """The entry of the mask that a node's scores go through: the node's own, or that of the SOFT_MAX they end in."""
     node = template.entries[product]
     if node.op == "FLASH_ATTN_EXT":
         return node.src.get(3)
@@ -118,8 +118,8 @@ def visible_cells(run, template, mask, row):
 
 
 def kv_bytes(trace, runs, layer, head, token, context=1):
-    """The bytes of the KV cache that attention reads for one KV head of one layer when a token is computed, and which
-    cells of them its mask lets through: the extent is padded."""
+    """The bytes of the KV cache that attention reads for one KV head of one layer when a token is computed, and which of
+    their cells its mask lets through, since the extent is padded."""
     for run in runs_of_token(runs, token, context):
         template = trace.templates[run.evaluation.template]
         answer = HeadBytes(run, [], [], None)

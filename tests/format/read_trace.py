@@ -23,7 +23,7 @@ EMPTY, COMPUTE, FUSES_NEXT = 1, 2, 4
 ABORTED, UNMATCHED = 1, 2
 CLOCK, MAPPING, MODEL_FILE, LOAD_END, MEMORY_CLEAR, WARMUP, CALL_BEGIN = 1, 2, 3, 5, 7, 9, 10
 
-# By type of event: how many values, which of them are zigzags, whether a text follows.
+# By event type: how many values there are, which of them are zigzag, whether a text follows.
 EVENT_SHAPES = {
     1: (2, (), False), 2: (4, (), False), 3: (9, (4,), True), 4: (0, (), True), 5: (2, (1,), False),
     6: (0, (), True), 7: (2, (1,), False), 8: (2, (1,), False), 9: (2, (1,), False), 10: (2, (1,), False),
@@ -37,11 +37,11 @@ class NotATrace(Exception):
 
 
 class Nonsense(Exception):
-    """A block with the right checksum and the wrong contents."""
+    """A block with the right checksum but wrong contents."""
 
 
 def xxh64(data, seed=0):
-    """XXH64 as its specification has it."""
+    """XXH64 as its specification defines it."""
     p1, p2, p3 = 0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9
     p4, p5 = 0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5
 
@@ -249,7 +249,7 @@ def read_header(data):
 
 
 class Trace:
-    """The file, or that of a run's folder, decoded; nothing derived yet."""
+    """The file, or that of a run's folder, decoded, with nothing derived yet."""
 
     def __init__(self, path):
         with open(os.path.join(path, "tensor_access.bin") if os.path.isdir(path) else path, "rb") as file:
@@ -426,7 +426,7 @@ class Trace:
         self.events.append(Event(kind, tick, thread, values, text))
 
     def read_events(self, b):
-        """Many together: all of them, or none."""
+        """Many events together: all of them, or none."""
         before = len(self.events), self.n_files, self.unknown
         try:
             for _ in range(b.count(2)):
@@ -478,7 +478,7 @@ def read_mask_row(b):
 
 
 def read_capture(b, kind):
-    """The values; masks: a list of runs for each row. None where the bytes have ended or make no sense."""
+    """The values; for masks, a list of runs for each row. None: the bytes have ended or make no sense."""
     if b.left() == 0:
         return None
     try:
@@ -500,7 +500,7 @@ def read_capture(b, kind):
 
 
 def read_captures(b, captures):
-    """Their values. A series that has more than so few bytes may stand for counts as not captured."""
+    """Their values. A series with more values than its few bytes may stand for counts as not captured."""
     left = min((1 << 18) + (1 << 12) * b.left(), 1 << 24)
     everything = []
     for capture in captures:

@@ -13,7 +13,7 @@
 
 #include "tat/sums.h"
 
-static bool differs; /* anything, so far */
+static bool differs; /* anything has differed so far */
 
 static void complain(const char * path, const char * what, uint64_t at, uint64_t found, uint64_t expected) {
     printf("%s: %s, number %" PRIu64 ": %" PRIu64 ", expected %" PRIu64 "\n", path, what, at, found, expected);
@@ -39,7 +39,7 @@ struct naive {
     enum tat_measure measure;
     uint32_t kinds, columns;
     uint64_t * sums;
-    struct tat_access of; /* the record that has the time of the callback under way */
+    struct tat_access of; /* the record that has the current callback's time */
     uint64_t ns;
     int rank;
     bool under_way;
@@ -64,7 +64,7 @@ static void add_time(struct naive * n) {
     n->under_way = false;
 }
 
-/* By tensor and component, what says most of the operation has its time. */
+/* By tensor and component, the record that says most about the operation has its time. */
 static int rank_of(const struct naive * n, const struct tat_access * a) {
     const enum tat_tensor_kind kind = kind_of(n->trace, a);
     if (n->by != TAT_BY_TENSOR && n->by != TAT_BY_COMPONENT) { return 0; }
@@ -107,7 +107,7 @@ static void check_matrix(const struct tat_trace * trace, enum tat_key by, enum t
     n.columns = tat_matrix_columns(trace, by);
     n.sums = zeros((size_t) rows * n.columns, sizeof *n.sums);
     uint64_t * found = zeros((size_t) rows * n.columns, sizeof *found);
-    const uint32_t mid = rows / 2; /* in two parts, which must not matter */
+    const uint32_t mid = rows / 2; /* in two parts; that must make no difference */
     if (tat_trace_expand(trace, 0, rows, add_naive, &n, NULL) != 0 ||
         tat_matrix(trace, by, measure, kinds, 0, mid, found, NULL) != 0 ||
         tat_matrix(trace, by, measure, kinds, mid, rows, found + (size_t) mid * n.columns, NULL) != 0) {
@@ -129,12 +129,12 @@ enum { SUMS = 5 }; /* accesses, bytes, nodes, time, results kept back by fusion 
 struct totals {
     const struct tat_trace * trace;
     uint32_t n_ops, n_tensors;
-    uint64_t * sum; /* by phase, operation or tensor, and what */
+    uint64_t * sum; /* by phase, operation or tensor, and by kind of sum */
     struct tat_access last;
     bool any;
 };
 
-/* Time and nodes by operation, the rest by tensor. */
+/* Sums time and nodes by operation, the rest by tensor. */
 static uint64_t * sum_of(struct totals * t, const struct tat_access * a, int what) {
     const unsigned phase = a->flags >> TAT_ACCESS_PHASE_SHIFT & 7;
     const size_t at = what == 2 || what == 3 ? a->op : t->n_ops + a->tensor;
@@ -199,7 +199,7 @@ static void check_tally(const struct tat_trace * trace) {
     free(many.sum);
 }
 
-/* Time by tensor, in all evaluations. */
+/* The time by tensor over all evaluations. */
 static bool add_owned(const struct tat_tally * tally, void * user) {
     for (size_t i = 0; i < tally->count && tally->ns; i++) {
         ((uint64_t *) user)[tally->records[i].tensor] += tally->owner_ns[i];
@@ -228,7 +228,7 @@ static void check_owners(const struct tat_trace * trace) {
 
 /* ---- waits ---- */
 
-/* The operation of a node's first record in each evaluation: what a wait stands with. */
+/* The operation of a node's first record in each evaluation, which a wait belongs to. */
 static uint16_t op_of(const struct tat_trace * trace, const struct tat_wait * w) {
     uint32_t n;
     const struct tat_evaluation * e = &tat_trace_evaluations(trace, &n)[w->evaluation];
@@ -243,7 +243,7 @@ static bool add_tally_waits(const struct tat_tally * tally, void * user) {
     return true;
 }
 
-/* By operation, those of the agent, which records all waits of an evaluation or none. */
+/* By operation, the agent's waits: it records all waits of an evaluation or none. */
 static void check_waits(const struct tat_trace * trace) {
     const uint16_t n_ops = tat_trace_n_ops(trace);
     uint64_t *one = zeros(n_ops, sizeof *one), *many = zeros(n_ops, sizeof *many);

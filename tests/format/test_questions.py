@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""test_questions.py TRACE STRUCTURE: asks the three questions of a trace of the dense model (5 tokens of prompt, then
+"""test_questions.py TRACE STRUCTURE: asks the three questions of a trace of the dense model (5 prompt tokens, then
 generated ones). STRUCTURE is what `tat gguf --csv` says of the model file: the truth about its tensors."""
 
 import csv
@@ -68,7 +68,7 @@ class Questions(unittest.TestCase):
         self.assertIsNone(kv_bytes(self.trace, self.runs, LAYER, 0, 10**6))
 
     def assert_heads_make_the_whole(self, token, name, ranges):
-        """Their bytes are apart, and together are what the access records say."""
+        """Their bytes are disjoint, and together are what the access records say."""
         runs = [(o + i * stride, size) for head in ranges for o, size, stride, n in head for i in range(n)]
         bytes_of_heads = set()
         for offset, size in runs:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What follows from the order of things: times, the order of evaluations, tokens, phases, as doc/format.md has it."""
+"""What follows from the order of blocks: times, the order of evaluations, tokens, phases, as in doc/format.md."""
 
 from bisect import bisect_right
 from collections import defaultdict
@@ -65,7 +65,7 @@ class Clock:
         return times
 
     def waits(self, run):
-        """How long thread 0 waited behind each node, by callback; as many as were recorded."""
+        """How long thread 0 waited after each node, by callback; as many as were recorded."""
         e, times = run.evaluation, self.callbacks(run)
         rate = float(run.end_ns - run.begin_ns) / float(e.ticks) if e.ticks else 0.0
         lasted = [min(end - begin, 2**32 - 1) for begin, end in zip(times, times[1:])]
@@ -117,7 +117,7 @@ class Warmup:
         self.more, self.contexts = False, {}
 
     def clear(self):
-        """Whether what was computed is a warm-up."""
+        """True if what was computed is a warm-up."""
         tokens = {context: n for context, (n, _) in self.contexts.items()}
         warm = not self.more and sum(tokens.values()) <= 3
         warm &= all(self.times.get(c, 0) == 0 or (self.cleared and n == 2) for c, n in tokens.items())
@@ -171,7 +171,7 @@ class Ubatch:
 
 @dataclass
 class Progress:
-    """What a context is in the middle of."""
+    """How far a context has come."""
 
     number: int = -1  # of the ubatch before
     tokens: int = 0
@@ -245,7 +245,7 @@ def stretches_of(trace, run, positions, has_result):
 
 
 def result_of(trace, t):
-    """Whether something comes out of the graph, and whether it is embeddings."""
+    """Whether the graph has a result, and whether that is embeddings."""
     last = t.nodes[-1].name if t.nodes else ""
     if last.startswith("result_embd"):
         return True, True
@@ -361,7 +361,7 @@ def advance(p, u, phase, calls):
 
 
 def go_on(p, pieces, u):
-    """A graph goes on where pieces of a ubatch ended, whose contexts are not known."""
+    """A graph continues where pieces of a ubatch ended whose contexts are not known."""
     if pieces.phase is None or pieces.number <= p.number or not u.positions or u.positions[0] != pieces.next:
         return
     for field in ("phase", "rows", "outputs", "calls", "first", "next", "lowest", "resume", "number"):
@@ -390,7 +390,7 @@ def set_phase(trace, run, number, p, pieces, calls):
 
 
 def runs_of(trace, clock):
-    """All evaluations whose template is known, in the order of their beginning."""
+    """All evaluations whose template is known, in the order in which they begin."""
     runs = [make_run(trace, clock, e) for e in sorted(trace.evaluations, key=lambda e: e.begin_tick)]
     if max((run.context for run in runs), default=0) > len(trace.data) // 64:
         return runs

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The fake host, traced and untraced: the same output, and a trace with exactly what the host counted.
+# The fake host, traced and untraced, gives the same output, and a trace with exactly what the host counted.
 # From the environment: AGENT, HOST_DIR (the programs).
 
 setup() {
@@ -33,7 +33,7 @@ is() {
     done
 }
 
-# What the host says it did, summed over its lines.
+# What the host says that it did, summed over its lines.
 counted() {
     awk -v name="$1" '{ for (i = 1; i < NF; i++) if ($i == name) sum += $(i + 1) } END { print sum + 0 }' <<< "$plain"
 }
@@ -133,7 +133,7 @@ everything_is_there() {
     is contexts 3
 }
 
-# reload PLUGIN,PLUGIN...: each in turn, both ways; the plug-ins' own counts, which begin anew, are the same.
+# reload PLUGIN,PLUGIN...: each in turn, both ways. The plug-ins' own counts, which begin anew, must be equal.
 reload() {
     plain=$("$HOST_DIR/fake_host_loader" "$1" -g 5 "$model")
     seen=$(traced "$HOST_DIR/fake_host_loader" "$1" -g 5 "$model" 2> "$BATS_TEST_TMPDIR/places")
@@ -197,7 +197,7 @@ reload() {
     is traces 0
 }
 
-# What each of the contexts of one load has to be: file, and tokens from 0.
+# What each context of one load must be: the file, and tokens from 0.
 served() {
     local number=1 all="" file context
     for file; do

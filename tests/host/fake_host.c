@@ -29,7 +29,7 @@ struct options {
     const char * locks;
 };
 
-/* What the caller's own abort callback is given. */
+/* The argument of the caller's own abort callback. */
 struct own {
     unsigned mark;
     int calls, abort_at;
@@ -49,7 +49,7 @@ struct run {
     pthread_t handle;
 };
 
-/* Read: a graph is computed. Write: none is, wherever the fork has to find the others between two graphs. */
+/* Held for reading while a graph is computed; for writing where a fork must find the others between two graphs. */
 static pthread_rwlock_t still = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 
 static bool own_callback(void * data) {
@@ -76,7 +76,7 @@ static int32_t best(const float * logits) {
     return token;
 }
 
-/* One graph. A call that detaches itself from its thread has to be joined by its caller. */
+/* Computes one graph. If the call detaches itself from its thread, the caller has to join it. */
 struct call {
     struct toy_context * context;
     const int32_t * tokens;
@@ -103,7 +103,7 @@ static int evaluate(const struct run * run, struct call call) {
     return call.status;
 }
 
-/* Ends a graph early where it is told to, and insists that this is what happens. */
+/* Ends a graph early at a given place, and checks that it does end there. */
 static void abort_one(struct run * run, struct call call, int graph) {
     struct own own = { .mark = OWN, .abort_at = 1 + graph * 13 % 40 };
     call.own = &own;
@@ -131,7 +131,7 @@ static void * work(void * data) {
         if (run->number % 2 || o->gate || o->abort_every || o->killed) { call.own = &own; }
         const long before = o->faults ? minor_faults() : 0;
         if (evaluate(run, call) != GGML_STATUS_SUCCESS) { abort(); }
-        /* Only where the graph is one that was there before. */
+        /* Only if the graph was there before. */
         if (o->faults && g > SETTLED && (g + PROMPT - 1) % TOY_KV_STEP) { run->faults += minor_faults() - before; }
         mix(&run->checksum, toy_logits(context));
         tokens[0] = best(toy_logits(context));
@@ -141,7 +141,7 @@ static void * work(void * data) {
     return NULL;
 }
 
-/* A child in the middle of it all, which computes and reports through a pipe. */
+/* Forks in the middle of everything. The child computes, and reports through a pipe. */
 static int start_child(const struct run * like, pid_t * child) {
     int ends[2];
     if (pipe(ends) != 0) { abort(); }
@@ -152,7 +152,7 @@ static int start_child(const struct run * like, pid_t * child) {
         close(ends[1]);
         return ends[0];
     }
-    pthread_rwlock_init(&still, NULL); /* those who wait for it are the parent's */
+    pthread_rwlock_init(&still, NULL); /* whoever waits for it is in the parent */
     struct run run = { .options = like->options, .model = like->model, .number = 1 };
     const uint64_t before = fakeggml_callbacks();
     work(&run);
@@ -174,7 +174,7 @@ static void wait_for(const struct run * run, int graphs) {
     while (__atomic_load_n(&run->done, __ATOMIC_RELAXED) < graphs) { usleep(50); }
 }
 
-/* Closes what it has not opened, as daemons do, and has a file of its own in the place from then on. */
+/* Closes descriptors that it did not open, as daemons do, and from then on has a file of its own at that number. */
 static void close_files(const char * path) {
     enum { FILES = 64 };
     for (int fd = STDERR_FILENO + 1; fd < FILES; fd++) { close(fd); }
@@ -185,7 +185,7 @@ static void close_files(const char * path) {
     }
 }
 
-/* A graph in a thread that is to end as soon as it says that it can, which it does after the graph. */
+/* Computes a graph in a thread that is cancelled and ends as soon as it may, which is after the graph. */
 static void * compute_cancelled(void * data) {
     pthread_cancel(pthread_self());
     compute(data);
@@ -245,7 +245,7 @@ static void run_all(const struct options * o, const struct toy_model * model) {
     if (o->gate) { pthread_barrier_destroy(&gate); }
 }
 
-/* One model after the other, and one context after the other with each, all at the same addresses. */
+/* One model after the other, and with each one context after the other, all at the same addresses. */
 static int reload(const struct options * o, char ** paths) {
     toy_reuse_addresses();
     for (; *paths; paths++) {

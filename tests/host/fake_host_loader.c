@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* So that what is loaded next comes to another address. */
+/* Makes what is loaded next come to another address. */
 static void stay_at(const void * address) {
     enum { PAGE = 4096 };
     void * const page = (void *) ((uintptr_t) address / PAGE * PAGE);
@@ -31,7 +31,7 @@ static int run_plugin(const char * path, int argc, char ** argv) {
     memcpy(&run, &symbol, sizeof run);
     const void * place = dlsym(plugin, "ggml_backend_graph_compute");
     fprintf(stderr, "%p\n", place);
-    optind = 0; /* the C library's, which stays */
+    optind = 0; /* it belongs to the C library, which stays */
     const int status = run(argc, argv);
     dlclose(plugin);
     if (getenv("FAKE_HOST_MOVES")) { stay_at(place); }

@@ -15,7 +15,7 @@ enum ggml_type { GGML_TYPE_F32 = 0, GGML_TYPE_F16 = 1, GGML_TYPE_I32 = 26, GGML_
 
 enum ggml_op {
     GGML_OP_NONE = 0,
-#if FAKEGGML_LAYOUT == 3 /* operations have other numbers too */
+#if FAKEGGML_LAYOUT == 3 /* operations have other numbers as well */
     GGML_OP_MUL,
     GGML_OP_ADD,
 #else
@@ -89,7 +89,7 @@ struct ggml_tensor {
     char name[GGML_MAX_NAME];
     void * extra;
 };
-#else                      /* never was */
+#else                      /* never existed */
 struct ggml_tensor {
     char name[GGML_MAX_NAME];
     void * data;
@@ -112,10 +112,10 @@ struct ggml_cgraph {
     struct ggml_tensor ** nodes;
 };
 
-/* Which struct a plan is, chosen when it is built. */
+/* Which struct a plan is; chosen at build time. */
 #define FAKEGGML_PLAN_GGML     0 /* ggml's own */
 #define FAKEGGML_PLAN_NO_POOL  1 /* without thread pools, as before September 2024 and in forks from then */
-#define FAKEGGML_PLAN_REVERSED 2 /* never was: the callback comes after its argument */
+#define FAKEGGML_PLAN_REVERSED 2 /* never existed: the callback comes after its argument */
 #ifndef FAKEGGML_PLAN
 #define FAKEGGML_PLAN FAKEGGML_PLAN_GGML
 #endif
@@ -135,9 +135,9 @@ struct ggml_cplan {
     void * abort_callback_data;
 #endif
 #if FAKEGGML_PLAN == FAKEGGML_PLAN_GGML
-    bool use_ref; /* longer than the agent knows it */
+    bool use_ref; /* the agent's struct ends before this */
 #endif
-    uint64_t guard; /* FAKEGGML_GUARD, or the plan was copied or written behind */
+    uint64_t guard; /* not FAKEGGML_GUARD: the plan was copied, or written beyond its end */
 };
 #define FAKEGGML_GUARD 0x5afe5afe5afe5afeu
 
@@ -151,7 +151,7 @@ struct ggml_context;
 
 struct ggml_context * ggml_init(struct ggml_init_params params);
 void ggml_free(struct ggml_context * context);
-void ggml_reset(struct ggml_context * context); /* forgets its tensors, keeps its memory */
+void ggml_reset(struct ggml_context * context); /* forgets the tensors, keeps the memory */
 size_t ggml_tensor_overhead(void);
 const char * ggml_version(void);
 
@@ -163,7 +163,7 @@ struct ggml_tensor * ggml_mul(struct ggml_context * context, struct ggml_tensor 
 struct ggml_tensor * ggml_scale(struct ggml_context * context, struct ggml_tensor * a, float factor);
 struct ggml_tensor * ggml_rms_norm(struct ggml_context * context, struct ggml_tensor * a, float epsilon);
 
-/* Any view, with any strides. */
+/* A view with any strides. */
 struct ggml_tensor * ggml_view(struct ggml_context * context, enum ggml_op op, struct ggml_tensor * a,
                                const int64_t * ne, const size_t * nb, size_t offset);
 
@@ -178,7 +178,7 @@ int64_t ggml_blck_size(int type);
 size_t ggml_type_size(int type);
 size_t ggml_nbytes(const struct ggml_tensor * t);
 
-/* The one that was freed last, if there is one: addresses come again as soon as they can. */
+/* The buffer that was freed last, if there is one, so that addresses are reused as soon as possible. */
 struct ggml_backend_buffer * ggml_backend_cpu_buffer_from_ptr(void * memory, size_t size);
 void ggml_backend_tensor_alloc(struct ggml_backend_buffer * buffer, struct ggml_tensor * t, void * at);
 void ggml_backend_buffer_free(struct ggml_backend_buffer * buffer);
@@ -193,7 +193,7 @@ struct ggml_tensor ** ggml_graph_nodes(struct ggml_cgraph * graph);
 struct ggml_cplan ggml_graph_plan(const struct ggml_cgraph * graph, int n_threads, void * threadpool);
 int ggml_graph_compute(struct ggml_cgraph * graph, struct ggml_cplan * plan);
 
-/* A CPU backend, as far as it makes plans. */
+/* A CPU backend that can only make plans. */
 struct ggml_backend;
 struct ggml_backend * ggml_backend_cpu_init(void);
 void ggml_backend_cpu_set_abort_callback(struct ggml_backend * backend, bool (*callback)(void *), void * data);
@@ -201,19 +201,19 @@ struct ggml_cplan * ggml_backend_graph_plan_create(struct ggml_backend * backend
 void ggml_backend_graph_plan_free(struct ggml_backend * backend, struct ggml_cplan * plan);
 void ggml_backend_free(struct ggml_backend * backend);
 
-/* What hosts call; it calls ggml_graph_compute as ggml's CPU backend does: through its own linkage table. */
+/* What hosts call. Like ggml's CPU backend, it calls ggml_graph_compute through its own linkage table. */
 int ggml_backend_graph_compute(struct ggml_cgraph * graph, struct ggml_cplan * plan);
 
 void ggml_compute_node(const struct ggml_tensor * node, int thread, int n_threads);
 void ggml_compute_fused(const struct ggml_tensor * norm, const struct ggml_tensor * mul, int thread, int n_threads);
 
-/* Which nodes get a callback: from FAKEGGML_RULE (every, empty, unasked, fused, unknown). Default: fused, but in the
- * layout of 2024 every. */
+/* Which nodes get a callback, from FAKEGGML_RULE (every, empty, unasked, fused, unknown). Default: fused, or every in
+ * the layout of 2024. */
 enum fakeggml_rule { RULE_EVERY, RULE_SKIP_EMPTY, RULE_SKIP_UNASKED, RULE_FUSE, RULE_UNKNOWN };
 enum fakeggml_rule fakeggml_rule(void);
 
-/* Places where a callback is due that were passed in this process, whether there was one or not, in the graphs of
- * hosts: those that ggml_backend_graph_compute was given. */
+/* How many places where a callback is due were passed in this process, with or without a callback, in the graphs of
+ * hosts: those given to ggml_backend_graph_compute. */
 uint64_t fakeggml_callbacks(void);
 extern _Thread_local const struct ggml_cgraph * fakeggml_hosts_graph;
 

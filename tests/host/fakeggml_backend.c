@@ -13,7 +13,7 @@ static int compute(struct ggml_cgraph * graph, struct ggml_cplan * plan) {
     return status;
 }
 
-/* As a scheduler does whose caller wants to see every node. */
+/* Computes like a scheduler whose caller wants to see every node. */
 static int compute_node_by_node(struct ggml_cgraph * graph, struct ggml_cplan * plan) {
     int status = GGML_STATUS_SUCCESS;
     for (int i = 0; i < graph->n_nodes && status == GGML_STATUS_SUCCESS; i++) {
@@ -40,7 +40,7 @@ void ggml_backend_cpu_set_abort_callback(struct ggml_backend * backend, bool (*c
     *backend = (struct ggml_backend){ callback, data };
 }
 
-/* As ggml's: what is returned begins with the plan, and has the graph behind it. */
+/* Like ggml's: what is returned begins with the plan, and the graph follows it. */
 struct ggml_cplan * ggml_backend_graph_plan_create(struct ggml_backend * backend, struct ggml_cgraph * graph) {
     struct {
         struct ggml_cplan plan;

@@ -39,14 +39,14 @@ struct team {
     pthread_barrier_t barrier;
 };
 
-/* Called through the linkage table, as in ggml-cpu, by every thread behind each node. */
+/* Called by every thread after each node, through the linkage table, as in ggml-cpu. */
 void ggml_barrier(struct team * team);
 
 void ggml_barrier(struct team * team) {
     pthread_barrier_wait(&team->barrier);
 }
 
-/* FAKEGGML_SLOW: all threads but the first take 10 ms at the node of this number. */
+/* FAKEGGML_SLOW: at the node of this number, all threads but the first take 10 ms. */
 static void dawdle(int node) {
     const char * slow = getenv("FAKEGGML_SLOW");
     if (slow && atoi(slow) == node) { nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL); }

@@ -114,7 +114,7 @@ static void rope(const struct ggml_tensor * d, struct row r) {
     }
 }
 
-/* The largest first; equal ones by index. */
+/* Largest first; equal ones in the order of their indices. */
 static void argsort(const struct ggml_tensor * d, struct row r) {
     int32_t * to = (int32_t *) row_of(d, r);
     for (int64_t i = 0; i < d->ne[0]; i++) {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
 #
-# The host's files: its locks on them stay, and the trace knows them wherever they lie.
+# The host's files: its locks on them stay, and the trace knows them wherever they are.
 # From the environment: AGENT, HOST_DIR (the programs).
 
 setup() {
@@ -18,7 +18,7 @@ teardown() {
     done
 }
 
-# compare ARGUMENT...: the fake host, untraced and traced: the same output. Its facts go to $facts.
+# compare ARGUMENT...: runs the fake host untraced and traced, and expects the same output. Its facts go to $facts.
 compare() {
     plain=$("$HOST_DIR/fake_host1" -g 70 "$@")
     seen=$(TAT_DIR="$traces" LD_PRELOAD="${simulation:+$simulation }$AGENT" "$HOST_DIR/fake_host1" -g 70 "$@")
@@ -33,7 +33,7 @@ fact() {
     awk -v name="$1" '$1 == name { print $2 }' <<< "$facts"
 }
 
-# All weights of one model, in its mapping; the file was read once, for several graphs.
+# All weights are of one model and in its mapping; the file was read once for several graphs.
 in_the_file() {
     [ "$(fact model_files) $(fact own_reads) $(fact in_file)" = "1 1 $weights" ]
     [ "$(fact copied) $(fact of_no_file) $(fact notes)" = "0 0 0" ]

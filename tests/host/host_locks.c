@@ -30,7 +30,7 @@ void locks_take(const char * model, const char * other) {
     take(other);
 }
 
-/* Read and write locks that conflict: only another process sees them. */
+/* Tries locks that conflict, since only another process sees these locks. */
 static int is_held(const char * path) {
     struct flock lock = { .l_type = F_WRLCK };
     const int fd = open(path, O_RDWR | O_CLOEXEC);

@@ -5,13 +5,13 @@
 #ifndef HOST_LOCKS_H
 #define HOST_LOCKS_H
 
-/* Locks the model and another file, both of which are mapped, as SQLite and LMDB map and lock their databases. */
+/* Locks the model and another file, both mapped, as SQLite and LMDB map and lock their databases. */
 void locks_take(const char * model, const char * other);
 
 /* Prints whether another process still finds them locked. */
 void locks_print(void);
 
-/* From now on the system refuses a thread descriptors of its own, as the rules of some containers do. */
+/* From now on the system refuses a thread a table of descriptors of its own, as some containers' rules do. */
 void refuse_own_descriptors(void);
 
 #endif

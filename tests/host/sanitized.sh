@@ -1,8 +1,8 @@
 #!/bin/sh
 # usage: sanitized.sh BUILD SANITIZERS [SOURCE]
-# Agent and host, both built with a sanitizer, in the ways in which threads can meet; with SOURCE they are built first, in BUILD.
-# The agent is linked before ggml in place of preloaded, as a sanitizer's library has to come first; the interposition is the
-# same. What reads traces is tested under AddressSanitizer by the unit tests.
+# Runs agent and host, both built with a sanitizer, in the ways in which threads can meet. With SOURCE, builds them first, in
+# BUILD. The agent is linked before ggml, not preloaded, because a sanitizer's library must come first; the interposition is
+# the same. The unit tests cover the readers of traces under AddressSanitizer.
 set -eu
 build=$1 sanitizers=$2 source=${3:-}
 
@@ -12,9 +12,9 @@ if [ -n "$source" ]; then
         >> "$build.log" || { tail -n 40 "$build.log"; exit 1; }
 fi
 
-# What the agent keeps for the life of a process is no leak; a child of fork leaves the parent's part behind.
+# What the agent keeps for the life of a process is not a leak; after a fork, the child leaves the parent's part behind.
 export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-# The host exits with threads running, and forks with some: both on purpose.
+# The host exits and forks with threads running, on purpose.
 export TSAN_OPTIONS=halt_on_error=1:report_thread_leaks=0:die_after_fork=0
 
 host=$build/tests/host/fake_host_linked
@@ -28,7 +28,7 @@ case $sanitizers in
 *) still= ;;
 esac
 
-# try OPTION...: the same output with and without recording, and a trace that holds together. What hangs is named.
+# try OPTION...: expects the same output with and without recording, and a consistent trace. Names what hangs.
 try() {
     echo "== $*"
     rm -rf "$work/traces"
@@ -53,7 +53,7 @@ host=$build/tests/host/fake_host_exact
 try -c 8 -t 2 -g 70
 try -c 8 -t 2 -g 40 --abort-every 7
 
-# Libraries that come to the addresses of others.
+# Libraries that are loaded at the addresses of others.
 host=$build/tests/host/fake_host_loader_linked
 plugins=$build/tests/host
 try "$plugins/libfake_plugin1.so,$plugins/libfake_plugin3.so,$plugins/libfake_plugin1.so" -c 4 -t 2 -g 20

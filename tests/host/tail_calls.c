@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* As large as llama.cpp's parameters by value. */
+/* As large as llama.cpp's parameters passed by value. */
 struct params {
     uint64_t words[16];
 };

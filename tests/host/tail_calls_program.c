@@ -33,7 +33,7 @@ static void decode_at_once(void) {
     decoded = decode(&decoded, (struct batch){ { 3, 1, 2, 3, 4, 5, 6 } });
 }
 
-/* From the first function of a coroutine, behind whose stack nothing can be read. */
+/* Calls from the first function of a coroutine, where nothing beyond the stack can be read. */
 static void decode_on_little(void) {
     enum { STACK = 256 << 10, WALL = 64 << 10 };
     char * stack = mmap(NULL, STACK + WALL, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -62,7 +62,7 @@ int main(int argc, char ** argv) {
     find(library, "decode", &decode);
     decode_on_little();
     if (decoded != 5) { return 1; }
-    errno = EXDEV; /* none of them sets it */
+    errno = EXDEV; /* none of the calls sets it */
     clear(&memory);
     return memory == 0 && load("model", params) && compute(&memory, &memory) == 42 && errno == EXDEV ? 0 : 1;
 }

@@ -11,7 +11,7 @@ enum { COMPUTE_BYTES = 1 << 20, F16_MINUS_INFINITY = 0xfc00, BF16_MINUS_INFINITY
 struct toy_context {
     const struct toy_model * model;
     int n_threads, n_past;
-    int built_tokens, built_kv; /* the graph is for these */
+    int built_tokens, built_kv; /* what the graph was built for */
     int mask_type;
     bool asks; /* nodes carry the COMPUTE flag */
     struct ggml_context * state;
@@ -104,7 +104,7 @@ static struct ggml_tensor * head_major(struct toy_context * c, struct ggml_tenso
     return view(c, GGML_OP_PERMUTE, a, ne, nb, 0);
 }
 
-/* The part of a cache that is in use, as (element, cell, head). */
+/* The part of a cache in use, as (element, cell, head). */
 static struct ggml_tensor * cells(struct toy_context * c, struct ggml_tensor * cache, int n_kv) {
     const size_t size = sizeof(float);
     const int64_t ne[4] = { TOY_HEAD, TOY_KV_HEADS, n_kv, 1 };
@@ -245,7 +245,7 @@ static void build(struct toy_context * c, int n, int n_kv) {
         x = like(c, GGML_OP_ADD, "l_out", l, experts(c, l, norm(c, "ffn_norm", l, c->model->layer[l][TOY_FFN_NORM], x)),
                  x);
     }
-    /* In the graph, but nobody asked for it. */
+    /* A node in the graph that nobody asked for. */
     like(c, GGML_OP_SCALE, "unasked", -1, x, NULL)->flags = 0;
     x = norm(c, "result_norm", -1, w[TOY_OUTPUT_NORM], x);
     c->logits = product(c, "result_output", -1, w[TOY_OUTPUT], x);

@@ -51,15 +51,15 @@ struct toy_model {
     struct ggml_tensor * layer[TOY_LAYERS][TOY_LAYER_WEIGHTS];
 };
 
-/* From here on, what is made after another was freed is at that one's addresses: models, contexts, all in them. One
- * model at a time, one context at a time. */
+/* From here on, what is made after something was freed takes its address: models, contexts, and all in them. One model
+ * and one context at a time. */
 void toy_reuse_addresses(void);
 
-/* Zeroed, for the caller to give back with toy_free; where addresses come again, with all that was taken since. */
+/* Zeroed memory, to be given back with toy_free; if addresses are reused, with all that was taken since. */
 void * toy_alloc(size_t bytes);
 void toy_free(void * memory);
 
-/* 0, or -1 with errno. Different weights for different seeds. */
+/* Returns 0, or -1 with errno. Different seeds give different weights. */
 int toy_write_model(const char * path, int seed);
 int toy_load(struct toy_model * model, const char * path);
 void toy_unload(struct toy_model * model);
@@ -69,14 +69,14 @@ struct toy_context; /* one KV cache, one graph at a time */
 struct toy_context * toy_context_new(const struct toy_model * model, int n_threads);
 void toy_context_free(struct toy_context * context);
 
-/* F16 or BF16: of the mask, from the next evaluation on. */
+/* The mask's type from the next evaluation on: F16 or BF16. */
 void toy_set_mask_type(struct toy_context * context, int type);
 
-/* Evaluates n tokens behind those that were; an aborted evaluation has not been. Returns ggml's status. The plan's
+/* Evaluates n tokens after those before; an aborted evaluation does not count. Returns ggml's status. The plan's
  * callback is the caller's; that it is still there afterwards is checked. */
 int toy_evaluate(struct toy_context * context, const int32_t * tokens, int n, bool (*callback)(void *), void * data);
 
-/* TOY_VOCAB logits of the last row. */
+/* The TOY_VOCAB logits of the last row. */
 const float * toy_logits(const struct toy_context * context);
 
 #endif

@@ -150,15 +150,15 @@ int toy_write_model(const char * path, int seed) {
     return fclose(file) == 0 && written > 1 ? 0 : -1;
 }
 
-/* The file, or a copy of it, as of a host that repacks its weights and keeps the mapping. */
+/* The file, or a copy of it, as in a host that repacks its weights and keeps the mapping. */
 static char * weights_of(const struct toy_model * m) {
     if (!getenv("TOY_COPIED")) { return m->map; }
-    char * copy = malloc(m->size); /* until the end */
+    char * copy = malloc(m->size); /* kept until the end */
     if (!copy) { abort(); }
     return memcpy(copy, m->map, m->size);
 }
 
-/* Makes the tensors, where the file has them. */
+/* Makes the tensors at their places in the file. */
 static void place(struct toy_model * m, size_t header) {
     struct ggml_init_params params = { ggml_tensor_overhead() * (N_WEIGHTS + 1), NULL, true };
     params.mem_buffer = m->memory = toy_alloc(params.mem_size);
@@ -202,6 +202,6 @@ void toy_unload(struct toy_model * m) {
     if (!reuse.window) {
         munmap(m->map, m->size);
     } else if (mmap(m->map, m->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) {
-        abort(); /* somebody else would be there */
+        abort(); /* or something else could take the address */
     }
 }

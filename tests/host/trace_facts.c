@@ -25,7 +25,7 @@ static uint64_t span(const struct tat_trace * trace, const struct tat_access * a
 struct checker {
     const struct tat_trace * trace;
     struct expansion x;
-    uint32_t file; /* that weights are read from */
+    uint32_t file; /* the file that weights are read from */
 };
 
 static bool check_records(const struct tat_access * records, size_t count, void * user) {
@@ -54,7 +54,7 @@ static bool check_records(const struct tat_access * records, size_t count, void 
     return true;
 }
 
-/* An evaluation that goes on with the context and model of the one before makes that one's line longer. */
+/* An evaluation that continues the context and model of the one before extends that one's line. */
 static void add_served(const struct tat_trace * trace, const struct tat_evaluation * e, uint32_t file,
                        struct trace_facts * f) {
     static char before[256];
@@ -117,7 +117,7 @@ static int check_evaluation(const struct tat_trace * trace, uint32_t number, str
 
 enum { WAITS_MOST = 4096 }; /* of one evaluation */
 
-/* One for each node that has a time; their sum is a part of the evaluation's. */
+/* One wait for each node that has a time; their sum is a part of the evaluation's time. */
 static int check_waits(const struct tat_trace * trace, uint32_t number, struct trace_facts * f,
                        struct tat_error * error) {
     struct tat_wait waits[WAITS_MOST];

@@ -16,14 +16,14 @@ struct trace_facts {
     uint64_t node_ns[NODES_TIMED], wait_ns[NODES_TIMED]; /* summed over all evaluations */
     uint64_t waits;
     uint64_t tensors;
-    char served[1024]; /* what one context did after another: number:model file:first token-last token, with commas */
+    char served[1024]; /* what each context did, in order, with commas: number:model file:first token-last token */
     uint64_t lost_by[TAT_LOSS_COUNT];
 };
 
 /* Opens the trace, adds its facts, and checks that evaluations are whole: callbacks as their template expects, a time
- * for each, in exact evaluations a wait too and within the node's time, every record expands, weights inside their
- * tensor, and emitted = stored + lost. -1 with the first thing that is wrong. `killed`: the writer did not come to its
- * end, so blocks at the end may be torn. */
+ * for each, in exact evaluations also a wait within the node's time, every record expands, weights are inside their
+ * tensor, and emitted = stored + lost. Returns -1 with the first thing that is wrong. `killed`: the writer did not come
+ * to its end, so blocks at the end may be torn. */
 int trace_facts_add(struct trace_facts * facts, const char * path, bool killed, struct tat_error * error);
 
 void trace_facts_print(const struct trace_facts * facts);

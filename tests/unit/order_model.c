@@ -58,7 +58,7 @@ uint32_t model_weight(struct model * m, int number, uint64_t offset) {
     return model_tensor(m, m->names[2][number], TAT_TENSOR_WEIGHT, WEIGHT, 1, offset);
 }
 
-/* Leaves: embedding, token, then a weight and a choice of each node. */
+/* Leaves: the embedding, the token, then each node's weight and choice. */
 uint32_t model_graph(struct model * m, const struct node * nodes, uint32_t n) {
     struct tb_entry e[3 + 3 * NODES_MAX];
     struct tb_capture captures[NODES_MAX + 1];

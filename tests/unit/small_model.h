@@ -26,19 +26,19 @@ struct small_model {
 
 void small_model_begin(struct trace_builder * b, struct small_model * m);
 
-/* Its weights again, in tensors of their own: graphs made from here on read those. */
+/* Adds its weights again in new tensors, which graphs made from here on read. */
 void small_model_load_again(struct trace_builder * b, struct small_model * m);
 
-/* A graph of so many tokens, each of which chooses two experts. */
+/* Adds a graph of so many tokens, each of which chooses two experts. */
 uint32_t small_model_template(struct trace_builder * b, const struct small_model * m, uint64_t n_tokens);
 
 void small_model_evaluate(struct trace_builder * b, uint32_t template_id, const int64_t * tokens, size_t n,
                           const uint32_t * experts);
-/* Ends after `callbacks` operations, before experts were chosen. */
+/* An evaluation that ends after `callbacks` operations, before experts were chosen. */
 void small_model_end_early(struct trace_builder * b, uint32_t template_id, const int64_t * tokens, size_t n,
                            uint32_t callbacks);
 
-/* Aborts if the trace is not what a reader takes for whole. */
+/* Aborts unless a reader takes the trace for whole. */
 struct tat_trace * small_model_open(struct trace_builder * b);
 
 #endif

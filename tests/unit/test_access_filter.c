@@ -213,7 +213,7 @@ static bool compare(const struct tat_access * records, size_t count, void * user
     return true;
 }
 
-/* The records that pass are those that fit, in order. Returns how many. */
+/* Checks that exactly the fitting records pass, in order. Returns how many. */
 static size_t check(const struct fixture * f, struct access_filter x) {
     struct tat_error error = { 0 };
     struct comparison c = { .f = f, .x = &x };
@@ -246,7 +246,7 @@ static void filters_pass_what_fits(void ** state) {
     }
     x = ACCESS_FILTER_ALL;
     x.token = (struct access_range){ 5, 5 };
-    assert_int_equal(check(&f, x), 12); /* of context 1; context 2 has 3 tokens */
+    assert_int_equal(check(&f, x), 12); /* context 1's; context 2 has 3 tokens */
     x.token = (struct access_range){ 2, 2 };
     assert_int_equal(check(&f, x), 24); /* of both */
     x.context = 2;
@@ -263,7 +263,7 @@ static void filters_of_records(void ** state) {
     struct access_filter x = ACCESS_FILTER_ALL;
     x.layer = (struct access_range){ 1, 1 };
     assert_int_equal(check(&f, x), 8 * 6);
-    x.layer = (struct access_range){ 0, UINT64_MAX - 1 }; /* "0:": without what has no layer */
+    x.layer = (struct access_range){ 0, UINT64_MAX - 1 }; /* "0:", which excludes what has no layer */
     assert_int_equal(check(&f, x), 8 * 9);
     x.tensors = list("blk.*", NULL);
     assert_int_equal(check(&f, x), 8 * 2);

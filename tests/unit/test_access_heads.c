@@ -31,7 +31,7 @@ struct setting {
     const char * q_name;
     unsigned q_rows; /* 0: as many as the heads have */
     unsigned n_tokens;
-    int64_t cells[TOKENS_MAX]; /* that the tokens are written to */
+    int64_t cells[TOKENS_MAX]; /* the cells that the tokens are written to */
 };
 
 struct fixture {
@@ -70,7 +70,7 @@ static uint32_t cache(struct fixture * f, const char * name) {
     return tensor(f, name, TAT_TENSOR_STATE, f->s.cache, n0, f->s.copied ? 1 : CELLS);
 }
 
-/* The nodes that write the cache, as they were before SET_ROWS. */
+/* Adds the nodes that wrote the cache before SET_ROWS. */
 static void copy(const struct fixture * f, struct tb_entry * k, struct tb_entry * v) {
     const struct setting * s = &f->s;
     const uint64_t n = s->n_tokens, first = (uint64_t) s->cells[0], row = row_of(s->cache, KV_EMBD);
@@ -105,7 +105,7 @@ static void put_rows(struct tat_out * out, const struct setting * s, bool transp
 static void build(struct fixture * f, struct setting s) {
     memset(f, 0, sizeof *f);
     f->s = s;
-    const bool turns = !s.flash; /* V lies transposed */
+    const bool turns = !s.flash; /* V is transposed */
     const uint64_t n = s.n_tokens, q_rows = s.q_rows ? s.q_rows : EMBD, row = row_of(s.cache, KV_EMBD),
                    part = row_of(s.cache, SIZE), v_line = row_of(s.cache, CELLS);
     tb_begin(&f->b);
@@ -239,7 +239,7 @@ static void done(struct fixture * f) {
 
 /* ---- the truth ---- */
 
-/* The KV head or head that a byte of a tensor belongs to; *last: of those that share its block. */
+/* The KV head or head that a byte of a tensor belongs to. *last: the last of the heads that share its block. */
 static unsigned head_of(const struct fixture * f, uint32_t number, uint64_t at, unsigned * last) {
     const uint64_t row = row_of(f->s.weights, EMBD), cache_row = row_of(f->s.cache, KV_EMBD);
     const uint64_t line = row_of(f->s.cache, CELLS);
@@ -264,8 +264,8 @@ static unsigned head_of(const struct fixture * f, uint32_t number, uint64_t at, 
 struct count {
     const struct fixture * f;
     struct access_heads * heads;
-    uint32_t tensor; /* whose records are looked at */
-    int by;          /* what a byte counts */
+    uint32_t tensor; /* the tensor whose records are looked at */
+    int by;          /* what each byte adds */
     uint8_t * bytes;
     size_t parts, whole;
 };
@@ -310,7 +310,7 @@ static bool split_records(const struct tat_access * records, size_t n, void * us
     return tat_access_heads_split(c->heads, records, n, count_part, c);
 }
 
-/* The tensor's bytes are the same, split or not; returns how many parts there were, 0 if it stays whole. */
+/* Checks that the tensor's bytes are the same, split or not. Returns how many parts there were, 0 if it stays whole. */
 static size_t parts_of(const struct fixture * f, uint32_t tensor_number) {
     struct tat_error error = { 0 };
     struct count c = { .f = f, .tensor = tensor_number, .bytes = calloc(TENSOR_MAX, 1), .by = 1 };
@@ -358,7 +358,7 @@ static void heads_that_share_blocks_are_one_part(void ** state) {
     done(&f);
 }
 
-/* As latent attention's is, which makes something smaller first. */
+/* As in latent attention, which first makes something smaller. */
 static void a_weight_whose_rows_are_no_heads_stays_whole(void ** state) {
     (void) state;
     struct fixture f;
@@ -413,7 +413,7 @@ static void cache_written_by_copies(void ** state) {
     }
 }
 
-/* Of a mask only some rows are read: it has no planes. */
+/* Only some rows of a mask are read, so it has no planes. */
 static void a_mask_in_the_cache_has_no_heads(void ** state) {
     (void) state;
     struct fixture f;

@@ -24,7 +24,7 @@ enum {
 struct run {
     struct trace_builder b;
     uint32_t cur, ids, mask, tensor[LAYERS][PER_LAYER_LEAVES];
-    int64_t cell; /* of the next token */
+    int64_t cell; /* the next token's */
 };
 
 /* ---- building ---- */
@@ -63,7 +63,7 @@ static void begin(struct run * r) {
 
 enum { INPUT, IDS, MASK, WINDOW, Q, FIRST_OF_LAYERS }; /* leaves that all layers share */
 
-/* Entries of a layer from the first leaf and the first node on. */
+/* A layer's entries, counted from its first leaf and its first node. */
 static void put_layer(const struct run * r, struct tb_entry * e, int l, unsigned n, bool k_first) {
     static const char * const results[LAYERS][PER_LAYER_NODES] = {
         { "Qcur-0", "Kcur-0", "Vcur-0", "k_rows-0", "v_rows-0", "fattn-0", "attn_out-0" },
@@ -127,7 +127,7 @@ static uint32_t graph(struct run * r, unsigned n, bool second_differs) {
     return tb_template(&r->b, 1, e, LEAVES, NODES, captures, 3);
 }
 
-/* n tokens, each of which sees itself and those before; in the second layer only the last `window`. */
+/* A mask of n tokens, each of which sees itself and those before; in the second layer, only the last `window`. */
 static void evaluate(struct run * r, uint32_t template_id, unsigned n, int64_t window) {
     int64_t cells[8];
     uint8_t bytes[512];
@@ -188,7 +188,7 @@ static bool says(const json_t * section, const char * words) {
 
 /* ---- tests ---- */
 
-/* A prompt of 3 tokens and 2 generated ones, none of which the window of 8 cells keeps from anything. */
+/* A prompt of 3 tokens and 2 generated ones. The window of 8 cells hides nothing from them. */
 static void test_cells(void ** state) {
     (void) state;
     struct run r;
@@ -198,7 +198,7 @@ static void test_cells(void ** state) {
     evaluate(&r, one, 1, 8);
     evaluate(&r, one, 1, 8);
     json_t * s = end(&r);
-    const double both = 2 * LAYERS * CELL; /* a cell, K and V of all layers */
+    const double both = 2 * LAYERS * CELL; /* one cell in K and V of all layers */
     assert_int_equal(json_array_size(rows(s, "growth")), 3);
     const json_t * prompt = row(s, "growth", 0);
     assert_string_equal(json_string_value(json_object_get(prompt, "phase")), "prompt");
@@ -237,7 +237,7 @@ static void test_window(void ** state) {
     assert_about(real(row(s, "layers", 0), "most_visible_cells"), 10);
     assert_about(real(row(s, "layers", 1), "most_visible_cells"), 4);
     assert_about(real(row(s, "layers", 1), "room_cells"), CELLS);
-    /* In the last token's second layer: its own, 3 before, and all others hidden. */
+    /* The last token's second layer: its own cell, 3 before it, and all others hidden. */
     const json_t * last = row(s, "growth", 9);
     assert_about(real(last, "cached_bytes"), (9 + 3) * 2 * CELL);
     assert_about(real(last, "hidden_bytes"), (SEEN - 10 + SEEN - 4) * 2 * CELL);
@@ -256,7 +256,7 @@ static void test_heads_and_order(void ** state) {
     json_t * s = end(&r);
     assert_about(real(row(s, "sharing", 1), "heads"), HEADS);
     assert_about(real(row(s, "sharing", 1), "kv_heads"), KV_HEADS);
-    /* q_weights of layer 0: rows of a head. Of the 8 parts of a layer each has as many bytes by head as heads. */
+    /* q_weights of layer 0: a head's rows. Of a layer's 8 parts, each has as many bytes per head as there are heads. */
     assert_int_equal(json_array_size(rows(s, "head_bytes")), 8 * LAYERS);
     const json_t * q = json_object_get(row(s, "head_bytes", 0), "bytes");
     assert_int_equal(json_array_size(q), HEADS);

@@ -41,7 +41,7 @@ static void test_empty(void ** state) {
     json_decref(caching);
 }
 
-/* Row 4, the projection, experts 1 and 2, the embedding; then likewise, with experts 2 and 3. */
+/* Row 4, the projection, experts 1 and 2, the embedding; then the same with experts 2 and 3. */
 static void test_two_tokens(void ** state) {
     (void) state;
     struct trace_builder b = { 0 };
@@ -120,10 +120,10 @@ static void test_absurd_weights(void ** state) {
         answered += json_object_get(caching, "values") != NULL;
         json_decref(caching);
     }
-    assert_true(answered > SIZES * OFFSETS); /* the others have tensors of which the reader makes no graph */
+    assert_true(answered > SIZES * OFFSETS); /* the reader makes no graph of the others' tensors */
 }
 
-/* Stacks of so many experts that there are millions, of which two are read. */
+/* Stacks with millions of experts, of which two are read. */
 static void test_absurd_stacks(void ** state) {
     (void) state;
     enum { STACKS = 60, EXPERTS = 65535 };

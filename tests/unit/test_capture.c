@@ -16,7 +16,7 @@
 
 enum { TYPE_I32 = 26, TYPE_I64 = 27, VALUES_MAX = 4096, APART = 24 };
 
-/* A tensor as ggml lays it out, and the places of its fields. */
+/* A tensor as ggml lays it out, and where its fields are. */
 struct tensor {
     int32_t type, op, flags, params[16];
     int64_t ne[4];
@@ -45,7 +45,7 @@ static int64_t values[VALUES_MAX];
 static uint8_t memory[VALUES_MAX * APART];
 static uint8_t written[VALUES_MAX * 2 * TAT_VARINT_MAX + 64];
 
-/* The values in memory, `step` bytes from one to the next, as `rows` rows. Returns what is captured of them. */
+/* Puts the values in memory, `step` bytes apart, as `rows` rows. Returns what is captured of them. */
 static size_t capture(int32_t type, uint64_t count, size_t step, int64_t rows) {
     const size_t size = type == TYPE_I64 ? sizeof(int64_t) : sizeof(int32_t);
     for (uint64_t i = 0; i < count; i++) {
@@ -109,7 +109,7 @@ static void check(int32_t type, uint64_t count) {
     }
 }
 
-/* Series of every length about those of a block. */
+/* Series of every length around a block's. */
 static void test_every_length(void ** state) {
     (void) state;
     for (uint64_t count = 1; count < 100; count++) {
@@ -147,7 +147,7 @@ static void test_widest_differences(void ** state) {
     check(TYPE_I32, 64);
 }
 
-/* The ids of V without flash attention, as llama.cpp makes them: a run for each token, and one to the next. */
+/* V's ids without flash attention, as llama.cpp makes them: a run for each token, and one to the next token. */
 static void test_transposed_values(void ** state) {
     enum { TOKENS = 5, ELEMENTS = 128, CELLS = 512, FIRST = 37 };
     (void) state;

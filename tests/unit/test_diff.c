@@ -17,12 +17,12 @@
 
 enum { GENERATED = 6, MOST = 6 };
 
-/* What may be different. */
+/* What may differ. */
 struct recipe {
     int64_t prompt[2];
     uint32_t expert[GENERATED];
     uint32_t first;            /* expert of the prompt's tokens */
-    bool extra;                /* a weight more, read before the output */
+    bool extra;                /* one more weight, read before the output */
     uint64_t ticks_per_second; /* 0: 1e9; half as many make all twice as slow */
 };
 
@@ -208,7 +208,7 @@ static void one_tensor_more(void ** state) {
     assert_says(all, "tensors/tables/only/rows/0/tensor", "output_norm.weight");
     assert_number(all, "tensors/tables/only/rows/0/bytes_b", 32);
     assert_null(at(all, "tensors/tables/only/rows/0/bytes_a"));
-    /* The third weight that a token reads is the first that differs. */
+    /* The third weight that a token reads is the first to differ. */
     assert_number(all, "order/tables/pairs/rows/0/weights_alike", 0);
     assert_number(all, "order/tables/pairs/rows/0/weights_first/token", 0);
     assert_number(all, "order/tables/pairs/rows/0/weights_first/read", 2);
@@ -238,7 +238,7 @@ static void known_distance_of_experts(void ** state) {
     assert_number(layer, "cramer_v", sqrt(16.0 / 3 / 16));
     assert_number(layer, "cramer_v_by_chance", sqrt(1.0 / 16));
     assert_number(layer, "p_if_independent", erfc(sqrt(16.0 / 3 / 2))); /* with 1 degree of freedom */
-    /* Halves of B by tokens: 0 0 0 1, then 1 1 1 0; of A they are alike. */
+    /* B's halves by token: 0 0 0 1, then 1 1 1 0. A's are alike. */
     assert_number(layer, "own_variation", 0.25);
     assert_true(json_is_true(at(all, "experts/values/differs")));
     assert_true(json_is_false(at(all, "tensors/values/differs")));
@@ -248,7 +248,7 @@ static void known_distance_of_experts(void ** state) {
     json_decref(all);
 }
 
-/* Ids that the layer has no expert for: nothing was chosen, and that alike. */
+/* The layer has no expert for these ids, so nothing was chosen, and that counts as alike. */
 static void experts_that_nobody_is(void ** state) {
     (void) state;
     const struct recipe recipes[] = { { .prompt = { 7, 9 }, .expert = { 9, 9, 9, 9, 9, 9 }, .first = 9 },
@@ -292,7 +292,7 @@ static void repeated_runs_give_an_interval(void ** state) {
     json_t * all = diff(recipes, 6);
     const json_t * generation = at(all, "time/tables/rates/rows/1");
     assert_says(generation, "phase", "generation");
-    assert_true(fabs(number(generation, "mean_a") / rate(1e9) - 1) < 0.005); /* times are whole nanoseconds */
+    assert_true(fabs(number(generation, "mean_a") / rate(1e9) - 1) < 0.005); /* times are in whole nanoseconds */
     assert_true(fabs(number(generation, "change") + 0.5) < 0.005);
     assert_true(number(generation, "change_low") < -0.5 && number(generation, "change_low") > -0.53);
     assert_true(number(generation, "change_high") > -0.5 && number(generation, "change_high") < -0.47);
@@ -315,8 +315,8 @@ static void single_runs_give_a_warning(void ** state) {
     json_decref(all);
 }
 
-/* Accesses of the embedding, four experts, the output: A 7 7 0 0 0 7, B 7 3 4 0 0 7. Ranks with ties give
- * 10.5 / sqrt(13.5 * 16.5). */
+/* Accesses of the embedding, four experts and the output: A 7 7 0 0 0 7, B 7 3 4 0 0 7. Ranks with ties give 10.5 /
+ * sqrt(13.5 * 16.5). */
 static void patterns_of_three(void ** state) {
     (void) state;
     const struct recipe recipes[] = { PLAIN, SPREAD, PLAIN };

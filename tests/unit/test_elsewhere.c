@@ -40,7 +40,7 @@ static void begin(struct fixture * f) {
                    .name = "out", .kind = TAT_TENSOR_ACTIVATION, .memory = TAT_MEMORY_BUFFER, .ne = { ROW / 4, 64 } });
 }
 
-/* Rows at positions from `first` on; `result` is what comes out. */
+/* Rows at positions from `first` on. `result`: what comes out. */
 static void compute(struct fixture * f, uint64_t rows, uint64_t outputs, int64_t first, const char * result) {
     static struct payload captures;
     int64_t ids[64], at[64];
@@ -96,7 +96,7 @@ static int64_t value(const json_t * section, const char * name) {
     return json_integer_value(json_object_get(json_object_get(section, "values"), name));
 }
 
-/* BLAS takes the products of a long prompt; tokens after it are the CPU's. */
+/* BLAS computes the products of a long prompt; the CPU computes the tokens after it. */
 static void prompt_of_another_backend(void ** state) {
     (void) state;
     static const char * const names[] = { "phases", "tokens" };
@@ -119,7 +119,7 @@ static void prompt_of_another_backend(void ** state) {
     }
 }
 
-/* A GPU takes all but the lookup of tokens: no figure is left, and no rate. */
+/* A GPU computes all but the lookup of tokens, so no figure is left, and no rate. */
 static void all_of_another_backend(void ** state) {
     (void) state;
     struct fixture f;
@@ -136,7 +136,7 @@ static void all_of_another_backend(void ** state) {
     json_decref(f.answer);
 }
 
-/* Nor does the view of a run that goes on tell rates of what it does not see. */
+/* The view of a running program tells no rates of what it does not see either. */
 static void live_without_rates(void ** state) {
     (void) state;
     for (int elsewhere = 0; elsewhere < 2; elsewhere++) {
@@ -158,7 +158,7 @@ static void live_without_rates(void ** state) {
     }
 }
 
-/* Three of four are accepted, none, all; what becomes of the last is not in the trace. */
+/* First three of four are accepted, then none, then all; the trace does not show what becomes of the last draft. */
 static void drafts(void ** state) {
     (void) state;
     struct fixture f;
@@ -177,7 +177,7 @@ static void drafts(void ** state) {
     json_decref(f.answer);
 }
 
-/* Where a cache cannot drop rows, the host restores it and has what was accepted computed once more. */
+/* If a cache cannot drop rows, the host restores it and computes again what was accepted. */
 static void drafts_of_a_recurrent_model(void ** state) {
     (void) state;
     struct fixture f;

@@ -21,7 +21,7 @@ struct sink trace_sink;
 static enum agent_state state;
 static bool open_now, is_full;
 static unsigned stored;
-static void (*meanwhile)(void); /* what another thread does once this one has seen that no trace is open */
+static void (*meanwhile)(void); /* what another thread does after this one has seen that no trace is open */
 
 enum agent_state agent_state(void) {
     return state;
@@ -100,7 +100,7 @@ static void test_before_and_after(void ** unused) {
     assert_int_equal(events_lost(), 0);
 }
 
-/* The trace is opened, and what was kept is written, just after a thread saw that none is open. */
+/* The trace is opened and the kept events are written just after a thread has seen that no trace is open. */
 static void test_while_opened(void ** unused) {
     (void) unused;
     static void (*const openers[])(void) = { open_trace, open_and_record };
@@ -126,7 +126,7 @@ static void test_no_room(void ** unused) {
     assert_true(events_lost() > 1 && stored > 0);
 }
 
-/* The child has a trace of its own, with events of its own. */
+/* The child has its own trace with its own events. */
 static void test_after_fork(void ** unused) {
     (void) unused;
     begin();

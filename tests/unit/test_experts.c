@@ -20,7 +20,7 @@ struct run {
     struct trace_builder b;
     unsigned used;
     uint32_t stack, bias, cur, ids, gates, positions;
-    int64_t position; /* of the next token */
+    int64_t position; /* the next token's */
 };
 
 /* ---- building ---- */
@@ -48,7 +48,7 @@ static void begin(struct run * r, unsigned used) {
     r->positions = tb_tensor(&r->b, t[3]);
 }
 
-/* One layer for so many tokens. The bias selects by the same ids, which are captured once. */
+/* One layer for so many tokens. The same ids, captured once, select the bias. */
 static uint32_t graph(struct run * r, uint32_t context, unsigned n) {
     const unsigned k = r->used;
     const struct tb_entry e[] = {
@@ -89,7 +89,7 @@ static uint32_t graph(struct run * r, uint32_t context, unsigned n) {
     return tb_template(&r->b, context, e, 6, 4, captures, 3);
 }
 
-/* Tokens that follow on those before; `ids` are [token][slot]. The first of a token's gates is 0.75, the other 0.25. */
+/* Tokens that follow those before. `ids`: [token][slot]. The first of a token's gates is 0.75, the other 0.25. */
 static void evaluate(struct run * r, uint32_t template_id, unsigned n, const uint32_t * ids) {
     int64_t positions[TOKENS_MAX];
     uint8_t bytes[1024];
@@ -111,7 +111,7 @@ static void evaluate(struct run * r, uint32_t template_id, unsigned n, const uin
                                                  .captures_bytes = (size_t) (out.at - bytes) });
 }
 
-/* The section. The caller frees it with json_decref. */
+/* Returns the section. The caller frees it with json_decref. */
 static json_t * end(struct run * r) {
     return section_of_all(&r->b, "experts");
 }
@@ -161,7 +161,7 @@ static bool has_note(const json_t * section, const char * words) {
 
 /* ---- tests ---- */
 
-/* Two pairs in turn: a chain knows what comes, the last choice is never right, and use is even. */
+/* Two pairs in turn: a chain knows what comes next, the last choice is never right, and use is even. */
 static void test_periodic(void ** state) {
     (void) state;
     struct run r;
@@ -191,7 +191,7 @@ static void test_periodic(void ** state) {
     json_decref(s);
 }
 
-/* Prompt and generation have nothing in common: V is 1. Within each all tokens agree. */
+/* Prompt and generation have nothing in common, so V is 1. Within each, all tokens agree. */
 static void test_phases(void ** state) {
     (void) state;
     struct run r;
@@ -210,13 +210,13 @@ static void test_phases(void ** state) {
     assert_about(real(p, "cramers_v"), 1);
     assert_about(real(row(s, "overlap", 0), "token_pairs"), 31);
     assert_about(value(s, "same_as_last_token"), 30.0 / 31);
-    /* Pairs: 0 with 1, and 2 with 3, 16 times each; chance would spread them over six. */
+    /* Pairs: 0 with 1 and 2 with 3, 16 times each. By chance they would spread over six. */
     assert_about(real(row(s, "together", 0), "tokens"), 16);
     assert_about(real(row(s, "together", 0), "lift"), 3);
     json_decref(s);
 }
 
-/* Experts 0 and 1 share all: one bit of two, and a Gini of a half. */
+/* Experts 0 and 1 share everything: one bit of two, and a Gini coefficient of a half. */
 static void test_dead(void ** state) {
     (void) state;
     struct run r;
@@ -235,7 +235,7 @@ static void test_dead(void ** state) {
     json_decref(s);
 }
 
-/* Choices without memory: no guess is much better than chance. */
+/* In choices without memory, no guess is much better than chance. */
 static void test_random(void ** state) {
     (void) state;
     struct run r;
@@ -247,7 +247,7 @@ static void test_random(void ** state) {
         evaluate(&r, one, 1, (const uint32_t[]){ seed >> 30 });
     }
     json_t * s = end(&r);
-    /* Of 1,000 tests a quarter, with a standard deviation of 1.4 %. */
+    /* A quarter of 1,000 tests, with a standard deviation of 1.4 %. */
     for (int m = 0; m < 3; m++) {
         const char * const method[] = { "last", "frequent", "markov" };
         assert_float_equal(real(prediction(s, "next token", method[m]), "set_right"), 0.25, 0.06);
@@ -257,7 +257,7 @@ static void test_random(void ** state) {
     json_decref(s);
 }
 
-/* A token is compared with the one before in its own context, and not across a gap in its positions. */
+/* A token is compared with the one before it in its own context, and not across a gap in its positions. */
 static void test_apart(void ** state) {
     (void) state;
     struct run r;
@@ -320,7 +320,7 @@ static void test_kinds(void ** state) {
     assert_kind("\u4e2d", TOKEN_OTHER);
 }
 
-/* The example in the documentation of scipy.stats.chi2_contingency, and a row of nothing, which counts for nothing. */
+/* The example from the documentation of scipy.stats.chi2_contingency, and a row of zeros, which does not count. */
 static void test_contingency(void ** state) {
     (void) state;
     const uint64_t counts[3][3] = { { 10, 20, 30 }, { 0, 0, 0 }, { 6, 9, 17 } };

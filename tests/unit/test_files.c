@@ -14,11 +14,11 @@
 
 enum { PAGES = 16, PAGE = 4096, BYTES = PAGES * PAGE };
 
-/* What the trace would be told. */
+/* What the trace is told. */
 static struct {
     unsigned files, mappings, reads;
     uint64_t bytes, fetched;
-    uint32_t file; /* of the last mapping */
+    uint32_t file; /* the last mapping's */
     char path[4096];
     uint64_t hash;
 } told;
@@ -57,7 +57,7 @@ struct place {
     char * map;
 };
 
-/* A whole model and then other bytes, each page its own. `layers` tells models apart. */
+/* Writes a whole model and then other bytes, where each page is different. `layers` tells models apart. */
 static void write_model(const char * path, uint32_t layers) {
     struct sample s;
     sample_build(&s, 3, false);
@@ -80,7 +80,8 @@ static char * map_file(const char * path) {
     return map;
 }
 
-/* Of a mapping of a file. Something of ours is there instead, so that nothing else comes there. */
+/* Takes away a piece of a file's mapping. Other memory of ours takes its place, so that nothing else is mapped
+ * there. */
 static void take_away(char * at, size_t bytes) {
     assert_true(mmap(at, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == at);
 }
@@ -121,14 +122,14 @@ static void test_mapping(void ** state) {
     struct place * p = *state;
     char heap;
     files_refresh();
-    assert_int_equal(told.files, 0); /* nobody asked yet: the file was not looked at */
+    assert_int_equal(told.files, 0); /* nobody has asked yet, so the file was not looked at */
     assert_int_equal(told.reads, 0);
     expect_at(p->map, 1, 0);
     expect_at(p->map + BYTES - 1, 1, BYTES - 1);
     expect_at(&heap, 0, 0);
     assert_int_equal(told.mappings, 1);
     assert_string_equal(told.path, p->path);
-    for (int i = 0; i < 10; i++) { /* graphs that were not seen before */
+    for (int i = 0; i < 10; i++) { /* for graphs not seen before */
         files_refresh();
         expect_at(p->map, 1, 0);
     }
@@ -149,7 +150,7 @@ static void test_pieces(void ** state) {
     assert_int_equal(told.mappings, 2);
 }
 
-/* A file that is no model is looked at once, whatever its name. */
+/* A file that is not a model is looked at once, whatever its name. */
 static void test_no_model(void ** state) {
     struct place * p = *state;
     const int fd = open(p->path, O_WRONLY | O_CLOEXEC);
@@ -166,7 +167,7 @@ static void test_no_model(void ** state) {
     expect_at(p->map, 1, 0);
 }
 
-/* To touch the mapping would be the end of the host. */
+/* Touching the mapping would end the host. */
 static void test_file_cut(void ** state) {
     struct place * p = *state;
     assert_int_equal(truncate(p->path, 0), 0);
@@ -250,7 +251,7 @@ static void test_replaced_after(void ** state) {
     munmap(fresh, BYTES);
 }
 
-/* Before anybody looked: only a process that may look behind the mapping, or that noted the load, knows. */
+/* Nobody has looked yet: only a process that may look behind the mapping, or that noted the load, knows the file. */
 static void test_replaced_before(void ** state) {
     struct place * p = *state;
     assert_true(files_note(p->path, false));
@@ -264,12 +265,12 @@ static void test_replaced_before(void ** state) {
     munmap(fresh, BYTES);
 }
 
-/* What was loaded before the fork is known in the child too, though nothing is mapped. */
+/* The child too knows what was loaded before the fork, though nothing is mapped. */
 static void test_fork(void ** state) {
     struct place * p = *state;
     char heap;
     assert_int_equal(munmap(p->map, BYTES), 0);
-    p->map = NULL; /* another's memory may be there from now on */
+    p->map = NULL; /* from now on somebody else's memory may be there */
     assert_true(files_note(p->path, false));
     files_refresh();
     files_after_fork();
@@ -321,7 +322,7 @@ static void test_stand_for(void ** state) {
     expect_at(p->map, 1, 0);
     cover(p->map + 4 * PAGE, 2 * PAGE);
     files_refresh();
-    expect_at(p->map + 4 * PAGE, 0, 0); /* nobody said what it is */
+    expect_at(p->map + 4 * PAGE, 0, 0); /* nobody has said what it is */
     assert_true(files_stand_for(p->map, BYTES, 1, 0));
     for (int i = 0; i < PAGES; i += 3) {
         cover(p->map + i * PAGE, PAGE);
@@ -329,15 +330,15 @@ static void test_stand_for(void ** state) {
         for (int k = 0; k < PAGES; k++) { expect_at(p->map + k * PAGE + i, 1, (uint64_t) k * PAGE + (uint64_t) i); }
     }
     assert_int_equal(told.files, 1);
-    assert_true(told.mappings <= 4); /* not one for every piece that comes and goes */
+    assert_true(told.mappings <= 4); /* fewer than one for every piece that comes and goes */
     assert_true(files_stand_no_more(p->map + 6 * PAGE, PAGE));
     files_refresh();
     expect_at(p->map + 5 * PAGE, 1, 5 * PAGE);
-    expect_at(p->map + 6 * PAGE, 0, 0); /* the memory of somebody else */
+    expect_at(p->map + 6 * PAGE, 0, 0); /* somebody else's memory */
     expect_at(p->map + 7 * PAGE, 1, 7 * PAGE);
     assert_true(files_stand_no_more(p->map, BYTES));
     expect_at(p->map + 9 * PAGE, 0, 0);
-    expect_at(p->map + 10 * PAGE, 1, 10 * PAGE); /* is the file's again */
+    expect_at(p->map + 10 * PAGE, 1, 10 * PAGE); /* the file's again */
 }
 
 static void test_stand_for_unmapped(void ** state) {
@@ -346,7 +347,7 @@ static void test_stand_for_unmapped(void ** state) {
     files_refresh();
     expect_at(p->map, 1, 0);
     assert_true(files_stand_for(heap, 100, 1, 5000));
-    assert_true(files_stand_for(heap + 50, 100, 1, 9000)); /* the later one is right */
+    assert_true(files_stand_for(heap + 50, 100, 1, 9000)); /* the later call counts */
     expect_at(heap + 49, 1, 5049);
     expect_at(heap + 50, 1, 9000);
     expect_at(heap + 149, 1, 9099);

@@ -21,7 +21,7 @@ enum { TOKENS = 20, FULL = 1 << 20 /* bytes: the agent reserves ahead of what it
 struct fixture {
     struct trace_builder b;
     uint32_t weight, ids, out;
-    size_t marks[TOKENS + 2]; /* where the blocks of each evaluation begin */
+    size_t marks[TOKENS + 2]; /* where each evaluation's blocks begin */
     int fd;
     char path[64];
 };
@@ -46,7 +46,7 @@ static void event(struct fixture * f, enum tat_event_type type) {
     tb_event(&f->b, type, f->b.tick - 10, values, 2, NULL);
 }
 
-/* A warm-up of two tokens that is known as such only afterwards, a prompt of four, then token by token; the graph of
+/* A warm-up of two tokens that is known as such only afterwards, a prompt of four, then token by token. The graph of
  * one token comes late. */
 static void begin(struct fixture * f) {
     *f = (struct fixture){ .fd = memfd_create("trace", MFD_CLOEXEC) };
@@ -146,7 +146,7 @@ static void end(struct fixture * f, struct follow * follow) {
     tb_free(&f->b);
 }
 
-/* What was captured by the evaluation that came last, the first two of which captured nothing. */
+/* What the latest evaluation captured; the first two captured nothing. */
 static void assert_last_is_whole(const struct tat_trace * trace) {
     const uint32_t n = evaluations(trace);
     int64_t id = -1;
@@ -155,7 +155,7 @@ static void assert_last_is_whole(const struct tat_trace * trace) {
     assert_int_equal(id, n - 3);
 }
 
-/* Bytes that come in any pieces: half a block is none yet. Looking costs nothing where nothing came. */
+/* Bytes come in any pieces, and half a block does not count yet. Looking costs nothing if nothing came. */
 static void grows_by_any_piece(void ** state) {
     (void) state;
     static const size_t pieces[] = { 1, 8, 41, 500 };
@@ -166,7 +166,7 @@ static void grows_by_any_piece(void ** state) {
         for (size_t at = TAT_HEADER_BYTES; at < f.b.size; at += pieces[p]) {
             put(&f, at, at + pieces[p] < f.b.size ? at + pieces[p] : f.b.size);
             if (p > 0 || at % 7 == 0) { look(follow); }
-            bytes_of(follow_trace(follow)); /* plans are made before later graphs come */
+            bytes_of(follow_trace(follow)); /* makes plans before later graphs come */
             assert_last_is_whole(follow_trace(follow));
         }
         look(follow);
@@ -218,7 +218,7 @@ static void a_block_may_be_late(void ** state) {
     end(&f, follow);
 }
 
-/* One that never comes does not hold up the rest for long, and is counted. */
+/* A block that never comes does not hold up the rest for long, and is counted. */
 static void a_block_may_never_come(void ** state) {
     (void) state;
     struct fixture f;

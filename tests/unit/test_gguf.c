@@ -128,7 +128,7 @@ static void test_big_endian(void ** state) {
     read_sample(3, true);
 }
 
-/* Every type has its size, known or not; one that is unknown does not stop the rest. */
+/* Every type has its size, known or not; an unknown one does not stop the rest. */
 static void test_every_type(void ** state) {
     (void) state;
     enum { TYPES = 64 };
@@ -160,7 +160,7 @@ static void test_every_type(void ** state) {
     builder_free(&b);
 }
 
-/* Where the size is a guess, so would be the experts' slices. */
+/* If the size is a guess, the experts' slices would be guesses too. */
 static void test_no_slices_of_unknown_type(void ** state) {
     (void) state;
     struct sample s;
@@ -239,7 +239,7 @@ static void test_long_values_are_cut_or_left(void ** state) {
     free(text);
 }
 
-/* What a file is to a model, by its metadata. */
+/* What part of a model a file holds, by its metadata. */
 static void test_parts(void ** state) {
     (void) state;
     static const struct {
@@ -280,7 +280,7 @@ static void test_no_tensors(void ** state) {
     builder_free(&b);
 }
 
-/* Large enough that anything quadratic shows; in an order that is not the file's. */
+/* Large enough to show anything quadratic; in another order than the file's. */
 static void test_hundred_thousand_tensors(void ** state) {
     (void) state;
     enum { N = 100000 };
@@ -309,7 +309,7 @@ static void test_hundred_thousand_tensors(void ** state) {
     builder_free(&b);
 }
 
-/* A table whose names all want one slot must give up, and not become quadratic. */
+/* A table whose names all want the same slot must give up, not become quadratic. */
 static void test_colliding_names_are_refused(void ** state) {
     (void) state;
     enum { N = 1100 };
@@ -506,7 +506,7 @@ static void test_no_regular_file(void ** state) {
     builder_free(&s.builder);
 }
 
-/* A path as long as the system takes leaves the message room for what is wrong. */
+/* With the longest path that the system allows, the message still has room for what is wrong. */
 static void test_long_path(void ** state) {
     (void) state;
     char path[PATH_MAX];
@@ -515,7 +515,7 @@ static void test_long_path(void ** state) {
     expect_refused(path, "is not a regular file");
 }
 
-/* Sparse files can claim anything: a header is bounded all the same. */
+/* Sparse files can claim anything, so the header is bounded. */
 static void test_endless_header(void ** state) {
     char path[128];
     struct builder b = { 0 };
@@ -573,7 +573,8 @@ static void evict(const char * path) {
     close(fd);
 }
 
-/* A model whose header fills the first `header` pages, on disk, none of it in memory. Returns a mapping to ask. */
+/* Puts a model on disk, with none of it in memory, whose header fills the first `header` pages. Returns a mapping to
+ * ask. */
 static unsigned char * cold_model(const char * path, unsigned header) {
     struct builder b = { 0 };
     put_header(&b, 3, 0, 1);
@@ -604,7 +605,7 @@ static void read_page(const char * path, unsigned page) {
     close(fd);
 }
 
-/* Also where the file is somebody else's, of which the kernel does not tell which pages are in memory. */
+/* Opens it. `as_other`: as a user whom the kernel does not tell which pages of the file are in memory. */
 static void open_quietly(const char * path, bool as_other) {
     const pid_t child = as_other ? fork() : -1;
     if (child > 0) {
@@ -619,8 +620,9 @@ static void open_quietly(const char * path, bool as_other) {
     tat_gguf_close(gguf);
 }
 
-/* How many pages are in memory after a model was opened of which `n` were there before. The kernel may keep a page that
- * is in use elsewhere when it is asked to let go, so a busy machine gets some tries: read-ahead would show in each. */
+/* How many pages are in memory after a model is opened, of which `n` were there before. The kernel may keep a page
+ * that is in use elsewhere when it is asked to let go. So a busy machine gets several tries; read-ahead would show
+ * in each. */
 static unsigned left_by_opening(const char * path, unsigned char * map, const unsigned * before, unsigned n,
                                 bool as_other) {
     enum { TRIES = 10 };
@@ -645,14 +647,14 @@ static void test_pages_stay_as_they_were(void ** state) {
     snprintf(path, sizeof path, "%s/cold.gguf", folder->path);
     unsigned char * map = cold_model(path, 50);
     assert_int_equal(chmod(folder->path, 0755) | chmod(path, 0644), 0);
-    if (resident(map, there) == 0) { /* not so in a tmpfs */
+    if (resident(map, there) == 0) { /* false in a tmpfs */
         tat_gguf_io(&was);
         open_quietly(path, false);
         tat_gguf_io(&is);
         assert_int_equal(is.read - was.read, 4 * 65536);
         assert_int_equal(is.fetched - was.fetched, is.read - was.read);
         for (int as_other = 0; as_other <= (geteuid() == 0); as_other++) {
-            const unsigned before[] = { 3, 52, 100 }; /* 52: behind the header, but read with its end */
+            const unsigned before[] = { 3, 52, 100 }; /* 52: after the header, but read with its end */
             assert_int_equal(left_by_opening(path, map, NULL, 0, as_other), 0);
             assert_int_equal(left_by_opening(path, map, before, 3, as_other), 3);
         }

@@ -119,7 +119,7 @@ static inline struct tat_gguf * builder_open(const struct builder * b, unsigned 
     return gguf;
 }
 
-/* Opens and expects success. */
+/* Opens it, and expects success. */
 static inline struct tat_gguf * builder_open_good(const struct builder * b, unsigned flags) {
     struct tat_error error = { 0 };
     struct tat_gguf * gguf = builder_open(b, flags, &error);
@@ -127,7 +127,7 @@ static inline struct tat_gguf * builder_open_good(const struct builder * b, unsi
     return gguf;
 }
 
-/* Where the fields of the sample lie, to be corrupted one by one. */
+/* The places of the sample's fields, to be corrupted one by one. */
 enum mark {
     M_MAGIC,
     M_VERSION,

@@ -203,7 +203,7 @@ static void test_what_can_be_lived_with_is_found(void ** state) {
     }
 }
 
-/* Wherever the file ends: an error that says where, from a reader that stays within its bounds (the sanitizers
+/* Wherever the file ends, there is an error that says where, from a reader that stays within its bounds (the sanitizers
  * watch). */
 static void test_truncated_at_every_byte(void ** state) {
     (void) state;
@@ -222,7 +222,7 @@ static void test_truncated_at_every_byte(void ** state) {
     builder_free(&s.builder);
 }
 
-/* No expectation but to survive. */
+/* Only survival is expected. */
 static void test_every_byte_changed(void ** state) {
     (void) state;
     static const unsigned char masks[] = { 0x01, 0x80, 0xff };
@@ -248,7 +248,7 @@ static void test_findings_are_bounded(void ** state) {
         snprintf(name, sizeof name, "t%u", i);
         put_tensor(&b, name, 1, (uint64_t[]){ 8 }, 99, 32ull * i);
     }
-    /* The only error comes after more warnings than are kept: it must not be lost. */
+    /* The only error comes after more warnings than are kept; it must not be lost. */
     struct tat_error error = { 0 };
     assert_null(builder_open(&b, 0, &error));
     assert_non_null(strstr(error.message, "after the file"));

@@ -8,7 +8,7 @@
 #include <dlfcn.h>
 #include <glob.h>
 
-/* The few functions of ggml's C interface that are needed; they have not changed since GGUF exists. */
+/* The few functions of ggml's C interface that are needed. They have not changed since GGUF exists. */
 struct gguf_init_params {
     bool no_alloc;
     void ** ctx;
@@ -62,7 +62,7 @@ static void test_types_are_ggmls(void ** state) {
     if (!*state) { skip(); }
     for (int id = 0; id < 43; id++) {
         const struct tat_type * type = tat_type_of((uint32_t) id);
-        /* ggml forgot the sizes of types it removed. */
+        /* ggml no longer has the sizes of types that it removed. */
         if (ggml.ggml_blck_size(id) == 0) { continue; }
         if (!type) { fail_msg("type %d, %s, is missing", id, ggml.ggml_type_name(id)); }
         assert_string_equal(type->name, ggml.ggml_type_name(id));

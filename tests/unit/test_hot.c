@@ -56,8 +56,7 @@ struct chain {
     uint32_t weight[WEIGHTS], embd, x;
 };
 
-/* Ten weights of 1,024 bytes; what stands beside them, to make graphs of tokens, is an embedding that is not a weight.
- */
+/* Ten weights of 1,024 bytes. The embedding beside them, which makes graphs have tokens, is not a weight. */
 static void chain_begin(struct chain * c) {
     struct tb_tensor t = { .kind = TAT_TENSOR_WEIGHT, .memory = TAT_MEMORY_FILE, .ne = { 16, 16 }, .file = 1 };
     tb_begin(&c->b);
@@ -75,8 +74,8 @@ static void chain_begin(struct chain * c) {
     c->x = tb_tensor(&c->b, t);
 }
 
-/* A graph of one token that reads these weights, each in an operation of its own; 1 + weight, ends with 0. `also`: a
- * weight that the first operation reads too, after the other. */
+/* A graph of one token that reads these weights, each in an operation of its own. `reads`: 1 + weight, ended by 0.
+ * `also`: a weight that the first operation reads too, after the other. */
 static uint32_t chain_template(struct chain * c, const int * reads, int also) {
     struct tb_entry entries[1 + WEIGHTS + 32];
     uint32_t n = 0;
@@ -103,7 +102,7 @@ static void evaluate(struct chain * c, uint32_t template_id, uint32_t callbacks,
     }
 }
 
-/* The model's weights again, as when it was unloaded and loaded: the same places in the same file. */
+/* The model's weights again, as after unloading and loading: at the same places in the same file. */
 static void load_again(struct chain * c) {
     for (uint32_t i = 0; i < WEIGHTS; i++) {
         c->weight[i] = tb_tensor(&c->b, (struct tb_tensor){ .name = names[i],
@@ -169,7 +168,7 @@ static void one_weight_is_hot(void ** state) {
     (void) state;
     struct chain c = { 0 };
     chain_begin(&c);
-    /* The seventh twice in a graph; the last never. */
+    /* Each graph reads the seventh weight twice and the last never. */
     evaluate(&c, chain_template(&c, (const int[]){ 1, 2, 3, 7, 4, 5, 6, 7, 8, 9, 0 }, 0), 10, 3);
     json_t * hot = hot_of(&c.b, NULL);
     assert_false(is_uniform(hot));
@@ -188,7 +187,7 @@ static void one_weight_is_hot(void ** state) {
     expect_tensor(hot, "untouched", 0, "blk.9.j");
     assert_int_equal(
         json_array_size(json_object_get(json_object_get(json_object_get(hot, "tables"), "hottest"), "rows")),
-        9); /* what was never touched is not hot */
+        9); /* an untouched weight is not hot */
     json_decref(hot);
 }
 
@@ -197,8 +196,8 @@ static void time_decides_where_the_cut_ties(void ** state) {
     const struct tat_analysis_options options = { .hot_share = 0.2 };
     struct chain c = { 0 };
     chain_begin(&c);
-    /* Five weights twice as often as the others. The second is read by an operation whose time is the third's, so it
-     * has none; the others have as much as each other. */
+    /* Five weights are read twice as often as the others. The operation that reads the second has its time counted for
+     * the third, so the second has none; the others have the same time. */
     evaluate(&c, chain_template(&c, (const int[]){ 3, 1, 4, 5, 6, 7, 8, 9, 10, 0 }, 2), 9, 1);
     evaluate(&c, chain_template(&c, (const int[]){ 3, 1, 4, 5, 0 }, 2), 4, 1);
     json_t * hot = hot_of(&c.b, &options);
@@ -234,7 +233,7 @@ static void early_and_late_layers(void ** state) {
 
 /* ---- read again ---- */
 
-/* Rows are read again where the same graph reads the whole too, and only there. */
+/* Rows count as read again if the same graph reads the whole too, and only then. */
 static void rows_and_the_whole(void ** state) {
     (void) state;
     struct trace_builder b;
@@ -258,7 +257,7 @@ static void rows_and_the_whole(void ** state) {
     json_decref(hot);
 }
 
-/* Two views of one weight that have a part of it in common; a third in pieces, which are not read twice. */
+/* Two views of one weight that overlap; and a third weight in pieces, which are not read twice. */
 static void views_that_overlap(void ** state) {
     (void) state;
     struct chain c = { 0 };
@@ -290,7 +289,7 @@ static void shares_of_the_weights(void ** state) {
         json_int_t n_hot, n_cold;
     } shares[] = {
         { 0.1 + 0.2, 0.7 - 1e-16, 3, 7 },    { 0.01, 0.05, 1, 0 }, { 1, 1, 10, 0 }, { 0, 0, 1, 5 },
-        /* the defaults, */ { -1, 2, 1, 5 }, /* which stand for nonsense too */
+        /* the defaults, */ { -1, 2, 1, 5 }, /* which also replace nonsense */
     };
     for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++) {
         struct chain c = { 0 };

@@ -30,7 +30,7 @@ static const struct ggml_layout newer = { .type = 0,
                                           .data = 248,
                                           .name = 256 };
 
-/* As in 0.3.2: fields lie elsewhere. */
+/* As in 0.3.2, where fields are elsewhere. */
 static const struct ggml_layout older = { .type = 0,
                                           .buffer = 8,
                                           .ne = 24,
@@ -121,7 +121,7 @@ static void test_older_layout(void ** state) {
     check_layout(&older);
 }
 
-/* Where the KV cache is written moves on with every token. */
+/* The place where the KV cache is written moves on with every token. */
 static void test_what_slides(void ** state) {
     (void) state;
     const struct ggml_tensor * node = make(&newer);
@@ -134,7 +134,7 @@ static void test_what_slides(void ** state) {
     assert_true(node_hash_for(&newer)->of(&newer, node, NODE_SLIDES) != before);
 }
 
-/* Equal parts in other places, equal changes in two: no lane undoes another. */
+/* Equal parts in other places, equal changes in two: no lane cancels another. */
 static void test_swapped_fields(void ** state) {
     (void) state;
     const struct ggml_layout * layouts[] = { &newer, &older };

@@ -12,7 +12,7 @@
 
 #include "agent/observer.h"
 
-/* As ggml's. */
+/* Like ggml's plan. */
 struct ggml_cplan {
     size_t work_size;
     void * work_data;
@@ -24,7 +24,7 @@ struct ggml_cplan {
 
 static struct host host = { .plan = { .abort = offsetof(struct ggml_cplan, abort_callback) } };
 
-static char said[256]; /* what observers and the program saw, a letter each */
+static char said[256]; /* what observers and the program saw, one letter each */
 
 static void say(const char * letter) {
     strncat(said, letter, sizeof said - strlen(said) - 1);
@@ -87,7 +87,7 @@ static const struct observer second = { .graph_begins = second_begins,
                                         .graph_ends = second_ends,
                                         .after_fork = fork_second };
 
-/* What ggml does: a callback after each node, until one says stop. Returns ggml's status. */
+/* Does what ggml does: a callback after each node, until one says stop. Returns ggml's status. */
 static int compute(struct ggml_cplan * plan, int n_nodes) {
     for (int i = 0; i < n_nodes; i++) {
         if (plan->abort_callback && plan->abort_callback(plan->abort_callback_data)) { return 1; }
@@ -126,7 +126,7 @@ static bool never(void * data) {
     return false;
 }
 
-/* A plan that nobody watches is not even written to. */
+/* A plan is not even written to if nobody watches. */
 static void test_no_observer_no_change(void ** state) {
     (void) state;
     struct ggml_cplan plan = { .abort_callback = never };
@@ -151,7 +151,7 @@ static void test_the_program_ends_the_graph(void ** state) {
     assert_true(aborted_at_end);
 }
 
-/* Of a ggml whose plan is not proven, nothing is written, whoever wants to watch. */
+/* In a ggml whose plan is not proven, nothing is written, whoever wants to watch. */
 static void test_what_is_not_proven_is_not_touched(void ** state) {
     (void) state;
     struct ggml_cplan plan = { .abort_callback = never };
@@ -163,7 +163,7 @@ static void test_what_is_not_proven_is_not_touched(void ** state) {
     assert_memory_equal(&plan, &before, sizeof plan);
 }
 
-/* A graph on another thread, with a plan that is in use. */
+/* Computes a graph on another thread with a plan that is in use. */
 static void * compute_beside(void * data) {
     struct graph_call beside;
     said[0] = '\0';
@@ -174,7 +174,7 @@ static void * compute_beside(void * data) {
     return NULL;
 }
 
-/* Each has the program's callback asked; the nodes of the one are no nodes of the other. */
+/* For each, the program's callback is asked; the nodes of one do not count for the other. */
 static void test_two_graphs_with_one_plan(void ** state) {
     (void) state;
     struct ggml_cplan plan = { .abort_callback = never };

@@ -22,7 +22,7 @@ struct run {
     struct tat_trace * trace;
 };
 
-/* A prompt and two generated tokens, thrice. */
+/* A prompt and two generated tokens, three times. */
 static void run_begin(struct run * r, bool loads_again) {
     struct small_model m;
     small_model_begin(&r->b, &m);
@@ -73,7 +73,7 @@ static void every_section_says_the_same(void ** state) {
     const struct run * runs = *state;
     const char * name;
     for (unsigned i = 0; (name = tat_analysis_name(i)); i++) {
-        if (strcmp(name, "run") == 0) { continue; } /* names the trace, and its size */
+        if (strcmp(name, "run") == 0) { continue; } /* it names the trace and its size */
         json_t *stayed = section(&runs[0], name), *again = section(&runs[1], name);
         if (!json_equal(stayed, again)) {
             print_message("%s\n%s\n", json_dumps(stayed, JSON_COMPACT), json_dumps(again, JSON_COMPACT));

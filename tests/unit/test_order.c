@@ -44,7 +44,7 @@ static void test_file_order(void ** state) {
     model_end(&m);
 }
 
-/* 131,071 bytes are near, 131,072 are not, whichever way. */
+/* 131,071 bytes are near and 131,072 are not, in either direction. */
 static void test_near_and_random(void ** state) {
     (void) state;
     struct model m;

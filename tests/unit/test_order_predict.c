@@ -19,7 +19,7 @@ static double predicted(const struct model * m, int predictor, const char * of) 
     return share_of(model_row(m, "prediction", "predictor", predictors[predictor]), of);
 }
 
-/* The same for every token: all that learn know it all, and so does the graph. */
+/* Every token is the same: all predictors that learn know everything, and so does the graph. */
 static void test_predict_periodic(void ** state) {
     (void) state;
     struct model m;
@@ -40,7 +40,8 @@ static void test_predict_periodic(void ** state) {
     model_end(&m);
 }
 
-/* A weight that is read twice a token, with different successors: one symbol back does not tell which, two do. */
+/* A weight that is read twice per token, with different successors: the last symbol does not tell which comes, the last
+ * two do. */
 static void test_predict_by_two(void ** state) {
     (void) state;
     struct model m;
@@ -52,7 +53,7 @@ static void test_predict_by_two(void ** state) {
     const uint32_t t = model_graph(&m, nodes, 4);
     for (int i = 0; i < 21; i++) { model_run(&m, t, 4, 0, NULL, 0); }
     model_ask(&m);
-    assert_true(predicted(&m, 0, "slice_share") == 0.6); /* of the last: w1 after w1 where w2 was, and the reverse */
+    assert_true(predicted(&m, 0, "slice_share") == 0.6); /* the last slice: w1 after w1, not w2, and the reverse */
     assert_true(predicted(&m, 1, "slice_share") == 0.8);
     assert_true(predicted(&m, 2, "slice_share") == 0.8);
     assert_true(predicted(&m, 3, "slice_share") == 1.0);
@@ -60,7 +61,7 @@ static void test_predict_by_two(void ** state) {
     model_end(&m);
 }
 
-/* Of successors that were equally frequent the first one is the guess: w1 after w0, not w2. */
+/* Of equally frequent successors the first is the guess: w1 after w0, not w2. */
 static void test_predict_ties(void ** state) {
     (void) state;
     struct model m;
@@ -74,13 +75,13 @@ static void test_predict_ties(void ** state) {
     for (int i = 0; i < 5; i++) { model_run(&m, u, 2, 0, NULL, 0); }
     model_ask(&m);
     assert_int_equal(model_value(&m, "scored_slices"), 15);
-    /* The embedding after w2 once, then after w1, where w0 is expected. */
+    /* The embedding comes once after w2, then after w1, where w0 is expected. */
     assert_int_equal(count_of(model_row(&m, "prediction", "predictor", "markov_1"), "slice_hits"), 3 + 4 * 2);
     model_end(&m);
 }
 
-/* A token that breaks a long repetition, in the scored half: what was known is wrong for a while, as it is for one who
- * goes through it access by access. */
+/* A token breaks a long repetition in the scored half. What was known is wrong for a while, as it is for whoever goes
+ * through the run access by access. */
 static void test_predict_interrupted(void ** state) {
     (void) state;
     enum { TOKENS = 40, ODD = 24 };
@@ -114,8 +115,8 @@ static void expect_share(double actual, double expected, uint64_t n) {
     if (fabs(actual - expected) > tolerance) { fail_msg("%.4f is not %.4f +- %.4f", actual, expected, tolerance); }
 }
 
-/* Each token reads 8 weights in an order of its own. After any access each of the 7 others and the next token's
- * embedding are equally likely, so whatever is guessed is right once in 8; but the graph knows. */
+/* Each token reads 8 weights in an order of its own. After any access, each of the 7 others and the next token's
+ * embedding are equally likely, so any guess is right once in 8. But the graph knows. */
 static void test_predict_shuffled(void ** state) {
     (void) state;
     enum { N = 8, TOKENS = 400 };
@@ -143,8 +144,8 @@ static void test_predict_shuffled(void ** state) {
     model_end(&m);
 }
 
-/* 40 steps a token, each of one slice in 8 at random: right once in 8, the embedding between two tokens aside, which
- * nobody expects. The tensor is always the same, and known. */
+/* 40 steps per token, each with one slice in 8 at random: right once in 8, apart from the embedding between two tokens,
+ * which nobody expects. The tensor is always the same, and known. */
 static void test_predict_random_slices(void ** state) {
     (void) state;
     enum { STEPS = 40, TOKENS = 200, SCORED = (STEPS + 1) * TOKENS / 2 };
@@ -166,7 +167,7 @@ static void test_predict_random_slices(void ** state) {
         expect_share(predicted(&m, p, "slice_share"), p == 0 ? once * (1 - 1.0 / STEPS) : once, SCORED);
     }
     assert_true(predicted(&m, 4, "tensor_share") == 1.0);
-    /* The graph knows the embedding, and of the slices what the token before read. */
+    /* The graph knows the embedding, and for the slices what the token before read. */
     expect_share(predicted(&m, 4, "slice_share"), (1 + (double) STEPS / SLICES) / (STEPS + 1), SCORED);
     model_end(&m);
 }

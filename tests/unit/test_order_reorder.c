@@ -20,7 +20,7 @@ static void reorder(struct model * m, const struct node * nodes, uint32_t n) {
     model_ask(m);
 }
 
-/* Weights in slots of the file behind the embedding. */
+/* Puts weights in slots of the file after the embedding. */
 static void place(struct model * m, struct node * nodes, const int * slots, uint32_t n) {
     model_begin(m, 0);
     for (uint32_t i = 0; i < n; i++) { nodes[i].weight = model_weight(m, (int) i, SLOT * (uint64_t) (slots[i] + 1)); }
@@ -49,13 +49,13 @@ static void test_reorder_chain(void ** state) {
     place(&m, nodes, (const int[]){ 2, 0, 3, 1 }, 4);
     reorder(&m, nodes, 4);
     assert_int_equal(model_value(&m, "reorder_actual_bytes"), 984);
-    assert_int_equal(model_value(&m, "reorder_best_bytes"), 984); /* there is no other */
+    assert_int_equal(model_value(&m, "reorder_best_bytes"), 984); /* no other order is allowed */
     assert_int_equal(model_value(&m, "reorder_one_pass_bytes"), 320);
     assert_int_equal(model_value(&m, "reorder_blocks"), 5);
     model_end(&m);
 }
 
-/* The smallest distance over all orders that are legal, one by one. */
+/* The smallest distance over all legal orders, one by one. */
 static int64_t try_all(const struct node * nodes, const int * slots, uint32_t n, uint32_t done, int64_t at) {
     int64_t best = done == (1u << n) - 1 ? 0 : INT64_MAX;
     for (uint32_t i = 0; i < n; i++) {
@@ -95,7 +95,8 @@ static void test_reorder_all_orders(void ** state) {
     assert_true(gain > GRAPHS / 2);
 }
 
-/* Too many to try all orders: the nearest comes next, which from the file's beginning is file order. */
+/* There are too many to try all orders, so the nearest comes next; from the beginning of the file, that is file
+ * order. */
 static void test_reorder_many(void ** state) {
     (void) state;
     enum { N = 30 };
@@ -111,7 +112,7 @@ static void test_reorder_many(void ** state) {
     model_end(&m);
 }
 
-/* w1 is read to fill the cache, and w0 with what was read from it: no source says so, but the cache does. */
+/* w1 is read to fill the cache, and w0 with what was read from it. No source shows this, but the cache does. */
 static void test_reorder_cache(void ** state) {
     (void) state;
     for (int through_cache = 0; through_cache < 2; through_cache++) {

@@ -15,7 +15,7 @@ enum { ROWS_MAX = 512, VOCABULARY = 1 << 20 };
 static const enum tat_phase P = TAT_PHASE_PROMPT, G = TAT_PHASE_GENERATE, V = TAT_PHASE_VERIFY, M = TAT_PHASE_MIXED,
                             O = TAT_PHASE_OTHER, U = TAT_PHASE_UNKNOWN;
 
-/* A ubatch, and what it is. */
+/* A ubatch, and the phase that it must get. */
 struct given {
     uint32_t rows, outputs;
     int64_t first; /* position; the others follow */
@@ -23,7 +23,7 @@ struct given {
     const int64_t * at;   /* positions that do not follow each other */
     bool nowhere;         /* positions are not recorded */
     int64_t text;         /* ids of tokens are this plus their positions; 0: not recorded */
-    bool call;            /* llama_decode is called for it; else it goes on in the call before, or nobody noted calls */
+    bool call;            /* llama_decode is called for it; else it continues the call before, or nobody noted calls */
     const uint32_t * see; /* by row: cells skipped, cells seen */
     uint32_t streams;     /* of the mask */
     const char * result;  /* NULL: "result_output" */
@@ -142,14 +142,14 @@ static void prompt_of_one_token(void ** state) {
     CHECK(IS(1, 1, 0, P), IS(1, 1, 1, G), IS(1, 1, 2, G), IS(1, 1, 0, P), IS(1, 1, 1, G));
 }
 
-/* The cache still has a prompt, whose last row is computed again for its logits. */
+/* The cache still has a prompt; its last row is computed again for the logits. */
 static void answer_again(void ** state) {
     (void) state;
     CHECK(IS(5, 1, 0, P), IS(1, 1, 5, G), IS(1, 1, 6, G), IS(1, 1, 4, P), IS(1, 1, 5, G));
-    CHECK(IS(5, 1, 0, P), IS(1, 1, 5, G), IS(0, 1, 0, O), IS(1, 1, 3, G)); /* no: the cache was shifted */
+    CHECK(IS(5, 1, 0, P), IS(1, 1, 5, G), IS(0, 1, 0, O), IS(1, 1, 3, G)); /* not this time: the cache was shifted */
 }
 
-/* The target reads the prompt but for its last token, which goes with the first draft; drafts are accepted in part. */
+/* The target reads the prompt without its last token, which goes with the first draft. Drafts are accepted in part. */
 static void target_of_drafts(void ** state) {
     (void) state;
     CHECK(IS(4, 0, 0, P, .call = true), IS(4, 4, 4, V, .call = true), IS(4, 4, 6, V, .call = true),
@@ -157,17 +157,17 @@ static void target_of_drafts(void ** state) {
           IS(1, 1, 14, G, .call = true), IS(9, 9, 15, V, .call = true), IS(3, 3, 15, V, .call = true));
     CHECK(IS(30, 0, 0, P), IS(4, 4, 30, V), IS(1, 1, 31, G));
     CHECK(IS(30, 1, 0, P), IS(4, 4, 30, V), IS(4, 4, 34, V));
-    CHECK(IS(4, 0, 0, P), IS(4, 4, 4, U)); /* pieces of a prompt look like that, where nobody notes calls */
+    CHECK(IS(4, 0, 0, P), IS(4, 4, 4, U)); /* pieces of a prompt look like this if nobody notes calls */
 }
 
-/* The draft model goes over its proposal once more when that is checked: the same tokens at the same positions. */
+/* The draft model goes over its proposal again once it is checked: the same tokens at the same positions. */
 static void model_that_drafts(void ** state) {
     (void) state;
     CHECK(IS(4, 1, 0, P, .text = 100), IS(1, 1, 4, G, .text = 100), IS(1, 1, 5, G, .text = 100),
           IS(1, 1, 6, G, .text = 100), IS(4, 1, 4, V, .text = 100), IS(1, 1, 6, G, .text = 200),
           IS(1, 1, 7, G, .text = 200), IS(2, 1, 6, V, .text = 200), IS(1, 1, 7, G, .text = 200));
     CHECK(IS(4, 1, 0, P, .text = 100), IS(1, 1, 4, G, .text = 100), IS(1, 1, 5, G, .text = 100),
-          IS(3, 1, 4, P, .text = 300), IS(1, 1, 7, G, .text = 300)); /* another text behind the same prompt */
+          IS(3, 1, 4, P, .text = 300), IS(1, 1, 7, G, .text = 300)); /* another text after the same prompt */
     CHECK(IS(4, 1, 0, P), IS(1, 1, 4, G), IS(1, 1, 5, G), IS(3, 1, 4, U), IS(1, 1, 5, G)); /* a private trace */
 }
 
@@ -187,7 +187,7 @@ static void rows_of_several_sequences(void ** state) {
     const uint32_t apart[] = { 0, 11, 16, 12 }, together[] = { 0, 11, 0, 12 };
     CHECK(IS(5, 1, 0, P), IS(2, 2, 0, G, .at = ones), IS(4, 4, 0, V, .at = drafts), IS(5, 2, 0, M, .at = both));
     CHECK(IS(5, 0, 0, P, .at = both));
-    /* Positions that follow each other by chance: what each row sees tells. */
+    /* Positions follow each other by chance; what each row sees shows the difference. */
     CHECK(IS(10, 1, 0, P), IS(2, 2, 10, G, .see = apart), IS(2, 2, 11, G, .see = apart));
     CHECK(IS(10, 1, 0, P), IS(2, 2, 10, V, .see = together));
     CHECK(IS(10, 1, 0, P), IS(2, 2, 10, G, .see = together, .streams = 2));
@@ -201,7 +201,7 @@ static void texts_as_a_whole(void ** state) {
           IS(1, 1, 0, P, .result = "result_embd_pooled", .nowhere = true));
 }
 
-/* Where other backends take some nodes, the graph that takes tokens does not tell how many rows come out. */
+/* If other backends compute some nodes, the graph that takes tokens does not tell how many rows come out. */
 static void pieces_of_a_ubatch(void ** state) {
     (void) state;
     CHECK(IS(9, 9, 0, P, .result = "attn_norm-0"), IS(1, 1, 9, G), IS(1, 1, 10, G),

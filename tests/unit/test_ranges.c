@@ -33,7 +33,7 @@ static struct found each_of(const struct range * range, size_t count) {
     ranges_each(&set, keep, &found);
     assert_false(set.failed);
     assert_null(set.slot);
-    assert_int_equal(ranges_total(&set), 0); /* it is empty afterwards */
+    assert_int_equal(ranges_total(&set), 0); /* the set is empty afterwards */
     return found;
 }
 #define EACH_OF(...)                                                                                                   \
@@ -42,7 +42,7 @@ static struct found each_of(const struct range * range, size_t count) {
 static void nothing(void ** state) {
     (void) state;
     assert_int_equal(each_of(NULL, 0).calls, 0);
-    /* No bytes, and no runs. */
+    /* A range without bytes, and one without runs. */
     assert_int_equal(EACH_OF({ 1, 10, 0, 0, 1 }, { 1, 10, 5, 0, 0 }).calls, 0);
 }
 
@@ -65,7 +65,7 @@ static void spaces_never_meet(void ** state) {
 
 static void runs_lie_apart(void ** state) {
     (void) state;
-    /* 4 bytes of each 16; then such that fill a gap, touch one, and lie across two. */
+    /* 4 of every 16 bytes; then ranges that fill a gap, touch one, and lie across two. */
     const struct found found =
         EACH_OF({ 2, 0, 4, 16, 10 }, { 2, 4, 12, 0, 1 }, { 2, 36, 2, 0, 1 }, { 2, 50, 20, 0, 1 });
     assert_int_equal(found.bytes[2], 40 + 12 + 2 + 20 - 2 - 4);

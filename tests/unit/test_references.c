@@ -24,7 +24,7 @@ static bool feed(const struct tat_access * records, size_t count, void * user) {
     return true;
 }
 
-/* Graphs of these tokens and experts, two for each token; the last of `tokens` is -1. */
+/* Graphs of these tokens with these experts, two for each token. `tokens` ends with -1. */
 static void evaluate(struct given * g, const struct small_model * m, const int64_t * tokens, const uint32_t * experts) {
     size_t n = 0;
     while (tokens[n] >= 0) { n++; }
@@ -95,7 +95,7 @@ static void test_order(void ** state) {
     end(&g);
 }
 
-/* Rows that touch are one stretch; all rows are the whole. */
+/* Rows that touch are one stretch; all rows are the whole tensor. */
 static void test_rows(void ** state) {
     (void) state;
     struct given g = { 0 };
@@ -110,7 +110,7 @@ static void test_rows(void ** state) {
     end(&g);
 }
 
-/* Where nobody knows which experts were chosen, no slice was read, and that is said. */
+/* If nobody knows which experts were chosen, no slice was read, and that is said. */
 static void test_unknown_experts(void ** state) {
     (void) state;
     struct given g = { 0 };
@@ -125,7 +125,7 @@ static void test_unknown_experts(void ** state) {
     end(&g);
 }
 
-/* Two files, each a space of its own, then a weight that is in none and one whose file nobody told of. */
+/* Two files, each an address space of its own; then a weight that is in no file, and one whose file is unknown. */
 static void test_spaces(void ** state) {
     (void) state;
     enum { SPACE = 1 << 24 };
@@ -153,7 +153,7 @@ enum { MANY = 1 << 16 };
 
 static const struct tat_tensor one_weight = { .kind = TAT_TENSOR_WEIGHT, .bytes = 8 };
 
-/* Graphs of as many reads each, of the whole weight or a part of it, until `graphs` or all that is taken. */
+/* Graphs of as many reads each, of the whole weight or a part, until `graphs` or all that is accepted. */
 static size_t read_many(struct references * r, uint64_t bytes, size_t per_graph, size_t graphs) {
     static struct tat_access records[MANY];
     size_t graph = 0;
@@ -183,7 +183,7 @@ static void test_too_many(void ** state) {
         references_end(&r);
         assert_true(r.full && !r.failed);
         assert_true(fed < 1000);
-        assert_int_equal(r.marks.count, fed - 1); /* the one in which it became too much is not there */
+        assert_int_equal(r.marks.count, fed - 1); /* without the graph in which it became too much */
         assert_int_equal(r.refs.count, r.marks.count * 100000);
         assert_int_equal(mark_at(&r, r.marks.count)->first, r.refs.count);
         references_free(&r);

@@ -20,7 +20,7 @@
 #include "agent/sink.h"
 #include "format/block.h"
 
-enum { WRITERS = 4, BLOCKS = 5000, PAYLOAD = 1000 }; /* more than what is mapped at first */
+enum { WRITERS = 4, BLOCKS = 5000, PAYLOAD = 1000 }; /* more than is mapped at first */
 
 static char folder[] = "/tmp/tat-sink-XXXXXX";
 
@@ -41,7 +41,7 @@ static void open_sink(struct sink * sink, const char * name, enum tat_file_kind 
     assert_true(sink_open(sink, path, &header, limit, NULL, &why));
 }
 
-/* All blocks of a file, each checked; what they hold is told by `count`: by the first byte of a payload. */
+/* Goes through all blocks of a file and checks each. `count`: by the first byte of a payload, how many there are. */
 static void count_blocks(const char * name, enum tat_file_kind kind, uint64_t count[256]) {
     char path[256];
     struct stat status;
@@ -119,7 +119,7 @@ static void test_two_files_at_once(void ** state) {
 
 static void test_a_file_at_its_limit_stops_no_other(void ** state) {
     (void) state;
-    enum { LIMIT = 5 << 20 }; /* that is 5,242 blocks, of 10,000 */
+    enum { LIMIT = 5 << 20 }; /* room for 5,242 of 10,000 blocks */
     static struct sink small = SINK_INITIALIZER, large = SINK_INITIALIZER;
     uint64_t count[256];
     open_sink(&small, "small", TAT_FILE_IO_EVENTS, LIMIT);
@@ -136,7 +136,7 @@ static void test_a_file_at_its_limit_stops_no_other(void ** state) {
     assert_int_equal(count[3], writers[2].stored);
 }
 
-/* A sink can be opened anew, as the child of a fork does: the keeper's thread is the parent's. */
+/* A sink can be opened again, as in the child of a fork; the keeper's thread is the parent's. */
 static void test_a_child_has_files_of_its_own(void ** state) {
     (void) state;
     static struct sink sink = SINK_INITIALIZER;

@@ -53,7 +53,7 @@ static void experts_have_one_each(void ** state) {
     tb_free(&b);
 }
 
-/* One node with a stack of `experts` experts; `op` says along which dimension they lie. */
+/* One node with a stack of `experts` experts; `op` decides along which dimension they are stacked. */
 static struct tat_trace * stack(struct trace_builder * b, const char * op, uint64_t experts) {
     const bool biases = strcmp(op, "ADD_ID") == 0;
     const uint64_t n1 = biases ? experts : 1, n2 = biases ? 1 : experts;

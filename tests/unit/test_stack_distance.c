@@ -18,7 +18,7 @@ static uint32_t random_number(uint64_t * state) {
     return (uint32_t) (*state >> 33);
 }
 
-/* By kind: a loop, any at random, a loop with some at random, mostly few. */
+/* By kind: a loop, random items, a loop with some random items, mostly few items. */
 static void make_string(uint32_t * string, uint32_t n_items, int kind) {
     uint64_t seed = 7 + (uint64_t) kind;
     for (uint32_t i = 0; i < ACCESSES; i++) {
@@ -59,7 +59,7 @@ static void test_reuse_distance(void ** state) {
     }
 }
 
-/* Without sizes: a loop over n items comes back to each after n different ones. */
+/* Without sizes, a loop over n items comes back to each after n different ones. */
 static void test_reuse_distance_of_a_loop(void ** state) {
     (void) state;
     struct recency recency;

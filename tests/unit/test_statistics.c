@@ -43,7 +43,7 @@ static double u_of(const double * both, size_t n, unsigned is_y) {
     return u;
 }
 
-/* Every way of calling `ny` of the values y. */
+/* Goes through every way of calling `ny` of the values y. */
 static double brute_force_p(const double * both, size_t n, size_t ny, double u) {
     const double mean = (double) ny * (double) (n - ny) / 2;
     double all = 0, far = 0;
@@ -73,7 +73,7 @@ static void rank_test_is_every_arrangement(void ** state) {
     }
 }
 
-/* Three against three, all of one above all of the other: 2 of 20 arrangements. */
+/* Three against three, where all of one side are above all of the other: 2 of 20 arrangements. */
 static void rank_test_of_three_and_three(void ** state) {
     (void) state;
     const double x[] = { 1, 2, 3 }, y[] = { 4, 5, 6 };
@@ -83,7 +83,8 @@ static void rank_test_of_three_and_three(void ** state) {
     assert_true(isnan(rank_test(x, 0, y, 3).p));
 }
 
-/* Beyond what is counted out, the normal approximation must be near it: 20 and 20 are, 21 and 20 are not. */
+/* Where arrangements are not counted, the normal approximation must be near: 20 and 20 are counted, 21 and 20 are
+ * not. */
 static void approximation_continues_the_count(void ** state) {
     (void) state;
     double x[21], y[20];
@@ -113,7 +114,7 @@ static void welch_interval(void ** state) {
     assert_near(mean_difference(a, 2, a, 2).high, 0, 0);
 }
 
-/* 10, 20, 30 against 20, 20, 20: shares differ by a sixth twice. */
+/* 10, 20, 30 against 20, 20, 20: two shares differ by a sixth each. */
 static void distances(void ** state) {
     (void) state;
     const uint64_t a[] = { 10, 20, 30, 0 }, b[] = { 20, 20, 20, 0 };

@@ -14,7 +14,7 @@
 
 enum { TENSORS_MAX = 16, OPS_MAX = 8 };
 
-/* A prompt of two tokens, two tokens that are generated, one whose evaluation ends after two operations. */
+/* A prompt of two tokens, two generated tokens, and one whose evaluation ends after two operations. */
 struct fixture {
     struct trace_builder b;
     struct small_model m;
@@ -51,7 +51,7 @@ struct totals {
     const struct fixture * f;
     uint64_t bytes[TENSORS_MAX][TAT_PHASE_COUNT], owned[TENSORS_MAX], ns[OPS_MAX];
     uint64_t groups, alike_evaluations, single, expert_records;
-    bool at_groups; /* what differs from one evaluation to the next is over */
+    bool at_groups; /* what differs between evaluations is over */
 };
 
 static bool add_tally(const struct tat_tally * t, void * user) {

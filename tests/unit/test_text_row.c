@@ -94,7 +94,7 @@ static void numbers(void ** state) {
     check_row(TSV, cell_signed(INT64_MAX), "9223372036854775807");
 }
 
-/* Pieces that end anywhere in the buffer, and one longer than it. */
+/* Pieces end anywhere in the buffer, and one is longer than it. */
 static void output_is_what_was_put(void ** state) {
     static struct text_out out;
     static char long_text[3 * TEXT_OUT_BYTES];
@@ -134,7 +134,7 @@ static void a_failed_write_is_kept(void ** state) {
     fclose(file);
     file = fopen("/dev/full", "w");
     text_out_begin(&out, file);
-    text_out_char(&out, 'x'); /* fails at the end only */
+    text_out_char(&out, 'x'); /* fails only at the end */
     assert_int_equal(text_out_end(&out), ENOSPC);
     fclose(file);
 }

@@ -44,7 +44,7 @@ static struct tensors add_tensors(struct trace_builder * b) {
     return t;
 }
 
-/* Two tokens are looked up and each goes to two of four experts of layer 3, weighted by a gate. */
+/* Two tokens are looked up. Each goes to two of four experts of layer 3, weighted by a gate. */
 static uint32_t add_graph(struct trace_builder * b) {
     const struct tensors of = add_tensors(b);
     const struct tb_entry entries[] = {
@@ -92,7 +92,7 @@ static void evaluate(struct trace_builder * b, uint32_t t, const int64_t * ids, 
                                              .captures_bytes = (size_t) (p.out.at - p.bytes) });
 }
 
-/* Three evaluations, the last one without captures. */
+/* Three evaluations; the last one has no captures. */
 static struct tat_trace * open_three(struct trace_builder * b) {
     struct tat_error error = { 0 };
     tb_begin(b);
@@ -142,7 +142,7 @@ static void test_accesses(void ** state) {
     assert_int_equal(tat_trace_accesses(trace, 0, 3, NULL, some, 256, &count, NULL), 0);
     assert_int_equal(count, all.count);
     assert_memory_equal(some, all.at, count * sizeof *some);
-    /* No more than there is room for. */
+    /* Not more than there is room for. */
     memset(some, 0, sizeof some);
     assert_int_equal(tat_trace_accesses(trace, 0, 3, NULL, some, 5, &count, NULL), 0);
     assert_int_equal(count, all.count);
@@ -231,8 +231,7 @@ static void test_routing(void ** state) {
     tb_free(&b);
 }
 
-/* A layer that routes picked rows: of four, of which the second and the last are picked; in a second evaluation one
- * that is none. */
+/* A layer that routes picked rows: the second and the last of four; in a second evaluation, one that does not exist. */
 static void test_routing_of_picked_rows(void ** state) {
     (void) state;
     enum { N = 4, PICKED = 2 };

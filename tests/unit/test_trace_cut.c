@@ -24,7 +24,7 @@
 
 enum {
     EVALUATIONS = 2000,
-    RESERVED = 1 << 22, /* bytes, zeros behind what is written */
+    RESERVED = 1 << 22, /* bytes; zeros follow what is written */
     ROUNDS = 200,
 };
 
@@ -33,7 +33,7 @@ struct file {
     int fd;
     char path[64];
     bool over;       /* relaxed */
-    size_t from, to; /* the cutter makes it as long as the one and the other in turn */
+    size_t from, to; /* the cutter switches between these two lengths */
 };
 
 static void put_all(const struct file * f) {
@@ -126,7 +126,7 @@ static uint32_t evaluations(const struct tat_trace * trace) {
     return count;
 }
 
-/* Everything that reads the file again, each with an error if it cannot. Returns how many could not. */
+/* Does everything that reads the file again; each must fail with an error if it cannot. Returns how many could not. */
 static int ask_all(const struct tat_trace * trace, struct tat_error * error) {
     struct tat_token tokens[4];
     uint64_t seen = 0, *sums = calloc((size_t) evaluations(trace) * 3 + 1, sizeof *sums);
@@ -170,7 +170,7 @@ static void test_cut_after_opening(void ** state) {
     end(&f);
 }
 
-/* In a trace of experts, every section but that on the run reads the file again. */
+/* In a trace of experts, every section except the one on the run reads the file again. */
 static void test_cut_before_sections(void ** state) {
     (void) state;
     const char * path = getenv("TRACE");
@@ -216,7 +216,7 @@ static void test_cut_while_read(void ** state) {
     end(&f);
 }
 
-/* An agent that closes its trace cuts off the zeros: nothing is lost with them. */
+/* An agent that closes its trace cuts off the zeros; nothing is lost with them. */
 static void test_reserve_cut_while_opened(void ** state) {
     (void) state;
     struct file f;
@@ -260,7 +260,7 @@ static void test_cut_while_followed(void ** state) {
     end(&f);
 }
 
-/* A file that is nearly all hole is read as quickly as what is in it. */
+/* A file that is almost one hole is read as quickly as its contents. */
 static void test_holes(void ** state) {
     (void) state;
     struct file f;

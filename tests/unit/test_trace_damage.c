@@ -18,7 +18,7 @@
 
 enum { EVALUATIONS = 20, BLOCKS_MAX = 256, SECONDS = 300, MEMORY = 1 << 30 };
 
-/* A run in little of everything that a block can hold. */
+/* A small run with everything that a block can hold. */
 struct sample {
     struct trace_builder b;
     size_t block[BLOCKS_MAX + 1]; /* where they begin; then the end */
@@ -144,7 +144,7 @@ static void make_sample(struct sample * s) {
     find_blocks(s);
 }
 
-/* A part of what there is: what is stored is there, and no more is. */
+/* Checks for a part of the whole: what was stored is there, and no more than that. */
 static void walk_waits(const struct tat_trace * trace, uint32_t n_evaluations) {
     struct tat_wait waits[3 * EVALUATIONS] = { { .ns = 0 } };
     const size_t room = sizeof waits / sizeof waits[0] - 1;
@@ -170,12 +170,12 @@ static bool count_records(const struct tat_access * records, size_t count, void 
     return true;
 }
 
-/* The one reason why a whole file cannot be asked. */
+/* The only reason why a whole file cannot be asked. */
 static void assert_too_much(const struct tat_error * error) {
     if (!strstr(error->message, "asks for more work")) { fail_msg("%s", error->message); }
 }
 
-/* Touches everything that a reader hands out. */
+/* Reads everything that a reader hands out. */
 static uint64_t walk(const struct tat_trace * trace) {
     static int64_t values[64];
     uint32_t n, n_captures = 0;
@@ -244,7 +244,7 @@ static void test_whole(void ** state) {
     tb_free(&s.b);
 }
 
-/* Exactly the blocks that are whole are there. */
+/* Exactly the whole blocks are there. */
 static void test_truncated(void ** state) {
     (void) state;
     struct sample s;
@@ -277,7 +277,7 @@ static void test_truncated(void ** state) {
     tb_free(&s.b);
 }
 
-/* One flipped byte costs one block; if that is a tensor or template, what needs it is missing too, visibly. */
+/* One flipped byte costs one block. If that is a tensor or template, what needs it is visibly missing too. */
 static void test_flipped(void ** state) {
     (void) state;
     struct sample s;
@@ -311,7 +311,7 @@ static void test_lost_evaluation(void ** state) {
     struct tat_trace * trace = open_anyway(&s.b);
     const struct tat_trace_summary * summary = tat_trace_summary(trace);
     assert_int_equal(evaluations(trace), EVALUATIONS - 1);
-    assert_int_equal(summary->evaluations_stored, EVALUATIONS); /* says the END block: one is missing */
+    assert_int_equal(summary->evaluations_stored, EVALUATIONS); /* so says the END block; one is missing */
     assert_int_equal(summary->damaged_bytes, s.block[i + 1] - s.block[i]);
     walk(trace);
     tat_trace_close(trace);
@@ -332,7 +332,7 @@ static void test_lost_template(void ** state) {
     tb_free(&s.b);
 }
 
-/* A tensor that is gone takes the template that names it along, and nothing is made up in its place. */
+/* A missing tensor takes along the template that names it, and nothing is made up in its place. */
 static void test_lost_tensor(void ** state) {
     (void) state;
     struct sample s;
@@ -347,7 +347,7 @@ static void test_lost_tensor(void ** state) {
     tb_free(&s.b);
 }
 
-/* Without its strings an operation has no name: it must not get another's. */
+/* Without its string an operation has no name; it must not get another's. */
 static void test_lost_strings(void ** state) {
     (void) state;
     struct sample s;
@@ -381,13 +381,13 @@ static void test_swapped(void ** state) {
     memcpy(other, s.b.bytes + s.block[i], bytes);
     memmove(s.b.bytes + s.block[i], s.b.bytes + s.block[i + 1], bytes);
     memcpy(s.b.bytes + s.block[i + 1], other, bytes);
-    struct tat_trace * trace = open_anyway(&s.b); /* a block is valid where it was written only */
+    struct tat_trace * trace = open_anyway(&s.b); /* a block is valid only where it was written */
     assert_int_equal(evaluations(trace), EVALUATIONS - 2);
     assert_int_equal(tat_trace_summary(trace)->damaged_bytes, 2 * bytes);
     tat_trace_close(trace);
     reseal(&s, s.block[i]);
     reseal(&s, s.block[i + 1]);
-    trace = open_anyway(&s.b); /* forged: times put them in order again */
+    trace = open_anyway(&s.b); /* forged; their times restore the order */
     assert_int_equal(evaluations(trace), EVALUATIONS);
     walk(trace);
     tat_trace_close(trace);
@@ -420,7 +420,8 @@ static void test_duplicated(void ** state) {
     }
 }
 
-/* As if a block began every 16 bytes, each as long as the rest of the file: hours, if all were summed up. */
+/* It looks as if a block began every 16 bytes, each as long as the rest of the file. Summing up all would take
+ * hours. */
 static void test_blocks_everywhere(void ** state) {
     (void) state;
     enum { BYTES = 8 << 20, STEP = 16 };
@@ -451,7 +452,7 @@ static void test_unknown_block(void ** state) {
     tb_block(&s.b, TAT_BLOCK_EVENT, "\x63\x01\x01 what is that", 15);
     tb_block(&s.b, TAT_BLOCK_EVENT, "\x00\x01\x01 there is none", 16);
     struct tat_trace * trace = open_anyway(&s.b);
-    assert_int_equal(tat_trace_summary(trace)->unknown_blocks, 3); /* a later tat knows them */
+    assert_int_equal(tat_trace_summary(trace)->unknown_blocks, 3); /* a later tat may know them */
     assert_int_equal(tat_trace_summary(trace)->n_blocks[TAT_BLOCK_ROOM - 1], 1);
     assert_int_equal(tat_trace_summary(trace)->undecodable_blocks, 1);
     assert_int_equal(evaluations(trace), EVALUATIONS);
@@ -463,7 +464,7 @@ static void put_event(struct tat_out * out, const char * event, size_t bytes) {
     tat_put_string(out, event, bytes);
 }
 
-/* Many events in one block are as many blocks of one, or none where one makes no sense. */
+/* Many events in one block count as many blocks of one event, or as none if one makes no sense. */
 static void test_events_together(void ** state) {
     (void) state;
     static const char note[] = "\x0d\x20\x4d\x05later", unknown[] = "\x63\x01\x01", none[] = "\x00\x01\x01",
@@ -500,7 +501,7 @@ static void test_events_together(void ** state) {
 
 /* ---- enemies ---- */
 
-/* Contents changed and the checksum made to agree: the decoders see them. */
+/* Contents are changed and the checksum is made to agree, so that the decoders see them. */
 static void test_forged_bytes(void ** state) {
     (void) state;
     struct sample s;
@@ -523,7 +524,7 @@ static void test_forged_bytes(void ** state) {
     tb_free(&s.b);
 }
 
-/* The trace again, with `with` in place of `bytes` bytes at `at` of the payload of block i. */
+/* The trace again, with `with` in place of `bytes` bytes at `at` in the payload of block i. */
 static void open_spliced(const struct sample * s, size_t i, size_t at, size_t bytes, const struct payload * with) {
     struct trace_builder b = { .bytes = NULL };
     static struct payload p;
@@ -549,7 +550,7 @@ static void open_spliced(const struct sample * s, size_t i, size_t at, size_t by
     tb_free(&b);
 }
 
-/* Every number in every kind of block, in turn, as large as it can be and as large as might pass. */
+/* Every number in every kind of block in turn, as large as possible and as large as might pass. */
 static void test_hostile_numbers(void ** state) {
     (void) state;
     static const uint64_t values[] = { 0, 1, 0xffff, 1 << 20, 1 << 24, UINT32_MAX, UINT64_C(1) << 47, UINT64_MAX };
@@ -576,7 +577,7 @@ static void test_hostile_numbers(void ** state) {
     tb_free(&s.b);
 }
 
-/* A small file whose shapes have 4,096 runs an operand, in more operands than memory has room for. */
+/* A small file whose shapes have 4,096 runs per operand, in more operands than memory has room for. */
 static void test_many_runs(void ** state) {
     (void) state;
     enum { NODES = 4000 };
@@ -592,7 +593,7 @@ static void test_many_runs(void ** state) {
         entries[i].op = "ADD";
         entries[i].name = "y";
         for (int k = 0; k < 6; k++) { entries[i].src[k] = 1; }
-        if (i % 400 == 0 || i == NODES) { /* as many as a payload takes */
+        if (i % 400 == 0 || i == NODES) { /* as many as fit in a payload */
             const uint32_t number = tb_template(&b, 1, entries, 1, (uint32_t) ((i - 1) % 400) + 1, NULL, 0);
             tb_evaluation(&b, (struct tb_evaluation){ .template_id = number, .n_callbacks = 400 });
         }
@@ -610,7 +611,7 @@ static void put_full_series(struct tat_out * out, uint64_t count) {
     tat_put_varint(out, count - 1);
 }
 
-/* A graph that picks rows by `captures` different ids, with `count` of them each. */
+/* A graph that picks rows by `captures` different sets of ids, with `count` ids each. */
 static uint32_t picking_graph(struct trace_builder * b, uint32_t captures, uint64_t count) {
     static struct tb_entry entries[1 + 2 * 64];
     static struct tb_capture capture[64];
@@ -628,7 +629,7 @@ static uint32_t picking_graph(struct trace_builder * b, uint32_t captures, uint6
     return tb_template(b, 1, entries, 1 + captures, captures, capture, captures);
 }
 
-/* A few bytes stand for 2^24 ids. Those are passed by without a step for each, or this test would take hours. */
+/* A few bytes stand for 2^24 ids. They are skipped without a step for each, or this test would take hours. */
 static void test_long_series(void ** state) {
     (void) state;
     enum { CAPTURES = 64, MANY = 50 };
@@ -649,12 +650,12 @@ static void test_long_series(void ** state) {
     walk(trace);
     assert_int_equal(tat_trace_capture(trace, 0, CAPTURES - 2, values, 3), 1 << 12);
     assert_int_equal(values[2], 2);
-    assert_int_equal(tat_trace_capture(trace, 0, CAPTURES - 1, values, 3), 0); /* more than so few bytes may name */
+    assert_int_equal(tat_trace_capture(trace, 0, CAPTURES - 1, values, 3), 0); /* too many for so few bytes */
     tat_trace_close(trace);
     tb_free(&b);
 }
 
-/* Rows that are picked again and again, from operands of one shape after the other. */
+/* Rows are picked again and again, from operands of one shape after the other. */
 static void test_more_work_than_bytes(void ** state) {
     (void) state;
     enum { NODES = 300, IDS = 1 << 17 };
@@ -691,7 +692,7 @@ static void test_more_work_than_bytes(void ** state) {
     tb_free(&b);
 }
 
-/* Each block says that all numbers before its own were lost: together no more than fit in the file. */
+/* Each block says that all numbers before its own were lost, but together these are no more than fit in the file. */
 static void test_lost_numbers(void ** state) {
     (void) state;
     enum { MANY = 1000, STEP = 1 << 15 };
@@ -711,7 +712,8 @@ static void test_lost_numbers(void ** state) {
     tb_free(&b);
 }
 
-/* A hang is a failure, and so is much memory; the sanitizer reserves so much address space that no limit fits it. */
+/* A hang is a failure, and so is the use of much memory. The sanitizer reserves so much address space that no limit
+ * fits it. */
 static int limits(void ** state) {
     (void) state;
     alarm(SECONDS);

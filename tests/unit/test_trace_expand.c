@@ -48,7 +48,7 @@ static struct tat_trace * expand_all(struct trace_builder * b, struct records * 
     return trace;
 }
 
-/* What a record must say; `rows` 0: not looked at. */
+/* What a record must say. `rows` 0: not checked. */
 struct expected {
     uint32_t node;
     uint8_t operand;
@@ -237,7 +237,7 @@ static void test_set_rows_transposed(void ** state) {
     tb_free(&b);
 }
 
-/* More rows than ids were captured: nothing may be read or looped over beyond them. */
+/* There are more rows than ids were captured; nothing may be read or looped over beyond the ids. */
 static void test_shape_of_ids_that_lies(void ** state) {
     (void) state;
     struct trace_builder b;
@@ -297,7 +297,7 @@ static void test_expert_slices(void ** state) {
     const struct tb_capture capture = { TAT_CAPTURE_EXPERTS, 2, 0, 2 };
     const uint32_t t = tb_template(&b, 1, entries, 3, 1, &capture, 1);
     payload_begin(&p);
-    tb_put_each(&p.out, (const uint32_t[]){ 5, 1, 1, 5, 0, 9 }, 6); /* 9: there is no such expert */
+    tb_put_each(&p.out, (const uint32_t[]){ 5, 1, 1, 5, 0, 9 }, 6); /* there is no expert 9 */
     tb_evaluation(&b, (struct tb_evaluation){ .template_id = t,
                                               .rule = ALL_RULES,
                                               .n_callbacks = 1,
@@ -362,7 +362,7 @@ static void test_fused_pair(void ** state) {
            { 1, 1, 0, 0, 1, TAT_ACCESS_FUSED, NONE }, { 1, 2, 64, 32, 1, 0, NONE }, { 1, 0, 0, 64, 1, WRITE, NONE },
            { 4, 1, 64, 0, 1, TAT_ACCESS_UNREAD, NONE }, { 4, 3, 0, 0, 1, TAT_ACCESS_UNREAD, NONE },
            { 4, 0, 0, 0, 1, WRITE | TAT_ACCESS_UNREAD, NONE });
-    for (size_t i = 0; i < 5; i++) { /* one callback, whose time is the first's, or sums would count it twice */
+    for (size_t i = 0; i < 5; i++) { /* one callback; the first node has its time, or sums would count it twice */
         assert_int_equal(r.at[i].start_ns, 1000);
         assert_int_equal(r.at[i].duration_ns, i < 2 ? TB_CALLBACK_NS : 0);
     }
@@ -430,7 +430,7 @@ static bool sum(const struct tat_access * records, size_t count, void * user) {
     return true;
 }
 
-/* A chain of products: every node reads a weight of 64 KiB and the result before it, and writes its own. */
+/* A chain of products: every node reads a weight of 64 KiB and the result before it, and writes its own result. */
 static void test_a_million(void ** state) {
     (void) state;
     enum { NODES = 100, RECORDS = 3 * NODES, TIMES = 3400, WEIGHT = 128 * 128 * 4, ROW = 128 * 4 };
@@ -486,12 +486,12 @@ static void test_a_sink_that_stops(void ** state) {
     struct tat_trace * trace = open_good(&b);
     assert_int_equal(tat_trace_expand(trace, 0, 1000, stop_at_once, &seen, &error), 1);
     assert_true(seen > 0 && seen < 8 * 1000);
-    assert_int_equal(tat_trace_expand(trace, 1000, 2000, stop_at_once, &seen, &error), 0); /* none are there */
+    assert_int_equal(tat_trace_expand(trace, 1000, 2000, stop_at_once, &seen, &error), 0); /* there are none */
     tat_trace_close(trace);
     tb_free(&b);
 }
 
-/* More values than fit at first, and a walk that is ended. */
+/* More values than fit at first, and a walk that ends early. */
 static bool keep_last(uint32_t capture, const int64_t * values, size_t count, void * user) {
     assert_int_equal(count, 1000);
     *(int64_t *) user = values[999] + capture;
@@ -530,7 +530,7 @@ static void test_each_capture(void ** state) {
     tb_free(&b);
 }
 
-/* A result without a name is of the layer of its sources; one whose name has no layer is of none. */
+/* A result without a name belongs to the layer of its sources. One whose name has no layer belongs to none. */
 static void test_layer_of_the_nameless(void ** state) {
     (void) state;
     struct trace_builder b;

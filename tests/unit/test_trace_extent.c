@@ -45,7 +45,7 @@ static uint64_t marked(const uint8_t * map) {
     return n;
 }
 
-/* The same bytes, each counted once, within the span. */
+/* Checks that they are the same bytes, each counted once, within the span. */
 static void expect_extent(const uint64_t * ne, const uint64_t * nb, uint32_t block, uint32_t bytes) {
     static uint8_t expected[MAP_BYTES], covered[MAP_BYTES];
     static struct piece pieces[MOST];
@@ -84,9 +84,9 @@ static void test_shapes(void ** state) {
         { { 4, 3, 2, 1 }, { 4, 64, 256, 512 }, 1, 4, 2, 3, 16 },      /* two levels */
         { { 4, 3, 2, 1 }, { 4, 64, 192, 512 }, 1, 4, 1, 6, 16 },      /* two that are one */
         { { 64, 4, 1, 1 }, { 20, 40, 160, 160 }, 32, 20, 1, 1, 160 }, /* quantized blocks */
-        { { 64, 4, 1, 1 }, { 20, 80, 320, 320 }, 32, 20, 1, 4, 40 },  /* of which every other pair */
+        { { 64, 4, 1, 1 }, { 20, 80, 320, 320 }, 32, 20, 1, 4, 40 },  /* every other pair of them */
         { { 1, 16, 4, 1 }, { 4, 256, 4, 4096 }, 1, 4, 1, 16, 16 },    /* one element of a row at a time */
-        { { 3, 4, 2, 1 }, { 4, 32, 64, 512 }, 1, 4, 1, 6, 12 },       /* the second level falls on the first */
+        { { 3, 4, 2, 1 }, { 4, 32, 64, 512 }, 1, 4, 1, 6, 12 },       /* the second level coincides with the first */
     };
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         struct piece pieces[MOST];
@@ -112,7 +112,7 @@ static void test_empty_shapes(void ** state) {
     }
 }
 
-/* All dimensions in order of stride, each a multiple of the one before: what ggml's views are made of. */
+/* All dimensions in the order of their strides, each stride a multiple of the one before, as in ggml's views. */
 static void test_random_views(void ** state) {
     (void) state;
     srandom(7);
@@ -135,7 +135,7 @@ static void test_random_views(void ** state) {
     }
 }
 
-/* Levels that overlap each other in multiples of the inner stride, as sliding windows do. */
+/* Levels that overlap each other by multiples of the inner stride, as sliding windows do. */
 static void test_random_windows(void ** state) {
     (void) state;
     srandom(8);

@@ -14,7 +14,7 @@
 
 #include "trace_builder.h"
 
-/* Opening must fail with the kind "input", and say all of it. */
+/* Opening must fail with an error of the kind "input" that says all of these. */
 static void expect_error(const struct trace_builder * b, const char * field, size_t offset) {
     struct tat_error error = { 0 };
     char where[64];
@@ -45,7 +45,7 @@ static bool count_blocks(const struct tat_block * block, void * user) {
     return true;
 }
 
-/* Another kind of file has the same frame, and blocks of its own. */
+/* Another kind of file has the same frame and blocks of its own. */
 static void test_kinds_of_files(void ** state) {
     (void) state;
     struct trace_builder b;
@@ -70,7 +70,7 @@ static void test_kinds_of_files(void ** state) {
     tb_free(&b);
 }
 
-/* Values that no field may have, the checksum made to agree. */
+/* Values that a field must not have, with the checksum made to agree. */
 static void test_fields(void ** state) {
     (void) state;
     static const struct {
@@ -130,7 +130,8 @@ static void test_texts_that_do_not_end(void ** state) {
     }
 }
 
-/* Any single byte that differs is seen, and no field that is checked before the checksum hides it from its own name. */
+/* Any single byte that differs is noticed, and a field that is checked before the checksum is reported by its own
+ * name. */
 static void test_every_byte(void ** state) {
     (void) state;
     for (size_t at = 0; at < TAT_HEADER_BYTES; at++) {

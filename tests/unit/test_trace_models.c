@@ -94,7 +94,7 @@ static uint32_t graph(struct fixture * f, uint32_t model, uint32_t with, uint64_
     return graph_in(f, model, model, with, tokens, outputs);
 }
 
-/* As a shift of the KV cache: no weight in it. */
+/* A graph without weights, like a shift of the KV cache. */
 static uint32_t shift(struct fixture * f, uint32_t context) {
     const struct tb_entry entries[] = {
         { .name = "k_shift", .type = "i32", .tensor = f->ids, .ne = { 3 } },
@@ -131,7 +131,7 @@ static const struct tat_model * model(const struct tat_trace * trace, uint32_t n
     return &models[number - 1];
 }
 
-/* Both read the prompt; then the draft guesses three tokens, one by one, and the target checks them in one go. */
+/* Both read the prompt. Then the draft guesses three tokens one by one, and the target checks them at once. */
 static void speculate(struct fixture * f) {
     const uint32_t prompt[] = { graph(f, TARGET, LORA, 6, 1), graph(f, DRAFT, 0, 6, 1) };
     const uint32_t guess = graph(f, DRAFT, 0, 1, 1), check = graph(f, TARGET, LORA, 4, 4);
@@ -242,7 +242,7 @@ static void one_model_with_a_projector(void ** state) {
     end(&f);
 }
 
-/* As whisper's: its weights are in no file that can be read. */
+/* Like whisper's: its weights are in no file that can be read. */
 static void a_file_of_an_unknown_format(void ** state) {
     (void) state;
     struct fixture f;
@@ -315,7 +315,7 @@ static void the_part_of_one_model(void ** state) {
         struct tat_trace * part = tat_trace_of_model(f.trace, number, &error);
         assert_non_null(part);
         const struct tat_evaluation * e = tat_trace_evaluations(part, &count);
-        assert_int_equal(count, number == TARGET ? 3 : 8); /* the shift is of the draft's context */
+        assert_int_equal(count, number == TARGET ? 3 : 8); /* the shift belongs to the draft's context */
         for (uint32_t i = 0; i < count; i++) { assert_int_equal(e[i].context, number); }
         assert_true(model(part, number)->is_chosen);
         assert_false(model(part, TARGET + DRAFT - number)->is_chosen);
@@ -355,7 +355,7 @@ static void models_are_found_by_name(void ** state) {
     end(&f);
 }
 
-/* Of a model the records of its graphs, of an adapter those of its weights. */
+/* A model has the records of its graphs, an adapter those of its weights. */
 static void records_of_a_model(void ** state) {
     (void) state;
     struct fixture f;
@@ -379,7 +379,7 @@ static void records_of_a_model(void ** state) {
     end(&f);
 }
 
-/* Sections are of one model, the run is of all. */
+/* Sections are about one model, the run is about all. */
 static void sections_say_of_whom_they_are(void ** state) {
     (void) state;
     struct fixture f;
@@ -441,7 +441,7 @@ static void hostile_numbers(void ** state) {
     struct tat_error error;
     begin(&f);
     tb_part(&f.b, "/again", TARGET, TAT_PART_MODEL);
-    tb_part(&f.b, "/large", UINT32_MAX, TAT_PART_DRAFT); /* no file says so */
+    tb_part(&f.b, "/large", UINT32_MAX, TAT_PART_DRAFT); /* not said by a file */
     tb_part(&f.b, "/none", 0, TAT_PART_MODEL);
     run_at(&f, graph(&f, TARGET, 0, 6, 1), 0);
     open_trace(&f);

@@ -43,7 +43,7 @@ static void end(struct fixture * f) {
     tb_free(&f->b);
 }
 
-/* A graph that takes rows of tokens and gives rows of logits. No tokens: nothing is looked up. */
+/* A graph that takes rows of tokens and gives rows of logits. Without tokens, nothing is looked up. */
 static uint32_t graph(struct fixture * f, uint32_t context, uint64_t tokens, uint64_t outputs) {
     const struct tb_entry entries[] = {
         { .name = "token_embd.weight", .tensor = f->weight, .ne = { 8, 100 } },
@@ -159,7 +159,7 @@ static void run_at(struct fixture * f, uint32_t tokens, uint32_t outputs, int64_
                                                  .captures_bytes = (size_t) (captures.out.at - captures.bytes) });
 }
 
-/* A server reads a long prompt piece by piece and writes another answer meanwhile, token by token. */
+/* A server reads a long prompt piece by piece and meanwhile writes another answer, token by token. */
 static void test_two_sequences_in_turn(void ** state) {
     (void) state;
     struct fixture f;
@@ -176,7 +176,7 @@ static void test_two_sequences_in_turn(void ** state) {
     end(&f);
 }
 
-/* A benchmark's first prompt looks like this: it cannot be known, so it is not called warm-up. */
+/* A benchmark's first prompt looks like this. It cannot be told apart, so it is not called warm-up. */
 static void test_no_warmup(void ** state) {
     (void) state;
     struct fixture f;
@@ -190,7 +190,7 @@ static void test_no_warmup(void ** state) {
     end(&f);
 }
 
-/* 4 + 4 + 1 rows, logits for the last alone: its single row is not a generated token. */
+/* 4 + 4 + 1 rows, with logits for the last one only: that single row is not a generated token. */
 static void test_prompt_in_ubatches(void ** state) {
     (void) state;
     struct fixture f;
@@ -225,7 +225,7 @@ static void test_contexts_count_for_themselves(void ** state) {
     end(&f);
 }
 
-/* With several contexts, evaluations are written in the order of their end. */
+/* With several contexts, evaluations are written in the order in which they end. */
 static void test_order_of_beginning(void ** state) {
     (void) state;
     struct fixture f;
@@ -243,7 +243,7 @@ static void test_order_of_beginning(void ** state) {
     end(&f);
 }
 
-/* The clock runs at 2 ticks a nanosecond, then at 4: times between two anchors lie on the line through them. */
+/* The clock runs at 2 ticks per nanosecond, then at 4: times between two anchors lie on the line through them. */
 static void test_clock_anchors(void ** state) {
     (void) state;
     struct fixture f;
@@ -294,7 +294,7 @@ static void test_clock_without_anchors(void ** state) {
     end(&f);
 }
 
-/* Anchors that fall together, lie eons away, or put evaluations before the beginning: no time wraps. */
+/* Anchors may coincide, lie ages apart, or put evaluations before the beginning: no time wraps. */
 static void test_clock_that_lies(void ** state) {
     (void) state;
     static const uint64_t clocks[][3][2] = {
@@ -341,7 +341,7 @@ static void test_totals_without_an_end(void ** state) {
     end(&f);
 }
 
-/* END has the whole of what LOSS blocks told, and of what there was no room to tell. */
+/* END has all that LOSS blocks told, and what there was no room to tell. */
 static void test_losses_of_an_end(void ** state) {
     (void) state;
     for (int told = 0; told < 2; told++) {

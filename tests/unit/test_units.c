@@ -17,7 +17,7 @@ static void test_bytes(void ** state) {
     assert_string_equal(format_bytes(text, UINT64_MAX), "16.0 EiB");
 }
 
-/* Half a unit is rounded as who divides by hand would: 2,575,000 ns are 2.575 ms, a product with 1e-6 is less. */
+/* Halves are rounded as by hand: 2,575,000 ns are 2.575 ms, while a product with 1e-6 gives less. */
 static void test_durations(void ** state) {
     (void) state;
     char text[UNITS_SIZE];

@@ -22,7 +22,7 @@ struct fixture {
     struct tat_verification result;
 };
 
-/* A model file of one weight, mapped; a graph of one product with it. */
+/* A mapped model file with one weight, and a graph with one product of it. */
 static void begin_in(struct fixture * f, const char * path, uint64_t header_hash, uint64_t weight_at) {
     memset(f, 0, sizeof *f);
     tb_begin(&f->b);
@@ -100,7 +100,7 @@ static void evaluation_lost_without_a_count(void ** state) {
     struct fixture f;
     begin(&f, WEIGHT_AT);
     run(&f, 0, 1);
-    f.b.n_evaluations++; /* the agent stored one that is not there */
+    f.b.n_evaluations++; /* the agent stored one more than there is */
     tb_end(&f.b);
     expect_failure(&f, "losses", "an evaluation is missing without a count");
 }
@@ -132,7 +132,7 @@ static void callbacks_that_do_not_add_up(void ** state) {
     (void) state;
     struct fixture f;
     begin(&f, WEIGHT_AT);
-    run(&f, 0, 2); /* not marked by the agent: the reader counts for itself */
+    run(&f, 0, 2); /* the agent did not mark it, but the reader counts for itself */
     tb_end(&f.b);
     expect_failure(&f, "identity", "by a rule that is not known");
 }
@@ -155,7 +155,7 @@ static void agent_that_gave_up(void ** state) {
     expect_failure(&f, "agent", "ggml's structs could not be found: op");
 }
 
-/* One evaluation for each run of positions: "from, count". Before the last of them a saved cache may be restored. */
+/* One evaluation for each run of positions, "from, count". A saved cache may be restored before the last one. */
 static void run_positions(struct fixture * f, const int64_t (*runs)[2], size_t n_runs, bool restored) {
     begin(f, WEIGHT_AT);
     const uint32_t input = tb_tensor(&f->b, (struct tb_tensor){ .name = "inp_pos",
@@ -203,8 +203,7 @@ static void positions_that_jump(void ** state) {
     expect_failure(&f, "positions", "1 jumps, first at evaluation 2: an evaluation before it is missing");
 }
 
-/* A host that speculates takes back what was guessed wrongly; llama-cpp-python keeps what two prompts begin with
- * alike. */
+/* A host that speculates takes back wrong guesses; llama-cpp-python keeps the common beginning of two prompts. */
 static void positions_that_go_back(void ** state) {
     (void) state;
     struct fixture f;
@@ -222,7 +221,7 @@ static void no_evaluation_at_all(void ** state) {
     expect_failure(&f, "recorded", "no graph of this program was computed");
 }
 
-/* A check that had nothing to look at is not good, whatever became of the others. */
+/* A check with nothing to look at is not good, whatever the others say. */
 static void expect_nothing_good(struct fixture * f, const char * recorded) {
     static const char * const empty[] = { "identity", "captures", "records", "weights", "experts", "positions" };
     expect_failure(f, "recorded", recorded);
@@ -248,7 +247,7 @@ static void checks_over_nothing(void ** state) {
     expect_nothing_good(&f, "which nodes of the graphs were executed when is not known");
 }
 
-/* All were of tokens that nobody asked for: that each was computed as a whole is known, and nothing else. */
+/* All were of tokens that nobody asked for: it is known that each was computed in full, and nothing else. */
 static void no_token_that_was_asked_for(void ** state) {
     (void) state;
     struct fixture f;
@@ -258,7 +257,7 @@ static void no_token_that_was_asked_for(void ** state) {
     expect_failure(&f, "recorded", "none of the tokens asked for was computed");
 }
 
-/* As llama-server does, which keeps the caches of prompts that it may see again. */
+/* As in llama-server, which keeps the caches of prompts that it may see again. */
 static void positions_of_a_restored_cache(void ** state) {
     (void) state;
     struct fixture f;
@@ -266,7 +265,7 @@ static void positions_of_a_restored_cache(void ** state) {
     assert_int_equal(verdict(&f, "positions")->verdict, TAT_VERDICT_PASS);
 }
 
-/* Rows that go to no expert, more of them than anybody can count, and a row that goes to all of very many. */
+/* Rows that go to no expert, more than anybody can count, and a row that goes to all of very many experts. */
 static void hostile_routing(void ** state) {
     (void) state;
     static const uint64_t ids[][2] = { { 0, UINT64_C(1) << 47 }, { UINT64_C(1) << 40, 1 } };
@@ -301,7 +300,7 @@ static void hostile_routing(void ** state) {
     }
 }
 
-/* The weight of `begin`, whose product is taken by a graph of its own, and a graph that reads what came of it. */
+/* A graph of its own computes the product with the weight of `begin`, and another graph reads the result. */
 static uint32_t reading_template(struct fixture * f, const char * op) {
     const uint32_t read = tb_tensor(
         &f->b,
@@ -371,7 +370,7 @@ static const struct tat_check * read_one_of_two(struct fixture * f, bool elsewhe
     begin_in(f, path, tat_gguf_files(gguf, &n)[0].header_hash, tat_gguf_tensors(gguf, &n)[0].file_offset);
     const uint32_t own = f->template_id;
     if (elsewhere) {
-        f->template_id = reading_template(f, "MUL_MAT"); /* of what no graph has computed yet */
+        f->template_id = reading_template(f, "MUL_MAT"); /* reads what no graph has computed yet */
         run(f, 0, 1);
     }
     f->template_id = own;
@@ -384,7 +383,7 @@ static const struct tat_check * read_one_of_two(struct fixture * f, bool elsewhe
     return check;
 }
 
-/* RWKV's first layer has such weights: the loader brings them, the graph does without. */
+/* RWKV's first layer has such weights: the loader brings them, and the graph does without. */
 static void weight_that_no_graph_names(void ** state) {
     (void) state;
     struct fixture f;
@@ -404,7 +403,7 @@ static void weight_of_another_backend(void ** state) {
                                        "blk.0.attn_norm.weight: another backend (BLAS, GPU) took them");
 }
 
-/* A GPU took all but the lookup of tokens: nothing foreign is read, and nothing comes out. */
+/* A GPU computed all but the lookup of tokens: nothing foreign is read, and nothing comes out. */
 static void ubatch_without_a_result(void ** state) {
     (void) state;
     struct fixture f;
@@ -427,7 +426,7 @@ static void ubatch_without_a_result(void ** state) {
                    "1 ubatches have no result, first at evaluation 0: another backend (BLAS, GPU) computed it");
 }
 
-/* Another backend may have what is missing: that is not known. */
+/* Another backend may have used what is missing; that is not known. */
 static void result_of_what_was_lost(void ** state) {
     (void) state;
     struct fixture f;

@@ -52,7 +52,7 @@ static uint32_t begin(struct trace_builder * b) {
     return tb_template(b, 1, entries, 3, NODES, NULL, 0);
 }
 
-/* The first of a trace is the prompt, the others are generated tokens. */
+/* The first evaluation of a trace is the prompt; the others are generated tokens. */
 static void evaluate(struct trace_builder * b, uint32_t rule, uint32_t n_threads, const uint64_t * waits,
                      uint32_t n_waits) {
     tb_evaluation(b, (struct tb_evaluation){ .template_id = 0,
@@ -103,7 +103,7 @@ static void waits_stand_with_their_nodes(void ** state) {
     evaluate(&b, FUSED, 2, NULL, 0);
     evaluate(&b, EVERY, 2, (const uint64_t[]){ 1, 2, 3, 4, 5 }, 5);
     struct tat_trace * trace = open_good(&b);
-    /* The norm has that of both; of the node that is empty nobody asks. */
+    /* The norm has the wait of both. Nobody asks for that of the empty node. */
     const struct tat_wait expected[] = { { 10, 0, 0 }, { 20, 0, 2 }, { TB_CALLBACK_NS, 0, 4 }, { 1, 2, 0 }, { 3, 2, 2 },
                                          { 4, 2, 3 },  { 5, 2, 4 } };
     expect_waits(trace, expected, 7);
@@ -112,7 +112,7 @@ static void waits_stand_with_their_nodes(void ** state) {
     assert_int_equal(tat_trace_waits(trace, 1, 3, part, 2, &count, NULL), 0);
     assert_int_equal(count, 4);
     assert_int_equal(part[1].ns, 3);
-    assert_int_equal(part[2].node, 0); /* not touched */
+    assert_int_equal(part[2].node, 0); /* unchanged */
     uint32_t n;
     const struct tat_evaluation * e = tat_trace_evaluations(trace, &n);
     assert_int_equal(e[0].n_waits, 3);
@@ -121,7 +121,7 @@ static void waits_stand_with_their_nodes(void ** state) {
     tat_trace_close(trace);
 }
 
-/* Five ticks are two nanoseconds: products are cut, not rounded. */
+/* Five ticks are two nanoseconds; products are cut, not rounded. */
 static void waits_are_nanoseconds(void ** state) {
     (void) state;
     struct trace_builder b;
@@ -178,10 +178,10 @@ static void waits_that_make_no_sense(void ** state) {
     (void) state;
     expect_senseless((const uint64_t[]){ 0, TB_CALLBACK_NS + 1, 0 }, 3); /* longer than its node */
     expect_senseless((const uint64_t[]){ 0, 0, UINT64_MAX }, 3);
-    expect_senseless((const uint64_t[]){ 0, 0, 0, 0 }, 4); /* behind no callback */
+    expect_senseless((const uint64_t[]){ 0, 0, 0, 0 }, 4); /* without a callback */
 }
 
-/* What a later tat may put behind them is passed by. */
+/* What a later tat may put after them is skipped. */
 static void bytes_behind_waits_are_ignored(void ** state) {
     (void) state;
     struct trace_builder b;
@@ -225,7 +225,7 @@ static void sums_keep_apart_what_is_not_known(void ** state) {
     evaluate(&b, FUSED, 2, (const uint64_t[]){ 10, 20, 30 }, 3);
     evaluate(&b, FUSED, 2, (const uint64_t[]){ 1, 2, 3 }, 3);
     evaluate(&b, FUSED, 2, NULL, 0);
-    evaluate(&b, FUSED, 2, (const uint64_t[]){ 50 }, 1); /* not of all its nodes */
+    evaluate(&b, FUSED, 2, (const uint64_t[]){ 50 }, 1); /* waits of some of its nodes only */
     evaluate(&b, FUSED, 2, (const uint64_t[]){ 4, 5, 6 }, 3);
     struct tat_trace * trace = open_good(&b);
     assert_int_equal(tat_trace_tally(trace, 0, UINT32_MAX, add, &t, NULL), 0);
@@ -346,7 +346,7 @@ static void report_says_that_it_was_not_recorded(void ** state) {
     json_decref(time);
 }
 
-/* Exact evaluations did not always have waits. */
+/* Older exact evaluations have no waits. */
 static void exact_times_without_waits(void ** state) {
     (void) state;
     struct trace_builder b;

@@ -22,7 +22,7 @@ const struct agent_options * agent_options(void) {
     return &options;
 }
 
-/* A graph, or else something that was called. */
+/* A graph, or a function that was called. */
 struct step {
     uint32_t context, rows, outputs;
     bool warm;
@@ -81,7 +81,7 @@ static void ask_reader(const struct step * steps, uint32_t n) {
     tb_free(&b);
 }
 
-/* Whether a context has had so many tokens: then one more is the one that is asked for. */
+/* True if a context has had so many tokens, so that the next one is the one asked for. */
 static void ask_agent(const struct step * steps, uint32_t n, uint32_t context) {
     uint64_t tokens = 0;
     tokens_after_fork();
@@ -113,17 +113,17 @@ static void by_what_follows(void ** state) {
     CHECK(WARM(1, 2, 1), CLEAR);
     CHECK(REAL(1, 64, 1), CLEAR, REAL(1, 5, 1)); /* a benchmark's */
     CHECK(REAL(1, 2, 1), REAL(1, 1, 1), CLEAR, REAL(1, 2, 1), CLEAR);
-    CHECK(REAL(1, 1, 1), REAL(1, 1, 1), CLEAR); /* a prompt of a token and the token after it */
+    CHECK(REAL(1, 1, 1), REAL(1, 1, 1), CLEAR); /* a prompt of one token, and the token after it */
 }
 
-/* An encoder gets both, its decoder one. */
+/* An encoder gets both tokens, its decoder one. */
 static void of_an_encoder(void ** state) {
     (void) state;
     CHECK(WARM(1, 2, 2), WARM(2, 1, 1), CLEAR, REAL(1, 7, 7), REAL(2, 1, 1), REAL(2, 1, 1));
     CHECK(REAL(1, 2, 2), REAL(2, 2, 1), CLEAR, REAL(1, 7, 7));
 }
 
-/* Programs that take tokens back try first whether the cache can. */
+/* Programs that take tokens back first try whether the cache can. */
 static void tried_once_more(void ** state) {
     (void) state;
     CHECK(WARM(1, 2, 1), CLEAR, CLEAR, WARM(1, 2, 1), CLEAR, REAL(1, 5, 1), CLEAR, REAL(1, 2, 1), CLEAR);
@@ -134,7 +134,7 @@ static void tried_once_more(void ** state) {
 static void of_target_and_draft(void ** state) {
     (void) state;
     CHECK(WARM(1, 2, 1), CLEAR, WARM(1, 2, 1), CLEAR, WARM(2, 2, 1), CLEAR, REAL(1, 4, 0), REAL(2, 4, 1));
-    CHECK(REAL(1, 5, 1), REAL(2, 2, 1), CLEAR, REAL(2, 2, 1), REAL(3, 1, 1)); /* others compute beside it */
+    CHECK(REAL(1, 5, 1), REAL(2, 2, 1), CLEAR, REAL(2, 2, 1), REAL(3, 1, 1)); /* others compute at the same time */
 }
 
 /* A server that sleeps frees its context without clearing its memory, and loads the model again. */

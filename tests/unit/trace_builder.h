@@ -16,27 +16,27 @@ struct trace_builder {
     const char * strings[512];
     uint32_t n_strings, n_tensors, n_templates, n_evaluations, n_files;
     uint64_t n_callbacks, n_events;
-    uint64_t tick; /* of the next evaluation */
+    uint64_t tick; /* the next evaluation's */
     size_t last;   /* where the last block begins */
 };
 
-/* A header with a clock of nanoseconds that begins at 0, and nothing else. */
+/* Begins with a header whose clock counts nanoseconds from 0, and nothing else. */
 void tb_begin(struct trace_builder * b);
 void tb_free(struct trace_builder * b);
 
-struct tat_file_header * tb_header(struct trace_builder * b); /* in the bytes; seal it after a change */
+struct tat_file_header * tb_header(struct trace_builder * b); /* points into the bytes; seal it after a change */
 void tb_seal(struct trace_builder * b);
 
 /* Opens the bytes as a file. */
 struct tat_trace * tb_open(const struct trace_builder * b, struct tat_error * error);
 
-/* A block with any payload. */
+/* Adds a block with any payload. */
 void tb_block(struct trace_builder * b, enum tat_block_type type, const void * payload, size_t payload_bytes);
 
-/* Bytes without a frame around them. */
+/* Adds bytes without a frame around them. */
 void tb_bytes(struct trace_builder * b, const void * bytes, size_t count);
 
-/* A payload in the making. */
+/* A payload being built. */
 struct payload {
     struct tat_out out;
     uint8_t bytes[1 << 16];
@@ -44,7 +44,7 @@ struct payload {
 void payload_begin(struct payload * p);
 void tb_payload(struct trace_builder * b, enum tat_block_type type, const struct payload * p);
 
-/* A string's number; new ones get a block each. `string` must live as long as the builder. */
+/* A string's number. A new string gets a block of its own. `string` must live as long as the builder. */
 uint32_t tb_string(struct trace_builder * b, const char * string);
 
 struct tb_tensor {
@@ -54,13 +54,13 @@ struct tb_tensor {
     const char * type; /* NULL: "f32", 1 element in 4 bytes */
     uint32_t block, block_bytes;
     uint64_t ne[4]; /* 0 beyond the first: 1 */
-    uint64_t bytes; /* 0: of the packed shape */
+    uint64_t bytes; /* 0: those of the packed shape */
     uint32_t file;
     uint64_t file_offset;
 };
 uint32_t tb_tensor(struct trace_builder * b, struct tb_tensor t);
 
-/* A leaf or node of a graph. Sources are entries: leaves come first. */
+/* A leaf or node of a graph. Sources are numbers of entries; leaves come first. */
 struct tb_entry {
     const char * name;
     const char * op;   /* NULL: a leaf, "NONE" */
@@ -79,7 +79,7 @@ struct tb_capture {
     uint32_t entry, node, src;
 };
 
-/* Number of the new template. */
+/* Returns the number of the new template. */
 uint32_t tb_template(struct trace_builder * b, uint32_t context, const struct tb_entry * entries, uint32_t n_leaves,
                      uint32_t n_nodes, const struct tb_capture * captures, uint32_t n_captures);
 
@@ -95,7 +95,7 @@ struct tb_evaluation {
 enum { TB_CALLBACK_NS = 100 }; /* between callbacks, and from the last one to the end */
 void tb_evaluation(struct trace_builder * b, struct tb_evaluation e);
 
-/* The encoding of ids as the agent writes them: a series for rows and positions, one by one for experts. */
+/* Encodes ids as the agent does: rows and positions as series, experts one by one. */
 void tb_put_series(struct tat_out * out, const int64_t * values, size_t count);
 void tb_put_each(struct tat_out * out, const uint32_t * values, size_t count);
 
@@ -104,7 +104,7 @@ void tb_event(struct trace_builder * b, enum tat_event_type type, uint64_t tick,
 void tb_model_file(struct trace_builder * b, const char * path); /* of model 1, as an older agent writes it */
 void tb_part(struct trace_builder * b, const char * path, uint32_t model, enum tat_part part);
 void tb_end(struct trace_builder * b); /* totals of what was built */
-/* The same, after `lost` evaluations that were not built, for one reason, and `events` that were not. */
+/* The same, after `lost` evaluations, all for one reason, and `events` events that were not built. */
 void tb_end_lost(struct trace_builder * b, enum tat_loss_reason reason, uint64_t lost, uint64_t events);
 void tb_loss(struct trace_builder * b, enum tat_loss_reason reason, uint64_t lost, uint64_t events);
 
