@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the policies share: the part of a policy that all have, and queues of items.
+ * The part of a policy that all have.
  */
 #ifndef TAT_POLICY_BASE_H
 #define TAT_POLICY_BASE_H
@@ -41,43 +41,6 @@ static inline bool base_may_hold(const struct policy * p, uint32_t item) {
 
 static inline bool base_fits(const struct policy * p, uint32_t item) {
     return p->items.bytes[item] <= p->capacity - p->used;
-}
-
-/* Links of queues that share the items: each is in one of them at most. */
-struct link {
-    uint32_t before, after;
-};
-
-/* A ring through the items and an end of its own, whose number is past them. */
-struct queue {
-    struct link * link; /* one for each item, and for the ends of all queues */
-    uint32_t end;
-};
-
-static inline void queue_begin(struct queue * q, struct link * link, uint32_t end) {
-    *q = (struct queue){ link, end };
-    link[end] = (struct link){ end, end };
-}
-
-static inline bool queue_is_empty(const struct queue * q) {
-    return q->link[q->end].before == q->end;
-}
-
-static inline uint32_t queue_oldest(const struct queue * q) {
-    return q->link[q->end].before;
-}
-
-static inline void queue_remove(struct queue * q, uint32_t item) {
-    const struct link l = q->link[item];
-    q->link[l.before].after = l.after;
-    q->link[l.after].before = l.before;
-}
-
-static inline void queue_add(struct queue * q, uint32_t item) {
-    const uint32_t first = q->link[q->end].after;
-    q->link[item] = (struct link){ q->end, first };
-    q->link[first].before = item;
-    q->link[q->end].after = item;
 }
 
 #endif

@@ -14,9 +14,9 @@
 
 struct frequency {
     struct policy base;
-    uint64_t * uses;    /* by item */
-    struct heap heap;   /* of items held, by uses */
-    struct rank * gone; /* of the items evicted by this access */
+    uint64_t * uses;          /* by item */
+    struct heap heap;         /* of items held, by uses */
+    struct heap_entry * gone; /* what may have to go */
 };
 
 static void destroy(struct policy * base) {
@@ -39,18 +39,21 @@ static struct policy * create(uint64_t capacity, const struct policy_items * ite
 
 static bool make_room(struct frequency * p, uint32_t item) {
     struct policy * base = &p->base;
-    while (!base_fits(base, item) && p->heap.count && heap_first(&p->heap).rank.value < p->uses[item]) {
-        const struct heap_entry least = heap_pop(&p->heap);
-        p->gone[base->n_evicted] = least.rank;
-        base_evict(base, least.item);
+    uint64_t room = base->capacity - base->used;
+    uint32_t n = 0;
+    while (room < base->items.bytes[item] && p->heap.count && heap_first(&p->heap).rank.value < p->uses[item]) {
+        p->gone[n] = heap_pop(&p->heap);
+        room += base->items.bytes[p->gone[n++].item];
     }
-    if (base_fits(base, item)) { return true; }
-    while (base->n_evicted) {
-        const uint32_t back = base->evicted[--base->n_evicted];
-        base_hold(base, back);
-        heap_add(&p->heap, back, p->gone[base->n_evicted]);
+    const bool good = room >= base->items.bytes[item];
+    while (n-- > 0) {
+        if (good) {
+            base_evict(base, p->gone[n].item);
+        } else {
+            heap_add(&p->heap, p->gone[n].item, p->gone[n].rank);
+        }
     }
-    return false;
+    return good;
 }
 
 static bool access(struct policy * base, uint32_t item) {

@@ -46,13 +46,21 @@ void heap_add(struct heap * h, uint32_t item, struct rank rank) {
     sift_up(h, h->count++, (struct heap_entry){ rank, item });
 }
 
-void heap_set_rank(struct heap * h, uint32_t item, struct rank rank) {
-    const uint32_t place = h->place[item];
-    if (is_before(rank, h->entry[place].rank)) {
-        sift_up(h, place, (struct heap_entry){ rank, item });
+static void set(struct heap * h, uint32_t place, struct heap_entry e) {
+    if (is_before(e.rank, h->entry[place].rank)) {
+        sift_up(h, place, e);
     } else {
-        sift_down(h, place, (struct heap_entry){ rank, item });
+        sift_down(h, place, e);
     }
+}
+
+void heap_set_rank(struct heap * h, uint32_t item, struct rank rank) {
+    set(h, h->place[item], (struct heap_entry){ rank, item });
+}
+
+void heap_remove(struct heap * h, uint32_t item) {
+    const struct heap_entry last = h->entry[--h->count];
+    if (last.item != item) { set(h, h->place[item], last); }
 }
 
 struct heap_entry heap_pop(struct heap * h) {

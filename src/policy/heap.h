@@ -30,10 +30,15 @@ void heap_end(struct heap * h);
 
 void heap_add(struct heap * h, uint32_t item, struct rank rank);      /* one that is not in it */
 void heap_set_rank(struct heap * h, uint32_t item, struct rank rank); /* of one that is */
+void heap_remove(struct heap * h, uint32_t item);                     /* likewise */
 struct heap_entry heap_pop(struct heap * h);                          /* the first of a heap that is not empty */
 
 static inline struct heap_entry heap_first(const struct heap * h) {
     return h->entry[0];
+}
+
+static inline struct rank heap_rank(const struct heap * h, uint32_t item) {
+    return h->entry[h->place[item]].rank;
 }
 
 #endif

@@ -5,8 +5,13 @@
 
 #include "policy/base.h"
 
-const struct policy_kind * const policy_kinds[] = { &policy_lru,    &policy_fifo, &policy_frequency,
-                                                    &policy_s3fifo, &policy_pin,  NULL };
+const struct policy_kind * const policy_kinds[] = {
+    &policy_lru,       &policy_fifo, &policy_clock, &policy_sieve, &policy_s3fifo, &policy_2q,
+    &policy_arc,       &policy_lirs, &policy_lru2,  &policy_lfu,   &policy_lfuda,  &policy_wtinylfu,
+    &policy_frequency, &policy_mru,  &policy_cycle, &policy_pin,   NULL,
+};
+
+#define CAPACITY_MAX (UINT64_MAX / 32) /* so that no sum of what is held and remembered wraps */
 
 void * base_new(size_t size, const struct policy_kind * kind, uint64_t capacity, const struct policy_items * items) {
     struct policy * p = calloc(1, size);
@@ -28,7 +33,7 @@ void base_free(struct policy * p) {
 }
 
 struct policy * policy_new(const struct policy_kind * kind, uint64_t capacity, const struct policy_items * items) {
-    return kind->create(capacity, items);
+    return kind->create(capacity < CAPACITY_MAX ? capacity : CAPACITY_MAX, items);
 }
 
 void policy_free(struct policy * policy) {

@@ -43,10 +43,22 @@ extern const struct policy_kind policy_fifo;
 extern const struct policy_kind policy_frequency;
 extern const struct policy_kind policy_s3fifo;
 extern const struct policy_kind policy_pin;
+extern const struct policy_kind policy_mru;
+extern const struct policy_kind policy_clock;
+extern const struct policy_kind policy_sieve;
+extern const struct policy_kind policy_lfu;
+extern const struct policy_kind policy_lfuda;
+extern const struct policy_kind policy_lru2;
+extern const struct policy_kind policy_2q;
+extern const struct policy_kind policy_arc;
+extern const struct policy_kind policy_lirs;
+extern const struct policy_kind policy_wtinylfu;
+extern const struct policy_kind policy_cycle;
 
 extern const struct policy_kind * const policy_kinds[]; /* all; ends with NULL */
 
-/* A policy with nothing in it, which belongs to one thread at a time. `capacity` is in bytes. `items` is copied, its
+/* A policy with nothing in it, which belongs to one thread at a time. `capacity` is in bytes,
+ * of which 2^59 count at most. `items` is copied, its
  * arrays are not. NULL: memory. */
 struct policy * policy_new(const struct policy_kind * kind, uint64_t capacity, const struct policy_items * items);
 void policy_free(struct policy * policy); /* NULL is allowed */

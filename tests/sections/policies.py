@@ -4,6 +4,8 @@ other and answers how many bytes of it were held. Items are compared with < wher
 
 from bisect import bisect_left, insort
 
+from caches import Arc, Clock, Cycle, Lfu, Lfuda, Lirs, Lru2, Mru, Sieve, TwoQueues, WTinyLfu
+
 NEVER = float("inf")
 
 
@@ -121,13 +123,28 @@ class Pin:
         return held
 
 
-POLICIES = {"lru": Lru, "fifo": Fifo, "frequency": Frequency, "s3fifo": S3Fifo, "pin": Pin}
+POLICIES = {
+    "lru": Lru, "fifo": Fifo, "clock": Clock, "sieve": Sieve, "s3fifo": S3Fifo, "2q": TwoQueues, "arc": Arc, "lirs": Lirs,
+    "lru2": Lru2, "lfu": Lfu, "lfuda": Lfuda, "wtinylfu": WTinyLfu, "frequency": Frequency, "mru": Mru, "cycle": Cycle,
+    "pin": Pin,
+}  # fmt: skip
 ONLINE = [name for name in POLICIES if name != "pin"]
 TITLES = {
     "lru": "least recently used",
     "fifo": "first in, first out",
-    "frequency": "frequency with admission",
+    "clock": "CLOCK",
+    "sieve": "SIEVE",
     "s3fifo": "S3-FIFO",
+    "2q": "2Q",
+    "arc": "ARC",
+    "lirs": "LIRS",
+    "lru2": "LRU-2",
+    "lfu": "least frequently used",
+    "lfuda": "LFU with dynamic ageing",
+    "wtinylfu": "W-TinyLFU",
+    "frequency": "frequency with admission",
+    "mru": "most recently used",
+    "cycle": "next turn in the cycle",
     "pin": "pin the best, stream the rest",
     "min": "MIN (Belady), the optimum",
 }

@@ -184,7 +184,7 @@ static uint64_t bytes_held(const struct policy * policy) {
 
 /* An access, and what is true after it whatever the policy. Returns whether it was a hit. */
 static bool checked_access(struct policy * policy, uint32_t item, const uint64_t * bytes, uint64_t capacity) {
-    const uint64_t before = bytes_held(policy), held = policy_bytes_held(policy, item);
+    const uint64_t before = policy_used(policy), held = policy_bytes_held(policy, item);
     assert_int_equal(policy_access(policy, item), held);
     uint32_t n_evicted;
     uint64_t gone = 0;
@@ -261,7 +261,13 @@ static void test_s3fifo(void ** state) {
 /* Where there is room nothing is evicted, and what all fit in is read once: of each policy. */
 static void test_all(void ** state) {
     (void) state;
-    for (size_t k = 0; policy_kinds[k]; k++) { compare_all(policy_kinds[k], NULL); }
+    static const uint64_t capacities[] = { 1, 10, 64, 9 * ITEMS };
+    for (size_t k = 0; policy_kinds[k]; k++) {
+        for (size_t c = 0; c < sizeof capacities / sizeof capacities[0]; c++) {
+            compare(policy_kinds[k], NULL, capacities[c], 1, false);
+            compare(policy_kinds[k], NULL, capacities[c], 2, true);
+        }
+    }
 }
 
 /* Six items; 10 bytes hold the best, and of the next best what fits. Of equals the smaller comes first. */
@@ -316,16 +322,30 @@ static int hits_in_loop(const struct policy_kind * kind) {
 
 static void test_loop(void ** state) {
     (void) state;
-    assert_int_equal(hits_in_loop(&policy_lru), 0);
-    assert_int_equal(hits_in_loop(&policy_fifo), 0);
+    static const struct policy_kind * const nothing[] = { &policy_lru, &policy_fifo,  &policy_clock, &policy_sieve,
+                                                          &policy_lfu, &policy_lfuda, &policy_lru2,  &policy_arc };
+    for (size_t k = 0; k < sizeof nothing / sizeof nothing[0]; k++) { assert_int_equal(hits_in_loop(nothing[k]), 0); }
     assert_int_equal(hits_in_loop(&policy_frequency), 9 * 99);
+    assert_int_equal(hits_in_loop(&policy_cycle), 9 * 99);
+    assert_int_equal(hits_in_loop(&policy_mru), 9 * 99 - 11); /* now and then one more, as the newest makes room */
+}
+
+/* Who knows the future is told apart from who does not, and each has a name of its own. */
+static void test_kinds(void ** state) {
+    (void) state;
+    for (size_t k = 0; policy_kinds[k]; k++) {
+        assert_int_equal(policy_kinds[k]->knowledge == POLICY_HINDSIGHT, policy_kinds[k] == &policy_pin);
+        for (size_t other = 0; other < k; other++) {
+            assert_string_not_equal(policy_kinds[k]->name, policy_kinds[other]->name);
+        }
+    }
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lru),    cmocka_unit_test(test_fifo), cmocka_unit_test(test_frequency),
         cmocka_unit_test(test_s3fifo), cmocka_unit_test(test_all),  cmocka_unit_test(test_pin),
-        cmocka_unit_test(test_ties),   cmocka_unit_test(test_loop),
+        cmocka_unit_test(test_ties),   cmocka_unit_test(test_loop), cmocka_unit_test(test_kinds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
