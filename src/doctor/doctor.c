@@ -41,26 +41,27 @@ static void check_kind(const struct library * program, struct findings * finding
     const struct elf_facts * f = &program->facts;
     if (f->is_foreign) {
         finding_add(findings, "program", VERDICT_BAD, "build the tracer for that processor, or llama.cpp for this one",
-                    "%s is made for another kind of processor than the tracer", program->path);
+                    "%s is built for another kind of processor than the tracer", program->path);
     } else if (strstr(f->interpreter, "musl")) {
         finding_add(findings, "program", VERDICT_BAD, "build llama.cpp with glibc",
-                    "%s is linked with musl, which the tracer is not", program->path);
+                    "%s is linked with musl, but the tracer needs glibc", program->path);
     } else if (!f->is_static) {
         finding_add(findings, "program", VERDICT_GOOD, NULL, "%s, dynamically linked", program->path);
     } else if (f->has_agent) {
-        finding_add(findings, "program", VERDICT_GOOD, NULL, "%s, statically linked, the tracer in it", program->path);
+        finding_add(findings, "program", VERDICT_GOOD, NULL, "%s, statically linked, with the tracer in it",
+                    program->path);
     } else {
         finding_add(findings, "program", VERDICT_BAD,
                     "build llama.cpp with -DBUILD_SHARED_LIBS=ON, or link the tracer into it with -DTENSOR_TRACE=ON",
-                    "%s is statically linked: no tracer can be loaded into it", program->path);
+                    "%s is statically linked, so the tracer cannot be loaded into it", program->path);
     }
 }
 
 static void check_privileges(const char * path, struct findings * findings) {
     if (!gains_privileges(path)) { return; }
-    finding_add(findings, "privileges", VERDICT_BAD, "run a copy without them",
-                "it gains privileges when it starts (set-user-ID, set-group-ID or capabilities): the system then loads "
-                "no tracer");
+    finding_add(findings, "privileges", VERDICT_BAD, "run a copy without these privileges",
+                "it gains privileges when it starts (set-user-ID, set-group-ID or capabilities), so the system does "
+                "not load the tracer");
 }
 
 /* ---- its libraries ---- */
@@ -92,8 +93,8 @@ static void list_elsewhere(const char * path, void * list) {
 static void report_backends(const char * list, const char * where, struct findings * findings) {
     if (!*list) { return; }
     finding_add(findings, "backends", VERDICT_WARNING,
-                "keep the work on the CPU (--device none, or -ngl 0); `tat verify' says which weights went elsewhere",
-                "%s %s: only what the CPU's backend computes is recorded", list, where);
+                "keep the work on the CPU (--device none, or -ngl 0); `tat verify` says which weights went elsewhere",
+                "%s %s: only what the CPU backend computes is recorded", list, where);
 }
 
 static void check_backends(const struct libraries * libraries, struct findings * findings) {
@@ -109,9 +110,8 @@ static void check_backends(const struct libraries * libraries, struct findings *
 
 static void check_missing(const struct libraries * libraries, struct findings * findings) {
     if (!*libraries->missing) { return; }
-    finding_add(findings, "libraries", VERDICT_WARNING,
-                "name its folder in LD_LIBRARY_PATH, as for running the program", "%s is not found",
-                libraries->missing);
+    finding_add(findings, "libraries", VERDICT_WARNING, "add its folder to LD_LIBRARY_PATH, as for running the program",
+                "%s is not found", libraries->missing);
 }
 
 static void check_libraries(struct libraries * libraries, struct findings * findings) {
@@ -134,14 +134,14 @@ int doctor_program(const char * path, struct findings * findings, struct tat_err
         snprintf(script, sizeof script, "%s", real);
         finding_add(findings, "script", VERDICT_GOOD, NULL, "%s is run by %s", script, interpreter);
         if (!realpath(interpreter, real)) {
-            kind = tat_fail_errno(error, "%s, which %s is run by", interpreter, script);
+            kind = tat_fail_errno(error, "%s, the interpreter of %s", interpreter, script);
             break;
         }
         kind = libraries_add(&libraries, real, true, error);
     }
     if (kind == 0) { check_libraries(&libraries, findings); }
     libraries_free(&libraries);
-    return kind == 1 ? tat_fail(error, TAT_ERROR_INPUT, "%s: neither a program nor a script", real) : kind;
+    return kind == 1 ? tat_fail(error, TAT_ERROR_INPUT, "%s: not a program or a script", real) : kind;
 }
 
 const char * doctor_reason(const char * path, char * text, size_t size) {
@@ -202,16 +202,16 @@ static void report_process(const struct mapped * mapped, struct findings * findi
     hook_check(&mapped->libraries, true, findings);
     report_backends(mapped->backends, "mapped in it", findings);
     if (mapped->has_agent || mapped->libraries.at[0].facts.has_agent) {
-        finding_add(findings, "tracer", VERDICT_GOOD, NULL, "it is in this process");
+        finding_add(findings, "tracer", VERDICT_GOOD, NULL, "loaded in this process");
     } else {
-        finding_add(findings, "tracer", VERDICT_WARNING, "start it anew under `tat record'",
-                    "it is not in this process, and cannot be brought into one that runs");
+        finding_add(findings, "tracer", VERDICT_WARNING, "restart the program under `tat record`",
+                    "not loaded, and it cannot be loaded into a running process");
     }
     if (*mapped->models) {
         finding_add(findings, "models", VERDICT_GOOD, NULL, "mapped: %s", mapped->models);
     } else {
         finding_add(findings, "models", VERDICT_WARNING,
-                    "where it was started with --no-mmap, weights have no addresses in the file",
+                    "if the program was started with --no-mmap, its weights are copies, not parts of the mapped file",
                     "no model file is mapped");
     }
 }
@@ -249,5 +249,5 @@ int doctor_process(pid_t pid, struct findings * findings, struct tat_error * err
     if (result == 0) { report_process(&mapped, findings); }
     libraries_free(&mapped.libraries);
     process_free(&process);
-    return result == 1 ? tat_fail(error, TAT_ERROR_INPUT, "%s: not a program of this system", exe) : result;
+    return result == 1 ? tat_fail(error, TAT_ERROR_INPUT, "%s: not a program for this system", exe) : result;
 }

@@ -180,7 +180,7 @@ int elf_facts_read(const char * path, struct elf_facts * facts, struct tat_error
     if (result == 0 && elf_kind(elf) != ELF_K_ELF) {
         result = 1;
     } else if (result == 0 && (!gelf_getehdr(elf, &header) || (header.e_type != ET_EXEC && header.e_type != ET_DYN))) {
-        result = tat_fail(error, TAT_ERROR_INPUT, "%s: neither a program nor a library, or damaged", path);
+        result = tat_fail(error, TAT_ERROR_INPUT, "%s: not a program or a library, or damaged", path);
     } else if (result == 0 && !(facts->needed = calloc(NEEDED_MAX, sizeof *facts->needed))) {
         result = tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
     } else if (result == 0) {

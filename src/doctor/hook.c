@@ -33,22 +33,22 @@ static bool has_pools(const struct libraries * libraries) {
 static void check_dynamic(const struct libraries * libraries, const char * path, struct findings * findings) {
     const char * version = ggml_version(libraries);
     finding_add(findings, "ggml", VERDICT_GOOD, NULL, "%s, version %s", path,
-                version ? version : "not in its name (a trace says it)");
+                version ? version : "unknown (a trace records it)");
     if (call_is_open(libraries)) {
         finding_add(findings, "hook", VERDICT_GOOD, NULL,
-                    "ggml_graph_compute is called through the dynamic linker, where the tracer comes first");
+                    "calls of ggml_graph_compute go through the dynamic linker, where the tracer comes first");
         if (!has_pools(libraries)) {
             finding_add(findings, "fork", VERDICT_WARNING,
-                        "record a few tokens and ask `tat verify`: where the tracer cannot prove what this ggml's "
-                        "structs are, it leaves the run alone and the trace says so",
-                        "this ggml has no thread pools, as forks (ik_llama.cpp) and llama.cpp before September 2024: "
-                        "its plan of a graph is another struct");
+                        "record a few tokens and run `tat verify`: if the tracer cannot prove the layout of this "
+                        "ggml's structs, it leaves the run alone and the trace says so",
+                        "this ggml has no thread pools, like forks (ik_llama.cpp) and llama.cpp before September 2024: "
+                        "its ggml_cplan has another layout");
         }
     } else {
         finding_add(
             findings, "hook", VERDICT_BAD,
             "build llama.cpp without -Bsymbolic, -Bsymbolic-functions and -fno-semantic-interposition",
-            "ggml_graph_compute is bound inside the library (-Bsymbolic and the like): the call cannot be seen");
+            "ggml_graph_compute is bound inside the library (-Bsymbolic or similar), so the tracer cannot see calls");
     }
 }
 
@@ -60,19 +60,20 @@ static void check_bound(const struct library * library, struct findings * findin
     }
     finding_add(findings, "ggml", VERDICT_BAD,
                 "build llama.cpp with -DBUILD_SHARED_LIBS=ON, or link the tracer into it with -DTENSOR_TRACE=ON",
-                "%slinked into %s, or hidden there: calls of it cannot be seen",
+                "%slinked into %s or hidden there, so the tracer cannot see calls",
                 library->facts.has_names ? "" : "probably ", library->path);
 }
 
 static void check_none(const struct libraries * libraries, bool all, struct findings * findings) {
     if (all) {
-        finding_add(findings, "ggml", VERDICT_BAD, "check the process that computes",
-                    "none in its %zu libraries: it computes no graphs", libraries->count);
+        finding_add(findings, "ggml", VERDICT_BAD, "check the process that computes instead",
+                    "not in its %zu libraries, so it computes no graphs", libraries->count);
         return;
     }
     finding_add(findings, "ggml", VERDICT_WARNING,
-                "if it loads ggml later or starts a program that has it, record it, or check the process by its id",
-                "none in the %zu libraries that it starts with", libraries->count);
+                "if the program loads ggml later or starts a program that has it, record it, or check the running "
+                "process: tat doctor PID",
+                "not in the %zu libraries that the program starts with", libraries->count);
 }
 
 void hook_check(const struct libraries * libraries, bool all, struct findings * findings) {

@@ -30,7 +30,7 @@ int process_read(pid_t pid, struct process * process, struct tat_error * error) 
     *process = (struct process){ .files = calloc(FILES_MAX, sizeof *process->files) };
     FILE * maps = process->files ? fopen(path, "re") : NULL;
     if (!maps) {
-        return errno == ENOENT ? tat_fail(error, TAT_ERROR_INPUT, "no process has the id %d", (int) pid)
+        return errno == ENOENT ? tat_fail(error, TAT_ERROR_INPUT, "there is no process %d", (int) pid)
                                : tat_fail_errno(error, "%s", path);
     }
     while (fgets(line, sizeof line, maps) && process->n_files < FILES_MAX) {
@@ -40,7 +40,7 @@ int process_read(pid_t pid, struct process * process, struct tat_error * error) 
     }
     const bool failed = ferror(maps);
     fclose(maps);
-    return failed ? tat_fail(error, TAT_ERROR_SYSTEM, "%s: may be read by its owner and by root only", path) : 0;
+    return failed ? tat_fail(error, TAT_ERROR_SYSTEM, "%s: only its owner and root may read it", path) : 0;
 }
 
 void process_free(struct process * process) {

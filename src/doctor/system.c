@@ -40,7 +40,7 @@ static void check_kernel(struct findings * findings) {
     int major = 0, minor = 0;
     uname(&system);
     const bool is_old = sscanf(system.release, "%d.%d", &major, &minor) == 2 && major * 100 + minor < 504;
-    finding_add(findings, "kernel", is_old ? VERDICT_WARNING : VERDICT_GOOD, is_old ? "use 5.4 or newer" : NULL,
+    finding_add(findings, "kernel", is_old ? VERDICT_WARNING : VERDICT_GOOD, is_old ? "use Linux 5.4 or newer" : NULL,
                 "%s, %s", system.release, system.machine);
 }
 
@@ -60,13 +60,13 @@ static void check_clock(struct findings * findings) {
     free(line);
     if (info) { fclose(info); }
     finding_add(findings, "clock", steady ? VERDICT_GOOD : VERDICT_WARNING,
-                steady ? NULL : "none needed: time stamps cost some 25 ns in place of 10",
+                steady ? NULL : "nothing to do: a time stamp costs about 25 ns instead of 10",
                 steady ? "invariant time-stamp counter"
-                       : "no invariant time-stamp counter: the system's clock is used");
+                       : "no invariant time-stamp counter, so the system clock is used");
 }
 #else
 static void check_clock(struct findings * findings) {
-    finding_add(findings, "clock", VERDICT_GOOD, NULL, "the system's");
+    finding_add(findings, "clock", VERDICT_GOOD, NULL, "system clock");
 }
 #endif
 
@@ -84,7 +84,7 @@ static void check_disk(const char * traces, struct findings * findings) {
     const uint64_t mib = (uint64_t) disk.f_bavail * disk.f_frsize >> 20;
     const enum verdict verdict = mib < NEEDED_MIB ? VERDICT_BAD : mib < SOME_MIB ? VERDICT_WARNING : VERDICT_GOOD;
     finding_add(findings, "disk", verdict,
-                verdict == VERDICT_GOOD ? NULL : "free some, or name another folder in TAT_DIR",
+                verdict == VERDICT_GOOD ? NULL : "free some space, or name another folder in TAT_DIR",
                 "%" PRIu64 " MiB free for %s", mib, traces);
 }
 
@@ -95,8 +95,8 @@ static void check_memlock(struct findings * findings) {
         finding_add(findings, "memlock", VERDICT_GOOD, NULL, "no limit");
         return;
     }
-    finding_add(findings, "memlock", VERDICT_WARNING, "raise it by `ulimit -l' where a model is to be kept in memory",
-                "%" PRIu64 " KiB may be locked in memory", (uint64_t) limit.rlim_cur >> 10);
+    finding_add(findings, "memlock", VERDICT_WARNING, "to lock a model in memory, raise the limit with `ulimit -l`",
+                "at most %" PRIu64 " KiB can be locked in memory", (uint64_t) limit.rlim_cur >> 10);
 }
 
 /* The path of this process in the hierarchy of `controller` ("": version 2), or false. */
@@ -136,7 +136,7 @@ static void check_cgroup(struct findings * findings) {
     char group[LINE];
     const bool is_v1 = own_group("memory", group);
     if (!is_v1 && !own_group("", group)) {
-        finding_add(findings, "cgroup", VERDICT_GOOD, NULL, "memory is not in a control group");
+        finding_add(findings, "cgroup", VERDICT_GOOD, NULL, "no control group for memory");
         return;
     }
     const uint64_t limit = memory_limit(is_v1 ? "/sys/fs/cgroup/memory" : "/sys/fs/cgroup",
@@ -145,7 +145,8 @@ static void check_cgroup(struct findings * findings) {
         finding_add(findings, "cgroup", VERDICT_GOOD, NULL, "no memory limit (version %d)", is_v1 ? 1 : 2);
         return;
     }
-    finding_add(findings, "cgroup", VERDICT_WARNING, "meant or not: a model that does not fit is read again and again",
+    finding_add(findings, "cgroup", VERDICT_WARNING,
+                "if you did not mean to limit it, raise the limit: a model that does not fit is read again and again",
                 "memory is limited to %" PRIu64 " MiB (version %d)", limit >> 20, is_v1 ? 1 : 2);
 }
 
@@ -153,15 +154,14 @@ static void check_perf(struct findings * findings) {
     long long paranoid;
     if (!read_number("/proc/sys/kernel/perf_event_paranoid", &paranoid)) {
         finding_add(findings, "perf events", VERDICT_WARNING,
-                    "not needed for recording: only page faults could not be looked at beside it",
-                    "not in this kernel");
+                    "not needed for recording; without it, page faults cannot be observed", "not in this kernel");
     } else if (paranoid > 1 && geteuid() != 0) {
         finding_add(findings, "perf events", VERDICT_WARNING,
-                    "not needed for recording; to look at page faults beside it: sysctl kernel.perf_event_paranoid=1",
+                    "not needed for recording; to observe page faults too: sysctl kernel.perf_event_paranoid=1",
                     "perf_event_paranoid is %lld", paranoid);
     } else {
         finding_add(findings, "perf events", VERDICT_GOOD, NULL, "perf_event_paranoid is %lld%s", paranoid,
-                    geteuid() == 0 ? ", and this is root" : "");
+                    geteuid() == 0 ? ", and you are root" : "");
     }
 }
 
@@ -176,9 +176,9 @@ static void check_tracefs(struct findings * findings) {
         }
     }
     finding_add(findings, "tracefs", VERDICT_WARNING,
-                "not needed for recording; to look at disk reads beside it, as root: mount -t tracefs tracefs "
+                "not needed for recording; to observe disk reads too, run as root: mount -t tracefs tracefs "
                 "/sys/kernel/tracing",
-                "%s", geteuid() == 0 ? "not mounted" : "not mounted, or for root only");
+                "%s", geteuid() == 0 ? "not mounted" : "not mounted, or only root can read it");
 }
 
 static void check_io_uring(struct findings * findings) {
@@ -187,9 +187,9 @@ static void check_io_uring(struct findings * findings) {
     const bool is_off = disabled == 2 || (disabled == 1 && geteuid() != 0);
     finding_add(
         findings, "io_uring", is_off ? VERDICT_WARNING : VERDICT_GOOD,
-        is_off ? "not needed for recording; for programs that read the model by it: sysctl kernel.io_uring_disabled=0"
+        is_off ? "not needed for recording; for programs that read models with it: sysctl kernel.io_uring_disabled=0"
                : NULL,
-        "%s", is_off ? "switched off" : "not switched off");
+        "%s", is_off ? "disabled" : "enabled");
 }
 
 void doctor_system(const char * traces, struct findings * findings) {

@@ -59,7 +59,7 @@ says() {
     [[ $output != *fork* ]]
     run "$TAT" doctor fork/program
     says 0 hook good 'through the dynamic linker'
-    says 0 fork warning 'no thread pools, as forks .*another struct'
+    says 0 fork warning 'no thread pools, like forks .*another layout'
 }
 
 @test "bound inside by -Bsymbolic and -Bsymbolic-functions: no" {
@@ -120,7 +120,7 @@ says() {
 
 @test "a program without ggml: unknown, which is not no" {
     run "$TAT" doctor ./none
-    says 0 ggml warning 'none in the'
+    says 0 ggml warning 'not in the'
 }
 
 @test "a script: what runs it" {
@@ -245,7 +245,7 @@ END
     run "$TAT" doctor "$pid"
     eval "exec ${COPROC[1]}>&-"
     says 0 hook good ''
-    says 0 tracer warning 'not in this process'
+    says 0 tracer warning 'not loaded'
     says 0 models good "$PWD/model.gguf"
 }
 

@@ -23,7 +23,7 @@ fork=$CACHE/wheels/ik-llama-cpp-python-0.1.5
     [ "$(awk '$2 == "FAILED" { print $1 }' <<< "$output" | xargs)" = "identity recorded" ]
     run "$TAT" doctor "$library"
     [ "$status" -eq 0 ]
-    [[ $output == *"fork "*"no thread pools, as forks (ik_llama.cpp)"* ]]
+    [[ $output == *"fork "*"no thread pools, like forks (ik_llama.cpp)"* ]]
 }
 
 # Its models are not GGUF: what its weights are called, and where they are in the file, nobody knows.

@@ -38,7 +38,7 @@ python_like_untraced() {
     model $dense
     run "$TAT" doctor "${host[0]}"
     [ "$status" -eq 0 ]
-    [[ $output == *"if it loads ggml later"* ]]
+    [[ $output == *"if the program loads ggml later"* ]]
     coproc "${host[@]}" "$model" "$prompt" 400 2> /dev/null
     pid=$COPROC_PID
     read -r -n 1 -u "${COPROC[0]}" _ # it writes: all is loaded
