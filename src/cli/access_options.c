@@ -22,20 +22,22 @@ static uint64_t number_of(const char * option, const char * text, uint64_t most,
     errno = 0;
     const uint64_t number = strtoull(text, &end, 10);
     if (!isdigit((unsigned char) *text) || *end || errno || number == 0 || number > most) {
-        argp_error(state, "%s '%s': not a number from 1 on", option, text);
+        argp_error(state, "%s '%s': must be a whole number of 1 or more", option, text);
     }
     return number;
 }
 
 static void add_name(struct access_names * names, const char * option, const char * text, struct argp_state * state) {
-    if (!*text) { argp_error(state, "--%s: empty", option); }
-    if (names->count == ACCESS_NAMES_MAX) { argp_error(state, "--%s: more than %d", option, ACCESS_NAMES_MAX); }
+    if (!*text) { argp_error(state, "--%s: the name is empty", option); }
+    if (names->count == ACCESS_NAMES_MAX) {
+        argp_error(state, "--%s: given more than %d times", option, ACCESS_NAMES_MAX);
+    }
     names->name[names->count++] = text;
 }
 
 static void add_bit(unsigned * bits, unsigned bit, const char * option, const char * text, const char * known,
                     struct argp_state * state) {
-    if (!bit) { argp_error(state, "--%s '%s': not one of %s", option, text, known); }
+    if (!bit) { argp_error(state, "--%s '%s': must be one of %s", option, text, known); }
     *bits |= bit;
 }
 
@@ -65,7 +67,7 @@ error_t access_options_parse(struct access_options * o, int key, char * argument
         case 'n': o->request.limit = number_of("-n", argument, UINT64_MAX, state); return 0;
         case KEY_HEADS: o->request.heads = true; return 0;
         case ARGP_KEY_ARG:
-            if (o->trace) { argp_error(state, "one trace at a time"); }
+            if (o->trace) { argp_error(state, "name only one trace"); }
             o->trace = argument;
             return 0;
         default: return parse_filter(o, key, argument, state);

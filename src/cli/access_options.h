@@ -39,34 +39,33 @@ enum {
       0,                                                                                                               \
       NULL,                                                                                                            \
       0,                                                                                                               \
-      "Which records. A RANGE is 5, 3:8, 3: or :8, both ends included; --tensor, --op, --phase and --only may be "     \
-      "given again:",                                                                                                  \
+      "Filters. A RANGE is 5, 3:8, 3: or :8; both ends are included. --tensor, --op, --phase and --only can be "       \
+      "repeated:",                                                                                                     \
       1 },                                                                                                             \
         { "tokens",                                                                                                    \
           KEY_TOKENS,                                                                                                  \
           "RANGE",                                                                                                     \
           0,                                                                                                           \
-          "Of the evaluations that computed these tokens, counted from 0 without warm-up",                             \
+          "Only evaluations that computed these tokens, counted from 0 without warm-up",                               \
           1 },                                                                                                         \
-        { "layers", KEY_LAYERS, "RANGE", 0, "Of these layers", 1 },                                                    \
-        { "evaluations", KEY_EVALUATIONS, "RANGE", 0, "Of these evaluations (column graph)", 1 },                      \
-        { "tensor", KEY_TENSOR, "GLOB", 0, "Of tensors called so: 'blk.*.attn_q.weight'", 1 },                         \
-        { "op", KEY_OP, "NAME", 0, "Of operations called so: MUL_MAT", 1 },                                            \
-        { "phase", KEY_PHASE, "NAME", 0, "Of this phase: " PHASE_NAMES, 1 },                                           \
-        { "only", KEY_ONLY, "KIND", 0, "Of weights, kv (and recurrent state), activations or inputs", 1 },             \
-        { "context", KEY_CONTEXT, "NUMBER", 0, "Of this context, counted from 1", 1 },                                 \
+        { "layers", KEY_LAYERS, "RANGE", 0, "Only these layers", 1 },                                                  \
+        { "evaluations", KEY_EVALUATIONS, "RANGE", 0, "Only these evaluations (column graph)", 1 },                    \
+        { "tensor", KEY_TENSOR, "GLOB", 0, "Only tensors whose names match, such as 'blk.*.attn_q.weight'", 1 },       \
+        { "op", KEY_OP, "NAME", 0, "Only this operation, such as MUL_MAT", 1 },                                        \
+        { "phase", KEY_PHASE, "NAME", 0, "Only this phase: " PHASE_NAMES, 1 },                                         \
+        { "only", KEY_ONLY, "KIND", 0, "Only weights, kv (and recurrent state), activations or inputs", 1 },           \
+        { "context", KEY_CONTEXT, "NUMBER", 0, "Only this context, counted from 1", 1 },                               \
         { "model",                                                                                                     \
           KEY_MODEL,                                                                                                   \
           "MODEL",                                                                                                     \
           0,                                                                                                           \
-          "Of the graphs of this model, or of the weights of this adapter: its number, its file's name or a piece of " \
-          "it, or its part: draft",                                                                                    \
+          "Only graphs of this model, or weights of this adapter. MODEL is a number, all or part of a file name, or "  \
+          "a part such as draft",                                                                                      \
           1 },                                                                                                         \
-        { "limit", 'n', "NUMBER", 0, "At most so many records", 1 }, {                                                 \
+        { "limit", 'n', "NUMBER", 0, "Stop after this many records", 1 }, {                                            \
         "heads", KEY_HEADS, NULL, 0,                                                                                   \
-            "Split attention by head: K and V of the cache by KV head, the weights of Q, K and V by rows, those of "   \
-            "the "                                                                                                     \
-            "output by columns",                                                                                       \
+            "Split attention by head: the cached K and V by KV head, the Q, K and V weights by rows, the output "      \
+            "weights by columns",                                                                                      \
             1                                                                                                          \
     }
 

@@ -47,7 +47,10 @@ unsigned agent_reports_print(int pipe, const char * folder) {
             reports++;
         }
     }
-    if (reports > MOST) { fprintf(stderr, "tat record: so are %u processes more\n", reports - MOST); }
+    if (reports > MOST) {
+        fprintf(stderr, "tat record: %u more process%s not recorded\n", reports - MOST,
+                reports - MOST == 1 ? " is" : "es are");
+    }
     return reports;
 }
 

@@ -24,9 +24,9 @@ struct options {
 
 static const struct argp_option table[] = {
     { "section", KEY_SECTION, "NAME", 0,
-      "Only this section; may be given again: runs, tensors, experts, order, time, patterns", 0 },
+      "Print only this section; can be repeated: runs, tensors, experts, order, time, patterns", 0 },
     { "exit-code", KEY_EXIT_CODE, NULL, 0,
-      "Exit with status 1 where tensors, experts or order differ (time always does)", 0 },
+      "Exit with status 1 if tensors, experts or order differ (times always differ)", 0 },
     { "json", KEY_JSON, NULL, 0, "Print the sections as JSON", 0 },
     { 0 },
 };
@@ -36,7 +36,7 @@ static void add_section(struct options * options, const char * name, struct argp
     for (unsigned i = 0; (known = tat_diff_name(i)); i++) {
         if (strcmp(known, name) == 0) { break; }
     }
-    if (!known) { argp_error(state, "no section '%s'; --help lists them", name); }
+    if (!known) { argp_error(state, "there is no section '%s'; --help lists them", name); }
     if (options->n_sections == SECTIONS_MAX) { argp_error(state, "too many sections"); }
     options->sections[options->n_sections++] = name;
 }
@@ -48,11 +48,11 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
         case KEY_SECTION: add_section(options, argument, state); return 0;
         case KEY_EXIT_CODE: options->exit_code = true; return 0;
         case ARGP_KEY_ARG:
-            if (options->n_traces == TAT_DIFF_MOST) { argp_error(state, "more than %d traces", TAT_DIFF_MOST); }
+            if (options->n_traces == TAT_DIFF_MOST) { argp_error(state, "name at most %d traces", TAT_DIFF_MOST); }
             options->traces[options->n_traces++] = argument;
             return 0;
         case ARGP_KEY_END:
-            if (options->n_traces < 2) { argp_error(state, "name two traces or more: `tat list` shows them"); }
+            if (options->n_traces < 2) { argp_error(state, "name two or more traces; `tat list` shows them"); }
             return 0;
         default: return ARGP_ERR_UNKNOWN;
     }
@@ -84,7 +84,7 @@ static int print(const char * text, const struct options * options, struct tat_e
 static int check_graphs(const struct tat_trace * trace, const char * path, struct tat_error * error) {
     uint32_t count;
     tat_trace_evaluations(trace, &count);
-    return count ? 0 : tat_fail(error, TAT_ERROR_NO, "%s: no graph was computed: there is nothing to compare", path);
+    return count ? 0 : tat_fail(error, TAT_ERROR_NO, "%s: no graph was computed, so there is nothing to compare", path);
 }
 
 static int compare(const struct options * options, struct tat_trace ** traces, struct tat_error * error) {
@@ -116,14 +116,14 @@ const struct command cmd_diff = {
     .summary = "compare traces",
     .arguments = "TRACE TRACE...",
     .description =
-        "Says what changed from the first run to each other: which tensors were read more or less, which experts were "
-        "chosen, whether weights were read in the identical order, and how long it took. Runs that repeat each other "
-        "are taken together, so that a difference in time comes with what chance makes of it. Of three runs or more, "
-        "also which patterns hold in all of them. Exit status 0 where the answer was given, whatever it is; "
-        "--exit-code makes a difference 1. It is 1 too where a run computed no graph.",
+        "Shows what changed from the first run to each of the others: which tensors were read more or less, which "
+        "experts were chosen, whether weights were read in the same order, and how long it took. Repetitions of a run "
+        "form a group, so that a difference in time is shown with its random variation. For three or more runs, also "
+        "shows which patterns hold in all of them. The exit status is 0 if the runs could be compared, whatever the "
+        "result. It is 1 if a run computed no graph or, with --exit-code, if the runs differ.",
     .examples = "  tat diff RUN RUN                          two runs\n"
                 "  tat diff A1 A2 A3 B1 B2 B3                two setups, three runs each\n"
-                "  tat diff --exit-code --section order A B  in a script: are they the same?",
+                "  tat diff --exit-code --section order A B  in a script: same order?",
     .options = table,
     .run = run,
 };

@@ -33,7 +33,7 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
     switch (key) {
         case KEY_JSON: options->json = true; return 0;
         case ARGP_KEY_ARG:
-            if (options->target) { argp_error(state, "one program or process at a time"); }
+            if (options->target) { argp_error(state, "name only one program or process"); }
             options->target = argument;
             return 0;
         default: return ARGP_ERR_UNKNOWN;
@@ -67,9 +67,7 @@ static void check_agent(struct findings * findings) {
 static const char * const verdicts[] = { "good", "warning", "BAD" };
 
 static int print_table(const struct findings * findings) {
-    static const struct column columns[] = { { "CHECK", 0, 0 },
-                                             { "VERDICT", 0, 0 },
-                                             { "FOUND, AND WHAT TO DO", 0, 0 } };
+    static const struct column columns[] = { { "CHECK", 0, 0 }, { "VERDICT", 0, 0 }, { "FINDING AND ADVICE", 0, 0 } };
     struct table * t = table_new(columns, sizeof columns / sizeof *columns);
     for (size_t i = 0; i < findings->count; i++) {
         const struct finding * f = &findings->at[i];
@@ -112,8 +110,8 @@ static int print_json(const struct findings * findings, const char * target) {
 static void print_answer(const struct findings * findings, const char * target) {
     const struct finding * bad = finding_bad(findings);
     printf("\n%s%s%s%s\n", style(stdout, bad ? STYLE_BAD : STYLE_GOOD), target ? target : "This system",
-           bad ? (target ? " cannot be traced." : " is not fit for tracing.")
-               : (target ? " can be traced, as far as can be seen." : " is fit for tracing."),
+           bad ? (target ? " cannot be traced." : " is not ready for tracing.")
+               : (target ? " can be traced, as far as tat can tell." : " is ready for tracing."),
            style(stdout, STYLE_PLAIN));
 }
 
@@ -135,14 +133,13 @@ static int run(int argc, char ** argv) {
 
 const struct command cmd_doctor = {
     .name = "doctor",
-    .summary = "can a program be traced, and is the system fit for it?",
+    .summary = "check whether a program can be traced on this system",
     .arguments = "[PROGRAM | PID]",
     .description =
-        "Looks at a program, or at a process that runs, without starting or changing either: is it linked so that the "
-        "tracer can be loaded, does it have ggml and is the call of ggml_graph_compute to be seen, would other "
-        "backends compute what is not recorded. Then at the system: disk, memory limits, and what looking at page "
-        "faults and disk reads needs. "
-        "The exit status is 0 if it can be traced and 1 if not.",
+        "Examines a program or a running process, without starting or changing it. Can the tracer be loaded? Does the "
+        "program have ggml, and can the tracer see its calls of ggml_graph_compute? Do other backends compute parts of "
+        "the graphs, which are then not recorded? Then examines the system: disk space, memory limits, and access to "
+        "page faults and disk reads. The exit status is 0 if the program can be traced and 1 if not.",
     .examples = "  tat doctor llama-completion\n"
                 "  tat doctor $(pidof llama-server)",
     .options = options_table,

@@ -24,22 +24,23 @@ struct options {
 
 static const struct argp_option table[] = {
     ACCESS_OPTIONS,
-    { NULL, 0, NULL, 0, "In place of access records:", 2 },
-    { "blocks", KEY_BLOCKS, NULL, 0, "The blocks of the file, with the fields they begin with", 2 },
-    { "graph", KEY_GRAPH, "NUMBER", 0, "The graph of this evaluation: leaves, then nodes; sources by number", 2 },
-    { NULL, 0, NULL, 0, "How:", 3 },
+    { NULL, 0, NULL, 0, "Instead of access records, print:", 2 },
+    { "blocks", KEY_BLOCKS, NULL, 0, "The blocks of the trace file, with the first fields of each", 2 },
+    { "graph", KEY_GRAPH, "NUMBER", 0, "The graph of this evaluation: leaves, then nodes. Sources are entry numbers",
+      2 },
+    { NULL, 0, NULL, 0, "Output:", 3 },
     { "format", KEY_FORMAT, "NAME", 0,
-      "table, for the eye; tsv, all columns, tab-separated; jsonl, an object a line. The first on a terminal, else the "
-      "second",
+      "table (to read), tsv (all columns, tab-separated) or jsonl (one object per line). Default: table on a terminal, "
+      "else tsv",
       3 },
-    { "json", KEY_JSON, NULL, 0, "The same as --format jsonl", 3 },
+    { "json", KEY_JSON, NULL, 0, "Same as --format jsonl", 3 },
     { 0 },
 };
 
 static enum text_format format_of(const char * name, struct argp_state * state) {
     if (strcmp(name, "table") == 0) { return TEXT_TABLE; }
     if (strcmp(name, "tsv") == 0) { return TEXT_TSV; }
-    if (strcmp(name, "jsonl") != 0) { argp_error(state, "--format '%s': not one of table, tsv, jsonl", name); }
+    if (strcmp(name, "jsonl") != 0) { argp_error(state, "--format '%s': must be table, tsv or jsonl", name); }
     return TEXT_JSON;
 }
 
@@ -47,7 +48,7 @@ static void set_graph(struct options * o, const char * text, struct argp_state *
     struct access_range range;
     const char * wrong = access_range_parse(text, &range);
     if (wrong || range.first != range.last || range.first > UINT32_MAX) {
-        argp_error(state, "--graph '%s': not the number of one evaluation", text);
+        argp_error(state, "--graph '%s': must be the number of an evaluation", text);
     }
     o->graph = true;
     o->evaluation = (uint32_t) range.first;
@@ -55,9 +56,9 @@ static void set_graph(struct options * o, const char * text, struct argp_state *
 
 static void check(const struct options * o, struct argp_state * state) {
     const bool chosen = o->access.filtered || o->access.request.heads || o->access.request.limit;
-    if (o->blocks && o->graph) { argp_error(state, "--blocks or --graph, not both"); }
+    if (o->blocks && o->graph) { argp_error(state, "use --blocks or --graph, not both"); }
     if ((o->blocks || o->graph) && chosen) {
-        argp_error(state, "--%s shows no access records: leave out the options that choose them",
+        argp_error(state, "--%s prints no access records: leave out filters, -n and --heads",
                    o->blocks ? "blocks" : "graph");
     }
 }
@@ -109,16 +110,16 @@ const struct command cmd_dump = {
     .summary = "print access records, blocks or a graph as text",
     .arguments = "[TRACE]",
     .description =
-        "Prints every access record of a trace, in the order of execution: which bytes of which tensor, read or "
-        "written, by which node of which graph, for which token, when. A terminal gets a table by node, a pipe "
-        "tab-separated columns. Nothing is held in memory, so traces may be of any length. Exit status 1 where "
-        "no record passes the filter; nothing is printed then.",
-    .examples = "  tat dump --format table | less          all there is of the newest trace\n"
+        "Prints every access record of a trace in order of execution: which bytes of which tensor were read or "
+        "written, by which node of which graph, for which token, and when. On a terminal, records are grouped by node "
+        "in a table; otherwise, they are tab-separated columns. Records are streamed, so a trace can be of any length. "
+        "If no record matches the filters, nothing is printed and the exit status is 1.",
+    .examples = "  tat dump --format table | less          all records of the newest trace\n"
                 "  tat dump --tokens 50 --layers 3         one layer of one token\n"
-                "  tat dump --tensor 'cache_?_l0' --tokens 50 --heads      one layer's KV cache\n"
+                "  tat dump --tensor 'cache_?_l0' --tokens 50 --heads   a layer's KV cache\n"
                 "  tat dump --only weights --phase generate --json | jq .size\n"
                 "  tat dump --graph 3                      what evaluation 3 computed\n"
-                "  tat dump --blocks RUN                   what the file is made of",
+                "  tat dump --blocks RUN                   what the file consists of",
     .options = table,
     .run = run,
 };

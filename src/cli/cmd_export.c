@@ -29,17 +29,18 @@ struct options {
 
 static const struct argp_option table[] = {
     { "format", 'f', "NAME", 0,
-      "csv, jsonl (an object a line), or bin (64 bytes a record, for numpy.fromfile). Default: as FILE ends, else csv",
+      "csv, jsonl (one object per line) or bin (64 bytes per record, for numpy.fromfile). Default: the suffix of FILE, "
+      "else csv",
       0 },
     { "output", 'o', "FILE", 0,
-      "Write FILE, whole or not at all, in place of the standard output. With bin also FILE.json, which says what is "
-      "in "
-      "it",
+      "Write to FILE instead of standard output. FILE appears only when it is complete. With bin, FILE.json describes "
+      "the records",
       0 },
     { "references", KEY_REFERENCES, NULL, 0,
-      "Write the string of references to weights instead of records, for simulators of caches: csv or oracleGeneral",
+      "Instead of records, write the sequence of references to weights, as csv or oracleGeneral, for cache simulators",
       2 },
-    { "unit", KEY_UNIT, "UNIT", 0, "Of references: slice (default), expert, page or a size, as in `tat report'", 2 },
+    { "unit", KEY_UNIT, "UNIT", 0,
+      "With --references: slice, expert, page or a size, as in `tat report`. Default: slice", 2 },
     ACCESS_OPTIONS,
     { 0 },
 };
@@ -56,7 +57,7 @@ static const struct access_format * format_of(const struct options * o, struct a
             return formats[i];
         }
     }
-    if (o->format_name) { argp_error(state, "--format '%s': not one of csv, jsonl, bin", o->format_name); }
+    if (o->format_name) { argp_error(state, "--format '%s': must be csv, jsonl or bin", o->format_name); }
     return &access_csv;
 }
 
@@ -70,7 +71,7 @@ static const struct reference_format * reference_format_of(const struct options 
         }
     }
     if (o->format_name) {
-        argp_error(state, "--references --format '%s': neither csv nor oracleGeneral", o->format_name);
+        argp_error(state, "--references --format '%s': must be csv or oracleGeneral", o->format_name);
     }
     return &reference_csv;
 }
@@ -79,17 +80,17 @@ static void complete(struct options * o, struct argp_state * state) {
     const struct access_request * request = &o->access.request;
     if (!o->references) {
         o->format = format_of(o, state);
-        if (o->unit) { argp_error(state, "--unit is for --references"); }
+        if (o->unit) { argp_error(state, "--unit needs --references"); }
     } else {
         o->reference_format = reference_format_of(o, state);
         if (o->access.selects || request->limit || request->heads) {
             argp_error(state,
-                       "--references takes all reads of prompt and generation: of the options that select records "
-                       "only --model goes with it");
+                       "--references writes all reads of prompt and generation: leave out filters other than --model, "
+                       "-n and --heads");
         }
     }
     if ((o->format == &access_bin || o->reference_format == &reference_oracle) && !o->path && isatty(STDOUT_FILENO)) {
-        argp_error(state, "binary records are nothing for a terminal: give -o FILE, or a pipe");
+        argp_error(state, "binary records cannot go to a terminal: use -o FILE or a pipe");
     }
 }
 
@@ -98,7 +99,7 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
     switch (key) {
         case 'f': o->format_name = argument; return 0;
         case 'o':
-            if (!*argument) { argp_error(state, "--output: empty"); }
+            if (!*argument) { argp_error(state, "--output: the file name is empty"); }
             o->path = strcmp(argument, "-") == 0 ? NULL : argument;
             return 0;
         case KEY_REFERENCES: o->references = true; return 0;
@@ -150,9 +151,9 @@ static int write_description(const struct access_writer * writer, struct tat_err
 
 static void say_what(const struct options * o, const struct access_writer * writer) {
     char count[UNITS_SIZE];
-    fprintf(stderr, "tat export: %s access records in %s%s%s%s\n", format_count(count, writer->count), o->path,
-            o->format == &access_bin ? "; what its numbers mean in " : "", o->format == &access_bin ? o->path : "",
-            o->format == &access_bin ? ".json" : "");
+    fprintf(stderr, "tat export: %s access records in %s", format_count(count, writer->count), o->path);
+    if (o->format == &access_bin) { fprintf(stderr, "; %s.json describes them", o->path); }
+    fputc('\n', stderr);
 }
 
 static int export_to_file(const struct options * o, const struct tat_trace * trace, struct tat_error * error) {
@@ -229,10 +230,10 @@ const struct command cmd_export = {
     .summary = "write access records as CSV, JSON lines or binary",
     .arguments = "[TRACE]",
     .description =
-        "Writes the access records of a trace for other programs: spreadsheets, databases, pandas, numpy. Columns "
-        "and binary fields are those of doc/format.md. Nothing is held in memory, so traces may be of any length. "
-        "Exit status 1 where no record passes the filter; nothing is written then.",
-    .examples = "  tat export -o accesses.csv              all of the newest trace\n"
+        "Writes the access records of a trace for other programs: spreadsheets, databases, pandas, numpy. "
+        "doc/format.md describes the columns and binary fields. Records are streamed, so a trace can be of any length. "
+        "If no record matches the filters, nothing is written and the exit status is 1.",
+    .examples = "  tat export -o accesses.csv              all records of the newest trace\n"
                 "  tat export --format jsonl --phase generate | gzip > generate.jsonl.gz\n"
                 "  tat export -o accesses.bin RUN          and accesses.bin.json, for numpy\n"
                 "  tat export --only kv --heads -o kv.csv  the KV cache by head\n"

@@ -25,15 +25,14 @@ struct options {
 enum { KEY_CSV = 256, KEY_JSON, KEY_METADATA, KEY_CHECK, KEY_SINGLE };
 
 static const struct argp_option options_table[] = {
-    { "csv", KEY_CSV, NULL, 0, "Print the tensors as CSV, as in a trace's gguf_structure.csv", 0 },
+    { "csv", KEY_CSV, NULL, 0, "Print the tensors as CSV, like a trace's gguf_structure.csv", 0 },
     { "json", KEY_JSON, NULL, 0, "Print everything as JSON", 0 },
-    { "metadata", KEY_METADATA, NULL, 0, "Print the metadata in place of the tensors", 0 },
+    { "metadata", KEY_METADATA, NULL, 0, "Print the metadata instead of the tensors", 0 },
     { "check", KEY_CHECK, NULL, 0,
-      "Print only what is wrong: overlaps, gaps, tensors that end after the file. Exit status 1 even where the model "
-      "can "
-      "be used",
+      "Print only problems: overlaps, gaps, tensors beyond the end of the file. The exit status is 1 if there are any, "
+      "even if the model is usable",
       0 },
-    { "single", KEY_SINGLE, NULL, 0, "Read this file alone, even if it is one part of a split model", 0 },
+    { "single", KEY_SINGLE, NULL, 0, "Read only this file, even if it is part of a split model", 0 },
     { 0 },
 };
 
@@ -46,7 +45,7 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
         case KEY_CHECK: options->view = VIEW_CHECK; return 0;
         case KEY_SINGLE: options->flags |= TAT_GGUF_SINGLE; return 0;
         case ARGP_KEY_ARG:
-            if (options->path) { argp_error(state, "one model file at a time; of a split model name any part"); }
+            if (options->path) { argp_error(state, "name only one model file; for a split model, any of its parts"); }
             options->path = argument;
             return 0;
         case ARGP_KEY_NO_ARGS: argp_error(state, "name a model file"); return 0;
@@ -146,9 +145,9 @@ static void print_count(const char * name, uint32_t value) {
 
 static void print_params(const struct tat_gguf_params * p) {
     printf("model    ");
-    print_safe(*p->name ? p->name : "without a name", stdout);
+    print_safe(*p->name ? p->name : "(unnamed)", stdout);
     printf("\nshape    architecture ");
-    print_safe(*p->architecture ? p->architecture : "not given", stdout);
+    print_safe(*p->architecture ? p->architecture : "unknown", stdout);
     print_count("layers", p->n_layer);
     print_count("embedding", p->n_embd);
     print_count("heads", p->n_head);
@@ -226,7 +225,7 @@ static int run(int argc, char ** argv) {
     }
     tat_gguf_close(gguf);
     if (printed < 0 || fflush(stdout)) {
-        tat_fail_errno(&error, "writing to standard output");
+        tat_fail_errno(&error, "cannot write to standard output");
         return command_fail(&cmd_gguf, &error);
     }
     return is_damaged || (options.view == VIEW_CHECK && total) ? TAT_ERROR_NO : TAT_OK;
@@ -237,12 +236,12 @@ const struct command cmd_gguf = {
     .summary = "show the structure of a model file",
     .arguments = "FILE",
     .description =
-        "Reads the header of a GGUF model file, or of all parts of a split model, and shows its hyper-parameters and "
-        "where each tensor lies. Offsets count from the start of the file. Tensors that overlap, leave gaps or end "
-        "after the file are reported. The exit status is 1 if the model is damaged.",
-    .examples = "  tat gguf model.gguf                       hyper-parameters and tensors\n"
+        "Reads the header of a GGUF model file, or of all parts of a split model. Shows the hyperparameters, and where "
+        "each tensor is; offsets count from the start of the file. Reports tensors that overlap, leave gaps or extend "
+        "beyond the end of the file. The exit status is 1 if the model is damaged.",
+    .examples = "  tat gguf model.gguf                       hyperparameters and tensors\n"
                 "  tat gguf --csv model.gguf > tensors.csv   for a spreadsheet\n"
-                "  tat gguf --check model.gguf               is the download complete?\n",
+                "  tat gguf --check model.gguf               is the download complete?",
     .options = options_table,
     .run = run,
 };

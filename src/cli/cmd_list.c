@@ -23,7 +23,7 @@ struct options {
 
 static const struct argp_option options_table[] = {
     { "json", KEY_JSON, NULL, 0, "Print the list as JSON", 0 },
-    { "names", KEY_NAMES, NULL, 0, "Print the names alone, one a line", 0 },
+    { "names", KEY_NAMES, NULL, 0, "Print only the names, one per line", 0 },
     { 0 },
 };
 
@@ -33,7 +33,7 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
         case KEY_JSON: options->form = FORM_JSON; return 0;
         case KEY_NAMES: options->form = FORM_NAMES; return 0;
         case ARGP_KEY_ARG:
-            if (options->folder) { argp_error(state, "one folder at a time"); }
+            if (options->folder) { argp_error(state, "name only one folder"); }
             options->folder = argument;
             return 0;
         default: return ARGP_ERR_UNKNOWN;
@@ -144,13 +144,14 @@ static int run(int argc, char ** argv) {
 
 const struct command cmd_list = {
     .name = "list",
-    .summary = "list the traces, the newest first",
+    .summary = "list traces, newest first",
     .arguments = "[DIR]",
     .description =
-        "Lists the traces in ./traces, or in $TAT_DIR, the newest first: when each began, what it takes on disk, "
-        "and, once its metadata is written, the program and the model. Those that `tat record -o' wrote elsewhere "
-        "from here are listed by their paths, but for private ones. With DIR, the traces in that folder, whatever "
-        "they are called.",
+        "Lists the traces in ./traces, or in $TAT_DIR, newest first, with the start time, the size on disk and, once "
+        "the metadata is written, the program and the model. Also lists, by path, the traces that `tat record -o` "
+        "wrote "
+        "elsewhere when run from this folder, except private ones. With DIR, lists all traces in that folder, whatever "
+        "their names.",
     .examples = "  tat list\n"
                 "  tat list /data/traces\n"
                 "  TAT_DIR=/data/traces tat list --json",

@@ -36,20 +36,19 @@ enum { KEY_PRIVATE = 256, KEY_MAX_SIZE, KEY_TOKENS, KEY_EXACT_TIME };
 
 static const struct argp_option options_table[] = {
     { "output", 'o', "DIR", 0,
-      "Write into this folder, which must be new or empty, in place of a new one in ./traces. `tat list' lists it with "
-      "those, and it is the newest there, unless it is private",
+      "Write into DIR, which must be new or empty, instead of a new folder in ./traces. `tat list` shows it there, and "
+      "it counts as the newest trace, unless it is private",
       0 },
-    { "private", KEY_PRIVATE, NULL, 0,
-      "Leave out token ids, prompts, the host's name, the environment and the paths of files", 0 },
-    { "max-size", KEY_MAX_SIZE, "SIZE", 0, "End the trace before it is larger than this: 500MB, 2GiB", 0 },
+    { "private", KEY_PRIVATE, NULL, 0, "Leave out token ids, prompts, the host name, the environment and file paths",
+      0 },
+    { "max-size", KEY_MAX_SIZE, "SIZE", 0, "Stop recording before the trace is larger than SIZE: 500MB, 2GiB", 0 },
     { "tokens", KEY_TOKENS, "A:B", 0,
-      "Record in full only graphs with tokens A to B, counted from 0 in each context without warm-up; either may be "
-      "left "
-      "out. Of other graphs, only that they were computed",
+      "Record in full only graphs that compute tokens A to B; other graphs are only counted. Token numbers start at 0 "
+      "in each context, without warm-up. A or B can be omitted",
       0 },
     { "exact-time", KEY_EXACT_TIME, NULL, 0,
-      "Time a node until its slowest thread has finished, not thread 0 alone, and note what thread 0 waited. Costs a "
-      "few nanoseconds at each barrier of each thread",
+      "Time each node until its slowest thread has finished, not only thread 0, and record how long thread 0 waited. "
+      "Costs a few nanoseconds per barrier and thread",
       0 },
     { 0 },
 };
@@ -71,7 +70,7 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
             if (!parse_bytes(argument, &options->max_size)) {
                 argp_error(state, "'%s' is not a size such as 500MB", argument);
             }
-            if (options->max_size < SMALLEST_TRACE) { argp_error(state, "--max-size: no trace is under 128KiB"); }
+            if (options->max_size < SMALLEST_TRACE) { argp_error(state, "--max-size: a trace needs at least 128KiB"); }
             return 0;
         case KEY_TOKENS:
             if (!is_token_range(argument)) {
@@ -125,7 +124,7 @@ static int set_environment(const char * agent, const char * folder, uint64_t max
     snprintf(size, sizeof size, "%llu", (unsigned long long) max_size);
     if (preload(agent) != 0 || setenv("TAT_RUN_DIR", folder, 1) != 0 ||
         (max_size && setenv("TAT_MAX_SIZE", size, 1) != 0)) {
-        return tat_fail_errno(error, "environment");
+        return tat_fail_errno(error, "cannot set the environment");
     }
     return 0;
 }
@@ -180,7 +179,7 @@ static void say_totals(const char * folder, const struct tat_run_totals * t) {
             format_count(accesses, t->accesses), format_bytes(bytes, t->bytes), format_count(lost, t->lost),
             format_overhead(overhead, t->overhead), format_bytes(size, t->file_bytes), folder);
     if (t->checks_failed) {
-        fprintf(stderr, "; %u check%s FAILED, see `tat verify'", t->checks_failed, t->checks_failed == 1 ? "" : "s");
+        fprintf(stderr, "; %u check%s FAILED, see `tat verify`", t->checks_failed, t->checks_failed == 1 ? "" : "s");
     }
     fputc('\n', stderr);
     if (*t->caveats) { fprintf(stderr, "tat: %s\n", t->caveats); }
@@ -215,7 +214,7 @@ static void finish_run(const char * folder, void * state) {
     }
     say_totals(folder, &totals);
     if (totals.evaluations == 0 && WIFSIGNALED(finished->wait_status)) {
-        fprintf(stderr, "tat record: it was ended by signal %d (%s) in its first graph: nothing of that is recorded\n",
+        fprintf(stderr, "tat record: the program was killed by signal %d (%s) in its first graph, which is lost\n",
                 WTERMSIG(finished->wait_status), strsignal(WTERMSIG(finished->wait_status)));
     }
 }
@@ -247,7 +246,7 @@ static int record(const struct options * options, const char * program, const ch
     if (finished.left) {
         run_watch_say_left(&seen);
     } else if (finished.traces == 0 && obstacle) {
-        fprintf(stderr, "tat record: no trace, as the warning said\n");
+        fprintf(stderr, "tat record: no trace: see the warning above\n");
     } else if (finished.traces == 0 && failures == 0) {
         run_watch_say_why(&seen, finished.wait_status);
     }
@@ -280,11 +279,12 @@ const struct command cmd_record = {
     .summary = "run a command and trace it",
     .arguments = "-- COMMAND [ARGUMENT...]",
     .description =
-        "Runs a command with its input, output and signals untouched, and records every tensor access of the llama.cpp "
-        "in it, whichever process it is in. The program needs no change, only shared libraries. Where no trace comes, "
-        "the reason is told. What the command leaves running in the background is waited for; Ctrl-C then leaves it "
-        "running, with its trace. The exit status is the command's; if a signal ended it, tat ends by the same one. As "
-        "in shells, 127 means that there is no such program and 126 that it cannot be run.",
+        "Runs a command and records every tensor access of the llama.cpp in it, in whichever process that runs. The "
+        "command's input, output and signals are untouched. The program needs no change, but llama.cpp must be in "
+        "shared libraries. If there is no trace at the end, tat says why. If the command leaves processes running in "
+        "the background, tat waits for them; Ctrl-C ends the wait, and they go on running and recording. The exit "
+        "status is the command's; if a signal kills the command, the same signal ends tat. As in a shell, 127 means "
+        "that there is no such program, and 126 that it cannot be run.",
     .examples = "  tat record -- llama-completion -m model.gguf -p \"Hello\" -n 100\n"
                 "  tat record --private -o /data/run1 -- python3 chat.py",
     .options = options_table,

@@ -39,17 +39,20 @@ struct options {
 
 static const struct argp_option table[] = {
     { "section", KEY_SECTION, "NAME", 0,
-      "Only this section; may be given again: run, phases, tokens, components, hot, layers, "
-      "time, order, attention, experts, caching",
+      "Print only this section; can be repeated: run, phases, tokens, components, hot, layers, time, order, attention, "
+      "experts, caching",
       0 },
-    { "questions", KEY_QUESTIONS, NULL, 0, "Answer people's questions in words, each with its figures", 0 },
+    { "questions", KEY_QUESTIONS, NULL, 0, "Answer common questions in words, each with its figures", 0 },
     { "model", KEY_MODEL, "MODEL", 0,
-      "Of this model where several computed: its number, its file's name or a piece of it, or its part: draft", 0 },
-    { "hot", KEY_HOT, "PERCENT", 0, "Hottest weights that count as hot (10)", 0 },
-    { "cold", KEY_COLD, "PERCENT", 0, "Coldest weights that count as cold (50)", 0 },
-    { "memory", KEY_MEMORY, "SIZE", 0, "Memory there is for weights: 8G", 0 },
-    { "disk", KEY_DISK, "RATE", 0, "What the disk reads in a second: 2G/s", 0 },
-    { "unit", KEY_UNIT, "UNIT", 0, "What a cache keeps as one: slice, expert, page (4 KiB) or a size: 64K (slice)", 0 },
+      "Report on this model, if several computed. MODEL is a number, all or part of a file name, or a part such as "
+      "draft",
+      0 },
+    { "hot", KEY_HOT, "PERCENT", 0, "Share of the weights, hottest first, that counts as hot. Default: 10", 0 },
+    { "cold", KEY_COLD, "PERCENT", 0, "Share of the weights, coldest first, that counts as cold. Default: 50", 0 },
+    { "memory", KEY_MEMORY, "SIZE", 0, "Memory available for weights: 8G", 0 },
+    { "disk", KEY_DISK, "RATE", 0, "How fast the disk reads: 2G/s", 0 },
+    { "unit", KEY_UNIT, "UNIT", 0,
+      "What a cache keeps or drops as a whole: slice, expert, page (4 KiB) or a size: 64K. Default: slice", 0 },
     { "json", KEY_JSON, NULL, 0, "Print the sections as JSON", 0 },
     { 0 },
 };
@@ -59,7 +62,7 @@ static void add_section(struct options * options, const char * name, struct argp
     for (unsigned i = 0; (known = tat_analysis_name(i)); i++) {
         if (strcmp(known, name) == 0) { break; }
     }
-    if (!known) { argp_error(state, "no section '%s'; --help lists them", name); }
+    if (!known) { argp_error(state, "there is no section '%s'; --help lists them", name); }
     if (options->n_sections == SECTIONS_MAX) { argp_error(state, "too many sections"); }
     options->sections[options->n_sections++] = name;
 }
@@ -68,7 +71,7 @@ static double parse_percent(const char * text, struct argp_state * state) {
     char * end;
     const double percent = strtod(text, &end);
     if (end == text || *end || !(percent > 0 && percent <= 100)) {
-        argp_error(state, "'%s' is not a percentage above 0 and up to 100", text);
+        argp_error(state, "'%s' is not a percentage above 0 and at most 100", text);
     }
     return percent / 100;
 }
@@ -109,7 +112,7 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
         case KEY_DISK: options->analysis.disk_bytes_per_second = parse_rate(argument, state); return 0;
         case KEY_UNIT: options->analysis.cache_unit = parse_unit(argument, state); return 0;
         case ARGP_KEY_ARG:
-            if (options->trace) { argp_error(state, "one trace at a time"); }
+            if (options->trace) { argp_error(state, "name only one trace"); }
             options->trace = argument;
             return 0;
         default: return ARGP_ERR_UNKNOWN;
@@ -131,7 +134,7 @@ static void say_model(const json_t * answers) {
     json_object_foreach((json_t *) answers, name, section) {
         const char * model = json_string_value(json_object_get(json_object_get(section, "values"), "model"));
         if (!model) { continue; }
-        printf("Of %s, one of several models: --model chooses.\n", model);
+        printf("About %s, one of several models in this trace; --model chooses another.\n", model);
         return;
     }
 }
@@ -171,7 +174,7 @@ static int print(const char * text, const struct options * options, bool * told,
     }
     json_decref(answers);
     if (status == 0) { status = fflush(stdout); }
-    return status == 0 ? 0 : tat_fail_errno(error, "writing the report");
+    return status == 0 ? 0 : tat_fail_errno(error, "cannot write the report");
 }
 
 static bool is_whole(const struct tat_trace_summary * t) {
@@ -186,8 +189,8 @@ static void warn_of_part(const struct options * options, const struct tat_trace 
     for (size_t i = 0; i < options->n_sections; i++) { told |= strcmp(options->sections[i], "run") == 0; }
     if (told) { return; }
     fprintf(stderr,
-            "tat report: the trace is not whole (killed, cut off, damaged or still being written): what is there "
-            "was counted; `tat report --section run' says more\n");
+            "tat report: the trace is incomplete (killed, cut off, damaged or still being written). The report covers "
+            "what is there; `tat report --section run` says what is missing\n");
 }
 
 static bool choose_model(const struct tat_trace * trace, struct options * options, struct tat_error * error) {
@@ -223,16 +226,16 @@ static int run(int argc, char ** argv) {
 
 const struct command cmd_report = {
     .name = "report",
-    .summary = "say what a trace holds",
+    .summary = "show what a trace holds",
     .arguments = "[TRACE]",
     .description =
-        "Shows what was run, its phases, bytes per token, the parts of the model, hot and cold weights, layers, "
-        "time, the order of reads, attention with its KV cache, and experts; what a cache would save where "
-        "--section caching asks for it. Load and warm-up never mix into what is said of prompt and "
-        "generation. Exit status 1 where no graph was computed, or where the trace has nothing of the "
-        "sections that were named: the experts of a dense model.",
-    .examples = "  tat report                     the newest trace under traces/\n"
-                "  tat report --section hot       one section of it, with all its tables\n"
+        "Shows what ran, its phases, bytes per token, the parts of the model, hot and cold weights, layers, time, the "
+        "order of reads, attention with its KV cache, and experts; with --section caching, also what a cache would "
+        "save. Figures for the prompt and for generation never include loading or warm-up. The exit status is 1 if no "
+        "graph was computed, or if the trace has nothing for the named sections, such as the experts of a dense "
+        "model.",
+    .examples = "  tat report                     the newest trace\n"
+                "  tat report --section hot       one section, with all its tables\n"
                 "  tat report --questions         answers in words\n"
                 "  tat report --section caching --memory 8G --disk 2G/s\n"
                 "  tat report --json RUN          for a program",

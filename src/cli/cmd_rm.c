@@ -21,7 +21,7 @@ struct options {
 };
 
 static const struct argp_option options_table[] = {
-    { "keep", KEY_KEEP, "N", 0, "Delete all but the N newest in the folder of traces", 0 },
+    { "keep", KEY_KEEP, "N", 0, "Delete all traces but the N newest in ./traces or $TAT_DIR", 0 },
     { 0 },
 };
 
@@ -29,7 +29,7 @@ static long parse_count(const char * text, struct argp_state * state) {
     char * end;
     errno = 0;
     const long count = strtol(text, &end, 10);
-    if (end == text || *end || errno || count < 0) { argp_error(state, "--keep wants a number, not '%s'", text); }
+    if (end == text || *end || errno || count < 0) { argp_error(state, "--keep '%s': must be a whole number", text); }
     return count;
 }
 
@@ -42,7 +42,7 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
             options->n_names = state->argc - state->next;
             return 0;
         case ARGP_KEY_END:
-            if (options->n_names && options->keep >= 0) { argp_error(state, "name traces, or say how many to keep"); }
+            if (options->n_names && options->keep >= 0) { argp_error(state, "name traces or use --keep, not both"); }
             if (!options->n_names && options->keep < 0) {
                 argp_error(state, "name the traces to delete, or use --keep N");
             }
@@ -102,8 +102,8 @@ const struct command cmd_rm = {
     .summary = "delete traces",
     .arguments = "[TRACE...]",
     .description =
-        "Deletes the folders of traces, without asking, and says how much space that freed. Only a folder named "
-        "run_* that holds a trace, or nothing that is not ours, is deleted; links are never followed.",
+        "Deletes the folders of traces without asking, and prints how much space this freed. Deletes a folder only if "
+        "it is named run_* and holds a trace, or nothing but files that tat made. Never follows links.",
     .examples = "  tat rm run_20261124_101500     delete one\n"
                 "  tat rm --keep 5                delete all but the five newest",
     .options = options_table,

@@ -29,9 +29,9 @@ struct options {
 };
 
 static const struct argp_option table[] = {
-    { "interval", KEY_INTERVAL, "SECONDS", 0, "Time from one look to the next (1), 0.1 or more", 0 },
-    { "once", KEY_ONCE, NULL, 0, "One look, as text; so without a terminal", 0 },
-    { "json", KEY_JSON, NULL, 0, "One look, as JSON", 0 },
+    { "interval", KEY_INTERVAL, "SECONDS", 0, "Time between updates, 0.1 or more. Default: 1", 0 },
+    { "once", KEY_ONCE, NULL, 0, "Print one snapshot as text. Default without a terminal", 0 },
+    { "json", KEY_JSON, NULL, 0, "Print one snapshot as JSON", 0 },
     { 0 },
 };
 
@@ -51,7 +51,7 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
         case KEY_ONCE: options->once = true; return 0;
         case KEY_INTERVAL: options->interval = parse_interval(argument, state); return 0;
         case ARGP_KEY_ARG:
-            if (options->trace) { argp_error(state, "one trace at a time"); }
+            if (options->trace) { argp_error(state, "name only one trace"); }
             options->trace = argument;
             return 0;
         default: return ARGP_ERR_UNKNOWN;
@@ -151,8 +151,8 @@ static uint64_t now_ns(const struct tat_trace * trace) {
 static void say_next(const struct top * top, FILE * out) {
     fprintf(out, "%s\nNext: tat report %s\n",
             tat_trace_summary(follow_trace(top->follow))->ended ? ""
-                                                                : "It did not close its trace; what was recorded is "
-                                                                  "there.",
+                                                                : "The program did not close its trace. Everything "
+                                                                  "recorded before that is there.",
             top->path);
 }
 
@@ -164,7 +164,7 @@ static json_t * make_frame(const struct top * top, struct tat_error * error) {
 }
 
 static int print_once(const struct top * top, bool json, struct tat_error * error) {
-    if (!top->follow) { return tat_fail(error, TAT_ERROR_NO, "%s: no graph was computed yet", top->path); }
+    if (!top->follow) { return tat_fail(error, TAT_ERROR_NO, "%s: no graph has been computed yet", top->path); }
     json_t * frame = make_frame(top, error);
     if (!frame) { return -1; }
     errno = ENOMEM;
@@ -173,7 +173,7 @@ static int print_once(const struct top * top, bool json, struct tat_error * erro
     if (status == 0 && !json && !top->running) { say_next(top, stdout); }
     if (status == 0) { status = fflush(stdout); }
     json_decref(frame);
-    return status == 0 ? 0 : tat_fail_errno(error, "writing");
+    return status == 0 ? 0 : tat_fail_errno(error, "cannot write to standard output");
 }
 
 /* ---- the loop ---- */
@@ -185,12 +185,12 @@ static int draw_screen(const struct top * top, const struct options * options, s
     if (top->follow && !frame) { return -1; }
     if (frame) {
         text = top_text_that_fits(frame, screen_columns(), screen_rows() - 1); /* the foot has the last */
-    } else if (asprintf(&text, "Recording\nWaiting for the first graph of %s\n", top->path) < 0) {
+    } else if (asprintf(&text, "Recording\nWaiting for the first graph in %s\n", top->path) < 0) {
         text = NULL;
     }
     json_decref(frame);
     if (!text) { return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
-    snprintf(foot, sizeof foot, "q ends this view, not the run; a look every %g s", options->interval / 1000.0);
+    snprintf(foot, sizeof foot, "Press q to leave; the run goes on. Updated every %g s", options->interval / 1000.0);
     const int status = screen_draw(text, foot) == 0 ? 0 : tat_fail_errno(error, "the terminal");
     free(text);
     return status;
@@ -239,13 +239,13 @@ const struct command cmd_top = {
     .summary = "watch a recording while it runs",
     .arguments = "[TRACE]",
     .description =
-        "Shows the newest run that is being recorded, or the one named: tokens a second now (the last two seconds) and "
-        "since it began, bytes touched, losses, the hottest weights and the use of experts. q or Ctrl-C ends the view, "
-        "not the run; it ends by itself when the run does. It only reads, and each look only what came since the last. "
-        "Exit status 1 where no recording is running.",
+        "Shows the newest run that is being recorded, or TRACE: tokens per second now (over the last two seconds) and "
+        "since the start, bytes touched, losses, the hottest weights and the use of experts. q or Ctrl-C closes the "
+        "view, and the run goes on; when the run ends, the view closes. tat top only reads the trace, and each update "
+        "reads only what is new. The exit status is 1 if no recording is running.",
     .examples = "  tat top                     in a second terminal, beside `tat record`\n"
-                "  tat top --interval 0.5      twice a second\n"
-                "  tat top --json              one look, for a program",
+                "  tat top --interval 0.5      update twice a second\n"
+                "  tat top --json              one snapshot, for a program",
     .options = table,
     .run = run,
 };

@@ -30,7 +30,7 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
     switch (key) {
         case KEY_JSON: options->json = true; return 0;
         case ARGP_KEY_ARG:
-            if (options->trace) { argp_error(state, "one trace at a time"); }
+            if (options->trace) { argp_error(state, "name only one trace"); }
             options->trace = argument;
             return 0;
         default: return ARGP_ERR_UNKNOWN;
@@ -53,8 +53,8 @@ static void print_conclusion(const struct tat_verification * v) {
     } else if (weights_are_checked(v)) {
         printf("\n%sAll good: %" PRIu64 " access records, nothing missing.", style(stdout, STYLE_GOOD), v->n_accesses);
     } else {
-        printf("\n%sGood as far as it could be checked: %" PRIu64
-               " access records.\nWhether weights are missing was not checked.",
+        printf("\n%sGood, as far as could be checked: %" PRIu64
+               " access records.\nNot checked: whether weights are missing.",
                style(stdout, STYLE_GOOD), v->n_accesses);
     }
     puts(style(stdout, STYLE_PLAIN));
@@ -106,14 +106,13 @@ static int run(int argc, char ** argv) {
 
 const struct command cmd_verify = {
     .name = "verify",
-    .summary = "prove that a trace is whole",
+    .summary = "prove that a trace is complete",
     .arguments = "[TRACE]",
     .description =
-        "Checks a trace against itself and against its model files: blocks, losses, the identity of nodes and "
-        "callbacks, every record's place, every weight, layer, expert selection and position. A check that has "
-        "nothing to look at says so, and is not good. Exit status 1 where a check fails, and where nothing at all was "
-        "recorded.",
-    .examples = "  tat verify                 the newest trace under traces/\n"
+        "Checks a trace against itself and against its model files: blocks, losses, nodes against callbacks, the place "
+        "of every record, and every weight, layer, expert selection and position. A check that has nothing to examine "
+        "says \"not checked\", never \"good\". The exit status is 1 if a check fails or if nothing was recorded.",
+    .examples = "  tat verify                 the newest trace\n"
                 "  tat verify --json RUN      one run, for a script",
     .options = table,
     .run = run,

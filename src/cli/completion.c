@@ -129,7 +129,8 @@ static void zsh_option(const struct argp_option * option) {
 }
 
 static void zsh_command(const struct command * command) {
-    printf("            %s)\n                _arguments -s -S '--help[explain the command]' \\\n", command->name);
+    printf("            %s)\n                _arguments -s -S '--help[print help for the command]' \\\n",
+           command->name);
     for (const struct argp_option * o = command->options; o && !option_is_last(o); o++) {
         if (option_is_given(o)) { zsh_option(o); }
     }
@@ -233,7 +234,7 @@ static void fish_operand(const struct command * command) {
 static void fish_command(const struct command * command) {
     printf("complete -c tat -n __fish_is_first_token -f -a %s -d ", command->name);
     fish_quoted(command->summary);
-    printf("\ncomplete -c tat -n '__tat_is %s' -l help -d 'explain the command'\n", command->name);
+    printf("\ncomplete -c tat -n '__tat_is %s' -l help -d 'print help for the command'\n", command->name);
     for (const struct argp_option * o = command->options; o && !option_is_last(o); o++) {
         if (option_is_given(o)) { fish_option(command, o); }
     }

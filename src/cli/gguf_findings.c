@@ -8,8 +8,8 @@
 enum { SHOWN = 3 }; /* of one kind in one file */
 
 static const char * const further[TAT_GGUF_FINDING_COUNT] = {
-    [TAT_GGUF_OVERLAP] = "tensors overlap the one before them",
-    [TAT_GGUF_MISALIGNED] = "tensors begin at no multiple of the alignment",
+    [TAT_GGUF_OVERLAP] = "tensors that overlap the one before",
+    [TAT_GGUF_MISALIGNED] = "tensors that do not begin at a multiple of the alignment",
     [TAT_GGUF_GAP] = "gaps between tensors",
     [TAT_GGUF_UNKNOWN_TYPE] = "tensors of unknown type",
     [TAT_GGUF_LONG_NAME] = "names that are too long for llama.cpp",
@@ -52,8 +52,8 @@ static void print_cut(const struct tat_gguf * gguf, uint32_t number, FILE * out)
     if (!first) { return; }
     begin_line(gguf, number, true, out);
     fprintf(out,
-            "the file is cut short: its tensors need %" PRIu64 " bytes and it has %" PRIu64 ". %" PRIu32 " of %" PRIu32
-            " tensors end %" PRIu64 " bytes after it or less, the first of them '",
+            "the file is cut short: its tensors need %" PRIu64 " bytes, but it has %" PRIu64 ". %" PRIu32 " of %" PRIu32
+            " tensors extend beyond its end, by up to %" PRIu64 " bytes; the first is '",
             end, file->size, beyond, file->n_tensors, end - file->size);
     print_safe(first->name, out);
     fprintf(out, "' at byte %" PRIu64 "\n", first->file_offset);
@@ -76,7 +76,7 @@ static uint32_t print_file(const struct tat_gguf * gguf, uint32_t from, FILE * o
     for (int kind = 0; kind < TAT_GGUF_FINDING_COUNT; kind++) {
         if (seen[kind] <= SHOWN || !further[kind]) { continue; }
         begin_line(gguf, file, kind == TAT_GGUF_OVERLAP || kind == TAT_GGUF_MISALIGNED, out);
-        fprintf(out, "and %" PRIu32 " more: %s\n", seen[kind] - SHOWN, further[kind]);
+        fprintf(out, "and %" PRIu32 " more %s\n", seen[kind] - SHOWN, further[kind]);
     }
     return i;
 }
@@ -86,5 +86,5 @@ void gguf_print_findings(const struct tat_gguf * gguf, FILE * out) {
     uint64_t total;
     tat_gguf_findings(gguf, &count, &total);
     for (uint32_t i = 0; i < count;) { i = print_file(gguf, i, out); }
-    if (total > count) { fprintf(out, "and %" PRIu64 " findings more\n", total - count); }
+    if (total > count) { fprintf(out, "and %" PRIu64 " more findings\n", total - count); }
 }

@@ -12,9 +12,9 @@ static const struct group {
     const char * title;
     const char * names[12];
 } groups[] = {
-    { "Make and keep traces", { "record", "top", "list", "rm" } },
+    { "Record and manage traces", { "record", "top", "list", "rm" } },
     { "Read a trace", { "report", "verify", "dump", "export", "view", "diff" } },
-    { "Look at a model", { "gguf", "plan" } },
+    { "Inspect a model", { "gguf", "plan" } },
 };
 enum { GROUPS = sizeof groups / sizeof *groups };
 
@@ -48,7 +48,7 @@ static void show_group(FILE * out, const struct group * group) {
 }
 
 static void show_rest(FILE * out) {
-    const char * title = "Others";
+    const char * title = "Other commands";
     for (size_t i = 0; command_table[i]; i++) {
         if (is_grouped(command_table[i]->name)) { continue; }
         if (title) { fprintf(out, "\n%s:\n", title); }
@@ -64,20 +64,20 @@ struct listing {
 
 static void show_external(const char * name, void * state) {
     struct listing * listing = state;
-    fprintf(listing->out, "%s %s", listing->begun ? "" : "\nPrograms beside tat:", name);
+    fprintf(listing->out, "%s %s", listing->begun ? "" : "\nExternal commands:", name);
     listing->begun = true;
 }
 
 void help_overview(FILE * out) {
     fputs("Usage: tat COMMAND [ARGUMENT...]\n\n"
-          "Records which bytes of a model a llama.cpp run touches, when and in what order.\n",
+          "Records which bytes of a model a llama.cpp run touches, when, and in what order.\n",
           out);
     for (size_t g = 0; g < GROUPS; g++) { show_group(out, &groups[g]); }
     show_rest(out);
     struct listing listing = { .out = out };
     external_each(show_external, &listing);
     if (listing.begun) { fputc('\n', out); }
-    fputs("\n`tat COMMAND --help' explains a command. Traces are kept in ./traces, or in $TAT_DIR;\n"
-          "commands that read one take the newest unless told which.\n",
+    fputs("\nRun `tat COMMAND --help` for help on a command. Traces are stored in ./traces,\n"
+          "or in $TAT_DIR. Commands that read a trace use the newest one by default.\n",
           out);
 }

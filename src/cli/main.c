@@ -18,7 +18,7 @@ static int unknown(const char * name) {
     fprintf(stderr, "tat: there is no command '%s'", name);
     const char * near = suggest_command(name);
     if (near) { fprintf(stderr, "; did you mean '%s'?", near); }
-    fprintf(stderr, "\nTry `tat --help' for the list of commands.\n");
+    fprintf(stderr, "\nRun `tat --help` for a list of commands.\n");
     return TAT_ERROR_USAGE;
 }
 
@@ -49,7 +49,7 @@ static int run_option(int argc, char ** argv) {
     if (strcmp(option, "--version") == 0 || strcmp(option, "-V") == 0) { return puts("tat " TAT_VERSION), TAT_OK; }
     if (strcmp(option, "--completion") == 0) { return completion_print(argc > 1 ? argv[1] : ""); }
     if (strcmp(option, "--man") == 0) { return man_page_print(argc > 1 ? argv[1] : NULL); }
-    fprintf(stderr, "tat: unrecognized option '%s'\nTry `tat --help' for the list of commands.\n", option);
+    fprintf(stderr, "tat: unrecognized option '%s'\nRun `tat --help` for a list of commands.\n", option);
     return TAT_ERROR_USAGE;
 }
 
@@ -67,7 +67,7 @@ int main(int argc, char ** argv) {
     const int status = run(argc - 1, argv + 1);
     const bool failed = fflush(stdout) != 0 || ferror(stdout);
     if (failed && status != TAT_ERROR_SYSTEM) { /* a command that noticed has said so */
-        fprintf(stderr, "tat: cannot write to the standard output: %s\n", strerror(errno));
+        fprintf(stderr, "tat: cannot write to standard output: %s\n", strerror(errno));
         return TAT_ERROR_SYSTEM;
     }
     return status;

@@ -64,30 +64,35 @@ static void print_command(const struct command * command) {
             putchar('\n');
         }
     }
-    puts(".TP\n\\fB\\-?\\fR, \\fB\\-\\-help\\fR\nExplain the command.");
+    puts(".TP\n\\fB\\-?\\fR, \\fB\\-\\-help\\fR\nPrint help for this command.");
     if (command->examples) {
         puts(".SH EXAMPLES\n.nf");
         print_text(command->examples);
         puts("\n.fi");
     }
-    puts(".SH EXIT STATUS\n0 good, 1 the answer is no, 2 used wrongly, 3 the input is bad, 4 the system refused.");
+    puts(".SH EXIT STATUS\nUnless the description says otherwise:\n"
+         ".TP\n0\nSuccess.\n"
+         ".TP\n1\nThe answer is no, or there is nothing to show.\n"
+         ".TP\n2\nWrong usage.\n"
+         ".TP\n3\nThe input is missing or invalid.\n"
+         ".TP\n4\nThe system refused, for example because of a full disk or missing permissions.");
     puts(".SH SEE ALSO\n\\fBtat\\fR(1)");
 }
 
 static void print_overview(void) {
-    print_title("", "records every tensor access of a llama.cpp run");
+    print_title("", "record every tensor access of a llama.cpp run");
     puts("\\fBtat\\fR \\fICOMMAND\\fR [\\fIARGUMENT\\fR...]\n.SH DESCRIPTION\n"
-         "Records which bytes of a model a llama.cpp run touches, when and in what order. A command that is not built "
-         "in is\n"
-         "looked up as the program tat\\-\\fICOMMAND\\fR in libexec/tat beside the program and on PATH.\n.SH COMMANDS");
+         "Records which bytes of a model a llama.cpp run touches, when, and in what order.\n"
+         "If \\fICOMMAND\\fR is not built in, tat runs the program tat\\-\\fICOMMAND\\fR from its folder libexec/tat\n"
+         "or from PATH.\n.SH COMMANDS");
     for (size_t i = 0; command_table[i]; i++) {
         printf(".TP\n\\fBtat\\-%s\\fR(1)\n", command_table[i]->name);
         print_text(command_table[i]->summary);
         putchar('\n');
     }
-    puts(".SH ENVIRONMENT\n.TP\nTAT_DIR\nwhere traces are kept, in place of ./traces\n"
-         ".TP\nTAT_AGENT\nthe library to load into the traced program, in place of the installed one\n"
-         ".TP\nNO_COLOR\nif set: no colours");
+    puts(".SH ENVIRONMENT\n.TP\nTAT_DIR\nFolder for traces. Default: ./traces.\n"
+         ".TP\nTAT_AGENT\nLibrary to load into the traced program. Default: the installed one.\n"
+         ".TP\nNO_COLOR\nIf set, output has no colours.");
 }
 
 int man_page_print(const char * name) {

@@ -46,17 +46,16 @@ int places_agent(bool exact, char path[static PATH_MAX], struct tat_error * erro
     const char * installed = exact ? "../lib/tat/libtat_agent_exact.so" : "../lib/tat/libtat_agent.so";
     const char * built = exact ? "../agent/libtat_agent_exact.so" : "../agent/libtat_agent.so";
     if (given && *given) {
-        if (!realpath(given, path)) { return tat_fail_errno(error, "agent not found: TAT_AGENT is %s", given); }
+        if (!realpath(given, path)) { return tat_fail_errno(error, "agent not found: TAT_AGENT names %s", given); }
     } else if (!find_own(installed, built, path)) {
         return tat_fail(error, TAT_ERROR_SYSTEM,
-                        "agent not found: its library (libtat_agent*.so) is neither in ../lib/tat beside the program "
-                        "nor in its build "
-                        "tree; install tat as a whole, or name the file in TAT_AGENT");
+                        "agent not found: libtat_agent*.so is neither in ../lib/tat, seen from this program's folder, "
+                        "nor in the build tree. Install tat completely, or name the file in TAT_AGENT");
     }
     if (strpbrk(path, ": ")) {
         return tat_fail(
             error, TAT_ERROR_SYSTEM,
-            "%s: LD_PRELOAD cannot hold a path with a space or a colon; copy the file elsewhere and name it in "
+            "%s: LD_PRELOAD cannot hold a path with a space or a colon. Copy the file to another path and name that in "
             "TAT_AGENT",
             path);
     }

@@ -86,24 +86,24 @@ static int remove_checked(int parent, const char * path, const char * name, stru
     struct run run;
     struct stat status;
     if (!run_parse(name, &run)) {
-        return tat_fail(error, TAT_ERROR_USAGE, "%s is not named like a trace (run_YYYYMMDD_HHMMSS): not deleted",
-                        path);
+        return tat_fail(error, TAT_ERROR_USAGE,
+                        "%s was not deleted: it is not named like a trace (run_YYYYMMDD_HHMMSS)", path);
     }
     if (fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) != 0) { return tat_fail_errno(error, "%s", path); }
     if (!S_ISDIR(status.st_mode)) {
-        return tat_fail(error, TAT_ERROR_USAGE, "%s is a link or a file, not a folder: not deleted", path);
+        return tat_fail(error, TAT_ERROR_USAGE, "%s was not deleted: it is a link or a file, not a folder", path);
     }
     DIR * folder = open_folder(parent, name);
     if (!folder) { return tat_fail_errno(error, "%s", path); }
     const bool may = may_go(dirfd(folder));
     const bool is_busy = flock(dirfd(folder), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
     closedir(folder);
-    if (is_busy) { return tat_fail(error, TAT_ERROR_USAGE, "%s is being recorded: not deleted", path); }
+    if (is_busy) { return tat_fail(error, TAT_ERROR_USAGE, "%s was not deleted: it is still being recorded", path); }
     if (!may) {
-        return tat_fail(error, TAT_ERROR_USAGE, "%s holds files but no %s: not deleted", path, RUN_TRACE_FILE);
+        return tat_fail(error, TAT_ERROR_USAGE, "%s was not deleted: it holds files but no %s", path, RUN_TRACE_FILE);
     }
     if (remove_entry(parent, name, status.st_dev, 0, &total->bytes) != 0) {
-        return tat_fail_errno(error, "cannot delete all of %s", path);
+        return tat_fail_errno(error, "%s was not deleted completely", path);
     }
     total->runs++;
     return 0;

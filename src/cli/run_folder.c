@@ -98,7 +98,7 @@ int run_resolve(const char * argument, char path[static PATH_MAX], struct tat_er
     if (!strchr(argument, '/') && join(path, run_parent(), argument, error) == 0 && is_run(path)) { return 0; }
     if (snprintf(path, PATH_MAX, "%s", argument) < PATH_MAX && is_file(path)) { return 0; }
     return tat_fail(error, TAT_ERROR_INPUT,
-                    "%s is not a trace: it is neither a file nor a folder nor a name in %s (see `tat list')", argument,
+                    "trace %s not found: it is not a file, a folder or a name in %s (see `tat list`)", argument,
                     run_parent());
 }
 
@@ -111,7 +111,7 @@ static int make_parents(const char * path, struct tat_error * error) {
     for (char * slash = strchr(parent + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         if (mkdir(parent, 0700) != 0 && errno != EEXIST) {
-            return tat_fail_errno(error, "cannot make the folder %s", parent);
+            return tat_fail_errno(error, "cannot create the folder %s", parent);
         }
         *slash = '/';
     }
@@ -128,8 +128,8 @@ static bool is_empty(const char * path) {
 
 static int create_wanted(const char * path, struct tat_error * error) {
     if (mkdir(path, 0700) == 0 || (errno == EEXIST && is_empty(path))) { return 0; }
-    if (errno != EEXIST && errno != ENOTDIR) { return tat_fail_errno(error, "cannot make the folder %s", path); }
-    return tat_fail(error, TAT_ERROR_USAGE, "%s already exists and is not an empty folder: name another", path);
+    if (errno != EEXIST && errno != ENOTDIR) { return tat_fail_errno(error, "cannot create the folder %s", path); }
+    return tat_fail(error, TAT_ERROR_USAGE, "%s already exists and is not an empty folder: name another one", path);
 }
 
 static int create_new(char path[static PATH_MAX], struct tat_error * error) {
@@ -144,7 +144,7 @@ static int create_new(char path[static PATH_MAX], struct tat_error * error) {
         if (mkdir(path, 0700) == 0) { return 0; }
         if (errno != EEXIST) { break; }
     }
-    return tat_fail_errno(error, "cannot make the folder %s", path);
+    return tat_fail_errno(error, "cannot create the folder %s", path);
 }
 
 int run_create(const char * wanted, char path[static PATH_MAX], struct tat_error * error) {

@@ -151,7 +151,7 @@ int run_list(const char * folder, struct run ** runs, size_t * count, struct tat
     } else if (!folder && absolute_parent(traces)) {
         registry_each(traces, add_remembered, &list);
     }
-    if (result == 0 && list.failed) { result = tat_fail(error, TAT_ERROR_SYSTEM, "list of traces: out of memory"); }
+    if (result == 0 && list.failed) { result = tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
     if (list.count) { qsort(list.at, list.count, sizeof *list.at, newest_first); }
     *runs = list.at;
     *count = list.count;
@@ -168,7 +168,7 @@ int run_newest(char path[static PATH_MAX], struct tat_error * error) {
         if (i < count) { memcpy(path, runs[i].path, sizeof runs[i].path); }
         result = i < count ? 0
                            : tat_fail(error, TAT_ERROR_INPUT,
-                                      "no trace in %s: make one with `tat record -- COMMAND', or name its folder",
+                                      "there is no trace in %s: make one with `tat record -- COMMAND`, or name a trace",
                                       run_parent());
     }
     free(runs);

@@ -91,7 +91,7 @@ bool run_watch_goes_on(void * state) {
         watch->has_said = true;
         fprintf(stderr,
                 "tat record: %s has ended, but %s (process %d), which it started, still runs; its trace will be in %s. "
-                "Waiting for its end; Ctrl-C leaves it running\n",
+                "Waiting for it to end; press Ctrl-C to leave it running\n",
                 last_part(watch->program), watch->last_name, (int) watch->last, watch->folder);
     }
     return watch->last != 0;
@@ -107,14 +107,14 @@ void run_watch_say_left(const struct run_watch * watch) {
 enum { REASON = 2048 };
 
 static const char without_tracer[] =
-    "its environment had been cleared or changed (env -i, sudo, a service manager), and with it LD_PRELOAD: run "
-    "`tat record' itself there, as the last before the program";
+    "something cleared or changed its environment (env -i, sudo, a service manager), so that LD_PRELOAD was lost: put "
+    "`tat record --` directly before the program, after what changes the environment";
 
 static bool explain_without_agent(const struct seen * s, char * text) {
     const char * obstacle = *s->exe ? target_obstacle(s->exe) : NULL;
     if (s->preload == ENVIRONMENT_UNSEEN) {
         snprintf(text, REASON,
-                 "%s (process %d) ran as user %u, whose processes cannot be seen from here: run `tat record' as that "
+                 "%s (process %d) ran as user %u, whose processes tat cannot see from here: run `tat record` as that "
                  "user",
                  s->name, (int) s->pid, (unsigned) s->user);
     } else if (s->preload == ENVIRONMENT_WITH) {
@@ -130,7 +130,7 @@ static bool explain_with_agent(const struct run_watch * watch, const struct seen
     char reason[REASON - 256];
     if (s->user != geteuid() && s->user != (uid_t) -1) {
         snprintf(text, REASON,
-                 "%s (process %d) ran as user %u, who cannot write into %s: run `tat record' as that user", s->name,
+                 "%s (process %d) ran as user %u, who cannot write into %s: run `tat record` as that user", s->name,
                  (int) s->pid, (unsigned) s->user, watch->folder);
         return true;
     }
@@ -156,16 +156,17 @@ static const struct seen * likeliest(const struct run_watch * watch) {
 
 static void explain_end(const struct run_watch * watch, const char * name, int wait_status, char * text) {
     if (WIFSIGNALED(wait_status)) {
-        snprintf(text, REASON, "%s was ended by signal %d (%s) before it computed a graph that could be seen", name,
+        snprintf(text, REASON, "%s was killed by signal %d (%s) before it computed a graph that tat could see", name,
                  WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)));
     } else if (WEXITSTATUS(wait_status) != 0) {
-        snprintf(text, REASON, "%s ended with status %d before it computed a graph that could be seen", name,
+        snprintf(text, REASON, "%s ended with status %d before it computed a graph that tat could see", name,
                  WEXITSTATUS(wait_status));
     } else {
         snprintf(
             text, REASON,
-            "%s computed no graph that could be seen%s. If it should have, `tat doctor PID' tells why while it runs",
-            name, watch->n_seen ? ", and neither ggml nor a model was seen in its processes" : "");
+            "%s computed no graph that tat could see%s. If it should have, run `tat doctor PID` while it runs to find "
+            "out why",
+            name, watch->n_seen ? ", and its processes had neither ggml nor a model mapped" : "");
     }
 }
 
@@ -177,7 +178,7 @@ void run_watch_say_why(const struct run_watch * watch, int wait_status) {
         snprintf(text, sizeof text, "%s", reason);
     } else if (s && (s->has_ggml || s->has_model)) {
         snprintf(text, sizeof text, "%s (process %d) had %s, but ended before its first graph", s->name, (int) s->pid,
-                 s->has_model ? "a model mapped" : "ggml in it");
+                 s->has_model ? "a model mapped" : "ggml loaded");
     } else {
         explain_end(watch, last_part(watch->program), wait_status, text);
     }

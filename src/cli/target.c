@@ -12,9 +12,10 @@
 static const char is_static[] =
     "is statically linked, so the tracer cannot be loaded into it: build llama.cpp with shared "
     "libraries (-DBUILD_SHARED_LIBS=ON)";
-static const char is_raised[] = "gains privileges when it starts (set-user-ID, set-group-ID or capabilities), and the "
-                                "system then loads no tracer into it: run a copy without them";
-static const char is_foreign[] = "is made for another kind of processor than the tracer";
+static const char is_raised[] =
+    "gains privileges when it starts (set-user-ID, set-group-ID or capabilities), so the system does not load the "
+    "tracer into it: run a copy without these privileges";
+static const char is_foreign[] = "is built for another kind of processor than the tracer";
 
 static const char * look_at_header(int fd, const Elf64_Ehdr * header) {
     Elf64_Ehdr own;

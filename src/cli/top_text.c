@@ -41,7 +41,7 @@ static void draw_heat(const json_t * frame, unsigned columns, FILE * out) {
     const size_t width = LABEL + (widest + each - 1) / each + GAP;
     const size_t n = columns + GAP > width ? (columns + GAP) / width : 1, down = (layers + n - 1) / n;
     fprintf(out, "\nExperts by layer, from expert 0; a full bar is %.0f %% of the layer's choices", 100 * scale);
-    fprintf(out, each > 1 ? ", a bar the most of %zu experts\n" : "\n", each);
+    fprintf(out, each > 1 ? "; each bar is the largest of %zu experts\n" : "\n", each);
     for (size_t line = 0; line < down; line++) {
         for (size_t i = line; i < layers; i += down) {
             if (i != line) { fprintf(out, "%*s", GAP, ""); }

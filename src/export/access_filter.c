@@ -21,7 +21,7 @@ static bool parse_number(const char ** text, uint64_t * number) {
 }
 
 const char * access_range_parse(const char * text, struct access_range * range) {
-    static const char not_one[] = "not a number or a range: 5, 3:8, 3: or :8";
+    static const char not_one[] = "must be a number or a range: 5, 3:8, 3: or :8";
     struct access_range r = { 0, UINT64_MAX - 1 }; /* "0:" is not all: what has no number is not in it */
     if (strcmp(text, ":") == 0) { return not_one; }
     if (*text != ':' && !parse_number(&text, &r.first)) { return not_one; }
@@ -147,7 +147,7 @@ static int choose_tensors(struct walk * w, const struct tat_trace * trace, struc
     }
     if (chosen) { return 0; }
     return tat_fail(error, TAT_ERROR_NO,
-                    "no tensor of the trace fits the filter: tensor_names.txt beside it lists them");
+                    "no tensor of the trace matches the filter; tensor_names.txt beside the trace lists them");
 }
 
 static bool is_printable(const char * name) {
@@ -164,7 +164,7 @@ static int no_such_op(const struct tat_trace * trace, const char * name, struct 
         if (strcmp(op, "NONE") == 0 || !is_printable(op)) { continue; }
         used += (size_t) snprintf(list + used, sizeof list - used, " %s", op);
     }
-    return tat_fail(error, TAT_ERROR_NO, "no operation of the trace is '%s'; there are%s", name, list);
+    return tat_fail(error, TAT_ERROR_NO, "no operation of the trace is called '%s'; there are%s", name, list);
 }
 
 static int choose_ops(struct walk * w, const struct tat_trace * trace, struct tat_error * error) {

@@ -33,8 +33,8 @@ static int nothing(const struct tat_trace * trace, struct tat_error * error) {
     uint32_t count;
     tat_trace_evaluations(trace, &count);
     return tat_fail(error, TAT_ERROR_NO,
-                    count ? "no access record passes the filter"
-                          : "no graph was computed: the trace has no access records");
+                    count ? "no access record matches the filter"
+                          : "no graph was computed, so the trace has no access records");
 }
 
 int access_stream(const struct access_request * request, const struct tat_trace * trace, struct access_writer * writer,

@@ -65,7 +65,7 @@ int file_replace_end(struct file_replace * r, int good, struct tat_error * error
         good = 0;
     }
     if (good && r->beside && !(give_name(r) && rename(r->beside, r->path) == 0)) {
-        tat_fail_errno(error, "%s: cannot put in place", r->path);
+        tat_fail_errno(error, "%s: cannot replace the file", r->path);
         good = 0;
     }
     fclose(r->file);

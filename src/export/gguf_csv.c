@@ -43,5 +43,5 @@ int export_gguf_csv(const struct tat_gguf * const * models, uint32_t count, FILE
             write_tensor(out, &tensors[i], basename(files[tensors[i].file].path), tat_gguf_part(models[m]));
         }
     }
-    return ferror(out) ? tat_fail_errno(error, "writing the structure of the model") : 0;
+    return ferror(out) ? tat_fail_errno(error, "cannot write the structure of the model") : 0;
 }

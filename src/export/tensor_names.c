@@ -91,5 +91,5 @@ int tensor_names_write(const struct tat_trace * trace, FILE * file, struct tat_e
     row_names(&out, columns, COLUMNS, '\t');
     for (uint32_t i = 0; i < count; i++) { put_tensor(&out, trace, i, &tensors[i]); }
     errno = text_out_end(&out);
-    return errno ? tat_fail_errno(error, "cannot write the names of tensors") : 0;
+    return errno ? tat_fail_errno(error, "cannot write the tensor names") : 0;
 }

@@ -128,7 +128,7 @@ metadata() {
 @test "diff: used wrongly" {
     run "$TAT" diff a
     [ "$status" -eq 2 ]
-    says "name two traces or more"
+    says "name two or more traces"
     run "$TAT" diff
     [ "$status" -eq 2 ]
     many=()
@@ -160,7 +160,7 @@ metadata() {
     head -c 4096 a/tensor_access.bin > empty/tensor_access.bin
     run "$TAT" diff a empty
     [ "$status" -eq 1 ]
-    says "empty: no graph was computed: there is nothing to compare"
+    says "empty: no graph was computed, so there is nothing to compare"
 }
 
 @test "diff: a trace cut short, and one with a prompt alone" {

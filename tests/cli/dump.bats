@@ -111,7 +111,7 @@ END
     head -c 4096 "$TRACE/tensor_access.bin" > empty/tensor_access.bin
     run "$TAT" dump empty
     [ "$status" -eq 1 ]
-    [ "$output" = "tat dump: no graph was computed: the trace has no access records" ]
+    [ "$output" = "tat dump: no graph was computed, so the trace has no access records" ]
 }
 
 @test "dump: used wrongly" {

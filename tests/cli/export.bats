@@ -172,7 +172,7 @@ END
 @test "export: nothing that passes is answered with no, and nothing written" {
     run "$TAT" export --tokens 5000 -o none.csv "$TRACE"
     [ "$status" -eq 1 ]
-    [ "$output" = "tat export: no access record passes the filter" ]
+    [ "$output" = "tat export: no access record matches the filter" ]
     [ -z "$(ls -A)" ]
     run --separate-stderr "$TAT" export --tokens 5000 "$TRACE"
     [ "$status" -eq 1 ]
@@ -186,7 +186,7 @@ END
     done
     run script -qec "'$TAT' export --format bin '$TRACE'" /dev/null < /dev/null
     [ "$status" -eq 2 ]
-    [[ $output == *"nothing for a terminal"* ]]
+    [[ $output == *"cannot go to a terminal"* ]]
 }
 
 @test "export: progress is shown on a terminal for what takes over a second, and wiped" {

@@ -21,7 +21,7 @@ commands() {
     for name in record list rm verify gguf; do
         commands | grep -qx "$name"
     done
-    [[ $output == *"Make and keep traces:"* ]]
+    [[ $output == *"Record and manage traces:"* ]]
 }
 
 @test "frame: no command at all is wrong usage" {
@@ -45,6 +45,14 @@ commands() {
         [[ $output == *"Examples:"* ]]
         [ "$("$TAT" help "$name")" = "$output" ]
     done
+}
+
+# too_wide: lines of more than 80 columns on standard input, each with its width.
+too_wide() { awk 'length > 80 { print length ": " $0 }'; }
+
+@test "frame: no line of help is wider than a terminal" {
+    run too_wide < <("$TAT" --help; for name in $(commands); do "$TAT" "$name" --help; "$TAT" "$name" --usage; done)
+    [ -z "$output" ] || { echo "$output"; false; }
 }
 
 @test "frame: an unknown option of any command is wrong usage" {
@@ -88,7 +96,7 @@ commands() {
     mv there elsewhere
     run elsewhere/bin/tat where
     [ "$output" = moved ]
-    [[ $(elsewhere/bin/tat --help) == *"Programs beside tat: where"* ]]
+    [[ $(elsewhere/bin/tat --help) == *"External commands: where"* ]]
     [[ $(elsewhere/bin/tat wheer 2>&1) == *"did you mean 'where'?"* ]]
 }
 

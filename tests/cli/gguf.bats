@@ -98,7 +98,7 @@ assert model["findings"]["total"] == 0'
     size=$(stat -c %s "$model")
     run "$TAT" gguf --check "$model"
     [ "$status" -eq 1 ]
-    [[ $output == *"error: the file is cut short: its tensors need $((size + 5)) bytes and it has $size. 1 of 2 tensors"*"'output.weight'"* ]]
+    [[ $output == *"error: the file is cut short: its tensors need $((size + 5)) bytes, but it has $size. 1 of 2 tensors"*"'output.weight'"* ]]
 }
 
 # Many tensors of 32 bytes, of which the file holds the first two.
@@ -139,7 +139,7 @@ write_cut_model() {
     run "$TAT" gguf --check "$model"
     [ "$status" -eq 1 ]
     [ "${#lines[@]}" -eq 4 ]
-    [[ ${lines[3]} == *"error: and 16 more: tensors overlap"* ]]
+    [[ ${lines[3]} == *"error: and 16 more tensors that overlap"* ]]
 }
 
 @test "gguf --check: overlaps and trailing bytes" {

@@ -343,7 +343,7 @@ says_why() {
 
 @test "record: why there is no trace: the environment was cleared" {
     toy
-    expected="ran without the tracer: its environment had been cleared" says_why env -i LD_LIBRARY_PATH="${LD_LIBRARY_PATH:-}" \
+    expected="ran without the tracer: something cleared or changed its environment" says_why env -i LD_LIBRARY_PATH="${LD_LIBRARY_PATH:-}" \
         "${HOST%_linked}1" -g 2000 "$toy"
 }
 
@@ -377,9 +377,9 @@ says_why() {
 }
 
 @test "record: why there is no trace: no ggml in sight, an early end, a signal" {
-    expected="computed no graph that could be seen, and neither ggml nor a model was seen" says_why sleep 0.3
+    expected="computed no graph that tat could see, and its processes had neither ggml nor a model" says_why sleep 0.3
     expected="ended with status 4 before" says_why sh -c 'exit 4'
-    expected="was ended by signal 9 (Killed) before" says_why sh -c 'kill -KILL $$'
+    expected="was killed by signal 9 (Killed) before" says_why sh -c 'kill -KILL $$'
 }
 
 @test "record: a private command line keeps the name of the program, and no value of what tells" {
@@ -398,7 +398,7 @@ assert m["command"] == ["nice", "-n", "0", "sh", "-c", "(left out)", "(left out)
     toy
     run "$TAT" record -o run -- "$HOST" --killed "$toy"
     [ "$status" -eq 137 ]
-    [[ $output == *"ended by signal 9 (Killed) in its first graph"* ]] || { echo "$output"; false; }
+    [[ $output == *"killed by signal 9 (Killed) in its first graph"* ]] || { echo "$output"; false; }
 }
 
 @test "record: a static program and one with privileges are warned about" {

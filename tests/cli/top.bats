@@ -88,7 +88,7 @@ print([row["shares"] for row in a["experts"]["tables"]["experts"]["rows"]], a["h
     wait "$host" || true
     run "$TAT" top --once "$TAT_DIR"/run_*
     [ "$status" -eq 0 ]
-    [[ $output == *"It did not close its trace; what was recorded is there."* ]]
+    [[ $output == *"The program did not close its trace. Everything recorded before that is there."* ]]
 }
 
 @test "top: a process that was given the number of a killed one does not make its run go on" {
@@ -121,11 +121,11 @@ print([row["shares"] for row in a["experts"]["tables"]["experts"]["rows"]], a["h
     host=$!
     for _ in {1..3000}; do
         run "$TAT" top --once
-        [[ $output != *"no graph was computed yet"* ]] || break
+        [[ $output != *"no graph has been computed yet"* ]] || break
         sleep 0.02
     done
     [ "$status" -eq 1 ]
-    [[ $output == *"no graph was computed yet"* ]]
+    [[ $output == *"no graph has been computed yet"* ]]
     kill -TERM "$host" # which it passes on
 }
 

@@ -137,7 +137,7 @@ recounted() {
         run --separate-stderr "$TAT" report --section hot "$trace.damaged"
         [ "$status" -eq 0 ]
         [ "${lines[0]}" = "Hot and cold" ]
-        [[ $stderr == "tat report: the trace is not whole (killed, cut off, damaged or still being written): "* ]]
+        [[ $stderr == "tat report: the trace is incomplete (killed, cut off, damaged or still being written). "* ]]
     done
     of_model random-mamba.gguf -n 4
     for how in uncaptured cut; do
