@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # build-blas-ggml.sh: builds the ggml of our llama.cpp with a BLAS backend, for the tests. The programs of
-# scripts/get-llama.sh take it by LD_LIBRARY_PATH, so they are not built again. Prints the folder of the libraries.
+# scripts/get-llama.sh load it through LD_LIBRARY_PATH and need no rebuild. Prints the folder of the libraries.
 . "$(dirname "$0")/common.sh"
 
 llama=$(dirname "$(dirname "$("$root/scripts/get-llama.sh")")")

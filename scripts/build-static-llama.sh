@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# build-static-llama.sh [BUILD]: links a llama-simple statically with the agent of our build folder in it, for the tests.
-# Prints the program. Compiles llama.cpp once; what changed in the agent is linked anew.
+# build-static-llama.sh [BUILD]: links llama-simple statically with the agent of our build folder, for the tests. Prints the
+# path of the program. Compiles llama.cpp once, and links again when the agent has changed.
 . "$(dirname "$0")/common.sh"
 
 build=$(realpath "${1:-$root/build}")
 package=$build/src/agent/TensorAccessTrackerConfig.cmake
-[ -e "$package" ] || die "$build is not a build folder of this project: scripts/build.sh makes one"
+[ -e "$package" ] || die "$build is not a build folder of this project; scripts/build.sh makes one"
 llama=$(dirname "$(dirname "$("$root/scripts/get-llama.sh")")")
 folder=$llama/build-static
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# build.sh FOLDER [CMAKE-OPTION...]: configures where that was not done yet, or with other options, and builds. Quiet unless
+# build.sh FOLDER [CMAKE-OPTION...]: configures FOLDER if it is new or if there are options, and builds. Quiet unless
 # something fails.
 . "$(dirname "$0")/common.sh"
 

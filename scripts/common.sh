@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 #
-# What the scripts share; to be sourced. What is fetched or built for tests and the demo is kept in $cache.
+# Shared by the scripts, which source it. $cache keeps what is fetched or built for the tests and the demo.
 
 set -euo pipefail
 umask 022
@@ -16,16 +16,16 @@ die() {
     exit 1
 }
 
-# one_at_a_time NAME: waits until no other script holds NAME; until this one ends.
+# one_at_a_time NAME: waits until no other script holds NAME, then holds it until this one ends.
 one_at_a_time() {
     mkdir -p "$cache"
     exec 9> "$cache/$1.lock"
     flock -n 9 && return
-    say "waiting for another $1"
+    say "waiting for another script that uses $1"
     flock 9
 }
 
-# A folder in the cache that is gone when the script ends, however it ends. What is complete is moved out of it.
+# A folder in the cache that is deleted when the script ends, however it ends. Move out of it what is complete.
 scratch_folder() {
     scratch=$(mktemp -d "$cache/tmp.XXXXXX")
     trap 'rm -rf "$scratch"' EXIT
@@ -34,7 +34,7 @@ scratch_folder() {
     trap 'exit 129' HUP
 }
 
-# python -m pip, in an environment of our own where the system has none.
+# python -m pip; in an environment of our own if the system has no pip.
 pip() {
     if python3 -m pip --version > /dev/null 2>&1; then
         python3 -m pip "$@"
@@ -44,7 +44,7 @@ pip() {
     fi
 }
 
-# quietly COMMAND...: its output is shown only if it fails.
+# quietly COMMAND...: shows the command's output only if it fails.
 quietly() {
     local log status=0
     log=$(mktemp)

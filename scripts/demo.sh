@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# demo.sh: builds tat, lets a small model write 100 tokens under `tat record`, and then one with experts that is made of it, and
-# shows and draws what they touched. llama.cpp is one that others have built (scripts/get-wheels.sh).
-# TAT_LLAMA=DIR takes the llama.cpp built there, TAT_MODEL=FILE another model in place of both; BUILD names the build folder.
+# demo.sh: builds tat, records a small model while it writes 100 tokens, then a model with experts that is made from it, and
+# shows and plots what they touched. Uses a llama.cpp that others have built (scripts/get-wheels.sh). TAT_LLAMA=DIR uses the
+# llama.cpp built there, TAT_MODEL=FILE another model instead of both; BUILD names the build folder.
 . "$(dirname "$0")/common.sh"
 
 build=${BUILD:-$root/build}
@@ -21,7 +21,7 @@ find_llama() {
             fi
         done
     done
-    die "no llama-completion or llama-cli in $1, its bin or its build/bin"
+    die "there is no llama-completion or llama-cli in $1, $1/bin or $1/build/bin"
 }
 
 # beside COMMAND...: begins it. all_done waits for all that was begun so.
@@ -36,7 +36,7 @@ all_done() {
 
 get_llama() {
     "$root/scripts/get-wheels.sh" $wheel && return
-    say "no built llama.cpp for this machine could be fetched: compiling it"
+    say "could not fetch a built llama.cpp for this machine; compiling it"
     "$root/scripts/install-deps.sh" llama
     "$root/scripts/get-llama.sh"
 }
@@ -117,5 +117,5 @@ for model in "${models[@]}"; do
 done
 pictures=$(draw)
 printf '%s\n' "$pictures"
-say "$(wc -l <<< "$pictures") pictures are in the folders above; doc/gallery.md says what they show. \`tat report\` tells all;" \
-    "\`tat plot --html\` and \`tat sql\` name what installs the Python packages that they need"
+say "$(wc -l <<< "$pictures") plots are in the folders above; doc/gallery.md explains them. Try also \`tat report\`, \`tat plot --html\` and" \
+    "\`tat sql\`: the last two print the command that installs their Python packages"

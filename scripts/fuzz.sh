@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# fuzz.sh [SECONDS [FOLDER]]: fuzzes with each target of tests/fuzz that long, all at once, in the build folder FOLDER. What
-# was found to reach new code is kept in $XDG_CACHE_HOME/tat/fuzz and built upon the next time. Answers as TAP, and with
-# status 1 where a target found something: FOLDER/findings then has the input.
+# fuzz.sh [SECONDS [FOLDER]]: runs all targets of tests/fuzz side by side for that long, in the build folder FOLDER. Keeps
+# inputs that reach new code in $XDG_CACHE_HOME/tat/fuzz and starts from them the next time. Prints TAP. If a target finds
+# something, the exit status is 1 and FOLDER/findings has the input.
 . "$(dirname "$0")/common.sh"
 
 seconds=${1:-30}

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# get-fixtures.sh: makes the models that tests run, by tests/fixtures, in $XDG_CACHE_HOME/tat/models. Prints that folder. A
-# model is made anew only when its generator has changed.
+# get-fixtures.sh: makes the models that tests run, with tests/fixtures, in $XDG_CACHE_HOME/tat/models. Prints that folder.
+# Makes a model again only when its generator has changed.
 . "$(dirname "$0")/common.sh"
 
 fixtures=$root/tests/fixtures
@@ -14,7 +14,7 @@ generators=$(cat "$fixtures"/*.py "$fixtures/requirements.txt" | sha256sum)
 
 get_python() {
     cmp -s "$fixtures/requirements.txt" "$cache/python/requirements.txt" && return
-    say "installing what makes models: $(tr '\n' ' ' < "$fixtures/requirements.txt")"
+    say "installing the packages that make models: $(tr '\n' ' ' < "$fixtures/requirements.txt")"
     rm -rf "$cache/python"
     quietly python3 -m venv "$cache/python"
     quietly "$python" -m pip install --quiet --disable-pip-version-check --requirement "$fixtures/requirements.txt"
@@ -54,5 +54,5 @@ done
 make_model random-whisper random-whisper.bin make_whisper.py "$models/random-whisper.bin"
 make_model random-llama-lora-2 random-llama-lora-2.gguf \
     make_adapter.py lora "$models/random-llama.gguf" "$models/random-llama-lora-2.gguf" --seed 1
-if keeps_holes; then random sparse; else say "this file system has no sparse files: random-sparse.gguf is left out"; fi
+if keeps_holes; then random sparse; else say "skipping random-sparse.gguf: this file system has no sparse files"; fi
 echo "$models"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# get-llama.sh [VERSION [TARGET...]]: fetches the llama.cpp that llama-cpp-python VERSION contains and builds it, in
-# $XDG_CACHE_HOME/tat/llama.cpp-VERSION. Prints the folder of the programs. Nothing is done twice.
+# get-llama.sh [VERSION [TARGET...]]: fetches the llama.cpp in llama-cpp-python VERSION and builds it in
+# $XDG_CACHE_HOME/tat/llama.cpp-VERSION. Prints the folder of the programs. Does nothing twice.
 . "$(dirname "$0")/common.sh"
 
 version=${1:-0.3.36}
-[[ $version =~ ^[0-9]+(\.[0-9]+)+$ ]] || die "'$version' is not a version such as 0.3.36"
+[[ $version =~ ^[0-9]+(\.[0-9]+)+$ ]] || die "'$version' is not a version number such as 0.3.36"
 shift $(($# > 0))
 source=$cache/llama.cpp-$version
 

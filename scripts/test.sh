@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# test.sh [--long]: sets up what tests need, builds, runs them all, then the quick ones again under sanitizers. The last line is
-# "N passed, N failed, N skipped", counted in single tests; above it stands which were skipped, and why. With CI=true a test
-# that was skipped for want of anything but what the machine may lack has failed. CMAKE_FLAGS are given to CMake, BUILD names
-# the build folder.
+# test.sh [--long]: sets up what the tests need, builds, runs them all, then the quick ones again under sanitizers. The last
+# line is "N passed, N failed, N skipped", counted in single tests; the lines above it name the skipped tests and the reasons.
+# With CI=true, a skipped test counts as failed unless it needs something that the machine may lack. CMAKE_FLAGS go to CMake;
+# BUILD names the build folder.
 . "$(dirname "$0")/common.sh"
 
 build=${BUILD:-$root/build}
@@ -63,7 +63,7 @@ say_skipped() {
     for one in "${skipped[@]}"; do
         IFS=$'\t' read -r name reason <<< "$one"
         if [ "${CI:-}" = true ] && ! [[ $reason =~ $may_lack ]]; then
-            say "skipped, which is a failure here: $name ($reason)"
+            say "skipped, which counts as failed in CI: $name ($reason)"
             failed=$((failed + 1))
         else
             say "skipped: $name ($reason)"
