@@ -41,8 +41,8 @@ def library() -> ctypes.CDLL:
     except (OSError, AttributeError) as error:
         raise TatError(
             ErrorKind.SYSTEM,
-            f"{path}: the C library of tat cannot be used ({error}): install tat as a whole with `make install', "
-            "or name a libtat.so of this version in TAT_LIBRARY",
+            f"{path}: cannot use the C library of tat ({error}): install tat completely with `make install`, or name "
+            "a libtat.so of this version in TAT_LIBRARY",
         ) from error
     return lib
 

@@ -39,13 +39,15 @@ class Database:
         """
         data = [path for path in paths if dataset.is_dataset(Path(path))]
         if data and len(paths) > 1:
-            raise TatError(ErrorKind.USAGE, f"{data[0]} is a dataset: name it alone, or add the traces to it")
+            raise TatError(
+                ErrorKind.USAGE, f"{data[0]} is a dataset: name it alone, or add the traces to it with `tat parquet`"
+            )
         self._traces: dict[str, Trace] = {}
         self._accesses: arrow.AccessDataset | None = None
         self._backend: Any
         if engine == "spark":
             if not data:
-                raise TatError(ErrorKind.USAGE, "Spark reads a dataset: write one with `tat parquet TRACE... -o DIR'")
+                raise TatError(ErrorKind.USAGE, "Spark needs a dataset: make one with `tat parquet TRACE... -o DIR`")
             self._backend = _spark(Path(data[0]), session)
         else:
             self._backend = ibis.duckdb.connect()
@@ -105,7 +107,7 @@ class Database:
 
     def _expression(self, name: str) -> Table:
         if name not in queries.QUERIES:
-            raise TatError(ErrorKind.USAGE, f"no query '{name}'; there are {', '.join(queries.QUERIES)}")
+            raise TatError(ErrorKind.USAGE, f"there is no query '{name}'; choose from {', '.join(queries.QUERIES)}")
         return queries.QUERIES[name](self.tables)
 
 

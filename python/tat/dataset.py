@@ -148,7 +148,8 @@ def names_of(traces: list[Trace]) -> dict[str, Trace]:
         if bytes(same.header.run_id) != bytes(trace.header.run_id):
             raise TatError(
                 ErrorKind.USAGE,
-                f"{same.path} and {trace.path} are two runs of one name: rename a folder, as the dataset goes by it",
+                f"{same.path} and {trace.path} are different runs of the same name, which the dataset goes by: "
+                "rename one of the folders",
             )
     return names
 
@@ -163,7 +164,7 @@ def write(traces: list[Trace], target: Path, progress: Progress | None = None) -
     names = names_of(traces)
     exists = target.exists()
     if exists and not is_dataset(target) and (not target.is_dir() or any(target.iterdir())):
-        raise TatError(ErrorKind.USAGE, f"{target} exists and is not a dataset of `tat parquet': name another")
+        raise TatError(ErrorKind.USAGE, f"{target} exists and is not a dataset of `tat parquet`: name another")
     try:
         with _beside(target) as new:
             if exists:
@@ -172,7 +173,7 @@ def write(traces: list[Trace], target: Path, progress: Progress | None = None) -
             _replace(new, target, exists)
         return count
     except OSError as error:
-        raise TatError(ErrorKind.SYSTEM, f"{target}: cannot be written: {error}") from error
+        raise TatError(ErrorKind.SYSTEM, f"{target}: cannot write the dataset: {error}") from error
 
 
 @contextmanager

@@ -14,14 +14,16 @@ from tat.trace import Trace
 _EXAMPLES = """
 Examples:
   tat parquet -o traces.parquet                   the newest trace
-  tat parquet run_1 run_2 -o traces.parquet       several; those of before stay in it
+  tat parquet run_1 run_2 -o traces.parquet       add two runs to the dataset
   tat sql "SELECT run, sum(size) FROM accesses GROUP BY run" traces.parquet
 
-The dataset has the tables runs, accesses, tensors, evaluations, tokens, routing and events, in Hive partitions: by run,
-and accesses also by phase and layer. It is whole or not there: it takes its name at the end.
+The dataset has the tables runs, accesses, tensors, evaluations, tokens,
+routing and events. All are partitioned by run, as Hive does it; accesses also
+by phase and layer. Runs that are already in the dataset stay in it; a run of
+the same name is replaced. The dataset changes only when everything is written.
 
-Exit status: 0 written; 1 no trace has an access record, and nothing was written; 2 used wrongly; 3 no trace; 4 the
-system refused.
+Exit status: 0 success; 1 no trace has an access record, so nothing was
+written; 2 wrong usage; 3 no trace; 4 a system error.
 """
 
 
@@ -37,15 +39,15 @@ def main(argv: list[str] | None = None) -> int:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("trace", nargs="*", metavar="TRACE", help="folder, file or name of a trace; none: the newest")
-    parser.add_argument("-o", "--output", required=True, metavar="DIR", type=Path, help="the dataset, new or to add to")
+    parser.add_argument("trace", nargs="*", metavar="TRACE", help="folder, file or name of a trace; default: newest")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", type=Path, help="dataset to create or add to")
     options = parser.parse_args(argv)
 
     traces = [Trace(path) for path in options.trace or [None]]
     if all(next(trace.pieces(), None) is None for trace in traces):
         which = f"{traces[0].path} has" if len(traces) == 1 else "these traces have"
-        why = "no graph was computed, or none with the tokens that were to be recorded"
-        raise TatError(ErrorKind.NO, f"{which} no access record: {why}. Nothing is written")
+        why = "no graph was computed, or none of the tokens to be recorded"
+        raise TatError(ErrorKind.NO, f"nothing was written: {which} no access record ({why})")
     progress = cli.Progress("parquet", "access records written")
     try:
         count = dataset.write(traces, options.output, progress)

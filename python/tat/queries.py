@@ -42,7 +42,7 @@ def _by_weight(t: Tables, accesses: Table) -> Table:
 
 @_query
 def hot_tensors(t: Tables) -> Table:
-    """The 20 tensors of each run that were touched most, by bytes."""
+    """The 20 most touched tensors of each run, by bytes."""
     heat = (
         _by_weight(t, _accesses(t).filter(_.size > 0))
         .group_by("run", "tensor_id", "tensor")
@@ -75,7 +75,7 @@ def layers(t: Tables) -> Table:
 
 @_query
 def components(t: Tables) -> Table:
-    """Bytes touched of each part of the model, and how often."""
+    """Bytes touched in each part of the model, and how often."""
     return (
         _by_weight(t, _accesses(t).filter(_.component.notnull() & (_.size > 0)))
         .group_by("run", "component")
@@ -86,7 +86,7 @@ def components(t: Tables) -> Table:
 
 @_query
 def operations(t: Tables) -> Table:
-    """Time of each operation: thread 0's, with the wait at the barrier; two fused ones count as the first of both."""
+    """Time of each operation on thread 0, with its wait at the barrier; two fused ones count as the first."""
     first = ibis.row_number().over(group_by=["run", "graph", "start_ns"], order_by="node")
     return (
         _accesses(t)
@@ -132,7 +132,7 @@ def tokens(t: Tables) -> Table:
 
 @_query
 def token_layer(t: Tables) -> Table:
-    """Bytes of weights by token and layer: what a heat map shows."""
+    """Bytes of weights by token and layer, as in a heatmap."""
     return (
         _weights(t)
         .group_by("run", "graph", "token", "layer")
@@ -157,7 +157,7 @@ def experts(t: Tables) -> Table:
 
 @_query
 def untouched(t: Tables) -> Table:
-    """Weights of the model's graph that no prompt and no generated token touched."""
+    """Weights in the model's graph that neither the prompt nor a generated token touched."""
     touched = _by_weight(t, _weights(t)).select("run", "tensor_id").distinct()
     return (
         t["tensors"]

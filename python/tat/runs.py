@@ -62,7 +62,7 @@ def newest() -> Path:
     if runs:
         return max(runs)[1]
     raise TatError(
-        ErrorKind.INPUT, f"no trace in {parent()}: make one with `tat record -- COMMAND', or name its folder"
+        ErrorKind.INPUT, f"there is no trace in {parent()}: make one with `tat record -- COMMAND`, or name a trace"
     )
 
 
@@ -90,5 +90,5 @@ def resolve(path: str | os.PathLike[str] | None = None) -> Path:
         return parent() / given
     raise TatError(
         ErrorKind.INPUT,
-        f"{given} is not a trace: it is neither a file nor a folder nor a name in {parent()} (see `tat list')",
+        f"trace {given} not found: it is not a file, a folder or a name in {parent()} (see `tat list`)",
     )

@@ -19,14 +19,15 @@ from tat.queries import QUERIES
 
 _EXAMPLES = """
 Examples:
-  tat sql "SELECT layer, sum(size) FROM accesses WHERE phase = 'generate' GROUP BY layer ORDER BY layer"
-  tat sql --query hot-tensors run_1 run_2         a template, over two traces
-  tat sql --query experts --csv traces.parquet    over a dataset of `tat parquet'
-  tat sql --query layers --show                   its SQL, to start from
-  tat sql "DESCRIBE accesses"                     the columns of a table
+  tat sql "SELECT layer, sum(size) FROM accesses GROUP BY layer ORDER BY layer"
+  tat sql --query hot-tensors run_1 run_2        a template, for two traces
+  tat sql --query experts --csv traces.parquet   for a dataset of `tat parquet`
+  tat sql --query layers --show                  its SQL, as a starting point
+  tat sql "DESCRIBE accesses"                    the columns of a table
 
-Tables: runs, accesses, tensors, evaluations, tokens, routing, events. A trace's access records are made anew for each
-query, of the columns that it needs: where several are to be asked of a large trace, `tat parquet' first.
+The tables are runs, accesses, tensors, evaluations, tokens, routing and events.
+On a trace, every query computes the access records again. To run several
+queries on a large trace, convert it with `tat parquet` first.
 """
 
 Row = Sequence[Any]
@@ -36,22 +37,27 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tat sql",
         usage="tat sql [OPTION...] SQL|--query NAME [TRACE...|DATASET]",
-        description="Queries traces with SQL (DuckDB's).",
+        description="Queries traces with SQL, in the dialect of DuckDB.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "words", nargs="*", metavar="SQL, TRACE", help="the statement; traces or a dataset, or the newest"
+        "words", nargs="*", metavar="SQL, TRACE", help="the statement, then traces or a dataset; default: newest trace"
     )
     parser.add_argument(
-        "-q", "--query", choices=list(QUERIES), metavar="NAME", help="a template in place of a statement"
+        "-q", "--query", choices=list(QUERIES), metavar="NAME", help="run a template instead of a statement"
     )
     parser.add_argument("-l", "--list", action="store_true", help="list the templates")
-    parser.add_argument("--show", action="store_true", help="print the template's SQL, and do not run it")
-    parser.add_argument("--engine", choices=["duckdb", "spark"], default="duckdb", help="spark: PySpark, for a dataset")
+    parser.add_argument("--show", action="store_true", help="print the template's SQL without running it")
+    parser.add_argument(
+        "--engine",
+        choices=["duckdb", "spark"],
+        default="duckdb",
+        help="the engine that runs the query; spark needs PySpark and a dataset; default: duckdb",
+    )
     shape = parser.add_mutually_exclusive_group()
-    shape.add_argument("--csv", action="store_true", help="comma-separated values")
-    shape.add_argument("--json", action="store_true", help="an array of objects")
+    shape.add_argument("--csv", action="store_true", help="print comma-separated values")
+    shape.add_argument("--json", action="store_true", help="print an array of objects")
     return parser
 
 
@@ -107,7 +113,7 @@ def _put_table(names: list[str], rows: Iterator[Row]) -> None:
 
 def _put_list() -> None:
     rows = ((name, (query.__doc__ or "").strip()) for name, query in QUERIES.items())
-    _put_table(["query", "what it tells"], rows)
+    _put_table(["query", "result"], rows)
 
 
 # ----------------------------------------------------------------------------------------------------------- command
@@ -121,9 +127,9 @@ def main(argv: list[str] | None = None) -> int:
         _put_list()
         return 0
     if not options.query and not options.words:
-        parser.error(f"a statement or --query NAME is wanted; the tables are {', '.join(TABLES)}")
+        parser.error(f"give an SQL statement or --query NAME; the tables are {', '.join(TABLES)}")
     if options.show and not options.query:
-        parser.error("--show goes with --query")
+        parser.error("--show needs --query NAME")
     paths = options.words if options.query else options.words[1:]
     with Database(*paths, engine=options.engine) as database:
         text = database.query_sql(options.query) if options.query else options.words[0]

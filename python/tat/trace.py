@@ -215,8 +215,8 @@ class Trace:
                 pass
         raise TatError(
             ErrorKind.SYSTEM,
-            f"{self.path}: {count:,} elements of {dtype.itemsize} bytes do not fit the memory: ask for fewer tokens or "
-            "layers, or query the trace with `tat sql'",
+            f"{self.path}: {count:,} elements of {dtype.itemsize} bytes do not fit in memory: ask for fewer tokens or "
+            "layers, or query the trace with `tat sql`",
         )
 
 

@@ -107,10 +107,10 @@ def test_an_evaluation_lights_up_in_its_own_frames(toy: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["-o", "film.avi"], 2, "films are .mp4 or .gif"),
-        (["--format", "avi"], 2, "there are mp4, gif"),
-        (["--speed", "0", "-o", "film.mp4"], 2, "a speed of 0.0 tokens a second is none"),
-        (["--speed", "nan", "-o", "film.mp4"], 2, "a speed of nan tokens a second is none"),
+        (["-o", "film.avi"], 2, "must end in .mp4 or .gif"),
+        (["--format", "avi"], 2, "choose from mp4, gif"),
+        (["--speed", "0", "-o", "film.mp4"], 2, "--speed 0.0: must be a number above 0"),
+        (["--speed", "nan", "-o", "film.mp4"], 2, "--speed nan: must be a number above 0"),
         (["-o", "file/film.mp4"], 4, "file"),
     ],
 )

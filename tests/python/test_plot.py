@@ -51,7 +51,7 @@ def test_each_is_drawn_or_says_why_not(name: str, any_trace: Path, capsys: pytes
         assert said.err == ""
     else:
         assert (status, said.out, files) == (1, "", [])
-        assert said.err.startswith(f"tat plot: {name} is left out: ")
+        assert said.err.startswith(f"tat plot: left out {name}: ")
 
 
 def test_all_plots_of_a_real_run(real: Path) -> None:
@@ -101,9 +101,9 @@ def test_the_same_twice(toy: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["--only", "nonsense"], 2, "no plot 'nonsense'; there are heatmap_token_layer, "),
-        (["--format", "jpg"], 2, "there are png, svg"),
-        (["--format", ""], 2, "there are png, svg"),
+        (["--only", "nonsense"], 2, "there is no plot 'nonsense'; choose from heatmap_token_layer, "),
+        (["--format", "jpg"], 2, "choose from png, svg"),
+        (["--format", ""], 2, "choose from png, svg"),
         (["-o", "file/out"], 4, "file/out: Not a directory"),
     ],
 )
@@ -228,7 +228,7 @@ def test_long_runs_are_gathered_and_say_so(name: str, long: Path) -> None:
     heat = chart.panels[0]
     assert isinstance(heat, Heat)
     assert 100 < heat.values.shape[1] <= MOST_COLUMNS
-    assert "A column is the mean of 26 tokens." in chart.subtitle
+    assert "Each column is the mean of 26 tokens." in chart.subtitle
     tokens = np.diff(heat.x_edges)
     shown = np.nansum(heat_drawn(figure, 0, heat) * tokens)
     source = source_of(long)

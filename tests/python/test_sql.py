@@ -236,10 +236,18 @@ def test_status_of_errors(toy: Path) -> None:
     assert "alone" in command("sql", "SELECT 1", "data", toy, status=2).stderr
 
 
+@pytest.mark.parametrize("module", ["sql", "parquet", "plot.cli", "animate.cli"])
+def test_help_fits_a_terminal(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = command(module, "--help").stdout.splitlines()
+    assert [line for line in lines if len(line) > 80] == []
+    assert len(lines) > 10
+
+
 def test_as_a_subcommand(toy: Path) -> None:
     """Found by `tat` in the build tree."""
     found = run(os.environ["TAT"], "sql", "--csv", "SELECT count(*) AS n FROM accesses", toy)
     assert found.split() == ["n", str(len(tat.TraceAnalyzer(toy).accesses()))]
     run(os.environ["TAT"], "parquet", toy, "-o", "data")
-    (programs,) = re.findall("^Programs beside tat: (.*)$", run(os.environ["TAT"], "--help"), re.MULTILINE)
+    (programs,) = re.findall("^External commands: (.*)$", run(os.environ["TAT"], "--help"), re.MULTILINE)
     assert {"parquet", "sql"} <= set(programs.split())

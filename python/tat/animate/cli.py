@@ -32,7 +32,7 @@ _ENCODE = {
 def _ffmpeg() -> str:
     found = shutil.which("ffmpeg")
     if not found:
-        raise TatError(ErrorKind.SYSTEM, "films need ffmpeg, which is not here: sudo apt-get install ffmpeg")
+        raise TatError(ErrorKind.SYSTEM, "films need ffmpeg, which is not installed: sudo apt-get install ffmpeg")
     return found
 
 
@@ -62,7 +62,9 @@ def _encode(source: Source, s: Steps, path: Path, rate: int, title: str) -> None
             if process.returncode != 0:
                 errors.seek(0)
                 words = errors.read().decode("utf-8", "replace").strip().splitlines()
-                raise TatError(ErrorKind.SYSTEM, f"{path}: ffmpeg failed: {words[-1] if words else 'it said nothing'}")
+                raise TatError(
+                    ErrorKind.SYSTEM, f"{path}: ffmpeg failed: {words[-1] if words else 'it gave no reason'}"
+                )
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
@@ -84,9 +86,9 @@ def film(trace: TraceAnalyzer, path: Path, speed: float | None = None) -> Path:
     """
     kind = path.suffix[1:].lower()
     if kind not in _RATE or path.suffix != path.suffix.lower():
-        raise TatError(ErrorKind.USAGE, f"{path}: films are .mp4 or .gif")
+        raise TatError(ErrorKind.USAGE, f"{path}: the name of a film must end in .mp4 or .gif")
     if speed is not None and not (math.isfinite(speed) and speed > 0):
-        raise TatError(ErrorKind.USAGE, f"a speed of {speed} tokens a second is none")
+        raise TatError(ErrorKind.USAGE, f"--speed {speed}: must be a number above 0")
     _ffmpeg()
     try:
         source = Source(trace)
@@ -103,17 +105,20 @@ def film(trace: TraceAnalyzer, path: Path, speed: float | None = None) -> Path:
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tat animate",
-        description="Makes a film of a trace: the map of the model file, layers and experts light up as tokens pass. "
-        "Writes to the trace's folder analysis/ and prints the paths of what it wrote. Needs ffmpeg.",
-        epilog=f"A film has at most {MOST_FRAMES:,} frames. Exit status 0: made; 1: nothing to show; 2: used wrongly; "
-        "3: no trace; 4: no ffmpeg, or cannot write.",
+        description="Makes a film of a trace: a map of the model file, layers and experts light up as tokens pass. "
+        "Writes into the trace's folder analysis/ and prints the path of each file. Needs ffmpeg.",
+        epilog=f"A film has at most {MOST_FRAMES:,} frames. Exit status: 0 success; 1 nothing to show; 2 wrong usage; "
+        "3 no trace; 4 no ffmpeg, or cannot write.",
     )
-    parser.add_argument("trace", nargs="?", metavar="TRACE", help="a trace's folder or file; the newest if left out")
-    parser.add_argument("-o", "--output", metavar="FILE", help="write this file")
+    parser.add_argument("trace", nargs="?", metavar="TRACE", help="folder, file or name of a trace; default: newest")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to FILE")
     parser.add_argument(
-        "--speed", type=float, metavar="NUMBER", help=f"tokens a second of film; default: {_SECONDS} s in all"
+        "--speed",
+        type=float,
+        metavar="NUMBER",
+        help=f"tokens per second of film; default: 1, or more if the film would last over {_SECONDS} s",
     )
-    parser.add_argument("--format", metavar="LIST", help="mp4, gif or both: mp4,gif; default: as FILE ends, else mp4")
+    parser.add_argument("--format", metavar="LIST", help="mp4, gif or mp4,gif; default: the suffix of FILE, else mp4")
     return parser
 
 
@@ -124,7 +129,7 @@ def _paths(trace: TraceAnalyzer, output: str | None, formats: str | None) -> lis
         return [path]
     kinds = list(dict.fromkeys(part.strip() for part in formats.split(",") if part.strip()))
     if not kinds or set(kinds) - set(_RATE):
-        raise TatError(ErrorKind.USAGE, f"--format {formats}: there are {', '.join(_RATE)}")
+        raise TatError(ErrorKind.USAGE, f"--format {formats}: choose from {', '.join(_RATE)}")
     return [path.with_suffix(f".{kind}") for kind in kinds]
 
 

@@ -27,8 +27,8 @@ _FADE = 0.75
 _SHADES = (colormaps["viridis"](np.arange(256)) * 255).round().astype(np.uint8).view(np.uint32).ravel()
 _BAR = (0x00, 0x72, 0xB2, 0xFF)
 _HOW = (
-    "Bright is what is touched at this moment; lights fade. Cells of the file: the share that is read. Layers, "
-    "experts: against the most they ever touch at once."
+    "What is touched lights up and fades. The light of a file cell is the share of it that is read; that of a layer "
+    "or expert is relative to its peak."
 )
 
 Picture = NDArray[np.uint8]
@@ -78,7 +78,7 @@ def _layer_ticks(panel: _Panel, names: tuple[str, ...]) -> None:
 
 def _file_map(figure: Figure, s: Steps, right: float) -> _Panel:
     rows = CELLS // _ACROSS
-    title = f"Model file, {say(s.places.end, 'bytes')}: a cell is {say(s.cell_bytes, 'bytes')}, read along the rows"
+    title = f"Model file, {say(s.places.end, 'bytes')}: each cell is {say(s.cell_bytes, 'bytes')}, row by row"
     lights = np.minimum(s.cells / s.cell_bytes, 1.0).reshape(len(s.cells), rows, _ACROSS)
     panel = _Panel(figure, (0.07, 0.17, right - 0.11, 0.66), lights, title)
     panel.axes.set_xticks([])
@@ -110,7 +110,7 @@ def _caption(source: Source, row: int) -> str:
     what = f"token {first}" if count == 1 else f"tokens {first} to {first + count - 1}"
     begin = float(source.evaluations["begin_ns"].iloc[row] - source.evaluations["begin_ns"].iloc[0])
     phase = {"generate": "generation"}.get(str(source.phase[row]), str(source.phase[row]))
-    return f"{phase}: {what} · {say(begin, 'ns')} after the first"
+    return f"{phase}: {what} · {say(begin, 'ns')} after the start"
 
 
 class _Captions:

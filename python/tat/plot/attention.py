@@ -61,8 +61,8 @@ def attention_heads(source: Source) -> Chart:
     check_room(max(map(len, table["bytes"]), default=0), "heads")
     return Chart(
         title=f"In each layer {'; in others '.join(words)}." if words else source.section("attention").headline,
-        subtitle=f"Bytes for the last token of the run, summed over {n_layers} layers. Query heads own rows of Q and "
-        "columns of the output; KV heads own rows of K and V and their part of the cache.",
+        subtitle=f"Bytes for the last token of the run, summed over {n_layers} layers. A query head owns rows of the Q "
+        "weights and columns of the output weights. A KV head owns rows of the K and V weights and part of the cache.",
         panels=_heads(table),
         view="all layers",
         views={f"layer {layer}": _heads(rows) for layer, rows in table.groupby("layer")},
@@ -82,10 +82,10 @@ def qkv_order(source: Source) -> Chart:
     values[rows, table["step"].to_numpy(np.int64)] = [names.index(kind) for kind in kinds]
     orders = len({tuple(row) for row in np.nan_to_num(values, nan=-1).tolist()})
     first = " → ".join(names[int(kind)] for kind in values[0] if np.isfinite(kind))
-    some = "Every layer" if orders == 1 else f"Layers differ, in {orders} orders; layer {layers[0]}"
+    some = "Every layer" if orders == 1 else f"Layers use {orders} different orders; layer {layers[0]}"
     return Chart(
         title=f"{some}: {first}.",
-        subtitle="The weights and the cache of attention, in the order in which a generated token touches them.",
+        subtitle="The order in which a generated token touches the weights and the cache of attention.",
         panels=(
             Heat(
                 title="",
@@ -109,7 +109,7 @@ def _growth(rows: pd.DataFrame) -> tuple[Lines, ...]:
     read, weights = floats(rows["kv_read_bytes"]) / tokens, floats(rows["weight_bytes"]) / tokens
     series = (
         Series("KV cache read", token, read, "steps"),
-        Series("of it cells that the token sees", token, seen),
+        Series("cells that the token sees", token, seen),
         Series("weights read", token, weights, "dashes"),
         Series("KV cache written", token, floats(rows["kv_written_bytes"]) / tokens, "dots"),
     )
@@ -119,7 +119,7 @@ def _growth(rows: pd.DataFrame) -> tuple[Lines, ...]:
     shares = (Series("KV cache read", token, share, "steps"), Series("cells that the token sees", token, seen_share))
     return (
         Lines("Bytes per token", series, Axis("token"), Axis("bytes per token", "bytes", log=True)),
-        Lines("Against the weights", shares, Axis("token"), Axis("share of the weights' bytes", "share")),
+        Lines("Relative to the weights", shares, Axis("token"), Axis("share of the weights' bytes", "share")),
     )
 
 
@@ -132,9 +132,10 @@ def kv_growth(source: Source) -> Chart:
     contexts = {number: table[table["context"] == number] for number in sorted(set(table["context"].astype(int)))}
     most = max(contexts, key=lambda context: len(contexts[context]))
     together = int(table["evaluations"].max())
-    notes = "llama.cpp pads the cells that are read, so reads grow in steps. A prompt's tokens share its reads."
+    notes = "llama.cpp pads the range of cells that it reads, so reads grow in steps. "
+    notes += "The tokens of a prompt share the bytes that it reads."
     if together > 1:
-        notes += f" A point is the mean of {together:,} evaluations."
+        notes += f" Each point is the mean of {together:,} evaluations."
     if len(contexts) > 1:
         notes += f" Context {most} of {len(contexts)}."
     return Chart(

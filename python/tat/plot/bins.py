@@ -50,7 +50,7 @@ class TokenBins:
 
     def say(self) -> str:
         """A sentence where columns are more than a token wide, else nothing."""
-        return f"A column is the mean of {self.width:,} tokens. " if self.width > 1 else ""
+        return f"Each column is the mean of {self.width:,} tokens. " if self.width > 1 else ""
 
     def totals(self, values: Floats, first: NDArray[np.int64], count: NDArray[np.int64]) -> Floats:
         """Sums of `values` (evaluations by rows) in each bin, as rows by bins.

@@ -35,16 +35,16 @@ def reuse_distance(source: Source) -> Chart:
         token = floats(over_time["token"])
         series = (
             Series("different bytes read so far", token, floats(over_time["unique_bytes"]), "steps"),
-            Series("bytes read by a graph", token, floats(over_time["bytes"]), "dots"),
+            Series("bytes read by each graph", token, floats(over_time["bytes"]), "dots"),
         )
         panels.append(Lines("Working set", series, Axis("token"), Axis("bytes", "bytes")))
     share, distance = floats(table["share_up_to"]), floats(table["up_to_bytes"])
     half = int(np.searchsorted(share, 0.5))
     return Chart(
-        title=f"Half of what is read again is read within {say(float(distance[half]), 'bytes')} of other weights, "
-        f"all of it within {say(float(distance[-1]), 'bytes')}.",
-        subtitle="Reuse distance: bytes of different weights until the same one is read again, itself included. A "
-        "cache under LRU saves the reads whose distance it has room for.",
+        title=f"Half of the repeated reads come within {say(float(distance[half]), 'bytes')} of other weights, all of "
+        f"them within {say(float(distance[-1]), 'bytes')}.",
+        subtitle="Reuse distance: bytes of different weights, including the weight itself, before it is read "
+        "again. An LRU cache saves the reads whose reuse distance fits in it.",
         panels=tuple(panels),
         row_height=3.2,
     )
@@ -75,8 +75,10 @@ def miss_ratio_curves(source: Source) -> Chart:
     return Chart(
         title=answer.headline,
         subtitle=f"Every cache keeps {answer.values['unit']}. Dashed: policies that know more than the past. No "
-        "policy reads less than MIN (Belady), which knows the future. Of online policies, familiar ones and the best "
-        "are shown.",
-        panels=(Lines("", tuple(series), Axis("cache", "bytes"), Axis("bytes read, of the bytes wanted", "share")),),
+        "policy reads less than MIN (Belady), which knows the future. Of the online policies, the familiar ones and "
+        "the best one are shown.",
+        panels=(
+            Lines("", tuple(series), Axis("cache", "bytes"), Axis("share of the wanted bytes that is read", "share")),
+        ),
         row_height=6,
     )

@@ -26,18 +26,20 @@ _FORMATS = ("png", "svg")
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tat plot",
-        description="Draws a trace: heatmaps, timelines, bars. Writes to the trace's folder analysis/ and prints the "
-        "paths of what it wrote. Plots that do not apply, such as experts of a dense model, are left out with a "
-        "sentence.",
-        epilog=f"The plots: {', '.join(plot.name for plot in PLOTS)}. Exit status 0: drawn; 1: nothing to draw; 2: "
-        "used wrongly; 3: no trace; 4: cannot write.",
+        description="Plots a trace: heatmaps, timelines, bars, curves. Writes into the trace's folder analysis/ and "
+        "prints the path of each file. Says which plots it leaves out because they do not apply, such as the experts "
+        "of a dense model.",
+        epilog=f"The plots are {', '.join(plot.name for plot in PLOTS)}. Exit status: 0 success; 1 nothing to plot; "
+        "2 wrong usage; 3 no trace; 4 cannot write.",
     )
-    parser.add_argument("trace", nargs="?", metavar="TRACE", help="a trace's folder or file; the newest if left out")
-    parser.add_argument("--only", nargs="+", action="extend", metavar="NAME", help="only these plots")
-    parser.add_argument("--format", default="png,svg", metavar="LIST", help="png, svg or both: png,svg")
-    parser.add_argument("--html", action="store_true", help="pages in place of pictures: zoom, hover, filter, export")
-    parser.add_argument("--with-text", action="store_true", help="name the trace's folder in pages and pictures")
-    parser.add_argument("-o", "--output", metavar="DIR", help="write here")
+    parser.add_argument("trace", nargs="?", metavar="TRACE", help="folder, file or name of a trace; default: newest")
+    parser.add_argument("--only", nargs="+", action="extend", metavar="NAME", help="draw only these plots")
+    parser.add_argument("--format", default="png,svg", metavar="LIST", help="png, svg or both; default: png,svg")
+    parser.add_argument(
+        "--html", action="store_true", help="write pages with zoom, hover, filter and export instead of pictures"
+    )
+    parser.add_argument("--with-text", action="store_true", help="print the path of the trace on each plot")
+    parser.add_argument("-o", "--output", metavar="DIR", help="write into DIR")
     return parser
 
 
@@ -46,7 +48,7 @@ def _chosen(names: Sequence[str] | None) -> list[Plot]:
     known = {plot.name: plot for plot in PLOTS}
     for name in names or ():
         if name not in known:
-            raise TatError(ErrorKind.USAGE, f"no plot '{name}'; there are {', '.join(known)}")
+            raise TatError(ErrorKind.USAGE, f"there is no plot '{name}'; choose from {', '.join(known)}")
     return [plot for plot in PLOTS if not names or plot.name in names]
 
 
@@ -55,7 +57,7 @@ def _formats(text: str, pages: bool) -> list[str]:
         return ["html"]
     formats = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     if not formats or set(formats) - set(_FORMATS):
-        raise TatError(ErrorKind.USAGE, f"--format {text}: there are {', '.join(_FORMATS)}")
+        raise TatError(ErrorKind.USAGE, f"--format {text}: choose from {', '.join(_FORMATS)}")
     return formats
 
 
@@ -163,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"tat plot: {error.filename or asked.output}: {error.strerror}", file=sys.stderr)
         return int(ErrorKind.SYSTEM)
     for name, reason in absent.items():
-        print(f"tat plot: {name} is left out: {reason}", file=sys.stderr)
+        print(f"tat plot: left out {name}: {reason}", file=sys.stderr)
     for paths in drawn.values():
         print(*paths, sep="\n")
     return 0 if drawn else int(ErrorKind.NO)

@@ -45,7 +45,7 @@ def moe_expert_heatmap(source: Source) -> Chart:
     n_experts, bins = int(whole["expert"].max()) + 1, source.bins()
     check_room(n_experts, "experts")
     unplaced = len(whole) - len(routing)
-    left_out = f" {unplaced:,} selections are left out: of which token they are was not recorded." if unplaced else ""
+    left_out = f" Left out: {unplaced:,} selections whose token was not recorded." if unplaced else ""
     numbers = sorted(routing["layer"].unique())
     views = {}
     if n_experts * bins.count * len(numbers) <= _MOST_NUMBERS:
@@ -55,8 +55,8 @@ def moe_expert_heatmap(source: Source) -> Chart:
     title = f"Sum over {len(numbers)} layers"
     return Chart(
         title=source.section("experts").headline,
-        subtitle=f"{bins.say()}Selections of a token, warm-up left out. Experts of different layers with the same "
-        f"number have nothing in common but their place.{left_out}",
+        subtitle=f"{bins.say()}Selections per token, without warm-up. Experts with the same number in different layers "
+        f"are unrelated.{left_out}",
         panels=(_token_expert(source, routing, n_experts, bins, title),),
         view="all layers",
         views=views,
@@ -95,7 +95,7 @@ def layer_expert(source: Source) -> Chart:
     }
     return Chart(
         title=source.section("experts").headline,
-        subtitle=f"An even share is {100 / n_experts:.3g} %. Prompt and generation.",
+        subtitle=f"Prompt and generation. With even use, each expert's share would be {100 / n_experts:.3g} %.",
         panels=(whole,),
         view="all phases",
         views=views if len(views) > 1 else {},
@@ -141,12 +141,12 @@ def transitions(source: Source) -> Chart:
     all_of_them = [panels[0] for panels in views.values()]
     chosen = np.unique(np.linspace(0, len(views) - 1, min(_MOST_LAYERS, len(views))).round().astype(int))
     shown = tuple(all_of_them[i] for i in chosen)
-    some = f"{len(shown)} of {len(views)} layers. " if len(shown) < len(views) else ""
+    some = f"Shown: {len(shown)} of {len(views)} layers. " if len(shown) < len(views) else ""
     size = max(len(matrix) for matrix in counts.values())
     return Chart(
         title=_same_as_last(source),
-        subtitle=f"{some}A row is the experts of the token after one that went to this expert, as shares. Were the "
-        f"next token's experts independent, all rows of a layer would look the same. An even share is "
+        subtitle=f"{some}Each row shows, for tokens that chose this expert, which experts the next token chose. If the "
+        "next token's choice were independent, all rows of a layer would look the same. An even share is "
         f"{100 / size:.3g} %.",
         panels=shown,
         columns=min(4, len(shown)),
@@ -162,5 +162,5 @@ def _same_as_last(source: Source) -> str:
     same, chance = values.get("same_as_last_token"), values.get("same_token_by_chance")
     if same is None or chance is None:
         return source.section("experts").headline
-    words = f"{say(same, 'share')} of a token's experts are those of the token before"
-    return f"{words}; {say(chance, 'share')} would be by chance."
+    words = f"{say(same, 'share')} of a token's experts were also chosen for the token before"
+    return f"{words}; by chance it would be {say(chance, 'share')}."

@@ -11,7 +11,7 @@ from tat.plot.chart import AbsentError, Axis, Chart, Floats, Heat, check_room, f
 from tat.plot.source import Matrix, Source
 from tat.plot.units import Unit, say
 
-SHARED = "A prompt's tokens share each pass over the weights: each gets an even share."
+SHARED = "The tokens of a prompt share each pass over the weights; each token counts an even part of it."
 CLIP = 0.01
 """Share of the values that may lie beyond a scale of times: one page fault would make all else pale."""
 _MOST_ROWS = 600
@@ -64,7 +64,10 @@ def token_layer(source: Source) -> Chart:
     views = {phase: tuple(_layer_heat(source, v, bins, phase) for v in ("bytes", "ns")) for phase in source.phases}
     panels = tuple(_layer_heat(source, value, bins) for value in ("bytes", "ns"))
     notes = f"{bins.say()}{SHARED} "
-    notes += "Layer none: token embedding, final norm, output. Scales are those of the layers; an arrow: more."
+    notes += (
+        'The row "none" is what belongs to no layer: token embedding, final norm, output. '
+        "Colour scales cover the layers; an arrow marks values beyond the scale."
+    )
     return Chart(
         title=source.section("layers").headline,
         subtitle=notes,
@@ -88,7 +91,7 @@ def token_tensor(source: Source) -> Chart:
     matrix = source.matrix("tensor", "bytes")
     matrix = matrix.only((matrix.kinds == "weight") & (matrix.values.sum(axis=0) > 0))
     if not matrix.names:
-        raise AbsentError("no weight was touched by prompt or generation")
+        raise AbsentError("neither the prompt nor generation touched a weight")
     bins = source.bins()
     flat = is_flat(rows_of(matrix, source, bins), source.generated(bins))
     if flat:
@@ -105,8 +108,8 @@ def token_tensor(source: Source) -> Chart:
         total = matrix.values.sum(axis=0)
         slowest = int(total.argmax())
         share = say(total[slowest] / max(total.sum(), 1), "share")
-        title = f"Of the time that weights take, {matrix.names[slowest]} takes most: {share}."
-        notes = f"Every generated token touches as many bytes of each weight, so this shows time. {notes}"
+        title = f"{matrix.names[slowest]} takes the most time of all weights: {share}."
+        notes = f"All generated tokens touch the same number of bytes of each weight, so this shows time. {notes}"
     return Chart(
         title=title,
         subtitle=notes,
@@ -125,7 +128,7 @@ def _tensor_heat(matrix: Matrix, source: Source, bins: TokenBins, flat: bool) ->
         starts = np.arange(0, len(names), together)
         values, layers = np.add.reduceat(values, starts, axis=0), layers[starts]
         names = [names[i] for i in starts]
-        title += f"; a row is the sum of {together} of them"
+        title += f"; each row is the sum of {together} weights"
     return Heat(
         title=title,
         values=values,

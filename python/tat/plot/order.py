@@ -26,8 +26,10 @@ def _gaps(title: str, table: pd.DataFrame, of: str) -> Bars:
             "none" if not n else say(2.0 ** (n - 1), "bytes").replace(".0 ", " ").replace(".00 ", " ") for n in bins
         ),
         series=tuple((word, counts[key]) for word, key in zip(("forwards", "backwards"), ends, strict=True)),
-        label=Axis("gap to the end of the access before, from"),
-        value=Axis("accesses" if of == "accesses" else "bytes read after it", "count" if of == "accesses" else "bytes"),
+        label=Axis("gap since the end of the previous access"),
+        value=Axis(
+            "accesses" if of == "accesses" else "bytes read after the gap", "count" if of == "accesses" else "bytes"
+        ),
         stacked=True,
     )
 
@@ -42,8 +44,7 @@ def gap_histogram(source: Source) -> Chart:
             views[str(component)] = (_gaps(f"{component}: accesses", mine, "accesses"), _gaps("Bytes", mine, "bytes"))
     return Chart(
         title=source.section("order").headline,
-        subtitle="Accesses to weights in prompt and generation. "
-        "A bar stands for gaps from the one it is named after up to twice that.",
+        subtitle="Accesses to weights in prompt and generation. Each bar covers gaps from its label up to twice that.",
         panels=(_gaps("Accesses", table, "accesses"), _gaps("Bytes", table, "bytes")),
         view="all weights",
         views=views,
@@ -56,7 +57,9 @@ _GOAL = 0.95
 
 def _shares(title: str, names: list[str], table: pd.DataFrame, columns: dict[str, str]) -> Bars:
     series = tuple((label, floats(table[key])) for key, label in columns.items() if key in table)
-    return Bars(title, tuple(names), series, Axis("guess"), Axis("right", "share"), horizontal=True, goal=_GOAL)
+    return Bars(
+        title, tuple(names), series, Axis("predictor"), Axis("right predictions", "share"), horizontal=True, goal=_GOAL
+    )
 
 
 def prediction_scores(source: Source) -> Chart:
@@ -85,7 +88,8 @@ def prediction_scores(source: Source) -> Chart:
         raise AbsentError(titles[0].rstrip("."))
     return Chart(
         title=titles[0],
-        subtitle="Trained on the first half of the tokens, tested on the second. The dashed line is 95 %.",
+        subtitle="Predictors learn from the first half of the tokens and are tested on the second. The dashed line is "
+        "the goal, 95 %.",
         panels=tuple(panels),
         row_height=4.6,
     )
@@ -94,6 +98,6 @@ def prediction_scores(source: Source) -> Chart:
 def _best(table: pd.DataFrame, key: str, label: str, what: str) -> str:
     scores = floats(table[key])
     best = int(np.nanargmax(scores))
-    met = "which meets" if scores[best] >= _GOAL else "short of"
+    met = "which meets the goal of 95 %" if scores[best] >= _GOAL else "less than the goal of 95 %"
     name = str(table[label].iloc[best])
-    return f"{name[:1].upper()}{name[1:]} names {what} best: {say(scores[best], 'share')}, {met} 95 %."
+    return f"{name[:1].upper()}{name[1:]} predicts {what} best: {say(scores[best], 'share')}, {met}."

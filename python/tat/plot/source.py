@@ -56,7 +56,7 @@ class Source:
         table = trace.evaluations()
         table = table[table["phase"].isin(INFERENCE) & (table["tokens"] > 0) & ~table["cut"]].reset_index(drop=True)
         if table.empty:
-            raise AbsentError("the trace holds no prompt and no generated token")
+            raise AbsentError("the trace has no prompt and no generated tokens")
         self.evaluations = table
         self.numbers: NDArray[np.int64] = table["evaluation"].to_numpy(np.int64)
         self.count: NDArray[np.int64] = table["tokens"].to_numpy(np.int64)
@@ -71,7 +71,7 @@ class Source:
         else:
             self.first = np.cumsum(self.count) - self.count
             self.weight = np.ones(len(table))
-            self.token_label = f"token, in the order of evaluation ({contexts} contexts)"
+            self.token_label = f"token, in order of evaluation ({contexts} contexts)"
 
     # -------------------------------------------------------------------------------------------------- tokens
 
@@ -208,7 +208,7 @@ class Source:
         if name not in self._answers and name in self.trace.sections:
             self._answers[name] = self.trace.section(name)
         if name not in self._answers:
-            raise AbsentError(f"this tat has no section '{name}'")
+            raise AbsentError(f"this version of tat has no section '{name}'")
         if self._answers[name].absent:
             raise AbsentError(self._answers[name].headline.rstrip(".") or f"the section '{name}' is empty")
         return self._answers[name]
@@ -226,7 +226,7 @@ class Source:
         """A table of a section, with rows; raises AbsentError if it has none."""
         table = self.section(section).tables.get(name)
         if table is None or table.empty:
-            raise AbsentError(f"the section '{section}' has no table '{name}' here")
+            raise AbsentError(f"the section '{section}' has no table '{name}' for this trace")
         return table
 
     def caveats(self) -> str:

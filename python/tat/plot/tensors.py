@@ -46,11 +46,11 @@ def hot_tensors(source: Source) -> Chart:
     by_accesses = _of_table(table, "accesses", Axis("accesses", "count"))
     views = {
         "accesses": (by_accesses,),
-        "time, of those": (_of_table(table, "tensor_ns", Axis("time of the tensor", "ns")),),
+        "time of these": (_of_table(table, "tensor_ns", Axis("time of the tensor", "ns")),),
     }
     if "densest" in answer.tables:
         densest = answer.tables["densest"]
-        views["accesses for each KiB"] = (_of_table(densest, "accesses_per_kib", Axis("accesses a KiB", "factor")),)
+        views["accesses per KiB"] = (_of_table(densest, "accesses_per_kib", Axis("accesses per KiB", "factor")),)
     touched = source.matrix("tensor", "bytes")
     total = touched.values.sum(axis=0)
     for name, kind in (
@@ -63,12 +63,13 @@ def hot_tensors(source: Source) -> Chart:
             names, texts = [touched.names[i] for i in mine], [say(total[i], "bytes") for i in mine]
             views[name] = (_bars(names, total[mine], Axis("bytes touched", "bytes"), texts),)
     tied = answer.values.get("uniform") or table["accesses"].nunique() == 1
-    first = "time, of those" if tied else "accesses"
+    first = "time of these" if tied else "accesses"
     notes = (
-        "Weights, and experts of stacked weights; prompt and generation. Where accesses tie, the slowest stand first."
+        "Weights, and single experts of stacked weights, in prompt and generation. Of weights with equal accesses, the "
+        "slowest come first."
     )
     if first != "accesses":
-        notes = f"Accesses hardly differ, so this shows time. {notes}"
+        notes = f"The number of accesses hardly differs, so this shows time. {notes}"
     panels = views.pop(first)
     return Chart(title=answer.headline, subtitle=notes, panels=panels, view=first, views=views, row_height=7)
 
@@ -91,13 +92,13 @@ def layers(source: Source) -> Chart:
     if len(rest) and len(rest) < len(table):
         size = float(rest[["weight_bytes", "activation_bytes"]].fillna(0).sum().sum())
         outside = (
-            f"Not shown is what belongs to no layer (token embedding, final norm, output): {say(size, 'bytes')}, "
+            f"Not shown: what belongs to no layer (token embedding, final norm, output), {say(size, 'bytes')} and "
             f"{say(float(rest['ns'].sum()), 'ns')}. "
         )
     return Chart(
         title=answer.headline,
-        subtitle=f"Prompt and generation. {outside}Time is thread 0's, from one operation's end to the next's: it "
-        "includes waiting for the other threads.",
+        subtitle=f"Prompt and generation. {outside}Times are those of thread 0, from the end of one operation to the "
+        "end of the next. They include waiting for the other threads.",
         panels=(
             Bars("Bytes touched", names, series, Axis("layer"), Axis("bytes touched", "bytes"), stacked=True),
             Bars("Time", names, (("time", floats(table["ns"])),), Axis("layer"), Axis("time", "ns")),
@@ -126,7 +127,7 @@ def operation_types(source: Source) -> Chart:
     kept = [str(table["operation"].iloc[i]) for i in order[:most]]
     return Chart(
         title=answer.headline,
-        subtitle="Prompt and generation. Time is thread 0's: it includes waiting for the other threads.",
+        subtitle="Prompt and generation. Times are those of thread 0 and include waiting for the other threads.",
         panels=(
             _pie("Time", table, kept, "ns", Axis("time", "ns")),
             _pie("Bytes touched", table, kept, "bytes", Axis("bytes touched", "bytes")),

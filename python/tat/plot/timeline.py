@@ -29,7 +29,7 @@ def _whole_run(source: Source, axes: list[Places], weights: NDArray[np.bool_], b
     top = max(finite_limits(one)[1] for one in values)
     return [
         Heat(
-            title=f"{places.title}: the run",
+            title=f"{places.title}: whole run",
             values=np.where(one == 0, np.nan, one),
             x_edges=bins.edges,
             y_edges=np.linspace(0, places.end, _ROWS + 1),
@@ -82,8 +82,8 @@ def timeline_offset(source: Source) -> Chart:
     ]
     return Chart(
         title=source.headline("order", "tokens"),
-        subtitle=f"{bins.say()}Left the whole run, right the weights that {what} read, each a stroke from its first "
-        "byte to its last. Grey: nothing read. Weights that were copied when loaded stand where they came from.",
+        subtitle=f"{bins.say()}Left: the whole run. Right: the reads of {what}, each drawn from its first byte to its "
+        "last. Grey: nothing was read. Weights that were copied at load time are shown at their place in the file.",
         panels=tuple(panels),
         columns=2,
         width=15,
