@@ -61,18 +61,17 @@ int tat_trace_trouble(const struct tat_trace * trace, struct tat_error * error) 
     const int trouble = __atomic_load_n(&trace->trouble, __ATOMIC_RELAXED);
     if (trouble == 0) { return 0; }
     if (trouble == ENODATA) {
-        return tat_fail(error, TAT_ERROR_INPUT, "%s: it became shorter than the %" PRIu64 " bytes that were read",
+        return tat_fail(error, TAT_ERROR_INPUT, "%s: the file became shorter than the %" PRIu64 " bytes that were read",
                         trace->path, trace->size);
     }
     errno = trouble;
-    return tat_fail_errno(error, "%s: cannot be read any more", trace->path);
+    return tat_fail_errno(error, "%s: cannot be read any longer", trace->path);
 }
 
 int bodies_fail(struct bodies * b, struct tat_error * error) {
     if (!bodies_may_work(b, 0)) {
         return tat_fail(error, TAT_ERROR_INPUT,
-                        "%s: asks for more work than a trace of %" PRIu64
-                        " bytes can: it was made to keep readers busy",
+                        "%s: needs more work than a trace of %" PRIu64 " bytes can: it is crafted to keep readers busy",
                         b->trace->path, b->trace->size);
     }
     if (tat_trace_trouble(b->trace, error) != 0) { return -1; }

@@ -100,7 +100,7 @@ int follow_read(struct follow * f, bool * revised, struct tat_error * error) {
     struct stat status;
     if (fstat(trace->fd, &status) != 0) { return tat_fail_errno(error, "%s", trace->path); }
     if ((uint64_t) status.st_size < f->scan.at) {
-        return tat_fail(error, TAT_ERROR_INPUT, "%s: became shorter than what was read of it", trace->path);
+        return tat_fail(error, TAT_ERROR_INPUT, "%s: the file became shorter than what was already read", trace->path);
     }
     trace->size = (uint64_t) status.st_size;
     window_forget(&f->scan.window); /* by now the file may have more */

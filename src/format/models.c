@@ -292,8 +292,7 @@ struct tat_trace * tat_trace_of_model(const struct tat_trace * trace, uint32_t n
         return NULL;
     }
     if (!runs_graphs(model_at(trace, at)->part)) {
-        tat_fail(error, TAT_ERROR_NO,
-                 "%s, of the part %s, computes nothing by itself: its weights are in the graphs of a model",
+        tat_fail(error, TAT_ERROR_NO, "%s (%s) has no graphs of its own: its weights are used in the graphs of a model",
                  model_at(trace, at)->name, tat_part_name(model_at(trace, at)->part));
         return NULL;
     }

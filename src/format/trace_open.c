@@ -68,8 +68,8 @@ static int open_file(struct tat_trace * trace, enum tat_file_kind kind, struct t
     const ssize_t n = pread(trace->fd, &trace->header, sizeof trace->header, 0);
     if (n < 0) { return tat_fail_errno(error, "%s", trace->path); }
     if (n < TAT_HEADER_BYTES) {
-        return tat_fail(error, TAT_ERROR_INPUT, "%s: %zd bytes, but a trace begins with a header of %d", trace->path, n,
-                        TAT_HEADER_BYTES);
+        return tat_fail(error, TAT_ERROR_INPUT, "%s: has %zd bytes, but a trace begins with a header of %d",
+                        trace->path, n, TAT_HEADER_BYTES);
     }
     return check_header(trace, kind, error);
 }

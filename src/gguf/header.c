@@ -26,7 +26,7 @@ static int read_magic(struct input * input) {
                               "a model from before GGUF; convert it with llama.cpp's convert_llama_ggml_to_gguf.py");
         }
     }
-    return input_fail(input, 0, "is no GGUF file: it begins with %02x %02x %02x %02x in place of \"GGUF\"",
+    return input_fail(input, 0, "not a GGUF file: it begins with %02x %02x %02x %02x instead of \"GGUF\"",
                       (unsigned char) magic[0], (unsigned char) magic[1], (unsigned char) magic[2],
                       (unsigned char) magic[3]);
 }
@@ -49,7 +49,9 @@ static int read_version(struct tat_gguf_file * file, struct input * input) {
 static int read_count(struct input * input, uint64_t * count, uint64_t most, uint64_t least_bytes, const char * what) {
     const uint64_t at = input->position;
     if (input_u64(input, count, what)) { return -1; }
-    if (*count > most) { return input_fail(input, at, "%s is %" PRIu64 ", at most %" PRIu64, what, *count, most); }
+    if (*count > most) {
+        return input_fail(input, at, "%s is %" PRIu64 "; the maximum is %" PRIu64, what, *count, most);
+    }
     if (*count > (input->size - input->position) / least_bytes) {
         return input_fail(input, at, "%s is %" PRIu64 ", more than a file of %" PRIu64 " bytes can hold", what, *count,
                           input->size);
@@ -62,11 +64,11 @@ static int read_alignment(struct tat_gguf_file * file, const struct metadata * m
     file->alignment = DEFAULT_ALIGNMENT;
     if (!kv) { return 0; }
     if (kv->type != TAT_GGUF_UINT32) {
-        return input_fail(input, kv->file_offset, "general.alignment is of type %s, it must be uint32",
+        return input_fail(input, kv->file_offset, "general.alignment has type %s, but must be uint32",
                           tat_gguf_value_name(kv->type));
     }
     if (kv->value.u == 0 || (kv->value.u & (kv->value.u - 1))) {
-        return input_fail(input, kv->file_offset, "general.alignment is %" PRIu64 ", it must be a power of two",
+        return input_fail(input, kv->file_offset, "general.alignment is %" PRIu64 ", but must be a power of two",
                           kv->value.u);
     }
     file->alignment = (uint32_t) kv->value.u;
@@ -78,7 +80,7 @@ static int read_name(struct tat_gguf_tensor * tensor, struct arena * arena, stru
     uint64_t length;
     if (input_length(input, &length, "a tensor's name")) { return -1; }
     if (length > TAT_GGUF_MAX_NAME) {
-        return input_fail(input, at, "a tensor's name is %" PRIu64 " bytes long, at most %d", length,
+        return input_fail(input, at, "a tensor's name is %" PRIu64 " bytes long; the maximum is %d", length,
                           TAT_GGUF_MAX_NAME);
     }
     char * name = arena_alloc(arena, length + 1);
@@ -97,7 +99,7 @@ static int read_shape(struct tat_gguf_tensor * tensor, struct input * input) {
     input_printable(tensor->name, name);
     if (input_u32(input, &tensor->n_dims, "the number of a tensor's dimensions")) { return -1; }
     if (tensor->n_dims > TAT_GGUF_MAX_DIMS) {
-        return input_fail(input, at, "tensor '%s' has %u dimensions, at most %d", name, tensor->n_dims,
+        return input_fail(input, at, "tensor '%s' has %u dimensions; the maximum is %d", name, tensor->n_dims,
                           TAT_GGUF_MAX_DIMS);
     }
     uint64_t elements = 1;
@@ -110,7 +112,7 @@ static int read_shape(struct tat_gguf_tensor * tensor, struct input * input) {
                               (int64_t) tensor->ne[i]);
         }
         if (__builtin_mul_overflow(elements, tensor->ne[i], &elements) || elements > INT64_MAX) {
-            return input_fail(input, here, "tensor '%s': its dimensions multiply to more than 64 bits hold", name);
+            return input_fail(input, here, "tensor '%s': the product of its dimensions exceeds 64 bits", name);
         }
     }
     return 0;
@@ -155,7 +157,7 @@ static int read_tensor(struct tat_gguf_tensor * tensor, struct arena * arena, st
     if (input_u64(input, &tensor->file_offset, "a tensor's offset")) { return -1; }
     if (tensor->file_offset > MAX_FILE_BYTES) {
         char name[PRINTABLE_SIZE];
-        return input_fail(input, at, "tensor '%s': its offset is %" PRIu64 ", no file is that long",
+        return input_fail(input, at, "tensor '%s': its offset is %" PRIu64 ", which is beyond the end of any file",
                           input_printable(tensor->name, name), tensor->file_offset);
     }
     tensor->layer = (uint16_t) tat_layer_of(tensor->name);
@@ -168,7 +170,7 @@ static int read_tensor(struct tat_gguf_tensor * tensor, struct arena * arena, st
 static int reserve_tensors(struct tat_gguf * gguf, const struct input * input, uint64_t at, uint64_t count) {
     const uint64_t total = gguf->n_tensors + count;
     if (total > TAT_GGUF_MAX_TENSORS) {
-        return input_fail(input, at, "the model has %" PRIu64 " tensors up to here, at most %u", total,
+        return input_fail(input, at, "the model has %" PRIu64 " tensors so far; the maximum is %u", total,
                           TAT_GGUF_MAX_TENSORS);
     }
     void * larger = realloc(gguf->tensors, (total + 1) * sizeof *gguf->tensors);
@@ -188,8 +190,8 @@ static int read_tensors(struct tat_gguf * gguf, uint32_t file, struct input * in
         switch (name_index_add(&gguf->index, gguf->tensors, gguf->n_tensors)) {
             case NAME_INDEX_ADDED: break;
             case NAME_INDEX_DUPLICATE:
-                return input_fail(input, at, "the tensor '%s' comes twice", input_printable(tensor->name, name));
-            case NAME_INDEX_CROWDED: return input_fail(input, at, "the tensors' names were made to collide");
+                return input_fail(input, at, "there are two tensors '%s'", input_printable(tensor->name, name));
+            case NAME_INDEX_CROWDED: return input_fail(input, at, "the tensor names are crafted to collide");
         }
         gguf->n_tensors++;
     }

@@ -53,8 +53,7 @@ int input_open(struct input * input, const char * path, struct tat_error * error
     if (!input->state) { return input_fail_memory(input); }
     if (fstat(input->fd, &input->info)) { return tat_fail_errno(error, "%s: fstat", input_path_end(path)); }
     if (!S_ISREG(input->info.st_mode)) {
-        return tat_fail(error, TAT_ERROR_INPUT, "%s: is not a regular file; name a GGUF model file",
-                        input_path_end(path));
+        return tat_fail(error, TAT_ERROR_INPUT, "%s: not a regular file; name a GGUF model file", input_path_end(path));
     }
     input->size = (uint64_t) input->info.st_size;
     input->mtime_ns = (int64_t) input->info.st_mtim.tv_sec * 1000000000 + input->info.st_mtim.tv_nsec;

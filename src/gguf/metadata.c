@@ -31,7 +31,9 @@ static int read_type(struct input * input, enum tat_gguf_value * type, const cha
     const uint64_t at = input->position;
     uint32_t number;
     if (input_u32(input, &number, what)) { return -1; }
-    if (number >= TAT_GGUF_VALUE_COUNT) { return input_fail(input, at, "%s is %u, which is none", what, number); }
+    if (number >= TAT_GGUF_VALUE_COUNT) {
+        return input_fail(input, at, "%s is %u, which does not exist", what, number);
+    }
     *type = (enum tat_gguf_value) number;
     return 0;
 }
@@ -42,7 +44,7 @@ static int read_key(struct tat_gguf_kv * kv, struct arena * arena, struct input 
     if (input_length(input, &length, "a metadata key")) { return -1; }
     if (length == 0) { return input_fail(input, at, "a metadata key is empty"); }
     if (length > MAX_KEY) {
-        return input_fail(input, at, "a metadata key is %" PRIu64 " bytes long, at most %d", length, MAX_KEY);
+        return input_fail(input, at, "a metadata key is %" PRIu64 " bytes long; the maximum is %d", length, MAX_KEY);
     }
     char * key = arena_alloc(arena, length + 1);
     if (!key) { return input_fail_memory(input); }
@@ -87,7 +89,7 @@ static int read_array(struct tat_gguf_kv * kv, struct arena * arena, struct inpu
     const uint64_t at = input->position;
     if (read_type(input, &kv->element, "the type of an array's elements")) { return -1; }
     if (kv->element == TAT_GGUF_ARRAY) {
-        return input_fail(input, at, "an array of arrays, which ggml does not take either");
+        return input_fail(input, at, "an array of arrays, which ggml does not support either");
     }
     if (input_u64(input, &kv->n, "the length of an array")) { return -1; }
     kv->file_offset = input->position;
@@ -161,8 +163,8 @@ int metadata_read(struct metadata * metadata, struct arena * arena, struct input
         switch (name_index_add(&metadata->index, metadata->kvs, metadata->count)) {
             case NAME_INDEX_ADDED: break;
             case NAME_INDEX_DUPLICATE:
-                return input_fail(input, at, "the key '%s' comes twice", input_printable(kv->key, name));
-            case NAME_INDEX_CROWDED: return input_fail(input, at, "the keys were made to collide");
+                return input_fail(input, at, "there are two keys '%s'", input_printable(kv->key, name));
+            case NAME_INDEX_CROWDED: return input_fail(input, at, "the keys are crafted to collide");
         }
     }
     return 0;

@@ -124,13 +124,13 @@ static enum opened open_files(struct tat_gguf * gguf, const char * path, unsigne
     if (count > MAX_PARTS || !parse_part(path, &part) || part.total != count) {
         tat_fail(error, TAT_ERROR_INPUT,
                  "%s: is one of %" PRIu64 " parts, but not named NAME-00001-of-%05" PRIu64
-                 ".gguf: its siblings cannot be found",
+                 ".gguf, so the other parts cannot be found",
                  input_path_end(path), count, count);
         return FAILED;
     }
     if (metadata_uint(&gguf->metadata, SPLIT_NO, UINT64_MAX) != part.number - 1) {
-        tat_fail(error, TAT_ERROR_INPUT, "%s: is named part %u, but its split.no says otherwise", input_path_end(path),
-                 part.number);
+        tat_fail(error, TAT_ERROR_INPUT, "%s: its name says part %u, but its split.no says otherwise",
+                 input_path_end(path), part.number);
         return FAILED;
     }
     if (part.number == 1) { return read_other_parts(gguf, part.total, error) ? FAILED : COMPLETE; }

@@ -61,7 +61,7 @@ static int check_layers(const struct tat_gguf * gguf, struct tat_error * error) 
     const struct tat_gguf_kv * kv = find(gguf, "block_count");
     uint64_t layers;
     if (!tat_gguf_uint(kv, 0, &layers) || layers <= MAX_LAYERS) { return 0; }
-    return tat_fail(error, TAT_ERROR_INPUT, "%s: byte %" PRIu64 ": block_count is %" PRIu64 ", at most %d",
+    return tat_fail(error, TAT_ERROR_INPUT, "%s: byte %" PRIu64 ": block_count is %" PRIu64 "; the maximum is %d",
                     input_path_end(gguf->files[0].path), kv->file_offset, layers, MAX_LAYERS);
 }
 

@@ -163,7 +163,7 @@ write_cut_model() {
     printf 'PK\x03\x04' > "$model"
     run "$TAT" gguf "$model"
     [ "$status" -eq 3 ]
-    [[ $output == "tat gguf: $model: byte 0: is no GGUF file"* ]]
+    [[ $output == "tat gguf: $model: byte 0: not a GGUF file"* ]]
     run "$TAT" gguf "$BATS_TEST_TMPDIR"
     [ "$status" -eq 3 ]
 }
@@ -172,7 +172,7 @@ write_cut_model() {
     mkfifo "$model"
     run timeout 60 "$TAT" gguf "$model"
     [ "$status" -eq 3 ]
-    [[ $output == *"is not a regular file"* ]]
+    [[ $output == *"not a regular file"* ]]
 }
 
 @test "gguf: no such file, exit status 4" {

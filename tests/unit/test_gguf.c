@@ -445,7 +445,7 @@ static void test_split_gone_wrong(void ** state) {
 
     write_part(part_of(*state, 3, 3), 1, 3, 3);
     expect_refused(part_of(*state, 1, 3), "m-00003-of-00003.gguf: byte 106: is not part 3 of 3");
-    expect_refused(part_of(*state, 3, 3), "is named part 3, but its split.no says otherwise");
+    expect_refused(part_of(*state, 3, 3), "its name says part 3, but its split.no says otherwise");
 
     write_part(part_of(*state, 3, 3), 2, 3, 3);
     write_part(part_of(*state, 1, 3), 0, 3, 9);
@@ -489,10 +489,10 @@ static void test_no_regular_file(void ** state) {
     snprintf(link, sizeof link, "%s/link", folder->path);
     assert_int_equal(mkfifo(fifo, 0600), 0);
     assert_int_equal(symlink(loop, loop), 0);
-    expect_refused(fifo, "is not a regular file");
+    expect_refused(fifo, "not a regular file");
     expect_refused(loop, "cannot be opened: Too many levels of symbolic links");
-    expect_refused(folder->path, "is not a regular file");
-    expect_refused("/dev/zero", "is not a regular file");
+    expect_refused(folder->path, "not a regular file");
+    expect_refused("/dev/zero", "not a regular file");
     expect_refused("", "cannot be opened");
     expect_refused("/no/such/file", "cannot be opened: No such file or directory");
 
@@ -512,7 +512,7 @@ static void test_long_path(void ** state) {
     char path[PATH_MAX];
     memset(path, '/', sizeof path);
     strcpy(path + sizeof path - 10, "/dev/zero");
-    expect_refused(path, "is not a regular file");
+    expect_refused(path, "not a regular file");
 }
 
 /* Sparse files can claim anything, so the header is bounded. */

@@ -161,7 +161,7 @@ static void test_every_truncation(void ** state) {
         b.size = size;
         assert_null(tb_open(&b, &error));
         assert_int_equal(error.kind, TAT_ERROR_INPUT);
-        snprintf(said, sizeof said, ": %zu bytes", size);
+        snprintf(said, sizeof said, ": has %zu bytes", size);
         assert_non_null(strstr(error.message, said));
         tb_free(&b);
     }
