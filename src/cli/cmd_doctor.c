@@ -67,7 +67,9 @@ static void check_agent(struct findings * findings) {
 static const char * const verdicts[] = { "good", "warning", "BAD" };
 
 static int print_table(const struct findings * findings) {
-    static const struct column columns[] = { { "CHECK", 0, 0 }, { "VERDICT", 0, 0 }, { "FINDING AND ADVICE", 0, 0 } };
+    static const struct column columns[] = { { .name = "CHECK" },
+                                             { .name = "VERDICT" },
+                                             { .name = "FINDING AND ADVICE", .wrap = true } };
     struct table * t = table_new(columns, sizeof columns / sizeof *columns);
     for (size_t i = 0; i < findings->count; i++) {
         const struct finding * f = &findings->at[i];

@@ -150,11 +150,11 @@ static void print_params(const struct tat_gguf_params * p) {
     print_safe(*p->architecture ? p->architecture : "unknown", stdout);
     print_count("layers", p->n_layer);
     print_count("embedding", p->n_embd);
-    print_count("heads", p->n_head);
+    print_count("FFN", p->n_ff);
+    if (p->n_head) { printf("\nheads    %u", p->n_head); }
     print_count("KV heads", p->n_head_kv);
     print_count("head size", p->n_embd_head_k);
-    print_count("FFN", p->n_ff);
-    print_count("vocabulary", p->n_vocab);
+    if (p->n_vocab) { printf("\ntokens   vocabulary %u", p->n_vocab); }
     print_count("context", p->n_ctx_train);
     if (p->n_expert) { printf("\nexperts  %u, used %u", p->n_expert, p->n_expert_used); }
     print_count("shared", p->n_expert_shared);

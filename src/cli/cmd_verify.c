@@ -61,7 +61,9 @@ static void print_conclusion(const struct tat_verification * v) {
 }
 
 static int print_table(const struct tat_verification * v) {
-    static const struct column columns[] = { { "CHECK", 0, 0 }, { "VERDICT", 0, 0 }, { "FIGURES", 0, 0 } };
+    static const struct column columns[] = { { .name = "CHECK" },
+                                             { .name = "VERDICT" },
+                                             { .name = "FIGURES", .wrap = true } };
     struct table * t = table_new(columns, sizeof columns / sizeof *columns);
     for (unsigned i = 0; i < v->n_checks; i++) {
         const struct tat_check * c = &v->check[i];

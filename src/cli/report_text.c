@@ -156,8 +156,8 @@ static int draw_table(const json_t * drawn, FILE * out) {
         scales[i] = strcmp(units[i], "shares") == 0 ? report_scale(rows, keys[i]) : 0;
         snprintf(headings[i], HEADING, "%s", text_of(column, "label"));
         for (char * c = headings[i]; *c; c++) { *c = (char) toupper((unsigned char) *c); }
-        head[i] =
-            (struct column){ headings[i], strcmp(units[i], "text") != 0 && strcmp(units[i], "shares") != 0, false };
+        const bool is_text = strcmp(units[i], "text") == 0 || strcmp(units[i], "shares") == 0;
+        head[i] = (struct column){ .name = headings[i], .right = !is_text };
     }
     struct table * table = table_new(head, n);
     json_array_foreach(rows, r, row) {

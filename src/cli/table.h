@@ -13,6 +13,7 @@ struct column {
     const char * name;
     bool right; /* numbers */
     bool cut;   /* may be cut where the terminal is too narrow */
+    bool wrap;  /* the last column: broken between words where the terminal is too narrow */
 };
 
 struct table;

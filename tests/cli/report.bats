@@ -138,3 +138,11 @@ asked() {
         [ "$status" -eq 2 ]
     done
 }
+
+@test "verify: figures are broken between words where the terminal is narrow, and whole in a pipe" {
+    "$TAT" verify "$TRACE" > whole
+    grep -q '^weights .\{70\}' whole
+    script -qec "stty columns 60; NO_COLOR=1 '$TAT' verify '$TRACE'" /dev/null < /dev/null | tr -d '\r' > terminal
+    [ -z "$(awk 'length > 60' terminal)" ]
+    [ "$(tr -s ' \n' ' ' < terminal)" = "$(tr -s ' \n' ' ' < whole)" ]
+}
