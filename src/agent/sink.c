@@ -195,7 +195,7 @@ static const char * open_file(struct sink * sink, const char * path, struct tat_
     tat_header_seal(header);
     if (next_chunk(sink) == 0) {
         errno = EFBIG;
-        return "too little room within the limits for files";
+        return "the limits on file sizes leave too little room";
     }
     if (pwrite(sink->fd, header, sizeof *header, 0) != (ssize_t) sizeof *header || !extend(sink)) {
         return "cannot reserve disk space for the trace file";

@@ -172,7 +172,7 @@ static void add_hottest(const struct live * live, const struct tat_trace * trace
     const struct tat_tensor * tensors = tat_trace_tensors(trace, &n_tensors);
     struct heat * sorted = malloc(((size_t) live->n_tensors + 1) * sizeof *sorted);
     r->failed |= !sorted;
-    result_table(r, "tensors", "Weights touched most often (where that ties: longest)", SHOW_ALWAYS, columns,
+    result_table(r, "tensors", "Weights touched most often (of equals, the slowest first)", SHOW_ALWAYS, columns,
                  sizeof columns / sizeof columns[0]);
     if (!sorted) { return; }
     if (live->n_tensors) {
@@ -223,7 +223,7 @@ static void set_headline(const struct live * live, const struct tat_trace * trac
     } else if (!running) {
         result_headline(r, "The run has ended, with %s generated tokens.", format_count(count, tokens));
     } else if (n == 0) {
-        result_headline(r, "No graph was computed yet.");
+        result_headline(r, "No graph has been computed yet.");
     } else if (now->idle_ns > IDLE_NS) {
         result_headline(r, "No graph has ended for %s.", format_duration(text, now->idle_ns));
     } else {
@@ -290,21 +290,21 @@ static void add_lines(const struct live * live, const struct tat_trace * trace, 
     if (live->pieces) {
         result_line(
             r, "tokens",
-            "%s of prompts, %s generated%s, since it began; no rates: ubatches are computed in several graphs, or "
-            "in part by another backend",
+            "%s of prompts, %s generated%s, since the start; no rates, because ubatches are computed in several "
+            "graphs, or in part by another backend",
             format_count(a, p->tokens), format_count(b, g->tokens), mixed);
     } else {
-        result_line(r, "tokens", "%s of prompts at %.1f/s, %s generated at %.1f/s%s, since it began",
+        result_line(r, "tokens", "%s of prompts at %.1f/s, %s generated at %.1f/s%s, since the start",
                     format_count(a, p->tokens), per_second(p->tokens, p->ns), format_count(b, g->tokens),
                     per_second(g->tokens, g->ns), mixed);
     }
     add_models(trace, r);
     if (running) {
-        result_line(r, "touched", "%s/s now, of it weights %s/s",
+        result_line(r, "touched", "%s/s now, %s/s of it weights",
                     format_bytes(a, (uint64_t) per_second(now->bytes, now->ns)),
                     format_bytes(b, (uint64_t) per_second(now->weight_bytes, now->ns)));
     } else {
-        result_line(r, "touched", "%s, of it weights %s", format_bytes(a, live->bytes),
+        result_line(r, "touched", "%s, %s of it weights", format_bytes(a, live->bytes),
                     format_bytes(b, live->weight_bytes));
     }
     result_line(r, "trace", "%s, %s", tat_trace_path(trace), format_bytes(a, s->used_bytes));

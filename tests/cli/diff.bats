@@ -135,7 +135,7 @@ metadata() {
     for _ in {1..65}; do many+=(a); done
     run "$TAT" diff "${many[@]}"
     [ "$status" -eq 2 ]
-    says "more than 64 traces"
+    says "name at most 64 traces"
 }
 
 @test "diff: the same trace twice is no repeat" {

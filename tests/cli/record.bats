@@ -367,7 +367,7 @@ says_why() {
 
 @test "record: why there is no trace: a limit on the size of files" {
     toy
-    expected="is not recorded: too little room within the limits for files: File too large" says_why \
+    expected="is not recorded: the limits on file sizes leave too little room: File too large" says_why \
         sh -c 'ulimit -f 0; exec "$HOST" "$toy" | cat'
 }
 

@@ -147,6 +147,11 @@ static int best_learner(const struct prediction * p) {
     return best;
 }
 
+static const char * goal_words(bool tensors, bool slices) {
+    if (tensors) { return slices ? "met for tensors and for slices" : "met for tensors, but not for slices"; }
+    return slices ? "met for slices, but not for tensors" : "not met for tensors or for slices";
+}
+
 static void answer(const struct prediction * p, struct result * r) {
     const int learner = best_learner(p);
     const struct scored tensors = scored(p, GRAPH, false), slices = scored(p, GRAPH, true);
@@ -158,11 +163,11 @@ static void answer(const struct prediction * p, struct result * r) {
                                           : "No";
     result_answer(r, "Can the next access be predicted?",
                   "%s: the graph's own order is right about %s of the next tensors and %s of the next slices. Without "
-                  "the graph the best, %s, is right about %s of the slices. 95 %% is %s for tensors, %s for slices.",
+                  "the graph the best, %s, is right about %s of the slices. The goal of 95 %% is %s.",
                   word, format_share(by_tensor, ratio(tensors.score.hits, tensors.accesses)),
                   format_share(by_slice, ratio(slices.score.hits, slices.accesses)), predictors[learner].label,
                   format_share(by_learner, ratio(learnt.score.hits, learnt.accesses)),
-                  meets(&tensors) ? "met" : "not met", met ? "met" : "not met");
+                  goal_words(meets(&tensors), met));
 }
 
 static void add_lines(const struct prediction * p, struct result * r) {
