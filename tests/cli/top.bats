@@ -163,7 +163,7 @@ print([row["shares"] for row in a["experts"]["tables"]["experts"]["rows"]], a["h
     start
     screen q
     [ "$(seen 'len(s["lines"]) <= 24, max(len(l) for l in s["lines"]) <= 80')" = "True True" ]
-    [ "$(seen 'any("Experts by layer" in l for l in s["lines"]), s["lines"][-1].startswith("q ends this view")')" = "True True" ]
+    [ "$(seen 'any("Experts by layer" in l for l in s["lines"]), s["lines"][-1].startswith("Press q to leave")')" = "True True" ]
     screen resize
     [ "$(seen 'len(s["lines"]) <= 12, max(len(l) for l in s["lines"]) <= 40, s["status"]')" = "True True 0" ]
 }
