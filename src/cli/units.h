@@ -17,6 +17,6 @@ bool parse_bytes(const char * text, uint64_t * bytes);
 /* What a cache keeps as one, as cache_unit of struct tat_analysis_options: "slice", "expert", "page" (4 KiB), or a size
  * that is a power of two from 512 to 16M. False if it is none. */
 bool parse_cache_unit(const char * text, uint64_t * unit);
-#define CACHE_UNITS "neither slice, expert, page nor a power of two from 512 to 16M"
+#define CACHE_UNITS "not slice, expert, page or a power of two from 512 to 16M"
 
 #endif
