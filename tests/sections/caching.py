@@ -352,7 +352,7 @@ def expected(facts, memory=0, disk=0, unit="slice"):
 
     def by_size(figure):
         return [
-            {"policy": TITLES[name], "knows": "past" if name in ONLINE else "future" if name == "min" else "totals"}
+            {"policy": TITLES[name], "knows": "the past" if name in ONLINE else "the future" if name == "min" else "use counts"}
             | {label: figure(*at(name, size)) for label, size in asked.items()}
             for name in NAMES
         ]

@@ -53,7 +53,7 @@ def reuse_distance(source: Source) -> Chart:
 def _shown(source: Source, table: pd.DataFrame) -> list[str]:
     """Familiar policies, the best online one, and all that know more than the past."""
     savings = source.table("caching", "savings")
-    online = set(savings.loc[savings["knows"] == "past", "policy"])
+    online = set(savings.loc[savings["knows"] == "the past", "policy"])
     labels = table.attrs["labels"]
     curves = [key for key in labels if key != "cache_bytes" and table[key].notna().any()]
     best = min(

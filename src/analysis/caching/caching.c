@@ -165,9 +165,9 @@ static void say_notes(const struct caching * s, struct result * r) {
     char share[UNITS_SIZE], block[UNITS_SIZE];
     result_note(r,
                 "Prompt and generation read weights as if from a cache that was empty at first: a first read is never "
-                "saved. All policies keep the same unit (--unit) and may "
-                "decline to keep what was just read. \"past\": knows what was read so far. \"totals\": knows how often "
-                "each item will be read in this run. \"future\": knows every read to come.");
+                "saved. All policies keep the same unit (--unit) and may decline to keep what was just read. Online "
+                "policies know the past. Policies with hindsight know the use counts: how often each item will be read "
+                "in this run. The optimum knows the future: each read to come.");
     if (!is_of_blocks(c)) {
         result_note(r, "Rows of embeddings are read whenever they are wanted; no policy keeps them.");
     }

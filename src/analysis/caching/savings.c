@@ -27,8 +27,8 @@ const char * caching_title(const struct caching * s, unsigned strategy) {
 
 /* What a strategy has to know. */
 static const char * knowledge(const struct caching * s, unsigned strategy) {
-    if (strategy == caching_min(s)) { return "future"; }
-    return policy_kinds[strategy]->knowledge == POLICY_HINDSIGHT ? "totals" : "past";
+    if (strategy == caching_min(s)) { return "the future"; }
+    return policy_kinds[strategy]->knowledge == POLICY_HINDSIGHT ? "use counts" : "the past";
 }
 
 struct outcome caching_outcome(const struct caching * s, unsigned strategy, unsigned size) {
@@ -86,8 +86,8 @@ static void say_savings(const struct caching * s, struct result * r) {
 void caching_by_size(const struct caching * s, struct result * r, const struct by_size * table) {
     static const char * const keys[ASKED] = { "at_25", "at_50", "at_75", "at_given" };
     const struct result_column columns[] = {
-        { "policy", "policy", UNIT_TEXT }, { "knows", "knows the", UNIT_TEXT }, { keys[0], "25 %", table->unit },
-        { keys[1], "50 %", table->unit },  { keys[2], "75 %", table->unit },    { keys[3], "given", table->unit },
+        { "policy", "policy", UNIT_TEXT }, { "knows", "knows", UNIT_TEXT },  { keys[0], "25 %", table->unit },
+        { keys[1], "50 %", table->unit },  { keys[2], "75 %", table->unit }, { keys[3], "given", table->unit },
     };
     const unsigned asked = s->outcomes.capacity[GIVEN] ? ASKED : ASKED - 1;
     result_table(r, table->name, table->title, table->show, columns, 2 + asked);
@@ -102,9 +102,10 @@ void caching_by_size(const struct caching * s, struct result * r, const struct b
 }
 
 void caching_savings(const struct caching * s, struct result * r) {
-    static const struct by_size table = { "savings",
-                                          "Share of the bytes read that a cache saves, by its share of the weights",
-                                          UNIT_SHARE, SHOW_ALWAYS, saved };
+    static const struct by_size table = {
+        "savings", "Share of the bytes read that a cache saves, by its size: a part of the weights", UNIT_SHARE,
+        SHOW_ALWAYS, saved
+    };
     caching_by_size(s, r, &table);
     say_savings(s, r);
 }
