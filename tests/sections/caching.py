@@ -21,7 +21,7 @@ from recount import count_figures, differing_section, report  # first: it finds 
 from accesses import APPROXIMATE, NO_EXPERT, STRIDED
 from facts import Facts, grouped, ratio, unique_bytes
 from policies import NEVER, ONLINE, POLICIES, TITLES, least_read_again, next_reads
-from read_trace import COPY, FILE, WEIGHT
+from read_trace import COPY, FILE, STATE, WEIGHT
 from timeline import GENERATE
 from words import in_bytes, in_percent, in_rate, in_time
 
@@ -124,6 +124,8 @@ class String:
         self.items = [item for item, _ in self.reads]
         self.generated = [generated for _, generated in self.reads]
         self.first = sum(self.bytes_of[item] for item in set(self.items))
+        prompted = {item for item, generated in self.reads if not generated}
+        self.first_generated = sum(self.bytes_of[item] for item in set(self.items) - prompted)
         self.repeat = sum(self.bytes_of[item] for item in self.items) - self.first
         self.all = max(counted.weight_bytes, self.first if self.is_of_blocks else 0)
 
@@ -169,12 +171,16 @@ class String:
 
     @cache
     def outcome(self, name, capacity):
-        """(share of the bytes wanted that is saved, bytes read again for a generated token)"""
+        """(share of the bytes wanted that is saved, bytes read again for a generated token, and of what generated tokens
+        want the share that is saved)"""
         if self.is_of_blocks:
             capacity = capacity // self.unit * self.unit
         again, generated = self.least(capacity) if name == "min" else self.simulated(POLICIES[name], capacity)
         read = self.first + again + sum(self.rows.values())
-        return 1 - ratio(read, self.counted.read_bytes), ratio(generated + self.rows[True], self.counted.tokens)
+        generated += self.rows[True]
+        wanted = sum(read.bytes for read in self.counted.reads if read.generated)
+        saved = 1 - ratio(self.first_generated + generated, wanted) if wanted else 0
+        return 1 - ratio(read, self.counted.read_bytes), ratio(generated, self.counted.tokens), saved
 
     def simulated(self, kind, capacity):
         policy = kind(capacity, self.bytes_of, Counter(self.items))
@@ -386,12 +392,16 @@ def expected(facts, memory=0, disk=0, unit="slice"):
     }
     values |= {f"{name}_{key}": value for name, (figures, _) in knees.items() for key, value in figures.items()}
     tables = {
-        "savings": by_size(lambda saved, again: saved),
+        "savings": by_size(lambda saved, again, generated: saved),
         "curves": curves(string, at),
         "reuse_distances": reuse_distances(found),
         "working_set": sets,
         "over_time": over_time(counted),
     }
+    if any(read.generated for read in counted.reads):
+        tables["generation"] = by_size(lambda saved, again, generated: generated)
+    state = sum(tensor.bytes for tensor in facts.tensors if tensor and tensor.kind == STATE)
+    values["state_bytes"] = state
     cache = in_bytes(told)
     online = ["lru", *(name for name in NAMES if name in ONLINE)]  # the first of equals, but LRU before all
     best = max(online, key=lambda name: at(name, told)[0])
@@ -400,20 +410,20 @@ def expected(facts, memory=0, disk=0, unit="slice"):
     if counted.read_bytes - counted.row_bytes == counted.touched_bytes:
         headline = ["No weight is read twice"]
     answers, notes = [verdict_answer, headline], []
-    lines = [verdict_line, [unit_words(unit), in_bytes(string.first)], knees["lru"][1], knees["min"][1]]
+    lines = [verdict_line, *([["beside the weights", in_bytes(state)]] if state else []), [unit_words(unit), in_bytes(string.first)], knees["lru"][1], knees["min"][1]]
     if disk:
         values["first_read_seconds"] = counted.touched_bytes / disk
         time = in_time(1e9 * (counted.touched_bytes / disk))
-        lines.insert(2, [in_bytes(counted.touched_bytes), "whatever the cache", time, f"{in_bytes(disk)}/s"])
+        lines.insert(-2, [in_bytes(counted.touched_bytes), "whatever the cache", time, f"{in_bytes(disk)}/s"])
     if compute > 0:
         values["compute_tokens_per_second"] = 1 / compute
-        tables["again"] = by_size(lambda saved, again: again)
+        tables["again"] = by_size(lambda saved, again, generated: again)
         sizes = [size for size in asked.values()]
         tables["bounds"] = [bound_row(size, name) for size in sizes for name in NAMES]
         fastest = min(online, key=lambda name: at(name, told)[1])
         again = [at(name, told)[1] for name in ("lru", fastest, "min")]
         if disk:
-            tables["speed"] = by_size(lambda saved, again: overlapped(again))
+            tables["speed"] = by_size(lambda saved, again, generated: overlapped(again))
             speeds = [in_rate(overlapped(one)) for one in again]
             answers.append([
                 cache, speeds[0], in_bytes(again[0]), speeds[1], TITLES[fastest], in_bytes(again[1]), speeds[2],

@@ -194,7 +194,7 @@ static bool add_graph(struct cache_string * s, struct blocks * b, size_t mark, s
             s->unplaced++;
             continue;
         }
-        s->wanted += extent_read_bytes(&e);
+        add_to(&s->wanted, generated, extent_read_bytes(&e));
         if (!each_range(&e, s->unit, add_range, s)) { return false; }
     }
     struct string_graph * graph = list_add(&s->graphs, sizeof *graph);

@@ -82,7 +82,7 @@ static bool add_graph(struct cache_string * s, const struct seen * seen, size_t 
     for (size_t i = mark_at(r, mark)->first; i < mark_at(r, mark + 1)->first; i++) {
         const uint32_t ref = reference_at(r, i);
         const struct extent_read e = reference_extent(r, ref);
-        s->wanted += extent_read_bytes(&e);
+        add_to(&s->wanted, generated, extent_read_bytes(&e));
         if (!is_slice(r, ref)) {
             add_to(&s->rows, generated, extent_read_bytes(&e));
         } else if (!add_slice(s, seen, ref, generated)) {

@@ -39,7 +39,7 @@ struct cache_string {
     struct list selected; /* uint64_t, blocks: by item, its number in the space of all files, ascending */
     uint32_t n_items;
 
-    uint64_t wanted;                  /* bytes asked for, of an item all or a part */
+    struct phase_bytes wanted;        /* asked for, of an item all or a part */
     struct phase_bytes first, repeat; /* bytes of all items when they are read first, and again */
     struct phase_bytes rows;          /* that no policy keeps */
     uint64_t tokens;                  /* generated */

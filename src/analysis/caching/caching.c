@@ -152,6 +152,22 @@ static const char * unit_title(const struct caching * s, char text[static 2 * UN
     return text;
 }
 
+/* What competes with weights for the same memory, and cannot be read again from a file. */
+static void say_state(const struct caching * s, struct result * r) {
+    uint64_t bytes = 0;
+    char size[UNITS_SIZE];
+    for (uint32_t i = 0; i < s->subject->n_tensors; i++) {
+        const struct tat_tensor * t = &s->subject->tensors[i];
+        bytes += t->kind == TAT_TENSOR_STATE ? t->bytes : 0;
+    }
+    result_put_count(r, result_values(r), "state_bytes", bytes);
+    if (bytes) {
+        result_line(r, "state",
+                    "%s of KV cache and recurrent state stay in memory beside the weights: --memory is what is left",
+                    format_bytes(size, bytes));
+    }
+}
+
 static void say_unit(const struct caching * s, struct result * r) {
     char title[2 * UNITS_SIZE], size[UNITS_SIZE];
     const char * unit = unit_title(s, title);
@@ -210,7 +226,7 @@ static bool find_sampling_error(struct caching * s) {
             struct again again = { 0 };
             const uint64_t capacity = s->outcomes.capacity[caching_asked(i)];
             good = capacity == 0 || simulate(&part, &policy_lru, capacity, &again);
-            saved[half - 1][i] = (double) again.all / (double) s->string.wanted;
+            saved[half - 1][i] = (double) again.all / (double) sum(s->string.wanted);
         }
         cache_string_free(&part);
         if (!good) { return false; }
@@ -239,7 +255,7 @@ static void put_values(const struct caching * s, struct result * r) {
     result_put_count(r, values, "graphs", s->references.marks.count);
     result_put_count(r, values, "simulated_graphs", c->graphs.count);
     result_put_count(r, values, "unit_bytes", is_of_blocks(c) ? c->unit : 0);
-    result_put_count(r, values, "wanted_bytes", c->wanted);
+    result_put_count(r, values, "wanted_bytes", sum(c->wanted));
     result_put_count(r, values, "first_bytes", sum(c->first));
     result_put_count(r, values, "repeat_bytes", sum(c->repeat));
     result_put_count(r, values, "sample", c->sample);
@@ -251,6 +267,7 @@ static bool answer(struct caching * s, struct result * r) {
     if (!count_reads(s) || !compare(s)) { return false; }
     put_values(s, r);
     say_verdict(s, r);
+    say_state(s, r);
     say_unit(s, r);
     caching_savings(s, r);
     caching_speed(s, r);

@@ -30,8 +30,9 @@ struct caching {
 
 /* What a strategy makes of the string in a cache of one size. */
 struct outcome {
-    double saved; /* share of the bytes wanted; below 0 where whole blocks are read for less than a cache saves */
-    double again_per_token; /* bytes read again for a generated token */
+    /* Shares of the bytes wanted; below 0 where whole blocks are read for less than a cache saves. */
+    double saved, saved_generated; /* of all, and of generated tokens: the prompt fills the cache */
+    double again_per_token;        /* bytes read again for a generated token */
 };
 
 struct outcome caching_outcome(const struct caching * s, unsigned strategy, unsigned size);

@@ -34,9 +34,13 @@ static const char * knowledge(const struct caching * s, unsigned strategy) {
 struct outcome caching_outcome(const struct caching * s, unsigned strategy, unsigned size) {
     const struct cache_string * c = &s->string;
     const struct again again = s->outcomes.again[strategy][size];
-    const uint64_t read = sum(c->first) + again.all + sum(c->rows);
-    return (struct outcome){ c->wanted ? 1 - (double) read / (double) c->wanted : 0,
-                             ratio(again.generated + c->rows.generated, c->tokens) };
+    const uint64_t wanted = sum(c->wanted), read = sum(c->first) + again.all + sum(c->rows);
+    const uint64_t generated = again.generated + c->rows.generated, more = c->first.generated + generated;
+    return (struct outcome){
+        .saved = wanted ? 1 - (double) read / (double) wanted : 0,
+        .saved_generated = c->wanted.generated ? 1 - (double) more / (double) c->wanted.generated : 0,
+        .again_per_token = ratio(generated, c->tokens),
+    };
 }
 
 unsigned caching_asked(unsigned number) {
@@ -65,6 +69,11 @@ unsigned caching_told(const struct caching * s, char text[static 2 * UNITS_SIZE]
 static double saved(const struct caching * s, struct outcome outcome) {
     (void) s;
     return outcome.saved;
+}
+
+static double saved_generated(const struct caching * s, struct outcome outcome) {
+    (void) s;
+    return outcome.saved_generated;
 }
 
 static void say_savings(const struct caching * s, struct result * r) {
@@ -102,10 +111,15 @@ void caching_by_size(const struct caching * s, struct result * r, const struct b
 }
 
 void caching_savings(const struct caching * s, struct result * r) {
-    static const struct by_size table = {
+    static const struct by_size all = {
         "savings", "Share of the bytes read that a cache saves, by its size: a part of the weights", UNIT_SHARE,
         SHOW_ALWAYS, saved
     };
-    caching_by_size(s, r, &table);
+    static const struct by_size generated = {
+        "generation", "Likewise of what generated tokens read, after the prompt has filled the cache", UNIT_SHARE,
+        SHOW_ASKED, saved_generated
+    };
+    caching_by_size(s, r, &all);
+    if (s->string.wanted.generated) { caching_by_size(s, r, &generated); }
     say_savings(s, r);
 }
