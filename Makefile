@@ -4,13 +4,16 @@ PREFIX ?= /usr/local
 export BUILD := $(abspath $(BUILD))
 export CMAKE_FLAGS
 
-.PHONY: all demo test test-long bench install package format clean
+.PHONY: all demo gallery test test-long bench install package format clean
 
 all:
 	@scripts/build.sh $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(CMAKE_FLAGS)
 
 demo:
 	@scripts/demo.sh
+
+gallery:
+	@scripts/gallery.sh
 
 test:
 	@scripts/test.sh

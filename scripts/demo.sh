@@ -81,7 +81,7 @@ show() {
 record() {
     command_for "$1"
     step record -- "${command[@]}"
-    "$tat" record -- "${command[@]}" < /dev/null 2> >(grep '^tat' >&2)
+    { "$tat" record -- "${command[@]}" < /dev/null 2>&1 >&3 | { grep '^tat' >&2 || true; }; } 3>&1
     show verify
 }
 
