@@ -150,6 +150,8 @@ enum tat_event_type {
     TAT_EVENT_BUFFER_ALLOC = 15, /* ggml_backend_buft_alloc_buffer: a buffer, its size */
     TAT_EVENT_BUFFER_FREE = 16,
     TAT_EVENT_OWN_READ = 17, /* the agent read a model's header: bytes, and how many of them were not in memory */
+    TAT_EVENT_USAGE = 18,    /* what the process has used until now: processor time, faults, switches, reads */
+    TAT_EVENT_MACHINE = 19,  /* what all processors have done until now, and their clock */
 };
 
 /* Why something was lost. */

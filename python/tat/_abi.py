@@ -77,7 +77,7 @@ EVALUATION_FLAGS = ("aborted", "unmatched", "relearned", "cut", "outside", "exac
 EVENTS = (
     "", "clock", "mapping", "model_file", "load_begin", "load_end", "open_model", "memory_clear", "perf_reset",
     "warmup", "call_begin", "call_end", "context", "note", "memory_set", "buffer_alloc", "buffer_free",
-    "own_read",
+    "own_read", "usage", "machine",
 )  # fmt: skip
 
 

@@ -149,6 +149,13 @@ void event_text(int type, const char * text) {
     end(bytes, &out);
 }
 
+void event_numbers(int type, const uint64_t * values, size_t count) {
+    uint8_t bytes[EVENT_MAX];
+    struct tat_out out = begin(bytes, type);
+    for (size_t i = 0; i < count; i++) { tat_put_varint(&out, values[i]); }
+    end(bytes, &out);
+}
+
 void event_values(int type, uint64_t subject, int64_t value) {
     uint8_t bytes[EVENT_MAX];
     struct tat_out out = begin(bytes, type);

@@ -17,7 +17,9 @@ void event_mapping(uint32_t file, uint64_t address, uint64_t bytes, uint64_t fil
 void event_model_file(uint32_t file, uint32_t model, uint32_t part, const struct tat_gguf_file * f, uint64_t hash,
                       enum tat_part holds, const char * architecture);
 void event_context(uint32_t context, uint64_t key, bool is_buffer);
-void event_text(int type, const char * text);                 /* LOAD_BEGIN, OPEN_MODEL, NOTE */
+void event_text(int type, const char * text); /* LOAD_BEGIN, OPEN_MODEL, NOTE */
+/* USAGE, MACHINE: values without a sign. */
+void event_numbers(int type, const uint64_t * values, size_t count);
 void event_values(int type, uint64_t subject, int64_t value); /* all others: the subject and one value */
 
 /* Writes what was noted before there was a trace. */

@@ -19,10 +19,11 @@
 #include "agent/keeper.h"
 #include "agent/report.h"
 #include "agent/sink.h"
+#include "agent/usage.h"
 #include "format/block.h"
 #include "format/buffer.h"
 
-enum { CALIBRATION_NS = 2000000, ANCHOR_NS = 1000000000, PAYLOAD_MAX = 1024 };
+enum { CALIBRATION_NS = 2000000, ANCHOR_NS = 1000000000, USAGE_ANCHORS = 10, PAYLOAD_MAX = 1024 };
 
 static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 
@@ -30,6 +31,7 @@ static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 static struct {
     uint64_t lost[TAT_LOSS_COUNT], events;
     uint64_t anchor_ns;
+    unsigned anchors;
 } written;
 
 static bool after_fork; /* the run's folder is the parent's */
@@ -79,12 +81,14 @@ static void write_end(void) {
     sink_write_last(&trace_sink, TAT_BLOCK_END, bytes, (size_t) (out.at - bytes));
 }
 
-/* Called by the keeper. One clock anchor per second keeps times exact. */
+/* Called by the keeper. One clock anchor per second keeps times exact. Usage is noted now and then, for programs that
+ * are killed. */
 static void tick(void) {
     const uint64_t now = clock_monotonic_ns();
     if (now - written.anchor_ns < ANCHOR_NS) { return; }
     written.anchor_ns = now;
     event_clock();
+    if (++written.anchors % USAGE_ANCHORS == 0) { usage_note(); }
 }
 
 /* ---- the folder ---- */
@@ -204,6 +208,7 @@ static bool open_trace(const struct host * host) {
         return false;
     }
     event_clock();
+    usage_note();
     events_flush_early();
     return true;
 }
@@ -218,7 +223,10 @@ bool run_is_recorded(const struct host * host) {
 }
 
 void run_close(void) {
-    if (agent_state() == AGENT_RECORDING) { event_clock(); }
+    if (agent_state() == AGENT_RECORDING) {
+        event_clock();
+        usage_note();
+    }
     if (agent_close() == AGENT_RECORDING) { sink_close(&trace_sink, write_end); }
 }
 

@@ -47,6 +47,8 @@ static const char * const events[] = {
     [TAT_EVENT_BUFFER_ALLOC] = "buffer_alloc",
     [TAT_EVENT_BUFFER_FREE] = "buffer_free",
     [TAT_EVENT_OWN_READ] = "own_read",
+    [TAT_EVENT_USAGE] = "usage",
+    [TAT_EVENT_MACHINE] = "machine",
 };
 static const size_t n_shapes = sizeof shapes / sizeof shapes[0];
 

@@ -82,6 +82,8 @@ static const struct {
     [TAT_EVENT_BUFFER_ALLOC] = { 2, 1 << 1, false },
     [TAT_EVENT_BUFFER_FREE] = { 2, 1 << 1, false },
     [TAT_EVENT_OWN_READ] = { 2, 1 << 1, false },
+    [TAT_EVENT_USAGE] = { 7, 0, false },
+    [TAT_EVENT_MACHINE] = { 7, 0, false },
 };
 
 static bool is_event_type(uint64_t type) {

@@ -29,6 +29,7 @@ EVENT_SHAPES = {
     6: (0, (), True), 7: (2, (1,), False), 8: (2, (1,), False), 9: (2, (1,), False), 10: (2, (1,), False),
     11: (2, (1,), False), 12: (3, (), False), 13: (0, (), True), 14: (2, (1,), False),
     15: (2, (1,), False), 16: (2, (1,), False), 17: (2, (1,), False),
+    18: (7, (), False), 19: (7, (), False),
 }  # fmt: skip
 
 
