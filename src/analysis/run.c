@@ -10,6 +10,7 @@
 
 #include "analysis/analysis.h"
 #include "analysis/caveats.h"
+#include "analysis/machine.h"
 #include "analysis/model_names.h"
 #include "analysis/run_metadata.h"
 #include "analysis/units.h"
@@ -248,6 +249,8 @@ static void finish(void * state, struct result * r) {
     add_host(s, r);
     add_graphs(s->subject, r);
     add_times(s->subject, r);
+    const struct machine machine = machine_of(s->subject);
+    machine_say(&machine, r);
     add_trace(s->subject, r);
     add_completeness(s->subject, r);
     json_decref(s->metadata);

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "analysis/caveats.h"
+#include "analysis/machine.h"
 #include "export/file_replace.h"
 #include "export/gguf_csv.h"
 #include "export/host_facts.h"
@@ -270,6 +271,8 @@ static json_t * metadata(const struct tat_trace * trace, struct tat_gguf ** mode
     json_object_set_new(m, "threads", json_integer(threads_of(trace)));
     json_object_set_new(m, "clock", clock_json(h));
     json_object_set_new(m, "totals", totals_json(trace, t));
+    json_t * usage = machine_json(trace);
+    if (usage) { json_object_set_new(m, "usage", usage); }
     json_object_set_new(m, "losses", losses_json(trace));
     json_object_set_new(m, "checks", checks_json(v));
     json_object_set_new(m, "own_io", own_io_json(trace, t, before));
