@@ -10,12 +10,14 @@
 #include "analysis/drafts.h"
 #include "analysis/parts.h"
 #include "analysis/run_metadata.h"
+#include "analysis/token_times.h"
 #include "analysis/units.h"
 
 struct state {
     const struct subject * subject;
     struct access_counter counter;
     uint64_t accesses[TAT_PHASE_COUNT], bytes[TAT_PHASE_COUNT][HOLDERS];
+    uint64_t median_token_ns; /* of generation, where each graph has one token; else 0 */
 };
 
 static const struct result_column columns[] = {
@@ -160,16 +162,19 @@ static void add_asked(const struct subject * s, struct result * r) {
     }
 }
 
-static void set_headline(const struct subject * s, struct result * r) {
-    const struct phase_total * p = &s->phase[TAT_PHASE_PROMPT];
-    const struct phase_total * g = &s->phase[TAT_PHASE_GENERATE];
-    char prompt[UNITS_SIZE], generate[UNITS_SIZE];
+static void set_headline(const struct state * s, struct result * r) {
+    const struct phase_total * p = &s->subject->phase[TAT_PHASE_PROMPT];
+    const struct phase_total * g = &s->subject->phase[TAT_PHASE_GENERATE];
+    char prompt[UNITS_SIZE], generate[UNITS_SIZE], token[UNITS_SIZE], median[UNITS_SIZE + 32] = "";
     format_rate(prompt, 1e9 * ratio(p->tokens, p->ns));
     format_rate(generate, 1e9 * ratio(g->tokens, g->ns));
+    if (s->median_token_ns) {
+        snprintf(median, sizeof median, "; the median token took %s", format_duration(token, s->median_token_ns));
+    }
     if (p->tokens && g->tokens) {
-        result_headline(r, "The prompt ran at %s tokens/s, generation at %s.", prompt, generate);
+        result_headline(r, "The prompt ran at %s tokens/s, generation at %s%s.", prompt, generate, median);
     } else if (g->tokens) {
-        result_headline(r, "Generation ran at %s tokens/s.", generate);
+        result_headline(r, "Generation ran at %s tokens/s%s.", generate, median);
     } else if (p->tokens) {
         result_headline(r, "The prompt ran at %s tokens/s; no generated token was evaluated.", prompt);
     } else {
@@ -177,10 +182,37 @@ static void set_headline(const struct subject * s, struct result * r) {
     }
 }
 
+/* How long the graphs took: what is usual, and what the slowest ones took. */
+static void add_pace(struct state * s, struct result * r) {
+    static const struct result_column pace[] = {
+        { "phase", "phase", UNIT_TEXT }, { "evaluations", "graphs", UNIT_COUNT },
+        { "p50_ns", "median", UNIT_NS }, { "p90_ns", "p90", UNIT_NS },
+        { "p99_ns", "p99", UNIT_NS },    { "most_ns", "slowest", UNIT_NS },
+    };
+    result_table(r, "pace", "Time of a graph", SHOW_ALWAYS, pace, sizeof pace / sizeof pace[0]);
+    for (int phase = 0; phase < TAT_PHASE_COUNT; phase++) {
+        const struct phase_total * total = &s->subject->phase[phase];
+        size_t n = 0;
+        uint64_t * times =
+            is_inference((enum tat_phase) phase) ? evaluation_times(s->subject, (enum tat_phase) phase, &n) : NULL;
+        r->failed |= !times && is_inference((enum tat_phase) phase);
+        if (n) {
+            const struct spread spread = spread_of_sorted(times, n);
+            json_t * row = result_row(r);
+            result_put_text(r, row, "phase", tat_phase_name((enum tat_phase) phase));
+            result_put_count(r, row, "evaluations", n);
+            put_spread(r, row, &spread);
+            result_put_count(r, row, "most_ns", times[n - 1]);
+            const bool single = phase == TAT_PHASE_GENERATE && total->tokens == total->evaluations;
+            if (single) { s->median_token_ns = spread.p50; }
+        }
+        free(times);
+    }
+}
+
 static void finish(void * state, struct result * r) {
     struct state * s = state;
     const struct load load = loads(s->subject);
-    set_headline(s->subject, r);
     result_table(r, "phases", NULL, SHOW_ALWAYS, columns, sizeof columns / sizeof columns[0]);
     result_put_count(r, result_values(r), "loads", load.count);
     if (load.count) {
@@ -189,6 +221,8 @@ static void finish(void * state, struct result * r) {
         result_put_count(r, row, "ns", load.ns);
     }
     for (int phase = 0; phase < TAT_PHASE_COUNT; phase++) { add_phase(s, r, (enum tat_phase) phase); }
+    add_pace(s, r);
+    set_headline(s, r);
     if (s->subject->n_evaluations) {
         result_note(r, "Time is that of computing graphs; sampling and all else between two graphs is not in it. Bytes "
                        "are those touched.");

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "analysis/analysis.h"
+#include "analysis/leading.h"
 #include "analysis/parts.h"
 #include "analysis/units.h"
 #include "analysis/waits.h"
@@ -168,7 +169,6 @@ static void add_slowest(const struct state * s, struct result * r, uint64_t ns) 
 static void finish(void * state, struct result * r) {
     struct state * s = state;
     uint64_t ns = 0, fused = 0;
-    char share[UNITS_SIZE], second[UNITS_SIZE];
     for (uint32_t i = 0; i < s->n_ops; i++) {
         ns += s->operation[i].ns;
         fused += s->operation[i].fused;
@@ -181,15 +181,12 @@ static void finish(void * state, struct result * r) {
     add_phases(s, r, ns);
     add_slowest(s, r, ns);
     if (s->n_ops && s->operation[0].count) {
-        const char * first = tat_trace_op_name(s->subject->trace, (uint16_t) s->operation[0].of);
-        format_share(share, ratio(s->operation[0].ns, ns));
-        format_share(second, ratio(s->part[0].ns, ns));
-        result_headline(r, "%s takes %s of the time; by part of the model, %s takes most: %s.", first, share,
-                        part_name(s->part[0].of), second);
-        result_answer(r, "Where does the time go?", "%s of it into %s; by part of the model, %s into %s.", share, first,
-                      second, part_name(s->part[0].of));
+        if (!leading_say(s->subject, r)) {
+            result_headline(r, "No token was computed to its end: nothing tells what takes longest.");
+        }
         result_note(r,
-                    "Prompt and generation. Of two fused operations the time stands with the first. By part and tensor "
+                    "Sums are of prompt and generation; medians, p90 and p99 are over tokens, so a few slow ones count "
+                    "for little. Of two fused operations the time stands with the first. By part and tensor "
                     "it goes to the first weight that the operation reads, else to the KV cache, else to its result; "
                     "two fused ones are one operation there. Bytes/s: bytes touched by that time, those of "
                     "activations too by operation and phase, the part's or tensor's own elsewhere.");

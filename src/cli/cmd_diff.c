@@ -24,7 +24,7 @@ struct options {
 
 static const struct argp_option table[] = {
     { "section", KEY_SECTION, "NAME", 0,
-      "Print only this section; can be repeated: runs, tensors, experts, order, time, patterns", 0 },
+      "Print only this section; can be repeated: runs, tensors, experts, order, time, layers, patterns", 0 },
     { "exit-code", KEY_EXIT_CODE, NULL, 0,
       "Exit with status 1 if tensors, experts or order differ (times always differ)", 0 },
     { "json", KEY_JSON, NULL, 0, "Print the sections as JSON", 0 },

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The plainer sections: phases, tokens, components, layers."""
 
+import usual
 from accesses import WRITE
 from facts import INFERENCE, LOAD_BEGIN, LOAD_END, OUTSIDE, grouped, operands, ratio, unique_bytes
 from names import NO_LAYER
@@ -56,13 +57,16 @@ def phases(facts):
             speeds[phase] = row["tokens_per_second"] = 1e9 * (tokens / ns if ns else 0)
         rows.append(row)
     evaluated = sum(r.n_tokens for r in facts.runs if r.phase == GENERATE)
+    pace = usual.paces(facts, PHASES)
+    single = all(r.n_tokens == 1 for r in facts.runs if r.phase == GENERATE and not r.evaluation.flags & OUTSIDE)
+    token = [in_time(row["p50_ns"]) for row in pace if row["phase"] == "generate" and single]
     notes = [str(len(loads))] if len(loads) > 1 else []
     if not any(r.phase == VERIFY for r in facts.runs):  # else neither a draft's tokens nor its target's were asked for
         notes += [str(asked), str(evaluated)] if asked > 0 else ["100", "99"] if evaluated else []
     return {
         "values": values,
-        "tables": {"phases": rows},
-        "headline": [in_rate(speeds[p]) for p in (PROMPT, GENERATE) if p in speeds],
+        "tables": {"phases": rows, "pace": pace},
+        "headline": [in_rate(speeds[p]) for p in (PROMPT, GENERATE) if p in speeds] + token,
         "notes": notes,
     }
 
@@ -153,15 +157,15 @@ def layers(facts):
             "share": ratio(times.get(layer, 0), total),
         })  # fmt: skip
     numbered = [row for row in rows if row["layer"] is not None]
-    headline = []
-    if total and numbered:
-        slowest = max(numbered, key=lambda row: row["ns"])
-        even = sum(row["ns"] for row in numbered) / len(numbered) / total
-        headline = [str(slowest["layer"]), in_percent(slowest["share"]), str(len(numbered)), in_percent(even)]
-    values = {"layers": len(numbered), "ns": total}
-    parts = layer_parts(facts)
-    answer = {"values": values, "tables": {"layers": rows, "parts": parts}, "headline": headline}
-    return answer | {"answers": [bottleneck(values, numbered, parts)]} if headline else answer
+    answer = {"values": {"layers": len(numbered), "ns": total},
+              "tables": {"layers": rows, "parts": layer_parts(facts)}, "headline": []}  # fmt: skip
+    if not total or not numbered:
+        return answer
+    touched = {row["layer"]: sum(row[key] for key in row if key.endswith("_bytes")) for row in numbered}
+    slowest = usual.slowest_layers(facts, touched)
+    answer["values"] |= slowest.pop("values", {})
+    answer["tables"] |= slowest.pop("tables", {})
+    return answer | slowest
 
 
 def layer_parts(facts):
@@ -179,20 +183,3 @@ def layer_parts(facts):
         if layer != NO_LAYER and ns + count
     ]
 
-
-def bottleneck(values, layers, parts):
-    """The words about the slowest layer; its values are put into `values`."""
-    slowest = max(layers, key=lambda row: row["ns"])
-    touched = [sum(row[key] for key in row if key.endswith("_bytes")) for row in layers]
-    times = slowest["ns"] / (sum(row["ns"] for row in layers) / len(layers))
-    values |= {"slowest_layer": slowest["layer"], "slowest_of_average": times}
-    if times < 1.1:
-        return ["None", str(slowest["layer"]), f"{times:.2f}"]
-    above = {}
-    for row in parts:
-        own = row["ns"] if row["layer"] == slowest["layer"] else 0
-        above[row["component"]] = above.get(row["component"], 0) + own - row["ns"] / len(layers)
-    part = max(above, key=above.get)
-    more = touched[layers.index(slowest)] / (sum(touched) / len(touched))
-    explain = "do not" if more < 1.1 else "may"
-    return [str(slowest["layer"]), f"{times:.2f}", f"{more:.2f}", explain, part, in_time(above[part])]

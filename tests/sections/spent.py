@@ -4,6 +4,7 @@
 from collections import defaultdict
 from dataclasses import dataclass
 
+import usual
 from accesses import FUSED, WRITE
 from facts import INFERENCE, ratio
 from names import NO_LAYER
@@ -116,11 +117,12 @@ def expected(facts):
     if not by_operation:
         return answer
     fused = sum(spent.fused for spent in operations.values())
-    name, share = facts.trace.ops[by_operation[0][0]], in_percent(ratio(by_operation[0][1].ns, total))
-    part, of_part = by_part[0][0], in_percent(ratio(by_part[0][1].ns, total))
+    leads = usual.leading_operation(facts)
+    answer["values"] |= leads.pop("values", {})
+    answer["tables"] |= leads.pop("tables", {})
     return answer | {
-        "headline": [name, share, part, of_part],
+        "headline": leads["headline"],
         "lines": [words],
-        "answers": [[share, name, of_part, part], words],
-        "notes": notes + ([counted(fused)] if fused else []),
+        "answers": [*leads.get("answers", []), words],
+        "notes": ["90", "99", *notes] + ([counted(fused)] if fused else []),
     }

@@ -189,7 +189,8 @@ uint32_t tb_template(struct trace_builder * b, uint32_t context, const struct tb
 void tb_evaluation(struct trace_builder * b, struct tb_evaluation e) {
     struct payload p;
     const uint64_t begin = e.begin ? e.begin : b->tick;
-    const uint64_t duration = (uint64_t) TB_CALLBACK_NS * (e.n_callbacks + 1);
+    uint64_t duration = TB_CALLBACK_NS;
+    for (uint32_t i = 0; i < e.n_callbacks; i++) { duration += e.durations ? e.durations[i] : TB_CALLBACK_NS; }
     payload_begin(&p);
     tat_put_varint(&p.out, e.template_id);
     tat_put_varint(&p.out, e.flags);
@@ -201,7 +202,9 @@ void tb_evaluation(struct trace_builder * b, struct tb_evaluation e) {
     tat_put_varint(&p.out, duration);
     tat_put_varint(&p.out, e.n_callbacks);
     tat_put_varint(&p.out, e.n_callbacks);
-    for (uint32_t i = 0; i < e.n_callbacks; i++) { tat_put_varint(&p.out, TB_CALLBACK_NS); }
+    for (uint32_t i = 0; i < e.n_callbacks; i++) {
+        tat_put_varint(&p.out, e.durations ? e.durations[i] : TB_CALLBACK_NS);
+    }
     tat_put_varint(&p.out, e.captures_bytes);
     if (e.captures_bytes) { tat_put_bytes(&p.out, e.captures, e.captures_bytes); }
     if (e.waits) { tat_put_varint(&p.out, e.n_waits); }

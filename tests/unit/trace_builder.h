@@ -91,6 +91,7 @@ struct tb_evaluation {
     uint32_t n_threads;     /* 0: two */
     const uint64_t * waits; /* NULL: the payload ends before them */
     uint32_t n_waits;
+    const uint64_t * durations; /* of each callback; NULL: TB_CALLBACK_NS */
 };
 enum { TB_CALLBACK_NS = 100 }; /* between callbacks, and from the last one to the end */
 void tb_evaluation(struct trace_builder * b, struct tb_evaluation e);

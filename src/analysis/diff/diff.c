@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct diff_section * const sections[] = { &diff_runs,  &diff_tensors, &diff_experts,
-                                                        &diff_order, &diff_time,    &diff_patterns };
+static const struct diff_section * const sections[] = { &diff_runs, &diff_tensors, &diff_experts, &diff_order,
+                                                        &diff_time, &diff_layers,  &diff_patterns };
 enum { SECTIONS = sizeof sections / sizeof sections[0] };
 
 const char * tat_diff_name(unsigned index) {

@@ -31,7 +31,8 @@ struct diff_section {
     void (*answer)(const struct diff * diff, struct result * result);
 };
 
-extern const struct diff_section diff_runs, diff_tensors, diff_experts, diff_order, diff_time, diff_patterns;
+extern const struct diff_section diff_runs, diff_tensors, diff_experts, diff_order, diff_time, diff_layers,
+    diff_patterns;
 
 /* "generated token" or "token". */
 const char * diff_scope_name(const struct diff * d);

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Bytes and time of each layer, and which one is the bottleneck.
+ * Bytes and time of each layer; which one is the bottleneck, slowest.c tells.
  */
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "analysis/analysis.h"
+#include "analysis/layers/layers.h"
 #include "analysis/parts.h"
-#include "analysis/units.h"
 
 struct layer {
     uint64_t accesses, weight, state_read, state_written, activation, ns;
@@ -89,67 +88,17 @@ static void add_layer(struct result * r, uint32_t number, const struct layer * l
     result_put_real(r, row, "share", ratio(layer->ns, ns));
 }
 
-static void set_headline(const struct state * s, struct result * r, uint32_t count, uint32_t slowest, uint64_t ns) {
-    char even[UNITS_SIZE], most[UNITS_SIZE];
-    if (!ns) {
-        result_headline(r, "Neither a prompt nor a generated token was evaluated.");
-    } else if (!count) {
-        result_headline(r, "No operation names a layer.");
-    } else {
-        result_headline(r, "Layer %" PRIu32 " took longest: %s of the time, where an even share of %" PRIu32 " is %s.",
-                        slowest, format_share(most, ratio(s->layer[slowest].ns, ns)), count,
-                        format_share(even, ratio(ns - s->layer[TAT_NO_LAYER].ns, ns) / count));
-    }
-}
-
-/* What makes a layer slower than others: the part whose time exceeds its average most. */
-static unsigned part_above_average(const struct state * s, uint32_t layer, uint32_t count, double * above) {
-    unsigned most = 0;
-    *above = -1;
-    for (unsigned p = 0; p < PARTS; p++) {
-        uint64_t all = 0;
-        for (uint32_t i = 0; i < s->n_layers; i++) { all += s->part[i][p].ns; }
-        const double more = (double) s->part[layer][p].ns - ratio(all, count);
-        if (more > *above) {
-            most = p;
-            *above = more;
-        }
-    }
-    return most;
-}
-
 static uint64_t bytes_of(const struct layer * l) {
     return l->weight + l->state_read + l->state_written + l->activation;
 }
 
-static void say_bottleneck(const struct state * s, struct result * r, uint32_t count, uint32_t slowest) {
-    static const char question[] = "Which layers are the bottleneck, and why?";
-    const double even = 1.1; /* times the average; below that, nobody would call it a bottleneck */
-    uint64_t ns = 0, bytes = 0;
-    double above;
-    char text[UNITS_SIZE];
-    for (uint32_t i = 0; i < TAT_NO_LAYER; i++) {
-        ns += s->layer[i].ns;
-        bytes += bytes_of(&s->layer[i]);
-    }
-    const struct layer * l = &s->layer[slowest];
-    const double times = (double) l->ns / ratio(ns, count);
-    const double more = bytes ? (double) bytes_of(l) / ratio(bytes, count) : 0;
-    result_put_count(r, result_values(r), "slowest_layer", slowest);
-    result_put_real(r, result_values(r), "slowest_of_average", times);
-    if (times < even) {
-        result_answer(r, question,
-                      "None: layer %" PRIu32 " takes longest, but only %.2f times as long as the average layer.",
-                      slowest, times);
-        return;
-    }
-    const char * part = part_name(part_above_average(s, slowest, count, &above));
-    result_answer(r, question,
-                  "Layer %" PRIu32
-                  ": in sum it takes %.2f times as long as the average layer, which its bytes, %.2f times "
-                  "the average's, %s. Most of the difference lies with %s: %s.",
-                  slowest, times, more, more < even ? "do not explain" : "may explain", part,
-                  format_duration(text, (uint64_t) above));
+/* False: memory. */
+static bool say_slowest(const struct state * s, struct result * r) {
+    uint64_t * bytes = calloc((size_t) s->n_layers + 1, sizeof *bytes);
+    for (uint32_t i = 0; bytes && i < s->n_layers; i++) { bytes[i] = bytes_of(&s->layer[i]); }
+    if (bytes) { layers_slowest(s->subject, r, bytes, s->n_layers); }
+    free(bytes);
+    return bytes != NULL;
 }
 
 static void add_parts(const struct state * s, struct result * r) {
@@ -177,19 +126,21 @@ static void add_parts(const struct state * s, struct result * r) {
 static void finish(void * state, struct result * r) {
     struct state * s = state;
     uint64_t ns = 0;
-    uint32_t count = 0, slowest = 0;
+    uint32_t count = 0;
     for (uint32_t i = 0; i < LAYERS; i++) { ns += s->layer[i].ns; }
-    for (uint32_t i = 0; i < TAT_NO_LAYER; i++) {
-        count += s->layer[i].any;
-        if (s->layer[i].ns > s->layer[slowest].ns) { slowest = i; }
-    }
-    set_headline(s, r, count, slowest, ns);
+    for (uint32_t i = 0; i < TAT_NO_LAYER; i++) { count += s->layer[i].any; }
     result_table(r, "layers", NULL, SHOW_ALWAYS, columns, sizeof columns / sizeof columns[0]);
     result_put_count(r, result_values(r), "layers", count);
     result_put_count(r, result_values(r), "ns", ns);
     for (uint32_t i = 0; i < LAYERS; i++) { add_layer(r, i, &s->layer[i], ns); }
     add_parts(s, r);
-    if (s->layer[slowest].ns && count) { say_bottleneck(s, r, count, slowest); }
+    if (!ns) {
+        result_headline(r, "Neither a prompt nor a generated token was evaluated.");
+    } else if (!count) {
+        result_headline(r, "No operation names a layer.");
+    } else {
+        r->failed |= !say_slowest(s, r);
+    }
     if (ns) {
         result_note(r, "Bytes touched by prompt and generation. The row without a number is what belongs to no layer: "
                        "token embedding, final norm, output.");
