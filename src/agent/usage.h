@@ -6,7 +6,8 @@
 #ifndef TAT_AGENT_USAGE_H
 #define TAT_AGENT_USAGE_H
 
-/* Notes a USAGE and a MACHINE event. It opens files of /proc and /sys for reading; what they do not tell counts as 0. */
+/* Notes a USAGE and a MACHINE event. It opens files of /proc and /sys for reading; what they do not tell counts as 0.
+ */
 void usage_note(void);
 
 #endif

@@ -103,7 +103,7 @@ metadata() {
 }
 
 @test "diff: only the sections asked for" {
-    [ "$(json '" ".join(a)' a b)" = "runs tensors experts order time patterns" ]
+    [ "$(json '" ".join(a)' a b)" = "runs tensors experts order time layers patterns" ]
     [ "$(json '" ".join(a)' --section time --section runs a b)" = "runs time" ]
     run "$TAT" diff --section flavour a b
     [ "$status" -eq 2 ]
