@@ -84,9 +84,8 @@ static void complete(struct options * o, struct argp_state * state) {
     } else {
         o->reference_format = reference_format_of(o, state);
         if (o->access.selects || request->limit || request->heads) {
-            argp_error(state,
-                       "--references writes all reads of prompt and generation: leave out filters other than --model, "
-                       "-n and --heads");
+            argp_error(state, "--references writes all reads of prompt and generation: leave out -n, --heads and all "
+                              "filters but --model");
         }
     }
     if ((o->format == &access_bin || o->reference_format == &reference_oracle) && !o->path && isatty(STDOUT_FILENO)) {
