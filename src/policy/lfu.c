@@ -6,6 +6,8 @@
  * plus the cache's age, which is the rank of the last item evicted. So what was used often long ago is let go in the
  * end.
  *
+ * libCacheSim's LFUDA adds the age at each hit; that is not what is said there.
+ *
  * Sizes: neither looks at them.
  */
 #include <stdlib.h>

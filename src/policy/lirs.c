@@ -6,7 +6,8 @@
  * what was evicted: accessed again while it is still there, it becomes LIR.
  *
  * Sizes: the LIR items may be 99 % of the cache, in bytes. A newcomer too large for the rest is taken in too, and LIR
- * items become HIR until it fits. The paper does not bound the stack; here it is bounded by the number of items.
+ * items become HIR until it fits. libCacheSim passes by what is larger than 1 % of the cache.
+ * The paper does not bound the stack; here it is bounded by the number of items.
  */
 #include "policy/base.h"
 #include "policy/lists.h"

@@ -5,6 +5,8 @@
  * longest ago. As items are known and few, history is kept of all of them for ever, whether held or not (the retained
  * information period is infinite), and no two accesses count as one (the correlated reference period is 0).
  *
+ * libCacheSim forgets what it evicts.
+ *
  * Sizes: it does not look at them.
  */
 #include <stdlib.h>

@@ -5,7 +5,7 @@
  * one let go.
  *
  * Sizes: queues are measured in bytes; the ghosts stand for as many as the main queue may hold. An item larger than the
- * small queue is taken in too.
+ * small queue is taken in too; libCacheSim passes it by.
  */
 #include <stdlib.h>
 

@@ -5,7 +5,7 @@
  * for half of the cache; what is then accessed again comes into an LRU list (Am).
  *
  * Sizes: queues are measured in bytes. An item larger than A1in is taken in too, and if Am has nothing to evict, A1in
- * has.
+ * has. libCacheSim passes such items by, and keeps Am below three quarters of the cache.
  */
 #include "policy/base.h"
 #include "policy/lists.h"

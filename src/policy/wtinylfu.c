@@ -8,7 +8,8 @@
  *
  * Sizes: lists are measured in bytes; counts are halved when ten times the capacity was accessed. Several items may
  * have to go for one: a count is then weighed with the bytes that it stands for. An item larger than the window is
- * judged at once, and may take the window's room where that is free.
+ * judged at once, and may take the window's room where that is free. libCacheSim passes it by, and compares with the
+ * first item to go only.
  */
 #include <stdlib.h>
 

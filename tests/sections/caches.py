@@ -351,15 +351,15 @@ class WTinyLfu(Cache):
 
 
 class Cycle(Cache):
-    """A cycle ends before an item that it has had. What an item is worth: the chance that its next turn wants it, over the
-    way until then. The chance follows from its count and, for some time, from having been wanted by its last turn."""
+    """A cycle ends before an item that it has had. What an item is worth: the chance that its next turn wants it, over
+    the way until then. The chance follows from its count and, until then, from whether its last turn wanted it."""
 
     PARTS, BEFORE, LATE, UNIT = 16, 2, 4, 1024
 
     def begin(self):
         self.cycle, self.position, self.length = 0, 0, 0
         self.seen, self.same, self.expected = 0, 0, 0.0
-        self.count, self.last, self.place = {}, {}, {}  # by item: uses; (cycle, position) of the last; part of the cycle
+        self.count, self.last, self.place = {}, {}, {}  # by item: uses; (cycle, position) last; part of the cycle
         self.rank = {}  # of what is held: (chance, access)
         self.recent = []  # what is held and was wanted by its last turn
 
