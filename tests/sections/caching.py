@@ -410,7 +410,7 @@ def expected(facts, memory=0, disk=0, unit="slice"):
     if counted.read_bytes - counted.row_bytes == counted.touched_bytes:
         headline = ["No weight is read twice"]
     answers, notes = [verdict_answer, headline], []
-    lines = [verdict_line, *([["beside the weights", in_bytes(state)]] if state else []), [unit_words(unit), in_bytes(string.first)], knees["lru"][1], knees["min"][1]]
+    lines = [verdict_line, *([[in_bytes(state), "beside the weights"]] if state else []), [unit_words(unit), in_bytes(string.first)], knees["lru"][1], knees["min"][1]]
     if disk:
         values["first_read_seconds"] = counted.touched_bytes / disk
         time = in_time(1e9 * (counted.touched_bytes / disk))
