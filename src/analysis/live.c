@@ -86,7 +86,8 @@ static bool make_room(struct live * live, uint32_t n_tensors) {
 
 /* Counts what the evaluation's routers chose. False: no memory. */
 static bool add_choices(struct live * live, const struct tat_trace * trace, uint32_t evaluation) {
-    return routing_read(&live->routing, trace, evaluation) && choice_table_add(&live->choices, &live->routing, 0);
+    return routing_read(&live->routing, trace, evaluation) &&
+           choice_table_add(&live->choices, &live->routing, (struct choice_span){ 0 });
 }
 
 bool live_update(struct live * live, const struct tat_trace * trace, bool revised) {
@@ -204,7 +205,7 @@ static void add_experts(const struct live * live, struct result * r) {
         json_t * row = result_row(r);
         json_t * shares = json_array();
         for (uint32_t e = 0; e < c->n_experts; e++) {
-            json_array_append_new(shares, json_real(ratio(c->half[0][e], c->selections)));
+            json_array_append_new(shares, json_real(ratio(c->all[e], c->selections)));
         }
         result_put_layer(r, row, "layer", c->layer);
         result_put_count(r, row, "selections", c->selections);

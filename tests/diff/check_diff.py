@@ -93,26 +93,32 @@ class Run:
         return count
 
     @cached_property
-    def choices(self):
-        """By layer: for each half of the tokens, how often each expert was chosen."""
-        layers, done, tokens = {}, 0, self.tokens(*INFERENCE)
+    def rows(self):
+        """By layer: how many experts it has, and the choice of each row, with its token's place in the run. Where a layer has
+        fewer rows than tokens, they are the last ones."""
+        layers, done = {}, 0
         for run in self.runs:
             if run.phase not in INFERENCE:
                 continue
             template = self.trace.templates[run.evaluation.template]
             for capture, values in zip(template.captures, run.evaluation.captures):
-                if capture.kind != EXPERTS:
+                if capture.kind != EXPERTS or not values:
                     continue
                 node = template.nodes[capture.node]
                 place, dimension = {"ADD_ID": (1, 1)}.get(node.op, (0, 2))
                 n = template.entries[node.src[place]].ne[dimension]
-                layer = self.layer_of_node(template, node)
-                halves = layers.setdefault(layer, [[0] * n, [0] * n])
-                for expert in values or []:
-                    if 0 <= expert < n:
-                        halves[done >= tokens // 2][expert] += 1
+                used = template.entries[capture.entry].ne[0]
+                choices = [values[i : i + used] for i in range(0, len(values), used)]
+                first = done + max(run.n_tokens - len(choices), 0)
+                _, rows = layers.setdefault(self.layer_of_node(template, node), (n, []))
+                rows += [(first + i, choice) for i, choice in enumerate(choices)]
             done += 0 if run.evaluation.flags & OUTSIDE else run.n_tokens
         return layers
+
+    def counts(self, layer, first=0, end=math.inf):
+        n, rows = self.rows[layer]
+        count = Counter(expert for token, choice in rows if first <= token < end for expert in choice)
+        return [count[expert] for expert in range(n)]
 
     def layer_of_node(self, template, node):
         layer = layer_of_result(node.name)
@@ -239,13 +245,26 @@ def check_tensors(check, answer, a, b, pair, phases):
             check.same(f"bytes of {name}", rows[name][f"bytes_{suffix}"], size[name] / tokens)
 
 
+def common_layers(a, b):
+    return [layer for layer in a.rows if layer in b.rows and a.rows[layer][0] == b.rows[layer][0]]
+
+
+def mean(values):
+    values = list(values)
+    return sum(values) / len(values)
+
+
+def halves_of(runs, layer, half):
+    return [(run.counts(layer, 0, half), run.counts(layer, half, 2 * half)) for run in runs]
+
+
 def check_experts(check, answer, a, b, pair):
     rows = {row["layer"]: row for row in rows_of(answer, "experts", "layers", **pair)}
-    both = [l for l in a.choices if l in b.choices and len(a.choices[l][0]) == len(b.choices[l][0])]
+    both = common_layers(a, b)
     check.same("layers with experts", sorted(rows), sorted(both))
+    half = min(run.tokens(*INFERENCE) for run in (a, b)) // 2
     for layer in both:
-        row, halves = rows[layer], (a.choices[layer], b.choices[layer])
-        x, y = ([sum(pair) for pair in zip(*side)] for side in halves)
+        row, x, y = rows[layer], a.counts(layer), b.counts(layer)
         value, freedom, v = chi_square(x, y)
         check.same("counts", (row["counts_a"], row["counts_b"]), (x, y))
         check.same("total variation", row["total_variation"], variation(x, y))
@@ -253,7 +272,33 @@ def check_experts(check, answer, a, b, pair):
         check.same("chi-square", row["chi_square"], value)
         check.same("degrees of freedom", row["degrees_of_freedom"], freedom)
         check.same("Cramer's V", row["cramer_v"], v)
-        check.same("own variation", row["own_variation"], sum(variation(*side) for side in halves) / 2)
+        p, q = halves_of((a, b), layer, half)
+        check.same("within a run", row["halves_within"], mean(variation(*side) for side in (p, q)))
+        check.same("across", row["halves_across"], mean(variation(m, n) for m in p for n in q))
+
+
+def check_experts_of_sides(check, answer, sides):
+    """Copies count once, and the test is over the runs that are left."""
+    sides = [list({str(run.rows): run for run in side}.values()) for side in sides]
+    layers = common_layers(sides[0][0], sides[1][0])
+    counts = {layer: [run.counts(layer) for side in sides for run in side] for layer in layers}
+    n, k = len(sides[0]) + len(sides[1]), len(sides[1])
+
+    def apart(layer, chosen):
+        x = [sum(c) for c in zip(*(row for i, row in enumerate(counts[layer]) if i not in chosen))]
+        y = [sum(c) for c in zip(*(row for i, row in enumerate(counts[layer]) if i in chosen))]
+        return variation(x, y)
+
+    seen = tuple(range(n - k, n))
+    for row in rows_of(answer, "experts", "layers"):
+        check.same("variation of sides", row["total_variation"], apart(row["layer"], seen))
+        check.same("choices", row["selections_a"], sum(map(sum, counts[row["layer"]][: n - k])))
+    values, p = answer["experts"]["values"], None
+    if min(n - k, k) > 1:
+        ways = [mean(apart(layer, w) for layer in layers) for w in itertools.combinations(range(n), k)]
+        p = sum(way >= mean(apart(layer, seen) for layer in layers) - 1e-12 for way in ways) / len(ways)
+    check.same("runs that count", (values["runs_a"], values["runs_b"]), (n - k, k))
+    check.same("p over runs", values.get("p"), p)
 
 
 def alike(a, b, which):
@@ -310,8 +355,7 @@ def check_patterns(check, answer, runs):
             both = [place for place in p if place in q]
             check.same("hotness by depth", matrices["hotness_by_depth"][i][j],
                        spearman([p[k] for k in both], [q[k] for k in both]))  # fmt: skip
-            layers = [l for l in a.choices if l in b.choices and len(a.choices[l][0]) == len(b.choices[l][0])]
-            distances = [variation(*([sum(h) for h in zip(*side)] for side in (a.choices[l], b.choices[l]))) for l in layers]
+            distances = [variation(a.counts(layer), b.counts(layer)) for layer in common_layers(a, b)]
             check.same("expert variation", matrices["expert_variation"][i][j],
                        sum(distances) / len(distances) if distances else None)  # fmt: skip
             tokens = min(len(a.sequences), len(b.sequences))
@@ -343,7 +387,8 @@ def check_repeated(tat, paths):
     commands = []
     for path in paths:
         with open(os.path.join(path, "trace_metadata.json"), encoding="utf-8") as file:
-            commands.append(json.load(file)["command"])
+            command = json.load(file)["command"]
+            commands.append([a for i, a in enumerate(command) if i == 0 or command[i - 1] != "-s"])
     check.same("setups", setups, [commands.index(c) > 0 and commands[0] != c and 2 or 1 for c in commands])
     runs = [Run(path) for path in paths]
     for name, phase in (("prompt", PROMPT), ("generation", GENERATE)):
@@ -354,6 +399,8 @@ def check_repeated(tat, paths):
         check.same("p", row["p"], rank_test(x, y))
         check.same("interval", row["difference_low"] < row["mean_b"] - row["mean_a"] < row["difference_high"], True)
     check.same("order", answer["order"]["values"]["differs"], len({str(run.sequences) for run in runs}) > 1)
+    if runs[0].rows:
+        check_experts_of_sides(check, answer, [[run for run, s in zip(runs, setups) if s == setup] for setup in (1, 2)])
     print(f"{check.figures} figures of {len(runs)} runs, counted again")
 
 

@@ -18,12 +18,12 @@ setup() {
     cd "$BATS_TEST_TMPDIR"
 }
 
-# record NAME MODEL PROMPT TOKENS: a greedy run.
+# record NAME MODEL PROMPT TOKENS OPTION...: a run, greedy unless the options say otherwise.
 record() {
     [ -x "$LLAMA/llama-completion" ] || skip "no llama.cpp: scripts/get-llama.sh makes one"
     [ -e "$MODELS/$2" ] || skip "no $2: scripts/get-fixtures.sh makes it"
     "$TAT" record -o "$1" -- "$LLAMA/llama-completion" -m "$MODELS/$2" -p "$3" -n "$4" --temp 0 -no-cnv --ignore-eos -t 2 \
-        < /dev/null > "$1.out" 2>&1
+        "${@:5}" < /dev/null > "$1.out" 2>&1
 }
 
 check() {
@@ -60,6 +60,17 @@ print(v["weights_in_both"], v["weights_in_one"], v["weights_read_differently"], 
     "$TAT" diff --exit-code laws1 laws2 laws3 > /dev/null
     run "$TAT" diff --exit-code laws1 code1
     [ "$status" -eq 1 ]
+}
+
+@test "sampled runs of two prompts, two seeds each and a copy: experts are tested over four runs" {
+    for i in 1 2; do
+        record "laws$i" $moe "$laws" 8 --temp 1 -s "$i"
+        record "code$i" $moe "$code" 8 --temp 1 -s "$i"
+    done
+    record laws1b $moe "$laws" 8 --temp 1 -s 1
+    check --repeated "$TAT" laws1 code1 laws2 code2 laws1b
+    run "$TAT" diff laws1 code1 laws2 code2 laws1b
+    [[ $(tr -s ' \n' ' ' <<< "$output") == *"1 of its 3 runs routes every token as another one does"* ]]
 }
 
 @test "models of other architectures: what holds in all of them" {

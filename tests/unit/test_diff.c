@@ -15,7 +15,7 @@
 #include "tat/diff.h"
 #include "trace_builder.h"
 
-enum { GENERATED = 6, MOST = 6 };
+enum { GENERATED = 6, MOST = 8 };
 
 /* What may differ. */
 struct recipe {
@@ -24,6 +24,8 @@ struct recipe {
     uint32_t first;            /* expert of the prompt's tokens */
     bool extra;                /* one more weight, read before the output */
     uint64_t ticks_per_second; /* 0: 1e9; half as many make all twice as slow */
+    int generated;             /* tokens; 0: GENERATED */
+    uint8_t recording;         /* 0: one of its own */
 };
 
 struct tensors {
@@ -113,15 +115,16 @@ static struct tat_trace * make(const struct recipe * recipe) {
     const uint32_t first[2] = { recipe->first, recipe->first };
     struct trace_builder b;
     struct tat_error error = { 0 };
+    static uint8_t made;
     tb_begin(&b);
-    if (recipe->ticks_per_second) {
-        tb_header(&b)->ticks_per_second = recipe->ticks_per_second;
-        tb_seal(&b);
-    }
+    tb_header(&b)->run_id[recipe->recording ? 0 : 1] = recipe->recording ? recipe->recording : ++made;
+    if (recipe->ticks_per_second) { tb_header(&b)->ticks_per_second = recipe->ticks_per_second; }
+    tb_seal(&b);
     const struct tensors t = add_tensors(&b, recipe->extra);
     const uint32_t prompt = add_graph(&b, &t, 2, recipe->extra), token = add_graph(&b, &t, 1, recipe->extra);
     evaluate(&b, prompt, recipe->prompt, first, 2);
-    for (int i = 0; i < GENERATED; i++) { evaluate(&b, token, &(const int64_t){ 50 + i }, &recipe->expert[i], 1); }
+    const int generated = recipe->generated ? recipe->generated : GENERATED;
+    for (int i = 0; i < generated; i++) { evaluate(&b, token, &(const int64_t){ 50 + i }, &recipe->expert[i], 1); }
     tb_end(&b);
     struct tat_trace * trace = tb_open(&b, &error);
     if (!trace) { fail_msg("%s", error.message); }
@@ -131,7 +134,7 @@ static struct tat_trace * make(const struct recipe * recipe) {
 }
 
 static json_t * diff(const struct recipe * recipes, size_t n) {
-    struct tat_trace * traces[MOST];
+    struct tat_trace * traces[MOST] = { 0 };
     struct tat_error error = { 0 };
     for (size_t i = 0; i < n; i++) { traces[i] = make(&recipes[i]); }
     char * text = tat_diff((const struct tat_trace * const *) traces, n, NULL, 0, &error);
@@ -237,14 +240,87 @@ static void known_distance_of_experts(void ** state) {
     assert_number(layer, "degrees_of_freedom", 1);
     assert_number(layer, "cramer_v", sqrt(16.0 / 3 / 16));
     assert_number(layer, "cramer_v_by_chance", sqrt(1.0 / 16));
-    assert_number(layer, "p_if_independent", erfc(sqrt(16.0 / 3 / 2))); /* with 1 degree of freedom */
     /* B's halves by token: 0 0 0 1, then 1 1 1 0. A's are alike. */
-    assert_number(layer, "own_variation", 0.25);
+    assert_number(layer, "halves_within", (0 + 0.5) / 2);
+    assert_number(layer, "halves_across", (0.25 + 0.75) / 2);
+    assert_false(json_is_number(at(layer, "p"))); /* one run of each */
     assert_true(json_is_true(at(all, "experts/values/differs")));
     assert_true(json_is_false(at(all, "tensors/values/differs")));
     assert_number(all, "order/tables/pairs/rows/0/weights_alike", GENERATED);
     assert_number(all, "order/tables/pairs/rows/0/slices_alike", 1);
     assert_says(all, "order/tables/pairs/rows/0/slices_first/b", "expert 1 of blk.0.ffn_up_exps.weight");
+    json_decref(all);
+}
+
+/* Four repeats of a greedy run say no more about what is chosen than one. */
+static void copies_of_a_run_count_once(void ** state) {
+    (void) state;
+    const struct recipe a = PLAIN, b = { .prompt = { 8, 9 }, .expert = { 0, 1, 1, 1, 1, 0 } };
+    const struct recipe recipes[] = { a, b, a, b, a, a, b, b };
+    for (size_t n = 2; n <= 8; n += n) {
+        json_t * all = diff(recipes, n);
+        const json_t * layer = at(all, "experts/tables/layers/rows/0");
+        assert_number(all, "runs/values/setups", 2);
+        assert_number(layer, "selections_a", 8);
+        assert_number(layer, "selections_b", 8);
+        assert_number(layer, "chi_square", 2 * 4.0 / 6 + 2 * 4.0 / 2);
+        assert_false(json_is_number(at(layer, "p")));
+        assert_null(at(layer, "p_if_independent"));
+        if (n > 2) {
+            assert_says(all, "experts/lines/0/text", n == 4 ? "1 of its 2 runs routes" : "3 of its 4 runs route");
+        }
+        json_decref(all);
+    }
+}
+
+/* Three runs of each setup, all different; those of B choose expert 1 more often. Of the 20 ways to deal six runs to
+ * two sides, the one seen and its mirror image lie farthest apart. The seventh run repeats the sixth. */
+static void experts_are_tested_over_runs(void ** state) {
+    (void) state;
+    const struct recipe recipes[] = {
+        { .prompt = { 7, 9 }, .expert = { 0, 0, 0, 0, 0, 0 } }, { .prompt = { 7, 9 }, .expert = { 0, 0, 0, 0, 0, 1 } },
+        { .prompt = { 7, 9 }, .expert = { 0, 0, 0, 0, 1, 1 } }, { .prompt = { 8, 9 }, .expert = { 0, 0, 0, 1, 1, 1 } },
+        { .prompt = { 8, 9 }, .expert = { 0, 0, 1, 1, 1, 1 } }, { .prompt = { 8, 9 }, .expert = { 0, 1, 1, 1, 1, 1 } },
+        { .prompt = { 8, 9 }, .expert = { 0, 1, 1, 1, 1, 1 } },
+    };
+    json_t * all = diff(recipes, 7);
+    assert_number(all, "experts/values/runs_a", 3);
+    assert_number(all, "experts/values/runs_b", 3);
+    assert_number(all, "experts/values/p", 2.0 / 20);
+    assert_number(all, "experts/values/least_p", 2.0 / 20);
+    assert_number(all, "experts/tables/layers/rows/0/p", 2.0 / 20);
+    assert_number(all, "experts/tables/layers/rows/0/total_variation", 9.0 / 24);
+    json_decref(all);
+}
+
+/* A chooses 0 0 0 1. B is twice as long: 0 0 1 1, then 1 1 1 1. A half has two tokens, in B too. */
+static void halves_are_of_equal_size(void ** state) {
+    (void) state;
+    const struct recipe recipes[] = {
+        { .prompt = { 7, 9 }, .expert = { 0, 1, 0, 0, 0, 0 }, .generated = 2 },
+        { .prompt = { 8, 9 }, .expert = { 1, 1, 1, 1, 1, 1 }, .generated = 6 },
+    };
+    json_t * all = diff(recipes, 2);
+    const json_t * layer = at(all, "experts/tables/layers/rows/0");
+    assert_number(all, "experts/values/half_tokens", 2);
+    assert_number(layer, "selections_b", 8);
+    assert_number(layer, "total_variation", 0.5);                   /* 3 and 1 against 2 and 6 */
+    assert_number(layer, "halves_within", (0.5 + 1) / 2);           /* 0 0 | 0 1, and 0 0 | 1 1 */
+    assert_number(layer, "halves_across", (0 + 1 + 0.5 + 0.5) / 4); /* the first and the second with each */
+    json_decref(all);
+}
+
+/* A recording that is named twice is one sample of time, too. */
+static void a_recording_counts_once(void ** state) {
+    (void) state;
+    const struct recipe a = { .prompt = { 7, 9 }, .recording = 1 },
+                        b = { .prompt = { 8, 9 }, .recording = 2, .ticks_per_second = 500000000 };
+    const struct recipe recipes[] = { a, a, a, b, b, b };
+    json_t * all = diff(recipes, 6);
+    assert_number(all, "runs/values/setups", 2);
+    assert_number(all, "time/tables/rates/rows/1/runs_a", 1);
+    assert_false(json_is_number(at(all, "time/tables/rates/rows/1/p")));
+    assert_says(all, "time/headline", "without repeated runs this may be chance");
     json_decref(all);
 }
 
@@ -358,6 +434,10 @@ int main(void) {
         cmocka_unit_test(identical_runs),
         cmocka_unit_test(one_tensor_more),
         cmocka_unit_test(known_distance_of_experts),
+        cmocka_unit_test(copies_of_a_run_count_once),
+        cmocka_unit_test(experts_are_tested_over_runs),
+        cmocka_unit_test(halves_are_of_equal_size),
+        cmocka_unit_test(a_recording_counts_once),
         cmocka_unit_test(experts_that_nobody_is),
         cmocka_unit_test(other_prompts_are_other_setups),
         cmocka_unit_test(repeated_runs_give_an_interval),

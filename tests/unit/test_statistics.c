@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "analysis/diff/permutation.h"
 #include "analysis/diff/statistics.h"
 
 #define assert_near(a, b, most) assert_true(fabs((a) - (b)) <= (most))
@@ -156,6 +157,48 @@ static void chi_square_tail(void ** state) {
     assert_near(chi_square_p(0, 0), 1, 0);
 }
 
+/* How far the means of two groups lie apart. */
+struct sample {
+    const double * values;
+    size_t n;
+};
+
+static double apart(uint64_t is_y, void * user) {
+    const struct sample * s = user;
+    double sum[2] = { 0 }, n[2] = { 0 };
+    for (size_t i = 0; i < s->n; i++) {
+        sum[is_y >> i & 1] += s->values[i];
+        n[is_y >> i & 1]++;
+    }
+    return fabs(sum[1] / n[1] - sum[0] / n[0]);
+}
+
+/* Of 1, 2, 4 against 3, 5, 9 the difference of means is 10 / 3; of the 20 sums of three the 4 that are at most 7 or at
+ * least 17 lie as far from their mean of 12. */
+static void permutations_are_every_arrangement(void ** state) {
+    (void) state;
+    struct sample s = { (const double[]){ 1, 2, 4, 3, 5, 9 }, 6 };
+    const struct permutation t = permutation_test(3, 3, apart, &s);
+    assert_true(t.exact);
+    assert_near(t.p, 4.0 / 20, 1e-12);
+    assert_near(t.least, 2.0 / 20, 1e-12);
+    assert_near(permutation_test(2, 4, apart, &s).least, 1.0 / 15, 1e-12);
+    assert_true(isnan(permutation_test(1, 5, apart, &s).p));
+}
+
+/* Where there are too many to try all, a sample of them is near the rank test, and the same each time. */
+static void many_permutations_are_sampled(void ** state) {
+    (void) state;
+    double values[30];
+    for (int i = 0; i < 30; i++) { values[i] = i < 15 ? i : i - 10.5; }
+    struct sample s = { values, 30 };
+    const struct permutation t = permutation_test(15, 15, apart, &s);
+    assert_false(t.exact);
+    assert_near(t.p, rank_test(values, 15, values + 15, 15).p, 0.02);
+    assert_true(t.p > 0.003);
+    assert_near(permutation_test(15, 15, apart, &s).p, t.p, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spearman_without_ties),
@@ -167,6 +210,8 @@ int main(void) {
         cmocka_unit_test(distances),
         cmocka_unit_test(distances_at_their_ends),
         cmocka_unit_test(chi_square_tail),
+        cmocka_unit_test(permutations_are_every_arrangement),
+        cmocka_unit_test(many_permutations_are_sampled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -95,10 +95,27 @@ static void set_label(struct side * side) {
     if (side->n > NAMED && used < sizeof side->label) { strcpy(side->label + used - 2, "..."); }
 }
 
+const struct profile * diff_recorded_before(const struct diff * d, size_t run) {
+    const struct tat_file_header * h = tat_trace_header(d->run[run].subject.trace);
+    for (size_t i = 0; i < run; i++) {
+        const struct tat_file_header * other = tat_trace_header(d->run[i].subject.trace);
+        if (d->run[i].group != d->run[run].group) { continue; } /* one of them was cut short */
+        if (memcmp(h->run_id, other->run_id, sizeof h->run_id) == 0 && h->pid == other->pid) { return &d->run[i]; }
+    }
+    return NULL;
+}
+
+bool diff_has_repeats(const struct diff * d) {
+    bool repeats = false;
+    for (size_t i = 0; i < d->n_sides; i++) { repeats |= d->side[i].n > 1; }
+    return repeats;
+}
+
 static void find_sides(struct diff * d) {
     const bool single = d->n_groups == 1;
     d->n_sides = single ? d->n_runs : d->n_groups;
     for (size_t i = 0; i < d->n_runs; i++) {
+        if (!single && diff_recorded_before(d, i)) { continue; }
         struct side * side = &d->side[single ? i : d->run[i].group];
         side->run[side->n++] = &d->run[i];
     }

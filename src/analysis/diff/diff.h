@@ -10,9 +10,9 @@
 #include "tat/diff.h"
 
 /* What is compared with what. Runs that repeat each other are one side; if all do, each run is a side. The first side
- * is compared with each of the others. */
+ * is compared with each of the others. A recording that is named twice counts once. */
 struct side {
-    const struct profile * run[TAT_DIFF_MOST];
+    struct profile * run[TAT_DIFF_MOST];
     size_t n;
     char label[24]; /* "A+B" */
 };
@@ -53,8 +53,11 @@ unsigned diff_facets(const struct profile * a, const struct profile * b);
 /* Of two command lines, and an argument that one of them may lack. */
 bool diff_argument_differs(const json_t * a, const json_t * b, size_t i);
 
-/* The distance between the choices of two layers with as many experts, and between a layer's halves. */
-struct distance choices_distance(const struct choices * a, const struct choices * b);
+/* The first run before this one that is the same recording and has the same setup, or NULL. */
+const struct profile * diff_recorded_before(const struct diff * d, size_t run);
+
+/* Whether a side has several recordings: only then are there tests over runs. */
+bool diff_has_repeats(const struct diff * d);
 
 /* The mean total variation over layers that two runs have in common. NAN: there are none. */
 double choices_variation(const struct profile * a, const struct profile * b);

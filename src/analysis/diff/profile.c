@@ -161,11 +161,10 @@ bool profile_open(struct profile * p, const struct tat_trace * trace) {
 }
 
 void profile_close(struct profile * p) {
-    for (uint32_t i = 0; i < p->n_choices; i++) { free(p->choices[i].half[0]); }
+    profile_free_choices(p);
     slices_free(&p->slices);
     free(p->tensors);
     free(p->operations);
-    free(p->choices);
     free(p->readings.data);
     free(p->slice_accesses);
     free(p->token_ns);

@@ -47,7 +47,7 @@ struct profile {
     struct slices slices;
     struct touched * tensors; /* by kind, model, name */
     struct operation_time * operations;
-    struct choices * choices; /* by layer, only layers that have any: halves of the run's tokens */
+    struct choices * choices; /* by layer, those only that have any */
     struct list readings;     /* struct reading */
     uint64_t * slice_accesses;
     double * token_ns;     /* for each generated token that was evaluated alone */
@@ -57,6 +57,7 @@ struct profile {
     uint64_t shape_hash; /* over the prompt's ubatches */
     uint64_t ids_hash;   /* over its token ids, if they were recorded */
     uint64_t model_hash; /* the model's files, with its adapters */
+    uint64_t halves;     /* tokens in each half that `choices` counts */
     bool has_ids, failed;
     json_t * metadata;       /* or NULL */
     char label[24];          /* "A" */
@@ -67,6 +68,13 @@ struct profile {
 /* False: no memory; some parts may be there. Close it in either case. */
 bool profile_open(struct profile * p, const struct tat_trace * trace);
 void profile_close(struct profile * p);
+
+/* Makes `choices` count two halves of that many tokens each, from the first token on. False: no memory. */
+bool profile_halve(struct profile * p, uint64_t tokens);
+
+/* Whether two runs routed every token alike, as repeats of one greedy run do. Such runs are one sample of what experts
+ * are used. */
+bool profile_chose_alike(const struct profile * a, const struct profile * b);
 
 /* The tokens and the time of a scope, in evaluations that were recorded in full. */
 struct phase_total profile_total(const struct profile * p, enum scope scope);

@@ -18,13 +18,20 @@ static uint64_t mix_text(uint64_t hash, const char * text) {
 
 /* ---- routing ---- */
 
+void profile_free_choices(struct profile * p) {
+    for (uint32_t i = 0; i < p->n_choices; i++) { free(p->choices[i].all); }
+    free(p->choices);
+    p->choices = NULL;
+    p->n_choices = 0;
+}
+
 /* Takes the layers that chose; from here on the profile owns the counts. */
 static bool keep_choices(struct profile * p, struct choice_table * table) {
     p->choices = calloc((size_t) table->n_layers + 1, sizeof *p->choices);
     for (uint32_t i = 0; p->choices && i < table->n_layers; i++) {
         if (!table->layer[i].n_experts) { continue; }
         p->choices[p->n_choices++] = table->layer[i];
-        table->layer[i].half[0] = NULL;
+        table->layer[i].all = NULL;
     }
     return p->choices != NULL;
 }
@@ -36,24 +43,45 @@ static void add_prompt(struct profile * p, const struct tat_evaluation * e, cons
     for (uint32_t i = 0; i < tokens->count; i++) { p->ids_hash = mix(p->ids_hash, LIST(uint32_t, *tokens)[i]); }
 }
 
-bool profile_routing(struct profile * p) {
-    const uint64_t tokens = profile_total(p, SCOPE_ALL).tokens;
-    uint64_t done = 0;
+static bool read_routing(struct profile * p, uint64_t half) {
     struct choice_table table = { 0 };
+    struct choice_span span = { .middle = half, .end = 2 * half };
     struct routing routing = { 0 };
     bool good = true;
     p->shape_hash = p->ids_hash = HASH_BEGIN;
+    p->halves = half;
     for (uint32_t i = 0; good && i < p->subject.n_evaluations; i++) {
         const struct tat_evaluation * e = &p->subject.evaluations[i];
         if (!is_inference(e->phase)) { continue; }
-        good = routing_read(&routing, p->subject.trace, i) && choice_table_add(&table, &routing, done >= tokens / 2);
+        span.tokens = e->n_tokens;
+        good = routing_read(&routing, p->subject.trace, i) && choice_table_add(&table, &routing, span);
         if (good && e->phase == TAT_PHASE_PROMPT) { add_prompt(p, e, &routing.tokens); }
-        done += e->flags & TAT_EVALUATION_OUTSIDE ? 0 : e->n_tokens;
+        span.first += e->flags & TAT_EVALUATION_OUTSIDE ? 0 : e->n_tokens;
     }
     good = good && keep_choices(p, &table);
     choice_table_free(&table);
     routing_free(&routing);
     return good;
+}
+
+bool profile_routing(struct profile * p) {
+    return read_routing(p, profile_total(p, SCOPE_ALL).tokens / 2);
+}
+
+bool profile_halve(struct profile * p, uint64_t tokens) {
+    if (p->halves == tokens || !p->n_choices) { return true; }
+    profile_free_choices(p);
+    return read_routing(p, tokens);
+}
+
+bool profile_chose_alike(const struct profile * a, const struct profile * b) {
+    bool alike = a->n_choices == b->n_choices && a->n_choices > 0;
+    for (uint32_t i = 0; i < a->n_choices && alike; i++) {
+        const struct choices *x = &a->choices[i], *y = &b->choices[i];
+        alike = x->layer == y->layer && x->n_experts == y->n_experts && x->selections == y->selections &&
+                x->hash == y->hash;
+    }
+    return alike;
 }
 
 /* ---- order ---- */

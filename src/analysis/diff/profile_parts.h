@@ -8,7 +8,8 @@
 #include "analysis/diff/profile.h"
 
 bool profile_routing(struct profile * p); /* choices of experts, and the prompt; both from captures */
-bool profile_order(struct profile * p);   /* of weights in generation */
+void profile_free_choices(struct profile * p);
+bool profile_order(struct profile * p); /* of weights in generation */
 void profile_models(struct profile * p);
 
 #endif

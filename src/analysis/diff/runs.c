@@ -125,7 +125,7 @@ static void add_differences(const struct diff * d, struct result * r) {
 
 static void say(const struct diff * d, struct result * r) {
     size_t repeated = 0;
-    for (size_t i = 0; i < d->n_sides; i++) { repeated += d->n_groups > 1 && d->side[i].n > 1; }
+    for (size_t i = 0; i < d->n_sides; i++) { repeated += d->side[i].n > 1; }
     if (d->n_groups == 1) {
         result_headline(r, "%zu runs of one setup: they repeat each other, so what differs is chance.", d->n_runs);
     } else if (repeated) {
@@ -152,13 +152,10 @@ static void note_unknown(const struct diff * d, struct result * r) {
 
 static void note_same(const struct diff * d, struct result * r) {
     for (size_t i = 1; i < d->n_runs; i++) {
-        const struct tat_file_header * h = tat_trace_header(d->run[i].subject.trace);
-        for (size_t j = 0; j < i; j++) {
-            const struct tat_file_header * other = tat_trace_header(d->run[j].subject.trace);
-            if (memcmp(h->run_id, other->run_id, sizeof h->run_id) != 0 || h->pid != other->pid) { continue; }
-            result_note(r, "%s is the same recording as %s: it repeats nothing.", d->run[i].label, d->run[j].label);
-            break;
-        }
+        const struct profile * before = diff_recorded_before(d, i);
+        if (!before) { continue; }
+        result_note(r, "%s is the same recording as %s: it repeats nothing, and counts once.", d->run[i].label,
+                    before->label);
     }
 }
 

@@ -300,7 +300,7 @@ static void answer(const struct diff * d, struct result * r) {
     if (!r->failed) { add_tables(d, r, c, pairs); }
     result_note(r, "Figures are those of %s, by the number of %ss%s. Tensors are the same where model and name are.",
                 d->scope == SCOPE_GENERATE ? "generation" : "prompt and generation", diff_scope_name(d),
-                d->n_groups > 1 && d->n_runs > d->n_sides ? ", of repeated runs their mean" : "");
+                diff_has_repeats(d) ? ", of repeated runs their mean" : "");
     if (d->scope != SCOPE_GENERATE) {
         result_note(r, "Not all runs generated. The tokens of a prompt share each pass over the weights, so that runs "
                        "with longer prompts read less for a token.");

@@ -45,10 +45,6 @@ static void add_runs(const struct diff * d, struct result * r) {
 
 /* ---- rates ---- */
 
-static bool is_repeated(const struct diff * d) {
-    return d->n_groups > 1 && d->n_runs > d->n_sides;
-}
-
 static void put_test(struct result * r, json_t * row, const struct difference * d, const struct rank_test * t,
                      double mean) {
     result_put_real(r, row, "difference_low", d->low);
@@ -142,7 +138,7 @@ static void add_tokens(const struct diff * d, struct result * r) {
     bool said = false;
     for (size_t s = 1; s < d->n_sides; s++) {
         const struct profile *a = d->side[0].run[0], *b = d->side[s].run[0];
-        if (!a->n_token_ns || !b->n_token_ns || is_repeated(d)) { continue; }
+        if (!a->n_token_ns || !b->n_token_ns || diff_has_repeats(d)) { continue; }
         const struct rank_test t = rank_test(a->token_ns, a->n_token_ns, b->token_ns, b->n_token_ns);
         json_t * row = result_row(r);
         char label[64], slower[UNITS_SIZE];
@@ -244,7 +240,7 @@ static void add_operations(const struct diff * d, struct result * r) {
     columns[n++] = (struct result_column){ "ns_a", "time a token", UNIT_NS };
     columns[n++] = (struct result_column){ "ns_b", "then", UNIT_NS };
     columns[n++] = (struct result_column){ "change", "change", UNIT_CHANGE };
-    if (is_repeated(d)) { columns[n++] = (struct result_column){ "clear", "beyond chance", UNIT_TEXT }; }
+    if (diff_has_repeats(d)) { columns[n++] = (struct result_column){ "clear", "beyond chance", UNIT_TEXT }; }
     result_table(r, "operations", "Time of operations, most change first", d->n_sides == 2 ? SHOW_ALWAYS : SHOW_ASKED,
                  columns, n);
     for (size_t i = 1; i < d->n_sides; i++) { add_pair(d, r, &d->side[0], &d->side[i]); }
@@ -278,7 +274,7 @@ static void answer(const struct diff * d, struct result * r) {
         add_tokens(d, r);
     }
     add_operations(d, r);
-    if (is_repeated(d)) {
+    if (diff_has_repeats(d)) {
         result_note(r,
                     "Intervals are Welch's, over runs; the rank test is Mann and Whitney's. \"Beyond chance\": the 95 "
                     "%% interval leaves out zero; of 20 operations that did not change, one is expected to do so.");
