@@ -301,9 +301,8 @@ static void add_lines(const struct live * live, const struct tat_trace * trace, 
     }
     add_models(trace, r);
     if (running) {
-        result_line(r, "touched", "%s/s now, %s/s of it weights",
-                    format_bytes(a, (uint64_t) per_second(now->bytes, now->ns)),
-                    format_bytes(b, (uint64_t) per_second(now->weight_bytes, now->ns)));
+        result_line(r, "touched", "%s/s now, %s/s of it weights", format_mean_bytes(a, per_second(now->bytes, now->ns)),
+                    format_mean_bytes(b, per_second(now->weight_bytes, now->ns)));
     } else {
         result_line(r, "touched", "%s, %s of it weights", format_bytes(a, live->bytes),
                     format_bytes(b, live->weight_bytes));

@@ -98,10 +98,10 @@ static void set_headline(const struct state * s, struct result * r) {
     if (!tokens) {
         result_headline(r, "No generated token was evaluated.");
     } else if (!model) {
-        result_headline(r, "A generated token touches %s of weights.", format_bytes(b, (uint64_t) bytes));
+        result_headline(r, "A generated token touches %s of weights.", format_mean_bytes(b, bytes));
     } else {
         result_headline(r, "A generated token touches %s of weights: %s of the model file's %s.",
-                        format_bytes(b, (uint64_t) bytes), format_share(share, bytes / (double) model),
+                        format_mean_bytes(b, bytes), format_share(share, bytes / (double) model),
                         format_bytes(m, model));
     }
 }

@@ -23,6 +23,10 @@ const char * format_bytes(char text[static UNITS_SIZE], uint64_t bytes) {
     return three_digits(text, value, units[unit]);
 }
 
+const char * format_mean_bytes(char text[static UNITS_SIZE], double bytes) {
+    return format_bytes(text, bytes > 0 && bytes < 0x1p63 ? (uint64_t) (bytes + 0.5) : 0);
+}
+
 const char * format_duration(char text[static UNITS_SIZE], uint64_t nanoseconds) {
     const uint64_t seconds = nanoseconds / 1000000000;
     if (nanoseconds < 1000) {

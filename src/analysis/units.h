@@ -12,6 +12,9 @@
 /* "512 B", "93.8 MiB", "1.20 GiB": three digits. Returns `text`. */
 const char * format_bytes(char text[static UNITS_SIZE], uint64_t bytes);
 
+/* Of a mean, rounded: 297.95 bytes are "298 B". Returns `text`. */
+const char * format_mean_bytes(char text[static UNITS_SIZE], double bytes);
+
 /* "850 ns", "12.3 us", "1.50 s", "2 min 05 s", "3 h 07 min". Returns `text`. */
 const char * format_duration(char text[static UNITS_SIZE], uint64_t nanoseconds);
 

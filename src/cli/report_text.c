@@ -128,7 +128,7 @@ static void draw(const json_t * value, const char * unit, double scale, char cel
     } else if (strcmp(unit, "ns") == 0) {
         format_duration(cell, (uint64_t) (real + 0.5));
     } else if (strcmp(unit, "count") == 0) {
-        format_count(cell, (uint64_t) real);
+        format_count(cell, (uint64_t) (real + 0.5));
     } else if (strcmp(unit, "per_second") == 0) {
         format_rate(cell, real);
     } else if (strcmp(unit, "index") == 0) {

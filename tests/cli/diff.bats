@@ -37,7 +37,7 @@ json() {
     run "$TAT" diff a b
     [ "$status" -eq 0 ]
     says "2 runs of one setup: they repeat each other"
-    says "The same weights, and of each as many bytes and accesses a generated token."
+    says "The same weights, and of each the same number of bytes and accesses per generated token."
     says "Every expert of every layer was chosen as often."
     says "Identical: all runs read the same weights and experts in the same order, in all 39 generated tokens."
     "$TAT" diff --exit-code a b > /dev/null

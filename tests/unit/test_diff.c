@@ -194,6 +194,7 @@ static void identical_runs(void ** state) {
     assert_number(all, "tensors/values/weights_in_both", 3);
     assert_number(all, "experts/tables/layers/rows/0/total_variation", 0);
     assert_number(all, "order/tables/pairs/rows/0/slices_alike", GENERATED);
+    assert_says(all, "tensors/headline", "the same number of bytes and accesses per generated token.");
     assert_says(all, "order/headline", "Identical");
     assert_says(all, "time/headline", "repeat each other");
     assert_true(json_is_true(at(all, "patterns/absent")));
@@ -246,6 +247,8 @@ static void known_distance_of_experts(void ** state) {
     assert_false(json_is_number(at(layer, "p"))); /* one run of each */
     assert_true(json_is_true(at(all, "experts/values/differs")));
     assert_true(json_is_false(at(all, "tensors/values/differs")));
+    assert_says(all, "tensors/headline",
+                "the same number of bytes and accesses per generated token, though not always the");
     assert_number(all, "order/tables/pairs/rows/0/weights_alike", GENERATED);
     assert_number(all, "order/tables/pairs/rows/0/slices_alike", 1);
     assert_says(all, "order/tables/pairs/rows/0/slices_first/b", "expert 1 of blk.0.ffn_up_exps.weight");

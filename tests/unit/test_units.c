@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +16,18 @@ static void test_bytes(void ** state) {
     assert_string_equal(format_bytes(text, 1024), "1.00 KiB");
     assert_string_equal(format_bytes(text, 96000 * 1024), "93.8 MiB");
     assert_string_equal(format_bytes(text, UINT64_MAX), "16.0 EiB");
+}
+
+/* A mean is rounded, not cut off. */
+static void test_mean_bytes(void ** state) {
+    (void) state;
+    char text[UNITS_SIZE];
+    assert_string_equal(format_mean_bytes(text, 297.95), "298 B");
+    assert_string_equal(format_mean_bytes(text, 297.05), "297 B");
+    assert_string_equal(format_mean_bytes(text, 1023.7), "1.00 KiB");
+    assert_string_equal(format_mean_bytes(text, 0), "0 B");
+    assert_string_equal(format_mean_bytes(text, -1), "0 B");
+    assert_string_equal(format_mean_bytes(text, NAN), "0 B");
 }
 
 /* Halves are rounded as by hand: 2,575,000 ns are 2.575 ms, while a product with 1e-6 gives less. */
@@ -44,6 +57,7 @@ static void test_counts_and_shares(void ** state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_mean_bytes),
         cmocka_unit_test(test_durations),
         cmocka_unit_test(test_counts_and_shares),
     };

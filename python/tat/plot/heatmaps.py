@@ -87,7 +87,7 @@ def _tensor_ticks(layers: Floats, names: list[str]) -> tuple[tuple[float, str], 
 
 
 def token_tensor(source: Source) -> Chart:
-    """What each token touched of each weight; time, where that is the same for all."""
+    """What each token touched of each weight; time, where the number of bytes is the same for all."""
     matrix = source.matrix("tensor", "bytes")
     matrix = matrix.only((matrix.kinds == "weight") & (matrix.values.sum(axis=0) > 0))
     if not matrix.names:
@@ -109,7 +109,10 @@ def token_tensor(source: Source) -> Chart:
         slowest = int(total.argmax())
         share = say(total[slowest] / max(total.sum(), 1), "share")
         title = f"{matrix.names[slowest]} takes the most time of all weights: {share}."
-        notes = f"All generated tokens touch the same number of bytes of each weight, so this shows time. {notes}"
+        notes = (
+            "All generated tokens touch the same number of bytes of each weight (to 2 %), so this shows time. "
+            f"The bytes themselves may differ: other rows of the embedding, other experts. {notes}"
+        )
     return Chart(
         title=title,
         subtitle=notes,

@@ -238,13 +238,13 @@ static struct counts count(const struct comparison * c) {
     return n;
 }
 
-/* "140 MiB", or "92.1 MiB, then 140 MiB". */
+/* "140 MiB in both", "92.1 MiB, then 140 MiB", or "about 140 MiB in both". */
 static const char * before_after(char text[static 80], const double bytes[SIDES]) {
     char a[UNITS_SIZE], b[UNITS_SIZE];
-    format_bytes(a, (uint64_t) bytes[0]);
-    format_bytes(b, (uint64_t) bytes[1]);
-    if (same(bytes)) {
-        snprintf(text, 80, "%s in both", a);
+    format_mean_bytes(a, bytes[0]);
+    format_mean_bytes(b, bytes[1]);
+    if (strcmp(a, b) == 0) {
+        snprintf(text, 80, "%s%s in both", same(bytes) ? "" : "about ", a);
     } else {
         snprintf(text, 80, "%s, then %s", a, b);
     }
@@ -258,22 +258,38 @@ static void say_pair(const struct diff * d, struct result * r, const struct comp
         snprintf(only, sizeof only, "; %zu only in %s, %zu only in %s", n->only[0], c->side[0]->label, n->only[1],
                  c->side[1]->label);
     }
-    result_line(r, label,
-                "%zu weights in both, %zu of them read differently%s. Of weights a %s touches %s; of the KV cache %s.",
-                n->both, n->changed, only, diff_scope_name(d), before_after(weights, n->bytes[0]),
-                before_after(cache, n->bytes[1]));
+    result_line(
+        r, label,
+        "%zu weights in both; of %zu of them the number of bytes or accesses differs%s. Of weights a %s touches "
+        "%s; of the KV cache %s.",
+        n->both, n->changed, only, diff_scope_name(d), before_after(weights, n->bytes[0]),
+        before_after(cache, n->bytes[1]));
+}
+
+/* Whether tokens of two runs use other experts, which are as many bytes. */
+static bool other_bytes(const struct diff * d) {
+    bool other = false;
+    for (size_t i = 1; i < d->n_runs; i++) {
+        const struct order_match m = order_match(&d->run[0], &d->run[i]);
+        other |= m.slices < m.weights || choices_variation(&d->run[0], &d->run[i]) > 0;
+    }
+    return other;
 }
 
 static void set_headline(const struct diff * d, struct result * r, size_t changed, size_t only, size_t both) {
     if (both == 0) {
         result_headline(r, "No weight has the same name on both sides.");
     } else if (changed + only == 0) {
-        result_headline(r, "The same weights, and of each as many bytes and accesses a %s.", diff_scope_name(d));
+        result_headline(r, "The same weights, and of each the same number of bytes and accesses per %s%s.",
+                        diff_scope_name(d), other_bytes(d) ? ", though not always the same bytes: experts differ" : "");
     } else if (d->n_sides == 2) {
-        result_headline(r, "Of %zu weights that both have, %zu are read differently; %zu weights are only in one.",
-                        both, changed, only);
+        result_headline(
+            r,
+            "Of %zu weights that both have, the number of bytes or accesses differs for %zu; %zu weights are only "
+            "in one.",
+            both, changed, only);
     } else {
-        result_headline(r, "Weights are read differently: see pair by pair.");
+        result_headline(r, "The number of bytes or accesses of weights differs: see pair by pair.");
     }
 }
 
