@@ -64,6 +64,7 @@ struct analysis {
     void (*finish)(void * state, struct result * result); /* frees the state */
 };
 
+extern const struct analysis speed_analysis;
 extern const struct analysis run_analysis;
 extern const struct analysis phases_analysis;
 extern const struct analysis tokens_analysis;

@@ -57,14 +57,26 @@ static void read_processors(const struct subject * s, struct machine * m) {
     m->throttled = (double) grown(from, to, THROTTLED) / 1e6 / seconds;
 }
 
+static double seconds_in_graphs(const struct subject * s) {
+    uint64_t ns = 0;
+    for (uint32_t i = 0; i < s->n_evaluations; i++) { ns += s->evaluations[i].end_ns - s->evaluations[i].begin_ns; }
+    return (double) ns / 1e9;
+}
+
 struct machine machine_of(const struct subject * s) {
     struct machine m = { 0 };
     for (uint32_t i = 0; i < s->n_evaluations; i++) {
         if (s->evaluations[i].n_threads > m.threads) { m.threads = s->evaluations[i].n_threads; }
     }
     read_process(s, &m);
+    if (m.process) { m.graphs = seconds_in_graphs(s) / m.seconds; }
     read_processors(s, &m);
     return m;
+}
+
+double machine_missing(const struct machine * m) {
+    const double expected = m->threads * m->graphs, missing = expected > 0 ? 1 - m->own / expected : 0;
+    return m->process && missing > 0 ? missing : 0;
 }
 
 double machine_lost(const struct machine * m) {
@@ -73,7 +85,8 @@ double machine_lost(const struct machine * m) {
     double lost = wanted > 0 ? wanted / m->threads : 0;
     if (m->stolen / m->count > lost) { lost = m->stolen / m->count; }
     if (m->throttled > lost) { lost = m->throttled; }
-    return lost < 1 ? lost : 1;
+    const double missing = machine_missing(m);
+    return lost < missing ? lost : missing;
 }
 
 bool machine_was_busy(const struct machine * m) {

@@ -21,11 +21,15 @@ struct machine {
     uint64_t khz[2], most_khz; /* of thread 0's processor, at the beginning and the end; 0: not known */
 
     uint32_t threads; /* that computed */
+    double graphs;    /* share of the time in which graphs were computed */
 };
 
 struct machine machine_of(const struct subject * subject);
 
-/* Of the threads' time, the share that others took: programs, other machines, a quota. */
+/* Of the time in which threads should have computed, the share in which they did not run; 0 to 1. */
+double machine_missing(const struct machine * m);
+
+/* What others took of that, programs, other machines or a quota: no more than what they used beyond idle processors. */
 double machine_lost(const struct machine * m);
 
 /* From 5 % on. */

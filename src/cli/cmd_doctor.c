@@ -10,20 +10,23 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/doctor_memory.h"
 #include "cli/places.h"
 #include "cli/run_folder.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
 #include "doctor/doctor.h"
 
-enum { KEY_JSON = 256 };
+enum { KEY_JSON = 256, KEY_MEMORY };
 
 struct options {
     const char * target;
-    bool json;
+    bool json, memory;
 };
 
 static const struct argp_option options_table[] = {
+    { "memory", KEY_MEMORY, NULL, 0, "Measure how fast this machine reads and computes, and keep it for tat report",
+      0 },
     { "json", KEY_JSON, NULL, 0, "Print the findings as JSON", 0 },
     { 0 },
 };
@@ -32,9 +35,15 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
     struct options * options = state->input;
     switch (key) {
         case KEY_JSON: options->json = true; return 0;
+        case KEY_MEMORY: options->memory = true; return 0;
         case ARGP_KEY_ARG:
             if (options->target) { argp_error(state, "name only one program or process"); }
             options->target = argument;
+            return 0;
+        case ARGP_KEY_SUCCESS:
+            if (options->memory && options->target) {
+                argp_error(state, "--memory measures the machine, not a program");
+            }
             return 0;
         default: return ARGP_ERR_UNKNOWN;
     }
@@ -122,6 +131,9 @@ static int run(int argc, char ** argv) {
     struct findings findings = { 0 };
     struct tat_error error;
     command_parse(&cmd_doctor, parse, argc, argv, 0, &options);
+    if (options.memory) {
+        return doctor_memory(options.json, &error) == 0 ? TAT_OK : command_fail(&cmd_doctor, &error);
+    }
     if (options.target && examine(options.target, &findings, &error) != 0) { return command_fail(&cmd_doctor, &error); }
     check_agent(&findings);
     doctor_system(run_parent(), &findings);
@@ -141,9 +153,13 @@ const struct command cmd_doctor = {
         "Examines a program or a running process, without starting or changing it. Can the tracer be loaded? Does the "
         "program have ggml, and can the tracer see its calls of ggml_graph_compute? Do other backends compute parts of "
         "the graphs, which are then not recorded? Then examines the system: disk space, memory limits, and access to "
-        "page faults and disk reads. The exit status is 0 if the program can be traced and 1 if not.",
+        "page faults and disk reads. With --memory it measures instead how fast this machine reads from memory and "
+        "from its "
+        "last cache, and multiplies and adds, by number of threads: a few seconds, best on an idle machine. tat report "
+        "compares runs with that. The exit status is 0 if the program can be traced and 1 if not.",
     .examples = "  tat doctor llama-completion\n"
-                "  tat doctor $(pidof llama-server)",
+                "  tat doctor $(pidof llama-server)\n"
+                "  tat doctor --memory            measure this machine, for tat report",
     .options = options_table,
     .run = run,
 };

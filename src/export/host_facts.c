@@ -52,6 +52,18 @@ static void disk_of(const char * path, char * name, size_t size) {
     snprintf(name, size, "%s", device);
 }
 
+static json_int_t memory_bytes(void) {
+    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    return (json_int_t) pages * page;
+}
+
+json_t * host_identity_json(void) {
+    char cpu[256];
+    cpu_model(cpu, sizeof cpu);
+    return json_pack("{s:s, s:i, s:I}", "cpu", cpu, "cpus", (int) sysconf(_SC_NPROCESSORS_ONLN), "memory_bytes",
+                     memory_bytes());
+}
+
 json_t * host_facts_json(const struct tat_trace * trace, bool is_private) {
     struct utsname system;
     char cpu[256], disk[256] = "unknown";
@@ -60,9 +72,7 @@ json_t * host_facts_json(const struct tat_trace * trace, bool is_private) {
     cpu_model(cpu, sizeof cpu);
     const struct tat_model_file * files = tat_trace_model_files(trace, &count);
     if (count) { disk_of(files[0].path, disk, sizeof disk); }
-    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     return json_pack("{s:s, s:s, s:s, s:s, s:i, s:I, s:s}", "name", is_private ? "(left out)" : system.nodename,
                      "kernel", system.release, "machine", system.machine, "cpu", cpu, "cpus",
-                     (int) sysconf(_SC_NPROCESSORS_ONLN), "memory_bytes", (json_int_t) pages * page, "model_disk",
-                     disk);
+                     (int) sysconf(_SC_NPROCESSORS_ONLN), "memory_bytes", memory_bytes(), "model_disk", disk);
 }

@@ -13,4 +13,7 @@
  * owns it. */
 json_t * host_facts_json(const struct tat_trace * trace, bool is_private);
 
+/* What tells this machine from others, as the facts have it too: processor, how many, memory. The caller owns it. */
+json_t * host_identity_json(void);
+
 #endif

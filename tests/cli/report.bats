@@ -29,7 +29,7 @@ json() {
         [[ $output == *"$title"* ]]
         "$TAT" report --help | grep -q "$name"
     done
-    [ "$(json 'len(a)')" -eq 10 ]
+    [ "$(json 'len(a)')" -eq 11 ]
 }
 
 # asked PROGRAM ARGUMENT...: the tokens that a command line asked for, as the report tells them.
@@ -121,7 +121,7 @@ asked() {
     run bash -c '"$0" report "$1" > /dev/full' "$TAT" "$TRACE"
     [ "$status" -eq 4 ]
     run bash -c '"$0" report "$1" | head -1' "$TAT" "$TRACE"
-    [ "$output" = "The run" ]
+    [ "$output" = "Speed" ]
 }
 
 @test "report: caching for so much memory and such a disk" {

@@ -74,7 +74,9 @@ def lost_to_others(facts):
         return 0
     busy, stolen, throttled = (max(grown[i], 0) / 1e6 / seconds[1] for i in (1, 3, 4))
     wanted = threads + max(busy - own, 0) + stolen - count
-    return min(max(wanted / threads, stolen / count, throttled, 0), 1)
+    expected = threads * (sum(run.end_ns - run.begin_ns for run in facts.runs) / 1e9 / seconds[0])
+    missing = max(1 - own / expected, 0) if expected > 0 else 0
+    return min(max(wanted / threads, stolen / count, throttled, 0), missing)
 
 
 # ------------------------------------------------------------------------------------------------------ the bottleneck

@@ -281,7 +281,7 @@ enum { SECOND = 1000000000 };
 static json_t * run_with(uint64_t busy_us, uint64_t stolen_us) {
     struct trace_builder b;
     uint64_t ns[LAYERS];
-    set_all(ns, USUAL);
+    set_all(ns, SECOND / LAYERS);
     begin(&b);
     tb_event(&b, TAT_EVENT_USAGE, 1, (const uint64_t[]){ 100, 0, 5, 1, 7, 2, 4096 }, 7, NULL);
     tb_event(&b, TAT_EVENT_MACHINE, 1, (const uint64_t[]){ 2, 1000, 1000, 0, 0, 3000000, 4000000 }, 7, NULL);
