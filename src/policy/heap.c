@@ -15,8 +15,10 @@ void heap_end(struct heap * h) {
     free(h->place);
 }
 
+enum { CHILDREN = 4 };
+
 static bool is_before(struct rank a, struct rank b) {
-    return a.value != b.value ? a.value < b.value : a.accessed < b.accessed;
+    return (a.value < b.value) | ((a.value == b.value) & (a.accessed < b.accessed));
 }
 
 static void put(struct heap * h, uint32_t place, struct heap_entry e) {
@@ -26,7 +28,7 @@ static void put(struct heap * h, uint32_t place, struct heap_entry e) {
 
 static void sift_up(struct heap * h, uint32_t place, struct heap_entry e) {
     for (uint32_t parent; place > 0; place = parent) {
-        parent = (place - 1) / 2;
+        parent = (place - 1) / CHILDREN;
         if (!is_before(e.rank, h->entry[parent].rank)) { break; }
         put(h, place, h->entry[parent]);
     }
@@ -34,10 +36,15 @@ static void sift_up(struct heap * h, uint32_t place, struct heap_entry e) {
 }
 
 static void sift_down(struct heap * h, uint32_t place, struct heap_entry e) {
-    for (uint32_t child; (child = 2 * place + 1) < h->count; place = child) {
-        if (child + 1 < h->count && is_before(h->entry[child + 1].rank, h->entry[child].rank)) { child++; }
-        if (!is_before(h->entry[child].rank, e.rank)) { break; }
-        put(h, place, h->entry[child]);
+    for (uint32_t first; (first = CHILDREN * place + 1) < h->count;) {
+        const uint32_t end = first + CHILDREN < h->count ? first + CHILDREN : h->count;
+        uint32_t least = first;
+        for (uint32_t child = first + 1; child < end; child++) {
+            if (is_before(h->entry[child].rank, h->entry[least].rank)) { least = child; }
+        }
+        if (!is_before(h->entry[least].rank, e.rank)) { break; }
+        put(h, place, h->entry[least]);
+        place = least;
     }
     put(h, place, e);
 }

@@ -19,7 +19,7 @@ struct heap_entry {
 };
 
 struct heap {
-    struct heap_entry * entry; /* a binary heap */
+    struct heap_entry * entry; /* four children each: less deep than two, and they lie together */
     uint32_t * place;          /* by item in it: its place there */
     uint32_t count;
 };
