@@ -52,8 +52,10 @@ static void judge(struct standing * s, double * ratios, uint32_t n) {
     s->is_bottleneck = s->times >= BOTTLENECK_FACTOR && passes(s->slow, s->parts);
 }
 
+/* Those whose slowness is more than chance stand before the others. */
 static int slowest_first(const void * a, const void * b) {
     const struct standing *x = a, *y = b;
+    if (x->is_bottleneck != y->is_bottleneck) { return x->is_bottleneck ? -1 : 1; }
     if (x->times != y->times) { return x->times < y->times ? 1 : -1; }
     return x->column < y->column ? -1 : x->column > y->column;
 }

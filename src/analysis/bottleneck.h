@@ -24,8 +24,8 @@ struct standing {
     bool is_bottleneck;
 };
 
-/* Of the columns below `columns` that took any time: how they stand, the slowest first. *n: how many there are. The
- * caller's; NULL: memory. */
+/* Of the columns below `columns` that took any time: how they stand, bottlenecks before the others, the slowest first.
+ * *n: how many there are. The caller's; NULL: memory. */
 struct standing * standings_of(const struct token_times * times, uint32_t columns, uint32_t * n);
 
 /* Of the column that took longest in sum: how its excess over the average lies. */

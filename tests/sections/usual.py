@@ -92,7 +92,8 @@ def is_beyond_chance(slow, n):
 
 
 def standings(times, tokens):
-    """Rows (layer, times the median layer, votes for it, votes, whether it is a bottleneck), the slowest first."""
+    """Rows (layer, times the median layer, votes for it, votes, whether it is a bottleneck): bottlenecks first, then the
+    slowest."""
     used = {layer: values for layer, values in times.items() if sum(values)}
     typical = [median(values[i] for values in used.values()) for i in range(tokens)]
     rows = []
@@ -101,7 +102,7 @@ def standings(times, tokens):
         votes = [median(part) >= FACTOR for part in stretches(ratios)]
         slow, of = sum(votes), median(ratios)
         rows.append((layer, of, slow, len(votes), of >= FACTOR and is_beyond_chance(slow, len(votes))))
-    return sorted(rows, key=lambda row: (-row[1], row[0]))
+    return sorted(rows, key=lambda row: (not row[4], -row[1], row[0]))
 
 
 def excess_of(times, tokens):

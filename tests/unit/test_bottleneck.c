@@ -120,6 +120,24 @@ static void two_slow_tokens_make_no_bottleneck(void ** state) {
     json_decref(s);
 }
 
+/* Layer 7 is the slowest in the median, but in six parts of ten only; layer 3 is slower all the time. */
+static void a_bottleneck_behind_one_that_comes_and_goes(void ** state) {
+    (void) state;
+    struct trace_builder b;
+    uint64_t ns[LAYERS];
+    begin(&b);
+    for (int i = 0; i <= TOKENS; i++) {
+        set_all(ns, USUAL);
+        ns[3] = USUAL * 13 / 10;
+        if (i <= TOKENS * 6 / 10) { ns[7] = 2 * USUAL; }
+        evaluate(&b, ns);
+    }
+    json_t * s = section_of_all(&b, "layers");
+    expect_answer(s, "Layer 3: ");
+    expect_bottlenecks(s, (const int[]){ 3 }, 1);
+    json_decref(s);
+}
+
 static void slower_in_the_median_is_a_bottleneck(void ** state) {
     (void) state;
     struct trace_builder b;
@@ -343,6 +361,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_slow_tokens_make_no_bottleneck),
         cmocka_unit_test(slower_in_the_median_is_a_bottleneck),
+        cmocka_unit_test(a_bottleneck_behind_one_that_comes_and_goes),
         cmocka_unit_test(slower_for_a_while_is_not),
         cmocka_unit_test(few_tokens_tell_nothing),
         cmocka_unit_test(repeated_runs_have_the_same_bottleneck),

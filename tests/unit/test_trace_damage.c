@@ -172,7 +172,7 @@ static bool count_records(const struct tat_access * records, size_t count, void 
 
 /* The only reason why a whole file cannot be asked. */
 static void assert_too_much(const struct tat_error * error) {
-    if (!strstr(error->message, "asks for more work")) { fail_msg("%s", error->message); }
+    if (!strstr(error->message, "needs more work than")) { fail_msg("%s", error->message); }
 }
 
 /* Reads everything that a reader hands out. */
