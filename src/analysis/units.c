@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "analysis/units.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -62,6 +63,18 @@ const char * format_share(char text[static UNITS_SIZE], double share) {
     } else {
         snprintf(text, UNITS_SIZE, "%.1f %%", percent);
     }
+    return text;
+}
+
+const char * format_change(char text[static UNITS_SIZE], double change) {
+    const double times = 1 + change;
+    if (!(times >= 10) || times > 1e15) {
+        snprintf(text, UNITS_SIZE, "%+.1f %%", 100 * change);
+        return text;
+    }
+    char count[UNITS_SIZE];
+    const double digits = pow(10, floor(log10(times)) - 1); /* two are told */
+    snprintf(text, UNITS_SIZE, "%.20s times", format_count(count, (uint64_t) (round(times / digits) * digits)));
     return text;
 }
 

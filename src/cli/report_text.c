@@ -106,6 +106,7 @@ static void draw_shares(const json_t * shares, double scale, char cell[static CE
 static void draw(const json_t * value, const char * unit, double scale, char cell[static CELL]) {
     const double real = json_number_value(value);
     const bool zero = real <= 0;
+    char text[UNITS_SIZE];
     cell[0] = '\0';
     if (json_is_array(value)) {
         draw_shares(value, scale, cell);
@@ -116,7 +117,7 @@ static void draw(const json_t * value, const char * unit, double scale, char cel
     } else if (strcmp(unit, "number") == 0) {
         snprintf(cell, CELL, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
     } else if (strcmp(unit, "change") == 0) {
-        snprintf(cell, CELL, fabs(real) < 0.0005 ? "-" : "%+.1f %%", 100 * real);
+        snprintf(cell, CELL, "%s", fabs(real) < 0.0005 ? "-" : format_change(text, real));
     } else if (strcmp(unit, "correlation") == 0) {
         snprintf(cell, CELL, "%+.2f", real);
     } else if (strcmp(unit, "share") == 0 && real != 0) { /* a cache's saving may be below zero */

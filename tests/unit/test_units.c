@@ -54,12 +54,22 @@ static void test_counts_and_shares(void ** state) {
     assert_string_equal(format_share(text, 0.125), "12.5 %");
 }
 
+static void test_changes(void ** state) {
+    (void) state;
+    char text[UNITS_SIZE];
+    assert_string_equal(format_change(text, 0.125), "+12.5 %");
+    assert_string_equal(format_change(text, -0.5), "-50.0 %");
+    assert_string_equal(format_change(text, 8.9), "+890.0 %");
+    assert_string_equal(format_change(text, 9), "10 times");
+    assert_string_equal(format_change(text, 23994.423), "24,000 times");
+    assert_string_equal(format_change(text, NAN), "+nan %");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_mean_bytes),
-        cmocka_unit_test(test_durations),
-        cmocka_unit_test(test_counts_and_shares),
+        cmocka_unit_test(test_bytes),     cmocka_unit_test(test_mean_bytes),
+        cmocka_unit_test(test_durations), cmocka_unit_test(test_counts_and_shares),
+        cmocka_unit_test(test_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -60,18 +60,18 @@ static void say_rate(struct result * r, const struct side * a, const struct side
     const struct difference d = mean_difference(x, nx, y, ny);
     const struct rank_test t = rank_test(x, nx, y, ny);
     const double mean = mean_of(x, nx);
-    char label[64];
+    char label[64], change[UNITS_SIZE], low[UNITS_SIZE], high[UNITS_SIZE];
     snprintf(label, sizeof label, "%s to %s", a->label, b->label);
     if (isnan(d.low)) {
-        result_line(r, label, "%s at %.1f tokens/s, then %.1f: %+.1f %%.", what, mean, mean_of(y, ny),
-                    100 * d.value / mean);
+        result_line(r, label, "%s at %.1f tokens/s, then %.1f: %s.", what, mean, mean_of(y, ny),
+                    format_change(change, d.value / mean));
     } else {
         const bool clear = d.low > 0 || d.high < 0;
         result_line(r, label,
-                    "%s at %.1f tokens/s, then %.1f: %+.1f %%, 95 %% interval %+.1f to %+.1f %%%s (%zu and %zu runs; "
-                    "rank test p = %.3f).",
-                    what, mean, mean_of(y, ny), 100 * d.value / mean, 100 * d.low / mean, 100 * d.high / mean,
-                    clear ? "" : ": no clear difference", nx, ny, t.p);
+                    "%s at %.1f tokens/s, then %.1f: %s, 95 %% interval %s to %s%s (%zu and %zu runs; rank test p = "
+                    "%.3f).",
+                    what, mean, mean_of(y, ny), format_change(change, d.value / mean), format_change(low, d.low / mean),
+                    format_change(high, d.high / mean), clear ? "" : ": no clear difference", nx, ny, t.p);
     }
 }
 
@@ -121,8 +121,10 @@ static void say_spread(const struct diff * d, struct result * r) {
             high = fmax(high, rate);
         }
         if (high > 0) {
-            result_line(r, names[p], "%.1f to %.1f tokens/s: the fastest run is %.1f %% faster than the slowest.", low,
-                        high, 100 * (high / low - 1));
+            char change[UNITS_SIZE];
+            const bool times = high >= 10 * low;
+            result_line(r, names[p], "%.1f to %.1f tokens/s: the fastest run is %s %s the slowest.", low, high,
+                        format_change(change, high / low - 1) + !times, times ? "as fast as" : "faster than");
         }
     }
 }
@@ -259,8 +261,10 @@ static void set_headline(const struct diff * d, struct result * r) {
         const char * chance = isnan(t.low)              ? ", but without repeated runs this may be chance"
                               : t.low > 0 || t.high < 0 ? ", beyond chance"
                                                         : ", which may be chance";
-        result_headline(r, "Generation went from %.1f to %.1f tokens/s (%+.1f %%)%s%s.", mean_of(x, nx), mean_of(y, ny),
-                        100 * t.value / mean_of(x, nx), chance, d->n_sides > 2 ? "; further pairs below" : "");
+        char change[UNITS_SIZE];
+        result_headline(r, "Generation went from %.1f to %.1f tokens/s (%s)%s%s.", mean_of(x, nx), mean_of(y, ny),
+                        format_change(change, t.value / mean_of(x, nx)), chance,
+                        d->n_sides > 2 ? "; further pairs below" : "");
     }
 }
 
