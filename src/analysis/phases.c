@@ -176,7 +176,14 @@ static void set_headline(const struct state * s, struct result * r) {
     } else if (g->tokens) {
         result_headline(r, "Generation ran at %s tokens/s%s.", generate, median);
     } else if (p->tokens) {
-        result_headline(r, "The prompt ran at %s tokens/s; no generated token was evaluated.", prompt);
+        result_headline(r, "The prompt ran at %s tokens/s; no generated token was %s.", prompt,
+                        s->subject->outside[TAT_PHASE_GENERATE].tokens ? "asked for (--tokens)" : "evaluated");
+    } else if (s->subject->outside[TAT_PHASE_PROMPT].tokens + s->subject->outside[TAT_PHASE_GENERATE].tokens) {
+        result_headline(r,
+                        "None of the tokens that were asked for (--tokens) was evaluated, but %s prompt and %s "
+                        "generated tokens before them.",
+                        format_count(prompt, s->subject->outside[TAT_PHASE_PROMPT].tokens),
+                        format_count(generate, s->subject->outside[TAT_PHASE_GENERATE].tokens));
     } else {
         result_headline(r, "Neither a prompt nor a generated token was evaluated.");
     }

@@ -24,9 +24,11 @@ struct fixture {
     struct trace_builder b;
     uint32_t embd, input, out;
     json_t * answer;
+    uint32_t flags; /* of evaluations */
 };
 
 static void begin(struct fixture * f) {
+    f->flags = 0;
     tb_begin(&f->b);
     f->embd = tb_tensor(&f->b, (struct tb_tensor){ .name = "token_embd.weight",
                                                    .kind = TAT_TENSOR_WEIGHT,
@@ -62,6 +64,7 @@ static void compute(struct fixture * f, uint64_t rows, uint64_t outputs, int64_t
     tb_put_series(&captures.out, at, rows);
     tb_evaluation(&f->b, (struct tb_evaluation){ .template_id = tb_template(&f->b, 1, entries, 3, 3, capture, 2),
                                                  .n_callbacks = 3,
+                                                 .flags = f->flags,
                                                  .captures = captures.bytes,
                                                  .captures_bytes = (size_t) (captures.out.at - captures.bytes) });
 }
@@ -216,6 +219,28 @@ static void prompt_row_by_row(void ** state) {
     }
 }
 
+/* --tokens 1000: there were fewer. */
+static void none_of_the_tokens_asked_for(void ** state) {
+    (void) state;
+    static const char * const names[] = { "phases", "run" };
+    static const char * const said[] = {
+        "None of the tokens that were asked for (--tokens) was evaluated, but 5 prompt and 2 generated tokens before "
+        "them.",
+        " evaluated 5 prompt and 2 generated tokens with a model in "
+    };
+    for (int i = 0; i < 2; i++) {
+        struct fixture f;
+        begin(&f);
+        f.flags = TAT_EVALUATION_OUTSIDE;
+        compute(&f, 5, 1, 0, "result_output");
+        compute(&f, 1, 1, 5, "result_output");
+        compute(&f, 1, 1, 6, "result_output");
+        const char * headline = json_string_value(json_object_get(section(&f, names[i]), "headline"));
+        if (!strstr(headline, said[i])) { fail_msg("%s", headline); }
+        json_decref(f.answer);
+    }
+}
+
 /* Whoever records is told the same at the end. */
 static void totals_without_another_backend(void ** state) {
     (void) state;
@@ -285,6 +310,7 @@ int main(void) {
         cmocka_unit_test(drafts),
         cmocka_unit_test(drafts_of_a_recurrent_model),
         cmocka_unit_test(prompt_row_by_row),
+        cmocka_unit_test(none_of_the_tokens_asked_for),
         cmocka_unit_test(totals_without_another_backend),
         cmocka_unit_test(differences_without_another_backend),
     };
