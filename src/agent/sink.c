@@ -18,7 +18,8 @@
 enum {
     CHUNK = 4 << 20, /* the file grows by this; at the end, by what is left of its limit */
     AHEAD = 8 << 20, /* and is kept this far ahead of the writers */
-    KEPT = 64 << 10, /* kept for the closing blocks; a multiple of any page size */
+    STEP = 64 << 10, /* at the least; a multiple of any page size */
+    KEPT = 4 << 10,  /* kept for the closing blocks, which are a few hundred bytes */
     FREE = 64 << 20, /* of the disk is left to the host, */
     SHARE = 64,      /* or one part in so many of a smaller disk */
 };
@@ -65,8 +66,8 @@ bool sink_write_last(struct sink * sink, enum tat_block_type type, const void * 
 /* 0: the file has reached its limit. */
 static uint64_t next_chunk(const struct sink * sink) {
     const uint64_t most = sink->limit < sink->reserved ? sink->limit : sink->reserved;
-    const uint64_t left = most > sink->ready ? (most - sink->ready) & ~(uint64_t) (KEPT - 1) : 0;
-    if (sink->ready + left <= KEPT) { return 0; }
+    const uint64_t left = most > sink->ready ? (most - sink->ready) & ~(uint64_t) (STEP - 1) : 0;
+    if (sink->ready + left <= STEP) { return 0; }
     return left < CHUNK ? left : CHUNK;
 }
 
@@ -85,7 +86,7 @@ static bool leaves_enough(const struct sink * sink, uint64_t bytes) {
 }
 
 static int write_zeros(const struct sink * sink, uint64_t from, uint64_t to) {
-    static const char zeros[KEPT];
+    static const char zeros[STEP];
     while (from < to) {
         const size_t bytes = to - from < sizeof zeros ? (size_t) (to - from) : sizeof zeros;
         const ssize_t written = pwrite(sink->fd, zeros, bytes, (off_t) from);

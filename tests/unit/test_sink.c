@@ -164,6 +164,19 @@ static void test_a_child_has_files_of_its_own(void ** state) {
     assert_true(count[1] == 0 && count[2] > 0);
 }
 
+/* The smallest that there is: nearly all of it is for blocks. */
+static void test_a_small_limit_is_used(void ** state) {
+    (void) state;
+    enum { LIMIT = 128 << 10, LEAST = LIMIT - (8 << 10) };
+    static struct sink sink = SINK_INITIALIZER;
+    const uint8_t payload[PAYLOAD] = { 1 };
+    uint64_t bytes = 0;
+    open_sink(&sink, "smallest", TAT_FILE_TENSOR_ACCESS, LIMIT);
+    while (sink_write(&sink, TAT_BLOCK_EVENT, payload, sizeof payload)) { bytes += tat_block_bytes(sizeof payload); }
+    sink_close(&sink, nothing);
+    assert_in_range(bytes, LEAST, LIMIT);
+}
+
 struct chore {
     unsigned calls;
     bool enough;
@@ -200,10 +213,11 @@ int main(void) {
         cmocka_unit_test(test_two_files_at_once),
         cmocka_unit_test(test_a_file_at_its_limit_stops_no_other),
         cmocka_unit_test(test_a_child_has_files_of_its_own),
+        cmocka_unit_test(test_a_small_limit_is_used),
         cmocka_unit_test(test_a_chore_asked_for_again_while_it_ends_goes_on),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    const char * names[] = { "accesses", "io", "small", "large", "parent", "child" };
+    const char * names[] = { "accesses", "io", "small", "smallest", "large", "parent", "child" };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) { remove_file(names[i]); }
     rmdir(folder);
     return failed;
