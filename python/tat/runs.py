@@ -25,6 +25,10 @@ def _age(match: re.Match[str]) -> tuple[str, int, int]:
     return match[1], int(match[2] or 0), -int(match[3] or 0)
 
 
+def _unescape(path: bytes) -> bytes:
+    return re.sub(rb"\\([tn\\])", lambda found: {b"t": b"\t", b"n": b"\n"}.get(found[1], found[1]), path)
+
+
 def _elsewhere() -> list[Path]:
     """Runs that `tat record -o`, started here, wrote elsewhere (src/cli/run_registry.h)."""
     given = os.environ.get("XDG_STATE_HOME", "")
@@ -38,7 +42,7 @@ def _elsewhere() -> list[Path]:
         lines = file.read_bytes().split(b"\n") if file.is_file() and file.stat().st_size <= _REGISTRY_MOST else []
     except OSError:
         return []
-    pairs = (line.split(b"\t", 1) for line in lines if b"\t/" in line)
+    pairs = (map(_unescape, line.split(b"\t", 1)) for line in lines if b"\t/" in line)
     return [Path(os.fsdecode(run)) for beside, run in pairs if os.fsdecode(beside) == traces]
 
 

@@ -102,8 +102,9 @@ const struct command cmd_rm = {
     .summary = "delete traces",
     .arguments = "[TRACE...]",
     .description =
-        "Deletes the folders of traces without asking, and prints how much space this freed. Deletes a folder only if "
-        "it is named run_* and holds a trace, or nothing but files that tat made. Never follows links.",
+        "Deletes the folders of traces without asking, and prints how much space this freed. Deletes a folder named "
+        "run_* only if it holds a trace, or nothing but files that tat made; a folder of another name, as `tat record "
+        "-o' makes, only if it holds a trace and nothing else. Never follows links.",
     .examples = "  tat rm run_20261124_101500     delete one\n"
                 "  tat rm --keep 5                delete all but the five newest",
     .options = options_table,

@@ -13,6 +13,7 @@
 
 #include "agent/report.h"
 #include "cli/run_folder.h"
+#include "tat/format.h"
 
 enum { DEEPEST = 16 }; /* folders within folders; ours have one */
 
@@ -68,16 +69,34 @@ static bool is_ours(const char * name) {
     return false;
 }
 
+static bool holds_ours_alone(int fd) {
+    DIR * folder = open_folder(fd, ".");
+    bool ours = folder != NULL;
+    for (const struct dirent * entry; ours && (entry = readdir(folder));) {
+        ours = is_self_or_parent(entry->d_name) || is_ours(entry->d_name);
+    }
+    if (folder) { closedir(folder); }
+    return ours;
+}
+
 /* It holds a trace, or nothing but files of ours. */
 static bool may_go(int fd) {
     struct stat status;
     if (fstatat(fd, RUN_TRACE_FILE, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode)) { return true; }
-    DIR * folder = open_folder(fd, ".");
-    bool may = folder != NULL;
-    for (const struct dirent * entry; may && (entry = readdir(folder));) {
-        may = is_self_or_parent(entry->d_name) || is_ours(entry->d_name);
-    }
-    if (folder) { closedir(folder); }
+    return holds_ours_alone(fd);
+}
+
+/* A folder that the user named (record -o): it must hold what is a trace by its contents, and nothing of others. */
+static bool may_go_by_any_name(int parent, const char * name) {
+    struct tat_file_header header;
+    const int fd = is_self_or_parent(name) ? -1 : openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) { return false; }
+    const int file = openat(fd, RUN_TRACE_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    const bool is_trace = file >= 0 && read(file, &header, sizeof header) == (ssize_t) sizeof header &&
+                          memcmp(header.magic, TAT_MAGIC, sizeof header.magic) == 0;
+    const bool may = is_trace && holds_ours_alone(fd);
+    if (file >= 0) { close(file); }
+    close(fd);
     return may;
 }
 
@@ -85,9 +104,11 @@ static int remove_checked(int parent, const char * path, const char * name, stru
                           struct tat_error * error) {
     struct run run;
     struct stat status;
-    if (!run_parse(name, &run)) {
+    if (!run_parse(name, &run) && !may_go_by_any_name(parent, name)) {
         return tat_fail(error, TAT_ERROR_USAGE,
-                        "%s was not deleted: it is not named like a trace (run_YYYYMMDD_HHMMSS)", path);
+                        "%s was not deleted: it is not named like a trace (run_YYYYMMDD_HHMMSS), and is not a folder "
+                        "that holds a trace and nothing else",
+                        path);
     }
     if (fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) != 0) { return tat_fail_errno(error, "%s", path); }
     if (!S_ISDIR(status.st_mode)) {

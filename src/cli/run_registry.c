@@ -55,11 +55,37 @@ static char * read_all(int fd) {
     return text;
 }
 
-/* The path of the run in a line about `traces`, or NULL. Ends the line with a NUL. */
+/* A path with what would end it in a line written as "\\t", "\\n" and "\\\\". The caller frees it. */
+static char * escape(const char * path) {
+    char * text = malloc(2 * strlen(path) + 1);
+    char * to = text;
+    for (; text && *path; path++) {
+        const bool is_special = *path == '\t' || *path == '\n' || *path == '\\';
+        if (is_special) { *to++ = '\\'; }
+        *to++ = *path == '\t' ? 't' : *path == '\n' ? 'n' : *path;
+    }
+    if (text) { *to = '\0'; }
+    return text;
+}
+
+/* In place. */
+static void unescape(char * text) {
+    char * to = text;
+    for (const char * from = text; *from; from++) {
+        const bool is_escape = *from == '\\' && from[1] && strchr("tn\\", from[1]);
+        if (is_escape) { from++; }
+        *to++ = !is_escape || *from == '\\' ? *from : *from == 't' ? '\t' : '\n';
+    }
+    *to = '\0';
+}
+
+/* The path of the run in a line about `traces`, or NULL. Changes the line. */
 static const char * run_in(char * line, const char * traces) {
     char * tab = strchr(line, '\t');
     if (!tab || tab[1] != '/') { return NULL; }
     *tab = '\0';
+    unescape(line);
+    unescape(tab + 1);
     return strcmp(line, traces) == 0 ? tab + 1 : NULL;
 }
 
@@ -115,12 +141,14 @@ static void add_line(int fd, const char * line) {
 }
 
 void registry_add(const char * traces, const char * run) {
-    char * line = NULL;
-    if (strpbrk(traces, "\t\n") || strpbrk(run, "\t\n") || *run != '/') { return; }
+    if (*run != '/') { return; }
+    char *line = NULL, *beside = escape(traces), *place = escape(run);
     const int fd = open_file(O_RDWR | O_CREAT | O_APPEND, LOCK_EX);
-    if (fd >= 0 && asprintf(&line, "%s\t%s\n", traces, run) > 0) {
+    if (fd >= 0 && beside && place && asprintf(&line, "%s\t%s\n", beside, place) > 0) {
         add_line(fd, line);
         free(line);
     }
     if (fd >= 0) { close(fd); }
+    free(beside);
+    free(place);
 }

@@ -2,8 +2,8 @@
  *
  * Runs that were recorded into a folder of the user's choice, remembered so that they are listed with those of the
  * folder of traces they were recorded beside. The file is $XDG_STATE_HOME/tat/runs, or ~/.local/state/tat/runs: one
- * line a run, that folder of traces and the run's, both absolute, a tabulator between. It is a convenience: what fails
- * is not told.
+ * line a run, that folder of traces and the run's, both absolute, a tabulator between. A tabulator, a newline and a
+ * backslash in a path stand there as \t, \n and \\. The file is a convenience: what fails is not told.
  */
 #ifndef TAT_CLI_RUN_REGISTRY_H
 #define TAT_CLI_RUN_REGISTRY_H

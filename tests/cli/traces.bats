@@ -92,6 +92,24 @@ run_20260101_000000" ]
 run_20260101_000000" ]
 }
 
+@test "list: what record -o wrote into a folder with a newline, a tabulator and a backslash in its name" {
+    recorded $'new\nline\tand\\n'
+    "$TAT" list --json | python3 -c 'import json, os, sys
+assert [r["name"] for r in json.load(sys.stdin)] == [os.getcwd() + "/new\nline\tand\\n"]'
+    "$TAT" report --section run > /dev/null
+}
+
+@test "rm: a folder that record -o was given, but only if it holds nothing else" {
+    recorded elsewhere
+    touch elsewhere/thesis.tex
+    run "$TAT" rm elsewhere
+    [ "$status" -eq 2 ]
+    [ -e elsewhere/tensor_access.bin ]
+    rm elsewhere/thesis.tex
+    "$TAT" rm "$("$TAT" list --names)"
+    [ ! -e elsewhere ]
+}
+
 @test "list: a registry that is damaged, endless or cannot be written" {
     recorded run
     printf 'no tab\n\t\n\t/\n%s\tnot/absolute\n\xff' "$PWD/traces" >> state/tat/runs

@@ -128,6 +128,9 @@ def test_newest_trace_elsewhere(toy: Path, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     host, model = os.environ["HOST"], str(tmp_path / "toy.gguf")
     run(host, "--write", model)
+    run(os.environ["TAT"], "record", "-o", "a\tb\nc\\n", "--", host, "-g", "2", model)
+    assert runs.newest() == tmp_path / "a\tb\nc\\n"
+    shutil.rmtree("a\tb\nc\\n")
     run(os.environ["TAT"], "record", "-o", "else/where", "--", host, "-g", "2", model)
     shutil.copytree(toy, tmp_path / "traces/run_20260101_000000")
     assert runs.newest() == tmp_path / "else/where"
