@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/report.h"
+#include "cli/run_open.h"
 #include "cli/terminal.h"
 
 static bool name_pipe(char path[static PATH_MAX], const char * folder) {
@@ -24,13 +25,17 @@ int agent_reports_open(const char * folder) {
     return pipe;
 }
 
-/* "PID ERRNO WHAT", from a program that may write anything. */
+/* "PID ERRNO WHAT", or "PID 0 FOLDER" of a `tat record'; from a program that may write anything. */
 static bool print_report(const char * line, const char * folder) {
     int pid, error, length = 0;
     if (sscanf(line, "%d %d %n", &pid, &error, &length) < 2 || length == 0) { return false; }
-    fprintf(stderr, "tat record: process %d is not recorded: ", pid);
+    fprintf(stderr, error ? "tat record: process %d is not recorded: " : "tat record: process %d recorded into ", pid);
     print_safe(line + length, stderr);
-    fprintf(stderr, ": %s (%s)\n", strerror(error), folder);
+    if (error) {
+        fprintf(stderr, ": %s (%s)\n", strerror(error), folder);
+    } else {
+        fputs(": it is a `tat record' within this one\n", stderr);
+    }
     return true;
 }
 
@@ -54,9 +59,28 @@ unsigned agent_reports_print(int pipe, const char * folder) {
     return reports;
 }
 
+void agent_reports_tell(const char * outer, const char * folder) {
+    char path[PATH_MAX], text[PIPE_BUF];
+    struct stat file;
+    const int length = snprintf(text, sizeof text, "%d 0 %s\n", (int) getpid(), folder);
+    const int pipe = name_pipe(path, outer) ? open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC) : -1;
+    if (pipe >= 0 && length < (int) sizeof text && fstat(pipe, &file) == 0 && S_ISFIFO(file.st_mode) &&
+        write(pipe, text, (size_t) length) < 0) { /* then it gives another reason */
+    }
+    if (pipe >= 0) { close(pipe); }
+}
+
 void agent_reports_close(int pipe, const char * folder) {
     char path[PATH_MAX];
     if (pipe < 0) { return; }
     if (name_pipe(path, folder)) { unlink(path); }
     close(pipe);
+}
+
+void agent_reports_forget(const char * folder) {
+    char path[PATH_MAX];
+    struct stat status;
+    if (name_pipe(path, folder) && lstat(path, &status) == 0 && S_ISFIFO(status.st_mode) && !run_is_locked(folder)) {
+        unlink(path);
+    }
 }

@@ -14,4 +14,10 @@ unsigned agent_reports_print(int pipe, const char * folder);
 /* Also removes it from the folder. */
 void agent_reports_close(int pipe, const char * folder);
 
+/* Tells the `tat record' that writes into `outer`, if there is one, that this process is one too, into `folder`. */
+void agent_reports_tell(const char * outer, const char * folder);
+
+/* What a `tat record` that was killed left of it, unless one still holds the folder: whoever copies a pipe waits. */
+void agent_reports_forget(const char * folder);
+
 #endif

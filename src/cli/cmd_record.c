@@ -242,11 +242,14 @@ static int record(const struct options * options, const char * program, const ch
     while (options->command[argc]) { argc++; }
     const struct tat_run_info info = { argc, options->command, child_status(finished.wait_status) };
     finished.info = &info;
+    const bool is_gone = access(folder, F_OK) != 0;
     run_each_process(folder, &began, finish_run, &finished);
     if (finished.left) {
         run_watch_say_left(&seen);
     } else if (finished.traces == 0 && obstacle) {
         fprintf(stderr, "tat record: no trace: see the warning above\n");
+    } else if (finished.traces == 0 && is_gone) {
+        fprintf(stderr, "tat record: no trace: %s was deleted or renamed meanwhile\n", folder);
     } else if (finished.traces == 0 && failures == 0) {
         run_watch_say_why(&seen, finished.wait_status);
     }
@@ -264,6 +267,7 @@ static int run(int argc, char ** argv) {
     if (places_agent(options.exact_time, agent, &error) != 0 || run_create(options.folder, folder, &error) != 0) {
         return command_fail(&cmd_record, &error);
     }
+    if (getenv("TAT_RUN_DIR")) { agent_reports_tell(getenv("TAT_RUN_DIR"), folder); }
     const int lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* `tat rm` leaves it alone meanwhile */
     if (lock >= 0) { flock(lock, LOCK_SH); }
     if (is_remembered(&options)) { run_remember(folder); }

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/agent_reports.h"
 #include "cli/run_open.h"
 #include "tat/format.h"
 
@@ -127,6 +128,7 @@ static bool is_empty(const char * path) {
 }
 
 static int create_wanted(const char * path, struct tat_error * error) {
+    agent_reports_forget(path);
     if (mkdir(path, 0700) == 0 || (errno == EEXIST && is_empty(path))) { return 0; }
     if (errno != EEXIST && errno != ENOTDIR) { return tat_fail_errno(error, "cannot create the folder %s", path); }
     return tat_fail(error, TAT_ERROR_USAGE, "%s already exists and is not an empty folder: name another one", path);

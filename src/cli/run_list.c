@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/agent_reports.h"
 #include "cli/run_folder.h"
 #include "cli/run_open.h"
 #include "cli/run_registry.h"
@@ -89,6 +90,7 @@ static void add_entry(struct list * list, const char * parent, const char * name
     if (is_named) { *run = parsed; }
     strcpy(run->path, path);
     run->name = any ? 0 : strlen(parent) + 1;
+    agent_reports_forget(path);
     run->has_trace = holds_trace(path);
     run->is_elsewhere = any;
     if (!is_named) { read_stamp(run); }
@@ -99,6 +101,7 @@ static void add_path(struct list * list, const char * path) {
     struct run * run = add(list);
     if (!run) { return; }
     strcpy(run->path, path);
+    agent_reports_forget(path);
     run->has_trace = holds_trace(path);
     run->is_elsewhere = true;
     read_stamp(run);

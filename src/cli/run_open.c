@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/agent_reports.h"
 #include "cli/run_folder.h"
 #include "tat/run.h"
 
@@ -79,7 +80,9 @@ static bool is_going_on(const char * folder, const struct tat_trace * trace) {
 }
 
 struct tat_trace * run_open(const char * argument, char path[static PATH_MAX], struct tat_error * error) {
-    struct tat_trace * trace = run_resolve(argument, path, error) == 0 ? tat_trace_open(path, error) : NULL;
+    if (run_resolve(argument, path, error) != 0) { return NULL; }
+    agent_reports_forget(path);
+    struct tat_trace * trace = tat_trace_open(path, error);
     if (trace && !has_metadata(path) && !is_going_on(path, trace)) {
         tat_run_seal(path, NULL, NULL, NULL); /* where it cannot be written, all the rest can still be told */
     }

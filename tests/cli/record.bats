@@ -27,6 +27,27 @@ wait_until() {
     return 1
 }
 
+# on_terminal FILE KEY COMMAND...: runs it on a terminal of its own, presses the key once there is the file, and prints the exit
+# status, of a signal -1 times its number.
+on_terminal() {
+    python3 - "$@" 3>&- <<'PY'
+import os, pty, sys, time
+file, key, *command = sys.argv[1:]
+child, terminal = pty.fork()
+if child == 0:
+    os.execvp(command[0], command)
+while not os.path.exists(file):
+    time.sleep(0.02)
+os.write(terminal, key.encode().decode("unicode_escape").encode())
+try:
+    while os.read(terminal, 4096):
+        pass
+except OSError:
+    pass
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+PY
+}
+
 @test "record: the exit status is the command's" {
     run "$TAT" record -- true
     [ "$status" -eq 0 ]
@@ -172,21 +193,7 @@ while time.time() < end:
         end = min(end, time.time() + 0.5)
 sys.exit(40 + count)
 PY
-    python3 - "$TAT" 3>&- <<'PY'
-import os, pty, sys, time
-child, terminal = pty.fork()
-if child == 0:
-    os.execv(sys.argv[1], [sys.argv[1], "record", "--", "python3", "count.py"])
-while not os.path.exists("ready"):
-    time.sleep(0.02)
-os.write(terminal, b"\x03")
-try:
-    while os.read(terminal, 4096):
-        pass
-except OSError:
-    pass
-assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 41
-PY
+    [ "$(on_terminal ready '\x03' "$TAT" record -- python3 count.py)" = 41 ]
 }
 
 @test "record: whoever stops the command alone does not stop tat, and goes on with either" {
@@ -231,6 +238,28 @@ PY
     done
 }
 
+@test "record: a folder that is deleted meanwhile is the reason why there is no trace" {
+    run "$TAT" record -o gone -- rm -r gone
+    [ "$status" -eq 0 ]
+    [[ $output == *"no trace: $PWD/gone was deleted or renamed meanwhile"* ]]
+}
+
+@test "record: what a killed one left goes with the next command" {
+    for next in "list" "list ." "record -o traces/run_20260101_000000 -- true"; do
+        "$TAT" record -o traces/run_20260101_000000 -- sleep 60 3>&- &
+        wait_until 'child=$(pgrep -P $!)'
+        kill -KILL $!
+        kill "$child"
+        wait $! || true
+        [ -p traces/run_20260101_000000/.reports ]
+        [ "$next" != "list ." ] || mv traces/run_20260101_000000 named
+        [ ! -e named ] || touch named/tensor_access.bin
+        "$TAT" $next 2> /dev/null
+        [ ! -e traces/run_20260101_000000/.reports ] && [ ! -e named/.reports ]
+        rm -rf traces named
+    done
+}
+
 @test "record: the terminal's stop stops both, and a shell makes both go on" {
     cat > waits.py <<'PY'
 import os, sys, time
@@ -262,41 +291,12 @@ os.close(os.open("go", os.O_CREAT))
 _, status = os.waitpid(job, 0)
 os._exit(os.waitstatus_to_exitcode(status))
 PY
-    python3 - "$TAT" 3>&- <<'PY'
-import os, pty, sys, time
-shell, terminal = pty.fork()
-if shell == 0:
-    os.execvp("python3", ["python3", "shell.py", sys.argv[1]])
-while not os.path.exists("running"):
-    time.sleep(0.02)
-os.write(terminal, b"\x1a")
-try:
-    while os.read(terminal, 4096):
-        pass
-except OSError:
-    pass
-assert os.waitstatus_to_exitcode(os.waitpid(shell, 0)[1]) == 5
-PY
+    [ "$(on_terminal running '\x1a' python3 shell.py "$TAT")" = 5 ]
 }
 
 @test "record: the terminal's interrupt reaches a command that has a process group of its own" {
-    python3 - "$TAT" 3>&- <<'PY'
-import os, pty, sys, time
-script = "import os, time; os.setpgid(0, 0); open('ready', 'w').close(); time.sleep(60)"
-child, terminal = pty.fork()
-if child == 0:
-    os.execv(sys.argv[1], [sys.argv[1], "record", "--", "python3", "-c", script])
-while not os.path.exists("ready"):
-    time.sleep(0.02)
-os.write(terminal, b"\x03")
-try:
-    while os.read(terminal, 4096):
-        pass
-except OSError:
-    pass
-status = os.waitpid(child, 0)[1]
-assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == 2, status
-PY
+    script="import os, time; os.setpgid(0, 0); open('ready', 'w').close(); time.sleep(60)"
+    [ "$(on_terminal ready '\x03' "$TAT" record -- python3 -c "$script")" = -2 ]
 }
 
 # With a sanitizer in it, the host wants the sanitizer before the agent; and what the agent keeps for its life is not a leak.
@@ -313,6 +313,15 @@ says_why() {
     [[ $output == *"$expected"* ]] || { echo "$output"; false; }
     [[ $output != *Bsymbolic* || $expected == *Bsymbolic* ]] || { echo "$output"; false; }
     [ ! -e run ]
+}
+
+@test "record: within another one, whose trace it is" {
+    toy
+    run "$TAT" record -o outer -- "$TAT" record -o inner -- "$HOST" -g 2 "$toy"
+    [ "$status" -eq 0 ]
+    [ -s inner/tensor_access.bin ]
+    [[ $output == *"recorded into $PWD/inner: it is a \`tat record' within this one"* ]]
+    [[ $output != *"no trace"* ]]
 }
 
 @test "record: waits for what the command left in the background, daemons too" {
