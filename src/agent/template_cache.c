@@ -15,7 +15,8 @@
 static struct graph_template ** templates;
 static uint32_t n_templates, capacity;
 static uint32_t next_id;
-static struct table by_hash; /* to an index of templates[] */
+static struct table by_hash;     /* to an index of templates[] */
+static uint64_t looked_in_epoch; /* when templates of dead objects were last freed */
 
 static uint64_t uses; /* relaxed */
 
@@ -69,12 +70,10 @@ static int by_use(const void * a, const void * b) {
     return (x > y) - (x < y);
 }
 
-/* Frees the least recently used half, except those in use. */
-static void evict(template_let_go * let_go) {
+static void remove_some(bool (*goes)(struct graph_template * t, uint32_t at), template_let_go * let_go) {
     uint32_t kept = 0;
-    qsort(templates, n_templates, sizeof templates[0], by_use);
     for (uint32_t i = 0; i < n_templates; i++) {
-        if (i < n_templates / 2 && let_go(templates[i])) {
+        if (goes(templates[i], i) && let_go(templates[i])) {
             free_template(templates[i]);
         } else {
             templates[kept++] = templates[i];
@@ -87,8 +86,29 @@ static void evict(template_let_go * let_go) {
     }
 }
 
+static bool is_of_older_half(struct graph_template * t, uint32_t at) {
+    (void) t;
+    return at < n_templates / 2;
+}
+
+static bool is_dead(struct graph_template * t, uint32_t at) {
+    (void) at;
+    return !is_current(t);
+}
+
+/* Frees templates of dead objects and, if there are still too many, the least recently used half. Those in use stay. */
+static void make_room(template_let_go * let_go) {
+    if (looked_in_epoch != lives_epoch()) {
+        looked_in_epoch = lives_epoch();
+        remove_some(is_dead, let_go);
+    }
+    if (n_templates < agent_options()->templates_max) { return; }
+    qsort(templates, n_templates, sizeof templates[0], by_use);
+    remove_some(is_of_older_half, let_go);
+}
+
 static struct graph_template * add(const struct graph * g, uint64_t hash, template_let_go * let_go) {
-    if (n_templates >= agent_options()->templates_max) { evict(let_go); }
+    make_room(let_go);
     if (n_templates == capacity) {
         const uint32_t more = capacity ? capacity * 2 : 16;
         struct graph_template ** bigger = realloc(templates, more * sizeof bigger[0]);
@@ -179,5 +199,6 @@ uint32_t template_first_rule(const struct graph_template * t) {
 void templates_after_fork(void) {
     templates = NULL;
     n_templates = capacity = next_id = 0;
+    looked_in_epoch = 0;
     memset(&by_hash, 0, sizeof by_hash);
 }

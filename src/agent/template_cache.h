@@ -3,9 +3,9 @@
  * The graphs seen before, each by its template.
  *
  * Once published (release store, acquire load), a template does not change, except for `last_used`, `epoch` and the
- * steps of a rule, which are published the same way. If there are too many, as in a server whose prompts differ in
- * length, the least recently used are freed (evaluation.c says when that is safe). A graph that comes again is then
- * written again.
+ * steps of a rule, which are published the same way. Templates of a context or a model that was freed are freed when
+ * the next new graph comes. If there are still too many, as in a server whose prompts differ in length, so are the
+ * least recently used. A graph that comes again is then written again. evaluation.c says when freeing is safe.
  */
 #ifndef TAT_AGENT_TEMPLATE_CACHE_H
 #define TAT_AGENT_TEMPLATE_CACHE_H
@@ -15,8 +15,8 @@
 /* Gives up all guesses at a template. True: nobody holds it, so it can be freed. The registry's lock must be held. */
 typedef bool template_let_go(const struct graph_template * t);
 
-/* Finds a graph's template, or makes and writes it, and sets *holder to it. Takes the registry's lock. If there are too
- * many templates, asks `let_go` about those least recently used. NULL: no memory, or no room in the trace yet. */
+/* Finds a graph's template, or makes and writes it, and sets *holder to it. Takes the registry's lock. Asks `let_go`
+ * about each template that is to be freed. NULL: no memory, or no room in the trace yet. */
 const struct graph_template * template_of(const struct graph * graph, const struct graph_template ** holder,
                                           template_let_go * let_go);
 
