@@ -106,6 +106,18 @@ static void check(const struct step * steps, uint32_t n) {
 #define CHECK(...)                                                                                                     \
     check((const struct step[]){ __VA_ARGS__ }, sizeof((const struct step[]){ __VA_ARGS__ }) / sizeof(struct step))
 
+/* A server that makes a context for each request. */
+static void of_many_contexts(void ** state) {
+    (void) state;
+    tokens_after_fork();
+    options.token_first = options.token_last = 3;
+    for (uint32_t context = 1; context <= 3000; context++) {
+        for (uint32_t token = 0; token < 5; token++) {
+            if (tokens_count(context, 1, true) != (token == 3)) { fail_msg("context %u, token %u", context, token); }
+        }
+    }
+}
+
 static void by_what_follows(void ** state) {
     (void) state;
     CHECK(WARM(1, 2, 1), CLEAR, REAL(1, 5, 1), REAL(1, 1, 1));
@@ -156,6 +168,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(by_what_follows),     cmocka_unit_test(of_an_encoder), cmocka_unit_test(tried_once_more),
         cmocka_unit_test(of_target_and_draft), cmocka_unit_test(loaded_again),  cmocka_unit_test(announced),
+        cmocka_unit_test(of_many_contexts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
