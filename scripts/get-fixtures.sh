@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: MIT
 #
 # get-fixtures.sh: makes the models that tests run, with tests/fixtures, in $XDG_CACHE_HOME/tat/models. Prints that folder.
-# Makes a model again only when its generator has changed.
+# Makes a model again only when what made it has changed: its generator, its arguments, or the model it was made for.
 . "$(dirname "$0")/common.sh"
 
 fixtures=$root/tests/fixtures
 models=$cache/models
 python=$cache/python/bin/python3
 
-# What a model depends on, beside its generator's arguments.
-generators=$(cat "$fixtures"/*.py "$fixtures/requirements.txt" | sha256sum)
+# made_by GENERATOR: its code and what all of them share.
+made_by() { cat "$fixtures/$1" "$fixtures/copying.py" "$fixtures/requirements.txt" | sha256sum; }
 
 get_python() {
     cmp -s "$fixtures/requirements.txt" "$cache/python/requirements.txt" && return
@@ -21,9 +21,11 @@ get_python() {
     cp "$fixtures/requirements.txt" "$cache/python"
 }
 
-# make_model NAME FILE GENERATOR ARGUMENT...: the model NAME, of which FILE is there last.
+# make_model NAME FILE GENERATOR ARGUMENT...: the model NAME, of which FILE is there last. The generator puts a file in its place
+# when it is whole, so that a test that runs meanwhile sees the old one or the new one.
 make_model() {
-    local name=$1 file=$models/$2 stamp=$models/.$1.made made="$generators $*"
+    local name=$1 file=$models/$2 stamp=$models/.$1.made made
+    made="$(made_by "$3") $* ${made_for:+$(cat "$models/.$made_for.made")}"
     [ -e "$file" ] && [ "$(cat "$stamp" 2> /dev/null)" = "$made" ] && return
     get_python
     say "making $name"
@@ -47,12 +49,14 @@ make_model SmolLM2-8x2 SmolLM2-8x2.gguf make_moe.py "$dense" "$models/SmolLM2-8x
 for kind in llama gpt-oss qwen2moe deepseek2 mamba rwkv7 jamba lfm2 t5; do random "$kind"; done
 make_model random-llama-split random-llama-split-00003-of-00003.gguf \
     make_random.py llama "$models/random-llama-split.gguf" --tokenizer "$dense" --split 15
+make_model random-whisper random-whisper.bin make_whisper.py "$models/random-whisper.bin"
+made_for=random-llama
 for kind in lora control projector; do
     make_model "random-llama-$kind" "random-llama-$kind.gguf" \
         make_adapter.py $kind "$models/random-llama.gguf" "$models/random-llama-$kind.gguf"
 done
-make_model random-whisper random-whisper.bin make_whisper.py "$models/random-whisper.bin"
 make_model random-llama-lora-2 random-llama-lora-2.gguf \
     make_adapter.py lora "$models/random-llama.gguf" "$models/random-llama-lora-2.gguf" --seed 1
+made_for=
 if keeps_holes; then random sparse; else say "skipping random-sparse.gguf: this file system has no sparse files"; fi
 echo "$models"
