@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -545,6 +546,44 @@ static void test_file_that_shrinks(void ** state) {
     builder_free(&s.builder);
 }
 
+struct cutting {
+    int fd;
+    off_t from, to; /* the file is as long as the one and the other in turn */
+    bool over;      /* relaxed */
+};
+
+static void * cut(void * data) {
+    struct cutting * c = data;
+    while (!__atomic_load_n(&c->over, __ATOMIC_RELAXED)) {
+        if (ftruncate(c->fd, c->from) != 0 || ftruncate(c->fd, c->to) != 0) { abort(); }
+    }
+    return NULL;
+}
+
+/* By another process, anywhere in the header and the data: it opens, or there is an error, and never a signal. */
+static void test_file_cut_while_it_is_read(void ** state) {
+    (void) state;
+    struct sample s;
+    char path[64];
+    sample_build(&s, 3, false);
+    for (int mark = M_MAGIC; mark < M_END; mark++) {
+        pthread_t cutter;
+        const int fd = builder_file(s.builder.bytes, s.builder.size, path);
+        struct cutting c = { .fd = fd, .from = (off_t) s.mark[mark], .to = (off_t) s.builder.size };
+        assert_int_equal(pthread_create(&cutter, NULL, cut, &c), 0);
+        for (int i = 0; i < 6; i++) {
+            struct tat_error error = { 0 };
+            struct tat_gguf * gguf = tat_gguf_open(path, i % 2 ? TAT_GGUF_TOLERANT : 0, &error);
+            assert_true(gguf || (error.kind == TAT_ERROR_INPUT && *error.message));
+            tat_gguf_close(gguf);
+        }
+        __atomic_store_n(&c.over, true, __ATOMIC_RELAXED);
+        pthread_join(cutter, NULL);
+        close(fd);
+    }
+    builder_free(&s.builder);
+}
+
 static void test_no_descriptor_stays_open(void ** state) {
     (void) state;
     struct sample s;
@@ -689,6 +728,7 @@ int main(void) {
         cmocka_unit_test(test_long_path),
         cmocka_unit_test_setup_teardown(test_endless_header, folder_setup, folder_teardown),
         cmocka_unit_test(test_file_that_shrinks),
+        cmocka_unit_test(test_file_cut_while_it_is_read),
         cmocka_unit_test(test_no_descriptor_stays_open),
         cmocka_unit_test_setup_teardown(test_pages_stay_as_they_were, folder_setup, folder_teardown),
     };
