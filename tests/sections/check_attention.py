@@ -92,6 +92,20 @@ def mean(values):
     return sum(values) / len(values) if values else 0
 
 
+def runs_of_bytes(a):
+    step = a.stride if a.rows > 1 else 0
+    return [(a.offset + i * step, a.offset + i * step + (a.run_bytes or a.bytes)) for i in range(a.rows)]
+
+
+def distinct_bytes(records):
+    """Bytes of the cache that these read, each once: V may be a view of K."""
+    ends, total = Counter(), 0
+    for tensor, begin, end in sorted((a.tensor, *run) for a in records for run in runs_of_bytes(a)):
+        total += max(end - max(begin, ends[tensor]), 0)
+        ends[tensor] = max(ends[tensor], end)
+    return total
+
+
 class Step:
     """One evaluation: bytes by kind, and whose cells it read."""
 
@@ -99,16 +113,21 @@ class Step:
         run = facts.runs[number]
         self.run, self.cells = run, cells_seen(facts, number)
         self.sums = Counter()
-        by_layer = Counter()
+        by_layer, known = {}, []
         for a in records:
             self.sums[facts.kind(a), bool(a.flags & WRITE)] += a.bytes
             if facts.kind(a) == "cache" and not a.flags & WRITE:
-                by_layer[a.layer] += a.bytes
+                by_layer.setdefault(a.layer, []).append(a)
+        cache_reads = [a for a in records if facts.kind(a) == "cache" and not a.flags & WRITE]
+        self.sums["distinct", False] = distinct_bytes(cache_reads)
         self.known = bool(self.cells) and all(q is not None for _, q in self.cells.values())
         self.fresh = self.cached = self.hidden = 0
+        for layer, some in by_layer.items():  # a layer that reads another's cache after it reads nothing new
+            by_layer[layer] = distinct_bytes(known + some) - distinct_bytes(known)
+            known += some
         for layer, (n, queries) in self.cells.items():
             if queries is not None:
-                each, seen = by_layer[layer] / n, len(set().union(*queries))
+                each, seen = by_layer.get(layer, 0) / n, len(set().union(*queries))
                 fresh = min(run.n_tokens, seen)
                 self.fresh += each * fresh
                 self.cached += each * (seen - fresh)
@@ -134,10 +153,11 @@ def growth_rows(steps, most):
             "context": contexts.pop() if len(contexts) == 1 else None,
             "phase": PHASES[phases.pop()] if len(phases) == 1 else "several", "layers": max(len(s.cells) for s in some),
             "cells": mean(s.mean_cells() for s in some), "kv_read_bytes": total["cache", False],
-            "kv_written_bytes": total["cache", True], "weight_bytes": total["weights", False],
+            "kv_distinct_bytes": total["distinct", False], "kv_written_bytes": total["cache", True], "weight_bytes": total["weights", False],
             "state_read_bytes": total["state", False], "state_written_bytes": total["state", True],
             "kv_read_bytes_per_token": total["cache", False] / tokens,
-            "kv_of_weights": total["cache", False] / total["weights", False],
+            "kv_distinct_bytes_per_token": total["distinct", False] / tokens,
+            "kv_of_weights": total["distinct", False] / total["weights", False],
         }  # fmt: skip
         if all(s.known for s in some):
             row.update(
@@ -187,10 +207,14 @@ def windows_of(steps):
 
 def layer_rows(facts, steps):
     most, narrower = windows_of(steps)
-    sums, cells, seen = Counter(), defaultdict(list), defaultdict(list)
+    sums, cells, seen, reads = Counter(), defaultdict(list), defaultdict(list), defaultdict(list)
     for a in facts.records:
         if facts.runs[a.evaluation].phase == GENERATE:
             sums[facts.layer[a.tensor], facts.kind(a), bool(a.flags & WRITE)] += a.bytes
+            if facts.kind(a) == "cache" and not a.flags & WRITE:
+                reads[a.evaluation, facts.layer[a.tensor]].append(a)
+    for (_, layer), some in reads.items():
+        sums[layer, "distinct", False] += distinct_bytes(some)
     for step in steps:
         for layer, (n, queries) in step.cells.items() if step.run.phase == GENERATE else []:
             cells[layer].append(n)
@@ -208,10 +232,11 @@ def layer_rows(facts, steps):
         if layer in seen:
             row["visible_cells"] = mean(seen[layer])
         for key, kind, write in (("kv_read", "cache", False), ("kv_written", "cache", True), ("state_read", "state", False),
-                                 ("state_written", "state", True), ("weight", "weights", False)):  # fmt: skip
+                                 ("state_written", "state", True), ("weight", "weights", False),
+                                 ("kv_distinct", "distinct", False)):  # fmt: skip
             row[f"{key}_bytes_per_token"] = sums[layer, kind, write] / facts.generated
         if sums[layer, "cache", False]:
-            row["kv_of_weights"] = sums[layer, "cache", False] / sums[layer, "weights", False]
+            row["kv_of_weights"] = sums[layer, "distinct", False] / sums[layer, "weights", False]
         rows.append(row)
     return rows if facts.generated else []
 
@@ -340,6 +365,8 @@ def values_of(facts, steps, kinds, together):
         "kv_read_bytes_per_token": generated("cache"), "kv_written_bytes_per_token": generated("cache", True),
         "state_read_bytes_per_token": generated("state"), "state_written_bytes_per_token": generated("state", True),
         "weight_bytes_per_token": generated("weights"),
+        "kv_distinct_bytes_per_token": sum(s.sums["distinct", False] for s in steps if s.run.phase == GENERATE)
+        / (facts.generated or 1),
         "attention_weight_bytes_per_token": attention / (facts.generated or 1),
         "evaluations_per_growth_row": together,
     }  # fmt: skip
@@ -358,7 +385,7 @@ def values_of(facts, steps, kinds, together):
                 values[f"{key}_bytes_per_token"] = sum(getattr(s, key) for s in some) / tokens
         if not narrower and some[-1].run.n_tokens == 1:
             last = some[-1]
-            each = last.sums["cache", False] / last.mean_cells()
+            each = last.sums["distinct", False] / last.mean_cells()
             values["cells_that_cost_the_weights"] = int(last.sums["weights", False] / each)
     return values
 

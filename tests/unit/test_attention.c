@@ -25,6 +25,7 @@ struct run {
     struct trace_builder b;
     uint32_t cur, ids, mask, tensor[LAYERS][PER_LAYER_LEAVES];
     int64_t cell; /* the next token's */
+    bool latent;  /* V is a view of K: the first half of each head */
 };
 
 /* ---- building ---- */
@@ -78,8 +79,8 @@ static void put_layer(const struct run * r, struct tb_entry * e, int l, unsigned
     }
     for (int i = 4; i < 6; i++) {
         e[leaf + i] = (struct tb_entry){ .name = i == 4 ? "k_view" : "v_view",
-                                         .tensor = t[i],
-                                         .ne = { SIZE, SEEN, KV_HEADS },
+                                         .tensor = t[r->latent ? 4 : i],
+                                         .ne = { r->latent && i == 5 ? SIZE / 2 : SIZE, SEEN, KV_HEADS },
                                          .nb = { 4, CELL, SIZE * 4, CELL * CELLS } };
     }
     const int first = k_first ? 1 : 0; /* the weight that is used first */
@@ -224,6 +225,30 @@ static void test_cells(void ** state) {
     json_decref(s);
 }
 
+/* Of a V that is a view of K, no byte is another one. */
+static void test_latent(void ** state) {
+    (void) state;
+    struct run r;
+    begin(&r);
+    r.latent = true;
+    const uint32_t one = graph(&r, 1, false);
+    evaluate(&r, one, 1, 8);
+    evaluate(&r, one, 1, 8);
+    json_t * s = end(&r);
+    const double k = LAYERS * CELL * SEEN, weights = LAYERS * 2 * (EMBD + KV_EMBD) * EMBD * 4;
+    assert_about(value(s, "kv_read_bytes_per_token"), 1.5 * k);
+    assert_about(value(s, "kv_distinct_bytes_per_token"), k);
+    assert_about(real(row(s, "growth", 1), "kv_distinct_bytes"), k);
+    assert_about(real(row(s, "growth", 1), "kv_of_weights"), k / weights);
+    assert_about(real(row(s, "growth", 1), "fresh_bytes"), k / SEEN);
+    assert_about(real(row(s, "growth", 1), "hidden_bytes"), k - 2 * k / SEEN);
+    assert_about(real(row(s, "layers", 0), "kv_distinct_bytes_per_token"), k / LAYERS);
+    assert_about(real(row(s, "layers", 0), "kv_of_weights"), k / weights);
+    assert_about(value(s, "cells_that_cost_the_weights"), (int) (weights * SEEN / k));
+    assert_true(says(s, "A generated token reads 8.00 KiB of KV cache (12.0 KiB if bytes that serve as both K and V"));
+    json_decref(s);
+}
+
 static void test_window(void ** state) {
     (void) state;
     struct run r;
@@ -285,10 +310,8 @@ static void test_none(void ** state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cells),
-        cmocka_unit_test(test_window),
-        cmocka_unit_test(test_heads_and_order),
-        cmocka_unit_test(test_none),
+        cmocka_unit_test(test_cells),           cmocka_unit_test(test_latent), cmocka_unit_test(test_window),
+        cmocka_unit_test(test_heads_and_order), cmocka_unit_test(test_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

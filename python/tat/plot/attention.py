@@ -106,7 +106,7 @@ def qkv_order(source: Source) -> Chart:
 def _growth(rows: pd.DataFrame) -> tuple[Lines, ...]:
     token, tokens = floats(rows["token"]), floats(rows["tokens"])
     seen = (floats(rows["fresh_bytes"]) + floats(rows["cached_bytes"])) / tokens
-    read, weights = floats(rows["kv_read_bytes"]) / tokens, floats(rows["weight_bytes"]) / tokens
+    read, weights = floats(rows["kv_distinct_bytes"]) / tokens, floats(rows["weight_bytes"]) / tokens
     series = (
         Series("KV cache read", token, read, "steps"),
         Series("cells that the token sees", token, seen),

@@ -79,7 +79,8 @@ static void * begin(const struct subject * subject) {
         a->class[i] = (uint8_t) class_of(&subject->tensors[i]);
         if (a->class[i] == OUR_CACHE) { a->cache_bytes += subject->tensors[i].bytes; }
     }
-    a->failed = !a->class || !a->step || !a->layer || !attention_find_nodes(a) || !attention_begin_heads(a);
+    a->failed = !a->class || !a->step || !a->layer || !attention_begin_distinct(a) || !attention_find_nodes(a) ||
+                !attention_begin_heads(a);
     return a;
 }
 
@@ -105,9 +106,12 @@ static void add(struct attention * a, const struct tat_access * r, enum attentio
     *(write ? &here->written : &here->read) += r->bytes;
     if (generated) { *(write ? &total->written : &total->read) += r->bytes; }
     if (class == OUR_CACHE && !write) {
+        const uint64_t fresh = attention_new_bytes(a, r);
+        step->distinct += fresh;
+        if (generated) { layer->distinct += fresh; }
         /* Counts for the layer that reads, though the cache may be another layer's. */
         layer = layer_at(a, r->layer);
-        layer->now_read = layer->now == r->evaluation + 1 ? layer->now_read + r->bytes : r->bytes;
+        layer->now_read = layer->now == r->evaluation + 1 ? layer->now_read + fresh : fresh;
         layer->now = r->evaluation + 1;
     }
 }
@@ -157,6 +161,7 @@ static void add_part(const struct attention * a, struct result * r, const struct
 
 struct sums {
     struct traffic cache, state;
+    uint64_t distinct;              /* bytes of the cache, each once in its graph */
     uint64_t weights, of_attention; /* weights that attention reads */
 };
 
@@ -174,48 +179,60 @@ static struct sums generated(const struct attention * a) {
     for (uint32_t i = 0; i < a->subject->n_evaluations; i++) {
         if (a->subject->evaluations[i].phase != TAT_PHASE_GENERATE) { continue; }
         s.weights += a->step[i].weights;
+        s.distinct += a->step[i].distinct;
         s.state.read += a->step[i].state.read;
         s.state.written += a->step[i].state.written;
     }
     return s;
 }
 
+/* "", or if V is a view of K, " (400 KiB if ...)". */
+static const char * say_shared(const struct attention * a, const struct sums * s, char text[static 96]) {
+    char all[UNITS_SIZE];
+    *text = '\0';
+    if (s->distinct < s->cache.read) {
+        snprintf(text, 96, " (%s if bytes that serve as both K and V count twice)",
+                 format_mean_bytes(all, per_token(a, s->cache.read)));
+    }
+    return text;
+}
+
 static void set_headline(const struct attention * a, struct result * r, const struct sums * s) {
-    char read[UNITS_SIZE], share[UNITS_SIZE];
-    format_bytes(read, (uint64_t) per_token(a, s->cache.read));
+    char read[UNITS_SIZE], share[UNITS_SIZE], shared[96];
     if (a->subject->phase[TAT_PHASE_GENERATE].tokens == 0) {
         result_headline(r, "No generated token was recorded.");
     } else if (s->cache.read) {
-        result_headline(r, "A generated token reads %s of KV cache, %s of what its weights cost.", read,
-                        format_share(share, ratio(s->cache.read, s->weights)));
+        result_headline(r, "A generated token reads %s of KV cache%s, %s of what its weights cost.",
+                        format_mean_bytes(read, per_token(a, s->distinct)), say_shared(a, s, shared),
+                        format_share(share, ratio(s->distinct, s->weights)));
     } else if (s->state.read) {
         result_headline(r, "No KV cache: a generated token reads %s of recurrent state, always as much.",
-                        format_bytes(read, (uint64_t) per_token(a, s->state.read)));
+                        format_mean_bytes(read, per_token(a, s->state.read)));
     } else {
         result_headline(r, "No generated token read a KV cache.");
     }
 }
 
 static void answer(const struct attention * a, struct result * r, const struct sums * s) {
-    char weights[UNITS_SIZE], all[UNITS_SIZE], read[UNITS_SIZE], written[UNITS_SIZE];
+    char weights[UNITS_SIZE], all[UNITS_SIZE], read[UNITS_SIZE], written[UNITS_SIZE], shared[96];
     if (a->subject->phase[TAT_PHASE_GENERATE].tokens == 0) {
         result_answer(r, "What does attention read?", "Not to be told of generation: no generated token was recorded.");
         return;
     }
-    format_bytes(weights, (uint64_t) per_token(a, s->of_attention));
-    format_bytes(all, (uint64_t) per_token(a, s->weights));
+    format_mean_bytes(weights, per_token(a, s->of_attention));
+    format_mean_bytes(all, per_token(a, s->weights));
     if (s->cache.read) {
         result_answer(
             r, "What does attention read?",
             "For a generated token %s of Q, K, V and output weights, of the %s of weights that it reads in all, "
-            "and %s of KV cache; it writes %s to it.",
-            weights, all, format_bytes(read, (uint64_t) per_token(a, s->cache.read)),
-            format_bytes(written, (uint64_t) per_token(a, s->cache.written)));
+            "and %s of KV cache%s; it writes %s to it.",
+            weights, all, format_mean_bytes(read, per_token(a, s->distinct)), say_shared(a, s, shared),
+            format_mean_bytes(written, per_token(a, s->cache.written)));
     } else if (s->state.read) {
         result_answer(r, "What does attention read?",
                       "There is none: the model is recurrent. A generated token reads %s of state and writes %s.",
-                      format_bytes(read, (uint64_t) per_token(a, s->state.read)),
-                      format_bytes(written, (uint64_t) per_token(a, s->state.written)));
+                      format_mean_bytes(read, per_token(a, s->state.read)),
+                      format_mean_bytes(written, per_token(a, s->state.written)));
     } else {
         result_answer(r, "What does attention read?", "No KV cache and no recurrent state was read.");
     }
@@ -225,6 +242,7 @@ static void put_values(const struct attention * a, struct result * r, const stru
     json_t * v = result_values(r);
     result_put_count(r, v, "kv_cache_bytes", a->cache_bytes);
     result_put_real(r, v, "kv_read_bytes_per_token", per_token(a, s->cache.read));
+    result_put_real(r, v, "kv_distinct_bytes_per_token", per_token(a, s->distinct));
     result_put_real(r, v, "kv_written_bytes_per_token", per_token(a, s->cache.written));
     result_put_real(r, v, "state_read_bytes_per_token", per_token(a, s->state.read));
     result_put_real(r, v, "state_written_bytes_per_token", per_token(a, s->state.written));
@@ -249,6 +267,11 @@ static void show(struct attention * a, struct result * r) {
         result_note(r,
                     "A token: a generated one, over all layers. Q, K and V themselves are activations, and few bytes.");
     }
+    if (s.distinct < s.cache.read) {
+        result_note(
+            r, "V is a view of K in this model (latent attention). The table of parts counts bytes that serve as both "
+               "once for each; all other figures count them once.");
+    }
     const struct phase_total * phase = a->subject->phase;
     if (phase[TAT_PHASE_MIXED].evaluations + phase[TAT_PHASE_VERIFY].evaluations +
         phase[TAT_PHASE_UNKNOWN].evaluations) {
@@ -264,6 +287,7 @@ static void finish(void * state, struct result * r) {
     attention_free_heads(a);
     free(a->touches.data);
     free(a->nodes.data);
+    free(a->extent);
     free(a->layer);
     free(a->step);
     free(a->class);

@@ -30,6 +30,7 @@ struct attention_node {
 struct attention_step {
     struct traffic cache, state;
     uint64_t weights;
+    uint64_t distinct;     /* bytes of the cache read, each once */
     double cells, visible; /* per layer, and per query of it: means over layers */
     uint32_t layers;       /* with attention */
     bool known;            /* the masks of all these layers are known, and with them: */
@@ -41,13 +42,14 @@ struct attention_step {
 struct attention_layer {
     struct traffic cache, state;
     uint64_t weights;
+    uint64_t distinct;    /* as in attention_step */
     uint64_t evaluations; /* with attention in this layer */
     uint64_t masked;      /* of those, with a known mask */
     double cells, visible;
     /* Over all evaluations of inference: */
     uint64_t most_visible; /* cells that a query saw */
     bool narrower;         /* fewer cells than another layer in the same evaluation */
-    /* Bytes of the cache read in evaluation `now` - 1. */
+    /* Bytes of the cache read in evaluation `now` - 1, each once. */
     uint64_t now_read;
     uint32_t now;
 };
@@ -69,6 +71,7 @@ struct attention {
     const struct subject * subject;
     uint8_t * class;                /* by tensor */
     struct attention_step * step;   /* by evaluation */
+    struct cache_extent * extent;   /* by tensor, distinct.c: read last of it */
     struct attention_layer * layer; /* by number, and one more for what belongs to no layer */
     uint32_t span;                  /* layers */
     struct traffic part[TAT_COMPONENT_COUNT][TAT_PHASE_COUNT];
@@ -90,6 +93,10 @@ struct attention {
 /* cells.c: the nodes of all templates; what an evaluation's masks let through. */
 bool attention_find_nodes(struct attention * a);
 void attention_end_step(struct attention * a);
+
+/* distinct.c: of the bytes that a record reads of the cache, those that its graph had not read before. */
+bool attention_begin_distinct(struct attention * a);
+uint64_t attention_new_bytes(struct attention * a, const struct tat_access * record);
 
 /* order.c, heads.c: a record of the sample. */
 void attention_touch(struct attention * a, const struct tat_access * record);

@@ -16,7 +16,7 @@ static const struct result_column all_columns[] = {
     { "phase", "phase", UNIT_TEXT },
     { "cells", "cells read", UNIT_COUNT },
     { "visible_cells", "seen", UNIT_FACTOR },
-    { "kv_read_bytes", "KV read", UNIT_BYTES },
+    { "kv_distinct_bytes", "KV read", UNIT_BYTES },
     { "kv_written_bytes", "KV written", UNIT_BYTES },
     { "fresh_bytes", "own cells", UNIT_BYTES },
     { "cached_bytes", "earlier cells", UNIT_BYTES },
@@ -30,7 +30,7 @@ static const struct result_column shown_columns[] = {
     { "token", "from token", UNIT_NUMBER },
     { "cells", "cells read", UNIT_COUNT },
     { "visible_cells", "seen", UNIT_FACTOR },
-    { "kv_read_bytes_per_token", "KV read", UNIT_BYTES },
+    { "kv_distinct_bytes_per_token", "KV read", UNIT_BYTES },
     { "cached_bytes_per_token", "earlier cells", UNIT_BYTES },
     { "hidden_bytes_per_token", "hidden", UNIT_BYTES },
     { "kv_of_weights", "of weights", UNIT_SHARE },
@@ -59,6 +59,7 @@ static void add(struct stretch * s, const struct tat_evaluation * e, const struc
     s->sum.state.read += step->state.read;
     s->sum.state.written += step->state.written;
     s->sum.weights += step->weights;
+    s->sum.distinct += step->distinct;
     s->sum.cells += step->cells;
     s->sum.visible += step->visible;
     s->sum.fresh += step->fresh;
@@ -78,12 +79,14 @@ static void put(struct result * r, const struct stretch * s) {
     result_put_count(r, row, "layers", s->sum.layers);
     result_put_real(r, row, "cells", s->sum.cells / n);
     result_put_count(r, row, "kv_read_bytes", s->sum.cache.read);
+    result_put_count(r, row, "kv_distinct_bytes", s->sum.distinct);
     result_put_count(r, row, "kv_written_bytes", s->sum.cache.written);
     result_put_count(r, row, "weight_bytes", s->sum.weights);
     result_put_count(r, row, "state_read_bytes", s->sum.state.read);
     result_put_count(r, row, "state_written_bytes", s->sum.state.written);
     result_put_real(r, row, "kv_read_bytes_per_token", (double) s->sum.cache.read / tokens);
-    result_put_real(r, row, "kv_of_weights", ratio(s->sum.cache.read, s->sum.weights));
+    result_put_real(r, row, "kv_distinct_bytes_per_token", (double) s->sum.distinct / tokens);
+    result_put_real(r, row, "kv_of_weights", ratio(s->sum.distinct, s->sum.weights));
     if (!s->known) { return; }
     result_put_real(r, row, "visible_cells", s->sum.visible / n);
     result_put_real(r, row, "fresh_bytes", s->sum.fresh);
@@ -136,7 +139,7 @@ static uint64_t break_even(const struct attention * a, const struct attention_st
     for (uint32_t i = 0; i < a->span; i++) {
         if (a->layer[i].narrower) { return 0; }
     }
-    const double a_cell = s->cells > 0 ? (double) s->cache.read / s->cells : 0;
+    const double a_cell = s->cells > 0 ? (double) s->distinct / s->cells : 0;
     return a_cell > 0 && tokens == 1 ? (uint64_t) ((double) s->weights / a_cell) : 0;
 }
 
@@ -159,12 +162,11 @@ static void say_cache(const struct attention * a, struct result * r, const struc
             "a layer reads %.1f, of which a token sees %.1f on average: llama.cpp reads in steps, and the mask hides "
             "the rest",
             s->sum.cells / (double) s->evaluations, seen);
-        result_line(r, "KV bytes",
-                    "of %s read for a token, %s are its own cells, %s earlier ones, %s hidden by the mask",
-                    format_bytes(text[0], (uint64_t) ((double) s->sum.cache.read / tokens)),
-                    format_bytes(text[1], (uint64_t) (s->sum.fresh / tokens)),
-                    format_bytes(text[2], (uint64_t) (s->sum.cached / tokens)),
-                    format_bytes(text[3], (uint64_t) (s->sum.hidden / tokens)));
+        result_line(
+            r, "KV bytes", "of %s read for a token, %s are its own cells, %s earlier ones, %s hidden by the mask",
+            format_mean_bytes(text[0], (double) s->sum.distinct / tokens),
+            format_mean_bytes(text[1], s->sum.fresh / tokens), format_mean_bytes(text[2], s->sum.cached / tokens),
+            format_mean_bytes(text[3], s->sum.hidden / tokens));
     }
     if (even) {
         result_put_count(r, result_values(r), "cells_that_cost_the_weights", even);
@@ -173,9 +175,9 @@ static void say_cache(const struct attention * a, struct result * r, const struc
     }
     result_answer(r, "How does the KV cache grow?",
                   "By %s a token. Token %" PRIu32 " read %s of it (%.0f cells a layer), token %" PRIu32 " %s (%.0f).%s",
-                  format_bytes(text[0], (uint64_t) ((double) s->sum.cache.written / tokens)), begin->token_first,
-                  format_bytes(text[1], from->cache.read), from->cells, end->token_first + end->n_tokens - 1,
-                  format_bytes(text[2], to->cache.read), to->cells, tail);
+                  format_mean_bytes(text[0], (double) s->sum.cache.written / tokens), begin->token_first,
+                  format_bytes(text[1], from->distinct), from->cells, end->token_first + end->n_tokens - 1,
+                  format_bytes(text[2], to->distinct), to->cells, tail);
 }
 
 static void say(const struct attention * a, struct result * r) {

@@ -12,7 +12,7 @@ static const struct result_column columns[] = {
     { "layer", "layer", UNIT_NUMBER },
     { "cells", "cells read", UNIT_COUNT },
     { "visible_cells", "seen", UNIT_FACTOR },
-    { "kv_read_bytes_per_token", "KV read/token", UNIT_BYTES },
+    { "kv_distinct_bytes_per_token", "KV read/token", UNIT_BYTES },
     { "kv_written_bytes_per_token", "written", UNIT_BYTES },
     { "weight_bytes_per_token", "weights/token", UNIT_BYTES },
     { "kv_of_weights", "KV of weights", UNIT_SHARE },
@@ -53,7 +53,8 @@ static void add_layer(const struct attention * a, struct result * r, uint32_t nu
     result_put_real(r, row, "state_read_bytes_per_token", per_token(a, l->state.read));
     result_put_real(r, row, "state_written_bytes_per_token", per_token(a, l->state.written));
     result_put_real(r, row, "weight_bytes_per_token", per_token(a, l->weights));
-    if (l->cache.read) { result_put_real(r, row, "kv_of_weights", ratio(l->cache.read, l->weights)); }
+    result_put_real(r, row, "kv_distinct_bytes_per_token", per_token(a, l->distinct));
+    if (l->cache.read) { result_put_real(r, row, "kv_of_weights", ratio(l->distinct, l->weights)); }
 }
 
 static void say_windows(const struct attention * a, struct result * r) {
