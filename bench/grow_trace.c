@@ -14,7 +14,7 @@
 #include "tat/trace.h"
 
 struct kept {
-    const uint8_t * payload;
+    uint8_t * payload; /* a copy: a block that is handed out lives until the next one */
     uint32_t bytes;
     uint64_t begin, end; /* ticks */
 };
@@ -51,7 +51,10 @@ static bool copy(const struct tat_block * b, void * user) {
     if (b->type != TAT_BLOCK_EVALUATION) { return true; }
     struct tat_in in = at_ticks(b->payload, b->payload_bytes);
     const uint64_t begin = tat_get_varint(&in), end = begin + tat_get_varint(&in);
-    g->kept[g->n_kept++] = (struct kept){ b->payload, b->payload_bytes, begin, end };
+    uint8_t * payload = malloc(b->payload_bytes + 1);
+    if (!payload) { abort(); }
+    memcpy(payload, b->payload, b->payload_bytes);
+    g->kept[g->n_kept++] = (struct kept){ payload, b->payload_bytes, begin, end };
     if (end > g->last_tick) { g->last_tick = end; }
     return true;
 }
@@ -108,6 +111,8 @@ int main(int argc, char ** argv) {
         for (uint32_t i = first; i < n; i++) { put_later(&g, &g.kept[i], round * span); }
     }
     printf("%" PRIu64 " access records, %" PRIu64 " bytes\n", records, g.offset);
+    for (size_t i = 0; i < g.n_kept; i++) { free(g.kept[i].payload); }
+    free(g.kept);
     tat_trace_close(trace);
     return fclose(g.out) != 0;
 }
