@@ -79,9 +79,9 @@ fake_host() {
 
 @test "refused: evaluations lost for want of room" {
     model $dense
-    options=(--max-size 256KiB)
+    options=(--max-size 192KiB)
     recorded run -n 60
-    [ "$(stat -c %s "$trace/tensor_access.bin")" -le $((256 << 10)) ]
+    [ "$(stat -c %s "$trace/tensor_access.bin")" -le $((192 << 10)) ]
     [[ $(cat "$trace.stderr") =~ ", "[1-9][0-9,.]*" lost," ]]
     refused "$trace" losses "evaluations lost (--max-size: "
 }
