@@ -152,9 +152,9 @@ static void say_limit(const struct speed * s, enum limit limit, char * text, siz
     format_share(share, s->limits.share[limit]);
     if (limit == LIMIT_MEMORY) {
         snprintf(text, size,
-                 "It is limited by memory bandwidth: at %s of the %s/s that %" PRIu32
-                 " threads sustain on this machine.",
-                 share, format_bytes(rate, (uint64_t) read), s->pace.threads);
+                 "It is limited by memory bandwidth: at %s of the %s/s that %" PRIu32 " %s on this machine.", share,
+                 format_bytes(rate, (uint64_t) read), s->pace.threads,
+                 s->pace.threads == 1 ? "thread sustains" : "threads sustain");
     } else {
         snprintf(text, size, "It is limited by %s, which %s of the time goes to.", names[limit], share);
     }
