@@ -108,16 +108,13 @@ static int read_references(struct references * r, const struct subject * subject
     return status;
 }
 
+/* The caller's; NULL: memory. */
 static uint32_t * find_next(const struct cache_string * s) {
     uint32_t * next = malloc(((size_t) s->items.count + 1) * sizeof *next);
-    uint32_t * last = malloc(((size_t) s->n_items + 1) * sizeof *last);
-    for (uint32_t item = 0; item < s->n_items && last; item++) { last[item] = UINT32_MAX; }
-    for (uint32_t i = s->items.count; i-- > 0 && next && last;) {
-        next[i] = last[item_at(s, i)];
-        last[item_at(s, i)] = i;
-    }
-    free(last);
-    if (last) { return next; }
+    uint32_t * first = malloc(((size_t) s->n_items + 1) * sizeof *first);
+    if (next && first) { cache_string_order(s, next, first); }
+    free(first);
+    if (first) { return next; }
     free(next);
     return NULL;
 }
@@ -131,7 +128,7 @@ static int write_reads(struct writer * w, const struct reference_format * format
         const uint32_t graph = mark_at(s->references, g)->evaluation;
         const enum tat_phase phase = mark_phase(s->references, g);
         for (; i < graph_at(s, g)->end && !w->out.error; i++) {
-            const int64_t again = next[i] == UINT32_MAX ? -1 : (int64_t) next[i];
+            const int64_t again = next[i] == NO_READ ? -1 : (int64_t) next[i];
             format->read(w, &(struct one_read){ graph, phase, item_at(s, i), again });
         }
     }

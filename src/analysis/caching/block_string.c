@@ -197,11 +197,7 @@ static bool add_graph(struct cache_string * s, struct blocks * b, size_t mark, s
         add_to(&s->wanted, generated, extent_read_bytes(&e));
         if (!each_range(&e, s->unit, add_range, s)) { return false; }
     }
-    struct string_graph * graph = list_add(&s->graphs, sizeof *graph);
-    if (!graph) { return false; }
-    *graph = (struct string_graph){ s->items.count, generated };
-    if (generated) { s->tokens += r->subject->evaluations[mark_at(r, mark)->evaluation].n_tokens; }
-    return true;
+    return cache_string_end_graph(s, mark);
 }
 
 /* What was looked at, by the phase of its first reads and of the others. */

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-enum { NEVER = UINT32_MAX, FIRST = 1, GENERATED = 2 };
+enum { FIRST = 1, GENERATED = 2 };
 
 static void mark_generated(struct bound * b) {
     uint32_t i = 0;
@@ -19,16 +19,9 @@ static void mark_generated(struct bound * b) {
     }
 }
 
-/* From the end: the read met last is the next one. What is met no more was a first read. */
-static void find_next(struct bound * b) {
-    const struct cache_string * s = b->string;
-    for (uint32_t item = 0; item < s->n_items; item++) { b->need[item] = NEVER; }
-    for (uint32_t i = s->items.count; i-- > 0;) {
-        b->next[i] = b->need[item_at(s, i)];
-        b->need[item_at(s, i)] = i;
-    }
-    for (uint32_t item = 0; item < s->n_items; item++) {
-        if (b->need[item] != NEVER) { b->facts[b->need[item]] |= FIRST; }
+static void mark_first(struct bound * b, const uint32_t * first) {
+    for (uint32_t item = 0; item < b->string->n_items; item++) {
+        if (first[item] != NO_READ) { b->facts[first[item]] |= FIRST; }
     }
 }
 
@@ -43,7 +36,8 @@ bool bound_begin(struct bound * b, const struct cache_string * string) {
     b->held = calloc(n, sizeof *b->held);
     if (!b->next || !b->facts || !b->need || !b->heap || !b->place || !b->held) { return false; }
     mark_generated(b);
-    find_next(b);
+    cache_string_order(string, b->next, b->need);
+    mark_first(b, b->need);
     return true;
 }
 
@@ -114,7 +108,7 @@ static uint64_t run(struct bound * b, uint64_t capacity, bool generated_only) {
         const uint32_t item = item_at(s, i);
         const bool counts = !(b->facts[i] & FIRST) && (b->facts[i] & GENERATED || !generated_only);
         again += counts ? s->bytes[item] - b->held[item] : 0;
-        if (b->next[i] != NEVER && (b->facts[b->next[i]] & GENERATED || !generated_only)) {
+        if (b->next[i] != NO_READ && (b->facts[b->next[i]] & GENERATED || !generated_only)) {
             keep(b, item, s->bytes[item], b->next[i], capacity);
         } else if (b->held[item]) {
             drop(b, item);

@@ -89,11 +89,7 @@ static bool add_graph(struct cache_string * s, const struct seen * seen, size_t 
             return false;
         }
     }
-    struct string_graph * graph = list_add(&s->graphs, sizeof *graph);
-    if (!graph) { return false; }
-    *graph = (struct string_graph){ s->items.count, generated };
-    if (generated) { s->tokens += r->subject->evaluations[mark_at(r, mark)->evaluation].n_tokens; }
-    return true;
+    return cache_string_end_graph(s, mark);
 }
 
 /* Whole graphs until the string is long enough. */
@@ -149,4 +145,22 @@ struct again cache_string_scaled(const struct cache_string * s, struct again aga
     if (s->sample == 1) { return again; }
     return (struct again){ scale(again.all, sum(s->repeat), sum(s->repeat_sampled)),
                            scale(again.generated, s->repeat.generated, s->repeat_sampled.generated) };
+}
+
+void cache_string_order(const struct cache_string * s, uint32_t * next, uint32_t * first) {
+    for (uint32_t item = 0; item < s->n_items; item++) { first[item] = NO_READ; }
+    for (uint32_t i = s->items.count; i-- > 0;) { /* from the end: the read met last is the next one */
+        next[i] = first[item_at(s, i)];
+        first[item_at(s, i)] = i;
+    }
+}
+
+bool cache_string_end_graph(struct cache_string * s, size_t mark) {
+    const struct references * r = s->references;
+    const bool generated = mark_phase(r, mark) == TAT_PHASE_GENERATE;
+    struct string_graph * graph = list_add(&s->graphs, sizeof *graph);
+    if (!graph) { return false; }
+    *graph = (struct string_graph){ s->items.count, generated };
+    if (generated) { s->tokens += r->subject->evaluations[mark_at(r, mark)->evaluation].n_tokens; }
+    return true;
 }

@@ -92,6 +92,13 @@ struct again {
 /* What those of a sample stand for. */
 struct again cache_string_scaled(const struct cache_string * s, struct again again);
 
+/* By read, which one reads its item next, and by item, which one reads it first; NO_READ: none does. */
+#define NO_READ UINT32_MAX
+void cache_string_order(const struct cache_string * s, uint32_t * next, uint32_t * first);
+
+/* Ends the graph whose items were added last: for those who make strings. False: memory. */
+bool cache_string_end_graph(struct cache_string * s, size_t mark);
+
 /* Numbers blocks and lists their reads: the part of cache_string_make for blocks. */
 bool cache_string_add_blocks(struct cache_string * s, const struct string_request * request);
 
