@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/doctor_memory.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "analysis/speed/speed.h"
+#include "analysis/state_file.h"
 #include "cli/table.h"
 #include "cli/units.h"
 #include "doctor/roofs.h"
@@ -35,22 +34,13 @@ static json_t * measured_json(const struct roofs * roofs) {
                      "cache_bytes", (json_int_t) roofs->cache_bytes, "reads", reads, "arithmetic", arithmetic);
 }
 
-/* All folders above a file. */
-static void make_folders(char * path) {
-    for (char * slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        mkdir(path, 0700);
-        *slash = '/';
-    }
-}
-
 static int keep(const json_t * measured, const char * path, struct tat_error * error) {
     struct file_replace r;
     char * folder = strdup(path);
     char * slash = folder ? strrchr(folder, '/') : NULL;
     int status = -1;
     if (slash) {
-        make_folders(folder);
+        state_file_folders(folder);
         *slash = '\0';
         status = file_replace_begin(&r, folder, slash + 1, error);
     } else {
@@ -117,7 +107,7 @@ int doctor_memory(bool as_json, struct tat_error * error) {
     json_t * measured = status == 0 ? measured_json(roofs) : NULL;
     char * path = measured ? roofs_path(json_object_get(measured, "host")) : NULL;
     if (status == 0 && !path) {
-        status = tat_fail(error, TAT_ERROR_SYSTEM, "no folder to keep it in: set XDG_CACHE_HOME or HOME");
+        status = tat_fail(error, TAT_ERROR_SYSTEM, "no folder to keep it in: set XDG_STATE_HOME or HOME");
     }
     if (status == 0) { status = keep(measured, path, error); }
     if (status == 0 && show(roofs, measured, path, as_json) != 0) {

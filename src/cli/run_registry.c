@@ -2,7 +2,6 @@
 #include "cli/run_registry.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,29 +10,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "analysis/state_file.h"
+
 enum { MOST = 200, KEPT = 100, BYTES_MOST = 1 << 20 };
 
-/* False where there is no home. Makes the folders if `make`. */
-static bool find_file(char path[static PATH_MAX], bool make) {
-    const char * state = getenv("XDG_STATE_HOME");
-    const char * home = getenv("HOME");
-    const bool given = state && *state == '/'; /* a relative one is to be ignored, says the specification */
-    if (!given && (!home || *home != '/')) { return false; }
-    const int n = snprintf(path, PATH_MAX, "%s%s/tat/runs", given ? state : home, given ? "" : "/.local/state");
-    if (n < 0 || n >= PATH_MAX) { return false; }
-    for (char * slash = strchr(path + 1, '/'); make && slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        mkdir(path, 0700); /* or it is there, or opening the file fails */
-        *slash = '/';
-    }
-    return true;
-}
-
 static int open_file(int flags, int lock) {
-    char path[PATH_MAX];
-    const int fd =
-        find_file(path, flags & O_CREAT) ? open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600) : -1;
+    char * path = state_file("runs");
+    if (path && flags & O_CREAT) { state_file_folders(path); }
+    const int fd = path ? open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600) : -1;
     struct stat status;
+    free(path);
     if (fd >= 0 && (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || flock(fd, lock) != 0)) {
         close(fd);
         return -1;

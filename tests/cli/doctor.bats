@@ -300,7 +300,7 @@ assert all(c["found"] and set(c) == {"check", "verdict", "found", "advice"} for 
 }
 
 @test "--memory: what is measured is kept" {
-    export XDG_CACHE_HOME=$BATS_TEST_TMPDIR/cache
+    export XDG_STATE_HOME=$BATS_TEST_TMPDIR/state
     run --separate-stderr "$TAT" doctor --memory --json
     [ "$status" -eq 0 ]
     python3 -c '
@@ -311,7 +311,7 @@ assert found["host"]["cpus"] >= 1 and found["cache_bytes"] > 0
 assert {r["threads"] for r in found["reads"]} == {a["threads"] for a in found["arithmetic"]}
 assert 1 in {r["threads"] for r in found["reads"]} and len({r["buffer_bytes"] for r in found["reads"]}) == 2
 assert all(0 < r["low"] <= r["per_second"] <= r["high"] for r in found["reads"] + found["arithmetic"])' \
-        "$output" "$XDG_CACHE_HOME"
+        "$output" "$XDG_STATE_HOME"
     run "$TAT" doctor --memory open/program
     [ "$status" -eq 2 ]
 }

@@ -258,11 +258,11 @@ static void roofs_are_those_of_the_bytes_and_threads(void ** state) {
 }
 
 static int make_folder(void ** state) {
-    char cache[64];
+    char kept[64];
     (void) state;
     if (!mkdtemp(folder)) { return -1; }
-    snprintf(cache, sizeof cache, "%s/tat", folder);
-    return setenv("XDG_CACHE_HOME", folder, 1) || mkdir(cache, 0700);
+    snprintf(kept, sizeof kept, "%s/tat", folder);
+    return setenv("XDG_STATE_HOME", folder, 1) || mkdir(kept, 0700);
 }
 
 static int remove_folder(void ** state) {

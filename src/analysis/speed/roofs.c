@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "analysis/speed/speed.h"
+#include "analysis/state_file.h"
 
 /* FNV-1a: a name, no secret. */
 static uint64_t hash(uint64_t h, const char * text) {
@@ -13,18 +14,15 @@ static uint64_t hash(uint64_t h, const char * text) {
 
 /* A home folder can be on several machines, so the file's name says of which it is. */
 char * roofs_path(const json_t * host) {
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     const char * cpu = json_string_value(json_object_get(host, "cpu"));
-    char numbers[64];
-    char * path = NULL;
-    const bool own = cache && *cache;
-    if (!cpu || (!own && !(home && *home))) { return NULL; }
+    char numbers[64], name[64];
+    if (!cpu) { return NULL; }
     snprintf(numbers, sizeof numbers, "/%" JSON_INTEGER_FORMAT "/%" JSON_INTEGER_FORMAT,
              json_integer_value(json_object_get(host, "cpus")),
              json_integer_value(json_object_get(host, "memory_bytes")));
     const unsigned long long id = hash(hash(0xcbf29ce484222325u, cpu), numbers);
-    const int length = asprintf(&path, "%s%s/tat/machine-%016llx.json", own ? cache : home, own ? "" : "/.cache", id);
-    return length < 0 ? NULL : path;
+    snprintf(name, sizeof name, "machine-%016llx.json", id);
+    return state_file(name);
 }
 
 /* Of an array, what makes sense. */

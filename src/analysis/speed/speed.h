@@ -37,7 +37,7 @@ struct machine_roofs {
     struct roof_rate read[ROOF_RATES], arithmetic[ROOF_RATES];
 };
 
-/* Where the measurements of a machine are kept: the caller's; NULL: memory, or no folder for caches. */
+/* Where the measurements of a machine are kept: the caller's; NULL: memory, or no home folder. */
 char * roofs_path(const json_t * host);
 
 /* Of the machine that a run's metadata names (NULL: unknown). */
