@@ -2,6 +2,7 @@
  *
  * What follows from the order of things: times, the token index of each context, phases.
  */
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,12 +10,74 @@
 #include "format/trace.h"
 #include "format/warmup.h"
 
-/* ---- times ---- */
+/* ---- order ---- */
 
+struct place {
+    uint64_t tick;
+    uint32_t number;
+};
+
+/* qsort may put equal elements in any order, so no two are equal here. */
 static int by_tick(const void * a, const void * b) {
-    const uint64_t x = ((const struct anchor *) a)->tick, y = ((const struct anchor *) b)->tick;
-    return (x > y) - (x < y);
+    const struct place *x = a, *y = b;
+    if (x->tick != y->tick) { return x->tick < y->tick ? -1 : 1; }
+    return (x->number > y->number) - (x->number < y->number);
 }
+
+/* The order of a list by the ticks at `tick_at` in its elements; equal ones keep their order. *places is NULL if they
+ * are in order already. False: memory. */
+static bool order_by_tick(const struct list * list, size_t size, size_t tick_at, struct place ** places) {
+    const char * at = list->count ? (const char *) list->data + tick_at : NULL;
+    uint64_t before = 0, tick = 0;
+    uint32_t sorted = 0;
+    *places = NULL;
+    for (; sorted < list->count; sorted++, before = tick) {
+        memcpy(&tick, at + sorted * size, sizeof tick);
+        if (tick < before) { break; }
+    }
+    if (sorted == list->count) { return true; }
+    if (!(*places = malloc(list->count * sizeof **places))) { return false; }
+    for (uint32_t i = 0; i < list->count; i++) {
+        memcpy(&tick, at + i * size, sizeof tick);
+        (*places)[i] = (struct place){ tick, i };
+    }
+    qsort(*places, list->count, sizeof **places, by_tick);
+    return true;
+}
+
+static bool arrange(struct list * list, size_t size, const struct place * places) {
+    if (!places) { return true; }
+    char * arranged = malloc(list->count * size);
+    if (!arranged) { return false; }
+    for (uint32_t i = 0; i < list->count; i++) {
+        memcpy(arranged + i * size, (const char *) list->data + places[i].number * size, size);
+    }
+    free(list->data);
+    list->data = arranged;
+    list->capacity = list->count;
+    return true;
+}
+
+static bool sort(struct list * list, size_t size, size_t tick_at) {
+    struct place * places;
+    const bool good = order_by_tick(list, size, tick_at, &places) && arrange(list, size, places);
+    free(places);
+    return good;
+}
+
+/* Blocks come in the order in which evaluations end. With several contexts, that is not the order in which they
+ * begin. */
+static bool sort_all(struct tat_trace * trace) {
+    struct place * places;
+    const bool good = order_by_tick(&trace->bodies, sizeof(struct body), offsetof(struct body, begin_tick), &places) &&
+                      arrange(&trace->evaluations, sizeof(struct tat_evaluation), places) &&
+                      arrange(&trace->bodies, sizeof(struct body), places) &&
+                      sort(&trace->events, sizeof(struct tat_event), offsetof(struct tat_event, at_tick));
+    free(places);
+    return good;
+}
+
+/* ---- times ---- */
 
 #define NS_MOST 0x1p60 /* 36 years; damage can make times longer: they are cut, so that sums stay exact */
 
@@ -46,8 +109,8 @@ int64_t timeline_ns(const struct tat_trace * trace, uint64_t tick) {
     return anchors[low].ns + to_ns(rate * (double) (int64_t) (tick - anchors[low].tick));
 }
 
-static void set_times(struct tat_trace * trace, uint32_t evaluation, uint32_t event) {
-    if (trace->anchors.count) { qsort(trace->anchors.data, trace->anchors.count, sizeof(struct anchor), by_tick); }
+static bool set_times(struct tat_trace * trace, uint32_t evaluation, uint32_t event) {
+    if (!sort(&trace->anchors, sizeof(struct anchor), offsetof(struct anchor, tick))) { return false; }
     for (uint32_t i = evaluation; i < trace->evaluations.count; i++) {
         const struct body * b = &LIST(struct body, trace->bodies)[i];
         struct tat_evaluation * e = &LIST(struct tat_evaluation, trace->evaluations)[i];
@@ -59,44 +122,6 @@ static void set_times(struct tat_trace * trace, uint32_t evaluation, uint32_t ev
         struct tat_event * e = &LIST(struct tat_event, trace->events)[i];
         e->at_ns = timeline_ns(trace, e->at_tick);
     }
-}
-
-/* ---- order ---- */
-
-struct pair {
-    struct tat_evaluation e;
-    struct body b;
-};
-
-static int by_begin(const void * a, const void * b) {
-    const uint64_t x = ((const struct pair *) a)->b.begin_tick, y = ((const struct pair *) b)->b.begin_tick;
-    return (x > y) - (x < y);
-}
-
-static int by_at(const void * a, const void * b) {
-    const uint64_t x = ((const struct tat_event *) a)->at_tick, y = ((const struct tat_event *) b)->at_tick;
-    return (x > y) - (x < y);
-}
-
-/* Blocks come in the order in which evaluations end. With several contexts, that is not the order in which they
- * begin. */
-static bool sort_all(struct tat_trace * trace) {
-    const uint32_t count = trace->evaluations.count;
-    if (trace->events.count) { qsort(trace->events.data, trace->events.count, sizeof(struct tat_event), by_at); }
-    struct tat_evaluation * e = LIST(struct tat_evaluation, trace->evaluations);
-    struct body * b = LIST(struct body, trace->bodies);
-    bool sorted = true;
-    for (uint32_t i = 1; i < count && sorted; i++) { sorted = b[i - 1].begin_tick <= b[i].begin_tick; }
-    if (sorted) { return true; }
-    struct pair * pairs = malloc(count * sizeof *pairs);
-    if (!pairs) { return false; }
-    for (uint32_t i = 0; i < count; i++) { pairs[i] = (struct pair){ e[i], b[i] }; }
-    qsort(pairs, count, sizeof *pairs, by_begin);
-    for (uint32_t i = 0; i < count; i++) {
-        e[i] = pairs[i].e;
-        b[i] = pairs[i].b;
-    }
-    free(pairs);
     return true;
 }
 
@@ -232,7 +257,7 @@ static bool tells_warmup(const struct tat_trace * trace, uint32_t event) {
 
 bool timeline_extend(struct tat_trace * trace, struct timeline * line, bool * revised) {
     *revised = false;
-    set_times(trace, line->evaluations, line->events);
+    if (!set_times(trace, line->evaluations, line->events)) { return false; }
     for (uint32_t i = line->evaluations; i < trace->evaluations.count; i++) {
         LIST(struct tat_evaluation, trace->evaluations)[i].phase = TAT_PHASE_OTHER;
     }

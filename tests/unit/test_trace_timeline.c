@@ -11,6 +11,22 @@
 
 #include "trace_builder.h"
 
+/* A qsort that puts the last of equal elements first, as any may. */
+void qsort(void * base, size_t count, size_t size, int (*compare)(const void *, const void *)) {
+    char *all = base, *scratch = malloc(size);
+    if (!scratch) { abort(); }
+    for (size_t i = 0; i + 1 < count; i++) {
+        size_t least = i;
+        for (size_t j = i + 1; j < count; j++) {
+            if (compare(all + j * size, all + least * size) <= 0) { least = j; }
+        }
+        memcpy(scratch, all + i * size, size);
+        memmove(all + i * size, all + least * size, size);
+        memcpy(all + least * size, scratch, size);
+    }
+    free(scratch);
+}
+
 enum { YES = 2, NO = 0, SUBJECT = 7 }; /* zigzag: 1, 0 */
 
 struct fixture {
@@ -243,6 +259,40 @@ static void test_order_of_beginning(void ** state) {
     end(&f);
 }
 
+/* Evaluations, events and anchors of one tick keep the order of the file, whatever qsort does with equal elements. */
+static void test_ties_keep_the_order_of_the_file(void ** state) {
+    (void) state;
+    enum { TIES = 5 };
+    struct fixture f;
+    begin(&f);
+    const uint32_t t = graph(&f, 1, 1, 1);
+    const uint64_t last[] = { 9000, 9000 };
+    tb_event(&f.b, TAT_EVENT_CLOCK, 9000, last, 2, NULL);
+    for (uint32_t i = 0; i < TIES; i++) {
+        const uint64_t anchor[] = { 1000, 1000 + i }, value[] = { SUBJECT, 2 * i };
+        tb_event(&f.b, TAT_EVENT_CLOCK, 3000, anchor, 2, NULL);
+        tb_event(&f.b, TAT_EVENT_LOAD_END, 2000, value, 2, NULL);
+        tb_evaluation(&f.b,
+                      (struct tb_evaluation){ .template_id = t, .n_callbacks = 1, .begin = 7000, .n_threads = 9 - i });
+    }
+    tb_evaluation(&f.b, (struct tb_evaluation){ .template_id = t, .n_callbacks = 1, .begin = 5000, .n_threads = 4 });
+    open_trace(&f);
+    uint32_t count;
+    const struct tat_evaluation * e = tat_trace_evaluations(f.trace, &count);
+    assert_int_equal(count, TIES + 1);
+    assert_int_equal(e[0].n_threads, 4);
+    for (uint32_t i = 0; i < TIES; i++) { assert_int_equal(e[1 + i].n_threads, 9 - i); }
+    /* From the last of the anchors at one tick to the next: 1004 at 1000, 9000 at 9000. */
+    assert_int_equal(e[0].begin_ns, 1004 + 7996 / 2);
+    const struct tat_event * events = tat_trace_events(f.trace, &count);
+    assert_int_equal(count, 2 * TIES + 1);
+    for (uint32_t i = 0; i < TIES; i++) {
+        assert_int_equal(events[i].value[1], i);
+        assert_int_equal(events[TIES + i].value[1], 1000 + i);
+    }
+    end(&f);
+}
+
 /* The clock runs at 2 ticks per nanosecond, then at 4: times between two anchors lie on the line through them. */
 static void test_clock_anchors(void ** state) {
     (void) state;
@@ -365,12 +415,19 @@ static void test_losses_of_an_end(void ** state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_two_sequences_in_turn),  cmocka_unit_test(test_warmup_that_is_announced),
-        cmocka_unit_test(test_warmup_by_what_follows), cmocka_unit_test(test_no_warmup),
-        cmocka_unit_test(test_prompt_in_ubatches),     cmocka_unit_test(test_contexts_count_for_themselves),
-        cmocka_unit_test(test_order_of_beginning),     cmocka_unit_test(test_clock_anchors),
-        cmocka_unit_test(test_clock_without_anchors),  cmocka_unit_test(test_clock_that_lies),
-        cmocka_unit_test(test_totals_without_an_end),  cmocka_unit_test(test_losses_of_an_end),
+        cmocka_unit_test(test_two_sequences_in_turn),
+        cmocka_unit_test(test_warmup_that_is_announced),
+        cmocka_unit_test(test_warmup_by_what_follows),
+        cmocka_unit_test(test_no_warmup),
+        cmocka_unit_test(test_prompt_in_ubatches),
+        cmocka_unit_test(test_contexts_count_for_themselves),
+        cmocka_unit_test(test_order_of_beginning),
+        cmocka_unit_test(test_clock_anchors),
+        cmocka_unit_test(test_ties_keep_the_order_of_the_file),
+        cmocka_unit_test(test_clock_without_anchors),
+        cmocka_unit_test(test_clock_that_lies),
+        cmocka_unit_test(test_totals_without_an_end),
+        cmocka_unit_test(test_losses_of_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
