@@ -244,8 +244,8 @@ served() {
     rm -rf "${traces:?}"/*
     AGENT=$AGENT_EXACT FAKEGGML_SLOW=$node FAKEGGML_RULE=every compare "$HOST_DIR/fake_host1" -t 3
     is exact "$(counted graphs)" longest_node $node longest_wait $node
-    # The others sleep for 10 ms in each graph, and thread 0 is at the barrier long before they wake up.
-    [ "$(fact longest_wait_ms)" -ge $((5 * $(counted graphs))) ]
+    # In each graph the others take 10 ms more, from when thread 0 has reached the barrier.
+    [ "$(fact longest_wait_ms)" -ge 9 ]
     everything_is_there
 }
 
@@ -253,7 +253,7 @@ served() {
     AGENT=$AGENT_EXACT FAKEGGML_SLOW=40 compare "$HOST_DIR/fake_host1" -t 1
     is exact "$(counted graphs)"
     [ "$(fact waits)" -gt "$(counted graphs)" ]
-    [ "$(fact longest_wait_ms)" -lt $((5 * $(counted graphs))) ] # nothing, unless the machine is busy
+    [ "$(fact longest_wait_ms)" -lt 9 ]
     everything_is_there
 }
 

@@ -4,6 +4,7 @@
  * part, before the barrier; an abort takes effect behind that node.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -36,6 +37,8 @@ struct team {
     bool fuses;
     int abort_at; /* relaxed: the barrier orders it */
     int status;
+    unsigned arrived; /* barriers that thread 0 has reached; release and acquire */
+    pthread_t first;  /* thread 0 */
     pthread_barrier_t barrier;
 };
 
@@ -43,13 +46,17 @@ struct team {
 void ggml_barrier(struct team * team);
 
 void ggml_barrier(struct team * team) {
+    if (pthread_equal(pthread_self(), team->first)) { __atomic_fetch_add(&team->arrived, 1, __ATOMIC_RELEASE); }
     pthread_barrier_wait(&team->barrier);
 }
 
-/* FAKEGGML_SLOW: at the node of this number, all threads but the first take 10 ms. */
-static void dawdle(int node) {
+/* FAKEGGML_SLOW: at the node of this number, all threads but the first take 10 ms more than the first, which waits at
+ * the barrier behind `passed` others. */
+static void dawdle(const struct team * team, int node, unsigned passed) {
     const char * slow = getenv("FAKEGGML_SLOW");
-    if (slow && atoi(slow) == node) { nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL); }
+    if (!slow || atoi(slow) != node) { return; }
+    while (__atomic_load_n(&team->arrived, __ATOMIC_ACQUIRE) <= passed) { sched_yield(); }
+    nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
 }
 
 struct worker {
@@ -98,6 +105,7 @@ static void * compute(void * argument) {
     struct team * team = w->team;
     struct ggml_cgraph * graph = team->graph;
     const int threads = team->plan->n_threads;
+    unsigned passed = 0;
     for (int n = 0; n < graph->n_nodes && __atomic_load_n(&team->abort_at, __ATOMIC_RELAXED) != n; n++) {
         struct ggml_tensor * node = graph->nodes[n];
         if (team->rule != RULE_EVERY && is_empty(node)) { continue; }
@@ -107,10 +115,11 @@ static void * compute(void * argument) {
         } else {
             ggml_compute_node(node, w->thread, threads);
         }
-        if (w->thread != 0) { dawdle(n); }
+        if (w->thread != 0) { dawdle(team, n, passed); }
         if (w->thread == 0) { call_back(team, n); }
         if (w->thread == 0 && team->rule == RULE_UNKNOWN && n % 7 == 3) { call_back(team, n); }
         ggml_barrier(team);
+        passed++;
     }
     return NULL;
 }
@@ -136,7 +145,9 @@ struct ggml_cplan ggml_graph_plan(const struct ggml_cgraph * graph, int n_thread
 
 int ggml_graph_compute(struct ggml_cgraph * graph, struct ggml_cplan * plan) {
     if (plan->guard != FAKEGGML_GUARD || plan->n_threads > THREADS_MAX) { abort(); }
-    struct team team = { .graph = graph, .plan = plan, .rule = fakeggml_rule(), .abort_at = -1 };
+    struct team team = {
+        .graph = graph, .plan = plan, .rule = fakeggml_rule(), .abort_at = -1, .first = pthread_self()
+    };
     struct worker workers[THREADS_MAX];
     team.fuses = fusion_is_on(&team);
     pthread_barrier_init(&team.barrier, NULL, (unsigned) plan->n_threads);

@@ -13,7 +13,7 @@ struct trace_facts {
     uint64_t traces, ended, emitted, stored, lost, callbacks_emitted, callbacks_stored, events_emitted, events_stored,
         events_lost, evaluations, templates, contexts, aborted, unmatched, relearned, cut, failed, damaged_bytes,
         undecodable, orphans, records, model_files, notes, outside, exact, own_reads, in_file, copied, of_no_file;
-    uint64_t node_ns[NODES_TIMED], wait_ns[NODES_TIMED]; /* summed over all evaluations */
+    uint64_t node_ns[NODES_TIMED], wait_ns[NODES_TIMED]; /* least of all evaluations; 0: none */
     uint64_t waits;
     uint64_t tensors;
     char served[1024]; /* what each context did, in order, with commas: number:model file:first token-last token */
