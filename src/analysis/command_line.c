@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "analysis/command_options.h"
 #include "analysis/units.h"
 
 static const char LLAMA[] = "llama-";
@@ -36,18 +37,10 @@ static bool is_option(const char * argument) {
     return argument[0] == '-' && argument[1] && !isdigit((unsigned char) argument[1]) && argument[1] != '.';
 }
 
-static bool takes_text(const char * option) {
-    static const char * const options[] = { "-p", "--prompt",         "-sys",        "--system-prompt",
-                                            "-r", "--reverse-prompt", "--in-prefix", "--in-suffix",
-                                            "-j", "--json-schema",    "--grammar" };
-    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
-        if (strcmp(option, options[i]) == 0) { return true; }
-    }
-    return false;
-}
-
 bool command_takes_value(const json_t * command, size_t i) {
-    const char * option = command_argument(command, i);
-    if (i + 1 >= json_array_size(command) || !is_option(option) || strchr(option, '=')) { return false; }
-    return takes_text(option) || !is_option(command_argument(command, i + 1));
+    const char * argument = command_argument(command, i);
+    if (i + 1 >= json_array_size(command) || !is_option(argument) || strchr(argument, '=')) { return false; }
+    const struct command_option * option = command_option(argument);
+    if (option && (option->takes == OPTION_ON || option->takes == OPTION_OFF)) { return false; }
+    return (option && option->takes == OPTION_TEXT) || !is_option(command_argument(command, i + 1));
 }

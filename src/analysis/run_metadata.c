@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analysis/command_line.h"
+#include "analysis/command_options.h"
 
 enum { METADATA_MAX = 1 << 20 }; /* it is a few KiB */
 
@@ -24,35 +24,11 @@ json_t * run_metadata(const struct tat_trace * trace) {
     return metadata;
 }
 
-/* Reads a number with nothing after it. */
-static bool read_number(const char * text, int64_t * value) {
-    char * end;
-    *value = strtoll(text, &end, 10);
-    return end != text && !*end;
-}
-
-/* The value of the option at i, if that is -n; NULL otherwise. */
-static const char * asked_by(const json_t * command, size_t i) {
-    static const char * const options[] = { "-n", "--predict", "--n-predict" };
-    const char * argument = command_argument(command, i);
-    for (size_t o = 0; o < sizeof options / sizeof options[0]; o++) {
-        const size_t length = strlen(options[o]);
-        if (strncmp(argument, options[o], length) != 0) { continue; }
-        if (argument[length] == '=') { return argument + length + 1; }
-        if (!argument[length]) { return command_argument(command, i + 1); }
-    }
-    return NULL;
-}
-
 int64_t run_asked_tokens(const json_t * metadata) {
-    const json_t * command = json_object_get(metadata, "command");
-    const int program = command_program(metadata);
-    int64_t asked = -1; /* the last -n counts */
-    for (size_t i = (size_t) program + 1; program >= 0 && i < json_array_size(command); i++) {
-        const char * value = asked_by(command, i);
-        int64_t number;
-        if (value && read_number(value, &number)) { asked = number; }
-        i += command_takes_value(command, i);
-    }
-    return asked;
+    json_t * options = command_options(metadata);
+    const json_t * asked = json_object_get(options, "n_predict");
+    if (!asked) { asked = json_object_get(options, "n_gen"); }
+    const int64_t number = json_is_integer(asked) ? json_integer_value(asked) : -1;
+    json_decref(options);
+    return number;
 }

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "analysis/caveats.h"
+#include "analysis/command_options.h"
 #include "analysis/machine.h"
 #include "export/file_replace.h"
 #include "export/gguf_csv.h"
@@ -177,41 +178,38 @@ static json_t * checks_json(const struct tat_verification * v) {
 
 /* ---- trace_metadata.json ---- */
 
-/* Options whose value says what was asked, or where things are, or lets somebody in. */
-static bool is_telling(const char * option, size_t length) {
-    static const char * const telling[] = {
-        "-p",          "--prompt",
-        "-f",          "--file",
-        "-bf",         "--binary-file",
-        "-sys",        "--system-prompt",
-        "-sysf",       "--system-prompt-file",
-        "-r",          "--reverse-prompt",
-        "--in-prefix", "--in-suffix",
-        "-j",          "--json-schema",
-        "--grammar",   "--api-key",
-        "-hft",        "--hf-token",
-        "-m",          "--model",
-    };
-    for (size_t i = 0; i < sizeof telling / sizeof telling[0]; i++) {
-        if (strlen(telling[i]) == length && strncmp(option, telling[i], length) == 0) { return true; }
-    }
-    return false;
-}
-
 static const char * last_of(const char * path) {
     const char * slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
 }
 
-/* Without paths and prompts: of the program that computed its name stays, by which its options are found. */
-static json_t * private_argument(const struct tat_run_info * info, int i, const char * program) {
+/* A number, several of them, or a range. */
+static bool is_number(const char * text) {
+    return strspn(text, "0123456789.,:-+") == strlen(text);
+}
+
+static bool may_be_told(const char * value, const struct command_option * option) {
+    if (option && option->tells) { return false; }
+    return is_number(value) || (option && option->takes == OPTION_WORD && !strpbrk(value, "/ "));
+}
+
+/* Only what cannot be a prompt, a path or a key: options, numbers, and the values of options known to be harmless. Of
+ * the program that computed its name stays, by which its options are found. */
+static bool is_harmless(const struct tat_run_info * info, int i) {
     const char * argument = info->argv[i];
     const char * value = strchr(argument, '=');
+    if (i == 0) { return !strpbrk(argument, "/ "); }
+    const char * last = info->argv[i - 1];
+    const struct command_option * before = strchr(last, '=') ? NULL : command_option(last);
+    if (may_be_told(argument, before)) { return true; }
+    if (argument[0] != '-' || (before && before->takes == OPTION_TEXT) || strpbrk(argument, "/ ")) { return false; }
+    return !value || may_be_told(value + 1, command_option(argument));
+}
+
+static json_t * private_argument(const struct tat_run_info * info, int i, const char * program) {
+    const char * argument = info->argv[i];
     if (strcmp(last_of(argument), last_of(program)) == 0) { return json_string(last_of(argument)); }
-    const bool follows = i && is_telling(info->argv[i - 1], strlen(info->argv[i - 1]));
-    const bool tells = value && is_telling(argument, (size_t) (value - argument));
-    const bool hide = follows || tells || strchr(argument, '/') || strchr(argument, ' ');
-    return json_string(hide ? "(left out)" : argument);
+    return json_string(is_harmless(info, i) ? argument : "(left out)");
 }
 
 static json_t * command_json(const struct tat_run_info * info, const struct tat_file_header * h) {
@@ -262,6 +260,7 @@ static json_t * metadata(const struct tat_trace * trace, struct tat_gguf ** mode
     if (!m) { return NULL; }
     if (info && info->exit_status >= 0) { json_object_set_new(m, "exit_status", json_integer(info->exit_status)); }
     const char * ggml = strrchr(h->ggml_path, '/');
+    json_object_set_new(m, "options", command_options(m));
     json_object_set_new(
         m, "ggml",
         json_pack("{s:s, s:s}", "version", h->ggml_version, "library", is_private && ggml ? ggml + 1 : h->ggml_path));

@@ -391,14 +391,42 @@ says_why() {
     expected="was killed by signal 9 (Killed) before" says_why sh -c 'kill -KILL $$'
 }
 
+# options EXPECTED PROGRAM ARGUMENT...: what trace_metadata.json says of a program with these arguments.
+options() {
+    cp "$HOST" "$2"
+    rm -rf run
+    "$TAT" record $private -o run -- sh -c 'exec ./"$0" "$toy"' "${@:2}" 2> said
+    python3 -c '
+import json, sys
+found = json.load(open("run/trace_metadata.json"))["options"]
+assert found == json.loads(sys.argv[1]), found' "$1"
+}
+
+@test "record: the options of the run by name, however they are spelt" {
+    toy
+    options '{"prompt": "a b", "n_predict": 5, "temperature": 0.8, "top_k": 40, "seed": 3, "n_threads": 2, "n_ctx": 512}' llama-completion \
+        -p "a b" -n 5 --temp 0.8 --top-k 40 -s 3 -t 2 -c 512
+    options '{"prompt": "-n", "n_predict": -1, "top_k": 1, "n_ctx": 64, "use_mmap": false, "flash_attn": "off"}' llama-cli \
+        --n_predict 7 --no-mmap --prompt -n --predict -1 --top_k 1 --ctx-size 64 -fa off
+    options '{"flash_attn": true, "n_predict": 4, "temperature": 1}' llama-cli -fa --unknown x --n-predict 4 --temperature 1 # -n5 is none
+    options '{"n_parallel": 2, "seed": 1, "conversation": false, "type_k": "q8_0"}' llama-server -np 2 -n5 --seed=1 -no-cnv -ctk q8_0 -m x
+    options '{"n_prompt": "16,32", "n_gen": 8, "repetitions": 2}' llama-bench -p 16,32 -n 8 -r 2
+    options '{}' other -n 5 -p x
+    private=--private options '{"prompt": "(left out)", "n_predict": 5, "top_k": 3}' llama-completion -p secret -n 5 --top-k 3
+    ! grep -q secret run/trace_metadata.json
+}
+
 @test "record: a private command line keeps the name of the program, and no value of what tells" {
     toy
     cp "$HOST" host
-    "$TAT" record --private -o run -- nice -n 0 sh -c 'exec ./host "$toy"' --prompt=Hello -p Hello -r Hello --api-key=Hello --seed=3 2> said
+    "$TAT" record --private -o run -- nice -n 0 sh -c 'exec ./host "$toy"' --prompt=Hello -p Hello -r Hello --api-key=Hello --seed=3 \
+        --in_prefix Hello Hello -ctk q8_0 --unknown Hello -p -Hello 2> said
     python3 -c '
 import json
 m = json.load(open("run/trace_metadata.json"))
-assert m["command"] == ["nice", "-n", "0", "sh", "-c", "(left out)", "(left out)", "-p", "(left out)", "-r", "(left out)", "(left out)", "--seed=3"], m["command"]'
+assert m["command"] == ["nice", "-n", "0", "(left out)", "-c", "(left out)", "(left out)", "-p", "(left out)", "-r", "(left out)", "(left out)", "--seed=3",
+    "--in_prefix", "(left out)", "(left out)", "-ctk", "q8_0", "--unknown", "(left out)", "-p", "(left out)"], m["command"]
+assert m["options"] == {}, m["options"]'
     "$TAT" record --private -o named -- "$PWD/host" "$toy" 2> said
     python3 -c 'import json; assert json.load(open("named/trace_metadata.json"))["command"] == ["host", "(left out)"]'
 }
