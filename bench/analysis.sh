@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# analysis.sh: measures what asking a trace costs, and writes it to bench/ANALYSIS.md. About five minutes; nothing else should
-# run meanwhile. It needs 2 GB in the folder for temporary files, and leaves nothing there.
+# analysis.sh: measures what asking a trace costs, and writes it to bench/ANALYSIS.md. About ten minutes; nothing else should
+# run meanwhile. It needs 12 GB of memory and 9 GB in the folder for temporary files, and leaves nothing there.
 . "$(dirname "$0")/../scripts/common.sh"
 
 build=${BUILD:-$root/build}
@@ -56,10 +56,13 @@ measure() {
             echo '```'
         done
     done
-    trace=$(grown SmolLM2-135M-Instruct.Q4_1.gguf 10)
-    printf '\n## Three aggregates of ten million records, and peers (`bench/peers.py`)\n```\n'
-    PYTHONPATH=$root/python:$work/polars "$python" "$root/bench/peers.py" "$trace" "$work" "$rounds"
-    printf '```\n\n## A million records as a data frame (`bench/frame.py`)\n```\n'
+    for millions in 10 100; do
+        trace=$(grown SmolLM2-135M-Instruct.Q4_1.gguf "$millions")
+        printf '\n## Three aggregates of %s million records, and peers (`bench/peers.py`)\n```\n' "$millions"
+        PYTHONPATH=$root/python:$work/polars "$python" "$root/bench/peers.py" "$trace" "$work" "$rounds"
+        echo '```'
+    done
+    printf '\n## A million records as a data frame (`bench/frame.py`)\n```\n'
     PYTHONPATH=$root/python "$python" "$root/bench/frame.py" "$trace" 1000000 "$rounds"
     echo '```'
 }

@@ -4,8 +4,9 @@
     peers.py TRACE FOLDER ROUNDS
 
 Hottest tensors (20, by bytes), bytes by layer, and bytes by token and layer, of prompt and generation. FOLDER gets the
-Parquet file, with just the columns that are needed, and the flat records; what is loaded is in the page cache. Prints a
-table of medians in seconds, with loading and without, and fails where the results are not the same.
+Parquet file, with just the columns that are needed, and the flat records; what is loaded is in the page cache. Each
+answers in tables of its own kind: making them comparable is not timed. Prints a table of medians in seconds, with
+loading and without, and fails where the results are not the same.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ CHUNK = 500  # evaluations made into records at a time
 
 #: Bytes of the hottest tensors, by layer, and by evaluation and layer: dictionaries, so that they compare.
 Answer = tuple[dict[int, int], dict[int, int], dict[tuple[int, int], int]]
+#: The answer as the engine gives it, and what makes it comparable.
+Answering = Callable[[], tuple[Any, Any, Any]]
+Comparing = Callable[[Any, Any, Any], Answer]
 
 
 def columns_of(records: npt.NDArray[np.void]) -> pa.Table:
@@ -66,72 +70,79 @@ def write_files(trace: Path, folder: Path) -> tuple[Path, Path]:
     return flat, parquet
 
 
-def by_tat(trace: Path) -> tuple[object, Callable[[], Answer]]:
+def by_tat(trace: Path) -> tuple[object, Answering, Comparing]:
     """Open a trace; the C library multiplies."""
     t = tat.TraceAnalyzer(trace)
 
-    def answer() -> Answer:
-        cells = t.matrix(by="layer", value="bytes", phases=tat._abi.INFERENCE)
-        tensors = t.matrix(by="tensor", value="bytes", phases=tat._abi.INFERENCE).sum()
-        evaluation = cells.index.get_level_values("evaluation").to_numpy()
-        values, names = cells.to_numpy(), [65535 if c == -1 else c for c in map(int, cells.columns.to_list())]
-        rows, places = np.nonzero(values)
-        matrix = {
-            (int(evaluation[r]), names[p]): int(v) for r, p, v in zip(rows, places, values[rows, places], strict=True)
-        }
-        layers = {name: int(v) for name, v in zip(names, values.sum(axis=0), strict=True)}
-        return top(by_number(tensors)), layers, matrix
+    def answer() -> tuple[pd.Series[int], pd.Series[int], pd.DataFrame]:
+        cells = t.matrix(by="layer")
+        return t.totals(by="tensor").nlargest(HOTTEST), cells.sum(), cells
 
-    return t, answer
+    def compare(tensors: pd.Series[int], layers: pd.Series[int], cells: pd.DataFrame) -> Answer:
+        evaluation, values = cells.index.get_level_values("evaluation").to_numpy(), cells.to_numpy()
+        number = [65535 if n == -1 else n for n in map(int, cells.columns.to_list())]
+        places = np.argwhere(values).tolist()
+        matrix = {(int(evaluation[row]), number[column]): int(values[row, column]) for row, column in places}
+        return by_number(tensors), dict(zip(number, layers.to_list(), strict=True)), matrix
+
+    return t, answer, compare
 
 
-def by_pandas(flat: Path) -> tuple[object, Callable[[], Answer]]:
+def by_pandas(flat: Path) -> tuple[object, Answering, Comparing]:
     """Read flat records into a data frame."""
     records = np.fromfile(flat, dtype=tat.ACCESS)
     frame = pd.DataFrame({name: records[name] for name in ("evaluation", "tensor", "layer", "bytes")})
     frame["phase"] = records["flags"] >> 8 & 7
 
-    def answer() -> Answer:
+    def answer() -> tuple[pd.Series[int], pd.Series[int], pd.Series[int]]:
         used = frame[frame["phase"].isin(INFERENCE) & (frame["bytes"] > 0)]
-        tensors = used.groupby("tensor")["bytes"].sum()
-        layers = used.groupby("layer")["bytes"].sum()
-        matrix = used.groupby(["evaluation", "layer"])["bytes"].sum()
-        cells = zip(matrix.index.to_list(), matrix.to_list(), strict=True)
-        return top(by_number(tensors)), by_number(layers), {(e, n): b for (e, n), b in cells}
+        tensors, layers = used.groupby("tensor")["bytes"].sum(), used.groupby("layer")["bytes"].sum()
+        return tensors.nlargest(HOTTEST), layers, used.groupby(["evaluation", "layer"])["bytes"].sum()
 
-    return frame, answer
+    def compare(tensors: pd.Series[int], layers: pd.Series[int], cells: pd.Series[int]) -> Answer:
+        places: list[tuple[int, int]] = cells.index.to_list()
+        return by_number(tensors), by_number(layers), dict(zip(places, cells.to_list(), strict=True))
+
+    return frame, answer, compare
 
 
-def by_polars(parquet: Path) -> tuple[object, Callable[[], Answer]]:
+def by_polars(parquet: Path) -> tuple[object, Answering, Comparing]:
     """Read Parquet into a data frame."""
     frame = pl.read_parquet(parquet)
 
-    def answer() -> Answer:
-        used = frame.filter(pl.col("phase").is_in(INFERENCE) & (pl.col("bytes") > 0))
+    def answer() -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+        used = frame.lazy().filter(pl.col("phase").is_in(INFERENCE) & (pl.col("bytes") > 0))
         total = pl.col("bytes").sum()
-        tensors = used.group_by("tensor").agg(total)
-        layers = used.group_by("layer").agg(total)
-        matrix = used.group_by("evaluation", "layer").agg(total)
-        return top(dict(tensors.iter_rows())), dict(layers.iter_rows()), {(e, n): b for e, n, b in matrix.iter_rows()}
+        tensors = used.group_by("tensor").agg(total).sort(["bytes", "tensor"], descending=[True, False]).head(HOTTEST)
+        found = pl.collect_all([tensors, used.group_by("layer").agg(total), used.group_by("evaluation", "layer").agg(total)])
+        return found[0], found[1], found[2]
 
-    return frame, answer
+    def compare(tensors: pl.DataFrame, layers: pl.DataFrame, cells: pl.DataFrame) -> Answer:
+        return dict(tensors.iter_rows()), dict(layers.iter_rows()), {(e, n): b for e, n, b in cells.iter_rows()}
+
+    return frame, answer, compare
 
 
-def by_duckdb(parquet: Path) -> tuple[object, Callable[[], Answer]]:
+def by_duckdb(parquet: Path) -> tuple[object, Answering, Comparing]:
     """Load Parquet into a table in memory."""
     connection = duckdb.connect()
     connection.execute(f"CREATE TABLE records AS SELECT * FROM read_parquet('{parquet}')")
 
-    def fetch(keys: str) -> list[Any]:
-        sums = f"SELECT {keys}, sum(bytes)::BIGINT FROM records WHERE phase IN {INFERENCE} AND bytes > 0 GROUP BY {keys}"
-        return connection.execute(sums).fetchall()
+    def fetch(keys: str, end: str = "") -> pa.Table:
+        sums = f"SELECT {keys}, sum(bytes)::BIGINT AS bytes FROM records WHERE phase IN {INFERENCE} AND bytes > 0"
+        return connection.sql(f"{sums} GROUP BY {keys} {end}").to_arrow_table()
 
-    def answer() -> Answer:
-        tensors: dict[int, int] = dict(fetch("tensor"))
-        layers: dict[int, int] = dict(fetch("layer"))
-        return top(tensors), layers, {(e, n): b for e, n, b in fetch("evaluation, layer")}
+    def answer() -> tuple[pa.Table, pa.Table, pa.Table]:
+        hottest = fetch("tensor", f"ORDER BY bytes DESC, tensor LIMIT {HOTTEST}")
+        return hottest, fetch("layer"), fetch("evaluation, layer")
 
-    return connection, answer
+    def compare(tensors: pa.Table, layers: pa.Table, cells: pa.Table) -> Answer:
+        def rows(table: pa.Table) -> Any:
+            return zip(*(column.to_pylist() for column in table.columns), strict=True)
+
+        return dict(rows(tensors)), dict(rows(layers)), {(e, n): b for e, n, b in rows(cells)}
+
+    return connection, answer, compare
 
 
 def by_number(sums: pd.Series) -> dict[int, int]:
@@ -139,16 +150,11 @@ def by_number(sums: pd.Series) -> dict[int, int]:
     return {int(key): int(value) for key, value in zip(sums.index.to_list(), sums.to_list(), strict=True)}
 
 
-def top(tensors: dict[int, int]) -> dict[int, int]:
-    """The hottest tensors; where bytes tie, the lowest number."""
-    return dict(sorted(tensors.items(), key=lambda item: (-item[1], item[0]))[:HOTTEST])
-
-
 def main() -> int:
     """Measure in turn, compare, print."""
     trace, folder, rounds = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     flat, parquet = write_files(trace, folder)
-    peers: dict[str, Callable[[], tuple[object, Callable[[], Answer]]]] = {
+    peers: dict[str, Callable[[], tuple[object, Answering, Comparing]]] = {
         "tat, its trace": lambda: by_tat(trace),
         "Polars, Parquet": lambda: by_polars(parquet),
         "DuckDB, Parquet": lambda: by_duckdb(parquet),
@@ -160,14 +166,15 @@ def main() -> int:
     for _ in range(rounds):
         for name, load in peers.items():
             begin = time.perf_counter()
-            held, answer = load()
+            held, answer, compare = load()
             loaded = time.perf_counter()
             found = answer()
             end = time.perf_counter()
             loading[name].append(loaded - begin)
             answering[name].append(end - loaded)
-            answers.setdefault(name, found)
-            del held
+            if name not in answers:
+                answers[name] = compare(*found)
+            del held, answer, compare, found
     print(f"{'':22} {'loading':>9} {'answering':>10} {'together':>9}   seconds, medians of {rounds}")
     for name in peers:
         alone, answered = statistics.median(loading[name]), statistics.median(answering[name])

@@ -169,9 +169,20 @@ class TraceAnalyzer:
         model), operation names or expert numbers (over all layers). kinds chooses tensors: weight, state (KV cache),
         activation, input; not with ns. Raises TatError (USAGE) for anything else.
         """
-        wanted = self._evaluations(None, phases)
-        chosen = _all(self.trace) if wanted is None else wanted
-        return matrices.matrix(self.trace, self._words, by, value, wanted=chosen, kinds=kinds or ())
+        return matrices.matrix(self.trace, self._words, by, value, wanted=self._in_phases(phases), kinds=kinds or ())
+
+    def totals(
+        self,
+        by: matrices.By = "layer",
+        value: matrices.Value = "bytes",
+        phases: Names = _abi.INFERENCE,
+        kinds: Names = None,
+    ) -> pd.Series[int]:
+        """The sum over all evaluations for each key that any of them touched: matrix().sum(), without the matrix.
+
+        Arguments, units and errors are those of matrix().
+        """
+        return matrices.totals(self.trace, self._words, by, value, wanted=self._in_phases(phases), kinds=kinds or ())
 
     # ------------------------------------------------------------------------------------------------ answers
 
@@ -226,6 +237,10 @@ class TraceAnalyzer:
             before = np.concatenate([[0], np.cumsum(_flags(tokens, limit, "tokens"))])
             wanted &= (e["phase"] != _abi.PHASES.index("warmup")) & (before[first + count] > before[first])
         return wanted
+
+    def _in_phases(self, phases: Names) -> Flags:
+        wanted = self._evaluations(None, phases)
+        return _all(self.trace) if wanted is None else wanted
 
     def _tensors(self, components: Names) -> Flags | None:
         if components is None:

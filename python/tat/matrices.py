@@ -20,6 +20,7 @@ from tat.trace import Flags, Trace
 By = Literal["layer", "tensor", "component", "operation", "expert"]  # as enum tat_key counts them
 Value = Literal["bytes", "accesses", "ns"]  # as enum tat_measure does
 BAND = 1 << 22  # sums that are made at a time: 32 MiB
+BAND_TO_ADD = 1 << 16  # where they are only added up: what a core's cache holds
 SUMS_MOST = 1 << 32  # in all; a few bytes of a hostile trace may ask for any number
 
 
@@ -27,10 +28,8 @@ def matrix(
     trace: Trace, words: Vocabulary, by: By, value: Value, *, wanted: Flags, kinds: Iterable[str]
 ) -> pd.DataFrame:
     """One row for each evaluation wanted, and one column for each key that any of them touches."""
-    key, measure = _number(by, By, "by"), _number(value, Value, "value")
-    bits = sum(1 << _abi.KINDS.index(kind) for kind in _known_kinds(kinds))
-    count = library().tat_matrix_columns(trace.handle, key)
-    bands = [_used(sums[wanted[first:last]]) for first, last, sums in _bands(trace, key, measure, bits, count)]
+    request = _Request.of(trace, by, value, kinds)
+    bands = [_used(sums[wanted[first:last]]) for first, last, sums in _bands(trace, request, BAND)]
     used = np.unique(np.concatenate([band.columns for band in bands]))
     values = np.zeros((np.count_nonzero(wanted), len(used)), np.int64)
     end = 0
@@ -38,9 +37,37 @@ def matrix(
         band = bands.pop(0)  # so that they go as the whole fills
         begin, end = end, end + len(band.sums)
         values[begin:end, np.searchsorted(used, band.columns)] = band.sums
-    names = _names(trace, words, by, count)
-    columns = pd.Index([names[i] for i in used], name=by) if len(used) else pd.Index([], dtype="int64", name=by)
+    columns = _columns(trace, words, by, used, request.columns)
     return pd.DataFrame(values, index=_index(trace, np.flatnonzero(wanted)), columns=columns)
+
+
+def totals(
+    trace: Trace, words: Vocabulary, by: By, value: Value, *, wanted: Flags, kinds: Iterable[str]
+) -> pd.Series[int]:
+    """The sum of each of the matrix's columns, which is not made."""
+    request = _Request.of(trace, by, value, kinds)
+    total = np.zeros(request.columns, np.uint64)
+    for first, last, sums in _bands(trace, request, BAND_TO_ADD):
+        chosen = wanted[first:last]
+        total += (sums if chosen.all() else sums[chosen]).sum(axis=0)
+    used = np.flatnonzero(total)
+    columns = _columns(trace, words, by, used, request.columns)
+    return pd.Series(total[used].astype(np.int64), index=columns, name=value)
+
+
+class _Request(NamedTuple):
+    """What is asked of tat_matrix, and how many columns that has."""
+
+    key: int
+    measure: int
+    kinds: int
+    columns: int
+
+    @classmethod
+    def of(cls, trace: Trace, by: By, value: Value, kinds: Iterable[str]) -> _Request:
+        key, measure = _number(by, By, "by"), _number(value, Value, "value")
+        bits = sum(1 << _abi.KINDS.index(kind) for kind in _known_kinds(kinds))
+        return cls(key, measure, bits, library().tat_matrix_columns(trace.handle, key))
 
 
 class _Used(NamedTuple):
@@ -69,12 +96,10 @@ def _known_kinds(kinds: Iterable[str]) -> set[str]:
     return chosen
 
 
-def _bands(
-    trace: Trace, key: int, measure: int, kinds: int, columns: int
-) -> Iterator[tuple[int, int, npt.NDArray[np.uint64]]]:
+def _bands(trace: Trace, request: _Request, band: int) -> Iterator[tuple[int, int, npt.NDArray[np.uint64]]]:
     """Sums, some evaluations at a time, from the first to the last. Each may touch few of the tensors."""
-    lib, error, count = library(), _abi.Error(), len(trace.evaluations)
-    rows = max(1, BAND // max(1, columns))
+    lib, error, count, columns = library(), _abi.Error(), len(trace.evaluations), request.columns
+    rows = max(1, band // max(1, columns))
     if count * columns > SUMS_MOST:
         raise TatError(
             ErrorKind.SYSTEM, f"{trace.path}: {count:,} by {columns:,} sums are too many: choose another key"
@@ -82,9 +107,15 @@ def _bands(
     for first in range(0, max(1, count), rows):  # at least once, for the library to refuse what it has no sums of
         last = min(first + rows, count)
         sums = trace.room((last - first) * columns, np.dtype(np.uint64))
-        if lib.tat_matrix(trace.handle, key, measure, kinds, first, last, sums.ctypes.data, c.byref(error)) != 0:
+        what = request.key, request.measure, request.kinds, first, last, sums.ctypes.data
+        if lib.tat_matrix(trace.handle, *what, c.byref(error)) != 0:
             raise failure(error)
         yield first, last, sums.reshape(last - first, columns)
+
+
+def _columns(trace: Trace, words: Vocabulary, by: By, used: npt.NDArray[np.intp], count: int) -> pd.Index[Any]:
+    names = _names(trace, words, by, count)
+    return pd.Index([names[i] for i in used], name=by) if len(used) else pd.Index([], dtype="int64", name=by)
 
 
 def _index(trace: Trace, numbers: npt.NDArray[np.intp]) -> pd.MultiIndex:

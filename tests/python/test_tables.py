@@ -211,6 +211,9 @@ def test_matrix_in_bands(analyzer: tat.TraceAnalyzer, by: str, monkeypatch: pyte
     whole = analyzer.matrix(by=by)
     monkeypatch.setattr("tat.matrices.BAND", 1)  # one evaluation at a time
     pd.testing.assert_frame_equal(analyzer.matrix(by=by), whole)
+    pd.testing.assert_series_equal(analyzer.totals(by=by), whole.sum().rename("bytes"), check_dtype=whole.size > 0)
+    monkeypatch.setattr("tat.matrices.BAND_TO_ADD", 1)
+    pd.testing.assert_series_equal(analyzer.totals(by=by), whole.sum().rename("bytes"), check_dtype=whole.size > 0)
     monkeypatch.setattr("tat.matrices.SUMS_MOST", 0)
     if whole.size:
         with pytest.raises(tat.TatError, match="too many"):
@@ -222,6 +225,8 @@ def test_matrix_of_kinds_and_phases(toy: Path) -> None:
     whole, parts = t.matrix(), [t.matrix(kinds=kind) for kind in ("weight", "state", "activation", "input")]
     assert sum(part.to_numpy().sum() for part in parts) == whole.to_numpy().sum() > 0
     assert len(t.matrix(phases="prompt")) == 1
+    pd.testing.assert_series_equal(t.totals(phases="prompt"), t.matrix(phases="prompt").sum().rename("bytes"))
+    assert t.totals(kinds="weight").to_dict() == t.matrix(kinds="weight").sum().to_dict()
     for wrong in ({"by": "token"}, {"value": "time"}, {"phases": "load"}, {"kinds": "weights"}):
         with pytest.raises(tat.TatError):
             t.matrix(**wrong)
