@@ -4,6 +4,7 @@
 # TAT, EVALUATIONS, MODELS and LLAMA are given.
 
 bats_require_minimum_version 1.5.0
+load ../ends_early
 
 # 44 tokens
 prompt="Once upon a time there was a king who had three daughters, and the youngest of them was so fair that the sun \
@@ -30,15 +31,8 @@ completion() {
     "${before[@]}" "$program" -m "$model" --temp 0 "${plain[@]}" --ignore-eos -p "$prompt" "${@:2}" < /dev/null
 }
 
-# ends_early ONE OTHER: one of the two texts is how the other begins.
-ends_early() {
-    local size
-    size=$(stat -c %s "$1" "$2" | sort -n | head -1)
-    ! cmp -s "$1" "$2" && cmp -s -n "$size" "$1" "$2"
-}
-
-# recorded NAME ARGUMENT...: the same text and exit status as untraced, and a trace, in $trace. On a busy machine
-# llama-completion may exit before its thread that prints has printed all, untraced too: then once more.
+# recorded NAME ARGUMENT...: the same text and exit status as untraced, and a trace, in $trace. Once more where a text ended
+# early.
 recorded() {
     trace=$BATS_TEST_TMPDIR/$1
     for _ in 1 2 3; do

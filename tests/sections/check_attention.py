@@ -272,7 +272,7 @@ def shapes_of(facts, number):
         if node.op == "FLASH_ATTN_EXT":
             shape.update(heads=e[0].ne[2], kv_heads=e[1].ne[2], k=e[1].ne[0], v=e[2].ne[0])
         elif node.op == "MUL_MAT" and facts.trace.tensors[e[0].tensor].kind == STATE:
-            if facts.component[e[0].tensor] == "kv_k":
+            if facts.component[e[0].tensor] == "kv_k" and "k" not in shape:  # V may be a view of K, and comes second
                 shape.update(heads=e[1].ne[2], kv_heads=e[0].ne[2], k=e[0].ne[0])
             elif facts.component[e[0].tensor] == "kv_v":
                 shape.update(heads=e[1].ne[2], kv_heads=e[0].ne[2], v=e[0].ne[1])
@@ -280,9 +280,9 @@ def shapes_of(facts, number):
 
 
 def weight_heads(entry, component, shape):
-    """Bytes of a weight by head, block by block; None where its shape has no heads."""
+    """Bytes of a weight by head, block by block; None where its shape has no heads, or V is a view of K."""
     heads = shape["heads" if component in ("attn_q", "attn_output") else "kv_heads"]
-    size = shape["v" if component in ("attn_v", "attn_output") else "k"]
+    size = shape.get("v" if component in ("attn_v", "attn_output") else "k", 0)
     along = 0 if component == "attn_output" else 1
     if entry.ne[2] * entry.ne[3] != 1 or entry.ne[along] != heads * size:
         return None

@@ -64,6 +64,8 @@ check() {
         of_model "random-$name.gguf" -n 20
         check "$trace"
     done
+    of_model random-deepseek2.gguf -n 4 -fa off
+    check "$trace"
 }
 
 @test "sections: several sequences at once" {
