@@ -6,20 +6,25 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
-from types import FrameType
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
+from tat import output
 from tat.errors import ErrorKind, TatError
 
 
 def run(name: str, main: Callable[[], int]) -> int:
-    """Run a command and return its exit status. Errors go to standard error, worded as everywhere in tat."""
-    signal.signal(signal.SIGTERM, _end)  # so that what is half written goes
+    """Run a command and return its exit status. Errors go to standard error, worded as everywhere in tat.
+
+    SIGINT, SIGTERM and SIGHUP end the process at once and quietly, with what is half written removed.
+    """
     try:
-        status = main()
-        sys.stdout.flush()
-        return status
+        with _ended_by_signals():
+            status = main()
+            sys.stdout.flush()
+            return status
     except TatError as error:
         print(f"tat {name}: {error}", file=sys.stderr)
         return int(error.kind)
@@ -27,7 +32,8 @@ def run(name: str, main: Callable[[], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        print(f"tat {name}: {error}", file=sys.stderr)
+        where = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+        print(f"tat {name}: {where}", file=sys.stderr)
         return int(ErrorKind.SYSTEM)
     except MemoryError:
         print(f"tat {name}: out of memory", file=sys.stderr)
@@ -36,8 +42,41 @@ def run(name: str, main: Callable[[], int]) -> int:
         return 128 + signal.SIGINT
 
 
-def _end(number: int, _: FrameType | None) -> None:
-    sys.exit(128 + number)
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Signals are noticed at once. Python's own handlers wait until a call of C, such as a long query, returns."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came, wake = os.pipe()
+    os.set_blocking(wake, False)
+    # Those that whoever started the command ignores, as nohup does, stay ignored.
+    mine = [number for number in _ENDING if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, lambda *_: None) for number in mine}
+    woken = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    watcher = threading.Thread(target=_watch, args=(came, mine), daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(woken)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(wake)
+        watcher.join()
+        os.close(came)
+
+
+def _watch(came: int, ending: Sequence[int]) -> None:
+    while numbers := os.read(came, 1):
+        if numbers[0] in ending:
+            output.undo_all()
+            if sys.stderr.isatty():
+                os.write(2, b"\r\033[K")  # a line that shows progress
+            os._exit(128 + numbers[0])
 
 
 class Progress:

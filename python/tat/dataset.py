@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tat import _abi, arrow
+from tat import _abi, arrow, output
 from tat.columns import Vocabulary, access_columns
 from tat.errors import ErrorKind, TatError
 from tat.trace import Records, Trace
@@ -181,11 +181,16 @@ def _beside(target: Path) -> Iterator[Path]:
     """A folder in the same file system, which is deleted at the end unless it was moved away."""
     target.parent.mkdir(parents=True, exist_ok=True)
     holder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
+
+    def undo() -> None:
+        for _ in range(100):  # a thread that still writes makes new files while others are deleted
+            shutil.rmtree(holder, ignore_errors=True)
+            if not holder.exists():
+                break
+
+    with output.unfinished(undo):
         (holder / "new").mkdir()
         yield holder / "new"
-    finally:
-        shutil.rmtree(holder, ignore_errors=True)
 
 
 def _link(old: Path, new: Path, without: set[str]) -> None:

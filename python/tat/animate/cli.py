@@ -12,8 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tat import ErrorKind, TatError, TraceAnalyzer
-from tat.animate import draw
+from tat import ErrorKind, TatError, TraceAnalyzer, cli, output
 from tat.animate.steps import MOST_FRAMES, Steps, steps
 from tat.plot.chart import AbsentError
 from tat.plot.source import Source
@@ -43,38 +42,48 @@ def default_speed(evaluations: int) -> float:
 
 def _encode(source: Source, s: Steps, path: Path, rate: int, title: str) -> None:
     """Writes the file whole or not at all. Raises TatError (SYSTEM) if ffmpeg fails."""
-    part = path.with_name(f".{path.name}.part{path.suffix}")
+    from tat.animate import draw  # noqa: PLC0415 # which takes a second, in which nobody would see anything
+
     size = f"{draw.WIDTH}x{draw.HEIGHT}"
     raw = ["-f", "rawvideo", "-pix_fmt", "rgba", "-video_size", size, "-framerate", str(rate), "-i", "-"]
-    command = [_ffmpeg(), "-v", "error", "-y", *raw, "-an", *_ENCODE[path.suffix[1:]], str(part)]
-    count = len(s.row)
-    with tempfile.TemporaryFile() as errors:
-        try:
-            with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=errors) as process:
-                assert process.stdin is not None
-                try:
-                    for i, picture in enumerate(draw.frames(source, s, title)):
-                        process.stdin.write(picture.tobytes())
-                        _progress(path.name, i + 1, count)
-                    process.stdin.close()
-                except BrokenPipeError:
-                    pass  # its status and its words say why
-            if process.returncode != 0:
-                errors.seek(0)
-                words = errors.read().decode("utf-8", "replace").strip().splitlines()
-                raise TatError(
-                    ErrorKind.SYSTEM, f"{path}: ffmpeg failed: {words[-1] if words else 'it gave no reason'}"
-                )
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+    # In a session of its own, a terminal's Ctrl-C does not make it say that it was interrupted.
+    command = [_ffmpeg(), "-v", "error", "-y", *raw, "-an", *_ENCODE[path.suffix[1:]]]
+    progress = _Bar(f"{path.name}: frames", len(s.row))
+    with output.whole(path) as part, tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen([*command, str(part)], stdin=subprocess.PIPE, stderr=errors, start_new_session=True)
+        with output.unfinished(process.kill), process:
+            assert process.stdin is not None
+            try:
+                for i, picture in enumerate(draw.frames(source, s, title)):
+                    process.stdin.write(picture.tobytes())
+                    progress(i + 1)
+                process.stdin.close()
+            except BrokenPipeError:
+                pass  # its status and its words say why
+            process.wait()
+        progress.end()
+        if process.returncode != 0:
+            errors.seek(0)
+            words = errors.read().decode("utf-8", "replace").strip().splitlines()
+            raise TatError(ErrorKind.SYSTEM, f"{path}: ffmpeg failed: {words[-1] if words else 'it gave no reason'}")
 
 
-def _progress(name: str, done: int, of: int) -> None:
-    if sys.stderr.isatty():
-        bar = "#" * (40 * done // of)
-        end = "\r\033[K" if done == of else ""
-        print(f"\rtat animate: {name} [{bar:40}] {done} of {of}{end}", end="", file=sys.stderr, flush=True)
+class _Bar:
+    """How far something is, on a terminal."""
+
+    def __init__(self, name: str, of: int) -> None:
+        self._name, self._of = name, of
+        self(0)
+
+    def __call__(self, done: int) -> None:
+        if sys.stderr.isatty():
+            bar = "#" * (40 * done // self._of)
+            text = f"\r\033[Ktat animate: {self._name} [{bar:40}] {done:,} of {self._of:,}"
+            print(text, end="", file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        if sys.stderr.isatty():
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 def film(trace: TraceAnalyzer, path: Path, speed: float | None = None) -> Path:
@@ -94,7 +103,9 @@ def film(trace: TraceAnalyzer, path: Path, speed: float | None = None) -> Path:
         source = Source(trace)
         count = len(source.numbers)
         frames_each = min(_RATE[kind] / (speed or default_speed(count)), MOST_FRAMES / count)
-        s = steps(source, frames_each)
+        reading = _Bar("reading evaluations", count)
+        s = steps(source, frames_each, reading)
+        reading.end()
     except AbsentError as error:
         raise TatError(ErrorKind.NO, f"there is nothing to show: {error}") from error
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -135,15 +146,12 @@ def _paths(trace: TraceAnalyzer, output: str | None, formats: str | None) -> lis
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command: returns its exit status."""
+    return cli.run("animate", lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     asked = _arguments().parse_args(arguments)
-    try:
-        with TraceAnalyzer(asked.trace) as trace:
-            for path in _paths(trace, asked.output, asked.format):
-                print(film(trace, path, asked.speed))
-    except TatError as error:
-        print(f"tat animate: {error}", file=sys.stderr)
-        return int(error.kind)
-    except OSError as error:
-        print(f"tat animate: {error.filename or asked.output}: {error.strerror}", file=sys.stderr)
-        return int(ErrorKind.SYSTEM)
+    with TraceAnalyzer(asked.trace) as trace:
+        for path in _paths(trace, asked.output, asked.format):
+            print(film(trace, path, asked.speed))
     return 0

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,10 +46,10 @@ def frame_of(row: NDArray[np.int64], share: Floats, frames_each: float, frames: 
     return np.clip(at, 0, frames - 1)
 
 
-def steps(source: Source, frames_each: float) -> Steps:
+def steps(source: Source, frames_each: float, progress: Callable[[int], None] = lambda _: None) -> Steps:
     """Cuts a run into frames, `frames_each` for each evaluation (below 1: several in a frame).
 
-    Raises AbsentError where no weight of a model file is read.
+    `progress` is told how many evaluations have been read. Raises AbsentError where no weight of a model file is read.
     """
     count = len(source.numbers)
     frames = max(1, int(np.ceil(count * frames_each)))
@@ -67,7 +68,8 @@ def steps(source: Source, frames_each: float) -> Steps:
     layers = np.zeros(frames * rows * len(COLUMNS))
     experts = np.zeros(frames * rows * n_experts)
     begins, ends = (floats(source.evaluations[key].to_numpy()) for key in ("begin_ns", "end_ns"))
-    for _, a in source.records(np.arange(count), np.ones(len(tensors), np.bool_)):
+    for chosen, a in source.records(np.arange(count), np.ones(len(tensors), np.bool_)):
+        progress(int(chosen[0]))
         row = np.searchsorted(source.numbers, a["evaluation"])
         share = (a["start_ns"] - begins[row]) / np.maximum(ends - begins, 1)[row]
         frame, amount = frame_of(row, share, frames_each, frames), floats(a["bytes"])

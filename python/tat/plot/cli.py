@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tat import ErrorKind, TatError, TraceAnalyzer
+from tat import ErrorKind, TatError, TraceAnalyzer, cli, output
 from tat.plot.chart import AbsentError, Chart, Footer
 from tat.plot.registry import PLOTS, Plot
 from tat.plot.source import Source
@@ -65,8 +65,8 @@ def _write(chart: Chart, footer: Footer, name: str, folder: Path, formats: Seque
     """Writes each file whole or not at all. Pictures load matplotlib only, and pages load Plotly only."""
     written, figure = [], None
     for suffix in formats:
-        path, part = folder / f"{name}.{suffix}", folder / f".{name}.part.{suffix}"
-        try:
+        path = folder / f"{name}.{suffix}"
+        with output.whole(path) as part:
             if suffix == "html":
                 from tat.plot import page  # noqa: PLC0415
 
@@ -76,9 +76,6 @@ def _write(chart: Chart, footer: Footer, name: str, folder: Path, formats: Seque
 
                 figure = figure or paint.draw(chart, footer)
                 paint.save(figure, part, chart.title)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
         written.append(path)
     return written
 
@@ -151,19 +148,16 @@ def figure(trace: TraceAnalyzer | Source, name: str) -> Figure:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command: returns its exit status."""
+    return cli.run("plot", lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     asked = _arguments().parse_args(arguments)
-    try:
-        formats = _formats(asked.format, asked.html)
-        _chosen(asked.only)
-        with TraceAnalyzer(asked.trace) as trace:
-            folder = Path(asked.output) if asked.output else None
-            drawn, absent = draw(trace, folder, only=asked.only, formats=formats, with_text=asked.with_text)
-    except TatError as error:
-        print(f"tat plot: {error}", file=sys.stderr)
-        return int(error.kind)
-    except OSError as error:
-        print(f"tat plot: {error.filename or asked.output}: {error.strerror}", file=sys.stderr)
-        return int(ErrorKind.SYSTEM)
+    formats = _formats(asked.format, asked.html)
+    _chosen(asked.only)
+    with TraceAnalyzer(asked.trace) as trace:
+        folder = Path(asked.output) if asked.output else None
+        drawn, absent = draw(trace, folder, only=asked.only, formats=formats, with_text=asked.with_text)
     for name, reason in absent.items():
         print(f"tat plot: left out {name}: {reason}", file=sys.stderr)
     for paths in drawn.values():
