@@ -216,6 +216,7 @@ static void say_caveats(const struct subject * s, struct result * r, const struc
     char reason[CAVEAT_SIZE];
     const bool is_left = inference_total(s).evaluations > 0, is_run = analysis == &run_analysis;
     if (*doubt) { result_note(r, "%s", doubt); }
+    if (!is_run && *caveat_no_tokens(s, reason)) { result_headline(r, "%s", reason); }
     if (!*caveat_elsewhere(s, reason)) { return; }
     json_t * headline = json_incref(json_object_get(r->json, "headline"));
     result_headline(r, is_run ? "%s %s" : is_left ? "%s The others: %s" : "%s", reason, json_string_value(headline));

@@ -19,6 +19,31 @@ const char * caveat_elsewhere(const struct subject * s, char text[static CAVEAT_
     return text;
 }
 
+static bool has_tokens(const struct subject * s) {
+    for (int p = 0; p < TAT_PHASE_COUNT; p++) {
+        if (is_inference((enum tat_phase) p) && (s->phase[p].evaluations || s->outside[p].evaluations)) { return true; }
+    }
+    return false;
+}
+
+const char * caveat_no_tokens(const struct subject * s, char text[static CAVEAT_SIZE]) {
+    static const char nothing[] = "there is neither a prompt nor a generated token to tell of";
+    const struct tat_model * m = subject_model(s);
+    const uint64_t others = s->phase[TAT_PHASE_OTHER].evaluations, warm = s->phase[TAT_PHASE_WARMUP].evaluations;
+    const char * graphs = others == 1 ? "graph takes" : "graphs take";
+    *text = 0;
+    if (has_tokens(s) || s->is_elsewhere) { return text; }
+    if (others && m && m->part == TAT_PART_PROJECTOR) {
+        snprintf(text, CAVEAT_SIZE, "The projector's %" PRIu64 " %s images or sound, not tokens: %s.", others, graphs,
+                 nothing);
+    } else if (others) {
+        snprintf(text, CAVEAT_SIZE, "The %" PRIu64 " %s no tokens: %s.", others, graphs, nothing);
+    } else if (warm) {
+        snprintf(text, CAVEAT_SIZE, "Only the warm-up was computed: %s.", nothing);
+    }
+    return text;
+}
+
 /* ---- a prompt, row by row ---- */
 
 /* Single rows, each with an output, behind one at position 0 that has one too: that one is the prompt, or all of a

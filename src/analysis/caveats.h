@@ -10,6 +10,10 @@
 
 enum { CAVEAT_SIZE = 384 };
 
+/* Why a section has no figures: graphs were computed, but none for a prompt or a generated token. "" if there was one,
+ * or if the reason is another. */
+const char * caveat_no_tokens(const struct subject * s, char text[static CAVEAT_SIZE]);
+
 /* That another backend computed parts; "" where none did. */
 const char * caveat_elsewhere(const struct subject * s, char text[static CAVEAT_SIZE]);
 

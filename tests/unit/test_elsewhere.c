@@ -99,6 +99,43 @@ static int64_t value(const json_t * section, const char * name) {
     return json_integer_value(json_object_get(json_object_get(section, "values"), name));
 }
 
+/* A projector alone, or nothing but warm-up: each section says what was computed instead of tokens. */
+static void graphs_without_tokens(void ** state) {
+    (void) state;
+    for (int kind = 0; kind < 3; kind++) {
+        static const char * const told[] = { "The projector's 2 graphs take images or sound, not tokens: there is ",
+                                             "The 2 graphs take no tokens: there is ",
+                                             "Only the warm-up was computed: there is " };
+        for (size_t i = 0; analyses[i]; i++) {
+            struct fixture f;
+            if (analyses[i] == &run_analysis) { continue; }
+            begin(&f);
+            tb_part(&f.b, "/m/a.gguf", 1, kind == 0 ? TAT_PART_PROJECTOR : TAT_PART_MODEL);
+            const uint32_t weight = tb_tensor(&f.b, (struct tb_tensor){ .name = "v.patch_embd.weight",
+                                                                        .kind = TAT_TENSOR_WEIGHT,
+                                                                        .memory = TAT_MEMORY_FILE,
+                                                                        .ne = { ROW / 4, 8 },
+                                                                        .file = 1 });
+            const struct tb_entry entries[] = {
+                { .name = "v.patch_embd.weight", .tensor = weight, .ne = { ROW / 4, 8 } },
+                { .name = "inp_raw", .tensor = f.input, .ne = { ROW / 4, 8 } },
+                { .name = "patches", .op = "MUL_MAT", .tensor = f.out, .ne = { 8, 8 }, .src = { 1, 2 } },
+            };
+            const uint32_t t = tb_template(&f.b, 1, entries, 2, 1, NULL, 0);
+            for (int n = 0; kind < 2 && n < 2; n++) {
+                tb_evaluation(&f.b, (struct tb_evaluation){ .template_id = t, .n_callbacks = 1 });
+            }
+            if (kind == 2) {
+                compute(&f, 2, 1, 0, "result_output");
+                const uint64_t cleared[] = { 7, 2 };
+                tb_event(&f.b, TAT_EVENT_MEMORY_CLEAR, f.b.tick - 10, cleared, 2, NULL);
+            }
+            says(section(&f, analyses[i]->name), told[kind]);
+            json_decref(f.answer);
+        }
+    }
+}
+
 /* BLAS computes the products of a long prompt; the CPU computes the tokens after it. */
 static void prompt_of_another_backend(void ** state) {
     (void) state;
@@ -304,6 +341,7 @@ static void differences_without_another_backend(void ** state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(graphs_without_tokens),
         cmocka_unit_test(prompt_of_another_backend),
         cmocka_unit_test(all_of_another_backend),
         cmocka_unit_test(live_without_rates),
