@@ -66,15 +66,22 @@ const char * format_share(char text[static UNITS_SIZE], double share) {
     return text;
 }
 
+/* With two digits. */
+static const char * count_times(char text[static UNITS_SIZE], double times) {
+    const double digits = pow(10, floor(log10(times)) - 1);
+    return format_count(text, (uint64_t) (round(times / digits) * digits));
+}
+
 const char * format_change(char text[static UNITS_SIZE], double change) {
-    const double times = 1 + change;
-    if (!(times >= 10) || times > 1e15) {
-        snprintf(text, UNITS_SIZE, "%+.1f %%", 100 * change);
-        return text;
-    }
+    const double times = 1 + change, most = 1e15;
     char count[UNITS_SIZE];
-    const double digits = pow(10, floor(log10(times)) - 1); /* two are told */
-    snprintf(text, UNITS_SIZE, "%.20s times", format_count(count, (uint64_t) (round(times / digits) * digits)));
+    if (times >= 10 && times <= most) {
+        snprintf(text, UNITS_SIZE, "%.20s times", count_times(count, times));
+    } else if (times >= 1 / most && times < 0.1) {
+        snprintf(text, UNITS_SIZE, "1/%.20s", count_times(count, 1 / times));
+    } else {
+        snprintf(text, UNITS_SIZE, "%+.1f %%", 100 * change);
+    }
     return text;
 }
 

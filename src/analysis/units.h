@@ -24,7 +24,8 @@ const char * format_count(char text[static UNITS_SIZE], uint64_t count);
 /* A share from 0 to 1: "12.5 %"; more than zero never shows as 0.0. Returns `text`. */
 const char * format_share(char text[static UNITS_SIZE], double share);
 
-/* A change, as a share of what was before: "+12.5 %", and from ten times on "24,000 times". Returns `text`. */
+/* A change, as a share of what was before: "+12.5 %". From ten times on "24,000 times", and below a tenth "1/24,000".
+ * Returns `text`. */
 const char * format_change(char text[static UNITS_SIZE], double change);
 
 /* A rate: "17.3", and with two digits below 0.1, as for a model that is read from disk: "0.034". Returns `text`. */

@@ -62,6 +62,11 @@ static void test_changes(void ** state) {
     assert_string_equal(format_change(text, 8.9), "+890.0 %");
     assert_string_equal(format_change(text, 9), "10 times");
     assert_string_equal(format_change(text, 23994.423), "24,000 times");
+    assert_string_equal(format_change(text, -0.89), "-89.0 %");
+    assert_string_equal(format_change(text, -0.95), "1/20");
+    assert_string_equal(format_change(text, 1 / 23994.423 - 1), "1/24,000"); /* not -100.0 %: something is left */
+    assert_string_equal(format_change(text, -1), "-100.0 %");
+    assert_string_equal(format_change(text, -1.5), "-150.0 %");
     assert_string_equal(format_change(text, NAN), "+nan %");
 }
 
