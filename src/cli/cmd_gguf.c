@@ -3,15 +3,20 @@
  * tat gguf: what a model file holds, and whether it is sound.
  */
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "cli/command.h"
 #include "cli/gguf_findings.h"
+#include "cli/run_folder.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
 #include "cli/units.h"
 #include "export/gguf_csv.h"
 #include "export/gguf_json.h"
+#include "tat/format.h"
 #include "tat/gguf.h"
 
 enum view { VIEW_TENSORS, VIEW_CSV, VIEW_JSON, VIEW_METADATA, VIEW_CHECK };
@@ -75,9 +80,9 @@ static const char * shape(char text[static SHAPE_SIZE], const struct tat_gguf_te
 /* The last column is there if the model has several files. */
 static int print_tensors(const struct tat_gguf * gguf) {
     static const struct column columns[] = {
-        { .name = "TENSOR" },
-        { .name = "LAYER", .right = true },
-        { .name = "COMPONENT" },
+        { .name = "TENSOR", .cut = true },
+        { .name = "LAYER", .right = true, .spare = true }, /* the name says both */
+        { .name = "COMPONENT", .spare = true },
         { .name = "TYPE" },
         { .name = "SHAPE" },
         { .name = "OFFSET", .right = true },
@@ -209,12 +214,35 @@ static int (*const views[])(const struct tat_gguf *) = {
     [VIEW_METADATA] = print_metadata, [VIEW_CHECK] = print_check,
 };
 
+static bool begins_like_a_trace(const char * path) {
+    char magic[sizeof TAT_MAGIC - 1];
+    struct stat status;
+    FILE * file = stat(path, &status) == 0 && S_ISREG(status.st_mode) ? fopen(path, "re") : NULL;
+    if (!file) { return false; }
+    const bool is_one = fread(magic, sizeof magic, 1, file) == 1 && memcmp(magic, TAT_MAGIC, sizeof magic) == 0;
+    fclose(file);
+    return is_one;
+}
+
+/* Its file or its folder. */
+static bool is_trace(const char * path) {
+    char inside[PATH_MAX];
+    return begins_like_a_trace(path) ||
+           (snprintf(inside, sizeof inside, "%s/" RUN_TRACE_FILE, path) < PATH_MAX && begins_like_a_trace(inside));
+}
+
 static int run(int argc, char ** argv) {
     struct options options = { .flags = TAT_GGUF_TOLERANT };
     struct tat_error error = { 0 };
     command_parse(&cmd_gguf, parse, argc, argv, 0, &options);
     struct tat_gguf * gguf = tat_gguf_open(options.path, options.flags, &error);
-    if (!gguf) { return command_fail(&cmd_gguf, &error); }
+    if (!gguf) {
+        if (is_trace(options.path)) {
+            tat_fail(&error, TAT_ERROR_INPUT,
+                     "%s: a trace, not a model file; `tat report` and `tat dump` show what it holds", options.path);
+        }
+        return command_fail(&cmd_gguf, &error);
+    }
     uint32_t count;
     uint64_t total;
     tat_gguf_findings(gguf, &count, &total);

@@ -11,14 +11,15 @@
 struct table {
     struct libscols_table * scols;
     size_t columns;
-    bool wrap; /* the last column */
+    const struct column * column; /* the caller's */
+    bool wrap;                    /* the last column */
     bool failed;
 };
 
 struct table * table_new(const struct column * columns, size_t count) {
     struct table * table = malloc(sizeof *table);
     if (!table) { return NULL; }
-    *table = (struct table){ .scols = scols_new_table(), .columns = count };
+    *table = (struct table){ .scols = scols_new_table(), .columns = count, .column = columns };
     table->failed = !table->scols;
     for (size_t i = 0; i < count && !table->failed; i++) {
         const int flags = (columns[i].right ? SCOLS_FL_RIGHT : 0) | (columns[i].cut ? SCOLS_FL_TRUNC : 0);
@@ -96,9 +97,23 @@ static bool break_last_column(const struct table * table, size_t columns) {
     return true;
 }
 
+/* ---- columns that can be spared ---- */
+
+static void leave_out_columns(const struct table * table, size_t room) {
+    size_t width = table->columns - 1; /* spaces between them */
+    for (size_t i = 0; i < table->columns; i++) { width += width_of_column(table, i); }
+    for (size_t i = table->columns; i-- > 0 && width > room;) {
+        if (!table->column[i].spare) { continue; }
+        struct libscols_column * column = scols_table_get_column(table->scols, i);
+        if (scols_column_set_flags(column, scols_column_get_flags(column) | SCOLS_FL_HIDDEN) != 0) { return; }
+        width -= width_of_column(table, i) + 1;
+    }
+}
+
 int table_print(struct table * table, FILE * out) {
     if (!table) { return -1; }
     bool failed = table->failed;
+    if (!failed && isatty(fileno(out))) { leave_out_columns(table, terminal_width(out)); }
     if (!failed && table->wrap && isatty(fileno(out))) { failed = !break_last_column(table, terminal_width(out)); }
     if (!failed) {
         scols_table_set_stream(table->scols, out);

@@ -13,12 +13,14 @@ struct column {
     const char * name;
     bool right; /* numbers */
     bool cut;   /* may be cut where the terminal is too narrow */
+    bool spare; /* left out where the terminal is too narrow, the last of them first */
     bool wrap;  /* the last column: broken between words where the terminal is too narrow */
 };
 
 struct table;
 
-/* The calls between table_new and table_print need no check: what failed is kept until table_print says so. */
+/* `columns` must live until the table is printed. The calls between table_new and table_print need no check: what
+ * failed is kept until table_print says so. */
 struct table * table_new(const struct column * columns, size_t count);
 
 /* A row of as many cells as there are columns. They are copied; NULL is an empty cell. */

@@ -67,6 +67,10 @@ static int open_file(struct tat_trace * trace, enum tat_file_kind kind, struct t
     trace->size = (uint64_t) status.st_size;
     const ssize_t n = pread(trace->fd, &trace->header, sizeof trace->header, 0);
     if (n < 0) { return tat_fail_errno(error, "%s", trace->path); }
+    if (n >= 4 && memcmp(trace->header.magic, "GGUF", 4) == 0) {
+        return tat_fail(error, TAT_ERROR_INPUT, "%s: a model file, not a trace; `tat gguf` shows what it holds",
+                        trace->path);
+    }
     if (n < TAT_HEADER_BYTES) {
         return tat_fail(error, TAT_ERROR_INPUT, "%s: has %zd bytes, but a trace begins with a header of %d",
                         trace->path, n, TAT_HEADER_BYTES);

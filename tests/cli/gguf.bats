@@ -181,6 +181,42 @@ write_cut_model() {
     [[ $output == *"No such file or directory"* ]]
 }
 
+@test "gguf: a trace is said to be one; so is a model file where a trace is wanted" {
+    mkdir "$BATS_TEST_TMPDIR/run"
+    { printf TATTRACE; head -c 4088 /dev/zero; } > "$BATS_TEST_TMPDIR/run/tensor_access.bin"
+    for trace in "$BATS_TEST_TMPDIR/run" "$BATS_TEST_TMPDIR/run/tensor_access.bin"; do
+        run "$TAT" gguf "$trace"
+        [ "$status" -eq 3 ]
+        [[ $output == *"$trace: a trace, not a model file; \`tat report\`"* ]]
+    done
+    write_model
+    for command in report verify dump export top "diff $model"; do
+        run "$TAT" $command "$model" < /dev/null
+        echo "$command: $output"
+        [ "$status" -eq 3 ]
+        [[ $output == *"$model: a model file, not a trace; \`tat gguf\`"* ]]
+    done
+}
+
+# on_terminal COLUMNS: the model's table there.
+on_terminal() {
+    script -qec "stty cols $1; '$TAT' gguf '$model'" /dev/null < /dev/null | tr -d '\r' | sed '1,/^hash/d'
+}
+
+@test "gguf: on a narrow terminal the table has fewer columns, and then shorter names" {
+    TENSOR=blk.0.ffn_a_name_that_is_long.weight write_model
+    columns=$(on_terminal 100 | sed -n 2p)
+    [[ $columns =~ ^TENSOR\ +LAYER\ COMPONENT\ +TYPE\ SHAPE\ +OFFSET\ +BYTES$ ]]
+    for width in $((${#columns} - 1)) $((${#columns} - 12)) 40; do
+        lines=$(on_terminal $width)
+        echo "$lines"
+        [[ $(sed -n 2p <<< "$lines") =~ ^TENSOR\ .*BYTES$ ]]
+        [ "$(awk '{ if (length > most) most = length } END { print most }' <<< "$lines")" -le $width ]
+    done
+    [[ $lines != *COMPONENT* ]] && [[ $lines != *LAYER* ]]
+    [[ $(on_terminal $((${#columns} - 1))) == *"LAYER TYPE"*"blk.0.ffn_a_name_that_is_long.weight "* ]]
+}
+
 @test "gguf: used wrongly, exit status 2" {
     run "$TAT" gguf
     [ "$status" -eq 2 ]
