@@ -49,15 +49,16 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
     }
 }
 
-/* A number is a process, unless a program has that name. */
-static int examine(const char * target, struct findings * findings, struct tat_error * error) {
+/* A number is a process, unless a program has that name. *pid is 0 for a program. */
+static int examine(const char * target, pid_t * process, struct findings * findings, struct tat_error * error) {
     char path[PATH_MAX];
     char * end;
     const long pid = strtol(target, &end, 10);
     const int why = places_program(target, path);
     if (why == 0) { return doctor_program(path, findings, error); }
     if (*target >= '1' && *target <= '9' && !*end && pid <= INT_MAX) {
-        return doctor_process((pid_t) pid, findings, error);
+        *process = (pid_t) pid;
+        return doctor_process(*process, findings, error);
     }
     if (why == EACCES && strchr(target, '/')) { return doctor_program(target, findings, error); } /* a library */
     return tat_fail(error, TAT_ERROR_INPUT, "%s: %s", target, why == ENOENT ? "no such program" : strerror(why));
@@ -118,30 +119,63 @@ static int print_json(const struct findings * findings, const char * target) {
     return failed;
 }
 
-static void print_answer(const struct findings * findings, const char * target) {
-    const struct finding * bad = finding_bad(findings);
-    printf("\n%s%s%s%s\n", style(stdout, bad ? STYLE_BAD : STYLE_GOOD), target ? target : "This system",
-           bad ? (target ? " cannot be traced." : " is not ready for tracing.")
-               : (target ? " can be traced, as far as tat can tell." : " is ready for tracing."),
-           style(stdout, STYLE_PLAIN));
+/* The tracer is in a process from its beginning or never. */
+static const char * answer_of(const struct findings * findings, bool target, bool process) {
+    const struct finding * tracer = finding_of(findings, "tracer");
+    const bool bad = finding_bad(findings);
+    if (!target) { return bad ? "is not ready for tracing." : "is ready for tracing."; }
+    if (bad) { return "cannot be traced."; }
+    if (!process) { return "can be traced, as far as tat can tell."; }
+    return tracer && tracer->verdict == VERDICT_GOOD
+               ? "has the tracer loaded."
+               : "is not being traced. Started anew under `tat record`, it can be, as far as tat can tell.";
+}
+
+/* "process 12 (llama-server)" */
+static void print_process(pid_t pid) {
+    char path[64], name[64] = "";
+    snprintf(path, sizeof path, "/proc/%d/comm", (int) pid);
+    FILE * file = fopen(path, "re");
+    if (file && !fgets(name, sizeof name, file)) { *name = '\0'; }
+    if (file) { fclose(file); }
+    name[strcspn(name, "\n")] = '\0';
+    printf("Process %d", (int) pid);
+    if (*name) {
+        printf(" (");
+        print_safe(name, stdout);
+        putchar(')');
+    }
+}
+
+static void print_answer(const struct findings * findings, const char * target, pid_t process) {
+    printf("\n%s", style(stdout, finding_bad(findings) ? STYLE_BAD : STYLE_GOOD));
+    if (process) {
+        print_process(process);
+    } else {
+        print_safe(target ? target : "This system", stdout);
+    }
+    printf(" %s%s\n", answer_of(findings, target, process), style(stdout, STYLE_PLAIN));
 }
 
 static int run(int argc, char ** argv) {
     struct options options = { 0 };
     struct findings findings = { 0 };
+    pid_t process = 0;
     struct tat_error error;
     command_parse(&cmd_doctor, parse, argc, argv, 0, &options);
     if (options.memory) {
         return doctor_memory(options.json, &error) == 0 ? TAT_OK : command_fail(&cmd_doctor, &error);
     }
-    if (options.target && examine(options.target, &findings, &error) != 0) { return command_fail(&cmd_doctor, &error); }
+    if (options.target && examine(options.target, &process, &findings, &error) != 0) {
+        return command_fail(&cmd_doctor, &error);
+    }
     check_agent(&findings);
     doctor_system(run_parent(), &findings);
     if ((options.json ? print_json(&findings, options.target) : print_table(&findings)) != 0) {
         tat_fail(&error, TAT_ERROR_SYSTEM, "out of memory");
         return command_fail(&cmd_doctor, &error);
     }
-    if (!options.json) { print_answer(&findings, options.target); }
+    if (!options.json) { print_answer(&findings, options.target, process); }
     return finding_bad(&findings) ? TAT_ERROR_NO : TAT_OK;
 }
 

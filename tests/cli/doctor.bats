@@ -247,6 +247,15 @@ END
     says 0 hook good ''
     says 0 tracer warning 'not loaded'
     says 0 models good "$PWD/model.gguf"
+    [[ ${lines[-1]} =~ ^Process\ $pid\ \(python3?[0-9.]*\)\ is\ not\ being\ traced\.\ Started\ anew\ under\ .tat\ record.,\ it\ can\ be ]]
+}
+
+@test "a process without ggml is named as one" {
+    sleep 1000 3>&- &
+    run "$TAT" doctor $!
+    kill $!
+    says 1 ggml BAD ''
+    [ "${lines[-1]}" = "Process $! (sleep) cannot be traced." ]
 }
 
 @test "no such process, no such program, no program at all" {
