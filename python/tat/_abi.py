@@ -306,6 +306,13 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "tat_trace_waits": (c.c_int, [*_COLLECT, *_INTO]),
     "tat_trace_tokens": (c.c_int, [*_COLLECT, *_INTO]),
     "tat_trace_routing": (c.c_int, [*_COLLECT, *_INTO]),
+    "tat_filter_name": (c.c_char_p, [c.c_uint]),
+    "tat_filter_value": (c.c_char_p, [c.c_uint]),
+    "tat_filter_check": (c.c_int, [c.c_char_p, c.c_char_p, _ERROR]),
+    "tat_filter_new": (c.c_void_p, [_TRACE, _ERROR]),
+    "tat_filter_free": (None, [c.c_void_p]),
+    "tat_filter_add": (c.c_int, [c.c_void_p, c.c_char_p, c.c_char_p, _ERROR]),
+    "tat_filter_accesses": (c.c_int, [*_COLLECT, *_INTO]),
     "tat_matrix_columns": (c.c_uint32, [_TRACE, c.c_int]),
     "tat_matrix": (
         c.c_int,

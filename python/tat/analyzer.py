@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,11 +15,9 @@ from tat import _abi, answers, matrices, tables
 from tat.answers import Answer
 from tat.columns import Vocabulary, access_columns
 from tat.errors import ErrorKind, TatError
+from tat.filters import Condition, Filter
 from tat.trace import Flags, Records, Trace
 
-#: Numbers to choose: one, any collection, a slice as Python has it, or a range as the commands take it, both ends
-#: included ("5", "3:8", "3:", ":8").
-Numbers = int | slice | str | Iterable[int] | None
 Names = str | Iterable[str] | None
 
 
@@ -30,12 +27,21 @@ class TraceAnalyzer:
     Each section is also a method of that name, which returns its main table: `t.layers()`, `t.experts()`. One name is
     taken: `t.tokens()` is the table of tokens. For the section, use `t.section("tokens")` or `t.token_costs()`.
 
-    All methods that take filters take the same ones:
+    `accesses` and `frame` take the filters of `tat dump` and `tat export` (doc/filters.md). A value is a number, a
+    name, a range as the commands take it ("3:8", both ends included), a slice, or a collection of these. A record has
+    to meet one value of each filter:
 
     * tokens: evaluations that computed any of these tokens; they are counted from 0, without warm-up
-    * layers, experts: records of these; records without a layer or expert are left out
-    * components: records of tensors with these components ("attn_q", ...; "activations" are those outside the model)
     * phases: evaluations in these phases: warmup, prompt, generate, verify, mixed, other, unknown
+    * evaluations, contexts, model: these alone; evaluations are the column graph, contexts count from 1
+    * layers, experts: records of these; records without a layer or expert are left out
+    * tensors: names, with * and ?
+    * components: parts of the model ("attn_q", ...); "activations" are those outside the model
+    * kinds: weight, state (KV cache), activation, input
+    * ops: names of operations, in upper or lower case
+    * heads: True splits records of attention by head; numbers are heads to keep, too
+    * files, at: model files, and bytes of them that are touched
+    * at_time: nanoseconds since the trace began, or "20ms:1.5s": nodes that ran then
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
@@ -69,39 +75,19 @@ class TraceAnalyzer:
 
     # ------------------------------------------------------------------------------------------------ records
 
-    def accesses(
-        self,
-        tokens: Numbers = None,
-        layers: Numbers = None,
-        components: Names = None,
-        experts: Numbers = None,
-        phases: Names = None,
-    ) -> Records:
+    def accesses(self, **filters: Condition) -> Records:
         """Access records in the order of execution: a structured array of dtype `tat.ACCESS`, 64 bytes each.
 
         start_ns counts from the beginning of the trace, in nanoseconds as duration_ns; offset and bytes are in bytes;
         layer, expert and head_first are 65535 if there is none. include/tat/trace.h describes all fields. Raises
-        TatError: USAGE for an invalid filter, SYSTEM if the records do not fit in memory.
+        TatError: USAGE for an invalid filter, NO for a name that nothing in the trace has, SYSTEM if the records do not
+        fit in memory.
         """
-        tensors = self._tensors(components)
-        return self.trace.accesses(
-            evaluations=self._evaluations(tokens, phases),
-            tensors=tensors,
-            layers=_chosen(layers, 1 << 16, _abi.NO_LAYER, "layers"),
-            experts=_chosen(experts, 1 << 16, _abi.NO_EXPERT, "experts"),
-        )
+        return Filter(self.trace, filters).accesses()
 
-    def frame(
-        self,
-        tokens: Numbers = None,
-        layers: Numbers = None,
-        components: Names = None,
-        experts: Numbers = None,
-        phases: Names = None,
-    ) -> pd.DataFrame:
+    def frame(self, **filters: Condition) -> pd.DataFrame:
         """The same records with the columns of `tat export --format csv`: names as categoricals, NA where missing."""
-        records = self.accesses(tokens, layers, components, experts, phases)
-        return tables.frame(access_columns(self.trace, self._words, records))
+        return tables.frame(access_columns(self.trace, self._words, self.accesses(**filters)))
 
     # ------------------------------------------------------------------------------------------------- tables
 
@@ -225,29 +211,10 @@ class TraceAnalyzer:
 
     # ------------------------------------------------------------------------------------------------ filters
 
-    def _evaluations(self, tokens: Numbers, phases: Names) -> Flags | None:
-        if tokens is None and phases is None:
-            return None
-        e, wanted = self.trace.evaluations, _all(self.trace)
-        if phases is not None:
-            wanted &= np.isin(e["phase"], [_named(name, _abi.PHASES, "phase") for name in _list(phases)])
-        if tokens is not None:
-            first, count = e["token_first"].astype(np.int64), e["n_tokens"].astype(np.int64)
-            limit = int((first + count).max(initial=0))
-            before = np.concatenate([[0], np.cumsum(_flags(tokens, limit, "tokens"))])
-            wanted &= (e["phase"] != _abi.PHASES.index("warmup")) & (before[first + count] > before[first])
-        return wanted
-
     def _in_phases(self, phases: Names) -> Flags:
-        wanted = self._evaluations(None, phases)
-        return _all(self.trace) if wanted is None else wanted
-
-    def _tensors(self, components: Names) -> Flags | None:
-        if components is None:
-            return None
-        known = [*self._words.components, "activations"]
-        codes = [_named(name, known, "component") for name in _list(components)]
-        return np.isin(self._words.component_of, [code if code < len(known) - 1 else -1 for code in codes])
+        if phases is None:
+            return _all(self.trace)
+        return np.isin(self.trace.evaluations["phase"], [_named(name, _abi.PHASES, "phase") for name in _list(phases)])
 
 
 def _all(trace: Trace) -> Flags:
@@ -263,40 +230,3 @@ def _named(name: str, known: Iterable[str], what: str) -> int:
     if name not in numbers:
         raise TatError(ErrorKind.USAGE, f"no {what} '{name}'; there are {', '.join(numbers)}")
     return numbers[name]
-
-
-def _flags(numbers: Any, limit: int, what: str) -> Flags:
-    """Which numbers from 0 to limit - 1 are chosen."""
-    flags = np.zeros(limit, np.bool_)
-    if isinstance(numbers, str):
-        numbers = _range(numbers, what)
-    if isinstance(numbers, slice):
-        flags[numbers] = True
-        return flags
-    wanted = np.atleast_1d(np.asarray(numbers if isinstance(numbers, (int, np.integer)) else list(numbers)))
-    if len(wanted) == 0:
-        return flags
-    if wanted.dtype.kind not in "iu" or wanted.min() < 0:
-        raise TatError(ErrorKind.USAGE, f"{what} must be whole numbers from 0")
-    flags[wanted[wanted < limit]] = True
-    return flags
-
-
-def _range(words: str, what: str) -> slice:
-    first, colon, last = words.partition(":")
-    good = (first or last) and all(part.isdecimal() and part.isascii() for part in (first, last) if part)
-    if not good or (not colon and not first):
-        raise TatError(ErrorKind.USAGE, f"{what}: '{words}' is not a number or a range: 5, 3:8, 3: or :8")
-    if not colon:
-        return slice(int(first), int(first) + 1)
-    if first and last and int(last) < int(first):
-        raise TatError(ErrorKind.USAGE, f"{what}: the range '{words}' ends before it begins")
-    return slice(int(first) if first else 0, int(last) + 1 if last else None)
-
-
-def _chosen(numbers: Any, size: int, none: int, what: str) -> Flags | None:
-    if numbers is None:
-        return None
-    flags = _flags(numbers, size, what)
-    flags[none] = False
-    return flags

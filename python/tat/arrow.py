@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ import pyarrow.dataset as ds
 
 from tat import tables
 from tat.columns import ACCESS_COLUMNS, Column, Vocabulary, access_columns, named, number
-from tat.errors import TatError
+from tat.errors import ErrorKind, TatError
+from tat.filters import Condition, Filter
 from tat.trace import Records, Trace
 
 _NAMES = pa.dictionary(pa.int32(), pa.string())
@@ -83,17 +84,35 @@ TABLES: dict[str, Callable[[Trace], Iterable[list[Column]]]] = {
 }
 
 
+def filters_of(traces: Mapping[str, Trace], conditions: Mapping[str, Condition]) -> dict[str, Filter]:
+    """The filter of each trace. Without those that lack a name in the conditions, unless all do."""
+    found, lacking = {}, []
+    for name, trace in traces.items():
+        try:
+            found[name] = Filter(trace, conditions)
+        except TatError as error:
+            if error.kind != ErrorKind.NO:
+                raise
+            lacking.append(error)
+    if lacking and not found:
+        raise lacking[0]
+    return found
+
+
 class AccessDataset(ds.Dataset):  # type: ignore[misc]
     """The access records of traces as an Arrow dataset, made anew for each scan. `failure` is what ended the last scan.
+
+    With `filters`, those records alone that pass. A trace that lacks a name that another trace has gives no records.
 
     DuckDB asks a dataset for a scanner of the columns and the filter that a query needs. Only these are made, so a
     table of any size can be queried in the memory of a few batches. The first column is the run's name.
     """
 
-    def __init__(self, traces: dict[str, Trace]) -> None:
-        """Keep the traces, by the names of their runs; they must stay open."""
+    def __init__(self, traces: dict[str, Trace], filters: Mapping[str, Condition] | None = None) -> None:
+        """Keep the traces, by the names of their runs; they must stay open. Raises TatError for a wrong filter."""
         self.failure: TatError | None = None
         self._traces = {name: (trace, Vocabulary(trace)) for name, trace in traces.items()}
+        self._passing = filters_of(traces, filters or {})
         trace, words = next(iter(self._traces.values()))
         self._empty = self._batch("", trace, words, np.empty(0, trace.accesses(0, 0).dtype), ("run", *ACCESS_COLUMNS))
 
@@ -111,7 +130,7 @@ class AccessDataset(ds.Dataset):  # type: ignore[misc]
         self.failure = None
         try:
             for name, (trace, words) in self._traces.items():
-                for records in trace.pieces():
+                for records in trace.pieces(self._passing[name].accesses) if name in self._passing else ():
                     yield self._batch(name, trace, words, records, columns)
         except TatError as error:  # who scans passes on its text at best
             self.failure = error

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,12 +16,14 @@ from ibis.expr.types import Table
 from tat import arrow, dataset, queries
 from tat.columns import ACCESS_COLUMNS, named
 from tat.errors import ErrorKind, TatError
+from tat.filters import Condition
 from tat.trace import Trace
 
 Engine = Literal["duckdb", "spark"]
 Rows = tuple[list[str], Iterator[Sequence[Any]]]
 
 TABLES = ("accesses", *arrow.TABLES)
+BY_HEAD = "accesses_by_head"  # of traces; a dataset has one of both
 _BATCH = 4096
 
 
@@ -29,21 +31,35 @@ class Database:
     """The tables runs, accesses, tensors, evaluations, tokens, routing and events of some traces or of one dataset.
 
     `db["accesses"]` is an Ibis table. The first column of every table is the run's name; the other columns of accesses
-    are those of `tat export --format csv`.
+    are those of `tat export --format csv`. Traces also have a table accesses_by_head: the same records, those of
+    attention split by head, as `tat export --heads` gives them.
     """
 
-    def __init__(self, *paths: str | os.PathLike[str], engine: Engine = "duckdb", session: Any = None) -> None:
+    def __init__(
+        self,
+        *paths: str | os.PathLike[str],
+        engine: Engine = "duckdb",
+        session: Any = None,
+        filters: Mapping[str, Condition] | None = None,
+    ) -> None:
         """Open traces, or one dataset of `tat parquet`. If none is named, open the newest trace.
 
-        Spark reads datasets only. `session` is its SparkSession; without one, a local session starts. Raises TatError.
+        Spark reads datasets only. `session` is its SparkSession; without one, a local session starts. With `filters`
+        (doc/filters.md), the tables of accesses hold those records alone that pass; not for a dataset, whose records
+        were chosen when it was written. Raises TatError.
         """
         data = [path for path in paths if dataset.is_dataset(Path(path))]
         if data and len(paths) > 1:
             raise TatError(
                 ErrorKind.USAGE, f"{data[0]} is a dataset: name it alone, or add the traces to it with `tat parquet`"
             )
+        if data and filters:
+            raise TatError(
+                ErrorKind.USAGE,
+                f"{data[0]} is a dataset: use WHERE, or give the filters to `tat parquet` when it writes the dataset",
+            )
         self._traces: dict[str, Trace] = {}
-        self._accesses: arrow.AccessDataset | None = None
+        self._accesses: list[arrow.AccessDataset] = []
         self._backend: Any
         if engine == "spark":
             if not data:
@@ -55,19 +71,23 @@ class Database:
                 _duckdb_views(self._backend.con, Path(data[0]))
             else:
                 self._traces = dataset.names_of([Trace(path) for path in paths or [None]])
-                self._accesses = _register(self._backend.con, self._traces)
+                self._accesses = _register(self._backend.con, self._traces, filters or {})
 
     def __getitem__(self, name: str) -> Table:
         """A table by its name."""
-        if name not in TABLES:
+        if name not in self._names:
             raise KeyError(name)
         table: Table = self._backend.table(name)
         return table
 
     @property
+    def _names(self) -> tuple[str, ...]:
+        return (*TABLES, BY_HEAD) if self._traces else TABLES
+
+    @property
     def tables(self) -> dict[str, Table]:
         """All tables by name."""
-        return {name: self[name] for name in TABLES}
+        return {name: self[name] for name in self._names}
 
     def query(self, name: str) -> pd.DataFrame:
         """What a query template finds (tat.queries.QUERIES). Raises TatError (USAGE) for an unknown name."""
@@ -114,7 +134,7 @@ class Database:
 # ------------------------------------------------------------------------------------------------------------ DuckDB
 
 
-def _register(connection: Any, traces: dict[str, Trace]) -> arrow.AccessDataset:
+def _register(connection: Any, traces: dict[str, Trace], filters: Mapping[str, Condition]) -> list[arrow.AccessDataset]:
     """Tables of traces as they are: access records are made as they are read."""
     for table, pieces in arrow.TABLES.items():
         batches = [
@@ -123,9 +143,11 @@ def _register(connection: Any, traces: dict[str, Trace]) -> arrow.AccessDataset:
             for columns in pieces(trace)
         ]
         connection.register(table, pa.Table.from_batches(batches))
-    accesses = arrow.AccessDataset(traces)
+    accesses = arrow.AccessDataset(traces, filters)
+    by_head = arrow.AccessDataset(traces, {"heads": True, **filters})
     connection.register("accesses", accesses)
-    return accesses
+    connection.register(BY_HEAD, by_head)
+    return [accesses, by_head]
 
 
 def _duckdb_views(connection: Any, folder: Path) -> None:
@@ -142,12 +164,13 @@ def _columns(table: str) -> list[str]:
     return ["run", *(f'"{name}"' for name in ACCESS_COLUMNS)] if table == "accesses" else ["run", "* EXCLUDE (run)"]
 
 
-def _duckdb_rows(connection: Any, text: str, accesses: arrow.AccessDataset | None) -> Rows:
+def _duckdb_rows(connection: Any, text: str, accesses: list[arrow.AccessDataset]) -> Rows:
     import duckdb  # noqa: PLC0415  (Ibis has loaded it)
 
     def fail(error: duckdb.Error) -> TatError:
-        if accesses and accesses.failure:
-            return accesses.failure
+        for table in accesses:
+            if table.failure:
+                return table.failure
         refused = isinstance(error, (duckdb.IOException, duckdb.OutOfMemoryException))
         return TatError(ErrorKind.SYSTEM if refused else ErrorKind.USAGE, str(error))
 

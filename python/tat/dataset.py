@@ -13,7 +13,7 @@ import ctypes
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from tat import _abi, arrow, output
 from tat.columns import Vocabulary, access_columns
 from tat.errors import ErrorKind, TatError
+from tat.filters import Condition, Filter
 from tat.trace import Records, Trace
 
 NULL = "__HIVE_DEFAULT_PARTITION__"  # as all readers of Hive partitions know it
@@ -113,8 +114,13 @@ def _write_all(path: Path, batches: Iterator[pa.RecordBatch]) -> None:
             writer.write_batch(batch, row_group_size=ROW_GROUP)
 
 
-def write_run(trace: Trace, folder: Path, name: str, progress: Progress | None = None) -> int:
-    """Write all tables of a trace into a folder without that run; returns the number of access records written."""
+def write_run(
+    trace: Trace, folder: Path, name: str, progress: Progress | None = None, passing: Filter | None = None
+) -> int:
+    """Write all tables of a trace into a folder without that run; returns the number of access records written.
+
+    Of accesses, only records that pass the filter.
+    """
     run = f"run={quote(name, safe='')}"
     count = 0
     for table, pieces in arrow.TABLES.items():
@@ -123,7 +129,7 @@ def write_run(trace: Trace, folder: Path, name: str, progress: Progress | None =
     (folder / "accesses").mkdir(exist_ok=True)
     partitions = _Partitions(trace, folder / "accesses" / run)
     try:
-        for records in trace.pieces():
+        for records in trace.pieces(passing.accesses if passing else None):
             partitions.put(records)
             count += len(records)
             if progress:
@@ -154,14 +160,19 @@ def names_of(traces: list[Trace]) -> dict[str, Trace]:
     return names
 
 
-def write(traces: list[Trace], target: Path, progress: Progress | None = None) -> int:
+def write(
+    traces: list[Trace], target: Path, progress: Progress | None = None, filters: Mapping[str, Condition] | None = None
+) -> int:
     """Write traces into the dataset `target`: make it, or add runs to it. A run that it already has is replaced.
+
+    With `filters` (doc/filters.md), access records that do not pass are left out.
 
     The dataset is made beside `target` and takes its place at the end, so it is written whole or not at all. Returns
     the number of access records written. Raises TatError: USAGE if `target` is something else, SYSTEM if it cannot be
     written.
     """
     names = names_of(traces)
+    passing = arrow.filters_of(names, filters or {})
     exists = target.exists()
     if exists and not is_dataset(target) and (not target.is_dir() or any(target.iterdir())):
         raise TatError(ErrorKind.USAGE, f"{target} exists and is not a dataset of `tat parquet`: name another")
@@ -169,7 +180,7 @@ def write(traces: list[Trace], target: Path, progress: Progress | None = None) -
         with _beside(target) as new:
             if exists:
                 _link(target, new, {f"run={quote(name, safe='')}" for name in names})
-            count = sum(write_run(trace, new, name, progress) for name, trace in names.items())
+            count = sum(write_run(trace, new, name, progress, passing.get(name)) for name, trace in names.items())
             _replace(new, target, exists)
         return count
     except OSError as error:

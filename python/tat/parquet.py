@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tat import cli, dataset
+from tat import arrow, cli, dataset, filters
 from tat.errors import ErrorKind, TatError
 from tat.trace import Trace
 
@@ -15,6 +15,7 @@ _EXAMPLES = """
 Examples:
   tat parquet -o traces.parquet                   the newest trace
   tat parquet run_1 run_2 -o traces.parquet       add two runs to the dataset
+  tat parquet --kinds kv --heads -o kv.parquet    the KV cache by head
   tat sql "SELECT run, sum(size) FROM accesses GROUP BY run" traces.parquet
 
 The dataset has the tables runs, accesses, tensors, evaluations, tokens,
@@ -41,16 +42,24 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("trace", nargs="*", metavar="TRACE", help="folder, file or name of a trace; default: newest")
     parser.add_argument("-o", "--output", required=True, metavar="DIR", type=Path, help="dataset to create or add to")
+    filters.add_options(parser)
     options = parser.parse_args(argv)
 
     traces = [Trace(path) for path in options.trace or [None]]
-    if all(next(trace.pieces(), None) is None for trace in traces):
+    wanted, named = filters.given(options), dataset.names_of(traces)
+    passing = arrow.filters_of(named, wanted)
+    if all(next(named[name].pieces(filter.accesses), None) is None for name, filter in passing.items()):
         which = f"{traces[0].path} has" if len(traces) == 1 else "these traces have"
         why = "no graph was computed, or none of the tokens to be recorded"
-        raise TatError(ErrorKind.NO, f"nothing was written: {which} no access record ({why})")
+        raise TatError(
+            ErrorKind.NO,
+            "nothing was written: no access record matches the filter"
+            if wanted
+            else f"nothing was written: {which} no access record ({why})",
+        )
     progress = cli.Progress("parquet", "access records written")
     try:
-        count = dataset.write(traces, options.output, progress)
+        count = dataset.write(traces, options.output, progress, wanted)
     finally:
         progress.end()
     runs = len({dataset.run_name(trace) for trace in traces})

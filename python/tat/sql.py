@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
-from tat import cli
-from tat.database import TABLES, Database
+from tat import cli, filters
+from tat.database import BY_HEAD, TABLES, Database
 from tat.queries import QUERIES
 
 _EXAMPLES = """
@@ -24,8 +24,11 @@ Examples:
   tat sql --query experts --csv traces.parquet   for a dataset of `tat parquet`
   tat sql --query layers --show                  its SQL, as a starting point
   tat sql "DESCRIBE accesses"                    the columns of a table
+  tat sql --at 4096:8191 "SELECT DISTINCT tensor FROM accesses"   of these bytes
 
 The tables are runs, accesses, tensors, evaluations, tokens, routing and events.
+Of traces there is also accesses_by_head: accesses with attention split by head.
+Filters choose the records of both; a table of a trace has no others then.
 On a trace, every query computes the access records again. To run several
 queries on a large trace, convert it with `tat parquet` first.
 """
@@ -58,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--csv", action="store_true", help="print comma-separated values")
     shape.add_argument("--json", action="store_true", help="print an array of objects")
+    filters.add_options(parser)
     return parser
 
 
@@ -127,11 +131,11 @@ def main(argv: list[str] | None = None) -> int:
         _put_list()
         return 0
     if not options.query and not options.words:
-        parser.error(f"give an SQL statement or --query NAME; the tables are {', '.join(TABLES)}")
+        parser.error(f"give an SQL statement or --query NAME; the tables are {', '.join((*TABLES, BY_HEAD))}")
     if options.show and not options.query:
         parser.error("--show needs --query NAME")
     paths = options.words if options.query else options.words[1:]
-    with Database(*paths, engine=options.engine) as database:
+    with Database(*paths, engine=options.engine, filters=filters.given(options)) as database:
         text = database.query_sql(options.query) if options.query else options.words[0]
         if options.show:
             print(text)

@@ -160,7 +160,7 @@ class Trace:
             if flag.shape != (sizes.get(name, 1 << 16),):
                 raise ValueError(f"{name} has the shape {flag.shape}, not ({sizes.get(name, 1 << 16)},)")
         choice = _abi.Choice(**{name: flag.ctypes.data for name, flag in kept.items()})
-        return self._collect("tat_trace_accesses", _abi.ACCESS, first, last, c.byref(choice))
+        return self.collect("tat_trace_accesses", _abi.ACCESS, first, last, c.byref(choice))
 
     def pieces(self, get: Callable[[int, int], Records] | None = None, records: int = 1 << 18) -> Iterator[Records]:
         """All access records in order, or what else `get` returns, in pieces of about this many.
@@ -177,24 +177,29 @@ class Trace:
 
     def waits(self, first: int = 0, last: int | None = None) -> Records:
         """How long thread 0 waited behind nodes in evaluations [first, last), of dtype WAIT; none if not recorded."""
-        return self._collect("tat_trace_waits", _abi.WAIT, first, last)
+        return self.collect("tat_trace_waits", _abi.WAIT, first, last)
 
     def tokens(self, first: int = 0, last: int | None = None) -> Records:
         """The rows that went into evaluations [first, last), of dtype TOKEN."""
-        return self._collect("tat_trace_tokens", _abi.TOKEN, first, last)
+        return self.collect("tat_trace_tokens", _abi.TOKEN, first, last)
 
     def routing(self, first: int = 0, last: int | None = None) -> Records:
         """The experts that were chosen in evaluations [first, last), of dtype SELECTION."""
-        return self._collect("tat_trace_routing", _abi.SELECTION, first, last)
+        return self.collect("tat_trace_routing", _abi.SELECTION, first, last)
 
-    def _collect(self, function: str, dtype: np.dtype[Any], first: int, last: int | None, *more: Any) -> Records:
-        """Asks twice: first for the number of elements, then for the elements."""
+    def collect(
+        self, function: str, dtype: np.dtype[Any], first: int, last: int | None, *more: Any, of: int | None = None
+    ) -> Records:
+        """What a function of the library fills an array with. `of` is what it takes in place of the trace.
+
+        Asks twice: first for the number of elements, then for the elements.
+        """
         end = len(self.evaluations) if last is None else min(last, len(self.evaluations))
         count, error = c.c_size_t(), _abi.Error()
         call: Callable[..., int] = getattr(self._lib, function)
         if first < 0:
             raise ValueError(f"evaluations count from 0, not from {first}")
-        what, found = (self.handle, first, max(first, end), *more), (c.byref(count), c.byref(error))
+        what, found = (of or self.handle, first, max(first, end), *more), (c.byref(count), c.byref(error))
         if call(*what, None, 0, *found) != 0:
             raise failure(error)
         into = self.room(count.value, dtype)

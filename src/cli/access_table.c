@@ -12,7 +12,7 @@ static void put_styled(struct access_writer * w, enum style wanted, const char *
     text_out_string(&w->out, style(w->out.file, STYLE_PLAIN));
 }
 
-/* "graph 3  generate, token 44, 8.69 ms" */
+/* "graph 3  generate, token 44, at 1.234567 s, 8.69 ms": since the trace began, as --at-time takes it */
 static void put_graph(struct access_writer * w, const struct tat_access * a) {
     const struct tat_evaluation * e = &w->context.evaluations[a->evaluation];
     char line[160], took[UNITS_SIZE];
@@ -29,7 +29,8 @@ static void put_graph(struct access_writer * w, const struct tat_access * a) {
     if (e->context > 1) {
         used += (size_t) snprintf(line + used, sizeof line - used, ", context %" PRIu32, e->context);
     }
-    snprintf(line + used, sizeof line - used, ", %s", format_duration(took, e->end_ns - e->begin_ns));
+    snprintf(line + used, sizeof line - used, ", at %.6f s, %s", (double) e->begin_ns / 1e9,
+             format_duration(took, e->end_ns - e->begin_ns));
     if (w->count) { text_out_char(&w->out, '\n'); }
     put_styled(w, STYLE_BOLD, line);
     text_out_char(&w->out, '\n');
@@ -50,6 +51,38 @@ static void put_node(struct access_writer * w, const struct tat_access * a) {
     text_out_char(&w->out, '\n');
 }
 
+static bool has_query_heads(enum tat_component component) {
+    return component == TAT_COMPONENT_ATTN_Q || component == TAT_COMPONENT_ATTN_OUTPUT;
+}
+
+/* "head 1", "heads 0 and 1", "heads 0 to 3", behind what kind of head it is. */
+static void put_heads(struct access_writer * w, const char * before, unsigned first, unsigned count, const char * end) {
+    char text[96];
+    const unsigned last = count ? first + count - 1 : first;
+    size_t used = (size_t) snprintf(text, sizeof text, "%s%s %u", before, last > first ? "heads" : "head", first);
+    if (last > first) {
+        used += (size_t) snprintf(text + used, sizeof text - used, last == first + 1 ? " and %u" : " to %u", last);
+    }
+    snprintf(text + used, sizeof text - used, "%s", end);
+    text_out_string(&w->out, text);
+}
+
+/* "head 1 (query heads 3 to 5)", "query head 4 (KV head 1)"; several heads where they share bytes. */
+static void put_head(struct access_writer * w, const struct tat_access * a) {
+    const struct head_shape * shape = w->heads ? tat_access_heads_shape(w->heads, a) : NULL;
+    const unsigned each = shape && shape->n_head_kv ? (unsigned) (shape->n_head / shape->n_head_kv) : 1;
+    const unsigned first = a->head_first, count = a->head_count ? a->head_count : 1u;
+    if (each <= 1) {
+        put_heads(w, "  ", first, count, "");
+    } else if (has_query_heads(w->context.tensors[a->tensor].component)) {
+        put_heads(w, "  query ", first, count, "");
+        put_heads(w, " (KV ", first / each, (first + count - 1) / each - first / each + 1, ")");
+    } else {
+        put_heads(w, "  ", first, count, "");
+        put_heads(w, " (query ", first * each, count * each, ")");
+    }
+}
+
 /* What not every record has. */
 static void put_details(struct access_writer * w, const struct tat_access * a, struct tat_layout layout) {
     char text[128];
@@ -57,11 +90,7 @@ static void put_details(struct access_writer * w, const struct tat_access * a, s
         snprintf(text, sizeof text, "  expert %u", a->expert);
         text_out_string(&w->out, text);
     }
-    if (a->head_first != TAT_NO_HEAD) {
-        snprintf(text, sizeof text, a->head_count > 1 ? "  heads %u-%u" : "  head %u", a->head_first,
-                 a->head_first + a->head_count - 1u);
-        text_out_string(&w->out, text);
-    }
+    if (a->head_first != TAT_NO_HEAD) { put_head(w, a); }
     if (a->flags & TAT_ACCESS_STRIDED) {
         snprintf(text, sizeof text, "  %" PRIu32 " x %" PRIu64 " every %" PRIu64, a->rows, layout.run_bytes,
                  layout.stride);

@@ -12,6 +12,7 @@
 #include "cli/access_table.h"
 #include "cli/command.h"
 #include "export/block_text.h"
+#include "format/number_set.h"
 
 enum { KEY_JSON = 256, KEY_FORMAT, KEY_BLOCKS, KEY_GRAPH };
 
@@ -45,21 +46,20 @@ static enum text_format format_of(const char * name, struct argp_state * state) 
 }
 
 static void set_graph(struct options * o, const char * text, struct argp_state * state) {
-    struct access_range range;
-    const char * wrong = access_range_parse(text, &range);
-    if (wrong || range.first != range.last || range.first > UINT32_MAX) {
+    uint64_t number;
+    const char * end = text;
+    if (!number_read(&end, &number) || *end || number > UINT32_MAX) {
         argp_error(state, "--graph '%s': must be the number of an evaluation", text);
     }
     o->graph = true;
-    o->evaluation = (uint32_t) range.first;
+    o->evaluation = (uint32_t) number;
 }
 
 static void check(const struct options * o, struct argp_state * state) {
-    const bool chosen = o->access.filtered || o->access.request.heads || o->access.request.limit;
+    const bool chosen = o->access.n_conditions || o->access.request.limit;
     if (o->blocks && o->graph) { argp_error(state, "use --blocks or --graph, not both"); }
     if ((o->blocks || o->graph) && chosen) {
-        argp_error(state, "--%s prints no access records: leave out filters, -n and --heads",
-                   o->blocks ? "blocks" : "graph");
+        argp_error(state, "--%s prints no access records: leave out filters and -n", o->blocks ? "blocks" : "graph");
     }
 }
 
@@ -80,9 +80,13 @@ static int dump_records(const struct options * o, const struct tat_trace * trace
         [TEXT_TABLE] = &access_table, [TEXT_TSV] = &access_tsv, [TEXT_JSON] = &access_jsonl
     };
     struct access_writer writer;
+    struct access_heads * heads = NULL;
+    if (o->access.heads && o->format == TEXT_TABLE && !(heads = tat_access_heads_new(trace, error))) { return -1; }
     access_writer_begin(&writer, formats[o->format], trace, stdout, "standard output");
+    writer.heads = heads;
     const int status = access_stream(&o->access.request, trace, &writer, error);
     access_writer_free(&writer);
+    tat_access_heads_free(heads);
     return status;
 }
 
@@ -101,7 +105,7 @@ static int run(int argc, char ** argv) {
     struct tat_trace * trace = access_options_open(&options.access, &error);
     if (!trace) { return command_fail(&cmd_dump, &error); }
     const int status = dump(&options, trace, &error) == 0 ? TAT_OK : command_fail(&cmd_dump, &error);
-    tat_trace_close(trace);
+    access_options_close(&options.access, trace);
     return status;
 }
 
@@ -116,8 +120,10 @@ const struct command cmd_dump = {
         "If no record matches the filters, nothing is printed and the exit status is 1.",
     .examples = "  tat dump --format table | less          all records of the newest trace\n"
                 "  tat dump --tokens 50 --layers 3         one layer of one token\n"
-                "  tat dump --tensor 'cache_?_l0' --tokens 50 --heads   a layer's KV cache\n"
-                "  tat dump --only weights --phase generate --json | jq .size\n"
+                "  tat dump --tensors 'cache_?_l0' --tokens 50 --heads   a layer's KV cache\n"
+                "  tat dump --at 0x1000:0x1fff             what touches a page of the model file\n"
+                "  tat dump --at-time 20ms:25ms            what ran 20 to 25 ms after the trace began\n"
+                "  tat dump --kinds weights --phases generate --json | jq .size\n"
                 "  tat dump --graph 3                      what evaluation 3 computed\n"
                 "  tat dump --blocks RUN                   what the file consists of",
     .options = table,

@@ -83,9 +83,10 @@ static void complete(struct options * o, struct argp_state * state) {
         if (o->unit) { argp_error(state, "--unit needs --references"); }
     } else {
         o->reference_format = reference_format_of(o, state);
-        if (o->access.selects || request->limit || request->heads) {
-            argp_error(state, "--references writes all reads of prompt and generation: leave out -n, --heads and all "
-                              "filters but --model");
+        if (o->access.selects || request->limit) {
+            argp_error(
+                state,
+                "--references writes all reads of prompt and generation: leave out -n and all filters but --model");
         }
     }
     if ((o->format == &access_bin || o->reference_format == &reference_oracle) && !o->path && isatty(STDOUT_FILENO)) {
@@ -189,7 +190,7 @@ static void say_string(const struct options * o, const struct reference_count * 
 
 static int write_references(const struct options * o, const struct tat_trace * trace, FILE * out,
                             struct reference_count * count, struct tat_error * error) {
-    const struct reference_request request = { o->reference_format, o->unit, o->access.request.filter.model };
+    const struct reference_request request = { o->reference_format, o->unit, o->access.model };
     const int status =
         reference_string_write(&request, trace, out, o->path ? o->path : "standard output", count, error);
     if (status != 0 || count->reads) { return status; }
@@ -220,7 +221,7 @@ static int run(int argc, char ** argv) {
                  : options.path     ? export_to_file(&options, trace, &error)
                                     : export_to_stdout(&options, trace, &error);
     if (status != 0) { status = command_fail(&cmd_export, &error); }
-    tat_trace_close(trace);
+    access_options_close(&options.access, trace);
     return status;
 }
 
@@ -233,9 +234,9 @@ const struct command cmd_export = {
         "doc/format.md describes the columns and binary fields. Records are streamed, so a trace can be of any length. "
         "If no record matches the filters, nothing is written and the exit status is 1.",
     .examples = "  tat export -o accesses.csv              all records of the newest trace\n"
-                "  tat export --format jsonl --phase generate | gzip > generate.jsonl.gz\n"
+                "  tat export --format jsonl --phases generate | gzip > generate.jsonl.gz\n"
                 "  tat export -o accesses.bin RUN          and accesses.bin.json, for numpy\n"
-                "  tat export --only kv --heads -o kv.csv  the KV cache by head\n"
+                "  tat export --kinds kv --heads -o kv.csv  the KV cache by head\n"
                 "  tat export --references -o run.oracleGeneral  for libCacheSim",
     .options = table,
     .run = run,

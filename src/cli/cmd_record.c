@@ -22,7 +22,7 @@
 #include "cli/run_watch.h"
 #include "cli/target.h"
 #include "cli/units.h"
-#include "export/access_filter.h"
+#include "format/number_set.h"
 #include "tat/run.h"
 
 struct options {
@@ -55,8 +55,8 @@ static const struct argp_option options_table[] = {
 
 /* What the agent understands: a range with its colon, where one end may be missing. */
 static bool is_token_range(const char * text) {
-    struct access_range range;
-    return strchr(text, ':') && !access_range_parse(text, &range);
+    struct number_range range;
+    return strchr(text, ':') && number_range_read(text, number_read, &range) && range.first <= range.last;
 }
 
 enum { SMALLEST_TRACE = 128 << 10 }; /* the agent begins none without so much room */

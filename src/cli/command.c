@@ -23,6 +23,10 @@ bool option_is_given(const struct argp_option * option) {
     return (option->name || option_letter(option)) && !(option->flags & (OPTION_HIDDEN | OPTION_DOC));
 }
 
+bool option_takes_next(const struct argp_option * option) {
+    return option->arg && !(option->flags & OPTION_ARG_OPTIONAL);
+}
+
 char option_letter(const struct argp_option * option) {
     return option->key > 0 && option->key < 128 && isgraph(option->key) ? (char) option->key : 0;
 }

@@ -18,6 +18,9 @@ const struct command * command_find(const char * name);
 bool option_is_last(const struct argp_option * option);
 bool option_is_given(const struct argp_option * option);
 
+/* The option needs a value, which may be the next argument. */
+bool option_takes_next(const struct argp_option * option);
+
 /* A letter that the option has, or 0. */
 char option_letter(const struct argp_option * option);
 

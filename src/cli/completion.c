@@ -44,7 +44,7 @@ static void print_quoted(const char * text) {
 
 static void bash_words(const struct argp_option * options, bool with_argument) {
     for (; options && !option_is_last(options); options++) {
-        if (!option_is_given(options) || (with_argument && !options->arg)) { continue; }
+        if (!option_is_given(options) || (with_argument && !option_takes_next(options))) { continue; }
         if (option_letter(options)) { printf(" -%c", option_letter(options)); }
         if (options->name) { printf(" --%s", options->name); }
     }
@@ -109,7 +109,7 @@ static void bash_print(void) {
 
 static void zsh_option(const struct argp_option * option) {
     const char letter = option_letter(option);
-    const char * end = option->arg && option->name ? "=" : "";
+    const char * end = !option->arg || !option->name ? "" : option->flags & OPTION_ARG_OPTIONAL ? "=-" : "=";
     fputs("                ", stdout);
     if (letter && option->name) {
         printf("'(-%c --%s)'{-%c%s,--%s%s}'[", letter, option->name, letter, option->arg ? "+" : "", option->name, end);
@@ -121,7 +121,7 @@ static void zsh_option(const struct argp_option * option) {
     print_quoted(option->doc);
     putchar(']');
     if (option->arg) {
-        putchar(':');
+        fputs(option->flags & OPTION_ARG_OPTIONAL ? "::" : ":", stdout);
         print_quoted(option->arg);
         fputs(takes_folder(option) ? ":_files -/" : ":_files", stdout);
     }
@@ -196,7 +196,7 @@ static void fish_option(const struct command * command, const struct argp_option
     printf("complete -c tat -n '__tat_is %s'", command->name);
     if (option_letter(option)) { printf(" -s %c", option_letter(option)); }
     if (option->name) { printf(" -l %s", option->name); }
-    if (option->arg) { fputs(" -r", stdout); }
+    if (option_takes_next(option)) { fputs(" -r", stdout); }
     fputs(" -d ", stdout);
     fish_quoted(option->doc);
     putchar('\n');
@@ -206,7 +206,7 @@ static void fish_option(const struct command * command, const struct argp_option
 static void fish_traced_command(const struct command * command) {
     fputs("(__fish_complete_subcommand --fcs-skip=2", stdout);
     for (const struct argp_option * o = command->options; o && !option_is_last(o); o++) {
-        if (!option_is_given(o) || !o->arg) { continue; }
+        if (!option_is_given(o) || !option_takes_next(o)) { continue; }
         if (option_letter(o)) { printf(" -%c", option_letter(o)); }
         if (o->name) { printf(" --%s", o->name); }
     }

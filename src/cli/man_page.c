@@ -40,7 +40,11 @@ static void print_option(const struct argp_option * option) {
         print_text(option->name);
         fputs("\\fR", stdout);
     }
-    if (option->arg) { printf("%s\\fI%s\\fR", option->name ? "=" : " ", option->arg); }
+    if (option->arg && option->flags & OPTION_ARG_OPTIONAL) {
+        printf("[=\\fI%s\\fR]", option->arg);
+    } else if (option->arg) {
+        printf("%s\\fI%s\\fR", option->name ? "=" : " ", option->arg);
+    }
     putchar('\n');
     print_text(option->doc);
     putchar('\n');

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * From a trace to a writer: the records that pass a filter, by head if asked for, up to a number of them.
+ * From a trace to a writer: the records that pass a filter, up to a number of them.
  */
 #ifndef TAT_EXPORT_ACCESS_STREAM_H
 #define TAT_EXPORT_ACCESS_STREAM_H
 
-#include "export/access_filter.h"
 #include "export/access_writer.h"
+#include "tat/filter.h"
 
 struct access_request {
-    struct access_filter filter;
-    bool heads;                                          /* attention split by head */
+    const struct tat_filter * filter;
     uint64_t limit;                                      /* records written; 0: all */
     void (*progress)(void * user, uint64_t evaluations); /* called often; NULL: not */
     void * user;

@@ -9,6 +9,7 @@ void access_writer_begin(struct access_writer * w, const struct access_format * 
     w->context = access_context_of(trace);
     w->name = name;
     w->count = 0;
+    w->heads = NULL;
     w->layouts = (struct layout_table){ 0 };
     text_out_begin(&w->out, out);
 }

@@ -9,6 +9,7 @@
 
 #include "export/access_cells.h"
 #include "export/layout_table.h"
+#include "format/access_heads.h"
 
 struct access_writer;
 
@@ -28,9 +29,10 @@ struct access_writer {
     struct access_context context;
     const char * name; /* of the file, for messages */
     struct text_out out;
-    uint64_t count;              /* records written */
-    uint32_t evaluation, node;   /* of the last one, for formats that group */
-    struct layout_table layouts; /* of access_bin */
+    uint64_t count;                    /* records written */
+    uint32_t evaluation, node;         /* of the last one, for formats that group */
+    struct layout_table layouts;       /* of access_bin */
+    const struct access_heads * heads; /* to say which heads belong together; NULL: not said */
 };
 
 /* `out` stays the caller's, and must live until access_writer_end, as must its name. Nothing is written before the

@@ -10,6 +10,7 @@
 #include "format/expand_state.h"
 #include "format/route.h"
 #include "format/rows_from.h"
+#include "tat/filter.h"
 
 /* What was counted, and how much of it is stored. */
 struct array {
@@ -66,6 +67,14 @@ int tat_trace_accesses(const struct tat_trace * trace, uint32_t first, uint32_t 
         for (end = wanted ? at : last; end < last && wanted[end];) { end++; }
         if (at < end) { status = tat_trace_expand(trace, at, end, parts ? collect_chosen : collect_all, &x, error); }
     }
+    *count = x.array.count;
+    return status;
+}
+
+int tat_filter_accesses(const struct tat_filter * filter, uint32_t first, uint32_t last, struct tat_access * records,
+                        size_t capacity, size_t * count, struct tat_error * error) {
+    struct collection x = { NULL, { records, sizeof *records, capacity, 0 } };
+    const int status = tat_filter_expand(filter, first, last, collect_all, &x, error);
     *count = x.array.count;
     return status;
 }

@@ -95,6 +95,23 @@ bool expansion_ids(struct expansion * x, uint32_t evaluation);
 bool expansion_varying(struct expansion * x, const struct tat_template * t, const struct vary * v,
                        const struct tat_access * like);
 
+/* Records of a plan that are wanted, as ranges; the records of an operand that varies are wanted together. */
+struct pick {
+    struct picked {
+        uint32_t first, end;
+    } * ranges; /* sorted */
+    uint32_t count;
+    bool varies; /* operands that vary are among them */
+};
+
+/* Adds the records of an evaluation to the batch; those that are not picked are not made. `pick`: NULL for all. */
+bool expansion_put(struct expansion * x, uint32_t evaluation, const struct plan * plan, const struct pick * pick);
+
+/* An evaluation whose records are not known: it is unclear which node a time belongs to, or nobody asked for it. */
+static inline bool evaluation_is_bare(const struct tat_evaluation * e) {
+    return e->flags & (TAT_EVALUATION_UNMATCHED | TAT_EVALUATION_OUTSIDE);
+}
+
 /* How many records belong to callbacks that came, in an evaluation that ended early. */
 uint32_t plan_records_before(const struct plan * plan, uint32_t n_times);
 

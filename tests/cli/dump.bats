@@ -24,14 +24,14 @@ column() {
         'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) c = i; next } !seen[$c]++ { print $c }'
 }
 
-some="--tokens 6 --layers 0 --op FLASH_ATTN_EXT --op SET_ROWS --op MUL_MAT_ID --heads"
+some="--tokens 6 --layers 0 --ops FLASH_ATTN_EXT --ops SET_ROWS --ops MUL_MAT_ID --heads"
 
 @test "dump: one layer's attention and experts, all columns but times" {
     "$TAT" dump $some "$TRACE" | cut -f 3- | diff - "$BATS_TEST_DIRNAME/golden/dump.tsv"
 }
 
 @test "dump: the same for the eye" {
-    "$TAT" dump $some --format table "$TRACE" | sed -E 's/[0-9.]+ (ns|us|ms)$/TIME/' |
+    "$TAT" dump $some --format table "$TRACE" | sed -E 's/at [0-9.]+ s/at TIME/; s/[0-9.]+ (ns|us|ms)$/TIME/' |
         diff - "$BATS_TEST_DIRNAME/golden/dump.txt"
 }
 
@@ -65,28 +65,54 @@ END
 }
 
 @test "dump: filters" {
-    [ "$(column phase --phase prompt)" = prompt ]
-    [ "$(column tokens --phase prompt)" = 5 ]
+    [ "$(column phase --phases prompt)" = prompt ]
+    [ "$(column tokens --phases prompt)" = 5 ]
     [ "$(column token --tokens 5:7 | tr '\n' ' ')" = "5 6 7 " ]
     [ "$(column token --tokens 3 | tr '\n' ' ')" = "0 " ] # the prompt's evaluation computed it
+    [ "$(column token --tokens 5 --tokens 9:10 | tr '\n' ' ')" = "5 9 10 " ]
     [ "$(column layer --layers 1: | tr '\n' ' ')" = "1 2 " ]
     [ "$(column graph --evaluations :2 | tr '\n' ' ')" = "0 1 2 " ]
-    [ "$(column op --op mul_mat --op Rope | sort | tr '\n' ' ')" = "MUL_MAT ROPE " ]
-    [ "$(column memory --only weights)" = file ]
-    [ "$(column memory --only kv)" = kv ]
-    [ "$(column tensor --tensor 'cache_?_l1' | tr '\n' ' ')" = "cache_k_l1 cache_v_l1 " ]
-    [ "$(column context --context 1)" = 1 ]
-    [ "$(column head --heads --tensor blk.0.attn_output.weight | tr '\n' ' ')" = "0 1 2 3 " ]
+    [ "$(column op --ops mul_mat --ops Rope | sort | tr '\n' ' ')" = "MUL_MAT ROPE " ]
+    [ "$(column memory --kinds weights)" = file ]
+    [ "$(column memory --kinds kv)" = kv ]
+    [ "$(column component --components kv_k --components attn_q | sort | tr '\n' ' ')" = "attn_q kv_k " ]
+    [ "$(column expert --experts 1 | tr '\n' ' ')" = "1 " ]
+    [ "$(column tensor --tensors 'cache_?_l1' | tr '\n' ' ')" = "cache_k_l1 cache_v_l1 " ]
+    [ "$(column context --contexts 1)" = 1 ]
+    [ "$(column head --heads --tensors blk.0.attn_output.weight | tr '\n' ' ')" = "0 1 2 3 " ]
+    [ "$(column head --heads=1:2 | tr '\n' ' ')" = "1 2 " ]
+}
+
+@test "dump: filters by their short names, and by what --kinds was called" {
+    "$TAT" dump --phases generate --tensors 'cache*' --kinds kv --ops SET_ROWS "$TRACE" > long
+    "$TAT" dump --phase generate --tensor 'cache*' --only kv --op SET_ROWS "$TRACE" | cmp - long
+}
+
+@test "dump: bytes of the model file, and times" {
+    read -r offset size start < <("$TAT" dump --tensors blk.0.attn_q.weight --tokens 7 -n 1 --json "$TRACE" |
+        sed -E 's/.*"start_ns":([0-9]+).*"offset":([0-9]+),"size":([0-9]+).*/\2 \3 \1/')
+    last=$((offset + size - 1))
+    for at in "$offset" "$last" "$(printf 0x%x:0x%x "$offset" "$last")"; do
+        [ "$(column tensor --at "$at")" = blk.0.attn_q.weight ]
+    done
+    [[ $(column tensor --at "$((offset - 1)):$offset") == *blk.0.attn_q.weight* ]]
+    [[ $(column tensor --at $((last + 1))) != *blk.0.attn_q.weight* ]]
+    [ "$(column token --at-time "$start")" = 7 ]
+    column start_ns --at-time "$start" | grep -qx "$start"
+    "$TAT" dump --at-time 1min: "$TRACE" 2>&1 | grep -q "no access record matches the filter"
+    # The time at which a graph began is printed as the option takes it.
+    read -r at unit < <("$TAT" dump --format table --tokens 7 "$TRACE" | sed -nE 's/^graph .* at ([0-9.]+) (s), .*/\1 \2/p')
+    [ "$(column token --at-time "$at$unit:$start")" = 7 ]
 }
 
 @test "dump: every record is of one of the four kinds" {
     all=$("$TAT" dump "$TRACE" | wc -l)
     sum=1
     for kind in weights kv activations inputs; do
-        sum=$((sum + $("$TAT" dump --only $kind "$TRACE" | wc -l) - 1))
+        sum=$((sum + $("$TAT" dump --kinds $kind "$TRACE" | wc -l) - 1))
     done
     [ "$sum" -eq "$all" ]
-    [ "$("$TAT" dump --only weights --only kv --only activations --only inputs "$TRACE" | wc -l)" -eq "$all" ]
+    [ "$("$TAT" dump --kinds weights --kinds kv --kinds activations --kinds inputs "$TRACE" | wc -l)" -eq "$all" ]
 }
 
 @test "dump: -n ends it, heads or not" {
@@ -97,13 +123,14 @@ END
 }
 
 @test "dump: what nothing passes is answered with no, and nothing printed" {
-    for filter in "--tokens 5000" "--layers 77" "--context 9" "--tensor nothing" "--op NOTHING" "--phase warmup"; do
+    for filter in "--tokens 5000" "--layers 77" "--contexts 9" "--tensors nothing" "--ops NOTHING" "--phases warmup" \
+        "--files 2" "--files other" "--model other" "--experts 77" "--heads=77" "--components state"; do
         run --separate-stderr "$TAT" dump $filter "$TRACE"
         [ "$status" -eq 1 ]
         [ -z "$output" ]
         [[ $stderr == "tat dump: no "* ]]
     done
-    [[ $("$TAT" dump --op NOTHING "$TRACE" 2>&1) == *"'NOTHING'; there are GET_ROWS RMS_NORM MUL"* ]]
+    [[ $("$TAT" dump --ops NOTHING "$TRACE" 2>&1) == *"'NOTHING'; there are GET_ROWS RMS_NORM MUL"* ]]
 }
 
 @test "dump: a trace without a graph is told so" {
@@ -115,9 +142,10 @@ END
 }
 
 @test "dump: used wrongly" {
-    for wrong in "--tokens 5:3" "--tokens x" "--tokens :" "--layers -1" "--evaluations 1-2" "--phase gen" "--only weight" \
-        "--format csv" "-n 0" "-n x" "--context 0" "--graph 1:2" "--graph x" "--blocks --heads" "--graph 1 -n 2" \
-        "--blocks --graph 1" "--tensor="; do
+    for wrong in "--tokens 5:3" "--tokens x" "--tokens :" "--layers -1" "--evaluations 1-2" "--phases gen" "--kinds weighty" \
+        "--components attn" "--at 4K" "--at 5:3" "--at-time 1h" "--heads=x" "--experts -1" \
+        "--format csv" "-n 0" "-n x" "--contexts x" "--graph 1:2" "--graph x" "--blocks --heads" "--graph 1 -n 2" \
+        "--blocks --graph 1" "--tensors="; do
         run --separate-stderr "$TAT" dump $wrong "$TRACE"
         [ "$status" -eq 2 ]
         [ -z "$output" ]
@@ -126,6 +154,8 @@ END
     done
     run "$TAT" dump --tokens 8:3 "$TRACE"
     [[ $output == "tat dump: --tokens '8:3': the range ends before it begins"* ]]
+    run "$TAT" dump --at-time 1h "$TRACE"
+    [[ $output == "tat dump: --at-time '1h': must be a time or a range"* ]]
     run "$TAT" dump "$TRACE" "$TRACE"
     [ "$status" -eq 2 ]
 }

@@ -53,7 +53,7 @@ read_back() {
 
 @test "export: by head, with layouts of its own" {
     for format in csv jsonl bin; do
-        "$TAT" export --heads --only kv --only weights --format $format -o "heads.$format" "$TRACE"
+        "$TAT" export --heads --kinds kv --kinds weights --format $format -o "heads.$format" "$TRACE"
     done
     read_back heads.csv heads.jsonl heads.bin
 }
@@ -129,7 +129,7 @@ END
 }
 
 @test "export: filters are those of dump" {
-    filter="--tokens 6:9 --layers 1 --only weights --heads"
+    filter="--tokens 6:9 --layers 1 --kinds weights --heads"
     "$TAT" export --format jsonl $filter "$TRACE" > exported
     "$TAT" dump --json $filter "$TRACE" | cmp - exported
     [ -s exported ]

@@ -23,7 +23,7 @@ setup() {
 
 @test "library: the example says what an export adds up to" {
     "$EXAMPLE" "$TRACE" > example
-    "$TAT" export --phase generate --only weights "$TRACE" > weights.csv
+    "$TAT" export --phases generate --kinds weights "$TRACE" > weights.csv
     python3 - << 'END'
 import csv
 tokens, layers = {}, {}

@@ -73,9 +73,9 @@ def test_frame_equal_to_the_csv_export(analyzer: tat.TraceAnalyzer) -> None:
         ({"tokens": slice(3, 7)}, ["--tokens", "3:6"]),
         ({"tokens": 2}, ["--tokens", "2"]),
         ({"layers": "1:"}, ["--layers", "1:"]),
-        ({"layers": [1, 2], "phases": "generate"}, ["--layers", "1:2", "--phase", "generate"]),
-        ({"phases": ["prompt", "generate"]}, ["--phase", "prompt", "--phase", "generate"]),
-        ({"components": ["attn_q", "attn_k"]}, ["--tensor", "blk.*.attn_[qk].weight"]),
+        ({"layers": [1, 2], "phases": "generate"}, ["--layers", "1:2", "--phases", "generate"]),
+        ({"phases": ["prompt", "generate"]}, ["--phases", "prompt", "--phases", "generate"]),
+        ({"components": ["attn_q", "attn_k"]}, ["--tensors", "blk.*.attn_[qk].weight"]),
     ],
 )
 @pytest.mark.parametrize("name", ["toy", "real"])

@@ -53,7 +53,7 @@ attention() {
     for name in $dense $experts; do
         complete "$1" $name "$prompt" 3 --flash-attention --ubatch 16
         [ "$(evaluations)" = $'2 prompt 16 tokens,\n1 prompt 12 tokens,\n2 generate 1 tokens,' ]
-        "$TAT" dump "$trace" --op FLASH_ATTN_EXT | grep -q FLASH_ATTN_EXT
+        "$TAT" dump "$trace" --ops FLASH_ATTN_EXT | grep -q FLASH_ATTN_EXT
     done
 }
 
@@ -66,6 +66,6 @@ attention() {
 @test "versions: August 2025, no mmap" {
     for name in $dense $experts; do
         complete xllamacpp-0.2.0 $name "$prompt" 3 --no-mmap
-        [ "$("$TAT" dump --json --tensor '*.weight' "$trace" | grep -o '"memory":"[a-z]*"' | sort -u)" = '"memory":"copy"' ]
+        [ "$("$TAT" dump --json --tensors '*.weight' "$trace" | grep -o '"memory":"[a-z]*"' | sort -u)" = '"memory":"copy"' ]
     done
 }

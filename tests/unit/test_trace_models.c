@@ -15,9 +15,9 @@
 #include <jansson.h>
 
 #include "analysis/live.h"
-#include "export/access_filter.h"
 #include "format/follow.h"
 #include "tat/analysis.h"
+#include "tat/filter.h"
 #include "tat/verify.h"
 #include "trace_builder.h"
 
@@ -366,16 +366,42 @@ static void records_of_a_model(void ** state) {
     uint64_t bytes[3] = { 0 };
     const char * const names[] = { "target", "draft", "lora" };
     for (int i = 0; i < 3; i++) {
-        struct access_filter filter = ACCESS_FILTER_ALL;
-        filter.model = names[i];
-        assert_int_equal(access_filter_each(&filter, f.trace, add_bytes, &bytes[i], &error), 0);
+        struct tat_filter * filter = tat_filter_new(f.trace, &error);
+        assert_int_equal(tat_filter_add(filter, "model", names[i], &error), 0);
+        assert_int_equal(tat_filter_expand(filter, 0, UINT32_MAX, add_bytes, &bytes[i], &error), 0);
+        tat_filter_free(filter);
     }
     assert_int_equal(bytes[0] + bytes[1], bytes_of(f.trace));
     assert_int_equal(bytes[2], 3 * EMBD * VOCAB * 4);
-    struct access_filter filter = ACCESS_FILTER_ALL;
-    filter.model = "none";
-    assert_int_equal(access_filter_each(&filter, f.trace, add_bytes, &bytes[0], &error), -1);
+    struct tat_filter * filter = tat_filter_new(f.trace, &error);
+    assert_int_equal(tat_filter_add(filter, "model", "none", &error), -1);
     assert_int_equal(error.kind, TAT_ERROR_NO);
+    tat_filter_free(filter);
+    end(&f);
+}
+
+/* The same offset is in each file. */
+static void places_of_several_files(void ** state) {
+    (void) state;
+    struct fixture f;
+    struct tat_error error = { 0 };
+    begin(&f);
+    speculate(&f);
+    open_trace(&f);
+    uint64_t bytes[3] = { 0 };
+    const char * const names[] = { "target", "small", "lora" };
+    for (int i = 0; i < 3; i++) {
+        struct tat_filter * filter = tat_filter_new(f.trace, &error);
+        assert_int_equal(tat_filter_add(filter, "at", "0:", &error), 0);
+        assert_int_equal(tat_filter_expand(filter, 0, UINT32_MAX, add_bytes, &bytes[i], &error), -1);
+        assert_int_equal(error.kind, TAT_ERROR_USAGE);
+        if (!strstr(error.message, "; number 1 is ")) { fail_msg("%s", error.message); }
+        assert_int_equal(tat_filter_add(filter, "files", names[i], &error), 0);
+        assert_int_equal(tat_filter_expand(filter, 0, UINT32_MAX, add_bytes, &bytes[i], &error), 0);
+        tat_filter_free(filter);
+        assert_true(bytes[i] > 0);
+    }
+    assert_int_equal(bytes[2], 3 * EMBD * VOCAB * 4);
     end(&f);
 }
 
@@ -468,6 +494,7 @@ int main(void) {
         cmocka_unit_test(the_part_of_one_model),
         cmocka_unit_test(models_are_found_by_name),
         cmocka_unit_test(records_of_a_model),
+        cmocka_unit_test(places_of_several_files),
         cmocka_unit_test(sections_say_of_whom_they_are),
         cmocka_unit_test(live_tells_a_draft),
         cmocka_unit_test(hostile_numbers),
