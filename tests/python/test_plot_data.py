@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import tat
-from tat.plot import AbsentError
-from tat.plot.chart import Bars, Heat, Lines, Pie, Points
+from tat.plot import AbsentError, attention
+from tat.plot.chart import Bars, Heat, Lines, Pie, Points, Series
 from tat.plot.units import say, scale_of
 
 from drawn import axes_of, bars_drawn, by_token, drawn, heat_drawn, panels_of, records_of, source_of
@@ -212,37 +212,99 @@ def test_kv_growth(path: Path) -> None:
     assert isinstance(lines, Lines)
     records = records_of(path)
     reads = records[records["component"].isin(["kv_k", "kv_v"]) & (records["access"] == "read")]
-    expected = reads.groupby("token")["size"].sum() / reads.groupby("token")["tokens"].first()
+    expected = reads.groupby("token")["size"].sum()
     line = axes_of(figure)[0].lines[0]
     assert line.get_label() == "KV cache read"
-    divisor = scale_of("bytes", max(float(one.y.max()) for one in lines.series)).divisor
-    np.testing.assert_array_equal(line.get_xdata(), expected.index)
-    np.testing.assert_allclose(np.asarray(line.get_ydata()) * divisor, expected.to_numpy(), rtol=1e-9)
+    divisor = scale_of("bytes", max(float(np.nanmax(one.y)) for one in lines.series)).divisor
+    shown = dict(zip(np.asarray(line.get_xdata()).tolist(), np.asarray(line.get_ydata()) * divisor, strict=True))
+    for token, size in expected.items():
+        assert shown[float(token)] == pytest.approx(size)
 
 
-def test_attention_heads(real: Path) -> None:
+def padded_growth() -> pd.DataFrame:
+    """A prompt of 5 tokens and 600 generated ones that read all cells in multiples of 256."""
+    token, tokens = np.array([0, *range(5, 605)]), np.array([5, *([1] * 600)])
+    cells = -(-(token + tokens) // 256) * 256
+    return pd.DataFrame(
+        {
+            "token": token,
+            "tokens": tokens,
+            "evaluations": 1,
+            "phase": ["prompt", *(["generate"] * 600)],
+            "kv_distinct_bytes": cells * 64,
+            "kv_written_bytes": tokens * 64,
+            "weight_bytes": 1 << 20,
+            "fresh_bytes": tokens * 64.0,
+            "cached_bytes": token * 64.0,
+        }
+    )
+
+
+def level_at(series: Series, x: float) -> float:
+    """What is drawn there."""
+    at = int(np.searchsorted(series.x, x, side="right")) - 1
+    if series.style == "steps":
+        return float(series.y[at])
+    return float(np.interp(x, series.x, series.y))
+
+
+def test_no_cell_is_seen_that_is_not_read(real: Path) -> None:
+    """Between two tokens neither; and nothing joins the prompt's level to that of the first generated token."""
+    for rows in (padded_growth(), source_of(real).table("attention", "growth")):
+        for lines in attention._growth(rows):
+            read, seen = lines.series[:2]
+            for x in np.arange(0.25, float(rows["token"].max()), 0.5):
+                assert level_at(seen, x) <= level_at(read, x) * (1 + 1e-9), f"at token {x}"
+            first = float(rows.loc[rows["phase"] == "generate", "token"].min())
+            for one in (read, seen):
+                assert level_at(one, 0.0) == level_at(one, first - 0.25), "the tokens of a prompt share one graph"
+                assert np.isnan(one.y[one.x == first]).any(), "a gap ends the prompt"
+
+
+def test_heads_that_are_alike_are_one_bar(real: Path) -> None:
     chart, figure = drawn(real, "attention_heads")
-    query, kv = panels_of(chart, Bars)
-    assert (len(query.labels), len(kv.labels)) == (9, 3)
+    (bars,) = panels_of(chart, Bars)
     records = records_of(real)
     last = records[(records["graph"] == records["graph"].max()) & (records["access"] == "read")]
-    shown = dict(zip([name for name, _ in query.series], bars_drawn(figure, 0, query).sum(axis=1), strict=True))
-    assert shown["Q weights"] == pytest.approx(last.loc[last["component"] == "attn_q", "size"].sum())
-    cached = dict(zip([name for name, _ in kv.series], bars_drawn(figure, 1, kv).sum(axis=1), strict=True))
-    assert cached["K cache read"] == pytest.approx(last.loc[last["component"] == "kv_k", "size"].sum())
+    sizes = last.groupby("component")["size"].sum()
+    shown = dict(zip(bars.labels, bars_drawn(figure, 0, bars)[0], strict=True))
+    assert shown["Q weights"] == pytest.approx(sizes["attn_q"] / 9)
+    assert shown["K cache read"] == pytest.approx(sizes["kv_k"] / 3)
+    assert bars.texts[0].endswith("by all 9 query heads")
+    assert not chart.views, "layers that are alike are no choice"
+
+
+def test_heads_that_differ_have_bars_of_their_own() -> None:
+    table = pd.DataFrame(
+        {"layer": [0, 1], "part": ["q_weights", "k_cache_read"], "bytes": [[2.0, 2.0, 4.0], [8.0, 8.0]]}
+    )
+    query, kv = attention._heads(table)
+    assert (query.labels, kv.labels) == (("0", "1", "2"), ("0", "1"))
+    np.testing.assert_array_equal(query.series[0][1], [2, 2, 4])
 
 
 def test_order_of_attention(real: Path) -> None:
+    """A row for each order that layers have, here one for all 30."""
     chart, _ = drawn(real, "qkv_order")
     (heat,) = panels_of(chart, Heat)
     records = records_of(real)
     middle = records[records["graph"] == source_of(real).numbers[source_of(real).middle()]]
     words = {"attn_q": "Q", "attn_k": "K", "attn_v": "V", "attn_output": "O", "kv_k": "K cache", "kv_v": "V cache"}
     part = middle["component"].map(words)
-    for row, layer in enumerate(heat.row_names):
-        mine = (middle["layer"] == int(layer)) & part.notna() & (middle["size"] > 0)
+    assert heat.row_names == ("0 to 29",)
+    for layer in range(30):
+        mine = (middle["layer"] == layer) & part.notna() & (middle["size"] > 0)
         expected = list(dict.fromkeys(part[mine] + " " + middle.loc[mine, "access"]))
-        assert [heat.names[int(kind)] for kind in heat.values[row] if np.isfinite(kind)] == expected
+        assert [heat.names[int(kind)] for kind in heat.values[0] if np.isfinite(kind)] == expected
+
+
+def test_orders_of_hybrids_have_rows_of_their_own() -> None:
+    steps = {0: "ab", 1: "cde", 2: "cde", 3: "ab", 4: "ab"}
+    rows = [(layer, step, part, "read") for layer, parts in steps.items() for step, part in enumerate(parts)]
+    orders = attention._orders(pd.DataFrame(rows, columns=["layer", "step", "part", "access"]))
+    assert orders == {("a read", "b read"): [0, 3, 4], ("c read", "d read", "e read"): [1, 2]}
+    assert attention.ranges([0, 3, 4]) == "0, 3, 4"
+    assert attention.ranges([0, 1, 2, 5]) == "0 to 2, 5"
 
 
 def test_curves_are_those_of_the_section(path: Path) -> None:

@@ -23,6 +23,8 @@ from tat.plot.units import Scale, label_of, largest_of, say, scale_of
 _DOTS_PER_INCH = 150
 _MOST_TICKS = 20
 _MOST_WRITTEN_ROWS = 40
+_ROOMY = (8, 12)
+"""Columns and rows of cells in which words have room."""
 _STYLE: Any = {
     "font.size": 11,
     "font.family": ["DejaVu Sans", "sans-serif"],
@@ -35,6 +37,7 @@ _STYLE: Any = {
 }
 
 
+_DASHES = ("-", "--", ":", "-.")
 _LETTERS = 80
 """What stands side by side below a panel: more is turned."""
 
@@ -77,11 +80,12 @@ def _draw_kinds(draws: Axes, heat: Heat, x_edges: Floats, y_edges: Floats) -> No
         patches = [Patch(color=shades[i], label=name) for i, name in enumerate(heat.names)]
         draws.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
         return
+    size = 10 if heat.values.shape[1] <= _ROOMY[0] and len(heat.values) <= _ROOMY[1] else 8
     for row, column in np.argwhere(np.isfinite(heat.values)):
         kind = int(heat.values[row, column])
         dark = sum(w * c for w, c in zip((0.3, 0.6, 0.1), colors.to_rgb(shades[kind]), strict=True)) < 0.5
         at = (x_edges[column : column + 2].mean(), y_edges[row : row + 2].mean())
-        draws.text(*at, heat.names[kind], ha="center", va="center", size=8, color="white" if dark else "black")
+        draws.text(*at, heat.names[kind], ha="center", va="center", size=size, color="white" if dark else "black")
 
 
 def _draw_heat(draws: Axes, heat: Heat) -> ScalarMappable | None:
@@ -125,7 +129,8 @@ def _draw_lines(draws: Axes, lines: Lines) -> None:
         x, y = one.x / x_scale.divisor, one.y / y_scale.divisor
         few = len(x) <= 40
         if one.style == "steps":
-            draws.step(x, y, where="post", color=colour, label=one.name, linewidth=1.8)
+            dashes = _DASHES[i % len(_DASHES)]
+            draws.step(x, y, where="post", color=colour, label=one.name, linewidth=1.8, linestyle=dashes)
         elif one.style == "dots":
             draws.plot(x, y, linestyle="none", marker=marks, markersize=4, color=colour, label=one.name)
         else:
@@ -144,7 +149,7 @@ def _draw_lines(draws: Axes, lines: Lines) -> None:
     _set_axis(draws, "x", lines.x, x_scale)
     _set_axis(draws, "y", lines.y, y_scale)
     if not lines.y.log:
-        draws.set_ylim(bottom=0)
+        draws.set_ylim(0, 1.05 * largest_of(*(s.y for s in lines.series)) / y_scale.divisor or 1)
     if len(lines.series) > 1:
         draws.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
 
