@@ -24,6 +24,7 @@ needs_to_build="
     library jansson      libjansson-dev
     library smartcols    libsmartcols-dev
     library libelf       libelf-dev
+    library liburing     liburing-dev
     header  xxhash.h     libxxhash-dev"
 needs_for_python="
     program python3      python3

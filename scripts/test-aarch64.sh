@@ -8,8 +8,8 @@
 
 folder=$(realpath -m "${1:-$root/build-aarch64}")
 sysroot=$cache/aarch64
-libraries="libjansson4 libjansson-dev libsmartcols1 libsmartcols-dev libelf1 libelf-dev zlib1g zlib1g-dev libcmocka0
-    libcmocka-dev libxxhash-dev"
+libraries="libjansson4 libjansson-dev libsmartcols1 libsmartcols-dev libelf1 libelf-dev liburing2 liburing-dev
+    zlib1g zlib1g-dev libcmocka0 libcmocka-dev libxxhash-dev"
 
 # arm_apt ARGUMENT...: apt-get for arm64, with lists of its own.
 arm_apt() {

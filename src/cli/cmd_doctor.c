@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/doctor_disk.h"
 #include "cli/doctor_memory.h"
 #include "cli/places.h"
 #include "cli/run_folder.h"
@@ -17,15 +18,17 @@
 #include "cli/terminal.h"
 #include "doctor/doctor.h"
 
-enum { KEY_JSON = 256, KEY_MEMORY };
+enum { KEY_JSON = 256, KEY_MEMORY, KEY_DISK };
 
 struct options {
-    const char * target;
+    const char *target, *disk;
     bool json, memory;
 };
 
 static const struct argp_option options_table[] = {
     { "memory", KEY_MEMORY, NULL, 0, "Measure how fast this machine reads and computes, and keep it for tat report",
+      0 },
+    { "disk", KEY_DISK, "FILE", 0, "Measure how fast the disk under FILE, a model for example, is read, and keep it",
       0 },
     { "json", KEY_JSON, NULL, 0, "Print the findings as JSON", 0 },
     { 0 },
@@ -36,13 +39,17 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
     switch (key) {
         case KEY_JSON: options->json = true; return 0;
         case KEY_MEMORY: options->memory = true; return 0;
+        case KEY_DISK: options->disk = argument; return 0;
         case ARGP_KEY_ARG:
             if (options->target) { argp_error(state, "name only one program or process"); }
             options->target = argument;
             return 0;
         case ARGP_KEY_SUCCESS:
-            if (options->memory && options->target) {
-                argp_error(state, "--memory measures the machine, not a program");
+            if ((options->memory || options->disk) && options->target) {
+                argp_error(state, "--memory and --disk measure the machine, not a program");
+            }
+            if (options->memory && options->disk) {
+                argp_error(state, "measure --memory and --disk one after the other");
             }
             return 0;
         default: return ARGP_ERR_UNKNOWN;
@@ -166,6 +173,9 @@ static int run(int argc, char ** argv) {
     if (options.memory) {
         return doctor_memory(options.json, &error) == 0 ? TAT_OK : command_fail(&cmd_doctor, &error);
     }
+    if (options.disk) {
+        return doctor_disk(options.disk, options.json, &error) == 0 ? TAT_OK : command_fail(&cmd_doctor, &error);
+    }
     if (options.target && examine(options.target, &process, &findings, &error) != 0) {
         return command_fail(&cmd_doctor, &error);
     }
@@ -190,10 +200,13 @@ const struct command cmd_doctor = {
         "page faults and disk reads. With --memory it measures instead how fast this machine reads from memory and "
         "from its "
         "last cache, and multiplies and adds, by number of threads: a few seconds, best on an idle machine. tat report "
-        "compares runs with that. The exit status is 0 if the program can be traced and 1 if not.",
+        "compares runs with that. With --disk it measures how fast the disk under a file is read: by page faults, by "
+        "read, and past the page cache with many requests at once; ten seconds, in which the file's pages are dropped "
+        "from memory. The exit status is 0 if the program can be traced and 1 if not.",
     .examples = "  tat doctor llama-completion\n"
                 "  tat doctor $(pidof llama-server)\n"
-                "  tat doctor --memory            measure this machine, for tat report",
+                "  tat doctor --memory            measure this machine, for tat report\n"
+                "  tat doctor --disk model.gguf   measure the disk that the model is on",
     .options = options_table,
     .run = run,
 };

@@ -8,11 +8,10 @@
 #include <time.h>
 
 #include "analysis/speed/speed.h"
-#include "analysis/state_file.h"
+#include "cli/state_json.h"
 #include "cli/table.h"
 #include "cli/units.h"
 #include "doctor/roofs.h"
-#include "export/file_replace.h"
 #include "export/host_facts.h"
 
 /* ---- as JSON, which is what is kept ---- */
@@ -32,26 +31,6 @@ static json_t * measured_json(const struct roofs * roofs) {
     }
     return json_pack("{s:o, s:I, s:I, s:o, s:o}", "host", host_identity_json(), "measured", (json_int_t) time(NULL),
                      "cache_bytes", (json_int_t) roofs->cache_bytes, "reads", reads, "arithmetic", arithmetic);
-}
-
-static int keep(const json_t * measured, const char * path, struct tat_error * error) {
-    struct file_replace r;
-    char * folder = strdup(path);
-    char * slash = folder ? strrchr(folder, '/') : NULL;
-    int status = -1;
-    if (slash) {
-        state_file_folders(folder);
-        *slash = '\0';
-        status = file_replace_begin(&r, folder, slash + 1, error);
-    } else {
-        tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
-    }
-    if (status == 0) {
-        const bool written = json_dumpf(measured, r.file, JSON_INDENT(2)) == 0 && fputc('\n', r.file) != EOF;
-        status = file_replace_end(&r, written, error);
-    }
-    free(folder);
-    return status;
 }
 
 /* ---- as a table ---- */
@@ -106,10 +85,7 @@ int doctor_memory(bool as_json, struct tat_error * error) {
     int status = roofs ? roofs_measure(roofs, error) : tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
     json_t * measured = status == 0 ? measured_json(roofs) : NULL;
     char * path = measured ? roofs_path(json_object_get(measured, "host")) : NULL;
-    if (status == 0 && !path) {
-        status = tat_fail(error, TAT_ERROR_SYSTEM, "no folder to keep it in: set XDG_STATE_HOME or HOME");
-    }
-    if (status == 0) { status = keep(measured, path, error); }
+    if (status == 0) { status = state_json_keep(path, measured, error); }
     if (status == 0 && show(roofs, measured, path, as_json) != 0) {
         status = tat_fail_errno(error, "writing what was measured");
     }

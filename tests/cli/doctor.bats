@@ -324,3 +324,24 @@ assert all(0 < r["low"] <= r["per_second"] <= r["high"] for r in found["reads"] 
     run "$TAT" doctor --memory open/program
     [ "$status" -eq 2 ]
 }
+
+@test "--disk: what is measured is kept" {
+    export XDG_STATE_HOME=$BATS_TEST_TMPDIR/state
+    head -c 8M /dev/urandom > on_disk
+    run --separate-stderr "$TAT" doctor --disk on_disk
+    [ "$status" -eq 0 ]
+    kept=$(grep -o "[^ ]*/disk-[^ ]*\.json" <<< "$output")
+    python3 -c '
+import json, sys
+found = json.load(open(sys.argv[1]))
+assert found["file_bytes"] == 8 << 20 and found["host"]["cpus"] >= 1
+hows = {r["how"] for r in found["rates"]}
+assert ("direct" in hows) != bool(found["not_direct"]) and ("mapped" in hows) != bool(found["not_through_cache"])
+assert all(0 < r["low"] <= r["per_second"] <= r["high"] and r["p50_ns"] <= r["p99_ns"] for r in found["rates"])
+assert {r["order"] for r in found["rates"]} <= {"random", "sequential"}' "$kept"
+    run "$TAT" doctor --disk "$BATS_TEST_TMPDIR"
+    [ "$status" -eq 3 ]
+    [[ $output == *"is not a regular file: name a model"* ]]
+    run "$TAT" doctor --disk on_disk --memory
+    [ "$status" -eq 2 ]
+}

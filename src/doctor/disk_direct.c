@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Requests through io_uring: as one ends, another begins, until the time is over.
+ */
+#include <errno.h>
+#include <liburing.h>
+
+#include "doctor/disk_round.h"
+
+struct direct {
+    struct io_uring ring;
+    int fd;
+    const struct disk_rate * rate;
+    uint8_t * buffers;
+    uint64_t began[DISK_DEPTH_MAX]; /* by buffer */
+    unsigned flying;
+};
+
+static void prepare(struct direct * d, struct disk_places * places, unsigned buffer) {
+    struct io_uring_sqe * request = io_uring_get_sqe(&d->ring); /* there are as many as buffers */
+    const uint32_t block = d->rate->block;
+    io_uring_prep_read(request, d->fd, d->buffers + (size_t) buffer * block, block, disk_place(places, d->rate));
+    io_uring_sqe_set_data64(request, buffer);
+    d->began[buffer] = disk_now();
+}
+
+/* 0, or an errno: then what was prepared does not fly. */
+static int submit(struct direct * d) {
+    int n;
+    do { n = io_uring_submit(&d->ring); } while (n == -EINTR);
+    if (n > 0) { d->flying += (unsigned) n; }
+    return n < 0 ? -n : 0;
+}
+
+/* Waits for the next request to end. 0, or an errno. */
+static int take(struct direct * d, struct disk_round * round, unsigned * buffer) {
+    struct io_uring_cqe * end = NULL;
+    int status;
+    do { status = io_uring_wait_cqe(&d->ring, &end); } while (status == -EINTR);
+    if (status != 0) { return -status; }
+    const int got = end->res;
+    *buffer = (unsigned) io_uring_cqe_get_data64(end);
+    io_uring_cqe_seen(&d->ring, end);
+    d->flying--;
+    disk_latency(round, disk_now() - d->began[*buffer]);
+    if (got > 0) { round->bytes += (uint64_t) got; }
+    return got < 0 ? -got : got == 0 ? EIO : 0;
+}
+
+/* What flies writes to the buffers: none is left behind. */
+static int run(struct direct * d, struct disk_round * round, struct disk_places * places, uint64_t ns) {
+    const uint64_t begin = disk_now();
+    unsigned buffer = 0;
+    for (unsigned i = 0; i < d->rate->depth; i++) { prepare(d, places, i); }
+    int status = submit(d);
+    while (d->flying > 0) {
+        const int failed = take(d, round, &buffer);
+        status = status ? status : failed;
+        if (status == 0 && disk_now() - begin < ns) {
+            prepare(d, places, buffer);
+            status = submit(d);
+        }
+    }
+    round->ns += disk_now() - begin;
+    return status;
+}
+
+int disk_round_direct(struct disk_round * round, int fd, const struct disk_rate * rate, struct disk_places * places,
+                      uint8_t * buffers, uint64_t ns) {
+    struct direct d = { .fd = fd, .rate = rate, .buffers = buffers };
+    int status = -io_uring_queue_init(DISK_DEPTH_MAX, &d.ring, 0);
+    if (status != 0) { return status; }
+    status = run(&d, round, places, ns);
+    io_uring_queue_exit(&d.ring);
+    return status;
+}
