@@ -13,6 +13,7 @@ grace_seconds=5
 export TAT_TESTED_BY=$$ # by which processes are known, whoever their parents are
 XDG_STATE_HOME=$(mktemp -d) # what a user records elsewhere is remembered there; a test's is not
 export XDG_STATE_HOME
+export TAT_PAGER= # which would wait for keys
 trap 'rm -rf "$XDG_STATE_HOME"' EXIT
 
 # processes: of the tests, one a line: "shell" or "program", process id, command line. Not those that print for bats.

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/pager.h"
 #include "cli/report_text.h"
 #include "cli/run_open.h"
 #include "tat/diff.h"
@@ -70,6 +71,7 @@ static bool differs(const json_t * answers) {
 /* The status, or -1 with *error. */
 static int print(const char * text, const struct options * options, struct tat_error * error) {
     json_t * answers = json_loads(text, 0, NULL);
+    pager_open();
     errno = ENOMEM;
     int status = !answers        ? -1
                  : options->json ? report_json(answers, stdout)

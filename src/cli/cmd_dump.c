@@ -11,6 +11,7 @@
 #include "cli/access_options.h"
 #include "cli/access_table.h"
 #include "cli/command.h"
+#include "cli/pager.h"
 #include "export/block_text.h"
 #include "format/number_set.h"
 
@@ -104,6 +105,7 @@ static int run(int argc, char ** argv) {
     signal(SIGPIPE, SIG_DFL); /* "| head" ends us quietly, whoever started us */
     struct tat_trace * trace = access_options_open(&options.access, &error);
     if (!trace) { return command_fail(&cmd_dump, &error); }
+    pager_open();
     const int status = dump(&options, trace, &error) == 0 ? TAT_OK : command_fail(&cmd_dump, &error);
     access_options_close(&options.access, trace);
     return status;

@@ -10,6 +10,7 @@
 
 #include "cli/command.h"
 #include "cli/gguf_findings.h"
+#include "cli/pager.h"
 #include "cli/run_folder.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
@@ -246,9 +247,11 @@ static int run(int argc, char ** argv) {
     uint32_t count;
     uint64_t total;
     tat_gguf_findings(gguf, &count, &total);
+    pager_open();
     const int printed = views[options.view](gguf);
     const bool is_damaged = gguf_is_damaged(gguf);
     if (is_damaged && (options.view == VIEW_CSV || options.view == VIEW_METADATA)) { /* which do not say so */
+        pager_close();
         gguf_print_findings(gguf, stderr);
     }
     tat_gguf_close(gguf);

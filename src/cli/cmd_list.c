@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/pager.h"
 #include "cli/run_folder.h"
 #include "cli/table.h"
 #include "cli/units.h"
@@ -134,6 +135,7 @@ static int run(int argc, char ** argv) {
     command_parse(&cmd_list, parse, argc, argv, 0, &options);
     int failed = run_list(options.folder, &runs, &count, &error);
     if (!failed) {
+        pager_open();
         failed = options.form == FORM_JSON    ? print_json(runs, count, &error)
                  : options.form == FORM_NAMES ? print_names(runs, count)
                                               : print_table(runs, count, options.folder, &error);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/pager.h"
 #include "cli/report_text.h"
 #include "cli/run_open.h"
 #include "cli/units.h"
@@ -53,7 +54,8 @@ static const struct argp_option table[] = {
     { "disk", KEY_DISK, "RATE", 0, "How fast the disk reads: 2G/s", 0 },
     { "unit", KEY_UNIT, "UNIT", 0,
       "What a cache keeps or drops as a whole: slice, expert, page (4 KiB) or a size: 64K. Default: slice", 0 },
-    { "json", KEY_JSON, NULL, 0, "Print the sections as JSON", 0 },
+    { "json", KEY_JSON, NULL, 0, "Print JSON: the sections or, with --questions, an array of questions and answers",
+      0 },
     { 0 },
 };
 
@@ -161,10 +163,13 @@ static bool tells_anything(const json_t * answers) {
 /* Sets *told: whether the trace has anything of what was asked. */
 static int print(const char * text, const struct options * options, bool * told, struct tat_error * error) {
     json_t * answers = json_loads(text, 0, NULL);
+    pager_open();
     errno = ENOMEM;
     int status = -1;
     *told = answers && tells_anything(answers);
-    if (answers && options->json) {
+    if (answers && options->json && options->questions) {
+        status = report_answers_json(answers, stdout);
+    } else if (answers && options->json) {
         status = report_json(answers, stdout);
     } else if (answers && options->questions) {
         print_answers(answers);

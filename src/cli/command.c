@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/command_table.h"
+#include "cli/pager.h"
 
 const struct command * command_find(const char * name) {
     for (size_t i = 0; command_table[i]; i++) {
@@ -61,6 +62,7 @@ void command_parse(const struct command * command, argp_parser_t parser, int arg
 
 int command_fail(const struct command * command, const struct tat_error * error) {
     fflush(stdout);
+    pager_close();
     fprintf(stderr, "tat %s: %s\n", command->name, error->message);
     return error->kind == TAT_OK ? TAT_ERROR_SYSTEM : (int) error->kind;
 }

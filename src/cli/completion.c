@@ -65,7 +65,7 @@ static void bash_print(void) {
           "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} options with_value operand i\n"
           "    COMPREPLY=()\n"
           "    if ((COMP_CWORD == 1)); then\n"
-          "        COMPREPLY=($(compgen -W '--help --version",
+          "        COMPREPLY=($(compgen -W '--help --version --no-pager",
           stdout);
     for (size_t i = 0; command_table[i]; i++) { printf(" %s", command_table[i]->name); }
     fputs("' -- \"$word\"))\n        return\n    fi\n    case ${COMP_WORDS[1]} in\n", stdout);
@@ -165,7 +165,8 @@ static void zsh_print(void) {
         fputs("'\n", stdout);
     }
     fputs("    )\n"
-          "    _arguments -C '--help[list the commands]' '--version[print the version]' '1:command:->command' "
+          "    _arguments -C '--help[list the commands]' '--version[print the version]' "
+          "'--no-pager[print straight to the terminal]' '1:command:->command' "
           "'*::argument:->rest'\n"
           "    case $state in\n"
           "    command) _describe command names ;;\n"
@@ -248,7 +249,8 @@ static void fish_print(void) {
          "    test \"$words[2]\" = $argv[1]\n"
          "end\n"
          "complete -c tat -n __fish_is_first_token -l help -d 'list the commands'\n"
-         "complete -c tat -n __fish_is_first_token -l version -d 'print the version'");
+         "complete -c tat -n __fish_is_first_token -l version -d 'print the version'\n"
+         "complete -c tat -n __fish_is_first_token -l no-pager -d 'print straight to the terminal'");
     for (size_t i = 0; command_table[i]; i++) { fish_command(command_table[i]); }
 }
 

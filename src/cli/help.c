@@ -78,6 +78,7 @@ void help_overview(FILE * out) {
     external_each(show_external, &listing);
     if (listing.begun) { fputc('\n', out); }
     fputs("\nRun `tat COMMAND --help` for help on a command. Traces are stored in ./traces,\n"
-          "or in $TAT_DIR. Commands that read a trace use the newest one by default.\n",
+          "or in $TAT_DIR. Commands that read a trace use the newest one by default.\n"
+          "On a terminal, long output goes to $TAT_PAGER, $PAGER or less; not with\n`tat --no-pager COMMAND`.\n",
           out);
 }

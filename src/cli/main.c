@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <locale.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/command_table.h"
@@ -12,6 +13,7 @@
 #include "cli/external.h"
 #include "cli/help.h"
 #include "cli/man_page.h"
+#include "cli/pager.h"
 #include "cli/suggest.h"
 
 static int unknown(const char * name) {
@@ -42,11 +44,17 @@ static int show_help(int argc, char ** argv) {
     return run_command(2, arguments);
 }
 
+static int run(int argc, char ** argv);
+
 /* What stands in place of a command's name. */
 static int run_option(int argc, char ** argv) {
     const char * option = argv[0];
     if (strcmp(option, "--help") == 0 || strcmp(option, "-h") == 0) { return show_help(argc, argv); }
     if (strcmp(option, "--version") == 0 || strcmp(option, "-V") == 0) { return puts("tat " TAT_VERSION), TAT_OK; }
+    if (strcmp(option, "--no-pager") == 0) {
+        setenv("TAT_PAGER", "", 1);
+        return run(argc - 1, argv + 1);
+    }
     if (strcmp(option, "--completion") == 0) { return completion_print(argc > 1 ? argv[1] : ""); }
     if (strcmp(option, "--man") == 0) { return man_page_print(argc > 1 ? argv[1] : NULL); }
     fprintf(stderr, "tat: unrecognized option '%s'\nRun `tat --help` for a list of commands.\n", option);
@@ -65,7 +73,7 @@ static int run(int argc, char ** argv) {
 int main(int argc, char ** argv) {
     setlocale(LC_CTYPE, ""); /* for the width of text in tables; numbers keep their point */
     const int status = run(argc - 1, argv + 1);
-    const bool failed = fflush(stdout) != 0 || ferror(stdout);
+    const bool failed = pager_close() != 0 || fflush(stdout) != 0 || ferror(stdout);
     if (failed && status != TAT_ERROR_SYSTEM) { /* a command that noticed has said so */
         fprintf(stderr, "tat: cannot write to standard output: %s\n", strerror(errno));
         return TAT_ERROR_SYSTEM;

@@ -85,7 +85,7 @@ static void print_command(const struct command * command) {
 
 static void print_overview(void) {
     print_title("", "record every tensor access of a llama.cpp run");
-    puts("\\fBtat\\fR \\fICOMMAND\\fR [\\fIARGUMENT\\fR...]\n.SH DESCRIPTION\n"
+    puts("\\fBtat\\fR [\\fB\\-\\-no\\-pager\\fR] \\fICOMMAND\\fR [\\fIARGUMENT\\fR...]\n.SH DESCRIPTION\n"
          "Records which bytes of a model a llama.cpp run touches, when, and in what order.\n"
          "If \\fICOMMAND\\fR is not built in, tat runs the program tat\\-\\fICOMMAND\\fR from its folder libexec/tat\n"
          "or from PATH.\n.SH COMMANDS");
@@ -96,6 +96,8 @@ static void print_overview(void) {
     }
     puts(".SH ENVIRONMENT\n.TP\nTAT_DIR\nFolder for traces. Default: ./traces.\n"
          ".TP\nTAT_AGENT\nLibrary to load into the traced program. Default: the installed one.\n"
+         ".TP\nTAT_PAGER, PAGER\nCommand that shows output that is longer than the screen. Default: less. If empty or\n"
+         "cat, or with \\fB\\-\\-no\\-pager\\fR, output goes to the terminal. A pager is used on terminals only.\n"
          ".TP\nNO_COLOR\nIf set, output has no colours.");
 }
 

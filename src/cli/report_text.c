@@ -246,6 +246,30 @@ int report_sections(const json_t * answers, bool by_name, FILE * out) {
     return 0;
 }
 
+static json_t * one_answer(const char * name, const json_t * section, const json_t * answer) {
+    const json_t * model = json_object_get(json_object_get(section, "values"), "model");
+    json_t * one = json_pack("{ss ss* ss*}", "section", name, "question", text_of(answer, "question"), "answer",
+                             text_of(answer, "answer"));
+    if (one && json_is_string(model)) { json_object_set(one, "model", (json_t *) model); }
+    return one;
+}
+
+int report_answers_json(const json_t * answers, FILE * out) {
+    const char * name;
+    const json_t *section, *answer;
+    size_t i;
+    json_t * all = json_array();
+    bool good = all != NULL;
+    json_object_foreach((json_t *) answers, name, section) {
+        json_array_foreach(json_object_get(section, "answers"), i, answer) {
+            good = good && json_array_append_new(all, one_answer(name, section, answer)) == 0;
+        }
+    }
+    const int status = good ? report_json(all, out) : -1;
+    json_decref(all);
+    return status;
+}
+
 int report_json(const json_t * answers, FILE * out) {
     return json_dumpf(answers, out, JSON_INDENT(2)) != 0 || putc('\n', out) < 0 ? -1 : 0;
 }

@@ -22,6 +22,10 @@ int report_json(const json_t * answers, FILE * out);
 /* Its questions with their answers. */
 void report_answers(const json_t * section, FILE * out);
 
+/* Those of all sections, as an array of {section, question, answer} and, where there are several models, model. 0, or
+ * -1 where memory ran out or writing failed. */
+int report_answers_json(const json_t * answers, FILE * out);
+
 /* Shares as characters: the largest of a column's arrays, which is one scale for all rows; and the mark for a part of
  * it, from nothing to a full bar. */
 double report_scale(const json_t * rows, const char * key);

@@ -4,7 +4,6 @@
 #include <libsmartcols/libsmartcols.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/terminal.h"
 
@@ -113,10 +112,14 @@ static void leave_out_columns(const struct table * table, size_t room) {
 int table_print(struct table * table, FILE * out) {
     if (!table) { return -1; }
     bool failed = table->failed;
-    if (!failed && isatty(fileno(out))) { leave_out_columns(table, terminal_width(out)); }
-    if (!failed && table->wrap && isatty(fileno(out))) { failed = !break_last_column(table, terminal_width(out)); }
+    if (!failed && terminal_is(out)) { leave_out_columns(table, terminal_width(out)); }
+    if (!failed && table->wrap && terminal_is(out)) { failed = !break_last_column(table, terminal_width(out)); }
     if (!failed) {
         scols_table_set_stream(table->scols, out);
+        if (terminal_is(out)) { /* also behind a pager, which libsmartcols does not know of */
+            scols_table_set_termforce(table->scols, SCOLS_TERMFORCE_ALWAYS);
+            scols_table_set_termwidth(table->scols, terminal_width(out));
+        }
         failed = scols_print_table(table->scols) != 0;
     }
     scols_unref_table(table->scols);

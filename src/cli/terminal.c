@@ -7,11 +7,17 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/pager.h"
+
+bool terminal_is(FILE * out) {
+    return isatty(fileno(out)) || (out == stdout && pager_is_open());
+}
+
 bool terminal_has_colour(FILE * out) {
     const char * forbidden = getenv("NO_COLOR");
     const char * terminal = getenv("TERM");
     if ((forbidden && *forbidden) || !terminal || strcmp(terminal, "dumb") == 0) { return false; }
-    return isatty(fileno(out));
+    return terminal_is(out);
 }
 
 const char * style(FILE * out, enum style wanted) {
@@ -24,6 +30,7 @@ const char * style(FILE * out, enum style wanted) {
 
 unsigned terminal_width(FILE * out) {
     struct winsize size;
+    if (out == stdout && pager_is_open()) { return pager_width(); }
     return ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
 }
 

@@ -9,6 +9,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
+/* Somebody reads `out`: it is a terminal, or standard output goes to a pager. */
+bool terminal_is(FILE * out);
+
 /* `out` is a terminal that shows colours, and NO_COLOR does not forbid them. */
 bool terminal_has_colour(FILE * out);
 

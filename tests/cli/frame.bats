@@ -130,3 +130,50 @@ too_wide() { awk 'length > 80 { print length ": " $0 }'; }
     run "$TAT" --man nonsense
     [ "$status" -eq 2 ]
 }
+
+# on_terminal COMMAND: its output on a terminal of 24 lines, to the file `terminal`; returns its status.
+on_terminal() {
+    SHELL=/bin/sh script -qec "stty cols 80 rows 24; $1" /dev/null < /dev/null | tr -d '\r' > terminal
+    return "${PIPESTATUS[0]}"
+}
+
+@test "frame: what is printed on a terminal goes to the pager, and nowhere else" {
+    "$HOST" --write toy.gguf
+    export TERM=xterm NO_COLOR=1 TAT_PAGER="cat > paged" PAGER="touch wrong"
+    for command in "gguf toy.gguf" "gguf --json toy.gguf"; do
+        on_terminal "'$TAT' $command"
+        [ ! -s terminal ]
+        mv paged through
+        "$TAT" $command > file
+        [ ! -e paged ]
+        [ "$command" = "gguf toy.gguf" ] || cmp through file # a table fits the terminal that it is on
+    done
+    unset TAT_PAGER
+    PAGER="cat > paged" on_terminal "'$TAT' gguf toy.gguf"
+    [ -s paged ]
+    [ ! -e wrong ]
+}
+
+@test "frame: no pager where none is wanted" {
+    "$HOST" --write toy.gguf
+    export TERM=xterm TAT_PAGER="touch used"
+    TERM=dumb on_terminal "'$TAT' gguf toy.gguf"
+    TAT_PAGER= on_terminal "'$TAT' gguf toy.gguf"
+    TAT_PAGER=cat on_terminal "'$TAT' gguf toy.gguf"
+    on_terminal "'$TAT' --no-pager gguf toy.gguf"
+    grep -q "^tokens   vocabulary 64" terminal
+    on_terminal "'$TAT' --help"
+    on_terminal "'$TAT' report nothing" || [ $? -eq 3 ]
+    [ ! -e used ]
+}
+
+@test "frame: a pager that is left early, and a signal while it is read" {
+    "$HOST" --write toy.gguf
+    export TERM=xterm
+    TAT_PAGER="head -c 1 > /dev/null" on_terminal "'$TAT' gguf toy.gguf"
+    TAT_PAGER="exec /nonexistent 2> /dev/null" on_terminal "'$TAT' gguf toy.gguf"
+    rc=0
+    TAT_PAGER='kill -INT $PPID; sleep 0.3; cat > /dev/null; echo > read_on' on_terminal "'$TAT' gguf toy.gguf" || rc=$?
+    [ "$rc" -eq 130 ]
+    [ -e read_on ]
+}

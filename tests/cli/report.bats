@@ -52,6 +52,23 @@ asked() {
     [ "$(asked /bin/python3 python3 chat.py -n 8)" = None ]
 }
 
+@test "report: questions and answers as JSON are those of the text" {
+    "$TAT" report --questions "$TRACE" > text
+    "$TAT" report --questions --json "$TRACE" > answers
+    "$TAT" report --json "$TRACE" > sections
+    python3 - << 'END'
+import json
+answers, sections = json.load(open("answers")), json.load(open("sections"))
+assert all(list(a) == ["section", "question", "answer"] for a in answers)
+assert open("text").read().split() == [word for a in answers for word in (a["question"] + " " + a["answer"]).split()]
+in_sections = [(name, a["question"]) for name, s in sections.items() for a in s.get("answers", [])]
+assert len(in_sections) > 10
+assert [(a["section"], a["question"]) for a in answers if a["section"] in sections] == in_sections
+assert {"speed", "hot", "caching"} <= {a["section"] for a in answers}
+END
+    [ "$("$TAT" report --questions --json --section hot "$TRACE" | python3 -c 'import json, sys; print({a["section"] for a in json.load(sys.stdin)})')" = "{'hot'}" ]
+}
+
 @test "report: text says what JSON says" {
     headline=$(json 'a["experts"]["headline"]')
     run "$TAT" report --section experts "$TRACE"

@@ -70,7 +70,7 @@ offers() {
     command -v fish > /dev/null || skip "no fish: scripts/install-deps.sh test installs it"
     "$TAT" --completion fish > completions/tat.fish
     offers 'tat rec' record
-    offers 'tat --' --help --version
+    offers 'tat --' --help --no-pager --version
     offers 'tat list --js' --json
     offers 'tat gguf mod' model.gguf
     offers 'tat rm run' run_20260102_030405

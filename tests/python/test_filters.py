@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Each filter gives the same records in `tat dump`, `tat export`, Python and SQL: which a plain condition also gives."""
+"""Each filter gives the same records in `tat dump`, `tat export`, Python and SQL, and by a plain condition."""
 
 from __future__ import annotations
 
