@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "policy/heap.h"
 #include "policy/policy.h"
 
 enum { ITEMS = 40, ACCESSES = 4000 };
@@ -330,6 +331,46 @@ static void test_loop(void ** state) {
     assert_int_equal(hits_in_loop(&policy_mru), 9 * 99 - 11); /* now and then one more, as the newest makes room */
 }
 
+static uint32_t first_of(const struct rank * ranks, const bool * in) {
+    uint32_t first = ITEMS;
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        if (in[i] && (first == ITEMS || rank_is_before(ranks[i], ranks[first]))) { first = i; }
+    }
+    return first;
+}
+
+/* Ranks in order, against it and in none; each item comes, changes and goes. */
+static void test_heap(void ** state) {
+    (void) state;
+    struct rank ranks[ITEMS];
+    bool in[ITEMS] = { false };
+    struct heap h;
+    uint64_t seed = 1;
+    assert_true(heap_begin(&h, ITEMS));
+    for (uint64_t now = 1; now < 20000; now++) {
+        const uint32_t item = random_number(&seed) % ITEMS, mode = (uint32_t) (now / 100 % 4);
+        const struct rank rank = { mode == 0 ? 1 : mode == 1 ? 20000 - now : random_number(&seed) % 9, now };
+        const uint32_t how = random_number(&seed) % 8;
+        if (!in[item]) {
+            heap_add(&h, item, rank);
+        } else if (how > 1) {
+            heap_set_rank(&h, item, rank);
+        } else if (how == 1) {
+            heap_remove(&h, item);
+        } else {
+            const uint32_t first = heap_pop(&h).item;
+            assert_int_equal(first, first_of(ranks, in));
+            in[first] = false;
+            continue;
+        }
+        in[item] = !in[item] || how > 1;
+        ranks[item] = rank;
+        assert_true(!in[item] || heap_rank(&h, item).accessed == now);
+        if (h.count) { assert_int_equal(heap_first(&h).item, first_of(ranks, in)); }
+    }
+    heap_end(&h);
+}
+
 /* Who knows the future is told apart from who does not, and each has a name of its own. */
 static void test_kinds(void ** state) {
     (void) state;
@@ -346,6 +387,7 @@ int main(void) {
         cmocka_unit_test(test_lru),    cmocka_unit_test(test_fifo), cmocka_unit_test(test_frequency),
         cmocka_unit_test(test_s3fifo), cmocka_unit_test(test_all),  cmocka_unit_test(test_pin),
         cmocka_unit_test(test_ties),   cmocka_unit_test(test_loop), cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_heap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

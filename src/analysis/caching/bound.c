@@ -7,6 +7,7 @@
 #include "analysis/caching/bound.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { FIRST = 1, GENERATED = 2 };
 
@@ -25,71 +26,62 @@ static void mark_first(struct bound * b, const uint32_t * first) {
     }
 }
 
+/* What reads each item from `settled` on. */
+static void find_later(struct bound * b) {
+    for (uint32_t item = 0; item < b->string->n_items; item++) { b->later[item] = NO_READ; }
+    for (uint32_t i = b->string->items.count; i-- > b->settled;) { b->later[item_at(b->string, i)] = i; }
+}
+
 bool bound_begin(struct bound * b, const struct cache_string * string) {
     const size_t n = (size_t) string->n_items + 1, reads = (size_t) string->items.count + 1;
     *b = (struct bound){ .string = string };
     b->next = malloc(reads * sizeof *b->next);
     b->facts = calloc(reads, sizeof *b->facts);
-    b->need = malloc(n * sizeof *b->need);
-    b->heap = malloc(n * sizeof *b->heap);
-    b->place = malloc(n * sizeof *b->place);
     b->held = calloc(n, sizeof *b->held);
-    if (!b->next || !b->facts || !b->need || !b->heap || !b->place || !b->held) { return false; }
+    b->aside = calloc(n, sizeof *b->aside);
+    b->later = malloc(n * sizeof *b->later);
+    const bool good = heap_begin(&b->latest, string->n_items);
+    if (!good || !b->next || !b->facts || !b->held || !b->aside || !b->later) { return false; }
     mark_generated(b);
-    cache_string_order(string, b->next, b->need);
-    mark_first(b, b->need);
+    cache_string_order(string, b->next, b->later);
+    mark_first(b, b->later);
+    for (b->settled = string->items.count; b->settled && b->facts[b->settled - 1] & GENERATED;) { b->settled--; }
+    find_later(b);
     return true;
 }
 
 void bound_end(struct bound * b) {
     free(b->next);
     free(b->facts);
-    free(b->need);
-    free(b->heap);
-    free(b->place);
+    heap_end(&b->latest);
     free(b->held);
+    free(b->aside);
+    free(b->later);
 }
 
-static void put(struct bound * b, uint32_t place, uint32_t item) {
-    b->heap[place] = item;
-    b->place[item] = place;
-}
-
-static void sift_up(struct bound * b, uint32_t place, uint32_t item) {
-    for (; place > 0 && b->need[b->heap[(place - 1) / 2]] < b->need[item]; place = (place - 1) / 2) {
-        put(b, place, b->heap[(place - 1) / 2]);
-    }
-    put(b, place, item);
-}
-
-static void sift_down(struct bound * b, uint32_t place, uint32_t item) {
-    for (uint32_t child; (child = 2 * place + 1) < b->n; place = child) {
-        if (child + 1 < b->n && b->need[b->heap[child + 1]] > b->need[b->heap[child]]) { child++; }
-        if (b->need[b->heap[child]] <= b->need[item]) { break; }
-        put(b, place, b->heap[child]);
-    }
-    put(b, place, item);
-}
+/* ---- what is held ---- */
 
 static void drop(struct bound * b, uint32_t item) {
-    const uint32_t place = b->place[item], last = b->heap[--b->n];
+    heap_remove(&b->latest, item);
     b->used -= b->held[item];
     b->held[item] = 0;
-    if (last == item) { return; }
-    sift_down(b, place, last);
-    sift_up(b, b->place[last], last);
 }
 
-static void keep(struct bound * b, uint32_t item, uint64_t bytes, uint32_t need, uint64_t capacity) {
-    const bool was = b->held[item] > 0;
-    if (capacity == 0) { return; }
-    bytes = bytes < capacity ? bytes : capacity;
-    b->used += bytes - b->held[item];
+/* Until the read that needs it. */
+static void hold(struct bound * b, uint32_t item, uint64_t bytes, uint32_t need) {
+    b->used += bytes;
     b->held[item] = bytes;
-    b->need[item] = need;
-    sift_up(b, was ? b->place[item] : b->n++, item);
+    heap_add(&b->latest, item, (struct rank){ NO_READ - need, 0 });
+}
+
+/* An item that is not held. One that is needed after all others takes only what room there is. */
+static void keep(struct bound * b, uint32_t item, uint32_t need, uint64_t capacity) {
+    const bool is_last = b->latest.count == 0 || NO_READ - need < heap_first(&b->latest).rank.value;
+    const uint64_t bytes = b->string->bytes[item], room = is_last ? capacity - b->used : capacity;
+    if (room == 0) { return; }
+    hold(b, item, bytes < room ? bytes : room, need);
     while (b->used > capacity) {
-        const uint32_t latest = b->heap[0];
+        const uint32_t latest = heap_first(&b->latest).item;
         const uint64_t over = b->used - capacity;
         if (b->held[latest] <= over) {
             drop(b, latest);
@@ -100,25 +92,49 @@ static void keep(struct bound * b, uint32_t item, uint64_t bytes, uint32_t need,
     }
 }
 
-/* Bytes read again in all, or those for generated tokens alone: then what a prompt reads is had for nothing. */
-static uint64_t run(struct bound * b, uint64_t capacity, bool generated_only) {
+/* ---- the string ---- */
+
+/* Bytes that some of the reads read again: in all, or those for generated tokens alone. In the latter case, what a
+ * prompt reads is had for nothing. */
+static uint64_t run(struct bound * b, uint64_t capacity, bool generated_only, uint32_t begin, uint32_t end) {
     const struct cache_string * s = b->string;
     uint64_t again = 0;
-    for (uint32_t i = 0; i < s->items.count; i++) {
+    for (uint32_t i = begin; i < end; i++) {
         const uint32_t item = item_at(s, i);
         const bool counts = !(b->facts[i] & FIRST) && (b->facts[i] & GENERATED || !generated_only);
         again += counts ? s->bytes[item] - b->held[item] : 0;
+        if (b->held[item]) { drop(b, item); }
         if (b->next[i] != NO_READ && (b->facts[b->next[i]] & GENERATED || !generated_only)) {
-            keep(b, item, s->bytes[item], b->next[i], capacity);
-        } else if (b->held[item]) {
-            drop(b, item);
+            keep(b, item, b->next[i], capacity);
         }
     }
-    return again; /* what is kept has a next read, so nothing is left */
+    return again; /* what is kept has a next read, so at the end nothing is left */
 }
 
+static void set_aside(struct bound * b) {
+    memcpy(b->aside, b->held, b->string->n_items * sizeof *b->held);
+    while (b->latest.count) { drop(b, heap_first(&b->latest).item); }
+}
+
+static void take_back(struct bound * b) {
+    for (uint32_t item = 0; item < b->string->n_items; item++) {
+        if (b->aside[item]) { hold(b, item, b->aside[item], b->later[item]); }
+    }
+}
+
+/* From `settled` on, all reads are of generated tokens. What is held by then for these alone is mostly what is held for
+ * all; if so, both read the same from there on. */
 struct again bound_find(struct bound * b, uint64_t capacity) {
+    const uint32_t end = b->string->items.count;
     capacity = cache_string_capacity(b->string, capacity);
     if (capacity > UINT64_MAX / 4) { capacity = UINT64_MAX / 4; } /* so that no sum wraps */
-    return cache_string_scaled(b->string, (struct again){ run(b, capacity, false), run(b, capacity, true) });
+    struct again again = { .generated = run(b, capacity, true, 0, b->settled) };
+    set_aside(b);
+    again.all = run(b, capacity, false, 0, b->settled);
+    const bool same = memcmp(b->aside, b->held, b->string->n_items * sizeof *b->held) == 0;
+    const uint64_t rest = run(b, capacity, false, b->settled, end);
+    again.all += rest;
+    if (!same) { take_back(b); }
+    again.generated += same ? rest : run(b, capacity, true, b->settled, end);
+    return cache_string_scaled(b->string, again);
 }

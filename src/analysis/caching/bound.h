@@ -8,16 +8,17 @@
 #define TAT_ANALYSIS_CACHING_BOUND_H
 
 #include "analysis/caching/cache_string.h"
+#include "policy/heap.h"
 
 struct bound {
     const struct cache_string * string;
-    uint32_t * next;  /* by read: the next one of its item */
-    uint8_t * facts;  /* by read */
-    uint64_t * held;  /* by item: bytes of it in the cache */
-    uint32_t * need;  /* by item: the read that it is held for */
-    uint32_t * heap;  /* items held, in part or whole, the one needed latest first */
-    uint32_t * place; /* by item: in the heap */
-    uint32_t n;
+    uint32_t * next;    /* by read: the next one of its item */
+    uint8_t * facts;    /* by read */
+    uint64_t * held;    /* by item: bytes of it in the cache */
+    uint64_t * aside;   /* by item: likewise, for generated tokens, while `held` is for all */
+    struct heap latest; /* of items held, in part or whole, the one needed latest first */
+    uint32_t * later;   /* by item: its first read from `settled` on */
+    uint32_t settled;   /* behind the last read that is not of a generated token */
     uint64_t used;
 };
 

@@ -9,6 +9,8 @@
 
 bool simulate(const struct cache_string * s, const struct policy_kind * kind, uint64_t capacity, struct again * again) {
     const struct policy_items items = { s->bytes, s->value, s->n_items };
+    *again = (struct again){ 0 };
+    if (cache_string_capacity(s, capacity) >= sum(s->first_sampled)) { return true; } /* nothing is evicted */
     struct policy * policy = policy_new(kind, cache_string_capacity(s, capacity), &items);
     struct phase_bytes missed = { 0 };
     if (!policy) { return false; }
