@@ -23,7 +23,7 @@ from facts import Facts, grouped, ratio, unique_bytes
 from policies import NEVER, ONLINE, POLICIES, TITLES, least_read_again, next_reads
 from read_trace import COPY, FILE, STATE, WEIGHT
 from timeline import GENERATE
-from words import in_bytes, in_percent, in_rate, in_time
+from words import in_bytes, in_mean_bytes, in_percent, in_rate, in_time
 
 PARTS = 32
 EXPERT = "expert"
@@ -103,6 +103,9 @@ class Counted:
     @cached_property
     def row_bytes(self):
         return sum(read.bytes for read in self.reads if not read.item)
+
+    def size(self, items):
+        return sum(self.slices[item] for item in items)
 
     @cache
     def string(self, unit):
@@ -246,15 +249,49 @@ def reuse_distances(found):
     return rows
 
 
-def working_set(counted):
+@cache
+def windows(counted):
+    """Length -> (what is read by each window of so many graphs of generated tokens, its bytes)."""
     graphs = [{r.item for r in g if r.item} for g, run in zip(counted.graphs, counted.runs) if run.phase == GENERATE]
-    rows, window = [], 1
-    while window <= len(graphs):
-        unions = [set().union(*graphs[at : at + window]) for at in range(len(graphs) - window + 1)]
-        mean = sum(counted.slices[item] for union in unions for item in union) / len(unions)
-        rows.append({"window": window, "bytes": mean, "share": ratio(mean, counted.weight_bytes)})
-        window *= 2
+    found, length = {}, 1
+    while length <= len(graphs):
+        unions = [set().union(*graphs[at : at + length]) for at in range(len(graphs) - length + 1)]
+        found[length] = unions, [counted.size(union) for union in unions]
+        length *= 2
+    return found
+
+
+def working_set(counted):
+    rows = []
+    for length, (unions, sizes) in windows(counted).items():
+        mean = sum(sizes) / len(sizes)
+        rows.append({"window": length, "bytes": mean, "share": ratio(mean, counted.weight_bytes), "least_bytes": min(sizes),
+                     "median_bytes": sorted(sizes)[(len(sizes) - 1) // 2], "most_bytes": max(sizes)})  # fmt: skip
+        pairs = list(zip(unions, unions[length:]))
+        if pairs:
+            again = sum(counted.size(one & other) for one, other in pairs)
+            rows[-1]["next_share"] = ratio(again, sum(counted.size(one) for one, _ in pairs))
+            rows[-1]["last_share"] = ratio(counted.size(unions[0] & unions[-1]), counted.size(unions[0]))
     return rows
+
+
+def working_set_course(counted):
+    ends = [run.token_first + max(run.n_tokens, 1) - 1 for run in counted.runs if run.phase == GENERATE]
+    return [
+        {"token": end} | {f"window_{n}": sizes[at + 1 - n] for n, (_, sizes) in windows(counted).items() if n <= at + 1}
+        for at, end in list(enumerate(ends))[:: len(ends) // 512 + 1]
+    ]
+
+
+def working_set_words(sets):
+    if not sets:
+        return []
+    words = [in_mean_bytes(sets[0]["bytes"]), in_percent(sets[0]["share"]), str(sets[-1]["window"])]
+    words.append(in_mean_bytes(sets[-1]["bytes"]))
+    if len(sets) > 1:
+        length = str(sets[-2]["window"])
+        words += [length, length, in_percent(sets[-2]["next_share"]), length, length, in_percent(sets[-2]["last_share"])]
+    return [words]
 
 
 def over_time(counted):
@@ -330,7 +367,7 @@ def host_memory(folder):
 
 
 def rate(again):
-    return "without limit" if again < 1 else f"R / {in_bytes(again)}"
+    return "without limit" if again < 1 else f"R / {in_mean_bytes(again)}"
 
 
 @cache
@@ -400,6 +437,7 @@ def expected(facts, memory=0, disk=0, unit="slice", shown=()):
         "curves": curves(string, at, shown),
         "reuse_distances": reuse_distances(found),
         "working_set": sets,
+        "working_set_course": working_set_course(counted),
         "over_time": over_time(counted),
     }
     if any(read.generated for read in counted.reads):
@@ -430,7 +468,7 @@ def expected(facts, memory=0, disk=0, unit="slice", shown=()):
             tables["speed"] = by_size(lambda saved, again, generated: overlapped(again))
             speeds = [in_rate(overlapped(one)) for one in again]
             answers.append([
-                cache, speeds[0], in_bytes(again[0]), speeds[1], TITLES[fastest], in_bytes(again[1]), speeds[2],
+                cache, speeds[0], in_mean_bytes(again[0]), speeds[1], TITLES[fastest], in_mean_bytes(again[1]), speeds[2],
                 in_rate(1 / compute),
             ])  # fmt: skip
             notes.append(in_time(1e9 * compute))
@@ -438,17 +476,14 @@ def expected(facts, memory=0, disk=0, unit="slice", shown=()):
             answers.append([
                 cache, rate(again[0]), rate(again[1]), TITLES[fastest], rate(again[2]), in_rate(1 / compute), "2G/s"
             ])  # fmt: skip
-    if sets:
-        answers.append([in_bytes(sets[0]["bytes"]), in_percent(sets[0]["share"])])
-        if len(sets) > 1:
-            answers[-1] += [str(sets[-1]["window"]), in_bytes(sets[-1]["bytes"])]
+    answers += working_set_words(sets)
     return {
         "values": values,
         "tables": tables,
         "headline": headline,
         "lines": lines,
         "answers": answers,
-        "notes": [*notes, "--unit"] + ([] if string.is_of_blocks else ["Rows of embeddings"]),
+        "notes": [*notes, *(["next again"] if sets else []), "--unit"] + ([] if string.is_of_blocks else ["Rows of embeddings"]),
     }
 
 

@@ -17,6 +17,10 @@ def in_bytes(count):
     return of_three_digits(value, units[0])
 
 
+def in_mean_bytes(mean):
+    return in_bytes(mean + 0.5)
+
+
 def in_time(ns):
     ns = int(ns)
     if ns < 1000:

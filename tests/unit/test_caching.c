@@ -4,6 +4,7 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,6 +61,37 @@ static void test_two_tokens(void ** state) {
     assert_int_equal(value(caching, "item_first_reads"), 5);
     assert_int_equal(value(caching, "first_bytes"), whole + 3 * EXPERT_BYTES);
     assert_int_equal(value(caching, "repeat_bytes"), whole + EXPERT_BYTES);
+    json_decref(caching);
+}
+
+static const char * answer(const json_t * caching, const char * question) {
+    size_t i;
+    const json_t * a;
+    json_array_foreach(json_object_get(caching, "answers"), i, a) {
+        if (strcmp(json_string_value(json_object_get(a, "question")), question) == 0) {
+            return json_string_value(json_object_get(a, "answer"));
+        }
+    }
+    fail_msg("'%s' is not answered", question);
+    return "";
+}
+
+/* The prompt and two of three generated tokens read one expert only: 4/3 of an expert on average. */
+static void test_means_are_rounded(void ** state) {
+    (void) state;
+    struct trace_builder b = { 0 };
+    struct small_model m;
+    char text[64];
+    small_model_begin(&b, &m);
+    const uint32_t template_id = small_model_template(&b, &m, 1);
+    for (uint32_t token = 0; token < 4; token++) {
+        small_model_evaluate(&b, template_id, (const int64_t[]){ 4 }, 1, (const uint32_t[]){ 1, token == 1 ? 2 : 1 });
+    }
+    json_t * caching = caching_of(&b, small_model_open(&b), TAT_CACHE_SLICE);
+    const double mean = EMBD_BYTES + QUERY_BYTES + 4 / 3.0 * EXPERT_BYTES;
+    assert_true(mean < 1000 && mean - (int) mean > 0.5);
+    snprintf(text, sizeof text, " reads %d B ", (int) mean + 1);
+    assert_non_null(strstr(answer(caching, "How large is the working set?"), text));
     json_decref(caching);
 }
 
@@ -164,7 +196,8 @@ static void test_absurd_stacks(void ** state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_empty),          cmocka_unit_test(test_two_tokens),    cmocka_unit_test(test_one_token),
+        cmocka_unit_test(test_empty),          cmocka_unit_test(test_two_tokens),
+        cmocka_unit_test(test_one_token),      cmocka_unit_test(test_means_are_rounded),
         cmocka_unit_test(test_absurd_weights), cmocka_unit_test(test_absurd_stacks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -205,23 +205,39 @@ static void test_bound_is_the_least(void ** state) {
     }
 }
 
-/* Of three graphs two in a row read 3, 6, 5 bytes each, all 7 in pairs; prompts do not count. */
+static void expect_near(double found, double expected) {
+    if (!(found > expected - 1e-12 && found < expected + 1e-12)) { fail_msg("%g, not %g", found, expected); }
+}
+
+/* Of five graphs alone, two and four in a row; prompts do not count. */
 static void test_working_set(void ** state) {
     (void) state;
     struct given g;
     struct working_set w;
     begin(&g, (const uint64_t[]){ 1, 2, 4, 100 }, 4);
     graph(&g, P, "ABCD");
-    graph(&g, G, "ABA");
+    graph(&g, G, "ABA"); /* 3 */
     graph(&g, P, "D");
-    graph(&g, G, "BC");
-    graph(&g, G, "AC");
+    graph(&g, G, "BC"); /* 6 */
+    graph(&g, G, "AC"); /* 5 */
+    graph(&g, G, "C");
+    graph(&g, G, "B");
     assert_true(working_set_find(&g.r, &w));
-    assert_int_equal(w.graphs, 3);
-    assert_int_equal(w.count, 2);
-    assert_int_equal(w.window[1], 2);
-    assert_true(w.bytes[0] > 14.0 / 3 - 1e-12 && w.bytes[0] < 14.0 / 3 + 1e-12);
-    assert_true(w.bytes[1] == 7);
+    assert_int_equal(w.graphs, 5);
+    assert_int_equal(w.count, 3);
+    const struct window *one = &w.window[0], *two = &w.window[1], *four = &w.window[2];
+    expect_near(one->mean, (3 + 6 + 5 + 4 + 2) / 5.0);
+    expect_near(two->mean, (7 + 7 + 5 + 6) / 4.0);
+    assert_true(one->least == 2 && one->median == 4 && one->most == 6);
+    assert_true(two->least == 5 && two->median == 6 && two->most == 7);
+    assert_true(four->least == 7 && four->most == 7 && four->mean == 7);
+    expect_near(one->next, (2 + 4 + 4 + 0) / (3 + 6 + 5 + 4.0));
+    expect_near(one->last, 2 / 3.0);
+    expect_near(two->next, (5 + 6) / (7 + 7.0)); /* AC of ABC, BC of ABC */
+    expect_near(two->last, 6 / 7.0);
+    assert_false(four->has_next);
+    assert_int_equal(working_set_at(&w, 1, 3), 5);
+    working_set_free(&w);
 }
 
 static void test_no_working_set(void ** state) {
@@ -232,6 +248,7 @@ static void test_no_working_set(void ** state) {
     graph(&g, P, "A");
     assert_true(working_set_find(&g.r, &w));
     assert_int_equal(w.count, 0);
+    working_set_free(&w);
 }
 
 /* ---- blocks ---- */

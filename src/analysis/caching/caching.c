@@ -14,6 +14,7 @@
 
 static void drop(struct caching * s) {
     cache_string_free(&s->string);
+    working_set_free(&s->working_set);
     references_free(&s->references);
     free(s);
 }
@@ -31,26 +32,7 @@ static void feed(void * state, const struct tat_access * records, size_t count) 
     references_feed(&((struct caching *) state)->references, records, count);
 }
 
-/* ---- working set ---- */
-
-static bool add_working_set(struct caching * s, struct result * r) {
-    static const struct result_column columns[] = {
-        { "window", "graphs in a row", UNIT_COUNT },
-        { "bytes", "they read, each byte once", UNIT_BYTES },
-        { "share", "of the weights", UNIT_SHARE },
-    };
-    const struct working_set * w = &s->working_set;
-    if (!working_set_find(&s->references, &s->working_set)) { return false; }
-    result_table(r, "working_set", "Working set of generation, on average", SHOW_ASKED, columns,
-                 sizeof columns / sizeof columns[0]);
-    for (size_t i = 0; i < w->count; i++) {
-        json_t * row = result_row(r);
-        result_put_count(r, row, "window", w->window[i]);
-        result_put_real(r, row, "bytes", w->bytes[i]);
-        result_put_real(r, row, "share", s->weight_bytes ? w->bytes[i] / (double) s->weight_bytes : 0);
-    }
-    return true;
-}
+/* ---- over time ---- */
 
 /* Graph by graph, or as many in a row as make a table of bearable length. */
 static bool add_over_time(const struct caching * s, struct result * r) {
@@ -272,15 +254,10 @@ static bool answer(struct caching * s, struct result * r) {
     caching_savings(s, r);
     caching_speed(s, r);
     caching_curves(s, r);
-    const bool good = caching_reuse(s, r) && add_working_set(s, r) && add_over_time(s, r);
-    if (good && s->working_set.count) {
-        char one[UNITS_SIZE], share[UNITS_SIZE];
-        result_answer(r, "How large is the working set?",
-                      "A generated token's graph reads %s of the weights' bytes (%s) at least once, %zu in a row %s.",
-                      format_bytes(one, (uint64_t) s->working_set.bytes[0]),
-                      format_share(share, s->working_set.bytes[0] / (double) (s->weight_bytes ? s->weight_bytes : 1)),
-                      s->working_set.window[s->working_set.count - 1],
-                      format_bytes((char[UNITS_SIZE]){ 0 }, (uint64_t) s->working_set.bytes[s->working_set.count - 1]));
+    const bool good = caching_reuse(s, r) && working_set_find(&s->references, &s->working_set) && add_over_time(s, r);
+    if (good) {
+        working_set_tables(&s->working_set, s->weight_bytes, r);
+        working_set_answer(&s->working_set, s->weight_bytes, r);
     }
     say_notes(s, r);
     return good;

@@ -42,7 +42,7 @@ static double unread(const struct caching * s, struct outcome outcome) {
 /* What a disk that reads R bytes a second allows. */
 static const char * rate(char text[static 2 * UNITS_SIZE], double bytes) {
     char size[UNITS_SIZE];
-    snprintf(text, 2 * UNITS_SIZE, bytes < 1 ? "without limit" : "R / %s", format_bytes(size, (uint64_t) bytes));
+    snprintf(text, 2 * UNITS_SIZE, bytes < 1 ? "without limit" : "R / %s", format_mean_bytes(size, bytes));
     return text;
 }
 
@@ -56,9 +56,9 @@ static void say_bounds(const struct caching * s, struct result * r) {
         result_answer(r, "How fast could it be?",
                       "With %s at most %s tokens/s under LRU (%s read again for each token), %s with the best online "
                       "policy (%s: %s), %s at the optimum; computing alone allows %s.",
-                      cache, format_rate(x, overlapped(s, lru)), format_bytes(a, (uint64_t) lru.again_per_token),
+                      cache, format_rate(x, overlapped(s, lru)), format_mean_bytes(a, lru.again_per_token),
                       format_rate(y, overlapped(s, other)), caching_title(s, best),
-                      format_bytes(b, (uint64_t) other.again_per_token), format_rate(z, overlapped(s, min)),
+                      format_mean_bytes(b, other.again_per_token), format_rate(z, overlapped(s, min)),
                       format_rate(alone, 1 / compute_of(s)));
         result_note(r,
                     "At best: reading goes on while computing. Computing took %s a token in this run, reads that "
