@@ -70,8 +70,25 @@ def _ended_by_signals() -> Iterator[None]:
         os.close(came)
 
 
+_interruptible = threading.Event()
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt instead of ending the process: for a shell, which goes on."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    _interruptible.set()
+    try:
+        yield
+    finally:
+        _interruptible.clear()
+        signal.signal(signal.SIGINT, before)
+
+
 def _watch(came: int, ending: Sequence[int]) -> None:
     while numbers := os.read(came, 1):
+        if numbers[0] == signal.SIGINT and _interruptible.is_set():
+            continue
         if numbers[0] in ending:
             output.undo_all()
             if sys.stderr.isatty():

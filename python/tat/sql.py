@@ -6,14 +6,16 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime
+import itertools
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
-from tat import cli, filters
+from tat import cli, filters, shell
 from tat.database import BY_HEAD, TABLES, Database
 from tat.queries import QUERIES
 
@@ -25,6 +27,8 @@ Examples:
   tat sql --query layers --show                  its SQL, as a starting point
   tat sql "DESCRIBE accesses"                    the columns of a table
   tat sql --at 4096:8191 "SELECT DISTINCT tensor FROM accesses"   of these bytes
+  tat sql                                        a shell on a terminal
+  tat sql run_1 < statements.sql                 as many as the file has
 
 The tables are runs, accesses, tensors, evaluations, tokens, routing and events.
 Of traces there is also accesses_by_head: accesses with attention split by head.
@@ -39,13 +43,17 @@ Row = Sequence[Any]
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tat sql",
-        usage="tat sql [OPTION...] SQL|--query NAME [TRACE...|DATASET]",
+        usage="tat sql [OPTION...] [SQL|--query NAME] [TRACE...|DATASET]",
         description="Queries traces with SQL, in the dialect of DuckDB.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "words", nargs="*", metavar="SQL, TRACE", help="the statement, then traces or a dataset; default: newest trace"
+        "words",
+        nargs="*",
+        metavar="SQL, TRACE",
+        help="the statement, then traces or a dataset; default: statements from the terminal or standard input, and "
+        "the newest trace",
     )
     parser.add_argument(
         "-q", "--query", choices=list(QUERIES), metavar="NAME", help="run a template instead of a statement"
@@ -104,15 +112,38 @@ def _cell(value: Any) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)  # names come from files
 
 
-def _put_table(names: list[str], rows: Iterator[Row]) -> None:
-    values = list(rows)
+def _table(names: list[str], values: list[Row]) -> tuple[list[list[str]], list[bool]]:
+    """The cells, with a title above, and which columns are numbers."""
     cells = [[_cell(value) for value in row] for row in values]
     right = [all(isinstance(row[i], (int, float, Decimal, type(None))) for row in values) for i in range(len(names))]
-    table = [[name.upper() for name in names], *cells]
-    width = [max(len(row[i]) for row in table) for i in range(len(names))]
+    return [[name.upper() for name in names], *cells], right
+
+
+def _print_table(table: list[list[str]], right: list[bool]) -> None:
+    width = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
-        line = (cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(row, width, right, strict=True))
+        line = (cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(row, width, right, strict=False))
         print(" ".join(line).rstrip())
+
+
+def _put_table(names: list[str], rows: Iterator[Row]) -> None:
+    _print_table(*_table(names, list(rows)))
+
+
+_SHOWN = 200  # rows
+
+
+def _put_screen(names: list[str], rows: Iterator[Row]) -> None:
+    """As much as a person looks at."""
+    values = list(itertools.islice(rows, _SHOWN + 1))
+    table, right = _table(names, values[:_SHOWN])
+    fitting = shell.fit(table, right)
+    _print_table(fitting, right)
+    left_out = len(names) - len(fitting[0])
+    if left_out:
+        print(f"({left_out} more columns: the terminal is too narrow)")
+    if len(values) > _SHOWN:
+        print(f"(only the first {_SHOWN} rows)")
 
 
 def _put_list() -> None:
@@ -123,6 +154,11 @@ def _put_list() -> None:
 # ----------------------------------------------------------------------------------------------------------- command
 
 
+def _is_statement(word: str) -> bool:
+    """What has a space or names no file; a trace can be named without its folder."""
+    return any(c.isspace() for c in word) or not (os.path.exists(word) or word.startswith("run_"))
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command."""
     parser = _parser()
@@ -130,21 +166,27 @@ def main(argv: list[str] | None = None) -> int:
     if options.list:
         _put_list()
         return 0
-    if not options.query and not options.words:
-        parser.error(f"give an SQL statement or --query NAME; the tables are {', '.join((*TABLES, BY_HEAD))}")
     if options.show and not options.query:
         parser.error("--show needs --query NAME")
-    paths = options.words if options.query else options.words[1:]
+    one = bool(options.query or (options.words and _is_statement(options.words[0])))
+    paths = options.words if options.query or not one else options.words[1:]
+    put: Callable[[list[str], Iterator[Row]], None] = _put_table
+    if options.json or options.csv:
+        put = _put_json if options.json else _put_csv
+    piped = "" if one or sys.stdin.isatty() else sys.stdin.read()
+    if not one and not sys.stdin.isatty() and shell.split(piped) == ([], ""):
+        parser.error(f"give an SQL statement or --query NAME; the tables are {', '.join((*TABLES, BY_HEAD))}")
     with Database(*paths, engine=options.engine, filters=filters.given(options)) as database:
-        text = database.query_sql(options.query) if options.query else options.words[0]
-        if options.show:
-            print(text)
-            return 0
-        names, rows = database.rows(text)
-        put: Callable[[list[str], Iterator[Row]], None] = _put_table
-        if options.json or options.csv:
-            put = _put_json if options.json else _put_csv
-        put(names, rows)
+        if one:
+            text = database.query_sql(options.query) if options.query else options.words[0]
+            if options.show:
+                print(text)
+            else:
+                put(*database.rows(text))
+        elif piped:
+            shell.run_all(database, piped, put)
+        else:
+            shell.Shell(database, _put_screen if put == _put_table and sys.stdout.isatty() else put).run()
     return 0
 
 

@@ -224,7 +224,8 @@ def test_traces_of_every_kind(any_trace: Path) -> None:
     assert count == len(tat.TraceAnalyzer(any_trace).accesses())
 
 
-def test_status_of_errors(toy: Path) -> None:
+def test_status_of_errors(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
     assert "SELEC" in command("sql", "SELEC 1", toy, status=2).stderr
     assert "no_such" in command("sql", "SELECT no_such FROM accesses", toy, status=2).stderr
     command("sql", status=2)
