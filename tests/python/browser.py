@@ -39,10 +39,7 @@ _MARKS = """() => {
                 bars: all(trace, ".errorbar path").map(box) })),
         };
     });
-    const pies = all(chart, ".pielayer .trace").map(pie => ({
-        box: box(pie), slices: all(pie, ".surface").map(box), texts: all(pie, ".slicetext").map(one => one.textContent),
-    }));
-    return { panels, pies };
+    return { panels };
 }"""
 
 _TEXTS = """() => {

@@ -17,7 +17,7 @@ from matplotlib import colormaps
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext
 from tat.plot import Chart, cli
-from tat.plot.chart import Bars, Heat, Lines, Panel, Pie, Points
+from tat.plot.chart import Bars, Heat, Lines, Panel, Points
 
 from browser import NARROW, TALL, WIDE, Area, Opened, chromium, number_in, unit_of
 from drawn import MAKE, NAMES, source_of
@@ -31,7 +31,7 @@ class Shown(Opened):
     chart: Chart
     name: str
 
-    def panels(self) -> list[tuple[Panel, Area | None, Marks]]:
+    def panels(self) -> list[tuple[Panel, Area, Marks]]:
         """Panels of the view that pictures show, each with what is drawn of it."""
         return together(self.chart.panels, self.marks())
 
@@ -74,20 +74,16 @@ def _nothing_wrong(shown: Shown) -> Iterator[None]:
 # ------------------------------------------------------------------------------------------------------------- drawn
 
 
-def together(panels: tuple[Panel, ...], marks: Marks) -> list[tuple[Panel, Area | None, Marks]]:
+def together(panels: tuple[Panel, ...], marks: Marks) -> list[tuple[Panel, Area, Marks]]:
     """Panels with what is drawn of them; an inner one without a title has that of the one to the left."""
-    areas, pies = iter(marks["panels"]), iter(marks["pies"])
-    out: list[tuple[Panel, Area | None, Marks]] = []
+    areas = iter(marks["panels"])
+    out: list[tuple[Panel, Area, Marks]] = []
     before = None
     for panel in panels:
-        if isinstance(panel, Pie):
-            out.append((panel, None, next(pies)))
-            continue
         one = next(areas)
         before = one["y"]["title"] = one["y"]["title"] or before
         out.append((panel, Area(tuple(one["box"]), one["x"], one["y"]), one))
     assert next(areas, None) is None
-    assert next(pies, None) is None
     return out
 
 
@@ -98,16 +94,11 @@ def check(panels: tuple[Panel, ...], marks: Marks) -> None:
             case Heat():
                 check_heat(panel, drawn)
             case Bars():
-                assert area
                 check_bars(panel, area, drawn)
             case Lines():
-                assert area
                 check_lines(panel, area, drawn)
             case Points():
-                assert area
                 check_points(panel, area, drawn)
-            case Pie():
-                check_pie(panel, drawn)
 
 
 def check_heat(heat: Heat, drawn: Marks) -> None:
@@ -167,14 +158,6 @@ def check_points(points: Points, area: Area, drawn: Marks) -> None:
     np.testing.assert_allclose(boxes[:, :2] + boxes[:, 2:] / 2, wanted, atol=2)
 
 
-def check_pie(pie: Pie, drawn: Marks) -> None:
-    """A slice each, with its share where there is room."""
-    assert len(drawn["slices"]) == np.count_nonzero(pie.values)
-    shares = pie.values[pie.values > 0] / pie.values.sum() * 100
-    texts = drawn["texts"]
-    assert texts and all(np.abs(shares - number_in(text)).min() < 0.06 for text in texts)
-
-
 # ------------------------------------------------------------------------------------------------------------- tests
 
 
@@ -195,9 +178,6 @@ def test_filter(shown: Shown) -> None:
 def test_zoom(shown: Shown) -> None:
     """A box that is drawn becomes what the axes show, and a double click brings all back."""
     areas = shown.areas()
-    if not areas:
-        assert all(isinstance(panel, Pie) for panel in shown.chart.panels)
-        return
     before = areas[-1]
     left, top, width, height = before.box
     shown.page.mouse.move(left + 0.2 * width, top + 0.3 * height)
@@ -223,10 +203,8 @@ def test_hover(shown: Shown) -> None:
     for panel, area, drawn in shown.panels()[:4]:
         match panel:
             case Heat():
-                assert area
                 check_hover_heat(shown, panel, area)
             case Bars():
-                assert area
                 series = int(np.argmax([np.nanmax(values) for _, values in panel.series]))
                 name, values = panel.series[series]
                 bar = int(np.nanargmax(values))
@@ -237,7 +215,6 @@ def test_hover(shown: Shown) -> None:
                 assert value.startswith(f"{name}: ")
                 assert number_in(value.removeprefix(f"{name}: ")) == pytest.approx(values[bar] / unit, rel=0.01)
             case Lines():
-                assert area
                 one = panel.series[0]
                 at = len(one.x) // 2
                 x, y = one.x[at] / unit_of(area.x["title"]), one.y[at] / unit_of(area.y["title"])
@@ -246,19 +223,11 @@ def test_hover(shown: Shown) -> None:
                 assert number_in(shown_x.removeprefix(panel.x.label)) == pytest.approx(x, abs=near)
                 assert number_in(shown_y) == pytest.approx(y, rel=0.02)
             case Points():
-                assert area
                 at = int(np.argmax(np.where(np.isfinite(panel.pc), panel.px, -1)))
                 unit = unit_of(area.y["title"])
                 text, place = shown.hover(*area.place(panel.px[at], panel.py[at] / unit))
                 assert not panel.texts or text in panel.texts
                 assert number_in(place.split("from ")[1]) == pytest.approx(panel.py[at] / unit, rel=0.01)
-            case Pie():
-                left, top, width, height = drawn["box"]
-                share = panel.values[0] / panel.values.sum()
-                right, up = np.sin(np.pi * share) * width * 0.3, np.cos(np.pi * share) * height * 0.3
-                label, value = shown.hover(left + width / 2 + right, top + height / 2 - up)
-                assert label == panel.labels[0]
-                assert number_in(value.split(", ")[-1]) == pytest.approx(share * 100, rel=0.01)
 
 
 def check_hover_heat(shown: Shown, heat: Heat, area: Area) -> None:
@@ -305,13 +274,12 @@ def test_export(shown: Shown, tmp_path: Path) -> None:
 def check_rows(shown: Shown, rows: list[list[str]]) -> None:
     """As many rows as there are numbers, and the numbers."""
     left = iter(rows)
-    for panel, area, _ in shown.panels():
+    for panel, _, _ in shown.panels():
         match panel:
             case Heat():
                 found = [next(left) for _ in range(panel.values.size)]
                 numbers, wanted = [row[3] for row in found], panel.values.ravel()
             case Bars():
-                assert area
                 found = [next(left) for _, values in panel.series for _ in values]
                 numbers, wanted = (
                     [row[1 if panel.horizontal else 2] for row in found],
@@ -324,9 +292,6 @@ def check_rows(shown: Shown, rows: list[list[str]]) -> None:
                 found = [next(left) for _ in panel.px]
                 known = np.isfinite(panel.pc)
                 numbers, wanted = [row[2] for row in found], np.concatenate([panel.py[known], panel.py[~known]])
-            case Pie():
-                found = [next(left) for _ in panel.values]
-                numbers, wanted = [row[2] for row in found], panel.values
         got = np.array([float(number) if number else np.nan for number in numbers])
         largest = np.nanmax(np.abs(wanted), initial=0)
         if largest > 0:  # in the unit of the panel, whichever it is

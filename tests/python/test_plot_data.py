@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import tat
-from tat.plot import AbsentError, attention
-from tat.plot.chart import Bars, Heat, Lines, Pie, Points, Series
+from tat.plot import AbsentError, attention, tensors
+from tat.plot.chart import Bars, Heat, Lines, Points, Series
 from tat.plot.units import say, scale_of
 
 from drawn import axes_of, bars_drawn, by_token, drawn, heat_drawn, panels_of, records_of, source_of
@@ -109,51 +109,108 @@ def test_transitions(path: Path) -> None:
 # ----------------------------------------------------------------------------------------------------- bars and others
 
 
+def generated(records: pd.DataFrame) -> pd.DataFrame:
+    return records[records["phase"] == "generate"]
+
+
+def middle_of(values: pd.Series) -> float:
+    """The lower median, as the report takes it."""
+    return float(np.sort(values.to_numpy(float))[(len(values) - 1) // 2])
+
+
 def test_layers(path: Path) -> None:
+    """Bytes and time of one token: sums would show the slow ones of a busy machine."""
     chart, figure = drawn(path, "layers")
-    bars = chart.panels[0]
-    assert isinstance(bars, Bars)
-    records = records_of(path)
+    bars, times = panels_of(chart, Bars)
+    records = generated(records_of(path))
+    graphs = records["graph"].nunique()
     shown = bars_drawn(figure, 0, bars).sum(axis=0)
-    expected = records.groupby("layer")["size"].sum()
+    expected = records.groupby("layer")["size"].sum() / graphs
     assert [float(label) for label in bars.labels] == list(expected.index)
     np.testing.assert_allclose(shown, expected.to_numpy(), rtol=1e-9)
+    nodes = records.drop_duplicates(["graph", "node"])
+    spent = nodes.assign(ns=nodes["duration_ns"].astype(float)).groupby(["layer", "graph"])["ns"].sum()
+    medians = [middle_of(spent[layer]) for layer in expected.index]
+    np.testing.assert_allclose(bars_drawn(figure, 1, times)[0], medians, rtol=1e-9)
+    table = tat.TraceAnalyzer(path).section("layers").tables["token_times"]
+    np.testing.assert_allclose(times.series[0][1][table["layer"].astype(int)], table["p50_ns"].to_numpy(float))
+
+
+@pytest.mark.parametrize(
+    ("bottlenecks", "times", "title"),
+    [
+        ([3], 1.3, "Layer 3 takes longest"),
+        ([], 1.06, "No layer stands out: in the median generated token layer 3 takes longest, but only 1.06 times"),
+        ([], 1.0, "No layer stands out: in the median generated token all take equally long."),
+    ],
+)
+def test_noise_is_no_finding(bottlenecks: list[int], times: float, title: str) -> None:
+    values = {"slowest_layer": 3, "slowest_of_median": times, "bottlenecks": bottlenecks}
+    answer = tat.Answer("layers", "Layers", "Layer 3 takes longest", values)
+    assert tensors._which_stands_out(answer, "generated token").startswith(title)
 
 
 def test_operations(path: Path) -> None:
-    chart, figure = drawn(path, "operation_types")
-    records = records_of(path)
+    """Shares of the median token, the largest first; what is left of them is one bar."""
+    chart, _ = drawn(path, "operation_types")
+    (bars,) = panels_of(chart, Bars)
+    records = generated(records_of(path))
     nodes = records.drop_duplicates(["graph", "node"])
-    whole = nodes["duration_ns"].astype(float).sum()
-    for number, pie in enumerate(panels_of(chart, Pie)):
-        angles = np.array([w.theta2 - w.theta1 for w in axes_of(figure)[number].patches])
-        total = whole if number == 0 else float(records["size"].sum())
-        np.testing.assert_allclose(np.abs(angles) / 360, pie.values / total, rtol=1e-3, atol=1e-5)
-        if number == 1:
-            sizes = records.groupby("op")["size"].sum()
-            for label, value in zip(pie.labels, pie.values, strict=True):
-                assert label not in sizes or sizes[label] == value
+    spent = nodes.assign(ns=nodes["duration_ns"].astype(float)).pivot_table(
+        index="graph", columns="op", values="ns", aggfunc="sum", fill_value=0
+    )
+    touched = records.pivot_table(index="graph", columns="op", values="size", aggfunc="sum", fill_value=0)
+    (_, time), (_, size) = bars.series
+    kept = [name for name in bars.labels if not name.endswith(" others")]
+    for sums, shown in ((spent, time), (touched, size)):
+        shares = sums.div(sums.sum(axis=1), axis=0)
+        expected = [middle_of(shares[name]) for name in kept]
+        np.testing.assert_allclose(shown[: len(kept)], expected, rtol=1e-9)
+    assert (np.diff(time[: len(kept)]) <= 0).all()
+    table = tat.TraceAnalyzer(path).section("time").tables["token_times"]
+    assert kept[0] == table["operation"].iloc[0]
+    assert time[0] == pytest.approx(float(table["share"].iloc[0]))
+    assert f"{say(time[0], 'share')} of the median generated token's time" in chart.title
 
 
 def test_hot_tensors(path: Path) -> None:
-    chart, _ = drawn(path, "hot_tensors")
+    chart, figure = drawn(path, "hot_tensors")
     records = records_of(path)
-    weights = records[records["memory"].isin(["file", "copy"])].groupby("tensor")["size"].sum()
+    weights = records[records["memory"].isin(["file", "copy"])]
+    by_part = panels_of(chart, Bars)[0]
+    sizes = generated(weights).groupby("component")["size"].sum() / generated(weights)["graph"].nunique()
+    shown = bars_drawn(figure, len(chart.panels) - 1, by_part)[0]
+    assert dict(zip(by_part.labels, shown, strict=True)) == pytest.approx(sizes[sizes > 0].to_dict())
+    total = weights.groupby("tensor")["size"].sum()
     (bars,) = chart.views["bytes: weights"]
     assert isinstance(bars, Bars)
-    assert len(bars.labels) == min(20, len(weights[weights > 0]))
-    np.testing.assert_array_equal(bars.series[0][1], np.sort(weights.to_numpy())[::-1][: len(bars.labels)])
+    assert len(bars.labels) == min(20, len(total[total > 0]))
+    np.testing.assert_array_equal(bars.series[0][1], np.sort(total.to_numpy())[::-1][: len(bars.labels)])
     for label, value in zip(bars.labels, bars.series[0][1], strict=True):
-        assert weights[label] == value
+        assert total[label] == value
+
+
+def test_hotness_of_each_expert(real: Path) -> None:
+    """The upper panel has each expert of a stack as a weight of its own: reads counted again from the records."""
+    chart, _ = drawn(real, "hot_tensors")
+    (lines,) = panels_of(chart, Lines)
+    records = records_of(real)
+    weights = records[records["memory"].isin(["file", "copy"]) & (records["size"] > 0)]
+    table = tat.TraceAnalyzer(real).section("hot").tables["tensors"].set_index("tensor")
+    touched = weights.groupby("tensor")["size"].sum()
+    assert lines.series[0].x[-1] == pytest.approx(table["tensor_bytes"].sum())
+    (curve,) = lines.series
+    assert (np.diff(curve.y) <= 0).all()
+    assert (np.diff(curve.x) * curve.y[:-1]).sum() == pytest.approx(touched.sum())
+    of_experts = weights[weights["expert"].notna()].groupby(["tensor", "expert"])["graph"].count()
+    assert set(of_experts) <= set(curve.y)
 
 
 def test_hot_tensors_are_those_of_the_section(path: Path) -> None:
-    chart, figure = drawn(path, "hot_tensors")
-    (bars,) = panels_of(chart, Bars)
+    chart, _ = drawn(path, "hot_tensors")
+    (bars,) = chart.views["20 most accessed weights"]
     table = tat.TraceAnalyzer(path).section("hot").tables["hottest"]
-    key = "accesses" if chart.view == "accesses" else "tensor_ns"
-    expected = np.sort(table[key].to_numpy(float))[::-1]
-    np.testing.assert_allclose(bars_drawn(figure, 0, bars)[0], expected, rtol=1e-9)
+    np.testing.assert_allclose(bars.series[0][1], np.sort(table["accesses"].to_numpy(float))[::-1])
 
 
 def test_timeline(path: Path) -> None:

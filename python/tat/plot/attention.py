@@ -98,8 +98,8 @@ def attention_heads(source: Source) -> Chart:
     together = f"in {n_layers} layers together" if n_layers > 1 else "in the only layer of attention"
     return Chart(
         title=f"In each layer {'; in others '.join(words)}.{alike}" if words else source.section("attention").headline,
-        subtitle=f"Bytes for the last token of the run, {together}. A query head owns rows of the Q weights and columns "
-        "of the output weights. A KV head owns rows of the K and V weights and part of the cache.",
+        subtitle=f"Bytes for the last token of the run, {together}. A query head owns rows of the Q weights and "
+        "columns of the output weights. A KV head owns rows of the K and V weights and part of the cache.",
         panels=panels,
         view="all layers",
         views={f"layer {layer}": _heads(rows) for layer, rows in table.groupby("layer")}

@@ -110,17 +110,7 @@ class Bars:
     """A line across the bars."""
 
 
-@dataclass(frozen=True)
-class Pie:
-    """Shares of a whole, clockwise."""
-
-    title: str
-    labels: tuple[str, ...]
-    values: Floats
-    value: Axis
-
-
-Panel = Heat | Lines | Points | Bars | Pie
+Panel = Heat | Lines | Points | Bars
 
 
 @dataclass(frozen=True)

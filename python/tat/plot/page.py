@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib import colormaps, colors
 from plotly.offline import get_plotlyjs
 
-from tat.plot.chart import Axis, Bars, Chart, Floats, Footer, Heat, Lines, Panel, Pie, Points
+from tat.plot.chart import Axis, Bars, Chart, Floats, Footer, Heat, Lines, Panel, Points
 from tat.plot.palette import LINES, PALETTE, dash_of
 from tat.plot.units import Scale, label_of, largest_of, scale_of
 
@@ -61,8 +61,7 @@ const cell = value => value === null || value === undefined ? "" :
     typeof value === "number" ? String(value) : '"' + String(value).replaceAll('"', '""') + '"';
 function rows(trace) {{
     if (trace.z) return trace.z.flatMap((line, i) => line.map((z, j) => [trace.name, trace.x[j], trace.y[i], z]));
-    const x = trace.x || trace.labels, y = trace.y || trace.values;
-    return x.map((one, i) => [trace.name, one, y[i], null]);
+    return trace.x.map((one, i) => [trace.name, one, trace.y[i], null]);
 }}
 document.getElementById("table").onclick = () => {{
     const lines = views[select.selectedIndex].data.flatMap(rows).map(row => row.map(cell).join(","));
@@ -265,22 +264,6 @@ def _bars(bars: Bars) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, A
     return traces, label, value
 
 
-def _pie(pie: Pie) -> dict[str, Any]:
-    scale = scale_of(pie.value.unit, largest_of(pie.values))
-    return {
-        "type": "pie",
-        "name": pie.title,
-        "labels": list(pie.labels),
-        "values": _numbers(pie.values / scale.divisor),
-        "marker": {"colors": list(PALETTE), "line": {"color": "#fff", "width": 1}},
-        "sort": False,
-        "direction": "clockwise",
-        "textinfo": "percent",
-        "textposition": "inside",
-        "hovertemplate": f"%{{label}}<br>%{{value}} {scale.name}, %{{percent}}<extra></extra>",
-    }
-
-
 _GAP_X, _GAP_Y = 0.07, 105
 """Between columns, as a share of the width; between rows, in pixels: room for titles and labels."""
 _SCALE = 0.11
@@ -351,10 +334,6 @@ def _figure(panels: tuple[Panel, ...], chart: Chart) -> dict[str, Any]:
             layout["annotations"].append(_caption(panel.title, x0, y1))
         if isinstance(panel, Bars) and panel.goal is not None:
             layout.setdefault("shapes", []).append(_goal(panel, "" if i == 0 else str(i + 1)))
-        if isinstance(panel, Pie):
-            # Pies of one chart have the same names and colours: one legend is enough.
-            data.append({**_pie(panel), "domain": {"x": [x0, x1], "y": [y0, y1]}, "showlegend": i == 0})
-            continue
         traces, x, y = _draw(panel)
         title = y["title"]
         if i % columns and title == before:
@@ -379,7 +358,7 @@ def _figure(panels: tuple[Panel, ...], chart: Chart) -> dict[str, Any]:
     return {"data": data, "layout": layout}
 
 
-def _draw(panel: Heat | Lines | Points | Bars) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
+def _draw(panel: Panel) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
     match panel:
         case Heat():
             return _heat(panel)

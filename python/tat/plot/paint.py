@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 
-from tat.plot.chart import Axis, Bars, Chart, Floats, Footer, Heat, Lines, Panel, Pie, Points
+from tat.plot.chart import Axis, Bars, Chart, Floats, Footer, Heat, Lines, Panel, Points
 from tat.plot.palette import LINES, MARKS, PALETTE
-from tat.plot.units import Scale, label_of, largest_of, say, scale_of
+from tat.plot.units import Scale, label_of, largest_of, scale_of
 
 _DOTS_PER_INCH = 150
 _MOST_TICKS = 20
@@ -173,6 +173,22 @@ def _draw_points(figure: Figure, draws: Axes, points: Points) -> None:
     draws.grid(True, alpha=0.3)
 
 
+_LETTER, _SHARE_OF_WIDTH = 0.075, 0.7
+"""Inches a letter beside a bar takes, and what of a picture's width is the panel's."""
+
+
+def _make_room_for_texts(draws: Axes, bars: Bars, scale: Scale) -> None:
+    """The axis ends where each text has room right of its bar. No share is above 100 %."""
+    grid, figure = draws.get_gridspec(), draws.get_figure(root=True)
+    assert figure is not None
+    width = figure.get_figwidth() * _SHARE_OF_WIDTH / (grid.ncols if grid is not None else 1)
+    longest = np.max([np.nan_to_num(values) for _, values in bars.series], axis=0) / scale.divisor
+    free = [max(0.2, 1 - (len(text) * _LETTER + 0.1) / width) for text in bars.texts]
+    draws.set_xlim(right=max((float(value) / left for value, left in zip(longest, free, strict=False)), default=0) or 1)
+    if bars.value.unit == "share":
+        draws.set_xticks([tick for tick in draws.get_xticks() if 0 <= tick <= 1 / scale.divisor])
+
+
 def _draw_bars(draws: Axes, bars: Bars) -> None:
     total = np.sum([values for _, values in bars.series], axis=0) if bars.stacked else None
     largest = largest_of(*([total] if total is not None else [values for _, values in bars.series]))
@@ -220,22 +236,9 @@ def _draw_bars(draws: Axes, bars: Bars) -> None:
         line(bars.goal / scale.divisor, color="#444444", linestyle="--", linewidth=1)
         (draws.set_xlim if bars.horizontal else draws.set_ylim)(0, max(bars.goal * 1.06, largest) / scale.divisor)
     if bars.texts:
-        draws.set_xlim(right=largest / scale.divisor * 1.3 or 1)
+        _make_room_for_texts(draws, bars, scale)
     if len(bars.series) > 1:
         draws.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
-
-
-def _draw_pie(draws: Axes, pie: Pie) -> None:
-    whole = float(pie.values.sum()) or 1.0
-    shown = [PALETTE[i % len(PALETTE)] for i in range(len(pie.labels))]
-    wedges = draws.pie(pie.values, colors=shown, startangle=90, counterclock=False, wedgeprops={"edgecolor": "white"})[
-        0
-    ]
-    texts = [
-        f"{label}: {say(float(value) / whole, 'share')}, {say(float(value), pie.value.unit)}"
-        for label, value in zip(pie.labels, pie.values, strict=True)
-    ]
-    draws.legend(wedges, texts, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
 
 
 def _draw_panel(figure: Figure, draws: Axes, panel: Panel) -> ScalarMappable | None:
@@ -250,8 +253,6 @@ def _draw_panel(figure: Figure, draws: Axes, panel: Panel) -> ScalarMappable | N
             _draw_points(figure, draws, panel)
         case Bars():
             _draw_bars(draws, panel)
-        case Pie():
-            _draw_pie(draws, panel)
     return None
 
 

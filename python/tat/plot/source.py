@@ -112,16 +112,16 @@ class Source:
         return np.asarray((t["kind"] == "weight").to_numpy() & t["file"].notna().to_numpy())
 
     @cached_property
-    def _matrices(self) -> dict[tuple[str, str], Matrix]:
+    def _matrices(self) -> dict[tuple[str, str, tuple[str, ...]], Matrix]:
         return {}
 
-    def matrix(self, by: Any, value: Any) -> Matrix:
-        """`TraceAnalyzer.matrix` over the evaluations of this source."""
-        if (by, value) not in self._matrices:
-            table = self.trace.matrix(by=by, value=value)
+    def matrix(self, by: Any, value: Any, kinds: tuple[str, ...] = ()) -> Matrix:
+        """`TraceAnalyzer.matrix` over the evaluations of this source; of tensors of these kinds, if any is named."""
+        if (by, value, kinds) not in self._matrices:
+            table = self.trace.matrix(by=by, value=value, kinds=kinds)
             table = table[np.isin(table.index.get_level_values("evaluation"), self.numbers)]
-            self._matrices[by, value] = self._matrix(by, floats(table.to_numpy()), table.columns.to_numpy())
-        return self._matrices[by, value]
+            self._matrices[by, value, kinds] = self._matrix(by, floats(table.to_numpy()), table.columns.to_numpy())
+        return self._matrices[by, value, kinds]
 
     def _matrix(self, by: str, values: Floats, ids: NDArray[Any]) -> Matrix:
         none = np.full(len(ids), np.nan)
@@ -187,6 +187,21 @@ class Source:
     def n_experts(self) -> int:
         """One more than the largest number of an expert that was chosen; 0 if the model has no experts."""
         return 0 if self._routing.empty else int(self._routing["expert"].max()) + 1
+
+    def expert_reads(self) -> dict[int, Floats]:
+        """By layer, how many evaluations chose each expert."""
+        once = self._routing.drop_duplicates(["evaluation", "layer", "expert"])
+        return {
+            int(str(layer)): floats(np.bincount(rows["expert"].to_numpy())) for layer, rows in once.groupby("layer")
+        }
+
+    def stack_of(self, tensor: int) -> int:
+        """How many experts a weight holds the parts of; 0 if it is not a stack."""
+        table = self.tensors
+        if not str(table.at[tensor, "component"]).startswith("expert"):
+            return 0
+        ne1, ne2 = (int(str(table.at[tensor, name])) for name in ("ne1", "ne2"))
+        return ne2 if ne2 > 1 else ne1
 
     def routing(self) -> pd.DataFrame:
         """Experts chosen: evaluation, position (of the token; -1 where it is not known), phase, layer,

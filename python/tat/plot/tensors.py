@@ -6,12 +6,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tat.plot.chart import Axis, Bars, Chart, Floats, Pie, check_room, floats
-from tat.plot.source import Source
+from tat import Answer
+from tat.plot.chart import AbsentError, Axis, Bars, Chart, Floats, Lines, Series, check_room, floats
+from tat.plot.source import Matrix, Source
+from tat.plot.typical import Typical
 from tat.plot.units import say
 
 _HOTTEST = 20
-_SLICES = 7
+_OPERATIONS = 8
 
 
 def _bars(names: list[str], values: Floats, what: Axis, texts: list[str]) -> Bars:
@@ -40,47 +42,149 @@ def _of_table(table: pd.DataFrame, key: str, what: Axis) -> Bars:
     return _bars(names, floats(table[key]), what, texts)
 
 
+def slices_of(source: Source, table: pd.DataFrame) -> tuple[Floats, Floats]:
+    """Size of each weight, and how often its bytes are read; each expert of a stack by itself, where routing tells."""
+    size, reads = [], []
+    chosen = source.expert_reads()
+    for row in table[table["tensor_bytes"] > 0].to_dict("records"):
+        counts = chosen.get(-1 if pd.isna(row["layer"]) else int(row["layer"]), np.zeros(0))
+        stacked = source.stack_of(int(row["tensor_id"]))
+        if stacked >= len(counts) > 0 and counts.sum() == row["accesses"]:
+            size += [row["tensor_bytes"] / stacked] * stacked
+            reads += [*counts, *([0.0] * (stacked - len(counts)))]
+        else:
+            size.append(row["tensor_bytes"])
+            reads.append(row["bytes"] / row["tensor_bytes"])
+    return floats(size), floats(reads)
+
+
+def _hotness(source: Source, table: pd.DataFrame) -> Lines:
+    """How often the bytes of weights are read, hottest first."""
+    size, reads = slices_of(source, table)
+    order = np.argsort(-reads, kind="stable")
+    end = np.cumsum(size[order])
+    x, y = np.concatenate([[0.0], end]), np.append(reads[order], reads[order[-1]])
+    return Lines(
+        "All weights, the hottest first",
+        (Series("", x, y, "steps"),),
+        Axis("weights, added up", "bytes"),
+        Axis("reads of each byte", "count"),
+    )
+
+
+def _by_part(source: Source, table: pd.DataFrame) -> Bars:
+    """What a token touches of each part of the model's weights."""
+    touched = source.matrix("tensor", "bytes")
+    touched = touched.only(touched.kinds == "weight")
+    typical = Typical.of(source)
+    each = pd.Series(typical.means(touched)).groupby(touched.components.astype(str)).sum()
+    whole = {str(part): float(size) for part, size in table.groupby("component")["tensor_bytes"].sum().items()}
+    each = each[each > 0].sort_values(ascending=False, kind="stable")
+    texts = []
+    for part, size in zip(map(str, each.index), floats(each), strict=True):
+        of = whole.get(part, 0.0)
+        if of <= 0:
+            texts.append(say(size, "bytes"))
+        elif abs(size - of) <= 0.001 * of:
+            texts.append(f"all of {say(of, 'bytes')}")
+        else:
+            texts.append(f"{say(size, 'bytes')} of {say(of, 'bytes')}, {say(size / of, 'share')}")
+    return Bars(
+        f"Bytes that a {typical.word} touches of the weights, by part of the model",
+        tuple(map(str, each.index)),
+        (("bytes touched", floats(each)),),
+        Axis("part"),
+        Axis("bytes touched", "bytes"),
+        horizontal=True,
+        texts=tuple(texts),
+    )
+
+
 def hot_tensors(source: Source) -> Chart:
-    """The weights that were touched most; where all were touched alike, those that took longest."""
-    answer, table = source.section("hot"), source.table("hot", "hottest")
-    by_accesses = _of_table(table, "accesses", Axis("accesses", "count"))
-    views = {
-        "accesses": (by_accesses,),
-        "time of these": (_of_table(table, "tensor_ns", Axis("time of the tensor", "ns")),),
+    """How often the bytes of weights are read, and what a token touches of each part; by weight as a choice."""
+    answer, table, all_of_them = source.section("hot"), source.table("hot", "hottest"), source.table("hot", "tensors")
+    touched = source.matrix("tensor", "bytes")
+    touched = touched.only(touched.values.sum(axis=0) > 0)
+    views: dict[str, tuple[Bars, ...]] = {
+        "20 most accessed weights": (_of_table(table, "accesses", Axis("accesses", "count")),)
     }
     if "densest" in answer.tables:
         densest = answer.tables["densest"]
-        views["accesses per KiB"] = (_of_table(densest, "accesses_per_kib", Axis("accesses per KiB", "factor")),)
-    touched = source.matrix("tensor", "bytes")
+        views["20 by accesses per KiB"] = (_of_table(densest, "accesses_per_kib", Axis("accesses per KiB", "factor")),)
+    typical = Typical.of(source)
+    views["20 slowest weights"] = (_slowest(source, typical),)
     total = touched.values.sum(axis=0)
     for name, kind in (
         ("bytes: weights", "weight"),
         ("bytes: KV cache", "state"),
         ("bytes: activations", "activation"),
     ):
-        mine = np.flatnonzero((touched.kinds == kind) & (total > 0))
+        mine = np.flatnonzero(touched.kinds == kind)
         if len(mine):
             names, texts = [touched.names[i] for i in mine], [say(total[i], "bytes") for i in mine]
             views[name] = (_bars(names, total[mine], Axis("bytes touched", "bytes"), texts),)
-    tied = answer.values.get("uniform") or table["accesses"].nunique() == 1
-    first = "time of these" if tied else "accesses"
-    notes = (
-        "Weights, and single experts of stacked weights, in prompt and generation. Of weights with equal accesses, the "
-        "slowest come first."
+    panels: tuple[Bars | Lines, ...] = (_by_part(source, all_of_them),)
+    notes = "All weights are read equally often, so only their bytes tell them apart."
+    if not answer.values.get("uniform"):
+        panels = (_hotness(source, all_of_them), *panels)
+        notes = (
+            "Reads in prompt and generation; each expert counts as a weight of its own. A cache that holds the weights "
+            "up to some place on the upper axis holds the hottest."
+        )
+    return Chart(title=answer.headline, subtitle=notes, panels=panels, view="all weights", views=views, row_height=4.4)
+
+
+def _slowest(source: Source, typical: Typical) -> Bars:
+    times = source.matrix("tensor", "ns")
+    times = times.only(times.kinds == "weight")
+    median = typical.medians(times)
+    texts = [say(value, "ns") for value in median]
+    return _bars(list(times.names), median, Axis(f"time in the median {typical.word}", "ns"), texts)
+
+
+_KINDS = (
+    ("weights", ("weight",)),
+    ("KV cache and state", ("state",)),
+    ("activations", ("activation", "input")),
+)
+
+
+def _rows(matrix: Matrix, values: Floats, names: tuple[str, ...]) -> Floats:
+    """Values of a matrix by layer, in the order of these names; 0 where it has none."""
+    mine = {f"{layer:.0f}": value for layer, value in zip(matrix.layers, values, strict=True)}
+    return floats([mine.get(name, 0.0) for name in names])
+
+
+def _of_a_token(source: Source, typical: Typical, names: tuple[str, ...]) -> tuple[Bars, Bars]:
+    """Bytes and time of each layer for one token."""
+    series = []
+    for name, kinds in _KINDS:
+        matrix = source.matrix("layer", "bytes", kinds)
+        values = _rows(matrix, typical.means(matrix), names)
+        if values.any():
+            series.append((name, values))
+    times = source.matrix("layer", "ns")
+    return (
+        Bars(
+            f"Bytes touched: mean {typical.word}",
+            names,
+            tuple(series),
+            Axis("layer"),
+            Axis("bytes touched", "bytes"),
+            stacked=True,
+        ),
+        Bars(
+            f"Time: median {typical.word}",
+            names,
+            (("time", _rows(times, typical.medians(times), names)),),
+            Axis("layer"),
+            Axis("time", "ns"),
+        ),
     )
-    if first != "accesses":
-        notes = f"The number of accesses hardly differs, so this shows time. {notes}"
-    panels = views.pop(first)
-    return Chart(title=answer.headline, subtitle=notes, panels=panels, view=first, views=views, row_height=7)
 
 
-def layers(source: Source) -> Chart:
-    """Bytes and time of each layer."""
-    answer, table = source.section("layers"), source.table("layers", "layers")
-    check_room(len(table), "layers")
-    rest = table[table["layer"].isna()]
-    table = table[table["layer"].notna()] if len(rest) < len(table) else table
-    names = tuple("none" if pd.isna(layer) else str(layer) for layer in table["layer"])
+def _of_the_run(table: pd.DataFrame, names: tuple[str, ...]) -> tuple[Bars, Bars]:
+    """Bytes and time of each layer in prompt and generation together."""
     parts = (
         ("weights", "weight_bytes"),
         ("KV cache read", "state_read_bytes"),
@@ -88,51 +192,97 @@ def layers(source: Source) -> Chart:
         ("activations", "activation_bytes"),
     )
     series = tuple((name, floats(table[key].fillna(0))) for name, key in parts if key in table)
-    outside = ""
-    if len(rest) and len(rest) < len(table):
-        size = float(rest[["weight_bytes", "activation_bytes"]].fillna(0).sum().sum())
-        outside = (
-            f"Not shown: what belongs to no layer (token embedding, final norm, output), {say(size, 'bytes')} and "
-            f"{say(float(rest['ns'].sum()), 'ns')}. "
-        )
+    return (
+        Bars("Bytes touched: whole run", names, series, Axis("layer"), Axis("bytes touched", "bytes"), stacked=True),
+        Bars("Time: whole run", names, (("time", floats(table["ns"])),), Axis("layer"), Axis("time", "ns")),
+    )
+
+
+def _which_stands_out(answer: Answer, word: str) -> str:
+    """The slowest layer, as far as it is more than chance: the report's rule."""
+    slowest, times = answer.values.get("slowest_layer"), answer.values.get("slowest_of_median")
+    if slowest is None or times is None or answer.values.get("bottlenecks"):
+        return answer.headline
+    if times < 1.005:
+        return f"No layer stands out: in the median {word} all take equally long."
+    return (
+        f"No layer stands out: in the median {word} layer {slowest} takes longest, but only {times:.2f} times as long "
+        "as the median layer."
+    )
+
+
+def layers(source: Source) -> Chart:
+    """Bytes and time of each layer, for one token; for the whole run as a choice."""
+    answer, table = source.section("layers"), source.table("layers", "layers")
+    check_room(len(table), "layers")
+    table = table[table["layer"].notna()]
+    if table.empty:
+        raise AbsentError("no operation names a layer")
+    typical = Typical.of(source)
+    names = tuple(map(str, table["layer"].astype(int)))
+    outside = _outside(source, typical)
     return Chart(
-        title=answer.headline,
-        subtitle=f"Prompt and generation. {outside}Times are those of thread 0, from the end of one operation to the "
-        "end of the next. They include waiting for the other threads.",
-        panels=(
-            Bars("Bytes touched", names, series, Axis("layer"), Axis("bytes touched", "bytes"), stacked=True),
-            Bars("Time", names, (("time", floats(table["ns"])),), Axis("layer"), Axis("time", "ns")),
-        ),
+        title=_which_stands_out(answer, typical.word),
+        subtitle=f"{outside}Times are those of thread 0, from the end of one operation to the end of the next. They "
+        "include waiting for the other threads.",
+        panels=_of_a_token(source, typical, names),
+        view=f"one {typical.word}",
+        views={"the whole run": _of_the_run(table, names)},
         row_height=3.4,
     )
 
 
-def _pie(title: str, table: pd.DataFrame, kept: list[str], key: str, what: Axis) -> Pie:
-    """The same operations in the same colours in all pies, and what is left of the whole."""
-    values = floats(table[key].fillna(0))
-    mine = {str(name): value for name, value in zip(table["operation"], values, strict=True)}
-    labels, shown = list(kept), [mine[name] for name in kept]
-    if len(kept) < len(mine):
-        labels.append(f"{len(mine) - len(kept)} others")
-        shown.append(sum(value for name, value in mine.items() if name not in kept))
-    return Pie(title, tuple(labels), floats(shown), what)
+def _outside(source: Source, typical: Typical) -> str:
+    """What belongs to no layer, as a sentence; "" where nothing does."""
+    touched, times = source.matrix("layer", "bytes"), source.matrix("layer", "ns")
+    size = float(typical.means(touched)[np.isnan(touched.layers)].sum())
+    time = float(typical.medians(times)[np.isnan(times.layers)].sum())
+    if not size:
+        return ""
+    return (
+        f"Not shown: what belongs to no layer (token embedding, final norm, output), {say(size, 'bytes')} and "
+        f"{say(time, 'ns')}. "
+    )
+
+
+def _by_operation(matrix: Matrix, names: list[str]) -> Matrix:
+    """These operations, then all others as one."""
+    out = np.zeros((len(matrix.values), len(names) + 1))
+    for column, name in enumerate(matrix.names):
+        out[:, names.index(name) if name in names else len(names)] += matrix.values[:, column]
+    empty = np.full(len(names) + 1, "", dtype=object)
+    none = np.full(len(names) + 1, np.nan)
+    return Matrix(out, np.arange(len(names) + 1), (*names, ""), none, empty, empty)
 
 
 def operation_types(source: Source) -> Chart:
-    """Shares of the operations in time and in bytes."""
-    answer, table = source.section("time"), source.table("time", "operations")
-    weight = sum(floats(table[key].fillna(0)) / max(float(table[key].sum()), 1.0) for key in ("ns", "bytes"))
-    order = np.argsort(-np.asarray(weight), kind="stable")
-    most = _SLICES if len(order) > _SLICES + 1 else _SLICES + 1
-    kept = [str(table["operation"].iloc[i]) for i in order[:most]]
+    """The operations' shares in the time of the median token and in its bytes, the largest first."""
+    times, touched = source.matrix("operation", "ns"), source.matrix("operation", "bytes")
+    typical = Typical.of(source)
+    share = dict.fromkeys(touched.names, 0.0) | dict(zip(times.names, typical.shares(times), strict=True))
+    of_bytes = dict(zip(touched.names, typical.shares(touched), strict=True))
+    names = sorted(share, key=lambda name: (-share[name], -of_bytes.get(name, 0.0)))
+    kept = names if len(names) <= _OPERATIONS + 1 else names[:_OPERATIONS]
+    times, touched = _by_operation(times, kept), _by_operation(touched, kept)
+    labels = kept if len(kept) == len(names) else [*kept, f"{len(names) - len(kept)} others"]
+    shown = slice(0, len(labels))
+    time, size = typical.shares(times)[shown], typical.shares(touched)[shown]
+    texts = tuple(f"{say(one, 'share')}, {say(other, 'share')}" for one, other in zip(time, size, strict=True))
     return Chart(
-        title=answer.headline,
-        subtitle="Prompt and generation. Times are those of thread 0 and include waiting for the other threads.",
+        title=f"{labels[0]} takes {say(time[0], 'share')} of the median {typical.word}'s time and "
+        f"{say(size[0], 'share')} of its bytes.",
+        subtitle="Times are those of thread 0 and include waiting for the other threads. Of two fused operations the "
+        "first has the time of both. Bytes are those of weights, KV cache and activations.",
         panels=(
-            _pie("Time", table, kept, "ns", Axis("time", "ns")),
-            _pie("Bytes touched", table, kept, "bytes", Axis("bytes touched", "bytes")),
+            Bars(
+                "",
+                tuple(labels),
+                (("of the time", time), ("of the bytes touched", size)),
+                Axis("operation"),
+                Axis(f"share of the median {typical.word}", "share"),
+                horizontal=True,
+                texts=texts,
+            ),
         ),
-        row_height=4,
-        columns=2,
-        width=15,
+        row_height=5.5,
     )
