@@ -121,4 +121,4 @@ static void table_record(struct access_writer * w, const struct tat_access * a, 
     text_out_char(&w->out, '\n');
 }
 
-const struct access_format access_table = { "table", table_begin, table_record };
+const struct access_format access_table = { "table", table_begin, table_record, NULL };

@@ -13,28 +13,34 @@
 #include "cli/command.h"
 #include "cli/units.h"
 #include "export/file_replace.h"
+#include "export/perfetto_size.h"
 #include "export/reference_string.h"
 
-enum { KEY_REFERENCES = 1024, KEY_UNIT };
+enum { KEY_REFERENCES = 1024, KEY_UNIT, KEY_MAX_SIZE };
 
 struct options {
     struct access_options access;
     const char * format_name;            /* as given, or NULL */
     const struct access_format * format; /* of records */
     bool references;
-    uint64_t unit; /* of references */
+    uint64_t unit;     /* of references */
+    uint64_t max_size; /* of a Perfetto trace; 0: not given */
     const struct reference_format * reference_format;
     const char * path; /* NULL: standard output */
 };
 
 static const struct argp_option table[] = {
     { "format", 'f', "NAME", 0,
-      "csv, jsonl (one object per line) or bin (64 bytes per record, for numpy.fromfile). Default: the suffix of FILE, "
-      "else csv",
+      "csv, jsonl (one object per line), bin (64 bytes per record, for numpy.fromfile) or perfetto (a timeline for "
+      "ui.perfetto.dev). Default: the suffix of FILE, else csv",
       0 },
     { "output", 'o', "FILE", 0,
       "Write to FILE instead of standard output. FILE appears only when it is complete. With bin, FILE.json describes "
       "the records",
+      0 },
+    { "max-size", KEY_MAX_SIZE, "SIZE", 0,
+      "With perfetto: write nothing if the file would be larger, and say which tokens fit. Default: 2GB, about as much "
+      "as the viewer reads",
       0 },
     { "references", KEY_REFERENCES, NULL, 0,
       "Instead of records, write the sequence of references to weights, as csv or oracleGeneral, for cache simulators",
@@ -45,7 +51,7 @@ static const struct argp_option table[] = {
     { 0 },
 };
 
-static const struct access_format * const formats[] = { &access_csv, &access_jsonl, &access_bin };
+static const struct access_format * const formats[] = { &access_csv, &access_jsonl, &access_bin, &access_perfetto };
 enum { FORMATS = sizeof formats / sizeof formats[0] };
 
 /* The format that was asked for, or, if none was, what the end of the file's name says. */
@@ -57,7 +63,7 @@ static const struct access_format * format_of(const struct options * o, struct a
             return formats[i];
         }
     }
-    if (o->format_name) { argp_error(state, "--format '%s': must be csv, jsonl or bin", o->format_name); }
+    if (o->format_name) { argp_error(state, "--format '%s': must be csv, jsonl, bin or perfetto", o->format_name); }
     return &access_csv;
 }
 
@@ -89,7 +95,9 @@ static void complete(struct options * o, struct argp_state * state) {
                 "--references writes all reads of prompt and generation: leave out -n and all filters but --model");
         }
     }
-    if ((o->format == &access_bin || o->reference_format == &reference_oracle) && !o->path && isatty(STDOUT_FILENO)) {
+    if (o->max_size && o->format != &access_perfetto) { argp_error(state, "--max-size needs --format perfetto"); }
+    if ((o->format == &access_bin || o->format == &access_perfetto || o->reference_format == &reference_oracle) &&
+        !o->path && isatty(STDOUT_FILENO)) {
         argp_error(state, "binary records cannot go to a terminal: use -o FILE or a pipe");
     }
 }
@@ -105,6 +113,11 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
         case KEY_REFERENCES: o->references = true; return 0;
         case KEY_UNIT:
             if (!parse_cache_unit(argument, &o->unit)) { argp_error(state, "--unit '%s' is " CACHE_UNITS, argument); }
+            return 0;
+        case KEY_MAX_SIZE:
+            if (!parse_bytes(argument, &o->max_size) || !o->max_size) {
+                argp_error(state, "--max-size '%s': must be a size such as 500MB or 2GB", argument);
+            }
             return 0;
         case ARGP_KEY_SUCCESS: complete(o, state); return 0;
         default: return access_options_parse(&o->access, key, argument, state);
@@ -209,6 +222,11 @@ static int export_references(const struct options * o, const struct tat_trace * 
     return status;
 }
 
+static int check_size(const struct options * o, const struct tat_trace * trace, struct tat_error * error) {
+    const uint64_t most = o->max_size ? o->max_size : PERFETTO_BYTES_MAX;
+    return o->format == &access_perfetto ? perfetto_check_size(&o->access.request, trace, most, error) : 0;
+}
+
 static int run(int argc, char ** argv) {
     struct options options = { 0 };
     struct tat_error error;
@@ -217,9 +235,12 @@ static int run(int argc, char ** argv) {
     signal(SIGPIPE, SIG_DFL); /* "| head" ends us quietly, whoever started us */
     struct tat_trace * trace = access_options_open(&options.access, &error);
     if (!trace) { return command_fail(&cmd_export, &error); }
-    int status = options.references ? export_references(&options, trace, &error)
+    int status = check_size(&options, trace, &error);
+    if (status == 0) {
+        status = options.references ? export_references(&options, trace, &error)
                  : options.path     ? export_to_file(&options, trace, &error)
                                     : export_to_stdout(&options, trace, &error);
+    }
     if (status != 0) { status = command_fail(&cmd_export, &error); }
     access_options_close(&options.access, trace);
     return status;
@@ -227,16 +248,17 @@ static int run(int argc, char ** argv) {
 
 const struct command cmd_export = {
     .name = "export",
-    .summary = "write access records as CSV, JSON lines or binary",
+    .summary = "write access records as CSV, JSON lines, binary or a timeline",
     .arguments = "[TRACE]",
     .description =
-        "Writes the access records of a trace for other programs: spreadsheets, databases, pandas, numpy. "
+        "Writes the access records of a trace for other programs: spreadsheets, databases, pandas, numpy, Perfetto. "
         "doc/format.md describes the columns and binary fields. Records are streamed, so a trace can be of any length. "
         "If no record matches the filters, nothing is written and the exit status is 1.",
     .examples = "  tat export -o accesses.csv              all records of the newest trace\n"
                 "  tat export --format jsonl --phases generate | gzip > generate.jsonl.gz\n"
                 "  tat export -o accesses.bin RUN          and accesses.bin.json, for numpy\n"
                 "  tat export --kinds kv --heads -o kv.csv  the KV cache by head\n"
+                "  tat export -o run.perfetto --tokens 6:20  for ui.perfetto.dev\n"
                 "  tat export --references -o run.oracleGeneral  for libCacheSim",
     .options = table,
     .run = run,

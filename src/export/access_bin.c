@@ -26,7 +26,7 @@ static void bin_record(struct access_writer * w, const struct tat_access * a, st
     text_out_bytes(&w->out, &record, sizeof record);
 }
 
-const struct access_format access_bin = { "bin", NULL, bin_record };
+const struct access_format access_bin = { "bin", NULL, bin_record, NULL };
 
 /* ---- description ---- */
 

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "export/perfetto.h"
+
 void access_writer_begin(struct access_writer * w, const struct access_format * format, const struct tat_trace * trace,
                          FILE * out, const char * name) {
     w->format = format;
@@ -11,6 +13,7 @@ void access_writer_begin(struct access_writer * w, const struct access_format * 
     w->count = 0;
     w->heads = NULL;
     w->layouts = (struct layout_table){ 0 };
+    w->perfetto = NULL;
     text_out_begin(&w->out, out);
 }
 
@@ -24,12 +27,14 @@ bool access_writer_put(struct access_writer * w, const struct tat_access * a, st
 }
 
 int access_writer_end(struct access_writer * w, struct tat_error * error) {
+    if (w->count && w->format->end) { w->format->end(w); }
     errno = text_out_end(&w->out);
     return errno ? tat_fail_errno(error, "%s: cannot write the access records", w->name) : 0;
 }
 
 void access_writer_free(struct access_writer * w) {
     layout_table_free(&w->layouts);
+    perfetto_free(w->perfetto);
 }
 
 /* ---- text ---- */
@@ -63,6 +68,27 @@ static void jsonl_record(struct access_writer * w, const struct tat_access * a, 
     row_json(&w->out, access_columns, cells, ACCESS_COLUMNS);
 }
 
-const struct access_format access_csv = { "csv", csv_begin, csv_record };
-const struct access_format access_tsv = { "tsv", tsv_begin, tsv_record };
-const struct access_format access_jsonl = { "jsonl", NULL, jsonl_record };
+/* ---- perfetto ---- */
+
+/* The first error ends all further writing. */
+static void keep_error(struct access_writer * w, int error) {
+    if (!w->out.error) { w->out.error = error; }
+}
+
+static void begin_perfetto(struct access_writer * w) {
+    w->perfetto = perfetto_new(&w->context);
+    if (!w->perfetto) { keep_error(w, ENOMEM); }
+}
+
+static void perfetto_one(struct access_writer * w, const struct tat_access * a, struct tat_layout layout) {
+    if (w->perfetto) { keep_error(w, perfetto_record(w->perfetto, &w->out, a, layout)); }
+}
+
+static void end_perfetto(struct access_writer * w) {
+    if (w->perfetto) { keep_error(w, perfetto_finish(w->perfetto, &w->out)); }
+}
+
+const struct access_format access_csv = { "csv", csv_begin, csv_record, NULL };
+const struct access_format access_tsv = { "tsv", tsv_begin, tsv_record, NULL };
+const struct access_format access_jsonl = { "jsonl", NULL, jsonl_record, NULL };
+const struct access_format access_perfetto = { "perfetto", begin_perfetto, perfetto_one, end_perfetto };

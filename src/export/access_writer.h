@@ -17,12 +17,14 @@ struct access_format {
     const char * name;
     void (*begin)(struct access_writer * w); /* before the first record; NULL: nothing stands there */
     void (*record)(struct access_writer * w, const struct tat_access * a, struct tat_layout layout);
+    void (*end)(struct access_writer * w); /* after the last record, if there was one; NULL: nothing stands there */
 };
 
 extern const struct access_format access_csv;
 extern const struct access_format access_tsv;
 extern const struct access_format access_jsonl;
-extern const struct access_format access_bin; /* struct tat_access, one after the other */
+extern const struct access_format access_bin;      /* struct tat_access, one after the other */
+extern const struct access_format access_perfetto; /* for ui.perfetto.dev */
 
 struct access_writer {
     const struct access_format * format;
@@ -33,10 +35,11 @@ struct access_writer {
     uint32_t evaluation, node;         /* of the last one, for formats that group */
     struct layout_table layouts;       /* of access_bin */
     const struct access_heads * heads; /* to say which heads belong together; NULL: not said */
+    struct perfetto * perfetto;        /* of access_perfetto */
 };
 
-/* `out` stays the caller's, and must live until access_writer_end, as must its name. Nothing is written before the
- * first record. */
+/* The writer must stay where it is. `out` stays the caller's, and must live until access_writer_end, as must its name.
+ * Nothing is written before the first record. */
 void access_writer_begin(struct access_writer * w, const struct access_format * format, const struct tat_trace * trace,
                          FILE * out, const char * name);
 

@@ -46,7 +46,7 @@ read_back() {
 
 @test "export: it does not hold them all" {
     case $(ldd "$TAT") in *libasan*) skip "a sanitizer takes any address space" ;; esac
-    for format in csv jsonl bin; do
+    for format in csv jsonl bin perfetto; do
         (ulimit -v 60000 && "$TAT" export --heads --format $format "$LONG" > /dev/null)
     done
 }
