@@ -18,6 +18,7 @@ enum { HOTTEST = 10 };
 
 struct heat {
     uint64_t accesses, bytes, ns;
+    double rank; /* heat_of; set when they are sorted */
     uint32_t tensor;
 };
 
@@ -157,7 +158,7 @@ static double per_second(uint64_t what, uint64_t ns) {
 
 static int hottest(const void * a, const void * b) {
     const struct heat *x = a, *y = b;
-    if (x->accesses != y->accesses) { return x->accesses < y->accesses ? 1 : -1; }
+    if (x->rank != y->rank) { return x->rank < y->rank ? 1 : -1; }
     if (x->ns != y->ns) { return x->ns < y->ns ? 1 : -1; }
     return x->tensor < y->tensor ? -1 : x->tensor > y->tensor;
 }
@@ -165,19 +166,22 @@ static int hottest(const void * a, const void * b) {
 static void add_hottest(const struct live * live, const struct tat_trace * trace, struct result * r) {
     static const struct result_column columns[] = {
         { "tensor", "tensor", UNIT_TEXT },
-        { "accesses", "accesses", UNIT_COUNT },
-        { "bytes", "bytes touched", UNIT_BYTES },
+        { "reads_per_byte", "reads of a byte", UNIT_FACTOR },
+        { "bytes", "bytes read", UNIT_BYTES },
         { "time_share", "of the time", UNIT_SHARE },
     };
     uint32_t n_tensors;
     const struct tat_tensor * tensors = tat_trace_tensors(trace, &n_tensors);
     struct heat * sorted = malloc(((size_t) live->n_tensors + 1) * sizeof *sorted);
     r->failed |= !sorted;
-    result_table(r, "tensors", "Weights touched most often (of equals, the slowest first)", SHOW_ALWAYS, columns,
-                 sizeof columns / sizeof columns[0]);
+    result_table(r, "tensors", "Weights whose bytes are read most often (of equals, the slowest first)", SHOW_ALWAYS,
+                 columns, sizeof columns / sizeof columns[0]);
     if (!sorted) { return; }
     if (live->n_tensors) {
         memcpy(sorted, live->heat, live->n_tensors * sizeof *sorted);
+        for (uint32_t i = 0; i < live->n_tensors; i++) {
+            sorted[i].rank = heat_of(ratio(sorted[i].bytes, tensors[sorted[i].tensor].bytes));
+        }
         qsort(sorted, live->n_tensors, sizeof *sorted, hottest);
     }
     for (uint32_t i = 0; i < live->n_tensors && i < HOTTEST && sorted[i].accesses; i++) {
@@ -186,6 +190,7 @@ static void add_hottest(const struct live * live, const struct tat_trace * trace
         result_put_layer(r, row, "layer", tensors[sorted[i].tensor].layer);
         result_put_count(r, row, "accesses", sorted[i].accesses);
         result_put_count(r, row, "bytes", sorted[i].bytes);
+        result_put_real(r, row, "reads_per_byte", ratio(sorted[i].bytes, tensors[sorted[i].tensor].bytes));
         result_put_count(r, row, "ns", sorted[i].ns);
         result_put_real(r, row, "time_share", ratio(sorted[i].ns, live->ns));
     }

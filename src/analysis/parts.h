@@ -5,6 +5,8 @@
 #ifndef TAT_ANALYSIS_PARTS_H
 #define TAT_ANALYSIS_PARTS_H
 
+#include <math.h>
+
 #include "analysis/analysis.h"
 #include "analysis/ranges.h"
 
@@ -50,6 +52,12 @@ static inline uint64_t access_counter_step(struct access_counter * c, const stru
                       c->operand == a->operand && c->expert == a->expert;
     *c = (struct access_counter){ a->evaluation, a->node, a->expert, a->operand, t->alike, a->bytes > 0 };
     return same || a->bytes == 0 ? 0 : t->evaluations;
+}
+
+/* How hot a weight is whose every byte was read so many times in the mean: whole reads, since rows gathered beside them
+ * make no difference that matters; below one, the exact share. */
+static inline double heat_of(double reads) {
+    return reads < 1 ? reads : round(reads);
 }
 
 /* The bytes that a record touches, in an address space of the caller's. */

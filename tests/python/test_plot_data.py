@@ -208,9 +208,9 @@ def test_hotness_of_each_expert(real: Path) -> None:
 
 def test_hot_tensors_are_those_of_the_section(path: Path) -> None:
     chart, _ = drawn(path, "hot_tensors")
-    (bars,) = chart.views["20 most accessed weights"]
+    (bars,) = chart.views["20 most read weights"]
     table = tat.TraceAnalyzer(path).section("hot").tables["hottest"]
-    np.testing.assert_allclose(bars.series[0][1], np.sort(table["accesses"].to_numpy(float))[::-1])
+    np.testing.assert_allclose(bars.series[0][1], np.sort(table["reads_per_token"].to_numpy(float))[::-1])
 
 
 def test_timeline(path: Path) -> None:

@@ -9,6 +9,7 @@ from accesses import NO_EXPERT
 from facts import grouped, operands, ratio, unique_bytes
 from names import NO_LAYER
 from read_trace import WEIGHT
+from timeline import INFERENCE
 from words import counted, in_bytes, in_percent
 
 SHOWN = 20
@@ -26,8 +27,14 @@ class Slice:
     ns: int = 0
 
     @property
-    def density(self):
-        return 1024 * ratio(self.accesses, self.bytes)
+    def reads(self):
+        """Of each of its bytes, in the mean."""
+        return ratio(self.touched, self.bytes)
+
+    @property
+    def rank(self):
+        """Whole reads; what is gathered beside them makes no difference."""
+        return self.reads if self.reads < 1 else floor(self.reads + 0.5)
 
 
 def experts_of(trace):
@@ -40,6 +47,10 @@ def experts_of(trace):
                 stack = template.entries[node.src[place]]
                 stacks.setdefault(stack.tensor, stack.ne[dimension])
     return {tensor: n for tensor, n in stacks.items() if n > 1}
+
+
+def tokens_of(facts):
+    return sum(facts.tokens(phase) for phase in INFERENCE)
 
 
 def times_of(facts):
@@ -87,20 +98,22 @@ def slice_row(facts, total, slice):
         "bytes": slice.touched,
         "share": ratio(slice.touched, total),
         "tensor_ns": slice.ns,
-        "accesses_per_kib": slice.density,
+        "reads_per_byte": slice.reads,
+        "reads_per_token": ratio(slice.reads, tokens_of(facts)),
     }
     return row if slice.expert is None else row | {"expert": slice.expert}
 
 
-def sum_row(slices, accesses):
+def sum_row(facts, slices, total):
     size, count, touched = (sum(getattr(s, what) for s in slices) for what in ("bytes", "accesses", "touched"))
     return {
         "slices": len(slices),
         "size_bytes": size,
         "accesses": count,
-        "access_share": ratio(count, accesses),
         "bytes": touched,
+        "byte_share": ratio(touched, total),
         "reads_per_byte": ratio(touched, size),
+        "reads_per_token": ratio(ratio(touched, size), tokens_of(facts)),
     }
 
 
@@ -108,13 +121,13 @@ def depth_of(layer, layers):
     return 3 if layer == NO_LAYER else layer * 3 // layers
 
 
-def depths_of(facts, slices, accesses):
+def depths_of(facts, slices, total):
     layers = 1 + max((facts.layers[s.tensor] for s in slices if facts.layers[s.tensor] != NO_LAYER), default=-1)
     rows = {}
     for number, name in enumerate(["early layers", "middle layers", "late layers", "no layer"]):
         inside = [s for s in slices if depth_of(facts.layers[s.tensor], layers) == number]
         if inside:
-            rows[name] = {"depth": name} | sum_row(inside, accesses)
+            rows[name] = {"depth": name} | sum_row(facts, inside, total)
             if number < 3:
                 numbers = [layer for layer in range(layers) if depth_of(layer, layers) == number]
                 rows[name] |= {"layer_first": numbers[0], "layer_last": numbers[-1]}
@@ -159,21 +172,29 @@ def tensor_rows(facts, by_tensor):
 # ------------------------------------------------------------------------------------------------------------- words
 
 
-def heat_words(facts, ranked, hot, cold, shares, total):
+def times(rank):
+    return "once" if rank == 1 else f"{rank:.2g} times" if rank < 1 else f"{counted(rank)} times"
+
+
+def heat_words(facts, ranked, hot, cold, shares):
     """Whether all are alike, and the figures of the sentence that says so."""
-    slices = ranked[:hot], ranked[cold:]
-    usual, first_cold = slices[0][-1].accesses, (slices[1] or ranked[-1:])[0].accesses
+    slices, tokens = (ranked[:hot], ranked[cold:]), tokens_of(facts)
+    usual, first_cold = slices[0][-1].rank, (slices[1] or ranked[-1:])[0].rank
     name = facts.tensors[ranked[0].tensor].name
     if usual == first_cold:
-        more = sum(s.accesses > usual for s in ranked)
-        less = sum(s.accesses < usual for s in ranked)
-        words = ["Uniform", str(len(ranked) - more - less), str(len(ranked)), "once" if usual == 1 else counted(usual)]
-        words += [str(more), name, counted(ranked[0].accesses)] if more else []
+        more = sum(s.rank > usual for s in ranked)
+        less = sum(s.rank < usual for s in ranked)
+        words = ["Uniform", str(len(ranked) - more - less), str(len(ranked)), times(usual), str(tokens)]
+        words += [str(more), name, times(ranked[0].rank)] if more else []
         return True, words + ([str(less)] if less else [])
-    sums = [sum(s.accesses for s in part) for part in slices]
-    words = [f"{float(100 * shares[0]):.0f} %", counted(hot), in_bytes(sum(s.bytes for s in slices[0]))]
-    words += [in_percent(ratio(sums[0], total)), f"{float(100 * shares[1]):.0f} %", in_percent(ratio(sums[1], total))]
-    return False, words + [name]
+    sizes = [sum(s.bytes for s in part) for part in slices]
+    reads = [f"{ratio(ratio(sum(s.touched for s in part), size), tokens):.2f}" for part, size in zip(slices, sizes)]
+    words = [f"{float(100 * shares[0]):.0f} %", counted(hot), in_bytes(sizes[0]), reads[0]]
+    words += [f"{float(100 * shares[1]):.0f} %", reads[1]]
+    ties = sum(s.rank == ranked[0].rank for s in ranked)
+    if ties == 1:
+        return False, [*words, "First is", name, f"{ratio(ranked[0].reads, tokens):.2f}"]
+    return False, [*words, counted(ties), "tie", f"{ratio(ranked[0].rank, tokens):.2f}"]
 
 
 def depth_words(depths):
@@ -192,14 +213,14 @@ def expected(facts, hot_percent=10, cold_percent=50):
     if not accesses:
         return {"headline": []}
     slices, unclear = slices_of(facts, read)
-    ranked = sorted(slices, key=lambda s: (-s.accesses, -s.ns))
+    ranked = sorted(slices, key=lambda s: (-s.rank, -s.ns))
     shares = Fraction(hot_percent, 100), Fraction(cold_percent, 100)
     hot = ceil(shares[0] * len(ranked))
     cold = max(len(ranked) - floor(shares[1] * len(ranked)), hot)
-    uniform, words = heat_words(facts, ranked, hot, cold, shares, accesses)
+    uniform, words = heat_words(facts, ranked, hot, cold, shares)
     touched = [s for s in ranked if s.accesses]
     sets = {"hot": ranked[:hot], "between": ranked[hot:cold], "cold": ranked[cold:]}
-    depths = depths_of(facts, slices, accesses)
+    depths = depths_of(facts, slices, total)
 
     by_tensor = grouped(read, lambda a: a.tensor)
     once = sum(unique_bytes(some) for some in grouped(read, lambda a: (a.tensor, a.evaluation)).values())
@@ -224,9 +245,8 @@ def expected(facts, hot_percent=10, cold_percent=50):
     return {
         "values": values,
         "tables": {
-            "sets": [{"set": name} | sum_row(some, accesses) for name, some in sets.items()],
+            "sets": [{"set": name} | sum_row(facts, some, total) for name, some in sets.items()],
             "hottest": [slice_row(facts, total, s) for s in touched[:SHOWN]],
-            "densest": [slice_row(facts, total, s) for s in sorted(touched, key=lambda s: -s.density)[:SHOWN]],
             "depths": list(depths.values()),
             "untouched": untouched,
             "tensors": tensor_rows(facts, by_tensor),

@@ -124,7 +124,7 @@ static void a_model_loaded_twice_has_its_weights_once(void ** state) {
     evaluate(&c, chain_template(&c, all, 0), 10, 2);
     json_t * hot = hot_of(&c.b, NULL);
     assert_true(is_uniform(hot));
-    expect_headline(hot, "Uniform, no hot set: 10 of 10 weights are touched 5 times each.");
+    expect_headline(hot, "Uniform, no hot set: 10 of 10 weights are read 5 times each, in 5 tokens.");
     assert_int_equal(value(hot, "weight_bytes"), 10 * 1024);
     assert_int_equal(value(hot, "unique_bytes"), 10 * 1024);
     assert_int_equal(value(hot, "again_within_bytes"), 0);
@@ -154,7 +154,7 @@ static void all_alike_is_uniform(void ** state) {
     evaluate(&c, chain_template(&c, (const int[]){ 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0 }, 0), 10, 3);
     json_t * hot = hot_of(&c.b, NULL);
     assert_true(is_uniform(hot));
-    expect_headline(hot, "Uniform, no hot set: 10 of 10 weights are touched 3 times each.");
+    expect_headline(hot, "Uniform, no hot set: 10 of 10 weights are read 3 times each, in 3 tokens.");
     assert_int_equal(value(hot, "accesses"), 30);
     assert_int_equal(value(hot, "bytes"), 30 * 1024);
     assert_int_equal(value(hot, "unique_bytes"), 10 * 1024);
@@ -173,8 +173,9 @@ static void one_weight_is_hot(void ** state) {
     json_t * hot = hot_of(&c.b, NULL);
     assert_false(is_uniform(hot));
     expect_headline(
-        hot, "The hottest 10 % of the weights (1, 1.00 KiB) get 20.0 % of the accesses, the coldest 50 % 40.0 %. "
-             "First is blk.6.g.");
+        hot,
+        "A byte of the hottest 10 % of the weights (1, 1.00 KiB) is read 2.00 times per token, one of the coldest 50 % "
+        "0.80 times. First is blk.6.g: 2.00 times.");
     expect_tensor(hot, "hottest", 0, "blk.6.g");
     assert_int_equal(count(row(hot, "hottest", 0), "accesses"), 6);
     assert_int_equal(count(row(hot, "sets", 0), "slices"), 1);
@@ -209,6 +210,28 @@ static void time_decides_where_the_cut_ties(void ** state) {
     const json_t * notes = json_object_get(hot, "notes");
     assert_int_equal(json_array_size(notes), 3); /* the last: a prompt of one token may be longer */
     assert_non_null(strstr(json_string_value(json_array_get(notes, 1)), "time decides"));
+    json_decref(hot);
+}
+
+/* Two reads of a row are more accesses than one of a whole weight, but less heat. */
+static void a_row_is_not_the_whole(void ** state) {
+    (void) state;
+    struct chain c = { 0 };
+    chain_begin(&c);
+    const struct tb_entry entries[] = {
+        { .name = "inp_embd", .tensor = c.embd, .ne = { 16 } },
+        { .name = "blk.0.a (view)", .tensor = c.weight[0], .ne = { 16, 1 } },
+        { .name = "blk.1.b", .tensor = c.weight[1], .ne = { 16, 16 } },
+        { .name = "x", .op = "MUL_MAT", .tensor = c.x, .ne = { 1 }, .facts = TAT_NODE_COMPUTE, .src = { 2, 1 } },
+        { .name = "x", .op = "MUL_MAT", .tensor = c.x, .ne = { 1 }, .facts = TAT_NODE_COMPUTE, .src = { 2, 1 } },
+        { .name = "x", .op = "MUL_MAT", .tensor = c.x, .ne = { 16 }, .facts = TAT_NODE_COMPUTE, .src = { 3, 1 } },
+    };
+    evaluate(&c, tb_template(&c.b, 1, entries, 3, 3, NULL, 0), 3, 2);
+    json_t * hot = hot_of(&c.b, NULL);
+    expect_tensor(hot, "hottest", 0, "blk.1.b");
+    assert_int_equal(count(row(hot, "hottest", 0), "accesses"), 2);
+    expect_tensor(hot, "hottest", 1, "blk.0.a");
+    assert_int_equal(count(row(hot, "hottest", 1), "accesses"), 4);
     json_decref(hot);
 }
 
@@ -320,6 +343,7 @@ int main(void) {
         cmocka_unit_test(all_alike_is_uniform),
         cmocka_unit_test(one_weight_is_hot),
         cmocka_unit_test(time_decides_where_the_cut_ties),
+        cmocka_unit_test(a_row_is_not_the_whole),
         cmocka_unit_test(early_and_late_layers),
         cmocka_unit_test(rows_and_the_whole),
         cmocka_unit_test(views_that_overlap),

@@ -36,7 +36,7 @@ def _of_table(table: pd.DataFrame, key: str, what: Axis) -> Bars:
     )
     names = [f"{t}, expert {e}" if e is not None else str(t) for t, e in zip(table["tensor"], experts, strict=True)]
     texts = [
-        f"{int(row['accesses']):,} accesses, {say(float(row['bytes']), 'bytes')}, {say(float(row['tensor_ns']), 'ns')}"
+        f"{say(float(row['reads_per_byte']), 'factor')} reads of each byte, {say(float(row['bytes']), 'bytes')}, {say(float(row['tensor_ns']), 'ns')}"
         for _, row in table.iterrows()
     ]
     return _bars(names, floats(table[key]), what, texts)
@@ -106,11 +106,8 @@ def hot_tensors(source: Source) -> Chart:
     touched = source.matrix("tensor", "bytes")
     touched = touched.only(touched.values.sum(axis=0) > 0)
     views: dict[str, tuple[Bars, ...]] = {
-        "20 most accessed weights": (_of_table(table, "accesses", Axis("accesses", "count")),)
+        "20 most read weights": (_of_table(table, "reads_per_token", Axis("reads of a byte per token", "factor")),)
     }
-    if "densest" in answer.tables:
-        densest = answer.tables["densest"]
-        views["20 by accesses per KiB"] = (_of_table(densest, "accesses_per_kib", Axis("accesses per KiB", "factor")),)
     typical = Typical.of(source)
     views["20 slowest weights"] = (_slowest(source, typical),)
     total = touched.values.sum(axis=0)

@@ -75,10 +75,10 @@ static void tally(void * state, const struct tat_tally * t) {
 
 /* ---- ranking ---- */
 
-/* By accesses, then by time; sizes decide nothing. */
+/* By reads of a byte, then by time. Accesses would not do: one that gathers a row is not like one that reads it all. */
 static int hottest(const void * a, const void * b) {
     const struct heat *x = a, *y = b;
-    if (x->accesses != y->accesses) { return x->accesses < y->accesses ? 1 : -1; }
+    if (x->rank != y->rank) { return x->rank < y->rank ? 1 : -1; }
     if (x->ns != y->ns) { return x->ns < y->ns ? 1 : -1; }
     return x->slice < y->slice ? -1 : x->slice > y->slice;
 }
@@ -96,8 +96,8 @@ static struct cuts cut(const struct hot * h) {
     if (cuts.hot == 0) { cuts.hot = 1; }
     if (cuts.cold < cuts.hot) { cuts.cold = cuts.hot; }
     const uint32_t first_cold = cuts.cold < n ? cuts.cold : n - 1;
-    cuts.uniform = h->heat[cuts.hot - 1].accesses == h->heat[first_cold].accesses;
-    cuts.tied = cuts.hot < n && h->heat[cuts.hot - 1].accesses == h->heat[cuts.hot].accesses;
+    cuts.uniform = h->heat[cuts.hot - 1].rank == h->heat[first_cold].rank;
+    cuts.tied = cuts.hot < n && h->heat[cuts.hot - 1].rank == h->heat[cuts.hot].rank;
     return cuts;
 }
 
@@ -110,7 +110,12 @@ static void finish(void * state, struct result * r) {
     ranges_each(&h->touched, set_unique, h);
     h->again_bytes = again_end(h->again, &r->failed);
     r->failed |= h->touched.failed;
-    for (uint32_t i = 0; i < h->slices.count; i++) { h->heat[i].ns = h->tensor[h->slices.tensor[i]].ns; }
+    h->tokens = inference_total(h->subject).tokens;
+    for (uint32_t i = 0; i < h->slices.count; i++) {
+        h->heat[i].ns = h->tensor[h->slices.tensor[i]].ns;
+        h->heat[i].reads = ratio(h->heat[i].bytes, slice_bytes(&h->slices, h->subject, i));
+        h->heat[i].rank = heat_of(h->heat[i].reads);
+    }
     if (h->accesses == 0 || h->slices.count == 0) {
         result_headline(r, "Neither a prompt nor a generated token touched a weight.");
     } else {

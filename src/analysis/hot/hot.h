@@ -11,6 +11,7 @@
 
 struct heat {
     uint64_t accesses, bytes, ns; /* ns: its tensor's */
+    double reads, rank;           /* of each of its bytes, in the mean; what they count for, heat_of */
     uint64_t from, span;          /* the run of bytes touched last, since most often the same comes again */
     uint32_t slice;
 };
@@ -27,7 +28,7 @@ struct hot {
     struct ranges touched;
     struct again * again;
     struct access_counter counter;
-    uint64_t accesses, bytes;
+    uint64_t accesses, bytes, tokens;
     uint64_t again_bytes; /* within one graph */
     uint64_t unclear;     /* accesses to unknown experts */
     bool approximate;
@@ -36,8 +37,8 @@ struct hot {
 /* Where in the ranking the hot ones end and the cold ones begin. */
 struct cuts {
     uint32_t hot, cold;
-    bool tied;    /* the last hot one and the next are touched as often */
-    bool uniform; /* the last hot one and the first cold one are touched as often */
+    bool tied;    /* the last hot one and the next are as hot */
+    bool uniform; /* the last hot one and the first cold one are as hot */
 };
 
 /* True if any weight was touched, among those counted and ranked. */

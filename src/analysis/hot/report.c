@@ -6,35 +6,18 @@
 #include "analysis/hot/hot.h"
 #include "analysis/units.h"
 
-enum { SHOWN = 20 };
+enum { SHOWN = 20, HEAT_SIZE = 512 };
 
 static const char * slice_name(const struct hot * h, uint32_t slice) {
     return h->subject->tensors[h->slices.tensor[slice]].name;
 }
 
-/* Accesses for each KiB of memory that keeping it takes. */
-static double density(const struct hot * h, const struct heat * w) {
-    return 1024 * ratio(w->accesses, slice_bytes(&h->slices, h->subject, w->slice));
+/* Per token of prompt and generation. */
+static double per_token(const struct hot * h, double reads) {
+    return h->tokens ? reads / (double) h->tokens : 0;
 }
 
 /* ---- tables ---- */
-
-/* A table of slices with `last` as its last column; without a column for experts if there are none. */
-static void slice_table(const struct hot * h, struct result * r, const char * name, const char * title, enum show show,
-                        struct result_column last) {
-    const struct result_column all[] = {
-        { "tensor", "tensor", UNIT_TEXT },     { "expert", "expert", UNIT_NUMBER },
-        { "slice_bytes", "size", UNIT_BYTES }, { "accesses", "accesses", UNIT_COUNT },
-        { "bytes", "touched", UNIT_BYTES },    last,
-    };
-    enum { EXPERT = 1, ALL = sizeof all / sizeof all[0] };
-    struct result_column columns[ALL];
-    size_t n = 0;
-    for (size_t i = 0; i < ALL; i++) {
-        if (i != EXPERT || h->slices.stacked) { columns[n++] = all[i]; }
-    }
-    result_table(r, name, title, show, columns, n);
-}
 
 static void add_slice(const struct hot * h, struct result * r, const struct heat * w) {
     const uint16_t expert = slice_expert(&h->slices, w->slice);
@@ -50,30 +33,26 @@ static void add_slice(const struct hot * h, struct result * r, const struct heat
     result_put_count(r, row, "bytes", w->bytes);
     result_put_real(r, row, "share", ratio(w->bytes, h->bytes));
     result_put_count(r, row, "tensor_ns", w->ns);
-    result_put_real(r, row, "accesses_per_kib", density(h, w));
+    result_put_real(r, row, "reads_per_byte", w->reads);
+    result_put_real(r, row, "reads_per_token", per_token(h, w->reads));
 }
 
+/* Without a column for experts if there are none. */
 static void add_hottest(const struct hot * h, struct result * r) {
-    slice_table(h, r, "hottest", "Touched most often (where that ties: longest)", SHOW_ALWAYS,
-                (struct result_column){ "tensor_ns", "tensor's time", UNIT_NS });
-    for (uint32_t i = 0; i < h->slices.count && i < SHOWN && h->heat[i].accesses; i++) { add_slice(h, r, &h->heat[i]); }
-}
-
-/* The slices most worth keeping if room is short: selects a few among many. */
-static void add_densest(const struct hot * h, struct result * r) {
-    const struct heat * best[SHOWN];
-    uint32_t n = 0;
-    slice_table(h, r, "densest", "Most accesses for their size", SHOW_ASKED,
-                (struct result_column){ "accesses_per_kib", "accesses/KiB", UNIT_FACTOR });
-    for (uint32_t i = 0; i < h->slices.count && h->heat[i].accesses; i++) {
-        uint32_t at = n;
-        while (at > 0 && density(h, best[at - 1]) < density(h, &h->heat[i])) { at--; }
-        if (at == SHOWN) { continue; }
-        n += n < SHOWN;
-        memmove(&best[at + 1], &best[at], (n - at - 1) * sizeof best[0]);
-        best[at] = &h->heat[i];
+    static const struct result_column all[] = {
+        { "tensor", "tensor", UNIT_TEXT },     { "expert", "expert", UNIT_NUMBER },
+        { "slice_bytes", "size", UNIT_BYTES }, { "reads_per_token", "reads/token", UNIT_INDEX },
+        { "bytes", "bytes read", UNIT_BYTES }, { "tensor_ns", "tensor's time", UNIT_NS },
+    };
+    enum { EXPERT = 1, ALL = sizeof all / sizeof all[0] };
+    struct result_column columns[ALL];
+    size_t n = 0;
+    for (size_t i = 0; i < ALL; i++) {
+        if (i != EXPERT || h->slices.stacked) { columns[n++] = all[i]; }
     }
-    for (uint32_t i = 0; i < n; i++) { add_slice(h, r, best[i]); }
+    result_table(r, "hottest", "Whose bytes are read most often (of equals, those that take longest)", SHOW_ALWAYS,
+                 columns, n);
+    for (uint32_t i = 0; i < h->slices.count && i < SHOWN && h->heat[i].accesses; i++) { add_slice(h, r, &h->heat[i]); }
 }
 
 struct sum {
@@ -89,9 +68,9 @@ static void add_to(struct sum * sum, const struct hot * h, const struct heat * w
 
 #define SUM_COLUMNS                                                                                                    \
     { "slices", "weights", UNIT_COUNT }, { "size_bytes", "their size", UNIT_BYTES },                                   \
-        { "accesses", "accesses", UNIT_COUNT }, { "access_share", "share", UNIT_SHARE },                               \
-        { "bytes", "touched", UNIT_BYTES }, {                                                                          \
-        "reads_per_byte", "reads of a byte", UNIT_FACTOR                                                               \
+        { "accesses", "accesses", UNIT_COUNT }, { "bytes", "bytes read", UNIT_BYTES },                                 \
+        { "byte_share", "share", UNIT_SHARE }, {                                                                       \
+        "reads_per_token", "reads/token", UNIT_INDEX                                                                   \
     }
 
 static json_t * add_sum(const struct hot * h, struct result * r, const char * key, const char * name,
@@ -101,9 +80,10 @@ static json_t * add_sum(const struct hot * h, struct result * r, const char * ke
     result_put_count(r, row, "slices", sum->slices);
     result_put_count(r, row, "size_bytes", sum->size);
     result_put_count(r, row, "accesses", sum->accesses);
-    result_put_real(r, row, "access_share", ratio(sum->accesses, h->accesses));
     result_put_count(r, row, "bytes", sum->bytes);
+    result_put_real(r, row, "byte_share", ratio(sum->bytes, h->bytes));
     result_put_real(r, row, "reads_per_byte", ratio(sum->bytes, sum->size));
+    result_put_real(r, row, "reads_per_token", per_token(h, ratio(sum->bytes, sum->size)));
     return row;
 }
 
@@ -202,39 +182,63 @@ static void add_tensors(const struct hot * h, struct result * r) {
 
 /* ---- words ---- */
 
-/* "once", "3 times". */
-static const char * times(char text[static UNITS_SIZE], uint64_t count) {
-    if (count == 1) { return "once"; }
-    format_count(text, count);
+/* "once", "3 times", "0.02 times". */
+static const char * times(char text[static UNITS_SIZE], double rank) {
+    if (rank == 1) { return "once"; }
+    if (rank < 1) {
+        snprintf(text, UNITS_SIZE, "%.2g", rank);
+    } else {
+        format_count(text, (uint64_t) rank);
+    }
     strncat(text, " times", UNITS_SIZE - 1 - strlen(text));
     return text;
 }
 
-static void say_heat(const struct hot * h, struct result * r, const struct cuts * cuts, const struct sum sets[3]) {
-    char count[UNITS_SIZE], size[UNITS_SIZE], share[UNITS_SIZE], cold[UNITS_SIZE], text[512];
-    if (cuts->uniform) {
-        const uint64_t usual = h->heat[cuts->hot - 1].accesses;
-        uint32_t more = 0, less = 0;
-        for (uint32_t i = 0; i < h->slices.count; i++) {
-            more += h->heat[i].accesses > usual;
-            less += h->heat[i].accesses < usual;
-        }
-        int at =
-            snprintf(text, sizeof text, "Uniform, no hot set: %" PRIu32 " of %" PRIu32 " weights are touched %s each",
-                     h->slices.count - more - less, h->slices.count, times(count, usual));
-        if (more) {
-            at += snprintf(text + at, sizeof text - (size_t) at, "; %" PRIu32 " more often (first %.100s, %s)", more,
-                           slice_name(h, h->heat[0].slice), times(count, h->heat[0].accesses));
-        }
-        snprintf(text + at, sizeof text - (size_t) at, less ? "; %" PRIu32 " less often." : ".", less);
+static void say_uniform(const struct hot * h, char text[static HEAT_SIZE], const struct cuts * cuts) {
+    const double usual = h->heat[cuts->hot - 1].rank;
+    char count[UNITS_SIZE];
+    uint32_t more = 0, less = 0;
+    for (uint32_t i = 0; i < h->slices.count; i++) {
+        more += h->heat[i].rank > usual;
+        less += h->heat[i].rank < usual;
+    }
+    int at = snprintf(text, HEAT_SIZE,
+                      "Uniform, no hot set: %" PRIu32 " of %" PRIu32 " weights are read %s each, in %" PRIu64 " tokens",
+                      h->slices.count - more - less, h->slices.count, times(count, usual), h->tokens);
+    if (more) {
+        at += snprintf(text + at, HEAT_SIZE - (size_t) at, "; %" PRIu32 " more often (first %.100s, %s)", more,
+                       slice_name(h, h->heat[0].slice), times(count, h->heat[0].rank));
+    }
+    snprintf(text + at, HEAT_SIZE - (size_t) at, less ? "; %" PRIu32 " less often." : ".", less);
+}
+
+/* The first is named where it is alone in front. */
+static void say_sets(const struct hot * h, char text[static HEAT_SIZE], const struct sum sets[3]) {
+    char count[UNITS_SIZE], size[UNITS_SIZE];
+    uint32_t first = 0;
+    while (first < h->slices.count && h->heat[first].rank == h->heat[0].rank) { first++; }
+    int at = snprintf(
+        text, HEAT_SIZE,
+        "A byte of the hottest %.0f %% of the weights (%s, %s) is read %.2f times per token, one of the coldest "
+        "%.0f %% %.2f times.",
+        100 * h->subject->options.hot_share, format_count(count, sets[0].slices), format_bytes(size, sets[0].size),
+        per_token(h, ratio(sets[0].bytes, sets[0].size)), 100 * h->subject->options.cold_share,
+        per_token(h, ratio(sets[2].bytes, sets[2].size)));
+    if (first == 1) {
+        snprintf(text + at, HEAT_SIZE - (size_t) at, " First is %.100s: %.2f times.", slice_name(h, h->heat[0].slice),
+                 per_token(h, h->heat[0].reads));
     } else {
-        snprintf(text, sizeof text,
-                 "The hottest %.0f %% of the weights (%s, %s) get %s of the accesses, the coldest %.0f %% %s. First is "
-                 "%.100s.",
-                 100 * h->subject->options.hot_share, format_count(count, sets[0].slices),
-                 format_bytes(size, sets[0].size), format_share(share, ratio(sets[0].accesses, h->accesses)),
-                 100 * h->subject->options.cold_share, format_share(cold, ratio(sets[2].accesses, h->accesses)),
-                 slice_name(h, h->heat[0].slice));
+        snprintf(text + at, HEAT_SIZE - (size_t) at, " %s weights tie for first, with %.2f times.",
+                 format_count(count, first), per_token(h, h->heat[0].rank));
+    }
+}
+
+static void say_heat(const struct hot * h, struct result * r, const struct cuts * cuts, const struct sum sets[3]) {
+    char text[HEAT_SIZE];
+    if (cuts->uniform) {
+        say_uniform(h, text, cuts);
+    } else {
+        say_sets(h, text, sets);
     }
     result_headline(r, "%s", text);
     result_answer(r, "Which weights are hot?", "%s", text);
@@ -283,13 +287,15 @@ static void say_reuse(const struct hot * h, struct result * r, const struct miss
 }
 
 static void say_notes(const struct hot * h, struct result * r, bool tied) {
-    result_note(
-        r, "Of weights, by prompt and generation. An access is one operand of one operation in one graph, whatever "
-           "the number of its tokens; each expert counts as a weight of its own. Reads of a byte: bytes touched over "
-           "size. The time is that of the operations that read the tensor.");
+    result_note(r, "Of weights, by prompt and generation; each expert counts as a weight of its own. Reads: bytes read "
+                   "over size, so "
+                   "that a row gathered from an embedding counts as what it is. A graph reads a weight once for all of "
+                   "its tokens, "
+                   "which is why a prompt lowers reads per token. An access is one operand of one operation in one "
+                   "graph. The time "
+                   "is that of the operations that read the tensor.");
     if (tied) {
-        result_note(r,
-                    "The line between hot and the rest falls among weights that are touched as often: time decides.");
+        result_note(r, "The line between hot and the rest falls among weights that are read as often: time decides.");
     }
     if (h->approximate) {
         result_note(r,
@@ -307,7 +313,6 @@ void hot_report(const struct hot * h, const struct cuts * cuts, struct result * 
     add_sets(h, r, cuts, sets);
     say_heat(h, r, cuts, sets);
     add_hottest(h, r);
-    add_densest(h, r);
     add_depths(h, r, depths);
     const struct missing m = add_untouched(h, r);
     add_tensors(h, r);
