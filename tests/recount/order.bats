@@ -67,7 +67,7 @@ value() {
 }
 
 @test "order: other architectures: sinks and biases, shared experts, latent attention, recurrent state" {
-    for name in gpt-oss qwen2moe deepseek2 mamba; do
+    for name in gpt-oss qwen2moe deepseek2 mamba jamba; do
         of_model "random-$name.gguf" -n 16
         recount
         [ "$(value graph_first_wrong_tensor)" = None ]

@@ -7,6 +7,7 @@ legal orders are searched through all sets of operations that may have been comp
 """
 
 import json
+import re
 import sys
 from collections import Counter, defaultdict
 from itertools import zip_longest
@@ -198,6 +199,23 @@ def compare(model, found, values):
     for name in "tensor", "slice":
         values[f"identical_by_{name}"] = counts[name, "identical"]
         values[f"same_{name}s"] = counts[name, "same"] / counts[name, "positions"] if counts["compared"] else 0.0
+
+
+def layer_kinds(model, found, values, tables):
+    """Layers by what the last token reads of them, in order: names behind the layer's number."""
+    if not found:
+        return
+    parts, kinds = defaultdict(list), defaultdict(list)
+    for tensor in tensors_of(found[max(found)]):
+        name = re.fullmatch(r"blk\.(\d+)\.(.*?)(\.weight)?", model.trace.tensors[tensor].name)
+        if name:
+            parts[int(name[1])].append(name[2])
+    for layer in sorted(parts):
+        kinds[tuple(parts[layer])].append(layer)
+    if kinds:
+        values["layer_kinds"] = len(kinds)
+        tables["layer_kinds"] = [{"n_layers": len(layers), "layers": layers, "reads": len(order), "order": ", ".join(order)}
+                                 for order, layers in kinds.items()]  # fmt: skip
 
 
 # -------------------------------------------------------------------------------------------------------- prediction
@@ -458,6 +476,7 @@ def recount(path):
     values["generated_evaluations"] = len(model.generated)
     count_gaps(model, reads, tables)
     compare(model, found, values)
+    layer_kinds(model, found, values, tables)
     predict(model, found, values, tables)
     reorder(model, reads, values, tables)
     return values, tables

@@ -19,7 +19,7 @@ AS_PROMPT = (PROMPT, MIXED, VERIFY, UNKNOWN)
 OUTSIDE = 16
 PARTS = {
     "attn_q": ("Q weights", "Q"), "attn_k": ("K weights", "K"), "attn_v": ("V weights", "V"),
-    "attn_qkv": ("Q, K, V weights in one", "QKV"), "attn_kv": ("K, V weights in one", "KV"),
+    "attn_qkv": ("Q, K and V weights, fused", "QKV"), "attn_kv": ("K and V weights, fused", "KV"),
     "attn_output": ("output weights", "O"), "kv_k": ("K cache", "K cache"), "kv_v": ("V cache", "V cache"),
     "state": ("recurrent state", "state"),
 }  # fmt: skip

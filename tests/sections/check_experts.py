@@ -149,7 +149,7 @@ def use_row(number, layer):
     return {
         "layer": number, "experts": layer.experts, "used": layer.used, "tokens": len(layer.choices),
         "selections": total, "never": counts.count(0), "most_chosen": ranking[0], "most_share": max(counts) / total,
-        "least_share": min(counts) / total, "entropy_bits": entropy, "evenness": entropy / math.log2(layer.experts),
+        "least_share": min(counts) / total, "entropy_bits": entropy, "normalised_entropy": entropy / math.log2(layer.experts),
         "gini": gini(counts), "expert_bytes": layer.slice_bytes, "counts": counts, "shares": [n / total for n in counts],
         "prompt_counts": counts_of(layer, PROMPT), "generate_counts": counts_of(layer, GENERATE),
         "mean_gates": [sum(gates[e]) / len(gates[e]) if gates[e] else None for e in range(layer.experts)],
@@ -202,10 +202,49 @@ def contingency(table):
     pairs = [(n, x) for row, wanted in zip(table, expected) for n, x in zip(row, wanted)]
     chi = sum((n - x) ** 2 / x for n, x in pairs)
     freedom, most = (len(table) - 1) * (len(columns) - 1), total * (min(len(table), len(columns)) - 1)
+    few = sum(x < 5 for _, x in pairs)
+    corrected = corrected_v(chi, total, len(table), len(columns))
+    needed = (2**i for i in range(21) if 5 * sum(x * 2**i < 5 for _, x in pairs) <= len(pairs))
     return {
         "chi_square": chi, "degrees_of_freedom": freedom, "cramers_v": math.sqrt(chi / most),
-        "v_by_chance": math.sqrt(freedom / most), "cells_below_five": sum(x < 5 for _, x in pairs) / len(pairs),
+        "v_by_chance": math.sqrt(freedom / most), "v_corrected": corrected, "cells_below_five": few / len(pairs),
+        "times_needed": next(needed, 0), "answer": verdict_of(5 * few <= len(pairs), corrected),
     }  # fmt: skip
+
+
+def corrected_v(chi, total, rows, columns):
+    """W. Bergsma, A bias-correction for Cramer's V and Tschuprow's T, 2013."""
+    if total < 2:
+        return 0
+    phi = max(0, chi / total - (rows - 1) * (columns - 1) / (total - 1))
+    least = min(rows - (rows - 1) ** 2 / (total - 1), columns - (columns - 1) ** 2 / (total - 1)) - 1
+    return min(1, math.sqrt(phi / least)) if least > 0 else 0
+
+
+def verdict_of(enough, corrected):
+    steps = ((0.1, "no"), (0.3, "a little"), (0.5, "yes"), (math.inf, "strongly"))
+    return next(word for most, word in steps if corrected < most) if enough else "too few choices"
+
+
+def mean_tests(rows, prefix=""):
+    """What the rows of a table of tests say together."""
+    means = ("cramers_v", "cramers_v"), ("cramers_v_by_chance", "v_by_chance"), ("cramers_v_corrected", "v_corrected")
+    values = {prefix + name: sum(row[key] for row in rows) / len(rows) for name, key in means}
+    for name, word in (("too_few", "too few choices"), ("no", "no"), ("a_little", "a little"), ("yes", "yes"),
+                       ("strongly", "strongly")):  # fmt: skip
+        values[f"{prefix}layers_{name}"] = sum(row["answer"] == word for row in rows)
+    return values
+
+
+def never_rows(use):
+    return [
+        {
+            "layer": row["layer"], "tokens": row["tokens"], "never": row["never"], "of": row["experts"],
+            "experts": [e for e, n in enumerate(row["counts"]) if n == 0],
+            "by_chance": (1 - row["used"] / row["experts"]) ** row["tokens"],
+        }
+        for row in use if row["never"]
+    ]  # fmt: skip
 
 
 def phase_row(number, layer):
@@ -238,7 +277,7 @@ def kind_tables(layers, kinds, routed):
     for number, layer in layers.items():
         table = {kind: Counter(e for c in layer.choices if kinds.get(c.token) == kind for e in c.ids) for kind in KINDS}
         rows = [[table[kind][e] for e in range(layer.experts)] for kind in KINDS]
-        test = contingency(rows)
+        test = contingency([row for row in rows if sum(row) >= 5 * layer.experts]) or contingency(rows)
         if test:
             tests.append({"layer": number, "selections": sum(map(sum, rows)), **test})
         counts += [{"layer": number, "kind": kind, "counts": row} for kind, row in zip(KINDS, rows) if sum(row)]
@@ -384,7 +423,7 @@ def expected_of(trace):
     tests, kind_counts, favourites, tokens = kind_tables(layers, kinds_of(trace, runs), routed)
     overlap = [{"layer": n, **token[n].row(token_keys), **(below[n].row(layer_keys) if n in below else {})} for n in layers]
     tables = {
-        "experts": use, "top_experts": top_rows(use), "phases": phases, "prediction": totals, "prediction_layers": by_layer,
+        "experts": use, "never": never_rows(use), "top_experts": top_rows(use), "phases": phases, "prediction": totals, "prediction_layers": by_layer,
         "overlap": [row for row in overlap if len(row) > 1],
         "kinds": tests, "kind_counts": kind_counts if tests else [],
         "together_counts": [r for n, layer in layers.items() for r in matrix_rows(n, layer, together_of(layer))],
@@ -395,20 +434,30 @@ def expected_of(trace):
         "selections": sum(r["selections"] for r in use), "layers": len(use), "experts": sum(r["experts"] for r in use),
         "never": sum(r["never"] for r in use),
         "never_by_chance": sum(r["experts"] * (1 - r["used"] / r["experts"]) ** r["tokens"] for r in use),
-        "mean_evenness": sum(r["evenness"] for r in use) / len(use), "mean_gini": sum(r["gini"] for r in use) / len(use),
+        "mean_normalised_entropy": sum(r["normalised_entropy"] for r in use) / len(use),
+        "mean_gini": sum(r["gini"] for r in use) / len(use),
         "expert_bytes_per_token": sum(r["expert_bytes"] * r["used"] for r in use),
         "expert_bytes": sum(r["expert_bytes"] * r["experts"] for r in use),
         **mean_values(list(token.values()), token_keys[1:]), **mean_values(list(below.values()), layer_keys[1:]),
     }  # fmt: skip
     if phases:
-        values["cramers_v"] = sum(r["cramers_v"] for r in phases) / len(phases)
-        values["cramers_v_by_chance"] = sum(r["v_by_chance"] for r in phases) / len(phases)
+        values.update(mean_tests(phases))
     if tests:
-        values["kinds_cramers_v"] = sum(r["cramers_v"] for r in tests) / len(tests)
-        values["kinds_cramers_v_by_chance"] = sum(r["v_by_chance"] for r in tests) / len(tests)
+        values.update(mean_tests(tests, "kinds_"))
     above_chance = [row for n, layer in layers.items() for row in lifts(n, layer)]
     above_chance.sort(key=lambda row: -row["lift"])
     return values, tables, above_chance, favourites, tokens if tests else Counter()
+
+
+def numbers_of(text):
+    """Those of "0 to 3, 7 and 12"; None stands for what "and 12 more" leaves out."""
+    found = []
+    for part in text.replace(" and ", ", ").split(", "):
+        if part.endswith(" more"):
+            return found + [None] * int(part.split()[0])
+        first, _, last = part.partition(" to ")
+        found += range(int(first), int(last or first) + 1)
+    return found
 
 
 def main(tat, path):
@@ -420,6 +469,10 @@ def main(tat, path):
     c.check("together.lift", [row["lift"] for row in shown], [row["lift"] for row in above_chance[:10]])
     for i, row in enumerate(shown):
         c.check(f"together[{i}]", row, known.get((row["layer"], row["expert"], row["with"]), {}))
+    for row in section.get("tables", {}).get("never", {}).get("rows", []):
+        names = numbers_of(row.pop("names"))
+        c.check("never.names", [e if n is not None else n for n, e in zip(names, row["experts"])], names)
+        c.check("never.names: length", len(names), row["never"])
     check_favourites(c, section.get("tables", {}).pop("favourites", {}).get("rows", []), favourites, tokens)
     c.check("absent", section.get("absent", False), not tables)
     c.check_section(section, values, tables)

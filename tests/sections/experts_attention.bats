@@ -60,9 +60,14 @@ check() {
 }
 
 @test "sections: latent attention with grouped experts, shared experts, recurrent state" {
-    for name in deepseek2 qwen2moe mamba; do
+    for name in deepseek2 qwen2moe mamba lfm2; do
         of_model "random-$name.gguf" -n 20
         check "$trace"
+    done
+    "$TAT" report --section attention --section order "$trace" | tr -s ' \n' ' ' > "$BATS_TEST_TMPDIR/hybrid"
+    for kind in "order in layers 0 and 2: read state, write state in layer 1: Q, " \
+        "a layer layers 0 and 2: attn_norm, shortconv.in_proj, " "layer 1: attn_norm, attn_q, "; do
+        grep -qF "$kind" "$BATS_TEST_TMPDIR/hybrid"
     done
     of_model random-deepseek2.gguf -n 4 -fa off
     check "$trace"
@@ -92,14 +97,14 @@ check() {
     TAT_PRIVATE=1 of_model random-deepseek2.gguf -n 4
     check "$trace"
     "$TAT" report --questions --section experts "$trace" | tr -s ' \n' ' ' > "$BATS_TEST_TMPDIR/answers"
-    grep -q "of their own? Not to be told: the trace does not have the tokens." "$BATS_TEST_TMPDIR/answers"
+    grep -q "of their own? Unknown: the trace does not have the tokens." "$BATS_TEST_TMPDIR/answers"
     cp "$MODELS/random-deepseek2.gguf" "$BATS_TEST_TMPDIR/model.gguf"
     MODELS=$BATS_TEST_TMPDIR of_model model.gguf -n 4
     check "$trace"
     rm "$BATS_TEST_TMPDIR/model.gguf"
     check "$trace"
     "$TAT" report --questions --section experts "$trace" | tr -s ' \n' ' ' > "$BATS_TEST_TMPDIR/answers"
-    grep -q "of their own? Not to be told: the model file is gone," "$BATS_TEST_TMPDIR/answers"
+    grep -q "of their own? Unknown: the model file is gone," "$BATS_TEST_TMPDIR/answers"
 }
 
 @test "sections: a figure that is wrong is noticed" {

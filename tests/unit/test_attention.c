@@ -289,7 +289,7 @@ static void test_heads_and_order(void ** state) {
     const json_t * k = json_object_get(row(s, "head_bytes", 4), "bytes");
     assert_int_equal(json_array_size(k), KV_HEADS);
     assert_about(json_number_value(json_array_get(k, 1)), SEEN * SIZE * 4);
-    assert_true(says(s, "2 query heads share one of 2 KV heads"));
+    assert_true(says(s, "4 query heads share 2 KV heads"));
     assert_about(value(s, "layer_orders"), 2);
     assert_string_equal(json_string_value(json_object_get(row(s, "order", 0), "order")),
                         "Q, K, V, write K cache, write V cache, read K cache, read V cache, O");

@@ -174,7 +174,7 @@ static void test_periodic(void ** state) {
     assert_about(real(e, "selections"), 80);
     assert_about(real(e, "tokens"), 40);
     assert_about(real(e, "entropy_bits"), 2);
-    assert_about(real(e, "evenness"), 1);
+    assert_about(real(e, "normalised_entropy"), 1);
     assert_about(real(e, "gini"), 0);
     assert_about(real(e, "expert_bytes"), SLICE);
     assert_about(json_number_value(json_array_get(json_object_get(e, "mean_gates"), 2)), 0.75);
@@ -226,12 +226,12 @@ static void test_dead(void ** state) {
     json_t * s = end(&r);
     const json_t * e = row(s, "experts", 0);
     assert_about(real(e, "entropy_bits"), 1);
-    assert_about(real(e, "evenness"), 0.5);
+    assert_about(real(e, "normalised_entropy"), 0.5);
     assert_about(real(e, "gini"), 0.5);
     assert_about(real(e, "never"), 2);
     assert_about(value(s, "never"), 2);
     assert_about(value(s, "never_by_chance"), 4 * 0.031676352024078369); /* 0.75 to the 12th */
-    assert_true(has_note(s, "Evenness"));
+    assert_true(has_note(s, "Entropy is normalised"));
     json_decref(s);
 }
 
@@ -253,7 +253,7 @@ static void test_random(void ** state) {
         assert_float_equal(real(prediction(s, "next token", method[m]), "set_right"), 0.25, 0.06);
     }
     assert_float_equal(value(s, "same_as_last_token"), value(s, "same_token_by_chance"), 0.05);
-    assert_true(value(s, "mean_evenness") > 0.99);
+    assert_true(value(s, "mean_normalised_entropy") > 0.99);
     json_decref(s);
 }
 

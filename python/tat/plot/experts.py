@@ -163,4 +163,4 @@ def _same_as_last(source: Source) -> str:
     if same is None or chance is None:
         return source.section("experts").headline
     words = f"{say(same, 'share')} of a token's experts were also chosen for the token before"
-    return f"{words}; by chance it would be {say(chance, 'share')}."
+    return f"{words}; random choices would give {say(chance, 'share')}."

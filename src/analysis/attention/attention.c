@@ -18,8 +18,8 @@ static const struct part {
     { TAT_COMPONENT_ATTN_Q, "Q weights", "Q" },
     { TAT_COMPONENT_ATTN_K, "K weights", "K" },
     { TAT_COMPONENT_ATTN_V, "V weights", "V" },
-    { TAT_COMPONENT_ATTN_QKV, "Q, K, V weights in one", "QKV" },
-    { TAT_COMPONENT_ATTN_KV, "K, V weights in one", "KV" },
+    { TAT_COMPONENT_ATTN_QKV, "Q, K and V weights, fused", "QKV" },
+    { TAT_COMPONENT_ATTN_KV, "K and V weights, fused", "KV" },
     { TAT_COMPONENT_ATTN_OUTPUT, "output weights", "O" },
     { TAT_COMPONENT_KV_K, "K cache", "K cache" },
     { TAT_COMPONENT_KV_V, "V cache", "V cache" },
@@ -206,7 +206,8 @@ static void set_headline(const struct attention * a, struct result * r, const st
                         format_mean_bytes(read, per_token(a, s->distinct)), say_shared(a, s, shared),
                         format_share(share, ratio(s->distinct, s->weights)));
     } else if (s->state.read) {
-        result_headline(r, "No KV cache: a generated token reads %s of recurrent state, always as much.",
+        result_headline(r,
+                        "No KV cache: a generated token reads %s of recurrent state, however many tokens came before.",
                         format_mean_bytes(read, per_token(a, s->state.read)));
     } else {
         result_headline(r, "No generated token read a KV cache.");
@@ -216,21 +217,21 @@ static void set_headline(const struct attention * a, struct result * r, const st
 static void answer(const struct attention * a, struct result * r, const struct sums * s) {
     char weights[UNITS_SIZE], all[UNITS_SIZE], read[UNITS_SIZE], written[UNITS_SIZE], shared[96];
     if (a->subject->phase[TAT_PHASE_GENERATE].tokens == 0) {
-        result_answer(r, "What does attention read?", "Not to be told of generation: no generated token was recorded.");
+        result_answer(r, "What does attention read?", "Unknown for generation: no generated token was recorded.");
         return;
     }
     format_mean_bytes(weights, per_token(a, s->of_attention));
     format_mean_bytes(all, per_token(a, s->weights));
     if (s->cache.read) {
-        result_answer(
-            r, "What does attention read?",
-            "For a generated token %s of Q, K, V and output weights, of the %s of weights that it reads in all, "
-            "and %s of KV cache%s; it writes %s to it.",
-            weights, all, format_mean_bytes(read, per_token(a, s->distinct)), say_shared(a, s, shared),
-            format_mean_bytes(written, per_token(a, s->cache.written)));
+        result_answer(r, "What does attention read?",
+                      "For a generated token, it reads %s of Q, K, V and output weights (all weights: %s) and %s of KV "
+                      "cache%s. It "
+                      "writes %s to the cache.",
+                      weights, all, format_mean_bytes(read, per_token(a, s->distinct)), say_shared(a, s, shared),
+                      format_mean_bytes(written, per_token(a, s->cache.written)));
     } else if (s->state.read) {
         result_answer(r, "What does attention read?",
-                      "There is none: the model is recurrent. A generated token reads %s of state and writes %s.",
+                      "The model has no attention: it is recurrent. A generated token reads %s of state and writes %s.",
                       format_mean_bytes(read, per_token(a, s->state.read)),
                       format_mean_bytes(written, per_token(a, s->state.written)));
     } else {
@@ -264,13 +265,13 @@ static void show(struct attention * a, struct result * r) {
     attention_show_heads(a, r);
     attention_show_layers(a, r);
     if (a->cache_bytes) {
-        result_note(r,
-                    "A token: a generated one, over all layers. Q, K and V themselves are activations, and few bytes.");
+        result_note(r, "Per token: per generated token, over all layers. Q, K and V themselves are activations and not "
+                       "counted here.");
     }
     if (s.distinct < s.cache.read) {
         result_note(
             r, "V is a view of K in this model (latent attention). The table of parts counts bytes that serve as both "
-               "once for each; all other figures count them once.");
+               "twice, once as each; all other figures count them once.");
     }
     const struct phase_total * phase = a->subject->phase;
     if (phase[TAT_PHASE_MIXED].evaluations + phase[TAT_PHASE_VERIFY].evaluations +

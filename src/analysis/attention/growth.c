@@ -163,7 +163,8 @@ static void say_cache(const struct attention * a, struct result * r, const struc
             "the rest",
             s->sum.cells / (double) s->evaluations, seen);
         result_line(
-            r, "KV bytes", "of %s read for a token, %s are its own cells, %s earlier ones, %s hidden by the mask",
+            r, "KV bytes",
+            "of %s read for a token, %s are its own cells, %s those of earlier tokens, and %s hidden by the mask",
             format_mean_bytes(text[0], (double) s->sum.distinct / tokens),
             format_mean_bytes(text[1], s->sum.fresh / tokens), format_mean_bytes(text[2], s->sum.cached / tokens),
             format_mean_bytes(text[3], s->sum.hidden / tokens));
@@ -187,14 +188,14 @@ static void say(const struct attention * a, struct result * r) {
     if (s.sum.cache.read) {
         say_cache(a, r, &s, first, last);
     } else if (s.sum.state.read) {
-        result_line(r, "state", "%s read and %s written for a token, however many came before",
+        result_line(r, "state", "%s read and %s written per token, however many came before",
                     format_bytes(text[0], s.sum.state.read / s.tokens),
                     format_bytes(text[1], s.sum.state.written / s.tokens));
         result_answer(r, "How does the KV cache grow?",
-                      "There is none: the recurrent state has one size, and each token reads %s of it and writes %s.",
+                      "There is none. The recurrent state keeps its size; each token reads %s of it and writes %s.",
                       text[0], text[1]);
     } else {
-        result_answer(r, "How does the KV cache grow?", "Not to be told: no generated token read one.");
+        result_answer(r, "How does the KV cache grow?", "Unknown: no generated token read one.");
     }
 }
 
@@ -208,6 +209,6 @@ void attention_show_growth(struct attention * a, struct result * r) {
     const uint64_t together = show(a, r, false, ROWS_MAX);
     result_put_count(r, result_values(r), "evaluations_per_growth_row", together);
     if (together > 1) {
-        result_note(r, "The table of growth for programs has %" PRIu64 " evaluations a row.", together);
+        result_note(r, "In JSON, a row of the table 'growth' stands for %" PRIu64 " evaluations.", together);
     }
 }

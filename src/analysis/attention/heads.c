@@ -36,12 +36,9 @@ struct head_bytes {
 };
 
 static const struct result_column columns[] = {
-    { "part", "part", UNIT_TEXT },
-    { "of", "of", UNIT_TEXT },
-    { "layers", "layers", UNIT_COUNT },
-    { "heads", "heads", UNIT_COUNT },
-    { "bytes", "bytes a token", UNIT_BYTES },
-    { "bytes_per_head", "a head", UNIT_BYTES },
+    { "part", "part", UNIT_TEXT },          { "of", "of", UNIT_TEXT },
+    { "layers", "layers", UNIT_COUNT },     { "heads", "heads", UNIT_COUNT },
+    { "bytes", "bytes/token", UNIT_BYTES }, { "bytes_per_head", "per head", UNIT_BYTES },
 };
 
 static const struct result_column layer_columns[] = {
@@ -141,8 +138,8 @@ static void show_layers(const struct attention * a, struct result * r) {
 }
 
 static void show_parts(const struct attention * a, struct result * r) {
-    result_table(r, "heads", "What the heads of a layer read and write for one token, the last", SHOW_ASKED, columns,
-                 sizeof columns / sizeof columns[0]);
+    result_table(r, "heads", "What the heads of a layer read and write for one token, the last one", SHOW_ASKED,
+                 columns, sizeof columns / sizeof columns[0]);
     for (int p = 0; p < HEAD_PARTS; p++) {
         uint64_t layers = 0, heads = 0;
         double bytes = 0;
@@ -165,8 +162,8 @@ static void show_parts(const struct attention * a, struct result * r) {
         result_put_real(r, row, "bytes_per_head", bytes / (double) heads);
     }
     if (a->split_block) {
-        result_note(
-            r, "Where several heads share a block of a quantised weight, its bytes are divided evenly among them.");
+        result_note(r,
+                    "If several heads share a block of a quantised weight, its bytes are divided evenly among them.");
     }
 }
 
@@ -198,26 +195,32 @@ static void say(struct result * r, const struct sharing * s) {
     static const char question[] = "Do heads share?";
     const double each = ratio(s->n_head, s->n_head_kv);
     if (s->layers == 0) {
-        result_answer(r, question, "Not to be told: no layer was seen to attend to a KV cache.");
+        result_answer(r, question, "Unknown: no layer was seen to attend to a KV cache.");
     } else if (s->differ) {
-        result_line(r, "heads", "not as many in all layers; first %" PRIu64 " query heads on %" PRIu64 " KV heads",
+        result_line(r, "heads",
+                    "numbers differ between layers; the first has %" PRIu64 " query heads on %" PRIu64 " KV heads",
                     s->n_head, s->n_head_kv);
         result_answer(r, question,
-                      "%s, but not alike in all %" PRIu64 " layers: the first has %" PRIu64 " query heads on %" PRIu64
-                      " KV heads.",
+                      "%s, but the numbers differ between the %" PRIu64 " layers: the first has %" PRIu64
+                      " query heads on %" PRIu64 " KV heads.",
                       s->shared ? "Yes" : "No", s->layers, s->n_head, s->n_head_kv);
     } else if (s->shared) {
-        result_line(r, "heads", "%" PRIu64 " query heads a layer, %.3g on each of %" PRIu64 " KV heads", s->n_head,
-                    each, s->n_head_kv);
+        if (s->n_head_kv == 1) {
+            result_line(r, "heads", "%" PRIu64 " query heads per layer, all on one KV head", s->n_head);
+        } else {
+            result_line(r, "heads", "%" PRIu64 " query heads per layer, %.3g on each of %" PRIu64 " KV heads",
+                        s->n_head, each, s->n_head_kv);
+        }
         result_answer(r, question,
-                      "Yes: in each of %" PRIu64 " layers %.3g query heads share one of %" PRIu64
-                      " KV heads, so the KV cache is %.3g times smaller than with one for each of %" PRIu64 ".",
-                      s->layers, each, s->n_head_kv, each, s->n_head);
+                      "Yes: in each of %" PRIu64 " layers, %" PRIu64 " query heads share %" PRIu64
+                      " KV head%s, so the KV cache is %.3g "
+                      "times smaller than if each had K and V of its own.",
+                      s->layers, s->n_head, s->n_head_kv, s->n_head_kv == 1 ? "" : "s", each);
     } else {
-        result_line(r, "heads", "%" PRIu64 " query heads a layer, each with K and V of its own", s->n_head);
+        result_line(r, "heads", "%" PRIu64 " query heads per layer, each with K and V of its own", s->n_head);
         result_answer(r, question,
-                      "No: in each of %" PRIu64 " layers %" PRIu64 " query heads have K and V of their own.", s->layers,
-                      s->n_head);
+                      "No: in each of %" PRIu64 " layers, the %" PRIu64 " query heads have K and V of their own.",
+                      s->layers, s->n_head);
     }
 }
 

@@ -74,7 +74,7 @@ static void say_windows(const struct attention * a, struct result * r) {
                     " cells, the others up to %" PRIu64,
                     sliding, all, widest, most);
     } else {
-        result_line(r, "windows", "none seen: all layers see the same cells, up to %" PRIu64, most);
+        result_line(r, "windows", "no sliding window was seen: all layers see the same cells, up to %" PRIu64, most);
     }
 }
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "analysis/attention/attention.h"
-#include "analysis/units.h"
+#include "analysis/numbers.h"
 
 enum { TOUCHES_MAX = 1 << 14, KINDS_MAX = 16, ORDER_SIZE = 160 };
 
@@ -47,7 +47,7 @@ void attention_touch(struct attention * a, const struct tat_access * record) {
 struct kind {
     char order[ORDER_SIZE];
     uint32_t layers;
-    uint16_t first;
+    uint32_t * number; /* of these, ascending */
 };
 
 static void append(char order[static ORDER_SIZE], const struct touch * t) {
@@ -64,8 +64,10 @@ static int by_layer(const void * a, const void * b) {
     return (*x > *y) - (*x < *y);
 }
 
-/* Returns how many kinds of layers there are, at most KINDS_MAX, with the most common first. */
-static size_t sort_out(const struct touch * const * touches, size_t n, struct kind kinds[static KINDS_MAX]) {
+/* Returns how many kinds of layers there are, at most KINDS_MAX, with the most common first. `numbers` has room for all
+ * layers in each kind. */
+static size_t sort_out(const struct touch * const * touches, size_t n, struct kind kinds[static KINDS_MAX],
+                       uint32_t * numbers, size_t span) {
     size_t found = 0;
     for (size_t i = 0; i < n;) {
         const uint16_t layer = touches[i]->layer;
@@ -75,10 +77,10 @@ static size_t sort_out(const struct touch * const * touches, size_t n, struct ki
         while (k < found && strcmp(kinds[k].order, order) != 0) { k++; }
         if (k == KINDS_MAX) { continue; }
         if (k == found) {
-            kinds[found++] = (struct kind){ .first = layer };
-            strcpy(kinds[k].order, order);
+            kinds[found] = (struct kind){ .number = numbers + found * span };
+            strcpy(kinds[found++].order, order);
         }
-        kinds[k].layers++;
+        kinds[k].number[kinds[k].layers++] = layer;
         for (; k && kinds[k - 1].layers < kinds[k].layers; k--) {
             const struct kind other = kinds[k];
             kinds[k] = kinds[k - 1];
@@ -108,33 +110,37 @@ static void say(struct result * r, const struct kind * kinds, size_t n) {
     uint32_t layers = 0;
     for (size_t i = 0; i < n; i++) { layers += kinds[i].layers; }
     result_put_count(r, result_values(r), "layer_orders", n);
-    if (n == 1) {
-        result_line(r, "order", "in all %" PRIu32 " layers: %s", layers, kinds[0].order);
-    } else {
-        result_line(r, "order", "in %" PRIu32 " of %" PRIu32 " layers: %s", kinds[0].layers, layers, kinds[0].order);
+    if (n == 1) { result_line(r, "order", "in all %" PRIu32 " layers: %s", layers, kinds[0].order); }
+    for (size_t i = 0; i < n && n > 1; i++) {
+        char numbers[NUMBERS_SIZE];
+        result_line(r, i ? "" : "order", "in layer%s %s: %s", kinds[i].layers == 1 ? "" : "s",
+                    format_numbers(numbers, kinds[i].number, kinds[i].layers), kinds[i].order);
     }
 }
 
 void attention_show_order(struct attention * a, struct result * r) {
     const struct touch ** touches = malloc(((size_t) a->touches.count + 1) * sizeof *touches);
+    uint32_t * numbers = malloc(((size_t) KINDS_MAX * a->span + 1) * sizeof *numbers);
     struct kind kinds[KINDS_MAX];
-    a->failed |= !touches;
+    a->failed |= !touches || !numbers;
     if (a->failed || a->touches.count == 0) {
         free(touches);
+        free(numbers);
         return;
     }
     for (size_t i = 0; i < a->touches.count; i++) { touches[i] = &LIST(struct touch, a->touches)[i]; }
     qsort(touches, a->touches.count, sizeof *touches, by_layer);
-    const size_t n = sort_out(touches, a->touches.count, kinds);
+    const size_t n = sort_out(touches, a->touches.count, kinds, numbers, a->span);
     say(r, kinds, n);
-    result_table(r, "order", "Order in which layers touch weights and cache", SHOW_ASKED, columns,
+    result_table(r, "order", "Order in which layers touch weights and cache", SHOW_NEVER, columns,
                  sizeof columns / sizeof columns[0]);
     for (size_t i = 0; i < n && n > 1; i++) {
         json_t * row = result_row(r);
         result_put_count(r, row, "layers", kinds[i].layers);
-        result_put_layer(r, row, "first_layer", kinds[i].first);
+        result_put_layer(r, row, "first_layer", kinds[i].number[0]);
         result_put_text(r, row, "order", kinds[i].order);
     }
     show_steps(r, touches, a->touches.count);
     free(touches);
+    free(numbers);
 }

@@ -9,10 +9,10 @@ static const struct result_column columns[] = {
     { "layer", "layer", UNIT_NUMBER },
     { "token_pairs", "tokens", UNIT_COUNT },
     { "same_as_last_token", "as last token", UNIT_SHARE },
-    { "same_token_by_chance", "by chance", UNIT_SHARE },
+    { "same_token_by_chance", "if random", UNIT_SHARE },
     { "layer_pairs", "tokens ", UNIT_COUNT },
     { "same_as_last_layer", "as last layer", UNIT_SHARE },
-    { "same_layer_by_chance", "by chance ", UNIT_SHARE },
+    { "same_layer_by_chance", "if random ", UNIT_SHARE },
 };
 
 struct mean {
@@ -58,30 +58,35 @@ static void note_few(const struct experts * x, struct result * r, const struct m
     const uint64_t rows = rows_of(x);
     char compared[UNITS_SIZE], all[UNITS_SIZE];
     if (token->pairs >= rows - rows / 4) { return; }
-    result_note(r,
-                "Only %s of %s choices could be compared with the token before: the others begin a sequence, or were "
-                "computed together with tokens of other sequences.",
-                format_count(compared, token->pairs), format_count(all, rows));
+    result_note(
+        r,
+        "Only %s of %s choices could be compared with those of the token before. The others begin a sequence, or "
+        "were computed together with tokens of other sequences.",
+        format_count(compared, token->pairs), format_count(all, rows));
 }
 
 static void say(struct result * r, const struct mean * token, const struct mean * layer) {
     static const char question[] = "Does one token use the experts of the last one?";
     char same[UNITS_SIZE], chance[UNITS_SIZE];
     if (token->chosen == 0) {
-        result_answer(r, question, "Not to be told: no token that follows another was recorded in the same layer.");
+        result_answer(r, question, "Unknown: no two tokens in a row were recorded in the same layer.");
         return;
     }
     format_share(same, ratio(token->same, token->chosen));
     format_share(chance, token->by_chance / (double) token->chosen);
-    result_line(r, "overlap", "%s of a token's experts were the last token's too; by chance it would be %s", same,
+    result_line(r, "overlap",
+                "%s of a token's experts were those of the token before too; random choices would give %s", same,
                 chance);
-    result_answer(r, question,
-                  "%s of a token's experts in a layer were those of the token before; with choices independent of each "
-                  "other and as uneven as here it would be %s.",
-                  same, chance);
+    result_answer(
+        r, question,
+        "%s of a token's experts in a layer were those of the token before. Independent choices that prefer the same "
+        "experts would give %s.",
+        same, chance);
     if (layer->chosen) {
-        result_note(r, "Experts of two layers are different weights: that a token goes to the same numbers in both "
-                       "says how the routers are alike, and saves no bytes.");
+        result_note(
+            r,
+            "As last layer: experts of two layers are different weights. If a token goes to the same numbers in both, "
+            "the routers are alike, but no bytes are saved.");
     }
 }
 
@@ -89,7 +94,7 @@ void experts_show_overlap(struct experts * x, struct result * r) {
     static const char * const token_keys[] = { "token_pairs", "same_as_last_token", "same_token_by_chance" };
     static const char * const layer_keys[] = { "layer_pairs", "same_as_last_layer", "same_layer_by_chance" };
     struct mean token = { 0 }, layer = { 0 };
-    result_table(r, "overlap", "Share of a token's experts that the last token, and the last layer, chose too",
+    result_table(r, "overlap", "Share of a token's experts that the token before, and the layer before, chose too",
                  SHOW_ASKED, columns, sizeof columns / sizeof columns[0]);
     for (uint32_t i = 0; i < x->n_slots; i++) {
         const struct expert_layer * l = &x->layer[i];

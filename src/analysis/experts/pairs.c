@@ -10,9 +10,8 @@
 enum { PAIRS = 10, MATRIX_MAX = 1 << 18 /* cells shown for all layers */, EXPECTED_LEAST = 5 };
 
 static const struct result_column pair_columns[] = {
-    { "layer", "layer", UNIT_NUMBER },        { "expert", "expert", UNIT_NUMBER },
-    { "with", "with", UNIT_NUMBER },          { "tokens", "tokens", UNIT_COUNT },
-    { "expected", "by chance", UNIT_FACTOR }, { "lift", "times chance", UNIT_FACTOR },
+    { "layer", "layer", UNIT_NUMBER },  { "expert", "expert", UNIT_NUMBER },      { "with", "with", UNIT_NUMBER },
+    { "tokens", "tokens", UNIT_COUNT }, { "expected", "if random", UNIT_FACTOR }, { "lift", "times that", UNIT_FACTOR },
 };
 
 static const struct result_column matrix_columns[] = {
@@ -67,8 +66,8 @@ static void add_layer(const struct expert_layer * l, uint32_t number, struct str
 }
 
 static void show_strongest(struct result * r, const struct strongest * s) {
-    result_table(r, "together", "Experts that tokens go to together most above chance", SHOW_ASKED, pair_columns,
-                 sizeof pair_columns / sizeof pair_columns[0]);
+    result_table(r, "together", "Pairs of experts that tokens choose together more often than at random", SHOW_ASKED,
+                 pair_columns, sizeof pair_columns / sizeof pair_columns[0]);
     for (uint32_t i = 0; i < s->count; i++) {
         const struct pair * p = &s->pair[i];
         json_t * row = result_row(r);
@@ -80,10 +79,11 @@ static void show_strongest(struct result * r, const struct strongest * s) {
         result_put_real(r, row, "lift", lift(p));
     }
     if (s->count) {
-        result_note(r,
-                    "Together: pairs that chance would bring together at least %d times. By chance: as if the "
-                    "layer's pairs fell on any two experts as often as these two are chosen at all.",
-                    EXPECTED_LEAST);
+        result_note(
+            r,
+            "Pairs: those that random choices would bring together at least %d times. If random: the layer's pairs "
+            "are spread over all pairs of experts in proportion to how often the two are chosen.",
+            EXPECTED_LEAST);
     }
 }
 
@@ -128,7 +128,7 @@ void experts_show_pairs(struct experts * x, struct result * r) {
     }
     show_strongest(r, &strongest);
     if (cells > MATRIX_MAX) {
-        result_note(r, "The matrices of pairs have %" PRIu64 " cells, and are left out of the JSON, which takes %d.",
+        result_note(r, "The matrices of pairs have %" PRIu64 " cells and are left out of the JSON; the limit is %d.",
                     cells, MATRIX_MAX);
         return;
     }

@@ -10,7 +10,7 @@ static const char * const method_keys[METHODS] = { "last", "frequent", "markov" 
 
 static const struct result_column columns[] = {
     { "predicted", "experts of the", UNIT_TEXT },
-    { "guess", "guess", UNIT_TEXT },
+    { "guess", "prediction", UNIT_TEXT },
     { "first_right", "first right", UNIT_SHARE },
     { "set_right", "right of the set", UNIT_SHARE },
     { "wrong_bytes_per_token", "wrong bytes/token", UNIT_BYTES },
@@ -93,7 +93,7 @@ static double bytes_by_chance(const struct experts * x, const struct prediction 
 
 static void show_totals(const struct experts * x, const struct prediction * p, struct result * r,
                         struct total total[QUESTIONS][METHODS]) {
-    result_table(r, "prediction", "How well experts are predicted", SHOW_ALWAYS, columns,
+    result_table(r, "prediction", "How well experts can be predicted", SHOW_ALWAYS, columns,
                  sizeof columns / sizeof columns[0]);
     for (int q = 0; q < QUESTIONS; q++) {
         const struct total * any = &total[q][MARKOV];
@@ -133,7 +133,7 @@ static void say(const struct experts * x, struct result * r, struct total total[
     char share[4][UNITS_SIZE], bytes[2][UNITS_SIZE];
     if (token[MARKOV].score.rows == 0) {
         result_answer(r, question,
-                      "Not to be told: too few tokens follow each other to train on half and test the other.");
+                      "Unknown: too few tokens follow each other to train on one half and test on the other.");
         return;
     }
     const char * name = better(token, &m);
@@ -146,29 +146,32 @@ static void say(const struct experts * x, struct result * r, struct total total[
     format_bytes(bytes[1], (uint64_t) t->wrong_bytes);
     result_answer(
         r, question,
-        "Of the next token's experts, the best of three guesses (%s) has %s right, and its first guess %s of "
-        "the time; a guess at random %s. A wrong guess costs an expert's bytes, %s on average; that is %s a token.",
+        "The best of three predictions (%s) gets %s of the next token's experts right, and its first guess is right %s "
+        "of "
+        "the time. A random guess gets %s. A wrong guess costs an expert's bytes, %s on average; that is %s per token.",
         name, share[0], share[1], share[2], bytes[0], bytes[1]);
     if (total[NEXT_LAYER][MARKOV].score.rows) {
         const struct score * s = &total[NEXT_LAYER][MARKOV].score;
-        result_answer(
-            r, "Do the experts of one layer tell those of the next?",
-            "A Markov chain from layer to layer has %s of the next layer's experts right, and its first guess %s of "
-            "the time; the most frequent experts, whatever the layer before, %s.",
-            format_share(share[0], ratio(s->right, s->chosen)), format_share(share[1], ratio(s->first, s->rows)),
-            format_share(share[3],
-                         ratio(total[NEXT_LAYER][FREQUENT].score.right, total[NEXT_LAYER][FREQUENT].score.chosen)));
+        result_answer(r, "Do the experts of one layer predict those of the next?",
+                      "A Markov chain from layer to layer gets %s of the next layer's experts right, and its first "
+                      "guess is right %s "
+                      "of the time. Always guessing the most frequent experts gets %s.",
+                      format_share(share[0], ratio(s->right, s->chosen)),
+                      format_share(share[1], ratio(s->first, s->rows)),
+                      format_share(share[3], ratio(total[NEXT_LAYER][FREQUENT].score.right,
+                                                   total[NEXT_LAYER][FREQUENT].score.chosen)));
     }
     result_note(
         r,
-        "Predicted: trained on the first half of a context's tokens, tested on the second, where %s choices of a "
-        "layer were guessed. A guess is as many experts as the layer uses; its first is the most likely. Wrong "
-        "bytes: gate, up and down of the experts guessed wrongly, over the layers.",
+        "Predictions are trained on the first half of a context's tokens and tested on the second, with %s choices. A "
+        "guess names as many experts as the layer uses, the most likely first. Wrong bytes: gate, up and down of the "
+        "experts guessed wrongly, over all layers.",
         format_count(share[0], token[MARKOV].score.rows));
     if (p->every[NEXT_TOKEN] > 1 || p->every[NEXT_LAYER] > 1) {
         result_note(r,
-                    "So long a run was tested with every %" PRIu64 "th choice of the next token's and every %" PRIu64
-                    "th of the next layer's.",
+                    "The run is long: every %" PRIu64 "th choice of the next token and every %" PRIu64
+                    "th of the next layer "
+                    "was tested.",
                     p->every[NEXT_TOKEN], p->every[NEXT_LAYER]);
     }
 }

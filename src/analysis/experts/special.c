@@ -3,32 +3,32 @@
  * Whether experts are specialised: by prompt against generation, and by kind of token.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "analysis/contingency.h"
 #include "analysis/experts/experts.h"
+#include "analysis/numbers.h"
 #include "analysis/units.h"
 
 static const struct result_column phase_columns[] = {
-    { "layer", "layer", UNIT_NUMBER },
-    { "prompt", "prompt", UNIT_COUNT },
-    { "generate", "generation", UNIT_COUNT },
-    { "chi_square", "chi-square", UNIT_FACTOR },
-    { "degrees_of_freedom", "deg. of freedom", UNIT_COUNT },
-    { "cramers_v", "Cramer's V", UNIT_INDEX },
-    { "v_by_chance", "by chance", UNIT_INDEX },
+    { "layer", "layer", UNIT_NUMBER },          { "prompt", "prompt", UNIT_COUNT },
+    { "generate", "generation", UNIT_COUNT },   { "cramers_v", "Cramer's V", UNIT_INDEX },
+    { "v_by_chance", "if random", UNIT_INDEX }, { "v_corrected", "corrected", UNIT_INDEX },
+    { "answer", "different", UNIT_TEXT },
 };
 
 static const struct result_column kind_columns[] = {
-    { "layer", "layer", UNIT_NUMBER },           { "selections", "selections", UNIT_COUNT },
-    { "chi_square", "chi-square", UNIT_FACTOR }, { "degrees_of_freedom", "deg. of freedom", UNIT_COUNT },
-    { "cramers_v", "Cramer's V", UNIT_INDEX },   { "v_by_chance", "by chance", UNIT_INDEX },
+    { "layer", "layer", UNIT_NUMBER },          { "selections", "choices", UNIT_COUNT },
+    { "cramers_v", "Cramer's V", UNIT_INDEX },  { "v_by_chance", "if random", UNIT_INDEX },
+    { "v_corrected", "corrected", UNIT_INDEX }, { "answer", "different", UNIT_TEXT },
 };
 
 static const struct result_column favourite_columns[] = {
     { "kind", "tokens that are", UNIT_TEXT }, { "tokens", "tokens", UNIT_COUNT },
     { "layer", "layer", UNIT_NUMBER },        { "expert", "expert", UNIT_NUMBER },
-    { "selections", "chosen", UNIT_COUNT },   { "times_others", "times its use by all", UNIT_FACTOR },
+    { "selections", "choices", UNIT_COUNT },  { "times_others", "times as often as all", UNIT_FACTOR },
 };
 
 static const struct result_column count_columns[] = {
@@ -37,45 +37,124 @@ static const struct result_column count_columns[] = {
     { "counts", "counts", UNIT_COUNT },
 };
 
-struct sums {
-    uint64_t layers, few, cells;
-    double v, by_chance, most;
-    uint32_t most_layer;
+/* Weak, medium and strong after J. Cohen (Statistical Power Analysis for the Behavioral Sciences, 1988, chapter 7):
+ * 0.1, 0.3, 0.5. */
+enum verdict { TOO_FEW, NO, A_LITTLE, YES, STRONGLY, VERDICTS };
+
+static const struct {
+    const char *word, *key;
+} verdicts[VERDICTS] = {
+    [TOO_FEW] = { "too few choices", "layers_too_few" }, [NO] = { "no", "layers_no" },
+    [A_LITTLE] = { "a little", "layers_a_little" },      [YES] = { "yes", "layers_yes" },
+    [STRONGLY] = { "strongly", "layers_strongly" },
 };
 
+static enum verdict verdict_of(const struct contingency * t) {
+    if (!contingency_is_enough(t)) { return TOO_FEW; }
+    return t->v_corrected < 0.1 ? NO : t->v_corrected < 0.3 ? A_LITTLE : t->v_corrected < 0.5 ? YES : STRONGLY;
+}
+
+/* What the layers of a table say together. `layers`: numbers by verdict, one allocation. */
+struct sums {
+    uint32_t *layers[VERDICTS], n[VERDICTS], n_layers;
+    uint64_t least, most;           /* choices of a layer */
+    uint64_t needed;                /* times as many choices, where there are too few */
+    double v, by_chance, corrected; /* sums */
+    double strongest;               /* corrected, of layers with enough choices */
+    uint32_t strongest_layer;
+};
+
+static bool sums_begin(struct sums * sums, const struct experts * x) {
+    *sums = (struct sums){ .strongest = -1 };
+    sums->layers[0] = calloc((size_t) VERDICTS * x->n_slots + 1, sizeof *sums->layers[0]);
+    for (int i = 1; sums->layers[0] && i < VERDICTS; i++) {
+        sums->layers[i] = sums->layers[0] + (size_t) i * x->n_slots;
+    }
+    return sums->layers[0] != NULL;
+}
+
 static void put(struct result * r, json_t * row, uint32_t number, const struct contingency * t, struct sums * sums) {
+    const enum verdict verdict = verdict_of(t);
     result_put_real(r, row, "chi_square", t->chi_square);
     result_put_count(r, row, "degrees_of_freedom", t->freedom);
     result_put_real(r, row, "cramers_v", t->v);
     result_put_real(r, row, "v_by_chance", t->v_by_chance);
+    result_put_real(r, row, "v_corrected", t->v_corrected);
     result_put_real(r, row, "cells_below_five", ratio(t->few, t->cells));
-    if (sums->layers == 0 || t->v > sums->most) { sums->most = t->v, sums->most_layer = number; }
-    sums->layers++;
+    result_put_count(r, row, "times_needed", t->times_needed);
+    result_put_text(r, row, "answer", verdicts[verdict].word);
+    sums->layers[verdict][sums->n[verdict]++] = number;
+    if (sums->n_layers++ == 0 || t->count < sums->least) { sums->least = t->count; }
+    if (t->count > sums->most) { sums->most = t->count; }
+    if (verdict == TOO_FEW && t->times_needed > sums->needed) { sums->needed = t->times_needed; }
+    if (verdict != TOO_FEW && t->v_corrected > sums->strongest) {
+        sums->strongest = t->v_corrected;
+        sums->strongest_layer = number;
+    }
     sums->v += t->v;
     sums->by_chance += t->v_by_chance;
-    sums->few += t->few;
-    sums->cells += t->cells;
+    sums->corrected += t->v_corrected;
 }
 
-/* Weak, medium and strong after J. Cohen (Statistical Power Analysis for the Behavioral Sciences, 1988, chapter 7):
- * 0.1, 0.3, 0.5. */
-static void say(struct result * r, const struct sums * s, const char * question, const char * value,
-                const char * by_chance) {
-    const double v = s->v / (double) s->layers, chance = s->by_chance / (double) s->layers,
-                 few = ratio(s->few, s->cells);
-    const char * verdict = few > 0.2          ? "Too few selections to tell"
-                           : v < 1.5 * chance ? "No more than chance would do"
-                           : v < 0.3          ? "A little"
-                           : v < 0.5          ? "Yes"
-                                              : "Yes, very";
-    char share[UNITS_SIZE];
-    result_put_real(r, result_values(r), value, v);
-    result_put_real(r, result_values(r), by_chance, chance);
-    result_answer(r, question,
-                  "%s: Cramer's V, the strength of the difference from 0 to 1, is %.2f on average over %" PRIu64
-                  " layers (most, %.2f, in layer %" PRIu32 "), where independent choices would give %.2f; %s of the "
-                  "table's cells expect fewer than %d selections.",
-                  verdict, v, s->layers, s->most, s->most_layer, chance, format_share(share, few), CONTINGENCY_FEW);
+static void put_values(struct result * r, const struct sums * s, const char * prefix) {
+    const struct {
+        const char * key;
+        double value;
+    } means[] = { { "cramers_v", s->v },
+                  { "cramers_v_by_chance", s->by_chance },
+                  { "cramers_v_corrected", s->corrected } };
+    char key[64];
+    for (size_t i = 0; i < sizeof means / sizeof means[0]; i++) {
+        snprintf(key, sizeof key, "%s%s", prefix, means[i].key);
+        result_put_real(r, result_values(r), key, means[i].value / s->n_layers);
+    }
+    for (int v = 0; v < VERDICTS; v++) {
+        snprintf(key, sizeof key, "%s%s", prefix, verdicts[v].key);
+        result_put_count(r, result_values(r), key, s->n[v]);
+    }
+}
+
+/* "strongly in layers 3 and 7, a little in 20 layers, ..." */
+static size_t say_layers(const struct sums * s, char * text, size_t size) {
+    char numbers[NUMBERS_SIZE];
+    size_t used = 0;
+    for (int v = VERDICTS; v-- > 0;) {
+        if (!s->n[v]) { continue; }
+        const char *comma = used ? ", " : "", *plural = s->n[v] == 1 ? "" : "s";
+        const char * word = v == NO        ? "not"
+                            : v == YES     ? "clearly"
+                            : v == TOO_FEW ? "unknown (too few choices)"
+                                           : verdicts[v].word;
+        if (s->n[v] == s->n_layers) {
+            used += (size_t) snprintf(text + used, size - used, "%s in all %" PRIu32 " layers", word, s->n_layers);
+        } else {
+            used += (size_t) snprintf(text + used, size - used, "%s%s in layer%s %s", comma, word, plural,
+                                      format_numbers(numbers, s->layers[v], s->n[v]));
+        }
+    }
+    if (used && text[0] >= 'a' && text[0] <= 'z') { text[0] = (char) (text[0] - 'a' + 'A'); }
+    return used;
+}
+
+/* `sample`: what the choices are of, or "". */
+static void say(struct result * r, const struct sums * s, const char * question, const char * sample) {
+    char text[1024], least[UNITS_SIZE], most[UNITS_SIZE], counts[3 * UNITS_SIZE];
+    size_t used = say_layers(s, text, sizeof text);
+    format_count(least, s->least);
+    format_count(most, s->most);
+    snprintf(counts, sizeof counts, s->least == s->most ? "%s" : "%s to %s", least, most);
+    used += (size_t) snprintf(text + used, sizeof text - used, ". A layer has %s choices%s", counts, sample);
+    if (s->n[TOO_FEW] && s->needed) {
+        used += (size_t) snprintf(text + used, sizeof text - used, "; it would take about %s times as many to tell",
+                                  format_count(least, s->needed));
+    }
+    if (s->strongest >= 0) {
+        snprintf(text + used, sizeof text - used,
+                 ". The difference (Cramer's V less what chance makes of it, from 0 to 1) is largest in layer %" PRIu32
+                 ": %.2f",
+                 s->strongest_layer, s->strongest);
+    }
+    result_answer(r, question, "%s.", text);
 }
 
 /* ---- phases ---- */
@@ -108,18 +187,29 @@ static void add_phases(struct experts * x, struct result * r, uint32_t number, s
 
 static bool show_phases(struct experts * x, struct result * r) {
     static const char question[] = "Do prompt and generation use different experts?";
-    struct sums sums = { 0 };
-    result_table(r, "phases", "Selections of prompt against those of generation", SHOW_ASKED, phase_columns,
-                 sizeof phase_columns / sizeof phase_columns[0]);
-    for (uint32_t i = 0; i < x->n_slots; i++) {
-        if (x->layer[i].use) { add_phases(x, r, i, &sums); }
+    char sample[3 * UNITS_SIZE], prompt[UNITS_SIZE];
+    uint64_t most = 0;
+    struct sums sums;
+    x->failed |= !sums_begin(&sums, x);
+    result_table(r, "phases", "Do prompt and generation use different experts? Choices by layer", SHOW_ASKED,
+                 phase_columns, sizeof phase_columns / sizeof phase_columns[0]);
+    for (uint32_t i = 0; i < x->n_slots && !x->failed; i++) {
+        uint64_t of_prompt = 0;
+        if (!x->layer[i].use) { continue; }
+        add_phases(x, r, i, &sums);
+        for (uint32_t e = 0; e < x->layer[i].n_experts; e++) { of_prompt += x->layer[i].use[e].chosen[EXPERTS_PROMPT]; }
+        if (of_prompt > most) { most = of_prompt; }
     }
-    if (sums.layers) {
-        say(r, &sums, question, "cramers_v", "cramers_v_by_chance");
+    snprintf(sample, sizeof sample, ", at most %s of them of the prompt", format_count(prompt, most));
+    if (sums.n_layers) {
+        put_values(r, &sums, "");
+        say(r, &sums, question, sample);
     } else {
-        result_answer(r, question, "Not to be told: not both of them were recorded, or there is but one expert.");
+        result_answer(r, question,
+                      "Unknown: prompt and generation were not both recorded, or there is only one expert.");
     }
-    return sums.layers > 0;
+    free(sums.layers[0]);
+    return sums.n_layers > 0;
 }
 
 /* ---- kinds ---- */
@@ -154,8 +244,8 @@ static void find_favourites(const struct expert_layer * l, uint32_t number, stru
 
 static void show_favourites(const struct experts * x, struct result * r,
                             const struct favourite favourites[TOKEN_KINDS]) {
-    result_table(r, "favourites", "The expert that each kind of token prefers most", SHOW_ASKED, favourite_columns,
-                 sizeof favourite_columns / sizeof favourite_columns[0]);
+    result_table(r, "favourites", "The expert that each kind of token prefers most, compared with all tokens",
+                 SHOW_ASKED, favourite_columns, sizeof favourite_columns / sizeof favourite_columns[0]);
     for (int k = 0; k < TOKEN_KINDS; k++) {
         if (x->tokens[k] == 0) { continue; }
         json_t * row = result_row(r);
@@ -188,40 +278,69 @@ static void show_counts(const struct experts * x, struct result * r) {
     }
 }
 
-static bool show_kinds(const struct experts * x, struct result * r) {
-    static const char question[] = "Do kinds of tokens have experts of their own?";
-    struct favourite favourites[TOKEN_KINDS] = { 0 };
-    struct sums sums = { 0 };
-    result_table(r, "kinds", "Selections by kind of token", SHOW_ASKED, kind_columns,
+/* Of kinds that are too rare to be compared expert by expert nothing is left in the table. */
+static struct contingency table_of_kinds(struct experts * x, const struct expert_layer * l) {
+    const size_t n = l->n_experts;
+    struct contingency t = { 0 };
+    uint64_t * counts = l->kinds ? malloc(TOKEN_KINDS * n * sizeof *counts) : NULL;
+    x->failed |= l->kinds && !counts;
+    if (!counts) { return t; }
+    memcpy(counts, l->kinds, TOKEN_KINDS * n * sizeof *counts);
+    for (size_t k = 0; k < TOKEN_KINDS; k++) {
+        if (sum_of(counts + k * n, (uint32_t) n) < CONTINGENCY_FEW * n) {
+            memset(counts + k * n, 0, n * sizeof *counts);
+        }
+    }
+    t = contingency_of(counts, TOKEN_KINDS, (uint32_t) n);
+    if (t.freedom == 0) { t = contingency_of(l->kinds, TOKEN_KINDS, (uint32_t) n); }
+    free(counts);
+    return t;
+}
+
+static void add_kinds(struct experts * x, struct result * r, struct sums * sums,
+                      struct favourite favourites[TOKEN_KINDS]) {
+    result_table(r, "kinds", "Do kinds of tokens have experts of their own? Choices by layer", SHOW_ASKED, kind_columns,
                  sizeof kind_columns / sizeof kind_columns[0]);
     for (uint32_t i = 0; i < x->n_slots; i++) {
         const struct expert_layer * l = &x->layer[i];
-        const struct contingency t =
-            l->kinds ? contingency_of(l->kinds, TOKEN_KINDS, l->n_experts) : (struct contingency){ 0 };
+        const struct contingency t = table_of_kinds(x, l);
         if (t.freedom == 0) { continue; }
         json_t * row = result_row(r);
         result_put_layer(r, row, "layer", i);
         result_put_count(r, row, "selections", t.count);
-        put(r, row, i, &t, &sums);
+        put(r, row, i, &t, sums);
         find_favourites(l, i, favourites);
     }
-    if (sums.layers) {
-        say(r, &sums, question, "kinds_cramers_v", "kinds_cramers_v_by_chance");
+}
+
+static bool show_kinds(struct experts * x, struct result * r) {
+    static const char question[] = "Do kinds of tokens have experts of their own?";
+    struct favourite favourites[TOKEN_KINDS] = { 0 };
+    struct sums sums;
+    x->failed |= !sums_begin(&sums, x);
+    if (x->failed) { return false; }
+    add_kinds(x, r, &sums, favourites);
+    if (sums.n_layers) {
+        put_values(r, &sums, "kinds_");
+        say(r, &sums, question, "");
         show_favourites(x, r, favourites);
         show_counts(x, r);
         result_note(
             r,
-            "Kinds of tokens are told by their texts in the model file's vocabulary: letters after a space begin "
-            "a word, others go on with one. A kind's favourite is the highest of all experts that chance would "
-            "send at least %d of its tokens, so part of its lead is luck.",
-            CONTINGENCY_FEW);
+            "Kinds of tokens are told by their texts in the model file's vocabulary: letters after a space begin a "
+            "word, "
+            "others continue one. Kinds with fewer than %d choices for each expert are left out of the comparison, "
+            "unless fewer than two kinds are left. A kind's favourite is the expert with the highest lead among those "
+            "that chance would choose for it at least %d times, so part of the lead is luck.",
+            CONTINGENCY_FEW, CONTINGENCY_FEW);
     } else {
-        result_answer(r, question, "Not to be told: %s.",
+        result_answer(r, question, "Unknown: %s.",
                       !x->has_tokens   ? "the trace does not have the tokens"
                       : !x->vocabulary ? "the model file is gone, has changed or has no vocabulary"
-                                       : "there is but one kind, or one expert");
+                                       : "there is only one kind of token, or only one expert");
     }
-    return sums.layers > 0;
+    free(sums.layers[0]);
+    return sums.n_layers > 0;
 }
 
 void experts_show_special(struct experts * x, struct result * r) {
@@ -230,10 +349,11 @@ void experts_show_special(struct experts * x, struct result * r) {
     if (any) {
         result_note(
             r,
-            "No probability is given for chi-square: it would need independent selections, but tokens follow each "
-            "other and a token's experts are chosen without replacement. Take Cramer's V against what "
-            "independent choices would give by chance, and in a short run, where most cells expect fewer than "
-            "%d, take neither.",
+            "Cramer's V is the strength of a difference, from 0 to 1. If random: about what V would be if every choice "
+            "were random. Corrected: V without the part that chance explains (Bergsma, 2013); below 0.1 counts as no "
+            "difference, from 0.3 on as a clear one, from 0.5 on as a strong one (Cohen). Too few choices: more than a "
+            "fifth of the table's cells expect fewer than %d (Cochran). No probability is given, because choices are "
+            "not independent: tokens follow each other, and the experts of one token differ.",
             CONTINGENCY_FEW);
     }
 }

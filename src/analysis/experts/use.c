@@ -4,20 +4,22 @@
  */
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "analysis/experts/experts.h"
+#include "analysis/numbers.h"
 #include "analysis/units.h"
 
-enum { TOP = 10, BARS_MAX = 20 /* experts per layer whose shares are drawn */ };
+enum { TOP = 10, BARS_MAX = 20 /* experts per layer whose shares are drawn */, NEVER_SAID = 4, NEVER_SIZE = 1024 };
 
 static const struct result_column columns[] = {
     { "layer", "layer", UNIT_NUMBER },
-    { "selections", "selections", UNIT_COUNT },
+    { "selections", "choices", UNIT_COUNT },
     { "never", "never", UNIT_COUNT },
     { "most_chosen", "most chosen", UNIT_NUMBER },
     { "most_share", "its share", UNIT_SHARE },
-    { "evenness", "evenness", UNIT_SHARE },
+    { "normalised_entropy", "entropy", UNIT_INDEX },
     { "gini", "Gini", UNIT_INDEX },
     { "shares", "shares by expert", UNIT_SHARES },
 };
@@ -25,14 +27,14 @@ static const struct result_column columns[] = {
 static const struct result_column top_columns[] = {
     { "layer", "layer", UNIT_NUMBER },
     { "expert", "expert", UNIT_NUMBER },
-    { "selections", "selections", UNIT_COUNT },
+    { "selections", "choices", UNIT_COUNT },
     { "share", "of the layer's", UNIT_SHARE },
-    { "times_even", "times an even share", UNIT_FACTOR },
+    { "times_even", "times the average", UNIT_FACTOR },
     { "mean_gate", "mean gate weight", UNIT_INDEX },
 };
 
 struct evenness {
-    double entropy, share, gini; /* in bits; as a share of the most possible */
+    double entropy, share, gini; /* in bits; normalised: as a share of the most possible */
     uint64_t never;
     uint32_t most, least;
 };
@@ -72,6 +74,11 @@ static struct evenness evenness_of(const struct expert_layer * l, const struct r
     e.share = l->n_experts > 1 ? e.entropy / log2(n) : 1;
     e.gini = weighted / (n * all);
     return e;
+}
+
+/* The chance to be left out by so many tokens, if each expert were as likely as any other. */
+static double left_out(const struct expert_layer * l) {
+    return pow(1 - fmin(1, (double) l->n_used / l->n_experts), (double) l->rows);
 }
 
 static double mean_gate(const struct expert_use * use) {
@@ -120,7 +127,7 @@ static void add_layer(struct result * r, uint32_t number, const struct expert_la
     result_put_real(r, row, "most_share", ratio(ranked[0].chosen, l->selections));
     result_put_real(r, row, "least_share", ratio(ranked[l->n_experts - 1].chosen, l->selections));
     result_put_real(r, row, "entropy_bits", e->entropy);
-    result_put_real(r, row, "evenness", e->share);
+    result_put_real(r, row, "normalised_entropy", e->share);
     result_put_real(r, row, "gini", e->gini);
     result_put_count(r, row, "expert_bytes", l->slice_bytes);
     put_by_expert(r, row, l, ranked);
@@ -159,7 +166,7 @@ static void add_to_summary(struct summary * s, uint32_t number, const struct exp
     s->selections += l->selections;
     s->expert_bytes += l->slice_bytes * l->n_used;
     s->all_bytes += l->slice_bytes * l->n_experts;
-    s->by_chance += l->n_experts * pow(1 - fmin(1, (double) l->n_used / l->n_experts), (double) l->rows);
+    s->by_chance += l->n_experts * left_out(l);
     if (l->n_experts > s->most_experts) { s->most_experts = l->n_experts; }
     if (s->least_experts == 0 || l->n_experts < s->least_experts) { s->least_experts = l->n_experts; }
     if (l->n_used > s->most_used) { s->most_used = l->n_used; }
@@ -203,32 +210,106 @@ static void say(const struct experts * x, struct result * r, const struct summar
     const struct top * top = &s->top[0];
     const struct expert_layer * first = &x->layer[top->layer];
     const uint64_t shared = shared_bytes(x->subject);
-    char choices[UNITS_SIZE], number[2][UNITS_SIZE], share[3][UNITS_SIZE], bytes[2][UNITS_SIZE], of[UNITS_SIZE] = "";
-    format_share(share[0], s->evenness / (double) s->layers);
+    const double entropy = s->evenness / (double) s->layers;
+    char number[2][UNITS_SIZE], share[2][UNITS_SIZE], bytes[2][UNITS_SIZE], of[UNITS_SIZE] = "";
     if (s->most_experts == s->least_experts) {
         snprintf(of, sizeof of, "%" PRIu32, s->most_experts);
     } else {
         snprintf(of, sizeof of, "%" PRIu32 " to %" PRIu32, s->least_experts, s->most_experts);
     }
-    result_headline(r, "A token goes to %" PRIu32 " of %s experts in %" PRIu64 " layers; use is %s even.", s->most_used,
-                    of, s->layers, share[0]);
-    result_line(r, "bytes", "a token's experts are %s of the %s that all experts have",
+    result_headline(r,
+                    "A token goes to %" PRIu32 " of %s experts in each of %" PRIu64
+                    " layers. Normalised entropy of their use: %.2f.",
+                    s->most_used, of, s->layers, entropy);
+    result_line(r, "bytes", "a token's experts have %s of the %s of all experts",
                 format_bytes(bytes[0], s->expert_bytes), format_bytes(bytes[1], s->all_bytes));
     if (shared) {
         result_line(r, "shared", "%s of shared experts, which every token uses, are not counted here",
                     format_bytes(bytes[0], shared));
     }
     if (s->never) {
-        result_line(r, "never", "%s of %s experts were not chosen; even use would have left out %.1f by chance",
+        result_line(r, "never", "%s of %s experts were never chosen; random choices would leave out %.1f",
                     format_count(number[0], s->never), format_count(number[1], s->experts), s->by_chance);
     }
-    result_answer(
-        r, "Which experts does the router prefer?",
-        "Expert %" PRIu32 " of layer %" PRIu32 " most: it gets %s of its layer's %s choices, an even share is %s. "
-        "Over %" PRIu64 " layers use is %s even (entropy over its maximum), and %s of %s experts were never chosen.",
-        top->expert, top->layer, format_share(share[1], ratio(top->chosen, first->selections)),
-        format_count(choices, first->selections), format_share(share[2], ratio(1, first->n_experts)), s->layers,
-        share[0], format_count(number[0], s->never), format_count(number[1], s->experts));
+    result_answer(r, "Which experts does the router prefer?",
+                  "Expert %" PRIu32 " of layer %" PRIu32
+                  " most: it gets %s of its layer's %s choices, where the average expert gets %s. "
+                  "The normalised entropy of use is %.2f in the mean of %" PRIu64
+                  " layers: 1 would be even use, 0 one expert only.",
+                  top->expert, top->layer, format_share(share[0], ratio(top->chosen, first->selections)),
+                  format_count(number[0], first->selections), format_share(share[1], ratio(1, first->n_experts)),
+                  entropy, s->layers);
+}
+
+/* ---- never chosen ---- */
+
+static const struct result_column never_columns[] = {
+    { "layer", "layer", UNIT_NUMBER }, { "tokens", "tokens routed", UNIT_COUNT },
+    { "never", "never", UNIT_COUNT },  { "of", "of", UNIT_COUNT },
+    { "names", "experts", UNIT_TEXT }, { "by_chance", "each, if random", UNIT_SHARE },
+};
+
+static uint32_t never_of(const struct expert_layer * l, uint32_t * experts) {
+    uint32_t n = 0;
+    for (uint32_t e = 0; e < l->n_experts; e++) {
+        if (expert_chosen(&l->use[e]) == 0) { experts[n++] = e; }
+    }
+    return n;
+}
+
+static void add_never(struct result * r, uint32_t number, const struct expert_layer * l, const uint32_t * experts,
+                      uint32_t n) {
+    char names[NUMBERS_SIZE];
+    json_t * row = result_row(r);
+    json_t * all = json_array();
+    for (uint32_t i = 0; i < n; i++) { json_array_append_new(all, json_integer(experts[i])); }
+    result_put_layer(r, row, "layer", number);
+    result_put_count(r, row, "tokens", l->rows);
+    result_put_count(r, row, "never", n);
+    result_put_count(r, row, "of", l->n_experts);
+    result_put(r, row, "experts", all);
+    result_put_text(r, row, "names", format_numbers(names, experts, n));
+    result_put_real(r, row, "by_chance", left_out(l));
+}
+
+/* Says the first few layers. */
+static size_t say_never_of(char * text, size_t size, uint32_t number, const struct expert_layer * l,
+                           const uint32_t * experts, uint32_t n, bool first) {
+    char names[NUMBERS_SIZE], tokens[UNITS_SIZE];
+    return (size_t) snprintf(text, size, "%s expert%s %s of layer %" PRIu32 " (%s tokens)", first ? "" : ",",
+                             n == 1 ? "" : "s", format_numbers(names, experts, n), number,
+                             format_count(tokens, l->rows));
+}
+
+static void show_never(struct experts * x, struct result * r, const struct summary * s) {
+    static const char question[] = "Which experts were never chosen?";
+    uint32_t * experts = malloc(((size_t) s->most_experts + 1) * sizeof *experts);
+    char text[NEVER_SIZE] = "", never[UNITS_SIZE], all[UNITS_SIZE];
+    size_t used = 0;
+    uint32_t layers = 0, said = 0;
+    result_table(r, "never", "Experts that were never chosen", SHOW_ASKED, never_columns,
+                 sizeof never_columns / sizeof never_columns[0]);
+    x->failed |= !experts;
+    for (uint32_t i = 0; i < x->n_slots && experts; i++) {
+        const struct expert_layer * l = &x->layer[i];
+        const uint32_t n = l->use && l->selections ? never_of(l, experts) : 0;
+        if (n == 0) { continue; }
+        add_never(r, i, l, experts, n);
+        if (layers++ < NEVER_SAID) {
+            used += say_never_of(text + used, sizeof text - used, i, l, experts, n, said++ == 0);
+        }
+    }
+    free(experts);
+    format_count(never, s->never);
+    format_count(all, s->experts);
+    if (layers == 0) {
+        result_answer(r, question, "None: each of the %s experts was chosen at least once.", all);
+    } else if (layers > said) {
+        result_answer(r, question, "%s of %s:%s, and those of %" PRIu32 " more layers.", never, all, text,
+                      layers - said);
+    } else {
+        result_answer(r, question, "%s of %s:%s.", never, all, text);
+    }
 }
 
 static void put_values(struct result * r, const struct summary * s) {
@@ -238,7 +319,7 @@ static void put_values(struct result * r, const struct summary * s) {
     result_put_count(r, v, "experts", s->experts);
     result_put_count(r, v, "never", s->never);
     result_put_real(r, v, "never_by_chance", s->by_chance);
-    result_put_real(r, v, "mean_evenness", s->evenness / (double) s->layers);
+    result_put_real(r, v, "mean_normalised_entropy", s->evenness / (double) s->layers);
     result_put_real(r, v, "mean_gini", s->gini / (double) s->layers);
     result_put_count(r, v, "expert_bytes_per_token", s->expert_bytes);
     result_put_count(r, v, "expert_bytes", s->all_bytes);
@@ -268,11 +349,11 @@ void experts_show_use(struct experts * x, struct result * r) {
     put_values(r, &s);
     if (s.layers) {
         say(x, r, &s);
-        result_note(r,
-                    "Of prompt and generation, every token and every expert that it was sent to; the last layer routes "
-                    "only tokens whose output is asked for. Evenness is the entropy of use over the most there can "
-                    "be: 100 %% where all experts of a layer are used alike. Gini is 0 there, and near 1 where one "
-                    "expert gets all.");
+        show_never(x, r, &s);
+        result_note(
+            r, "Every choice of every token of prompt and generation counts. The last layer routes only tokens whose "
+               "output is asked for. Entropy is normalised: 1 where all experts of a layer are chosen as often, 0 "
+               "where one gets all. The Gini coefficient is 0 and near 1 there.");
     } else {
         result_headline(r, "No layer's choice names an expert that it has.");
         result_absent(r);

@@ -187,8 +187,8 @@ static void answer(const struct gap_shares * s, struct result * r) {
     const double share = ratio(s->sequential.accesses, s->all.accesses);
     const char * word = share >= 0.95 ? "Yes" : share <= 0.05 ? "No" : "Partly";
     result_answer(r, "Are weights read in the order of the file?",
-                  "%s: %s of the accesses begin where the one before ended, %s within 128 KiB of it, %s elsewhere; the "
-                  "last are %s of the bytes.",
+                  "%s: %s of the accesses begin where the one before ended, %s within 128 KiB of it, and %s elsewhere. "
+                  "Those elsewhere read %s of the bytes.",
                   word, format_share(sequential, share), format_share(near, ratio(s->near.accesses, s->all.accesses)),
                   format_share(random, ratio(s->random.accesses, s->all.accesses)),
                   format_share(bytes, ratio(s->random.bytes, s->all.bytes)));
@@ -199,24 +199,26 @@ void gaps_tell(const struct gaps * g, struct result * r) {
     result_table(r, "order", NULL, SHOW_ALWAYS, kind_columns, sizeof kind_columns / sizeof kind_columns[0]);
     add_kinds(r, &s);
     if (s.all.accesses == 0) { return; }
-    result_note(r,
-                "An access is one operand of one executed operation, or one expert of it; prompt and generation. The "
-                "gap before it: where it begins in the file, less where the one before in the same file ended.");
+    result_note(
+        r, "An access is one operand of one executed operation, or one expert of it, in prompt and generation. The gap "
+           "before an access is the distance from the end of the one before to its beginning, in the same file.");
     if (g->copied) {
         result_note(r,
-                    "Some weights were copied out of the file when they were loaded (repacked): their accesses count "
-                    "where they came from, and read the copy.");
+                    "Some weights were copied out of the file when they were loaded (repacked). They are read from the "
+                    "copy, but counted at their place in the file.");
     }
-    if (g->approximate) { result_note(r, "Of some accesses only the bounds are known; their gaps are from there."); }
+    if (g->approximate) {
+        result_note(r, "Of some accesses only the bounds are known; their gaps are measured from these.");
+    }
     answer(&s, r);
 }
 
 void gaps_tell_parts(const struct gaps * g, struct result * r) {
-    result_table(r, "components", "Each part of the model: only its own accesses, one after the other", SHOW_ASKED,
+    result_table(r, "components", "By part of the model: gaps between accesses of the same part", SHOW_ASKED,
                  part_columns, sizeof part_columns / sizeof part_columns[0]);
     add_shares(r, g, GAP_ALL);
     for (int i = 0; i < GAP_ALL; i++) { add_shares(r, g, i); }
-    result_table(r, "gaps", "The gaps before all accesses", SHOW_ASKED, bin_columns,
+    result_table(r, "gaps", "Gaps before accesses", SHOW_ASKED, bin_columns,
                  sizeof bin_columns / sizeof bin_columns[0]);
     add_bins(r, g, GAP_ALL, false);
     result_table(r, "gaps_by_component", NULL, SHOW_NEVER, component_bin_columns,

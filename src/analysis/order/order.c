@@ -66,22 +66,22 @@ static const char * sameness(const struct comparison * c) {
     if (c->tensors.identical < c->compared) { return "The order in which weights are read differs between tokens. "; }
     return c->slices.identical == c->compared
                ? "Every generated token reads the same weights in the same order. "
-               : "Every generated token reads the same tensors in the same order, but other experts' slices. ";
+               : "Every generated token reads the same tensors in the same order, but not the same experts. ";
 }
 
 static void set_headline(struct state * s, struct result * r) {
     const struct gap_shares g = gap_shares(&s->gaps.counts[GAP_ALL]);
     char sequential[UNITS_SIZE], near[UNITS_SIZE], random[UNITS_SIZE];
     if (g.all.accesses == 0) {
-        result_headline(r, "Neither a prompt nor a generated token read weights of a file one after the other.");
+        result_headline(r, "No prompt and no generated token read two weights of a file, so there is no order.");
         result_absent(r);
         return;
     }
-    result_headline(r, "%sIn the file, %s of the accesses go on where the one before ended, %s are near it, %s jump.",
-                    sameness(&s->tokens.comparison),
-                    format_share(sequential, ratio(g.sequential.accesses, g.all.accesses)),
-                    format_share(near, ratio(g.near.accesses, g.all.accesses)),
-                    format_share(random, ratio(g.random.accesses, g.all.accesses)));
+    result_headline(
+        r, "%sOf the reads, %s continue in the file where the one before ended, %s begin near that place, %s jump.",
+        sameness(&s->tokens.comparison), format_share(sequential, ratio(g.sequential.accesses, g.all.accesses)),
+        format_share(near, ratio(g.near.accesses, g.all.accesses)),
+        format_share(random, ratio(g.random.accesses, g.all.accesses)));
 }
 
 static void finish(void * state, struct result * r) {

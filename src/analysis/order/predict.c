@@ -79,17 +79,15 @@ static const struct predictor {
     const char * name;
     const char * label;
 } predictors[PREDICTORS] = {
-    [GUESS_LAST] = { "last", "last occurrence" },
-    [GUESS_FROZEN] = { "last_frozen", "last occurrence, not learning on" },
-    [GUESS_MARKOV_1] = { "markov_1", "order-1 Markov" },
-    [GUESS_MARKOV_2] = { "markov_2", "order-2 Markov" },
+    [GUESS_LAST] = { "last", "last occurrence" },        [GUESS_FROZEN] = { "last_frozen", "last occurrence, frozen" },
+    [GUESS_MARKOV_1] = { "markov_1", "order-1 Markov" }, [GUESS_MARKOV_2] = { "markov_2", "order-2 Markov" },
     [GRAPH] = { "graph", "the graph's own order" },
 };
 
 static const struct result_column columns[] = {
-    { "label", "what guesses", UNIT_TEXT }, { "tensor_share", "next tensor", UNIT_SHARE },
-    { "tensor_met", "95 %", UNIT_TEXT },    { "slice_share", "next slice", UNIT_SHARE },
-    { "slice_met", "95 %", UNIT_TEXT },     { "slice_bytes_share", "of bytes", UNIT_SHARE },
+    { "label", "predictor", UNIT_TEXT }, { "tensor_share", "next tensor", UNIT_SHARE },
+    { "tensor_met", "95 %", UNIT_TEXT }, { "slice_share", "next slice", UNIT_SHARE },
+    { "slice_met", "95 %", UNIT_TEXT },  { "slice_bytes_share", "of bytes", UNIT_SHARE },
 };
 
 /* The scores of a predictor, and over how many accesses and bytes. */
@@ -158,16 +156,14 @@ static void answer(const struct prediction * p, struct result * r) {
     const struct scored learnt = scored(p, learner, true);
     const bool met = meets(&slices) || meets(&learnt);
     char by_tensor[UNITS_SIZE], by_slice[UNITS_SIZE], by_learner[UNITS_SIZE];
-    const char * word = met               ? "Yes"
-                        : meets(&tensors) ? "Which tensor, yes; which expert's slice, not well enough"
-                                          : "No";
-    result_answer(r, "Can the next access be predicted?",
-                  "%s: the graph's own order is right about %s of the next tensors and %s of the next slices. Without "
-                  "the graph the best, %s, is right about %s of the slices. The goal of 95 %% is %s.",
-                  word, format_share(by_tensor, ratio(tensors.score.hits, tensors.accesses)),
-                  format_share(by_slice, ratio(slices.score.hits, slices.accesses)), predictors[learner].label,
-                  format_share(by_learner, ratio(learnt.score.hits, learnt.accesses)),
-                  goal_words(meets(&tensors), met));
+    const char * word = met ? "Yes" : meets(&tensors) ? "Which tensor, yes; which expert, not well enough" : "No";
+    result_answer(
+        r, "Can the next read be predicted?",
+        "%s: the graph's own order predicts %s of the next tensors and %s of the next slices. The best predictor "
+        "without the graph, %s, gets %s of the slices right. The goal of 95 %% is %s.",
+        word, format_share(by_tensor, ratio(tensors.score.hits, tensors.accesses)),
+        format_share(by_slice, ratio(slices.score.hits, slices.accesses)), predictors[learner].label,
+        format_share(by_learner, ratio(learnt.score.hits, learnt.accesses)), goal_words(meets(&tensors), met));
 }
 
 static void add_lines(const struct prediction * p, struct result * r) {
@@ -179,15 +175,14 @@ static void add_lines(const struct prediction * p, struct result * r) {
     const struct difference * wrong = p->graph_tensors.first.access ? &p->graph_tensors.first : &p->graph_slices.first;
     if (!wrong->access) { return; }
     char * text = difference_text(wrong, p->subject, p->graph_tensors.first.access ? NULL : p->slices);
-    if (text) { result_line(r, "", "first wrong at %s", text); }
+    if (text) { result_line(r, "", "first mistake: %s", text); }
     r->failed |= !text;
     free(text);
 }
 
 void prediction_tell(const struct prediction * p, struct result * r) {
     put_values(p, r);
-    result_table(r, "prediction", "What is read next, guessed", SHOW_ALWAYS, columns,
-                 sizeof columns / sizeof columns[0]);
+    result_table(r, "prediction", "Predicting the next read", SHOW_ALWAYS, columns, sizeof columns / sizeof columns[0]);
     r->failed |= p->failed;
     if (p->by_slice.accesses == 0) { return; }
     for (int i = 0; i < PREDICTORS; i++) { add_predictor(p, r, i); }
@@ -195,14 +190,19 @@ void prediction_tell(const struct prediction * p, struct result * r) {
     char trained[UNITS_SIZE], counted[UNITS_SIZE];
     result_note(
         r,
-        "Guesses: learnt from the first half of the generated tokens (%s), scored on the other (%s). Last occurrence: "
-        "what followed this access the last time; learning on while it is scored, or not. Order-1 Markov: what "
-        "followed it most often; order-2: what followed it and the one before it. The graph is known before it "
-        "is computed; which experts it will choose is not, and those of the token before are the guess.",
+        "Predictors learn from the first half of the generated tokens (%s) and are scored on the second (%s). Last "
+        "occurrence predicts what followed this read the last time; it learns on while it is scored, unless it is "
+        "frozen. "
+        "Order-1 Markov predicts what followed this read most often, order-2 what followed it and the one before it. "
+        "The "
+        "graph is known before it is computed, but not which experts it will choose: it predicts those of the token "
+        "before. "
+        "The goal is 95 %%.",
         format_count(trained, p->trained), format_count(counted, p->scored));
     if (p->by_slice.pairs.full || p->by_slice.triples.full) {
-        result_note(r, "There were more different transitions than are learnt (%d): Markov may be better than shown.",
-                    TRANSITIONS_MAX);
+        result_note(
+            r, "There were more transitions than are kept (%d), so the Markov predictors may be better than shown.",
+            TRANSITIONS_MAX);
     }
     answer(p, r);
 }

@@ -119,9 +119,9 @@ void reorder_close(struct reorder * o, uint32_t evaluation) {
 /* ---- telling ---- */
 
 static const struct result_column columns[] = {
-    { "label", "order of the operations", UNIT_TEXT },
-    { "gap_bytes", "gaps of a token", UNIT_BYTES },
-    { "share", "of actual", UNIT_SHARE },
+    { "label", "order of operations", UNIT_TEXT },
+    { "gap_bytes", "gaps/token", UNIT_BYTES },
+    { "share", "of the actual", UNIT_SHARE },
 };
 
 static void add_order(const struct reorder * o, struct result * r, const char * order, const char * label,
@@ -149,9 +149,9 @@ static void answer(const struct reorder * o, struct result * r) {
     char saved[UNITS_SIZE], actual[UNITS_SIZE];
     const double share = 1 - ratio(o->best, o->actual);
     const char * question = "Would another order of operations help?";
-    const char * why = "What is left follows from dependencies and from the order of tensors in the file.";
+    const char * why = "The rest follows from dependencies and from the order of tensors in the file.";
     if (o->best == o->actual) {
-        result_answer(r, question, "No: the order in which they are computed is %s. %s",
+        result_answer(r, question, "No: the actual order is %s. %s",
                       o->inexact ? "as good as the best legal one that was found" : "already the best legal one", why);
     } else {
         result_answer(r, question, "%s: %s shortens the gaps of a token, %s in all, by %s. %s",
@@ -164,9 +164,9 @@ static void answer(const struct reorder * o, struct result * r) {
 void reorder_tell(const struct reorder * o, struct result * r) {
     r->failed |= o->failed;
     put_values(o, r);
-    result_table(r, "reorder", "If independent operations changed places", SHOW_ALWAYS, columns,
+    result_table(r, "reorder", "If independent operations were reordered", SHOW_ALWAYS, columns,
                  sizeof columns / sizeof columns[0]);
-    if (o->too_large) { result_note(r, "The graph is too large to look for other orders of its operations."); }
+    if (o->too_large) { result_note(r, "The graph is too large for other orders of its operations to be tried."); }
     if (!o->sampled) { return; }
     add_order(o, r, "actual", "as they were computed", o->actual);
     add_order(o, r, "best", o->inexact ? "the best legal order found" : "the best legal order", o->best);
@@ -174,12 +174,14 @@ void reorder_tell(const struct reorder * o, struct result * r) {
     char tokens[UNITS_SIZE];
     result_note(
         r,
-        "Changing places: the gaps of a token are the sum of all between its reads of weights, forwards and "
-        "backwards; the mean over generated tokens, evenly spaced (%s). An order is legal where every operation "
-        "comes after those whose results it reads, and reads and writes of a KV cache keep their order. %s One "
-        "pass skips only what no read touches, and no order can have smaller gaps.",
+        "Reordering: the gaps of a token are those between its reads of weights, forwards and backwards, added up; the "
+        "figures are means over %s generated tokens, evenly spaced. An order is legal if every operation comes after "
+        "those "
+        "whose results it reads, and if reads and writes of a KV cache keep their order. %s One pass in file order "
+        "skips "
+        "only what no read touches. No order can have smaller gaps.",
         format_count(tokens, o->sampled),
-        o->inexact ? "Some independent parts were too large to try all orders: there, the nearest came next."
-                   : "All of them were tried, so the best is exact.");
+        o->inexact ? "Some independent parts were too large to try every order; there, the nearest read comes next."
+                   : "All legal orders were tried, so the best is exact.");
     if (o->actual) { answer(o, r); }
 }

@@ -74,9 +74,9 @@ char * difference_text(const struct difference * d, const struct subject * subje
                        const struct order_slices * slices) {
     char expected[SLICE_TEXT], actual[SLICE_TEXT];
     char * text = NULL;
-    if (asprintf(&text, "token %" PRIu32 ", access %" PRIu32 ": %s was expected, %s came",
+    if (asprintf(&text, "token %" PRIu32 ", read %" PRIu32 ": %s instead of %s",
                  subject->evaluations[d->evaluation].token_first, d->access,
-                 name_of(expected, subject, slices, d->expected), name_of(actual, subject, slices, d->actual)) < 0) {
+                 name_of(actual, subject, slices, d->actual), name_of(expected, subject, slices, d->expected)) < 0) {
         return NULL;
     }
     return text;
@@ -128,7 +128,7 @@ static void add_difference(struct result * r, const char * label, const struct d
                            const struct subject * subject, const struct order_slices * slices) {
     if (!d->access) { return; }
     char * text = difference_text(d, subject, slices);
-    if (text) { result_line(r, label, "first at %s", text); }
+    if (text) { result_line(r, label, "first difference: %s", text); }
     r->failed |= !text;
     free(text);
 }
@@ -145,16 +145,17 @@ static void answer(const struct comparison * c, struct result * r) {
                       "Yes: %s of %s generated tokens read the same weights in the same order as the token before.",
                       all, all);
     } else if (c->tensors.identical == c->compared) {
-        result_answer(r, question,
-                      "Of tensors, yes: %s of %s generated tokens read the same ones in the same order as the token "
-                      "before. Of slices (each expert's by itself), no: %s of %s; %s of the slices are the same in the "
-                      "same operand.",
-                      tensors, all, slices, all, share);
+        result_answer(
+            r, question,
+            "Of tensors, yes: %s of %s generated tokens read the same ones in the same order as the token "
+            "before. Of slices (each expert by itself), no: %s of %s read the same ones; %s of the slices are "
+            "those of the token before.",
+            tensors, all, slices, all, share);
     } else {
         result_answer(
             r, question,
-            "No: %s of %s generated tokens read the same tensors in the same order as the token before, %s the "
-            "same slices.",
+            "No: %s of %s generated tokens read the same tensors in the same order as the token before, and %s "
+            "the same slices.",
             tensors, all, slices);
     }
 }
@@ -170,13 +171,14 @@ void same_tell(const struct comparison * c, const struct subject * subject, cons
     add_difference(r, "", &c->tensors.first, subject, NULL);
     format_count(identical, c->slices.identical);
     if (c->slices.identical == c->compared) {
-        result_line(r, "slices", "%s of %s the same slices", identical, all);
+        result_line(r, "slices", "%s of %s read the same slices too", identical, all);
     } else {
-        result_line(r, "slices", "%s of %s the same slices; %s of all slices are those of the token before", identical,
-                    all, format_share(share, ratio(c->slices.same, c->slices.positions)));
+        result_line(r, "slices", "%s of %s read the same slices too; %s of all slices are those of the token before",
+                    identical, all, format_share(share, ratio(c->slices.same, c->slices.positions)));
     }
     add_difference(r, "", &c->slices.first, subject, slices);
-    result_note(r, "A slice is what one access reads: a whole tensor, or one expert's part of it. Which rows of an "
-                   "embedding are read is left out where slices are compared or guessed: the token itself says it.");
+    result_note(
+        r, "A slice is what one access reads: a whole tensor, or one expert's part of it. Rows of an embedding are not "
+           "compared or predicted, because the token itself tells which ones are read.");
     answer(c, r);
 }

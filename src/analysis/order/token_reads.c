@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/order/layer_kinds.h"
 #include "analysis/units.h"
 
 enum { WORDS_MAX = 1 << 22 }; /* kept in all streams: 16 MiB; real ones take a few thousand each */
@@ -132,6 +133,16 @@ void token_reads_end(struct token_reads * t) {
 
 /* ---- telling ---- */
 
+/* What the last token read that was kept. NULL: none was. */
+static const struct sequence * last_sequence(const struct token_reads * t) {
+    const struct sequence * last = NULL;
+    for (uint32_t i = 0; i < t->n_streams; i++) {
+        const struct stream * s = &t->streams[i];
+        if (s->begun && (!last || s->before.evaluation > last->evaluation)) { last = &s->before; }
+    }
+    return last;
+}
+
 void token_reads_tell(struct token_reads * t, struct result * r) {
     token_reads_end(t);
     prediction_end(&t->prediction);
@@ -139,6 +150,8 @@ void token_reads_tell(struct token_reads * t, struct result * r) {
     result_put_count(r, result_values(r), "generated_evaluations", t->generated);
     if (t->failed) { return; }
     same_tell(&t->comparison, t->subject, &t->slices, r);
+    const struct sequence * last = last_sequence(t);
+    if (last) { layer_kinds_tell(t->subject, last, r); }
     prediction_tell(&t->prediction, r);
     reorder_tell(&t->reorder, r);
     if (t->subject->phase[TAT_PHASE_GENERATE].tokens > t->subject->phase[TAT_PHASE_GENERATE].evaluations) {
