@@ -11,6 +11,7 @@
 
 #include "cli/access_options.h"
 #include "cli/command.h"
+#include "cli/export_experts.h"
 #include "cli/units.h"
 #include "export/file_replace.h"
 #include "export/perfetto_size.h"
@@ -26,6 +27,7 @@ struct options {
     uint64_t unit;     /* of references */
     uint64_t max_size; /* of a Perfetto trace; 0: not given */
     const struct reference_format * reference_format;
+    struct export_experts experts;
     const char * path; /* NULL: standard output */
 };
 
@@ -47,6 +49,7 @@ static const struct argp_option table[] = {
       2 },
     { "unit", KEY_UNIT, "UNIT", 0,
       "With --references: slice, expert, page or a size, as in `tat report`. Default: slice", 2 },
+    EXPERT_OPTIONS,
     ACCESS_OPTIONS,
     { 0 },
 };
@@ -84,6 +87,18 @@ static const struct reference_format * reference_format_of(const struct options 
 
 static void complete(struct options * o, struct argp_state * state) {
     const struct access_request * request = &o->access.request;
+    if (o->experts.what) {
+        if (o->references || o->unit) { argp_error(state, "--references and --unit do not go with experts"); }
+        const char * suffix = o->path ? strrchr(o->path, '.') : NULL;
+        const bool jsonl = !o->format_name && suffix && strcmp(suffix, ".jsonl") == 0;
+        export_experts_complete(&o->experts, &o->access, jsonl ? "jsonl" : o->format_name, state);
+        return;
+    }
+    if (o->experts.memory || o->experts.per_layer) {
+        argp_error(state, "--memory and --per-layer need --expert-mask or --override-tensor");
+    }
+    if (o->experts.n_traces > 1) { argp_error(state, "name only one trace"); }
+    o->access.trace = o->experts.traces[0];
     if (!o->references) {
         o->format = format_of(o, state);
         if (o->unit) { argp_error(state, "--unit needs --references"); }
@@ -120,8 +135,10 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
             }
             return 0;
         case ARGP_KEY_SUCCESS: complete(o, state); return 0;
-        default: return access_options_parse(&o->access, key, argument, state);
+        default: break;
     }
+    const error_t status = export_experts_parse(&o->experts, key, argument, state);
+    return status == ARGP_ERR_UNKNOWN ? access_options_parse(&o->access, key, argument, state) : status;
 }
 
 /* ---- records ---- */
@@ -233,6 +250,9 @@ static int run(int argc, char ** argv) {
     access_options_begin(&options.access);
     command_parse(&cmd_export, parse, argc, argv, 0, &options);
     signal(SIGPIPE, SIG_DFL); /* "| head" ends us quietly, whoever started us */
+    if (options.experts.what) {
+        return export_experts(&options.experts, options.path, &error) == 0 ? 0 : command_fail(&cmd_export, &error);
+    }
     struct tat_trace * trace = access_options_open(&options.access, &error);
     if (!trace) { return command_fail(&cmd_export, &error); }
     int status = check_size(&options, trace, &error);
@@ -249,7 +269,7 @@ static int run(int argc, char ** argv) {
 const struct command cmd_export = {
     .name = "export",
     .summary = "write access records as CSV, JSON lines, binary or a timeline",
-    .arguments = "[TRACE]",
+    .arguments = "[TRACE...]",
     .description =
         "Writes the access records of a trace for other programs: spreadsheets, databases, pandas, numpy, Perfetto. "
         "doc/format.md describes the columns and binary fields. Records are streamed, so a trace can be of any length. "
@@ -259,7 +279,9 @@ const struct command cmd_export = {
                 "  tat export -o accesses.bin RUN          and accesses.bin.json, for numpy\n"
                 "  tat export --kinds kv --heads -o kv.csv  the KV cache by head\n"
                 "  tat export -o run.perfetto --tokens 6:20  for ui.perfetto.dev\n"
-                "  tat export --references -o run.oracleGeneral  for libCacheSim",
+                "  tat export --references -o run.oracleGeneral  for libCacheSim\n"
+                "  tat export --expert-counts RUN RUN      the use of experts in two runs, added up\n"
+                "  llama-server -ngl 99 -ot \"$(tat export --override-tensor --memory 8G)\" ...",
     .options = table,
     .run = run,
 };

@@ -203,6 +203,30 @@ END
     [ -z "$stderr" ]
 }
 
+@test "export: experts: counts of several runs are added, what does not go with them" {
+    [ "$("$TAT" export --expert-counts "$TRACE" | head -1)" = "layer,expert,count" ]
+    "$TAT" export --expert-counts -o once.csv "$TRACE"
+    "$TAT" export --expert-counts --phases prompt -o prompt.csv "$TRACE"
+    "$TAT" export --expert-counts --phases generate -o generate.csv "$TRACE"
+    "$TAT" export --expert-counts "$TRACE" "$TRACE" > twice.csv
+    merged() { awk -F, 'NR == FNR || FNR > 1 { if (FNR == 1) print; else n[$1 "," $2] += $3 } END { for (k in n) print k "," n[k] }' \
+        "$@" | sort; }
+    cmp <(merged once.csv once.csv) <(sort twice.csv)
+    cmp <(merged prompt.csv generate.csv) <(sort once.csv)
+    "$TAT" export --expert-counts -o counts.jsonl "$TRACE"
+    [ "$(head -1 counts.jsonl | cut -c1-21)" = '{"layer":0,"expert":0' ]
+    for wrong in "--expert-counts --tokens 1" "--expert-counts -f bin" "--expert-counts --memory 1M" "--expert-mask" \
+        "--expert-mask --memory 1M --per-layer 2" "--override-tensor" "--override-tensor --memory 1M -f csv" "--memory 1M" \
+        "--expert-counts --expert-mask --per-layer 1" "--expert-mask --per-layer 0" "--expert-mask --memory x" \
+        "--expert-counts --references" "$TRACE"; do
+        run "$TAT" export $wrong "$TRACE"
+        [ "$status" -eq 2 ]
+    done
+    run "$TAT" export --override-tensor --memory 100G "$TRACE"
+    [ "$status" -eq 1 ]
+    [ "$output" = "tat export: the experts of all layers fit, so llama.cpp needs no rule" ]
+}
+
 @test "export: references, by the end of the file's name, and what does not go with them" {
     "$TAT" export --references -o refs.csv "$TRACE" 2> said
     grep -q "reads of .* objects in refs.csv" said

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Any blocks as a trace, written in every format that `tat dump' and `tat export' have. Attention by head keeps the
- * bytes. Run as
+ * Any blocks as a trace, written in every format that `tat dump' and `tat export' have, experts included. Attention by
+ * head keeps the bytes. Run as
  *
  *     fuzz_export -max_len=20000 -rss_limit_mb=1024 -timeout=10 CORPUS
  */
@@ -11,9 +11,11 @@
 #include "blocks.h"
 #include "export/access_stream.h"
 #include "export/block_text.h"
+#include "export/expert_plan.h"
 #include "format/access_heads.h"
+#include "short.h"
 
-enum { RECORDS_MOST = 1 << 14, GRAPHS_MOST = 4 }; /* a small trace may stand for any number */
+enum { EXPORTED_MOST = 1 << 14, GRAPHS_MOST = 4 }; /* a small trace may stand for any number */
 
 int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size);
 
@@ -40,7 +42,7 @@ static bool add(const struct tat_access * records, size_t count, void * user) {
 static void split(const struct tat_trace * trace) {
     struct tat_error error;
     uint32_t count;
-    struct sums s = { .heads = tat_access_heads_new(trace, &error), .left = RECORDS_MOST };
+    struct sums s = { .heads = tat_access_heads_new(trace, &error), .left = EXPORTED_MOST };
     tat_trace_evaluations(trace, &count);
     /* One that was ended may be in the middle of an operand. */
     if (s.heads && tat_trace_expand(trace, 0, count, add, &s, &error) == 0 && s.whole != s.parts) { abort(); }
@@ -49,7 +51,7 @@ static void split(const struct tat_trace * trace) {
 
 static void export(const struct tat_trace * trace, const struct access_format * format, bool heads, FILE * out) {
     static struct access_writer writer;
-    const struct access_request request = { .filter = ACCESS_FILTER_ALL, .heads = heads, .limit = RECORDS_MOST };
+    const struct access_request request = { .filter = ACCESS_FILTER_ALL, .heads = heads, .limit = EXPORTED_MOST };
     struct tat_error error = { 0 };
     access_writer_begin(&writer, format, trace, out, "out");
     if (access_stream(&request, trace, &writer, &error) != 0 && !*error.message) { abort(); }
@@ -65,6 +67,22 @@ static void show(const struct tat_trace * trace, FILE * out) {
     }
 }
 
+static void plan(const struct tat_trace * trace, FILE * out) {
+    struct expert_counts counts = { 0 };
+    struct expert_plan p;
+    struct tat_error error = { 0 };
+    if (expert_counts_add(&counts, trace, NULL, "trace", &error) == 0) {
+        expert_counts_write(&counts, true, out, "out", &error);
+        expert_mask_write(&counts, 1 << 20, 0, false, out, "out", &p, &error);
+        if (p.kept_bytes > 1 << 20 || p.kept > p.all || p.kept_choices > p.choices) { abort(); }
+        expert_mask_write(&counts, 0, 2, false, out, "out", &p, &error);
+        expert_rules_write(&counts, 1 << 10, out, "out", &p, &error);
+    } else if (!*error.message) {
+        abort();
+    }
+    expert_counts_free(&counts);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size) {
     struct trace_builder b;
     struct tat_trace * trace = open_blocks(&b, data, size);
@@ -76,6 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size) {
     export(trace, &access_jsonl, false, out);
     export(trace, &access_bin, true, out);
     show(trace, out);
+    if (is_short(trace)) { plan(trace, out); }
     fclose(out);
     tat_trace_close(trace);
     tb_free(&b);

@@ -277,9 +277,11 @@ def kind_tables(layers, kinds, routed):
     for number, layer in layers.items():
         table = {kind: Counter(e for c in layer.choices if kinds.get(c.token) == kind for e in c.ids) for kind in KINDS}
         rows = [[table[kind][e] for e in range(layer.experts)] for kind in KINDS]
-        test = contingency([row for row in rows if sum(row) >= 5 * layer.experts]) or contingency(rows)
+        compared = [row for row in rows if sum(row) >= 5 * layer.experts]  # kinds that are not too rare
+        compared = compared if contingency(compared) else rows
+        test = contingency(compared)
         if test:
-            tests.append({"layer": number, "selections": sum(map(sum, rows)), **test})
+            tests.append({"layer": number, "selections": sum(map(sum, compared)), **test})
         counts += [{"layer": number, "kind": kind, "counts": row} for kind, row in zip(KINDS, rows) if sum(row)]
         for kind, row in zip(KINDS, rows) if test else []:
             for e in range(layer.experts):

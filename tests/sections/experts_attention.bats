@@ -73,6 +73,18 @@ check() {
     check "$trace"
 }
 
+@test "export: counts of experts, masks, and rules that llama.cpp obeys" {
+    traced "$HOST_DIR/fake_host1" -g 40 "$toy"
+    python3 "$BATS_TEST_DIRNAME/check_export.py" "$TAT" "$trace"
+    of_model random-gpt-oss.gguf -n 8
+    python3 "$BATS_TEST_DIRNAME/check_export.py" "$TAT" "$trace"
+    of_model random-deepseek2.gguf -n 8
+    half=$("$TAT" export --expert-mask --per-layer 1 "$trace" | awk -F, 'NR > 1 { n += $4 } END { print int(n / 2) }')
+    rules=$("$TAT" export --override-tensor --memory "$half" "$trace")
+    "$LLAMA/llama-completion" -m "$model" -p "$prompt" -n 1 -no-cnv -t 2 -lv 5 -ot "$rules" > "$trace.log" 2>&1 < /dev/null
+    python3 "$BATS_TEST_DIRNAME/check_export.py" "$TAT" "$trace" "$trace.log"
+}
+
 @test "sections: several sequences at once" {
     local sentence="The quick brown fox jumps over the lazy dog"
     of_sequences "$moe" -s 3 -n 6 -u 16 -a 0 "$sentence"
