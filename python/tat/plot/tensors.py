@@ -36,7 +36,8 @@ def _of_table(table: pd.DataFrame, key: str, what: Axis) -> Bars:
     )
     names = [f"{t}, expert {e}" if e is not None else str(t) for t, e in zip(table["tensor"], experts, strict=True)]
     texts = [
-        f"{say(float(row['reads_per_byte']), 'factor')} reads of each byte, {say(float(row['bytes']), 'bytes')}, {say(float(row['tensor_ns']), 'ns')}"
+        f"{say(float(row['reads_per_byte']), 'factor')} reads of each byte, {say(float(row['bytes']), 'bytes')}, "
+        f"{say(float(row['tensor_ns']), 'ns')}"
         for _, row in table.iterrows()
     ]
     return _bars(names, floats(table[key]), what, texts)
