@@ -71,7 +71,7 @@ recounted() {
 
 @test "a mixture of experts" {
     of_model $moe -n 3
-    recounted "$trace" --memory 150000000 -- --unit expert
+    recounted "$trace" --memory 150000000 --disk 2000000000 -- --unit expert
 }
 
 @test "a model in three files" {
@@ -82,7 +82,7 @@ recounted() {
 @test "biases of experts, latent attention and shared experts, recurrent state" {
     for name in gpt-oss deepseek2 qwen2moe mamba; do
         of_model "random-$name.gguf" -n 4
-        recounted "$trace"
+        recounted "$trace" --disk 20000000
     done
 }
 

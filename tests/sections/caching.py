@@ -20,6 +20,7 @@ from recount import count_figures, differing_section, report  # first: it finds 
 
 from accesses import APPROXIMATE, NO_EXPERT, STRIDED
 from facts import Facts, grouped, ratio, unique_bytes
+from lead import lead
 from policies import NEVER, ONLINE, POLICIES, TITLES, least_read_again, next_reads
 from read_trace import COPY, FILE, STATE, WEIGHT
 from timeline import GENERATE
@@ -472,6 +473,11 @@ def expected(facts, memory=0, disk=0, unit="slice", shown=()):
                 in_rate(1 / compute),
             ])  # fmt: skip
             notes.append(in_time(1e9 * compute))
+            if unit == "slice":
+                lead_tables, lead_answers, lead_notes = lead(counted, cache, told, disk, compute, fastest)
+                tables |= lead_tables
+                answers += lead_answers
+                notes += lead_notes
         else:
             answers.append([
                 cache, rate(again[0]), rate(again[1]), TITLES[fastest], rate(again[2]), in_rate(1 / compute), "2G/s"

@@ -16,6 +16,7 @@ static void drop(struct caching * s) {
     cache_string_free(&s->string);
     working_set_free(&s->working_set);
     references_free(&s->references);
+    course_free(&s->course);
     free(s);
 }
 
@@ -23,13 +24,15 @@ static void * begin(const struct subject * subject) {
     struct caching * s = calloc(1, sizeof *s);
     if (!s) { return NULL; }
     s->subject = subject;
-    if (references_begin(&s->references, subject)) { return s; }
+    if (references_begin(&s->references, subject) && course_begin(&s->course, &s->references)) { return s; }
     drop(s);
     return NULL;
 }
 
 static void feed(void * state, const struct tat_access * records, size_t count) {
-    references_feed(&((struct caching *) state)->references, records, count);
+    struct caching * s = state;
+    references_feed(&s->references, records, count);
+    course_feed(&s->course, records, count);
 }
 
 /* ---- over time ---- */
@@ -254,7 +257,8 @@ static bool answer(struct caching * s, struct result * r) {
     caching_savings(s, r);
     caching_speed(s, r);
     caching_curves(s, r);
-    const bool good = caching_reuse(s, r) && working_set_find(&s->references, &s->working_set) && add_over_time(s, r);
+    const bool good = caching_lead(s, r) && caching_reuse(s, r) && working_set_find(&s->references, &s->working_set) &&
+                      add_over_time(s, r);
     if (good) {
         working_set_tables(&s->working_set, s->weight_bytes, r);
         working_set_answer(&s->working_set, s->weight_bytes, r);
@@ -266,7 +270,8 @@ static bool answer(struct caching * s, struct result * r) {
 static void finish(void * state, struct result * r) {
     struct caching * s = state;
     references_end(&s->references);
-    if (s->references.failed) {
+    course_end(&s->course);
+    if (s->references.failed || s->course.failed) {
         r->failed = true;
     } else if (s->references.refs.count == 0) {
         result_headline(r, "Neither a prompt nor a generated token read a weight.");

@@ -5,6 +5,7 @@
 #ifndef TAT_ANALYSIS_CACHING_CACHING_H
 #define TAT_ANALYSIS_CACHING_CACHING_H
 
+#include "analysis/caching/course.h"
 #include "analysis/caching/outcomes.h"
 #include "analysis/caching/working_set.h"
 #include "analysis/result.h"
@@ -20,6 +21,7 @@ struct reads_in_all {
 struct caching {
     const struct subject * subject;
     struct references references;
+    struct course course;
     struct cache_string string;
     struct outcomes outcomes;
     struct working_set working_set;
@@ -46,6 +48,12 @@ unsigned caching_min(const struct caching * s);
 unsigned caching_best(const struct caching * s, unsigned size,
                       double (*figure)(const struct caching * s, struct outcome));
 
+/* The one that reads least again for generated tokens. */
+unsigned caching_least_again(const struct caching * s, unsigned size);
+
+/* A generated token takes, as measured. 0: unknown. */
+double caching_compute_seconds(const struct caching * s);
+
 /* The size that sentences are about, and its name. */
 unsigned caching_told(const struct caching * s, char text[static 2 * UNITS_SIZE]);
 
@@ -66,6 +74,7 @@ void caching_by_size(const struct caching * s, struct result * r, const struct b
 
 void caching_savings(const struct caching * s, struct result * r);
 void caching_speed(const struct caching * s, struct result * r);
+bool caching_lead(const struct caching * s, struct result * r); /* false: memory */
 void caching_curves(const struct caching * s, struct result * r);
 bool caching_reuse(const struct caching * s, struct result * r); /* false: memory */
 

@@ -104,9 +104,8 @@ void references_feed(struct references * r, const struct tat_access * a, size_t 
             add_mark(r, a[i].evaluation);
             if (r->failed) { return; }
         }
-        const uint32_t slice = slice_of(&r->slices, &a[i]);
-        if (slice != NO_SLICE && a[i].bytes == r->bytes[slice] &&
-            r->origin[a[i].tensor] + a[i].offset == r->address[slice]) {
+        const uint32_t slice = whole_slice(r, &a[i]);
+        if (slice != NO_SLICE) {
             add_ref(r, slice);
         } else {
             add_extent(r, &a[i]);

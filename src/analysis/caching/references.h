@@ -57,6 +57,15 @@ static inline bool is_slice(const struct references * r, uint32_t ref) {
     return ref < r->slices.count;
 }
 
+/* What a record reads, if it is a slice and all of it; else NO_SLICE. */
+static inline uint32_t whole_slice(const struct references * r, const struct tat_access * a) {
+    if (r->subject->tensors[a->tensor].kind != TAT_TENSOR_WEIGHT || a->bytes == 0) { return NO_SLICE; }
+    const uint32_t slice = slice_of(&r->slices, a);
+    const bool whole =
+        slice != NO_SLICE && a->bytes == r->bytes[slice] && r->origin[a->tensor] + a->offset == r->address[slice];
+    return whole ? slice : NO_SLICE;
+}
+
 static inline struct extent_read reference_extent(const struct references * r, uint32_t ref) {
     if (!is_slice(r, ref)) { return LIST(const struct extent_read, r->extents)[ref - r->slices.count]; }
     return (struct extent_read){ .address = r->address[ref], .run = r->bytes[ref], .rows = 1 };

@@ -12,8 +12,7 @@ static double disk_of(const struct caching * s) {
     return (double) s->subject->options.disk_bytes_per_second;
 }
 
-/* Seconds a generated token, as measured. 0: unknown. */
-static double compute_of(const struct caching * s) {
+double caching_compute_seconds(const struct caching * s) {
     const struct phase_total * generate = &s->subject->phase[TAT_PHASE_GENERATE];
     return ratio(generate->ns, generate->tokens) / 1e9;
 }
@@ -25,13 +24,13 @@ static double again_per_token(const struct caching * s, struct outcome outcome) 
 
 /* Tokens a second where reading goes on while computing. */
 static double overlapped(const struct caching * s, struct outcome outcome) {
-    const double compute = compute_of(s), read = outcome.again_per_token / disk_of(s);
+    const double compute = caching_compute_seconds(s), read = outcome.again_per_token / disk_of(s);
     return 1 / (compute > read ? compute : read);
 }
 
 /* And where computing waits for what is read. */
 static double serial(const struct caching * s, struct outcome outcome) {
-    return 1 / (compute_of(s) + outcome.again_per_token / disk_of(s));
+    return 1 / (caching_compute_seconds(s) + outcome.again_per_token / disk_of(s));
 }
 
 static double unread(const struct caching * s, struct outcome outcome) {
@@ -46,10 +45,14 @@ static const char * rate(char text[static 2 * UNITS_SIZE], double bytes) {
     return text;
 }
 
+unsigned caching_least_again(const struct caching * s, unsigned size) {
+    return caching_best(s, size, unread);
+}
+
 static void say_bounds(const struct caching * s, struct result * r) {
     char cache[2 * UNITS_SIZE], a[2 * UNITS_SIZE], b[2 * UNITS_SIZE], c[2 * UNITS_SIZE];
     char x[UNITS_SIZE], y[UNITS_SIZE], z[UNITS_SIZE], alone[UNITS_SIZE];
-    const unsigned size = caching_told(s, cache), best = caching_best(s, size, unread);
+    const unsigned size = caching_told(s, cache), best = caching_least_again(s, size);
     const struct outcome lru = caching_outcome(s, caching_lru(s), size), other = caching_outcome(s, best, size),
                          min = caching_outcome(s, caching_min(s), size);
     if (disk_of(s) > 0) {
@@ -59,18 +62,18 @@ static void say_bounds(const struct caching * s, struct result * r) {
                       cache, format_rate(x, overlapped(s, lru)), format_mean_bytes(a, lru.again_per_token),
                       format_rate(y, overlapped(s, other)), caching_title(s, best),
                       format_mean_bytes(b, other.again_per_token), format_rate(z, overlapped(s, min)),
-                      format_rate(alone, 1 / compute_of(s)));
+                      format_rate(alone, 1 / caching_compute_seconds(s)));
         result_note(r,
                     "At best: reading goes on while computing. Computing took %s a token in this run, reads that "
                     "it may have waited for included.",
-                    format_duration(x, (uint64_t) (1e9 * compute_of(s))));
+                    format_duration(x, (uint64_t) (1e9 * caching_compute_seconds(s))));
     } else {
         result_answer(r, "How fast could it be?",
                       "With %s, the tokens/s that a disk of R bytes/s allows: %s under LRU, %s with the best online "
                       "policy (%s), %s at the optimum; and never more than the %s that computing allows (--disk 2G/s "
                       "does the sum).",
                       cache, rate(a, lru.again_per_token), rate(b, other.again_per_token), caching_title(s, best),
-                      rate(c, min.again_per_token), format_rate(alone, 1 / compute_of(s)));
+                      rate(c, min.again_per_token), format_rate(alone, 1 / caching_compute_seconds(s)));
     }
 }
 
@@ -117,10 +120,10 @@ void caching_speed(const struct caching * s, struct result * r) {
     static const struct by_size speed = { "speed", "Tokens a second at best, reading while computing", UNIT_PER_SECOND,
                                           SHOW_ASKED, overlapped };
     if (disk_of(s) > 0) { say_first_reads(s, r); }
-    if (compute_of(s) <= 0) { return; }
+    if (caching_compute_seconds(s) <= 0) { return; }
     caching_by_size(s, r, &again);
     if (disk_of(s) > 0) { caching_by_size(s, r, &speed); }
     add_bounds(s, r);
-    result_put_real(r, result_values(r), "compute_tokens_per_second", 1 / compute_of(s));
+    result_put_real(r, result_values(r), "compute_tokens_per_second", 1 / caching_compute_seconds(s));
     say_bounds(s, r);
 }
