@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 export BUILD := $(abspath $(BUILD))
 export CMAKE_FLAGS
 
-.PHONY: all demo gallery test test-long bench install package format clean
+.PHONY: all demo gallery test test-long bench install package format python-commands clean
 
 all:
 	@scripts/build.sh $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(CMAKE_FLAGS)
@@ -40,6 +40,11 @@ package: all
 
 format:
 	@git ls-files '*.[ch]' | xargs clang-format -i
+
+# What completions and man pages say of the commands in Python: after a change of their options.
+python-commands:
+	@PYTHONPATH=python $$(scripts/get-python.sh) scripts/python_commands.py > $(BUILD)/python_commands.inc
+	@mv $(BUILD)/python_commands.inc src/cli/python_commands.inc
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz $(BUILD)-aarch64

@@ -2,7 +2,7 @@
 install(TARGETS tat RUNTIME DESTINATION bin)
 install(TARGETS tat_agent tat_agent_exact LIBRARY DESTINATION lib/tat)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/tat DESTINATION include)
-install(FILES LICENSE README.md doc/format.md doc/hosts.md DESTINATION share/doc/tensor-access-tracker)
+install(FILES LICENSE README.md doc/filters.md doc/format.md doc/hosts.md doc/perfetto.md doc/speed.md DESTINATION share/doc/tensor-access-tracker)
 
 # Completions and man pages come from the tables of the commands, so the program itself prints them.
 if(NOT CMAKE_CROSSCOMPILING)
@@ -23,7 +23,7 @@ if(NOT CMAKE_CROSSCOMPILING)
   tat_printed(tat.fish fish/vendor_completions.d --completion fish)
   tat_printed(tat.1 man/man1 --man)
   get_property(commands GLOBAL PROPERTY TAT_COMMANDS)
-  foreach(symbol IN LISTS commands)
+  foreach(symbol IN LISTS commands TAT_PYTHON_COMMANDS)
     string(REPLACE cmd_ "" name ${symbol})
     tat_printed(tat-${name}.1 man/man1 --man ${name})
   endforeach()

@@ -32,7 +32,7 @@ struct options {
 };
 
 static const struct argp_option table[] = {
-    { "format", 'f', "NAME", 0,
+    { "format", 'f', "csv|jsonl|bin|perfetto", 0,
       "csv, jsonl (one object per line), bin (64 bytes per record, for numpy.fromfile) or perfetto (a timeline for "
       "ui.perfetto.dev). Default: the suffix of FILE, else csv",
       0 },

@@ -6,6 +6,7 @@
 #define TAT_CLI_COMMAND_TABLE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "cli/command.h"
 
@@ -13,6 +14,10 @@ extern const struct command * const command_table[];
 
 /* The one named `name`, or NULL. */
 const struct command * command_find(const char * name);
+
+/* Those, and then the commands in Python, which cannot be run from here: their `run` is NULL. NULL behind the last. */
+const struct command * command_described(size_t number);
+const struct command * command_find_described(const char * name);
 
 /* Options end with an entry that is all zero; a title or a hidden option is none that users can give. */
 bool option_is_last(const struct argp_option * option);

@@ -28,6 +28,15 @@ static bool takes_folder(const struct argp_option * option) {
     return strstr(option->arg, "DIR") != NULL;
 }
 
+/* The words that its value is one of: "csv|bin". */
+static bool has_words(const struct argp_option * option) {
+    return option->arg && strchr(option->arg, '|');
+}
+
+static void print_words(const struct argp_option * option) {
+    for (const char * at = option->arg; *at; at++) { putchar(*at == '|' ? ' ' : *at); }
+}
+
 /* Where the shells quote with ' and zsh gives [ ] and : a meaning. */
 static void print_quoted(const char * text) {
     for (; text && *text; text++) {
@@ -50,26 +59,40 @@ static void bash_words(const struct argp_option * options, bool with_argument) {
     }
 }
 
+static void bash_values(const struct argp_option * options) {
+    for (; options && !option_is_last(options); options++) {
+        if (!option_is_given(options) || !has_words(options)) { continue; }
+        printf("            [[ $before == --%s", options->name);
+        if (option_letter(options)) { printf(" || $before == -%c", option_letter(options)); }
+        fputs(" ]] && values='", stdout);
+        print_words(options);
+        puts("'");
+    }
+}
+
 static void bash_command(const struct command * command) {
     static const char * const names[] = { "none", "file", "run", "program", "command", "folder" };
     printf("        %s)\n            options='--help", command->name);
     bash_words(command->options, false);
     fputs("'\n            with_value='", stdout);
     bash_words(command->options, true);
-    printf(" '\n            operand=%s ;;\n", names[operand_of(command)]);
+    puts(" '");
+    bash_values(command->options);
+    printf("            operand=%s ;;\n", names[operand_of(command)]);
 }
 
 static void bash_print(void) {
     fputs("# bash completion for tat\n"
           "_tat() {\n"
-          "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} options with_value operand i\n"
+          "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} options with_value values "
+          "operand i\n"
           "    COMPREPLY=()\n"
           "    if ((COMP_CWORD == 1)); then\n"
           "        COMPREPLY=($(compgen -W '--help --version --no-pager",
           stdout);
-    for (size_t i = 0; command_table[i]; i++) { printf(" %s", command_table[i]->name); }
+    for (size_t i = 0; command_described(i); i++) { printf(" %s", command_described(i)->name); }
     fputs("' -- \"$word\"))\n        return\n    fi\n    case ${COMP_WORDS[1]} in\n", stdout);
-    for (size_t i = 0; command_table[i]; i++) { bash_command(command_table[i]); }
+    for (size_t i = 0; command_described(i); i++) { bash_command(command_described(i)); }
     fputs("        *) compopt -o default; return ;;\n"
           "    esac\n"
           "    if [[ $operand == command ]]; then\n"
@@ -85,7 +108,9 @@ static void bash_print(void) {
           "            ((i < COMP_CWORD)) && { compopt -o default; return; }\n"
           "        done\n"
           "    fi\n"
-          "    if [[ $with_value == *\" $before \"* ]]; then\n"
+          "    if [[ $values ]]; then\n"
+          "        COMPREPLY=($(compgen -W \"$values\" -- \"$word\"))\n"
+          "    elif [[ $with_value == *\" $before \"* ]]; then\n"
           "        compopt -o default\n"
           "    elif [[ $word == -* ]]; then\n"
           "        COMPREPLY=($(compgen -W \"$options\" -- \"$word\"))\n"
@@ -123,7 +148,13 @@ static void zsh_option(const struct argp_option * option) {
     if (option->arg) {
         fputs(option->flags & OPTION_ARG_OPTIONAL ? "::" : ":", stdout);
         print_quoted(option->arg);
-        fputs(takes_folder(option) ? ":_files -/" : ":_files", stdout);
+        if (has_words(option)) {
+            fputs(":(", stdout);
+            print_words(option);
+            putchar(')');
+        } else {
+            fputs(takes_folder(option) ? ":_files -/" : ":_files", stdout);
+        }
     }
     fputs("' \\\n", stdout);
 }
@@ -159,9 +190,9 @@ static void zsh_print(void) {
           "    local context state line\n"
           "    local -a names=(\n",
           stdout);
-    for (size_t i = 0; command_table[i]; i++) {
-        printf("        '%s:", command_table[i]->name);
-        print_quoted(command_table[i]->summary);
+    for (size_t i = 0; command_described(i); i++) {
+        printf("        '%s:", command_described(i)->name);
+        print_quoted(command_described(i)->summary);
         fputs("'\n", stdout);
     }
     fputs("    )\n"
@@ -173,7 +204,7 @@ static void zsh_print(void) {
           "    rest)\n"
           "        case $line[1] in\n",
           stdout);
-    for (size_t i = 0; command_table[i]; i++) { zsh_command(command_table[i]); }
+    for (size_t i = 0; command_described(i); i++) { zsh_command(command_described(i)); }
     fputs("            *) _files ;;\n"
           "        esac ;;\n"
           "    esac\n"
@@ -197,7 +228,13 @@ static void fish_option(const struct command * command, const struct argp_option
     printf("complete -c tat -n '__tat_is %s'", command->name);
     if (option_letter(option)) { printf(" -s %c", option_letter(option)); }
     if (option->name) { printf(" -l %s", option->name); }
-    if (option_takes_next(option)) { fputs(" -r", stdout); }
+    if (has_words(option)) {
+        fputs(" -x -a '", stdout);
+        print_words(option);
+        putchar('\'');
+    } else if (option_takes_next(option)) {
+        fputs(" -r", stdout);
+    }
     fputs(" -d ", stdout);
     fish_quoted(option->doc);
     putchar('\n');
@@ -219,7 +256,7 @@ static void fish_operand(const struct command * command) {
     if (operand == OPERAND_FILE) { return; }
     printf("complete -c tat -n '__tat_is %s'", command->name);
     switch (operand) {
-        case OPERAND_RUN: fputs(" -a '(tat list --names 2>/dev/null)'", stdout); break;
+        case OPERAND_RUN: fputs(" -a '(__tat_runs)'", stdout); break;
         case OPERAND_PROGRAM: fputs(" -a '(__fish_complete_command)'", stdout); break;
         case OPERAND_FOLDER: fputs(" -x -a '(__fish_complete_directories)'", stdout); break;
         case OPERAND_COMMAND:
@@ -248,10 +285,14 @@ static void fish_print(void) {
          "    set -l words (commandline -opc)\n"
          "    test \"$words[2]\" = $argv[1]\n"
          "end\n"
+         "function __tat_runs\n"
+         "    set -l words (commandline -opc)\n"
+         "    command $words[1] list --names 2>/dev/null\n"
+         "end\n"
          "complete -c tat -n __fish_is_first_token -l help -d 'list the commands'\n"
          "complete -c tat -n __fish_is_first_token -l version -d 'print the version'\n"
          "complete -c tat -n __fish_is_first_token -l no-pager -d 'print straight to the terminal'");
-    for (size_t i = 0; command_table[i]; i++) { fish_command(command_table[i]); }
+    for (size_t i = 0; command_described(i); i++) { fish_command(command_described(i)); }
 }
 
 int completion_print(const char * shell) {

@@ -59,12 +59,21 @@ static void show_rest(FILE * out) {
 
 struct listing {
     FILE * out;
-    bool begun;
+    bool described, begun;
 };
 
+/* Programs tat-NAME, of which those in Python are described. */
 static void show_external(const char * name, void * state) {
     struct listing * listing = state;
-    fprintf(listing->out, "%s %s", listing->begun ? "" : "\nExternal commands:", name);
+    const struct command * command = command_find_described(name);
+    if (command && listing->described) {
+        if (!listing->begun) { fputs("\nIn Python:\n", listing->out); }
+        show(listing->out, command);
+    } else if (!command && !listing->described) {
+        fprintf(listing->out, "%s %s", listing->begun ? "" : "\nExternal commands:", name);
+    } else {
+        return;
+    }
     listing->begun = true;
 }
 
@@ -74,9 +83,10 @@ void help_overview(FILE * out) {
           out);
     for (size_t g = 0; g < GROUPS; g++) { show_group(out, &groups[g]); }
     show_rest(out);
-    struct listing listing = { .out = out };
-    external_each(show_external, &listing);
-    if (listing.begun) { fputc('\n', out); }
+    struct listing python = { .out = out, .described = true }, others = { .out = out };
+    external_each(show_external, &python);
+    external_each(show_external, &others);
+    if (others.begun) { fputc('\n', out); }
     fputs("\nRun `tat COMMAND --help` for help on a command. Traces are stored in ./traces,\n"
           "or in $TAT_DIR. Commands that read a trace use the newest one by default.\n"
           "On a terminal, long output goes to $TAT_PAGER, $PAGER or less; not with\n`tat --no-pager COMMAND`.\n",

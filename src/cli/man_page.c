@@ -89,9 +89,9 @@ static void print_overview(void) {
          "Records which bytes of a model a llama.cpp run touches, when, and in what order.\n"
          "If \\fICOMMAND\\fR is not built in, tat runs the program tat\\-\\fICOMMAND\\fR from its folder libexec/tat\n"
          "or from PATH.\n.SH COMMANDS");
-    for (size_t i = 0; command_table[i]; i++) {
-        printf(".TP\n\\fBtat\\-%s\\fR(1)\n", command_table[i]->name);
-        print_text(command_table[i]->summary);
+    for (size_t i = 0; command_described(i); i++) {
+        printf(".TP\n\\fBtat\\-%s\\fR(1)\n", command_described(i)->name);
+        print_text(command_described(i)->summary);
         putchar('\n');
     }
     puts(".SH ENVIRONMENT\n.TP\nTAT_DIR\nFolder for traces. Default: ./traces.\n"
@@ -103,7 +103,7 @@ static void print_overview(void) {
 
 int man_page_print(const char * name) {
     if (!name) { return print_overview(), TAT_OK; }
-    const struct command * command = command_find(name);
+    const struct command * command = command_find_described(name);
     if (!command) {
         fprintf(stderr, "tat --man: there is no command '%s'\n", name);
         return TAT_ERROR_USAGE;

@@ -44,6 +44,12 @@ common=(
     'tat record -o tra' 'tat record -o traces/'
     'tat record --private -- a-trac' 'tat record --private -- a-traced-program '
     'tat record -- a-traced-program mod' 'tat record -- a-traced-program model.gguf '
+    'tat export -f per' 'tat export -f perfetto '
+    'tat anim' 'tat animate '
+    'tat plot --ht' 'tat plot --html '
+    'tat plot run_2026' 'tat plot run_20260102_030405 '
+    'tat sql --engine du' 'tat sql --engine duckdb '
+    'bin/tat parq' 'bin/tat parquet ' # as from a build tree
 )
 
 @test "bash" {
@@ -81,4 +87,8 @@ offers() {
     offers 'tat record -o x --private -- a-trac' a-traced-program
     offers 'tat record -- a-traced-program mod' model.gguf
     offers 'tat record -- tat list --js' --json
+    offers 'tat export -f per' perfetto
+    offers 'tat sql --engine du' duckdb
+    offers 'tat plot --ht' --html
+    PATH=${PATH#*:} offers 'bin/tat plot run_2026' run_20260102_030405 # as from a build tree
 }

@@ -47,7 +47,7 @@ records() {
 @test "the .deb has completions and man pages where Debian looks for them" {
     cd "$BATS_FILE_TMPDIR/deb/usr/share"
     for file in bash-completion/completions/tat fish/vendor_completions.d/tat.fish zsh/vendor-completions/_tat \
-        man/man1/tat.1 man/man1/tat-record.1 doc/tensor-access-tracker/LICENSE; do
+        man/man1/tat.1 man/man1/tat-record.1 man/man1/tat-sql.1 doc/tensor-access-tracker/LICENSE; do
         [ -s "$file" ]
     done
 }
