@@ -117,5 +117,5 @@ for model in "${models[@]}"; do
 done
 pictures=$(draw)
 printf '%s\n' "$pictures"
-say "$(wc -l <<< "$pictures") plots are in the folders above; doc/gallery.md explains them. Try also \`tat report\`, \`tat plot --html\` and" \
+say "$(grep -c "\.png$" <<< "$pictures") plots are in the folders above; doc/gallery.md explains them. Try also \`tat report\`, \`tat plot --html\` and" \
     "\`tat sql\`: the last two print the command that installs their Python packages"

@@ -31,6 +31,7 @@ class Answer:
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)  #: `attrs` of each: title, units by column, labels
     notes: list[str] = field(default_factory=list)  #: how to read it
     absent: bool = False  #: the trace has nothing of the kind
+    json: dict[str, Any] = field(default_factory=dict)  #: all of this as `tat report --json` has it
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -85,6 +86,7 @@ def _answer(name: str, found: dict[str, Any]) -> Answer:
         tables={key: _table(table, key) for key, table in found.get("tables", {}).items()},
         notes=found.get("notes", []),
         absent=found.get("absent", False),
+        json=found,
     )
 
 

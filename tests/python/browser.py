@@ -109,7 +109,8 @@ class Opened:
         page.goto(self._url)
 
     def _is_own(self, url: str) -> bool:
-        return url == self._url or url.startswith(("data:", "blob:"))
+        library = self._url.rpartition("/")[0] + "/plotly.min.js"
+        return url in (self._url, library) or url.startswith(("data:", "blob:"))
 
     def _asked(self, request: Request) -> None:
         if not self._is_own(request.url):

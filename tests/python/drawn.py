@@ -15,6 +15,7 @@ import tat
 from matplotlib.figure import Figure
 from tat.plot import PLOTS, Chart, Source, paint
 from tat.plot.chart import Bars, Heat
+from tat.plot.paper import SCREEN, Look
 from tat.plot.units import scale_of
 
 from conftest import run
@@ -38,10 +39,10 @@ def records_of(path: Path) -> pd.DataFrame:
     return records[records["phase"].isin(INFERENCE)]
 
 
-def drawn(path: Path, name: str) -> tuple[Chart, Figure]:
+def drawn(path: Path, name: str, look: Look = SCREEN) -> tuple[Chart, Figure]:
     source = source_of(path)
     chart = MAKE[name](source)
-    return chart, paint.draw(chart, source.footer())
+    return chart, paint.draw(chart, source.footer(), look)
 
 
 def panels_of(chart: Chart, kind: type[Any]) -> list[Any]:

@@ -46,7 +46,8 @@ def browser() -> Iterator[Browser]:
 def pages(real: Path, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pages")
     assert cli.main([str(real), "--html", "-o", str(folder)]) == 0
-    assert sorted(path.stem for path in folder.iterdir()) == sorted(NAMES)
+    files = {path.name for path in folder.iterdir()}
+    assert files == {f"{name}.html" for name in NAMES} | {"index.html", "plotly.min.js", "statistics.json"}
     return folder
 
 
@@ -66,9 +67,10 @@ def shown(request: pytest.FixtureRequest, pages: Path, real: Path, context: Brow
 
 
 @pytest.fixture(autouse=True)
-def _nothing_wrong(shown: Shown) -> Iterator[None]:
+def _nothing_wrong(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
-    assert shown.wrong == []
+    if "shown" in request.fixturenames:
+        assert request.getfixturevalue("shown").wrong == []
 
 
 # ------------------------------------------------------------------------------------------------------------- drawn
@@ -324,3 +326,19 @@ def test_nothing_overlaps(shown: Shown, size: Any) -> None:
 def overlap(a: list[float], b: list[float]) -> bool:
     """By more than a line's edge."""
     return all(min(a[i] + a[i + 2], b[i] + b[i + 2]) - max(a[i], b[i]) > 2 for i in (0, 1))
+
+
+def test_the_index_leads_to_each_page(pages: Path, context: BrowserContext) -> None:
+    with context.new_page() as page:
+        page.goto((pages / "index.html").as_uri())
+        assert page.locator("li strong").count() == page.locator("li img").count() == len(NAMES)
+        broken = page.evaluate("() => [...document.images].filter(one => !one.complete || !one.naturalWidth).length")
+        assert broken == 0
+        for size in (NARROW, WIDE):
+            page.set_viewport_size(size)
+            assert page.evaluate("() => document.documentElement.scrollWidth") <= size["width"]
+        page.locator("li a").nth(NAMES.index("layers")).click()
+        page.wait_for_selector(".main-svg")
+        assert page.url == (pages / "layers.html").as_uri()
+        page.locator("nav a").click()
+        assert page.url == (pages / "index.html").as_uri()

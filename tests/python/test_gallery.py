@@ -7,6 +7,8 @@ import os
 import re
 from pathlib import Path
 
+from tat.plot import PLOTS
+
 from drawn import NAMES
 
 DOC = Path(os.environ["SOURCE"], "doc")
@@ -17,6 +19,11 @@ def test_each_plot_once() -> None:
     shown = re.findall(r"^!\[(\w+)\]\(gallery/(\w+)\.png\)$", (DOC / "gallery.md").read_text(encoding="utf-8"), re.M)
     assert all(text == file for text, file in shown)
     assert sorted(file for _, file in shown) == sorted(NAMES)
+
+
+def test_the_questions_are_those_of_pages() -> None:
+    text = (DOC / "gallery.md").read_text(encoding="utf-8")
+    assert [plot.name for plot in PLOTS if f"**{plot.question}**" not in text] == []
 
 
 def test_pictures_are_small() -> None:

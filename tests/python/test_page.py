@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Pages: self-contained, without a path of this machine, and with the same numbers as the pictures."""
+"""Pages: a folder that needs nothing else, without a path of this machine, and with the numbers of the pictures."""
 
 from __future__ import annotations
 
@@ -13,19 +13,24 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 from plotly.offline import get_plotlyjs
-from tat.plot import AbsentError, cli
-from tat.plot.chart import Bars, Heat
+from tat.plot import PLOTS, AbsentError, cli
+from tat.plot.chart import Bars, Footer, Heat
+from tat.plot.page import index as index_page
 from tat.plot.units import scale_of
 
 from drawn import MAKE, NAMES, source_of
 
+QUESTIONS = {plot.name: plot.question for plot in PLOTS}
+ADDRESS = re.compile(r"""(?:src|href)\s*=\s*("(?:data:[^,]*,|[^"]*"))""")
+
 
 def page_of(trace: Path, name: str, *more: str) -> str:
-    """The page without Plotly itself, which has any number of addresses in its text."""
     assert cli.main([str(trace), "--only", name, "--html", "-o", "out", *more]) == 0
-    text = Path("out", f"{name}.html").read_text()
-    assert text.count(get_plotlyjs()) == 1
-    return text.replace(get_plotlyjs(), "")
+    assert sorted(path.name for path in Path("out").iterdir()) == sorted(
+        [f"{name}.html", "index.html", "plotly.min.js"]
+    )
+    assert Path("out/plotly.min.js").read_text() == get_plotlyjs()
+    return Path("out", f"{name}.html").read_text()
 
 
 def views_of(page: str) -> list[dict[str, Any]]:
@@ -50,12 +55,18 @@ def test_pages(name: str, trace: str, request: pytest.FixtureRequest) -> None:
     assert [view["name"] for view in views] == [chart.view, *chart.views]
     for view in views:
         go.Figure(data=view["data"], layout=view["layout"])  # raises ValueError where a property is none of Plotly's
-    # Nothing is loaded, and the browser is told to refuse.
-    assert "default-src 'none'" in page
-    assert not re.search(r"""(?:src|href)\s*=\s*["']?|@import|url\(|https?:""", page.replace("link.href = ", ""))
-    # Nothing of this machine.
-    for private in (str(path), str(path.parent), str(Path.home()), str(Path.cwd()), "/tmp"):
-        assert private not in page
+    index = Path("out/index.html").read_text()
+    assert html.escape(chart.title) in index
+    assert html.escape(QUESTIONS[name]) in index
+    assert set(ADDRESS.findall(index)) == {f'"{name}.html"', '"data:image/png;base64,'}
+    # Plotly is loaded and nothing else, and the browser is told to refuse.
+    assert ADDRESS.findall(page.replace("link.href = ", "")) == ['"index.html"', '"plotly.min.js"']
+    for text in (page, index):
+        assert "default-src 'none'" in text
+        assert not re.search(r"""@import|url\(|https?:""", text)
+        # Nothing of this machine.
+        for private in (str(path), str(path.parent), str(Path.home()), str(Path.cwd()), "/tmp"):
+            assert private not in text
 
 
 @pytest.mark.parametrize("trace", ["toy", "real"])
@@ -85,6 +96,23 @@ def test_a_filter_by_layer(real: Path) -> None:
     assert [view["name"] for view in views] == ["all layers", *(f"layer {i}" for i in range(30))]
     whole, *parts = (np.array(view["data"][0]["z"], dtype=float) for view in views)
     np.testing.assert_allclose(sum(parts), whole, rtol=1e-5)
+
+
+def test_one_folder(real: Path) -> None:
+    """Beside the trace, with the library once; the index says what is left out and why."""
+    assert cli.main([str(real), "--html", "--only", "layers", "kv_growth"]) == 0
+    folder = real / "analysis/html"
+    names = [path.name for path in folder.iterdir()]
+    assert sorted(names) == ["index.html", "kv_growth.html", "layers.html", "plotly.min.js"]
+    index = (folder / "index.html").read_text()
+    assert index.index("layers.html") < index.index("kv_growth.html")
+    assert "No transitions: no layer of this model has experts." in page_index(
+        {"transitions": "no layer of this model has experts"}
+    )
+
+
+def page_index(absent: dict[str, str]) -> str:
+    return index_page("a run", [], absent, Footer("", "a run"))
 
 
 def test_the_folder_only_where_it_is_asked_for(real: Path) -> None:

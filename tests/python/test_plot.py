@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import html
+import json
 import os
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -17,14 +20,16 @@ import tat
 from matplotlib import image
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from PIL import Image
 from tat.plot import AbsentError, chart, cli, draw
 from tat.plot.bins import MOST_COLUMNS, TokenBins
 from tat.plot.chart import Heat
+from tat.plot.paper import PAPERS, SCREEN
 from tat.plot.source import Source
 from tat.plot.units import say
 
 from conftest import Toy, run
-from drawn import INFERENCE, NAMES, drawn, heat_drawn, source_of
+from drawn import INFERENCE, MAKE, NAMES, drawn, heat_drawn, source_of
 
 OF_EXPERTS = {"moe_expert_heatmap", "layer_expert", "transitions"}
 
@@ -91,9 +96,56 @@ def test_into_the_folder_of_the_trace(toy_maker: Toy) -> None:
     assert [path.name for path in (trace / "analysis").iterdir()] == ["layers.svg"]
 
 
+def test_statistics_beside_the_pictures(
+    any_trace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All sections, those too that take long, as `tat report` prints them."""
+    names = [word for name in tat.TraceAnalyzer(any_trace).sections for word in ("--section", name)]
+    report = run(os.environ["TAT"], "report", "--json", *names, any_trace, statuses=(0, 1))
+    monkeypatch.setattr(cli, "PLOTS", [plot for plot in cli.PLOTS if plot.name == "layers"])
+    if cli.main([str(any_trace), "--format", "svg", "-o", "out"]) == 1:
+        assert not Path("out/statistics.json").exists()
+        return
+    assert capsys.readouterr().out.splitlines()[-1] == "out/statistics.json"
+    assert json.loads(Path("out/statistics.json").read_text(encoding="utf-8")) == json.loads(report)
+
+
+def test_without_a_title(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the title and the footer would say is a caption on stdout, and in the file."""
+    assert cli.main([str(toy), "--only", "layers", "--format", "png,svg,pdf", "--no-title", "-o", "out"]) == 0
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [path for path, _ in lines] == ["out/layers.png", "out/layers.svg", "out/layers.pdf"]
+    (caption,) = {caption for _, caption in lines}
+    title = MAKE["layers"](source_of(toy)).title
+    assert caption.startswith(title)
+    assert caption.endswith("generated tokens · Tensor Access Tracker.")
+    svg = Path("out/layers.svg").read_text(encoding="utf-8")
+    shown = " ".join("".join(one.itertext()) for one in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text"))
+    assert "layer" in shown
+    assert title[:20] not in shown
+    assert "Tracker" not in shown
+    assert html.escape(caption, quote=False) in svg
+    png = Image.open("out/layers.png")
+    assert (png.info["Title"], png.info["Description"]) == (title, caption)
+
+
+def test_pdf(toy: Path) -> None:
+    """Vectors with TrueType fonts in it, of the width that was asked for."""
+    assert cli.main([str(toy), "--only", "layers", "--format", "pdf", "--width", "column", "-o", "out"]) == 0
+    pdf = Path("out/layers.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF")
+    assert b"/FontFile2" in pdf
+    assert b"/Type3" not in pdf
+    assert b"CreationDate" not in pdf
+    box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+) ", pdf)
+    assert box
+    assert float(box[1]) / 72 * 25.4 == pytest.approx(84, abs=0.1)
+
+
 def test_the_same_twice(toy: Path) -> None:
     for folder in ("a", "b"):
-        assert cli.main([str(toy), "--only", "layers", "timeline_offset", "-o", folder]) == 0
+        arguments = ["--only", "layers", "timeline_offset", "--format", "png,svg,pdf", "-o", folder]
+        assert cli.main([str(toy), *arguments]) == 0
     for one in Path("a").iterdir():
         assert one.read_bytes() == Path("b", one.name).read_bytes()
 
@@ -102,7 +154,7 @@ def test_the_same_twice(toy: Path) -> None:
     ("arguments", "status", "words"),
     [
         (["--only", "nonsense"], 2, "there is no plot 'nonsense'; choose from heatmap_token_layer, "),
-        (["--format", "jpg"], 2, "choose from png, svg"),
+        (["--format", "jpg"], 2, "choose from png, svg, pdf"),
         (["--format", ""], 2, "choose from png, svg"),
         (["-o", "file/out"], 4, "file/out: Not a directory"),
     ],
@@ -143,7 +195,7 @@ def test_pictures_need_few_packages(toy: Path) -> None:
     absent = dict.fromkeys(("duckdb", "ibis", "narwhals", "plotly", "pyarrow", "rich", "sqlglot"))
     code = f"import sys; sys.modules.update({absent}); from tat.plot.cli import main; sys.exit(main(sys.argv[1:]))"
     python = (sys.executable, "-c", code, toy, "-o", "here")
-    assert len(run(*python, "--format", "png").split()) == len(NAMES)
+    assert len(run(*python, "--format", "png").split()) == len(NAMES) + 1
     setup = {**os.environ, "TAT_SETUP_PYTHON": "this"}
     done = subprocess.run([*python, "--html"], check=False, capture_output=True, text=True, env=setup)
     assert done.returncode == 4
@@ -177,10 +229,15 @@ def overlaps(boxes: list[Any]) -> bool:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("trace", ["toy", "real", "many_experts", "one_token", "long"])
-def test_readable(name: str, trace: str, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize(
+    ("trace", "paper"),
+    [(trace, None) for trace in ("toy", "real", "many_experts", "one_token", "long")]
+    + [("real", "column"), ("real", "page"), ("many_experts", "column")],
+)
+def test_readable(name: str, trace: str, paper: str | None, request: pytest.FixtureRequest) -> None:
+    look = PAPERS[paper] if paper else SCREEN
     try:
-        chart, figure = drawn(request.getfixturevalue(trace), name)
+        chart, figure = drawn(request.getfixturevalue(trace), name, look)
     except AbsentError as error:
         assert str(error)
         return
@@ -198,7 +255,17 @@ def test_readable(name: str, trace: str, request: pytest.FixtureRequest) -> None
                 assert not overlaps([label.get_window_extent() for label in labels]), "labels overlap"
         legend = axes.get_legend()
         if legend is not None:
-            assert legend.get_window_extent().x0 >= axes.get_window_extent().x1 - 1, "a legend covers data"
+            mine, data = legend.get_window_extent(), axes.get_window_extent()
+            assert mine.x0 >= data.x1 - 1 or mine.y0 >= data.y1 - 1 or mine.y1 <= data.y0 + 1, "a legend covers data"
+            assert not overlaps([mine, axes._left_title.get_window_extent()]), "a legend covers the title"
+    if paper:
+        assert figure.get_figwidth() == look.width
+        assert figure.get_figheight() < 11, "higher than a page"
+        texts = [text for text in figure.findobj(Text) if text.get_text().strip()]
+        assert min(text.get_size() for text in texts) >= 6
+        labels = [axis.label.get_window_extent() for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]
+        labels += [axes._left_title.get_window_extent() for axes in figure.axes]
+        assert not overlaps([box for box in labels if box.width and box.height]), "titles and labels overlap"
 
 
 # ----------------------------------------------------------------------------------------------------------- long runs

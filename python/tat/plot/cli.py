@@ -5,22 +5,25 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tat import ErrorKind, TatError, TraceAnalyzer, cli, output
 from tat.plot.chart import AbsentError, Chart, Footer
+from tat.plot.paper import PAPERS, SCREEN, Look
 from tat.plot.registry import PLOTS, Plot
 from tat.plot.source import Source
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_FORMATS = ("png", "svg")
+_FORMATS = ("png", "svg", "pdf")
+STATISTICS = "statistics.json"
 
 
 def _arguments() -> argparse.ArgumentParser:
@@ -34,9 +37,21 @@ def _arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("trace", nargs="?", metavar="TRACE", help="folder, file or name of a trace; default: newest")
     parser.add_argument("--only", nargs="+", action="extend", metavar="NAME", help="draw only these plots")
-    parser.add_argument("--format", default="png,svg", metavar="LIST", help="png, svg or both; default: png,svg")
+    parser.add_argument("--format", default="png,svg", metavar="LIST", help="some of png, svg, pdf; default: png,svg")
     parser.add_argument(
-        "--html", action="store_true", help="write pages with zoom, hover, filter and export instead of pictures"
+        "--width",
+        choices=list(PAPERS),
+        help="draw for a paper, at the size of print: a column is 84 mm wide, a page 174 mm; text has 6 to 8 points",
+    )
+    parser.add_argument(
+        "--no-title",
+        action="store_true",
+        help="leave out title, notes and footer; print them as a caption behind the path, after a tab",
+    )
+    parser.add_argument(
+        "--html",
+        action="store_true",
+        help="write a folder of pages with zoom, hover, filter and export instead of pictures, html/ by default",
     )
     parser.add_argument("--with-text", action="store_true", help="print the path of the trace on each plot")
     parser.add_argument("-o", "--output", metavar="DIR", help="write into DIR")
@@ -61,10 +76,15 @@ def _formats(text: str, pages: bool) -> list[str]:
     return formats
 
 
-def _write(chart: Chart, footer: Footer, name: str, folder: Path, formats: Sequence[str]) -> list[Path]:
-    """Writes each file whole or not at all. Pictures load matplotlib only, and pages load Plotly only."""
+def _caption(chart: Chart, footer: Footer) -> str:
+    """All that a picture without title does not say."""
+    return " ".join(part for part in (chart.title, chart.subtitle, f"{footer}.") if part)
+
+
+def _write(chart: Chart, footer: Footer, name: str, folder: Path, how: How) -> list[Path]:
+    """Writes each file whole or not at all. Pictures load matplotlib only."""
     written, figure = [], None
-    for suffix in formats:
+    for suffix in how.formats:
         path = folder / f"{name}.{suffix}"
         with output.whole(path) as part:
             if suffix == "html":
@@ -74,10 +94,30 @@ def _write(chart: Chart, footer: Footer, name: str, folder: Path, formats: Seque
             else:
                 from tat.plot import paint  # noqa: PLC0415
 
-                figure = figure or paint.draw(chart, footer)
-                paint.save(figure, part, chart.title)
+                figure = figure or paint.draw(chart, footer, how.look, titled=how.titled)
+                paint.save(figure, part, chart.title, _caption(chart, footer))
         written.append(path)
     return written
+
+
+def _write_index(charts: dict[Plot, Chart], absent: dict[str, str], footer: Footer, folder: Path) -> list[Path]:
+    """What all pages of a folder share, and the page that leads to them."""
+    from tat.plot import page, paint  # noqa: PLC0415
+
+    cards = [page.Card(plot.name, plot.question, chart.title, paint.small(chart)) for plot, chart in charts.items()]
+    texts = {page.LIBRARY: page.library(), page.INDEX: page.index(str(footer), cards, absent, footer)}
+    for name, text in texts.items():
+        with output.whole(folder / name) as part:
+            part.write_text(text, encoding="utf-8")
+    return [folder / page.INDEX]
+
+
+def _write_statistics(source: Source, folder: Path) -> Path:
+    path = folder / STATISTICS
+    with output.whole(path) as part:
+        text = json.dumps(source.statistics(), ensure_ascii=False, indent=2)
+        part.write_text(f"{text}\n", encoding="utf-8", errors="replace")
+    return path
 
 
 def _need_plotly() -> None:
@@ -93,43 +133,94 @@ def _chart(plot: Plot, source: Source) -> Chart:
     return replace(chart, subtitle=f"{source.caveats()} {chart.subtitle}".strip())
 
 
+@dataclass(frozen=True)
+class How:
+    """In what form plots are drawn."""
+
+    formats: Sequence[str] = ("png", "svg")
+    look: Look = SCREEN
+    titled: bool = True
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What was drawn."""
+
+    files: dict[str, list[Path]]
+    """Of each plot."""
+    absent: dict[str, str]
+    """Of each plot that does not apply: the reason."""
+    captions: dict[str, str]
+    """Of each plot: what a picture without title does not say."""
+    more: list[Path]
+    """The index of pages, the statistics."""
+
+
+def _folder_of(trace: TraceAnalyzer) -> Path:
+    return (trace.path if trace.path.is_dir() else trace.path.parent) / "analysis"
+
+
 def draw(
     trace: TraceAnalyzer,
     folder: Path | None = None,
     *,
     only: Sequence[str] | None = None,
-    formats: Sequence[str] = _FORMATS,
+    formats: Sequence[str] = ("png", "svg"),
+    width: str | None = None,
+    titled: bool = True,
     with_text: bool = False,
 ) -> tuple[dict[str, list[Path]], dict[str, str]]:
-    """Draws plots into a folder, by default the trace's `analysis`.
+    """Draws plots into a folder, by default the trace's `analysis`, or `html` in it for pages.
 
-    Returns the files of each plot and, for plots that do not apply, the reason. `formats` are png, svg and html. Raises
-    TatError: USAGE for an unknown plot, SYSTEM for pages without Plotly; and OSError if a file cannot be written.
+    Returns the files of each plot and, for plots that do not apply, the reason. `formats` are png, svg, pdf and html;
+    `width` is None, "column" or "page". Raises TatError: USAGE for an unknown plot or width, SYSTEM for pages without
+    Plotly; and OSError if a file cannot be written.
     """
-    drawn: dict[str, list[Path]] = {}
-    absent: dict[str, str] = {}
+    if width is not None and width not in PAPERS:
+        raise TatError(ErrorKind.USAGE, f"there is no width '{width}'; choose from {', '.join(PAPERS)}")
+    how = How(formats, PAPERS[width] if width else SCREEN, titled)
+    done = _draw(trace, folder, only, how, with_text)
+    return done.files, done.absent
+
+
+def _draw(
+    trace: TraceAnalyzer, folder: Path | None, only: Sequence[str] | None, how: How, with_text: bool = False
+) -> Drawn:
     plots = _chosen(only)
-    if "html" in formats:
+    done = Drawn({}, {}, {}, [])
+    if "html" in how.formats:
         _need_plotly()
     try:
         source = Source(trace)
     except AbsentError as error:
-        return drawn, {plot.name: str(error) for plot in plots}
-    into = folder or (trace.path if trace.path.is_dir() else trace.path.parent) / "analysis"
+        done.absent.update({plot.name: str(error) for plot in plots})
+        return done
+    into = folder or _folder_of(trace) / ("html" if "html" in how.formats else "")
     into.mkdir(parents=True, exist_ok=True, mode=0o700)
     footer = source.footer()
     if with_text:
         footer = Footer(f"{trace.path} · {footer.model}", footer.run)
+    charts: dict[Plot, Chart] = {}
     for i, plot in enumerate(plots):
         if sys.stderr.isatty():
             print(f"\r\033[Ktat plot: {i + 1} of {len(plots)}: {plot.name}", end="", file=sys.stderr, flush=True)
         try:
-            drawn[plot.name] = _write(_chart(plot, source), footer, plot.name, into, formats)
+            chart = _chart(plot, source)
+            done.files[plot.name] = _write(chart, footer, plot.name, into, how)
+            done.captions[plot.name] = _caption(chart, footer)
+            charts[plot] = chart
         except (AbsentError, TatError) as error:  # one that does not fit the memory does not stop the others
-            absent[plot.name] = str(error)
+            done.absent[plot.name] = str(error)
+    if "html" in how.formats and charts:
+        done.more.extend(_write_index(charts, done.absent, footer, into))
+    if not only and charts:
+        try:
+            done.more.append(_write_statistics(source, folder or _folder_of(trace)))
+        except TatError as error:
+            done.absent[STATISTICS] = str(error)
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr, flush=True)
-    return drawn, absent
+    return done
 
 
 def figure(trace: TraceAnalyzer | Source, name: str) -> Figure:
@@ -153,13 +244,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     asked = _arguments().parse_args(arguments)
-    formats = _formats(asked.format, asked.html)
+    how = How(_formats(asked.format, asked.html), PAPERS[asked.width] if asked.width else SCREEN, not asked.no_title)
     _chosen(asked.only)
     with TraceAnalyzer(asked.trace) as trace:
-        folder = Path(asked.output) if asked.output else None
-        drawn, absent = draw(trace, folder, only=asked.only, formats=formats, with_text=asked.with_text)
-    for name, reason in absent.items():
+        done = _draw(trace, Path(asked.output) if asked.output else None, asked.only, how, asked.with_text)
+    for name, reason in done.absent.items():
         print(f"tat plot: left out {name}: {reason}", file=sys.stderr)
-    for paths in drawn.values():
-        print(*paths, sep="\n")
-    return 0 if drawn else int(ErrorKind.NO)
+    for name, paths in done.files.items():
+        for path in paths:
+            print(path, done.captions[name], sep="\t") if asked.no_title else print(path)
+    if done.more:
+        print(*done.more, sep="\n")
+    return 0 if done.files else int(ErrorKind.NO)

@@ -1,34 +1,39 @@
 # SPDX-License-Identifier: MIT
-"""Draws a chart as a web page of its own, with Plotly inlined: zoom, hover, filter, export. It loads nothing.
+"""Draws charts as web pages in a folder, which share one copy of Plotly in it: zoom, hover, filter, export.
 
-The page's content security policy forbids every request, so opening one tells nobody, and it works offline.
+A page loads that copy and nothing else: its content security policy forbids every other request, so opening one tells
+nobody, and it works offline.
 """
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib import colormaps, colors
 from plotly.offline import get_plotlyjs
 
 from tat.plot.chart import Axis, Bars, Chart, Floats, Footer, Heat, Lines, Panel, Points
+from tat.plot.paint import SMALL
 from tat.plot.palette import LINES, PALETTE, dash_of
 from tat.plot.units import Scale, label_of, largest_of, scale_of
 
 _ROW_PIXELS = 95
 """A row's height for each inch that it has in a picture."""
 
+LIBRARY, INDEX = "plotly.min.js", "index.html"
+
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'; \
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'nonce-tat'; \
 style-src 'unsafe-inline'; img-src data: blob:">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
@@ -41,6 +46,7 @@ footer {{ color: #555; font-size: .85rem; margin-top: .8rem }}
 </style>
 </head>
 <body>
+<nav><a href="{index}">All plots</a></nav>
 <h1>{title}</h1>
 <p>{subtitle}</p>
 <p><label {hidden}>Show <select id="view">{options}</select></label>
@@ -48,9 +54,9 @@ footer {{ color: #555; font-size: .85rem; margin-top: .8rem }}
 <button id="png" type="button">Save as PNG</button><button id="svg" type="button">Save as SVG</button></p>
 <div id="chart" role="img" aria-label="{title}" style="width:100%;height:{height}px"></div>
 <footer>{footer}</footer>
-<script>{plotly}</script>
+<script nonce="tat" src="{library}"></script>
 <script id="views" type="application/json">{views}</script>
-<script>
+<script nonce="tat">
 const views = JSON.parse(document.getElementById("views").textContent);
 const chart = document.getElementById("chart"), select = document.getElementById("view");
 // Plotly would offer to upload the chart: no page may send what it shows.
@@ -383,7 +389,7 @@ def _as_json(value: Any) -> str:
 
 
 def page(name: str, chart: Chart, footer: Footer) -> str:
-    """The chart as the text of an HTML file."""
+    """The chart as the text of an HTML file, beside which LIBRARY and INDEX are."""
     views: list[Mapping[str, Any]] = list(figures(chart))
     return _PAGE.format(
         title=html.escape(chart.title),
@@ -392,7 +398,78 @@ def page(name: str, chart: Chart, footer: Footer) -> str:
         options="".join(f"<option>{html.escape(view['name'])}</option>" for view in views),
         height=max(view["layout"]["height"] for view in views),
         footer=html.escape(str(footer)),
-        plotly=get_plotlyjs(),
+        library=LIBRARY,
+        index=INDEX,
         views=_as_json(views),
         name=name,
     )
+
+
+_INDEX = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.4 system-ui, sans-serif; margin: 1rem 2rem; color: #111; background: #fff }}
+h1 {{ font-size: 1.4rem; margin: 0 0 .8rem }}
+ul {{ list-style: none; padding: 0; margin: 0; display: grid; gap: 1rem;
+    grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)) }}
+li a {{ display: block; height: 100%; box-sizing: border-box; padding: .7rem; border: 1px solid #ccc;
+    border-radius: .3rem; color: inherit; text-decoration: none }}
+li a:hover, li a:focus {{ border-color: #0072b2 }}
+img {{ display: block; width: 100%; height: auto; margin-bottom: .5rem }}
+strong {{ display: block; color: #0072b2 }}
+p, footer {{ color: #555; font-size: .85rem; margin: .8rem 0 0 }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+<ul>
+{cards}
+</ul>
+{absent}<footer>{footer}</footer>
+</body>
+</html>
+"""
+
+_CARD = """<li><a href="{name}.html">
+<img src="data:image/png;base64,{picture}" width="{width}" height="{height}" alt="">
+<strong>{question}</strong>{title}</a></li>"""
+
+
+class Card(NamedTuple):
+    """What the index says of a page: its file's name, the question, the answer, and a small picture of it as PNG."""
+
+    name: str
+    question: str
+    title: str
+    picture: bytes
+
+
+def index(title: str, cards: Sequence[Card], absent: Mapping[str, str], footer: Footer) -> str:
+    """The text of an HTML file that leads to all pages; `absent` says of other plots why there is none."""
+    width, height = SMALL
+    return _INDEX.format(
+        title=html.escape(title),
+        cards="\n".join(
+            _CARD.format(
+                name=card.name,
+                picture=base64.b64encode(card.picture).decode(),
+                width=width,
+                height=height,
+                question=html.escape(card.question),
+                title=html.escape(card.title),
+            )
+            for card in cards
+        ),
+        absent="".join(f"<p>No {html.escape(name)}: {html.escape(why)}.</p>\n" for name, why in absent.items()),
+        footer=html.escape(str(footer)),
+    )
+
+
+def library() -> str:
+    """Plotly."""
+    return str(get_plotlyjs())

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Draws a chart with matplotlib: PNG for eyes, SVG for print."""
+"""Draws a chart with matplotlib: PNG for eyes, SVG and PDF for print."""
 
 from __future__ import annotations
 
+import io
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -18,26 +19,32 @@ from matplotlib.patches import Patch
 
 from tat.plot.chart import Axis, Bars, Chart, Floats, Footer, Heat, Lines, Panel, Points
 from tat.plot.palette import LINES, MARKS, PALETTE
+from tat.plot.paper import SCREEN, Look
 from tat.plot.units import Scale, label_of, largest_of, scale_of
 
 _DOTS_PER_INCH = 150
+_DOTS_IN_PRINT = 300
 _MOST_TICKS = 20
 _MOST_WRITTEN_ROWS = 40
 _ROOMY = (8, 12)
 """Columns and rows of cells in which words have room."""
+_WRITTEN_LETTERS = 130
+"""What fits side by side into cells."""
 _STYLE: Any = {
-    "font.size": 11,
     "font.family": ["DejaVu Sans", "sans-serif"],
-    "axes.titlesize": 12,
     "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "svg.fonttype": "none",
     "svg.hashsalt": "tat",
+    "pdf.fonttype": 42,
 }
 
 
 _DASHES = ("-", "--", ":", "-.")
+_POINTS = 72
+"""In an inch."""
+_UPWARDS = 24
 _LETTERS = 80
 """What stands side by side below a panel: more is turned."""
 
@@ -51,8 +58,30 @@ def _by_thousands(axis: Any) -> None:
     axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
-def _set_axis(draws: Axes, which: str, axis: Axis, scale: Scale) -> None:
-    getattr(draws, f"set_{which}label")(label_of(axis, scale))
+def _legend(draws: Axes, look: Look, handles: list[Any] | None = None) -> None:
+    """To the right of the panel; above it where the picture is narrow."""
+    more: dict[str, Any] = {"handles": handles} if handles else {}
+    if not look.is_narrow:
+        draws.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, **more)
+        return
+    names = [one.get_label() for one in handles] if handles else draws.get_legend_handles_labels()[1]
+    longest = max(map(len, map(str, names)), default=0)
+    across = max(1, int(_LETTERS * look.room * 1.2 / (longest + 5)))
+    tight: dict[str, Any] = {"borderaxespad": 0.1, "borderpad": 0.1, "labelspacing": 0.2, "columnspacing": 1.0}
+    draws.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), frameon=False, ncols=across, **tight, **more)
+    rows = -(-len(names) // across)
+    if draws.get_title(loc="left"):
+        draws.set_title(draws.get_title(loc="left"), pad=rows * look.small * 1.45 + 3)
+
+
+def _in_lines(label: str) -> str:
+    """A label that is written upwards beside a low panel."""
+    return "\n".join(textwrap.wrap(label, _UPWARDS))
+
+
+def _set_axis(draws: Axes, look: Look, which: str, axis: Axis, scale: Scale) -> None:
+    text = label_of(axis, scale)
+    getattr(draws, f"set_{which}label")(_in_lines(text) if look.is_narrow and which == "y" else text)
     if axis.log:
         getattr(draws, f"set_{which}scale")("log")
         (draws.xaxis if which == "x" else draws.yaxis).set_major_formatter(ticker.FuncFormatter(lambda v, _: f"{v:,g}"))
@@ -61,14 +90,24 @@ def _set_axis(draws: Axes, which: str, axis: Axis, scale: Scale) -> None:
         # Names stand side by side below panels that share the width.
         grid = draws.get_gridspec()
         beside = grid.ncols if which == "x" and grid is not None else 1
-        places = thinned(axis.ticks, _MOST_TICKS // beside)
+        fits = _MOST_TICKS * look.room / beside if which == "x" else _MOST_TICKS
+        longest = max(len(name) for _, name in axis.ticks)
+        if which == "x":
+            fits = min(fits, max(2, _LETTERS * look.room / beside / (longest + 1)))
+        elif look.width and grid is not None:
+            whole: Any = draws.figure
+            points = whole.get_figheight() * _POINTS * 0.6 / grid.nrows
+            fits = min(fits, max(2, points / (look.small * 1.3)))
+        places = thinned(axis.ticks, int(fits))
         mine.set_ticks([at / scale.divisor for at, _ in places], [name for _, name in places])
     elif axis.unit in ("number", "count") and not axis.log:
-        mine.set_major_locator(ticker.MaxNLocator(integer=True, nbins=10))
+        mine.set_major_locator(ticker.MaxNLocator(integer=True, nbins=max(4, int(10 * look.room))))
         _by_thousands(mine)
+    elif look.is_narrow and which == "x" and not axis.log:
+        mine.set_major_locator(ticker.MaxNLocator(nbins=5))
 
 
-def _draw_kinds(draws: Axes, heat: Heat, x_edges: Floats, y_edges: Floats) -> None:
+def _draw_kinds(draws: Axes, look: Look, heat: Heat, x_edges: Floats, y_edges: Floats) -> None:
     """Each cell says what it is, where there is room; else a legend does."""
     shades = [PALETTE[i % len(PALETTE)] for i in range(len(heat.names))]
     kinds = colors.ListedColormap(shades)
@@ -76,11 +115,12 @@ def _draw_kinds(draws: Axes, heat: Heat, x_edges: Floats, y_edges: Floats) -> No
     draws.pcolormesh(
         x_edges, y_edges, cells, cmap=kinds, vmin=-0.5, vmax=len(heat.names) - 0.5, edgecolors="white", linewidth=1
     )
-    if len(heat.values) > _MOST_WRITTEN_ROWS:
-        patches = [Patch(color=shades[i], label=name) for i, name in enumerate(heat.names)]
-        draws.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    wide = heat.values.shape[1] * (max(map(len, heat.names)) + 1)
+    if len(heat.values) > _MOST_WRITTEN_ROWS or (look.width and wide > _WRITTEN_LETTERS * look.room):
+        _legend(draws, look, [Patch(color=shades[i], label=name) for i, name in enumerate(heat.names)])
         return
-    size = 10 if heat.values.shape[1] <= _ROOMY[0] and len(heat.values) <= _ROOMY[1] else 8
+    roomy = heat.values.shape[1] <= _ROOMY[0] and len(heat.values) <= _ROOMY[1]
+    size = min(10 if roomy else 8, look.small)
     for row, column in np.argwhere(np.isfinite(heat.values)):
         kind = int(heat.values[row, column])
         dark = sum(w * c for w, c in zip((0.3, 0.6, 0.1), colors.to_rgb(shades[kind]), strict=True)) < 0.5
@@ -88,26 +128,26 @@ def _draw_kinds(draws: Axes, heat: Heat, x_edges: Floats, y_edges: Floats) -> No
         draws.text(*at, heat.names[kind], ha="center", va="center", size=size, color="white" if dark else "black")
 
 
-def _draw_heat(draws: Axes, heat: Heat) -> ScalarMappable | None:
+def _draw_heat(draws: Axes, look: Look, heat: Heat) -> ScalarMappable | None:
     """Returns what a scale of colours is to be made of; None: there is none."""
     x_scale, y_scale = scale_of(heat.x.unit, heat.x_edges[-1]), scale_of(heat.y.unit, heat.y_edges[-1])
     x_edges, y_edges = heat.x_edges / x_scale.divisor, heat.y_edges / y_scale.divisor
     draws.set_facecolor("#e8e8e8")
     mesh = None
     if heat.names:
-        _draw_kinds(draws, heat, x_edges, y_edges)
+        _draw_kinds(draws, look, heat, x_edges, y_edges)
     else:
         divisor = scale_of(heat.value.unit, heat.limits[1]).divisor
         low, high = heat.limits[0] / divisor, heat.limits[1] / divisor
         values = np.ma.masked_invalid(heat.values / divisor)
         mesh = draws.pcolormesh(x_edges, y_edges, values, cmap=heat.colours, vmin=low, vmax=high, rasterized=True)
     draws.invert_yaxis()
-    _set_axis(draws, "x", heat.x, x_scale)
-    _set_axis(draws, "y", heat.y, y_scale)
+    _set_axis(draws, look, "x", heat.x, x_scale)
+    _set_axis(draws, look, "y", heat.y, y_scale)
     return mesh
 
 
-def _add_scale(figure: Figure, drawn: list[tuple[Axes, Heat, ScalarMappable]]) -> None:
+def _add_scale(figure: Figure, look: Look, drawn: list[tuple[Axes, Heat, ScalarMappable]]) -> None:
     """One scale of colours for all of these."""
     heat, mesh = drawn[0][1], drawn[0][2]
     every = np.concatenate([one.values.ravel() for _, one, _ in drawn])
@@ -115,13 +155,14 @@ def _add_scale(figure: Figure, drawn: list[tuple[Axes, Heat, ScalarMappable]]) -
     beyond = known.size > 0 and known.max() > heat.limits[1] * (1 + 1e-9)
     axes = [draws for draws, _, _ in drawn]
     bar = figure.colorbar(mesh, ax=axes, pad=0.01, aspect=30, extend="max" if beyond else "neither")
-    bar.set_label(label_of(heat.value, scale_of(heat.value.unit, heat.limits[1])))
+    text = label_of(heat.value, scale_of(heat.value.unit, heat.limits[1]))
+    bar.set_label(_in_lines(text) if look.is_narrow else text)
     if heat.value.unit == "count" and not (known % 1).any():
         bar.locator = ticker.MaxNLocator(integer=True)
         bar.update_ticks()
 
 
-def _draw_lines(draws: Axes, lines: Lines) -> None:
+def _draw_lines(draws: Axes, look: Look, lines: Lines) -> None:
     x_scale = scale_of(lines.x.unit, largest_of(*(s.x for s in lines.series)))
     y_scale = scale_of(lines.y.unit, largest_of(*(s.y for s in lines.series)))
     for i, one in enumerate(lines.series):
@@ -130,9 +171,9 @@ def _draw_lines(draws: Axes, lines: Lines) -> None:
         few = len(x) <= 40
         if one.style == "steps":
             dashes = _DASHES[i % len(_DASHES)]
-            draws.step(x, y, where="post", color=colour, label=one.name, linewidth=1.8, linestyle=dashes)
+            draws.step(x, y, where="post", color=colour, label=one.name, linewidth=look.line, linestyle=dashes)
         elif one.style == "dots":
-            draws.plot(x, y, linestyle="none", marker=marks, markersize=4, color=colour, label=one.name)
+            draws.plot(x, y, linestyle="none", marker=marks, markersize=look.mark, color=colour, label=one.name)
         else:
             draws.plot(
                 x,
@@ -140,35 +181,35 @@ def _draw_lines(draws: Axes, lines: Lines) -> None:
                 linestyle="--" if one.style == "dashes" else "-",
                 marker=marks if one.style == "line" and (few or len(lines.series) > 2) else None,
                 markevery=1 if few else max(1, len(x) // 12),
-                markersize=4,
+                markersize=look.mark,
                 color=colour,
                 label=one.name,
-                linewidth=1.8,
+                linewidth=look.line,
             )
     draws.grid(True, alpha=0.3)
-    _set_axis(draws, "x", lines.x, x_scale)
-    _set_axis(draws, "y", lines.y, y_scale)
+    _set_axis(draws, look, "x", lines.x, x_scale)
+    _set_axis(draws, look, "y", lines.y, y_scale)
     if not lines.y.log:
         draws.set_ylim(0, 1.05 * largest_of(*(s.y for s in lines.series)) / y_scale.divisor or 1)
     if len(lines.series) > 1:
-        draws.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+        _legend(draws, look)
 
 
-def _draw_points(figure: Figure, draws: Axes, points: Points) -> None:
+def _draw_points(figure: Figure, draws: Axes, look: Look, points: Points) -> None:
     y_scale = scale_of(points.y.unit, points.end)
     known = np.isfinite(points.pc)
     norm = colors.Normalize(0, max(1.0, largest_of(points.pc)))
     rgba: Any = cm.ScalarMappable(norm, "viridis").to_rgba(np.nan_to_num(points.pc))
     rgba[~known] = colors.to_rgba("#888888")
     low, high = points.py / y_scale.divisor, points.py_end / y_scale.divisor
-    draws.vlines(points.px, low, high, colors=rgba, linewidth=1.2)
-    draws.scatter(points.px, low, c=rgba, s=5, linewidths=0)
+    draws.vlines(points.px, low, high, colors=rgba, linewidth=look.line / 1.5)
+    draws.scatter(points.px, low, c=rgba, s=look.mark * 1.25, linewidths=0)
     bar = figure.colorbar(cm.ScalarMappable(norm, "viridis"), ax=draws, pad=0.01)
     bar.set_label(f"{points.value.label} (grey: none)" if not known.all() else points.value.label)
     bar.locator = ticker.MaxNLocator(integer=True)
     bar.update_ticks()
-    _set_axis(draws, "x", points.x, Scale(1, ""))
-    _set_axis(draws, "y", points.y, y_scale)
+    _set_axis(draws, look, "x", points.x, Scale(1, ""))
+    _set_axis(draws, look, "y", points.y, y_scale)
     draws.set_ylim(points.end / y_scale.divisor, 0)
     draws.grid(True, alpha=0.3)
 
@@ -177,19 +218,19 @@ _LETTER, _SHARE_OF_WIDTH = 0.075, 0.7
 """Inches a letter beside a bar takes, and what of a picture's width is the panel's."""
 
 
-def _make_room_for_texts(draws: Axes, bars: Bars, scale: Scale) -> None:
+def _make_room_for_texts(draws: Axes, look: Look, bars: Bars, scale: Scale) -> None:
     """The axis ends where each text has room right of its bar. No share is above 100 %."""
     grid, figure = draws.get_gridspec(), draws.get_figure(root=True)
     assert figure is not None
     width = figure.get_figwidth() * _SHARE_OF_WIDTH / (grid.ncols if grid is not None else 1)
     longest = np.max([np.nan_to_num(values) for _, values in bars.series], axis=0) / scale.divisor
-    free = [max(0.2, 1 - (len(text) * _LETTER + 0.1) / width) for text in bars.texts]
+    free = [max(0.2, 1 - (len(text) * _LETTER * min(9, look.small) / 9 + 0.1) / width) for text in bars.texts]
     draws.set_xlim(right=max((float(value) / left for value, left in zip(longest, free, strict=False)), default=0) or 1)
     if bars.value.unit == "share":
         draws.set_xticks([tick for tick in draws.get_xticks() if 0 <= tick <= 1 / scale.divisor])
 
 
-def _draw_bars(draws: Axes, bars: Bars) -> None:
+def _draw_bars(draws: Axes, look: Look, bars: Bars) -> None:
     total = np.sum([values for _, values in bars.series], axis=0) if bars.stacked else None
     largest = largest_of(*([total] if total is not None else [values for _, values in bars.series]))
     scale = scale_of(bars.value.unit, largest)
@@ -211,13 +252,16 @@ def _draw_bars(draws: Axes, bars: Bars) -> None:
         draws.invert_yaxis()
         draws.set_xlabel(label_of(bars.value, scale))
         draws.set_ylabel(bars.label.label)
-        for place, text in zip(places, bars.texts, strict=False):
+        for place, text in zip(places, () if look.is_narrow else bars.texts, strict=False):
             longest = max((float(values[place]) for _, values in bars.series), default=0) / scale.divisor
-            draws.annotate(text, (longest, place), (4, 0), textcoords="offset points", va="center", fontsize=9)
+            draws.annotate(
+                text, (longest, place), (4, 0), textcoords="offset points", va="center", fontsize=min(9, look.small)
+            )
     else:
-        _set_axis(draws, "x", Axis(bars.label.label, ticks=ticks), Scale(1, ""))
-        draws.set_ylabel(label_of(bars.value, scale))
-        if sum(len(name) + 1 for _, name in thinned(ticks)) > _LETTERS:
+        _set_axis(draws, look, "x", Axis(bars.label.label, ticks=ticks), Scale(1, ""))
+        text = label_of(bars.value, scale)
+        draws.set_ylabel(_in_lines(text) if look.is_narrow else text)
+        if sum(len(name) + 1 for _, name in thinned(ticks)) > _LETTERS * look.room:
             draws.tick_params(axis="x", labelrotation=35)
             for label in draws.get_xticklabels():
                 label.set_horizontalalignment("right")
@@ -235,65 +279,125 @@ def _draw_bars(draws: Axes, bars: Bars) -> None:
         line = draws.axvline if bars.horizontal else draws.axhline
         line(bars.goal / scale.divisor, color="#444444", linestyle="--", linewidth=1)
         (draws.set_xlim if bars.horizontal else draws.set_ylim)(0, max(bars.goal * 1.06, largest) / scale.divisor)
-    if bars.texts:
-        _make_room_for_texts(draws, bars, scale)
+    if bars.texts and not look.is_narrow:
+        _make_room_for_texts(draws, look, bars, scale)
     if len(bars.series) > 1:
-        draws.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+        _legend(draws, look)
 
 
-def _draw_panel(figure: Figure, draws: Axes, panel: Panel) -> ScalarMappable | None:
+def _draw_panel(figure: Figure, draws: Axes, look: Look, panel: Panel) -> ScalarMappable | None:
     if panel.title:
-        draws.set_title(panel.title)
+        width = look.room * _LETTERS * 0.85
+        draws.set_title("\n".join(textwrap.wrap(panel.title, int(width))) if look.is_narrow else panel.title)
     match panel:
         case Heat():
-            return _draw_heat(draws, panel)
+            return _draw_heat(draws, look, panel)
         case Lines():
-            _draw_lines(draws, panel)
+            _draw_lines(draws, look, panel)
         case Points():
-            _draw_points(figure, draws, panel)
+            _draw_points(figure, draws, look, panel)
         case Bars():
-            _draw_bars(draws, panel)
+            _draw_bars(draws, look, panel)
     return None
 
 
-def _draw_panels(figure: Figure, chart: Chart, rows: int) -> None:
+def _draw_panels(figure: Figure, look: Look, chart: Chart) -> None:
     scaled: dict[object, list[tuple[Axes, Heat, ScalarMappable]]] = {}
+    columns = look.columns(chart.columns)
+    rows = -(-len(chart.panels) // columns)
     for i, panel in enumerate(chart.panels):
-        draws = figure.add_subplot(rows, chart.columns, i + 1)
-        mesh = _draw_panel(figure, draws, panel)
+        draws = figure.add_subplot(rows, columns, i + 1)
+        mesh = _draw_panel(figure, draws, look, panel)
         if isinstance(panel, Heat) and mesh is not None:
             scaled.setdefault((panel.value, panel.limits), []).append((draws, panel, mesh))
     for drawn in scaled.values():
-        _add_scale(figure, drawn)
+        places = [figure.axes.index(draws) for draws, _, _ in drawn]
+        if columns < chart.columns and max(places) - min(places) >= len(places):  # others are between them
+            for one in drawn:
+                _add_scale(figure, look, [one])
+        else:
+            _add_scale(figure, look, drawn)
 
 
-def draw(chart: Chart, footer: Footer) -> Figure:
-    """The chart as a figure: the title says the finding, the line at the bottom what was run."""
-    rows = -(-len(chart.panels) // chart.columns)
-    title = textwrap.wrap(chart.title, int(chart.width * 7.9)) or [""]
-    notes = textwrap.wrap(chart.subtitle, int(chart.width * 11.3))
-    head = 0.25 + 0.28 * len(title) + 0.21 * len(notes)
-    height = rows * chart.row_height + head + 0.4
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(chart.width, height), dpi=_DOTS_PER_INCH)
-        figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0.01, 0.35 / height, 0.98, 1 - (head + 0.4) / height)))
-        _draw_panels(figure, chart, rows)
-        figure.text(0.015, 1 - 0.12 / height, "\n".join(title), weight="bold", size=14, va="top")
+def _wrapped(text: str, width: float, size: float, letter: float) -> list[str]:
+    """Lines of text of a size in points; `letter` is how wide one is, as a share of the size."""
+    return textwrap.wrap(text, max(20, int(width * _POINTS / (size * letter))))
+
+
+def draw(chart: Chart, footer: Footer, look: Look = SCREEN, *, titled: bool = True) -> Figure:
+    """The chart as a figure: the title says the finding, the line at the bottom what was run.
+
+    Untitled, it has none of both, and a caption says what they would.
+    """
+    width = look.width or chart.width
+    columns = look.columns(chart.columns)
+    rows = -(-len(chart.panels) // columns)
+    small = min(9.0, look.small)
+    title = (_wrapped(chart.title, width, look.title, 0.65) or [""]) if titled else []
+    notes = _wrapped(chart.subtitle, width, look.text, 0.578) if titled else []
+    below = _wrapped(str(footer), width, small, 0.578) if titled else []
+    line, note = 1.44 * look.title / _POINTS, 1.37 * look.text / _POINTS
+    edge = 0.12 * look.text / 11
+    head = 2 * edge + line * len(title) + note * len(notes) if titled else edge / 2
+    foot = edge * 2 + 1.3 * small / _POINTS * len(below) if titled else edge / 2
+    row = look.height(chart.row_height, chart.width) * (0.8 if columns < chart.columns and columns > 1 else 1)
+    height = rows * row + head + foot
+    with matplotlib.rc_context(_STYLE | look.rc):
+        figure = Figure(figsize=(width, height), dpi=_DOTS_PER_INCH if look.width is None else _DOTS_IN_PRINT)
+        room = (0.01, foot / height, 0.98, 1 - (head + foot) / height)
+        figure.set_layout_engine(ConstrainedLayoutEngine(rect=room, w_pad=edge / 3, h_pad=edge / 3))
+        _draw_panels(figure, look, chart)
+        if title:
+            figure.text(0.015, 1 - edge / height, "\n".join(title), weight="bold", size=look.title, va="top")
         if notes:
-            below = 0.2 + 0.28 * len(title)
-            figure.text(0.015, 1 - below / height, "\n".join(notes), size=10.5, va="top", color="#444444")
-        figure.text(0.015, 0.12 / height, str(footer), size=9, color="#555555")
+            at = 1 - (edge * 1.6 + line * len(title)) / height
+            figure.text(0.015, at, "\n".join(notes), size=look.text - 0.5, va="top", color="#444444")
+        if below:
+            figure.text(0.015, edge / height, "\n".join(below), size=small, color="#555555")
     return figure
 
 
-def save(figure: Figure, path: Path, title: str) -> None:
-    """Writes a PNG or SVG; the end of the name decides which. The same chart gives the same bytes.
+SMALL = (320, 150)
+"""The size of a small picture in pixels."""
 
-    A second format has the layout of the first.
 
-    Raises OSError if the file cannot be written.
+def small(chart: Chart) -> bytes:
+    """The first panel without any text, as a PNG of the size SMALL: what the chart looks like from afar."""
+    with matplotlib.rc_context(_STYLE | SCREEN.rc):
+        figure = Figure(figsize=(SMALL[0] / 100, SMALL[1] / 100), dpi=100)
+        draws = figure.add_axes((0, 0, 1, 1))
+        _draw_panel(figure, draws, SCREEN, chart.panels[0])
+        for other in [one for one in figure.axes if one is not draws]:
+            other.remove()
+        draws.set_position((0.01, 0.02, 0.98, 0.96))
+        draws.set_axis_off()
+        draws.set_title("")
+        for text in (*draws.texts, draws.get_legend()):
+            if text is not None:
+                text.set_visible(False)
+        out = io.BytesIO()
+        figure.savefig(out, format="png", metadata={"Software": None})
+    return out.getvalue()
+
+
+def save(figure: Figure, path: Path, title: str, description: str = "") -> None:
+    """Writes a PNG, SVG or PDF; the end of the name decides which. The same chart gives the same bytes.
+
+    A second format has the layout of the first. Raises OSError if the file cannot be written.
     """
-    metadata = {"Title": title, "Date": None} if path.suffix == ".svg" else {"Title": title, "Software": None}
+    metadata: dict[str, Any] = {"Title": title}
+    match path.suffix:
+        case ".svg":
+            metadata |= {"Date": None, "Description": description}
+        case ".pdf":
+            metadata |= {
+                "CreationDate": None,
+                "Producer": None,
+                "Creator": "Tensor Access Tracker",
+                "Subject": description,
+            }
+        case _:
+            metadata |= {"Software": None, "Description": description}
     with matplotlib.rc_context(_STYLE):
-        figure.savefig(path, metadata=metadata)
+        figure.savefig(path, metadata={key: value for key, value in metadata.items() if value != ""})
     figure.set_layout_engine("none")  # finding it takes as long as drawing

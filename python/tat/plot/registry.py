@@ -15,24 +15,31 @@ class Plot(NamedTuple):
     """A plot by the name of its file. `make` raises AbsentError if the trace has nothing that it could show."""
 
     name: str
+    question: str
     make: Callable[[Source], Chart]
 
 
 PLOTS = (
-    Plot("heatmap_token_layer", heatmaps.token_layer),
-    Plot("heatmap_token_tensor", heatmaps.token_tensor),
-    Plot("timeline_offset", timeline.timeline_offset),
-    Plot("hot_tensors", tensors.hot_tensors),
-    Plot("layers", tensors.layers),
-    Plot("operation_types", tensors.operation_types),
-    Plot("attention_heads", attention.attention_heads),
-    Plot("qkv_order", attention.qkv_order),
-    Plot("kv_growth", attention.kv_growth),
-    Plot("moe_expert_heatmap", experts.moe_expert_heatmap),
-    Plot("layer_expert", experts.layer_expert),
-    Plot("transitions", experts.transitions),
-    Plot("reuse_distance", caching.reuse_distance),
-    Plot("miss_ratio_curves", caching.miss_ratio_curves),
-    Plot("gap_histogram", order.gap_histogram),
-    Plot("prediction_scores", order.prediction_scores),
+    Plot("heatmap_token_layer", "Which layers does each token touch, and what do they cost?", heatmaps.token_layer),
+    Plot("heatmap_token_tensor", "Which tensors does each token touch?", heatmaps.token_tensor),
+    Plot("timeline_offset", "Where in the model file does inference read?", timeline.timeline_offset),
+    Plot("hot_tensors", "How often is a byte of the weights read?", tensors.hot_tensors),
+    Plot("layers", "How many bytes and how much time does each layer take in a token?", tensors.layers),
+    Plot("operation_types", "Which operations take the time of a token, and which its bytes?", tensors.operation_types),
+    Plot("attention_heads", "What does each head read?", attention.attention_heads),
+    Plot("qkv_order", "In which order are Q, K, V, the cache and the output weights read?", attention.qkv_order),
+    Plot("kv_growth", "What does the KV cache cost as it grows?", attention.kv_growth),
+    Plot("moe_expert_heatmap", "Which experts does each token choose?", experts.moe_expert_heatmap),
+    Plot("layer_expert", "Which experts does each layer use?", experts.layer_expert),
+    Plot("transitions", "Which expert follows which?", experts.transitions),
+    Plot("reuse_distance", "After how many other bytes is a byte read again?", caching.reuse_distance),
+    Plot(
+        "miss_ratio_curves", "How many bytes would a cache of each size still have to read?", caching.miss_ratio_curves
+    ),
+    Plot("gap_histogram", "How far apart in the file are two reads in a row?", order.gap_histogram),
+    Plot(
+        "prediction_scores",
+        "How often does a simple rule guess the next tensor, or the next slice?",
+        order.prediction_scores,
+    ),
 )

@@ -216,17 +216,26 @@ class Source:
     def _answers(self) -> dict[str, Answer]:
         return {}
 
-    def section(self, name: str) -> Answer:
-        """A section of `tat report`; raises AbsentError if the trace has nothing for it."""
+    def _answer(self, name: str) -> Answer | None:
         if not self._answers:
             self._answers.update(self.trace.report())
         if name not in self._answers and name in self.trace.sections:
             self._answers[name] = self.trace.section(name)
-        if name not in self._answers:
+        return self._answers.get(name)
+
+    def section(self, name: str) -> Answer:
+        """A section of `tat report`; raises AbsentError if the trace has nothing for it."""
+        answer = self._answer(name)
+        if answer is None:
             raise AbsentError(f"this version of tat has no section '{name}'")
-        if self._answers[name].absent:
-            raise AbsentError(self._answers[name].headline.rstrip(".") or f"the section '{name}' is empty")
-        return self._answers[name]
+        if answer.absent:
+            raise AbsentError(answer.headline.rstrip(".") or f"the section '{name}' is empty")
+        return answer
+
+    def statistics(self) -> dict[str, Any]:
+        """All sections, by name, as `tat report --json` prints them."""
+        answers = {name: self._answer(name) for name in self.trace.sections}
+        return {name: answer.json for name, answer in answers.items() if answer is not None}
 
     def headline(self, *names: str) -> str:
         """The headline of the first of these sections that has one."""
