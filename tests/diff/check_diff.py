@@ -277,6 +277,32 @@ def check_experts(check, answer, a, b, pair):
         check.same("across", row["halves_across"], mean(variation(m, n) for m in p for n in q))
 
 
+def check_shares(check, answer, runs, labels):
+    """Each expert's share in each run; and the ten that are furthest apart."""
+    layers = sorted({layer for run in runs for layer in run.rows})
+    rows = {(row["layer"], row["expert"]): row for row in rows_of(answer, "experts", "shares")} if layers else {}
+    first = {layer: next(run for run in runs if layer in run.rows).rows[layer][0] for layer in layers}
+    check.same("rows of shares", sorted(rows), [(layer, e) for layer in layers for e in range(first[layer])])
+    apart = {}
+    for (layer, expert), row in rows.items():
+        shares = []
+        for run, label in zip(runs, labels):
+            if layer not in run.rows or run.rows[layer][0] != first[layer]:
+                check.same("share of another number", f"share_{label}" in row, False)
+                continue
+            counts = run.counts(layer)
+            check.same("count", row[f"count_{label}"], counts[expert])
+            check.same("share", row[f"share_{label}"], counts[expert] / sum(counts))
+            shares.append(counts[expert] / sum(counts))
+        apart[layer, expert] = max(shares) - min(shares)
+        check.same("apart", row["apart"], apart[layer, expert])
+    shown = [row["apart"] for row in rows_of(answer, "experts", "most_changed")] if rows else []
+    most = sorted((a for a in apart.values() if a > 0), reverse=True)[:10]
+    check.same("most changed", len(shown), len(most))
+    for found, expected in zip(shown, most):
+        check.same("most changed", found, expected)
+
+
 def check_experts_of_sides(check, answer, sides):
     """Copies count once, and the test is over the runs that are left."""
     sides = [list({str(run.rows): run for run in side}.values()) for side in sides]
@@ -401,6 +427,7 @@ def check_repeated(tat, paths):
     check.same("order", answer["order"]["values"]["differs"], len({str(run.sequences) for run in runs}) > 1)
     if runs[0].rows:
         check_experts_of_sides(check, answer, [[run for run, s in zip(runs, setups) if s == setup] for setup in (1, 2)])
+        check_shares(check, answer, runs, [row["run"] for row in answer["runs"]["tables"]["runs"]["rows"]])
     print(f"{check.figures} figures of {len(runs)} runs, counted again")
 
 
@@ -415,6 +442,10 @@ def main(tat, paths):
         check_tensors(check, answer, runs[0], run, pair, phases)
         check_experts(check, answer, runs[0], run, pair)
         check_order(check, answer, runs[0], run, pair)
+    if "shares" in answer["experts"].get("tables", {}):
+        check_shares(check, answer, runs, labels)
+    else:
+        check.same("no layer in common", any(common_layers(runs[0], run) for run in runs[1:]), False)
     check_time(check, answer, runs, labels, phases)
     if len(runs) > 2:
         check_patterns(check, answer, runs)

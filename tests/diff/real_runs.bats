@@ -36,6 +36,7 @@ check() {
     check "$TAT" laws code
     run "$TAT" diff laws code
     [[ $output == *"Weights are read in the identical order, in all 15 generated tokens; the experts"* ]]
+    [[ $output =~ "LAYER EXPERT "+"A "+"B  "+"APART"$'\n'" "+[0-9]+" "+[0-9]" "+[0-9.]+" % "+[0-9.]+" % "+[0-9.]+" %" ]]
 }
 
 @test "a dense model against experts" {

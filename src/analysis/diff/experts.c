@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "analysis/diff/choosers.h"
+#include "analysis/diff/shares.h"
 #include "analysis/units.h"
 
 #define ROUNDING 1e-12
@@ -210,6 +211,7 @@ static void answer(const struct diff * d, struct result * r) {
     for (size_t i = 0; c && !r->failed && i + 1 < d->n_sides; i++) {
         for (size_t l = 0; l < c[i].n_layers; l++) { add_layer(r, &c[i], &c[i].layers[l]); }
     }
+    if (c && !r->failed && layers) { shares_show(d, differs, r); }
     if (!layers && !unlike) { result_absent(r); }
     result_put(r, result_values(r), "differs", json_boolean(differs));
     result_put_count(r, result_values(r), "layers", layers);
