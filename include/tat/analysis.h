@@ -31,6 +31,9 @@ struct tat_analysis_options {
     uint64_t disk_bytes_per_second;
     uint64_t cache_unit; /* of "caching": TAT_CACHE_SLICE, TAT_CACHE_EXPERT, or a power of two from 512 to 2^24 */
     uint32_t model;      /* number of the model, if graphs of several were computed; 0: tat_trace_main_model */
+    /* What the answers are about. A section that cannot be about some layers alone is about all, and its title says
+     * why. The section on the run is about all of it. */
+    struct tat_scope scope;
 };
 
 /* Answers the named sections or, if `count` is 0, all except slow ones, in one pass over the trace. Returns {"layers":

@@ -222,6 +222,25 @@ uint32_t tat_trace_find_model(const struct tat_trace * trace, const char * calle
  * computes nothing by itself (TAT_ERROR_NO); or no memory. */
 struct tat_trace * tat_trace_of_model(const struct tat_trace * trace, uint32_t number, struct tat_error * error);
 
+/* Some tokens and some layers: numbers from `first` on, below `end`. An `end` of 0 stands for all. */
+struct tat_scope {
+    uint32_t token_first, token_end; /* evaluations that computed any of these; as wholes, other tokens of theirs too */
+    uint32_t layer_first, layer_end; /* accesses in these layers; what belongs to no layer is left out */
+};
+
+/* The part of a trace that belongs to some tokens or layers. Evaluations are numbered anew. Tensors and templates keep
+ * their numbers; tensors that no operation of these layers touches are as if they had been lost. `trace` may be a part
+ * itself, and must live longer. Close the part with tat_trace_close. NULL on failure: the trace has nothing of the kind
+ * (TAT_ERROR_NO); or no memory. */
+struct tat_trace * tat_trace_of_scope(const struct tat_trace * trace, const struct tat_scope * scope,
+                                      struct tat_error * error);
+
+/* The number that an evaluation of a part has in the whole trace; of a whole trace, the same number. */
+uint32_t tat_trace_number_in_whole(const struct tat_trace * trace, uint32_t evaluation);
+
+/* Whether records of this layer, or with TAT_NO_LAYER of none, belong to the part; true for whole traces. */
+bool tat_trace_has_layer(const struct tat_trace * trace, uint16_t layer);
+
 /* ---- summary ---- */
 
 struct tat_trace_summary {

@@ -231,6 +231,17 @@ class FileHeader(c.Structure):
 FEATURE_PRIVATE = 1
 
 
+class Scope(c.Structure):
+    """struct tat_scope."""
+
+    _fields_ = [
+        ("token_first", c.c_uint32),
+        ("token_end", c.c_uint32),
+        ("layer_first", c.c_uint32),
+        ("layer_end", c.c_uint32),
+    ]
+
+
 class AnalysisOptions(c.Structure):
     """struct tat_analysis_options."""
 
@@ -241,6 +252,7 @@ class AnalysisOptions(c.Structure):
         ("disk_bytes_per_second", c.c_uint64),
         ("cache_unit", c.c_uint64),
         ("model", c.c_uint32),
+        ("scope", Scope),
     ]
 
 
@@ -276,6 +288,7 @@ STRUCTS: dict[str, type[c.Structure] | np.dtype[Any]] = {
     "tat_layout": Layout,
     "tat_choice": Choice,
     "tat_file_header": FileHeader,
+    "tat_scope": Scope,
     "tat_analysis_options": AnalysisOptions,
     "tat_check": Check,
     "tat_verification": Verification,

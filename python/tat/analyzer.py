@@ -182,7 +182,8 @@ class TraceAnalyzer:
 
         Options are those of struct tat_analysis_options: hot_share, cold_share, memory_bytes, disk_bytes_per_second and
         model. If there are several models, model is its number, its file's name or a piece of it, or its part
-        ("draft"). Raises TatError (USAGE) for an unknown section or option.
+        ("draft"). tokens and layers, a number or a range ("3:8"), are what alone the answer is about. Raises TatError:
+        USAGE for an unknown section or option, NO if there are no such tokens or layers.
         """
         return answers.analyze(self.trace, [name], options)[name]
 

@@ -46,6 +46,10 @@ class Answer:
         return table
 
 
+#: Options for which part of the trace the answers are about.
+_SCOPE = ("tokens", "layers")
+
+
 def sections() -> dict[str, str]:
     """Names and titles of all sections, in the order of `tat report`."""
     lib = library()
@@ -90,16 +94,29 @@ def _answer(name: str, found: dict[str, Any]) -> Answer:
     )
 
 
+def _range(name: str, value: float | str) -> list[tuple[str, int]]:
+    """The ends of tokens or layers, as struct tat_scope has them, of "3:8" or a number."""
+    error = _abi.Error()
+    words = str(value)
+    if library().tat_filter_check(name.encode(), words.encode(), c.byref(error)) != 0:
+        raise failure(error)
+    first, colon, last = words.partition(":")
+    most = 2**32 - 1
+    end = int(last) + 1 if last else most if colon else int(first) + 1
+    return [(f"{name[:-1]}_first", min(int(first or 0), most)), (f"{name[:-1]}_end", min(end, most))]
+
+
 def _options(trace: Trace, options: Mapping[str, float | str]) -> _abi.AnalysisOptions:
-    fields = {name: kind for name, kind, *_ in _abi.AnalysisOptions._fields_}
-    unknown = sorted(set(options) - set(fields))
+    fields = {name: kind for name, kind, *_ in _abi.AnalysisOptions._fields_ if name != "scope"}
+    unknown = sorted(set(options) - set(fields) - {*_SCOPE})
     if unknown:
-        raise TatError(ErrorKind.USAGE, f"no option '{unknown[0]}'; there are {', '.join(fields)}")
-    numbers = dict(options)
+        raise TatError(ErrorKind.USAGE, f"no option '{unknown[0]}'; there are {', '.join([*fields, *_SCOPE])}")
+    numbers = {name: value for name, value in options.items() if name not in _SCOPE}
+    ends = {field: end for name in _SCOPE if name in options for field, end in _range(name, options[name])}
     if isinstance(numbers.get("model"), str):
         numbers["model"] = trace.find_model(str(numbers["model"]))
     whole = {name: value if fields[name] is c.c_double else int(value) for name, value in numbers.items()}
-    return _abi.AnalysisOptions(**whole)
+    return _abi.AnalysisOptions(**whole, scope=_abi.Scope(**ends))
 
 
 def analyze(trace: Trace, names: list[str], options: Mapping[str, float | str]) -> dict[str, Answer]:

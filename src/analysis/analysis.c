@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/about.h"
 #include "analysis/caveats.h"
 #include "analysis/one_weight.h"
 #include "analysis/ubatches.h"
@@ -71,7 +72,7 @@ static void leave_out(const struct ubatch * u, void * user) {
 }
 
 bool subject_begin(struct subject * s, const struct tat_trace * trace, const struct tat_analysis_options * options) {
-    *s = (struct subject){ .trace = trace, .options = with_defaults(options) };
+    *s = (struct subject){ .trace = trace, .options = with_defaults(options), .run = s };
     s->tensors = tat_trace_tensors(trace, &s->n_tensors);
     s->templates = tat_trace_templates(trace, &s->n_templates);
     s->evaluations = tat_trace_evaluations(trace, &s->n_evaluations);
@@ -156,13 +157,17 @@ bool subject_has_model(const struct subject * s, uint32_t number) {
 struct running {
     const struct analysis * analysis;
     void * state;
+    json_t * result;
 };
 
+/* One walk, for sections that are about the same part of the trace. */
 struct pass {
+    const struct subject * subject;
     struct running * running;
     size_t count;
     bool feed, tally; /* whether any section wants them */
     struct one_weight weights;
+    char doubt[CAVEAT_SIZE];
 };
 
 static bool feed_all(const struct tat_access * records, size_t count, void * user) {
@@ -186,28 +191,21 @@ static bool tally_all(const struct tat_tally * tally, void * user) {
     return t.records != NULL;
 }
 
-/* The section on the run is about all models. */
-static int begin_all(struct pass * pass, const struct subject * run, const struct subject * subject,
-                     const char * const * names, size_t count, struct tat_error * error) {
-    for (size_t i = 0; count ? i < count : analyses[i] != NULL; i++) {
-        const struct analysis * a = count ? find(names[i]) : analyses[i];
-        if (a && !count && a->slow) { continue; }
-        if (!a) { return tat_fail(error, TAT_ERROR_USAGE, "no section '%s'", names[i]); }
-        void * state = a->begin(a == &run_analysis ? run : subject);
+/* The sections that this pass is for. The section on the run is about all models and tokens. */
+static int begin_all(struct pass * pass, const struct analysis * const * wanted, size_t count,
+                     struct tat_error * error) {
+    const struct subject * subject = pass->subject;
+    const bool of_some = subject->options.scope.layer_end > 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct analysis * a = wanted[i];
+        if (of_some && subject->some_layers == (a->all_layers != NULL)) { continue; }
+        void * state = a->begin(a == &run_analysis ? subject->run : subject);
         if (!state) { return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
-        pass->running[pass->count++] = (struct running){ a, state };
+        pass->running[pass->count++] = (struct running){ a, state, NULL };
         pass->feed |= a->feed != NULL;
         pass->tally |= a->tally != NULL;
     }
     return 0;
-}
-
-/* If there are several models, a section is about one of them and says so. */
-static void say_model(struct result * r, const struct subject * s, const struct analysis * analysis) {
-    const struct tat_model * m = s->is_part ? subject_model(s) : NULL;
-    if (!m || analysis == &run_analysis) { return; }
-    result_title(r, "%s: %s (%s)", analysis->title, m->name, tat_part_name(m->part));
-    result_put_text(r, result_values(r), "model", m->name);
 }
 
 /* The reason why figures are missing stands before what they say, a doubt in them behind it. */
@@ -225,71 +223,127 @@ static void say_caveats(const struct subject * s, struct result * r, const struc
 }
 
 /* Finishes every section, even if no result is wanted, because that frees the states. */
-static json_t * finish_all(struct pass * pass, const struct subject * subject) {
-    json_t * all = json_object();
-    bool failed = !all;
-    char doubt[CAVEAT_SIZE];
-    caveat_prompt(subject, doubt);
+static void finish_all(struct pass * pass) {
     for (size_t i = 0; i < pass->count; i++) {
+        struct running * running = &pass->running[i];
+        const struct subject * about = running->analysis == &run_analysis ? pass->subject->run : pass->subject;
         struct result result;
-        result_begin(&result, pass->running[i].analysis->title);
-        pass->running[i].analysis->finish(pass->running[i].state, &result);
-        say_model(&result, subject, pass->running[i].analysis);
-        say_caveats(subject, &result, pass->running[i].analysis, doubt);
-        failed |= json_object_set_new(all, pass->running[i].analysis->name, result_end(&result)) != 0;
+        result_begin(&result, running->analysis->title);
+        running->analysis->finish(running->state, &result);
+        about_say(about, &result, running->analysis);
+        say_caveats(pass->subject, &result, running->analysis, pass->doubt);
+        running->result = result_end(&result);
     }
-    if (failed) {
-        json_decref(all);
-        return NULL;
-    }
-    return all;
 }
 
 /* What a section missed may have been cut off the file; then that is the reason to tell. */
-static bool can_be_read(const struct subject * run, const struct subject * subject, struct tat_error * error) {
-    return tat_trace_trouble(run->trace, error) == 0 && tat_trace_trouble(subject->trace, error) == 0;
+static bool can_be_read(const struct subject * subject, struct tat_error * error) {
+    return tat_trace_trouble(subject->run->trace, error) == 0 && tat_trace_trouble(subject->trace, error) == 0;
 }
 
-/* `part`: what all sections except the one on the run are about; NULL: the whole trace. */
-static json_t * answer(const struct subject * run, const struct tat_trace * part, const char * const * names,
-                       size_t count, struct tat_error * error) {
-    struct subject subject = *run;
-    bool good = !part || subject_begin(&subject, part, &run->options);
-    subject.is_part = part != NULL;
-    struct pass pass = { .weights = one_weight_of(subject.trace) };
-    pass.running = calloc(count + sizeof analyses / sizeof analyses[0], sizeof *pass.running);
-    good = good && pass.running;
-    if (!good) { tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
-    int status = good ? begin_all(&pass, run, &subject, names, count, error) : -1;
-    if (status == 0 && pass.tally) { status = subject_tally(&subject, tally_all, &pass, error); }
-    if (status == 0 && pass.feed) { status = subject_expand(&subject, feed_all, &pass, error); }
-    json_t * all = finish_all(&pass, &subject);
-    const bool memory = all && !pass.weights.failed;
+/* Adds the results to `all`. 0, or -1 with *error. */
+static int answer(const struct subject * subject, const struct analysis * const * wanted, size_t count, json_t * all,
+                  struct tat_error * error) {
+    struct pass pass = { .subject = subject, .weights = one_weight_of(subject->trace) };
+    pass.running = calloc(count + 1, sizeof *pass.running);
+    if (!pass.running) { tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
+    int status = pass.running ? begin_all(&pass, wanted, count, error) : -1;
+    if (status == 0 && pass.tally) { status = subject_tally(subject, tally_all, &pass, error); }
+    if (status == 0 && pass.feed) { status = subject_expand(subject, feed_all, &pass, error); }
+    caveat_prompt(subject->some_tokens ? subject->run : subject, pass.doubt);
+    finish_all(&pass);
+    bool memory = !pass.weights.failed;
+    for (size_t i = 0; i < pass.count; i++) {
+        memory &= json_object_set_new(all, pass.running[i].analysis->name, pass.running[i].result) == 0;
+    }
     one_weight_free(&pass.weights);
     free(pass.running);
     if (status >= 0 && !memory) { status = tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
-    if (!can_be_read(run, &subject, error)) { status = -1; }
-    if (part) { subject_free(&subject); }
-    if (status != 0) {
-        json_decref(all);
-        return NULL;
+    return can_be_read(subject, error) ? status : -1;
+}
+
+/* The part of a trace that the scope leaves, with all layers or with some; NULL with *error. */
+static int answer_scope(const struct subject * base, bool some_layers, const struct analysis * const * wanted,
+                        size_t count, json_t * all, struct tat_error * error) {
+    struct tat_scope scope = base->options.scope;
+    struct subject subject = *base;
+    if (!some_layers) { scope.layer_first = scope.layer_end = 0; }
+    struct tat_trace * trace = NULL;
+    if (scope.token_end || scope.layer_end) {
+        trace = tat_trace_of_scope(base->trace, &scope, error);
+        if (!trace) { return -1; }
+        if (!subject_begin(&subject, trace, &base->options)) {
+            subject_free(&subject);
+            tat_trace_close(trace);
+            return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
+        }
     }
+    subject.run = base->run;
+    subject.is_part = base->is_part;
+    subject.some_tokens = scope.token_end > 0;
+    subject.some_layers = scope.layer_end > 0;
+    const int status = answer(&subject, wanted, count, all, error);
+    if (trace) { subject_free(&subject); }
+    tat_trace_close(trace);
+    return status;
+}
+
+/* As the sections were asked for. */
+static json_t * in_order(json_t * found, const struct analysis * const * wanted, size_t count) {
+    json_t * all = json_object();
+    for (size_t i = 0; all && i < count; i++) {
+        json_t * result = json_object_get(found, wanted[i]->name);
+        if (result) { json_object_set(all, wanted[i]->name, result); }
+    }
+    json_decref(found);
     return all;
+}
+
+/* `part`: what all sections except the one on the run are about; NULL: the whole trace. */
+static json_t * answer_all(const struct subject * run, const struct tat_trace * part,
+                           const struct analysis * const * wanted, size_t count, struct tat_error * error) {
+    struct subject base = *run;
+    const bool good = !part || subject_begin(&base, part, &run->options);
+    json_t * all = good ? json_object() : NULL;
+    int status = all ? 0 : tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
+    base.run = run;
+    base.is_part = part != NULL;
+    for (int some = 0; status == 0 && some <= (run->options.scope.layer_end > 0); some++) {
+        status = answer_scope(&base, some, wanted, count, all, error);
+    }
+    if (part) { subject_free(&base); }
+    if (status == 0) { return in_order(all, wanted, count); }
+    json_decref(all);
+    return NULL;
+}
+
+/* Returns how many sections are wanted, or -1 with *error. `wanted` has room for all. */
+static int choose(const char * const * names, size_t count, const struct analysis ** wanted, struct tat_error * error) {
+    int n = 0;
+    for (size_t i = 0; count ? i < count : analyses[i] != NULL; i++) {
+        const struct analysis * a = count ? find(names[i]) : analyses[i];
+        if (!a) { return tat_fail(error, TAT_ERROR_USAGE, "no section '%s'", names[i]); }
+        if (count || !a->slow) { wanted[n++] = a; }
+    }
+    return n;
 }
 
 json_t * analyses_run(const struct tat_trace * trace, const char * const * names, size_t count,
                       const struct tat_analysis_options * options, struct tat_error * error) {
     struct subject run;
     json_t * all = NULL;
-    if (subject_begin(&run, trace, options)) {
+    const struct analysis ** wanted = calloc(count + sizeof analyses / sizeof analyses[0], sizeof *wanted);
+    const bool good = subject_begin(&run, trace, options) && wanted;
+    const int n = good ? choose(names, count, wanted, error) : -1;
+    if (!good) { tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
+    if (n >= 0) {
         const uint32_t number = run.options.model ? run.options.model : tat_trace_main_model(trace);
         struct tat_trace * part = number ? tat_trace_of_model(trace, number, error) : NULL;
-        if (!number || part) { all = answer(&run, part, names, count, error); }
+        if (!number || part) { all = answer_all(&run, part, wanted, (size_t) n, error); }
         tat_trace_close(part);
-    } else {
-        tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
     }
     subject_free(&run);
+    free(wanted);
     return all;
 }
 

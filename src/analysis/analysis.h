@@ -25,7 +25,9 @@ struct subject {
     const struct tat_model_file * files;
     const struct tat_model * models;
     uint32_t n_tensors, n_templates, n_evaluations, n_events, n_files, n_models;
+    const struct subject * run;                  /* the whole trace, which this may be a part of */
     bool is_part;                                /* the part of one of several models */
+    bool some_tokens, some_layers;               /* only those of options.scope */
     uint64_t model_bytes;                        /* bytes of the model's files, with its adapters */
     struct tat_analysis_options options;         /* defaults filled in */
     struct phase_total phase[TAT_PHASE_COUNT];   /* of evaluations that were recorded in full */
@@ -56,7 +58,8 @@ bool subject_has_model(const struct subject * subject, uint32_t number);
 struct analysis {
     const char * name; /* the section's, for --section and in the JSON */
     const char * title;
-    bool slow;                                       /* answered only if it is named */
+    bool slow;               /* answered only if it is named */
+    const char * all_layers; /* why it is always about all layers, for its title; NULL: it can be about some */
     void * (*begin)(const struct subject * subject); /* NULL: no memory */
     /* Either may be NULL. */
     void (*feed)(void * state, const struct tat_access * records, size_t count);

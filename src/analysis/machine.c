@@ -63,8 +63,10 @@ static double seconds_in_graphs(const struct subject * s) {
     return (double) ns / 1e9;
 }
 
+/* The system counts for the whole run, so graphs count that way too. */
 struct machine machine_of(const struct subject * s) {
     struct machine m = { 0 };
+    if (s->run) { s = s->run; }
     for (uint32_t i = 0; i < s->n_evaluations; i++) {
         if (s->evaluations[i].n_threads > m.threads) { m.threads = s->evaluations[i].n_threads; }
     }

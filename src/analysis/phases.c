@@ -145,7 +145,7 @@ static void add_doubts(const struct subject * s, struct result * r) {
 static void add_asked(const struct subject * s, struct result * r) {
     const uint64_t generated = s->phase[TAT_PHASE_GENERATE].tokens + s->outside[TAT_PHASE_GENERATE].tokens;
     json_t * metadata = run_metadata(s->trace);
-    const int64_t asked = run_asked_tokens(metadata);
+    const int64_t asked = s->some_tokens ? -1 : run_asked_tokens(metadata);
     json_decref(metadata);
     if (asked > 0) { result_put_count(r, result_values(r), "asked_tokens", (uint64_t) asked); }
     /* A draft model's tokens count as generated, and its target's are checked: neither is the number asked for. */
@@ -156,7 +156,7 @@ static void add_asked(const struct subject * s, struct result * r) {
                     ". The first is sampled from the prompt's last row, and the last one sampled is never evaluated%s.",
                     asked, asked == 1 ? "" : "s", generated,
                     (uint64_t) asked == generated + 1 ? "" : "; generation may also end early");
-    } else if (generated) {
+    } else if (generated && !s->some_tokens) {
         result_note(r, "The first token is sampled from the prompt's last row, and the last one sampled is never "
                        "evaluated: asking for 100 tokens evaluates 99.");
     }
@@ -248,6 +248,7 @@ static void finish(void * state, struct result * r) {
 
 const struct analysis phases_analysis = {
     .name = "phases",
+    .all_layers = "graphs are timed as wholes",
     .title = "Phases",
     .begin = begin,
     .tally = tally,

@@ -26,6 +26,7 @@ static void take_ids(struct routing * r, const struct tat_capture * c, const int
     const uint64_t experts = expert_stack_of(r->t, node_of(r->t, c->node)).experts;
     const uint16_t layer = r->route.layer;
     r->choice = NULL;
+    if (!tat_trace_has_layer(r->trace, layer)) { return; }
     if (count == 0) {
         r->faults.missing += ids->ne[1] != 0;
         return;
@@ -145,6 +146,7 @@ bool routing_read(struct routing * r, const struct tat_trace * trace, uint32_t e
     uint32_t n;
     r->t = &tat_trace_templates(trace, &n)[tat_trace_evaluations(trace, &n)[evaluation].template_id];
     r->tensors = tat_trace_tensors(trace, &n);
+    r->trace = trace;
     if (!empty(r)) { return false; }
     route_begin(&r->route, r->t, r->tensors);
     if (tat_trace_each_capture(trace, evaluation, take, r, NULL) < 0 || r->failed) { return false; }

@@ -49,6 +49,7 @@ struct routing {
 
     struct routing_faults faults; /* in all evaluations so far */
     /* For routing.c alone. */
+    const struct tat_trace * trace;
     const struct tat_template * t;
     const struct tat_tensor * tensors;
     uint32_t * layer_at; /* by layer: 1 + its place in `layers`; 0: not yet */

@@ -259,6 +259,7 @@ static void finish(void * state, struct result * r) {
 
 const struct analysis run_analysis = {
     .name = "run",
+    .all_layers = "what was run, and on which machine, is the same for all of them",
     .title = "The run",
     .begin = begin,
     .finish = finish,

@@ -13,6 +13,7 @@
 #include "cli/report_text.h"
 #include "cli/run_open.h"
 #include "cli/units.h"
+#include "format/number_set.h"
 #include "tat/analysis.h"
 
 enum {
@@ -25,6 +26,8 @@ enum {
     KEY_DISK,
     KEY_UNIT,
     KEY_MODEL,
+    KEY_LAYERS,
+    KEY_TOKENS,
     SECTIONS_MAX = 32
 };
 
@@ -47,6 +50,11 @@ static const struct argp_option table[] = {
     { "model", KEY_MODEL, "MODEL", 0,
       "Report on this model, if several computed. MODEL is a number, all or part of a file name, or a part such as "
       "draft",
+      0 },
+    { "layers", KEY_LAYERS, "RANGE", 0,
+      "Report on these layers alone: 5, 3:8, 3: or :8. A section that cannot says why", 0 },
+    { "tokens", KEY_TOKENS, "RANGE", 0,
+      "Report on these tokens alone, counted from 0 without warm-up. Tokens that were computed together count together",
       0 },
     { "hot", KEY_HOT, "PERCENT", 0, "Share of the weights, hottest first, that counts as hot. Default: 10", 0 },
     { "cold", KEY_COLD, "PERCENT", 0, "Share of the weights, coldest first, that counts as cold. Default: 50", 0 },
@@ -95,6 +103,19 @@ static uint64_t parse_rate(const char * text, struct argp_state * state) {
     return bytes;
 }
 
+static void set_range(uint32_t * first, uint32_t * end, const char * option, const char * text,
+                      struct argp_state * state) {
+    struct number_range range;
+    if (!number_range_read(text, number_read, &range) || range.first >= UINT32_MAX - 1) {
+        argp_error(state, "--%s '%s': must be a number or a range: 5, 3:8, 3: or :8", option, text);
+    } else if (range.last < range.first) {
+        argp_error(state, "--%s '%s': the range ends before it begins", option, text);
+    } else {
+        *first = (uint32_t) range.first;
+        *end = range.last < UINT32_MAX - 1 ? (uint32_t) range.last + 1 : UINT32_MAX;
+    }
+}
+
 static uint64_t parse_unit(const char * text, struct argp_state * state) {
     uint64_t unit = 0;
     if (!parse_cache_unit(text, &unit)) { argp_error(state, "'%s' is " CACHE_UNITS, text); }
@@ -103,11 +124,14 @@ static uint64_t parse_unit(const char * text, struct argp_state * state) {
 
 static error_t parse(int key, char * argument, struct argp_state * state) {
     struct options * options = state->input;
+    struct tat_scope * scope = &options->analysis.scope;
     switch (key) {
         case KEY_JSON: options->json = true; return 0;
         case KEY_SECTION: add_section(options, argument, state); return 0;
         case KEY_QUESTIONS: options->questions = true; return 0;
         case KEY_MODEL: options->model = argument; return 0;
+        case KEY_LAYERS: set_range(&scope->layer_first, &scope->layer_end, "layers", argument, state); return 0;
+        case KEY_TOKENS: set_range(&scope->token_first, &scope->token_end, "tokens", argument, state); return 0;
         case KEY_HOT: options->analysis.hot_share = parse_percent(argument, state); return 0;
         case KEY_COLD: options->analysis.cold_share = parse_percent(argument, state); return 0;
         case KEY_MEMORY: options->analysis.memory_bytes = parse_size(argument, state); return 0;
@@ -242,6 +266,7 @@ const struct command cmd_report = {
     .examples = "  tat report                     the newest trace\n"
                 "  tat report --section hot       one section, with all its tables\n"
                 "  tat report --questions         answers in words\n"
+                "  tat report --layers 3:5 --tokens 10:  of some layers and tokens alone\n"
                 "  tat report --section caching --memory 8G --disk 2G/s\n"
                 "  tat report --json RUN          for a program",
     .options = table,

@@ -240,13 +240,6 @@ uint32_t tat_trace_find_model(const struct tat_trace * trace, const char * calle
 
 /* ---- what is of one model ---- */
 
-static bool copy(struct list * to, const struct list * from, size_t size) {
-    *to = (struct list){ 0 };
-    void * elements = from->count ? list_extend(to, size, from->count) : NULL;
-    if (elements) { memcpy(elements, from->data, from->count * size); }
-    return elements || !from->count;
-}
-
 /* A tensor that none of the model's graphs touches becomes like one that was lost. */
 static bool keep_tensors(struct tat_trace * view) {
     bool * used = calloc((size_t) view->tensors.count + 1, sizeof *used);
@@ -255,11 +248,7 @@ static bool keep_tensors(struct tat_trace * view) {
         const struct tat_template * t = &LIST(struct tat_template, view->templates)[i];
         for (uint32_t e = 0; e < t->n_leaves + t->n_nodes; e++) { used[t->entries[e].tensor] = true; }
     }
-    for (uint32_t i = 0; i < view->tensors.count; i++) {
-        struct tat_tensor * t = &LIST(struct tat_tensor, view->tensors)[i];
-        if (used[i]) { continue; }
-        *t = (struct tat_tensor){ .name = "", .type_name = "", .buffer_name = "", .layer = TAT_NO_LAYER };
-    }
+    view_keep_tensors(view, used);
     free(used);
     return true;
 }
@@ -271,12 +260,8 @@ static bool keep(struct tat_trace * view, const struct tat_trace * trace, uint32
     }
     for (uint32_t i = 0; i < trace->evaluations.count; i++) {
         const struct tat_evaluation * e = &LIST(struct tat_evaluation, trace->evaluations)[i];
-        if (LIST(struct tat_template, trace->templates)[e->template_id].model != number) { continue; }
-        struct tat_evaluation * evaluation = list_add(&view->evaluations, sizeof *evaluation);
-        struct body * body = evaluation ? list_add(&view->bodies, sizeof *body) : NULL;
-        if (!body) { return false; }
-        *evaluation = *e;
-        *body = LIST(struct body, trace->bodies)[i];
+        const bool is_ours = LIST(struct tat_template, trace->templates)[e->template_id].model == number;
+        if (is_ours && !view_add_evaluation(view, i)) { return false; }
     }
     for (uint32_t i = 0; i < view->templates.count; i++) {
         struct tat_template * t = &LIST(struct tat_template, view->templates)[i];
@@ -296,24 +281,8 @@ struct tat_trace * tat_trace_of_model(const struct tat_trace * trace, uint32_t n
                  model_at(trace, at)->name, tat_part_name(model_at(trace, at)->part));
         return NULL;
     }
-    struct tat_trace * view = malloc(sizeof *view);
-    if (!view) {
-        tat_fail_errno(error, "%s", trace->path);
-        return NULL;
-    }
-    *view = *trace;
-    view->of = trace;
-    view->window = (struct window){ 0 };
-    view->layout_of = NULL;
-    view->plans = NULL;
-    view->n_plans = 0;
-    view->pieces = 0;
-    view->layouts = view->evaluations = view->bodies = (struct list){ 0 };
-    pthread_mutex_init(&view->lock, NULL);
-    const bool copied = copy(&view->tensors, &trace->tensors, sizeof(struct tat_tensor)) &
-                        copy(&view->templates, &trace->templates, sizeof(struct tat_template)) &
-                        copy(&view->models, &trace->models, sizeof(struct tat_model));
-    if (copied && list_add(&view->layouts, sizeof(struct tat_layout)) && keep(view, trace, number)) { return view; }
+    struct tat_trace * view = view_of(trace);
+    if (view && keep(view, trace, number)) { return view; }
     tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", trace->path);
     tat_trace_close(view);
     return NULL;

@@ -225,6 +225,7 @@ static void add_operand(struct builder * b, const struct place * at, int operand
         .kind = (uint8_t) ((unsigned) tensor->role | (unsigned) tensor->memory << 4),
         .flags = operand == OPERAND_DST ? TAT_ACCESS_WRITE : 0,
     };
+    if (b->trace->layers && !b->trace->layers[a.layer]) { return; }
     const uint64_t base = base_of(tensor, e);
     const struct operand_rule * rule = rule_of(n->op, operand);
     const enum operand_use use = rule ? rule->use : USE_WHOLE;

@@ -63,6 +63,8 @@ struct tat_trace {
     uint32_t drafts_itself;  /* number of a model that drafts in one context and checks in another; 0: none */
 
     const struct tat_trace * of; /* the whole that this is a part of and shares the rest with, or NULL */
+    struct list numbers;         /* uint32_t, of a part: by evaluation, its number in the whole */
+    bool * layers;               /* of a part: by number, those that belong to it; NULL: all */
 
     uint64_t pieces; /* records of all plans without the first of each operand; relaxed */
 
@@ -132,5 +134,13 @@ int64_t timeline_ns(const struct tat_trace * trace, uint64_t tick);
 uint16_t layout_number(struct tat_trace * trace, uint64_t run_bytes, uint64_t stride);
 
 void plans_free(struct tat_trace * trace);
+
+/* A part of a trace: its tensors, templates and models are copies to be changed; it has no evaluations yet. Close it
+ * with tat_trace_close. NULL: no memory. */
+struct tat_trace * view_of(const struct tat_trace * trace);
+bool view_add_evaluation(struct tat_trace * view, uint32_t number); /* as the whole numbers them; false: no memory */
+
+/* The other tensors become like some that were lost. */
+void view_keep_tensors(struct tat_trace * view, const bool * used);
 
 #endif

@@ -297,10 +297,11 @@ struct tat_trace * tat_trace_open(const char * path, struct tat_error * error) {
 
 /* All else belongs to the whole. */
 static void close_part(struct tat_trace * part) {
-    struct list * lists[] = { &part->tensors,     &part->templates, &part->models,
-                              &part->evaluations, &part->bodies,    &part->layouts };
+    struct list * lists[] = { &part->tensors, &part->templates, &part->models, &part->evaluations,
+                              &part->bodies,  &part->layouts,   &part->numbers };
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) { free(lists[i]->data); }
     free(part->layout_of);
+    free(part->layers);
     window_free(&part->window);
     pthread_mutex_destroy(&part->lock);
     free(part);

@@ -265,8 +265,10 @@ static void show(struct attention * a, struct result * r) {
     attention_show_heads(a, r);
     attention_show_layers(a, r);
     if (a->cache_bytes) {
-        result_note(r, "Per token: per generated token, over all layers. Q, K and V themselves are activations and not "
-                       "counted here.");
+        result_note(r,
+                    "Per token: per generated token, over %s layers. Q, K and V themselves are activations and not "
+                    "counted here.",
+                    a->subject->some_layers ? "these" : "all");
     }
     if (s.distinct < s.cache.read) {
         result_note(

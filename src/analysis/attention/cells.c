@@ -34,7 +34,7 @@ static bool node_of(const struct attention * a, const struct tat_template * t, c
     found->streams = k->ne[3];
     found->cells = k->ne[1] * k->ne[3];
     found->mask = flash ? capture_of(t, node->src[3]) : UINT32_MAX;
-    return found->layer != TAT_NO_LAYER;
+    return found->layer != TAT_NO_LAYER && tat_trace_has_layer(a->subject->trace, found->layer);
 }
 
 static struct attention_node * last_node(const struct attention * a) {

@@ -104,6 +104,7 @@ static void say_verdict(const struct caching * s, struct result * r) {
     const bool again = s->reads.all - s->reads.rows > touched;
     char t[UNITS_SIZE], m[UNITS_SIZE];
     json_decref(metadata);
+    if (s->subject->some_layers) { return; } /* memory is for all layers */
     format_bytes(t, touched);
     format_bytes(m, memory);
     const bool fits = memory >= touched;

@@ -122,6 +122,10 @@ void caching_speed(const struct caching * s, struct result * r) {
     if (disk_of(s) > 0) { say_first_reads(s, r); }
     if (caching_compute_seconds(s) <= 0) { return; }
     caching_by_size(s, r, &again);
+    if (s->subject->some_layers) {
+        result_note(r, "How fast it could be is not told of some layers: a token passes through all.");
+        return;
+    }
     if (disk_of(s) > 0) { caching_by_size(s, r, &speed); }
     add_bounds(s, r);
     result_put_real(r, result_values(r), "compute_tokens_per_second", 1 / caching_compute_seconds(s));

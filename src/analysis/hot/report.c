@@ -103,6 +103,7 @@ static void add_depths(const struct hot * h, struct result * r, struct sum sums[
     static const char * const names[] = { "early layers", "middle layers", "late layers", "no layer" };
     static const struct result_column columns[] = { { "depth", "depth", UNIT_TEXT }, SUM_COLUMNS };
     uint32_t layers = 0;
+    if (h->subject->some_layers) { return; } /* thirds are of all layers */
     for (uint32_t i = 0; i < h->slices.count; i++) {
         const uint16_t layer = h->subject->tensors[h->slices.tensor[i]].layer;
         if (layer != TAT_NO_LAYER && layer >= layers) { layers = layer + 1u; }

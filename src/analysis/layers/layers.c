@@ -142,8 +142,10 @@ static void finish(void * state, struct result * r) {
         r->failed |= !say_slowest(s, r);
     }
     if (ns) {
-        result_note(r, "Bytes touched by prompt and generation. The row without a number is what belongs to no layer: "
-                       "token embedding, final norm, output.");
+        result_note(r, "Bytes touched by prompt and generation.%s",
+                    s->subject->some_layers ? ""
+                                            : " The row without a number is what belongs to no layer: token embedding, "
+                                              "final norm, output.");
         result_note(r, "Time is thread 0's, from one operation's end to the next's: it includes waiting for the other "
                        "threads. Share: of it.");
     }

@@ -231,7 +231,11 @@ void layers_slowest(const struct subject * subject, struct result * r, const uin
     s.standing = good ? standings_of(&s.times, n_layers, &s.n) : NULL;
     good = s.standing && excess_of(&s.times, n_layers, &s.excess);
     r->failed |= !good;
-    if (good && s.n && s.times.n) {
+    if (good && s.n == 1 && s.times.n && subject->some_layers) {
+        result_headline(r, "Layer %" PRIu32 " alone: there is no other layer to compare it with.",
+                        s.standing[0].column);
+        add_times(&s, r);
+    } else if (good && s.n && s.times.n) {
         set_headline(&s, r);
         put_values(&s, r);
         if (s.standing[0].is_bottleneck) {

@@ -104,7 +104,7 @@ void difference_put(struct result * r, json_t * object, const char * key, const 
                     const struct subject * subject, const struct order_slices * slices) {
     if (!d->access) { return; }
     json_t * json = json_object();
-    result_put_count(r, json, "evaluation", d->evaluation);
+    result_put_count(r, json, "evaluation", tat_trace_number_in_whole(subject->trace, d->evaluation));
     result_put_count(r, json, "token", subject->evaluations[d->evaluation].token_first);
     result_put_count(r, json, "access", d->access);
     result_put(r, json, "expected", access_json(r, subject, slices, d->expected));

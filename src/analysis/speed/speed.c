@@ -273,7 +273,7 @@ static struct speed speed_of(const struct state * s) {
         .wait_share = s->ns ? ratio(s->wait_ns, s->ns) : -1,
         .missing = x.machine.process ? machine_missing(&x.machine) : -1,
         .others_share = x.machine.processors ? machine_lost(&x.machine) : -1,
-        .faults = ratio(x.machine.major_faults, s->subject->n_evaluations),
+        .faults = ratio(x.machine.major_faults, s->subject->run->n_evaluations),
     };
     x.limits = limits_of(&x.pace, &x.roofs);
     x.rate = x.pace.token_ns > 0 ? 1e9 / x.pace.token_ns : 0;
@@ -301,6 +301,7 @@ static void finish(void * state, struct result * r) {
 
 const struct analysis speed_analysis = {
     .name = "speed",
+    .all_layers = "a token's time is that of all layers together",
     .title = "Speed",
     .begin = begin,
     .tally = tally,
