@@ -295,6 +295,63 @@ def working_set_words(sets):
     return [words]
 
 
+class Beside:
+    """KV cache and state, which take room from weights; those of layers without a window grow with the context."""
+
+    def __init__(self, facts):
+        states = [n for n, tensor in enumerate(facts.tensors) if tensor and tensor.kind == STATE]
+        cells = {n: facts.tensors[n].ne[1] if self.is_kv(facts, n) and facts.tensors[n].ne[1] > 1 else 0 for n in states}
+        self.cells = max(cells.values(), default=0)
+        growing = [n for n in states if self.is_kv(facts, n) and cells[n] == self.cells]
+        self.growing = sum(facts.tensors[n].bytes for n in growing)
+        self.fixed = sum(facts.tensors[n].bytes for n in set(states) - set(growing))
+
+    @staticmethod
+    def is_kv(facts, number):
+        return facts.components[number] in ("kv_k", "kv_v")
+
+    def bytes(self, length):
+        return self.fixed + length * self.growing
+
+    def name(self, length):
+        return str(self.cells * length) if self.cells else f"{length} times" if length > 1 else "as here"
+
+
+def saved_beside(string, left):
+    """(LRU's share, the best online policy's, its name, MIN's) in the largest 32nd of the weights that fits."""
+    sizes = [string.all * part // PARTS for part in range(1, PARTS + 1)]
+    size = max([one for one in sizes if one <= left], default=0)
+    if not size:
+        lost = string.first + string.repeat + sum(string.rows.values())
+        return [1 - ratio(lost, string.counted.read_bytes)] * 2 + [None, 1 - ratio(lost, string.counted.read_bytes)]
+    online = ["lru", *(name for name in NAMES if name in ONLINE)]
+    best = max(online, key=lambda name: string.outcome(name, size)[0])
+    return [string.outcome("lru", size)[0], string.outcome(best, size)[0], best, string.outcome("min", size)[0]]
+
+
+def beside_state(facts, string, memories):
+    beside, rows = Beside(facts), []
+    for memory in memories:
+        for length in [1, 4, 16, 64] if beside.growing else [1]:
+            state = beside.bytes(length)
+            left = max(memory - state, 0)
+            lru, best, policy, least = saved_beside(string, left)
+            rows.append({"memory_bytes": memory, "context": beside.name(length), "state_bytes": state, "left_bytes": left,
+                         "lru": lru, "best": best, "min": least} | ({"policy": policy} if policy else {}))  # fmt: skip
+            if not left:
+                break
+    return rows
+
+
+def beside_words(facts, string, memory):
+    beside = Beside(facts)
+    left = max(memory - beside.bytes(1), 0)
+    _, best, policy, _ = saved_beside(string, left)
+    most = max(string.outcome(name, memory)[0] for name in ONLINE)
+    words = [in_bytes(beside.bytes(1)), in_bytes(memory), in_bytes(left), TITLES[policy or "lru"], in_percent(best), in_percent(most)]
+    return words + ([beside.name(64), in_bytes(beside.bytes(64))] if beside.growing else [])
+
+
 def over_time(counted):
     rows, seen, step = [], set(), len(counted.graphs) // 512 + 1
     for at in range(0, len(counted.graphs), step):
@@ -453,7 +510,11 @@ def expected(facts, memory=0, disk=0, unit="slice", shown=()):
     if counted.read_bytes - counted.row_bytes == counted.touched_bytes:
         headline = ["No weight is read twice"]
     answers, notes = [verdict_answer, headline], []
-    lines = [verdict_line, *([[in_bytes(state), "beside the weights"]] if state else []), [unit_words(unit), in_bytes(string.first)], knees["lru"][1], knees["min"][1]]
+    if state:
+        tables["beside_state"] = beside_state(facts, string, asked.values())
+        answers.append(beside_words(facts, string, told))
+        notes.append("32nd")
+    lines = [verdict_line, [unit_words(unit), in_bytes(string.first)], *([[in_bytes(state), "beside the weights"]] if state else []), knees["lru"][1], knees["min"][1]]
     if disk:
         values["first_read_seconds"] = counted.touched_bytes / disk
         time = in_time(1e9 * (counted.touched_bytes / disk))

@@ -138,22 +138,6 @@ static const char * unit_title(const struct caching * s, char text[static 2 * UN
     return text;
 }
 
-/* What competes with weights for the same memory, and cannot be read again from a file. */
-static void say_state(const struct caching * s, struct result * r) {
-    uint64_t bytes = 0;
-    char size[UNITS_SIZE];
-    for (uint32_t i = 0; i < s->subject->n_tensors; i++) {
-        const struct tat_tensor * t = &s->subject->tensors[i];
-        bytes += t->kind == TAT_TENSOR_STATE ? t->bytes : 0;
-    }
-    result_put_count(r, result_values(r), "state_bytes", bytes);
-    if (bytes) {
-        result_line(r, "state",
-                    "%s of KV cache and recurrent state stay in memory beside the weights: --memory is what is left",
-                    format_bytes(size, bytes));
-    }
-}
-
 static void say_unit(const struct caching * s, struct result * r) {
     char title[2 * UNITS_SIZE], size[UNITS_SIZE];
     const char * unit = unit_title(s, title);
@@ -253,9 +237,9 @@ static bool answer(struct caching * s, struct result * r) {
     if (!count_reads(s) || !compare(s)) { return false; }
     put_values(s, r);
     say_verdict(s, r);
-    say_state(s, r);
     say_unit(s, r);
     caching_savings(s, r);
+    caching_beside(s, r);
     caching_speed(s, r);
     caching_curves(s, r);
     const bool good = caching_lead(s, r) && caching_reuse(s, r) && working_set_find(&s->references, &s->working_set) &&

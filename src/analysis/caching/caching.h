@@ -38,6 +38,7 @@ struct outcome {
 };
 
 struct outcome caching_outcome(const struct caching * s, unsigned strategy, unsigned size);
+double caching_outcome_of_none(const struct caching * s); /* what is saved without any room: rows that share a block */
 
 const char * caching_name(const struct caching * s, unsigned strategy);
 const char * caching_title(const struct caching * s, unsigned strategy);
@@ -48,7 +49,8 @@ unsigned caching_min(const struct caching * s);
 unsigned caching_best(const struct caching * s, unsigned size,
                       double (*figure)(const struct caching * s, struct outcome));
 
-/* The one that reads least again for generated tokens. */
+/* The one that saves most; the one that reads least again for generated tokens. */
+unsigned caching_best_saving(const struct caching * s, unsigned size);
 unsigned caching_least_again(const struct caching * s, unsigned size);
 
 /* A generated token takes, as measured. 0: unknown. */
@@ -73,6 +75,7 @@ struct by_size {
 void caching_by_size(const struct caching * s, struct result * r, const struct by_size * table);
 
 void caching_savings(const struct caching * s, struct result * r);
+void caching_beside(const struct caching * s, struct result * r);
 void caching_speed(const struct caching * s, struct result * r);
 bool caching_lead(const struct caching * s, struct result * r); /* false: memory */
 void caching_curves(const struct caching * s, struct result * r);

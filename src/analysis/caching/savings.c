@@ -31,9 +31,7 @@ static const char * knowledge(const struct caching * s, unsigned strategy) {
     return policy_kinds[strategy]->knowledge == POLICY_HINDSIGHT ? "use counts" : "the past";
 }
 
-struct outcome caching_outcome(const struct caching * s, unsigned strategy, unsigned size) {
-    const struct cache_string * c = &s->string;
-    const struct again again = s->outcomes.again[strategy][size];
+static struct outcome outcome_of(const struct cache_string * c, struct again again) {
     const uint64_t wanted = sum(c->wanted), read = sum(c->first) + again.all + sum(c->rows);
     const uint64_t generated = again.generated + c->rows.generated, more = c->first.generated + generated;
     return (struct outcome){
@@ -41,6 +39,14 @@ struct outcome caching_outcome(const struct caching * s, unsigned strategy, unsi
         .saved_generated = c->wanted.generated ? 1 - (double) more / (double) c->wanted.generated : 0,
         .again_per_token = ratio(generated, c->tokens),
     };
+}
+
+struct outcome caching_outcome(const struct caching * s, unsigned strategy, unsigned size) {
+    return outcome_of(&s->string, s->outcomes.again[strategy][size]);
+}
+
+double caching_outcome_of_none(const struct caching * s) {
+    return outcome_of(&s->string, (struct again){ sum(s->string.repeat), s->string.repeat.generated }).saved;
 }
 
 unsigned caching_asked(unsigned number) {
@@ -76,9 +82,13 @@ static double saved_generated(const struct caching * s, struct outcome outcome) 
     return outcome.saved_generated;
 }
 
+unsigned caching_best_saving(const struct caching * s, unsigned size) {
+    return caching_best(s, size, saved);
+}
+
 static void say_savings(const struct caching * s, struct result * r) {
     char cache[2 * UNITS_SIZE], lru[UNITS_SIZE], min[UNITS_SIZE], other[UNITS_SIZE], text[512];
-    const unsigned size = caching_told(s, cache), best = caching_best(s, size, saved);
+    const unsigned size = caching_told(s, cache), best = caching_best_saving(s, size);
     snprintf(text, sizeof text,
              "With %s, LRU saves %s of the bytes read from them, the best online policy (%s) %s; the optimum, which "
              "knows the future, %s.",
