@@ -145,9 +145,10 @@ def check_lines(lines: Lines, area: Area, drawn: Marks) -> None:
             boxes = np.array(found["points"])[: len(places)]
             np.testing.assert_allclose(boxes[:, :2] + boxes[:, 2:] / 2, places, atol=2)
         else:
-            ((left, top, width, height),) = found["path"]
+            boxes = np.array(found["path"])  # one for each piece without a gap
             ends = [*places.min(0), *places.max(0)]
-            np.testing.assert_allclose([left, top, left + width, top + height], ends, atol=2.5)
+            drawn_ends = [*boxes[:, :2].min(0), *(boxes[:, :2] + boxes[:, 2:]).max(0)]
+            np.testing.assert_allclose(drawn_ends, ends, atol=2.5)
 
 
 def check_points(points: Points, area: Area, drawn: Marks) -> None:
