@@ -17,7 +17,7 @@ from matplotlib import colormaps
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext
 from tat.plot import Chart, cli
-from tat.plot.chart import Bars, Heat, Lines, Panel, Points
+from tat.plot.chart import HEAT, Bars, Heat, Lines, Panel, Points
 
 from browser import NARROW, TALL, WIDE, Area, Opened, chromium, number_in, unit_of
 from drawn import MAKE, NAMES, source_of
@@ -117,7 +117,7 @@ def check_heat(heat: Heat, drawn: Marks) -> None:
     known = np.isfinite(heat.values)
     assert (found[~known][:, 3] == 0).all()
     low, high = heat.limits
-    wanted = colormaps[heat.colours]((np.clip(heat.values[known], low, high) - low) / (high - low)) * 255
+    wanted = colormaps[HEAT]((np.clip(heat.values[known], low, high) - low) / (high - low)) * 255
     assert np.abs(found[known] - wanted).max(initial=0) < 16  # between 17 steps of the scale Plotly goes straight
 
 

@@ -72,7 +72,7 @@ def test_pages(name: str, trace: str, request: pytest.FixtureRequest) -> None:
 @pytest.mark.parametrize("trace", ["toy", "real"])
 def test_the_numbers_of_a_heatmap(trace: str, request: pytest.FixtureRequest) -> None:
     path = request.getfixturevalue(trace)
-    (shown, _) = views_of(page_of(path, "heatmap_token_layer"))[0]["data"]
+    shown = views_of(page_of(path, "heatmap_token_layer"))[0]["data"][0]
     heat = MAKE["heatmap_token_layer"](source_of(path)).panels[0]
     assert isinstance(heat, Heat)
     values = np.array(shown["z"], dtype=float) * scale_of(heat.value.unit, heat.limits[1]).divisor

@@ -299,14 +299,17 @@ def test_long_runs_are_gathered_and_say_so(name: str, long: Path) -> None:
     tokens = np.diff(heat.x_edges)
     shown = np.nansum(heat_drawn(figure, 0, heat) * tokens)
     source = source_of(long)
-    if name == "moe_expert_heatmap":
-        assert shown == pytest.approx(len(source.routing()))
-        return
     table = source.table("tokens", "tokens")
     rows = table[table["phase"].isin(INFERENCE)]
-    keys = ["weight_bytes", "state_read_bytes", "state_written_bytes", "activation_bytes"]
-    expected = rows[keys].to_numpy(float).sum() if name == "heatmap_token_layer" else rows["weight_bytes"].sum()
-    assert shown == pytest.approx(expected)
+    if name == "moe_expert_heatmap":
+        assert shown == pytest.approx(len(source.routing()))
+    elif name == "timeline_offset":
+        size = (heat.y_edges[-1] - heat.y_edges[0]) / len(heat.values)
+        assert shown * size == pytest.approx(rows["weight_bytes"].sum())
+    else:
+        layers = source.table("layers", "layers")
+        keys = ["ns"] if heat.value.unit == "ns" else [key for key in layers if str(key).endswith("_bytes")]
+        assert shown == pytest.approx(layers[keys].fillna(0).to_numpy(float).sum())
 
 
 def test_units() -> None:

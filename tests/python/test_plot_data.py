@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import tat
-from tat.plot import AbsentError, attention, tensors
-from tat.plot.chart import Bars, Heat, Lines, Points, Series
+from matplotlib.colors import to_rgb
+from tat.plot import AbsentError, attention, heatmaps, tensors
+from tat.plot.chart import EMPTY, Bars, Heat, Lines, Points, Series
 from tat.plot.units import say, scale_of
 
-from drawn import axes_of, bars_drawn, by_token, drawn, heat_drawn, panels_of, records_of, source_of
+from drawn import MAKE, axes_of, bars_drawn, by_token, drawn, heat_drawn, panels_of, records_of, source_of
 
 
 @pytest.fixture(params=["toy", "real"])
@@ -29,16 +30,29 @@ def test_token_layer(path: Path) -> None:
     chart, figure = drawn(path, "heatmap_token_layer")
     records = records_of(path)
     layer = records["layer"].map(lambda number: "none" if pd.isna(number) else str(int(number)))
-    heat = chart.panels[0]
-    assert isinstance(heat, Heat)
-    expected = by_token(records, records["size"], layer, list(heat.row_names))
-    np.testing.assert_allclose(heat_drawn(figure, 0, heat), expected, rtol=1e-9)
-
-    times = chart.panels[1]
-    assert isinstance(times, Heat)
+    *touched, times = panels_of(chart, Heat)
+    sizes = generated(records).pivot_table(index="graph", columns="layer", values="size", aggfunc="sum")
+    flat = bool(((sizes.max() - sizes.min()) <= 0.02 * sizes.mean()).all())
+    assert flat == (not touched), "a panel of one colour is a sentence"
+    assert flat == ("Each generated token touches " in chart.subtitle)
+    for heat in touched:
+        expected = by_token(records, records["size"], layer, list(heat.row_names))
+        np.testing.assert_allclose(heat_drawn(figure, 0, heat), expected, rtol=1e-9)
     nodes = records.assign(row=layer).drop_duplicates(["graph", "node"])
     expected = by_token(nodes, nodes["duration_ns"].astype(float), nodes["row"], list(times.row_names))
-    np.testing.assert_allclose(heat_drawn(figure, 1, times), expected, rtol=1e-9, atol=1e-6)
+    np.testing.assert_allclose(heat_drawn(figure, len(touched), times), expected, rtol=1e-9, atol=1e-6)
+    spent = generated(nodes).assign(ns=nodes["duration_ns"].astype(float)).groupby("graph")["ns"].sum()
+    assert chart.title.startswith(f"The median generated token takes {say(middle_of(spent), 'ns')}")
+    assert chart.title != MAKE["layers"](source_of(path)).title
+
+
+def test_delays_of_a_busy_machine_do_not_set_the_scale() -> None:
+    """3 rows that take 100, 200 and 300, and a sixth of all times a thousand times as long."""
+    rows = np.repeat([[100.0], [200.0], [300.0]], 60, axis=1)
+    rows[:, ::6] *= 1000
+    assert 300 <= heatmaps.time_limits(rows)[1] <= 600
+    assert heatmaps.time_limits(np.full((2, 3), np.nan)) == (0.0, 1.0)
+    assert heatmaps.time_limits(np.array([[1.0, 2.0, 2.0]]))[1] <= 2
 
 
 def test_token_tensor(path: Path) -> None:
@@ -218,19 +232,36 @@ def test_timeline(path: Path) -> None:
     records = records_of(path)
     reads = records[records["memory"].isin(["file", "copy"]) & (records["access"] == "read")]
     per_token = by_token(reads, reads["size"], pd.Series("all", index=reads.index), ["all"])[0]
-    for number, heat in ((0, chart.panels[0]), (2, chart.panels[2])):
-        assert isinstance(heat, Heat)
-        np.testing.assert_allclose(np.nansum(heat_drawn(figure, number, heat), axis=0), per_token, rtol=1e-9)
-    points = chart.panels[1]
-    assert isinstance(points, Points)
+    heats = panels_of(chart, Heat)
+    for number, heat in enumerate(heats):
+        part = (heat.y_edges[-1] - heat.y_edges[0]) / len(heat.values)
+        shown = heat_drawn(figure, 2 * number, heat)
+        np.testing.assert_allclose(np.nansum(shown, axis=0) * part, per_token, rtol=1e-9)
+        assert heat.limits[0] == 0 and 1 <= heat.limits[1] < 1.01, "a whole part is the most that a token reads"
+    assert len(heats) in (0, 2)
+    assert ("All generated tokens read the same parts" in chart.subtitle) == (not heats)
+    points, in_order = panels_of(chart, Points)
     middle = reads[reads["graph"] == source_of(path).numbers[source_of(path).middle()]]
     np.testing.assert_array_equal(points.py, middle["offset"].to_numpy(float))
     assert list(points.texts) == list(middle["tensor"])
-    in_order = chart.panels[3]
-    assert isinstance(in_order, Points)
     order = list(dict.fromkeys(middle["tensor"]))
     begins = [in_order.py[list(in_order.texts).index(name)] for name in order]
     assert begins == sorted(begins)
+
+
+def test_scales_stand_at_what_they_are_of(real: Path) -> None:
+    """Amounts and layers have colours of their own, and no scale stands between two panels."""
+    chart, figure = drawn(real, "timeline_offset")
+    figure.draw_without_rendering()
+    bars = {axes.get_xlabel(): axes for axes in figure.axes if axes.get_label() == "<colorbar>"}
+    assert set(bars) == {"share of each of 256 parts that a token reads (%)", "layer (black: none)"}
+    left, right = axes_of(figure)[:2]
+    for bar, above in zip(bars.values(), (left, right), strict=True):
+        box, panel = bar.get_position(), above.get_position()
+        assert box.y1 < panel.y0
+        assert panel.x0 - 0.01 <= box.x0 and box.x1 <= panel.x1 + 0.01
+    assert chart.panels[0].values.shape == (256, 15)
+    assert EMPTY != "#ffffff" and to_rgb(EMPTY) == to_rgb(left.get_facecolor())
 
 
 def gap_bins(reads: pd.DataFrame) -> dict[int, int]:

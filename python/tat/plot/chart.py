@@ -34,6 +34,12 @@ class Axis:
     ticks: tuple[tuple[float, str], ...] = ()
 
 
+EMPTY = "#c4c4c4"
+"""The colour of an empty cell, which no scale has."""
+HEAT, KEY = "YlOrRd", "viridis"
+"""The colours of amounts, and those that tell things in an order apart."""
+
+
 @dataclass(frozen=True)
 class Heat:
     """A matrix in colours. `values` is rows by columns, NaN for an empty cell; row 0 is drawn at the top.
@@ -51,7 +57,6 @@ class Heat:
     y: Axis
     value: Axis
     limits: tuple[float, float] = (0.0, 1.0)
-    colours: Literal["YlOrRd", "viridis"] = "YlOrRd"
     names: tuple[str, ...] = ()
     row_names: tuple[str, ...] = ()
     column_names: tuple[str, ...] = ()
@@ -79,7 +84,7 @@ class Lines:
 
 @dataclass(frozen=True)
 class Points:
-    """Strokes from py to py_end, in the order of px, coloured by a third quantity (NaN: grey)."""
+    """Strokes from py to py_end, in the order of px, coloured by a third quantity (NaN: black)."""
 
     title: str
     px: Floats

@@ -9,12 +9,15 @@ from numpy.typing import NDArray
 from tat.plot.bins import TokenBins
 from tat.plot.chart import AbsentError, Axis, Chart, Floats, Heat, check_room, finite_limits, steps
 from tat.plot.source import Matrix, Source
+from tat.plot.typical import Typical
 from tat.plot.units import Unit, say
 
 SHARED = "The tokens of a prompt share each pass over the weights; each token counts an even part of it."
 CLIP = 0.01
 """Share of the values that may lie beyond a scale of times: one page fault would make all else pale."""
 _MOST_ROWS = 600
+_ENOUGH = 20
+"""Tokens of which a tenth is said."""
 
 
 def rows_of(matrix: Matrix, source: Source, bins: TokenBins, phase: str = "") -> Floats:
@@ -32,6 +35,15 @@ def is_flat(values: Floats, generated: NDArray[np.bool_]) -> bool:
         return True
     spread = known.max(axis=1) - known.min(axis=1)
     return bool((spread <= 0.02 * np.maximum(known.mean(axis=1), 1e-12)).all())
+
+
+def time_limits(rows: Floats) -> tuple[float, float]:
+    """From 0 to twice what the slowest rows typically take, or less: what a busy machine delays goes beyond."""
+    with np.errstate(all="ignore"):
+        known = rows[np.isfinite(rows).any(axis=1)]
+        typical = np.nanmedian(known, axis=1) if known.size else np.zeros(1)
+    top = min(finite_limits(rows, CLIP)[1], 2 * float(np.quantile(typical, 1 - CLIP)))
+    return (0.0, top if top > 0 else finite_limits(rows, CLIP)[1])
 
 
 def _layer_heat(source: Source, value: str, bins: TokenBins, phase: str = "") -> Heat:
@@ -52,24 +64,49 @@ def _layer_heat(source: Source, value: str, bins: TokenBins, phase: str = "") ->
         x=Axis(source.token_label),
         y=Axis("layer", ticks=tuple((float(i), name) for i, name in enumerate(names))),
         value=Axis(label, unit),
-        limits=finite_limits(measured, CLIP if value == "ns" else 0),
+        limits=finite_limits(measured) if value == "bytes" else time_limits(measured),
         row_names=tuple(names),
         column_names=bins.names,
     )
 
 
+def _flat_bytes(source: Source, heat: Heat, bins: TokenBins) -> str:
+    """A sentence where all generated tokens touch as many bytes in a layer, which a picture need not say; else ""."""
+    generated = source.generated(bins)
+    inside = np.array([name != "none" for name in heat.row_names])
+    if not generated.any() or not inside.any() or not is_flat(heat.values[inside], generated):
+        return ""
+    each = np.nanmean(heat.values[inside][:, generated], axis=1)
+    low, high = say(float(each.min()), "bytes"), say(float(each.max()), "bytes")
+    return f"Each generated token touches {low if low == high else f'{low} to {high}'} in each layer (to 2 %). "
+
+
+def _spread(source: Source) -> str:
+    """How the times of tokens differ: which layer is slow is said by the plot of layers."""
+    times = source.matrix("layer", "ns")
+    typical = Typical.of(source)
+    tokens = times.values[typical.chosen].sum(axis=1)
+    if not tokens.any():
+        return source.section("layers").headline
+    half, most = (float(np.quantile(tokens, share, method="inverted_cdf")) for share in (0.5, 0.9))
+    tail = f", the slowest tenth {say(most, 'ns')} or more" if len(tokens) >= _ENOUGH else ""
+    return f"The median {typical.word} takes {say(half, 'ns')}{tail}."
+
+
 def token_layer(source: Source) -> Chart:
     """What each token touched in each layer, and how long that took."""
     bins = source.bins()
-    views = {phase: tuple(_layer_heat(source, v, bins, phase) for v in ("bytes", "ns")) for phase in source.phases}
-    panels = tuple(_layer_heat(source, value, bins) for value in ("bytes", "ns"))
-    notes = f"{bins.say()}{SHARED} "
+    flat = _flat_bytes(source, _layer_heat(source, "bytes", bins), bins)
+    shown = ("ns",) if flat else ("bytes", "ns")
+    views = {phase: tuple(_layer_heat(source, v, bins, phase) for v in shown) for phase in source.phases}
+    panels = tuple(_layer_heat(source, value, bins) for value in shown)
+    notes = f"{bins.say()}{flat}{SHARED} "
     notes += (
         'The row "none" is what belongs to no layer: token embedding, final norm, output. '
         "Colour scales cover the layers; an arrow marks values beyond the scale."
     )
     return Chart(
-        title=source.section("layers").headline,
+        title=_spread(source),
         subtitle=notes,
         panels=panels,
         view="all phases",
@@ -103,16 +140,24 @@ def token_tensor(source: Source) -> Chart:
         component: (_tensor_heat(matrix.only(matrix.components == component), source, bins, flat),)
         for component in sorted(set(matrix.components))
     }
-    title, notes = source.section("tokens").headline, f"{bins.say()}{SHARED}"
+    notes = f"{bins.say()}{SHARED}"
     if flat:
-        total = matrix.values.sum(axis=0)
-        slowest = int(total.argmax())
-        share = say(total[slowest] / max(total.sum(), 1), "share")
-        title = f"{matrix.names[slowest]} takes the most time of all weights: {share}."
+        typical = Typical.of(source)
+        share = typical.shares(matrix)
+        slowest = int(share.argmax())
+        title = (
+            f"{matrix.names[slowest]} takes the most time of all weights: {say(share[slowest], 'share')} of what they "
+            f"take in the median {typical.word}."
+        )
         notes = (
-            "All generated tokens touch the same number of bytes of each weight (to 2 %), so this shows time. "
+            "All generated tokens touch the same number of bytes of each weight (to 2 %), so this shows time; an arrow "
+            "marks values beyond the scale. "
             f"The bytes themselves may differ: other rows of the embedding, other experts. {notes}"
         )
+    else:
+        values, generated = rows_of(matrix, source, bins), source.generated(bins)
+        differ = sum(not is_flat(row[None], generated) for row in values)
+        title = f"Tokens differ in the number of bytes that they touch of {differ:,} of {len(values):,} weights."
     return Chart(
         title=title,
         subtitle=notes,
@@ -140,7 +185,7 @@ def _tensor_heat(matrix: Matrix, source: Source, bins: TokenBins, flat: bool) ->
         x=Axis(source.token_label),
         y=Axis("weight", ticks=_tensor_ticks(layers, names)),
         value=Axis("time per token" if flat else "bytes touched per token", "ns" if flat else "bytes"),
-        limits=finite_limits(values, CLIP),
+        limits=time_limits(values) if flat else finite_limits(values, CLIP),
         row_names=tuple(names),
         column_names=bins.names,
     )

@@ -19,7 +19,7 @@ import numpy as np
 from matplotlib import colormaps, colors
 from plotly.offline import get_plotlyjs
 
-from tat.plot.chart import Axis, Bars, Chart, Floats, Footer, Heat, Lines, Panel, Points
+from tat.plot.chart import EMPTY, HEAT, KEY, Axis, Bars, Chart, Floats, Footer, Heat, Lines, Panel, Points
 from tat.plot.paint import SMALL
 from tat.plot.palette import LINES, PALETTE, dash_of
 from tat.plot.units import Scale, label_of, largest_of, scale_of
@@ -156,7 +156,7 @@ def _heat(heat: Heat) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, A
         trace |= {
             "z": _numbers(heat.values / scale.divisor),
             "hovertemplate": f"{where}<br>{heat.value.label}: %{{z}}{unit}<extra></extra>",
-            "colorscale": _scale_colours(heat.colours),
+            "colorscale": _scale_colours(HEAT),
             "zmin": heat.limits[0] / scale.divisor,
             "zmax": heat.limits[1] / scale.divisor,
             "colorbar": {"title": {"text": label_of(heat.value, scale), "side": "right"}, "thickness": 14},
@@ -200,7 +200,7 @@ def _points(points: Points) -> tuple[list[dict[str, Any]], dict[str, Any], dict[
     scale = scale_of(points.y.unit, points.end)
     known = np.isfinite(points.pc)
     scaled = {
-        "colorscale": _scale_colours("viridis"),
+        "colorscale": _scale_colours(KEY),
         "colorbar": {"title": {"text": points.value.label, "side": "right"}, "thickness": 14},
     }
     traces, unit = [], scale.name
@@ -217,7 +217,7 @@ def _points(points: Points) -> tuple[list[dict[str, Any]], dict[str, Any], dict[
             "y": _numbers(low),
             "customdata": _numbers(length),
             "text": [points.texts[i] for i in np.flatnonzero(chosen)] if points.texts else None,
-            "marker": {"size": 5, "color": _numbers(points.pc[chosen]) if more else "#888888", **more},
+            "marker": {"size": 5, "color": _numbers(points.pc[chosen]) if more else "#000000", **more},
             "error_y": {
                 "type": "data",
                 "array": _numbers(length),
@@ -274,12 +274,14 @@ _GAP_X, _GAP_Y = 0.07, 105
 """Between columns, as a share of the width; between rows, in pixels: room for titles and labels."""
 _SCALE = 0.11
 """And for a scale between columns."""
+_BELOW = 55
+"""From a panel down to a scale below it, in pixels."""
 
 
 def _domains(panels: tuple[Panel, ...], columns: int, height: float) -> list[tuple[float, float, float, float]]:
     """Left, right, bottom and top of each panel, as shares of the whole."""
     rows = -(-len(panels) // columns)
-    inner = any((i + 1) % columns for i in _scaled(panels, columns))
+    inner = not _are_below(panels, columns) and any((i + 1) % columns for i in _scaled(panels, columns))
     gap_x, gap_y = _GAP_X + (_SCALE if inner else 0), _GAP_Y / height
     wide, high = (1 - gap_x * (columns - 1)) / columns, (1 - gap_y * (rows - 1)) / rows
     places = [divmod(i, columns) for i in range(len(panels))]
@@ -290,15 +292,42 @@ def _domains(panels: tuple[Panel, ...], columns: int, height: float) -> list[tup
     return out
 
 
+def _scale(panel: Panel) -> object:
+    """Panels that give the same share a scale of colours; None: it has none."""
+    if isinstance(panel, Heat) and not panel.names:
+        return (Heat, panel.value, panel.limits)
+    return (Points, panel.value, max(1.0, largest_of(panel.pc))) if isinstance(panel, Points) else None
+
+
+def _are_below(panels: tuple[Panel, ...], columns: int) -> bool:
+    """Whether scales stand below their column: beside one, it would stand before another's panels."""
+    return columns > 1 and len({_scale(panel) for panel in panels} - {None}) > 1
+
+
 def _scaled(panels: tuple[Panel, ...], columns: int) -> set[int]:
-    """Which heats show their scale: of those that share one, the first in their last column."""
+    """Which panels show their scale: of those that share one the last or, beside them, the first in the last column."""
     best: dict[object, int] = {}
+    below = _are_below(panels, columns)
     for i, panel in enumerate(panels):
-        if isinstance(panel, Heat):
-            scale = (panel.value, panel.limits)
-            if scale not in best or i % columns > best[scale] % columns:
-                best[scale] = i
+        scale = _scale(panel)
+        if scale is not None and (below or scale not in best or i % columns > best[scale] % columns):
+            best[scale] = i
     return set(best.values())
+
+
+def _scale_place(area: tuple[float, float, float, float], height: float, below: bool) -> dict[str, Any]:
+    """Where a scale stands, of a panel with this left, right, bottom and top."""
+    x0, x1, y0, y1 = area
+    if not below:
+        return {"x": x1 + 0.003, "xanchor": "left", "y": (y0 + y1) / 2, "len": y1 - y0}
+    y = y0 - _BELOW / height
+    return {"orientation": "h", "x": (x0 + x1) / 2, "xanchor": "center", "y": y, "yanchor": "top", "len": x1 - x0}
+
+
+def _empty(tail: str) -> dict[str, Any]:
+    """What shows through the empty cells of a heatmap: the rest of the page has another ground."""
+    ends = {"x0": 0, "x1": 1, "y0": 0, "y1": 1, "xref": f"x{tail} domain", "yref": f"y{tail} domain"}
+    return {"type": "rect", "layer": "below", "fillcolor": EMPTY, "line": {"width": 0}, **ends}
 
 
 def _goes_beyond(panel: Panel) -> bool:
@@ -323,10 +352,11 @@ def _goal(bars: Bars, tail: str) -> dict[str, Any]:
 def _figure(panels: tuple[Panel, ...], chart: Chart) -> dict[str, Any]:
     """Traces and layout of one view."""
     columns = min(chart.columns, len(panels))
-    height = -(-len(panels) // columns) * chart.row_height * _ROW_PIXELS + 80
+    below = _are_below(panels, columns)
+    height = -(-len(panels) // columns) * chart.row_height * _ROW_PIXELS + (160 if below else 80)
     layout: dict[str, Any] = {
         "height": height,
-        "margin": {"l": 60, "r": 20, "t": 40, "b": 50},
+        "margin": {"l": 60, "r": 20, "t": 40, "b": 130 if below else 50},
         "font": {"size": 13},
         "plot_bgcolor": "#f2f2f2",
         "barmode": "stack" if any(isinstance(p, Bars) and p.stacked for p in panels) else "group",
@@ -352,6 +382,8 @@ def _figure(panels: tuple[Panel, ...], chart: Chart) -> dict[str, Any]:
             place = {"x": x1 + 0.01, "xanchor": "left", "y": y1, "yanchor": "top", "traceorder": "normal"}
             layout[f"legend{tail}"] = place
             traces = [trace | {"legend": f"legend{tail}", "showlegend": len(traces) > 1} for trace in traces]
+        if isinstance(panel, Heat):
+            layout.setdefault("shapes", []).append(_empty(tail))
         for trace in traces:
             if trace["type"] == "heatmap":
                 trace["showscale"] = i in scaled and "colorbar" in trace
@@ -359,7 +391,11 @@ def _figure(panels: tuple[Panel, ...], chart: Chart) -> dict[str, Any]:
                     layout["annotations"].append(_caption("▲ more", x1 + 0.003, y1))
             bar = trace.get("colorbar") or trace.get("marker", {}).get("colorbar")
             if bar:
-                bar |= {"x": x1 + 0.003, "xanchor": "left", "y": (y0 + y1) / 2, "len": y1 - y0}
+                bar |= _scale_place((x0, x1, y0, y1), height - sum(layout["margin"][side] for side in "tb"), below)
+                if below:
+                    bar["title"]["side"] = "bottom"
+            if isinstance(panel, Points):
+                trace["marker"]["showscale"] = bool(bar) and i in scaled
             data.append(trace | {"xaxis": f"x{tail}", "yaxis": f"y{tail}"})
     return {"data": data, "layout": layout}
 

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 
-from tat.plot.chart import Axis, Bars, Chart, Floats, Footer, Heat, Lines, Panel, Points
+from tat.plot.chart import EMPTY, HEAT, KEY, Axis, Bars, Chart, Floats, Footer, Heat, Lines, Panel, Points
 from tat.plot.palette import LINES, MARKS, PALETTE
 from tat.plot.paper import SCREEN, Look
 from tat.plot.units import Scale, label_of, largest_of, scale_of
@@ -132,7 +132,7 @@ def _draw_heat(draws: Axes, look: Look, heat: Heat) -> ScalarMappable | None:
     """Returns what a scale of colours is to be made of; None: there is none."""
     x_scale, y_scale = scale_of(heat.x.unit, heat.x_edges[-1]), scale_of(heat.y.unit, heat.y_edges[-1])
     x_edges, y_edges = heat.x_edges / x_scale.divisor, heat.y_edges / y_scale.divisor
-    draws.set_facecolor("#e8e8e8")
+    draws.set_facecolor(EMPTY)
     mesh = None
     if heat.names:
         _draw_kinds(draws, look, heat, x_edges, y_edges)
@@ -140,24 +140,34 @@ def _draw_heat(draws: Axes, look: Look, heat: Heat) -> ScalarMappable | None:
         divisor = scale_of(heat.value.unit, heat.limits[1]).divisor
         low, high = heat.limits[0] / divisor, heat.limits[1] / divisor
         values = np.ma.masked_invalid(heat.values / divisor)
-        mesh = draws.pcolormesh(x_edges, y_edges, values, cmap=heat.colours, vmin=low, vmax=high, rasterized=True)
+        mesh = draws.pcolormesh(x_edges, y_edges, values, cmap=HEAT, vmin=low, vmax=high, rasterized=True)
     draws.invert_yaxis()
     _set_axis(draws, look, "x", heat.x, x_scale)
     _set_axis(draws, look, "y", heat.y, y_scale)
     return mesh
 
 
-def _add_scale(figure: Figure, look: Look, drawn: list[tuple[Axes, Heat, ScalarMappable]]) -> None:
-    """One scale of colours for all of these."""
-    heat, mesh = drawn[0][1], drawn[0][2]
-    every = np.concatenate([one.values.ravel() for _, one, _ in drawn])
+_Scaled = tuple[Axes, Heat | Points, ScalarMappable]
+
+
+def _add_scale(figure: Figure, look: Look, drawn: list[_Scaled], below: bool = False) -> None:
+    """One scale of colours for all of these: beside them, or below, where other panels are beside."""
+    axes, panel, mesh = [one[0] for one in drawn], drawn[0][1], drawn[0][2]
+    place: Any = {"location": "bottom", "pad": 0.02, "aspect": 45} if below else {"pad": 0.01, "aspect": 30}
+    if isinstance(panel, Points):
+        bar = figure.colorbar(mesh, ax=axes, **place)
+        some = any(np.isnan(one.pc).any() for _, one, _ in drawn if isinstance(one, Points))
+        bar.set_label(f"{panel.value.label} (black: none)" if some else panel.value.label)
+        bar.locator = ticker.MaxNLocator(integer=True)
+        bar.update_ticks()
+        return
+    every = np.concatenate([one.values.ravel() for _, one, _ in drawn if isinstance(one, Heat)])
     known = every[np.isfinite(every)]
-    beyond = known.size > 0 and known.max() > heat.limits[1] * (1 + 1e-9)
-    axes = [draws for draws, _, _ in drawn]
-    bar = figure.colorbar(mesh, ax=axes, pad=0.01, aspect=30, extend="max" if beyond else "neither")
-    text = label_of(heat.value, scale_of(heat.value.unit, heat.limits[1]))
+    beyond = known.size > 0 and known.max() > panel.limits[1] * (1 + 1e-9)
+    bar = figure.colorbar(mesh, ax=axes, extend="max" if beyond else "neither", **place)
+    text = label_of(panel.value, scale_of(panel.value.unit, panel.limits[1]))
     bar.set_label(_in_lines(text) if look.is_narrow else text)
-    if heat.value.unit == "count" and not (known % 1).any():
+    if panel.value.unit == "count" and not (known % 1).any():
         bar.locator = ticker.MaxNLocator(integer=True)
         bar.update_ticks()
 
@@ -195,23 +205,20 @@ def _draw_lines(draws: Axes, look: Look, lines: Lines) -> None:
         _legend(draws, look)
 
 
-def _draw_points(figure: Figure, draws: Axes, look: Look, points: Points) -> None:
+def _draw_points(draws: Axes, look: Look, points: Points) -> ScalarMappable:
     y_scale = scale_of(points.y.unit, points.end)
     known = np.isfinite(points.pc)
-    norm = colors.Normalize(0, max(1.0, largest_of(points.pc)))
-    rgba: Any = cm.ScalarMappable(norm, "viridis").to_rgba(np.nan_to_num(points.pc))
-    rgba[~known] = colors.to_rgba("#888888")
+    colours = cm.ScalarMappable(colors.Normalize(0, max(1.0, largest_of(points.pc))), KEY)
+    rgba: Any = colours.to_rgba(np.nan_to_num(points.pc))
+    rgba[~known] = colors.to_rgba("black")
     low, high = points.py / y_scale.divisor, points.py_end / y_scale.divisor
     draws.vlines(points.px, low, high, colors=rgba, linewidth=look.line / 1.5)
     draws.scatter(points.px, low, c=rgba, s=look.mark * 1.25, linewidths=0)
-    bar = figure.colorbar(cm.ScalarMappable(norm, "viridis"), ax=draws, pad=0.01)
-    bar.set_label(f"{points.value.label} (grey: none)" if not known.all() else points.value.label)
-    bar.locator = ticker.MaxNLocator(integer=True)
-    bar.update_ticks()
     _set_axis(draws, look, "x", points.x, Scale(1, ""))
     _set_axis(draws, look, "y", points.y, y_scale)
     draws.set_ylim(points.end / y_scale.divisor, 0)
     draws.grid(True, alpha=0.3)
+    return colours
 
 
 _LETTER, _SHARE_OF_WIDTH = 0.075, 0.7
@@ -285,38 +292,40 @@ def _draw_bars(draws: Axes, look: Look, bars: Bars) -> None:
         _legend(draws, look)
 
 
-def _draw_panel(figure: Figure, draws: Axes, look: Look, panel: Panel) -> ScalarMappable | None:
+def _draw_panel(draws: Axes, look: Look, panel: Panel) -> ScalarMappable | None:
     if panel.title:
         width = look.room * _LETTERS * 0.85
         draws.set_title("\n".join(textwrap.wrap(panel.title, int(width))) if look.is_narrow else panel.title)
     match panel:
         case Heat():
             return _draw_heat(draws, look, panel)
+        case Points():
+            return _draw_points(draws, look, panel)
         case Lines():
             _draw_lines(draws, look, panel)
-        case Points():
-            _draw_points(figure, draws, look, panel)
         case Bars():
             _draw_bars(draws, look, panel)
     return None
 
 
 def _draw_panels(figure: Figure, look: Look, chart: Chart) -> None:
-    scaled: dict[object, list[tuple[Axes, Heat, ScalarMappable]]] = {}
+    scaled: dict[object, list[_Scaled]] = {}
     columns = look.columns(chart.columns)
     rows = -(-len(chart.panels) // columns)
     for i, panel in enumerate(chart.panels):
         draws = figure.add_subplot(rows, columns, i + 1)
-        mesh = _draw_panel(figure, draws, look, panel)
-        if isinstance(panel, Heat) and mesh is not None:
-            scaled.setdefault((panel.value, panel.limits), []).append((draws, panel, mesh))
+        mesh = _draw_panel(draws, look, panel)
+        if isinstance(panel, Heat | Points) and mesh is not None:
+            limits = panel.limits if isinstance(panel, Heat) else mesh.get_clim()
+            scaled.setdefault((type(panel), panel.value, limits), []).append((draws, panel, mesh))
+    below = columns > 1 and len(scaled) > 1
     for drawn in scaled.values():
         places = [figure.axes.index(draws) for draws, _, _ in drawn]
         if columns < chart.columns and max(places) - min(places) >= len(places):  # others are between them
             for one in drawn:
                 _add_scale(figure, look, [one])
         else:
-            _add_scale(figure, look, drawn)
+            _add_scale(figure, look, drawn, below)
 
 
 def _wrapped(text: str, width: float, size: float, letter: float) -> list[str]:
@@ -366,7 +375,7 @@ def small(chart: Chart) -> bytes:
     with matplotlib.rc_context(_STYLE | SCREEN.rc):
         figure = Figure(figsize=(SMALL[0] / 100, SMALL[1] / 100), dpi=100)
         draws = figure.add_axes((0, 0, 1, 1))
-        _draw_panel(figure, draws, SCREEN, chart.panels[0])
+        _draw_panel(draws, SCREEN, chart.panels[0])
         for other in [one for one in figure.axes if one is not draws]:
             other.remove()
         draws.set_position((0.01, 0.02, 0.98, 0.96))

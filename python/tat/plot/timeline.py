@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tat.plot.bins import TokenBins
-from tat.plot.chart import AbsentError, Axis, Chart, Heat, Points, finite_limits, floats
+from tat.plot.chart import AbsentError, Axis, Chart, Heat, Panel, Points, finite_limits, floats
+from tat.plot.heatmaps import is_flat
 from tat.plot.places import Places, Reads, by_file, by_use
 from tat.plot.source import Source
 
@@ -25,8 +26,10 @@ def _whole_run(source: Source, axes: list[Places], weights: NDArray[np.bool_], b
             shape = (len(chosen), _ROWS)
             parts = places.spread((low[known], high[known]), floats(reads["bytes"][known]), group[known], shape)
             np.add(total, bins.totals(parts, source.first[chosen], source.count[chosen]), out=total)
-    values = [bins.means(total, source.computed(bins)) for total in sums]
-    top = max(finite_limits(one)[1] for one in values)
+    shares = [
+        bins.means(total, source.computed(bins)) * _ROWS / places.end for places, total in zip(axes, sums, strict=True)
+    ]
+    top = max(1.0, *(finite_limits(one)[1] for one in shares))
     return [
         Heat(
             title=f"{places.title}: whole run",
@@ -35,12 +38,11 @@ def _whole_run(source: Source, axes: list[Places], weights: NDArray[np.bool_], b
             y_edges=np.linspace(0, places.end, _ROWS + 1),
             x=Axis(source.token_label),
             y=Axis(places.label, "bytes"),
-            value=Axis(f"bytes read per token, in each of {_ROWS} parts", "bytes"),
+            value=Axis(f"share of each of {_ROWS} parts that a token reads", "share"),
             limits=(0.0, top),
-            colours="viridis",
             column_names=bins.names,
         )
-        for places, one in zip(axes, values, strict=True)
+        for places, one in zip(axes, shares, strict=True)
     ]
 
 
@@ -75,15 +77,17 @@ def timeline_offset(source: Source) -> Chart:
     token = reads[reads["evaluation"] == source.numbers[middle]][:_MOST_POINTS]
     first, count = int(source.first[middle]), int(source.count[middle])
     what = f"token {first}" if count == 1 else f"tokens {first} to {first + count - 1}"
-    panels = [
-        panel
-        for run, places in zip(runs, axes, strict=True)
-        for panel in (run, _one_token(source, places, token, what))
-    ]
+    by_read = [_one_token(source, places, token, what) for places in axes]
+    notes = f"The reads of {what}, each drawn from its first byte to its last"
+    if all(is_flat(np.nan_to_num(run.values), source.generated(bins)) for run in runs):
+        panels: list[Panel] = [*by_read]
+        notes = f"All generated tokens read the same parts of the file. {notes}."
+    else:
+        panels = [panel for both in zip(runs, by_read, strict=True) for panel in both]
+        notes = f"{bins.say()}Left: the whole run; nothing was read of what is grey. Right: t{notes[1:]}."
     return Chart(
-        title=source.headline("order", "tokens"),
-        subtitle=f"{bins.say()}Left: the whole run. Right: the reads of {what}, each drawn from its first byte to its "
-        "last. Grey: nothing was read. Weights that were copied at load time are shown at their place in the file.",
+        title=source.headline("tokens", "order"),
+        subtitle=f"{notes} Weights that were copied at load time are shown at their place in the file.",
         panels=tuple(panels),
         columns=2,
         width=15,
