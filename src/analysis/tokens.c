@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 
+#include "analysis/again.h"
 #include "analysis/analysis.h"
 #include "analysis/parts.h"
 #include "analysis/ranges.h"
@@ -11,6 +12,7 @@
 
 struct scope {
     uint64_t weight, state_read, state_written, activation;
+    uint64_t again;       /* of weights, what a graph reads a second time: of the file, that is the same */
     struct ranges unique; /* of weights */
 };
 
@@ -19,6 +21,7 @@ enum { ALL = TAT_PHASE_COUNT, SCOPES };
 struct state {
     const struct subject * subject;
     struct scope scope[SCOPES]; /* by phase, and for inference as a whole */
+    struct again * again;
     bool approximate;
 };
 
@@ -36,8 +39,12 @@ static const struct result_column columns[] = {
 
 static void * begin(const struct subject * subject) {
     struct state * s = calloc(1, sizeof *s);
-    if (s) { s->subject = subject; }
-    return s;
+    if (!s) { return NULL; }
+    s->subject = subject;
+    s->again = again_begin(subject);
+    if (s->again) { return s; }
+    free(s);
+    return NULL;
 }
 
 static void add_unique(struct state * s, struct scope * scope, const struct tat_access * a) {
@@ -61,12 +68,19 @@ static void add(struct state * s, struct scope * scope, const struct tat_access 
 
 static void tally(void * state, const struct tat_tally * t) {
     struct state * s = state;
+    again_tally(s->again, t);
     for (size_t i = 0; i < t->count; i++) {
         const struct tat_access * a = &t->records[i];
         if (!is_inference(phase_of(a))) { continue; }
+        if (a->bytes && holder_of(&s->subject->tensors[a->tensor]) == HOLDS_WEIGHT) { again_add(s->again, t, a); }
         add(s, &s->scope[phase_of(a)], a, t->evaluations);
         add(s, &s->scope[ALL], a, t->evaluations);
     }
+}
+
+/* Of the file, per token. */
+static double distinct_of(const struct scope * scope, uint64_t tokens) {
+    return ratio(scope->weight > scope->again ? scope->weight - scope->again : 0, tokens);
 }
 
 static void add_scope(struct state * s, struct result * r, const char * name, struct scope * scope, uint64_t tokens) {
@@ -82,18 +96,19 @@ static void add_scope(struct state * s, struct result * r, const char * name, st
     result_put_count(r, row, "state_written_bytes", scope->state_written);
     result_put_count(r, row, "activation_bytes", scope->activation);
     result_put_real(r, row, "weight_bytes_per_token", ratio(scope->weight, tokens));
+    result_put_real(r, row, "distinct_weight_bytes_per_token", distinct_of(scope, tokens));
     result_put_real(r, row, "state_read_bytes_per_token", ratio(scope->state_read, tokens));
     result_put_real(r, row, "state_written_bytes_per_token", ratio(scope->state_written, tokens));
     result_put_real(r, row, "activation_bytes_per_token", ratio(scope->activation, tokens));
     if (s->subject->model_bytes) {
-        result_put_real(r, row, "model_share", ratio(scope->weight, tokens) / (double) s->subject->model_bytes);
+        result_put_real(r, row, "model_share", distinct_of(scope, tokens) / (double) s->subject->model_bytes);
     }
     if (unique) { result_put_real(r, row, "reuse_factor", ratio(scope->weight, unique)); }
 }
 
 static void set_headline(const struct state * s, struct result * r) {
     const uint64_t tokens = s->subject->phase[TAT_PHASE_GENERATE].tokens, model = s->subject->model_bytes;
-    const double bytes = ratio(s->scope[TAT_PHASE_GENERATE].weight, tokens);
+    const double bytes = distinct_of(&s->scope[TAT_PHASE_GENERATE], tokens);
     char b[UNITS_SIZE], m[UNITS_SIZE], share[UNITS_SIZE];
     if (!tokens) {
         result_headline(r, "No generated token was evaluated.");
@@ -109,8 +124,13 @@ static void set_headline(const struct state * s, struct result * r) {
 static void finish(void * state, struct result * r) {
     struct state * s = state;
     const struct phase_total * phase = s->subject->phase;
-    uint64_t all = 0;
+    uint64_t all = 0, again[TAT_PHASE_COUNT] = { 0 };
     unsigned shown = 0;
+    again_end(s->again, again, &r->failed);
+    for (int p = 0; p < TAT_PHASE_COUNT; p++) {
+        s->scope[p].again = again[p];
+        s->scope[ALL].again += again[p];
+    }
     set_headline(s, r);
     result_table(r, "tokens", NULL, SHOW_ALWAYS, columns, sizeof columns / sizeof columns[0]);
     result_put_count(r, result_values(r), "model_bytes", s->subject->model_bytes);
@@ -124,7 +144,8 @@ static void finish(void * state, struct result * r) {
     if (all) {
         result_note(r, "Weights, KV cache and activations: bytes touched, by number of tokens. Unique: the different "
                        "bytes of weights that all these tokens touched; reuse, the reuse factor: bytes of weights "
-                       "touched over unique ones. A prompt's tokens share each pass over the weights.");
+                       "touched over unique ones. A prompt's tokens share each pass over the weights. Of file: bytes "
+                       "of weights that a graph reads twice, such as a tied embedding's, count once.");
     }
     if (s->approximate) {
         result_note(r, "Some operands were too scattered to list, or not recorded: unique bytes are an estimate.");

@@ -85,8 +85,10 @@ def scope_row(facts, name, accesses, tokens):
     }
     row |= {f"{what}_per_token": count / tokens for what, count in row.items()}
     unique = sum(unique_bytes(some) for some in grouped(held["weight"], facts.space).values())
+    in_a_graph = grouped(held["weight"], lambda a: (a.evaluation, facts.space(a)))
+    row["distinct_weight_bytes_per_token"] = sum(map(unique_bytes, in_a_graph.values())) / tokens
     if facts.model_bytes:
-        row["model_share"] = row["weight_bytes_per_token"] / facts.model_bytes
+        row["model_share"] = row["distinct_weight_bytes_per_token"] / facts.model_bytes
     if unique:
         row["reuse_factor"] = row["weight_bytes"] / unique
     return row | {"phase": name, "tokens": tokens, "unique_weight_bytes": unique}
@@ -100,7 +102,7 @@ def tokens(facts):
     for name, of in scopes:
         accesses = [a for a in facts.accesses if a.flags >> 8 in of]
         rows.append(scope_row(facts, name, accesses, sum(facts.tokens(p) for p in of)))
-    generated = next((row["weight_bytes_per_token"] for row in rows if row["phase"] == "generate"), None)
+    generated = next((row["distinct_weight_bytes_per_token"] for row in rows if row["phase"] == "generate"), None)
     headline = [] if generated is None else [in_bytes(generated)]
     if headline and facts.model_bytes:
         headline += [in_percent(generated / facts.model_bytes), in_bytes(facts.model_bytes)]

@@ -147,6 +147,35 @@ static void read_twice_in_one_graph_after_loading_again(void ** state) {
     json_decref(hot);
 }
 
+/* A tied weight: rows of the mapped one, products of a repacked copy. Of the file both are the same bytes. */
+static void a_copy_is_the_same_bytes_of_the_file(void ** state) {
+    (void) state;
+    struct chain c = { 0 };
+    chain_begin(&c);
+    const uint32_t copy = tb_tensor(&c.b, (struct tb_tensor){ .name = names[0],
+                                                              .kind = TAT_TENSOR_WEIGHT,
+                                                              .memory = TAT_MEMORY_COPY,
+                                                              .ne = { 16, 16 },
+                                                              .file = 1,
+                                                              .file_offset = 4096 });
+    const struct tb_entry entries[] = {
+        { .name = "inp_embd", .tensor = c.embd, .ne = { 16 } },
+        { .name = "blk.0.a", .tensor = c.weight[0], .ne = { 16, 16 } },
+        { .name = "blk.0.a", .tensor = copy, .ne = { 16, 16 } },
+        { .name = "x", .op = "MUL_MAT", .tensor = c.x, .ne = { 16 }, .facts = TAT_NODE_COMPUTE, .src = { 2, 1 } },
+        { .name = "x", .op = "MUL_MAT", .tensor = c.x, .ne = { 16 }, .facts = TAT_NODE_COMPUTE, .src = { 3, 1 } },
+    };
+    evaluate(&c, tb_template(&c.b, 1, entries, 3, 2, NULL, 0), 2, 3);
+    json_t * tokens = section_of(&c.b, small_model_open(&c.b), "tokens", NULL);
+    const json_t * first = row(tokens, "tokens", 0);
+    const json_int_t evaluations = count(first, "tokens");
+    assert_int_equal(count(first, "weight_bytes"), evaluations * 2 * 1024);
+    assert_int_equal(count(first, "unique_weight_bytes"), 1024);
+    assert_true(json_real_value(json_object_get(first, "distinct_weight_bytes_per_token")) == 1024);
+    assert_true(json_real_value(json_object_get(first, "model_share")) == 1024.0 / (1 << 20));
+    json_decref(tokens);
+}
+
 static void all_alike_is_uniform(void ** state) {
     (void) state;
     struct chain c = { 0 };
@@ -340,6 +369,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_model_loaded_twice_has_its_weights_once),
         cmocka_unit_test(read_twice_in_one_graph_after_loading_again),
+        cmocka_unit_test(a_copy_is_the_same_bytes_of_the_file),
         cmocka_unit_test(all_alike_is_uniform),
         cmocka_unit_test(one_weight_is_hot),
         cmocka_unit_test(time_decides_where_the_cut_ties),

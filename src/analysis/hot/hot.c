@@ -25,7 +25,7 @@ static void * begin(const struct subject * subject) {
     }
     if (!h->heat || !h->again || !h->tensor) {
         bool failed = false;
-        again_end(h->again, &failed);
+        again_end(h->again, NULL, &failed);
         drop(h);
         return NULL;
     }
@@ -108,7 +108,9 @@ static void set_unique(uint64_t tensor, uint64_t bytes, void * user) {
 static void finish(void * state, struct result * r) {
     struct hot * h = state;
     ranges_each(&h->touched, set_unique, h);
-    h->again_bytes = again_end(h->again, &r->failed);
+    uint64_t again[TAT_PHASE_COUNT] = { 0 };
+    again_end(h->again, again, &r->failed);
+    for (int p = 0; p < TAT_PHASE_COUNT; p++) { h->again_bytes += again[p]; }
     r->failed |= h->touched.failed;
     h->tokens = inference_total(h->subject).tokens;
     for (uint32_t i = 0; i < h->slices.count; i++) {

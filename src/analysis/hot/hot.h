@@ -5,7 +5,7 @@
 #ifndef TAT_ANALYSIS_HOT_HOT_H
 #define TAT_ANALYSIS_HOT_HOT_H
 
-#include "analysis/hot/again.h"
+#include "analysis/again.h"
 #include "analysis/parts.h"
 #include "analysis/slices.h"
 

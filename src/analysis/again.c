@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include "analysis/hot/again.h"
+#include "analysis/again.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "analysis/parts.h"
 #include "format/list.h"
@@ -13,8 +14,8 @@ enum { RUNS_MAX = 1 << 24 };
 /* A weight that several operands of a template touch. */
 struct pair {
     uint32_t template_id, tensor;
-    uint64_t pending[TAT_RULE_COUNT]; /* bytes that differ from one evaluation to the next, */
-    bool whole[TAT_RULE_COUNT];       /* read again if the records that are alike cover the whole tensor */
+    uint64_t pending[TAT_RULE_COUNT][TAT_PHASE_COUNT]; /* bytes that differ from one evaluation to the next, */
+    bool whole[TAT_RULE_COUNT]; /* read again if the records that are alike cover the whole tensor */
 };
 
 struct tensor {
@@ -32,9 +33,9 @@ struct again {
     uint32_t evaluation;
     bool alike, part; /* part: belongs to an evaluation that ended early, whose alike records came just before */
     uint64_t evaluations;
-    uint32_t last_alike; /* 1 + evaluation */
-    uint64_t runs;       /* runs taken one by one so far */
-    uint64_t bytes;      /* the answer so far */
+    uint32_t last_alike;             /* 1 + evaluation */
+    uint64_t runs;                   /* runs taken one by one so far */
+    uint64_t bytes[TAT_PHASE_COUNT]; /* the answer so far */
     bool failed;
 };
 
@@ -103,7 +104,7 @@ struct again * again_begin(const struct subject * subject) {
     bool good = a->tensor != NULL;
     for (uint32_t i = 0; good && i < subject->n_templates; i++) { good = find_pairs_of(a, i); }
     if (good) { return a; }
-    again_end(a, &good);
+    again_end(a, NULL, &good);
     return NULL;
 }
 
@@ -115,13 +116,13 @@ static void end_tensor(uint64_t number, uint64_t unique, void * user) {
     struct tensor * tensor = &a->tensor[number];
     const struct tat_evaluation * e = &a->subject->evaluations[a->evaluation];
     struct pair * pair = find_pair(a, e->template_id, (uint32_t) number);
-    if (tensor->bytes > unique) { a->bytes += (tensor->bytes - unique) * a->evaluations; }
+    if (tensor->bytes > unique) { a->bytes[e->phase] += (tensor->bytes - unique) * a->evaluations; }
     tensor->bytes = 0;
     if (!pair) { return; }
     if (!a->alike && !a->part) {
-        pair->pending[e->rule] += unique;
+        pair->pending[e->rule][e->phase] += unique;
     } else if (!a->alike) {
-        a->bytes += tensor->whole_in == a->evaluation + 1 ? unique : 0;
+        a->bytes[e->phase] += tensor->whole_in == a->evaluation + 1 ? unique : 0;
     } else if (unique == a->subject->tensors[number].bytes) {
         /* An evaluation that ended early has not read more than a complete one. */
         pair->whole[e->rule] = true;
@@ -152,18 +153,18 @@ void again_add(struct again * a, const struct tat_tally * tally, const struct ta
     ranges_add(&a->ranges, range);
 }
 
-uint64_t again_end(struct again * a, bool * failed) {
-    if (!a) { return 0; }
+void again_end(struct again * a, uint64_t bytes[TAT_PHASE_COUNT], bool * failed) {
+    if (!a) { return; }
     end_unit(a);
     for (size_t i = 0; i < a->pairs.count; i++) {
         for (int rule = 0; rule < TAT_RULE_COUNT; rule++) {
-            a->bytes += pair_at(a, i)->whole[rule] ? pair_at(a, i)->pending[rule] : 0;
+            const uint64_t * pending = pair_at(a, i)->pending[rule];
+            for (int p = 0; p < TAT_PHASE_COUNT && pair_at(a, i)->whole[rule]; p++) { a->bytes[p] += pending[p]; }
         }
     }
-    const uint64_t bytes = a->bytes;
+    if (bytes) { memcpy(bytes, a->bytes, sizeof a->bytes); }
     *failed |= a->failed;
     free(a->pairs.data);
     free(a->tensor);
     free(a);
-    return bytes;
 }
