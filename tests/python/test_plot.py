@@ -21,10 +21,10 @@ from matplotlib import image
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
-from tat.plot import AbsentError, chart, cli, draw
+from tat.plot import AbsentError, Chart, chart, cli, draw
 from tat.plot.bins import MOST_COLUMNS, TokenBins
 from tat.plot.chart import Heat
-from tat.plot.paper import PAPERS, SCREEN
+from tat.plot.paper import PAPERS, SCREEN, Look
 from tat.plot.source import Source
 from tat.plot.units import say
 
@@ -228,19 +228,7 @@ def overlaps(boxes: list[Any]) -> bool:
                for i, a in enumerate(boxes) for b in boxes[i + 1 :])  # fmt: skip
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(
-    ("trace", "paper"),
-    [(trace, None) for trace in ("toy", "real", "many_experts", "one_token", "long")]
-    + [("real", "column"), ("real", "page"), ("many_experts", "column")],
-)
-def test_readable(name: str, trace: str, paper: str | None, request: pytest.FixtureRequest) -> None:
-    look = PAPERS[paper] if paper else SCREEN
-    try:
-        chart, figure = drawn(request.getfixturevalue(trace), name, look)
-    except AbsentError as error:
-        assert str(error)
-        return
+def check_readable(chart: Chart, figure: Figure, look: Look) -> None:
     figure.draw_without_rendering()
     assert chart.title
     width, height = figure.bbox.width, figure.bbox.height
@@ -258,7 +246,7 @@ def test_readable(name: str, trace: str, paper: str | None, request: pytest.Fixt
             mine, data = legend.get_window_extent(), axes.get_window_extent()
             assert mine.x0 >= data.x1 - 1 or mine.y0 >= data.y1 - 1 or mine.y1 <= data.y0 + 1, "a legend covers data"
             assert not overlaps([mine, axes._left_title.get_window_extent()]), "a legend covers the title"
-    if paper:
+    if look.width:
         assert figure.get_figwidth() == look.width
         assert figure.get_figheight() < 11, "higher than a page"
         texts = [text for text in figure.findobj(Text) if text.get_text().strip()]
@@ -266,6 +254,22 @@ def test_readable(name: str, trace: str, paper: str | None, request: pytest.Fixt
         labels = [axis.label.get_window_extent() for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]
         labels += [axes._left_title.get_window_extent() for axes in figure.axes]
         assert not overlaps([box for box in labels if box.width and box.height]), "titles and labels overlap"
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("trace", "paper"),
+    [(trace, None) for trace in ("toy", "real", "many_experts", "one_token", "long")]
+    + [("real", "column"), ("real", "page"), ("many_experts", "column")],
+)
+def test_readable(name: str, trace: str, paper: str | None, request: pytest.FixtureRequest) -> None:
+    look = PAPERS[paper] if paper else SCREEN
+    try:
+        chart, figure = drawn(request.getfixturevalue(trace), name, look)
+    except AbsentError as error:
+        assert str(error)
+        return
+    check_readable(chart, figure, look)
 
 
 # ----------------------------------------------------------------------------------------------------------- long runs

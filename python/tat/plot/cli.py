@@ -8,16 +8,21 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tat import ErrorKind, TatError, TraceAnalyzer, cli, output
+from tat.plot import compare
 from tat.plot.chart import AbsentError, Chart, Footer
+from tat.plot.compare import COMPARED, Compared, Run
 from tat.plot.paper import PAPERS, SCREEN, Look
 from tat.plot.registry import PLOTS, Plot
 from tat.plot.source import Source
+from tat.runs import resolve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,11 +36,18 @@ def _arguments() -> argparse.ArgumentParser:
         prog="tat plot",
         description="Plots a trace: heatmaps, timelines, bars, curves. Writes into the trace's folder analysis/ and "
         "prints the path of each file. Says which plots it leaves out because they do not apply, such as the experts "
-        "of a dense model.",
+        "of a dense model. Several traces are compared in one picture for each plot for which that makes sense: "
+        f"{', '.join(plot.name for plot in COMPARED)}.",
         epilog=f"The plots are {', '.join(plot.name for plot in PLOTS)}. Exit status: 0 success; 1 nothing to plot; "
         "2 wrong usage; 3 no trace; 4 cannot write.",
     )
-    parser.add_argument("trace", nargs="?", metavar="TRACE", help="folder, file or name of a trace; default: newest")
+    parser.add_argument(
+        "trace",
+        nargs="*",
+        metavar="TRACE",
+        help="folder, file or name of a trace; default: newest. Several are compared; NAME=TRACE sets the name that "
+        "pictures give a run",
+    )
     parser.add_argument("--only", nargs="+", action="extend", metavar="NAME", help="draw only these plots")
     parser.add_argument("--format", default="png,svg", metavar="LIST", help="some of png, svg, pdf; default: png,svg")
     parser.add_argument(
@@ -58,12 +70,16 @@ def _arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def _chosen(names: Sequence[str] | None) -> list[Plot]:
-    """The plots with these names. Raises TatError (USAGE) for an unknown name."""
-    known = {plot.name: plot for plot in PLOTS}
+def _check(names: Sequence[str] | None, known: Iterable[str]) -> None:
+    """Raises TatError (USAGE) for an unknown name of a plot."""
     for name in names or ():
         if name not in known:
             raise TatError(ErrorKind.USAGE, f"there is no plot '{name}'; choose from {', '.join(known)}")
+
+
+def _chosen(names: Sequence[str] | None) -> list[Plot]:
+    """The plots with these names. Raises TatError (USAGE) for an unknown name."""
+    _check(names, [plot.name for plot in PLOTS])
     return [plot for plot in PLOTS if not names or plot.name in names]
 
 
@@ -100,7 +116,9 @@ def _write(chart: Chart, footer: Footer, name: str, folder: Path, how: How) -> l
     return written
 
 
-def _write_index(charts: dict[Plot, Chart], absent: dict[str, str], footer: Footer, folder: Path) -> list[Path]:
+def _write_index(
+    charts: dict[Plot | Compared, Chart], absent: dict[str, str], footer: Footer, folder: Path
+) -> list[Path]:
     """What all pages of a folder share, and the page that leads to them."""
     from tat.plot import page, paint  # noqa: PLC0415
 
@@ -120,8 +138,8 @@ def _write_statistics(source: Source, folder: Path) -> Path:
     return path
 
 
-def _need_plotly() -> None:
-    if importlib.util.find_spec("plotly") is None:
+def _check_pages(how: How) -> None:
+    if "html" in how.formats and importlib.util.find_spec("plotly") is None:
         setup = os.environ.get("TAT_SETUP_PYTHON", "pip install plotly")
         raise TatError(
             ErrorKind.SYSTEM, f"pages need Plotly, which is not installed; this command installs it: {setup}"
@@ -188,38 +206,73 @@ def _draw(
 ) -> Drawn:
     plots = _chosen(only)
     done = Drawn({}, {}, {}, [])
-    if "html" in how.formats:
-        _need_plotly()
+    _check_pages(how)
     try:
         source = Source(trace)
     except AbsentError as error:
         done.absent.update({plot.name: str(error) for plot in plots})
         return done
-    into = folder or _folder_of(trace) / ("html" if "html" in how.formats else "")
-    into.mkdir(parents=True, exist_ok=True, mode=0o700)
     footer = source.footer()
     if with_text:
         footer = Footer(f"{trace.path} · {footer.model}", footer.run)
-    charts: dict[Plot, Chart] = {}
-    for i, plot in enumerate(plots):
+    into = folder or _folder_of(trace) / ("html" if "html" in how.formats else "")
+    _write_all([(plot, partial(_chart, plot, source)) for plot in plots], footer, into, how, done)
+    if not only and done.files:
+        try:
+            done.more.append(_write_statistics(source, folder or _folder_of(trace)))
+        except TatError as error:
+            done.absent[STATISTICS] = str(error)
+    return done
+
+
+def _write_all(
+    plots: Sequence[tuple[Plot | Compared, Callable[[], Chart]]], footer: Footer, folder: Path, how: How, done: Drawn
+) -> None:
+    """Draws those that apply; `done` says which."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    charts: dict[Plot | Compared, Chart] = {}
+    for i, (plot, make) in enumerate(plots):
         if sys.stderr.isatty():
             print(f"\r\033[Ktat plot: {i + 1} of {len(plots)}: {plot.name}", end="", file=sys.stderr, flush=True)
         try:
-            chart = _chart(plot, source)
-            done.files[plot.name] = _write(chart, footer, plot.name, into, how)
+            chart = make()
+            done.files[plot.name] = _write(chart, footer, plot.name, folder, how)
             done.captions[plot.name] = _caption(chart, footer)
             charts[plot] = chart
         except (AbsentError, TatError) as error:  # one that does not fit the memory does not stop the others
             done.absent[plot.name] = str(error)
     if "html" in how.formats and charts:
-        done.more.extend(_write_index(charts, done.absent, footer, into))
-    if not only and charts:
-        try:
-            done.more.append(_write_statistics(source, folder or _folder_of(trace)))
-        except TatError as error:
-            done.absent[STATISTICS] = str(error)
+        done.more.extend(_write_index(charts, done.absent, footer, folder))
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def _compare(
+    traces: dict[str, TraceAnalyzer], folder: Path | None, only: Sequence[str] | None, how: How, with_text: bool
+) -> Drawn:
+    """Draws several runs in one picture for each plot."""
+    alone = [plot.name for plot in PLOTS if plot.name not in {one.name for one in COMPARED}]
+    _check(only, [*(plot.name for plot in COMPARED), *alone])
+    done = Drawn({}, {name: "it draws one run" for name in only or alone if name in alone}, {}, [])
+    _check_pages(how)
+    try:
+        runs = [Run(name, Source(trace)) for name, trace in traces.items()]
+    except AbsentError as error:
+        raise TatError(ErrorKind.NO, f"there is nothing to compare: in one of the runs, {error}") from error
+    footer, said = compare.footer_of(runs), compare.caveats(runs)
+    if with_text:
+        paths = "; ".join(f"{name}: {trace.path}" for name, trace in traces.items())
+        footer = Footer(f"{paths} · {footer.model}", footer.run)
+    into = folder or _folder_of(runs[0].source.trace) / "compared"
+    if not folder and "html" in how.formats:
+        into /= "html"
+
+    def make(plot: Compared) -> Chart:
+        chart = plot.make(runs)
+        return replace(chart, subtitle=f"{said}{chart.subtitle}".strip())
+
+    plots = [plot for plot in COMPARED if not only or plot.name in only]
+    _write_all([(plot, partial(make, plot)) for plot in plots], footer, into, how, done)
     return done
 
 
@@ -242,12 +295,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return cli.run("plot", lambda: _run(arguments))
 
 
+def _named(given: Sequence[str]) -> dict[str, Path]:
+    """Traces by the names that pictures give them: NAME=TRACE, or the name of the folder."""
+    names, paths = [], []
+    for one in given:
+        name, equals, path = one.partition("=")
+        if not (equals and name) or Path(one).exists():
+            name, path = "", one
+        paths.append(resolve(path))
+        names.append(name or paths[-1].resolve().name)
+    return dict(zip(compare.named(names), paths, strict=True))
+
+
 def _run(arguments: Sequence[str] | None) -> int:
     asked = _arguments().parse_args(arguments)
     how = How(_formats(asked.format, asked.html), PAPERS[asked.width] if asked.width else SCREEN, not asked.no_title)
-    _chosen(asked.only)
-    with TraceAnalyzer(asked.trace) as trace:
-        done = _draw(trace, Path(asked.output) if asked.output else None, asked.only, how, asked.with_text)
+    folder = Path(asked.output) if asked.output else None
+    with ExitStack() as opened:
+        if len(asked.trace) > 1:
+            traces = {name: opened.enter_context(TraceAnalyzer(path)) for name, path in _named(asked.trace).items()}
+            done = _compare(traces, folder, asked.only, how, asked.with_text)
+        else:
+            trace = opened.enter_context(TraceAnalyzer(*asked.trace))
+            done = _draw(trace, folder, asked.only, how, asked.with_text)
     for name, reason in done.absent.items():
         print(f"tat plot: left out {name}: {reason}", file=sys.stderr)
     for name, paths in done.files.items():

@@ -84,8 +84,13 @@ def _set_axis(draws: Axes, look: Look, which: str, axis: Axis, scale: Scale) -> 
     getattr(draws, f"set_{which}label")(_in_lines(text) if look.is_narrow and which == "y" else text)
     if axis.log:
         getattr(draws, f"set_{which}scale")("log")
-        (draws.xaxis if which == "x" else draws.yaxis).set_major_formatter(ticker.FuncFormatter(lambda v, _: f"{v:,g}"))
     mine = draws.xaxis if which == "x" else draws.yaxis
+    if axis.log:
+        low, high = mine.get_view_interval()
+        if high < 50 * low:  # powers of ten alone may all be out of view
+            mine.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        mine.set_major_formatter(ticker.FuncFormatter(lambda v, _: f"{v:,g}"))
+        mine.set_minor_formatter(ticker.NullFormatter())
     if axis.ticks:
         # Names stand side by side below panels that share the width.
         grid = draws.get_gridspec()
