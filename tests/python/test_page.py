@@ -93,9 +93,12 @@ def test_the_numbers_of_bars(real: Path) -> None:
 
 def test_a_filter_by_layer(real: Path) -> None:
     views = views_of(page_of(real, "moe_expert_heatmap"))
-    assert [view["name"] for view in views] == ["all layers", *(f"layer {i}" for i in range(30))]
-    whole, *parts = (np.array(view["data"][0]["z"], dtype=float) for view in views)
-    np.testing.assert_allclose(sum(parts), whole, rtol=1e-5)
+    first, *others = (int(view["name"].removeprefix("layer ")) for view in views)
+    assert others == [layer for layer in range(30) if layer != first]
+    routing = source_of(real).routing()
+    for layer, view in zip((first, *others), views, strict=True):
+        values = np.array([[one or 0 for one in row] for row in view["data"][0]["z"]], dtype=float) / 100
+        assert values.sum() == pytest.approx((routing["layer"] == layer).sum())
 
 
 def test_one_folder(real: Path) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import tat
 from matplotlib.colors import to_rgb
-from tat.plot import AbsentError, attention, heatmaps, tensors
+from tat.plot import AbsentError, attention, experts, heatmaps, tensors
 from tat.plot.chart import EMPTY, Bars, Heat, Lines, Points, Series
 from tat.plot.units import say, scale_of
 
@@ -80,26 +80,35 @@ def test_experts_by_token(path: Path) -> None:
     chart, figure = drawn(path, "moe_expert_heatmap")
     (heat,) = panels_of(chart, Heat)
     shown = heat_drawn(figure, 0, heat)
-    # A generated token's selections are the slices that it read of one stack of each layer.
+    table = tat.TraceAnalyzer(path).section("experts").tables["experts"]
+    least = table.loc[table["normalised_entropy"].idxmin()]
+    layer = int(least["layer"])
+    assert chart.view == f"layer {layer}", "experts of different layers have nothing in common"
+    assert set(chart.views) == {f"layer {other}" for other in table["layer"]} - {chart.view}
+    assert f"Normalised entropy of the layer's use: {least['normalised_entropy']:.2f}" in chart.subtitle
+    assert f" of {least['tokens']} tokens chose expert {least['most_chosen']}" in chart.title
+    # A generated token's selections are the slices that it read of one stack of the layer.
     records = records_of(path)
-    single = records[(records["phase"] == "generate") & records["expert"].notna() & (records["op"] == "MUL_MAT_ID")]
-    one_stack = single.drop_duplicates(["graph", "layer", "expert"])
+    single = records[(records["phase"] == "generate") & (records["layer"] == layer) & (records["op"] == "MUL_MAT_ID")]
+    one_stack = single[single["expert"].notna()].drop_duplicates(["graph", "expert"])
     first = int(records["token"].min())
     expected = np.zeros_like(shown)
     np.add.at(expected, (one_stack["expert"].astype(int), one_stack["token"].astype(int) - first), 1)
-    generated = np.unique(one_stack["token"].astype(int)) - first
-    assert len(generated) > 0
-    np.testing.assert_array_equal(shown[:, generated], expected[:, generated])
+    of_generation = np.unique(one_stack["token"].astype(int)) - first
+    assert len(of_generation) > 0
+    np.testing.assert_array_equal(shown[:, of_generation], expected[:, of_generation])
+    np.testing.assert_array_equal(np.isnan(shown).all(axis=0).sum(), shown.shape[1] - least["tokens"])
 
 
 def test_experts_by_layer(path: Path) -> None:
     chart, figure = drawn(path, "layer_expert")
     (heat,) = panels_of(chart, Heat)
     table = tat.TraceAnalyzer(path).section("experts").tables["experts"]
-    expected = np.zeros_like(heat.values)
+    expected = np.full_like(heat.values, np.nan)
     for row, shares in enumerate(table["shares"]):
-        expected[row, : len(shares)] = shares
+        expected[row, : len(shares)] = [share if share else np.nan for share in shares]
     np.testing.assert_allclose(heat_drawn(figure, 0, heat), expected, atol=1e-12)
+    assert f"{table['selections'].max():,} choices in each layer" in chart.subtitle
 
 
 def test_transitions(path: Path) -> None:
@@ -112,12 +121,17 @@ def test_transitions(path: Path) -> None:
         for position, expert in routing.loc[routing["layer"] == layer, ["position", "expert"]].to_numpy():
             chosen.setdefault(position, set()).add(expert)
         counts = np.zeros_like(heat.values)
-        for position, experts in chosen.items():
-            for expert in experts:
+        for position, set_of_one in chosen.items():
+            for expert in set_of_one:
                 for following in chosen.get(position + 1, ()):
                     counts[expert, following] += 1
-        with np.errstate(invalid="ignore"):
-            np.testing.assert_allclose(heat_drawn(figure, number, heat), counts / counts.sum(axis=1, keepdims=True))
+        enough = counts.sum(axis=1) >= experts.FEWEST
+        shown = heat_drawn(figure, number, heat)
+        np.testing.assert_allclose(shown[enough], counts[enough] / counts[enough].sum(axis=1, keepdims=True))
+        assert np.isnan(shown[~enough]).all()
+        assert heat.row_names == tuple(f"{i} ({int(n):,})" for i, n in enumerate(counts.sum(axis=1)))
+    pairs = tat.TraceAnalyzer(path).section("experts").tables["overlap"]["token_pairs"].max()
+    assert f"({pairs:,} pairs of tokens in a layer)" in chart.title
 
 
 # ----------------------------------------------------------------------------------------------------- bars and others
@@ -215,9 +229,11 @@ def test_hotness_of_each_expert(real: Path) -> None:
     assert lines.series[0].x[-1] == pytest.approx(table["tensor_bytes"].sum())
     (curve,) = lines.series
     assert (np.diff(curve.y) <= 0).all()
-    assert (np.diff(curve.x) * curve.y[:-1]).sum() == pytest.approx(touched.sum())
+    source = source_of(real)
+    tokens = (source.weight * source.count).sum()
+    assert (np.diff(curve.x) * curve.y[:-1]).sum() * tokens == pytest.approx(touched.sum())
     of_experts = weights[weights["expert"].notna()].groupby(["tensor", "expert"])["graph"].count()
-    assert set(of_experts) <= set(curve.y)
+    assert set((of_experts / tokens).round(9)) <= set(curve.y.round(9))
 
 
 def test_hot_tensors_are_those_of_the_section(path: Path) -> None:

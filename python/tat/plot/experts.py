@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tat.plot.bins import TokenBins
-from tat.plot.chart import Axis, Chart, Floats, Heat, check_room, finite_limits, steps
+from tat.plot.chart import AbsentError, Axis, Chart, Floats, Heat, check_room, finite_limits, steps
 from tat.plot.source import Source
 from tat.plot.units import say
 
@@ -20,11 +20,11 @@ def _expert_axis(n_experts: int, label: str = "expert") -> Axis:
 
 
 def _token_expert(source: Source, chosen: pd.DataFrame, n_experts: int, bins: TokenBins, title: str) -> Heat:
-    column = (chosen["position"].to_numpy() - bins.first) // bins.width
     counts = np.zeros((n_experts, bins.count))
-    np.add.at(counts, (chosen["expert"].to_numpy(), column), 1)
-    tokens = np.minimum(bins.width, bins.last - bins.edges[:-1])
-    values = np.where(source.computed(bins) > 0, counts / tokens, np.nan)
+    np.add.at(counts, (chosen["expert"].to_numpy(), (chosen["position"].to_numpy() - bins.first) // bins.width), 1)
+    # The last layer has choices of only those tokens whose output was asked for.
+    tokens = np.bincount((np.unique(chosen["position"]) - bins.first) // bins.width, minlength=bins.count)
+    values = np.where(tokens > 0, counts / np.maximum(tokens, 1), np.nan)
     return Heat(
         title=title,
         values=values,
@@ -32,33 +32,54 @@ def _token_expert(source: Source, chosen: pd.DataFrame, n_experts: int, bins: To
         y_edges=steps(n_experts),
         x=Axis(source.token_label),
         y=_expert_axis(n_experts),
-        value=Axis("selections per token", "count"),
-        limits=finite_limits(values),
+        value=Axis("share of the tokens that chose it", "share"),
+        limits=(0.0, max(1.0, finite_limits(values)[1])),
         column_names=bins.names,
     )
 
 
+def _evenness(routing: pd.DataFrame, n_experts: int) -> pd.Series[float]:
+    """Entropy of the choices of each layer, over the most that there can be."""
+    counts = routing.groupby(["layer", "expert"]).size().unstack(fill_value=0).to_numpy(np.float64)
+    share = counts / counts.sum(axis=1, keepdims=True)
+    entropy = -(share * np.log(np.where(share > 0, share, 1))).sum(axis=1)
+    return pd.Series(entropy / np.log(max(n_experts, 2)), index=sorted(routing["layer"].unique()))
+
+
 def moe_expert_heatmap(source: Source) -> Chart:
-    """How often each token chose each expert, over all layers."""
+    """Which experts each token chose, in one layer: that whose use is the least even. The others are a choice."""
     whole = source.routing()
     routing = whole[whole["position"] >= 0]
+    if routing.empty:
+        raise AbsentError("no token of a choice of experts was recorded")
     n_experts, bins = int(whole["expert"].max()) + 1, source.bins()
     check_room(n_experts, "experts")
     unplaced = len(whole) - len(routing)
     left_out = f" Left out: {unplaced:,} selections whose token was not recorded." if unplaced else ""
-    numbers = sorted(routing["layer"].unique())
+    evenness = _evenness(routing, n_experts)
+    least = int(evenness.index[int(np.argmin(evenness.to_numpy()))])
+    numbers = [least, *(int(one) for one in evenness.index if one != least)]
+    if n_experts * bins.count * len(numbers) > _MOST_NUMBERS:
+        numbers = numbers[:1]
     views = {}
-    if n_experts * bins.count * len(numbers) <= _MOST_NUMBERS:
-        for layer in numbers:
-            mine = routing[routing["layer"] == layer]
-            views[f"layer {layer}"] = (_token_expert(source, mine, n_experts, bins, f"Layer {layer}"),)
-    title = f"Sum over {len(numbers)} layers"
+    for layer in sorted(numbers):
+        mine = routing[routing["layer"] == layer]
+        views[f"layer {layer}"] = (_token_expert(source, mine, n_experts, bins, f"Layer {layer}"),)
+    mine = routing[routing["layer"] == least]
+    tokens = mine[["evaluation", "position"]].drop_duplicates()
+    counts = np.bincount(mine["expert"].to_numpy(), minlength=n_experts)
+    most = int(counts.argmax())
+    of_all = f"the least even of {len(evenness)} layers, " if len(evenness) > 1 else ""
+    never = int((counts == 0).sum())
+    none = f"; {never} of {n_experts} experts were never chosen" if never else ""
     return Chart(
-        title=source.section("experts").headline,
-        subtitle=f"{bins.say()}Selections per token, without warm-up. Experts with the same number in different layers "
-        f"are unrelated.{left_out}",
-        panels=(_token_expert(source, routing, n_experts, bins, title),),
-        view="all layers",
+        title=f"In layer {least}, {of_all}{say(counts[most] / len(tokens), 'share')} of {len(tokens):,} tokens chose "
+        f"expert {most}{none}.",
+        subtitle=f"{bins.say()}Prompt and generation. Normalised entropy of the layer's use: "
+        f"{float(evenness[least]):.2f} (1: even use). Experts of the same number in other layers are "
+        f"other weights, so layers are not added up; `--html` shows each. Grey: no choice of these tokens.{left_out}",
+        panels=views.pop(f"layer {least}"),
+        view=f"layer {least}",
         views=views,
         row_height=5 if n_experts < 64 else 8,
     )
@@ -69,7 +90,7 @@ def _layer_expert(routing: pd.DataFrame, numbers: list[int], n_experts: int, top
     rows = np.searchsorted(numbers, routing["layer"].to_numpy())
     np.add.at(counts, (rows, routing["expert"].to_numpy()), 1)
     total = counts.sum(axis=1, keepdims=True)
-    values = np.where(total > 0, counts / np.maximum(total, 1), np.nan)
+    values = np.where(counts > 0, counts / np.maximum(total, 1), np.nan)
     return Heat(
         title="",
         values=values,
@@ -93,9 +114,13 @@ def layer_expert(source: Source) -> Chart:
         phase: (_layer_expert(routing[routing["phase"] == phase], numbers, n_experts, whole.limits[1]),)
         for phase in source.phases
     }
+    counts = routing.groupby("layer").size()
+    least, most = int(counts.min()), int(counts.max())
+    choices = f"{least:,}" if least == most else f"{least:,} to {most:,}"
     return Chart(
         title=source.section("experts").headline,
-        subtitle=f"Prompt and generation. With even use, each expert's share would be {100 / n_experts:.3g} %.",
+        subtitle=f"Prompt and generation: {choices} choices in each layer. With even use, each expert's share would be "
+        f"{100 / n_experts:.3g} %. Grey: never chosen.",
         panels=(whole,),
         view="all phases",
         views=views if len(views) > 1 else {},
@@ -103,22 +128,27 @@ def layer_expert(source: Source) -> Chart:
     )
 
 
-_MOST_LAYERS = 12
+_MOST_LAYERS = 6
 """In one picture of transitions."""
+FEWEST = 10
+"""Choices that a row of transitions must rest on to be drawn."""
 
 
 def _transition(counts: Floats, layer: int, top: float) -> Heat:
+    """Shares by row, of rows that rest on enough choices; how many is said beside each."""
     total = counts.sum(axis=1, keepdims=True)
     n_experts = len(counts)
+    rows = tuple(f"{expert} ({int(n):,})" for expert, n in enumerate(total[:, 0]))
     return Heat(
         title=f"Layer {layer}",
-        values=np.where(total > 0, counts / np.maximum(total, 1), np.nan),
+        values=np.where(total >= FEWEST, counts / np.maximum(total, 1), np.nan),
         x_edges=steps(n_experts),
         y_edges=steps(n_experts),
         x=_expert_axis(n_experts, "next token's expert"),
-        y=_expert_axis(n_experts, "a token's expert"),
+        y=Axis("a token's expert (choices)", ticks=tuple((float(i), row) for i, row in enumerate(rows))),
         value=Axis("share", "share"),
         limits=(0.0, top),
+        row_names=rows,
     )
 
 
@@ -136,7 +166,10 @@ def transitions(source: Source) -> Chart:
             matrix[expert, : len(row)] = row
         counts[layer] = matrix
     shares = [_transition(matrix, layer, 1.0) for layer, matrix in counts.items()]
-    top = finite_limits(np.concatenate([heat.values.ravel() for heat in shares]), 0.002)[1]
+    values = np.concatenate([heat.values.ravel() for heat in shares])
+    if not np.isfinite(values).any():
+        raise AbsentError(f"no expert of a layer was followed by {FEWEST} choices: the run is too short")
+    top = finite_limits(values, 0.002)[1]
     views = {f"layer {layer}": (_transition(matrix, layer, top),) for layer, matrix in counts.items()}
     all_of_them = [panels[0] for panels in views.values()]
     chosen = np.unique(np.linspace(0, len(views) - 1, min(_MOST_LAYERS, len(views))).round().astype(int))
@@ -145,22 +178,25 @@ def transitions(source: Source) -> Chart:
     size = max(len(matrix) for matrix in counts.values())
     return Chart(
         title=_same_as_last(source),
-        subtitle=f"{some}Each row shows, for tokens that chose this expert, which experts the next token chose. If the "
-        "next token's choice were independent, all rows of a layer would look the same. An even share is "
-        f"{100 / size:.3g} %.",
+        subtitle=f"{some}Each row shows, for tokens that chose this expert, which experts the next token chose; in "
+        f"brackets, how many choices that were. Grey: fewer than {FEWEST}, which tell too little. If the next token's "
+        "choice were independent, all rows of a layer would look the same, but for the luck of few choices. "
+        f"With even use, each share would be {100 / size:.3g} %.",
         panels=shown,
-        columns=min(4, len(shown)),
+        columns=min(3, len(shown)),
         view="some layers" if some else "all layers",
         views=views,
         width=15,
-        row_height=3.6,
+        row_height=4.2,
     )
 
 
 def _same_as_last(source: Source) -> str:
-    values = source.section("experts").values
-    same, chance = values.get("same_as_last_token"), values.get("same_token_by_chance")
+    answer = source.section("experts")
+    same, chance = answer.values.get("same_as_last_token"), answer.values.get("same_token_by_chance")
     if same is None or chance is None:
-        return source.section("experts").headline
-    words = f"{say(same, 'share')} of a token's experts were also chosen for the token before"
+        return answer.headline
+    pairs = answer.tables["overlap"]["token_pairs"].max() if "overlap" in answer.tables else 0
+    of = f" ({int(pairs):,} pairs of tokens in a layer)" if pairs else ""
+    words = f"{say(same, 'share')} of a token's experts were also chosen for the token before{of}"
     return f"{words}; random choices would give {say(chance, 'share')}."

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -333,8 +334,13 @@ def _draw_panels(figure: Figure, look: Look, chart: Chart) -> None:
             _add_scale(figure, look, drawn, below)
 
 
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|[KMGT]iB|bytes|ns|us|µs|ms|s)(?:\W|$))")
+"""The space between a number and its unit, where no line ends."""
+
+
 def _wrapped(text: str, width: float, size: float, letter: float) -> list[str]:
     """Lines of text of a size in points; `letter` is how wide one is, as a share of the size."""
+    text = _BEFORE_UNIT.sub("\u00a0", text)
     return textwrap.wrap(text, max(20, int(width * _POINTS / (size * letter))))
 
 

@@ -64,12 +64,13 @@ def _hotness(source: Source, table: pd.DataFrame) -> Lines:
     size, reads = slices_of(source, table)
     order = np.argsort(-reads, kind="stable")
     end = np.cumsum(size[order])
-    x, y = np.concatenate([[0.0], end]), np.append(reads[order], reads[order[-1]])
+    tokens = max(1.0, float((source.weight * source.count).sum()))
+    x, y = np.concatenate([[0.0], end]), np.append(reads[order], reads[order[-1]]) / tokens
     return Lines(
         "All weights, the hottest first",
         (Series("", x, y, "steps"),),
         Axis("weights, added up", "bytes"),
-        Axis("reads of each byte", "count"),
+        Axis("reads of each byte per token", "factor"),
     )
 
 

@@ -78,13 +78,13 @@ def timeline_offset(source: Source) -> Chart:
     first, count = int(source.first[middle]), int(source.count[middle])
     what = f"token {first}" if count == 1 else f"tokens {first} to {first + count - 1}"
     by_read = [_one_token(source, places, token, what) for places in axes]
-    notes = f"The reads of {what}, each drawn from its first byte to its last"
+    notes = f"{what[0].upper()}{what[1:]}: each read is drawn from its first byte to its last."
     if all(is_flat(np.nan_to_num(run.values), source.generated(bins)) for run in runs):
         panels: list[Panel] = [*by_read]
-        notes = f"All generated tokens read the same parts of the file. {notes}."
+        notes = f"All generated tokens read the same parts of the file. {notes}"
     else:
         panels = [panel for both in zip(runs, by_read, strict=True) for panel in both]
-        notes = f"{bins.say()}Left: the whole run; nothing was read of what is grey. Right: t{notes[1:]}."
+        notes = f"{bins.say()}Whole run: nothing was read of what is grey. {notes}"
     return Chart(
         title=source.headline("tokens", "order"),
         subtitle=f"{notes} Weights that were copied at load time are shown at their place in the file.",
