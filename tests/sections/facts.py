@@ -5,12 +5,12 @@ import json
 import os
 import re
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from accesses import STRIDED, WRITE, timed_accesses
 from names import component_of, layer_of
-from read_trace import MODEL_FILE, STATE, WEIGHT, Trace
+from read_trace import ACTIVATION, MODEL_FILE, STATE, WEIGHT, Trace
 from timeline import GENERATE, INFERENCE, Clock, runs_of
 
 HEADER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "include", "tat", "gguf.h")
@@ -23,6 +23,17 @@ def part_order():
     with open(HEADER) as header:
         *names, _ = re.findall(r"^ +TAT_COMPONENT_(\w+)", header.read(), re.MULTILINE)
     return [name.lower() for name in names] + ["activations"]
+
+
+def one_of_each(tensors):
+    """Of a weight that is mapped and copied, or loaded twice: the number of its first tensor. The others are no weights then."""
+    first, found, left = {}, [], []
+    for number, t in enumerate(tensors):
+        of_file = t is not None and t.kind == WEIGHT and t.file
+        place = (t.file, t.file_offset, t.bytes, t.type, t.name) if of_file else number
+        found.append(first.setdefault(place, number))
+        left.append(t if found[number] == number else replace(t, kind=ACTIVATION))
+    return found, left
 
 
 @dataclass
@@ -50,7 +61,7 @@ class Facts:
         self.trace = Trace(os.path.join(path, "tensor_access.bin"))
         self.clock = Clock(self.trace)
         self.runs = list(runs_of(self.trace, self.clock))
-        self.tensors = self.trace.tensors
+        self.weight_of, self.tensors = one_of_each(self.trace.tensors)
         self.components = [component_of(t) for t in self.tensors]
         self.layers = [layer_of(t) for t in self.tensors]
         self.part_order = part_order()
@@ -60,6 +71,7 @@ class Facts:
     def all_steps(self):
         steps, last, waits = [], None, [self.clock.waits(run) for run in self.runs]
         for callback, access in timed_accesses(self.trace):
+            access.tensor = self.weight_of[access.tensor]
             if last != (access.evaluation, callback):
                 known = waits[access.evaluation]
                 wait_ns = known[callback] if callback < len(known) else None

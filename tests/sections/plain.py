@@ -117,7 +117,7 @@ def components(facts):
     by_part = grouped(facts.accesses, lambda a: facts.part(a.tensor))
     rows = []
     for name, accesses in by_part.items():
-        tensors = [t for number, t in enumerate(facts.tensors) if facts.part(number) == name]
+        tensors = [t for number, t in enumerate(facts.tensors) if facts.weight_of[number] == number and facts.part(number) == name]
         row = {
             "component": name,
             "tensors": len(tensors),
