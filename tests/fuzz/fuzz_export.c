@@ -51,12 +51,15 @@ static void split(const struct tat_trace * trace) {
 
 static void export(const struct tat_trace * trace, const struct access_format * format, bool heads, FILE * out) {
     static struct access_writer writer;
-    const struct access_request request = { .filter = ACCESS_FILTER_ALL, .heads = heads, .limit = EXPORTED_MOST };
     struct tat_error error = { 0 };
+    struct tat_filter * filter = tat_filter_new(trace, &error);
+    const struct access_request request = { .filter = filter, .limit = EXPORTED_MOST };
+    if (!filter || (heads && tat_filter_add(filter, "heads", "all", &error) != 0)) { abort(); }
     access_writer_begin(&writer, format, trace, out, "out");
     if (access_stream(&request, trace, &writer, &error) != 0 && !*error.message) { abort(); }
     if (format == &access_bin) { access_bin_describe(&writer, out, &error); }
     access_writer_free(&writer);
+    tat_filter_free(filter);
 }
 
 static void show(const struct tat_trace * trace, FILE * out) {

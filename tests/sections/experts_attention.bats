@@ -71,6 +71,7 @@ check() {
     done
     of_model random-deepseek2.gguf -n 4 -fa off
     check "$trace"
+    "$TAT" report --section attention "$trace" | grep -q "4 query heads per layer, all on one latent vector"
 }
 
 @test "export: counts of experts, masks, and rules that llama.cpp obeys" {

@@ -175,7 +175,8 @@ static void say_cache(const struct attention * a, struct result * r, const struc
         snprintf(tail, sizeof tail, " With %s cells, as many bytes would be read of it as of weights.", text[4]);
     }
     result_answer(r, "How does the KV cache grow?",
-                  "By %s a token. Token %" PRIu32 " read %s of it (%.0f cells a layer), token %" PRIu32 " %s (%.0f).%s",
+                  "By %s per token. Token %" PRIu32 " read %s of it (%.0f cells a layer), token %" PRIu32
+                  " %s (%.0f).%s",
                   format_mean_bytes(text[0], (double) s->sum.cache.written / tokens), begin->token_first,
                   format_bytes(text[1], from->distinct), from->cells, end->token_first + end->n_tokens - 1,
                   format_bytes(text[2], to->distinct), to->cells, tail);

@@ -11,7 +11,7 @@
 #include "analysis/units.h"
 #include "format/head_shapes.h"
 
-enum { HEADS_MAX = 1 << 17 /* sums kept for all layers and parts together */ };
+enum { HEADS_MAX = 1 << 17 /* sums kept for all layers and parts together */, LAYERS_SIZE = 64 };
 
 enum of_head { Q_WEIGHTS, K_WEIGHTS, V_WEIGHTS, O_WEIGHTS, K_READ, V_READ, K_WRITTEN, V_WRITTEN, HEAD_PARTS };
 
@@ -191,9 +191,48 @@ static struct sharing show_sharing(const struct attention * a, struct result * r
     return s;
 }
 
-static void say(struct result * r, const struct sharing * s) {
-    static const char question[] = "Do heads share?";
+/* "each of 30 layers", "the only layer with attention". */
+static const char * in_layers(char text[static LAYERS_SIZE], uint64_t layers) {
+    if (layers == 1) { return "the only layer with attention"; }
+    snprintf(text, LAYERS_SIZE, "each of %" PRIu64 " layers", layers);
+    return text;
+}
+
+/* With latent attention all heads read one vector, from which each makes its own K and V. */
+static bool is_latent(const struct attention * a) {
+    bool latent = false;
+    for (uint32_t i = 0; i < a->span; i++) { latent |= a->layer[i].distinct < a->layer[i].cache.read; }
+    return latent;
+}
+
+static void say_shared(struct result * r, const struct sharing * s, bool latent, const char * question) {
     const double each = ratio(s->n_head, s->n_head_kv);
+    char layers[LAYERS_SIZE];
+    if (latent && s->n_head_kv == 1) {
+        result_line(r, "heads", "%" PRIu64 " query heads per layer, all on one latent vector of K and V", s->n_head);
+        result_answer(r, question,
+                      "Yes: in %s, %" PRIu64
+                      " query heads read the same latent vector of each token, from which all of them "
+                      "make K and V.",
+                      in_layers(layers, s->layers), s->n_head);
+        return;
+    }
+    if (s->n_head_kv == 1) {
+        result_line(r, "heads", "%" PRIu64 " query heads per layer, all on one KV head", s->n_head);
+    } else {
+        result_line(r, "heads", "%" PRIu64 " query heads per layer, %.3g on each of %" PRIu64 " KV heads", s->n_head,
+                    each, s->n_head_kv);
+    }
+    result_answer(r, question,
+                  "Yes: in %s, %" PRIu64 " query heads share %" PRIu64
+                  " KV head%s, so the KV cache is %.3g times smaller than "
+                  "if each had K and V of its own.",
+                  in_layers(layers, s->layers), s->n_head, s->n_head_kv, s->n_head_kv == 1 ? "" : "s", each);
+}
+
+static void say(struct result * r, const struct sharing * s, bool latent) {
+    static const char question[] = "Do heads share?";
+    char layers[LAYERS_SIZE];
     if (s->layers == 0) {
         result_answer(r, question, "Unknown: no layer was seen to attend to a KV cache.");
     } else if (s->differ) {
@@ -205,29 +244,18 @@ static void say(struct result * r, const struct sharing * s) {
                       " query heads on %" PRIu64 " KV heads.",
                       s->shared ? "Yes" : "No", s->layers, s->n_head, s->n_head_kv);
     } else if (s->shared) {
-        if (s->n_head_kv == 1) {
-            result_line(r, "heads", "%" PRIu64 " query heads per layer, all on one KV head", s->n_head);
-        } else {
-            result_line(r, "heads", "%" PRIu64 " query heads per layer, %.3g on each of %" PRIu64 " KV heads",
-                        s->n_head, each, s->n_head_kv);
-        }
-        result_answer(r, question,
-                      "Yes: in each of %" PRIu64 " layers, %" PRIu64 " query heads share %" PRIu64
-                      " KV head%s, so the KV cache is %.3g "
-                      "times smaller than if each had K and V of its own.",
-                      s->layers, s->n_head, s->n_head_kv, s->n_head_kv == 1 ? "" : "s", each);
+        say_shared(r, s, latent, question);
     } else {
         result_line(r, "heads", "%" PRIu64 " query heads per layer, each with K and V of its own", s->n_head);
-        result_answer(r, question,
-                      "No: in each of %" PRIu64 " layers, the %" PRIu64 " query heads have K and V of their own.",
-                      s->layers, s->n_head);
+        result_answer(r, question, "No: in %s, the %" PRIu64 " query heads have K and V of their own.",
+                      in_layers(layers, s->layers), s->n_head);
     }
 }
 
 void attention_show_heads(struct attention * a, struct result * r) {
     struct sharing s = { 0 };
     if (a->sample != UINT32_MAX) { s = show_sharing(a, r); }
-    say(r, &s);
+    say(r, &s, is_latent(a));
     show_parts(a, r);
     show_layers(a, r);
 }

@@ -131,11 +131,11 @@ static struct missing add_untouched(const struct hot * h, struct result * r) {
     static const struct result_column columns[] = {
         { "tensor", "tensor", UNIT_TEXT },
         { "tensor_bytes", "size", UNIT_BYTES },
-        { "untouched_bytes", "never touched", UNIT_BYTES },
+        { "untouched_bytes", "never read", UNIT_BYTES },
         { "untouched_share", "of it", UNIT_SHARE },
     };
     struct missing m = { 0 };
-    result_table(r, "untouched", "Never touched by prompt and generation", SHOW_ASKED, columns,
+    result_table(r, "untouched", "Never read by prompt and generation", SHOW_ASKED, columns,
                  sizeof columns / sizeof columns[0]);
     for (uint32_t i = 0; i < h->subject->n_tensors; i++) {
         const struct tat_tensor * t = &h->subject->tensors[i];
@@ -276,15 +276,16 @@ static void say_reuse(const struct hot * h, struct result * r, const struct miss
     result_line(r, "re-read", "%s of %s in a later graph, %s within the same one; reuse factor %.1f",
                 format_bytes(a, across), format_bytes(b, h->bytes), format_bytes(c, h->again_bytes),
                 ratio(h->bytes, unique));
-    result_line(r, "untouched", "%s of %s (%s), %" PRIu32 " tensors wholly", format_bytes(d, m->bytes),
+    result_line(r, "untouched", "%s of %s (%s), among them %" PRIu32 " whole tensors", format_bytes(d, m->bytes),
                 format_bytes(e, m->of), format_share(b, ratio(m->bytes, m->of)), m->whole);
-    result_answer(
-        r, "What is read again?",
-        "Of %s touched, %s are read again by a later token's graph and %s again within one; each byte touched at "
-        "all is read %.1f times.",
-        format_bytes(b, h->bytes), a, c, ratio(h->bytes, unique));
-    result_answer(r, "Which bytes are never touched?", "%s of the %s of weights (%s); %" PRIu32 " tensors wholly.", d,
-                  e, format_share(b, ratio(m->bytes, m->of)), m->whole);
+    result_answer(r, "What is read again?",
+                  "Of %s read, %s are read again by a later graph and %s by the same graph. Each byte that is read at "
+                  "all is read "
+                  "%.1f times.",
+                  format_bytes(b, h->bytes), a, c, ratio(h->bytes, unique));
+    result_answer(r, "Which bytes are never read?",
+                  "%s of the %s of weights (%s), among them %" PRIu32 " whole tensors.", d, e,
+                  format_share(b, ratio(m->bytes, m->of)), m->whole);
 }
 
 static void say_notes(const struct hot * h, struct result * r, bool tied) {
