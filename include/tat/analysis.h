@@ -34,6 +34,7 @@ struct tat_analysis_options {
     /* What the answers are about. A section that cannot be about some layers alone is about all, and its title says
      * why. The section on the run is about all of it. */
     struct tat_scope scope;
+    uint32_t read_ahead; /* of "caching", if the unit is a block: blocks, a power of two up to 1024; 0: none */
 };
 
 /* Answers the named sections or, if `count` is 0, all except slow ones, in one pass over the trace. Returns {"layers":

@@ -253,6 +253,7 @@ class AnalysisOptions(c.Structure):
         ("cache_unit", c.c_uint64),
         ("model", c.c_uint32),
         ("scope", Scope),
+        ("read_ahead", c.c_uint32),
     ]
 
 

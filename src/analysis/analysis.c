@@ -35,6 +35,8 @@ static const struct analysis * find(const char * name) {
     return NULL;
 }
 
+enum { READ_AHEAD_MAX = 1024 };
+
 /* The power of two that is not below. */
 static uint64_t block_above(uint64_t bytes) {
     uint64_t block = 512;
@@ -47,6 +49,7 @@ static struct tat_analysis_options with_defaults(const struct tat_analysis_optio
     if (!(o.hot_share > 0 && o.hot_share <= 1)) { o.hot_share = 0.1; }
     if (!(o.cold_share > 0 && o.cold_share <= 1)) { o.cold_share = 0.5; }
     if (o.cache_unit > TAT_CACHE_EXPERT) { o.cache_unit = block_above(o.cache_unit); }
+    if (o.read_ahead > READ_AHEAD_MAX || o.read_ahead & (o.read_ahead - 1)) { o.read_ahead = 0; }
     return o;
 }
 

@@ -25,6 +25,7 @@ enum {
     KEY_MEMORY,
     KEY_DISK,
     KEY_UNIT,
+    KEY_READ_AHEAD,
     KEY_MODEL,
     KEY_LAYERS,
     KEY_TOKENS,
@@ -62,6 +63,8 @@ static const struct argp_option table[] = {
     { "disk", KEY_DISK, "RATE", 0, "How fast the disk reads: 2G/s", 0 },
     { "unit", KEY_UNIT, "UNIT", 0,
       "What a cache keeps or drops as a whole: slice, expert, page (4 KiB) or a size: 64K. Default: slice", 0 },
+    { "read-ahead", KEY_READ_AHEAD, "N", 0,
+      "With --unit page or a size: compare with a cache that reads N blocks at once, as page caches do: 32", 0 },
     { "json", KEY_JSON, NULL, 0, "Print JSON: the sections or, with --questions, an array of questions and answers",
       0 },
     { 0 },
@@ -122,6 +125,16 @@ static uint64_t parse_unit(const char * text, struct argp_state * state) {
     return unit;
 }
 
+/* A number of blocks that read-ahead takes at once. */
+static uint32_t parse_blocks(const char * text, struct argp_state * state) {
+    char * end;
+    const unsigned long blocks = strtoul(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || blocks < 2 || blocks > 1024 || blocks & (blocks - 1)) {
+        argp_error(state, "--read-ahead '%s' is not a power of two from 2 to 1024", text);
+    }
+    return (uint32_t) blocks;
+}
+
 static error_t parse(int key, char * argument, struct argp_state * state) {
     struct options * options = state->input;
     struct tat_scope * scope = &options->analysis.scope;
@@ -136,10 +149,16 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
         case KEY_COLD: options->analysis.cold_share = parse_percent(argument, state); return 0;
         case KEY_MEMORY: options->analysis.memory_bytes = parse_size(argument, state); return 0;
         case KEY_DISK: options->analysis.disk_bytes_per_second = parse_rate(argument, state); return 0;
+        case KEY_READ_AHEAD: options->analysis.read_ahead = parse_blocks(argument, state); return 0;
         case KEY_UNIT: options->analysis.cache_unit = parse_unit(argument, state); return 0;
         case ARGP_KEY_ARG:
             if (options->trace) { argp_error(state, "name only one trace"); }
             options->trace = argument;
+            return 0;
+        case ARGP_KEY_END:
+            if (options->analysis.read_ahead && options->analysis.cache_unit <= TAT_CACHE_EXPERT) {
+                argp_error(state, "--read-ahead needs blocks: --unit page or a size");
+            }
             return 0;
         default: return ARGP_ERR_UNKNOWN;
     }

@@ -33,6 +33,7 @@ recounted() {
         given+=(-- --memory $memory -- --memory $memory --disk 2000000000)
     done
     for unit in expert 512 4096 65536; do given+=(-- --unit $unit --memory 100000); done
+    given+=(-- --unit 4096 --read-ahead 8 --memory 100000)
     recounted "$trace" "${given[@]}"
 }
 

@@ -22,6 +22,7 @@ from accesses import APPROXIMATE, NO_EXPERT, STRIDED
 from facts import Facts, grouped, ratio, unique_bytes
 from lead import lead
 from policies import NEVER, ONLINE, POLICIES, TITLES, least_read_again, next_reads
+from read_ahead import read_ahead
 from read_trace import COPY, FILE, STATE, WEIGHT
 from timeline import GENERATE
 from words import in_bytes, in_mean_bytes, in_percent, in_rate, in_time
@@ -439,7 +440,7 @@ def unit_words(unit):
     return "whole experts and other weights" if unit == EXPERT else "whole weights and experts' parts"
 
 
-def expected(facts, memory=0, disk=0, unit="slice", shown=()):
+def expected(facts, memory=0, disk=0, unit="slice", shown=(), ahead=0):
     counted = counted_of(facts)
     if not counted.reads:
         return {"headline": []}
@@ -543,6 +544,10 @@ def expected(facts, memory=0, disk=0, unit="slice", shown=()):
             answers.append([
                 cache, rate(again[0]), rate(again[1]), TITLES[fastest], rate(again[2]), in_rate(1 / compute), "2G/s"
             ])  # fmt: skip
+    if ahead:
+        tables["read_ahead"], words = read_ahead(string, asked.values(), ahead, cache, told)
+        answers += [words] if words else []
+        notes += ["Read-ahead is simple"] if words else []
     answers += working_set_words(sets)
     return {
         "values": values,
@@ -606,6 +611,7 @@ def is_right(tat, trace, facts, options):
     found = report(tat, trace, asked, ["caching"])["caching"]
     shown = found.get("tables", {}).get("curves", {}).get("rows", [])
     shown = shown if len(shown) == PARTS and all(row.keys() >= set(NAMES) for row in shown) else ()
+    given["ahead"] = given.pop("read-ahead", 0)
     wrong = [*differing_section(found, expected(facts, **given, shown=shown)), *beaten(found)]
     unit = given.get("unit", "slice")
     string = counted_of(facts).string(unit)

@@ -209,7 +209,9 @@ static bool find_sampling_error(struct caching * s) {
 
 static bool compare(struct caching * s) {
     struct cache_string * c = &s->string;
-    const struct string_request request = { s->subject->options.cache_unit, SIMULATED_MAX, true, 0 };
+    const bool sampled = s->subject->options.read_ahead < 2; /* blocks of a sample have no neighbours */
+    const size_t most = sampled ? SIMULATED_MAX : SIMULATED_MAX / 4;
+    const struct string_request request = { s->subject->options.cache_unit, most, sampled, 0 };
     if (!cache_string_make(c, &s->references, &request)) { return false; }
     const uint64_t all = is_of_blocks(c) && sum(c->first) > s->weight_bytes ? sum(c->first) : s->weight_bytes;
     return outcomes_find(&s->outcomes, c, all, s->subject->options.memory_bytes) && find_sampling_error(s);
@@ -242,8 +244,8 @@ static bool answer(struct caching * s, struct result * r) {
     caching_beside(s, r);
     caching_speed(s, r);
     caching_curves(s, r);
-    const bool good = caching_lead(s, r) && caching_reuse(s, r) && working_set_find(&s->references, &s->working_set) &&
-                      add_over_time(s, r);
+    const bool good = caching_pages(s, r) && caching_lead(s, r) && caching_reuse(s, r) &&
+                      working_set_find(&s->references, &s->working_set) && add_over_time(s, r);
     if (good) {
         working_set_tables(&s->working_set, s->weight_bytes, r);
         working_set_answer(&s->working_set, s->weight_bytes, r);

@@ -77,7 +77,8 @@ void caching_by_size(const struct caching * s, struct result * r, const struct b
 void caching_savings(const struct caching * s, struct result * r);
 void caching_beside(const struct caching * s, struct result * r);
 void caching_speed(const struct caching * s, struct result * r);
-bool caching_lead(const struct caching * s, struct result * r); /* false: memory */
+bool caching_pages(const struct caching * s, struct result * r); /* false: memory */
+bool caching_lead(const struct caching * s, struct result * r);  /* false: memory */
 void caching_curves(const struct caching * s, struct result * r);
 bool caching_reuse(const struct caching * s, struct result * r); /* false: memory */
 

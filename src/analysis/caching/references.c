@@ -4,13 +4,19 @@
 #include <stdlib.h>
 
 enum {
-    ALIGN = 1 << 24,    /* between spaces: no block of a cache lies in two */
     REFS_MAX = 1 << 26, /* 256 MiB of them: of a small model, what 200,000 tokens read */
     EXTENTS_MAX = 1 << 22,
 };
 
 static uint64_t aligned(uint64_t bytes) {
-    return (bytes + ALIGN - 1) / ALIGN * ALIGN;
+    return (bytes + REFERENCES_ALIGN - 1) / REFERENCES_ALIGN * REFERENCES_ALIGN;
+}
+
+static bool add_file(struct references * r, uint64_t bytes) {
+    struct file_span * span = list_add(&r->files, sizeof *span);
+    if (span) { *span = (struct file_span){ r->space, r->space + bytes }; }
+    r->space += aligned(bytes);
+    return span;
 }
 
 /* Files first, then each tensor that is in none. A hostile trace's sums may wrap: what lies outside is then not
@@ -18,24 +24,39 @@ static uint64_t aligned(uint64_t bytes) {
 static bool place(struct references * r) {
     const struct subject * s = r->subject;
     uint64_t * files = calloc((size_t) s->n_files + 1, sizeof *files);
-    if (!files) { return false; }
+    bool good = files;
+    if (!good) { return false; }
     for (uint32_t i = 0; i < s->n_files; i++) {
         files[i] = r->space;
-        r->space += aligned(s->files[i].size);
+        good &= add_file(r, s->files[i].size);
     }
     for (uint32_t i = 0; i < s->n_tensors; i++) {
         const struct tat_tensor * t = &s->tensors[i];
         if (t->kind != TAT_TENSOR_WEIGHT || !counts_once(s, i)) { continue; }
         const bool in_file = t->file && t->file <= s->n_files;
         r->origin[i] = in_file ? files[t->file - 1] : r->space;
-        if (!in_file) { r->space += aligned(t->file_offset + t->bytes); }
+        if (!in_file) { good &= add_file(r, t->file_offset + t->bytes); }
         for (uint32_t slice = r->slices.first[i]; slice < r->slices.first[i + 1]; slice++) {
             r->bytes[slice] = slice_bytes(&r->slices, s, slice);
             r->address[slice] = r->origin[i] + t->file_offset + r->bytes[slice] * (slice - r->slices.first[i]);
         }
     }
     free(files);
-    return true;
+    return good;
+}
+
+uint64_t references_file_end(const struct references * r, uint64_t address) {
+    const struct file_span * span = LIST(const struct file_span, r->files);
+    uint32_t low = 0, high = r->files.count; /* the first that begins behind it */
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (span[middle].begin <= address) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low && address < span[low - 1].end ? span[low - 1].end : UINT64_MAX;
 }
 
 bool references_begin(struct references * r, const struct subject * subject) {
@@ -55,6 +76,7 @@ void references_free(struct references * r) {
     free(r->refs.data);
     free(r->extents.data);
     free(r->marks.data);
+    free(r->files.data);
 }
 
 static void * add(struct references * r, struct list * list, size_t size) {

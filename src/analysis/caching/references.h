@@ -20,6 +20,13 @@ static inline uint64_t extent_read_bytes(const struct extent_read * e) {
     return e->run * e->rows;
 }
 
+enum { REFERENCES_ALIGN = 1 << 24 }; /* addresses of files: no block of a cache lies in two */
+
+/* Of the addresses: a model file, or a tensor that is in none. */
+struct file_span {
+    uint64_t begin, end;
+};
+
 struct graph_mark {
     uint32_t evaluation;
     uint32_t first; /* its first reference */
@@ -32,6 +39,7 @@ struct references {
     uint64_t * address; /* by slice */
     uint64_t * bytes;   /* by slice */
     uint64_t space;     /* addresses there are */
+    struct list files;  /* struct file_span, in the order of addresses */
 
     struct list refs;    /* uint32_t: a slice, or slices.count + an extent */
     struct list extents; /* struct extent_read */
@@ -44,6 +52,9 @@ bool references_begin(struct references * r, const struct subject * subject); /*
 void references_feed(struct references * r, const struct tat_access * records, size_t count);
 void references_end(struct references * r); /* no more will come */
 void references_free(struct references * r);
+
+/* The end of the file that an address is in; UINT64_MAX: it is in none. */
+uint64_t references_file_end(const struct references * r, uint64_t address);
 
 static inline uint32_t reference_at(const struct references * r, size_t i) {
     return LIST(const uint32_t, r->refs)[i];
