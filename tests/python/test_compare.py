@@ -27,8 +27,11 @@ def runs(toy: Path, other_toy: Path) -> list[Run]:
     return [Run("first", source_of(toy)), Run("second", source_of(other_toy))]
 
 
-@pytest.mark.parametrize("name", MAKE)
-@pytest.mark.parametrize("paper", [None, "column"])
+WIDE = [(name, None) for name in MAKE]
+NARROW = [(name, "column") for name in ("token_times", "operation_types", "layer_expert", "miss_ratio_curves")]
+
+
+@pytest.mark.parametrize(("name", "paper"), WIDE + NARROW)
 def test_readable(name: str, paper: str | None, runs: list[Run]) -> None:
     look = PAPERS[paper] if paper else SCREEN
     chart = MAKE[name](runs)

@@ -13,6 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import tat
+from matplotlib.figure import Figure
+from tat.plot import draw, paint
 
 from conftest import Toy
 
@@ -58,6 +61,19 @@ def test_while_a_file_is_written(arguments: list[str], begun: str, long: Path) -
     process = started(arguments[0], long, *arguments[1:])
     wait_for(lambda: any(Path("out").glob(begun)), process)
     interrupt(process)
+    assert os.listdir("out") == []
+
+
+def test_in_a_notebook(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exception reaches the caller, and nothing half written stays."""
+
+    def save(figure: Figure, path: Path, *more: str) -> None:
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(paint, "save", save)
+    with pytest.raises(KeyboardInterrupt):
+        draw(tat.TraceAnalyzer(toy), Path("out"), only=["layers"])
     assert os.listdir("out") == []
 
 

@@ -154,6 +154,7 @@ def test_the_same_twice(toy: Path) -> None:
     ("arguments", "status", "words"),
     [
         (["--only", "nonsense"], 2, "there is no plot 'nonsense'; choose from heatmap_token_layer, "),
+        (["--only", "layers", "file"], 2, "there is no plot 'file'; traces go before --only"),
         (["--format", "jpg"], 2, "choose from png, svg, pdf"),
         (["--format", ""], 2, "choose from png, svg"),
         (["-o", "file/out"], 4, "file/out: Not a directory"),

@@ -74,7 +74,8 @@ def _check(names: Sequence[str] | None, known: Iterable[str]) -> None:
     """Raises TatError (USAGE) for an unknown name of a plot."""
     for name in names or ():
         if name not in known:
-            raise TatError(ErrorKind.USAGE, f"there is no plot '{name}'; choose from {', '.join(known)}")
+            hint = "traces go before --only" if Path(name).exists() else f"choose from {', '.join(known)}"
+            raise TatError(ErrorKind.USAGE, f"there is no plot '{name}'; {hint}")
 
 
 def _chosen(names: Sequence[str] | None) -> list[Plot]:

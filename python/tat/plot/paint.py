@@ -274,7 +274,7 @@ def _draw_bars(draws: Axes, look: Look, bars: Bars) -> None:
         _set_axis(draws, look, "x", Axis(bars.label.label, ticks=ticks), Scale(1, ""))
         text = label_of(bars.value, scale)
         draws.set_ylabel(_in_lines(text) if look.is_narrow else text)
-        if sum(len(name) + 1 for _, name in thinned(ticks)) > _LETTERS * look.room:
+        if sum(len(label.get_text()) + 1 for label in draws.get_xticklabels()) > _LETTERS * look.room:
             draws.tick_params(axis="x", labelrotation=35)
             for label in draws.get_xticklabels():
                 label.set_horizontalalignment("right")

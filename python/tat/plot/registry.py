@@ -20,8 +20,8 @@ class Plot(NamedTuple):
 
 
 PLOTS = (
-    Plot("heatmap_token_layer", "Which layers does each token touch, and what do they cost?", heatmaps.token_layer),
-    Plot("heatmap_token_tensor", "Which tensors does each token touch?", heatmaps.token_tensor),
+    Plot("heatmap_token_layer", "What does each token cost in each layer?", heatmaps.token_layer),
+    Plot("heatmap_token_tensor", "What does each token cost in each tensor?", heatmaps.token_tensor),
     Plot("timeline_offset", "Where in the model file does inference read?", timeline.timeline_offset),
     Plot("hot_tensors", "How often is a byte of the weights read?", tensors.hot_tensors),
     Plot("layers", "How many bytes and how much time does each layer take in a token?", tensors.layers),
