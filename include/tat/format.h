@@ -75,6 +75,7 @@ enum tat_block_type {
     TAT_BLOCK_LOSS = 6,
     TAT_BLOCK_END = 7,
     TAT_BLOCK_EVENTS = 8,
+    TAT_BLOCK_IO = 9, /* in files of I/O events */
 };
 
 /* The length of public arrays that are indexed by type of block or by reason of loss. It exceeds their number, so that
@@ -152,6 +153,18 @@ enum tat_event_type {
     TAT_EVENT_OWN_READ = 17, /* the agent read a model's header: bytes, and how many of them were not in memory */
     TAT_EVENT_USAGE = 18,    /* what the process has used until now: processor time, faults, switches, reads */
     TAT_EVENT_MACHINE = 19,  /* what all processors have done until now, and their clock */
+};
+
+/* In blocks of I/O events. */
+enum tat_io_type {
+    TAT_IO_FAULT = 1,   /* a page fault */
+    TAT_IO_IGNORED = 2, /* how many minor faults were not recorded, as they were in no file that is mapped as data */
+    TAT_IO_LOST = 3,    /* how many events were lost */
+};
+
+enum tat_io_flag {
+    TAT_IO_MAJOR = 1u << 0,   /* it waited for the disk, or for another thread that did */
+    TAT_IO_IN_FILE = 1u << 1, /* in a file that was mapped as data */
 };
 
 /* Why something was lost. */

@@ -14,8 +14,10 @@
 
 static const int passed_on[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT };
 
-/* The child's exec reports failure through a pipe that success closes. */
-static _Noreturn void become(const char * path, char ** argv, const sigset_t * mask, int report) {
+/* The child's exec reports failure through a pipe that success closes. It waits until the parent lets go of `gate`. */
+static _Noreturn void become(const char * path, char ** argv, const sigset_t * mask, int report, int gate) {
+    char byte;
+    while (read(gate, &byte, 1) < 0 && errno == EINTR) {}
     sigprocmask(SIG_SETMASK, mask, NULL);
     execvp(path, argv); /* has a slash; as shells do, it gives a script without #! to sh */
     const int why = errno;
@@ -24,13 +26,26 @@ static _Noreturn void become(const char * path, char ** argv, const sigset_t * m
     _exit(127);
 }
 
-static int start(const char * path, char ** argv, const sigset_t * mask, pid_t * child) {
-    int report[2], why = 0;
+static int start(const char * path, char ** argv, const sigset_t * mask, const struct child_watch * watch,
+                 pid_t * child) {
+    int report[2], gate[2], why = 0;
     if (pipe2(report, O_CLOEXEC) != 0) { return errno; }
+    if (pipe2(gate, O_CLOEXEC) != 0) {
+        why = errno;
+        close(report[0]);
+        close(report[1]);
+        return why;
+    }
     fflush(NULL);
     *child = fork();
-    if (*child == 0) { become(path, argv, mask, report[1]); }
+    if (*child == 0) {
+        close(gate[1]);
+        become(path, argv, mask, report[1], gate[0]);
+    }
     if (*child < 0) { why = errno; }
+    if (*child > 0 && watch->starts) { watch->starts(*child, watch->state); }
+    close(gate[0]);
+    close(gate[1]);
     close(report[1]);
     ssize_t n = 0;
     while (*child > 0 && (n = read(report[0], &why, sizeof why)) < 0 && errno == EINTR) {}
@@ -129,7 +144,7 @@ int child_run(const char * path, char ** argv, const struct child_watch * watch,
     signal(SIGCHLD, SIG_DFL); /* ignored, the child's end would not be kept for us */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     sigprocmask(SIG_BLOCK, &awaited, &before);
-    const int why = start(path, argv, &before, &f.child);
+    const int why = start(path, argv, &before, watch, &f.child);
     *left = why == 0 && !wait_for(&f, &awaited, watch);
     *wait_status = f.wait_status;
     sigprocmask(SIG_SETMASK, &before, NULL);

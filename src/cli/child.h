@@ -6,6 +6,7 @@
 #define TAT_CLI_CHILD_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 /* Who looks at what runs. Processes that outlive their parents become tat's children, so that all can be found below
  * it. */
@@ -14,6 +15,8 @@ struct child_watch {
     bool (*look)(void * state);
     /* The command has ended: is something that it started to be waited for? */
     bool (*goes_on)(void * state);
+    /* May be NULL. Called once with the process that is about to become the command. */
+    void (*starts)(pid_t pid, void * state);
     void * state;
 };
 

@@ -23,6 +23,7 @@
 #include "cli/target.h"
 #include "cli/units.h"
 #include "format/number_set.h"
+#include "io/io_recorder.h"
 #include "tat/run.h"
 
 struct options {
@@ -30,9 +31,10 @@ struct options {
     const char * folder;
     uint64_t max_size; /* 0: none given */
     bool exact_time;
+    bool io;
 };
 
-enum { KEY_PRIVATE = 256, KEY_MAX_SIZE, KEY_TOKENS, KEY_EXACT_TIME };
+enum { KEY_PRIVATE = 256, KEY_MAX_SIZE, KEY_TOKENS, KEY_EXACT_TIME, KEY_IO };
 
 static const struct argp_option options_table[] = {
     { "output", 'o', "DIR", 0,
@@ -49,6 +51,10 @@ static const struct argp_option options_table[] = {
     { "exact-time", KEY_EXACT_TIME, NULL, 0,
       "Time each node until its slowest thread has finished, not only thread 0, and record how long thread 0 waited. "
       "Costs a few nanoseconds per barrier and thread",
+      0 },
+    { "io", KEY_IO, NULL, 0,
+      "Record page faults too, and how long threads waited in them: which tensors waited for the disk. Needs perf "
+      "events, which most systems allow without root",
       0 },
     { 0 },
 };
@@ -79,6 +85,7 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
             setenv("TAT_TOKENS", argument, 1);
             return 0;
         case KEY_EXACT_TIME: options->exact_time = true; return 0;
+        case KEY_IO: options->io = true; return 0;
         case ARGP_KEY_ARGS: options->command = state->argv + state->next; return 0;
         case ARGP_KEY_NO_ARGS: argp_error(state, "name the command to trace: tat record -- COMMAND"); return 0;
         default: return ARGP_ERR_UNKNOWN;
@@ -194,6 +201,14 @@ static bool is_still_written(const char * folder) {
     return is_alive;
 }
 
+/* Without a trace, page faults tell nothing. What is not ours stays, and the folder with it. */
+static void remove_folder(const char * folder) {
+    char file[PATH_MAX + 32];
+    snprintf(file, sizeof file, "%s/io_events.bin", folder);
+    unlink(file);
+    rmdir(folder);
+}
+
 /* Writes what stands beside a trace, and says in a line what it comes to. */
 static void finish_run(const char * folder, void * state) {
     struct finished * finished = state;
@@ -202,7 +217,7 @@ static void finish_run(const char * folder, void * state) {
     char file[PATH_MAX + 32];
     snprintf(file, sizeof file, "%s/" RUN_TRACE_FILE, folder);
     if (access(file, F_OK) != 0) {
-        if (!finished->left) { rmdir(folder); } /* ours, and empty: else it stays */
+        if (!finished->left) { remove_folder(folder); }
         return;
     }
     finished->traces++;
@@ -221,21 +236,58 @@ static void finish_run(const char * folder, void * state) {
 
 /* ---- the run ---- */
 
+struct recording {
+    struct run_watch seen;
+    const char * folder;
+    bool wants_io;
+    struct io_recorder * io;
+};
+
+static bool look(void * state) {
+    return run_watch_look(&((struct recording *) state)->seen);
+}
+
+static bool goes_on(void * state) {
+    return run_watch_goes_on(&((struct recording *) state)->seen);
+}
+
+static void starts(pid_t pid, void * state) {
+    struct recording * r = state;
+    struct tat_error error;
+    if (!r->wants_io) { return; }
+    r->io = io_recorder_start(pid, r->folder, &error);
+    if (!r->io) { fprintf(stderr, "tat record: warning: no I/O events: %s\n", error.message); }
+}
+
+static void stop_io(struct recording * r) {
+    struct io_totals t;
+    char major[UNITS_SIZE], minor[UNITS_SIZE], time[UNITS_SIZE], lost[UNITS_SIZE];
+    if (!r->io) { return; }
+    io_recorder_stop(r->io, &t);
+    fprintf(stderr, "tat: %s major page faults, in which threads spent %s, and %s minor ones in files; %s lost\n",
+            format_count(major, t.major), format_duration(time, t.major_ns), format_count(minor, t.minor),
+            format_count(lost, t.lost + t.unwritten));
+}
+
 static int record(const struct options * options, const char * program, const char * agent, const char * folder) {
     const char * obstacle = target_obstacle(program);
     if (obstacle) { warn(obstacle, program); }
     check_space(folder, options->max_size);
-    struct run_watch seen = { .folder = folder, .agent = agent, .program = program };
-    const struct child_watch watch = { run_watch_look, run_watch_goes_on, &seen };
+    struct recording recording = { .seen = { .folder = folder, .agent = agent, .program = program },
+                                   .folder = folder,
+                                   .wants_io = options->io };
+    struct run_watch * seen = &recording.seen;
+    const struct child_watch watch = { look, goes_on, starts, &recording };
     const int reports = agent_reports_open(folder);
     struct finished finished = { .is_remembered = is_remembered(options) };
     struct timespec began;
     clock_gettime(CLOCK_REALTIME_COARSE, &began);
     const int why = child_run(program, options->command, &watch, &finished.wait_status, &finished.left);
+    stop_io(&recording);
     const unsigned failures = agent_reports_print(reports, folder);
     agent_reports_close(reports, folder);
     if (why) {
-        rmdir(folder);
+        remove_folder(folder);
         return not_started(options->command[0], why);
     }
     int argc = 0;
@@ -245,15 +297,15 @@ static int record(const struct options * options, const char * program, const ch
     const bool is_gone = access(folder, F_OK) != 0;
     run_each_process(folder, &began, finish_run, &finished);
     if (finished.left) {
-        run_watch_say_left(&seen);
+        run_watch_say_left(seen);
     } else if (finished.traces == 0 && obstacle) {
         fprintf(stderr, "tat record: no trace: see the warning above\n");
     } else if (finished.traces == 0 && is_gone) {
         fprintf(stderr, "tat record: no trace: %s was deleted or renamed meanwhile\n", folder);
     } else if (finished.traces == 0 && failures == 0) {
-        run_watch_say_why(&seen, finished.wait_status);
+        run_watch_say_why(seen, finished.wait_status);
     }
-    run_watch_free(&seen);
+    run_watch_free(seen);
     child_end_alike(finished.wait_status);
 }
 

@@ -154,10 +154,10 @@ static void check_perf(struct findings * findings) {
     long long paranoid;
     if (!read_number("/proc/sys/kernel/perf_event_paranoid", &paranoid)) {
         finding_add(findings, "perf events", VERDICT_WARNING,
-                    "not needed for recording; without it, page faults cannot be observed", "not in this kernel");
-    } else if (paranoid > 1 && geteuid() != 0) {
+                    "needed for `tat record --io` alone, which records page faults", "not in this kernel");
+    } else if (paranoid > 2 && geteuid() != 0) {
         finding_add(findings, "perf events", VERDICT_WARNING,
-                    "not needed for recording; to observe page faults too: sysctl kernel.perf_event_paranoid=1",
+                    "for `tat record --io`, which records page faults: sysctl kernel.perf_event_paranoid=2",
                     "perf_event_paranoid is %lld", paranoid);
     } else {
         finding_add(findings, "perf events", VERDICT_GOOD, NULL, "perf_event_paranoid is %lld%s", paranoid,

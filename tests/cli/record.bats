@@ -506,3 +506,38 @@ assert m["options"] == {}, m["options"]'
         [ "$status" -eq 2 ]
     done
 }
+
+@test "record: --io leaves nothing where there is no trace" {
+    run "$TAT" record --io -o run -- sh -c 'exit 7'
+    [ "$status" -eq 7 ]
+    [ ! -e run ]
+    run "$TAT" record --io -o run -- ./no-such-program
+    [ "$status" -eq 127 ]
+    [ ! -e run ]
+}
+
+@test "record: --io where the kernel refuses warns, and the program runs" {
+    cat > refuse.c <<'C'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <sys/syscall.h>
+long syscall(long number, ...) {
+    va_list l;
+    va_start(l, number);
+    const long a = va_arg(l, long), b = va_arg(l, long), c = va_arg(l, long), d = va_arg(l, long), e = va_arg(l, long), f = va_arg(l, long);
+    va_end(l);
+    if (number == SYS_perf_event_open) {
+        errno = EACCES;
+        return -1;
+    }
+    return ((long (*)(long, ...)) dlsym(RTLD_NEXT, "syscall"))(number, a, b, c, d, e, f);
+}
+C
+    "${CC:-cc}" -shared -fPIC -o refuse.so refuse.c -ldl
+    run --separate-stderr env ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD="$PWD/refuse.so" "$TAT" record --io -- sh -c 'echo out; exit 5'
+    [ "$status" -eq 5 ]
+    [ "$output" = out ]
+    [[ $stderr == *"warning: no I/O events: the system allows no perf events: sysctl kernel.perf_event_paranoid"* ]]
+}

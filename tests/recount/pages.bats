@@ -49,6 +49,10 @@ same_pages() {
     [ "$status" -eq 0 ]
 }
 
+perf_events_work() {
+    [ "$(id -u)" -eq 0 ] || [ "$(cat /proc/sys/kernel/perf_event_paranoid)" -le 2 ]
+}
+
 # touched_share FILE_NUMBER: per cent of the file's pages.
 touched_share() {
     grep -o 'pages [0-9]*, touched [0-9]*' <<< "$output" | sed -n "$1p" | { read -r _ all _ touched; echo $((100 * touched / ${all%,})); }
@@ -188,4 +192,22 @@ in_memory() {
     read=$(metadata own_io.agent.read)
     [ "$read" -gt 1000000 ]
     [ "$(metadata own_io.agent.fetched)" = "$read" ] # the page cache was emptied behind the header
+}
+
+# A page comes in where it is touched first, by a fault that waits: read-ahead is off in these runs.
+@test "pages: with --io, each is a major fault, of an operation that reads it" {
+    model $dense
+    cd "$BATS_TEST_TMPDIR"
+    perf_events_work || skip "no perf events here"
+    LD_PRELOAD=$TOOLS/page_truth.so PAGE_TRUTH=$BATS_TEST_TMPDIR/pages "$TAT" record --io -o trace -- "$LLAMA/llama-completion" \
+        -m "$model" -t 1 --temp 0 -no-cnv --ignore-eos "${lean[@]}" -p "The capital of France is" -n 3 < /dev/null > text 2> stderr
+    run "$TOOLS/page_check" trace pages
+    touched=$(grep -o 'touched [0-9]*' <<< "$output")
+    "$TAT" report --section storage --json trace | python3 -c '
+import json, sys
+storage = json.load(sys.stdin)["storage"]
+places = {row["place"]: row for row in storage["tables"]["places"]["rows"]}
+assert places["an operation"]["major_faults"] == int(sys.argv[1]), (places, sys.argv[1])
+assert storage["values"]["lost_events"] == 0 and storage["values"]["placed_share"] == 1
+assert abs(storage["values"]["process_major_faults"] / int(sys.argv[1]) - 1) < 0.02' "${touched#touched }"
 }

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From what the kernel tells to faults, and from faults to a file and back.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "format/io_events.h"
+#include "io/faults.h"
+#include "trace_builder.h"
+
+/* ---- faults ---- */
+
+enum { PID = 10, TID = 11, OTHER = 12, MODEL = 0x10000, LIBRARY = 0x50000, SIZE = 0x8000 };
+
+static struct perf_event event(enum perf_kind kind, uint32_t tid, uint64_t ns) {
+    return (struct perf_event){ .kind = kind, .pid = PID, .tid = tid, .ns = ns };
+}
+
+static bool see(struct faults * f, struct perf_event e, uint64_t address, struct fault * fault) {
+    if (e.kind == PERF_FAULT_BEGINS || e.kind == PERF_FAULT_MAJOR || e.kind == PERF_FAULT_MINOR) {
+        e.address = address;
+    }
+    return faults_see(f, &e, fault);
+}
+
+static void map(struct faults * f, uint32_t pid, uint64_t address, uint64_t inode, bool is_code) {
+    struct fault none;
+    const struct perf_event e = {
+        .kind = PERF_MAPS, .pid = pid, .tid = pid, .map = { address, SIZE, inode, 1, is_code }
+    };
+    assert_false(faults_see(f, &e, &none));
+}
+
+/* Two threads are in faults at once; one is preempted in its, and waits in it too. */
+static void time_is_of_the_fault(void ** state) {
+    (void) state;
+    struct faults f = { 0 };
+    struct fault fault;
+    map(&f, PID, MODEL, 7, false);
+    assert_false(see(&f, event(PERF_FAULT_BEGINS, TID, 100), MODEL, &fault));
+    assert_false(see(&f, event(PERF_FAULT_BEGINS, OTHER, 110), MODEL + 4096, &fault));
+    assert_false(see(&f, event(PERF_STOPS, TID, 120), 0, &fault));
+    assert_false(see(&f, event(PERF_GOES_ON, TID, 150), 0, &fault));
+    struct perf_event preempted = event(PERF_STOPS, TID, 160);
+    preempted.preempted = true;
+    assert_false(see(&f, preempted, 0, &fault));
+    assert_false(see(&f, event(PERF_GOES_ON, TID, 185), 0, &fault));
+    assert_true(see(&f, event(PERF_FAULT_MINOR, OTHER, 190), MODEL + 4096, &fault));
+    assert_true(!fault.major && fault.in_file && fault.begin_ns == 110 && fault.end_ns == 190 && !fault.preempted_ns);
+    assert_true(see(&f, event(PERF_FAULT_MAJOR, TID, 200), MODEL, &fault));
+    assert_true(fault.major && fault.in_file && fault.begin_ns == 100 && fault.preempted_ns == 25);
+    assert_int_equal(fault.tid, TID);
+    /* Preempted between faults: not in the next one's time. */
+    preempted.ns = 210;
+    assert_false(see(&f, preempted, 0, &fault));
+    assert_false(see(&f, event(PERF_GOES_ON, TID, 300), 0, &fault));
+    assert_false(see(&f, event(PERF_FAULT_BEGINS, TID, 310), MODEL, &fault));
+    assert_true(see(&f, event(PERF_FAULT_MAJOR, TID, 320), MODEL, &fault));
+    assert_true(fault.begin_ns == 310 && fault.preempted_ns == 0);
+    faults_free(&f);
+}
+
+/* A library's data is not a model; what was mapped last counts; exec forgets, and fork passes on. */
+static void which_minor_faults_count(void ** state) {
+    (void) state;
+    struct faults f = { 0 };
+    struct fault fault;
+    map(&f, PID, LIBRARY, 9, false);
+    map(&f, PID, LIBRARY + SIZE, 9, true);
+    assert_false(see(&f, event(PERF_FAULT_MINOR, TID, 10), LIBRARY, &fault));
+    assert_false(see(&f, event(PERF_FAULT_MINOR, TID, 20), 0x999, &fault));
+    assert_int_equal(f.ignored, 2);
+    assert_true(see(&f, event(PERF_FAULT_MAJOR, TID, 30), LIBRARY, &fault));
+    assert_false(fault.in_file);
+    map(&f, PID, LIBRARY, 7, false);
+    assert_true(see(&f, event(PERF_FAULT_MINOR, TID, 40), LIBRARY, &fault));
+    const struct perf_event forked = { .kind = PERF_FORKS, .pid = 20, .tid = 20, .parent = PID };
+    assert_false(faults_see(&f, &forked, &fault));
+    const struct perf_event replaced = { .kind = PERF_EXECS, .pid = PID, .tid = PID };
+    assert_false(faults_see(&f, &replaced, &fault));
+    assert_false(see(&f, event(PERF_FAULT_MINOR, TID, 50), LIBRARY, &fault));
+    struct perf_event of_child = event(PERF_FAULT_MINOR, 20, 60);
+    of_child.pid = 20;
+    assert_true(see(&f, of_child, LIBRARY, &fault));
+    faults_free(&f);
+}
+
+/* A fault whose beginning was lost has no duration, rather than one since an older fault's beginning. */
+static void after_a_loss_times_are_not_known(void ** state) {
+    (void) state;
+    struct faults f = { 0 };
+    struct fault fault;
+    assert_false(see(&f, event(PERF_FAULT_BEGINS, TID, 100), MODEL, &fault));
+    struct perf_event lost = event(PERF_LOST, 0, 110);
+    lost.count = 3;
+    assert_false(faults_see(&f, &lost, &fault));
+    assert_true(see(&f, event(PERF_FAULT_MAJOR, TID, 200), MODEL, &fault));
+    assert_true(fault.begin_ns == 0 && f.lost == 3);
+    assert_false(see(&f, event(PERF_FAULT_BEGINS, TID, 300), MODEL, &fault));
+    assert_true(see(&f, event(PERF_FAULT_MAJOR, TID, 400), MODEL + 4096, &fault)); /* another one's end */
+    assert_int_equal(fault.begin_ns, 0);
+    faults_free(&f);
+}
+
+/* ---- the file ---- */
+
+static const struct tat_io_fault faults[] = {
+    { 5000, 900, 100, 0x7f0000001000, PID, TID, TAT_IO_MAJOR | TAT_IO_IN_FILE },
+    { 4000, 0, 0, 0x1000, PID, PID, TAT_IO_MAJOR },
+    { UINT64_MAX - 1, 7, 7, UINT64_MAX, UINT32_MAX, 1, 0 },
+};
+enum { N = sizeof faults / sizeof *faults };
+
+static void put_all(struct payload * p) {
+    struct io_state s = { 0 };
+    payload_begin(p);
+    for (int i = 0; i < N; i++) { io_put_fault(&p->out, &s, &faults[i]); }
+    io_put_count(&p->out, TAT_IO_IGNORED, 41);
+    io_put_count(&p->out, TAT_IO_LOST, 2);
+}
+
+static void begin_io(struct trace_builder * b) {
+    tb_begin(b);
+    tb_header(b)->file_kind = TAT_FILE_IO_EVENTS;
+    tb_seal(b);
+}
+
+static int read_built(const struct trace_builder * b, struct tat_io * io, struct tat_error * error) {
+    char path[] = "/tmp/tat_test_io_XXXXXX";
+    const int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, b->bytes, b->size), b->size);
+    close(fd);
+    const int status = tat_io_read(path, io, error);
+    unlink(path);
+    return status;
+}
+
+static void what_is_written_is_read(void ** state) {
+    (void) state;
+    static struct payload p;
+    struct trace_builder b;
+    struct tat_io io;
+    struct tat_error error;
+    begin_io(&b);
+    put_all(&p);
+    tb_payload(&b, TAT_BLOCK_IO, &p);
+    tb_payload(&b, TAT_BLOCK_IO, &p); /* a block does not depend on the one before */
+    assert_int_equal(read_built(&b, &io, &error), 0);
+    assert_int_equal(io.n_faults, 2 * N);
+    static const int in_order[] = { 1, 1, 0, 0, 2, 2 };
+    for (int i = 0; i < 2 * N; i++) { assert_memory_equal(&io.faults[i], &faults[in_order[i]], sizeof faults[0]); }
+    assert_true(io.ignored == 82 && io.lost == 4 && io.damaged_bytes == 0);
+    tat_io_free(&io);
+    tb_free(&b);
+}
+
+/* Damage costs the block's rest, and is counted. */
+static void damage_is_counted(void ** state) {
+    (void) state;
+    static struct payload p;
+    struct tat_io io;
+    struct tat_error error;
+    put_all(&p);
+    const size_t whole = (size_t) (p.out.at - p.bytes);
+    for (size_t cut = 1; cut < whole; cut++) {
+        struct trace_builder b;
+        begin_io(&b);
+        tb_block(&b, TAT_BLOCK_IO, p.bytes, cut);
+        p.bytes[cut] ^= 0xff;
+        tb_block(&b, TAT_BLOCK_IO, p.bytes, whole);
+        p.bytes[cut] ^= 0xff;
+        assert_int_equal(read_built(&b, &io, &error), 0);
+        assert_true(io.n_faults <= 2 * N);
+        for (size_t i = 0; i < io.n_faults; i++) {
+            assert_true(io.faults[i].duration_ns <= io.faults[i].end_ns);
+            assert_true(io.faults[i].preempted_ns <= io.faults[i].duration_ns);
+        }
+        tat_io_free(&io);
+        tb_free(&b);
+    }
+}
+
+static void what_it_is_not(void ** state) {
+    (void) state;
+    struct trace_builder b;
+    struct tat_io io;
+    struct tat_error error = { 0 };
+    tb_begin(&b); /* a trace */
+    assert_int_equal(read_built(&b, &io, &error), -1);
+    assert_non_null(strstr(error.message, "expected 2 (I/O events)"));
+    assert_int_equal(tat_io_read("/no/such/file", &io, &error), -1);
+    tb_free(&b);
+    static const uint8_t unknown[] = { 99, 1, 2, 3 };
+    begin_io(&b);
+    tb_block(&b, TAT_BLOCK_IO, unknown, sizeof unknown);
+    assert_int_equal(read_built(&b, &io, &error), 0);
+    assert_int_equal(io.damaged_bytes, 3);
+    tat_io_free(&io);
+    tb_free(&b);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(time_is_of_the_fault),
+        cmocka_unit_test(which_minor_faults_count),
+        cmocka_unit_test(after_a_loss_times_are_not_known),
+        cmocka_unit_test(what_is_written_is_read),
+        cmocka_unit_test(damage_is_counted),
+        cmocka_unit_test(what_it_is_not),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Each fault has its place, or the reason why it has none.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "format/io_events.h"
+#include "section.h"
+#include "small_model.h"
+
+enum { PID = 77, TID = 78, ADDRESS = 0x100000, MAPPED = 8192, PAGE = 32, START = 1000000, FAULT_NS = 20 };
+
+static char folder[] = "/tmp/tat_test_storage_XXXXXX";
+
+static void put(const char * name, const uint8_t * bytes, size_t size) {
+    char path[64];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE * file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, size, file), size);
+    fclose(file);
+}
+
+/* A fault at this byte of the model's file, which ends then, in ns since the trace began. */
+static struct tat_io_fault fault(uint64_t offset, uint64_t end_ns, bool major) {
+    return (struct tat_io_fault){ .end_ns = START + end_ns,
+                                  .duration_ns = FAULT_NS,
+                                  .address = ADDRESS + offset,
+                                  .pid = PID,
+                                  .tid = TID,
+                                  .flags = TAT_IO_IN_FILE | (major ? TAT_IO_MAJOR : 0u) };
+}
+
+static void put_io(const struct tat_io_fault * faults, size_t n, uint64_t lost) {
+    static struct payload p;
+    struct trace_builder b;
+    struct io_state s = { 0 };
+    tb_begin(&b);
+    tb_header(&b)->file_kind = TAT_FILE_IO_EVENTS;
+    tb_seal(&b);
+    payload_begin(&p);
+    for (size_t i = 0; i < n; i++) { io_put_fault(&p.out, &s, &faults[i]); }
+    if (lost) { io_put_count(&p.out, TAT_IO_LOST, lost); }
+    tb_payload(&b, TAT_BLOCK_IO, &p);
+    put("io_events.bin", b.bytes, b.size);
+    tb_free(&b);
+}
+
+/* Two graphs of one token each: the first one's callbacks are from `begin` on, TB_CALLBACK_NS apart. */
+static uint64_t put_trace(void) {
+    static const uint32_t experts[] = { 1, 3 };
+    struct trace_builder b;
+    struct small_model m;
+    small_model_begin(&b, &m);
+    tb_header(&b)->pid = PID;
+    tb_header(&b)->page_bytes = PAGE;
+    tb_header(&b)->start_monotonic_ns = START;
+    tb_seal(&b);
+    tb_event(&b, TAT_EVENT_MAPPING, 1, (const uint64_t[]){ 1, ADDRESS, MAPPED, 0 }, 4, NULL);
+    const uint32_t template_id = small_model_template(&b, &m, 1);
+    b.tick = 5000;
+    small_model_evaluate(&b, template_id, (const int64_t[]){ 4 }, 1, experts);
+    small_model_evaluate(&b, template_id, (const int64_t[]){ 5 }, 1, experts);
+    tb_end(&b);
+    put("tensor_access.bin", b.bytes, b.size);
+    tb_free(&b);
+    return 5000;
+}
+
+static json_t * storage_of(const struct tat_analysis_options * options) {
+    static const char * const names[] = { "storage" };
+    struct tat_error error = { 0 };
+    struct tat_trace * trace = tat_trace_open(folder, &error);
+    if (!trace) { fail_msg("%s", error.message); }
+    char * answers = tat_analyze(trace, names, 1, options, &error);
+    if (!answers) { fail_msg("%s", error.message); }
+    json_t * all = json_loads(answers, 0, NULL);
+    json_t * section = json_incref(json_object_get(all, "storage"));
+    json_decref(all);
+    free(answers);
+    tat_trace_close(trace);
+    return section;
+}
+
+static json_t * storage(void) {
+    return storage_of(NULL);
+}
+
+/* Faults of both sorts that the table has in the row whose key has that value; -1: there is no such row. */
+static int faults_in(const json_t * section, const char * table, const char * key, const char * value) {
+    size_t i;
+    const json_t * row;
+    json_array_foreach(json_object_get(json_object_get(json_object_get(section, "tables"), table), "rows"), i, row) {
+        const char * text = json_string_value(json_object_get(row, key));
+        if (text && strcmp(text, value) == 0) {
+            return (int) (json_integer_value(json_object_get(row, "major_faults")) +
+                          json_integer_value(json_object_get(row, "minor_faults")));
+        }
+    }
+    return -1;
+}
+
+static json_int_t value(const json_t * section, const char * name) {
+    return json_integer_value(json_object_get(json_object_get(section, "values"), name));
+}
+
+static void each_has_its_place(void ** state) {
+    (void) state;
+    const uint64_t begin = put_trace();
+    enum { ROWS = 50, QUERY = 150, EXPERTS = 250, OUTPUT = 350 }; /* in the time of each operation */
+    struct tat_io_fault of_child = fault(2000, begin + QUERY, true), heap = of_child, elsewhere = of_child;
+    of_child.pid = 5;
+    heap.address = 0x10;
+    heap.flags = TAT_IO_MAJOR;
+    elsewhere.address = 0x20;
+    const struct tat_io_fault faults[] = {
+        fault(2000, 10, true),                           /* before the first graph */
+        fault(1000 + 4 * EMBD_ROW, begin + ROWS, false), /* the row that is read */
+        fault(1000 + 9 * EMBD_ROW, begin + ROWS, false), /* another row: nobody reads it now */
+        fault(2000, begin + QUERY, true),
+        fault(2000 + QUERY_BYTES - 1, begin + EXPERTS, true), /* another thread is still in the operation before */
+        fault(3000 + EXPERT_BYTES, begin + EXPERTS, true),
+        fault(3000, begin + EXPERTS, true),               /* an expert that was not chosen; its page is only its own */
+        fault(1000 + 9 * EMBD_ROW, begin + OUTPUT, true), /* the output reads all rows */
+        fault(10, begin + OUTPUT, false),                 /* the header */
+        of_child,
+        heap,
+        elsewhere,
+    };
+    put_io(faults, sizeof faults / sizeof *faults, 0);
+    json_t * s = storage();
+    assert_int_equal(faults_in(s, "places", "place", "an operation"), 5);
+    assert_int_equal(faults_in(s, "places", "place", "a weight, outside graphs"), 1);
+    assert_int_equal(faults_in(s, "places", "place", "a weight that no operation read then"), 2);
+    assert_int_equal(faults_in(s, "places", "place", "the model file, outside its weights"), 1);
+    assert_int_equal(faults_in(s, "places", "place", "another file"), 1);
+    assert_int_equal(faults_in(s, "places", "place", "memory that is no file's, or code"), 1);
+    assert_int_equal(faults_in(s, "places", "place", "another process"), 1);
+    assert_int_equal(faults_in(s, "slices", "tensor", "blk.0.attn_q.weight"), 3);
+    assert_int_equal(faults_in(s, "slices", "tensor", "token_embd.weight"), 3);
+    assert_int_equal(faults_in(s, "phases", "phase", "no graph is computed"), 1);
+    assert_int_equal(value(s, "major_faults"), 9);
+    assert_int_equal(value(s, "minor_faults"), 3);
+    assert_int_equal(value(s, "stall_ns"), 12 * FAULT_NS);
+    assert_int_equal(value(s, "lost_events"), 0);
+    json_decref(s);
+}
+
+/* Faults of two threads that overlap block a token once; those that are apart add up. */
+static void a_token_is_blocked_once(void ** state) {
+    (void) state;
+    const uint64_t begin = put_trace() + (CALLBACKS + 2) * TB_CALLBACK_NS; /* the second graph, which is generated */
+    struct tat_io_fault other = fault(2000, begin + 160, true);
+    other.tid++;
+    const struct tat_io_fault faults[] = { fault(2000, begin + 150, true), other, fault(3000, begin + 260, true) };
+    put_io(faults, 3, 5);
+    json_t * s = storage();
+    assert_int_equal(value(s, "stall_ns"), 3 * FAULT_NS);
+    assert_int_equal(value(s, "token_blocked_p50_ns"), 30 + 20);
+    assert_int_equal(value(s, "lost_events"), 5);
+    assert_non_null(strstr(json_string_value(json_array_get(json_object_get(s, "notes"), 0)), "5 events"));
+    json_decref(s);
+    const struct tat_analysis_options first = { .scope = { .token_end = 1 } };
+    s = storage_of(&first);
+    assert_int_equal(value(s, "major_faults"), 0);
+    json_decref(s);
+}
+
+static void without_faults(void ** state) {
+    (void) state;
+    put_trace();
+    put_io(NULL, 0, 0);
+    json_t * s = storage();
+    assert_non_null(strstr(json_string_value(json_object_get(s, "headline")), "No thread waited"));
+    json_decref(s);
+    put("io_events.bin", (const uint8_t *) "no", 2);
+    s = storage();
+    assert_non_null(strstr(json_string_value(json_object_get(s, "headline")), "cannot be read"));
+    json_decref(s);
+    char path[64];
+    snprintf(path, sizeof path, "%s/io_events.bin", folder);
+    assert_int_equal(unlink(path), 0);
+    s = storage();
+    assert_true(json_is_true(json_object_get(s, "absent")));
+    json_decref(s);
+}
+
+static int make_folder(void ** state) {
+    (void) state;
+    return mkdtemp(folder) == NULL;
+}
+
+static int remove_folder(void ** state) {
+    char path[64];
+    (void) state;
+    snprintf(path, sizeof path, "%s/tensor_access.bin", folder);
+    unlink(path);
+    return rmdir(folder);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_has_its_place),
+        cmocka_unit_test(a_token_is_blocked_once),
+        cmocka_unit_test(without_faults),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
