@@ -261,6 +261,8 @@ def operation_types(source: Source) -> Chart:
     share = dict.fromkeys(touched.names, 0.0) | dict(zip(times.names, typical.shares(times), strict=True))
     of_bytes = dict(zip(touched.names, typical.shares(touched), strict=True))
     names = sorted(share, key=lambda name: (-share[name], -of_bytes.get(name, 0.0)))
+    if not names:
+        raise AbsentError("no operation was recorded")
     kept = names if len(names) <= _OPERATIONS + 1 else names[:_OPERATIONS]
     times, touched = _by_operation(times, kept), _by_operation(touched, kept)
     labels = kept if len(kept) == len(names) else [*kept, f"{len(names) - len(kept)} others"]
