@@ -8,7 +8,7 @@ import pandas as pd
 
 from tat.plot.chart import AbsentError, Axis, Bars, Chart, floats
 from tat.plot.source import Source
-from tat.plot.units import say
+from tat.plot.units import say, say_bytes
 
 
 def _gaps(title: str, table: pd.DataFrame, of: str) -> Bars:
@@ -22,9 +22,7 @@ def _gaps(title: str, table: pd.DataFrame, of: str) -> Bars:
         np.add.at(values, np.searchsorted(bins, place), floats(table[key]))
     return Bars(
         title=title,
-        labels=tuple(
-            "none" if not n else say(2.0 ** (n - 1), "bytes").replace(".0 ", " ").replace(".00 ", " ") for n in bins
-        ),
+        labels=tuple(say_bytes(2.0 ** (n - 1), 2.0**n) if n else "none" for n in bins),
         series=tuple((word, counts[key]) for word, key in zip(("forwards", "backwards"), ends, strict=True)),
         label=Axis("gap since the end of the previous access"),
         value=Axis(
@@ -44,7 +42,7 @@ def gap_histogram(source: Source) -> Chart:
             views[str(component)] = (_gaps(f"{component}: accesses", mine, "accesses"), _gaps("Bytes", mine, "bytes"))
     return Chart(
         title=source.section("order").headline,
-        subtitle="Accesses to weights in prompt and generation. Each bar covers gaps from its label up to twice that.",
+        subtitle="Accesses to weights in prompt and generation. Forwards: it begins behind the end of the last one.",
         panels=(_gaps("Accesses", table, "accesses"), _gaps("Bytes", table, "bytes")),
         view="all weights",
         views=views,
@@ -80,7 +78,7 @@ def prediction_scores(source: Source) -> Chart:
     try:
         table = source.table("experts", "prediction")
         names = [f"{predicted}: {guess}" for predicted, guess in zip(table["predicted"], table["guess"], strict=True)]
-        columns = {"first_right": "first expert", "set_right": "all of a token's experts"}
+        columns = {"first_right": "the first guess", "set_right": "all guesses"}
         panels.append(_shares("The experts of the next token, and of the next layer", names, table, columns))
     except AbsentError:
         pass
@@ -96,8 +94,15 @@ def prediction_scores(source: Source) -> Chart:
 
 
 def _best(table: pd.DataFrame, key: str, label: str, what: str) -> str:
+    """Which guesses best; several, where the figures that are shown are the same."""
     scores = floats(table[key])
     best = int(np.nanargmax(scores))
     met = "which meets the goal of 95 %" if scores[best] >= _GOAL else "less than the goal of 95 %"
     name = str(table[label].iloc[best])
-    return f"{name[:1].upper()}{name[1:]} predicts {what} best: {say(scores[best], 'share')}, {met}."
+    name = f"{name[:1].upper()}{name[1:]}"
+    score = say(scores[best], "share")
+    equal = sum(say(one, "share") == score for one in scores) - 1
+    if equal:
+        others = "one other" if equal == 1 else f"{equal} others"
+        return f"{name} and {others} predict {what} equally well: {score}, {met}."
+    return f"{name} predicts {what} best: {score}, {met}."

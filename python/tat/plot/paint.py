@@ -55,6 +55,12 @@ def thinned(ticks: tuple[tuple[float, str], ...], most: int = _MOST_TICKS) -> tu
     return ticks[:: max(1, -(-len(ticks) // most))]
 
 
+def _columns_of(draws: Axes) -> int:
+    """How many panels share the width of the picture."""
+    grid = draws.get_gridspec()
+    return grid.ncols if grid is not None else 1
+
+
 def _by_thousands(axis: Any) -> None:
     axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
@@ -274,7 +280,10 @@ def _draw_bars(draws: Axes, look: Look, bars: Bars) -> None:
         _set_axis(draws, look, "x", Axis(bars.label.label, ticks=ticks), Scale(1, ""))
         text = label_of(bars.value, scale)
         draws.set_ylabel(_in_lines(text) if look.is_narrow else text)
-        if sum(len(label.get_text()) + 1 for label in draws.get_xticklabels()) > _LETTERS * look.room:
+        beside = _columns_of(draws)
+        turned = thinned(ticks, max(2, int(_MOST_TICKS * look.room / beside)))
+        if sum(len(name) + 1 for _, name in turned) > _LETTERS * look.room / beside:
+            draws.set_xticks([at for at, _ in turned], [name for _, name in turned])
             draws.tick_params(axis="x", labelrotation=35)
             for label in draws.get_xticklabels():
                 label.set_horizontalalignment("right")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -49,6 +50,13 @@ def say(value: float, unit: Unit) -> str:
     else:
         text = f"{drawn:.2f}" if abs(drawn) < 10 else f"{drawn:.1f}" if abs(drawn) < 100 else f"{drawn:.0f}"
     return f"{text} {scale.name}".rstrip()
+
+
+def say_bytes(low: float, high: float) -> str:
+    """A range as a label of a bar: "1 to 2 MiB", "768 KiB to 1 MiB"."""
+    ends = [re.sub(r"\.0+(?= )", "", say(end, "bytes")) for end in (low, high)]
+    number, unit = ends[0].split(" ")
+    return f"{number if unit == ends[1].split(' ')[1] else ends[0]} to {ends[1]}"
 
 
 def label_of(axis: Axis, scale: Scale) -> str:
