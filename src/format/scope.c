@@ -80,12 +80,17 @@ static uint32_t mark_tensors(const struct tat_trace * view, bool * used, bool * 
 /* 0, or -1 with *error. */
 static int keep_layers(struct tat_trace * view, const struct tat_scope * scope, struct tat_error * error) {
     bool *used = calloc((size_t) view->tensors.count + 1, sizeof *used), any = false;
-    view->layers = calloc(TAT_NO_LAYER + 1, sizeof *view->layers);
-    if (!used || !view->layers) {
+    bool * layers = calloc(TAT_NO_LAYER + 1, sizeof *layers);
+    if (!used || !layers) {
+        free(layers);
         free(used);
         return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", view->path);
     }
-    for (uint32_t i = scope->layer_first; i < scope->layer_end && i < TAT_NO_LAYER; i++) { view->layers[i] = true; }
+    for (uint32_t i = scope->layer_first; i < scope->layer_end && i < TAT_NO_LAYER; i++) {
+        layers[i] = tat_trace_has_layer(view, (uint16_t) i);
+    }
+    free(view->layers);
+    view->layers = layers;
     const uint32_t end = mark_tensors(view, used, &any);
     if (any) { view_keep_tensors(view, used); }
     free(used);

@@ -7,7 +7,6 @@
 #include "format/trace.h"
 
 static bool copy(struct list * to, const struct list * from, size_t size) {
-    *to = (struct list){ 0 };
     void * elements = from->count ? list_extend(to, size, from->count) : NULL;
     if (elements) { memcpy(elements, from->data, from->count * size); }
     return elements || !from->count;
@@ -31,10 +30,12 @@ struct tat_trace * view_of(const struct tat_trace * trace) {
     view->n_plans = 0;
     view->pieces = 0;
     view->layouts = view->evaluations = view->bodies = view->numbers = (struct list){ 0 };
+    view->tensors = view->templates = view->models = (struct list){ 0 };
+    view->layers = NULL;
     pthread_mutex_init(&view->lock, NULL);
-    const bool copied = copy(&view->tensors, &trace->tensors, sizeof(struct tat_tensor)) &
-                        copy(&view->templates, &trace->templates, sizeof(struct tat_template)) &
-                        copy(&view->models, &trace->models, sizeof(struct tat_model)) &
+    const bool copied = copy(&view->tensors, &trace->tensors, sizeof(struct tat_tensor)) &&
+                        copy(&view->templates, &trace->templates, sizeof(struct tat_template)) &&
+                        copy(&view->models, &trace->models, sizeof(struct tat_model)) &&
                         copy_flags(&view->layers, trace->layers);
     if (copied && list_add(&view->layouts, sizeof(struct tat_layout))) { return view; }
     tat_trace_close(view);

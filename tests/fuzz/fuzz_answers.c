@@ -23,10 +23,13 @@ static void ask(const struct tat_trace * trace) {
     const char * names[SECTIONS_MAX]; /* all, slow ones too */
     size_t n = 0;
     while (n < SECTIONS_MAX && (names[n] = tat_analysis_name((unsigned) n))) { n++; }
-    const struct tat_analysis_options options = { .memory_bytes = 1 << 20, .disk_bytes_per_second = 1 << 30 };
-    char * answer = tat_analyze(trace, names, n, &options, &error);
-    if (!answer && !*error.message) { abort(); }
-    free(answer);
+    struct tat_analysis_options options = { .memory_bytes = 1 << 20, .disk_bytes_per_second = 1 << 30 };
+    for (uint32_t part = 0; part < 2; part++) { /* all, then some layers and tokens */
+        options.scope = (struct tat_scope){ part, 4 * part, part, 3 * part };
+        char * answer = tat_analyze(trace, names, part ? 0 : n, &options, &error);
+        if (!answer && !*error.message) { abort(); }
+        free(answer);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size) {

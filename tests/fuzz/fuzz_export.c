@@ -53,13 +53,72 @@ static void export(const struct tat_trace * trace, const struct access_format * 
     static struct access_writer writer;
     struct tat_error error = { 0 };
     struct tat_filter * filter = tat_filter_new(trace, &error);
-    const struct access_request request = { .filter = filter, .limit = EXPORTED_MOST };
     if (!filter || (heads && tat_filter_add(filter, "heads", "all", &error) != 0)) { abort(); }
+    const struct access_request request = { .filter = filter, .limit = EXPORTED_MOST };
     access_writer_begin(&writer, format, trace, out, "out");
     if (access_stream(&request, trace, &writer, &error) != 0 && !*error.message) { abort(); }
     if (format == &access_bin) { access_bin_describe(&writer, out, &error); }
     access_writer_free(&writer);
     tat_filter_free(filter);
+}
+
+/* What passes a filter, and what of all records should. */
+struct passing {
+    uint64_t passed, should, left;
+};
+
+static bool count_passed(const struct tat_access * records, size_t count, void * user) {
+    struct passing * p = user;
+    for (size_t i = 0; i < count; i++) {
+        if (records[i].layer > 2 || (records[i].expert != TAT_NO_EXPERT && records[i].expert > 5)) { abort(); }
+    }
+    p->passed += count;
+    p->left = p->left > count ? p->left - count : 0;
+    return p->left;
+}
+
+static bool count_due(const struct tat_access * records, size_t count, void * user) {
+    struct passing * p = user;
+    for (size_t i = 0; i < count; i++) {
+        p->should += records[i].layer <= 2 && (records[i].expert <= 5 || records[i].expert == TAT_NO_EXPERT);
+    }
+    p->left = p->left > count ? p->left - count : 0;
+    return p->left;
+}
+
+/* Of records without an expert; the others were counted before. */
+static bool count_none(const struct tat_access * records, size_t count, void * user) {
+    struct passing * p = user;
+    for (size_t i = 0; i < count; i++) { p->passed += records[i].expert == TAT_NO_EXPERT; }
+    p->left = p->left > count ? p->left - count : 0;
+    return p->left;
+}
+
+/* Layers 0 to 2, with experts 0 to 5 or none: two filters, as one takes either. Places and times need only end. */
+static void choose(const struct tat_trace * trace) {
+    static const char * const experts[] = { "0:5", NULL };
+    struct passing p = { .left = EXPORTED_MOST };
+    struct tat_error error;
+    size_t count;
+    int status = tat_trace_expand(trace, 0, UINT32_MAX, count_due, &p, &error);
+    p.left = EXPORTED_MOST;
+    for (int i = 0; i < 2 && status == 0; i++) {
+        struct tat_filter * filter = tat_filter_new(trace, &error);
+        if (!filter || tat_filter_add(filter, "layers", ":2", &error) != 0) { abort(); }
+        if (experts[i]) { tat_filter_add(filter, "experts", experts[i], &error); }
+        status = tat_filter_expand(filter, 0, UINT32_MAX, experts[i] ? count_passed : count_none, &p, &error);
+        tat_filter_free(filter);
+    }
+    if (status == 0 && p.passed != p.should) { abort(); }
+    struct tat_filter * places = tat_filter_new(trace, &error);
+    if (!places) { abort(); }
+    tat_filter_add(places, "at", "100:70000", &error);
+    tat_filter_add(places, "at", "0x100000:", &error);
+    tat_filter_add(places, "files", "1", &error);
+    tat_filter_add(places, "heads", "0:1", &error);
+    tat_filter_add(places, "at_time", "5us:", &error);
+    tat_filter_accesses(places, 0, GRAPHS_MOST, NULL, 0, &count, &error);
+    tat_filter_free(places);
 }
 
 static void show(const struct tat_trace * trace, FILE * out) {
@@ -92,6 +151,7 @@ int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size) {
     FILE * out = fopen("/dev/null", "w");
     if (!out) { abort(); }
     split(trace);
+    choose(trace);
     export(trace, &access_csv, false, out);
     export(trace, &access_tsv, true, out);
     export(trace, &access_jsonl, false, out);

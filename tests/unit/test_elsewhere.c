@@ -69,16 +69,30 @@ static void compute(struct fixture * f, uint64_t rows, uint64_t outputs, int64_t
                                                  .captures_bytes = (size_t) (captures.out.at - captures.bytes) });
 }
 
-static json_t * section(struct fixture * f, const char * name) {
+/* A graph behind the first one of a ubatch, which has no tokens of its own. */
+static void go_on(struct fixture * f, const char * result) {
+    const struct tb_entry entries[] = {
+        { .name = "inp", .tensor = f->input, .ne = { 1 } },
+        { .name = result, .op = "SCALE", .tensor = f->out, .ne = { ROW / 4, 1 }, .src = { 1 } },
+    };
+    tb_evaluation(&f->b, (struct tb_evaluation){ .template_id = tb_template(&f->b, 1, entries, 1, 1, NULL, 0),
+                                                 .n_callbacks = 1 });
+}
+
+static json_t * section_of(struct fixture * f, const char * name, const struct tat_analysis_options * options) {
     struct tat_error error = { 0 };
     tb_end(&f->b);
     struct tat_trace * trace = tb_open(&f->b, &error);
     if (!trace) { fail_msg("%s", error.message); }
-    f->answer = analyses_run(trace, &name, 1, NULL, &error);
+    f->answer = analyses_run(trace, &name, 1, options, &error);
     if (!f->answer) { fail_msg("%s", error.message); }
     tat_trace_close(trace);
     tb_free(&f->b);
     return json_object_get(f->answer, name);
+}
+
+static json_t * section(struct fixture * f, const char * name) {
+    return section_of(f, name, NULL);
 }
 
 static const json_t * row_of(const json_t * section, const char * table, const char * phase) {
@@ -156,6 +170,32 @@ static void prompt_of_another_backend(void ** state) {
         assert_int_equal(json_integer_value(json_object_get(generate, "weight_bytes")), 2 * ROW);
         if (i == 0) { assert_non_null(row_of(s, "elsewhere", "prompt")); }
         json_decref(f.answer);
+    }
+}
+
+/* A part of the trace knows as much of it: a ubatch's graphs stay together, though only the first has tokens. */
+static void part_of_another_backend(void ** state) {
+    (void) state;
+    for (int split = 0; split < 2; split++) {
+        for (int part = 0; part < 3; part++) {
+            static const struct tat_scope scopes[] = { { .token_end = 0 }, { .token_end = 5 }, { 5, 7, 0, 0 } };
+            struct fixture f;
+            begin(&f);
+            compute(&f, 5, 1, 0, "attn_norm-0");
+            if (split) { go_on(&f, "result_output"); }
+            compute(&f, 1, 1, 5, "result_output");
+            compute(&f, 1, 1, 6, "result_output");
+            const json_t * s = section_of(&f, "phases", &(struct tat_analysis_options){ .scope = scopes[part] });
+            static const char * const told[2][3] = {
+                { "1 of 3 ubatches", "1 of 1 ubatches", "Generation ran at" },
+                { "The prompt ran at", "The prompt ran at", "Generation ran at" }, /* all of it by the CPU */
+            };
+            const char * headline = json_string_value(json_object_get(s, "headline"));
+            if (!strstr(headline, told[split][part])) { fail_msg("%s", headline); }
+            assert_int_equal(row_of(s, "phases", "prompt") != NULL, split && part != 2);
+            assert_int_equal(row_of(s, "phases", "generate") != NULL, part != 1);
+            json_decref(f.answer);
+        }
     }
 }
 
@@ -343,6 +383,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(graphs_without_tokens),
         cmocka_unit_test(prompt_of_another_backend),
+        cmocka_unit_test(part_of_another_backend),
         cmocka_unit_test(all_of_another_backend),
         cmocka_unit_test(live_without_rates),
         cmocka_unit_test(drafts),
