@@ -16,8 +16,8 @@ extern "C" {
  * Without any, all records pass. */
 struct tat_filter;
 
-/* The names, such as "layers", and what their values look like, such as "RANGE". `index` counts from 0; NULL behind the
- * last. */
+/* The names, such as "layers", and what their values look like, such as "RANGE" or "csv|bin" (one of these words).
+ * `index` counts from 0; NULL behind the last. */
 const char * tat_filter_name(unsigned index);
 const char * tat_filter_value(unsigned index);
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import ctypes as c
 import itertools
+import sys
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -130,14 +131,14 @@ def _runs(name: str, numbers: Any) -> Iterator[str]:
 
 _HELP = {
     "tokens": "evaluations that computed these tokens, counted from 0 without warm-up",
-    "phases": f"this phase: {', '.join(_abi.PHASES)}",
+    "phases": "this phase",
     "evaluations": "these evaluations (column graph)",
     "contexts": "these contexts, counted from 1",
     "model": "graphs of this model, or weights of this adapter: number, file name or part of it, or part such as draft",
     "layers": "these layers",
     "tensors": "tensors whose names match, such as 'blk.*.attn_q.weight'",
     "components": "this part of the model, such as attn_q (column component); activations are what has none",
-    "kinds": "weights, kv (and recurrent state), activations or inputs",
+    "kinds": "tensors of this kind; kv has recurrent state too",
     "ops": "this operation, such as MUL_MAT",
     "experts": "these experts",
     "heads": "split attention by head; with a RANGE, only these heads",
@@ -176,6 +177,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             nargs="?" if name == "heads" else None,
             help=f"only {_HELP[name]}" if name != "heads" else _HELP[name],
         )
+
+
+def arguments(argv: list[str] | None) -> list[str]:
+    """The command line, in which what follows --heads is not its value: that takes a =, as in all of tat."""
+    return [f"{one}=all" if one == "--heads" else one for one in (sys.argv[1:] if argv is None else argv)]
 
 
 def given(options: argparse.Namespace) -> dict[str, Condition]:

@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("trace", nargs="*", metavar="TRACE", help="folder, file or name of a trace; default: newest")
     parser.add_argument("-o", "--output", required=True, metavar="DIR", type=Path, help="dataset to create or add to")
     filters.add_options(parser)
-    options = parser.parse_args(argv)
+    options = parser.parse_args(filters.arguments(argv))
 
     traces = [Trace(path) for path in options.trace or [None]]
     wanted, named = filters.given(options), dataset.names_of(traces)

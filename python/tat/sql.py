@@ -162,7 +162,7 @@ def _is_statement(word: str) -> bool:
 def main(argv: list[str] | None = None) -> int:
     """Run the command."""
     parser = _parser()
-    options = parser.parse_args(argv)
+    options = parser.parse_args(filters.arguments(argv))
     if options.list:
         _put_list()
         return 0

@@ -44,7 +44,7 @@ enum {
 };
 
 /* As tat_phase_name gives them. */
-#define PHASE_NAMES "warmup, prompt, generate, verify, mixed, other, unknown"
+#define PHASE_NAMES "warmup|prompt|generate|verify|mixed|other|unknown"
 
 /* Rows of an option table. */
 #define ACCESS_OPTIONS                                                                                                 \
@@ -61,7 +61,7 @@ enum {
           0,                                                                                                           \
           "Only evaluations that computed these tokens, counted from 0 without warm-up",                               \
           1 },                                                                                                         \
-        { "phases", KEY_PHASES, "NAME", 0, "Only this phase: " PHASE_NAMES, 1 },                                       \
+        { "phases", KEY_PHASES, PHASE_NAMES, 0, "Only this phase", 1 },                                                \
         { "evaluations", KEY_EVALUATIONS, "RANGE", 0, "Only these evaluations (column graph)", 1 },                    \
         { "contexts", KEY_CONTEXTS, "RANGE", 0, "Only these contexts, counted from 1", 1 },                            \
         { "model",                                                                                                     \
@@ -79,7 +79,12 @@ enum {
           0,                                                                                                           \
           "Only this part of the model, such as attn_q or kv_k (column component); activations are what has none",     \
           1 },                                                                                                         \
-        { "kinds", KEY_KINDS, "KIND", 0, "Only weights, kv (and recurrent state), activations or inputs", 1 },         \
+        { "kinds",                                                                                                     \
+          KEY_KINDS,                                                                                                   \
+          "weights|kv|activations|inputs",                                                                             \
+          0,                                                                                                           \
+          "Only tensors of this kind. kv has recurrent state too",                                                     \
+          1 },                                                                                                         \
         { "only", KEY_ONLY, "KIND", OPTION_HIDDEN, NULL, 1 }, /* what --kinds was called */                            \
         { "ops", KEY_OPS, "NAME", 0, "Only this operation, such as MUL_MAT", 1 },                                      \
         { "experts", KEY_EXPERTS, "RANGE", 0, "Only these experts", 1 },                                               \

@@ -56,34 +56,47 @@ static void end(int number) {
     raise(number);
 }
 
-static _Noreturn void run(const char * command, int from) {
+static _Noreturn void run(const char * command, int from, const sigset_t * mask) {
     for (int i = 0; i < ENDING; i++) { signal(ending[i], SIG_DFL); }
+    sigprocmask(SIG_SETMASK, mask, NULL);
     dup2(from, STDIN_FILENO);
+    dup2(pager.terminal, STDOUT_FILENO);
     setenv("LESS", "FRX", 0); /* as git does: end at once if it fits the screen, let colours through, leave it there */
     setenv("LV", "-c", 0);
     execl("/bin/sh", "sh", "-c", command, (char *) NULL);
     _exit(127);
 }
 
+/* Starts the pager, which reads `from`. A signal that comes meanwhile waits until we know whom to wait for. */
+static pid_t start(const char * command, int from) {
+    sigset_t blocked, before;
+    sigemptyset(&blocked);
+    for (int i = 0; i < ENDING; i++) { sigaddset(&blocked, ending[i]); }
+    sigprocmask(SIG_BLOCK, &blocked, &before);
+    const pid_t pid = fork();
+    if (pid == 0) { run(command, from, &before); }
+    if (pid > 0) {
+        pager.pid = pid;
+        for (int i = 0; i < ENDING; i++) { signal(ending[i], end); }
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return pid;
+}
+
 void pager_open(void) {
     int ends[2];
     const char * command = pager.pid || !isatty(STDOUT_FILENO) ? NULL : program();
     if (!command || pipe2(ends, O_CLOEXEC) != 0) { return; }
-    const unsigned width = terminal_width(stdout);
-    const int terminal = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
     fflush(stdout);
-    const pid_t pid = terminal >= 0 ? fork() : -1;
-    if (pid == 0) { run(command, ends[0]); }
-    close(ends[0]);
-    if (pid > 0 && dup2(ends[1], STDOUT_FILENO) >= 0) {
-        pager.pid = pid;
-        pager.terminal = terminal;
-        pager.width = width;
-        for (int i = 0; i < ENDING; i++) { signal(ending[i], end); }
-    } else if (terminal >= 0) {
-        close(terminal);
+    pager.width = terminal_width(stdout);
+    pager.terminal = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    const bool turned = pager.terminal >= 0 && dup2(ends[1], STDOUT_FILENO) >= 0;
+    close(ends[1]); /* now standard output alone holds it, so the pager sees its end */
+    if (!turned || start(command, ends[0]) < 0) {
+        if (turned) { dup2(pager.terminal, STDOUT_FILENO); }
+        if (pager.terminal >= 0) { close(pager.terminal); }
     }
-    close(ends[1]);
+    close(ends[0]);
 }
 
 int pager_close(void) {

@@ -30,14 +30,14 @@ static const struct key {
     taker take;
 } keys[FILTER_KEYS] = {
     [FILTER_TOKENS] = { "tokens", "RANGE", number_read, RANGE, NULL },
-    [FILTER_PHASES] = { "phases", "NAME", NULL, NULL, take_phase },
+    [FILTER_PHASES] = { "phases", "warmup|prompt|generate|verify|mixed|other|unknown", NULL, NULL, take_phase },
     [FILTER_EVALUATIONS] = { "evaluations", "RANGE", number_read, RANGE, NULL },
     [FILTER_CONTEXTS] = { "contexts", "RANGE", number_read, RANGE, NULL },
     [FILTER_MODEL] = { "model", "MODEL", NULL, NULL, take_model },
     [FILTER_LAYERS] = { "layers", "RANGE", number_read, RANGE, NULL },
     [FILTER_TENSORS] = { "tensors", "GLOB", NULL, NULL, take_tensor },
     [FILTER_COMPONENTS] = { "components", "NAME", NULL, NULL, take_component },
-    [FILTER_KINDS] = { "kinds", "KIND", NULL, NULL, take_kind },
+    [FILTER_KINDS] = { "kinds", "weights|kv|activations|inputs", NULL, NULL, take_kind },
     [FILTER_OPS] = { "ops", "NAME", NULL, NULL, take_op },
     [FILTER_EXPERTS] = { "experts", "RANGE", number_read, RANGE, NULL },
     [FILTER_HEADS] = { "heads", "RANGE", number_read, RANGE " (or all)", NULL },

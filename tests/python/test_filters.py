@@ -230,6 +230,9 @@ def test_a_dataset_of_what_passes(toy: Path, tmp_path: Path) -> None:
         "nothing was written: no access record matches"
         in command("parquet", toy, "-o", tmp_path / "none", "--layers", "77", status=1).stderr
     )
+    assert command("sql", "--heads", "SELECT count(*) FROM accesses", toy).stdout.split()[1] == str(
+        len(tat.TraceAnalyzer(toy).frame(heads=True))
+    )
     assert "is a dataset: use WHERE" in command("sql", "--layers", "1", "SELECT 1", out, status=2).stderr
     assert "--at 4K: must be a byte" in command("sql", "--at", "4K", "SELECT 1", toy, status=2).stderr.replace("'", "")
 
