@@ -212,6 +212,16 @@ def contingency(table):
     }  # fmt: skip
 
 
+def compare_rows(table):
+    """With experts that are expected fewer than five times in some row in one column, unless that leaves too little."""
+    total, columns = sum(map(sum, table)), list(zip(*table))
+    least = min((sum(row) / total for row in table if sum(row)), default=1)
+    often = [c for c in columns if least * sum(c) >= 5]
+    rest = [sum(c) for c in zip(*(c for c in columns if least * sum(c) < 5))] or [0] * len(table)
+    pooled = contingency(list(zip(*often, rest)))
+    return pooled if pooled and pooled["answer"] != "too few choices" else contingency(table)
+
+
 def corrected_v(chi, total, rows, columns):
     """W. Bergsma, A bias-correction for Cramer's V and Tschuprow's T, 2013."""
     if total < 2:
@@ -249,7 +259,7 @@ def never_rows(use):
 
 def phase_row(number, layer):
     table = [counts_of(layer, PROMPT), counts_of(layer, GENERATE)]
-    test = contingency(table)
+    test = compare_rows(table)
     return test and {"layer": number, "prompt": sum(table[0]), "generate": sum(table[1]), **test}
 
 
@@ -279,7 +289,7 @@ def kind_tables(layers, kinds, routed):
         rows = [[table[kind][e] for e in range(layer.experts)] for kind in KINDS]
         compared = [row for row in rows if sum(row) >= 5 * layer.experts]  # kinds that are not too rare
         compared = compared if contingency(compared) else rows
-        test = contingency(compared)
+        test = compare_rows(compared)
         if test:
             tests.append({"layer": number, "selections": sum(map(sum, compared)), **test})
         counts += [{"layer": number, "kind": kind, "counts": row} for kind, row in zip(KINDS, rows) if sum(row)]

@@ -58,7 +58,7 @@ static enum verdict verdict_of(const struct contingency * t) {
 struct sums {
     uint32_t *layers[VERDICTS], n[VERDICTS], n_layers;
     uint64_t least, most;           /* choices of a layer */
-    uint64_t needed;                /* times as many choices, where there are too few */
+    uint64_t needed, most_needed;   /* times as many choices, where there are too few */
     double v, by_chance, corrected; /* sums */
     double strongest;               /* corrected, of layers with enough choices */
     uint32_t strongest_layer;
@@ -86,7 +86,10 @@ static void put(struct result * r, json_t * row, uint32_t number, const struct c
     sums->layers[verdict][sums->n[verdict]++] = number;
     if (sums->n_layers++ == 0 || t->count < sums->least) { sums->least = t->count; }
     if (t->count > sums->most) { sums->most = t->count; }
-    if (verdict == TOO_FEW && t->times_needed > sums->needed) { sums->needed = t->times_needed; }
+    if (verdict == TOO_FEW && t->times_needed > sums->most_needed) { sums->most_needed = t->times_needed; }
+    if (verdict == TOO_FEW && t->times_needed && (!sums->needed || t->times_needed < sums->needed)) {
+        sums->needed = t->times_needed;
+    }
     if (verdict != TOO_FEW && t->v_corrected > sums->strongest) {
         sums->strongest = t->v_corrected;
         sums->strongest_layer = number;
@@ -145,8 +148,11 @@ static void say(struct result * r, const struct sums * s, const char * question,
     snprintf(counts, sizeof counts, s->least == s->most ? "%s" : "%s to %s", least, most);
     used += (size_t) snprintf(text + used, sizeof text - used, ". A layer has %s choices%s", counts, sample);
     if (s->n[TOO_FEW] && s->needed) {
-        used += (size_t) snprintf(text + used, sizeof text - used, "; it would take about %s times as many to tell",
-                                  format_count(least, s->needed));
+        format_count(least, s->needed);
+        format_count(most, s->most_needed);
+        used +=
+            (size_t) snprintf(text + used, sizeof text - used, "; the unknown ones need about %s%s%s times as many",
+                              least, s->needed < s->most_needed ? " to " : "", s->needed < s->most_needed ? most : "");
     }
     if (s->strongest >= 0) {
         snprintf(text + used, sizeof text - used,
@@ -157,13 +163,47 @@ static void say(struct result * r, const struct sums * s, const char * question,
     result_answer(r, question, "%s.", text);
 }
 
-/* ---- phases ---- */
+/* ---- tables ---- */
 
 static uint64_t sum_of(const uint64_t * counts, uint32_t n) {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < n; i++) { sum += counts[i]; }
     return sum;
 }
+
+/* The smallest share that a row has of all choices, of rows that hold any. */
+static double least_share(const uint64_t * counts, uint32_t rows, uint32_t n) {
+    const uint64_t all = sum_of(counts, rows * n);
+    double least = 1;
+    for (uint32_t r = 0; r < rows; r++) {
+        const double share = ratio(sum_of(counts + (size_t) r * n, n), all);
+        if (share > 0 && share < least) { least = share; }
+    }
+    return least;
+}
+
+/* The table with experts that are chosen too rarely in one column, as usual for such tests; as it is where nothing is
+ * left to compare then. `counts`: [row][expert]. */
+static struct contingency compare_rows(struct experts * x, const uint64_t * counts, uint32_t rows, uint32_t n) {
+    uint64_t * pooled = calloc((size_t) rows * (n + 1) + 1, sizeof *pooled);
+    const double least = least_share(counts, rows, n);
+    uint32_t columns = 0;
+    x->failed |= !pooled;
+    if (!pooled) { return (struct contingency){ 0 }; }
+    for (uint32_t e = 0; e < n; e++) {
+        uint64_t sum = 0;
+        for (uint32_t r = 0; r < rows; r++) { sum += counts[(size_t) r * n + e]; }
+        const bool often = least * (double) sum >= CONTINGENCY_FEW;
+        const uint32_t to = often ? columns++ : n;
+        for (uint32_t r = 0; r < rows; r++) { pooled[(size_t) r * (n + 1) + to] += counts[(size_t) r * n + e]; }
+    }
+    struct contingency t = contingency_of(pooled, rows, n + 1);
+    if (t.freedom == 0 || !contingency_is_enough(&t)) { t = contingency_of(counts, rows, n); }
+    free(pooled);
+    return t;
+}
+
+/* ---- phases ---- */
 
 static void add_phases(struct experts * x, struct result * r, uint32_t number, struct sums * sums) {
     const struct expert_layer * l = &x->layer[number];
@@ -174,7 +214,7 @@ static void add_phases(struct experts * x, struct result * r, uint32_t number, s
         counts[i] = l->use[i].chosen[EXPERTS_PROMPT];
         counts[n + i] = l->use[i].chosen[EXPERTS_GENERATE];
     }
-    const struct contingency t = counts ? contingency_of(counts, 2, n) : (struct contingency){ 0 };
+    const struct contingency t = counts ? compare_rows(x, counts, 2, n) : (struct contingency){ 0 };
     if (t.freedom) {
         json_t * row = result_row(r);
         result_put_layer(r, row, "layer", number);
@@ -291,7 +331,7 @@ static struct contingency table_of_kinds(struct experts * x, const struct expert
             memset(counts + k * n, 0, n * sizeof *counts);
         }
     }
-    t = contingency_of(counts, TOKEN_KINDS, (uint32_t) n);
+    t = compare_rows(x, counts, TOKEN_KINDS, (uint32_t) n);
     if (t.freedom == 0) { t = contingency_of(l->kinds, TOKEN_KINDS, (uint32_t) n); }
     free(counts);
     return t;
@@ -352,7 +392,9 @@ void experts_show_special(struct experts * x, struct result * r) {
             "Cramer's V is the strength of a difference, from 0 to 1. If random: about what V would be if every choice "
             "were random. Corrected: V without the part that chance explains (Bergsma, 2013); below 0.1 counts as no "
             "difference, from 0.3 on as a clear one, from 0.5 on as a strong one (Cohen). Too few choices: more than a "
-            "fifth of the table's cells expect fewer than %d (Cochran). No probability is given, because choices are "
+            "fifth of the table's cells expect fewer than %d (Cochran), even if experts that are chosen rarely are "
+            "taken as one. "
+            "No probability is given, because choices are "
             "not independent: tokens follow each other, and the experts of one token differ.",
             CONTINGENCY_FEW);
     }
