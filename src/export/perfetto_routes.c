@@ -16,11 +16,12 @@ static bool find_routers(struct routes * r, const struct tat_template * t) {
     tat_trace_tensors(r->trace, &n_tensors);
     r->routers.count = 0;
     r->t = NULL;
-    uint32_t * routers = list_extend(&r->routers, sizeof *routers, t->n_nodes);
+    uint32_t * routers = list_extend(&r->routers, sizeof *routers, t->n_nodes + (size_t) 1); /* never empty */
     if (r->writers.count == 0) {
-        uint32_t * writers = list_extend(&r->writers, sizeof *writers, n_tensors);
+        const size_t places = n_tensors + (size_t) 1;
+        uint32_t * writers = list_extend(&r->writers, sizeof *writers, places);
         if (!writers) { return false; }
-        memset(writers, 0, n_tensors * sizeof *writers);
+        memset(writers, 0, places * sizeof *writers);
     }
     if (!routers) { return false; }
     const struct tat_entry * nodes = t->entries + t->n_leaves;
@@ -46,13 +47,13 @@ static int by_router(const void * a, const void * b) {
 static bool add_choices(uint32_t capture, const int64_t * values, size_t count, void * user) {
     struct routes * r = user;
     const struct tat_capture * c = &r->t->captures[capture];
-    if (c->kind != TAT_CAPTURE_EXPERTS || c->node >= r->t->n_nodes) { return true; }
+    if (c->kind != TAT_CAPTURE_EXPERTS || c->node >= r->t->n_nodes || count == 0) { return true; }
     const uint32_t router = LIST(uint32_t, r->routers)[c->node];
     const uint64_t experts = expert_stack_of(r->t, &r->t->entries[r->t->n_leaves + c->node]).experts;
     const uint32_t from = r->choices.count;
     struct choice * added = router == ROUTES_NONE ? NULL : list_extend(&r->choices, sizeof *added, count);
     if (!added) {
-        r->failed |= router != ROUTES_NONE && count > 0;
+        r->failed |= router != ROUTES_NONE;
         return !r->failed;
     }
     uint32_t n = from;
@@ -116,7 +117,7 @@ struct choice * routes_of(const struct routes * r, uint32_t router, size_t * cou
 }
 
 struct choice * routes_find(const struct routes * r, uint32_t node, uint16_t expert) {
-    if (r->choices.count == 0 || node >= r->routers.count) { return NULL; }
+    if (r->choices.count == 0 || node >= r->t->n_nodes) { return NULL; }
     size_t count;
     struct choice * of = routes_of(r, LIST(uint32_t, r->routers)[node], &count);
     for (size_t low = 0, high = count; low < high;) {

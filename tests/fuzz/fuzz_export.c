@@ -156,6 +156,7 @@ int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size) {
     export(trace, &access_tsv, true, out);
     export(trace, &access_jsonl, false, out);
     export(trace, &access_bin, true, out);
+    export(trace, &access_perfetto, false, out);
     show(trace, out);
     if (is_short(trace)) { plan(trace, out); }
     fclose(out);
