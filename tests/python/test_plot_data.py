@@ -490,3 +490,11 @@ def test_scores_are_those_of_the_section(path: Path) -> None:
     table = tat.TraceAnalyzer(path).section("order").tables["prediction"]
     expected = table[["tensor_share", "slice_share", "slice_bytes_share"]].to_numpy(float).T
     np.testing.assert_allclose(bars_drawn(figure, 0, bars), expected, rtol=1e-9)
+
+
+# -------------------------------------------------------------------------------------------------------------- titles
+
+
+def test_no_plot_has_the_title_of_another(real: Path) -> None:
+    titles = [make(source_of(real)).title for make in MAKE.values()]
+    assert len(set(titles)) == len(titles)

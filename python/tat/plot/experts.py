@@ -71,7 +71,7 @@ def moe_expert_heatmap(source: Source) -> Chart:
     most = int(counts.argmax())
     of_all = f"the least even of {len(evenness)} layers, " if len(evenness) > 1 else ""
     never = int((counts == 0).sum())
-    none = f"; {never} of {n_experts} experts were never chosen" if never else ""
+    none = f"; {never} of {n_experts} experts {'was' if never == 1 else 'were'} never chosen" if never else ""
     return Chart(
         title=f"In layer {least}, {of_all}{say(counts[most] / len(tokens), 'share')} of {len(tokens):,} tokens chose "
         f"expert {most}{none}.",

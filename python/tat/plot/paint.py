@@ -165,7 +165,11 @@ _Scaled = tuple[Axes, Heat | Points, ScalarMappable]
 def _add_scale(figure: Figure, look: Look, drawn: list[_Scaled], below: bool = False) -> None:
     """One scale of colours for all of these: beside them, or below, where other panels are beside."""
     axes, panel, mesh = [one[0] for one in drawn], drawn[0][1], drawn[0][2]
-    place: Any = {"location": "bottom", "pad": 0.02, "aspect": 45} if below else {"pad": 0.01, "aspect": 30}
+    place: Any = (
+        {"location": "bottom", "pad": 0.02, "aspect": 45}
+        if below
+        else {"pad": 0.03 if look.is_narrow else 0.01, "aspect": 30}
+    )
     if isinstance(panel, Points):
         bar = figure.colorbar(mesh, ax=axes, **place)
         some = any(np.isnan(one.pc).any() for _, one, _ in drawn if isinstance(one, Points))

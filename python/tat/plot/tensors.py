@@ -127,8 +127,7 @@ def hot_tensors(source: Source) -> Chart:
     if not answer.values.get("uniform"):
         panels = (_hotness(source, all_of_them), *panels)
         notes = (
-            "Reads in prompt and generation; each expert counts as a weight of its own. A cache that holds the weights "
-            "up to some place on the upper axis holds the hottest."
+            "Prompt and generation; the tokens of a prompt share each read. Each expert counts as a weight of its own."
         )
     return Chart(title=answer.headline, subtitle=notes, panels=panels, view="all weights", views=views, row_height=4.4)
 
