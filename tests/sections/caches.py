@@ -43,7 +43,7 @@ class Cache:
         self.used -= self.bytes_of[item]
 
     def size(self, items):
-        return sum(self.bytes_of[item] for item in items)
+        return sum(map(self.bytes_of.__getitem__, items))
 
 
 class Mru(Cache):

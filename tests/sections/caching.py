@@ -205,15 +205,20 @@ class String:
 
 
 def curves(string, at, shown):
-    """Every size, but where `shown` has the rows of the section: every fourth. The others are then taken for right."""
+    """Every size, but where `shown` has the rows of the section: some. The others are then taken for right."""
     rows = []
     for part in range(1, PARTS + 1):
         size = string.all * part // PARTS
-        if shown and part % 4 and part > 1:
+        if is_taken(string, part, shown):
             rows.append({"cache_bytes": size} | {name: shown[part - 1][name] for name in NAMES})
         else:
             rows.append({"cache_bytes": size} | {name: 1 - at(name, size)[0] for name in NAMES})
     return rows
+
+
+def is_taken(string, part, shown):
+    """Every fourth size is counted again, of long strings every eighth."""
+    return shown and part > 1 and part % (8 if len(string.items) > 1000 else 4)
 
 
 @cache
@@ -318,25 +323,29 @@ class Beside:
         return str(self.cells * length) if self.cells else f"{length} times" if length > 1 else "as here"
 
 
-def saved_beside(string, left):
+def saved_beside(string, left, shown):
     """(LRU's share, the best online policy's, its name, MIN's) in the largest 32nd of the weights that fits."""
-    sizes = [string.all * part // PARTS for part in range(1, PARTS + 1)]
-    size = max([one for one in sizes if one <= left], default=0)
-    if not size:
+    part = max([part for part in range(PARTS + 1) if string.all * part // PARTS <= left])
+    size = string.all * part // PARTS
+
+    def saved(name):
+        return 1 - shown[part - 1][name] if is_taken(string, part, shown) else string.outcome(name, size)[0]
+
+    if not part:
         lost = string.first + string.repeat + sum(string.rows.values())
         return [1 - ratio(lost, string.counted.read_bytes)] * 2 + [None, 1 - ratio(lost, string.counted.read_bytes)]
     online = ["lru", *(name for name in NAMES if name in ONLINE)]
-    best = max(online, key=lambda name: string.outcome(name, size)[0])
-    return [string.outcome("lru", size)[0], string.outcome(best, size)[0], best, string.outcome("min", size)[0]]
+    best = max(online, key=saved)
+    return [saved("lru"), saved(best), best, saved("min")]
 
 
-def beside_state(facts, string, memories):
+def beside_state(facts, string, memories, shown):
     beside, rows = Beside(facts), []
     for memory in memories:
         for length in [1, 4, 16, 64] if beside.growing else [1]:
             state = beside.bytes(length)
             left = max(memory - state, 0)
-            lru, best, policy, least = saved_beside(string, left)
+            lru, best, policy, least = saved_beside(string, left, shown)
             rows.append({"memory_bytes": memory, "context": beside.name(length), "state_bytes": state, "left_bytes": left,
                          "lru": lru, "best": best, "min": least} | ({"policy": policy} if policy else {}))  # fmt: skip
             if not left:
@@ -344,10 +353,10 @@ def beside_state(facts, string, memories):
     return rows
 
 
-def beside_words(facts, string, memory):
+def beside_words(facts, string, memory, shown):
     beside = Beside(facts)
     left = max(memory - beside.bytes(1), 0)
-    _, best, policy, _ = saved_beside(string, left)
+    _, best, policy, _ = saved_beside(string, left, shown)
     most = max(string.outcome(name, memory)[0] for name in ONLINE)
     words = [in_bytes(beside.bytes(1)), in_bytes(memory), in_bytes(left), TITLES[policy or "lru"], in_percent(best), in_percent(most)]
     return words + ([beside.name(64), in_bytes(beside.bytes(64))] if beside.growing else [])
@@ -512,8 +521,8 @@ def expected(facts, memory=0, disk=0, unit="slice", shown=(), ahead=0):
         headline = ["No weight is read twice"]
     answers, notes = [verdict_answer, headline], []
     if state:
-        tables["beside_state"] = beside_state(facts, string, asked.values())
-        answers.append(beside_words(facts, string, told))
+        tables["beside_state"] = beside_state(facts, string, asked.values(), shown)
+        answers.append(beside_words(facts, string, told, shown))
         notes.append("32nd")
     lines = [verdict_line, [unit_words(unit), in_bytes(string.first)], *([[in_bytes(state), "beside the weights"]] if state else []), knees["lru"][1], knees["min"][1]]
     if disk:

@@ -69,7 +69,7 @@ class S3Fifo:
         self.small, self.main, self.ghost, self.uses, self.used = [], [], [], {}, 0
 
     def size(self, queue):
-        return sum(self.bytes_of[item] for item in queue)
+        return sum(map(self.bytes_of.__getitem__, queue))
 
     def access(self, item):
         if item in self.uses:
