@@ -149,7 +149,7 @@ void caching_beside(const struct caching * s, struct result * r) {
     result_put_count(r, result_values(r), "state_bytes", bytes);
     if (!bytes) { return; }
     result_line(r, "state",
-                "%s of KV cache and recurrent state stay in memory beside the weights: --memory is what is left",
+                "%s of KV cache and recurrent state stay in memory beside the weights; --memory is without them",
                 format_bytes(size, bytes));
     add_table(s, &b, r);
     say(s, &b, caching_told(s, text), r);

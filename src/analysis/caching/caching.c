@@ -114,14 +114,15 @@ static void say_verdict(const struct caching * s, struct result * r) {
         result_line(r, "verdict", "memory limits this run where less than %s is left for weights", t);
     } else {
         result_line(r, "verdict", "%s by memory: the %s of weights that it reads %sfit in the %s %s",
-                    fits ? "not limited" : "limited", t, fits ? "" : "again and again do not ", m,
+                    fits ? "not limited" : "limited", t, fits ? "" : "do not ", m,
                     given ? "given" : "of the machine it ran on");
     }
     result_answer(r, "Is this run limited by memory?",
                   !again        ? "No: no weight is read twice."
                   : memory == 0 ? "Where less than %s is left for weights."
-                  : fits        ? "No: the %s of weights that it reads fit in %s."
-                                : "Yes: the %s of weights that it reads again and again do not fit in %s.",
+                  : fits
+                      ? "No: the %s of weights that it reads fit in %s."
+                      : "Yes: the %s of weights that it reads do not fit in %s, and it reads weights more than once.",
                   t, m);
     result_put_count(r, result_values(r), "memory_bytes", memory);
     result_put(r, result_values(r), "limited", !again || memory ? json_boolean(again && !fits) : json_null());
@@ -141,7 +142,8 @@ static const char * unit_title(const struct caching * s, char text[static 2 * UN
 static void say_unit(const struct caching * s, struct result * r) {
     char title[2 * UNITS_SIZE], size[UNITS_SIZE];
     const char * unit = unit_title(s, title);
-    result_line(r, "unit", "caches keep %s; %s of these were read", unit, format_bytes(size, sum(s->string.first)));
+    result_line(r, "unit", "caches keep or drop %s; %s of these were read", unit,
+                format_bytes(size, sum(s->string.first)));
     result_put_text(r, result_values(r), "unit", unit);
 }
 

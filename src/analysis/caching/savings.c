@@ -122,11 +122,11 @@ void caching_by_size(const struct caching * s, struct result * r, const struct b
 
 void caching_savings(const struct caching * s, struct result * r) {
     static const struct by_size all = {
-        "savings", "Share of the bytes read that a cache saves, by its size: a part of the weights", UNIT_SHARE,
+        "savings", "Share of the bytes read that a cache saves, if it holds so much of the weights", UNIT_SHARE,
         SHOW_ALWAYS, saved
     };
     static const struct by_size generated = {
-        "generation", "Likewise of what generated tokens read, after the prompt has filled the cache", UNIT_SHARE,
+        "generation", "The same for what generated tokens read, after the prompt has filled the cache", UNIT_SHARE,
         SHOW_ASKED, saved_generated
     };
     caching_by_size(s, r, &all);
