@@ -199,9 +199,10 @@ def _lines(lines: Lines) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str
 def _points(points: Points) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
     scale = scale_of(points.y.unit, points.end)
     known = np.isfinite(points.pc)
+    text = points.value.label if known.all() else f"{points.value.label} (black: none)"
     scaled = {
         "colorscale": _scale_colours(KEY),
-        "colorbar": {"title": {"text": points.value.label, "side": "right"}, "thickness": 14},
+        "colorbar": {"title": {"text": text, "side": "right"}, "thickness": 14},
     }
     traces, unit = [], scale.name
     for name, chosen, more in (
