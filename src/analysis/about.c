@@ -62,9 +62,9 @@ void about_say(const struct subject * s, struct result * r, const struct analysi
     }
     const size_t used = strlen(about);
     if (is_run && (scope->layer_end || scope->token_end)) {
-        snprintf(about + used, TITLE - used, "all of it, for %s", analysis->all_layers);
+        snprintf(about + used, TITLE - used, "all of it, because %s", analysis->all_layers);
     } else if (scope->layer_end && !s->some_layers) {
-        snprintf(about + used, TITLE - used, "%sall layers, for %s", used ? ", " : "", analysis->all_layers);
+        snprintf(about + used, TITLE - used, "%sall layers, because %s", used ? ", " : "", analysis->all_layers);
     }
     if (*about) { result_title(r, "%s: %s", analysis->title, about); }
 }
