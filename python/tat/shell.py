@@ -68,12 +68,23 @@ class Shell:
         with cli.interruptible(), _History() as history:
             history.complete(self._words())
             print('Statements end with ";"; ".help" tells more.')
-            while (text := self._read()) is not None:
-                history.add(text)
-                if text.split()[0] in (".quit", ".exit"):
-                    return
-                self._answer(text)
-            print()
+            while self._turn(history):
+                pass
+
+    def _turn(self, history: _History) -> bool:
+        """Ask and answer once; False at the end. Ctrl-C may come anywhere in it."""
+        try:
+            text = self._read()
+            if text is None:
+                print()
+                return False
+            history.add(text)
+            if text.split()[0] in (".quit", ".exit"):
+                return False
+            self._answer(text)
+        except KeyboardInterrupt:
+            print("\ninterrupted", file=sys.stderr)
+        return True
 
     def _read(self) -> str | None:
         """A command or whole statements; None at the end. Ctrl-C drops what was typed so far."""
@@ -104,10 +115,10 @@ class Shell:
                 run_all(self._database, text, self._put)
         except TatError as error:
             print(error, file=sys.stderr)
-        except (KeyboardInterrupt, RuntimeError) as error:  # DuckDB makes a RuntimeError of an interrupt
-            if isinstance(error, RuntimeError) and "interrupt" not in str(error).lower():
+        except RuntimeError as error:  # DuckDB makes one of KeyboardInterrupt
+            if "interrupt" not in str(error).lower():
                 raise
-            print("\ninterrupted", file=sys.stderr)
+            raise KeyboardInterrupt from error
 
     def _command(self, name: str, *arguments: str) -> None:
         if name in self._commands:
