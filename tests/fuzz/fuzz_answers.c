@@ -30,6 +30,10 @@ static void ask(const struct tat_trace * trace) {
         if (!answer && !*error.message) { abort(); }
         free(answer);
     }
+    const struct tat_analysis_options blocks = { .memory_bytes = 1 << 16, .cache_unit = 512, .read_ahead = 8 };
+    char * answer = tat_analyze(trace, (const char * const[]){ "caching" }, 1, &blocks, &error);
+    if (!answer && !*error.message) { abort(); }
+    free(answer);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size) {
