@@ -17,12 +17,11 @@ from typing import Any
 import pandas as pd
 import pytest
 import tat
+from google.protobuf import unknown_fields
+from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as pb
 
 from conftest import run
 from perfetto_trace import BEGIN, Reader, Slice
-
-unknown_fields = pytest.importorskip("google.protobuf.unknown_fields")
-pb = pytest.importorskip("perfetto.protos.perfetto.trace.perfetto_trace_pb2")
 
 CHOOSERS = {"ARGSORT", "TOP_K"}
 
