@@ -281,17 +281,16 @@ static void say(const struct lead_times * l, struct result * r, const char * cac
         r, "How far ahead must reads begin?",
         "With %s, the best online policy (%s) reads %s again for each token, which takes the disk %s. A token "
         "waits %s for reads that begin when they are needed, %s where they begin one layer ahead, %s where they begin "
-        "as early "
-        "as possible%s.",
+        "as early as possible%s.",
         cache, policy, format_mean_bytes(bytes, per_token(l, sum)),
         format_duration(read, (uint64_t) per_token(l, sum * l->ns_a_byte)), w[0], w[1], w[2], more);
     result_note(r,
                 "Lead times are simulated, on %" PRIu32
-                " generated graphs: operations take as long as in this run, and "
-                "the disk reads at the given rate, without a seek, always what is needed next. A read begins at the "
-                "earliest when its weight was last used%s. What is read ahead takes room beside the cache: at most so "
-                "much as \"most ahead\" says.",
-                l->n_graphs,
+                " generated graphs, for what the best online policy (%s) reads again with %s. Operations take as long "
+                "as in this run, and the disk reads at the given rate, without a seek, always what is needed next. A "
+                "read begins at the earliest when its weight was last used%s. What is read ahead takes room beside the "
+                "cache: at most so much as \"most ahead\" says.",
+                l->n_graphs, policy, cache,
                 l->experts ? ", an expert's when its router is done (\"known\" says how long before its use)" : "");
 }
 
