@@ -277,13 +277,22 @@ _SCALE = 0.11
 """And for a scale between columns."""
 _BELOW = 55
 """From a panel down to a scale below it, in pixels."""
+_SLANTED, _SHORT = 30, 10
+"""More room between rows, in pixels, for names of bars that are longer than so many letters: they slant."""
+
+
+def _gap_pixels(panels: tuple[Panel, ...], columns: int) -> int:
+    above = panels[: (len(panels) - 1) // columns * columns]  # the last row has nothing below
+    bars = [panel for panel in above if isinstance(panel, Bars) and not panel.horizontal]
+    slanted = any(len(name) > _SHORT for panel in bars for name in panel.labels)
+    return _GAP_Y + (_SLANTED if slanted else 0)
 
 
 def _domains(panels: tuple[Panel, ...], columns: int, height: float) -> list[tuple[float, float, float, float]]:
     """Left, right, bottom and top of each panel, as shares of the whole."""
     rows = -(-len(panels) // columns)
     inner = not _are_below(panels, columns) and any((i + 1) % columns for i in _scaled(panels, columns))
-    gap_x, gap_y = _GAP_X + (_SCALE if inner else 0), _GAP_Y / height
+    gap_x, gap_y = _GAP_X + (_SCALE if inner else 0), _gap_pixels(panels, columns) / height
     wide, high = (1 - gap_x * (columns - 1)) / columns, (1 - gap_y * (rows - 1)) / rows
     places = [divmod(i, columns) for i in range(len(panels))]
     out = []
