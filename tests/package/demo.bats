@@ -34,6 +34,7 @@ gcc
 libelf-dev
 libjansson-dev
 libsmartcols-dev
+liburing-dev
 libxxhash-dev
 make
 ninja-build

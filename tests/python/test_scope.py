@@ -101,7 +101,7 @@ def test_the_first_line_says_what_it_is_about(trace: tat.TraceAnalyzer) -> None:
             assert first == f"{title}: layers 1 to 2, tokens 6 to 8"
         else:
             about = "all of it" if name == "run" else "tokens 6 to 8, all layers"
-            assert first.startswith(f"{title}: {about}, for {ALL_LAYERS[name]}")
+            assert first.startswith(f"{title}: {about}, because {ALL_LAYERS[name]}")
     answer = trace.section("layers", layers=1)
     assert answer.title == f"{trace.sections['layers']}: layer 1"
     assert answer.headline == "Layer 1 alone: there is no other layer to compare it with."
