@@ -149,4 +149,4 @@ def lead(counted, cache, capacity, disk, compute, name):
     size = sum(read.missed for read in reads if read.graph) / tokens
     words = [cache, TITLES[name], in_mean_bytes(size), in_time(size * (1e9 / disk)),
              *(in_time(rows[i]["stall_ns"]) for i in (0, 1, -1))]  # fmt: skip
-    return tables, [words + ([in_time(rows[-1]["foreseen_stall_ns"])] if experts else [])], [str(graphs)]
+    return tables, [words + ([in_time(rows[-1]["foreseen_stall_ns"])] if experts else [])], [str(graphs), TITLES[name], cache]

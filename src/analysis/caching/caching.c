@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "analysis/machine.h"
 #include "analysis/run_metadata.h"
 
 static void drop(struct caching * s) {
@@ -107,8 +108,14 @@ static void say_verdict(const struct caching * s, struct result * r) {
     if (s->subject->some_layers) { return; } /* memory is for all layers */
     format_bytes(t, touched);
     format_bytes(m, memory);
-    const bool fits = memory >= touched;
-    if (!again) {
+    const struct machine machine = machine_of(s->subject);
+    const bool starved = !given && machine.process && machine.disk_bytes / 2 > touched; /* a first reading is one */
+    const bool fits = memory >= touched && !starved;
+    if (starved) {
+        format_bytes(m, machine.disk_bytes);
+        result_line(r, "verdict", "limited by memory: %s were read from disk for the %s of weights that it reads", m,
+                    t);
+    } else if (!again) {
         result_line(r, "verdict", "not limited by memory: no weight is read twice");
     } else if (memory == 0) {
         result_line(r, "verdict", "memory limits this run where less than %s is left for weights", t);
@@ -117,15 +124,18 @@ static void say_verdict(const struct caching * s, struct result * r) {
                     fits ? "not limited" : "limited", t, fits ? "" : "do not ", m,
                     given ? "given" : "of the machine it ran on");
     }
-    result_answer(r, "Is this run limited by memory?",
-                  !again        ? "No: no weight is read twice."
-                  : memory == 0 ? "Where less than %s is left for weights."
-                  : fits
-                      ? "No: the %s of weights that it reads fit in %s."
+    result_answer(
+        r, "Is this run limited by memory?",
+        starved       ? "Yes: the %s of weights that it reads came from disk again and again: %s were read from it. "
+                        "Less memory than that was left for them."
+        : !again      ? "No: no weight is read twice."
+        : memory == 0 ? "Where less than %s is left for weights."
+        : fits        ? "No: the %s of weights that it reads fit in %s."
                       : "Yes: the %s of weights that it reads do not fit in %s, and it reads weights more than once.",
-                  t, m);
+        t, m);
     result_put_count(r, result_values(r), "memory_bytes", memory);
-    result_put(r, result_values(r), "limited", !again || memory ? json_boolean(again && !fits) : json_null());
+    result_put(r, result_values(r), "limited",
+               starved || !again || memory ? json_boolean(starved || (again && !fits)) : json_null());
 }
 
 /* What is kept as one: "64 KiB blocks of the model files". */
@@ -139,11 +149,19 @@ static const char * unit_title(const struct caching * s, char text[static 2 * UN
     return text;
 }
 
+const char * caching_graphs(const struct caching * s, char text[static 64]) {
+    const uint32_t seen = s->string.graphs.count, all = s->references.marks.count;
+    *text = '\0';
+    if (seen < all) { snprintf(text, 64, " in the first %" PRIu32 " of %" PRIu32 " graphs", seen, all); }
+    return text;
+}
+
 static void say_unit(const struct caching * s, struct result * r) {
     char title[2 * UNITS_SIZE], size[UNITS_SIZE];
     const char * unit = unit_title(s, title);
-    result_line(r, "unit", "caches keep or drop %s; %s of these were read", unit,
-                format_bytes(size, sum(s->string.first)));
+    char graphs[64];
+    result_line(r, "unit", "caches keep or drop %s; %s of these were read%s", unit,
+                format_bytes(size, sum(s->string.first)), caching_graphs(s, graphs));
     result_put_text(r, result_values(r), "unit", unit);
 }
 
@@ -171,7 +189,11 @@ static void say_notes(const struct caching * s, struct result * r) {
                     c->sample, format_share(share, s->sampling_error));
     }
     if (c->graphs.count < graphs) {
-        result_note(r, "The policies saw the first %" PRIu32 " of %zu graphs.", c->graphs.count, graphs);
+        result_note(r,
+                    "The policies saw the first %" PRIu32 " of %zu graphs%s: what caches save, read again and wait for "
+                    "is of these.",
+                    c->graphs.count, graphs,
+                    s->subject->options.read_ahead > 1 ? ", as read-ahead is simulated on a shorter string" : "");
     }
     if (s->references.approximate) {
         result_note(r, "Some operands were too scattered to list, or which experts were chosen was not recorded: all "

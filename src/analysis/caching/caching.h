@@ -42,6 +42,9 @@ double caching_outcome_of_none(const struct caching * s); /* what is saved witho
 
 const char * caching_name(const struct caching * s, unsigned strategy);
 const char * caching_title(const struct caching * s, unsigned strategy);
+
+/* " in the first 7 of 60 graphs", where the string of reads ends before the run does; else "". Returns `text`. */
+const char * caching_graphs(const struct caching * s, char text[static 64]);
 unsigned caching_lru(const struct caching * s); /* its number */
 unsigned caching_min(const struct caching * s);
 

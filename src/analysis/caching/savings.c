@@ -87,14 +87,16 @@ unsigned caching_best_saving(const struct caching * s, unsigned size) {
 }
 
 static void say_savings(const struct caching * s, struct result * r) {
-    char cache[2 * UNITS_SIZE], lru[UNITS_SIZE], min[UNITS_SIZE], other[UNITS_SIZE], text[512];
+    char cache[2 * UNITS_SIZE], graphs[64], lru[UNITS_SIZE], min[UNITS_SIZE], other[UNITS_SIZE], text[512];
     const unsigned size = caching_told(s, cache), best = caching_best_saving(s, size);
-    snprintf(text, sizeof text,
-             "With %s, LRU saves %s of the bytes read from them, the best online policy (%s) %s; the optimum, which "
-             "knows the future, %s.",
-             cache, format_share(lru, caching_outcome(s, caching_lru(s), size).saved), caching_title(s, best),
-             format_share(other, caching_outcome(s, best, size).saved),
-             format_share(min, caching_outcome(s, caching_min(s), size).saved));
+    caching_graphs(s, graphs);
+    snprintf(
+        text, sizeof text,
+        "With %s,%s%s LRU saves %s of the bytes read from them, the best online policy (%s) %s; the optimum, which "
+        "knows the future, %s.",
+        cache, graphs, *graphs ? "," : "", format_share(lru, caching_outcome(s, caching_lru(s), size).saved),
+        caching_title(s, best), format_share(other, caching_outcome(s, best, size).saved),
+        format_share(min, caching_outcome(s, caching_min(s), size).saved));
     if (s->reads.all - s->reads.rows == s->reads.touched) {
         snprintf(text, sizeof text, "No weight is read twice: a cache has nothing to save.");
     }
