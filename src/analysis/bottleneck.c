@@ -57,6 +57,7 @@ static int slowest_first(const void * a, const void * b) {
     const struct standing *x = a, *y = b;
     if (x->is_bottleneck != y->is_bottleneck) { return x->is_bottleneck ? -1 : 1; }
     if (x->times != y->times) { return x->times < y->times ? 1 : -1; }
+    if (x->sum_ns != y->sum_ns) { return x->sum_ns < y->sum_ns ? 1 : -1; }
     return x->column < y->column ? -1 : x->column > y->column;
 }
 
@@ -86,6 +87,7 @@ struct standing * standings_of(const struct token_times * t, uint32_t columns, u
             ratios[i] = typical[i] ? (double) time_of(t, i, s[k].column) / (double) typical[i] : 1;
         }
         judge(&s[k], ratios, t->n);
+        s[k].sum_ns = sums[s[k].column];
     }
     if (good) { qsort(s, *n, sizeof *s, slowest_first); }
     free(sums);

@@ -22,6 +22,7 @@ struct standing {
     double times;         /* its time by that of the median column: the median over tokens */
     uint32_t parts, slow; /* votes, and those of them that are for it */
     bool is_bottleneck;
+    uint64_t sum_ns; /* of all tokens: of two that take as many times as long, the one with more stands first */
 };
 
 /* Of the columns below `columns` that took any time: how they stand, bottlenecks before the others, the slowest first.

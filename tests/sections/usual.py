@@ -102,7 +102,7 @@ def standings(times, tokens):
         votes = [median(part) >= FACTOR for part in stretches(ratios)]
         slow, of = sum(votes), median(ratios)
         rows.append((layer, of, slow, len(votes), of >= FACTOR and is_beyond_chance(slow, len(votes))))
-    return sorted(rows, key=lambda row: (not row[4], -row[1], row[0]))
+    return sorted(rows, key=lambda row: (not row[4], -row[1], -sum(used[row[0]]), row[0]))
 
 
 def excess_of(times, tokens):
