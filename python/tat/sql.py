@@ -169,6 +169,8 @@ def main(argv: list[str] | None = None) -> int:
     if options.show and not options.query:
         parser.error("--show needs --query NAME")
     one = bool(options.query or (options.words and _is_statement(options.words[0])))
+    if one and not options.query and shell.split(options.words[0]) == ([], ""):
+        parser.error(f"'{options.words[0]}' is not an SQL statement")
     paths = options.words if options.query or not one else options.words[1:]
     put: Callable[[list[str], Iterator[Row]], None] = _put_table
     if options.json or options.csv:

@@ -31,7 +31,17 @@ unsigned pager_width(void) {
     return pager.width;
 }
 
-/* A command for the shell, or NULL. */
+/* Its first word. What the shell would make of more than a plain one is not known here: then it is taken to be there. */
+static bool is_there(const char * command) {
+    char word[PATH_MAX], path[PATH_MAX];
+    const size_t length = strcspn(command, " \t");
+    if (command[strcspn(command, "\"'\\$`|&;<>(){}*?[]~=")] || length >= sizeof word) { return true; }
+    memcpy(word, command, length);
+    word[length] = '\0';
+    return places_program(word, path) == 0;
+}
+
+/* A command for the shell, or NULL: nobody wants one, or it is not there, and what is printed must not go to nobody. */
 static const char * program(void) {
     static const char usual[] = "less";
     char path[PATH_MAX];
@@ -40,7 +50,7 @@ static const char * program(void) {
     if (!named) { named = getenv("PAGER"); }
     if (!terminal || !*terminal || strcmp(terminal, "dumb") == 0) { return NULL; }
     if (!named) { return places_program(usual, path) == 0 ? usual : NULL; }
-    return *named && strcmp(named, "cat") != 0 ? named : NULL;
+    return *named && strcmp(named, "cat") != 0 && is_there(named) ? named : NULL;
 }
 
 static void wait_for_end(void) {

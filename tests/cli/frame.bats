@@ -172,6 +172,8 @@ on_terminal() {
     export TERM=xterm
     TAT_PAGER="head -c 1 > /dev/null" on_terminal "'$TAT' gguf toy.gguf"
     TAT_PAGER="exec /nonexistent 2> /dev/null" on_terminal "'$TAT' gguf toy.gguf"
+    TAT_PAGER="no-such-pager -x" on_terminal "'$TAT' gguf toy.gguf"
+    grep -q TENSOR terminal
     rc=0
     TAT_PAGER='kill -INT $PPID; sleep 0.3; cat > /dev/null; echo > read_on' on_terminal "'$TAT' gguf toy.gguf" || rc=$?
     [ "$rc" -eq 130 ]

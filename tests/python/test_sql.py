@@ -249,5 +249,7 @@ def test_as_a_subcommand(toy: Path) -> None:
     """Found by `tat` in the build tree."""
     found = run(os.environ["TAT"], "sql", "--csv", "SELECT count(*) AS n FROM accesses", toy)
     assert found.split() == ["n", str(len(tat.TraceAnalyzer(toy).accesses()))]
+    for nothing in ("", ";;", "-- only words"):
+        run(os.environ["TAT"], "sql", nothing, toy, statuses=(2,))
     run(os.environ["TAT"], "parquet", toy, "-o", "data")
     assert {"parquet", "sql"} <= set(re.findall(r"^  (\w+) ", run(os.environ["TAT"], "--help"), re.MULTILINE))
