@@ -134,7 +134,17 @@ static void say_answer(const struct disk_rates * d) {
     }
 }
 
-static int show(const struct disk_rates * d, const json_t * measured, const char * path, bool as_json) {
+/* A disk that does nothing else, and processors that do not, give rates that are alike. */
+static bool differ(const struct disk_rates * d) {
+    size_t n = 0, far = 0;
+    for (size_t i = 0; i < d->n_rates; i++) {
+        n += d->rate[i].per_second > 0;
+        far += d->rate[i].per_second > 0 && d->rate[i].high > 2 * d->rate[i].low;
+    }
+    return 4 * far > n;
+}
+
+static int show(const struct disk_rates * d, const json_t * measured, bool as_json) {
     if (as_json) { return json_dumpf(measured, stdout, JSON_INDENT(2)) != 0 || putchar('\n') == EOF ? -1 : 0; }
     say_answer(d);
     putchar('\n');
@@ -146,9 +156,12 @@ static int show(const struct disk_rates * d, const json_t * measured, const char
     if (!*d->direct) { printf("Past it (O_DIRECT, io_uring), bytes/s by block and requests at once:\n"); }
     if (!*d->direct && print_direct(d) != 0) { return -1; }
     printf("\nBytes that were asked for, by time: medians of %d rounds, all rates in turn. MEDIAN and P99 are of one "
-           "request. What the disk, or the machine below a virtual one, has in a cache of its own reads faster. Kept "
-           "in %s.\n",
-           DISK_ROUNDS, path);
+           "request. What the disk, or the machine below a virtual one, has in a cache of its own reads faster.\n",
+           DISK_ROUNDS);
+    if (differ(d)) {
+        printf("\nOf more than a quarter of the rates, one round was twice as fast as another: other programs ran. "
+               "Measure again when the machine is idle.\n");
+    }
     return 0;
 }
 
@@ -159,18 +172,26 @@ static char * path_of(const struct disk_rates * d) {
     return state_file(name);
 }
 
+/* Where there is no place for it, the figures were shown all the same. */
+static void keep(const struct disk_rates * d, const json_t * measured, bool as_json) {
+    struct tat_error error;
+    char * path = path_of(d);
+    if (state_json_keep(path, measured, &error) != 0) {
+        fprintf(stderr, "tat doctor: warning: not kept: %s\n", error.message);
+    } else if (!as_json) {
+        printf("Kept in %s.\n", path);
+    }
+    free(path);
+}
+
 int doctor_disk(const char * path, bool as_json, struct tat_error * error) {
     struct disk_rates * d = calloc(1, sizeof *d);
     int status = d ? disk_measure(d, path, ROUND_NS, error) : tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
     json_t * measured = status == 0 ? measured_json(d) : NULL;
-    char * kept = measured ? path_of(d) : NULL;
     if (status == 0 && !measured) { status = tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
-    if (status == 0) { status = state_json_keep(kept, measured, error); }
-    if (status == 0 && show(d, measured, kept, as_json) != 0) {
-        status = tat_fail_errno(error, "writing what was measured");
-    }
+    if (status == 0 && show(d, measured, as_json) != 0) { status = tat_fail_errno(error, "writing what was measured"); }
+    if (status == 0) { keep(d, measured, as_json); }
     json_decref(measured);
-    free(kept);
     free(d);
     return status;
 }

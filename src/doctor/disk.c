@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +29,7 @@ struct file {
     int fd, direct_fd;
     const uint8_t * bytes; /* mapped */
     uint8_t * buffers;
+    bool is_ours; /* else the kernel does not tell which of its pages are in memory (mincore(2)) */
     struct disk_places places[DISK_RATES_MAX];
     struct disk_round rounds[DISK_RATES_MAX];
     double per_second[DISK_RATES_MAX][DISK_ROUNDS];
@@ -127,18 +130,36 @@ static int map(struct file * f, uint64_t size) {
     return errno;
 }
 
-static void touch(const uint8_t * byte) {
-    (void) *(const volatile uint8_t *) byte;
+static sigjmp_buf bad_page;
+
+static void leave(int signal) {
+    (void) signal;
+    siglongjmp(bad_page, 1);
+}
+
+/* 0; or EIO where the file has become shorter, or the disk cannot read it: then the page raises SIGBUS. */
+static int touch(const uint8_t * byte) {
+    const struct sigaction ours = { .sa_handler = leave };
+    struct sigaction before;
+    if (sigaction(SIGBUS, &ours, &before) != 0) { return errno; }
+    const int failed = sigsetjmp(bad_page, 1);
+    if (!failed) { (void) *(const volatile uint8_t *) byte; }
+    sigaction(SIGBUS, &before, NULL);
+    return failed ? EIO : 0;
 }
 
 static int read_block(const struct file * f, const struct disk_rate * rate, uint64_t at) {
-    if (rate->how != DISK_READ) {
-        touch(f->bytes + at);
-        return 0;
-    }
+    if (rate->how != DISK_READ) { return touch(f->bytes + at); }
     ssize_t n;
     do { n = pread(f->fd, f->buffers, rate->block, (off_t) at); } while (n < 0 && errno == EINTR);
     return n < 0 ? errno : n == 0 ? EIO : 0;
+}
+
+/* After these, all may be in memory: the kernel reads ahead around a fault. */
+static uint64_t requests_most(const struct disk_rates * r, const struct disk_rate * rate) {
+    const bool ahead = rate->how == DISK_MAPPED && rate->random && r->ahead > rate->block;
+    const uint64_t n = r->bytes / (ahead ? r->ahead : rate->block);
+    return n ? n : 1;
 }
 
 static int round_through(struct file * f, struct disk_rates * r, size_t i, uint64_t ns) {
@@ -148,7 +169,7 @@ static int round_through(struct file * f, struct disk_rates * r, size_t i, uint6
     if (status != 0) { return status; }
     madvise((void *) f->bytes, (size_t) r->bytes, rate->how == DISK_MAPPED_RANDOM ? MADV_RANDOM : MADV_NORMAL);
     posix_fadvise(f->fd, 0, 0, rate->how == DISK_READ && rate->random ? POSIX_FADV_RANDOM : POSIX_FADV_NORMAL);
-    const uint64_t begin = disk_now(), most = r->bytes / rate->block; /* then all may be in memory */
+    const uint64_t begin = disk_now(), most = requests_most(r, rate);
     uint64_t last = begin;
     for (uint64_t n = 0; n < most && last - begin < ns && status == 0; n++) {
         status = read_block(f, rate, disk_place(&f->places[i], rate));
@@ -277,7 +298,12 @@ static int open_file(struct file * f, struct disk_rates * r, struct tat_error * 
         return tat_fail(error, TAT_ERROR_INPUT, "%s is smaller than %d MiB: name a larger file on that disk", f->path,
                         DISK_FILE_LEAST >> 20);
     }
+    if (lseek(f->fd, 0, SEEK_HOLE) < status.st_size) {
+        return tat_fail(error, TAT_ERROR_INPUT, "%s has holes, which no disk reads: name another file on that disk",
+                        f->path);
+    }
     r->bytes = (uint64_t) status.st_size;
+    f->is_ours = status.st_uid == geteuid() || access(f->path, W_OK) == 0;
     find_device(r, status.st_dev);
     name_system(r, f->fd);
     f->direct_fd = open(f->path, O_RDONLY | O_CLOEXEC | O_DIRECT);
@@ -300,7 +326,7 @@ static int prepare(struct file * f, struct disk_rates * r, struct tat_error * er
         say_why(r->through, sizeof r->through, "mapping", status);
         return 0;
     }
-    r->resident = resident_share(f, r->bytes);
+    r->resident = f->is_ours ? resident_share(f, r->bytes) : 0;
     if (r->resident > RESIDENT_MOST) {
         snprintf(r->through, sizeof r->through,
                  "%.0f %% of the file stays in memory: another program uses it, or it is in memory alone",

@@ -32,12 +32,15 @@ static int submit(struct direct * d) {
     return n < 0 ? -n : 0;
 }
 
-/* Waits for the next request to end. 0, or an errno. */
+/* Waits for the next request to end. 0, or an errno; if waiting itself fails, nothing more is waited for. */
 static int take(struct direct * d, struct disk_round * round, unsigned * buffer) {
     struct io_uring_cqe * end = NULL;
     int status;
     do { status = io_uring_wait_cqe(&d->ring, &end); } while (status == -EINTR);
-    if (status != 0) { return -status; }
+    if (status != 0) {
+        d->flying = 0; /* ending the ring ends them */
+        return -status;
+    }
     const int got = end->res;
     *buffer = (unsigned) io_uring_cqe_get_data64(end);
     io_uring_cqe_seen(&d->ring, end);
@@ -56,7 +59,7 @@ static int run(struct direct * d, struct disk_round * round, struct disk_places 
     while (d->flying > 0) {
         const int failed = take(d, round, &buffer);
         status = status ? status : failed;
-        if (status == 0 && disk_now() - begin < ns) {
+        if (status == 0 && failed == 0 && disk_now() - begin < ns) {
             prepare(d, places, buffer);
             status = submit(d);
         }
