@@ -160,6 +160,8 @@ enum tat_io_type {
     TAT_IO_FAULT = 1,   /* a page fault */
     TAT_IO_IGNORED = 2, /* how many minor faults were not recorded, as they were in no file that is mapped as data */
     TAT_IO_LOST = 3,    /* how many events were lost */
+    TAT_IO_PARTIAL = 4, /* faults inside system calls are not recorded */
+    TAT_IO_END = 5,     /* the program ended, and all was written */
 };
 
 enum tat_io_flag {

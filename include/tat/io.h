@@ -5,6 +5,7 @@
 #ifndef TAT_IO_H
 #define TAT_IO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,8 @@ struct tat_io {
     size_t n_faults;
     uint64_t ignored, lost; /* what TAT_IO_IGNORED and TAT_IO_LOST come to */
     uint64_t damaged_bytes; /* that could not be read */
+    bool partial;           /* TAT_IO_PARTIAL */
+    bool ended;             /* false: it is still written, or was cut off, and the last faults are missing */
 };
 
 /* Reads all of a file of I/O events; `path` is the file or the folder of its run. 0; or -1 with *error: there is no

@@ -43,7 +43,11 @@ static const struct argp_option options_table[] = {
       0 },
     { "private", KEY_PRIVATE, NULL, 0, "Leave out token ids, prompts, the host name, the environment and file paths",
       0 },
-    { "max-size", KEY_MAX_SIZE, "SIZE", 0, "Stop recording before the trace is larger than SIZE: 500MB, 2GiB", 0 },
+    { "max-size", KEY_MAX_SIZE, "SIZE", 0,
+      "Stop recording before the trace is larger than SIZE: 500MB, 2GiB. With --io, the file of page faults may take "
+      "as "
+      "much again",
+      0 },
     { "tokens", KEY_TOKENS, "A:B", 0,
       "Record in full only graphs that compute tokens A to B; other graphs are only counted. Token numbers start at 0 "
       "in each context, without warm-up. A or B can be omitted",
@@ -240,6 +244,7 @@ struct recording {
     struct run_watch seen;
     const char * folder;
     bool wants_io;
+    uint64_t max_size; /* 0: none given */
     struct io_recorder * io;
 };
 
@@ -255,7 +260,7 @@ static void starts(pid_t pid, void * state) {
     struct recording * r = state;
     struct tat_error error;
     if (!r->wants_io) { return; }
-    r->io = io_recorder_start(pid, r->folder, &error);
+    r->io = io_recorder_start(pid, r->folder, r->max_size ? r->max_size : UINT64_MAX, &error);
     if (!r->io) { fprintf(stderr, "tat record: warning: no I/O events: %s\n", error.message); }
 }
 
@@ -267,6 +272,7 @@ static void stop_io(struct recording * r) {
     fprintf(stderr, "tat: %s major page faults, in which threads spent %s, and %s minor ones in files; %s lost\n",
             format_count(major, t.major), format_duration(time, t.major_ns), format_count(minor, t.minor),
             format_count(lost, t.lost + t.unwritten));
+    if (t.user_only) { fprintf(stderr, "tat: faults inside system calls were not recorded: that needs root\n"); }
 }
 
 static int record(const struct options * options, const char * program, const char * agent, const char * folder) {
@@ -275,7 +281,8 @@ static int record(const struct options * options, const char * program, const ch
     check_space(folder, options->max_size);
     struct recording recording = { .seen = { .folder = folder, .agent = agent, .program = program },
                                    .folder = folder,
-                                   .wants_io = options->io };
+                                   .wants_io = options->io,
+                                   .max_size = options->max_size };
     struct run_watch * seen = &recording.seen;
     const struct child_watch watch = { look, goes_on, starts, &recording };
     const int reports = agent_reports_open(folder);

@@ -25,6 +25,10 @@ void io_put_count(struct tat_out * out, enum tat_io_type type, uint64_t count) {
     tat_put_varint(out, count);
 }
 
+void io_put_mark(struct tat_out * out, enum tat_io_type type) {
+    tat_put_varint(out, type);
+}
+
 /* ---- reading ---- */
 
 struct reading {
@@ -60,6 +64,8 @@ static bool read_events(struct reading * r, struct tat_in * in) {
             r->io->ignored += tat_get_varint(in);
         } else if (type == TAT_IO_LOST) {
             r->io->lost += tat_get_varint(in);
+        } else if (type == TAT_IO_PARTIAL || type == TAT_IO_END) {
+            *(type == TAT_IO_END ? &r->io->ended : &r->io->partial) = true;
         } else {
             return false;
         }

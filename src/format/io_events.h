@@ -17,5 +17,6 @@ struct io_state {
 
 void io_put_fault(struct tat_out * out, struct io_state * state, const struct tat_io_fault * fault);
 void io_put_count(struct tat_out * out, enum tat_io_type type, uint64_t count);
+void io_put_mark(struct tat_out * out, enum tat_io_type type); /* PARTIAL, END */
 
 #endif

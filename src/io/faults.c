@@ -43,9 +43,22 @@ static struct thread_state * thread_of(struct faults * f, uint32_t tid) {
     return t;
 }
 
+static void forget_thread(struct faults * f, uint32_t tid) {
+    for (size_t i = 0; i < f->n_threads; i++) {
+        if (f->threads[i].tid == tid) { f->threads[i] = f->threads[--f->n_threads]; }
+    }
+}
+
 /* ---- what is mapped ---- */
 
+/* A file that is mapped where another was takes its place. */
 static void map(struct faults * f, const struct perf_event * e) {
+    for (size_t i = f->n_files; i-- > 0;) {
+        struct mapped_file * m = &f->files[i];
+        if (m->pid == e->pid && m->address == e->map.address && m->bytes == e->map.bytes) {
+            memmove(m, m + 1, (size_t) (&f->files[--f->n_files] - m) * sizeof *m);
+        }
+    }
     struct mapped_file * m = grow((void **) &f->files, &f->n_files, &f->files_room, sizeof *m);
     f->no_memory |= !m;
     if (!m) { return; }
@@ -105,9 +118,9 @@ static bool see_end(struct faults * f, const struct perf_event * e, struct fault
                              .in_file = is_in_data(f, e->pid, e->address),
                              .end_ns = e->ns,
                              .address = e->address };
-    if (t && t->begin_ns && t->address == e->address) {
+    if (t && t->begin_ns && t->begin_ns <= e->ns && t->address == e->address) {
         fault->begin_ns = t->begin_ns;
-        fault->preempted_ns = t->preempted_ns;
+        fault->preempted_ns = t->preempted_ns < e->ns - t->begin_ns ? t->preempted_ns : e->ns - t->begin_ns;
     }
     if (t) { t->begin_ns = 0; }
     if (fault->major || fault->in_file) { return true; }
@@ -118,7 +131,9 @@ static bool see_end(struct faults * f, const struct perf_event * e, struct fault
 static void see_stop(struct faults * f, const struct perf_event * e) {
     struct thread_state * t = thread_of(f, e->tid);
     if (!t) { return; }
-    if (e->kind == PERF_GOES_ON && t->preempted_at) { t->preempted_ns += e->ns - t->preempted_at; }
+    if (e->kind == PERF_GOES_ON && t->preempted_at && e->ns > t->preempted_at) {
+        t->preempted_ns += e->ns - t->preempted_at;
+    }
     t->preempted_at = e->kind == PERF_STOPS && e->preempted ? e->ns : 0;
 }
 
@@ -138,6 +153,10 @@ bool faults_see(struct faults * f, const struct perf_event * e, struct fault * f
         case PERF_MAPS: map(f, e); break;
         case PERF_EXECS: forget(f, e->pid); break;
         case PERF_FORKS: inherit(f, e->pid, e->parent); break;
+        case PERF_EXITS:
+            forget_thread(f, e->tid);
+            if (e->tid == e->pid) { forget(f, e->pid); }
+            break;
         case PERF_LOST: see_loss(f, e->count); break;
     }
     return false;

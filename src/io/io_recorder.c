@@ -73,11 +73,18 @@ static void see(const struct perf_event * event, void * user) {
     if (r->out.end - r->out.at < 3 * IO_EVENT_MAX || f.end_ns - r->block_began_ns > BLOCK_NS) { write_block(r); }
 }
 
+static uint64_t now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t) t.tv_sec * 1000000000u + (uint64_t) t.tv_nsec;
+}
+
 static void * record(void * argument) {
     struct io_recorder * r = argument;
     while (!__atomic_load_n(&r->ending, __ATOMIC_RELAXED)) {
         perf_events_wait(r->events, WAIT_MS);
         perf_events_take(r->events, false, see, r);
+        if (r->block_faults && now() - r->block_began_ns > BLOCK_NS) { write_block(r); }
     }
     perf_events_take(r->events, true, see, r);
     return NULL;
@@ -86,16 +93,15 @@ static void * record(void * argument) {
 /* ---- beginning and end ---- */
 
 static void fill_header(struct tat_file_header * h, pid_t pid) {
-    struct timespec real, monotonic;
+    struct timespec real;
     memcpy(h->magic, TAT_MAGIC, sizeof h->magic);
     h->version = TAT_FORMAT_VERSION;
     h->header_bytes = TAT_HEADER_BYTES;
     h->byte_order = TAT_BYTE_ORDER;
     h->file_kind = TAT_FILE_IO_EVENTS;
     clock_gettime(CLOCK_REALTIME, &real);
-    clock_gettime(CLOCK_MONOTONIC, &monotonic);
     h->start_realtime_ns = (uint64_t) real.tv_sec * 1000000000u + (uint64_t) real.tv_nsec;
-    h->start_monotonic_ns = h->start_tick = (uint64_t) monotonic.tv_sec * 1000000000u + (uint64_t) monotonic.tv_nsec;
+    h->start_monotonic_ns = h->start_tick = now();
     h->ticks_per_second = 1000000000u;
     h->clock = TAT_CLOCK_MONOTONIC;
     h->pid = (uint32_t) pid;
@@ -104,13 +110,13 @@ static void fill_header(struct tat_file_header * h, pid_t pid) {
     snprintf(h->producer, sizeof h->producer, "tat %s", TAT_VERSION);
 }
 
-static int open_file(const char * folder, pid_t pid, struct tat_error * error) {
+static int open_file(const char * folder, pid_t pid, uint64_t most, struct tat_error * error) {
     struct tat_file_header header = { 0 };
     char path[PATH_MAX + 16];
     const char * why;
     fill_header(&header, pid);
     snprintf(path, sizeof path, "%s/io_events.bin", folder);
-    return sink_open(&io_sink, path, &header, UINT64_MAX, NULL, &why) ? 0 : tat_fail_errno(error, "%s: %s", path, why);
+    return sink_open(&io_sink, path, &header, most, NULL, &why) ? 0 : tat_fail_errno(error, "%s: %s", path, why);
 }
 
 /* Signals are for the thread that waits for the program. */
@@ -125,7 +131,7 @@ static int start_thread(struct io_recorder * r) {
 
 static void nothing(void) {}
 
-struct io_recorder * io_recorder_start(pid_t pid, const char * folder, struct tat_error * error) {
+struct io_recorder * io_recorder_start(pid_t pid, const char * folder, uint64_t bytes_most, struct tat_error * error) {
     struct io_recorder * r = calloc(1, sizeof *r);
     if (!r) {
         tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
@@ -133,7 +139,9 @@ struct io_recorder * io_recorder_start(pid_t pid, const char * folder, struct ta
     }
     begin_block(r);
     r->events = perf_events_open(pid, error);
-    if (r->events && open_file(folder, pid, error) == 0) {
+    if (r->events && open_file(folder, pid, bytes_most, error) == 0) {
+        r->totals.user_only = perf_events_user_only(r->events);
+        if (r->totals.user_only) { io_put_mark(&r->out, TAT_IO_PARTIAL); }
         const int why = start_thread(r);
         if (why == 0) { return r; }
         tat_fail(error, TAT_ERROR_SYSTEM, "a thread for I/O events: %s", strerror(why));
@@ -149,6 +157,7 @@ void io_recorder_stop(struct io_recorder * r, struct io_totals * totals) {
     if (!r) { return; }
     __atomic_store_n(&r->ending, true, __ATOMIC_RELAXED);
     pthread_join(r->thread, NULL);
+    io_put_mark(&r->out, TAT_IO_END);
     write_block(r);
     sink_close(&io_sink, nothing);
     r->totals.lost = r->faults.lost;

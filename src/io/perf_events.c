@@ -47,6 +47,7 @@ struct perf_events {
     struct ring * rings;
     struct pollfd * polled;
     unsigned n_rings;
+    bool user_only;
     struct perf_event * pending; /* not passed on yet */
     size_t n_pending, room;
     uint64_t n_read;
@@ -157,6 +158,7 @@ struct perf_events * perf_events_open(pid_t pid, struct tat_error * error) {
     }
     for (unsigned i = 0; i < e->n_rings; i++) { e->rings[i] = no_ring; }
     for (int user_only = 0; user_only < 2; user_only++) { /* faults inside system calls need a privilege */
+        e->user_only = user_only;
         if (open_rings(e, pid, user_only)) { return e; }
         const int why = errno;
         close_rings(e);
@@ -166,6 +168,10 @@ struct perf_events * perf_events_open(pid_t pid, struct tat_error * error) {
     refuse(error);
     perf_events_close(e);
     return NULL;
+}
+
+bool perf_events_user_only(const struct perf_events * e) {
+    return e->user_only;
 }
 
 void perf_events_close(struct perf_events * e) {
@@ -244,6 +250,9 @@ static void add_record(struct perf_events * e, const struct ring * ring, const s
             event = (struct perf_event){
                 .kind = PERF_FORKS, .pid = words[0], .tid = words[2], .ns = t->ns, .parent = words[1]
             };
+            break;
+        case PERF_RECORD_EXIT:
+            event = (struct perf_event){ .kind = PERF_EXITS, .pid = words[0], .tid = words[2], .ns = t->ns };
             break;
         case PERF_RECORD_LOST:
             event.kind = PERF_LOST;

@@ -23,6 +23,7 @@ enum perf_kind {
     PERF_MAPS,        /* a file, as data or code */
     PERF_EXECS,       /* the process has nothing mapped any more */
     PERF_FORKS,
+    PERF_EXITS, /* a thread; the process, where it is the first */
     PERF_LOST,
 };
 
@@ -44,6 +45,9 @@ struct perf_event {
 };
 
 struct perf_events;
+
+/* Faults inside system calls are not told of: that needs a privilege. */
+bool perf_events_user_only(const struct perf_events * events);
 
 /* For the process `pid`, which has not called exec yet: from then on, with all threads and processes that it starts.
  * NULL with *error: the system refuses, which the message says how to change. The caller owns it, and uses it in one

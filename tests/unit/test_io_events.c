@@ -109,6 +109,27 @@ static void after_a_loss_times_are_not_known(void ** state) {
     faults_free(&f);
 }
 
+/* Told of late, a thread goes on before it stopped; and what a process had mapped goes with it. */
+static void late_and_gone(void ** state) {
+    (void) state;
+    struct faults f = { 0 };
+    struct fault fault;
+    struct perf_event stops = event(PERF_STOPS, TID, 5000);
+    stops.preempted = true;
+    map(&f, PID, MODEL, 7, false);
+    assert_false(see(&f, event(PERF_FAULT_BEGINS, TID, 1000), MODEL, &fault));
+    assert_false(see(&f, stops, 0, &fault));
+    assert_false(see(&f, event(PERF_GOES_ON, TID, 3000), 0, &fault));
+    assert_true(see(&f, event(PERF_FAULT_MAJOR, TID, 9000), MODEL, &fault));
+    assert_true(fault.in_file && fault.preempted_ns <= 8000);
+    for (int i = 0; i < 1000; i++) { map(&f, PID, MODEL, 7, false); }
+    assert_int_equal(f.n_files, 1);
+    assert_false(see(&f, event(PERF_EXITS, TID, 9500), 0, &fault));
+    assert_false(see(&f, event(PERF_EXITS, PID, 9600), 0, &fault));
+    assert_true(f.n_files == 0 && f.n_threads == 0);
+    faults_free(&f);
+}
+
 /* ---- the file ---- */
 
 static const struct tat_io_fault faults[] = {
@@ -124,6 +145,8 @@ static void put_all(struct payload * p) {
     for (int i = 0; i < N; i++) { io_put_fault(&p->out, &s, &faults[i]); }
     io_put_count(&p->out, TAT_IO_IGNORED, 41);
     io_put_count(&p->out, TAT_IO_LOST, 2);
+    io_put_mark(&p->out, TAT_IO_PARTIAL);
+    io_put_mark(&p->out, TAT_IO_END);
 }
 
 static void begin_io(struct trace_builder * b) {
@@ -157,7 +180,7 @@ static void what_is_written_is_read(void ** state) {
     assert_int_equal(io.n_faults, 2 * N);
     static const int in_order[] = { 1, 1, 0, 0, 2, 2 };
     for (int i = 0; i < 2 * N; i++) { assert_memory_equal(&io.faults[i], &faults[in_order[i]], sizeof faults[0]); }
-    assert_true(io.ignored == 82 && io.lost == 4 && io.damaged_bytes == 0);
+    assert_true(io.ignored == 82 && io.lost == 4 && io.damaged_bytes == 0 && io.partial && io.ended);
     tat_io_free(&io);
     tb_free(&b);
 }
@@ -212,6 +235,7 @@ int main(void) {
         cmocka_unit_test(time_is_of_the_fault),
         cmocka_unit_test(which_minor_faults_count),
         cmocka_unit_test(after_a_loss_times_are_not_known),
+        cmocka_unit_test(late_and_gone),
         cmocka_unit_test(what_is_written_is_read),
         cmocka_unit_test(damage_is_counted),
         cmocka_unit_test(what_it_is_not),

@@ -102,7 +102,7 @@ static bool record(const char * path, const char * threads, const char * out, st
         execl("/proc/self/exe", "test_io_recorder", path, threads, out, (char *) NULL);
         _exit(127);
     }
-    struct io_recorder * recorder = io_recorder_start(child, folder, &error);
+    struct io_recorder * recorder = io_recorder_start(child, folder, UINT64_MAX, &error);
     close(gate[0]);
     close(gate[1]);
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -164,7 +164,7 @@ static void check_threads(unsigned threads) {
     assert_int_equal(fread(touches, sizeof touches, 1, file), 1);
     fclose(file);
     if (tat_io_read(folder, &io, &error) != 0) { fail_msg("%s", error.message); }
-    assert_true(io.lost == 0 && totals.lost == 0 && totals.unwritten == 0);
+    assert_true(io.ended && io.lost == 0 && totals.lost == 0 && totals.unwritten == 0);
     assert_int_equal(io.n_faults, totals.major + totals.minor);
     assert_int_equal(io.header.pid, io.faults[0].pid);
     for (unsigned i = 0; i < threads; i++) {
@@ -190,7 +190,7 @@ static void two_threads(void ** state) {
 static void a_folder_that_cannot_be_written(void ** state) {
     (void) state;
     struct tat_error error = { 0 };
-    assert_null(io_recorder_start(getpid(), "/no/such/folder", &error));
+    assert_null(io_recorder_start(getpid(), "/no/such/folder", UINT64_MAX, &error));
     assert_true(*error.message);
     struct io_totals totals;
     io_recorder_stop(NULL, &totals);

@@ -84,8 +84,8 @@ static bool place_in_tensor(const struct placing * p, struct placed_fault * f) {
     const uint64_t in = f->file_offset - t->file_offset;
     if (t->file != f->file || in >= t->bytes) { return false; }
     f->tensor = number;
-    const uint32_t experts = slices_of(&p->slices, number);
-    if (experts > 1) { f->expert = (uint16_t) (in / (t->bytes / experts)); }
+    const uint64_t experts = slices_of(&p->slices, number), each = experts ? t->bytes / experts : 0;
+    if (experts > 1 && each && in / each < experts) { f->expert = (uint16_t) (in / each); }
     return true;
 }
 
@@ -256,30 +256,41 @@ static void keep_of_tokens(struct placed_faults * faults) {
     faults->count = n;
 }
 
-/* The file beside the trace. NULL: memory. */
-static char * path_beside(const struct subject * s) {
+/* A folder's name without the "_NUMBER" at its end, if it has one. Returns the length. */
+static int without_number(const char * folder, int length) {
+    int at = length;
+    while (at > 0 && folder[at - 1] >= '0' && folder[at - 1] <= '9') { at--; }
+    return at > 0 && at < length && folder[at - 1] == '_' ? at - 1 : length;
+}
+
+/* The file beside the trace, or beside that of the run's first process: further ones have "_PID" or "_PID_N" appended.
+ * NULL: there is none, or no memory. */
+static char * find_file(const struct subject * s) {
     const char * trace = tat_trace_path(s->trace);
     const char * slash = strrchr(trace, '/');
-    char * path;
-    const int length = slash ? (int) (slash - trace + 1) : 0;
-    return asprintf(&path, "%.*sio_events.bin", length, trace) < 0 ? NULL : path;
+    int length = slash ? (int) (slash - trace) : 0;
+    for (int numbers = 0; numbers <= 2; numbers++, length = without_number(trace, length)) {
+        char * path;
+        if (asprintf(&path, "%.*s%sio_events.bin", length, trace, slash ? "/" : "") < 0) { return NULL; }
+        if (access(path, F_OK) == 0) { return path; }
+        free(path);
+    }
+    return NULL;
 }
 
 int faults_place(struct placed_faults * faults, const struct subject * s, struct tat_error * error) {
     struct tat_io io;
-    char * path = path_beside(s);
+    char * path = find_file(s);
     *faults = (struct placed_faults){ 0 };
-    if (!path) { return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
-    if (access(path, F_OK) != 0) {
-        free(path);
-        return 1;
-    }
+    if (!path) { return 1; }
     int status = tat_io_read(path, &io, error);
     free(path);
     if (status != 0) { return -1; }
     faults->ignored = io.ignored;
     faults->lost = io.lost;
     faults->damaged_bytes = io.damaged_bytes;
+    faults->partial = io.partial;
+    faults->ended = io.ended;
     status = place_all(faults, s, &io, error);
     if (s->some_tokens) { keep_of_tokens(faults); }
     tat_io_free(&io);

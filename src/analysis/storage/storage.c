@@ -75,7 +75,8 @@ static void add_places(const struct state * s, struct result * r, const struct s
     result_table(r, "places", "Where the faults were", SHOW_ALWAYS, columns, sizeof columns / sizeof columns[0]);
     for (int i = 0; i < PLACES; i++) {
         if (!sums[i].major && !sums[i].minor) { continue; }
-        result_put_text(r, put_sum(r, &sums[i], all), "place", place_names[i]);
+        const struct sum none = { 0 }; /* of which another process has no share */
+        result_put_text(r, put_sum(r, &sums[i], i == PLACE_OTHER_PROCESS ? &none : all), "place", place_names[i]);
     }
     struct sum model = { 0 };
     for (int i = 0; i <= PLACE_NO_WEIGHT; i++) { model.stall_ns += sums[i].stall_ns; }
@@ -154,6 +155,31 @@ static struct key_sum * sum_slices(const struct state * s, size_t * count) {
     return sums;
 }
 
+/* "blk.3.attn_q.weight (4.2 %), ...", of the first few. */
+static void name_slices(const struct state * s, const struct key_sum * sums, size_t n, const struct sum * all,
+                        char * text, size_t size) {
+    enum { NAMED = 3 };
+    size_t used = 0;
+    char share[UNITS_SIZE], expert[24];
+    for (size_t i = 0; i < n && i < NAMED && used < size; i++) {
+        snprintf(expert, sizeof expert, sums[i].expert == TAT_NO_EXPERT ? "" : ", expert %u", sums[i].expert);
+        used += (size_t) snprintf(text + used, size - used, "%s%.100s%s (%s)", i ? "; " : "",
+                                  s->subject->tensors[sums[i].key].name, expert,
+                                  format_share(share, ratio(sums[i].sum.stall_ns, all->stall_ns)));
+    }
+}
+
+static void answer_who_waited(const struct state * s, struct result * r, const struct key_sum * sums, size_t n,
+                              const struct sum * all) {
+    char names[512] = "", major[UNITS_SIZE], time[UNITS_SIZE];
+    name_slices(s, sums, n, all, names, sizeof names);
+    result_answer(r, "Which weights waited for the disk?",
+                  all->major
+                      ? "Threads spent %s in page faults, of which %s waited for the disk. Most of the time went to %s."
+                      : "None: of %s in page faults, nothing waited for the disk.",
+                  format_duration(time, all->stall_ns), format_count(major, all->major), n ? names : "no weight");
+}
+
 static void add_slices(const struct state * s, struct result * r, const struct sum * all) {
     static const struct result_column columns[] = { { "tensor", "tensor", UNIT_TEXT },
                                                     { "expert", "expert", UNIT_NUMBER },
@@ -163,6 +189,7 @@ static void add_slices(const struct state * s, struct result * r, const struct s
     r->failed |= !sums;
     if (!sums) { return; }
     qsort(sums, n, sizeof *sums, by_stall);
+    answer_who_waited(s, r, sums, n, all);
     result_table(r, "slices", "Weights that were waited for longest", SHOW_ALWAYS, columns,
                  sizeof columns / sizeof columns[0]);
     for (size_t i = 0; i < n && i < SHOWN; i++) {
@@ -266,7 +293,8 @@ static void reconcile(const struct state * s, struct result * r) {
     result_put_count(r, result_values(r), "process_major_faults", m.major_faults);
     result_put_count(r, result_values(r), "recorded_major_faults", recorded);
     result_put_count(r, result_values(r), "disk_bytes", m.disk_bytes);
-    result_line(r, "counted", "%s major faults by the kernel since the first graph; %s recorded",
+    result_line(r, "counted",
+                "%s major faults by the kernel since the first graph, the tracer's own included; %s recorded",
                 format_count(text[0], m.major_faults), format_count(text[1], recorded));
     if (m.disk_bytes) {
         result_line(r, "disk", "%s read for this process since then, with what was read ahead",
@@ -284,13 +312,28 @@ static void add_losses(const struct state * s, struct result * r) {
         result_note(r, "%s of io_events.bin are damaged. Faults are missing.",
                     format_bytes(text, s->faults.damaged_bytes));
     }
+    if (s->faults.partial) { result_note(r, "Faults inside system calls were not recorded: that needs root."); }
+    if (!s->faults.ended) {
+        result_note(r,
+                    "io_events.bin has no end: it is still written, or tat was killed. The last faults are missing.");
+    }
     result_put_count(r, result_values(r), "lost_events", s->faults.lost);
 }
 
 static void say(const struct state * s, struct result * r) {
     struct sum all = { 0 };
     char count[UNITS_SIZE], major[UNITS_SIZE], time[UNITS_SIZE];
-    for (size_t i = 0; i < s->faults.count; i++) { add(&all, &s->faults.at[i]); }
+    size_t others = 0;
+    for (size_t i = 0; i < s->faults.count; i++) {
+        const bool other = s->faults.at[i].place == PLACE_OTHER_PROCESS;
+        others += other;
+        if (!other) { add(&all, &s->faults.at[i]); }
+    }
+    if (others && others == s->faults.count) {
+        result_note(
+            r, "No fault is of this trace's process: it ran in a process namespace of its own, or io_events.bin is "
+               "of another run.");
+    }
     result_put_count(r, result_values(r), "major_faults", all.major);
     result_put_count(r, result_values(r), "minor_faults", all.minor);
     result_put_count(r, result_values(r), "stall_ns", all.stall_ns);

@@ -47,6 +47,7 @@ struct placed_faults {
     struct placed_fault * at; /* by the fault's end */
     size_t count;
     uint64_t ignored, lost, damaged_bytes;
+    bool partial, ended; /* as in struct tat_io */
 };
 
 /* The faults beside the trace. 1: none were recorded; 0; or -1 with *error. Free it in any case. */
