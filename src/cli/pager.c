@@ -31,7 +31,7 @@ unsigned pager_width(void) {
     return pager.width;
 }
 
-/* Its first word. What the shell would make of more than a plain one is not known here: then it is taken to be there. */
+/* Of its first word. Where the shell would do more than look for that, it is taken to be there. */
 static bool is_there(const char * command) {
     char word[PATH_MAX], path[PATH_MAX];
     const size_t length = strcspn(command, " \t");

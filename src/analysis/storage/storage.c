@@ -171,13 +171,14 @@ static void name_slices(const struct state * s, const struct key_sum * sums, siz
 
 static void answer_who_waited(const struct state * s, struct result * r, const struct key_sum * sums, size_t n,
                               const struct sum * all) {
-    char names[512] = "", major[UNITS_SIZE], time[UNITS_SIZE];
+    char names[512] = "", count[UNITS_SIZE], major[UNITS_SIZE], time[UNITS_SIZE];
     name_slices(s, sums, n, all, names, sizeof names);
     result_answer(r, "Which weights waited for the disk?",
-                  all->major
-                      ? "Threads spent %s in page faults, of which %s waited for the disk. Most of the time went to %s."
-                      : "None: of %s in page faults, nothing waited for the disk.",
-                  format_duration(time, all->stall_ns), format_count(major, all->major), n ? names : "no weight");
+                  all->major ? "Threads spent %s in %s page faults, of which %s waited for the disk. Most of the time "
+                               "went to %s."
+                             : "None: of %s in %s page faults, none was spent on waiting for the disk.",
+                  format_duration(time, all->stall_ns), format_count(count, all->major + all->minor),
+                  format_count(major, all->major), n ? names : "no weight");
 }
 
 static void add_slices(const struct state * s, struct result * r, const struct sum * all) {
