@@ -67,10 +67,11 @@ static int print_through(const struct disk_rates * d) {
     return table_print(table, stdout);
 }
 
-static const struct disk_rate * direct_rate(const struct disk_rates * d, bool random, unsigned depth, uint32_t block) {
+static const struct disk_rate * find_rate(const struct disk_rates * d, enum disk_how how, bool random, unsigned depth,
+                                          uint32_t block) {
     for (size_t i = 0; i < d->n_rates; i++) {
         const struct disk_rate * r = &d->rate[i];
-        if (r->how == DISK_DIRECT && r->random == random && r->depth == depth && r->block == block) { return r; }
+        if (r->how == how && r->random == random && r->depth == depth && r->block == block) { return r; }
     }
     return NULL;
 }
@@ -89,20 +90,12 @@ static int print_direct(const struct disk_rates * d) {
         const char * cells[2 + DISK_BLOCKS] = { at_once, random ? "random" : "sequential" };
         snprintf(at_once, sizeof at_once, "%u", depth);
         for (int b = 0; b < DISK_BLOCKS; b++) {
-            const struct disk_rate * r = direct_rate(d, random, depth, disk_blocks[b]);
+            const struct disk_rate * r = find_rate(d, DISK_DIRECT, random, depth, disk_blocks[b]);
             cells[2 + b] = format_speed(rates[b], r ? r->per_second : 0);
         }
         table_row(table, cells);
     }
     return table_print(table, stdout);
-}
-
-static const struct disk_rate * find_rate(const struct disk_rates * d, enum disk_how how, bool random) {
-    for (size_t i = 0; i < d->n_rates; i++) {
-        const struct disk_rate * r = &d->rate[i];
-        if (r->how == how && r->random == random && r->per_second > 0) { return r; }
-    }
-    return NULL;
 }
 
 static const struct disk_rate * fastest(const struct disk_rates * d) {
@@ -115,20 +108,20 @@ static const struct disk_rate * fastest(const struct disk_rates * d) {
 
 /* A page at a time is how a mapped model is read whose experts, or pages that were dropped, are needed again. */
 static void say_answer(const struct disk_rates * d) {
-    const struct disk_rate *best = fastest(d), *fault = find_rate(d, DISK_MAPPED, true),
-                           *alone = find_rate(d, DISK_MAPPED_RANDOM, true);
+    const struct disk_rate *best = fastest(d), *fault = find_rate(d, DISK_MAPPED, true, 1, disk_blocks[0]),
+                           *alone = find_rate(d, DISK_MAPPED_RANDOM, true, 1, disk_blocks[0]);
     char rate[UNITS_SIZE], block[UNITS_SIZE], ahead[UNITS_SIZE], median[UNITS_SIZE];
     if (best) {
         printf("%s: %s/s at best: %s, blocks of %s, %u at once.\n", *d->device ? d->device : "This file system",
                format_speed(rate, best->per_second), hows[best->how], format_bytes(block, best->block), best->depth);
     }
-    if (fault) {
+    if (fault && fault->per_second > 0) {
         printf("A page here and there of a mapped file, as from experts or pages that were dropped: %s/s, %s a fault",
                format_speed(rate, fault->per_second), format_duration(median, (uint64_t) fault->p50_ns));
         if (d->ahead) { printf("; the kernel reads up to %s with each", format_bytes(ahead, d->ahead)); }
         printf(".\n");
     }
-    if (alone) {
+    if (alone && alone->per_second > 0) {
         printf("With MADV_RANDOM it reads the page alone: %s/s, %s a fault.\n", format_speed(rate, alone->per_second),
                format_duration(median, (uint64_t) alone->p50_ns));
     }

@@ -16,9 +16,9 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "doctor/clock.h"
 #include "doctor/disk_round.h"
 
 enum { PAGE = 4096 };
@@ -34,12 +34,6 @@ struct file {
     struct disk_round rounds[DISK_RATES_MAX];
     double per_second[DISK_RATES_MAX][DISK_ROUNDS];
 };
-
-uint64_t disk_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t) t.tv_sec * 1000000000 + (uint64_t) t.tv_nsec;
-}
 
 /* A round function for the network below: the finalizer of splitmix64. */
 static uint64_t mix(uint64_t x) {
@@ -137,19 +131,15 @@ static void leave(int signal) {
     siglongjmp(bad_page, 1);
 }
 
-/* 0; or EIO where the file has become shorter, or the disk cannot read it: then the page raises SIGBUS. */
-static int touch(const uint8_t * byte) {
-    const struct sigaction ours = { .sa_handler = leave };
-    struct sigaction before;
-    if (sigaction(SIGBUS, &ours, &before) != 0) { return errno; }
-    const int failed = sigsetjmp(bad_page, 1);
-    if (!failed) { (void) *(const volatile uint8_t *) byte; }
-    sigaction(SIGBUS, &before, NULL);
-    return failed ? EIO : 0;
+static void touch(const uint8_t * byte) {
+    (void) *(const volatile uint8_t *) byte;
 }
 
 static int read_block(const struct file * f, const struct disk_rate * rate, uint64_t at) {
-    if (rate->how != DISK_READ) { return touch(f->bytes + at); }
+    if (rate->how != DISK_READ) {
+        touch(f->bytes + at);
+        return 0;
+    }
     ssize_t n;
     do { n = pread(f->fd, f->buffers, rate->block, (off_t) at); } while (n < 0 && errno == EINTR);
     return n < 0 ? errno : n == 0 ? EIO : 0;
@@ -162,23 +152,36 @@ static uint64_t requests_most(const struct disk_rates * r, const struct disk_rat
     return n ? n : 1;
 }
 
-static int round_through(struct file * f, struct disk_rates * r, size_t i, uint64_t ns) {
+static int read_blocks(struct file * f, const struct disk_rates * r, size_t i, uint64_t ns) {
     const struct disk_rate * rate = &r->rate[i];
     struct disk_round * round = &f->rounds[i];
-    int status = map(f, r->bytes);
-    if (status != 0) { return status; }
-    madvise((void *) f->bytes, (size_t) r->bytes, rate->how == DISK_MAPPED_RANDOM ? MADV_RANDOM : MADV_NORMAL);
-    posix_fadvise(f->fd, 0, 0, rate->how == DISK_READ && rate->random ? POSIX_FADV_RANDOM : POSIX_FADV_NORMAL);
-    const uint64_t begin = disk_now(), most = requests_most(r, rate);
+    const uint64_t begin = clock_ns(), most = requests_most(r, rate);
     uint64_t last = begin;
+    int status = 0;
     for (uint64_t n = 0; n < most && last - begin < ns && status == 0; n++) {
         status = read_block(f, rate, disk_place(&f->places[i], rate));
-        const uint64_t now = disk_now();
+        const uint64_t now = clock_ns();
         disk_latency(round, now - last);
         round->bytes += rate->block;
         last = now;
     }
     round->ns += last - begin;
+    return status;
+}
+
+/* A page raises SIGBUS where the file has become shorter, or the disk cannot read it. Caught once for a round, as a
+ * touch takes less time than a system call. 0, or an errno. */
+static int round_through(struct file * f, struct disk_rates * r, size_t i, uint64_t ns) {
+    const struct disk_rate * rate = &r->rate[i];
+    const struct sigaction ours = { .sa_handler = leave };
+    struct sigaction before;
+    const int unmapped = map(f, r->bytes);
+    if (unmapped != 0) { return unmapped; }
+    madvise((void *) f->bytes, (size_t) r->bytes, rate->how == DISK_MAPPED_RANDOM ? MADV_RANDOM : MADV_NORMAL);
+    posix_fadvise(f->fd, 0, 0, rate->how == DISK_READ && rate->random ? POSIX_FADV_RANDOM : POSIX_FADV_NORMAL);
+    if (sigaction(SIGBUS, &ours, &before) != 0) { return errno; }
+    const int status = sigsetjmp(bad_page, 1) ? EIO : read_blocks(f, r, i, ns);
+    sigaction(SIGBUS, &before, NULL);
     return status;
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <liburing.h>
 
+#include "doctor/clock.h"
 #include "doctor/disk_round.h"
 
 struct direct {
@@ -21,7 +22,7 @@ static void prepare(struct direct * d, struct disk_places * places, unsigned buf
     const uint32_t block = d->rate->block;
     io_uring_prep_read(request, d->fd, d->buffers + (size_t) buffer * block, block, disk_place(places, d->rate));
     io_uring_sqe_set_data64(request, buffer);
-    d->began[buffer] = disk_now();
+    d->began[buffer] = clock_ns();
 }
 
 /* 0, or an errno: then what was prepared does not fly. */
@@ -45,26 +46,26 @@ static int take(struct direct * d, struct disk_round * round, unsigned * buffer)
     *buffer = (unsigned) io_uring_cqe_get_data64(end);
     io_uring_cqe_seen(&d->ring, end);
     d->flying--;
-    disk_latency(round, disk_now() - d->began[*buffer]);
+    disk_latency(round, clock_ns() - d->began[*buffer]);
     if (got > 0) { round->bytes += (uint64_t) got; }
     return got < 0 ? -got : got == 0 ? EIO : 0;
 }
 
 /* What flies writes to the buffers: none is left behind. */
 static int run(struct direct * d, struct disk_round * round, struct disk_places * places, uint64_t ns) {
-    const uint64_t begin = disk_now();
+    const uint64_t begin = clock_ns();
     unsigned buffer = 0;
     for (unsigned i = 0; i < d->rate->depth; i++) { prepare(d, places, i); }
     int status = submit(d);
     while (d->flying > 0) {
         const int failed = take(d, round, &buffer);
         status = status ? status : failed;
-        if (status == 0 && failed == 0 && disk_now() - begin < ns) {
+        if (status == 0 && failed == 0 && clock_ns() - begin < ns) {
             prepare(d, places, buffer);
             status = submit(d);
         }
     }
-    round->ns += disk_now() - begin;
+    round->ns += clock_ns() - begin;
     return status;
 }
 

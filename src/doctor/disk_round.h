@@ -23,7 +23,6 @@ struct disk_round {
     size_t n_latencies;
 };
 
-uint64_t disk_now(void);
 uint64_t disk_place(struct disk_places * places, const struct disk_rate * rate);
 void disk_latency(struct disk_round * round, uint64_t ns);
 

@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "doctor/clock.h"
 #include "doctor/kernels.h"
 
 enum { ROUND_NS = 40000000, CACHE_UNKNOWN = 32 << 20, BUFFER_LEAST = 256 << 20, LINE = 64, ROOF_THREADS_MOST = 512 };
@@ -69,12 +69,6 @@ struct member {
     pthread_t thread;
 };
 
-static uint64_t now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t) t.tv_sec * 1000000000 + (uint64_t) t.tv_nsec;
-}
-
 static void work(const struct job * job, unsigned number, unsigned n) {
     const size_t lines = job->size / LINE, from = lines * number / n * LINE, to = lines * (number + 1) / n * LINE;
     for (uint64_t i = 0; job->bytes && i < job->times; i++) { kernel_read(job->bytes + from, to - from); }
@@ -85,9 +79,9 @@ static void * member_runs(void * argument) {
     struct member * m = argument;
     int go;
     while ((go = __atomic_load_n(&m->crew->go, __ATOMIC_ACQUIRE)) == 0) { sched_yield(); }
-    m->from_ns = now();
+    m->from_ns = clock_ns();
     if (go > 0) { work(m->crew->job, m->number, m->crew->n); }
-    m->to_ns = now();
+    m->to_ns = clock_ns();
     return NULL;
 }
 

@@ -21,31 +21,29 @@ struct mapped_file {
     uint64_t address, bytes, inode, device;
 };
 
-/* A new element, or NULL. */
-static void * grow(void ** array, size_t * count, size_t * room, size_t size) {
-    if (*count == *room) {
-        const size_t more = *room ? 2 * *room : 64;
-        void * larger = realloc(*array, more * size);
-        if (!larger) { return NULL; }
-        *array = larger;
-        *room = more;
-    }
-    return (char *) *array + (*count)++ * size;
-}
+#define THREADS(f) LIST(struct thread_state, (f)->threads)
+#define FILES(f)   LIST(struct mapped_file, (f)->files)
 
+/* NULL: no memory, which costs what the thread tells. */
 static struct thread_state * thread_of(struct faults * f, uint32_t tid) {
-    for (size_t i = 0; i < f->n_threads; i++) {
-        if (f->threads[i].tid == tid) { return &f->threads[i]; }
+    for (uint32_t i = 0; i < f->threads.count; i++) {
+        if (THREADS(f)[i].tid == tid) { return &THREADS(f)[i]; }
     }
-    struct thread_state * t = grow((void **) &f->threads, &f->n_threads, &f->threads_room, sizeof *t);
+    struct thread_state * t = list_add(&f->threads, sizeof *t);
     if (t) { *t = (struct thread_state){ .tid = tid }; }
-    f->no_memory |= !t;
+    f->lost += !t;
     return t;
 }
 
+static void add_file(struct faults * f, const struct mapped_file * file) {
+    struct mapped_file * m = list_add(&f->files, sizeof *m);
+    f->lost += !m;
+    if (m) { *m = *file; }
+}
+
 static void forget_thread(struct faults * f, uint32_t tid) {
-    for (size_t i = 0; i < f->n_threads; i++) {
-        if (f->threads[i].tid == tid) { f->threads[i] = f->threads[--f->n_threads]; }
+    for (uint32_t i = 0; i < f->threads.count; i++) {
+        if (THREADS(f)[i].tid == tid) { THREADS(f)[i] = THREADS(f)[--f->threads.count]; }
     }
 }
 
@@ -53,42 +51,38 @@ static void forget_thread(struct faults * f, uint32_t tid) {
 
 /* A file that is mapped where another was takes its place. */
 static void map(struct faults * f, const struct perf_event * e) {
-    for (size_t i = f->n_files; i-- > 0;) {
-        struct mapped_file * m = &f->files[i];
+    for (uint32_t i = f->files.count; i-- > 0;) {
+        struct mapped_file * m = &FILES(f)[i];
         if (m->pid == e->pid && m->address == e->map.address && m->bytes == e->map.bytes) {
-            memmove(m, m + 1, (size_t) (&f->files[--f->n_files] - m) * sizeof *m);
+            memmove(m, m + 1, (size_t) (&FILES(f)[--f->files.count] - m) * sizeof *m);
         }
     }
-    struct mapped_file * m = grow((void **) &f->files, &f->n_files, &f->files_room, sizeof *m);
-    f->no_memory |= !m;
-    if (!m) { return; }
-    *m = (struct mapped_file){ e->pid, e->map.is_code, e->map.address, e->map.bytes, e->map.inode, e->map.device };
+    add_file(
+        f, &(struct mapped_file){ e->pid, e->map.is_code, e->map.address, e->map.bytes, e->map.inode, e->map.device });
 }
 
 static void forget(struct faults * f, uint32_t pid) {
-    size_t n = 0;
-    for (size_t i = 0; i < f->n_files; i++) {
-        if (f->files[i].pid != pid) { f->files[n++] = f->files[i]; }
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < f->files.count; i++) {
+        if (FILES(f)[i].pid != pid) { FILES(f)[n++] = FILES(f)[i]; }
     }
-    f->n_files = n;
+    f->files.count = n;
 }
 
 static void inherit(struct faults * f, uint32_t pid, uint32_t parent) {
     if (pid == parent) { return; } /* a thread */
-    for (size_t i = 0, n = f->n_files; i < n; i++) {
-        if (f->files[i].pid != parent) { continue; }
-        struct mapped_file * m = grow((void **) &f->files, &f->n_files, &f->files_room, sizeof *m);
-        f->no_memory |= !m;
-        if (!m) { return; }
-        *m = f->files[i];
-        m->pid = pid;
+    for (uint32_t i = 0, n = f->files.count; i < n; i++) {
+        if (FILES(f)[i].pid != parent) { continue; }
+        struct mapped_file file = FILES(f)[i];
+        file.pid = pid;
+        add_file(f, &file);
     }
 }
 
 /* A library is mapped as code, too. */
 static bool is_library(const struct faults * f, const struct mapped_file * file) {
-    for (size_t i = 0; i < f->n_files; i++) {
-        const struct mapped_file * m = &f->files[i];
+    for (uint32_t i = 0; i < f->files.count; i++) {
+        const struct mapped_file * m = &FILES(f)[i];
         if (m->is_code && m->pid == file->pid && m->inode == file->inode && m->device == file->device) { return true; }
     }
     return false;
@@ -96,8 +90,8 @@ static bool is_library(const struct faults * f, const struct mapped_file * file)
 
 /* What was mapped last there counts: the kernel does not tell of an end. */
 static bool is_in_data(const struct faults * f, uint32_t pid, uint64_t address) {
-    for (size_t i = f->n_files; i-- > 0;) {
-        const struct mapped_file * m = &f->files[i];
+    for (uint32_t i = f->files.count; i-- > 0;) {
+        const struct mapped_file * m = &FILES(f)[i];
         if (m->pid == pid && address - m->address < m->bytes) { return !is_library(f, m); }
     }
     return false;
@@ -140,7 +134,7 @@ static void see_stop(struct faults * f, const struct perf_event * e) {
 /* What a thread did since is not known. */
 static void see_loss(struct faults * f, uint64_t count) {
     f->lost += count;
-    for (size_t i = 0; i < f->n_threads; i++) { f->threads[i].begin_ns = 0; }
+    for (uint32_t i = 0; i < f->threads.count; i++) { THREADS(f)[i].begin_ns = 0; }
 }
 
 bool faults_see(struct faults * f, const struct perf_event * e, struct fault * fault) {
@@ -163,7 +157,7 @@ bool faults_see(struct faults * f, const struct perf_event * e, struct fault * f
 }
 
 void faults_free(struct faults * f) {
-    free(f->threads);
-    free(f->files);
+    free(f->threads.data);
+    free(f->files.data);
     *f = (struct faults){ 0 };
 }

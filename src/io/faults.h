@@ -6,6 +6,7 @@
 #ifndef TAT_IO_FAULTS_H
 #define TAT_IO_FAULTS_H
 
+#include "format/list.h"
 #include "io/perf_events.h"
 
 struct fault {
@@ -16,17 +17,10 @@ struct fault {
     uint64_t address;
 };
 
-struct thread_state;
-struct mapped_file;
-
 struct faults {
-    struct thread_state * threads;
-    size_t n_threads, threads_room;
-    struct mapped_file * files;
-    size_t n_files, files_room;
-    uint64_t lost;    /* events that the kernel, or we, had no room for */
-    uint64_t ignored; /* minor faults elsewhere: in memory that is no file's, in libraries */
-    bool no_memory;   /* some threads or files are not known */
+    struct list threads, files; /* for faults.c alone */
+    uint64_t lost;              /* events that the kernel, or we, had no room for */
+    uint64_t ignored;           /* minor faults elsewhere: in memory that is no file's, in libraries */
 };
 
 /* False: it is not a fault that is wanted. */

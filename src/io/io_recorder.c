@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/clock.h"
 #include "agent/sink.h"
 #include "format/io_events.h"
 #include "io/faults.h"
@@ -73,18 +74,12 @@ static void see(const struct perf_event * event, void * user) {
     if (r->out.end - r->out.at < 3 * IO_EVENT_MAX || f.end_ns - r->block_began_ns > BLOCK_NS) { write_block(r); }
 }
 
-static uint64_t now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t) t.tv_sec * 1000000000u + (uint64_t) t.tv_nsec;
-}
-
 static void * record(void * argument) {
     struct io_recorder * r = argument;
     while (!__atomic_load_n(&r->ending, __ATOMIC_RELAXED)) {
         perf_events_wait(r->events, WAIT_MS);
         perf_events_take(r->events, false, see, r);
-        if (r->block_faults && now() - r->block_began_ns > BLOCK_NS) { write_block(r); }
+        if (r->block_faults && clock_monotonic_ns() - r->block_began_ns > BLOCK_NS) { write_block(r); }
     }
     perf_events_take(r->events, true, see, r);
     return NULL;
@@ -101,7 +96,7 @@ static void fill_header(struct tat_file_header * h, pid_t pid) {
     h->file_kind = TAT_FILE_IO_EVENTS;
     clock_gettime(CLOCK_REALTIME, &real);
     h->start_realtime_ns = (uint64_t) real.tv_sec * 1000000000u + (uint64_t) real.tv_nsec;
-    h->start_monotonic_ns = h->start_tick = now();
+    h->start_monotonic_ns = h->start_tick = clock_monotonic_ns();
     h->ticks_per_second = 1000000000u;
     h->clock = TAT_CLOCK_MONOTONIC;
     h->pid = (uint32_t) pid;

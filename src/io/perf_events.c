@@ -13,8 +13,9 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "agent/clock.h"
 
 /* The events of a ring. The first one's file has the ring. */
 enum { EVENT_MAJOR, EVENT_MINOR, EVENT_BEGINS, EVENT_COUNT };
@@ -292,14 +293,8 @@ static int by_time(const void * a, const void * b) {
     return x->ns != y->ns ? (x->ns < y->ns ? -1 : 1) : x->order < y->order ? -1 : 1;
 }
 
-static uint64_t now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t) t.tv_sec * 1000000000 + (uint64_t) t.tv_nsec;
-}
-
 int perf_events_take(struct perf_events * e, bool all, perf_sink sink, void * user) {
-    const uint64_t horizon = all ? UINT64_MAX : now() - SETTLE_NS;
+    const uint64_t horizon = all ? UINT64_MAX : clock_monotonic_ns() - SETTLE_NS;
     size_t n = 0;
     for (unsigned i = 0; i < e->n_rings; i++) {
         if (e->rings[i].page) { read_ring(e, &e->rings[i]); }
@@ -309,7 +304,7 @@ int perf_events_take(struct perf_events * e, bool all, perf_sink sink, void * us
     if (n) { memmove(e->pending, e->pending + n, (e->n_pending - n) * sizeof *e->pending); }
     e->n_pending -= n;
     if (!e->dropped) { return 0; }
-    sink(&(struct perf_event){ .kind = PERF_LOST, .ns = now(), .count = e->dropped }, user);
+    sink(&(struct perf_event){ .kind = PERF_LOST, .ns = clock_monotonic_ns(), .count = e->dropped }, user);
     e->dropped = 0;
     return -1;
 }

@@ -123,10 +123,10 @@ static void late_and_gone(void ** state) {
     assert_true(see(&f, event(PERF_FAULT_MAJOR, TID, 9000), MODEL, &fault));
     assert_true(fault.in_file && fault.preempted_ns <= 8000);
     for (int i = 0; i < 1000; i++) { map(&f, PID, MODEL, 7, false); }
-    assert_int_equal(f.n_files, 1);
+    assert_int_equal(f.files.count, 1);
     assert_false(see(&f, event(PERF_EXITS, TID, 9500), 0, &fault));
     assert_false(see(&f, event(PERF_EXITS, PID, 9600), 0, &fault));
-    assert_true(f.n_files == 0 && f.n_threads == 0);
+    assert_true(f.files.count == 0 && f.threads.count == 0);
     faults_free(&f);
 }
 

@@ -2,7 +2,8 @@
  *
  * What lies in the same memory as the weights: KV cache and recurrent state. llama.cpp writes zeros to all of it when a
  * context is made, so it takes its room from the start, however few of its cells are used. It is in no file: without
- * swap nothing can drop it and read it again. So it is no item of a cache; it takes room away, by the context's length.
+ * swap nothing can drop it and read it again. So caches do not hold it: it takes room from them, by the context's
+ * length.
  */
 #include <inttypes.h>
 #include <stdio.h>
