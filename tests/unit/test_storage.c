@@ -161,8 +161,11 @@ static void a_token_is_blocked_once(void ** state) {
     const uint64_t begin = put_trace() + (CALLBACKS + 2) * TB_CALLBACK_NS; /* the second graph, which is generated */
     struct tat_io_fault other = fault(2000, begin + 160, true);
     other.tid++;
-    const struct tat_io_fault faults[] = { fault(2000, begin + 150, true), other, fault(3000, begin + 260, true) };
-    put_io(faults, 3, 5);
+    struct tat_io_fault of_child = fault(2000, begin + 155, true); /* another process's stands between them */
+    of_child.pid = 5;
+    const struct tat_io_fault faults[] = { fault(2000, begin + 150, true), of_child, other,
+                                           fault(3000, begin + 260, true) };
+    put_io(faults, 4, 5);
     json_t * s = storage();
     assert_int_equal(value(s, "stall_ns"), 3 * FAULT_NS);
     assert_int_equal(value(s, "token_blocked_p50_ns"), 30 + 20);

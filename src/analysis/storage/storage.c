@@ -29,8 +29,8 @@ struct sum {
     uint64_t major, minor, stall_ns;
 };
 
-struct key_sum {
-    uint32_t key; /* tensor, or tensor << 16 | expert */
+struct slice_sum {
+    uint32_t tensor;
     uint16_t expert;
     struct sum sum;
 };
@@ -83,20 +83,16 @@ static void add_places(const struct state * s, struct result * r, const struct s
     result_put_real(r, result_values(r), "placed_share", ratio(sums[PLACE_OPERATION].stall_ns, model.stall_ns));
 }
 
-/* Of one process's faults, by end: the time in which any of its threads was in one, from `from` on. */
-static uint64_t blocked(const struct placed_fault * faults, size_t count) {
-    uint64_t ns = 0, from = UINT64_MAX, to = 0;
-    for (size_t i = count; i-- > 0;) { /* backwards, a fault begins before those already joined, or is apart */
-        const uint64_t end = faults[i].fault.end_ns, begin = end - fault_stall(&faults[i].fault);
-        if (from == UINT64_MAX || end < from) {
-            ns += from == UINT64_MAX ? 0 : to - from;
-            to = end;
-            from = begin;
-        } else if (begin < from) {
-            from = begin;
-        }
+/* Of one process's faults, by end: the time in which any of its threads was in one. */
+static uint64_t blocked(const struct placed_fault * const * faults, size_t count) {
+    uint64_t ns = 0, from = UINT64_MAX; /* what was joined so far begins there */
+    for (size_t i = count; i-- > 0;) {  /* backwards: each ends no later than the one before */
+        const uint64_t end = faults[i]->fault.end_ns, begin = end - fault_stall(&faults[i]->fault);
+        if (begin >= from) { continue; }
+        ns += (end < from ? end : from) - begin;
+        from = begin;
     }
-    return ns + (from == UINT64_MAX ? 0 : to - from);
+    return ns;
 }
 
 static void add_phases(const struct state * s, struct result * r, const struct sum * all) {
@@ -119,9 +115,10 @@ static void add_phases(const struct state * s, struct result * r, const struct s
 /* ---- by tensor ---- */
 
 static int by_stall(const void * a, const void * b) {
-    const struct key_sum *x = a, *y = b;
+    const struct slice_sum *x = a, *y = b;
     if (x->sum.stall_ns != y->sum.stall_ns) { return x->sum.stall_ns > y->sum.stall_ns ? -1 : 1; }
-    return x->key != y->key ? (x->key < y->key ? -1 : 1) : (x->expert > y->expert) - (x->expert < y->expert);
+    return x->tensor != y->tensor ? (x->tensor < y->tensor ? -1 : 1)
+                                  : (x->expert > y->expert) - (x->expert < y->expert);
 }
 
 static int by_key(const void * a, const void * b) {
@@ -132,9 +129,9 @@ static int by_key(const void * a, const void * b) {
 }
 
 /* One sum for each tensor and expert. */
-static struct key_sum * sum_slices(const struct state * s, size_t * count) {
+static struct slice_sum * sum_slices(const struct state * s, size_t * count) {
     const struct placed_fault ** order = malloc((s->faults.count + 1) * sizeof *order);
-    struct key_sum * sums = calloc(s->faults.count + 1, sizeof *sums);
+    struct slice_sum * sums = calloc(s->faults.count + 1, sizeof *sums);
     size_t n = 0, k = 0;
     for (size_t i = 0; order && i < s->faults.count; i++) {
         if (s->faults.at[i].tensor != NO_TENSOR) { order[n++] = &s->faults.at[i]; }
@@ -142,7 +139,7 @@ static struct key_sum * sum_slices(const struct state * s, size_t * count) {
     if (order && sums && n) { qsort(order, n, sizeof *order, by_key); }
     for (size_t i = 0; order && sums && i < n; i++) {
         if (i == 0 || by_key(&order[i - 1], &order[i]) != 0) {
-            sums[k++] = (struct key_sum){ .key = order[i]->tensor, .expert = order[i]->expert };
+            sums[k++] = (struct slice_sum){ .tensor = order[i]->tensor, .expert = order[i]->expert };
         }
         add(&sums[k - 1].sum, order[i]);
     }
@@ -156,7 +153,7 @@ static struct key_sum * sum_slices(const struct state * s, size_t * count) {
 }
 
 /* "blk.3.attn_q.weight (4.2 %), ...", of the first few. */
-static void name_slices(const struct state * s, const struct key_sum * sums, size_t n, const struct sum * all,
+static void name_slices(const struct state * s, const struct slice_sum * sums, size_t n, const struct sum * all,
                         char * text, size_t size) {
     enum { NAMED = 3 };
     size_t used = 0;
@@ -164,12 +161,12 @@ static void name_slices(const struct state * s, const struct key_sum * sums, siz
     for (size_t i = 0; i < n && i < NAMED && used < size; i++) {
         snprintf(expert, sizeof expert, sums[i].expert == TAT_NO_EXPERT ? "" : ", expert %u", sums[i].expert);
         used += (size_t) snprintf(text + used, size - used, "%s%.100s%s (%s)", i ? "; " : "",
-                                  s->subject->tensors[sums[i].key].name, expert,
+                                  s->subject->tensors[sums[i].tensor].name, expert,
                                   format_share(share, ratio(sums[i].sum.stall_ns, all->stall_ns)));
     }
 }
 
-static void answer_who_waited(const struct state * s, struct result * r, const struct key_sum * sums, size_t n,
+static void answer_who_waited(const struct state * s, struct result * r, const struct slice_sum * sums, size_t n,
                               const struct sum * all) {
     char names[512] = "", count[UNITS_SIZE], major[UNITS_SIZE], time[UNITS_SIZE];
     name_slices(s, sums, n, all, names, sizeof names);
@@ -186,7 +183,7 @@ static void add_slices(const struct state * s, struct result * r, const struct s
                                                     { "expert", "expert", UNIT_NUMBER },
                                                     SUM_COLUMNS };
     size_t n;
-    struct key_sum * sums = sum_slices(s, &n);
+    struct slice_sum * sums = sum_slices(s, &n);
     r->failed |= !sums;
     if (!sums) { return; }
     qsort(sums, n, sizeof *sums, by_stall);
@@ -195,7 +192,7 @@ static void add_slices(const struct state * s, struct result * r, const struct s
                  sizeof columns / sizeof columns[0]);
     for (size_t i = 0; i < n && i < SHOWN; i++) {
         json_t * row = put_sum(r, &sums[i].sum, all);
-        result_put_text(r, row, "tensor", s->subject->tensors[sums[i].key].name);
+        result_put_text(r, row, "tensor", s->subject->tensors[sums[i].tensor].name);
         if (sums[i].expert != TAT_NO_EXPERT) { result_put_count(r, row, "expert", sums[i].expert); }
     }
     free(sums);
@@ -228,27 +225,43 @@ struct token_stall {
     uint64_t faults;              /* major ones in all of them */
 };
 
+static int by_evaluation(const void * a, const void * b) {
+    const struct placed_fault *x = *(const struct placed_fault *const *) a,
+                              *y = *(const struct placed_fault *const *) b;
+    if (x->evaluation != y->evaluation) { return x->evaluation < y->evaluation ? -1 : 1; }
+    return x < y ? -1 : x > y; /* by end */
+}
+
+/* Faults while graphs were computed, graph by graph: those of several contexts may alternate. NULL: memory. */
+static const struct placed_fault ** in_graphs(const struct state * s, size_t * count) {
+    const struct placed_fault ** order = malloc((s->faults.count + 1) * sizeof *order);
+    *count = 0;
+    for (size_t i = 0; order && i < s->faults.count; i++) {
+        if (s->faults.at[i].evaluation != NO_EVALUATION) { order[(*count)++] = &s->faults.at[i]; }
+    }
+    if (order) { qsort(order, *count, sizeof *order, by_evaluation); }
+    return order;
+}
+
 /* False: memory. */
 static bool stalls_of_tokens(const struct state * s, struct token_stall * t) {
     const struct subject * subject = s->subject;
+    size_t n;
+    const struct placed_fault ** order = in_graphs(s, &n);
     t->blocked_ns = calloc((size_t) subject->n_evaluations + 1, sizeof *t->blocked_ns);
     t->ns = calloc((size_t) subject->n_evaluations + 1, sizeof *t->ns);
-    if (!t->blocked_ns || !t->ns) { return false; }
-    size_t at = 0;
-    for (uint32_t e = 0; e < subject->n_evaluations; e++) {
+    const bool good = order && t->blocked_ns && t->ns;
+    for (uint32_t e = 0, at = 0; good && e < subject->n_evaluations; e++) {
         const struct tat_evaluation * v = &subject->evaluations[e];
-        while (at < s->faults.count && s->faults.at[at].evaluation != e &&
-               (s->faults.at[at].evaluation == NO_EVALUATION || s->faults.at[at].evaluation < e)) {
-            at++;
-        }
-        size_t end = at;
-        while (end < s->faults.count && s->faults.at[end].evaluation == e) { end++; }
-        if (v->phase != TAT_PHASE_GENERATE || v->n_tokens != 1) { continue; }
-        t->blocked_ns[t->n] = blocked(&s->faults.at[at], end - at);
+        const bool is_token = v->phase == TAT_PHASE_GENERATE && v->n_tokens == 1;
+        const uint32_t first = at;
+        for (; at < n && order[at]->evaluation == e; at++) { t->faults += is_token && is_major(&order[at]->fault); }
+        if (!is_token) { continue; }
+        t->blocked_ns[t->n] = blocked(order + first, at - first);
         t->ns[t->n++] = v->end_ns - v->begin_ns;
-        for (size_t i = at; i < end; i++) { t->faults += is_major(&s->faults.at[i].fault); }
     }
-    return true;
+    free(order);
+    return good;
 }
 
 static void add_tokens(const struct state * s, struct result * r) {
