@@ -162,11 +162,61 @@ enum tat_io_type {
     TAT_IO_LOST = 3,    /* how many events were lost */
     TAT_IO_PARTIAL = 4, /* faults inside system calls are not recorded */
     TAT_IO_END = 5,     /* the program ended, and all was written */
+    /* From here on each says how long it is. */
+    TAT_IO_FILE = 6,       /* a file that the run read or mapped */
+    TAT_IO_EXTENTS = 7,    /* where a file's bytes are on its disk */
+    TAT_IO_PAGES = 8,      /* pages of a file came into the page cache, or left it */
+    TAT_IO_REQUEST = 9,    /* the disk completed a request */
+    TAT_IO_COUNTER = 10,   /* what a counter of the kernel said */
+    TAT_IO_RESIDENCY = 11, /* which pages of a file were in memory */
+    TAT_IO_SOURCE = 12,    /* a source of events, and why it could not be had */
 };
 
 enum tat_io_flag {
     TAT_IO_MAJOR = 1u << 0,   /* it waited for the disk, or for another thread that did */
     TAT_IO_IN_FILE = 1u << 1, /* in a file that was mapped as data */
+};
+
+/* Of a request. */
+enum tat_io_request_flag {
+    TAT_IO_WRITE = 1u << 0,      /* else it read; discards and flushes are not recorded */
+    TAT_IO_READ_AHEAD = 1u << 1, /* the kernel marked it so */
+    TAT_IO_METADATA = 1u << 2,   /* of the file system */
+    TAT_IO_FAILED = 1u << 3,
+};
+
+/* Where events come from. */
+enum tat_io_source {
+    TAT_IO_SOURCE_FAULTS = 1,
+    TAT_IO_SOURCE_PAGES = 2,     /* page-cache fills and evictions */
+    TAT_IO_SOURCE_REQUESTS = 3,  /* block requests */
+    TAT_IO_SOURCE_RESIDENCY = 4, /* samples of it */
+    TAT_IO_SOURCE_COUNTERS = 5,
+    TAT_IO_SOURCE_COUNT = 6,
+};
+
+/* Counters, each from the beginning of what it counts, so differences tell. Of the process that `tat record` started,
+ * unless it says otherwise. */
+enum tat_io_counter {
+    TAT_IO_READ_BYTES = 1,          /* /proc/PID/io: from the disk */
+    TAT_IO_READ_CALL_BYTES = 2,     /* /proc/PID/io, rchar: by system calls, whether from the disk or not */
+    TAT_IO_MAJOR_FAULTS = 3,        /* /proc/PID/stat */
+    TAT_IO_MINOR_FAULTS = 4,        /* /proc/PID/stat */
+    TAT_IO_DELAY_NS = 5,            /* /proc/PID/stat: its threads' waits for the disk; with delay accounting */
+    TAT_IO_FILE_RESIDENT_BYTES = 6, /* /proc/PID/statm, shared: an amount, not a count */
+    TAT_IO_ANON_RESIDENT_BYTES = 7, /* an amount */
+    TAT_IO_LOCKED_BYTES = 8,        /* /proc/PID/status, VmLck: an amount */
+    TAT_IO_SWAP_BYTES = 9,          /* /proc/PID/status, VmSwap: an amount */
+    TAT_IO_PRESSURE_IO_NS = 10,     /* /proc/pressure/io, some: of the whole machine */
+    TAT_IO_PRESSURE_MEMORY_NS = 11, /* /proc/pressure/memory, some: of the whole machine */
+    TAT_IO_GROUP_BYTES = 12,        /* the memory cgroup's usage: an amount */
+    TAT_IO_GROUP_LIMIT_BYTES = 13,  /* the memory cgroup's limit: an amount; without one, not recorded */
+    TAT_IO_GROUP_FILLED_BYTES = 14, /* the memory cgroup's charges: v1 total_pgpgin; v2: not recorded */
+    TAT_IO_GROUP_MAJOR_FAULTS = 15, /* the memory cgroup's pgmajfault */
+    TAT_IO_GROUP_READ_BYTES = 16,   /* v2: io.stat, rbytes; v1: blkio.throttle.io_service_bytes, Read */
+    TAT_IO_DISK_READ_BYTES = 17,    /* /sys/dev/block/: by all who use the model's disk */
+    TAT_IO_TRACER_READ_BYTES = 18,  /* what `tat record` itself read from the disk */
+    TAT_IO_COUNTER_COUNT = 19,
 };
 
 /* Why something was lost. */

@@ -26,10 +26,80 @@ struct tat_io_fault {
     uint32_t flags; /* enum tat_io_flag */
 };
 
+/* Bytes of a file that lie side by side on its disk. */
+struct tat_io_extent {
+    uint64_t file_offset;
+    uint64_t disk_offset; /* from the beginning of the whole disk, as the block layer counts, partitions included */
+    uint64_t bytes;
+};
+
+/* A file that the run read or mapped. */
+struct tat_io_file {
+    uint32_t number;                /* from 1 */
+    uint64_t device, inode;         /* of the page cache: makedev() of the file system; 0: not known */
+    uint64_t bytes;                 /* when it was seen first */
+    const char * path;              /* never NULL; "": not known */
+    const char * file_system;       /* "ext4"; "": not known */
+    uint64_t disk;                  /* makedev() of the whole disk that `extents` are on; 0: there are none */
+    const char * no_extents;        /* why there are none; "": there are */
+    struct tat_io_extent * extents; /* by file_offset; holes have none */
+    size_t n_extents;
+};
+
+/* Pages of a file that came into the page cache, or left it. */
+struct tat_io_pages {
+    uint64_t ns; /* CLOCK_MONOTONIC */
+    uint64_t first, count;
+    uint32_t file;     /* number */
+    uint32_t pid, tid; /* that caused it: a fault, a read, or reclaim, which may be anybody's */
+    bool left;
+};
+
+/* A request to a disk, from when it was given to the driver until it was complete. */
+struct tat_io_request {
+    uint64_t end_ns;      /* CLOCK_MONOTONIC */
+    uint64_t duration_ns; /* 0: its beginning was not seen */
+    uint64_t disk;        /* makedev() of the whole disk */
+    uint64_t disk_offset, bytes;
+    uint32_t pid;   /* that gave it to the driver, which may be the kernel's worker; 0: not known */
+    uint32_t flags; /* enum tat_io_request_flag */
+};
+
+struct tat_io_counter_value {
+    uint64_t ns; /* CLOCK_MONOTONIC */
+    uint64_t value;
+    uint32_t counter; /* enum tat_io_counter; unknown ones are passed on */
+};
+
+/* Pages first to first + count - 1 were in memory; those of a file between two such runs of one moment were not. */
+struct tat_io_run {
+    uint64_t first, count;
+};
+
+struct tat_io_residency {
+    uint64_t ns; /* CLOCK_MONOTONIC */
+    uint32_t file;
+    size_t n_runs;
+    const struct tat_io_run * runs;
+};
+
 struct tat_io {
     struct tat_file_header header;
     struct tat_io_fault * faults; /* by end_ns */
     size_t n_faults;
+    struct tat_io_file * files; /* by number, which is the place here + 1 */
+    size_t n_files;
+    struct tat_io_pages * pages; /* by ns */
+    size_t n_pages;
+    struct tat_io_request * requests; /* by end_ns; one for each, however often it was requeued */
+    size_t n_requests;
+    struct tat_io_counter_value * counters; /* by ns */
+    size_t n_counters;
+    struct tat_io_residency * residency; /* by ns */
+    size_t n_residency;
+    /* For each enum tat_io_source: NULL, it was recorded, or the run is of before it was said; else why not. */
+    const char * missing[TAT_IO_SOURCE_COUNT];
+    bool recorded[TAT_IO_SOURCE_COUNT];
     uint64_t ignored, lost; /* what TAT_IO_IGNORED and TAT_IO_LOST come to */
     uint64_t damaged_bytes; /* that could not be read */
     bool partial;           /* TAT_IO_PARTIAL */
