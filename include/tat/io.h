@@ -16,6 +16,9 @@
 extern "C" {
 #endif
 
+/* Whatever a file says, offset + bytes is at most 2^62 below, and first + count of pages at most 2^51; neither bytes of
+ * an extent or request nor a count of pages is 0. */
+
 /* A page fault of the traced program or of a process that it started. */
 struct tat_io_fault {
     uint64_t end_ns;       /* CLOCK_MONOTONIC */
@@ -42,7 +45,7 @@ struct tat_io_file {
     const char * file_system;       /* "ext4"; "": not known */
     uint64_t disk;                  /* makedev() of the whole disk that `extents` are on; 0: there are none */
     const char * no_extents;        /* why there are none; "": there are */
-    struct tat_io_extent * extents; /* by file_offset; holes have none */
+    struct tat_io_extent * extents; /* by file_offset, apart from each other; holes have none */
     size_t n_extents;
 };
 
@@ -71,16 +74,18 @@ struct tat_io_counter_value {
     uint32_t counter; /* enum tat_io_counter; unknown ones are passed on */
 };
 
-/* Pages first to first + count - 1 were in memory; those of a file between two such runs of one moment were not. */
+/* Pages first to first + count - 1. */
 struct tat_io_run {
     uint64_t first, count;
 };
 
+/* Of the pages `of`, those of `runs`, and no others, were in memory. */
 struct tat_io_residency {
     uint64_t ns; /* CLOCK_MONOTONIC */
     uint32_t file;
+    struct tat_io_run of;
+    struct tat_io_run * runs; /* apart from each other, in order, within `of` */
     size_t n_runs;
-    const struct tat_io_run * runs;
 };
 
 struct tat_io {
@@ -97,13 +102,13 @@ struct tat_io {
     size_t n_counters;
     struct tat_io_residency * residency; /* by ns */
     size_t n_residency;
-    /* For each enum tat_io_source: NULL, it was recorded, or the run is of before it was said; else why not. */
-    const char * missing[TAT_IO_SOURCE_COUNT];
-    bool recorded[TAT_IO_SOURCE_COUNT];
-    uint64_t ignored, lost; /* what TAT_IO_IGNORED and TAT_IO_LOST come to */
-    uint64_t damaged_bytes; /* that could not be read */
-    bool partial;           /* TAT_IO_PARTIAL */
-    bool ended;             /* false: it is still written, or was cut off, and the last faults are missing */
+    bool recorded[TAT_IO_SOURCE_COUNT];        /* by enum tat_io_source */
+    const char * missing[TAT_IO_SOURCE_COUNT]; /* why it was not; NULL: it was, or nothing says */
+    void * memory;                             /* of what the above points to; for tat_io_free alone */
+    uint64_t ignored, lost;                    /* what TAT_IO_IGNORED and TAT_IO_LOST come to */
+    uint64_t damaged_bytes;                    /* that could not be read */
+    bool partial;                              /* TAT_IO_PARTIAL */
+    bool ended; /* false: it is still written, or was cut off, and the last faults are missing */
 };
 
 /* Reads all of a file of I/O events; `path` is the file or the folder of its run. 0; or -1 with *error: there is no

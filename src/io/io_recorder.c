@@ -16,7 +16,7 @@
 #include "format/io_events.h"
 #include "io/faults.h"
 
-enum { BLOCK_BYTES = 64 << 10, BLOCK_NS = 1000000000, WAIT_MS = 20 };
+enum { BLOCK_BYTES = 64 << 10, BLOCK_NS = 1000000000, WAIT_MS = 20, FAULT_MAX = 8 * TAT_VARINT_MAX };
 
 struct io_recorder {
     struct perf_events * events;
@@ -71,7 +71,7 @@ static void see(const struct perf_event * event, void * user) {
     io_put_fault(&r->out, &r->state, &fault);
     *(f.major ? &r->totals.major : &r->totals.minor) += 1;
     if (f.major) { r->totals.major_ns += fault.duration_ns - fault.preempted_ns; }
-    if (r->out.end - r->out.at < 3 * IO_EVENT_MAX || f.end_ns - r->block_began_ns > BLOCK_NS) { write_block(r); }
+    if (r->out.end - r->out.at < 3 * FAULT_MAX || f.end_ns - r->block_began_ns > BLOCK_NS) { write_block(r); }
 }
 
 static void * record(void * argument) {

@@ -185,6 +185,145 @@ static void what_is_written_is_read(void ** state) {
     tb_free(&b);
 }
 
+/* ---- what says how long it is ---- */
+
+static const struct tat_io_file model = {
+    .number = 2,
+    .device = 0xfe00,
+    .inode = 77,
+    .bytes = 1 << 20,
+    .path = "/models/m.gguf",
+    .file_system = "ext4",
+    .disk = 0xfe00,
+    .no_extents = "",
+};
+static const struct tat_io_extent extents[] = { { 0, 1 << 30, 8192 }, { 8192, 4096, 4096 }, { 16384, 1 << 20, 1 } };
+static const struct tat_io_pages pages[] = {
+    { 100, 7, 16, 2, PID, TID, false },
+    { 150, 0, 1, 2, 0, 0, true },
+};
+static const struct tat_io_request requests[] = {
+    { 100, 90, 0xfe00, 1 << 30, 65536, PID, TAT_IO_READ_AHEAD },
+    { 120, 0, 0x700, 512, 512, 0, TAT_IO_WRITE | TAT_IO_FAILED },
+};
+static const struct tat_io_counter_value counters[] = { { 10, 5, TAT_IO_READ_BYTES }, { 20, UINT64_MAX, 99 } };
+static struct tat_io_run runs[] = { { 3, 1 }, { 5, 10 }, { 100, 28 } };
+static const struct tat_io_residency residency = { 30, 2, { 0, 128 }, runs, 3 };
+
+static void put_long(struct payload * p) {
+    struct io_state s = { 0 };
+    payload_begin(p);
+    assert_true(io_put_source(&p->out, TAT_IO_SOURCE_PAGES, NULL));
+    assert_true(io_put_source(&p->out, TAT_IO_SOURCE_REQUESTS, "no tracefs"));
+    assert_true(io_put_file(&p->out, &model));
+    assert_int_equal(io_put_extents(&p->out, 2, extents, 3), 3);
+    for (int i = 0; i < 2; i++) { assert_true(io_put_pages(&p->out, &s, &pages[i])); }
+    for (int i = 0; i < 2; i++) { assert_true(io_put_request(&p->out, &s, &requests[i])); }
+    for (int i = 0; i < 2; i++) { assert_true(io_put_counter(&p->out, &s, &counters[i])); }
+    assert_int_equal(io_put_residency(&p->out, &residency), 128);
+}
+
+static void check_long(const struct tat_io * io) {
+    assert_true(io->recorded[TAT_IO_SOURCE_PAGES] && !io->recorded[TAT_IO_SOURCE_REQUESTS]);
+    assert_string_equal(io->missing[TAT_IO_SOURCE_REQUESTS], "no tracefs");
+    assert_int_equal(io->n_files, 2);
+    assert_true(io->files[0].number == 1 && !*io->files[0].path && io->files[0].n_extents == 0);
+    const struct tat_io_file * f = &io->files[1];
+    assert_true(f->device == model.device && f->inode == 77 && f->bytes == model.bytes && f->disk == model.disk);
+    assert_string_equal(f->path, model.path);
+    assert_string_equal(f->file_system, "ext4");
+    assert_int_equal(f->n_extents, 3);
+    assert_memory_equal(f->extents, extents, sizeof extents);
+    assert_true(io->n_pages == 2 && io->n_requests == 2 && io->n_counters == 2 && io->n_residency == 1);
+    for (int i = 0; i < 2; i++) {
+        assert_true(io->pages[i].ns == pages[i].ns && io->pages[i].first == pages[i].first);
+        assert_true(io->pages[i].count == pages[i].count && io->pages[i].left == pages[i].left);
+        assert_true(io->pages[i].file == 2 && io->pages[i].tid == pages[i].tid);
+        assert_memory_equal(&io->requests[i], &requests[i], sizeof requests[i]);
+        assert_true(io->counters[i].ns == counters[i].ns && io->counters[i].value == counters[i].value);
+    }
+    assert_int_equal(io->residency[0].n_runs, 3);
+    assert_memory_equal(io->residency[0].runs, runs, sizeof runs);
+}
+
+static void what_has_a_length_is_read(void ** state) {
+    (void) state;
+    static struct payload p;
+    static const uint8_t unknown[] = { 99, 2, 1, 2 };
+    struct trace_builder b;
+    struct tat_io io;
+    struct tat_error error;
+    begin_io(&b);
+    put_long(&p);
+    tat_put_bytes(&p.out, unknown, sizeof unknown); /* of a later writer */
+    assert_true(io_put_mark(&p.out, TAT_IO_END));
+    tb_payload(&b, TAT_BLOCK_IO, &p);
+    assert_int_equal(read_built(&b, &io, &error), 0);
+    check_long(&io);
+    assert_true(io.ended && io.damaged_bytes == 0);
+    tat_io_free(&io);
+    tb_free(&b);
+}
+
+/* Into whatever room: what is written whole is read, and nothing half. */
+static void what_does_not_fit_is_not_there(void ** state) {
+    (void) state;
+    static struct payload p;
+    put_long(&p);
+    const size_t whole = (size_t) (p.out.at - p.bytes);
+    for (size_t room = 0; room < whole; room++) {
+        struct io_state s = { 0 }, before;
+        struct tat_out out = { p.bytes, p.bytes + room, false };
+        const uint8_t * at;
+        do {
+            at = out.at;
+            before = s;
+        } while (io_put_pages(&out, &s, &pages[0]));
+        assert_true(out.at == at && !out.overflow && memcmp(&before, &s, sizeof s) == 0);
+        out.at = p.bytes;
+        const size_t n = io_put_extents(&out, 2, extents, 3);
+        assert_true(n <= 3 && (n > 0 || out.at == p.bytes));
+        out.at = p.bytes;
+        assert_true(io_put_residency(&out, &residency) <= 128 && !out.overflow);
+    }
+}
+
+/* A list too long for one event is told in several, and nothing of it is lost. */
+static void long_lists(void ** state) {
+    (void) state;
+    enum { RUNS = 5000 };
+    static struct tat_io_run many[RUNS];
+    static struct tat_io_extent pieces[RUNS];
+    static struct payload p;
+    struct trace_builder b;
+    struct tat_io io;
+    struct tat_error error;
+    for (uint64_t i = 0; i < RUNS; i++) {
+        many[i] = (struct tat_io_run){ 1000 * i + 10, 500 };
+        pieces[i] = (struct tat_io_extent){ 8192 * i, (RUNS - i) << 20, 4096 };
+    }
+    begin_io(&b);
+    payload_begin(&p);
+    const struct tat_io_residency all = { 5, 1, { 0, 1000 * RUNS }, many, RUNS };
+    assert_int_equal(io_put_residency(&p.out, &all), 1000 * RUNS);
+    assert_int_equal(io_put_extents(&p.out, 1, pieces, RUNS), RUNS);
+    tb_payload(&b, TAT_BLOCK_IO, &p);
+    assert_int_equal(read_built(&b, &io, &error), 0);
+    assert_true(io.n_residency > 1 && io.files[0].n_extents == RUNS);
+    assert_memory_equal(io.files[0].extents, pieces, sizeof pieces);
+    uint64_t at = 0, n = 0;
+    for (size_t i = 0; i < io.n_residency; i++) {
+        assert_int_equal(io.residency[i].of.first, at);
+        at += io.residency[i].of.count;
+        for (size_t k = 0; k < io.residency[i].n_runs; k++, n++) {
+            assert_memory_equal(&io.residency[i].runs[k], &many[n], sizeof *many);
+        }
+    }
+    assert_true(at == 1000 * RUNS && n == RUNS);
+    tat_io_free(&io);
+    tb_free(&b);
+}
+
 /* Damage costs the block's rest, and is counted. */
 static void damage_is_counted(void ** state) {
     (void) state;
@@ -221,7 +360,7 @@ static void what_it_is_not(void ** state) {
     assert_non_null(strstr(error.message, "expected 2 (I/O events)"));
     assert_int_equal(tat_io_read("/no/such/file", &io, &error), -1);
     tb_free(&b);
-    static const uint8_t unknown[] = { 99, 1, 2, 3 };
+    static const uint8_t unknown[] = { 0, 1, 2, 3 };
     begin_io(&b);
     tb_block(&b, TAT_BLOCK_IO, unknown, sizeof unknown);
     assert_int_equal(read_built(&b, &io, &error), 0);
@@ -237,6 +376,9 @@ int main(void) {
         cmocka_unit_test(after_a_loss_times_are_not_known),
         cmocka_unit_test(late_and_gone),
         cmocka_unit_test(what_is_written_is_read),
+        cmocka_unit_test(what_has_a_length_is_read),
+        cmocka_unit_test(what_does_not_fit_is_not_there),
+        cmocka_unit_test(long_lists),
         cmocka_unit_test(damage_is_counted),
         cmocka_unit_test(what_it_is_not),
     };
