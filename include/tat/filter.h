@@ -41,6 +41,18 @@ int tat_filter_expand(const struct tat_filter * filter, uint32_t first, uint32_t
 int tat_filter_accesses(const struct tat_filter * filter, uint32_t first, uint32_t last, struct tat_access * records,
                         size_t capacity, size_t * count, struct tat_error * error);
 
+/* What there is none of, in a record given to tat_filter_choose. */
+#define TAT_NO_EVALUATION UINT32_MAX
+#define TAT_NO_TENSOR     UINT32_MAX
+#define TAT_NO_OP         UINT16_MAX
+
+/* Which records pass, of some that were not made by this library but describe other things that happened at a place
+ * and a time, such as page faults. They may lack an evaluation, a tensor, an operation, a layer, an expert or a time
+ * (TAT_ACCESS_UNTIMED); without one, they meet no condition on it. 0, or -1 with *error: TAT_ERROR_USAGE also for
+ * heads, which only accesses have. */
+int tat_filter_choose(const struct tat_filter * filter, const struct tat_access * records, size_t count, bool * chosen,
+                      struct tat_error * error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -65,6 +65,33 @@ SELECTION = np.dtype(
     ]
 )
 
+#: struct tat_fault: 72 bytes.
+FAULT = np.dtype(
+    [
+        ("end_ns", "<i8"),
+        ("duration_ns", "<u8"),
+        ("preempted_ns", "<u8"),
+        ("address", "<u8"),
+        ("file_offset", "<u8"),
+        ("pid", "<u4"),
+        ("tid", "<u4"),
+        ("flags", "<u4"),
+        ("place", "<u4"),
+        ("file", "<u4"),
+        ("tensor", "<u4"),
+        ("evaluation", "<u4"),
+        ("op", "<u2"),
+        ("expert", "<u2"),
+    ]
+)
+NO_EVALUATION = 0xFFFFFFFF
+NO_TENSOR = 0xFFFFFFFF
+NO_OP = 0xFFFF
+IO_MAJOR = 1 << 0
+IO_IN_FILE = 1 << 1
+#: Where a fault was, as enum tat_fault_place counts.
+FAULT_PLACES = ("in operation", "outside", "unwanted", "no weight", "other file", "no file", "other process")
+
 PHASES = ("warmup", "prompt", "generate", "mixed", "other", "verify", "unknown")
 #: What load, warm-up and graphs without tokens never mix into.
 INFERENCE = ("prompt", "generate", "mixed", "verify", "unknown")
@@ -281,6 +308,7 @@ STRUCTS: dict[str, type[c.Structure] | np.dtype[Any]] = {
     "tat_wait": WAIT,
     "tat_token": TOKEN,
     "tat_selection": SELECTION,
+    "tat_fault": FAULT,
     "tat_tensor": Tensor,
     "tat_evaluation": Evaluation,
     "tat_event": Event,
@@ -327,6 +355,10 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "tat_filter_free": (None, [c.c_void_p]),
     "tat_filter_add": (c.c_int, [c.c_void_p, c.c_char_p, c.c_char_p, _ERROR]),
     "tat_filter_accesses": (c.c_int, [*_COLLECT, *_INTO]),
+    "tat_storage_open": (c.c_void_p, [_TRACE, _ERROR]),
+    "tat_storage_close": (None, [c.c_void_p]),
+    "tat_storage_faults": (c.c_void_p, [c.c_void_p, c.POINTER(c.c_size_t)]),
+    "tat_storage_choose_faults": (c.c_int, [c.c_void_p, c.c_void_p, c.c_void_p, _ERROR]),
     "tat_matrix_columns": (c.c_uint32, [_TRACE, c.c_int]),
     "tat_matrix": (
         c.c_int,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tat import _abi, answers, matrices, tables
+from tat import _abi, answers, matrices, storage, tables
 from tat.answers import Answer
 from tat.columns import Vocabulary, access_columns
 from tat.errors import ErrorKind, TatError
@@ -138,6 +138,36 @@ class TraceAnalyzer:
     def events(self) -> pd.DataFrame:
         """Other events, a row each: mappings, model files, loading, calls."""
         return tables.frame(tables.events(self.trace))
+
+    # ------------------------------------------------------------------------------------------------ storage
+
+    def faults(self, **filters: Condition) -> pd.DataFrame:
+        """Page faults of a run that `tat record --io` recorded, a row each, by their ends.
+
+        Times are in nanoseconds. end_ns counts from the beginning of the trace, so faults while the model was loaded
+        are negative. duration_ns is how long the thread was in the fault, and stall_ns how long without what other
+        threads ran in its place; both are NA if the beginning was lost. A major fault waited for the disk, or for a
+        thread that did. place says how far the fault could be placed:
+
+        * in operation: op, which ran then, touches the page
+        * outside: a weight, while no graph was computed
+        * unwanted: a weight that no operation touched at that time
+        * no weight: in the model's file, but in no tensor of the trace
+        * other file, no file, other process
+
+        evaluation, phase and token (the first, if several were computed together) are those of the graph that was
+        computed then. layer, tensor and expert are those of the weight. file is the number of the model file and
+        file_offset the byte in it; address is the one that the program used.
+
+        Filters are those of accesses(), without heads. A fault meets no condition on what it lacks. Raises TatError:
+        NO if there are no I/O events, INPUT if they cannot be read, and for filters as accesses().
+        """
+        found = self.trace.storage.faults
+        if filters:
+            found = found[self.trace.storage.chosen_faults(Filter(self.trace, filters))]
+        return tables.frame(storage.faults(self.trace, self._words, found))
+
+    # ------------------------------------------------------------------------------------------------ sums
 
     def matrix(
         self,

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from tat import tables
+from tat import storage, tables
 from tat.columns import ACCESS_COLUMNS, Column, Vocabulary, access_columns, named, number
 from tat.errors import ErrorKind, TatError
 from tat.filters import Condition, Filter
@@ -73,6 +73,10 @@ def _growing(
         yield columns(trace, records)
 
 
+def _late(table: storage.Table) -> Callable[[Trace], Iterable[list[Column]]]:
+    return lambda trace: [table.of(trace)]
+
+
 #: The tables beside the access records, by name, each in pieces of rows.
 TABLES: dict[str, Callable[[Trace], Iterable[list[Column]]]] = {
     "runs": lambda trace: [about(trace)],
@@ -81,6 +85,7 @@ TABLES: dict[str, Callable[[Trace], Iterable[list[Column]]]] = {
     "tokens": lambda trace: _growing(trace, trace.tokens, tables.tokens),
     "routing": lambda trace: _growing(trace, trace.routing, tables.routing),
     "events": lambda trace: [tables.events(trace)],
+    **{name: _late(table) for name, table in storage.TABLES.items()},
 }
 
 
@@ -97,6 +102,31 @@ def filters_of(traces: Mapping[str, Trace], conditions: Mapping[str, Condition])
     if lacking and not found:
         raise lacking[0]
     return found
+
+
+class LateTable(ds.Dataset):  # type: ignore[misc]
+    """A table that is made when it is first read. `failure` is what ended that."""
+
+    def __init__(self, schema: pa.Schema, make: Callable[[], pa.Table]) -> None:
+        """Keep what makes it, in this schema."""
+        self.failure: TatError | None = None
+        self._schema, self._make = schema, make
+        self._made: pa.Table | None = None
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The schema of all columns."""
+        return self._schema
+
+    def scanner(self, columns: Sequence[str] | None = None, filter: Any = None, **_: Any) -> ds.Scanner:
+        """A scanner of these columns, for the rows that pass the filter."""
+        self.failure = None
+        try:
+            self._made = self._made or self._make()
+        except TatError as error:
+            self.failure = error
+            raise
+        return ds.dataset(self._made).scanner(columns=columns, filter=filter)
 
 
 class AccessDataset(ds.Dataset):  # type: ignore[misc]

@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import ibis
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from ibis.expr.types import Table
 
-from tat import arrow, dataset, queries
-from tat.columns import ACCESS_COLUMNS, named
+from tat import arrow, dataset, queries, storage
+from tat.columns import ACCESS_COLUMNS, Column, named
 from tat.errors import ErrorKind, TatError
 from tat.filters import Condition
 from tat.trace import Trace
@@ -28,7 +30,8 @@ _BATCH = 4096
 
 
 class Database:
-    """The tables runs, accesses, tensors, evaluations, tokens, routing and events of some traces or of one dataset.
+    """The tables of some traces or of one dataset: runs, accesses, tensors, evaluations, tokens, routing, events, and
+    those of I/O events: faults.
 
     `db["accesses"]` is an Ibis table. The first column of every table is the run's name; the other columns of accesses
     are those of `tat export --format csv`. Traces also have a table accesses_by_head: the same records, those of
@@ -59,8 +62,9 @@ class Database:
                 f"{data[0]} is a dataset: use WHERE, or give the filters to `tat parquet` when it writes the dataset",
             )
         self._traces: dict[str, Trace] = {}
-        self._accesses: list[arrow.AccessDataset] = []
+        self._late: list[arrow.AccessDataset | arrow.LateTable] = []
         self._backend: Any
+        self._names = _tables_in(Path(data[0])) if data else (*TABLES, BY_HEAD)
         if engine == "spark":
             if not data:
                 raise TatError(ErrorKind.USAGE, "Spark needs a dataset: make one with `tat parquet TRACE... -o DIR`")
@@ -71,7 +75,7 @@ class Database:
                 _duckdb_views(self._backend.con, Path(data[0]))
             else:
                 self._traces = dataset.names_of([Trace(path) for path in paths or [None]])
-                self._accesses = _register(self._backend.con, self._traces, filters or {})
+                self._late = _register(self._backend.con, self._traces, filters or {})
 
     def __getitem__(self, name: str) -> Table:
         """A table by its name."""
@@ -79,10 +83,6 @@ class Database:
             raise KeyError(name)
         table: Table = self._backend.table(name)
         return table
-
-    @property
-    def _names(self) -> tuple[str, ...]:
-        return (*TABLES, BY_HEAD) if self._traces else TABLES
 
     @property
     def tables(self) -> dict[str, Table]:
@@ -106,7 +106,7 @@ class Database:
     def rows(self, text: str) -> Rows:
         """The same as names and rows, which are made as they are read. Raises TatError, even while they are read."""
         return (
-            _duckdb_rows(self._backend.con, text, self._accesses)
+            _duckdb_rows(self._backend.con, text, self._late)
             if self._backend.name == "duckdb"
             else _spark_rows(self._backend, text)
         )
@@ -131,27 +131,44 @@ class Database:
         return queries.QUERIES[name](self.tables)
 
 
+def _tables_in(folder: Path) -> tuple[str, ...]:
+    """Those of a dataset. One of an older version has no I/O events."""
+    return tuple(table for table in TABLES if table not in storage.TABLES or (folder / table).exists())
+
+
 # ------------------------------------------------------------------------------------------------------------ DuckDB
 
 
-def _register(connection: Any, traces: dict[str, Trace], filters: Mapping[str, Condition]) -> list[arrow.AccessDataset]:
-    """Tables of traces as they are: access records are made as they are read."""
-    for table, pieces in arrow.TABLES.items():
-        batches = [
-            arrow.batch([named("run", columns[0].values * 0, [name]), *columns])
-            for name, trace in traces.items()
-            for columns in pieces(trace)
-        ]
-        connection.register(table, pa.Table.from_batches(batches))
-    accesses = arrow.AccessDataset(traces, filters)
-    by_head = arrow.AccessDataset(traces, {"heads": True, **filters})
-    connection.register("accesses", accesses)
-    connection.register(BY_HEAD, by_head)
-    return [accesses, by_head]
+def _register(
+    connection: Any, traces: dict[str, Trace], filters: Mapping[str, Condition]
+) -> list[arrow.AccessDataset | arrow.LateTable]:
+    """Tables of traces as they are. Returns those that are made as they are read: access records, I/O events."""
+
+    def of_run(name: str, columns: list[Column]) -> pa.RecordBatch:
+        return arrow.batch([named("run", np.zeros(len(columns[0].values), np.int32), [name]), *columns])
+
+    def whole(table: str) -> pa.Table:
+        return pa.Table.from_batches(
+            [of_run(name, columns) for name, trace in traces.items() for columns in arrow.TABLES[table](trace)]
+        )
+
+    late: dict[str, arrow.AccessDataset | arrow.LateTable] = {
+        "accesses": arrow.AccessDataset(traces, filters),
+        BY_HEAD: arrow.AccessDataset(traces, {"heads": True, **filters}),
+    }
+    for name in arrow.TABLES:
+        if name in storage.TABLES:
+            empty = of_run("", storage.TABLES[name].empty(next(iter(traces.values()))))
+            late[name] = arrow.LateTable(empty.schema, partial(whole, name))
+        else:
+            connection.register(name, whole(name))
+    for name, table in late.items():
+        connection.register(name, table)
+    return list(late.values())
 
 
 def _duckdb_views(connection: Any, folder: Path) -> None:
-    for table in TABLES:
+    for table in _tables_in(folder):
         files = str(folder.resolve() / table / "**" / dataset.FILE).replace("'", "''")
         types = "{'run': VARCHAR, 'phase': VARCHAR, 'layer': INTEGER}" if table == "accesses" else "{'run': VARCHAR}"
         source = f"read_parquet('{files}', hive_partitioning = true, hive_types = {types})"
@@ -164,11 +181,11 @@ def _columns(table: str) -> list[str]:
     return ["run", *(f'"{name}"' for name in ACCESS_COLUMNS)] if table == "accesses" else ["run", "* EXCLUDE (run)"]
 
 
-def _duckdb_rows(connection: Any, text: str, accesses: list[arrow.AccessDataset]) -> Rows:
+def _duckdb_rows(connection: Any, text: str, late: list[arrow.AccessDataset | arrow.LateTable]) -> Rows:
     import duckdb  # noqa: PLC0415  (Ibis has loaded it)
 
     def fail(error: duckdb.Error) -> TatError:
-        for table in accesses:
+        for table in late:
             if table.failure:
                 return table.failure
         refused = isinstance(error, (duckdb.IOException, duckdb.OutOfMemoryException))
@@ -205,7 +222,7 @@ def _spark(folder: Path, session: Any) -> Any:
             builder = builder.config(key, value)
         session = builder.getOrCreate()
     session.conf.set("spark.sql.sources.partitionColumnTypeInference.enabled", "false")  # a run may be called 1
-    for table in TABLES:
+    for table in _tables_in(folder):
         frame = session.read.parquet(str(folder.resolve() / table))
         if table == "accesses":
             columns = [

@@ -61,10 +61,15 @@ class Filter:
             if self._lib.tat_filter_add(self._handle, name.encode(), raw, c.byref(error)) != 0:
                 raise failure(error)
 
+    @property
+    def handle(self) -> int:
+        """The struct tat_filter."""
+        _ = self._trace.handle  # raises if the trace was closed
+        return int(self._handle)
+
     def accesses(self, first: int = 0, last: int | None = None) -> Records:
         """The records of evaluations [first, last) that pass, in the order of execution, of dtype ACCESS."""
-        _ = self._trace.handle  # raises if the trace was closed
-        return self._trace.collect("tat_filter_accesses", _abi.ACCESS, first, last, of=self._handle)
+        return self._trace.collect("tat_filter_accesses", _abi.ACCESS, first, last, of=self.handle)
 
 
 def _values(trace: Trace, name: str, value: Any) -> Iterator[str]:

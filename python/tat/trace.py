@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,9 @@ import numpy.typing as npt
 from tat import _abi, runs
 from tat._library import failure, library, text
 from tat.errors import ErrorKind, TatError
+
+if TYPE_CHECKING:
+    from tat.storage import Storage
 
 Records = npt.NDArray[np.void]
 Flags = npt.NDArray[np.bool_]
@@ -41,10 +44,14 @@ class Trace:
         if not handle:
             raise failure(error)
         self._handle: int = handle
+        self._storage: Storage | None = None
         self._close = weakref.finalize(self, self._lib.tat_trace_close, handle)
 
     def close(self) -> None:
         """Close the file. Nothing can be asked afterwards."""
+        if self._storage:
+            self._storage.close()
+            self._storage = None
         self._close()
         self._handle = 0
 
@@ -61,10 +68,7 @@ class Trace:
         """A function's result as an array of structs. Pointers to text stay numbers."""
         count = c.c_uint32()
         address = getattr(self._lib, function)(self.handle, c.byref(count))
-        if not count.value:
-            return np.empty(0, _numpy(struct))
-        raw = (c.c_char * (count.value * c.sizeof(struct))).from_address(address)
-        return np.frombuffer(memoryview(raw).cast("B"), _numpy(struct)).copy()
+        return copied(address, count.value, numpy_of(struct))
 
     @cached_property
     def tensors(self) -> Records:
@@ -136,6 +140,15 @@ class Trace:
         for number in np.flatnonzero(np.bincount(layouts, minlength=1)):
             table[number] = self._lib.tat_trace_layout(self.handle, int(number)).stride if number else 0
         return table[layouts]
+
+    @property
+    def storage(self) -> Storage:
+        """What storage did for the run. Raises TatError: NO if `tat record --io` did not record it."""
+        from tat.storage import Storage  # noqa: PLC0415  (it imports this module)
+
+        if not self._storage:
+            self._storage = Storage(self)
+        return self._storage
 
     # ------------------------------------------------------------------------------------------------- arrays
 
@@ -225,7 +238,15 @@ class Trace:
         )
 
 
-def _numpy(struct: type[c.Structure]) -> np.dtype[Any]:
+def copied(address: int | None, count: int, dtype: np.dtype[Any]) -> Records:
+    """An array of the library's as one of ours."""
+    if not count or not address:
+        return np.empty(0, dtype)
+    raw = (c.c_char * (count * dtype.itemsize)).from_address(address)
+    return np.frombuffer(memoryview(raw).cast("B"), dtype).copy()
+
+
+def numpy_of(struct: type[c.Structure]) -> np.dtype[Any]:
     """A numpy dtype with the layout of a ctypes struct; pointers become numbers."""
     fields = [(name, kind) for name, kind, *_ in struct._fields_]
     return np.dtype(

@@ -271,3 +271,34 @@ int tat_filter_expand(const struct tat_filter * filter, uint32_t first, uint32_t
     walk_end(&w);
     return status;
 }
+
+/* ---- what is no access ---- */
+
+static bool needs_evaluation(const struct tat_filter * f) {
+    return f->has[FILTER_TOKENS] || f->has[FILTER_PHASES] || f->has[FILTER_EVALUATIONS] || f->has[FILTER_CONTEXTS] ||
+           f->model;
+}
+
+static bool chooses(const struct walk * w, const struct tat_access * a) {
+    const struct tat_filter * f = w->filter;
+    if (a->evaluation < f->trace->evaluations.count ? !wants_evaluation(f, a->evaluation) : needs_evaluation(f)) {
+        return false;
+    }
+    if (w->tensors && !(a->tensor < f->trace->tensors.count && w->tensors[a->tensor])) { return false; }
+    if (f->has[FILTER_OPS] && !(a->op < f->trace->ops.count && f->ops && f->ops[a->op])) { return false; }
+    if (f->has[FILTER_LAYERS] && (a->layer == TAT_NO_LAYER || !has_number(f, FILTER_LAYERS, a->layer))) {
+        return false;
+    }
+    return wants(w, a);
+}
+
+int tat_filter_choose(const struct tat_filter * filter, const struct tat_access * records, size_t count, bool * chosen,
+                      struct tat_error * error) {
+    struct walk w = { .filter = filter };
+    if (filter->split) { return tat_fail(error, TAT_ERROR_USAGE, "heads: only access records have heads"); }
+    if (check_file(filter, error) != 0) { return -1; }
+    if (!choose_tensors(&w)) { return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", filter->trace->path); }
+    for (size_t i = 0; i < count; i++) { chosen[i] = chooses(&w, &records[i]); }
+    free(w.tensors);
+    return 0;
+}

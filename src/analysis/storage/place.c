@@ -265,8 +265,8 @@ static int without_number(const char * folder, int length) {
 
 /* The file beside the trace, or beside that of the run's first process: further ones have "_PID" or "_PID_N" appended.
  * NULL: there is none, or no memory. */
-static char * find_file(const struct subject * s) {
-    const char * trace = tat_trace_path(s->trace);
+static char * find_file(const struct tat_trace * of) {
+    const char * trace = tat_trace_path(of);
     const char * slash = strrchr(trace, '/');
     int length = slash ? (int) (slash - trace) : 0;
     for (int numbers = 0; numbers <= 2; numbers++, length = without_number(trace, length)) {
@@ -278,22 +278,24 @@ static char * find_file(const struct subject * s) {
     return NULL;
 }
 
-int faults_place(struct placed_faults * faults, const struct subject * s, struct tat_error * error) {
-    struct tat_io io;
-    char * path = find_file(s);
-    *faults = (struct placed_faults){ 0 };
+int io_events_read(struct tat_io * io, const struct tat_trace * trace, struct tat_error * error) {
+    char * path = find_file(trace);
+    *io = (struct tat_io){ 0 };
     if (!path) { return 1; }
-    int status = tat_io_read(path, &io, error);
+    const int status = tat_io_read(path, io, error);
     free(path);
-    if (status != 0) { return -1; }
-    faults->ignored = io.ignored;
-    faults->lost = io.lost;
-    faults->damaged_bytes = io.damaged_bytes;
-    faults->partial = io.partial;
-    faults->ended = io.ended;
-    status = place_all(faults, s, &io, error);
+    return status;
+}
+
+int faults_place(struct placed_faults * faults, const struct subject * s, const struct tat_io * io,
+                 struct tat_error * error) {
+    *faults = (struct placed_faults){ .ignored = io->ignored,
+                                      .lost = io->lost,
+                                      .damaged_bytes = io->damaged_bytes,
+                                      .partial = io->partial,
+                                      .ended = io->ended };
+    const int status = place_all(faults, s, io, error);
     if (s->some_tokens) { keep_of_tokens(faults); }
-    tat_io_free(&io);
     return status;
 }
 

@@ -376,7 +376,9 @@ static void say(const struct state * s, struct result * r) {
 static void finish(void * state, struct result * r) {
     struct state * s = state;
     struct tat_error error;
-    const int status = faults_place(&s->faults, s->subject, &error);
+    struct tat_io io;
+    int status = io_events_read(&io, s->subject->trace, &error);
+    if (status == 0) { status = faults_place(&s->faults, s->subject, &io, &error); }
     if (status > 0) {
         result_headline(r, "Page faults were not recorded: `tat record --io` does that.");
         result_absent(r);
@@ -386,6 +388,7 @@ static void finish(void * state, struct result * r) {
         say(s, r);
     }
     placed_faults_free(&s->faults);
+    tat_io_free(&io);
     free(s);
 }
 

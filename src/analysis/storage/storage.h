@@ -50,8 +50,12 @@ struct placed_faults {
     bool partial, ended; /* as in struct tat_io */
 };
 
-/* The faults beside the trace. 1: none were recorded; 0; or -1 with *error. Free it in any case. */
-int faults_place(struct placed_faults * faults, const struct subject * subject, struct tat_error * error);
+/* The I/O events beside the trace. 1: none were recorded; 0, and tat_io_free frees them; or -1 with *error. */
+int io_events_read(struct tat_io * io, const struct tat_trace * trace, struct tat_error * error);
+
+/* The faults among them. 0, or -1 with *error. Free it in any case. */
+int faults_place(struct placed_faults * faults, const struct subject * subject, const struct tat_io * io,
+                 struct tat_error * error);
 void placed_faults_free(struct placed_faults * faults);
 
 #endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The placed events for other programs: what the section counts, in the structs of include/tat/storage.h.
+ */
+#include "tat/storage.h"
+
+#include <stdlib.h>
+
+#include "analysis/storage/storage.h"
+
+static_assert((int) TAT_FAULT_IN_OPERATION == (int) PLACE_OPERATION, "");
+static_assert((int) TAT_FAULT_OUTSIDE == (int) PLACE_OUTSIDE, "");
+static_assert((int) TAT_FAULT_UNWANTED == (int) PLACE_UNWANTED, "");
+static_assert((int) TAT_FAULT_NO_WEIGHT == (int) PLACE_NO_WEIGHT, "");
+static_assert((int) TAT_FAULT_OTHER_FILE == (int) PLACE_OTHER_FILE, "");
+static_assert((int) TAT_FAULT_NO_FILE == (int) PLACE_NO_FILE, "");
+static_assert((int) TAT_FAULT_OTHER_PROCESS == (int) PLACE_OTHER_PROCESS, "");
+static_assert((int) TAT_FAULT_PLACE_COUNT == (int) PLACES, "");
+static_assert(TAT_NO_EVALUATION == NO_EVALUATION && TAT_NO_TENSOR == NO_TENSOR, "");
+
+struct tat_storage {
+    const struct tat_trace * trace;
+    struct tat_io io;
+    struct tat_fault * faults;
+    size_t n_faults;
+};
+
+static struct tat_fault exported(const struct placed_fault * f, uint64_t start_ns) {
+    return (struct tat_fault){
+        .end_ns = (int64_t) (f->fault.end_ns - start_ns),
+        .duration_ns = f->fault.duration_ns,
+        .preempted_ns = f->fault.preempted_ns,
+        .address = f->fault.address,
+        .file_offset = f->file ? f->file_offset : 0,
+        .pid = f->fault.pid,
+        .tid = f->fault.tid,
+        .flags = f->fault.flags,
+        .place = f->place,
+        .file = f->file,
+        .tensor = f->tensor,
+        .evaluation = f->evaluation,
+        .op = f->place == PLACE_OPERATION ? f->op : TAT_NO_OP,
+        .expert = f->expert,
+    };
+}
+
+/* 0, or -1 with *error. */
+static int place(struct tat_storage * storage, struct tat_error * error) {
+    const uint64_t start = tat_trace_header(storage->trace)->start_monotonic_ns;
+    struct subject subject;
+    struct placed_faults placed = { 0 };
+    const bool good = subject_begin(&subject, storage->trace, NULL);
+    int status = good ? faults_place(&placed, &subject, &storage->io, error)
+                      : tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
+    if (status == 0) {
+        storage->faults = calloc(placed.count + 1, sizeof *storage->faults);
+        status = storage->faults ? 0 : tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
+    }
+    for (size_t i = 0; status == 0 && i < placed.count; i++) { storage->faults[i] = exported(&placed.at[i], start); }
+    storage->n_faults = placed.count;
+    placed_faults_free(&placed);
+    subject_free(&subject);
+    return status;
+}
+
+struct tat_storage * tat_storage_open(const struct tat_trace * trace, struct tat_error * error) {
+    struct tat_storage * storage = calloc(1, sizeof *storage);
+    if (!storage) {
+        tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
+        return NULL;
+    }
+    storage->trace = trace;
+    int status = io_events_read(&storage->io, trace, error);
+    if (status > 0) {
+        tat_fail(error, TAT_ERROR_NO, "%s: I/O events were not recorded: `tat record --io` does that",
+                 tat_trace_path(trace));
+    } else if (status == 0) {
+        status = place(storage, error);
+    }
+    if (status == 0) { return storage; }
+    tat_storage_close(storage);
+    return NULL;
+}
+
+void tat_storage_close(struct tat_storage * storage) {
+    if (!storage) { return; }
+    tat_io_free(&storage->io);
+    free(storage->faults);
+    free(storage);
+}
+
+const struct tat_io * tat_storage_events(const struct tat_storage * storage) {
+    return &storage->io;
+}
+
+const struct tat_fault * tat_storage_faults(const struct tat_storage * storage, size_t * count) {
+    *count = storage->n_faults;
+    return storage->faults;
+}
+
+/* ---- filters ---- */
+
+/* A record of the byte that was wanted, while it was waited for. */
+static struct tat_access as_access(const struct tat_fault * f, const struct tat_tensor * tensors) {
+    const uint64_t end = f->end_ns > 0 ? (uint64_t) f->end_ns : 0;
+    const uint64_t begin = end > f->duration_ns ? end - f->duration_ns : 0;
+    return (struct tat_access){
+        .start_ns = begin,
+        .duration_ns = end - begin > UINT32_MAX ? UINT32_MAX : (uint32_t) (end - begin),
+        .offset = f->file_offset,
+        .bytes = 1,
+        .tensor = f->tensor,
+        .evaluation = f->evaluation,
+        .layer = f->tensor == TAT_NO_TENSOR ? TAT_NO_LAYER : tensors[f->tensor].layer,
+        .op = f->op,
+        .expert = f->expert,
+        .head_first = TAT_NO_HEAD,
+        .rows = 1,
+        .flags = f->end_ns < 0 ? TAT_ACCESS_UNTIMED : 0,
+    };
+}
+
+int tat_storage_choose_faults(const struct tat_storage * storage, const struct tat_filter * filter, bool * chosen,
+                              struct tat_error * error) {
+    uint32_t n_tensors;
+    const struct tat_tensor * tensors = tat_trace_tensors(storage->trace, &n_tensors);
+    struct tat_access * records = malloc((storage->n_faults + 1) * sizeof *records);
+    if (!records) { return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
+    for (size_t i = 0; i < storage->n_faults; i++) { records[i] = as_access(&storage->faults[i], tensors); }
+    const int status = tat_filter_choose(filter, records, storage->n_faults, chosen, error);
+    free(records);
+    return status;
+}

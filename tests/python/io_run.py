@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""A run of the toy model with I/O events whose places a test knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import tat
+
+from io_file import IN_FILE, MAJOR, Fault, IoFile, copy
+
+PAGE = 4096
+
+
+@dataclass
+class IoRun:
+    path: Path
+    faults: pd.DataFrame
+    """What the table should hold, in its columns."""
+
+
+def mapping_of(t: tat.TraceAnalyzer) -> tuple[int, int]:
+    """Address and bytes of the model file's mapping."""
+    events = t.events()
+    one = events[events["event"] == "mapping"].iloc[0]
+    return int(one["value1"]), int(one["value2"])
+
+
+def _reads(t: tat.TraceAnalyzer) -> pd.DataFrame:
+    """The first whole read of a weight in some of the operations, in the order of time."""
+    frame = t.frame(kinds="weight")
+    whole = (frame["access"] == "read") & (frame["size"] > 0) & (frame["duration_ns"] > 0) & frame["stride"].isna()
+    return frame[whole].drop_duplicates(["graph", "start_ns"]).iloc[::7]
+
+
+class _Faults:
+    """The faults of a run, and the rows of the table that they should give."""
+
+    def __init__(self, start_ns: int, pid: int) -> None:
+        self.start_ns, self.pid = start_ns, pid
+        self.faults: list[Fault] = []
+        self.rows: list[dict[str, object]] = []
+
+    def add(self, end: int, times: tuple[int, int], address: int, flags: int, **known: object) -> None:
+        """`times`: its duration, and how much of that others ran; `known`: further columns."""
+        pid = int(str(known.get("pid", self.pid)))
+        tid = pid + len(self.faults) % 2
+        self.faults.append(Fault(self.start_ns + end, *times, address, pid, tid, flags))
+        stall = times[0] - times[1] if times[0] else None
+        row = {"end_ns": end, "duration_ns": times[0] or None, "stall_ns": stall, "address": address}
+        self.rows.append({**row, "pid": pid, "tid": tid, "major": bool(flags & MAJOR), **known})
+
+    def table(self) -> pd.DataFrame:
+        columns = list(dict.fromkeys(key for row in self.rows for key in row))
+        return pd.DataFrame({c: pd.array([r.get(c) for r in self.rows], dtype="object") for c in columns})
+
+
+def _or_none(value: object) -> int | None:
+    return None if pd.isna(value) else int(str(value))
+
+
+def made(trace: Path, name: str) -> IoRun:
+    """A fault at the end of some operations, of the first byte that each reads, and some of other places."""
+    path = copy(trace, name)
+    with tat.TraceAnalyzer(path) as t:
+        address, _ = mapping_of(t)
+        made = _Faults(int(t.trace.header.start_monotonic_ns), int(t.trace.header.pid))
+        reads = _reads(t)
+        weight_id = t.tensors()["weight_id"]
+
+    def weight(read: pd.Series) -> dict[str, object]:
+        known = {"tensor_id": int(weight_id[read["tensor_id"]]), "tensor": read["tensor"]}
+        known |= {"component": read["component"], "file": 1, "file_offset": int(read["offset"])}
+        return known | {"layer": _or_none(read["layer"]), "expert": _or_none(read["expert"])}
+
+    first = reads.iloc[0]
+    at = address + int(first["offset"])
+    made.add(-5_000_000, (900, 0), at, MAJOR, place="outside", **weight(first))
+    made.add(-4_000_000, (800, 0), 0x1000, MAJOR, place="no file")
+    made.add(-3_000_000, (700, 0), 0x2000, MAJOR | IN_FILE, place="other file")
+    made.add(-2_000_000, (600, 0), at, MAJOR | IN_FILE, pid=made.pid + 1000, place="other process")
+    made.add(-1_000_000, (500, 0), address + 16, IN_FILE, place="no weight", file=1, file_offset=16)
+    for i, (_, read) in enumerate(reads.iterrows()):
+        times = (0, 0) if i % 5 == 4 else (300 + i, i % 3)
+        known = {"evaluation": int(read["graph"]), "phase": read["phase"], "token": _or_none(read["token"])}
+        made.add(
+            int(read["start_ns"] + read["duration_ns"]),
+            times,
+            address + int(read["offset"]),
+            IN_FILE | (MAJOR if i % 2 else 0),
+            **{"place": "in operation", "op": read["op"], **known, **weight(read)},
+        )
+    IoFile(made.faults).write(path)
+    return IoRun(path, made.table())
