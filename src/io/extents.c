@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/extents.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "format/list.h"
+
+enum { ASKED = 512, SECTOR = 512, EXTENTS_MOST = 1 << 24 };
+
+/* Newer than the kernel headers of some systems, or in none of them. */
+enum { BCACHEFS_MAGIC = (int) 0xca451a4e, EXFAT_MAGIC = 0x2011bab0, NTFS_MAGIC = 0x7366746e, ZFS_MAGIC = 0x2fc12fc1 };
+enum { XFS_MAGIC = 0x58465342, F2FS_MAGIC = (int) 0xf2f52010, CIFS_MAGIC = (int) 0xff534d42 };
+enum { SMB2_MAGIC = (int) 0xfe534d42, MSDOS_MAGIC = 0x4d44, FUSE_MAGIC = 0x65735546 };
+
+#define IN_MEMORY "it is in memory, and on no disk"
+#define ELSEWHERE "its disk is another machine's, or another program's"
+#define OWN_SPACE "the addresses that it tells are its own, and not those of a disk"
+
+static const struct {
+    int magic;
+    const char *name, *missing; /* why its extents are of no use; NULL: they are */
+} file_systems[] = {
+    { EXT4_SUPER_MAGIC, "ext4", NULL },
+    { XFS_MAGIC, "xfs", NULL },
+    { F2FS_MAGIC, "f2fs", NULL },
+    { MSDOS_MAGIC, "vfat", NULL },
+    { EXFAT_MAGIC, "exfat", NULL },
+    { NTFS_MAGIC, "ntfs3", NULL },
+    { BTRFS_SUPER_MAGIC, "btrfs", OWN_SPACE },
+    { BCACHEFS_MAGIC, "bcachefs", OWN_SPACE },
+    { ZFS_MAGIC, "zfs", OWN_SPACE },
+    { TMPFS_MAGIC, "tmpfs", IN_MEMORY },
+    { RAMFS_MAGIC, "ramfs", IN_MEMORY },
+    { HUGETLBFS_MAGIC, "hugetlbfs", IN_MEMORY },
+    { OVERLAYFS_SUPER_MAGIC, "overlayfs", "it does not tell on which file system below it a file is" },
+    { NFS_SUPER_MAGIC, "nfs", ELSEWHERE },
+    { CIFS_MAGIC, "cifs", ELSEWHERE },
+    { SMB2_MAGIC, "smb", ELSEWHERE },
+    { V9FS_MAGIC, "9p", ELSEWHERE },
+    { FUSE_MAGIC, "fuse", ELSEWHERE },
+};
+
+#define MISSING(e_, ...) ((void) snprintf((e_)->missing, sizeof(e_)->missing, __VA_ARGS__))
+#define DOUBT(e_, ...)   ((void) snprintf((e_)->doubt, sizeof(e_)->doubt, __VA_ARGS__))
+
+static void name_file_system(int fd, struct extents * e) {
+    struct statfs fs;
+    if (fstatfs(fd, &fs) != 0) { return; }
+    for (size_t i = 0; i < sizeof file_systems / sizeof file_systems[0]; i++) {
+        if ((int) fs.f_type != file_systems[i].magic) { continue; }
+        snprintf(e->file_system, sizeof e->file_system, "%s", file_systems[i].name);
+        if (file_systems[i].missing) {
+            MISSING(e, "the file is on %s: %s", file_systems[i].name, file_systems[i].missing);
+        }
+    }
+}
+
+/* ---- the disk ---- */
+
+/* The first line of a file of sysfs. */
+static bool read_line(const char * folder, const char * name, char * text, int size) {
+    char path[PATH_MAX + 16];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE * file = fopen(path, "re");
+    const bool good = file && fgets(text, size, file);
+    if (file) { fclose(file); }
+    return good;
+}
+
+static bool exists(const char * folder, const char * name) {
+    char path[PATH_MAX + 16];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return access(path, F_OK) == 0;
+}
+
+/* What stands in for several disks, or for others. */
+static void doubt_stacked(const char * folder, struct extents * e) {
+    if (exists(folder, "dm") || exists(folder, "md")) {
+        DOUBT(e,
+              "the file is on %s, which passes requests on to other disks, at other places: only requests that were "
+              "traced on %s itself can be placed",
+              e->disk_name, e->disk_name);
+    }
+}
+
+static void find_disk(struct extents * e) {
+    char folder[64], device[PATH_MAX], text[64];
+    snprintf(folder, sizeof folder, "/sys/dev/block/%u:%u", major(e->device), minor(e->device));
+    if (major(e->device) == 0 || !realpath(folder, device)) {
+        MISSING(e, "the file system %s%sis on no single block device that /sys tells of", e->file_system,
+                *e->file_system ? " " : "");
+        return;
+    }
+    uint64_t disk = e->device;
+    if (exists(device, "partition")) {
+        unsigned major_number, minor_number;
+        unsigned long long start;
+        char * slash = strrchr(device, '/');
+        if (!read_line(device, "start", text, sizeof text) || sscanf(text, "%llu", &start) != 1 || !slash) {
+            MISSING(e, "/sys does not tell where the partition of its file system begins");
+            return;
+        }
+        *slash = '\0';
+        if (!read_line(device, "dev", text, sizeof text) || sscanf(text, "%u:%u", &major_number, &minor_number) != 2) {
+            MISSING(e, "/sys does not tell which disk the partition of its file system is on");
+            return;
+        }
+        e->partition = start * SECTOR;
+        disk = makedev(major_number, minor_number);
+    }
+    const char * name = strrchr(device, '/');
+    snprintf(e->disk_name, sizeof e->disk_name, "%.*s", (int) sizeof e->disk_name - 1, name ? name + 1 : device);
+    doubt_stacked(device, e);
+    e->disk = disk;
+}
+
+/* ---- extents ---- */
+
+static bool add(struct extents * e, struct list * list, const struct fiemap_extent * f) {
+    const uint32_t nowhere = FIEMAP_EXTENT_UNKNOWN | FIEMAP_EXTENT_DELALLOC | FIEMAP_EXTENT_DATA_INLINE |
+                             FIEMAP_EXTENT_DATA_TAIL | FIEMAP_EXTENT_NOT_ALIGNED;
+    const bool compressed = f->fe_flags & FIEMAP_EXTENT_ENCODED && !(f->fe_flags & FIEMAP_EXTENT_DATA_ENCRYPTED);
+    if (f->fe_flags & FIEMAP_EXTENT_UNWRITTEN || !f->fe_length) { return true; } /* zeros, which no disk is asked for */
+    if (f->fe_flags & nowhere || compressed) {
+        e->unplaced += f->fe_length;
+        return true;
+    }
+    const uint64_t disk_offset = e->partition + f->fe_physical;
+    struct tat_io_extent * last = list->count ? &LIST(struct tat_io_extent, *list)[list->count - 1] : NULL;
+    if (last && last->file_offset + last->bytes == f->fe_logical && last->disk_offset + last->bytes == disk_offset) {
+        last->bytes += f->fe_length;
+        return true;
+    }
+    struct tat_io_extent * one = list_add(list, sizeof *one);
+    if (one) { *one = (struct tat_io_extent){ f->fe_logical, disk_offset, f->fe_length }; }
+    return one;
+}
+
+/* 0, an errno, or -1: memory. */
+static int ask(int fd, uint32_t flags, struct extents * e, struct list * list) {
+    struct {
+        struct fiemap map;
+        struct fiemap_extent extents[ASKED];
+    } * asked = malloc(sizeof *asked);
+    bool more = true;
+    int why = asked ? 0 : -1;
+    e->unplaced = 0;
+    list->count = 0;
+    for (uint64_t from = 0; more && why == 0 && list->count < EXTENTS_MOST;) {
+        asked->map = (struct fiemap){
+            .fm_start = from, .fm_length = FIEMAP_MAX_OFFSET - from, .fm_flags = flags, .fm_extent_count = ASKED
+        };
+        if (ioctl(fd, FS_IOC_FIEMAP, &asked->map) != 0) {
+            why = errno;
+            break;
+        }
+        more = asked->map.fm_mapped_extents != 0;
+        for (uint32_t i = 0; i < asked->map.fm_mapped_extents && i < ASKED && why == 0; i++) {
+            const struct fiemap_extent * f = &asked->extents[i];
+            if (f->fe_logical < from) { continue; } /* told once already */
+            if (!add(e, list, f)) { why = -1; }
+            from = f->fe_logical + f->fe_length;
+            more = !(f->fe_flags & FIEMAP_EXTENT_LAST);
+        }
+    }
+    free(asked);
+    return why;
+}
+
+static bool is_realtime(int fd) {
+    struct fsxattr attributes = { 0 };
+    return ioctl(fd, FS_IOC_FSGETXATTR, &attributes) == 0 && attributes.fsx_xflags & FS_XFLAG_REALTIME;
+}
+
+static void say_none(struct extents * e, int why) {
+    const char * name = *e->file_system ? e->file_system : "its file system";
+    if (why == EOPNOTSUPP || why == ENOTTY || why == ENOSYS) {
+        MISSING(e, "%s does not tell where a file's bytes are (FIEMAP)", name);
+    } else if (why) {
+        MISSING(e, "%s does not tell where the file's bytes are: %s", name, strerror(why));
+    } else if (e->unplaced) {
+        MISSING(e, "%s keeps the file inside its metadata, or compressed", name);
+    } else {
+        MISSING(e, "the file has no bytes on its disk");
+    }
+}
+
+static int find_extents(int fd, struct extents * e, struct tat_error * error) {
+    struct list list = { 0 };
+    int why = ask(fd, 0, e, &list);
+    if (why == 0 && e->unplaced) { why = ask(fd, FIEMAP_FLAG_SYNC, e, &list); }
+    e->at = list.data;
+    e->count = why ? 0 : list.count;
+    if (why < 0) { return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
+    if (!e->count) { say_none(e, why); }
+    return 0;
+}
+
+int extents_of(int fd, struct extents * e, struct tat_error * error) {
+    struct stat status;
+    *e = (struct extents){ 0 };
+    if (fstat(fd, &status) != 0) { return tat_fail_errno(error, "a model file"); }
+    e->device = status.st_dev;
+    e->inode = status.st_ino;
+    e->bytes = (uint64_t) status.st_size;
+    e->modified_ns = (int64_t) status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec;
+    if (!S_ISREG(status.st_mode)) {
+        MISSING(e, "it is not a regular file");
+        return 0;
+    }
+    name_file_system(fd, e);
+    if (!*e->missing) { find_disk(e); }
+    if (!*e->missing && is_realtime(fd)) { MISSING(e, "the file is on the real-time device of its file system"); }
+    const int failed = *e->missing ? 0 : find_extents(fd, e, error);
+    if (!e->count) { e->disk = 0; }
+    return failed;
+}
+
+int extents_of_path(const char * path, struct extents * e, struct tat_error * error) {
+    *e = (struct extents){ 0 };
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0) { return tat_fail_errno(error, "%s", path); }
+    const int status = extents_of(fd, e, error);
+    close(fd);
+    return status;
+}
+
+void extents_free(struct extents * e) {
+    free(e->at);
+    e->at = NULL;
+    e->count = 0;
+}
