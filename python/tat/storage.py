@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What storage did for a run, placed in its trace by the C library (include/tat/storage.h): arrays, and as columns."""
+"""What storage did for a run, placed in its trace by the C library (include/tat/faults.h): arrays, and as columns."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Storage:
         Raises TatError: NO if there are none, INPUT if the file cannot be read.
         """
         self._lib, self._path, error = library(), trace.path, _abi.Error()
-        handle = self._lib.tat_storage_open(trace.handle, c.byref(error))
+        handle = self._lib.tat_faults_open(trace.handle, c.byref(error))
         if not handle:
             raise failure(error)
         self._handle: int = handle
-        self._close = weakref.finalize(self, self._lib.tat_storage_close, handle)
+        self._close = weakref.finalize(self, self._lib.tat_faults_close, handle)
 
     def close(self) -> None:
         """Free them. Nothing can be asked afterwards; what was returned stays valid."""
@@ -41,7 +41,7 @@ class Storage:
 
     @property
     def handle(self) -> int:
-        """The struct tat_storage."""
+        """The struct tat_faults."""
         if not self._handle:
             raise TatError(ErrorKind.USAGE, f"{self._path}: the trace was closed")
         return self._handle
@@ -50,14 +50,14 @@ class Storage:
     def faults(self) -> Records:
         """All page faults by their ends, of dtype FAULT."""
         count = c.c_size_t()
-        address = self._lib.tat_storage_faults(self.handle, c.byref(count))
+        address = self._lib.tat_faults_all(self.handle, c.byref(count))
         return copied(address, count.value, _abi.FAULT)
 
     def chosen_faults(self, chooser: Filter) -> Flags:
         """Which of the faults pass a filter."""
         flags, error = np.zeros(len(self.faults), np.bool_), _abi.Error()
         what = self.handle, chooser.handle, flags.ctypes.data
-        if self._lib.tat_storage_choose_faults(*what, c.byref(error)) != 0:
+        if self._lib.tat_faults_choose(*what, c.byref(error)) != 0:
             raise failure(error)
         return flags
 

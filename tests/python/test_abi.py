@@ -14,7 +14,7 @@ from tat._library import library
 
 from conftest import run
 
-HEADERS = ("analysis", "error", "filter", "format", "gguf", "io", "storage", "sums", "trace", "verify")
+HEADERS = ("analysis", "error", "faults", "filter", "format", "gguf", "io", "sums", "trace", "verify")
 CONSTANTS = {
     "TAT_NO_LAYER": _abi.NO_LAYER,
     "TAT_NO_EXPERT": _abi.NO_EXPERT,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The placed events for other programs: what the section counts, in the structs of include/tat/storage.h.
+ * The placed events for other programs: what the section counts, in the structs of include/tat/faults.h.
  */
-#include "tat/storage.h"
+#include "tat/faults.h"
 
 #include <stdlib.h>
 
@@ -18,7 +18,7 @@ static_assert((int) TAT_FAULT_OTHER_PROCESS == (int) PLACE_OTHER_PROCESS, "");
 static_assert((int) TAT_FAULT_PLACE_COUNT == (int) PLACES, "");
 static_assert(TAT_NO_EVALUATION == NO_EVALUATION && TAT_NO_TENSOR == NO_TENSOR, "");
 
-struct tat_storage {
+struct tat_faults {
     const struct tat_trace * trace;
     struct tat_io io;
     struct tat_fault * faults;
@@ -45,7 +45,7 @@ static struct tat_fault exported(const struct placed_fault * f, uint64_t start_n
 }
 
 /* 0, or -1 with *error. */
-static int place(struct tat_storage * storage, struct tat_error * error) {
+static int place(struct tat_faults * storage, struct tat_error * error) {
     const uint64_t start = tat_trace_header(storage->trace)->start_monotonic_ns;
     struct subject subject;
     struct placed_faults placed = { 0 };
@@ -63,8 +63,8 @@ static int place(struct tat_storage * storage, struct tat_error * error) {
     return status;
 }
 
-struct tat_storage * tat_storage_open(const struct tat_trace * trace, struct tat_error * error) {
-    struct tat_storage * storage = calloc(1, sizeof *storage);
+struct tat_faults * tat_faults_open(const struct tat_trace * trace, struct tat_error * error) {
+    struct tat_faults * storage = calloc(1, sizeof *storage);
     if (!storage) {
         tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
         return NULL;
@@ -78,22 +78,22 @@ struct tat_storage * tat_storage_open(const struct tat_trace * trace, struct tat
         status = place(storage, error);
     }
     if (status == 0) { return storage; }
-    tat_storage_close(storage);
+    tat_faults_close(storage);
     return NULL;
 }
 
-void tat_storage_close(struct tat_storage * storage) {
+void tat_faults_close(struct tat_faults * storage) {
     if (!storage) { return; }
     tat_io_free(&storage->io);
     free(storage->faults);
     free(storage);
 }
 
-const struct tat_io * tat_storage_events(const struct tat_storage * storage) {
+const struct tat_io * tat_faults_events(const struct tat_faults * storage) {
     return &storage->io;
 }
 
-const struct tat_fault * tat_storage_faults(const struct tat_storage * storage, size_t * count) {
+const struct tat_fault * tat_faults_all(const struct tat_faults * storage, size_t * count) {
     *count = storage->n_faults;
     return storage->faults;
 }
@@ -120,8 +120,8 @@ static struct tat_access as_access(const struct tat_fault * f, const struct tat_
     };
 }
 
-int tat_storage_choose_faults(const struct tat_storage * storage, const struct tat_filter * filter, bool * chosen,
-                              struct tat_error * error) {
+int tat_faults_choose(const struct tat_faults * storage, const struct tat_filter * filter, bool * chosen,
+                      struct tat_error * error) {
     uint32_t n_tensors;
     const struct tat_tensor * tensors = tat_trace_tensors(storage->trace, &n_tensors);
     struct tat_access * records = malloc((storage->n_faults + 1) * sizeof *records);

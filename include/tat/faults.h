@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * What storage did for a run, placed in its trace: which weight a page fault was for, which operation and which token
- * waited. `tat record --io` records it beside the trace.
+ * The page faults of a run, placed in its trace: which weight each was for, which operation and which token waited.
+ * `tat record --io` records them beside the trace.
  */
-#ifndef TAT_STORAGE_H
-#define TAT_STORAGE_H
+#ifndef TAT_FAULTS_H
+#define TAT_FAULTS_H
 
 #include "tat/filter.h"
 #include "tat/io.h"
@@ -42,25 +42,25 @@ struct tat_fault {
 };
 
 /* Never changes, so that any number of threads may ask it. */
-struct tat_storage;
+struct tat_faults;
 
 /* Reads io_events.bin beside the trace, or beside that of the run's first process, and places what is in it. The trace
- * must live longer. Close it with tat_storage_close, which takes NULL. NULL on failure, with *error: TAT_ERROR_NO if
+ * must live longer. Close it with tat_faults_close, which takes NULL. NULL on failure, with *error: TAT_ERROR_NO if
  * there is no such file, else what is wrong with it, or no memory. */
-struct tat_storage * tat_storage_open(const struct tat_trace * trace, struct tat_error * error);
-void tat_storage_close(struct tat_storage * storage);
+struct tat_faults * tat_faults_open(const struct tat_trace * trace, struct tat_error * error);
+void tat_faults_close(struct tat_faults * f);
 
 /* All that is in the file, as tat_io_read gives it: times are those of CLOCK_MONOTONIC. Never NULL; do not free it. */
-const struct tat_io * tat_storage_events(const struct tat_storage * storage);
+const struct tat_io * tat_faults_events(const struct tat_faults * f);
 
 /* The faults by their ends. NULL is possible if there are none. */
-const struct tat_fault * tat_storage_faults(const struct tat_storage * storage, size_t * count);
+const struct tat_fault * tat_faults_all(const struct tat_faults * f, size_t * count);
 
-/* What the filter says of weights is asked of the fault's weight, what it says of evaluations of the evaluation that
- * was computed at that time, a time of the whole fault. What a fault does not have passes no such condition. There are
- * no heads. One byte for each fault: whether it passes. Returns 0, or -1 with *error, as tat_filter_expand does. */
-int tat_storage_choose_faults(const struct tat_storage * storage, const struct tat_filter * filter, bool * chosen,
-                              struct tat_error * error);
+/* Which faults pass a filter, one flag for each. Conditions on weights are about the fault's weight, those on
+ * evaluations about the one that was computed at that time, those on times about all of its duration. A fault meets no
+ * condition on what it lacks. 0, or -1 with *error, as of tat_filter_choose. */
+int tat_faults_choose(const struct tat_faults * f, const struct tat_filter * filter, bool * chosen,
+                      struct tat_error * error);
 
 #ifdef __cplusplus
 }
