@@ -208,6 +208,6 @@ import json, sys
 storage = json.load(sys.stdin)["storage"]
 places = {row["place"]: row for row in storage["tables"]["places"]["rows"]}
 assert places["an operation"]["major_faults"] == int(sys.argv[1]), (places, sys.argv[1])
-assert storage["values"]["lost_events"] == 0 and storage["values"]["placed_share"] == 1
+assert storage["values"]["lost_events"] == 0 and storage["values"]["fault_placed_share"] == 1
 assert abs(storage["values"]["process_major_faults"] / int(sys.argv[1]) - 1) < 0.02' "${touched#touched }"
 }

@@ -141,13 +141,13 @@ static void each_has_its_place(void ** state) {
     assert_int_equal(faults_in(s, "places", "place", "an operation"), 5);
     assert_int_equal(faults_in(s, "places", "place", "a weight, outside graphs"), 1);
     assert_int_equal(faults_in(s, "places", "place", "a weight that no operation read then"), 2);
-    assert_int_equal(faults_in(s, "places", "place", "the model file, outside its weights"), 1);
+    assert_int_equal(faults_in(s, "places", "place", "the model file, before its weights"), 1);
     assert_int_equal(faults_in(s, "places", "place", "another file"), 1);
     assert_int_equal(faults_in(s, "places", "place", "memory that is no file's, or code"), 1);
     assert_int_equal(faults_in(s, "places", "place", "another process"), 1);
     assert_int_equal(faults_in(s, "slices", "tensor", "blk.0.attn_q.weight"), 3);
     assert_int_equal(faults_in(s, "slices", "tensor", "token_embd.weight"), 3);
-    assert_int_equal(faults_in(s, "phases", "phase", "no graph is computed"), 1);
+    assert_int_equal(faults_in(s, "phases", "phase", "loading"), 1);
     assert_int_equal(value(s, "major_faults"), 8); /* without the other process's */
     assert_int_equal(value(s, "minor_faults"), 3);
     assert_int_equal(value(s, "stall_ns"), 11 * FAULT_NS);

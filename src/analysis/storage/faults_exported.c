@@ -8,15 +8,13 @@
 
 #include "analysis/storage/storage.h"
 
-static_assert((int) TAT_FAULT_IN_OPERATION == (int) PLACE_OPERATION, "");
-static_assert((int) TAT_FAULT_OUTSIDE == (int) PLACE_OUTSIDE, "");
-static_assert((int) TAT_FAULT_UNWANTED == (int) PLACE_UNWANTED, "");
-static_assert((int) TAT_FAULT_NO_WEIGHT == (int) PLACE_NO_WEIGHT, "");
-static_assert((int) TAT_FAULT_OTHER_FILE == (int) PLACE_OTHER_FILE, "");
-static_assert((int) TAT_FAULT_NO_FILE == (int) PLACE_NO_FILE, "");
-static_assert((int) TAT_FAULT_OTHER_PROCESS == (int) PLACE_OTHER_PROCESS, "");
-static_assert((int) TAT_FAULT_PLACE_COUNT == (int) PLACES, "");
-static_assert(TAT_NO_EVALUATION == NO_EVALUATION && TAT_NO_TENSOR == NO_TENSOR, "");
+static const uint8_t fault_places[TAT_PLACES] = {
+    [TAT_PLACE_OPERATION] = TAT_FAULT_IN_OPERATION, [TAT_PLACE_OUTSIDE] = TAT_FAULT_OUTSIDE,
+    [TAT_PLACE_UNWANTED] = TAT_FAULT_UNWANTED,      [TAT_PLACE_HEADER] = TAT_FAULT_NO_WEIGHT,
+    [TAT_PLACE_NO_WEIGHT] = TAT_FAULT_NO_WEIGHT,    [TAT_PLACE_OTHER_FILE] = TAT_FAULT_OTHER_FILE,
+    [TAT_PLACE_NO_FILE] = TAT_FAULT_NO_FILE,        [TAT_PLACE_OTHER_PROCESS] = TAT_FAULT_OTHER_PROCESS,
+};
+static_assert(TAT_NO_EVALUATION == TAT_NO_NUMBER && TAT_NO_TENSOR == TAT_NO_NUMBER, "");
 
 struct tat_faults {
     const struct tat_trace * trace;
@@ -25,40 +23,41 @@ struct tat_faults {
     size_t n_faults;
 };
 
-static struct tat_fault exported(const struct placed_fault * f, uint64_t start_ns) {
+static struct tat_fault exported(const struct joined * j, const struct tat_placed * p) {
+    const struct tat_io_fault * f = fault_of(j, p);
     return (struct tat_fault){
-        .end_ns = (int64_t) (f->fault.end_ns - start_ns),
-        .duration_ns = f->fault.duration_ns,
-        .preempted_ns = f->fault.preempted_ns,
-        .address = f->fault.address,
-        .file_offset = f->file ? f->file_offset : 0,
-        .pid = f->fault.pid,
-        .tid = f->fault.tid,
-        .flags = f->fault.flags,
-        .place = f->place,
-        .file = f->file,
-        .tensor = f->tensor,
-        .evaluation = f->evaluation,
-        .op = f->place == PLACE_OPERATION ? f->op : TAT_NO_OP,
-        .expert = f->expert,
+        .end_ns = p->end_ns,
+        .duration_ns = f->duration_ns,
+        .preempted_ns = f->preempted_ns,
+        .address = f->address,
+        .file_offset = p->file ? p->offset : 0,
+        .pid = f->pid,
+        .tid = f->tid,
+        .flags = f->flags,
+        .place = fault_places[p->place],
+        .file = p->file,
+        .tensor = p->tensor,
+        .evaluation = p->evaluation,
+        .op = p->place == TAT_PLACE_OPERATION ? p->op : TAT_NO_OP,
+        .expert = p->expert,
     };
 }
 
 /* 0, or -1 with *error. */
 static int place(struct tat_faults * storage, struct tat_error * error) {
-    const uint64_t start = tat_trace_header(storage->trace)->start_monotonic_ns;
     struct subject subject;
-    struct placed_faults placed = { 0 };
+    struct joined j = { 0 };
     const bool good = subject_begin(&subject, storage->trace, NULL);
-    int status = good ? faults_place(&placed, &subject, &storage->io, error)
-                      : tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
+    int status =
+        good ? join_faults(&j, &subject, &storage->io, error) : tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
     if (status == 0) {
-        storage->faults = calloc(placed.count + 1, sizeof *storage->faults);
+        storage->faults = calloc(storage->io.n_faults + 1, sizeof *storage->faults);
         status = storage->faults ? 0 : tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
     }
-    for (size_t i = 0; status == 0 && i < placed.count; i++) { storage->faults[i] = exported(&placed.at[i], start); }
-    storage->n_faults = placed.count;
-    placed_faults_free(&placed);
+    for (size_t i = 0; status == 0 && i < storage->io.n_faults; i++) {
+        storage->faults[storage->n_faults++] = exported(&j, &j.faults[i]);
+    }
+    join_free(&j);
     subject_free(&subject);
     return status;
 }

@@ -1,38 +1,50 @@
 /* SPDX-License-Identifier: MIT
  *
- * Page faults, placed: which byte of the model was wanted, by which operation, for which token.
+ * The join of a trace with its I/O events, for the section that tells of it and for tat_storage_join.
  */
 #ifndef TAT_ANALYSIS_STORAGE_STORAGE_H
 #define TAT_ANALYSIS_STORAGE_STORAGE_H
 
 #include "analysis/analysis.h"
-#include "tat/io.h"
+#include "analysis/storage/model_bytes.h"
+#include "tat/storage.h"
 
-/* How far a fault could be placed; the first that is true. */
-enum place {
-    PLACE_OPERATION, /* an operation that ran at that time touches the page */
-    PLACE_OUTSIDE,   /* a weight's page, while no graph was computed: loading, or between two graphs */
-    PLACE_UNWANTED,  /* a weight's page, while a graph was computed none of whose operations at that time touches it */
-    PLACE_NO_WEIGHT, /* in the model's file, but in no tensor of the trace: its header, or a tensor nobody used */
-    PLACE_OTHER_FILE,
-    PLACE_NO_FILE, /* in the program, its libraries, or memory that was swapped out */
-    PLACE_OTHER_PROCESS,
-    PLACES
+struct joined {
+    const struct subject * subject;
+    const struct tat_io * io;
+    struct model_bytes bytes;
+    uint64_t start_ns;          /* of the trace: CLOCK_MONOTONIC */
+    struct tat_placed * faults; /* as in struct tat_storage */
+    struct tat_placed * requests;
+    size_t n_requests;
+    bool cut;
 };
 
-#define NO_EVALUATION UINT32_MAX
-#define NO_TENSOR     UINT32_MAX
+/* An event of no place yet that ended then, in CLOCK_MONOTONIC. */
+struct tat_placed placed_at(const struct joined * j, uint64_t end_ns, uint64_t duration_ns);
 
-struct placed_fault {
-    struct tat_io_fault fault;
-    enum place place;
-    uint64_t file_offset; /* of the byte; where there is a file */
-    uint32_t file;        /* number of the model file; 0: none */
-    uint32_t tensor;      /* the weight, or NO_TENSOR */
-    uint16_t expert;      /* of its stack, or TAT_NO_EXPERT */
-    uint16_t op;          /* of PLACE_OPERATION */
-    uint32_t evaluation;  /* that was computed at that time, or NO_EVALUATION */
-};
+/* Sets file's place, tensor, expert and layer from what stands there. */
+void placed_in(const struct joined * j, struct tat_placed * p, const struct stretch * stretch);
+
+/* Places all faults. 0, or -1 with *error. */
+int place_faults(struct joined * j, struct tat_error * error);
+
+/* Makes the parts of all requests; what was read of a weight is TAT_PLACE_UNKNOWN, as whom it was for shows later.
+ * False: no memory. */
+bool place_requests(struct joined * j);
+
+/* The I/O events beside the trace. 1: none were recorded; 0, and tat_io_free frees them; or -1 with *error. */
+int io_events_read(struct tat_io * io, const struct tat_trace * trace, struct tat_error * error);
+
+/* 0, or -1 with *error. Free it in any case. */
+int join_faults(struct joined * j, const struct subject * subject, const struct tat_io * io,
+                struct tat_error * error); /* faults alone */
+int join_begin(struct joined * j, const struct subject * subject, const struct tat_io * io, struct tat_error * error);
+void join_free(struct joined * j);
+
+static inline const struct tat_io_fault * fault_of(const struct joined * j, const struct tat_placed * p) {
+    return &j->io->faults[p->event];
+}
 
 /* Thread time, without what others ran in its place. */
 static inline uint64_t fault_stall(const struct tat_io_fault * f) {
@@ -42,20 +54,5 @@ static inline uint64_t fault_stall(const struct tat_io_fault * f) {
 static inline bool is_major(const struct tat_io_fault * f) {
     return f->flags & TAT_IO_MAJOR;
 }
-
-struct placed_faults {
-    struct placed_fault * at; /* by the fault's end */
-    size_t count;
-    uint64_t ignored, lost, damaged_bytes;
-    bool partial, ended; /* as in struct tat_io */
-};
-
-/* The I/O events beside the trace. 1: none were recorded; 0, and tat_io_free frees them; or -1 with *error. */
-int io_events_read(struct tat_io * io, const struct tat_trace * trace, struct tat_error * error);
-
-/* The faults among them. 0, or -1 with *error. Free it in any case. */
-int faults_place(struct placed_faults * faults, const struct subject * subject, const struct tat_io * io,
-                 struct tat_error * error);
-void placed_faults_free(struct placed_faults * faults);
 
 #endif

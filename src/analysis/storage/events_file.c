@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Where a run's I/O events are.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "analysis/storage/storage.h"
+
+/* A folder's name without the "_NUMBER" at its end, if it has one. Returns the length. */
+static int without_number(const char * folder, int length) {
+    int at = length;
+    while (at > 0 && folder[at - 1] >= '0' && folder[at - 1] <= '9') { at--; }
+    return at > 0 && at < length && folder[at - 1] == '_' ? at - 1 : length;
+}
+
+/* The file beside the trace, or beside that of the run's first process: further ones have "_PID" or "_PID_N" appended.
+ * NULL: there is none, or no memory. */
+static char * find_file(const struct tat_trace * of) {
+    const char * trace = tat_trace_path(of);
+    const char * slash = strrchr(trace, '/');
+    int length = slash ? (int) (slash - trace) : 0;
+    for (int numbers = 0; numbers <= 2; numbers++, length = without_number(trace, length)) {
+        char * path;
+        if (asprintf(&path, "%.*s%sio_events.bin", length, trace, slash ? "/" : "") < 0) { return NULL; }
+        if (access(path, F_OK) == 0) { return path; }
+        free(path);
+    }
+    return NULL;
+}
+
+int io_events_read(struct tat_io * io, const struct tat_trace * trace, struct tat_error * error) {
+    char * path = find_file(trace);
+    *io = (struct tat_io){ 0 };
+    if (!path) { return 1; }
+    const int status = tat_io_read(path, io, error);
+    free(path);
+    return status;
+}

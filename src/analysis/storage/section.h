@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The parts of the section on storage, a file each.
+ */
+#ifndef TAT_ANALYSIS_STORAGE_SECTION_H
+#define TAT_ANALYSIS_STORAGE_SECTION_H
+
+#include "analysis/result.h"
+#include "analysis/storage/storage.h"
+
+/* Of page faults. */
+struct fault_sum {
+    uint64_t major, minor, stall_ns;
+};
+void fault_sum_add(struct fault_sum * sum, const struct joined * j, const struct tat_placed * p);
+struct fault_sum fault_sum_all(const struct joined * j); /* without those of other processes */
+
+/* Whether a fault counts: it is this process's and, where certain tokens were asked for, of their graphs. */
+bool fault_counts(const struct joined * j, const struct tat_placed * p);
+
+/* Of `count` faults of one process, by end: the time in which any of its threads was in one. */
+uint64_t faults_blocked(const struct joined * j, const struct tat_placed * const * faults, size_t count);
+
+void fault_tables(const struct joined * j, struct result * r);
+void token_stalls(const struct joined * j, struct result * r);
+
+#endif
