@@ -84,6 +84,45 @@ FAULT = np.dtype(
         ("expert", "<u2"),
     ]
 )
+#: struct tat_io_pages, struct tat_io_request, struct tat_io_counter_value, and what they have parts of.
+IO_PAGES = np.dtype(
+    {
+        "names": ["ns", "first", "count", "file", "pid", "tid", "left"],
+        "formats": ["<u8", "<u8", "<u8", "<u4", "<u4", "<u4", "?"],
+        "offsets": [0, 8, 16, 24, 28, 32, 36],
+        "itemsize": 40,
+    }
+)
+IO_REQUEST = np.dtype(
+    [
+        ("end_ns", "<u8"),
+        ("duration_ns", "<u8"),
+        ("disk", "<u8"),
+        ("disk_offset", "<u8"),
+        ("bytes", "<u8"),
+        ("pid", "<u4"),
+        ("flags", "<u4"),
+    ]
+)
+IO_COUNTER_VALUE = np.dtype(
+    {
+        "names": ["ns", "value", "counter"],
+        "formats": ["<u8", "<u8", "<u4"],
+        "offsets": [0, 8, 16],
+        "itemsize": 24,
+    }
+)
+IO_EXTENT = np.dtype([("file_offset", "<u8"), ("disk_offset", "<u8"), ("bytes", "<u8")])
+IO_RUN = np.dtype([("first", "<u8"), ("count", "<u8")])
+IO_REQUEST_FLAGS = ("write", "read_ahead", "metadata", "failed")
+IO_SOURCES = ("", "faults", "pages", "requests", "residency", "counters")
+IO_COUNTERS = (
+    "", "read_bytes", "read_call_bytes", "major_faults", "minor_faults", "delay_ns", "file_resident_bytes",
+    "anon_resident_bytes", "locked_bytes", "swap_bytes", "pressure_io_ns", "pressure_memory_ns", "group_bytes",
+    "group_limit_bytes", "group_filled_bytes", "group_major_faults", "group_read_bytes", "disk_read_bytes",
+    "tracer_read_bytes",
+)  # fmt: skip
+
 NO_EVALUATION = 0xFFFFFFFF
 NO_TENSOR = 0xFFFFFFFF
 NO_OP = 0xFFFF
@@ -258,6 +297,69 @@ class FileHeader(c.Structure):
 FEATURE_PRIVATE = 1
 
 
+class IoFile(c.Structure):
+    """struct tat_io_file."""
+
+    _fields_ = [
+        ("number", c.c_uint32),
+        ("device", c.c_uint64),
+        ("inode", c.c_uint64),
+        ("bytes", c.c_uint64),
+        ("path", c.c_char_p),
+        ("file_system", c.c_char_p),
+        ("disk", c.c_uint64),
+        ("no_extents", c.c_char_p),
+        ("extents", c.c_void_p),
+        ("n_extents", c.c_size_t),
+    ]
+
+
+class IoRun(c.Structure):
+    """struct tat_io_run."""
+
+    _fields_ = [("first", c.c_uint64), ("count", c.c_uint64)]
+
+
+class IoResidency(c.Structure):
+    """struct tat_io_residency."""
+
+    _fields_ = [
+        ("ns", c.c_uint64),
+        ("file", c.c_uint32),
+        ("of", IoRun),
+        ("runs", c.c_void_p),
+        ("n_runs", c.c_size_t),
+    ]
+
+
+class Io(c.Structure):
+    """struct tat_io."""
+
+    _fields_ = [
+        ("header", FileHeader),
+        ("faults", c.c_void_p),
+        ("n_faults", c.c_size_t),
+        ("files", c.c_void_p),
+        ("n_files", c.c_size_t),
+        ("pages", c.c_void_p),
+        ("n_pages", c.c_size_t),
+        ("requests", c.c_void_p),
+        ("n_requests", c.c_size_t),
+        ("counters", c.c_void_p),
+        ("n_counters", c.c_size_t),
+        ("residency", c.c_void_p),
+        ("n_residency", c.c_size_t),
+        ("recorded", c.c_bool * len(IO_SOURCES)),
+        ("missing", c.c_char_p * len(IO_SOURCES)),
+        ("memory", c.c_void_p),
+        ("ignored", c.c_uint64),
+        ("lost", c.c_uint64),
+        ("damaged_bytes", c.c_uint64),
+        ("partial", c.c_bool),
+        ("ended", c.c_bool),
+    ]
+
+
 class Scope(c.Structure):
     """struct tat_scope."""
 
@@ -309,6 +411,14 @@ STRUCTS: dict[str, type[c.Structure] | np.dtype[Any]] = {
     "tat_token": TOKEN,
     "tat_selection": SELECTION,
     "tat_fault": FAULT,
+    "tat_io_pages": IO_PAGES,
+    "tat_io_request": IO_REQUEST,
+    "tat_io_counter_value": IO_COUNTER_VALUE,
+    "tat_io_extent": IO_EXTENT,
+    "tat_io_run": IoRun,
+    "tat_io_file": IoFile,
+    "tat_io_residency": IoResidency,
+    "tat_io": Io,
     "tat_tensor": Tensor,
     "tat_evaluation": Evaluation,
     "tat_event": Event,
@@ -357,6 +467,7 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "tat_filter_accesses": (c.c_int, [*_COLLECT, *_INTO]),
     "tat_faults_open": (c.c_void_p, [_TRACE, _ERROR]),
     "tat_faults_close": (None, [c.c_void_p]),
+    "tat_faults_events": (c.POINTER(Io), [c.c_void_p]),
     "tat_faults_all": (c.c_void_p, [c.c_void_p, c.POINTER(c.c_size_t)]),
     "tat_faults_choose": (c.c_int, [c.c_void_p, c.c_void_p, c.c_void_p, _ERROR]),
     "tat_matrix_columns": (c.c_uint32, [_TRACE, c.c_int]),

@@ -167,6 +167,64 @@ class TraceAnalyzer:
             found = found[self.trace.storage.chosen_faults(Filter(self.trace, filters))]
         return tables.frame(storage.faults(self.trace, self._words, found))
 
+    def requests(self) -> pd.DataFrame:
+        """Requests to disks while the run lasted, of all who used them, a row each, by their ends.
+
+        end_ns, in nanoseconds since the trace began, is when all of it was complete, and duration_ns how long that took
+        from when it was given to the driver for the first time; NA if that was not seen. disk is the device number of a
+        whole disk, and disk_offset and bytes are what was read or written of it. pid is of who gave it to the driver,
+        which may be a worker of the kernel. Flags: write (else it read), read_ahead, metadata, failed. Raises TatError:
+        NO if there are no I/O events, INPUT if they cannot be read; so do the methods below.
+        """
+        return self._stored("requests")
+
+    def page_cache(self) -> pd.DataFrame:
+        """What came into the page cache, or left it, a row for each run of neighbouring pages, by time.
+
+        at_ns counts nanoseconds since the trace began; event is fill or evict; io_file is the number of the file in
+        io_files(), and file_offset and bytes are what of it came or left. pid and tid are the thread in which that
+        happened: one that was in a fault or read the file, or one that needed memory, which may be anybody's.
+        """
+        return self._stored("page_cache")
+
+    def residency(self) -> pd.DataFrame:
+        """Samples of which bytes of files were in memory, a row for each run of pages, by time and offset.
+
+        at_ns counts nanoseconds since the trace began; io_file is the number of the file in io_files(). Of the bytes at
+        file_offset, resident says whether they were in memory. The runs of a sample do not overlap.
+        """
+        return self._stored("residency")
+
+    def io_files(self) -> pd.DataFrame:
+        """Files that the run mapped as data, or read pages of, a row each.
+
+        bytes is the file's size; device and inode are those of the page cache; disk is the device number of the whole
+        disk that its extents are on. no_extents is the reason if they are not known.
+        """
+        return self._stored("io_files")
+
+    def io_extents(self) -> pd.DataFrame:
+        """Where bytes of these files are, a row for each extent: file_offset, disk_offset on the whole disk, bytes."""
+        return self._stored("io_extents")
+
+    def io_counters(self) -> pd.DataFrame:
+        """What counters of the kernel said, a row for each value, by time: at_ns, counter, value.
+
+        Names that end with _bytes and _ns have those units. All but file_resident_bytes, anon_resident_bytes,
+        locked_bytes, swap_bytes, group_bytes and group_limit_bytes, which are amounts, only grow: differences tell.
+        Those that begin with group_ are of the memory cgroup, with pressure_ of the whole machine, disk_ of the model's
+        disk, tracer_ of tat itself; all others are of the traced process.
+        """
+        return self._stored("io_counters")
+
+    def io_sources(self) -> pd.DataFrame:
+        """Which kinds of I/O events were recorded, and why others are missing, a row each."""
+        return self._stored("io_sources")
+
+    def _stored(self, name: str) -> pd.DataFrame:
+        table = storage.TABLES[name]
+        return tables.frame(table.columns(self.trace, self._words, table.get(self.trace.storage)))
+
     # ------------------------------------------------------------------------------------------------ sums
 
     def matrix(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import tat
 
-from io_file import IN_FILE, MAJOR, Fault, IoFile, copy
+from io_file import IN_FILE, MAJOR, Fault, File, IoFile, Pages, Request, Residency, copy
 
 PAGE = 4096
 
@@ -19,6 +19,7 @@ class IoRun:
     path: Path
     faults: pd.DataFrame
     """What the table should hold, in its columns."""
+    file: IoFile
 
 
 def mapping_of(t: tat.TraceAnalyzer) -> tuple[int, int]:
@@ -61,6 +62,37 @@ def _or_none(value: object) -> int | None:
     return None if pd.isna(value) else int(str(value))
 
 
+DISK, WHERE = 2048, 1 << 30
+
+
+def _other_events(faults: list[Fault], start: int, pid: int) -> IoFile:
+    """For each major fault of the model's file: a request for its page and the next, and the pages that came in.
+
+    The model lies in two extents, the second half first. Every third fill is evicted again.
+    """
+    half = 16 * PAGE
+    file = IoFile(faults, sources=[(source, "") for source in (1, 2, 3, 5)] + [(4, "not asked for")])
+    file.files.append(File(1, "", 0, DISK, extents=[(0, WHERE + half, half), (half, WHERE, 64 * PAGE)]))
+    file.files.append(File(2, "/usr/lib/libother.so", 5 * PAGE, no_extents="the file system does not tell"))
+    for i, fault in enumerate(
+        [f for f in faults if f.flags == MAJOR | IN_FILE and f.pid == pid and f.address > 0x10000]
+    ):
+        first = (17 * i) % 60
+        at = WHERE + first * PAGE + (half if first * PAGE < half else -half)
+        file.requests.append(Request(fault.end_ns - 10, 150, DISK, at, 2 * PAGE, pid, 2 if i % 2 else 0))
+        file.pages.append(Pages(fault.end_ns - 5, 1, first, 2, pid, fault.tid))
+        if i % 3 == 0:
+            file.pages.append(Pages(fault.end_ns + 1, 1, first, 2, pid, fault.tid, left=True))
+    file.requests.append(Request(start + 10, 0, DISK + 16, 0, 512, 0, 1))
+    file.counters = [(start + 1000 * i, counter, 5000 * i + counter) for i in range(4) for counter in (1, 6, 12)]
+    file.residency = [
+        Residency(start - 100, 1, 0, 63, []),
+        Residency(start + 100, 1, 0, 63, [(0, 3), (10, 53)]),
+        Residency(start + 100, 2, 2, 3, [(2, 3)]),
+    ]
+    return file
+
+
 def made(trace: Path, name: str) -> IoRun:
     """A fault at the end of some operations, of the first byte that each reads, and some of other places."""
     path = copy(trace, name)
@@ -69,6 +101,8 @@ def made(trace: Path, name: str) -> IoRun:
         made = _Faults(int(t.trace.header.start_monotonic_ns), int(t.trace.header.pid))
         reads = _reads(t)
         weight_id = t.tensors()["weight_id"]
+        model = t.models().iloc[0]
+        model_path, model_bytes = str(model["path"]), int(model["bytes"])
 
     def weight(read: pd.Series) -> dict[str, object]:
         known = {"tensor_id": int(weight_id[read["tensor_id"]]), "tensor": read["tensor"]}
@@ -92,5 +126,7 @@ def made(trace: Path, name: str) -> IoRun:
             IN_FILE | (MAJOR if i % 2 else 0),
             **{"place": "in operation", "op": read["op"], **known, **weight(read)},
         )
-    IoFile(made.faults).write(path)
-    return IoRun(path, made.table())
+    file = _other_events(made.faults, made.start_ns, made.pid)
+    file.files[0].path, file.files[0].bytes = model_path, model_bytes
+    file.write(path)
+    return IoRun(path, made.table(), file)

@@ -29,6 +29,10 @@ CONSTANTS = {
     "TAT_MEMORY_BUFFER + 1": len(_abi.MEMORIES),
     "TAT_TENSOR_INPUT + 1": len(_abi.KINDS),
     "TAT_MAX_SRC + 1": len(_abi.OPERANDS),
+    "TAT_FAULT_PLACE_COUNT": len(_abi.FAULT_PLACES),
+    "TAT_NO_EVALUATION": _abi.NO_EVALUATION,
+    "TAT_NO_TENSOR": _abi.NO_TENSOR,
+    "TAT_NO_OP": _abi.NO_OP,
     "TAT_CHECKS_MAX": len(_abi.Verification().check),
 }
 
@@ -88,6 +92,9 @@ def flag_names(enum: str, prefix: str) -> list[str]:
 def test_names_of_numbers() -> None:
     assert flag_names("tat_event_type", "TAT_EVENT") == list(_abi.EVENTS[1:])
     assert flag_names("tat_evaluation_flag", "TAT_EVALUATION") == list(_abi.EVALUATION_FLAGS)
+    assert flag_names("tat_io_request_flag", "TAT_IO") == list(_abi.IO_REQUEST_FLAGS)
+    assert flag_names("tat_io_source", "TAT_IO_SOURCE") == [*_abi.IO_SOURCES[1:], "count"]
+    assert flag_names("tat_io_counter", "TAT_IO") == [*_abi.IO_COUNTERS[1:], "counter_count"]
     assert flag_names("tat_tensor_kind", "TAT_TENSOR") == [k for k in _abi.KINDS if k]
 
 

@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import tat
+from tat import storage
 from tat.database import Database
 from tat.errors import ErrorKind, TatError
 
 from conftest import command
-from io_file import copy
+from io_file import IoFile, copy
 from io_run import IoRun, made
 
 COLUMNS = [
@@ -115,6 +116,72 @@ def test_equal_to_the_section(recorded: IoRun) -> None:
     assert values["stall_ns"] == mine["stall_ns"].sum()
 
 
+def test_requests(recorded: IoRun) -> None:
+    with tat.TraceAnalyzer(recorded.path) as t:
+        found, start = t.requests(), int(t.trace.header.start_monotonic_ns)
+    for i, r in enumerate(sorted(recorded.file.requests, key=lambda r: r.end_ns)):
+        flags = [bool(r.flags >> bit & 1) for bit in range(4)]
+        row = [i, r.end_ns - start, r.duration_ns or None, r.disk, r.disk_offset, r.bytes, r.pid or None, *flags]
+        assert plain(found)[i] == row
+    assert list(found.columns[-4:]) == ["write", "read_ahead", "metadata", "failed"]
+    assert len(found) == len(recorded.file.requests) > 20
+
+
+def test_page_cache(recorded: IoRun) -> None:
+    with tat.TraceAnalyzer(recorded.path) as t:
+        found, start = t.page_cache(), int(t.trace.header.start_monotonic_ns)
+    path, expected = recorded.file.files[0].path, []
+    for p in sorted(recorded.file.pages, key=lambda p: p.ns):
+        event = "evict" if p.left else "fill"
+        expected.append([p.ns - start, event, 1, path, p.first * 4096, p.count * 4096, p.pid, p.tid])
+    assert plain(found) == expected
+    assert {"fill", "evict"} == set(found["event"])
+
+
+def test_residency(recorded: IoRun) -> None:
+    """A run for what was in memory, one for what was not; a sample of nothing in memory is one too."""
+    with tat.TraceAnalyzer(recorded.path) as t:
+        found = t.residency()
+    rows = plain(found[["at_ns", "io_file", "file_offset", "bytes", "resident"]])
+    pages = [[at, file, offset // 4096, size // 4096, resident] for at, file, offset, size, resident in rows]
+    assert pages == [
+        [-100, 1, 0, 63, False],
+        [100, 1, 0, 3, True],
+        [100, 1, 3, 7, False],
+        [100, 1, 10, 53, True],
+        [100, 2, 2, 3, True],
+    ]
+
+
+def test_files_and_counters(recorded: IoRun) -> None:
+    with tat.TraceAnalyzer(recorded.path) as t:
+        files, extents, counters, sources = t.io_files(), t.io_extents(), t.io_counters(), t.io_sources()
+    assert plain(files[["io_file", "path", "bytes", "disk", "extents", "no_extents"]]) == [
+        [1, recorded.file.files[0].path, recorded.file.files[0].bytes, 2048, 2, None],
+        [2, "/usr/lib/libother.so", 5 * 4096, None, 0, "the file system does not tell"],
+    ]
+    assert plain(extents[["io_file", "file_offset", "disk_offset", "bytes"]]) == [
+        [1, *extent] for extent in recorded.file.files[0].extents
+    ]
+    assert counters["counter"].tolist()[:3] == ["read_bytes", "file_resident_bytes", "group_bytes"]
+    assert counters["at_ns"].tolist() == [1000 * i for i in range(4) for _ in range(3)]
+    assert counters["value"].tolist() == [value for _, _, value in recorded.file.counters]
+    assert plain(sources) == [
+        [name, name != "residency", "not asked for" if name == "residency" else None]
+        for name in ("faults", "pages", "requests", "residency", "counters")
+    ]
+
+
+def test_a_file_of_before(toy: Path) -> None:
+    """With faults alone, and nothing that says so."""
+    folder = copy(toy, "toy_io_before")
+    IoFile().write(folder)
+    with tat.TraceAnalyzer(folder) as t:
+        assert plain(t.io_sources()) == [["faults", True, None]]
+        for table in (t.faults(), t.requests(), t.page_cache(), t.residency(), t.io_files(), t.io_extents()):
+            assert table.empty
+
+
 @pytest.mark.parametrize("of", ["traces", "dataset"])
 def test_sql(recorded: IoRun, toy: Path, of: str) -> None:
     """The same rows; a run without I/O events has none."""
@@ -127,6 +194,11 @@ def test_sql(recorded: IoRun, toy: Path, of: str) -> None:
         assert list(found.columns) == ["run", *COLUMNS]
         assert set(found["run"]) == {"toy_io"}
         assert plain(found.drop(columns="run")) == plain(expected)
+        for name in storage.TABLES:
+            with tat.TraceAnalyzer(recorded.path) as t:
+                mine = getattr(t, name)()
+            assert plain(db.sql(f"SELECT * EXCLUDE (run) FROM {name} WHERE run = 'toy_io'")) == plain(mine), name
+            assert db.sql(f"SELECT count(*) AS n FROM {name} WHERE run = 'toy'")["n"][0] == 0
         by_layer = db.sql("SELECT layer, sum(stall_ns) AS ns FROM faults WHERE major GROUP BY layer ORDER BY layer")
         sums = expected[expected["major"]].groupby("layer", dropna=False)["stall_ns"].sum()
         assert [int(ns) for ns in by_layer["ns"]] == [int(ns) for ns in sums]
