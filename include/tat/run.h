@@ -12,11 +12,30 @@
 extern "C" {
 #endif
 
+/* The memory that a run had: `tat record --memory`, --cold. */
+struct tat_run_memory {
+    uint64_t limit;  /* bytes, of the program and the page cache that it filled; 0: tat set none, so all below is 0 */
+    unsigned cgroup; /* version of control groups: 1 or 2 */
+    bool no_swap;    /* what does not fit cannot go to swap */
+    uint64_t peak;   /* bytes; 0: the kernel does not tell, as before Linux 5.19 in version 2 */
+    uint64_t oom_kills;
+    uint64_t major_faults, refaulted_pages; /* as the group counts them; refaulted: read again after their eviction */
+};
+
+/* A file that was put out of memory before a run. */
+struct tat_run_cold_file {
+    const char * path;
+    uint64_t bytes, stayed; /* of the file; of it still in memory when the program began */
+};
+
 /* What only the process that started the run knows. */
 struct tat_run_info {
     int argc; /* the command line as given; 0: unknown */
     char * const * argv;
-    int exit_status; /* of the command; -1: unknown */
+    int exit_status;                       /* of the command; -1: unknown */
+    const struct tat_run_memory * memory;  /* NULL: unknown */
+    const struct tat_run_cold_file * cold; /* NULL: there are none */
+    size_t n_cold;
 };
 
 /* The totals of a run, for people and for trace_metadata.json. */
@@ -36,7 +55,8 @@ struct tat_run_totals {
  *
  * In trace_metadata.json, "own_io" holds the tracer's own input and output, apart from the program's, in bytes. "agent"
  * says what the agent "read" of model files, how much of that it "fetched" from storage because it was not in memory,
- * and what it has "written" of the trace. "tat" says what this function read and fetched of model files. */
+ * and what it has "written" of the trace. "tat" says what this function read and fetched of model files.
+ * "pressure" is there if info->memory has a limit or there are cold files. */
 int tat_run_seal(const char * run_folder, const struct tat_run_info * info, struct tat_run_totals * totals,
                  struct tat_error * error);
 

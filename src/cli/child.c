@@ -14,41 +14,55 @@
 
 static const int passed_on[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT };
 
-/* The child's exec reports failure through a pipe that success closes. It waits until the parent lets go of `gate`. */
-static _Noreturn void become(const char * path, char ** argv, const sigset_t * mask, int report, int gate) {
-    char byte;
-    while (read(gate, &byte, 1) < 0 && errno == EINTR) {}
-    sigprocmask(SIG_SETMASK, mask, NULL);
-    execvp(path, argv); /* has a slash; as shells do, it gives a script without #! to sh */
-    const int why = errno;
+enum { GO = 1 };
+
+/* The child's exec reports failure through a pipe that success closes. It waits at `gate` until the parent says GO: if
+ * that was killed meanwhile, or thought better of it, there is no command. */
+static _Noreturn void become(const char * path, char ** argv, const sigset_t * mask, const struct child_watch * watch,
+                             int report, int gate) {
+    char word = 0;
+    while (read(gate, &word, 1) < 0 && errno == EINTR) {}
+    if (word != GO) { _exit(127); }
+    int why = watch->prepare ? watch->prepare(watch->state) : 0;
+    if (why == 0) {
+        sigprocmask(SIG_SETMASK, mask, NULL);
+        execvp(path, argv); /* has a slash; as shells do, it gives a script without #! to sh */
+        why = errno;
+    }
     if (write(report, &why, sizeof why) < 0) { /* then the status has to do */
     }
     _exit(127);
 }
 
+static int open_pipes(int report[2], int gate[2]) {
+    if (pipe2(report, O_CLOEXEC) != 0) { return errno; }
+    if (pipe2(gate, O_CLOEXEC) == 0) { return 0; }
+    const int why = errno;
+    close(report[0]);
+    close(report[1]);
+    return why;
+}
+
 static int start(const char * path, char ** argv, const sigset_t * mask, const struct child_watch * watch,
                  pid_t * child) {
-    int report[2], gate[2], why = 0;
-    if (pipe2(report, O_CLOEXEC) != 0) { return errno; }
-    if (pipe2(gate, O_CLOEXEC) != 0) {
-        why = errno;
-        close(report[0]);
-        close(report[1]);
-        return why;
-    }
+    int report[2], gate[2];
+    int why = open_pipes(report, gate);
+    if (why) { return why; }
     fflush(NULL);
     *child = fork();
     if (*child == 0) {
         close(gate[1]);
-        become(path, argv, mask, report[1], gate[0]);
+        become(path, argv, mask, watch, report[1], gate[0]);
     }
     if (*child < 0) { why = errno; }
-    if (*child > 0 && watch->starts) { watch->starts(*child, watch->state); }
-    close(gate[0]);
+    if (*child > 0 && watch->starts && !watch->starts(*child, watch->state)) { why = ECANCELED; }
+    const char word = GO;
+    if (why == 0 && write(gate[1], &word, 1) < 0) { why = errno; }
+    close(gate[0]); /* not before: the child may be dead, and writing would be a SIGPIPE */
     close(gate[1]);
     close(report[1]);
     ssize_t n = 0;
-    while (*child > 0 && (n = read(report[0], &why, sizeof why)) < 0 && errno == EINTR) {}
+    while (why == 0 && (n = read(report[0], &why, sizeof why)) < 0 && errno == EINTR) {}
     close(report[0]);
     if (*child > 0 && why) { waitpid(*child, NULL, 0); }
     return why;

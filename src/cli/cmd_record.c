@@ -14,16 +14,20 @@
 #include <unistd.h>
 
 #include "cli/agent_reports.h"
+#include "cli/caller.h"
 #include "cli/child.h"
 #include "cli/command.h"
 #include "cli/places.h"
 #include "cli/run_folder.h"
 #include "cli/run_open.h"
+#include "cli/run_pressure.h"
 #include "cli/run_watch.h"
 #include "cli/target.h"
 #include "cli/units.h"
 #include "format/number_set.h"
 #include "io/io_recorder.h"
+#include "io/privilege.h"
+#include "pressure/memory_group.h"
 #include "tat/run.h"
 
 struct options {
@@ -32,9 +36,11 @@ struct options {
     uint64_t max_size; /* 0: none given */
     bool exact_time;
     bool io;
+    bool as_root;
+    struct run_pressure pressure;
 };
 
-enum { KEY_PRIVATE = 256, KEY_MAX_SIZE, KEY_TOKENS, KEY_EXACT_TIME, KEY_IO };
+enum { KEY_PRIVATE = 256, KEY_MAX_SIZE, KEY_TOKENS, KEY_EXACT_TIME, KEY_IO, KEY_MEMORY, KEY_AS_ROOT };
 
 static const struct argp_option options_table[] = {
     { "output", 'o', "DIR", 0,
@@ -60,6 +66,12 @@ static const struct argp_option options_table[] = {
       "Record page faults too, and how long threads waited in them: which tensors waited for the disk. Needs perf "
       "events, which most systems allow without root",
       0 },
+    { "memory", KEY_MEMORY, "SIZE", 0,
+      "Give the program, and what it starts, no more memory than SIZE, such as 2GB, page cache included and without "
+      "swap. Needs cgroups that you may make: run tat with sudo, or with `systemd-run --user --scope`",
+      0 },
+    { "as-root", KEY_AS_ROOT, NULL, 0,
+      "Under sudo, run the program as root too. Without this it runs as the user who called sudo", 0 },
     { 0 },
 };
 
@@ -90,6 +102,13 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
             return 0;
         case KEY_EXACT_TIME: options->exact_time = true; return 0;
         case KEY_IO: options->io = true; return 0;
+        case KEY_MEMORY:
+            if (!parse_bytes(argument, &options->pressure.limit)) {
+                argp_error(state, "'%s' is not a size such as 2GB", argument);
+            }
+            if (options->pressure.limit < MEMORY_GROUP_LEAST) { argp_error(state, "--memory: at least 1MiB"); }
+            return 0;
+        case KEY_AS_ROOT: options->as_root = true; return 0;
         case ARGP_KEY_ARGS: options->command = state->argv + state->next; return 0;
         case ARGP_KEY_NO_ARGS: argp_error(state, "name the command to trace: tat record -- COMMAND"); return 0;
         default: return ARGP_ERR_UNKNOWN;
@@ -246,6 +265,7 @@ struct recording {
     bool wants_io;
     uint64_t max_size; /* 0: none given */
     struct io_recorder * io;
+    struct run_pressure * pressure;
 };
 
 static bool look(void * state) {
@@ -256,12 +276,22 @@ static bool goes_on(void * state) {
     return run_watch_goes_on(&((struct recording *) state)->seen);
 }
 
-static void starts(pid_t pid, void * state) {
+static bool starts(pid_t pid, void * state) {
     struct recording * r = state;
     struct tat_error error;
-    if (!r->wants_io) { return; }
+    if (run_pressure_enter(r->pressure, pid, &error) != 0) {
+        command_fail(&cmd_record, &error);
+        return false;
+    }
+    if (!r->wants_io) { return true; }
     r->io = io_recorder_start(pid, r->folder, r->max_size ? r->max_size : UINT64_MAX, &error);
     if (!r->io) { fprintf(stderr, "tat record: warning: no I/O events: %s\n", error.message); }
+    return true;
+}
+
+static int prepare(void * state) {
+    (void) state;
+    return privilege_drop();
 }
 
 static void stop_io(struct recording * r) {
@@ -275,31 +305,35 @@ static void stop_io(struct recording * r) {
     if (t.user_only) { fprintf(stderr, "tat: faults inside system calls were not recorded: that needs root\n"); }
 }
 
-static int record(const struct options * options, const char * program, const char * agent, const char * folder) {
+static int record(struct options * options, const char * program, const char * agent, const char * folder) {
     const char * obstacle = target_obstacle(program);
     if (obstacle) { warn(obstacle, program); }
     check_space(folder, options->max_size);
     struct recording recording = { .seen = { .folder = folder, .agent = agent, .program = program },
                                    .folder = folder,
                                    .wants_io = options->io,
-                                   .max_size = options->max_size };
+                                   .max_size = options->max_size,
+                                   .pressure = &options->pressure };
     struct run_watch * seen = &recording.seen;
-    const struct child_watch watch = { look, goes_on, starts, &recording };
+    const struct child_watch watch = { look, goes_on, starts, prepare, &recording };
     const int reports = agent_reports_open(folder);
     struct finished finished = { .is_remembered = is_remembered(options) };
     struct timespec began;
     clock_gettime(CLOCK_REALTIME_COARSE, &began);
     const int why = child_run(program, options->command, &watch, &finished.wait_status, &finished.left);
     stop_io(&recording);
+    run_pressure_end(&options->pressure);
     const unsigned failures = agent_reports_print(reports, folder);
     agent_reports_close(reports, folder);
     if (why) {
         remove_folder(folder);
+        if (why == ECANCELED) { return TAT_ERROR_SYSTEM; }
         return not_started(options->command[0], why);
     }
     int argc = 0;
     while (options->command[argc]) { argc++; }
-    const struct tat_run_info info = { argc, options->command, child_status(finished.wait_status) };
+    const struct tat_run_info info = { argc, options->command, child_status(finished.wait_status),
+                                       .memory = &options->pressure.memory };
     finished.info = &info;
     const bool is_gone = access(folder, F_OK) != 0;
     run_each_process(folder, &began, finish_run, &finished);
@@ -321,6 +355,7 @@ static int run(int argc, char ** argv) {
     struct tat_error error;
     char program[PATH_MAX], agent[PATH_MAX], folder[PATH_MAX];
     command_parse(&cmd_record, parse, argc, argv, ARGP_IN_ORDER, &options);
+    if (!options.as_root && caller_become(&error) != 0) { return command_fail(&cmd_record, &error); }
     const int why = places_program(options.command[0], program);
     if (why) { return not_started(options.command[0], why); }
     if (places_agent(options.exact_time, agent, &error) != 0 || run_create(options.folder, folder, &error) != 0) {
@@ -330,9 +365,10 @@ static int run(int argc, char ** argv) {
     const int lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* `tat rm` leaves it alone meanwhile */
     if (lock >= 0) { flock(lock, LOCK_SH); }
     if (is_remembered(&options)) { run_remember(folder); }
-    const int status = set_environment(agent, folder, options.max_size, &error) == 0
-                           ? record(&options, program, agent, folder)
-                           : command_fail(&cmd_record, &error);
+    const bool ready = set_environment(agent, folder, options.max_size, &error) == 0 &&
+                       run_pressure_begin(&options.pressure, &error) == 0;
+    if (!ready) { remove_folder(folder); }
+    const int status = ready ? record(&options, program, agent, folder) : command_fail(&cmd_record, &error);
     if (lock >= 0) { close(lock); }
     return status;
 }

@@ -11,6 +11,7 @@
 #include "analysis/caveats.h"
 #include "analysis/command_options.h"
 #include "analysis/machine.h"
+#include "analysis/units.h"
 #include "export/file_replace.h"
 #include "export/gguf_csv.h"
 #include "export/host_facts.h"
@@ -176,12 +177,35 @@ static json_t * checks_json(const struct tat_verification * v) {
     return checks;
 }
 
-/* ---- trace_metadata.json ---- */
-
-static const char * last_of(const char * path) {
-    const char * slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
+static json_t * cold_files_json(const struct tat_run_info * info, bool is_private) {
+    json_t * array = json_array();
+    for (size_t i = 0; i < info->n_cold; i++) {
+        const struct tat_run_cold_file * f = &info->cold[i];
+        json_t * path = json_string(is_private ? last_part(f->path) : f->path);
+        json_array_append_new(array, json_pack("{s:o, s:I, s:I}", "path", path ? path : json_string("(not UTF-8)"),
+                                               "bytes", (json_int_t) f->bytes, "stayed", (json_int_t) f->stayed));
+    }
+    return array;
 }
+
+/* NULL: the run had the memory of the machine, and its files as they were. */
+static json_t * pressure_json(const struct tat_run_info * info, bool is_private) {
+    const struct tat_run_memory * m = info ? info->memory : NULL;
+    const bool is_limited = m && m->limit;
+    if (!info || (!is_limited && !info->n_cold)) { return NULL; }
+    json_t * p = json_object();
+    json_object_set_new(p, "cold_files", cold_files_json(info, is_private));
+    if (!is_limited) { return p; }
+    json_t * memory = json_pack("{s:I, s:i, s:s, s:I, s:I, s:I, s:I}", "memory_limit", (json_int_t) m->limit, "cgroup",
+                                (int) m->cgroup, "swap", m->no_swap ? "off" : "not limited", "peak_bytes",
+                                (json_int_t) m->peak, "oom_kills", (json_int_t) m->oom_kills, "major_faults",
+                                (json_int_t) m->major_faults, "refaulted_pages", (json_int_t) m->refaulted_pages);
+    if (memory) { json_object_update(p, memory); }
+    json_decref(memory);
+    return p;
+}
+
+/* ---- trace_metadata.json ---- */
 
 /* A number, several of them, or a range. */
 static bool is_number(const char * text) {
@@ -208,7 +232,7 @@ static bool is_harmless(const struct tat_run_info * info, int i) {
 
 static json_t * private_argument(const struct tat_run_info * info, int i, const char * program) {
     const char * argument = info->argv[i];
-    if (strcmp(last_of(argument), last_of(program)) == 0) { return json_string(last_of(argument)); }
+    if (strcmp(last_part(argument), last_part(program)) == 0) { return json_string(last_part(argument)); }
     return json_string(is_harmless(info, i) ? argument : "(left out)");
 }
 
@@ -272,6 +296,8 @@ static json_t * metadata(const struct tat_trace * trace, struct tat_gguf ** mode
     json_object_set_new(m, "totals", totals_json(trace, t));
     json_t * usage = machine_json(trace);
     if (usage) { json_object_set_new(m, "usage", usage); }
+    json_t * pressure = pressure_json(info, is_private);
+    if (pressure) { json_object_set_new(m, "pressure", pressure); }
     json_object_set_new(m, "losses", losses_json(trace));
     json_object_set_new(m, "checks", checks_json(v));
     json_object_set_new(m, "own_io", own_io_json(trace, t, before));

@@ -15,6 +15,7 @@
 #include "agent/sink.h"
 #include "format/io_events.h"
 #include "io/faults.h"
+#include "io/privilege.h"
 
 enum { BLOCK_BYTES = 64 << 10, BLOCK_NS = 1000000000, WAIT_MS = 20, FAULT_MAX = 8 * TAT_VARINT_MAX };
 
@@ -133,7 +134,9 @@ struct io_recorder * io_recorder_start(pid_t pid, const char * folder, uint64_t 
         return NULL;
     }
     begin_block(r);
+    privilege_raise();
     r->events = perf_events_open(pid, error);
+    privilege_lower();
     if (r->events && open_file(folder, pid, bytes_most, error) == 0) {
         r->totals.user_only = perf_events_user_only(r->events);
         if (r->totals.user_only) { io_put_mark(&r->out, TAT_IO_PARTIAL); }

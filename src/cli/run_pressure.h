@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * tat record --memory and --cold: what is done for them before the program begins and after it has ended, and what is
+ * said of it.
+ */
+#ifndef TAT_CLI_RUN_PRESSURE_H
+#define TAT_CLI_RUN_PRESSURE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "tat/error.h"
+#include "tat/run.h"
+
+struct run_pressure {
+    uint64_t limit; /* --memory; 0: none */
+    struct memory_group * group;
+    struct tat_run_memory memory; /* once it has ended */
+};
+
+/* Makes the group. Call it before there is a second thread. 0, or -1 with *error. */
+int run_pressure_begin(struct run_pressure * pressure, struct tat_error * error);
+
+/* Puts the process, which is to become the program, into the group. 0, or -1 with *error. */
+int run_pressure_enter(const struct run_pressure * pressure, pid_t pid, struct tat_error * error);
+
+/* Notes and says what came of it, and removes the group, or leaves that to the reaper. Does nothing where nothing was
+ * begun. */
+void run_pressure_end(struct run_pressure * pressure);
+
+#endif

@@ -1,0 +1,204 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# tat record --memory, and tat record under sudo: cgroups that go away however a run ends, and root that stays with tat. The
+# agent is a library that does nothing. Nearly all of it needs root, and cgroups that root may make here. CC is the compiler.
+
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+    echo 'int nothing;' > "$BATS_FILE_TMPDIR/agent.c"
+    "${CC:-cc}" -shared -fPIC -o "$BATS_FILE_TMPDIR/agent.so" "$BATS_FILE_TMPDIR/agent.c"
+    chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR"
+}
+
+setup() {
+    TAT=${TAT:-tat}
+    unset TAT_DIR LD_PRELOAD
+    export TAT_AGENT=$BATS_FILE_TMPDIR/agent.so
+    cd "$BATS_TEST_TMPDIR"
+}
+
+needs_root() {
+    [ "$(id -u)" = 0 ] || skip "needs root"
+}
+
+needs_cgroups() {
+    needs_root
+    "$TAT" record --memory 20M -- true 2> refused || [ -s refused ]
+    ! grep -q "cgroup" refused || skip "no memory cgroups: $(cat refused)"
+}
+
+wait_until() {
+    for _ in $(seq 1000); do
+        if eval "$1"; then return 0; fi
+        sleep 0.02
+    done
+    echo "never: $1"
+    return 1
+}
+
+# group_of PID: the folder of the memory cgroup that a process is in.
+group_of() {
+    local path mount
+    path=$(sed -n 's/^[0-9]*:memory://p' "/proc/$1/cgroup")
+    mount=$(awk '$9 == "cgroup" && $0 ~ /[ ,]memory(,|$)/ { print $5 }' /proc/self/mountinfo)
+    if [ -z "$path" ]; then
+        path=$(sed -n 's/^0:://p' "/proc/$1/cgroup")
+        mount=$(awk '/ - cgroup2 / { print $5; exit }' /proc/self/mountinfo)
+    fi
+    echo "$mount$path"
+}
+
+# begin_sleeping: tat with a limited program, in $tat and $program; the cgroup is $group.
+begin_sleeping() {
+    # shellcheck disable=SC2016
+    "$TAT" record --memory 20M -- sh -c 'echo $$ > pid; exec sleep 1000' 2> talk 3>&- &
+    tat=$!
+    wait_until '[ -s pid ]'
+    program=$(cat pid)
+    group=$(group_of "$program")
+}
+
+@test "memory: the program runs in a cgroup with the limit, without swap, and the cgroup is removed" {
+    needs_cgroups
+    # shellcheck disable=SC2016
+    run --separate-stderr "$TAT" record --memory 20M -- sh -c 'cat /proc/self/cgroup'
+    [ "$status" -eq 0 ]
+    [[ $output == *"/tat-"* ]]
+    # shellcheck disable=SC2154
+    [[ $stderr == *"of 20.0 MiB of memory in use"* ]]
+    begin_sleeping
+    limit=$(cat "$group/memory.limit_in_bytes" 2> /dev/null || cat "$group/memory.max")
+    [ "$limit" -eq $((20 << 20)) ]
+    [ ! -e "$group/memory.memsw.limit_in_bytes" ] || [ "$(cat "$group/memory.memsw.limit_in_bytes")" -eq "$limit" ]
+    [ ! -e "$group/memory.swap.max" ] || [ "$(cat "$group/memory.swap.max")" -eq 0 ]
+    kill "$program"
+    wait "$tat" || [ $? -eq 143 ]
+    [ ! -e "$group" ]
+}
+
+@test "memory: nothing is left of a killed program, a killed tat, or both" {
+    needs_cgroups
+    begin_sleeping
+    kill -KILL "$program"
+    wait "$tat" || [ $? -eq 137 ]
+    [ ! -e "$group" ]
+
+    rm pid
+    begin_sleeping
+    kill -KILL "$tat"
+    wait "$tat" || [ $? -eq 137 ]
+    grep -qx "$program" "$group/cgroup.procs" # it goes on, limited
+    kill "$program"
+    wait_until '[ ! -e "$group" ]'
+
+    rm pid
+    begin_sleeping
+    kill -KILL "$tat" "$program"
+    wait "$tat" || [ $? -eq 137 ]
+    wait_until '[ ! -e "$group" ]'
+}
+
+@test "memory: what a killed reaper leaves behind, the next run removes" {
+    needs_cgroups
+    begin_sleeping
+    for task in /proc/"$tat"/task/*/children; do
+        for child in $(cat "$task"); do
+            [ "$(cat "/proc/$child/comm")" != tat-reaper ] || reaper=$child
+        done
+    done
+    [ "$(find "/proc/$reaper/fd" -type l | wc -l)" -eq 1 ] # the pipe, nothing of the user's
+    [ "$(ps -o sid= -p "$reaper" | tr -d ' ')" = "$reaper" ]
+    kill -KILL "$reaper" "$tat" "$program"
+    wait "$tat" || [ $? -eq 137 ]
+    wait_until '! grep -q . "$group/cgroup.procs"'
+    [ -e "$group" ]
+    run "$TAT" record --memory 20M -- true
+    [ ! -e "$group" ]
+}
+
+@test "memory: processes that are left running stay in the cgroup, which ends with them" {
+    needs_cgroups
+    # shellcheck disable=SC2016
+    "$TAT" record --memory 20M -- sh -c 'sleep 1000 & echo $! > pid' 2> talk 3>&- &
+    tat=$!
+    wait_until 'grep -q "still runs" talk'
+    kill -INT "$tat"
+    wait "$tat"
+    program=$(cat pid)
+    group=$(group_of "$program")
+    [[ $group == */tat-* ]]
+    kill "$program"
+    wait_until '[ ! -e "$group" ]'
+}
+
+@test "memory: a program that does not fit is killed, and why is said" {
+    needs_cgroups
+    run -137 "$TAT" record --memory 20M -- python3 -c 'x = bytearray(100 << 20)'
+    [[ $output == *"the kernel killed the program"*"does not fit in 20.0 MiB"* ]]
+}
+
+@test "memory: sizes are checked, and who may not make a cgroup is told what to do" {
+    run -2 "$TAT" record --memory much -- true
+    run -2 "$TAT" record --memory 4K -- true
+    if [ "$(id -u)" = 0 ]; then
+        chmod 777 .
+        cp "$TAT" tat # which may lie where only root sees it
+        run -4 setpriv --reuid 65534 --regid 65534 --clear-groups ./tat record --memory 20M -- true
+    else
+        run "$TAT" record --memory 20M -- true
+        [ "$status" -ne 0 ] || skip "this user may make cgroups"
+    fi
+    [[ $output == *"sudo tat record"* ]]
+    [ -z "$(ls traces)" ]
+}
+
+# ---- under sudo ----
+
+# as_sudo COMMAND...: as sudo starts it for the user nobody.
+as_sudo() {
+    chmod 777 .
+    SUDO_UID=65534 SUDO_GID=65534 SUDO_USER=nobody SUDO_COMMAND=x HOME=/root USER=root LOGNAME=root "$@"
+}
+
+@test "sudo: the program runs as the user who called, with that user's environment, and its folder is the user's" {
+    needs_root
+    # shellcheck disable=SC2016
+    run --separate-stderr as_sudo "$TAT" record -o out -- sh -c \
+        'grep -E "^([UG]id|Groups|CapPrm|NoNewPrivs):" /proc/self/status; env; stat -c %u "$TAT_RUN_DIR"; touch mine'
+    [ "$status" -eq 0 ]
+    [[ $output == *"Uid:"$'\t'"65534"$'\t'"65534"$'\t'"65534"$'\t'"65534"* ]]
+    [[ $output == *"Gid:"$'\t'"65534"$'\t'"65534"$'\t'"65534"$'\t'"65534"* ]]
+    [[ $output == *"Groups:"$'\t'"65534 "* ]]
+    [[ $output == *"CapPrm:"$'\t'"0000000000000000"* ]]
+    [[ $output == *"USER=nobody"* ]]
+    [[ $output == *"LOGNAME=nobody"* ]]
+    [[ $output != *"HOME=/root"* && $output != *"SUDO_"* ]]
+    [ "${lines[-1]}" = 65534 ]
+    [ "$(stat -c %u:%g mine)" = 65534:65534 ]
+}
+
+@test "sudo: a limit and I/O events are root's, the program is not" {
+    needs_cgroups
+    # shellcheck disable=SC2016
+    run --separate-stderr as_sudo "$TAT" record --io --memory 20M -o out -- sh -c \
+        'id -u; cat /proc/self/cgroup; stat -c %u "$TAT_RUN_DIR"/*.bin'
+    [ "$status" -eq 0 ]
+    [ "${lines[0]}" = 65534 ]
+    [[ $output == *"/tat-"* ]]
+    [ "${lines[-1]}" = 65534 ]
+    [[ $stderr != *"that needs root"* ]]
+}
+
+@test "sudo: root is kept where that is asked for, and where nobody else called" {
+    needs_root
+    run --separate-stderr as_sudo "$TAT" record --as-root -- id -u
+    [ "$output" = 0 ]
+    SUDO_UID=0 SUDO_GID=0 run --separate-stderr "$TAT" record -- id -u
+    [ "$output" = 0 ]
+    for id in x "" -1 4294967295 '65534 '; do
+        SUDO_UID=$id SUDO_GID=65534 run -2 "$TAT" record -- id -u
+        [[ $output == *"SUDO_UID"* ]]
+    done
+}
