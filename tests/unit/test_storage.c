@@ -39,7 +39,8 @@ static struct tat_io_fault fault(uint64_t offset, uint64_t end_ns, bool major) {
                                   .flags = TAT_IO_IN_FILE | (major ? TAT_IO_MAJOR : 0u) };
 }
 
-static void put_io(const struct tat_io_fault * faults, size_t n, uint64_t lost) {
+/* Whatever else is recorded; `lost` and the header are filled in. */
+static void put_all(const struct tat_io * io, uint64_t lost) {
     static struct payload p;
     struct trace_builder b;
     struct io_state s = { 0 };
@@ -47,12 +48,28 @@ static void put_io(const struct tat_io_fault * faults, size_t n, uint64_t lost) 
     tb_header(&b)->file_kind = TAT_FILE_IO_EVENTS;
     tb_seal(&b);
     payload_begin(&p);
-    for (size_t i = 0; i < n; i++) { io_put_fault(&p.out, &s, &faults[i]); }
+    for (size_t i = 0; i < io->n_files; i++) {
+        io_put_file(&p.out, &io->files[i]);
+        io_put_extents(&p.out, io->files[i].number, io->files[i].extents, io->files[i].n_extents);
+    }
+    for (int i = 1; i < TAT_IO_SOURCE_COUNT; i++) {
+        if (io->recorded[i] || io->missing[i]) { io_put_source(&p.out, (enum tat_io_source) i, io->missing[i]); }
+    }
+    for (size_t i = 0; i < io->n_faults; i++) { io_put_fault(&p.out, &s, &io->faults[i]); }
+    for (size_t i = 0; i < io->n_pages; i++) { io_put_pages(&p.out, &s, &io->pages[i]); }
+    for (size_t i = 0; i < io->n_requests; i++) { io_put_request(&p.out, &s, &io->requests[i]); }
+    for (size_t i = 0; i < io->n_counters; i++) { io_put_counter(&p.out, &s, &io->counters[i]); }
+    for (size_t i = 0; i < io->n_residency; i++) { io_put_residency(&p.out, &io->residency[i]); }
     if (lost) { io_put_count(&p.out, TAT_IO_LOST, lost); }
     io_put_mark(&p.out, TAT_IO_END);
     tb_payload(&b, TAT_BLOCK_IO, &p);
     put("io_events.bin", b.bytes, b.size);
     tb_free(&b);
+}
+
+static void put_io(const struct tat_io_fault * faults, size_t n, uint64_t lost) {
+    const struct tat_io io = { .faults = (struct tat_io_fault *) faults, .n_faults = n };
+    put_all(&io, lost);
 }
 
 /* Two graphs of one token each: the first one's callbacks are from `begin` on, TB_CALLBACK_NS apart. */
@@ -178,6 +195,142 @@ static void a_token_is_blocked_once(void ** state) {
     json_decref(s);
 }
 
+/* ---- reading ---- */
+
+enum { DISK = 0x801, AT_DISK = 100000, SECOND = (CALLBACKS + 2) * TB_CALLBACK_NS };
+
+static struct tat_io_extent extents[] = { { 0, AT_DISK, 4096 }, { 4096, 200000, 4096 } };
+static struct tat_io_file model_file[] = { { .number = 1,
+                                             .inode = 9,
+                                             .bytes = MAPPED,
+                                             .path = "/model.gguf",
+                                             .file_system = "ext4",
+                                             .disk = DISK,
+                                             .no_extents = "",
+                                             .extents = extents,
+                                             .n_extents = 2 } };
+
+static struct tat_io_pages pages(uint64_t first, uint64_t count, uint64_t ns, bool left) {
+    return (struct tat_io_pages){ .ns = START + ns, .first = first, .count = count, .file = 1, .left = left };
+}
+
+/* A fault that takes longer. */
+static struct tat_io_fault long_fault(uint64_t offset, uint64_t begin_ns, uint64_t end_ns) {
+    struct tat_io_fault f = fault(offset, end_ns, true);
+    f.duration_ns = end_ns - begin_ns;
+    return f;
+}
+
+static json_int_t cell(const json_t * section, const char * table, const char * key, const char * value,
+                       const char * column) {
+    size_t i;
+    const json_t * row;
+    json_array_foreach(json_object_get(json_object_get(json_object_get(section, "tables"), table), "rows"), i, row) {
+        const char * text = json_string_value(json_object_get(row, key));
+        if (text && strcmp(text, value) == 0) { return json_integer_value(json_object_get(row, column)); }
+    }
+    return -1;
+}
+
+/* The projection is in pages 62 to 70, experts 0 and 1 in 93 to 97 and 97 to 101. */
+static void each_page_has_its_fate(void ** state) {
+    (void) state;
+    const uint64_t begin = put_trace(), query = begin + 100, second = begin + SECOND;
+    struct tat_io_pages events[] = {
+        pages(62, 4, 10, false),           /* read ahead while loading */
+        pages(66, 2, query + 10, false),   /* the first is waited for, the other of the same operation */
+        pages(100, 1, query + 20, false),  /* read ahead, for expert 1 */
+        pages(94, 1, query + 30, false),   /* of expert 0, which was not chosen */
+        pages(94, 1, begin + 500, true),   /* so it leaves before it is touched */
+        pages(94, 1, begin + 510, false),  /* and comes again, and is never touched */
+        pages(62, 3, begin + 550, true),   /* after they were touched */
+        pages(63, 2, begin + 560, false),  /* again, ahead */
+        pages(62, 1, second + 110, false), /* again, waited for */
+        pages(63, 1, second + 120, true),  /* while it is touched */
+        pages(64, 1, second + 130, true),  /* before it is touched, as it is waited for once more */
+        pages(64, 1, second + 135, false),
+    };
+    struct tat_io_fault faults[] = { long_fault(66 * PAGE, query + 5, query + 50),
+                                     long_fault(64 * PAGE, second + 133, second + 140),
+                                     long_fault(2000, second + 105, second + 150) };
+    struct tat_io io = { .files = model_file,
+                         .n_files = 1,
+                         .faults = faults,
+                         .n_faults = 3,
+                         .pages = events,
+                         .n_pages = sizeof events / sizeof *events,
+                         .recorded = { [TAT_IO_SOURCE_PAGES] = true } };
+    put_all(&io, 0);
+    json_t * s = storage();
+    assert_int_equal(value(s, "wanted_bytes"), 2 * (EMBD_BYTES + QUERY_BYTES + 2 * EXPERT_BYTES));
+    assert_int_equal(value(s, "disk_bytes"), 13 * PAGE);
+    assert_int_equal(value(s, "unique_bytes"), 8 * PAGE);
+    assert_int_equal(value(s, "demanded_bytes"), 3 * PAGE);
+    assert_int_equal(value(s, "ahead_used_bytes"), 7 * PAGE);
+    assert_int_equal(value(s, "ahead_late_bytes"), 0);
+    assert_int_equal(value(s, "evicted_before_use_bytes"), 2 * PAGE);
+    assert_int_equal(value(s, "never_used_bytes"), PAGE);
+    assert_true(json_real_value(json_object_get(json_object_get(s, "values"), "placed_share")) == 1);
+    assert_int_equal(cell(s, "reading", "phase", "loading", "read_bytes"), 4 * PAGE);
+    assert_int_equal(cell(s, "reading", "phase", "loading", "ahead_bytes"), 4 * PAGE);
+    assert_int_equal(cell(s, "reading", "phase", "no graph is computed", "again_bytes"), 3 * PAGE);
+    assert_int_equal(cell(s, "reread", "tensor", "blk.0.attn_q.weight", "again_bytes"), 4 * PAGE);
+    assert_int_equal(cell(s, "reread", "tensor", "blk.1.ffn_up_exps.weight", "again_bytes"), PAGE);
+    json_decref(s);
+}
+
+static struct tat_io_request request(uint64_t offset, uint64_t bytes, uint64_t begin_ns, uint64_t end_ns,
+                                     uint32_t flags) {
+    return (struct tat_io_request){ .end_ns = START + end_ns,
+                                    .duration_ns = end_ns - begin_ns,
+                                    .disk = DISK,
+                                    .disk_offset = offset,
+                                    .bytes = bytes,
+                                    .flags = flags };
+}
+
+/* A request is bytes of the disk, so of a file, so of slices. */
+static void each_request_has_its_place(void ** state) {
+    (void) state;
+    const uint64_t begin = put_trace(), query = begin + 100;
+    struct tat_io_request requests[] = {
+        request(AT_DISK, 64, 5, 9, 0),                                           /* the header */
+        request(AT_DISK + 3000, 256, query + 10, query + 25, TAT_IO_READ_AHEAD), /* experts 0 and 1: one is chosen */
+        request(AT_DISK + 66 * PAGE, 64, query + 6, query + 40, 0),              /* waited for */
+        request(AT_DISK + 66 * PAGE, 64, begin + 410, begin + 420, 0),           /* again, ahead for the next token */
+        request(AT_DISK + 66 * PAGE, 64, begin + 421, begin + 422, TAT_IO_WRITE),
+        request(AT_DISK + 66 * PAGE, 64, begin + 423, begin + 424, TAT_IO_METADATA),
+        request(AT_DISK + 66 * PAGE, 64, begin + 425, begin + 426, TAT_IO_FAILED),
+        request(300000, 512, begin + 427, begin + 428, 0),
+        request(AT_DISK + 4000, 200, begin + 429, begin + 430, 0), /* across the end of the first extent */
+        request(0, 512, begin + 431, begin + 432, 0),
+    };
+    requests[9].disk = 5;
+    struct tat_io_fault faults[] = { long_fault(66 * PAGE, query + 5, query + 50) };
+    struct tat_io io = { .files = model_file,
+                         .n_files = 1,
+                         .faults = faults,
+                         .n_faults = 1,
+                         .requests = requests,
+                         .n_requests = sizeof requests / sizeof *requests,
+                         .recorded = { [TAT_IO_SOURCE_REQUESTS] = true } };
+    put_all(&io, 0);
+    json_t * s = storage();
+    assert_int_equal(value(s, "disk_bytes"), 64 + 256 + 64 + 64 + 96);
+    assert_int_equal(value(s, "unique_bytes"), 64 + 256 + 64 + 96);
+    assert_int_equal(cell(s, "requests", "place", "the model file, before its weights", "bytes"), 64);
+    assert_int_equal(cell(s, "requests", "place", "an operation", "bytes"), 64);
+    assert_int_equal(cell(s, "requests", "place", "read ahead for an operation", "bytes"), 128 + 64);
+    assert_int_equal(cell(s, "requests", "place", "a weight, in vain", "bytes"), 128);
+    assert_int_equal(cell(s, "requests", "place", "the model file, outside its weights", "bytes"), 96);
+    assert_int_equal(cell(s, "requests", "place", "a write", "requests"), 1);
+    assert_int_equal(cell(s, "requests", "place", "metadata of the file system", "requests"), 1);
+    assert_int_equal(cell(s, "requests", "place", "a request that failed", "requests"), 1);
+    assert_int_equal(cell(s, "requests", "place", "another disk", "bytes"), 512);
+    assert_int_equal(cell(s, "requests", "place", "the model's disk, in no file of this run", "bytes"), 512 + 104);
+    json_decref(s);
+}
+
 /* A stack of more experts than its tensor has bytes: damage, and no division by 0. */
 static void an_expert_without_bytes(void ** state) {
     (void) state;
@@ -264,14 +417,20 @@ static int remove_folder(void ** state) {
     (void) state;
     snprintf(path, sizeof path, "%s/tensor_access.bin", folder);
     unlink(path);
+    snprintf(path, sizeof path, "%s/io_events.bin", folder);
+    unlink(path);
     return rmdir(folder);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_has_its_place),      cmocka_unit_test(a_token_is_blocked_once),
-        cmocka_unit_test(an_expert_without_bytes), cmocka_unit_test(the_file_of_the_first_process),
+        cmocka_unit_test(each_has_its_place),
+        cmocka_unit_test(a_token_is_blocked_once),
+        cmocka_unit_test(an_expert_without_bytes),
+        cmocka_unit_test(the_file_of_the_first_process),
         cmocka_unit_test(without_faults),
+        cmocka_unit_test(each_page_has_its_fate),
+        cmocka_unit_test(each_request_has_its_place),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "analysis/storage/storage.h"
+#include "analysis/storage/cache.h"
 
 static const char * const place_names[TAT_PLACES] = {
     [TAT_PLACE_OPERATION] = "an operation",
@@ -129,22 +129,54 @@ void join_free(struct joined * j) {
     free(j->requests);
 }
 
+static int by_event(const void * a, const void * b) {
+    const struct tat_placed *x = a, *y = b;
+    if (x->event != y->event) { return x->event < y->event ? -1 : 1; }
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* Neighbours of one event that had the same fate become one. */
+static size_t merge_pages(struct tat_placed * pages, size_t count) {
+    size_t n = 0;
+    if (count) { qsort(pages, count, sizeof *pages, by_event); }
+    for (size_t i = 0; i < count; i++) {
+        struct tat_placed * last = n ? &pages[n - 1] : NULL;
+        const struct tat_placed * p = &pages[i];
+        if (last && last->event == p->event && last->file == p->file && last->offset + last->bytes == p->offset &&
+            last->tensor == p->tensor && last->expert == p->expert && last->place == p->place &&
+            last->evaluation == p->evaluation && last->node == p->node && last->end_ns == p->end_ns) {
+            last->bytes += p->bytes;
+            last->in_vain += p->in_vain;
+        } else {
+            pages[n++] = *p;
+        }
+    }
+    return n;
+}
+
 int tat_storage_join(const struct tat_trace * trace, const struct tat_io * io, bool pages, struct tat_storage * storage,
                      struct tat_error * error) {
     struct subject subject;
     struct joined j = { 0 };
+    struct cache cache = { 0 };
+    struct list list = { 0 };
     *storage = (struct tat_storage){ 0 };
     int status = subject_begin(&subject, trace, NULL) ? join_begin(&j, &subject, io, error)
                                                       : tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
-    (void) pages;
+    if (status == 0) { status = cache_find(&cache, &j, pages ? &list : NULL, error); }
     if (status == 0) {
         *storage = (struct tat_storage){ .faults = j.faults,
                                          .n_faults = io->n_faults,
                                          .requests = j.requests,
                                          .n_requests = j.n_requests,
+                                         .pages = list.data,
+                                         .n_pages = merge_pages(list.data, list.count),
                                          .cut = j.cut };
         j.faults = j.requests = NULL;
+        list.data = NULL;
     }
+    free(list.data);
+    cache_free(&cache);
     join_free(&j);
     subject_free(&subject);
     return status;

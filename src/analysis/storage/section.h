@@ -6,7 +6,7 @@
 #define TAT_ANALYSIS_STORAGE_SECTION_H
 
 #include "analysis/result.h"
-#include "analysis/storage/storage.h"
+#include "analysis/storage/cache.h"
 
 /* Of page faults. */
 struct fault_sum {
@@ -22,6 +22,26 @@ bool fault_counts(const struct joined * j, const struct tat_placed * p);
 uint64_t faults_blocked(const struct joined * j, const struct tat_placed * const * faults, size_t count);
 
 void fault_tables(const struct joined * j, struct result * r);
+
+/* What was read of the model's files, from the source that says most. */
+struct reading {
+    enum {
+        READ_NOTHING, /* nothing tells */
+        READ_REQUESTS,
+        READ_PAGES,
+        READ_PROCESS, /* /proc/PID/io */
+        READ_USAGE,   /* getrusage, since the first graph */
+    } source;
+    uint64_t bytes, unique; /* unique: known from requests and pages */
+    uint64_t wanted;        /* of all graphs, and once what loading copies */
+};
+struct reading reading_of(const struct joined * j, const struct cache * c);
+
+/* From its first value to its last. False: there are none, or it was set back. */
+bool counter_growth(const struct tat_io * io, enum tat_io_counter counter, uint64_t * growth);
+const char * reading_source(const struct reading * reading);
+
+void reading_tables(const struct joined * j, const struct cache * c, struct result * r);
 void token_stalls(const struct joined * j, struct result * r);
 
 #endif

@@ -36,14 +36,9 @@ static void reconcile(const struct joined * j, struct result * r) {
     }
     result_put_count(r, result_values(r), "process_major_faults", m.major_faults);
     result_put_count(r, result_values(r), "recorded_major_faults", recorded);
-    result_put_count(r, result_values(r), "disk_bytes", m.disk_bytes);
     result_line(r, "counted",
                 "%s major faults by the kernel since the first graph, the tracer's own included; %s recorded",
                 format_count(text[0], m.major_faults), format_count(text[1], recorded));
-    if (m.disk_bytes) {
-        result_line(r, "disk", "%s read for this process since then, with what was read ahead",
-                    format_bytes(text[0], m.disk_bytes));
-    }
 }
 
 static void add_losses(const struct joined * j, struct result * r) {
@@ -74,7 +69,7 @@ static bool all_of_others(const struct joined * j) {
     return j->io->n_faults > 0;
 }
 
-static void say(const struct joined * j, struct result * r) {
+static void say(const struct joined * j, const struct cache * c, struct result * r) {
     const struct fault_sum all = fault_sum_all(j);
     const char * mismatch = tat_storage_mismatch(j->subject->trace, j->io);
     char count[UNITS_SIZE], major[UNITS_SIZE], time[UNITS_SIZE];
@@ -97,6 +92,7 @@ static void say(const struct joined * j, struct result * r) {
     }
     token_stalls(j, r);
     reconcile(j, r);
+    if (!j->subject->some_tokens) { reading_tables(j, c, r); }
     fault_tables(j, r);
     add_losses(j, r);
     result_note(r, "A major fault waits for the disk, or for another thread that does; a minor one finds the page in "
@@ -112,14 +108,17 @@ static void finish(void * state, struct result * r) {
     struct tat_error error;
     struct tat_io io;
     struct joined j = { 0 };
+    struct cache cache = { 0 };
     int status = io_events_read(&io, s->subject->trace, &error);
     if (status > 0) {
         result_headline(r, "Page faults were not recorded: `tat record --io` does that.");
         result_absent(r);
     }
     if (status == 0) { status = join_begin(&j, s->subject, &io, &error); }
-    if (status == 0) { say(&j, r); }
+    if (status == 0 && !s->subject->some_tokens) { status = cache_find(&cache, &j, NULL, &error); }
+    if (status == 0) { say(&j, &cache, r); }
     if (status < 0) { result_headline(r, "The page faults cannot be read: %s.", error.message); }
+    cache_free(&cache);
     join_free(&j);
     tat_io_free(&io);
     free(s);

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What was read of the model's files, for whom, and how often.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "analysis/machine.h"
+#include "analysis/storage/section.h"
+#include "analysis/units.h"
+
+enum { SHOWN = 15 };
+
+/* ---- how much ---- */
+
+static int by_place(const void * a, const void * b) {
+    const struct tat_placed *x = *(const struct tat_placed *const *) a, *y = *(const struct tat_placed *const *) b;
+    if (x->file != y->file) { return x->file < y->file ? -1 : 1; }
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* Distinct bytes that requests read. No memory: 0. */
+static uint64_t union_of(const struct joined * j) {
+    const struct tat_placed ** order = malloc((j->n_requests + 1) * sizeof *order);
+    uint64_t bytes = 0, to = 0;
+    size_t n = 0;
+    for (size_t i = 0; order && i < j->n_requests; i++) {
+        if (j->requests[i].file) { order[n++] = &j->requests[i]; }
+    }
+    if (n) { qsort(order, n, sizeof *order, by_place); }
+    for (size_t i = 0; i < n; i++) {
+        if (i == 0 || order[i]->file != order[i - 1]->file) { to = 0; }
+        const uint64_t from = order[i]->offset > to ? order[i]->offset : to;
+        const uint64_t end = order[i]->offset + order[i]->bytes;
+        if (end <= from) { continue; }
+        bytes += end - from;
+        to = end;
+    }
+    free(order);
+    return bytes;
+}
+
+/* Requests tell of the model's files only where it is known which bytes of the disk those are. */
+static bool has_requests(const struct joined * j) {
+    const struct tat_io * io = j->io;
+    bool extents = false;
+    for (size_t f = 0; f < io->n_files; f++) { extents |= j->bytes.file_of[f] && io->files[f].n_extents; }
+    return extents && (io->recorded[TAT_IO_SOURCE_REQUESTS] || io->n_requests);
+}
+
+bool counter_growth(const struct tat_io * io, enum tat_io_counter counter, uint64_t * growth) {
+    const struct tat_io_counter_value *first = NULL, *last = NULL;
+    for (size_t i = 0; i < io->n_counters; i++) {
+        if (io->counters[i].counter != counter) { continue; }
+        if (!first) { first = &io->counters[i]; }
+        last = &io->counters[i];
+    }
+    if (!first || last->value < first->value) { return false; }
+    *growth = last->value - first->value;
+    return true;
+}
+
+struct reading reading_of(const struct joined * j, const struct cache * c) {
+    struct reading x = { .wanted = c->copied };
+    const struct machine m = machine_of(j->subject);
+    for (int i = 0; i < TAT_WHENS; i++) { x.wanted += c->wanted[i]; }
+    if (has_requests(j)) {
+        x.source = READ_REQUESTS;
+        for (size_t i = 0; i < j->n_requests; i++) { x.bytes += j->requests[i].file ? j->requests[i].bytes : 0; }
+        x.unique = union_of(j);
+    } else if (c->source == TAT_IO_SOURCE_PAGES) {
+        x.source = READ_PAGES;
+        x.bytes = c->all.came * j->bytes.page_bytes;
+        x.unique = (c->all.came - c->all.again) * j->bytes.page_bytes;
+    } else if (counter_growth(j->io, TAT_IO_READ_BYTES, &x.bytes)) {
+        x.source = READ_PROCESS;
+    } else if (m.process && !j->subject->some_tokens) {
+        x.source = READ_USAGE;
+        x.bytes = m.disk_bytes;
+    }
+    return x;
+}
+
+const char * reading_source(const struct reading * reading) {
+    static const char * const names[] = { "not known", "block requests on the model's files",
+                                          "pages that came into the page cache", "/proc/PID/io, all files",
+                                          "getrusage since the first graph, all files" };
+    return names[reading->source];
+}
+
+/* ---- by what it was for ---- */
+
+struct place_sum {
+    uint64_t events, bytes;
+};
+
+static bool is_placed(enum tat_place place) {
+    return place <= TAT_PLACE_IN_VAIN && place != TAT_PLACE_UNWANTED;
+}
+
+/* A request counts where most of its bytes are. */
+static void sum_requests(const struct joined * j, struct place_sum * sums) {
+    for (size_t i = 0, next; i < j->n_requests; i = next) {
+        const struct tat_placed * most = &j->requests[i];
+        for (next = i; next < j->n_requests && j->requests[next].event == j->requests[i].event; next++) {
+            const struct tat_placed * p = &j->requests[next];
+            sums[p->place].bytes += p->bytes;
+            if (p->bytes > most->bytes) { most = p; }
+        }
+        sums[most->place].events++;
+    }
+}
+
+static void add_requests(const struct joined * j, struct result * r) {
+    static const struct result_column columns[] = { { "place", "for", UNIT_TEXT },
+                                                    { "requests", "requests", UNIT_COUNT },
+                                                    { "requests_share", "share", UNIT_SHARE },
+                                                    { "bytes", "bytes", UNIT_BYTES },
+                                                    { "bytes_share", "share", UNIT_SHARE } };
+    struct place_sum sums[TAT_PLACES] = { 0 }, all = { 0 };
+    sum_requests(j, sums);
+    for (int i = 0; i < TAT_PLACES; i++) {
+        all.events += sums[i].events;
+        all.bytes += sums[i].bytes;
+    }
+    if (!all.events) { return; }
+    result_table(r, "requests", "Requests to the disk", SHOW_ALWAYS, columns, sizeof columns / sizeof columns[0]);
+    for (int i = 0; i < TAT_PLACES; i++) {
+        if (!sums[i].events && !sums[i].bytes) { continue; }
+        json_t * row = result_row(r);
+        result_put_text(r, row, "place", tat_place_name((enum tat_place) i));
+        result_put_count(r, row, "requests", sums[i].events);
+        result_put_real(r, row, "requests_share", ratio(sums[i].events, all.events));
+        result_put_count(r, row, "bytes", sums[i].bytes);
+        result_put_real(r, row, "bytes_share", ratio(sums[i].bytes, all.bytes));
+    }
+}
+
+/* Of what was read of the model's files, the share whose slice and fate are known. */
+static void put_placed(const struct joined * j, const struct cache * c, const struct reading * reading,
+                       struct result * r) {
+    uint64_t placed = 0, all = 0;
+    if (reading->source == READ_REQUESTS) {
+        for (size_t i = 0; i < j->n_requests; i++) {
+            const struct tat_placed * p = &j->requests[i];
+            all += p->file ? p->bytes : 0;
+            placed += p->file && is_placed((enum tat_place) p->place) ? p->bytes : 0;
+        }
+    } else if (reading->source == READ_PAGES) {
+        all = c->all.came;
+        placed = all - c->all.beside - c->all.unknown;
+    }
+    if (all) { result_put_real(r, result_values(r), "placed_share", ratio(placed, all)); }
+}
+
+/* ---- by phase ---- */
+
+#define CAME_COLUMNS                                                                                                   \
+    { "read_bytes", "read", UNIT_BYTES }, { "again_bytes", "read again", UNIT_BYTES },                                 \
+        { "demanded_bytes", "waited for", UNIT_BYTES }, { "ahead_bytes", "read ahead", UNIT_BYTES }, {                 \
+        "in_vain_bytes", "in vain", UNIT_BYTES                                                                         \
+    }
+
+static json_t * put_came(struct result * r, const struct came_sum * sum, uint64_t page_bytes) {
+    json_t * row = result_row(r);
+    result_put_count(r, row, "read_bytes", sum->came * page_bytes);
+    result_put_count(r, row, "again_bytes", sum->again * page_bytes);
+    result_put_count(r, row, "demanded_bytes", sum->demanded * page_bytes);
+    result_put_count(r, row, "ahead_bytes", sum->ahead * page_bytes);
+    result_put_count(r, row, "in_vain_bytes", (sum->evicted + sum->unused) * page_bytes);
+    return row;
+}
+
+static void add_phases(const struct joined * j, const struct cache * c, struct result * r) {
+    static const struct result_column columns[] = { { "phase", "while", UNIT_TEXT },
+                                                    { "wanted_bytes", "wanted", UNIT_BYTES },
+                                                    CAME_COLUMNS,
+                                                    { "amplification", "read / wanted", UNIT_FACTOR } };
+    result_table(r, "reading", "What was read of the model's files", SHOW_ALWAYS, columns,
+                 sizeof columns / sizeof columns[0]);
+    for (int i = 0; i < TAT_WHENS; i++) {
+        if (!c->when[i].came && !c->wanted[i]) { continue; }
+        json_t * row = put_came(r, &c->when[i], j->bytes.page_bytes);
+        result_put_text(r, row, "phase", tat_when_name((enum tat_when) i));
+        if (!c->wanted[i]) { continue; }
+        result_put_count(r, row, "wanted_bytes", c->wanted[i]);
+        result_put_real(r, row, "amplification", ratio(c->when[i].came * j->bytes.page_bytes, c->wanted[i]));
+    }
+}
+
+/* ---- by weight ---- */
+
+struct slice_read {
+    const struct came_sum * sum;
+    uint32_t slice;
+};
+
+static int by_again(const void * a, const void * b) {
+    const struct slice_read *x = a, *y = b;
+    if (x->sum->again != y->sum->again) { return x->sum->again > y->sum->again ? -1 : 1; }
+    if (x->sum->came != y->sum->came) { return x->sum->came > y->sum->came ? -1 : 1; }
+    return x->slice < y->slice ? -1 : x->slice > y->slice;
+}
+
+static void add_slices(const struct joined * j, const struct cache * c, struct result * r) {
+    static const struct result_column columns[] = { { "tensor", "tensor", UNIT_TEXT },
+                                                    { "expert", "expert", UNIT_NUMBER },
+                                                    { "wanted_bytes", "wanted", UNIT_BYTES },
+                                                    CAME_COLUMNS };
+    const struct slices * slices = &j->bytes.slices;
+    struct slice_read * order = malloc(((size_t) slices->count + 1) * sizeof *order);
+    r->failed |= !order;
+    if (!order) { return; }
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < slices->count; i++) {
+        if (c->slice[i].came || c->wanted_of[i]) { order[n++] = (struct slice_read){ &c->slice[i], i }; }
+    }
+    qsort(order, n, sizeof *order, by_again);
+    for (int all = 0; all < 2; all++) {
+        result_table(r, all ? "read_slices" : "reread", all ? NULL : "Weights that were read again most",
+                     all ? SHOW_NEVER : SHOW_ALWAYS, columns, sizeof columns / sizeof columns[0]);
+        for (uint32_t i = 0; i < n && (all || (i < SHOWN && order[i].sum->again)); i++) {
+            const uint32_t slice = order[i].slice;
+            json_t * row = put_came(r, order[i].sum, j->bytes.page_bytes);
+            result_put_text(r, row, "tensor", j->subject->tensors[slices->tensor[slice]].name);
+            result_put_count(r, row, "wanted_bytes", c->wanted_of[slice]);
+            const uint16_t expert = slice_expert(slices, slice);
+            if (expert != TAT_NO_EXPERT) { result_put_count(r, row, "expert", expert); }
+        }
+    }
+    free(order);
+}
+
+static void add_came(struct came_sum * to, const struct came_sum * sum) {
+    to->came += sum->came;
+    to->again += sum->again;
+    to->demanded += sum->demanded;
+    to->ahead += sum->ahead;
+    to->evicted += sum->evicted;
+    to->unused += sum->unused;
+}
+
+static void add_layers(const struct joined * j, const struct cache * c, struct result * r) {
+    static const struct result_column columns[] = { { "layer", "layer", UNIT_NUMBER }, CAME_COLUMNS };
+    const struct slices * slices = &j->bytes.slices;
+    const uint32_t layers = layer_span(j->subject);
+    struct came_sum * sums = calloc((size_t) layers + 1, sizeof *sums);
+    r->failed |= !sums;
+    if (!sums) { return; }
+    for (uint32_t i = 0; i < slices->count; i++) {
+        const uint16_t layer = j->subject->tensors[slices->tensor[i]].layer;
+        add_came(&sums[layer < layers ? layer : layers], &c->slice[i]);
+    }
+    result_table(r, "read_layers", "Read by layer", SHOW_ASKED, columns, sizeof columns / sizeof columns[0]);
+    for (uint32_t i = 0; i <= layers; i++) {
+        if (sums[i].came) {
+            result_put_layer(r, put_came(r, &sums[i], j->bytes.page_bytes), "layer", i == layers ? TAT_NO_LAYER : i);
+        }
+    }
+    free(sums);
+}
+
+/* ---- all ---- */
+
+static void put_values(const struct joined * j, const struct cache * c, const struct reading * x, struct result * r) {
+    json_t * values = result_values(r);
+    const uint64_t page_bytes = j->bytes.page_bytes;
+    result_put_count(r, values, "wanted_bytes", x->wanted);
+    if (x->source == READ_NOTHING) { return; }
+    result_put_count(r, values, "disk_bytes", x->bytes);
+    result_put_text(r, values, "disk_bytes_from", reading_source(x));
+    if (x->wanted) { result_put_real(r, values, "read_amplification", ratio(x->bytes, x->wanted)); }
+    put_placed(j, c, x, r);
+    if (x->source > READ_PAGES) { return; }
+    result_put_count(r, values, "unique_bytes", x->unique);
+    if (x->unique) { result_put_real(r, values, "reread_factor", ratio(x->bytes, x->unique)); }
+    result_put_count(r, values, "demanded_bytes", c->all.demanded * page_bytes);
+    result_put_count(r, values, "ahead_used_bytes", c->all.ahead * page_bytes);
+    result_put_count(r, values, "ahead_late_bytes", c->all.late * page_bytes);
+    result_put_count(r, values, "evicted_before_use_bytes", c->all.evicted * page_bytes);
+    result_put_count(r, values, "never_used_bytes", c->all.unused * page_bytes);
+}
+
+static void say(const struct joined * j, const struct cache * c, const struct reading * x, struct result * r) {
+    char wanted[UNITS_SIZE], bytes[UNITS_SIZE], unique[UNITS_SIZE], vain[UNITS_SIZE], share[UNITS_SIZE];
+    const uint64_t in_vain = (c->all.evicted + c->all.unused) * j->bytes.page_bytes;
+    if (x->source == READ_NOTHING) { return; }
+    result_line(r, "read", "%s from disk (%s) where operations wanted %s: %.2f times that",
+                format_bytes(bytes, x->bytes), reading_source(x), format_bytes(wanted, x->wanted),
+                ratio(x->bytes, x->wanted));
+    if (x->source > READ_PAGES) { return; }
+    result_line(r, "again", "%s of it are different bytes: each was read %.2f times", format_bytes(unique, x->unique),
+                ratio(x->bytes, x->unique));
+    result_line(r, "in vain", "%s were read and not touched before they left memory or the run ended, %s of all pages",
+                format_bytes(vain, in_vain), format_share(share, ratio(c->all.evicted + c->all.unused, c->all.came)));
+}
+
+void reading_tables(const struct joined * j, const struct cache * c, struct result * r) {
+    const struct reading x = reading_of(j, c);
+    put_values(j, c, &x, r);
+    say(j, c, &x, r);
+    add_requests(j, r);
+    if (!c->source) { return; }
+    add_phases(j, c, r);
+    add_slices(j, c, r);
+    add_layers(j, c, r);
+}
