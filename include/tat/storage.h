@@ -75,6 +75,10 @@ struct tat_storage {
     bool cut; /* the file has more than a program can cause; who wanted the rest is unknown */
 };
 
+/* Reads the I/O events beside a trace, or beside that of the run's first process. 0, and tat_io_free frees *io; or -1
+ * with *error: TAT_ERROR_NO if there are none, else as tat_io_read. */
+int tat_storage_read(const struct tat_trace * trace, struct tat_io * io, struct tat_error * error);
+
 /* Joins a trace with the I/O events of its run. `pages`: whether to fill in those too, which may be many. 0, or -1 with
  * *error (memory, or the trace's file was cut). Free it with tat_storage_free in any case. Thread-safe as long as
  * threads do not share *storage. */

@@ -65,24 +65,40 @@ SELECTION = np.dtype(
     ]
 )
 
-#: struct tat_fault: 72 bytes.
-FAULT = np.dtype(
+#: struct tat_placed: 72 bytes.
+PLACED = np.dtype(
     [
+        ("begin_ns", "<i8"),
         ("end_ns", "<i8"),
-        ("duration_ns", "<u8"),
-        ("preempted_ns", "<u8"),
-        ("address", "<u8"),
-        ("file_offset", "<u8"),
-        ("pid", "<u4"),
-        ("tid", "<u4"),
-        ("flags", "<u4"),
-        ("place", "<u4"),
+        ("offset", "<u8"),
+        ("bytes", "<u8"),
+        ("in_vain", "<u8"),
+        ("event", "<u4"),
         ("file", "<u4"),
         ("tensor", "<u4"),
         ("evaluation", "<u4"),
-        ("op", "<u2"),
+        ("node", "<u4"),
+        ("token", "<u4"),
+        ("layer", "<u2"),
         ("expert", "<u2"),
+        ("op", "<u2"),
+        ("place", "u1"),
+        ("when", "u1"),
     ]
+)
+#: Whom an event was for, as enum tat_place counts.
+PLACES = (
+    "operation", "ahead", "outside", "unwanted", "loaded", "header", "in_vain", "unknown", "no_weight", "other_file",
+    "no_file", "other_process", "elsewhere", "other_disk", "metadata", "write", "failed",
+)  # fmt: skip
+#: struct tat_io_fault.
+IO_FAULT = np.dtype(
+    {
+        "names": ["end_ns", "duration_ns", "preempted_ns", "address", "pid", "tid", "flags"],
+        "formats": ["<u8", "<u8", "<u8", "<u8", "<u4", "<u4", "<u4"],
+        "offsets": [0, 8, 16, 24, 32, 36, 40],
+        "itemsize": 48,
+    }
 )
 #: struct tat_io_pages, struct tat_io_request, struct tat_io_counter_value, and what they have parts of.
 IO_PAGES = np.dtype(
@@ -123,17 +139,16 @@ IO_COUNTERS = (
     "tracer_read_bytes",
 )  # fmt: skip
 
-NO_EVALUATION = 0xFFFFFFFF
-NO_TENSOR = 0xFFFFFFFF
+NO_NUMBER = 0xFFFFFFFF
+NO_EVALUATION = NO_TENSOR = NO_NUMBER
 NO_OP = 0xFFFF
 IO_MAJOR = 1 << 0
-IO_IN_FILE = 1 << 1
-#: Where a fault was, as enum tat_fault_place counts.
-FAULT_PLACES = ("in operation", "outside", "unwanted", "no weight", "other file", "no file", "other process")
 
 PHASES = ("warmup", "prompt", "generate", "mixed", "other", "verify", "unknown")
 #: What load, warm-up and graphs without tokens never mix into.
 INFERENCE = ("prompt", "generate", "mixed", "verify", "unknown")
+#: When something happened, as enum tat_when counts.
+WHENS = (*PHASES, "loading", "between")
 ROLES = ("", "q", "k", "v", "o")
 MEMORIES = ("", "file", "copy", "kv", "buffer")
 PARTS = ("unknown", "model", "adapter", "control vector", "projector", "unknown format", "draft")
@@ -360,6 +375,20 @@ class Io(c.Structure):
     ]
 
 
+class Joined(c.Structure):
+    """struct tat_storage."""
+
+    _fields_ = [
+        ("faults", c.c_void_p),
+        ("n_faults", c.c_size_t),
+        ("requests", c.c_void_p),
+        ("n_requests", c.c_size_t),
+        ("pages", c.c_void_p),
+        ("n_pages", c.c_size_t),
+        ("cut", c.c_bool),
+    ]
+
+
 class Scope(c.Structure):
     """struct tat_scope."""
 
@@ -410,7 +439,9 @@ STRUCTS: dict[str, type[c.Structure] | np.dtype[Any]] = {
     "tat_wait": WAIT,
     "tat_token": TOKEN,
     "tat_selection": SELECTION,
-    "tat_fault": FAULT,
+    "tat_placed": PLACED,
+    "tat_storage": Joined,
+    "tat_io_fault": IO_FAULT,
     "tat_io_pages": IO_PAGES,
     "tat_io_request": IO_REQUEST,
     "tat_io_counter_value": IO_COUNTER_VALUE,
@@ -465,11 +496,11 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "tat_filter_free": (None, [c.c_void_p]),
     "tat_filter_add": (c.c_int, [c.c_void_p, c.c_char_p, c.c_char_p, _ERROR]),
     "tat_filter_accesses": (c.c_int, [*_COLLECT, *_INTO]),
-    "tat_faults_open": (c.c_void_p, [_TRACE, _ERROR]),
-    "tat_faults_close": (None, [c.c_void_p]),
-    "tat_faults_events": (c.POINTER(Io), [c.c_void_p]),
-    "tat_faults_all": (c.c_void_p, [c.c_void_p, c.POINTER(c.c_size_t)]),
-    "tat_faults_choose": (c.c_int, [c.c_void_p, c.c_void_p, c.c_void_p, _ERROR]),
+    "tat_io_free": (None, [c.POINTER(Io)]),
+    "tat_storage_read": (c.c_int, [_TRACE, c.POINTER(Io), _ERROR]),
+    "tat_storage_join": (c.c_int, [_TRACE, c.POINTER(Io), c.c_bool, c.POINTER(Joined), _ERROR]),
+    "tat_storage_free": (None, [c.POINTER(Joined)]),
+    "tat_filter_choose": (c.c_int, [c.c_void_p, c.c_void_p, c.c_size_t, c.c_void_p, _ERROR]),
     "tat_matrix_columns": (c.c_uint32, [_TRACE, c.c_int]),
     "tat_matrix": (
         c.c_int,

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -144,28 +144,40 @@ class TraceAnalyzer:
     def faults(self, **filters: Condition) -> pd.DataFrame:
         """Page faults of a run that `tat record --io` recorded, a row each, by their ends.
 
-        Times are in nanoseconds. end_ns counts from the beginning of the trace, so faults while the model was loaded
-        are negative. duration_ns is how long the thread was in the fault, and stall_ns how long without what other
-        threads ran in its place; both are NA if the beginning was lost. A major fault waited for the disk, or for a
-        thread that did. place says how far the fault could be placed:
+        end_ns, in nanoseconds as all times, counts from the beginning of the trace: what was before is negative.
+        duration_ns is how long the thread was in the fault, and stall_ns how long without what other threads ran in its
+        place; both are NA if the beginning was lost. A major fault waited for the disk, or for a thread that did.
 
-        * in operation: op, which ran then, touches the page
-        * outside: a weight, while no graph was computed
-        * unwanted: a weight that no operation touched at that time
-        * no weight: in the model's file, but in no tensor of the trace
-        * other file, no file, other process
-
-        evaluation, phase and token (the first, if several were computed together) are those of the graph that was
-        computed then. layer, tensor and expert are those of the weight. file is the number of the model file and
-        file_offset the byte in it; address is the one that the program used.
+        place says whom it was for: operation (op touches the page, and ran when the fault ended), outside (a weight,
+        while no graph was computed), unwanted (a weight that no operation touched then), header and no_weight (in the
+        model's file, before its weights or in no tensor), other_file, no_file, other_process. during is the phase of
+        the graph that was computed when it ended, or loading, or between. evaluation, phase, token (the first, if
+        several were computed together), node and op are those that waited. layer, tensor and expert are those of the
+        weight; file is the number of the model file, and offset the byte in it; address is the one that was used.
 
         Filters are those of accesses(), without heads. A fault meets no condition on what it lacks. Raises TatError:
         NO if there are no I/O events, INPUT if they cannot be read, and for filters as accesses().
         """
-        found = self.trace.storage.faults
-        if filters:
-            found = found[self.trace.storage.chosen_faults(Filter(self.trace, filters))]
-        return tables.frame(storage.faults(self.trace, self._words, found))
+        return self._placed("faults", lambda found: found["placed"], filters)
+
+    def placed_requests(self, **filters: Condition) -> pd.DataFrame:
+        """What of requests to disks was for whom: a row for each part, in the order of requests and of their bytes.
+
+        event is the number of the request in requests(), which may have parts of several weights; offset and bytes are
+        those of the part in its file or, if that is not known, on the disk; in_vain is how many of the bytes were not
+        touched before they left memory. begin_ns and end_ns are the request's. The other columns are those of faults();
+        place can also be ahead (read before anything waited for it), loaded (for a weight that is copied), in_vain,
+        unknown, elsewhere (on the model's disk, in no file of this run), other_disk, metadata, write and failed.
+        Filters and errors are those of faults().
+        """
+        return self._placed("placed_requests", lambda found: found, filters)
+
+    def placed_pages(self, **filters: Condition) -> pd.DataFrame:
+        """What came into the page cache, and for whom: a row for each piece with one fate, as page_cache() is ordered.
+
+        event is the number of the row in page_cache(). The other columns are those of placed_requests().
+        """
+        return self._placed("placed_pages", lambda found: found, filters)
 
     def requests(self) -> pd.DataFrame:
         """Requests to disks while the run lasted, of all who used them, a row each, by their ends.
@@ -220,6 +232,15 @@ class TraceAnalyzer:
     def io_sources(self) -> pd.DataFrame:
         """Which kinds of I/O events were recorded, and why others are missing, a row each."""
         return self._stored("io_sources")
+
+    def _placed(
+        self, name: str, places: Callable[[Records], Records], filters: Mapping[str, Condition]
+    ) -> pd.DataFrame:
+        table, of = storage.TABLES[name], self.trace.storage
+        found = table.get(of)
+        if filters:
+            found = found[of.chosen(places(found), Filter(self.trace, filters))]
+        return tables.frame(table.columns(self.trace, self._words, found))
 
     def _stored(self, name: str) -> pd.DataFrame:
         table = storage.TABLES[name]

@@ -31,7 +31,7 @@ _BATCH = 4096
 
 class Database:
     """The tables of some traces or of one dataset: runs, accesses, tensors, evaluations, tokens, routing, events, and
-    those of I/O events: faults, requests, page_cache, residency, io_files, io_extents, io_counters, io_sources.
+    those of I/O events (tat.storage.TABLES).
 
     `db["accesses"]` is an Ibis table. The first column of every table is the run's name; the other columns of accesses
     are those of `tat export --format csv`. Traces also have a table accesses_by_head: the same records, those of

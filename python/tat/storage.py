@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What storage did for a run, placed in its trace by the C library (include/tat/faults.h): arrays, and as columns."""
+"""What storage did for a run, placed in its trace by the C library (include/tat/storage.h): arrays, and as columns."""
 
 from __future__ import annotations
 
@@ -26,55 +26,74 @@ SOURCE = np.dtype([("source", "<u4"), ("recorded", "?"), ("missing", "<u8")])
 
 
 class Storage:
-    """The I/O events beside a trace. They never change, and any number of threads may read them."""
+    """The I/O events beside a trace, and their join with it. They never change, and any number of threads may ask."""
 
     def __init__(self, trace: Trace) -> None:
-        """Read and place them. The trace must stay open.
+        """Read them. The trace must stay open.
 
         Raises TatError: NO if there are none, INPUT if the file cannot be read.
         """
-        self._lib, self._path, error = library(), trace.path, _abi.Error()
-        handle = self._lib.tat_faults_open(trace.handle, c.byref(error))
-        if not handle:
+        self._lib, self._trace, error = library(), trace, _abi.Error()
+        self._read = _abi.Io()
+        if self._lib.tat_storage_read(trace.handle, c.byref(self._read), c.byref(error)) != 0:
             raise failure(error)
-        self._handle: int = handle
-        self._close = weakref.finalize(self, self._lib.tat_faults_close, handle)
+        self._close = weakref.finalize(self, self._lib.tat_io_free, c.byref(self._read))
 
     def close(self) -> None:
         """Free them. Nothing can be asked afterwards; what was returned stays valid."""
         self._close()
-        self._handle = 0
 
     @property
-    def handle(self) -> int:
-        """The struct tat_faults."""
-        if not self._handle:
-            raise TatError(ErrorKind.USAGE, f"{self._path}: the trace was closed")
-        return self._handle
+    def _io(self) -> _abi.Io:
+        if not self._close.alive:
+            raise TatError(ErrorKind.USAGE, f"{self._trace.path}: the trace was closed")
+        return self._read
+
+    # ------------------------------------------------------------------------------------------------- joined
+
+    def _joined(self, name: str, pages: bool = False) -> Records:
+        """One of the arrays of the join. What is joined with an open file of events stays the same."""
+        joined, error = _abi.Joined(), _abi.Error()
+        what = self._trace.handle, c.byref(self._io), pages, c.byref(joined)
+        try:
+            if self._lib.tat_storage_join(*what, c.byref(error)) != 0:
+                raise failure(error)
+            return copied(getattr(joined, name), getattr(joined, f"n_{name}"), _abi.PLACED)
+        finally:
+            self._lib.tat_storage_free(c.byref(joined))
 
     @cached_property
-    def faults(self) -> Records:
-        """All page faults by their ends, of dtype FAULT."""
-        count = c.c_size_t()
-        address = self._lib.tat_faults_all(self.handle, c.byref(count))
-        return copied(address, count.value, _abi.FAULT)
+    def placed_faults(self) -> Records:
+        """All page faults by their ends, placed: struct tat_placed, one for each of `faults`."""
+        return self._joined("faults")
 
-    def chosen_faults(self, chooser: Filter) -> Flags:
-        """Which of the faults pass a filter."""
-        flags, error = np.zeros(len(self.faults), np.bool_), _abi.Error()
-        what = self.handle, chooser.handle, flags.ctypes.data
-        if self._lib.tat_faults_choose(*what, c.byref(error)) != 0:
+    @cached_property
+    def placed_requests(self) -> Records:
+        """Parts of requests, placed: struct tat_placed."""
+        return self._joined("requests")
+
+    @cached_property
+    def placed_pages(self) -> Records:
+        """Pieces of what came into the page cache, placed: struct tat_placed."""
+        return self._joined("pages", pages=True)
+
+    def chosen(self, placed: Records, chooser: Filter) -> Flags:
+        """Which of these placed events pass a filter."""
+        flags, error, records = np.zeros(len(placed), np.bool_), _abi.Error(), _as_accesses(placed)
+        what = chooser.handle, records.ctypes.data, len(records), flags.ctypes.data
+        if self._lib.tat_filter_choose(*what, c.byref(error)) != 0:
             raise failure(error)
         return flags
 
     # ------------------------------------------------------------------------------------------------- as recorded
 
-    @property
-    def _io(self) -> Any:
-        return self._lib.tat_faults_events(self.handle).contents
-
     def _array(self, name: str, dtype: np.dtype[Any]) -> Records:
         return copied(getattr(self._io, name), getattr(self._io, f"n_{name}"), dtype)
+
+    @cached_property
+    def faults(self) -> Records:
+        """Page faults by their ends: struct tat_io_fault."""
+        return self._array("faults", _abi.IO_FAULT)
 
     @cached_property
     def pages(self) -> Records:
@@ -129,6 +148,19 @@ class Storage:
         return np.array(rows, SOURCE)
 
 
+def _as_accesses(placed: Records) -> Records:
+    """Records of what was wanted, while it was waited for, that a filter can be asked about."""
+    a = np.zeros(len(placed), _abi.ACCESS)
+    begin, end = np.maximum(placed["begin_ns"], 0), np.maximum(placed["end_ns"], 0)
+    a["start_ns"], a["duration_ns"] = begin, np.minimum(end - begin, 2**32 - 1)
+    for name in ("offset", "tensor", "evaluation", "node", "layer", "expert"):
+        a[name] = placed[name]
+    a["bytes"], a["rows"] = np.maximum(placed["bytes"], 1), 1
+    a["op"] = np.where(placed["node"] == _abi.NO_NUMBER, _abi.NO_OP, placed["op"])
+    a["flags"] = np.where(placed["end_ns"] < 0, _abi.ACCESS_UNTIMED, 0)
+    return a
+
+
 def _runs(sample: Any) -> Records:
     """The pages of a sample, in runs that were in memory and runs that were not."""
     runs = copied(int(sample["runs"]), int(sample["n_runs"]), _abi.IO_RUN)
@@ -144,57 +176,77 @@ def _runs(sample: Any) -> Records:
 # ------------------------------------------------------------------------------------------------------------- columns
 
 
-def _of_evaluation(trace: Trace, evaluation: npt.NDArray[Any]) -> list[Column]:
-    """Which graph was computed then, in which phase, for which token."""
-    none = evaluation == _abi.NO_EVALUATION
-    e = trace.evaluations
-    if len(e) == 0:
-        missing = np.ones(len(evaluation), np.bool_)
-        zeros = np.zeros(len(evaluation), np.int64)
-        return [number("evaluation", zeros, missing), named("phase", zeros - 1, []), number("token", zeros, missing)]
-    of = e[np.where(none, 0, evaluation)]
-    uncounted = none | (of["phase"] == _abi.PHASES.index("warmup")) | (of["n_tokens"] == 0)
-    return [
-        number("evaluation", evaluation, none),
-        named("phase", np.where(none, -1, of["phase"]), _abi.PHASES),
-        number("token", of["token_first"], uncounted),
-    ]
-
-
-def _of_tensor(trace: Trace, words: Vocabulary, tensor: npt.NDArray[Any]) -> list[Column]:
-    """Which weight it was, and what of the model that is."""
-    none = tensor == _abi.NO_TENSOR
-    at = np.where(none, 0, tensor) if len(trace.tensors) else np.zeros(0, np.int64)
-    names, code = words.tensors
-    layer = trace.tensors["layer"][at]
-    return [
-        number("layer", layer, none | (layer == _abi.NO_LAYER)),
-        number("tensor_id", tensor, none),
-        named("tensor", np.where(none, -1, code[at]), names),
-        named("component", np.where(none, -1, words.component_of[at]), words.components),
-    ]
-
-
-def faults(trace: Trace, words: Vocabulary, f: Records) -> list[Column]:
-    """A row for each page fault: columns of what Storage.faults gives."""
+def _places(trace: Trace, words: Vocabulary, p: Records) -> list[Column]:
+    """For whom it was: the operation and the graph, the weight and where that is."""
     ops, op_code = words.ops
-    no_op, lost = f["op"] == _abi.NO_OP, f["duration_ns"] == 0
-    code = np.where(no_op, -1, op_code[np.where(no_op, 0, f["op"])]) if len(ops) else np.full(len(f), -1)
+    names, code = words.tensors
+    no_tensor, no_node = p["tensor"] >= len(trace.tensors), p["node"] == _abi.NO_NUMBER
+    at = np.where(no_tensor, 0, p["tensor"]) if len(trace.tensors) else np.zeros(0, np.int64)
+    no_op = no_node | (p["op"] >= len(op_code))
+    op = op_code[np.where(no_op, 0, p["op"])] if len(op_code) else np.full(len(p), -1)
+    no_evaluation = p["evaluation"] >= len(trace.evaluations)
+    e = trace.evaluations[np.where(no_evaluation, 0, p["evaluation"])] if len(trace.evaluations) else None
+    phase = np.full(len(p), -1) if e is None else np.where(no_evaluation, -1, e["phase"])
     return [
-        number("end_ns", f["end_ns"]),
+        named("place", p["place"], _abi.PLACES),
+        named("during", p["when"], _abi.WHENS),
+        number("evaluation", p["evaluation"], no_evaluation),
+        named("phase", phase, _abi.PHASES),
+        number("token", p["token"], p["token"] == _abi.NO_NUMBER),
+        number("node", p["node"], no_node),
+        named("op", np.where(no_op, -1, op), ops),
+        number("layer", p["layer"], p["layer"] == _abi.NO_LAYER),
+        number("tensor_id", p["tensor"], no_tensor),
+        named("tensor", np.where(no_tensor, -1, code[at]) if len(code) else np.full(len(p), -1), names),
+        named(
+            "component",
+            np.where(no_tensor, -1, words.component_of[at]) if len(code) else np.full(len(p), -1),
+            words.components,
+        ),
+        number("expert", p["expert"], p["expert"] == _abi.NO_EXPERT),
+        number("file", p["file"], p["file"] == 0),
+    ]
+
+
+#: Faults beside their places.
+FAULT = np.dtype([("placed", _abi.PLACED), ("fault", _abi.IO_FAULT)])
+
+
+def placed_faults(s: Storage) -> Records:
+    """Each fault with its place, of dtype FAULT."""
+    found = np.empty(len(s.placed_faults), FAULT)
+    found["placed"] = s.placed_faults
+    found["fault"] = s.faults[s.placed_faults["event"]]
+    return found
+
+
+def faults(trace: Trace, words: Vocabulary, found: Records) -> list[Column]:
+    """A row for each page fault: columns of what placed_faults gives."""
+    p, f = found["placed"], found["fault"]
+    lost = f["duration_ns"] == 0
+    return [
+        number("end_ns", p["end_ns"]),
         number("duration_ns", f["duration_ns"], lost),
         number("stall_ns", f["duration_ns"] - f["preempted_ns"], lost),
         number("pid", f["pid"]),
         number("tid", f["tid"]),
         Column("major", (f["flags"] & _abi.IO_MAJOR) != 0),
-        named("place", f["place"], _abi.FAULT_PLACES),
-        *_of_evaluation(trace, f["evaluation"]),
-        named("op", code, ops),
-        *_of_tensor(trace, words, f["tensor"]),
-        number("expert", f["expert"], f["expert"] == _abi.NO_EXPERT),
-        number("file", f["file"], f["file"] == 0),
-        number("file_offset", f["file_offset"], f["file"] == 0),
+        *_places(trace, words, p),
+        number("offset", p["offset"], p["file"] == 0),
         number("address", f["address"]),
+    ]
+
+
+def placed(trace: Trace, words: Vocabulary, p: Records) -> list[Column]:
+    """A row for each part of a request, or of what came into the page cache."""
+    return [
+        number("event", p["event"]),
+        number("begin_ns", p["begin_ns"]),
+        number("end_ns", p["end_ns"]),
+        *_places(trace, words, p),
+        number("offset", p["offset"]),
+        number("bytes", p["bytes"]),
+        number("in_vain", p["in_vain"]),
     ]
 
 
@@ -313,7 +365,9 @@ class Table(NamedTuple):
 
 
 TABLES = {
-    "faults": Table(_abi.FAULT, lambda s: s.faults, faults),
+    "faults": Table(FAULT, placed_faults, faults),
+    "placed_requests": Table(_abi.PLACED, lambda s: s.placed_requests, placed),
+    "placed_pages": Table(_abi.PLACED, lambda s: s.placed_pages, placed),
     "requests": Table(_abi.IO_REQUEST, lambda s: s.requests, requests),
     "page_cache": Table(_abi.IO_PAGES, lambda s: s.pages, page_cache),
     "residency": Table(RESIDENCY, lambda s: s.residency, residency),

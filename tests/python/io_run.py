@@ -106,25 +106,27 @@ def made(trace: Path, name: str) -> IoRun:
 
     def weight(read: pd.Series) -> dict[str, object]:
         known = {"tensor_id": int(weight_id[read["tensor_id"]]), "tensor": read["tensor"]}
-        known |= {"component": read["component"], "file": 1, "file_offset": int(read["offset"])}
+        known |= {"component": read["component"], "file": 1, "offset": int(read["offset"])}
         return known | {"layer": _or_none(read["layer"]), "expert": _or_none(read["expert"])}
 
     first = reads.iloc[0]
     at = address + int(first["offset"])
-    made.add(-5_000_000, (900, 0), at, MAJOR, place="outside", **weight(first))
-    made.add(-4_000_000, (800, 0), 0x1000, MAJOR, place="no file")
-    made.add(-3_000_000, (700, 0), 0x2000, MAJOR | IN_FILE, place="other file")
-    made.add(-2_000_000, (600, 0), at, MAJOR | IN_FILE, pid=made.pid + 1000, place="other process")
-    made.add(-1_000_000, (500, 0), address + 16, IN_FILE, place="no weight", file=1, file_offset=16)
+    loading = {"during": "loading"}
+    made.add(-5_000_000, (900, 0), at, MAJOR, place="outside", **loading, **weight(first))
+    made.add(-4_000_000, (800, 0), 0x1000, MAJOR, place="no_file", **loading)
+    made.add(-3_000_000, (700, 0), 0x2000, MAJOR | IN_FILE, place="other_file", **loading)
+    made.add(-2_000_000, (600, 0), at, MAJOR | IN_FILE, pid=made.pid + 1000, place="other_process", **loading)
+    made.add(-1_000_000, (500, 0), address + 16, IN_FILE, place="header", file=1, offset=16, **loading)
     for i, (_, read) in enumerate(reads.iterrows()):
         times = (0, 0) if i % 5 == 4 else (300 + i, i % 3)
         known = {"evaluation": int(read["graph"]), "phase": read["phase"], "token": _or_none(read["token"])}
+        known |= {"node": int(read["node"]), "during": read["phase"]}
         made.add(
             int(read["start_ns"] + read["duration_ns"]),
             times,
             address + int(read["offset"]),
             IN_FILE | (MAJOR if i % 2 else 0),
-            **{"place": "in operation", "op": read["op"], **known, **weight(read)},
+            **{"place": "operation", "op": read["op"], **known, **weight(read)},
         )
     file = _other_events(made.faults, made.start_ns, made.pid)
     file.files[0].path, file.files[0].bytes = model_path, model_bytes

@@ -14,7 +14,7 @@ from tat._library import library
 
 from conftest import run
 
-HEADERS = ("analysis", "error", "faults", "filter", "format", "gguf", "io", "sums", "trace", "verify")
+HEADERS = ("analysis", "error", "filter", "format", "gguf", "io", "storage", "sums", "trace", "verify")
 CONSTANTS = {
     "TAT_NO_LAYER": _abi.NO_LAYER,
     "TAT_NO_EXPERT": _abi.NO_EXPERT,
@@ -29,7 +29,9 @@ CONSTANTS = {
     "TAT_MEMORY_BUFFER + 1": len(_abi.MEMORIES),
     "TAT_TENSOR_INPUT + 1": len(_abi.KINDS),
     "TAT_MAX_SRC + 1": len(_abi.OPERANDS),
-    "TAT_FAULT_PLACE_COUNT": len(_abi.FAULT_PLACES),
+    "TAT_PLACES": len(_abi.PLACES),
+    "TAT_WHENS": len(_abi.WHENS),
+    "TAT_NO_NUMBER": _abi.NO_NUMBER,
     "TAT_NO_EVALUATION": _abi.NO_EVALUATION,
     "TAT_NO_TENSOR": _abi.NO_TENSOR,
     "TAT_NO_OP": _abi.NO_OP,
@@ -82,16 +84,18 @@ def test_every_field_is_declared() -> None:
         assert list(fields(struct)[1]) == names, name
 
 
-def flag_names(enum: str, prefix: str) -> list[str]:
-    text = Path(os.environ["SOURCE"], "include/tat/format.h").read_text()
-    body = re.search(rf"enum {enum} {{(.*?)}};", text, re.DOTALL)
+def flag_names(enum: str, prefix: str, header: str = "format") -> list[str]:
+    text = Path(os.environ["SOURCE"], "include/tat", f"{header}.h").read_text()
+    body = re.search(rf"enum {enum} {{(.*?)}};", re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL), re.DOTALL)
     assert body
-    return [name.lower() for name in re.findall(rf"{prefix}_(\w+)\s*=", body[1])]
+    return [name.lower() for name in re.findall(rf"\b{prefix}_(\w+)\s*[=,]", body[1])]
 
 
 def test_names_of_numbers() -> None:
     assert flag_names("tat_event_type", "TAT_EVENT") == list(_abi.EVENTS[1:])
     assert flag_names("tat_evaluation_flag", "TAT_EVALUATION") == list(_abi.EVALUATION_FLAGS)
+    assert flag_names("tat_place", "TAT_PLACE", "storage") == list(_abi.PLACES)
+    assert flag_names("tat_when", "TAT_WHEN", "storage") == list(_abi.WHENS[-2:])
     assert flag_names("tat_io_request_flag", "TAT_IO") == list(_abi.IO_REQUEST_FLAGS)
     assert flag_names("tat_io_source", "TAT_IO_SOURCE") == [*_abi.IO_SOURCES[1:], "count"]
     assert flag_names("tat_io_counter", "TAT_IO") == [*_abi.IO_COUNTERS[1:], "counter_count"]

@@ -21,8 +21,8 @@ from io_file import IoFile, copy
 from io_run import IoRun, made
 
 COLUMNS = [
-    "end_ns", "duration_ns", "stall_ns", "pid", "tid", "major", "place", "evaluation", "phase", "token", "op", "layer",
-    "tensor_id", "tensor", "component", "expert", "file", "file_offset", "address",
+    "end_ns", "duration_ns", "stall_ns", "pid", "tid", "major", "place", "during", "evaluation", "phase", "token",
+    "node", "op", "layer", "tensor_id", "tensor", "component", "expert", "file", "offset", "address",
 ]  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def test_faults(recorded: IoRun) -> None:
         ({"tensors": "blk.*.attn_q.weight"}, lambda f: f["tensor"].str.endswith("attn_q.weight")),
         ({"ops": "mul_mat_id", "experts": [0, 1]}, lambda f: (f["op"] == "MUL_MAT_ID") & f["expert"].isin([0, 1])),
         ({"kinds": "kv"}, lambda f: f["tensor"] == ""),
-        ({"at": "8192:65535"}, lambda f: f["tensor"].notna() & f["file_offset"].between(8192, 65535)),
+        ({"at": "8192:65535"}, lambda f: f["tensor"].notna() & f["offset"].between(8192, 65535)),
     ],
 )
 def test_filters(recorded: IoRun, filters: dict[str, Any], wanted: Callable[[pd.DataFrame], pd.Series]) -> None:
@@ -110,7 +110,7 @@ def test_damaged(recorded: IoRun) -> None:
 def test_equal_to_the_section(recorded: IoRun) -> None:
     with tat.TraceAnalyzer(recorded.path) as t:
         values, mine = t.section("storage").values, t.faults()
-    mine = mine[mine["place"] != "other process"]
+    mine = mine[mine["place"] != "other_process"]
     assert values["major_faults"] == mine["major"].sum()
     assert values["minor_faults"] == (~mine["major"]).sum()
     assert values["stall_ns"] == mine["stall_ns"].sum()
@@ -125,6 +125,26 @@ def test_requests(recorded: IoRun) -> None:
         assert plain(found)[i] == row
     assert list(found.columns[-4:]) == ["write", "read_ahead", "metadata", "failed"]
     assert len(found) == len(recorded.file.requests) > 20
+
+
+def test_placed_requests(recorded: IoRun) -> None:
+    """Extents lead from the disk to the file, which the second half of comes first there."""
+    with tat.TraceAnalyzer(recorded.path) as t:
+        found, weights, requests = t.placed_requests(), t.tensors(), t.requests()
+    weights = weights[weights["file"].notna() & (weights["weight_id"] == weights["tensor_id"])]
+    assert found.groupby("event")["bytes"].sum().tolist() == requests["bytes"].tolist()
+    assert (found["place"] == "write").sum() == 1
+    mine = found[found["file"].notna()]
+    starts = {first * 4096 for first in ((17 * i) % 60 for i in range(len(requests)))}
+    assert set(mine.groupby("event")["offset"].min()) <= starts
+    named = mine[mine["tensor_id"].notna()]
+    assert len(named) > 20
+    for part in named.itertuples():
+        inside = weights[
+            (weights["file_offset"] <= part.offset) & (part.offset < weights["file_offset"] + weights["bytes"])
+        ]
+        assert inside["tensor_id"].tolist() == [part.tensor_id]
+        assert part.offset + part.bytes <= int((inside["file_offset"] + inside["bytes"]).iloc[0])
 
 
 def test_page_cache(recorded: IoRun) -> None:

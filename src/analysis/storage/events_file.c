@@ -39,3 +39,10 @@ int io_events_read(struct tat_io * io, const struct tat_trace * trace, struct ta
     free(path);
     return status;
 }
+
+int tat_storage_read(const struct tat_trace * trace, struct tat_io * io, struct tat_error * error) {
+    const int status = io_events_read(io, trace, error);
+    if (status <= 0) { return status; }
+    return tat_fail(error, TAT_ERROR_NO, "%s: I/O events were not recorded: `tat record --io` does that",
+                    tat_trace_path(trace));
+}
