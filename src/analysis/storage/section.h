@@ -42,6 +42,7 @@ bool counter_growth(const struct tat_io * io, enum tat_io_counter counter, uint6
 const char * reading_source(const struct reading * reading);
 
 void reading_tables(const struct joined * j, const struct cache * c, struct result * r);
+void explain(const struct joined * j, struct result * r); /* a token's time; operations */
 void token_stalls(const struct joined * j, struct result * r);
 
 #endif

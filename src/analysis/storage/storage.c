@@ -91,6 +91,7 @@ static void say(const struct joined * j, const struct cache * c, struct result *
                         format_count(major, all.major));
     }
     token_stalls(j, r);
+    explain(j, r);
     reconcile(j, r);
     if (!j->subject->some_tokens) { reading_tables(j, c, r); }
     fault_tables(j, r);
@@ -99,6 +100,9 @@ static void say(const struct joined * j, const struct cache * c, struct result *
                    "memory. Only faults of memory that a file is mapped to count here, and all major ones. Time is "
                    "that of threads, without what others ran in their place: two threads in a fault at once count "
                    "twice.");
+    result_note(r, "Computing is what operations take that hardly wait: for each kind (operation, bytes of weights), "
+                   "the median of the quarter of its executions with the least time in faults, without that time. It "
+                   "holds for all of them; time that neither it nor the faults explain shows as unexplained.");
     result_note(r, "A model whose pages are read at loading by the system call that maps them (MAP_POPULATE, "
                    "llama.cpp's default) has no faults then.");
 }

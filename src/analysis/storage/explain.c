@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Do waiting and computing explain the time that was measured? What an operation takes without waiting comes from the
+ * quarter of its executions that waited least, in all layers together; what the others took is foretold from that and
+ * from their faults. So the sum can be wrong: if faults were missing, or if something else held the threads up.
+ */
+#include <stdlib.h>
+
+#include "analysis/storage/section.h"
+#include "analysis/token_times.h"
+#include "analysis/units.h"
+
+enum { EXECUTIONS_MAX = 1 << 22 }; /* of a longer run, every so many evaluations */
+
+struct execution {
+    uint64_t bytes; /* of weights */
+    uint32_t ns, blocked_ns;
+    uint16_t op;
+    uint8_t phase;
+    uint8_t single; /* of one token */
+};
+
+struct interval {
+    int64_t begin, end;
+};
+
+struct explaining {
+    const struct joined * joined;
+    struct interval * blocked; /* when any thread was in a fault: apart from each other, in order */
+    size_t n_blocked, at;
+    struct list executions; /* struct execution */
+    struct execution now;
+    int64_t begin, end; /* of the operation at hand */
+    uint32_t evaluation, node, every;
+    bool memory;
+};
+
+/* ---- when threads were in faults ---- */
+
+static int by_begin(const void * a, const void * b) {
+    const struct interval *x = a, *y = b;
+    return x->begin != y->begin ? (x->begin < y->begin ? -1 : 1) : x->end < y->end ? -1 : x->end > y->end;
+}
+
+static bool find_blocked(struct explaining * e) {
+    const struct joined * j = e->joined;
+    size_t n = 0;
+    e->blocked = malloc((j->io->n_faults + 1) * sizeof *e->blocked);
+    if (!e->blocked) { return false; }
+    for (size_t i = 0; i < j->io->n_faults; i++) {
+        const struct tat_placed * p = &j->faults[i];
+        if (!fault_counts(j, p)) { continue; }
+        e->blocked[n++] = (struct interval){ p->end_ns - (int64_t) fault_stall(fault_of(j, p)), p->end_ns };
+    }
+    if (n) { qsort(e->blocked, n, sizeof *e->blocked, by_begin); }
+    for (size_t i = 0; i < n; i++) {
+        struct interval * last = e->n_blocked ? &e->blocked[e->n_blocked - 1] : NULL;
+        if (!last || e->blocked[i].begin > last->end) {
+            e->blocked[e->n_blocked++] = e->blocked[i];
+        } else if (e->blocked[i].end > last->end) {
+            last->end = e->blocked[i].end;
+        }
+    }
+    return true;
+}
+
+/* Of the time from `begin` to `end`; asked for in order, but for contexts that overlap. */
+static uint64_t blocked_in(struct explaining * e, int64_t begin, int64_t end) {
+    uint64_t ns = 0;
+    while (e->at && e->blocked[e->at - 1].end > begin) { e->at--; }
+    while (e->at < e->n_blocked && e->blocked[e->at].end <= begin) { e->at++; }
+    for (size_t i = e->at; i < e->n_blocked && e->blocked[i].begin < end; i++) {
+        const struct interval * b = &e->blocked[i];
+        ns += (uint64_t) ((b->end < end ? b->end : end) - (b->begin > begin ? b->begin : begin));
+    }
+    return ns;
+}
+
+/* ---- executions ---- */
+
+static bool is_wanted(const struct explaining * e, uint32_t evaluation) {
+    const struct tat_evaluation * v = &e->joined->subject->evaluations[evaluation];
+    return is_inference(v->phase) && v->n_tokens && v->n_stamps == v->n_callbacks && v->n_stamps &&
+           !(v->flags & (TAT_EVALUATION_UNMATCHED | TAT_EVALUATION_OUTSIDE | TAT_EVALUATION_ABORTED)) &&
+           evaluation % e->every == 0;
+}
+
+static void end_execution(struct explaining * e) {
+    if (e->now.ns) {
+        struct execution * x = list_add(&e->executions, sizeof *x);
+        e->memory &= x != NULL;
+        e->now.blocked_ns = (uint32_t) blocked_in(e, e->begin, e->end);
+        if (x) { *x = e->now; }
+    }
+    e->now = (struct execution){ 0 };
+}
+
+static bool take_records(const struct tat_access * records, size_t count, void * user) {
+    struct explaining * e = user;
+    const struct subject * s = e->joined->subject;
+    for (size_t i = 0; i < count; i++) {
+        const struct tat_access * a = &records[i];
+        if (!is_wanted(e, a->evaluation)) { continue; }
+        if (a->evaluation != e->evaluation || a->node != e->node) {
+            const bool timed = a->duration_ns && !(a->flags & TAT_ACCESS_UNTIMED);
+            if (timed || a->evaluation != e->evaluation) { end_execution(e); }
+            e->evaluation = a->evaluation;
+            e->node = a->node;
+            if (timed) {
+                const struct tat_evaluation * v = &s->evaluations[a->evaluation];
+                e->now = (struct execution){
+                    .ns = a->duration_ns, .op = a->op, .phase = (uint8_t) v->phase, .single = v->n_tokens == 1
+                };
+                e->begin = (int64_t) a->start_ns;
+                e->end = e->begin + a->duration_ns;
+            }
+        }
+        if (s->tensors[a->tensor].kind == TAT_TENSOR_WEIGHT) { e->now.bytes += a->bytes; }
+    }
+    return e->memory;
+}
+
+static int find_executions(struct explaining * e, struct tat_error * error) {
+    const struct subject * s = e->joined->subject;
+    uint64_t all = 0;
+    for (uint32_t i = 0; i < s->n_evaluations; i++) { all += s->evaluations[i].n_callbacks; }
+    e->every = (uint32_t) (all / EXECUTIONS_MAX) + 1;
+    e->evaluation = TAT_NO_NUMBER;
+    e->memory = find_blocked(e);
+    const int status = e->memory ? subject_expand(s, take_records, e, error) : -1;
+    end_execution(e);
+    return status < 0 || !e->memory ? -1 : 0;
+}
+
+/* ---- what operations take without waiting ---- */
+
+static int by_kind(const void * a, const void * b) {
+    const struct execution *x = a, *y = b;
+    const uint64_t p[] = { x->phase, x->single, x->op, x->bytes, x->blocked_ns, x->ns };
+    const uint64_t q[] = { y->phase, y->single, y->op, y->bytes, y->blocked_ns, y->ns };
+    for (size_t i = 0; i < sizeof p / sizeof *p; i++) {
+        if (p[i] != q[i]) { return p[i] < q[i] ? -1 : 1; }
+    }
+    return 0;
+}
+
+static bool same_kind(const struct execution * x, const struct execution * y) {
+    return x->phase == y->phase && x->single == y->single && x->op == y->op && x->bytes == y->bytes;
+}
+
+struct foretold {
+    uint64_t compute_ns, fit_ns, fit_blocked_ns;
+};
+
+/* `room` holds as many as there are executions. */
+static void foretell(const struct execution * x, size_t count, uint64_t * room, struct foretold * of_phase) {
+    for (size_t first = 0, next; first < count; first = next) {
+        for (next = first; next < count && same_kind(&x[first], &x[next]); next++) {}
+        const size_t quarter = (next - first + 3) / 4;
+        struct foretold * f = &of_phase[x[first].phase];
+        for (size_t i = 0; i < quarter; i++) {
+            const struct execution * one = &x[first + i];
+            room[i] = one->ns > one->blocked_ns ? one->ns - one->blocked_ns : 0;
+            f->fit_ns += one->ns;
+            f->fit_blocked_ns += one->blocked_ns;
+        }
+        qsort(room, quarter, sizeof *room, by_value);
+        f->compute_ns += percentile(room, quarter, 50) * (next - first);
+    }
+}
+
+/* ---- by phase ---- */
+
+static void add_phase(struct explaining * e, struct result * r, enum tat_phase phase, const struct foretold * f) {
+    const struct subject * s = e->joined->subject;
+    uint64_t n = 0, tokens = 0, ns = 0, blocked_ns = 0;
+    for (uint32_t i = 0; i < s->n_evaluations; i++) {
+        const struct tat_evaluation * v = &s->evaluations[i];
+        if (v->phase != phase || !is_wanted(e, i)) { continue; }
+        n++;
+        tokens += v->n_tokens;
+        ns += v->end_ns - v->begin_ns;
+        blocked_ns += blocked_in(e, (int64_t) v->begin_ns, (int64_t) v->end_ns);
+    }
+    if (!n || !tokens) { return; }
+    const double unexplained = ((double) ns - (double) blocked_ns - (double) f->compute_ns) / (double) ns;
+    json_t * row = result_row(r);
+    result_put_text(r, row, "phase", tat_phase_name(phase));
+    result_put_count(r, row, "tokens", tokens);
+    result_put_count(r, row, "token_ns", ns / tokens);
+    result_put_count(r, row, "blocked_ns", blocked_ns / tokens);
+    result_put_count(r, row, "compute_ns", f->compute_ns / tokens);
+    result_put_real(r, row, "unexplained", unexplained);
+    if (phase != TAT_PHASE_GENERATE) { return; }
+    char text[4][UNITS_SIZE];
+    json_t * values = result_values(r);
+    result_put_count(r, values, "token_ns", ns / tokens);
+    result_put_count(r, values, "token_blocked_ns", blocked_ns / tokens);
+    result_put_count(r, values, "token_compute_ns", f->compute_ns / tokens);
+    result_put_real(r, values, "token_unexplained_share", unexplained);
+    result_put_real(r, values, "fit_blocked_share", ratio(f->fit_blocked_ns, f->fit_ns));
+    result_line(r, "explained", "a generated token takes %s: %s in faults, %s computing, %s of its time unexplained",
+                format_duration(text[0], ns / tokens), format_duration(text[1], blocked_ns / tokens),
+                format_duration(text[2], f->compute_ns / tokens), format_change(text[3], unexplained));
+}
+
+static void add_phases(struct explaining * e, struct result * r) {
+    static const struct result_column columns[] = {
+        { "phase", "phase", UNIT_TEXT },           { "tokens", "tokens", UNIT_COUNT },
+        { "token_ns", "time per token", UNIT_NS }, { "blocked_ns", "in faults", UNIT_NS },
+        { "compute_ns", "computing", UNIT_NS },    { "unexplained", "unexplained", UNIT_CHANGE }
+    };
+    struct execution * x = e->executions.data;
+    struct foretold of_phase[TAT_PHASE_COUNT] = { 0 };
+    uint64_t * room = malloc(((size_t) e->executions.count + 1) * sizeof *room);
+    r->failed |= !room;
+    if (!room || !e->executions.count) {
+        free(room);
+        return;
+    }
+    foretell(x, e->executions.count, room, of_phase);
+    free(room);
+    result_table(r, "explained", "What a token's time is made of", SHOW_ALWAYS, columns,
+                 sizeof columns / sizeof columns[0]);
+    for (int i = 0; i < TAT_PHASE_COUNT; i++) { add_phase(e, r, (enum tat_phase) i, &of_phase[i]); }
+}
+
+/* ---- by operation ---- */
+
+static int by_op(const void * a, const void * b) {
+    const struct execution *x = a, *y = b;
+    if (x->op != y->op) { return x->op < y->op ? -1 : 1; }
+    return x->blocked_ns < y->blocked_ns ? -1 : x->blocked_ns > y->blocked_ns;
+}
+
+/* Sorts the executions anew. */
+static void add_operations(struct explaining * e, struct result * r) {
+    static const struct result_column columns[] = { { "operation", "operation", UNIT_TEXT },
+                                                    { "executions", "executions", UNIT_COUNT },
+                                                    { "waited", "in faults", UNIT_COUNT },
+                                                    { "blocked_ns", "time in faults", UNIT_NS },
+                                                    { "p50_ns", "median", UNIT_NS },
+                                                    { "p90_ns", "p90", UNIT_NS },
+                                                    { "p99_ns", "p99", UNIT_NS } };
+    struct execution * x = e->executions.data;
+    const size_t count = e->executions.count;
+    uint64_t * waits = malloc((count + 1) * sizeof *waits);
+    r->failed |= !waits;
+    if (!waits || !count) {
+        free(waits);
+        return;
+    }
+    qsort(x, count, sizeof *x, by_op);
+    result_table(r, "operations", "Operations that were in page faults, and how long", SHOW_ALWAYS, columns,
+                 sizeof columns / sizeof columns[0]);
+    for (size_t first = 0, next; first < count; first = next) {
+        uint64_t n = 0, ns = 0;
+        for (next = first; next < count && x[next].op == x[first].op; next++) {
+            if (!x[next].blocked_ns) { continue; }
+            waits[n++] = x[next].blocked_ns;
+            ns += x[next].blocked_ns;
+        }
+        if (!n) { continue; }
+        const struct spread spread = spread_of_sorted(waits, n);
+        json_t * row = result_row(r);
+        result_put_text(r, row, "operation", tat_trace_op_name(e->joined->subject->trace, x[first].op));
+        result_put_count(r, row, "executions", (uint64_t) (next - first));
+        result_put_count(r, row, "waited", n);
+        result_put_count(r, row, "blocked_ns", ns);
+        put_spread(r, row, &spread);
+    }
+    free(waits);
+}
+
+/* ---- by the kernel's account of processor time ---- */
+
+/* Threads that do not wait in faults run: they compute, or wait for each other at a barrier, where they spin. So user
+ * time, which the kernel counts by itself, and time in faults come to all of the threads' time in graphs. */
+static void add_threads(struct explaining * e, struct result * r) {
+    const struct subject * s = e->joined->subject;
+    const struct tat_event *first = NULL, *last = NULL;
+    for (uint32_t i = 0; i < s->n_events; i++) {
+        if (s->events[i].type != TAT_EVENT_USAGE) { continue; }
+        if (!first) { first = &s->events[i]; }
+        last = &s->events[i];
+    }
+    if (s->some_tokens || s->is_part || !first || last == first || last->value[0] < first->value[0]) { return; }
+    double threads_ns = 0, fault_ns = 0;
+    for (uint32_t i = 0; i < s->n_evaluations; i++) {
+        const struct tat_evaluation * v = &s->evaluations[i];
+        threads_ns += (double) (v->end_ns - v->begin_ns) * v->n_threads;
+    }
+    for (size_t i = 0; i < e->joined->io->n_faults; i++) {
+        const struct tat_placed * p = &e->joined->faults[i];
+        if (fault_counts(e->joined, p) && p->evaluation != TAT_NO_NUMBER) {
+            fault_ns += (double) fault_stall(fault_of(e->joined, p));
+        }
+    }
+    const double user_ns = (double) (last->value[0] - first->value[0]) * 1e3;
+    if (threads_ns <= 0) { return; }
+    const double missing = (threads_ns - user_ns - fault_ns) / threads_ns;
+    char text[4][UNITS_SIZE];
+    result_put_real(r, result_values(r), "threads_unexplained_share", missing);
+    result_line(r, "threads",
+                "of the %s that all threads had in graphs, the kernel counted %s of user time; %s went to faults; %s "
+                "is unexplained",
+                format_duration(text[0], (uint64_t) threads_ns), format_duration(text[1], (uint64_t) user_ns),
+                format_duration(text[2], (uint64_t) fault_ns), format_change(text[3], missing));
+}
+
+void explain(const struct joined * j, struct result * r) {
+    struct explaining e = { .joined = j };
+    struct tat_error error;
+    if (!j->io->n_faults) { return; }
+    if (find_executions(&e, &error) == 0) {
+        if (e.executions.count) { qsort(e.executions.data, e.executions.count, sizeof(struct execution), by_kind); }
+        add_phases(&e, r);
+        add_operations(&e, r);
+        add_threads(&e, r);
+    } else {
+        r->failed |= !e.memory;
+    }
+    free(e.executions.data);
+    free(e.blocked);
+}
