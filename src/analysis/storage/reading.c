@@ -300,8 +300,11 @@ void reading_tables(const struct joined * j, const struct cache * c, struct resu
     put_values(j, c, &x, r);
     say(j, c, &x, r);
     add_requests(j, r);
-    if (!c->source) { return; }
-    add_phases(j, c, r);
-    add_slices(j, c, r);
-    add_layers(j, c, r);
+    if (c->source) {
+        add_phases(j, c, r);
+        add_slices(j, c, r);
+        add_layers(j, c, r);
+    }
+    disk_tables(j, c, r);
+    add_totals(j, c, &x, r);
 }

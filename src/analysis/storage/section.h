@@ -41,6 +41,16 @@ struct reading reading_of(const struct joined * j, const struct cache * c);
 bool counter_growth(const struct tat_io * io, enum tat_io_counter counter, uint64_t * growth);
 const char * reading_source(const struct reading * reading);
 
+/* The disk that the model is on, and what `tat doctor --disk` measured of it, in bytes a second; 0: not. */
+struct disk_known {
+    char name[64];
+    double sequential, random, mapped; /* the most of each; mapped: page faults, in order */
+};
+struct disk_known disk_known(const struct joined * j);
+
+void add_totals(const struct joined * j, const struct cache * c, const struct reading * x, struct result * r);
+void add_states(const struct joined * j, struct result * r);
+void disk_tables(const struct joined * j, const struct cache * c, struct result * r);
 void reading_tables(const struct joined * j, const struct cache * c, struct result * r);
 void explain(const struct joined * j, struct result * r); /* a token's time; operations */
 void token_stalls(const struct joined * j, struct result * r);

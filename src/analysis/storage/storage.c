@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "analysis/machine.h"
 #include "analysis/storage/section.h"
 #include "analysis/units.h"
 
@@ -22,24 +21,6 @@ static void * begin(const struct subject * subject) {
 }
 
 /* ---- what is said ---- */
-
-/* What the process itself counted since the trace began, beside what was recorded since. */
-static void reconcile(const struct joined * j, struct result * r) {
-    const struct machine m = machine_of(j->subject);
-    const struct tat_file_header * header = tat_trace_header(j->subject->trace);
-    uint64_t recorded = 0;
-    char text[2][UNITS_SIZE];
-    if (!m.process || j->subject->some_tokens) { return; } /* it counts for the whole run */
-    for (size_t i = 0; i < j->io->n_faults; i++) {
-        const struct tat_io_fault * f = &j->io->faults[i];
-        recorded += is_major(f) && f->pid == header->pid && f->end_ns >= header->start_monotonic_ns;
-    }
-    result_put_count(r, result_values(r), "process_major_faults", m.major_faults);
-    result_put_count(r, result_values(r), "recorded_major_faults", recorded);
-    result_line(r, "counted",
-                "%s major faults by the kernel since the first graph, the tracer's own included; %s recorded",
-                format_count(text[0], m.major_faults), format_count(text[1], recorded));
-}
 
 static void add_losses(const struct joined * j, struct result * r) {
     const struct tat_io * io = j->io;
@@ -92,9 +73,9 @@ static void say(const struct joined * j, const struct cache * c, struct result *
     }
     token_stalls(j, r);
     explain(j, r);
-    reconcile(j, r);
     if (!j->subject->some_tokens) { reading_tables(j, c, r); }
     fault_tables(j, r);
+    if (!j->subject->some_tokens) { add_states(j, r); }
     add_losses(j, r);
     result_note(r, "A major fault waits for the disk, or for another thread that does; a minor one finds the page in "
                    "memory. Only faults of memory that a file is mapped to count here, and all major ones. Time is "

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The same thing counted in several ways, side by side, with what each way leaves out.
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "analysis/machine.h"
+#include "analysis/storage/section.h"
+
+enum { AGREES = 2 /* percent */ };
+
+struct count_of {
+    const char * source;
+    uint64_t value;
+    bool known;
+    const char * differs; /* why it may differ from the first that is known */
+};
+
+static uint64_t part_bytes(const struct joined * j, bool models) {
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < j->n_requests; i++) {
+        const struct tat_placed * p = &j->requests[i];
+        const bool read = p->place != TAT_PLACE_WRITE && p->place != TAT_PLACE_FAILED;
+        if (read && (p->file || !models)) { bytes += p->bytes; }
+    }
+    return bytes;
+}
+
+/* Of all files that pages were recorded of. */
+static uint64_t filled_bytes(const struct joined * j) {
+    uint64_t pages = 0;
+    for (size_t i = 0; i < j->io->n_pages; i++) {
+        if (!j->io->pages[i].left) { pages += j->io->pages[i].count; }
+    }
+    return pages * j->bytes.page_bytes;
+}
+
+static struct count_of counter(const struct joined * j, enum tat_io_counter which, const char * source,
+                               const char * differs) {
+    struct count_of c = { .source = source, .differs = differs };
+    c.known = counter_growth(j->io, which, &c.value);
+    return c;
+}
+
+/* The first that is known is what the others are compared with. */
+static void add_table(const struct count_of * counts, size_t n, const char * name, const char * title, enum unit unit,
+                      struct result * r) {
+    const struct result_column columns[] = { { "source", "counted by", UNIT_TEXT },
+                                             { "value", unit == UNIT_BYTES ? "bytes" : "faults", unit },
+                                             { "difference", "difference", UNIT_CHANGE },
+                                             { "why", "what it counts", UNIT_TEXT } };
+    const struct count_of * first = NULL;
+    size_t known = 0;
+    for (size_t i = 0; i < n; i++) {
+        known += counts[i].known;
+        if (!first && counts[i].known) { first = &counts[i]; }
+    }
+    if (known < 2) { return; }
+    result_table(r, name, title, SHOW_ASKED, columns, sizeof columns / sizeof columns[0]);
+    for (size_t i = 0; i < n; i++) {
+        if (!counts[i].known) { continue; }
+        json_t * row = result_row(r);
+        result_put_text(r, row, "source", counts[i].source);
+        result_put_count(r, row, "value", counts[i].value);
+        result_put_text(r, row, "why", counts[i].differs);
+        if (&counts[i] == first || !first->value) { continue; }
+        result_put_real(r, row, "difference", (double) counts[i].value / (double) first->value - 1);
+    }
+}
+
+static void add_bytes(const struct joined * j, const struct cache * c, const struct reading * x, struct result * r) {
+    const struct tat_io * io = j->io;
+    const struct machine m = machine_of(j->subject);
+    const bool requests = io->recorded[TAT_IO_SOURCE_REQUESTS] || io->n_requests;
+    const bool pages = c->source == TAT_IO_SOURCE_PAGES;
+    const struct count_of counts[] = {
+        { "block requests, model files", x->bytes, x->source == READ_REQUESTS, "what the disk read for them" },
+        { "page cache, model files", c->all.came * j->bytes.page_bytes, pages,
+          "pages that came in: also those whose request failed, was a write, or was completed before the recording" },
+        { "page cache, all recorded files", filled_bytes(j), pages, "with the program and its libraries" },
+        { "block requests, all reads", part_bytes(j, false), requests,
+          "with the file system's metadata and other programs on the disk" },
+        counter(j, TAT_IO_READ_BYTES, "/proc/PID/io",
+                "of all files; without what others read ahead of it, and without the process's last moments"),
+        { "getrusage", m.disk_bytes, m.process && m.disk_bytes,
+          "from the first graph to the end: without loading; of all files" },
+        counter(j, TAT_IO_GROUP_READ_BYTES, "control group, reads", "of all files, and of all processes in it"),
+        counter(j, TAT_IO_GROUP_FILLED_BYTES, "control group, charges",
+                "with memory that is no file's: KV cache, buffers, heap"),
+        counter(j, TAT_IO_DISK_READ_BYTES, "the disk's own count", "by all who use the disk"),
+        counter(j, TAT_IO_TRACER_READ_BYTES, "the tracer itself", "its own reads, which are in none of the model's"),
+    };
+    add_table(counts, sizeof counts / sizeof *counts, "totals", "Bytes read, by who counts them", UNIT_BYTES, r);
+    if (x->source == READ_REQUESTS && pages && x->bytes) {
+        const double apart = (double) counts[1].value / (double) x->bytes - 1;
+        result_put_real(r, result_values(r), "pages_difference", apart);
+        if (fabs(apart) * 100 > AGREES) {
+            result_note(r, "Requests read %+.1f %% of what came into the page cache of the model's files: %s.",
+                        -100 * apart / (1 + apart),
+                        apart > 0 ? "requests are missing, or pages came from another file system's copy"
+                                  : "some reads went past the page cache, or its events are missing");
+        }
+    }
+}
+
+static void add_faults(const struct joined * j, struct result * r) {
+    const struct machine m = machine_of(j->subject);
+    const struct tat_file_header * header = tat_trace_header(j->subject->trace);
+    uint64_t all = 0, since = 0;
+    for (size_t i = 0; i < j->io->n_faults; i++) {
+        const struct tat_io_fault * f = &j->io->faults[i];
+        if (!is_major(f) || f->pid != header->pid) { continue; }
+        all++;
+        since += f->end_ns >= header->start_monotonic_ns;
+    }
+    const struct count_of whole[] = {
+        { "recorded", all, true, "of the traced process" },
+        counter(j, TAT_IO_MAJOR_FAULTS, "/proc/PID/stat", "of the process that was started"),
+        counter(j, TAT_IO_GROUP_MAJOR_FAULTS, "control group", "of all processes in it"),
+    };
+    add_table(whole, sizeof whole / sizeof *whole, "fault_totals", "Major faults, by who counts them", UNIT_COUNT, r);
+    if (!m.process) { return; }
+    result_put_count(r, result_values(r), "process_major_faults", m.major_faults);
+    result_put_count(r, result_values(r), "recorded_major_faults", since);
+    result_line(r, "counted",
+                "%" PRIu64 " major faults by the kernel since the first graph, the tracer's own included; %" PRIu64
+                " recorded",
+                m.major_faults, since);
+}
+
+void add_totals(const struct joined * j, const struct cache * c, const struct reading * x, struct result * r) {
+    add_bytes(j, c, x, r);
+    add_faults(j, r);
+}
