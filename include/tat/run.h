@@ -22,10 +22,13 @@ struct tat_run_memory {
     uint64_t major_faults, refaulted_pages; /* as the group counts them; refaulted: read again after their eviction */
 };
 
+#define TAT_STAYED_UNKNOWN UINT64_MAX
+
 /* A file that was put out of memory before a run. */
 struct tat_run_cold_file {
     const char * path;
-    uint64_t bytes, stayed; /* of the file; of it still in memory when the program began */
+    uint64_t bytes;
+    uint64_t stayed; /* of these bytes, still in memory when the program began; or TAT_STAYED_UNKNOWN */
 };
 
 /* What only the process that started the run knows. */

@@ -17,6 +17,7 @@
 #include "cli/table.h"
 #include "cli/terminal.h"
 #include "doctor/doctor.h"
+#include "pressure/memory_place.h"
 
 enum { KEY_JSON = 256, KEY_MEMORY, KEY_DISK };
 
@@ -78,6 +79,19 @@ static void check_agent(struct findings * findings) {
         finding_add(findings, "agent", VERDICT_GOOD, NULL, "%s", path);
     } else {
         finding_add(findings, "agent", VERDICT_BAD, NULL, "%s", error.message);
+    }
+}
+
+/* Nothing is made for it: tat record may still be refused. */
+static void check_memory_groups(struct findings * findings) {
+    struct memory_place place;
+    struct tat_error error;
+    if (memory_place_find("/proc", &place, &error) == 0) {
+        finding_add(findings, "record --memory", VERDICT_GOOD, NULL, "can make a cgroup (version %u) in %s",
+                    place.version, place.folder);
+    } else {
+        finding_add(findings, "record --memory", VERDICT_WARNING, "needed for `tat record --memory` alone", "%s",
+                    error.message);
     }
 }
 
@@ -181,6 +195,7 @@ static int run(int argc, char ** argv) {
     }
     check_agent(&findings);
     doctor_system(run_parent(), &findings);
+    check_memory_groups(&findings);
     if ((options.json ? print_json(&findings, options.target) : print_table(&findings)) != 0) {
         tat_fail(&error, TAT_ERROR_SYSTEM, "out of memory");
         return command_fail(&cmd_doctor, &error);

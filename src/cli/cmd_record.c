@@ -40,7 +40,7 @@ struct options {
     struct run_pressure pressure;
 };
 
-enum { KEY_PRIVATE = 256, KEY_MAX_SIZE, KEY_TOKENS, KEY_EXACT_TIME, KEY_IO, KEY_MEMORY, KEY_AS_ROOT };
+enum { KEY_PRIVATE = 256, KEY_MAX_SIZE, KEY_TOKENS, KEY_EXACT_TIME, KEY_IO, KEY_MEMORY, KEY_COLD, KEY_AS_ROOT };
 
 static const struct argp_option options_table[] = {
     { "output", 'o', "DIR", 0,
@@ -68,7 +68,12 @@ static const struct argp_option options_table[] = {
       0 },
     { "memory", KEY_MEMORY, "SIZE", 0,
       "Give the program, and what it starts, no more memory than SIZE, such as 2GB, page cache included and without "
-      "swap. Needs cgroups that you may make: run tat with sudo, or with `systemd-run --user --scope`",
+      "swap. Says what will need it, and puts the model out of memory as --cold does. Needs cgroups that you may make: "
+      "run tat with sudo, or with `systemd-run --user --scope`",
+      0 },
+    { "cold", KEY_COLD, "FILE", OPTION_ARG_OPTIONAL,
+      "Before the program begins, put the GGUF files that the command names out of memory, and with =FILE that file "
+      "too, so that they are read from disk. --memory implies it, because pages that are there already do not count",
       0 },
     { "as-root", KEY_AS_ROOT, NULL, 0,
       "Under sudo, run the program as root too. Without this it runs as the user who called sudo", 0 },
@@ -108,6 +113,7 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
             }
             if (options->pressure.limit < MEMORY_GROUP_LEAST) { argp_error(state, "--memory: at least 1MiB"); }
             return 0;
+        case KEY_COLD: run_pressure_add_cold(&options->pressure, argument); return 0;
         case KEY_AS_ROOT: options->as_root = true; return 0;
         case ARGP_KEY_ARGS: options->command = state->argv + state->next; return 0;
         case ARGP_KEY_NO_ARGS: argp_error(state, "name the command to trace: tat record -- COMMAND"); return 0;
@@ -332,8 +338,12 @@ static int record(struct options * options, const char * program, const char * a
     }
     int argc = 0;
     while (options->command[argc]) { argc++; }
-    const struct tat_run_info info = { argc, options->command, child_status(finished.wait_status),
-                                       .memory = &options->pressure.memory };
+    const struct tat_run_info info = { argc,
+                                       options->command,
+                                       child_status(finished.wait_status),
+                                       .memory = &options->pressure.memory,
+                                       .cold = options->pressure.cold,
+                                       .n_cold = options->pressure.n_cold };
     finished.info = &info;
     const bool is_gone = access(folder, F_OK) != 0;
     run_each_process(folder, &began, finish_run, &finished);
@@ -366,7 +376,7 @@ static int run(int argc, char ** argv) {
     if (lock >= 0) { flock(lock, LOCK_SH); }
     if (is_remembered(&options)) { run_remember(folder); }
     const bool ready = set_environment(agent, folder, options.max_size, &error) == 0 &&
-                       run_pressure_begin(&options.pressure, &error) == 0;
+                       run_pressure_begin(&options.pressure, options.command, &error) == 0;
     if (!ready) { remove_folder(folder); }
     const int status = ready ? record(&options, program, agent, folder) : command_fail(&cmd_record, &error);
     if (lock >= 0) { close(lock); }

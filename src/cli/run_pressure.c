@@ -1,14 +1,157 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/run_pressure.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "analysis/command_options.h"
+#include "cli/descendants.h"
+#include "cli/model_arguments.h"
 #include "cli/units.h"
 #include "io/privilege.h"
+#include "pressure/cold.h"
 #include "pressure/memory_group.h"
+#include "pressure/needs.h"
 
-int run_pressure_begin(struct run_pressure * p, struct tat_error * error) {
-    if (!p->limit) { return 0; }
+void run_pressure_add_cold(struct run_pressure * p, const char * file) {
+    p->is_cold = true;
+    const char ** named = file ? realloc(p->named, (p->n_named + 1) * sizeof *named) : NULL;
+    if (!named) { return; }
+    p->named = named;
+    p->named[p->n_named++] = file;
+}
+
+/* ---- cold ---- */
+
+static void say_stayed(const struct tat_run_cold_file * f, const struct stat * status, bool is_memory) {
+    char stayed[UNITS_SIZE], name[DESCENDANT_NAME];
+    const char * file = last_part(f->path);
+    if (is_memory) {
+        fprintf(stderr, "tat record: warning: %s is in tmpfs, that is in memory already: copy it to a disk\n", file);
+        return;
+    }
+    if (f->stayed == TAT_STAYED_UNKNOWN) {
+        fprintf(stderr,
+                "tat record: warning: tat cannot tell whether %s has left memory: it is neither yours nor writable\n",
+                file);
+        return;
+    }
+    const pid_t pid = cold_mapped_by(status, f->path);
+    fprintf(stderr, "tat record: warning: %s of %s stayed in memory", format_bytes(stayed, f->stayed), file);
+    if (pid) {
+        descendant_name(pid, name);
+        fprintf(stderr, ": %s (process %d) has it mapped; end that first\n", name, (int) pid);
+    } else {
+        fprintf(stderr, ": it is locked, or a program that tat cannot see has it mapped\n");
+    }
+}
+
+static int make_cold(struct run_pressure * p, const char * path, struct tat_error * error) {
+    struct tat_run_cold_file * f = &p->cold[p->n_cold];
+    struct stat status;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+        if (fd >= 0) { close(fd); }
+        return tat_fail(error, TAT_ERROR_USAGE, "--cold: %s: %s", path,
+                        fd < 0 ? strerror(errno) : "not a regular file");
+    }
+    *f = (struct tat_run_cold_file){ strdup(path), (uint64_t) status.st_size, 0 };
+    privilege_raise(); /* to ask for pages of a file that is not the user's */
+    f->stayed = cold_evict(fd);
+    privilege_lower();
+    if (f->stayed) { say_stayed(f, &status, cold_is_memory(fd)); }
+    close(fd);
+    p->n_cold += f->path != NULL;
+    return 0;
+}
+
+static int make_all_cold(struct run_pressure * p, struct model_arguments * models, struct tat_error * error) {
+    for (size_t i = 0; i < p->n_named; i++) { model_arguments_add(models, p->named[i]); }
+    if (models->count == 0) {
+        fprintf(stderr,
+                "tat record: warning: the command names no GGUF file, so no file was put out of memory%s: name "
+                "the model with --cold=FILE\n",
+                p->limit ? ", and what is there does not count" : "");
+        return 0;
+    }
+    p->cold = calloc(models->count, sizeof *p->cold);
+    if (!p->cold) { return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
+    for (size_t i = 0; i < models->count; i++) {
+        if (make_cold(p, models->files[i], error) != 0) { return -1; }
+    }
+    return 0;
+}
+
+/* ---- what must fit ---- */
+
+/* The command's options by name, as in trace_metadata.json; NULL: it is not a program of llama.cpp's. */
+static json_t * options_of(char ** command) {
+    const char * program = NULL;
+    json_t * arguments = json_array();
+    for (size_t i = 0; command[i]; i++) {
+        const char * name = last_part(command[i]);
+        json_array_append_new(arguments, json_string(command[i]));
+        if (!program && strncmp(name, "llama-", 6) == 0 && !strchr(name, ' ')) { program = command[i]; }
+    }
+    /* llama-bench makes a context for each test */
+    const bool is_known = program && strncmp(last_part(program), "llama-bench", 11) != 0;
+    json_t * run = json_pack("{s:o, s:s}", "command", arguments, "program", is_known ? program : "");
+    json_t * options = is_known ? command_options(run) : NULL;
+    json_decref(run);
+    return options;
+}
+
+static uint64_t option(const json_t * options, const char * name, const char * variable) {
+    const char * text = getenv(variable);
+    const json_int_t value = json_integer_value(json_object_get(options, name));
+    return value > 0 ? (uint64_t) value : text && *text != '-' ? strtoull(text, NULL, 10) : 0;
+}
+
+static void say_needs(uint64_t limit, const struct tat_gguf * model, const json_t * options) {
+    const struct needs_options given = {
+        .context = option(options, "n_ctx", "LLAMA_ARG_CTX_SIZE"),
+        .batch = option(options, "n_ubatch", "LLAMA_ARG_UBATCH"),
+        .type_k = json_string_value(json_object_get(options, "type_k")),
+        .type_v = json_string_value(json_object_get(options, "type_v")),
+    };
+    struct needs_options smaller = given;
+    smaller.context = 512;
+    const struct needs n = needs_of(model, &given), small = needs_of(model, &smaller);
+    const uint64_t sure = n.kv + n.program, weights = tat_gguf_tensor_bytes(model);
+    char kv[UNITS_SIZE], program[UNITS_SIZE], all[UNITS_SIZE], rest[UNITS_SIZE], size[UNITS_SIZE], compute[UNITS_SIZE];
+    fprintf(stderr, "tat record: %sof %s, %s are for the KV cache (context %" PRIu64 "%s), about %s for the program",
+            limit <= sure ? "warning: " : "", format_bytes(all, limit), format_bytes(kv, n.kv), n.context,
+            given.context ? "" : ", the model's own", format_bytes(program, n.program));
+    if (limit <= sure) {
+        fprintf(stderr, ": that does not fit, and the kernel will kill it. Allow more than %s",
+                format_bytes(rest, sure));
+        if (small.kv < n.kv) {
+            fprintf(stderr, ", or choose a smaller context (-c 512: %s)", format_bytes(size, small.kv));
+        }
+        fputc('\n', stderr);
+        return;
+    }
+    fprintf(stderr, "; %s are left for %s of weights and, as batches grow, up to %s for computing (estimates)\n",
+            format_bytes(rest, limit - sure), format_bytes(size, weights), format_bytes(compute, n.compute_most));
+}
+
+int run_pressure_begin(struct run_pressure * p, char ** command, struct tat_error * error) {
+    struct model_arguments models;
+    if (!p->limit && !p->is_cold) { return 0; }
+    model_arguments_find(command, &models);
+    json_t * options = p->limit && models.first ? options_of(command) : NULL;
+    if (options) { say_needs(p->limit, models.first, options); }
+    json_decref(options);
+    const int result = make_all_cold(p, &models, error);
+    model_arguments_free(&models);
+    if (result != 0 || !p->limit) { return result; }
     privilege_raise();
     p->group = memory_group_make(p->limit, error);
     if (p->group) { memory_group_read(p->group, &p->memory); }
@@ -20,6 +163,8 @@ int run_pressure_begin(struct run_pressure * p, struct tat_error * error) {
     }
     return 0;
 }
+
+/* ---- the run ---- */
 
 int run_pressure_enter(const struct run_pressure * p, pid_t pid, struct tat_error * error) {
     if (!p->group) { return 0; }
@@ -54,4 +199,10 @@ void run_pressure_end(struct run_pressure * p) {
     privilege_lower();
     p->group = NULL;
     say(&p->memory);
+}
+
+void run_pressure_free(struct run_pressure * p) {
+    for (size_t i = 0; i < p->n_cold; i++) { free((char *) p->cold[i].path); }
+    free(p->cold);
+    free(p->named);
 }

@@ -14,13 +14,23 @@
 #include "tat/run.h"
 
 struct run_pressure {
-    uint64_t limit; /* --memory; 0: none */
+    uint64_t limit;      /* --memory; 0: none */
+    bool is_cold;        /* --cold */
+    const char ** named; /* --cold=FILE: n_named of them */
+    size_t n_named;
     struct memory_group * group;
-    struct tat_run_memory memory; /* once it has ended */
+    struct tat_run_memory memory; /* once the program has ended */
+    struct tat_run_cold_file * cold;
+    size_t n_cold;
 };
 
-/* Makes the group. Call it before there is a second thread. 0, or -1 with *error. */
-int run_pressure_begin(struct run_pressure * pressure, struct tat_error * error);
+/* --cold=FILE; NULL: --cold. */
+void run_pressure_add_cold(struct run_pressure * pressure, const char * file);
+
+/* Says what of the memory the command will need, puts the model's files out of memory, and makes the group. A limit
+ * counts only pages that the group reads, so it implies --cold. Call it before there is a second thread. 0, or -1 with
+ * *error. */
+int run_pressure_begin(struct run_pressure * pressure, char ** command, struct tat_error * error);
 
 /* Puts the process, which is to become the program, into the group. 0, or -1 with *error. */
 int run_pressure_enter(const struct run_pressure * pressure, pid_t pid, struct tat_error * error);
@@ -28,5 +38,7 @@ int run_pressure_enter(const struct run_pressure * pressure, pid_t pid, struct t
 /* Notes and says what came of it, and removes the group, or leaves that to the reaper. Does nothing where nothing was
  * begun. */
 void run_pressure_end(struct run_pressure * pressure);
+
+void run_pressure_free(struct run_pressure * pressure);
 
 #endif

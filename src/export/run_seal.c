@@ -182,8 +182,9 @@ static json_t * cold_files_json(const struct tat_run_info * info, bool is_privat
     for (size_t i = 0; i < info->n_cold; i++) {
         const struct tat_run_cold_file * f = &info->cold[i];
         json_t * path = json_string(is_private ? last_part(f->path) : f->path);
-        json_array_append_new(array, json_pack("{s:o, s:I, s:I}", "path", path ? path : json_string("(not UTF-8)"),
-                                               "bytes", (json_int_t) f->bytes, "stayed", (json_int_t) f->stayed));
+        json_t * stayed = f->stayed == TAT_STAYED_UNKNOWN ? json_null() : json_integer((json_int_t) f->stayed);
+        json_array_append_new(array, json_pack("{s:o, s:I, s:o}", "path", path ? path : json_string("(not UTF-8)"),
+                                               "bytes", (json_int_t) f->bytes, "stayed", stayed));
     }
     return array;
 }

@@ -154,6 +154,69 @@ begin_sleeping() {
     [ -z "$(ls traces)" ]
 }
 
+@test "memory: tat doctor tells who may make a cgroup and who may not" {
+    needs_cgroups
+    run --separate-stderr "$TAT" doctor --json
+    [[ $output == *'"record --memory"'*"can make a cgroup (version "* ]]
+    chmod 777 .
+    cp "$TAT" tat
+    run --separate-stderr setpriv --reuid 65534 --regid 65534 --clear-groups ./tat doctor --json
+    [[ $output == *'"record --memory"'*"tat record"* ]]
+    [[ $output != *"can make a cgroup"* ]]
+}
+
+# ---- cold ----
+
+# resident FILE: pages of it in memory.
+resident() {
+    fincore -nb -o PAGES "$1" | tr -d ' '
+}
+
+# model FILE: a model of the fake host's, all of it in memory.
+model() {
+    "$HOST" --write "$1"
+    cat "$1" > /dev/null
+    [ "$(resident "$1")" -gt 0 ]
+}
+
+@test "cold: the files that the command names are out of memory when it begins" {
+    case $(stat -f -c %T .) in tmpfs | ramfs) skip "tmpfs is memory" ;; esac
+    for i in 1 2 3 4; do model m$i.gguf; done
+    cat m1.gguf > other
+    run "$TAT" record --cold=other -- sh -c "fincore -nb -o PAGES m1.gguf m2.gguf m3.gguf m4.gguf other; : m2.gguf" x m1.gguf --model=m3.gguf
+    [ "$status" -eq 0 ]
+    # shellcheck disable=SC2154
+    [ "$(echo "${lines[@]:0:5}" | tr -d ' ')" = "000$(resident m4.gguf)0" ] # nobody named m4
+    [[ $output != *"stayed"* ]]
+}
+
+@test "cold: what stays in memory is told, and why" {
+    case $(stat -f -c %T .) in tmpfs | ramfs) skip "tmpfs is memory" ;; esac
+    model m.gguf
+    python3 -c 'import mmap, time
+f = open("m.gguf")
+m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)
+sum(m[::4096]); open("mapped", "w").close(); time.sleep(1000)' 3>&- &
+    wait_until '[ -e mapped ]'
+    run "$TAT" record --cold -- true m.gguf
+    kill $!
+    [[ $output == *"of m.gguf stayed in memory: python3"*"(process $!) has it mapped"* ]]
+    run "$TAT" record --cold -- true
+    [[ $output == *"names no GGUF file"*"--cold=FILE"* ]]
+    run -2 "$TAT" record --cold=nothing -- true
+    [[ $output == *"nothing"*"No such file"* ]]
+    [ -z "$(ls traces)" ]
+}
+
+@test "cold: a file in tmpfs is told apart" {
+    folder=$(mktemp -d /dev/shm/tat.XXXXXX) || skip "no tmpfs"
+    case $(stat -f -c %T "$folder") in tmpfs) ;; *) skip "no tmpfs" ;; esac
+    "$HOST" --write "$folder/m.gguf"
+    run "$TAT" record --cold -- true "$folder/m.gguf"
+    rm -r "$folder"
+    [[ $output == *"m.gguf is in tmpfs"* ]]
+}
+
 # ---- under sudo ----
 
 # as_sudo COMMAND...: as sudo starts it for the user nobody.

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a run of llama.cpp needs in memory besides the model's weights, estimated before it begins.
+ */
+#ifndef TAT_PRESSURE_NEEDS_H
+#define TAT_PRESSURE_NEEDS_H
+
+#include <stdint.h>
+
+#include "tat/gguf.h"
+
+/* As on the command line of the run; 0 and NULL where it says nothing. */
+struct needs_options {
+    uint64_t context;            /* tokens; 0: the model's own */
+    uint64_t batch;              /* tokens of a ubatch; 0: llama.cpp's own */
+    const char *type_k, *type_v; /* ggml's names of types; f16 */
+};
+
+/* Bytes. The KV cache is exact for full attention, and the most that there may be where layers have a window or a
+ * latent; it is written when it is made, so all of it takes memory. The buffers for computing are reserved for a whole
+ * batch and take memory only as far as batches fill them. The program's own is a rule of thumb: what grows with the
+ * vocabulary, and what does not. */
+struct needs {
+    uint64_t context; /* tokens */
+    uint64_t kv, compute_most, program;
+};
+
+struct needs needs_of(const struct tat_gguf * gguf, const struct needs_options * options);
+
+#endif

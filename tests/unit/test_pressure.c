@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Where a memory cgroup can be made, by what /proc and the hierarchy say; and what a run needs beside the weights.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "pressure/memory_place.h"
+#include "pressure/needs.h"
+#include "test_gguf_builder.h"
+
+static char root[64];
+
+static void make(const char * path, const char * text) {
+    char whole[512];
+    snprintf(whole, sizeof whole, "%s/%s", root, path);
+    for (char * slash = strchr(whole + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        mkdir(whole, 0755);
+        *slash = '/';
+    }
+    FILE * file = fopen(whole, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+/* /proc/self with this cgroup, and a hierarchy mounted at root/cg. */
+static void make_proc(const char * cgroup, const char * type, const char * mounted, const char * options) {
+    char line[512];
+    make("proc/self/cgroup", cgroup);
+    snprintf(line, sizeof line,
+             "24 1 0:22 / /proc rw - proc proc rw\n35 31 0:32 %s %s/cg rw,relatime shared:9 - %s %s rw%s\n", mounted,
+             root, type, type, options);
+    make("proc/self/mountinfo", line);
+}
+
+static int find(struct memory_place * place, struct tat_error * error) {
+    char proc[128];
+    snprintf(proc, sizeof proc, "%s/proc", root);
+    return memory_place_find(proc, place, error);
+}
+
+static void assert_found(const char * folder, unsigned version) {
+    struct memory_place place;
+    struct tat_error error = { 0 };
+    char whole[256];
+    snprintf(whole, sizeof whole, "%s/cg%s", root, folder);
+    if (find(&place, &error) != 0) { fail_msg("%s", error.message); }
+    assert_int_equal(place.version, version);
+    assert_string_equal(place.folder, whole);
+}
+
+static void assert_refused(const char * word) {
+    struct memory_place place;
+    struct tat_error error = { 0 };
+    assert_int_equal(find(&place, &error), -1);
+    assert_int_equal(error.kind, TAT_ERROR_SYSTEM);
+    if (!strstr(error.message, word)) { fail_msg("%s", error.message); }
+}
+
+static int begin(void ** state) {
+    (void) state;
+    strcpy(root, "/tmp/tat-pressure.XXXXXX");
+    return mkdtemp(root) ? 0 : -1;
+}
+
+static int end(void ** state) {
+    char command[128];
+    (void) state;
+    snprintf(command, sizeof command, "rm -rf %s", root);
+    return system(command);
+}
+
+static void version_1_is_below_this_process(void ** state) {
+    (void) state;
+    make_proc("5:devices:/x\n4:cpu,memory:/a/b\n0::/\n", "cgroup", "/", ",cpu,memory");
+    make("cg/a/b/cgroup.procs", "");
+    assert_found("/a/b", 1);
+    make_proc("4:memory:/\n", "cgroup", "/", ",memory");
+    make("cg/cgroup.procs", "");
+    assert_found("", 1);
+}
+
+/* Without a namespace of its own, a container sees its group as the root of the mount, but its path from outside. */
+static void a_container_sees_a_part(void ** state) {
+    (void) state;
+    make_proc("4:memory:/docker/1f/b\n", "cgroup", "/docker/1f", ",memory");
+    make("cg/b/cgroup.procs", "");
+    assert_found("/b", 1);
+    make_proc("4:memory:/docker/1fb\n", "cgroup", "/docker/1f", ",memory");
+    assert_refused("limit the container's memory");
+    make_proc("4:memory:/../x\n", "cgroup", "/", ",memory");
+    assert_refused("limit the container's memory");
+}
+
+static void version_2_is_beside_this_process(void ** state) {
+    (void) state;
+    make_proc("0::/user.slice/one.scope\n", "cgroup2", "/", "");
+    make("cg/cgroup.controllers", "cpu memory\n");
+    make("cg/cgroup.subtree_control", "cpu memory\n");
+    make("cg/cgroup.procs", "");
+    make("cg/user.slice/cgroup.subtree_control", "memory pids\n");
+    make("cg/user.slice/cgroup.procs", "");
+    make("cg/user.slice/one.scope/cgroup.subtree_control", "\n");
+    make("cg/user.slice/one.scope/cgroup.procs", "1\n");
+    assert_found("/user.slice", 2);
+    make("cg/user.slice/cgroup.subtree_control", "pids\n"); /* it does not pass memory on */
+    assert_found("", 2);
+}
+
+static void version_2_says_what_to_do(void ** state) {
+    (void) state;
+    make_proc("0::/user.slice/one.scope\n", "cgroup2", "/", "");
+    make("cg/cgroup.controllers", "cpu memory_recursiveprot\n");
+    make("cg/cgroup.subtree_control", "\n");
+    make("cg/user.slice/one.scope/cgroup.subtree_control", "\n");
+    assert_refused("is not available");
+    make("cg/cgroup.controllers", "cpu memory\n");
+    assert_refused("echo +memory");
+    make("cg/cgroup.subtree_control", "memory\n"); /* but there is no cgroup.procs that may be written */
+    assert_refused("systemd-run --user --scope");
+    make("proc/self/mountinfo", "24 1 0:22 / /proc rw - proc proc rw\n");
+    assert_refused("mount -t cgroup2");
+}
+
+/* ---- what must fit ---- */
+
+static struct tat_gguf * a_model(uint32_t context, uint32_t nextn) {
+    struct builder b = { 0 };
+    put_header(&b, 3, 0, 7);
+    put_kv_string(&b, "general.architecture", "llama");
+    put_kv_u32(&b, "llama.block_count", 30);
+    put_kv_u32(&b, "llama.embedding_length", 576);
+    put_kv_u32(&b, "llama.attention.head_count", 9);
+    put_kv_u32(&b, "llama.attention.head_count_kv", 3);
+    put_kv_u32(&b, "llama.context_length", context);
+    put_kv_u32(&b, "llama.nextn_predict_layers", nextn);
+    put_padding(&b, 32);
+    struct tat_gguf * gguf = builder_open_good(&b, TAT_GGUF_TOLERANT);
+    builder_free(&b);
+    return gguf;
+}
+
+/* As llama.cpp prints of SmolLM2: "KV buffer size = 11.25 MiB" with -c 512, 180 MiB with its own context. */
+static void the_kv_cache_is_as_llama_prints_it(void ** state) {
+    (void) state;
+    struct tat_gguf * gguf = a_model(8192, 0);
+    struct needs n = needs_of(gguf, &(struct needs_options){ .context = 512 });
+    assert_int_equal(n.kv, 45 << 18);
+    assert_int_equal(n.context, 512);
+    n = needs_of(gguf, &(struct needs_options){ 0 });
+    assert_int_equal(n.kv, 180 << 20);
+    assert_int_equal(n.context, 8192);
+    n = needs_of(gguf, &(struct needs_options){ .context = 500, .type_k = "q8_0", .type_v = "f32" });
+    assert_int_equal(n.kv, 512 * 30 * (3 * 64 * 34 / 32 + 3 * 64 * 4)); /* cells in steps of 256 */
+    tat_gguf_close(gguf);
+}
+
+static void what_a_file_claims_does_not_overflow(void ** state) {
+    (void) state;
+    struct tat_gguf * gguf = a_model(UINT32_MAX, UINT32_MAX);
+    struct needs n = needs_of(gguf, &(struct needs_options){ 0 });
+    assert_int_equal(n.kv, 0); /* all layers predict further tokens */
+    tat_gguf_close(gguf);
+    gguf = a_model(UINT32_MAX, 0);
+    n = needs_of(gguf, &(struct needs_options){ .context = UINT64_MAX - 300 });
+    assert_int_equal(n.kv, 1000000000000000000u);
+    tat_gguf_close(gguf);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(version_1_is_below_this_process, begin, end),
+        cmocka_unit_test_setup_teardown(a_container_sees_a_part, begin, end),
+        cmocka_unit_test_setup_teardown(version_2_is_beside_this_process, begin, end),
+        cmocka_unit_test_setup_teardown(version_2_says_what_to_do, begin, end),
+        cmocka_unit_test(the_kv_cache_is_as_llama_prints_it),
+        cmocka_unit_test(what_a_file_claims_does_not_overflow),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
