@@ -331,6 +331,103 @@ static void each_request_has_its_place(void ** state) {
     json_decref(s);
 }
 
+static bool has_note(const json_t * section, const char * text) {
+    size_t i;
+    const json_t * note;
+    json_array_foreach(json_object_get(section, "notes"), i, note) {
+        if (strstr(json_string_value(note), text)) { return true; }
+    }
+    return false;
+}
+
+/* Samples of what is in memory, and counters: less is known, and it is said what is not. */
+static void without_root(void ** state) {
+    (void) state;
+    const uint64_t begin = put_trace();
+    struct tat_io_run all = { 0, MAPPED / PAGE }, some[] = { { 0, 10 }, { 20, 5 } }, more[] = { { 5, 10 }, { 100, 3 } };
+    struct tat_io_residency samples[] = { { START + 10, 1, all, some, 2 }, { START + begin, 1, all, more, 2 } };
+    struct tat_io_counter_value counters[] = { { START + 10, 1000, TAT_IO_READ_BYTES },
+                                               { START + 10, 3, TAT_IO_MAJOR_FAULTS },
+                                               { START + 10, 5000, TAT_IO_LOCKED_BYTES },
+                                               { START + begin, 5992, TAT_IO_READ_BYTES },
+                                               { START + begin, 3, TAT_IO_MAJOR_FAULTS } };
+    const struct tat_io io = { .files = model_file,
+                               .n_files = 1,
+                               .counters = counters,
+                               .n_counters = 5,
+                               .residency = samples,
+                               .n_residency = 2,
+                               .recorded = { [TAT_IO_SOURCE_FAULTS] = true, [TAT_IO_SOURCE_COUNTERS] = true },
+                               .missing = { [TAT_IO_SOURCE_PAGES] = "you are not root" } };
+    put_all(&io, 0);
+    json_t * s = storage();
+    assert_int_equal(value(s, "disk_bytes"), 4992);
+    assert_string_equal(json_string_value(json_object_get(json_object_get(s, "values"), "disk_bytes_from")),
+                        "/proc/PID/io, all files");
+    assert_int_equal(value(s, "wanted_bytes"), 2 * (EMBD_BYTES + QUERY_BYTES + 2 * EXPERT_BYTES));
+    assert_null(json_object_get(json_object_get(s, "values"), "unique_bytes"));
+    assert_int_equal(value(s, "came_at_least_bytes"), 8 * PAGE); /* 10 to 14 and 100 to 102 */
+    assert_true(has_note(s, "you are not root"));
+    assert_int_equal(cell(s, "states", "state", "mapped and locked", "tensors"), 3);
+    assert_int_equal(cell(s, "fault_totals", "source", "/proc/PID/stat", "value"), 0);
+    json_decref(s);
+}
+
+/* The order of requests at the disk is that in which they were given to it, and it is busy once with two at a time. */
+static void what_the_disk_did(void ** state) {
+    (void) state;
+    const uint64_t begin = put_trace();
+    struct tat_io_request requests[] = {
+        request(AT_DISK + 1024, 1024, begin + 100, begin + 200, 0),
+        request(AT_DISK + 2048, 512, begin + 150, begin + 190, 0),     /* follows it */
+        request(AT_DISK + 3072, 512, begin + 210, begin + 250, 0),     /* near */
+        request(AT_DISK, 512, begin + 300, begin + 310, TAT_IO_WRITE), /* no read */
+        request(200000, 512, begin + 320, begin + 330, 0),             /* near: 96 KiB on */
+        request(AT_DISK + 4000, 96, begin + 340, begin + 350, 0),
+        request(700000, 512, begin + 360, begin + 370, 0), /* of another file, far away */
+    };
+    struct tat_io io = { .files = model_file,
+                         .n_files = 1,
+                         .requests = requests,
+                         .n_requests = 7,
+                         .recorded = { [TAT_IO_SOURCE_REQUESTS] = true } };
+    put_all(&io, 0);
+    json_t * s = storage();
+    assert_int_equal(value(s, "model_requests"), 5);
+    assert_int_equal(value(s, "disk_busy_ns"), 100 + 40 + 10 + 10);
+    const json_t * values = json_object_get(s, "values");
+    assert_true(json_real_value(json_object_get(values, "disk_sequential_share")) == 0.25);
+    assert_true(json_real_value(json_object_get(values, "disk_near_share")) == 0.75);
+    assert_int_equal(cell(s, "extents", "file", "model.gguf", "fragments"), 2);
+    assert_int_equal(cell(s, "totals", "source", "block requests, all reads", "value"), 1024 + 4 * 512 + 96);
+    json_decref(s);
+}
+
+/* Pages far beyond the file, more of them than there can be, extents that share bytes: an answer, and soon. */
+static void what_no_program_causes(void ** state) {
+    (void) state;
+    put_trace();
+    struct tat_io_extent many[] = { { 0, AT_DISK, 4096 }, { 4096, AT_DISK + 1000, 1ull << 40 } };
+    struct tat_io_file file = *model_file;
+    file.extents = many;
+    struct tat_io_pages events[] = { pages(0, 1ull << 50, 10, false), pages(1ull << 49, 1ull << 50, 20, true) };
+    struct tat_io_request requests[] = { request(0, 1ull << 61, 5, 9, 0), request(AT_DISK + 3000, 2000, 10, 12, 0) };
+    struct tat_io_run runs[] = { { 0, 1ull << 49 } };
+    struct tat_io_residency samples[] = { { START + 5, 1, runs[0], runs, 1 } };
+    const struct tat_io io = { .files = &file,
+                               .n_files = 1,
+                               .pages = events,
+                               .n_pages = 2,
+                               .requests = requests,
+                               .n_requests = 2,
+                               .residency = samples,
+                               .n_residency = 1 };
+    put_all(&io, 0);
+    json_t * s = storage();
+    assert_true(has_note(s, "than a program can cause"));
+    json_decref(s);
+}
+
 /* A stack of more experts than its tensor has bytes: damage, and no division by 0. */
 static void an_expert_without_bytes(void ** state) {
     (void) state;
@@ -431,6 +528,9 @@ int main(void) {
         cmocka_unit_test(without_faults),
         cmocka_unit_test(each_page_has_its_fate),
         cmocka_unit_test(each_request_has_its_place),
+        cmocka_unit_test(without_root),
+        cmocka_unit_test(what_the_disk_did),
+        cmocka_unit_test(what_no_program_causes),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -226,9 +226,22 @@ static bool begin(struct pass * p) {
            page_map_begin(&p->map, j->subject->n_files, j->io->n_faults + j->io->n_pages + j->n_requests);
 }
 
+/* What was in memory when the first page came or left. */
+static void begin_residency(struct pass * p) {
+    const struct joined * j = p->joined;
+    const struct tat_io * io = j->io;
+    if (!p->cache->curve.pages) { return; }
+    for (size_t i = 0; i < io->n_residency && io->residency[i].ns <= io->pages[0].ns; i++) {
+        const struct tat_io_residency * sample = &io->residency[i];
+        const uint32_t file = sample->file && sample->file <= io->n_files ? j->bytes.file_of[sample->file - 1] : 0;
+        for (size_t k = 0; file && k < sample->n_runs; k++) { pass_in_memory(p, file, &sample->runs[k]); }
+    }
+}
+
 static int walk(struct pass * p, struct tat_error * error) {
     struct asking a = { .pass = p, .evaluation = TAT_NO_NUMBER };
     const struct subject * s = p->joined->subject;
+    begin_residency(p);
     const int status = subject_expand(s, take_records, &a, error);
     if (a.evaluation != TAT_NO_NUMBER) { end_graph(&a); }
     pass_events_until(p, INT64_MAX);

@@ -61,6 +61,7 @@ void fates_end(struct pass * p); /* of what is pending when the recording ends *
 bool pass_events_begin(struct pass * p);
 /* All events until then. False: no further, as there are too many or memory is short. */
 bool pass_events_until(struct pass * p, int64_t ns);
+void pass_in_memory(struct pass * p, uint32_t file, const struct tat_io_run * run);
 void pass_curve_until(struct pass * p, int64_t ns);
 
 static inline bool pass_goes_on(const struct pass * p) {

@@ -41,6 +41,14 @@ static void set_here(struct pass * p, uint32_t file, uint64_t number, struct pag
     if (part) { *part += here ? 1u : -1u; }
 }
 
+void pass_in_memory(struct pass * p, uint32_t file, const struct tat_io_run * run) {
+    for (uint64_t i = 0; i < run->count && pass_goes_on(p); i++) {
+        struct chunk * c;
+        struct page * page = page_of(p, file, run->first + i, &c);
+        if (page) { set_here(p, file, run->first + i, page, true); }
+    }
+}
+
 void pass_curve_until(struct pass * p, int64_t ns) {
     struct cache * c = p->cache;
     const int64_t step = (c->curve.end_ns - c->curve.begin_ns) / CURVE_TIMES;

@@ -50,6 +50,9 @@ struct disk_known disk_known(const struct joined * j);
 
 void add_totals(const struct joined * j, const struct cache * c, const struct reading * x, struct result * r);
 void add_states(const struct joined * j, struct result * r);
+/* After the others, whose values it takes. */
+void add_verdict(const struct joined * j, const struct cache * c, struct result * r);
+void add_residency(const struct joined * j, const struct cache * c, struct result * r);
 void disk_tables(const struct joined * j, const struct cache * c, struct result * r);
 void reading_tables(const struct joined * j, const struct cache * c, struct result * r);
 void explain(const struct joined * j, struct result * r); /* a token's time; operations */

@@ -22,6 +22,30 @@ static void * begin(const struct subject * subject) {
 
 /* ---- what is said ---- */
 
+/* What cannot be known without it. */
+static const char * const without[TAT_IO_SOURCE_COUNT] = {
+    [TAT_IO_SOURCE_FAULTS] = "which operation waited, and how long",
+    [TAT_IO_SOURCE_PAGES] = "which pages were read again, ahead or in vain",
+    [TAT_IO_SOURCE_REQUESTS] = "what reached the disk, and in which order",
+    [TAT_IO_SOURCE_RESIDENCY] = "what was in memory before the recording",
+    [TAT_IO_SOURCE_COUNTERS] = "whether the totals agree with the kernel's",
+};
+static const char * const source_names[TAT_IO_SOURCE_COUNT] = {
+    [TAT_IO_SOURCE_FAULTS] = "Page faults",
+    [TAT_IO_SOURCE_PAGES] = "The page cache",
+    [TAT_IO_SOURCE_REQUESTS] = "Requests to the disk",
+    [TAT_IO_SOURCE_RESIDENCY] = "Samples of what is in memory",
+    [TAT_IO_SOURCE_COUNTERS] = "The kernel's counters",
+};
+
+static void add_missing(const struct joined * j, struct result * r) {
+    for (int i = 1; i < TAT_IO_SOURCE_COUNT; i++) {
+        const char * why = j->io->missing[i];
+        if (!why) { continue; }
+        result_note(r, "Not recorded: %s (%s). So it is not known %s.", source_names[i], why, without[i]);
+    }
+}
+
 static void add_losses(const struct joined * j, struct result * r) {
     const struct tat_io * io = j->io;
     char text[UNITS_SIZE];
@@ -64,7 +88,9 @@ static void say(const struct joined * j, const struct cache * c, struct result *
     result_put_count(r, result_values(r), "major_faults", all.major);
     result_put_count(r, result_values(r), "minor_faults", all.minor);
     result_put_count(r, result_values(r), "stall_ns", all.stall_ns);
-    if (!all.major) {
+    if (j->io->missing[TAT_IO_SOURCE_FAULTS] && !j->io->n_faults) {
+        result_headline(r, "Page faults were not recorded: %s.", j->io->missing[TAT_IO_SOURCE_FAULTS]);
+    } else if (!all.major) {
         result_headline(r, "No thread waited for the disk: there was no major page fault.");
     } else {
         result_headline(r, "Threads spent %s in %s page faults, of which %s waited for the disk.",
@@ -73,10 +99,15 @@ static void say(const struct joined * j, const struct cache * c, struct result *
     }
     token_stalls(j, r);
     explain(j, r);
-    if (!j->subject->some_tokens) { reading_tables(j, c, r); }
+    if (!j->subject->some_tokens) {
+        reading_tables(j, c, r);
+        add_residency(j, c, r);
+        add_verdict(j, c, r);
+    }
     fault_tables(j, r);
     if (!j->subject->some_tokens) { add_states(j, r); }
     add_losses(j, r);
+    add_missing(j, r);
     result_note(r, "A major fault waits for the disk, or for another thread that does; a minor one finds the page in "
                    "memory. Only faults of memory that a file is mapped to count here, and all major ones. Time is "
                    "that of threads, without what others ran in their place: two threads in a fault at once count "
