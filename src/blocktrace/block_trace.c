@@ -248,7 +248,7 @@ static int read_all(struct block_reader * r, struct file * f, struct tat_error *
     const bool binary = block_is_binary(f->buffer, f->count);
     const enum block_format wanted = r->options->format;
     if (wanted != BLOCK_ANY && binary != (wanted == BLOCK_BLKTRACE) && f->count) {
-        return tat_fail(error, TAT_ERROR_INPUT, "%s: %s, and --format says %s", r->path,
+        return tat_fail(error, TAT_ERROR_INPUT, "%s: %s, and --blktrace-format says %s", r->path,
                         binary ? "a binary file of blktrace" : "not a binary file of blktrace",
                         r->options->line_format ? r->options->line_format : block_format_name(wanted));
     }

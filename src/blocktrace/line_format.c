@@ -49,8 +49,8 @@ int line_format_check(const char * format, struct tat_error * error) {
                            : !has['T'] || !has['t'] ? "%T.%t (the time)"
                                                     : NULL;
     if (!missing) { return 0; }
-    return tat_fail(error, TAT_ERROR_USAGE, "--format '%s': needs %s, as in '%%D %%T.%%t %%p %%a %%d %%S + %%n'",
-                    format, missing);
+    return tat_fail(error, TAT_ERROR_USAGE,
+                    "--blktrace-format '%s': needs %s, as in '%%D %%T.%%t %%p %%a %%d %%S + %%n'", format, missing);
 }
 
 /* A word up to a space, or up to the character that comes next in the format. */
