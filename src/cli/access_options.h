@@ -46,8 +46,8 @@ enum {
 /* As tat_phase_name gives them. */
 #define PHASE_NAMES "warmup|prompt|generate|verify|mixed|other|unknown"
 
-/* Rows of an option table. */
-#define ACCESS_OPTIONS                                                                                                 \
+/* Rows of an option table: filters of all that has a place in the trace, of access records, and of both. */
+#define FILTER_OPTIONS_FIRST                                                                                           \
     { NULL,                                                                                                            \
       0,                                                                                                               \
       NULL,                                                                                                            \
@@ -86,21 +86,23 @@ enum {
           "Only tensors of this kind. kv has recurrent state too",                                                     \
           1 },                                                                                                         \
         { "only", KEY_ONLY, "KIND", OPTION_HIDDEN, NULL, 1 }, /* what --kinds was called */                            \
-        { "ops", KEY_OPS, "NAME", 0, "Only this operation, such as MUL_MAT", 1 },                                      \
-        { "experts", KEY_EXPERTS, "RANGE", 0, "Only these experts", 1 },                                               \
-        { "heads",                                                                                                     \
-          KEY_HEADS,                                                                                                   \
-          "RANGE",                                                                                                     \
-          OPTION_ARG_OPTIONAL,                                                                                         \
-          "Split attention by head: the cached K and V by KV head, the Q, K and V weights by rows, the output "        \
-          "weights by columns. With a RANGE, only these heads",                                                        \
-          1 },                                                                                                         \
-        { "files",                                                                                                     \
-          KEY_FILES,                                                                                                   \
-          "FILE",                                                                                                      \
-          0,                                                                                                           \
-          "Only weights of this model file. FILE is a number, counted from 1, or all or part of its name",             \
-          1 },                                                                                                         \
+        { "ops", KEY_OPS, "NAME", 0, "Only this operation, such as MUL_MAT", 1 }, {                                    \
+        "experts", KEY_EXPERTS, "RANGE", 0, "Only these experts", 1                                                    \
+    }
+#define FILTER_OPTIONS_HEADS                                                                                           \
+    {                                                                                                                  \
+        "heads", KEY_HEADS, "RANGE", OPTION_ARG_OPTIONAL,                                                              \
+            "Split attention by head: the cached K and V by KV head, the Q, K and V weights by rows, the output "      \
+            "weights by columns. With a RANGE, only these heads",                                                      \
+            1                                                                                                          \
+    }
+#define FILTER_OPTIONS_LAST                                                                                            \
+    { "files",                                                                                                         \
+      KEY_FILES,                                                                                                       \
+      "FILE",                                                                                                          \
+      0,                                                                                                               \
+      "Only weights of this model file. FILE is a number, counted from 1, or all or part of its name",                 \
+      1 },                                                                                                             \
         { "at",                                                                                                        \
           KEY_AT,                                                                                                      \
           "OFFSET[:OFFSET]",                                                                                           \
@@ -118,6 +120,7 @@ enum {
     {                                                                                                                  \
         "limit", 'n', "NUMBER", 0, "Stop after this many records", 1                                                   \
     }
+#define ACCESS_OPTIONS FILTER_OPTIONS_FIRST, FILTER_OPTIONS_HEADS, FILTER_OPTIONS_LAST
 
 void access_options_begin(struct access_options * options);
 

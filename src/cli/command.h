@@ -21,6 +21,7 @@ struct command {
 };
 
 /* Each in the file of its name. */
+extern const struct command cmd_correlate;
 extern const struct command cmd_diff;
 extern const struct command cmd_doctor;
 extern const struct command cmd_dump;

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * I/O events by whom they were for and by what ran, as JSON and for people.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "cli/correlate.h"
+#include "cli/table.h"
+#include "cli/terminal.h"
+#include "cli/units.h"
+
+const char * event_kind_name(enum event_kind kind) {
+    static const char * const names[EVENT_KINDS] = { "faults", "requests", "pages" };
+    return kind < EVENT_KINDS ? names[kind] : NULL;
+}
+
+const struct tat_placed * events_of(const struct correlated * c, enum event_kind kind, size_t * count) {
+    const struct tat_storage * s = &c->storage;
+    *count = kind == EVENT_FAULTS ? s->n_faults : kind == EVENT_REQUESTS ? s->n_requests : s->n_pages;
+    return kind == EVENT_FAULTS ? s->faults : kind == EVENT_REQUESTS ? s->requests : s->pages;
+}
+
+bool place_is_matched(enum tat_place place) {
+    switch (place) {
+        case TAT_PLACE_OPERATION:
+        case TAT_PLACE_AHEAD:
+        case TAT_PLACE_OUTSIDE:
+        case TAT_PLACE_LOADED:
+        case TAT_PLACE_HEADER:
+        case TAT_PLACE_IN_VAIN: return true;
+        default: return false;
+    }
+}
+
+uint64_t wait_of(const struct correlated * c, enum event_kind kind, const struct tat_placed * p) {
+    if (kind != EVENT_FAULTS || p->event >= c->io->n_faults) { return 0; }
+    const struct tat_io_fault * f = &c->io->faults[p->event];
+    return f->duration_ns - f->preempted_ns;
+}
+
+/* ---- sums ---- */
+
+struct sum {
+    uint64_t count; /* events; one that is in several places counts in each */
+    uint64_t bytes, wait_ns, major;
+    uint32_t last; /* event + 1 */
+};
+
+struct sums {
+    struct sum at[TAT_PLACES][TAT_WHENS];
+    struct sum all, matched, model, model_matched; /* model: in the bytes of a model's file */
+};
+
+static void add(struct sum * s, const struct correlated * c, enum event_kind kind, const struct tat_placed * p) {
+    const bool again = s->last == p->event + 1; /* parts of one event are neighbours */
+    s->last = p->event + 1;
+    s->bytes += p->bytes;
+    if (kind == EVENT_PAGES || !again) { s->count++; }
+    s->wait_ns += wait_of(c, kind, p);
+    if (kind == EVENT_FAULTS) { s->major += (c->io->faults[p->event].flags & TAT_IO_MAJOR) != 0; }
+}
+
+static struct sums sum_up(const struct correlated * c, enum event_kind kind) {
+    struct sums s = { 0 };
+    size_t n;
+    const struct tat_placed * events = events_of(c, kind, &n);
+    for (size_t i = 0; i < n; i++) {
+        const struct tat_placed * p = &events[i];
+        if (!is_chosen(c, kind, i) || p->place >= TAT_PLACES || p->when >= TAT_WHENS) { continue; }
+        const bool matched = place_is_matched(p->place);
+        add(&s.at[p->place][p->when], c, kind, p);
+        add(&s.all, c, kind, p);
+        if (matched) { add(&s.matched, c, kind, p); }
+        if (p->file) { add(&s.model, c, kind, p); }
+        if (p->file && matched) { add(&s.model_matched, c, kind, p); }
+    }
+    return s;
+}
+
+/* Faults are counted, and what was read is weighed. */
+static uint64_t weight_of(enum event_kind kind, const struct sum * s) {
+    return kind == EVENT_FAULTS ? s->count : s->bytes;
+}
+
+static double share(uint64_t part, uint64_t whole) {
+    return whole ? (double) part / (double) whole : 0;
+}
+
+/* ---- JSON ---- */
+
+static json_t * sum_json(enum event_kind kind, const struct sum * s) {
+    if (kind == EVENT_FAULTS) {
+        return json_pack("{s:I, s:I, s:I}", "count", (json_int_t) s->count, "major", (json_int_t) s->major, "wait_ns",
+                         (json_int_t) s->wait_ns);
+    }
+    return json_pack("{s:I, s:I}", "count", (json_int_t) s->count, "bytes", (json_int_t) s->bytes);
+}
+
+static void put_share(json_t * object, const char * name, uint64_t part, uint64_t whole) {
+    json_object_set_new(object, name, whole ? json_real(share(part, whole)) : json_null());
+}
+
+static json_t * kind_json(const struct correlated * c, enum event_kind kind) {
+    const struct sums s = sum_up(c, kind);
+    json_t *object = sum_json(kind, &s.all), *rows = json_array();
+    for (int place = 0; place < TAT_PLACES; place++) {
+        for (int when = 0; when < TAT_WHENS; when++) {
+            if (!s.at[place][when].count) { continue; }
+            json_t * row = sum_json(kind, &s.at[place][when]);
+            json_object_set_new(row, "place", json_string(tat_place_name(place)));
+            json_object_set_new(row, "while", json_string(tat_when_name(when)));
+            json_object_set_new(row, "matched", json_boolean(place_is_matched(place)));
+            json_array_append_new(rows, row);
+        }
+    }
+    json_object_set_new(object, "matched", sum_json(kind, &s.matched));
+    json_object_set_new(object, "in_model", sum_json(kind, &s.model));
+    json_object_set_new(object, "matched_in_model", sum_json(kind, &s.model_matched));
+    put_share(object, "matched_share", weight_of(kind, &s.matched), weight_of(kind, &s.all));
+    put_share(object, "placed_share", weight_of(kind, &s.model_matched), weight_of(kind, &s.model));
+    json_object_set_new(object, "rows", rows);
+    return object;
+}
+
+static json_t * disks_json(const struct block_import * b) {
+    json_t * array = json_array();
+    for (size_t i = 0; i < b->blocks.n_disks; i++) {
+        const struct block_disk * d = &b->blocks.disks[i];
+        char number[32];
+        snprintf(number, sizeof number, "%u:%u", major(d->number), minor(d->number));
+        json_array_append_new(array, json_pack("{s:s?, s:s?, s:I, s:I, s:b}", "number", d->number ? number : NULL,
+                                               "name", *d->name ? d->name : NULL, "requests", (json_int_t) d->requests,
+                                               "read_bytes", (json_int_t) d->read_bytes, "model", i == b->disk));
+    }
+    return array;
+}
+
+static json_t * formats_json(const struct block_trace * t) {
+    json_t * array = json_array();
+    for (int f = 0; f < BLOCK_FORMATS; f++) {
+        if (t->seen[f]) { json_array_append_new(array, json_string(block_format_name(f))); }
+    }
+    return array;
+}
+
+static json_t * import_json(const struct block_import * b) {
+    const struct block_trace * t = &b->blocks;
+    json_t * object = json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "formats", formats_json(t),
+                                "events", (json_int_t) t->events, "requests", (json_int_t) t->n_requests,
+                                "without_beginning", (json_int_t) t->unbegun, "without_end", (json_int_t) t->unfinished,
+                                "requeued", (json_int_t) t->requeued, "issued_again", (json_int_t) t->reissued,
+                                "completed_in_parts", (json_int_t) t->parts, "lost_events", (json_int_t) t->lost,
+                                "damaged", (json_int_t) t->damaged, "disks", disks_json(b));
+    json_t * clock = json_pack("{s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "anchor", anchor_name(b->anchor),
+                               "offset_ns", (json_int_t) b->offset_ns, "model_faults", (json_int_t) b->faults,
+                               "model_faults_read", (json_int_t) b->faults_covered, "model_faults_overlapping",
+                               (json_int_t) b->faults_overlapping, "reads", (json_int_t) b->reads, "reads_in_run",
+                               (json_int_t) b->reads_in_run, "before_clock", (json_int_t) b->before);
+    json_object_set_new(clock, "own_requests", json_integer((json_int_t) b->own));
+    json_object_set_new(clock, "own_requests_overlapping", json_integer((json_int_t) b->own_overlapping));
+    put_share(clock, "overlapping_share", b->faults_overlapping, b->faults);
+    json_object_set_new(object, "clock", clock);
+    return object;
+}
+
+json_t * correlate_json(const struct correlated * c) {
+    json_t * object = json_pack("{s:s, s:b, s:b}", "trace", c->path, "recorded", c->recorded, "cut", c->storage.cut);
+    if (!object) { object = json_pack("{s:n, s:b, s:b}", "trace", "recorded", c->recorded, "cut", c->storage.cut); }
+    for (int kind = 0; kind < EVENT_KINDS; kind++) {
+        json_object_set_new(object, event_kind_name(kind), kind_json(c, kind));
+    }
+    json_object_set_new(object, "lost_events", json_integer((json_int_t) c->io->lost));
+    json_object_set_new(object, "mismatch", c->mismatch ? json_string(c->mismatch) : json_null());
+    json_object_set_new(object, "blktrace", c->import ? import_json(c->import) : json_null());
+    return object;
+}
+
+/* ---- for people ---- */
+
+static void say_heading(const struct correlated * c, enum event_kind kind, const struct sums * s, FILE * out) {
+    char text[4][UNITS_SIZE];
+    const char *bold = style(out, STYLE_BOLD), *plain = style(out, STYLE_PLAIN);
+    const char * where = kind == EVENT_REQUESTS && c->import ? " in the block trace" : "";
+    format_share(text[2], share(weight_of(kind, &s->matched), weight_of(kind, &s->all)));
+    format_share(text[3], share(weight_of(kind, &s->model_matched), weight_of(kind, &s->model)));
+    if (kind == EVENT_FAULTS) {
+        fprintf(out, "%sPage faults: %s, of which %s waited for the disk%s\n", bold,
+                format_count(text[0], s->all.count), format_count(text[1], s->all.major), plain);
+    } else {
+        fprintf(out, "%s%s%s: %s, of %s%s\n", bold,
+                kind == EVENT_PAGES ? "Runs of pages that came into the page cache" : "Requests to disks", where,
+                format_count(text[0], s->all.count), format_bytes(text[1], s->all.bytes), plain);
+    }
+    fprintf(out, "matched: %s of %s%s", text[2], kind == EVENT_FAULTS ? "them" : "the bytes",
+            weight_of(kind, &s->model) ? "" : "\n");
+    if (weight_of(kind, &s->model)) { fprintf(out, "; of those in the model's file, %s\n", text[3]); }
+}
+
+static void put_row(struct table * table, enum event_kind kind, const char * first, const char * second,
+                    const struct sum * s, const struct sum * all) {
+    char text[4][UNITS_SIZE];
+    table_row(table, (const char *[]){ first, second, format_count(text[0], s->count),
+                                       format_share(text[1], share(weight_of(kind, s), weight_of(kind, all))),
+                                       kind == EVENT_FAULTS ? format_duration(text[2], s->wait_ns)
+                                                            : format_bytes(text[2], s->bytes) });
+}
+
+static int print_places(enum event_kind kind, const struct sums * s, FILE * out) {
+    const struct column columns[] = {
+        { .name = "WHOM IT WAS FOR, OR WHY THAT IS UNKNOWN" },
+        { .name = "MATCHED" },
+        { .name = kind == EVENT_FAULTS     ? "FAULTS"
+                  : kind == EVENT_REQUESTS ? "REQUESTS"
+                                           : "RUNS",
+          .right = true },
+        { .name = "SHARE", .right = true },
+        { .name = kind == EVENT_FAULTS ? "WAITED" : "BYTES", .right = true },
+    };
+    struct table * table = table_new(columns, sizeof columns / sizeof columns[0]);
+    for (int place = 0; place < TAT_PLACES; place++) {
+        struct sum all = { 0 };
+        for (int when = 0; when < TAT_WHENS; when++) {
+            const struct sum * one = &s->at[place][when];
+            all.count += one->count;
+            all.bytes += one->bytes;
+            all.wait_ns += one->wait_ns;
+        }
+        if (!all.count) { continue; }
+        put_row(table, kind, tat_place_name(place), place_is_matched(place) ? "yes" : "no", &all, &s->all);
+    }
+    return table_print(table, out);
+}
+
+static int print_whens(enum event_kind kind, const struct sums * s, FILE * out) {
+    const struct column columns[] = {
+        { .name = "WHILE" },
+        { .name = "MATCHED", .right = true },
+        { .name = kind == EVENT_FAULTS     ? "FAULTS"
+                  : kind == EVENT_REQUESTS ? "REQUESTS"
+                                           : "RUNS",
+          .right = true },
+        { .name = "SHARE", .right = true },
+        { .name = kind == EVENT_FAULTS ? "WAITED" : "BYTES", .right = true },
+    };
+    struct table * table = table_new(columns, sizeof columns / sizeof columns[0]);
+    for (int when = 0; when < TAT_WHENS; when++) {
+        struct sum all = { 0 };
+        uint64_t matched = 0;
+        char text[UNITS_SIZE];
+        for (int place = 0; place < TAT_PLACES; place++) {
+            const struct sum * one = &s->at[place][when];
+            all.count += one->count;
+            all.bytes += one->bytes;
+            all.wait_ns += one->wait_ns;
+            matched += place_is_matched(place) ? weight_of(kind, one) : 0;
+        }
+        if (!all.count) { continue; }
+        put_row(table, kind, tat_when_name(when), format_share(text, share(matched, weight_of(kind, &all))), &all,
+                &s->all);
+    }
+    return table_print(table, out);
+}
+
+static void say_clock(const struct block_import * b, FILE * out) {
+    static const char * const how[ANCHORS] = {
+        [ANCHOR_NONE] = "its times were taken as they are",
+        [ANCHOR_WALL] = "by the time of day",
+        [ANCHOR_REQUESTS] = "by the requests that the run recorded itself",
+        [ANCHOR_FAULTS] = "by the faults that waited for its reads",
+        [ANCHOR_FIRST_READ] = "by the first read of the model",
+        [ANCHOR_TIMES] = "as given",
+    };
+    char text[4][UNITS_SIZE];
+    fprintf(out, "Clock of the block trace: %s", how[b->anchor] ? how[b->anchor] : "unknown");
+    if (b->offset_ns) { fprintf(out, ", %+.6f s added", (double) b->offset_ns / 1e9); }
+    if (b->anchor == ANCHOR_FAULTS || b->anchor == ANCHOR_REQUESTS) {
+        fprintf(out, " (%s agree to a millisecond; the best other answer has %s)", format_count(text[0], b->votes),
+                format_count(text[1], b->rivals));
+    }
+    fputs(".\n", out);
+    if (b->faults) {
+        fprintf(out,
+                "Of %s faults that waited in the model, %s overlap a read of their page; for %s there is a read at "
+                "some time.\n",
+                format_count(text[0], b->faults), format_share(text[1], share(b->faults_overlapping, b->faults)),
+                format_share(text[2], share(b->faults_covered, b->faults)));
+    }
+    if (b->own) {
+        fprintf(out, "Of %s requests for the model that the run recorded itself, %s overlap a read of their bytes.\n",
+                format_count(text[0], b->own), format_share(text[1], share(b->own_overlapping, b->own)));
+    }
+    if (b->reads) {
+        fprintf(out, "%s of %s reads of the model were while the run loaded or computed.\n",
+                format_share(text[0], share(b->reads_in_run, b->reads)), format_count(text[1], b->reads));
+    }
+    fputc('\n', out);
+}
+
+int correlate_text(const struct correlated * c, FILE * out) {
+    bool any = false;
+    if (c->import) { say_clock(c->import, out); }
+    for (int kind = 0; kind < EVENT_KINDS; kind++) {
+        const struct sums s = sum_up(c, kind);
+        if (!s.all.count) { continue; }
+        if (any) { fputc('\n', out); }
+        any = true;
+        say_heading(c, kind, &s, out);
+        fputc('\n', out);
+        if (print_places(kind, &s, out) != 0) { return -1; }
+        fputc('\n', out);
+        if (print_whens(kind, &s, out) != 0) { return -1; }
+    }
+    return 0;
+}
