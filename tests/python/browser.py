@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -100,13 +100,25 @@ class Opened:
     """A page that is open; what went wrong in it is in `wrong`."""
 
     def __init__(self, page: Page, path: Path) -> None:
+        """Opens it in a tab, which may have shown another one: what both load is then compiled once."""
         self.page, self.wrong, self._url = page, list[str](), path.as_uri()
-        page.on("pageerror", lambda error: self.wrong.append(f"exception: {error}"))
-        page.on("console", lambda said: self.wrong.append(f"console: {said.type}: {said.text}"))
-        page.on("popup", lambda other: self.wrong.append(f"opened another page: {other.url}"))
-        page.on("request", self._asked)
+        self._listeners: dict[Any, Callable[[Any], None]] = {
+            "pageerror": lambda error: self.wrong.append(f"exception: {error}"),
+            "console": lambda said: self.wrong.append(f"console: {said.type}: {said.text}"),
+            "popup": lambda other: self.wrong.append(f"opened another page: {other.url}"),
+            "request": self._asked,
+        }
+        for event, listener in self._listeners.items():
+            page.on(event, listener)
         page.route("**/*", self._only_the_page)
+        page.set_viewport_size(TALL)
         page.goto(self._url)
+
+    def leave(self) -> None:
+        """The tab is as it was before."""
+        self.page.unroute("**/*", self._only_the_page)
+        for event, listener in self._listeners.items():
+            self.page.remove_listener(event, listener)
 
     def _is_own(self, url: str) -> bool:
         library = self._url.rpartition("/")[0] + "/plotly.min.js"

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from matplotlib import colormaps
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext
+from playwright.sync_api import Browser, BrowserContext, Page
 from tat.plot import Chart, cli
 from tat.plot.chart import HEAT, Bars, Heat, Lines, Panel, Points
 
@@ -57,13 +57,19 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
         yield made
 
 
-@pytest.fixture(scope="module", params=NAMES)
-def shown(request: pytest.FixtureRequest, pages: Path, real: Path, context: BrowserContext) -> Iterator[Shown]:
-    """Each page, opened once: what a test does to it, it undoes."""
+@pytest.fixture(scope="module")
+def tab(context: BrowserContext) -> Iterator[Page]:
     with context.new_page() as page:
-        opened = Shown(page, pages / f"{request.param}.html")
-        opened.name, opened.chart = request.param, MAKE[request.param](source_of(real))
-        yield opened
+        yield page
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def shown(request: pytest.FixtureRequest, pages: Path, real: Path, tab: Page) -> Iterator[Shown]:
+    """Each page, opened once: what a test does to it, it undoes."""
+    opened = Shown(tab, pages / f"{request.param}.html")
+    opened.name, opened.chart = request.param, MAKE[request.param](source_of(real))
+    yield opened
+    opened.leave()
 
 
 @pytest.fixture(autouse=True)
@@ -192,7 +198,7 @@ def test_zoom(shown: Shown) -> None:
     (x0, y1), (x1, y0) = before.value(0.2, 0.3), before.value(0.7, 0.8)
     np.testing.assert_allclose(after.x["range"], [x0, x1], atol=abs(x1 - x0) / 50)
     np.testing.assert_allclose(after.y["range"], [y0, y1], atol=abs(y1 - y0) / 50)
-    shown.page.wait_for_timeout(600)  # or the drag would be the first of the two clicks
+    shown.page.wait_for_timeout(400)  # or the drag would be the first of the two clicks: Plotly waits for 300 ms
     shown.page.mouse.dblclick(left + width / 2, top + height / 2)
     shown.settle()
     restored = shown.areas()[-1]
