@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import html
+import io
 import json
 import os
 import re
@@ -11,6 +12,8 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +24,14 @@ from matplotlib import image
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
-from tat.plot import AbsentError, Chart, chart, cli, draw
+from tat.plot import AbsentError, Chart, chart, cli, draw, paint
 from tat.plot.bins import MOST_COLUMNS, TokenBins
 from tat.plot.chart import Heat
 from tat.plot.paper import PAPERS, SCREEN, Look
 from tat.plot.source import Source
 from tat.plot.units import say
 
-from conftest import Toy, run
+from conftest import ALL, Toy, run
 from drawn import INFERENCE, MAKE, NAMES, drawn, heat_drawn, source_of
 
 OF_EXPERTS = {"moe_expert_heatmap", "layer_expert", "transitions"}
@@ -43,33 +46,103 @@ def long(toy_maker: Toy) -> Path:
 # ------------------------------------------------------------------------------------------------------------ all plots
 
 
+@dataclass
+class Pictures:
+    """All plots of a trace, as the command has drawn them."""
+
+    of: str
+    folder: Path
+    status: int
+    stdout: list[str]
+    absent: dict[str, str]
+    drawn: dict[str, tuple[Chart, Figure]]
+    report: Any
+    """All sections, those too that take long, as `tat report` had printed them before."""
+
+
+def pictures_of(trace: Path, of: str, folder: Path, formats: str) -> Pictures:
+    figures: list[tuple[Chart, Figure]] = []
+
+    def draw_and_keep(chart: Chart, *how: Any, **more: Any) -> Figure:
+        figure = paint_draw(chart, *how, **more)
+        figures.append((chart, figure))
+        return figure
+
+    sections = [word for name in tat.TraceAnalyzer(trace).sections for word in ("--section", name)]
+    report = json.loads(run(os.environ["TAT"], "report", "--json", *sections, trace, statuses=(0, 1)))
+    paint_draw, out, err = paint.draw, io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(paint, "draw", draw_and_keep)
+        status = cli.main([str(trace), "--format", formats, "-o", str(folder)])
+    stdout = [Path(line).name for line in out.getvalue().splitlines()]
+    names = dict.fromkeys(Path(name).stem for name in stdout if not name.endswith(".json"))
+    absent = {}
+    for line in err.getvalue().splitlines():
+        command, left_out, reason = line.split(": ", 2)
+        assert command == "tat plot"
+        absent[left_out.removeprefix("left out ")] = reason
+    return Pictures(of, folder, status, stdout, absent, dict(zip(names, figures, strict=True)), report)
+
+
+@pytest.fixture(scope="module", params=ALL)
+def pictures(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pictures:
+    """Of each kind of trace. The files of two kinds show what each format makes of a plot."""
+    trace = request.getfixturevalue(request.param)
+    formats = "png,svg" if request.param in ("toy", "real") else "png"
+    return pictures_of(trace, request.param, tmp_path_factory.mktemp("pictures") / "out", formats)
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_each_is_drawn_or_says_why_not(name: str, any_trace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    status = cli.main([str(any_trace), "--only", name, "--format", "png,svg", "-o", "out"])
-    said = capsys.readouterr()
-    files = sorted(path.name for path in Path("out").glob("*")) if Path("out").exists() else []
-    if status == 0:
+def test_each_is_drawn_or_says_why_not(name: str, pictures: Pictures) -> None:
+    files = sorted(path.name for path in pictures.folder.glob(f"{name}.*"))
+    assert [one for one in pictures.stdout if Path(one).stem == name] == files
+    if name in pictures.absent:
+        assert pictures.absent[name]
+        assert files == []
+        return
+    assert image.imread(pictures.folder / f"{name}.png").shape[1] in (1800, 2250)
+    if pictures.of in ("toy", "real"):
         assert files == [f"{name}.png", f"{name}.svg"]
-        assert sorted(Path(line).name for line in said.out.splitlines()) == files
-        assert image.imread(f"out/{name}.png").shape[1] in (1800, 2250)
-        assert ET.parse(f"out/{name}.svg").getroot().tag.endswith("svg")
-        assert said.err == ""
+        assert ET.parse(pictures.folder / f"{name}.svg").getroot().tag.endswith("svg")
     else:
-        assert (status, said.out, files) == (1, "", [])
-        assert said.err.startswith(f"tat plot: left out {name}: ")
+        assert files == [f"{name}.png"]
 
 
-def test_all_plots_of_a_real_run(real: Path) -> None:
-    written, absent = draw(tat.TraceAnalyzer(real), Path("out"), formats=["png"])
-    assert sorted(written) == sorted(NAMES)
-    assert absent == {}
+def test_what_is_left_out(pictures: Pictures) -> None:
+    assert pictures.status == (0 if pictures.drawn else 1)
+    match pictures.of:
+        case "real":
+            assert pictures.absent == {}
+        case "one_token":
+            assert set(pictures.absent) >= OF_EXPERTS
+            assert {"heatmap_token_layer", "hot_tensors", "layers", "operation_types"} <= set(pictures.drawn)
+            assert "no layer of this model has experts" in pictures.absent["transitions"]
+        case "empty":
+            assert pictures.stdout == []
+            assert list(pictures.absent) == NAMES
 
 
-def test_experts_of_a_dense_model_are_left_out(one_token: Path) -> None:
-    written, absent = draw(tat.TraceAnalyzer(one_token), Path("out"), formats=["png"])
-    assert set(absent) >= OF_EXPERTS
-    assert {"heatmap_token_layer", "hot_tensors", "layers", "operation_types"} <= set(written)
-    assert "no layer of this model has experts" in absent["transitions"]
+def test_the_only_one_left_out(one_token: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([str(one_token), "--only", "transitions", "-o", "out"]) == 1
+    said = capsys.readouterr()
+    assert (said.out, list(Path("out").iterdir())) == ("", [])
+    assert said.err == "tat plot: left out transitions: no layer of this model has experts\n"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_readable(name: str, pictures: Pictures) -> None:
+    """As it was saved."""
+    if name not in pictures.absent:
+        check_readable(*pictures.drawn[name], SCREEN)
+
+
+def test_statistics_beside_the_pictures(pictures: Pictures) -> None:
+    written = pictures.folder / "statistics.json"
+    if pictures.status == 1:
+        assert not written.exists()
+        return
+    assert pictures.stdout[-1] == "statistics.json"
+    assert json.loads(written.read_text(encoding="utf-8")) == pictures.report
 
 
 def test_what_figures_are_subject_to_stands_in_every_plot(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,8 +158,9 @@ def test_what_figures_are_subject_to_stands_in_every_plot(toy: Path, monkeypatch
 
 def test_no_room(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chart, "MOST_ROWS", 1)
-    _, absent = draw(tat.TraceAnalyzer(toy), Path("out"), formats=["svg"])
-    for name in ("heatmap_token_layer", "layers", *OF_EXPERTS):
+    names = ["heatmap_token_layer", "layers", *OF_EXPERTS]
+    _, absent = draw(tat.TraceAnalyzer(toy), Path("out"), only=names, formats=["svg"])
+    for name in names:
         assert absent[name].endswith("are more than a picture has room for")
 
 
@@ -94,20 +168,6 @@ def test_into_the_folder_of_the_trace(toy_maker: Toy) -> None:
     trace = toy_maker("beside", 3)
     assert cli.main([str(trace), "--only", "layers", "--format", "svg"]) == 0
     assert [path.name for path in (trace / "analysis").iterdir()] == ["layers.svg"]
-
-
-def test_statistics_beside_the_pictures(
-    any_trace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """All sections, those too that take long, as `tat report` prints them."""
-    names = [word for name in tat.TraceAnalyzer(any_trace).sections for word in ("--section", name)]
-    report = run(os.environ["TAT"], "report", "--json", *names, any_trace, statuses=(0, 1))
-    monkeypatch.setattr(cli, "PLOTS", [plot for plot in cli.PLOTS if plot.name == "layers"])
-    if cli.main([str(any_trace), "--format", "svg", "-o", "out"]) == 1:
-        assert not Path("out/statistics.json").exists()
-        return
-    assert capsys.readouterr().out.splitlines()[-1] == "out/statistics.json"
-    assert json.loads(Path("out/statistics.json").read_text(encoding="utf-8")) == json.loads(report)
 
 
 def test_without_a_title(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -142,12 +202,14 @@ def test_pdf(toy: Path) -> None:
     assert float(box[1]) / 72 * 25.4 == pytest.approx(84, abs=0.1)
 
 
-def test_the_same_twice(toy: Path) -> None:
+@pytest.mark.parametrize("pictures", ["toy"], indirect=True)
+def test_the_same_twice(pictures: Pictures, toy: Path) -> None:
+    assert cli.main([str(toy), "--only", "layers", "timeline_offset", "--format", "png,svg", "-o", "again"]) == 0
+    for one in Path("again").iterdir():
+        assert one.read_bytes() == (pictures.folder / one.name).read_bytes()
     for folder in ("a", "b"):
-        arguments = ["--only", "layers", "timeline_offset", "--format", "png,svg,pdf", "-o", folder]
-        assert cli.main([str(toy), *arguments]) == 0
-    for one in Path("a").iterdir():
-        assert one.read_bytes() == Path("b", one.name).read_bytes()
+        assert cli.main([str(toy), "--only", "timeline_offset", "--format", "pdf", "-o", folder]) == 0
+    assert Path("a/timeline_offset.pdf").read_bytes() == Path("b/timeline_offset.pdf").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -191,15 +253,20 @@ def test_the_command(toy: Path) -> None:
     assert out.split() == ["here/layers.png"]
 
 
-def test_pictures_need_few_packages(toy: Path) -> None:
+def test_pictures_need_few_packages(other_toy: Path) -> None:
     """All are drawn without what only other commands need, and pages name the command that installs theirs."""
     absent = dict.fromkeys(("duckdb", "ibis", "narwhals", "plotly", "pyarrow", "rich", "sqlglot"))
-    code = f"import sys; sys.modules.update({absent}); from tat.plot.cli import main; sys.exit(main(sys.argv[1:]))"
-    python = (sys.executable, "-c", code, toy, "-o", "here")
-    assert len(run(*python, "--format", "png").split()) == len(NAMES) + 1
-    setup = {**os.environ, "TAT_SETUP_PYTHON": "this"}
-    done = subprocess.run([*python, "--html"], check=False, capture_output=True, text=True, env=setup)
+    pages = "main([*sys.argv[1:3], '--html'])"
+    code = f"import sys; sys.modules.update({absent}); from tat.plot.cli import main; sys.exit(main() or {pages})"
+    done = subprocess.run(
+        (sys.executable, "-c", code, other_toy, "-ohere", "--format=png"),
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TAT_SETUP_PYTHON": "this"},
+    )
     assert done.returncode == 4
+    assert len(done.stdout.split()) == len(NAMES) + 1
     assert done.stderr == "tat plot: pages need Plotly, which is not installed; this command installs it: this\n"
 
 
@@ -260,10 +327,9 @@ def check_readable(chart: Chart, figure: Figure, look: Look) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     ("trace", "paper"),
-    [(trace, None) for trace in ("toy", "real", "many_experts", "one_token", "long")]
-    + [("real", "column"), ("real", "page"), ("many_experts", "column")],
+    [("many_experts", None), ("long", None), ("real", "column"), ("real", "page"), ("many_experts", "column")],
 )
-def test_readable(name: str, trace: str, paper: str | None, request: pytest.FixtureRequest) -> None:
+def test_readable_in_other_sizes(name: str, trace: str, paper: str | None, request: pytest.FixtureRequest) -> None:
     look = PAPERS[paper] if paper else SCREEN
     try:
         chart, figure = drawn(request.getfixturevalue(trace), name, look)
