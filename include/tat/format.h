@@ -216,7 +216,10 @@ enum tat_io_counter {
     TAT_IO_GROUP_READ_BYTES = 16,   /* v2: io.stat, rbytes; v1: blkio.throttle.io_service_bytes, Read */
     TAT_IO_DISK_READ_BYTES = 17,    /* /sys/dev/block/: by all who use the model's disk */
     TAT_IO_TRACER_READ_BYTES = 18,  /* what `tat record` itself read from the disk */
-    TAT_IO_COUNTER_COUNT = 19,
+    TAT_IO_RUN_READ_BYTES = 19,     /* getrusage, at the end: from the disk, by all processes of the run that ended */
+    TAT_IO_RUN_MAJOR_FAULTS = 20,   /* the same */
+    TAT_IO_RUN_MINOR_FAULTS = 21,   /* the same */
+    TAT_IO_COUNTER_COUNT = 22,
 };
 
 /* Why something was lost. */

@@ -290,7 +290,12 @@ static bool starts(pid_t pid, void * state) {
         return false;
     }
     if (!r->wants_io) { return true; }
-    r->io = io_recorder_start(pid, r->folder, r->max_size ? r->max_size : UINT64_MAX, &error);
+    const char * is_private = getenv("TAT_PRIVATE");
+    const struct io_options options = { .pid = pid,
+                                        .folder = r->folder,
+                                        .bytes_most = r->max_size ? r->max_size : UINT64_MAX,
+                                        .is_private = is_private && *is_private && strcmp(is_private, "0") != 0 };
+    r->io = io_recorder_start(&options, &error);
     if (!r->io) { fprintf(stderr, "tat record: warning: no I/O events: %s\n", error.message); }
     return true;
 }
@@ -300,15 +305,35 @@ static int prepare(void * state) {
     return privilege_drop();
 }
 
+static void say_faults(const struct io_totals * t) {
+    char major[UNITS_SIZE], minor[UNITS_SIZE], time[UNITS_SIZE], lost[UNITS_SIZE];
+    if (!t->has_faults) {
+        fprintf(stderr, "tat: page faults were not recorded: %s\n", t->no_faults.message);
+        return;
+    }
+    fprintf(stderr, "tat: %s major page faults, in which threads spent %s, and %s minor ones in files; %s lost\n",
+            format_count(major, t->major), format_duration(time, t->major_ns), format_count(minor, t->minor),
+            format_count(lost, t->lost + t->unwritten));
+    if (t->user_only) { fprintf(stderr, "tat: faults inside system calls were not recorded: that needs root\n"); }
+}
+
+static void say_system(const struct io_totals * t) {
+    char pages[UNITS_SIZE], requests[UNITS_SIZE], bytes[UNITS_SIZE];
+    if (t->has_system) {
+        fprintf(stderr, "tat: %s pages of files came into memory; %s requests read %s from their disks\n",
+                format_count(pages, t->filled_pages), format_count(requests, t->requests),
+                format_bytes(bytes, t->request_bytes));
+    } else {
+        fprintf(stderr, "tat: page cache and disk were not recorded, only samples of them: %s\n", t->no_system.message);
+    }
+}
+
 static void stop_io(struct recording * r) {
     struct io_totals t;
-    char major[UNITS_SIZE], minor[UNITS_SIZE], time[UNITS_SIZE], lost[UNITS_SIZE];
     if (!r->io) { return; }
     io_recorder_stop(r->io, &t);
-    fprintf(stderr, "tat: %s major page faults, in which threads spent %s, and %s minor ones in files; %s lost\n",
-            format_count(major, t.major), format_duration(time, t.major_ns), format_count(minor, t.minor),
-            format_count(lost, t.lost + t.unwritten));
-    if (t.user_only) { fprintf(stderr, "tat: faults inside system calls were not recorded: that needs root\n"); }
+    say_faults(&t);
+    say_system(&t);
 }
 
 static int record(struct options * options, const char * program, const char * agent, const char * folder) {

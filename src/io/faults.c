@@ -152,6 +152,7 @@ bool faults_see(struct faults * f, const struct perf_event * e, struct fault * f
             if (e->tid == e->pid) { forget(f, e->pid); }
             break;
         case PERF_LOST: see_loss(f, e->count); break;
+        default: break; /* of the whole system */
     }
     return false;
 }

@@ -1,118 +1,178 @@
 /* SPDX-License-Identifier: MIT */
 #include "io/io_recorder.h"
 
-#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "agent/clock.h"
-#include "agent/sink.h"
-#include "format/io_events.h"
+#include "io/counters.h"
 #include "io/faults.h"
+#include "io/io_writer.h"
 #include "io/privilege.h"
+#include "io/requests.h"
+#include "io/run_files.h"
 
-enum { BLOCK_BYTES = 64 << 10, BLOCK_NS = 1000000000, WAIT_MS = 20, FAULT_MAX = 8 * TAT_VARINT_MAX };
+enum { WAIT_MS = 20, COUNT_NS = 250000000 };
+enum { SAMPLE_NS = 250000000, SAMPLE_SHARE = 50 }; /* a sample of residency waits that often its own time, at least */
 
 struct io_recorder {
-    struct perf_events * events;
+    struct perf_events * events; /* NULL: refused */
     struct faults faults;
+    struct requests requests;
+    struct run_files files;
+    struct list pids; /* of the run */
     pthread_t thread;
     bool ending; /* written by io_recorder_stop, relaxed: joining the thread orders the rest */
     struct io_totals totals;
     uint64_t ignored_told, lost_told;
-    struct io_state state;
-    struct tat_out out;
-    uint64_t block_faults, block_began_ns;
-    uint8_t block[BLOCK_BYTES];
+    struct counters counters;
+    uint64_t counters_next_ns, sample_next_ns;
+    struct io_writer writer;
 };
 
-static struct sink io_sink = SINK_INITIALIZER;
+/* ---- whose it is ---- */
 
-/* ---- blocks ---- */
+#define PIDS(r) LIST(uint32_t, (r)->pids)
 
-static void begin_block(struct io_recorder * r) {
-    r->out = (struct tat_out){ r->block, r->block + sizeof r->block, false };
-    r->state = (struct io_state){ 0 };
-    r->block_faults = 0;
+static bool is_ours(const struct io_recorder * r, uint32_t pid) {
+    for (uint32_t i = 0; i < r->pids.count; i++) {
+        if (PIDS(r)[i] == pid) { return true; }
+    }
+    return false;
 }
 
-static void write_block(struct io_recorder * r) {
-    if (r->faults.ignored > r->ignored_told) {
-        io_put_count(&r->out, TAT_IO_IGNORED, r->faults.ignored - r->ignored_told);
+static void add_pid(struct io_recorder * r, uint32_t pid) {
+    uint32_t * at = is_ours(r, pid) ? NULL : list_add(&r->pids, sizeof *at);
+    if (at) { *at = pid; }
+}
+
+static void forget_pid(struct io_recorder * r, uint32_t pid) {
+    for (uint32_t i = 0; i < r->pids.count; i++) {
+        if (PIDS(r)[i] == pid) { PIDS(r)[i] = PIDS(r)[--r->pids.count]; }
     }
-    if (r->faults.lost > r->lost_told) { io_put_count(&r->out, TAT_IO_LOST, r->faults.lost - r->lost_told); }
-    const size_t bytes = (size_t) (r->out.at - r->block);
-    if (bytes && !sink_write(&io_sink, TAT_BLOCK_IO, r->block, bytes)) {
-        r->totals.unwritten += r->block_faults;
-    } else {
-        r->ignored_told = r->faults.ignored;
-        r->lost_told = r->faults.lost;
+}
+
+/* ---- what the kernel tells ---- */
+
+static void see_fault(struct io_recorder * r, const struct fault * f) {
+    const struct tat_io_fault fault = { .end_ns = f->end_ns,
+                                        .duration_ns = f->begin_ns ? f->end_ns - f->begin_ns : 0,
+                                        .preempted_ns = f->preempted_ns,
+                                        .address = f->address,
+                                        .pid = f->pid,
+                                        .tid = f->tid,
+                                        .flags = (f->major ? TAT_IO_MAJOR : 0u) | (f->in_file ? TAT_IO_IN_FILE : 0u) };
+    io_write_fault(&r->writer, &fault);
+    *(f->major ? &r->totals.major : &r->totals.minor) += 1;
+    if (f->major) { r->totals.major_ns += fault.duration_ns - fault.preempted_ns; }
+}
+
+/* What another process did to a file of ours counts; a file becomes ours when a process of ours brings in a page of it.
+ */
+static void see_pages(struct io_recorder * r, const struct perf_event * e) {
+    const struct run_file * file = run_files_find(&r->files, e->pages.device, e->pages.inode);
+    if (!file && e->kind == PERF_PAGES_COME && is_ours(r, e->pid)) {
+        file = run_files_add_read(&r->files, e->pages.device, e->pages.inode, (pid_t) e->pid);
     }
-    begin_block(r);
+    if (!file || !file->number) { return; }
+    const struct tat_io_pages pages = { .ns = e->ns,
+                                        .first = e->pages.first,
+                                        .count = e->pages.count,
+                                        .file = file->number,
+                                        .pid = e->pid,
+                                        .tid = e->tid,
+                                        .left = e->kind == PERF_PAGES_LEAVE };
+    io_write_pages(&r->writer, &pages);
+    if (!pages.left) { r->totals.filled_pages += pages.count; }
+}
+
+static void see_request(const struct tat_io_request * request, void * user) {
+    struct io_recorder * r = user;
+    if (!run_files_on(&r->files, request->disk)) { return; }
+    io_write_request(&r->writer, request);
+    if (request->flags & TAT_IO_WRITE) { return; }
+    r->totals.requests++;
+    r->totals.request_bytes += request->bytes;
+}
+
+static void see_map(struct io_recorder * r, const struct perf_event * e) {
+    if (e->map.is_code || e->map.bytes < RUN_FILE_BYTES_LEAST) { return; }
+    run_files_add_mapped(&r->files, e->map.device, e->map.inode, e->map.path);
 }
 
 static void see(const struct perf_event * event, void * user) {
     struct io_recorder * r = user;
-    struct fault f;
-    if (!faults_see(&r->faults, event, &f)) { return; }
-    const struct tat_io_fault fault = { .end_ns = f.end_ns,
-                                        .duration_ns = f.begin_ns ? f.end_ns - f.begin_ns : 0,
-                                        .preempted_ns = f.preempted_ns,
-                                        .address = f.address,
-                                        .pid = f.pid,
-                                        .tid = f.tid,
-                                        .flags = (f.major ? TAT_IO_MAJOR : 0u) | (f.in_file ? TAT_IO_IN_FILE : 0u) };
-    if (!r->block_faults++) { r->block_began_ns = f.end_ns; }
-    io_put_fault(&r->out, &r->state, &fault);
-    *(f.major ? &r->totals.major : &r->totals.minor) += 1;
-    if (f.major) { r->totals.major_ns += fault.duration_ns - fault.preempted_ns; }
-    if (r->out.end - r->out.at < 3 * FAULT_MAX || f.end_ns - r->block_began_ns > BLOCK_NS) { write_block(r); }
+    struct fault fault;
+    switch (event->kind) {
+        case PERF_PAGES_COME:
+        case PERF_PAGES_LEAVE: see_pages(r, event); return;
+        case PERF_REQUEST_ISSUED: requests_issue(&r->requests, &event->request); return;
+        case PERF_REQUEST_REQUEUED: requests_requeue(&r->requests, &event->request); return;
+        case PERF_REQUEST_COMPLETED: requests_complete(&r->requests, &event->request); return;
+        case PERF_MAPS: see_map(r, event); break;
+        case PERF_FORKS: add_pid(r, event->pid); break;
+        case PERF_EXITS:
+            if (event->pid == event->tid) { forget_pid(r, event->pid); }
+            break;
+        case PERF_LOST: requests_forget(&r->requests); break;
+        default: break;
+    }
+    if (faults_see(&r->faults, event, &fault)) { see_fault(r, &fault); }
+}
+
+/* ---- the thread ---- */
+
+static void tell_counts(struct io_recorder * r) {
+    if (r->faults.ignored > r->ignored_told) {
+        io_write_count(&r->writer, TAT_IO_IGNORED, r->faults.ignored - r->ignored_told);
+    }
+    if (r->faults.lost > r->lost_told) { io_write_count(&r->writer, TAT_IO_LOST, r->faults.lost - r->lost_told); }
+    r->ignored_told = r->faults.ignored;
+    r->lost_told = r->faults.lost;
+}
+
+/* Where the page cache tells each page that comes and leaves, the beginning and the end are enough. */
+static void sample(struct io_recorder * r, uint64_t now) {
+    if (r->totals.has_system || now < r->sample_next_ns) { return; }
+    run_files_tell_residency(&r->files);
+    const uint64_t took = clock_monotonic_ns() - now;
+    r->sample_next_ns = now + (took * SAMPLE_SHARE > SAMPLE_NS ? took * SAMPLE_SHARE : SAMPLE_NS);
+}
+
+static void tell_now_and_then(struct io_recorder * r) {
+    const uint64_t now = clock_monotonic_ns();
+    if (now >= r->counters_next_ns) {
+        const struct run_file * model = run_files_largest(&r->files);
+        counters_tell(&r->counters, model ? model->disk : 0);
+        tell_counts(r);
+        r->counters_next_ns = now + COUNT_NS;
+    }
+    sample(r, now);
+    io_writer_tick(&r->writer);
+}
+
+static void take(struct io_recorder * r, bool all) {
+    if (r->events) { perf_events_take(r->events, all, see, r); }
 }
 
 static void * record(void * argument) {
     struct io_recorder * r = argument;
+    const struct timespec pause = { 0, WAIT_MS * 1000000L };
     while (!__atomic_load_n(&r->ending, __ATOMIC_RELAXED)) {
-        perf_events_wait(r->events, WAIT_MS);
-        perf_events_take(r->events, false, see, r);
-        if (r->block_faults && clock_monotonic_ns() - r->block_began_ns > BLOCK_NS) { write_block(r); }
+        if (r->events) {
+            perf_events_wait(r->events, WAIT_MS);
+        } else {
+            nanosleep(&pause, NULL);
+        }
+        take(r, false);
+        tell_now_and_then(r);
     }
-    perf_events_take(r->events, true, see, r);
+    take(r, true);
     return NULL;
-}
-
-/* ---- beginning and end ---- */
-
-static void fill_header(struct tat_file_header * h, pid_t pid) {
-    struct timespec real;
-    memcpy(h->magic, TAT_MAGIC, sizeof h->magic);
-    h->version = TAT_FORMAT_VERSION;
-    h->header_bytes = TAT_HEADER_BYTES;
-    h->byte_order = TAT_BYTE_ORDER;
-    h->file_kind = TAT_FILE_IO_EVENTS;
-    clock_gettime(CLOCK_REALTIME, &real);
-    h->start_realtime_ns = (uint64_t) real.tv_sec * 1000000000u + (uint64_t) real.tv_nsec;
-    h->start_monotonic_ns = h->start_tick = clock_monotonic_ns();
-    h->ticks_per_second = 1000000000u;
-    h->clock = TAT_CLOCK_MONOTONIC;
-    h->pid = (uint32_t) pid;
-    h->page_bytes = (uint32_t) sysconf(_SC_PAGESIZE);
-    if (getrandom(h->run_id, sizeof h->run_id, GRND_NONBLOCK) < 0) { memcpy(h->run_id, &h->start_tick, 8); }
-    snprintf(h->producer, sizeof h->producer, "tat %s", TAT_VERSION);
-}
-
-static int open_file(const char * folder, pid_t pid, uint64_t most, struct tat_error * error) {
-    struct tat_file_header header = { 0 };
-    char path[PATH_MAX + 16];
-    const char * why;
-    fill_header(&header, pid);
-    snprintf(path, sizeof path, "%s/io_events.bin", folder);
-    return sink_open(&io_sink, path, &header, most, NULL, &why) ? 0 : tat_fail_errno(error, "%s: %s", path, why);
 }
 
 /* Signals are for the thread that waits for the program. */
@@ -125,28 +185,60 @@ static int start_thread(struct io_recorder * r) {
     return why;
 }
 
-static void nothing(void) {}
+/* ---- beginning and end ---- */
 
-struct io_recorder * io_recorder_start(pid_t pid, const char * folder, uint64_t bytes_most, struct tat_error * error) {
+static void tell_source(struct io_recorder * r, enum tat_io_source source, const char * missing) {
+    io_write_source(&r->writer, source, *missing ? missing : NULL);
+}
+
+/* What cannot be had is said; the others go on. */
+static void open_sources(struct io_recorder * r, pid_t pid) {
+    struct io_totals * t = &r->totals;
+    privilege_raise();
+    r->events = perf_events_open(pid, &t->no_faults);
+    t->has_faults = r->events != NULL;
+    t->no_system = t->no_faults;
+    t->has_system = r->events && perf_events_add_system(r->events, &t->no_system) == 0;
+    privilege_lower();
+    t->user_only = r->events && perf_events_user_only(r->events);
+    if (t->user_only) { io_write_mark(&r->writer, TAT_IO_PARTIAL); }
+    tell_source(r, TAT_IO_SOURCE_FAULTS, t->has_faults ? "" : t->no_faults.message);
+    tell_source(r, TAT_IO_SOURCE_PAGES, t->has_system ? "" : t->no_system.message);
+    tell_source(r, TAT_IO_SOURCE_REQUESTS, t->has_system ? "" : t->no_system.message);
+    tell_source(r, TAT_IO_SOURCE_RESIDENCY, "");
+    tell_source(r, TAT_IO_SOURCE_COUNTERS, "");
+}
+
+static void release(struct io_recorder * r) {
+    perf_events_close(r->events);
+    faults_free(&r->faults);
+    requests_end(&r->requests);
+    run_files_free(&r->files);
+    free(r->pids.data);
+    free(r);
+}
+
+struct io_recorder * io_recorder_start(const struct io_options * o, struct tat_error * error) {
     struct io_recorder * r = calloc(1, sizeof *r);
     if (!r) {
         tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
         return NULL;
     }
-    begin_block(r);
-    privilege_raise();
-    r->events = perf_events_open(pid, error);
-    privilege_lower();
-    if (r->events && open_file(folder, pid, bytes_most, error) == 0) {
-        r->totals.user_only = perf_events_user_only(r->events);
-        if (r->totals.user_only) { io_put_mark(&r->out, TAT_IO_PARTIAL); }
-        const int why = start_thread(r);
-        if (why == 0) { return r; }
-        tat_fail(error, TAT_ERROR_SYSTEM, "a thread for I/O events: %s", strerror(why));
-        sink_close(&io_sink, nothing);
+    r->counters = (struct counters){ .writer = &r->writer, .pid = o->pid };
+    r->requests = REQUESTS(see_request, r);
+    r->files = (struct run_files){ .writer = &r->writer, .is_private = o->is_private };
+    if (io_writer_open(&r->writer, o->folder, o->pid, o->bytes_most, error) != 0) {
+        release(r);
+        return NULL;
     }
-    perf_events_close(r->events);
-    free(r);
+    add_pid(r, (uint32_t) o->pid);
+    open_sources(r, o->pid);
+    for (const char * const * file = o->files; file && *file; file++) { run_files_expect(&r->files, *file); }
+    const int why = start_thread(r);
+    if (why == 0) { return r; }
+    tat_fail(error, TAT_ERROR_SYSTEM, "a thread for I/O events: %s", strerror(why));
+    io_writer_close(&r->writer);
+    release(r);
     return NULL;
 }
 
@@ -155,12 +247,15 @@ void io_recorder_stop(struct io_recorder * r, struct io_totals * totals) {
     if (!r) { return; }
     __atomic_store_n(&r->ending, true, __ATOMIC_RELAXED);
     pthread_join(r->thread, NULL);
-    io_put_mark(&r->out, TAT_IO_END);
-    write_block(r);
-    sink_close(&io_sink, nothing);
+    const struct run_file * model = run_files_largest(&r->files);
+    run_files_tell_residency(&r->files);
+    counters_tell(&r->counters, model ? model->disk : 0);
+    counters_tell_run(&r->counters);
+    tell_counts(r);
+    io_write_mark(&r->writer, TAT_IO_END);
+    io_writer_close(&r->writer);
     r->totals.lost = r->faults.lost;
+    r->totals.unwritten = r->writer.unwritten;
     *totals = r->totals;
-    perf_events_close(r->events);
-    faults_free(&r->faults);
-    free(r);
+    release(r);
 }

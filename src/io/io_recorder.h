@@ -14,18 +14,30 @@
 
 struct io_recorder;
 
-/* What came of it. */
-struct io_totals {
-    uint64_t major, minor; /* faults recorded */
-    uint64_t lost;         /* events of the kernel */
-    uint64_t unwritten;    /* faults for which there was no room in the file */
-    bool user_only;        /* faults inside system calls are not among them */
-    uint64_t major_ns;     /* of all threads, in major faults, without what others ran meanwhile */
+struct io_options {
+    pid_t pid;                  /* a process that is to call exec later */
+    const char * folder;        /* for io_events.bin */
+    uint64_t bytes_most;        /* of it */
+    bool is_private;            /* the home folder is ~ in paths */
+    const char * const * files; /* that the run is expected to use, up to a NULL; NULL: not known */
 };
 
-/* Begins with the process `pid`, which is to call exec later, and writes folder/io_events.bin, of at most so many
- * bytes. NULL with *error: the kernel or the file system refuses. */
-struct io_recorder * io_recorder_start(pid_t pid, const char * folder, uint64_t bytes_most, struct tat_error * error);
+/* What came of it. */
+struct io_totals {
+    bool has_faults;       /* their source could be had */
+    uint64_t major, minor; /* faults recorded */
+    uint64_t major_ns;     /* of all threads, in major faults, without what others ran meanwhile */
+    bool user_only;        /* faults inside system calls are not among them */
+    bool has_system;       /* as below: */
+    uint64_t filled_pages, requests, request_bytes; /* of the run's files; of the disks that they are on, reads alone */
+    uint64_t lost;                                  /* events of the kernel */
+    uint64_t unwritten;                             /* events for which there was no room in the file */
+    struct tat_error no_faults, no_system;          /* why; where there are, empty */
+};
+
+/* Takes what sources it can have; what it cannot is said in the totals and in the file. NULL with *error: the file
+ * cannot be written, or memory is short. One at a time. */
+struct io_recorder * io_recorder_start(const struct io_options * options, struct tat_error * error);
 
 /* Ends when the program has ended, closes the file and frees. NULL is allowed; *totals are zeros then. */
 void io_recorder_stop(struct io_recorder * recorder, struct io_totals * totals);

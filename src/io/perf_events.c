@@ -10,12 +10,13 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "agent/clock.h"
+#include "io/perf_ring.h"
+#include "io/tracepoints.h"
 
 /* The events of a ring. The first one's file has the ring. */
 enum { EVENT_MAJOR, EVENT_MINOR, EVENT_BEGINS, EVENT_COUNT };
@@ -28,39 +29,24 @@ static const struct {
     [EVENT_BEGINS] = { PERF_COUNT_SW_PAGE_FAULTS, PERF_FAULT_BEGINS }, /* where the processor reports it */
 };
 
-enum { RING_PAGES = 128, RING_PAGES_LEAST = 8, RECORD_MAX = 1 << 16 };
+enum { RING_PAGES = 128, RING_PAGES_LEAST = 8 };
+enum { SYSTEM_PAGES_LEAST = 64, SYSTEM_BYTES = 128 << 20 }; /* the latter for the rings of all processors together */
 enum { SETTLE_NS = 1000000 }; /* a record is in its ring that long after its time at the latest */
 
-/* What stands behind each record but samples, which have the same fields in front (perf_event_open(2)). */
-struct trailer {
-    uint32_t pid, tid;
-    uint64_t ns, id;
-};
-
-struct ring {
-    struct perf_event_mmap_page * page; /* NULL: no such processor */
-    size_t bytes;                       /* of the mapping */
-    int fd[EVENT_COUNT];
-    uint64_t id[EVENT_COUNT];
-};
-
 struct perf_events {
-    struct ring * rings;
-    struct pollfd * polled;
-    unsigned n_rings;
+    struct perf_ring * rings; /* one for each processor, then, of the whole system, one for each processor */
+    struct pollfd * polled;   /* the same */
+    unsigned processors, n_rings;
+    struct tracepoints * tracepoints; /* NULL: only the process */
     bool user_only;
     struct perf_event * pending; /* not passed on yet */
     size_t n_pending, room;
     uint64_t n_read;
     uint64_t dropped; /* by us, for want of memory */
-    uint8_t record[RECORD_MAX];
+    uint8_t record[PERF_RECORD_BYTES];
 };
 
 /* ---- opening ---- */
-
-static int open_event(struct perf_event_attr * attributes, pid_t pid, int processor) {
-    return (int) syscall(SYS_perf_event_open, attributes, pid, processor, -1, PERF_FLAG_FD_CLOEXEC);
-}
 
 static struct perf_event_attr attributes_of(uint64_t what, bool user_only) {
     return (struct perf_event_attr){ .size = sizeof(struct perf_event_attr),
@@ -79,61 +65,25 @@ static struct perf_event_attr attributes_of(uint64_t what, bool user_only) {
                                      .exclude_hv = 1 };
 }
 
-/* As large a ring as the limit on locked memory allows. */
-static bool map_ring(struct ring * ring) {
-    const size_t page = (size_t) sysconf(_SC_PAGESIZE);
-    for (size_t pages = RING_PAGES; pages >= RING_PAGES_LEAST; pages /= 2) {
-        ring->bytes = (1 + pages) * page;
-        void * at = mmap(NULL, ring->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd[0], 0);
-        if (at != MAP_FAILED) {
-            ring->page = at;
-            return true;
-        }
-    }
-    return false;
-}
-
 /* False with errno. */
-static bool open_further(struct ring * ring, int event, pid_t pid, int processor, bool user_only) {
-    struct perf_event_attr attributes = attributes_of(software_events[event].what, user_only);
-    ring->fd[event] = open_event(&attributes, pid, processor);
-    return ring->fd[event] >= 0 && ioctl(ring->fd[event], PERF_EVENT_IOC_SET_OUTPUT, ring->fd[0]) == 0;
-}
-
-/* False with errno. A processor that is not there is no failure: its ring stays empty. */
-static bool open_ring(struct ring * ring, pid_t pid, int processor, bool user_only) {
-    struct perf_event_attr first = attributes_of(software_events[0].what, user_only);
-    first.context_switch = first.mmap_data = first.mmap = first.mmap2 = first.task = first.comm = 1;
-    first.comm_exec = 1;
-    first.watermark = 1;
-    first.wakeup_watermark = RING_PAGES_LEAST / 2 * 4096;
-    ring->fd[0] = open_event(&first, pid, processor);
-    if (ring->fd[0] < 0) { return errno == ENODEV; }
-    bool good = map_ring(ring);
-    for (int i = 1; i < EVENT_COUNT && good; i++) { good = open_further(ring, i, pid, processor, user_only); }
-    for (int i = 0; i < EVENT_COUNT && good; i++) { good = ioctl(ring->fd[i], PERF_EVENT_IOC_ID, &ring->id[i]) == 0; }
-    return good;
-}
-
-static const struct ring no_ring = { .fd = { -1, -1, -1 } };
-
-static void close_rings(struct perf_events * e) {
-    for (unsigned i = 0; i < e->n_rings; i++) {
-        struct ring * ring = &e->rings[i];
-        if (ring->page) { munmap(ring->page, ring->bytes); }
-        for (int k = EVENT_COUNT; k-- > 0;) {
-            if (ring->fd[k] >= 0) { close(ring->fd[k]); }
-        }
-        *ring = no_ring;
-    }
-}
-
 static bool open_rings(struct perf_events * e, pid_t pid, bool user_only) {
-    for (unsigned i = 0; i < e->n_rings; i++) {
-        if (!open_ring(&e->rings[i], pid, (int) i, user_only)) { return false; }
+    struct perf_event_attr attributes[EVENT_COUNT];
+    for (int i = 0; i < EVENT_COUNT; i++) { attributes[i] = attributes_of(software_events[i].what, user_only); }
+    struct perf_event_attr * first = &attributes[0];
+    first->context_switch = first->mmap_data = first->mmap = first->mmap2 = first->task = first->comm = 1;
+    first->comm_exec = 1;
+    first->watermark = 1;
+    first->wakeup_watermark = RING_PAGES_LEAST / 2 * 4096;
+    for (unsigned i = 0; i < e->processors; i++) {
+        const struct perf_ring_place place = { pid, (int) i, RING_PAGES, RING_PAGES_LEAST };
+        if (!perf_ring_open(&e->rings[i], attributes, EVENT_COUNT, &place)) { return false; }
         e->polled[i] = (struct pollfd){ .fd = e->rings[i].fd[0], .events = POLLIN };
     }
     return true;
+}
+
+static void close_rings(struct perf_ring * rings, unsigned count) {
+    for (unsigned i = 0; i < count; i++) { perf_ring_close(&rings[i]); }
 }
 
 static int refuse(struct tat_error * error) {
@@ -143,26 +93,32 @@ static int refuse(struct tat_error * error) {
                     "run by root; in a container, perf_event_open must be allowed");
 }
 
-struct perf_events * perf_events_open(pid_t pid, struct tat_error * error) {
+static struct perf_events * make(void) {
     struct perf_events * e = calloc(1, sizeof *e);
     const long processors = sysconf(_SC_NPROCESSORS_CONF);
-    if (e) {
-        e->n_rings = processors > 0 ? (unsigned) processors : 1;
-        e->rings = malloc(e->n_rings * sizeof *e->rings);
-        e->polled = calloc(e->n_rings, sizeof *e->polled);
-    }
-    if (!e || !e->rings || !e->polled) {
-        if (e) { e->n_rings = 0; }
-        perf_events_close(e);
+    if (!e) { return NULL; }
+    e->processors = e->n_rings = processors > 0 ? (unsigned) processors : 1;
+    e->rings = malloc(2ull * e->processors * sizeof *e->rings);
+    e->polled = calloc(2ull * e->processors, sizeof *e->polled);
+    for (unsigned i = 0; e->rings && i < 2 * e->processors; i++) { perf_ring_clear(&e->rings[i]); }
+    if (e->rings && e->polled) { return e; }
+    free(e->rings);
+    free(e->polled);
+    free(e);
+    return NULL;
+}
+
+struct perf_events * perf_events_open(pid_t pid, struct tat_error * error) {
+    struct perf_events * e = make();
+    if (!e) {
         tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
         return NULL;
     }
-    for (unsigned i = 0; i < e->n_rings; i++) { e->rings[i] = no_ring; }
     for (int user_only = 0; user_only < 2; user_only++) { /* faults inside system calls need a privilege */
         e->user_only = user_only;
         if (open_rings(e, pid, user_only)) { return e; }
         const int why = errno;
-        close_rings(e);
+        close_rings(e->rings, e->n_rings);
         errno = why;
         if (why != EACCES && why != EPERM) { break; }
     }
@@ -171,13 +127,59 @@ struct perf_events * perf_events_open(pid_t pid, struct tat_error * error) {
     return NULL;
 }
 
+/* ---- the whole system ---- */
+
+static size_t system_pages(unsigned processors) {
+    size_t pages = SYSTEM_BYTES / 4096 / processors;
+    while (pages & (pages - 1)) { pages &= pages - 1; }
+    return pages > SYSTEM_PAGES_LEAST ? pages < 1024 ? pages : 1024 : SYSTEM_PAGES_LEAST;
+}
+
+static bool open_system_rings(struct perf_events * e, const struct tracepoints * t) {
+    struct perf_event_attr attributes[PERF_RING_EVENTS];
+    for (int i = 0; i < TRACEPOINTS; i++) { attributes[i] = tracepoint_attributes(t, i); }
+    for (unsigned i = 0; i < e->processors; i++) {
+        const unsigned k = e->processors + i;
+        const struct perf_ring_place place = { -1, (int) i, system_pages(e->processors), SYSTEM_PAGES_LEAST };
+        if (!perf_ring_open(&e->rings[k], attributes, TRACEPOINTS, &place)) { return false; }
+        e->polled[k] = (struct pollfd){ .fd = e->rings[k].fd[0], .events = POLLIN };
+    }
+    /* Only now: what happens before an event has its ring is counted, but told to nobody. */
+    for (unsigned i = 0; i < e->processors; i++) { perf_ring_enable(&e->rings[e->processors + i], true); }
+    return true;
+}
+
+int perf_events_add_system(struct perf_events * e, struct tat_error * error) {
+    struct tracepoints * t = tracepoints_find(error);
+    if (!t) { return -1; }
+    if (open_system_rings(e, t)) {
+        e->tracepoints = t;
+        e->n_rings = 2 * e->processors;
+        return 0;
+    }
+    if (errno == EACCES || errno == EPERM) {
+        tat_fail(error, TAT_ERROR_SYSTEM, "the kernel's trace events need root, or CAP_PERFMON");
+    } else {
+        tat_fail_errno(error, "perf_event_open");
+    }
+    close_rings(e->rings + e->processors, e->processors);
+    tracepoints_free(t);
+    return -1;
+}
+
 bool perf_events_user_only(const struct perf_events * e) {
     return e->user_only;
 }
 
+static void forget(const struct perf_event * event) {
+    if (event->kind == PERF_MAPS) { free(event->map.path); }
+}
+
 void perf_events_close(struct perf_events * e) {
     if (!e) { return; }
-    close_rings(e);
+    close_rings(e->rings, 2 * e->processors);
+    tracepoints_free(e->tracepoints);
+    for (size_t i = 0; i < e->n_pending; i++) { forget(&e->pending[i]); }
     free(e->rings);
     free(e->polled);
     free(e->pending);
@@ -192,6 +194,7 @@ static void add(struct perf_events * e, const struct perf_event * event) {
         struct perf_event * more = realloc(e->pending, room * sizeof *more);
         if (!more) {
             e->dropped++;
+            forget(event);
             return;
         }
         e->pending = more;
@@ -201,20 +204,25 @@ static void add(struct perf_events * e, const struct perf_event * event) {
     e->pending[e->n_pending++].order = e->n_read++;
 }
 
-static void add_sample(struct perf_events * e, const struct ring * ring, const uint8_t * body) {
+static void add_sample(struct perf_events * e, const struct perf_ring * ring, const uint8_t * body) {
     const struct {
         uint64_t id;
         uint32_t pid, tid;
         uint64_t ns, address;
     } * s = (const void *) body;
-    for (int i = 0; i < EVENT_COUNT; i++) {
-        if (s->id != ring->id[i]) { continue; }
-        add(e, &(struct perf_event){
-                   .kind = software_events[i].kind, .pid = s->pid, .tid = s->tid, .ns = s->ns, .address = s->address });
+    const int which = perf_ring_which(ring, s->id);
+    struct perf_event event = { .pid = s->pid, .tid = s->tid, .ns = s->ns };
+    if (which < 0) { return; }
+    if (ring >= e->rings + e->processors) {
+        if (!tracepoint_read(e->tracepoints, which, body + offsetof(__typeof__(*s), address), &event)) { return; }
+    } else {
+        event.kind = software_events[which].kind;
+        event.address = s->address;
     }
+    add(e, &event);
 }
 
-static void add_map(struct perf_events * e, const uint8_t * body, uint64_t ns) {
+static void add_map(struct perf_events * e, const uint8_t * body, const uint8_t * end, uint64_t ns) {
     const struct {
         uint32_t pid, tid;
         uint64_t address, bytes, offset;
@@ -222,23 +230,26 @@ static void add_map(struct perf_events * e, const uint8_t * body, uint64_t ns) {
         uint64_t inode, generation;
         uint32_t protection, flags;
     } * m = (const void *) body;
+    const char * path = (const char *) (m + 1);
     if (!m->inode) { return; }
     add(e, &(struct perf_event){ .kind = PERF_MAPS,
                                  .pid = m->pid,
                                  .tid = m->tid,
                                  .ns = ns,
-                                 .map = { m->address, m->bytes, m->inode, (uint64_t) m->major << 32 | m->minor,
+                                 .map = { m->address, m->bytes, m->inode, makedev(m->major, m->minor),
+                                          strndup(path, (size_t) ((const char *) end - path)),
                                           (m->protection & PROT_EXEC) != 0 } });
 }
 
-static void add_record(struct perf_events * e, const struct ring * ring, const struct perf_event_header * h) {
+static void add_record(const struct perf_ring * ring, const struct perf_event_header * h, void * user) {
+    struct perf_events * e = user;
     const uint8_t * body = (const uint8_t *) (h + 1);
-    const struct trailer * t = (const void *) ((const uint8_t *) h + h->size - sizeof *t);
+    const struct perf_trailer * t = (const void *) ((const uint8_t *) h + h->size - sizeof *t);
     const uint32_t * words = (const void *) body;
     struct perf_event event = { .pid = t->pid, .tid = t->tid, .ns = t->ns };
     switch (h->type) {
         case PERF_RECORD_SAMPLE: add_sample(e, ring, body); return;
-        case PERF_RECORD_MMAP2: add_map(e, body, t->ns); return;
+        case PERF_RECORD_MMAP2: add_map(e, body, (const uint8_t *) t, t->ns); return;
         case PERF_RECORD_SWITCH:
             event.kind = h->misc & PERF_RECORD_MISC_SWITCH_OUT ? PERF_STOPS : PERF_GOES_ON;
             event.preempted = event.kind == PERF_STOPS && h->misc & PERF_RECORD_MISC_SWITCH_OUT_PREEMPT;
@@ -264,24 +275,6 @@ static void add_record(struct perf_events * e, const struct ring * ring, const s
     add(e, &event);
 }
 
-/* A record may begin at the ring's end and go on at its beginning. */
-static void read_ring(struct perf_events * e, const struct ring * ring) {
-    struct perf_event_mmap_page * page = ring->page;
-    const uint8_t * data = (const uint8_t *) page + page->data_offset;
-    const uint64_t size = page->data_size, head = __atomic_load_n(&page->data_head, __ATOMIC_ACQUIRE);
-    uint64_t tail = page->data_tail; /* only we write it */
-    while (tail < head) {
-        struct perf_event_header header;
-        memcpy(&header, data + tail % size, sizeof header); /* records are aligned to 8: this does not wrap */
-        const uint64_t first = size - tail % size < header.size ? size - tail % size : header.size;
-        memcpy(e->record, data + tail % size, first);
-        memcpy(e->record + first, data, header.size - first);
-        add_record(e, ring, (const struct perf_event_header *) e->record);
-        tail += header.size;
-    }
-    __atomic_store_n(&page->data_tail, tail, __ATOMIC_RELEASE);
-}
-
 /* ---- taking ---- */
 
 void perf_events_wait(struct perf_events * e, int milliseconds) {
@@ -296,11 +289,12 @@ static int by_time(const void * a, const void * b) {
 int perf_events_take(struct perf_events * e, bool all, perf_sink sink, void * user) {
     const uint64_t horizon = all ? UINT64_MAX : clock_monotonic_ns() - SETTLE_NS;
     size_t n = 0;
-    for (unsigned i = 0; i < e->n_rings; i++) {
-        if (e->rings[i].page) { read_ring(e, &e->rings[i]); }
-    }
+    for (unsigned i = 0; i < e->n_rings; i++) { perf_ring_read(&e->rings[i], e->record, add_record, e); }
     qsort(e->pending, e->n_pending, sizeof *e->pending, by_time);
-    for (; n < e->n_pending && e->pending[n].ns < horizon; n++) { sink(&e->pending[n], user); }
+    for (; n < e->n_pending && e->pending[n].ns < horizon; n++) {
+        sink(&e->pending[n], user);
+        forget(&e->pending[n]);
+    }
     if (n) { memmove(e->pending, e->pending + n, (e->n_pending - n) * sizeof *e->pending); }
     e->n_pending -= n;
     if (!e->dropped) { return 0; }

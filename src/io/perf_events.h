@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What the kernel tells of a program and all that it starts: page faults, when threads stop and go on, what they map.
- * It needs no privilege where kernel.perf_event_paranoid is 2 or less, and nothing is left behind: what is open ends
+ * That needs no privilege where kernel.perf_event_paranoid is 2 or less, and nothing is left behind: what is open ends
  * with the process that opened it.
  */
 #ifndef TAT_IO_PERF_EVENTS_H
@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "io/requests.h"
 #include "tat/error.h"
 
 enum perf_kind {
@@ -25,6 +26,12 @@ enum perf_kind {
     PERF_FORKS,
     PERF_EXITS, /* a thread; the process, where it is the first */
     PERF_LOST,
+    /* Of the whole system, if asked for: */
+    PERF_PAGES_COME, /* into the page cache */
+    PERF_PAGES_LEAVE,
+    PERF_REQUEST_ISSUED, /* to a disk's driver */
+    PERF_REQUEST_REQUEUED,
+    PERF_REQUEST_COMPLETED, /* a part of it, or all */
 };
 
 struct perf_event {
@@ -39,8 +46,13 @@ struct perf_event {
         uint64_t count;   /* LOST */
         struct {
             uint64_t address, bytes, inode, device;
+            char * path; /* as the process sees it; NULL: no memory; good until the sink returns */
             bool is_code;
         } map;
+        struct {
+            uint64_t device, inode, first, count;
+        } pages;
+        struct request_event request;
     };
 };
 
@@ -53,6 +65,10 @@ bool perf_events_user_only(const struct perf_events * events);
  * NULL with *error: the system refuses, which the message says how to change. The caller owns it, and uses it in one
  * thread at a time. */
 struct perf_events * perf_events_open(pid_t pid, struct tat_error * error);
+
+/* Adds what the kernel does anywhere: page-cache fills and evictions, requests to disks. 0; or -1 with *error: that
+ * needs root, or the kernel has no such events; all else goes on. */
+int perf_events_add_system(struct perf_events * events, struct tat_error * error);
 
 /* Waits until a good part of a buffer is full, or for so many milliseconds. */
 void perf_events_wait(struct perf_events * events, int milliseconds);

@@ -33,7 +33,7 @@ static bool see(struct faults * f, struct perf_event e, uint64_t address, struct
 static void map(struct faults * f, uint32_t pid, uint64_t address, uint64_t inode, bool is_code) {
     struct fault none;
     const struct perf_event e = {
-        .kind = PERF_MAPS, .pid = pid, .tid = pid, .map = { address, SIZE, inode, 1, is_code }
+        .kind = PERF_MAPS, .pid = pid, .tid = pid, .map = { address, SIZE, inode, 1, NULL, is_code }
     };
     assert_false(faults_see(f, &e, &none));
 }

@@ -27,7 +27,7 @@ enum { PAGES = 512, TOUCHES = 100, THREADS_MOST = 2, PAGE = 4096 };
 
 struct touch {
     uint64_t address, begin_ns, end_ns;
-    uint32_t tid;
+    uint32_t tid, page;
 };
 
 static char folder[] = "/tmp/tat_test_recorder_XXXXXX";
@@ -51,7 +51,8 @@ static void * touch_pages(void * argument) {
     struct toucher * t = argument;
     for (unsigned i = 0; i < TOUCHES; i++) {
         const unsigned page = (i * 211 + 17) % (PAGES / THREADS_MOST) * THREADS_MOST + t->number;
-        t->touches[i] = (struct touch){ .address = (uint64_t) (uintptr_t) &t->bytes[page * PAGE], .begin_ns = now() };
+        t->touches[i] = (struct touch){ .address = (uint64_t) (uintptr_t) &t->bytes[page * PAGE], .page = page };
+        t->touches[i].begin_ns = now();
         (void) t->bytes[page * PAGE];
         t->touches[i].end_ns = now();
         t->touches[i].tid = (uint32_t) gettid();
@@ -102,14 +103,16 @@ static bool record(const char * path, const char * threads, const char * out, st
         execl("/proc/self/exe", "test_io_recorder", path, threads, out, (char *) NULL);
         _exit(127);
     }
-    struct io_recorder * recorder = io_recorder_start(child, folder, UINT64_MAX, &error);
+    const struct io_options options = { .pid = child, .folder = folder, .bytes_most = UINT64_MAX };
+    struct io_recorder * recorder = io_recorder_start(&options, &error);
     close(gate[0]);
     close(gate[1]);
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
     io_recorder_stop(recorder, totals);
-    if (!recorder) { print_message("%s\n", error.message); }
-    return recorder != NULL;
+    if (!recorder) { fail_msg("%s", error.message); }
+    if (!totals->has_faults) { print_message("%s\n", totals->no_faults.message); }
+    return totals->has_faults;
 }
 
 /* Of the touches in order, the fault of each: exactly one, in that order, within the time that was noted. */
@@ -145,6 +148,59 @@ static void say_share(const struct tat_io * io, const struct touch * touches) {
                   100.0 * (double) recorded / (double) noted, TOUCHES);
 }
 
+static const struct tat_io_file * find_file(const struct tat_io * io, const char * path) {
+    for (size_t i = 0; i < io->n_files; i++) {
+        if (strcmp(io->files[i].path, path) == 0) { return &io->files[i]; }
+    }
+    fail_msg("%s is not among the files of the run", path);
+    return NULL;
+}
+
+/* The page of each touch came into memory before the fault was over, once, and not before it was touched. */
+static void check_fills(const struct tat_io * io, const char * path, const struct touch * touches) {
+    const struct tat_io_file * file = find_file(io, path);
+    for (int i = 0; i < TOUCHES; i++) {
+        int fills = 0;
+        for (size_t k = 0; k < io->n_pages; k++) {
+            const struct tat_io_pages * p = &io->pages[k];
+            if (p->file != file->number || p->left || touches[i].page - p->first >= p->count) { continue; }
+            fills++;
+            assert_true(touches[i].begin_ns <= p->ns && p->ns <= touches[i].end_ns);
+            assert_int_equal(p->tid, touches[i].tid);
+        }
+        assert_int_equal(fills, 1);
+    }
+}
+
+static bool covers(const struct tat_io_file * file, uint64_t file_offset, const struct tat_io_request * q) {
+    for (size_t i = 0; i < file->n_extents; i++) {
+        const struct tat_io_extent * e = &file->extents[i];
+        if (file_offset - e->file_offset >= e->bytes) { continue; }
+        return e->disk_offset + (file_offset - e->file_offset) - q->disk_offset < q->bytes && q->disk == file->disk;
+    }
+    return false;
+}
+
+/* Each page that came was read by a request that began no earlier. */
+static void check_requests(const struct tat_io * io, const char * path) {
+    const struct tat_io_file * file = find_file(io, path);
+    if (*file->no_extents) {
+        print_message("requests were not checked: %s\n", file->no_extents);
+        return;
+    }
+    for (size_t i = 0; i < io->n_pages; i++) {
+        const struct tat_io_pages * p = &io->pages[i];
+        size_t k = 0;
+        if (p->file != file->number || p->left) { continue; }
+        while (k < io->n_requests &&
+               (!covers(file, p->first * io->header.page_bytes, &io->requests[k]) || io->requests[k].end_ns < p->ns ||
+                io->requests[k].end_ns - io->requests[k].duration_ns < p->ns)) {
+            k++;
+        }
+        assert_true(k < io->n_requests);
+    }
+}
+
 static void check_threads(unsigned threads) {
     static struct touch touches[THREADS_MOST][TOUCHES];
     char path[64], out[64], io_path[64], count[8];
@@ -171,6 +227,12 @@ static void check_threads(unsigned threads) {
         compare(&io, touches[i], on_disk);
         say_share(&io, touches[i]);
     }
+    if (!totals.has_system) {
+        print_message("page cache and disk were not checked: %s\n", totals.no_system.message);
+    } else if (on_disk) {
+        for (unsigned i = 0; i < threads; i++) { check_fills(&io, path, touches[i]); }
+        check_requests(&io, path);
+    }
     tat_io_free(&io);
     assert_int_equal(unlink(io_path), 0);
     unlink(out);
@@ -190,7 +252,8 @@ static void two_threads(void ** state) {
 static void a_folder_that_cannot_be_written(void ** state) {
     (void) state;
     struct tat_error error = { 0 };
-    assert_null(io_recorder_start(getpid(), "/no/such/folder", UINT64_MAX, &error));
+    const struct io_options options = { .pid = getpid(), .folder = "/no/such/folder", .bytes_most = UINT64_MAX };
+    assert_null(io_recorder_start(&options, &error));
     assert_true(*error.message);
     struct io_totals totals;
     io_recorder_stop(NULL, &totals);

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/io_writer.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/clock.h"
+#include "agent/sink.h"
+
+enum { WAIT_NS = 1000000000 };
+
+static struct sink io_sink = SINK_INITIALIZER;
+
+/* ---- the file ---- */
+
+static void fill_header(struct tat_file_header * h, pid_t pid) {
+    struct timespec real;
+    memcpy(h->magic, TAT_MAGIC, sizeof h->magic);
+    h->version = TAT_FORMAT_VERSION;
+    h->header_bytes = TAT_HEADER_BYTES;
+    h->byte_order = TAT_BYTE_ORDER;
+    h->file_kind = TAT_FILE_IO_EVENTS;
+    clock_gettime(CLOCK_REALTIME, &real);
+    h->start_realtime_ns = (uint64_t) real.tv_sec * 1000000000u + (uint64_t) real.tv_nsec;
+    h->start_monotonic_ns = h->start_tick = clock_monotonic_ns();
+    h->ticks_per_second = 1000000000u;
+    h->clock = TAT_CLOCK_MONOTONIC;
+    h->pid = (uint32_t) pid;
+    h->page_bytes = (uint32_t) sysconf(_SC_PAGESIZE);
+    if (getrandom(h->run_id, sizeof h->run_id, GRND_NONBLOCK) < 0) { memcpy(h->run_id, &h->start_tick, 8); }
+    snprintf(h->producer, sizeof h->producer, "tat %s", TAT_VERSION);
+}
+
+static void begin_block(struct io_writer * w) {
+    w->out = (struct tat_out){ w->block, w->block + sizeof w->block, false };
+    w->state = (struct io_state){ 0 };
+    w->in_block = 0;
+}
+
+static void write_block(struct io_writer * w) {
+    const size_t bytes = (size_t) (w->out.at - w->block);
+    if (bytes && !sink_write(&io_sink, TAT_BLOCK_IO, w->block, bytes)) { w->unwritten += w->in_block; }
+    begin_block(w);
+}
+
+int io_writer_open(struct io_writer * w, const char * folder, pid_t pid, uint64_t most, struct tat_error * error) {
+    struct tat_file_header header = { 0 };
+    char path[PATH_MAX + 16];
+    const char * why;
+    fill_header(&header, pid);
+    snprintf(path, sizeof path, "%s/io_events.bin", folder);
+    if (!sink_open(&io_sink, path, &header, most, NULL, &why)) { return tat_fail_errno(error, "%s: %s", path, why); }
+    w->unwritten = 0;
+    begin_block(w);
+    return 0;
+}
+
+void io_writer_tick(struct io_writer * w) {
+    if (w->in_block && clock_monotonic_ns() - w->began_ns > WAIT_NS) { write_block(w); }
+}
+
+static void nothing(void) {}
+
+void io_writer_close(struct io_writer * w) {
+    write_block(w);
+    sink_close(&io_sink, nothing);
+}
+
+/* ---- events ---- */
+
+static void count(struct io_writer * w) {
+    if (!w->in_block++) { w->began_ns = clock_monotonic_ns(); }
+}
+
+/* An event goes into the block; where it does not fit, into the next, which has room for any. */
+#define WRITE(w, put)                                                                                                  \
+    do {                                                                                                               \
+        if (!(put)) {                                                                                                  \
+            write_block(w);                                                                                            \
+            (void) (put);                                                                                              \
+        }                                                                                                              \
+        count(w);                                                                                                      \
+    } while (0)
+
+void io_write_fault(struct io_writer * w, const struct tat_io_fault * fault) {
+    WRITE(w, io_put_fault(&w->out, &w->state, fault));
+}
+
+void io_write_pages(struct io_writer * w, const struct tat_io_pages * pages) {
+    WRITE(w, io_put_pages(&w->out, &w->state, pages));
+}
+
+void io_write_request(struct io_writer * w, const struct tat_io_request * request) {
+    WRITE(w, io_put_request(&w->out, &w->state, request));
+}
+
+void io_write_counter(struct io_writer * w, const struct tat_io_counter_value * value) {
+    WRITE(w, io_put_counter(&w->out, &w->state, value));
+}
+
+void io_write_source(struct io_writer * w, enum tat_io_source source, const char * missing) {
+    WRITE(w, io_put_source(&w->out, source, missing));
+}
+
+void io_write_count(struct io_writer * w, enum tat_io_type type, uint64_t number) {
+    WRITE(w, io_put_count(&w->out, type, number));
+}
+
+void io_write_mark(struct io_writer * w, enum tat_io_type type) {
+    WRITE(w, io_put_mark(&w->out, type));
+}
+
+void io_write_file(struct io_writer * w, const struct tat_io_file * file) {
+    WRITE(w, io_put_file(&w->out, file));
+    for (size_t done = 0; done < file->n_extents;) {
+        const size_t n = io_put_extents(&w->out, file->number, file->extents + done, file->n_extents - done);
+        done += n;
+        count(w);
+        if (done < file->n_extents) { write_block(w); }
+    }
+}
+
+void io_write_residency(struct io_writer * w, const struct tat_io_residency * residency) {
+    struct tat_io_residency rest = *residency;
+    while (rest.of.count) {
+        const uint64_t n = io_put_residency(&w->out, &rest);
+        rest.of.first += n;
+        rest.of.count -= n;
+        count(w);
+        if (rest.of.count) { write_block(w); }
+    }
+}
