@@ -139,7 +139,9 @@ static void see_request(struct pass * p, uint32_t number) {
         struct chunk * c;
         struct page * page = pass_goes_on(p) ? page_of(p, part->file, i, &c) : NULL;
         if (!page) { return; }
-        const bool first = !page->part || p->joined->requests[page->part - 1].event != part->event;
+        const bool first = p->cache->source == TAT_IO_SOURCE_REQUESTS
+                               ? !page->came || page->event != part->event || page->came_ns != part->end_ns
+                               : !page->part || p->joined->requests[page->part - 1].event != part->event;
         if (page->fault) {
             const struct toucher who = toucher_of_fault(p, page->fault - 1);
             fate_of_part(p, part, i, &who, demanded(p, page, part->begin_ns));
