@@ -54,18 +54,39 @@ static bool is_past(const struct align_span * read, const struct align_span * fa
     return read->file != fault->file || read->offset > fault->offset;
 }
 
-/* The densest stretch of a millisecond, apart from what is within one of `not`. Returns its count. */
-static uint64_t densest(const int64_t * d, size_t n, const int64_t * not, int64_t * middle) {
-    size_t best = 0, first = 0;
-    for (size_t last = 0; last < n; last++) {
-        while (d[last] - d[first] > AGREE_NS) { first++; }
-        if (not &&d[last] > *not -2 * AGREE_NS && d[first] < *not +2 * AGREE_NS) { continue; }
-        if (last - first + 1 > best) {
-            best = last - first + 1;
-            *middle = d[first + (last - first) / 2];
+/* The densest stretch of so many nanoseconds, apart from what is within twice that of `not`: from *first on. Returns
+ * its count. */
+static size_t densest(const int64_t * d, size_t n, int64_t width, const int64_t * not, size_t * first) {
+    size_t best = 0, from = 0;
+    for (size_t to = 0; to < n; to++) {
+        while (d[to] - d[from] > width) { from++; }
+        if (not &&d[to] > *not -2 * width && d[from] < *not +2 * width) { continue; }
+        if (to - from + 1 > best) {
+            best = to - from + 1;
+            *first = from;
         }
     }
     return best;
+}
+
+/* Where most faults agree to within microseconds, that is the answer; else to within a millisecond, and the middle of
+ * the densest part of it. In a run of milliseconds, other pairs agree to a millisecond too. */
+static size_t agreeing(const int64_t * d, size_t n, size_t n_faults, int64_t * offset_ns) {
+    size_t count = 0, first = 0;
+    for (int64_t width = AGREE_NS / 256; width <= AGREE_NS; width *= 4) {
+        count = densest(d, n, width, NULL, &first);
+        if (count * 5 >= n_faults * 3) { break; }
+    }
+    size_t at = first, left = count;
+    for (int64_t width = AGREE_NS / 4; width > 0; width /= 4) {
+        size_t from = 0;
+        const size_t closer = densest(d + at, left, width, NULL, &from);
+        if (closer * 5 < left * 3) { break; }
+        at += from;
+        left = closer;
+    }
+    if (count) { *offset_ns = d[at + left / 2]; }
+    return count;
 }
 
 bool align_by_faults(struct align_span * faults, size_t n_faults, struct align_span * reads, size_t n_reads,
@@ -73,7 +94,7 @@ bool align_by_faults(struct align_span * faults, size_t n_faults, struct align_s
     if (n_faults > FAULTS_MOST) { n_faults = FAULTS_MOST; }
     if (!n_faults || !n_reads) { return false; }
     int64_t * differences = malloc(n_faults * READS_OF_A_FAULT * sizeof *differences);
-    size_t n = 0;
+    size_t n = 0, n_voters = 0;
     if (!differences) { return false; }
     qsort(faults, n_faults, sizeof *faults, by_place);
     qsort(reads, n_reads, sizeof *reads, by_place);
@@ -86,11 +107,12 @@ bool align_by_faults(struct align_span * faults, size_t n_faults, struct align_s
             differences[n++] = faults[i].end_ns - reads[k].end_ns;
             if (++of_this == READS_OF_A_FAULT) { break; }
         }
+        n_voters += of_this != 0;
     }
-    int64_t other;
+    size_t other;
     if (n) { qsort(differences, n, sizeof *differences, by_number); }
-    *votes = densest(differences, n, NULL, offset_ns);
-    *rivals = *votes ? densest(differences, n, offset_ns, &other) : 0;
+    *votes = agreeing(differences, n, n_voters, offset_ns);
+    *rivals = *votes ? densest(differences, n, AGREE_NS, offset_ns, &other) : 0;
     free(differences);
     return *votes;
 }

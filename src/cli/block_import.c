@@ -413,14 +413,15 @@ void block_import_free(struct block_import * b) {
 #define WARN(...) fprintf(stderr, "tat correlate: " __VA_ARGS__)
 
 static void warn_of_trace(const struct block_trace * t) {
+    const bool binary = t->seen[BLOCK_BLKTRACE];
     if (t->damaged) {
-        WARN("%s: %" PRIu64 " damaged %s left out, the first at %s %" PRIu64 "\n", t->damaged_file, t->damaged,
-             t->seen[BLOCK_BLKTRACE] ? "records" : "lines", t->seen[BLOCK_BLKTRACE] ? "byte" : "line", t->damaged_line);
+        WARN("%s: %s left out as damaged: %" PRIu64 ", the first at %s %" PRIu64 "\n", t->damaged_file,
+             binary ? "records" : "lines", t->damaged, binary ? "byte" : "line", t->damaged_line);
     }
-    if (t->lost) { WARN("the block trace says that it lost %" PRIu64 " events: requests are missing\n", t->lost); }
+    if (t->lost) { WARN("events that the block trace says it lost: %" PRIu64 ". Requests are missing\n", t->lost); }
     if (t->unbegun || t->unfinished) {
-        WARN("%" PRIu64 " requests have no beginning and %" PRIu64
-             " no end in the block trace: the former count without a time, the latter not\n",
+        WARN("requests whose beginning is not in the block trace: %" PRIu64
+             ", which count without a time; whose end is not: %" PRIu64 ", which do not count\n",
              t->unbegun, t->unfinished);
     }
 }

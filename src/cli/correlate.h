@@ -36,6 +36,11 @@ static inline bool is_chosen(const struct correlated * c, enum event_kind kind, 
     return !c->chosen[kind] || c->chosen[kind][i];
 }
 
+/* The run recorded what came into the page cache; else pages are those that requests read. */
+static inline bool pages_were_seen(const struct correlated * c) {
+    return c->io->n_pages;
+}
+
 /* It is known whom the event was for. */
 bool place_is_matched(enum tat_place place);
 

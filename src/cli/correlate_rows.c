@@ -83,11 +83,17 @@ static size_t request_cells(const struct correlated * c, const struct tat_placed
     return n;
 }
 
+/* Where the page cache was not seen, pages come with requests, and are theirs. */
 static size_t page_cells(const struct correlated * c, const struct tat_placed * p, struct cell * cells) {
-    const struct tat_io_pages * g = &c->io->pages[p->event];
+    const struct tat_io * io = c->io;
     size_t n = shared_cells(c, p, 0, cells);
-    cells[n++] = cell_number(g->pid);
-    cells[n++] = cell_number(g->tid);
+    if (pages_were_seen(c)) {
+        cells[n++] = cell_number(io->pages[p->event].pid);
+        cells[n++] = cell_number(io->pages[p->event].tid);
+    } else {
+        cells[n++] = number_or_none(p->event < io->n_requests ? io->requests[p->event].pid : 0, 0);
+        cells[n++] = cell_text("");
+    }
     return n;
 }
 

@@ -191,8 +191,10 @@ static void say_heading(const struct correlated * c, enum event_kind kind, const
                 format_count(text[0], s->all.count), format_count(text[1], s->all.major), plain);
     } else {
         fprintf(out, "%s%s%s: %s, of %s%s\n", bold,
-                kind == EVENT_PAGES ? "Runs of pages that came into the page cache" : "Requests to disks", where,
-                format_count(text[0], s->all.count), format_bytes(text[1], s->all.bytes), plain);
+                kind != EVENT_PAGES  ? "Requests to disks"
+                : pages_were_seen(c) ? "Runs of pages that came into the page cache"
+                                     : "Runs of pages that the requests read",
+                where, format_count(text[0], s->all.count), format_bytes(text[1], s->all.bytes), plain);
     }
     fprintf(out, "matched: %s of %s%s", text[2], kind == EVENT_FAULTS ? "them" : "the bytes",
             weight_of(kind, &s->model) ? "" : "\n");

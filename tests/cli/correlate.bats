@@ -20,22 +20,23 @@ setup() {
     cd "$BATS_TEST_TMPDIR"
 }
 
-# asked ARGUMENT...: JSON on stdin-less files: an expression over `c` (the sums) and `facts` that has to hold.
+# holds EXPRESSION...: true of `c`, the sums in the file of that name, and of `facts`.
 holds() {
     python3 -c '
 import json, sys
-c, facts = json.load(open("sums")), json.load(open(sys.argv[2] + "/facts.json"))
-assert eval(sys.argv[1]), (sys.argv[1], c)' "$1" "$RUN"
+c, facts = json.load(open("sums")), json.load(open(sys.argv[1] + "/facts.json"))
+for expression in sys.argv[2:]:
+    assert eval(expression), (expression, c)' "$RUN" "$@"
 }
 
 @test "correlate: each fault is an operation's, with its token" {
     "$TAT" correlate --json "$RUN" > sums
-    holds 'c["faults"]["count"] == c["faults"]["major"] == facts["faults"] > 100'
-    holds 'c["faults"]["matched_share"] == c["faults"]["placed_share"] == 1'
-    holds 'c["faults"]["wait_ns"] == 400 * facts["faults"]'
-    holds '{r["place"] for r in c["faults"]["rows"]} == {"an operation"}'
-    holds '{r["while"] for r in c["faults"]["rows"]} <= {"warmup", "prompt", "generate"}'
-    holds 'c["blktrace"] is None and c["requests"]["count"] == 0'
+    holds 'c["faults"]["count"] == c["faults"]["major"] == facts["faults"] > 80' \
+        'c["faults"]["matched_share"] == c["faults"]["placed_share"] == 1' \
+        'c["faults"]["wait_ns"] == 400 * facts["faults"]' \
+        '{r["place"] for r in c["faults"]["rows"]} == {"an operation"}' \
+        '{r["while"] for r in c["faults"]["rows"]} <= {"warmup", "prompt", "generate"}' \
+        'c["blktrace"] is None and c["requests"]["count"] == 0'
     "$TAT" correlate "$RUN" > text
     grep -q "^Page faults: .* of which .* waited for the disk" text
     grep -q "^matched: 100.0 % of them" text
@@ -54,9 +55,9 @@ with open("tsv") as tsv, open("csv", newline="") as text, open("lines") as lines
         a = json.loads(line)
         assert list(a) == rows[0]
         assert ["" if v is None else str(v) for v in a.values()] == row
-        assert a["matched"] == 1 and a["major"] == 1 and a["duration_ns"] == 400
+        assert a["tensor"] and a["matched"] == 1 and a["major"] == 1 and a["duration_ns"] == 400
         assert a["op"] and a["tensor"] and a["file"] == 1
-assert len(rows) > 100
+assert len(rows) > 80
 END
     "$TAT" correlate --table faults --format table -n 3 "$RUN" > table
     [ "$(wc -l < table)" -eq 4 ]
@@ -76,13 +77,14 @@ END
 
 @test "correlate: a block trace on another clock is aligned by the faults" {
     "$TAT" correlate --json --blktrace "$RUN/blk.txt" --device "$RUN/map.json" "$RUN" > sums 2> said
-    holds 'abs(c["blktrace"]["clock"]["offset_ns"] - facts["offset_ns"]) < 1000'
-    holds 'c["blktrace"]["clock"]["anchor"] == "faults" and c["blktrace"]["formats"] == ["blk"]'
-    holds 'c["blktrace"]["clock"]["overlapping_share"] == 1'
-    holds 'c["requests"]["in_model"] == {"count": facts["faults"], "bytes": 4096 * facts["faults"]}'
-    holds 'c["requests"]["count"] == facts["faults"] + facts["writes"]'
-    holds 'c["requests"]["placed_share"] == 1'
-    holds 'sum(r["count"] for r in c["requests"]["rows"] if r["place"] == "a write") == facts["writes"]'
+    holds 'abs(c["blktrace"]["clock"]["offset_ns"] - facts["offset_ns"]) < 1000' \
+        'c["blktrace"]["clock"]["anchor"] == "faults" and c["blktrace"]["formats"] == ["blk"]' \
+        'c["blktrace"]["clock"]["overlapping_share"] == 1' \
+        'c["requests"]["in_model"] == {"count": facts["faults"], "bytes": 4096 * facts["faults"]}' \
+        'c["requests"]["count"] == facts["faults"] + facts["writes"]' \
+        'c["requests"]["placed_share"] > 0.99' \
+        'c["pages"]["bytes"] == 4096 * facts["faults"]' \
+        'sum(r["count"] for r in c["requests"]["rows"] if r["place"] == "a write") == facts["writes"]'
     [ ! -s said ]
 }
 
@@ -112,11 +114,12 @@ END
 }
 
 @test "correlate: damage is counted and said with its line" {
-    sed '20s/ + .*/ + x/' "$RUN/blk.txt" > cut.txt
+    line=$(awk '/ D +R / { if (++n == 9) print NR }' "$RUN/blk.txt") # one that is issued
+    sed "${line}s/ + .*/ + x/" "$RUN/blk.txt" > cut.txt
     "$TAT" correlate --json --blktrace cut.txt --device "$RUN/map.json" "$RUN" > sums 2> said
     holds 'c["blktrace"]["damaged"] == 1'
-    grep -q "cut.txt: 1 damaged lines left out, the first at line 20" said
-    grep -q "requests have no beginning" said
+    grep -q "cut.txt: lines left out as damaged: 1, the first at line $line" said
+    grep -q "beginning is not in the block trace: 1, which .* whose end is not: 0" said
 }
 
 @test "correlate: the disk has to be known, and the file has to be the model" {
