@@ -22,28 +22,27 @@ static uint32_t slice_of_page(const struct pass * p, uint32_t file, uint64_t num
     return page->slice - 1;
 }
 
-static uint64_t * counter_of(struct came_sum * sum, enum tat_place place, bool at_end) {
+enum fate { FATE_DEMANDED, FATE_TOUCHED, FATE_LEFT, FATE_ENDED };
+
+static uint64_t * counter_of(struct came_sum * sum, enum tat_place place, enum fate fate) {
     switch (place) {
-        case TAT_PLACE_OPERATION:
-        case TAT_PLACE_OUTSIDE:
-        case TAT_PLACE_UNWANTED: return &sum->demanded;
-        case TAT_PLACE_AHEAD: return &sum->ahead;
         case TAT_PLACE_LOADED: return &sum->loaded;
         case TAT_PLACE_HEADER: return &sum->header;
         case TAT_PLACE_UNKNOWN: return &sum->unknown;
-        case TAT_PLACE_IN_VAIN: return at_end ? &sum->unused : &sum->evicted;
-        default: return &sum->beside;
+        case TAT_PLACE_NO_WEIGHT: return &sum->beside;
+        case TAT_PLACE_IN_VAIN: return fate == FATE_ENDED ? &sum->unused : &sum->evicted;
+        default: return fate == FATE_DEMANDED ? &sum->demanded : &sum->ahead;
     }
 }
 
 static void count(struct pass * p, uint32_t slice, const struct page * page, enum tat_place place, bool late,
-                  bool at_end) {
+                  enum fate fate) {
     struct came_sum * sums[] = { &p->cache->all, &p->cache->when[page->when], &p->cache->slice[slice] };
     for (int i = 0; i < 3; i++) {
         sums[i]->came++;
         sums[i]->again += page->came > 1;
-        sums[i]->late += late && place == TAT_PLACE_AHEAD;
-        ++*counter_of(sums[i], place, at_end);
+        sums[i]->late += late && counter_of(sums[i], place, fate) == &sums[i]->ahead;
+        ++*counter_of(sums[i], place, fate);
     }
 }
 
@@ -118,25 +117,25 @@ static void list(struct pass * p, uint32_t file, uint64_t number, const struct p
 }
 
 static void settle(struct pass * p, uint32_t file, uint64_t number, struct page * page, enum tat_place place,
-                   const struct toucher * who, bool at_end) {
+                   const struct toucher * who, enum fate fate) {
     const struct model_bytes * b = &p->joined->bytes;
     const uint32_t slice = slice_of_page(p, file, number, page);
     if (slice == b->slices.count) {
         const uint64_t at = number * b->page_bytes;
         place = b->begins[file] != UINT64_MAX && at < b->begins[file] ? TAT_PLACE_HEADER : TAT_PLACE_NO_WEIGHT;
-    } else if (place >= TAT_PLACE_OUTSIDE && !b->mapped[b->slices.tensor[slice]]) {
+    } else if (place >= TAT_PLACE_OUTSIDE && fate != FATE_DEMANDED && !b->mapped[b->slices.tensor[slice]]) {
         place = TAT_PLACE_LOADED;
     } else if (place > TAT_PLACE_UNKNOWN || place == TAT_PLACE_HEADER) {
         place = TAT_PLACE_UNWANTED; /* by who wanted what is beside it in the page */
     }
-    count(p, slice, page, place, who->late, at_end);
+    count(p, slice, page, place, who->late, fate);
     settle_parts(p, number, page, place, who);
     list(p, file, number, page, place, who);
 }
 
 void fate_settle(struct pass * p, uint32_t file, uint64_t number, struct page * page, const struct toucher * who,
                  bool demanded) {
-    settle(p, file, number, page, place_of(who, demanded), who, false);
+    settle(p, file, number, page, place_of(who, demanded), who, demanded ? FATE_DEMANDED : FATE_TOUCHED);
 }
 
 static struct toucher nobody(int64_t ns) {
@@ -145,7 +144,7 @@ static struct toucher nobody(int64_t ns) {
 
 void fate_in_vain(struct pass * p, uint32_t file, uint64_t number, struct page * page, int64_t ns) {
     const struct toucher who = nobody(ns);
-    settle(p, file, number, page, TAT_PLACE_IN_VAIN, &who, false);
+    settle(p, file, number, page, TAT_PLACE_IN_VAIN, &who, FATE_LEFT);
 }
 
 struct toucher toucher_of_fault(const struct pass * p, uint32_t fault) {
@@ -170,7 +169,7 @@ void fates_end(struct pass * p) {
             struct chunk * c = p->map.file[file].chunk[i];
             for (int n = 0; c && n < CHUNK_PAGES; n++) {
                 if (page_pending(c, (uint64_t) n)) {
-                    settle(p, file, i * CHUNK_PAGES + (uint64_t) n, &c->page[n], place, &who, true);
+                    settle(p, file, i * CHUNK_PAGES + (uint64_t) n, &c->page[n], place, &who, FATE_ENDED);
                 }
             }
         }

@@ -160,10 +160,11 @@ static struct page * page_of_fault(struct pass * p, uint32_t number, struct chun
     return f->file ? page_of(p, f->file, f->offset / p->joined->bytes.page_bytes, chunk) : NULL;
 }
 
+/* Of several that wait for a page, the last to end stands for all. */
 static void see_fault_begin(struct pass * p, uint32_t number) {
     struct chunk * c;
     struct page * page = page_of_fault(p, number, &c);
-    if (page) { page->fault = number + 1; }
+    if (page && page->fault < number + 1) { page->fault = number + 1; }
 }
 
 /* Whoever has a page mapped by a fault touches it. */
@@ -174,11 +175,10 @@ static void see_fault_end(struct pass * p, uint32_t number) {
     if (!c) { return; }
     struct page * page = &c->page[at % CHUNK_PAGES];
     if (page->fault == number + 1) { page->fault = 0; }
-    if (!page_pending(c, at)) { return; }
+    if (!page_pending(c, at) || page->flags & PAGE_LEFT) { return; }
     struct toucher who = toucher_of_fault(p, number);
     who.late = is_major(fault_of(p->joined, f));
     page_set_pending(c, at, false);
-    page->flags &= (uint8_t) ~PAGE_LEFT;
     fate_settle(p, f->file, at, page, &who, false);
 }
 
