@@ -147,6 +147,10 @@ class Model:
         self.mapped = {self.facts.weight_of[i] for i, t in enumerate(self.trace.tensors) if t.memory == IN_FILE_MEMORY}
         self.runs = sorted(self.facts.runs, key=lambda r: r.begin_ns)
 
+    def number(self, io):
+        """In the file of I/O events."""
+        return next(f.number for f in io.files if f.path == self.path)
+
     def address(self, offset):
         return next((m[1] + offset - m[3] for m in reversed(self.mappings) if m[3] <= offset < m[3] + m[2]), None)
 
@@ -251,7 +255,7 @@ class Fates:
     def __init__(self, model, io, uses):
         self.model, self.uses = model, uses
         self.came, self.left, self.faults = defaultdict(list), defaultdict(list), defaultdict(list)
-        for e in io.pages:
+        for e in (e for e in io.pages if e.file == model.number(io)):
             for page in range(e.first, e.first + e.count):
                 (self.left if e.left else self.came)[page].append(e.ns - model.start)
         for f in io.faults:
@@ -296,7 +300,8 @@ def came_in(model, io, operations):
 
 def read_by_requests(io, model):
     """(bytes, distinct bytes) of the model's file."""
-    pieces, disk = io.files[0].extents, io.files[0].disk
+    file = io.files[model.number(io) - 1]
+    pieces, disk = file.extents, file.disk
     ranges = []
     for r in io.requests:
         for at, on_disk, size in pieces if r.disk == disk and not r.flags & (WRITE | 4 | 8) else []:
@@ -339,7 +344,7 @@ def recount(tat, model, path, io, ended=True):
     copied = sum(size for _, size, i in model.weights if i not in model.mapped)
     fates = Counter(fate for _, _, fate, _ in found)
     total, distinct = read_by_requests(io, model)
-    if not io.files or not io.files[0].extents:
+    if not io.files[model.number(io) - 1].extents:
         total, distinct = len(found) * PAGE, sum(number == 0 for _, number, _, _ in found) * PAGE
     values = {
         "wanted_bytes": sum(wanted.values()) + copied,

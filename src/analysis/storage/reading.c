@@ -60,6 +60,16 @@ bool counter_growth(const struct tat_io * io, enum tat_io_counter counter, uint6
     return true;
 }
 
+bool run_counter(const struct tat_io * io, enum tat_io_counter counter, uint64_t * value) {
+    bool known = false;
+    for (size_t i = 0; i < io->n_counters; i++) {
+        if (io->counters[i].counter != counter) { continue; }
+        *value = io->counters[i].value;
+        known = true;
+    }
+    return known;
+}
+
 struct reading reading_of(const struct joined * j, const struct cache * c) {
     struct reading x = { .wanted = c->copied };
     const struct machine m = machine_of(j->subject);
@@ -72,6 +82,8 @@ struct reading reading_of(const struct joined * j, const struct cache * c) {
         x.source = READ_PAGES;
         x.bytes = c->all.came * j->bytes.page_bytes;
         x.unique = (c->all.came - c->all.again) * j->bytes.page_bytes;
+    } else if (run_counter(j->io, TAT_IO_RUN_READ_BYTES, &x.bytes)) {
+        x.source = READ_RUN;
     } else if (counter_growth(j->io, TAT_IO_READ_BYTES, &x.bytes)) {
         x.source = READ_PROCESS;
     } else if (m.process && !j->subject->some_tokens) {
@@ -82,8 +94,11 @@ struct reading reading_of(const struct joined * j, const struct cache * c) {
 }
 
 const char * reading_source(const struct reading * reading) {
-    static const char * const names[] = { "not known", "block requests on the model's files",
-                                          "pages that came into the page cache", "/proc/PID/io, all files",
+    static const char * const names[] = { "not known",
+                                          "block requests on the model's files",
+                                          "pages that came into the page cache",
+                                          "getrusage of the whole run, all files",
+                                          "/proc/PID/io, all files",
                                           "getrusage since the first graph, all files" };
     return names[reading->source];
 }

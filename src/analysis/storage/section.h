@@ -29,6 +29,7 @@ struct reading {
         READ_NOTHING, /* nothing tells */
         READ_REQUESTS,
         READ_PAGES,
+        READ_RUN,     /* getrusage of the whole run */
         READ_PROCESS, /* /proc/PID/io */
         READ_USAGE,   /* getrusage, since the first graph */
     } source;
@@ -39,6 +40,8 @@ struct reading reading_of(const struct joined * j, const struct cache * c);
 
 /* From its first value to its last. False: there are none, or it was set back. */
 bool counter_growth(const struct tat_io * io, enum tat_io_counter counter, uint64_t * growth);
+/* A counter that is told once, when the run has ended. */
+bool run_counter(const struct tat_io * io, enum tat_io_counter counter, uint64_t * value);
 const char * reading_source(const struct reading * reading);
 
 /* The disk that the model is on, and what `tat doctor --disk` measured of it, in bytes a second; 0: not. */

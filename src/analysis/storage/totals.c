@@ -37,6 +37,13 @@ static uint64_t filled_bytes(const struct joined * j) {
     return pages * j->bytes.page_bytes;
 }
 
+static struct count_of of_run(const struct joined * j, enum tat_io_counter which, const char * source,
+                              const char * differs) {
+    struct count_of c = { .source = source, .differs = differs };
+    c.known = run_counter(j->io, which, &c.value);
+    return c;
+}
+
 static struct count_of counter(const struct joined * j, enum tat_io_counter which, const char * source,
                                const char * differs) {
     struct count_of c = { .source = source, .differs = differs };
@@ -78,19 +85,20 @@ static void add_bytes(const struct joined * j, const struct cache * c, const str
     const struct count_of counts[] = {
         { "block requests, model files", x->bytes, x->source == READ_REQUESTS, "what the disk read for them" },
         { "page cache, model files", c->all.came * j->bytes.page_bytes, pages,
-          "pages that came in: also those whose request failed, was a write, or was completed before the recording" },
+          "pages that came in, whoever read them" },
         { "page cache, all recorded files", filled_bytes(j), pages, "with the program and its libraries" },
         { "block requests, all reads", part_bytes(j, false), requests,
           "with the file system's metadata and other programs on the disk" },
-        counter(j, TAT_IO_READ_BYTES, "/proc/PID/io",
-                "of all files; without what others read ahead of it, and without the process's last moments"),
-        { "getrusage", m.disk_bytes, m.process && m.disk_bytes,
-          "from the first graph to the end: without loading; of all files" },
+        of_run(j, TAT_IO_RUN_READ_BYTES, "getrusage, whole run",
+               "of all files, by the program and all that it started"),
+        counter(j, TAT_IO_READ_BYTES, "/proc/PID/io", "of all files, between the first sample and the last"),
+        { "getrusage, graphs", m.disk_bytes, m.process && m.disk_bytes,
+          "of all files, from the first graph to the end: without loading" },
         counter(j, TAT_IO_GROUP_READ_BYTES, "control group, reads", "of all files, and of all processes in it"),
         counter(j, TAT_IO_GROUP_FILLED_BYTES, "control group, charges",
                 "with memory that is no file's: KV cache, buffers, heap"),
         counter(j, TAT_IO_DISK_READ_BYTES, "the disk's own count", "by all who use the disk"),
-        counter(j, TAT_IO_TRACER_READ_BYTES, "the tracer itself", "its own reads, which are in none of the model's"),
+        counter(j, TAT_IO_TRACER_READ_BYTES, "tat record", "its own reads"),
     };
     add_table(counts, sizeof counts / sizeof *counts, "totals", "Bytes read, by who counts them", UNIT_BYTES, r);
     if (x->source == READ_REQUESTS && pages && x->bytes) {
@@ -117,6 +125,7 @@ static void add_faults(const struct joined * j, struct result * r) {
     }
     const struct count_of whole[] = {
         { "recorded", all, true, "of the traced process" },
+        of_run(j, TAT_IO_RUN_MAJOR_FAULTS, "getrusage, whole run", "of the program and all that it started"),
         counter(j, TAT_IO_MAJOR_FAULTS, "/proc/PID/stat", "of the process that was started"),
         counter(j, TAT_IO_GROUP_MAJOR_FAULTS, "control group", "of all processes in it"),
     };
