@@ -1,0 +1,243 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What llama.cpp does when its model does not fit in memory: models x memory x ways of loading, each several times, in
+random order, traced with --io and --memory. Prints a table; with --out it writes PRESSURE.md, pressure.csv and
+pressure.svg into a folder.
+
+    pressure.py [--rounds N] [--shares 100,75,50,35] [--ways mmap,random] [--tokens N] [--out DIR] TAT LLAMA MODEL...
+
+LLAMA is the folder of llama-completion. A limit is a share of the model's bytes plus what the run needs besides, as `tat
+record` estimates it: so 100 % holds all weights. Needs cgroups that the user may make, so mostly root.
+"""
+
+import argparse
+import csv
+import json
+import mmap
+import os
+import random
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+MIB = 1 << 20
+# name: (explanation, options of llama-completion, MAPPING of bench/mapping.c)
+WAYS: dict[str, tuple[str, list[str], str]] = {
+    "mmap": ("as llama.cpp does it: mapped, populated", [], ""),
+    "no-warmup": ("the same without the warm-up pass", ["--no-warmup"], ""),
+    "faults": ("mapped, read when touched, with read-ahead", [], "faults"),
+    "random": ("mapped, MADV_RANDOM: read when touched, page by page", [], "random"),
+    "read": ("no mapping: read into the program's own memory", ["-lm", "none"], ""),
+    "direct": ("the same past the page cache (O_DIRECT)", ["-lm", "dio"], ""),
+}
+COLUMNS = ["tokens_per_s", "first_token_s", "disk_bytes", "read_amplification", "reread_factor", "sequential_share"]
+NEEDS = re.compile(r"of [^,]+, ([\d.]+) (\w+) are for the KV cache .*? about ([\d.]+) (\w+) for the program")
+UNITS = {"B": 1, "KiB": 1 << 10, "MiB": MIB, "GiB": 1 << 30}
+Row = dict[str, object]
+
+
+def ways_of(llama: Path) -> list[str]:
+    """Those that this llama.cpp has options for."""
+    told = subprocess.run([llama / "llama-completion", "--help"], check=False, capture_output=True, text=True).stdout
+    if "--load-mode" not in told:  # before 2026
+        WAYS["read"] = (WAYS["read"][0], ["--no-mmap"], "")
+        return [way for way in WAYS if way != "direct"]
+    return list(WAYS)
+
+
+def compiled(folder: Path) -> Path:
+    library = folder / "mapping.so"
+    source = Path(__file__).parent / "mapping.c"
+    subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o", library, source], check=True)
+    return library
+
+
+def disk_rate(model: Path, block: int = MIB, most: int = 256 * MIB) -> float:
+    """Bytes a second, read in order past the page cache."""
+    buffer = mmap.mmap(-1, block)
+    fd = os.open(model, os.O_RDONLY | os.O_DIRECT)
+    begin, done = time.monotonic(), 0
+    try:
+        while done < most and (n := os.readv(fd, [buffer])) > 0:
+            done += n
+            if n < block:
+                break
+    finally:
+        os.close(fd)
+    return done / (time.monotonic() - begin)
+
+
+class Bench:
+    def __init__(self, tat: Path, llama: Path, tokens: int, context: int, folder: Path) -> None:
+        self.tat, self.llama, self.tokens, self.context = tat, llama, tokens, context
+        self.folder = folder
+        self.library = compiled(folder)
+
+    def record(self, model: Path, way: str, limit: int, trace: Path) -> tuple[int, str, float]:
+        """Exit status, what was said, and the seconds until the first token was printed."""
+        _, options, mapping = WAYS[way]
+        environment = dict(os.environ)
+        if mapping:
+            environment |= {"MAPPING": mapping, "LD_PRELOAD": str(self.library)}
+        command: list[str | Path] = [
+            self.tat, "record", "--io", "--memory", str(limit), "-o", trace, "--", self.llama / "llama-completion",
+            "-m", model, "-p", "The three laws of robotics are", "-n", str(self.tokens), "-c", str(self.context),
+            "--temp", "0", "-no-cnv", "--ignore-eos", "--no-display-prompt", *options]
+        with (self.folder / "talk").open("w+") as talk:
+            begin = time.monotonic()
+            with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=talk, bufsize=0,
+                                  env=environment) as run:
+                assert run.stdout
+                run.stdout.read(1)
+                first = time.monotonic() - begin
+                run.stdout.read()
+            talk.seek(0)
+            return run.returncode, talk.read(), first
+
+    def needs(self, model: Path) -> int:
+        """Bytes beside the weights, as tat record says before a run."""
+        told = self.record(model, "mmap", 4 * model.stat().st_size + 512 * MIB, self.folder / "needs")[1]
+        subprocess.run(["rm", "-rf", self.folder / "needs"], check=True)
+        found = NEEDS.search(told)
+        if not found:
+            sys.exit(f"pressure: {told}")
+        return sum(round(float(found[i]) * UNITS[found[i + 1]]) for i in (1, 3))
+
+    def one(self, model: Path, way: str, share: int, limit: int) -> Row:
+        trace = self.folder / "run"
+        subprocess.run(["rm", "-rf", trace], check=True)
+        status, talk, first = self.record(model, way, limit, trace)
+        row: Row = {"model": model.name, "limit_percent": share, "limit_bytes": limit, "way": way,
+                    "killed": int("the kernel killed" in talk)}
+        if status == 0:
+            rates = re.findall(r" eval time = .*?runs.*?([\d.]+) tokens per second", talk)  # llama.cpp's own
+            row |= {"tokens_per_s": float(rates[-1]), "first_token_s": first} | self.storage_of(trace)
+        elif not row["killed"]:
+            sys.exit(f"pressure: {way}, {share} %: {talk[-2000:]}")
+        return row
+
+    def storage_of(self, trace: Path) -> Row:
+        """What the report says; a figure that this machine cannot tell is not there."""
+        told = subprocess.run([self.tat, "report", "--section", "storage", "--json", trace], capture_output=True,
+                              text=True, check=True).stdout
+        values = json.loads(told)["storage"]["values"]
+        values["sequential_share"] = values.get("disk_sequential_share")
+        return {name: values.get(name) for name in COLUMNS[2:]}
+
+
+def measure(bench: Bench, models: list[Path], shares: list[int], ways: list[str], rounds: int) -> list[Row]:
+    needs = {model: bench.needs(model) for model in models}
+    cells = [(m, s, w) for m in models for s in shares for w in ways]
+    rng = random.Random(0)
+    rows: list[Row] = []
+    for number in range(rounds):
+        rates = {model: disk_rate(model) for model in models}
+        for model, share, way in rng.sample(cells, len(cells)):
+            row = bench.one(model, way, share, model.stat().st_size * share // 100 + needs[model])
+            rows.append({"round": number} | row | {"disk_bytes_per_s": rates[model]})
+            print(f"round {number + 1}: {model.name} {share} % {way}: "
+                  + ("killed" if row["killed"] else f"{row['tokens_per_s']} tokens/s"), file=sys.stderr)
+    return rows
+
+
+# ---- what came of it ----
+
+
+def spread(rows: list[Row], name: str, divide: float = 1) -> str:
+    """The median, and from the least to the most where there are several."""
+    values = sorted(float(r[name]) / divide for r in rows if r.get(name) is not None)  # type: ignore[arg-type]
+    if not values:
+        return "-"
+    median = f"{statistics.median(values):.3g}"
+    return f"{median} ({values[0]:.3g} to {values[-1]:.3g})" if len(values) > 1 and values[0] < values[-1] else median
+
+
+def table(rows: list[Row]) -> list[str]:
+    lines = ["| model | memory | way | tokens/s | first token, s | read, MiB | read/wanted | re-read | in order |",
+             "|---|---|---|---|---|---|---|---|---|"]
+    for key in sorted({(str(r["model"]), -int(str(r["limit_percent"])), str(r["way"])) for r in rows},
+                      key=lambda k: (k[0], k[1], list(WAYS).index(k[2]))):
+        mine = [r for r in rows if (r["model"], r["limit_percent"], r["way"]) == (key[0], -key[1], key[2])]
+        limit = f"{-key[1]} % ({int(str(mine[0]['limit_bytes'])) / MIB:.0f} MiB)"
+        alive = [r for r in mine if not r["killed"]]
+        figures = [spread(alive, "tokens_per_s"), spread(alive, "first_token_s"), spread(alive, "disk_bytes", MIB),
+                   *(spread(alive, name) for name in COLUMNS[3:])]
+        if len(alive) < len(mine):
+            figures[0] = f"{figures[0]}; " * bool(alive) + f"killed in {len(mine) - len(alive)} of {len(mine)}"
+        lines.append("| " + " | ".join([key[0], limit, key[2], *figures]) + " |")
+    return lines
+
+
+def report(rows: list[Row], rounds: int) -> str:
+    rates = sorted({float(str(r["disk_bytes_per_s"])) / MIB for r in rows})
+    how = (f"`bench/pressure.sh`, {time.strftime('%Y-%m-%d', time.gmtime())}: {rounds} round{'s' * (rounds != 1)}, each in "
+           f"random order; {os.cpu_count()} CPUs, Linux {os.uname().release}. Figures are medians, with the least and the "
+           f"most. The disk read {rates[0]:.0f} to {rates[-1]:.0f} MiB/s in order past the page cache, measured in each round.")
+    words = ("*Memory* is a share of the model's bytes, and what the run needs besides, as `tat record` estimates it: so "
+             "100 % holds all weights. *First token* counts from the start of `tat record`. *Read/wanted* is read "
+             "amplification: bytes read from disk to bytes that graphs asked for. *Re-read* is bytes read to unique bytes "
+             "read. *In order* is the share of requests that follow the one before on the disk. A dash: this machine did "
+             "not tell. *Killed*: by the kernel, because what the program holds of its own did not fit.")
+    ways = [f"- `{name}`: {told}" for name, (told, _, _) in WAYS.items() if any(r["way"] == name for r in rows)]
+    return "\n".join(["# llama.cpp under memory pressure", "", how, "", words, "", *ways, "", *table(rows), ""])
+
+
+def draw(rows: list[Row], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("svg")
+    import matplotlib.pyplot as plt
+
+    models = sorted({str(r["model"]) for r in rows})
+    figure, axes = plt.subplots(len(models), 2, figsize=(10, 3.6 * len(models)), squeeze=False, layout="constrained")
+    for row, model in zip(axes, models):
+        for axis, name, label, divide in ((row[0], "tokens_per_s", "tokens/s", 1), (row[1], "disk_bytes", "read, MiB", MIB)):
+            for way in WAYS:
+                points = [(int(str(r["limit_percent"])), float(str(r[name])) / divide) for r in rows
+                          if r["model"] == model and r["way"] == way and r.get(name) is not None]
+                shares = sorted({share for share, _ in points})
+                medians = [statistics.median(v for s, v in points if s == share) for share in shares]
+                axis.plot(shares, medians, marker="o", label=way) if points else None
+            axis.set(xlabel="memory for weights, % of the model", ylabel=label, title=model, yscale="log")
+            axis.invert_xaxis()
+        row[0].legend(fontsize="small")
+    figure.savefig(path)
+
+
+def numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--shares", type=numbers, default=[100, 75, 50, 35])
+    parser.add_argument("--ways", help="of " + ", ".join(WAYS))
+    parser.add_argument("--tokens", type=int, default=16)
+    parser.add_argument("--context", type=int, default=512)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("tat", type=Path)
+    parser.add_argument("llama", type=Path)
+    parser.add_argument("models", type=Path, nargs="+")
+    given = parser.parse_args()
+    ways = given.ways.split(",") if given.ways else ways_of(given.llama)
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(given.tat, given.llama, given.tokens, given.context, Path(folder))
+        rows = measure(bench, given.models, given.shares, ways, given.rounds)
+    text = report(rows, given.rounds)
+    print(text)
+    if given.out:
+        (given.out / "PRESSURE.md").write_text(text)
+        with (given.out / "pressure.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, list({name: None for row in rows for name in row}))
+            writer.writeheader()
+            writer.writerows(rows)
+        draw(rows, given.out / "pressure.svg")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# A real llama.cpp with too little memory. The model is a copy: nobody else has it mapped, and nobody misses it in memory.
+
+load common
+
+setup() {
+    [ "$(id -u)" = 0 ] || skip "memory cgroups need root"
+    model random-lfm2.gguf
+    case $(stat -f -c %T "$BATS_TEST_TMPDIR") in tmpfs | ramfs) skip "tmpfs is memory" ;; esac
+    cp "$model" "$BATS_TEST_TMPDIR/model.gguf"
+    model=$BATS_TEST_TMPDIR/model.gguf
+    cd "$BATS_TEST_TMPDIR"
+    "$TAT" record --memory 20M -- true 2> refused || true
+    ! grep -q "cgroup" refused || skip "no memory cgroups: $(cat refused)"
+}
+
+@test "pressure: with too little memory the text is the same, and the trace says how little it was" {
+    completion . -n 3 -c 512 > untraced 2> /dev/null
+    completion "$TAT" record --memory 45M -o run . -n 3 -c 512 > traced 2> talk
+    ends_early untraced traced || cmp untraced traced
+    grep -q "are for the KV cache (context 512)" talk
+    "$TAT" verify run > /dev/null
+    python3 - <<'PY'
+import json
+p = json.load(open("run/trace_metadata.json"))["pressure"]
+assert p["memory_limit"] == 45 << 20 and p["cgroup"] in (1, 2) and p["oom_kills"] == 0, p
+assert 0 < p["peak_bytes"] <= p["memory_limit"], p
+assert [f["stayed"] for f in p["cold_files"]] == [0], p
+PY
+}
+
+@test "pressure: a KV cache that does not fit is told beforehand, and afterwards that it was why" {
+    run -137 completion "$TAT" record --memory 45M . -n 3 -c 65536
+    [[ $output == *"warning: of 45.0 MiB"*"(context 65536)"*"does not fit"*"-c 512"* ]]
+    [[ $output == *"the kernel killed the program"* ]]
+}
+
+@test "pressure: the benchmark in its shortest form" {
+    run --separate-stderr python3 "$BATS_TEST_DIRNAME/../../bench/pressure.py" --rounds 1 --shares 100 --ways mmap,random \
+        --tokens 2 "$TAT" "$LLAMA" "$model"
+    [ "$status" -eq 0 ]
+    [ "$(grep -cE '^\| model.gguf \| 100 % \([0-9]+ MiB\) \| (mmap|random) \| [0-9.e+]+ \| [0-9.e+]+ \| [0-9.e+]+ \|' <<< "$output")" -eq 2 ]
+}
