@@ -227,6 +227,7 @@ static void find_loss(struct block_reader * r, const char * line, size_t length)
     char text[256];
     unsigned long long lost, kept;
     const size_t n = length < sizeof text - 1 ? length : sizeof text - 1;
+    if (!n || (*line != '#' && !memmem(line, n, "LOST", 4))) { return; }
     memcpy(text, line, n);
     text[n] = '\0';
     const char * at = strstr(text, "[LOST ");
