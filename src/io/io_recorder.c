@@ -15,16 +15,18 @@
 #include "io/privilege.h"
 #include "io/requests.h"
 #include "io/run_files.h"
+#include "io/system_events.h"
 
 enum { WAIT_MS = 20, COUNT_NS = 250000000 };
 enum { SAMPLE_NS = 250000000, SAMPLE_SHARE = 50 }; /* a sample of residency waits that often its own time, at least */
 
 struct io_recorder {
-    struct perf_events * events; /* NULL: refused */
+    struct perf_events * events;   /* NULL: refused */
+    struct system_events * system; /* the same */
     struct faults faults;
     struct requests requests;
     struct run_files files;
-    struct list pids; /* of the run */
+    struct list threads; /* of the run */
     pthread_t thread;
     bool ending; /* written by io_recorder_stop, relaxed: joining the thread orders the rest */
     struct io_totals totals;
@@ -36,23 +38,28 @@ struct io_recorder {
 
 /* ---- whose it is ---- */
 
-#define PIDS(r) LIST(uint32_t, (r)->pids)
+struct own_thread {
+    uint32_t tid, pid;
+};
 
-static bool is_ours(const struct io_recorder * r, uint32_t pid) {
-    for (uint32_t i = 0; i < r->pids.count; i++) {
-        if (PIDS(r)[i] == pid) { return true; }
+#define THREADS(r) LIST(struct own_thread, (r)->threads)
+
+/* Its process; 0: it is none of ours. */
+static uint32_t process_of(const struct io_recorder * r, uint32_t tid) {
+    for (uint32_t i = 0; i < r->threads.count; i++) {
+        if (THREADS(r)[i].tid == tid) { return THREADS(r)[i].pid; }
     }
-    return false;
+    return 0;
 }
 
-static void add_pid(struct io_recorder * r, uint32_t pid) {
-    uint32_t * at = is_ours(r, pid) ? NULL : list_add(&r->pids, sizeof *at);
-    if (at) { *at = pid; }
+static void add_thread(struct io_recorder * r, uint32_t tid, uint32_t pid) {
+    struct own_thread * at = process_of(r, tid) ? NULL : list_add(&r->threads, sizeof *at);
+    if (at) { *at = (struct own_thread){ tid, pid }; }
 }
 
-static void forget_pid(struct io_recorder * r, uint32_t pid) {
-    for (uint32_t i = 0; i < r->pids.count; i++) {
-        if (PIDS(r)[i] == pid) { PIDS(r)[i] = PIDS(r)[--r->pids.count]; }
+static void forget_thread(struct io_recorder * r, uint32_t tid) {
+    for (uint32_t i = 0; i < r->threads.count; i++) {
+        if (THREADS(r)[i].tid == tid) { THREADS(r)[i] = THREADS(r)[--r->threads.count]; }
     }
 }
 
@@ -75,15 +82,16 @@ static void see_fault(struct io_recorder * r, const struct fault * f) {
  */
 static void see_pages(struct io_recorder * r, const struct perf_event * e) {
     const struct run_file * file = run_files_find(&r->files, e->pages.device, e->pages.inode);
-    if (!file && e->kind == PERF_PAGES_COME && is_ours(r, e->pid)) {
-        file = run_files_add_read(&r->files, e->pages.device, e->pages.inode, (pid_t) e->pid);
+    const uint32_t pid = process_of(r, e->tid);
+    if (!file && e->kind == PERF_PAGES_COME && pid) {
+        file = run_files_add_read(&r->files, e->pages.device, e->pages.inode, (pid_t) pid);
     }
     if (!file || !file->number) { return; }
     const struct tat_io_pages pages = { .ns = e->ns,
                                         .first = e->pages.first,
                                         .count = e->pages.count,
                                         .file = file->number,
-                                        .pid = e->pid,
+                                        .pid = pid,
                                         .tid = e->tid,
                                         .left = e->kind == PERF_PAGES_LEAVE };
     io_write_pages(&r->writer, &pages);
@@ -104,24 +112,36 @@ static void see_map(struct io_recorder * r, const struct perf_event * e) {
     run_files_add_mapped(&r->files, e->map.device, e->map.inode, e->map.path);
 }
 
+static void see_request_event(struct io_recorder * r, const struct perf_event * e) {
+    struct request_event request = e->request;
+    request.ns = e->ns;
+    request.pid = process_of(r, e->tid);
+    switch (e->kind) {
+        case PERF_REQUEST_ISSUED: requests_issue(&r->requests, &request); break;
+        case PERF_REQUEST_REQUEUED: requests_requeue(&r->requests, &request); break;
+        default: requests_complete(&r->requests, &request);
+    }
+}
+
+static void see_process(struct io_recorder * r, const struct perf_event * e) {
+    struct fault fault;
+    if (e->kind == PERF_MAPS) { see_map(r, e); }
+    if (e->kind == PERF_FORKS) { add_thread(r, e->tid, e->pid); }
+    if (e->kind == PERF_EXITS) { forget_thread(r, e->tid); }
+    if (e->kind == PERF_LOST) { requests_forget(&r->requests); }
+    if (faults_see(&r->faults, e, &fault)) { see_fault(r, &fault); }
+}
+
 static void see(const struct perf_event * event, void * user) {
     struct io_recorder * r = user;
-    struct fault fault;
     switch (event->kind) {
         case PERF_PAGES_COME:
-        case PERF_PAGES_LEAVE: see_pages(r, event); return;
-        case PERF_REQUEST_ISSUED: requests_issue(&r->requests, &event->request); return;
-        case PERF_REQUEST_REQUEUED: requests_requeue(&r->requests, &event->request); return;
-        case PERF_REQUEST_COMPLETED: requests_complete(&r->requests, &event->request); return;
-        case PERF_MAPS: see_map(r, event); break;
-        case PERF_FORKS: add_pid(r, event->pid); break;
-        case PERF_EXITS:
-            if (event->pid == event->tid) { forget_pid(r, event->pid); }
-            break;
-        case PERF_LOST: requests_forget(&r->requests); break;
-        default: break;
+        case PERF_PAGES_LEAVE: see_pages(r, event); break;
+        case PERF_REQUEST_ISSUED:
+        case PERF_REQUEST_REQUEUED:
+        case PERF_REQUEST_COMPLETED: see_request_event(r, event); break;
+        default: see_process(r, event);
     }
-    if (faults_see(&r->faults, event, &fault)) { see_fault(r, &fault); }
 }
 
 /* ---- the thread ---- */
@@ -155,8 +175,14 @@ static void tell_now_and_then(struct io_recorder * r) {
     io_writer_tick(&r->writer);
 }
 
+static void add_system_event(const struct perf_event * event, void * user) {
+    perf_events_add(user, event);
+}
+
 static void take(struct io_recorder * r, bool all) {
-    if (r->events) { perf_events_take(r->events, all, see, r); }
+    const uint64_t until = all ? UINT64_MAX : clock_monotonic_ns() - PERF_SETTLE_NS;
+    if (r->system) { system_events_read(r->system, add_system_event, r->events); }
+    if (r->events) { perf_events_take(r->events, until, see, r); }
 }
 
 static void * record(void * argument) {
@@ -187,34 +213,40 @@ static int start_thread(struct io_recorder * r) {
 
 /* ---- beginning and end ---- */
 
-static void tell_source(struct io_recorder * r, enum tat_io_source source, const char * missing) {
-    io_write_source(&r->writer, source, *missing ? missing : NULL);
-}
-
-/* What cannot be had is said; the others go on. */
+/* What cannot be had is said; the others go on. The system's events are put in order with those of the process. */
 static void open_sources(struct io_recorder * r, pid_t pid) {
     struct io_totals * t = &r->totals;
     privilege_raise();
     r->events = perf_events_open(pid, &t->no_faults);
-    t->has_faults = r->events != NULL;
     t->no_system = t->no_faults;
-    t->has_system = r->events && perf_events_add_system(r->events, &t->no_system) == 0;
+    if (r->events) { r->system = system_events_open(&t->no_system); }
     privilege_lower();
+    t->has_faults = r->events != NULL;
+    t->has_system = r->system != NULL;
     t->user_only = r->events && perf_events_user_only(r->events);
+}
+
+static void tell_sources(struct io_recorder * r) {
+    const struct io_totals * t = &r->totals;
+    const char * no_faults = t->has_faults ? NULL : t->no_faults.message;
+    const char * no_system = t->has_system ? NULL : t->no_system.message;
     if (t->user_only) { io_write_mark(&r->writer, TAT_IO_PARTIAL); }
-    tell_source(r, TAT_IO_SOURCE_FAULTS, t->has_faults ? "" : t->no_faults.message);
-    tell_source(r, TAT_IO_SOURCE_PAGES, t->has_system ? "" : t->no_system.message);
-    tell_source(r, TAT_IO_SOURCE_REQUESTS, t->has_system ? "" : t->no_system.message);
-    tell_source(r, TAT_IO_SOURCE_RESIDENCY, "");
-    tell_source(r, TAT_IO_SOURCE_COUNTERS, "");
+    io_write_source(&r->writer, TAT_IO_SOURCE_FAULTS, no_faults);
+    io_write_source(&r->writer, TAT_IO_SOURCE_PAGES, no_system);
+    io_write_source(&r->writer, TAT_IO_SOURCE_REQUESTS, no_system);
+    io_write_source(&r->writer, TAT_IO_SOURCE_RESIDENCY, NULL);
+    io_write_source(&r->writer, TAT_IO_SOURCE_COUNTERS, NULL);
 }
 
 static void release(struct io_recorder * r) {
+    privilege_raise();
+    system_events_close(r->system);
+    privilege_lower();
     perf_events_close(r->events);
     faults_free(&r->faults);
     requests_end(&r->requests);
     run_files_free(&r->files);
-    free(r->pids.data);
+    free(r->threads.data);
     free(r);
 }
 
@@ -227,12 +259,13 @@ struct io_recorder * io_recorder_start(const struct io_options * o, struct tat_e
     r->counters = (struct counters){ .writer = &r->writer, .pid = o->pid };
     r->requests = REQUESTS(see_request, r);
     r->files = (struct run_files){ .writer = &r->writer, .is_private = o->is_private };
+    open_sources(r, o->pid); /* before the writer has a thread */
     if (io_writer_open(&r->writer, o->folder, o->pid, o->bytes_most, error) != 0) {
         release(r);
         return NULL;
     }
-    add_pid(r, (uint32_t) o->pid);
-    open_sources(r, o->pid);
+    add_thread(r, (uint32_t) o->pid, (uint32_t) o->pid);
+    tell_sources(r);
     for (const char * const * file = o->files; file && *file; file++) { run_files_expect(&r->files, *file); }
     const int why = start_thread(r);
     if (why == 0) { return r; }

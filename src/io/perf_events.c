@@ -16,7 +16,6 @@
 
 #include "agent/clock.h"
 #include "io/perf_ring.h"
-#include "io/tracepoints.h"
 
 /* The events of a ring. The first one's file has the ring. */
 enum { EVENT_MAJOR, EVENT_MINOR, EVENT_BEGINS, EVENT_COUNT };
@@ -30,14 +29,11 @@ static const struct {
 };
 
 enum { RING_PAGES = 128, RING_PAGES_LEAST = 8 };
-enum { SYSTEM_PAGES_LEAST = 64, SYSTEM_BYTES = 128 << 20 }; /* the latter for the rings of all processors together */
-enum { SETTLE_NS = 1000000 }; /* a record is in its ring that long after its time at the latest */
 
 struct perf_events {
-    struct perf_ring * rings; /* one for each processor, then, of the whole system, one for each processor */
-    struct pollfd * polled;   /* the same */
-    unsigned processors, n_rings;
-    struct tracepoints * tracepoints; /* NULL: only the process */
+    struct perf_ring * rings; /* one for each processor */
+    struct pollfd * polled;
+    unsigned n_rings;
     bool user_only;
     struct perf_event * pending; /* not passed on yet */
     size_t n_pending, room;
@@ -74,7 +70,7 @@ static bool open_rings(struct perf_events * e, pid_t pid, bool user_only) {
     first->comm_exec = 1;
     first->watermark = 1;
     first->wakeup_watermark = RING_PAGES_LEAST / 2 * 4096;
-    for (unsigned i = 0; i < e->processors; i++) {
+    for (unsigned i = 0; i < e->n_rings; i++) {
         const struct perf_ring_place place = { pid, (int) i, RING_PAGES, RING_PAGES_LEAST };
         if (!perf_ring_open(&e->rings[i], attributes, EVENT_COUNT, &place)) { return false; }
         e->polled[i] = (struct pollfd){ .fd = e->rings[i].fd[0], .events = POLLIN };
@@ -97,10 +93,10 @@ static struct perf_events * make(void) {
     struct perf_events * e = calloc(1, sizeof *e);
     const long processors = sysconf(_SC_NPROCESSORS_CONF);
     if (!e) { return NULL; }
-    e->processors = e->n_rings = processors > 0 ? (unsigned) processors : 1;
-    e->rings = malloc(2ull * e->processors * sizeof *e->rings);
-    e->polled = calloc(2ull * e->processors, sizeof *e->polled);
-    for (unsigned i = 0; e->rings && i < 2 * e->processors; i++) { perf_ring_clear(&e->rings[i]); }
+    e->n_rings = processors > 0 ? (unsigned) processors : 1;
+    e->rings = malloc(e->n_rings * sizeof *e->rings);
+    e->polled = calloc(e->n_rings, sizeof *e->polled);
+    for (unsigned i = 0; e->rings && i < e->n_rings; i++) { perf_ring_clear(&e->rings[i]); }
     if (e->rings && e->polled) { return e; }
     free(e->rings);
     free(e->polled);
@@ -127,46 +123,6 @@ struct perf_events * perf_events_open(pid_t pid, struct tat_error * error) {
     return NULL;
 }
 
-/* ---- the whole system ---- */
-
-static size_t system_pages(unsigned processors) {
-    size_t pages = SYSTEM_BYTES / 4096 / processors;
-    while (pages & (pages - 1)) { pages &= pages - 1; }
-    return pages > SYSTEM_PAGES_LEAST ? pages < 1024 ? pages : 1024 : SYSTEM_PAGES_LEAST;
-}
-
-static bool open_system_rings(struct perf_events * e, const struct tracepoints * t) {
-    struct perf_event_attr attributes[PERF_RING_EVENTS];
-    for (int i = 0; i < TRACEPOINTS; i++) { attributes[i] = tracepoint_attributes(t, i); }
-    for (unsigned i = 0; i < e->processors; i++) {
-        const unsigned k = e->processors + i;
-        const struct perf_ring_place place = { -1, (int) i, system_pages(e->processors), SYSTEM_PAGES_LEAST };
-        if (!perf_ring_open(&e->rings[k], attributes, TRACEPOINTS, &place)) { return false; }
-        e->polled[k] = (struct pollfd){ .fd = e->rings[k].fd[0], .events = POLLIN };
-    }
-    /* Only now: what happens before an event has its ring is counted, but told to nobody. */
-    for (unsigned i = 0; i < e->processors; i++) { perf_ring_enable(&e->rings[e->processors + i], true); }
-    return true;
-}
-
-int perf_events_add_system(struct perf_events * e, struct tat_error * error) {
-    struct tracepoints * t = tracepoints_find(error);
-    if (!t) { return -1; }
-    if (open_system_rings(e, t)) {
-        e->tracepoints = t;
-        e->n_rings = 2 * e->processors;
-        return 0;
-    }
-    if (errno == EACCES || errno == EPERM) {
-        tat_fail(error, TAT_ERROR_SYSTEM, "the kernel's trace events need root, or CAP_PERFMON");
-    } else {
-        tat_fail_errno(error, "perf_event_open");
-    }
-    close_rings(e->rings + e->processors, e->processors);
-    tracepoints_free(t);
-    return -1;
-}
-
 bool perf_events_user_only(const struct perf_events * e) {
     return e->user_only;
 }
@@ -177,8 +133,7 @@ static void forget(const struct perf_event * event) {
 
 void perf_events_close(struct perf_events * e) {
     if (!e) { return; }
-    close_rings(e->rings, 2 * e->processors);
-    tracepoints_free(e->tracepoints);
+    close_rings(e->rings, e->n_rings);
     for (size_t i = 0; i < e->n_pending; i++) { forget(&e->pending[i]); }
     free(e->rings);
     free(e->polled);
@@ -211,15 +166,9 @@ static void add_sample(struct perf_events * e, const struct perf_ring * ring, co
         uint64_t ns, address;
     } * s = (const void *) body;
     const int which = perf_ring_which(ring, s->id);
-    struct perf_event event = { .pid = s->pid, .tid = s->tid, .ns = s->ns };
     if (which < 0) { return; }
-    if (ring >= e->rings + e->processors) {
-        if (!tracepoint_read(e->tracepoints, which, body + offsetof(__typeof__(*s), address), &event)) { return; }
-    } else {
-        event.kind = software_events[which].kind;
-        event.address = s->address;
-    }
-    add(e, &event);
+    add(e, &(struct perf_event){
+               .kind = software_events[which].kind, .pid = s->pid, .tid = s->tid, .ns = s->ns, .address = s->address });
 }
 
 static void add_map(struct perf_events * e, const uint8_t * body, const uint8_t * end, uint64_t ns) {
@@ -286,12 +235,15 @@ static int by_time(const void * a, const void * b) {
     return x->ns != y->ns ? (x->ns < y->ns ? -1 : 1) : x->order < y->order ? -1 : 1;
 }
 
-int perf_events_take(struct perf_events * e, bool all, perf_sink sink, void * user) {
-    const uint64_t horizon = all ? UINT64_MAX : clock_monotonic_ns() - SETTLE_NS;
+void perf_events_add(struct perf_events * e, const struct perf_event * event) {
+    add(e, event);
+}
+
+int perf_events_take(struct perf_events * e, uint64_t until_ns, perf_sink sink, void * user) {
     size_t n = 0;
     for (unsigned i = 0; i < e->n_rings; i++) { perf_ring_read(&e->rings[i], e->record, add_record, e); }
     qsort(e->pending, e->n_pending, sizeof *e->pending, by_time);
-    for (; n < e->n_pending && e->pending[n].ns < horizon; n++) {
+    for (; n < e->n_pending && e->pending[n].ns < until_ns; n++) {
         sink(&e->pending[n], user);
         forget(&e->pending[n]);
     }

@@ -26,7 +26,7 @@ enum perf_kind {
     PERF_FORKS,
     PERF_EXITS, /* a thread; the process, where it is the first */
     PERF_LOST,
-    /* Of the whole system, if asked for: */
+    /* Of the whole system (io/system_events.h): */
     PERF_PAGES_COME, /* into the page cache */
     PERF_PAGES_LEAVE,
     PERF_REQUEST_ISSUED, /* to a disk's driver */
@@ -66,19 +66,21 @@ bool perf_events_user_only(const struct perf_events * events);
  * thread at a time. */
 struct perf_events * perf_events_open(pid_t pid, struct tat_error * error);
 
-/* Adds what the kernel does anywhere: page-cache fills and evictions, requests to disks. 0; or -1 with *error: that
- * needs root, or the kernel has no such events; all else goes on. */
-int perf_events_add_system(struct perf_events * events, struct tat_error * error);
-
 /* Waits until a good part of a buffer is full, or for so many milliseconds. */
 void perf_events_wait(struct perf_events * events, int milliseconds);
 
 /* Called with each event in the order of time. */
 typedef void (*perf_sink)(const struct perf_event * event, void * user);
 
-/* Passes on what has come; the last moment's only if `all`, because other processors' of that time may still come. 0,
- * or -1: out of memory, and what did not fit counts as lost. */
-int perf_events_take(struct perf_events * events, bool all, perf_sink sink, void * user);
+/* Adds an event of another source, to be passed on in its order. */
+void perf_events_add(struct perf_events * events, const struct perf_event * event);
+
+enum { PERF_SETTLE_NS = 1000000 }; /* an event is in its ring that long after its time at the latest */
+
+/* Passes on what has come of before `until_ns`. What of that is still to come, from any source, will be out of order:
+ * so let it be PERF_SETTLE_NS before the first source was read. 0, or -1: out of memory, and what did not fit counts as
+ * lost. */
+int perf_events_take(struct perf_events * events, uint64_t until_ns, perf_sink sink, void * user);
 
 void perf_events_close(struct perf_events * events); /* NULL is allowed */
 

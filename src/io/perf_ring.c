@@ -55,12 +55,6 @@ int perf_ring_which(const struct perf_ring * ring, uint64_t id) {
     return -1;
 }
 
-void perf_ring_enable(const struct perf_ring * ring, bool enable) {
-    for (int i = 0; i < PERF_RING_EVENTS; i++) {
-        if (ring->fd[i] >= 0) { ioctl(ring->fd[i], enable ? PERF_EVENT_IOC_ENABLE : PERF_EVENT_IOC_DISABLE, 0); }
-    }
-}
-
 /* A record may begin at the ring's end and go on at its beginning. */
 void perf_ring_read(const struct perf_ring * ring, uint8_t record[static PERF_RECORD_BYTES], perf_record_sink sink,
                     void * user) {

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { PERF_RING_EVENTS = 5, PERF_RECORD_BYTES = 1 << 16 };
+enum { PERF_RING_EVENTS = 3, PERF_RECORD_BYTES = 1 << 16 };
 
 struct perf_ring {
     struct perf_event_mmap_page * page; /* NULL: there is no such processor */
@@ -39,9 +39,6 @@ void perf_ring_clear(struct perf_ring * ring); /* nothing is open */
 bool perf_ring_open(struct perf_ring * ring, const struct perf_event_attr attributes[], int count,
                     const struct perf_ring_place * place);
 void perf_ring_close(struct perf_ring * ring);
-
-/* Starts or stops all events of a ring. */
-void perf_ring_enable(const struct perf_ring * ring, bool enable);
 
 /* Which of its events, or -1. */
 int perf_ring_which(const struct perf_ring * ring, uint64_t id);

@@ -221,7 +221,7 @@ void requests_end(struct requests * r) {
 bool request_flags(const char * letters, size_t length, uint32_t * flags) {
     bool reads = false, writes = false, other = false;
     *flags = 0;
-    for (size_t i = 0; i < length; i++) {
+    for (size_t i = 0; i < length && letters[i]; i++) {
         reads |= letters[i] == 'R';
         writes |= letters[i] == 'W';
         other |= letters[i] == 'D' || letters[i] == 'Z'; /* discards; what is done to zones */

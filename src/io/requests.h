@@ -61,7 +61,7 @@ void requests_forget(struct requests * requests);
 void requests_end(struct requests * requests);
 
 /* The flags that a request's letters stand for, as trace events and blkparse print them ("RA", "WFSM"). False: it
- * neither reads nor writes, but discards, flushes, or does something else. `letters` need no NUL at the end. */
+ * neither reads nor writes, but discards, flushes, or does something else. They end with a NUL or after `length`. */
 bool request_flags(const char * letters, size_t length, uint32_t * flags);
 
 /* makedev() of a number as the kernel keeps it, in trace events and in blktrace's files. */

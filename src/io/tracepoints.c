@@ -6,10 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-#include "io/tracefs.h"
 
 /* Fields that any of them has. */
 enum { DEVICE, INODE, INDEX, ORDER, SECTOR, SECTORS, LETTERS, FAILURE, FIELDS };
@@ -94,12 +91,11 @@ static int find(struct tracepoints * t, int which, int events, struct tat_error 
     return tat_fail(error, TAT_ERROR_SYSTEM, "the fields of this kernel's trace event %s are unknown", d->folder);
 }
 
-struct tracepoints * tracepoints_find(struct tat_error * error) {
+struct tracepoints * tracepoints_find(int tracefs, struct tat_error * error) {
     struct tracepoints * t = calloc(1, sizeof *t);
-    const int tracefs = t ? tracefs_open(error) : tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
-    bool good = tracefs >= 0;
+    if (!t) { tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
+    bool good = t != NULL;
     for (int i = 0; good && i < TRACEPOINTS; i++) { good = find(t, i, tracefs, error) == 0; }
-    if (tracefs >= 0) { close(tracefs); }
     if (good) { return t; }
     tracepoints_free(t);
     return NULL;
@@ -109,20 +105,8 @@ void tracepoints_free(struct tracepoints * t) {
     free(t);
 }
 
-struct perf_event_attr tracepoint_attributes(const struct tracepoints * t, int which) {
-    return (struct perf_event_attr){
-        .size = sizeof(struct perf_event_attr),
-        .type = PERF_TYPE_TRACEPOINT,
-        .config = t->id[which],
-        .sample_period = 1,
-        .sample_type = PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_RAW,
-        .disabled = 1,
-        .use_clockid = 1,
-        .clockid = CLOCK_MONOTONIC,
-        .sample_id_all = 1,
-        .watermark = 1,
-        .wakeup_watermark = 64 << 10,
-    };
+const char * tracepoint_folder(int which) {
+    return descriptions[which].folder;
 }
 
 /* ---- reading ---- */
@@ -130,16 +114,8 @@ struct perf_event_attr tracepoint_attributes(const struct tracepoints * t, int w
 /* 0 where there is none. */
 static uint64_t number(const uint8_t * entry, uint32_t bytes, struct field f) {
     uint64_t value = 0;
-    uint32_t word;
     if (f.bytes == 0 || f.offset > bytes || f.bytes > bytes - f.offset) { return 0; }
-    if (f.bytes == 8) {
-        memcpy(&value, entry + f.offset, sizeof value);
-    } else if (f.bytes == 4) {
-        memcpy(&word, entry + f.offset, sizeof word);
-        value = word;
-    } else {
-        value = entry[f.offset];
-    }
+    memcpy(&value, entry + f.offset, f.bytes); /* the lowest byte comes first, on all machines that tat knows */
     return value;
 }
 
@@ -148,7 +124,6 @@ static bool read_request(const uint8_t * entry, uint32_t bytes, const struct fie
     event->request.disk = disk_of_kernel((uint32_t) number(entry, bytes, f[DEVICE]));
     event->request.offset = number(entry, bytes, f[SECTOR]) * 512;
     event->request.bytes = number(entry, bytes, f[SECTORS]) * 512;
-    event->request.pid = event->pid;
     event->request.ns = event->ns;
     if (letters.offset > bytes || letters.bytes > bytes - letters.offset) { return false; }
     if (!request_flags((const char *) entry + letters.offset, letters.bytes, &event->request.flags)) { return false; }
@@ -165,11 +140,14 @@ static bool read_pages(const uint8_t * entry, uint32_t bytes, const struct field
     return event->pages.inode != 0; /* else memory of no file */
 }
 
-bool tracepoint_read(const struct tracepoints * t, int which, const uint8_t * raw, struct perf_event * event) {
-    uint32_t bytes;
-    memcpy(&bytes, raw, sizeof bytes);
-    const uint8_t * entry = raw + sizeof bytes;
+bool tracepoint_read(const struct tracepoints * t, const uint8_t * entry, uint32_t bytes, struct perf_event * event) {
+    static const struct field type = { 0, 2 }, thread = { 4, 4 };
+    const uint64_t id = number(entry, bytes, type);
+    int which = 0;
+    while (which < TRACEPOINTS && t->id[which] != id) { which++; }
+    if (which == TRACEPOINTS) { return false; }
     event->kind = descriptions[which].kind;
+    event->tid = (uint32_t) number(entry, bytes, thread);
     return event->kind == PERF_PAGES_COME || event->kind == PERF_PAGES_LEAVE
                ? read_pages(entry, bytes, t->fields[which], event)
                : read_request(entry, bytes, t->fields[which], event);

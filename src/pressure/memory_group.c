@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "pressure/memory_group.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "leftover/owner.h"
+#include "leftover/reaper.h"
 #include "pressure/memory_place.h"
-#include "pressure/reaper.h"
 
 struct memory_group {
     unsigned version;
@@ -56,60 +55,6 @@ static uint64_t read_value(const char * folder, const char * name, const char * 
     return value;
 }
 
-/* ---- names ---- */
-
-/* Of a process: its number, and when it started, as numbers are used again. */
-struct owner {
-    int pid;
-    unsigned long long started; /* clock ticks since the system started */
-    unsigned long numbers;      /* the namespace that its number is from */
-};
-
-#define OWNER_NAME "tat-%d-%llu-%lu"
-
-static bool find_start(int pid, unsigned long long * started) {
-    char path[64], line[1024];
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    FILE * file = fopen(path, "re");
-    const char * rest = file && fgets(line, sizeof line, file) ? strrchr(line, ')') : NULL; /* behind any name */
-    const bool found = rest && sscanf(rest,
-                                      ") %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
-                                      "%*s %*s %llu",
-                                      started) == 1;
-    if (file) { fclose(file); }
-    return found;
-}
-
-static bool find_self(struct owner * self) {
-    struct stat numbers;
-    self->pid = (int) getpid();
-    if (stat("/proc/self/ns/pid", &numbers) != 0) { return false; }
-    self->numbers = (unsigned long) numbers.st_ino;
-    return find_start(self->pid, &self->started);
-}
-
-/* Of other users' processes there may be nothing to see in /proc. */
-static bool has_ended(const struct owner * owner) {
-    unsigned long long started;
-    if (kill(owner->pid, 0) != 0 && errno == ESRCH) { return true; }
-    return find_start(owner->pid, &started) && started != owner->started;
-}
-
-/* Groups without processes whose owners have ended: both the owner and its reaper were killed. */
-static void sweep(const char * parent, const struct owner * self) {
-    DIR * entries = opendir(parent);
-    for (const struct dirent * entry; entries && (entry = readdir(entries));) {
-        struct owner owner;
-        char name[128], path[PATH_MAX];
-        if (sscanf(entry->d_name, OWNER_NAME, &owner.pid, &owner.started, &owner.numbers) != 3) { continue; }
-        snprintf(name, sizeof name, OWNER_NAME, owner.pid, owner.started, owner.numbers);
-        const bool is_ours = strcmp(name, entry->d_name) == 0 && owner.numbers == self->numbers;
-        if (!is_ours || !has_ended(&owner)) { continue; }
-        if (snprintf(path, sizeof path, "%s/%s", parent, entry->d_name) < PATH_MAX) { reaper_remove(path); }
-    }
-    if (entries) { closedir(entries); }
-}
-
 /* ---- limits ---- */
 
 static bool has_swap(void) {
@@ -134,22 +79,26 @@ static int limit(struct memory_group * g, struct tat_error * error) {
     return 0;
 }
 
+static struct reaped reaped_group(const struct memory_group * g) {
+    return (struct reaped){ .folder = g->folder, .is_nested = true, .kept = -1 };
+}
+
 /* The folder, and who removes it. */
 static int make(struct memory_group * g, struct tat_error * error) {
     struct memory_place place;
-    struct owner self;
+    char name[OWNER_NAME_SIZE];
     if (memory_place_find("/proc", &place, error) != 0) { return -1; }
-    if (!find_self(&self)) { return tat_fail_errno(error, "/proc/self"); }
-    sweep(place.folder, &self);
+    if (owner_name(name) != 0) { return tat_fail_errno(error, "/proc/self"); }
+    owner_sweep(place.folder, true);
     g->version = place.version;
-    if (snprintf(g->folder, sizeof g->folder, "%s/" OWNER_NAME, place.folder, self.pid, self.started, self.numbers) >=
-        (int) sizeof g->folder) {
+    if (snprintf(g->folder, sizeof g->folder, "%s/%s", place.folder, name) >= (int) sizeof g->folder) {
         return tat_fail(error, TAT_ERROR_SYSTEM, "the path of the cgroup %.200s... is too long", place.folder);
     }
     if (mkdir(g->folder, 0755) != 0) { return tat_fail_errno(error, "cannot make the cgroup %s", g->folder); }
-    if (reaper_start(g->folder, &g->reaper) == 0) { return 0; }
+    const struct reaped group = reaped_group(g);
+    if (reaper_start(&group, &g->reaper) == 0) { return 0; }
     tat_fail_errno(error, "cannot start the process that removes the cgroup");
-    reaper_remove(g->folder);
+    reaper_remove(&group);
     return -1;
 }
 
@@ -186,6 +135,7 @@ void memory_group_read(const struct memory_group * g, struct tat_run_memory * m)
 
 void memory_group_end(struct memory_group * g) {
     if (!g) { return; }
-    reaper_release(&g->reaper, reaper_remove(g->folder) == 0);
+    const struct reaped group = reaped_group(g);
+    reaper_release(&g->reaper, reaper_remove(&group) == 0);
     free(g);
 }

@@ -216,6 +216,9 @@ static void letters_say_what_it_does(void ** state) {
         assert_int_equal(request_flags(all[i].letters, strlen(all[i].letters), &flags), all[i].moves);
         if (all[i].moves) { assert_int_equal(flags, all[i].flags); }
     }
+    uint32_t flags; /* the kernel's field of 10 letters has what was there before behind the NUL */
+    assert_true(request_flags("RA\0D\0W\0\0\0\0", 10, &flags));
+    assert_int_equal(flags, TAT_IO_READ_AHEAD);
     assert_int_equal(disk_of_kernel(259u << 20 | 3), makedev(259, 3));
 }
 

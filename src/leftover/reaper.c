@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "pressure/reaper.h"
+#include "leftover/reaper.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -31,17 +31,17 @@ static int remove_below(const char * folder, int depth) {
     return rmdir(folder) == 0 || errno == ENOENT ? 0 : -1;
 }
 
-int reaper_remove(const char * folder) {
-    return remove_below(folder, 0);
+int reaper_remove(const struct reaped * what) {
+    return remove_below(what->folder, what->is_nested ? 0 : DEEPEST);
 }
 
 /* ---- the process ---- */
 
-static void close_all_but(int kept) {
+static void close_all_but(int kept, int also) {
     DIR * fds = opendir("/proc/self/fd");
     for (const struct dirent * entry; fds && (entry = readdir(fds));) {
         const int fd = atoi(entry->d_name);
-        if (entry->d_name[0] != '.' && fd != kept && fd != dirfd(fds)) { close(fd); }
+        if (entry->d_name[0] != '.' && fd != kept && fd != also && fd != dirfd(fds)) { close(fd); }
     }
     if (fds) { closedir(fds); }
 }
@@ -51,7 +51,7 @@ static void nap(long ms) {
     nanosleep(&pause, NULL);
 }
 
-/* Until one of the group's processes has ended, or for some time where that cannot be told. */
+/* Until one of a cgroup's processes has ended, or for some time where that cannot be told. */
 static void wait_for_one(const char * folder) {
     enum { SOME_MS = 100, MOST_MS = 5000 };
     char path[PATH_MAX + 16];
@@ -71,28 +71,28 @@ static void wait_for_one(const char * folder) {
     nap(SOME_MS);
 }
 
-static _Noreturn void reap(const char * folder, int owner) {
+static _Noreturn void reap(const struct reaped * what, int owner) {
     sigset_t all;
     char byte;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
     setsid();
     prctl(PR_SET_NAME, "tat-reaper");
-    close_all_but(owner);
+    close_all_but(owner, what->kept);
     if (chdir("/") != 0) { /* then the folder stays in use */
     }
     while (read(owner, &byte, 1) > 0) {}
-    while (reaper_remove(folder) != 0 && errno == EBUSY) { wait_for_one(folder); }
+    while (reaper_remove(what) != 0 && errno == EBUSY) { wait_for_one(what->folder); }
     _exit(0);
 }
 
-int reaper_start(const char * folder, struct reaper * reaper) {
+int reaper_start(const struct reaped * what, struct reaper * reaper) {
     int owner[2];
     if (pipe2(owner, O_CLOEXEC) != 0) { return -1; }
     reaper->pid = fork();
     if (reaper->pid == 0) {
         close(owner[1]);
-        reap(folder, owner[0]);
+        reap(what, owner[0]);
     }
     const int why = errno;
     close(owner[0]);
