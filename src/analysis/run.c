@@ -66,6 +66,25 @@ static void add_host(const struct state * s, struct result * r) {
     result_put(r, result_values(r), "host", json_deep_copy(host));
 }
 
+/* What tat record --memory and --cold made of it. */
+static void add_pressure(const struct state * s, struct result * r) {
+    const json_t * pressure = json_object_get(s->metadata, "pressure");
+    const json_int_t kills = json_integer_value(json_object_get(pressure, "oom_kills"));
+    const json_int_t peak = json_integer_value(json_object_get(pressure, "peak_bytes"));
+    const size_t cold = json_array_size(json_object_get(pressure, "cold_files"));
+    char limit[UNITS_SIZE], most[UNITS_SIZE];
+    bool is_limited;
+    const uint64_t memory = run_memory(s->metadata, &is_limited);
+    if (!pressure) { return; }
+    if (is_limited) {
+        result_line(r, "memory", "limited to %s, of which at most %s were in use%s", format_bytes(limit, memory),
+                    peak > 0 ? format_bytes(most, (uint64_t) peak) : "an unknown part",
+                    kills > 0 ? "; the kernel killed for want of memory" : "");
+    }
+    if (cold) { result_line(r, "cold", "%zu file%s put out of memory beforehand", cold, cold == 1 ? "" : "s"); }
+    result_put(r, result_values(r), "pressure", json_deep_copy(pressure));
+}
+
 static const struct tat_model * model_with(const struct subject * s, uint32_t number) {
     for (uint32_t i = 0; i < s->n_models; i++) {
         if (s->models[i].number == number) { return &s->models[i]; }
@@ -247,6 +266,7 @@ static void finish(void * state, struct result * r) {
     add_program(s, r);
     add_models(s->subject, r);
     add_host(s, r);
+    add_pressure(s, r);
     add_graphs(s->subject, r);
     add_times(s->subject, r);
     const struct machine machine = machine_of(s->subject);

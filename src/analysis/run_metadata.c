@@ -24,6 +24,17 @@ json_t * run_metadata(const struct tat_trace * trace) {
     return metadata;
 }
 
+static json_int_t number_in(const json_t * metadata, const char * object, const char * name) {
+    return json_integer_value(json_object_get(json_object_get(metadata, object), name));
+}
+
+uint64_t run_memory(const json_t * metadata, bool * is_limited) {
+    const json_int_t limit = number_in(metadata, "pressure", "memory_limit");
+    const json_int_t host = number_in(metadata, "host", "memory_bytes");
+    *is_limited = limit > 0;
+    return limit > 0 ? (uint64_t) limit : host > 0 ? (uint64_t) host : 0;
+}
+
 int64_t run_asked_tokens(const json_t * metadata) {
     json_t * options = command_options(metadata);
     const json_t * asked = json_object_get(options, "n_predict");

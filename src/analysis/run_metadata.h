@@ -6,12 +6,16 @@
 #define TAT_ANALYSIS_RUN_METADATA_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "tat/trace.h"
 
 /* The contents of the file beside the trace; the caller owns them. NULL: there is none that can be read. */
 json_t * run_metadata(const struct tat_trace * trace);
+
+/* Bytes of memory that the run could have: what `tat record --memory` left it, else the machine's; 0: not known. */
+uint64_t run_memory(const json_t * metadata, bool * is_limited);
 
 /* How many tokens the program that computed was asked to generate (-n); -1: the command line does not say. */
 int64_t run_asked_tokens(const json_t * metadata);

@@ -29,6 +29,10 @@ assert p["memory_limit"] == 45 << 20 and p["cgroup"] in (1, 2) and p["oom_kills"
 assert 0 < p["peak_bytes"] <= p["memory_limit"], p
 assert [f["stayed"] for f in p["cold_files"]] == [0], p
 PY
+    run --separate-stderr "$TAT" report --section run run
+    [[ $output == *"limited to 45.0 MiB, of which at most"*"1 file put out of memory beforehand"* ]]
+    run --separate-stderr "$TAT" report --section caching --json run
+    [[ $output == *'"memory_bytes": 47185920'* ]]
 }
 
 @test "pressure: a KV cache that does not fit is told beforehand, and afterwards that it was why" {

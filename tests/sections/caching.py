@@ -429,7 +429,8 @@ def compute_seconds(facts):
 def host_memory(folder):
     try:
         with open(os.path.join(folder, "trace_metadata.json")) as file:
-            return json.load(file)["host"]["memory_bytes"]
+            metadata = json.load(file)
+            return metadata.get("pressure", {}).get("memory_limit") or metadata["host"]["memory_bytes"]
     except (OSError, KeyError):
         return 0
 

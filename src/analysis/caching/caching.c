@@ -99,8 +99,9 @@ static bool count_reads(struct caching * s) {
 
 static void say_verdict(const struct caching * s, struct result * r) {
     json_t * metadata = run_metadata(s->subject->trace);
-    const json_int_t host = json_integer_value(json_object_get(json_object_get(metadata, "host"), "memory_bytes"));
-    const uint64_t given = s->subject->options.memory_bytes, memory = given ? given : host > 0 ? (uint64_t) host : 0;
+    bool is_limited;
+    const uint64_t had = run_memory(metadata, &is_limited);
+    const uint64_t given = s->subject->options.memory_bytes, memory = given ? given : had;
     const uint64_t touched = s->reads.touched;
     const bool again = s->reads.all - s->reads.rows > touched;
     char t[UNITS_SIZE], m[UNITS_SIZE];
@@ -122,7 +123,9 @@ static void say_verdict(const struct caching * s, struct result * r) {
     } else {
         result_line(r, "verdict", "%s by memory: the %s of weights that it reads %sfit in the %s %s",
                     fits ? "not limited" : "limited", t, fits ? "" : "do not ", m,
-                    given ? "given" : "of the machine it ran on");
+                    given        ? "given"
+                    : is_limited ? "to which it was limited"
+                                 : "of the machine it ran on");
     }
     result_answer(
         r, "Is this run limited by memory?",
