@@ -24,11 +24,17 @@ struct interval {
     int64_t begin, end;
 };
 
+/* Apart from each other, in order. */
+struct intervals {
+    struct interval * at;
+    size_t count, next;
+};
+
 struct explaining {
     const struct joined * joined;
-    struct interval * blocked; /* when any thread was in a fault: apart from each other, in order */
-    size_t n_blocked, at;
-    struct list executions; /* struct execution */
+    struct intervals blocked;  /* when any thread was in a fault */
+    struct intervals with_all; /* the same, with the time in which others ran in its place */
+    struct list executions;    /* struct execution */
     struct execution now;
     int64_t begin, end; /* of the operation at hand */
     uint32_t evaluation, node, every;
@@ -42,35 +48,44 @@ static int by_begin(const void * a, const void * b) {
     return x->begin != y->begin ? (x->begin < y->begin ? -1 : 1) : x->end < y->end ? -1 : x->end > y->end;
 }
 
+static void unite(struct intervals * x) {
+    const size_t n = x->count;
+    x->count = 0;
+    if (n) { qsort(x->at, n, sizeof *x->at, by_begin); }
+    for (size_t i = 0; i < n; i++) {
+        struct interval * last = x->count ? &x->at[x->count - 1] : NULL;
+        if (!last || x->at[i].begin > last->end) {
+            x->at[x->count++] = x->at[i];
+        } else if (x->at[i].end > last->end) {
+            last->end = x->at[i].end;
+        }
+    }
+}
+
 static bool find_blocked(struct explaining * e) {
     const struct joined * j = e->joined;
-    size_t n = 0;
-    e->blocked = malloc((j->io->n_faults + 1) * sizeof *e->blocked);
-    if (!e->blocked) { return false; }
+    struct intervals *some = &e->blocked, *all = &e->with_all;
+    some->at = malloc((j->io->n_faults + 1) * sizeof *some->at);
+    all->at = malloc((j->io->n_faults + 1) * sizeof *all->at);
+    if (!some->at || !all->at) { return false; }
     for (size_t i = 0; i < j->io->n_faults; i++) {
         const struct tat_placed * p = &j->faults[i];
         if (!fault_counts(j, p)) { continue; }
-        e->blocked[n++] = (struct interval){ p->end_ns - (int64_t) fault_stall(fault_of(j, p)), p->end_ns };
+        some->at[some->count++] = (struct interval){ p->end_ns - (int64_t) fault_stall(fault_of(j, p)), p->end_ns };
+        all->at[all->count++] = (struct interval){ p->begin_ns, p->end_ns };
     }
-    if (n) { qsort(e->blocked, n, sizeof *e->blocked, by_begin); }
-    for (size_t i = 0; i < n; i++) {
-        struct interval * last = e->n_blocked ? &e->blocked[e->n_blocked - 1] : NULL;
-        if (!last || e->blocked[i].begin > last->end) {
-            e->blocked[e->n_blocked++] = e->blocked[i];
-        } else if (e->blocked[i].end > last->end) {
-            last->end = e->blocked[i].end;
-        }
-    }
+    unite(some);
+    unite(all);
     return true;
 }
 
 /* Of the time from `begin` to `end`; asked for in order, but for contexts that overlap. */
-static uint64_t blocked_in(struct explaining * e, int64_t begin, int64_t end) {
+static uint64_t time_in(struct intervals * x, int64_t begin, int64_t end) {
     uint64_t ns = 0;
-    while (e->at && e->blocked[e->at - 1].end > begin) { e->at--; }
-    while (e->at < e->n_blocked && e->blocked[e->at].end <= begin) { e->at++; }
-    for (size_t i = e->at; i < e->n_blocked && e->blocked[i].begin < end; i++) {
-        const struct interval * b = &e->blocked[i];
+    while (x->next && x->at[x->next - 1].end > begin) { x->next--; }
+    while (x->next < x->count && x->at[x->next].end <= begin) { x->next++; }
+    for (size_t i = x->next; i < x->count && x->at[i].begin < end; i++) {
+        const struct interval * b = &x->at[i];
         ns += (uint64_t) ((b->end < end ? b->end : end) - (b->begin > begin ? b->begin : begin));
     }
     return ns;
@@ -89,7 +104,7 @@ static void end_execution(struct explaining * e) {
     if (e->now.ns) {
         struct execution * x = list_add(&e->executions, sizeof *x);
         e->memory &= x != NULL;
-        e->now.blocked_ns = (uint32_t) blocked_in(e, e->begin, e->end);
+        e->now.blocked_ns = (uint32_t) time_in(&e->blocked, e->begin, e->end);
         if (x) { *x = e->now; }
     }
     e->now = (struct execution){ 0 };
@@ -173,22 +188,24 @@ static void foretell(const struct execution * x, size_t count, uint64_t * room, 
 
 static void add_phase(struct explaining * e, struct result * r, enum tat_phase phase, const struct foretold * f) {
     const struct subject * s = e->joined->subject;
-    uint64_t n = 0, tokens = 0, ns = 0, blocked_ns = 0;
+    uint64_t n = 0, tokens = 0, ns = 0, blocked_ns = 0, all_ns = 0;
     for (uint32_t i = 0; i < s->n_evaluations; i++) {
         const struct tat_evaluation * v = &s->evaluations[i];
         if (v->phase != phase || !is_wanted(e, i)) { continue; }
         n++;
         tokens += v->n_tokens;
         ns += v->end_ns - v->begin_ns;
-        blocked_ns += blocked_in(e, (int64_t) v->begin_ns, (int64_t) v->end_ns);
+        blocked_ns += time_in(&e->blocked, (int64_t) v->begin_ns, (int64_t) v->end_ns);
+        all_ns += time_in(&e->with_all, (int64_t) v->begin_ns, (int64_t) v->end_ns);
     }
     if (!n || !tokens) { return; }
-    const double unexplained = ((double) ns - (double) blocked_ns - (double) f->compute_ns) / (double) ns;
+    const double unexplained = ((double) ns - (double) all_ns - (double) f->compute_ns) / (double) ns;
     json_t * row = result_row(r);
     result_put_text(r, row, "phase", tat_phase_name(phase));
     result_put_count(r, row, "tokens", tokens);
     result_put_count(r, row, "token_ns", ns / tokens);
     result_put_count(r, row, "blocked_ns", blocked_ns / tokens);
+    result_put_count(r, row, "preempted_ns", (all_ns - blocked_ns) / tokens);
     result_put_count(r, row, "compute_ns", f->compute_ns / tokens);
     result_put_real(r, row, "unexplained", unexplained);
     if (phase != TAT_PHASE_GENERATE) { return; }
@@ -196,6 +213,7 @@ static void add_phase(struct explaining * e, struct result * r, enum tat_phase p
     json_t * values = result_values(r);
     result_put_count(r, values, "token_ns", ns / tokens);
     result_put_count(r, values, "token_blocked_ns", blocked_ns / tokens);
+    result_put_count(r, values, "token_preempted_ns", (all_ns - blocked_ns) / tokens);
     result_put_count(r, values, "token_compute_ns", f->compute_ns / tokens);
     result_put_real(r, values, "token_unexplained_share", unexplained);
     result_put_real(r, values, "fit_blocked_share", ratio(f->fit_blocked_ns, f->fit_ns));
@@ -205,11 +223,13 @@ static void add_phase(struct explaining * e, struct result * r, enum tat_phase p
 }
 
 static void add_phases(struct explaining * e, struct result * r) {
-    static const struct result_column columns[] = {
-        { "phase", "phase", UNIT_TEXT },           { "tokens", "tokens", UNIT_COUNT },
-        { "token_ns", "time per token", UNIT_NS }, { "blocked_ns", "in faults", UNIT_NS },
-        { "compute_ns", "computing", UNIT_NS },    { "unexplained", "unexplained", UNIT_CHANGE }
-    };
+    static const struct result_column columns[] = { { "phase", "phase", UNIT_TEXT },
+                                                    { "tokens", "tokens", UNIT_COUNT },
+                                                    { "token_ns", "time per token", UNIT_NS },
+                                                    { "blocked_ns", "in faults", UNIT_NS },
+                                                    { "preempted_ns", "others in them", UNIT_NS },
+                                                    { "compute_ns", "computing", UNIT_NS },
+                                                    { "unexplained", "unexplained", UNIT_CHANGE } };
     struct execution * x = e->executions.data;
     struct foretold of_phase[TAT_PHASE_COUNT] = { 0 };
     uint64_t * room = malloc(((size_t) e->executions.count + 1) * sizeof *room);
@@ -293,7 +313,7 @@ static void add_threads(struct explaining * e, struct result * r) {
     for (size_t i = 0; i < e->joined->io->n_faults; i++) {
         const struct tat_placed * p = &e->joined->faults[i];
         if (fault_counts(e->joined, p) && p->evaluation != TAT_NO_NUMBER) {
-            fault_ns += (double) fault_stall(fault_of(e->joined, p));
+            fault_ns += (double) fault_of(e->joined, p)->duration_ns;
         }
     }
     const double user_ns = (double) (last->value[0] - first->value[0]) * 1e3;
@@ -321,5 +341,6 @@ void explain(const struct joined * j, struct result * r) {
         r->failed |= !e.memory;
     }
     free(e.executions.data);
-    free(e.blocked);
+    free(e.blocked.at);
+    free(e.with_all.at);
 }

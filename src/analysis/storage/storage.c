@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "analysis/machine.h"
 #include "analysis/storage/section.h"
 #include "analysis/units.h"
 
@@ -113,8 +114,16 @@ static void say(const struct joined * j, const struct cache * c, struct result *
                    "that of threads, without what others ran in their place: two threads in a fault at once count "
                    "twice.");
     result_note(r, "Computing is what operations take that hardly wait: for each kind (operation, bytes of weights), "
-                   "the median of the quarter of its executions with the least time in faults, without that time. It "
-                   "holds for all of them; time that neither it nor the faults explain shows as unexplained.");
+                   "the median of the quarter of its executions with the least time in faults, without that time; it "
+                   "holds for all of them. While others ran in place of a thread that was in a fault, the time is "
+                   "theirs. What neither of the three explains shows as unexplained.");
+    const struct machine machine = machine_of(j->subject);
+    if (machine_was_busy(&machine)) {
+        result_note(r,
+                    "The machine was busy: others took %s of the time of the threads that computed, and unexplained "
+                    "time is theirs.",
+                    format_share(time, machine_lost(&machine)));
+    }
     result_note(r, "A model whose pages are read at loading by the system call that maps them (MAP_POPULATE, "
                    "llama.cpp's default) has no faults then.");
 }
