@@ -154,6 +154,7 @@ static bool read_object(struct disk_map * map, const json_t * object) {
     struct mapped_file * file = path ? add_file(map, path) : NULL;
     struct list list = { 0 };
     size_t i;
+    if (file) { file->modified_ns = json_integer_value(json_object_get(object, "modified_ns")); }
     bool good = file && json_is_array(extents) && get_disk(object, file) &&
                 get_count(json_object_get(object, "bytes"), &file->bytes);
     json_array_foreach(extents, i, extent) {
@@ -236,9 +237,10 @@ static json_t * extents_json(const struct extents * e) {
 static json_t * file_json(const char * path, const struct extents * e) {
     char disk[32], full[PATH_MAX];
     snprintf(disk, sizeof disk, "%u:%u", major(e->disk), minor(e->disk));
-    return json_pack("{s:s, s:I, s:s, s:s, s:s, s:I, s:o}", "path", realpath(path, full) ? full : path, "bytes",
-                     (json_int_t) e->bytes, "file_system", e->file_system, "disk", disk, "disk_name", e->disk_name,
-                     "partition_offset", (json_int_t) e->partition, "extents", extents_json(e));
+    return json_pack("{s:s, s:I, s:I, s:s, s:s, s:s, s:I, s:o}", "path", realpath(path, full) ? full : path, "bytes",
+                     (json_int_t) e->bytes, "modified_ns", (json_int_t) e->modified_ns, "file_system", e->file_system,
+                     "disk", disk, "disk_name", e->disk_name, "partition_offset", (json_int_t) e->partition, "extents",
+                     extents_json(e));
 }
 
 static int add_path(json_t * files, const char * path, FILE * warnings, struct tat_error * error) {

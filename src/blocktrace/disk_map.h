@@ -16,6 +16,7 @@
 struct mapped_file {
     char * path;
     uint64_t bytes;
+    int64_t modified_ns;            /* since 1970; 0: not known */
     uint64_t disk;                  /* makedev() of the whole disk; 0: not known */
     char disk_name[32];             /* "": not known */
     struct tat_io_extent * extents; /* by file offset; on the whole disk */

@@ -54,6 +54,9 @@ static int add_files(struct block_import * b, const struct tat_trace * trace, co
         const struct mapped_file * m = &b->map.files[i];
         const uint32_t model = model_of(trace, m);
         known += model != 0;
+        if (model && m->modified_ns && models[model - 1].mtime_ns && m->modified_ns != models[model - 1].mtime_ns) {
+            b->changed = m->path;
+        }
         files[b->io.n_files] = (struct tat_io_file){ .number = (uint32_t) b->io.n_files + 1,
                                                      .bytes = m->bytes,
                                                      .path = model ? models[model - 1].path : m->path,
@@ -428,6 +431,9 @@ static void warn_of_trace(const struct block_trace * t) {
 
 void block_import_warn(const struct block_import * b) {
     warn_of_trace(&b->blocks);
+    if (b->changed) {
+        WARN("%s was written between the run and the making of the map: it may lie elsewhere now\n", b->changed);
+    }
     if (!b->reads) {
         WARN("the block trace has no read of the model's bytes: is the map of this disk and file, with its "
              "partition?\n");

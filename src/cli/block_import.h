@@ -51,6 +51,7 @@ struct block_import {
     uint64_t faults_overlapping;   /* of these, while it was waited for */
     uint64_t own, own_overlapping; /* requests for the model's bytes that the run recorded itself; those that overlap */
     uint64_t votes, rivals;        /* of ANCHOR_FAULTS and ANCHOR_REQUESTS */
+    const char * changed;          /* path of a file that was changed between the run and the map; NULL: none */
     uint64_t before;               /* requests that were before the clock began */
     uint64_t reads, reads_in_run;  /* of the model's bytes; those while the run's graphs were computed or it loaded */
 };

@@ -80,6 +80,47 @@ static struct sums sum_up(const struct correlated * c, enum event_kind kind) {
     return s;
 }
 
+/* ---- the time of requests ---- */
+
+struct span {
+    int64_t begin, end;
+};
+
+static int by_begin(const void * a, const void * b) {
+    const struct span *x = a, *y = b;
+    return x->begin < y->begin ? -1 : x->begin > y->begin;
+}
+
+/* How long there was at least one request, and what their times come to when they are added. */
+struct busy {
+    uint64_t union_ns, sum_ns;
+};
+
+static struct busy busy_with(const struct correlated * c) {
+    struct busy busy = { 0 };
+    size_t n, spans_count = 0;
+    const struct tat_placed * events = events_of(c, EVENT_REQUESTS, &n);
+    struct span * spans = malloc((n + 1) * sizeof *spans);
+    uint32_t last = 0; /* event + 1 */
+    for (size_t i = 0; i < n && spans; i++) {
+        if (!is_chosen(c, EVENT_REQUESTS, i) || last == events[i].event + 1) { continue; }
+        last = events[i].event + 1;
+        if (events[i].end_ns > events[i].begin_ns) {
+            spans[spans_count++] = (struct span){ events[i].begin_ns, events[i].end_ns };
+        }
+    }
+    if (spans_count) { qsort(spans, spans_count, sizeof *spans, by_begin); }
+    for (size_t i = 0; i < spans_count; i++) {
+        const int64_t until = i ? spans[i - 1].end : INT64_MIN; /* of all before */
+        const int64_t from = spans[i].begin > until ? spans[i].begin : until;
+        busy.sum_ns += (uint64_t) (spans[i].end - spans[i].begin);
+        if (spans[i].end > from) { busy.union_ns += (uint64_t) (spans[i].end - from); }
+        if (spans[i].end < until) { spans[i].end = until; }
+    }
+    free(spans);
+    return busy;
+}
+
 /* Faults are counted, and what was read is weighed. */
 static uint64_t weight_of(enum event_kind kind, const struct sum * s) {
     return kind == EVENT_FAULTS ? s->count : s->bytes;
@@ -121,6 +162,11 @@ static json_t * kind_json(const struct correlated * c, enum event_kind kind) {
     json_object_set_new(object, "matched_in_model", sum_json(kind, &s.model_matched));
     put_share(object, "matched_share", weight_of(kind, &s.matched), weight_of(kind, &s.all));
     put_share(object, "placed_share", weight_of(kind, &s.model_matched), weight_of(kind, &s.model));
+    if (kind == EVENT_REQUESTS) {
+        const struct busy busy = busy_with(c);
+        json_object_set_new(object, "busy_ns", json_integer((json_int_t) busy.union_ns));
+        json_object_set_new(object, "sum_ns", json_integer((json_int_t) busy.sum_ns));
+    }
     json_object_set_new(object, "rows", rows);
     return object;
 }
@@ -199,6 +245,11 @@ static void say_heading(const struct correlated * c, enum event_kind kind, const
     fprintf(out, "matched: %s of %s%s", text[2], kind == EVENT_FAULTS ? "them" : "the bytes",
             weight_of(kind, &s->model) ? "" : "\n");
     if (weight_of(kind, &s->model)) { fprintf(out, "; of those in the model's file, %s\n", text[3]); }
+    if (kind == EVENT_REQUESTS) {
+        const struct busy busy = busy_with(c);
+        fprintf(out, "for %s there was at least one of them; their times add up to %s\n",
+                format_duration(text[0], busy.union_ns), format_duration(text[1], busy.sum_ns));
+    }
 }
 
 static void put_row(struct table * table, enum event_kind kind, const char * first, const char * second,

@@ -152,25 +152,22 @@ static bool add(struct extents * e, struct list * list, const struct fiemap_exte
 
 /* 0, an errno, or -1: memory. */
 static int ask(int fd, uint32_t flags, struct extents * e, struct list * list) {
-    struct {
-        struct fiemap map;
-        struct fiemap_extent extents[ASKED];
-    } * asked = malloc(sizeof *asked);
+    struct fiemap * asked = malloc(sizeof *asked + ASKED * sizeof asked->fm_extents[0]);
     bool more = true;
     int why = asked ? 0 : -1;
     e->unplaced = 0;
     list->count = 0;
     for (uint64_t from = 0; more && why == 0 && list->count < EXTENTS_MOST;) {
-        asked->map = (struct fiemap){
+        *asked = (struct fiemap){
             .fm_start = from, .fm_length = FIEMAP_MAX_OFFSET - from, .fm_flags = flags, .fm_extent_count = ASKED
         };
-        if (ioctl(fd, FS_IOC_FIEMAP, &asked->map) != 0) {
+        if (ioctl(fd, FS_IOC_FIEMAP, asked) != 0) {
             why = errno;
             break;
         }
-        more = asked->map.fm_mapped_extents != 0;
-        for (uint32_t i = 0; i < asked->map.fm_mapped_extents && i < ASKED && why == 0; i++) {
-            const struct fiemap_extent * f = &asked->extents[i];
+        more = asked->fm_mapped_extents != 0;
+        for (uint32_t i = 0; i < asked->fm_mapped_extents && i < ASKED && why == 0; i++) {
+            const struct fiemap_extent * f = &asked->fm_extents[i];
             if (f->fe_logical < from) { continue; } /* told once already */
             if (!add(e, list, f)) { why = -1; }
             from = f->fe_logical + f->fe_length;

@@ -83,6 +83,7 @@ END
         'c["requests"]["in_model"] == {"count": facts["faults"], "bytes": 4096 * facts["faults"]}' \
         'c["requests"]["count"] == facts["faults"] + facts["writes"]' \
         'c["requests"]["placed_share"] > 0.99' \
+        '0 < c["requests"]["busy_ns"] < c["requests"]["sum_ns"]' \
         'c["pages"]["bytes"] == 4096 * facts["faults"]' \
         'sum(r["count"] for r in c["requests"]["rows"] if r["place"] == "a write") == facts["writes"]'
     [ ! -s said ]
@@ -129,6 +130,9 @@ END
     run -3 "$TAT" correlate --blktrace "$RUN/blk.txt" --device other.json "$RUN"
     [[ $output == *"the map is of disk 259:0 (nvme0n1), of which there is no request"* ]]
     "$TAT" correlate --disk 8:0 --blktrace "$RUN/blk.txt" --device other.json "$RUN" > text
+    sed 's/"bytes": /"modified_ns": 12, &/' "$RUN/map.json" > other.json
+    run -0 "$TAT" correlate --blktrace "$RUN/blk.txt" --device other.json "$RUN"
+    [[ $output == *"toy.gguf was written between the run and the making of the map"* ]]
     sed 's/"bytes": /"bytes": 1/' "$RUN/map.json" > other.json
     run -3 "$TAT" correlate --blktrace "$RUN/blk.txt" --device other.json "$RUN"
     [[ $output == *"make the map of that file"* ]]

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Any bytes as another tool's block trace: reading answers, or says why not, and what it gives is in order. Run as
+ * Any bytes as another tool's block trace, and as a map of a disk: reading answers, or says why not, and what it gives
+ * is in order. Run as
  *
  *     fuzz_block_trace -max_len=20000 -rss_limit_mb=1024 -timeout=10 CORPUS
  */
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "blocktrace/block_trace.h"
+#include "blocktrace/disk_map.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size);
 
@@ -22,6 +24,19 @@ static void check(const struct block_trace * t) {
     }
     for (size_t i = 0; i < t->n_disks; i++) { requests += t->disks[i].requests; }
     if (requests != t->n_requests || t->n_requests > t->events || !t->damaged != !t->damaged_file) { abort(); }
+}
+
+static void read_map(const char * path) {
+    struct disk_map map = { 0 };
+    struct tat_error error = { 0 };
+    if (disk_map_read(&map, path, 0, &error) != 0 && !*error.message) { abort(); }
+    for (size_t f = 0; f < map.n_files; f++) {
+        const struct tat_io_extent * e = map.files[f].extents;
+        for (size_t i = 1; i < map.files[f].n_extents; i++) {
+            if (e[i - 1].file_offset + e[i - 1].bytes > e[i].file_offset) { abort(); }
+        }
+    }
+    disk_map_free(&map);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size) {
@@ -43,6 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size) {
         if (!failed) { check(&trace); }
         block_trace_free(&trace);
     }
+    read_map(path);
     close(fd);
     return 0;
 }
