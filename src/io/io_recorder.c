@@ -12,6 +12,7 @@
 #include "io/counters.h"
 #include "io/faults.h"
 #include "io/io_writer.h"
+#include "io/page_runs.h"
 #include "io/privilege.h"
 #include "io/requests.h"
 #include "io/run_files.h"
@@ -25,6 +26,7 @@ struct io_recorder {
     struct system_events * system; /* the same */
     struct faults faults;
     struct requests requests;
+    struct page_runs pages;
     struct run_files files;
     struct list threads; /* of the run */
     pthread_t thread;
@@ -94,8 +96,12 @@ static void see_pages(struct io_recorder * r, const struct perf_event * e) {
                                         .pid = pid,
                                         .tid = e->tid,
                                         .left = e->kind == PERF_PAGES_LEAVE };
-    io_write_pages(&r->writer, &pages);
+    page_runs_add(&r->pages, &pages);
     if (!pages.left) { r->totals.filled_pages += pages.count; }
+}
+
+static void write_pages(const struct tat_io_pages * pages, void * user) {
+    io_write_pages(user, pages);
 }
 
 static void see_request(const struct tat_io_request * request, void * user) {
@@ -183,6 +189,7 @@ static void take(struct io_recorder * r, bool all) {
     const uint64_t until = all ? UINT64_MAX : clock_monotonic_ns() - PERF_SETTLE_NS;
     if (r->system) { system_events_read(r->system, add_system_event, r->events); }
     if (r->events) { perf_events_take(r->events, until, see, r); }
+    page_runs_flush(&r->pages, until);
 }
 
 static void * record(void * argument) {
@@ -258,6 +265,7 @@ struct io_recorder * io_recorder_start(const struct io_options * o, struct tat_e
     }
     r->counters = (struct counters){ .writer = &r->writer, .pid = o->pid };
     r->requests = REQUESTS(see_request, r);
+    r->pages = (struct page_runs){ .sink = write_pages, .user = &r->writer };
     r->files = (struct run_files){ .writer = &r->writer, .is_private = o->is_private };
     open_sources(r, o->pid); /* before the writer has a thread */
     if (io_writer_open(&r->writer, o->folder, o->pid, o->bytes_most, error) != 0) {

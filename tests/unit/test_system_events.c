@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "io/page_runs.h"
 #include "io/system_events.h"
 #include "io/trace_page.h"
 #include "io/tracefs.h"
@@ -132,6 +133,43 @@ static void any_bytes(void ** state) {
     }
 }
 
+/* ---- runs ---- */
+
+struct told {
+    struct tat_io_pages runs[16];
+    int count;
+};
+
+static void tell(const struct tat_io_pages * pages, void * user) {
+    struct told * t = user;
+    assert_true(t->count < 16);
+    t->runs[t->count++] = *pages;
+}
+
+static void pages_side_by_side_are_one_run(void ** state) {
+    (void) state;
+    struct told t = { 0 };
+    struct page_runs r = { .sink = tell, .user = &t };
+    const uint64_t late = 10 + PAGE_RUN_NS;
+    const struct tat_io_pages all[] = {
+        { 10, 5, 1, 1, 7, 7, false },  { 11, 50, 4, 1, 7, 8, false },      { 12, 6, 1, 1, 7, 7, false },
+        { 13, 54, 4, 1, 7, 8, false }, { 14, 7, 1, 2, 7, 7, false }, /* another file */
+        { 15, 6, 1, 1, 7, 9, true },                                 /* page 6 leaves, so no run goes on */
+        { 16, 7, 1, 1, 7, 7, false },  { late + 6, 8, 1, 1, 7, 7, false }, { late + 7, 9, 1, 1, 7, 7, false },
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) { page_runs_add(&r, &all[i]); }
+    page_runs_flush(&r, UINT64_MAX);
+    static const struct tat_io_pages runs[] = {
+        { 10, 5, 2, 1, 7, 7, false }, { 11, 50, 8, 1, 7, 8, false }, { 14, 7, 1, 2, 7, 7, false },
+        { 15, 6, 1, 1, 7, 9, true },  { 16, 7, 2, 1, 7, 7, false },  { 10 + PAGE_RUN_NS + 7, 9, 1, 1, 7, 7, false },
+    };
+    assert_int_equal(t.count, sizeof runs / sizeof *runs);
+    for (int i = 0; i < t.count; i++) {
+        assert_true(t.runs[i].ns == runs[i].ns && t.runs[i].first == runs[i].first);
+        assert_true(t.runs[i].count == runs[i].count && t.runs[i].left == runs[i].left);
+    }
+}
+
 /* ---- an instance ---- */
 
 static void skip_without(struct system_events * events, const struct tat_error * error) {
@@ -228,6 +266,7 @@ int main(void) {
         cmocka_unit_test(entries_have_their_times),
         cmocka_unit_test(what_was_overwritten_is_counted),
         cmocka_unit_test(any_bytes),
+        cmocka_unit_test(pages_side_by_side_are_one_run),
         cmocka_unit_test(pages_come_and_leave),
         cmocka_unit_test(nothing_is_left),
     };
