@@ -18,6 +18,7 @@
 #include "cli/child.h"
 #include "cli/command.h"
 #include "cli/places.h"
+#include "cli/record_io.h"
 #include "cli/run_folder.h"
 #include "cli/run_open.h"
 #include "cli/run_pressure.h"
@@ -25,7 +26,6 @@
 #include "cli/target.h"
 #include "cli/units.h"
 #include "format/number_set.h"
-#include "io/io_recorder.h"
 #include "io/privilege.h"
 #include "pressure/memory_group.h"
 #include "tat/run.h"
@@ -63,8 +63,10 @@ static const struct argp_option options_table[] = {
       "Costs a few nanoseconds per barrier and thread",
       0 },
     { "io", KEY_IO, NULL, 0,
-      "Record page faults too, and how long threads waited in them: which tensors waited for the disk. Needs perf "
-      "events, which most systems allow without root",
+      "Record page faults too, and how long threads waited in them; as root, or under sudo, also what came into the "
+      "page "
+      "cache and left it and what the disk read. `tat doctor` says what works here; what does not is said, and sampled "
+      "where it can be",
       0 },
     { "memory", KEY_MEMORY, "SIZE", 0,
       "Give the program, and what it starts, no more memory than SIZE, such as 2GB, page cache included and without "
@@ -268,6 +270,7 @@ static void finish_run(const char * folder, void * state) {
 struct recording {
     struct run_watch seen;
     const char * folder;
+    char ** command;
     bool wants_io;
     uint64_t max_size; /* 0: none given */
     struct io_recorder * io;
@@ -289,14 +292,7 @@ static bool starts(pid_t pid, void * state) {
         command_fail(&cmd_record, &error);
         return false;
     }
-    if (!r->wants_io) { return true; }
-    const char * is_private = getenv("TAT_PRIVATE");
-    const struct io_options options = { .pid = pid,
-                                        .folder = r->folder,
-                                        .bytes_most = r->max_size ? r->max_size : UINT64_MAX,
-                                        .is_private = is_private && *is_private && strcmp(is_private, "0") != 0 };
-    r->io = io_recorder_start(&options, &error);
-    if (!r->io) { fprintf(stderr, "tat record: warning: no I/O events: %s\n", error.message); }
+    if (r->wants_io) { r->io = record_io_start(pid, r->folder, r->max_size, r->command); }
     return true;
 }
 
@@ -305,43 +301,13 @@ static int prepare(void * state) {
     return privilege_drop();
 }
 
-static void say_faults(const struct io_totals * t) {
-    char major[UNITS_SIZE], minor[UNITS_SIZE], time[UNITS_SIZE], lost[UNITS_SIZE];
-    if (!t->has_faults) {
-        fprintf(stderr, "tat: page faults were not recorded: %s\n", t->no_faults.message);
-        return;
-    }
-    fprintf(stderr, "tat: %s major page faults, in which threads spent %s, and %s minor ones in files; %s lost\n",
-            format_count(major, t->major), format_duration(time, t->major_ns), format_count(minor, t->minor),
-            format_count(lost, t->lost + t->unwritten));
-    if (t->user_only) { fprintf(stderr, "tat: faults inside system calls were not recorded: that needs root\n"); }
-}
-
-static void say_system(const struct io_totals * t) {
-    char pages[UNITS_SIZE], requests[UNITS_SIZE], bytes[UNITS_SIZE];
-    if (t->has_system) {
-        fprintf(stderr, "tat: %s pages of files came into memory; %s requests read %s from their disks\n",
-                format_count(pages, t->filled_pages), format_count(requests, t->requests),
-                format_bytes(bytes, t->request_bytes));
-    } else {
-        fprintf(stderr, "tat: page cache and disk were not recorded, only samples of them: %s\n", t->no_system.message);
-    }
-}
-
-static void stop_io(struct recording * r) {
-    struct io_totals t;
-    if (!r->io) { return; }
-    io_recorder_stop(r->io, &t);
-    say_faults(&t);
-    say_system(&t);
-}
-
 static int record(struct options * options, const char * program, const char * agent, const char * folder) {
     const char * obstacle = target_obstacle(program);
     if (obstacle) { warn(obstacle, program); }
     check_space(folder, options->max_size);
     struct recording recording = { .seen = { .folder = folder, .agent = agent, .program = program },
                                    .folder = folder,
+                                   .command = options->command,
                                    .wants_io = options->io,
                                    .max_size = options->max_size,
                                    .pressure = &options->pressure };
@@ -352,7 +318,7 @@ static int record(struct options * options, const char * program, const char * a
     struct timespec began;
     clock_gettime(CLOCK_REALTIME_COARSE, &began);
     const int why = child_run(program, options->command, &watch, &finished.wait_status, &finished.left);
-    stop_io(&recording);
+    record_io_stop(recording.io);
     run_pressure_end(&options->pressure);
     const unsigned failures = agent_reports_print(reports, folder);
     agent_reports_close(reports, folder);

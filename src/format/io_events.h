@@ -31,7 +31,7 @@ bool io_put_file(struct tat_out * out, const struct tat_io_file * file);        
 bool io_put_pages(struct tat_out * out, struct io_state * state, const struct tat_io_pages * pages);
 bool io_put_request(struct tat_out * out, struct io_state * state, const struct tat_io_request * request);
 bool io_put_counter(struct tat_out * out, struct io_state * state, const struct tat_io_counter_value * value);
-bool io_put_source(struct tat_out * out, enum tat_io_source source, const char * missing); /* NULL: it is recorded */
+bool io_put_source(struct tat_out * out, enum tat_io_source source, const char * missing); /* NULL, "": it is not */
 
 /* These write as many as fit, and return how many. */
 size_t io_put_extents(struct tat_out * out, uint32_t file, const struct tat_io_extent * extents, size_t count);

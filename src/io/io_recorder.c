@@ -163,7 +163,7 @@ static void tell_counts(struct io_recorder * r) {
 
 /* Where the page cache tells each page that comes and leaves, the beginning and the end are enough. */
 static void sample(struct io_recorder * r, uint64_t now) {
-    if (r->totals.has_system || now < r->sample_next_ns) { return; }
+    if (!*r->totals.no_pages || now < r->sample_next_ns) { return; }
     run_files_tell_residency(&r->files);
     const uint64_t took = clock_monotonic_ns() - now;
     r->sample_next_ns = now + (took * SAMPLE_SHARE > SAMPLE_NS ? took * SAMPLE_SHARE : SAMPLE_NS);
@@ -220,29 +220,32 @@ static int start_thread(struct io_recorder * r) {
 
 /* ---- beginning and end ---- */
 
+static void say_why(char why[static IO_WHY], const char * text) {
+    snprintf(why, IO_WHY, "%s", text);
+}
+
 /* What cannot be had is said; the others go on. The system's events are put in order with those of the process. */
 static void open_sources(struct io_recorder * r, pid_t pid) {
     struct io_totals * t = &r->totals;
+    struct tat_error error = { 0 };
     privilege_raise();
-    r->events = perf_events_open(pid, &t->no_faults);
-    t->no_system = t->no_faults;
-    if (r->events) { r->system = system_events_open(&t->no_system); }
+    r->events = perf_events_open(pid, &error);
+    if (!r->events) { say_why(t->no_faults, error.message); }
+    if (r->events) { r->system = system_events_open(&error); }
     privilege_lower();
-    t->has_faults = r->events != NULL;
-    t->has_system = r->system != NULL;
+    say_why(t->no_pages, r->system ? system_events_missing(r->system, TAT_IO_SOURCE_PAGES) : error.message);
+    say_why(t->no_requests, r->system ? system_events_missing(r->system, TAT_IO_SOURCE_REQUESTS) : error.message);
     t->user_only = r->events && perf_events_user_only(r->events);
 }
 
 static void tell_sources(struct io_recorder * r) {
     const struct io_totals * t = &r->totals;
-    const char * no_faults = t->has_faults ? NULL : t->no_faults.message;
-    const char * no_system = t->has_system ? NULL : t->no_system.message;
     if (t->user_only) { io_write_mark(&r->writer, TAT_IO_PARTIAL); }
-    io_write_source(&r->writer, TAT_IO_SOURCE_FAULTS, no_faults);
-    io_write_source(&r->writer, TAT_IO_SOURCE_PAGES, no_system);
-    io_write_source(&r->writer, TAT_IO_SOURCE_REQUESTS, no_system);
-    io_write_source(&r->writer, TAT_IO_SOURCE_RESIDENCY, NULL);
-    io_write_source(&r->writer, TAT_IO_SOURCE_COUNTERS, NULL);
+    io_write_source(&r->writer, TAT_IO_SOURCE_FAULTS, t->no_faults);
+    io_write_source(&r->writer, TAT_IO_SOURCE_PAGES, t->no_pages);
+    io_write_source(&r->writer, TAT_IO_SOURCE_REQUESTS, t->no_requests);
+    io_write_source(&r->writer, TAT_IO_SOURCE_RESIDENCY, "");
+    io_write_source(&r->writer, TAT_IO_SOURCE_COUNTERS, "");
 }
 
 static void release(struct io_recorder * r) {
@@ -274,7 +277,7 @@ struct io_recorder * io_recorder_start(const struct io_options * o, struct tat_e
     }
     add_thread(r, (uint32_t) o->pid, (uint32_t) o->pid);
     tell_sources(r);
-    for (const char * const * file = o->files; file && *file; file++) { run_files_expect(&r->files, *file); }
+    for (size_t i = 0; i < o->n_files; i++) { run_files_expect(&r->files, o->files[i]); }
     const int why = start_thread(r);
     if (why == 0) { return r; }
     tat_fail(error, TAT_ERROR_SYSTEM, "a thread for I/O events: %s", strerror(why));

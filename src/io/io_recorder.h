@@ -15,24 +15,26 @@
 struct io_recorder;
 
 struct io_options {
-    pid_t pid;                  /* a process that is to call exec later */
-    const char * folder;        /* for io_events.bin */
-    uint64_t bytes_most;        /* of it */
-    bool is_private;            /* the home folder is ~ in paths */
-    const char * const * files; /* that the run is expected to use, up to a NULL; NULL: not known */
+    pid_t pid;            /* a process that is to call exec later */
+    const char * folder;  /* for io_events.bin */
+    uint64_t bytes_most;  /* of it */
+    bool is_private;      /* the home folder is ~ in paths */
+    char * const * files; /* that the run is expected to use: n_files of them */
+    size_t n_files;
 };
+
+enum { IO_WHY = sizeof((struct tat_error *) 0)->message };
 
 /* What came of it. */
 struct io_totals {
-    bool has_faults;       /* their source could be had */
-    uint64_t major, minor; /* faults recorded */
-    uint64_t major_ns;     /* of all threads, in major faults, without what others ran meanwhile */
-    bool user_only;        /* faults inside system calls are not among them */
-    bool has_system;       /* as below: */
-    uint64_t filled_pages, requests, request_bytes; /* of the run's files; of the disks that they are on, reads alone */
-    uint64_t lost;                                  /* events of the kernel */
-    uint64_t unwritten;                             /* events for which there was no room in the file */
-    struct tat_error no_faults, no_system;          /* why; where there are, empty */
+    uint64_t major, minor;            /* faults */
+    uint64_t major_ns;                /* of all threads, in major faults, without what others ran meanwhile */
+    bool user_only;                   /* faults inside system calls are not among them */
+    uint64_t filled_pages;            /* of the run's files */
+    uint64_t requests, request_bytes; /* reads, of the disks that the files are on, whoever asked */
+    uint64_t lost;                    /* events of the kernel */
+    uint64_t unwritten;               /* events for which there was no room in the file */
+    char no_faults[IO_WHY], no_pages[IO_WHY], no_requests[IO_WHY]; /* why there are none; "": there are */
 };
 
 /* Takes what sources it can have; what it cannot is said in the totals and in the file. NULL with *error: the file

@@ -32,7 +32,7 @@ void io_write_pages(struct io_writer * writer, const struct tat_io_pages * pages
 void io_write_request(struct io_writer * writer, const struct tat_io_request * request);
 void io_write_counter(struct io_writer * writer, const struct tat_io_counter_value * value);
 void io_write_residency(struct io_writer * writer, const struct tat_io_residency * residency);
-void io_write_source(struct io_writer * writer, enum tat_io_source source, const char * missing);
+void io_write_source(struct io_writer * writer, enum tat_io_source source, const char * missing); /* "": it is not */
 void io_write_count(struct io_writer * writer, enum tat_io_type type, uint64_t count);
 void io_write_mark(struct io_writer * writer, enum tat_io_type type);
 

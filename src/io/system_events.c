@@ -37,8 +37,9 @@ static int switch_on(struct system_events * s, struct tat_error * error) {
         return -1;
     }
     for (int i = 0; i < TRACEPOINTS; i++) {
-        snprintf(file, sizeof file, "events/%s/enable", tracepoint_folder(i));
-        if (set(&s->instance, file, "1", error) != 0) { return -1; }
+        const char * folder = tracepoint_folder(s->tracepoints, i);
+        snprintf(file, sizeof file, "events/%s/enable", folder);
+        if (folder && set(&s->instance, file, "1", error) != 0) { return -1; }
     }
     return 0;
 }
@@ -73,6 +74,10 @@ struct system_events * system_events_open(struct tat_error * error) {
     }
     system_events_close(s);
     return NULL;
+}
+
+const char * system_events_missing(const struct system_events * s, enum tat_io_source source) {
+    return tracepoints_missing(s->tracepoints, source);
 }
 
 static void see_entry(uint64_t ns, const uint8_t * entry, uint32_t bytes, void * user) {

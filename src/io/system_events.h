@@ -14,6 +14,9 @@ struct system_events;
 /* Needs root, for this call alone, and a process with one thread. NULL with *error. The caller closes it. */
 struct system_events * system_events_open(struct tat_error * error);
 
+/* Why there are none of PAGES or REQUESTS, as this kernel lacks such events; "": there are. Good as long as *events. */
+const char * system_events_missing(const struct system_events * events, enum tat_io_source source);
+
 /* Passes on what has come, in no order. The pid is 0: the kernel tells the thread alone. */
 void system_events_read(struct system_events * events, perf_sink sink, void * user);
 

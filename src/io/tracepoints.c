@@ -39,6 +39,7 @@ struct field {
 struct tracepoints {
     uint64_t id[TRACEPOINTS];
     struct field fields[TRACEPOINTS][FIELDS];
+    struct tat_error no_pages, no_requests; /* why; with an empty message, there are */
 };
 
 /* ---- finding ---- */
@@ -91,22 +92,30 @@ static int find(struct tracepoints * t, int which, int events, struct tat_error 
     return tat_fail(error, TAT_ERROR_SYSTEM, "the fields of this kernel's trace event %s are unknown", d->folder);
 }
 
+static bool is_of_pages(int which) {
+    return descriptions[which].kind == PERF_PAGES_COME || descriptions[which].kind == PERF_PAGES_LEAVE;
+}
+
 struct tracepoints * tracepoints_find(int tracefs, struct tat_error * error) {
     struct tracepoints * t = calloc(1, sizeof *t);
-    if (!t) { tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
-    bool good = t != NULL;
-    for (int i = 0; good && i < TRACEPOINTS; i++) { good = find(t, i, tracefs, error) == 0; }
-    if (good) { return t; }
-    tracepoints_free(t);
-    return NULL;
+    if (!t) {
+        tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
+        return NULL;
+    }
+    for (int i = 0; i < TRACEPOINTS; i++) { find(t, i, tracefs, is_of_pages(i) ? &t->no_pages : &t->no_requests); }
+    return t;
+}
+
+const char * tracepoints_missing(const struct tracepoints * t, enum tat_io_source source) {
+    return source == TAT_IO_SOURCE_PAGES ? t->no_pages.message : t->no_requests.message;
 }
 
 void tracepoints_free(struct tracepoints * t) {
     free(t);
 }
 
-const char * tracepoint_folder(int which) {
-    return descriptions[which].folder;
+const char * tracepoint_folder(const struct tracepoints * t, int which) {
+    return *(is_of_pages(which) ? t->no_pages : t->no_requests).message ? NULL : descriptions[which].folder;
 }
 
 /* ---- reading ---- */
@@ -148,7 +157,6 @@ bool tracepoint_read(const struct tracepoints * t, const uint8_t * entry, uint32
     if (which == TRACEPOINTS) { return false; }
     event->kind = descriptions[which].kind;
     event->tid = (uint32_t) number(entry, bytes, thread);
-    return event->kind == PERF_PAGES_COME || event->kind == PERF_PAGES_LEAVE
-               ? read_pages(entry, bytes, t->fields[which], event)
-               : read_request(entry, bytes, t->fields[which], event);
+    return is_of_pages(which) ? read_pages(entry, bytes, t->fields[which], event)
+                              : read_request(entry, bytes, t->fields[which], event);
 }

@@ -12,12 +12,16 @@ enum { TRACEPOINTS = 5 };
 
 struct tracepoints;
 
-/* From the events/ of `tracefs`, a folder. NULL with *error: the kernel has no such events. The caller frees it. */
+/* From the events/ of `tracefs`, a folder. NULL with *error: memory is short. The caller frees it. */
 struct tracepoints * tracepoints_find(int tracefs, struct tat_error * error);
 void tracepoints_free(struct tracepoints * tracepoints); /* NULL is allowed */
 
-/* The folder of the one numbered `which`, below TRACEPOINTS, in events/. */
-const char * tracepoint_folder(int which);
+/* Why there are none of PAGES or REQUESTS; "": there are. Good as long as *tracepoints. */
+const char * tracepoints_missing(const struct tracepoints * tracepoints, enum tat_io_source source);
+
+/* The folder of the one numbered `which`, below TRACEPOINTS, in events/. NULL: this kernel does not have all of its
+ * kind. */
+const char * tracepoint_folder(const struct tracepoints * tracepoints, int which);
 
 /* What an entry of a trace buffer tells: fills in kind, tid and what belongs to the kind. False: nothing to pass on, as
  * a flush, or another event. */

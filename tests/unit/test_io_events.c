@@ -213,7 +213,7 @@ static const struct tat_io_residency residency = { 30, 2, { 0, 128 }, runs, 3 };
 static void put_long(struct payload * p) {
     struct io_state s = { 0 };
     payload_begin(p);
-    assert_true(io_put_source(&p->out, TAT_IO_SOURCE_PAGES, NULL));
+    assert_true(io_put_source(&p->out, TAT_IO_SOURCE_PAGES, ""));
     assert_true(io_put_source(&p->out, TAT_IO_SOURCE_REQUESTS, "no tracefs"));
     assert_true(io_put_file(&p->out, &model));
     assert_int_equal(io_put_extents(&p->out, 2, extents, 3), 3);
