@@ -371,6 +371,7 @@ static int run(int argc, char ** argv) {
     if (!ready) { remove_folder(folder); }
     const int status = ready ? record(&options, program, agent, folder) : command_fail(&cmd_record, &error);
     if (lock >= 0) { close(lock); }
+    run_pressure_free(&options.pressure);
     return status;
 }
 

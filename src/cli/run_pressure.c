@@ -76,9 +76,9 @@ static int make_all_cold(struct run_pressure * p, struct model_arguments * model
     for (size_t i = 0; i < p->n_named; i++) { model_arguments_add(models, p->named[i]); }
     if (models->count == 0) {
         fprintf(stderr,
-                "tat record: warning: the command names no GGUF file, so no file was put out of memory%s: name "
-                "the model with --cold=FILE\n",
-                p->limit ? ", and what is there does not count" : "");
+                "tat record: warning: the command names no GGUF file, so nothing was put out of memory%s. Name the "
+                "model with --cold=FILE\n",
+                p->limit ? ", and what is there already does not count towards the limit" : "");
         return 0;
     }
     p->cold = calloc(models->count, sizeof *p->cold);
@@ -142,16 +142,7 @@ static void say_needs(uint64_t limit, const struct tat_gguf * model, const json_
             format_bytes(rest, limit - sure), format_bytes(size, weights), format_bytes(compute, n.compute_most));
 }
 
-int run_pressure_begin(struct run_pressure * p, char ** command, struct tat_error * error) {
-    struct model_arguments models;
-    if (!p->limit && !p->is_cold) { return 0; }
-    model_arguments_find(command, &models);
-    json_t * options = p->limit && models.first ? options_of(command) : NULL;
-    if (options) { say_needs(p->limit, models.first, options); }
-    json_decref(options);
-    const int result = make_all_cold(p, &models, error);
-    model_arguments_free(&models);
-    if (result != 0 || !p->limit) { return result; }
+static int make_group(struct run_pressure * p, struct tat_error * error) {
     privilege_raise();
     p->group = memory_group_make(p->limit, error);
     if (p->group) { memory_group_read(p->group, &p->memory); }
@@ -162,6 +153,27 @@ int run_pressure_begin(struct run_pressure * p, char ** command, struct tat_erro
                         "memory; `swapoff -a` prevents that\n");
     }
     return 0;
+}
+
+static void end_group(struct run_pressure * p) {
+    privilege_raise();
+    memory_group_end(p->group);
+    privilege_lower();
+    p->group = NULL;
+}
+
+int run_pressure_begin(struct run_pressure * p, char ** command, struct tat_error * error) {
+    struct model_arguments models;
+    if (!p->limit && !p->is_cold) { return 0; }
+    if (p->limit && make_group(p, error) != 0) { return -1; }
+    model_arguments_find(command, &models);
+    json_t * options = p->limit && models.first ? options_of(command) : NULL;
+    if (options) { say_needs(p->limit, models.first, options); }
+    json_decref(options);
+    const int result = make_all_cold(p, &models, error);
+    model_arguments_free(&models);
+    if (result != 0) { end_group(p); }
+    return result;
 }
 
 /* ---- the run ---- */
@@ -193,11 +205,8 @@ static void say(const struct tat_run_memory * m) {
 
 void run_pressure_end(struct run_pressure * p) {
     if (!p->group) { return; }
-    privilege_raise();
     memory_group_read(p->group, &p->memory);
-    memory_group_end(p->group);
-    privilege_lower();
-    p->group = NULL;
+    end_group(p);
     say(&p->memory);
 }
 
