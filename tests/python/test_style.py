@@ -12,8 +12,9 @@ from conftest import run
 SOURCE = Path(os.environ["SOURCE"])
 
 
-def test_types(tmp_path: Path) -> None:
-    configuration = ("--config-file", str(SOURCE / "python/pyproject.toml"), "--cache-dir", str(tmp_path))
+def test_types() -> None:
+    cache = Path(os.environ["CACHE"], "mypy")  # what it found in packages; it looks whether they are the same
+    configuration = ("--config-file", str(SOURCE / "python/pyproject.toml"), "--cache-dir", str(cache))
     run(sys.executable, "-m", "mypy", *configuration, SOURCE / "python/tat", *(SOURCE / "bench").glob("*.py"))
 
 
