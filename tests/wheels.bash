@@ -3,13 +3,17 @@
 #
 # llama.cpp as others have built it, from November 2024 to today (scripts/get-wheels.sh). CACHE is given.
 
-# of_wheel NAME MODEL PROMPT N OPTION...: $command is a program that writes N tokens by that llama.cpp.
+# of_wheel NAME MODEL[,MODEL...] PROMPT N OPTION...: $command is a program that writes N tokens of each by that llama.cpp.
 of_wheel() {
-    local library
+    local library model models=()
     [ -d "$CACHE/wheels/$1" ] || skip "no $1: scripts/get-wheels.sh fetches it"
-    [ -e "$MODELS/$2" ] || skip "no $2: scripts/get-fixtures.sh makes it"
+    for model in ${2//,/ }; do
+        [ -e "$MODELS/$model" ] || skip "no $model: scripts/get-fixtures.sh makes it"
+        models+=("$MODELS/$model")
+    done
     for library in "$CACHE/wheels/$1"/{llama,xllamacpp}/*.so; do
         [ ! -e "$library" ] || break
     done
-    command=(python3 "$BATS_TEST_DIRNAME/../record/ctypes_host.py" "$library" "$MODELS/$2" "${@:3}")
+    models=$(IFS=,; echo "${models[*]}")
+    command=(python3 "$BATS_TEST_DIRNAME/../record/ctypes_host.py" "$library" "$models" "${@:3}")
 }

@@ -6,6 +6,13 @@
 
 load common
 
+setup_file() {
+    model SmolLM2-135M-Instruct.Q4_1.gguf
+    untraced=$BATS_FILE_TMPDIR/untraced
+    completion . -n 200 -t 1 > "$untraced" 2> "$untraced.stderr"
+    export untraced
+}
+
 setup() {
     model SmolLM2-135M-Instruct.Q4_1.gguf
     RANDOM=1
@@ -53,15 +60,14 @@ is_proved_but_for_its_end() {
 
 # What it had printed is the beginning of what the untraced run prints, as far as that went.
 text_is_untraced() {
-    local bytes untraced
-    bytes=$(stat -c %s text) untraced=$(stat -c %s untraced)
-    cmp -n $((bytes < untraced ? bytes : untraced)) text untraced
+    local bytes all
+    bytes=$(stat -c %s text) all=$(stat -c %s "$untraced")
+    cmp -n $((bytes < all ? bytes : all)) text "$untraced"
 }
 
 # seven_times SINCE: at random moments from then on; n_proved and n_none are how many had evaluations, and no trace.
 seven_times() {
     cd "$BATS_TEST_TMPDIR"
-    completion . -n 200 -t 1 > untraced 2> stderr
     n_proved=0 n_none=0
     for i in {1..7}; do
         trace=run_$i
