@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # fuzz.sh [SECONDS [FOLDER]]: runs all targets of tests/fuzz side by side for that long, in the build folder FOLDER. Keeps
-# inputs that reach new code in $XDG_CACHE_HOME/tat/fuzz and starts from them the next time. Prints TAP. If a target finds
-# something, the exit status is 1 and FOLDER/findings has the input.
+# inputs that reach new code in $XDG_CACHE_HOME/tat/fuzz and starts from them the next time, and from all of tests/fuzz/corpus,
+# however long that takes. Prints TAP. If a target finds something, the exit status is 1 and FOLDER/findings has the input.
 . "$(dirname "$0")/common.sh"
 
 seconds=${1:-30}
@@ -28,6 +28,9 @@ fuzz() {
     process[$1]=$!
 }
 
+# Whether it has run every input that it starts from.
+has_started() { grep -q INITED "$folder/findings/$1.log"; }
+
 # "12345 runs in 31 second(s)"
 runs() { sed -n 's/^Done //p' "$folder/findings/$1.log"; }
 
@@ -40,7 +43,7 @@ for target in "${targets[@]}"; do fuzz "$target"; done
 echo "1..${#targets[@]}"
 failed=0
 for target in "${targets[@]}"; do
-    if wait "${process[$target]}"; then
+    if wait "${process[$target]}" && has_started "$target"; then
         echo "ok $target: $(runs "$target")"
     else
         failed=1

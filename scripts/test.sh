@@ -71,7 +71,7 @@ say_skipped() {
     done
 }
 
-# fuzzed SECONDS: the fuzz targets, and all that they once found.
+# fuzzed SECONDS: the fuzz targets, which begin with all that they once found.
 fuzzed() {
     local answers planned good
     answers=$("$root/scripts/fuzz.sh" "$1" "$build-fuzz") || true
@@ -80,7 +80,6 @@ fuzzed() {
     good=$(grep -c '^ok' <<< "$answers" || true)
     passed=$((passed + good))
     failed=$((failed + ${planned:-1} - good))
-    run_tests "$build-fuzz" -L fuzz
 }
 
 # fetched: what is mostly waiting for others, while llama.cpp is compiled.
