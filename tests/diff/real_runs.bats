@@ -40,8 +40,8 @@ check() {
 }
 
 @test "a dense model against experts" {
-    record dense $dense "$laws" 16
-    record experts $moe "$laws" 16
+    record dense $dense "$laws" 8
+    record experts $moe "$laws" 8
     check "$TAT" dense experts
     [ "$("$TAT" diff --json dense experts | python3 -c '
 import json, sys
@@ -81,7 +81,7 @@ print(v["weights_in_both"], v["weights_in_one"], v["weights_read_differently"], 
 
 @test "tat top beside a real run, to its end" {
     record warm $dense "$laws" 1
-    TAT_DIR=$PWD/traces "$TAT" record -- "$LLAMA/llama-completion" -m "$MODELS/$moe" -p "$laws" -n 200 --temp 0 -no-cnv \
+    TAT_DIR=$PWD/traces "$TAT" record -- "$LLAMA/llama-completion" -m "$MODELS/$moe" -p "$laws" -n 120 --temp 0 -no-cnv \
         --ignore-eos -t 2 < /dev/null > out 2>&1 3>&- &
     local host=$!
     export TAT_DIR=$PWD/traces LC_ALL=C.UTF-8
@@ -95,7 +95,7 @@ print(v["weights_in_both"], v["weights_in_one"], v["weights_read_differently"], 
 import json
 s = json.load(open("screen.json"))
 assert s["status"] == 0 and s["given_back"] and s["frames"] > 1, s
-assert "The run has ended, with 199 generated tokens." in s["after"], s["after"]
+assert "The run has ended, with 119 generated tokens." in s["after"], s["after"]
 assert "SmolLM2-8x2.gguf" in s["after"] and "Experts by layer" in s["after"]
 END
     [ "$(ls traces | wc -l)" -eq 1 ]

@@ -32,12 +32,16 @@ completion() {
 }
 
 # recorded NAME ARGUMENT...: the same text and exit status as untraced, and a trace, in $trace. Once more where a text ended
-# early.
+# early. Where $untraced_text is set, it is the untraced text.
 recorded() {
     trace=$BATS_TEST_TMPDIR/$1
     for _ in 1 2 3; do
         rm -rf "$trace"
-        completion . "${@:2}" > "$trace.untraced" 2> "$trace.stderr"
+        if [ -n "${untraced_text:-}" ]; then
+            cp "$untraced_text" "$trace.untraced"
+        else
+            completion . "${@:2}" > "$trace.untraced" 2> "$trace.stderr"
+        fi
         completion "$TAT" record "${options[@]}" -o "$trace" -- . "${@:2}" > "$trace.traced" 2> "$trace.stderr" || {
             cat "$trace.stderr"
             return 1

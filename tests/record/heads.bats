@@ -30,7 +30,7 @@ smollm2="attn_q=9 attn_k=3 attn_v=3 attn_output=9 kv_k=3 kv_v=3"
 
 # old WHEEL OPTION...: the cache is written by copies to views of it.
 old() {
-    of_wheel "$1" $dense "$prompt" 3 "${@:2}"
+    of_wheel "$1" $dense "$prompt" 3 --threads 1 "${@:2}"
     same_as_untraced "$1" "${command[@]}"
     split_right "$smollm2"
 }

@@ -73,7 +73,7 @@ count() { "$EVALUATIONS" "$trace" | grep -c "^$1" || true; }
 @test "server: two at once in one cache are a mixed ubatch, then generated together" {
     model $dense
     serve "$TAT" record -o "$trace" -- . -np 2 --kv-unified
-    ask meanwhile 300 "$short" 8 "$prompt"
+    ask meanwhile 120 "$short" 8 "$prompt"
     stop TERM
     "$TAT" verify "$trace"
     "$EVALUATIONS" "$trace" | sort | uniq -c
@@ -84,7 +84,7 @@ count() { "$EVALUATIONS" "$trace" | grep -c "^$1" || true; }
 @test "server: two at once with a cache each: the prompt in pieces, a generated token after each" {
     model $dense
     serve "$TAT" record -o "$trace" -- . -np 2 --no-kv-unified -b 16
-    ask meanwhile 300 "$short" 8 "$prompt"
+    ask meanwhile 120 "$short" 8 "$prompt"
     stop TERM
     "$TAT" verify "$trace"
     "$EVALUATIONS" "$trace" | sort | uniq -c
