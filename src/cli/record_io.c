@@ -54,7 +54,7 @@ static void say_system(const struct io_totals * t) {
         fprintf(stderr, "tat: %s pages of the run's files came into memory\n", format_count(pages, t->filled_pages));
     }
     if (!*t->no_requests) {
-        fprintf(stderr, "tat: %s requests read %s from the disks that have them, for this run or others\n",
+        fprintf(stderr, "tat: %s requests read %s from the model's disk, for this run or others\n",
                 format_count(requests, t->requests), format_bytes(bytes, t->request_bytes));
     }
 }

@@ -108,7 +108,8 @@ static void see_request(const struct tat_io_request * request, void * user) {
     struct io_recorder * r = user;
     if (!run_files_on(&r->files, request->disk)) { return; }
     io_write_request(&r->writer, request);
-    if (request->flags & TAT_IO_WRITE) { return; }
+    const struct run_file * model = run_files_largest(&r->files);
+    if (request->flags & TAT_IO_WRITE || model->disk != request->disk) { return; }
     r->totals.requests++;
     r->totals.request_bytes += request->bytes;
 }

@@ -31,7 +31,7 @@ struct io_totals {
     uint64_t major_ns;                /* of all threads, in major faults, without what others ran meanwhile */
     bool user_only;                   /* faults inside system calls are not among them */
     uint64_t filled_pages;            /* of the run's files */
-    uint64_t requests, request_bytes; /* reads, of the disks that the files are on, whoever asked */
+    uint64_t requests, request_bytes; /* reads, of the disk that the largest file is on, whoever asked */
     uint64_t lost;                    /* events of the kernel */
     uint64_t unwritten;               /* events for which there was no room in the file */
     char no_faults[IO_WHY], no_pages[IO_WHY], no_requests[IO_WHY]; /* why there are none; "": there are */
