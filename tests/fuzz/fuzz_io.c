@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Any blocks as I/O events: reading answers, and what it gives is in order and makes sense. Run as
+ * Any blocks as I/O events: reading answers, and what it gives is in order and makes sense; so does the join with the
+ * trace of a small model. Run as
  *
  *     fuzz_io -max_len=20000 -rss_limit_mb=1024 -timeout=10 CORPUS
  */
@@ -9,8 +10,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "small_model.h"
 #include "tat/io.h"
-#include "trace_builder.h"
+#include "tat/storage.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size);
 
@@ -61,6 +63,61 @@ static void check_requests(const struct tat_io * io) {
     }
 }
 
+/* A trace of two tokens, opened once. Its process, its file's path and its times are such that few bytes hit them. */
+static struct tat_trace * trace_of_two(void) {
+    static const uint32_t experts[] = { 1, 3 };
+    static struct tat_trace * trace;
+    struct trace_builder b;
+    struct small_model m;
+    if (trace) { return trace; }
+    small_model_begin(&b, &m);
+    tb_header(&b)->pid = 1;
+    tb_header(&b)->page_bytes = 32;
+    tb_seal(&b);
+    tb_event(&b, TAT_EVENT_MAPPING, 1, (const uint64_t[]){ 1, 0, 8192, 0 }, 4, NULL);
+    const uint32_t template_id = small_model_template(&b, &m, 1);
+    b.tick = 100;
+    small_model_evaluate(&b, template_id, (const int64_t[]){ 4 }, 1, experts);
+    small_model_evaluate(&b, template_id, (const int64_t[]){ 5 }, 1, experts);
+    trace = small_model_open(&b);
+    tb_free(&b);
+    return trace;
+}
+
+static void check_placed(const struct tat_placed * p, size_t count, size_t events, uint32_t n_evaluations) {
+    for (size_t i = 0; i < count; i++) {
+        if (p[i].place >= TAT_PLACES || p[i].when >= TAT_WHENS || p[i].event >= events) { abort(); }
+        if (p[i].in_vain > p[i].bytes) { abort(); }
+        if (p[i].evaluation != TAT_NO_NUMBER && p[i].evaluation >= n_evaluations) { abort(); }
+    }
+}
+
+/* Each byte of a request has its part. */
+static void check_requests_whole(const struct tat_io * io, const struct tat_storage * s) {
+    size_t at = 0;
+    for (size_t i = 0; i < io->n_requests && !s->cut; i++) {
+        uint64_t bytes = 0;
+        for (; at < s->n_requests && s->requests[at].event == i; at++) { bytes += s->requests[at].bytes; }
+        if (bytes != io->requests[i].bytes) { abort(); }
+    }
+}
+
+static void check_join(const struct tat_io * io) {
+    struct tat_trace * trace = trace_of_two();
+    struct tat_storage s;
+    struct tat_error error;
+    uint32_t n;
+    tat_trace_evaluations(trace, &n);
+    tat_storage_mismatch(trace, io);
+    if (tat_storage_join(trace, io, true, &s, &error) == 0) {
+        check_placed(s.faults, s.n_faults, io->n_faults, n);
+        check_placed(s.requests, s.n_requests, io->n_requests, n);
+        check_placed(s.pages, s.n_pages, io->n_pages > io->n_requests ? io->n_pages : io->n_requests, n);
+        check_requests_whole(io, &s);
+    }
+    tat_storage_free(&s);
+}
+
 /* A block of these bytes, and the bytes once more without a frame. */
 int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size) {
     struct trace_builder b;
@@ -78,6 +135,7 @@ int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size) {
         check(&io);
         check_files(&io);
         check_requests(&io);
+        check_join(&io);
         tat_io_free(&io);
     }
     if (fd >= 0) { close(fd); }

@@ -186,6 +186,12 @@ static void a_token_is_blocked_once(void ** state) {
     json_t * s = storage();
     assert_int_equal(value(s, "stall_ns"), 3 * FAULT_NS);
     assert_int_equal(value(s, "token_blocked_p50_ns"), 30 + 20);
+    /* Five times TB_CALLBACK_NS, of which the last is after the last operation, so that nothing explains it. */
+    assert_int_equal(value(s, "token_ns"), 500);
+    assert_int_equal(value(s, "token_blocked_ns"), 50);
+    assert_int_equal(value(s, "token_preempted_ns"), 0);
+    assert_int_equal(value(s, "token_compute_ns"), 350);
+    assert_true(json_real_value(json_object_get(json_object_get(s, "values"), "token_unexplained_share")) == 0.2);
     assert_int_equal(value(s, "lost_events"), 5);
     assert_non_null(strstr(json_string_value(json_array_get(json_object_get(s, "notes"), 0)), "5 events"));
     json_decref(s);
@@ -373,6 +379,51 @@ static void without_root(void ** state) {
     json_decref(s);
 }
 
+/* An operation takes what it took where it hardly waited, whichever graph that was in; time that others took from a
+ * thread in a fault is theirs; and what would help follows. */
+static void what_a_token_is_made_of(void ** state) {
+    (void) state;
+    static const uint32_t experts[] = { 1, 3 };
+    struct trace_builder b;
+    struct small_model m;
+    small_model_begin(&b, &m);
+    tb_header(&b)->pid = PID;
+    tb_header(&b)->page_bytes = PAGE;
+    tb_header(&b)->start_monotonic_ns = START;
+    tb_seal(&b);
+    tb_event(&b, TAT_EVENT_MAPPING, 1, (const uint64_t[]){ 1, ADDRESS, MAPPED, 0 }, 4, NULL);
+    const uint32_t template_id = small_model_template(&b, &m, 1);
+    b.tick = 5000;
+    for (int64_t i = 0; i < 5; i++) { small_model_evaluate(&b, template_id, &i, 1, experts); }
+    tb_end(&b);
+    put("tensor_access.bin", b.bytes, b.size);
+    tb_free(&b);
+    const uint64_t token = 5000 + 2 * SECOND; /* the third: the projection is in faults for 60 ns, 20 of them others' */
+    struct tat_io_fault faults[] = { long_fault(2000, token + 110, token + 170) };
+    faults[0].preempted_ns = 20;
+    struct tat_io_pages events[] = { pages(62, 2, token + 120, false), pages(94, 2, token + 120, false) };
+    const struct tat_io io = { .files = model_file,
+                               .n_files = 1,
+                               .faults = faults,
+                               .n_faults = 1,
+                               .pages = events,
+                               .n_pages = 2,
+                               .recorded = { [TAT_IO_SOURCE_PAGES] = true } };
+    put_all(&io, 0);
+    json_t * s = storage();
+    assert_int_equal(cell(s, "explained", "phase", "generate", "tokens"), 4);
+    assert_int_equal(value(s, "token_ns"), 500);
+    assert_int_equal(value(s, "token_blocked_ns"), 10);
+    assert_int_equal(value(s, "token_preempted_ns"), 5);
+    assert_int_equal(value(s, "token_compute_ns"), 400); /* foretold from the tokens that did not wait */
+    assert_int_equal(cell(s, "operations", "operation", "MUL_MAT", "waited"), 1);
+    assert_int_equal(cell(s, "operations", "operation", "MUL_MAT", "p99_ns"), 40);
+    assert_int_equal(cell(s, "bounds", "if", "nothing was waited for", "token_ns"), 490);
+    /* Two of four pages were in vain, so half of the waiting. */
+    assert_int_equal(cell(s, "bounds", "if", "no page was read in vain", "token_ns"), 495);
+    json_decref(s);
+}
+
 /* The order of requests at the disk is that in which they were given to it, and it is busy once with two at a time. */
 static void what_the_disk_did(void ** state) {
     (void) state;
@@ -529,6 +580,7 @@ int main(void) {
         cmocka_unit_test(each_page_has_its_fate),
         cmocka_unit_test(each_request_has_its_place),
         cmocka_unit_test(without_root),
+        cmocka_unit_test(what_a_token_is_made_of),
         cmocka_unit_test(what_the_disk_did),
         cmocka_unit_test(what_no_program_causes),
     };

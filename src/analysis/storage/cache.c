@@ -62,7 +62,7 @@ static void touch(struct asking * a, const struct want * w) {
         struct chunk * c = page_map_chunk(&a->pass->map, w->file, at);
         const uint64_t end_of = c ? at / 64 * 64 + 63 : at / CHUNK_PAGES * CHUNK_PAGES + CHUNK_PAGES - 1;
         const uint64_t end = end_of < last ? end_of : last;
-        a->pass->steps++;
+        a->pass->words++;
         if (c) {
             uint64_t * word = &c->pending[at % CHUNK_PAGES / 64];
             const uint64_t mask = UINT64_MAX << at % 64 & UINT64_MAX >> (63 - end % 64), bits = *word & mask;
@@ -127,7 +127,7 @@ static void want(struct asking * a, struct want w) {
     struct pass * p = a->pass;
     struct want *one = list_add(&a->operation, sizeof *one), *other = list_add(&a->graph, sizeof *other);
     p->memory &= one && other;
-    p->steps++;
+    p->words++;
     if (!one || !other) { return; }
     *one = *other = w;
     order_add(&p->cache->asked, w.file, w.begin, w.end, p->joined->bytes.page_bytes);
@@ -218,12 +218,14 @@ static bool begin(struct pass * p) {
     struct cache * c = p->cache;
     const struct joined * j = p->joined;
     const size_t slices = (size_t) j->bytes.slices.count + 1;
+    const size_t events = j->io->n_faults + j->io->n_pages + j->n_requests + j->io->n_residency;
+    p->steps_max = STEPS_LEAST + STEPS_EACH * (uint64_t) events;
     find_source(c, j->io);
     find_copied(c, j);
     c->slice = calloc(slices, sizeof *c->slice);
     c->wanted_of = calloc(slices, sizeof *c->wanted_of);
     return c->slice && c->wanted_of && begin_curve(p) && pass_events_begin(p) &&
-           page_map_begin(&p->map, j->subject->n_files, j->io->n_faults + j->io->n_pages + j->n_requests);
+           page_map_begin(&p->map, j->subject->n_files, events);
 }
 
 /* What was in memory when the first page came or left. */

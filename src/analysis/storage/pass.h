@@ -7,9 +7,10 @@
 
 #include "analysis/storage/cache.h"
 
-/* A step is a page of an event, or a word of pages that an operation asks for. A model of 40 GB asks for 160,000 words
- * a token. */
-#define STEPS_MAX ((uint64_t) 1 << 30)
+/* What a program can cause, and more. A step is a page of an event: the kernel tells of at most 2,048 at once, and a
+ * request is for fewer. A word is 64 pages that an operation asks for: a model of 40 GB asks for 160,000 a token. */
+enum { STEPS_LEAST = 1 << 24, STEPS_EACH = 4096 };
+#define WORDS_MAX ((uint64_t) 1 << 30)
 
 enum stream { STREAM_FAULT_BEGINS, STREAM_PAGES, STREAM_REQUEST_ENDS, STREAM_FAULT_ENDS, STREAMS };
 
@@ -32,7 +33,7 @@ struct pass {
     bool in_operation;
     struct list left;    /* struct left_page: during the operation at hand */
     struct list * pages; /* as cache_find takes it */
-    uint64_t steps;
+    uint64_t steps, steps_max, words;
     size_t curve_at; /* the next time of the curve */
     uint32_t resident[CURVE_FILES][CURVE_PARTS];
     uint64_t part_pages[CURVE_FILES]; /* of a part of the curve; 0: the file is not in it */
@@ -65,7 +66,8 @@ void pass_in_memory(struct pass * p, uint32_t file, const struct tat_io_run * ru
 void pass_curve_until(struct pass * p, int64_t ns);
 
 static inline bool pass_goes_on(const struct pass * p) {
-    return p->memory && !p->map.failed && !p->map.cut && !p->joined->cut && p->steps < STEPS_MAX;
+    return p->memory && !p->map.failed && !p->map.cut && !p->joined->cut && p->steps < p->steps_max &&
+           p->words < WORDS_MAX;
 }
 
 #endif

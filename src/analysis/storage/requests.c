@@ -7,7 +7,7 @@
 #include "analysis/storage/storage.h"
 #include "format/list.h"
 
-enum { PARTS_MAX = 1 << 26 }; /* of one trace: far beyond what a program can cause */
+enum { PARTS_LEAST = 1 << 16, PARTS_EACH = 256 }; /* of one trace and of a request: far beyond what a program causes */
 
 /* Bytes on a disk; none of two pieces overlap. */
 struct piece {
@@ -83,13 +83,14 @@ struct making {
     struct joined * joined;
     struct pieces pieces;
     struct list parts; /* struct tat_placed */
+    size_t parts_max;
     bool memory;
 };
 
 static void add(struct making * m, const struct tat_placed * part) {
-    struct tat_placed * p = m->parts.count < PARTS_MAX ? list_add(&m->parts, sizeof *p) : NULL;
+    struct tat_placed * p = m->parts.count < m->parts_max ? list_add(&m->parts, sizeof *p) : NULL;
     if (p) { *p = *part; }
-    m->joined->cut |= m->parts.count == PARTS_MAX;
+    m->joined->cut |= m->parts.count == m->parts_max;
     m->memory &= p || m->joined->cut;
 }
 
@@ -159,7 +160,7 @@ static void add_request(struct making * m, const struct tat_io_request * r) {
 }
 
 bool place_requests(struct joined * j) {
-    struct making m = { .joined = j, .memory = true };
+    struct making m = { .joined = j, .parts_max = PARTS_LEAST + PARTS_EACH * j->io->n_requests };
     m.memory = find_pieces(&m.pieces, j);
     for (size_t i = 0; i < j->io->n_requests && m.memory && !j->cut; i++) { add_request(&m, &j->io->requests[i]); }
     free(m.pieces.at);

@@ -8,6 +8,7 @@
 
 #include "analysis/machine.h"
 #include "analysis/storage/section.h"
+#include "analysis/units.h"
 
 enum { AGREES = 2 /* percent */ };
 
@@ -105,10 +106,11 @@ static void add_bytes(const struct joined * j, const struct cache * c, const str
         const double apart = (double) counts[1].value / (double) x->bytes - 1;
         result_put_real(r, result_values(r), "pages_difference", apart);
         if (fabs(apart) * 100 > AGREES) {
-            result_note(r, "Requests read %+.1f %% of what came into the page cache of the model's files: %s.",
-                        -100 * apart / (1 + apart),
-                        apart > 0 ? "requests are missing, or pages came from another file system's copy"
-                                  : "some reads went past the page cache, or its events are missing");
+            char share[UNITS_SIZE];
+            result_note(r, "Requests read %s %s than came into the page cache of the model's files: %s.",
+                        format_share(share, fabs(apart) / (1 + apart)), apart > 0 ? "less" : "more",
+                        apart > 0 ? "some requests were not seen, or pages came from a copy of the file elsewhere"
+                                  : "some reads went past the page cache, or not all that came was seen");
         }
     }
 }
