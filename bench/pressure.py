@@ -35,7 +35,7 @@ WAYS: dict[str, tuple[str, list[str], str]] = {
     "direct": ("the same past the page cache (O_DIRECT)", ["-lm", "dio"], ""),
 }
 COLUMNS = ["tokens_per_s", "first_token_s", "disk_bytes", "read_amplification", "reread_factor", "sequential_share"]
-NEEDS = re.compile(r"of [^,]+, ([\d.]+) (\w+) are for the KV cache .*? about ([\d.]+) (\w+) for the program")
+NEEDS = re.compile(r"of [^,]+, the KV cache takes ([\d.]+) (\w+) .*? the program about ([\d.]+) (\w+)")
 UNITS = {"B": 1, "KiB": 1 << 10, "MiB": MIB, "GiB": 1 << 30}
 Row = dict[str, object]
 

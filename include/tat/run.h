@@ -24,7 +24,7 @@ struct tat_run_memory {
 
 #define TAT_STAYED_UNKNOWN UINT64_MAX
 
-/* A file that was put out of memory before a run. */
+/* A file that was evicted from the page cache before a run. */
 struct tat_run_cold_file {
     const char * path;
     uint64_t bytes;

@@ -81,7 +81,9 @@ static void add_pressure(const struct state * s, struct result * r) {
                     peak > 0 ? format_bytes(most, (uint64_t) peak) : "an unknown part",
                     kills > 0 ? "; the kernel killed for want of memory" : "");
     }
-    if (cold) { result_line(r, "cold", "%zu file%s put out of memory beforehand", cold, cold == 1 ? "" : "s"); }
+    if (cold) {
+        result_line(r, "cold", "%zu file%s evicted from the page cache beforehand", cold, cold == 1 ? "" : "s");
+    }
     result_put(r, result_values(r), "pressure", json_deep_copy(pressure));
 }
 

@@ -69,13 +69,14 @@ static const struct argp_option options_table[] = {
       "where it can be",
       0 },
     { "memory", KEY_MEMORY, "SIZE", 0,
-      "Give the program, and what it starts, no more memory than SIZE, such as 2GB, page cache included and without "
-      "swap. Says what will need it, and puts the model out of memory as --cold does. Needs cgroups that you may make: "
-      "run tat with sudo, or with `systemd-run --user --scope`",
+      "Limit the program, and what it starts, to SIZE of memory, such as 2GB: page cache included, swap off. Says "
+      "beforehand what must fit, and implies --cold. Needs cgroups that you may make: run tat with sudo, or with "
+      "`systemd-run --user --scope`",
       0 },
     { "cold", KEY_COLD, "FILE", OPTION_ARG_OPTIONAL,
-      "Before the program begins, put the GGUF files that the command names out of memory, and with =FILE that file "
-      "too, so that they are read from disk. --memory implies it, because pages that are there already do not count",
+      "Before the program begins, evict the GGUF files that the command names from the page cache, so that they are "
+      "read from disk; with =FILE, that file too. --memory implies it: pages that are in memory already would not "
+      "count",
       0 },
     { "as-root", KEY_AS_ROOT, NULL, 0,
       "Under sudo, run the program as root too. Without this it runs as the user who called sudo", 0 },
@@ -387,6 +388,7 @@ const struct command cmd_record = {
         "status is the command's; if a signal kills the command, the same signal ends tat. As in a shell, 127 means "
         "that there is no such program, and 126 that it cannot be run.",
     .examples = "  tat record -- llama-completion -m model.gguf -p \"Hello\" -n 100\n"
+                "  sudo tat record --io --memory 2GB -- llama-completion -m model.gguf -c 512 -n 16\n"
                 "  tat record --private -o /data/run1 -- python3 chat.py",
     .options = options_table,
     .run = run,

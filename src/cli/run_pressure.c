@@ -76,7 +76,8 @@ static int make_all_cold(struct run_pressure * p, struct model_arguments * model
     for (size_t i = 0; i < p->n_named; i++) { model_arguments_add(models, p->named[i]); }
     if (models->count == 0) {
         fprintf(stderr,
-                "tat record: warning: the command names no GGUF file, so nothing was put out of memory%s. Name the "
+                "tat record: warning: the command names no GGUF file, so nothing was evicted from the page cache%s. "
+                "Name the "
                 "model with --cold=FILE\n",
                 p->limit ? ", and what is there already does not count towards the limit" : "");
         return 0;
@@ -114,6 +115,22 @@ static uint64_t option(const json_t * options, const char * name, const char * v
     return value > 0 ? (uint64_t) value : text && *text != '-' ? strtoull(text, NULL, 10) : 0;
 }
 
+static void say_too_small(uint64_t sure, const struct needs * n, const struct needs * small) {
+    char least[UNITS_SIZE], kv[UNITS_SIZE];
+    fprintf(stderr, ". That does not fit, and the kernel will kill it: allow more than %s", format_bytes(least, sure));
+    if (small->kv < n->kv) {
+        fprintf(stderr, ", or choose a smaller context (-c 512: %s)", format_bytes(kv, small->kv));
+    }
+    fputc('\n', stderr);
+}
+
+static void say_repacking(uint64_t left, const struct needs * n) {
+    char bytes[UNITS_SIZE];
+    fprintf(stderr, "tat record: %sllama.cpp may repack up to %s of the weights into memory of its own%s\n",
+            n->repack_most >= left ? "warning: " : "", format_bytes(bytes, n->repack_most),
+            n->repack_most >= left ? ", which would not fit: --no-repack prevents it" : "");
+}
+
 static void say_needs(uint64_t limit, const struct tat_gguf * model, const json_t * options) {
     const struct needs_options given = {
         .context = option(options, "n_ctx", "LLAMA_ARG_CTX_SIZE"),
@@ -124,22 +141,20 @@ static void say_needs(uint64_t limit, const struct tat_gguf * model, const json_
     struct needs_options smaller = given;
     smaller.context = 512;
     const struct needs n = needs_of(model, &given), small = needs_of(model, &smaller);
-    const uint64_t sure = n.kv + n.program, weights = tat_gguf_tensor_bytes(model);
-    char kv[UNITS_SIZE], program[UNITS_SIZE], all[UNITS_SIZE], rest[UNITS_SIZE], size[UNITS_SIZE], compute[UNITS_SIZE];
-    fprintf(stderr, "tat record: %sof %s, %s are for the KV cache (context %" PRIu64 "%s), about %s for the program",
+    const uint64_t sure = n.kv + n.program;
+    char kv[UNITS_SIZE], program[UNITS_SIZE], all[UNITS_SIZE], rest[UNITS_SIZE], weights[UNITS_SIZE], most[UNITS_SIZE];
+    fprintf(stderr, "tat record: %sof %s, the KV cache takes %s (context %" PRIu64 "%s) and the program about %s",
             limit <= sure ? "warning: " : "", format_bytes(all, limit), format_bytes(kv, n.kv), n.context,
             given.context ? "" : ", the model's own", format_bytes(program, n.program));
     if (limit <= sure) {
-        fprintf(stderr, ": that does not fit, and the kernel will kill it. Allow more than %s",
-                format_bytes(rest, sure));
-        if (small.kv < n.kv) {
-            fprintf(stderr, ", or choose a smaller context (-c 512: %s)", format_bytes(size, small.kv));
-        }
-        fputc('\n', stderr);
+        say_too_small(sure, &n, &small);
         return;
     }
-    fprintf(stderr, "; %s are left for %s of weights and, as batches grow, up to %s for computing (estimates)\n",
-            format_bytes(rest, limit - sure), format_bytes(size, weights), format_bytes(compute, n.compute_most));
+    fprintf(stderr,
+            ". That leaves about %s for %s of weights and for compute buffers, which grow with the batch, to %s\n",
+            format_bytes(rest, limit - sure), format_bytes(weights, tat_gguf_tensor_bytes(model)),
+            format_bytes(most, n.compute_most));
+    if (n.repack_most && !json_is_false(json_object_get(options, "repack"))) { say_repacking(limit - sure, &n); }
 }
 
 static int make_group(struct run_pressure * p, struct tat_error * error) {

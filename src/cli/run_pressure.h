@@ -27,9 +27,9 @@ struct run_pressure {
 /* --cold=FILE; NULL: --cold. */
 void run_pressure_add_cold(struct run_pressure * pressure, const char * file);
 
-/* Says what of the memory the command will need, puts the model's files out of memory, and makes the group. A limit
- * counts only pages that the group reads, so it implies --cold. Call it before there is a second thread. 0, or -1 with
- * *error. */
+/* Makes the group, says what of the memory the command will need, and evicts the model's files from the page cache. A
+ * limit counts only pages that the group reads, so it implies --cold. Call it before there is a second thread. 0, or -1
+ * with *error. */
 int run_pressure_begin(struct run_pressure * pressure, char ** command, struct tat_error * error);
 
 /* Puts the process, which is to become the program, into the group. 0, or -1 with *error. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Putting a file out of memory, so that a program has to read it from the disk.
+ * Evicting a file from the page cache, so that a program has to read it from the disk.
  */
 #ifndef TAT_PRESSURE_COLD_H
 #define TAT_PRESSURE_COLD_H

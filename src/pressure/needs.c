@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "pressure/needs.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 enum {
@@ -24,6 +25,24 @@ static double type_bytes(const char * type, double n) {
     return 2 * n;
 }
 
+/* On x86, by ggml's CPU backend of October 2026. */
+static bool may_be_repacked(const struct tat_gguf_tensor * tensor) {
+    static const char * const types[] = { "q4_0", "q4_K", "q2_K", "iq4_nl", "mxfp4" };
+    const struct tat_type * type = tat_type_of(tensor->type);
+    for (size_t i = 0; type && tensor->n_dims > 1 && i < sizeof types / sizeof *types; i++) {
+        if (strcmp(types[i], type->name) == 0) { return true; }
+    }
+    return false;
+}
+
+static uint64_t repacked(const struct tat_gguf * gguf) {
+    uint32_t count;
+    uint64_t bytes = 0;
+    const struct tat_gguf_tensor * tensors = tat_gguf_tensors(gguf, &count);
+    for (uint32_t i = 0; i < count; i++) { bytes += may_be_repacked(&tensors[i]) ? tensors[i].bytes : 0; }
+    return bytes;
+}
+
 struct needs needs_of(const struct tat_gguf * gguf, const struct needs_options * options) {
     const struct tat_gguf_params * p = tat_gguf_params(gguf);
     struct needs needs = { .context = options->context ? options->context : p->n_ctx_train };
@@ -39,6 +58,7 @@ struct needs needs_of(const struct tat_gguf * gguf, const struct needs_options *
     }
     const double kv = cell * (double) cells;
     needs.kv = (uint64_t) (kv < most ? kv : most);
+    needs.repack_most = repacked(gguf);
     needs.compute_most = rows * ((uint64_t) p->n_vocab + 4 * p->n_embd) * sizeof(float);
     needs.program = PROGRAM + (uint64_t) p->n_vocab * PROGRAM_TOKEN;
     return needs;

@@ -16,13 +16,14 @@ struct needs_options {
     const char *type_k, *type_v; /* ggml's names of types; f16 */
 };
 
-/* Bytes. The KV cache is exact for full attention, and the most that there may be where layers have a window or a
- * latent; it is written when it is made, so all of it takes memory. The buffers for computing are reserved for a whole
- * batch and take memory only as far as batches fill them. The program's own is a rule of thumb: what grows with the
- * vocabulary, and what does not. */
+/* Bytes. Repacked weights are copies in the program's own memory, of types that llama.cpp repacks on some processors:
+ * the most that there may be, unless --no-repack forbids it. The KV cache is exact for full attention, and the most
+ * that there may be where layers have a window or a latent; it is written when it is made, so all of it takes memory.
+ * The buffers for computing are reserved for a whole batch and take memory only as far as batches fill them. The
+ * program's own is a rule of thumb: what grows with the vocabulary, and what does not. */
 struct needs {
     uint64_t context; /* tokens */
-    uint64_t kv, compute_most, program;
+    uint64_t kv, repack_most, compute_most, program;
 };
 
 struct needs needs_of(const struct tat_gguf * gguf, const struct needs_options * options);

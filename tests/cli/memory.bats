@@ -179,7 +179,7 @@ model() {
     [ "$(resident "$1")" -gt 0 ]
 }
 
-@test "cold: the files that the command names are out of memory when it begins" {
+@test "cold: the files that the command names are not in the page cache when it begins" {
     case $(stat -f -c %T .) in tmpfs | ramfs) skip "tmpfs is memory" ;; esac
     for i in 1 2 3 4; do model m$i.gguf; done
     cat m1.gguf > other

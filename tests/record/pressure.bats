@@ -17,10 +17,10 @@ setup() {
 }
 
 @test "pressure: with too little memory the text is the same, and the trace says how little it was" {
-    completion . -n 3 -c 512 > untraced 2> /dev/null
-    completion "$TAT" record --memory 45M -o run . -n 3 -c 512 > traced 2> talk
+    completion . -n 2 -c 512 > untraced 2> /dev/null
+    completion "$TAT" record --memory 45M -o run . -n 2 -c 512 > traced 2> talk
     ends_early untraced traced || cmp untraced traced
-    grep -q "are for the KV cache (context 512)" talk
+    grep -q "of 45.0 MiB, the KV cache takes .* (context 512)" talk
     "$TAT" verify run > /dev/null
     python3 - <<'PY'
 import json
@@ -30,7 +30,7 @@ assert 0 < p["peak_bytes"] <= p["memory_limit"], p
 assert [f["stayed"] for f in p["cold_files"]] == [0], p
 PY
     run --separate-stderr "$TAT" report --section run run
-    [[ $output == *"limited to 45.0 MiB, of which at most"*"1 file put out of memory beforehand"* ]]
+    [[ $output == *"limited to 45.0 MiB, of which at most"*"1 file evicted from the page cache beforehand"* ]]
     run --separate-stderr "$TAT" report --section caching --json run
     [[ $output == *'"memory_bytes": 47185920'* ]]
 }
@@ -39,6 +39,15 @@ PY
     run -137 completion "$TAT" record --memory 45M . -n 3 -c 65536
     [[ $output == *"warning: of 45.0 MiB"*"(context 65536)"*"does not fit"*"-c 512"* ]]
     [[ $output == *"the kernel killed the program"* ]]
+}
+
+@test "pressure: weights that llama.cpp repacks are told, as they stay in memory" {
+    [ -e "$MODELS/random-gpt-oss.gguf" ] || skip "no random-gpt-oss.gguf: scripts/get-fixtures.sh makes it"
+    cp "$MODELS/random-gpt-oss.gguf" model.gguf # 19.1 MiB of MXFP4
+    run "$TAT" record --memory 40M -- true llama-completion -m model.gguf -c 512
+    [[ $output == *"warning: llama.cpp may repack up to 19.1 MiB"*"would not fit: --no-repack"* ]]
+    run "$TAT" record --memory 40M -- true llama-completion -m model.gguf -c 512 --no-repack
+    [[ $output != *"repack"* ]]
 }
 
 @test "pressure: the benchmark in its shortest form" {

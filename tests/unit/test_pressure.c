@@ -166,6 +166,22 @@ static void the_kv_cache_is_as_llama_prints_it(void ** state) {
     tat_gguf_close(gguf);
 }
 
+static void types_that_are_repacked_count(void ** state) {
+    struct builder b = { 0 };
+    (void) state;
+    put_header(&b, 3, 3, 1);
+    put_kv_string(&b, "general.architecture", "llama");
+    put_tensor(&b, "blk.0.ffn_up.weight", 2, (const uint64_t[]){ 32, 2 }, 2, 0);    /* Q4_0: 36 bytes */
+    put_tensor(&b, "blk.0.ffn_gate.weight", 2, (const uint64_t[]){ 32, 2 }, 8, 64); /* Q8_0 */
+    put_tensor(&b, "blk.0.ffn_up.scale", 1, (const uint64_t[]){ 32 }, 2, 160);      /* no matrix */
+    put_padding(&b, 32);
+    put_bytes(&b, NULL, 192);
+    struct tat_gguf * gguf = builder_open_good(&b, TAT_GGUF_TOLERANT);
+    builder_free(&b);
+    assert_int_equal(needs_of(gguf, &(struct needs_options){ 0 }).repack_most, 36);
+    tat_gguf_close(gguf);
+}
+
 static void what_a_file_claims_does_not_overflow(void ** state) {
     (void) state;
     struct tat_gguf * gguf = a_model(UINT32_MAX, UINT32_MAX);
@@ -185,6 +201,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(version_2_is_beside_this_process, begin, end),
         cmocka_unit_test_setup_teardown(version_2_says_what_to_do, begin, end),
         cmocka_unit_test(the_kv_cache_is_as_llama_prints_it),
+        cmocka_unit_test(types_that_are_repacked_count),
         cmocka_unit_test(what_a_file_claims_does_not_overflow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
