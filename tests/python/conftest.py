@@ -23,6 +23,8 @@ import pytest
 import tat
 from tat import cli
 
+from io_run import beside
+
 
 def run(*command: str | Path, statuses: tuple[int, ...] = (0,), **environment: str) -> str:
     """What a command prints; it must end with one of the statuses."""
@@ -139,9 +141,12 @@ def record(folder: Path, model: Path, *arguments: str, options: tuple[str, ...] 
 
 @pytest.fixture(scope="session")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real run of the model with 8 experts: warm-up, a prompt, 9 tokens."""
+    """A real run of the model with 8 experts: warm-up, a prompt, 9 tokens. Its I/O events are made up."""
     model = needed("MODELS", "SmolLM2-8x2.gguf", maker="scripts/get-fixtures.sh")
-    return record(tmp_path_factory.mktemp("real") / "real", model, "-p", "The three laws of robotics are", "-n", "10")
+    folder = tmp_path_factory.mktemp("real") / "real"
+    record(folder, model, "-p", "The three laws of robotics are", "-n", "10")
+    beside(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

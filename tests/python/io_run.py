@@ -62,29 +62,30 @@ def _or_none(value: object) -> int | None:
     return None if pd.isna(value) else int(str(value))
 
 
-DISK, WHERE = 2048, 1 << 30
+DISK, WHERE = 2048, 1 << 40
 
 
-def _other_events(faults: list[Fault], start: int, pid: int) -> IoFile:
+def _other_events(made: _Faults, model: tuple[str, int], mapped: int) -> IoFile:
     """For each major fault of the model's file: a request for its page and the next, and the pages that came in.
 
-    The model lies in two extents, the second half first. Every third fill is evicted again.
+    The model lies in two extents, the second half first. Every third fill leaves again.
     """
-    half = 16 * PAGE
-    file = IoFile(faults, sources=[(source, "") for source in (1, 2, 3, 5)] + [(4, "not asked for")])
-    file.files.append(File(1, "", 0, DISK, extents=[(0, WHERE + half, half), (half, WHERE, 64 * PAGE)]))
+    half, start, pid = model[1] // 2 // PAGE * PAGE, made.start_ns, made.pid
+    file = IoFile(made.faults, sources=[(source, "") for source in (1, 2, 3, 5)] + [(4, "not asked for")])
+    extents = [(0, WHERE + half, half), (half, WHERE, half + 2 * PAGE)]
+    file.files.append(File(1, *model, DISK, extents=extents))
     file.files.append(File(2, "/usr/lib/libother.so", 5 * PAGE, no_extents="the file system does not tell"))
-    for i, fault in enumerate(
-        [f for f in faults if f.flags == MAJOR | IN_FILE and f.pid == pid and f.address > 0x10000]
-    ):
-        first = (17 * i) % 60
+    major = [f for f in made.faults if f.flags == MAJOR | IN_FILE and f.pid == pid and f.address >= mapped]
+    for i, fault in enumerate(major):
+        first = (fault.address - mapped) // PAGE
         at = WHERE + first * PAGE + (half if first * PAGE < half else -half)
         file.requests.append(Request(fault.end_ns - 10, 150, DISK, at, 2 * PAGE, pid, 2 if i % 2 else 0))
         file.pages.append(Pages(fault.end_ns - 5, 1, first, 2, pid, fault.tid))
         if i % 3 == 0:
             file.pages.append(Pages(fault.end_ns + 1, 1, first, 2, pid, fault.tid, left=True))
     file.requests.append(Request(start + 10, 0, DISK + 16, 0, 512, 0, 1))
-    file.counters = [(start + 1000 * i, counter, 5000 * i + counter) for i in range(4) for counter in (1, 6, 12)]
+    step = max(1000, (made.faults[-1].end_ns - start) // 4)
+    file.counters = [(start + step * i, counter, 5000 * i + counter) for i in range(4) for counter in (1, 6, 12)]
     file.residency = [
         Residency(start - 100, 1, 0, 63, []),
         Residency(start + 100, 1, 0, 63, [(0, 3), (10, 53)]),
@@ -94,8 +95,12 @@ def _other_events(faults: list[Fault], start: int, pid: int) -> IoFile:
 
 
 def made(trace: Path, name: str) -> IoRun:
+    """Events beside a copy of a trace."""
+    return beside(copy(trace, name))
+
+
+def beside(path: Path) -> IoRun:
     """A fault at the end of some operations, of the first byte that each reads, and some of other places."""
-    path = copy(trace, name)
     with tat.TraceAnalyzer(path) as t:
         address, _ = mapping_of(t)
         made = _Faults(int(t.trace.header.start_monotonic_ns), int(t.trace.header.pid))
@@ -128,7 +133,6 @@ def made(trace: Path, name: str) -> IoRun:
             IN_FILE | (MAJOR if i % 2 else 0),
             **{"place": "operation", "op": read["op"], **known, **weight(read)},
         )
-    file = _other_events(made.faults, made.start_ns, made.pid)
-    file.files[0].path, file.files[0].bytes = model_path, model_bytes
+    file = _other_events(made, (model_path, model_bytes), address)
     file.write(path)
     return IoRun(path, made.table(), file)

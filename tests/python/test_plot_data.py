@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 import tat
 from matplotlib.colors import to_rgb
-from tat.plot import AbsentError, attention, caching, experts, heatmaps, order, tensors
+from tat.plot import AbsentError, attention, caching, experts, heatmaps, order, storage, tensors
 from tat.plot.chart import EMPTY, Bars, Heat, Lines, Points, Series
+from tat.plot.places import Files
 from tat.plot.units import say, say_bytes, scale_of
 
 from drawn import MAKE, axes_of, bars_drawn, by_token, drawn, heat_drawn, panels_of, records_of, source_of
@@ -490,6 +491,158 @@ def test_scores_are_those_of_the_section(path: Path) -> None:
     table = tat.TraceAnalyzer(path).section("order").tables["prediction"]
     expected = table[["tensor_share", "slice_share", "slice_bytes_share"]].to_numpy(float).T
     np.testing.assert_allclose(bars_drawn(figure, 0, bars), expected, rtol=1e-9)
+
+
+# ------------------------------------------------------------------------------------------------------------- storage
+
+
+def counted_cells(rows: pd.DataFrame, at: str, heat: Heat) -> np.ndarray:
+    """How many rows are in each cell, one by one."""
+    out = np.zeros(heat.values.shape)
+    for time, offset in zip(rows[at], rows["offset"], strict=True):
+        column = min(int(np.searchsorted(heat.x_edges, time, side="right")) - 1, out.shape[1] - 1)
+        out[int(offset / (heat.y_edges[1] - heat.y_edges[0])), column] += 1
+    return out
+
+
+def test_page_faults(real: Path) -> None:
+    """Each fault of the model's file is in the cell of its time and its byte."""
+    chart, figure = drawn(real, "page_faults")
+    faults = tat.TraceAnalyzer(real).faults()
+    faults = faults[faults["file"].notna()]
+    for number, (heat, major) in enumerate(zip(panels_of(chart, Heat), (True, False), strict=True)):
+        shown = np.nan_to_num(heat_drawn(figure, number, heat))
+        np.testing.assert_array_equal(shown, counted_cells(faults[faults["major"] == major], "end_ns", heat))
+        assert shown.sum() == (faults["major"] == major).sum() > 100
+        assert heat.x_edges[0] <= faults["end_ns"].min() < 0
+    starts = tat.TraceAnalyzer(real).tensors().groupby("layer")["file_offset"].min()
+    assert {int(name.removeprefix("layer ")): at for at, name in heat.y_marks} == starts.to_dict()
+    phases = tat.TraceAnalyzer(real).evaluations().groupby("phase", observed=True)["begin_ns"].min()
+    assert {name: at for at, name in heat.x_marks} == phases.to_dict()
+    axes = axes_of(figure)[0]
+    divisor = scale_of("ns", heat.x_edges[-1]).divisor
+    lines = [line.get_xdata()[0] * divisor for line in axes.lines if len(set(line.get_xdata())) == 1]
+    assert {round(at) for at in lines} == {int(at) for at in phases}
+
+
+def in_faults(faults: pd.DataFrame) -> float:
+    """The length of the union of what each took."""
+    moments = sorted([(end - stall, 1) for end, stall in faults] + [(end, -1) for end, _ in faults])
+    total, depth, since = 0.0, 0, 0.0
+    for at, step in moments:
+        total += at - since if depth else 0
+        depth, since = depth + step, at
+    return total
+
+
+def test_stall_per_token(real: Path) -> None:
+    chart, figure = drawn(real, "stall_per_token")
+    (lines,) = panels_of(chart, Lines)
+    faults = tat.TraceAnalyzer(real).faults(phases="generate")
+    faults = faults[faults["stall_ns"].notna()]
+    divisor = scale_of("ns", max(float(one.y.max()) for one in lines.series)).divisor
+    whole, any_fault, major = (np.asarray(line.get_ydata()) * divisor for line in axes_of(figure)[0].lines[:3])
+    evaluations = tat.TraceAnalyzer(real).evaluations()
+    evaluations = evaluations[evaluations["phase"] == "generate"]
+    np.testing.assert_allclose(whole, evaluations["end_ns"] - evaluations["begin_ns"])
+    for shown, of in ((any_fault, faults), (major, faults[faults["major"]])):
+        by_token = [of[of["evaluation"] == number][["end_ns", "stall_ns"]] for number in evaluations["evaluation"]]
+        np.testing.assert_allclose(shown, [in_faults(one.to_numpy(np.int64).tolist()) for one in by_token])
+        assert shown.max() > 0
+    values = tat.TraceAnalyzer(real).section("storage").values
+    assert np.quantile(any_fault, 0.5, method="inverted_cdf") == pytest.approx(values["token_blocked_p50_ns"])
+
+
+def test_stalls_that_overlap_count_once() -> None:
+    times = [(10, 5), (12, 9), (20, 3), (21, 1), (30, 30)]
+    table = pd.DataFrame({"evaluation": 1, "end_ns": [e for e, _ in times], "stall_ns": [s for _, s in times]})
+    assert storage.blocked(table) == {1: 30.0}
+    assert storage.blocked(table[:4]) == {1: 9.0 + 4.0}
+
+
+def test_residency(real: Path) -> None:
+    """Page by page: what came and did not leave is in memory."""
+    chart, figure = drawn(real, "residency")
+    (heat,) = panels_of(chart, Heat)
+    shown = heat_drawn(figure, 0, heat)
+    events = tat.TraceAnalyzer(real).page_cache()
+    size = heat.y_edges[1] - heat.y_edges[0]
+    for column in (0, 100, 180, heat.values.shape[1] - 1):
+        pages: set[int] = set()
+        for row in events[events["at_ns"] < heat.x_edges[column + 1]].itertuples():
+            span = range(row.file_offset, row.file_offset + row.bytes, 4096)
+            pages = pages | set(span) if row.event == "fill" else pages - set(span)
+        held = np.zeros(len(shown))
+        for page in pages:  # a page may lie in two parts
+            for part in {int(page // size), min(int((page + 4095) // size), len(held) - 1)}:
+                end = min(page + 4096, heat.y_edges[part + 1], heat.y_edges[-1])
+                held[part] += max(0.0, end - max(page, heat.y_edges[part]))
+        np.testing.assert_allclose(shown[:, column], held / size, atol=1e-9)
+    assert shown[:, -1].sum() > 0
+
+
+def test_residency_from_samples() -> None:
+    """A sample counts until the next one; before the first nothing is known."""
+    files = Files("", np.array([np.nan, 0.0]), 256.0 * 8192)
+    time = storage.Time(np.linspace(0, 240, 241), ())
+    rows = [(60, 0, 8192, True), (60, 8192, 255 * 8192, False), (120, 0, 4096, True), (120, 4096, 8192, False)]
+    table = pd.DataFrame(rows, columns=["at_ns", "at", "bytes", "resident"])
+    values = storage.by_samples(table, table["at"].to_numpy(float), files, time)
+    assert np.isnan(values[:, :59]).all()
+    assert (values[0, 59:119] == 1).all() and (values[1:, 59:119] == 0).all()
+    assert (values[0, 119:] == 0.5).all()
+
+
+def test_what_left_before_it_came_had_been_there(real: Path) -> None:
+    source, files = source_of(real), Files("", np.array([np.nan, 0.0]), 256.0 * 4096)
+    time = storage.Time(np.linspace(0, 240, 241), ())
+    table = pd.DataFrame({"at_ns": [100, 150], "event": ["evict", "fill"], "bytes": [8192, 4096]})
+    values = storage.by_events(source, table, np.array([0.0, 0.0]), files, time)
+    assert values[0].tolist() == [1.0] * 100 + [0.0] * 50 + [1.0] * 90
+    assert values[1].tolist() == [1.0] * 100 + [0.0] * 140
+    assert not values[2:].any()
+
+
+def test_read_again(real: Path) -> None:
+    """By weight and expert, from pages that came: a byte that came before came again."""
+    chart, figure = drawn(real, "read_again")
+    (bars,) = panels_of(chart, Bars)
+    pages = tat.TraceAnalyzer(real).placed_pages()
+    pages = pages[pages["tensor_id"].notna()]
+    came: dict[str, int] = {}
+    once: dict[str, set[int]] = {}
+    for row in pages.itertuples():
+        name = row.tensor if pd.isna(row.expert) else f"{row.tensor}, expert {row.expert}"
+        came[name] = came.get(name, 0) + row.bytes
+        once.setdefault(name, set()).update(range(row.offset // 512, (row.offset + row.bytes) // 512))
+    first, again = bars_drawn(figure, 0, bars)
+    assert len(bars.labels) == 20
+    for label, new, old in zip(bars.labels, first, again, strict=True):
+        assert abs(came[label] - new - old) <= 2 * 4096, "pages on the border of two weights"
+        assert abs(512 * len(once[label]) - new) <= 2 * 4096
+    assert again.sum() > 0
+
+
+def test_disk_throughput(real: Path) -> None:
+    chart, figure = drawn(real, "disk_throughput")
+    (lines,) = panels_of(chart, Lines)
+    requests = tat.TraceAnalyzer(real).requests()
+    requests = requests[~requests["write"]]
+    counters = tat.TraceAnalyzer(real).io_counters()
+    counter = counters[counters["counter"] == "read_bytes"]["value"]
+    divisor = scale_of("bytes", max(float(one.y.max()) for one in lines.series)).divisor
+    by_all, by_process = (np.asarray(line.get_ydata()) * divisor for line in axes_of(figure)[0].lines[:2])
+    width = np.diff(lines.series[0].x)[0] / 1e9
+    assert by_all.sum() * width == pytest.approx(requests["bytes"].sum())
+    assert by_process.sum() * width == pytest.approx(counter.max() - counter.min())
+    ends = np.searchsorted(lines.series[0].x - width * 5e8, requests["end_ns"], side="right") - 1
+    assert set(np.flatnonzero(by_all)) == set(ends)
+
+
+def test_without_events(toy: Path) -> None:
+    for name in ("page_faults", "stall_per_token", "residency", "read_again", "disk_throughput"):
+        with pytest.raises(AbsentError, match="tat record --io"):
+            MAKE[name](source_of(toy))
 
 
 # -------------------------------------------------------------------------------------------------------------- titles

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tat.plot.chart import AbsentError, Floats, floats
-from tat.plot.places import Places, by_file
+from tat.plot.places import Places, by_file, spread
 from tat.plot.source import Source
 
 CELLS = 64 * 36
@@ -83,7 +83,7 @@ def steps(source: Source, frames_each: float, progress: Callable[[int], None] = 
         span = int(frame.max()) - first + 1 if len(frame) else 0
         if span:
             spans, group = files.spans(source, a[read]), frame[read] - first
-            cells[first : first + span] += files.spread(spans, amount[read], group, (span, CELLS))
+            cells[first : first + span] += spread(files.end, spans, amount[read], group, (span, CELLS))
     if not cells.any():
         raise AbsentError("no weight of a model file was read")
     names = (*map(str, numbers), "none")

@@ -60,6 +60,10 @@ class Heat:
     names: tuple[str, ...] = ()
     row_names: tuple[str, ...] = ()
     column_names: tuple[str, ...] = ()
+    x_marks: tuple[tuple[float, str], ...] = ()
+    """Where on the x axis something begins: a line, and its name if there is room."""
+    y_marks: tuple[tuple[float, str], ...] = ()
+    """The same on the y axis."""
 
 
 @dataclass(frozen=True)

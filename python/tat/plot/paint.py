@@ -154,9 +154,39 @@ def _draw_heat(draws: Axes, look: Look, heat: Heat) -> ScalarMappable | None:
         values = np.ma.masked_invalid(heat.values / divisor)
         mesh = draws.pcolormesh(x_edges, y_edges, values, cmap=HEAT, vmin=low, vmax=high, rasterized=True)
     draws.invert_yaxis()
+    if heat.x_marks or heat.y_marks:
+        _draw_marks(draws, look, heat, (x_scale.divisor, y_scale.divisor))
     _set_axis(draws, look, "x", heat.x, x_scale)
     _set_axis(draws, look, "y", heat.y, y_scale)
     return mesh
+
+
+_MARK: Any = {"color": "#333333", "linestyle": ":", "linewidth": 0.6}
+_MARKED_ROWS = 12
+
+
+def _draw_marks(draws: Axes, look: Look, heat: Heat, divisors: tuple[float, float]) -> None:
+    """Where something begins: names of columns in the panel, those of rows right of it, both where there is room."""
+    low, high = heat.x_edges[[0, -1]]
+    letter = (high - low) / (_LETTERS * look.room)
+    free = low
+    for at, name in heat.x_marks:
+        draws.axvline(at / divisors[0], **_MARK)
+        if low <= at <= high - len(name) * letter and at >= free:
+            place = (at / divisors[0], 1.0)
+            draws.annotate(
+                name, place, (2, -2), xycoords=("data", "axes fraction"), textcoords="offset points", va="top",
+                fontsize=look.small, bbox={"facecolor": EMPTY, "edgecolor": "none", "pad": 0.5, "alpha": 0.7},
+            )  # fmt: skip
+            free = at + (len(name) + 1) * letter
+    if not heat.y_marks:
+        return
+    for at, _ in heat.y_marks:
+        draws.axhline(at / divisors[1], **(_MARK | {"linewidth": 0.3, "alpha": 0.6}))
+    beside = draws.secondary_yaxis("right")
+    shown = thinned(heat.y_marks, max(2, int(_MARKED_ROWS * (0.6 if look.is_narrow else 1))))
+    beside.set_yticks([at / divisors[1] for at, _ in shown], [name for _, name in shown])
+    beside.tick_params(length=2)
 
 
 _Scaled = tuple[Axes, Heat | Points, ScalarMappable]
@@ -241,12 +271,26 @@ _LETTER, _SHARE_OF_WIDTH = 0.075, 0.7
 """Inches a letter beside a bar takes, and what of a picture's width is the panel's."""
 
 
+def _ends_of(bars: Bars) -> Floats:
+    """Where the bar of each label ends, or the longest of those beside each other."""
+    together = np.sum if bars.stacked else np.max
+    return np.asarray(together([np.nan_to_num(values) for _, values in bars.series], axis=0))
+
+
+def _draw_texts(draws: Axes, look: Look, bars: Bars, scale: Scale) -> None:
+    """Right of the bars, where there is room."""
+    small: Any = {"textcoords": "offset points", "va": "center", "fontsize": min(9, look.small)}
+    for place, (end, text) in enumerate(zip(_ends_of(bars) / scale.divisor, bars.texts, strict=False)):
+        if not look.is_narrow:
+            draws.annotate(text, (float(end), place), (4, 0), **small)
+
+
 def _make_room_for_texts(draws: Axes, look: Look, bars: Bars, scale: Scale) -> None:
     """The axis ends where each text has room right of its bar. No share is above 100 %."""
     grid, figure = draws.get_gridspec(), draws.get_figure(root=True)
     assert figure is not None
     width = figure.get_figwidth() * _SHARE_OF_WIDTH / (grid.ncols if grid is not None else 1)
-    longest = np.max([np.nan_to_num(values) for _, values in bars.series], axis=0) / scale.divisor
+    longest = _ends_of(bars) / scale.divisor
     free = [max(0.2, 1 - (len(text) * _LETTER * min(9, look.small) / 9 + 0.1) / width) for text in bars.texts]
     draws.set_xlim(right=max((float(value) / left for value, left in zip(longest, free, strict=False)), default=0) or 1)
     if bars.value.unit == "share":
@@ -275,11 +319,7 @@ def _draw_bars(draws: Axes, look: Look, bars: Bars) -> None:
         draws.invert_yaxis()
         draws.set_xlabel(label_of(bars.value, scale))
         draws.set_ylabel(bars.label.label)
-        for place, text in zip(places, () if look.is_narrow else bars.texts, strict=False):
-            longest = max((float(values[place]) for _, values in bars.series), default=0) / scale.divisor
-            draws.annotate(
-                text, (longest, place), (4, 0), textcoords="offset points", va="center", fontsize=min(9, look.small)
-            )
+        _draw_texts(draws, look, bars, scale)
     else:
         _set_axis(draws, look, "x", Axis(bars.label.label, ticks=ticks), Scale(1, ""))
         text = label_of(bars.value, scale)

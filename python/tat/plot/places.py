@@ -29,34 +29,53 @@ class Places:
         low = self.shift[reads["tensor"]] + reads["offset"]
         return low, low + source.extents(reads)
 
-    def spread(
-        self, spans: tuple[Floats, Floats], amount: Floats, group: NDArray[np.int64], shape: tuple[int, int]
-    ) -> Floats:
-        """Amounts, each spread evenly over its span, summed in equal parts of [0, end), by group.
 
-        `shape` is (groups, parts). The sum of all is the sum of the amounts.
-        """
-        (low, high), (groups, parts) = spans, shape
-        size = self.end / parts
-        first = np.clip((low / size).astype(np.int64), 0, parts - 1)
-        last = np.clip(np.ceil(high / size).astype(np.int64) - 1, first, parts - 1)
-        pieces = last - first + 1
-        of = np.repeat(np.arange(len(low)), pieces)
-        row = first[of] + np.arange(len(of)) - (np.cumsum(pieces) - pieces)[of]
-        inside = np.minimum(high[of], (row + 1) * size) - np.maximum(low[of], row * size)
-        share = np.where(pieces[of] == 1, 1.0, inside / np.maximum(high - low, 1.0)[of])
-        sums = np.bincount(group[of] * parts + row, amount[of] * share, groups * parts)
-        return floats(sums).reshape(groups, parts)
+def spread(
+    end: float, spans: tuple[Floats, Floats], amount: Floats, group: NDArray[np.int64], shape: tuple[int, int]
+) -> Floats:
+    """Amounts, each spread evenly over its span, summed in equal parts of [0, end), by group.
+
+    `shape` is (groups, parts). The sum of all is the sum of the amounts.
+    """
+    (low, high), (groups, parts) = spans, shape
+    size = end / parts
+    first = np.clip((low / size).astype(np.int64), 0, parts - 1)
+    last = np.clip(np.ceil(high / size).astype(np.int64) - 1, first, parts - 1)
+    pieces = last - first + 1
+    of = np.repeat(np.arange(len(low)), pieces)
+    row = first[of] + np.arange(len(of)) - (np.cumsum(pieces) - pieces)[of]
+    inside = np.minimum(high[of], (row + 1) * size) - np.maximum(low[of], row * size)
+    share = np.where(pieces[of] == 1, 1.0, inside / np.maximum(high - low, 1.0)[of])
+    sums = np.bincount(group[of] * parts + row, amount[of] * share, groups * parts)
+    return floats(sums).reshape(groups, parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Files:
+    """The model files, one after the other."""
+
+    label: str
+    starts: Floats
+    """By number of the file, which counts from 1."""
+    end: float
+
+    @classmethod
+    def of(cls, source: Source) -> Files:
+        """Those of the run."""
+        sizes = [float(file["bytes"]) for file in source.section("run").values.get("model_files", [])]
+        label = "offset in the model file" if len(sizes) < 2 else f"offset in the {len(sizes)} model files"
+        return cls(label, np.array([np.nan, *(np.cumsum(sizes) - sizes)]), sum(sizes))
+
+    def at(self, numbers: NDArray[np.int64]) -> Floats:
+        """Where files with these numbers begin; NaN for those that are none of them."""
+        return np.where(numbers < len(self.starts), self.starts[np.minimum(numbers, len(self.starts) - 1)], np.nan)
 
 
 def by_file(source: Source) -> Places:
     """All bytes of the model files, one file after the other."""
-    sizes = [float(file["bytes"]) for file in source.section("run").values.get("model_files", [])]
-    before = np.array([np.nan, *(np.cumsum(sizes) - sizes)])
-    number = source.tensors["file"].fillna(0).to_numpy(np.int64)
-    shift = np.where(number < len(before), before[np.minimum(number, len(before) - 1)], np.nan)
-    label = "offset in the model file" if len(sizes) < 2 else f"offset in the {len(sizes)} model files"
-    return Places("In the order of the file", label, shift, sum(sizes))
+    files = Files.of(source)
+    shift = files.at(source.tensors["file"].fillna(0).to_numpy(np.int64))
+    return Places("In the order of the file", files.label, shift, files.end)
 
 
 def by_use(source: Source, reads: Reads) -> Places:

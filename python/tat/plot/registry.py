@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tat.plot import attention, caching, experts, heatmaps, order, tensors, timeline
+from tat.plot import attention, caching, experts, heatmaps, order, storage, tensors, timeline
 from tat.plot.chart import Chart
 from tat.plot.source import Source
 
@@ -42,4 +42,9 @@ PLOTS = (
         "How often does a simple rule guess the next tensor, or the next slice?",
         order.prediction_scores,
     ),
+    Plot("page_faults", "Which bytes of the model were faulted in, and when?", storage.page_faults),
+    Plot("stall_per_token", "How much of each token's time does a thread wait for memory?", storage.stall_per_token),
+    Plot("residency", "Which bytes of the model are in memory?", storage.residency),
+    Plot("read_again", "Which weights are read from the disk again and again?", storage.read_again),
+    Plot("disk_throughput", "How fast is the disk read?", storage.disk_throughput),
 )

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tat import Answer, TraceAnalyzer
+from tat import Answer, ErrorKind, TatError, TraceAnalyzer
 from tat._abi import INFERENCE
 from tat.plot.bins import TokenBins
 from tat.plot.chart import AbsentError, Floats, Footer, floats
@@ -209,6 +209,29 @@ class Source:
         if self._routing.empty:
             raise AbsentError("no layer of this model has experts")
         return self._routing
+
+    # -------------------------------------------------------------------------------------------------- storage
+
+    @cached_property
+    def _io(self) -> dict[str, pd.DataFrame]:
+        return {}
+
+    def io(self, table: str) -> pd.DataFrame:
+        """A table of I/O events (`TraceAnalyzer.faults` and so on); raises AbsentError if none were recorded."""
+        if table not in self._io:
+            try:
+                self._io[table] = getattr(self.trace, table)()
+            except TatError as error:
+                if error.kind != ErrorKind.NO:
+                    raise
+                raise AbsentError("I/O events were not recorded: `tat record --io` does that") from error
+        return self._io[table]
+
+    def why_no_io(self, *sources: str) -> str:
+        """Why there are no events of these sources, as a sentence."""
+        table = self.io("io_sources")
+        said = table[table["source"].isin(sources) & table["missing"].notna()]["missing"]
+        return f"it was not recorded: {said.iloc[0]}" if len(said) else "`tat record` recorded nothing of the kind"
 
     # ------------------------------------------------------------------------------------------------- sections
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tat.plot.bins import TokenBins
 from tat.plot.chart import AbsentError, Axis, Chart, Heat, Panel, Points, finite_limits, floats
 from tat.plot.heatmaps import is_flat
-from tat.plot.places import Places, Reads, by_file, by_use
+from tat.plot.places import Places, Reads, by_file, by_use, spread
 from tat.plot.source import Source
 
 _ROWS = 256
@@ -24,7 +24,8 @@ def _whole_run(source: Source, axes: list[Places], weights: NDArray[np.bool_], b
             low, high = places.spans(source, reads)
             known = np.isfinite(low)
             shape = (len(chosen), _ROWS)
-            parts = places.spread((low[known], high[known]), floats(reads["bytes"][known]), group[known], shape)
+            spans, sizes = (low[known], high[known]), floats(reads["bytes"][known])
+            parts = spread(places.end, spans, sizes, group[known], shape)
             np.add(total, bins.totals(parts, source.first[chosen], source.count[chosen]), out=total)
     shares = [
         bins.means(total, source.computed(bins)) * _ROWS / places.end for places, total in zip(axes, sums, strict=True)
