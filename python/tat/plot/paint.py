@@ -214,8 +214,8 @@ def _add_scale(figure: Figure, look: Look, drawn: list[_Scaled], below: bool = F
     text = label_of(panel.value, scale_of(panel.value.unit, panel.limits[1]))
     bar.set_label(_in_lines(text) if look.is_narrow else text)
     if panel.value.unit == "count" and not (known % 1).any():
-        bar.locator = ticker.MaxNLocator(integer=True)
-        bar.update_ticks()
+        ticks = ticker.MaxNLocator(integer=True).tick_values(*panel.limits)
+        bar.set_ticks([tick for tick in ticks if tick <= panel.limits[1]])
 
 
 def _draw_lines(draws: Axes, look: Look, lines: Lines) -> None:
