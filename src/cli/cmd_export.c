@@ -14,6 +14,7 @@
 #include "cli/export_experts.h"
 #include "cli/units.h"
 #include "export/file_replace.h"
+#include "export/perfetto.h"
 #include "export/perfetto_size.h"
 #include "export/reference_string.h"
 
@@ -186,6 +187,12 @@ static void say_what(const struct options * o, const struct access_writer * writ
     fputc('\n', stderr);
 }
 
+/* The records are there all the same. */
+static void warn_no_io(const struct access_writer * writer) {
+    const char * why = writer->perfetto ? perfetto_no_io(writer->perfetto) : NULL;
+    if (why) { fprintf(stderr, "tat export: warning: no I/O events: %s\n", why); }
+}
+
 static int export_to_file(const struct options * o, const struct tat_trace * trace, struct tat_error * error) {
     struct file_replace file;
     struct access_writer writer;
@@ -195,6 +202,7 @@ static int export_to_file(const struct options * o, const struct tat_trace * tra
     if (status == 0 && o->format == &access_bin && !in_place) { status = write_description(&writer, error); }
     if (file_replace_end(&file, status == 0, error) != 0) { status = -1; }
     if (status == 0 && !in_place) { say_what(o, &writer); }
+    warn_no_io(&writer);
     access_writer_free(&writer);
     return status;
 }
@@ -202,6 +210,7 @@ static int export_to_file(const struct options * o, const struct tat_trace * tra
 static int export_to_stdout(const struct options * o, const struct tat_trace * trace, struct tat_error * error) {
     struct access_writer writer;
     const int status = write_records(o, trace, &writer, stdout, error);
+    warn_no_io(&writer);
     access_writer_free(&writer);
     return status;
 }

@@ -5,44 +5,23 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "export/perfetto_io.h"
+#include "export/perfetto_names.h"
 #include "export/perfetto_routes.h"
 #include "export/perfetto_tracks.h"
 
 /* ---- what is interned ---- */
 
-enum category { CATEGORY_PHASE = 1, CATEGORY_GRAPH, CATEGORY_OPERATION };
-static const char * const categories[] = { NULL, "phase", "graph", "operation" };
+static const char * const categories[CATEGORIES] = { NULL, "phase", "graph", "operation", "page fault", "request" };
 
-enum annotation {
-    A_GRAPH = 1,
-    A_NODE,
-    A_TOKEN,
-    A_TOKENS,
-    A_THREADS,
-    A_ACCESSES,
-    A_OPERAND,
-    A_TENSOR,
-    A_OFFSET,
-    A_BYTES,
-    A_ACCESS,
-    A_EXPERT,
-    A_HEAD,
-    A_HEADS,
-    A_ROWS,
-    A_STRIDE,
-    A_BYTES_READ,
-    A_BYTES_WRITTEN,
-    ANNOTATIONS
-};
-static const char * const annotations[] = { NULL,      "graph",    "node",       "token",        "tokens",
-                                            "threads", "accesses", "operand",    "tensor",       "offset",
-                                            "bytes",   "access",   "expert",     "head",         "heads",
-                                            "rows",    "stride",   "bytes_read", "bytes_written" };
+static const char * const annotations[] = { NULL,       "graph",    "node",       "token",         "tokens",
+                                            "threads",  "accesses", "operand",    "tensor",        "offset",
+                                            "bytes",    "access",   "expert",     "head",          "heads",
+                                            "rows",     "stride",   "bytes_read", "bytes_written", "place",
+                                            "stall_ns", "disk",     "disk_offset" };
 _Static_assert(sizeof annotations / sizeof annotations[0] == ANNOTATIONS, "each has a name");
-
-/* Numbers of names: 1 + phase, NAME_OPS + operation. Of strings: those below, then STRING_TENSORS + tensor. */
-enum { NAME_OPS = 16 };
-enum { STRING_READ = 1, STRING_WRITE, STRING_OPERANDS, STRING_TENSORS = 64 };
+_Static_assert(STRING_OPERANDS + TAT_MAX_SRC < STRING_PLACES && STRING_PLACES + TAT_PLACES <= STRING_TENSORS, "");
+_Static_assert(1 + TAT_PHASE_COUNT <= NAME_MAJOR && NAME_WRITE < NAME_OPS, "");
 
 struct sums {
     uint64_t read, written, cache, records;
@@ -57,6 +36,8 @@ struct perfetto {
     bool * knows_op;
     struct routes routes;
     bool begun;
+    uint32_t first, last; /* evaluations that were written */
+    char no_io[1024];     /* why I/O events are missing; "": they are not */
 
     bool in_graph;
     uint32_t evaluation, lane;
@@ -104,10 +85,17 @@ static void put_names(struct perfetto * p, struct text_out * out) {
     struct protobuf * b = &p->tracks.packet.bytes;
     packet_begin(&p->tracks.packet, NULL, SEQUENCE_CLEARED | SEQUENCE_NEEDS_STATE);
     const size_t interned = protobuf_begin(b, PACKET_INTERNED_DATA);
-    for (unsigned i = 1; i <= CATEGORY_OPERATION; i++) { intern(b, INTERNED_CATEGORIES, i, categories[i]); }
+    for (unsigned i = 1; i < CATEGORIES; i++) { intern(b, INTERNED_CATEGORIES, i, categories[i]); }
     for (unsigned i = 1; i < ANNOTATIONS; i++) { intern(b, INTERNED_ANNOTATION_NAMES, i, annotations[i]); }
     for (unsigned i = 0; i < TAT_PHASE_COUNT; i++) {
         intern(b, INTERNED_EVENT_NAMES, 1 + i, tat_phase_name((enum tat_phase) i));
+    }
+    intern(b, INTERNED_EVENT_NAMES, NAME_MAJOR, "major fault");
+    intern(b, INTERNED_EVENT_NAMES, NAME_MINOR, "minor fault");
+    intern(b, INTERNED_EVENT_NAMES, NAME_READ, "read");
+    intern(b, INTERNED_EVENT_NAMES, NAME_WRITE, "write");
+    for (unsigned i = 0; i < TAT_PLACES; i++) {
+        intern(b, INTERNED_ANNOTATION_STRINGS, STRING_PLACES + i, tat_place_name((enum tat_place) i));
     }
     intern(b, INTERNED_ANNOTATION_STRINGS, STRING_READ, "read");
     intern(b, INTERNED_ANNOTATION_STRINGS, STRING_WRITE, "write");
@@ -118,41 +106,12 @@ static void put_names(struct perfetto * p, struct text_out * out) {
     packet_end(&p->tracks.packet, out);
 }
 
-static void annotate(struct protobuf * b, uint32_t field, enum annotation name, uint64_t value) {
-    const size_t annotation = protobuf_begin(b, field);
-    protobuf_uint(b, ANNOTATION_NAME_IID, name);
-    protobuf_uint(b, ANNOTATION_UINT, value);
-    protobuf_end(b, annotation);
-}
-
-static void annotate_string(struct protobuf * b, uint32_t field, enum annotation name, uint64_t iid) {
-    const size_t annotation = protobuf_begin(b, field);
-    protobuf_uint(b, ANNOTATION_NAME_IID, name);
-    protobuf_uint(b, ANNOTATION_STRING_IID, iid);
-    protobuf_end(b, annotation);
-}
-
-static size_t begin_event(struct perfetto * p, uint64_t at, unsigned type, uint64_t track) {
-    packet_begin(&p->tracks.packet, &at, SEQUENCE_NEEDS_STATE);
-    const size_t event = protobuf_begin(&p->tracks.packet.bytes, PACKET_TRACK_EVENT);
-    protobuf_uint(&p->tracks.packet.bytes, EVENT_TYPE, type);
-    protobuf_uint(&p->tracks.packet.bytes, EVENT_TRACK, track);
-    return event;
-}
-
-static void end_event(struct perfetto * p, struct text_out * out, size_t event) {
-    protobuf_end(&p->tracks.packet.bytes, event);
-    packet_end(&p->tracks.packet, out);
-}
-
 static void put_end(struct perfetto * p, struct text_out * out, uint64_t at, uint64_t track) {
-    end_event(p, out, begin_event(p, at, TYPE_END, track));
+    put_slice_end(&p->tracks.packet, out, at, track);
 }
 
-static void put_counter(struct perfetto * p, struct text_out * out, uint64_t at, enum track track, uint64_t value) {
-    const size_t event = begin_event(p, at, TYPE_COUNTER, track_uuid(p->lane, track));
-    protobuf_uint(&p->tracks.packet.bytes, EVENT_COUNTER_VALUE, value);
-    end_event(p, out, event);
+static void put_value(struct perfetto * p, struct text_out * out, uint64_t at, enum track track, uint64_t value) {
+    put_counter(&p->tracks.packet, out, at, track_uuid(p->lane, track), value);
 }
 
 /* ---- operations ---- */
@@ -295,7 +254,7 @@ static void put_new_experts(struct perfetto * p, struct text_out * out, uint64_t
         const bool seen = j < lane->chosen.count && before[j] == keys[i];
         fresh += !seen && (i == 0 || keys[i] != keys[i - 1]);
     }
-    if (lane->has_chosen) { put_counter(p, out, at, TRACK_NEW, fresh); }
+    if (lane->has_chosen) { put_value(p, out, at, TRACK_NEW, fresh); }
     lane->has_chosen = true;
     free(lane->chosen.data);
     lane->chosen = now;
@@ -312,15 +271,15 @@ static void end_graph(struct perfetto * p, struct text_out * out) {
     put_slice(p, out);
     p->in_graph = false;
     const struct tat_evaluation * e = &p->context->evaluations[p->evaluation];
-    const size_t event = begin_event(p, e->end_ns, TYPE_END, track_uuid(p->lane, TRACK_TOKENS));
+    const size_t event = event_begin(&p->tracks.packet, e->end_ns, TYPE_END, track_uuid(p->lane, TRACK_TOKENS));
     annotate(&p->tracks.packet.bytes, EVENT_ANNOTATION, A_BYTES_READ, p->sums.read);
     annotate(&p->tracks.packet.bytes, EVENT_ANNOTATION, A_BYTES_WRITTEN, p->sums.written);
     annotate(&p->tracks.packet.bytes, EVENT_ANNOTATION, A_ACCESSES, p->sums.records);
     protobuf_uint(&p->tracks.packet.bytes, EVENT_EXTRA_COUNTER_TRACKS, track_uuid(p->lane, TRACK_NOW));
     protobuf_uint(&p->tracks.packet.bytes, EVENT_EXTRA_COUNTER_VALUES, 0);
-    end_event(p, out, event);
-    put_counter(p, out, e->begin_ns, TRACK_READ, p->sums.read);
-    put_counter(p, out, e->begin_ns, TRACK_CACHE, p->sums.cache);
+    event_end(&p->tracks.packet, out, event);
+    put_value(p, out, e->begin_ns, TRACK_READ, p->sums.read);
+    put_value(p, out, e->begin_ns, TRACK_CACHE, p->sums.cache);
     put_new_experts(p, out, e->begin_ns);
     LIST(struct lane, p->tracks.lanes)[p->lane].end_ns = e->end_ns;
 }
@@ -334,14 +293,14 @@ static void begin_graph(struct perfetto * p, struct text_out * out, uint32_t eva
     struct lane * lane = &LIST(struct lane, p->tracks.lanes)[p->lane];
     const uint64_t track = track_uuid(p->lane, TRACK_TOKENS);
     p->in_graph = true;
-    p->evaluation = evaluation;
+    p->evaluation = p->last = evaluation;
     p->sums = (struct sums){ 0 };
     if (lane->phase != e->phase) { end_phase(p, out, p->lane); }
     if (!lane->in_phase) {
-        const size_t phase = begin_event(p, e->begin_ns, TYPE_BEGIN, track);
+        const size_t phase = event_begin(&p->tracks.packet, e->begin_ns, TYPE_BEGIN, track);
         protobuf_uint(b, EVENT_CATEGORY, CATEGORY_PHASE);
         protobuf_uint(b, EVENT_NAME_IID, 1 + (uint64_t) e->phase);
-        end_event(p, out, phase);
+        event_end(&p->tracks.packet, out, phase);
         lane->in_phase = true;
         lane->phase = e->phase;
     }
@@ -353,14 +312,14 @@ static void begin_graph(struct perfetto * p, struct text_out * out, uint32_t eva
     } else {
         snprintf(name, sizeof name, "tokens %" PRIu32 " to %" PRIu64, e->token_first, last);
     }
-    const size_t event = begin_event(p, e->begin_ns, TYPE_BEGIN, track);
+    const size_t event = event_begin(&p->tracks.packet, e->begin_ns, TYPE_BEGIN, track);
     protobuf_uint(b, EVENT_CATEGORY, CATEGORY_GRAPH);
     protobuf_string(b, EVENT_NAME, name);
     annotate(b, EVENT_ANNOTATION, A_GRAPH, evaluation);
     annotate(b, EVENT_ANNOTATION, A_TOKEN, e->token_first);
     annotate(b, EVENT_ANNOTATION, A_TOKENS, e->n_tokens);
     annotate(b, EVENT_ANNOTATION, A_THREADS, e->n_threads);
-    end_event(p, out, event);
+    event_end(&p->tracks.packet, out, event);
     routes_begin(&p->routes, evaluation);
 }
 
@@ -371,6 +330,7 @@ static int trouble(const struct perfetto * p) {
 
 int perfetto_record(struct perfetto * p, struct text_out * out, const struct tat_access * a, struct tat_layout layout) {
     if (!p->begun) {
+        p->first = a->evaluation;
         put_names(p, out);
         tracks_process(&p->tracks, out);
         p->begun = true;
@@ -388,8 +348,24 @@ int perfetto_record(struct perfetto * p, struct text_out * out, const struct tat
     return trouble(p);
 }
 
+/* Where the first graph of the trace was written, or the last, what was before or after it is wanted too. */
+static struct io_span wanted_io(const struct perfetto * p) {
+    uint32_t n;
+    tat_trace_evaluations(p->context->trace, &n);
+    return (struct io_span){ p->first == 0 ? 0 : p->context->evaluations[p->first].begin_ns,
+                             p->last + 1 == n ? UINT64_MAX : p->context->evaluations[p->last].end_ns };
+}
+
 int perfetto_finish(struct perfetto * p, struct text_out * out) {
+    struct tat_error error;
     end_graph(p, out);
     for (uint32_t i = 0; i < p->tracks.lanes.count; i++) { end_phase(p, out, i); }
+    if (p->begun && perfetto_io_put(&p->tracks, out, wanted_io(p), p->knows_tensor, &error) != 0) {
+        snprintf(p->no_io, sizeof p->no_io, "%s", error.message);
+    }
     return trouble(p);
+}
+
+const char * perfetto_no_io(const struct perfetto * p) {
+    return *p->no_io ? p->no_io : NULL;
 }

@@ -20,4 +20,7 @@ void perfetto_free(struct perfetto * p); /* NULL is allowed */
 int perfetto_record(struct perfetto * p, struct text_out * out, const struct tat_access * a, struct tat_layout layout);
 int perfetto_finish(struct perfetto * p, struct text_out * out);
 
+/* After that: why I/O events that stand beside the trace were left out; NULL: they were not. */
+const char * perfetto_no_io(const struct perfetto * p);
+
 #endif

@@ -61,6 +61,7 @@ enum {
     TYPE_COUNTER = 4,
     ORDERING_BY_RANK = 3,
     MERGING_NEVER = 2,
+    UNIT_TIME_NS = 1,
     UNIT_COUNT = 2,
     UNIT_BYTES = 3,
 };

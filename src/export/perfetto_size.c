@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "analysis/units.h"
+#include "export/perfetto_io.h"
 
 /* The graphs of one template and phase differ in times, and in the experts and rows that they read: their traces are
  * about as long. The largest of a few is taken. */
@@ -29,6 +30,8 @@ struct sizes {
     struct graph * graphs;
     uint32_t n_graphs;
     uint64_t bytes;
+    struct tat_io io; /* zeroed if there is none */
+    uint64_t io_ns;   /* up to there I/O events have been counted, since the trace began */
 };
 
 /* ---- measuring ---- */
@@ -80,6 +83,15 @@ static int measure(const struct sizes * s, uint32_t evaluation, uint64_t * bytes
     return status;
 }
 
+/* Of the events since the graph before, or since its beginning if that was not wanted. */
+static uint64_t bytes_of_io(struct sizes * s, const struct tat_evaluation * e) {
+    const uint64_t begin = s->n_graphs && s->io_ns < e->begin_ns ? s->io_ns : e->begin_ns;
+    if (e->end_ns <= begin) { return 0; }
+    s->io_ns = e->end_ns;
+    return perfetto_io_bytes(&s->io, tat_trace_header(s->trace)->start_monotonic_ns,
+                             (struct io_span){ begin, e->end_ns });
+}
+
 static int add_graph(struct sizes * s, uint32_t number, const struct tat_evaluation * e, struct tat_error * error) {
     struct sample * sample = &s->samples[(size_t) e->template_id * TAT_PHASE_COUNT + e->phase];
     bool found = false;
@@ -91,10 +103,11 @@ static int add_graph(struct sizes * s, uint32_t number, const struct tat_evaluat
         if (bytes > sample->bytes) { sample->bytes = bytes; }
         sample->measured++;
     }
+    const uint64_t bytes = sample->bytes + bytes_of_io(s, e);
     const uint64_t last = (uint64_t) e->token_first + (e->n_tokens ? e->n_tokens - 1 : 0);
     s->graphs[s->n_graphs++] =
-        (struct graph){ e->token_first, last < UINT32_MAX ? (uint32_t) last : UINT32_MAX, sample->bytes };
-    s->bytes += sample->bytes;
+        (struct graph){ e->token_first, last < UINT32_MAX ? (uint32_t) last : UINT32_MAX, bytes };
+    s->bytes += bytes;
     return 0;
 }
 
@@ -135,12 +148,15 @@ int perfetto_check_size(const struct access_request * request, const struct tat_
     const struct tat_evaluation * e = tat_trace_evaluations(trace, &count);
     tat_trace_templates(trace, &n_templates);
     struct sizes s = { .request = request, .trace = trace };
+    struct tat_error none;
     if (request->limit && request->limit < most / RECORD_BYTES_MOST) { return 0; }
+    if (tat_storage_read(trace, &s.io, &none) != 0) { s.io = (struct tat_io){ 0 }; }
     s.samples = calloc((size_t) n_templates * TAT_PHASE_COUNT + 1, sizeof *s.samples);
     s.graphs = calloc((size_t) count + 1, sizeof *s.graphs);
     int status = s.samples && s.graphs ? 0 : tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
     for (uint32_t i = 0; i < count && status == 0; i++) { status = add_graph(&s, i, &e[i], error); }
     if (status == 0 && s.bytes > most) { status = refuse(&s, most, error); }
+    tat_io_free(&s.io);
     free(s.samples);
     free(s.graphs);
     return status;

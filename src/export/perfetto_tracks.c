@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { LANES_MAX = 4096, PROCESS_UUID = 1 };
+enum { LANES_MAX = 4096 };
 
 void tracks_free(struct tracks * t) {
     for (uint32_t i = 0; i < t->lanes.count; i++) {
@@ -16,14 +16,7 @@ void tracks_free(struct tracks * t) {
     free(t->packet.bytes.bytes);
 }
 
-struct descriptor {
-    uint64_t uuid, parent;
-    const char *name, *description;
-    int rank;
-    unsigned unit; /* of a counter; 0: slices */
-};
-
-static void put_descriptor(struct tracks * t, struct text_out * out, const struct descriptor * d) {
+void tracks_describe(struct tracks * t, struct text_out * out, const struct track_descriptor * d) {
     struct protobuf * b = &t->packet.bytes;
     packet_begin(&t->packet, NULL, SEQUENCE_NEEDS_STATE);
     const size_t descriptor = protobuf_begin(b, PACKET_TRACK_DESCRIPTOR);
@@ -49,7 +42,7 @@ void tracks_process(struct tracks * t, struct text_out * out) {
     struct protobuf * b = &t->packet.bytes;
     packet_begin(&t->packet, NULL, SEQUENCE_NEEDS_STATE);
     const size_t descriptor = protobuf_begin(b, PACKET_TRACK_DESCRIPTOR);
-    protobuf_uint(b, TRACK_UUID, PROCESS_UUID);
+    protobuf_uint(b, TRACK_UUID, TRACK_PROCESS_UUID);
     const size_t process = protobuf_begin(b, TRACK_PROCESS);
     protobuf_uint(b, PROCESS_PID, header->pid);
     protobuf_string(b, PROCESS_NAME, slash ? slash + 1 : header->program);
@@ -84,11 +77,11 @@ static void put_lane(struct tracks * t, struct text_out * out, uint32_t lane, co
     char name[320];
     snprintf(name, sizeof name, "context %" PRIu32 " %.255s", e->context, model_name(t->context->trace, of->model));
     const uint64_t group = track_uuid(lane, TRACK_GROUP);
-    put_descriptor(t, out, &(struct descriptor){ group, PROCESS_UUID, name, NULL, (int) lane, 0 });
+    tracks_describe(t, out, &(struct track_descriptor){ group, TRACK_PROCESS_UUID, name, NULL, (int) lane, 0 });
     for (size_t i = 0; i < sizeof tracks / sizeof tracks[0]; i++) {
-        put_descriptor(t, out,
-                       &(struct descriptor){ track_uuid(lane, tracks[i].track), group, tracks[i].name,
-                                             tracks[i].description, (int) i, tracks[i].unit });
+        tracks_describe(t, out,
+                        &(struct track_descriptor){ track_uuid(lane, tracks[i].track), group, tracks[i].name,
+                                                    tracks[i].description, (int) i, tracks[i].unit });
     }
 }
 
@@ -109,9 +102,9 @@ void tracks_layer(struct tracks * t, struct text_out * out, uint32_t number, uin
     *added = layer;
     snprintf(name, sizeof name, layer == TAT_NO_LAYER ? "no layer" : "layer %u", layer);
     const int rank = layer == TAT_NO_LAYER ? RANK_LAYERS : RANK_LAYERS + 1 + layer;
-    put_descriptor(
+    tracks_describe(
         t, out,
-        &(struct descriptor){ track_uuid(number, layer), track_uuid(number, TRACK_GROUP), name, NULL, rank, 0 });
+        &(struct track_descriptor){ track_uuid(number, layer), track_uuid(number, TRACK_GROUP), name, NULL, rank, 0 });
 }
 
 uint32_t tracks_lane(struct tracks * t, struct text_out * out, const struct tat_evaluation * e) {

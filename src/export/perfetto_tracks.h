@@ -31,6 +31,15 @@ static inline uint64_t track_uuid(uint32_t lane, uint32_t track) {
     return (uint64_t) TRACKS_OF_LANE * (lane + 1) + track;
 }
 
+enum { TRACK_PROCESS_UUID = 1 };
+
+struct track_descriptor {
+    uint64_t uuid, parent;
+    const char *name, *description;
+    int rank;
+    unsigned unit; /* of a counter; 0: slices */
+};
+
 /* Begins zeroed but for the context. */
 struct tracks {
     const struct access_context * context;
@@ -40,6 +49,8 @@ struct tracks {
 };
 
 void tracks_free(struct tracks * t);
+
+void tracks_describe(struct tracks * t, struct text_out * out, const struct track_descriptor * d);
 
 /* Describes the process. */
 void tracks_process(struct tracks * t, struct text_out * out);

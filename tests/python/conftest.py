@@ -23,7 +23,7 @@ import pytest
 import tat
 from tat import cli
 
-from io_run import beside
+from io_run import IoRun, beside, made
 
 
 def run(*command: str | Path, statuses: tuple[int, ...] = (0,), **environment: str) -> str:
@@ -118,6 +118,12 @@ def cut(trace: Path, name: str, size: int) -> Path:
     with (trace / "tensor_access.bin").open("rb") as file:
         (folder / "tensor_access.bin").write_bytes(file.read(size))
     return folder
+
+
+@pytest.fixture(scope="session")
+def recorded(toy: Path) -> IoRun:
+    """The same with I/O events, which are made up."""
+    return made(toy, "toy_io")
 
 
 @pytest.fixture(scope="session")

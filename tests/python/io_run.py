@@ -79,7 +79,8 @@ def _other_events(made: _Faults, model: tuple[str, int], mapped: int) -> IoFile:
     for i, fault in enumerate(major):
         first = (fault.address - mapped) // PAGE
         at = WHERE + first * PAGE + (half if first * PAGE < half else -half)
-        file.requests.append(Request(fault.end_ns - 10, 150, DISK, at, 2 * PAGE, pid, 2 if i % 2 else 0))
+        took = 150 + 90_000 * (i % 3)
+        file.requests.append(Request(fault.end_ns - 10, took, DISK, at, 2 * PAGE, pid, 2 if i % 2 else 0))
         file.pages.append(Pages(fault.end_ns - 5, 1, first, 2, pid, fault.tid))
         if i % 3 == 0:
             file.pages.append(Pages(fault.end_ns + 1, 1, first, 2, pid, fault.tid, left=True))

@@ -6,6 +6,7 @@ Accesses, bytes and times are those of the data frame. Perfetto itself, which wo
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import subprocess
@@ -19,8 +20,12 @@ import pytest
 import tat
 from google.protobuf import unknown_fields
 from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as pb
+from tat import _abi
+from tat._library import library
 
 from conftest import run
+from io_file import copy
+from io_run import IoRun
 from perfetto_trace import BEGIN, Reader, Slice
 
 CHOOSERS = {"ARGSORT", "TOP_K"}
@@ -161,6 +166,92 @@ def test_equal_to_the_frame(request: pytest.FixtureRequest, fixture: str, tokens
         assert (flows_pair(reader) > 0) == frame["expert"].notna().any()
         counters = {track.name: reader.counters[track.uuid] for track in reader.tracks.values() if track.is_counter}
         assert [value for _, value in counters["new experts"]] == new_experts(frame)
+
+
+def places_of(found: Slice) -> dict[str, Any]:
+    return {name: value for name, value in found.arguments.items() if name != "stall_ns"}
+
+
+def same_faults(reader: Reader, t: tat.TraceAnalyzer, first: int, last: int) -> None:
+    """On a track for each thread, each fault that ended in that time: when, for whom, where."""
+    faults = t.faults()
+    faults = faults[faults["end_ns"].between(first, last)]
+    found = sorted((s for s in reader.slices if s.category == "page fault"), key=lambda s: (s.end, s.track.name))
+    assert len(found) == len(faults) > 5
+    name_of = library().tat_place_name
+    name_of.restype = ctypes.c_char_p
+    names = {place: name_of(number).decode() for number, place in enumerate(_abi.PLACES)}
+    ordered = faults.sort_values(["end_ns", "tid"]).astype(object)
+    for ours, theirs in zip(found, ordered.where(ordered.notna(), None).itertuples(), strict=True):
+        assert (ours.end, ours.name) == (theirs.end_ns, "major fault" if theirs.major else "minor fault")
+        assert ours.track.name == f"page faults of thread {theirs.tid}"
+        assert ours.begin >= theirs.end_ns - (theirs.duration_ns or 0)
+        assert ours.arguments["stall_ns"] == (theirs.stall_ns or 0)
+        expected = {"tensor": theirs.tensor, "expert": theirs.expert, "offset": theirs.offset, "node": theirs.node}
+        expected |= {"graph": theirs.evaluation, "place": names[theirs.place]}
+        assert places_of(ours) == {name: value for name, value in expected.items() if value is not None}
+    assert sum(s.end - s.begin for s in found) <= faults["duration_ns"].sum()
+
+
+def same_requests(reader: Reader, t: tat.TraceAnalyzer) -> None:
+    """Slices that do not overlap on a track, and how many there are at once."""
+    requests = t.requests()
+    begins = requests["end_ns"] - requests["duration_ns"].fillna(0).astype(int)
+    spans = list(zip(begins, requests["end_ns"], strict=True))
+    found = [s for s in reader.slices if s.category == "request"]
+    rows = zip(spans, requests["write"], requests["disk"], requests["disk_offset"], requests["bytes"], strict=True)
+    expected = Counter((*span, "write" if write else "read", *what) for span, write, *what in rows)
+    assert Counter((s.begin, s.end, s.name, *s.arguments.values()) for s in found) == expected
+    assert len({s.track.uuid for s in found}) > 1, "some are there at once"
+    depth = counter_of(reader, "requests at once")
+    for at in sorted({moment for span in spans for moment in span}):
+        assert dict(depth)[at] == sum(begin <= at < end for begin, end in spans)
+    assert depth[-1][1] == 0
+
+
+def counter_of(reader: Reader, name: str) -> list[tuple[int, int]]:
+    (uuid,) = (track.uuid for track in reader.tracks.values() if track.name == name)
+    return reader.counters[uuid]
+
+
+def test_storage(recorded: IoRun) -> None:
+    """Faults, requests, what is in memory, and counters, from the first graph to the last."""
+    with tat.TraceAnalyzer(recorded.path) as t:
+        data = export(recorded.path)
+        reader = Reader(data)
+        known_to_perfetto(data, reader)
+        same_faults(reader, t, 0, 2**63 - 1)
+        same_requests(reader, t)
+        cache, held = [], 0
+        for row in t.page_cache().itertuples():
+            held += row.bytes if row.event == "fill" else -row.bytes
+            cache.append((row.at_ns, held))
+        assert counter_of(reader, "came into the page cache less left") == cache
+        samples = t.residency()
+        sampled = samples[samples["resident"] & (samples["at_ns"] >= 0)].groupby("at_ns")["bytes"].sum()
+        assert counter_of(reader, "in memory, sampled") == list(sampled.items())
+        for name, of in t.io_counters().groupby("counter", observed=True):
+            assert counter_of(reader, str(name)) == list(zip(of["at_ns"], of["value"], strict=True))
+
+
+def test_storage_of_some_tokens(recorded: IoRun) -> None:
+    """What was from the beginning of the first of these graphs to the end of the last."""
+    with tat.TraceAnalyzer(recorded.path) as t:
+        reader = Reader(export(recorded.path, "--tokens", "8:20"))
+        e = t.evaluations()
+        e = e[(e["token"] >= 8) & (e["token"] <= 20)]
+        same_faults(reader, t, e["begin_ns"].min(), e["end_ns"].max())
+
+
+def test_storage_that_cannot_be_read(recorded: IoRun) -> None:
+    """The records are written, and why nothing else is."""
+    folder = copy(recorded.path, "perfetto_damaged")
+    (folder / "io_events.bin").write_bytes(b"not one of ours" * 400)
+    out = Path.cwd() / "run.perfetto"
+    done = subprocess.run([os.environ["TAT"], "export", "-o", out, folder], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "warning: no I/O events: " in done.stderr
+    assert {s.category for s in Reader(out.read_bytes()).slices} == {"phase", "graph", "operation"}
 
 
 def test_too_large(toy: Path) -> None:

@@ -18,17 +18,12 @@ from tat.errors import ErrorKind, TatError
 
 from conftest import command
 from io_file import IoFile, copy
-from io_run import IoRun, made
+from io_run import IoRun
 
 COLUMNS = [
     "end_ns", "duration_ns", "stall_ns", "pid", "tid", "major", "place", "during", "evaluation", "phase", "token",
     "node", "op", "layer", "tensor_id", "tensor", "component", "expert", "file", "offset", "address",
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def recorded(toy: Path) -> IoRun:
-    return made(toy, "toy_io")
 
 
 def plain(frame: pd.DataFrame) -> list[list[object]]:
