@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # doc/format.md against the library: a reader written from the first must find what the second finds.
-# FLAT (flat.c), SUMS (sums.c) and AGENT_EXACT are given.
+# FLAT (flat.c), SUMS (sums.c), IO (io.c) and AGENT_EXACT are given.
 
 load ../traced
 
@@ -150,4 +150,33 @@ columns() {
     columns "$trace"
     of_model "$moe" -n 3
     columns "$trace"
+}
+
+# same_io FILE: the library and the second reader find the same I/O events, which are in "events" then.
+same_io() {
+    "$IO" "$1" | sort > library
+    python3 "$BATS_TEST_DIRNAME/read_io.py" "$1" | sort > events
+    diff library events
+}
+
+@test "I/O events of every kind, and some of no known kind" {
+    cd "$BATS_TEST_TMPDIR"
+    python3 "$BATS_TEST_DIRNAME/write_io.py" io_events.bin
+    same_io io_events.bin
+    for kind in fault file extent pages request counter residency source; do
+        grep -q "^$kind " events
+    done
+    [ "$(tail -n 1 <(grep ^all events))" = "all 7 5 0 1 1" ]
+    head -c -40 io_events.bin > cut.bin # its last block is damage
+    same_io cut.bin
+    run ! grep -qx "all 7 5 0 1 1" events
+}
+
+@test "I/O events of a run" {
+    cd "$BATS_TEST_TMPDIR"
+    "$TAT" record --io -o run -- "$HOST_DIR/fake_host_linked" -g 20 "$toy" > output 2>&1
+    [ -e run/io_events.bin ] || skip "the system allows no perf events"
+    same_io run/io_events.bin
+    grep -q "^fault " events
+    grep -q "^all .* 1$" events
 }

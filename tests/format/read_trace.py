@@ -226,7 +226,7 @@ HEADER_FIELDS = (
 ).split()
 
 
-def read_header(data):
+def read_header(data, kind=1):
     if len(data) < HEADER.size:
         raise NotATrace(f"{len(data)} bytes, but a header has {HEADER.size}")
     h = dict(zip(HEADER_FIELDS, HEADER.unpack_from(data)))
@@ -236,7 +236,7 @@ def read_header(data):
         "version": h["version"] == 1,
         "header_bytes": h["header_bytes"] == 4096,
         "checksum": h["checksum"] == xxh64(data[:4088]),
-        "file_kind": h["file_kind"] == 1,
+        "file_kind": h["file_kind"] == kind,
         "features": h["features"] <= 1,
         "clock": h["clock"] <= 2,
         "stamp_shift": h["stamp_shift"] <= 16,
@@ -247,6 +247,26 @@ def read_header(data):
         if not good:
             raise NotATrace(f"{name} is wrong")
     return h
+
+
+def block_at(data, at):
+    """(type, payload) of the block there, or None."""
+    if at + 24 > len(data):
+        return None
+    magic, kind, _, count, _, checksum = struct.unpack_from("<4sHHIIQ", data, at)
+    if magic != b"TATB" or count > 1 << 30 or at + 24 + count > len(data):
+        return None
+    payload = data[at + 24 : at + 24 + count]
+    return (kind, payload) if xxh64(payload, at ^ kind << 48 ^ count << 16) == checksum else None
+
+
+def each_block(data):
+    """(place, type, payload) of each block; where there is none, 8 bytes of damage: no type."""
+    at, end = 4096, len(data.rstrip(b"\0"))
+    while at < end:
+        kind, payload = block_at(data, at) or (None, b"")
+        yield at, kind, payload
+        at += 8 if kind is None else (24 + len(payload) + 7) // 8 * 8
 
 
 class Trace:
@@ -265,17 +285,7 @@ class Trace:
         self.blocks, self.damaged, self.nonsense, self.orphans, self.unknown = Counter(), 0, [], 0, 0
         self.read_blocks()
 
-    # --------------------------------------------------------------------------------------------------------- frame
-
-    def block_at(self, at):
-        """(type, payload) of the block there, or None."""
-        if at + 24 > len(self.data):
-            return None
-        magic, kind, _, count, _, checksum = struct.unpack_from("<4sHHIIQ", self.data, at)
-        if magic != b"TATB" or count > 1 << 30 or at + 24 + count > len(self.data):
-            return None
-        payload = self.data[at + 24 : at + 24 + count]
-        return (kind, payload) if xxh64(payload, at ^ kind << 48 ^ count << 16) == checksum else None
+    # -------------------------------------------------------------------------------------------------------- blocks
 
     def read_blocks(self):
         decoders = {
@@ -283,14 +293,10 @@ class Trace:
             EVALUATION: self.read_evaluation, EVENT: self.read_event, LOSS: self.read_loss, END: self.read_end,
             EVENTS: self.read_events,
         }  # fmt: skip
-        at, end = 4096, len(self.data.rstrip(b"\0"))
-        while at < end:
-            block = self.block_at(at)
-            if block is None:
+        for at, kind, payload in each_block(self.data):
+            if kind is None:
                 self.damaged += 8
-                at += 8
                 continue
-            kind, payload = block
             self.blocks[kind] += 1
             try:
                 if kind in decoders:
@@ -299,7 +305,6 @@ class Trace:
                     self.unknown += 1
             except Nonsense as reason:
                 self.nonsense.append((at, kind, str(reason)))
-            at += (24 + len(payload) + 7) // 8 * 8
 
     def string(self, number):
         return self.strings[number] if number < len(self.strings) else ""
