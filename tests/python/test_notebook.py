@@ -29,7 +29,7 @@ def outputs(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
 def test_real(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = outputs(executed(real, monkeypatch))
     pictures = [output for output in found if "image/png" in output.get("data", {})]
-    assert len(pictures) == 6  # two of them of experts
+    assert len(pictures) == 8  # two of them of experts, two of waiting for the disk
     assert any("SmolLM2-8x2.gguf" in output.get("text", "") for output in found)
 
 
@@ -44,7 +44,7 @@ def test_outputs_are_kept() -> None:
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     assert not [output for output in outputs(notebook) if output.output_type == "error"]
-    assert len([output for output in outputs(notebook) if "image/png" in output.get("data", {})]) == 6
+    assert len([output for output in outputs(notebook) if "image/png" in output.get("data", {})]) == 8
     text = NOTEBOOK.read_text(encoding="utf-8")
     assert len(text) < 500_000
     assert not re.search(r"/(home|root|tmp|work)/", text)

@@ -624,19 +624,29 @@ def test_read_again(real: Path) -> None:
 
 
 def test_disk_throughput(real: Path) -> None:
+    """What was read of the model, and by all; where nobody saw requests, what the process' own counter says."""
     chart, figure = drawn(real, "disk_throughput")
     (lines,) = panels_of(chart, Lines)
-    requests = tat.TraceAnalyzer(real).requests()
-    requests = requests[~requests["write"]]
-    counters = tat.TraceAnalyzer(real).io_counters()
-    counter = counters[counters["counter"] == "read_bytes"]["value"]
+    parts, requests = tat.TraceAnalyzer(real).placed_requests(), tat.TraceAnalyzer(real).requests()
+    parts, requests = parts[parts["file"].notna()], requests[~requests["write"]]
     divisor = scale_of("bytes", max(float(one.y.max()) for one in lines.series)).divisor
-    by_all, by_process = (np.asarray(line.get_ydata()) * divisor for line in axes_of(figure)[0].lines[:2])
+    by_all, of_model = (np.asarray(line.get_ydata()) * divisor for line in axes_of(figure)[0].lines[:2])
     width = np.diff(lines.series[0].x)[0] / 1e9
+    assert of_model.sum() * width == pytest.approx(parts["bytes"].sum())
     assert by_all.sum() * width == pytest.approx(requests["bytes"].sum())
-    assert by_process.sum() * width == pytest.approx(counter.max() - counter.min())
-    ends = np.searchsorted(lines.series[0].x - width * 5e8, requests["end_ns"], side="right") - 1
-    assert set(np.flatnonzero(by_all)) == set(ends)
+    edges = lines.series[0].x - width * 5e8
+    assert set(np.flatnonzero(by_all)) == set(np.searchsorted(edges, requests["end_ns"], side="right") - 1)
+    at, grown = storage.counted(tat.TraceAnalyzer(real).io_counters(), "read_bytes")
+    assert grown.tolist() == [5000.0] * 3
+    assert (np.diff(at) > 0).all()
+
+
+def test_beside_what_the_disk_can_do(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "disk_rates", lambda _: {"at best": 5e9})
+    chart, _ = drawn(real, "disk_throughput")
+    (lines,) = panels_of(chart, Lines)
+    assert (lines.series[-1].name, set(lines.series[-1].y)) == ("at best", {5e9})
+    assert "of what the disk gives at best" in chart.title and "doctor" not in chart.subtitle
 
 
 def test_without_events(toy: Path) -> None:

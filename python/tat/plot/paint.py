@@ -169,16 +169,12 @@ def _draw_marks(draws: Axes, look: Look, heat: Heat, divisors: tuple[float, floa
     """Where something begins: names of columns in the panel, those of rows right of it, both where there is room."""
     low, high = heat.x_edges[[0, -1]]
     letter = (high - low) / (_LETTERS * look.room)
-    free = low
-    for at, name in heat.x_marks:
+    box: Any = {"facecolor": EMPTY, "edgecolor": "none", "pad": 0.5, "alpha": 0.7}
+    place: Any = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "top", "bbox": box}
+    for (at, name), after in zip(heat.x_marks, [*(at for at, _ in heat.x_marks[1:]), high], strict=True):
         draws.axvline(at / divisors[0], **_MARK)
-        if low <= at <= high - len(name) * letter and at >= free:
-            place = (at / divisors[0], 1.0)
-            draws.annotate(
-                name, place, (2, -2), xycoords=("data", "axes fraction"), textcoords="offset points", va="top",
-                fontsize=look.small, bbox={"facecolor": EMPTY, "edgecolor": "none", "pad": 0.5, "alpha": 0.7},
-            )  # fmt: skip
-            free = at + (len(name) + 1) * letter
+        if at >= low and after - at >= len(name) * letter:
+            draws.annotate(name, (at / divisors[0], 1.0), (2, -2), fontsize=look.small, **place)
     if not heat.y_marks:
         return
     for at, _ in heat.y_marks:

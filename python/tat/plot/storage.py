@@ -15,7 +15,6 @@ from tat.plot.places import Files, spread
 from tat.plot.source import Source
 from tat.plot.typical import Typical
 from tat.plot.units import say
-from tat.trace import Trace
 
 PARTS = 256
 """Rows: equal parts of the model files."""
@@ -314,7 +313,7 @@ def counted(table: pd.DataFrame, name: str) -> tuple[Floats, Floats]:
     return at[1:], np.maximum(np.diff(value), 0.0)
 
 
-def model_disks(source: Source, trace: Trace) -> set[int]:
+def model_disks(source: Source) -> set[int]:
     """The disks that the model's files are on."""
     files = source.io("io_files")
     paths = {str(file["path"]) for file in source.section("run").values.get("model_files", [])}
@@ -322,40 +321,53 @@ def model_disks(source: Source, trace: Trace) -> set[int]:
 
 
 def disk_rates(source: Source) -> dict[str, float]:
-    """What the disk gives, by name: as `tat doctor --disk` measured it, if the section on storage knows that."""
+    """What the disk gives at best, as `tat doctor --disk` measured it; nothing if it did not."""
     values = source.section("storage").values
-    names = {"disk_per_second": "what the disk gives at best", "disk_fault_per_second": "by page faults"}
+    names = {
+        "disk_best_bytes_per_second": "what the disk gives at best",
+        "disk_mapped_bytes_per_second": "what page faults get of it at best",
+    }
     return {name: float(values[key]) for key, name in names.items() if key in values}
+
+
+def _readings(source: Source) -> list[tuple[str, Floats, Floats]]:
+    """What was read from the disk, as far as it was recorded: name, times and bytes."""
+    requests = source.io("requests")
+    requests = requests[~requests["write"] & ~requests["failed"]]
+    disks = model_disks(source)
+    requests = requests[requests["disk"].isin(disks)] if disks else requests
+    if requests.empty:
+        at, grown = counted(source.io("io_counters"), "read_bytes")
+        return [("for this process", at, grown)] if len(at) else []
+    parts = source.io("placed_requests")
+    parts = parts[parts["file"].notna() & (parts["place"] != "write")]
+    found = [("by all who use the disk", requests), ("of the model", parts)]  # the last one is drawn over the others
+    return [(name, floats(of["end_ns"]), floats(of["bytes"])) for name, of in found if len(of)]
 
 
 def disk_throughput(source: Source) -> Chart:
     """What is read from the disk in each moment, beside what it can give."""
-    requests, counters = source.io("requests"), source.io("io_counters")
-    disks = model_disks(source, source.trace.trace)
-    requests = requests[~requests["write"] & ~requests["failed"]]
-    requests = requests[requests["disk"].isin(disks)] if disks else requests
-    at, grown = counted(counters, "read_bytes")
-    if requests.empty and not len(at):
+    readings, limits = _readings(source), disk_rates(source)
+    if not readings:
         raise AbsentError(source.why_no_io("requests", "counters"))
-    time = Time.of(source, requests["end_ns"], at)
+    time = Time.of(source, *(at for _, at, _ in readings))
     middle = (time.edges[1:] + time.edges[:-1]) / 2
-    series = []
-    if not requests.empty:
-        rates = _rates(time, floats(requests["end_ns"]), floats(requests["bytes"]))
-        series.append(Series("read from the disk, by all", middle, rates))
-    if len(at):
-        series.append(Series("read for this process", middle, _rates(time, at, grown)))
-    for name, rate in disk_rates(source).items():
-        series.append(Series(name, time.edges[[0, -1]], floats([rate, rate]), "dashes"))
-    begins, ends = (floats(source.evaluations[name])[Typical.of(source).chosen] for name in ("begin_ns", "end_ns"))
-    inside = (middle >= begins.min()) & (middle <= ends.max())
-    mean = float(series[0].y[inside].mean()) if inside.any() else 0.0
-    measured = disk_rates(source)
-    beside = f", {say(mean / max(measured.values()), 'share')} of what the disk gives at best" if measured else ""
+    series = [Series(name, middle, _rates(time, at, size)) for name, at, size in readings]
+    mean = _mean_of(source, series[-1])
+    series += [Series(name, time.edges[[0, -1]], floats([rate, rate]), "dashes") for name, rate in limits.items()]
+    beside = f", {say(mean / max(limits.values()), 'share')} of what the disk gives at best" if limits else ""
+    how = "" if limits else "`tat doctor --disk MODEL` measures what the disk can give."
     return Chart(
-        title=f"While tokens are generated, {say(mean, 'bytes')} a second are read{beside}.",
-        subtitle=f"The mean of each {say(float(time.edges[1] - time.edges[0]), 'ns')}. "
-        + ("" if measured else "`tat doctor --disk MODEL` measures what the disk can give. "),
+        title=f"While tokens are generated, {say(mean, 'bytes')} a second are read {readings[-1][0]}{beside}.",
+        subtitle=f"Each point is the mean of {say(float(time.edges[1] - time.edges[0]), 'ns')}. {how}",
         panels=(Lines("", tuple(series), time.axis, Axis("bytes read per second", "bytes")),),
         row_height=4.5,
     )
+
+
+def _mean_of(source: Source, series: Series) -> float:
+    """While typical tokens were computed."""
+    chosen = Typical.of(source).chosen
+    begins, ends = (floats(source.evaluations[name])[chosen] for name in ("begin_ns", "end_ns"))
+    inside = (series.x >= begins.min()) & (series.x <= ends.max())
+    return float(series.y[inside].mean()) if inside.any() else 0.0

@@ -203,6 +203,7 @@ static void say_rates(const struct joined * j, const struct read_request * x, si
         snprintf(best, sizeof best, ", of %s/s that `tat doctor --disk` found at best",
                  format_mean_bytes(text[2], known.sequential));
     }
+    if (known.mapped > 0) { result_put_real(r, result_values(r), "disk_mapped_bytes_per_second", known.mapped); }
     result_line(r, "disk", "%" PRIu64 " requests for the model's files, busy for %s with them, at %s/s%s", (uint64_t) n,
                 format_duration(text[0], busy), format_mean_bytes(text[1], rate), best);
 }
