@@ -128,7 +128,12 @@ class Database:
     def _expression(self, name: str) -> Table:
         if name not in queries.QUERIES:
             raise TatError(ErrorKind.USAGE, f"there is no query '{name}'; choose from {', '.join(queries.QUERIES)}")
-        return queries.QUERIES[name](self.tables)
+        try:
+            return queries.QUERIES[name](self.tables)
+        except KeyError as error:
+            raise TatError(
+                ErrorKind.NO, f"{name}: an older tat wrote the dataset, without the table {error}"
+            ) from error
 
 
 def _tables_in(folder: Path) -> tuple[str, ...]:

@@ -166,3 +166,31 @@ def untouched(t: Tables) -> Table:
         .select("run", "tensor_id", "tensor", "layer", "component", "bytes")
         .order_by("run", "tensor_id")
     )
+
+
+@_query
+def page_faults(t: Tables) -> Table:
+    """Time that threads spent in page faults, by weight and expert, the longest first; as `tat record --io` saw it."""
+    return (
+        t["faults"]
+        .filter((_.place != "other_process") & _.tensor_id.notnull())
+        .group_by("run", "tensor_id", "tensor", "expert")
+        .agg(
+            major=ibis.cases((_.major, 1), else_=0).sum().cast("int64"),
+            minor=ibis.cases((_.major, 0), else_=1).sum().cast("int64"),
+            stall_ns=_.stall_ns.fill_null(0).sum().cast("int64"),
+        )
+        .order_by("run", ibis.desc("stall_ns"), "tensor_id", ibis.asc("expert", nulls_first=True))
+    )
+
+
+@_query
+def disk_reads(t: Tables) -> Table:
+    """Bytes that came into memory for each weight, by whether they were waited for, read ahead or read in vain."""
+    return (
+        t["placed_pages"]
+        .filter(_.tensor_id.notnull())
+        .group_by("run", "tensor_id", "tensor", "place")
+        .agg(bytes=_.bytes.sum().cast("int64"), in_vain=_.in_vain.sum().cast("int64"))
+        .order_by("run", ibis.desc("bytes"), "tensor_id", "place")
+    )

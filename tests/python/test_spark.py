@@ -12,14 +12,15 @@ from tat.database import Database
 from tat.queries import QUERIES
 
 from conftest import command
+from io_run import IoRun
 
 
-def test_the_same_on_both_engines(toy: Path, outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_on_both_engines(recorded: IoRun, outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not shutil.which("java"):
         pytest.skip("no java: scripts/install-deps.sh test installs one")
     # What runs for seconds is not worth the second compiler's time, nor several threads that collect garbage.
     monkeypatch.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
-    command("parquet", toy, outside, "-o", "data")
+    command("parquet", recorded.path, outside, "-o", "data")
     with Database("data") as duckdb, Database("data", engine="spark") as spark:
         for name in QUERIES:
             ours, theirs = duckdb.query(name), spark.query(name)

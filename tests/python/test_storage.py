@@ -220,6 +220,21 @@ def test_sql(recorded: IoRun, toy: Path, of: str) -> None:
         assert [int(ns) for ns in by_layer["ns"]] == [int(ns) for ns in sums]
 
 
+def test_templates(recorded: IoRun) -> None:
+    with tat.TraceAnalyzer(recorded.path) as t, Database(recorded.path) as db:
+        faults, pages = t.faults(), t.placed_pages()
+        faults = faults[faults["tensor_id"].notna() & (faults["place"] != "other_process")]
+        found = db.query("page-faults")
+        assert found["stall_ns"].is_monotonic_decreasing
+        by_weight = found.groupby("tensor_id")[["major", "minor", "stall_ns"]].sum()
+        stalls = faults.groupby("tensor_id")["stall_ns"].sum()
+        assert by_weight["stall_ns"].to_dict() == stalls.to_dict()
+        assert by_weight["major"].to_dict() == faults.groupby("tensor_id")["major"].sum().to_dict()
+        assert by_weight["minor"].sum() == (~faults["major"]).sum()
+        read = db.query("disk-reads").groupby(["tensor_id", "place"])["bytes"].sum()
+        assert read.to_dict() == pages.groupby(["tensor_id", "place"], observed=True)["bytes"].sum().to_dict()
+
+
 def test_a_dataset_of_before(recorded: IoRun) -> None:
     """One that was written when there were no such tables can be read, and be added to."""
     command("parquet", recorded.path, "-o", "data")
@@ -227,3 +242,5 @@ def test_a_dataset_of_before(recorded: IoRun) -> None:
     with Database("data") as db:
         assert db.sql("SELECT count(*) AS n FROM tensors")["n"][0] > 0
         assert "faults" not in db.tables
+        with pytest.raises(TatError, match="older tat"):
+            db.query("page-faults")
