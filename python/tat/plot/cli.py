@@ -319,8 +319,9 @@ def _run(arguments: Sequence[str] | None) -> int:
         else:
             trace = opened.enter_context(TraceAnalyzer(*asked.trace))
             done = _draw(trace, folder, asked.only, how, asked.with_text)
-    for name, reason in done.absent.items():
-        print(f"tat plot: left out {name}: {reason}", file=sys.stderr)
+    for reason in dict.fromkeys(done.absent.values()):
+        names = ", ".join(name for name, why in done.absent.items() if why == reason)
+        print(f"tat plot: left out {names}: {reason}", file=sys.stderr)
     for name, paths in done.files.items():
         for path in paths:
             print(path, done.captions[name], sep="\t") if asked.no_title else print(path)

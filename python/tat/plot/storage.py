@@ -267,6 +267,7 @@ def _slice_name(row: Any) -> str:
 
 def read_again(source: Source) -> Chart:
     """Which weights came from the disk more than once."""
+    source.io("io_sources")  # raises if nothing was recorded
     table = source.section("storage").tables.get("read_slices", pd.DataFrame())
     if table.empty or not table["read_bytes"].any():
         raise AbsentError(source.why_no_io("pages", "requests"))
