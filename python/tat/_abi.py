@@ -136,7 +136,7 @@ IO_COUNTERS = (
     "", "read_bytes", "read_call_bytes", "major_faults", "minor_faults", "delay_ns", "file_resident_bytes",
     "anon_resident_bytes", "locked_bytes", "swap_bytes", "pressure_io_ns", "pressure_memory_ns", "group_bytes",
     "group_limit_bytes", "group_filled_bytes", "group_major_faults", "group_read_bytes", "disk_read_bytes",
-    "tracer_read_bytes",
+    "tracer_read_bytes", "run_read_bytes", "run_major_faults", "run_minor_faults",
 )  # fmt: skip
 
 NO_NUMBER = 0xFFFFFFFF

@@ -225,7 +225,8 @@ class TraceAnalyzer:
         Names that end with _bytes and _ns have those units. All but file_resident_bytes, anon_resident_bytes,
         locked_bytes, swap_bytes, group_bytes and group_limit_bytes, which are amounts, only grow: differences tell.
         Those that begin with group_ are of the memory cgroup, with pressure_ of the whole machine, disk_ of the model's
-        disk, tracer_ of tat itself; all others are of the traced process.
+        disk, tracer_ of tat itself, run_ of all processes of the run that have ended; all others are of the traced
+        process.
         """
         return self._stored("io_counters")
 

@@ -274,7 +274,12 @@ static const struct {
     [TAT_IO_GROUP_READ_BYTES] = { "group_read_bytes", UNIT_BYTES },
     [TAT_IO_DISK_READ_BYTES] = { "disk_read_bytes", UNIT_BYTES },
     [TAT_IO_TRACER_READ_BYTES] = { "tracer_read_bytes", UNIT_BYTES },
+    [TAT_IO_RUN_READ_BYTES] = { "run_read_bytes", UNIT_BYTES },
+    [TAT_IO_RUN_MAJOR_FAULTS] = { "run_major_faults", UNIT_COUNT },
+    [TAT_IO_RUN_MINOR_FAULTS] = { "run_minor_faults", UNIT_COUNT },
 };
+
+static_assert(sizeof counters / sizeof *counters == TAT_IO_RUN_MINOR_FAULTS + 1, "each has a name");
 
 static void put_counters(struct io_tracks * t, const struct tat_io * io) {
     bool described[TAT_IO_COUNTER_COUNT] = { false };

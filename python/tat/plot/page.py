@@ -20,7 +20,7 @@ from matplotlib import colormaps, colors
 from plotly.offline import get_plotlyjs
 
 from tat.plot.chart import EMPTY, HEAT, KEY, Axis, Bars, Chart, Floats, Footer, Heat, Lines, Panel, Points
-from tat.plot.paint import SMALL, thinned
+from tat.plot.paint import SMALL
 from tat.plot.palette import LINES, PALETTE, dash_of
 from tat.plot.units import Scale, label_of, largest_of, scale_of
 
@@ -340,37 +340,15 @@ def _empty(tail: str) -> dict[str, Any]:
     return {"type": "rect", "layer": "below", "fillcolor": EMPTY, "line": {"width": 0}, **ends}
 
 
-_MOST_MARKS = 10
-
-
-def _mark_places(panel: Heat) -> list[tuple[str, list[tuple[float, str]]]]:
-    """By axis, where marks are in the units that are drawn."""
-    scales = scale_of(panel.x.unit, panel.x_edges[-1]), scale_of(panel.y.unit, panel.y_edges[-1])
-    marks = (("x", panel.x_marks, scales[0]), ("y", panel.y_marks, scales[1]))
-    return [(axis, [(at / scale.divisor, name) for at, name in of]) for axis, of, scale in marks]
-
-
 def _mark_lines(panel: Heat, tail: str) -> list[dict[str, Any]]:
     """Lines where something begins."""
+    scales = scale_of(panel.x.unit, panel.x_edges[-1]), scale_of(panel.y.unit, panel.y_edges[-1])
     line = {"type": "line", "line": {"dash": "dot", "width": 1, "color": "#444"}, "opacity": 0.5}
     out = []
-    for axis, places in _mark_places(panel):
-        other = "y" if axis == "x" else "x"
-        for at, _ in places:
-            ends = {f"{axis}0": at, f"{axis}1": at, f"{other}0": 0, f"{other}1": 1}
+    for axis, other, marks, scale in (("x", "y", panel.x_marks, scales[0]), ("y", "x", panel.y_marks, scales[1])):
+        for at, _ in marks:
+            ends = {f"{axis}0": at / scale.divisor, f"{axis}1": at / scale.divisor, f"{other}0": 0, f"{other}1": 1}
             out.append(line | ends | {f"{axis}ref": f"{axis}{tail}", f"{other}ref": f"{other}{tail} domain"})
-    return out
-
-
-def _mark_names(panel: Heat, tail: str) -> list[dict[str, Any]]:
-    """What begins there, at the upper and the left edge."""
-    out = []
-    for axis, places in _mark_places(panel):
-        other, at_edge = ("y", 1) if axis == "x" else ("x", 0)
-        for at, name in thinned(tuple(places), _MOST_MARKS):
-            where = {axis: at, other: at_edge, f"{axis}ref": f"{axis}{tail}", f"{other}ref": f"{other}{tail} domain"}
-            small = {"showarrow": False, "font": {"size": 10}, "xanchor": "left", "yanchor": "top"}
-            out.append({"text": html.escape(name), **where, **small})
     return out
 
 
@@ -429,7 +407,6 @@ def _figure(panels: tuple[Panel, ...], chart: Chart) -> dict[str, Any]:
         if isinstance(panel, Heat):
             layout.setdefault("shapes", []).append(_empty(tail))
             layout["shapes"] += _mark_lines(panel, tail)
-            layout["annotations"] += _mark_names(panel, tail)
         for trace in traces:
             if trace["type"] == "heatmap":
                 trace["showscale"] = i in scaled and "colorbar" in trace

@@ -87,7 +87,10 @@ def _map(source: Source, axes: tuple[Time, Files], title: str, values: Floats, v
 
 
 def _marks_said(time: Time) -> str:
-    return "Dotted lines are where phases and layers begin. " if time.marks else ""
+    if not time.marks:
+        return "Dotted lines are where layers begin. "
+    begins = ", ".join(f"{name} at {say(at, 'ns')}" for at, name in time.marks)
+    return f"Dotted lines are where layers begin, and phases: {begins}. "
 
 
 # -------------------------------------------------------------------------------------------------------------- faults
