@@ -58,11 +58,11 @@ static const struct argp_option table[] = {
       "Where the file system of a map of filefrag begins on the disk, in sectors of 512 bytes, as "
       "/sys/class/block/NAME/start says. Default: 0",
       2 },
-    { "anchor", KEY_ANCHOR, "auto|none|requests|faults|first-read|wall|TIME=TIME", 0,
+    { "anchor", KEY_ANCHOR, "auto|none|requests|faults|first-read|wall", 0,
       "What sets the block trace's clock: nothing (its times are those of the run's machine), requests that the run "
       "recorded too, the faults that waited for its reads, the first read of the model, the time of day in binary "
-      "files of blktrace, or a time of the block "
-      "trace and the same since the trace began, as in 36225.66s=120ms. Default: what makes most faults overlap a read "
+      "files of blktrace; or a time of the block trace and the same since the trace began: 36225.66s=120ms. Default: "
+      "what makes most faults overlap a read "
       "of their page",
       2 },
     { "clock-offset", KEY_OFFSET, "TIME", 0,
@@ -71,9 +71,9 @@ static const struct argp_option table[] = {
       "blktrace, blkparse, blk, events or biosnoop; or the format that blkparse -f was given, as in '%D %T.%t %a %d %S "
       "%n'. Default: by content",
       2 },
-    { "write-map", KEY_WRITE_MAP, NULL, 0,
-      "In place of all else, write the map of model files to standard output, on the machine where the block trace is "
-      "recorded",
+    { "write-map", KEY_WRITE_MAP, "MODEL", 0,
+      "In place of all else, write the map of this model file, and of others that are named behind it, to standard "
+      "output: on the machine where the block trace is recorded",
       2 },
     { NULL, 0, NULL, 0, "Output:", 3 },
     { "format", KEY_FORMAT, "NAME", 0,
@@ -182,8 +182,11 @@ static void check(struct options * o, struct argp_state * state) {
     const struct import_options * i = &o->import;
     const bool foreign = i->n_maps || i->disk || i->partition_bytes || i->block.format || i->anchor || o->has_offset;
     if (o->write_map) {
-        if (o->access.trace) { add_name(o->models, &o->n_models, o->access.trace, state); }
-        if (!o->n_models) { argp_error(state, "--write-map: name the model files"); }
+        if (o->access.trace) { /* named behind the option */
+            add_name(o->models, &o->n_models, o->access.trace, state);
+            memmove(o->models + 2, o->models + 1, (o->n_models - 2) * sizeof o->models[0]);
+            o->models[1] = o->access.trace;
+        }
         return;
     }
     if (o->n_models) { argp_error(state, "name only one trace"); }
@@ -213,7 +216,10 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
         case KEY_ANCHOR: set_anchor(o, argument, state); return 0;
         case KEY_OFFSET: set_offset(o, argument, state); return 0;
         case KEY_PARTITION: set_partition(o, argument, state); return 0;
-        case KEY_WRITE_MAP: o->write_map = true; return 0;
+        case KEY_WRITE_MAP:
+            o->write_map = true;
+            add_name(o->models, &o->n_models, argument, state);
+            return 0;
         case ARGP_KEY_ARG:
             if (o->access.trace) {
                 add_name(o->models, &o->n_models, argument, state);
@@ -367,7 +373,7 @@ static int run(int argc, char ** argv) {
 const struct command cmd_correlate = {
     .name = "correlate",
     .summary = "say whom each page fault and disk request was for",
-    .arguments = "[TRACE]\n--write-map MODEL...",
+    .arguments = "[TRACE]",
     .description =
         "Places what `tat record --io` recorded beside a trace: each page fault, request to the disk and page that "
         "came "
