@@ -6,8 +6,8 @@ pressure.svg into a folder.
 
     pressure.py [--rounds N] [--shares 100,75,50,35] [--ways mmap,random] [--tokens N] [--out DIR] TAT LLAMA MODEL...
 
-LLAMA is the folder of llama-completion. A limit is a share of the model's bytes plus what the run needs besides, as `tat
-record` estimates it: so 100 % holds all weights. Needs cgroups that the user may make, so mostly root.
+LLAMA is the folder of llama-completion. A limit is a share of the model's bytes plus what a run with enough memory
+needs besides: so 100 % holds all of the model. Needs cgroups that the user may make, so mostly root.
 """
 
 import argparse
@@ -35,8 +35,6 @@ WAYS: dict[str, tuple[str, list[str], str]] = {
     "direct": ("the same past the page cache (O_DIRECT)", ["-lm", "dio"], ""),
 }
 COLUMNS = ["tokens_per_s", "first_token_s", "disk_bytes", "read_amplification", "reread_factor", "sequential_share"]
-NEEDS = re.compile(r"of [^,]+, the KV cache takes ([\d.]+) (\w+) .*? the program about ([\d.]+) (\w+)")
-UNITS = {"B": 1, "KiB": 1 << 10, "MiB": MIB, "GiB": 1 << 30}
 Row = dict[str, object]
 
 
@@ -99,13 +97,15 @@ class Bench:
             return run.returncode, talk.read(), first
 
     def needs(self, model: Path) -> int:
-        """Bytes beside the weights, as tat record says before a run."""
-        told = self.record(model, "mmap", 4 * model.stat().st_size + 512 * MIB, self.folder / "needs")[1]
-        subprocess.run(["rm", "-rf", self.folder / "needs"], check=True)
-        found = NEEDS.search(told)
-        if not found:
-            sys.exit(f"pressure: {told}")
-        return sum(round(float(found[i]) * UNITS[found[i + 1]]) for i in (1, 3))
+        """Bytes beside the model's file, of a run with more than enough memory."""
+        trace = self.folder / "needs"
+        status, talk, _ = self.record(model, "mmap", 4 * model.stat().st_size + 512 * MIB, trace)
+        if status != 0:
+            sys.exit(f"pressure: {talk[-2000:]}")
+        peak = int(json.loads((trace / "trace_metadata.json").read_text())["pressure"]["peak_bytes"])
+        if not peak:
+            sys.exit("pressure: this kernel does not tell a cgroup's peak: Linux 5.19 does")
+        return max(0, peak - model.stat().st_size)
 
     def one(self, model: Path, way: str, share: int, limit: int) -> Row:
         trace = self.folder / "run"
@@ -176,9 +176,10 @@ def report(rows: list[Row], rounds: int) -> str:
     rates = sorted({float(str(r["disk_bytes_per_s"])) / MIB for r in rows})
     how = (f"`bench/pressure.sh`, {time.strftime('%Y-%m-%d', time.gmtime())}: {rounds} round{'s' * (rounds != 1)}, each in "
            f"random order; {os.cpu_count()} CPUs, Linux {os.uname().release}. Figures are medians, with the least and the "
-           f"most. The disk read {rates[0]:.0f} to {rates[-1]:.0f} MiB/s in order past the page cache, measured in each round.")
-    words = ("*Memory* is a share of the model's bytes, and what the run needs besides, as `tat record` estimates it: so "
-             "100 % holds all weights. *First token* counts from the start of `tat record`. *Read/wanted* is read "
+           f"most. The disk read {rates[0]:.0f} to {rates[-1]:.0f} MiB/s in order past the page cache, measured in each "
+           "round.")
+    words = ("*Memory* is a share of the model's bytes, and what a run with enough memory needs besides: so 100 % holds all "
+             "of the model. *First token* counts from the start of `tat record`. *Read/wanted* is read "
              "amplification: bytes read from disk to bytes that graphs asked for. *Re-read* is bytes read to unique bytes "
              "read. *In order* is the share of requests that follow the one before on the disk. A dash: this machine did "
              "not tell. *Killed*: by the kernel, because what the program holds of its own did not fit.")

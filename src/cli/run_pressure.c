@@ -131,6 +131,8 @@ static void say_repacking(uint64_t left, const struct needs * n) {
             n->repack_most >= left ? ", which would not fit: --no-repack prevents it" : "");
 }
 
+enum { TRACE = 12 << 20 }; /* that the agent keeps ready in memory, as agent/sink.c has it; it can be evicted */
+
 static void say_needs(uint64_t limit, const struct tat_gguf * model, const json_t * options) {
     const struct needs_options given = {
         .context = option(options, "n_ctx", "LLAMA_ARG_CTX_SIZE"),
@@ -141,20 +143,21 @@ static void say_needs(uint64_t limit, const struct tat_gguf * model, const json_
     struct needs_options smaller = given;
     smaller.context = 512;
     const struct needs n = needs_of(model, &given), small = needs_of(model, &smaller);
-    const uint64_t sure = n.kv + n.program;
+    const uint64_t sure = n.kv + n.program, left = limit > sure + TRACE ? limit - sure - TRACE : 0;
     char kv[UNITS_SIZE], program[UNITS_SIZE], all[UNITS_SIZE], rest[UNITS_SIZE], weights[UNITS_SIZE], most[UNITS_SIZE];
-    fprintf(stderr, "tat record: %sof %s, the KV cache takes %s (context %" PRIu64 "%s) and the program about %s",
+    fprintf(stderr,
+            "tat record: %sof %s, the KV cache takes %s (context %" PRIu64 "%s) the program about %s, and the trace %s",
             limit <= sure ? "warning: " : "", format_bytes(all, limit), format_bytes(kv, n.kv), n.context,
-            given.context ? "" : ", the model's own", format_bytes(program, n.program));
+            given.context ? "" : ", the model's own", format_bytes(program, n.program), format_bytes(most, TRACE));
     if (limit <= sure) {
         say_too_small(sure, &n, &small);
         return;
     }
     fprintf(stderr,
             ". That leaves about %s for %s of weights and for compute buffers, which grow with the batch, to %s\n",
-            format_bytes(rest, limit - sure), format_bytes(weights, tat_gguf_tensor_bytes(model)),
+            format_bytes(rest, left), format_bytes(weights, tat_gguf_tensor_bytes(model)),
             format_bytes(most, n.compute_most));
-    if (n.repack_most && !json_is_false(json_object_get(options, "repack"))) { say_repacking(limit - sure, &n); }
+    if (n.repack_most && !json_is_false(json_object_get(options, "repack"))) { say_repacking(left, &n); }
 }
 
 static int make_group(struct run_pressure * p, struct tat_error * error) {
