@@ -146,7 +146,8 @@ static void say_needs(uint64_t limit, const struct tat_gguf * model, const json_
     const uint64_t sure = n.kv + n.program, left = limit > sure + TRACE ? limit - sure - TRACE : 0;
     char kv[UNITS_SIZE], program[UNITS_SIZE], all[UNITS_SIZE], rest[UNITS_SIZE], weights[UNITS_SIZE], most[UNITS_SIZE];
     fprintf(stderr,
-            "tat record: %sof %s, the KV cache takes %s (context %" PRIu64 "%s) the program about %s, and the trace %s",
+            "tat record: %sof %s, the KV cache takes %s (context %" PRIu64
+            "%s), the program about %s, and the trace %s",
             limit <= sure ? "warning: " : "", format_bytes(all, limit), format_bytes(kv, n.kv), n.context,
             given.context ? "" : ", the model's own", format_bytes(program, n.program), format_bytes(most, TRACE));
     if (limit <= sure) {
