@@ -289,7 +289,9 @@ static int check(const struct block_reader * r, struct tat_error * error) {
             r->path);
     }
     if (r->trace->damaged) {
-        return tat_fail(error, TAT_ERROR_INPUT, "%s, %s %llu: damaged, as all that look like a request's events",
+        return tat_fail(error, TAT_ERROR_INPUT,
+                        "%s, %s %llu: damaged, as all that look like a request's events. What perf script prints needs "
+                        "-F time,event,trace at least",
                         r->trace->damaged_file, r->trace->seen[BLOCK_BLKTRACE] ? "byte" : "line",
                         (unsigned long long) r->trace->damaged_line);
     }

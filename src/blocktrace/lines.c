@@ -194,7 +194,8 @@ static void read_event(struct block_reader * r, struct block_event * e, const ch
 }
 
 /* What tracefs and perf print begins with the task and the processor, then the time with a colon. */
-static void read_stamped(struct block_reader * r, const char * at, const char * end) {
+static void read_stamped(struct block_reader * r, const char * line, const char * end) {
+    const char * at = line;
     struct block_event e = { 0 };
     struct word word, before = { NULL, NULL }, task = { NULL, NULL };
     uint64_t disk;
@@ -216,7 +217,11 @@ static void read_stamped(struct block_reader * r, const char * at, const char * 
         }
         return;
     }
-    r->trace->other_lines++;
+    if (memmem(line, (size_t) (end - line), "block_rq_", strlen("block_rq_"))) { /* an event without a time */
+        block_damaged(r, r->line);
+    } else {
+        r->trace->other_lines++;
+    }
 }
 
 /* ---- any line ---- */

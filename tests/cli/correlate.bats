@@ -103,6 +103,16 @@ END
     python3 -c 'import json; print(json.load(open("sums"))["requests"]["in_model"])' | diff wanted -
 }
 
+@test "correlate: blktrace's own files have the run's clock, and the time of day" {
+    files=(--blktrace "$RUN/sda.blktrace.0" --blktrace "$RUN/sda.blktrace.1" --device "$RUN/map.json")
+    for anchor in auto wall; do
+        "$TAT" correlate --json --anchor $anchor "${files[@]}" "$RUN" > sums
+        holds 'c["requests"]["in_model"] == {"count": facts["faults"], "bytes": 4096 * facts["faults"]}' \
+            'c["blktrace"]["clock"]["offset_ns"] == 0' 'c["blktrace"]["clock"]["overlapping_share"] == 1' \
+            "c['blktrace']['clock']['anchor'] == ('none' if '$anchor' == 'auto' else 'wall')"
+    done
+}
+
 @test "correlate: a clock can be set by hand, and a wrong one is said" {
     "$TAT" correlate --json --clock-offset 1234567890123ns --blktrace "$RUN/blk.txt" --device "$RUN/map.json" "$RUN" > sums
     holds 'c["blktrace"]["clock"]["overlapping_share"] == 1 and c["blktrace"]["clock"]["anchor"] is None'

@@ -8,11 +8,13 @@ gets a copy of the trace with the faults in its io_events.bin, and:
                        second half first
     blk.txt            the requests as the kernel's blk tracer prints them, on another clock, among others
     biosnoop.txt       the same as biosnoop prints them
+    sda.blktrace.N     the same as blktrace keeps them for two processors, by CLOCK_MONOTONIC, with the time of day
     facts.json         what there is: faults, requests, bytes, the clock's offset
 """
 
 import json
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +50,13 @@ def base(trace: Path) -> int:
     raise SystemExit("no weight is mapped")
 
 
+def record(ns: int, sector: int, action: int, category: int, pid: int, data: bytes = b"") -> bytes:
+    """struct blk_io_trace of disk 8:0."""
+    size = PAGE if sector else 0
+    known = 0x65617407, 0, ns, sector, size, category << 16 | action, pid, 8 << 20, 0, 0, len(data)
+    return struct.pack("<IIQQIIIIIHH", *known) + data
+
+
 def main() -> None:
     trace, folder = Path(sys.argv[1]), Path(sys.argv[2])
     header = (trace / "tensor_access.bin").read_bytes()[:4096]
@@ -57,7 +66,11 @@ def main() -> None:
     blocks = -(-size // PAGE)
     run = copy(trace, str(folder.relative_to(trace.parent)))
     file = IoFile()
+    realtime = int.from_bytes(header[32:40], "little")
+    wall = realtime - 1_000_000  # a millisecond before the trace began
+    told = struct.pack("<II", wall // 10**9, wall % 10**9)
     blk, snoop, pages = [], [], set()
+    binary = [record(start - 1_000_000, 0, 1, 1 << 10, 0, told), b""]
     address = base(trace)
     for i, a in enumerate(reads(trace)):
         page = a["offset"] // PAGE
@@ -70,6 +83,8 @@ def main() -> None:
         blk.append((done, f"{'C':>2} {'R':>3} {sector} + 8 [0]"))
         snoop.append(f"{done / 1e9:<11.9f} {'fake host':<14} {pid:<7} sda R {sector} {PAGE} 0.00025")
         pages.add(page)
+        binary[i % 2] += record(end - 350, sector, 7, 1 | 1 << 6, pid)
+        binary[1 - i % 2] += record(end - 100, sector, 8, 1 | 1 << 7, 0)
         if i % 5 == 0:
             blk.append((done - 50, f"{'D':>2} {'WS':>3} 64 + 8 [kworker/0:1H]"))
             blk.append((done - 20, f"{'C':>2} {'WS':>3} 64 + 8 [0]"))
@@ -80,6 +95,8 @@ def main() -> None:
             out.write(f"       fake host-{pid}  [001] d..1. {ns // 10**9}.{ns % 10**9:09d}:   8,0   {text}\n")
     header_line = "TIME(s) COMM PID DISK T SECTOR BYTES LAT(ms)"
     (run / "biosnoop.txt").write_text("\n".join([header_line, *snoop, ""]))
+    for cpu in range(2):
+        (run / f"sda.blktrace.{cpu}").write_bytes(binary[cpu])
     half = HALF // PAGE
     begin = (1 << 20) // PAGE
     extents = [[0, PARTITION + (1 << 20) + HALF, HALF], [HALF, PARTITION + (1 << 20), (blocks - half) * PAGE]]

@@ -394,6 +394,7 @@ static void what_is_no_block_trace_is_refused(void ** state) {
     assert_refused("\x1f\x8b\x08", 3, "gzip -dc");
     assert_refused("PERFILE2", 8, "perf script");
     assert_refused("  8,0 x\n", 8, "line 1: damaged");
+    assert_refused("  dd 8247 block:block_rq_issue: 7,0 R 65536 () 20482 + 128 [dd]\n", 62, "-F time,event,trace");
     assert_refused(bpftrace, strlen(bpftrace), "no SECTOR");
 }
 
