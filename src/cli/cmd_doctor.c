@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/command.h"
 #include "cli/doctor_disk.h"
@@ -17,6 +18,8 @@
 #include "cli/table.h"
 #include "cli/terminal.h"
 #include "doctor/doctor.h"
+#include "io/tracefs.h"
+#include "io/tracepoints.h"
 #include "pressure/memory_place.h"
 
 enum { KEY_JSON = 256, KEY_MEMORY, KEY_DISK };
@@ -93,6 +96,27 @@ static void check_memory_groups(struct findings * findings) {
         finding_add(findings, "record --memory", VERDICT_WARNING, "needed for `tat record --memory` alone", "%s",
                     error.message);
     }
+}
+
+/* Nothing is switched on for it. */
+static void check_trace_events(struct findings * findings) {
+    struct tat_error error = { 0 };
+    const int tracefs = tracefs_open(&error);
+    struct tracepoints * events = tracefs >= 0 ? tracepoints_find(tracefs, &error) : NULL;
+    const char * no_pages = events ? tracepoints_missing(events, TAT_IO_SOURCE_PAGES) : error.message;
+    const char * no_requests = events ? tracepoints_missing(events, TAT_IO_SOURCE_REQUESTS) : error.message;
+    if (!*no_pages && !*no_requests) {
+        finding_add(findings, "trace events", VERDICT_GOOD, NULL, "of the page cache and of disks");
+    } else {
+        finding_add(findings, "trace events", VERDICT_WARNING,
+                    geteuid() == 0
+                        ? "for `tat record --io` alone, which takes samples in their place"
+                        : "for `tat record --io`, which without them records page faults alone: sudo tat record "
+                          "--io also records the page cache and the disk, and runs the program as you",
+                    "%s", *no_pages ? no_pages : no_requests);
+    }
+    tracepoints_free(events);
+    if (tracefs >= 0) { close(tracefs); }
 }
 
 static const char * const verdicts[] = { "good", "warning", "BAD" };
@@ -195,6 +219,7 @@ static int run(int argc, char ** argv) {
     }
     check_agent(&findings);
     doctor_system(run_parent(), &findings);
+    check_trace_events(&findings);
     check_memory_groups(&findings);
     if ((options.json ? print_json(&findings, options.target) : print_table(&findings)) != 0) {
         tat_fail(&error, TAT_ERROR_SYSTEM, "out of memory");

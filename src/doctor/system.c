@@ -154,31 +154,17 @@ static void check_perf(struct findings * findings) {
     long long paranoid;
     if (!read_number("/proc/sys/kernel/perf_event_paranoid", &paranoid)) {
         finding_add(findings, "perf events", VERDICT_WARNING,
-                    "needed for `tat record --io` alone, which records page faults", "not in this kernel");
+                    "needed for `tat record --io` alone: without them it only takes samples", "not in this kernel");
     } else if (paranoid > 2 && geteuid() != 0) {
-        finding_add(findings, "perf events", VERDICT_WARNING,
-                    "for `tat record --io`, which records page faults: sysctl kernel.perf_event_paranoid=2",
-                    "perf_event_paranoid is %lld", paranoid);
+        finding_add(
+            findings, "perf events", VERDICT_WARNING,
+            "for `tat record --io`, which only takes samples now: sysctl kernel.perf_event_paranoid=2 lets it record "
+            "page faults",
+            "perf_event_paranoid is %lld", paranoid);
     } else {
         finding_add(findings, "perf events", VERDICT_GOOD, NULL, "perf_event_paranoid is %lld%s", paranoid,
                     geteuid() == 0 ? ", and you are root" : "");
     }
-}
-
-static void check_tracefs(struct findings * findings) {
-    static const char * const places[] = { "/sys/kernel/tracing", "/sys/kernel/debug/tracing" };
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        char path[64];
-        snprintf(path, sizeof path, "%s/events", places[i]);
-        if (access(path, R_OK | X_OK) == 0) {
-            finding_add(findings, "tracefs", VERDICT_GOOD, NULL, "readable at %s", places[i]);
-            return;
-        }
-    }
-    finding_add(findings, "tracefs", VERDICT_WARNING,
-                "not needed for recording; to observe disk reads too, run as root: mount -t tracefs tracefs "
-                "/sys/kernel/tracing",
-                "%s", geteuid() == 0 ? "not mounted" : "not mounted, or only root can read it");
 }
 
 static void check_io_uring(struct findings * findings) {
@@ -199,6 +185,5 @@ void doctor_system(const char * traces, struct findings * findings) {
     check_memlock(findings);
     check_cgroup(findings);
     check_perf(findings);
-    check_tracefs(findings);
     check_io_uring(findings);
 }

@@ -276,7 +276,7 @@ END
 @test "the system alone" {
     run "$TAT" doctor
     [ "$status" -eq 0 ]
-    for check in agent kernel clock disk memlock cgroup 'perf events' tracefs io_uring; do
+    for check in agent kernel clock disk memlock cgroup 'perf events' io_uring 'trace events'; do
         says 0 "$check" '(good|warning)' ''
     done
 }

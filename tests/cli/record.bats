@@ -516,7 +516,7 @@ assert m["options"] == {}, m["options"]'
     [ ! -e run ]
 }
 
-@test "record: --io where the kernel refuses warns, and the program runs" {
+@test "record: --io where the kernel refuses says so, and the program runs" {
     cat > refuse.c <<'C'
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -539,5 +539,5 @@ C
     run --separate-stderr env ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD="$PWD/refuse.so" "$TAT" record --io -- sh -c 'echo out; exit 5'
     [ "$status" -eq 5 ]
     [ "$output" = out ]
-    [[ $stderr == *"warning: no I/O events: the system allows no perf events: sysctl kernel.perf_event_paranoid"* ]]
+    [[ $stderr == *"page faults were not recorded: the system allows no perf events: sysctl kernel.perf_event_paranoid"* ]]
 }
