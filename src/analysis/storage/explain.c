@@ -171,7 +171,10 @@ struct foretold {
 static void foretell(const struct execution * x, size_t count, uint64_t * room, struct foretold * of_phase) {
     for (size_t first = 0, next; first < count; first = next) {
         for (next = first; next < count && same_kind(&x[first], &x[next]); next++) {}
-        const size_t quarter = (next - first + 3) / 4;
+        size_t quarter = (next - first + 3) / 4;
+        while (first + quarter < next && x[first + quarter].blocked_ns == x[first + quarter - 1].blocked_ns) {
+            quarter++; /* the faster of those that waited alike are not more typical */
+        }
         struct foretold * f = &of_phase[x[first].phase];
         for (size_t i = 0; i < quarter; i++) {
             const struct execution * one = &x[first + i];

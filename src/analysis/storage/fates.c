@@ -128,6 +128,12 @@ static void settle(struct pass * p, uint32_t file, uint64_t number, struct page 
     } else if (place > TAT_PLACE_UNKNOWN || place == TAT_PLACE_HEADER) {
         place = TAT_PLACE_UNWANTED; /* by who wanted what is beside it in the page */
     }
+    if (place == TAT_PLACE_AHEAD && who->node != TAT_NO_NUMBER) {
+        page->flags |= PAGE_TOUCHED;
+        page->evaluation = who->evaluation;
+        page->node = who->node;
+        page->op = who->op;
+    }
     count(p, slice, page, place, who->late, fate);
     settle_parts(p, number, page, place, who);
     list(p, file, number, page, place, who);
@@ -145,6 +151,17 @@ static struct toucher nobody(int64_t ns) {
 void fate_in_vain(struct pass * p, uint32_t file, uint64_t number, struct page * page, int64_t ns) {
     const struct toucher who = nobody(ns);
     settle(p, file, number, page, TAT_PLACE_IN_VAIN, &who, FATE_LEFT);
+}
+
+struct toucher toucher_of_page(const struct pass * p, uint64_t number, const struct page * page) {
+    const uint64_t page_bytes = p->joined->bytes.page_bytes;
+    return (struct toucher){ .begin = number * page_bytes,
+                             .end = (number + 1) * page_bytes,
+                             .place = TAT_PLACE_OPERATION,
+                             .evaluation = page->evaluation,
+                             .token = p->joined->subject->evaluations[page->evaluation].token_first,
+                             .node = page->node,
+                             .op = page->op };
 }
 
 struct toucher toucher_of_fault(const struct pass * p, uint32_t fault) {

@@ -10,19 +10,22 @@
 #include <stdint.h>
 
 enum page_flag {
-    PAGE_HERE = 1u << 0, /* in the page cache */
-    PAGE_LEFT = 1u << 1, /* left it during the operation at hand, which may have touched it before */
+    PAGE_HERE = 1u << 0,    /* in the page cache */
+    PAGE_TOUCHED = 1u << 2, /* by an operation since it came */
+    PAGE_LEFT = 1u << 1,    /* left it during the operation at hand, which may have touched it before */
 };
 
 struct page {
-    int64_t came_ns; /* into the page cache, last */
-    uint32_t came;   /* how often */
-    uint32_t event;  /* by which */
-    uint32_t part;   /* 1 + that of the request that read it; 0: none that is unsettled */
-    uint32_t fault;  /* 1 + that of the fault that waits for it; 0: none */
-    uint32_t slice;  /* 1 + its weight's; 0: not looked up */
-    uint8_t when;    /* it came */
-    uint8_t flags;   /* enum page_flag */
+    int64_t came_ns;           /* into the page cache, last */
+    uint32_t came;             /* how often */
+    uint32_t event;            /* by which */
+    uint32_t part;             /* 1 + that of the request that read it; 0: none that is unsettled */
+    uint32_t fault;            /* 1 + that of the fault that waits for it; 0: none */
+    uint32_t slice;            /* 1 + its weight's; 0: not looked up */
+    uint32_t evaluation, node; /* of the operation that touched it, while PAGE_TOUCHED */
+    uint16_t op;
+    uint8_t when;  /* it came */
+    uint8_t flags; /* enum page_flag */
 };
 
 enum { CHUNK_PAGES = 4096, CHUNK_WORDS = CHUNK_PAGES / 64 };

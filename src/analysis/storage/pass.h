@@ -55,6 +55,7 @@ void fate_in_vain(struct pass * p, uint32_t file, uint64_t number, struct page *
 void fate_of_part(const struct pass * p, struct tat_placed * part, uint64_t number, const struct toucher * who,
                   bool demanded);
 struct toucher toucher_of_fault(const struct pass * p, uint32_t fault);
+struct toucher toucher_of_page(const struct pass * p, uint64_t number, const struct page * page);
 void fates_end(struct pass * p); /* of what is pending when the recording ends */
 
 /* ---- pass_events.c ---- */

@@ -82,7 +82,7 @@ static void come(struct pass * p, uint32_t file, uint64_t number, const struct c
     if (!page) { return; }
     if (page_pending(c, number)) { fate_in_vain(p, file, number, page, coming->ns); }
     page_set_pending(c, number, !page->fault);
-    page->flags &= (uint8_t) ~PAGE_LEFT;
+    page->flags &= (uint8_t) ~(PAGE_LEFT | PAGE_TOUCHED);
     page->came++;
     page->came_ns = coming->ns;
     page->event = coming->event;
@@ -145,6 +145,11 @@ static void see_request(struct pass * p, uint32_t number) {
         if (page->fault) {
             const struct toucher who = toucher_of_fault(p, page->fault - 1);
             fate_of_part(p, part, i, &who, demanded(p, page, part->begin_ns));
+        }
+        if (!page->fault && page->flags & PAGE_TOUCHED && p->cache->source == TAT_IO_SOURCE_PAGES) {
+            /* Thread 0 left the operation while another waited for what it reads. */
+            const struct toucher who = toucher_of_page(p, i, page);
+            fate_of_part(p, part, i, &who, false);
         }
         if (!first) { continue; } /* a page that two parts have */
         if (p->cache->source == TAT_IO_SOURCE_REQUESTS) {

@@ -102,6 +102,10 @@ static void add_bytes(const struct joined * j, const struct cache * c, const str
         counter(j, TAT_IO_TRACER_READ_BYTES, "tat record", "its own reads"),
     };
     add_table(counts, sizeof counts / sizeof *counts, "totals", "Bytes read, by who counts them", UNIT_BYTES, r);
+    if (counts[4].known && pages && counts[2].value) { /* both of all files */
+        result_put_real(r, result_values(r), "process_difference",
+                        (double) counts[4].value / (double) counts[2].value - 1);
+    }
     if (x->source == READ_REQUESTS && pages && x->bytes) {
         const double apart = (double) counts[1].value / (double) x->bytes - 1;
         result_put_real(r, result_values(r), "pages_difference", apart);
