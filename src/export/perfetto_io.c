@@ -12,7 +12,7 @@
 #define IO_GROUP UINT64_C(0x10000000000)
 enum { IO_DEPTH = 1, IO_CACHE, IO_RESIDENT, IO_COUNTERS = 16, IO_THREADS = 1 << 20, IO_LANES = 1 << 21 };
 enum { RANK_GROUP = 1 << 20, RANK_LANES = 1 << 10, RANK_COUNTERS = 1 << 11 };
-enum { THREADS_MAX = 4096, LANES_OF_DISK_MAX = 4096 };
+enum { THREADS_MAX = 4096, SLOTS = 2 * THREADS_MAX, LANES_OF_DISK_MAX = 1024 };
 enum { EVENT_BYTES = 110 }; /* of a slice, about */
 
 /* Slices of one track, none of which overlap: a thread's, or requests that were never there at once. */
@@ -29,6 +29,7 @@ struct io_tracks {
     uint32_t pid; /* of the traced process */
     uint64_t start_ns;
     struct list threads, lanes; /* struct row */
+    uint32_t slots[SLOTS];      /* numbers of threads + 1, where their ids lead or the next free one; 0: none */
     bool described;
 };
 
@@ -104,12 +105,14 @@ static uint32_t add_row(struct io_tracks * t, struct list * rows, struct row row
 
 static uint32_t thread_of(struct io_tracks * t, const struct tat_io_fault * f) {
     char name[64];
-    for (uint32_t i = 0; i < t->threads.count; i++) {
-        const struct row * row = &LIST(struct row, t->threads)[i];
-        if (row->pid == f->pid && row->tid == f->tid) { return i; }
+    uint32_t slot = (f->tid * 2654435761u) % SLOTS;
+    for (; t->slots[slot]; slot = (slot + 1) % SLOTS) {
+        const struct row * row = &LIST(struct row, t->threads)[t->slots[slot] - 1];
+        if (row->pid == f->pid && row->tid == f->tid) { return t->slots[slot] - 1; }
     }
     const uint32_t number = add_row(t, &t->threads, (struct row){ .pid = f->pid, .tid = f->tid }, THREADS_MAX);
     if (number == UINT32_MAX) { return number; }
+    t->slots[slot] = number + 1;
     if (f->pid == t->pid) {
         snprintf(name, sizeof name, "page faults of thread %" PRIu32, f->tid);
     } else {

@@ -8,12 +8,12 @@ moved (a weight is one byte further on in its file)."""
 import struct
 import sys
 
-from read_trace import BLOCK_NAMES, END, EVALUATION, EVENT, EVENTS, TENSOR, WEIGHT, Bytes, Trace, xxh64
+from read_trace import BLOCK_NAMES, END, EVALUATION, EVENT, EVENTS, TENSOR, WEIGHT, Bytes, Trace, block_at, xxh64
 
 
 def blocks_of(trace):
     at = 4096
-    while (block := trace.block_at(at)) is not None:
+    while (block := block_at(trace.data, at)) is not None:
         yield at, *block
         at += (24 + len(block[1]) + 7) // 8 * 8
 
