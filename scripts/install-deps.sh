@@ -37,6 +37,7 @@ needs_to_test="$needs_for_llama
     library cmocka       libcmocka-dev
     library openblas     libopenblas-dev
     program ccache       ccache
+    program blkparse     blktrace
     program btrfs        btrfs-progs
     program zsh          zsh
     program fish         fish
