@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Brings pages of a file into memory and puts them out of it, at a given rate: page_churn FILE EVENTS_PER_SECOND SECONDS. The
- * file is made, and is all holes, so that no disk is in the way. Prints how many pages it brought in and in how many seconds.
+ * Brings pages of a file into memory and puts them out of it, at a given rate: page_churn FILE EVENTS_PER_SECOND
+ * SECONDS. The file is made, and is all holes, so that no disk is in the way. Prints how many pages it brought in and
+ * in how many seconds.
  */
 #include <fcntl.h>
 #include <stdint.h>

@@ -33,7 +33,6 @@ struct io_recorder {
     bool ending; /* written by io_recorder_stop, relaxed: joining the thread orders the rest */
     struct io_totals totals;
     uint64_t ignored_told, lost_told;
-    uint64_t unended; /* of the requests, when the last of them was seen */
     struct counters counters;
     uint64_t counters_next_ns, sample_next_ns;
     struct io_writer writer;
@@ -107,10 +106,7 @@ static void write_pages(const struct tat_io_pages * pages, void * user) {
 
 static void see_request(const struct tat_io_request * request, void * user) {
     struct io_recorder * r = user;
-    const bool end_was_lost = r->requests.unended != r->unended;
-    r->unended = r->requests.unended;
     if (!run_files_on(&r->files, request->disk)) { return; }
-    r->faults.lost += end_was_lost;
     io_write_request(&r->writer, request);
     const struct run_file * model = run_files_largest(&r->files);
     if (request->flags & TAT_IO_WRITE || model->disk != request->disk) { return; }
@@ -273,7 +269,6 @@ struct io_recorder * io_recorder_start(const struct io_options * o, struct tat_e
     }
     r->counters = (struct counters){ .writer = &r->writer, .pid = o->pid };
     r->requests = REQUESTS(see_request, r);
-    r->requests.ends_get_lost = true;
     r->pages = (struct page_runs){ .sink = write_pages, .user = &r->writer };
     r->files = (struct run_files){ .writer = &r->writer, .is_private = o->is_private };
     open_sources(r, o->pid); /* before the writer has a thread */
@@ -297,7 +292,7 @@ void io_recorder_stop(struct io_recorder * r, struct io_totals * totals) {
     if (!r) { return; }
     __atomic_store_n(&r->ending, true, __ATOMIC_RELAXED);
     pthread_join(r->thread, NULL);
-    requests_end(&r->requests);
+    requests_end(&r->requests); /* what parts of open ones were complete goes into the file */
     const struct run_file * model = run_files_largest(&r->files);
     run_files_tell_residency(&r->files);
     counters_tell(&r->counters, model ? model->disk : 0);

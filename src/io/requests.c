@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
-enum { BUCKETS = 1 << 14, LONG_NS = 1000000000 };
+enum { BUCKETS = 1 << 14 };
 #define NONE UINT32_MAX
 
 struct open_request {
@@ -96,17 +96,6 @@ static void give(const struct requests * r, const struct open_request * o) {
             r->user);
 }
 
-static void give_without_end(struct requests * r, const struct open_request * o) {
-    r->unended++;
-    r->sink(&(struct tat_io_request){ .end_ns = o->issued_ns,
-                                      .disk = o->disk,
-                                      .disk_offset = o->offset,
-                                      .bytes = o->bytes,
-                                      .pid = o->pid,
-                                      .flags = o->flags },
-            r->user);
-}
-
 static void give_up(struct requests * r, uint32_t number) {
     const struct open_request * o = &OPEN(r)[number];
     r->unfinished++;
@@ -158,7 +147,6 @@ static bool has_bytes(const struct request_event * e) {
 
 void requests_issue(struct requests * r, const struct request_event * e) {
     if (!has_bytes(e)) { return; }
-    r->last_ns = e->ns;
     const uint32_t number = find(r, e);
     if (number == NONE) {
         open_new(r, e);
@@ -171,16 +159,7 @@ void requests_issue(struct requests * r, const struct request_event * e) {
         return;
     }
     if (!o->requeued) {
-        if (r->ends_get_lost) { give_without_end(r, o); }
-        *o = (struct open_request){ .disk = o->disk,
-                                    .offset = o->offset,
-                                    .issued_ns = e->ns,
-                                    .last_ns = e->ns,
-                                    .pid = e->pid,
-                                    .flags = e->flags,
-                                    .next = o->next,
-                                    .older = o->older,
-                                    .newer = o->newer };
+        o->issued_ns = e->ns;
         r->reissued++;
         unlink_one(r, number);
         link_newest(r, number);
@@ -197,7 +176,6 @@ void requests_requeue(struct requests * r, const struct request_event * e) {
 
 void requests_complete(struct requests * r, const struct request_event * e) {
     if (!has_bytes(e)) { return; }
-    r->last_ns = e->ns;
     const uint32_t number = find(r, e);
     if (number == NONE) {
         r->unbegun++;
@@ -231,12 +209,6 @@ void requests_forget(struct requests * r) {
 }
 
 void requests_end(struct requests * r) {
-    while (r->n_open && r->ends_get_lost) {
-        const struct open_request * o = &OPEN(r)[r->oldest];
-        if (r->last_ns - o->issued_ns < LONG_NS || o->issued_ns > r->last_ns || o->done) { break; }
-        give_without_end(r, o);
-        drop(r, r->oldest);
-    }
     requests_forget(r);
     free(r->buckets);
     free(r->open.data);

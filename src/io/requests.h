@@ -29,12 +29,7 @@ typedef void (*requests_sink)(const struct tat_io_request * request, void * user
 struct requests {
     requests_sink sink; /* gets each request when it is complete; `end_ns` is on the clock of the events */
     void * user;
-    /* All requeues are told, but ends may be lost silently, as perf's are where an interrupt meets another event: a
-     * request that was issued again without one, or a second before the last event, is taken to be complete. The sink
-     * gets it with a duration of 0 and the time of its issue. */
-    bool ends_get_lost;
 
-    uint64_t unended;    /* how many those were */
     uint64_t complete;   /* requests that the sink got with beginning and end */
     uint64_t unbegun;    /* that it got with a duration of 0: their beginning was not seen */
     uint64_t unfinished; /* their end was not seen; the sink got what parts of them were complete, if any */
@@ -46,7 +41,6 @@ struct requests {
     /* For requests.c alone. */
     struct list open;
     uint32_t * buckets;
-    uint64_t last_ns;
     uint32_t n_open, free, oldest, newest;
 };
 

@@ -143,30 +143,6 @@ static void an_issue_again_begins_anew(void ** state) {
     assert_int_equal(r.unfinished, 0);
 }
 
-/* The kernel's perf events lose some without a word. What was read then was read all the same. */
-static void an_end_that_was_lost_is_taken_for_granted(void ** state) {
-    (void) state;
-    enum { SECOND = 1000000000 };
-    struct given g = { .count = 0 };
-    struct requests r = REQUESTS(take, &g);
-    r.ends_get_lost = true;
-    issue(&r, 100, 4096, 8192);
-    issue(&r, 200, 4096, 4096);
-    complete(&r, 250, 4096, 4096);
-    issue(&r, 300, 65536, 4096);
-    requeue(&r, 310, 65536);
-    issue(&r, 320, 65536, 4096);
-    issue(&r, 400 + SECOND, 131072, 4096); /* on its way when the last event came */
-    complete(&r, 500 + SECOND, 0, 4096);
-    requests_end(&r);
-    assert_int_equal(g.count, 4);
-    assert_given(&g, 0, 100, 100, 4096, 8192); /* a duration of 0 */
-    assert_given(&g, 1, 200, 250, 4096, 4096);
-    assert_given(&g, 3, 300, 300, 65536, 4096);
-    assert_int_equal(r.unended, 2);
-    assert_int_equal(r.unfinished, 1);
-}
-
 static void half_of_one_counts_and_is_said(void ** state) {
     (void) state;
     struct given g = { .count = 0 };
@@ -253,7 +229,6 @@ int main(void) {
         cmocka_unit_test(parts_add_up),
         cmocka_unit_test(a_requeue_keeps_the_first_issue),
         cmocka_unit_test(an_issue_again_begins_anew),
-        cmocka_unit_test(an_end_that_was_lost_is_taken_for_granted),
         cmocka_unit_test(half_of_one_counts_and_is_said),
         cmocka_unit_test(nothing_of_no_bytes),
         cmocka_unit_test(the_oldest_goes_where_there_are_too_many),
