@@ -135,6 +135,7 @@ static void see_process(struct io_recorder * r, const struct perf_event * e) {
     if (e->kind == PERF_MAPS) { see_map(r, e); }
     if (e->kind == PERF_FORKS) { add_thread(r, e->tid, e->pid); }
     if (e->kind == PERF_EXITS) { forget_thread(r, e->tid); }
+    if (e->kind == PERF_FAULT_BEGINS) { page_runs_break(&r->pages, e->tid); }
     if (e->kind == PERF_LOST) { requests_forget(&r->requests); }
     if (faults_see(&r->faults, e, &fault)) { see_fault(r, &fault); }
 }

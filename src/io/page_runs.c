@@ -13,6 +13,12 @@ static bool continues(const struct tat_io_pages * run, const struct tat_io_pages
     return run->file == p->file && run->tid == p->tid && run->pid == p->pid && run->first + run->count == p->first;
 }
 
+void page_runs_break(struct page_runs * r, uint32_t tid) {
+    int last = r->n_open;
+    while (last > 0 && r->open[last - 1].tid != tid) { last--; }
+    pass_on(r, last);
+}
+
 void page_runs_flush(struct page_runs * r, uint64_t until_ns) {
     int n = 0;
     while (n < r->n_open && (until_ns == UINT64_MAX || until_ns > r->open[n].ns + PAGE_RUN_NS)) { n++; }

@@ -25,6 +25,10 @@ struct page_runs {
 /* In the order of time. */
 void page_runs_add(struct page_runs * runs, const struct tat_io_pages * pages);
 
+/* The thread begins another fault: what it brings in from here on is another run, so that a page has no time from
+ * before it was waited for. */
+void page_runs_break(struct page_runs * runs, uint32_t tid);
+
 /* Passes on what is open, if its time is before `until_ns` less PAGE_RUN_NS: nothing can be added to it then. */
 void page_runs_flush(struct page_runs * runs, uint64_t until_ns);
 

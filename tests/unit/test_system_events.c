@@ -170,6 +170,23 @@ static void pages_side_by_side_are_one_run(void ** state) {
     }
 }
 
+/* What a fault brings in did not come before it. */
+static void a_fault_begins_another_run(void ** state) {
+    (void) state;
+    struct told t = { 0 };
+    struct page_runs r = { .sink = tell, .user = &t };
+    page_runs_add(&r, &(struct tat_io_pages){ 10, 5, 1, 1, 7, 7, false });
+    page_runs_add(&r, &(struct tat_io_pages){ 11, 50, 1, 1, 7, 8, false });
+    page_runs_break(&r, 7);
+    page_runs_add(&r, &(struct tat_io_pages){ 12, 6, 1, 1, 7, 7, false });
+    page_runs_add(&r, &(struct tat_io_pages){ 13, 51, 1, 1, 7, 8, false });
+    page_runs_flush(&r, UINT64_MAX);
+    assert_int_equal(t.count, 3);
+    assert_true(t.runs[0].first == 5 && t.runs[0].count == 1);
+    assert_true(t.runs[1].first == 50 && t.runs[1].count == 2);
+    assert_true(t.runs[2].first == 6 && t.runs[2].ns == 12);
+}
+
 /* ---- an instance ---- */
 
 static void skip_without(struct system_events * events, const struct tat_error * error) {
@@ -267,6 +284,7 @@ int main(void) {
         cmocka_unit_test(what_was_overwritten_is_counted),
         cmocka_unit_test(any_bytes),
         cmocka_unit_test(pages_side_by_side_are_one_run),
+        cmocka_unit_test(a_fault_begins_another_run),
         cmocka_unit_test(pages_come_and_leave),
         cmocka_unit_test(nothing_is_left),
     };
