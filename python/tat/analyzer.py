@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tat import _abi, answers, matrices, storage, tables
+from tat import _abi, answers, matrices, tables
 from tat.answers import Answer
 from tat.columns import Vocabulary, access_columns
 from tat.errors import ErrorKind, TatError
@@ -237,6 +237,8 @@ class TraceAnalyzer:
     def _placed(
         self, name: str, places: Callable[[Records], Records], filters: Mapping[str, Condition]
     ) -> pd.DataFrame:
+        from tat import storage  # noqa: PLC0415  (which few need)
+
         table, of = storage.TABLES[name], self.trace.storage
         found = table.get(of)
         if filters:
@@ -244,6 +246,8 @@ class TraceAnalyzer:
         return tables.frame(table.columns(self.trace, self._words, found))
 
     def _stored(self, name: str) -> pd.DataFrame:
+        from tat import storage  # noqa: PLC0415
+
         table = storage.TABLES[name]
         return tables.frame(table.columns(self.trace, self._words, table.get(self.trace.storage)))
 

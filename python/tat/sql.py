@@ -30,9 +30,9 @@ Examples:
   tat sql                                        a shell on a terminal
   tat sql run_1 < statements.sql                 as many as the file has
 
-The tables are runs, accesses, tensors, evaluations, tokens, routing, events and,
-of runs recorded with `tat record --io`, faults, placed_requests, placed_pages,
-requests, page_cache, residency, io_files, io_extents, io_counters and io_sources.
+The tables are runs, accesses, tensors, evaluations, tokens, routing and events.
+Runs of `tat record --io` have rows in faults, placed_requests, placed_pages,
+requests, page_cache, residency, io_files, io_extents, io_counters, io_sources.
 Of traces there is also accesses_by_head: accesses with attention split by head.
 Filters choose the records of both; a table of a trace has no others then.
 On a trace, every query computes the access records again. To run several
