@@ -167,6 +167,12 @@ static int make_group(struct run_pressure * p, struct tat_error * error) {
     if (p->group) { memory_group_read(p->group, &p->memory); }
     privilege_lower();
     if (!p->group) { return -1; }
+    if (p->memory.limit < p->limit) {
+        char limit[UNITS_SIZE];
+        p->limit = p->memory.limit;
+        fprintf(stderr, "tat record: warning: the cgroup that tat runs in allows only %s\n",
+                format_bytes(limit, p->limit));
+    }
     if (!p->memory.no_swap) {
         fprintf(stderr, "tat record: warning: this kernel does not limit swap: the program may use swap beyond its "
                         "memory; `swapoff -a` prevents that\n");

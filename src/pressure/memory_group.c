@@ -91,6 +91,7 @@ static int make(struct memory_group * g, struct tat_error * error) {
     if (owner_name(name) != 0) { return tat_fail_errno(error, "/proc/self"); }
     owner_sweep(place.folder, true);
     g->version = place.version;
+    if (place.limit < g->limit) { g->limit = place.limit; }
     if (snprintf(g->folder, sizeof g->folder, "%s/%s", place.folder, name) >= (int) sizeof g->folder) {
         return tat_fail(error, TAT_ERROR_SYSTEM, "the path of the cgroup %.200s... is too long", place.folder);
     }

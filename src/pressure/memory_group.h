@@ -16,7 +16,8 @@ struct memory_group;
 
 enum { MEMORY_GROUP_LEAST = 1 << 20 }; /* bytes; in less no program starts */
 
-/* Makes one that holds `limit` bytes, page cache included, and no swap. Removes what earlier owners left behind in the
+/* Makes one that holds `limit` bytes, page cache included, and no swap; less where this process
+ * has less, see memory_group_read. Removes what earlier owners left behind in the
  * same place when they and what was to clean up after them were killed. Call it from a process with one thread: it
  * starts another process, which removes the group whatever becomes of this one. NULL with *error, which says what to
  * do. */

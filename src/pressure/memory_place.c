@@ -108,6 +108,17 @@ static bool file_has_word(const char * folder, const char * name, const char * w
     return has;
 }
 
+/* UINT64_MAX, also for "max": there is none. */
+static uint64_t limit_of(const char * folder) {
+    char path[PATH_MAX + 32];
+    unsigned long long limit;
+    snprintf(path, sizeof path, "%s/memory.max", folder);
+    FILE * file = fopen(path, "re");
+    const bool is_set = file && fscanf(file, "%llu", &limit) == 1;
+    if (file) { fclose(file); }
+    return is_set ? limit : UINT64_MAX;
+}
+
 /* A process may be moved between two groups by who may write into the nearest that both are in. */
 static bool may_be_used(const char * folder) {
     char path[PATH_MAX + 32];
@@ -127,6 +138,8 @@ static int find_above(const struct mount * m, struct memory_place * place, struc
         }
         char * slash = strrchr(folder + top, '/');
         if (!slash) { break; }
+        const uint64_t limit = limit_of(folder); /* which the new group leaves */
+        if (limit < place->limit) { place->limit = limit; }
         *slash = '\0';
     }
     if (passed_on) {
@@ -149,6 +162,7 @@ static int find_above(const struct mount * m, struct memory_place * place, struc
 int memory_place_find(const char * proc, struct memory_place * place, struct tat_error * error) {
     struct mount m;
     place->version = 1;
+    place->limit = UINT64_MAX;
     if (find_mount(proc, "cgroup", "memory", &m)) {
         if (own_folder(proc, "memory", &m, place->folder, error) != 0) { return -1; }
         if (may_be_used(place->folder)) { return 0; }

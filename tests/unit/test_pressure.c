@@ -50,7 +50,7 @@ static int find(struct memory_place * place, struct tat_error * error) {
     return memory_place_find(proc, place, error);
 }
 
-static void assert_found(const char * folder, unsigned version) {
+static struct memory_place assert_found(const char * folder, unsigned version) {
     struct memory_place place;
     struct tat_error error = { 0 };
     char whole[256];
@@ -58,6 +58,7 @@ static void assert_found(const char * folder, unsigned version) {
     if (find(&place, &error) != 0) { fail_msg("%s", error.message); }
     assert_int_equal(place.version, version);
     assert_string_equal(place.folder, whole);
+    return place;
 }
 
 static void assert_refused(const char * word) {
@@ -116,6 +117,19 @@ static void version_2_is_beside_this_process(void ** state) {
     assert_found("/user.slice", 2);
     make("cg/user.slice/cgroup.subtree_control", "pids\n"); /* it does not pass memory on */
     assert_found("", 2);
+}
+
+/* systemd-run --scope -p MemoryMax=...: the sibling would be free of it. */
+static void a_limit_that_is_left_still_holds(void ** state) {
+    (void) state;
+    make_proc("0::/user.slice/one.scope\n", "cgroup2", "/", "");
+    make("cg/user.slice/cgroup.subtree_control", "memory\n");
+    make("cg/user.slice/cgroup.procs", "");
+    make("cg/user.slice/memory.max", "1000000\n"); /* holds for the sibling too */
+    make("cg/user.slice/one.scope/memory.max", "max\n");
+    assert_true(assert_found("/user.slice", 2).limit == UINT64_MAX);
+    make("cg/user.slice/one.scope/memory.max", "2000000\n");
+    assert_int_equal(assert_found("/user.slice", 2).limit, 2000000);
 }
 
 static void version_2_says_what_to_do(void ** state) {
@@ -199,6 +213,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(version_1_is_below_this_process, begin, end),
         cmocka_unit_test_setup_teardown(a_container_sees_a_part, begin, end),
         cmocka_unit_test_setup_teardown(version_2_is_beside_this_process, begin, end),
+        cmocka_unit_test_setup_teardown(a_limit_that_is_left_still_holds, begin, end),
         cmocka_unit_test_setup_teardown(version_2_says_what_to_do, begin, end),
         cmocka_unit_test(the_kv_cache_is_as_llama_prints_it),
         cmocka_unit_test(types_that_are_repacked_count),
