@@ -76,6 +76,11 @@ measure() {
             python3 "$root/bench/whole_runs.py" "$tat" "$bin/llama-completion" "$model" "$threads" "$pairs" 100
         done
     done
+    if [ "$(id -u)" = 0 ]; then
+        section "Events of the page cache, all recorded" io_rate.sh
+        cc -O2 "$root/bench/page_churn.c" -o "$work/page_churn"
+        "$root/bench/io_rate.sh" "$tat" "$work/page_churn"
+    fi
     for threads in 1 2; do
         section "$(basename "$dense"), $threads thread(s): llama.cpp's own figures" cross_check.py
         python3 "$root/bench/cross_check.py" "$tat" "$bin" "$dense" "$threads" "$pairs"
