@@ -5,103 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "analysis/machine.h"
 #include "analysis/storage/section.h"
 #include "analysis/units.h"
 
 enum { SHOWN = 15 };
-
-/* ---- how much ---- */
-
-static int by_place(const void * a, const void * b) {
-    const struct tat_placed *x = *(const struct tat_placed *const *) a, *y = *(const struct tat_placed *const *) b;
-    if (x->file != y->file) { return x->file < y->file ? -1 : 1; }
-    return x->offset < y->offset ? -1 : x->offset > y->offset;
-}
-
-/* Distinct bytes that requests read. No memory: 0. */
-static uint64_t union_of(const struct joined * j) {
-    const struct tat_placed ** order = malloc((j->n_requests + 1) * sizeof *order);
-    uint64_t bytes = 0, to = 0;
-    size_t n = 0;
-    for (size_t i = 0; order && i < j->n_requests; i++) {
-        if (j->requests[i].file) { order[n++] = &j->requests[i]; }
-    }
-    if (n) { qsort(order, n, sizeof *order, by_place); }
-    for (size_t i = 0; i < n; i++) {
-        if (i == 0 || order[i]->file != order[i - 1]->file) { to = 0; }
-        const uint64_t from = order[i]->offset > to ? order[i]->offset : to;
-        const uint64_t end = order[i]->offset + order[i]->bytes;
-        if (end <= from) { continue; }
-        bytes += end - from;
-        to = end;
-    }
-    free(order);
-    return bytes;
-}
-
-/* Requests tell of the model's files only where it is known which bytes of the disk those are. */
-static bool has_requests(const struct joined * j) {
-    const struct tat_io * io = j->io;
-    bool extents = false;
-    for (size_t f = 0; f < io->n_files; f++) { extents |= j->bytes.file_of[f] && io->files[f].n_extents; }
-    return extents && (io->recorded[TAT_IO_SOURCE_REQUESTS] || io->n_requests);
-}
-
-bool counter_growth(const struct tat_io * io, enum tat_io_counter counter, uint64_t * growth) {
-    const struct tat_io_counter_value *first = NULL, *last = NULL;
-    for (size_t i = 0; i < io->n_counters; i++) {
-        if (io->counters[i].counter != counter) { continue; }
-        if (!first) { first = &io->counters[i]; }
-        last = &io->counters[i];
-    }
-    if (!first || last->value < first->value) { return false; }
-    *growth = last->value - first->value;
-    return true;
-}
-
-bool run_counter(const struct tat_io * io, enum tat_io_counter counter, uint64_t * value) {
-    bool known = false;
-    for (size_t i = 0; i < io->n_counters; i++) {
-        if (io->counters[i].counter != counter) { continue; }
-        *value = io->counters[i].value;
-        known = true;
-    }
-    return known;
-}
-
-struct reading reading_of(const struct joined * j, const struct cache * c) {
-    struct reading x = { .wanted = c->copied };
-    const struct machine m = machine_of(j->subject);
-    for (int i = 0; i < TAT_WHENS; i++) { x.wanted += c->wanted[i]; }
-    if (has_requests(j)) {
-        x.source = READ_REQUESTS;
-        for (size_t i = 0; i < j->n_requests; i++) { x.bytes += j->requests[i].file ? j->requests[i].bytes : 0; }
-        x.unique = union_of(j);
-    } else if (c->source == TAT_IO_SOURCE_PAGES) {
-        x.source = READ_PAGES;
-        x.bytes = c->all.came * j->bytes.page_bytes;
-        x.unique = (c->all.came - c->all.again) * j->bytes.page_bytes;
-    } else if (run_counter(j->io, TAT_IO_RUN_READ_BYTES, &x.bytes)) {
-        x.source = READ_RUN;
-    } else if (counter_growth(j->io, TAT_IO_READ_BYTES, &x.bytes)) {
-        x.source = READ_PROCESS;
-    } else if (m.process && !j->subject->some_tokens) {
-        x.source = READ_USAGE;
-        x.bytes = m.disk_bytes;
-    }
-    return x;
-}
-
-const char * reading_source(const struct reading * reading) {
-    static const char * const names[] = { "not known",
-                                          "block requests on the model's files",
-                                          "pages that came into the page cache",
-                                          "getrusage of the whole run, all files",
-                                          "/proc/PID/io, all files",
-                                          "getrusage since the first graph, all files" };
-    return names[reading->source];
-}
 
 /* ---- by what it was for ---- */
 
@@ -217,6 +124,25 @@ static int by_again(const void * a, const void * b) {
     return x->slice < y->slice ? -1 : x->slice > y->slice;
 }
 
+/* "blk.3.ffn_up.weight (18.4 MiB), ...", of the first few. */
+static void answer_again(const struct joined * j, const struct cache * c, const struct slice_read * order, uint32_t n,
+                         struct result * r) {
+    enum { NAMED = 3 };
+    const struct slices * slices = &j->bytes.slices;
+    char names[512] = "", bytes[UNITS_SIZE], expert[24];
+    size_t used = 0;
+    for (uint32_t i = 0; i < n && i < NAMED && order[i].sum->again && used < sizeof names; i++) {
+        const uint16_t number = slice_expert(slices, order[i].slice);
+        snprintf(expert, sizeof expert, number == TAT_NO_EXPERT ? "" : ", expert %u", number);
+        used += (size_t) snprintf(names + used, sizeof names - used, "%s%.100s%s (%s)", i ? "; " : "",
+                                  j->subject->tensors[slices->tensor[order[i].slice]].name, expert,
+                                  format_bytes(bytes, order[i].sum->again * j->bytes.page_bytes));
+    }
+    result_answer(r, "Which weights were read from disk again?",
+                  used ? "%s came into memory again after they had left it, most of all %s." : "None.",
+                  format_bytes(bytes, c->all.again * j->bytes.page_bytes), names);
+}
+
 static void add_slices(const struct joined * j, const struct cache * c, struct result * r) {
     static const struct result_column columns[] = { { "tensor", "tensor", UNIT_TEXT },
                                                     { "expert", "expert", UNIT_NUMBER },
@@ -231,6 +157,7 @@ static void add_slices(const struct joined * j, const struct cache * c, struct r
         if (c->slice[i].came || c->wanted_of[i]) { order[n++] = (struct slice_read){ &c->slice[i], i }; }
     }
     qsort(order, n, sizeof *order, by_again);
+    answer_again(j, c, order, n, r);
     for (int all = 0; all < 2; all++) {
         result_table(r, all ? "read_slices" : "reread", all ? NULL : "Weights that were read again most",
                      all ? SHOW_NEVER : SHOW_ALWAYS, columns, sizeof columns / sizeof columns[0]);

@@ -58,6 +58,7 @@ void add_verdict(const struct joined * j, const struct cache * c, struct result 
 void add_residency(const struct joined * j, const struct cache * c, struct result * r);
 void disk_tables(const struct joined * j, const struct cache * c, struct result * r);
 void reading_tables(const struct joined * j, const struct cache * c, struct result * r);
+void add_threads(const struct joined * j, struct result * r);
 void explain(const struct joined * j, struct result * r); /* a token's time; operations */
 void token_stalls(const struct joined * j, struct result * r);
 

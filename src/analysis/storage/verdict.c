@@ -94,7 +94,7 @@ static void say_cost(const struct pace * p, struct result * r) {
                       p->rate > 0 ? "nothing" : "not known");
         return;
     }
-    const bool again = p->again > p->in_vain;
+    const bool again = p->in_vain < p->read / 2; /* what is in vain is mostly read again, too */
     result_answer(
         r, "What does storage cost, and what would help?",
         "Waiting takes %s of a generated token's %s: %s are read for each, where its operations touch %s. %s "
