@@ -328,6 +328,16 @@ static struct tat_filter * filter(const struct fixture * f, const struct conditi
     return filter_;
 }
 
+/* The same records, as if somebody else had made them. */
+static void check_chosen(const struct fixture * f, const struct conditions * x, const struct tat_filter * wanted) {
+    struct tat_error error = { 0 };
+    bool * chosen = calloc(f->n_all + 1, sizeof *chosen);
+    assert_non_null(chosen);
+    assert_int_equal(tat_filter_choose(wanted, f->all, f->n_all, chosen, &error), 0);
+    for (size_t i = 0; i < f->n_all; i++) { assert_int_equal(chosen[i], fits(f, x, &f->all[i])); }
+    free(chosen);
+}
+
 /* Checks that exactly the fitting records pass, in order. Returns how many. */
 static size_t check(const struct fixture * f, const struct conditions x[static CONDITIONS]) {
     struct tat_error error = { 0 };
@@ -340,6 +350,7 @@ static size_t check(const struct fixture * f, const struct conditions x[static C
     for (; c.at < f->n_all; c.at++) { assert_false(fits(f, x, &f->all[c.at])); }
     assert_int_equal(tat_filter_accesses(wanted, 0, UINT32_MAX, NULL, 0, &count, &error), 0);
     assert_int_equal(count, c.passed);
+    check_chosen(f, x, wanted);
     tat_filter_free(wanted);
     return c.passed;
 }
@@ -425,6 +436,41 @@ static void filters_of_times(void ** state) {
     done(&f);
 }
 
+/* A fault outside graphs, or of no weight. */
+static void what_lacks_what_is_asked_for(void ** state) {
+    (void) state;
+    static const struct conditions of[] = { { "tokens", "0:" },     { "phases", "generate" }, { "evaluations", "0:" },
+                                            { "contexts", "1" },    { "layers", "0:" },       { "tensors", "*" },
+                                            { "kinds", "weights" }, { "ops", "add" },         { "experts", "0:" },
+                                            { "at", "0:" },         { "at_time", "0:" },      { NULL, NULL } };
+    struct fixture f;
+    struct tat_error error = { 0 };
+    bool chosen[2];
+    build(&f);
+    struct tat_access nothing = { .evaluation = TAT_NO_EVALUATION,
+                                  .tensor = TAT_NO_TENSOR,
+                                  .op = TAT_NO_OP,
+                                  .layer = TAT_NO_LAYER,
+                                  .expert = TAT_NO_EXPERT,
+                                  .head_first = TAT_NO_HEAD,
+                                  .bytes = 1,
+                                  .flags = TAT_ACCESS_UNTIMED };
+    for (int i = 0; of[i].name; i++) {
+        struct tat_filter * one = filter(&f, (const struct conditions[CONDITIONS]){ of[i] }, &error);
+        assert_int_equal(tat_filter_choose(one, &nothing, 1, chosen, &error), 0);
+        if (chosen[0]) { fail_msg("it passes %s", of[i].name); }
+        tat_filter_free(one);
+    }
+    struct tat_filter * all = tat_filter_new(f.trace, &error);
+    assert_int_equal(tat_filter_choose(all, &nothing, 1, chosen, &error), 0);
+    assert_true(chosen[0]);
+    assert_int_equal(tat_filter_add(all, "heads", "0", &error), 0);
+    assert_int_equal(tat_filter_choose(all, &nothing, 1, chosen, &error), -1);
+    assert_int_equal(error.kind, TAT_ERROR_USAGE);
+    tat_filter_free(all);
+    done(&f);
+}
+
 static bool refuse(const struct tat_access * records, size_t count, void * user) {
     (void) records;
     (void) count;
@@ -472,6 +518,7 @@ int main(void) {
         cmocka_unit_test(filters_of_records),
         cmocka_unit_test(filters_of_places),
         cmocka_unit_test(filters_of_times),
+        cmocka_unit_test(what_lacks_what_is_asked_for),
         cmocka_unit_test(what_the_trace_has_nothing_of),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

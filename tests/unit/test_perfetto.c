@@ -5,12 +5,16 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "export/access_stream.h"
+#include "export/perfetto.h"
 #include "export/protobuf.h"
+#include "format/io_events.h"
 #include "small_model.h"
 
 static void expect_bytes(const struct protobuf * p, const uint8_t * expected, size_t count) {
@@ -101,11 +105,109 @@ static void test_overlapping_graphs(void ** state) {
     }
 }
 
+/* ---- I/O events ---- */
+
+enum { PID = 77, START = 1000000, THREADS = 300 };
+
+static char folder[] = "/tmp/tat_test_perfetto_XXXXXX";
+
+static void put_file(const char * name, const struct trace_builder * b) {
+    char path[64];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE * file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(b->bytes, 1, b->size, file), b->size);
+    fclose(file);
+}
+
+static void put_trace(void) {
+    struct trace_builder b = { 0 };
+    struct small_model m;
+    small_model_begin(&b, &m);
+    tb_header(&b)->pid = PID;
+    tb_header(&b)->start_monotonic_ns = START;
+    tb_seal(&b);
+    tb_evaluation(&b, (struct tb_evaluation){
+                          .template_id = small_model_template(&b, &m, 1), .n_callbacks = CALLBACKS, .begin = 1000 });
+    tb_end(&b);
+    put_file("tensor_access.bin", &b);
+    tb_free(&b);
+}
+
+/* Faults of many threads, each as long as all time; requests that are there at once; a counter that nobody knows. */
+static void put_io(void) {
+    static struct payload p;
+    struct trace_builder b;
+    struct io_state s = { 0 };
+    tb_begin(&b);
+    tb_header(&b)->file_kind = TAT_FILE_IO_EVENTS;
+    tb_seal(&b);
+    payload_begin(&p);
+    for (uint32_t i = 0; i < 2 * THREADS; i++) {
+        const uint64_t end = START + 100 + i;
+        const struct tat_io_fault fault = { .end_ns = end,
+                                            .duration_ns = i % 3 ? end : 0,
+                                            .pid = i % 2 ? PID : 5,
+                                            .tid = 8192 * (i % THREADS),
+                                            .flags = TAT_IO_MAJOR };
+        const struct tat_io_request request = { .end_ns = end, .duration_ns = 50, .disk = 1, .bytes = 512 };
+        assert_true(io_put_fault(&p.out, &s, &fault));
+        assert_true(io_put_request(&p.out, &s, &request));
+    }
+    assert_true(
+        io_put_pages(&p.out, &s, &(struct tat_io_pages){ .ns = START + 1, .file = 1, .count = 9, .left = true }));
+    assert_true(io_put_counter(&p.out, &s, &(struct tat_io_counter_value){ START + 1, 3, TAT_IO_COUNTER_COUNT + 7 }));
+    tb_payload(&b, TAT_BLOCK_IO, &p);
+    put_file("io_events.bin", &b);
+    tb_free(&b);
+}
+
+static void test_io_events(void ** state) {
+    (void) state;
+    struct tat_error error = { 0 };
+    char * bytes = NULL;
+    size_t count = 0;
+    assert_non_null(mkdtemp(folder));
+    put_trace();
+    put_io();
+    struct tat_trace * trace = tat_trace_open(folder, &error);
+    if (!trace) { fail_msg("%s", error.message); }
+    struct tat_filter * filter = tat_filter_new(trace, &error);
+    struct access_writer * writer = malloc(sizeof *writer);
+    FILE * out = open_memstream(&bytes, &count);
+    const struct access_request request = { .filter = filter };
+    access_writer_begin(writer, &access_perfetto, trace, out, "memory");
+    if (access_stream(&request, trace, writer, &error) != 0) { fail_msg("%s", error.message); }
+    assert_null(perfetto_no_io(writer->perfetto));
+    fclose(out);
+    assert_int_equal(times_in(bytes, count, "page faults of thread "), THREADS / 2);
+    assert_int_equal(times_in(bytes, count, "page faults of process 5, thread "), THREADS / 2);
+    assert_int_equal(times_in(bytes, count, " more at once"), 49); /* each lasts as long as 50 begin */
+    access_writer_free(writer);
+    free(writer);
+    free(bytes);
+    tat_filter_free(filter);
+    tat_trace_close(trace);
+}
+
+static int remove_folder(void ** state) {
+    static const char * const names[] = { "tensor_access.bin", "io_events.bin" };
+    char path[64];
+    (void) state;
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        unlink(path);
+    }
+    rmdir(folder);
+    return 0;
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fields),
         cmocka_unit_test(test_messages),
         cmocka_unit_test(test_overlapping_graphs),
+        cmocka_unit_test(test_io_events),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, remove_folder);
 }
