@@ -114,8 +114,10 @@ static void add_samples(const struct joined * j, struct result * r) {
     if (s) {
         char text[UNITS_SIZE];
         result_put_count(r, result_values(r), "came_at_least_bytes", s->came * j->bytes.page_bytes);
-        result_line(r, "at least", "%s of the model's files came into memory between two samples of what is in it",
-                    format_bytes(text, s->came * j->bytes.page_bytes));
+        if (s->came) {
+            result_line(r, "at least", "%s of the model's files came into memory between two samples of what is in it",
+                        format_bytes(text, s->came * j->bytes.page_bytes));
+        }
         for (int f = 0; f < CURVE_FILES; f++) { free(s->page[f]); }
     }
     free(s);

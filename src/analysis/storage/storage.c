@@ -32,18 +32,18 @@ static const char * const without[TAT_IO_SOURCE_COUNT] = {
     [TAT_IO_SOURCE_COUNTERS] = "whether the totals agree with the kernel's",
 };
 static const char * const source_names[TAT_IO_SOURCE_COUNT] = {
-    [TAT_IO_SOURCE_FAULTS] = "Page faults",
-    [TAT_IO_SOURCE_PAGES] = "The page cache",
-    [TAT_IO_SOURCE_REQUESTS] = "Requests to the disk",
-    [TAT_IO_SOURCE_RESIDENCY] = "Samples of what is in memory",
-    [TAT_IO_SOURCE_COUNTERS] = "The kernel's counters",
+    [TAT_IO_SOURCE_FAULTS] = "Page faults were",
+    [TAT_IO_SOURCE_PAGES] = "The page cache was",
+    [TAT_IO_SOURCE_REQUESTS] = "Requests to the disk were",
+    [TAT_IO_SOURCE_RESIDENCY] = "Samples of what is in memory were",
+    [TAT_IO_SOURCE_COUNTERS] = "The kernel's counters were",
 };
 
 static void add_missing(const struct joined * j, struct result * r) {
     for (int i = 1; i < TAT_IO_SOURCE_COUNT; i++) {
         const char * why = j->io->missing[i];
         if (!why) { continue; }
-        result_note(r, "Not recorded: %s (%s). So it is not known %s.", source_names[i], why, without[i]);
+        result_note(r, "%s not recorded: %s. So it is not known %s.", source_names[i], why, without[i]);
     }
 }
 
