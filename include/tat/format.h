@@ -211,7 +211,8 @@ enum tat_io_counter {
     TAT_IO_PRESSURE_MEMORY_NS = 11, /* /proc/pressure/memory, some: of the whole machine */
     TAT_IO_GROUP_BYTES = 12,        /* the memory cgroup's usage: an amount */
     TAT_IO_GROUP_LIMIT_BYTES = 13,  /* the memory cgroup's limit: an amount; without one, not recorded */
-    TAT_IO_GROUP_FILLED_BYTES = 14, /* the memory cgroup's charges: v1 total_pgpgin; v2: not recorded */
+    TAT_IO_GROUP_FILLED_BYTES = 14, /* v1: the memory cgroup's total_pgpgin, where pages that are charged together, as
+                                     * a large folio's, count as one; v2: not recorded */
     TAT_IO_GROUP_MAJOR_FAULTS = 15, /* the memory cgroup's pgmajfault */
     TAT_IO_GROUP_READ_BYTES = 16,   /* v2: io.stat, rbytes; v1: blkio.throttle.io_service_bytes, Read */
     TAT_IO_DISK_READ_BYTES = 17,    /* /sys/dev/block/: by all who use the model's disk */

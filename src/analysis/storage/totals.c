@@ -97,7 +97,7 @@ static void add_bytes(const struct joined * j, const struct cache * c, const str
           "of all files, from the first graph to the end: without loading" },
         counter(j, TAT_IO_GROUP_READ_BYTES, "control group, reads", "of all files, and of all processes in it"),
         counter(j, TAT_IO_GROUP_FILLED_BYTES, "control group, charges",
-                "with memory that is no file's: KV cache, buffers, heap"),
+                "also memory that is no file's, such as the KV cache; pages charged together count as one"),
         counter(j, TAT_IO_DISK_READ_BYTES, "the disk's own count", "by all who use the disk"),
         counter(j, TAT_IO_TRACER_READ_BYTES, "tat record", "its own reads"),
     };
