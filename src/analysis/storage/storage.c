@@ -120,8 +120,8 @@ static void say(const struct joined * j, const struct cache * c, struct result *
     const struct machine machine = machine_of(j->subject);
     if (machine_was_busy(&machine)) {
         result_note(r,
-                    "The machine was busy: others took %s of the time of the threads that computed, and unexplained "
-                    "time is theirs.",
+                    "The machine was busy: others took %s of the time of the threads that computed, so unexplained "
+                    "time can be theirs.",
                     format_share(time, machine_lost(&machine)));
     }
     result_note(r, "A model whose pages are read at loading by the system call that maps them (MAP_POPULATE, "
