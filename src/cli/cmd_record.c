@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,7 @@ struct options {
     bool io;
     bool as_root;
     struct run_pressure pressure;
+    void (*too_large)(int); /* what SIGXFSZ did before */
 };
 
 enum { KEY_PRIVATE = 256, KEY_MAX_SIZE, KEY_TOKENS, KEY_EXACT_TIME, KEY_IO, KEY_MEMORY, KEY_COLD, KEY_AS_ROOT };
@@ -276,6 +278,7 @@ struct recording {
     uint64_t max_size; /* 0: none given */
     struct io_recorder * io;
     struct run_pressure * pressure;
+    void (*too_large)(int); /* what SIGXFSZ did before */
 };
 
 static bool look(void * state) {
@@ -298,7 +301,8 @@ static bool starts(pid_t pid, void * state) {
 }
 
 static int prepare(void * state) {
-    (void) state;
+    const struct recording * r = state;
+    signal(SIGXFSZ, r->too_large);
     return privilege_drop();
 }
 
@@ -311,7 +315,8 @@ static int record(struct options * options, const char * program, const char * a
                                    .command = options->command,
                                    .wants_io = options->io,
                                    .max_size = options->max_size,
-                                   .pressure = &options->pressure };
+                                   .pressure = &options->pressure,
+                                   .too_large = options->too_large };
     struct run_watch * seen = &recording.seen;
     const struct child_watch watch = { look, goes_on, starts, prepare, &recording };
     const int reports = agent_reports_open(folder);
@@ -353,7 +358,8 @@ static int record(struct options * options, const char * program, const char * a
 }
 
 static int run(int argc, char ** argv) {
-    struct options options = { 0 };
+    /* A limit on the size of files is for the program's; of ours, it is an error like a full disk. */
+    struct options options = { .too_large = signal(SIGXFSZ, SIG_IGN) };
     struct tat_error error;
     char program[PATH_MAX], agent[PATH_MAX], folder[PATH_MAX];
     command_parse(&cmd_record, parse, argc, argv, ARGP_IN_ORDER, &options);

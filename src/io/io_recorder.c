@@ -32,7 +32,7 @@ struct io_recorder {
     pthread_t thread;
     bool ending; /* written by io_recorder_stop, relaxed: joining the thread orders the rest */
     struct io_totals totals;
-    uint64_t ignored_told, lost_told;
+    uint64_t ignored_told;
     struct counters counters;
     uint64_t counters_next_ns, sample_next_ns;
     struct io_writer writer;
@@ -154,13 +154,12 @@ static void see(const struct perf_event * event, void * user) {
 
 /* ---- the thread ---- */
 
-static void tell_counts(struct io_recorder * r) {
+/* What was lost is told at the end, for which there is room in any file. */
+static void tell_ignored(struct io_recorder * r) {
     if (r->faults.ignored > r->ignored_told) {
         io_write_count(&r->writer, TAT_IO_IGNORED, r->faults.ignored - r->ignored_told);
     }
-    if (r->faults.lost > r->lost_told) { io_write_count(&r->writer, TAT_IO_LOST, r->faults.lost - r->lost_told); }
     r->ignored_told = r->faults.ignored;
-    r->lost_told = r->faults.lost;
 }
 
 /* Where the page cache tells each page that comes and leaves, the beginning and the end are enough. */
@@ -176,7 +175,7 @@ static void tell_now_and_then(struct io_recorder * r) {
     if (now >= r->counters_next_ns) {
         const struct run_file * model = run_files_largest(&r->files);
         counters_tell(&r->counters, model ? model->disk : 0);
-        tell_counts(r);
+        tell_ignored(r);
         r->counters_next_ns = now + COUNT_NS;
     }
     sample(r, now);
@@ -283,7 +282,7 @@ struct io_recorder * io_recorder_start(const struct io_options * o, struct tat_e
     const int why = start_thread(r);
     if (why == 0) { return r; }
     tat_fail(error, TAT_ERROR_SYSTEM, "a thread for I/O events: %s", strerror(why));
-    io_writer_close(&r->writer);
+    io_writer_close(&r->writer, 0);
     release(r);
     return NULL;
 }
@@ -298,9 +297,8 @@ void io_recorder_stop(struct io_recorder * r, struct io_totals * totals) {
     run_files_tell_residency(&r->files);
     counters_tell(&r->counters, model ? model->disk : 0);
     counters_tell_run(&r->counters);
-    tell_counts(r);
-    io_write_mark(&r->writer, TAT_IO_END);
-    io_writer_close(&r->writer);
+    tell_ignored(r);
+    io_writer_close(&r->writer, r->faults.lost);
     r->totals.lost = r->faults.lost;
     r->totals.unwritten = r->writer.unwritten;
     *totals = r->totals;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "io/io_writer.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,11 +10,9 @@
 #include <unistd.h>
 
 #include "agent/clock.h"
-#include "agent/sink.h"
+#include "format/block.h"
 
-enum { WAIT_NS = 1000000000 };
-
-static struct sink io_sink = SINK_INITIALIZER;
+enum { WAIT_NS = 1000000000, LAST_BYTES = 64 };
 
 /* ---- the file ---- */
 
@@ -41,33 +40,61 @@ static void begin_block(struct io_writer * w) {
     w->in_block = 0;
 }
 
-static void write_block(struct io_writer * w) {
-    const size_t bytes = (size_t) (w->out.at - w->block);
-    if (bytes && !sink_write(&io_sink, TAT_BLOCK_IO, w->block, bytes)) { w->unwritten += w->in_block; }
+/* Writes all of it or nothing that counts: a block without its end is damage, which the next one takes the place of. */
+static bool put(struct io_writer * w, const void * bytes, size_t count, uint64_t most) {
+    if (count > most || w->bytes > most - count) { return false; }
+    if (pwrite(w->fd, bytes, count, (off_t) w->bytes) != (ssize_t) count) { return false; }
+    w->bytes += count;
+    return true;
+}
+
+/* By write(2): a file that somebody cuts short, or a full disk, is an error here, and not the end of tat. */
+static void write_block(struct io_writer * w, uint64_t most) {
+    const size_t payload = (size_t) (w->out.at - w->block), bytes = (size_t) tat_block_bytes(payload);
+    memset(w->framed, 0, bytes);
+    tat_block_commit(w->framed, w->bytes, TAT_BLOCK_IO, w->block, (uint32_t) payload);
+    if (payload && !put(w, w->framed, bytes, most)) { w->unwritten += w->in_block; }
     begin_block(w);
+}
+
+/* What is kept for the last block, so that a file that is full says so. */
+static uint64_t most_but_the_last(const struct io_writer * w) {
+    return w->bytes_most > LAST_BYTES ? w->bytes_most - LAST_BYTES : 0;
+}
+
+static void next_block(struct io_writer * w) {
+    write_block(w, most_but_the_last(w));
 }
 
 int io_writer_open(struct io_writer * w, const char * folder, pid_t pid, uint64_t most, struct tat_error * error) {
     struct tat_file_header header = { 0 };
     char path[PATH_MAX + 16];
-    const char * why;
     fill_header(&header, pid);
+    tat_header_seal(&header);
     snprintf(path, sizeof path, "%s/io_events.bin", folder);
-    if (!sink_open(&io_sink, path, &header, most, NULL, &why)) { return tat_fail_errno(error, "%s: %s", path, why); }
-    w->unwritten = 0;
+    *w = (struct io_writer){ .bytes_most = most,
+                             .fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600) };
+    if (w->fd < 0) { return tat_fail_errno(error, "%s", path); }
+    if (!put(w, &header, sizeof header, most)) {
+        tat_fail_errno(error, "%s", path);
+        close(w->fd);
+        unlink(path);
+        return -1;
+    }
     begin_block(w);
     return 0;
 }
 
 void io_writer_tick(struct io_writer * w) {
-    if (w->in_block && clock_monotonic_ns() - w->began_ns > WAIT_NS) { write_block(w); }
+    if (w->in_block && clock_monotonic_ns() - w->began_ns > WAIT_NS) { next_block(w); }
 }
 
-static void nothing(void) {}
-
-void io_writer_close(struct io_writer * w) {
-    write_block(w);
-    sink_close(&io_sink, nothing);
+void io_writer_close(struct io_writer * w, uint64_t lost) {
+    next_block(w);
+    if (lost + w->unwritten) { io_put_count(&w->out, TAT_IO_LOST, lost + w->unwritten); }
+    io_put_mark(&w->out, TAT_IO_END);
+    write_block(w, UINT64_MAX);
+    close(w->fd);
 }
 
 /* ---- events ---- */
@@ -80,7 +107,7 @@ static void count(struct io_writer * w) {
 #define WRITE(w, put)                                                                                                  \
     do {                                                                                                               \
         if (!(put)) {                                                                                                  \
-            write_block(w);                                                                                            \
+            next_block(w);                                                                                             \
             (void) (put);                                                                                              \
         }                                                                                                              \
         count(w);                                                                                                      \
@@ -120,7 +147,7 @@ void io_write_file(struct io_writer * w, const struct tat_io_file * file) {
         const size_t n = io_put_extents(&w->out, file->number, file->extents + done, file->n_extents - done);
         done += n;
         count(w);
-        if (done < file->n_extents) { write_block(w); }
+        if (done < file->n_extents) { next_block(w); }
     }
 }
 
@@ -131,6 +158,6 @@ void io_write_residency(struct io_writer * w, const struct tat_io_residency * re
         rest.of.first += n;
         rest.of.count -= n;
         count(w);
-        if (rest.of.count) { write_block(w); }
+        if (rest.of.count) { next_block(w); }
     }
 }

@@ -15,13 +15,17 @@ struct io_writer {
     uint64_t unwritten; /* events for which there was no room in the file */
 
     /* For io_writer.c alone. */
+    int fd;
+    uint64_t bytes, bytes_most; /* of the file */
     struct tat_out out;
     struct io_state state;
     uint64_t in_block, began_ns;
     uint8_t block[IO_BLOCK_BYTES];
+    uint8_t framed[IO_BLOCK_BYTES + 64]; /* with header and padding */
 };
 
-/* Creates folder/io_events.bin, of at most so many bytes, for a run whose first process is `pid`. 0, or -1 with *error.
+/* Creates folder/io_events.bin, of at most so many bytes and a few, for a run whose first process is `pid`. 0, or -1
+ * with *error.
  */
 int io_writer_open(struct io_writer * writer, const char * folder, pid_t pid, uint64_t bytes_most,
                    struct tat_error * error);
@@ -39,7 +43,8 @@ void io_write_mark(struct io_writer * writer, enum tat_io_type type);
 /* Writes what is gathered, if that has waited for a second. Who follows the file sees it then. */
 void io_writer_tick(struct io_writer * writer);
 
-/* Writes all and closes the file. */
-void io_writer_close(struct io_writer * writer);
+/* Writes all, how much was lost besides what could not be written, and END, for which there is room, and closes the
+ * file. */
+void io_writer_close(struct io_writer * writer, uint64_t lost);
 
 #endif

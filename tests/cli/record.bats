@@ -541,3 +541,12 @@ C
     [ "$output" = out ]
     [[ $stderr == *"page faults were not recorded: the system allows no perf events: sysctl kernel.perf_event_paranoid"* ]]
 }
+
+@test "record: a limit on the size of files is the program's, not an end of tat" {
+    mkdir -p "$XDG_STATE_HOME/tat"
+    for i in {1..300}; do printf '/no/such/folder/%d\t/no/such/run\n' "$i"; done > "$XDG_STATE_HOME/tat/runs"
+    run bash -c 'ulimit -f 4; exec "$TAT" record -o limited -- sh -c "exit 5"'
+    [ "$status" -eq 5 ]
+    run bash -c 'ulimit -f 4; exec "$TAT" record -o limited -- dd if=/dev/zero of=large bs=8192 count=1 status=none'
+    [ "$status" -eq 153 ] # SIGXFSZ, as without tat
+}

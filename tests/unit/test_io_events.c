@@ -13,6 +13,7 @@
 
 #include "format/io_events.h"
 #include "io/faults.h"
+#include "io/io_writer.h"
 #include "trace_builder.h"
 
 /* ---- faults ---- */
@@ -350,6 +351,66 @@ static void damage_is_counted(void ** state) {
     }
 }
 
+/* ---- the writer ---- */
+
+static struct io_writer writer;
+
+static void begin_writing(char folder[static 32], uint64_t most) {
+    struct tat_error error;
+    strcpy(folder, "/tmp/tat_test_io_XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(io_writer_open(&writer, folder, PID, most, &error), 0);
+}
+
+static void end_writing(const char * folder, uint64_t lost, struct tat_io * io) {
+    struct tat_error error;
+    char path[64];
+    io_writer_close(&writer, lost);
+    if (tat_io_read(folder, io, &error) != 0) { fail_msg("%s", error.message); }
+    snprintf(path, sizeof path, "%s/io_events.bin", folder);
+    unlink(path);
+    rmdir(folder);
+}
+
+/* It has an end, and says how much is missing, whatever it may hold. */
+static void a_full_file_says_so(void ** state) {
+    (void) state;
+    enum { MANY = 50000 };
+    char folder[32];
+    struct tat_io io;
+    for (uint64_t most = TAT_HEADER_BYTES; most < 1 << 18; most += 9999) {
+        begin_writing(folder, most);
+        for (int i = 0; i < MANY; i++) { io_write_fault(&writer, &faults[i % 2]); }
+        end_writing(folder, 7, &io);
+        assert_true(io.ended && io.n_faults < MANY && io.damaged_bytes == 0);
+        assert_int_equal(io.n_faults + io.lost, MANY + 7);
+        tat_io_free(&io);
+    }
+}
+
+/* The run's folder belongs to the user, whose program may do anything to it. */
+static void a_file_that_is_cut_short_is_no_end(void ** state) {
+    (void) state;
+    char folder[32], path[64];
+    struct tat_io io;
+    begin_writing(folder, UINT64_MAX);
+    snprintf(path, sizeof path, "%s/io_events.bin", folder);
+    struct tat_file_header header;
+    FILE * file = fopen(path, "rb");
+    assert_int_equal(fread(&header, sizeof header, 1, file), 1);
+    fclose(file);
+    for (int i = 0; i < 20000; i++) {
+        io_write_fault(&writer, &faults[0]);
+        if (i == 10000) { assert_int_equal(truncate(path, 0), 0); }
+    }
+    file = fopen(path, "r+b"); /* it cannot be read without */
+    assert_int_equal(fwrite(&header, sizeof header, 1, file), 1);
+    fclose(file);
+    end_writing(folder, 0, &io);
+    assert_true(io.ended && io.n_faults > 0 && io.n_faults < 20000);
+    tat_io_free(&io);
+}
+
 static void what_it_is_not(void ** state) {
     (void) state;
     struct trace_builder b;
@@ -380,6 +441,8 @@ int main(void) {
         cmocka_unit_test(what_does_not_fit_is_not_there),
         cmocka_unit_test(long_lists),
         cmocka_unit_test(damage_is_counted),
+        cmocka_unit_test(a_full_file_says_so),
+        cmocka_unit_test(a_file_that_is_cut_short_is_no_end),
         cmocka_unit_test(what_it_is_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
