@@ -53,7 +53,11 @@ static void say_system(const struct io_totals * t) {
     if (!*t->no_pages) {
         fprintf(stderr, "tat: %s pages of the run's files came into memory\n", format_count(pages, t->filled_pages));
     }
-    if (!*t->no_requests) {
+    if (!*t->no_requests && !t->on_disk) {
+        fprintf(
+            stderr,
+            "tat: which requests to disks were for the model is not known: `tat report --section storage` says why\n");
+    } else if (!*t->no_requests) {
         fprintf(stderr, "tat: %s requests read %s from the model's disk, for this run or others\n",
                 format_count(requests, t->requests), format_bytes(bytes, t->request_bytes));
     }

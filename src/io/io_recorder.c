@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "io/io_recorder.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,6 +29,7 @@ struct io_recorder {
     struct requests requests;
     struct page_runs pages;
     struct run_files files;
+    char folder[PATH_MAX];
     struct list threads; /* of the run */
     pthread_t thread;
     bool ending; /* written by io_recorder_stop, relaxed: joining the thread orders the rest */
@@ -270,7 +272,8 @@ struct io_recorder * io_recorder_start(const struct io_options * o, struct tat_e
     r->counters = (struct counters){ .writer = &r->writer, .pid = o->pid };
     r->requests = REQUESTS(see_request, r);
     r->pages = (struct page_runs){ .sink = write_pages, .user = &r->writer };
-    r->files = (struct run_files){ .writer = &r->writer, .is_private = o->is_private };
+    if (!realpath(o->folder, r->folder)) { snprintf(r->folder, sizeof r->folder, "%s", o->folder); }
+    r->files = (struct run_files){ .writer = &r->writer, .is_private = o->is_private, .folder = r->folder };
     open_sources(r, o->pid); /* before the writer has a thread */
     if (io_writer_open(&r->writer, o->folder, o->pid, o->bytes_most, error) != 0) {
         release(r);
@@ -294,6 +297,7 @@ void io_recorder_stop(struct io_recorder * r, struct io_totals * totals) {
     pthread_join(r->thread, NULL);
     requests_end(&r->requests); /* what parts of open ones were complete goes into the file */
     const struct run_file * model = run_files_largest(&r->files);
+    r->totals.on_disk = model && model->disk;
     run_files_tell_residency(&r->files);
     counters_tell(&r->counters, model ? model->disk : 0);
     counters_tell_run(&r->counters);

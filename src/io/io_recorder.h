@@ -30,6 +30,7 @@ struct io_totals {
     uint64_t major, minor;            /* faults */
     uint64_t major_ns;                /* of all threads, in major faults, without what others ran meanwhile */
     bool user_only;                   /* faults inside system calls are not among them */
+    bool on_disk;                     /* where the largest file lies is known */
     uint64_t filled_pages;            /* of the run's files */
     uint64_t requests, request_bytes; /* reads, of the disk that the largest file is on, whoever asked */
     uint64_t lost;                    /* events of the kernel */

@@ -131,6 +131,15 @@ static void tell(struct run_files * f, struct run_file * file, char path[static 
 
 /* ---- adding ---- */
 
+/* Further processes of the run have folders of that name with a number appended. */
+static bool is_tracers(const struct run_files * f, const char * path) {
+    const size_t length = strlen(f->folder);
+    const char * slash = strrchr(path, '/');
+    const char * name = slash ? slash + 1 : path;
+    return strncmp(path, f->folder, length) == 0 && (path[length] == '/' || path[length] == '_') &&
+           (strcmp(name, "tensor_access.bin") == 0 || strcmp(name, "io_events.bin") == 0);
+}
+
 /* `fd` is the file's from here on; -1: it could not be opened. */
 static struct run_file * add(struct run_files * f, uint64_t device, uint64_t inode, int fd, char * path) {
     struct stat status = { 0 };
@@ -143,7 +152,8 @@ static struct run_file * add(struct run_files * f, uint64_t device, uint64_t ino
     *find_slot(f, device, inode) = f->all.count;
     const bool is_known = fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
     file->bytes = is_known ? (uint64_t) status.st_size : 0;
-    if ((!is_known || file->bytes >= RUN_FILE_BYTES_LEAST) && f->numbers < IO_FILES_MAX) {
+    const bool is_wanted = (!is_known || file->bytes >= RUN_FILE_BYTES_LEAST) && !is_tracers(f, path);
+    if (is_wanted && f->numbers < IO_FILES_MAX) {
         file->number = ++f->numbers;
         file->no_residency = is_known ? why_no_residency(fd, &status) : "the file could not be opened";
         tell(f, file, path);

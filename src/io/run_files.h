@@ -28,6 +28,7 @@ struct run_file {
 struct run_files {
     struct io_writer * writer; /* is told of each file that gets a number */
     bool is_private;           /* the home folder is ~ in paths */
+    const char * folder;       /* the run's, as realpath gives it: what is written there is the tracer's */
 
     /* For run_files.c alone. */
     struct list all;

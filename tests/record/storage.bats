@@ -92,6 +92,8 @@ assert v["unique_bytes"] >= 0.95 * os.path.getsize("mounted/model.gguf"), v'
     model=$PWD/memory/model.gguf
     io_recorded
     grep -q "tmpfs" storage.json
+    grep -q "which requests to disks were for the model is not known" stderr
+    ! grep -aq "tensor_access.bin" trace/io_events.bin || return 1
 }
 
 @test "storage: whoever is killed, no instance, mount or group is left" {
