@@ -555,6 +555,72 @@ static void without_faults(void ** state) {
     json_decref(s);
 }
 
+static bool has_value(const json_t * section, const char * name) {
+    return json_object_get(json_object_get(section, "values"), name) != NULL;
+}
+
+static bool says(const json_t * section, const char * text) {
+    return strstr(json_string_value(json_object_get(section, "headline")), text) != NULL;
+}
+
+static const char * answer(const json_t * section, const char * question) {
+    size_t i;
+    const json_t * one;
+    json_array_foreach(json_object_get(section, "answers"), i, one) {
+        if (strstr(json_string_value(json_object_get(one, "question")), question)) {
+            return json_string_value(json_object_get(one, "answer"));
+        }
+    }
+    return "";
+}
+
+/* Faults that were not recorded, or are all of other processes: nothing says that there was no waiting. */
+static void waiting_that_nothing_tells_of(void ** state) {
+    static const char * const unknown[] = {
+        "token_blocked_p50_ns", "token_blocked_share", "token_major_faults", "major_faults", "stall_ns",
+        "token_blocked_ns",     "demanded_bytes",      "fault_placed_share"
+    };
+    (void) state;
+    const uint64_t begin = put_trace();
+    struct tat_io_fault faults[] = { fault(2000, begin + 150, true) };
+    struct tat_io_pages events[] = { pages(62, 2, begin + 20, false) };
+    struct tat_io io = { .files = model_file,
+                         .n_files = 1,
+                         .pages = events,
+                         .n_pages = 1,
+                         .recorded = { [TAT_IO_SOURCE_PAGES] = true },
+                         .missing = { [TAT_IO_SOURCE_FAULTS] = "perf says no" } };
+    faults[0].pid = 5;
+    for (int others = 0; others < 2; others++) {
+        if (others) { io.missing[TAT_IO_SOURCE_FAULTS] = NULL; }
+        io.faults = faults;
+        io.n_faults = (size_t) others;
+        put_all(&io, 0);
+        json_t * s = storage();
+        assert_true(says(s, others ? "of other processes" : "perf says no"));
+        for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
+            if (has_value(s, unknown[i])) { fail_msg("%s", unknown[i]); }
+        }
+        assert_int_equal(value(s, "disk_bytes"), 2 * PAGE);
+        assert_non_null(strstr(answer(s, "Which weights waited"), "not known"));
+        json_decref(s);
+    }
+}
+
+/* Events of another run say nothing of this one. */
+static void events_of_another_run(void ** state) {
+    (void) state;
+    put_trace();
+    struct tat_io_counter_value counters[] = { { START - 10, 5, TAT_IO_READ_BYTES } };
+    const struct tat_io io = { .counters = counters, .n_counters = 1 };
+    put_all(&io, 0);
+    json_t * s = storage();
+    assert_true(says(s, "another run"));
+    assert_true(says(s, "ended before the trace began"));
+    assert_false(has_value(s, "token_blocked_share"));
+    json_decref(s);
+}
+
 static int make_folder(void ** state) {
     (void) state;
     return mkdtemp(folder) == NULL;
@@ -583,6 +649,8 @@ int main(void) {
         cmocka_unit_test(what_a_token_is_made_of),
         cmocka_unit_test(what_the_disk_did),
         cmocka_unit_test(what_no_program_causes),
+        cmocka_unit_test(waiting_that_nothing_tells_of),
+        cmocka_unit_test(events_of_another_run),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

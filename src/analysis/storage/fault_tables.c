@@ -68,6 +68,7 @@ static void add_places(const struct joined * j, struct result * r, const struct 
         result_put_text(r, put_sum(r, &sums[i], i == TAT_PLACE_OTHER_PROCESS ? &none : all), "place",
                         tat_place_name((enum tat_place) i));
     }
+    if (!model_ns) { return; }
     result_put_real(r, result_values(r), "fault_placed_share", ratio(sums[TAT_PLACE_OPERATION].stall_ns, model_ns));
 }
 
@@ -153,7 +154,13 @@ static void answer_who_waited(const struct joined * j, struct result * r, const 
                               const struct fault_sum * all) {
     char names[512] = "", count[UNITS_SIZE], major[UNITS_SIZE], time[UNITS_SIZE];
     name_slices(j, sums, n, all, names, sizeof names);
-    result_answer(r, "Which weights waited for the disk?",
+    static const char question[] = "Which weights waited for the disk?";
+    if (j->no_waits) {
+        result_answer(r, question, "That is not known, as %s recorded: %s.",
+                      j->io->n_faults ? "no page fault of this process was" : "page faults were not", j->no_waits);
+        return;
+    }
+    result_answer(r, question,
                   all->major ? "Threads spent %s in %s page faults, of which %s waited for the disk. Most of the time "
                                "went to %s."
                              : "None: of %s in %s page faults, none was spent on waiting for the disk.",

@@ -110,12 +110,24 @@ const char * tat_storage_mismatch(const struct tat_trace * trace, const struct t
 
 /* ---- all ---- */
 
+static const char * why_no_waits(const struct joined * j) {
+    const struct tat_io * io = j->io;
+    if (!io->n_faults) { return io->missing[TAT_IO_SOURCE_FAULTS]; }
+    for (size_t i = 0; i < io->n_faults; i++) {
+        if (j->faults[i].place != TAT_PLACE_OTHER_PROCESS) { return NULL; }
+    }
+    return "all that were recorded are of other processes. The program ran in a process namespace of its own, or "
+           "io_events.bin is of another run";
+}
+
 int join_faults(struct joined * j, const struct subject * subject, const struct tat_io * io, struct tat_error * error) {
     *j = (struct joined){ .subject = subject,
                           .io = io,
                           .start_ns = tat_trace_header(subject->trace)->start_monotonic_ns };
     if (!model_bytes_find(&j->bytes, subject, io)) { return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
-    return place_faults(j, error);
+    if (place_faults(j, error) != 0) { return -1; }
+    j->no_waits = why_no_waits(j);
+    return 0;
 }
 
 int join_begin(struct joined * j, const struct subject * subject, const struct tat_io * io, struct tat_error * error) {

@@ -41,6 +41,11 @@ static void add_requests(const struct joined * j, struct result * r) {
                                                     { "bytes_share", "share", UNIT_SHARE } };
     struct place_sum sums[TAT_PLACES] = { 0 }, all = { 0 };
     sum_requests(j, sums);
+    if (j->no_waits) { /* for an operation, be it before it waited or not */
+        sums[TAT_PLACE_OPERATION].events += sums[TAT_PLACE_AHEAD].events;
+        sums[TAT_PLACE_OPERATION].bytes += sums[TAT_PLACE_AHEAD].bytes;
+        sums[TAT_PLACE_AHEAD] = (struct place_sum){ 0 };
+    }
     for (int i = 0; i < TAT_PLACES; i++) {
         all.events += sums[i].events;
         all.bytes += sums[i].bytes;
@@ -83,12 +88,15 @@ static void put_placed(const struct joined * j, const struct cache * c, const st
         "in_vain_bytes", "in vain", UNIT_BYTES                                                                         \
     }
 
-static json_t * put_came(struct result * r, const struct came_sum * sum, uint64_t page_bytes) {
+static json_t * put_came(const struct joined * j, struct result * r, const struct came_sum * sum) {
+    const uint64_t page_bytes = j->bytes.page_bytes;
     json_t * row = result_row(r);
     result_put_count(r, row, "read_bytes", sum->came * page_bytes);
     result_put_count(r, row, "again_bytes", sum->again * page_bytes);
-    result_put_count(r, row, "demanded_bytes", sum->demanded * page_bytes);
-    result_put_count(r, row, "ahead_bytes", sum->ahead * page_bytes);
+    if (!j->no_waits) { /* else what was read ahead of its use cannot be told from what was waited for */
+        result_put_count(r, row, "demanded_bytes", sum->demanded * page_bytes);
+        result_put_count(r, row, "ahead_bytes", sum->ahead * page_bytes);
+    }
     result_put_count(r, row, "in_vain_bytes", (sum->evicted + sum->unused) * page_bytes);
     return row;
 }
@@ -102,7 +110,7 @@ static void add_phases(const struct joined * j, const struct cache * c, struct r
                  sizeof columns / sizeof columns[0]);
     for (int i = 0; i < TAT_WHENS; i++) {
         if (!c->when[i].came && !c->wanted[i]) { continue; }
-        json_t * row = put_came(r, &c->when[i], j->bytes.page_bytes);
+        json_t * row = put_came(j, r, &c->when[i]);
         result_put_text(r, row, "phase", tat_when_name((enum tat_when) i));
         if (!c->wanted[i]) { continue; }
         result_put_count(r, row, "wanted_bytes", c->wanted[i]);
@@ -163,7 +171,7 @@ static void add_slices(const struct joined * j, const struct cache * c, struct r
                      all ? SHOW_NEVER : SHOW_ALWAYS, columns, sizeof columns / sizeof columns[0]);
         for (uint32_t i = 0; i < n && (all || (i < SHOWN && order[i].sum->again)); i++) {
             const uint32_t slice = order[i].slice;
-            json_t * row = put_came(r, order[i].sum, j->bytes.page_bytes);
+            json_t * row = put_came(j, r, order[i].sum);
             result_put_text(r, row, "tensor", j->subject->tensors[slices->tensor[slice]].name);
             result_put_count(r, row, "wanted_bytes", c->wanted_of[slice]);
             const uint16_t expert = slice_expert(slices, slice);
@@ -195,9 +203,7 @@ static void add_layers(const struct joined * j, const struct cache * c, struct r
     }
     result_table(r, "read_layers", "Read by layer", SHOW_ASKED, columns, sizeof columns / sizeof columns[0]);
     for (uint32_t i = 0; i <= layers; i++) {
-        if (sums[i].came) {
-            result_put_layer(r, put_came(r, &sums[i], j->bytes.page_bytes), "layer", i == layers ? TAT_NO_LAYER : i);
-        }
+        if (sums[i].came) { result_put_layer(r, put_came(j, r, &sums[i]), "layer", i == layers ? TAT_NO_LAYER : i); }
     }
     free(sums);
 }
@@ -216,9 +222,11 @@ static void put_values(const struct joined * j, const struct cache * c, const st
     if (x->source > READ_PAGES) { return; }
     result_put_count(r, values, "unique_bytes", x->unique);
     if (x->unique) { result_put_real(r, values, "reread_factor", ratio(x->bytes, x->unique)); }
-    result_put_count(r, values, "demanded_bytes", c->all.demanded * page_bytes);
-    result_put_count(r, values, "ahead_used_bytes", c->all.ahead * page_bytes);
-    result_put_count(r, values, "ahead_late_bytes", c->all.late * page_bytes);
+    if (!j->no_waits) {
+        result_put_count(r, values, "demanded_bytes", c->all.demanded * page_bytes);
+        result_put_count(r, values, "ahead_used_bytes", c->all.ahead * page_bytes);
+        result_put_count(r, values, "ahead_late_bytes", c->all.late * page_bytes);
+    }
     result_put_count(r, values, "evicted_before_use_bytes", c->all.evicted * page_bytes);
     result_put_count(r, values, "never_used_bytes", c->all.unused * page_bytes);
 }

@@ -68,30 +68,20 @@ static void add_losses(const struct joined * j, struct result * r) {
     result_put_count(r, result_values(r), "lost_events", io->lost);
 }
 
-static bool all_of_others(const struct joined * j) {
-    for (size_t i = 0; i < j->io->n_faults; i++) {
-        if (j->faults[i].place != TAT_PLACE_OTHER_PROCESS) { return false; }
-    }
-    return j->io->n_faults > 0;
-}
-
-static void say(const struct joined * j, const struct cache * c, struct result * r) {
+static void say_waits(const struct joined * j, struct result * r) {
     const struct fault_sum all = fault_sum_all(j);
-    const char * mismatch = tat_storage_mismatch(j->subject->trace, j->io);
     char count[UNITS_SIZE], major[UNITS_SIZE], time[UNITS_SIZE];
-    if (mismatch) {
-        result_note(r, "io_events.bin does not seem to be of this run: %s.", mismatch);
-    } else if (all_of_others(j)) {
-        result_note(
-            r, "No fault is of this trace's process: it ran in a process namespace of its own, or io_events.bin is "
-               "of another run.");
+    if (j->no_waits) {
+        result_headline(r,
+                        j->io->n_faults ? "No page fault of this process was recorded: %s."
+                                        : "Page faults were not recorded: %s.",
+                        j->no_waits);
+        return;
     }
     result_put_count(r, result_values(r), "major_faults", all.major);
     result_put_count(r, result_values(r), "minor_faults", all.minor);
     result_put_count(r, result_values(r), "stall_ns", all.stall_ns);
-    if (j->io->missing[TAT_IO_SOURCE_FAULTS] && !j->io->n_faults) {
-        result_headline(r, "Page faults were not recorded: %s.", j->io->missing[TAT_IO_SOURCE_FAULTS]);
-    } else if (!all.major) {
+    if (!all.major) {
         result_headline(r, "No thread waited for the disk: there was no major page fault.");
     } else {
         result_headline(r, "Threads spent %s in %s page faults, of which %s waited for the disk.",
@@ -100,6 +90,11 @@ static void say(const struct joined * j, const struct cache * c, struct result *
     }
     token_stalls(j, r);
     explain(j, r);
+}
+
+static void say(const struct joined * j, const struct cache * c, struct result * r) {
+    char time[UNITS_SIZE];
+    say_waits(j, r);
     if (!j->subject->some_tokens) {
         reading_tables(j, c, r);
         add_residency(j, c, r);
@@ -138,6 +133,11 @@ static void finish(void * state, struct result * r) {
     if (status > 0) {
         result_headline(r, "Page faults were not recorded: `tat record --io` does that.");
         result_absent(r);
+    }
+    const char * mismatch = status == 0 ? tat_storage_mismatch(s->subject->trace, &io) : NULL;
+    if (mismatch) {
+        result_headline(r, "io_events.bin is of another run, so nothing is known of this one: %s.", mismatch);
+        status = 1;
     }
     if (status == 0) { status = join_begin(&j, s->subject, &io, &error); }
     if (status == 0 && !s->subject->some_tokens) { status = cache_find(&cache, &j, NULL, &error); }

@@ -17,6 +17,7 @@ struct joined {
     struct tat_placed * faults; /* as in struct tat_storage */
     struct tat_placed * requests;
     size_t n_requests;
+    const char * no_waits; /* why nothing tells whether threads waited; NULL: page faults do */
     bool cut;
 };
 

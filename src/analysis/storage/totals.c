@@ -130,13 +130,13 @@ static void add_faults(const struct joined * j, struct result * r) {
         since += f->end_ns >= header->start_monotonic_ns;
     }
     const struct count_of whole[] = {
-        { "recorded", all, true, "of the traced process" },
+        { "recorded", all, !j->no_waits, "of the traced process" },
         of_run(j, TAT_IO_RUN_MAJOR_FAULTS, "getrusage, whole run", "of the program and all that it started"),
         counter(j, TAT_IO_MAJOR_FAULTS, "/proc/PID/stat", "of the process that was started"),
         counter(j, TAT_IO_GROUP_MAJOR_FAULTS, "control group", "of all processes in it"),
     };
     add_table(whole, sizeof whole / sizeof *whole, "fault_totals", "Major faults, by who counts them", UNIT_COUNT, r);
-    if (!m.process) { return; }
+    if (!m.process || j->no_waits) { return; }
     result_put_count(r, result_values(r), "process_major_faults", m.major_faults);
     result_put_count(r, result_values(r), "recorded_major_faults", since);
     result_line(r, "counted",
