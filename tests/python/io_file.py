@@ -52,10 +52,13 @@ class File:
     no_extents: str = ""
     extents: list[tuple[int, int, int]] = field(default_factory=list)
     """Offset in the file, offset on the disk, bytes."""
+    device: int = 0
+    inode: int = 0
+    """0: not known, so that path and size tell which file it is."""
 
     def put(self) -> bytes:
         texts = [self.path, "ext4", self.no_extents]
-        known = [self.number, 2049, 131, self.bytes, self.disk]
+        known = [self.number, self.device, self.inode, self.bytes, self.disk]
         out = event(FILE, b"".join([*map(varint, known), *(varint(len(t.encode())) + t.encode() for t in texts)]))
         fields, at, on_disk = varint(self.number), 0, 0
         for offset, place, size in self.extents:

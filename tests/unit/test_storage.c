@@ -207,8 +207,9 @@ enum { DISK = 0x801, AT_DISK = 100000, SECOND = (CALLBACKS + 2) * TB_CALLBACK_NS
 
 static struct tat_io_extent extents[] = { { 0, AT_DISK, 4096 }, { 4096, 200000, 4096 } };
 static struct tat_io_file model_file[] = { { .number = 1,
-                                             .inode = 9,
-                                             .bytes = MAPPED,
+                                             .device = 5,
+                                             .inode = 6,
+                                             .bytes = 1 << 20,
                                              .path = "/model.gguf",
                                              .file_system = "ext4",
                                              .disk = DISK,
@@ -607,6 +608,28 @@ static void waiting_that_nothing_tells_of(void ** state) {
     }
 }
 
+/* Another file that takes the model's path is not the model, whatever its path; the model is, on a file system that
+ * has two devices. */
+static void a_file_that_took_the_path(void ** state) {
+    (void) state;
+    const uint64_t begin = put_trace();
+    struct tat_io_file files[] = { model_file[0], model_file[0], model_file[0] };
+    struct tat_io_pages events[] = { pages(62, 2, begin + 20, false), pages(62, 4, begin + 30, false),
+                                     pages(94, 1, begin + 40, false) };
+    for (uint32_t i = 0; i < 3; i++) { events[i].file = files[i].number = i + 1; }
+    files[1].inode = 7;
+    files[1].bytes = 1000;
+    files[2].device = 42;
+    const struct tat_io io = {
+        .files = files, .n_files = 3, .pages = events, .n_pages = 3, .recorded = { [TAT_IO_SOURCE_PAGES] = true }
+    };
+    put_all(&io, 0);
+    json_t * s = storage();
+    assert_int_equal(value(s, "disk_bytes"), 3 * PAGE);
+    assert_true(has_note(s, "Another file took the path /model.gguf"));
+    json_decref(s);
+}
+
 /* Events of another run say nothing of this one. */
 static void events_of_another_run(void ** state) {
     (void) state;
@@ -651,6 +674,7 @@ int main(void) {
         cmocka_unit_test(what_no_program_causes),
         cmocka_unit_test(waiting_that_nothing_tells_of),
         cmocka_unit_test(events_of_another_run),
+        cmocka_unit_test(a_file_that_took_the_path),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -13,10 +13,30 @@ static bool same_file(const struct tat_model_file * x, const struct tat_model_fi
     return x->size == y->size && x->mtime_ns == y->mtime_ns && strcmp(x->path, y->path) == 0;
 }
 
-/* A private trace has no home folder in its paths: then name and size have to do. */
-static bool is_file(const struct tat_model_file * x, const struct tat_io_file * y) {
-    if (strcmp(x->path, y->path) == 0) { return true; }
-    return x->size == y->bytes && *y->path && x->path[0] == '~' && strcmp(last_part(x->path), last_part(y->path)) == 0;
+/* A private trace has no home folder in its paths: then the name has to do. */
+static bool same_path(const struct tat_model_file * x, const struct tat_io_file * y) {
+    return strcmp(x->path, y->path) == 0 ||
+           (*y->path && x->path[0] == '~' && strcmp(last_part(x->path), last_part(y->path)) == 0);
+}
+
+static const struct tat_event * event_of_file(const struct subject * s, uint32_t number) {
+    for (uint32_t i = 0; i < s->n_events; i++) {
+        if (s->events[i].type == TAT_EVENT_MODEL_FILE && s->events[i].value[0] == number) { return &s->events[i]; }
+    }
+    return NULL;
+}
+
+/* By device and inode: another file may have taken the path. overlayfs and btrfs tell stat() of a device of their own,
+ * and overlayfs may put a layer's number above the 32 bits of the inode: then size and path have to agree, too. */
+static bool is_file(const struct subject * s, uint32_t number, const struct tat_io_file * y) {
+    const struct tat_model_file * x = &s->files[number - 1];
+    const struct tat_event * e = event_of_file(s, number);
+    const uint64_t device = e ? e->value[5] : 0, inode = e ? e->value[6] : 0;
+    if (inode && y->inode) {
+        if (device == y->device) { return inode == y->inode; }
+        if ((uint32_t) inode != (uint32_t) y->inode) { return false; }
+    }
+    return (x->size == y->bytes || !y->bytes) && same_path(x, y);
 }
 
 static void find_files(struct model_bytes * b, const struct tat_io * io) {
@@ -30,7 +50,7 @@ static void find_files(struct model_bytes * b, const struct tat_io * io) {
     }
     for (size_t f = 0; f < io->n_files; f++) {
         for (uint32_t i = 1; i <= s->n_files && !b->file_of[f]; i++) {
-            if (is_file(&s->files[i - 1], &io->files[f])) { b->file_of[f] = b->same[i]; }
+            if (is_file(s, i, &io->files[f])) { b->file_of[f] = b->same[i]; }
         }
     }
 }

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "analysis/machine.h"
 #include "analysis/storage/section.h"
@@ -44,6 +45,20 @@ static void add_missing(const struct joined * j, struct result * r) {
         const char * why = j->io->missing[i];
         if (!why) { continue; }
         result_note(r, "%s not recorded: %s. So it is not known %s.", source_names[i], why, without[i]);
+    }
+}
+
+/* A file that has a model's path and is not that file. */
+static void add_replaced(const struct joined * j, struct result * r) {
+    const struct subject * s = j->subject;
+    for (size_t f = 0; f < j->io->n_files; f++) {
+        for (uint32_t i = 0; !j->bytes.file_of[f] && i < s->n_files; i++) {
+            if (j->bytes.same[i + 1] != i + 1 || strcmp(s->files[i].path, j->io->files[f].path) != 0) { continue; }
+            result_note(r,
+                        "Another file took the path %s while I/O was recorded. It is not the model that this run used, "
+                        "so what came into memory of it counts as another file's.",
+                        s->files[i].path);
+        }
     }
 }
 
@@ -102,6 +117,7 @@ static void say(const struct joined * j, const struct cache * c, struct result *
     }
     fault_tables(j, r);
     if (!j->subject->some_tokens) { add_states(j, r); }
+    add_replaced(j, r);
     add_losses(j, r);
     add_missing(j, r);
     result_note(r, "A major fault waits for the disk, or for another thread that does; a minor one finds the page in "
