@@ -40,7 +40,7 @@ static struct tat_io_fault fault(uint64_t offset, uint64_t end_ns, bool major) {
 }
 
 /* Whatever else is recorded; `lost` and the header are filled in. */
-static void put_all(const struct tat_io * io, uint64_t lost) {
+static void put_ended(const struct tat_io * io, uint64_t lost, bool ended) {
     static struct payload p;
     struct trace_builder b;
     struct io_state s = { 0 };
@@ -61,10 +61,14 @@ static void put_all(const struct tat_io * io, uint64_t lost) {
     for (size_t i = 0; i < io->n_counters; i++) { io_put_counter(&p.out, &s, &io->counters[i]); }
     for (size_t i = 0; i < io->n_residency; i++) { io_put_residency(&p.out, &io->residency[i]); }
     if (lost) { io_put_count(&p.out, TAT_IO_LOST, lost); }
-    io_put_mark(&p.out, TAT_IO_END);
+    if (ended) { io_put_mark(&p.out, TAT_IO_END); }
     tb_payload(&b, TAT_BLOCK_IO, &p);
     put("io_events.bin", b.bytes, b.size);
     tb_free(&b);
+}
+
+static void put_all(const struct tat_io * io, uint64_t lost) {
+    put_ended(io, lost, true);
 }
 
 static void put_io(const struct tat_io_fault * faults, size_t n, uint64_t lost) {
@@ -630,6 +634,46 @@ static void a_file_that_took_the_path(void ** state) {
     json_decref(s);
 }
 
+/* tat was killed after the first graph, or there was no room for events: nothing is known of the second. */
+static void io_that_ends_before_the_run(void ** state) {
+    static const char * const unknown[] = { "token_blocked_p50_ns", "token_blocked_share", "token_ns",
+                                            "never_used_bytes", "token_major_faults" };
+    (void) state;
+    const uint64_t begin = put_trace();
+    struct tat_io_fault faults[] = { fault(2000, begin + 150, true) };
+    struct tat_io_pages events[] = { pages(62, 2, begin + 140, false) };
+    struct tat_io_counter_value counters[] = { { START + begin + SECOND - 1, 1, TAT_IO_READ_BYTES },
+                                               { START + begin + 9 * SECOND, 9, TAT_IO_RUN_READ_BYTES } };
+    const struct tat_io io = { .files = model_file,
+                               .n_files = 1,
+                               .faults = faults,
+                               .n_faults = 1,
+                               .pages = events,
+                               .n_pages = 1,
+                               .counters = counters,
+                               .n_counters = 2,
+                               .recorded = { [TAT_IO_SOURCE_PAGES] = true, [TAT_IO_SOURCE_FAULTS] = true } };
+    for (int full = 0; full < 2; full++) {
+        put_ended(&io, full ? 7 : 0, full);
+        json_t * s = storage();
+        assert_true(says(s, "for 0 of 1 generated tokens"));
+        assert_int_equal(says(s, "Figures are too low: 7 events"), full);
+        assert_non_null(strstr(answer(s, "Which weights waited"), "for 0 of 1 generated tokens"));
+        for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
+            if (has_value(s, unknown[i])) { fail_msg("%s", unknown[i]); }
+        }
+        assert_int_equal(value(s, "recorded_until_ns"), begin + SECOND - 1);
+        assert_int_equal(value(s, "wanted_bytes"), EMBD_BYTES + QUERY_BYTES + 2 * EXPERT_BYTES);
+        assert_int_equal(cell(s, "reading", "phase", "generate", "wanted_bytes"), -1);
+        json_decref(s);
+        const struct tat_analysis_options second = { .scope = { .token_first = 1, .token_end = 2 } };
+        s = storage_of(&second);
+        assert_true(says(s, "ended before these tokens"));
+        assert_false(has_value(s, "major_faults"));
+        json_decref(s);
+    }
+}
+
 /* Events of another run say nothing of this one. */
 static void events_of_another_run(void ** state) {
     (void) state;
@@ -675,6 +719,7 @@ int main(void) {
         cmocka_unit_test(waiting_that_nothing_tells_of),
         cmocka_unit_test(events_of_another_run),
         cmocka_unit_test(a_file_that_took_the_path),
+        cmocka_unit_test(io_that_ends_before_the_run),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -67,6 +67,7 @@ bool run_counter(const struct tat_io * io, enum tat_io_counter counter, uint64_t
 struct reading reading_of(const struct joined * j, const struct cache * c) {
     struct reading x = { .wanted = c->copied };
     const struct machine m = machine_of(j->subject);
+    const bool whole = j->until_ns == INT64_MAX; /* so that it can be compared with what was wanted meanwhile */
     for (int i = 0; i < TAT_WHENS; i++) { x.wanted += c->wanted[i]; }
     if (has_requests(j)) {
         x.source = READ_REQUESTS;
@@ -76,11 +77,11 @@ struct reading reading_of(const struct joined * j, const struct cache * c) {
         x.source = READ_PAGES;
         x.bytes = c->all.came * j->bytes.page_bytes;
         x.unique = (c->all.came - c->all.again) * j->bytes.page_bytes;
-    } else if (run_counter(j->io, TAT_IO_RUN_READ_BYTES, &x.bytes)) {
+    } else if (whole && run_counter(j->io, TAT_IO_RUN_READ_BYTES, &x.bytes)) {
         x.source = READ_RUN;
     } else if (counter_growth(j->io, TAT_IO_READ_BYTES, &x.bytes)) {
         x.source = READ_PROCESS;
-    } else if (m.process && !j->subject->some_tokens) {
+    } else if (whole && m.process && !j->subject->some_tokens) {
         x.source = READ_USAGE;
         x.bytes = m.disk_bytes;
     }

@@ -158,6 +158,8 @@ static bool take_records(const struct tat_access * records, size_t count, void *
     struct asking * a = user;
     for (size_t i = 0; i < count; i++) {
         const struct tat_access * r = &records[i];
+        const struct joined * j = a->pass->joined;
+        if (!is_recorded(j, &j->subject->evaluations[r->evaluation])) { continue; }
         const int64_t end = (int64_t) (r->start_ns + r->duration_ns);
         if (r->evaluation != a->evaluation) {
             if (a->evaluation != TAT_NO_NUMBER) { end_graph(a); }
@@ -200,6 +202,7 @@ static bool begin_curve(struct pass * p) {
     for (uint32_t i = 0; i < s->n_evaluations; i++) {
         if ((int64_t) s->evaluations[i].end_ns > last) { last = (int64_t) s->evaluations[i].end_ns; }
     }
+    if (j->until_ns < last) { last = j->until_ns; }
     c->curve.end_ns = last;
     if (c->source != TAT_IO_SOURCE_PAGES || !j->io->n_pages) { return true; }
     const int64_t end = (int64_t) (j->io->pages[j->io->n_pages - 1].ns - j->start_ns);

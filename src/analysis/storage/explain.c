@@ -95,8 +95,8 @@ static uint64_t time_in(struct intervals * x, int64_t begin, int64_t end) {
 
 static bool is_wanted(const struct explaining * e, uint32_t evaluation) {
     const struct tat_evaluation * v = &e->joined->subject->evaluations[evaluation];
-    return is_inference(v->phase) && v->n_tokens && v->n_stamps == v->n_callbacks && v->n_stamps &&
-           !(v->flags & (TAT_EVALUATION_UNMATCHED | TAT_EVALUATION_OUTSIDE | TAT_EVALUATION_ABORTED)) &&
+    return is_recorded(e->joined, v) && is_inference(v->phase) && v->n_tokens && v->n_stamps == v->n_callbacks &&
+           v->n_stamps && !(v->flags & (TAT_EVALUATION_UNMATCHED | TAT_EVALUATION_OUTSIDE | TAT_EVALUATION_ABORTED)) &&
            evaluation % e->every == 0;
 }
 

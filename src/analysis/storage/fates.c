@@ -179,7 +179,7 @@ struct toucher toucher_of_fault(const struct pass * p, uint32_t fault) {
 /* Where the recording ended before the run, nobody knows what was touched later. */
 void fates_end(struct pass * p) {
     const struct joined * j = p->joined;
-    const enum tat_place place = j->io->ended && pass_goes_on(p) ? TAT_PLACE_IN_VAIN : TAT_PLACE_UNKNOWN;
+    const enum tat_place place = j->until_ns == INT64_MAX && pass_goes_on(p) ? TAT_PLACE_IN_VAIN : TAT_PLACE_UNKNOWN;
     const struct toucher who = nobody(p->cache->curve.end_ns);
     for (uint32_t file = 1; file <= j->subject->n_files; file++) {
         for (size_t i = 0; i < p->map.file[file].n; i++) {

@@ -152,7 +152,7 @@ static void name_slices(const struct joined * j, const struct slice_sum * sums, 
 
 static void answer_who_waited(const struct joined * j, struct result * r, const struct slice_sum * sums, size_t n,
                               const struct fault_sum * all) {
-    char names[512] = "", count[UNITS_SIZE], major[UNITS_SIZE], time[UNITS_SIZE];
+    char names[512] = "", count[UNITS_SIZE], major[UNITS_SIZE], time[UNITS_SIZE], recorded[RECORDED_SIZE];
     name_slices(j, sums, n, all, names, sizeof names);
     static const char question[] = "Which weights waited for the disk?";
     if (j->no_waits) {
@@ -160,12 +160,17 @@ static void answer_who_waited(const struct joined * j, struct result * r, const 
                       j->io->n_faults ? "no page fault of this process was" : "page faults were not", j->no_waits);
         return;
     }
+    say_recorded(j, recorded, sizeof recorded);
+    format_duration(time, all->stall_ns);
+    format_count(count, all->major + all->minor);
+    if (!all->major) {
+        result_answer(r, question, "None: of %s in %s page faults, none was spent on waiting for the disk.%s", time,
+                      count, recorded);
+        return;
+    }
     result_answer(r, question,
-                  all->major ? "Threads spent %s in %s page faults, of which %s waited for the disk. Most of the time "
-                               "went to %s."
-                             : "None: of %s in %s page faults, none was spent on waiting for the disk.",
-                  format_duration(time, all->stall_ns), format_count(count, all->major + all->minor),
-                  format_count(major, all->major), n ? names : "no weight");
+                  "Threads spent %s in %s page faults, of which %s waited for the disk. Most of the time went to %s.%s",
+                  time, count, format_count(major, all->major), n ? names : "no weight", recorded);
 }
 
 static void add_slices(const struct joined * j, struct result * r, const struct fault_sum * all) {

@@ -112,6 +112,11 @@ const char * tat_storage_mismatch(const struct tat_trace * trace, const struct t
 
 static const char * why_no_waits(const struct joined * j) {
     const struct tat_io * io = j->io;
+    bool recorded = !j->subject->some_tokens;
+    for (uint32_t i = 0; i < j->subject->n_evaluations && !recorded; i++) {
+        recorded = is_recorded(j, &j->subject->evaluations[i]);
+    }
+    if (!recorded) { return "the recording of I/O ended before these tokens did"; }
     if (!io->n_faults) { return io->missing[TAT_IO_SOURCE_FAULTS]; }
     for (size_t i = 0; i < io->n_faults; i++) {
         if (j->faults[i].place != TAT_PLACE_OTHER_PROCESS) { return NULL; }
@@ -126,6 +131,7 @@ int join_faults(struct joined * j, const struct subject * subject, const struct 
                           .start_ns = tat_trace_header(subject->trace)->start_monotonic_ns };
     if (!model_bytes_find(&j->bytes, subject, io)) { return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
     if (place_faults(j, error) != 0) { return -1; }
+    j->until_ns = recorded_until(subject, io, j->start_ns);
     j->no_waits = why_no_waits(j);
     return 0;
 }

@@ -137,7 +137,7 @@ static void answer_again(const struct joined * j, const struct cache * c, const 
                          struct result * r) {
     enum { NAMED = 3 };
     const struct slices * slices = &j->bytes.slices;
-    char names[512] = "", bytes[UNITS_SIZE], expert[24];
+    char names[512] = "", bytes[UNITS_SIZE], expert[24], recorded[RECORDED_SIZE];
     size_t used = 0;
     for (uint32_t i = 0; i < n && i < NAMED && order[i].sum->again && used < sizeof names; i++) {
         const uint16_t number = slice_expert(slices, order[i].slice);
@@ -146,9 +146,14 @@ static void answer_again(const struct joined * j, const struct cache * c, const 
                                   j->subject->tensors[slices->tensor[order[i].slice]].name, expert,
                                   format_bytes(bytes, order[i].sum->again * j->bytes.page_bytes));
     }
-    result_answer(r, "Which weights were read from disk again?",
-                  used ? "%s came into memory again after they had left it, most of all %s." : "None.",
-                  format_bytes(bytes, c->all.again * j->bytes.page_bytes), names);
+    say_recorded(j, recorded, sizeof recorded);
+    static const char question[] = "Which weights were read from disk again?";
+    if (!used) {
+        result_answer(r, question, "None.%s", recorded);
+        return;
+    }
+    result_answer(r, question, "%s came into memory again after they had left it, most of all %s.%s",
+                  format_bytes(bytes, c->all.again * j->bytes.page_bytes), names, recorded);
 }
 
 static void add_slices(const struct joined * j, const struct cache * c, struct result * r) {
@@ -228,7 +233,7 @@ static void put_values(const struct joined * j, const struct cache * c, const st
         result_put_count(r, values, "ahead_late_bytes", c->all.late * page_bytes);
     }
     result_put_count(r, values, "evicted_before_use_bytes", c->all.evicted * page_bytes);
-    result_put_count(r, values, "never_used_bytes", c->all.unused * page_bytes);
+    if (j->until_ns == INT64_MAX) { result_put_count(r, values, "never_used_bytes", c->all.unused * page_bytes); }
 }
 
 static void say(const struct joined * j, const struct cache * c, const struct reading * x, struct result * r) {
@@ -241,8 +246,9 @@ static void say(const struct joined * j, const struct cache * c, const struct re
     if (x->source > READ_PAGES) { return; }
     result_line(r, "again", "%s of it are different bytes: each was read %.2f times", format_bytes(unique, x->unique),
                 ratio(x->bytes, x->unique));
-    result_line(r, "in vain", "%s were read and not touched before they left memory or the run ended, %s of all pages",
-                format_bytes(vain, in_vain), format_share(share, ratio(c->all.evicted + c->all.unused, c->all.came)));
+    result_line(r, "in vain", "%s were read and not touched before they left memory%s, %s of all pages",
+                format_bytes(vain, in_vain), j->until_ns == INT64_MAX ? " or the run ended" : "",
+                format_share(share, ratio(c->all.evicted + c->all.unused, c->all.came)));
 }
 
 void reading_tables(const struct joined * j, const struct cache * c, struct result * r) {

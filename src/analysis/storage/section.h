@@ -21,6 +21,16 @@ bool fault_counts(const struct joined * j, const struct tat_placed * p);
 /* Of `count` faults of one process, by end: the time in which any of its threads was in one. */
 uint64_t faults_blocked(const struct joined * j, const struct tat_placed * const * faults, size_t count);
 
+/* Of generated tokens, those while I/O was recorded. */
+struct recorded_tokens {
+    uint64_t recorded, all;
+};
+struct recorded_tokens recorded_tokens(const struct joined * j);
+
+/* Sentences with a space before them: how long I/O was recorded, and what was lost. Empty: to the end, and nothing. */
+enum { RECORDED_SIZE = 320 };
+const char * say_recorded(const struct joined * j, char * text, size_t size);
+
 void fault_tables(const struct joined * j, struct result * r);
 
 /* What was read of the model's files, from the source that says most. */

@@ -43,9 +43,9 @@ static bool stalls_of_tokens(const struct joined * j, struct token_stall * t) {
         const bool is_token = v->phase == TAT_PHASE_GENERATE && v->n_tokens == 1;
         const uint32_t first = at;
         for (; at < n && order[at]->evaluation == e; at++) {
-            t->faults += is_token && is_major(fault_of(j, order[at]));
+            t->faults += is_token && is_recorded(j, v) && is_major(fault_of(j, order[at]));
         }
-        if (!is_token) { continue; }
+        if (!is_token || !is_recorded(j, v)) { continue; }
         t->blocked_ns[t->n] = faults_blocked(j, order + first, at - first);
         t->ns[t->n++] = v->end_ns - v->begin_ns;
     }

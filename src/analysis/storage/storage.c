@@ -85,7 +85,12 @@ static void add_losses(const struct joined * j, struct result * r) {
 
 static void say_waits(const struct joined * j, struct result * r) {
     const struct fault_sum all = fault_sum_all(j);
-    char count[UNITS_SIZE], major[UNITS_SIZE], time[UNITS_SIZE];
+    char count[UNITS_SIZE], major[UNITS_SIZE], time[UNITS_SIZE], recorded[RECORDED_SIZE];
+    say_recorded(j, recorded, sizeof recorded);
+    if (j->until_ns != INT64_MAX) {
+        result_put_count(r, result_values(r), "recorded_until_ns", j->until_ns > 0 ? (uint64_t) j->until_ns : 0);
+        result_put_count(r, result_values(r), "recorded_tokens", recorded_tokens(j).recorded);
+    }
     if (j->no_waits) {
         result_headline(r,
                         j->io->n_faults ? "No page fault of this process was recorded: %s."
@@ -97,11 +102,14 @@ static void say_waits(const struct joined * j, struct result * r) {
     result_put_count(r, result_values(r), "minor_faults", all.minor);
     result_put_count(r, result_values(r), "stall_ns", all.stall_ns);
     if (!all.major) {
-        result_headline(r, "No thread waited for the disk: there was no major page fault.");
+        result_headline(r, "%s%s",
+                        *recorded ? "No major page fault was recorded, so no thread was seen to wait for the disk."
+                                  : "No thread waited for the disk: there was no major page fault.",
+                        recorded);
     } else {
-        result_headline(r, "Threads spent %s in %s page faults, of which %s waited for the disk.",
+        result_headline(r, "Threads spent %s in %s page faults, of which %s waited for the disk.%s",
                         format_duration(time, all.stall_ns), format_count(count, all.major + all.minor),
-                        format_count(major, all.major));
+                        format_count(major, all.major), recorded);
     }
     token_stalls(j, r);
     explain(j, r);

@@ -17,6 +17,7 @@ struct joined {
     struct tat_placed * faults; /* as in struct tat_storage */
     struct tat_placed * requests;
     size_t n_requests;
+    int64_t until_ns;      /* so long was I/O recorded, since the trace began; INT64_MAX: to the end */
     const char * no_waits; /* why nothing tells whether threads waited; NULL: page faults do */
     bool cut;
 };
@@ -51,6 +52,13 @@ static inline const struct tat_io_fault * fault_of(const struct joined * j, cons
 static inline uint64_t fault_stall(const struct tat_io_fault * f) {
     return f->duration_ns - f->preempted_ns;
 }
+
+/* Whether I/O was recorded until the graph's end. */
+static inline bool is_recorded(const struct joined * j, const struct tat_evaluation * v) {
+    return (int64_t) v->end_ns <= j->until_ns;
+}
+
+int64_t recorded_until(const struct subject * s, const struct tat_io * io, uint64_t start_ns);
 
 static inline bool is_major(const struct tat_io_fault * f) {
     return f->flags & TAT_IO_MAJOR;

@@ -14,7 +14,10 @@ void add_threads(const struct joined * j, struct result * r) {
         if (!first) { first = &s->events[i]; }
         last = &s->events[i];
     }
-    if (s->some_tokens || s->is_part || !first || last == first || last->value[0] < first->value[0]) { return; }
+    if (s->some_tokens || s->is_part || j->until_ns != INT64_MAX || !first || last == first ||
+        last->value[0] < first->value[0]) {
+        return;
+    }
     double threads_ns = 0, fault_ns = 0;
     for (uint32_t i = 0; i < s->n_evaluations; i++) {
         const struct tat_evaluation * v = &s->evaluations[i];

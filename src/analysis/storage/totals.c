@@ -93,7 +93,7 @@ static void add_bytes(const struct joined * j, const struct cache * c, const str
         of_run(j, TAT_IO_RUN_READ_BYTES, "getrusage, whole run",
                "of all files, by the program and all that it started"),
         counter(j, TAT_IO_READ_BYTES, "/proc/PID/io", "of all files, between the first sample and the last"),
-        { "getrusage, graphs", m.disk_bytes, m.process && m.disk_bytes,
+        { "getrusage, graphs", m.disk_bytes, m.process && m.disk_bytes && j->until_ns == INT64_MAX,
           "of all files, from the first graph to the end: without loading" },
         counter(j, TAT_IO_GROUP_READ_BYTES, "control group, reads", "of all files, and of all processes in it"),
         counter(j, TAT_IO_GROUP_FILLED_BYTES, "control group, charges",
@@ -136,7 +136,7 @@ static void add_faults(const struct joined * j, struct result * r) {
         counter(j, TAT_IO_GROUP_MAJOR_FAULTS, "control group", "of all processes in it"),
     };
     add_table(whole, sizeof whole / sizeof *whole, "fault_totals", "Major faults, by who counts them", UNIT_COUNT, r);
-    if (!m.process || j->no_waits) { return; }
+    if (!m.process || j->no_waits || j->until_ns != INT64_MAX) { return; }
     result_put_count(r, result_values(r), "process_major_faults", m.major_faults);
     result_put_count(r, result_values(r), "recorded_major_faults", since);
     result_line(r, "counted",

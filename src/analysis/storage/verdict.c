@@ -25,7 +25,7 @@ static double value_of(struct result * r, const char * name) {
 static struct pace pace_of(const struct joined * j, const struct cache * c, struct result * r) {
     const struct came_sum * sum = &c->when[TAT_PHASE_GENERATE];
     const double page_bytes = (double) j->bytes.page_bytes;
-    struct pace p = { .tokens = j->subject->phase[TAT_PHASE_GENERATE].tokens };
+    struct pace p = { .tokens = recorded_tokens(j).recorded };
     if (!p.tokens) { return p; }
     const double tokens = (double) p.tokens;
     p.token_ns = value_of(r, "token_ns");
@@ -83,32 +83,32 @@ static void add_bounds(const struct pace * p, struct result * r) {
     }
 }
 
-static void say_cost(const struct pace * p, struct result * r) {
-    char text[6][UNITS_SIZE];
+static void say_cost(const struct joined * j, const struct pace * p, struct result * r) {
+    char text[6][UNITS_SIZE], recorded[RECORDED_SIZE];
     const double share = p->blocked_ns / p->token_ns;
     if (p->read <= 0) {
         result_answer(r, "What does storage cost, and what would help?",
                       "Waiting in page faults takes %s of a generated token's %s. What was read while tokens were "
-                      "generated is %s.",
+                      "generated is %s.%s",
                       format_share(text[0], share), format_duration(text[1], (uint64_t) p->token_ns),
-                      p->rate > 0 ? "nothing" : "not known");
+                      p->rate > 0 ? "nothing" : "not known", say_recorded(j, recorded, sizeof recorded));
         return;
     }
     const bool again = p->in_vain < p->read / 2; /* what is in vain is mostly read again, too */
     result_answer(
         r, "What does storage cost, and what would help?",
         "Waiting takes %s of a generated token's %s: %s are read for each, where its operations touch %s. %s "
-        "%s: %s a token. Without any waiting a token would take %s.",
+        "%s: %s a token. Without any waiting a token would take %s.%s",
         format_share(text[0], share), format_duration(text[1], (uint64_t) p->token_ns),
         format_mean_bytes(text[2], p->read), format_mean_bytes(text[3], p->wanted),
         again ? "Most costs what had been in memory before and is" : "Most costs what is read ahead and leaves",
         again ? "read again" : "memory before it is touched", format_mean_bytes(text[4], again ? p->again : p->in_vain),
-        format_duration(text[5], (uint64_t) (p->token_ns - p->blocked_ns)));
+        format_duration(text[5], (uint64_t) (p->token_ns - p->blocked_ns)), say_recorded(j, recorded, sizeof recorded));
 }
 
 void add_verdict(const struct joined * j, const struct cache * c, struct result * r) {
     const struct pace p = pace_of(j, c, r);
     if (!p.tokens || p.token_ns <= 0 || p.blocked_ns <= 0) { return; }
-    say_cost(&p, r);
+    say_cost(j, &p, r);
     add_bounds(&p, r);
 }
