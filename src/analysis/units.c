@@ -86,7 +86,7 @@ const char * format_change(char text[static UNITS_SIZE], double change) {
 }
 
 const char * format_rate(char text[static UNITS_SIZE], double rate) {
-    snprintf(text, UNITS_SIZE, rate > 0 && rate < 0.0995 ? "%.2g" : "%.1f", rate);
+    snprintf(text, UNITS_SIZE, rate > 0 && rate < 0.995 ? "%.2g" : "%.1f", rate);
     return text;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * tat correlate: whom each page fault, disk request and page that was read was for.
+ * tat correlate: what each page fault, disk request and page that was read was for.
  */
 #include <errno.h>
 #include <signal.h>
@@ -372,7 +372,7 @@ static int run(int argc, char ** argv) {
 
 const struct command cmd_correlate = {
     .name = "correlate",
-    .summary = "say whom each page fault and disk request was for",
+    .summary = "say what each page fault and disk request was for",
     .arguments = "[TRACE]",
     .description =
         "Places what `tat record --io` recorded beside a trace: each page fault, request to the disk and page that "

@@ -41,7 +41,7 @@ static inline bool pages_were_seen(const struct correlated * c) {
     return c->io->n_pages;
 }
 
-/* It is known whom the event was for. */
+/* It is known what the event was for. */
 bool place_is_matched(enum tat_place place);
 
 /* How long a thread waited in a fault; 0 for other events. */

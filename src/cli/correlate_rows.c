@@ -176,7 +176,7 @@ static int64_t tabulate(const struct correlated * c, enum event_kind kind, uint6
         { .name = "EXPERT", .right = true },
         { .name = "OFFSET", .right = true },
         { .name = "BYTES", .right = true },
-        { .name = "WHOM IT WAS FOR", .wrap = true },
+        { .name = "FOR", .wrap = true },
     };
     size_t n;
     uint64_t count = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * I/O events by whom they were for and by what ran, as JSON and for people.
+ * I/O events by what they were for and by what ran, as JSON and for people.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -44,7 +44,8 @@ uint64_t wait_of(const struct correlated * c, enum event_kind kind, const struct
 /* ---- sums ---- */
 
 struct sum {
-    uint64_t count; /* events; one that is in several places counts in each */
+    uint64_t count; /* events; of a place and a time, a request counts where most of its bytes are */
+    uint64_t parts; /* of events: as many as there are rows of them */
     uint64_t bytes, wait_ns, major;
     uint32_t last; /* event + 1 */
 };
@@ -54,24 +55,41 @@ struct sums {
     struct sum all, matched, model, model_matched; /* model: in the bytes of a model's file */
 };
 
+static void add_part(struct sum * s, const struct correlated * c, enum event_kind kind, const struct tat_placed * p) {
+    s->parts++;
+    s->bytes += p->bytes;
+    s->wait_ns += wait_of(c, kind, p);
+    if (kind == EVENT_FAULTS) { s->major += (c->io->faults[p->event].flags & TAT_IO_MAJOR) != 0; }
+}
+
 static void add(struct sum * s, const struct correlated * c, enum event_kind kind, const struct tat_placed * p) {
     const bool again = s->last == p->event + 1; /* parts of one event are neighbours */
     s->last = p->event + 1;
-    s->bytes += p->bytes;
     if (kind == EVENT_PAGES || !again) { s->count++; }
-    s->wait_ns += wait_of(c, kind, p);
-    if (kind == EVENT_FAULTS) { s->major += (c->io->faults[p->event].flags & TAT_IO_MAJOR) != 0; }
+    add_part(s, c, kind, p);
+}
+
+/* Of the request that has the part `first`, the largest that was chosen: there the request counts. */
+static size_t largest_part(const struct correlated * c, const struct tat_placed * events, size_t n, size_t first) {
+    size_t most = first;
+    for (size_t i = first; i < n && events[i].event == events[first].event; i++) {
+        if (is_chosen(c, EVENT_REQUESTS, i) && events[i].bytes > events[most].bytes) { most = i; }
+    }
+    return most;
 }
 
 static struct sums sum_up(const struct correlated * c, enum event_kind kind) {
     struct sums s = { 0 };
     size_t n;
     const struct tat_placed * events = events_of(c, kind, &n);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0, most = 0; i < n; i++) {
         const struct tat_placed * p = &events[i];
         if (!is_chosen(c, kind, i) || p->place >= TAT_PLACES || p->when >= TAT_WHENS) { continue; }
         const bool matched = place_is_matched(p->place);
-        add(&s.at[p->place][p->when], c, kind, p);
+        struct sum * at = &s.at[p->place][p->when];
+        if (kind == EVENT_REQUESTS && s.all.last != p->event + 1) { most = largest_part(c, events, n, i); }
+        at->count += kind != EVENT_REQUESTS || i == most;
+        add_part(at, c, kind, p);
         add(&s.all, c, kind, p);
         if (matched) { add(&s.matched, c, kind, p); }
         if (p->file) { add(&s.model, c, kind, p); }
@@ -149,8 +167,11 @@ static json_t * kind_json(const struct correlated * c, enum event_kind kind) {
     json_t *object = sum_json(kind, &s.all), *rows = json_array();
     for (int place = 0; place < TAT_PLACES; place++) {
         for (int when = 0; when < TAT_WHENS; when++) {
-            if (!s.at[place][when].count) { continue; }
+            if (!s.at[place][when].parts) { continue; }
             json_t * row = sum_json(kind, &s.at[place][when]);
+            if (kind == EVENT_REQUESTS) {
+                json_object_set_new(row, "parts", json_integer((json_int_t) s.at[place][when].parts));
+            }
             json_object_set_new(row, "place", json_string(tat_place_name(place)));
             json_object_set_new(row, "while", json_string(tat_when_name(when)));
             json_object_set_new(row, "matched", json_boolean(place_is_matched(place)));
@@ -249,68 +270,73 @@ static void say_heading(const struct correlated * c, enum event_kind kind, const
         const struct busy busy = busy_with(c);
         fprintf(out, "for %s there was at least one of them; their times add up to %s\n",
                 format_duration(text[0], busy.union_ns), format_duration(text[1], busy.sum_ns));
+        fprintf(
+            out,
+            "A request counts once, where most of its bytes are; it has a part for each weight that it reads of.\n");
     }
+}
+
+/* Two columns and the figures of each kind. */
+static struct table * table_of(enum event_kind kind, const char * first, struct column second) {
+    static const char * const figures[EVENT_KINDS][5] = {
+        [EVENT_FAULTS] = { "FAULTS", "OF FAULTS", "WAITED" },
+        [EVENT_REQUESTS] = { "REQUESTS", "PARTS", "BYTES", "OF BYTES" },
+        [EVENT_PAGES] = { "RUNS", "BYTES", "OF BYTES" },
+    };
+    struct column columns[2 + 5] = { { .name = first }, second };
+    size_t n = 2;
+    for (size_t i = 0; figures[kind][i]; i++) {
+        columns[n++] = (struct column){ .name = figures[kind][i], .right = true };
+    }
+    return table_new(columns, n);
 }
 
 static void put_row(struct table * table, enum event_kind kind, const char * first, const char * second,
                     const struct sum * s, const struct sum * all) {
-    char text[4][UNITS_SIZE];
-    table_row(table, (const char *[]){ first, second, format_count(text[0], s->count),
-                                       format_share(text[1], share(weight_of(kind, s), weight_of(kind, all))),
-                                       kind == EVENT_FAULTS ? format_duration(text[2], s->wait_ns)
-                                                            : format_bytes(text[2], s->bytes) });
+    char count[UNITS_SIZE], parts[UNITS_SIZE], bytes[UNITS_SIZE], wait[UNITS_SIZE], of[UNITS_SIZE];
+    format_count(count, s->count);
+    format_count(parts, s->parts);
+    format_bytes(bytes, s->bytes);
+    format_duration(wait, s->wait_ns);
+    format_share(of, share(weight_of(kind, s), weight_of(kind, all)));
+    if (kind == EVENT_FAULTS) {
+        table_row(table, (const char *[]){ first, second, count, of, wait });
+    } else if (kind == EVENT_REQUESTS) {
+        table_row(table, (const char *[]){ first, second, count, parts, bytes, of });
+    } else {
+        table_row(table, (const char *[]){ first, second, count, bytes, of });
+    }
+}
+
+static void add_up(struct sum * to, const struct sum * one) {
+    to->count += one->count;
+    to->parts += one->parts;
+    to->bytes += one->bytes;
+    to->wait_ns += one->wait_ns;
 }
 
 static int print_places(enum event_kind kind, const struct sums * s, FILE * out) {
-    const struct column columns[] = {
-        { .name = "WHOM IT WAS FOR, OR WHY THAT IS UNKNOWN" },
-        { .name = "MATCHED" },
-        { .name = kind == EVENT_FAULTS     ? "FAULTS"
-                  : kind == EVENT_REQUESTS ? "REQUESTS"
-                                           : "RUNS",
-          .right = true },
-        { .name = "SHARE", .right = true },
-        { .name = kind == EVENT_FAULTS ? "WAITED" : "BYTES", .right = true },
-    };
-    struct table * table = table_new(columns, sizeof columns / sizeof columns[0]);
+    struct table * table = table_of(kind, "FOR, OR WHY THAT IS UNKNOWN", (struct column){ .name = "MATCHED" });
     for (int place = 0; place < TAT_PLACES; place++) {
         struct sum all = { 0 };
-        for (int when = 0; when < TAT_WHENS; when++) {
-            const struct sum * one = &s->at[place][when];
-            all.count += one->count;
-            all.bytes += one->bytes;
-            all.wait_ns += one->wait_ns;
-        }
-        if (!all.count) { continue; }
+        for (int when = 0; when < TAT_WHENS; when++) { add_up(&all, &s->at[place][when]); }
+        if (!all.parts) { continue; }
         put_row(table, kind, tat_place_name(place), place_is_matched(place) ? "yes" : "no", &all, &s->all);
     }
     return table_print(table, out);
 }
 
 static int print_whens(enum event_kind kind, const struct sums * s, FILE * out) {
-    const struct column columns[] = {
-        { .name = "WHILE" },
-        { .name = "MATCHED", .right = true },
-        { .name = kind == EVENT_FAULTS     ? "FAULTS"
-                  : kind == EVENT_REQUESTS ? "REQUESTS"
-                                           : "RUNS",
-          .right = true },
-        { .name = "SHARE", .right = true },
-        { .name = kind == EVENT_FAULTS ? "WAITED" : "BYTES", .right = true },
-    };
-    struct table * table = table_new(columns, sizeof columns / sizeof columns[0]);
+    struct table * table = table_of(kind, "WHILE", (struct column){ .name = "MATCHED", .right = true });
     for (int when = 0; when < TAT_WHENS; when++) {
         struct sum all = { 0 };
         uint64_t matched = 0;
         char text[UNITS_SIZE];
         for (int place = 0; place < TAT_PLACES; place++) {
-            const struct sum * one = &s->at[place][when];
-            all.count += one->count;
-            all.bytes += one->bytes;
-            all.wait_ns += one->wait_ns;
-            matched += place_is_matched(place) ? weight_of(kind, one) : 0;
+            add_up(&all, &s->at[place][when]);
+            matched += place_is_matched(place) ? weight_of(kind, &s->at[place][when]) : 0;
         }
-        if (!all.count) { continue; }
+        if (!all.parts) { continue; }
         put_row(table, kind, tat_when_name(when), format_share(text, share(matched, weight_of(kind, &all))), &all,
                 &s->all);
     }

@@ -112,8 +112,9 @@ static void say_answer(const struct disk_rates * d) {
                            *alone = find_rate(d, DISK_MAPPED_RANDOM, true, 1, disk_blocks[0]);
     char rate[UNITS_SIZE], block[UNITS_SIZE], ahead[UNITS_SIZE], median[UNITS_SIZE];
     if (best) {
-        printf("%s: %s/s at best: %s, blocks of %s, %u at once.\n", *d->device ? d->device : "This file system",
-               format_speed(rate, best->per_second), hows[best->how], format_bytes(block, best->block), best->depth);
+        printf("%s: %s/s at best: %s, in %s order, blocks of %s, %u at once.\n",
+               *d->device ? d->device : "This file system", format_speed(rate, best->per_second), hows[best->how],
+               order_of(best), format_bytes(block, best->block), best->depth);
     }
     if (fault && fault->per_second > 0) {
         printf("A page here and there of a mapped file, as from experts or pages that were dropped: %s/s, %s a fault",

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/model_arguments.h"
 #include "cli/units.h"
@@ -43,7 +44,7 @@ static void say_faults(const struct io_totals * t) {
 }
 
 static void say_system(const struct io_totals * t) {
-    char pages[UNITS_SIZE], requests[UNITS_SIZE], bytes[UNITS_SIZE];
+    char requests[UNITS_SIZE], bytes[UNITS_SIZE];
     if (*t->no_pages && strcmp(t->no_pages, t->no_requests) == 0) {
         fprintf(stderr, "tat: page cache and disk were not recorded, only sampled: %s\n", t->no_pages);
         return;
@@ -51,14 +52,16 @@ static void say_system(const struct io_totals * t) {
     if (*t->no_pages) { fprintf(stderr, "tat: the page cache was not recorded, only sampled: %s\n", t->no_pages); }
     if (*t->no_requests) { fprintf(stderr, "tat: the disk was not recorded, only sampled: %s\n", t->no_requests); }
     if (!*t->no_pages) {
-        fprintf(stderr, "tat: %s pages of the run's files came into memory\n", format_count(pages, t->filled_pages));
+        const uint64_t page_bytes = (uint64_t) sysconf(_SC_PAGESIZE);
+        fprintf(stderr, "tat: %s of the run's files came into memory\n",
+                format_bytes(bytes, t->filled_pages * page_bytes));
     }
     if (!*t->no_requests && !t->on_disk) {
         fprintf(
             stderr,
             "tat: which requests to disks were for the model is not known: `tat report --section storage` says why\n");
     } else if (!*t->no_requests) {
-        fprintf(stderr, "tat: %s requests read %s from the model's disk, for this run or others\n",
+        fprintf(stderr, "tat: %s requests read %s from the model's disk, for this run and for all other programs\n",
                 format_count(requests, t->requests), format_bytes(bytes, t->request_bytes));
     }
 }

@@ -232,7 +232,7 @@ static void put_cache(struct io_tracks * t, const struct tat_io * io, uint64_t p
         const struct tat_io_pages * p = &io->pages[i];
         pages = !p->left ? pages + p->count : pages > p->count ? pages - p->count : 0;
         if (!is_within(t, p->ns, &at)) { continue; }
-        if (!described) { describe(t, IO_CACHE, "came into the page cache less left", RANK_COUNTERS + 1, UNIT_BYTES); }
+        if (!described) { describe(t, IO_CACHE, "page cache growth, the run's files", RANK_COUNTERS + 1, UNIT_BYTES); }
         described = true;
         put_counter(&t->tracks->packet, t->out, at, io_track(IO_CACHE), pages * page_bytes);
     }

@@ -85,7 +85,9 @@ END
         'c["requests"]["placed_share"] > 0.99' \
         '0 < c["requests"]["busy_ns"] < c["requests"]["sum_ns"]' \
         'c["pages"]["bytes"] == 4096 * facts["faults"]' \
-        'sum(r["count"] for r in c["requests"]["rows"] if r["place"] == "a write") == facts["writes"]'
+        'sum(r["count"] for r in c["requests"]["rows"] if r["place"] == "a write") == facts["writes"]' \
+        'sum(r["count"] for r in c["requests"]["rows"]) == c["requests"]["count"]' \
+        'sum(r["parts"] for r in c["requests"]["rows"]) > c["requests"]["count"]' # some have several weights
     [ ! -s said ]
 }
 

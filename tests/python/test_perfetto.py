@@ -226,7 +226,7 @@ def test_storage(recorded: IoRun) -> None:
         for row in t.page_cache().itertuples():
             held += row.bytes if row.event == "fill" else -row.bytes
             cache.append((row.at_ns, held))
-        assert counter_of(reader, "came into the page cache less left") == cache
+        assert counter_of(reader, "page cache growth, the run's files") == cache
         samples = t.residency()
         sampled = samples[samples["resident"] & (samples["at_ns"] >= 0)].groupby("at_ns")["bytes"].sum()
         assert counter_of(reader, "in memory, sampled") == list(sampled.items())

@@ -2,7 +2,6 @@
  *
  * What the disk did: how fast, how busy, in which order, and where the files lie on it.
  */
-#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,8 +59,8 @@ static void put_order(struct result * r, const char * what, const struct order_s
 
 static void add_order(const struct joined * j, const struct cache * c, const struct read_request * x, size_t n,
                       struct result * r) {
-    static const struct result_column columns[] = { { "order", "order of", UNIT_TEXT },
-                                                    { "count", "count", UNIT_COUNT },
+    static const struct result_column columns[] = { { "order", "of", UNIT_TEXT },
+                                                    { "count", "pairs", UNIT_COUNT },
                                                     { "sequential_share", "sequential", UNIT_SHARE },
                                                     { "near_share", "near", UNIT_SHARE },
                                                     { "random_share", "elsewhere", UNIT_SHARE } };
@@ -70,7 +69,8 @@ static void add_order(const struct joined * j, const struct cache * c, const str
         const struct tat_io_request * q = x[i].request;
         order_add(&disk, (uint32_t) q->disk, q->disk_offset, q->disk_offset + q->bytes, j->bytes.page_bytes);
     }
-    result_table(r, "order", "What follows what", SHOW_ALWAYS, columns, sizeof columns / sizeof columns[0]);
+    result_table(r, "order", "Where each read begins, compared with the end of the one before", SHOW_ALWAYS, columns,
+                 sizeof columns / sizeof columns[0]);
     put_order(r, "reads of weights, in the file", &c->asked);
     if (n < 2) { return; }
     const uint64_t all = disk.sequential + disk.near + disk.random;
@@ -182,6 +182,7 @@ struct disk_known disk_known(const struct joined * j) {
     const json_t * rates = json_object_get(kept, "rates");
     k.sequential = rate_of(rates, NULL, "sequential", true);
     k.random = rate_of(rates, NULL, "random", true);
+    k.best = k.random > k.sequential ? k.random : k.sequential;
     k.mapped = rate_of(rates, "mapped", "sequential", true);
     json_decref(kept);
     free(path);
@@ -191,21 +192,21 @@ struct disk_known disk_known(const struct joined * j) {
 static void say_rates(const struct joined * j, const struct read_request * x, size_t n, struct result * r) {
     const struct disk_known known = disk_known(j);
     const uint64_t busy = busy_time(x, n);
-    char text[3][UNITS_SIZE], best[96] = "";
+    char text[4][UNITS_SIZE], best[96] = "";
     uint64_t bytes = 0;
     for (size_t i = 0; i < n; i++) { bytes += x[i].bytes; }
     const double rate = busy ? (double) bytes * 1e9 / (double) busy : 0;
     result_put_count(r, result_values(r), "disk_busy_ns", busy);
     result_put_real(r, result_values(r), "disk_busy_bytes_per_second", rate);
     result_put_count(r, result_values(r), "model_requests", n);
-    if (known.sequential > 0) {
-        result_put_real(r, result_values(r), "disk_best_bytes_per_second", known.sequential);
-        snprintf(best, sizeof best, ", of %s/s that `tat doctor --disk` found at best",
-                 format_mean_bytes(text[2], known.sequential));
+    if (known.best > 0) {
+        result_put_real(r, result_values(r), "disk_best_bytes_per_second", known.best);
+        snprintf(best, sizeof best, "; `tat doctor --disk` measured %s/s at best",
+                 format_mean_bytes(text[2], known.best));
     }
     if (known.mapped > 0) { result_put_real(r, result_values(r), "disk_mapped_bytes_per_second", known.mapped); }
-    result_line(r, "disk", "%" PRIu64 " requests for the model's files, busy for %s with them, at %s/s%s", (uint64_t) n,
-                format_duration(text[0], busy), format_mean_bytes(text[1], rate), best);
+    result_line(r, "disk", "%s requests for the model's files; the disk worked on them for %s, at %s/s%s",
+                format_count(text[3], n), format_duration(text[0], busy), format_mean_bytes(text[1], rate), best);
 }
 
 /* ---- extents ---- */

@@ -4,6 +4,8 @@
  * quarter of its executions that waited least, in all layers together; what the others took is foretold from that and
  * from their faults. So the sum can be wrong: if faults were missing, or if something else held the threads up.
  */
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "analysis/storage/section.h"
@@ -212,7 +214,7 @@ static void add_phase(struct explaining * e, struct result * r, enum tat_phase p
     result_put_count(r, row, "compute_ns", f->compute_ns / tokens);
     result_put_real(r, row, "unexplained", unexplained);
     if (phase != TAT_PHASE_GENERATE) { return; }
-    char text[4][UNITS_SIZE];
+    char text[6][UNITS_SIZE], others[64] = "";
     json_t * values = result_values(r);
     result_put_count(r, values, "token_ns", ns / tokens);
     result_put_count(r, values, "token_blocked_ns", blocked_ns / tokens);
@@ -220,17 +222,24 @@ static void add_phase(struct explaining * e, struct result * r, enum tat_phase p
     result_put_count(r, values, "token_compute_ns", f->compute_ns / tokens);
     result_put_real(r, values, "token_unexplained_share", unexplained);
     result_put_real(r, values, "fit_blocked_share", ratio(f->fit_blocked_ns, f->fit_ns));
-    result_line(r, "explained", "a generated token takes %s: %s in faults, %s computing, %s of its time unexplained",
-                format_duration(text[0], ns / tokens), format_duration(text[1], blocked_ns / tokens),
-                format_duration(text[2], f->compute_ns / tokens), format_change(text[3], unexplained));
+    if (all_ns > blocked_ns) {
+        snprintf(others, sizeof others, ", %s in which others ran in place of a thread in a fault",
+                 format_duration(text[4], (all_ns - blocked_ns) / tokens));
+    }
+    result_line(r, "explained",
+                "a generated token takes %s on average: %s in faults%s, %s computing, %s%s (%s) unexplained",
+                format_duration(text[0], ns / tokens), format_duration(text[1], blocked_ns / tokens), others,
+                format_duration(text[2], f->compute_ns / tokens), unexplained < 0 ? "-" : "",
+                format_duration(text[5], (uint64_t) (fabs(unexplained) * (double) ns / (double) tokens)),
+                format_change(text[3], unexplained));
 }
 
 static void add_phases(struct explaining * e, struct result * r) {
     static const struct result_column columns[] = { { "phase", "phase", UNIT_TEXT },
                                                     { "tokens", "tokens", UNIT_COUNT },
-                                                    { "token_ns", "time per token", UNIT_NS },
+                                                    { "token_ns", "mean token", UNIT_NS },
                                                     { "blocked_ns", "in faults", UNIT_NS },
-                                                    { "preempted_ns", "others in them", UNIT_NS },
+                                                    { "preempted_ns", "others ran", UNIT_NS },
                                                     { "compute_ns", "computing", UNIT_NS },
                                                     { "unexplained", "unexplained", UNIT_CHANGE } };
     struct execution * x = e->executions.data;

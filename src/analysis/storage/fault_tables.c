@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "analysis/machine.h"
 #include "analysis/storage/section.h"
 #include "analysis/units.h"
 
@@ -13,7 +14,7 @@ enum { SHOWN = 15 };
 
 struct slice_sum {
     uint32_t tensor;
-    uint16_t expert;
+    uint16_t expert, layer; /* without a layer: last */
     struct fault_sum sum;
 };
 
@@ -102,6 +103,7 @@ static void add_phases(const struct joined * j, struct result * r, const struct 
 static int by_stall(const void * a, const void * b) {
     const struct slice_sum *x = a, *y = b;
     if (x->sum.stall_ns != y->sum.stall_ns) { return x->sum.stall_ns > y->sum.stall_ns ? -1 : 1; }
+    if (x->layer != y->layer) { return x->layer < y->layer ? -1 : 1; }
     return x->tensor != y->tensor ? (x->tensor < y->tensor ? -1 : 1)
                                   : (x->expert > y->expert) - (x->expert < y->expert);
 }
@@ -123,7 +125,8 @@ static struct slice_sum * sum_slices(const struct joined * j, size_t * count) {
     if (order && sums && n) { qsort(order, n, sizeof *order, by_key); }
     for (size_t i = 0; order && sums && i < n; i++) {
         if (i == 0 || by_key(&order[i - 1], &order[i]) != 0) {
-            sums[k++] = (struct slice_sum){ .tensor = order[i]->tensor, .expert = order[i]->expert };
+            sums[k++] =
+                (struct slice_sum){ .tensor = order[i]->tensor, .expert = order[i]->expert, .layer = order[i]->layer };
         }
         fault_sum_add(&sums[k - 1].sum, j, order[i]);
     }
@@ -134,6 +137,30 @@ static struct slice_sum * sum_slices(const struct joined * j, size_t * count) {
     free(order);
     *count = k;
     return sums;
+}
+
+/* None was recorded: what that means depends on what can be seen, and on what the kernel counts by itself. */
+const char * no_major_fault(const struct joined * j, char * text, size_t size) {
+    const struct machine m = machine_of(j->subject);
+    uint64_t counted = m.process && !j->subject->some_tokens ? m.major_faults : 0, run;
+    char number[UNITS_SIZE], kernel[64] = "", recorded[RECORDED_SIZE];
+    if (!j->subject->some_tokens && run_counter(j->io, TAT_IO_RUN_MAJOR_FAULTS, &run) && run > counted) {
+        counted = run;
+    }
+    say_recorded(j, recorded, sizeof recorded);
+    if (counted) {
+        snprintf(kernel, sizeof kernel, ", but the kernel counted %s of them", format_count(number, counted));
+    }
+    if (counted || j->io->partial || *recorded) {
+        snprintf(text, size, "No page fault that waited for the disk was recorded%s.%s%s", kernel,
+                 j->io->partial ? " Faults inside system calls were not recorded."
+                 : *recorded    ? ""
+                                : " Its count has other processes and the tracer, too.",
+                 recorded);
+    } else {
+        snprintf(text, size, "No page fault waited for the disk: there was no major one.");
+    }
+    return text;
 }
 
 /* "blk.3.attn_q.weight (4.2 %), ...", of the first few. */
@@ -160,20 +187,20 @@ static void answer_who_waited(const struct joined * j, struct result * r, const 
                       j->io->n_faults ? "no page fault of this process was" : "page faults were not", j->no_waits);
         return;
     }
-    say_recorded(j, recorded, sizeof recorded);
-    format_duration(time, all->stall_ns);
-    format_count(count, all->major + all->minor);
     if (!all->major) {
-        result_answer(r, question, "None: of %s in %s page faults, none was spent on waiting for the disk.%s", time,
-                      count, recorded);
+        char none[NO_FAULT_SIZE];
+        result_answer(r, question, "%s", no_major_fault(j, none, sizeof none));
         return;
     }
+    say_recorded(j, recorded, sizeof recorded);
     result_answer(r, question,
                   "Threads spent %s in %s page faults, of which %s waited for the disk. Most of the time went to %s.%s",
-                  time, count, format_count(major, all->major), n ? names : "no weight", recorded);
+                  format_duration(time, all->stall_ns), format_count(count, all->major + all->minor),
+                  format_count(major, all->major), n ? names : "no weight", recorded);
 }
 
-static void add_slices(const struct joined * j, struct result * r, const struct fault_sum * all) {
+void waiting_table(const struct joined * j, struct result * r) {
+    const struct fault_sum sum = fault_sum_all(j), *all = &sum;
     static const struct result_column columns[] = { { "tensor", "tensor", UNIT_TEXT },
                                                     { "expert", "expert", UNIT_NUMBER },
                                                     SUM_COLUMNS };
@@ -217,6 +244,5 @@ void fault_tables(const struct joined * j, struct result * r) {
     const struct fault_sum all = fault_sum_all(j);
     add_places(j, r, &all);
     add_phases(j, r, &all);
-    add_slices(j, r, &all);
     add_layers(j, r, &all);
 }

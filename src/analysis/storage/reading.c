@@ -13,7 +13,7 @@ enum { SHOWN = 15 };
 /* ---- by what it was for ---- */
 
 struct place_sum {
-    uint64_t events, bytes;
+    uint64_t events, parts, bytes;
 };
 
 static bool is_placed(enum tat_place place) {
@@ -26,6 +26,7 @@ static void sum_requests(const struct joined * j, struct place_sum * sums) {
         const struct tat_placed * most = &j->requests[i];
         for (next = i; next < j->n_requests && j->requests[next].event == j->requests[i].event; next++) {
             const struct tat_placed * p = &j->requests[next];
+            sums[p->place].parts++;
             sums[p->place].bytes += p->bytes;
             if (p->bytes > most->bytes) { most = p; }
         }
@@ -36,9 +37,10 @@ static void sum_requests(const struct joined * j, struct place_sum * sums) {
 static void add_requests(const struct joined * j, struct result * r) {
     static const struct result_column columns[] = { { "place", "for", UNIT_TEXT },
                                                     { "requests", "requests", UNIT_COUNT },
-                                                    { "requests_share", "share", UNIT_SHARE },
+                                                    { "requests_share", "of requests", UNIT_SHARE },
+                                                    { "parts", "parts", UNIT_COUNT },
                                                     { "bytes", "bytes", UNIT_BYTES },
-                                                    { "bytes_share", "share", UNIT_SHARE } };
+                                                    { "bytes_share", "of bytes", UNIT_SHARE } };
     struct place_sum sums[TAT_PLACES] = { 0 }, all = { 0 };
     sum_requests(j, sums);
     if (j->no_waits) { /* for an operation, be it before it waited or not */
@@ -58,9 +60,14 @@ static void add_requests(const struct joined * j, struct result * r) {
         result_put_text(r, row, "place", tat_place_name((enum tat_place) i));
         result_put_count(r, row, "requests", sums[i].events);
         result_put_real(r, row, "requests_share", ratio(sums[i].events, all.events));
+        result_put_count(r, row, "parts", sums[i].parts);
         result_put_count(r, row, "bytes", sums[i].bytes);
         result_put_real(r, row, "bytes_share", ratio(sums[i].bytes, all.bytes));
     }
+    result_note(r,
+                "A request counts once, where most of its bytes are. It has a part for each weight that it reads of, "
+                "and a part is an operation's as a whole if the operation waited for any page of it; the columns "
+                "\"waited for\" count that page alone.");
 }
 
 /* Of what was read of the model's files, the share whose slice and fate are known. */
@@ -123,12 +130,14 @@ static void add_phases(const struct joined * j, const struct cache * c, struct r
 struct slice_read {
     const struct came_sum * sum;
     uint32_t slice;
+    uint16_t layer; /* TAT_NO_LAYER comes last */
 };
 
 static int by_again(const void * a, const void * b) {
     const struct slice_read *x = a, *y = b;
     if (x->sum->again != y->sum->again) { return x->sum->again > y->sum->again ? -1 : 1; }
     if (x->sum->came != y->sum->came) { return x->sum->came > y->sum->came ? -1 : 1; }
+    if (x->layer != y->layer) { return x->layer < y->layer ? -1 : 1; }
     return x->slice < y->slice ? -1 : x->slice > y->slice;
 }
 
@@ -156,18 +165,22 @@ static void answer_again(const struct joined * j, const struct cache * c, const 
                   format_bytes(bytes, c->all.again * j->bytes.page_bytes), names, recorded);
 }
 
-static void add_slices(const struct joined * j, const struct cache * c, struct result * r) {
+void reread_tables(const struct joined * j, const struct cache * c, struct result * r) {
     static const struct result_column columns[] = { { "tensor", "tensor", UNIT_TEXT },
                                                     { "expert", "expert", UNIT_NUMBER },
                                                     { "wanted_bytes", "wanted", UNIT_BYTES },
                                                     CAME_COLUMNS };
     const struct slices * slices = &j->bytes.slices;
     struct slice_read * order = malloc(((size_t) slices->count + 1) * sizeof *order);
-    r->failed |= !order;
-    if (!order) { return; }
+    r->failed |= c->source && !order;
+    if (!c->source || !order) {
+        free(order);
+        return;
+    }
     uint32_t n = 0;
     for (uint32_t i = 0; i < slices->count; i++) {
-        if (c->slice[i].came || c->wanted_of[i]) { order[n++] = (struct slice_read){ &c->slice[i], i }; }
+        const uint16_t layer = j->subject->tensors[slices->tensor[i]].layer;
+        if (c->slice[i].came || c->wanted_of[i]) { order[n++] = (struct slice_read){ &c->slice[i], i, layer }; }
     }
     qsort(order, n, sizeof *order, by_again);
     answer_again(j, c, order, n, r);
@@ -258,7 +271,6 @@ void reading_tables(const struct joined * j, const struct cache * c, struct resu
     add_requests(j, r);
     if (c->source) {
         add_phases(j, c, r);
-        add_slices(j, c, r);
         add_layers(j, c, r);
     }
     disk_tables(j, c, r);

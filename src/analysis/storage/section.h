@@ -31,6 +31,12 @@ struct recorded_tokens recorded_tokens(const struct joined * j);
 enum { RECORDED_SIZE = 320 };
 const char * say_recorded(const struct joined * j, char * text, size_t size);
 
+/* Sentences for where no major fault was recorded. Returns `text`. */
+enum { NO_FAULT_SIZE = RECORDED_SIZE + 256 };
+const char * no_major_fault(const struct joined * j, char * text, size_t size);
+
+void waiting_table(const struct joined * j, struct result * r);                         /* weights waited for */
+void reread_tables(const struct joined * j, const struct cache * c, struct result * r); /* weights read again */
 void fault_tables(const struct joined * j, struct result * r);
 
 /* What was read of the model's files, from the source that says most. */
@@ -58,6 +64,7 @@ const char * reading_source(const struct reading * reading);
 struct disk_known {
     char name[64];
     double sequential, random, mapped; /* the most of each; mapped: page faults, in order */
+    double best;                       /* the most of all, as `tat doctor --disk` says it */
 };
 struct disk_known disk_known(const struct joined * j);
 

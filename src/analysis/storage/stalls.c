@@ -65,14 +65,16 @@ void token_stalls(const struct joined * j, struct result * r) {
             ns += t.ns[i];
         }
         qsort(t.blocked_ns, t.n, sizeof *t.blocked_ns, by_value);
+        qsort(t.ns, t.n, sizeof *t.ns, by_value);
         const struct spread spread = spread_of_sorted(t.blocked_ns, t.n);
         result_put_count(r, result_values(r), "token_blocked_p50_ns", spread.p50);
         result_put_count(r, result_values(r), "token_blocked_p99_ns", spread.p99);
+        result_put_count(r, result_values(r), "token_p50_ns", spread_of_sorted(t.ns, t.n).p50);
         result_put_real(r, result_values(r), "token_blocked_share", ratio(blocked_ns, ns));
         result_put_real(r, result_values(r), "token_major_faults", ratio(t.faults, t.n));
         result_line(r, "token",
-                    "in %s of a generated token's time a thread was in a page fault: %s in the median token, %s at "
-                    "p99; %.1f major faults a token",
+                    "in %s of the time of all generated tokens a thread was in a page fault: in the median token for "
+                    "%s, at p99 for %s; %.1f major faults a token on average",
                     format_share(text[0], ratio(blocked_ns, ns)), format_duration(text[1], spread.p50),
                     format_duration(text[2], spread.p99), ratio(t.faults, t.n));
     }

@@ -85,7 +85,7 @@ static void add_losses(const struct joined * j, struct result * r) {
 
 static void say_waits(const struct joined * j, struct result * r) {
     const struct fault_sum all = fault_sum_all(j);
-    char count[UNITS_SIZE], major[UNITS_SIZE], time[UNITS_SIZE], recorded[RECORDED_SIZE];
+    char count[UNITS_SIZE], major[UNITS_SIZE], time[UNITS_SIZE], recorded[RECORDED_SIZE], none[NO_FAULT_SIZE];
     say_recorded(j, recorded, sizeof recorded);
     if (j->until_ns != INT64_MAX) {
         result_put_count(r, result_values(r), "recorded_until_ns", j->until_ns > 0 ? (uint64_t) j->until_ns : 0);
@@ -102,22 +102,49 @@ static void say_waits(const struct joined * j, struct result * r) {
     result_put_count(r, result_values(r), "minor_faults", all.minor);
     result_put_count(r, result_values(r), "stall_ns", all.stall_ns);
     if (!all.major) {
-        result_headline(r, "%s%s",
-                        *recorded ? "No major page fault was recorded, so no thread was seen to wait for the disk."
-                                  : "No thread waited for the disk: there was no major page fault.",
-                        recorded);
+        result_headline(r, "%s", no_major_fault(j, none, sizeof none));
     } else {
         result_headline(r, "Threads spent %s in %s page faults, of which %s waited for the disk.%s",
                         format_duration(time, all.stall_ns), format_count(count, all.major + all.minor),
                         format_count(major, all.major), recorded);
     }
-    token_stalls(j, r);
-    explain(j, r);
+}
+
+/* It comes first: what follows holds for a busy machine. */
+static void say_machine(const struct joined * j, struct result * r) {
+    const struct machine machine = machine_of(j->subject);
+    char share[UNITS_SIZE];
+    if (!machine_was_busy(&machine)) { return; }
+    result_line(r, "busy",
+                "others took %s of the time of the threads that computed: all times here are longer than on an idle "
+                "machine, and unexplained time can be theirs",
+                format_share(share, machine_lost(&machine)));
+}
+
+/* Loading read the model, and no fault of that time is in its file. */
+static bool read_without_faults(const struct joined * j, const struct cache * c) {
+    uint64_t bytes = 0;
+    const bool read =
+        c->source ? c->when[TAT_WHEN_LOADING].came > 0 : run_counter(j->io, TAT_IO_RUN_READ_BYTES, &bytes) && bytes > 0;
+    if (!read || j->no_waits || j->subject->some_tokens) { return false; }
+    for (size_t i = 0; i < j->io->n_faults; i++) {
+        if (j->faults[i].file && j->faults[i].when == TAT_WHEN_LOADING) { return false; }
+    }
+    return true;
 }
 
 static void say(const struct joined * j, const struct cache * c, struct result * r) {
-    char time[UNITS_SIZE];
     say_waits(j, r);
+    say_machine(j, r);
+    add_replaced(j, r);
+    add_losses(j, r);
+    add_missing(j, r);
+    waiting_table(j, r);
+    if (!j->subject->some_tokens) { reread_tables(j, c, r); }
+    if (!j->no_waits) {
+        token_stalls(j, r);
+        explain(j, r);
+    }
     if (!j->subject->some_tokens) {
         reading_tables(j, c, r);
         add_residency(j, c, r);
@@ -125,9 +152,6 @@ static void say(const struct joined * j, const struct cache * c, struct result *
     }
     fault_tables(j, r);
     if (!j->subject->some_tokens) { add_states(j, r); }
-    add_replaced(j, r);
-    add_losses(j, r);
-    add_missing(j, r);
     result_note(r, "A major fault waits for the disk, or for another thread that does; a minor one finds the page in "
                    "memory. Only faults of memory that a file is mapped to count here, and all major ones. Time is "
                    "that of threads, without what others ran in their place: two threads in a fault at once count "
@@ -136,15 +160,10 @@ static void say(const struct joined * j, const struct cache * c, struct result *
                    "the median of the quarter of its executions with the least time in faults, without that time; it "
                    "holds for all of them. While others ran in place of a thread that was in a fault, the time is "
                    "theirs. What neither of the three explains shows as unexplained.");
-    const struct machine machine = machine_of(j->subject);
-    if (machine_was_busy(&machine)) {
-        result_note(r,
-                    "The machine was busy: others took %s of the time of the threads that computed, so unexplained "
-                    "time can be theirs.",
-                    format_share(time, machine_lost(&machine)));
+    if (read_without_faults(j, c)) {
+        result_note(r, "The model was read while it was loaded, without a fault: the system call that maps a file can "
+                       "read all of it (MAP_POPULATE, llama.cpp's default).");
     }
-    result_note(r, "A model whose pages are read at loading by the system call that maps them (MAP_POPULATE, "
-                   "llama.cpp's default) has no faults then.");
 }
 
 static void finish(void * state, struct result * r) {

@@ -2,7 +2,6 @@
  *
  * The same thing counted in several ways, side by side, with what each way leaves out.
  */
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -11,6 +10,9 @@
 #include "analysis/units.h"
 
 enum { AGREES = 2 /* percent */ };
+
+/* Something else than the rows above count, so the difference would mean nothing. */
+static const char own_reads[] = "reads of tat itself, which are in none of the rows of the program";
 
 struct count_of {
     const char * source;
@@ -55,10 +57,10 @@ static struct count_of counter(const struct joined * j, enum tat_io_counter whic
 /* The first that is known is what the others are compared with. */
 static void add_table(const struct count_of * counts, size_t n, const char * name, const char * title, enum unit unit,
                       struct result * r) {
-    const struct result_column columns[] = { { "source", "counted by", UNIT_TEXT },
+    const struct result_column columns[] = { { "source", "counter", UNIT_TEXT },
                                              { "value", unit == UNIT_BYTES ? "bytes" : "faults", unit },
                                              { "difference", "difference", UNIT_CHANGE },
-                                             { "why", "what it counts", UNIT_TEXT } };
+                                             { "why", "includes", UNIT_TEXT } };
     const struct count_of * first = NULL;
     size_t known = 0;
     for (size_t i = 0; i < n; i++) {
@@ -73,7 +75,7 @@ static void add_table(const struct count_of * counts, size_t n, const char * nam
         result_put_text(r, row, "source", counts[i].source);
         result_put_count(r, row, "value", counts[i].value);
         result_put_text(r, row, "why", counts[i].differs);
-        if (&counts[i] == first || !first->value) { continue; }
+        if (&counts[i] == first || counts[i].differs == own_reads || !first->value) { continue; }
         result_put_real(r, row, "difference", (double) counts[i].value / (double) first->value - 1);
     }
 }
@@ -84,24 +86,25 @@ static void add_bytes(const struct joined * j, const struct cache * c, const str
     const bool requests = io->recorded[TAT_IO_SOURCE_REQUESTS] || io->n_requests;
     const bool pages = c->source == TAT_IO_SOURCE_PAGES;
     const struct count_of counts[] = {
-        { "block requests, model files", x->bytes, x->source == READ_REQUESTS, "what the disk read for them" },
+        { "block requests, model files", x->bytes, x->source == READ_REQUESTS,
+          "what the disk read of the model's files" },
         { "page cache, model files", c->all.came * j->bytes.page_bytes, pages,
-          "pages that came in, whoever read them" },
-        { "page cache, all recorded files", filled_bytes(j), pages, "with the program and its libraries" },
+          "pages that came into memory, whoever read them" },
+        { "page cache, all recorded files", filled_bytes(j), pages, "also the program and its libraries" },
         { "block requests, all reads", part_bytes(j, false), requests,
-          "with the file system's metadata and other programs on the disk" },
+          "also metadata of the file system, and other programs on the disk" },
         of_run(j, TAT_IO_RUN_READ_BYTES, "getrusage, whole run",
-               "of all files, by the program and all that it started"),
-        counter(j, TAT_IO_READ_BYTES, "/proc/PID/io", "of all files, between the first sample and the last"),
+               "all files, read by the program and all that it started"),
+        counter(j, TAT_IO_READ_BYTES, "/proc/PID/io", "all files, between the first sample and the last"),
         { "getrusage, graphs", m.disk_bytes, m.process && m.disk_bytes && j->until_ns == INT64_MAX,
-          "of all files, from the first graph to the end: without loading" },
-        counter(j, TAT_IO_GROUP_READ_BYTES, "control group, reads", "of all files, and of all processes in it"),
+          "all files, from the first graph to the end: without loading" },
+        counter(j, TAT_IO_GROUP_READ_BYTES, "control group, reads", "all files, read by all processes in the group"),
         counter(j, TAT_IO_GROUP_FILLED_BYTES, "control group, charges",
                 "also memory that is no file's, such as the KV cache; pages charged together count as one"),
-        counter(j, TAT_IO_DISK_READ_BYTES, "the disk's own count", "by all who use the disk"),
-        counter(j, TAT_IO_TRACER_READ_BYTES, "tat record", "its own reads"),
+        counter(j, TAT_IO_DISK_READ_BYTES, "the disk's own count", "reads of all programs that use the disk"),
+        counter(j, TAT_IO_TRACER_READ_BYTES, "tat record", own_reads),
     };
-    add_table(counts, sizeof counts / sizeof *counts, "totals", "Bytes read, by who counts them", UNIT_BYTES, r);
+    add_table(counts, sizeof counts / sizeof *counts, "totals", "Bytes read, from each counter", UNIT_BYTES, r);
     if (counts[4].known && pages && counts[2].value) { /* both of all files */
         result_put_real(r, result_values(r), "process_difference",
                         (double) counts[4].value / (double) counts[2].value - 1);
@@ -122,6 +125,7 @@ static void add_bytes(const struct joined * j, const struct cache * c, const str
 static void add_faults(const struct joined * j, struct result * r) {
     const struct machine m = machine_of(j->subject);
     const struct tat_file_header * header = tat_trace_header(j->subject->trace);
+    char text[2][UNITS_SIZE];
     uint64_t all = 0, since = 0;
     for (size_t i = 0; i < j->io->n_faults; i++) {
         const struct tat_io_fault * f = &j->io->faults[i];
@@ -130,19 +134,18 @@ static void add_faults(const struct joined * j, struct result * r) {
         since += f->end_ns >= header->start_monotonic_ns;
     }
     const struct count_of whole[] = {
-        { "recorded", all, !j->no_waits, "of the traced process" },
-        of_run(j, TAT_IO_RUN_MAJOR_FAULTS, "getrusage, whole run", "of the program and all that it started"),
-        counter(j, TAT_IO_MAJOR_FAULTS, "/proc/PID/stat", "of the process that was started"),
-        counter(j, TAT_IO_GROUP_MAJOR_FAULTS, "control group", "of all processes in it"),
+        { "recorded", all, !j->no_waits, "the traced process" },
+        of_run(j, TAT_IO_RUN_MAJOR_FAULTS, "getrusage, whole run", "the program and all that it started"),
+        counter(j, TAT_IO_MAJOR_FAULTS, "/proc/PID/stat", "the process that was started"),
+        counter(j, TAT_IO_GROUP_MAJOR_FAULTS, "control group", "all processes in the group"),
     };
-    add_table(whole, sizeof whole / sizeof *whole, "fault_totals", "Major faults, by who counts them", UNIT_COUNT, r);
+    add_table(whole, sizeof whole / sizeof *whole, "fault_totals", "Major faults, from each counter", UNIT_COUNT, r);
     if (!m.process || j->no_waits || j->until_ns != INT64_MAX) { return; }
     result_put_count(r, result_values(r), "process_major_faults", m.major_faults);
     result_put_count(r, result_values(r), "recorded_major_faults", since);
     result_line(r, "counted",
-                "%" PRIu64 " major faults by the kernel since the first graph, the tracer's own included; %" PRIu64
-                " recorded",
-                m.major_faults, since);
+                "%s major faults by the kernel since the first graph, the tracer's own included; %s recorded",
+                format_count(text[0], m.major_faults), format_count(text[1], since));
 }
 
 void add_totals(const struct joined * j, const struct cache * c, const struct reading * x, struct result * r) {

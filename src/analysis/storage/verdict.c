@@ -12,6 +12,7 @@
 struct pace {
     uint64_t tokens;
     double token_ns, blocked_ns;
+    double compute_ns; /* of operations alone: without waiting, other programs or what is unexplained */
     double read, again, in_vain, wanted; /* bytes a token */
     double rate;                         /* bytes a second that the disk gave while it was busy; 0: not known */
     double best;                         /* that `tat doctor --disk` found; 0: not measured */
@@ -30,6 +31,7 @@ static struct pace pace_of(const struct joined * j, const struct cache * c, stru
     const double tokens = (double) p.tokens;
     p.token_ns = value_of(r, "token_ns");
     p.blocked_ns = value_of(r, "token_blocked_ns");
+    p.compute_ns = value_of(r, "token_compute_ns");
     p.read = (double) sum->came * page_bytes / tokens;
     p.again = (double) sum->again * page_bytes / tokens;
     p.in_vain = (double) (sum->evicted + sum->unused) * page_bytes / tokens;
@@ -58,15 +60,19 @@ static double without(const struct pace * p, double bytes) {
 
 static void add_bounds(const struct pace * p, struct result * r) {
     static const struct result_column columns[] = { { "if", "if", UNIT_TEXT },
-                                                    { "token_ns", "time per token", UNIT_NS },
+                                                    { "token_ns", "mean token", UNIT_NS },
                                                     { "tokens_per_second", "tokens/s", UNIT_PER_SECOND },
                                                     { "times", "times as fast", UNIT_FACTOR },
-                                                    { "rests_on", "at best, as", UNIT_TEXT } };
+                                                    { "rests_on", "because", UNIT_TEXT } };
     const double compute = p->token_ns - p->blocked_ns;
     result_table(r, "bounds", "What would help generated tokens, at best", SHOW_ALWAYS, columns,
                  sizeof columns / sizeof columns[0]);
     add_bound(r, p, "nothing changed", "measured", p->token_ns);
     add_bound(r, p, "nothing was waited for", "the time in faults falls away", compute);
+    if (p->compute_ns > 0 && p->compute_ns < compute) {
+        add_bound(r, p, "nothing but computing took time", "waiting, other programs and what is unexplained fall away",
+                  p->compute_ns);
+    }
     if (p->read <= 0) { return; }
     if (p->again > 0) {
         add_bound(r, p, "no page was read again", "waiting shrinks with the bytes", without(p, p->again));
@@ -87,18 +93,20 @@ static void say_cost(const struct joined * j, const struct pace * p, struct resu
     char text[6][UNITS_SIZE], recorded[RECORDED_SIZE];
     const double share = p->blocked_ns / p->token_ns;
     if (p->read <= 0) {
-        result_answer(r, "What does storage cost, and what would help?",
-                      "Waiting in page faults takes %s of a generated token's %s. What was read while tokens were "
-                      "generated is %s.%s",
-                      format_share(text[0], share), format_duration(text[1], (uint64_t) p->token_ns),
-                      p->rate > 0 ? "nothing" : "not known", say_recorded(j, recorded, sizeof recorded));
+        result_answer(
+            r, "What does storage cost, and what would help?",
+            "Waiting in page faults takes %s of the %s that a generated token takes on average. What was read "
+            "while tokens were generated is %s.%s",
+            format_share(text[0], share), format_duration(text[1], (uint64_t) p->token_ns),
+            p->rate > 0 ? "nothing" : "not known", say_recorded(j, recorded, sizeof recorded));
         return;
     }
     const bool again = p->in_vain < p->read / 2; /* what is in vain is mostly read again, too */
     result_answer(
         r, "What does storage cost, and what would help?",
-        "Waiting takes %s of a generated token's %s: %s are read for each, where its operations touch %s. %s "
-        "%s: %s a token. Without any waiting a token would take %s.%s",
+        "Waiting takes %s of the %s that a generated token takes on average: %s are read for each, where its "
+        "operations "
+        "touch %s. %s %s: %s a token. Without any waiting a token would take %s.%s",
         format_share(text[0], share), format_duration(text[1], (uint64_t) p->token_ns),
         format_mean_bytes(text[2], p->read), format_mean_bytes(text[3], p->wanted),
         again ? "Most costs what had been in memory before and is" : "Most costs what is read ahead and leaves",
