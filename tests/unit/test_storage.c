@@ -20,10 +20,11 @@
 
 enum { PID = 77, TID = 78, ADDRESS = 0x100000, MAPPED = 8192, PAGE = 32, START = 1000000, FAULT_NS = 20 };
 
+static uint32_t started = PID; /* the first process of the run that I/O was recorded of */
 static char folder[] = "/tmp/tat_test_storage_XXXXXX";
 
 static void put(const char * name, const uint8_t * bytes, size_t size) {
-    char path[64];
+    char path[512];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE * file = fopen(path, "wb");
     assert_non_null(file);
@@ -48,6 +49,7 @@ static void put_ended(const struct tat_io * io, uint64_t lost, bool ended) {
     struct io_state s = { 0 };
     tb_begin(&b);
     tb_header(&b)->file_kind = TAT_FILE_IO_EVENTS;
+    tb_header(&b)->pid = started;
     tb_seal(&b);
     payload_begin(&p);
     for (size_t i = 0; i < io->n_files; i++) {
@@ -753,6 +755,97 @@ static void io_that_ends_before_the_run(void ** state) {
     }
 }
 
+static bool has_line(const json_t * section, const char * label) {
+    size_t i;
+    const json_t * line;
+    json_array_foreach(json_object_get(section, "lines"), i, line) {
+        if (strcmp(json_string_value(json_object_get(line, "label")), label) == 0) { return true; }
+    }
+    return false;
+}
+
+/* Nothing was read, so nothing was read any number of times; the tracer's own pages are not the run's; and what a shell
+ * read is not what the program read. */
+static void counts_of_what(void ** state) {
+    (void) state;
+    const uint64_t begin = put_trace();
+    struct tat_io_file files[] = { model_file[0], model_file[0], model_file[0] };
+    struct tat_io_pages events[] = { pages(0, 5, begin + 20, false), pages(0, 3, begin + 30, false) };
+    struct tat_io_counter_value counters[] = { { START + 10, 1000, TAT_IO_READ_BYTES },
+                                               { START + begin, 5992, TAT_IO_READ_BYTES },
+                                               { START + begin, 6000, TAT_IO_RUN_READ_BYTES } };
+    for (uint32_t i = 0; i < 3; i++) { files[i].number = i + 1; }
+    files[1].path = "/runs/one/tensor_access.bin";
+    files[2].path = "/other";
+    files[1].inode = 10;
+    files[2].inode = 11;
+    events[0].file = 2;
+    events[1].file = 3;
+    const struct tat_io io = { .files = files,
+                               .n_files = 3,
+                               .pages = events,
+                               .n_pages = 2,
+                               .counters = counters,
+                               .n_counters = 3,
+                               .recorded = { [TAT_IO_SOURCE_PAGES] = true, [TAT_IO_SOURCE_FAULTS] = true } };
+    for (int shell = 0; shell < 2; shell++) {
+        started = shell ? 5 : PID;
+        put_all(&io, 0);
+        json_t * s = storage();
+        assert_true(has_line(s, "read"));
+        assert_false(has_line(s, "again"));
+        assert_false(has_line(s, "in vain"));
+        assert_int_equal(cell(s, "totals", "source", "page cache, all recorded files", "value"), 3 * PAGE);
+        assert_int_equal(cell(s, "totals", "source", "/proc/PID/io", "value"), shell ? -1 : 4992);
+        json_decref(s);
+    }
+    started = PID;
+}
+
+/* A disk of this machine, as /sys numbers and names it. 0: it has none. */
+static uint64_t some_disk(char name[static 256]) {
+    unsigned upper, lower;
+    uint64_t disk = 0;
+    char link[64], target[256];
+    DIR * all = opendir("/sys/dev/block");
+    for (struct dirent * e; all && !disk && (e = readdir(all));) {
+        if (sscanf(e->d_name, "%u:%u", &upper, &lower) != 2) { continue; }
+        snprintf(link, sizeof link, "/sys/dev/block/%u:%u", upper, lower);
+        const ssize_t n = readlink(link, target, sizeof target - 1);
+        target[n > 0 ? n : 0] = '\0';
+        if (!strrchr(target, '/')) { continue; }
+        snprintf(name, 256, "%s", strrchr(target, '/') + 1);
+        disk = makedev(upper, lower);
+    }
+    if (all) { closedir(all); }
+    return disk;
+}
+
+static void a_disk_that_is_faster_than_it_can_be(void ** state) {
+    (void) state;
+    char name[256], file[384], states[64];
+    static const char rates[] = "{\"rates\": [{\"how\": \"read\", \"order\": \"sequential\", \"per_second\": 1000}]}";
+    struct tat_io_file on_disk = *model_file;
+    if (!(on_disk.disk = some_disk(name))) { skip(); }
+    const uint64_t begin = put_trace();
+    struct tat_io_request one = request(AT_DISK, 512, begin, begin + 100, 0);
+    one.disk = on_disk.disk;
+    const struct tat_io io = { .files = &on_disk, .n_files = 1, .requests = &one, .n_requests = 1 };
+    put_all(&io, 0);
+    snprintf(states, sizeof states, "%s/tat", folder);
+    snprintf(file, sizeof file, "tat/disk-%s.json", name);
+    assert_int_equal(mkdir(states, 0700), 0);
+    put(file, (const uint8_t *) rates, sizeof rates - 1);
+    assert_int_equal(setenv("XDG_STATE_HOME", folder, 1), 0);
+    json_t * s = storage();
+    assert_true(has_note(s, "more than the 1000 B/s that `tat doctor --disk` found"));
+    json_decref(s);
+    snprintf(file, sizeof file, "%s/disk-%s.json", states, name);
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(rmdir(states), 0);
+    assert_int_equal(unsetenv("XDG_STATE_HOME"), 0);
+}
+
 /* Events of another run say nothing of this one. */
 static void events_of_another_run(void ** state) {
     (void) state;
@@ -800,6 +893,8 @@ int main(void) {
         cmocka_unit_test(events_of_another_run),
         cmocka_unit_test(a_file_that_took_the_path),
         cmocka_unit_test(io_that_ends_before_the_run),
+        cmocka_unit_test(counts_of_what),
+        cmocka_unit_test(a_disk_that_is_faster_than_it_can_be),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

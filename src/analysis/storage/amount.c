@@ -54,6 +54,11 @@ bool counter_growth(const struct tat_io * io, enum tat_io_counter counter, uint6
     return true;
 }
 
+bool process_growth(const struct joined * j, enum tat_io_counter counter, uint64_t * growth) {
+    const uint32_t traced = tat_trace_header(j->subject->trace)->pid, started = j->io->header.pid;
+    return (traced == started || !started) && counter_growth(j->io, counter, growth);
+}
+
 bool run_counter(const struct tat_io * io, enum tat_io_counter counter, uint64_t * value) {
     bool known = false;
     for (size_t i = 0; i < io->n_counters; i++) {
@@ -79,7 +84,7 @@ struct reading reading_of(const struct joined * j, const struct cache * c) {
         x.unique = (c->all.came - c->all.again) * j->bytes.page_bytes;
     } else if (whole && run_counter(j->io, TAT_IO_RUN_READ_BYTES, &x.bytes)) {
         x.source = READ_RUN;
-    } else if (counter_growth(j->io, TAT_IO_READ_BYTES, &x.bytes)) {
+    } else if (process_growth(j, TAT_IO_READ_BYTES, &x.bytes)) {
         x.source = READ_PROCESS;
     } else if (whole && m.process && !j->subject->some_tokens) {
         x.source = READ_USAGE;

@@ -49,6 +49,7 @@ static struct read_request * find_requests(const struct joined * j, size_t * cou
 
 static void put_order(struct result * r, const char * what, const struct order_sum * o) {
     const uint64_t all = o->sequential + o->near + o->random;
+    if (!all) { return; }
     json_t * row = result_row(r);
     result_put_text(r, row, "order", what);
     result_put_count(r, row, "count", all);

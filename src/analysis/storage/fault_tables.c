@@ -46,7 +46,7 @@ static json_t * put_sum(struct result * r, const struct fault_sum * sum, const s
     result_put_count(r, row, "major_faults", sum->major);
     result_put_count(r, row, "minor_faults", sum->minor);
     result_put_count(r, row, "stall_ns", sum->stall_ns);
-    result_put_real(r, row, "stall_share", ratio(sum->stall_ns, all->stall_ns));
+    if (all->stall_ns) { result_put_real(r, row, "stall_share", ratio(sum->stall_ns, all->stall_ns)); }
     return row;
 }
 

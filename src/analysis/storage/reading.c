@@ -253,12 +253,17 @@ static void say(const struct joined * j, const struct cache * c, const struct re
     char wanted[UNITS_SIZE], bytes[UNITS_SIZE], unique[UNITS_SIZE], vain[UNITS_SIZE], share[UNITS_SIZE];
     const uint64_t in_vain = (c->all.evicted + c->all.unused) * j->bytes.page_bytes;
     if (x->source == READ_NOTHING) { return; }
-    result_line(r, "read", "%s from disk (%s) where operations wanted %s: %.2f times that",
-                format_bytes(bytes, x->bytes), reading_source(x), format_bytes(wanted, x->wanted),
-                ratio(x->bytes, x->wanted));
-    if (x->source > READ_PAGES) { return; }
+    if (x->wanted) {
+        result_line(r, "read", "%s from disk (%s) where operations wanted %s: %.2f times that",
+                    format_bytes(bytes, x->bytes), reading_source(x), format_bytes(wanted, x->wanted),
+                    ratio(x->bytes, x->wanted));
+    } else {
+        result_line(r, "read", "%s from disk (%s)", format_bytes(bytes, x->bytes), reading_source(x));
+    }
+    if (x->source > READ_PAGES || !x->unique) { return; }
     result_line(r, "again", "%s of it are different bytes: each was read %.2f times", format_bytes(unique, x->unique),
                 ratio(x->bytes, x->unique));
+    if (!c->all.came) { return; }
     result_line(r, "in vain", "%s were read and not touched before they left memory%s, %s of all pages",
                 format_bytes(vain, in_vain), j->until_ns == INT64_MAX ? " or the run ended" : "",
                 format_share(share, ratio(c->all.evicted + c->all.unused, c->all.came)));

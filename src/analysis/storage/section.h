@@ -56,6 +56,9 @@ struct reading reading_of(const struct joined * j, const struct cache * c);
 
 /* From its first value to its last. False: there are none, or it was set back. */
 bool counter_growth(const struct tat_io * io, enum tat_io_counter counter, uint64_t * growth);
+/* The same of a counter of the process that was started. False also if that is not the traced one, but a shell that
+ * started it. */
+bool process_growth(const struct joined * j, enum tat_io_counter counter, uint64_t * growth);
 /* A counter that is told once, when the run has ended. */
 bool run_counter(const struct tat_io * io, enum tat_io_counter counter, uint64_t * value);
 const char * reading_source(const struct reading * reading);

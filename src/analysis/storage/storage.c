@@ -48,6 +48,18 @@ static void add_missing(const struct joined * j, struct result * r) {
     }
 }
 
+/* Than the disk can be. */
+static void add_faster(struct result * r) {
+    const double rate = json_number_value(json_object_get(result_values(r), "disk_busy_bytes_per_second"));
+    const double best = json_number_value(json_object_get(result_values(r), "disk_best_bytes_per_second"));
+    char text[2][UNITS_SIZE];
+    if (best <= 0 || rate <= best) { return; }
+    result_note(r,
+                "The disk gave %s/s, more than the %s/s that `tat doctor --disk` found: a cache below the kernel, such "
+                "as the disk's or a host's, had some of the bytes, or others used the disk when it was measured.",
+                format_mean_bytes(text[0], rate), format_mean_bytes(text[1], best));
+}
+
 /* A file that has a model's path and is not that file. */
 static void add_replaced(const struct joined * j, struct result * r) {
     const struct subject * s = j->subject;
@@ -152,6 +164,7 @@ static void say(const struct joined * j, const struct cache * c, struct result *
     }
     fault_tables(j, r);
     if (!j->subject->some_tokens) { add_states(j, r); }
+    add_faster(r);
     result_note(r, "A major fault waits for the disk, or for another thread that does; a minor one finds the page in "
                    "memory. Only faults of memory that a file is mapped to count here, and all major ones. Time is "
                    "that of threads, without what others ran in their place: two threads in a fault at once count "

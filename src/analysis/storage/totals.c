@@ -4,6 +4,7 @@
  */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "analysis/machine.h"
 #include "analysis/storage/section.h"
@@ -31,11 +32,20 @@ static uint64_t part_bytes(const struct joined * j, bool models) {
     return bytes;
 }
 
-/* Of all files that pages were recorded of. */
+/* What the tracer wrote. */
+static bool is_tracers(const char * path) {
+    const char * name = last_part(path);
+    return strcmp(name, "tensor_access.bin") == 0 || strcmp(name, "io_events.bin") == 0;
+}
+
+/* Of all files of the run that pages were recorded of. */
 static uint64_t filled_bytes(const struct joined * j) {
+    const struct tat_io * io = j->io;
     uint64_t pages = 0;
-    for (size_t i = 0; i < j->io->n_pages; i++) {
-        if (!j->io->pages[i].left) { pages += j->io->pages[i].count; }
+    for (size_t i = 0; i < io->n_pages; i++) {
+        const struct tat_io_pages * p = &io->pages[i];
+        const bool own = p->file && p->file <= io->n_files && is_tracers(io->files[p->file - 1].path);
+        if (!p->left && !own) { pages += p->count; }
     }
     return pages * j->bytes.page_bytes;
 }
@@ -51,6 +61,13 @@ static struct count_of counter(const struct joined * j, enum tat_io_counter whic
                                const char * differs) {
     struct count_of c = { .source = source, .differs = differs };
     c.known = counter_growth(j->io, which, &c.value);
+    return c;
+}
+
+static struct count_of of_process(const struct joined * j, enum tat_io_counter which, const char * source,
+                                  const char * differs) {
+    struct count_of c = { .source = source, .differs = differs };
+    c.known = process_growth(j, which, &c.value);
     return c;
 }
 
@@ -90,12 +107,14 @@ static void add_bytes(const struct joined * j, const struct cache * c, const str
           "what the disk read of the model's files" },
         { "page cache, model files", c->all.came * j->bytes.page_bytes, pages,
           "pages that came into memory, whoever read them" },
-        { "page cache, all recorded files", filled_bytes(j), pages, "also the program and its libraries" },
+        { "page cache, all recorded files", filled_bytes(j), pages,
+          "also the program, its libraries and what the run wrote" },
         { "block requests, all reads", part_bytes(j, false), requests,
           "also metadata of the file system, and other programs on the disk" },
         of_run(j, TAT_IO_RUN_READ_BYTES, "getrusage, whole run",
                "all files, read by the program and all that it started"),
-        counter(j, TAT_IO_READ_BYTES, "/proc/PID/io", "all files, between the first sample and the last"),
+        of_process(j, TAT_IO_READ_BYTES, "/proc/PID/io",
+                   "all files, read by the traced process, between the first sample and the last"),
         { "getrusage, graphs", m.disk_bytes, m.process && m.disk_bytes && j->until_ns == INT64_MAX,
           "all files, from the first graph to the end: without loading" },
         counter(j, TAT_IO_GROUP_READ_BYTES, "control group, reads", "all files, read by all processes in the group"),
@@ -136,7 +155,8 @@ static void add_faults(const struct joined * j, struct result * r) {
     const struct count_of whole[] = {
         { "recorded", all, !j->no_waits, "the traced process" },
         of_run(j, TAT_IO_RUN_MAJOR_FAULTS, "getrusage, whole run", "the program and all that it started"),
-        counter(j, TAT_IO_MAJOR_FAULTS, "/proc/PID/stat", "the process that was started"),
+        of_process(j, TAT_IO_MAJOR_FAULTS, "/proc/PID/stat",
+                   "the traced process, between the first sample and the last"),
         counter(j, TAT_IO_GROUP_MAJOR_FAULTS, "control group", "all processes in the group"),
     };
     add_table(whole, sizeof whole / sizeof *whole, "fault_totals", "Major faults, from each counter", UNIT_COUNT, r);
