@@ -308,6 +308,32 @@ static void each_page_has_its_fate(void ** state) {
     json_decref(s);
 }
 
+/* Of weights that were read again alike, those of lower layers come first, then those of none. */
+static void ties_are_by_layer(void ** state) {
+    (void) state;
+    put_trace();
+    struct tat_io_pages events[] = { pages(35, 1, 10, false), pages(65, 1, 11, false), pages(35, 1, 12, true),
+                                     pages(65, 1, 13, true),  pages(35, 1, 14, false), pages(65, 1, 15, false) };
+    struct tat_io_fault faults[] = { fault(35 * PAGE, 100, true), fault(65 * PAGE, 150, true) };
+    const struct tat_io io = { .files = model_file,
+                               .n_files = 1,
+                               .faults = faults,
+                               .n_faults = 2,
+                               .pages = events,
+                               .n_pages = 6,
+                               .recorded = { [TAT_IO_SOURCE_PAGES] = true } };
+    put_all(&io, 0);
+    json_t * s = storage();
+    static const char * const tables[] = { "slices", "reread" };
+    for (int i = 0; i < 2; i++) {
+        const json_t * rows = json_object_get(json_object_get(json_object_get(s, "tables"), tables[i]), "rows");
+        assert_int_equal(json_array_size(rows), 2);
+        assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 0), "tensor")),
+                            "blk.0.attn_q.weight");
+    }
+    json_decref(s);
+}
+
 static struct tat_io_request request(uint64_t offset, uint64_t bytes, uint64_t begin_ns, uint64_t end_ns,
                                      uint32_t flags) {
     return (struct tat_io_request){ .end_ns = START + end_ns,
@@ -884,6 +910,7 @@ int main(void) {
         cmocka_unit_test(without_faults),
         cmocka_unit_test(each_page_has_its_fate),
         cmocka_unit_test(each_request_has_its_place),
+        cmocka_unit_test(ties_are_by_layer),
         cmocka_unit_test(without_root),
         cmocka_unit_test(what_a_token_is_made_of),
         cmocka_unit_test(what_the_disk_did),

@@ -136,7 +136,6 @@ struct slice_read {
 static int by_again(const void * a, const void * b) {
     const struct slice_read *x = a, *y = b;
     if (x->sum->again != y->sum->again) { return x->sum->again > y->sum->again ? -1 : 1; }
-    if (x->sum->came != y->sum->came) { return x->sum->came > y->sum->came ? -1 : 1; }
     if (x->layer != y->layer) { return x->layer < y->layer ? -1 : 1; }
     return x->slice < y->slice ? -1 : x->slice > y->slice;
 }

@@ -128,7 +128,7 @@ static void say_machine(const struct joined * j, struct result * r) {
     char share[UNITS_SIZE];
     if (!machine_was_busy(&machine)) { return; }
     result_line(r, "busy",
-                "others took %s of the time of the threads that computed: all times here are longer than on an idle "
+                "others took %s of the time of the threads that computed: times here can be longer than on an idle "
                 "machine, and unexplained time can be theirs",
                 format_share(share, machine_lost(&machine)));
 }
