@@ -42,8 +42,9 @@ def test_token_layer(path: Path) -> None:
     nodes = records.assign(row=layer).drop_duplicates(["graph", "node"])
     expected = by_token(nodes, nodes["duration_ns"].astype(float), nodes["row"], list(times.row_names))
     np.testing.assert_allclose(heat_drawn(figure, len(touched), times), expected, rtol=1e-9, atol=1e-6)
-    spent = generated(nodes).assign(ns=nodes["duration_ns"].astype(float)).groupby("graph")["ns"].sum()
-    assert chart.title.startswith(f"The median generated token takes {say(middle_of(spent), 'ns')}")
+    pace = tat.TraceAnalyzer(path).section("phases").tables["pace"].set_index("phase")
+    median = say(float(pace.loc["generate", "p50_ns"]), "ns")
+    assert chart.title.startswith(f"The median generated token takes {median}")
     assert chart.title != MAKE["layers"](source_of(path)).title
 
 
@@ -169,12 +170,23 @@ def test_layers(path: Path) -> None:
     ("bottlenecks", "times", "title"),
     [
         ([3], 1.3, "Layer 3 takes longest"),
-        ([], 1.06, "No layer stands out: in the median generated token layer 3 takes longest, but only 1.06 times"),
+        (
+            [],
+            1.06,
+            "No layer stands out: compared with the median layer of the same generated token, layer 3 takes longest, "
+            "but only 1.06 times as long. By its median time alone, layer 5 leads.",
+        ),
+        (
+            [],
+            2.15,
+            "No layer stands out from the run's own variation: compared with the median layer of the same generated "
+            "token, layer 3 takes longest, 2.15 times as long, but not in enough parts of the run. By its median",
+        ),
         ([], 1.0, "No layer stands out: in the median generated token all take equally long."),
     ],
 )
 def test_noise_is_no_finding(bottlenecks: list[int], times: float, title: str) -> None:
-    values = {"slowest_layer": 3, "slowest_of_median": times, "bottlenecks": bottlenecks}
+    values = {"slowest_layer": 3, "slowest_of_median": times, "bottlenecks": bottlenecks, "longest_median_layer": 5}
     answer = tat.Answer("layers", "Layers", "Layer 3 takes longest", values)
     assert tensors._which_stands_out(answer, "generated token").startswith(title)
 

@@ -131,8 +131,10 @@ def difference_of(facts, layer, n_layers, numbers):
     return most
 
 
-def words_of(facts, unit, numbers, rows, excess, touched):
+def words_of(facts, unit, numbers, rows, excess, touched, longest):
+    """`longest`: the layer with the longest median time."""
     first, of, slow, parts, is_bottleneck = rows[0]
+    by_time = [str(longest)] if longest != first else []
     others = [str(row[0]) for row in rows[1:] if row[4]]
     noise = []
     if excess[1] >= FACTOR:
@@ -144,12 +146,12 @@ def words_of(facts, unit, numbers, rows, excess, touched):
         lost = lost_to_others(facts)
         busy = [in_percent(lost)] if lost >= 0.05 else []
         return [str(first), f"{of:.2f}", str(slow), str(parts), "1.1", *others, f"{more:.2f}",
-                "do not" if more < FACTOR else "may", part, in_time(max(ns, 0)), *busy]  # fmt: skip
+                "do not" if more < FACTOR else "may", part, in_time(max(ns, 0)), *by_time, *busy]  # fmt: skip
     if of < FACTOR:
-        return ["None", unit, str(first), f"{of:.2f}", *noise]
+        return ["None", str(first), f"{of:.2f}", unit, *by_time, *noise]
     if len(numbers) < PARTS_OF_RUN / 2:
-        return ["Too few", str(first), f"{of:.2f}"]
-    return ["None", unit, str(first), f"{of:.2f}", "1.1", str(slow), str(parts), *noise]
+        return ["Too few", str(first), f"{of:.2f}", *by_time]
+    return ["None", str(first), f"{of:.2f}", unit, "1.1", str(slow), str(parts), *by_time, *noise]
 
 
 def slowest_layers(facts, touched):
@@ -162,18 +164,24 @@ def slowest_layers(facts, touched):
         return {"headline": []}
     first, of = rows[0][:2]
     excess = excess_of(times, len(numbers))
+    medians = {row[0]: median(times[row[0]]) for row in rows}
+    longest = max(medians, key=medians.get)  # of equals, the one that stands first
     values = {"tokens": len(numbers), "slowest_layer": first, "slowest_of_median": of,
+              "longest_median_layer": longest, "longest_median_ns": medians[longest],
               "bottlenecks": [row[0] for row in rows if row[4]], "largest_sum_layer": excess[0],
               "largest_sum_of_average": excess[1], "excess_tokens": excess[2]}  # fmt: skip
+    headline = [str(first), in_time(medians[first]), unit, f"{of:.2f}"]
+    if longest != first:
+        headline = [unit, str(first), f"{of:.2f}", in_time(medians[first]), str(longest), in_time(medians[longest])]
     table = [
         {"layer": layer} | spread(times[layer]) | {"times": ratio_, "slow_parts": slow}
         for layer, ratio_, slow, _, _ in sorted(rows)
     ]
     return {
-        "headline": [str(first), in_time(median(times[first])), unit, f"{of:.2f}"],
+        "headline": headline,
         "values": values,
         "tables": {"token_times": table},
-        "answers": [words_of(facts, unit, numbers, rows, excess, touched)],
+        "answers": [words_of(facts, unit, numbers, rows, excess, touched, longest)],
         "notes": ["90", "99", "90", "99", "1.1", "0.05"],
     }
 

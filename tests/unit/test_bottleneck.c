@@ -150,10 +150,11 @@ static void slower_in_the_median_is_a_bottleneck(void ** state) {
         evaluate(&b, ns);
     }
     json_t * s = section_of_all(&b, "layers");
-    expect_answer(s,
-                  "Layer 3: in the median generated token it takes 1.30 times as long as the median layer, and in 10 "
-                  "of 10 parts of the run at least 1.1 times; so does layer 9. Its bytes, 1.00 times the average's, "
-                  "do not explain that. Most of the difference lies with ffn_up: 258 ns.");
+    expect_answer(
+        s,
+        "Layer 3: in the median it takes 1.30 times as long as the median layer of the same generated token, and in 10 "
+        "of 10 parts of the run at least 1.1 times; so does layer 9. Its bytes, 1.00 times the average's, "
+        "do not explain that. Most of the difference lies with ffn_up: 258 ns.");
     expect_bottlenecks(s, (const int[]){ 3, 9 }, 2);
     json_decref(s);
 }
@@ -170,9 +171,36 @@ static void slower_for_a_while_is_not(void ** state) {
         evaluate(&b, ns);
     }
     json_t * s = section_of_all(&b, "layers");
-    expect_answer(s, "None that stands out from the run's own variation: in the median generated token layer 2 takes "
-                     "1.50 times as long as the median layer, but at least 1.1 times in only 5 of 10 parts");
+    expect_answer(
+        s, "None that stands out from the run's own variation: in the median, layer 2 takes 1.50 times as long as "
+           "the median layer of the same generated token, but at least 1.1 times in only 5 of 10 parts");
     expect_bottlenecks(s, NULL, 0);
+    json_decref(s);
+}
+
+/* Tokens of three kinds: one is slow as a whole, so layer 9 leads by the median of its times, and layer 3 by the median
+ * of what it takes by the median layer of its token. */
+static void what_layers_are_ranked_by_is_said(void ** state) {
+    (void) state;
+    static const uint64_t scale[] = { 1, 2, 10 }, third[] = { 2, 3, 10 }, ninth[] = { 4, 2, 10 };
+    struct trace_builder b;
+    uint64_t ns[LAYERS];
+    begin(&b);
+    for (int i = 0; i <= TOKENS; i++) {
+        set_all(ns, USUAL * scale[i % 3]);
+        ns[3] = USUAL * third[i % 3];
+        ns[9] = USUAL * ninth[i % 3];
+        evaluate(&b, ns);
+    }
+    json_t * s = section_of_all(&b, "layers");
+    assert_string_equal(
+        json_string_value(json_object_get(s, "headline")),
+        "Compared with the median layer of the same generated token, layer 3 takes longest: 1.50 times as "
+        "long. By its median time alone, 3.00 us, it does not: layer 9 takes 4.00 us.");
+    expect_answer(s, "Layer 3: ");
+    assert_non_null(strstr(answer(s), " By median time alone it is layer 9."));
+    assert_int_equal(json_integer_value(value(s, "longest_median_layer")), 9);
+    assert_int_equal(json_integer_value(value(s, "longest_median_ns")), 4 * USUAL);
     json_decref(s);
 }
 
@@ -363,6 +391,7 @@ int main(void) {
         cmocka_unit_test(slower_in_the_median_is_a_bottleneck),
         cmocka_unit_test(a_bottleneck_behind_one_that_comes_and_goes),
         cmocka_unit_test(slower_for_a_while_is_not),
+        cmocka_unit_test(what_layers_are_ranked_by_is_said),
         cmocka_unit_test(few_tokens_tell_nothing),
         cmocka_unit_test(repeated_runs_have_the_same_bottleneck),
         cmocka_unit_test(noise_alone_has_none),

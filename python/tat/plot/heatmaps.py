@@ -82,15 +82,16 @@ def _flat_bytes(source: Source, heat: Heat, bins: TokenBins) -> str:
 
 
 def _spread(source: Source) -> str:
-    """How the times of tokens differ: which layer is slow is said by the plot of layers."""
-    times = source.matrix("layer", "ns")
+    """How the times of tokens differ, as the section on phases has it: from the beginning of a graph to its end. Which
+    layer is slow is said by the plot of layers."""
     typical = Typical.of(source)
-    tokens = times.values[typical.chosen].sum(axis=1)
-    if not tokens.any():
+    pace = source.table("phases", "pace").set_index("phase")
+    if typical.phase not in pace.index:
         return source.section("layers").headline
-    half, most = (float(np.quantile(tokens, share, method="inverted_cdf")) for share in (0.5, 0.9))
-    tail = f", the slowest tenth {say(most, 'ns')} or more" if len(tokens) >= _ENOUGH else ""
-    return f"The median {typical.word} takes {say(half, 'ns')}{tail}."
+    graphs = pace.loc[typical.phase].to_dict()
+    half, most = (say(float(graphs[key]), "ns") for key in ("p50_ns", "p90_ns"))
+    tail = f", the slowest tenth {most} or more" if graphs["evaluations"] >= _ENOUGH else ""
+    return f"The median {typical.word} takes {half}{tail}."
 
 
 def token_layer(source: Source) -> Chart:

@@ -14,6 +14,8 @@ from tat.plot.units import say
 
 _HOTTEST = 20
 _OPERATIONS = 8
+_STANDS_OUT = 1.1
+"""From here on a layer may be a bottleneck, as the report has it."""
 
 
 def _bars(names: list[str], values: Floats, what: Axis, texts: list[str]) -> Bars:
@@ -203,9 +205,14 @@ def _which_stands_out(answer: Answer, word: str) -> str:
         return answer.headline
     if times < 1.005:
         return f"No layer stands out: in the median {word} all take equally long."
+    against = f"compared with the median layer of the same {word}, layer {slowest} takes longest"
+    longest = answer.values.get("longest_median_layer", slowest)
+    tallest = "" if longest == slowest else f" By its median time alone, layer {longest} leads."
+    if times < _STANDS_OUT:
+        return f"No layer stands out: {against}, but only {times:.2f} times as long.{tallest}"
     return (
-        f"No layer stands out: in the median {word} layer {slowest} takes longest, but only {times:.2f} times as long "
-        "as the median layer."
+        f"No layer stands out from the run's own variation: {against}, {times:.2f} times as long, but not in enough "
+        f"parts of the run.{tallest}"
     )
 
 

@@ -22,13 +22,15 @@ class Typical:
     """Of the source's evaluations."""
     word: str
     """What one of them is called."""
+    phase: str
+    """Whose they are."""
 
     @classmethod
     def of(cls, source: Source) -> Typical:
         """As the report chooses them."""
         counts = {phase: int(source.of_phase(phase).sum()) for phase in source.phases}
         phase = "generate" if "generate" in counts else max(counts, key=lambda one: counts[one])
-        return cls(source.of_phase(phase), _WORDS.get(phase, f"graph of the phase {phase}"))
+        return cls(source.of_phase(phase), _WORDS.get(phase, f"graph of the phase {phase}"), phase)
 
     def medians(self, matrix: Matrix) -> Floats:
         """By column of the matrix."""

@@ -15,8 +15,10 @@ struct slowest {
     const uint64_t * bytes;
     uint32_t n_layers;
     struct token_times times;
-    struct standing * standing; /* the slowest first */
-    uint32_t n;                 /* layers that took any time */
+    struct standing * standing;    /* the slowest first */
+    uint32_t n;                    /* layers that took any time */
+    uint32_t longest;              /* the layer whose median time is the longest: not always the first of `standing` */
+    uint64_t longest_ns, first_ns; /* its median time, and that of the first of `standing` */
     struct excess excess;
 };
 
@@ -107,22 +109,30 @@ static void say_busy(const struct slowest * s, char * text, size_t size) {
              format_share(lost, machine_lost(&machine)));
 }
 
+/* Where the layer that takes longest for its token is not the one with the longest median time. */
+static void say_longest(const struct slowest * s, char * text, size_t size) {
+    *text = '\0';
+    if (s->longest == s->standing[0].column) { return; }
+    snprintf(text, size, " By median time alone it is layer %" PRIu32 ".", s->longest);
+}
+
 static void say_bottleneck(const struct slowest * s, struct result * r) {
     const struct standing * first = &s->standing[0];
     const double more = bytes_of_average(s, first->column);
     struct difference d;
-    char others[256], ns[UNITS_SIZE], busy[96];
+    char others[256], ns[UNITS_SIZE], busy[96], longest[64];
     r->failed |= !find_difference(s, &d);
     say_busy(s, busy, sizeof busy);
+    say_longest(s, longest, sizeof longest);
     name_others(s, others, sizeof others);
     result_answer(r, question,
-                  "Layer %" PRIu32 ": in the median %s it takes %.2f times as long as the median layer, and in %" PRIu32
-                  " of %" PRIu32
+                  "Layer %" PRIu32 ": in the median it takes %.2f times as long as the median layer of the same %s, "
+                  "and in %" PRIu32 " of %" PRIu32
                   " parts of the run at least 1.1 times%s. Its bytes, %.2f times the average's, %s that. "
-                  "Most of the difference lies with %s: %s.%s",
-                  first->column, times_unit(&s->times), first->times, first->slow, first->parts, others, more,
+                  "Most of the difference lies with %s: %s.%s%s",
+                  first->column, first->times, times_unit(&s->times), first->slow, first->parts, others, more,
                   more < BOTTLENECK_FACTOR ? "do not explain" : "may explain", part_name(d.part),
-                  format_duration(ns, (uint64_t) (d.ns > 0 ? d.ns : 0)), busy);
+                  format_duration(ns, (uint64_t) (d.ns > 0 ? d.ns : 0)), longest, busy);
 }
 
 /* A sum that a few tokens made. */
@@ -138,37 +148,61 @@ static void say_noise(const struct slowest * s, char * text, size_t size) {
 static void say_none(const struct slowest * s, struct result * r) {
     const struct standing * first = &s->standing[0];
     const char * unit = times_unit(&s->times);
-    char noise[256];
+    char noise[256], longest[64];
     say_noise(s, noise, sizeof noise);
+    say_longest(s, longest, sizeof longest);
     if (first->times < BOTTLENECK_FACTOR) {
         result_answer(r, question,
-                      "None: in the median %s layer %" PRIu32
-                      " takes longest, but only %.2f times as long as the median layer.%s",
-                      unit, first->column, first->times, noise);
+                      "None: in the median, layer %" PRIu32
+                      " takes longest, but only %.2f times as long as the median layer of the same %s.%s%s",
+                      first->column, first->times, unit, longest, noise);
     } else if (s->times.n < PARTS_OF_RUN / 2) {
         result_answer(r, question,
                       "Too few tokens to tell. Layer %" PRIu32
-                      " takes longest, %.2f times as long as the median layer.",
-                      first->column, first->times);
+                      " takes longest, %.2f times as long as the median layer.%s",
+                      first->column, first->times, longest);
     } else {
         result_answer(r, question,
-                      "None that stands out from the run's own variation: in the median %s layer %" PRIu32
-                      " takes %.2f times as long as the median layer, but at least 1.1 times in only %" PRIu32
-                      " of %" PRIu32 " parts of the run.%s",
-                      unit, first->column, first->times, first->slow, first->parts, noise);
+                      "None that stands out from the run's own variation: in the median, layer %" PRIu32
+                      " takes %.2f times as long as the median layer of the same %s, but at least 1.1 times in only "
+                      "%" PRIu32 " of %" PRIu32 " parts of the run.%s%s",
+                      first->column, first->times, unit, first->slow, first->parts, longest, noise);
     }
 }
 
-static void set_headline(const struct slowest * s, struct result * r) {
-    char ns[UNITS_SIZE];
+/* False: memory. */
+static bool find_longest(struct slowest * s) {
     uint64_t * room = malloc(((size_t) s->times.n + 1) * sizeof *room);
-    r->failed |= !room;
-    if (!room) { return; }
-    const struct spread spread = spread_of(&s->times, s->standing[0].column, room);
-    result_headline(r, "Layer %" PRIu32 " takes longest: %s of the median %s, %.2f times as long as the median layer.",
-                    s->standing[0].column, format_duration(ns, spread.p50), times_unit(&s->times),
-                    s->standing[0].times);
+    if (!room) { return false; }
+    s->first_ns = s->longest_ns = spread_of(&s->times, s->standing[0].column, room).p50;
+    s->longest = s->standing[0].column;
+    for (uint32_t i = 1; i < s->n; i++) {
+        const uint64_t ns = spread_of(&s->times, s->standing[i].column, room).p50;
+        if (ns > s->longest_ns) {
+            s->longest = s->standing[i].column;
+            s->longest_ns = ns;
+        }
+    }
     free(room);
+    return true;
+}
+
+static void set_headline(const struct slowest * s, struct result * r) {
+    const struct standing * first = &s->standing[0];
+    const char * unit = times_unit(&s->times);
+    char ns[UNITS_SIZE], most[UNITS_SIZE];
+    format_duration(ns, s->first_ns);
+    if (s->longest == first->column) {
+        result_headline(r,
+                        "Layer %" PRIu32 " takes longest: %s of the median %s, %.2f times as long as the median layer.",
+                        first->column, ns, unit, first->times);
+    } else {
+        result_headline(r,
+                        "Compared with the median layer of the same %s, layer %" PRIu32
+                        " takes longest: %.2f times as long. By its median time alone, %s, it does not: layer %" PRIu32
+                        " takes %s.",
+                        unit, first->column, first->times, ns, s->longest, format_duration(most, s->longest_ns));
+    }
 }
 
 /* ---- figures ---- */
@@ -178,6 +212,8 @@ static void put_values(const struct slowest * s, struct result * r) {
     result_put_count(r, values, "tokens", s->times.n);
     result_put_count(r, values, "slowest_layer", s->standing[0].column);
     result_put_real(r, values, "slowest_of_median", s->standing[0].times);
+    result_put_count(r, values, "longest_median_layer", s->longest);
+    result_put_count(r, values, "longest_median_ns", s->longest_ns);
     for (uint32_t i = 0; i < s->n && s->standing[i].is_bottleneck; i++) {
         json_array_append_new(bottlenecks, json_integer(s->standing[i].column));
     }
@@ -236,6 +272,7 @@ void layers_slowest(const struct subject * subject, struct result * r, const uin
                         s.standing[0].column);
         add_times(&s, r);
     } else if (good && s.n && s.times.n) {
+        r->failed |= !find_longest(&s);
         set_headline(&s, r);
         put_values(&s, r);
         if (s.standing[0].is_bottleneck) {
