@@ -177,7 +177,7 @@ static void arithmetic_is_the_limit(void ** state) {
     build(&b, NULL);
     measured(1e15, TOKEN_FLOPS / seconds / 0.9);
     json_t * s = speed_of(&b);
-    expect_limit(s, "compute", "It is limited by arithmetic, which 90.0 % of the time goes to.");
+    expect_limit(s, "compute", "It is limited by arithmetic: 90.0 % of the time goes to it.");
     expect_about(value(s, "token_flops"), TOKEN_FLOPS);
     expect_about(value(s, "ceiling_tokens_per_second"), 1 / (0.9 * seconds));
     json_decref(s);
@@ -191,7 +191,7 @@ static void barriers_are_the_limit(void ** state) {
     build(&b, waits);
     measured(1e15, 1e15);
     json_t * s = speed_of(&b);
-    expect_limit(s, "barriers", "It is limited by waiting at barriers, which 60.0 % of the time goes to.");
+    expect_limit(s, "barriers", "It is limited by waiting at barriers: 60.0 % of the time goes to it.");
     json_decref(s);
 }
 
@@ -204,13 +204,25 @@ static void the_disk_is_the_limit(void ** state) {
     machine(&b, 0.91 * 1.3, 0, 500);
     measured(TOKEN_BYTES / seconds / 0.3, 1e15);
     json_t * s = speed_of(&b);
-    expect_limit(s, "disk", "It is limited by the disk, which 70.0 % of the time goes to.");
+    expect_limit(s, "disk", "It is limited by the disk: 70.0 % of the time goes to it.");
     json_decref(s);
     build(&b, NULL);
     machine(&b, 0.91 * 1.3, 0, 50); /* not even one a graph */
     s = speed_of(&b);
     expect_limit(s, "none", "No single limit that was measured explains half of its time.");
     json_decref(s);
+}
+
+/* Waiting that was recorded is not the time of others, and no estimate takes its place. */
+static void recorded_waiting_is_not_the_time_of_others(void ** state) {
+    (void) state;
+    const struct machine_roofs roofs = { 0 };
+    const struct pace p = {
+        .threads = 2, .token_ns = 100, .missing = 0.7, .others_share = 0.7, .faults = 5, .blocked_share = 0.625
+    };
+    const struct limits l = limits_of(&p, &roofs);
+    assert_true(l.share[LIMIT_DISK] == 0.625 && l.share[LIMIT_OTHERS] == 0.375);
+    assert_int_equal(verdict_of(&l), LIMIT_DISK);
 }
 
 static void other_programs_are_the_limit(void ** state) {
@@ -220,7 +232,7 @@ static void other_programs_are_the_limit(void ** state) {
     machine(&b, 0.6, 1.4, 0);
     measured(TOKEN_BYTES / seconds / 0.3, 1e15);
     json_t * s = speed_of(&b);
-    expect_limit(s, "others", "It is limited by other programs, which 67.0 % of the time goes to.");
+    expect_limit(s, "others", "It is limited by other programs: 67.0 % of the time goes to them.");
     json_decref(s);
 }
 
@@ -285,6 +297,7 @@ int main(void) {
         cmocka_unit_test(arithmetic_is_the_limit),
         cmocka_unit_test(barriers_are_the_limit),
         cmocka_unit_test(the_disk_is_the_limit),
+        cmocka_unit_test(recorded_waiting_is_not_the_time_of_others),
         cmocka_unit_test(other_programs_are_the_limit),
         cmocka_unit_test(what_was_not_measured_is_said),
         cmocka_unit_test(roofs_are_those_of_the_bytes_and_threads),

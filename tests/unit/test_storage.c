@@ -102,19 +102,22 @@ static uint64_t put_trace(void) {
     return 5000;
 }
 
-static json_t * storage_of(const struct tat_analysis_options * options) {
-    static const char * const names[] = { "storage" };
+static json_t * section_named(const char * name, const struct tat_analysis_options * options) {
     struct tat_error error = { 0 };
     struct tat_trace * trace = tat_trace_open(folder, &error);
     if (!trace) { fail_msg("%s", error.message); }
-    char * answers = tat_analyze(trace, names, 1, options, &error);
+    char * answers = tat_analyze(trace, &name, 1, options, &error);
     if (!answers) { fail_msg("%s", error.message); }
     json_t * all = json_loads(answers, 0, NULL);
-    json_t * section = json_incref(json_object_get(all, "storage"));
+    json_t * section = json_incref(json_object_get(all, name));
     json_decref(all);
     free(answers);
     tat_trace_close(trace);
     return section;
+}
+
+static json_t * storage_of(const struct tat_analysis_options * options) {
+    return section_named("storage", options);
 }
 
 static json_t * storage(void) {
@@ -480,6 +483,41 @@ static void what_a_token_is_made_of(void ** state) {
     assert_int_equal(value(s, "token_p50_ns"), 500);
     /* Two of four pages were in vain, so half of the waiting. */
     assert_int_equal(cell(s, "bounds", "if", "no page was read in vain", "token_ns"), 495);
+    json_decref(s);
+}
+
+static void expect_answer(const json_t * section, const char * question, const char * words) {
+    size_t i;
+    const json_t * a;
+    json_array_foreach(json_object_get(section, "answers"), i, a) {
+        if (strcmp(json_string_value(json_object_get(a, "question")), question) != 0) { continue; }
+        if (!strstr(json_string_value(json_object_get(a, "answer")), words)) {
+            fail_msg("%s", json_string_value(json_object_get(a, "answer")));
+        }
+        return;
+    }
+    fail_msg("'%s' is not answered", question);
+}
+
+/* What the sections on speed and on caching say of waiting and of computing is what the one on storage finds. */
+static void others_say_the_same_of_waiting(void ** state) {
+    what_a_token_is_made_of(state); /* its files stay */
+    json_t * s = section_named("speed", NULL);
+    const json_t * share = json_object_get(json_object_get(json_object_get(s, "values"), "shares"), "disk");
+    assert_true(json_is_real(share) && json_real_value(share) == 10 / 500.0);
+    json_decref(s);
+    s = section_named("caching", NULL);
+    assert_int_equal((int) json_real_value(json_object_get(json_object_get(s, "values"), "compute_tokens_per_second")),
+                     1000000000 / 400);
+    expect_answer(s, "How fast could it be?", "that computing alone allows (400 ns of a token's 500 ns)");
+    json_decref(s);
+    char path[64];
+    snprintf(path, sizeof path, "%s/io_events.bin", folder);
+    unlink(path);
+    s = section_named("caching", NULL);
+    assert_int_equal((int) json_real_value(json_object_get(json_object_get(s, "values"), "compute_tokens_per_second")),
+                     1000000000 / 500);
+    expect_answer(s, "How fast could it be?", "never more than this run's own ");
     json_decref(s);
 }
 
@@ -913,6 +951,7 @@ int main(void) {
         cmocka_unit_test(ties_are_by_layer),
         cmocka_unit_test(without_root),
         cmocka_unit_test(what_a_token_is_made_of),
+        cmocka_unit_test(others_say_the_same_of_waiting),
         cmocka_unit_test(what_the_disk_did),
         cmocka_unit_test(the_disk_at_best),
         cmocka_unit_test(what_no_program_causes),

@@ -104,7 +104,7 @@ static void say_verdict(const struct caching * s, struct result * r) {
     const uint64_t given = s->subject->options.memory_bytes, memory = given ? given : had;
     const uint64_t touched = s->reads.touched;
     const bool again = s->reads.all - s->reads.rows > touched;
-    char t[UNITS_SIZE], m[UNITS_SIZE];
+    char t[UNITS_SIZE], m[UNITS_SIZE], share[UNITS_SIZE], cost[96] = "";
     json_decref(metadata);
     if (s->subject->some_layers) { return; } /* memory is for all layers */
     format_bytes(t, touched);
@@ -114,6 +114,10 @@ static void say_verdict(const struct caching * s, struct result * r) {
     const bool fits = memory >= touched && !starved;
     if (starved) {
         format_bytes(m, machine.disk_bytes);
+        if (s->pace.token_ns > 0) {
+            snprintf(cost, sizeof cost, " In %s of a generated token's time a thread was in a page fault.",
+                     format_share(share, s->pace.blocked_ns / s->pace.token_ns));
+        }
         result_line(r, "verdict", "limited by memory: %s were read from disk for the %s of weights that it reads", m,
                     t);
     } else if (!again) {
@@ -128,14 +132,14 @@ static void say_verdict(const struct caching * s, struct result * r) {
                                  : "of the machine it ran on");
     }
     result_answer(
-        r, "Is this run limited by memory?",
+        r, "Is memory too small for the weights?",
         starved       ? "Yes: the %s of weights that it reads came from disk again and again: %s were read from it. "
-                        "Less memory than that was left for them."
+                        "Less memory than that was left for them.%s"
         : !again      ? "No: no weight is read twice."
         : memory == 0 ? "Where less than %s is left for weights."
         : fits        ? "No: the %s of weights that it reads fit in %s."
                       : "Yes: the %s of weights that it reads do not fit in %s, and it reads weights more than once.",
-        t, m);
+        t, m, cost);
     result_put_count(r, result_values(r), "memory_bytes", memory);
     result_put(r, result_values(r), "limited",
                starved || !again || memory ? json_boolean(starved || (again && !fits)) : json_null());
@@ -264,6 +268,7 @@ static void put_values(const struct caching * s, struct result * r) {
 static bool answer(struct caching * s, struct result * r) {
     for (uint32_t i = 0; i < s->references.slices.count; i++) { s->weight_bytes += s->references.bytes[i]; }
     if (!count_reads(s) || !compare(s)) { return false; }
+    s->pace = storage_pace_of(s->subject);
     put_values(s, r);
     say_verdict(s, r);
     say_unit(s, r);

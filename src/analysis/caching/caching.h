@@ -9,6 +9,7 @@
 #include "analysis/caching/outcomes.h"
 #include "analysis/caching/working_set.h"
 #include "analysis/result.h"
+#include "analysis/storage/storage.h"
 #include "analysis/units.h"
 
 /* In bytes, of all graphs. */
@@ -28,6 +29,7 @@ struct caching {
     uint64_t weight_bytes;
     double sampling_error; /* of a share that is saved; 0: all was looked at */
     struct reads_in_all reads;
+    struct storage_pace pace;
 };
 
 /* What a strategy makes of the string in a cache of one size. */
@@ -57,7 +59,7 @@ unsigned caching_best_saving(const struct caching * s, unsigned size);
 unsigned caching_least_again(const struct caching * s, unsigned size);
 
 /* A generated token takes, as measured. 0: unknown. */
-double caching_compute_seconds(const struct caching * s);
+double caching_token_seconds(const struct caching * s);
 
 /* The size that sentences are about, and its name. */
 unsigned caching_told(const struct caching * s, char text[static 2 * UNITS_SIZE]);

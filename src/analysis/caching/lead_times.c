@@ -175,7 +175,7 @@ static void add_leads(const struct lead_times * l, struct result * r) {
         { "foreseen_stall_ns", "experts foreseen", UNIT_NS },
     };
     char name[32];
-    const double compute = caching_compute_seconds(l->s);
+    const double compute = caching_token_seconds(l->s);
     result_table(r, "lead", "How long a token waits for reads that begin so many layers ahead", SHOW_ASKED, columns,
                  l->experts ? 5 : 4);
     for (unsigned i = 0; i < LEADS; i++) {
@@ -300,7 +300,7 @@ bool caching_lead(const struct caching * s, struct result * r) {
     const unsigned size = caching_told(s, cache), best = caching_least_again(s, size);
     if (s->subject->options.disk_bytes_per_second == 0 || s->string.unit != TAT_CACHE_SLICE) { return true; }
     bool good = begin(&l, s) && find(&l, best, s->outcomes.capacity[size]);
-    if (good && l.tokens && caching_compute_seconds(s) > 0) {
+    if (good && l.tokens && caching_token_seconds(s) > 0) {
         add_leads(&l, r);
         good = add_layers(&l, r);
         say(&l, r, cache, caching_title(s, best));

@@ -12,9 +12,14 @@ static double disk_of(const struct caching * s) {
     return (double) s->subject->options.disk_bytes_per_second;
 }
 
-double caching_compute_seconds(const struct caching * s) {
+double caching_token_seconds(const struct caching * s) {
     const struct phase_total * generate = &s->subject->phase[TAT_PHASE_GENERATE];
     return ratio(generate->ns, generate->tokens) / 1e9;
+}
+
+/* Of a token's time, as far as it is known without what was waited for. */
+static double compute_seconds(const struct caching * s) {
+    return s->pace.compute_ns > 0 ? s->pace.compute_ns / 1e9 : caching_token_seconds(s);
 }
 
 static double again_per_token(const struct caching * s, struct outcome outcome) {
@@ -24,13 +29,13 @@ static double again_per_token(const struct caching * s, struct outcome outcome) 
 
 /* Tokens a second where reading goes on while computing. */
 static double overlapped(const struct caching * s, struct outcome outcome) {
-    const double compute = caching_compute_seconds(s), read = outcome.again_per_token / disk_of(s);
+    const double compute = compute_seconds(s), read = outcome.again_per_token / disk_of(s);
     return 1 / (compute > read ? compute : read);
 }
 
 /* And where computing waits for what is read. */
 static double serial(const struct caching * s, struct outcome outcome) {
-    return 1 / (caching_compute_seconds(s) + outcome.again_per_token / disk_of(s));
+    return 1 / (compute_seconds(s) + outcome.again_per_token / disk_of(s));
 }
 
 static double unread(const struct caching * s, struct outcome outcome) {
@@ -49,31 +54,42 @@ unsigned caching_least_again(const struct caching * s, unsigned size) {
     return caching_best(s, size, unread);
 }
 
+/* The rate that no cache exceeds, and what it is of. */
+static void say_most(const struct caching * s, char * text, size_t size) {
+    char rate[UNITS_SIZE], compute[UNITS_SIZE], token[UNITS_SIZE];
+    format_rate(rate, 1 / compute_seconds(s));
+    if (s->pace.compute_ns > 0) {
+        snprintf(text, size, "the %s that computing alone allows (%s of a token's %s)", rate,
+                 format_duration(compute, (uint64_t) s->pace.compute_ns),
+                 format_duration(token, (uint64_t) s->pace.token_ns));
+    } else {
+        snprintf(text, size, "this run's own %s, which includes what it waited for", rate);
+    }
+}
+
 static void say_bounds(const struct caching * s, struct result * r) {
     char cache[2 * UNITS_SIZE], a[2 * UNITS_SIZE], b[2 * UNITS_SIZE], c[2 * UNITS_SIZE];
-    char x[UNITS_SIZE], y[UNITS_SIZE], z[UNITS_SIZE], alone[UNITS_SIZE];
+    char x[UNITS_SIZE], y[UNITS_SIZE], z[UNITS_SIZE], most[160];
     const unsigned size = caching_told(s, cache), best = caching_least_again(s, size);
     const struct outcome lru = caching_outcome(s, caching_lru(s), size), other = caching_outcome(s, best, size),
                          min = caching_outcome(s, caching_min(s), size);
+    say_most(s, most, sizeof most);
     if (disk_of(s) > 0) {
         result_answer(r, "How fast could it be?",
                       "With %s at most %s tokens/s under LRU (%s read again for each token), %s with the best online "
-                      "policy (%s: %s), %s at the optimum; computing alone allows %s.",
+                      "policy (%s: %s), %s at the optimum; never more than %s.",
                       cache, format_rate(x, overlapped(s, lru)), format_mean_bytes(a, lru.again_per_token),
                       format_rate(y, overlapped(s, other)), caching_title(s, best),
-                      format_mean_bytes(b, other.again_per_token), format_rate(z, overlapped(s, min)),
-                      format_rate(alone, 1 / caching_compute_seconds(s)));
-        result_note(r,
-                    "At best: reading goes on while computing. Computing took %s a token in this run, reads that "
-                    "it may have waited for included.",
-                    format_duration(x, (uint64_t) (1e9 * caching_compute_seconds(s))));
+                      format_mean_bytes(b, other.again_per_token), format_rate(z, overlapped(s, min)), most);
+        result_note(r, "At best: reading goes on while computing, which takes %s a token%s.",
+                    format_duration(x, (uint64_t) (1e9 * compute_seconds(s))),
+                    s->pace.compute_ns > 0 ? "" : " here: all that the run measured, with what it waited for");
     } else {
         result_answer(r, "How fast could it be?",
                       "With %s, the tokens/s that a disk of R bytes/s allows: %s under LRU, %s with the best online "
-                      "policy (%s), %s at the optimum; and never more than the %s that computing allows (--disk 2G/s "
-                      "does the sum).",
+                      "policy (%s), %s at the optimum; and never more than %s. (--disk 2G/s does the sum.)",
                       cache, rate(a, lru.again_per_token), rate(b, other.again_per_token), caching_title(s, best),
-                      rate(c, min.again_per_token), format_rate(alone, 1 / caching_compute_seconds(s)));
+                      rate(c, min.again_per_token), most);
     }
 }
 
@@ -120,7 +136,7 @@ void caching_speed(const struct caching * s, struct result * r) {
     static const struct by_size speed = { "speed", "Tokens a second at best, reading while computing", UNIT_PER_SECOND,
                                           SHOW_ASKED, overlapped };
     if (disk_of(s) > 0) { say_first_reads(s, r); }
-    if (caching_compute_seconds(s) <= 0) { return; }
+    if (compute_seconds(s) <= 0) { return; }
     caching_by_size(s, r, &again);
     if (s->subject->some_layers) {
         result_note(r, "How fast it could be is not told of some layers: a token passes through all.");
@@ -128,6 +144,6 @@ void caching_speed(const struct caching * s, struct result * r) {
     }
     if (disk_of(s) > 0) { caching_by_size(s, r, &speed); }
     add_bounds(s, r);
-    result_put_real(r, result_values(r), "compute_tokens_per_second", 1 / caching_compute_seconds(s));
+    result_put_real(r, result_values(r), "compute_tokens_per_second", 1 / compute_seconds(s));
     say_bounds(s, r);
 }

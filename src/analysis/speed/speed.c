@@ -9,6 +9,7 @@
 #include "analysis/machine.h"
 #include "analysis/parts.h"
 #include "analysis/run_metadata.h"
+#include "analysis/storage/storage.h"
 #include "analysis/token_times.h"
 #include "analysis/units.h"
 
@@ -133,6 +134,7 @@ static void put_values(const struct speed * s, enum limit limit, struct result *
     result_put(r, values, "measured", json_boolean(s->roofs.known));
     result_put_text(r, values, "limit", keys[limit]);
     result_put(r, values, "shares", shares);
+    result_put(r, values, "disk_recorded", json_boolean(s->pace.blocked_share >= 0));
     for (int i = 0; i < LIMITS; i++) {
         if (s->limits.share[i] >= 0) { result_put_real(r, shares, keys[i], s->limits.share[i]); }
     }
@@ -155,8 +157,11 @@ static void say_limit(const struct speed * s, enum limit limit, char * text, siz
                  "It is limited by memory bandwidth: at %s of the %s/s that %" PRIu32 " %s on this machine.", share,
                  format_bytes(rate, (uint64_t) read), s->pace.threads,
                  s->pace.threads == 1 ? "thread sustains" : "threads sustain");
+    } else if (limit == LIMIT_DISK && s->pace.blocked_share >= 0) {
+        snprintf(text, size, "It is limited by the disk: in %s of the time a thread was in a page fault.", share);
     } else {
-        snprintf(text, size, "It is limited by %s, which %s of the time goes to.", names[limit], share);
+        snprintf(text, size, "It is limited by %s: %s of the time goes to %s.", names[limit], share,
+                 limit == LIMIT_OTHERS ? "them" : "it");
     }
 }
 
@@ -211,7 +216,10 @@ static void add_limits(const struct speed * s, struct result * r) {
     add_limit(s, LIMIT_BARRIERS, r, "barriers", " of thread 0",
               s->pace.threads > 1 ? "not recorded: `tat record --exact-time` does that"
                                   : "one thread has none to wait for");
-    add_limit(s, LIMIT_DISK, r, "disk", "", "not recorded");
+    add_limit(s, LIMIT_DISK, r, "disk",
+              s->pace.blocked_share >= 0 ? ": a thread was in a page fault, as the section on storage says"
+                                         : ", as the kernel's counts suggest: `tat record --io` records waiting itself",
+              "not recorded");
     add_limit(s, LIMIT_OTHERS, r, "others", " that the threads wanted", "not recorded");
 }
 
@@ -261,6 +269,7 @@ static double token_time(const struct state * s) {
 static struct speed speed_of(const struct state * s) {
     const struct phase_total * g = &s->subject->phase[TAT_PHASE_GENERATE];
     const struct work * w = &s->phase[TAT_PHASE_GENERATE];
+    const struct storage_pace blocked = storage_pace_of(s->subject);
     struct speed x = { .machine = machine_of(s->subject) };
     json_t * metadata = run_metadata(s->subject->trace);
     x.roofs = roofs_load(metadata);
@@ -274,6 +283,7 @@ static struct speed speed_of(const struct state * s) {
         .missing = x.machine.process ? machine_missing(&x.machine) : -1,
         .others_share = x.machine.processors ? machine_lost(&x.machine) : -1,
         .faults = ratio(x.machine.major_faults, s->subject->run->n_evaluations),
+        .blocked_share = blocked.token_ns > 0 ? blocked.blocked_ns / blocked.token_ns : -1,
     };
     x.limits = limits_of(&x.pace, &x.roofs);
     x.rate = x.pace.token_ns > 0 ? 1e9 / x.pace.token_ns : 0;

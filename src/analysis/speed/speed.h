@@ -70,6 +70,7 @@ struct pace {
     double wait_share;                         /* below 0: not recorded */
     double missing, others_share;              /* machine_missing, machine_lost; below 0: not known */
     double faults;                             /* major ones, by graph */
+    double blocked_share; /* a thread was in a page fault, as `tat record --io` found; below 0: not recorded */
 };
 struct limits limits_of(const struct pace * pace, const struct machine_roofs * roofs);
 

@@ -13,10 +13,11 @@ static double at_most_one(double share) {
     return share < 0 ? 0 : share > 1 ? 1 : share;
 }
 
-/* Where threads did not run though graphs were computed, and nobody else had their processors. A thread that reads from
- * disk stops all: the others spin at the barrier and count as running, so what is missing stands for as many as there
- * are. */
+/* What was recorded; else where threads did not run though graphs were computed, and nobody else had their processors.
+ * A thread that reads from disk stops all: the others spin at the barrier and count as running, so what is missing
+ * stands for as many as there are. */
 static double disk_share(const struct pace * p) {
+    if (p->blocked_share >= 0) { return p->blocked_share; }
     if (p->missing < 0) { return -1; }
     const double others = p->others_share > 0 ? p->others_share : 0;
     return p->faults < 1 ? 0 : at_most_one((p->missing - others) * p->threads);
@@ -32,6 +33,10 @@ struct limits limits_of(const struct pace * p, const struct machine_roofs * r) {
     l.share[LIMIT_BARRIERS] = p->wait_share;
     l.share[LIMIT_DISK] = disk_share(p);
     l.share[LIMIT_OTHERS] = p->others_share;
+    if (p->blocked_share >= 0 &&
+        p->others_share > 1 - p->blocked_share) { /* who waits for the disk, waits for no one */
+        l.share[LIMIT_OTHERS] = 1 - p->blocked_share;
+    }
     return l;
 }
 

@@ -44,6 +44,13 @@ int join_faults(struct joined * j, const struct subject * subject, const struct 
 int join_begin(struct joined * j, const struct subject * subject, const struct tat_io * io, struct tat_error * error);
 void join_free(struct joined * j);
 
+/* Of a generated token, the mean: its time, that in which a thread was in a page fault, and that of computing. All 0:
+ * no fault was recorded, or there is no such token. */
+struct storage_pace {
+    double token_ns, blocked_ns, compute_ns;
+};
+struct storage_pace storage_pace_of(const struct subject * subject);
+
 static inline const struct tat_io_fault * fault_of(const struct joined * j, const struct tat_placed * p) {
     return &j->io->faults[p->event];
 }
