@@ -49,8 +49,8 @@ static const struct argp_option options_table[] = {
       "Write into DIR, which must be new or empty, instead of a new folder in ./traces. `tat list` shows it there, and "
       "it counts as the newest trace, unless it is private",
       0 },
-    { "private", KEY_PRIVATE, NULL, 0, "Leave out token ids, prompts, the host name, the environment and file paths",
-      0 },
+    { "private", KEY_PRIVATE, NULL, 0,
+      "Leave out token ids, prompts, the host name and the environment; in paths, ~ stands for the home folder", 0 },
     { "max-size", KEY_MAX_SIZE, "SIZE", 0,
       "Stop recording before the trace is larger than SIZE: 500MB, 2GiB. With --io, the file of page faults may take "
       "as "
