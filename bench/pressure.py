@@ -25,6 +25,7 @@ import time
 from pathlib import Path
 
 MIB = 1 << 20
+LAST_LINES = 12  # of what a run printed that failed
 # name: (explanation, options of llama-completion, MAPPING of bench/mapping.c)
 WAYS: dict[str, tuple[str, list[str], str]] = {
     "mmap": ("as llama.cpp does it: mapped, populated", [], ""),
@@ -35,7 +36,9 @@ WAYS: dict[str, tuple[str, list[str], str]] = {
     "direct": ("the same past the page cache (O_DIRECT)", ["-lm", "dio"], ""),
 }
 COLUMNS = ["tokens_per_s", "first_token_s", "disk_bytes", "read_amplification", "reread_factor", "sequential_share"]
+DIVISORS = [1, 1, MIB, 1, 1, 0.01]
 Row = dict[str, object]
+ENDINGS = ("killed", "failed")
 
 
 def ways_of(llama: Path) -> list[str]:
@@ -96,9 +99,15 @@ class Bench:
             talk.seek(0)
             return run.returncode, talk.read(), first
 
+    def new_trace(self) -> Path:
+        """A path that no run has written to; traces of before are gone, so that they do not fill the disk."""
+        trace = self.folder / "run"
+        subprocess.run(["rm", "-rf", trace], check=True)
+        return trace
+
     def needs(self, model: Path) -> int:
         """Bytes beside the model's file, of a run with more than enough memory."""
-        trace = self.folder / "needs"
+        trace = self.new_trace()
         status, talk, _ = self.record(model, "mmap", 4 * model.stat().st_size + 512 * MIB, trace)
         if status != 0:
             sys.exit(f"pressure: {talk[-2000:]}")
@@ -108,16 +117,18 @@ class Bench:
         return max(0, peak - model.stat().st_size)
 
     def one(self, model: Path, way: str, share: int, limit: int) -> Row:
-        trace = self.folder / "run"
-        subprocess.run(["rm", "-rf", trace], check=True)
+        trace = self.new_trace()
         status, talk, first = self.record(model, way, limit, trace)
         row: Row = {"model": model.name, "limit_percent": share, "limit_bytes": limit, "way": way,
-                    "killed": int("the kernel killed" in talk)}
-        if status == 0:
-            rates = re.findall(r" eval time = .*?runs.*?([\d.]+) tokens per second", talk)  # llama.cpp's own
+                    "killed": int("the kernel killed" in talk), "failed": 0}
+        rates = re.findall(r" eval time = .*?runs.*?([\d.]+) tokens per second", talk)  # llama.cpp's own
+        if status == 0 and rates:
             row |= {"tokens_per_s": float(rates[-1]), "first_token_s": first} | self.storage_of(trace)
         elif not row["killed"]:
-            sys.exit(f"pressure: {way}, {share} %: {talk[-2000:]}")
+            row["failed"] = 1
+            why = "it printed no eval time" if status == 0 else f"status {status}"
+            last = "\n".join(f"    {line}" for line in talk.splitlines()[-LAST_LINES:])
+            print(f"pressure: {model.name}, {share} %, {way} failed: {why}. Its last lines:\n{last}", file=sys.stderr)
         return row
 
     def storage_of(self, trace: Path) -> Row:
@@ -139,12 +150,17 @@ def measure(bench: Bench, models: list[Path], shares: list[int], ways: list[str]
         for model, share, way in rng.sample(cells, len(cells)):
             row = bench.one(model, way, share, model.stat().st_size * share // 100 + needs[model])
             rows.append({"round": number} | row | {"disk_bytes_per_s": rates[model]})
-            print(f"round {number + 1}: {model.name} {share} % {way}: "
-                  + ("killed" if row["killed"] else f"{row['tokens_per_s']} tokens/s"), file=sys.stderr)
+            ended = next((word for word in ENDINGS if row[word]), None) or f"{row['tokens_per_s']} tokens/s"
+            print(f"round {number + 1}: {model.name} {share} % {way}: {ended}", file=sys.stderr)
     return rows
 
 
 # ---- what came of it ----
+
+
+def digits(value: float) -> str:
+    """Three digits, as `tat` writes figures: 1,480; 72.6; 0.51."""
+    return f"{value:,.0f}" if abs(value) >= 99.95 else f"{value:.3g}"
 
 
 def spread(rows: list[Row], name: str, divide: float = 1) -> str:
@@ -152,22 +168,22 @@ def spread(rows: list[Row], name: str, divide: float = 1) -> str:
     values = sorted(float(r[name]) / divide for r in rows if r.get(name) is not None)  # type: ignore[arg-type]
     if not values:
         return "-"
-    median = f"{statistics.median(values):.3g}"
-    return f"{median} ({values[0]:.3g} to {values[-1]:.3g})" if len(values) > 1 and values[0] < values[-1] else median
+    median, least, most = (digits(value) for value in (statistics.median(values), values[0], values[-1]))
+    return f"{median} ({least} to {most})" if least != most else median
 
 
 def table(rows: list[Row]) -> list[str]:
-    lines = ["| model | memory | way | tokens/s | first token, s | read, MiB | read/wanted | re-read | in order |",
+    lines = ["| model | memory | way | tokens/s | first token, s | read, MiB | read/wanted | re-read | in order, % |",
              "|---|---|---|---|---|---|---|---|---|"]
     for key in sorted({(str(r["model"]), -int(str(r["limit_percent"])), str(r["way"])) for r in rows},
                       key=lambda k: (k[0], k[1], list(WAYS).index(k[2]))):
         mine = [r for r in rows if (r["model"], r["limit_percent"], r["way"]) == (key[0], -key[1], key[2])]
         limit = f"{-key[1]} % ({int(str(mine[0]['limit_bytes'])) / MIB:.0f} MiB)"
-        alive = [r for r in mine if not r["killed"]]
-        figures = [spread(alive, "tokens_per_s"), spread(alive, "first_token_s"), spread(alive, "disk_bytes", MIB),
-                   *(spread(alive, name) for name in COLUMNS[3:])]
-        if len(alive) < len(mine):
-            figures[0] = f"{figures[0]}; " * bool(alive) + f"killed in {len(mine) - len(alive)} of {len(mine)}"
+        alive = [r for r in mine if not any(r[word] for word in ENDINGS)]
+        figures = [spread(alive, name, divide) for name, divide in zip(COLUMNS, DIVISORS)]
+        counts = {word: sum(bool(r[word]) for r in mine) for word in ENDINGS}
+        ends = [f"{word} in {count} of {len(mine)}" for word, count in counts.items() if count]
+        figures[0] = "; ".join([figures[0]] * bool(alive) + ends)
         lines.append("| " + " | ".join([key[0], limit, key[2], *figures]) + " |")
     return lines
 
@@ -182,7 +198,8 @@ def report(rows: list[Row], rounds: int) -> str:
              "of the model. *First token* counts from the start of `tat record`. *Read/wanted* is read "
              "amplification: bytes read from disk to bytes that graphs asked for. *Re-read* is bytes read to unique bytes "
              "read. *In order* is the share of requests that follow the one before on the disk. A dash: this machine did "
-             "not tell. *Killed*: by the kernel, because what the program holds of its own did not fit.")
+             "not tell. *Killed*: by the kernel, because what the program holds of its own did not fit. "
+             "*Failed*: it ended with an error, or without a token.")
     ways = [f"- `{name}`: {told}" for name, (told, _, _) in WAYS.items() if any(r["way"] == name for r in rows)]
     return "\n".join(["# llama.cpp under memory pressure", "", how, "", words, "", *ways, "", *table(rows), ""])
 

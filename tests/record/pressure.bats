@@ -50,9 +50,19 @@ PY
     [[ $output != *"repack"* ]]
 }
 
-@test "pressure: the benchmark in its shortest form" {
+@test "pressure: the benchmark with two models, and a way that fails" {
+    # It ends as if all were well, and generates nothing that one could measure.
+    mkdir llama
+    printf '#!/usr/bin/env bash\n[ "$MAPPING" = random ] || exec %q "$@"\necho "no token today" >&2\n' \
+        "$LLAMA/llama-completion" > llama/llama-completion
+    chmod +x llama/llama-completion
+    cp "$model" other.gguf
     run --separate-stderr python3 "$BATS_TEST_DIRNAME/../../bench/pressure.py" --rounds 1 --shares 100 --ways mmap,random \
-        --tokens 2 "$TAT" "$LLAMA" "$model"
+        --tokens 2 "$TAT" llama "$model" other.gguf
+    echo "$output" "$stderr"
     [ "$status" -eq 0 ]
-    [ "$(grep -cE '^\| model.gguf \| 100 % \([0-9]+ MiB\) \| (mmap|random) \| [0-9.e+]+ \| [0-9.e+]+ \| [0-9.e+]+ \|' <<< "$output")" -eq 2 ]
+    figure='[0-9][0-9,.]*'
+    [ "$(grep -cE "^\| (model|other).gguf \| 100 % \([0-9]+ MiB\) \| mmap \| $figure \| $figure \| $figure \|" <<< "$output")" -eq 2 ]
+    [ "$(grep -cE '^\| (model|other).gguf \| .* \| random \| failed in 1 of 1 \| - \|' <<< "$output")" -eq 2 ]
+    [[ $stderr == *"model.gguf, 100 %, random failed: it printed no eval time. Its last lines:"*"no token today"* ]]
 }
