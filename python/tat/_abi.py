@@ -86,7 +86,7 @@ PLACED = np.dtype(
         ("when", "u1"),
     ]
 )
-#: Whom an event was for, as enum tat_place counts.
+#: What an event was for, as enum tat_place counts.
 PLACES = (
     "operation", "ahead", "outside", "unwanted", "loaded", "header", "in_vain", "unknown", "no_weight", "other_file",
     "no_file", "other_process", "elsewhere", "other_disk", "metadata", "write", "failed",

@@ -148,7 +148,7 @@ class TraceAnalyzer:
         duration_ns is how long the thread was in the fault, and stall_ns how long without what other threads ran in its
         place; both are NA if the beginning was lost. A major fault waited for the disk, or for a thread that did.
 
-        place says whom it was for: operation (op touches the page, and ran when the fault ended), outside (a weight,
+        place says what it was for: operation (op touches the page, and ran when the fault ended), outside (a weight,
         while no graph was computed), unwanted (a weight that no operation touched then), header and no_weight (in the
         model's file, before its weights or in no tensor), other_file, no_file, other_process. during is the phase of
         the graph that was computed when it ended, or loading, or between. evaluation, phase, token (the first, if
@@ -161,7 +161,7 @@ class TraceAnalyzer:
         return self._placed("faults", lambda found: found["placed"], filters)
 
     def placed_requests(self, **filters: Condition) -> pd.DataFrame:
-        """What of requests to disks was for whom: a row for each part, in the order of requests and of their bytes.
+        """What each request to a disk was for: a row for each part, in the order of requests and of their bytes.
 
         event is the number of the request in requests(), which may have parts of several weights; offset and bytes are
         those of the part in its file or, if that is not known, on the disk; in_vain is how many of the bytes were not
@@ -173,7 +173,7 @@ class TraceAnalyzer:
         return self._placed("placed_requests", lambda found: found, filters)
 
     def placed_pages(self, **filters: Condition) -> pd.DataFrame:
-        """What came into the page cache, and for whom: a row for each piece with one fate, as page_cache() is ordered.
+        """What came into the page cache, and what for: a row for each piece with one fate, as page_cache() is ordered.
 
         event is the number of the row in page_cache(). The other columns are those of placed_requests().
         """
@@ -184,9 +184,10 @@ class TraceAnalyzer:
 
         end_ns, in nanoseconds since the trace began, is when all of it was complete, and duration_ns how long that took
         from when it was given to the driver for the first time; NA if that was not seen. disk is the device number of a
-        whole disk, and disk_offset and bytes are what was read or written of it. pid is of who gave it to the driver,
-        which may be a worker of the kernel. Flags: write (else it read), read_ahead, metadata, failed. Raises TatError:
-        NO if there are no I/O events, INPUT if they cannot be read; so do the methods below.
+        whole disk, which disk_name writes as "254:0", and disk_offset and bytes are what was read or written of it. pid
+        is of who gave it to the driver, which may be a worker of the kernel. Flags: write (else it read), read_ahead,
+        metadata, failed. Raises TatError: NO if there are no I/O events, INPUT if they cannot be read; so do the
+        methods below.
         """
         return self._stored("requests")
 
@@ -211,7 +212,7 @@ class TraceAnalyzer:
         """Files that the run mapped as data, or read pages of, a row each.
 
         bytes is the file's size; device and inode are those of the page cache; disk is the device number of the whole
-        disk that its extents are on. no_extents is the reason if they are not known.
+        disk that its extents are on, which disk_name writes as "254:0". no_extents is the reason if they are not known.
         """
         return self._stored("io_files")
 

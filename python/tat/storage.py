@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes as c
+import os
 import weakref
 from collections.abc import Callable
 from functools import cached_property
@@ -264,6 +265,13 @@ def _file(trace: Trace, numbers: npt.NDArray[Any]) -> list[Column]:
     return [number("io_file", numbers), named("path", of, names)]
 
 
+def _disk(numbers: npt.NDArray[Any]) -> list[Column]:
+    """Device numbers of disks, and as /sys/dev/block and `tat correlate` write them: "254:0". 0: not known."""
+    disks, codes = np.unique(numbers, return_inverse=True)
+    names, code = unique([f"{os.major(disk)}:{os.minor(disk)}" if disk else "" for disk in map(int, disks)])
+    return [number("disk", numbers, numbers == 0), named("disk_name", code[codes], names)]
+
+
 def _span(trace: Trace, rows: Records) -> list[Column]:
     """Pages as bytes of the file."""
     page = np.uint64(trace.header.page_bytes or 4096)
@@ -276,7 +284,7 @@ def requests(trace: Trace, _: Vocabulary, r: Records) -> list[Column]:
         number("request", np.arange(len(r))),
         _since("end_ns", trace, r["end_ns"]),
         number("duration_ns", r["duration_ns"], r["duration_ns"] == 0),
-        number("disk", r["disk"]),
+        *_disk(r["disk"]),
         number("disk_offset", r["disk_offset"]),
         number("bytes", r["bytes"]),
         number("pid", r["pid"], r["pid"] == 0),
@@ -307,7 +315,7 @@ def io_files(trace: Trace, _: Vocabulary, f: Records) -> list[Column]:
         number("device", f["device"], f["device"] == 0),
         number("inode", f["inode"], f["inode"] == 0),
         named_by["file_system"],
-        number("disk", f["disk"], f["disk"] == 0),
+        *_disk(f["disk"]),
         number("extents", f["n_extents"]),
         named_by["no_extents"],
     ]

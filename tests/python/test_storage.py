@@ -116,8 +116,8 @@ def test_requests(recorded: IoRun) -> None:
         found, start = t.requests(), int(t.trace.header.start_monotonic_ns)
     for i, r in enumerate(sorted(recorded.file.requests, key=lambda r: r.end_ns)):
         flags = [bool(r.flags >> bit & 1) for bit in range(4)]
-        row = [i, r.end_ns - start, r.duration_ns or None, r.disk, r.disk_offset, r.bytes, r.pid or None, *flags]
-        assert plain(found)[i] == row
+        disk = [r.disk, f"{r.disk >> 8}:{r.disk & 255}", r.disk_offset]
+        assert plain(found)[i] == [i, r.end_ns - start, r.duration_ns or None, *disk, r.bytes, r.pid or None, *flags]
     assert list(found.columns[-4:]) == ["write", "read_ahead", "metadata", "failed"]
     assert len(found) == len(recorded.file.requests) > 20
 
@@ -171,9 +171,9 @@ def test_residency(recorded: IoRun) -> None:
 def test_files_and_counters(recorded: IoRun) -> None:
     with tat.TraceAnalyzer(recorded.path) as t:
         files, extents, counters, sources = t.io_files(), t.io_extents(), t.io_counters(), t.io_sources()
-    assert plain(files[["io_file", "path", "bytes", "disk", "extents", "no_extents"]]) == [
-        [1, recorded.file.files[0].path, recorded.file.files[0].bytes, 2048, 2, None],
-        [2, "/usr/lib/libother.so", 5 * 4096, None, 0, "the file system does not tell"],
+    assert plain(files[["io_file", "path", "bytes", "disk", "disk_name", "extents", "no_extents"]]) == [
+        [1, recorded.file.files[0].path, recorded.file.files[0].bytes, 2048, "8:0", 2, None],
+        [2, "/usr/lib/libother.so", 5 * 4096, None, None, 0, "the file system does not tell"],
     ]
     assert plain(extents[["io_file", "file_offset", "disk_offset", "bytes"]]) == [
         [1, *extent] for extent in recorded.file.files[0].extents
