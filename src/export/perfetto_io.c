@@ -10,9 +10,11 @@
 
 /* Tracks have numbers above all those of lanes. */
 #define IO_GROUP UINT64_C(0x10000000000)
-enum { IO_DEPTH = 1, IO_CACHE, IO_RESIDENT, IO_COUNTERS = 16, IO_THREADS = 1 << 20, IO_LANES = 1 << 21 };
+enum { IO_DEPTH = 1, IO_CACHE, IO_RESIDENT, IO_LEFT_OUT, IO_COUNTERS = 16, IO_THREADS = 1 << 20, IO_LANES = 1 << 21 };
 enum { RANK_GROUP = 1 << 20, RANK_LANES = 1 << 10, RANK_COUNTERS = 1 << 11 };
-enum { THREADS_MAX = 4096, SLOTS = 2 * THREADS_MAX, LANES_OF_DISK_MAX = 1024 };
+enum { THREADS_MAX = 4096, SLOTS = 2 * THREADS_MAX };
+/* A disk may have hundreds of requests at once: more tracks than a reader can follow say less, not more. */
+enum { LANES_OF_DISK_MAX = 16 };
 enum { EVENT_BYTES = 110 }; /* of a slice, about */
 
 /* Slices of one track, none of which overlap: a thread's, or requests that were never there at once. */
@@ -29,6 +31,7 @@ struct io_tracks {
     uint32_t pid; /* of the traced process */
     uint64_t start_ns;
     struct list threads, lanes; /* struct row */
+    uint64_t left_out;          /* requests that found no lane */
     uint32_t slots[SLOTS];      /* numbers of threads + 1, where their ids lead or the next free one; 0: none */
     bool described;
 };
@@ -175,7 +178,11 @@ static uint32_t lane_at(struct io_tracks * t, uint64_t begin) {
 static void put_request(struct io_tracks * t, const struct request * one) {
     struct protobuf * b = &t->tracks->packet.bytes;
     const uint32_t lane = lane_at(t, one->begin);
-    if (lane == UINT32_MAX) { return; }
+    if (lane == UINT32_MAX) {
+        if (!t->left_out++) { describe(t, IO_LEFT_OUT, "requests without a track", RANK_COUNTERS + 1, UNIT_COUNT); }
+        put_counter(&t->tracks->packet, t->out, one->begin, io_track(IO_LEFT_OUT), t->left_out);
+        return;
+    }
     LIST(struct row, t->lanes)[lane].end_ns = one->end;
     const uint64_t track = io_track(IO_LANES + (uint64_t) lane);
     const size_t event =
@@ -232,7 +239,7 @@ static void put_cache(struct io_tracks * t, const struct tat_io * io, uint64_t p
         const struct tat_io_pages * p = &io->pages[i];
         pages = !p->left ? pages + p->count : pages > p->count ? pages - p->count : 0;
         if (!is_within(t, p->ns, &at)) { continue; }
-        if (!described) { describe(t, IO_CACHE, "page cache growth, the run's files", RANK_COUNTERS + 1, UNIT_BYTES); }
+        if (!described) { describe(t, IO_CACHE, "page cache growth, the run's files", RANK_COUNTERS + 2, UNIT_BYTES); }
         described = true;
         put_counter(&t->tracks->packet, t->out, at, io_track(IO_CACHE), pages * page_bytes);
     }
@@ -247,7 +254,7 @@ static void put_residency(struct io_tracks * t, const struct tat_io * io, uint64
             for (size_t k = 0; k < io->residency[next].n_runs; k++) { pages += io->residency[next].runs[k].count; }
         }
         if (!is_within(t, io->residency[i].ns, &at)) { continue; }
-        if (!described) { describe(t, IO_RESIDENT, "in memory, sampled", RANK_COUNTERS + 2, UNIT_BYTES); }
+        if (!described) { describe(t, IO_RESIDENT, "in memory, sampled", RANK_COUNTERS + 3, UNIT_BYTES); }
         described = true;
         put_counter(&t->tracks->packet, t->out, at, io_track(IO_RESIDENT), pages * page_bytes);
     }
