@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ from tat.plot.places import Files
 from tat.plot.units import say, say_bytes, scale_of
 
 from drawn import MAKE, axes_of, bars_drawn, by_token, drawn, heat_drawn, panels_of, records_of, source_of
+from io_run import made
 
 
 @pytest.fixture(params=["toy", "real"])
@@ -594,15 +598,18 @@ def test_residency(real: Path) -> None:
 
 
 def test_residency_from_samples() -> None:
-    """A sample counts until the next one; before the first nothing is known."""
+    """Known between two samples that agree; unknown between others, before the first and after the last."""
     files = Files("", np.array([np.nan, 0.0]), 256.0 * 8192)
     time = storage.Time(np.linspace(0, 240, 241), ())
     rows = [(60, 0, 8192, True), (60, 8192, 255 * 8192, False), (120, 0, 4096, True), (120, 4096, 8192, False)]
     table = pd.DataFrame(rows, columns=["at_ns", "at", "bytes", "resident"])
     values = storage.by_samples(table, table["at"].to_numpy(float), files, time)
-    assert np.isnan(values[:, :59]).all()
-    assert (values[0, 59:119] == 1).all() and (values[1:, 59:119] == 0).all()
-    assert (values[0, 119:] == 0.5).all()
+    assert np.isnan(values[:, :60]).all()
+    assert values[0, 60] == 1 and np.isnan(values[0, 61:120]).all(), "half of it left, nobody knows when"
+    assert (values[1, 60:121] == 0).all(), "both samples say so"
+    assert values[0, 120] == 0.5
+    assert np.isnan(values[:, 121:]).all()
+    assert (values[2:, 60] == 0).all() and np.isnan(values[2:, 61:]).all(), "the second sample is not of these"
 
 
 def test_what_left_before_it_came_had_been_there(real: Path) -> None:
@@ -649,8 +656,31 @@ def test_disk_throughput(real: Path) -> None:
     edges = lines.series[0].x - width * 5e8
     assert set(np.flatnonzero(by_all)) == set(np.searchsorted(edges, requests["end_ns"], side="right") - 1)
     at, grown = storage.counted(tat.TraceAnalyzer(real).io_counters(), "read_bytes")
-    assert grown.tolist() == [5000.0] * 3
+    assert grown.tolist() == [0.0, *[5000.0] * 3]
     assert (np.diff(at) > 0).all()
+
+
+def test_growth_of_a_counter_is_spread_over_the_time_between_two_readings() -> None:
+    """It says how much was read, not when: no column may have more than the mean of the time between."""
+    time = storage.Time(np.linspace(0, 240e9, 241), ())
+    rates = storage.Reading("", np.array([10e9, 110e9, 210e9]), np.array([0.0, 1000.0, 0.0]), counts=True).rates(time)
+    assert np.isnan(rates[:10]).all() and np.isnan(rates[210:]).all()
+    np.testing.assert_allclose(rates[10:210], [10.0] * 100 + [0.0] * 100)
+
+
+def test_titles_say_figures_that_belong_together(real: Path) -> None:
+    """The share in a title is one of its figures divided by the other."""
+    title = drawn(real, "stall_per_token")[0].title
+    found = re.search(r"takes (.* .?s) on average; in (.* .?s) of that, (.*) %", title)
+    assert found
+    whole, part, share = found.groups()
+    units = {"ns": 1.0, "µs": 1e3, "ms": 1e6, "s": 1e9}
+    ns = [float(text.split()[0]) * units[text.split()[1]] for text in (part, whole)]
+    assert float(share) == pytest.approx(100 * ns[0] / ns[1], abs=0.051, rel=0.01)
+    evaluations = tat.TraceAnalyzer(real).evaluations()
+    times = (evaluations["end_ns"] - evaluations["begin_ns"])[evaluations["phase"] == "generate"]
+    assert say(float(times.mean()), "ns") == whole
+    assert say(middle_of(times), "ns") in drawn(real, "heatmap_token_layer")[0].title
 
 
 def test_beside_what_the_disk_can_do(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -659,6 +689,29 @@ def test_beside_what_the_disk_can_do(real: Path, monkeypatch: pytest.MonkeyPatch
     (lines,) = panels_of(chart, Lines)
     assert (lines.series[-1].name, set(lines.series[-1].y)) == ("at best", {5e9})
     assert "of what the disk gives at best" in chart.title and "doctor" not in chart.subtitle
+
+
+def test_without_requests(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As without root: what `tat doctor --disk` measured is used all the same."""
+    disks = sorted(Path("/sys/dev/block").glob("*:*"))
+    if not disks:
+        pytest.skip("/sys names no disk")
+    run = made(toy, "toy_counters")
+    run.file.requests, run.file.files[0].disk = [], os.makedev(*map(int, disks[0].name.split(":")))
+    run.file.write(run.path)
+    (tmp_path / "tat").mkdir()
+    measured = (("direct", 5e9), ("mapped", 2e9))
+    rates = [{"how": how, "order": "sequential", "per_second": rate} for how, rate in measured]
+    kept = tmp_path / "tat" / f"disk-{disks[0].resolve().name}.json"
+    kept.write_text(json.dumps({"rates": rates}), encoding="utf-8")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    chart, _ = drawn(run.path, "disk_throughput")
+    (lines,) = panels_of(chart, Lines)
+    assert [(one.name, float(one.y[0])) for one in lines.series[1:]] == [
+        ("what the disk gives at best", 5e9),
+        ("what page faults get of it at best", 2e9),
+    ]
+    assert "doctor" not in chart.subtitle and "counter" in chart.subtitle
 
 
 def test_without_events(toy: Path) -> None:

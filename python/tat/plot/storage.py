@@ -128,7 +128,7 @@ def page_faults(source: Source) -> Chart:
     size, span = say(files.end / PARTS, "bytes"), say(float(time.edges[1] - time.edges[0]), "ns")
     return Chart(
         title=f"Half of the {words} are in {say(half / PARTS, 'share')} of the model.",
-        subtitle=f"Each cell is {size} of the file and {span}; in grey ones was none. {_marks_said(time)}{outside}",
+        subtitle=f"Each cell is {size} of the file and {span}; grey: no faults. {_marks_said(time)}{outside}",
         panels=tuple(panels),
         row_height=4.2,
     )
@@ -158,12 +158,10 @@ def stall_per_token(source: Source) -> Chart:
     whole = floats((e["end_ns"] - e["begin_ns"]).to_numpy())[typical.chosen]
     sums = {name: blocked(of) for name, of in (("any", table), ("major", table[table["major"]]))}
     each = {name: floats([one.get(int(number), 0.0) for number in numbers]) for name, one in sums.items()}
-    share = each["any"].sum() / max(whole.sum(), 1.0)
-    half = {name: float(np.quantile(one, 0.5, method="inverted_cdf")) for name, one in each.items()}
-    of_all = float(np.quantile(whole, 0.5, method="inverted_cdf"))
+    mean, waits = float(whole.mean()), float(each["any"].mean())
     return Chart(
-        title=f"In {say(share, 'share')} of a {typical.word}'s time a thread is in a page fault: "
-        f"{say(half['any'], 'ns')} in the median one, which takes {say(of_all, 'ns')}.",
+        title=f"A {typical.word} takes {say(mean, 'ns')} on average; in {say(waits, 'ns')} of that, "
+        f"{say(waits / max(mean, 1.0), 'share')}, a thread is in a page fault.",
         subtitle="A major fault waits for the disk, or for another thread that does; a minor one finds its page in "
         "memory, where it may have been read ahead. Time in which several threads are in faults counts once.",
         panels=(
@@ -218,18 +216,46 @@ def by_events(source: Source, table: pd.DataFrame, at: Floats, files: Files, tim
 
 
 def by_samples(table: pd.DataFrame, at: Floats, files: Files, time: Time) -> Floats:
-    """The same from samples: the last one in or before each column; NaN before the first."""
-    values = np.full((PARTS, COLUMNS), np.nan)
+    """The same from samples: the last one in a column; between two samples what both say, NaN where they differ.
+
+    Before the first sample of a part of the file and after its last one, nothing is known: NaN.
+    """
     moments = np.unique(table["at_ns"].to_numpy(np.int64))
     group = np.searchsorted(moments, table["at_ns"].to_numpy(np.int64))
-    size, there = floats(table["bytes"]), table["resident"].to_numpy(bool)
-    high = np.minimum(at + size, files.end)
-    spans = (at[there], high[there])
-    held = spread(files.end, spans, (high - at)[there], group[there], (len(moments), PARTS)) * PARTS / files.end
-    last = np.searchsorted(moments, time.edges[1:], side="right") - 1
-    known = last >= 0
-    values[:, known] = held[last[known]].T
-    return floats(np.clip(values, 0.0, 1.0))
+    there, high = table["resident"].to_numpy(bool), np.minimum(at + floats(table["bytes"]), files.end)
+
+    def total(of: NDArray[np.bool_]) -> Floats:
+        shape = (len(moments), PARTS)
+        return spread(files.end, (at[of], high[of]), (high - at)[of], group[of], shape) * PARTS / files.end
+
+    sampled = total(np.ones(len(table), np.bool_))
+    shares = np.where(sampled > 0, np.clip(total(there) / np.maximum(sampled, 1e-9), 0.0, 1.0), np.nan)
+    held = pd.DataFrame(np.vstack([np.full((1, PARTS), np.nan), shares, np.full((1, PARTS), np.nan)]))
+    before, after = floats(held.ffill()), floats(held.bfill())
+    columns, every = time.column(moments), np.arange(COLUMNS)
+    last = np.searchsorted(columns, every, side="right")  # as numbers of rows of `held`
+    inside = np.searchsorted(columns, every) < last
+    last_of, next_of = before[last], after[np.minimum(last + 1, len(moments) + 1)]
+    agree = np.isclose(last_of, next_of, rtol=0, atol=1e-9)
+    seen = inside[:, None] & np.isfinite(floats(held)[last])
+    return floats(np.where(seen | agree, last_of, np.nan).T)
+
+
+def _while_typical(source: Source, time: Time) -> slice:
+    """The columns from the first typical token to the last."""
+    e = source.evaluations[Typical.of(source).chosen]
+    first, last = time.column([e["begin_ns"].min(), e["end_ns"].max()])
+    return slice(int(first), int(last) + 1)
+
+
+def _held_said(values: Floats) -> str:
+    """How much is in memory in the columns of which all is known."""
+    known = values[:, np.isfinite(values).all(axis=0)].mean(axis=0)
+    if not known.size:
+        return "How much of the model is in memory while tokens are generated is not known."
+    low, high = float(known.min()), float(known.max())
+    words = say(low, "share") if high - low < 0.005 else f"{say(low, 'share')} to {say(high, 'share')}"
+    return f"While tokens are generated, {words} of the model is in memory."
 
 
 def residency(source: Source) -> Chart:
@@ -243,18 +269,13 @@ def residency(source: Source) -> Chart:
     if events.empty:
         values, how = (
             by_samples(samples, at_sample, files, time),
-            "It was sampled: what came and left between is not seen. ",
+            "It was sampled. Grey: not known, as the samples before and after differ, or one of them is missing. ",
         )
     else:
         values = by_events(source, events, at, files, time)
         how = "Pages that neither came nor left while it was recorded count as not in memory. "
-    share = np.nanmean(values, axis=0)
-    begins = floats(source.evaluations["begin_ns"])[Typical.of(source).chosen]
-    of_tokens = share[time.column(begins)]
-    low, high = float(np.nanmin(of_tokens)), float(np.nanmax(of_tokens))
-    words = say(low, "share") if high - low < 0.005 else f"{say(low, 'share')} to {say(high, 'share')}"
     return Chart(
-        title=f"While tokens are generated, {words} of the model is in memory.",
+        title=_held_said(values[:, _while_typical(source, time)]),
         subtitle=f"Each cell is {say(files.end / PARTS, 'bytes')} of the file. {_marks_said(time)}{how}",
         panels=(_map(source, (time, files), "", values, Axis("share that is in memory", "share")),),
         row_height=5.5,
@@ -310,11 +331,30 @@ def _rates(time: Time, times: Floats, amounts: Floats) -> Floats:
     return np.asarray(sums / (np.diff(time.edges) / 1e9))
 
 
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What was read from the disk, as far as it was recorded."""
+
+    name: str
+    times: Floats
+    amounts: Floats
+    """Bytes at these times or, of a counter, since the time before: it tells only how many came between."""
+    counts: bool = False
+
+    def rates(self, time: Time) -> Floats:
+        """Bytes by the second in each column. What a counter grew by is spread evenly; NaN where it was not read."""
+        if not self.counts:
+            return _rates(time, self.times, self.amounts)
+        total = np.interp(time.edges, self.times, np.cumsum(self.amounts))
+        known = (time.edges[1:] > self.times[0]) & (time.edges[:-1] < self.times[-1])
+        return floats(np.where(known, np.diff(total) / (np.diff(time.edges) / 1e9), np.nan))
+
+
 def counted(table: pd.DataFrame, name: str) -> tuple[Floats, Floats]:
-    """When a counter grew, and by how much."""
+    """When a counter was read, and by how much it had grown since the time before."""
     of = table[table["counter"] == name]
     at, value = floats(of["at_ns"]), floats(of["value"])
-    return at[1:], np.maximum(np.diff(value), 0.0)
+    return at, np.maximum(np.diff(value, prepend=value[:1]), 0.0)
 
 
 def model_disks(source: Source) -> set[int]:
@@ -334,19 +374,19 @@ def disk_rates(source: Source) -> dict[str, float]:
     return {name: float(values[key]) for key, name in names.items() if key in values}
 
 
-def _readings(source: Source) -> list[tuple[str, Floats, Floats]]:
-    """What was read from the disk, as far as it was recorded: name, times and bytes."""
+def _readings(source: Source) -> list[Reading]:
+    """What was read from the disk; the last one is drawn over the others."""
     requests = source.io("requests")
     requests = requests[~requests["write"] & ~requests["failed"]]
     disks = model_disks(source)
     requests = requests[requests["disk"].isin(disks)] if disks else requests
     if requests.empty:
         at, grown = counted(source.io("io_counters"), "read_bytes")
-        return [("for this process", at, grown)] if len(at) else []
+        return [Reading("for this process", at, grown, counts=True)] if len(at) > 1 else []
     parts = source.io("placed_requests")
     parts = parts[parts["file"].notna() & (parts["place"] != "write")]
-    found = [("by all who use the disk", requests), ("of the model", parts)]  # the last one is drawn over the others
-    return [(name, floats(of["end_ns"]), floats(of["bytes"])) for name, of in found if len(of)]
+    found = [("by all who use the disk", requests), ("of the model", parts)]
+    return [Reading(name, floats(of["end_ns"]), floats(of["bytes"])) for name, of in found if len(of)]
 
 
 def disk_throughput(source: Source) -> Chart:
@@ -354,16 +394,21 @@ def disk_throughput(source: Source) -> Chart:
     readings, limits = _readings(source), disk_rates(source)
     if not readings:
         raise AbsentError(source.why_no_io("requests", "counters"))
-    time = Time.of(source, *(at for _, at, _ in readings))
+    time = Time.of(source, *(one.times for one in readings))
     middle = (time.edges[1:] + time.edges[:-1]) / 2
-    series = [Series(name, middle, _rates(time, at, size)) for name, at, size in readings]
+    series = [Series(one.name, middle, one.rates(time)) for one in readings]
     mean = _mean_of(source, series[-1])
     series += [Series(name, time.edges[[0, -1]], floats([rate, rate]), "dashes") for name, rate in limits.items()]
     beside = f", {say(mean / max(limits.values()), 'share')} of what the disk gives at best" if limits else ""
-    how = "" if limits else "`tat doctor --disk MODEL` measures what the disk can give."
+    how = "" if limits else " `tat doctor --disk MODEL` measures what the disk can give."
+    if readings[-1].counts:
+        apart = say(float(np.diff(readings[-1].times).max()), "ns")
+        points = f"Requests were not recorded. A counter was, up to {apart} apart; what it grew by is spread evenly."
+    else:
+        points = f"Each point is the mean of {say(float(time.edges[1] - time.edges[0]), 'ns')}."
     return Chart(
-        title=f"While tokens are generated, {say(mean, 'bytes')} a second are read {readings[-1][0]}{beside}.",
-        subtitle=f"Each point is the mean of {say(float(time.edges[1] - time.edges[0]), 'ns')}. {how}",
+        title=f"While tokens are generated, {say(mean, 'bytes')} a second are read {readings[-1].name}{beside}.",
+        subtitle=f"{points}{how}",
         panels=(Lines("", tuple(series), time.axis, Axis("bytes read per second", "bytes")),),
         row_height=4.5,
     )
@@ -373,5 +418,5 @@ def _mean_of(source: Source, series: Series) -> float:
     """While typical tokens were computed."""
     chosen = Typical.of(source).chosen
     begins, ends = (floats(source.evaluations[name])[chosen] for name in ("begin_ns", "end_ns"))
-    inside = (series.x >= begins.min()) & (series.x <= ends.max())
+    inside = (series.x >= begins.min()) & (series.x <= ends.max()) & np.isfinite(series.y)
     return float(series.y[inside].mean()) if inside.any() else 0.0

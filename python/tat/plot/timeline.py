@@ -85,7 +85,7 @@ def timeline_offset(source: Source) -> Chart:
         notes = f"All generated tokens read the same parts of the file. {notes}"
     else:
         panels = [panel for both in zip(runs, by_read, strict=True) for panel in both]
-        notes = f"{bins.say()}Whole run: nothing was read of what is grey. {notes}"
+        notes = f"{bins.say()}Whole run: grey parts were not read. {notes}"
     return Chart(
         title=source.headline("tokens", "order"),
         subtitle=f"{notes} Weights that were copied at load time are shown at their place in the file.",

@@ -190,8 +190,15 @@ struct disk_known disk_known(const struct joined * j) {
     return k;
 }
 
-static void say_rates(const struct joined * j, const struct read_request * x, size_t n, struct result * r) {
+/* What the disk can do: it is known where no request was recorded, too. */
+static struct disk_known put_known(const struct joined * j, struct result * r) {
     const struct disk_known known = disk_known(j);
+    if (known.best > 0) { result_put_real(r, result_values(r), "disk_best_bytes_per_second", known.best); }
+    if (known.mapped > 0) { result_put_real(r, result_values(r), "disk_mapped_bytes_per_second", known.mapped); }
+    return known;
+}
+
+static void say_rates(const struct disk_known * known, const struct read_request * x, size_t n, struct result * r) {
     const uint64_t busy = busy_time(x, n);
     char text[4][UNITS_SIZE], best[96] = "";
     uint64_t bytes = 0;
@@ -200,12 +207,10 @@ static void say_rates(const struct joined * j, const struct read_request * x, si
     result_put_count(r, result_values(r), "disk_busy_ns", busy);
     result_put_real(r, result_values(r), "disk_busy_bytes_per_second", rate);
     result_put_count(r, result_values(r), "model_requests", n);
-    if (known.best > 0) {
-        result_put_real(r, result_values(r), "disk_best_bytes_per_second", known.best);
+    if (known->best > 0) {
         snprintf(best, sizeof best, "; `tat doctor --disk` measured %s/s at best",
-                 format_mean_bytes(text[2], known.best));
+                 format_mean_bytes(text[2], known->best));
     }
-    if (known.mapped > 0) { result_put_real(r, result_values(r), "disk_mapped_bytes_per_second", known.mapped); }
     result_line(r, "disk", "%s requests for the model's files; the disk worked on them for %s, at %s/s%s",
                 format_count(text[3], n), format_duration(text[0], busy), format_mean_bytes(text[1], rate), best);
 }
@@ -253,7 +258,8 @@ void disk_tables(const struct joined * j, const struct cache * c, struct result 
     struct read_request * x = find_requests(j, &n);
     r->failed |= !x;
     if (!x) { return; }
-    if (n) { say_rates(j, x, n, r); }
+    const struct disk_known known = put_known(j, r);
+    if (n) { say_rates(&known, x, n, r); }
     add_order(j, c, x, n, r);
     if (n) { add_throughput(j, x, n, r); }
     add_extents(j, r);
