@@ -922,6 +922,11 @@ static void events_of_another_run(void ** state) {
     assert_true(says(s, "ended before the trace began"));
     assert_false(has_value(s, "token_blocked_share"));
     json_decref(s);
+    put_ended(&io, 0, false); /* or of this one, and tat was killed while the program loaded its model */
+    s = storage();
+    assert_true(says(s, "I/O was recorded only before the trace began"));
+    assert_false(has_value(s, "token_blocked_share"));
+    json_decref(s);
 }
 
 static int make_folder(void ** state) {

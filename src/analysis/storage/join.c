@@ -98,14 +98,16 @@ static uint64_t machine_start(const struct tat_file_header * h) {
 
 const char * tat_storage_mismatch(const struct tat_trace * trace, const struct tat_io * io) {
     const struct tat_file_header *t = tat_trace_header(trace), *h = &io->header;
-    uint64_t last = io->n_counters ? io->counters[io->n_counters - 1].ns : UINT64_MAX;
     const int64_t apart = (int64_t) (machine_start(t) - machine_start(h));
     if (apart > START_APART_NS || apart < -START_APART_NS) {
         return "the machine was started at another time, or it is another machine";
     }
     if (t->start_monotonic_ns < h->start_monotonic_ns) { return "the trace began before it"; }
-    if (io->n_faults && io->faults[io->n_faults - 1].end_ns > last) { last = io->faults[io->n_faults - 1].end_ns; }
-    return last < t->start_monotonic_ns ? "it ended before the trace began" : NULL;
+    const bool whole = io->ended && !io->lost; /* else the end of this run's events may be missing */
+    const bool any = io->n_faults || io->n_pages || io->n_requests || io->n_residency || io->n_counters;
+    const uint64_t counted = io->n_counters ? io->counters[io->n_counters - 1].ns : 0, last = last_io_event(io);
+    if (!whole || !any) { return NULL; }
+    return counted < t->start_monotonic_ns && last < t->start_monotonic_ns ? "it ended before the trace began" : NULL;
 }
 
 /* ---- all ---- */

@@ -73,10 +73,10 @@ void token_stalls(const struct joined * j, struct result * r) {
         result_put_real(r, result_values(r), "token_blocked_share", ratio(blocked_ns, ns));
         result_put_real(r, result_values(r), "token_major_faults", ratio(t.faults, t.n));
         result_line(r, "token",
-                    "in %s of the time of all generated tokens a thread was in a page fault: in the median token for "
+                    "in %s of the time of %s generated tokens a thread was in a page fault: in the median token for "
                     "%s, at p99 for %s; %.1f major faults a token on average",
-                    format_share(text[0], ratio(blocked_ns, ns)), format_duration(text[1], spread.p50),
-                    format_duration(text[2], spread.p99), ratio(t.faults, t.n));
+                    format_share(text[0], ratio(blocked_ns, ns)), j->until_ns == INT64_MAX ? "all" : "the recorded",
+                    format_duration(text[1], spread.p50), format_duration(text[2], spread.p99), ratio(t.faults, t.n));
     }
     free(t.blocked_ns);
     free(t.ns);

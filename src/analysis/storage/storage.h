@@ -65,6 +65,7 @@ static inline bool is_recorded(const struct joined * j, const struct tat_evaluat
     return (int64_t) v->end_ns <= j->until_ns;
 }
 
+uint64_t last_io_event(const struct tat_io * io); /* CLOCK_MONOTONIC */
 int64_t recorded_until(const struct subject * s, const struct tat_io * io, uint64_t start_ns);
 
 static inline bool is_major(const struct tat_io_fault * f) {
