@@ -39,7 +39,8 @@ static void say_stayed(const struct tat_run_cold_file * f, const struct stat * s
     }
     if (f->stayed == TAT_STAYED_UNKNOWN) {
         fprintf(stderr,
-                "tat record: warning: tat cannot tell whether %s has left memory: it is neither yours nor writable\n",
+                "tat record: warning: tat cannot tell whether %s has left memory: it is neither yours nor writable; "
+                "record as its owner or as root, or use a copy of your own\n",
                 file);
         return;
     }

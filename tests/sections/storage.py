@@ -4,10 +4,12 @@
 lists. For each SEED, I/O events made up at random are recounted beside a copy of the trace; without one, those that
 were recorded with it, read as doc/format.md says."""
 
+import json
 import os
 import random
 import shutil
 import struct
+import subprocess
 import sys
 import tempfile
 from bisect import bisect_left
@@ -338,6 +340,20 @@ def rows_of(section, table, key, columns):
     return sums
 
 
+def compare_requests(tat, path, io, section, compare):
+    """A request counts once, where most of its bytes are, in the report and in tat correlate."""
+    correlated = json.loads(subprocess.check_output([tat, "correlate", "--json", path]))["requests"]["rows"]
+    reported = section["tables"].get("requests", {"rows": []})["rows"]
+    compare.check("requests", sum(row["requests"] for row in reported), len(io.requests))
+    for place in sorted({row["place"] for row in correlated + reported}):
+        for name, other in (("requests", "count"), ("parts", "parts"), ("bytes", "bytes")):
+            compare.check(
+                f"requests, {place}, {name}",
+                sum(row[name] for row in reported if row["place"] == place),
+                sum(row[other] for row in correlated if row["place"] == place),
+            )
+
+
 def recount(tat, model, path, io, ended=True):
     section, operations, compare = section_of(tat, path, "storage"), model.operations(), Comparison()
     wanted, found = wanted_by_phase(model, operations), came_in(model, io, operations)
@@ -359,6 +375,7 @@ def recount(tat, model, path, io, ended=True):
     for name, value in values.items():
         compare.check(name, section["values"].get(name), value)
     compare.check("reread_factor", section["values"].get("reread_factor"), total / distinct if distinct else None)
+    compare_requests(tat, path, io, section, compare)
     phases, tensors = tables_of(found, wanted, model)
     columns = ["read", "again", "demanded", "ahead", "in_vain"]
     for table, key, rows in (("reading", "phase", phases), ("read_slices", "tensor", tensors)):

@@ -55,7 +55,7 @@ struct cache {
     } curve;                                         /* residency, of the first files by number */
 };
 
-/* After everything else was placed: says of the parts of requests whom they were for. `pages`: NULL, or where to list
+/* After everything else was placed: says of the parts of requests what they were for. `pages`: NULL, or where to list
  * what came, as struct tat_storage has it. 0, or -1 with *error. Free it in any case. */
 int cache_find(struct cache * c, struct joined * j, struct list * pages, struct tat_error * error);
 void cache_free(struct cache * c);

@@ -155,7 +155,7 @@ const char * no_major_fault(const struct joined * j, char * text, size_t size) {
         snprintf(text, size, "No page fault that waited for the disk was recorded%s.%s%s", kernel,
                  j->io->partial ? " Faults inside system calls were not recorded."
                  : *recorded    ? ""
-                                : " Its count has other processes and the tracer, too.",
+                                : " The kernel also counts other processes of the run, and the tracer.",
                  recorded);
     } else {
         snprintf(text, size, "No page fault waited for the disk: there was no major one.");

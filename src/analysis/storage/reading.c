@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What was read of the model's files, for whom, and how often.
+ * What was read of the model's files, for what, and how often.
  */
 #include <stdio.h>
 #include <stdlib.h>

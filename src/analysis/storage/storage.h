@@ -31,7 +31,7 @@ void placed_in(const struct joined * j, struct tat_placed * p, const struct stre
 /* Places all faults. 0, or -1 with *error. */
 int place_faults(struct joined * j, struct tat_error * error);
 
-/* Makes the parts of all requests; what was read of a weight is TAT_PLACE_UNKNOWN, as whom it was for shows later.
+/* Makes the parts of all requests; what was read of a weight is TAT_PLACE_UNKNOWN, as what it was for shows later.
  * False: no memory. */
 bool place_requests(struct joined * j);
 
