@@ -399,11 +399,14 @@ def disk_throughput(source: Source) -> Chart:
     series = [Series(one.name, middle, one.rates(time)) for one in readings]
     mean = _mean_of(source, series[-1])
     series += [Series(name, time.edges[[0, -1]], floats([rate, rate]), "dashes") for name, rate in limits.items()]
-    beside = f", {say(mean / max(limits.values()), 'share')} of what the disk gives at best" if limits else ""
+    beside = f", {say(mean / max(limits.values()), 'share')} of what the disk gives at best" if limits and mean else ""
     how = "" if limits else " `tat doctor --disk MODEL` measures what the disk can give."
     if readings[-1].counts:
         apart = say(float(np.diff(readings[-1].times).max()), "ns")
-        points = f"Requests were not recorded. A counter was, up to {apart} apart; what it grew by is spread evenly."
+        points = (
+            f"Requests were not recorded. This is a counter of the process, read at most {apart} apart; "
+            "what it grew by is spread evenly over the time between two readings."
+        )
     else:
         points = f"Each point is the mean of {say(float(time.edges[1] - time.edges[0]), 'ns')}."
     return Chart(
