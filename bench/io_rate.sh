@@ -11,10 +11,10 @@ for rate in 100000 200000 400000 10000000; do
     awk -v rate=$rate '
         / pages in / { churned = $1; seconds = $4 }
         / lost$/ { lost = $(NF - 1) }
-        / pages of the run/ { recorded = $2; gsub(",", "", recorded) }
+        / of the run.s files came/ { recorded = $2 " " $3 }
         END {
-            printf "%8d events/s asked for, %8.0f done: %8d of %8d fills recorded, %s events lost\n", rate,
-                2 * churned / seconds, recorded, churned, lost
+            printf "%8d events/s asked for, %8.0f done: fills of %s recorded, of %.1f MiB; %s events lost\n", rate,
+                2 * churned / seconds, recorded, churned / 256, lost
         }' "$work/talk"
     rm -rf "$work/run"
 done

@@ -129,6 +129,8 @@ static bool extend(struct sink * sink) {
         return false;
     }
     madvise(sink->base + from, bytes, MADV_DONTFORK);
+    madvise(sink->base + from, bytes,
+            MADV_RANDOM); /* a page that left memory comes back alone, nothing is read ahead */
     if (!populate(sink->base + from, bytes)) { return false; }
     __atomic_store_n(&sink->ready, from + bytes, __ATOMIC_RELEASE);
     return true;

@@ -99,7 +99,7 @@ static void see_pages(struct io_recorder * r, const struct perf_event * e) {
                                         .tid = e->tid,
                                         .left = e->kind == PERF_PAGES_LEAVE };
     page_runs_add(&r->pages, &pages);
-    if (!pages.left) { r->totals.filled_pages += pages.count; }
+    if (!pages.left && !file->is_tracers) { r->totals.filled_pages += pages.count; }
 }
 
 static void write_pages(const struct tat_io_pages * pages, void * user) {
@@ -111,7 +111,7 @@ static void see_request(const struct tat_io_request * request, void * user) {
     if (!run_files_on(&r->files, request->disk)) { return; }
     io_write_request(&r->writer, request);
     const struct run_file * model = run_files_largest(&r->files);
-    if (request->flags & TAT_IO_WRITE || model->disk != request->disk) { return; }
+    if (request->flags & TAT_IO_WRITE || !model || model->disk != request->disk) { return; }
     r->totals.requests++;
     r->totals.request_bytes += request->bytes;
 }
@@ -298,6 +298,7 @@ void io_recorder_stop(struct io_recorder * r, struct io_totals * totals) {
     requests_end(&r->requests); /* what parts of open ones were complete goes into the file */
     const struct run_file * model = run_files_largest(&r->files);
     r->totals.on_disk = model && model->disk;
+    run_files_tell_late(&r->files);
     run_files_tell_residency(&r->files);
     counters_tell(&r->counters, model ? model->disk : 0);
     counters_tell_run(&r->counters);

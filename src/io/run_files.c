@@ -124,9 +124,25 @@ static void tell(struct run_files * f, struct run_file * file, char path[static 
                                       .extents = extents.at,
                                       .n_extents = extents.count };
     file->disk = extents.disk;
+    file->has_extents = extents.count > 0;
     io_write_file(f->writer, &told);
     extents_free(&extents);
-    run_file_tell_residency(file, f->writer);
+}
+
+/* Its path now, which may have changed, or be of a file that was deleted. */
+static void tell_again(struct run_files * f, struct run_file * file) {
+    char name[32], path[PATH_MAX];
+    snprintf(name, sizeof name, "/proc/self/fd/%d", file->fd);
+    const ssize_t length = readlink(name, path, sizeof path - 1);
+    path[length > 0 ? length : 0] = '\0';
+    tell(f, file, path);
+}
+
+void run_files_tell_late(struct run_files * f) {
+    for (uint32_t i = 0; i < f->all.count; i++) {
+        struct run_file * file = &FILES(f)[i];
+        if (file->number && file->fd >= 0 && !file->has_extents) { tell_again(f, file); }
+    }
 }
 
 /* ---- adding ---- */
@@ -152,11 +168,12 @@ static struct run_file * add(struct run_files * f, uint64_t device, uint64_t ino
     *find_slot(f, device, inode) = f->all.count;
     const bool is_known = fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
     file->bytes = is_known ? (uint64_t) status.st_size : 0;
-    const bool is_wanted = (!is_known || file->bytes >= RUN_FILE_BYTES_LEAST) && !is_tracers(f, path);
-    if (is_wanted && f->numbers < IO_FILES_MAX) {
+    file->is_tracers = is_tracers(f, path);
+    if ((!is_known || file->bytes >= RUN_FILE_BYTES_LEAST) && f->numbers < IO_FILES_MAX) {
         file->number = ++f->numbers;
         file->no_residency = is_known ? why_no_residency(fd, &status) : "the file could not be opened";
         tell(f, file, path);
+        run_file_tell_residency(file, f->writer);
     }
     if (!file->number && fd >= 0) {
         close(fd);
@@ -206,7 +223,7 @@ struct run_file * run_files_largest(const struct run_files * f) {
     struct run_file * largest = NULL;
     for (uint32_t i = 0; i < f->all.count; i++) {
         struct run_file * file = &FILES(f)[i];
-        if (file->number && (!largest || file->bytes > largest->bytes)) { largest = file; }
+        if (file->number && !file->is_tracers && (!largest || file->bytes > largest->bytes)) { largest = file; }
     }
     return largest;
 }

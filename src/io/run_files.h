@@ -22,6 +22,8 @@ struct run_file {
     uint32_t number;           /* 0: it is too small, or none of ours to watch */
     int fd;                    /* to ask which of its pages are in memory; -1: it cannot be opened */
     uint64_t bytes, disk;      /* disk: 0, not known */
+    bool is_tracers;           /* the trace, or these events */
+    bool has_extents;          /* they were told */
     const char * no_residency; /* why which pages are in memory cannot be told; NULL: it can */
 };
 
@@ -48,6 +50,9 @@ struct run_file * run_files_expect(struct run_files * files, const char * path);
 
 /* Whether a file of the run lies on this disk. */
 bool run_files_on(const struct run_files * files, uint64_t disk);
+
+/* Tells once more of files that were on no disk yet when they were seen first. */
+void run_files_tell_late(struct run_files * files);
 
 /* The one with the most bytes that has a number, or NULL: most likely the model. */
 struct run_file * run_files_largest(const struct run_files * files);

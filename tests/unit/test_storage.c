@@ -845,8 +845,19 @@ static void counts_of_what(void ** state) {
     files[2].inode = 11;
     events[0].file = 2;
     events[1].file = 3;
+    struct tat_io_extent of_trace = { 0, 1 << 20, 8192 }, of_other = { 0, 1 << 30, 8192 };
+    files[1].disk = files[2].disk = 77;
+    files[1].extents = &of_trace;
+    files[2].extents = &of_other;
+    files[1].n_extents = files[2].n_extents = 1;
+    struct tat_io_request requests[] = { request((1 << 20) + 4096, 8192, begin + 10, begin + 20,
+                                                 0), /* half is behind */
+                                         request(1 << 20, 4096, begin + 30, begin + 40, TAT_IO_WRITE) };
+    requests[0].disk = requests[1].disk = 77;
     const struct tat_io io = { .files = files,
                                .n_files = 3,
+                               .requests = requests,
+                               .n_requests = 2,
                                .pages = events,
                                .n_pages = 2,
                                .counters = counters,
@@ -860,6 +871,7 @@ static void counts_of_what(void ** state) {
         assert_false(has_line(s, "again"));
         assert_false(has_line(s, "in vain"));
         assert_int_equal(cell(s, "totals", "source", "page cache, all recorded files", "value"), 3 * PAGE);
+        assert_int_equal(cell(s, "totals", "source", "block requests, the trace", "value"), 4096);
         assert_int_equal(cell(s, "totals", "source", "/proc/PID/io", "value"), shell ? -1 : 4992);
         json_decref(s);
     }

@@ -50,6 +50,29 @@ static uint64_t filled_bytes(const struct joined * j) {
     return pages * j->bytes.page_bytes;
 }
 
+static uint64_t overlap(const struct tat_io_request * q, const struct tat_io_extent * e) {
+    const uint64_t first = q->disk_offset > e->disk_offset ? q->disk_offset : e->disk_offset;
+    const uint64_t a = q->disk_offset + q->bytes, b = e->disk_offset + e->bytes, end = a < b ? a : b;
+    return end > first ? end - first : 0;
+}
+
+/* What the disk read of the trace and of these events: pages of them that had left memory. */
+static uint64_t tracers_bytes(const struct tat_io * io) {
+    enum { STEPS_MOST = 1 << 28 }; /* far beyond what a trace can have */
+    uint64_t bytes = 0, steps = 0;
+    for (size_t f = 0; f < io->n_files; f++) {
+        const struct tat_io_file * file = &io->files[f];
+        steps += (uint64_t) io->n_requests * (file->n_extents + 1);
+        if (!is_tracers(file->path) || steps > STEPS_MOST) { continue; }
+        for (size_t i = 0; i < io->n_requests; i++) {
+            const struct tat_io_request * q = &io->requests[i];
+            if (q->disk != file->disk || q->flags & (TAT_IO_WRITE | TAT_IO_FAILED)) { continue; }
+            for (size_t e = 0; e < file->n_extents; e++) { bytes += overlap(q, &file->extents[e]); }
+        }
+    }
+    return bytes;
+}
+
 static struct count_of of_run(const struct joined * j, enum tat_io_counter which, const char * source,
                               const char * differs) {
     struct count_of c = { .source = source, .differs = differs };
@@ -109,6 +132,8 @@ static void add_bytes(const struct joined * j, const struct cache * c, const str
           "pages that came into memory, whoever read them" },
         { "page cache, all recorded files", filled_bytes(j), pages,
           "also the program, its libraries and what the run wrote" },
+        { "block requests, the trace", tracers_bytes(io), requests,
+          "what the disk read again of the trace, for the recording" },
         { "block requests, all reads", part_bytes(j, false), requests,
           "also metadata of the file system, and other programs on the disk" },
         of_run(j, TAT_IO_RUN_READ_BYTES, "getrusage, whole run",
@@ -124,9 +149,9 @@ static void add_bytes(const struct joined * j, const struct cache * c, const str
         counter(j, TAT_IO_TRACER_READ_BYTES, "tat record", own_reads),
     };
     add_table(counts, sizeof counts / sizeof *counts, "totals", "Bytes read, from each counter", UNIT_BYTES, r);
-    if (counts[4].known && pages && counts[2].value) { /* both of all files */
-        result_put_real(r, result_values(r), "process_difference",
-                        (double) counts[4].value / (double) counts[2].value - 1);
+    const double all = (double) (counts[2].value + counts[3].value);
+    if (counts[5].known && pages && all > 0) { /* both of all files */
+        result_put_real(r, result_values(r), "process_difference", (double) counts[5].value / all - 1);
     }
     if (x->source == READ_REQUESTS && pages && x->bytes) {
         const double apart = (double) counts[1].value / (double) x->bytes - 1;
