@@ -22,6 +22,7 @@
 #include "io/system_events.h"
 #include "io/trace_page.h"
 #include "io/tracefs.h"
+#include "io/tracepoints.h"
 
 /* ---- a page ---- */
 
@@ -187,6 +188,59 @@ static void a_fault_begins_another_run(void ** state) {
     assert_true(t.runs[2].first == 6 && t.runs[2].ns == 12);
 }
 
+/* ---- a kernel that lacks some ---- */
+
+static void put_format(int folder, const char * kind, const char * event, const char * text) {
+    char path[128];
+    mkdirat(folder, "events", 0700);
+    snprintf(path, sizeof path, "events/%s", kind);
+    mkdirat(folder, path, 0700);
+    snprintf(path, sizeof path, "events/%s/%s", kind, event);
+    assert_int_equal(mkdirat(folder, path, 0700), 0);
+    snprintf(path, sizeof path, "events/%s/%s/format", kind, event);
+    const int fd = openat(folder, path, O_WRONLY | O_CREAT, 0600);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+}
+
+/* One without events of disks, whose pages have no order and other places for their fields. */
+static void what_a_kernel_has_is_recorded(void ** state) {
+    (void) state;
+    static const char format[] = "name: x\nID: %d\nformat:\n"
+                                 "\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n\n"
+                                 "\tfield:unsigned long i_ino;\toffset:8;\tsize:8;\tsigned:0;\n"
+                                 "\tfield:unsigned long index;\toffset:16;\tsize:8;\tsigned:0;\n"
+                                 "\tfield:dev_t s_dev;\toffset:24;\tsize:4;\tsigned:0;\n";
+    char folder[] = "/tmp/tat_test_events_XXXXXX", text[512], command[64];
+    struct tat_error error;
+    assert_non_null(mkdtemp(folder));
+    const int fd = open(folder, O_RDONLY | O_DIRECTORY);
+    snprintf(text, sizeof text, format, 7);
+    put_format(fd, "filemap", "mm_filemap_add_to_page_cache", text);
+    snprintf(text, sizeof text, format, 8);
+    put_format(fd, "filemap", "mm_filemap_delete_from_page_cache", text);
+    struct tracepoints * t = tracepoints_find(fd, &error);
+    assert_non_null(t);
+    assert_string_equal(tracepoints_missing(t, TAT_IO_SOURCE_PAGES), "");
+    assert_non_null(strstr(tracepoints_missing(t, TAT_IO_SOURCE_REQUESTS), "block/block_rq_"));
+    struct {
+        uint16_t type, zero;
+        int32_t thread;
+        uint64_t inode, index;
+        uint32_t device;
+    } entry = { 8, 0, 55, 1234, 9, 8u << 20 | 1 };
+    struct perf_event event = { 0 };
+    assert_true(tracepoint_read(t, (const uint8_t *) &entry, 28, &event));
+    assert_true(event.kind == PERF_PAGES_LEAVE && event.tid == 55 && event.pages.inode == 1234);
+    assert_true(event.pages.first == 9 && event.pages.count == 1 && event.pages.device == disk_of_kernel(8u << 20 | 1));
+    entry.type = 99;
+    assert_false(tracepoint_read(t, (const uint8_t *) &entry, 28, &event));
+    tracepoints_free(t);
+    close(fd);
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+}
+
 /* ---- an instance ---- */
 
 static void skip_without(struct system_events * events, const struct tat_error * error) {
@@ -284,6 +338,7 @@ int main(void) {
         cmocka_unit_test(what_was_overwritten_is_counted),
         cmocka_unit_test(any_bytes),
         cmocka_unit_test(pages_side_by_side_are_one_run),
+        cmocka_unit_test(what_a_kernel_has_is_recorded),
         cmocka_unit_test(a_fault_begins_another_run),
         cmocka_unit_test(pages_come_and_leave),
         cmocka_unit_test(nothing_is_left),
