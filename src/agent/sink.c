@@ -129,9 +129,9 @@ static bool extend(struct sink * sink) {
         return false;
     }
     madvise(sink->base + from, bytes, MADV_DONTFORK);
-    madvise(sink->base + from, bytes,
-            MADV_RANDOM); /* a page that left memory comes back alone, nothing is read ahead */
     if (!populate(sink->base + from, bytes)) { return false; }
+    /* From here on, a page that leaves memory comes back alone: nothing is read ahead. */
+    madvise(sink->base + from, bytes, MADV_RANDOM);
     __atomic_store_n(&sink->ready, from + bytes, __ATOMIC_RELEASE);
     return true;
 }
