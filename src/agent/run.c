@@ -22,6 +22,7 @@
 #include "agent/usage.h"
 #include "format/block.h"
 #include "format/buffer.h"
+#include "format/file_names.h"
 
 enum { CALIBRATION_NS = 2000000, ANCHOR_NS = 1000000000, USAGE_ANCHORS = 10, PAYLOAD_MAX = 1024 };
 
@@ -120,7 +121,7 @@ static bool name_folder(char * folder, size_t size) {
 }
 
 static bool join(char * path, size_t size, const char * folder) {
-    const int length = snprintf(path, size, "%s/tensor_access.bin", folder);
+    const int length = snprintf(path, size, "%s/" TRACE_FILE, folder);
     return length > 0 && (size_t) length < size;
 }
 

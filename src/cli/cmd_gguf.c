@@ -17,6 +17,7 @@
 #include "cli/units.h"
 #include "export/gguf_csv.h"
 #include "export/gguf_json.h"
+#include "format/file_names.h"
 #include "tat/format.h"
 #include "tat/gguf.h"
 
@@ -229,7 +230,7 @@ static bool begins_like_a_trace(const char * path) {
 static bool is_trace(const char * path) {
     char inside[PATH_MAX];
     return begins_like_a_trace(path) ||
-           (snprintf(inside, sizeof inside, "%s/" RUN_TRACE_FILE, path) < PATH_MAX && begins_like_a_trace(inside));
+           (snprintf(inside, sizeof inside, "%s/" TRACE_FILE, path) < PATH_MAX && begins_like_a_trace(inside));
 }
 
 static int run(int argc, char ** argv) {

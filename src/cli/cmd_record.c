@@ -26,6 +26,7 @@
 #include "cli/run_watch.h"
 #include "cli/target.h"
 #include "cli/units.h"
+#include "format/file_names.h"
 #include "format/number_set.h"
 #include "io/privilege.h"
 #include "pressure/memory_group.h"
@@ -238,7 +239,7 @@ static bool is_still_written(const char * folder) {
 /* Without a trace, page faults tell nothing. What is not ours stays, and the folder with it. */
 static void remove_folder(const char * folder) {
     char file[PATH_MAX + 32];
-    snprintf(file, sizeof file, "%s/io_events.bin", folder);
+    snprintf(file, sizeof file, "%s/" IO_EVENTS_FILE, folder);
     unlink(file);
     rmdir(folder);
 }
@@ -249,7 +250,7 @@ static void finish_run(const char * folder, void * state) {
     struct tat_run_totals totals;
     struct tat_error error;
     char file[PATH_MAX + 32];
-    snprintf(file, sizeof file, "%s/" RUN_TRACE_FILE, folder);
+    snprintf(file, sizeof file, "%s/" TRACE_FILE, folder);
     if (access(file, F_OK) != 0) {
         if (!finished->left) { remove_folder(folder); }
         return;

@@ -18,6 +18,7 @@
 #include "cli/run_open.h"
 #include "cli/screen.h"
 #include "cli/top_text.h"
+#include "format/file_names.h"
 #include "format/follow.h"
 
 enum { KEY_JSON = 256, KEY_ONCE, KEY_INTERVAL, INTERVAL_LEAST = 100, INTERVAL_MOST = 3600000 };
@@ -69,9 +70,9 @@ struct top {
 
 /* The header of a trace is written before anything else of it. */
 static bool has_begun(const char * path) {
-    char file[PATH_MAX + sizeof "/" RUN_TRACE_FILE];
+    char file[PATH_MAX + sizeof "/" TRACE_FILE];
     char magic[8] = "";
-    const bool folder = snprintf(file, sizeof file, "%s/" RUN_TRACE_FILE, path) > 0 && access(file, F_OK) == 0;
+    const bool folder = snprintf(file, sizeof file, "%s/" TRACE_FILE, path) > 0 && access(file, F_OK) == 0;
     const int fd = open(folder ? file : path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) { return false; }
     const bool begun = pread(fd, magic, sizeof magic, 0) == (ssize_t) sizeof magic && magic[0];

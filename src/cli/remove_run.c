@@ -13,6 +13,7 @@
 
 #include "agent/report.h"
 #include "cli/run_folder.h"
+#include "format/file_names.h"
 #include "tat/format.h"
 
 enum { DEEPEST = 16 }; /* folders within folders; ours have one */
@@ -61,8 +62,8 @@ static int remove_entry(int parent, const char * name, dev_t device, int depth, 
 }
 
 static bool is_ours(const char * name) {
-    static const char * const ours[] = { RUN_TRACE_FILE,       "io_events.bin", RUN_METADATA_FILE, "tensor_names.txt",
-                                         "gguf_structure.csv", "analysis",      REPORT_NAME };
+    static const char * const ours[] = { TRACE_FILE,           IO_EVENTS_FILE, RUN_METADATA_FILE, "tensor_names.txt",
+                                         "gguf_structure.csv", "analysis",     REPORT_NAME };
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
         if (strcmp(name, ours[i]) == 0) { return true; }
     }
@@ -82,7 +83,7 @@ static bool holds_ours_alone(int fd) {
 /* It holds a trace, or nothing but files of ours. */
 static bool may_go(int fd) {
     struct stat status;
-    if (fstatat(fd, RUN_TRACE_FILE, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode)) { return true; }
+    if (fstatat(fd, TRACE_FILE, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode)) { return true; }
     return holds_ours_alone(fd);
 }
 
@@ -91,7 +92,7 @@ static bool may_go_by_any_name(int parent, const char * name) {
     struct tat_file_header header;
     const int fd = is_self_or_parent(name) ? -1 : openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) { return false; }
-    const int file = openat(fd, RUN_TRACE_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    const int file = openat(fd, TRACE_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     const bool is_trace = file >= 0 && read(file, &header, sizeof header) == (ssize_t) sizeof header &&
                           memcmp(header.magic, TAT_MAGIC, sizeof header.magic) == 0;
     const bool may = is_trace && holds_ours_alone(fd);
@@ -121,7 +122,7 @@ static int remove_checked(int parent, const char * path, const char * name, stru
     closedir(folder);
     if (is_busy) { return tat_fail(error, TAT_ERROR_USAGE, "%s was not deleted: it is still being recorded", path); }
     if (!may) {
-        return tat_fail(error, TAT_ERROR_USAGE, "%s was not deleted: it holds files but no %s", path, RUN_TRACE_FILE);
+        return tat_fail(error, TAT_ERROR_USAGE, "%s was not deleted: it holds files but no %s", path, TRACE_FILE);
     }
     if (remove_entry(parent, name, status.st_dev, 0, &total->bytes) != 0) {
         return tat_fail_errno(error, "%s was not deleted completely", path);

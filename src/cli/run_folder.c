@@ -14,6 +14,7 @@
 
 #include "cli/agent_reports.h"
 #include "cli/run_open.h"
+#include "format/file_names.h"
 #include "tat/format.h"
 
 enum { PREFIX = sizeof "run_" - 1, STAMP = PREFIX + RUN_STAMP_SIZE - 1 };
@@ -78,7 +79,7 @@ static bool is_run(char path[static PATH_MAX]) {
     if (stat(path, &status) != 0) { return false; }
     if (S_ISDIR(status.st_mode)) { return true; }
     char * slash = strrchr(path, '/');
-    if (strcmp(slash ? slash + 1 : path, RUN_TRACE_FILE) != 0) { return false; }
+    if (strcmp(slash ? slash + 1 : path, TRACE_FILE) != 0) { return false; }
     if (slash) {
         slash[slash == path] = '\0'; /* "/tensor_access.bin" is in "/" */
     } else {
@@ -172,11 +173,11 @@ static bool is_further(const char * name, const char * base, uint64_t * pid) {
 
 /* A folder of the user's, or one of another recording, may be called so too: "-o out" and "-o out_2". */
 static bool was_made_since(const char * path, uint64_t pid, const struct timespec * began) {
-    char file[PATH_MAX + NAME_MAX + sizeof "/" RUN_TRACE_FILE];
+    char file[PATH_MAX + NAME_MAX + sizeof "/" TRACE_FILE];
     struct tat_file_header header;
     struct stat status;
     if (run_is_locked(path) || stat(path, &status) != 0) { return false; }
-    snprintf(file, sizeof file, "%s/" RUN_TRACE_FILE, path);
+    snprintf(file, sizeof file, "%s/" TRACE_FILE, path);
     const int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     const bool is_trace = fd >= 0 && pread(fd, &header, sizeof header, 0) == (ssize_t) sizeof header &&
                           memcmp(header.magic, TAT_MAGIC, sizeof header.magic) == 0;

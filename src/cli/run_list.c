@@ -16,6 +16,7 @@
 #include "cli/run_folder.h"
 #include "cli/run_open.h"
 #include "cli/run_registry.h"
+#include "format/file_names.h"
 #include "tat/format.h"
 
 /* By the stamp; then, of one second, by the number. */
@@ -37,17 +38,17 @@ static bool is_folder(const char * path) {
 static bool holds_trace(const char * path) {
     char file[PATH_MAX];
     struct stat status;
-    return snprintf(file, sizeof file, "%s/" RUN_TRACE_FILE, path) < PATH_MAX && lstat(file, &status) == 0 &&
+    return snprintf(file, sizeof file, "%s/" TRACE_FILE, path) < PATH_MAX && lstat(file, &status) == 0 &&
            S_ISREG(status.st_mode);
 }
 
 /* When a trace began, or else when its folder was last changed: for folders whose names do not say it. */
 static void read_stamp(struct run * run) {
-    char file[PATH_MAX + sizeof "/" RUN_TRACE_FILE];
+    char file[PATH_MAX + sizeof "/" TRACE_FILE];
     struct tat_file_header header = { 0 };
     struct stat status = { 0 };
     struct tm parts = { 0 };
-    snprintf(file, sizeof file, "%s/" RUN_TRACE_FILE, run->path);
+    snprintf(file, sizeof file, "%s/" TRACE_FILE, run->path);
     const int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     const bool is_trace = fd >= 0 && pread(fd, &header, sizeof header, 0) == (ssize_t) sizeof header &&
                           memcmp(header.magic, TAT_MAGIC, sizeof header.magic) == 0;

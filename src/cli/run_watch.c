@@ -11,6 +11,7 @@
 #include "cli/target.h"
 #include "cli/units.h"
 #include "doctor/doctor.h"
+#include "format/file_names.h"
 
 /* ---- looking ---- */
 
@@ -53,7 +54,7 @@ static void look_at(pid_t pid, void * state) {
 
 static bool has_trace(const char * folder) {
     char path[PATH_MAX];
-    return snprintf(path, sizeof path, "%s/" RUN_TRACE_FILE, folder) < PATH_MAX && access(path, F_OK) == 0;
+    return snprintf(path, sizeof path, "%s/" TRACE_FILE, folder) < PATH_MAX && access(path, F_OK) == 0;
 }
 
 bool run_watch_look(void * state) {

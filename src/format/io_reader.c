@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "format/file_names.h"
 #include "format/io_events.h"
 #include "format/list.h"
 #include "gguf/arena.h"
@@ -295,7 +296,9 @@ int tat_io_read(const char * path, struct tat_io * io, struct tat_error * error)
     char * file = NULL;
     *io = (struct tat_io){ 0 };
     const bool folder = stat(path, &status) == 0 && S_ISDIR(status.st_mode);
-    if (asprintf(&file, "%s%s", path, folder ? "/io_events.bin" : "") < 0) { return tat_fail_errno(error, "%s", path); }
+    if (asprintf(&file, "%s%s", path, folder ? "/" IO_EVENTS_FILE : "") < 0) {
+        return tat_fail_errno(error, "%s", path);
+    }
     io->memory = r.arena = calloc(1, sizeof *r.arena);
     r.memory = r.arena != NULL;
     const int failed = r.memory ? tat_file_each_block(file, TAT_FILE_IO_EVENTS, &io->header, see_block, &r, error) : 0;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "format/block.h"
+#include "format/file_names.h"
 #include "format/trace.h"
 
 /* ---- the header ---- */
@@ -249,7 +250,7 @@ char * trace_file_path(const char * path) {
     struct stat status;
     char * file = NULL;
     if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
-        return asprintf(&file, "%s/tensor_access.bin", path) < 0 ? NULL : file;
+        return asprintf(&file, "%s/" TRACE_FILE, path) < 0 ? NULL : file;
     }
     return strdup(path);
 }

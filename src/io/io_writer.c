@@ -11,6 +11,7 @@
 
 #include "agent/clock.h"
 #include "format/block.h"
+#include "format/file_names.h"
 
 enum { WAIT_NS = 1000000000, LAST_BYTES = 64 };
 
@@ -71,7 +72,7 @@ int io_writer_open(struct io_writer * w, const char * folder, pid_t pid, uint64_
     char path[PATH_MAX + 16];
     fill_header(&header, pid);
     tat_header_seal(&header);
-    snprintf(path, sizeof path, "%s/io_events.bin", folder);
+    snprintf(path, sizeof path, "%s/" IO_EVENTS_FILE, folder);
     *w = (struct io_writer){ .bytes_most = most,
                              .fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600) };
     if (w->fd < 0) { return tat_fail_errno(error, "%s", path); }

@@ -11,6 +11,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "format/file_names.h"
+
 #define FILES(f) LIST(struct run_file, (f)->all)
 
 /* ---- finding ---- */
@@ -150,10 +152,8 @@ void run_files_tell_late(struct run_files * f) {
 /* Further processes of the run have folders of that name with a number appended. */
 static bool is_tracers(const struct run_files * f, const char * path) {
     const size_t length = strlen(f->folder);
-    const char * slash = strrchr(path, '/');
-    const char * name = slash ? slash + 1 : path;
     return strncmp(path, f->folder, length) == 0 && (path[length] == '/' || path[length] == '_') &&
-           (strcmp(name, "tensor_access.bin") == 0 || strcmp(name, "io_events.bin") == 0);
+           is_named_as_ours(path);
 }
 
 /* `fd` is the file's from here on; -1: it could not be opened. */

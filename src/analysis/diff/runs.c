@@ -9,6 +9,7 @@
 #include "analysis/command_line.h"
 #include "analysis/diff/diff.h"
 #include "analysis/units.h"
+#include "format/file_names.h"
 
 /* The folder of a run, or the file if it stands alone. */
 static const char * trace_name(const struct profile * p, char name[static 64]) {
@@ -16,7 +17,7 @@ static const char * trace_name(const struct profile * p, char name[static 64]) {
     const char * file = strrchr(path, '/');
     size_t n = file ? (size_t) (file - path) : 0;
     const char * start = file;
-    if (!n || strcmp(file + 1, "tensor_access.bin") != 0) { return last_part(path); }
+    if (!n || strcmp(file + 1, TRACE_FILE) != 0) { return last_part(path); }
     while (start > path && start[-1] != '/') { start--; }
     snprintf(name, 64, "%.*s", (int) (n - (size_t) (start - path)), start);
     return name;

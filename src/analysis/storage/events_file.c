@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "analysis/storage/storage.h"
+#include "format/file_names.h"
 
 /* A folder's name without the "_NUMBER" at its end, if it has one. Returns the length. */
 static int without_number(const char * folder, int length) {
@@ -24,7 +25,7 @@ static char * find_file(const struct tat_trace * of) {
     int length = slash ? (int) (slash - trace) : 0;
     for (int numbers = 0; numbers <= 2; numbers++, length = without_number(trace, length)) {
         char * path;
-        if (asprintf(&path, "%.*s%sio_events.bin", length, trace, slash ? "/" : "") < 0) { return NULL; }
+        if (asprintf(&path, "%.*s%s" IO_EVENTS_FILE, length, trace, slash ? "/" : "") < 0) { return NULL; }
         if (access(path, F_OK) == 0) { return path; }
         free(path);
     }

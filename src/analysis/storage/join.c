@@ -147,6 +147,7 @@ void join_free(struct joined * j) {
     model_bytes_free(&j->bytes);
     free(j->faults);
     free(j->requests);
+    free(j->read_of);
 }
 
 static int by_event(const void * a, const void * b) {

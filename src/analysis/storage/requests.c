@@ -12,7 +12,8 @@ enum { PARTS_LEAST = 1 << 16, PARTS_EACH = 256 }; /* of one trace and of a reque
 /* Bytes on a disk; none of two pieces overlap. */
 struct piece {
     uint64_t disk, begin, end, file_offset;
-    uint32_t file; /* the model's, or 0: of another file of the run */
+    uint32_t file;    /* the model's, or 0: of another file of the run */
+    uint32_t io_file; /* its place in io->files */
 };
 
 struct pieces {
@@ -53,8 +54,8 @@ static bool find_pieces(struct pieces * p, const struct joined * j) {
     for (size_t f = 0; f < io->n_files; f++) {
         for (size_t i = 0; i < io->files[f].n_extents; i++) {
             const struct tat_io_extent * e = &io->files[f].extents[i];
-            p->at[p->count++] = (struct piece){ io->files[f].disk, e->disk_offset, e->disk_offset + e->bytes,
-                                                e->file_offset, j->bytes.file_of[f] };
+            p->at[p->count++] = (struct piece){ io->files[f].disk, e->disk_offset,      e->disk_offset + e->bytes,
+                                                e->file_offset,    j->bytes.file_of[f], (uint32_t) f };
         }
     }
     qsort(p->at, p->count, sizeof *p->at, by_place);
@@ -125,6 +126,7 @@ static void add_read(struct making * m, const struct tat_io_request * r, const s
         const uint64_t from = x->begin > at ? x->begin : at, to = x->end < end ? x->end : end;
         struct tat_placed p = *part;
         add_bytes(m, p, at, from, TAT_PLACE_ELSEWHERE);
+        m->joined->read_of[x->io_file] += to - from;
         p.file = x->file;
         p.offset = x->file_offset + (from - x->begin);
         if (p.file) {
@@ -161,7 +163,8 @@ static void add_request(struct making * m, const struct tat_io_request * r) {
 
 bool place_requests(struct joined * j) {
     struct making m = { .joined = j, .parts_max = PARTS_LEAST + PARTS_EACH * j->io->n_requests };
-    m.memory = find_pieces(&m.pieces, j);
+    j->read_of = calloc(j->io->n_files + 1, sizeof *j->read_of);
+    m.memory = j->read_of && find_pieces(&m.pieces, j);
     for (size_t i = 0; i < j->io->n_requests && m.memory && !j->cut; i++) { add_request(&m, &j->io->requests[i]); }
     free(m.pieces.at);
     j->requests = m.parts.data;

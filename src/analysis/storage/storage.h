@@ -17,6 +17,7 @@ struct joined {
     struct tat_placed * faults; /* as in struct tat_storage */
     struct tat_placed * requests;
     size_t n_requests;
+    uint64_t * read_of;    /* by place in io->files: bytes of it that requests read */
     int64_t until_ns;      /* so long was I/O recorded, since the trace began; INT64_MAX: to the end */
     const char * no_waits; /* why nothing tells whether threads waited; NULL: page faults do */
     bool cut;

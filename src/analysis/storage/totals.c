@@ -9,6 +9,7 @@
 #include "analysis/machine.h"
 #include "analysis/storage/section.h"
 #include "analysis/units.h"
+#include "format/file_names.h"
 
 enum { AGREES = 2 /* percent */ };
 
@@ -22,20 +23,13 @@ struct count_of {
     const char * differs; /* why it may differ from the first that is known */
 };
 
-static uint64_t part_bytes(const struct joined * j, bool models) {
+static uint64_t all_bytes(const struct joined * j) {
     uint64_t bytes = 0;
     for (size_t i = 0; i < j->n_requests; i++) {
         const struct tat_placed * p = &j->requests[i];
-        const bool read = p->place != TAT_PLACE_WRITE && p->place != TAT_PLACE_FAILED;
-        if (read && (p->file || !models)) { bytes += p->bytes; }
+        if (p->place != TAT_PLACE_WRITE && p->place != TAT_PLACE_FAILED) { bytes += p->bytes; }
     }
     return bytes;
-}
-
-/* What the tracer wrote. */
-static bool is_tracers(const char * path) {
-    const char * name = last_part(path);
-    return strcmp(name, "tensor_access.bin") == 0 || strcmp(name, "io_events.bin") == 0;
 }
 
 /* Of all files of the run that pages were recorded of. */
@@ -44,31 +38,17 @@ static uint64_t filled_bytes(const struct joined * j) {
     uint64_t pages = 0;
     for (size_t i = 0; i < io->n_pages; i++) {
         const struct tat_io_pages * p = &io->pages[i];
-        const bool own = p->file && p->file <= io->n_files && is_tracers(io->files[p->file - 1].path);
+        const bool own = p->file && p->file <= io->n_files && is_named_as_ours(io->files[p->file - 1].path);
         if (!p->left && !own) { pages += p->count; }
     }
     return pages * j->bytes.page_bytes;
 }
 
-static uint64_t overlap(const struct tat_io_request * q, const struct tat_io_extent * e) {
-    const uint64_t first = q->disk_offset > e->disk_offset ? q->disk_offset : e->disk_offset;
-    const uint64_t a = q->disk_offset + q->bytes, b = e->disk_offset + e->bytes, end = a < b ? a : b;
-    return end > first ? end - first : 0;
-}
-
 /* What the disk read of the trace and of these events: pages of them that had left memory. */
-static uint64_t tracers_bytes(const struct tat_io * io) {
-    enum { STEPS_MOST = 1 << 28 }; /* far beyond what a trace can have */
-    uint64_t bytes = 0, steps = 0;
-    for (size_t f = 0; f < io->n_files; f++) {
-        const struct tat_io_file * file = &io->files[f];
-        steps += (uint64_t) io->n_requests * (file->n_extents + 1);
-        if (!is_tracers(file->path) || steps > STEPS_MOST) { continue; }
-        for (size_t i = 0; i < io->n_requests; i++) {
-            const struct tat_io_request * q = &io->requests[i];
-            if (q->disk != file->disk || q->flags & (TAT_IO_WRITE | TAT_IO_FAILED)) { continue; }
-            for (size_t e = 0; e < file->n_extents; e++) { bytes += overlap(q, &file->extents[e]); }
-        }
+static uint64_t tracers_bytes(const struct joined * j) {
+    uint64_t bytes = 0;
+    for (size_t f = 0; f < j->io->n_files; f++) {
+        if (is_named_as_ours(j->io->files[f].path)) { bytes += j->read_of[f]; }
     }
     return bytes;
 }
@@ -125,19 +105,20 @@ static void add_bytes(const struct joined * j, const struct cache * c, const str
     const struct machine m = machine_of(j->subject);
     const bool requests = io->recorded[TAT_IO_SOURCE_REQUESTS] || io->n_requests;
     const bool pages = c->source == TAT_IO_SOURCE_PAGES;
+    enum { MODEL_REQUESTS, MODEL_PAGES, ALL_PAGES, TRACE_REQUESTS, ALL_REQUESTS, RUN_READ };
     const struct count_of counts[] = {
-        { "block requests, model files", x->bytes, x->source == READ_REQUESTS,
-          "what the disk read of the model's files" },
-        { "page cache, model files", c->all.came * j->bytes.page_bytes, pages,
-          "pages that came into memory, whoever read them" },
-        { "page cache, all recorded files", filled_bytes(j), pages,
-          "also the program, its libraries and what the run wrote" },
-        { "block requests, the trace", tracers_bytes(io), requests,
-          "what the disk read again of the trace, for the recording" },
-        { "block requests, all reads", part_bytes(j, false), requests,
-          "also metadata of the file system, and other programs on the disk" },
-        of_run(j, TAT_IO_RUN_READ_BYTES, "getrusage, whole run",
-               "all files, read by the program and all that it started"),
+        [MODEL_REQUESTS] = { "block requests, model files", x->bytes, x->source == READ_REQUESTS,
+                             "what the disk read of the model's files" },
+        [MODEL_PAGES] = { "page cache, model files", c->all.came * j->bytes.page_bytes, pages,
+                          "pages that came into memory, whoever read them" },
+        [ALL_PAGES] = { "page cache, all recorded files", filled_bytes(j), pages,
+                        "also the program, its libraries and what the run wrote" },
+        [TRACE_REQUESTS] = { "block requests, the trace", tracers_bytes(j), requests,
+                             "what the disk read again of the trace, for the recording" },
+        [ALL_REQUESTS] = { "block requests, all reads", all_bytes(j), requests,
+                           "also metadata of the file system, and other programs on the disk" },
+        [RUN_READ] = of_run(j, TAT_IO_RUN_READ_BYTES, "getrusage, whole run",
+                            "all files, read by the program and all that it started"),
         of_process(j, TAT_IO_READ_BYTES, "/proc/PID/io",
                    "all files, read by the traced process, between the first sample and the last"),
         { "getrusage, graphs", m.disk_bytes, m.process && m.disk_bytes && j->until_ns == INT64_MAX,
@@ -149,12 +130,12 @@ static void add_bytes(const struct joined * j, const struct cache * c, const str
         counter(j, TAT_IO_TRACER_READ_BYTES, "tat record", own_reads),
     };
     add_table(counts, sizeof counts / sizeof *counts, "totals", "Bytes read, from each counter", UNIT_BYTES, r);
-    const double all = (double) (counts[2].value + counts[3].value);
-    if (counts[5].known && pages && all > 0) { /* both of all files */
-        result_put_real(r, result_values(r), "process_difference", (double) counts[5].value / all - 1);
+    const double all = (double) (counts[ALL_PAGES].value + counts[TRACE_REQUESTS].value);
+    if (counts[RUN_READ].known && pages && all > 0) { /* both of all files */
+        result_put_real(r, result_values(r), "process_difference", (double) counts[RUN_READ].value / all - 1);
     }
     if (x->source == READ_REQUESTS && pages && x->bytes) {
-        const double apart = (double) counts[1].value / (double) x->bytes - 1;
+        const double apart = (double) counts[MODEL_PAGES].value / (double) x->bytes - 1;
         result_put_real(r, result_values(r), "pages_difference", apart);
         if (fabs(apart) * 100 > AGREES) {
             char share[UNITS_SIZE];
