@@ -274,7 +274,7 @@ struct io_recorder * io_recorder_start(const struct io_options * o, struct tat_e
     r->pages = (struct page_runs){ .sink = write_pages, .user = &r->writer };
     if (!realpath(o->folder, r->folder)) { snprintf(r->folder, sizeof r->folder, "%s", o->folder); }
     r->files = (struct run_files){ .writer = &r->writer, .is_private = o->is_private, .folder = r->folder };
-    open_sources(r, o->pid); /* before the writer has a thread */
+    open_sources(r, o->pid); /* while there is one thread: the reaper is forked */
     if (io_writer_open(&r->writer, o->folder, o->pid, o->bytes_most, error) != 0) {
         release(r);
         return NULL;

@@ -47,7 +47,7 @@ void run_file_tell_residency(const struct run_file * file, struct io_writer * wr
     const size_t page = (size_t) sysconf(_SC_PAGESIZE);
     const uint64_t pages = (file->bytes + page - 1) / page;
     struct sample s = { .told = { .ns = clock_monotonic_ns(), .file = file->number, .of = { 0, pages } } };
-    if (!file->number || file->no_residency) { return; }
+    if (!file->number || !file->tells_residency) { return; }
     bool good = pages > 0;
     for (uint64_t first = 0; first < pages && good; first += WINDOW_PAGES) {
         const uint64_t n = pages - first < WINDOW_PAGES ? pages - first : WINDOW_PAGES;

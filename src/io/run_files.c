@@ -102,13 +102,15 @@ static const char * shown_path(const struct run_files * f, char path[static PATH
 }
 
 /* The kernel tells only the owner, and those who may write: to others all pages seem to be in memory. */
-static const char * why_no_residency(int fd, const struct stat * status) {
+static bool tells_residency(int fd, const struct stat * status) {
     char name[32];
     snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
-    if (geteuid() == 0 || status->st_uid == geteuid() || faccessat(AT_FDCWD, name, W_OK, AT_EACCESS) == 0) {
-        return NULL;
-    }
-    return "only the model file's owner, or who may write to it, is told which pages are in memory";
+    return geteuid() == 0 || status->st_uid == geteuid() || faccessat(AT_FDCWD, name, W_OK, AT_EACCESS) == 0;
+}
+
+static void add_disk(struct run_files * f, uint64_t disk) {
+    uint64_t * at = disk && !run_files_on(f, disk) ? list_add(&f->disks, sizeof *at) : NULL;
+    if (at) { *at = disk; }
 }
 
 static void tell(struct run_files * f, struct run_file * file, char path[static PATH_MAX]) {
@@ -126,6 +128,7 @@ static void tell(struct run_files * f, struct run_file * file, char path[static 
                                       .extents = extents.at,
                                       .n_extents = extents.count };
     file->disk = extents.disk;
+    add_disk(f, extents.disk);
     file->has_extents = extents.count > 0;
     io_write_file(f->writer, &told);
     extents_free(&extents);
@@ -171,7 +174,9 @@ static struct run_file * add(struct run_files * f, uint64_t device, uint64_t ino
     file->is_tracers = is_tracers(f, path);
     if ((!is_known || file->bytes >= RUN_FILE_BYTES_LEAST) && f->numbers < IO_FILES_MAX) {
         file->number = ++f->numbers;
-        file->no_residency = is_known ? why_no_residency(fd, &status) : "the file could not be opened";
+        file->tells_residency = is_known && tells_residency(fd, &status);
+        const struct run_file * largest = run_files_largest(f);
+        if (!file->is_tracers && (!largest || file->bytes > largest->bytes)) { f->largest = f->all.count; }
         tell(f, file, path);
         run_file_tell_residency(file, f->writer);
     }
@@ -213,19 +218,14 @@ struct run_file * run_files_expect(struct run_files * f, const char * path) {
 }
 
 bool run_files_on(const struct run_files * f, uint64_t disk) {
-    for (uint32_t i = 0; i < f->all.count; i++) {
-        if (FILES(f)[i].number && FILES(f)[i].disk == disk && disk) { return true; }
+    for (uint32_t i = 0; i < f->disks.count; i++) {
+        if (LIST(uint64_t, f->disks)[i] == disk) { return true; }
     }
     return false;
 }
 
 struct run_file * run_files_largest(const struct run_files * f) {
-    struct run_file * largest = NULL;
-    for (uint32_t i = 0; i < f->all.count; i++) {
-        struct run_file * file = &FILES(f)[i];
-        if (file->number && !file->is_tracers && (!largest || file->bytes > largest->bytes)) { largest = file; }
-    }
-    return largest;
+    return f->largest ? &FILES(f)[f->largest - 1] : NULL;
 }
 
 void run_files_free(struct run_files * f) {
@@ -233,6 +233,7 @@ void run_files_free(struct run_files * f) {
         if (FILES(f)[i].fd >= 0) { close(FILES(f)[i].fd); }
     }
     free(f->all.data);
+    free(f->disks.data);
     free(f->slots);
     *f = (struct run_files){ 0 };
 }

@@ -18,13 +18,13 @@
 enum { RUN_FILE_BYTES_LEAST = 64 << 10 };
 
 struct run_file {
-    uint64_t device, inode;    /* of the page cache: makedev() of the file system */
-    uint32_t number;           /* 0: it is too small, or none of ours to watch */
-    int fd;                    /* to ask which of its pages are in memory; -1: it cannot be opened */
-    uint64_t bytes, disk;      /* disk: 0, not known */
-    bool is_tracers;           /* the trace, or these events */
-    bool has_extents;          /* they were told */
-    const char * no_residency; /* why which pages are in memory cannot be told; NULL: it can */
+    uint64_t device, inode; /* of the page cache: makedev() of the file system */
+    uint32_t number;        /* 0: it is too small, or none of ours to watch */
+    int fd;                 /* to ask which of its pages are in memory; -1: it cannot be opened */
+    uint64_t bytes, disk;   /* disk: 0, not known */
+    bool is_tracers;        /* the trace, or these events */
+    bool has_extents;       /* they were told */
+    bool tells_residency;   /* the kernel tells us which of its pages are in memory */
 };
 
 struct run_files {
@@ -34,7 +34,9 @@ struct run_files {
 
     /* For run_files.c alone. */
     struct list all;
+    struct list disks; /* uint64_t: those that files lie on */
     uint32_t *slots, n_slots, last, numbers;
+    uint32_t largest; /* its place in `all`, plus 1 */
 };
 
 /* NULL: none such. */

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "analysis/storage/section.h"
 #include "analysis/token_times.h"
@@ -189,21 +190,44 @@ static void foretell(const struct execution * x, size_t count, uint64_t * room, 
     }
 }
 
+/* Sorts the executions. False: no memory. */
+static bool foretell_all(struct explaining * e, struct foretold of_phase[static TAT_PHASE_COUNT]) {
+    struct execution * x = e->executions.data;
+    const size_t count = e->executions.count;
+    uint64_t * room = malloc((count + 1) * sizeof *room);
+    memset(of_phase, 0, TAT_PHASE_COUNT * sizeof *of_phase);
+    if (!room) { return false; }
+    if (count) { qsort(x, count, sizeof *x, by_kind); }
+    foretell(x, count, room, of_phase);
+    free(room);
+    return true;
+}
+
 /* ---- by phase ---- */
 
-static void add_phase(struct explaining * e, struct result * r, enum tat_phase phase, const struct foretold * f) {
+struct phase_time {
+    uint64_t tokens, ns, blocked_ns;
+    uint64_t all_ns; /* blocked, with the time in which others ran */
+};
+
+static struct phase_time phase_time_of(struct explaining * e, enum tat_phase phase) {
     const struct subject * s = e->joined->subject;
-    uint64_t n = 0, tokens = 0, ns = 0, blocked_ns = 0, all_ns = 0;
+    struct phase_time t = { 0 };
     for (uint32_t i = 0; i < s->n_evaluations; i++) {
         const struct tat_evaluation * v = &s->evaluations[i];
         if (v->phase != phase || !is_wanted(e, i)) { continue; }
-        n++;
-        tokens += v->n_tokens;
-        ns += v->end_ns - v->begin_ns;
-        blocked_ns += time_in(&e->blocked, (int64_t) v->begin_ns, (int64_t) v->end_ns);
-        all_ns += time_in(&e->with_all, (int64_t) v->begin_ns, (int64_t) v->end_ns);
+        t.tokens += v->n_tokens;
+        t.ns += v->end_ns - v->begin_ns;
+        t.blocked_ns += time_in(&e->blocked, (int64_t) v->begin_ns, (int64_t) v->end_ns);
+        t.all_ns += time_in(&e->with_all, (int64_t) v->begin_ns, (int64_t) v->end_ns);
     }
-    if (!n || !tokens) { return; }
+    return t;
+}
+
+static void add_phase(struct explaining * e, struct result * r, enum tat_phase phase, const struct foretold * f) {
+    const struct phase_time t = phase_time_of(e, phase);
+    const uint64_t tokens = t.tokens, ns = t.ns, blocked_ns = t.blocked_ns, all_ns = t.all_ns;
+    if (!tokens) { return; }
     const double unexplained = ((double) ns - (double) all_ns - (double) f->compute_ns) / (double) ns;
     json_t * row = result_row(r);
     result_put_text(r, row, "phase", tat_phase_name(phase));
@@ -242,16 +266,10 @@ static void add_phases(struct explaining * e, struct result * r) {
                                                     { "preempted_ns", "others ran", UNIT_NS },
                                                     { "compute_ns", "computing", UNIT_NS },
                                                     { "unexplained", "unexplained", UNIT_CHANGE } };
-    struct execution * x = e->executions.data;
-    struct foretold of_phase[TAT_PHASE_COUNT] = { 0 };
-    uint64_t * room = malloc(((size_t) e->executions.count + 1) * sizeof *room);
-    r->failed |= !room;
-    if (!room || !e->executions.count) {
-        free(room);
-        return;
-    }
-    foretell(x, e->executions.count, room, of_phase);
-    free(room);
+    struct foretold of_phase[TAT_PHASE_COUNT];
+    const bool known = foretell_all(e, of_phase);
+    r->failed |= !known;
+    if (!known || !e->executions.count) { return; }
     result_table(r, "explained", "What a token's time is made of", SHOW_ALWAYS, columns,
                  sizeof columns / sizeof columns[0]);
     for (int i = 0; i < TAT_PHASE_COUNT; i++) { add_phase(e, r, (enum tat_phase) i, &of_phase[i]); }
@@ -304,19 +322,38 @@ static void add_operations(struct explaining * e, struct result * r) {
     free(waits);
 }
 
+static void end_explaining(struct explaining * e) {
+    free(e->executions.data);
+    free(e->blocked.at);
+    free(e->with_all.at);
+}
+
 void explain(const struct joined * j, struct result * r) {
     struct explaining e = { .joined = j };
     struct tat_error error;
     if (!j->io->n_faults) { return; }
     if (find_executions(&e, &error) == 0) {
-        if (e.executions.count) { qsort(e.executions.data, e.executions.count, sizeof(struct execution), by_kind); }
         add_phases(&e, r);
         add_operations(&e, r);
         add_threads(j, r);
     } else {
         r->failed |= !e.memory;
     }
-    free(e.executions.data);
-    free(e.blocked.at);
-    free(e.with_all.at);
+    end_explaining(&e);
+}
+
+struct storage_pace explained_pace(const struct joined * j) {
+    struct explaining e = { .joined = j };
+    struct foretold of_phase[TAT_PHASE_COUNT];
+    struct storage_pace pace = { 0 };
+    struct tat_error error;
+    if (find_executions(&e, &error) == 0 && e.executions.count && foretell_all(&e, of_phase)) {
+        const struct phase_time t = phase_time_of(&e, TAT_PHASE_GENERATE);
+        if (t.tokens) {
+            pace = (struct storage_pace){ (double) (t.ns / t.tokens), (double) (t.blocked_ns / t.tokens),
+                                          (double) (of_phase[TAT_PHASE_GENERATE].compute_ns / t.tokens) };
+        }
+    }
+    end_explaining(&e);
+    return pace;
 }

@@ -4,10 +4,6 @@
  */
 #include "analysis/storage/section.h"
 
-static double value_of(struct result * r, const char * name) {
-    return json_number_value(json_object_get(result_values(r), name));
-}
-
 /* False: it is of another run, or none of the faults is this process's. */
 static bool is_of_run(const struct joined * j) {
     if (tat_storage_mismatch(j->subject->trace, j->io)) { return false; }
@@ -24,15 +20,7 @@ struct storage_pace storage_pace_of(const struct subject * subject) {
     struct tat_io io;
     int status = io_events_read(&io, subject->trace, &error);
     if (status == 0 && io.n_faults) { status = join_faults(&j, subject, &io, &error); }
-    if (status == 0 && io.n_faults && is_of_run(&j)) {
-        struct result r;
-        result_begin(&r, "");
-        explain(&j, &r);
-        pace.token_ns = value_of(&r, "token_ns");
-        pace.blocked_ns = value_of(&r, "token_blocked_ns");
-        pace.compute_ns = value_of(&r, "token_compute_ns");
-        json_decref(result_end(&r));
-    }
+    if (status == 0 && io.n_faults && is_of_run(&j)) { pace = explained_pace(&j); }
     join_free(&j);
     tat_io_free(&io);
     return pace;

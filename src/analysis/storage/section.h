@@ -79,7 +79,8 @@ void add_residency(const struct joined * j, const struct cache * c, struct resul
 void disk_tables(const struct joined * j, const struct cache * c, struct result * r);
 void reading_tables(const struct joined * j, const struct cache * c, struct result * r);
 void add_threads(const struct joined * j, struct result * r);
-void explain(const struct joined * j, struct result * r); /* a token's time; operations */
+void explain(const struct joined * j, struct result * r);    /* a token's time; operations */
+struct storage_pace explained_pace(const struct joined * j); /* the same of generated tokens; all 0: there are none */
 void token_stalls(const struct joined * j, struct result * r);
 
 #endif
