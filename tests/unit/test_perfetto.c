@@ -70,6 +70,24 @@ static size_t times_in(const char * bytes, size_t count, const char * text) {
     return times;
 }
 
+/* All records of a trace as a timeline, which the caller frees. */
+static char * timeline_of(const struct tat_trace * trace, size_t * count) {
+    struct tat_error error = { 0 };
+    char * bytes = NULL;
+    struct tat_filter * filter = tat_filter_new(trace, &error);
+    struct access_writer * writer = malloc(sizeof *writer);
+    FILE * out = open_memstream(&bytes, count);
+    const struct access_request request = { .filter = filter };
+    access_writer_begin(writer, &access_perfetto, trace, out, "memory");
+    if (access_stream(&request, trace, writer, &error) != 0) { fail_msg("%s", error.message); }
+    assert_null(perfetto_no_io(writer->perfetto));
+    fclose(out);
+    access_writer_free(writer);
+    free(writer);
+    tat_filter_free(filter);
+    return bytes;
+}
+
 /* Slices of one track must nest, so overlapping graphs stand on tracks of their own. */
 static void test_overlapping_graphs(void ** state) {
     (void) state;
@@ -77,7 +95,6 @@ static void test_overlapping_graphs(void ** state) {
         struct trace_builder b = { 0 };
         struct small_model m;
         struct tat_error error = { 0 };
-        char * bytes = NULL;
         size_t count = 0;
         small_model_begin(&b, &m);
         const uint32_t t = small_model_template(&b, &m, 1);
@@ -88,18 +105,9 @@ static void test_overlapping_graphs(void ** state) {
         }
         tb_end(&b);
         struct tat_trace * trace = tb_open(&b, &error);
-        struct tat_filter * filter = tat_filter_new(trace, &error);
-        struct access_writer * writer = malloc(sizeof *writer);
-        FILE * out = open_memstream(&bytes, &count);
-        const struct access_request request = { .filter = filter };
-        access_writer_begin(writer, &access_perfetto, trace, out, "memory");
-        if (access_stream(&request, trace, writer, &error) != 0) { fail_msg("%s", error.message); }
-        fclose(out);
+        char * bytes = timeline_of(trace, &count);
         assert_int_equal(times_in(bytes, count, "context 1 "), overlap ? 3 : 1);
-        access_writer_free(writer);
-        free(writer);
         free(bytes);
-        tat_filter_free(filter);
         tat_trace_close(trace);
         tb_free(&b);
     }
@@ -165,29 +173,18 @@ static void put_io(void) {
 static void test_io_events(void ** state) {
     (void) state;
     struct tat_error error = { 0 };
-    char * bytes = NULL;
     size_t count = 0;
     assert_non_null(mkdtemp(folder));
     put_trace();
     put_io();
     struct tat_trace * trace = tat_trace_open(folder, &error);
     if (!trace) { fail_msg("%s", error.message); }
-    struct tat_filter * filter = tat_filter_new(trace, &error);
-    struct access_writer * writer = malloc(sizeof *writer);
-    FILE * out = open_memstream(&bytes, &count);
-    const struct access_request request = { .filter = filter };
-    access_writer_begin(writer, &access_perfetto, trace, out, "memory");
-    if (access_stream(&request, trace, writer, &error) != 0) { fail_msg("%s", error.message); }
-    assert_null(perfetto_no_io(writer->perfetto));
-    fclose(out);
+    char * bytes = timeline_of(trace, &count);
     assert_int_equal(times_in(bytes, count, "page faults of thread "), THREADS / 2);
     assert_int_equal(times_in(bytes, count, "page faults of process 5, thread "), THREADS / 2);
     assert_int_equal(times_in(bytes, count, " more at once"), 15); /* each lasts as long as 50 begin */
     assert_int_equal(times_in(bytes, count, "requests without a track"), 1);
-    access_writer_free(writer);
-    free(writer);
     free(bytes);
-    tat_filter_free(filter);
     tat_trace_close(trace);
 }
 

@@ -81,8 +81,8 @@ static void put_io(const struct tat_io_fault * faults, size_t n, uint64_t lost) 
     put_all(&io, lost);
 }
 
-/* Two graphs of one token each: the first one's callbacks are from `begin` on, TB_CALLBACK_NS apart. */
-static uint64_t put_trace(void) {
+/* Graphs of one token each: the first one's callbacks are from the returned moment on, TB_CALLBACK_NS apart. */
+static uint64_t put_trace_of(const int64_t * tokens, size_t count) {
     static const uint32_t experts[] = { 1, 3 };
     struct trace_builder b;
     struct small_model m;
@@ -94,12 +94,16 @@ static uint64_t put_trace(void) {
     tb_event(&b, TAT_EVENT_MAPPING, 1, (const uint64_t[]){ 1, ADDRESS, MAPPED, 0 }, 4, NULL);
     const uint32_t template_id = small_model_template(&b, &m, 1);
     b.tick = 5000;
-    small_model_evaluate(&b, template_id, (const int64_t[]){ 4 }, 1, experts);
-    small_model_evaluate(&b, template_id, (const int64_t[]){ 5 }, 1, experts);
+    for (size_t i = 0; i < count; i++) { small_model_evaluate(&b, template_id, &tokens[i], 1, experts); }
     tb_end(&b);
     put("tensor_access.bin", b.bytes, b.size);
     tb_free(&b);
     return 5000;
+}
+
+static uint64_t put_trace(void) {
+    static const int64_t tokens[] = { 4, 5 };
+    return put_trace_of(tokens, 2);
 }
 
 static json_t * section_named(const char * name, const struct tat_analysis_options * options) {
@@ -439,21 +443,8 @@ static void without_root(void ** state) {
  * thread in a fault is theirs; and what would help follows. */
 static void what_a_token_is_made_of(void ** state) {
     (void) state;
-    static const uint32_t experts[] = { 1, 3 };
-    struct trace_builder b;
-    struct small_model m;
-    small_model_begin(&b, &m);
-    tb_header(&b)->pid = PID;
-    tb_header(&b)->page_bytes = PAGE;
-    tb_header(&b)->start_monotonic_ns = START;
-    tb_seal(&b);
-    tb_event(&b, TAT_EVENT_MAPPING, 1, (const uint64_t[]){ 1, ADDRESS, MAPPED, 0 }, 4, NULL);
-    const uint32_t template_id = small_model_template(&b, &m, 1);
-    b.tick = 5000;
-    for (int64_t i = 0; i < 5; i++) { small_model_evaluate(&b, template_id, &i, 1, experts); }
-    tb_end(&b);
-    put("tensor_access.bin", b.bytes, b.size);
-    tb_free(&b);
+    static const int64_t tokens[] = { 0, 1, 2, 3, 4 };
+    put_trace_of(tokens, 5);
     const uint64_t token = 5000 + 2 * SECOND; /* the third: the projection is in faults for 60 ns, 20 of them others' */
     struct tat_io_fault faults[] = { long_fault(2000, token + 110, token + 170) };
     faults[0].preempted_ns = 20;
