@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "doctor/doctor.h"
+#include "leftover/cgroup.h"
 
 enum { LINE = 4096 };
 
@@ -99,24 +100,6 @@ static void check_memlock(struct findings * findings) {
                 "at most %" PRIu64 " KiB can be locked in memory", (uint64_t) limit.rlim_cur >> 10);
 }
 
-/* The path of this process in the hierarchy of `controller` ("": version 2), or false. */
-static bool own_group(const char * controller, char path[static LINE]) {
-    FILE * file = fopen("/proc/self/cgroup", "re");
-    char line[LINE];
-    bool found = false;
-    while (file && !found && fgets(line, sizeof line, file)) {
-        line[strcspn(line, "\n")] = '\0';
-        char * names = strchr(line, ':');
-        char * group = names ? strchr(names + 1, ':') : NULL;
-        if (!group) { continue; }
-        *group = '\0';
-        found = strcmp(names + 1, controller) == 0;
-        if (found) { snprintf(path, LINE, "%s", group + 1); }
-    }
-    if (file) { fclose(file); }
-    return found;
-}
-
 /* The smallest limit from this process's group to the root, in bytes; 0 if there is none. */
 static uint64_t memory_limit(const char * mount, const char * name, char * group) {
     uint64_t smallest = 0;
@@ -133,9 +116,9 @@ static uint64_t memory_limit(const char * mount, const char * name, char * group
 }
 
 static void check_cgroup(struct findings * findings) {
-    char group[LINE];
-    const bool is_v1 = own_group("memory", group);
-    if (!is_v1 && !own_group("", group)) {
+    char group[PATH_MAX];
+    const bool is_v1 = cgroup_path("/proc/self", "memory", group);
+    if (!is_v1 && !cgroup_path("/proc/self", "", group)) {
         finding_add(findings, "cgroup", VERDICT_GOOD, NULL, "no control group for memory");
         return;
     }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "agent/clock.h"
+#include "leftover/cgroup.h"
 
 struct telling {
     struct io_writer * writer;
@@ -84,17 +85,10 @@ static void tell_process(struct telling * t, pid_t pid) {
 /* ---- its memory cgroup ---- */
 
 /* The folder of the process's group in the hierarchy of `controller`; of version 2 if that is "". */
-static bool find_group(struct telling * t, pid_t pid, const char * controller, const char * mount,
-                       char folder[static PATH_MAX]) {
-    char path[64], of[32];
-    snprintf(path, sizeof path, "/proc/%d/cgroup", (int) pid);
-    snprintf(of, sizeof of, ":%s:", controller);
-    if (!read_text(t, path)) { return false; }
-    char * line = strstr(t->text, of);
-    if (!line) { return false; }
-    line += strlen(of);
-    line[strcspn(line, "\n")] = '\0';
-    return snprintf(folder, PATH_MAX, "%s%s", mount, line) < PATH_MAX;
+static bool find_group(pid_t pid, const char * controller, const char * mount, char folder[static PATH_MAX]) {
+    char process[32], path[PATH_MAX];
+    snprintf(process, sizeof process, "/proc/%d", (int) pid);
+    return cgroup_path(process, controller, path) && snprintf(folder, PATH_MAX, "%s%s", mount, path) < PATH_MAX;
 }
 
 static bool read_group(struct telling * t, const char * folder, const char * name) {
@@ -132,16 +126,16 @@ static void tell_group_v2(struct telling * t, const char * folder, uint64_t disk
     if (line) { tell(t, TAT_IO_GROUP_READ_BYTES, strtoull(line + strlen(name), NULL, 10)); }
 }
 
-static void find_groups(struct counters * c, struct telling * t) {
-    if (find_group(t, c->pid, "memory", "/sys/fs/cgroup/memory", c->group)) {
+static void find_groups(struct counters * c) {
+    if (find_group(c->pid, "memory", "/sys/fs/cgroup/memory", c->group)) {
         c->version = 1;
-    } else if (find_group(t, c->pid, "", "/sys/fs/cgroup", c->group)) {
+    } else if (find_group(c->pid, "", "/sys/fs/cgroup", c->group)) {
         c->version = 2;
     }
 }
 
 static void tell_group(struct counters * c, struct telling * t, uint64_t disk) {
-    if (!c->version) { find_groups(c, t); }
+    if (!c->version) { find_groups(c); }
     if (c->version == 1) { tell_group_v1(t, c->group); }
     if (c->version == 2) { tell_group_v2(t, c->group, disk); }
 }

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "leftover/cgroup.h"
+
 enum { LINE = 2 * PATH_MAX };
 
 /* ---- what is mounted ---- */
@@ -24,16 +26,6 @@ static void unescape(char * text) {
         at += is_octal ? 4 : 1;
     }
     *to = '\0';
-}
-
-static bool has_word(const char * list, const char * word, const char * separators) {
-    const size_t length = strlen(word);
-    for (const char * at = list; *at; at += strspn(at, separators)) {
-        const size_t n = strcspn(at, separators);
-        if (n == length && strncmp(at, word, n) == 0) { return true; }
-        at += n;
-    }
-    return false;
 }
 
 /* "36 35 98:0 /root /mnt/point rw,noatime shared:1 - type source options" */
@@ -58,30 +50,12 @@ static bool find_mount(const char * proc, const char * type, const char * option
     return found;
 }
 
-/* The path of this process in the hierarchy of `controller`; "": in that of version 2. */
-static bool own_path(const char * proc, const char * controller, char own[static PATH_MAX]) {
-    char path[PATH_MAX], line[LINE];
-    snprintf(path, sizeof path, "%s/self/cgroup", proc);
-    FILE * file = fopen(path, "re");
-    bool found = false;
-    while (file && !found && fgets(line, sizeof line, file)) {
-        line[strcspn(line, "\n")] = '\0';
-        char * names = strchr(line, ':');
-        char * group = names ? strchr(names + 1, ':') : NULL;
-        if (!group) { continue; }
-        *group = '\0';
-        found = *controller ? has_word(names + 1, controller, ",") : !names[1];
-        if (found) { snprintf(own, PATH_MAX, "%s", group + 1); }
-    }
-    if (file) { fclose(file); }
-    return found;
-}
-
 /* The folder of this process's cgroup. A container may see a part of the hierarchy, mounted under another name. */
 static int own_folder(const char * proc, const char * controller, const struct mount * m, char folder[static PATH_MAX],
                       struct tat_error * error) {
-    char own[PATH_MAX];
-    if (!own_path(proc, controller, own)) {
+    char own[PATH_MAX], self[PATH_MAX];
+    snprintf(self, sizeof self, "%s/self", proc);
+    if (!cgroup_path(self, controller, own)) {
         return tat_fail(error, TAT_ERROR_SYSTEM, "%s/self/cgroup names no memory cgroup", proc);
     }
     const size_t root = strcmp(m->root, "/") == 0 ? 0 : strlen(m->root);
