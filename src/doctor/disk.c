@@ -15,11 +15,12 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "doctor/clock.h"
 #include "doctor/disk_round.h"
+#include "system/file_system.h"
+#include "system/page_cache.h"
 
 enum { PAGE = 4096 };
 #define RESIDENT_MOST 0.01 /* above that, reading through the page cache would be reading from memory */
@@ -102,16 +103,9 @@ static void drop_pages(const struct file * f) {
 }
 
 static double resident_share(const struct file * f, uint64_t size) {
-    const size_t pages = (size_t) ((size + PAGE - 1) / PAGE);
-    unsigned char * in = malloc(pages);
-    size_t n = 0;
-    if (!in || mincore((void *) f->bytes, (size_t) size, in) != 0) {
-        free(in);
-        return 0;
-    }
-    for (size_t i = 0; i < pages; i++) { n += in[i] & 1; }
-    free(in);
-    return (double) n / (double) pages;
+    uint64_t pages;
+    if (!page_cache_count(f->fd, size, &pages)) { return 0; }
+    return (double) pages / (double) ((size + PAGE - 1) / PAGE);
 }
 
 /* The mapping is made anew, as pages that a process has mapped cannot be dropped. 0, or an errno. */
@@ -273,17 +267,11 @@ static void find_device(struct disk_rates * r, dev_t device) {
 }
 
 static void name_system(struct disk_rates * r, int fd) {
-    static const struct {
-        long magic;
-        const char * name;
-    } known[] = { { 0xef53, "ext4" },     { 0x58465342, "xfs" },       { 0x9123683e, "btrfs" }, { 0x01021994, "tmpfs" },
-                  { 0x6969, "nfs" },      { 0x794c7630, "overlayfs" }, { 0x2fc12fc1, "zfs" },   { 0xf2f52010, "f2fs" },
-                  { 0x65735546, "fuse" }, { 0xca451a4e, "bcachefs" },  { 0x01021997, "9p" } };
-    struct statfs s;
-    if (fstatfs(fd, &s) != 0) { return; }
-    snprintf(r->system, sizeof r->system, "%#lx", (unsigned long) s.f_type);
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if ((long) s.f_type == known[i].magic) { snprintf(r->system, sizeof r->system, "%s", known[i].name); }
+    const struct file_system fs = file_system_of(fd);
+    if (fs.name) {
+        snprintf(r->system, sizeof r->system, "%s", fs.name);
+    } else if (fs.magic) {
+        snprintf(r->system, sizeof r->system, "%#lx", (unsigned long) fs.magic);
     }
 }
 
@@ -306,7 +294,7 @@ static int open_file(struct file * f, struct disk_rates * r, struct tat_error * 
                         f->path);
     }
     r->bytes = (uint64_t) status.st_size;
-    f->is_ours = status.st_uid == geteuid() || access(f->path, W_OK) == 0;
+    f->is_ours = page_cache_may_ask(f->fd, &status);
     find_device(r, status.st_dev);
     name_system(r, f->fd);
     f->direct_fd = open(f->path, O_RDONLY | O_CLOEXEC | O_DIRECT);

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "doctor/doctor.h"
-#include "leftover/cgroup.h"
+#include "system/cgroup.h"
 
 enum { LINE = 4096 };
 

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "agent/clock.h"
-#include "leftover/cgroup.h"
+#include "system/cgroup.h"
 
 struct telling {
     struct io_writer * writer;

@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
-#include <linux/magic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,59 +13,29 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "format/list.h"
+#include "system/file_system.h"
 
 enum { ASKED = 512, SECTOR = 512, EXTENTS_MOST = 1 << 24 };
 
-/* Newer than the kernel headers of some systems, or in none of them. */
-enum { BCACHEFS_MAGIC = (int) 0xca451a4e, EXFAT_MAGIC = 0x2011bab0, NTFS_MAGIC = 0x7366746e, ZFS_MAGIC = 0x2fc12fc1 };
-enum { XFS_MAGIC = 0x58465342, F2FS_MAGIC = (int) 0xf2f52010, CIFS_MAGIC = (int) 0xff534d42 };
-enum { SMB2_MAGIC = (int) 0xfe534d42, MSDOS_MAGIC = 0x4d44, FUSE_MAGIC = 0x65735546 };
-
-#define IN_MEMORY "it is in memory, and on no disk"
-#define ELSEWHERE "its disk is another machine's, or another program's"
-#define OWN_SPACE "the addresses that it tells are its own, and not those of a disk"
-
-static const struct {
-    int magic;
-    const char *name, *missing; /* why its extents are of no use; NULL: they are */
-} file_systems[] = {
-    { EXT4_SUPER_MAGIC, "ext4", NULL },
-    { XFS_MAGIC, "xfs", NULL },
-    { F2FS_MAGIC, "f2fs", NULL },
-    { MSDOS_MAGIC, "vfat", NULL },
-    { EXFAT_MAGIC, "exfat", NULL },
-    { NTFS_MAGIC, "ntfs3", NULL },
-    { BTRFS_SUPER_MAGIC, "btrfs", OWN_SPACE },
-    { BCACHEFS_MAGIC, "bcachefs", OWN_SPACE },
-    { ZFS_MAGIC, "zfs", OWN_SPACE },
-    { TMPFS_MAGIC, "tmpfs", IN_MEMORY },
-    { RAMFS_MAGIC, "ramfs", IN_MEMORY },
-    { HUGETLBFS_MAGIC, "hugetlbfs", IN_MEMORY },
-    { OVERLAYFS_SUPER_MAGIC, "overlayfs", "it does not tell on which file system below it a file is" },
-    { NFS_SUPER_MAGIC, "nfs", ELSEWHERE },
-    { CIFS_MAGIC, "cifs", ELSEWHERE },
-    { SMB2_MAGIC, "smb", ELSEWHERE },
-    { V9FS_MAGIC, "9p", ELSEWHERE },
-    { FUSE_MAGIC, "fuse", ELSEWHERE },
+/* Why extents are of no use; NULL: they are. */
+static const char * const useless[] = {
+    [FILE_SYSTEM_OWN_SPACE] = "the addresses that it tells are its own, and not those of a disk",
+    [FILE_SYSTEM_IN_MEMORY] = "it is in memory, and on no disk",
+    [FILE_SYSTEM_LAYERED] = "it does not tell on which file system below it a file is",
+    [FILE_SYSTEM_REMOTE] = "its disk is another machine's, or another program's",
 };
 
 #define MISSING(e_, ...) ((void) snprintf((e_)->missing, sizeof(e_)->missing, __VA_ARGS__))
 #define DOUBT(e_, ...)   ((void) snprintf((e_)->doubt, sizeof(e_)->doubt, __VA_ARGS__))
 
 static void name_file_system(int fd, struct extents * e) {
-    struct statfs fs;
-    if (fstatfs(fd, &fs) != 0) { return; }
-    for (size_t i = 0; i < sizeof file_systems / sizeof file_systems[0]; i++) {
-        if ((int) fs.f_type != file_systems[i].magic) { continue; }
-        snprintf(e->file_system, sizeof e->file_system, "%s", file_systems[i].name);
-        if (file_systems[i].missing) {
-            MISSING(e, "the file is on %s: %s", file_systems[i].name, file_systems[i].missing);
-        }
-    }
+    const struct file_system fs = file_system_of(fd);
+    if (!fs.name) { return; }
+    snprintf(e->file_system, sizeof e->file_system, "%s", fs.name);
+    if (useless[fs.kind]) { MISSING(e, "the file is on %s: %s", fs.name, useless[fs.kind]); }
 }
 
 /* ---- the disk ---- */

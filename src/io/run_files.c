@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "format/file_names.h"
+#include "system/page_cache.h"
 
 #define FILES(f) LIST(struct run_file, (f)->all)
 
@@ -101,13 +102,6 @@ static const char * shown_path(const struct run_files * f, char path[static PATH
     return path;
 }
 
-/* The kernel tells only the owner, and those who may write: to others all pages seem to be in memory. */
-static bool tells_residency(int fd, const struct stat * status) {
-    char name[32];
-    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
-    return geteuid() == 0 || status->st_uid == geteuid() || faccessat(AT_FDCWD, name, W_OK, AT_EACCESS) == 0;
-}
-
 static void add_disk(struct run_files * f, uint64_t disk) {
     uint64_t * at = disk && !run_files_on(f, disk) ? list_add(&f->disks, sizeof *at) : NULL;
     if (at) { *at = disk; }
@@ -174,7 +168,7 @@ static struct run_file * add(struct run_files * f, uint64_t device, uint64_t ino
     file->is_tracers = is_tracers(f, path);
     if ((!is_known || file->bytes >= RUN_FILE_BYTES_LEAST) && f->numbers < IO_FILES_MAX) {
         file->number = ++f->numbers;
-        file->tells_residency = is_known && tells_residency(fd, &status);
+        file->tells_residency = is_known && page_cache_may_ask(fd, &status);
         const struct run_file * largest = run_files_largest(f);
         if (!file->is_tracers && (!largest || file->bytes > largest->bytes)) { f->largest = f->all.count; }
         tell(f, file, path);

@@ -6,47 +6,20 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
-enum { PIECE_PAGES = 1 << 16 };
-
-/* Of one piece of the file. */
-static uint64_t count_pages(int fd, uint64_t at, size_t bytes, size_t page) {
-    static unsigned char there[PIECE_PAGES];
-    const size_t pages = (bytes + page - 1) / page;
-    uint64_t count = 0;
-    void * mapped = mmap(NULL, bytes, PROT_NONE, MAP_SHARED, fd, (off_t) at);
-    if (mapped == MAP_FAILED) { return TAT_STAYED_UNKNOWN; }
-    const int failed = mincore(mapped, bytes, there);
-    munmap(mapped, bytes);
-    for (size_t i = 0; !failed && i < pages; i++) { count += there[i] & 1; }
-    return failed ? TAT_STAYED_UNKNOWN : count;
-}
-
-/* mincore answers "all" to those who neither own the file nor may write it. */
-static bool may_ask(int fd, const struct stat * file) {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    return geteuid() == 0 || file->st_uid == geteuid() || eaccess(path, W_OK) == 0;
-}
+#include "system/file_system.h"
+#include "system/page_cache.h"
 
 static uint64_t resident(int fd) {
     struct stat file;
-    const size_t page = (size_t) sysconf(_SC_PAGESIZE);
-    uint64_t pages = 0;
-    if (fstat(fd, &file) != 0 || !may_ask(fd, &file)) { return TAT_STAYED_UNKNOWN; }
-    const uint64_t size = (uint64_t) file.st_size, piece = (uint64_t) PIECE_PAGES * page;
-    for (uint64_t at = 0; at < size; at += piece) {
-        const uint64_t count = count_pages(fd, at, (size_t) (size - at < piece ? size - at : piece), page);
-        if (count == TAT_STAYED_UNKNOWN) { return TAT_STAYED_UNKNOWN; }
-        pages += count;
-    }
+    uint64_t pages;
+    if (fstat(fd, &file) != 0 || !page_cache_may_ask(fd, &file)) { return TAT_STAYED_UNKNOWN; }
+    const uint64_t size = (uint64_t) file.st_size, page = (uint64_t) sysconf(_SC_PAGESIZE);
+    if (!page_cache_count(fd, size, &pages)) { return TAT_STAYED_UNKNOWN; }
     return pages * page < size ? pages * page : size;
 }
 
@@ -64,8 +37,7 @@ uint64_t cold_evict(int fd) {
 }
 
 bool cold_is_memory(int fd) {
-    struct statfs system;
-    return fstatfs(fd, &system) == 0 && (system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC);
+    return file_system_of(fd).kind == FILE_SYSTEM_IN_MEMORY;
 }
 
 /* ---- who maps it ---- */

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "leftover/cgroup.h"
+#include "system/cgroup.h"
 
 enum { LINE = 2 * PATH_MAX };
 

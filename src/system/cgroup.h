@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef TAT_LEFTOVER_CGROUP_H
-#define TAT_LEFTOVER_CGROUP_H
+#ifndef TAT_SYSTEM_CGROUP_H
+#define TAT_SYSTEM_CGROUP_H
 
 #include <limits.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "leftover/cgroup.h"
+#include "system/cgroup.h"
 
 #include <stdio.h>
 #include <string.h>
