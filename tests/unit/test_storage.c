@@ -394,6 +394,14 @@ static void each_request_has_its_place(void ** state) {
     assert_int_equal(cell(s, "requests", "place", "a request that failed", "requests"), 1);
     assert_int_equal(cell(s, "requests", "place", "another disk", "bytes"), 512);
     assert_int_equal(cell(s, "requests", "place", "the model's disk, in no file of this run", "bytes"), 512 + 104);
+    const int64_t parts = cell(s, "requests", "place", "an operation", "parts") +
+                          cell(s, "requests", "place", "read ahead for an operation", "parts");
+    json_decref(s);
+    io.n_faults = 0; /* nothing tells whether an operation waited: what was for one is one row, with all its parts */
+    io.missing[TAT_IO_SOURCE_FAULTS] = "perf says no";
+    put_all(&io, 0);
+    s = storage();
+    assert_int_equal(cell(s, "requests", "place", "an operation", "parts"), parts);
     json_decref(s);
 }
 

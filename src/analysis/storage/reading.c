@@ -45,6 +45,7 @@ static void add_requests(const struct joined * j, struct result * r) {
     sum_requests(j, sums);
     if (j->no_waits) { /* for an operation, be it before it waited or not */
         sums[TAT_PLACE_OPERATION].events += sums[TAT_PLACE_AHEAD].events;
+        sums[TAT_PLACE_OPERATION].parts += sums[TAT_PLACE_AHEAD].parts;
         sums[TAT_PLACE_OPERATION].bytes += sums[TAT_PLACE_AHEAD].bytes;
         sums[TAT_PLACE_AHEAD] = (struct place_sum){ 0 };
     }
