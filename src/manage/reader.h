@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Many reads of files at once, past the page cache where the file system can (O_DIRECT). By io_uring; where that is
+ * forbidden, by threads that call preadv. One thread starts reads and takes what is done; any thread may wake it.
+ */
+#ifndef TAT_MANAGE_READER_H
+#define TAT_MANAGE_READER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "manage/pool.h"
+
+struct reader;
+
+enum reader_kind {
+    READER_ANY, /* io_uring, or else threads */
+    READER_URING,
+    READER_THREADS,
+};
+
+struct read_job {
+    int fd;
+    uint64_t offset; /* of a page */
+    uint64_t bytes;  /* whole pages; the file may end before */
+    struct iovec part[POOL_RUNS_MOST];
+    unsigned n_parts;
+    uint64_t tag; /* the caller's */
+};
+
+struct read_done {
+    uint64_t tag;
+    int error;        /* errno, or 0 */
+    uint64_t bytes;   /* all, or less: the file ended */
+    uint64_t disk_ns; /* from its start to its end */
+};
+
+/* `depth`: reads at once. Its threads take no signals. NULL: errno says why. */
+struct reader * reader_new(enum reader_kind kind, unsigned depth);
+
+/* Waits for the reads that were started, then frees. NULL is allowed. */
+void reader_free(struct reader * reader);
+
+enum reader_kind reader_kind_of(const struct reader * reader);
+
+/* How many more reads can be started now. */
+unsigned reader_room(const struct reader * reader);
+
+/* Copies the job. A short read of the system is gone on with until the file ends. Only if there is room. */
+void reader_start(struct reader * reader, const struct read_job * job);
+
+/* Waits until a read is done, reader_wake was called since the last wait began, or so many nanoseconds are over.
+ * Returns how many are in `done`, up to `most`. */
+unsigned reader_wait(struct reader * reader, struct read_done * done, unsigned most, uint64_t timeout_ns);
+
+/* Any thread. A system call only if the reader waits. */
+void reader_wake(struct reader * reader);
+
+#endif
