@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+#include "plan/pieces.h"
+
+#include <stdlib.h>
+
+struct cutting {
+    struct pieces * out;
+    uint32_t capacity;
+    uint64_t page_bytes;
+    uint64_t dense_from, dense_to; /* a run that is not cut yet, in pages; empty: none */
+};
+
+static bool add(struct cutting * c, struct piece piece) {
+    struct pieces * p = c->out;
+    if (p->count == c->capacity) {
+        const uint32_t more = c->capacity ? c->capacity * 2 : 256;
+        struct piece * bigger = realloc(p->piece, (size_t) more * sizeof *bigger);
+        if (!bigger) { return false; }
+        p->piece = bigger;
+        c->capacity = more;
+    }
+    p->piece[p->count++] = piece;
+    return true;
+}
+
+/* In parts of about the same size. */
+static bool cut_dense(struct cutting * c) {
+    const uint64_t most = PIECE_MOST / c->page_bytes ? PIECE_MOST / c->page_bytes : 1;
+    uint64_t pages = c->dense_to - c->dense_from;
+    for (uint64_t parts = (pages + most - 1) / most; parts > 0; parts--) {
+        const uint64_t now = (pages + parts - 1) / parts;
+        if (!add(c, (struct piece){ c->dense_from, (uint32_t) now, PIECE_DENSE, 0 })) { return false; }
+        c->dense_from += now;
+        pages -= now;
+    }
+    return true;
+}
+
+static bool add_dense(struct cutting * c, uint64_t from, uint64_t to) {
+    if (c->dense_from < c->dense_to && from <= c->dense_to) {
+        c->dense_to = to;
+        return true;
+    }
+    if (!cut_dense(c)) { return false; }
+    if (from < c->dense_to) { from = c->dense_to; } /* its first page has been cut with the tensor before */
+    c->dense_from = from;
+    c->dense_to = to > from ? to : from;
+    return true;
+}
+
+static bool add_experts(struct cutting * c, const struct piece_tensor * t, uint32_t tensor) {
+    const uint64_t each = t->bytes / t->experts;
+    if (!cut_dense(c)) { return false; }
+    for (uint32_t e = 0; e < t->experts; e++) {
+        const uint64_t from = (t->offset + e * each) / c->page_bytes;
+        const uint64_t to = (t->offset + (e + 1) * each + c->page_bytes - 1) / c->page_bytes;
+        if (!add(c, (struct piece){ from, (uint32_t) (to - from), tensor, e })) { return false; }
+        c->dense_to = to;
+    }
+    /* What follows and begins on the last slice's last page has that page too. */
+    c->dense_to -= (t->offset + t->bytes) % c->page_bytes ? 1 : 0;
+    c->dense_from = c->dense_to;
+    return true;
+}
+
+static bool is_good(const struct piece_tensor * tensors, uint32_t i) {
+    const struct piece_tensor * t = &tensors[i];
+    const uint64_t end = i ? tensors[i - 1].offset + tensors[i - 1].bytes : 0;
+    return t->bytes > 0 && t->offset >= end && t->bytes <= INT64_MAX && t->offset <= INT64_MAX - t->bytes &&
+           (!t->experts || (t->bytes % t->experts == 0 && t->bytes / t->experts <= INT32_MAX));
+}
+
+bool pieces_cut(const struct piece_tensor * tensors, uint32_t count, uint64_t page_bytes, struct pieces * pieces) {
+    struct cutting c = { .out = pieces, .page_bytes = page_bytes };
+    *pieces = (struct pieces){ .page_bytes = page_bytes };
+    bool good = true;
+    for (uint32_t i = 0; i < count && good; i++) {
+        const struct piece_tensor * t = &tensors[i];
+        good = is_good(tensors, i);
+        if (!good) { break; }
+        if (t->experts && t->bytes / t->experts >= 2 * page_bytes) {
+            good = add_experts(&c, t, i);
+        } else {
+            good = add_dense(&c, t->offset / page_bytes, (t->offset + t->bytes + page_bytes - 1) / page_bytes);
+        }
+    }
+    if (good && cut_dense(&c)) { return true; }
+    pieces_free(pieces);
+    return false;
+}
+
+void pieces_free(struct pieces * pieces) {
+    free(pieces->piece);
+    *pieces = (struct pieces){ 0 };
+}
+
+uint32_t pieces_first(const struct pieces * p, uint64_t offset) {
+    uint32_t from = 0, to = p->count;
+    const uint64_t page = offset / p->page_bytes;
+    while (from < to) {
+        const uint32_t middle = from + (to - from) / 2;
+        if (p->piece[middle].page + p->piece[middle].pages <= page) {
+            from = middle + 1;
+        } else {
+            to = middle;
+        }
+    }
+    return from;
+}
