@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * Many reads of files at once, past the page cache where the file system can (O_DIRECT). By io_uring; where that is
- * forbidden, by threads that call preadv. One thread starts reads and takes what is done; any thread may wake it.
+ * forbidden, by threads that call preadv. One thread makes the reader, starts reads and takes what is done; any thread
+ * may wake it.
+ *
+ * The thread that makes it has a table of descriptors of its own (agent/apart.c shows how), so that the program can
+ * neither close what the reader uses nor find it in its own table. All that the reader opens is in that table, and so
+ * are the threads that it starts. Whoever wakes it is not: waking takes a futex, never a descriptor.
  */
 #ifndef TAT_MANAGE_READER_H
 #define TAT_MANAGE_READER_H
