@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+#include "manage/pool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MFD_NOEXEC_SEAL
+enum { MFD_NOEXEC_SEAL = 8 };
+#endif
+
+struct pool {
+    char * at;
+    char * read_only;
+    size_t page_bytes;
+    uint32_t pages_mapped, pages, pages_free;
+    struct pool_run * free; /* by page; between two of them there is a page that is not free */
+    uint32_t n_free;
+};
+
+/* Some systems log, or refuse, a memfd that could be executed; kernels before 6.3 do not know the flag. */
+static int make_memory(uint64_t bytes) {
+    int fd = memfd_create("tat-pool", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+    if (fd < 0 && errno == EINVAL) { fd = memfd_create("tat-pool", MFD_CLOEXEC); }
+    if (fd < 0) { return -1; }
+    if (ftruncate(fd, (off_t) bytes) == 0) { return fd; }
+    const int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+static char * map(int fd, size_t bytes, int protection) {
+    char * at = mmap(NULL, bytes, protection, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    if (at == MAP_FAILED) { return NULL; }
+    madvise(at, bytes, MADV_DONTDUMP); /* a core file need not hold the model */
+    if (madvise(at, bytes, MADV_DONTFORK) == 0) { return at; }
+    const int error = errno;
+    munmap(at, bytes);
+    errno = error;
+    return NULL;
+}
+
+static bool map_memory(struct pool * pool) {
+    const size_t bytes = (size_t) pool->pages * pool->page_bytes;
+    const int fd = make_memory(bytes);
+    if (fd < 0) { return false; }
+    pool->at = map(fd, bytes, PROT_READ | PROT_WRITE);
+    pool->read_only = pool->at ? map(fd, bytes, PROT_READ) : NULL;
+    const int error = errno;
+    close(fd);
+    errno = error;
+    return pool->read_only;
+}
+
+struct pool * pool_new(uint64_t bytes) {
+    const size_t page_bytes = (size_t) sysconf(_SC_PAGESIZE);
+    const uint64_t pages = bytes / page_bytes + (bytes % page_bytes != 0);
+    if (pages == 0 || pages > UINT32_MAX || pages > SIZE_MAX / 2 / page_bytes) {
+        errno = EINVAL;
+        return NULL;
+    }
+    struct pool * pool = calloc(1, sizeof *pool);
+    if (!pool) { return NULL; }
+    *pool = (struct pool){ .page_bytes = page_bytes,
+                           .pages_mapped = (uint32_t) pages,
+                           .pages = (uint32_t) pages,
+                           .pages_free = (uint32_t) pages,
+                           .n_free = 1 };
+    /* Every second page at most begins a run, so giving back never allocates. */
+    pool->free = malloc((size_t) (pages / 2 + 1) * sizeof *pool->free);
+    if (pool->free && map_memory(pool)) {
+        pool->free[0] = (struct pool_run){ 0, (uint32_t) pages };
+        return pool;
+    }
+    const int error = errno;
+    pool_free(pool);
+    errno = error;
+    return NULL;
+}
+
+void pool_free(struct pool * pool) {
+    if (!pool) { return; }
+    const size_t bytes = (size_t) pool->pages_mapped * pool->page_bytes;
+    if (pool->read_only) { munmap(pool->read_only, bytes); }
+    if (pool->at) { munmap(pool->at, bytes); }
+    free(pool->free);
+    free(pool);
+}
+
+char * pool_at(const struct pool * pool, uint32_t page) {
+    return pool->at + (size_t) page * pool->page_bytes;
+}
+
+char * pool_read_only_at(const struct pool * pool, uint32_t page) {
+    return pool->read_only + (size_t) page * pool->page_bytes;
+}
+
+uint32_t pool_pages_free(const struct pool * pool) {
+    return pool->pages_free;
+}
+
+uint32_t pool_pages(const struct pool * pool) {
+    return pool->pages;
+}
+
+/* The smallest run of at least so many pages; or else the largest one. There is one. */
+static uint32_t best_run(const struct pool * pool, uint32_t pages) {
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < pool->n_free && pool->free[best].count != pages; i++) {
+        const uint32_t a = pool->free[best].count, b = pool->free[i].count;
+        if (a < pages ? b > a : b >= pages && b < a) { best = i; }
+    }
+    return best;
+}
+
+/* The first pages of a free run. */
+static struct pool_run take_from(struct pool * pool, uint32_t i, uint32_t pages) {
+    struct pool_run * run = &pool->free[i];
+    const struct pool_run taken = { run->page, pages < run->count ? pages : run->count };
+    run->page += taken.count;
+    run->count -= taken.count;
+    if (run->count == 0) {
+        pool->n_free--;
+        memmove(run, run + 1, (pool->n_free - i) * sizeof *run);
+    }
+    pool->pages_free -= taken.count;
+    return taken;
+}
+
+bool pool_take(struct pool * pool, uint32_t pages, struct pool_place * place) {
+    place->n_runs = 0;
+    if (pages == 0 || pages > pool->pages_free) { return false; }
+    while (pages && place->n_runs < POOL_RUNS_MOST) {
+        const struct pool_run run = take_from(pool, best_run(pool, pages), pages);
+        place->run[place->n_runs++] = run;
+        pages -= run.count;
+    }
+    if (pages == 0) { return true; }
+    pool_give(pool, place);
+    return false;
+}
+
+/* The first free run behind the page. */
+static uint32_t run_behind(const struct pool * pool, uint32_t page) {
+    uint32_t low = 0, high = pool->n_free;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (pool->free[middle].page > page) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return low;
+}
+
+static void give_run(struct pool * pool, struct pool_run run) {
+    const uint32_t i = run_behind(pool, run.page);
+    struct pool_run *before = i > 0 ? &pool->free[i - 1] : NULL, *after = i < pool->n_free ? &pool->free[i] : NULL;
+    const bool joins_before = before && before->page + before->count == run.page;
+    const bool joins_after = after && run.page + run.count == after->page;
+    pool->pages_free += run.count;
+    if (joins_before && joins_after) {
+        before->count += run.count + after->count;
+        pool->n_free--;
+        memmove(after, after + 1, (pool->n_free - i) * sizeof *after);
+    } else if (joins_before) {
+        before->count += run.count;
+    } else if (joins_after) {
+        after->page = run.page;
+        after->count += run.count;
+    } else {
+        memmove(&pool->free[i + 1], &pool->free[i], (pool->n_free - i) * sizeof *pool->free);
+        pool->free[i] = run;
+        pool->n_free++;
+    }
+}
+
+void pool_give(struct pool * pool, struct pool_place * place) {
+    for (unsigned i = 0; i < place->n_runs; i++) { give_run(pool, place->run[i]); }
+    place->n_runs = 0;
+}
+
+/* The smallest runs go first, as they are worth least. */
+uint32_t pool_shrink(struct pool * pool, uint32_t pages) {
+    uint32_t given = 0;
+    while (given < pages && pool->n_free > 0) {
+        const struct pool_run run = take_from(pool, best_run(pool, 1), pages - given);
+        if (madvise(pool_at(pool, run.page), (size_t) run.count * pool->page_bytes, MADV_REMOVE) != 0) {
+            give_run(pool, run);
+            break;
+        }
+        given += run.count;
+        pool->pages -= run.count;
+    }
+    return given;
+}
