@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+#include "manage/reader.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "manage/reader_kind.h"
+
+enum { RETRIES_MOST = 1000, NS_PER_S = 1000000000 };
+
+uint64_t reader_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t) t.tv_sec * NS_PER_S + (uint64_t) t.tv_nsec;
+}
+
+/* ---- one read ---- */
+
+/* From a whole page on, because O_DIRECT takes no other place: the file's last bytes are read again to learn that no
+ * more follow. */
+static void ask_for_rest(struct read_slot * s) {
+    s->from = s->got - s->got % (uint64_t) sysconf(_SC_PAGESIZE);
+    s->n_parts = 0;
+    uint64_t skip = s->from;
+    for (unsigned i = 0; i < s->job.n_parts; i++) {
+        const struct iovec * part = &s->job.part[i];
+        if (skip >= part->iov_len) {
+            skip -= part->iov_len;
+            continue;
+        }
+        s->part[s->n_parts++] = (struct iovec){ (char *) part->iov_base + skip, part->iov_len - skip };
+        skip = 0;
+    }
+}
+
+/* Past the end, O_DIRECT leaves what was in memory, or brings what the disk holds behind the file's last byte. */
+static void zero_rest(const struct read_slot * s) {
+    uint64_t skip = s->got;
+    for (unsigned i = 0; i < s->job.n_parts; i++) {
+        const struct iovec * part = &s->job.part[i];
+        const uint64_t here = skip < part->iov_len ? skip : part->iov_len;
+        memset((char *) part->iov_base + here, 0, part->iov_len - here);
+        skip -= here;
+    }
+}
+
+static bool has_gone_on(struct read_slot * s, int64_t result) {
+    if (result == -EINTR || result == -EAGAIN) {
+        s->error = ++s->retries < RETRIES_MOST ? 0 : (int) -result;
+        return s->error == 0;
+    }
+    if (result < 0) {
+        s->error = (int) -result;
+        return false;
+    }
+    const uint64_t end = s->from + (uint64_t) result;
+    if (end <= s->got) { return false; } /* the file ends there */
+    s->got = end;
+    if (s->got >= s->job.bytes) { return false; }
+    ask_for_rest(s);
+    return true;
+}
+
+bool read_slot_went(struct read_slot * s, int64_t result) {
+    if (has_gone_on(s, result)) { return false; }
+    if (s->error == 0 && s->got < s->job.bytes) { zero_rest(s); }
+    s->disk_ns = reader_now() - s->began;
+    return true;
+}
+
+/* ---- the bell ---- */
+
+void reader_bell_wait(struct reader * r, uint64_t ns) {
+    const struct timespec t = { .tv_sec = (time_t) (ns / NS_PER_S), .tv_nsec = (long) (ns % NS_PER_S) };
+    syscall(SYS_futex, &r->bell, FUTEX_WAIT_PRIVATE, BELL_SLEEPS, &t, NULL, 0);
+}
+
+void reader_wake(struct reader * r) {
+    if (__atomic_exchange_n(&r->bell, BELL_RUNG, __ATOMIC_ACQ_REL) != BELL_SLEEPS) { return; }
+    syscall(SYS_futex, &r->bell, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+static bool falls_asleep(struct reader * r) {
+    uint32_t quiet = BELL_QUIET;
+    return __atomic_compare_exchange_n(&r->bell, &quiet, BELL_SLEEPS, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+/* ---- the reader ---- */
+
+static int try_engine(struct reader * r, enum reader_kind kind) {
+    r->kind = kind;
+    r->engine = kind == READER_URING ? &reader_uring : &reader_threads;
+    return r->engine->begin(r);
+}
+
+static void free_slots(struct reader * r) {
+    free(r->slots);
+    free(r->idle);
+    free(r->over);
+    free(r);
+}
+
+struct reader * reader_new(enum reader_kind kind, unsigned depth) {
+    if (depth == 0 || depth > INT16_MAX) {
+        errno = EINVAL;
+        return NULL;
+    }
+    struct reader * r = calloc(1, sizeof *r);
+    if (!r) { return NULL; }
+    r->depth = depth;
+    r->slots = calloc(depth, sizeof *r->slots);
+    r->idle = calloc(depth, sizeof *r->idle);
+    r->over = calloc(depth, sizeof *r->over);
+    int error = ENOMEM;
+    if (r->slots && r->idle && r->over) {
+        error = try_engine(r, kind == READER_ANY ? READER_URING : kind);
+        if (error && kind == READER_ANY) { error = try_engine(r, READER_THREADS); }
+    }
+    if (error) {
+        free_slots(r);
+        errno = error;
+        return NULL;
+    }
+    for (r->n_idle = 0; r->n_idle < r->depth; r->n_idle++) { r->idle[r->n_idle] = r->n_idle; }
+    return r;
+}
+
+void reader_free(struct reader * r) {
+    if (!r) { return; }
+    while (r->n_idle < r->depth) {
+        struct read_done done;
+        reader_wait(r, &done, 1, NS_PER_S);
+    }
+    r->engine->end(r);
+    free_slots(r);
+}
+
+enum reader_kind reader_kind_of(const struct reader * r) {
+    return r->kind;
+}
+
+unsigned reader_room(const struct reader * r) {
+    return r->n_idle;
+}
+
+void reader_start(struct reader * r, const struct read_job * job) {
+    const unsigned i = r->idle[--r->n_idle];
+    struct read_slot * s = &r->slots[i];
+    *s = (struct read_slot){ .job = *job, .began = reader_now() };
+    ask_for_rest(s);
+    r->engine->start(r, i);
+}
+
+static unsigned take(struct reader * r, struct read_done * done, unsigned most) {
+    const unsigned n = r->engine->take(r, r->over, most < r->depth ? most : r->depth);
+    for (unsigned i = 0; i < n; i++) {
+        const struct read_slot * s = &r->slots[r->over[i]];
+        done[i] = (struct read_done){ s->job.tag, s->error, s->got, s->disk_ns };
+        r->idle[r->n_idle++] = r->over[i];
+    }
+    return n;
+}
+
+unsigned reader_wait(struct reader * r, struct read_done * done, unsigned most, uint64_t timeout_ns) {
+    const uint64_t began = reader_now();
+    for (;;) {
+        /* First the bell: what ended before it rang is seen, and what rings later is heard the next time. */
+        const bool was_rung = __atomic_exchange_n(&r->bell, BELL_QUIET, __ATOMIC_ACQ_REL) == BELL_RUNG;
+        const unsigned n = take(r, done, most);
+        const uint64_t waited = reader_now() - began;
+        if (n || was_rung || waited >= timeout_ns) { return n; }
+        if (falls_asleep(r)) { r->engine->sleep(r, timeout_ns - waited); }
+    }
+}

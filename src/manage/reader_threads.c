@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A thread for each read at once, which calls preadv.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "manage/reader_kind.h"
+
+/* Slots in the order in which they came; as many as there are slots. */
+struct slot_queue {
+    unsigned * slot;
+    unsigned first, count;
+};
+
+struct readers {
+    pthread_mutex_t lock;
+    pthread_cond_t has_work;
+    struct slot_queue work, over;
+    bool ends;
+    unsigned n;
+    pthread_t thread[];
+};
+
+static void put(const struct reader * r, struct slot_queue * q, unsigned slot) {
+    q->slot[(q->first + q->count++) % r->depth] = slot;
+}
+
+static unsigned get(const struct reader * r, struct slot_queue * q) {
+    const unsigned slot = q->slot[q->first];
+    q->first = (q->first + 1) % r->depth;
+    q->count--;
+    return slot;
+}
+
+static void do_read(struct read_slot * s) {
+    ssize_t n;
+    do {
+        n = preadv(s->job.fd, s->part, (int) s->n_parts, (off_t) (s->job.offset + s->from));
+    } while (!read_slot_went(s, n < 0 ? -errno : n));
+}
+
+static void * work(void * argument) {
+    struct reader * r = argument;
+    struct readers * t = r->own;
+    pthread_mutex_lock(&t->lock);
+    for (;;) {
+        while (t->work.count == 0 && !t->ends) { pthread_cond_wait(&t->has_work, &t->lock); }
+        if (t->work.count == 0) { break; }
+        const unsigned slot = get(r, &t->work);
+        pthread_mutex_unlock(&t->lock);
+        do_read(&r->slots[slot]);
+        pthread_mutex_lock(&t->lock);
+        put(r, &t->over, slot);
+        reader_wake(r); /* under the lock: the reader is not freed before it is left */
+    }
+    pthread_mutex_unlock(&t->lock);
+    return NULL;
+}
+
+/* Small stacks, but some programs have thread-local memory that fits in none. */
+static int start_thread(struct reader * r, pthread_t * thread) {
+    enum { STACK = 256 << 10 };
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK > PTHREAD_STACK_MIN ? STACK : PTHREAD_STACK_MIN);
+    int error = pthread_create(thread, &attributes, work, r);
+    if (error == EINVAL) { error = pthread_create(thread, NULL, work, r); }
+    pthread_attr_destroy(&attributes);
+    return error;
+}
+
+static void end(struct reader * r) {
+    struct readers * t = r->own;
+    pthread_mutex_lock(&t->lock);
+    t->ends = true;
+    pthread_cond_broadcast(&t->has_work);
+    pthread_mutex_unlock(&t->lock);
+    for (unsigned i = 0; i < t->n; i++) { pthread_join(t->thread[i], NULL); }
+    pthread_cond_destroy(&t->has_work);
+    pthread_mutex_destroy(&t->lock);
+    free(t->work.slot);
+    free(t->over.slot);
+    free(t);
+}
+
+static int begin(struct reader * r) {
+    struct readers * t = calloc(1, sizeof *t + r->depth * sizeof t->thread[0]);
+    if (!t) { return ENOMEM; }
+    r->own = t;
+    pthread_mutex_init(&t->lock, NULL);
+    pthread_cond_init(&t->has_work, NULL);
+    t->work.slot = calloc(r->depth, sizeof *t->work.slot);
+    t->over.slot = calloc(r->depth, sizeof *t->over.slot);
+    int error = t->work.slot && t->over.slot ? 0 : ENOMEM;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (!error && t->n < r->depth) {
+        error = start_thread(r, &t->thread[t->n]);
+        if (!error) { t->n++; }
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (t->n == 0) {
+        end(r);
+        return error;
+    }
+    r->depth = t->n; /* they do not look at it before there is work */
+    return 0;
+}
+
+static void start(struct reader * r, unsigned slot) {
+    struct readers * t = r->own;
+    pthread_mutex_lock(&t->lock);
+    put(r, &t->work, slot);
+    pthread_cond_signal(&t->has_work);
+    pthread_mutex_unlock(&t->lock);
+}
+
+static unsigned take(struct reader * r, unsigned * slots, unsigned most) {
+    struct readers * t = r->own;
+    unsigned n = 0;
+    pthread_mutex_lock(&t->lock);
+    while (n < most && t->over.count) { slots[n++] = get(r, &t->over); }
+    pthread_mutex_unlock(&t->lock);
+    return n;
+}
+
+const struct reader_engine reader_threads = { begin, end, start, take, reader_bell_wait };

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * io_uring. The ring waits for reads and, from Linux 6.7 on, for the bell too, which is a futex; before that it looks
+ * at the bell every WAKE_NS while reads are under way. An eventfd would do for all, but the program could close it, and
+ * then waking would write to whatever file has its number.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "manage/reader_kind.h"
+
+enum {
+    OP_FUTEX_WAIT = 51, /* IORING_OP_FUTEX_WAIT, which older headers lack, as they do the flags */
+    FUTEX_U32 = 2,
+    FUTEX_OF_PROCESS = 128,
+    WAKE_NS = 250000,
+    RETRY_NS = 1000000,
+    NS_PER_S = 1000000000,
+    BELL = INT16_MAX + 1, /* no slot */
+};
+
+struct uring {
+    struct io_uring ring;
+    bool knows_futex, waits_for_bell;
+    bool is_broken;              /* the kernel takes no calls for the ring any more; what is under way still ends */
+    unsigned n_failed, failed[]; /* slots that it did not take */
+};
+
+/* ---- submitting ---- */
+
+static void fail(struct reader * r, unsigned slot) {
+    struct uring * u = r->own;
+    read_slot_went(&r->slots[slot], -EBADF);
+    u->failed[u->n_failed++] = slot;
+}
+
+/* Entries that the kernel has not taken yet, it never will. */
+static void fail_unsent(struct reader * r) {
+    struct io_uring_sq * sq = &((struct uring *) r->own)->ring.sq;
+    const unsigned head = __atomic_load_n(sq->khead, __ATOMIC_ACQUIRE);
+    for (unsigned i = head; i != sq->sqe_tail; i++) {
+        const uint64_t slot = sq->sqes[i & sq->ring_mask].user_data;
+        if (slot == BELL) {
+            ((struct uring *) r->own)->waits_for_bell = false;
+        } else {
+            fail(r, (unsigned) slot);
+        }
+    }
+    sq->sqe_head = sq->sqe_tail = head;
+}
+
+/* What the kernel has no memory for at the moment stays in the queue, and goes with the next call. */
+static bool is_passing(int result) {
+    return result >= 0 || result == -EINTR || result == -ETIME || result == -EAGAIN || result == -EBUSY;
+}
+
+static void heed(struct reader * r, int result) {
+    struct uring * u = r->own;
+    if (is_passing(result)) { return; }
+    u->is_broken = true;
+    fail_unsent(r);
+}
+
+static void send_read(struct reader * r, unsigned slot) {
+    struct uring * u = r->own;
+    struct read_slot * s = &r->slots[slot];
+    struct io_uring_sqe * entry = u->is_broken ? NULL : io_uring_get_sqe(&u->ring);
+    if (!entry) {
+        fail(r, slot);
+        return;
+    }
+    io_uring_prep_readv(entry, s->job.fd, s->part, s->n_parts, s->job.offset + s->from);
+    io_uring_sqe_set_data64(entry, slot);
+    int n;
+    do { n = io_uring_submit(&u->ring); } while (n == -EINTR);
+    heed(r, n);
+}
+
+/* ---- what is over ---- */
+
+static unsigned take(struct reader * r, unsigned * slots, unsigned most) {
+    struct uring * u = r->own;
+    struct io_uring_cqe * end;
+    unsigned head, seen = 0, n = 0;
+    io_uring_for_each_cqe(&u->ring, head, end) {
+        if (n == most) { break; }
+        seen++;
+        if (end->user_data == BELL) {
+            u->waits_for_bell = false;
+            continue;
+        }
+        const unsigned slot = (unsigned) end->user_data;
+        if (read_slot_went(&r->slots[slot], end->res)) {
+            slots[n++] = slot;
+        } else {
+            send_read(r, slot);
+        }
+    }
+    io_uring_cq_advance(&u->ring, seen);
+    while (n < most && u->n_failed) { slots[n++] = u->failed[--u->n_failed]; }
+    return n;
+}
+
+/* ---- waiting ---- */
+
+/* Once it waits, it does so until the bell rings, also while the reader does not. If the bell rang meanwhile, it ends
+ * at once. */
+static void wait_for_bell(struct reader * r) {
+    struct uring * u = r->own;
+    struct io_uring_sqe * entry = io_uring_get_sqe(&u->ring);
+    if (!entry) { return; }
+    io_uring_prep_rw(OP_FUTEX_WAIT, entry, FUTEX_U32 | FUTEX_OF_PROCESS, &r->bell, 0, BELL_SLEEPS);
+    entry->addr3 = UINT32_MAX; /* whatever wakes */
+    io_uring_sqe_set_data64(entry, BELL);
+    u->waits_for_bell = true;
+}
+
+static uint64_t least(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+static void sleep_until(struct reader * r, uint64_t ns) {
+    struct uring * u = r->own;
+    const bool is_idle = r->n_idle == r->depth;
+    if (u->is_broken || (is_idle && !u->knows_futex)) {
+        reader_bell_wait(r, is_idle ? ns : least(ns, RETRY_NS));
+        return;
+    }
+    if (u->knows_futex && !u->waits_for_bell) { wait_for_bell(r); }
+    if (!u->waits_for_bell) { ns = least(ns, WAKE_NS); }
+    struct __kernel_timespec time = { .tv_sec = (int64_t) (ns / NS_PER_S), .tv_nsec = (int64_t) (ns % NS_PER_S) };
+    struct io_uring_cqe * end;
+    const int n = io_uring_submit_and_wait_timeout(&u->ring, &end, 1, &time, NULL);
+    if (n == -EAGAIN || n == -EBUSY) { reader_bell_wait(r, least(ns, RETRY_NS)); }
+    heed(r, n);
+}
+
+/* ---- life ---- */
+
+/* A descriptor that the program could take for its input or output does no good. */
+static bool move_up(struct io_uring * ring) {
+    if (ring->ring_fd > STDERR_FILENO) { return true; }
+    const int fd = fcntl(ring->ring_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (fd < 0) { return false; }
+    close(ring->ring_fd);
+    ring->ring_fd = ring->enter_ring_fd = fd;
+    return true;
+}
+
+static bool knows_futex(struct io_uring * ring) {
+    struct io_uring_probe * probe = io_uring_get_probe_ring(ring);
+    const bool knows = probe && io_uring_opcode_supported(probe, OP_FUTEX_WAIT);
+    io_uring_free_probe(probe);
+    return knows;
+}
+
+/* Its queues have room for all reads and the bell, so neither is ever full. The reader is not interrupted for what
+ * ended: it looks when it waits. */
+static int make_ring(struct io_uring * ring, unsigned depth) {
+    const unsigned needed = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE;
+    int error = -io_uring_queue_init(depth + 1, ring, IORING_SETUP_COOP_TASKRUN);
+    if (error == EINVAL) { error = -io_uring_queue_init(depth + 1, ring, 0); }
+    if (error) { return error; }
+    /* With the ring, the child of a fork could only do harm. */
+    if ((ring->features & needed) == needed && move_up(ring) && io_uring_ring_dontfork(ring) == 0) { return 0; }
+    io_uring_queue_exit(ring);
+    return ENOSYS;
+}
+
+static int begin(struct reader * r) {
+    struct uring * u = calloc(1, sizeof *u + r->depth * sizeof u->failed[0]);
+    if (!u) { return ENOMEM; }
+    const int error = make_ring(&u->ring, r->depth);
+    if (error) {
+        free(u);
+        return error;
+    }
+    u->knows_futex = knows_futex(&u->ring);
+    r->own = u;
+    return 0;
+}
+
+/* The kernel must not wait for the bell when its memory is used for something else: it would take what is meant to wake
+ * another thread. */
+static void end(struct reader * r) {
+    struct uring * u = r->own;
+    for (unsigned none; u->waits_for_bell; take(r, &none, 1)) {
+        __atomic_store_n(&r->bell, BELL_SLEEPS, __ATOMIC_RELAXED); /* so that waking does call the kernel */
+        reader_wake(r);
+        sleep_until(r, RETRY_NS);
+    }
+    io_uring_queue_exit(&u->ring);
+    free(u);
+}
+
+const struct reader_engine reader_uring = { begin, end, send_read, take, sleep_until };
