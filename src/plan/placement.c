@@ -19,17 +19,61 @@ static uint64_t ring_of(uint64_t budget, uint64_t dense) {
     return least(least(ring, budget), dense);
 }
 
-/* Of the dense items, `pinned` of `total` bytes, evenly: each item that is pinned pays for as many bytes before it. */
-static void spread(const struct placement_item * items, uint32_t count, uint64_t pinned, uint64_t total,
-                   enum placement_class other, uint8_t * classes, struct placement * p) {
-    uint64_t seen = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (items[i].is_expert) { continue; }
-        seen += items[i].bytes;
-        const uint64_t due = (uint64_t) ((double) seen / (double) total * (double) pinned);
-        const bool pin = p->pinned + items[i].bytes <= due;
-        classes[i] = (uint8_t) (pin ? PLACE_PIN : other);
-        *(pin ? &p->pinned : other == PLACE_STREAM ? &p->streamed : &p->left) += items[i].bytes;
+/* ---- dense items ---- */
+
+/* Items from `first` on that one operation needs together. Returns the one behind them. */
+static uint32_t next_group(const struct placement_item * items, uint32_t count, uint32_t first, uint64_t * bytes) {
+    uint32_t next = first;
+    *bytes = 0;
+    do {
+        if (!items[next].is_expert) { *bytes += items[next].bytes; }
+        next++;
+    } while (next < count && items[next].with_last);
+    return next;
+}
+
+/* The share of a group that is pinned, where `even` is that of all: what is not must fit in the ring. */
+static double share_of(uint64_t bytes, uint64_t ring, double even) {
+    const double least = bytes > ring && ring ? 1 - (double) ring / (double) bytes : 0;
+    return even > least ? even : least;
+}
+
+static double pinned_by(const struct placement_item * items, uint32_t count, uint64_t ring, double even) {
+    double pinned = 0;
+    for (uint32_t i = 0; i < count;) {
+        uint64_t bytes;
+        i = next_group(items, count, i, &bytes);
+        pinned += (double) bytes * share_of(bytes, ring, even);
+    }
+    return pinned;
+}
+
+/* The share of all groups that makes `pinned` bytes with what single groups need more. */
+static double find_even(const struct placement_item * items, uint32_t count, uint64_t ring, uint64_t pinned) {
+    double low = 0, high = 1;
+    for (int step = 0; step < 40; step++) {
+        const double middle = (low + high) / 2;
+        *(pinned_by(items, count, ring, middle) > (double) pinned ? &high : &low) = middle;
+    }
+    return low;
+}
+
+/* Of the dense items, up to `pinned` bytes, evenly: each item that is pinned pays for as many bytes before it. */
+static void spread(const struct placement_item * items, uint32_t count, uint64_t pinned, enum placement_class other,
+                   uint8_t * classes, struct placement * p) {
+    const double even = find_even(items, count, p->ring, pinned);
+    double due = 0;
+    for (uint32_t i = 0; i < count;) {
+        uint64_t bytes;
+        const uint32_t first = i, next = next_group(items, count, i, &bytes);
+        for (i = first; i < next; i++) {
+            if (items[i].is_expert) { continue; }
+            due += (double) items[i].bytes * share_of(bytes, p->ring, even);
+            const uint64_t with = p->pinned + items[i].bytes;
+            const bool pin = (double) with <= due + 0.5 && with <= pinned;
+            classes[i] = (uint8_t) (pin ? PLACE_PIN : other);
+            *(pin ? &p->pinned : other == PLACE_STREAM ? &p->streamed : &p->left) += items[i].bytes;
+        }
     }
 }
 
@@ -40,8 +84,10 @@ static void place_dense(const struct placement_item * items, uint32_t count, uin
     if (streams) { p->ring = ring_of(budget, dense); }
     const uint64_t pinned = !(may & PLACE_MAY_PIN) ? 0 : fits ? dense : budget - p->ring;
     if (!(may & PLACE_MAY_PIN) && (may & PLACE_MAY_STREAM)) { p->ring = least(budget, dense); }
-    spread(items, count, pinned, dense, may & PLACE_MAY_STREAM ? PLACE_STREAM : PLACE_LEAVE, classes, p);
+    spread(items, count, pinned, may & PLACE_MAY_STREAM ? PLACE_STREAM : PLACE_LEAVE, classes, p);
 }
+
+/* ---- experts ---- */
 
 /* Without a cache, those that come first are pinned. */
 static void place_experts(const struct placement_item * items, uint32_t count, uint64_t budget, uint64_t experts,

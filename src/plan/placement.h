@@ -23,6 +23,7 @@ enum { PLACE_MAY_PIN = 1, PLACE_MAY_STREAM = 2, PLACE_MAY_CACHE = 4 };
 struct placement_item {
     uint64_t bytes; /* of memory that it takes: whole pages */
     bool is_expert; /* needed only if a router chooses it */
+    bool with_last; /* needed by the same operation as the item before it: they must be in memory together */
 };
 
 /* Bytes. `ring`: the memory that streamed items pass through; `cache`: that of cached ones. */
@@ -32,7 +33,8 @@ struct placement {
 
 /* Writes the class of each item. Never plans with more than `budget` bytes: pinned + ring + cache. Dense items come
  * before experts, because each token needs all of them; what is streamed lies evenly between what is pinned, so that
- * the disk is busy while the rest is computed. */
+ * the disk is busy while the rest is computed. Of items that one operation needs together, so much more is pinned that
+ * the others fit in the ring, as far as the budget allows. */
 struct placement placement_make(const struct placement_item * items, uint32_t count, uint64_t budget, unsigned may,
                                 uint8_t * classes);
 

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How long a token takes: arithmetic, of what is read for it, how fast that is read, and how long computing takes. It
+ * knows neither models nor traces. `tat plan` asks it before a run, and the manager before it begins.
+ */
+#ifndef TAT_PLAN_PREDICT_H
+#define TAT_PLAN_PREDICT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Bytes that a token reads, on average. */
+struct predict_reads {
+    double streamed; /* in the known order */
+    double missed;   /* experts that were chosen and not in memory */
+    double faulted;  /* what is left to the file: by page faults */
+};
+
+/* What the machine does. A rate of 0: not known. */
+struct predict_costs {
+    double stream_rate, miss_rate, fault_rate; /* bytes a second */
+    double compute_ns;                         /* of a token, without any wait */
+    double map_ns_per_byte; /* to bring what was read to its address, and to take it away again; processor time */
+};
+
+/* Nanoseconds of a token. */
+struct prediction {
+    bool known; /* false: a rate that matters is not */
+    double read_bytes;
+    double disk_ns;       /* the disk works, for page faults too */
+    double compute_ns;    /* with mapping */
+    double overlapped_ns; /* if all reads but page faults overlap computing: the best that there can be */
+    double serial_ns;     /* if nothing overlaps */
+};
+
+struct prediction predict(const struct predict_reads * reads, const struct predict_costs * costs);
+
+/* What it costs to map a page over the model and the file over it again: 64 us each for 135 pages, measured with
+ * mmap(MAP_FIXED | MAP_POPULATE) of a memfd in pages of 4 KiB. */
+#define PREDICT_MAP_NS_PER_BYTE (2 * 64000 / (135 * 4096.0))
+
+/* A rate as seen by people; 0 where nothing is known. */
+static inline double predict_per_second(double ns) {
+    return ns > 0 ? 1e9 / ns : 0;
+}
+
+/* Whether anything is worth doing. */
+enum predict_gate {
+    GATE_OPEN,
+    GATE_UNSUPPORTED, /* no weight is in a mapping of a file */
+    GATE_FITS,        /* all that tokens need stays in memory anyway */
+    GATE_NO_ROOM,     /* what is not the model takes all memory */
+    GATE_NO_GAIN,     /* less than PREDICT_GAIN_LEAST faster than plain mmap */
+};
+
+#define PREDICT_GAIN_LEAST 0.05
+
+/* `needed`: bytes of the model that tokens need, in a file's mapping; `budget`: of memory for them. Times are those of
+ * a token; 0: not known, which closes no gate. */
+enum predict_gate predict_gate(uint64_t needed, uint64_t budget, double plain_ns, double managed_ns);
+
+/* "the model fits" and the like, behind "nothing to do: "; of GATE_OPEN "". */
+const char * predict_gate_text(enum predict_gate gate);
+
+#endif
