@@ -6,10 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sysmacros.h>
-#include <unistd.h>
 
-#include "analysis/state_file.h"
+#include "analysis/disk_kept.h"
 #include "analysis/storage/section.h"
 #include "analysis/units.h"
 
@@ -148,45 +146,17 @@ static void add_throughput(const struct joined * j, const struct read_request * 
 
 /* ---- what the disk can do ---- */
 
-/* As /sys names it. Empty: it is not on this machine. */
-static void name_disk(uint64_t disk, char * name, size_t size) {
-    char path[64], link[512];
-    snprintf(path, sizeof path, "/sys/dev/block/%u:%u", major(disk), minor(disk));
-    const ssize_t n = readlink(path, link, sizeof link - 1);
-    link[n > 0 ? n : 0] = '\0';
-    snprintf(name, size, "%s", last_part(link));
-}
-
-static double rate_of(const json_t * rates, const char * how, const char * order, bool most) {
-    double rate = 0;
-    size_t i;
-    const json_t * o;
-    json_array_foreach(rates, i, o) {
-        const char * h = json_string_value(json_object_get(o, "how"));
-        const char * of = json_string_value(json_object_get(o, "order"));
-        const double per_second = json_number_value(json_object_get(o, "per_second"));
-        if (!h || !of || strcmp(of, order) != 0 || (how && strcmp(h, how) != 0)) { continue; }
-        if (rate == 0 || (most ? per_second > rate : per_second < rate)) { rate = per_second; }
-    }
-    return rate;
-}
-
 struct disk_known disk_known(const struct joined * j) {
     struct disk_known k = { 0 };
     for (size_t f = 0; f < j->io->n_files && !*k.name; f++) {
-        if (j->bytes.file_of[f] && j->io->files[f].disk) { name_disk(j->io->files[f].disk, k.name, sizeof k.name); }
+        if (j->bytes.file_of[f] && j->io->files[f].disk) { disk_name(j->io->files[f].disk, k.name); }
     }
-    char file[sizeof k.name + 16];
-    snprintf(file, sizeof file, "disk-%s.json", k.name);
-    char * path = *k.name ? state_file(file) : NULL;
-    json_t * kept = path ? json_load_file(path, 0, NULL) : NULL;
-    const json_t * rates = json_object_get(kept, "rates");
-    k.sequential = rate_of(rates, NULL, "sequential", true);
-    k.random = rate_of(rates, NULL, "random", true);
+    json_t * kept = disk_kept(k.name);
+    k.sequential = disk_kept_most(kept, NULL, "sequential");
+    k.random = disk_kept_most(kept, NULL, "random");
     k.best = k.random > k.sequential ? k.random : k.sequential;
-    k.mapped = rate_of(rates, "mapped", "sequential", true);
+    k.mapped = disk_kept_most(kept, "mapped", "sequential");
     json_decref(kept);
-    free(path);
     return k;
 }
 

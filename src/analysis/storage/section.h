@@ -5,6 +5,7 @@
 #ifndef TAT_ANALYSIS_STORAGE_SECTION_H
 #define TAT_ANALYSIS_STORAGE_SECTION_H
 
+#include "analysis/disk_kept.h"
 #include "analysis/result.h"
 #include "analysis/storage/cache.h"
 
@@ -65,7 +66,7 @@ const char * reading_source(const struct reading * reading);
 
 /* The disk that the model is on, and what `tat doctor --disk` measured of it, in bytes a second; 0: not. */
 struct disk_known {
-    char name[64];
+    char name[DISK_NAME_SIZE];
     double sequential, random, mapped; /* the most of each; mapped: page faults, in order */
     double best;                       /* the most of all, as `tat doctor --disk` says it */
 };

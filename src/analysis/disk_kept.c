@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+#include "analysis/disk_kept.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "analysis/state_file.h"
+#include "analysis/units.h"
+
+const char * disk_name(uint64_t device, char name[static DISK_NAME_SIZE]) {
+    char path[64], link[512];
+    snprintf(path, sizeof path, "/sys/dev/block/%u:%u", major(device), minor(device));
+    const ssize_t n = readlink(path, link, sizeof link - 1);
+    link[n > 0 ? n : 0] = '\0';
+    snprintf(name, DISK_NAME_SIZE, "%s", last_part(link));
+    return name;
+}
+
+json_t * disk_kept(const char * name) {
+    char file[DISK_NAME_SIZE + 16];
+    if (!*name || strchr(name, '/')) { return NULL; }
+    snprintf(file, sizeof file, "disk-%s.json", name);
+    char * path = state_file(file);
+    json_t * kept = path ? json_load_file(path, 0, NULL) : NULL;
+    free(path);
+    return kept;
+}
+
+static bool is_of(const json_t * rate, const char * how, const char * order) {
+    const char * h = json_string_value(json_object_get(rate, "how"));
+    const char * o = json_string_value(json_object_get(rate, "order"));
+    return h && o && strcmp(o, order) == 0 && (!how || strcmp(h, how) == 0);
+}
+
+static double per_second(const json_t * rate) {
+    return json_number_value(json_object_get(rate, "per_second"));
+}
+
+double disk_kept_most(const json_t * kept, const char * how, const char * order) {
+    double most = 0;
+    size_t i;
+    const json_t * rate;
+    json_array_foreach(json_object_get(kept, "rates"), i, rate) {
+        if (is_of(rate, how, order) && per_second(rate) > most) { most = per_second(rate); }
+    }
+    return most;
+}
+
+/* How far a size is from another, in doublings. */
+static double distance(double a, double b) {
+    return a > 0 && b > 0 ? fabs(log2(a / b)) : INFINITY;
+}
+
+double disk_kept_rate(const json_t * kept, const char * how, const char * order, uint64_t block) {
+    double best = 0, nearest = INFINITY;
+    size_t i;
+    const json_t * rate;
+    json_array_foreach(json_object_get(kept, "rates"), i, rate) {
+        const double far = distance(json_number_value(json_object_get(rate, "block_bytes")), (double) block);
+        if (!is_of(rate, how, order) || !isfinite(far) || far > nearest) { continue; }
+        if (far < nearest) { best = 0; }
+        nearest = far;
+        if (per_second(rate) > best) { best = per_second(rate); }
+    }
+    return best;
+}

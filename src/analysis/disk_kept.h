@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What `tat doctor --disk` measured of a disk, and kept.
+ */
+#ifndef TAT_ANALYSIS_DISK_KEPT_H
+#define TAT_ANALYSIS_DISK_KEPT_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+/* A disk's name, as /sys has it. Empty: it is not on this machine, or files of that device are on none. Returns `name`.
+ */
+enum { DISK_NAME_SIZE = 64 };
+const char * disk_name(uint64_t device, char name[static DISK_NAME_SIZE]);
+
+/* What was kept of the disk, or the file system, of that name; the caller owns it. NULL: nothing. */
+json_t * disk_kept(const char * name);
+
+/* The highest rate in bytes a second, of those in an order ("sequential", "random"), and measured that way unless `how`
+ * is NULL. 0: none was measured. */
+double disk_kept_most(const json_t * kept, const char * how, const char * order);
+
+/* The rate of the blocks whose size is nearest to `block`, of the highest rate where several numbers of requests at
+ * once were tried. */
+double disk_kept_rate(const json_t * kept, const char * how, const char * order, uint64_t block);
+
+#endif
