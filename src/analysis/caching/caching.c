@@ -25,7 +25,9 @@ static void * begin(const struct subject * subject) {
     struct caching * s = calloc(1, sizeof *s);
     if (!s) { return NULL; }
     s->subject = subject;
-    if (references_begin(&s->references, subject) && course_begin(&s->course, &s->references)) { return s; }
+    if (references_begin(&s->references, subject) && course_begin(&s->course, &s->references, COURSE_READS)) {
+        return s;
+    }
     drop(s);
     return NULL;
 }

@@ -3,12 +3,12 @@
 
 #include <stdlib.h>
 
-enum { READS_MAX = 1 << 15, IDS = 3 /* the operand that names experts: src 2 */ };
+enum { IDS = 3 /* the operand that names experts: src 2 */ };
 
 #define NOT_KNOWN UINT64_MAX
 
-bool course_begin(struct course * c, const struct references * r) {
-    *c = (struct course){ .references = r };
+bool course_begin(struct course * c, const struct references * r, uint32_t most) {
+    *c = (struct course){ .references = r, .most = most };
     c->written = calloc((size_t) r->subject->n_tensors + 1, sizeof *c->written);
     return c->written;
 }
@@ -43,7 +43,7 @@ static void end_graph(struct course * c) {
     c->n_graphs += c->reads_weights;
     c->reads_weights = false;
     c->graph_first = c->reads.count;
-    c->full = c->reads.count >= READS_MAX;
+    c->full = c->reads.count >= c->most;
     c->begun = false;
 }
 

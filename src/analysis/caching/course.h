@@ -27,10 +27,13 @@ struct course {
     uint32_t result; /* tensor */
     uint32_t first;  /* read of the operation, and of its graph */
     uint32_t graph_first;
+    uint32_t most; /* reads; the graph that reaches it is the last */
     bool begun, reads_weights, full, failed;
 };
 
-bool course_begin(struct course * c, const struct references * r); /* false: memory; free it anyway */
+enum { COURSE_READS = 1 << 15 }; /* as many as can be simulated often */
+
+bool course_begin(struct course * c, const struct references * r, uint32_t most); /* false: memory; free it anyway */
 void course_feed(struct course * c, const struct tat_access * records, size_t count);
 void course_end(struct course * c); /* no more will come */
 void course_free(struct course * c);

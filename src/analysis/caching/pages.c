@@ -63,7 +63,8 @@ static bool compare(const struct caching * s, struct result * r, const struct ah
             struct ahead_reads reads[2];
             const uint64_t capacity = s->outcomes.capacity[caching_asked(a)];
             for (unsigned i = 0; i < 2 && capacity; i++) {
-                if (!ahead_simulate(&strings[i], kinds[k], capacity / s->string.unit * s->string.unit, &reads[i])) {
+                if (!ahead_simulate(&strings[i], kinds[k], capacity / s->string.unit * s->string.unit, &reads[i],
+                                    NULL)) {
                     return false;
                 }
             }

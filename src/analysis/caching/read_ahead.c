@@ -95,7 +95,7 @@ static void ask(struct ahead_cache * c, uint32_t item) {
 }
 
 bool ahead_simulate(const struct ahead_string * a, const struct policy_kind * kind, uint64_t capacity,
-                    struct ahead_reads * reads) {
+                    struct ahead_reads * reads, uint64_t * by_graph) {
     const struct cache_string * s = a->string;
     const struct policy_items items = { a->bytes, NULL, a->n_items };
     struct ahead_cache c = { .a = a, .reads = reads };
@@ -106,7 +106,9 @@ bool ahead_simulate(const struct ahead_string * a, const struct policy_kind * ki
     *reads = (struct ahead_reads){ 0 };
     for (uint32_t g = 0; g < s->graphs.count && good; g++) {
         c.generated = graph_at(s, g)->generated;
+        const uint64_t before = sum(reads->read);
         for (; i < graph_at(s, g)->end; i++) { ask(&c, a->item[item_at(s, i)]); }
+        if (by_graph) { by_graph[g] = sum(reads->read) - before; }
     }
     for (uint32_t item = 0; item < a->n_items && good; item++) {
         if (c.unasked[item]) { add_to(&reads->vain, c.generated, s->unit); }

@@ -31,7 +31,8 @@ struct ahead_string {
 bool ahead_begin(struct ahead_string * a, const struct cache_string * s, uint32_t window);
 void ahead_end(struct ahead_string * a);
 
+/* `by_graph`: bytes read by each graph of the string, or NULL. False: memory. */
 bool ahead_simulate(const struct ahead_string * a, const struct policy_kind * kind, uint64_t capacity,
-                    struct ahead_reads * reads); /* false: memory */
+                    struct ahead_reads * reads, uint64_t * by_graph);
 
 #endif
