@@ -100,37 +100,26 @@ static void check_memlock(struct findings * findings) {
                 "at most %" PRIu64 " KiB can be locked in memory", (uint64_t) limit.rlim_cur >> 10);
 }
 
-/* The smallest limit from this process's group to the root, in bytes; 0 if there is none. */
-static uint64_t memory_limit(const char * mount, const char * name, char * group) {
-    uint64_t smallest = 0;
-    for (;;) {
-        char path[2 * LINE];
-        long long limit;
-        snprintf(path, sizeof path, "%s%s/%s", mount, group, name);
-        const bool is_set = read_number(path, &limit) && limit > 0 && limit < INT64_MAX / 2; /* above: no limit */
-        if (is_set && (!smallest || (uint64_t) limit < smallest)) { smallest = (uint64_t) limit; }
-        char * slash = strrchr(group, '/');
-        if (!slash) { return smallest; }
-        *slash = '\0';
-    }
-}
-
+/* The smallest limit from this process's group to the topmost that can be seen. */
 static void check_cgroup(struct findings * findings) {
-    char group[PATH_MAX];
-    const bool is_v1 = cgroup_path("/proc/self", "memory", group);
-    if (!is_v1 && !cgroup_path("/proc/self", "", group)) {
+    struct memory_cgroup group;
+    if (memory_cgroup_find("/proc", &group) != MEMORY_CGROUP_FOUND) {
         finding_add(findings, "cgroup", VERDICT_GOOD, NULL, "no control group for memory");
         return;
     }
-    const uint64_t limit = memory_limit(is_v1 ? "/sys/fs/cgroup/memory" : "/sys/fs/cgroup",
-                                        is_v1 ? "memory.limit_in_bytes" : "memory.max", group);
-    if (!limit) {
-        finding_add(findings, "cgroup", VERDICT_GOOD, NULL, "no memory limit (version %d)", is_v1 ? 1 : 2);
+    const unsigned version = group.version;
+    uint64_t limit = UINT64_MAX;
+    do {
+        const uint64_t own = memory_cgroup_limit(&group);
+        if (own < limit) { limit = own; }
+    } while (memory_cgroup_up(&group));
+    if (limit == UINT64_MAX) {
+        finding_add(findings, "cgroup", VERDICT_GOOD, NULL, "no memory limit (version %u)", version);
         return;
     }
     finding_add(findings, "cgroup", VERDICT_WARNING,
                 "if you did not mean to limit it, raise the limit: a model that does not fit is read again and again",
-                "memory is limited to %" PRIu64 " MiB (version %d)", limit >> 20, is_v1 ? 1 : 2);
+                "memory is limited to %" PRIu64 " MiB (version %u)", limit >> 20, version);
 }
 
 static void check_perf(struct findings * findings) {
