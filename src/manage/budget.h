@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * How much memory there is for pieces of the model: the limit, less what the process needs besides.
+ * How much memory there is for pieces of the model: the limit, less what the process needs besides. Several limits hold
+ * at once: what was asked for holds for this process, a cgroup's for all processes in it, the machine's for all. The
+ * one that leaves the least counts. Swap counts as no memory.
  */
 #ifndef TAT_MANAGE_BUDGET_H
 #define TAT_MANAGE_BUDGET_H
@@ -10,21 +12,28 @@
 
 /* Bytes. */
 struct budget {
-    uint64_t limit;   /* the least of: what was asked for, and the limits of the cgroups this process is in */
-    uint64_t used;    /* by the cgroup, or the process, and not to be had back: all but page cache and the pool */
+    uint64_t
+        limit;     /* the one that leaves the least of: what was asked for, the cgroups' limits, the machine's memory */
+    uint64_t used; /* of that limit, and not to be had back: all but page cache and the pool */
     uint64_t growth;  /* of memory that the process has reserved and not touched yet: KV cache, compute buffers */
     uint64_t files;   /* page cache that the process cannot do without: programs, libraries, rows of embeddings */
     uint64_t reserve; /* what the kernel needs to work with, and what cannot be foreseen */
     uint64_t pool;    /* what is left */
 };
 
-/* Looks at /proc and the cgroup file systems; takes milliseconds. `asked`: 0: only the cgroups' limits count.
- * `pool_bytes`: what the pool takes of it now. Of no limit at all, `limit` is UINT64_MAX. False: nothing is known. Any
- * thread; may allocate. */
+/* Looks at /proc and the cgroup file systems; takes milliseconds, and more once thousands of pieces are mapped.
+ * `asked`: 0: only the other limits count. `pool_bytes`: what the pool takes now. False: nothing is known. Any thread;
+ * may allocate; not in the child of a fork. */
 bool budget_find(uint64_t asked, uint64_t pool_bytes, struct budget * budget);
 
 /* The same quickly, to be asked often while graphs are computed: how many bytes are left below the limit; negative:
- * there are too many. Reads two small files at most. INT64_MAX: nothing is known, or no limit. */
+ * there are too many. Takes growth as not there yet, and files and reserve as budget_find found them last; limits are
+ * read anew. Where what was asked for counts, the pool counts as budget_find granted it: ask that again once pages have
+ * been given back. Reads a few small files, in some ten microseconds. INT64_MAX: nothing is known. */
 int64_t budget_left(uint64_t asked);
+
+/* The same by a made-up /proc, for tests. */
+bool budget_find_in(const char * proc, uint64_t asked, uint64_t pool_bytes, struct budget * budget);
+int64_t budget_left_in(const char * proc, uint64_t asked);
 
 #endif

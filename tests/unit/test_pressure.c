@@ -14,39 +14,14 @@
 
 #include <cmocka.h>
 
+#include "made_tree.h"
 #include "pressure/memory_place.h"
 #include "pressure/needs.h"
 #include "test_gguf_builder.h"
 
-static char root[64];
-
-static void make(const char * path, const char * text) {
-    char whole[512];
-    snprintf(whole, sizeof whole, "%s/%s", root, path);
-    for (char * slash = strchr(whole + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        mkdir(whole, 0755);
-        *slash = '/';
-    }
-    FILE * file = fopen(whole, "w");
-    assert_non_null(file);
-    fputs(text, file);
-    fclose(file);
-}
-
-/* /proc/self with this cgroup, and a hierarchy mounted at root/cg. */
-static void make_proc(const char * cgroup, const char * type, const char * mounted, const char * options) {
-    char line[512];
-    make("proc/self/cgroup", cgroup);
-    snprintf(line, sizeof line,
-             "24 1 0:22 / /proc rw - proc proc rw\n35 31 0:32 %s %s/cg rw,relatime shared:9 - %s %s rw%s\n", mounted,
-             root, type, type, options);
-    make("proc/self/mountinfo", line);
-}
-
 static int find(struct memory_place * place, struct tat_error * error) {
     char proc[128];
-    snprintf(proc, sizeof proc, "%s/proc", root);
+    snprintf(proc, sizeof proc, "%s/proc", made_root);
     return memory_place_find(proc, place, error);
 }
 
@@ -54,7 +29,7 @@ static struct memory_place assert_found(const char * folder, unsigned version) {
     struct memory_place place;
     struct tat_error error = { 0 };
     char whole[256];
-    snprintf(whole, sizeof whole, "%s/cg%s", root, folder);
+    snprintf(whole, sizeof whole, "%s/cg%s", made_root, folder);
     if (find(&place, &error) != 0) { fail_msg("%s", error.message); }
     assert_int_equal(place.version, version);
     assert_string_equal(place.folder, whole);
@@ -69,81 +44,68 @@ static void assert_refused(const char * word) {
     if (!strstr(error.message, word)) { fail_msg("%s", error.message); }
 }
 
-static int begin(void ** state) {
-    (void) state;
-    strcpy(root, "/tmp/tat-pressure.XXXXXX");
-    return mkdtemp(root) ? 0 : -1;
-}
-
-static int end(void ** state) {
-    char command[128];
-    (void) state;
-    snprintf(command, sizeof command, "rm -rf %s", root);
-    return system(command);
-}
-
 static void version_1_is_below_this_process(void ** state) {
     (void) state;
-    make_proc("5:devices:/x\n4:cpu,memory:/a/b\n0::/\n", "cgroup", "/", ",cpu,memory");
-    make("cg/a/b/cgroup.procs", "");
+    made_proc("5:devices:/x\n4:cpu,memory:/a/b\n0::/\n", "cgroup", "/", ",cpu,memory");
+    made_file("cg/a/b/cgroup.procs", "");
     assert_found("/a/b", 1);
-    make_proc("4:memory:/\n", "cgroup", "/", ",memory");
-    make("cg/cgroup.procs", "");
+    made_proc("4:memory:/\n", "cgroup", "/", ",memory");
+    made_file("cg/cgroup.procs", "");
     assert_found("", 1);
 }
 
 /* Without a namespace of its own, a container sees its group as the root of the mount, but its path from outside. */
 static void a_container_sees_a_part(void ** state) {
     (void) state;
-    make_proc("4:memory:/docker/1f/b\n", "cgroup", "/docker/1f", ",memory");
-    make("cg/b/cgroup.procs", "");
+    made_proc("4:memory:/docker/1f/b\n", "cgroup", "/docker/1f", ",memory");
+    made_file("cg/b/cgroup.procs", "");
     assert_found("/b", 1);
-    make_proc("4:memory:/docker/1fb\n", "cgroup", "/docker/1f", ",memory");
+    made_proc("4:memory:/docker/1fb\n", "cgroup", "/docker/1f", ",memory");
     assert_refused("limit the container's memory");
-    make_proc("4:memory:/../x\n", "cgroup", "/", ",memory");
+    made_proc("4:memory:/../x\n", "cgroup", "/", ",memory");
     assert_refused("limit the container's memory");
 }
 
 static void version_2_is_beside_this_process(void ** state) {
     (void) state;
-    make_proc("0::/user.slice/one.scope\n", "cgroup2", "/", "");
-    make("cg/cgroup.controllers", "cpu memory\n");
-    make("cg/cgroup.subtree_control", "cpu memory\n");
-    make("cg/cgroup.procs", "");
-    make("cg/user.slice/cgroup.subtree_control", "memory pids\n");
-    make("cg/user.slice/cgroup.procs", "");
-    make("cg/user.slice/one.scope/cgroup.subtree_control", "\n");
-    make("cg/user.slice/one.scope/cgroup.procs", "1\n");
+    made_proc("0::/user.slice/one.scope\n", "cgroup2", "/", "");
+    made_file("cg/cgroup.controllers", "cpu memory\n");
+    made_file("cg/cgroup.subtree_control", "cpu memory\n");
+    made_file("cg/cgroup.procs", "");
+    made_file("cg/user.slice/cgroup.subtree_control", "memory pids\n");
+    made_file("cg/user.slice/cgroup.procs", "");
+    made_file("cg/user.slice/one.scope/cgroup.subtree_control", "\n");
+    made_file("cg/user.slice/one.scope/cgroup.procs", "1\n");
     assert_found("/user.slice", 2);
-    make("cg/user.slice/cgroup.subtree_control", "pids\n"); /* it does not pass memory on */
+    made_file("cg/user.slice/cgroup.subtree_control", "pids\n"); /* it does not pass memory on */
     assert_found("", 2);
 }
 
 /* systemd-run --scope -p MemoryMax=...: the sibling would be free of it. */
 static void a_limit_that_is_left_still_holds(void ** state) {
     (void) state;
-    make_proc("0::/user.slice/one.scope\n", "cgroup2", "/", "");
-    make("cg/user.slice/cgroup.subtree_control", "memory\n");
-    make("cg/user.slice/cgroup.procs", "");
-    make("cg/user.slice/memory.max", "1000000\n"); /* holds for the sibling too */
-    make("cg/user.slice/one.scope/memory.max", "max\n");
+    made_proc("0::/user.slice/one.scope\n", "cgroup2", "/", "");
+    made_file("cg/user.slice/cgroup.subtree_control", "memory\n");
+    made_file("cg/user.slice/cgroup.procs", "");
+    made_file("cg/user.slice/memory.max", "1000000\n"); /* holds for the sibling too */
+    made_file("cg/user.slice/one.scope/memory.max", "max\n");
     assert_true(assert_found("/user.slice", 2).limit == UINT64_MAX);
-    make("cg/user.slice/one.scope/memory.max", "2000000\n");
+    made_file("cg/user.slice/one.scope/memory.max", "2000000\n");
     assert_int_equal(assert_found("/user.slice", 2).limit, 2000000);
 }
 
 static void version_2_says_what_to_do(void ** state) {
     (void) state;
-    make_proc("0::/user.slice/one.scope\n", "cgroup2", "/", "");
-    make("cg/cgroup.controllers", "cpu memory_recursiveprot\n");
-    make("cg/cgroup.subtree_control", "\n");
-    make("cg/user.slice/one.scope/cgroup.subtree_control", "\n");
+    made_proc("0::/user.slice/one.scope\n", "cgroup2", "/", "");
+    made_file("cg/cgroup.controllers", "cpu memory_recursiveprot\n");
+    made_file("cg/cgroup.subtree_control", "\n");
+    made_file("cg/user.slice/one.scope/cgroup.subtree_control", "\n");
     assert_refused("is not available");
-    make("cg/cgroup.controllers", "cpu memory\n");
+    made_file("cg/cgroup.controllers", "cpu memory\n");
     assert_refused("echo +memory");
-    make("cg/cgroup.subtree_control", "memory\n"); /* but there is no cgroup.procs that may be written */
+    made_file("cg/cgroup.subtree_control", "memory\n"); /* but there is no cgroup.procs that may be written */
     assert_refused("systemd-run --user --scope");
-    make("proc/self/mountinfo", "24 1 0:22 / /proc rw - proc proc rw\n");
+    made_file("proc/self/mountinfo", "24 1 0:22 / /proc rw - proc proc rw\n");
     assert_refused("mount -t cgroup2");
 }
 
@@ -210,11 +172,11 @@ static void what_a_file_claims_does_not_overflow(void ** state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(version_1_is_below_this_process, begin, end),
-        cmocka_unit_test_setup_teardown(a_container_sees_a_part, begin, end),
-        cmocka_unit_test_setup_teardown(version_2_is_beside_this_process, begin, end),
-        cmocka_unit_test_setup_teardown(a_limit_that_is_left_still_holds, begin, end),
-        cmocka_unit_test_setup_teardown(version_2_says_what_to_do, begin, end),
+        cmocka_unit_test_setup_teardown(version_1_is_below_this_process, made_begin, made_end),
+        cmocka_unit_test_setup_teardown(a_container_sees_a_part, made_begin, made_end),
+        cmocka_unit_test_setup_teardown(version_2_is_beside_this_process, made_begin, made_end),
+        cmocka_unit_test_setup_teardown(a_limit_that_is_left_still_holds, made_begin, made_end),
+        cmocka_unit_test_setup_teardown(version_2_says_what_to_do, made_begin, made_end),
         cmocka_unit_test(the_kv_cache_is_as_llama_prints_it),
         cmocka_unit_test(types_that_are_repacked_count),
         cmocka_unit_test(what_a_file_claims_does_not_overflow),

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+#include "manage/budget.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "manage/address_space.h"
+#include "system/cgroup.h"
+
+/* Beside what is known. The kernel hands memory to a cgroup in batches of 64 pages a processor, needs page tables for
+ * what is mapped, and has to have some page cache to work with: reads of the model's header, of logs, of what is not
+ * managed. */
+enum { RESERVE_LEAST = 6 << 20, RESERVE_SHARE = 64 };
+
+/* Buffers for computing are reserved for a whole batch with the logits of each of its tokens, and filled as far as
+ * batches go: of SmolLM2's 100 MiB and more, a prompt of some words fills five. To keep all of that free would cost
+ * more than the pool may have. So no more than this share of the limit is; as a graph fills more, budget_left falls,
+ * and the pool gives pages back. */
+enum { GROWTH_SHARE = 16 };
+
+static uint64_t less(uint64_t a, uint64_t b) {
+    return a > b ? a - b : 0;
+}
+
+static int64_t difference(uint64_t a, uint64_t b) {
+    const uint64_t size = a > b ? a - b : b - a;
+    const int64_t most = size < INT64_MAX ? (int64_t) size : INT64_MAX;
+    return a > b ? most : -most;
+}
+
+/* ---- small files ---- */
+
+enum { TEXT = 8192 };
+
+/* All of it, or its beginning, whole lines of it. False: there is none. */
+static bool read_text(const char * folder, const char * name, char text[static TEXT]) {
+    char path[PATH_MAX + 64];
+    size_t length = 0;
+    ssize_t n = -1;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    while (fd >= 0 && length < TEXT - 1 && (n = read(fd, text + length, TEXT - 1 - length)) > 0) {
+        length += (size_t) n;
+    }
+    if (fd >= 0) { close(fd); }
+    text[length] = '\0';
+    char * last = strrchr(text, '\n');
+    if (last) { last[1] = '\0'; }
+    return length > 0;
+}
+
+static bool read_number(const char * folder, const char * name, uint64_t * number) {
+    char text[TEXT], *end;
+    if (!read_text(folder, name, text)) { return false; }
+    *number = strtoull(text, &end, 10);
+    return end != text;
+}
+
+/* Behind the key at the beginning of a line; 0: there is no such line. */
+static uint64_t number_of(const char * text, const char * key) {
+    const size_t length = strlen(key);
+    for (const char * line = text; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, key, length) == 0) { return strtoull(line + length, NULL, 10); }
+    }
+    return 0;
+}
+
+/* ---- limits ---- */
+
+/* `used` with the pool. */
+struct use {
+    uint64_t limit, used;
+};
+
+/* Its own memory and page tables. Memory that it shares with others counts as the others'. Pages of the pool are mapped
+ * twice, and the kernel counts them twice here. */
+static bool use_of_process(const char * proc, uint64_t asked, uint64_t pool_bytes, struct use * use) {
+    char text[TEXT];
+    if (!asked || !read_text(proc, "self/status", text)) { return false; }
+    const uint64_t kib = number_of(text, "RssAnon:") + number_of(text, "VmPTE:");
+    *use = (struct use){ asked, (kib << 10) + pool_bytes };
+    return true;
+}
+
+/* Whatever is charged to the group, but not its page cache, save that which is locked or in tmpfs. Version 2 has a
+ * second limit, above which it slows programs down. */
+static bool use_of_group(const struct memory_cgroup * group, struct use * use) {
+    const bool is_v1 = group->version == 1;
+    char stat[TEXT];
+    uint64_t high, all;
+    use->limit = memory_cgroup_limit(group);
+    if (!is_v1 && read_number(group->folder, "memory.high", &high) && high < use->limit) { use->limit = high; }
+    if (use->limit == UINT64_MAX || !read_text(group->folder, "memory.stat", stat) ||
+        !read_number(group->folder, is_v1 ? "memory.usage_in_bytes" : "memory.current", &all)) {
+        return false;
+    }
+    const uint64_t back = is_v1 ? number_of(stat, "total_active_file ") + number_of(stat, "total_inactive_file ")
+                                : number_of(stat, "active_file ") + number_of(stat, "inactive_file ") +
+                                      number_of(stat, "slab_reclaimable ");
+    use->used = less(all, back);
+    return true;
+}
+
+static bool use_of_machine(const char * proc, struct use * use) {
+    char text[TEXT];
+    if (!read_text(proc, "meminfo", text)) { return false; }
+    const uint64_t all = number_of(text, "MemTotal:"), available = number_of(text, "MemAvailable:");
+    *use = (struct use){ all << 10, less(all, available) << 10 };
+    return all && available;
+}
+
+static void take_tighter(const struct use * use, struct use * tightest) {
+    if (difference(use->limit, use->used) < difference(tightest->limit, tightest->used)) { *tightest = *use; }
+}
+
+/* The limit that leaves the least. False: none is known. */
+static bool find_use(const char * proc, uint64_t asked, uint64_t pool_bytes, struct use * tightest) {
+    struct memory_cgroup group;
+    struct use use;
+    *tightest = (struct use){ UINT64_MAX, 0 };
+    if (use_of_machine(proc, &use)) { take_tighter(&use, tightest); }
+    if (use_of_process(proc, asked, pool_bytes, &use)) { take_tighter(&use, tightest); }
+    /* Where the group is outside of what is mounted, its container is what can be seen. */
+    const enum memory_cgroup_found found = memory_cgroup_find(proc, &group);
+    if (found == MEMORY_CGROUP_FOUND || found == MEMORY_CGROUP_OUTSIDE) {
+        do {
+            if (use_of_group(&group, &use)) { take_tighter(&use, tightest); }
+        } while (memory_cgroup_up(&group));
+    }
+    return tightest->limit != UINT64_MAX;
+}
+
+/* ---- the budget ---- */
+
+static pthread_mutex_t last_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct budget last; /* that was found */
+
+static uint64_t stack_bytes(void) {
+    enum { DEFAULT = 8 << 20 };
+    struct rlimit stack;
+    return getrlimit(RLIMIT_STACK, &stack) == 0 && stack.rlim_cur != RLIM_INFINITY ? stack.rlim_cur : DEFAULT;
+}
+
+bool budget_find_in(const char * proc, uint64_t asked, uint64_t pool_bytes, struct budget * b) {
+    struct use use;
+    struct address_space space;
+    if (!find_use(proc, asked, pool_bytes, &use) || !address_space_read(proc, stack_bytes(), &space)) { return false; }
+    const uint64_t growth_most = use.limit / GROWTH_SHARE;
+    *b = (struct budget){ .limit = use.limit,
+                          .used = less(use.used, pool_bytes),
+                          .growth = space.untouched < growth_most ? space.untouched : growth_most,
+                          .files = space.files,
+                          .reserve = RESERVE_LEAST + use.limit / RESERVE_SHARE };
+    b->pool = less(less(b->limit, b->used), b->growth + b->files + b->reserve);
+    pthread_mutex_lock(&last_lock);
+    last = *b;
+    pthread_mutex_unlock(&last_lock);
+    return true;
+}
+
+int64_t budget_left_in(const char * proc, uint64_t asked) {
+    struct use use;
+    pthread_mutex_lock(&last_lock);
+    const struct budget b = last;
+    pthread_mutex_unlock(&last_lock);
+    return find_use(proc, asked, b.pool, &use) ? difference(use.limit, use.used + b.files + b.reserve) : INT64_MAX;
+}
+
+bool budget_find(uint64_t asked, uint64_t pool_bytes, struct budget * b) {
+    return budget_find_in("/proc", asked, pool_bytes, b);
+}
+
+int64_t budget_left(uint64_t asked) {
+    return budget_left_in("/proc", asked);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What `tat run` asks of the library: the text of the environment variable TAT_MANAGE, "KEY=VALUE;KEY=VALUE".
+ *
+ *     memory    bytes that the program may take; 0: what its cgroups and the machine allow
+ *     strategy  of pin, stream and cache those that are wanted, joined by '+'
+ *     disk      bytes per second that the disk gives; 0: unknown
+ *     reader    any, uring or threads
+ *     check     1: compare each piece that is read with the file
+ *     report    the named pipe for manage_report
+ */
+#ifndef TAT_MANAGE_OPTIONS_H
+#define TAT_MANAGE_OPTIONS_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "manage/reader.h"
+
+#define MANAGE_VARIABLE "TAT_MANAGE"
+
+struct manage_options {
+    uint64_t memory, disk;
+    unsigned may; /* of PLACE_MAY_PIN and the like (plan/placement.h) */
+    enum reader_kind reader;
+    bool check;
+    char report[PATH_MAX]; /* empty: nobody listens */
+};
+
+/* Fills in all of `options`, defaults where the text says nothing: any memory, all strategies, any reader. What is not
+ * as above is ignored, and a note in the report names the first such part. False: `text` is NULL or empty, so nobody
+ * asked for anything. Allocates nothing. */
+bool manage_options_read(const char * text, struct manage_options * options);
+
+#endif
