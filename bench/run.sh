@@ -31,6 +31,8 @@ cc -O2 -D_GNU_SOURCE -I"$root/include" "$root/bench/expand.c" -o "$work/expand" 
 cc -O2 -D_GNU_SOURCE -I"$root/include" "$root/bench/open_gguf.c" -o "$work/open_gguf" "$build/src/gguf/libtat_gguf.a" \
     "$build/src/format/libtat_format.a"
 
+cc -O2 -std=gnu17 -D_GNU_SOURCE -I"$root/src" "$root/bench/cover.c" "$root"/src/manage/{cover,pool}.c -o "$work/cover" -lpthread
+
 # section TITLE PROGRAM: begins a block, which holds what the program prints.
 section() {
     [ -z "${in_block:-}" ] || echo '```'
@@ -85,6 +87,8 @@ measure() {
         section "$(basename "$dense"), $threads thread(s): llama.cpp's own figures" cross_check.py
         python3 "$root/bench/cross_check.py" "$tat" "$bin" "$dense" "$threads" "$pairs"
     done
+    section "Covering a piece of a model's mapping, and putting the file there again" cover
+    "$work/cover" "$experts"
     section "The trace" expand
     for model in "$dense" "$experts"; do trace_size "$model"; done
     section "Opening a model file" open_gguf

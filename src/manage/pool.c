@@ -10,12 +10,22 @@
 #ifndef MFD_NOEXEC_SEAL
 enum { MFD_NOEXEC_SEAL = 8 };
 #endif
+#ifndef MADV_COLLAPSE
+enum { MADV_COLLAPSE = 25 };
+#endif
+
+enum {
+    LARGE = 2 << 20,    /* a large page, where pages are 4 KiB; elsewhere, the kernel makes none */
+    PREPARED = 8 << 20, /* at once: each call waits for all processors */
+};
 
 struct pool {
     char * at;
     char * read_only;
     size_t page_bytes;
     uint32_t pages_mapped, pages, pages_free;
+    uint32_t prepared; /* pages before this one have been used, or could have been */
+    bool only_small;
     struct pool_run * free; /* by page; between two of them there is a page that is not free */
     uint32_t n_free;
 };
@@ -32,8 +42,19 @@ static int make_memory(uint64_t bytes) {
     return -1;
 }
 
+/* Address space for large pages: where theirs would begin. */
+static char * find_place(size_t bytes) {
+    char * at = mmap(NULL, bytes + LARGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED) { return NULL; }
+    const size_t before = (LARGE - (uintptr_t) at % LARGE) % LARGE;
+    if (before) { munmap(at, before); }
+    munmap(at + before + bytes, LARGE - before);
+    return at + before;
+}
+
 static char * map(int fd, size_t bytes, int protection) {
-    char * at = mmap(NULL, bytes, protection, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    char * place = find_place(bytes);
+    char * at = place ? mmap(place, bytes, protection, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, 0) : MAP_FAILED;
     if (at == MAP_FAILED) { return NULL; }
     madvise(at, bytes, MADV_DONTDUMP); /* a core file need not hold the model */
     if (madvise(at, bytes, MADV_DONTFORK) == 0) { return at; }
@@ -130,6 +151,19 @@ static struct pool_run take_from(struct pool * pool, uint32_t i, uint32_t pages)
     return taken;
 }
 
+/* Memory that is used for the first time is made of large pages, which are half as dear to read into and to map. There
+ * has to be a page in each for the kernel to make one of it. */
+static void prepare(struct pool * pool, uint32_t end) {
+    const uint32_t step = PREPARED / (uint32_t) pool->page_bytes, large = LARGE / (uint32_t) pool->page_bytes;
+    while (pool->prepared < end && !pool->only_small) {
+        const uint32_t left = pool->pages_mapped - pool->prepared, n = left < step ? left : step;
+        char * at = pool_at(pool, pool->prepared);
+        for (uint32_t i = 0; i < n; i += large) { *(volatile char *) (at + (size_t) i * pool->page_bytes) = 0; }
+        pool->only_small = madvise(at, n * pool->page_bytes, MADV_COLLAPSE) != 0;
+        pool->prepared += n;
+    }
+}
+
 bool pool_take(struct pool * pool, uint32_t pages, struct pool_place * place) {
     place->n_runs = 0;
     if (pages == 0 || pages > pool->pages_free) { return false; }
@@ -138,9 +172,12 @@ bool pool_take(struct pool * pool, uint32_t pages, struct pool_place * place) {
         place->run[place->n_runs++] = run;
         pages -= run.count;
     }
-    if (pages == 0) { return true; }
-    pool_give(pool, place);
-    return false;
+    if (pages) {
+        pool_give(pool, place);
+        return false;
+    }
+    for (unsigned i = 0; i < place->n_runs; i++) { prepare(pool, place->run[i].page + place->run[i].count); }
+    return true;
 }
 
 /* The first free run behind the page. */
@@ -184,12 +221,31 @@ void pool_give(struct pool * pool, struct pool_place * place) {
     place->n_runs = 0;
 }
 
+/* Of a large page that is being read into, the kernel takes no part back. */
+static bool is_gone(const struct pool * pool, struct pool_run run) {
+    unsigned char here[1024];
+    for (uint32_t done = 0; done < run.count;) {
+        const uint32_t left = run.count - done, n = left < sizeof here ? left : (uint32_t) sizeof here;
+        if (mincore(pool_at(pool, run.page + done), n * pool->page_bytes, here) != 0) { return false; }
+        for (uint32_t i = 0; i < n; i++) {
+            if (here[i] & 1) { return false; }
+        }
+        done += n;
+    }
+    return true;
+}
+
+static bool release(const struct pool * pool, struct pool_run run) {
+    return madvise(pool_at(pool, run.page), run.count * pool->page_bytes, MADV_REMOVE) == 0 && is_gone(pool, run);
+}
+
 /* The smallest runs go first, as they are worth least. */
 uint32_t pool_shrink(struct pool * pool, uint32_t pages) {
     uint32_t given = 0;
+    pool->only_small = true; /* a large page would bring back what is gone of it */
     while (given < pages && pool->n_free > 0) {
         const struct pool_run run = take_from(pool, best_run(pool, 1), pages - given);
-        if (madvise(pool_at(pool, run.page), (size_t) run.count * pool->page_bytes, MADV_REMOVE) != 0) {
+        if (!release(pool, run)) {
             give_run(pool, run);
             break;
         }

@@ -38,15 +38,17 @@ char * pool_at(const struct pool * pool, uint32_t page);
 /* The same page in a second mapping, which can only be read. cover_put doubles it. */
 char * pool_read_only_at(const struct pool * pool, uint32_t page);
 
-/* Takes pages in as few runs as can be, the longest first. False: that many are not free, or only in more runs than a
- * place has. */
+/* Takes pages in as few runs as can be, the longest first. The first time that pages are used, this makes memory of
+ * them, which takes some tenths of a millisecond for each MiB. False: that many are not free, or only in more runs than
+ * a place has. */
 bool pool_take(struct pool * pool, uint32_t pages, struct pool_place * place);
 void pool_give(struct pool * pool, struct pool_place * place); /* and empties it */
 
 uint32_t pool_pages_free(const struct pool * pool);
 uint32_t pool_pages(const struct pool * pool);
 
-/* Gives the memory of up to so many free pages back to the system for good. Returns how many. */
+/* Gives the memory of up to so many free pages back to the system for good. Returns how many; fewer if a read is under
+ * way near them. */
 uint32_t pool_shrink(struct pool * pool, uint32_t pages);
 
 #endif
