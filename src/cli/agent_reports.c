@@ -26,10 +26,10 @@ int agent_reports_open(const char * folder) {
 }
 
 /* "PID ERRNO WHAT", or "PID 0 FOLDER" of a `tat record'; from a program that may write anything. */
-static bool print_report(const char * line, const char * folder) {
+static bool print_report(const char * line, const char * command, const char * folder) {
     int pid, error, length = 0;
     if (sscanf(line, "%d %d %n", &pid, &error, &length) < 2 || length == 0) { return false; }
-    fprintf(stderr, error ? "tat record: process %d is not recorded: " : "tat record: process %d recorded into ", pid);
+    fprintf(stderr, "tat %s: process %d %s", command, pid, error ? "is not recorded: " : "recorded into ");
     print_safe(line + length, stderr);
     if (error) {
         fprintf(stderr, ": %s (%s)\n", strerror(error), folder);
@@ -39,7 +39,7 @@ static bool print_report(const char * line, const char * folder) {
     return true;
 }
 
-unsigned agent_reports_print(int pipe, const char * folder) {
+unsigned agent_reports_print(int pipe, const char * command, const char * folder) {
     enum { MOST = 8, SIZE = 16384 };
     char text[SIZE];
     const ssize_t size = pipe >= 0 ? read(pipe, text, sizeof text - 1) : -1;
@@ -47,13 +47,13 @@ unsigned agent_reports_print(int pipe, const char * folder) {
     text[size > 0 ? size : 0] = '\0';
     for (char *rest = text, *line; (line = strsep(&rest, "\n"));) {
         if (reports < MOST) {
-            reports += print_report(line, folder);
+            reports += print_report(line, command, folder);
         } else if (*line) {
             reports++;
         }
     }
     if (reports > MOST) {
-        fprintf(stderr, "tat record: %u more process%s not recorded\n", reports - MOST,
+        fprintf(stderr, "tat %s: %u more process%s not recorded\n", command, reports - MOST,
                 reports - MOST == 1 ? " is" : "es are");
     }
     return reports;

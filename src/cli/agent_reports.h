@@ -8,8 +8,9 @@
 /* The pipe's descriptor; -1 where the folder's file system has no pipes, and then nothing is reported. */
 int agent_reports_open(const char * folder);
 
-/* Prints what came, a line each, and returns how many. The last of it is the end of the pipe. */
-unsigned agent_reports_print(int pipe, const char * folder);
+/* Prints what came, a line each, and returns how many. The last of it is the end of the pipe. `command`: "record" or
+ * "run", who speaks. */
+unsigned agent_reports_print(int pipe, const char * command, const char * folder);
 
 /* Also removes it from the folder. */
 void agent_reports_close(int pipe, const char * folder);

@@ -3,34 +3,25 @@
  * tat record: runs a command with the agent in it. What the agent is told, it is told by the environment.
  */
 #include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/statvfs.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "cli/agent_reports.h"
 #include "cli/caller.h"
 #include "cli/child.h"
 #include "cli/command.h"
+#include "cli/launch.h"
 #include "cli/places.h"
 #include "cli/record_io.h"
-#include "cli/run_folder.h"
-#include "cli/run_open.h"
+#include "cli/recording.h"
 #include "cli/run_pressure.h"
 #include "cli/run_watch.h"
 #include "cli/target.h"
 #include "cli/units.h"
-#include "format/file_names.h"
 #include "format/number_set.h"
-#include "io/privilege.h"
 #include "pressure/memory_group.h"
-#include "tat/run.h"
 
 struct options {
     char ** command;
@@ -127,258 +118,103 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
     }
 }
 
-/* ---- before the run ---- */
-
-/* A trace in a folder of the user's choice, unless nobody is to know of it. */
-static bool is_remembered(const struct options * options) {
-    const char * is_private = getenv("TAT_PRIVATE");
-    return options->folder && (!is_private || !*is_private || strcmp(is_private, "0") == 0);
-}
-
-static void warn(const char * text, const char * about) {
-    fprintf(stderr, "tat record: warning: %s %s\n", about, text);
-}
-
-static void check_space(const char * folder, uint64_t max_size) {
-    enum { SOME = 256 << 20 };
-    struct statvfs disk;
-    char size[UNITS_SIZE], text[128];
-    if (statvfs(folder, &disk) != 0) { return; }
-    const uint64_t is_free = (uint64_t) disk.f_bavail * disk.f_frsize;
-    if (is_free >= (max_size ? max_size : SOME)) { return; }
-    snprintf(text, sizeof text, "has only %s free: the trace may end early", format_bytes(size, is_free));
-    warn(text, folder);
-}
-
-/* What was there to be preloaded stays; an unset or empty LD_PRELOAD would leave a stray separator. */
-static int preload(const char * agent) {
-    const char * before = getenv("LD_PRELOAD");
-    char * both;
-    if (!before || !*before) { return setenv("LD_PRELOAD", agent, 1); }
-    if (asprintf(&both, "%s:%s", agent, before) < 0) { return -1; }
-    const int result = setenv("LD_PRELOAD", both, 1);
-    free(both);
-    return result;
-}
-
-static int set_environment(const char * agent, const char * folder, uint64_t max_size, struct tat_error * error) {
-    char size[UNITS_SIZE];
-    snprintf(size, sizeof size, "%llu", (unsigned long long) max_size);
-    if (preload(agent) != 0 || setenv("TAT_RUN_DIR", folder, 1) != 0 ||
-        (max_size && setenv("TAT_MAX_SIZE", size, 1) != 0)) {
-        return tat_fail_errno(error, "cannot set the environment");
-    }
-    return 0;
-}
-
-/* As shells do: 127 if there is no such program, 126 if it cannot be run. */
-static int not_started(const char * name, int why) {
-    fprintf(stderr, "tat record: %s: %s\n", name, why == ENOENT ? "no such program" : strerror(why));
-    return why == ENOENT ? 127 : 126;
-}
-
-/* ---- after the run ---- */
-
-struct finished {
-    const struct tat_run_info * info;
-    int wait_status;
-    bool left; /* some of its processes still run */
-    bool is_remembered;
-    unsigned traces;
-};
-
-/* "2 warm-up, 5 prompt, 99 generated tokens" */
-static void say_tokens(const uint64_t tokens[TAT_PHASE_COUNT]) {
-    static const char * const names[] = { "warm-up", "prompt", "generated", "mixed", "other", "verified", "unclear" };
-    static_assert(sizeof names / sizeof names[0] == TAT_PHASE_COUNT, "each has a name");
-    const char * comma = "";
-    char count[UNITS_SIZE];
-    for (int phase = 0; phase < TAT_PHASE_COUNT; phase++) {
-        if (!tokens[phase]) { continue; }
-        fprintf(stderr, "%s%s %s", comma, format_count(count, tokens[phase]), names[phase]);
-        comma = ", ";
-    }
-    fputs(*comma ? " tokens" : "no tokens", stderr);
-}
-
-/* Two digits: it is an estimate, and of slow runs too small to tell. */
-static const char * format_overhead(char text[static UNITS_SIZE], double share) {
-    if (share > 0 && share < 1e-4) {
-        snprintf(text, UNITS_SIZE, "below 0.01 %%");
-    } else {
-        snprintf(text, UNITS_SIZE, "about %.2g %%", 100 * share);
-    }
-    return text;
-}
-
-static void say_totals(const char * folder, const struct tat_run_totals * t) {
-    char graphs[UNITS_SIZE], accesses[UNITS_SIZE], bytes[UNITS_SIZE], time[UNITS_SIZE], lost[UNITS_SIZE],
-        size[UNITS_SIZE], overhead[UNITS_SIZE];
-    fputs("tat: ", stderr);
-    say_tokens(t->tokens);
-    fprintf(stderr, "; %s graphs in %s, %s accesses to %s, %s lost, overhead %s; %s in %s",
-            format_count(graphs, t->evaluations), format_duration(time, t->graph_ns),
-            format_count(accesses, t->accesses), format_bytes(bytes, t->bytes), format_count(lost, t->lost),
-            format_overhead(overhead, t->overhead), format_bytes(size, t->file_bytes), folder);
-    if (t->checks_failed) {
-        fprintf(stderr, "; %u check%s FAILED, see `tat verify`", t->checks_failed, t->checks_failed == 1 ? "" : "s");
-    }
-    fputc('\n', stderr);
-    if (*t->caveats) { fprintf(stderr, "tat: %s\n", t->caveats); }
-    if (*t->failure) { fprintf(stderr, "tat: %s\n", t->failure); }
-}
-
-static bool is_still_written(const char * folder) {
-    struct tat_error error;
-    struct tat_trace * trace = tat_trace_open(folder, &error);
-    const bool is_alive = trace && run_is_alive(trace);
-    tat_trace_close(trace);
-    return is_alive;
-}
-
-/* Without a trace, page faults tell nothing. What is not ours stays, and the folder with it. */
-static void remove_folder(const char * folder) {
-    char file[PATH_MAX + 32];
-    snprintf(file, sizeof file, "%s/" IO_EVENTS_FILE, folder);
-    unlink(file);
-    rmdir(folder);
-}
-
-/* Writes what stands beside a trace, and says in a line what it comes to. */
-static void finish_run(const char * folder, void * state) {
-    struct finished * finished = state;
-    struct tat_run_totals totals;
-    struct tat_error error;
-    char file[PATH_MAX + 32];
-    snprintf(file, sizeof file, "%s/" TRACE_FILE, folder);
-    if (access(file, F_OK) != 0) {
-        if (!finished->left) { remove_folder(folder); }
-        return;
-    }
-    finished->traces++;
-    if (finished->is_remembered) { run_remember(folder); } /* those of further processes too */
-    if (finished->left && is_still_written(folder)) { return; }
-    if (tat_run_seal(folder, finished->info, &totals, &error) != 0) {
-        command_fail(&cmd_record, &error);
-        return;
-    }
-    say_totals(folder, &totals);
-    if (totals.evaluations == 0 && WIFSIGNALED(finished->wait_status)) {
-        fprintf(stderr, "tat record: the program was killed by signal %d (%s) in its first graph, which is lost\n",
-                WTERMSIG(finished->wait_status), strsignal(WTERMSIG(finished->wait_status)));
-    }
-}
-
 /* ---- the run ---- */
 
-struct recording {
+struct run {
     struct run_watch seen;
-    const char * folder;
-    char ** command;
-    bool wants_io;
-    uint64_t max_size; /* 0: none given */
+    struct recording trace;
     struct io_recorder * io;
-    struct run_pressure * pressure;
-    void (*too_large)(int); /* what SIGXFSZ did before */
+    struct options * options;
 };
 
 static bool look(void * state) {
-    return run_watch_look(&((struct recording *) state)->seen);
+    return run_watch_look(&((struct run *) state)->seen);
 }
 
 static bool goes_on(void * state) {
-    return run_watch_goes_on(&((struct recording *) state)->seen);
+    return run_watch_goes_on(&((struct run *) state)->seen);
 }
 
 static bool starts(pid_t pid, void * state) {
-    struct recording * r = state;
+    struct run * r = state;
+    const struct options * o = r->options;
     struct tat_error error;
-    if (run_pressure_enter(r->pressure, pid, &error) != 0) {
+    if (run_pressure_enter(&o->pressure, pid, &error) != 0) {
         command_fail(&cmd_record, &error);
         return false;
     }
-    if (r->wants_io) { r->io = record_io_start(pid, r->folder, r->max_size, r->command); }
+    if (o->io) { r->io = record_io_start(pid, r->trace.folder, o->max_size, o->command); }
     return true;
 }
 
 static int prepare(void * state) {
-    const struct recording * r = state;
-    signal(SIGXFSZ, r->too_large);
-    return privilege_drop();
+    return launch_prepare(((struct run *) state)->options->too_large);
 }
 
-static int record(struct options * options, const char * program, const char * agent, const char * folder) {
-    const char * obstacle = target_obstacle(program);
-    if (obstacle) { warn(obstacle, program); }
-    check_space(folder, options->max_size);
-    struct recording recording = { .seen = { .folder = folder, .agent = agent, .program = program },
-                                   .folder = folder,
-                                   .command = options->command,
-                                   .wants_io = options->io,
-                                   .max_size = options->max_size,
-                                   .pressure = &options->pressure,
-                                   .too_large = options->too_large };
-    struct run_watch * seen = &recording.seen;
-    const struct child_watch watch = { look, goes_on, starts, prepare, &recording };
-    const int reports = agent_reports_open(folder);
-    struct finished finished = { .is_remembered = is_remembered(options) };
-    struct timespec began;
-    clock_gettime(CLOCK_REALTIME_COARSE, &began);
-    const int why = child_run(program, options->command, &watch, &finished.wait_status, &finished.left);
-    record_io_stop(recording.io);
-    run_pressure_end(&options->pressure);
-    const unsigned failures = agent_reports_print(reports, folder);
-    agent_reports_close(reports, folder);
-    if (why) {
-        remove_folder(folder);
-        if (why == ECANCELED) { return TAT_ERROR_SYSTEM; }
-        return not_started(options->command[0], why);
-    }
-    int argc = 0;
-    while (options->command[argc]) { argc++; }
-    const struct tat_run_info info = { argc,
-                                       options->command,
-                                       child_status(finished.wait_status),
-                                       .memory = &options->pressure.memory,
-                                       .cold = options->pressure.cold,
-                                       .n_cold = options->pressure.n_cold };
-    finished.info = &info;
-    const bool is_gone = access(folder, F_OK) != 0;
-    run_each_process(folder, &began, finish_run, &finished);
-    if (finished.left) {
-        run_watch_say_left(seen);
-    } else if (finished.traces == 0 && obstacle) {
+static void say_what_is_missing(const struct run * r, const char * obstacle, int wait_status) {
+    const struct recording * trace = &r->trace;
+    if (trace->left) {
+        run_watch_say_left(&r->seen);
+    } else if (trace->traces == 0 && obstacle) {
         fprintf(stderr, "tat record: no trace: see the warning above\n");
-    } else if (finished.traces == 0 && is_gone) {
-        fprintf(stderr, "tat record: no trace: %s was deleted or renamed meanwhile\n", folder);
-    } else if (finished.traces == 0 && failures == 0) {
-        run_watch_say_why(seen, finished.wait_status);
+    } else if (trace->traces == 0 && trace->is_gone) {
+        fprintf(stderr, "tat record: no trace: %s was deleted or renamed meanwhile\n", trace->folder);
+    } else if (trace->traces == 0 && trace->failures == 0) {
+        run_watch_say_why(&r->seen, wait_status);
     }
-    run_watch_free(seen);
-    child_end_alike(finished.wait_status);
+}
+
+static int record(struct run * r, const char * program, const char * agent) {
+    struct options * o = r->options;
+    const char * obstacle = target_obstacle(program);
+    if (obstacle) { fprintf(stderr, "tat record: warning: %s %s\n", program, obstacle); }
+    r->seen = (struct run_watch){
+        .command = "record", .folder = r->trace.folder, .variable = "TAT_RUN_DIR", .library = agent, .program = program
+    };
+    const struct child_watch watch = { look, goes_on, starts, prepare, r };
+    int wait_status;
+    bool left;
+    const int why = child_run(program, o->command, &watch, &wait_status, &left);
+    record_io_stop(r->io);
+    run_pressure_end(&o->pressure);
+    recording_say_reports(&r->trace);
+    if (why) {
+        recording_cancel(&r->trace);
+        return why == ECANCELED ? TAT_ERROR_SYSTEM : launch_not_started("record", o->command[0], why);
+    }
+    const struct tat_run_info info = run_pressure_info(&o->pressure, o->command, wait_status);
+    recording_finish(&r->trace, &info, wait_status, left);
+    say_what_is_missing(r, obstacle, wait_status);
+    run_watch_free(&r->seen);
+    child_end_alike(wait_status);
 }
 
 static int run(int argc, char ** argv) {
     /* A limit on the size of files is for the program's; of ours, it is an error like a full disk. */
-    struct options options = { .too_large = signal(SIGXFSZ, SIG_IGN) };
+    struct options options = { .too_large = signal(SIGXFSZ, SIG_IGN), .pressure = { .command = "record" } };
+    struct run r = { .options = &options };
     struct tat_error error;
-    char program[PATH_MAX], agent[PATH_MAX], folder[PATH_MAX];
+    char program[PATH_MAX], agent[PATH_MAX];
     command_parse(&cmd_record, parse, argc, argv, ARGP_IN_ORDER, &options);
     if (!options.as_root && caller_become(&error) != 0) { return command_fail(&cmd_record, &error); }
     const int why = places_program(options.command[0], program);
-    if (why) { return not_started(options.command[0], why); }
-    if (places_agent(options.exact_time, agent, &error) != 0 || run_create(options.folder, folder, &error) != 0) {
+    if (why) { return launch_not_started("record", options.command[0], why); }
+    if (places_agent(options.exact_time, agent, &error) != 0 ||
+        recording_begin(&r.trace, "record", options.folder, options.max_size, &error) != 0) {
         return command_fail(&cmd_record, &error);
     }
-    if (getenv("TAT_RUN_DIR")) { agent_reports_tell(getenv("TAT_RUN_DIR"), folder); }
-    const int lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* `tat rm` leaves it alone meanwhile */
-    if (lock >= 0) { flock(lock, LOCK_SH); }
-    if (is_remembered(&options)) { run_remember(folder); }
-    const bool ready = set_environment(agent, folder, options.max_size, &error) == 0 &&
-                       run_pressure_begin(&options.pressure, options.command, &error) == 0;
-    if (!ready) { remove_folder(folder); }
-    const int status = ready ? record(&options, program, agent, folder) : command_fail(&cmd_record, &error);
-    if (lock >= 0) { close(lock); }
+    int status;
+    if (launch_preload(agent) != 0) {
+        tat_fail_errno(&error, "cannot set the environment");
+        status = command_fail(&cmd_record, &error);
+        recording_cancel(&r.trace);
+    } else if (run_pressure_begin(&options.pressure, options.command, &error) != 0) {
+        status = command_fail(&cmd_record, &error);
+        recording_cancel(&r.trace);
+    } else {
+        status = record(&r, program, agent);
+    }
+    recording_end(&r.trace);
     run_pressure_free(&options.pressure);
     return status;
 }

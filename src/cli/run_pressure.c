@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "analysis/command_options.h"
+#include "cli/child.h"
 #include "cli/descendants.h"
 #include "cli/model_arguments.h"
 #include "cli/units.h"
@@ -30,22 +31,24 @@ void run_pressure_add_cold(struct run_pressure * p, const char * file) {
 
 /* ---- cold ---- */
 
-static void say_stayed(const struct tat_run_cold_file * f, const struct stat * status, bool is_memory) {
+static void say_stayed(const char * command, const struct tat_run_cold_file * f, const struct stat * status,
+                       bool is_memory) {
     char stayed[UNITS_SIZE], name[DESCENDANT_NAME];
     const char * file = last_part(f->path);
     if (is_memory) {
-        fprintf(stderr, "tat record: warning: %s is in tmpfs, that is in memory already: copy it to a disk\n", file);
+        fprintf(stderr, "tat %s: warning: %s is in tmpfs, that is in memory already: copy it to a disk\n", command,
+                file);
         return;
     }
     if (f->stayed == TAT_STAYED_UNKNOWN) {
         fprintf(stderr,
-                "tat record: warning: tat cannot tell whether %s has left memory: it is neither yours nor writable; "
-                "record as its owner or as root, or use a copy of your own\n",
-                file);
+                "tat %s: warning: tat cannot tell whether %s has left memory: it is neither yours nor writable; run "
+                "tat as its owner or as root, or use a copy of your own\n",
+                command, file);
         return;
     }
     const pid_t pid = cold_mapped_by(status, f->path);
-    fprintf(stderr, "tat record: warning: %s of %s stayed in memory", format_bytes(stayed, f->stayed), file);
+    fprintf(stderr, "tat %s: warning: %s of %s stayed in memory", command, format_bytes(stayed, f->stayed), file);
     if (pid) {
         descendant_name(pid, name);
         fprintf(stderr, ": %s (process %d) has it mapped; end that first\n", name, (int) pid);
@@ -67,7 +70,7 @@ static int make_cold(struct run_pressure * p, const char * path, struct tat_erro
     privilege_raise(); /* to ask for pages of a file that is not the user's */
     f->stayed = cold_evict(fd);
     privilege_lower();
-    if (f->stayed) { say_stayed(f, &status, cold_is_memory(fd)); }
+    if (f->stayed) { say_stayed(p->command, f, &status, cold_is_memory(fd)); }
     close(fd);
     p->n_cold += f->path != NULL;
     return 0;
@@ -77,10 +80,9 @@ static int make_all_cold(struct run_pressure * p, struct model_arguments * model
     for (size_t i = 0; i < p->n_named; i++) { model_arguments_add(models, p->named[i]); }
     if (models->count == 0) {
         fprintf(stderr,
-                "tat record: warning: the command names no GGUF file, so nothing was evicted from the page cache%s. "
-                "Name the "
-                "model with --cold=FILE\n",
-                p->limit ? ", and what is there already does not count towards the limit" : "");
+                "tat %s: warning: the command names no GGUF file, so nothing was evicted from the page cache%s. Name "
+                "the model with --cold=FILE\n",
+                p->command, p->limit ? ", and what is there already does not count towards the limit" : "");
         return 0;
     }
     p->cold = calloc(models->count, sizeof *p->cold);
@@ -125,16 +127,26 @@ static void say_too_small(uint64_t sure, const struct needs * n, const struct ne
     fputc('\n', stderr);
 }
 
-static void say_repacking(uint64_t left, const struct needs * n) {
+static void say_repacking(const char * command, uint64_t left, const struct needs * n) {
     char bytes[UNITS_SIZE];
-    fprintf(stderr, "tat record: %sllama.cpp may repack up to %s of the weights into memory of its own%s\n",
+    fprintf(stderr, "tat %s: %sllama.cpp may repack up to %s of the weights into memory of its own%s\n", command,
             n->repack_most >= left ? "warning: " : "", format_bytes(bytes, n->repack_most),
             n->repack_most >= left ? ", which would not fit: --no-repack prevents it" : "");
 }
 
 enum { TRACE = 12 << 20 }; /* that the agent keeps ready in memory, as agent/sink.c has it; it can be evicted */
 
-static void say_needs(uint64_t limit, const struct tat_gguf * model, const json_t * options) {
+/* "of 200 MiB, the KV cache takes 11.2 MiB (context 512) and the program about 22.5 MiB" */
+static void say_taken(const struct run_pressure * p, const struct needs * n, bool is_model_context, bool is_too_much) {
+    char kv[UNITS_SIZE], program[UNITS_SIZE], all[UNITS_SIZE], trace[UNITS_SIZE];
+    fprintf(stderr, "tat %s: %sof %s, the KV cache takes %s (context %" PRIu64 "%s)%s the program about %s", p->command,
+            is_too_much ? "warning: " : "", format_bytes(all, p->limit), format_bytes(kv, n->kv), n->context,
+            is_model_context ? ", the model's own" : "", p->is_managed ? " and" : ",",
+            format_bytes(program, n->program));
+    if (!p->is_managed) { fprintf(stderr, ", and the trace %s", format_bytes(trace, TRACE)); }
+}
+
+static void say_needs(const struct run_pressure * p, const struct tat_gguf * model, const json_t * options) {
     const struct needs_options given = {
         .context = option(options, "n_ctx", "LLAMA_ARG_CTX_SIZE"),
         .batch = option(options, "n_ubatch", "LLAMA_ARG_UBATCH"),
@@ -144,14 +156,12 @@ static void say_needs(uint64_t limit, const struct tat_gguf * model, const json_
     struct needs_options smaller = given;
     smaller.context = 512;
     const struct needs n = needs_of(model, &given), small = needs_of(model, &smaller);
-    const uint64_t sure = n.kv + n.program, left = limit > sure + TRACE ? limit - sure - TRACE : 0;
-    char kv[UNITS_SIZE], program[UNITS_SIZE], all[UNITS_SIZE], rest[UNITS_SIZE], weights[UNITS_SIZE], most[UNITS_SIZE];
-    fprintf(stderr,
-            "tat record: %sof %s, the KV cache takes %s (context %" PRIu64
-            "%s), the program about %s, and the trace %s",
-            limit <= sure ? "warning: " : "", format_bytes(all, limit), format_bytes(kv, n.kv), n.context,
-            given.context ? "" : ", the model's own", format_bytes(program, n.program), format_bytes(most, TRACE));
-    if (limit <= sure) {
+    const uint64_t sure = n.kv + n.program, left = p->limit > sure + TRACE ? p->limit - sure - TRACE : 0;
+    const bool is_too_much = p->limit <= sure;
+    char rest[UNITS_SIZE], weights[UNITS_SIZE], most[UNITS_SIZE];
+    if (p->is_managed && !is_too_much) { return; } /* what is managed says how much that is */
+    say_taken(p, &n, given.context == 0, is_too_much);
+    if (is_too_much) {
         say_too_small(sure, &n, &small);
         return;
     }
@@ -159,7 +169,7 @@ static void say_needs(uint64_t limit, const struct tat_gguf * model, const json_
             ". That leaves about %s for %s of weights and for compute buffers, which grow with the batch, to %s\n",
             format_bytes(rest, left), format_bytes(weights, tat_gguf_tensor_bytes(model)),
             format_bytes(most, n.compute_most));
-    if (n.repack_most && !json_is_false(json_object_get(options, "repack"))) { say_repacking(left, &n); }
+    if (n.repack_most && !json_is_false(json_object_get(options, "repack"))) { say_repacking(p->command, left, &n); }
 }
 
 static int make_group(struct run_pressure * p, struct tat_error * error) {
@@ -171,12 +181,15 @@ static int make_group(struct run_pressure * p, struct tat_error * error) {
     if (p->memory.limit < p->limit) {
         char limit[UNITS_SIZE];
         p->limit = p->memory.limit;
-        fprintf(stderr, "tat record: warning: the cgroup that tat runs in allows only %s\n",
+        fprintf(stderr, "tat %s: warning: the cgroup that tat runs in allows only %s\n", p->command,
                 format_bytes(limit, p->limit));
     }
     if (!p->memory.no_swap) {
-        fprintf(stderr, "tat record: warning: this kernel does not limit swap: the program may use swap beyond its "
-                        "memory; `swapoff -a` prevents that\n");
+        fprintf(
+            stderr,
+            "tat %s: warning: this kernel does not limit swap: the program may use swap beyond its memory; `swapoff "
+            "-a` prevents that\n",
+            p->command);
     }
     return 0;
 }
@@ -191,12 +204,19 @@ static void end_group(struct run_pressure * p) {
 int run_pressure_begin(struct run_pressure * p, char ** command, struct tat_error * error) {
     struct model_arguments models;
     if (!p->limit && !p->is_cold) { return 0; }
-    if (p->limit && make_group(p, error) != 0) { return -1; }
+    if (p->limit && make_group(p, error) != 0) {
+        if (!p->is_managed) { return -1; }
+        fprintf(
+            stderr,
+            "tat run: warning: no cgroup limits the program: %s. What tat manages stays below the limit; the rest of "
+            "the program may exceed it\n",
+            error->message);
+    }
     model_arguments_find(command, &models);
     json_t * options = p->limit && models.first ? options_of(command) : NULL;
-    if (options) { say_needs(p->limit, models.first, options); }
+    if (options) { say_needs(p, models.first, options); }
     json_decref(options);
-    const int result = make_all_cold(p, &models, error);
+    const int result = p->is_managed && !p->is_cold ? 0 : make_all_cold(p, &models, error);
     model_arguments_free(&models);
     if (result != 0) { end_group(p); }
     return result;
@@ -212,16 +232,16 @@ int run_pressure_enter(const struct run_pressure * p, pid_t pid, struct tat_erro
     return result;
 }
 
-static void say(const struct tat_run_memory * m) {
+static void say(const char * command, const struct tat_run_memory * m) {
     char limit[UNITS_SIZE], peak[UNITS_SIZE], faults[UNITS_SIZE], pages[UNITS_SIZE];
     format_bytes(limit, m->limit);
     format_bytes(peak, m->peak);
     if (m->oom_kills) {
         fprintf(
             stderr,
-            "tat record: the kernel killed %s because what it needs besides the model's file does not fit in %s: "
+            "tat %s: the kernel killed %s because what it needs besides the model's file does not fit in %s: "
             "allow more memory (--memory), or have the program need less, such as with a smaller context (-c 512)\n",
-            m->oom_kills == 1 ? "the program" : "processes of the program", limit);
+            command, m->oom_kills == 1 ? "the program" : "processes of the program", limit);
     }
     fprintf(stderr,
             "tat: at most %s of %s of memory in use; %s major page faults, %s pages read again after eviction\n",
@@ -233,7 +253,16 @@ void run_pressure_end(struct run_pressure * p) {
     if (!p->group) { return; }
     memory_group_read(p->group, &p->memory);
     end_group(p);
-    say(&p->memory);
+    say(p->command, &p->memory);
+}
+
+struct tat_run_info run_pressure_info(const struct run_pressure * p, char ** command, int wait_status) {
+    struct tat_run_info info = {
+        .exit_status = child_status(wait_status), .memory = &p->memory, .cold = p->cold, .n_cold = p->n_cold
+    };
+    while (command[info.argc]) { info.argc++; }
+    info.argv = command;
+    return info;
 }
 
 void run_pressure_free(struct run_pressure * p) {

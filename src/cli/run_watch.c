@@ -23,12 +23,12 @@ static struct seen * find(struct run_watch * watch, pid_t pid, const char * exe)
     return watch->n_seen < SEEN_MAX ? &watch->seen[watch->n_seen++] : NULL;
 }
 
-static void sort_files(struct seen * s, const char * agent) {
+static void sort_files(struct seen * s, const char * library) {
     for (size_t i = 0; i < s->mapped.n_files; i++) {
         const char * file = s->mapped.files[i];
         const char * name = strrchr(file, '/') + 1;
         const char * end = strstr(name, ".gguf");
-        s->has_agent |= strcmp(file, agent) == 0;
+        s->has_library |= strcmp(file, library) == 0;
         s->has_ggml |= strstr(name, ".so") && (strstr(name, "ggml") || strstr(name, "llama"));
         s->has_model |= end && !end[sizeof ".gguf" - 1];
     }
@@ -47,9 +47,9 @@ static void look_at(pid_t pid, void * state) {
     s->user = descendant_user(pid);
     strcpy(s->exe, exe);
     descendant_name(pid, s->name);
-    s->preload = descendant_environment(pid, "LD_PRELOAD", watch->agent);
+    s->preload = descendant_environment(pid, "LD_PRELOAD", watch->library);
     process_free(&s->mapped);
-    if (process_read(pid, &s->mapped, &unread) == 0) { sort_files(s, watch->agent); }
+    if (process_read(pid, &s->mapped, &unread) == 0) { sort_files(s, watch->library); }
 }
 
 static bool has_trace(const char * folder) {
@@ -76,10 +76,18 @@ void run_watch_free(struct run_watch * watch) {
 static void note_told(pid_t pid, void * state) {
     enum { MOMENTS = 3 };
     struct run_watch * watch = state;
-    const enum environment told = descendant_environment(pid, "TAT_RUN_DIR", watch->folder);
+    const enum environment told = descendant_environment(pid, watch->variable, watch->folder);
     if (told != ENVIRONMENT_WITH && (told != ENVIRONMENT_EMPTY || watch->going_on > MOMENTS)) { return; }
     watch->last = pid;
     descendant_name(pid, watch->last_name);
+}
+
+static bool is_recorded(const struct run_watch * watch) {
+    return strcmp(watch->command, "record") == 0;
+}
+
+static void say_where(const struct run_watch * watch) {
+    if (is_recorded(watch)) { fprintf(stderr, "; its trace will be in %s", watch->folder); }
 }
 
 bool run_watch_goes_on(void * state) {
@@ -90,49 +98,49 @@ bool run_watch_goes_on(void * state) {
     descendants_each(note_told, watch);
     if (watch->last && watch->going_on >= SOON && !watch->has_said) {
         watch->has_said = true;
-        fprintf(stderr,
-                "tat record: %s has ended, but %s (process %d), which it started, still runs; its trace will be in %s. "
-                "Waiting for it to end; press Ctrl-C to leave it running\n",
-                last_part(watch->program), watch->last_name, (int) watch->last, watch->folder);
+        fprintf(stderr, "tat %s: %s has ended, but %s (process %d), which it started, still runs", watch->command,
+                last_part(watch->program), watch->last_name, (int) watch->last);
+        say_where(watch);
+        fprintf(stderr, ". Waiting for it to end; press Ctrl-C to leave it running\n");
     }
     return watch->last != 0;
 }
 
 void run_watch_say_left(const struct run_watch * watch) {
-    fprintf(stderr, "tat record: %s (process %d) was left running; its trace will be in %s\n", watch->last_name,
-            (int) watch->last, watch->folder);
+    fprintf(stderr, "tat %s: %s (process %d) was left running", watch->command, watch->last_name, (int) watch->last);
+    say_where(watch);
+    fputc('\n', stderr);
 }
 
 /* ---- why there is no trace ---- */
 
 enum { REASON = 2048 };
 
-static const char without_tracer[] =
-    "something cleared or changed its environment (env -i, sudo, a service manager), so that LD_PRELOAD was lost: put "
-    "`tat record --` directly before the program, after what changes the environment";
-
-static bool explain_without_agent(const struct seen * s, char * text) {
+static bool explain_without_library(const struct run_watch * watch, const struct seen * s, char * text) {
     const char * obstacle = *s->exe ? target_obstacle(s->exe) : NULL;
     if (s->preload == ENVIRONMENT_UNSEEN) {
         snprintf(text, REASON,
-                 "%s (process %d) ran as user %u, whose processes tat cannot see from here: run `tat record` as that "
-                 "user",
-                 s->name, (int) s->pid, (unsigned) s->user);
+                 "%s (process %d) ran as user %u, whose processes tat cannot see from here: run `tat %s` as that user",
+                 s->name, (int) s->pid, (unsigned) s->user, watch->command);
     } else if (s->preload == ENVIRONMENT_WITH) {
         if (!obstacle) { return false; }
         snprintf(text, REASON, "%.1024s %s", s->exe, obstacle);
     } else {
-        snprintf(text, REASON, "%s (process %d) ran without the tracer: %s", s->name, (int) s->pid, without_tracer);
+        snprintf(
+            text, REASON,
+            "%s (process %d) ran without the %s: something cleared or changed its environment (env -i, sudo, a "
+            "service manager), so that LD_PRELOAD was lost: put `tat %s --` directly before the program, after what "
+            "changes the environment",
+            s->name, (int) s->pid, is_recorded(watch) ? "tracer" : "library that manages memory", watch->command);
     }
     return true;
 }
 
-static bool explain_with_agent(const struct run_watch * watch, const struct seen * s, char * text) {
+static bool explain_with_library(const struct run_watch * watch, const struct seen * s, char * text) {
     char reason[REASON - 256];
     if (s->user != geteuid() && s->user != (uid_t) -1) {
-        snprintf(text, REASON,
-                 "%s (process %d) ran as user %u, who cannot write into %s: run `tat record` as that user", s->name,
-                 (int) s->pid, (unsigned) s->user, watch->folder);
+        snprintf(text, REASON, "%s (process %d) ran as user %u, who cannot write into %s: run `tat %s` as that user",
+                 s->name, (int) s->pid, (unsigned) s->user, watch->folder, watch->command);
         return true;
     }
     if (!*s->exe || !doctor_mapped(s->exe, &s->mapped, reason, sizeof reason)) { return false; }
@@ -174,7 +182,7 @@ static void explain_end(const struct run_watch * watch, const char * name, int w
 void run_watch_say_why(const struct run_watch * watch, int wait_status) {
     const struct seen * s = likeliest(watch);
     char text[REASON], reason[REASON];
-    if (s && (s->has_agent ? explain_with_agent(watch, s, text) : explain_without_agent(s, text))) {
+    if (s && (s->has_library ? explain_with_library(watch, s, text) : explain_without_library(watch, s, text))) {
     } else if (doctor_reason(watch->program, reason, sizeof reason)) {
         snprintf(text, sizeof text, "%s", reason);
     } else if (s && (s->has_ggml || s->has_model)) {
@@ -183,5 +191,5 @@ void run_watch_say_why(const struct run_watch * watch, int wait_status) {
     } else {
         explain_end(watch, last_part(watch->program), wait_status, text);
     }
-    fprintf(stderr, "tat record: no trace: %s\n", text);
+    fprintf(stderr, "tat %s: %s: %s\n", watch->command, is_recorded(watch) ? "no trace" : "nothing was managed", text);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What `tat record` sees of the processes of a run, from outside: who still runs, and why no trace came. It looks a few
- * times at what they have mapped, until there is a trace; so nobody is looked at while graphs are computed.
+ * What `tat record` and `tat run` see of the processes of a run, from outside: who still runs, and why nothing came of
+ * it. They look a few times at what these have mapped, until something has come; so nobody is looked at while graphs
+ * are computed.
  */
 #ifndef TAT_CLI_RUN_WATCH_H
 #define TAT_CLI_RUN_WATCH_H
@@ -20,15 +21,18 @@ struct seen {
     pid_t pid;
     uid_t user;
     char name[DESCENDANT_NAME], exe[PATH_MAX]; /* exe is "" where it cannot be seen */
-    enum environment preload;                  /* the agent in LD_PRELOAD */
-    bool has_agent, has_ggml, has_model;
+    enum environment preload;                  /* our library in LD_PRELOAD */
+    bool has_library, has_ggml, has_model;
     struct process mapped;
 };
 
 enum { SEEN_MAX = 32 };
 
 struct run_watch {
-    const char *folder, *agent, *program;
+    const char * command;  /* "record" or "run": who speaks */
+    const char * folder;   /* that the processes write into: of the trace, or of the reports */
+    const char * variable; /* in whose value they are told of it */
+    const char *library, *program;
     struct seen * seen; /* SEEN_MAX of them; NULL before the first look */
     size_t n_seen;
     unsigned going_on; /* looks since the command ended */
@@ -41,10 +45,10 @@ struct run_watch {
 bool run_watch_look(void * state);
 bool run_watch_goes_on(void * state);
 
-/* Says who was left running, and where its trace will be. */
+/* Says who was left running, and for `record` where its trace will be. */
 void run_watch_say_left(const struct run_watch * watch);
 
-/* Says why no trace came. */
+/* Says why no trace came, or for `run` nothing was managed. */
 void run_watch_say_why(const struct run_watch * watch, int wait_status);
 
 void run_watch_free(struct run_watch * watch);
