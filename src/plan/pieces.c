@@ -8,7 +8,13 @@ struct cutting {
     uint32_t capacity;
     uint64_t page_bytes;
     uint64_t dense_from, dense_to; /* a run that is not cut yet, in pages; empty: none */
+    uint64_t after_experts; /* the page behind a slice whose last page is not all its own, and no run has begun since */
+    bool shares_first;      /* the run's first page is also in the piece before */
 };
+
+/* From so many bytes on, a run ends with its tensor: what follows may be needed at another time. In the order of names,
+ * layer 19 lies beside layer 2. */
+enum { RUN_LEAST = 256 << 10 };
 
 static bool add(struct cutting * c, struct piece piece) {
     struct pieces * p = c->out;
@@ -27,24 +33,29 @@ static bool add(struct cutting * c, struct piece piece) {
 static bool cut_dense(struct cutting * c) {
     const uint64_t most = PIECE_MOST / c->page_bytes ? PIECE_MOST / c->page_bytes : 1;
     uint64_t pages = c->dense_to - c->dense_from;
+    if (pages == 1 && c->shares_first) { pages = 0; } /* the piece before has it all */
+    c->shares_first = false;
     for (uint64_t parts = (pages + most - 1) / most; parts > 0; parts--) {
         const uint64_t now = (pages + parts - 1) / parts;
         if (!add(c, (struct piece){ c->dense_from, (uint32_t) now, PIECE_DENSE, 0 })) { return false; }
         c->dense_from += now;
         pages -= now;
     }
+    c->dense_from = c->dense_to;
     return true;
 }
 
 static bool add_dense(struct cutting * c, uint64_t from, uint64_t to) {
-    if (c->dense_from < c->dense_to && from <= c->dense_to) {
+    const uint64_t run = c->dense_to - c->dense_from;
+    if (run && run * c->page_bytes < RUN_LEAST && from <= c->dense_to) {
         c->dense_to = to;
         return true;
     }
+    const bool shares = from < (run ? c->dense_to : c->after_experts);
     if (!cut_dense(c)) { return false; }
-    if (from < c->dense_to) { from = c->dense_to; } /* its first page has been cut with the tensor before */
+    c->shares_first = shares;
     c->dense_from = from;
-    c->dense_to = to > from ? to : from;
+    c->dense_to = to;
     return true;
 }
 
@@ -58,7 +69,7 @@ static bool add_experts(struct cutting * c, const struct piece_tensor * t, uint3
         c->dense_to = to;
     }
     /* What follows and begins on the last slice's last page has that page too. */
-    c->dense_to -= (t->offset + t->bytes) % c->page_bytes ? 1 : 0;
+    c->after_experts = (t->offset + t->bytes) % c->page_bytes ? c->dense_to : 0;
     c->dense_from = c->dense_to;
     return true;
 }

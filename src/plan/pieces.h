@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * A model's file cut into pieces, each of which is read and dropped as one. A piece is an expert's slice of a stacked
- * tensor, or a part of a run of other tensors that lie side by side. `tat plan` and the manager cut alike.
+ * tensor, a part of another tensor, or several small ones that lie side by side. `tat plan` and the manager cut alike.
  *
- * Pieces are whole pages. An expert's slice has all pages that it touches, so the page on the border of two slices is
- * in both; no page is in more than two pieces. Slices too small for that are cut as if they were not experts'.
+ * Pieces are whole pages. Each has all pages that its slice or tensors touch, so the page on their border is in both;
+ * no page is in more than two pieces: what lies on one page only, between others, has no piece of its own. Slices too
+ * small for that are cut as if they were not experts'.
  */
 #ifndef TAT_PLAN_PIECES_H
 #define TAT_PLAN_PIECES_H

@@ -8,8 +8,8 @@ static double ns_of(double bytes, double rate, bool * known) {
     return rate > 0 ? 1e9 * bytes / rate : 0;
 }
 
-struct prediction predict(const struct predict_reads * reads, const struct predict_costs * costs) {
-    struct prediction p = { .known = costs->compute_ns > 0 };
+struct token_cost predict(const struct predict_reads * reads, const struct predict_costs * costs) {
+    struct token_cost p = { .known = costs->compute_ns > 0 };
     const double managed = reads->streamed + reads->missed;
     const double ahead =
         ns_of(reads->streamed, costs->stream_rate, &p.known) + ns_of(reads->missed, costs->miss_rate, &p.known);

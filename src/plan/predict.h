@@ -24,7 +24,7 @@ struct predict_costs {
 };
 
 /* Nanoseconds of a token. */
-struct prediction {
+struct token_cost {
     bool known; /* false: a rate that matters is not */
     double read_bytes;
     double disk_ns;       /* the disk works, for page faults too */
@@ -33,7 +33,7 @@ struct prediction {
     double serial_ns;     /* if nothing overlaps */
 };
 
-struct prediction predict(const struct predict_reads * reads, const struct predict_costs * costs);
+struct token_cost predict(const struct predict_reads * reads, const struct predict_costs * costs);
 
 /* What it costs to map a page over the model and the file over it again: 64 us each for 135 pages, measured with
  * mmap(MAP_FIXED | MAP_POPULATE) of a memfd in pages of 4 KiB. */

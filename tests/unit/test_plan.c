@@ -31,7 +31,6 @@ static void pieces_are_whole_pages(void ** state) {
     uint32_t dense = 0, experts = 0;
     for (uint32_t i = 0; i < p.count; i++) {
         assert_true(p.piece[i].pages > 0);
-        if (i) { assert_true(p.piece[i].page + 1 >= p.piece[i - 1].page + p.piece[i - 1].pages); }
         if (p.piece[i].tensor == PIECE_DENSE) {
             assert_true(p.piece[i].pages * (uint64_t) PAGE <= PIECE_MOST);
             dense++;
@@ -47,6 +46,58 @@ static void pieces_are_whole_pages(void ** state) {
     assert_int_equal(pieces_first(&p, 0), 0);
     assert_int_equal(pieces_first(&p, UINT64_MAX - 1), p.count);
     pieces_free(&p);
+}
+
+/* Tensors of the same size end where pieces end, as the next one may be needed at another time. */
+static void pieces_end_with_large_tensors(void ** state) {
+    const struct piece_tensor tensors[] = { { 0, MIB / 2 + 100, 0 },
+                                            { MIB / 2 + 100, MIB / 2, 0 },
+                                            { MIB + 100, 50, 0 } };
+    struct pieces p;
+    (void) state;
+    assert_true(pieces_cut(tensors, 3, PAGE, &p));
+    assert_int_equal(p.count, 2); /* the last tensor is on a page of the second */
+    assert_int_equal(p.piece[0].page + p.piece[0].pages, MIB / 2 / PAGE + 1);
+    assert_int_equal(p.piece[1].page, MIB / 2 / PAGE);
+    pieces_free(&p);
+}
+
+enum { TENSORS = 40, FILE_PAGES = 40000 };
+
+/* Of any tensors: pieces are in order, no page is in three of them, and in two only if they are neighbours. */
+static void no_page_is_in_three_pieces(void ** state) {
+    static uint32_t last[FILE_PAGES];
+    static uint8_t in[FILE_PAGES];
+    (void) state;
+    srand(2);
+    for (int round = 0; round < 500; round++) {
+        struct piece_tensor tensors[TENSORS];
+        struct pieces p;
+        uint64_t at = 0;
+        memset(in, 0, sizeof in);
+        for (int i = 0; i < TENSORS; i++) {
+            const uint64_t size = (uint64_t) rand() % (rand() % 3 ? 20000 : 700000) + 1;
+            const uint32_t experts = rand() % 3 ? 0 : 2 + (uint32_t) rand() % 3;
+            at += rand() % 2 ? (uint64_t) rand() % 6000 : 0;
+            tensors[i] = (struct piece_tensor){ at, size * (experts ? experts : 1), experts };
+            at += tensors[i].bytes;
+        }
+        assert_true(pieces_cut(tensors, TENSORS, PAGE, &p));
+        for (uint32_t i = 0; i < p.count; i++) {
+            assert_true(!i || p.piece[i].page >= p.piece[i - 1].page);
+            for (uint64_t page = p.piece[i].page; page < p.piece[i].page + p.piece[i].pages; page++) {
+                assert_true(page < FILE_PAGES && ++in[page] <= 2);
+                assert_true(in[page] == 1 || last[page] == i - 1);
+                last[page] = i;
+            }
+        }
+        for (int i = 0; i < TENSORS; i++) {
+            for (uint64_t page = tensors[i].offset / PAGE; page * PAGE < tensors[i].offset + tensors[i].bytes; page++) {
+                assert_true(in[page]);
+            }
+        }
+        pieces_free(&p);
+    }
 }
 
 static void pieces_of_nonsense_are_refused(void ** state) {
@@ -173,14 +224,14 @@ static bool near(double a, double b) {
 static void a_tokens_time_is_what_it_reads_and_computes(void ** state) {
     const struct predict_costs costs = { 1e9, 5e8, 1e8, 10e6, 0.5 };
     (void) state;
-    const struct prediction p = predict(&(struct predict_reads){ 20e6, 5e6, 1e6 }, &costs);
+    const struct token_cost p = predict(&(struct predict_reads){ 20e6, 5e6, 1e6 }, &costs);
     assert_true(p.known);
     assert_true(near(p.read_bytes, 26e6));
     assert_true(near(p.disk_ns, 20e6 + 10e6 + 10e6));
     assert_true(near(p.compute_ns, 10e6 + 12.5e6));
     assert_true(near(p.overlapped_ns, 10e6 + 30e6)); /* page faults wait; the rest takes longer than computing */
     assert_true(near(p.serial_ns, 40e6 + 22.5e6));
-    const struct prediction nothing = predict(&(struct predict_reads){ 0 }, &(struct predict_costs){ .compute_ns = 7 });
+    const struct token_cost nothing = predict(&(struct predict_reads){ 0 }, &(struct predict_costs){ .compute_ns = 7 });
     assert_true(nothing.known && near(nothing.overlapped_ns, 7) && near(nothing.serial_ns, 7));
 }
 
@@ -206,6 +257,8 @@ static void gates(void ** state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_are_whole_pages),
+        cmocka_unit_test(pieces_end_with_large_tensors),
+        cmocka_unit_test(no_page_is_in_three_pieces),
         cmocka_unit_test(pieces_of_nonsense_are_refused),
         cmocka_unit_test(placements_keep_to_the_budget),
         cmocka_unit_test(what_is_streamed_lies_evenly),
