@@ -128,6 +128,14 @@ static uint32_t facts_of(const struct walk * w, uint32_t i) {
            (fuses_next(w, i) ? TAT_NODE_FUSES_NEXT : 0u);
 }
 
+bool graph_facts(const struct graph * g, uint32_t * facts) {
+    struct walk w;
+    if (!walk_begin(&w, g)) { return false; }
+    for (uint32_t i = 0; i < g->n_nodes; i++) { facts[i] = facts_of(&w, i); }
+    walk_end(&w);
+    return true;
+}
+
 /* What is captured beside the ids that decide which bytes are touched (node_rules.h): positions, visible cells, and the
  * experts' weights. */
 static const struct capture_rule {

@@ -12,6 +12,9 @@
  * allocated. */
 bool graph_walk(const struct graph * graph, struct graph_template * t);
 
+/* Fills in each node's enum tat_node_fact. Needs no lock. False: no memory. */
+bool graph_facts(const struct graph * graph, uint32_t * facts);
+
 /* Writes the block and the strings and tensors that it names. Sets t->written. False: no room, or no memory. */
 bool graph_walk_write(const struct graph * graph, struct graph_template * t);
 
