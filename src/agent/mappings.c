@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/sysmacros.h>
 
 static struct view {
@@ -67,12 +68,17 @@ static uint32_t announced_before(const struct mapping * m) {
     return is_object(&before.objects[old->object], o->device, o->inode, o->path) ? old->announced : 0;
 }
 
-static void add(uint64_t from, uint64_t to, uint64_t offset, int64_t object) {
+static void add(uint64_t from, uint64_t to, uint64_t offset, const char * mode, int64_t object) {
     struct mapping * bigger = grown(now.mappings, now.n_mappings, &now.mappings_capacity, sizeof *bigger);
     if (!bigger || object < 0) { return; }
     now.mappings = bigger;
     struct mapping * m = &now.mappings[now.n_mappings++];
-    *m = (struct mapping){ .from = from, .to = to, .offset = offset, .object = (uint32_t) object };
+    *m = (struct mapping){ .from = from,
+                           .to = to,
+                           .offset = offset,
+                           .protection = (mode[0] == 'r' ? PROT_READ : 0) | (mode[1] == 'w' ? PROT_WRITE : 0),
+                           .is_shared = mode[3] == 's',
+                           .object = (uint32_t) object };
     m->announced = announced_before(m);
 }
 
@@ -86,7 +92,7 @@ static void read_line(const char * line) {
         inode == 0 || mode[2] == 'x' || line[path_at] != '/') {
         return;
     }
-    add(from, to, offset, object_of(makedev(major_number, minor_number), inode, line + path_at));
+    add(from, to, offset, mode, object_of(makedev(major_number, minor_number), inode, line + path_at));
 }
 
 void mappings_refresh(void) {

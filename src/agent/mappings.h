@@ -18,8 +18,10 @@ struct mapped_object {
 
 struct mapping {
     uint64_t from, to, offset; /* offset in the file */
-    uint32_t object;           /* index */
-    uint32_t announced;        /* the model file that the trace knows here; kept while the mapping stays the same */
+    int protection;            /* PROT_READ and PROT_WRITE */
+    bool is_shared;
+    uint32_t object;    /* index */
+    uint32_t announced; /* the model file that the trace knows here; kept while the mapping stays the same */
 };
 
 /* Reads the mappings anew. Leaves out executable pieces, which belong to libraries, and memory without a file. */
