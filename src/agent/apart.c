@@ -15,9 +15,8 @@ struct job {
     void * argument;
 };
 
-/* Gives this thread a new table without the host's descriptors, so that a pipe that the host closes meanwhile is really
- * closed. Kernels before 5.9 can only copy the table; some containers allow only one of the two calls. */
-static bool leave_descriptors(void) {
+/* Kernels before 5.9 can only copy the table; some containers allow only one of the two calls. */
+bool apart_leave_descriptors(void) {
 #ifdef SYS_close_range
     if (syscall(SYS_close_range, (unsigned) STDERR_FILENO + 1, ~0u, (unsigned) UNSHARE) == 0) { return true; }
 #endif
@@ -26,7 +25,7 @@ static bool leave_descriptors(void) {
 
 static void * run(void * data) {
     const struct job * job = data;
-    job->work(job->argument, leave_descriptors());
+    job->work(job->argument, apart_leave_descriptors());
     return NULL;
 }
 

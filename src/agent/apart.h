@@ -13,6 +13,10 @@
 /* `apart`: descriptors may be closed. Otherwise the system refused a table of their own, and they must stay open. */
 typedef void apart_work(void * argument, bool apart);
 
+/* Gives the calling thread a new table of descriptors without the host's, so that a pipe that the host closes meanwhile
+ * is really closed. Threads that it starts from then on share it. False: the system refused. */
+bool apart_leave_descriptors(void);
+
 /* Does the work in another thread, which takes no signals, and waits for it. False: no thread could be started. */
 bool apart_do(apart_work * work, void * argument);
 
