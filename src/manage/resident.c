@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+#include "manage/resident.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "manage/resident_state.h"
+
+enum { WAIT_NS = 50000000, WAITS_MOST = 200 };
+
+/* ---- waiting ---- */
+
+static uint64_t now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t) t.tv_sec * 1000000000u + (uint64_t) t.tv_nsec;
+}
+
+static void futex_wait(const uint32_t * word, uint32_t seen) {
+    const struct timespec most = { .tv_nsec = WAIT_NS };
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, &most, NULL, 0);
+}
+
+/* ---- life ---- */
+
+static bool queue_begin(struct piece_queue * q, uint32_t capacity, bool with_places) {
+    q->capacity = capacity ? capacity : 1;
+    q->piece = calloc(q->capacity, sizeof *q->piece);
+    q->place = with_places ? calloc(q->capacity, sizeof *q->place) : NULL;
+    return q->piece && (q->place || !with_places);
+}
+
+static void queue_end(struct piece_queue * q) {
+    free(q->piece);
+    free(q->place);
+}
+
+static void free_memory(struct resident * r) {
+    queue_end(&r->asked);
+    queue_end(&r->wanted);
+    queue_end(&r->ring);
+    free(r->compare);
+    free(r->piece);
+    free(r->files);
+    free(r);
+}
+
+static bool copy_options(struct resident * r, const struct resident_options * o) {
+    enum { RING_PLACES = 2 }; /* a piece may be in the ring's queue for a place that it no longer has */
+    uint32_t most = 0;
+    r->files = malloc((o->n_files + 1) * sizeof *r->files);
+    r->piece = calloc((size_t) o->n_pieces + 1, sizeof *r->piece);
+    if (!r->files || !r->piece) { return false; }
+    memcpy(r->files, o->files, o->n_files * sizeof *r->files);
+    for (uint32_t i = 0; i < o->n_pieces; i++) {
+        r->piece[i] = (struct held){ .is = o->pieces[i], .last = NO_PLACE };
+        if (o->pieces[i].pages > most) { most = o->pieces[i].pages; }
+    }
+    r->n_files = o->n_files;
+    r->n_pieces = o->n_pieces;
+    r->ring_pages = o->ring / r->page_bytes;
+    r->check = o->check;
+    r->pool_bytes = o->pool;
+    r->reader_wanted = o->reader;
+    r->depth = o->depth;
+    r->compare = o->check ? malloc((size_t) most * r->page_bytes + 1) : NULL;
+    return queue_begin(&r->asked, o->n_pieces, false) && queue_begin(&r->wanted, o->n_pieces, false) &&
+           queue_begin(&r->ring, RING_PLACES * o->n_pieces, true) && (!o->check || r->compare);
+}
+
+/* The thread takes none of the program's signals. */
+static int start_thread(struct resident * r) {
+    enum { STACK = 256 << 10 };
+    sigset_t all, before;
+    pthread_attr_t attributes;
+    sigfillset(&all);
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int error = pthread_create(&r->thread, &attributes, resident_thread, r);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    return error;
+}
+
+static int wait_for_start(struct resident * r) {
+    for (;;) {
+        const uint32_t seen = __atomic_load_n(&r->news, __ATOMIC_SEQ_CST);
+        const int started = __atomic_load_n(&r->started, __ATOMIC_ACQUIRE);
+        if (started != NOT_YET) { return started; }
+        futex_wait(&r->news, seen);
+    }
+}
+
+struct resident * resident_new(const struct resident_options * options) {
+    struct resident * r = calloc(1, sizeof *r);
+    if (!r) { return NULL; }
+    r->page_bytes = (uint32_t) sysconf(_SC_PAGESIZE);
+    r->awaited = NO_PLACE;
+    r->started = NOT_YET;
+    r->waiting = 1;
+    pthread_mutex_init(&r->lock, NULL);
+    int error = copy_options(r, options) ? start_thread(r) : ENOMEM;
+    if (!error) {
+        error = wait_for_start(r);
+        if (error) { pthread_join(r->thread, NULL); }
+    }
+    __atomic_fetch_sub(&r->waiting, 1, __ATOMIC_RELAXED);
+    if (!error) { return r; }
+    free_memory(r);
+    errno = error;
+    return NULL;
+}
+
+static void tell(struct resident * r) {
+    reader_wake(r->reader);
+}
+
+void resident_free(struct resident * r) {
+    if (!r) { return; }
+    pthread_mutex_lock(&r->lock);
+    r->stops = true;
+    tell(r); /* under the lock: the thread frees its reader when it has seen it */
+    pthread_mutex_unlock(&r->lock);
+    pthread_join(r->thread, NULL);
+    free_memory(r);
+}
+
+void resident_after_fork(struct resident * r) {
+    for (uint32_t i = 0; i < r->n_files; i++) {
+        if (r->files[i].mapped.at) { cover_remove_all(&r->files[i].mapped); }
+    }
+}
+
+/* ---- what threads tell ---- */
+
+uint64_t resident_begin(struct resident * r, const struct resident_order * order) {
+    pthread_mutex_lock(&r->lock);
+    uint64_t from = __atomic_load_n(&r->passed, __ATOMIC_RELAXED);
+    if (order == r->order && order->count) {
+        const uint64_t done = from > r->order_begin ? from - r->order_begin : 0;
+        from = r->order_begin + (done + order->count - 1) / order->count * order->count;
+    } else {
+        const uint64_t ahead = __atomic_load_n(&r->ahead, __ATOMIC_RELAXED);
+        if (from < ahead) { from = ahead; }
+        r->order = order;
+        r->order_begin = from;
+    }
+    __atomic_store_n(&r->passed, from, __ATOMIC_RELAXED);
+    pthread_mutex_unlock(&r->lock);
+    tell(r);
+    return from;
+}
+
+void resident_passed(struct resident * r, uint64_t place) {
+    __atomic_store_n(&r->passed, place, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&r->is_blocked, __ATOMIC_SEQ_CST)) { tell(r); }
+}
+
+/* Each piece is in the queue once at most, with what was asked of it last. */
+static void ask(struct resident * r, const uint32_t * pieces, uint32_t count, enum piece_ask what) {
+    pthread_mutex_lock(&r->lock);
+    for (uint32_t i = 0; i < count; i++) {
+        struct held * h = &r->piece[pieces[i]];
+        if (what == ASK_WANT) {
+            uint32_t absent = PIECE_ABSENT;
+            __atomic_compare_exchange_n(&h->state, &absent, PIECE_ASKED, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+        }
+        if (h->ask == ASK_NOTHING) { r->asked.piece[r->asked.end++ % r->asked.capacity] = pieces[i]; }
+        __atomic_store_n(&h->ask, (uint8_t) what, __ATOMIC_RELAXED);
+    }
+    pthread_mutex_unlock(&r->lock);
+    if (count) { tell(r); }
+}
+
+void resident_want(struct resident * r, const uint32_t * pieces, uint32_t count) {
+    ask(r, pieces, count, ASK_WANT);
+}
+
+void resident_drop(struct resident * r, const uint32_t * pieces, uint32_t count) {
+    ask(r, pieces, count, ASK_DROP);
+}
+
+/* ---- what they wait for ---- */
+
+void resident_news(struct resident * r) {
+    __atomic_fetch_add(&r->news, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&r->waiting, __ATOMIC_SEQ_CST)) {
+        syscall(SYS_futex, &r->news, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    }
+}
+
+static bool is_coming(struct resident * r, const struct held * h, uint64_t place) {
+    if (__atomic_load_n(&r->is_broken, __ATOMIC_RELAXED)) { return false; }
+    const uint32_t state = __atomic_load_n(&h->state, __ATOMIC_ACQUIRE);
+    if (state == PIECE_ASKED || state == PIECE_LOADING) { return true; }
+    if (state != PIECE_ABSENT) { return false; }
+    if (place == NO_PLACE) { return __atomic_load_n(&h->ask, __ATOMIC_RELAXED) == ASK_WANT; }
+    /* It may have been read between the two looks. */
+    return __atomic_load_n(&r->ahead, __ATOMIC_ACQUIRE) <= place ||
+           __atomic_load_n(&h->state, __ATOMIC_ACQUIRE) != PIECE_ABSENT;
+}
+
+bool resident_is_in(const struct resident * r, uint32_t piece) {
+    return __atomic_load_n(&r->piece[piece].state, __ATOMIC_ACQUIRE) == PIECE_IN;
+}
+
+uint64_t resident_wait(struct resident * r, uint32_t piece, uint64_t place) {
+    const struct held * h = &r->piece[piece];
+    if (resident_is_in(r, piece) || !is_coming(r, h, place)) { return 0; }
+    const uint64_t began = now_ns();
+    __atomic_fetch_add(&r->waiting, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&r->awaited, place, __ATOMIC_SEQ_CST);
+    tell(r);
+    for (unsigned i = 0; i < WAITS_MOST; i++) {
+        const uint32_t seen = __atomic_load_n(&r->news, __ATOMIC_SEQ_CST);
+        if (resident_is_in(r, piece) || !is_coming(r, h, place)) { break; }
+        futex_wait(&r->news, seen);
+    }
+    __atomic_store_n(&r->awaited, NO_PLACE, __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&r->waiting, 1, __ATOMIC_RELAXED);
+    return now_ns() - began;
+}
+
+/* ---- models that go ---- */
+
+void resident_forget(struct resident * r, const void * at, uint64_t bytes) {
+    bool is_ours = false;
+    for (uint32_t i = 0; i < r->n_files; i++) {
+        const struct mapped_file * m = &r->files[i].mapped;
+        is_ours |= m->at < (const char *) at + bytes && (const char *) at < m->at + m->bytes;
+    }
+    if (!is_ours) { return; }
+    pthread_mutex_lock(&r->lock);
+    while (r->forgotten.is_pending) { /* another thread's */
+        pthread_mutex_unlock(&r->lock);
+        sched_yield();
+        pthread_mutex_lock(&r->lock);
+    }
+    r->forgotten = (struct forgotten){ at, bytes, true };
+    __atomic_fetch_add(&r->waiting, 1, __ATOMIC_SEQ_CST);
+    for (bool pending = true; pending;) {
+        const uint32_t seen = __atomic_load_n(&r->news, __ATOMIC_SEQ_CST);
+        pthread_mutex_unlock(&r->lock);
+        tell(r);
+        futex_wait(&r->news, seen);
+        pthread_mutex_lock(&r->lock);
+        pending = r->forgotten.is_pending;
+    }
+    __atomic_fetch_sub(&r->waiting, 1, __ATOMIC_RELAXED);
+    pthread_mutex_unlock(&r->lock);
+}
+
+/* ---- figures ---- */
+
+struct resident_totals resident_totals(const struct resident * r) {
+    struct resident_totals totals;
+    const uint64_t * from = (const uint64_t *) &r->totals;
+    uint64_t * to = (uint64_t *) &totals;
+    for (size_t i = 0; i < sizeof totals / sizeof *to; i++) { to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED); }
+    return totals;
+}
+
+bool resident_is_direct(const struct resident * r) {
+    return r->is_direct;
+}
+
+enum reader_kind resident_reader(const struct resident * r) {
+    return r->reader_used;
+}
+
+bool resident_is_broken(const struct resident * r) {
+    return __atomic_load_n(&r->is_broken, __ATOMIC_RELAXED);
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Which pieces of the model are in memory. One thread owns pool, reader and mappings: it reads pieces, covers the
+ * model's mapping with them, and drops them. Threads that compute graphs say what they need and wait for it; whatever
+ * they do, and whenever, each address holds the file's bytes.
+ *
+ * It knows nothing of ggml: tests drive it with made-up graphs.
+ */
+#ifndef TAT_MANAGE_RESIDENT_H
+#define TAT_MANAGE_RESIDENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "manage/cover.h"
+#include "manage/reader.h"
+#include "plan/placement.h"
+
+struct resident;
+
+/* The thread opens it, in a table of descriptors of its own. */
+struct resident_file {
+    struct mapped_file mapped; /* without a descriptor */
+    const char * path;         /* not needed once there is a struct resident */
+    uint64_t device, inode;    /* the path must still be this file's */
+    uint64_t size;
+    int direct; /* the thread's own: to read by, past the page cache if that can be */
+};
+
+/* Pieces of one file are in the order of its pages; a page is in two of them at most, which are neighbours. */
+struct resident_piece {
+    uint32_t file; /* index */
+    uint32_t page; /* of the file's mapping */
+    uint32_t pages;
+    uint8_t class; /* enum placement_class; of those that are left, nothing is done */
+};
+
+struct resident_options {
+    const struct resident_file * files;
+    uint32_t n_files;
+    const struct resident_piece * pieces; /* copied, as are the files */
+    uint32_t n_pieces;
+    uint64_t pool, ring; /* bytes: of all memory for pieces, and of it for what is streamed */
+    enum reader_kind reader;
+    unsigned depth; /* reads at once */
+    bool check;     /* compare each piece with the file */
+};
+
+/* The order in which a graph needs pinned and streamed pieces; a piece may come more than once. It must live as long as
+ * the resident pieces. */
+struct resident_order {
+    const uint32_t * piece;
+    uint32_t count;
+};
+
+struct resident_totals {
+    uint64_t reads, read_bytes;
+    uint64_t disk_ns; /* in which a read was under way */
+    uint64_t loads, drops, map_ns;
+    uint64_t errors;   /* pieces that could not be read or mapped, and were left to the file */
+    uint64_t given_up; /* waits that ended without the piece, as there was no room for it */
+    uint64_t checked, wrong;
+};
+
+/* Starts the thread. NULL: errno says why. */
+struct resident * resident_new(const struct resident_options * options);
+
+/* The file is everywhere again; then ends the thread and frees. NULL is allowed. No other thread may be in a call. */
+void resident_free(struct resident * resident);
+
+/* A graph begins, which needs pieces in this order; the next one is taken to be like it. Returns the number of its
+ * first place in the order: places are counted on from graph to graph. One graph at a time. */
+uint64_t resident_begin(struct resident * resident, const struct resident_order * order);
+
+/* All places below this one are done with. Any time; costs a store, and a system call if the thread waits for it. */
+void resident_passed(struct resident * resident, uint64_t place);
+
+/* Pieces that a router chose, to be read now; and such that may go. What is dropped first makes room for what is wanted
+ * after it. Any thread. */
+void resident_want(struct resident * resident, const uint32_t * pieces, uint32_t count);
+void resident_drop(struct resident * resident, const uint32_t * pieces, uint32_t count);
+
+/* Waits until the piece is in memory, or it is clear that it will not be soon. `place`: its own in the order, or
+ * UINT64_MAX for one that was wanted. Returns the nanoseconds that it waited. Any thread. */
+uint64_t resident_wait(struct resident * resident, uint32_t piece, uint64_t place);
+
+/* Whether the files are read past the page cache, and by what. */
+bool resident_is_direct(const struct resident * resident);
+enum reader_kind resident_reader(const struct resident * resident);
+
+bool resident_is_in(const struct resident * resident, uint32_t piece);
+
+/* The program unmaps what may be a model's mapping. When this returns, nothing is done there any more, now or later.
+ * Any thread. */
+void resident_forget(struct resident * resident, const void * at, uint64_t bytes);
+
+/* So far. Any thread. */
+struct resident_totals resident_totals(const struct resident * resident);
+
+/* True once so many reads failed that all was handed back to the file. */
+bool resident_is_broken(const struct resident * resident);
+
+/* In the child of a fork, before anything else runs: the file everywhere again. The object may not be used any more.
+ * Allocates nothing. */
+void resident_after_fork(struct resident * resident);
+
+#endif

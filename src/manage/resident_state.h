@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What resident.c, which other threads call, and resident_thread.c share.
+ *
+ * A piece goes ABSENT -> ASKED -> LOADING -> IN -> ABSENT. Whoever wants it makes ABSENT to ASKED; every other step is
+ * the thread's alone. LOST is the end: the piece could not be read, or its mapping is gone.
+ */
+#ifndef TAT_MANAGE_RESIDENT_STATE_H
+#define TAT_MANAGE_RESIDENT_STATE_H
+
+#include <pthread.h>
+
+#include "manage/resident.h"
+
+enum piece_state { PIECE_ABSENT, PIECE_ASKED, PIECE_LOADING, PIECE_IN, PIECE_LOST };
+enum piece_ask { ASK_NOTHING, ASK_WANT, ASK_DROP };
+
+#define NO_PLACE UINT64_MAX
+enum { NOT_YET = -1 };
+
+struct held {
+    struct resident_piece is;
+    uint32_t state; /* release and acquire: what it says of the piece's memory is true */
+    uint8_t ask;    /* under the lock */
+    /* The thread's own. */
+    bool is_queued;  /* in `wanted` */
+    bool drop_after; /* once it is read */
+    uint64_t last;   /* its last place in the order so far; NO_PLACE: it has none */
+    struct pool_place memory;
+};
+
+/* Pieces, first in, first out; each at most as often as there is room. */
+struct piece_queue {
+    uint32_t * piece;
+    uint64_t * place; /* NULL: not kept */
+    uint32_t capacity;
+    uint64_t first, end;
+};
+
+/* A range that nothing may be done with any more. */
+struct forgotten {
+    const char * at;
+    uint64_t bytes;
+    bool is_pending;
+};
+
+struct resident {
+    struct resident_file * files;
+    uint32_t n_files;
+    struct held * piece;
+    uint32_t n_pieces;
+    uint32_t page_bytes;
+    bool check;
+    struct pool * pool;
+    struct reader * reader;
+    pthread_t thread;
+    uint64_t pool_bytes;
+    enum reader_kind reader_wanted, reader_used;
+    unsigned depth;
+    bool is_direct;
+    int started; /* under the lock: NOT_YET, 0, or the errno that says why it could not */
+
+    pthread_mutex_t lock; /* what threads tell the thread; it is never held for long */
+    struct piece_queue asked;
+    const struct resident_order * order;
+    uint64_t order_begin; /* the place of the order's first piece */
+    struct forgotten forgotten;
+    bool stops;
+
+    uint64_t passed;  /* relaxed: all places below are done with */
+    uint64_t ahead;   /* release and acquire: the thread has looked at all places below */
+    uint64_t awaited; /* relaxed: the place that a thread waits for; NO_PLACE: none */
+    uint32_t waiting; /* relaxed: threads that wait */
+    uint32_t news;    /* a futex; grows with each change that a waiting thread may wait for */
+    bool is_blocked;  /* relaxed: the thread has no room until something has passed */
+    bool is_broken;   /* relaxed */
+
+    /* The thread's own. */
+    struct piece_queue wanted, ring;
+    const struct resident_order * now;
+    uint64_t now_begin;
+    uint64_t ring_pages, ring_used;
+    uint32_t in_flight;
+    uint64_t busy_since;
+    unsigned failures;
+    void * compare; /* room for a piece, if they are checked */
+
+    struct resident_totals totals; /* relaxed; the thread adds */
+};
+
+void * resident_thread(void * resident);
+
+/* Opens and makes what the thread works with, in the thread. 0, or an errno. resident_close undoes it. */
+int resident_open(struct resident * resident);
+void resident_close(struct resident * resident);
+
+/* Tells all that wait. */
+void resident_news(struct resident * resident);
+
+#endif

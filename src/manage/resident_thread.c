@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The thread that loads and drops pieces.
+ */
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "manage/resident_state.h"
+
+enum { DONE_MOST = 32, IDLE_NS = 200000000, FAILURES_MOST = 3 };
+
+static uint64_t now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t) t.tv_sec * 1000000000u + (uint64_t) t.tv_nsec;
+}
+
+static void add(uint64_t * total, uint64_t by) {
+    __atomic_store_n(total, *total + by, __ATOMIC_RELAXED);
+}
+
+static uint32_t state_of(const struct held * h) {
+    return __atomic_load_n(&h->state, __ATOMIC_ACQUIRE);
+}
+
+static void set_state(struct held * h, enum piece_state state) {
+    __atomic_store_n(&h->state, (uint32_t) state, __ATOMIC_RELEASE);
+}
+
+static const struct mapped_file * mapping_of(const struct resident * r, const struct held * h) {
+    return &r->files[h->is.file].mapped;
+}
+
+static char * address_of(const struct resident * r, const struct held * h) {
+    return mapping_of(r, h)->at + (size_t) h->is.page * r->page_bytes;
+}
+
+/* ---- dropping ---- */
+
+/* The neighbour that shares the border page, if it is in memory. */
+static const struct held * neighbour(const struct resident * r, const struct held * h, int step) {
+    const int64_t i = (h - r->piece) + step;
+    if (i < 0 || i >= r->n_pieces) { return NULL; }
+    const struct held * n = &r->piece[i];
+    const struct held *lower = step < 0 ? n : h, *upper = step < 0 ? h : n;
+    const bool touch = n->is.file == h->is.file && upper->is.page < lower->is.page + lower->is.pages;
+    return touch && state_of(n) == PIECE_IN ? n : NULL;
+}
+
+static bool put_file_back(struct resident * r, const struct held * h) {
+    const struct mapped_file * file = mapping_of(r, h);
+    const struct held *before = neighbour(r, h, -1), *after = neighbour(r, h, 1);
+    char * at = address_of(r, h);
+    uint32_t pages = h->is.pages;
+    if (before && !cover_put(file, at, 1, r->pool, &before->memory, before->is.pages - 1)) { before = NULL; }
+    if (after &&
+        (pages < 2 || !cover_put(file, at + (size_t) (pages - 1) * r->page_bytes, 1, r->pool, &after->memory, 0))) {
+        after = NULL;
+    }
+    if (before) {
+        at += r->page_bytes;
+        pages--;
+    }
+    if (after) { pages--; }
+    return pages == 0 || cover_remove(file, at, pages);
+}
+
+static void give_memory(struct resident * r, struct held * h) {
+    if (h->last != NO_PLACE || h->is.class == PLACE_STREAM) { r->ring_used -= h->is.pages; }
+    h->last = NO_PLACE;
+    pool_give(r->pool, &h->memory);
+}
+
+/* Of a piece that is in memory. If the file cannot be put back, the memory stays where it is, and the piece with it. */
+static bool drop(struct resident * r, struct held * h) {
+    const uint64_t began = now_ns();
+    const bool good = put_file_back(r, h);
+    add(&r->totals.map_ns, now_ns() - began);
+    if (!good) { return false; }
+    set_state(h, PIECE_ABSENT);
+    add(&r->totals.drops, 1);
+    give_memory(r, h);
+    return true;
+}
+
+/* ---- loading ---- */
+
+static bool start(struct resident * r, struct held * h) {
+    const struct resident_file * f = &r->files[h->is.file];
+    if (!pool_take(r->pool, h->is.pages, &h->memory)) { return false; }
+    struct read_job job = { .fd = f->direct,
+                            .offset = f->mapped.offset + (uint64_t) h->is.page * r->page_bytes,
+                            .bytes = (uint64_t) h->is.pages * r->page_bytes,
+                            .n_parts = h->memory.n_runs,
+                            .tag = (uint64_t) (h - r->piece) };
+    for (unsigned i = 0; i < job.n_parts; i++) {
+        const struct pool_run * run = &h->memory.run[i];
+        job.part[i] = (struct iovec){ pool_at(r->pool, run->page), (size_t) run->count * r->page_bytes };
+    }
+    if (h->is.class == PLACE_STREAM) { r->ring_used += h->is.pages; }
+    if (r->in_flight++ == 0) { r->busy_since = now_ns(); }
+    set_state(h, PIECE_LOADING);
+    reader_start(r->reader, &job);
+    return true;
+}
+
+/* What the file holds there now; it may have changed since it was read. */
+static bool is_like_file(struct resident * r, const struct held * h, uint64_t bytes) {
+    const struct resident_file * f = &r->files[h->is.file];
+    const off_t from = (off_t) (f->mapped.offset + (uint64_t) h->is.page * r->page_bytes);
+    if (pread(f->mapped.fd, r->compare, bytes, from) != (ssize_t) bytes) { return false; }
+    const char * at = r->compare;
+    uint64_t left = bytes;
+    for (unsigned i = 0; i < h->memory.n_runs && left; i++) {
+        const uint64_t run = (uint64_t) h->memory.run[i].count * r->page_bytes, n = run < left ? run : left;
+        if (memcmp(at, pool_at(r->pool, h->memory.run[i].page), n) != 0) { return false; }
+        at += n;
+        left -= n;
+    }
+    return true;
+}
+
+static bool is_whole(struct resident * r, const struct held * h, const struct read_done * done) {
+    const struct resident_file * f = &r->files[h->is.file];
+    const uint64_t from = f->mapped.offset + (uint64_t) h->is.page * r->page_bytes;
+    uint64_t wanted = (uint64_t) h->is.pages * r->page_bytes;
+    if (from + wanted > f->size) { wanted = f->size > from ? f->size - from : 0; }
+    if (done->error || done->bytes < wanted) { return false; }
+    if (!r->check) { return true; }
+    const bool good = is_like_file(r, h, wanted);
+    add(&r->totals.checked, 1);
+    if (!good) { add(&r->totals.wrong, 1); }
+    return good;
+}
+
+static bool cover(struct resident * r, const struct held * h) {
+    const uint64_t began = now_ns();
+    const bool good = cover_put(mapping_of(r, h), address_of(r, h), h->is.pages, r->pool, &h->memory, 0);
+    add(&r->totals.map_ns, now_ns() - began);
+    return good;
+}
+
+/* The file stays there. After a few, everything is handed back. */
+static void fail(struct resident * r, struct held * h, bool covered) {
+    add(&r->totals.errors, 1);
+    r->failures++;
+    if (covered && !put_file_back(r, h)) {
+        set_state(h, PIECE_IN); /* what lies there is right */
+        return;
+    }
+    set_state(h, PIECE_LOST);
+    give_memory(r, h);
+}
+
+/* What was read through the page cache would take the memory twice. */
+static void forget_pages(struct resident * r, const struct held * h) {
+    const struct resident_file * f = &r->files[h->is.file];
+    posix_fadvise(f->direct, (off_t) (f->mapped.offset + (uint64_t) h->is.page * r->page_bytes),
+                  (off_t) h->is.pages * r->page_bytes, POSIX_FADV_DONTNEED);
+}
+
+static void finish(struct resident * r, const struct read_done * done) {
+    struct held * h = &r->piece[done->tag];
+    if (--r->in_flight == 0) { add(&r->totals.disk_ns, now_ns() - r->busy_since); }
+    add(&r->totals.reads, 1);
+    add(&r->totals.read_bytes, done->bytes);
+    if (!r->is_direct) { forget_pages(r, h); }
+    if (state_of(h) == PIECE_LOST) { /* its model is gone */
+        give_memory(r, h);
+    } else if (!is_whole(r, h, done)) {
+        fail(r, h, false);
+    } else if (h->drop_after) {
+        set_state(h, PIECE_ABSENT);
+        give_memory(r, h);
+    } else if (!cover(r, h)) {
+        fail(r, h, true);
+    } else {
+        set_state(h, PIECE_IN);
+        add(&r->totals.loads, 1);
+    }
+    h->drop_after = false;
+}
+
+/* ---- what is wanted ---- */
+
+static void queue_wanted(struct resident * r, struct held * h) {
+    if (h->is_queued) { return; }
+    h->is_queued = true;
+    r->wanted.piece[r->wanted.end++ % r->wanted.capacity] = (uint32_t) (h - r->piece);
+}
+
+static void do_drop(struct resident * r, struct held * h) {
+    switch ((enum piece_state) state_of(h)) {
+        case PIECE_IN: drop(r, h); return;
+        case PIECE_LOADING: h->drop_after = true; return;
+        case PIECE_ASKED: set_state(h, PIECE_ABSENT); return;
+        case PIECE_ABSENT:
+        case PIECE_LOST: return;
+    }
+}
+
+static void do_want(struct resident * r, struct held * h) {
+    switch ((enum piece_state) state_of(h)) {
+        case PIECE_LOADING: h->drop_after = false; return;
+        case PIECE_ABSENT:
+            set_state(h, PIECE_ASKED);
+            queue_wanted(r, h);
+            return;
+        case PIECE_ASKED: queue_wanted(r, h); return;
+        case PIECE_IN:
+        case PIECE_LOST: return;
+    }
+}
+
+/* Drops first: they make room. */
+static void take_asked(struct resident * r) {
+    struct piece_queue * q = &r->asked;
+    for (uint64_t i = q->first; i < q->end; i++) {
+        struct held * h = &r->piece[q->piece[i % q->capacity]];
+        if (h->ask == ASK_DROP) { do_drop(r, h); }
+    }
+    for (; q->first < q->end; q->first++) {
+        struct held * h = &r->piece[q->piece[q->first % q->capacity]];
+        if (h->ask == ASK_WANT) { do_want(r, h); }
+        __atomic_store_n(&h->ask, ASK_NOTHING, __ATOMIC_RELAXED);
+    }
+}
+
+static void pop_wanted(struct resident * r) {
+    r->piece[r->wanted.piece[r->wanted.first++ % r->wanted.capacity]].is_queued = false;
+}
+
+static bool start_wanted(struct resident * r) {
+    bool some = false;
+    for (; r->wanted.first < r->wanted.end && reader_room(r->reader); pop_wanted(r)) {
+        struct held * h = &r->piece[r->wanted.piece[r->wanted.first % r->wanted.capacity]];
+        if (state_of(h) != PIECE_ASKED) { continue; }
+        if (!start(r, h)) { break; }
+        some = true;
+    }
+    return some;
+}
+
+/* ---- what streams ---- */
+
+/* Notes the piece's newest place; an older entry of it in the queue counts no more. */
+static void enter_ring(struct resident * r, struct held * h, uint64_t place) {
+    struct piece_queue * q = &r->ring;
+    if (q->end - q->first == q->capacity) { return; } /* it keeps its older place, and goes sooner */
+    h->last = place;
+    q->piece[q->end % q->capacity] = (uint32_t) (h - r->piece);
+    q->place[q->end++ % q->capacity] = place;
+}
+
+/* Drops the streamed piece that was passed first. False: none was. */
+static bool drop_passed(struct resident * r) {
+    struct piece_queue * q = &r->ring;
+    const uint64_t passed = __atomic_load_n(&r->passed, __ATOMIC_SEQ_CST);
+    for (; q->first < q->end; q->first++) {
+        const uint64_t place = q->place[q->first % q->capacity];
+        struct held * h = &r->piece[q->piece[q->first % q->capacity]];
+        if (h->last != place || state_of(h) == PIECE_ABSENT || state_of(h) == PIECE_LOST) { continue; }
+        if (place >= passed || state_of(h) != PIECE_IN) { return false; }
+        q->first++;
+        return drop(r, h);
+    }
+    return false;
+}
+
+static bool make_room(struct resident * r, const struct held * h) {
+    if (h->is.class == PLACE_PIN) { return true; }
+    while (r->ring_used + h->is.pages > r->ring_pages) {
+        if (!drop_passed(r)) { return false; }
+    }
+    return true;
+}
+
+/* False: there is no room for the piece now. */
+static bool stream_one(struct resident * r, uint32_t piece, uint64_t place, bool * started) {
+    struct held * h = &r->piece[piece];
+    if (h->is.class != PLACE_PIN && h->is.class != PLACE_STREAM) { return true; }
+    if (state_of(h) == PIECE_ABSENT) {
+        if (!make_room(r, h) || !start(r, h)) { return false; }
+        *started = true;
+    }
+    if (h->is.class == PLACE_STREAM && state_of(h) != PIECE_LOST) { enter_ring(r, h, place); }
+    return true;
+}
+
+/* The next one in order, a round ahead at most. */
+static bool stream(struct resident * r) {
+    bool started = false;
+    uint64_t place = r->ahead;
+    __atomic_store_n(&r->is_blocked, true, __ATOMIC_SEQ_CST);
+    while (r->now && r->now->count && reader_room(r->reader) &&
+           place < __atomic_load_n(&r->passed, __ATOMIC_SEQ_CST) + r->now->count) {
+        const uint32_t piece = r->now->piece[(place - r->now_begin) % r->now->count];
+        if (!stream_one(r, piece, place, &started)) { break; }
+        __atomic_store_n(&r->ahead, ++place, __ATOMIC_RELEASE);
+    }
+    return started;
+}
+
+/* ---- the loop ---- */
+
+static bool lies_in(const struct resident * r, const struct held * h, const struct forgotten * f) {
+    const struct mapped_file * m = mapping_of(r, h);
+    return m->at && m->at < f->at + f->bytes && f->at < m->at + m->bytes;
+}
+
+/* All of a mapping goes, even if the program unmaps a part of it only: what is there is right, and stays. */
+static void forget(struct resident * r) {
+    for (uint32_t i = 0; i < r->n_pieces; i++) {
+        struct held * h = &r->piece[i];
+        if (!lies_in(r, h, &r->forgotten)) { continue; }
+        const uint32_t state = state_of(h);
+        if (state == PIECE_IN && !put_file_back(r, h)) { continue; }
+        set_state(h, PIECE_LOST);
+        if (state == PIECE_IN) { give_memory(r, h); }
+    }
+    for (uint32_t i = 0; i < r->n_files; i++) {
+        struct mapped_file * m = &r->files[i].mapped;
+        if (m->at < r->forgotten.at + r->forgotten.bytes && r->forgotten.at < m->at + m->bytes) { m->at = NULL; }
+    }
+    r->forgotten.is_pending = false;
+}
+
+/* False: the end. */
+static bool listen(struct resident * r) {
+    pthread_mutex_lock(&r->lock);
+    take_asked(r);
+    if (r->now != r->order || r->now_begin != r->order_begin) {
+        r->now = r->order;
+        r->now_begin = r->order_begin;
+        __atomic_store_n(&r->ahead, r->now_begin, __ATOMIC_RELEASE);
+    }
+    const uint64_t passed = __atomic_load_n(&r->passed, __ATOMIC_RELAXED);
+    if (r->ahead < passed && r->now) { __atomic_store_n(&r->ahead, passed, __ATOMIC_RELEASE); }
+    const bool forgets = r->forgotten.is_pending;
+    if (forgets) { forget(r); }
+    const bool goes_on = !r->stops;
+    pthread_mutex_unlock(&r->lock);
+    if (forgets) { resident_news(r); }
+    return goes_on;
+}
+
+/* Nothing is under way and nothing could be started: whoever waits would wait for ever. */
+static void release_waiting(struct resident * r) {
+    if (!__atomic_load_n(&r->waiting, __ATOMIC_SEQ_CST)) { return; }
+    const uint64_t awaited = __atomic_load_n(&r->awaited, __ATOMIC_SEQ_CST);
+    if (r->wanted.first < r->wanted.end) {
+        set_state(&r->piece[r->wanted.piece[r->wanted.first % r->wanted.capacity]], PIECE_ABSENT);
+        pop_wanted(r);
+    } else if (awaited != NO_PLACE && awaited >= r->ahead && r->now) {
+        __atomic_store_n(&r->ahead, r->ahead + 1, __ATOMIC_RELEASE);
+    } else {
+        return;
+    }
+    add(&r->totals.given_up, 1);
+    resident_news(r);
+}
+
+/* The file everywhere. */
+static void hand_back(struct resident * r) {
+    while (r->in_flight) {
+        struct read_done done[DONE_MOST];
+        const unsigned n = reader_wait(r->reader, done, DONE_MOST, IDLE_NS);
+        for (unsigned i = 0; i < n; i++) { finish(r, &done[i]); }
+    }
+    for (uint32_t i = 0; i < r->n_files; i++) {
+        if (r->files[i].mapped.at && cover_remove_all(&r->files[i].mapped)) { cover_end(&r->files[i].mapped); }
+    }
+    for (uint32_t i = 0; i < r->n_pieces; i++) { set_state(&r->piece[i], PIECE_LOST); }
+}
+
+void * resident_thread(void * argument) {
+    struct resident * r = argument;
+    const int error = resident_open(r);
+    if (error) { resident_close(r); }
+    __atomic_store_n(&r->started, error, __ATOMIC_RELEASE);
+    resident_news(r);
+    if (error) { return NULL; }
+    while (listen(r) && r->failures < FAILURES_MOST) {
+        const bool wanted = start_wanted(r), streamed = stream(r);
+        if (!wanted && !streamed) {
+            resident_news(r); /* it may have looked at what is in memory already */
+            if (!r->in_flight) { release_waiting(r); }
+        }
+        struct read_done done[DONE_MOST];
+        const unsigned n = reader_wait(r->reader, done, DONE_MOST, IDLE_NS);
+        __atomic_store_n(&r->is_blocked, false, __ATOMIC_RELAXED);
+        for (unsigned i = 0; i < n; i++) { finish(r, &done[i]); }
+        if (n) { resident_news(r); }
+    }
+    if (r->failures >= FAILURES_MOST) { __atomic_store_n(&r->is_broken, true, __ATOMIC_RELAXED); }
+    hand_back(r);
+    resident_news(r);
+    while (listen(r)) { /* a model that is unmapped is still to be forgotten */
+        struct read_done done;
+        reader_wait(r->reader, &done, 1, IDLE_NS);
+    }
+    resident_close(r);
+    return NULL;
+}
