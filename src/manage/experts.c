@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+#include "manage/experts.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#define NO_ITEM UINT32_MAX
+enum { SLICES_MOST = 8 };
+
+struct expert {
+    uint32_t slice[SLICES_MOST];
+    uint32_t n_slices;
+};
+
+struct experts {
+    pthread_mutex_t lock;
+    struct policy * policy;
+    struct expert * item;
+    uint64_t * bytes;   /* by item */
+    uint32_t * item_of; /* by piece */
+    uint32_t n_items;
+    struct experts_totals totals;
+};
+
+/* The first stack of a router numbers its experts; the others join them. */
+static void number(struct experts * x, const struct schedule * s, uint32_t stack, const uint64_t * bytes) {
+    const struct schedule_stack * now = &s->stack[stack];
+    uint32_t first = x->n_items;
+    for (uint32_t i = 0; i < stack; i++) {
+        if (s->stack[i].router == now->router && s->stack[i].experts == now->experts) {
+            first = x->item_of[s->stack[i].piece];
+            break;
+        }
+    }
+    if (x->item_of[now->piece] != NO_ITEM) { return; } /* a stack that is used twice */
+    for (uint32_t e = 0; e < now->experts; e++) {
+        struct expert * item = &x->item[first + e];
+        if (item->n_slices == SLICES_MOST) { continue; }
+        item->slice[item->n_slices++] = now->piece + e;
+        x->item_of[now->piece + e] = first + e;
+        x->bytes[first + e] += bytes[now->piece + e];
+    }
+    if (first == x->n_items) { x->n_items += now->experts; }
+}
+
+struct experts * experts_new(const struct schedule * schedule, uint32_t n_pieces, const uint64_t * bytes,
+                             uint64_t capacity, const struct policy_kind * policy) {
+    struct experts * x = calloc(1, sizeof *x);
+    if (!x) { return NULL; }
+    pthread_mutex_init(&x->lock, NULL);
+    x->item = calloc((size_t) n_pieces + 1, sizeof *x->item);
+    x->bytes = calloc((size_t) n_pieces + 1, sizeof *x->bytes);
+    x->item_of = malloc(((size_t) n_pieces + 1) * sizeof *x->item_of);
+    if (x->item && x->bytes && x->item_of) {
+        for (uint32_t i = 0; i < n_pieces; i++) { x->item_of[i] = NO_ITEM; }
+        for (uint32_t i = 0; i < schedule->n_stacks; i++) { number(x, schedule, i, bytes); }
+        const struct policy_items items = { .bytes = x->bytes, .count = x->n_items };
+        if (x->n_items) { x->policy = policy_new(policy, capacity, &items); }
+    }
+    if (x->policy) { return x; }
+    experts_free(x);
+    return NULL;
+}
+
+void experts_free(struct experts * x) {
+    if (!x) { return; }
+    policy_free(x->policy);
+    free(x->item);
+    free(x->bytes);
+    free(x->item_of);
+    free(x);
+}
+
+bool experts_chosen(struct experts * x, uint32_t piece, struct resident * resident) {
+    pthread_mutex_lock(&x->lock);
+    const uint32_t item = x->item_of[piece];
+    bool stays = false;
+    if (item != NO_ITEM) {
+        const uint64_t before = policy_access(x->policy, item);
+        uint32_t gone;
+        const uint32_t * evicted = policy_evicted(x->policy, &gone);
+        for (uint32_t i = 0; i < gone; i++) {
+            resident_drop(resident, x->item[evicted[i]].slice, x->item[evicted[i]].n_slices);
+        }
+        x->totals.wanted += x->bytes[item];
+        x->totals.held += before;
+        stays = policy_bytes_held(x->policy, item) > 0;
+    }
+    pthread_mutex_unlock(&x->lock);
+    return stays;
+}
+
+struct experts_totals experts_totals(struct experts * x) {
+    pthread_mutex_lock(&x->lock);
+    const struct experts_totals totals = x->totals;
+    pthread_mutex_unlock(&x->lock);
+    return totals;
+}
