@@ -44,7 +44,8 @@ static void read_tokens(const char * range, struct agent_options * options) {
  * load the agent there, but a program can have it linked in. */
 __attribute__((constructor)) static void start(void) {
     if (getauxval(AT_SECURE)) { return; }
-    if (is_set("TAT_OFF") || !symbols_at_fork(after_fork)) { return; }
+    const char * record = getenv("TAT_RECORD"); /* 0: `tat run` without --record */
+    if (is_set("TAT_OFF") || !symbols_at_fork(after_fork) || (record && strcmp(record, "0") == 0)) { return; }
     struct agent_options options = { .clock = clock_choose(), .is_private = is_set("TAT_PRIVATE") };
     const char * size = getenv("TAT_MAX_SIZE");
     options.max_size = size && *size ? strtoull(size, NULL, 10) : UINT64_MAX;

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The weights of a graph that can be managed: in which mappings of which files they lie, and the pieces that they are
+ * cut into.
+ */
+#ifndef TAT_MANAGE_MANAGED_MODEL_H
+#define TAT_MANAGE_MANAGED_MODEL_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "manage/graph_uses.h"
+#include "manage/resident.h"
+#include "manage/schedule.h"
+#include "plan/pieces.h"
+
+enum { MANAGED_FILES_MAX = 64 };
+
+struct managed_file {
+    struct resident_file file;
+    uint32_t number; /* as files.h numbers it */
+    char path[PATH_MAX];
+    struct pieces pieces;
+    uint32_t first; /* the model's number of its first piece */
+};
+
+struct managed_model {
+    struct managed_file * file;
+    uint32_t n_files;
+    struct resident_piece * piece;
+    uint32_t n_pieces;
+    uint64_t page_bytes;
+};
+
+/* Finds the weights that the graph needs, and cuts them. `uses` is filled in too; the caller frees both, whatever is
+ * returned. Takes the registry's lock. False: memory. */
+bool managed_model_find(struct managed_model * model, const struct host * host, struct ggml_cgraph * graph,
+                        uint32_t rule, struct graph_uses * uses);
+void managed_model_free(struct managed_model * model);
+
+/* What another graph needs of this model; what lies elsewhere is left out. */
+bool managed_model_uses(struct managed_model * model, const struct host * host, struct ggml_cgraph * graph,
+                        uint32_t rule, struct graph_uses * uses);
+
+/* The same in pieces. As many as there are uses; the caller frees. NULL: memory. */
+struct schedule_use * managed_model_pieces(const struct managed_model * model, const struct graph_uses * uses,
+                                           uint32_t * count);
+
+#endif

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT */
+#include "manage/manager.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/clock.h"
+#include "agent/cold_lock.h"
+#include "manage/experts.h"
+#include "manage/managed_model.h"
+#include "manage/managing.h"
+#include "manage/report.h"
+
+enum { GRAPHS_MAX = 64 };
+
+enum manager_state {
+    MANAGER_WAITING, /* for a graph with weights */
+    MANAGER_ACTIVE,
+    MANAGER_OFF, /* for good */
+};
+
+/* A kind of graph seen before. */
+struct known_graph {
+    struct graph_uses uses;
+    struct schedule schedule;
+    uint8_t ** chosen; /* by router: of each expert CHOSEN, and STAYS */
+    uint32_t host;     /* its number */
+};
+
+/* The graph that is being computed. There is one at a time; others that are computed meanwhile are not waited for. */
+struct call {
+    struct known_graph * graph;
+    struct host * host;
+    struct ggml_cgraph * key;
+    uint32_t calls, due, next; /* callbacks so far; when something is to be done; the next action */
+    uint64_t place;            /* of the order's first piece */
+    uint64_t began, waited;
+};
+
+static struct manage_options options;
+static int state = MANAGER_OFF; /* enum manager_state; acquire and release */
+static bool busy;               /* acquire and release: a graph is being watched */
+static pthread_mutex_t beginning = PTHREAD_MUTEX_INITIALIZER;
+static struct managing managing; /* written before the state says ACTIVE */
+static struct known_graph * graphs[GRAPHS_MAX];
+static uint32_t n_graphs;
+static struct call call_now;
+static struct {
+    uint64_t tokens, ns, wait_ns; /* of graphs of one token */
+    bool said;
+} totals;
+
+static enum manager_state state_now(void) {
+    return (enum manager_state) __atomic_load_n(&state, __ATOMIC_ACQUIRE);
+}
+
+void manager_configure(const struct manage_options * wanted) {
+    options = *wanted;
+    state = MANAGER_WAITING;
+}
+
+/* ---- graphs ---- */
+
+static void free_graph(struct known_graph * g) {
+    for (uint32_t i = 0; g->chosen && i < g->uses.n_routers; i++) { free(g->chosen[i]); }
+    free(g->chosen);
+    graph_uses_free(&g->uses);
+    schedule_free(&g->schedule);
+    free(g);
+}
+
+static uint32_t experts_of(const struct schedule * s, uint32_t router) {
+    for (uint32_t i = 0; i < s->n_stacks; i++) {
+        if (s->stack[i].router == router) { return s->stack[i].experts; }
+    }
+    return 0;
+}
+
+static bool make_schedule(struct known_graph * g) {
+    uint32_t count;
+    struct schedule_use * uses = managed_model_pieces(&managing.model, &g->uses, &count);
+    uint32_t * ready = calloc((size_t) g->uses.n_routers + 1, sizeof *ready);
+    for (uint32_t i = 0; ready && i < g->uses.n_routers; i++) { ready[i] = g->uses.router[i].ready; }
+    bool good = uses && ready && schedule_make(uses, count, ready, g->uses.n_routers, &g->schedule);
+    g->chosen = good ? calloc((size_t) g->uses.n_routers + 1, sizeof *g->chosen) : NULL;
+    good = g->chosen != NULL;
+    for (uint32_t i = 0; good && i < g->uses.n_routers; i++) {
+        g->chosen[i] = calloc((size_t) experts_of(&g->schedule, i) + 1, 1);
+        good = g->chosen[i] != NULL;
+    }
+    free(uses);
+    free(ready);
+    return good;
+}
+
+/* Takes over the uses. NULL: memory. */
+static struct known_graph * add_graph(struct graph_uses uses, const struct host * host) {
+    struct known_graph * g = calloc(1, sizeof *g);
+    if (!g) {
+        graph_uses_free(&uses);
+        return NULL;
+    }
+    g->uses = uses;
+    g->host = host->number;
+    if (!make_schedule(g)) {
+        free_graph(g);
+        return NULL;
+    }
+    graphs[n_graphs++] = g;
+    return g;
+}
+
+static struct known_graph * graph_of(const struct graph_call * call) {
+    for (uint32_t i = n_graphs; i-- > 0;) {
+        if (graphs[i]->host == call->host->number && graph_uses_hold(&graphs[i]->uses, call->host, call->graph)) {
+            return graphs[i];
+        }
+    }
+    struct graph_uses uses;
+    if (n_graphs == GRAPHS_MAX ||
+        !managed_model_uses(&managing.model, call->host, call->graph, graph_rule(call->host, call->graph), &uses)) {
+        return NULL;
+    }
+    return add_graph(uses, call->host);
+}
+
+/* ---- beginning ---- */
+
+static void decline(const char * why) {
+    char line[256];
+    snprintf(line, sizeof line, "note %s", why);
+    manage_report(options.report, line);
+    __atomic_store_n(&state, MANAGER_OFF, __ATOMIC_RELEASE);
+}
+
+static void say_begin(void) {
+    const struct placement * p = &managing.placement;
+    char line[512];
+    snprintf(line, sizeof line,
+             "begin pinned=%" PRIu64 " streamed=%" PRIu64 " ring=%" PRIu64 " cached=%" PRIu64 " cache=%" PRIu64
+             " left=%" PRIu64 " limit=%" PRIu64 " pool=%" PRIu64 " reader=%s direct=%d predicted=0",
+             p->pinned, p->streamed, p->ring, p->cached, p->cache, p->left, managing.budget.limit, managing.budget.pool,
+             resident_reader(managing.resident) == READER_URING ? "uring" : "threads",
+             resident_is_direct(managing.resident));
+    manage_report(options.report, line);
+}
+
+/* A graph without weights in a mapping is passed over: the model's may come later. */
+static void begin(const struct graph_call * call) {
+    struct graph_uses uses;
+    const char * why;
+    switch (managing_begin(&managing, &options, call->host, call->graph, &uses, &why)) {
+        case MANAGING_NOTHING: return;
+        case MANAGING_DECLINED: decline(why); return;
+        case MANAGING_ACTIVE: break;
+    }
+    add_graph(uses, call->host);
+    say_begin();
+    __atomic_store_n(&state, MANAGER_ACTIVE, __ATOMIC_RELEASE);
+}
+
+/* ---- actions ---- */
+
+struct choice {
+    uint8_t * chosen;
+    uint32_t experts;
+};
+
+enum { CHOSEN = 1, STAYS = 2 };
+
+static void note_chosen(int32_t id, void * user) {
+    const struct choice * c = user;
+    if (id >= 0 && (uint32_t) id < c->experts) { c->chosen[id] = CHOSEN; }
+}
+
+/* The first stack's pieces are asked for first, since they are needed first. */
+static void choose(struct call * c, uint32_t router) {
+    const struct schedule * s = &c->graph->schedule;
+    uint8_t * chosen = c->graph->chosen[router];
+    struct choice choice = { chosen, experts_of(s, router) };
+    memset(chosen, 0, choice.experts);
+    graph_router_ids(c->host, c->key, &c->graph->uses.router[router], note_chosen, &choice);
+    bool is_first = true;
+    for (uint32_t i = 0; i < s->n_stacks; i++) {
+        const struct schedule_stack * stack = &s->stack[i];
+        if (stack->router != router) { continue; }
+        for (uint32_t e = 0; e < choice.experts; e++) {
+            if (!chosen[e]) { continue; }
+            const uint32_t piece = stack->piece + e;
+            if (is_first && managing.experts && experts_chosen(managing.experts, piece, managing.resident)) {
+                chosen[e] |= STAYS;
+            }
+            if (managing.model.piece[piece].class != PLACE_LEAVE) { resident_want(managing.resident, &piece, 1); }
+        }
+        is_first = false;
+    }
+}
+
+static void wait_chosen(struct call * c, const struct schedule_stack * stack) {
+    const uint8_t * chosen = c->graph->chosen[stack->router];
+    for (uint32_t e = 0; e < stack->experts; e++) {
+        if (chosen[e]) { c->waited += resident_wait(managing.resident, stack->piece + e, UINT64_MAX); }
+    }
+}
+
+static void drop_chosen(const struct call * c, const struct schedule_stack * stack) {
+    const uint8_t * chosen = c->graph->chosen[stack->router];
+    for (uint32_t e = 0; e < stack->experts; e++) {
+        const uint32_t piece = stack->piece + e;
+        if (chosen[e] == CHOSEN && managing.model.piece[piece].class == PLACE_CACHE) {
+            resident_drop(managing.resident, &piece, 1);
+        }
+    }
+}
+
+static void wait_places(struct call * c, uint32_t first, uint32_t end) {
+    const struct resident_order * order = &c->graph->schedule.order;
+    for (uint32_t i = first; i < end; i++) {
+        if (managing.model.piece[order->piece[i]].class == PLACE_LEAVE) { continue; }
+        c->waited += resident_wait(managing.resident, order->piece[i], c->place + i);
+    }
+}
+
+static void act(struct call * c, const struct schedule_action * a) {
+    const struct schedule * s = &c->graph->schedule;
+    switch (a->kind) {
+        case SCHEDULE_PASS: resident_passed(managing.resident, c->place + a->first); return;
+        case SCHEDULE_DROP: drop_chosen(c, &s->stack[a->first]); return;
+        case SCHEDULE_CHOOSE: choose(c, a->first); return;
+        case SCHEDULE_WAIT: wait_places(c, a->first, a->end); return;
+        case SCHEDULE_WAIT_CHOSEN: wait_chosen(c, &s->stack[a->first]); return;
+    }
+}
+
+static void act_until(struct call * c, uint32_t calls) {
+    const struct schedule * s = &c->graph->schedule;
+    while (c->next < s->n_actions && s->action[c->next].when <= calls) { act(c, &s->action[c->next++]); }
+    c->due = c->next < s->n_actions ? s->action[c->next].when : UINT32_MAX;
+}
+
+/* What is left at the end: of the last nodes, or of all that an aborted graph has not come to. */
+static void let_go(struct call * c) {
+    const struct schedule * s = &c->graph->schedule;
+    for (; c->next < s->n_actions; c->next++) {
+        if (s->action[c->next].kind == SCHEDULE_DROP) { act(c, &s->action[c->next]); }
+    }
+    resident_passed(managing.resident, c->place + s->order.count);
+}
+
+/* ---- the observer ---- */
+
+static void node_done(void * user) {
+    struct call * c = user;
+    if (__builtin_expect(++c->calls < c->due, 1)) { return; }
+    const int error = errno;
+    act_until(c, c->calls);
+    errno = error;
+}
+
+static bool watch_graph(const struct graph_call * call, struct watch * watch) {
+    struct known_graph * g = graph_of(call);
+    if (!g || !g->schedule.n_actions || resident_is_broken(managing.resident)) { return false; }
+    call_now = (struct call){ .graph = g, .host = call->host, .key = call->graph, .began = clock_monotonic_ns() };
+    call_now.place = resident_begin(managing.resident, &g->schedule.order);
+    act_until(&call_now, 0);
+    *watch = (struct watch){ node_done, &call_now };
+    return true;
+}
+
+static bool graph_begins(const struct graph_call * call, struct watch * watch) {
+    if (state_now() == MANAGER_OFF || call->hands_off) { return false; }
+    if (state_now() == MANAGER_WAITING) {
+        const int cancelling = cold_lock(&beginning);
+        if (state_now() == MANAGER_WAITING) { begin(call); }
+        cold_unlock(&beginning, cancelling);
+    }
+    if (state_now() != MANAGER_ACTIVE || __atomic_exchange_n(&busy, true, __ATOMIC_ACQUIRE)) { return false; }
+    if (watch_graph(call, watch)) { return true; }
+    __atomic_store_n(&busy, false, __ATOMIC_RELEASE);
+    return false;
+}
+
+static void graph_ends(void * user, const struct graph_call * call) {
+    struct call * c = user;
+    let_go(c);
+    if (graph_rows(&c->graph->uses, call->host, call->graph) == 1) {
+        totals.tokens++;
+        totals.ns += clock_monotonic_ns() - c->began;
+        totals.wait_ns += c->waited;
+    }
+    __atomic_store_n(&busy, false, __ATOMIC_RELEASE);
+}
+
+static void program_ends(void) {
+    if (state_now() != MANAGER_ACTIVE || totals.said) { return; }
+    totals.said = true;
+    const struct resident_totals r = resident_totals(managing.resident);
+    const struct experts_totals x = managing.experts ? experts_totals(managing.experts) : (struct experts_totals){ 0 };
+    char line[1024];
+    snprintf(line, sizeof line,
+             "end tokens=%" PRIu64 " ns=%" PRIu64 " wait_ns=%" PRIu64 " read=%" PRIu64 " reads=%" PRIu64
+             " disk_ns=%" PRIu64 " wanted=%" PRIu64 " held=%" PRIu64 " loads=%" PRIu64 " drops=%" PRIu64
+             " map_ns=%" PRIu64 " errors=%" PRIu64 " given_up=%" PRIu64 " checked=%" PRIu64 " wrong=%" PRIu64
+             " handed_back=%d predicted=0",
+             totals.tokens, totals.ns, totals.wait_ns, r.read_bytes, r.reads, r.disk_ns, x.wanted, x.held, r.loads,
+             r.drops, r.map_ns, r.errors, r.given_up, r.checked, r.wrong, resident_is_broken(managing.resident));
+    manage_report(options.report, line);
+}
+
+void manager_unmaps(const void * at, uint64_t bytes) {
+    if (state_now() == MANAGER_ACTIVE) { resident_forget(managing.resident, at, bytes); }
+}
+
+/* The child computes with the file. */
+static void after_fork(void) {
+    const bool was_active = state_now() == MANAGER_ACTIVE;
+    state = MANAGER_OFF;
+    pthread_mutex_init(&beginning, NULL);
+    if (was_active) { resident_after_fork(managing.resident); }
+}
+
+const struct observer manager = {
+    .graph_begins = graph_begins,
+    .graph_ends = graph_ends,
+    .program_ends = program_ends,
+    .after_fork = after_fork,
+};

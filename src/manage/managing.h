@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How managing begins: whether it can and should be done, and with which placement.
+ */
+#ifndef TAT_MANAGE_MANAGING_H
+#define TAT_MANAGE_MANAGING_H
+
+#include "manage/budget.h"
+#include "manage/experts.h"
+#include "manage/managed_model.h"
+#include "manage/options.h"
+#include "plan/placement.h"
+
+struct managing {
+    struct managed_model model;
+    struct budget budget;
+    struct placement placement;
+    struct resident * resident;
+    struct experts * experts; /* NULL: none are cached */
+};
+
+enum managing_answer {
+    MANAGING_NOTHING,  /* this graph has no weights that could be managed */
+    MANAGING_DECLINED, /* and nothing has changed */
+    MANAGING_ACTIVE,
+};
+
+/* `uses`: the graph's, the caller's to free if it is active. *why: words for the user if it is declined; they stay
+ * until the next call. */
+enum managing_answer managing_begin(struct managing * managing, const struct manage_options * options,
+                                    const struct host * host, struct ggml_cgraph * graph, struct graph_uses * uses,
+                                    const char ** why);
+
+#endif
