@@ -19,8 +19,7 @@ double ratio(uint64_t a, uint64_t b) {
     return b ? (double) a / (double) b : 0;
 }
 
-/* JSON is UTF-8; names and paths need not be. */
-static json_t * new_text(const char * bytes) {
+json_t * result_text(const char * bytes) {
     json_t * text = json_string(bytes);
     if (text) { return text; }
     char * ascii = strdup(bytes);
@@ -36,7 +35,7 @@ static json_t * new_text(const char * bytes) {
 static json_t * __attribute__((format(printf, 1, 0))) new_sentence(const char * format, va_list arguments) {
     char * text = NULL;
     if (vasprintf(&text, format, arguments) < 0) { return NULL; }
-    json_t * sentence = new_text(text);
+    json_t * sentence = result_text(text);
     free(text);
     return sentence;
 }
@@ -150,7 +149,7 @@ json_t * result_row(struct result * r) {
 }
 
 void result_put_text(struct result * r, json_t * object, const char * key, const char * text) {
-    result_put(r, object, key, new_text(text));
+    result_put(r, object, key, result_text(text));
 }
 
 /* jansson's integers are signed; no real figure comes near the limit. */

@@ -54,6 +54,9 @@ struct result {
     bool failed;
 };
 
+/* JSON is UTF-8; names and paths need not be: then, question marks stand for what is not ASCII. NULL: no memory. */
+json_t * result_text(const char * bytes);
+
 void result_begin(struct result * r, const char * title);
 json_t * result_end(struct result * r); /* the caller owns it; NULL: no memory */
 

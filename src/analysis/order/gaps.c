@@ -154,14 +154,26 @@ static void add_shares(struct result * r, const struct gaps * g, int sequence) {
     result_put_real(r, row, "mean_gap_bytes", ratio(c->distance, s.all.accesses));
 }
 
-/* "64.0 KiB to 128 KiB", where the upper end is excluded. */
+uint64_t gap_bin_from(int bin) {
+    return bin ? 1ull << (bin - 1) : 0;
+}
+
+uint64_t gap_bin_to(int bin) {
+    return bin == 0 ? 1 : bin < 64 ? 1ull << bin : UINT64_MAX;
+}
+
+const char * gap_bin_text(char text[static GAP_BIN_TEXT], int bin) {
+    char from[UNITS_SIZE], to[UNITS_SIZE];
+    snprintf(text, GAP_BIN_TEXT, "%s to %s", format_bytes(from, gap_bin_from(bin)), format_bytes(to, gap_bin_to(bin)));
+    if (bin == 0) { snprintf(text, GAP_BIN_TEXT, "none"); }
+    return text;
+}
+
 static void put_distance(struct result * r, json_t * row, int bin) {
-    char text[2 * UNITS_SIZE + 8], from[UNITS_SIZE], to[UNITS_SIZE];
-    const uint64_t low = bin ? 1ull << (bin - 1) : 0, high = bin == 0 ? 1 : bin < 64 ? 1ull << bin : UINT64_MAX;
-    snprintf(text, sizeof text, "%s to %s", format_bytes(from, low), format_bytes(to, high));
-    result_put_text(r, row, "distance", bin ? text : "none");
-    result_put_count(r, row, "from_bytes", low);
-    result_put_count(r, row, "to_bytes", high);
+    char text[GAP_BIN_TEXT];
+    result_put_text(r, row, "distance", gap_bin_text(text, bin));
+    result_put_count(r, row, "from_bytes", gap_bin_from(bin));
+    result_put_count(r, row, "to_bytes", gap_bin_to(bin));
 }
 
 static void add_bins(struct result * r, const struct gaps * g, int sequence, bool with_component) {

@@ -10,6 +10,7 @@
 #define TAT_ANALYSIS_ORDER_GAPS_H
 
 #include "analysis/analysis.h"
+#include "analysis/units.h"
 
 enum {
     GAP_BINS = 65,      /* 0: no gap; k: 2^(k-1) to below 2^k bytes */
@@ -55,6 +56,13 @@ static inline bool is_in_file(const struct tat_tensor * t) {
            (t->memory == TAT_MEMORY_FILE || t->memory == TAT_MEMORY_COPY);
 }
 
+/* One past the last byte that an access touches. */
+static inline uint64_t gap_end(const struct tat_trace * trace, const struct tat_access * a) {
+    if (!(a->flags & TAT_ACCESS_STRIDED)) { return a->offset + a->bytes; }
+    const struct tat_layout layout = tat_trace_layout(trace, a->layout);
+    return a->offset + layout.stride * (a->rows - 1) + layout.run_bytes;
+}
+
 /* False: no memory. Call gaps_free in either case. */
 bool gaps_begin(struct gaps * g, const struct subject * subject);
 void gaps_free(struct gaps * g);
@@ -80,6 +88,12 @@ static inline void gaps_add(struct gaps * g, const struct tat_access * a, uint64
     gap_count(&g->counts[t->component], &g->place[t->own], a->offset, end, a->bytes);
     g->approximate |= (a->flags & TAT_ACCESS_APPROXIMATE) != 0;
 }
+
+/* The gaps of a bin: its upper end is excluded. The text is such as "64.0 KiB to 128 KiB". */
+enum { GAP_BIN_TEXT = 2 * UNITS_SIZE + 8 };
+uint64_t gap_bin_from(int bin);
+uint64_t gap_bin_to(int bin);
+const char * gap_bin_text(char text[static GAP_BIN_TEXT], int bin);
 
 struct gap_shares {
     struct gap_bin all, sequential, near, random; /* `all`: those with a gap */

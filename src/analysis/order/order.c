@@ -38,13 +38,6 @@ static void * begin(const struct subject * subject) {
     return s;
 }
 
-/* One past the last byte. */
-static uint64_t end_of(const struct tat_trace * trace, const struct tat_access * a) {
-    if (!(a->flags & TAT_ACCESS_STRIDED)) { return a->offset + a->bytes; }
-    const struct tat_layout layout = tat_trace_layout(trace, a->layout);
-    return a->offset + layout.stride * (a->rows - 1) + layout.run_bytes;
-}
-
 static void feed(void * state, const struct tat_access * a, size_t count) {
     struct state * s = state;
     for (size_t i = 0; i < count; i++, a++) {
@@ -54,7 +47,7 @@ static void feed(void * state, const struct tat_access * a, size_t count) {
             s->evaluation = a->evaluation;
             token_reads_open(&s->tokens, a->evaluation);
         }
-        const uint64_t end = end_of(s->subject->trace, a);
+        const uint64_t end = gap_end(s->subject->trace, a);
         gaps_add(&s->gaps, a, end);
         token_reads_add(&s->tokens, a, end);
     }

@@ -13,8 +13,7 @@ enum { WORDS_MAX = 1 << 22 }; /* kept in all streams: 16 MiB; real ones take a f
 /* ---- contexts ---- */
 
 static bool is_generated(const struct tat_evaluation * e) {
-    const uint32_t incomplete = TAT_EVALUATION_UNMATCHED | TAT_EVALUATION_OUTSIDE | TAT_EVALUATION_ABORTED;
-    return e->phase == TAT_PHASE_GENERATE && !(e->flags & incomplete);
+    return e->phase == TAT_PHASE_GENERATE && reads_are_whole(e);
 }
 
 static int ascending(const void * a, const void * b) {

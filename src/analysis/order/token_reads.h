@@ -31,6 +31,11 @@ struct token_reads {
     bool failed;
 };
 
+/* All that the evaluation read was recorded, and by records that fit what ran. */
+static inline bool reads_are_whole(const struct tat_evaluation * e) {
+    return !(e->flags & (TAT_EVALUATION_UNMATCHED | TAT_EVALUATION_OUTSIDE | TAT_EVALUATION_ABORTED));
+}
+
 /* False: no memory. Call token_reads_free in either case. */
 bool token_reads_begin(struct token_reads * t, const struct subject * subject);
 void token_reads_free(struct token_reads * t);
