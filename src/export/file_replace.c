@@ -51,25 +51,51 @@ int file_replace_open(struct file_replace * r, const char * path, struct tat_err
     return begin(r, fd, error);
 }
 
-static bool give_name(const struct file_replace * r) {
+/* Links never replace a file. */
+static bool give_name(const struct file_replace * r, const char * name) {
     char self[64];
-    if (!r->nameless) { return true; }
-    unlink(r->beside); /* of a process that had our number and was killed */
     snprintf(self, sizeof self, "/proc/self/fd/%d", fileno(r->file));
-    return linkat(AT_FDCWD, self, AT_FDCWD, r->beside, AT_SYMLINK_FOLLOW) == 0;
+    return linkat(AT_FDCWD, self, AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0;
+}
+
+static bool put_in_new_place(const struct file_replace * r) {
+    if (r->nameless) { return give_name(r, r->path); }
+    if (link(r->beside, r->path) == 0) { return true; }
+    /* Not every file system has hard links. */
+    return errno != EEXIST && renameat2(AT_FDCWD, r->beside, AT_FDCWD, r->path, RENAME_NOREPLACE) == 0;
+}
+
+static bool put_in_place(const struct file_replace * r) {
+    if (r->only_new) { return put_in_new_place(r); }
+    if (r->nameless) {
+        unlink(r->beside); /* of a process that had our number and was killed */
+        if (!give_name(r, r->beside)) { return false; }
+    }
+    return rename(r->beside, r->path) == 0;
+}
+
+/* The disk has the file already; this is about its name. */
+static void sync_folder(const struct file_replace * r) {
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s", r->path);
+    const int fd = open(dirname(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) { return; }
+    fsync(fd);
+    close(fd);
 }
 
 int file_replace_end(struct file_replace * r, int good, struct tat_error * error) {
-    if (good && (fflush(r->file) != 0 || ferror(r->file))) {
+    if (good && (fflush(r->file) != 0 || ferror(r->file) || (r->durable && fsync(fileno(r->file)) != 0))) {
         tat_fail_errno(error, "%s: cannot write", r->path);
         good = 0;
     }
-    if (good && r->beside && !(give_name(r) && rename(r->beside, r->path) == 0)) {
-        tat_fail_errno(error, "%s: cannot replace the file", r->path);
+    if (good && r->beside && !put_in_place(r)) {
+        tat_fail_errno(error, r->only_new ? "%s: cannot put the file there" : "%s: cannot replace the file", r->path);
         good = 0;
     }
     fclose(r->file);
-    if (!good && r->beside) { unlink(r->beside); }
+    if (r->beside) { unlink(r->beside); } /* what was not renamed */
+    if (good && r->durable) { sync_folder(r); }
     free(r->beside);
     free(r->path);
     return good ? 0 : -1;

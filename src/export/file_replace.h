@@ -15,6 +15,9 @@ struct file_replace {
     char * beside; /* NULL: written in place */
     FILE * file;
     bool nameless; /* `beside` is made at the end */
+    /* The caller may set these after opening. */
+    bool only_new; /* fail (errno EEXIST) if another file took the place meanwhile */
+    bool durable;  /* at the end, wait until the disk has the file */
 };
 
 /* Opens folder/name for replacing; mode 0600. Returns 0, or -1 with *error. */

@@ -158,6 +158,23 @@ static void layouts_have_numbers(void ** state) {
 
 /* ---- files ---- */
 
+/* Not every file system can make a file without a name. The linker sends our calls of open here. */
+static bool no_nameless_files;
+int __wrap_open64(const char * path, int flags, ...);
+int __real_open64(const char * path, int flags, ...);
+
+int __wrap_open64(const char * path, int flags, ...) {
+    va_list arguments;
+    va_start(arguments, flags);
+    const mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(arguments, mode_t) : 0;
+    va_end(arguments);
+    if (no_nameless_files && (flags & O_TMPFILE) == O_TMPFILE) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    return __real_open64(path, flags, mode);
+}
+
 struct folder {
     char path[64], file[96], link[96];
 };
@@ -190,10 +207,9 @@ static int replace(const char * path, const char * text, int good) {
     return file_replace_end(&r, good, &error);
 }
 
-static void a_file_is_replaced_whole_or_not_at_all(void ** state) {
+static void check_replacing(void) {
     struct folder f;
     struct stat status;
-    (void) state;
     make_folder(&f);
     assert_int_equal(replace(f.file, "half", 0), -1);
     expect_file(f.file, NULL);
@@ -216,7 +232,44 @@ static void a_file_is_replaced_whole_or_not_at_all(void ** state) {
     assert_int_equal(rmdir(f.path), 0);
 }
 
-static void what_is_no_regular_file_is_written_in_place(void ** state) {
+static void a_file_is_replaced_whole_or_not_at_all(void ** state) {
+    (void) state;
+    check_replacing();
+    no_nameless_files = true;
+    check_replacing();
+    no_nameless_files = false;
+}
+
+/* Ends with the file there, or with `expected` left as it was and nothing else in the folder. */
+static void check_only_new(const struct folder * f, const char * expected) {
+    struct file_replace r;
+    struct tat_error error = { 0 };
+    assert_int_equal(file_replace_open(&r, f->file, &error), 0);
+    r.only_new = r.durable = true;
+    fputs("new", r.file);
+    assert_int_equal(file_replace_end(&r, 1, &error), expected ? -1 : 0);
+    if (expected) { assert_non_null(strstr(error.message, "File exists")); }
+    expect_file(f->file, expected ? expected : "new");
+    assert_int_equal(unlink(f->file), 0);
+    assert_int_equal(rmdir(f->path), 0);
+    assert_int_equal(mkdir(f->path, 0700), 0);
+}
+
+static void a_new_file_replaces_none(void ** state) {
+    struct folder f;
+    (void) state;
+    make_folder(&f);
+    for (int round = 0; round < 2; round++) {
+        no_nameless_files = round;
+        check_only_new(&f, NULL);
+        assert_int_equal(replace(f.file, "old", 1), 0);
+        check_only_new(&f, "old");
+    }
+    no_nameless_files = false;
+    assert_int_equal(rmdir(f.path), 0);
+}
+
+static void what_is_not_a_regular_file_is_written_in_place(void ** state) {
     struct folder f;
     struct stat status;
     (void) state;
@@ -237,7 +290,7 @@ static void what_is_no_regular_file_is_written_in_place(void ** state) {
     assert_true(S_ISCHR(status.st_mode));
 }
 
-static void a_place_that_is_none_is_named(void ** state) {
+static void a_place_that_does_not_exist_is_named(void ** state) {
     struct file_replace r;
     struct tat_error error = { 0 };
     (void) state;
@@ -255,8 +308,9 @@ int main(void) {
         cmocka_unit_test(a_failed_write_is_kept),
         cmocka_unit_test(layouts_have_numbers),
         cmocka_unit_test(a_file_is_replaced_whole_or_not_at_all),
-        cmocka_unit_test(what_is_no_regular_file_is_written_in_place),
-        cmocka_unit_test(a_place_that_is_none_is_named),
+        cmocka_unit_test(a_new_file_replaces_none),
+        cmocka_unit_test(what_is_not_a_regular_file_is_written_in_place),
+        cmocka_unit_test(a_place_that_does_not_exist_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
