@@ -14,7 +14,7 @@ static const struct group {
 } groups[] = {
     { "Record and manage traces", { "record", "top", "list", "rm" } },
     { "Read a trace", { "report", "verify", "dump", "export", "view", "diff" } },
-    { "Inspect a model", { "gguf", "plan" } },
+    { "Inspect a model", { "gguf", "plan", "reorder" } },
 };
 enum { GROUPS = sizeof groups / sizeof *groups };
 
