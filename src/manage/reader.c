@@ -76,14 +76,17 @@ bool read_slot_went(struct read_slot * s, int64_t result) {
 
 /* ---- the bell ---- */
 
+/* Not a private futex, although no other process sees it: Linux 6.16 and later look for waiters of a private one in
+ * another table once the process has a second thread, and do not find there what a ring had begun to wait for before.
+ */
 void reader_bell_wait(struct reader * r, uint64_t ns) {
     const struct timespec t = { .tv_sec = (time_t) (ns / NS_PER_S), .tv_nsec = (long) (ns % NS_PER_S) };
-    syscall(SYS_futex, &r->bell, FUTEX_WAIT_PRIVATE, BELL_SLEEPS, &t, NULL, 0);
+    syscall(SYS_futex, &r->bell, FUTEX_WAIT, BELL_SLEEPS, &t, NULL, 0);
 }
 
 void reader_wake(struct reader * r) {
     if (__atomic_exchange_n(&r->bell, BELL_RUNG, __ATOMIC_ACQ_REL) != BELL_SLEEPS) { return; }
-    syscall(SYS_futex, &r->bell, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    syscall(SYS_futex, &r->bell, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
 static bool falls_asleep(struct reader * r) {

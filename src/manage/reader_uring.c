@@ -14,11 +14,11 @@
 #include "manage/reader_kind.h"
 
 enum {
-    OP_FUTEX_WAIT = 51, /* IORING_OP_FUTEX_WAIT, which older headers lack, as they do the flags */
+    OP_FUTEX_WAIT = 51, /* IORING_OP_FUTEX_WAIT, which older headers lack, as they do the flag */
     FUTEX_U32 = 2,
-    FUTEX_OF_PROCESS = 128,
     WAKE_NS = 250000,
     RETRY_NS = 1000000,
+    TRIES_MOST = 1000,
     NS_PER_S = 1000000000,
     BELL = INT16_MAX + 1, /* no slot */
 };
@@ -113,7 +113,7 @@ static void wait_for_bell(struct reader * r) {
     struct uring * u = r->own;
     struct io_uring_sqe * entry = io_uring_get_sqe(&u->ring);
     if (!entry) { return; }
-    io_uring_prep_rw(OP_FUTEX_WAIT, entry, FUTEX_U32 | FUTEX_OF_PROCESS, &r->bell, 0, BELL_SLEEPS);
+    io_uring_prep_rw(OP_FUTEX_WAIT, entry, FUTEX_U32, &r->bell, 0, BELL_SLEEPS);
     entry->addr3 = UINT32_MAX; /* whatever wakes */
     io_uring_sqe_set_data64(entry, BELL);
     u->waits_for_bell = true;
@@ -188,10 +188,12 @@ static int begin(struct reader * r) {
  * another thread. */
 static void end(struct reader * r) {
     struct uring * u = r->own;
-    for (unsigned none; u->waits_for_bell; take(r, &none, 1)) {
+    unsigned none;
+    for (unsigned tries = 0; u->waits_for_bell && tries < TRIES_MOST; tries++) {
         __atomic_store_n(&r->bell, BELL_SLEEPS, __ATOMIC_RELAXED); /* so that waking does call the kernel */
         reader_wake(r);
         sleep_until(r, RETRY_NS);
+        take(r, &none, 1);
     }
     io_uring_queue_exit(&u->ring);
     free(u);
