@@ -346,9 +346,9 @@ static bool listen(struct resident * r) {
     return goes_on;
 }
 
-/* Nothing is under way and nothing could be started: whoever waits would wait for ever. */
-static void release_waiting(struct resident * r) {
-    if (!__atomic_load_n(&r->waiting, __ATOMIC_SEQ_CST)) { return; }
+/* Nothing is under way and nothing could be started: whoever waits would wait for ever. False: nobody was released. */
+static bool release_waiting(struct resident * r) {
+    if (!__atomic_load_n(&r->waiting, __ATOMIC_SEQ_CST)) { return false; }
     const uint64_t awaited = __atomic_load_n(&r->awaited, __ATOMIC_SEQ_CST);
     if (r->wanted.first < r->wanted.end) {
         set_state(&r->piece[r->wanted.piece[r->wanted.first % r->wanted.capacity]], PIECE_ABSENT);
@@ -356,10 +356,11 @@ static void release_waiting(struct resident * r) {
     } else if (awaited != NO_PLACE && awaited >= r->ahead && r->now) {
         __atomic_store_n(&r->ahead, r->ahead + 1, __ATOMIC_RELEASE);
     } else {
-        return;
+        return false;
     }
     add(&r->totals.given_up, 1);
     resident_news(r);
+    return true;
 }
 
 /* The file everywhere. */
@@ -386,7 +387,7 @@ void * resident_thread(void * argument) {
         const bool wanted = start_wanted(r), streamed = stream(r);
         if (!wanted && !streamed) {
             resident_news(r); /* it may have looked at what is in memory already */
-            if (!r->in_flight) { release_waiting(r); }
+            if (!r->in_flight && release_waiting(r)) { continue; }
         }
         struct read_done done[DONE_MOST];
         const unsigned n = reader_wait(r->reader, done, DONE_MOST, IDLE_NS);

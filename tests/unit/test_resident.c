@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Pieces of a file come and go while made-up graphs need them and threads read them. Whatever happens, each address of
+ * the mapping holds the file's bytes.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "manage/resident.h"
+
+enum { PAGE = 4096, PAGES = 512, PIECES_MOST = 128, READERS = 2, ROUNDS = 60 };
+
+static char path[256];
+static uint64_t content(uint64_t word) {
+    return (word + 1) * 0x9e3779b97f4a7c15u;
+}
+
+struct world {
+    uint64_t * at; /* the mapping */
+    struct resident * resident;
+    struct resident_piece piece[PIECES_MOST];
+    uint32_t n_pieces;
+    struct resident_file file;
+    bool stop;
+    uint64_t wrong, looked;
+    pthread_t reader[READERS];
+    uint32_t seed;
+};
+
+static uint32_t dice(uint32_t * seed, uint32_t sides) {
+    *seed = *seed * 1664525u + 1013904223u;
+    return (uint32_t) (((uint64_t) (*seed >> 8) * sides) >> 24);
+}
+
+static void make_file(void) {
+    static uint64_t page[PAGE / sizeof(uint64_t)];
+    const char * folder = getenv("TMPDIR");
+    snprintf(path, sizeof path, "%s/tat_resident.XXXXXX", folder ? folder : "/var/tmp");
+    const int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    for (uint64_t p = 0; p < PAGES; p++) {
+        for (uint64_t i = 0; i < PAGE / sizeof *page; i++) { page[i] = content(p * (PAGE / sizeof *page) + i); }
+        assert_int_equal(write(fd, page, PAGE), PAGE);
+    }
+    fsync(fd);
+    close(fd);
+}
+
+static void map_file(struct world * w) {
+    struct stat status;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0 && fstat(fd, &status) == 0);
+    w->at = mmap(NULL, (size_t) PAGES * PAGE, PROT_READ, MAP_SHARED, fd, 0);
+    assert_ptr_not_equal(w->at, MAP_FAILED);
+    close(fd);
+    w->file = (struct resident_file){ .mapped = { .at = (char *) w->at,
+                                                  .bytes = (size_t) PAGES * PAGE,
+                                                  .fd = -1,
+                                                  .protection = PROT_READ,
+                                                  .is_shared = true },
+                                      .path = path,
+                                      .device = status.st_dev,
+                                      .inode = status.st_ino,
+                                      .size = (uint64_t) status.st_size };
+}
+
+/* Neighbours share a page now and then, as experts' slices do. */
+static void cut(struct world * w, uint8_t (*class_of)(struct world * w, uint32_t piece)) {
+    uint32_t page = 0;
+    for (w->n_pieces = 0; page + 8 < PAGES && w->n_pieces < PIECES_MOST; w->n_pieces++) {
+        const uint32_t pages = 2 + dice(&w->seed, 6);
+        w->piece[w->n_pieces] = (struct resident_piece){ 0, page, pages, class_of(w, w->n_pieces) };
+        page += pages - dice(&w->seed, 2);
+    }
+}
+
+static void begin(struct world * w, uint64_t pool, uint64_t ring, enum reader_kind reader) {
+    const struct resident_options options = { .files = &w->file,
+                                              .n_files = 1,
+                                              .pieces = w->piece,
+                                              .n_pieces = w->n_pieces,
+                                              .pool = pool,
+                                              .ring = ring,
+                                              .reader = reader,
+                                              .depth = 4,
+                                              .check = true };
+    w->resident = resident_new(&options);
+    assert_non_null(w->resident);
+}
+
+static bool page_is_right(const struct world * w, uint64_t page) {
+    const uint64_t words = PAGE / sizeof *w->at;
+    for (uint64_t i = page * words; i < (page + 1) * words; i += 61) {
+        if (w->at[i] != content(i)) { return false; }
+    }
+    return true;
+}
+
+static bool all_is_right(const struct world * w) {
+    for (uint64_t page = 0; page < PAGES; page++) {
+        if (!page_is_right(w, page)) { return false; }
+    }
+    return true;
+}
+
+static void * keep_reading(void * user) {
+    struct world * w = user;
+    uint32_t seed = (uint32_t) (uintptr_t) &seed;
+    uint64_t looked = 0, wrong = 0;
+    while (!__atomic_load_n(&w->stop, __ATOMIC_RELAXED)) {
+        wrong += !page_is_right(w, dice(&seed, PAGES));
+        looked++;
+    }
+    __atomic_fetch_add(&w->looked, looked, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&w->wrong, wrong, __ATOMIC_RELAXED);
+    return NULL;
+}
+
+static void start_readers(struct world * w) {
+    for (int i = 0; i < READERS; i++) { assert_int_equal(pthread_create(&w->reader[i], NULL, keep_reading, w), 0); }
+}
+
+static void stop_readers(struct world * w) {
+    __atomic_store_n(&w->stop, true, __ATOMIC_RELAXED);
+    for (int i = 0; i < READERS; i++) { pthread_join(w->reader[i], NULL); }
+    assert_true(w->looked > 0);
+    assert_int_equal(w->wrong, 0);
+}
+
+static void end(struct world * w) {
+    resident_free(w->resident);
+    assert_true(all_is_right(w));
+    munmap(w->at, (size_t) PAGES * PAGE);
+}
+
+/* ---- what streams ---- */
+
+static uint8_t every_third_pinned(struct world * w, uint32_t piece) {
+    (void) w;
+    return piece % 3 == 0 ? PLACE_PIN : PLACE_STREAM;
+}
+
+static uint64_t pages_of(const struct world * w, uint8_t class) {
+    uint64_t pages = 0;
+    for (uint32_t i = 0; i < w->n_pieces; i++) { pages += w->piece[i].class == class ? w->piece[i].pages : 0; }
+    return pages;
+}
+
+/* Each round reads what is streamed once, and nothing else: no policy could read less. */
+static void stream(enum reader_kind reader) {
+    enum { RING = 32, TURNS = 30 };
+    struct world w = { .seed = 1 };
+    uint32_t order[PIECES_MOST];
+    map_file(&w);
+    cut(&w, every_third_pinned);
+    for (uint32_t i = 0; i < w.n_pieces; i++) { order[i] = i; }
+    const struct resident_order all = { order, w.n_pieces };
+    const uint64_t pinned = pages_of(&w, PLACE_PIN), streamed = pages_of(&w, PLACE_STREAM);
+    begin(&w, (pinned + RING) * PAGE, (uint64_t) RING * PAGE, reader);
+    for (unsigned turn = 0; turn < TURNS; turn++) {
+        const uint64_t place = resident_begin(w.resident, &all);
+        for (uint32_t i = 0; i < w.n_pieces; i++) {
+            resident_wait(w.resident, i, place + i);
+            assert_true(resident_is_in(w.resident, i));
+            resident_passed(w.resident, place + i);
+        }
+        resident_passed(w.resident, place + w.n_pieces);
+    }
+    const struct resident_totals t = resident_totals(w.resident);
+    assert_int_equal(t.given_up, 0);
+    assert_int_equal(t.errors, 0);
+    assert_int_equal(t.wrong, 0);
+    assert_true(t.checked > 0);
+    assert_true(t.read_bytes >= (pinned + TURNS * streamed - RING) * PAGE);
+    assert_true(t.read_bytes <= (pinned + TURNS * streamed + RING) * PAGE);
+    end(&w);
+}
+
+static void each_turn_reads_what_streams_once(void ** state) {
+    (void) state;
+    stream(READER_THREADS);
+    stream(READER_ANY);
+}
+
+/* ---- anything at any time ---- */
+
+static uint8_t any_class(struct world * w, uint32_t piece) {
+    static const uint8_t classes[] = { PLACE_PIN, PLACE_STREAM, PLACE_STREAM, PLACE_CACHE, PLACE_CACHE, PLACE_LEAVE };
+    (void) piece;
+    return classes[dice(&w->seed, sizeof classes)];
+}
+
+static uint32_t random_order(struct world * w, uint32_t * order) {
+    const uint32_t count = dice(&w->seed, w->n_pieces + 1);
+    for (uint32_t i = 0; i < count; i++) { order[i] = dice(&w->seed, w->n_pieces); }
+    return count;
+}
+
+static void want_or_drop(struct world * w) {
+    uint32_t some[8];
+    for (int i = 0; i < 8; i++) {
+        do { some[i] = dice(&w->seed, w->n_pieces); } while (w->piece[some[i]].class != PLACE_CACHE);
+    }
+    (dice(&w->seed, 2) ? resident_want : resident_drop)(w->resident, some, 1 + dice(&w->seed, 8));
+    if (dice(&w->seed, 3) == 0) { resident_wait(w->resident, some[0], UINT64_MAX); }
+}
+
+static void go_wild(struct world * w, uint32_t * const orders[], struct resident_order * kinds, unsigned rounds) {
+    for (unsigned round = 0; round < rounds; round++) {
+        const unsigned kind = dice(&w->seed, 4);
+        if (dice(&w->seed, 20) == 0 && kinds[kind].count == 0) { kinds[kind].count = random_order(w, orders[kind]); }
+        const struct resident_order * order = &kinds[kind];
+        const uint64_t place = resident_begin(w->resident, order);
+        const uint32_t stop = dice(&w->seed, 8) ? order->count : dice(&w->seed, order->count + 1);
+        for (uint32_t i = 0; i < stop; i++) {
+            if (dice(&w->seed, 4)) { resident_wait(w->resident, order->piece[i], place + i); }
+            if (dice(&w->seed, 2)) { resident_passed(w->resident, place + i); }
+            if (dice(&w->seed, 4) == 0) { want_or_drop(w); }
+        }
+        if (dice(&w->seed, 3)) { resident_passed(w->resident, place + stop); }
+    }
+}
+
+struct wild {
+    uint32_t memory[4][PIECES_MOST];
+    uint32_t * orders[4];
+    struct resident_order kinds[4];
+};
+
+static void prepare(struct world * w, struct wild * x, uint32_t seed) {
+    *w = (struct world){ .seed = seed };
+    map_file(w);
+    cut(w, any_class);
+    w->piece[0].class = PLACE_CACHE;
+    for (int i = 0; i < 4; i++) {
+        x->orders[i] = x->memory[i];
+        x->kinds[i] = (struct resident_order){ x->memory[i], random_order(w, x->memory[i]) };
+    }
+}
+
+/* Too little memory for what is wanted, orders that change, graphs that stop half-way: nobody waits for ever. */
+static void no_address_is_ever_wrong(void ** state) {
+    (void) state;
+    for (uint32_t seed = 1; seed <= 6; seed++) {
+        struct world w;
+        static struct wild x;
+        prepare(&w, &x, seed);
+        begin(&w, (uint64_t) (20 + 30 * seed) * PAGE, 16 * PAGE, seed % 2 ? READER_THREADS : READER_ANY);
+        start_readers(&w);
+        go_wild(&w, x.orders, x.kinds, ROUNDS);
+        stop_readers(&w);
+        const struct resident_totals t = resident_totals(w.resident);
+        assert_true(t.loads > 0 && t.drops > 0);
+        assert_int_equal(t.errors, 0);
+        assert_int_equal(t.wrong, 0);
+        end(&w);
+    }
+}
+
+/* ---- what the program does ---- */
+
+static void a_child_has_the_file(void ** state) {
+    (void) state;
+    struct world w;
+    static struct wild x;
+    prepare(&w, &x, 77);
+    begin(&w, 200 * PAGE, 32 * PAGE, READER_ANY);
+    for (int i = 0; i < 5; i++) {
+        go_wild(&w, x.orders, x.kinds, 5);
+        const pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            resident_after_fork(w.resident);
+            _exit(all_is_right(&w) ? 0 : 1);
+        }
+        go_wild(&w, x.orders, x.kinds, 5); /* what covers the parent's is used anew meanwhile */
+        int status;
+        waitpid(child, &status, 0);
+        assert_int_equal(status, 0);
+    }
+    end(&w);
+}
+
+/* Where the model was, there is other memory soon. */
+static void nothing_is_mapped_where_a_model_was(void ** state) {
+    (void) state;
+    struct world w;
+    static struct wild x;
+    prepare(&w, &x, 5);
+    begin(&w, 200 * PAGE, 32 * PAGE, READER_ANY);
+    go_wild(&w, x.orders, x.kinds, 20);
+    resident_forget(w.resident, (char *) w.at + (size_t) 7 * PAGE, PAGE);
+    assert_ptr_equal(
+        mmap(w.at, (size_t) PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+        w.at);
+    memset(w.at, 0x55, (size_t) PAGES * PAGE);
+    go_wild(&w, x.orders, x.kinds, 20);
+    for (uint32_t i = 0; i < w.n_pieces; i++) { assert_false(resident_is_in(w.resident, i)); }
+    resident_free(w.resident);
+    for (size_t i = 0; i < (size_t) PAGES * PAGE; i++) { assert_int_equal(((char *) w.at)[i], 0x55); }
+    munmap(w.at, (size_t) PAGES * PAGE);
+}
+
+static void a_cut_file_is_handed_back(void ** state) {
+    (void) state;
+    struct world w;
+    static struct wild x;
+    prepare(&w, &x, 9);
+    begin(&w, 100 * PAGE, 16 * PAGE, READER_ANY);
+    assert_int_equal(truncate(path, (off_t) PAGES / 2 * PAGE), 0);
+    go_wild(&w, x.orders, x.kinds, 40);
+    assert_true(resident_is_broken(w.resident));
+    resident_free(w.resident);
+    for (uint64_t page = 0; page < PAGES / 2; page++) { assert_true(page_is_right(&w, page)); }
+    munmap(w.at, (size_t) PAGES * PAGE);
+    unlink(path);
+    make_file();
+}
+
+static void another_file_at_the_path_is_refused(void ** state) {
+    (void) state;
+    struct world w;
+    static struct wild x;
+    prepare(&w, &x, 3);
+    w.file.inode++;
+    const struct resident_options options = { .files = &w.file,
+                                              .n_files = 1,
+                                              .pieces = w.piece,
+                                              .n_pieces = w.n_pieces,
+                                              .pool = 100 * PAGE,
+                                              .ring = 16 * PAGE,
+                                              .depth = 4 };
+    assert_null(resident_new(&options));
+    assert_true(all_is_right(&w));
+    munmap(w.at, (size_t) PAGES * PAGE);
+}
+
+static int begin_all(void ** state) {
+    (void) state;
+    make_file();
+    return 0;
+}
+
+static int end_all(void ** state) {
+    (void) state;
+    return unlink(path);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_turn_reads_what_streams_once),
+        cmocka_unit_test(no_address_is_ever_wrong),
+        cmocka_unit_test(a_child_has_the_file),
+        cmocka_unit_test(nothing_is_mapped_where_a_model_was),
+        cmocka_unit_test(a_cut_file_is_handed_back),
+        cmocka_unit_test(another_file_at_the_path_is_refused),
+    };
+    return cmocka_run_group_tests(tests, begin_all, end_all);
+}
