@@ -31,7 +31,9 @@ static void put_block(struct growing * g, enum tat_block_type type, const void *
     const uint64_t size = tat_block_bytes(bytes);
     uint8_t * block = calloc(1, size);
     if (!block) { abort(); }
-    tat_block_commit(block, g->offset, type, payload, bytes);
+    const struct tat_block_header header = tat_block_header_of(g->offset, type, payload, bytes);
+    memcpy(block, &header, sizeof header);
+    memcpy(block + sizeof header, payload, bytes);
     if (fwrite(block, 1, size, g->out) != size) { abort(); }
     g->offset += size;
     free(block);

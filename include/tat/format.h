@@ -58,7 +58,7 @@ struct tat_file_header {
 };
 
 struct tat_block_header {
-    uint32_t magic; /* TAT_BLOCK_MAGIC, stored last: a block without it was never committed */
+    uint32_t magic; /* TAT_BLOCK_MAGIC; whether the block is whole, the checksum tells */
     uint16_t type;  /* enum tat_block_type */
     uint16_t zero;
     uint32_t payload_bytes; /* without the padding to TAT_BLOCK_ALIGN */
@@ -225,7 +225,7 @@ enum tat_io_counter {
 
 /* Why something was lost. */
 enum tat_loss_reason {
-    TAT_LOSS_NO_SPACE = 1, /* no room was ready in the file */
+    TAT_LOSS_NO_SPACE = 1, /* the file could not be written: no room, or an error */
     TAT_LOSS_MAX_SIZE = 2, /* --max-size */
     TAT_LOSS_SLOTS = 3,    /* more graphs at once than the agent serves */
     TAT_LOSS_MEMORY = 4,   /* the agent could not get memory */

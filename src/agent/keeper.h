@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The agent's one background thread. Fifty times a second it does what must not be done where the program computes; for
- * a sink, it keeps the file ahead of the writers.
+ * a sink, it takes room on the disk ahead of the writers.
  */
 #ifndef TAT_AGENT_KEEPER_H
 #define TAT_AGENT_KEEPER_H

@@ -33,6 +33,7 @@ static struct {
     uint64_t lost[TAT_LOSS_COUNT], events;
     uint64_t anchor_ns;
     unsigned anchors;
+    bool cut;
 } written;
 
 static bool after_fork; /* the run's folder is the parent's */
@@ -82,10 +83,17 @@ static void write_end(void) {
     sink_write_last(&trace_sink, TAT_BLOCK_END, bytes, (size_t) (out.at - bytes));
 }
 
+static void note_cut(void) {
+    if (written.cut || !sink_was_cut(&trace_sink)) { return; }
+    written.cut = true;
+    event_text(TAT_EVENT_NOTE, "the trace was cut short while it was recorded: what it held until then is lost");
+}
+
 /* Called by the keeper. One clock anchor per second keeps times exact. Usage is noted now and then, for programs that
  * are killed. */
 static void tick(void) {
     const uint64_t now = clock_monotonic_ns();
+    note_cut();
     if (now - written.anchor_ns < ANCHOR_NS) { return; }
     written.anchor_ns = now;
     event_clock();
@@ -227,6 +235,7 @@ void run_close(void) {
     if (agent_state() == AGENT_RECORDING) {
         event_clock();
         usage_note();
+        note_cut();
     }
     if (agent_close() == AGENT_RECORDING) { sink_close(&trace_sink, write_end); }
 }

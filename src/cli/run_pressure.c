@@ -134,16 +134,12 @@ static void say_repacking(const char * command, uint64_t left, const struct need
             n->repack_most >= left ? ", which would not fit: --no-repack prevents it" : "");
 }
 
-enum { TRACE = 12 << 20 }; /* that the agent keeps ready in memory, as agent/sink.c has it; it can be evicted */
-
 /* "of 200 MiB, the KV cache takes 11.2 MiB (context 512) and the program about 22.5 MiB" */
 static void say_taken(const struct run_pressure * p, const struct needs * n, bool is_model_context, bool is_too_much) {
-    char kv[UNITS_SIZE], program[UNITS_SIZE], all[UNITS_SIZE], trace[UNITS_SIZE];
-    fprintf(stderr, "tat %s: %sof %s, the KV cache takes %s (context %" PRIu64 "%s)%s the program about %s", p->command,
-            is_too_much ? "warning: " : "", format_bytes(all, p->limit), format_bytes(kv, n->kv), n->context,
-            is_model_context ? ", the model's own" : "", p->is_managed ? " and" : ",",
-            format_bytes(program, n->program));
-    if (!p->is_managed) { fprintf(stderr, ", and the trace %s", format_bytes(trace, TRACE)); }
+    char kv[UNITS_SIZE], program[UNITS_SIZE], all[UNITS_SIZE];
+    fprintf(stderr, "tat %s: %sof %s, the KV cache takes %s (context %" PRIu64 "%s) and the program about %s",
+            p->command, is_too_much ? "warning: " : "", format_bytes(all, p->limit), format_bytes(kv, n->kv),
+            n->context, is_model_context ? ", the model's own" : "", format_bytes(program, n->program));
 }
 
 static void say_needs(const struct run_pressure * p, const struct tat_gguf * model, const json_t * options) {
@@ -156,7 +152,7 @@ static void say_needs(const struct run_pressure * p, const struct tat_gguf * mod
     struct needs_options smaller = given;
     smaller.context = 512;
     const struct needs n = needs_of(model, &given), small = needs_of(model, &smaller);
-    const uint64_t sure = n.kv + n.program, left = p->limit > sure + TRACE ? p->limit - sure - TRACE : 0;
+    const uint64_t sure = n.kv + n.program, left = p->limit > sure ? p->limit - sure : 0;
     const bool is_too_much = p->limit <= sure;
     char rest[UNITS_SIZE], weights[UNITS_SIZE], most[UNITS_SIZE];
     if (p->is_managed && !is_too_much) { return; } /* what is managed says how much that is */

@@ -18,11 +18,18 @@ static inline uint64_t tat_block_bytes(uint64_t payload_bytes) {
 uint64_t tat_block_checksum(uint64_t file_offset, enum tat_block_type type, const void * payload,
                             uint32_t payload_bytes);
 
-/* Writes a block to `at`, where tat_block_bytes(payload_bytes) zeroed bytes belong to the caller alone; in the file
- * they will be at file_offset. The magic is stored last, with release order: whoever sees the magic sees the block. */
-void tat_block_commit(void * at, uint64_t file_offset, enum tat_block_type type, const void * payload,
-                      uint32_t payload_bytes);
+struct tat_block_header tat_block_header_of(uint64_t file_offset, enum tat_block_type type, const void * payload,
+                                            uint32_t payload_bytes);
+
+/* Writes header, payload and padding at `file_offset`, which belongs to the caller alone, by one call where the system
+ * takes all of it. Allocates nothing. 0, or an errno: then a part of the block may be there, which no reader takes for
+ * a block. Beyond RLIMIT_FSIZE, the caller has to expect SIGXFSZ. */
+int tat_block_write(int fd, uint64_t file_offset, enum tat_block_type type, const void * payload,
+                    uint32_t payload_bytes);
 
 void tat_header_seal(struct tat_file_header * header); /* sets the checksum */
+
+/* Writes a header that is sealed. 0 or an errno. */
+int tat_header_write(int fd, const struct tat_file_header * header);
 
 #endif

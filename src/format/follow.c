@@ -10,7 +10,7 @@
 #include "format/trace.h"
 
 enum {
-    PATIENCE = 3,    /* looks at an uncommitted block before committed ones, until it counts as damage */
+    PATIENCE = 3,    /* looks at a block that is not whole before others, until it counts as damage */
     AHEAD = 1 << 18, /* bytes in which such later blocks are looked for */
 };
 
@@ -56,37 +56,36 @@ const struct tat_trace * follow_trace(const struct follow * f) {
     return f->trace;
 }
 
-/* A block's magic is stored last, with release order: whoever sees it and then reads the rest finds the rest whole. */
-static bool is_committed(struct follow * f, uint64_t at) {
+/* A block begins here. Only its checksum tells whether it is whole. */
+static bool is_begun(struct follow * f, uint64_t at) {
     uint32_t magic = 0;
     const uint8_t * bytes = window_get(&f->scan.window, at, sizeof magic);
     if (bytes) { memcpy(&magic, bytes, sizeof magic); }
     return magic == TAT_BLOCK_MAGIC;
 }
 
-/* Takes in the block at scan.at. What was read together with its magic may be older than the magic. */
+/* Takes in the block at scan.at. Its bytes may have been read while they were written. */
 static bool take(struct follow * f) {
-    if (!is_committed(f, f->scan.at)) { return false; }
+    if (!is_begun(f, f->scan.at)) { return false; }
     if (scan_read(f->trace, &f->scan)) { return true; }
-    __sync_synchronize(); /* a fence; ThreadSanitizer refuses __atomic_thread_fence */
     window_forget(&f->scan.window);
     return scan_read(f->trace, &f->scan);
 }
 
-/* Where the next block after `at` might begin, or 0. A writer takes its place first and commits last, so later blocks
+/* Where the next block after `at` might begin, or 0. A writer takes its place first and writes then, so later blocks
  * may be there before it. */
-static uint64_t next_committed(struct follow * f, uint64_t at) {
+static uint64_t next_begun(struct follow * f, uint64_t at) {
     const uint64_t end = at + AHEAD;
     for (at += TAT_BLOCK_ALIGN; at < end; at += TAT_BLOCK_ALIGN) {
-        if (is_committed(f, at)) { return at; }
+        if (is_begun(f, at)) { return at; }
         if (f->scan.window.count == 0) { break; } /* the file ends */
     }
     return 0;
 }
 
-/* A block that stays uncommitted before others was left by a thread that has ended. */
+/* A block that is not whole although others follow was left by a thread that has ended. */
 static bool pass_over(struct follow * f) {
-    const uint64_t next = next_committed(f, f->scan.at);
+    const uint64_t next = next_begun(f, f->scan.at);
     if (f->waiting != f->scan.at || !next) { f->looks = 0; }
     f->waiting = f->scan.at;
     if (!next || ++f->looks < PATIENCE) { return false; }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Reading a trace while it is being written. What was read once is not read again: a look costs what came since the
- * last. The file is only read, and of it only what is committed.
+ * last. The file is only read, and of it only whole blocks.
  */
 #ifndef TAT_FORMAT_FOLLOW_H
 #define TAT_FORMAT_FOLLOW_H
@@ -14,11 +14,12 @@ struct follow;
 struct follow * follow_open(const char * path, struct tat_error * error);
 void follow_close(struct follow * follow); /* NULL is allowed */
 
-/* Takes in what was committed since. *revised: evaluations that were there before have other phases now, because they
- * turned out to be warm-up. Returns 0, or -1 with *error (no memory, or the file became shorter than what was read). */
+/* Takes in the blocks that were written since. *revised: evaluations that were there before have other phases now,
+ * because they turned out to be warm-up. Returns 0, or -1 with *error (no memory, or the file became shorter than what
+ * was read). */
 int follow_read(struct follow * follow, bool * revised, struct tat_error * error);
 
-/* The trace as far as it was read. Evaluations stand in the order in which they were committed, so that their numbers
+/* The trace as far as it was read. Evaluations stand in the order of their blocks, so that their numbers
  * stay. The summary's totals are known only once the trace has ended. The next follow_read may change the trace and all
  * that it handed out. */
 const struct tat_trace * follow_trace(const struct follow * follow);

@@ -370,7 +370,7 @@ const char * tat_phase_name(enum tat_phase phase) {
 }
 
 const char * tat_loss_name(enum tat_loss_reason reason) {
-    static const char * const names[] = { "",          "no room was ready",    "--max-size", "too many graphs at once",
+    static const char * const names[] = { "",          "could not be written", "--max-size", "too many graphs at once",
                                           "no memory", "unknown struct layout" };
     return (unsigned) reason < TAT_LOSS_COUNT ? names[reason] : "";
 }

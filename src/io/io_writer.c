@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "io/io_writer.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -41,20 +42,18 @@ static void begin_block(struct io_writer * w) {
     w->in_block = 0;
 }
 
-/* Writes all of it or nothing that counts: a block without its end is damage, which the next one takes the place of. */
-static bool put(struct io_writer * w, const void * bytes, size_t count, uint64_t most) {
-    if (count > most || w->bytes > most - count) { return false; }
-    if (pwrite(w->fd, bytes, count, (off_t) w->bytes) != (ssize_t) count) { return false; }
-    w->bytes += count;
+/* A block that was written in part is damage, which the next one takes the place of. */
+static bool put(struct io_writer * w, size_t payload, uint64_t most) {
+    const uint64_t bytes = tat_block_bytes(payload);
+    if (bytes > most || w->bytes > most - bytes) { return false; }
+    if (tat_block_write(w->fd, w->bytes, TAT_BLOCK_IO, w->block, (uint32_t) payload) != 0) { return false; }
+    w->bytes += bytes;
     return true;
 }
 
-/* By write(2): a file that somebody cuts short, or a full disk, is an error here, and not the end of tat. */
 static void write_block(struct io_writer * w, uint64_t most) {
-    const size_t payload = (size_t) (w->out.at - w->block), bytes = (size_t) tat_block_bytes(payload);
-    memset(w->framed, 0, bytes);
-    tat_block_commit(w->framed, w->bytes, TAT_BLOCK_IO, w->block, (uint32_t) payload);
-    if (payload && !put(w, w->framed, bytes, most)) { w->unwritten += w->in_block; }
+    const size_t payload = (size_t) (w->out.at - w->block);
+    if (payload && !put(w, payload, most)) { w->unwritten += w->in_block; }
     begin_block(w);
 }
 
@@ -73,10 +72,12 @@ int io_writer_open(struct io_writer * w, const char * folder, pid_t pid, uint64_
     fill_header(&header, pid);
     tat_header_seal(&header);
     snprintf(path, sizeof path, "%s/" IO_EVENTS_FILE, folder);
-    *w = (struct io_writer){ .bytes_most = most,
+    *w = (struct io_writer){ .bytes = sizeof header,
+                             .bytes_most = most,
                              .fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600) };
     if (w->fd < 0) { return tat_fail_errno(error, "%s", path); }
-    if (!put(w, &header, sizeof header, most)) {
+    errno = most < sizeof header ? EFBIG : tat_header_write(w->fd, &header);
+    if (errno) {
         tat_fail_errno(error, "%s", path);
         close(w->fd);
         unlink(path);

@@ -21,7 +21,6 @@ struct io_writer {
     struct io_state state;
     uint64_t in_block, began_ns;
     uint8_t block[IO_BLOCK_BYTES];
-    uint8_t framed[IO_BLOCK_BYTES + 64]; /* with header and padding */
 };
 
 /* Creates folder/io_events.bin, of at most so many bytes and a few, for a run whose first process is `pid`. 0, or -1

@@ -67,23 +67,17 @@ some_is_lost() {
     "$KILL_HOST" "$AGENT" "$host" "$model" "$traces" 500
 }
 
-@test "the disk fills up" {
+@test "the disk fills up, and the last of it is left to the host" {
     mount_tmpfs size=5m
     unharmed -c 2 -g 12000
     some_is_lost lost_space
+    head -c $((5 << 20 >> 6)) /dev/zero > "$traces/own"
 }
 
 @test "the disk is full from the start" {
     mount_tmpfs size=1m
     unharmed
     [ -z "$(find "$traces" -type f)" ]
-}
-
-@test "the last of the disk is left to the host" {
-    mount_tmpfs size=4128k # a chunk, and less than a part in 64
-    unharmed
-    [ -z "$(find "$traces" -type f)" ]
-    head -c 4000000 /dev/zero > "$traces/own"
 }
 
 @test "TAT_MAX_SIZE is kept to" {
@@ -160,12 +154,22 @@ some_is_lost() {
     [ "$(fact ended)" = 2 ]
 }
 
-@test "the host closes all files and opens one of its own" {
-    plain=$("$host" -c 2 -g 12000 "$model")
-    seen=$(traced "$host" -c 2 -g 12000 --close-files "$BATS_TEST_TMPDIR/own" "$model")
-    [ "$plain" = "$seen" ]
+@test "the host closes all files and puts one of its own in their places" {
+    unharmed -c 2 -g 200 --still --close-files "$BATS_TEST_TMPDIR/own"
     [ "$(cat "$BATS_TEST_TMPDIR/own")" = own ]
-    some_is_lost lost_space
+    facts=$("$HOST_DIR/check_trace" "$traces")
+    [ "$(fact stored)" = "$(graphs)" ]
+    [ "$(fact ended)" = 1 ]
+}
+
+@test "the trace is cut while it is recorded" {
+    unharmed -c 2 -g 400 --cut "$traces"
+    run "$TAT" verify "$traces"/*
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ $output =~ file\ +FAILED\ +[0-9]+\ bytes\ damaged ]]
+    [[ $output == *"the trace was cut short while it was recorded: what it held until then is lost"* ]]
+    [[ $output =~ $(graphs)\ evaluations\ emitted ]]
 }
 
 @test "the first graph is computed by a thread that is cancelled" {
@@ -206,8 +210,7 @@ some_is_lost() {
 @test "a system that refuses what can be done without" {
     AGENT="$REFUSING_SYSTEM:$AGENT"
     plain=$("$host" -c 2 "$model")
-    for refuse in posix_fallocate64=1 posix_fallocate64=38 posix_fallocate64=95 signal=1 madvise=1 madvise=22 \
-        "posix_fallocate64=1 madvise=38"; do
+    for refuse in fallocate64=1 fallocate64=38 fallocate64=95 signal=1 short=1 "fallocate64=1 short=1"; do
         rm -rf "${traces:?}"/*
         REFUSE="$refuse" unharmed -c 2
         facts=$("$HOST_DIR/check_trace" "$traces")
@@ -218,10 +221,22 @@ some_is_lost() {
 
 @test "a system that refuses what has to be" {
     AGENT="$REFUSING_SYSTEM:$AGENT"
-    # A full disk, a limit, a page that cannot be populated, no more threads.
-    for refuse in posix_fallocate64=28 posix_fallocate64=27 madvise=14 pthread_create=11; do
+    # A full disk, a limit, a sandbox, no more threads.
+    for refuse in fallocate64=28 fallocate64=27 pwritev64=1 pthread_create=11; do
         REFUSE="$refuse" unharmed -c 2
         [ -z "$(find "$traces" -type f)" ]
+    done
+}
+
+@test "a disk that fills up, or fails, under the trace" {
+    AGENT="$REFUSING_SYSTEM:$AGENT"
+    for refuse in later=28 later=5; do
+        rm -rf "${traces:?}"/*
+        REFUSE="$refuse" unharmed -c 2 -g 400
+        facts=$("$HOST_DIR/check_trace" "$traces")
+        [ "$(fact stored)" -gt 0 ]
+        [ "$(fact stored)" -lt "$(graphs)" ]
+        [ "$(fact ended)" = 0 ]
     done
 }
 

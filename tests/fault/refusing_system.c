@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * A system that says no: loaded before the agent, it stands in for libc's functions. REFUSE holds pairs of a function
- * and an error's number, as "posix_fallocate64=1 madvise=22".
+ * and an error's number, as "fallocate64=1 pthread_create=11". "later=28" is for writing, once much was written;
+ * "short=1" takes half of what is to be written.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -10,11 +11,12 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
-int posix_fallocate64(int fd, off_t from, off_t bytes);
+int fallocate64(int fd, int mode, off_t from, off_t bytes);
+ssize_t pwritev64(int fd, const struct iovec * parts, int count, off_t at);
 
 /* 0: it is not refused. */
 static int refused(const char * name) {
@@ -28,20 +30,30 @@ static void find(const char * name, void * function) {
     memcpy(function, &symbol, sizeof symbol);
 }
 
-/* Where a host has many, as under a profiler, one is put here, and some file systems give up. */
+/* A host may have many, as under a profiler, and its handlers may do anything. */
 static bool takes_signals(void) {
     sigset_t blocked;
     pthread_sigmask(SIG_SETMASK, NULL, &blocked);
     return !sigismember(&blocked, SIGALRM);
 }
 
-int posix_fallocate64(int fd, off_t from, off_t bytes) {
-    int (*real)(int, off_t, off_t);
-    const int error = refused("posix_fallocate64");
-    if (error) { return error; }
-    if (refused("signal") && takes_signals()) { return EINTR; }
-    find("posix_fallocate64", &real);
-    return real(fd, from, bytes);
+int fallocate64(int fd, int mode, off_t from, off_t bytes) {
+    int (*real)(int, int, off_t, off_t);
+    errno = refused("fallocate64");
+    if (errno) { return -1; }
+    find("fallocate64", &real);
+    return real(fd, mode, from, bytes);
+}
+
+ssize_t pwritev64(int fd, const struct iovec * parts, int count, off_t at) {
+    enum { MUCH = 200000 };
+    ssize_t (*real)(int, const struct iovec *, int, off_t);
+    errno = at > MUCH ? refused("later") : refused("pwritev64");
+    if (!errno && refused("signal") && takes_signals()) { errno = EIO; }
+    if (errno) { return -1; }
+    find("pwritev64", &real);
+    if (!refused("short") || (count == 1 && parts[0].iov_len < 2)) { return real(fd, parts, count, at); }
+    return real(fd, &(struct iovec){ parts[0].iov_base, (parts[0].iov_len + 1) / 2 }, 1, at);
 }
 
 /* Refuses once. */
@@ -52,14 +64,6 @@ int access(const char * path, int mode) {
     if (errno) { return -1; }
     find("access", &real);
     return real(path, mode);
-}
-
-int madvise(void * address, size_t bytes, int advice) {
-    int (*real)(void *, size_t, int);
-    errno = refused("madvise");
-    if (errno) { return -1; }
-    find("madvise", &real);
-    return real(address, bytes, advice);
 }
 
 int pthread_create(pthread_t * restrict thread, const pthread_attr_t * restrict attributes, void * (*run)(void *),

@@ -6,6 +6,9 @@
  */
 #include "fake_host.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <pthread.h>
 #include <signal.h>
@@ -25,6 +28,7 @@ struct options {
     int contexts, graphs, threads, abort_every;
     bool gate, detached, fork, still, exec, early_exit, faults, cancel, masks, killed;
     const char * close_files;
+    const char * cut;
     const char * root;
     const char * locks;
 };
@@ -49,7 +53,8 @@ struct run {
     pthread_t handle;
 };
 
-/* Held for reading while a graph is computed; for writing where a fork must find the others between two graphs. */
+/* Held for reading while a graph is computed; for writing where another thread must find the others between two graphs.
+ */
 static pthread_rwlock_t still = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 
 static bool own_callback(void * data) {
@@ -174,15 +179,24 @@ static void wait_for(const struct run * run, int graphs) {
     while (__atomic_load_n(&run->done, __ATOMIC_RELAXED) < graphs) { usleep(50); }
 }
 
-/* Closes descriptors that it did not open, as daemons do, and from then on has a file of its own at that number. */
+/* Closes descriptors that it did not open, as daemons do, and from then on has a file of its own at their numbers. */
 static void close_files(const char * path) {
-    enum { FILES = 64 };
-    for (int fd = STDERR_FILENO + 1; fd < FILES; fd++) { close(fd); }
     FILE * own = fopen(path, "w+");
     if (!own || fputs("own", own) < 0 || fflush(own) != 0) { abort(); }
-    for (int fd = STDERR_FILENO + 1; fd < FILES / 2; fd++) {
-        if (dup(fileno(own)) < 0) { abort(); }
+    for (int fd = STDERR_FILENO + 1; fd < sysconf(_SC_OPEN_MAX); fd++) {
+        if (fd != fileno(own) && fcntl(fd, F_GETFD) >= 0 && dup2(fileno(own), fd) < 0) { abort(); }
     }
+}
+
+/* Empties the traces below a folder, as somebody may who needs the space. */
+static void cut_traces(const char * folder) {
+    DIR * dir = opendir(folder);
+    for (struct dirent * run; dir && (run = readdir(dir));) {
+        char path[4096];
+        snprintf(path, sizeof path, "%s/%s/tensor_access.bin", folder, run->d_name);
+        if (truncate(path, 0) != 0 && errno != ENOENT) { abort(); }
+    }
+    if (dir) { closedir(dir); }
 }
 
 /* Computes a graph in a thread that is cancelled and ends as soon as it may, which is after the graph. */
@@ -219,9 +233,12 @@ static void run_all(const struct options * o, const struct toy_model * model) {
         runs[i] = (struct run){ .options = o, .model = model, .gate = o->gate ? &gate : NULL, .number = i };
         if (pthread_create(&runs[i].handle, NULL, work, &runs[i]) != 0) { abort(); }
     }
-    if (o->close_files) {
-        wait_for(&runs[0], 1);
-        close_files(o->close_files);
+    if (o->close_files || o->cut) {
+        wait_for(&runs[0], o->graphs / 2);
+        if (o->still) { pthread_rwlock_wrlock(&still); }
+        if (o->close_files) { close_files(o->close_files); }
+        if (o->cut) { cut_traces(o->cut); }
+        if (o->still) { pthread_rwlock_unlock(&still); }
     }
     if (o->early_exit) {
         wait_for(&runs[0], o->graphs / 2);
@@ -269,8 +286,8 @@ static int reload(const struct options * o, char ** paths) {
 static int usage(void) {
     fputs("usage: fake_host --write FILE [SEED]\n"
           "       fake_host [-c contexts] [-g graphs] [-t threads] [--abort-every N] [--gate] [--detached]\n"
-          "                 [--fork [--still]] [--exec] [--early-exit] [--faults] [--close-files OWN]\n"
-          "                 [--cancel] [--killed] [--masks] [--root FOLDER] [--locks OTHER]\n"
+          "                 [--still] [--fork] [--exec] [--early-exit] [--faults] [--close-files OWN]\n"
+          "                 [--cut FOLDER] [--cancel] [--killed] [--masks] [--root FOLDER] [--locks OTHER]\n"
           "                 [--no-own-descriptors] FILE\n"
           "       fake_host --reload [-c contexts] [-g graphs] [-t threads] FILE...\n",
           stderr);
@@ -291,6 +308,7 @@ int fake_host_main(int argc, char ** argv) {
         { "faults", no_argument, NULL, 'F' },
         { "early-exit", no_argument, NULL, 'x' },
         { "close-files", required_argument, NULL, 'C' },
+        { "cut", required_argument, NULL, 'U' },
         { "cancel", no_argument, NULL, 'K' },
         { "killed", no_argument, NULL, 'k' },
         { "masks", no_argument, NULL, 'M' },
@@ -314,6 +332,7 @@ int fake_host_main(int argc, char ** argv) {
             case 'F': o.faults = true; break;
             case 'x': o.early_exit = true; break;
             case 'C': o.close_files = optarg; break;
+            case 'U': o.cut = optarg; break;
             case 'K': o.cancel = true; break;
             case 'k': o.killed = true; break;
             case 'R': o.root = optarg; break;

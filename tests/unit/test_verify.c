@@ -116,7 +116,7 @@ static void evaluation_lost_with_a_count(void ** state) {
     tat_put_varint(&p.out, 3);
     tat_put_varint(&p.out, 0);
     tb_payload(&f.b, TAT_BLOCK_LOSS, &p);
-    expect_failure(&f, "losses", "3 of 4 evaluations lost (no room was ready: 3)");
+    expect_failure(&f, "losses", "3 of 4 evaluations lost (could not be written: 3)");
 }
 
 static void unknown_fusion_rule(void ** state) {

@@ -59,7 +59,9 @@ struct tat_trace * tb_open(const struct trace_builder * b, struct tat_error * er
 void tb_block(struct trace_builder * b, enum tat_block_type type, const void * payload, size_t payload_bytes) {
     const size_t bytes = tat_block_bytes(payload_bytes);
     reserve(b, bytes);
-    tat_block_commit(b->bytes + b->size, b->size, type, payload, (uint32_t) payload_bytes);
+    const struct tat_block_header header = tat_block_header_of(b->size, type, payload, (uint32_t) payload_bytes);
+    memcpy(b->bytes + b->size, &header, sizeof header);
+    if (payload_bytes) { memcpy(b->bytes + b->size + sizeof header, payload, payload_bytes); }
     b->last = b->size;
     b->size += bytes;
 }
