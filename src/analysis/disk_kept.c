@@ -6,18 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sysmacros.h>
-#include <unistd.h>
 
 #include "analysis/state_file.h"
-#include "analysis/units.h"
+#include "system/whole_disk.h"
 
 const char * disk_name(uint64_t device, char name[static DISK_NAME_SIZE]) {
-    char path[64], link[512];
-    snprintf(path, sizeof path, "/sys/dev/block/%u:%u", major(device), minor(device));
-    const ssize_t n = readlink(path, link, sizeof link - 1);
-    link[n > 0 ? n : 0] = '\0';
-    snprintf(name, DISK_NAME_SIZE, "%s", last_part(link));
+    const struct whole_disk disk = whole_disk_of(device);
+    snprintf(name, DISK_NAME_SIZE, "%s", disk.name);
     return name;
 }
 

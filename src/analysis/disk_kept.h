@@ -8,7 +8,8 @@
 #include <jansson.h>
 #include <stdint.h>
 
-/* A disk's name, as /sys has it. Empty: it is not on this machine, or files of that device are on none. Returns `name`.
+/* The name of a device's whole disk, as /sys has it. Empty: it is not on this machine, or files of that device are on
+ * none. Returns `name`.
  */
 enum { DISK_NAME_SIZE = 64 };
 const char * disk_name(uint64_t device, char name[static DISK_NAME_SIZE]);

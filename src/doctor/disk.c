@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,13 +13,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "doctor/clock.h"
 #include "doctor/disk_round.h"
 #include "system/file_system.h"
 #include "system/page_cache.h"
+#include "system/whole_disk.h"
 
 enum { PAGE = 4096 };
 #define RESIDENT_MOST 0.01 /* above that, reading through the page cache would be reading from memory */
@@ -233,36 +232,12 @@ static void measure_all(struct file * f, struct disk_rates * r, uint64_t ns) {
 
 /* ---- the file and what it is on ---- */
 
-static void read_line(const char * path, char * line, size_t size) {
-    FILE * file = fopen(path, "re");
-    *line = '\0';
-    if (!file) { return; }
-    if (fgets(line, (int) size, file)) { line[strcspn(line, "\n")] = '\0'; }
-    fclose(file);
-    for (size_t n = strlen(line); n && line[n - 1] == ' '; n--) { line[n - 1] = '\0'; }
-}
-
-/* A line of what the kernel says about a device; of a partition it may be its disk's. Empty: it says nothing. */
-static void read_of_device(dev_t device, const char * name, char * line, size_t size) {
-    static const char * const folders[] = { "", "../" };
-    for (int i = 0; i < 2; i++) {
-        char path[128];
-        snprintf(path, sizeof path, "/sys/dev/block/%u:%u/%s%s", major(device), minor(device), folders[i], name);
-        read_line(path, line, size);
-        if (*line) { return; }
-    }
-}
-
 static void find_device(struct disk_rates * r, dev_t device) {
-    char path[64], link[PATH_MAX], ahead[32];
-    snprintf(path, sizeof path, "/sys/dev/block/%u:%u", major(device), minor(device));
-    const ssize_t n = readlink(path, link, sizeof link - 1);
-    if (n <= 0) { return; }
-    link[n] = '\0';
-    const char * slash = strrchr(link, '/');
-    snprintf(r->device, sizeof r->device, "%.*s", (int) sizeof r->device - 1, slash ? slash + 1 : link);
-    read_of_device(device, "device/model", r->model, sizeof r->model);
-    read_of_device(device, "queue/read_ahead_kb", ahead, sizeof ahead);
+    const struct whole_disk disk = whole_disk_of(device);
+    char ahead[32];
+    snprintf(r->device, sizeof r->device, "%s", disk.name);
+    whole_disk_read(&disk, "device/model", r->model, sizeof r->model);
+    whole_disk_read(&disk, "queue/read_ahead_kb", ahead, sizeof ahead);
     r->ahead = strtoull(ahead, NULL, 10) << 10;
 }
 

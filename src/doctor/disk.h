@@ -37,7 +37,7 @@ struct disk_rate {
 };
 
 struct disk_rates {
-    char device[64];   /* as /sys/dev/block names it; empty: the file is on none */
+    char device[64];   /* the whole disk, as in /sys/block; empty: the file is on none */
     char model[128];   /* what the device calls itself; empty: it does not */
     char system[32];   /* the file system's type, in the kernel's words, or a number */
     uint64_t bytes;    /* of the file */

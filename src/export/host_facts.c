@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "export/host_facts.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
-static void trim(char * text) {
-    size_t n = strlen(text);
-    while (n && (text[n - 1] == '\n' || text[n - 1] == ' ')) { text[--n] = '\0'; }
-}
+#include "system/whole_disk.h"
 
 static void cpu_model(char * name, size_t size) {
     char line[512];
@@ -21,8 +16,7 @@ static void cpu_model(char * name, size_t size) {
     while (info && fgets(line, sizeof line, info)) {
         const char * colon = strchr(line, ':');
         if (strncmp(line, "model name", 10) != 0 || !colon) { continue; }
-        snprintf(name, size, "%s", colon + 2);
-        trim(name);
+        snprintf(name, size, "%.*s", (int) strcspn(colon + 2, "\n"), colon + 2);
         break;
     }
     if (info) { fclose(info); }
@@ -31,25 +25,12 @@ static void cpu_model(char * name, size_t size) {
 /* What the kernel calls the disk that a file is on: the device's model, or its name where it has none. */
 static void disk_of(const char * path, char * name, size_t size) {
     struct stat status;
-    char link[PATH_MAX], target[PATH_MAX];
     snprintf(name, size, "unknown");
     if (stat(path, &status) != 0) { return; }
-    snprintf(link, sizeof link, "/sys/dev/block/%u:%u", major(status.st_dev), minor(status.st_dev));
-    const ssize_t length = readlink(link, target, sizeof target - 1);
-    if (length <= 0) { return; }
-    target[length] = '\0';
-    const char * device = strrchr(target, '/') + 1;
-    static const char * const places[] = { "device/model", "../device/model" };
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        char file[PATH_MAX + 32];
-        snprintf(file, sizeof file, "%s/%s", link, places[i]);
-        FILE * model = fopen(file, "re");
-        const bool read = model && fgets(name, (int) size, model);
-        if (model) { fclose(model); }
-        trim(name);
-        if (read && *name) { return; }
-    }
-    snprintf(name, size, "%s", device);
+    const struct whole_disk disk = whole_disk_of(status.st_dev);
+    if (!*disk.name) { return; }
+    whole_disk_read(&disk, "device/model", name, size);
+    if (!*name) { snprintf(name, size, "%s", disk.name); }
 }
 
 static json_int_t memory_bytes(void) {

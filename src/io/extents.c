@@ -12,13 +12,13 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "format/list.h"
 #include "system/file_system.h"
+#include "system/whole_disk.h"
 
-enum { ASKED = 512, SECTOR = 512, EXTENTS_MOST = 1 << 24 };
+enum { ASKED = 512, EXTENTS_MOST = 1 << 24 };
 
 /* Why extents are of no use; NULL: they are. */
 static const char * const useless[] = {
@@ -40,25 +40,15 @@ static void name_file_system(int fd, struct extents * e) {
 
 /* ---- the disk ---- */
 
-/* The first line of a file of sysfs. */
-static bool read_line(const char * folder, const char * name, char * text, int size) {
+static bool exists(const struct whole_disk * disk, const char * name) {
     char path[PATH_MAX + 16];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE * file = fopen(path, "re");
-    const bool good = file && fgets(text, size, file);
-    if (file) { fclose(file); }
-    return good;
-}
-
-static bool exists(const char * folder, const char * name) {
-    char path[PATH_MAX + 16];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
+    snprintf(path, sizeof path, "%s/%s", disk->folder, name);
     return access(path, F_OK) == 0;
 }
 
 /* What stands in for several disks, or for others. */
-static void doubt_stacked(const char * folder, struct extents * e) {
-    if (exists(folder, "dm") || exists(folder, "md")) {
+static void doubt_stacked(const struct whole_disk * disk, struct extents * e) {
+    if (exists(disk, "dm") || exists(disk, "md")) {
         DOUBT(e,
               "the file is on %s, which passes requests on to other disks, at other places: only requests that were "
               "traced on %s itself can be placed",
@@ -67,34 +57,18 @@ static void doubt_stacked(const char * folder, struct extents * e) {
 }
 
 static void find_disk(struct extents * e) {
-    char folder[64], device[PATH_MAX], text[64];
-    snprintf(folder, sizeof folder, "/sys/dev/block/%u:%u", major(e->device), minor(e->device));
-    if (major(e->device) == 0 || !realpath(folder, device)) {
+    const struct whole_disk disk = whole_disk_of(e->device);
+    if (!*disk.name) {
         MISSING(e, "the file system %s%sis on no single block device that /sys tells of", e->file_system,
                 *e->file_system ? " " : "");
-        return;
+    } else if (disk.missing) {
+        MISSING(e, "of the partition that its file system is on, /sys does not tell %s", disk.missing);
+    } else {
+        snprintf(e->disk_name, sizeof e->disk_name, "%.*s", (int) sizeof e->disk_name - 1, disk.name);
+        e->partition = disk.partition;
+        e->disk = disk.device;
+        doubt_stacked(&disk, e);
     }
-    uint64_t disk = e->device;
-    if (exists(device, "partition")) {
-        unsigned major_number, minor_number;
-        unsigned long long start;
-        char * slash = strrchr(device, '/');
-        if (!read_line(device, "start", text, sizeof text) || sscanf(text, "%llu", &start) != 1 || !slash) {
-            MISSING(e, "/sys does not tell where the partition of its file system begins");
-            return;
-        }
-        *slash = '\0';
-        if (!read_line(device, "dev", text, sizeof text) || sscanf(text, "%u:%u", &major_number, &minor_number) != 2) {
-            MISSING(e, "/sys does not tell which disk the partition of its file system is on");
-            return;
-        }
-        e->partition = start * SECTOR;
-        disk = makedev(major_number, minor_number);
-    }
-    const char * name = strrchr(device, '/');
-    snprintf(e->disk_name, sizeof e->disk_name, "%.*s", (int) sizeof e->disk_name - 1, name ? name + 1 : device);
-    doubt_stacked(device, e);
-    e->disk = disk;
 }
 
 /* ---- extents ---- */

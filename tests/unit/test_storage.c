@@ -17,6 +17,7 @@
 #include "format/io_events.h"
 #include "section.h"
 #include "small_model.h"
+#include "system/whole_disk.h"
 
 enum { PID = 77, TID = 78, ADDRESS = 0x100000, MAPPED = 8192, PAGE = 32, START = 1000000, FAULT_NS = 20 };
 
@@ -550,33 +551,35 @@ static void what_the_disk_did(void ** state) {
     json_decref(s);
 }
 
+/* A disk of this machine, or a partition, by number; and what `tat doctor --disk` calls it. 0: there is none. */
+static uint64_t some_disk(char name[static 64]) {
+    unsigned upper, lower;
+    uint64_t disk = 0;
+    DIR * all = opendir("/sys/dev/block");
+    for (struct dirent * e; all && !disk && (e = readdir(all));) {
+        if (sscanf(e->d_name, "%u:%u", &upper, &lower) == 2) { disk = makedev(upper, lower); }
+    }
+    if (all) { closedir(all); }
+    snprintf(name, 64, "%.63s", whole_disk_of(disk).name);
+    return disk;
+}
+
 /* What the disk gives at best is the most that was measured, in whichever order. */
 static void the_disk_at_best(void ** state) {
     (void) state;
-    char number[64] = "", link[512], path[128], kept[96];
-    unsigned device[2] = { 0, 0 };
-    DIR * disks = opendir("/sys/dev/block");
-    for (struct dirent * e; disks && (e = readdir(disks));) {
-        if (sscanf(e->d_name, "%u:%u", &device[0], &device[1]) == 2) {
-            snprintf(number, sizeof number, "%.50s", e->d_name);
-        }
-    }
-    if (disks) { closedir(disks); }
-    if (!*number) { skip(); }
-    snprintf(path, sizeof path, "/sys/dev/block/%s", number);
-    const ssize_t n = readlink(path, link, sizeof link - 1);
-    assert_true(n > 0);
-    link[n] = '\0';
+    char name[64], path[128], kept[96];
+    const uint64_t disk = some_disk(name);
+    if (!disk) { skip(); }
     static const char rates[] = "{\"rates\": [{\"how\": \"direct\", \"order\": \"sequential\", \"per_second\": 1e9},"
                                 "{\"how\": \"direct\", \"order\": \"random\", \"per_second\": 2e9}]}";
-    snprintf(kept, sizeof kept, "tat/disk-%.60s.json", strrchr(link, '/') + 1);
+    snprintf(kept, sizeof kept, "tat/disk-%s.json", name);
     snprintf(path, sizeof path, "%s/tat", folder);
     assert_int_equal(mkdir(path, 0700), 0);
     put(kept, (const uint8_t *) rates, strlen(rates));
     setenv("XDG_STATE_HOME", folder, 1);
     const uint64_t begin = put_trace();
     struct tat_io_file file = *model_file;
-    file.disk = makedev(device[0], device[1]);
+    file.disk = disk;
     struct tat_io_request one = request(AT_DISK + 1024, 1024, begin + 100, begin + 200, 0);
     one.disk = file.disk;
     const struct tat_io io = { .files = &file, .n_files = 1, .requests = &one, .n_requests = 1 };
@@ -877,28 +880,9 @@ static void counts_of_what(void ** state) {
     started = PID;
 }
 
-/* A disk of this machine, as /sys numbers and names it. 0: it has none. */
-static uint64_t some_disk(char name[static 256]) {
-    unsigned upper, lower;
-    uint64_t disk = 0;
-    char link[64], target[256];
-    DIR * all = opendir("/sys/dev/block");
-    for (struct dirent * e; all && !disk && (e = readdir(all));) {
-        if (sscanf(e->d_name, "%u:%u", &upper, &lower) != 2) { continue; }
-        snprintf(link, sizeof link, "/sys/dev/block/%u:%u", upper, lower);
-        const ssize_t n = readlink(link, target, sizeof target - 1);
-        target[n > 0 ? n : 0] = '\0';
-        if (!strrchr(target, '/')) { continue; }
-        snprintf(name, 256, "%s", strrchr(target, '/') + 1);
-        disk = makedev(upper, lower);
-    }
-    if (all) { closedir(all); }
-    return disk;
-}
-
 static void a_disk_that_is_faster_than_it_can_be(void ** state) {
     (void) state;
-    char name[256], file[384], states[64];
+    char name[64], file[192], states[64];
     static const char rates[] = "{\"rates\": [{\"how\": \"read\", \"order\": \"sequential\", \"per_second\": 1000}]}";
     struct tat_io_file on_disk = *model_file;
     if (!(on_disk.disk = some_disk(name))) { skip(); }
