@@ -56,7 +56,8 @@ static int kind_of(uint32_t action) {
     }
 }
 
-static void read_record(struct block_reader * r, const struct blk_io_trace * t, const uint8_t * data, bool swapped) {
+static void read_record(struct block_reader * r, const struct blk_io_trace * t, const uint8_t * data, bool swapped,
+                        uint64_t where) {
     const uint32_t category = t->action >> BLK_TC_SHIFT, other = BLK_TC_DISCARD | BLK_TC_PC;
     const int kind = kind_of(t->action);
     r->trace->seen[BLOCK_BLKTRACE] = true;
@@ -69,8 +70,12 @@ static void read_record(struct block_reader * r, const struct blk_io_trace * t, 
         r->trace->other_lines++;
         return;
     }
+    if (!block_is_sane(t->sector, t->bytes)) {
+        block_damaged(r, where);
+        return;
+    }
     struct block_event e = { .ns = t->time, .bytes = t->bytes, .pid = t->pid, .kind = (uint8_t) kind };
-    e.offset = t->sector <= INT64_MAX / BLOCK_SECTOR ? t->sector * BLOCK_SECTOR : 0;
+    e.offset = t->sector * BLOCK_SECTOR;
     e.flags =
         (uint8_t) ((category & BLK_TC_WRITE ? TAT_IO_WRITE : 0u) | (category & BLK_TC_AHEAD ? TAT_IO_READ_AHEAD : 0u) |
                    (category & BLK_TC_META ? TAT_IO_METADATA : 0u) |
@@ -99,7 +104,7 @@ size_t block_read_binary(struct block_reader * r, const uint8_t * bytes, size_t 
             at += sizeof t.magic;
             continue;
         }
-        read_record(r, &t, bytes + at + sizeof t, swapped);
+        read_record(r, &t, bytes + at + sizeof t, swapped, where + at + 1);
         at += sizeof t + t.pdu_len;
         lost = false;
     }

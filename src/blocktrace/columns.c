@@ -102,11 +102,12 @@ static bool read_row(struct block_reader * r, const struct columns * c, const st
     uint64_t latency, place, pid = 0;
     if (!cell(c, row, TIME, &word) || !text_time(word, c->time_unit, &q.end_ns)) { return false; }
     if (!cell(c, row, LATENCY, &word) || !text_time(word, c->latency_unit, &latency)) { return false; }
-    if (!cell(c, row, BYTES, &word) || !text_number(word, &q.bytes) || q.bytes > UINT32_MAX) { return false; }
+    if (!cell(c, row, BYTES, &word) || !text_number(word, &q.bytes)) { return false; }
     if (cell(c, row, SECTOR, &word)) {
-        if (!text_number(word, &place) || place > INT64_MAX / BLOCK_SECTOR) { return false; }
+        if (!text_number(word, &place) || !block_is_sane(place, q.bytes)) { return false; }
         q.disk_offset = place * BLOCK_SECTOR;
-    } else if (!cell(c, row, OFFSET, &word) || !text_number(word, &q.disk_offset) || q.disk_offset > INT64_MAX) {
+    } else if (!cell(c, row, OFFSET, &word) || !text_number(word, &q.disk_offset) ||
+               !block_is_sane(q.disk_offset / BLOCK_SECTOR, q.bytes)) {
         return false;
     }
     if (cell(c, row, TYPE, &word) && !request_flags(word.at, (size_t) (word.end - word.at), &q.flags)) {

@@ -40,6 +40,29 @@ static bool is_sane(const struct list * extents, const struct tat_io_extent * e)
            (!last || last->file_offset + last->bytes <= e->file_offset);
 }
 
+static int by_place(const void * a, const void * b) {
+    const struct tat_io_extent *x = a, *y = b;
+    return x->disk_offset < y->disk_offset ? -1 : x->disk_offset > y->disk_offset;
+}
+
+/* A request at a place that two parts of a file share, as after deduplication, could be for either. 0, or -1 with
+ * *error: they do, or memory is short. */
+static int check_places(const char * path, const struct tat_io_extent * extents, size_t n, struct tat_error * error) {
+    struct tat_io_extent * sorted = malloc((n + 1) * sizeof *sorted);
+    if (!sorted) { return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", path); }
+    if (n) { memcpy(sorted, extents, n * sizeof *sorted); }
+    qsort(sorted, n, sizeof *sorted, by_place);
+    size_t i = 1;
+    while (i < n && sorted[i].disk_offset - sorted[i - 1].disk_offset >= sorted[i - 1].bytes) { i++; }
+    const uint64_t at = i < n ? sorted[i].disk_offset : 0;
+    free(sorted);
+    if (i >= n) { return 0; }
+    return tat_fail(error, TAT_ERROR_INPUT,
+                    "%s: two extents of the file are at the same place of the disk, at byte %" PRIu64
+                    ": what is read there could be either",
+                    path, at);
+}
+
 /* 0, or -1: they overlap, are not in order or out of range; or memory. */
 static int add_extent(struct list * extents, const struct tat_io_extent * e) {
     if (!is_sane(extents, e) || extents->count >= EXTENTS_MOST) { return -1; }
@@ -194,6 +217,7 @@ static int read_json(struct disk_map * map, FILE * in, const char * path, struct
 
 int disk_map_read(struct disk_map * map, const char * path, uint64_t partition, struct tat_error * error) {
     FILE * in = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    const size_t before = map->n_files;
     int c;
     if (!in) { return tat_fail_errno(error, "%s", path); }
     while ((c = getc(in)) == ' ' || c == '\n') {}
@@ -211,6 +235,9 @@ int disk_map_read(struct disk_map * map, const char * path, uint64_t partition, 
     }
     if (!failed && ferror(in)) { failed = tat_fail_errno(error, "%s", path); }
     if (in != stdin) { fclose(in); }
+    for (size_t i = before; i < map->n_files && !failed; i++) {
+        failed = check_places(map->files[i].path, map->files[i].extents, map->files[i].n_extents, error);
+    }
     return failed;
 }
 
@@ -247,6 +274,7 @@ static int add_path(json_t * files, const char * path, FILE * warnings, struct t
     struct extents e;
     int failed = extents_of_path(path, &e, error);
     if (!failed && !e.count) { failed = tat_fail(error, TAT_ERROR_NO, "%s: no map: %s", path, e.missing); }
+    if (!failed) { failed = check_places(path, e.at, e.count, error); }
     if (!failed && e.unplaced) {
         fprintf(warnings, "%s: %" PRIu64 " bytes are in no certain place, and not in the map\n", path, e.unplaced);
     }

@@ -29,6 +29,11 @@ struct block_event {
 
 enum { BLOCK_EVENTS_MOST = 1 << 25, BLOCK_DISKS_MOST = 4096, BLOCK_SECTOR = 512 };
 
+/* The kernel counts a request's bytes in 32 bits, and a disk's in 63. */
+static inline bool block_is_sane(uint64_t sector, uint64_t bytes) {
+    return bytes <= UINT32_MAX && sector <= (INT64_MAX - UINT32_MAX) / BLOCK_SECTOR;
+}
+
 struct block_reader {
     struct block_trace * trace;
     const struct block_options * options;

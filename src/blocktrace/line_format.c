@@ -123,8 +123,8 @@ void line_format_read(struct block_reader * r, const char * line, size_t length)
         default: r->trace->other_lines++; return;
     }
     e.bytes = s.has_bytes ? s.bytes : s.sectors * BLOCK_SECTOR;
-    const bool sane = s.sector <= INT64_MAX / BLOCK_SECTOR && s.sectors <= UINT32_MAX && e.bytes <= INT64_MAX &&
-                      s.seconds < INT64_MAX / NS / 2 && s.ns < NS && s.major < 1 << 12 && s.minor < 1 << 20;
+    const bool sane = s.sectors <= UINT32_MAX && block_is_sane(s.sector, e.bytes) && s.seconds < INT64_MAX / NS / 2 &&
+                      s.ns < NS && s.major < 1 << 12 && s.minor < 1 << 20;
     if (!sane) {
         block_damaged(r, r->line);
         return;

@@ -26,7 +26,7 @@ static bool find_sectors(const char ** at, const char * end, struct block_event 
             continue;
         }
         if (!text_number(before, &sector) || !text_word(at, end, &word) || !text_number(word, &count)) { return false; }
-        if (sector > INT64_MAX / BLOCK_SECTOR || count > UINT32_MAX) { return false; }
+        if (count > UINT32_MAX || !block_is_sane(sector, count * BLOCK_SECTOR)) { return false; }
         e->offset = sector * BLOCK_SECTOR;
         e->bytes = count * BLOCK_SECTOR;
         return true;

@@ -337,9 +337,12 @@ static void damaged_lines_are_counted(void ** state) {
                                      "  7,0    1        x     0.000006001  8247  D   R 20610 + 8 [dd]\n"
                                      "  7,0    1        4     0.000069001    14  C   R 20482 + 128 [0]\n"
                                      "  7,0    1        5     0.000079001    14  C   R 99999999999999999999 + 8 [0]\n"
-                                     "  7,0    1        6     0.000089001    14  C   R 8 + 8 [-5]\n");
+                                     "  7,0    1        6     0.000089001    14  C   R 8 + 8 [-5]\n"
+                                     /* a request of 2 TiB, and one beyond the largest disk */
+                                     "  7,0    1        7     0.000090001    14  C   R 8 + 4294967295 [0]\n"
+                                     "  7,0    1        8     0.000091001    14  C   R 18014398509481983 + 8 [0]\n");
     assert_int_equal(t.n_requests, 2);
-    assert_int_equal(t.damaged, 3);
+    assert_int_equal(t.damaged, 5);
     assert_int_equal(t.damaged_line, 2);
     assert_int_equal(t.unbegun, 1);
     assert_int_equal(t.requests[1].flags, TAT_IO_FAILED);

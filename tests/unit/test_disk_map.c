@@ -95,6 +95,9 @@ static void what_is_no_map_is_refused(void ** state) {
         "File size of a is 10 (1 blocks of 4096 bytes)\n 0: 0.. 5: 7.. 9: 6: eof\n 1: 3.. 8: 20.. 25: 6: eof\n",
         "File size of a is 10 (1 blocks of 4096 bytes)\n 0: 0.. 9223372036854775807: 7.. 9: 6: eof\n",
         " 0: 0.. 5: 7.. 12: 6: eof\n",
+        /* two parts at one place of the disk */
+        "{\"tat_disk_map\": 1, \"files\": [{\"path\": \"m\", \"bytes\": 1, \"extents\": [[0, 512, 9], [9, 504, 9]]}]}",
+        "File size of a is 10 (1 blocks of 4096 bytes)\n 0: 0.. 5: 7.. 12: 6:\n 1: 6.. 8: 7.. 9: 3: eof\n",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct disk_map map;
