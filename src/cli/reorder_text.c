@@ -23,7 +23,7 @@ static uint64_t bytes_of_files(const struct tat_gguf * gguf) {
     return sum;
 }
 
-/* Bytes between the slices of one expert in a stack and in the next one, if the stacks are neighbours; 0: no stacks. */
+/* Bytes of the largest tensor that holds several experts; 0: there is none. */
 static uint64_t largest_stack(const struct tat_gguf * gguf) {
     uint32_t count;
     uint64_t largest = 0;
@@ -53,14 +53,16 @@ static void print_source(const struct reorder_outcome * o) {
     char tokens[UNITS_SIZE], before[UNITS_SIZE], after[UNITS_SIZE];
     tat_gguf_tensors(o->gguf, &n);
     if (s->trace) {
-        printf("order      as %s %s read them in ", format_count(tokens, s->order.tokens),
-               s->order.generated ? "generated tokens" : "evaluations of a prompt");
+        printf("order      as %s %s%s read them in\n           ", format_count(tokens, s->order.tokens),
+               s->order.generated ? "generated token" : "evaluation of a prompt", s->order.tokens == 1 ? "" : "s");
         print_safe(s->path, stdout);
-        printf("\n           %u of %u tensors are read; the others come last\n", s->order.n_read, n);
+        putchar('\n');
     } else {
-        printf("order      layer by layer, by the names of the tensors, without a trace of this model\n"
-               "           The figures are those of one pass that reads every tensor once and whole.\n");
+        printf("order      layer by layer, by the names of the tensors, without a trace of\n"
+               "           this model; so the figures are those of one pass that reads every\n"
+               "           tensor once and whole\n");
     }
+    if (s->order.n_read < n) { printf("not read   %u tensors, which come last\n", n - s->order.n_read); }
     printf("moved      %u of %u tensors\n", o->moved, n);
     printf("files      %s, with an alignment of %u: %s, with %u\n\n", format_bytes(before, bytes_of_files(o->gguf)),
            o->files->parts[0].rewrite.file->alignment, format_bytes(after, o->files->bytes),
@@ -141,16 +143,16 @@ static void print_verdict(const struct reorder_outcome * o, const struct gap_sha
     } else if (!is_gain(b, a)) {
         printf("\nThe new order gains nothing: as many reads are far from the one before.\n");
     } else {
-        printf("\nThe new order saves %.1f of %.1f far jumps a token. It can matter only where weights are read from\n"
-               "the disk during inference, and then the less, the less jumps cost there.\n",
+        printf("\nThe new order saves %.1f of %.1f far jumps a token. It can matter only where\n"
+               "weights are read from the disk during inference.\n",
                per_token(b->random.accesses, &o->before) - per_token(a->random.accesses, &o->after),
                per_token(b->random.accesses, &o->before));
     }
     if (largest_stack(o->gguf)) {
-        printf(
-            "An expert's gate, up and down stay apart: the format keeps all experts of a matrix in one tensor, of %s\n"
-            "here. So no order brings an expert with one read.\n",
-            format_bytes(stack, largest_stack(o->gguf)));
+        printf("An expert's gate, up and down stay apart: the format keeps all experts of a\n"
+               "matrix in one tensor, of up to %s here. So no order of tensors brings an\n"
+               "expert with one read.\n",
+               format_bytes(stack, largest_stack(o->gguf)));
     }
     if (lost_bytes(o->gguf)) {
         printf("Left out: %s that belong to no tensor.\n", format_bytes(lost, lost_bytes(o->gguf)));
