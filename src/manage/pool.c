@@ -239,18 +239,22 @@ static bool release(const struct pool * pool, struct pool_run run) {
     return madvise(pool_at(pool, run.page), run.count * pool->page_bytes, MADV_REMOVE) == 0 && is_gone(pool, run);
 }
 
-/* The smallest runs go first, as they are worth least. */
+/* From the end, so that large pages go as a whole if they can. */
 uint32_t pool_shrink(struct pool * pool, uint32_t pages) {
     uint32_t given = 0;
     pool->only_small = true; /* a large page would bring back what is gone of it */
-    while (given < pages && pool->n_free > 0) {
-        const struct pool_run run = take_from(pool, best_run(pool, 1), pages - given);
-        if (!release(pool, run)) {
-            give_run(pool, run);
-            break;
+    for (uint32_t i = pool->n_free; i-- > 0 && given < pages;) {
+        struct pool_run * run = &pool->free[i];
+        const uint32_t n = pages - given < run->count ? pages - given : run->count;
+        if (!release(pool, (struct pool_run){ run->page + run->count - n, n })) { continue; }
+        run->count -= n;
+        given += n;
+        if (run->count == 0) {
+            pool->n_free--;
+            memmove(run, run + 1, (pool->n_free - i) * sizeof *run);
         }
-        given += run.count;
-        pool->pages -= run.count;
     }
+    pool->pages_free -= given;
+    pool->pages -= given;
     return given;
 }
