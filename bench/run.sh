@@ -32,6 +32,8 @@ cc -O2 -D_GNU_SOURCE -I"$root/include" "$root/bench/open_gguf.c" -o "$work/open_
     "$build/src/format/libtat_format.a"
 
 cc -O2 -std=gnu17 -D_GNU_SOURCE -I"$root/src" "$root/bench/cover.c" "$root"/src/manage/{cover,pool}.c -o "$work/cover" -lpthread
+cc -O2 -std=gnu17 -D_GNU_SOURCE -I"$root/src" "$root/bench/reads.c" "$root"/src/manage/{pool,reader,reader_threads,reader_uring}.c \
+    -o "$work/reads" -luring -lpthread
 
 # section TITLE PROGRAM: begins a block, which holds what the program prints.
 section() {
@@ -89,6 +91,8 @@ measure() {
     done
     section "Covering a piece of a model's mapping, and putting the file there again" cover
     "$work/cover" "$experts"
+    section "Reading pieces of a model past the page cache" reads
+    "$work/reads" "$experts"
     section "The trace" expand
     for model in "$dense" "$experts"; do trace_size "$model"; done
     section "Opening a model file" open_gguf
