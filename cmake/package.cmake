@@ -1,6 +1,6 @@
 # What is installed, and the packages of it. Every path is found relative to bin/tat, so the tree can be moved.
 install(TARGETS tat RUNTIME DESTINATION bin)
-install(TARGETS tat_agent tat_agent_exact LIBRARY DESTINATION lib/tat)
+install(TARGETS tat_agent tat_agent_exact tat_manage LIBRARY DESTINATION lib/tat)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/tat DESTINATION include)
 install(FILES LICENSE README.md doc/filters.md doc/format.md doc/hosts.md doc/perfetto.md doc/speed.md doc/storage.md DESTINATION share/doc/tensor-access-tracker)
 

@@ -95,17 +95,6 @@ static uint64_t parse_size(const char * text, struct argp_state * state) {
     return bytes;
 }
 
-/* A size, with or without "/s". */
-static uint64_t parse_rate(const char * text, struct argp_state * state) {
-    char size[64];
-    const size_t length = strlen(text), unit = length > 2 && strcmp(text + length - 2, "/s") == 0 ? 2 : 0;
-    uint64_t bytes = 0;
-    if (length - unit < sizeof size) { memcpy(size, text, length - unit); }
-    size[length - unit < sizeof size ? length - unit : 0] = '\0';
-    if (!parse_bytes(size, &bytes)) { argp_error(state, "'%s' is not a rate such as 2G/s", text); }
-    return bytes;
-}
-
 static void set_range(uint32_t * first, uint32_t * end, const char * option, const char * text,
                       struct argp_state * state) {
     struct number_range range;
@@ -148,7 +137,11 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
         case KEY_HOT: options->analysis.hot_share = parse_percent(argument, state); return 0;
         case KEY_COLD: options->analysis.cold_share = parse_percent(argument, state); return 0;
         case KEY_MEMORY: options->analysis.memory_bytes = parse_size(argument, state); return 0;
-        case KEY_DISK: options->analysis.disk_bytes_per_second = parse_rate(argument, state); return 0;
+        case KEY_DISK:
+            if (!parse_rate(argument, &options->analysis.disk_bytes_per_second)) {
+                argp_error(state, "'%s' is not a rate such as 2G/s", argument);
+            }
+            return 0;
         case KEY_READ_AHEAD: options->analysis.read_ahead = parse_blocks(argument, state); return 0;
         case KEY_UNIT: options->analysis.cache_unit = parse_unit(argument, state); return 0;
         case ARGP_KEY_ARG:

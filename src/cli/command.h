@@ -32,6 +32,7 @@ extern const struct command cmd_record;
 extern const struct command cmd_reorder;
 extern const struct command cmd_report;
 extern const struct command cmd_rm;
+extern const struct command cmd_run;
 extern const struct command cmd_top;
 extern const struct command cmd_verify;
 

@@ -41,25 +41,44 @@ bool places_libexec(char path[static PATH_MAX]) {
     return find_own("../libexec/tat", "../../libexec/tat", path);
 }
 
-int places_agent(bool exact, char path[static PATH_MAX], struct tat_error * error) {
-    const char * given = getenv("TAT_AGENT");
-    const char * installed = exact ? "../lib/tat/libtat_agent_exact.so" : "../lib/tat/libtat_agent.so";
-    const char * built = exact ? "../agent/libtat_agent_exact.so" : "../agent/libtat_agent.so";
+/* A library to be preloaded, and the variable that may name another in its place. */
+struct library {
+    const char *what, *file, *installed, *built, *variable;
+};
+
+static int find_library(const struct library * l, char path[static PATH_MAX], struct tat_error * error) {
+    const char * given = getenv(l->variable);
     if (given && *given) {
-        if (!realpath(given, path)) { return tat_fail_errno(error, "agent not found: TAT_AGENT names %s", given); }
-    } else if (!find_own(installed, built, path)) {
+        if (!realpath(given, path)) {
+            return tat_fail_errno(error, "%s not found: %s names %s", l->what, l->variable, given);
+        }
+    } else if (!find_own(l->installed, l->built, path)) {
         return tat_fail(error, TAT_ERROR_SYSTEM,
-                        "agent not found: libtat_agent*.so is neither in ../lib/tat, seen from this program's folder, "
-                        "nor in the build tree. Install tat completely, or name the file in TAT_AGENT");
+                        "%s not found: %s is neither in ../lib/tat, seen from this program's folder, nor in the build "
+                        "tree. Install tat completely, or name the file in %s",
+                        l->what, l->file, l->variable);
     }
     if (strpbrk(path, ": ")) {
-        return tat_fail(
-            error, TAT_ERROR_SYSTEM,
-            "%s: LD_PRELOAD cannot hold a path with a space or a colon. Copy the file to another path and name that in "
-            "TAT_AGENT",
-            path);
+        return tat_fail(error, TAT_ERROR_SYSTEM,
+                        "%s: LD_PRELOAD cannot hold a path with a space or a colon. Copy the file to another path and "
+                        "name that in %s",
+                        path, l->variable);
     }
     return 0;
+}
+
+int places_agent(bool exact, char path[static PATH_MAX], struct tat_error * error) {
+    static const struct library agents[] = { { "agent", "libtat_agent.so", "../lib/tat/libtat_agent.so",
+                                               "../agent/libtat_agent.so", "TAT_AGENT" },
+                                             { "agent", "libtat_agent_exact.so", "../lib/tat/libtat_agent_exact.so",
+                                               "../agent/libtat_agent_exact.so", "TAT_AGENT" } };
+    return find_library(&agents[exact], path, error);
+}
+
+int places_manager(char path[static PATH_MAX], struct tat_error * error) {
+    static const struct library manager = { "manager", "libtat_manage.so", "../lib/tat/libtat_manage.so",
+                                            "../manage/libtat_manage.so", "TAT_MANAGER" };
+    return find_library(&manager, path, error);
 }
 
 static int check_executable(const char * path) {

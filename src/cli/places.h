@@ -19,6 +19,9 @@ bool places_libexec(char path[static PATH_MAX]);
  * 0, or -1 and *error says what to do. */
 int places_agent(bool exact, char path[static PATH_MAX], struct tat_error * error);
 
+/* libtat_manage.so likewise, or $TAT_MANAGER. */
+int places_manager(char path[static PATH_MAX], struct tat_error * error);
+
 /* `name` as a shell would find it: a path if it has a slash, else the first on PATH that can be executed. 0, or the
  * errno that says why not. */
 int places_program(const char * name, char path[static PATH_MAX]);

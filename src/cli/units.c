@@ -31,6 +31,15 @@ bool parse_bytes(const char * text, uint64_t * bytes) {
     return true;
 }
 
+bool parse_rate(const char * text, uint64_t * per_second) {
+    char size[64];
+    const size_t length = strlen(text), unit = length > 2 && strcmp(text + length - 2, "/s") == 0 ? 2 : 0;
+    if (length - unit >= sizeof size) { return false; }
+    memcpy(size, text, length - unit);
+    size[length - unit] = '\0';
+    return parse_bytes(size, per_second);
+}
+
 bool parse_cache_unit(const char * text, uint64_t * unit) {
     enum { PAGE = 4096, LEAST = 512, MOST = 1 << 24 };
     static const struct {

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * tat run: runs a command with the library in it that manages the memory of its model. What the library is asked to do,
+ * it reads in TAT_MANAGE (manage/options.h); what it does, it reports (cli/run_report.h).
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "analysis/disk_kept.h"
+#include "cli/caller.h"
+#include "cli/child.h"
+#include "cli/command.h"
+#include "cli/launch.h"
+#include "cli/model_arguments.h"
+#include "cli/places.h"
+#include "cli/recording.h"
+#include "cli/run_pressure.h"
+#include "cli/run_report.h"
+#include "cli/run_watch.h"
+#include "cli/target.h"
+#include "cli/units.h"
+#include "pressure/memory_group.h"
+
+enum { STRATEGIES_SIZE = 32 };
+
+struct options {
+    char ** command;
+    char strategies[STRATEGIES_SIZE]; /* as TAT_MANAGE has them; empty: all */
+    const char * reader;
+    uint64_t disk; /* bytes a second; 0: what was measured */
+    bool check, records;
+    const char * folder; /* of the trace; NULL: a new one among the traces */
+    struct run_pressure pressure;
+    void (*too_large)(int); /* what SIGXFSZ did before */
+};
+
+enum { KEY_MEMORY = 256, KEY_STRATEGY, KEY_DISK, KEY_RECORD, KEY_CHECK, KEY_COLD, KEY_READER };
+
+static const struct argp_option options_table[] = {
+    { "memory", KEY_MEMORY, "SIZE", 0,
+      "Keep the program, and what it starts, below SIZE of memory, such as 4GB: page cache included, swap off. Where "
+      "tat "
+      "may make a cgroup, the kernel enforces it; elsewhere only what tat manages keeps to it. Without this, what the "
+      "cgroup or container of the program allows counts, or the machine's memory",
+      0 },
+    { "strategy", KEY_STRATEGY, "LIST", 0,
+      "Do only what LIST names: pin (keep in memory what is used most), stream (read ahead what passes through), cache "
+      "(keep experts as a cache policy says), as pin,stream. Without this, all of them",
+      0 },
+    { "disk", KEY_DISK, "RATE", 0,
+      "How fast the disk reads: 2G/s. `auto`, as without this: what `tat doctor --disk` measured of the model's disk",
+      0 },
+    { "record", KEY_RECORD, "DIR", OPTION_ARG_OPTIONAL,
+      "Record every tensor access too, as `tat record` does, into a new folder in ./traces or into DIR", 0 },
+    { "check", KEY_CHECK, NULL, 0,
+      "Compare each piece of the model that is read with the file. Costs a second read of each", 0 },
+    { "cold", KEY_COLD, "FILE", OPTION_ARG_OPTIONAL,
+      "Before the program begins, evict the GGUF files that the command names from the page cache; with =FILE, that "
+      "file "
+      "too",
+      0 },
+    { "reader", KEY_READER, "KIND", 0,
+      "How to read: `uring`, or `threads` where io_uring is to be avoided. Without this, io_uring where it works", 0 },
+    { 0 },
+};
+
+/* "pin,stream" as "pin+stream". */
+static void parse_strategies(char text[static STRATEGIES_SIZE], const char * list, struct argp_state * state) {
+    static const char * const names[] = { "pin", "stream", "cache" };
+    unsigned given = 0;
+    for (const char * at = list;; at++) {
+        const size_t length = strcspn(at, ",+");
+        unsigned found = 0;
+        for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
+            if (length == strlen(names[i]) && memcmp(at, names[i], length) == 0) { found = 1U << i; }
+        }
+        if (!found) { argp_error(state, "--strategy '%s': name some of pin, stream and cache", list); }
+        given |= found;
+        at += length;
+        if (!*at) { break; }
+    }
+    *text = '\0';
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
+        if (!(given & 1U << i)) { continue; }
+        if (*text) { strcat(text, "+"); }
+        strcat(text, names[i]);
+    }
+}
+
+static error_t parse(int key, char * argument, struct argp_state * state) {
+    struct options * options = state->input;
+    switch (key) {
+        case KEY_MEMORY:
+            if (!parse_bytes(argument, &options->pressure.limit)) {
+                argp_error(state, "'%s' is not a size such as 4GB", argument);
+            }
+            if (options->pressure.limit < MEMORY_GROUP_LEAST) { argp_error(state, "--memory: at least 1MiB"); }
+            return 0;
+        case KEY_STRATEGY: parse_strategies(options->strategies, argument, state); return 0;
+        case KEY_DISK:
+            if (strcmp(argument, "auto") != 0 && !parse_rate(argument, &options->disk)) {
+                argp_error(state, "'%s' is neither `auto` nor a rate such as 2G/s", argument);
+            }
+            return 0;
+        case KEY_RECORD:
+            options->records = true;
+            options->folder = argument;
+            return 0;
+        case KEY_CHECK: options->check = true; return 0;
+        case KEY_COLD: run_pressure_add_cold(&options->pressure, argument); return 0;
+        case KEY_READER:
+            if (strcmp(argument, "uring") != 0 && strcmp(argument, "threads") != 0) {
+                argp_error(state, "--reader '%s': must be uring or threads", argument);
+            }
+            options->reader = argument;
+            return 0;
+        case ARGP_KEY_ARGS: options->command = state->argv + state->next; return 0;
+        case ARGP_KEY_NO_ARGS: argp_error(state, "name the command to run: tat run -- COMMAND"); return 0;
+        default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* ---- what the library is told ---- */
+
+/* What `tat doctor --disk` kept of the disk that the command's model is on: of reads as large as an expert, at random.
+ * 0: nothing. */
+static uint64_t disk_measured(char ** command) {
+    enum { EXPERT = 512 << 10 };
+    struct model_arguments models;
+    struct stat file;
+    char name[DISK_NAME_SIZE];
+    double rate = 0;
+    model_arguments_find(command, &models);
+    if (models.count && stat(models.files[0], &file) == 0) {
+        json_t * kept = disk_kept(disk_name(file.st_dev, name));
+        rate = disk_kept_rate(kept, "direct", "random", EXPERT);
+        json_decref(kept);
+    }
+    model_arguments_free(&models);
+    return rate > 0 && rate < 1e15 ? (uint64_t) rate : 0;
+}
+
+static int tell_library(const struct options * o, const struct run_report * report, struct tat_error * error) {
+    char * text;
+    const uint64_t disk = o->disk ? o->disk : disk_measured(o->command);
+    const char * strategies = *o->strategies ? o->strategies : "pin+stream+cache";
+    if (asprintf(&text, "memory=%" PRIu64 ";strategy=%s;disk=%" PRIu64 ";reader=%s;check=%d;report=%s",
+                 o->pressure.limit, strategies, disk, o->reader ? o->reader : "any", o->check, report->path) < 0) {
+        return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
+    }
+    const bool is_told =
+        setenv("TAT_MANAGE", text, 1) == 0 && (o->records ? unsetenv("TAT_RECORD") : setenv("TAT_RECORD", "0", 1)) == 0;
+    free(text);
+    return is_told ? 0 : tat_fail_errno(error, "cannot set the environment");
+}
+
+/* ---- the run ---- */
+
+struct run {
+    struct run_watch seen;
+    struct run_report report;
+    struct recording trace; /* with --record */
+    struct options * options;
+};
+
+static bool look(void * state) {
+    struct run * r = state;
+    return !atomic_load(&r->report.has_begun) && run_watch_look(&r->seen);
+}
+
+static bool goes_on(void * state) {
+    return run_watch_goes_on(&((struct run *) state)->seen);
+}
+
+static bool starts(pid_t pid, void * state) {
+    struct run * r = state;
+    struct tat_error error;
+    if (run_pressure_enter(&r->options->pressure, pid, &error) != 0) {
+        command_fail(&cmd_run, &error);
+        return false;
+    }
+    run_report_listen(&r->report); /* a thread: not before the fork */
+    return true;
+}
+
+static int prepare(void * state) {
+    return launch_prepare(((struct run *) state)->options->too_large);
+}
+
+static void say_what_is_missing(const struct run * r, const char * obstacle, int wait_status, bool left) {
+    if (left) {
+        run_watch_say_left(&r->seen);
+    } else if (atomic_load(&r->report.lines) == 0 && obstacle) {
+        fprintf(stderr, "tat run: nothing was managed: see the warning above\n");
+    } else if (atomic_load(&r->report.lines) == 0) {
+        run_watch_say_why(&r->seen, wait_status);
+    } else if (r->report.open && WIFSIGNALED(wait_status)) {
+        fprintf(stderr, "tat run: what came of it is not known: the program was killed by signal %d (%s)\n",
+                WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)));
+    }
+}
+
+static void finish_trace(struct run * r, int wait_status, bool left) {
+    struct recording * trace = &r->trace;
+    const struct tat_run_info info = run_pressure_info(&r->options->pressure, r->options->command, wait_status);
+    recording_finish(trace, &info, wait_status, left);
+    if (!left && trace->traces == 0 && trace->failures == 0 && atomic_load(&r->report.lines)) {
+        fprintf(stderr, "tat run: no trace: the program computed no graph that tat could see\n");
+    }
+}
+
+static int manage(struct run * r, const char * program, const char * library) {
+    struct options * o = r->options;
+    const char * obstacle = target_obstacle(program);
+    if (obstacle) { fprintf(stderr, "tat run: warning: %s %s\n", program, obstacle); }
+    r->seen = (struct run_watch){
+        .command = "run", .folder = r->report.folder, .variable = "TAT_MANAGE", .library = library, .program = program
+    };
+    const struct child_watch watch = { look, goes_on, starts, prepare, r };
+    int wait_status;
+    bool left;
+    const int why = child_run(program, o->command, &watch, &wait_status, &left);
+    run_report_close(&r->report);
+    run_pressure_end(&o->pressure);
+    if (o->records) { recording_say_reports(&r->trace); }
+    if (why) {
+        if (o->records) { recording_cancel(&r->trace); }
+        return why == ECANCELED ? TAT_ERROR_SYSTEM : launch_not_started("run", o->command[0], why);
+    }
+    say_what_is_missing(r, obstacle, wait_status, left);
+    if (o->records) { finish_trace(r, wait_status, left); }
+    run_watch_free(&r->seen);
+    child_end_alike(wait_status);
+}
+
+/* All that is there before the command. */
+static int begin(struct run * r, const char * library, struct tat_error * error) {
+    struct options * o = r->options;
+    if (o->records && recording_begin(&r->trace, "run", o->folder, 0, error) != 0) { return -1; }
+    if (run_report_open(&r->report, error) != 0) {
+        fprintf(stderr, "tat run: warning: nothing can be reported of the run: %s\n", error->message);
+    }
+    if (launch_preload(library) != 0) {
+        tat_fail_errno(error, "cannot set the environment");
+    } else if (run_pressure_begin(&o->pressure, o->command, error) == 0) {
+        if (tell_library(o, &r->report, error) == 0) { return 0; }
+        run_pressure_end(&o->pressure);
+    }
+    run_report_close(&r->report);
+    if (o->records) { recording_cancel(&r->trace); }
+    return -1;
+}
+
+static int run(int argc, char ** argv) {
+    /* A limit on the size of files is for the program's; of ours, it is an error like a full disk. */
+    struct options options = { .too_large = signal(SIGXFSZ, SIG_IGN),
+                               .pressure = { .command = "run", .is_managed = true } };
+    struct run * r = calloc(1, sizeof *r);
+    struct tat_error error;
+    char program[PATH_MAX], library[PATH_MAX];
+    command_parse(&cmd_run, parse, argc, argv, ARGP_IN_ORDER, &options);
+    if (!r) { return TAT_ERROR_SYSTEM; }
+    r->options = &options;
+    if (getenv("TAT_RUN_DIR")) {
+        tat_fail(&error, TAT_ERROR_USAGE,
+                 "this is within `tat record`, or TAT_RUN_DIR is set: `tat run --record` alone does both");
+        return command_fail(&cmd_run, &error);
+    }
+    if (caller_become(&error) != 0) { return command_fail(&cmd_run, &error); }
+    const int why = places_program(options.command[0], program);
+    if (why) { return launch_not_started("run", options.command[0], why); }
+    if (places_manager(library, &error) != 0 || begin(r, library, &error) != 0) {
+        return command_fail(&cmd_run, &error);
+    }
+    const int status = manage(r, program, library);
+    if (options.records) { recording_end(&r->trace); }
+    run_pressure_free(&options.pressure);
+    free(r);
+    return status;
+}
+
+const struct command cmd_run = {
+    .name = "run",
+    .summary = "run a command with less memory than its model takes",
+    .arguments = "-- COMMAND [ARGUMENT...]",
+    .description =
+        "Runs a command and manages which parts of its model are in memory: what each token needs is kept or read "
+        "ahead "
+        "past the page cache, experts are cached and read as soon as they have been chosen. The command needs no "
+        "change, "
+        "computes the same, and prints the same; its input, output and signals are untouched. llama.cpp must be in "
+        "shared "
+        "libraries and map its model, as it does by default. At the beginning tat says what it manages, and at the end "
+        "what came of it; where it cannot gain anything, it changes nothing and says why. The exit status is the "
+        "command's; if a signal kills the command, the same signal ends tat. As in a shell, 127 means that there is no "
+        "such program, and 126 that it cannot be run.",
+    .examples = "  tat run --memory 4GB -- llama-completion -m big.gguf -c 512 -p \"Hello\" -n 100\n"
+                "  tat run -- llama-server -m big.gguf     in a container, with the memory that it allows\n"
+                "  tat run --memory 4GB --strategy pin --record -- llama-cli -m big.gguf",
+    .options = options_table,
+    .run = run,
+};

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the library that manages memory tells `tat run`, and how `tat run` tells the user. The library writes lines into
+ * a named pipe (manage/report.h), in a folder of its own that is removed in the end.
+ */
+#ifndef TAT_CLI_RUN_REPORT_H
+#define TAT_CLI_RUN_REPORT_H
+
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "tat/error.h"
+
+struct run_report {
+    char folder[PATH_MAX], path[PATH_MAX]; /* of the pipe; empty: there is none */
+    int pipe, stop;
+    pthread_t thread;
+    bool is_heard;
+    int pid;               /* of the first process that wrote; the thread's until run_report_close */
+    unsigned open;         /* begun and not ended; likewise */
+    atomic_uint lines;     /* that came, and said anything */
+    atomic_bool has_begun; /* something is managed */
+};
+
+/* Makes the pipe, in $TMPDIR or /tmp, and removes what a killed `tat run` left there. 0, or -1 with *error: then
+ * nothing can be reported. */
+int run_report_open(struct run_report * report, struct tat_error * error);
+
+/* Prints lines to stderr as they come, from a thread of its own: after the command has been forked. */
+void run_report_listen(struct run_report * report);
+
+/* Prints what has come, and removes the pipe. */
+void run_report_close(struct run_report * report);
+
+/* What a line says, in words, with the ends of lines: "begin KEY=VALUE...", "end KEY=VALUE..." or "note TEXT". Figures
+ * that the line does not have are left out. `whose` stands before each of its lines. False: it is none of these. */
+bool run_report_print(const char * line, const char * whose, FILE * out);
+
+#endif

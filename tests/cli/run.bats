@@ -1,0 +1,221 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# tat run around programs that compute no graph. The library is made here: in a process whose program is called $SPEAKER, it
+# says at its beginning the lines of the file $FIRST, and at its end those of $LAST. CC is the compiler.
+
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+    cat > "$BATS_FILE_TMPDIR/manager.c" << 'C'
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void say(const char * variable) {
+    const char *speaker = getenv("SPEAKER"), *file = getenv(variable), *told = getenv("TAT_MANAGE");
+    const char * path = told ? strstr(told, "report=") : NULL;
+    char line[3000], text[4000];
+    if (!speaker || !file || !path || strcmp(speaker, program_invocation_short_name) != 0) { return; }
+    FILE * lines = fopen(file, "r");
+    while (lines && fgets(line, sizeof line, lines)) {
+        const int fd = open(path + 7, O_RDWR | O_NONBLOCK), length = sprintf(text, "%d %s", (int) getpid(), line);
+        if (fd >= 0 && write(fd, text, (size_t) length) != length) { abort(); }
+        close(fd);
+    }
+    if (lines) { fclose(lines); }
+}
+
+__attribute__((constructor)) static void begin(void) { say("FIRST"); }
+__attribute__((destructor)) static void end(void) { say("LAST"); }
+C
+    "${CC:-cc}" -shared -fPIC -o "$BATS_FILE_TMPDIR/manager.so" "$BATS_FILE_TMPDIR/manager.c"
+}
+
+setup() {
+    TAT=${TAT:-tat}
+    unset TAT_DIR LD_PRELOAD TAT_RUN_DIR TAT_MANAGE
+    export TAT_MANAGER=$BATS_FILE_TMPDIR/manager.so SPEAKER=sleep FIRST=$BATS_TEST_TMPDIR/first LAST=$BATS_TEST_TMPDIR/last
+    export TMPDIR=$BATS_TEST_TMPDIR/tmp
+    mkdir "$TMPDIR"
+    cd "$BATS_TEST_TMPDIR"
+}
+
+# tells FIRST LAST: what the library says.
+tells() {
+    printf '%s\n' "$1" > "$FIRST"
+    printf '%s\n' "$2" > "$LAST"
+}
+
+wait_until() {
+    for _ in $(seq 1000); do
+        if eval "$1"; then return 0; fi
+        sleep 0.02
+    done
+    echo "never: $1"
+    return 1
+}
+
+@test "run: output, exit status and signals are the command's, and nothing is left behind" {
+    run -0 --separate-stderr "$TAT" run -- echo a b
+    [ "$output" = "a b" ]
+    run -7 "$TAT" run sh -c 'exit 7'
+    run -127 "$TAT" run -- no-such-program
+    [[ $output == *"tat run: no-such-program: no such program"* ]]
+    # shellcheck disable=SC2016
+    run -143 "$TAT" run -- sh -c 'kill $$'
+    [ -z "$(ls "$TMPDIR")" ]
+    [ ! -e traces ]
+}
+
+@test "run: the library is told what was asked for" {
+    # shellcheck disable=SC2016
+    asked() { "$TAT" run "$@" -- sh -c 'echo "${TAT_MANAGE%report=*} $TAT_RECORD"; p=${TAT_MANAGE#*report=}; [ -p "$p" ]' 2> talk; }
+    [ "$(asked)" = "memory=0;strategy=pin+stream+cache;disk=0;reader=any;check=0; 0" ]
+    [ "$(asked --strategy cache,pin,pin --disk 1.5G/s --check --reader threads)" = \
+        "memory=0;strategy=pin+cache;disk=1610612736;reader=threads;check=1; 0" ]
+    [ "$(asked --strategy stream --disk auto --reader uring)" = "memory=0;strategy=stream;disk=0;reader=uring;check=0; 0" ]
+    [ "$(asked --memory 30M)" = "memory=31457280;strategy=pin+stream+cache;disk=0;reader=any;check=0; 0" ]
+}
+
+@test "run: wrong usage is said" {
+    for wrong in "--memory much" "--memory 4K" "--strategy fly" "--strategy pin," "--strategy " "--disk fast" "--reader cat" ""; do
+        # shellcheck disable=SC2086
+        run -2 "$TAT" run $wrong ${wrong:+--} ${wrong:+true}
+        [[ $output == *"tat run: "* ]]
+    done
+    TAT_RUN_DIR=$PWD run -2 "$TAT" run -- true
+    [[ $output == *"within \`tat record\`"* ]]
+    TAT_MANAGER=nowhere run -4 "$TAT" run -- true
+    [[ $output == *"TAT_MANAGER names nowhere"* ]]
+    [ -z "$(ls "$TMPDIR")" ]
+}
+
+@test "run: says at once what is managed, and in the end what came of it" {
+    tells "begin pinned=49400000 streamed=0 ring=0 cached=415236096 cache=113246208 left=0 limit=200000000 pool=170000000 reader=uring direct=1 predicted=21000" \
+        "end tokens=48 ns=2364532019 wait_ns=1442364532 read=3650722201 wanted=1000 held=520 checked=1234 wrong=0 handed_back=0 predicted=21000"
+    "$TAT" run -- sleep 1000 2> talk 3>&- &
+    tat=$!
+    wait_until '[ -s talk ]'
+    [ "$(cat talk)" = "tat run: managing 443 MiB of weights in 191 MiB of memory: 47.1 MiB pinned, 108 MiB for 396 MiB of experts; read by io_uring past the page cache; 21.0 tokens/s predicted" ]
+    kill $tat
+    wait $tat || [ $? -eq 143 ]
+    [ "$(tail -1 talk)" = "tat run: what came of it is not known: the program was killed by signal 15 (Terminated)" ]
+    run -0 "$TAT" run -- sleep 0
+    [ "${#lines[@]}" -eq 3 ]
+    [ "${lines[1]}" = "tat run: predicted 21.0 tokens/s, delivered 20.3; read 3.40 GiB (72.5 MiB a token), 52.0 % of expert bytes were in memory; waited for the disk 61.0 % of the time" ]
+    [ "${lines[2]}" = "tat run: 1,234 pieces compared with the file: no difference" ]
+    [ -z "$(ls "$TMPDIR")" ]
+}
+
+@test "run: a note is shown as it comes, and takes the place of a reason" {
+    tells $'note the model fits:\033[31m nothing was changed' ""
+    run -0 "$TAT" run -- sleep 0
+    [ "$output" = "tat run: the model fits:?[31m nothing was changed" ]
+    tells "begin pinned=1048576" "end"
+    # shellcheck disable=SC2016
+    run -0 "$TAT" run -- sh -c 'sleep 0; sleep 0'
+    [ "${lines[0]}" = "tat run: managing 1.00 MiB of weights: 1.00 MiB pinned" ]
+    [[ ${lines[1]} == "tat run: process "*": managing 1.00 MiB"* ]]
+    [ "${#lines[@]}" -eq 2 ]
+}
+
+@test "run: whatever a program writes, tat prints lines that are safe, and not many" {
+    { printf '\n\n%0999d\nbegin\nend \nbegin pinned=-1 =\nnote \nend tokens=x ns=1 read=99999999999999999999\n' 7
+      for i in $(seq 300); do echo "note $i"; done; } > first
+    tells "$(cat first)" "$(printf 'note \001\377\302\233x')"
+    run -0 "$TAT" run -- sleep 0
+    [[ $output == *"there are more such lines, which are not shown"* ]]
+    [ "${#lines[@]}" -lt 110 ]
+    ! LC_ALL=C grep -q '[^ -~]' <<< "$output"
+}
+
+@test "run: why nothing was managed" {
+    run -0 "$TAT" run -- sleep 0
+    [[ $output == "tat run: nothing was managed: sleep computed no graph that tat could see"* ]]
+    run -3 "$TAT" run -- sh -c 'exit 3'
+    [[ $output == "tat run: nothing was managed: sh ended with status 3"* ]]
+    # shellcheck disable=SC2154
+    cp "$BATS_FILE_TMPDIR/manager.c" static.c
+    echo 'int main(void) { return 0; }' >> static.c
+    "${CC:-cc}" -static -o static static.c 2> /dev/null || skip "no static libc"
+    run -0 "$TAT" run -- ./static
+    [[ ${lines[0]} == "tat run: warning: "*"is statically linked"* ]]
+    [ "${lines[1]}" = "tat run: nothing was managed: see the warning above" ]
+}
+
+@test "run: what still runs is waited for, and an interrupt leaves that running" {
+    tells "begin pinned=1048576" ""
+    # shellcheck disable=SC2016
+    "$TAT" run -- sh -c 'sleep 1000 & echo $! > pid; exit 3' 2> talk 3>&- &
+    tat=$!
+    wait_until 'grep -q "sleep (process .*, which it started, still runs. Waiting" talk'
+    kill -INT $tat
+    status=0
+    wait $tat || status=$?
+    [ "$status" -eq 3 ]
+    grep -q "left running$" talk
+    kill "$(cat pid)"
+    [ -z "$(ls "$TMPDIR")" ]
+}
+
+@test "run: what a killed tat left behind, a later run removes, and nothing else" {
+    "$TAT" run -- sleep 1000 2> talk 3>&- &
+    tat=$!
+    wait_until 'ls "$TMPDIR"/*/report > /dev/null 2>&1 && pgrep -P $tat sleep > program'
+    left=$(ls -d "$TMPDIR"/tat-run.*)
+    touch -d '-1 hour' "$left"
+    run -0 "$TAT" run -- true
+    [ -p "$left/report" ] # its owner lives
+    kill -KILL $tat
+    wait $tat || [ $? -eq 137 ]
+    kill "$(cat program)"
+    mkdir "$TMPDIR/tat-run.mine"
+    touch -d '-1 hour' "$left"
+    echo x > "$TMPDIR/tat-run.mine/file"
+    touch -d '-1 hour' "$TMPDIR/tat-run.mine"
+    run -0 "$TAT" run -- true
+    [ ! -e "$left" ]
+    [ -e "$TMPDIR/tat-run.mine/file" ]
+}
+
+@test "run: where no folder can be made, the command runs all the same" {
+    tells "begin pinned=1048576" ""
+    for folder in relative "$PWD/a;b"; do
+        TMPDIR=$folder run -0 "$TAT" run -- sleep 0
+        [[ $output == "tat run: managing 1.00 MiB"* ]] # in /tmp
+    done
+    TMPDIR=$PWD/nowhere run -0 "$TAT" run -- sleep 0
+    [[ ${lines[0]} == "tat run: warning: nothing can be reported of the run: $PWD/nowhere: "* ]]
+}
+
+@test "run: where no cgroup can be made, the limit still holds for what is managed" {
+    tells "begin pinned=1048576 limit=31457280" "end"
+    command=("$TAT" run --memory 30M -- sleep 0)
+    if [ "$(id -u)" = 0 ]; then
+        chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR"
+        chmod 777 . "$TMPDIR"
+        cp "$TAT" tat # which may lie where only root sees it
+        command=(setpriv --reuid 65534 --regid 65534 --clear-groups ./tat run --memory 30M -- sleep 0)
+    fi
+    run -0 "${command[@]}"
+    [[ $output != *"memory in use"* ]] || skip "everybody may make a cgroup here"
+    [[ ${lines[0]} == "tat run: warning: no cgroup limits the program: "* ]]
+    [ "${lines[1]}" = "tat run: managing 1.00 MiB of weights in 30.0 MiB of memory: 1.00 MiB pinned" ]
+}
+
+@test "run: with --record there is a folder for the trace, and none if nothing was recorded" {
+    # shellcheck disable=SC2016
+    run -0 --separate-stderr "$TAT" run --record=here -- sh -c 'echo "$TAT_RUN_DIR ${TAT_RECORD-unset}"; ls -d here'
+    [ "$output" = "$PWD/here unset
+here" ]
+    [ ! -e here ]
+    # shellcheck disable=SC2016
+    run -0 --separate-stderr "$TAT" run --record -- sh -c 'echo "$TAT_RUN_DIR"'
+    [[ $output == "$PWD/traces/run_"* ]]
+    [ ! -e "$output" ]
+}
