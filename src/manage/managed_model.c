@@ -185,9 +185,8 @@ static struct schedule_use pieces_of(const struct managed_file * f, const struct
             return use;
         }
     }
-    while (i < p->count && !is_dense(p, i) && piece_touches(p, i, offset, u->bytes)) { i++; }
+    use.count = pieces_dense(p, offset, u->bytes, &i);
     use.piece = f->first + i;
-    for (; i < p->count && is_dense(p, i) && piece_touches(p, i, offset, u->bytes); i++) { use.count++; }
     return use;
 }
 

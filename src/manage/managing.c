@@ -8,11 +8,9 @@
 
 #include "agent/files.h"
 #include "agent/registry.h"
+#include "plan/predict.h"
 
-enum {
-    DEPTH = 8,        /* reads at once */
-    SCRATCH_SHARE = 4 /* of the cache, at most, for experts that do not stay */
-};
+enum { DEPTH = 8 }; /* reads at once */
 
 struct beginning {
     struct managing * m;
@@ -53,17 +51,16 @@ static bool list_items(struct beginning * b) {
     return true;
 }
 
-/* For experts that a policy does not keep: two stacks' worth of the largest, so that one is read while another is
- * computed with. */
-static uint64_t scratch_of(const struct beginning * b, uint64_t cache) {
+/* The largest stack of experts. */
+static uint64_t largest_stack(const struct beginning * b) {
     uint64_t most = 0;
     for (uint32_t i = 0; i < b->schedule.n_stacks; i++) {
         const struct schedule_stack * s = &b->schedule.stack[i];
         uint64_t bytes = 0;
         for (uint32_t e = 0; e < s->experts; e++) { bytes += b->bytes[s->piece + e]; }
-        if (2 * bytes > most) { most = 2 * bytes; }
+        if (bytes > most) { most = bytes; }
     }
-    return most < cache / SCRATCH_SHARE ? most : cache / SCRATCH_SHARE;
+    return most;
 }
 
 static bool place(struct beginning * b) {
@@ -71,7 +68,7 @@ static bool place(struct beginning * b) {
     m->placement = placement_make(b->item, b->n_items, m->budget.pool, b->options->may, b->class);
     for (uint32_t i = 0; i < b->n_items; i++) { m->model.piece[b->piece[i]].class = b->class[i]; }
     if (!m->placement.cache) { return true; }
-    const uint64_t capacity = m->placement.cache - scratch_of(b, m->placement.cache);
+    const uint64_t capacity = m->placement.cache - placement_scratch(m->placement.cache, largest_stack(b));
     m->experts = experts_new(&b->schedule, m->model.n_pieces, b->bytes, capacity, &policy_cycle);
     return m->experts != NULL;
 }
@@ -85,7 +82,6 @@ static uint64_t all_bytes(const struct beginning * b) {
 }
 
 static bool gate(const struct beginning * b) {
-    enum { LEAST = 8 << 20 };
     const struct budget * budget = &b->m->budget;
     const uint64_t all = all_bytes(b);
     if (all <= budget->pool) {
@@ -93,7 +89,7 @@ static bool gate(const struct beginning * b) {
                  (unsigned long long) (all / 1000000));
         return false;
     }
-    if (budget->pool < LEAST) {
+    if (budget->pool < PREDICT_BUDGET_LEAST) {
         snprintf(words, sizeof words,
                  "not managed: of %llu MB, only %llu MB are left for the model; the program needs the rest",
                  (unsigned long long) (budget->limit / 1000000), (unsigned long long) (budget->pool / 1000000));

@@ -118,3 +118,20 @@ uint32_t pieces_first(const struct pieces * p, uint64_t offset) {
     }
     return from;
 }
+
+static bool is_dense(const struct pieces * p, uint32_t i) {
+    return i < p->count && p->piece[i].tensor == PIECE_DENSE;
+}
+
+uint32_t pieces_dense(const struct pieces * p, uint64_t offset, uint64_t bytes, uint32_t * first) {
+    const uint64_t from = offset / p->page_bytes, last = (offset + bytes - 1) / p->page_bytes;
+    uint32_t i = pieces_first(p, offset), n = 0;
+    while (i < p->count && !is_dense(p, i) && p->piece[i].page <= from) { i++; }
+    if (is_dense(p, i) && is_dense(p, i + 1) && p->piece[i + 1].page <= from) { i++; }
+    *first = i;
+    while (is_dense(p, i + n) && p->piece[i + n].page <= last) {
+        n++;
+        if (p->piece[i + n - 1].page + p->piece[i + n - 1].pages > last) { break; }
+    }
+    return n;
+}

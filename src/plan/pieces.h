@@ -45,6 +45,11 @@ void pieces_free(struct pieces * pieces);
 /* The first piece that has a byte of the range, or the first behind it. */
 uint32_t pieces_first(const struct pieces * pieces, uint64_t offset);
 
+/* The pieces that hold a range of tensors that are not experts', or of which they are none: side by side, and no more
+ * of them than it takes, as its first and last page may be in a neighbour's piece too. Returns how many; 0: an expert's
+ * slice has the only page. */
+uint32_t pieces_dense(const struct pieces * pieces, uint64_t offset, uint64_t bytes, uint32_t * first);
+
 /* Whether the piece has a byte of the range. */
 static inline bool piece_touches(const struct pieces * p, uint32_t piece, uint64_t offset, uint64_t bytes) {
     const struct piece * at = &p->piece[piece];

@@ -5,6 +5,7 @@ enum {
     RING_LEAST = 4 << 20, /* so that the disk has several reads to do at once */
     RING_MOST = 64 << 20, /* more only takes from what is pinned */
     RING_SHARE = 8,       /* of the budget, in between */
+    SCRATCH_SHARE = 4,    /* of the cache, at most, for experts that do not stay */
     CACHE_SHARE = 4,      /* of the budget, at least, for experts where what each token needs does not fit */
 };
 
@@ -116,4 +117,8 @@ struct placement placement_make(const struct placement_item * items, uint32_t co
     if (dense) { place_dense(items, count, for_dense, dense, may, classes, &p); }
     if (experts) { place_experts(items, count, budget - p.pinned - p.ring, experts, may, classes, &p); }
     return p;
+}
+
+uint64_t placement_scratch(uint64_t cache, uint64_t stack) {
+    return least(stack < UINT64_MAX / 2 ? 2 * stack : stack, cache / SCRATCH_SHARE);
 }

@@ -24,8 +24,8 @@ struct token_cost predict(const struct predict_reads * reads, const struct predi
 
 enum predict_gate predict_gate(uint64_t needed, uint64_t budget, double plain_ns, double managed_ns) {
     if (needed == 0) { return GATE_UNSUPPORTED; }
-    if (budget == 0) { return GATE_NO_ROOM; }
     if (needed <= budget) { return GATE_FITS; }
+    if (budget < PREDICT_BUDGET_LEAST) { return GATE_NO_ROOM; }
     const bool known = plain_ns > 0 && managed_ns > 0;
     return known && plain_ns < managed_ns * (1 + PREDICT_GAIN_LEAST) ? GATE_NO_GAIN : GATE_OPEN;
 }
@@ -34,7 +34,7 @@ const char * predict_gate_text(enum predict_gate gate) {
     switch (gate) {
         case GATE_UNSUPPORTED: return "no weight that tokens read whole lies in a mapping of a model file";
         case GATE_FITS: return "what tokens need of the model fits in memory";
-        case GATE_NO_ROOM: return "what is not the model takes all of that memory";
+        case GATE_NO_ROOM: return "less than 8 MiB of that memory are left for the model";
         case GATE_NO_GAIN: return "it would be less than 5 % faster than plain mmap";
         case GATE_OPEN: return "";
     }

@@ -49,11 +49,12 @@ enum predict_gate {
     GATE_OPEN,
     GATE_UNSUPPORTED, /* no weight is in a mapping of a file */
     GATE_FITS,        /* all that tokens need stays in memory anyway */
-    GATE_NO_ROOM,     /* what is not the model takes all memory */
+    GATE_NO_ROOM,     /* less than PREDICT_BUDGET_LEAST is left for the model */
     GATE_NO_GAIN,     /* less than PREDICT_GAIN_LEAST faster than plain mmap */
 };
 
 #define PREDICT_GAIN_LEAST 0.05
+enum { PREDICT_BUDGET_LEAST = 8 << 20 };
 
 /* `needed`: bytes of the model that tokens need, in a file's mapping; `budget`: of memory for them. Times are those of
  * a token; 0: not known, which closes no gate. */

@@ -246,12 +246,42 @@ static void gates(void ** state) {
     (void) state;
     assert_int_equal(predict_gate(0, 100, 0, 0), GATE_UNSUPPORTED);
     assert_int_equal(predict_gate(100, 0, 0, 0), GATE_NO_ROOM);
+    assert_int_equal(predict_gate(9 * MIB, 8 * MIB - 1, 9, 1), GATE_NO_ROOM);
     assert_int_equal(predict_gate(100, 100, 9, 1), GATE_FITS);
-    assert_int_equal(predict_gate(101, 100, 0, 0), GATE_OPEN); /* nothing is known */
-    assert_int_equal(predict_gate(101, 100, 104, 100), GATE_NO_GAIN);
-    assert_int_equal(predict_gate(101, 100, 106, 100), GATE_OPEN);
+    assert_int_equal(predict_gate(9 * MIB, 8 * MIB, 0, 0), GATE_OPEN); /* nothing is known */
+    assert_int_equal(predict_gate(9 * MIB, 8 * MIB, 104, 100), GATE_NO_GAIN);
+    assert_int_equal(predict_gate(9 * MIB, 8 * MIB, 106, 100), GATE_OPEN);
     assert_string_equal(predict_gate_text(GATE_OPEN), "");
     assert_true(*predict_gate_text(GATE_NO_GAIN));
+}
+
+/* A tensor that begins on the last page of another's piece needs its own only. */
+static void a_tensor_needs_no_more_pieces_than_hold_it(void ** state) {
+    const struct piece_tensor tensors[] = { { 0, MIB + 100, 0 },
+                                            { MIB + 100, MIB, 0 },
+                                            { 2 * MIB + 100, 4 * 8192, 4 } };
+    struct pieces p;
+    uint32_t first;
+    (void) state;
+    assert_true(pieces_cut(tensors, 3, PAGE, &p));
+    assert_int_equal(p.count, 2 + 2 + 4);
+    assert_int_equal(pieces_dense(&p, 0, MIB + 100, &first), 2);
+    assert_int_equal(first, 0);
+    assert_int_equal(pieces_dense(&p, MIB + 100, MIB, &first), 2);
+    assert_int_equal(first, 2);
+    assert_int_equal(pieces_dense(&p, 0, 1, &first), 1);
+    assert_int_equal(first, 0);
+    assert_int_equal(pieces_dense(&p, 2 * MIB + PAGE, 10, &first), 0); /* experts */
+    assert_int_equal(pieces_dense(&p, 9 * MIB, 10, &first), 0);
+    pieces_free(&p);
+}
+
+static void scratch_is_two_stacks(void ** state) {
+    (void) state;
+    assert_int_equal(placement_scratch(100, 5), 10);
+    assert_int_equal(placement_scratch(100, 20), 25);
+    assert_int_equal(placement_scratch(100, UINT64_MAX), 25);
+    assert_int_equal(placement_scratch(0, 5), 0);
 }
 
 int main(void) {
@@ -267,6 +297,8 @@ int main(void) {
         cmocka_unit_test(a_tokens_time_is_what_it_reads_and_computes),
         cmocka_unit_test(what_is_not_known_is_not_predicted),
         cmocka_unit_test(gates),
+        cmocka_unit_test(a_tensor_needs_no_more_pieces_than_hold_it),
+        cmocka_unit_test(scratch_is_two_stacks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
