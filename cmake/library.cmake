@@ -15,7 +15,7 @@ endfunction()
 file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/library)
 add_library(tat_library STATIC)
 tat_library_object(read tat_format tat_gguf tat_trace)
-tat_library_object(ask tat_analysis tat_export tat_policy tat_system)
+tat_library_object(ask tat_analysis tat_export tat_plan tat_policy tat_system)
 set_target_properties(tat_library PROPERTIES
   OUTPUT_NAME tat LINKER_LANGUAGE C ARCHIVE_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/library)
 target_include_directories(tat_library INTERFACE ${PROJECT_SOURCE_DIR}/include)
@@ -27,7 +27,7 @@ pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 # libtat.so: the same as one shared library, for bindings: python/tat loads it. Compiled anew, as the names that it shows
 # must not be hidden.
 add_library(tat_shared SHARED)
-foreach(layer tat_format tat_gguf tat_trace tat_policy tat_system tat_analysis tat_export)
+foreach(layer tat_format tat_gguf tat_trace tat_policy tat_plan tat_system tat_analysis tat_export)
   get_target_property(sources ${layer} SOURCES)
   get_target_property(folder ${layer} SOURCE_DIR)
   list(TRANSFORM sources PREPEND ${folder}/)

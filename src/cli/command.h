@@ -28,6 +28,7 @@ extern const struct command cmd_dump;
 extern const struct command cmd_export;
 extern const struct command cmd_gguf;
 extern const struct command cmd_list;
+extern const struct command cmd_plan;
 extern const struct command cmd_record;
 extern const struct command cmd_reorder;
 extern const struct command cmd_report;

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a strategy reads for each recorded token, and how long the token waits for it. The manager places by the same
+ * code (plan/placement.h) and keeps experts by the same policies (policy/policy.h).
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "analysis/caching/bound.h"
+#include "analysis/caching/lead.h"
+#include "analysis/caching/outcomes.h"
+#include "analysis/planning/planning.h"
+#include "analysis/token_times.h"
+
+#define NOT_READ UINT64_MAX
+
+struct evaluating {
+    const struct planning * p;
+    const struct plan_strategy * strategy;
+    struct plan_outcome * outcome;
+    uint8_t * classes;
+    bool * missed;                       /* by need: a cached piece that is not there */
+    uint64_t * last;                     /* by piece: how much was streamed when it was needed last; NOT_READ: never */
+    struct list reads;                   /* struct lead_read */
+    struct list of;                      /* uint32_t, by read: its need */
+    struct list streamed;                /* struct streamed_read, in order */
+    uint32_t released;                   /* index in `streamed`: those before are out of the ring */
+    uint64_t streamed_bytes, left_bytes; /* read, of all graphs but the first */
+    double stretch;                      /* of the clock of computing, by mapping */
+};
+
+struct streamed_read {
+    uint64_t end; /* how much was streamed with it */
+    uint64_t until;
+};
+
+/* ---- experts ---- */
+
+/* Which needs of a generated graph are of experts that were not there. */
+static void mark_missed(const struct planning * p, uint32_t graph, const bool * is_missed, bool * missed,
+                        uint32_t * need) {
+    const struct plan_need * n = p->needs.data;
+    for (; *need < p->needs.count && n[*need].graph == graph; ++*need) {
+        const uint32_t item = n[*need].item;
+        missed[*need] = p->item[item].is_expert && is_missed[p->expert_of[item]];
+    }
+}
+
+/* By generated token: what cached experts were wanted, and found. Sets `missed` by need, if that is not NULL. */
+static bool run_policy(const struct planning * p, uint64_t capacity, const struct policy_kind * kind, bool * missed,
+                       struct phase_bytes * wanted, struct phase_bytes * found) {
+    const struct cache_string * s = &p->string;
+    const struct policy_items items = { s->bytes, NULL, s->n_items };
+    struct policy * policy = policy_new(kind, capacity, &items);
+    bool * is_missed = calloc((size_t) s->n_items + 1, sizeof *is_missed);
+    uint32_t i = 0, need = 0, graph = 0;
+    *wanted = *found = (struct phase_bytes){ 0 };
+    for (uint32_t g = 0; g < s->graphs.count && policy && is_missed; g++) {
+        const bool generated = graph_at(s, g)->generated;
+        for (; i < graph_at(s, g)->end; i++) {
+            const uint32_t expert = item_at(s, i);
+            const uint64_t held = policy_access(policy, expert);
+            add_to(wanted, generated, s->bytes[expert]);
+            add_to(found, generated, held);
+            is_missed[expert] = held == 0;
+        }
+        if (generated && missed) { mark_missed(p, graph++, is_missed, missed, &need); }
+    }
+    const bool good = policy && is_missed;
+    free(is_missed);
+    policy_free(policy);
+    return good;
+}
+
+/* A bound in hindsight: which reads it saves is its own affair. */
+static double least_share(const struct planning * p, uint64_t capacity) {
+    struct bound b;
+    const struct cache_string * s = &p->string;
+    const uint64_t wanted = s->first.generated + s->repeat.generated;
+    double share = -1;
+    if (bound_begin(&b, s)) {
+        const struct again again = bound_find(&b, capacity);
+        share = wanted ? 1 - (double) (s->first.generated + again.generated) / (double) wanted : 0;
+    }
+    bound_end(&b);
+    return share;
+}
+
+double planning_hit_share(const struct planning * p, uint64_t capacity, const struct policy_kind * kind) {
+    struct phase_bytes wanted, found;
+    if (!kind) { return least_share(p, capacity); }
+    if (!run_policy(p, capacity, kind, NULL, &wanted, &found)) { return -1; }
+    return ratio(found.generated, wanted.generated);
+}
+
+/* ---- what is read, and when ---- */
+
+static const struct plan_need * need_at(const struct planning * p, uint32_t i) {
+    return &LIST(const struct plan_need, p->needs)[i];
+}
+
+static bool add_read(struct evaluating * e, uint32_t need, uint64_t from, uint64_t bytes, double rate) {
+    struct lead_read * read = list_add(&e->reads, sizeof *read);
+    uint32_t * of = list_extend(&e->of, sizeof *of, 1);
+    if (!read || !of) { return false; }
+    const uint64_t at = need_at(e->p, need)->at;
+    *of = need;
+    *read = (struct lead_read){ from < at ? from : at, at, bytes, rate > 0 ? 1e9 * (double) bytes / rate : 0 };
+    return true;
+}
+
+/* From when on the ring has room for what ends so far into all that is streamed; NOT_READ: only after its own need. */
+static uint64_t room_from(struct evaluating * e, uint64_t end, uint64_t at) {
+    const struct streamed_read * s = LIST(const struct streamed_read, e->streamed);
+    const uint64_t ring = e->outcome->placement.ring;
+    while (e->released < e->streamed.count && s[e->released].end + ring < end) { e->released++; }
+    const uint64_t from = e->released ? s[e->released - 1].until : 0;
+    return from > at ? NOT_READ : from;
+}
+
+/* Not read if it is still there from its last use: so far, no more was streamed than the ring holds. */
+static bool add_streamed(struct evaluating * e, uint32_t need, uint64_t not_before) {
+    const struct planning * p = e->p;
+    const struct plan_need * n = need_at(p, need);
+    const uint64_t bytes = p->piece[n->item].bytes, ring = e->outcome->placement.ring;
+    const uint64_t so_far =
+        e->streamed.count ? LIST(const struct streamed_read, e->streamed)[e->streamed.count - 1].end : 0;
+    if (e->last[n->item] != NOT_READ && so_far - e->last[n->item] + bytes <= ring) {
+        e->last[n->item] = so_far;
+        return true;
+    }
+    struct streamed_read * s = list_add(&e->streamed, sizeof *s);
+    if (!s) { return false; }
+    *s = (struct streamed_read){ so_far + bytes, n->until };
+    e->last[n->item] = so_far + bytes;
+    if (n->graph) { e->streamed_bytes += bytes; }
+    const uint64_t from = room_from(e, so_far + bytes, n->at);
+    if (from == NOT_READ) { return add_read(e, need, n->at, bytes, p->costs.fault_rate); }
+    return add_read(e, need, from > not_before ? from : not_before, bytes, p->costs.stream_rate);
+}
+
+static bool add_need(struct evaluating * e, uint32_t need, uint32_t lead) {
+    const struct planning * p = e->p;
+    const struct plan_need * n = need_at(p, need);
+    const uint64_t bytes = p->piece[n->item].bytes;
+    const uint64_t not_before = lead > n->stage ? 0 : lead ? p->stage_at[n->stage - lead] : n->at;
+    switch ((enum placement_class) e->classes[n->item]) {
+        case PLACE_PIN: return true;
+        case PLACE_STREAM: return add_streamed(e, need, not_before);
+        case PLACE_CACHE:
+            if (!e->missed[need]) { return true; }
+            return add_read(e, need, n->known > not_before ? n->known : not_before, bytes, p->costs.miss_rate);
+        case PLACE_LEAVE: break;
+    }
+    if (n->graph) { e->left_bytes += bytes; }
+    return add_read(e, need, n->at, bytes, p->costs.fault_rate);
+}
+
+/* ---- how long tokens wait ---- */
+
+/* Mapping takes a processor's time, and so stretches computing. */
+static void stretch_clock(struct evaluating * e) {
+    struct lead_read * reads = e->reads.data;
+    for (uint32_t i = 0; i < e->reads.count; i++) {
+        reads[i].from = (uint64_t) ((double) reads[i].from * e->stretch);
+        reads[i].at = (uint64_t) ((double) reads[i].at * e->stretch);
+        if (reads[i].from > reads[i].at) { reads[i].from = reads[i].at; }
+    }
+}
+
+/* The first graph's waits are those of a start. */
+static bool find_times(struct evaluating * e) {
+    const struct planning * p = e->p;
+    struct plan_outcome * o = e->outcome;
+    const uint32_t n = e->reads.count, graphs = p->n_timed;
+    double * stall = calloc((size_t) n + 1, sizeof *stall);
+    double * wait = calloc((size_t) graphs + 1, sizeof *wait);
+    uint64_t * ns = calloc((size_t) graphs + 1, sizeof *ns);
+    double sum = 0;
+    uint64_t tokens = 0;
+    uint32_t counted = 0;
+    bool good = stall && wait && ns;
+    if (good) { stretch_clock(e); }
+    good = good && lead_find_stalls(e->reads.data, n, stall, &o->ahead_bytes);
+    for (uint32_t i = 0; i < n && good; i++) { wait[need_at(p, LIST(const uint32_t, e->of)[i])->graph] += stall[i]; }
+    for (uint32_t g = 1; g < graphs && good; g++) {
+        sum += wait[g];
+        tokens += p->tokens[g];
+        ns[counted++] = (uint64_t) (p->compute_ns[g] * e->stretch + wait[g]);
+    }
+    if (good && tokens) {
+        qsort(ns, counted, sizeof *ns, by_value);
+        o->token_ns = p->token_compute_ns * e->stretch + sum / (double) tokens;
+        o->p50_ns = (double) percentile(ns, counted, 50);
+        o->p99_ns = (double) percentile(ns, counted, 99);
+    }
+    free(stall);
+    free(wait);
+    free(ns);
+    return good;
+}
+
+/* ---- all ---- */
+
+static uint64_t tokens_timed(const struct planning * p) {
+    uint64_t tokens = 0;
+    for (uint32_t g = 1; g < p->n_timed; g++) { tokens += p->tokens[g]; }
+    return tokens;
+}
+
+/* Of MIN it is known how much it reads, not which of it: nothing is simulated. */
+static bool find_reads(struct evaluating * e, uint32_t lead) {
+    const struct planning * p = e->p;
+    struct plan_outcome * o = e->outcome;
+    const uint64_t tokens = tokens_timed(p);
+    const bool caches = o->placement.cached > 0;
+    const uint64_t capacity = o->placement.cache - placement_scratch(o->placement.cache, p->stack_bytes);
+    struct phase_bytes wanted = { 0 }, found = { 0 };
+    double missed = 0;
+    o->hit_share = -1;
+    if (caches && !e->strategy->policy) {
+        o->hit_share = least_share(p, capacity);
+        if (o->hit_share < 0) { return false; }
+        wanted.generated = p->string.first.generated + p->string.repeat.generated;
+        missed = (1 - o->hit_share) * ratio(wanted.generated, p->string.tokens);
+    } else if (caches) {
+        if (!run_policy(p, capacity, e->strategy->policy, e->missed, &wanted, &found)) { return false; }
+        o->hit_share = ratio(found.generated, wanted.generated);
+        missed = ratio(wanted.generated - found.generated, p->string.tokens);
+    }
+    for (uint32_t i = 0; i < p->needs.count; i++) {
+        if (!add_need(e, i, lead)) { return false; }
+    }
+    o->reads = (struct predict_reads){ ratio(e->streamed_bytes, tokens), missed, ratio(e->left_bytes, tokens) };
+    return true;
+}
+
+static bool is_priced(const struct plan_outcome * o, const struct predict_costs * c) {
+    return (o->reads.streamed == 0 || c->stream_rate > 0) && (o->reads.missed == 0 || c->miss_rate > 0) &&
+           (o->reads.faulted == 0 || c->fault_rate > 0) && c->compute_ns > 0;
+}
+
+bool planning_evaluate(const struct planning * p, uint64_t budget, const struct plan_strategy * strategy, uint32_t lead,
+                       uint8_t * classes, struct plan_outcome * outcome) {
+    struct evaluating e = { .p = p, .strategy = strategy, .outcome = outcome };
+    *outcome = (struct plan_outcome){ .hit_share = -1 };
+    e.classes = calloc((size_t) p->n_pieces + 1, sizeof *e.classes);
+    e.missed = calloc((size_t) p->needs.count + 1, sizeof *e.missed);
+    e.last = malloc(((size_t) p->n_pieces + 1) * sizeof *e.last);
+    bool good = e.classes && e.missed && e.last;
+    for (uint32_t i = 0; i < p->n_pieces && good; i++) { e.last[i] = NOT_READ; }
+    if (good) { outcome->placement = placement_make(p->item, p->n_pieces, budget, strategy->may, e.classes); }
+    good = good && find_reads(&e, lead);
+    if (good) {
+        const double mapped = (outcome->reads.streamed + outcome->reads.missed) * p->costs.map_ns_per_byte;
+        outcome->bound = predict(&outcome->reads, &p->costs);
+        e.stretch = p->token_compute_ns > 0 ? 1 + mapped / p->token_compute_ns : 1;
+        const bool is_bound = (strategy->may & PLACE_MAY_CACHE) && !strategy->policy;
+        if (is_priced(outcome, &p->costs) && !is_bound) { good = find_times(&e); }
+        if (classes) { memcpy(classes, e.classes, p->n_pieces); }
+    }
+    free(e.classes);
+    free(e.missed);
+    free(e.last);
+    free(e.reads.data);
+    free(e.of.data);
+    free(e.streamed.data);
+    return good;
+}

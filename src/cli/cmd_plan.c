@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * tat plan: what of a model should be in memory when it does not fit, and what that would gain.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "cli/pager.h"
+#include "cli/plan_machine.h"
+#include "cli/report_text.h"
+#include "cli/run_open.h"
+#include "cli/units.h"
+#include "export/file_replace.h"
+
+enum { KEY_JSON = 256, KEY_MEMORY, KEY_DISK, KEY_MODEL, KEY_PATTERN };
+
+struct options {
+    const char *trace, *model, *output, *pattern;
+    struct planning_request request;
+    bool json;
+};
+
+static const struct argp_option table[] = {
+    { "memory", KEY_MEMORY, "SIZE", 0, "Memory for the program with its model: 4G. Needed", 0 },
+    { "disk", KEY_DISK, "auto|RATE", 0,
+      "How fast the disk reads: 2G/s; auto: as `tat doctor --disk` measured the disk that the model is on. Default: "
+      "auto",
+      0 },
+    { "model", KEY_MODEL, "FILE|MODEL", 0,
+      "The model's file, where it is not where the trace says; or, of a trace of several models, the one to plan for: "
+      "its number, all or part of its file's name, or a part such as draft",
+      0 },
+    { "output", 'o', "FILE", 0, "Write the plan here. Default: plan.json in the trace's folder analysis", 0 },
+    { "access-pattern", KEY_PATTERN, "FILE", 0,
+      "Also write which slices each generated token read, in order, and how many tokens had the same order, as JSON",
+      0 },
+    { "json", KEY_JSON, NULL, 0, "Print the plan as JSON", 0 },
+    { 0 },
+};
+
+static uint64_t parse_size(const char * text, struct argp_state * state) {
+    uint64_t bytes = 0;
+    if (!parse_bytes(text, &bytes)) { argp_error(state, "'%s' is not a size such as 4G", text); }
+    return bytes;
+}
+
+static error_t parse(int key, char * argument, struct argp_state * state) {
+    struct options * o = state->input;
+    uint64_t rate;
+    switch (key) {
+        case KEY_JSON: o->json = true; return 0;
+        case KEY_MEMORY: o->request.memory_bytes = parse_size(argument, state); return 0;
+        case KEY_DISK:
+            rate = 0;
+            if (strcmp(argument, "auto") != 0 && !parse_rate(argument, &rate)) {
+                argp_error(state, "--disk '%s': must be auto or a rate such as 2G/s", argument);
+            }
+            o->request.disk_rate = (double) rate;
+            return 0;
+        case KEY_MODEL: o->model = argument; return 0;
+        case 'o': o->output = argument; return 0;
+        case KEY_PATTERN: o->pattern = argument; return 0;
+        case ARGP_KEY_ARG:
+            if (o->trace) { argp_error(state, "name only one trace"); }
+            o->trace = argument;
+            return 0;
+        case ARGP_KEY_END:
+            if (!o->request.memory_bytes) { argp_error(state, "say how much memory there is: --memory 4G"); }
+            return 0;
+        default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* ---- writing ---- */
+
+static int write_json(struct file_replace * file, const json_t * json, struct tat_error * error) {
+    const bool good = json_dumpf(json, file->file, JSON_INDENT(1)) == 0 && fputc('\n', file->file) != EOF;
+    if (!good) { tat_fail_errno(error, "%s: cannot write", file->path); }
+    return file_replace_end(file, good, error) == 0 && good ? 0 : -1;
+}
+
+static int write_named(const char * path, const json_t * json, struct tat_error * error) {
+    struct file_replace file;
+    return file_replace_open(&file, path, error) == 0 ? write_json(&file, json, error) : -1;
+}
+
+/* Beside the trace. A trace that is a file without a folder has no such place. */
+static int write_beside(const char * run, const json_t * plan, char path[static PATH_MAX], struct tat_error * error) {
+    struct file_replace file;
+    char folder[PATH_MAX];
+    struct stat status;
+    if (stat(run, &status) != 0 || !S_ISDIR(status.st_mode)) {
+        return tat_fail(error, TAT_ERROR_USAGE, "%s is not a folder: say where the plan goes, -o FILE", run);
+    }
+    if (snprintf(folder, sizeof folder, "%s/analysis", run) >= (int) sizeof folder ||
+        snprintf(path, PATH_MAX, "%s/plan.json", folder) >= PATH_MAX) {
+        return tat_fail(error, TAT_ERROR_USAGE, "%s: too long a path", run);
+    }
+    if (mkdir(folder, 0700) != 0 && errno != EEXIST) {
+        return tat_fail_errno(error, "%s: cannot make this folder; -o FILE writes the plan elsewhere", folder);
+    }
+    if (file_replace_begin(&file, folder, "plan.json", error) != 0) { return -1; }
+    return write_json(&file, plan, error);
+}
+
+static int print(const struct options * o, const json_t * plan, const char * path, struct tat_error * error) {
+    pager_open();
+    errno = ENOMEM;
+    int status = o->json ? report_json(plan, stdout) : report_text(plan, true, stdout);
+    if (status == 0 && !o->json) { printf("The plan: %s\n", path); }
+    if (status == 0) { status = fflush(stdout); }
+    return status == 0 ? 0 : tat_fail_errno(error, "cannot write the plan");
+}
+
+/* ---- all ---- */
+
+static bool is_file(const char * path) {
+    struct stat status;
+    return path && stat(path, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+/* The model: a file, or one of the trace's. */
+static int choose_model(const struct tat_trace * trace, struct options * o, struct tat_error * error) {
+    if (!o->model || is_file(o->model)) { return 0; }
+    if (strchr(o->model, '/')) { return tat_fail_errno(error, "%s", o->model); }
+    o->request.model = tat_trace_find_model(trace, o->model, error);
+    return o->request.model ? 0 : -1;
+}
+
+/* Whether there is anything to do. */
+static bool is_open(const json_t * plan) {
+    const char * gate = json_string_value(json_object_get(json_object_get(plan, "values"), "gate"));
+    return gate && strcmp(gate, "open") == 0;
+}
+
+static int write_pattern(const struct options * o, const struct tat_trace * trace, struct tat_error * error) {
+    json_t * pattern = planning_access_pattern(trace, &o->request, error);
+    const int status = pattern ? write_named(o->pattern, pattern, error) : -1;
+    json_decref(pattern);
+    return status;
+}
+
+static int run(int argc, char ** argv) {
+    struct options o = { 0 };
+    struct tat_error error;
+    struct plan_machine machine = { 0 };
+    char path[PATH_MAX], plan_path[PATH_MAX] = "";
+    command_parse(&cmd_plan, parse, argc, argv, 0, &o);
+    struct tat_trace * trace = run_open(o.trace, path, &error);
+    if (!trace) { return command_fail(&cmd_plan, &error); }
+    int status = choose_model(trace, &o, &error);
+    if (status == 0) {
+        status = plan_machine_find(&machine, trace, is_file(o.model) ? o.model : NULL, &o.request, &error);
+    }
+    json_t * plan = status == 0 ? planning_make(trace, &o.request, &error) : NULL;
+    if (!plan) { status = -1; }
+    if (status == 0 && o.output) {
+        status = write_named(o.output, plan, &error);
+        snprintf(plan_path, sizeof plan_path, "%s", o.output);
+    } else if (status == 0) {
+        status = write_beside(path, plan, plan_path, &error);
+    }
+    if (status == 0 && o.pattern) { status = write_pattern(&o, trace, &error); }
+    if (status == 0) { status = print(&o, plan, plan_path, &error); }
+    status = status != 0 ? command_fail(&cmd_plan, &error) : is_open(plan) ? TAT_OK : TAT_ERROR_NO;
+    json_decref(plan);
+    plan_machine_free(&machine);
+    tat_trace_close(trace);
+    return status;
+}
+
+const struct command cmd_plan = {
+    .name = "plan",
+    .summary = "say what of a model to keep in memory, and what that gains",
+    .arguments = "[TRACE]",
+    .description =
+        "For a model that does not fit in memory: which parts to pin, to stream ahead of their use, to cache or to "
+        "leave to the kernel, and how many tokens/s to expect of that, beside the bounds of each strategy and plain "
+        "mmap. It goes by a recorded run: which weights its tokens needed, in which order, which experts were chosen, "
+        "and how long computing took. Nothing is changed. The exit status is 1 if there is nothing to do or nothing "
+        "can be done: the model fits, the gain is under 5 %, or its weights are not in a mapping of its file.",
+    .examples = "  tat plan --memory 4G                 for the newest trace\n"
+                "  tat plan --memory 4G --disk 2G/s     a disk that was not measured\n"
+                "  tat plan --memory 4G -o plan.json --access-pattern access_pattern.json\n"
+                "  tat plan --memory 4G --json RUN      for a program",
+    .options = table,
+    .run = run,
+};

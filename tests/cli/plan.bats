@@ -1,0 +1,120 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# tat plan on the trace of a toy model with experts, which is smaller than the least that is managed. HOST is given.
+
+load toy
+
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+    export TRACE=$BATS_FILE_TMPDIR/trace
+    toy_trace "$TRACE" -g 20
+}
+
+setup() {
+    TAT=${TAT:-tat}
+    unset TAT_DIR
+    export XDG_STATE_HOME=$BATS_TEST_TMPDIR/state
+    cd "$BATS_TEST_TMPDIR"
+}
+
+# of FILTER FILE: a Python expression over the JSON `p`.
+of() {
+    python3 -c "import json, sys; p = json.load(open(sys.argv[1])); print($1)" "$2"
+}
+
+# besides: memory that is not the model's.
+besides() {
+    "$TAT" plan --memory 1G -o besides.json "$TRACE" > /dev/null || [ $? -eq 1 ]
+    of 'p["assumptions"]["besides_bytes"]' besides.json
+}
+
+@test "plan: a model that fits: the answer is no, and why" {
+    run --separate-stderr "$TAT" plan --memory 1G "$TRACE"
+    [ "$status" -eq 1 ]
+    [[ ${lines[1]} == "Nothing to do: the "* ]]
+    [ -s "$TRACE/analysis/plan.json" ]
+    [ "$(of 'p["values"]["gate"], p["format"], p["version"]' "$TRACE/analysis/plan.json")" = "fits tat-plan 1" ]
+}
+
+@test "plan: no room for the model: the answer is no, and what to do" {
+    run --separate-stderr "$TAT" plan --memory 1M -o plan.json "$TRACE"
+    [ "$status" -eq 1 ]
+    [[ $output == *"-c 512"* ]]
+    [ "$(of 'p["values"]["gate"]' plan.json)" = no_room ]
+    [ "$(of '"bounds" in p.get("tables", {})' plan.json)" = False ]
+}
+
+@test "plan: too little for a manager, but bounds all the same; every piece has its class" {
+    memory=$(($(besides) + 60000))
+    run --separate-stderr "$TAT" plan --memory $memory --disk 1G/s -o plan.json "$TRACE"
+    [ "$status" -eq 1 ]
+    [ "$(of 'sorted({x["class"] for x in p["pieces"]}) != [], sum(x["bytes"] for x in p["pieces"]) == p["values"]["needed_bytes"]' plan.json)" = "True True" ]
+    [ "$(of 'sum(x["bytes"] for x in p["pin_list"]) == p["placement"]["pinned_bytes"]' plan.json)" = True ]
+    [ "$(of 'p["placement"]["pinned_bytes"] + p["placement"]["ring_bytes"] + p["placement"]["cache_bytes"] <= p["values"]["budget_bytes"]' plan.json)" = True ]
+    [ "$(of 'all(r["tokens_per_second_serial"] <= r["tokens_per_second_overlapped"] for r in p["tables"]["bounds"]["rows"])' plan.json)" = True ]
+}
+
+@test "plan: a disk that was not measured gives bytes and no times" {
+    memory=$(($(besides) + 60000))
+    run --separate-stderr "$TAT" plan --memory $memory -o plan.json "$TRACE"
+    [[ $output == *"tat doctor --disk"* ]]
+    [ "$(of 'any("tokens_per_second" in r for r in p["tables"]["bounds"]["rows"])' plan.json)" = False ]
+    [ "$(of 'all("read_bytes_per_token" in r for r in p["tables"]["bounds"]["rows"])' plan.json)" = True ]
+}
+
+@test "plan: what each token read, and how many tokens had the same order, as the report says" {
+    "$TAT" plan --memory 1G -o plan.json --access-pattern pattern.json "$TRACE" > /dev/null || [ $? -eq 1 ]
+    "$TAT" report --json --section order "$TRACE" > order.json
+    for key in compared_tokens identical_by_tensor identical_by_slice; do
+        [ "$(of "p['determinism']['$key']" pattern.json)" = "$(of "p['order']['values']['$key']" order.json)" ]
+    done
+    [ "$(of 'len(p["tokens"]) > 10 and all(i < len(p["slices"]) for t in p["tokens"] for i in t.get("order", []))' pattern.json)" = True ]
+    [ "$(of 'sorted(p["slices"][0])' pattern.json)" = "['component', 'file', 'file_offset', 'layer', 'name', 'rows', 'size']" ]
+}
+
+@test "plan: JSON is what is in the file, and is all that stdout gets" {
+    "$TAT" plan --memory 1G --json -o plan.json "$TRACE" > out.json || [ $? -eq 1 ]
+    cmp <(python3 -m json.tool plan.json) <(python3 -m json.tool out.json)
+}
+
+@test "plan: used wrongly" {
+    for arguments in "" "--memory 0" "--memory lots" "--memory 1G --disk fast" "--memory 1G --disk 0" \
+        "--memory 1G $TRACE $TRACE"; do
+        # shellcheck disable=SC2086
+        run --separate-stderr "$TAT" plan $arguments
+        echo "$arguments: $status"
+        [ "$status" -eq 2 ]
+        [ -z "$output" ]
+    done
+}
+
+@test "plan: bad input: a trace, a model that is not there or none" {
+    run --separate-stderr "$TAT" plan --memory 1G nothing
+    [ "$status" -eq 3 ]
+    run --separate-stderr "$TAT" plan --memory 1G --model ./nothing.gguf "$TRACE"
+    [ "$status" -ne 0 ] && [ "$status" -ne 1 ]
+    echo no > no.gguf
+    run --separate-stderr "$TAT" plan --memory 1G --model no.gguf "$TRACE"
+    [ "$status" -eq 3 ]
+    cp "$TRACE/tensor_access.bin" alone.bin
+    run --separate-stderr "$TAT" plan --memory 1G alone.bin
+    [ "$status" -eq 2 ]
+    [[ $stderr == *"-o FILE"* ]]
+}
+
+@test "plan: in a folder that cannot be written, the plan is not half there" {
+    run --separate-stderr "$TAT" plan --memory 1G -o nowhere/plan.json "$TRACE"
+    [ "$status" -eq 4 ]
+    [ ! -e nowhere ]
+}
+
+@test "plan: 80 columns" {
+    memory=$(($(besides) + 60000))
+    for options in "" "--disk 1G/s"; do
+        # shellcheck disable=SC2086
+        "$TAT" plan --memory $memory $options -o plan.json "$TRACE" > text || [ $? -eq 1 ]
+        awk 'length > 80 && !/^The plan: / { print; wide = 1 } END { exit wide }' text
+    done
+}
