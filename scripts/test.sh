@@ -14,7 +14,7 @@ failed=0
 skipped=()
 
 # Reasons to skip a test that are the machine's. All others are ours: what else tests need is set up below.
-may_lack='root|cgroups|can be mounted|tmpfs|sparse files|a sanitizer takes|this processor lacks'
+may_lack='root|cgroups|can be mounted|tmpfs|sparse files|a sanitizer takes|this processor lacks|io_uring|max_map_count'
 
 # Single tests are the lines of TAP and of cmocka; an entry without any is one test. The first line is the counts, each other
 # one a test that was skipped: its name, a tab, the reason.
@@ -22,8 +22,9 @@ count_log() {
     awk '
         function skip(name, why) { skips = skips "\n" name "\t" (why ? why : "no reason given"); left_out++; started = 0 }
         /^[0-9]+\/[0-9]+ Testing: / { good = bad = left_out = 0 }
-        /^\[ RUN / { started = 1 }
-        started && /^\[  SKIPPED \]/ { skip($NF, "") }
+        /^\[ RUN / { started = 1; why = "" }
+        started && /^# / { why = substr($0, 3) }
+        started && /^\[  SKIPPED \]/ { skip($NF, why) }
         /^ok [0-9]+ .*# skip/ {
             why = name = $0
             sub(/^ok [0-9]+ /, "", name); sub(/ *# skip.*/, "", name); sub(/.*# skip */, "", why)
