@@ -85,16 +85,29 @@ static void check_agent(struct findings * findings) {
     }
 }
 
+static void check_manager(struct findings * findings) {
+    char path[PATH_MAX];
+    struct tat_error error;
+    if (places_manager(path, &error) == 0) {
+        finding_add(findings, "run: library", VERDICT_GOOD, NULL, "%s", path);
+    } else {
+        finding_add(findings, "run: library", VERDICT_WARNING, "needed for `tat run` alone", "%s", error.message);
+    }
+}
+
 /* Nothing is made for it: tat record may still be refused. */
 static void check_memory_groups(struct findings * findings) {
     struct memory_place place;
     struct tat_error error;
     if (memory_place_find("/proc", &place, &error) == 0) {
-        finding_add(findings, "record --memory", VERDICT_GOOD, NULL, "can make a cgroup (version %u) in %s",
-                    place.version, place.folder);
+        finding_add(findings, "--memory", VERDICT_GOOD, NULL, "can make a cgroup (version %u) in %s", place.version,
+                    place.folder);
     } else {
-        finding_add(findings, "record --memory", VERDICT_WARNING, "needed for `tat record --memory` alone", "%s",
-                    error.message);
+        finding_add(
+            findings, "--memory", VERDICT_WARNING,
+            "needed for `tat record --memory`; `tat run --memory` goes without, and only what it manages keeps to "
+            "the limit",
+            "%s", error.message);
     }
 }
 
@@ -221,6 +234,8 @@ static int run(int argc, char ** argv) {
     doctor_system(run_parent(), &findings);
     check_trace_events(&findings);
     check_memory_groups(&findings);
+    check_manager(&findings);
+    doctor_managing(&findings);
     if ((options.json ? print_json(&findings, options.target) : print_table(&findings)) != 0) {
         tat_fail(&error, TAT_ERROR_SYSTEM, "out of memory");
         return command_fail(&cmd_doctor, &error);
@@ -237,7 +252,8 @@ const struct command cmd_doctor = {
         "Examines a program or a running process, without starting or changing it. Can the tracer be loaded? Does the "
         "program have ggml, and can the tracer see its calls of ggml_graph_compute? Do other backends compute parts of "
         "the graphs, which are then not recorded? Then examines the system: disk space, memory limits, and access to "
-        "page faults and disk reads. With --memory it measures instead how fast this machine reads from memory and "
+        "page faults and disk reads, and what `tat run` needs to manage a model's memory. With --memory it measures "
+        "instead how fast this machine reads from memory and "
         "from its "
         "last cache, and multiplies and adds, by number of threads: a few seconds, best on an idle machine. tat report "
         "compares runs with that. With --disk it measures how fast the disk under a file is read: by page faults, by "

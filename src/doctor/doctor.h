@@ -20,6 +20,9 @@ int doctor_process(pid_t pid, struct findings * findings, struct tat_error * err
 /* What recording needs of the system; `traces` is the folder of the traces, there or not yet. */
 void doctor_system(const char * traces, struct findings * findings);
 
+/* What `tat run` needs of it besides. */
+void doctor_managing(struct findings * findings);
+
 /* Why no trace came of a program, with what to do about it, as a sentence in `text`: what makes one impossible, or else
  * backends that may have computed all of it; NULL if there are none. Any thread. */
 const char * doctor_reason(const char * path, char * text, size_t size);

@@ -96,8 +96,10 @@ static void check_memlock(struct findings * findings) {
         finding_add(findings, "memlock", VERDICT_GOOD, NULL, "no limit");
         return;
     }
-    finding_add(findings, "memlock", VERDICT_WARNING, "to lock a model in memory, raise the limit with `ulimit -l`",
-                "at most %" PRIu64 " KiB can be locked in memory", (uint64_t) limit.rlim_cur >> 10);
+    finding_add(
+        findings, "memlock", VERDICT_WARNING,
+        "to lock a model in memory (llama.cpp's --mlock), raise the limit with `ulimit -l`; `tat run` locks nothing",
+        "at most %" PRIu64 " KiB can be locked in memory", (uint64_t) limit.rlim_cur >> 10);
 }
 
 /* The smallest limit from this process's group to the topmost that can be seen. */
@@ -145,7 +147,8 @@ static void check_io_uring(struct findings * findings) {
     const bool is_off = disabled == 2 || (disabled == 1 && geteuid() != 0);
     finding_add(
         findings, "io_uring", is_off ? VERDICT_WARNING : VERDICT_GOOD,
-        is_off ? "not needed for recording; for programs that read models with it: sysctl kernel.io_uring_disabled=0"
+        is_off ? "not needed for recording; `tat run` reads by threads without it, which takes more of the processors: "
+                 "sysctl kernel.io_uring_disabled=0"
                : NULL,
         "%s", is_off ? "disabled" : "enabled");
 }

@@ -281,6 +281,19 @@ END
     done
 }
 
+@test "what tat run needs of the system" {
+    run "$TAT" doctor
+    for check in --memory 'run: library' 'run: memory' 'run: mappings' 'run: O_DIRECT' 'run: swap'; do
+        says 0 "$check" '(good|warning)' ''
+    done
+    TAT_MANAGER=nowhere run "$TAT" doctor
+    says 0 'run: library' warning 'TAT_MANAGER names nowhere'
+    [ "$(stat -f -c %T /dev/shm)" = tmpfs ] || return 0
+    cd /dev/shm
+    run "$TAT" doctor
+    says 0 'run: O_DIRECT' warning 'tmpfs, in this folder'
+}
+
 @test "a folder of traces that is not there yet" {
     TAT_DIR=$BATS_TEST_TMPDIR/not/yet run "$TAT" doctor
     says 0 disk good 'free for'
