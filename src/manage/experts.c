@@ -71,23 +71,33 @@ void experts_free(struct experts * x) {
     free(x);
 }
 
+static void drop_evicted(struct experts * x, struct resident * resident) {
+    uint32_t gone;
+    const uint32_t * evicted = policy_evicted(x->policy, &gone);
+    for (uint32_t i = 0; i < gone; i++) {
+        resident_drop(resident, x->item[evicted[i]].slice, x->item[evicted[i]].n_slices);
+    }
+}
+
 bool experts_chosen(struct experts * x, uint32_t piece, struct resident * resident) {
     pthread_mutex_lock(&x->lock);
     const uint32_t item = x->item_of[piece];
     bool stays = false;
     if (item != NO_ITEM) {
         const uint64_t before = policy_access(x->policy, item);
-        uint32_t gone;
-        const uint32_t * evicted = policy_evicted(x->policy, &gone);
-        for (uint32_t i = 0; i < gone; i++) {
-            resident_drop(resident, x->item[evicted[i]].slice, x->item[evicted[i]].n_slices);
-        }
+        drop_evicted(x, resident);
         x->totals.wanted += x->bytes[item];
         x->totals.held += before;
         stays = policy_bytes_held(x->policy, item) > 0;
     }
     pthread_mutex_unlock(&x->lock);
     return stays;
+}
+
+void experts_shrink(struct experts * x, uint64_t capacity, struct resident * resident) {
+    pthread_mutex_lock(&x->lock);
+    if (policy_shrink(x->policy, capacity)) { drop_evicted(x, resident); }
+    pthread_mutex_unlock(&x->lock);
 }
 
 struct experts_totals experts_totals(struct experts * x) {

@@ -130,10 +130,14 @@ static struct known_graph * graph_of(const struct graph_call * call) {
 
 /* ---- beginning ---- */
 
-static void decline(const char * why) {
+static void note(const char * text) {
     char line[256];
-    snprintf(line, sizeof line, "note %s", why);
+    snprintf(line, sizeof line, "note %s", text);
     manage_report(options.report, line);
+}
+
+static void decline(const char * why) {
+    note(why);
     __atomic_store_n(&state, MANAGER_OFF, __ATOMIC_RELEASE);
 }
 
@@ -194,7 +198,7 @@ static void choose(struct call * c, uint32_t router) {
             if (is_first && managing.experts && experts_chosen(managing.experts, piece, managing.resident)) {
                 chosen[e] |= STAYS;
             }
-            if (managing.model.piece[piece].class != PLACE_LEAVE) { resident_want(managing.resident, &piece, 1); }
+            if (managing.class[piece] != PLACE_LEAVE) { resident_want(managing.resident, &piece, 1); }
         }
         is_first = false;
     }
@@ -211,7 +215,7 @@ static void drop_chosen(const struct call * c, const struct schedule_stack * sta
     const uint8_t * chosen = c->graph->chosen[stack->router];
     for (uint32_t e = 0; e < stack->experts; e++) {
         const uint32_t piece = stack->piece + e;
-        if (chosen[e] == CHOSEN && managing.model.piece[piece].class == PLACE_CACHE) {
+        if (chosen[e] == CHOSEN && managing.class[piece] == PLACE_CACHE) {
             resident_drop(managing.resident, &piece, 1);
         }
     }
@@ -220,7 +224,7 @@ static void drop_chosen(const struct call * c, const struct schedule_stack * sta
 static void wait_places(struct call * c, uint32_t first, uint32_t end) {
     const struct resident_order * order = &c->graph->schedule.order;
     for (uint32_t i = first; i < end; i++) {
-        if (managing.model.piece[order->piece[i]].class == PLACE_LEAVE) { continue; }
+        if (managing.class[order->piece[i]] == PLACE_LEAVE) { continue; }
         c->waited += resident_wait(managing.resident, order->piece[i], c->place + i);
     }
 }
@@ -292,6 +296,9 @@ static void graph_ends(void * user, const struct graph_call * call) {
         totals.ns += clock_monotonic_ns() - c->began;
         totals.wait_ns += c->waited;
     }
+    const char * why;
+    managing_look(&managing, &why);
+    if (why) { note(why); }
     __atomic_store_n(&busy, false, __ATOMIC_RELEASE);
 }
 

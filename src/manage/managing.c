@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/clock.h"
 #include "agent/files.h"
 #include "agent/registry.h"
 #include "plan/predict.h"
@@ -19,11 +20,7 @@ struct beginning {
     struct schedule_use * use;
     uint32_t n_uses;
     uint64_t * bytes; /* by piece */
-    uint32_t * piece; /* by item: in the order of first use */
-    struct placement_item * item;
-    uint8_t * class;
-    bool * seen;
-    uint32_t n_items;
+    bool * seen;      /* by piece */
 };
 
 static char words[192];
@@ -31,21 +28,22 @@ static char words[192];
 /* ---- items ---- */
 
 static bool list_items(struct beginning * b) {
-    const uint32_t n = b->m->model.n_pieces;
+    struct managing * m = b->m;
+    const uint32_t n = m->model.n_pieces;
     b->bytes = calloc((size_t) n + 1, sizeof *b->bytes);
-    b->piece = calloc((size_t) n + 1, sizeof *b->piece);
-    b->item = calloc((size_t) n + 1, sizeof *b->item);
-    b->class = calloc((size_t) n + 1, sizeof *b->class);
     b->seen = calloc((size_t) n + 1, sizeof *b->seen);
-    if (!b->bytes || !b->piece || !b->item || !b->class || !b->seen) { return false; }
-    for (uint32_t i = 0; i < n; i++) { b->bytes[i] = b->m->model.piece[i].pages * b->m->model.page_bytes; }
+    m->item = calloc((size_t) n + 1, sizeof *m->item);
+    m->item_piece = calloc((size_t) n + 1, sizeof *m->item_piece);
+    m->class = calloc((size_t) n + 1, sizeof *m->class);
+    if (!b->bytes || !b->seen || !m->item || !m->item_piece || !m->class) { return false; }
+    for (uint32_t i = 0; i < n; i++) { b->bytes[i] = m->model.piece[i].pages * m->model.page_bytes; }
     for (uint32_t i = 0; i < b->n_uses; i++) {
         const struct schedule_use * u = &b->use[i];
         for (uint32_t p = u->piece; p < u->piece + u->count; p++) {
             if (b->seen[p]) { continue; }
             b->seen[p] = true;
-            b->piece[b->n_items] = p;
-            b->item[b->n_items++] = (struct placement_item){ b->bytes[p], u->experts != 0, p > u->piece };
+            m->item_piece[m->n_items] = p;
+            m->item[m->n_items++] = (struct placement_item){ b->bytes[p], u->experts != 0, p > u->piece };
         }
     }
     return true;
@@ -63,13 +61,29 @@ static uint64_t largest_stack(const struct beginning * b) {
     return most;
 }
 
+static uint64_t kept_of(const struct managing * m) {
+    return m->placement.cache - placement_scratch(m->placement.cache, m->largest_stack);
+}
+
+/* False: memory. */
+static bool make_placement(struct managing * m) {
+    uint8_t * classes = calloc((size_t) m->n_items + 1, sizeof *classes);
+    if (!classes) { return false; }
+    m->placement = placement_make(m->item, m->n_items, m->budget.pool, m->may, classes);
+    for (uint32_t i = 0; i < m->n_items; i++) { m->class[m->item_piece[i]] = classes[i]; }
+    free(classes);
+    return true;
+}
+
 static bool place(struct beginning * b) {
     struct managing * m = b->m;
-    m->placement = placement_make(b->item, b->n_items, m->budget.pool, b->options->may, b->class);
-    for (uint32_t i = 0; i < b->n_items; i++) { m->model.piece[b->piece[i]].class = b->class[i]; }
+    m->largest_stack = largest_stack(b);
+    m->may = b->options->may;
+    m->asked = b->options->memory;
+    if (!make_placement(m)) { return false; }
+    for (uint32_t i = 0; i < m->model.n_pieces; i++) { m->model.piece[i].class = m->class[i]; }
     if (!m->placement.cache) { return true; }
-    const uint64_t capacity = m->placement.cache - placement_scratch(m->placement.cache, largest_stack(b));
-    m->experts = experts_new(&b->schedule, m->model.n_pieces, b->bytes, capacity, &policy_cycle);
+    m->experts = experts_new(&b->schedule, m->model.n_pieces, b->bytes, kept_of(m), &policy_cycle);
     return m->experts != NULL;
 }
 
@@ -77,7 +91,7 @@ static bool place(struct beginning * b) {
 
 static uint64_t all_bytes(const struct beginning * b) {
     uint64_t sum = 0;
-    for (uint32_t i = 0; i < b->n_items; i++) { sum += b->item[i].bytes; }
+    for (uint32_t i = 0; i < b->m->n_items; i++) { sum += b->m->item[i].bytes; }
     return sum;
 }
 
@@ -137,7 +151,7 @@ static enum managing_answer decide(struct beginning * b, const struct graph_uses
         ready && b->use && schedule_make(b->use, b->n_uses, ready, uses->n_routers, &b->schedule) && list_items(b);
     free(ready);
     if (!listed) { return MANAGING_DECLINED; }
-    if (!b->n_items) { return MANAGING_NOTHING; }
+    if (!b->m->n_items) { return MANAGING_NOTHING; }
     if (!budget_find(b->options->memory, 0, &b->m->budget)) {
         snprintf(words, sizeof words, "not managed: nothing says how much memory there is");
         return MANAGING_DECLINED;
@@ -159,14 +173,47 @@ enum managing_answer managing_begin(struct managing * managing, const struct man
     schedule_free(&b.schedule);
     free(b.use);
     free(b.bytes);
-    free(b.piece);
-    free(b.item);
-    free(b.class);
     free(b.seen);
     if (answer != MANAGING_ACTIVE) {
         experts_free(managing->experts);
+        free(managing->item);
+        free(managing->item_piece);
+        free(managing->class);
         managed_model_free(&managing->model);
         graph_uses_free(uses);
     }
     return answer;
+}
+
+/* ---- less memory ---- */
+
+enum { LOOK_NS = 50000000, POOL_LEAST = 8 << 20 };
+
+/* What could no longer be cached is left: a model's experts are not streamed. */
+static void make_do(struct managing * m, const char ** why) {
+    const uint64_t before = m->placement.pinned + m->placement.ring + m->placement.cache;
+    *why = words;
+    if (m->budget.pool < POOL_LEAST || !make_placement(m)) {
+        resident_hand_back(m->resident);
+        snprintf(words, sizeof words, "handed back to the file: only %llu MB of memory are left for the model",
+                 (unsigned long long) (m->budget.pool / 1000000));
+        return;
+    }
+    const uint64_t now = m->placement.pinned + m->placement.ring + m->placement.cache;
+    if (m->experts) { experts_shrink(m->experts, kept_of(m), m->resident); }
+    resident_shrink(m->resident, now, m->placement.ring, m->class);
+    snprintf(words, sizeof words, "there is less memory: %llu MB for the model, where there were %llu MB",
+             (unsigned long long) (now / 1000000), (unsigned long long) (before / 1000000));
+}
+
+void managing_look(struct managing * m, const char ** why) {
+    struct budget budget;
+    *why = NULL;
+    const uint64_t now = clock_monotonic_ns();
+    if (now - m->looked_ns < LOOK_NS) { return; }
+    m->looked_ns = now;
+    const uint64_t pool = m->placement.pinned + m->placement.ring + m->placement.cache;
+    if (budget_left(m->asked) >= 0 || !budget_find(m->asked, pool, &budget) || budget.pool >= pool) { return; }
+    m->budget = budget;
+    make_do(m, why);
 }

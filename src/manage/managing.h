@@ -17,6 +17,15 @@ struct managing {
     struct placement placement;
     struct resident * resident;
     struct experts * experts; /* NULL: none are cached */
+
+    /* To place anew: by item, in the order of first use. */
+    struct placement_item * item;
+    uint32_t * item_piece;
+    uint32_t n_items;
+    uint8_t * class;        /* by piece; for the thread that computes the graph */
+    uint64_t largest_stack; /* bytes */
+    unsigned may;
+    uint64_t asked, looked_ns;
 };
 
 enum managing_answer {
@@ -30,5 +39,9 @@ enum managing_answer {
 enum managing_answer managing_begin(struct managing * managing, const struct manage_options * options,
                                     const struct host * host, struct ggml_cgraph * graph, struct graph_uses * uses,
                                     const char ** why);
+
+/* Between graphs: looks, now and then, whether memory has become less, and makes do with it. *why: what was done, in
+ * words for the user, or NULL. */
+void managing_look(struct managing * managing, const char ** why);
 
 #endif

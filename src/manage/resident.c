@@ -46,6 +46,7 @@ static void free_memory(struct resident * r) {
     queue_end(&r->asked);
     queue_end(&r->wanted);
     queue_end(&r->ring);
+    free(r->classes);
     free(r->compare);
     free(r->piece);
     free(r->files);
@@ -66,13 +67,16 @@ static bool copy_options(struct resident * r, const struct resident_options * o)
     r->n_files = o->n_files;
     r->n_pieces = o->n_pieces;
     r->ring_pages = o->ring / r->page_bytes;
+    r->pool_pages = UINT32_MAX;
+    r->totals.pool = o->pool;
+    r->classes = calloc((size_t) o->n_pieces + 1, sizeof *r->classes);
     r->check = o->check;
     r->pool_bytes = o->pool;
     r->reader_wanted = o->reader;
     r->depth = o->depth;
     r->compare = o->check ? malloc((size_t) most * r->page_bytes + 1) : NULL;
     return queue_begin(&r->asked, o->n_pieces, false) && queue_begin(&r->wanted, o->n_pieces, false) &&
-           queue_begin(&r->ring, RING_PLACES * o->n_pieces, true) && (!o->check || r->compare);
+           queue_begin(&r->ring, RING_PLACES * o->n_pieces, true) && r->classes && (!o->check || r->compare);
 }
 
 /* The thread takes none of the program's signals. */
@@ -186,6 +190,23 @@ void resident_want(struct resident * r, const uint32_t * pieces, uint32_t count)
 
 void resident_drop(struct resident * r, const uint32_t * pieces, uint32_t count) {
     ask(r, pieces, count, ASK_DROP);
+}
+
+void resident_shrink(struct resident * r, uint64_t pool, uint64_t ring, const uint8_t * classes) {
+    pthread_mutex_lock(&r->lock);
+    memcpy(r->classes, classes, r->n_pieces);
+    r->new_pool = pool;
+    r->new_ring = ring;
+    r->shrinks = true;
+    pthread_mutex_unlock(&r->lock);
+    tell(r);
+}
+
+void resident_hand_back(struct resident * r) {
+    pthread_mutex_lock(&r->lock);
+    r->hands_back = true;
+    pthread_mutex_unlock(&r->lock);
+    tell(r);
 }
 
 /* ---- what they wait for ---- */

@@ -60,6 +60,7 @@ struct resident_totals {
     uint64_t errors;   /* pieces that could not be read or mapped, and were left to the file */
     uint64_t given_up; /* waits that ended without the piece, as there was no room for it */
     uint64_t checked, wrong;
+    uint64_t pool; /* bytes that the pool may take now */
 };
 
 /* Starts the thread. NULL: errno says why. */
@@ -80,6 +81,14 @@ void resident_passed(struct resident * resident, uint64_t place);
 void resident_want(struct resident * resident, const uint32_t * pieces, uint32_t count);
 void resident_drop(struct resident * resident, const uint32_t * pieces, uint32_t count);
 
+/* There is less memory: so many bytes for all, and of them for what is streamed, and new classes of all pieces, which
+ * are copied. Pinned pieces may become streamed or left ones, streamed ones left. Memory is given back as soon as
+ * pieces that go have been passed. Any thread. */
+void resident_shrink(struct resident * resident, uint64_t pool, uint64_t ring, const uint8_t * classes);
+
+/* The file everywhere, for good. Any thread; does not wait. */
+void resident_hand_back(struct resident * resident);
+
 /* Waits until the piece is in memory, or it is clear that it will not be soon. `place`: its own in the order, or
  * UINT64_MAX for one that was wanted. Returns the nanoseconds that it waited. Any thread. */
 uint64_t resident_wait(struct resident * resident, uint32_t piece, uint64_t place);
@@ -97,7 +106,7 @@ void resident_forget(struct resident * resident, const void * at, uint64_t bytes
 /* So far. Any thread. */
 struct resident_totals resident_totals(const struct resident * resident);
 
-/* True once so many reads failed that all was handed back to the file. */
+/* True once all was handed back to the file, because it was to be, or so many reads failed. */
 bool resident_is_broken(const struct resident * resident);
 
 /* In the child of a fork, before anything else runs: the file everywhere again. The object may not be used any more.

@@ -24,6 +24,7 @@ struct held {
     uint8_t ask;    /* under the lock */
     /* The thread's own. */
     bool is_queued;  /* in `wanted` */
+    bool in_ring;    /* its memory counts as the ring's */
     bool drop_after; /* once it is read */
     uint64_t last;   /* its last place in the order so far; NO_PLACE: it has none */
     struct pool_place memory;
@@ -65,7 +66,10 @@ struct resident {
     const struct resident_order * order;
     uint64_t order_begin; /* the place of the order's first piece */
     struct forgotten forgotten;
-    bool stops;
+    bool stops, hands_back;
+    uint8_t * classes; /* by piece: the new ones */
+    uint64_t new_pool, new_ring;
+    bool shrinks;
 
     uint64_t passed;  /* relaxed: all places below are done with */
     uint64_t ahead;   /* release and acquire: the thread has looked at all places below */
@@ -79,6 +83,7 @@ struct resident {
     struct piece_queue wanted, ring;
     const struct resident_order * now;
     uint64_t now_begin;
+    uint64_t pool_pages; /* that it may have: more than that are given back */
     uint64_t ring_pages, ring_used;
     uint32_t in_flight;
     uint64_t busy_since;

@@ -67,8 +67,14 @@ static bool put_file_back(struct resident * r, const struct held * h) {
     return pages == 0 || cover_remove(file, at, pages);
 }
 
+static void set_in_ring(struct resident * r, struct held * h, bool in_ring) {
+    if (in_ring && !h->in_ring) { r->ring_used += h->is.pages; }
+    if (!in_ring && h->in_ring) { r->ring_used -= h->is.pages; }
+    h->in_ring = in_ring;
+}
+
 static void give_memory(struct resident * r, struct held * h) {
-    if (h->last != NO_PLACE || h->is.class == PLACE_STREAM) { r->ring_used -= h->is.pages; }
+    set_in_ring(r, h, false);
     h->last = NO_PLACE;
     pool_give(r->pool, &h->memory);
 }
@@ -99,7 +105,7 @@ static bool start(struct resident * r, struct held * h) {
         const struct pool_run * run = &h->memory.run[i];
         job.part[i] = (struct iovec){ pool_at(r->pool, run->page), (size_t) run->count * r->page_bytes };
     }
-    if (h->is.class == PLACE_STREAM) { r->ring_used += h->is.pages; }
+    set_in_ring(r, h, h->is.class == PLACE_STREAM);
     if (r->in_flight++ == 0) { r->busy_since = now_ns(); }
     set_state(h, PIECE_LOADING);
     reader_start(r->reader, &job);
@@ -303,6 +309,36 @@ static bool stream(struct resident * r) {
     return started;
 }
 
+/* ---- less memory ---- */
+
+/* What was pinned and is streamed from now on counts as passed. */
+static void change_class(struct resident * r, struct held * h, uint8_t class) {
+    const uint32_t state = state_of(h);
+    if (h->is.class == class) { return; }
+    h->is.class = class;
+    if (state != PIECE_IN && state != PIECE_LOADING) { return; }
+    if (class == PLACE_STREAM) {
+        set_in_ring(r, h, true);
+        enter_ring(r, h, 0);
+    } else if (class == PLACE_LEAVE) {
+        do_drop(r, h);
+    }
+}
+
+static void begin_to_shrink(struct resident * r) {
+    for (uint32_t i = 0; i < r->n_pieces; i++) { change_class(r, &r->piece[i], r->classes[i]); }
+    r->pool_pages = r->new_pool / r->page_bytes;
+    r->ring_pages = r->new_ring / r->page_bytes;
+    r->shrinks = false;
+}
+
+static void shrink(struct resident * r) {
+    while (r->ring_used > r->ring_pages && drop_passed(r)) {}
+    const uint32_t pages = pool_pages(r->pool);
+    if (pages > r->pool_pages) { pool_shrink(r->pool, (uint32_t) (pages - r->pool_pages)); }
+    __atomic_store_n(&r->totals.pool, (uint64_t) pool_pages(r->pool) * r->page_bytes, __ATOMIC_RELAXED);
+}
+
 /* ---- the loop ---- */
 
 static bool lies_in(const struct resident * r, const struct held * h, const struct forgotten * f) {
@@ -316,13 +352,16 @@ static void forget(struct resident * r) {
         struct held * h = &r->piece[i];
         if (!lies_in(r, h, &r->forgotten)) { continue; }
         const uint32_t state = state_of(h);
-        if (state == PIECE_IN && !put_file_back(r, h)) { continue; }
+        if (state == PIECE_IN && put_file_back(r, h)) { give_memory(r, h); } /* else it stays until it is unmapped */
         set_state(h, PIECE_LOST);
-        if (state == PIECE_IN) { give_memory(r, h); }
     }
     for (uint32_t i = 0; i < r->n_files; i++) {
         struct mapped_file * m = &r->files[i].mapped;
-        if (m->at < r->forgotten.at + r->forgotten.bytes && r->forgotten.at < m->at + m->bytes) { m->at = NULL; }
+        if (!m->at || m->at >= r->forgotten.at + r->forgotten.bytes || r->forgotten.at >= m->at + m->bytes) {
+            continue;
+        }
+        cover_end(m);
+        m->at = NULL;
     }
     r->forgotten.is_pending = false;
 }
@@ -338,6 +377,8 @@ static bool listen(struct resident * r) {
     }
     const uint64_t passed = __atomic_load_n(&r->passed, __ATOMIC_RELAXED);
     if (r->ahead < passed && r->now) { __atomic_store_n(&r->ahead, passed, __ATOMIC_RELEASE); }
+    if (r->shrinks) { begin_to_shrink(r); }
+    if (r->hands_back) { r->failures = FAILURES_MOST; }
     const bool forgets = r->forgotten.is_pending;
     if (forgets) { forget(r); }
     const bool goes_on = !r->stops;
@@ -384,6 +425,7 @@ void * resident_thread(void * argument) {
     resident_news(r);
     if (error) { return NULL; }
     while (listen(r) && r->failures < FAILURES_MOST) {
+        if (pool_pages(r->pool) > r->pool_pages) { shrink(r); }
         const bool wanted = start_wanted(r), streamed = stream(r);
         if (!wanted && !streamed) {
             resident_news(r); /* it may have looked at what is in memory already */

@@ -33,8 +33,10 @@ static uint32_t next_group(const struct placement_item * items, uint32_t count, 
     return next;
 }
 
-/* The share of a group that is pinned, where `even` is that of all: what is not must fit in the ring. */
+/* The share of a group that is pinned, where `even` is that of all: what is not must fit in the ring, beside what the
+ * operation before is still using. */
 static double share_of(uint64_t bytes, uint64_t ring, double even) {
+    ring = ring / 4 * 3;
     const double least = bytes > ring && ring ? 1 - (double) ring / (double) bytes : 0;
     return even > least ? even : least;
 }

@@ -13,6 +13,7 @@
  * Sizes: what an item is worth is worth a byte of it, since a byte that is held costs and saves the same everywhere. If
  * evicting all that is worth less does not make enough room, nothing is evicted.
  */
+#include <math.h>
 #include <stdlib.h>
 
 #include "policy/base.h"
@@ -152,6 +153,19 @@ static bool take_least(struct cycle * p, double below, struct heap_entry * gone)
     return true;
 }
 
+static void let_go(struct cycle * p, uint32_t item) {
+    if (p->recent.list[item]) { lists_remove(&p->recent, item); }
+    base_evict(&p->base, item);
+}
+
+static bool evict(struct policy * base) {
+    struct cycle * p = (struct cycle *) base;
+    struct heap_entry gone;
+    if (!take_least(p, INFINITY, &gone)) { return false; }
+    let_go(p, gone.item);
+    return true;
+}
+
 static bool make_room(struct cycle * p, uint32_t item) {
     struct policy * base = &p->base;
     const double worth = (double) chance_if_recent(p, item) * weight_of(p->cycle + 1, PARTS);
@@ -165,10 +179,9 @@ static bool make_room(struct cycle * p, uint32_t item) {
         const uint32_t out = p->gone[n].item;
         if (!good) {
             heap_add(&p->heap[p->turn[out].part], out, p->gone[n].rank);
-            continue;
+        } else {
+            let_go(p, out);
         }
-        if (p->recent.list[out]) { lists_remove(&p->recent, out); }
-        base_evict(base, out);
     }
     return good;
 }
@@ -195,5 +208,6 @@ const struct policy_kind policy_cycle = {
     .knowledge = POLICY_ONLINE,
     .create = create,
     .access = access,
+    .evict = evict,
     .destroy = destroy,
 };

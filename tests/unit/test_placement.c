@@ -101,7 +101,8 @@ static void test_dense_does_not_fit(void ** state) {
     assert_int_equal(stream.ring, 140ull * MIB);
 }
 
-/* What one operation needs is in memory together: what is not pinned of it fits in the ring. */
+/* What one operation needs is in memory together: what is not pinned of it fits in the ring, beside
+ * what the operation before uses. */
 static void test_large_operation(void ** state) {
     (void) state;
     fill(80, MIB, 0, 0);
@@ -109,7 +110,8 @@ static void test_large_operation(void ** state) {
     const struct placement p = make(80, 48 * MIB, ALL);
     uint64_t streamed = 0;
     for (uint32_t i = 50; i < 80; i++) { streamed += classes[i] == PLACE_STREAM ? items[i].bytes : 0; }
-    assert_true(streamed <= p.ring && streamed + 2 * MIB > p.ring);
+    const uint64_t room = p.ring / 4 * 3;
+    assert_true(streamed <= room && streamed + 2 * MIB > room);
     assert_true(p.pinned + p.ring > 46ull * MIB);
 }
 

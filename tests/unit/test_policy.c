@@ -371,6 +371,36 @@ static void test_heap(void ** state) {
     heap_end(&h);
 }
 
+/* A policy that can shrink holds no more from then on, and goes on as any other. */
+static void test_shrink(void ** state) {
+    (void) state;
+    uint32_t string[ACCESSES], n_evicted;
+    uint64_t bytes[ITEMS], seed = 4;
+    for (int i = 0; i < ITEMS; i++) { bytes[i] = 1 + random_number(&seed) % 9; }
+    make_string(string, seed);
+    const struct policy_items items = { .bytes = bytes, .count = ITEMS };
+    for (size_t k = 0; policy_kinds[k]; k++) {
+        uint64_t capacity = 100;
+        struct policy * policy = policy_new(policy_kinds[k], capacity, &items);
+        for (size_t i = 0; i < ACCESSES; i++) {
+            if (i % 100 == 99) {
+                const uint64_t before = policy_used(policy);
+                capacity = i < ACCESSES / 2 ? 100 - 90 * i / ACCESSES : 10;
+                if (!policy_shrink(policy, capacity)) { break; }
+                uint64_t gone = 0;
+                const uint32_t * evicted = policy_evicted(policy, &n_evicted);
+                for (uint32_t e = 0; e < n_evicted; e++) { gone += bytes[evicted[e]]; }
+                assert_true(policy_used(policy) <= capacity);
+                assert_int_equal(policy_used(policy) + gone, before);
+                assert_int_equal(bytes_held(policy), policy_used(policy));
+            }
+            checked_access(policy, string[i], bytes, capacity);
+        }
+        assert_true(policy_kinds[k] != &policy_cycle || policy_used(policy) <= 10);
+        policy_free(policy);
+    }
+}
+
 /* Who knows the future is told apart from who does not, and each has a name of its own. */
 static void test_kinds(void ** state) {
     (void) state;
@@ -384,10 +414,10 @@ static void test_kinds(void ** state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lru),    cmocka_unit_test(test_fifo), cmocka_unit_test(test_frequency),
-        cmocka_unit_test(test_s3fifo), cmocka_unit_test(test_all),  cmocka_unit_test(test_pin),
-        cmocka_unit_test(test_ties),   cmocka_unit_test(test_loop), cmocka_unit_test(test_kinds),
-        cmocka_unit_test(test_heap),
+        cmocka_unit_test(test_lru),    cmocka_unit_test(test_fifo),   cmocka_unit_test(test_frequency),
+        cmocka_unit_test(test_s3fifo), cmocka_unit_test(test_all),    cmocka_unit_test(test_pin),
+        cmocka_unit_test(test_ties),   cmocka_unit_test(test_loop),   cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_heap),   cmocka_unit_test(test_shrink),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

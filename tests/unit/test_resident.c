@@ -271,6 +271,42 @@ static void no_address_is_ever_wrong(void ** state) {
     }
 }
 
+/* ---- less memory ---- */
+
+/* What was pinned is streamed, and the memory goes back to the system while graphs go on. */
+static void memory_is_given_back(void ** state) {
+    (void) state;
+    enum { RING = 24, TURNS = 10 };
+    struct world w = { .seed = 1 };
+    uint32_t order[PIECES_MOST];
+    uint8_t classes[PIECES_MOST];
+    map_file(&w);
+    cut(&w, every_third_pinned);
+    for (uint32_t i = 0; i < w.n_pieces; i++) {
+        order[i] = i;
+        classes[i] = PLACE_STREAM;
+    }
+    const struct resident_order all = { order, w.n_pieces };
+    begin(&w, (pages_of(&w, PLACE_PIN) + 2 * RING) * PAGE, (uint64_t) 2 * RING * PAGE, READER_ANY);
+    start_readers(&w);
+    for (unsigned turn = 0; turn < TURNS; turn++) {
+        if (turn == 2) { resident_shrink(w.resident, (uint64_t) RING * PAGE, (uint64_t) RING * PAGE, classes); }
+        const uint64_t place = resident_begin(w.resident, &all);
+        for (uint32_t i = 0; i < w.n_pieces; i++) {
+            resident_wait(w.resident, i, place + i);
+            resident_passed(w.resident, place + i);
+        }
+        resident_passed(w.resident, place + w.n_pieces);
+    }
+    stop_readers(&w);
+    assert_int_equal(resident_totals(w.resident).pool, RING * PAGE);
+    assert_int_equal(resident_totals(w.resident).errors, 0);
+    resident_hand_back(w.resident);
+    for (int i = 0; i < 1000 && !resident_is_broken(w.resident); i++) { usleep(1000); }
+    assert_true(resident_is_broken(w.resident));
+    end(&w);
+}
+
 /* ---- what the program does ---- */
 
 static void a_child_has_the_file(void ** state) {
@@ -364,6 +400,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_turn_reads_what_streams_once),
         cmocka_unit_test(no_address_is_ever_wrong),
+        cmocka_unit_test(memory_is_given_back),
         cmocka_unit_test(a_child_has_the_file),
         cmocka_unit_test(nothing_is_mapped_where_a_model_was),
         cmocka_unit_test(a_cut_file_is_handed_back),
