@@ -85,6 +85,10 @@ bool cover_begin(struct mapped_file * file) {
         errno = ENOTSUP; /* the kernel doubles no private mapping, and what is written must go to the file */
         return false;
     }
+    if (madvise(file->at, file->bytes, MADV_DONTNEED) != 0) {
+        errno = ENOTSUP; /* locked: so would be the double, and all of the file would be read for it */
+        return false;
+    }
     file->again = mremap(file->at, 0, file->bytes, MREMAP_MAYMOVE);
     if (file->again == MAP_FAILED) {
         file->again = NULL;
@@ -92,7 +96,6 @@ bool cover_begin(struct mapped_file * file) {
     }
     madvise(file->again, file->bytes, MADV_RANDOM);
     madvise(file->at, file->bytes, MADV_RANDOM);
-    madvise(file->at, file->bytes, MADV_DONTNEED);
     if (file->fd >= 0 && fstat(file->fd, &status) == 0) {
         file->device = status.st_dev;
         file->inode = status.st_ino;

@@ -3,6 +3,9 @@
  * io_uring. The ring waits for reads and, from Linux 6.7 on, for the bell too, which is a futex; before that it looks
  * at the bell every WAKE_NS while reads are under way. An eventfd would do for all, but the program could close it, and
  * then waking would write to whatever file has its number.
+ *
+ * Registered buffers were tried: they save 1 to 2 of 10 microseconds a read, but hold on to the pool's memory, so that
+ * it could not be given back.
  */
 #include <errno.h>
 #include <fcntl.h>

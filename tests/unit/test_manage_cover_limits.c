@@ -93,6 +93,13 @@ static void test_refuses_what_it_cannot_cover(void ** state) {
     assert_false(cover_begin(&private));
     assert_int_equal(errno, ENOTSUP);
     assert_false(cover_begin(&writable));
+    if (mlock(file.at + PAGE, PAGE) == 0) {
+        struct mapped_file locked = file;
+        locked.again = NULL;
+        assert_false(cover_begin(&locked));
+        assert_null(locked.again);
+        munlock(file.at + PAGE, PAGE);
+    }
 }
 
 int main(void) {
