@@ -43,27 +43,20 @@ static uint64_t number(const json_t * options, const char * name) {
     return value > 0 ? (uint64_t) value : 0;
 }
 
-/* The largest batch of the trace is what its buffers were filled with. */
-static uint64_t largest_batch(const struct tat_trace * trace) {
-    uint32_t n;
-    uint64_t most = 1;
-    const struct tat_evaluation * e = tat_trace_evaluations(trace, &n);
-    for (uint32_t i = 0; i < n; i++) { most = e[i].n_tokens > most ? e[i].n_tokens : most; }
-    return most;
-}
+enum { LIBRARIES = 12 << 20 }; /* pages of the program and its libraries: llama.cpp's, measured with October 2026's */
 
 static void find_needs(const struct tat_trace * trace, const struct tat_gguf * gguf, struct planning_request * q) {
     json_t * metadata = run_metadata(trace);
     json_t * options = metadata ? command_options(metadata) : NULL;
     const struct needs n = needs_of(gguf, &(struct needs_options){
                                               .context = number(options, "n_ctx"),
-                                              .batch = largest_batch(trace),
+                                              .batch = number(options, "n_ubatch"),
                                               .type_k = json_string_value(json_object_get(options, "type_k")),
                                               .type_v = json_string_value(json_object_get(options, "type_v")),
                                           });
     q->kv_bytes = n.kv;
     q->compute_bytes = n.compute_most;
-    q->program_bytes = n.program;
+    q->program_bytes = n.program + LIBRARIES;
     json_decref(options);
     json_decref(metadata);
 }

@@ -10,18 +10,8 @@
 #include <unistd.h>
 
 #include "manage/address_space.h"
+#include "plan/reserve.h"
 #include "system/cgroup.h"
-
-/* Beside what is known. The kernel hands memory to a cgroup in batches of 64 pages a processor, needs page tables for
- * what is mapped, and has to have some page cache to work with: reads of the model's header, of logs, of what is not
- * managed. */
-enum { RESERVE_LEAST = 6 << 20, RESERVE_SHARE = 64 };
-
-/* Buffers for computing are reserved for a whole batch with the logits of each of its tokens, and filled as far as
- * batches go: of SmolLM2's 100 MiB and more, a prompt of some words fills five. To keep all of that free would cost
- * more than the pool may have. So no more than this share of the limit is; as a graph fills more, budget_left falls,
- * and the pool gives pages back. */
-enum { GROWTH_SHARE = 16 };
 
 static uint64_t less(uint64_t a, uint64_t b) {
     return a > b ? a - b : 0;
@@ -151,12 +141,12 @@ bool budget_find_in(const char * proc, uint64_t asked, uint64_t pool_bytes, stru
     struct use use;
     struct address_space space;
     if (!find_use(proc, asked, pool_bytes, &use) || !address_space_read(proc, stack_bytes(), &space)) { return false; }
-    const uint64_t growth_most = use.limit / GROWTH_SHARE;
+    const uint64_t growth_most = plan_growth_most(use.limit); /* as a graph fills more, the pool gives pages back */
     *b = (struct budget){ .limit = use.limit,
                           .used = less(use.used, pool_bytes),
                           .growth = space.untouched < growth_most ? space.untouched : growth_most,
                           .files = space.files,
-                          .reserve = RESERVE_LEAST + use.limit / RESERVE_SHARE };
+                          .reserve = plan_reserve(use.limit) };
     b->pool = less(less(b->limit, b->used), b->growth + b->files + b->reserve);
     pthread_mutex_lock(&last_lock);
     last = *b;

@@ -3,6 +3,7 @@
  * The plan for programs: what becomes of each piece, in which order, by which policy, and what that goes by.
  */
 #include "analysis/planning/planning.h"
+#include "plan/reserve.h"
 
 static const char * const classes[] = {
     [PLACE_LEAVE] = "leave", [PLACE_PIN] = "pin", [PLACE_STREAM] = "stream", [PLACE_CACHE] = "cache"
@@ -67,10 +68,11 @@ static json_t * assumptions_json(const struct planning * p, struct result * r) {
     const struct planning_request * q = p->request;
     json_t * o = json_object();
     result_put_count(r, o, "kv_bytes", p->kv_bytes);
-    result_put_count(r, o, "compute_buffer_bytes", q->compute_bytes);
+    result_put_count(r, o, "compute_buffer_bytes", planning_growth(p, q->memory_bytes));
     result_put_count(r, o, "program_bytes", q->program_bytes);
     result_put_count(r, o, "copied_bytes", p->copied_bytes);
-    result_put_count(r, o, "besides_bytes", p->besides_bytes);
+    result_put_count(r, o, "kernel_bytes", plan_reserve(q->memory_bytes));
+    result_put_count(r, o, "besides_bytes", q->memory_bytes - p->budget);
     result_put_real(r, o, "stream_bytes_per_second", p->costs.stream_rate);
     result_put_real(r, o, "expert_bytes_per_second", p->costs.miss_rate);
     result_put_real(r, o, "fault_bytes_per_second", p->costs.fault_rate);

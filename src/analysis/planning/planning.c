@@ -10,11 +10,11 @@
 #include "analysis/planning/needs.h"
 #include "analysis/storage/storage.h"
 #include "analysis/token_times.h"
+#include "plan/reserve.h"
 
 enum {
     READS_MOST = 1 << 17,   /* of the tokens that are simulated one by one */
     READ_AHEAD = 128 << 10, /* the kernel's own, where that of the disk is not known */
-    RESERVE = 4 << 20,      /* of each limit: the kernel needs some to work with */
 };
 
 const uint32_t plan_leads[LEADS_TRIED] = { 0, 1, 2, 4, 8, 16, 32, LEAD_EARLIEST };
@@ -116,18 +116,26 @@ static void find_costs(struct planning * p) {
     p->read_ahead = ahead > 0 ? (uint64_t) ahead : READ_AHEAD;
 }
 
-static void find_budget(struct planning * p) {
-    const struct planning_request * q = p->request;
+static void find_kv(struct planning * p) {
     const struct subject * s = p->subject;
     for (uint32_t i = 0; i < s->n_tensors; i++) {
         if (s->tensors[i].kind == TAT_TENSOR_STATE && counts_once(s, i)) { p->kv_bytes += s->tensors[i].bytes; }
     }
-    if (!p->kv_bytes) { p->kv_bytes = q->kv_bytes; }
-    const uint64_t parts[] = { p->kv_bytes, q->compute_bytes, q->program_bytes, p->copied_bytes, RESERVE };
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        p->besides_bytes = parts[i] < UINT64_MAX - p->besides_bytes ? p->besides_bytes + parts[i] : UINT64_MAX;
-    }
-    p->budget = q->memory_bytes > p->besides_bytes ? q->memory_bytes - p->besides_bytes : 0;
+    if (!p->kv_bytes) { p->kv_bytes = p->request->kv_bytes; }
+}
+
+uint64_t planning_growth(const struct planning * p, uint64_t memory) {
+    const uint64_t most = plan_growth_most(memory);
+    return p->request->compute_bytes < most ? p->request->compute_bytes : most;
+}
+
+/* What is left of so much memory, as the manager finds it. */
+static uint64_t budget_of(const struct planning * p, uint64_t memory) {
+    const struct planning_request * q = p->request;
+    const uint64_t parts[] = { p->kv_bytes, planning_growth(p, memory), q->program_bytes, p->copied_bytes,
+                               plan_reserve(memory) };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) { memory -= parts[i] < memory ? parts[i] : memory; }
+    return memory;
 }
 
 static int begin(struct planning * p, const struct subject * subject, const struct planning_request * request,
@@ -136,7 +144,8 @@ static int begin(struct planning * p, const struct subject * subject, const stru
     if (read_trace(p, error) != 0) { return -1; }
     if (!planning_find_needs(p) || !find_compute(p)) { return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
     find_costs(p);
-    find_budget(p);
+    find_kv(p);
+    p->budget = budget_of(p, request->memory_bytes);
     return 0;
 }
 
@@ -203,7 +212,7 @@ static bool sweep(const struct planning * p, struct plan_found * f, struct plan_
         struct plan_sweep_row * row = &f->sweep[i];
         row->share = percent[i] / 100.;
         row->memory = (uint64_t) ((double) model * row->share);
-        row->budget = row->memory > p->besides_bytes ? row->memory - p->besides_bytes : 0;
+        row->budget = budget_of(p, row->memory);
         if (!row->budget) { continue; }
         if (!planning_evaluate(p, row->budget, f->chosen->strategy, LEAD_EARLIEST, NULL, &row->best) ||
             !plan_plain_evaluate(p, plain, row->budget, &row->plain)) {

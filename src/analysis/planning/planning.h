@@ -18,12 +18,12 @@
 struct planning_request {
     uint64_t memory_bytes;
     /* What takes memory beside the model. The KV cache counts only where the trace does not tell it. */
-    uint64_t kv_bytes, compute_bytes, program_bytes;
-    double disk_rate;        /* bytes a second, given; 0: what `disk` says */
-    const json_t * disk;     /* as disk_kept has it; NULL: nothing is known */
-    const char * disk_name;  /* of it */
-    struct tat_scope tokens; /* which the plan is made from */
-    uint32_t model;          /* as in struct tat_analysis_options */
+    uint64_t kv_bytes, compute_bytes, program_bytes; /* compute: for a whole batch */
+    double disk_rate;                                /* bytes a second, given; 0: what `disk` says */
+    const json_t * disk;                             /* as disk_kept has it; NULL: nothing is known */
+    const char * disk_name;                          /* of it */
+    struct tat_scope tokens;                         /* which the plan is made from */
+    uint32_t model;                                  /* as in struct tat_analysis_options */
 };
 
 /* The plan as an answer (analysis/result.h), with keys of its own (doc/plan.md); the caller owns it. NULL with *error.
@@ -80,7 +80,6 @@ struct planning {
     uint64_t needed_bytes, dense_bytes, expert_bytes; /* of pieces */
     uint64_t copied_bytes;                            /* of weights in memory of the program's own */
     uint64_t kv_bytes;
-    uint64_t besides_bytes; /* all that is not the model */
     uint64_t budget;
     double token_compute_ns; /* of the median token, without waits as far as they are known */
     enum { COMPUTE_MEASURED, COMPUTE_WITHOUT_FAULTS, COMPUTE_WITH_WAITS } compute_source;
@@ -89,6 +88,9 @@ struct planning {
     uint64_t read_ahead;
     bool cut_failed; /* the tensors overlap */
 };
+
+/* Memory that is kept for buffers of computing, which fill as batches do. */
+uint64_t planning_growth(const struct planning * p, uint64_t memory);
 
 /* ---- strategies.c ---- */
 

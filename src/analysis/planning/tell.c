@@ -9,6 +9,7 @@
 #include "analysis/machine.h"
 #include "analysis/planning/planning.h"
 #include "analysis/units.h"
+#include "plan/reserve.h"
 
 /* ---- strategies ---- */
 
@@ -196,16 +197,18 @@ static void say_knee(const struct planning * p, const struct plan_found * f, str
 static void say_memory(const struct planning * p, struct result * r) {
     const struct planning_request * q = p->request;
     char memory[UNITS_SIZE], kv[UNITS_SIZE], compute[UNITS_SIZE], program[UNITS_SIZE], left[UNITS_SIZE],
-        copied[UNITS_SIZE], more[96] = "";
+        copied[UNITS_SIZE], kernel[UNITS_SIZE], more[96] = "";
     if (p->copied_bytes) {
         snprintf(more, sizeof more, ", weights that the program has copied or repacked %s",
                  format_bytes(copied, p->copied_bytes));
     }
-    result_line(r, "memory",
-                "of %s, the KV cache takes %s, compute buffers %s, the program about %s%s: %s is left for the model",
-                format_bytes(memory, q->memory_bytes), format_bytes(kv, p->kv_bytes),
-                format_bytes(compute, q->compute_bytes), format_bytes(program, q->program_bytes), more,
-                p->budget ? format_bytes(left, p->budget) : "nothing");
+    result_line(
+        r, "memory",
+        "of %s, the KV cache takes %s, compute buffers %s, the program about %s%s, the kernel %s: %s is left for the "
+        "model",
+        format_bytes(memory, q->memory_bytes), format_bytes(kv, p->kv_bytes),
+        format_bytes(compute, planning_growth(p, q->memory_bytes)), format_bytes(program, q->program_bytes), more,
+        format_bytes(kernel, plan_reserve(q->memory_bytes)), p->budget ? format_bytes(left, p->budget) : "nothing");
 }
 
 static void say_disk(const struct planning * p, struct result * r) {
