@@ -20,7 +20,8 @@ struct pool_run {
     uint32_t page, count; /* pages of the pool */
 };
 
-enum { POOL_RUNS_MOST = 8 };
+/* Where pieces of many sizes come and go, and others stay, a piece may need dozens. */
+enum { POOL_RUNS_MOST = 64 };
 
 /* What one piece lies in. */
 struct pool_place {

@@ -109,6 +109,33 @@ static void test_takes_and_gives_at_random(void ** state) {
     pool_free(pool);
 }
 
+/* What streams is given back in the order in which it was taken, between pieces that stay, and holes come to be of
+ * every size. All pages are in use now and then. */
+static void test_streams_through_all_pages(void ** state) {
+    (void) state;
+    enum { RING = 2630, PIECES = 4096, ROUNDS = 20000, STAY = 200 };
+    static const uint32_t sizes[] = { 253, 1, 69, 2, 36, 1, 136, 3, 252, 12 };
+    static struct pool_place places[PIECES], stays[STAY];
+    unsigned seed = 13, first = 0, end = 0, n_stays = 0;
+    uint32_t used = 0;
+    struct pool * pool = pool_new(bytes_of(RING + STAY * 10));
+    assert_non_null(pool);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        const uint32_t pages = sizes[(unsigned) rand_r(&seed) % (sizeof sizes / sizeof *sizes)];
+        if (n_stays < STAY && i % 3 == 0) { assert_true(pool_take(pool, 10, &stays[n_stays++])); }
+        while (used + pages > RING) {
+            struct pool_place * oldest = &places[first++ % PIECES];
+            used -= size_of(oldest);
+            pool_give(pool, oldest);
+        }
+        assert_true(pool_take(pool, pages, &places[end++ % PIECES]));
+        used += pages;
+    }
+    while (first < end) { pool_give(pool, &places[first++ % PIECES]); }
+    while (n_stays) { pool_give(pool, &stays[--n_stays]); }
+    pool_free(pool);
+}
+
 /* An exact run, or else the smallest that is large enough. */
 static void test_fits_best(void ** state) {
     (void) state;
@@ -240,6 +267,7 @@ int main(void) {
     page_bytes = (size_t) sysconf(_SC_PAGESIZE);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_takes_and_gives_at_random),
+        cmocka_unit_test(test_streams_through_all_pages),
         cmocka_unit_test(test_fits_best),
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_shrinks),
