@@ -24,7 +24,7 @@ static bool is_same_file(const struct mapped_file * file) {
     return file->fd >= 0 && fstat(file->fd, &now) == 0 && now.st_dev == file->device && now.st_ino == file->inode;
 }
 
-/* Where there are almost too many mappings, the kernel refuses to double one, but still replaces one. */
+/* Close to the limit of mappings, the kernel refuses to double one but still replaces one. */
 static bool map_file(const struct mapped_file * file, char * at, size_t bytes) {
     const size_t from = (size_t) (at - file->at);
     if (double_mapping(file->again + from, at, bytes)) { return true; }
@@ -39,7 +39,7 @@ static bool map_file(const struct mapped_file * file, char * at, size_t bytes) {
     return true;
 }
 
-/* A read fault maps the pages around it too, if they are there: reading all is a few faults. */
+/* A read fault also maps the pages around it that are in memory, so this is a few faults. */
 static void make_present(const char * at, size_t bytes, size_t page) {
     if (madvise((void *) at, bytes, MADV_POPULATE_READ) == 0) { return; }
     for (size_t i = 0; i < bytes; i += page) { (void) *(const volatile char *) (at + i); } /* before Linux 5.14 */
@@ -59,7 +59,7 @@ bool cover_put(const struct mapped_file * file, char * at, uint32_t pages, const
         char * to = at + (size_t) done * page;
         if (!double_mapping(pool_read_only_at(pool, run.page + skip), to, n * page)) {
             const int error = errno;
-            map_file(file, to, n * page); /* a kernel that ran out of memory half-way has left a hole */
+            map_file(file, to, n * page); /* a kernel that ran out of memory halfway has left a hole */
             errno = error;
             return false;
         }
@@ -82,11 +82,11 @@ bool cover_remove_all(const struct mapped_file * file) {
 bool cover_begin(struct mapped_file * file) {
     struct stat status;
     if (!file->is_shared || file->protection != PROT_READ) {
-        errno = ENOTSUP; /* the kernel doubles no private mapping, and what is written must go to the file */
+        errno = ENOTSUP; /* the kernel cannot double private mappings; writes have to reach the file */
         return false;
     }
     if (madvise(file->at, file->bytes, MADV_DONTNEED) != 0) {
-        errno = ENOTSUP; /* locked: so would be the double, and all of the file would be read for it */
+        errno = ENOTSUP; /* locked: the double would be locked too, and the whole file read for it */
         return false;
     }
     file->again = mremap(file->at, 0, file->bytes, MREMAP_MAYMOVE);

@@ -15,8 +15,8 @@ enum { MADV_COLLAPSE = 25 };
 #endif
 
 enum {
-    LARGE = 2 << 20,    /* a large page, where pages are 4 KiB; elsewhere, the kernel makes none */
-    PREPARED = 8 << 20, /* at once: each call waits for all processors */
+    LARGE = 2 << 20,    /* bytes of a large page where pages have 4 KiB; with other pages the kernel makes none */
+    PREPARED = 8 << 20, /* bytes at once, because each call waits for all processors */
 };
 
 struct pool {
@@ -24,13 +24,13 @@ struct pool {
     char * read_only;
     size_t page_bytes;
     uint32_t pages_mapped, pages, pages_free;
-    uint32_t prepared; /* pages before this one have been used, or could have been */
+    uint32_t prepared; /* pages before this one have their memory */
     bool only_small;
-    struct pool_run * free; /* by page; between two of them there is a page that is not free */
+    struct pool_run * free; /* in the order of pages; two runs never touch */
     uint32_t n_free;
 };
 
-/* Some systems log, or refuse, a memfd that could be executed; kernels before 6.3 do not know the flag. */
+/* Some systems log or refuse a memfd that can be executed. Kernels before 6.3 do not know the flag. */
 static int make_memory(uint64_t bytes) {
     int fd = memfd_create("tat-pool", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
     if (fd < 0 && errno == EINVAL) { fd = memfd_create("tat-pool", MFD_CLOEXEC); }
@@ -42,7 +42,7 @@ static int make_memory(uint64_t bytes) {
     return -1;
 }
 
-/* Address space for large pages: where theirs would begin. */
+/* Finds address space that begins where a large page can. */
 static char * find_place(size_t bytes) {
     char * at = mmap(NULL, bytes + LARGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (at == MAP_FAILED) { return NULL; }
@@ -56,7 +56,7 @@ static char * map(int fd, size_t bytes, int protection) {
     char * place = find_place(bytes);
     char * at = place ? mmap(place, bytes, protection, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, 0) : MAP_FAILED;
     if (at == MAP_FAILED) { return NULL; }
-    madvise(at, bytes, MADV_DONTDUMP); /* a core file need not hold the model */
+    madvise(at, bytes, MADV_DONTDUMP); /* a core file does not need the model */
     if (madvise(at, bytes, MADV_DONTFORK) == 0) { return at; }
     const int error = errno;
     munmap(at, bytes);
@@ -90,7 +90,7 @@ struct pool * pool_new(uint64_t bytes) {
                            .pages = (uint32_t) pages,
                            .pages_free = (uint32_t) pages,
                            .n_free = 1 };
-    /* Every second page at most begins a run, so giving back never allocates. */
+    /* At most every second page begins a run, so pool_give never allocates. */
     pool->free = malloc((size_t) (pages / 2 + 1) * sizeof *pool->free);
     if (pool->free && map_memory(pool)) {
         pool->free[0] = (struct pool_run){ 0, (uint32_t) pages };
@@ -127,7 +127,7 @@ uint32_t pool_pages(const struct pool * pool) {
     return pool->pages;
 }
 
-/* The smallest run of at least so many pages; or else the largest one. There is one. */
+/* The smallest run of at least so many pages, or else the largest run. There must be a run. */
 static uint32_t best_run(const struct pool * pool, uint32_t pages) {
     uint32_t best = 0;
     for (uint32_t i = 1; i < pool->n_free && pool->free[best].count != pages; i++) {
@@ -137,7 +137,7 @@ static uint32_t best_run(const struct pool * pool, uint32_t pages) {
     return best;
 }
 
-/* The first pages of a free run. */
+/* Takes the first pages of a free run. */
 static struct pool_run take_from(struct pool * pool, uint32_t i, uint32_t pages) {
     struct pool_run * run = &pool->free[i];
     const struct pool_run taken = { run->page, pages < run->count ? pages : run->count };
@@ -151,8 +151,8 @@ static struct pool_run take_from(struct pool * pool, uint32_t i, uint32_t pages)
     return taken;
 }
 
-/* Memory that is used for the first time is made of large pages, which are half as dear to read into and to map. There
- * has to be a page in each for the kernel to make one of it. */
+/* Makes large pages of memory that is about to be used for the first time: reading into them and mapping them costs
+ * half or less. The kernel makes a large page only where there is a small one. */
 static void prepare(struct pool * pool, uint32_t end) {
     const uint32_t step = PREPARED / (uint32_t) pool->page_bytes, large = LARGE / (uint32_t) pool->page_bytes;
     while (pool->prepared < end && !pool->only_small) {
@@ -221,7 +221,7 @@ void pool_give(struct pool * pool, struct pool_place * place) {
     place->n_runs = 0;
 }
 
-/* Of a large page that is being read into, the kernel takes no part back. */
+/* The kernel frees no part of a large page while a read into it is under way. */
 static bool is_gone(const struct pool * pool, struct pool_run run) {
     unsigned char here[1024];
     for (uint32_t done = 0; done < run.count;) {
@@ -239,10 +239,10 @@ static bool release(const struct pool * pool, struct pool_run run) {
     return madvise(pool_at(pool, run.page), run.count * pool->page_bytes, MADV_REMOVE) == 0 && is_gone(pool, run);
 }
 
-/* From the end, so that large pages go as a whole if they can. */
+/* Begins at the end, so that whole large pages go if possible. */
 uint32_t pool_shrink(struct pool * pool, uint32_t pages) {
     uint32_t given = 0;
-    pool->only_small = true; /* a large page would bring back what is gone of it */
+    pool->only_small = true; /* making a large page would bring back the part of it that was given away */
     for (uint32_t i = pool->n_free; i-- > 0 && given < pages;) {
         struct pool_run * run = &pool->free[i];
         const uint32_t n = pages - given < run->count ? pages - given : run->count;

@@ -22,8 +22,8 @@ uint64_t reader_now(void) {
 
 /* ---- one read ---- */
 
-/* From a whole page on, because O_DIRECT takes no other place: the file's last bytes are read again to learn that no
- * more follow. */
+/* O_DIRECT needs a whole page to begin at, so the file's last bytes are read twice: the second read proves that no more
+ * follow. */
 static void ask_for_rest(struct read_slot * s) {
     s->from = s->got - s->got % (uint64_t) sysconf(_SC_PAGESIZE);
     s->n_parts = 0;
@@ -39,7 +39,7 @@ static void ask_for_rest(struct read_slot * s) {
     }
 }
 
-/* Past the end, O_DIRECT leaves what was in memory, or brings what the disk holds behind the file's last byte. */
+/* Behind the end, O_DIRECT leaves old memory, or what the disk holds after the file's last byte. */
 static void zero_rest(const struct read_slot * s) {
     uint64_t skip = s->got;
     for (unsigned i = 0; i < s->job.n_parts; i++) {
@@ -50,7 +50,7 @@ static void zero_rest(const struct read_slot * s) {
     }
 }
 
-static bool has_gone_on(struct read_slot * s, int64_t result) {
+static bool continues(struct read_slot * s, int64_t result) {
     if (result == -EINTR || result == -EAGAIN) {
         s->error = ++s->retries < RETRIES_MOST ? 0 : (int) -result;
         return s->error == 0;
@@ -68,7 +68,7 @@ static bool has_gone_on(struct read_slot * s, int64_t result) {
 }
 
 bool read_slot_went(struct read_slot * s, int64_t result) {
-    if (has_gone_on(s, result)) { return false; }
+    if (continues(s, result)) { return false; }
     if (s->error == 0 && s->got < s->job.bytes) { zero_rest(s); }
     s->disk_ns = reader_now() - s->began;
     return true;
@@ -76,9 +76,8 @@ bool read_slot_went(struct read_slot * s, int64_t result) {
 
 /* ---- the bell ---- */
 
-/* Not a private futex, although no other process sees it: Linux 6.16 and later look for waiters of a private one in
- * another table once the process has a second thread, and do not find there what a ring had begun to wait for before.
- */
+/* Not a private futex, although no other process uses it. Linux 6.16 and later move to another table for private
+ * futexes when the process gets a second thread, and lose what a ring had begun to wait for before. */
 void reader_bell_wait(struct reader * r, uint64_t ns) {
     const struct timespec t = { .tv_sec = (time_t) (ns / NS_PER_S), .tv_nsec = (long) (ns % NS_PER_S) };
     syscall(SYS_futex, &r->bell, FUTEX_WAIT, BELL_SLEEPS, &t, NULL, 0);
@@ -173,7 +172,7 @@ static unsigned take(struct reader * r, struct read_done * done, unsigned most) 
 unsigned reader_wait(struct reader * r, struct read_done * done, unsigned most, uint64_t timeout_ns) {
     const uint64_t began = reader_now();
     for (;;) {
-        /* First the bell: what ended before it rang is seen, and what rings later is heard the next time. */
+        /* The bell first: then no read that ended before it rang is missed. */
         const bool was_rung = __atomic_exchange_n(&r->bell, BELL_QUIET, __ATOMIC_ACQ_REL) == BELL_RUNG;
         const unsigned n = take(r, done, most);
         const uint64_t waited = reader_now() - began;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the kinds of reader share, and how each is driven.
+ * What both kinds of reader share, and the interface to each.
  */
 #ifndef TAT_MANAGE_READER_KIND_H
 #define TAT_MANAGE_READER_KIND_H
@@ -11,30 +11,30 @@
 struct read_slot {
     struct read_job job;
     uint64_t got;  /* bytes of the job that are there */
-    uint64_t from; /* where the system is asked to go on: a page at or before `got` */
+    uint64_t from; /* where the system continues: the page that `got` is in */
     struct iovec part[POOL_RUNS_MOST];
-    unsigned n_parts; /* what it is asked for, from there */
+    unsigned n_parts; /* what is still to be read, from there */
     unsigned retries;
     int error;
     uint64_t began, disk_ns;
 };
 
 struct reader_engine {
-    /* Makes `own`, for `depth` reads, or lowers it. Returns 0 or an errno. */
+    /* Makes `own`. May lower `depth`. Returns 0 or an errno. */
     int (*begin)(struct reader * reader);
-    /* Nothing is under way. */
+    /* No read is under way. */
     void (*end)(struct reader * reader);
     void (*start)(struct reader * reader, unsigned slot);
-    /* Slots whose reads are over, up to `most`; does not wait. */
+    /* Writes up to `most` slots whose reads are over, and returns how many. Does not wait. */
     unsigned (*take)(struct reader * reader, unsigned * slots, unsigned most);
-    /* Until a read ends or the bell is no longer BELL_SLEEPS; it may also return for no reason. */
+    /* Waits until a read ends or the bell is no longer BELL_SLEEPS. May return earlier. */
     void (*sleep)(struct reader * reader, uint64_t ns);
 };
 
 extern const struct reader_engine reader_threads, reader_uring;
 
-/* The bell is how a reader that waits is woken, without a descriptor. Only the reader makes it QUIET or SLEEPS; whoever
- * wakes it exchanges it for RUNG, and calls the kernel only if it was SLEEPS. */
+/* The bell wakes a waiting reader without a descriptor. Only the reader sets it to QUIET or SLEEPS. Whoever wakes the
+ * reader exchanges it for RUNG, and calls the kernel only if it was SLEEPS. */
 enum { BELL_QUIET, BELL_RUNG, BELL_SLEEPS };
 
 struct reader {
@@ -48,11 +48,11 @@ struct reader {
     uint32_t bell;          /* release to ring, acquire to hear */
 };
 
-/* What the system said of the slot's read: a count of bytes, or a negative errno. True: it is over, with what is in
- * `error`, and nothing writes to its parts. False: it has to go on with `part`. */
+/* Takes the system's answer for the slot's read: a count of bytes, or a negative errno. True: the read is over, and
+ * `error` is set. False: continue with `part`. */
 bool read_slot_went(struct read_slot * slot, int64_t result);
 
-/* Waits while the bell is BELL_SLEEPS. */
+/* Waits as long as the bell is BELL_SLEEPS. */
 void reader_bell_wait(struct reader * reader, uint64_t ns);
 
 uint64_t reader_now(void);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A thread for each read at once, which calls preadv.
+ * Reads by threads that call preadv: one for each read that can be under way at once.
  */
 #include <errno.h>
 #include <limits.h>
@@ -10,7 +10,7 @@
 
 #include "manage/reader_kind.h"
 
-/* Slots in the order in which they came; as many as there are slots. */
+/* First in, first out, with room for all slots. */
 struct slot_queue {
     unsigned * slot;
     unsigned first, count;
@@ -55,13 +55,13 @@ static void * work(void * argument) {
         do_read(&r->slots[slot]);
         pthread_mutex_lock(&t->lock);
         put(r, &t->over, slot);
-        reader_wake(r); /* under the lock: the reader is not freed before it is left */
+        reader_wake(r); /* under the lock, so that the reader cannot be freed meanwhile */
     }
     pthread_mutex_unlock(&t->lock);
     return NULL;
 }
 
-/* Small stacks, but some programs have thread-local memory that fits in none. */
+/* The stacks are small; programs with much thread-local memory need the default size. */
 static int start_thread(struct reader * r, pthread_t * thread) {
     enum { STACK = 256 << 10 };
     pthread_attr_t attributes;
@@ -108,7 +108,7 @@ static int begin(struct reader * r) {
         end(r);
         return error;
     }
-    r->depth = t->n; /* they do not look at it before there is work */
+    r->depth = t->n; /* the threads read it only when there is work */
     return 0;
 }
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * io_uring. The ring waits for reads and, from Linux 6.7 on, for the bell too, which is a futex; before that it looks
- * at the bell every WAKE_NS while reads are under way. An eventfd would do for all, but the program could close it, and
- * then waking would write to whatever file has its number.
+ * Reads by io_uring. From Linux 6.7 on the ring can wait for the bell, which is a futex, as well as for reads. Before
+ * that, the reader looks at the bell every WAKE_NS while reads are under way. An eventfd would work everywhere, but the
+ * thread that wakes has another table of descriptors, and may close or reuse any number in it.
  *
- * Registered buffers were tried: they save 1 to 2 of 10 microseconds a read, but hold on to the pool's memory, so that
- * it could not be given back.
+ * Registered buffers were measured: they save 1 to 2 of 10 microseconds a read, but pin the pool, so that its memory
+ * could not be given back.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 #include "manage/reader_kind.h"
 
 enum {
-    OP_FUTEX_WAIT = 51, /* IORING_OP_FUTEX_WAIT, which older headers lack, as they do the flag */
+    OP_FUTEX_WAIT = 51, /* IORING_OP_FUTEX_WAIT; older headers lack it and its flag */
     FUTEX_U32 = 2,
     WAKE_NS = 250000,
     RETRY_NS = 1000000,
@@ -29,8 +29,8 @@ enum {
 struct uring {
     struct io_uring ring;
     bool knows_futex, waits_for_bell;
-    bool is_broken;              /* the kernel takes no calls for the ring any more; what is under way still ends */
-    unsigned n_failed, failed[]; /* slots that it did not take */
+    bool is_broken;              /* the kernel refuses calls for the ring; reads under way still complete */
+    unsigned n_failed, failed[]; /* slots that the kernel did not accept */
 };
 
 /* ---- submitting ---- */
@@ -41,7 +41,7 @@ static void fail(struct reader * r, unsigned slot) {
     u->failed[u->n_failed++] = slot;
 }
 
-/* Entries that the kernel has not taken yet, it never will. */
+/* The kernel will never see the entries that it has not taken yet. */
 static void fail_unsent(struct reader * r) {
     struct io_uring_sq * sq = &((struct uring *) r->own)->ring.sq;
     const unsigned head = __atomic_load_n(sq->khead, __ATOMIC_ACQUIRE);
@@ -56,7 +56,7 @@ static void fail_unsent(struct reader * r) {
     sq->sqe_head = sq->sqe_tail = head;
 }
 
-/* What the kernel has no memory for at the moment stays in the queue, and goes with the next call. */
+/* If the kernel is short of memory, the entry stays in the queue and goes with the next call. */
 static bool is_passing(int result) {
     return result >= 0 || result == -EINTR || result == -ETIME || result == -EAGAIN || result == -EBUSY;
 }
@@ -110,14 +110,14 @@ static unsigned take(struct reader * r, unsigned * slots, unsigned most) {
 
 /* ---- waiting ---- */
 
-/* Once it waits, it does so until the bell rings, also while the reader does not. If the bell rang meanwhile, it ends
- * at once. */
+/* The ring then waits until the bell rings, even while the reader is busy. If the bell has rung meanwhile, the wait
+ * ends at once. */
 static void wait_for_bell(struct reader * r) {
     struct uring * u = r->own;
     struct io_uring_sqe * entry = io_uring_get_sqe(&u->ring);
     if (!entry) { return; }
     io_uring_prep_rw(OP_FUTEX_WAIT, entry, FUTEX_U32, &r->bell, 0, BELL_SLEEPS);
-    entry->addr3 = UINT32_MAX; /* whatever wakes */
+    entry->addr3 = UINT32_MAX; /* any wake-up */
     io_uring_sqe_set_data64(entry, BELL);
     u->waits_for_bell = true;
 }
@@ -144,7 +144,7 @@ static void sleep_until(struct reader * r, uint64_t ns) {
 
 /* ---- life ---- */
 
-/* A descriptor that the program could take for its input or output does no good. */
+/* The program could take a descriptor below 3 for its input or output. */
 static bool move_up(struct io_uring * ring) {
     if (ring->ring_fd > STDERR_FILENO) { return true; }
     const int fd = fcntl(ring->ring_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
@@ -161,14 +161,14 @@ static bool knows_futex(struct io_uring * ring) {
     return knows;
 }
 
-/* Its queues have room for all reads and the bell, so neither is ever full. The reader is not interrupted for what
- * ended: it looks when it waits. */
+/* The queues have room for all reads and the bell, so they are never full. COOP_TASKRUN: the kernel need not interrupt
+ * the reader when a read ends, because it looks when it waits. */
 static int make_ring(struct io_uring * ring, unsigned depth) {
     const unsigned needed = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE;
     int error = -io_uring_queue_init(depth + 1, ring, IORING_SETUP_COOP_TASKRUN);
     if (error == EINVAL) { error = -io_uring_queue_init(depth + 1, ring, 0); }
     if (error) { return error; }
-    /* With the ring, the child of a fork could only do harm. */
+    /* The child of a fork must not touch the parent's ring. */
     if ((ring->features & needed) == needed && move_up(ring) && io_uring_ring_dontfork(ring) == 0) { return 0; }
     io_uring_queue_exit(ring);
     return ENOSYS;
@@ -187,13 +187,13 @@ static int begin(struct reader * r) {
     return 0;
 }
 
-/* The kernel must not wait for the bell when its memory is used for something else: it would take what is meant to wake
- * another thread. */
+/* The ring must not wait for the bell any longer when its memory is used for something else: it would swallow a wake-up
+ * that is meant for another thread. */
 static void end(struct reader * r) {
     struct uring * u = r->own;
     unsigned none;
     for (unsigned tries = 0; u->waits_for_bell && tries < TRIES_MOST; tries++) {
-        __atomic_store_n(&r->bell, BELL_SLEEPS, __ATOMIC_RELAXED); /* so that waking does call the kernel */
+        __atomic_store_n(&r->bell, BELL_SLEEPS, __ATOMIC_RELAXED); /* so that waking calls the kernel */
         reader_wake(r);
         sleep_until(r, RETRY_NS);
         take(r, &none, 1);

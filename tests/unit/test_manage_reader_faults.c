@@ -123,7 +123,7 @@ static void test_faults_of_preadv(void ** state) {
 }
 
 /* The same for both kinds, whatever the kernel answers. */
-static void test_what_a_read_goes_on_with(void ** state) {
+static void test_how_a_read_continues(void ** state) {
     (void) state;
     const size_t page = (size_t) sysconf(_SC_PAGESIZE);
     const struct read_job job = { .bytes = 8 * page,
@@ -297,7 +297,7 @@ int main(void) {
     memory = aligned_alloc(PAGE, BYTES > 16 * sysconf(_SC_PAGESIZE) ? BYTES : 16 * (size_t) sysconf(_SC_PAGESIZE));
     file = paged_file(BYTES, NULL);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_faults_of_preadv),   cmocka_unit_test(test_what_a_read_goes_on_with),
+        cmocka_unit_test(test_faults_of_preadv),   cmocka_unit_test(test_how_a_read_continues),
         cmocka_unit_test(test_ring_is_taken_away), cmocka_unit_test(test_descriptors),
         cmocka_unit_test(test_no_io_uring),        cmocka_unit_test(test_too_few_threads),
         cmocka_unit_test(test_ring_without_futex), cmocka_unit_test(test_waking_costs_no_call),
