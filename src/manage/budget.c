@@ -63,9 +63,9 @@ static uint64_t number_of(const char * text, const char * key) {
 
 /* ---- limits ---- */
 
-/* `used` with the pool. */
+/* `used` with the pool; `all` also with page cache. */
 struct use {
-    uint64_t limit, used;
+    uint64_t limit, used, all;
 };
 
 /* Its own memory and page tables. Memory that it shares with others counts as the others'. Pages of the pool are mapped
@@ -74,7 +74,8 @@ static bool use_of_process(const char * proc, uint64_t asked, uint64_t pool_byte
     char text[TEXT];
     if (!asked || !read_text(proc, "self/status", text)) { return false; }
     const uint64_t kib = number_of(text, "RssAnon:") + number_of(text, "VmPTE:");
-    *use = (struct use){ asked, (kib << 10) + pool_bytes };
+    const uint64_t used = (kib << 10) + pool_bytes;
+    *use = (struct use){ asked, used, used + (number_of(text, "RssFile:") << 10) };
     return true;
 }
 
@@ -94,6 +95,7 @@ static bool use_of_group(const struct memory_cgroup * group, struct use * use) {
                                 : number_of(stat, "active_file ") + number_of(stat, "inactive_file ") +
                                       number_of(stat, "slab_reclaimable ");
     use->used = less(all, back);
+    use->all = all;
     return true;
 }
 
@@ -101,7 +103,7 @@ static bool use_of_machine(const char * proc, struct use * use) {
     char text[TEXT];
     if (!read_text(proc, "meminfo", text)) { return false; }
     const uint64_t all = number_of(text, "MemTotal:"), available = number_of(text, "MemAvailable:");
-    *use = (struct use){ all << 10, less(all, available) << 10 };
+    *use = (struct use){ all << 10, less(all, available) << 10, less(all, number_of(text, "MemFree:")) << 10 };
     return all && available;
 }
 
@@ -113,7 +115,7 @@ static void take_tighter(const struct use * use, struct use * tightest) {
 static bool find_use(const char * proc, uint64_t asked, uint64_t pool_bytes, struct use * tightest) {
     struct memory_cgroup group;
     struct use use;
-    *tightest = (struct use){ UINT64_MAX, 0 };
+    *tightest = (struct use){ UINT64_MAX, 0, 0 };
     if (use_of_machine(proc, &use)) { take_tighter(&use, tightest); }
     if (use_of_process(proc, asked, pool_bytes, &use)) { take_tighter(&use, tightest); }
     /* Where the group is outside of what is mounted, its container is what can be seen. */
@@ -162,10 +164,23 @@ int64_t budget_left_in(const char * proc, uint64_t asked) {
     return find_use(proc, asked, b.pool, &use) ? difference(use.limit, use.used + b.files + b.reserve) : INT64_MAX;
 }
 
+uint64_t budget_room_in(const char * proc, uint64_t asked, uint64_t pool_free) {
+    struct use use;
+    pthread_mutex_lock(&last_lock);
+    const struct budget b = last;
+    pthread_mutex_unlock(&last_lock);
+    if (!find_use(proc, asked, b.pool, &use)) { return 0; }
+    return less(less(use.limit, use.all), b.growth + b.reserve + pool_free);
+}
+
 bool budget_find(uint64_t asked, uint64_t pool_bytes, struct budget * b) {
     return budget_find_in("/proc", asked, pool_bytes, b);
 }
 
 int64_t budget_left(uint64_t asked) {
     return budget_left_in("/proc", asked);
+}
+
+uint64_t budget_room(uint64_t asked, uint64_t pool_free) {
+    return budget_room_in("/proc", asked, pool_free);
 }

@@ -32,8 +32,14 @@ bool budget_find(uint64_t asked, uint64_t pool_bytes, struct budget * budget);
  * been given back. Reads a few small files, in some ten microseconds. INT64_MAX: nothing is known. */
 int64_t budget_left(uint64_t asked);
 
+/* How much larger the pool could be by what nobody uses: page cache counts as used here, and it is all that the process
+ * needs while it is not squeezed. `pool_free`: bytes of the pool that nothing is in. 0: nothing, or nothing is known.
+ * Likewise quick. */
+uint64_t budget_room(uint64_t asked, uint64_t pool_free);
+
 /* The same by a made-up /proc, for tests. */
 bool budget_find_in(const char * proc, uint64_t asked, uint64_t pool_bytes, struct budget * budget);
 int64_t budget_left_in(const char * proc, uint64_t asked);
+uint64_t budget_room_in(const char * proc, uint64_t asked, uint64_t pool_free);
 
 #endif

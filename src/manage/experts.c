@@ -94,9 +94,9 @@ bool experts_chosen(struct experts * x, uint32_t piece, struct resident * reside
     return stays;
 }
 
-void experts_shrink(struct experts * x, uint64_t capacity, struct resident * resident) {
+void experts_resize(struct experts * x, uint64_t capacity, struct resident * resident) {
     pthread_mutex_lock(&x->lock);
-    if (policy_shrink(x->policy, capacity)) { drop_evicted(x, resident); }
+    if (policy_resize(x->policy, capacity)) { drop_evicted(x, resident); }
     pthread_mutex_unlock(&x->lock);
 }
 

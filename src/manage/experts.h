@@ -24,8 +24,8 @@ void experts_free(struct experts * experts); /* NULL is allowed */
  * otherwise the caller drops it after its use. What has to go for it is dropped. */
 bool experts_chosen(struct experts * experts, uint32_t piece, struct resident * resident);
 
-/* They may take so much less from now on: what has to go is dropped. */
-void experts_shrink(struct experts * experts, uint64_t capacity, struct resident * resident);
+/* They may take so much from now on: what has to go is dropped. */
+void experts_resize(struct experts * experts, uint64_t capacity, struct resident * resident);
 
 struct experts_totals {
     uint64_t wanted, held; /* bytes chosen, and of them those that were in memory by the policy */

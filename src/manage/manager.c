@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/clock.h"
 #include "agent/cold_lock.h"
+#include "agent/keeper.h"
 #include "manage/experts.h"
 #include "manage/managed_model.h"
 #include "manage/managing.h"
@@ -153,6 +155,24 @@ static void say_begin(void) {
     manage_report(options.report, line);
 }
 
+/* Memory can become less in the middle of a graph: a long prompt fills the buffers for computing. */
+static bool look(void * unused) {
+    const char * why;
+    (void) unused;
+    if (state_now() != MANAGER_ACTIVE || resident_is_broken(managing.resident)) { return false; }
+    managing_look(&managing, &why);
+    if (why) { note(why); }
+    return true;
+}
+
+static void start_looking(void) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    keeper_add(look, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 /* A graph without weights in a mapping is passed over: the model's may come later. */
 static void begin(const struct graph_call * call) {
     struct graph_uses uses;
@@ -165,9 +185,14 @@ static void begin(const struct graph_call * call) {
     add_graph(uses, call->host);
     say_begin();
     __atomic_store_n(&state, MANAGER_ACTIVE, __ATOMIC_RELEASE);
+    start_looking();
 }
 
 /* ---- actions ---- */
+
+static uint8_t class_of(uint32_t piece) {
+    return __atomic_load_n(&managing.class[piece], __ATOMIC_RELAXED);
+}
 
 struct choice {
     uint8_t * chosen;
@@ -198,7 +223,7 @@ static void choose(struct call * c, uint32_t router) {
             if (is_first && managing.experts && experts_chosen(managing.experts, piece, managing.resident)) {
                 chosen[e] |= STAYS;
             }
-            if (managing.class[piece] != PLACE_LEAVE) { resident_want(managing.resident, &piece, 1); }
+            if (class_of(piece) != PLACE_LEAVE) { resident_want(managing.resident, &piece, 1); }
         }
         is_first = false;
     }
@@ -215,16 +240,14 @@ static void drop_chosen(const struct call * c, const struct schedule_stack * sta
     const uint8_t * chosen = c->graph->chosen[stack->router];
     for (uint32_t e = 0; e < stack->experts; e++) {
         const uint32_t piece = stack->piece + e;
-        if (chosen[e] == CHOSEN && managing.class[piece] == PLACE_CACHE) {
-            resident_drop(managing.resident, &piece, 1);
-        }
+        if (chosen[e] == CHOSEN && class_of(piece) == PLACE_CACHE) { resident_drop(managing.resident, &piece, 1); }
     }
 }
 
 static void wait_places(struct call * c, uint32_t first, uint32_t end) {
     const struct resident_order * order = &c->graph->schedule.order;
     for (uint32_t i = first; i < end; i++) {
-        if (managing.class[order->piece[i]] == PLACE_LEAVE) { continue; }
+        if (class_of(order->piece[i]) == PLACE_LEAVE) { continue; }
         c->waited += resident_wait(managing.resident, order->piece[i], c->place + i);
     }
 }
@@ -296,9 +319,6 @@ static void graph_ends(void * user, const struct graph_call * call) {
         totals.ns += clock_monotonic_ns() - c->began;
         totals.wait_ns += c->waited;
     }
-    const char * why;
-    managing_look(&managing, &why);
-    if (why) { note(why); }
     __atomic_store_n(&busy, false, __ATOMIC_RELEASE);
 }
 
@@ -328,6 +348,7 @@ static void after_fork(void) {
     state = MANAGER_OFF;
     pthread_mutex_init(&beginning, NULL);
     if (was_active) { resident_after_fork(managing.resident); }
+    keeper_after_fork();
 }
 
 const struct observer manager = {

@@ -70,7 +70,9 @@ static bool make_placement(struct managing * m) {
     uint8_t * classes = calloc((size_t) m->n_items + 1, sizeof *classes);
     if (!classes) { return false; }
     m->placement = placement_make(m->item, m->n_items, m->budget.pool, m->may, classes);
-    for (uint32_t i = 0; i < m->n_items; i++) { m->class[m->item_piece[i]] = classes[i]; }
+    for (uint32_t i = 0; i < m->n_items; i++) {
+        __atomic_store_n(&m->class[m->item_piece[i]], classes[i], __ATOMIC_RELAXED);
+    }
     free(classes);
     return true;
 }
@@ -125,6 +127,7 @@ static bool start(const struct beginning * b) {
                                               .n_pieces = m->model.n_pieces,
                                               .pool = p->pinned + p->ring + p->cache,
                                               .ring = p->ring,
+                                              .pool_most = m->budget.limit,
                                               .reader = b->options->reader,
                                               .depth = DEPTH,
                                               .check = b->options->check };
@@ -157,6 +160,7 @@ static enum managing_answer decide(struct beginning * b, const struct graph_uses
         return MANAGING_DECLINED;
     }
     if (!gate(b) || !place(b) || !start(b)) { return MANAGING_DECLINED; }
+    b->m->began_ns = clock_monotonic_ns();
     declare(&b->m->model);
     return MANAGING_ACTIVE;
 }
@@ -185,35 +189,58 @@ enum managing_answer managing_begin(struct managing * managing, const struct man
     return answer;
 }
 
-/* ---- less memory ---- */
+/* ---- more memory, or less ---- */
 
-enum { LOOK_NS = 50000000, POOL_LEAST = 8 << 20 };
+enum {
+    POOL_LEAST = 8 << 20,
+    GROW_SHARE = 32,        /* of the pool: for less it is not placed anew */
+    SETTLED_NS = 500000000, /* after which the program has touched what it needs to compute */
+};
 
-/* What could no longer be cached is left: a model's experts are not streamed. */
-static void make_do(struct managing * m, const char ** why) {
-    const uint64_t before = m->placement.pinned + m->placement.ring + m->placement.cache;
+static uint64_t pool_of(const struct managing * m) {
+    return m->placement.pinned + m->placement.ring + m->placement.cache;
+}
+
+/* Places all anew within the budget's pool. False: memory. */
+static bool make_do(struct managing * m) {
+    if (!make_placement(m)) { return false; }
+    if (m->experts) { experts_resize(m->experts, kept_of(m), m->resident); }
+    resident_resize(m->resident, pool_of(m), m->placement.ring, m->class);
+    return true;
+}
+
+static void shrink(struct managing * m, const char ** why) {
+    const uint64_t before = pool_of(m);
     *why = words;
-    if (m->budget.pool < POOL_LEAST || !make_placement(m)) {
+    if (m->budget.pool < POOL_LEAST || !make_do(m)) {
         resident_hand_back(m->resident);
         snprintf(words, sizeof words, "handed back to the file: only %llu MB of memory are left for the model",
                  (unsigned long long) (m->budget.pool / 1000000));
         return;
     }
-    const uint64_t now = m->placement.pinned + m->placement.ring + m->placement.cache;
-    if (m->experts) { experts_shrink(m->experts, kept_of(m), m->resident); }
-    resident_shrink(m->resident, now, m->placement.ring, m->class);
     snprintf(words, sizeof words, "there is less memory: %llu MB for the model, where there were %llu MB",
-             (unsigned long long) (now / 1000000), (unsigned long long) (before / 1000000));
+             (unsigned long long) (pool_of(m) / 1000000), (unsigned long long) (before / 1000000));
+}
+
+/* Once, and not again after there was less: what was free may be needed again. */
+static void grow(struct managing * m) {
+    const uint64_t pool = pool_of(m), room = budget_room(m->asked, resident_totals(m->resident).pool_free);
+    if (room < pool / GROW_SHARE) { return; }
+    m->has_grown = true;
+    m->budget.pool = pool + room;
+    make_do(m);
 }
 
 void managing_look(struct managing * m, const char ** why) {
     struct budget budget;
     *why = NULL;
-    const uint64_t now = clock_monotonic_ns();
-    if (now - m->looked_ns < LOOK_NS) { return; }
-    m->looked_ns = now;
-    const uint64_t pool = m->placement.pinned + m->placement.ring + m->placement.cache;
-    if (budget_left(m->asked) >= 0 || !budget_find(m->asked, pool, &budget) || budget.pool >= pool) { return; }
-    m->budget = budget;
-    make_do(m, why);
+    const uint64_t pool = pool_of(m);
+    if (budget_left(m->asked) < 0) {
+        if (!budget_find(m->asked, pool, &budget) || budget.pool >= pool) { return; }
+        m->budget = budget;
+        m->has_grown = true;
+        shrink(m, why);
+    } else if (!m->has_grown && clock_monotonic_ns() - m->began_ns > SETTLED_NS) {
+        grow(m);
+    }
 }

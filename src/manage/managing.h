@@ -22,10 +22,11 @@ struct managing {
     struct placement_item * item;
     uint32_t * item_piece;
     uint32_t n_items;
-    uint8_t * class;        /* by piece; for the thread that computes the graph */
+    uint8_t * class;        /* by piece; relaxed: the keeper writes, the thread that computes the graph reads */
     uint64_t largest_stack; /* bytes */
     unsigned may;
-    uint64_t asked, looked_ns;
+    uint64_t asked, began_ns;
+    bool has_grown;
 };
 
 enum managing_answer {
@@ -40,8 +41,8 @@ enum managing_answer managing_begin(struct managing * managing, const struct man
                                     const struct host * host, struct ggml_cgraph * graph, struct graph_uses * uses,
                                     const char ** why);
 
-/* Between graphs: looks, now and then, whether memory has become less, and makes do with it. *why: what was done, in
- * words for the user, or NULL. */
+/* For the keeper, now and then: looks whether there is less memory, or room for more, and places all anew. *why: what
+ * was done, in words for the user, or NULL. */
 void managing_look(struct managing * managing, const char ** why);
 
 #endif

@@ -24,6 +24,7 @@ struct pool {
     char * read_only;
     size_t page_bytes;
     uint32_t pages_mapped, pages, pages_free;
+    uint32_t end;      /* pages from here on have never been the pool's */
     uint32_t prepared; /* pages before this one have their memory */
     bool only_small;
     struct pool_run * free; /* in the order of pages; two runs never touch */
@@ -65,7 +66,7 @@ static char * map(int fd, size_t bytes, int protection) {
 }
 
 static bool map_memory(struct pool * pool) {
-    const size_t bytes = (size_t) pool->pages * pool->page_bytes;
+    const size_t bytes = (size_t) pool->pages_mapped * pool->page_bytes;
     const int fd = make_memory(bytes);
     if (fd < 0) { return false; }
     pool->at = map(fd, bytes, PROT_READ | PROT_WRITE);
@@ -77,21 +78,27 @@ static bool map_memory(struct pool * pool) {
 }
 
 struct pool * pool_new(uint64_t bytes) {
+    return pool_new_growing(bytes, bytes);
+}
+
+struct pool * pool_new_growing(uint64_t bytes, uint64_t most_bytes) {
     const size_t page_bytes = (size_t) sysconf(_SC_PAGESIZE);
     const uint64_t pages = bytes / page_bytes + (bytes % page_bytes != 0);
-    if (pages == 0 || pages > UINT32_MAX || pages > SIZE_MAX / 2 / page_bytes) {
+    const uint64_t most = most_bytes > bytes ? most_bytes / page_bytes : pages;
+    if (pages == 0 || most > UINT32_MAX || most > SIZE_MAX / 2 / page_bytes) {
         errno = EINVAL;
         return NULL;
     }
     struct pool * pool = calloc(1, sizeof *pool);
     if (!pool) { return NULL; }
     *pool = (struct pool){ .page_bytes = page_bytes,
-                           .pages_mapped = (uint32_t) pages,
+                           .pages_mapped = (uint32_t) most,
                            .pages = (uint32_t) pages,
                            .pages_free = (uint32_t) pages,
+                           .end = (uint32_t) pages,
                            .n_free = 1 };
     /* At most every second page begins a run, so pool_give never allocates. */
-    pool->free = malloc((size_t) (pages / 2 + 1) * sizeof *pool->free);
+    pool->free = malloc((size_t) (most / 2 + 1) * sizeof *pool->free);
     if (pool->free && map_memory(pool)) {
         pool->free[0] = (struct pool_run){ 0, (uint32_t) pages };
         return pool;
@@ -156,7 +163,7 @@ static struct pool_run take_from(struct pool * pool, uint32_t i, uint32_t pages)
 static void prepare(struct pool * pool, uint32_t end) {
     const uint32_t step = PREPARED / (uint32_t) pool->page_bytes, large = LARGE / (uint32_t) pool->page_bytes;
     while (pool->prepared < end && !pool->only_small) {
-        const uint32_t left = pool->pages_mapped - pool->prepared, n = left < step ? left : step;
+        const uint32_t left = pool->end - pool->prepared, n = left < step ? left : step;
         char * at = pool_at(pool, pool->prepared);
         for (uint32_t i = 0; i < n; i += large) { *(volatile char *) (at + (size_t) i * pool->page_bytes) = 0; }
         pool->only_small = madvise(at, n * pool->page_bytes, MADV_COLLAPSE) != 0;
@@ -219,6 +226,15 @@ static void give_run(struct pool * pool, struct pool_run run) {
 void pool_give(struct pool * pool, struct pool_place * place) {
     for (unsigned i = 0; i < place->n_runs; i++) { give_run(pool, place->run[i]); }
     place->n_runs = 0;
+}
+
+uint32_t pool_grow(struct pool * pool, uint32_t pages) {
+    const uint32_t left = pool->pages_mapped - pool->end, n = pages < left ? pages : left;
+    if (n == 0) { return 0; }
+    give_run(pool, (struct pool_run){ pool->end, n });
+    pool->end += n;
+    pool->pages += n;
+    return n;
 }
 
 /* The kernel frees no part of a large page while a read into it is under way. */

@@ -31,6 +31,8 @@ struct pool_place {
 
 /* Reserves room for so many bytes, in whole pages, but no memory yet. NULL: errno says why. */
 struct pool * pool_new(uint64_t bytes);
+/* The same, with address space to grow to `most` bytes. */
+struct pool * pool_new_growing(uint64_t bytes, uint64_t most);
 void pool_free(struct pool * pool); /* NULL is allowed. What covers a model stays there */
 
 /* Where to read a page's contents to. What covers the model is the same memory. */
@@ -47,6 +49,9 @@ void pool_give(struct pool * pool, struct pool_place * place); /* and empties it
 
 uint32_t pool_pages_free(const struct pool * pool);
 uint32_t pool_pages(const struct pool * pool);
+
+/* Adds up to so many pages, within what it may grow to. Returns how many. */
+uint32_t pool_grow(struct pool * pool, uint32_t pages);
 
 /* Gives the memory of up to so many free pages back to the system for good. Returns how many: fewer if there are not as
  * many, or if a read is under way in the same large pages. */

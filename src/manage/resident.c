@@ -67,11 +67,12 @@ static bool copy_options(struct resident * r, const struct resident_options * o)
     r->n_files = o->n_files;
     r->n_pieces = o->n_pieces;
     r->ring_pages = o->ring / r->page_bytes;
-    r->pool_pages = UINT32_MAX;
+    r->pool_pages = o->pool / r->page_bytes + 1;
     r->totals.pool = o->pool;
     r->classes = calloc((size_t) o->n_pieces + 1, sizeof *r->classes);
     r->check = o->check;
     r->pool_bytes = o->pool;
+    r->pool_most = o->pool_most;
     r->reader_wanted = o->reader;
     r->depth = o->depth;
     r->compare = o->check ? malloc((size_t) most * r->page_bytes + 1) : NULL;
@@ -192,12 +193,12 @@ void resident_drop(struct resident * r, const uint32_t * pieces, uint32_t count)
     ask(r, pieces, count, ASK_DROP);
 }
 
-void resident_shrink(struct resident * r, uint64_t pool, uint64_t ring, const uint8_t * classes) {
+void resident_resize(struct resident * r, uint64_t pool, uint64_t ring, const uint8_t * classes) {
     pthread_mutex_lock(&r->lock);
     memcpy(r->classes, classes, r->n_pieces);
     r->new_pool = pool;
     r->new_ring = ring;
-    r->shrinks = true;
+    r->resizes = true;
     pthread_mutex_unlock(&r->lock);
     tell(r);
 }

@@ -41,6 +41,7 @@ struct resident_options {
     const struct resident_piece * pieces; /* copied, as are the files */
     uint32_t n_pieces;
     uint64_t pool, ring; /* bytes: of all memory for pieces, and of it for what is streamed */
+    uint64_t pool_most;  /* bytes to which that may grow; 0: it may not */
     enum reader_kind reader;
     unsigned depth; /* reads at once */
     bool check;     /* compare each piece with the file */
@@ -60,7 +61,7 @@ struct resident_totals {
     uint64_t errors;   /* pieces that could not be read or mapped, and were left to the file */
     uint64_t given_up; /* waits that ended without the piece, as there was no room for it */
     uint64_t checked, wrong;
-    uint64_t pool; /* bytes that the pool may take now */
+    uint64_t pool, pool_free; /* bytes that the pool may take now, and of them those that nothing is in */
 };
 
 /* Starts the thread. NULL: errno says why. */
@@ -81,10 +82,10 @@ void resident_passed(struct resident * resident, uint64_t place);
 void resident_want(struct resident * resident, const uint32_t * pieces, uint32_t count);
 void resident_drop(struct resident * resident, const uint32_t * pieces, uint32_t count);
 
-/* There is less memory: so many bytes for all, and of them for what is streamed, and new classes of all pieces, which
- * are copied. Pinned pieces may become streamed or left ones, streamed ones left. Memory is given back as soon as
- * pieces that go have been passed. Any thread. */
-void resident_shrink(struct resident * resident, uint64_t pool, uint64_t ring, const uint8_t * classes);
+/* There is more memory, or less: so many bytes for all, and of them for what is streamed, and new classes of all
+ * pieces, which are copied. What was cached stays so, or is left. Memory is given back as soon as pieces that go have
+ * been passed. Any thread. */
+void resident_resize(struct resident * resident, uint64_t pool, uint64_t ring, const uint8_t * classes);
 
 /* The file everywhere, for good. Any thread; does not wait. */
 void resident_hand_back(struct resident * resident);

@@ -47,7 +47,7 @@ int resident_open(struct resident * r) {
     if (!apart_leave_descriptors()) { return errno; }
     const int error = open_files(r);
     if (error) { return error; }
-    r->pool = pool_new(r->pool_bytes);
+    r->pool = pool_new_growing(r->pool_bytes, r->pool_most);
     if (!r->pool) { return errno; }
     r->reader = reader_new(r->reader_wanted, r->depth);
     if (!r->reader) { return errno; }

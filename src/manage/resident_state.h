@@ -55,7 +55,7 @@ struct resident {
     struct pool * pool;
     struct reader * reader;
     pthread_t thread;
-    uint64_t pool_bytes;
+    uint64_t pool_bytes, pool_most;
     enum reader_kind reader_wanted, reader_used;
     unsigned depth;
     bool is_direct;
@@ -69,7 +69,7 @@ struct resident {
     bool stops, hands_back;
     uint8_t * classes; /* by piece: the new ones */
     uint64_t new_pool, new_ring;
-    bool shrinks;
+    bool resizes;
 
     uint64_t passed;  /* relaxed: all places below are done with */
     uint64_t ahead;   /* release and acquire: the thread has looked at all places below */

@@ -309,7 +309,7 @@ static bool stream(struct resident * r) {
     return started;
 }
 
-/* ---- less memory ---- */
+/* ---- more memory, or less ---- */
 
 /* What was pinned and is streamed from now on counts as passed. */
 static void change_class(struct resident * r, struct held * h, uint8_t class) {
@@ -320,23 +320,30 @@ static void change_class(struct resident * r, struct held * h, uint8_t class) {
     if (class == PLACE_STREAM) {
         set_in_ring(r, h, true);
         enter_ring(r, h, 0);
-    } else if (class == PLACE_LEAVE) {
-        do_drop(r, h);
+    } else {
+        set_in_ring(r, h, false);
+        if (class == PLACE_LEAVE) { do_drop(r, h); }
     }
 }
 
-static void begin_to_shrink(struct resident * r) {
+static void begin_to_resize(struct resident * r) {
     for (uint32_t i = 0; i < r->n_pieces; i++) { change_class(r, &r->piece[i], r->classes[i]); }
     r->pool_pages = r->new_pool / r->page_bytes;
     r->ring_pages = r->new_ring / r->page_bytes;
-    r->shrinks = false;
+    r->resizes = false;
+    const uint32_t pages = pool_pages(r->pool);
+    if (pages < r->pool_pages) { pool_grow(r->pool, (uint32_t) (r->pool_pages - pages)); }
+}
+
+static void tell_pool(struct resident * r) {
+    __atomic_store_n(&r->totals.pool, (uint64_t) pool_pages(r->pool) * r->page_bytes, __ATOMIC_RELAXED);
+    __atomic_store_n(&r->totals.pool_free, (uint64_t) pool_pages_free(r->pool) * r->page_bytes, __ATOMIC_RELAXED);
 }
 
 static void shrink(struct resident * r) {
     while (r->ring_used > r->ring_pages && drop_passed(r)) {}
     const uint32_t pages = pool_pages(r->pool);
     if (pages > r->pool_pages) { pool_shrink(r->pool, (uint32_t) (pages - r->pool_pages)); }
-    __atomic_store_n(&r->totals.pool, (uint64_t) pool_pages(r->pool) * r->page_bytes, __ATOMIC_RELAXED);
 }
 
 /* ---- the loop ---- */
@@ -377,7 +384,7 @@ static bool listen(struct resident * r) {
     }
     const uint64_t passed = __atomic_load_n(&r->passed, __ATOMIC_RELAXED);
     if (r->ahead < passed && r->now) { __atomic_store_n(&r->ahead, passed, __ATOMIC_RELEASE); }
-    if (r->shrinks) { begin_to_shrink(r); }
+    if (r->resizes) { begin_to_resize(r); }
     if (r->hands_back) { r->failures = FAILURES_MOST; }
     const bool forgets = r->forgotten.is_pending;
     if (forgets) { forget(r); }
@@ -426,6 +433,7 @@ void * resident_thread(void * argument) {
     if (error) { return NULL; }
     while (listen(r) && r->failures < FAILURES_MOST) {
         if (pool_pages(r->pool) > r->pool_pages) { shrink(r); }
+        tell_pool(r);
         const bool wanted = start_wanted(r), streamed = stream(r);
         if (!wanted && !streamed) {
             resident_news(r); /* it may have looked at what is in memory already */

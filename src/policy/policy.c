@@ -50,10 +50,10 @@ uint64_t policy_access(struct policy * policy, uint32_t item) {
     return policy->kind->access(policy, item) ? bytes_kept(policy, item) : 0;
 }
 
-bool policy_shrink(struct policy * policy, uint64_t capacity) {
+bool policy_resize(struct policy * policy, uint64_t capacity) {
     policy->n_evicted = 0;
     if (!policy->kind->evict) { return false; }
-    if (capacity < policy->capacity) { policy->capacity = capacity; }
+    policy->capacity = capacity < CAPACITY_MAX ? capacity : CAPACITY_MAX;
     while (policy->used > policy->capacity && policy->kind->evict(policy)) {}
     return true;
 }

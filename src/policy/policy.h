@@ -35,7 +35,7 @@ struct policy_kind {
     enum policy_knowledge knowledge;
     struct policy * (*create)(uint64_t capacity, const struct policy_items * items); /* NULL: memory */
     bool (*access)(struct policy * policy, uint32_t item);                           /* true: it was held */
-    bool (*evict)(struct policy * policy); /* what is worth least; false: nothing is held. NULL: it cannot shrink */
+    bool (*evict)(struct policy * policy); /* what is worth least; false: nothing is held. NULL: it cannot be resized */
     void (*destroy)(struct policy * policy);
 };
 
@@ -69,14 +69,14 @@ void policy_free(struct policy * policy); /* NULL is allowed */
  * on, or the policy passes it by. */
 uint64_t policy_access(struct policy * policy, uint32_t item);
 
-/* From now on it holds so many bytes at most. What it evicts for that is told as after an access. False: this kind
- * cannot. */
-bool policy_shrink(struct policy * policy, uint64_t capacity);
+/* From now on it holds so many bytes at most, which may be more than before. What it evicts for that is told as after
+ * an access. False: this kind cannot. */
+bool policy_resize(struct policy * policy, uint64_t capacity);
 
 uint64_t policy_bytes_held(const struct policy * policy, uint32_t item);
 uint64_t policy_used(const struct policy * policy); /* bytes of all items */
 
-/* Items that the last access, or shrinking, evicted, as a whole; they live until the next one. */
+/* Items that the last access, or resizing, evicted, as a whole; they live until the next one. */
 const uint32_t * policy_evicted(const struct policy * policy, uint32_t * count);
 
 #endif

@@ -371,8 +371,8 @@ static void test_heap(void ** state) {
     heap_end(&h);
 }
 
-/* A policy that can shrink holds no more from then on, and goes on as any other. */
-static void test_shrink(void ** state) {
+/* A policy that can be resized holds no more from then on, and goes on as any other. */
+static void test_resize(void ** state) {
     (void) state;
     uint32_t string[ACCESSES], n_evicted;
     uint64_t bytes[ITEMS], seed = 4;
@@ -385,8 +385,8 @@ static void test_shrink(void ** state) {
         for (size_t i = 0; i < ACCESSES; i++) {
             if (i % 100 == 99) {
                 const uint64_t before = policy_used(policy);
-                capacity = i < ACCESSES / 2 ? 100 - 90 * i / ACCESSES : 10;
-                if (!policy_shrink(policy, capacity)) { break; }
+                capacity = i < ACCESSES - 200 ? 1 + random_number(&seed) % 200 : 10;
+                if (!policy_resize(policy, capacity)) { break; }
                 uint64_t gone = 0;
                 const uint32_t * evicted = policy_evicted(policy, &n_evicted);
                 for (uint32_t e = 0; e < n_evicted; e++) { gone += bytes[evicted[e]]; }
@@ -417,7 +417,7 @@ int main(void) {
         cmocka_unit_test(test_lru),    cmocka_unit_test(test_fifo),   cmocka_unit_test(test_frequency),
         cmocka_unit_test(test_s3fifo), cmocka_unit_test(test_all),    cmocka_unit_test(test_pin),
         cmocka_unit_test(test_ties),   cmocka_unit_test(test_loop),   cmocka_unit_test(test_kinds),
-        cmocka_unit_test(test_heap),   cmocka_unit_test(test_shrink),
+        cmocka_unit_test(test_heap),   cmocka_unit_test(test_resize),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -160,6 +160,15 @@ static uint64_t pages_of(const struct world * w, uint8_t class) {
     return pages;
 }
 
+static void take_turn(struct world * w, const struct resident_order * order) {
+    const uint64_t place = resident_begin(w->resident, order);
+    for (uint32_t i = 0; i < order->count; i++) {
+        resident_wait(w->resident, order->piece[i], place + i);
+        resident_passed(w->resident, place + i);
+    }
+    resident_passed(w->resident, place + order->count);
+}
+
 /* Each round reads what is streamed once, and nothing else: no policy could read less. */
 static void stream(enum reader_kind reader) {
     enum { RING = 32, TURNS = 30 };
@@ -290,13 +299,8 @@ static void memory_is_given_back(void ** state) {
     begin(&w, (pages_of(&w, PLACE_PIN) + 2 * RING) * PAGE, (uint64_t) 2 * RING * PAGE, READER_ANY);
     start_readers(&w);
     for (unsigned turn = 0; turn < TURNS; turn++) {
-        if (turn == 2) { resident_shrink(w.resident, (uint64_t) RING * PAGE, (uint64_t) RING * PAGE, classes); }
-        const uint64_t place = resident_begin(w.resident, &all);
-        for (uint32_t i = 0; i < w.n_pieces; i++) {
-            resident_wait(w.resident, i, place + i);
-            resident_passed(w.resident, place + i);
-        }
-        resident_passed(w.resident, place + w.n_pieces);
+        if (turn == 2) { resident_resize(w.resident, (uint64_t) RING * PAGE, (uint64_t) RING * PAGE, classes); }
+        take_turn(&w, &all);
     }
     stop_readers(&w);
     assert_int_equal(resident_totals(w.resident).pool, RING * PAGE);
@@ -304,6 +308,43 @@ static void memory_is_given_back(void ** state) {
     resident_hand_back(w.resident);
     for (int i = 0; i < 1000 && !resident_is_broken(w.resident); i++) { usleep(1000); }
     assert_true(resident_is_broken(w.resident));
+    end(&w);
+}
+
+/* With more memory, what was streamed is pinned: a later turn reads nothing. */
+static void more_memory_is_used(void ** state) {
+    (void) state;
+    enum { RING = 32 };
+    struct world w = { .seed = 1 };
+    uint32_t order[PIECES_MOST];
+    uint8_t classes[PIECES_MOST];
+    map_file(&w);
+    cut(&w, every_third_pinned);
+    for (uint32_t i = 0; i < w.n_pieces; i++) {
+        order[i] = i;
+        classes[i] = PLACE_PIN;
+    }
+    const uint64_t all_pages = pages_of(&w, PLACE_PIN) + pages_of(&w, PLACE_STREAM);
+    const struct resident_order all = { order, w.n_pieces };
+    const struct resident_options options = { .files = &w.file,
+                                              .n_files = 1,
+                                              .pieces = w.piece,
+                                              .n_pieces = w.n_pieces,
+                                              .pool = (pages_of(&w, PLACE_PIN) + RING) * PAGE,
+                                              .ring = RING * PAGE,
+                                              .pool_most = all_pages * PAGE,
+                                              .depth = 4 };
+    w.resident = resident_new(&options);
+    assert_non_null(w.resident);
+    take_turn(&w, &all);
+    resident_resize(w.resident, all_pages * PAGE, 0, classes);
+    take_turn(&w, &all);
+    take_turn(&w, &all);
+    const uint64_t before = resident_totals(w.resident).reads;
+    take_turn(&w, &all);
+    assert_int_equal(resident_totals(w.resident).reads, before);
+    assert_int_equal(resident_totals(w.resident).pool, all_pages * PAGE);
+    for (uint32_t i = 0; i < w.n_pieces; i++) { assert_true(resident_is_in(w.resident, i)); }
     end(&w);
 }
 
@@ -401,6 +442,7 @@ int main(void) {
         cmocka_unit_test(each_turn_reads_what_streams_once),
         cmocka_unit_test(no_address_is_ever_wrong),
         cmocka_unit_test(memory_is_given_back),
+        cmocka_unit_test(more_memory_is_used),
         cmocka_unit_test(a_child_has_the_file),
         cmocka_unit_test(nothing_is_mapped_where_a_model_was),
         cmocka_unit_test(a_cut_file_is_handed_back),
