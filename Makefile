@@ -25,6 +25,7 @@ bench: all
 	@bench/run.sh
 	@bench/analysis.sh
 	@bench/pressure.sh
+	@bench/optimise.sh
 
 # WITH_PYTHON=no leaves out the packages that the commands in Python need, and so does DESTDIR: a package of tat has none.
 # WITH_PYTHON=plot installs those for pictures and films only.

@@ -11,9 +11,7 @@ needs besides: so 100 % holds all of the model. Needs cgroups that the user may 
 """
 
 import argparse
-import csv
 import json
-import mmap
 import os
 import random
 import re
@@ -24,7 +22,8 @@ import tempfile
 import time
 from pathlib import Path
 
-MIB = 1 << 20
+from cells import MIB, Row, compiled, conditions, disk_rate, numbers, spread, write_csv
+
 LAST_LINES = 12  # of what a run printed that failed
 # name: (explanation, options of llama-completion, MAPPING of bench/mapping.c)
 WAYS: dict[str, tuple[str, list[str], str]] = {
@@ -37,7 +36,6 @@ WAYS: dict[str, tuple[str, list[str], str]] = {
 }
 COLUMNS = ["tokens_per_s", "first_token_s", "disk_bytes", "read_amplification", "reread_factor", "sequential_share"]
 DIVISORS = [1, 1, MIB, 1, 1, 0.01]
-Row = dict[str, object]
 ENDINGS = ("killed", "failed")
 
 
@@ -48,28 +46,6 @@ def ways_of(llama: Path) -> list[str]:
         WAYS["read"] = (WAYS["read"][0], ["--no-mmap"], "")
         return [way for way in WAYS if way != "direct"]
     return list(WAYS)
-
-
-def compiled(folder: Path) -> Path:
-    library = folder / "mapping.so"
-    source = Path(__file__).parent / "mapping.c"
-    subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o", library, source], check=True)
-    return library
-
-
-def disk_rate(model: Path, block: int = MIB, most: int = 256 * MIB) -> float:
-    """Bytes a second, read in order past the page cache."""
-    buffer = mmap.mmap(-1, block)
-    fd = os.open(model, os.O_RDONLY | os.O_DIRECT)
-    begin, done = time.monotonic(), 0
-    try:
-        while done < most and (n := os.readv(fd, [buffer])) > 0:
-            done += n
-            if n < block:
-                break
-    finally:
-        os.close(fd)
-    return done / (time.monotonic() - begin)
 
 
 class Bench:
@@ -158,20 +134,6 @@ def measure(bench: Bench, models: list[Path], shares: list[int], ways: list[str]
 # ---- what came of it ----
 
 
-def digits(value: float) -> str:
-    """Three digits, as `tat` writes figures: 1,480; 72.6; 0.51."""
-    return f"{value:,.0f}" if abs(value) >= 99.95 else f"{value:.3g}"
-
-
-def spread(rows: list[Row], name: str, divide: float = 1) -> str:
-    """The median, and from the least to the most where there are several."""
-    values = sorted(float(r[name]) / divide for r in rows if r.get(name) is not None)  # type: ignore[arg-type]
-    if not values:
-        return "-"
-    median, least, most = (digits(value) for value in (statistics.median(values), values[0], values[-1]))
-    return f"{median} ({least} to {most})" if least != most else median
-
-
 def table(rows: list[Row]) -> list[str]:
     lines = ["| model | memory | way | tokens/s | first token, s | read, MiB | read/wanted | re-read | in order, % |",
              "|---|---|---|---|---|---|---|---|---|"]
@@ -190,10 +152,8 @@ def table(rows: list[Row]) -> list[str]:
 
 def report(rows: list[Row], rounds: int) -> str:
     rates = sorted({float(str(r["disk_bytes_per_s"])) / MIB for r in rows})
-    how = (f"`bench/pressure.sh`, {time.strftime('%Y-%m-%d', time.gmtime())}: {rounds} round{'s' * (rounds != 1)}, each in "
-           f"random order; {os.cpu_count()} CPUs, Linux {os.uname().release}. Figures are medians, with the least and the "
-           f"most. The disk read {rates[0]:.0f} to {rates[-1]:.0f} MiB/s in order past the page cache, measured in each "
-           "round.")
+    how = (f"{conditions('bench/pressure.sh', rounds)} The disk read {rates[0]:.0f} to {rates[-1]:.0f} MiB/s in order past "
+           "the page cache, measured in each round.")
     words = ("*Memory* is a share of the model's bytes, and what a run with enough memory needs besides: so 100 % holds all "
              "of the model. *First token* counts from the start of `tat record`. *Read/wanted* is read "
              "amplification: bytes read from disk to bytes that graphs asked for. *Re-read* is bytes read to unique bytes "
@@ -226,10 +186,6 @@ def draw(rows: list[Row], path: Path) -> None:
     figure.savefig(path)
 
 
-def numbers(text: str) -> list[int]:
-    return [int(part) for part in text.split(",")]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
@@ -250,10 +206,7 @@ def main() -> None:
     print(text)
     if given.out:
         (given.out / "PRESSURE.md").write_text(text)
-        with (given.out / "pressure.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, list({name: None for row in rows for name in row}))
-            writer.writeheader()
-            writer.writerows(rows)
+        write_csv(rows, given.out / "pressure.csv")
         draw(rows, given.out / "pressure.svg")
 
 

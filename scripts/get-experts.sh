@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# get-experts.sh: makes of the model of scripts/get-model.sh one with 8 experts, of which 2 are used, by
+# get-experts.sh: makes of the model of scripts/get-model.sh one with 8 experts, of which 2 are used, or $EXPERTS and $USED, by
 # tests/fixtures/make_moe.py, in $XDG_CACHE_HOME/tat/models, and prints its path. Needs no more of Python than drawing does,
 # and the package gguf.
 . "$(dirname "$0")/common.sh"
 
 fixtures=$root/tests/fixtures
-model=$cache/models/SmolLM2-8x2.gguf
+experts=${EXPERTS:-8}
+used=${USED:-2}
+model=$cache/models/SmolLM2-${experts}x$used.gguf
 
 dense=$("$root/scripts/get-model.sh")
 one_at_a_time fixtures
@@ -17,7 +19,7 @@ if [ ! -e "$model" ]; then
     # What gguf requires beside these, it imports for other things.
     quietly "$python" -m pip install --quiet --disable-pip-version-check --no-deps --target "$scratch" \
         --constraint "$fixtures/requirements.txt" gguf PyYAML
-    say "making $(basename "$model") (427 MB)"
-    PYTHONPATH=$scratch quietly "$python" "$fixtures/make_moe.py" "$dense" "$model" --experts 8 --used 2
+    say "making $(basename "$model") ($((experts * 50 + 47)) MB)"
+    PYTHONPATH=$scratch quietly "$python" "$fixtures/make_moe.py" "$dense" "$model" --experts "$experts" --used "$used"
 fi
 echo "$model"
