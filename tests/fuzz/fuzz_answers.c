@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Any blocks as a trace, of which `tat verify' and `tat report' ask all they ask: they answer, or say why not. Run as
+ * Any blocks as a trace, of which `tat verify', `tat report' and `tat plan' ask all they ask: they answer, or say why
+ * not. Run as
  *
  *     fuzz_answers -max_len=20000 -rss_limit_mb=1024 -timeout=10 CORPUS
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/planning/planning.h"
 #include "blocks.h"
 #include "short.h"
 #include "tat/analysis.h"
@@ -15,6 +17,17 @@
 enum { SECTIONS_MAX = 64 };
 
 int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size);
+
+static void ask_for_plans(const struct tat_trace * trace) {
+    struct tat_error error = { 0 };
+    const struct planning_request request = { .memory_bytes = 20 << 20, .program_bytes = 13 << 20, .disk_rate = 1e9 };
+    json_t * plan = planning_make(trace, &request, &error);
+    if (!plan && !*error.message) { abort(); }
+    json_t * pattern = planning_access_pattern(trace, &request, &error);
+    if (!pattern && !*error.message) { abort(); }
+    json_decref(plan);
+    json_decref(pattern);
+}
 
 static void ask(const struct tat_trace * trace) {
     struct tat_verification verification;
@@ -39,7 +52,10 @@ static void ask(const struct tat_trace * trace) {
 int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size) {
     struct trace_builder b;
     struct tat_trace * trace = open_blocks(&b, data, size);
-    if (is_short(trace)) { ask(trace); }
+    if (is_short(trace)) {
+        ask(trace);
+        ask_for_plans(trace);
+    }
     tat_trace_close(trace);
     tb_free(&b);
     return 0;

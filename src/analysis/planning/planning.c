@@ -205,13 +205,25 @@ static void choose(struct plan_found * f, bool experts) {
 
 /* ---- how much memory ---- */
 
+/* The least memory with which all that tokens need fits. */
+static uint64_t memory_for_all(const struct planning * p) {
+    enum { STEPS = 64 };
+    uint64_t memory = p->needed_bytes;
+    for (int i = 0; i < STEPS && memory < UINT64_MAX / 4; i++) {
+        const uint64_t budget = budget_of(p, memory);
+        if (budget >= p->needed_bytes) { break; }
+        memory += p->needed_bytes - budget;
+    }
+    return memory;
+}
+
 static bool sweep(const struct planning * p, struct plan_found * f, struct plan_plain * plain) {
-    static const unsigned percent[SWEEP_SHARES] = { 100, 90, 80, 75, 70, 65, 60, 55, 50, 45, 40, 35, 25 };
+    static const unsigned percent[SWEEP_SHARES] = { 0, 100, 90, 80, 75, 70, 65, 60, 55, 50, 45, 40, 35, 25 };
     const uint64_t model = p->subject->model_bytes ? p->subject->model_bytes : p->needed_bytes;
     for (int i = 0; i < SWEEP_SHARES; i++) {
         struct plan_sweep_row * row = &f->sweep[i];
-        row->share = percent[i] / 100.;
-        row->memory = (uint64_t) ((double) model * row->share);
+        row->memory = percent[i] ? (uint64_t) ((double) model * percent[i] / 100) : memory_for_all(p);
+        row->share = (double) row->memory / (double) model;
         row->budget = budget_of(p, row->memory);
         if (!row->budget) { continue; }
         if (!planning_evaluate(p, row->budget, f->chosen->strategy, LEAD_EARLIEST, NULL, &row->best) ||
@@ -224,7 +236,7 @@ static bool sweep(const struct planning * p, struct plan_found * f, struct plan_
 
 enum { ENOUGH_PERCENT = 97 };
 
-/* The least memory that is nearly as fast as any, more of it included. */
+/* The least memory that is nearly as fast as any. */
 static void find_knee(struct plan_found * f) {
     double best = 0;
     f->knee = -1;
@@ -233,7 +245,8 @@ static void find_knee(struct plan_found * f) {
         if (rate > best) { best = rate; }
     }
     for (int i = 0; i < SWEEP_SHARES && best > 0; i++) {
-        if (100 * predict_per_second(f->sweep[i].best.token_ns) >= ENOUGH_PERCENT * best) { f->knee = i; }
+        const bool enough = 100 * predict_per_second(f->sweep[i].best.token_ns) >= ENOUGH_PERCENT * best;
+        if (enough && (f->knee < 0 || f->sweep[i].memory < f->sweep[f->knee].memory)) { f->knee = i; }
     }
 }
 

@@ -153,7 +153,7 @@ struct plan_sweep_row {
     double share;
     struct plan_outcome best, plain;
 };
-enum { SWEEP_SHARES = 13, LEADS_TRIED = 8, STRATEGIES_MOST = 12 };
+enum { SWEEP_SHARES = 14, LEADS_TRIED = 8, STRATEGIES_MOST = 12 };
 
 struct plan_row {
     const struct plan_strategy * strategy;

@@ -19,8 +19,10 @@ struct evaluating {
     const struct plan_strategy * strategy;
     struct plan_outcome * outcome;
     uint8_t * classes;
-    bool * missed;                       /* by need: a cached piece that is not there */
-    uint64_t * last;                     /* by piece: how much was streamed when it was needed last; NOT_READ: never */
+    bool * missed; /* by need: a cached piece that is not there */
+    /* By piece: how much was streamed when it was needed last or, of one that is left, the graph that needed it last.
+     * NOT_READ: none did. */
+    uint64_t * last;
     struct list reads;                   /* struct lead_read */
     struct list of;                      /* uint32_t, by read: its need */
     struct list streamed;                /* struct streamed_read, in order */
@@ -152,6 +154,8 @@ static bool add_need(struct evaluating * e, uint32_t need, uint32_t lead) {
             return add_read(e, need, n->known > not_before ? n->known : not_before, bytes, p->costs.miss_rate);
         case PLACE_LEAVE: break;
     }
+    if (e->last[n->item] == n->graph) { return true; } /* other tensors of it, so other pages */
+    e->last[n->item] = n->graph;
     if (n->graph) { e->left_bytes += bytes; }
     return add_read(e, need, n->at, bytes, p->costs.fault_rate);
 }
