@@ -6,13 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-    BUFFER_LEAST = 100 << 10, /* bytes untouched: less is the allocator's slack */
-    FILE_MOST = 16 << 20      /* a larger file that is not executed is a model */
-};
+enum { BUFFER_LEAST = 100 << 10 }; /* bytes untouched: less is the allocator's slack */
 
 struct mapping {
-    uint64_t from, to, offset, inode;
+    uint64_t from, to, inode;
     char rights[5];
     bool has_name, is_path; /* a file's, or one like [heap] */
     uint64_t resident, anonymous;
@@ -23,8 +20,8 @@ struct mapping {
 static bool read_head(const char * line, struct mapping * m) {
     int name = 0;
     *m = (struct mapping){ .from = 0 };
-    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %*s %" SCNu64 " %n", &m->from, &m->to, m->rights,
-               &m->offset, &m->inode, &name) < 5 ||
+    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*s %*s %" SCNu64 " %n", &m->from, &m->to, m->rights, &m->inode,
+               &name) < 4 ||
         m->to < m->from) {
         return false;
     }
@@ -60,8 +57,7 @@ static uint64_t untouched(const struct mapping * m, const struct mapping * befor
 }
 
 static uint64_t of_file(const struct mapping * m) {
-    const bool is_small = m->offset <= FILE_MOST && m->to - m->from <= FILE_MOST - m->offset;
-    return m->is_path && (m->rights[2] == 'x' || is_small) ? less(m->resident, m->anonymous) : 0;
+    return m->is_path && m->rights[2] == 'x' ? less(m->resident, m->anonymous) : 0;
 }
 
 bool address_space_read(const char * proc, uint64_t stack, struct address_space * space) {

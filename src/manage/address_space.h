@@ -11,7 +11,7 @@
 /* Bytes. */
 struct address_space {
     uint64_t untouched; /* of the program's own large buffers: reserved, and in memory only once they are used */
-    uint64_t files;     /* page cache of programs and libraries, and of all small files */
+    uint64_t files;     /* page cache of programs and libraries: of their code. What else is in them is read once */
 };
 
 /* Reads PROC/self/smaps. `stack`: bytes of a thread's stack, which is reserved in full and hardly used. False: it

@@ -144,10 +144,11 @@ bool budget_find_in(const char * proc, uint64_t asked, uint64_t pool_bytes, stru
     struct address_space space;
     if (!find_use(proc, asked, pool_bytes, &use) || !address_space_read(proc, stack_bytes(), &space)) { return false; }
     const uint64_t growth_most = plan_growth_most(use.limit); /* as a graph fills more, the pool gives pages back */
+    const uint64_t cache = less(use.all, use.used); /* of libraries, what others have read first is not charged here */
     *b = (struct budget){ .limit = use.limit,
                           .used = less(use.used, pool_bytes),
                           .growth = space.untouched < growth_most ? space.untouched : growth_most,
-                          .files = space.files,
+                          .files = space.files < cache ? space.files : cache,
                           .reserve = plan_reserve(use.limit) };
     b->pool = less(less(b->limit, b->used), b->growth + b->files + b->reserve);
     pthread_mutex_lock(&last_lock);

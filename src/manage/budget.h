@@ -16,7 +16,7 @@ struct budget {
         limit;     /* the one that leaves the least of: what was asked for, the cgroups' limits, the machine's memory */
     uint64_t used; /* of that limit, and not to be had back: all but page cache and the pool */
     uint64_t growth;  /* of memory that the process has reserved and not touched yet: KV cache, compute buffers */
-    uint64_t files;   /* page cache that the process cannot do without: programs, libraries, rows of embeddings */
+    uint64_t files;   /* page cache that the process cannot do without: code of programs and libraries */
     uint64_t reserve; /* what the kernel needs to work with, and what cannot be foreseen */
     uint64_t pool;    /* what is left */
 };
