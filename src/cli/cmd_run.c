@@ -21,6 +21,7 @@
 #include "cli/model_arguments.h"
 #include "cli/places.h"
 #include "cli/recording.h"
+#include "cli/run_plan.h"
 #include "cli/run_pressure.h"
 #include "cli/run_report.h"
 #include "cli/run_watch.h"
@@ -37,11 +38,13 @@ struct options {
     uint64_t disk; /* bytes a second; 0: what was measured */
     bool check, records;
     const char * folder; /* of the trace; NULL: a new one among the traces */
+    const char * plan_path;
+    struct run_plan plan;
     struct run_pressure pressure;
     void (*too_large)(int); /* what SIGXFSZ did before */
 };
 
-enum { KEY_MEMORY = 256, KEY_STRATEGY, KEY_DISK, KEY_RECORD, KEY_CHECK, KEY_COLD, KEY_READER };
+enum { KEY_PLAN = 255, KEY_MEMORY, KEY_STRATEGY, KEY_DISK, KEY_RECORD, KEY_CHECK, KEY_COLD, KEY_READER };
 
 static const struct argp_option options_table[] = {
     { "memory", KEY_MEMORY, "SIZE", 0,
@@ -49,6 +52,10 @@ static const struct argp_option options_table[] = {
       "tat "
       "may make a cgroup, the kernel enforces it; elsewhere only what tat manages keeps to it. Without this, what the "
       "cgroup or container of the program allows counts, or the machine's memory",
+      0 },
+    { "plan", KEY_PLAN, "FILE", 0,
+      "Go by a plan that `tat plan` wrote: its memory, unless --memory names another, and what it expects, to be set "
+      "beside what is delivered. Where it found nothing to gain, nothing is managed",
       0 },
     { "strategy", KEY_STRATEGY, "LIST", 0,
       "Do only what LIST names: pin (keep in memory what is used most), stream (read ahead what passes through), cache "
@@ -103,6 +110,7 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
             }
             if (options->pressure.limit < MEMORY_GROUP_LEAST) { argp_error(state, "--memory: at least 1MiB"); }
             return 0;
+        case KEY_PLAN: options->plan_path = argument; return 0;
         case KEY_STRATEGY: parse_strategies(options->strategies, argument, state); return 0;
         case KEY_DISK:
             if (strcmp(argument, "auto") != 0 && !parse_rate(argument, &options->disk)) {
@@ -147,12 +155,22 @@ static uint64_t disk_measured(char ** command) {
     return rate > 0 && rate < 1e15 ? (uint64_t) rate : 0;
 }
 
+/* What a plan expects holds for as much memory as it was made for, and all strategies. */
+static uint64_t predicted(const struct options * o) {
+    enum { ALIKE = 50 };
+    const uint64_t limit = o->pressure.limit, memory = o->plan.memory;
+    const uint64_t apart = limit > memory ? limit - memory : memory - limit;
+    return o->plan_path && apart <= memory / ALIKE && !*o->strategies ? (uint64_t) (o->plan.rate * 1000) : 0;
+}
+
 static int tell_library(const struct options * o, const struct run_report * report, struct tat_error * error) {
-    char * text;
+    char *text, plan[64] = "";
     const uint64_t disk = o->disk ? o->disk : disk_measured(o->command);
     const char * strategies = *o->strategies ? o->strategies : "pin+stream+cache";
-    if (asprintf(&text, "memory=%" PRIu64 ";strategy=%s;disk=%" PRIu64 ";reader=%s;check=%d;report=%s",
-                 o->pressure.limit, strategies, disk, o->reader ? o->reader : "any", o->check, report->path) < 0) {
+    if (o->plan_path) { snprintf(plan, sizeof plan, "predicted=%" PRIu64 ";gain=%d;", predicted(o), o->plan.has_gain); }
+    if (asprintf(&text, "memory=%" PRIu64 ";strategy=%s;disk=%" PRIu64 ";reader=%s;check=%d;%sreport=%s",
+                 o->pressure.limit, strategies, disk, o->reader ? o->reader : "any", o->check, plan,
+                 report->path) < 0) {
         return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
     }
     const bool is_told =
@@ -240,6 +258,18 @@ static int manage(struct run * r, const char * program, const char * library) {
     child_end_alike(wait_status);
 }
 
+/* A plan's memory counts where no other was asked for. */
+static int take_plan(struct options * o, struct tat_error * error) {
+    if (!o->plan_path) { return 0; }
+    if (run_plan_read(o->plan_path, &o->plan, error) != 0) { return -1; }
+    if (!o->pressure.limit) { o->pressure.limit = o->plan.memory; }
+    if (o->pressure.limit < MEMORY_GROUP_LEAST) {
+        return tat_fail(error, TAT_ERROR_USAGE, "%s is for less than 1MiB of memory", o->plan_path);
+    }
+    if (!o->plan.has_gain) { fprintf(stderr, "tat run: by the plan: %s\n", o->plan.headline); }
+    return 0;
+}
+
 /* All that is there before the command. */
 static int begin(struct run * r, const char * library, struct tat_error * error) {
     struct options * o = r->options;
@@ -276,7 +306,7 @@ static int run(int argc, char ** argv) {
     if (caller_become(&error) != 0) { return command_fail(&cmd_run, &error); }
     const int why = places_program(options.command[0], program);
     if (why) { return launch_not_started("run", options.command[0], why); }
-    if (places_manager(library, &error) != 0 || begin(r, library, &error) != 0) {
+    if (take_plan(&options, &error) != 0 || places_manager(library, &error) != 0 || begin(r, library, &error) != 0) {
         return command_fail(&cmd_run, &error);
     }
     const int status = manage(r, program, library);

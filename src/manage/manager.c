@@ -148,10 +148,10 @@ static void say_begin(void) {
     char line[512];
     snprintf(line, sizeof line,
              "begin pinned=%" PRIu64 " streamed=%" PRIu64 " ring=%" PRIu64 " cached=%" PRIu64 " cache=%" PRIu64
-             " left=%" PRIu64 " limit=%" PRIu64 " pool=%" PRIu64 " reader=%s direct=%d predicted=0",
+             " left=%" PRIu64 " limit=%" PRIu64 " pool=%" PRIu64 " reader=%s direct=%d predicted=%" PRIu64,
              p->pinned, p->streamed, p->ring, p->cached, p->cache, p->left, managing.budget.limit, managing.budget.pool,
              resident_reader(managing.resident) == READER_URING ? "uring" : "threads",
-             resident_is_direct(managing.resident));
+             resident_is_direct(managing.resident), options.predicted);
     manage_report(options.report, line);
 }
 
@@ -328,13 +328,13 @@ static void program_ends(void) {
     const struct resident_totals r = resident_totals(managing.resident);
     const struct experts_totals x = managing.experts ? experts_totals(managing.experts) : (struct experts_totals){ 0 };
     char line[1024];
-    snprintf(line, sizeof line,
-             "end tokens=%" PRIu64 " ns=%" PRIu64 " wait_ns=%" PRIu64 " read=%" PRIu64 " reads=%" PRIu64
-             " disk_ns=%" PRIu64 " wanted=%" PRIu64 " held=%" PRIu64 " loads=%" PRIu64 " drops=%" PRIu64
-             " map_ns=%" PRIu64 " errors=%" PRIu64 " given_up=%" PRIu64 " checked=%" PRIu64 " wrong=%" PRIu64
-             " handed_back=%d predicted=0",
-             totals.tokens, totals.ns, totals.wait_ns, r.read_bytes, r.reads, r.disk_ns, x.wanted, x.held, r.loads,
-             r.drops, r.map_ns, r.errors, r.given_up, r.checked, r.wrong, resident_is_broken(managing.resident));
+    snprintf(
+        line, sizeof line,
+        "end tokens=%" PRIu64 " ns=%" PRIu64 " wait_ns=%" PRIu64 " read=%" PRIu64 " reads=%" PRIu64 " disk_ns=%" PRIu64
+        " wanted=%" PRIu64 " held=%" PRIu64 " loads=%" PRIu64 " drops=%" PRIu64 " map_ns=%" PRIu64 " errors=%" PRIu64
+        " given_up=%" PRIu64 " checked=%" PRIu64 " wrong=%" PRIu64 " handed_back=%d predicted=%" PRIu64,
+        totals.tokens, totals.ns, totals.wait_ns, r.read_bytes, r.reads, r.disk_ns, x.wanted, x.held, r.loads, r.drops,
+        r.map_ns, r.errors, r.given_up, r.checked, r.wrong, resident_is_broken(managing.resident), options.predicted);
     manage_report(options.report, line);
 }
 

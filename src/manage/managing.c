@@ -98,6 +98,10 @@ static uint64_t all_bytes(const struct beginning * b) {
 }
 
 static bool gate(const struct beginning * b) {
+    if (b->options->no_gain) {
+        snprintf(words, sizeof words, "nothing to do, by the plan");
+        return false;
+    }
     const struct budget * budget = &b->m->budget;
     const uint64_t all = all_bytes(b);
     if (all <= budget->pool) {

@@ -77,11 +77,18 @@ static bool read_part(struct part value, struct manage_options * options) {
     uint64_t number;
     if (is(key, "memory")) { return read_number(value, &options->memory); }
     if (is(key, "disk")) { return read_number(value, &options->disk); }
+    if (is(key, "predicted")) { return read_number(value, &options->predicted); }
     if (is(key, "strategy")) { return read_strategies(value, &options->may); }
     if (is(key, "reader")) { return read_reader(value, &options->reader); }
     if (is(key, "report")) { return read_path(value, options->report); }
-    if (!is(key, "check") || !read_number(value, &number) || number > 1) { return false; }
-    options->check = number == 1;
+    if (!read_number(value, &number) || number > 1) { return false; }
+    if (is(key, "check")) {
+        options->check = number == 1;
+    } else if (is(key, "gain")) {
+        options->no_gain = number == 0;
+    } else {
+        return false;
+    }
     return true;
 }
 

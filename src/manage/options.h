@@ -7,6 +7,8 @@
  *     disk      bytes per second that the disk gives; 0: unknown
  *     reader    any, uring or threads
  *     check     1: compare each piece that is read with the file
+ *     predicted tokens a second that a plan expects, times 1000
+ *     gain      0: a plan found nothing to gain, so nothing is to be done
  *     report    the named pipe for manage_report
  */
 #ifndef TAT_MANAGE_OPTIONS_H
@@ -21,10 +23,10 @@
 #define MANAGE_VARIABLE "TAT_MANAGE"
 
 struct manage_options {
-    uint64_t memory, disk;
+    uint64_t memory, disk, predicted;
     unsigned may; /* of PLACE_MAY_PIN and the like (plan/placement.h) */
     enum reader_kind reader;
-    bool check;
+    bool check, no_gain;
     char report[PATH_MAX]; /* empty: nobody listens */
 };
 

@@ -82,6 +82,34 @@ wait_until() {
     [ "$(asked --memory 30M)" = "memory=31457280;strategy=pin+stream+cache;disk=0;reader=any;check=0; 0" ]
 }
 
+# plan GATE RATE: as tat plan writes it, for 30 MiB.
+plan() {
+    echo "{\"format\": \"tat-plan\", \"headline\": \"so and so\", \"values\": {\"gate\": \"$1\", \"memory_bytes\": 31457280, \"tokens_per_second\": $2}}" > plan.json
+}
+
+@test "run: a plan's memory and expectation are the library's, and where it found no gain, that" {
+    # shellcheck disable=SC2016
+    asked() { "$TAT" run --plan plan.json "$@" -- sh -c 'echo "${TAT_MANAGE%report=*}"' 2> talk; }
+    plan open 12.3456
+    [ "$(asked)" = "memory=31457280;strategy=pin+stream+cache;disk=0;reader=any;check=0;predicted=12345;gain=1;" ]
+    [[ $(asked --memory 40M) == "memory=41943040;"*";predicted=0;gain=1;" ]] # it is for less
+    [[ $(asked --strategy pin) == *";predicted=0;gain=1;" ]]
+    plan no_gain 12
+    [[ $(asked) == *";gain=0;" ]]
+    grep -q "by the plan: so and so" talk
+}
+
+@test "run: what is no plan is said, and the command is not run" {
+    for bad in '{' '[]' '{"format": "tat-plan"}' '{"format": "x", "values": {"gate": "open", "memory_bytes": 1}}' \
+        '{"format": "tat-plan", "values": {"gate": "open", "memory_bytes": -5}}'; do
+        echo "$bad" > plan.json
+        run -3 "$TAT" run --plan plan.json -- touch ran
+        [[ $output == *plan.json* ]]
+    done
+    run -3 "$TAT" run --plan nothing -- touch ran
+    [ ! -e ran ]
+}
+
 @test "run: wrong usage is said" {
     for wrong in "--memory much" "--memory 4K" "--strategy fly" "--strategy pin," "--strategy " "--disk fast" "--reader cat" ""; do
         # shellcheck disable=SC2086

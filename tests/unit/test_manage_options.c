@@ -34,18 +34,22 @@ static void assert_defaults(const struct manage_options * o) {
     assert_int_equal(o->may, ALL);
     assert_int_equal(o->reader, READER_ANY);
     assert_false(o->check);
+    assert_false(o->no_gain);
+    assert_int_equal(o->predicted, 0);
     assert_string_equal(o->report, "");
 }
 
 static void all_that_is_asked_for_is_understood(void ** state) {
     (void) state;
-    struct manage_options o =
-        of("memory=200000000;strategy=pin+cache;disk=1500000000;reader=threads;check=1;report=/tmp/a b/=x");
+    struct manage_options o = of("memory=200000000;strategy=pin+cache;disk=1500000000;reader=threads;check=1;gain=0;"
+                                 "predicted=12345;report=/tmp/a b/=x");
     assert_int_equal(o.memory, 200000000);
     assert_int_equal(o.disk, 1500000000);
     assert_int_equal(o.may, PLACE_MAY_PIN | PLACE_MAY_CACHE);
     assert_int_equal(o.reader, READER_THREADS);
     assert_true(o.check);
+    assert_true(o.no_gain);
+    assert_int_equal(o.predicted, 12345);
     assert_string_equal(o.report, "/tmp/a b/=x");
     o = of(";memory=18446744073709551615;;reader=uring;strategy=stream;check=0");
     assert_true(o.memory == UINT64_MAX);
@@ -65,11 +69,33 @@ static void nobody_asked_for_anything(void ** state) {
 
 static void what_is_not_understood_is_ignored(void ** state) {
     static const char * const texts[] = {
-        "memory=",    "memory",    "memory=-1",       "memory=2GB",       "memory=18446744073709551616",
-        "memory= 1",  "strategy=", "strategy=pin+",   "strategy=pin+fly", "strategy=pin stream",
-        "strategy=+", "reader=",   "reader=Any",      "reader=uringx",    "check=2",
-        "check=",     "check=yes", "report=relative", "report=",          "=",
-        "=1",         ";;;",       "unknown=1",       "\xff\n=\x01",
+        "memory=",
+        "memory",
+        "memory=-1",
+        "memory=2GB",
+        "memory=18446744073709551616",
+        "memory= 1",
+        "strategy=",
+        "strategy=pin+",
+        "strategy=pin+fly",
+        "strategy=pin stream",
+        "strategy=+",
+        "reader=",
+        "reader=Any",
+        "reader=uringx",
+        "check=2",
+        "gain=2",
+        "gain=",
+        "predicted=1.5",
+        "check=",
+        "check=yes",
+        "report=relative",
+        "report=",
+        "=",
+        "=1",
+        ";;;",
+        "unknown=1",
+        "\xff\n=\x01",
     };
     (void) state;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
