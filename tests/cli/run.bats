@@ -247,3 +247,35 @@ here" ]
     [[ $output == "$PWD/traces/run_"* ]]
     [ ! -e "$output" ]
 }
+
+@test "run: a model that fits is left alone, and a line says why; with --record it is recorded" {
+    unset TAT_MANAGER SPEAKER
+    "${HOST%_linked}1" --write toy.gguf
+    "${HOST%_linked}1" -g 40 toy.gguf > plain
+    for record in "" --record=here; do
+        # shellcheck disable=SC2086
+        "$TAT" run $record -- "${HOST%_linked}1" -g 40 toy.gguf > text 2> talk
+        cmp plain text
+        [[ "$(head -1 talk)" == "tat run: nothing to do: "*"fit in memory" ]]
+    done
+    grep -q "^tat: .*40 graphs.*in $PWD/here" talk
+    "$TAT" verify here | grep -q "^identity *good"
+}
+
+# as_sudo COMMAND...: as sudo starts it for the user nobody.
+as_sudo() {
+    ASAN_OPTIONS=detect_leaks=0 SUDO_UID=65534 SUDO_GID=65534 SUDO_USER=nobody SUDO_COMMAND=x HOME=/root USER=root LOGNAME=root "$@"
+}
+
+@test "run: under sudo the program is the user's, and its reports arrive" {
+    [ "$(id -u)" = 0 ] || skip "needs root"
+    chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR"
+    chmod 777 . "$TMPDIR"
+    tells "begin pinned=1048576" "end tokens=20 ns=1000000000"
+    chmod 644 "$FIRST" "$LAST"
+    # shellcheck disable=SC2016
+    run -0 as_sudo "$TAT" run -- sh -c 'id -u; stat -c %u "${TAT_MANAGE#*report=}"; sleep 0'
+    [ "${lines[0]} ${lines[1]}" = "65534 65534" ]
+    [[ $output == *"tat run: managing 1.00 MiB of weights: 1.00 MiB pinned"*"tat run: delivered 20.0 tokens/s" ]]
+    [ -z "$(ls "$TMPDIR")" ]
+}

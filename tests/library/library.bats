@@ -88,6 +88,7 @@ END
 @test "library: the installed tat and its agent work from where they were moved" {
     "$TREE/bin/tat" verify "$TRACE" | grep -q "^records *good"
     [ -e "$TREE/lib/tat/libtat_agent.so" ]
+    "$TREE/bin/tat" doctor | grep -q "$TREE/lib/tat/libtat_manage.so"
     [ -e "$TREE/share/man/man1/tat-dump.1" ]
     [ -e "$TREE/share/man/man1/tat-export.1" ]
     "$TREE/bin/tat" record -o "$BATS_TEST_TMPDIR/run" -- true 2>&1 | grep -q "computed no graph"

@@ -19,16 +19,19 @@ setup_file() {
 setup() {
     cd "$BATS_TEST_TMPDIR"
     "$HOST_DIR/fake_host1" --write toy.gguf
-    unset TAT_AGENT TAT_DIR
+    unset TAT_AGENT TAT_MANAGER TAT_DIR
 }
 
-# records PREFIX: with its own agent, and the installed tat answers for the trace.
+# records PREFIX: with its own agent, and the installed tat answers for the trace; so does its own manager.
 records() {
     "$1/bin/tat" doctor | grep -q "$1/lib/tat/libtat_agent.so"
     "$1/bin/tat" record -o run -- "$HOST_DIR/fake_host1" -g 40 toy.gguf > traced
     "$HOST_DIR/fake_host1" -g 40 toy.gguf | cmp - traced
     [ "$("$HOST_DIR/check_trace" run | awk '$1 == "stored" { print $2 }')" -gt 0 ]
     "$1/bin/tat" report run | grep -q fake_host1
+    "$1/bin/tat" run -- "$HOST_DIR/fake_host1" -g 40 toy.gguf > managed 2> said
+    cmp traced managed
+    grep -q "^tat run: .*fit in memory" said
 }
 
 @test "the tarball, moved" {
