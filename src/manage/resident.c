@@ -253,14 +253,21 @@ uint64_t resident_wait(struct resident * r, uint32_t piece, uint64_t place) {
 
 /* ---- models that go ---- */
 
-void resident_forget(struct resident * r, const void * at, uint64_t bytes) {
-    bool is_ours = false;
+/* Under the lock. */
+static bool is_ours(const struct resident * r, const char * at, uint64_t bytes) {
     for (uint32_t i = 0; i < r->n_files; i++) {
         const struct mapped_file * m = &r->files[i].mapped;
-        is_ours |= m->at < (const char *) at + bytes && (const char *) at < m->at + m->bytes;
+        if (m->at && m->at < at + bytes && at < m->at + m->bytes) { return true; }
     }
-    if (!is_ours) { return; }
+    return false;
+}
+
+void resident_forget(struct resident * r, const void * at, uint64_t bytes) {
     pthread_mutex_lock(&r->lock);
+    if (!is_ours(r, at, bytes)) {
+        pthread_mutex_unlock(&r->lock);
+        return;
+    }
     while (r->forgotten.is_pending) { /* another thread's */
         pthread_mutex_unlock(&r->lock);
         sched_yield();
