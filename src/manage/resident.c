@@ -47,6 +47,7 @@ static void free_memory(struct resident * r) {
     queue_end(&r->wanted);
     queue_end(&r->ring);
     free(r->classes);
+    free(r->taken);
     free(r->compare);
     free(r->piece);
     free(r->files);
@@ -70,6 +71,7 @@ static bool copy_options(struct resident * r, const struct resident_options * o)
     r->pool_pages = o->pool / r->page_bytes + 1;
     r->totals.pool = o->pool;
     r->classes = calloc((size_t) o->n_pieces + 1, sizeof *r->classes);
+    r->taken = calloc((size_t) o->n_pieces + 1, sizeof *r->taken);
     r->check = o->check;
     r->pool_bytes = o->pool;
     r->pool_most = o->pool_most;
@@ -77,7 +79,8 @@ static bool copy_options(struct resident * r, const struct resident_options * o)
     r->depth = o->depth;
     r->compare = o->check ? malloc((size_t) most * r->page_bytes + 1) : NULL;
     return queue_begin(&r->asked, o->n_pieces, false) && queue_begin(&r->wanted, o->n_pieces, false) &&
-           queue_begin(&r->ring, RING_PLACES * o->n_pieces, true) && r->classes && (!o->check || r->compare);
+           queue_begin(&r->ring, RING_PLACES * o->n_pieces, true) && r->classes && r->taken &&
+           (!o->check || r->compare);
 }
 
 /* The thread takes none of the program's signals. */

@@ -38,6 +38,11 @@ struct piece_queue {
     uint64_t first, end;
 };
 
+struct taken {
+    struct held * piece;
+    enum piece_ask what;
+};
+
 /* A range that nothing may be done with any more. */
 struct forgotten {
     const char * at;
@@ -80,6 +85,8 @@ struct resident {
     bool is_broken;   /* relaxed */
 
     /* The thread's own. */
+    struct taken * taken; /* from `asked` */
+    uint32_t n_taken;
     struct piece_queue wanted, ring;
     const struct resident_order * now;
     uint64_t now_begin;

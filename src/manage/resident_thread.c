@@ -220,18 +220,25 @@ static void do_want(struct resident * r, struct held * h) {
     }
 }
 
-/* Drops first: they make room. */
+/* Under the lock. */
 static void take_asked(struct resident * r) {
     struct piece_queue * q = &r->asked;
-    for (uint64_t i = q->first; i < q->end; i++) {
-        struct held * h = &r->piece[q->piece[i % q->capacity]];
-        if (h->ask == ASK_DROP) { do_drop(r, h); }
-    }
     for (; q->first < q->end; q->first++) {
         struct held * h = &r->piece[q->piece[q->first % q->capacity]];
-        if (h->ask == ASK_WANT) { do_want(r, h); }
+        r->taken[r->n_taken++] = (struct taken){ h, (enum piece_ask) h->ask };
         __atomic_store_n(&h->ask, ASK_NOTHING, __ATOMIC_RELAXED);
     }
+}
+
+/* Drops first: they make room. */
+static void do_asked(struct resident * r) {
+    for (uint32_t i = 0; i < r->n_taken; i++) {
+        if (r->taken[i].what == ASK_DROP) { do_drop(r, r->taken[i].piece); }
+    }
+    for (uint32_t i = 0; i < r->n_taken; i++) {
+        if (r->taken[i].what == ASK_WANT) { do_want(r, r->taken[i].piece); }
+    }
+    r->n_taken = 0;
 }
 
 static void pop_wanted(struct resident * r) {
@@ -391,6 +398,7 @@ static bool listen(struct resident * r) {
     const bool goes_on = !r->stops;
     pthread_mutex_unlock(&r->lock);
     if (forgets) { resident_news(r); }
+    do_asked(r);
     return goes_on;
 }
 
