@@ -1,6 +1,6 @@
 #!/bin/sh
 # usage: sanitized.sh BUILD SANITIZERS [SOURCE]
-# Runs agent and host, both built with a sanitizer, in the ways in which threads can meet. With SOURCE, builds them first, in
+# Runs agent and host, and what manages memory, built with a sanitizer, in the ways in which threads can meet. With SOURCE, builds them first, in
 # BUILD. The agent is linked before ggml, not preloaded, because a sanitizer's library must come first; the interposition is
 # the same. The unit tests cover the readers of traces under AddressSanitizer.
 set -eu
@@ -9,6 +9,7 @@ build=$1 sanitizers=$2 source=${3:-}
 if [ -n "$source" ]; then
     cmake -S "$source" -B "$build" -G Ninja -DTAT_TESTS=ON -DTAT_SANITIZE="$sanitizers" -DTAT_WERROR=ON > "$build.log"
     ninja -C "$build" fake_host_linked fake_host_exact fake_host_loader_linked fake_plugin1 fake_plugin3 check_trace \
+        test_resident test_manage_reader test_manage_cover \
         >> "$build.log" || { tail -n 40 "$build.log"; exit 1; }
 fi
 
@@ -61,3 +62,13 @@ try -c 8 -t 2 -g 40 --abort-every 7
 host=$build/tests/host/fake_host_loader_linked
 plugins=$build/tests/host
 try "$plugins/libfake_plugin1.so,$plugins/libfake_plugin3.so,$plugins/libfake_plugin1.so" -c 4 -t 2 -g 20
+
+# What manages memory, with made-up graphs. Of other sanitizers' builds, these are unit tests as any.
+case $sanitizers in
+*thread*)
+    for test in test_resident test_manage_reader test_manage_cover; do
+        echo "== $test"
+        timeout 300 "$build/tests/unit/$test" || { result=$?; [ $result = 77 ] || exit $result; }
+    done
+    ;;
+esac
