@@ -1,0 +1,321 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# A real llama.cpp whose model's memory is managed: each text is that of the plain run, byte for byte, whatever is in the way.
+# MANAGER is the library; it is told less memory than the model takes, so no test but those of cgroups needs root.
+
+load common
+load ../wheels
+
+dense=SmolLM2-135M-Instruct.Q4_1.gguf
+experts=SmolLM2-8x2.gguf
+short="The capital of France is"
+long=$prompt
+all=pin+stream+cache
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+    export TAT_RECORD=0
+    plain+=(-c 512)
+    prompt=$short
+    preload=$MANAGER
+    mkfifo report
+    exec {fifo}<> report
+}
+
+# plain_text COMMAND...: in $plain_text. Computed once for all tests that want it.
+plain_text() {
+    plain_text=$BATS_FILE_TMPDIR/$(cksum <<< "$*" | tr ' ' -)
+    [ -e "$plain_text" ] || {
+        "$@" < /dev/null > "$plain_text.new" 2> plain.err || { cat plain.err; return 1; }
+        mv "$plain_text.new" "$plain_text"
+    }
+}
+
+# managed OPTIONS COMMAND...: the same text as without; what the library said is in the file said. OPTIONS are TAT_MANAGE's.
+managed() {
+    local told=$1
+    shift
+    for _ in 1 2 3; do
+        plain_text "$@"
+        env LD_PRELOAD="$preload" TAT_MANAGE="$told;check=1;report=$PWD/report" "$@" < /dev/null > text 2> talk || {
+            cat talk
+            return 1
+        }
+        dd if=report iflag=nonblock of=said 2> /dev/null <&$fifo || true
+        ends_early "$plain_text" text || break
+        rm "$plain_text"
+    done
+    cat said
+    cmp "$plain_text" text
+}
+
+# completion_managed OPTIONS ARGUMENT...
+completion_managed() {
+    managed "$1" "$program" -m "$model" --temp 0 "${plain[@]}" --ignore-eos -p "$prompt" -n "${tokens:-4}" "${@:2}"
+}
+
+# value KEY: of the line with which it ended.
+value() { sed -n "s/^[0-9]* end .*\\b$1=\\([0-9]*\\).*/\\1/p" said; }
+
+# It worked until the end: pieces were read, and each was the file's.
+was_managed() {
+    grep -q '^[0-9]* begin ' said
+    [ "$(value checked)" -gt 0 ]
+    [ "$(value wrong) $(value errors) $(value handed_back)" = "0 0 0" ]
+}
+
+@test "managed: a dense model, by each strategy, reader and number of threads" {
+    model $dense
+    completion_managed "memory=150000000;strategy=pin;reader=threads" -t 1 && was_managed
+    completion_managed "memory=150000000;strategy=stream;reader=uring" -t 1 && was_managed
+    completion_managed "memory=110000000;strategy=pin+stream;reader=threads" -t 4 && was_managed
+    completion_managed "memory=110000000;strategy=$all;reader=uring" -t 4 && was_managed
+}
+
+@test "managed: a model with experts, by each strategy, reader and number of threads" {
+    model $experts
+    completion_managed "memory=250000000;strategy=pin;reader=uring" -t 4 && was_managed
+    completion_managed "memory=250000000;strategy=stream;reader=threads" -t 4 && was_managed
+    completion_managed "memory=250000000;strategy=cache;reader=uring" -t 1 && was_managed
+    completion_managed "memory=180000000;strategy=$all;reader=threads" -t 1 && was_managed
+}
+
+@test "managed: a prompt of more than 100 tokens, in several graphs" {
+    model $experts
+    prompt="$long $long $long" tokens=2
+    completion_managed "memory=200000000;strategy=$all" -t 2 -ub 64 && was_managed
+}
+
+@test "managed: where there is nothing to manage, nothing is changed" {
+    model $dense
+    for arguments in "-lm none" "-lm dio" "-lm mmap+mlock"; do
+        completion_managed "memory=150000000;strategy=$all" -t 2 $arguments
+        ! grep -q ' begin ' said || return 1
+    done
+    completion_managed "memory=8000000000;strategy=$all" -t 2
+    grep -q "note nothing to do: .* fit in memory" said
+    completion_managed "memory=40000000;strategy=$all" -t 2
+    grep -q "note not managed: of 40 MB, only .* are left for the model" said
+}
+
+@test "managed: other architectures and a split model" {
+    for each in "random-qwen2moe 80" "random-gpt-oss 80" "random-mamba 60" "random-llama-split-00001-of-00003 60" \
+        "random-deepseek2 60"; do
+        model "${each% *}.gguf"
+        completion_managed "memory=${each#* }000000;strategy=$all" -t 2 && was_managed
+    done
+}
+
+@test "managed: llama-bench" {
+    model $dense
+    env LD_PRELOAD="$MANAGER" TAT_MANAGE="memory=120000000;check=1;report=$PWD/report" "$LLAMA/llama-bench" -m "$model" \
+        -p 16 -n 4 -r 1 -t 2 -o json > bench.json 2> talk
+    dd if=report iflag=nonblock of=said 2> /dev/null <&$fifo || true
+    cat said
+    was_managed
+    [ "$(grep -c avg_ts bench.json)" -eq 2 ]
+}
+
+@test "managed: older versions, and a model freed and another one loaded in one process" {
+    for name in llama-cpp-cffi-0.1.20 xllamacpp-2026.10.11549; do
+        of_wheel $name $dense,$experts "$short" 4 --threads 1
+        managed "memory=150000000;strategy=$all" "${command[@]}"
+        was_managed
+    done
+}
+
+@test "managed: the run is recorded at the same time, and weights are named by their place in the file" {
+    model $experts
+    mkdir trace
+    unset TAT_RECORD
+    TAT_RUN_DIR=$PWD/trace completion_managed "memory=180000000;strategy=$all" -t 2 && was_managed
+    run -0 "$TAT" verify trace
+    echo "$output"
+    weights=$("$TAT" gguf "$model" | awk '$1 == "tensors" { print int($2) }')
+    grep -qE "^offsets +good +$weights weights" <<< "$output"
+}
+
+@test "managed: the program computes in a child of its own" {
+    model $dense
+    cat > forking.py << 'PY'
+import os, subprocess, sys
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(os.fork() or os._exit(subprocess.call(sys.argv[1:])), 0)[1]))
+PY
+    managed "memory=150000000;strategy=$all" python3 forking.py "$program" -m "$model" --temp 0 "${plain[@]}" --ignore-eos \
+        -p "$short" -n 4 -t 2
+    was_managed
+}
+
+# ---- what is in the way ----
+
+# preloaded C: also preloads a library that is made of this.
+preloaded() {
+    printf '%s\n' '#define _GNU_SOURCE' '#include <errno.h>' '#include <stddef.h>' '#include <stdio.h>' '#include <stdlib.h>' '#include <unistd.h>' \
+        '#include <sys/mman.h>' '#include <sys/prctl.h>' '#include <sys/resource.h>' '#include <sys/syscall.h>' \
+        '#include <linux/filter.h>' '#include <linux/seccomp.h>' "$1" > more.c
+    "${CC:-cc}" -shared -fPIC -o more.so more.c
+    preload="$MANAGER $PWD/more.so"
+}
+
+@test "managed: a model that cannot be read past the page cache" {
+    [ "$(stat -f -c %T /dev/shm 2> /dev/null)" = tmpfs ] || skip "no tmpfs at /dev/shm"
+    model $dense
+    copy=$(mktemp /dev/shm/tat.XXXXXX)
+    cp "$model" "$copy"
+    model=$copy completion_managed "memory=150000000;strategy=$all" -t 2 || {
+        rm "$copy"
+        return 1
+    }
+    rm "$copy"
+}
+
+@test "managed: io_uring is forbidden" {
+    model $experts
+    preloaded '__attribute__((constructor)) static void forbid(void) {
+        struct sock_filter f[] = { BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW) };
+        struct sock_fprog p = { 4, f };
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p)) { abort(); } }'
+    completion_managed "memory=180000000;strategy=$all" -t 2 && was_managed
+    grep -q "reader=threads" said
+}
+
+@test "managed: no memory may be locked, and descriptors are closed by the program" {
+    model $experts
+    # The program closes what it has not opened each time that it prints.
+    preloaded '__attribute__((constructor)) static void begin(void) {
+        const struct rlimit none = { 0, 0 };
+        setrlimit(RLIMIT_MEMLOCK, &none); }
+        int fflush(FILE * f) {
+            for (int fd = 3; fd < 256; fd++) { syscall(SYS_close, fd); }
+            return fflush_unlocked(f); }'
+    completion_managed "memory=180000000;strategy=$all" -t 2 && was_managed
+}
+
+@test "managed: there are almost as many mappings as may be" {
+    model $experts
+    preloaded '__attribute__((constructor)) static void fill(void) {
+        const size_t page = 4096, most = 64500;
+        char * at = mmap(NULL, most * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        for (size_t i = 0; i < most; i += 2) { mprotect(at + i * page, page, PROT_READ); } }'
+    completion_managed "memory=180000000;strategy=$all" -t 2
+}
+
+@test "managed: the file is truncated meanwhile: the program's own error, or its own text" {
+    cp "$MODELS/$dense" short.gguf
+    model=$PWD/short.gguf
+    plain_text "$program" -m "$model" --temp 0 "${plain[@]}" --ignore-eos -p "$prompt" -n 60 -t 2
+    status=0
+    env LD_PRELOAD="$MANAGER" TAT_MANAGE="memory=110000000;report=$PWD/report" "$program" -m "$model" --temp 0 "${plain[@]}" \
+        --ignore-eos -p "$prompt" -n 60 -t 2 < /dev/null > text 2> talk &
+    for _ in $(seq 200); do
+        [ "$(stat -c %s text)" -lt 20 ] || break
+        sleep 0.05
+    done
+    truncate -s 1M short.gguf
+    wait $! || status=$?
+    cat talk | tail -3
+    [ "$status" -eq 0 ] || [ "$status" -eq 135 ] # SIGBUS, as without
+    cmp -n "$(stat -c %s text)" "$plain_text" text
+}
+
+@test "managed: killed, it leaves nothing behind" {
+    model $dense
+    before=$(ls /dev/shm | wc -l)
+    env LD_PRELOAD="$MANAGER" TAT_MANAGE="memory=110000000;report=$PWD/report" "$program" -m "$model" --temp 0 "${plain[@]}" \
+        --ignore-eos -p "$prompt" -n 400 -t 2 < /dev/null > text 2> talk &
+    for _ in $(seq 200); do
+        [ ! -s text ] || break
+        sleep 0.05
+    done
+    kill -KILL $!
+    ! wait $! || return 1
+    [ "$(ls /dev/shm | wc -l)" -eq "$before" ]
+    ! grep -l "$PWD" /proc/[0-9]*/maps 2> /dev/null || return 1
+}
+
+# ---- a server ----
+
+@test "managed: a server with two slots answers two at once as it does unmanaged" {
+    [ -x "$LLAMA/llama-server" ] || skip "no llama-server: scripts/get-llama.sh 0.3.36 llama-server makes one"
+    model $experts
+    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    for told in "" "memory=250000000;check=1;report=$PWD/report"; do
+        env LD_PRELOAD="${told:+$MANAGER}" TAT_MANAGE="$told" "$LLAMA/llama-server" -m "$model" --host 127.0.0.1 \
+            --port "$port" -t 2 -np 2 -c 1024 2> talk 3>&- &
+        server=$!
+        for _ in $(seq 300); do
+            ! python3 -c "import urllib.request; urllib.request.urlopen('http://127.0.0.1:$port/health')" 2> /dev/null || break
+            kill -0 $server
+            sleep 0.1
+        done
+        python3 "$BATS_TEST_DIRNAME/ask_server.py" "$port" meanwhile 8 "$short" 4 "Once upon a time" > "answers${told:+.managed}"
+        kill -TERM $server
+        wait $server
+    done 2>&1
+    dd if=report iflag=nonblock of=said 2> /dev/null <&$fifo || true
+    cat said
+    was_managed
+    cmp answers answers.managed
+}
+
+# ---- cgroups ----
+
+# forget FILE: the page cache keeps nothing of it.
+forget() { python3 -c 'import os; fd = os.open("'"$1"'", os.O_RDONLY); os.fsync(fd); os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)'; }
+
+# in_group LIMIT COMMAND...: in a memory cgroup; prints the bytes read.
+in_group() {
+    local v1=/sys/fs/cgroup/memory
+    [ "$(id -u)" = 0 ] || skip "memory cgroups need root"
+    [ -e $v1/memory.limit_in_bytes ] || skip "no cgroup of version 1"
+    group=$v1/tat-test-$$-$RANDOM
+    mkdir "$group" 2> /dev/null || skip "no cgroup can be made"
+    echo "$1" > "$group/memory.limit_in_bytes"
+    python3 - "$group" "${@:2}" << 'PY'
+import os, resource, subprocess, sys
+done = subprocess.run(sys.argv[2:], stdin=subprocess.DEVNULL, stdout=open("text", "wb"), stderr=open("talk", "w"),
+                      preexec_fn=lambda: open(sys.argv[1] + "/cgroup.procs", "w").write(str(os.getpid())))
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_inblock * 512)
+sys.exit(done.returncode != 0)
+PY
+}
+
+teardown() {
+    [ -z "${server:-}" ] || kill -KILL "$server" 2> /dev/null || true
+    ! compgen -G "/sys/fs/cgroup/memory/tat-test-$$-*" > /dev/null || rmdir /sys/fs/cgroup/memory/tat-test-$$-*
+}
+
+@test "managed: in a memory cgroup: not killed, the same text, and far fewer bytes than with mmap" {
+    for each in "$dense 100000000 90" "$experts 200000000 50"; do # and how many of a hundred
+        cp "$MODELS/${each%% *}" model.gguf
+        command=("$program" -m "$PWD/model.gguf" --temp 0 "${plain[@]}" --ignore-eos -p "$short" -n 8 -t 2)
+        plain_text "${command[@]}"
+        forget model.gguf
+        read -r name limit percent <<< "$each"
+        before=$(in_group "$limit" "${command[@]}")
+        cmp "$plain_text" text
+        forget model.gguf
+        managed=$(in_group "$limit" env LD_PRELOAD="$MANAGER" TAT_MANAGE="memory=0;check=0;report=$PWD/report" "${command[@]}")
+        cmp "$plain_text" text
+        dd if=report iflag=nonblock of=said 2> /dev/null <&$fifo || true
+        cat said
+        echo "$before $managed"
+        [ "$managed" -lt $((before * percent / 100)) ]
+    done
+}
+
+@test "managed: the benchmark with few cells" {
+    [ "$(id -u)" = 0 ] || skip "memory cgroups need root"
+    [ -e "$MODELS/random-qwen2moe.gguf" ] || skip "no random-qwen2moe.gguf: scripts/get-fixtures.sh makes it"
+    cp "$MODELS/random-qwen2moe.gguf" model.gguf
+    run --separate-stderr python3 "$BATS_TEST_DIRNAME/../../bench/optimise.py" --rounds 1 --shares 50 --ways mmap,pin,all \
+        --tokens 4 "$MANAGER" "$LLAMA" model.gguf
+    echo "$output" "$stderr"
+    [ "$status" -eq 0 ]
+    figure='[0-9][0-9,.]*'
+    [ "$(grep -cE "^\| 50 % \([0-9]+ MiB\) \| (mmap|pin|all) \| $figure" <<< "$output")" -eq 3 ]
+    [[ $output == *"Every text was that of the run with enough memory"* ]]
+}
