@@ -292,12 +292,10 @@ static int run(int argc, char ** argv) {
     /* A limit on the size of files is for the program's; of ours, it is an error like a full disk. */
     struct options options = { .too_large = signal(SIGXFSZ, SIG_IGN),
                                .pressure = { .command = "run", .is_managed = true } };
-    struct run * r = calloc(1, sizeof *r);
+    struct run r = { .options = &options };
     struct tat_error error;
     char program[PATH_MAX], library[PATH_MAX];
     command_parse(&cmd_run, parse, argc, argv, ARGP_IN_ORDER, &options);
-    if (!r) { return TAT_ERROR_SYSTEM; }
-    r->options = &options;
     if (getenv("TAT_RUN_DIR")) {
         tat_fail(&error, TAT_ERROR_USAGE,
                  "this is within `tat record`, or TAT_RUN_DIR is set: `tat run --record` alone does both");
@@ -306,13 +304,12 @@ static int run(int argc, char ** argv) {
     if (caller_become(&error) != 0) { return command_fail(&cmd_run, &error); }
     const int why = places_program(options.command[0], program);
     if (why) { return launch_not_started("run", options.command[0], why); }
-    if (take_plan(&options, &error) != 0 || places_manager(library, &error) != 0 || begin(r, library, &error) != 0) {
+    if (take_plan(&options, &error) != 0 || places_manager(library, &error) != 0 || begin(&r, library, &error) != 0) {
         return command_fail(&cmd_run, &error);
     }
-    const int status = manage(r, program, library);
-    if (options.records) { recording_end(&r->trace); }
+    const int status = manage(&r, program, library);
+    if (options.records) { recording_end(&r.trace); }
     run_pressure_free(&options.pressure);
-    free(r);
     return status;
 }
 
