@@ -100,11 +100,11 @@ static void check_memory_groups(struct findings * findings) {
     struct memory_place place;
     struct tat_error error;
     if (memory_place_find("/proc", &place, &error) == 0) {
-        finding_add(findings, "--memory", VERDICT_GOOD, NULL, "can make a cgroup (version %u) in %s", place.version,
-                    place.folder);
+        finding_add(findings, "record --memory", VERDICT_GOOD, NULL, "can make a cgroup (version %u) in %s",
+                    place.version, place.folder);
     } else {
         finding_add(
-            findings, "--memory", VERDICT_WARNING,
+            findings, "record --memory", VERDICT_WARNING,
             "needed for `tat record --memory`; `tat run --memory` goes without, and only what it manages keeps to "
             "the limit",
             "%s", error.message);

@@ -283,7 +283,7 @@ END
 
 @test "what tat run needs of the system" {
     run "$TAT" doctor
-    for check in --memory 'run: library' 'run: memory' 'run: mappings' 'run: O_DIRECT' 'run: swap'; do
+    for check in 'record --memory' 'run: library' 'run: memory' 'run: mappings' 'run: O_DIRECT' 'run: swap'; do
         says 0 "$check" '(good|warning)' ''
     done
     TAT_MANAGER=nowhere run "$TAT" doctor
