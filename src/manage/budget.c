@@ -111,16 +111,21 @@ static void take_tighter(const struct use * use, struct use * tightest) {
     if (difference(use->limit, use->used) < difference(tightest->limit, tightest->used)) { *tightest = *use; }
 }
 
+/* The process's group; its `folder` is empty if there is none. Where it is outside of what is mounted, its container is
+ * what can be seen. */
+static void find_group(const char * proc, struct memory_cgroup * group) {
+    const enum memory_cgroup_found found = memory_cgroup_find(proc, group);
+    if (found != MEMORY_CGROUP_FOUND && found != MEMORY_CGROUP_OUTSIDE) { *group->folder = '\0'; }
+}
+
 /* The limit that leaves the least. False: none is known. */
-static bool find_use(const char * proc, uint64_t asked, uint64_t pool_bytes, struct use * tightest) {
-    struct memory_cgroup group;
+static bool find_use(const char * proc, struct memory_cgroup group, uint64_t asked, uint64_t pool_bytes,
+                     struct use * tightest) {
     struct use use;
     *tightest = (struct use){ UINT64_MAX, 0, 0 };
     if (use_of_machine(proc, &use)) { take_tighter(&use, tightest); }
     if (use_of_process(proc, asked, pool_bytes, &use)) { take_tighter(&use, tightest); }
-    /* Where the group is outside of what is mounted, its container is what can be seen. */
-    const enum memory_cgroup_found found = memory_cgroup_find(proc, &group);
-    if (found == MEMORY_CGROUP_FOUND || found == MEMORY_CGROUP_OUTSIDE) {
+    if (*group.folder) {
         do {
             if (use_of_group(&group, &use)) { take_tighter(&use, tightest); }
         } while (memory_cgroup_up(&group));
@@ -131,7 +136,10 @@ static bool find_use(const char * proc, uint64_t asked, uint64_t pool_bytes, str
 /* ---- the budget ---- */
 
 static pthread_mutex_t last_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct budget last; /* that was found */
+static struct {
+    struct budget budget;
+    struct memory_cgroup group;
+} last; /* that was found: looking for the group takes longer than reading its files */
 
 static uint64_t stack_bytes(void) {
     enum { DEFAULT = 8 << 20 };
@@ -142,7 +150,11 @@ static uint64_t stack_bytes(void) {
 bool budget_find_in(const char * proc, uint64_t asked, uint64_t pool_bytes, struct budget * b) {
     struct use use;
     struct address_space space;
-    if (!find_use(proc, asked, pool_bytes, &use) || !address_space_read(proc, stack_bytes(), &space)) { return false; }
+    struct memory_cgroup group;
+    find_group(proc, &group);
+    if (!find_use(proc, group, asked, pool_bytes, &use) || !address_space_read(proc, stack_bytes(), &space)) {
+        return false;
+    }
     const uint64_t growth_most = plan_growth_most(use.limit); /* as a graph fills more, the pool gives pages back */
     const uint64_t cache = less(use.all, use.used); /* of libraries, what others have read first is not charged here */
     *b = (struct budget){ .limit = use.limit,
@@ -152,25 +164,32 @@ bool budget_find_in(const char * proc, uint64_t asked, uint64_t pool_bytes, stru
                           .reserve = plan_reserve(use.limit) };
     b->pool = less(less(b->limit, b->used), b->growth + b->files + b->reserve);
     pthread_mutex_lock(&last_lock);
-    last = *b;
+    last.budget = *b;
+    last.group = group;
     pthread_mutex_unlock(&last_lock);
     return true;
 }
 
-int64_t budget_left_in(const char * proc, uint64_t asked) {
-    struct use use;
+/* The use now, where it was found last. */
+static bool find_use_again(const char * proc, uint64_t asked, struct budget * b, struct use * use) {
     pthread_mutex_lock(&last_lock);
-    const struct budget b = last;
+    const struct memory_cgroup group = last.group;
+    *b = last.budget;
     pthread_mutex_unlock(&last_lock);
-    return find_use(proc, asked, b.pool, &use) ? difference(use.limit, use.used + b.files + b.reserve) : INT64_MAX;
+    return find_use(proc, group, asked, b->pool, use);
+}
+
+int64_t budget_left_in(const char * proc, uint64_t asked) {
+    struct budget b;
+    struct use use;
+    if (!find_use_again(proc, asked, &b, &use)) { return INT64_MAX; }
+    return difference(use.limit, use.used + b.files + b.reserve);
 }
 
 uint64_t budget_room_in(const char * proc, uint64_t asked, uint64_t pool_free) {
+    struct budget b;
     struct use use;
-    pthread_mutex_lock(&last_lock);
-    const struct budget b = last;
-    pthread_mutex_unlock(&last_lock);
-    if (!find_use(proc, asked, b.pool, &use)) { return 0; }
+    if (!find_use_again(proc, asked, &b, &use)) { return 0; }
     return less(less(use.limit, use.all), b.growth + b.reserve + pool_free);
 }
 

@@ -28,8 +28,9 @@ bool budget_find(uint64_t asked, uint64_t pool_bytes, struct budget * budget);
 
 /* The same quickly, to be asked often while graphs are computed: how many bytes are left below the limit; negative:
  * there are too many. Takes growth as not there yet, and files and reserve as budget_find found them last; limits are
- * read anew. Where what was asked for counts, the pool counts as budget_find granted it: ask that again once pages have
- * been given back. Reads a few small files, in some ten microseconds. INT64_MAX: nothing is known. */
+ * read anew, in the cgroups that budget_find saw. Where what was asked for counts, the pool counts as budget_find
+ * granted it: ask that again once pages have been given back. Reads a few small files, in some ten microseconds.
+ * INT64_MAX: nothing is known. */
 int64_t budget_left(uint64_t asked);
 
 /* How much larger the pool could be by what nobody uses: page cache counts as used here, and it is all that the process
