@@ -10,7 +10,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdio.h>
 
 #include "tat/error.h"
 
@@ -34,9 +33,5 @@ void run_report_listen(struct run_report * report);
 
 /* Prints what has come, and removes the pipe. */
 void run_report_close(struct run_report * report);
-
-/* What a line says, in words, with the ends of lines: "begin KEY=VALUE...", "end KEY=VALUE..." or "note TEXT". Figures
- * that the line does not have are left out. `whose` stands before each of its lines. False: it is none of these. */
-bool run_report_print(const char * line, const char * whose, FILE * out);
 
 #endif

@@ -125,17 +125,17 @@ plan() {
 
 @test "run: says at once what is managed, and in the end what came of it" {
     tells "begin pinned=49400000 streamed=0 ring=0 cached=415236096 cache=113246208 left=0 limit=200000000 pool=170000000 reader=uring direct=1 predicted=21000" \
-        "end tokens=48 ns=2364532019 wait_ns=1442364532 read=3650722201 wanted=1000 held=520 checked=1234 wrong=0 handed_back=0 predicted=21000"
+        "end tokens=48 ns=2364532019 wait_ns=1442364532 read=3650722201 token_read=2793406464 token_wanted=1000 token_held=520 checked=1234 wrong=0 handed_back=0 predicted=21000"
     "$TAT" run -- sleep 1000 2> talk 3>&- &
     tat=$!
     wait_until '[ -s talk ]'
-    [ "$(cat talk)" = "tat run: managing 443 MiB of weights in 191 MiB of memory: 47.1 MiB pinned, 108 MiB for 396 MiB of experts; read by io_uring past the page cache; 21.0 tokens/s predicted" ]
+    [ "$(cat talk)" = "tat run: managing 443 MiB of weights in 162 MiB of 191 MiB (200 MB): 47.1 MiB pinned, 108 MiB for 396 MiB of experts; read by io_uring past the page cache; 21.0 tokens/s predicted" ]
     kill $tat
     wait $tat || [ $? -eq 143 ]
     [ "$(tail -1 talk)" = "tat run: what came of it is not known: the program was killed by signal 15 (Terminated)" ]
     run -0 "$TAT" run -- sleep 0
     [ "${#lines[@]}" -eq 3 ]
-    [ "${lines[1]}" = "tat run: predicted 21.0 tokens/s, delivered 20.3; read 3.40 GiB (72.5 MiB a token), 52.0 % of expert bytes were in memory; waited for the disk 61.0 % of the time" ]
+    [ "${lines[1]}" = "tat run: predicted 21.0 tokens/s, delivered 20.3; read 55.5 MiB a generated token (3.40 GiB in all), 52.0 % of expert bytes were in memory; waited 61.0 % of the time for what tat reads" ]
     [ "${lines[2]}" = "tat run: 1,234 pieces compared with the file: no difference" ]
     [ -z "$(ls "$TMPDIR")" ]
 }

@@ -12,14 +12,14 @@
 
 #include <cmocka.h>
 
-#include "cli/run_report.h"
+#include "cli/run_words.h"
 
 static void assert_says(const char * line, const char * words) {
     char * text = NULL;
     size_t size;
     FILE * out = open_memstream(&text, &size);
     assert_non_null(out);
-    assert_int_equal(run_report_print(line, "> ", out), words != NULL);
+    assert_int_equal(run_words_print(line, "> ", out), words != NULL);
     fclose(out);
     assert_string_equal(text, words ? words : "");
     free(text);
@@ -32,10 +32,21 @@ static void what_is_managed(void ** state) {
     assert_says("begin pinned=1" MIB " streamed=5" MIB " ring=2" MIB " cached=0 cache=0 left=1" MIB " limit=9" MIB
                 " reader=threads direct=0 predicted=0",
                 "> managing 6.81 MiB of weights in 8.63 MiB of memory: 1.00 MiB pinned, 4.81 MiB streamed through 1.95 "
-                "MiB, 1.00 MiB left to the kernel; read by threads through the page cache, as the file system has no "
-                "O_DIRECT\n");
+                "MiB, 1.00 MiB left to the kernel, which reads them page by page: slower than without tat run; read by "
+                "threads through the page cache, as the file system has no O_DIRECT\n");
     assert_says("begin cached=9" MIB " cache=5" MIB " reader=uring",
                 "> managing 8.63 MiB of weights: 4.81 MiB for 8.63 MiB of experts; read by io_uring\n");
+}
+
+static void a_limit_is_recognised(void ** state) {
+    (void) state;
+    assert_says("begin pinned=40" MIB " left=1" MIB " limit=40000000 pool=20971520",
+                "> managing 39.2 MiB of weights in 20.0 MiB of 38.1 MiB (40 MB): 38.2 MiB pinned, 1.00 MiB left to the "
+                "kernel\n");
+    assert_says("begin pinned=1" MIB " limit=3999997952",
+                "> managing 1.00 MiB of weights in 3.73 GiB (4 GB) of memory: 1.00 MiB pinned\n");
+    assert_says("begin pinned=1" MIB " limit=41943040",
+                "> managing 1.00 MiB of weights in 40.0 MiB of memory: 1.00 MiB pinned\n");
 }
 
 static void figures_that_are_not_there_are_left_out(void ** state) {
@@ -46,9 +57,13 @@ static void figures_that_are_not_there_are_left_out(void ** state) {
     assert_says("end tokens=20 ns=1000000000", "> delivered 20.0 tokens/s\n");
     assert_says("end tokens=20 ns=2000000000 predicted=21000", "> predicted 21.0 tokens/s, delivered 10.0\n");
     assert_says("end predicted=21000 read=2" MIB, "> read 1.95 MiB\n");
-    assert_says("end read=2" MIB " tokens=2", "> read 1.95 MiB (1000 KiB a token)\n");
-    assert_says("end wanted=200 held=50", "> 25.0 % of expert bytes were in memory\n");
-    assert_says("end ns=1000 wait_ns=0", "> waited for the disk 0.0 % of the time\n");
+    assert_says("end read=2" MIB " tokens=2", "> read 1.95 MiB\n");
+    assert_says("end read=2" MIB " tokens=2 token_read=1024", "> read 512 B a generated token (1.95 MiB in all)\n");
+    assert_says("end token_wanted=200 token_held=50 wanted=1", "> 25.0 % of expert bytes were in memory\n");
+    assert_says("end ns=1000 wait_ns=0 majflt=99", "> waited 0.0 % of the time for what tat reads\n");
+    assert_says("end ns=1000 wait_ns=5 majflt=500000",
+                "> waited 0.5 % of the time for what tat reads; 500,000 page faults "
+                "of what is left to the kernel waited for the disk\n");
 }
 
 static void what_went_wrong(void ** state) {
@@ -61,6 +76,32 @@ static void what_went_wrong(void ** state) {
     assert_says("end errors=7", "> 7 pieces could not be read or mapped and were left to the kernel\n");
 }
 
+static void how_much_memory_there_is(void ** state) {
+    (void) state;
+    assert_says("fits bytes=104857600", "> nothing to do: the model's 100 MiB of weights fit in memory\n");
+    assert_says(
+        "short limit=40000000 left=1" MIB,
+        "> not managed: of 38.1 MiB (40 MB), only 1.00 MiB are left for the model; the program needs the rest\n");
+    assert_says("less now=10485760 before=20971520 limit=5 limit_before=5",
+                "> the program needs 10.0 MiB more: 10.0 MiB for the model, where there were 20.0 MiB\n");
+    assert_says("less now=10485760 before=20971520 limit=31457280 limit_before=41943040",
+                "> the limit is now 30.0 MiB: 10.0 MiB for the model, where there were 20.0 MiB\n");
+    assert_says("handed_back left=1" MIB,
+                "> handed back to the kernel: only 1.00 MiB of memory are left for the model\n");
+}
+
+static void what_was_refused(void ** state) {
+    (void) state;
+    assert_says("refused errno=95",
+                "> not managed: the model is locked in memory (mlock, mlockall), or its mapping is not "
+                "one that tat can cover (Operation not supported)\n");
+    assert_says("refused errno=2",
+                "> not managed: the model's file cannot be opened again (No such file or directory)\n");
+    assert_says("refused errno=1",
+                "> not managed: the kernel refused a call that tat needs (unshare, open, mmap, mremap or "
+                "io_uring_setup) (Operation not permitted)\n");
+}
+
 static void other_lines_say_nothing(void ** state) {
     (void) state;
     assert_says("", NULL);
@@ -68,15 +109,20 @@ static void other_lines_say_nothing(void ** state) {
     assert_says("ends now", NULL);
     assert_says("note\tx", NULL);
     assert_says("note a\x1b[0m\tb", "> a?[0m?b\n");
-    assert_says("begin pinned=18446744073709551615 left=18446744073709551615 xlimit=5 limit",
-                "> managing 16.0 EiB of weights: 16.0 EiB pinned, 16.0 EiB left to the kernel\n");
+    assert_says(
+        "begin pinned=18446744073709551615 left=18446744073709551615 xlimit=5 limit",
+        "> managing 16.0 EiB of weights: 16.0 EiB pinned, 16.0 EiB left to the kernel, which reads them page by "
+        "page: slower than without tat run\n");
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_managed),
+        cmocka_unit_test(a_limit_is_recognised),
         cmocka_unit_test(figures_that_are_not_there_are_left_out),
         cmocka_unit_test(what_went_wrong),
+        cmocka_unit_test(how_much_memory_there_is),
+        cmocka_unit_test(what_was_refused),
         cmocka_unit_test(other_lines_say_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
