@@ -23,9 +23,9 @@ static uint32_t file_at(const struct managed_model * m, const char * at) {
     return UINT32_MAX;
 }
 
-/* The path must still be the file's, or what is read would be another's. */
+/* Whether it is still the file that is mapped, the thread that opens it finds out. */
 static bool is_there(const struct mapped_object * object, struct stat * file) {
-    return stat(object->path, file) == 0 && S_ISREG(file->st_mode) && file->st_ino == object->inode;
+    return stat(object->path, file) == 0 && S_ISREG(file->st_mode);
 }
 
 /* A private mapping may have been written to. */
@@ -47,8 +47,6 @@ static bool add_file(struct managed_model * model, const struct mapping * m, uin
                                                   .protection = m->protection,
                                                   .is_shared = true },
                                       .path = f->path,
-                                      .device = status.st_dev,
-                                      .inode = status.st_ino,
                                       .size = (uint64_t) status.st_size };
     model->n_files++;
     return true;

@@ -158,8 +158,15 @@ static void say_begin(void) {
 /* Memory can become less in the middle of a graph: a long prompt fills the buffers for computing. */
 static bool look(void * unused) {
     const char * why;
+    char text[128];
     (void) unused;
-    if (state_now() != MANAGER_ACTIVE || resident_is_broken(managing.resident)) { return false; }
+    if (state_now() != MANAGER_ACTIVE) { return false; }
+    if (resident_is_broken(managing.resident)) {
+        why = resident_why_broken(managing.resident);
+        snprintf(text, sizeof text, "handed back to the file: %s", why ? why : "");
+        if (why) { note(text); }
+        return false;
+    }
     managing_look(&managing, &why);
     if (why) { note(why); }
     return true;
@@ -328,18 +335,20 @@ static void program_ends(void) {
     const struct resident_totals r = resident_totals(managing.resident);
     const struct experts_totals x = managing.experts ? experts_totals(managing.experts) : (struct experts_totals){ 0 };
     char line[1024];
-    snprintf(
-        line, sizeof line,
-        "end tokens=%" PRIu64 " ns=%" PRIu64 " wait_ns=%" PRIu64 " read=%" PRIu64 " reads=%" PRIu64 " disk_ns=%" PRIu64
-        " wanted=%" PRIu64 " held=%" PRIu64 " loads=%" PRIu64 " drops=%" PRIu64 " map_ns=%" PRIu64 " errors=%" PRIu64
-        " given_up=%" PRIu64 " checked=%" PRIu64 " wrong=%" PRIu64 " handed_back=%d predicted=%" PRIu64,
-        totals.tokens, totals.ns, totals.wait_ns, r.read_bytes, r.reads, r.disk_ns, x.wanted, x.held, r.loads, r.drops,
-        r.map_ns, r.errors, r.given_up, r.checked, r.wrong, resident_is_broken(managing.resident), options.predicted);
+    snprintf(line, sizeof line,
+             "end tokens=%" PRIu64 " ns=%" PRIu64 " wait_ns=%" PRIu64 " read=%" PRIu64 " reads=%" PRIu64
+             " disk_ns=%" PRIu64 " wanted=%" PRIu64 " held=%" PRIu64 " loads=%" PRIu64 " drops=%" PRIu64
+             " map_ns=%" PRIu64 " errors=%" PRIu64 " given_up=%" PRIu64 " checked=%" PRIu64 " wrong=%" PRIu64
+             " handed_back=%d predicted=%" PRIu64,
+             totals.tokens, totals.ns, totals.wait_ns, r.read_bytes, r.reads, r.disk_ns, x.wanted, x.held, r.loads,
+             r.drops, r.map_ns, r.errors, r.given_up, r.checked, r.wrong,
+             resident_why_broken(managing.resident) != NULL, options.predicted);
     manage_report(options.report, line);
 }
 
 void manager_unmaps(const void * at, uint64_t bytes) {
-    if (state_now() == MANAGER_ACTIVE) { resident_forget(managing.resident, at, bytes); }
+    if (state_now() != MANAGER_ACTIVE || resident_is_this_thread()) { return; }
+    if (resident_forget(managing.resident, at, bytes)) { managing_undeclare(&managing, at, bytes); }
 }
 
 /* The child computes with the file. */

@@ -104,7 +104,8 @@ static bool gate(const struct beginning * b) {
     }
     const struct budget * budget = &b->m->budget;
     const uint64_t all = all_bytes(b);
-    if (all <= budget->pool) {
+    /* Page cache may take what the pool has to leave free, since it goes when memory is needed. */
+    if (all <= budget->pool + budget->growth + budget->reserve) {
         snprintf(words, sizeof words, "nothing to do: the model's %llu MB fit in memory",
                  (unsigned long long) (all / 1000000));
         return false;
@@ -146,6 +147,15 @@ static void declare(const struct managed_model * model) {
     for (uint32_t i = 0; i < model->n_files; i++) {
         const struct mapped_file * f = &model->file[i].file.mapped;
         files_stand_for(f->at, f->bytes, model->file[i].number, f->offset);
+    }
+    registry_unlock();
+}
+
+void managing_undeclare(const struct managing * m, const char * at, uint64_t bytes) {
+    registry_lock();
+    for (uint32_t i = 0; i < m->model.n_files; i++) {
+        const struct mapped_file * f = &m->model.file[i].file.mapped;
+        if (f->at < at + bytes && at < f->at + f->bytes) { files_stand_no_more(f->at, f->bytes); }
     }
     registry_unlock();
 }

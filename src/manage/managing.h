@@ -41,6 +41,9 @@ enum managing_answer managing_begin(struct managing * managing, const struct man
                                     const struct host * host, struct ggml_cgraph * graph, struct graph_uses * uses,
                                     const char ** why);
 
+/* The program unmaps that range of a model: what is there from now on, nobody declares. */
+void managing_undeclare(const struct managing * managing, const char * at, uint64_t bytes);
+
 /* For the keeper, now and then: looks whether there is less memory, or room for more, and places all anew. *why: what
  * was done, in words for the user, or NULL. */
 void managing_look(struct managing * managing, const char ** why);

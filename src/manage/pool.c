@@ -2,6 +2,8 @@
 #include "manage/pool.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -65,13 +67,23 @@ static char * map(int fd, size_t bytes, int protection) {
     return NULL;
 }
 
+/* What covers a model can be made writable, or have holes made into it, no more than a model's file that was opened for
+ * reading. The thread may have a table of descriptors of its own. */
+static int reopen(int fd) {
+    char path[48];
+    snprintf(path, sizeof path, "/proc/thread-self/fd/%d", fd);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
 static bool map_memory(struct pool * pool) {
     const size_t bytes = (size_t) pool->pages_mapped * pool->page_bytes;
     const int fd = make_memory(bytes);
     if (fd < 0) { return false; }
     pool->at = map(fd, bytes, PROT_READ | PROT_WRITE);
-    pool->read_only = pool->at ? map(fd, bytes, PROT_READ) : NULL;
+    const int reading = pool->at ? reopen(fd) : -1;
+    pool->read_only = reading >= 0 ? map(reading, bytes, PROT_READ) : NULL;
     const int error = errno;
+    if (reading >= 0) { close(reading); }
     close(fd);
     errno = error;
     return pool->read_only;

@@ -265,11 +265,11 @@ static bool is_ours(const struct resident * r, const char * at, uint64_t bytes) 
     return false;
 }
 
-void resident_forget(struct resident * r, const void * at, uint64_t bytes) {
+bool resident_forget(struct resident * r, const void * at, uint64_t bytes) {
     pthread_mutex_lock(&r->lock);
     if (!is_ours(r, at, bytes)) {
         pthread_mutex_unlock(&r->lock);
-        return;
+        return false;
     }
     while (r->forgotten.is_pending) { /* another thread's */
         pthread_mutex_unlock(&r->lock);
@@ -288,6 +288,7 @@ void resident_forget(struct resident * r, const void * at, uint64_t bytes) {
     }
     __atomic_fetch_sub(&r->waiting, 1, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&r->lock);
+    return true;
 }
 
 /* ---- figures ---- */
@@ -309,5 +310,15 @@ enum reader_kind resident_reader(const struct resident * r) {
 }
 
 bool resident_is_broken(const struct resident * r) {
-    return __atomic_load_n(&r->is_broken, __ATOMIC_RELAXED);
+    return __atomic_load_n(&r->is_broken, __ATOMIC_ACQUIRE);
+}
+
+const char * resident_why_broken(const struct resident * r) {
+    return resident_is_broken(r) ? r->why : NULL;
+}
+
+_Thread_local bool resident_own_thread;
+
+bool resident_is_this_thread(void) {
+    return resident_own_thread;
 }

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "manage/cover.h"
 #include "manage/reader.h"
@@ -21,10 +22,11 @@ struct resident;
 /* The thread opens it, in a table of descriptors of its own. */
 struct resident_file {
     struct mapped_file mapped; /* without a descriptor */
-    const char * path;         /* not needed once there is a struct resident */
-    uint64_t device, inode;    /* the path must still be this file's */
+    const char * path;         /* not needed once there is a struct resident; still that of the mapped file */
     uint64_t size;
-    int direct; /* the thread's own: to read by, past the page cache if that can be */
+    /* The thread's own. */
+    int direct;         /* to read by, past the page cache if that can be */
+    struct stat opened; /* what it was then */
 };
 
 /* Pieces of one file are in the order of its pages; a page is in two of them at most, which are neighbours. */
@@ -101,11 +103,17 @@ enum reader_kind resident_reader(const struct resident * resident);
 bool resident_is_in(const struct resident * resident, uint32_t piece);
 
 /* The program unmaps what may be a model's mapping. When this returns, nothing is done there any more, now or later.
- * Any thread. */
-void resident_forget(struct resident * resident, const void * at, uint64_t bytes);
+ * False: it is none of ours. Any thread but the one that manages. */
+bool resident_forget(struct resident * resident, const void * at, uint64_t bytes);
 
 /* So far. Any thread. */
 struct resident_totals resident_totals(const struct resident * resident);
+
+/* Whether the calling thread is the one that manages: what it maps and unmaps is not the program's doing. */
+bool resident_is_this_thread(void);
+
+/* Words for why all was handed back; NULL: nobody knows yet, or it was to be. */
+const char * resident_why_broken(const struct resident * resident);
 
 /* True once all was handed back to the file, because it was to be, or so many reads failed. */
 bool resident_is_broken(const struct resident * resident);

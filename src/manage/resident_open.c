@@ -5,26 +5,83 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/apart.h"
 #include "manage/resident_state.h"
 
-static int open_one(const struct resident_file * f, int flags, int * fd) {
-    struct stat is;
-    *fd = open(f->path, O_RDONLY | O_CLOEXEC | flags);
-    if (*fd < 0) { return errno; }
-    if (fstat(*fd, &is) != 0) { return errno; }
-    return is.st_dev == f->device && is.st_ino == f->inode ? 0 : ESTALE;
+/* The device and inode of what is mapped at an address, as /proc/self/maps has them: stat may tell others (btrfs,
+ * overlayfs), but two mappings of one file agree there. */
+struct mapped_as {
+    unsigned major, minor;
+    unsigned long long inode;
+};
+
+static bool find_mapped(const void * at, struct mapped_as * as) {
+    FILE * maps = fopen("/proc/self/maps", "re");
+    char * line = NULL;
+    size_t size = 0;
+    bool found = false;
+    while (maps && !found && getline(&line, &size, maps) > 0) {
+        unsigned long long from, to;
+        found = sscanf(line, "%llx-%llx %*s %*s %x:%x %llu", &from, &to, &as->major, &as->minor, &as->inode) == 5 &&
+                from <= (uintptr_t) at && (uintptr_t) at < to;
+    }
+    free(line);
+    if (maps) { fclose(maps); }
+    return found;
+}
+
+/* By now another file may be at the path, even one with the same number on another device. */
+static bool is_mapped_at(int fd, const void * at) {
+    struct mapped_as model, probed;
+    void * probe = mmap(NULL, 1, PROT_READ, MAP_SHARED, fd, 0);
+    if (probe == MAP_FAILED) { return false; }
+    const bool same = find_mapped(at, &model) && find_mapped(probe, &probed) && model.inode == probed.inode &&
+                      model.major == probed.major && model.minor == probed.minor;
+    munmap(probe, 1);
+    return same;
 }
 
 static int open_file(struct resident * r, struct resident_file * f) {
-    int error = open_one(f, 0, &f->mapped.fd);
-    if (error) { return error; }
+    struct stat direct;
+    f->mapped.fd = open(f->path, O_RDONLY | O_CLOEXEC);
+    if (f->mapped.fd < 0 || fstat(f->mapped.fd, &f->opened) != 0) { return errno; }
+    if (!is_mapped_at(f->mapped.fd, f->mapped.at)) { return ESTALE; }
     posix_fadvise(f->mapped.fd, 0, 0, POSIX_FADV_RANDOM);
-    if (r->is_direct && open_one(f, O_DIRECT, &f->direct) != 0) { r->is_direct = false; }
+    if (r->is_direct) { f->direct = open(f->path, O_RDONLY | O_CLOEXEC | O_DIRECT); }
+    r->is_direct = r->is_direct && f->direct >= 0 && fstat(f->direct, &direct) == 0 &&
+                   direct.st_dev == f->opened.st_dev && direct.st_ino == f->opened.st_ino;
     return cover_begin(&f->mapped) ? 0 : errno;
+}
+
+bool resident_files_are_same(const struct resident * r) {
+    for (uint32_t i = 0; i < r->n_files; i++) {
+        const struct resident_file * f = &r->files[i];
+        struct stat now;
+        if (fstat(f->mapped.fd, &now) != 0 || now.st_size != f->opened.st_size ||
+            now.st_mtim.tv_sec != f->opened.st_mtim.tv_sec || now.st_mtim.tv_nsec != f->opened.st_mtim.tv_nsec) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The end of the program's output comes when the program has closed it. */
+static void leave_output(void) {
+    const int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (nothing >= 0) {
+            dup2(nothing, fd);
+        } else {
+            close(fd);
+        }
+    }
+    if (nothing > STDERR_FILENO) { close(nothing); }
 }
 
 /* Past the page cache only if all files can be read so. */
@@ -45,6 +102,7 @@ static int open_files(struct resident * r) {
 
 int resident_open(struct resident * r) {
     if (!apart_leave_descriptors()) { return errno; }
+    leave_output();
     const int error = open_files(r);
     if (error) { return error; }
     r->pool = pool_new_growing(r->pool_bytes, r->pool_most);

@@ -82,7 +82,8 @@ struct resident {
     uint32_t waiting; /* relaxed: threads that wait */
     uint32_t news;    /* a futex; grows with each change that a waiting thread may wait for */
     bool is_blocked;  /* relaxed: the thread has no room until something has passed */
-    bool is_broken;   /* relaxed */
+    bool is_broken;   /* release and acquire: it comes after `why` */
+    const char * why; /* all is handed back */
 
     /* The thread's own. */
     struct taken * taken; /* from `asked` */
@@ -95,16 +96,22 @@ struct resident {
     uint32_t in_flight;
     uint64_t busy_since;
     unsigned failures;
-    void * compare; /* room for a piece, if they are checked */
+    uint64_t looked_ns; /* at the files, whether somebody writes to them */
+    void * compare;     /* room for a piece, if they are checked */
 
     struct resident_totals totals; /* relaxed; the thread adds */
 };
 
 void * resident_thread(void * resident);
 
+extern _Thread_local bool resident_own_thread;
+
 /* Opens and makes what the thread works with, in the thread. 0, or an errno. resident_close undoes it. */
 int resident_open(struct resident * resident);
 void resident_close(struct resident * resident);
+
+/* Whether the files are as they were when they were opened. */
+bool resident_files_are_same(const struct resident * resident);
 
 /* Tells all that wait. */
 void resident_news(struct resident * resident);

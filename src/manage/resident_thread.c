@@ -151,7 +151,7 @@ static bool cover(struct resident * r, const struct held * h) {
 /* The file stays there. After a few, everything is handed back. */
 static void fail(struct resident * r, struct held * h, bool covered) {
     add(&r->totals.errors, 1);
-    r->failures++;
+    if (++r->failures == FAILURES_MOST) { r->why = covered ? "the kernel refuses mappings" : "it could not be read"; }
     if (covered && !put_file_back(r, h)) {
         set_state(h, PIECE_IN); /* what lies there is right */
         return;
@@ -377,6 +377,9 @@ static void forget(struct resident * r) {
         cover_end(m);
         m->at = NULL;
     }
+    bool some_left = false;
+    for (uint32_t i = 0; i < r->n_files; i++) { some_left |= r->files[i].mapped.at != NULL; }
+    if (!some_left) { r->hands_back = true; }
     r->forgotten.is_pending = false;
 }
 
@@ -392,14 +395,25 @@ static bool listen(struct resident * r) {
     const uint64_t passed = __atomic_load_n(&r->passed, __ATOMIC_RELAXED);
     if (r->ahead < passed && r->now) { __atomic_store_n(&r->ahead, passed, __ATOMIC_RELEASE); }
     if (r->resizes) { begin_to_resize(r); }
-    if (r->hands_back) { r->failures = FAILURES_MOST; }
     const bool forgets = r->forgotten.is_pending;
     if (forgets) { forget(r); }
+    if (r->hands_back) { r->failures = FAILURES_MOST; }
     const bool goes_on = !r->stops;
     pthread_mutex_unlock(&r->lock);
     if (forgets) { resident_news(r); }
     do_asked(r);
     return goes_on;
+}
+
+/* What is in memory is what the file was. */
+static void look_at_files(struct resident * r) {
+    enum { LOOK_NS = 20000000 };
+    const uint64_t now = now_ns();
+    if (now - r->looked_ns < LOOK_NS) { return; }
+    r->looked_ns = now;
+    if (resident_files_are_same(r)) { return; }
+    r->why = "the model's file has changed";
+    r->failures = FAILURES_MOST;
 }
 
 /* Nothing is under way and nothing could be started: whoever waits would wait for ever. False: nobody was released. */
@@ -419,7 +433,14 @@ static bool release_waiting(struct resident * r) {
     return true;
 }
 
-/* The file everywhere. */
+/* Where its mapping could not be put back as a whole, piece by piece. */
+static void hand_back_piece(struct resident * r, struct held * h, bool is_back) {
+    const uint32_t state = state_of(h);
+    if (state == PIECE_IN && (is_back || put_file_back(r, h))) { give_memory(r, h); }
+    set_state(h, PIECE_LOST);
+}
+
+/* The file everywhere, and the memory given back. */
 static void hand_back(struct resident * r) {
     while (r->in_flight) {
         struct read_done done[DONE_MOST];
@@ -427,19 +448,27 @@ static void hand_back(struct resident * r) {
         for (unsigned i = 0; i < n; i++) { finish(r, &done[i]); }
     }
     for (uint32_t i = 0; i < r->n_files; i++) {
-        if (r->files[i].mapped.at && cover_remove_all(&r->files[i].mapped)) { cover_end(&r->files[i].mapped); }
+        struct mapped_file * m = &r->files[i].mapped;
+        const bool is_back = !m->at || cover_remove_all(m);
+        for (uint32_t p = 0; p < r->n_pieces; p++) {
+            if (r->piece[p].is.file == i) { hand_back_piece(r, &r->piece[p], is_back); }
+        }
+        if (m->at && is_back) { cover_end(m); }
     }
-    for (uint32_t i = 0; i < r->n_pieces; i++) { set_state(&r->piece[i], PIECE_LOST); }
+    pool_shrink(r->pool, pool_pages_free(r->pool)); /* what nothing lies in any more */
+    tell_pool(r);
 }
 
 void * resident_thread(void * argument) {
     struct resident * r = argument;
+    resident_own_thread = true;
     const int error = resident_open(r);
     if (error) { resident_close(r); }
     __atomic_store_n(&r->started, error, __ATOMIC_RELEASE);
     resident_news(r);
     if (error) { return NULL; }
     while (listen(r) && r->failures < FAILURES_MOST) {
+        look_at_files(r);
         if (pool_pages(r->pool) > r->pool_pages) { shrink(r); }
         tell_pool(r);
         const bool wanted = start_wanted(r), streamed = stream(r);
@@ -453,8 +482,8 @@ void * resident_thread(void * argument) {
         for (unsigned i = 0; i < n; i++) { finish(r, &done[i]); }
         if (n) { resident_news(r); }
     }
-    if (r->failures >= FAILURES_MOST) { __atomic_store_n(&r->is_broken, true, __ATOMIC_RELAXED); }
     hand_back(r);
+    __atomic_store_n(&r->is_broken, true, __ATOMIC_RELEASE);
     resident_news(r);
     while (listen(r)) { /* a model that is unmapped is still to be forgotten */
         struct read_done done;

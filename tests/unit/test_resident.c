@@ -3,7 +3,9 @@
  * Pieces of a file come and go while made-up graphs need them and threads read them. Whatever happens, each address of
  * the mapping holds the file's bytes.
  */
+#include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -73,8 +75,6 @@ static void map_file(struct world * w) {
                                                   .protection = PROT_READ,
                                                   .is_shared = true },
                                       .path = path,
-                                      .device = status.st_dev,
-                                      .inode = status.st_ino,
                                       .size = (uint64_t) status.st_size };
 }
 
@@ -408,12 +408,18 @@ static void a_cut_file_is_handed_back(void ** state) {
     make_file();
 }
 
+/* A mapping of one file, and another one at its path. */
 static void another_file_at_the_path_is_refused(void ** state) {
     (void) state;
     struct world w;
     static struct wild x;
+    char old[sizeof path + 8];
+    snprintf(old, sizeof old, "%s.old", path);
     prepare(&w, &x, 3);
-    w.file.inode++;
+    assert_int_equal(rename(path, old), 0);
+    const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    assert_true(fd >= 0 && ftruncate(fd, (off_t) PAGES * PAGE) == 0);
+    close(fd);
     const struct resident_options options = { .files = &w.file,
                                               .n_files = 1,
                                               .pieces = w.piece,
@@ -422,8 +428,58 @@ static void another_file_at_the_path_is_refused(void ** state) {
                                               .ring = 16 * PAGE,
                                               .depth = 4 };
     assert_null(resident_new(&options));
+    assert_int_equal(errno, ESTALE);
     assert_true(all_is_right(&w));
     munmap(w.at, (size_t) PAGES * PAGE);
+    assert_int_equal(rename(old, path), 0);
+}
+
+/* What is in memory would be another file's. */
+static void a_file_that_is_written_to_is_handed_back(void ** state) {
+    (void) state;
+    struct world w;
+    static struct wild x;
+    prepare(&w, &x, 21);
+    begin(&w, 200 * PAGE, 32 * PAGE, READER_ANY);
+    go_wild(&w, x.orders, x.kinds, 10);
+    const int fd = open(path, O_WRONLY | O_CLOEXEC);
+    const uint64_t words[2] = { content(0) + 1, content(1) + 1 };
+    assert_int_equal(pwrite(fd, words, sizeof words, 0), sizeof words);
+    for (int i = 0; i < 2000 && !resident_is_broken(w.resident); i++) {
+        go_wild(&w, x.orders, x.kinds, 1);
+        usleep(1000);
+    }
+    assert_true(resident_is_broken(w.resident));
+    assert_string_equal(resident_why_broken(w.resident), "the model's file has changed");
+    assert_true(w.at[0] == words[0] && w.at[1] == words[1]);
+    const uint64_t before[2] = { content(0), content(1) };
+    assert_int_equal(pwrite(fd, before, sizeof before, 0), sizeof before);
+    close(fd);
+    end(&w);
+}
+
+/* Of a model that is gone, or handed back, no memory stays. */
+static uint64_t shared_memory(void) {
+    char line[256];
+    uint64_t kib = 0;
+    FILE * status = fopen("/proc/self/status", "re");
+    while (status && fgets(line, sizeof line, status)) { sscanf(line, "RssShmem: %" SCNu64, &kib); }
+    if (status) { fclose(status); }
+    return kib;
+}
+
+static void memory_goes_with_the_model(void ** state) {
+    (void) state;
+    struct world w;
+    static struct wild x;
+    prepare(&w, &x, 31);
+    begin(&w, 200 * PAGE, 32 * PAGE, READER_ANY);
+    go_wild(&w, x.orders, x.kinds, 20);
+    assert_true(shared_memory() > 0);
+    assert_true(resident_forget(w.resident, w.at, PAGE));
+    for (int i = 0; i < 2000 && (!resident_is_broken(w.resident) || shared_memory()); i++) { usleep(1000); }
+    assert_int_equal(shared_memory(), 0);
+    end(&w);
 }
 
 static int begin_all(void ** state) {
@@ -447,6 +503,8 @@ int main(void) {
         cmocka_unit_test(nothing_is_mapped_where_a_model_was),
         cmocka_unit_test(a_cut_file_is_handed_back),
         cmocka_unit_test(another_file_at_the_path_is_refused),
+        cmocka_unit_test(a_file_that_is_written_to_is_handed_back),
+        cmocka_unit_test(memory_goes_with_the_model),
     };
     return cmocka_run_group_tests(tests, begin_all, end_all);
 }
