@@ -39,6 +39,7 @@ struct tat_run_info {
     const struct tat_run_memory * memory;  /* NULL: unknown */
     const struct tat_run_cold_file * cold; /* NULL: there are none */
     size_t n_cold;
+    bool managed; /* `tat run` managed the model's memory: the run is not one of plain mmap */
 };
 
 /* The totals of a run, for people and for trace_metadata.json. */
@@ -59,7 +60,7 @@ struct tat_run_totals {
  * In trace_metadata.json, "own_io" holds the tracer's own input and output, apart from the program's, in bytes. "agent"
  * says what the agent "read" of model files, how much of that it "fetched" from storage because it was not in memory,
  * and what it has "written" of the trace. "tat" says what this function read and fetched of model files.
- * "pressure" is there if info->memory has a limit or there are cold files. */
+ * "pressure" is there if info->memory has a limit or there are cold files, "managed" if info->managed. */
 int tat_run_seal(const char * run_folder, const struct tat_run_info * info, struct tat_run_totals * totals,
                  struct tat_error * error);
 

@@ -75,6 +75,9 @@ static void add_pressure(const struct state * s, struct result * r) {
     char limit[UNITS_SIZE], most[UNITS_SIZE];
     bool is_limited;
     const uint64_t memory = run_memory(s->metadata, &is_limited);
+    if (run_was_managed(s->metadata)) {
+        result_line(r, "managed", "tat run managed the model's memory: times and reads are not those of plain mmap");
+    }
     if (!pressure) { return; }
     if (is_limited) {
         result_line(r, "memory", "limited to %s, of which at most %s were in use%s", format_bytes(limit, memory),

@@ -35,6 +35,10 @@ uint64_t run_memory(const json_t * metadata, bool * is_limited) {
     return limit > 0 ? (uint64_t) limit : host > 0 ? (uint64_t) host : 0;
 }
 
+bool run_was_managed(const json_t * metadata) {
+    return json_is_true(json_object_get(metadata, "managed"));
+}
+
 int64_t run_asked_tokens(const json_t * metadata) {
     json_t * options = command_options(metadata);
     const json_t * asked = json_object_get(options, "n_predict");

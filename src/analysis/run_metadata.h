@@ -17,6 +17,9 @@ json_t * run_metadata(const struct tat_trace * trace);
 /* Bytes of memory that the run could have: what `tat record --memory` left it, else the machine's; 0: not known. */
 uint64_t run_memory(const json_t * metadata, bool * is_limited);
 
+/* Whether `tat run` managed the model's memory: then times and reads are not those of plain mmap. */
+bool run_was_managed(const json_t * metadata);
+
 /* How many tokens the program that computed was asked to generate (-n); -1: the command line does not say. */
 int64_t run_asked_tokens(const json_t * metadata);
 

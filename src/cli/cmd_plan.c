@@ -132,10 +132,11 @@ static int choose_model(const struct tat_trace * trace, struct options * o, stru
     return o->request.model ? 0 : -1;
 }
 
-/* Whether there is anything to do. */
-static bool is_open(const json_t * plan) {
+/* Whether there is anything to do, or the trace does not tell. */
+static int answer_of(const json_t * plan) {
     const char * gate = json_string_value(json_object_get(json_object_get(plan, "values"), "gate"));
-    return gate && strcmp(gate, "open") == 0;
+    if (gate && strcmp(gate, "unclear") == 0) { return TAT_ERROR_INPUT; }
+    return gate && strcmp(gate, "open") == 0 ? TAT_OK : TAT_ERROR_NO;
 }
 
 static int write_pattern(const struct options * o, const struct tat_trace * trace, struct tat_error * error) {
@@ -167,7 +168,7 @@ static int run(int argc, char ** argv) {
     }
     if (status == 0 && o.pattern) { status = write_pattern(&o, trace, &error); }
     if (status == 0) { status = print(&o, plan, plan_path, &error); }
-    status = status != 0 ? command_fail(&cmd_plan, &error) : is_open(plan) ? TAT_OK : TAT_ERROR_NO;
+    status = status != 0 ? command_fail(&cmd_plan, &error) : answer_of(plan);
     json_decref(plan);
     plan_machine_free(&machine);
     tat_trace_close(trace);
@@ -183,7 +184,9 @@ const struct command cmd_plan = {
         "leave to the kernel, and how many tokens/s to expect of that, beside the bounds of each strategy and plain "
         "mmap. It goes by a recorded run: which weights its tokens needed, in which order, which experts were chosen, "
         "and how long computing took. Nothing is changed. The exit status is 1 if there is nothing to do or nothing "
-        "can be done: the model fits, the gain is under 5 %, or its weights are not in a mapping of its file.",
+        "can be done: the model fits, the gain is under 5 %, or its weights are not in a mapping of its file. It is 3 "
+        "if "
+        "the trace does not tell, because the run waited for its disk.",
     .examples = "  tat plan --memory 4G                 for the newest trace\n"
                 "  tat plan --memory 4G --disk 2G/s     a disk that was not measured\n"
                 "  tat plan --memory 4G -o plan.json --access-pattern access_pattern.json\n"

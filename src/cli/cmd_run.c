@@ -227,7 +227,8 @@ static void say_what_is_missing(const struct run * r, const char * obstacle, int
 
 static void finish_trace(struct run * r, int wait_status, bool left) {
     struct recording * trace = &r->trace;
-    const struct tat_run_info info = run_pressure_info(&r->options->pressure, r->options->command, wait_status);
+    struct tat_run_info info = run_pressure_info(&r->options->pressure, r->options->command, wait_status);
+    info.managed = atomic_load(&r->report.has_begun);
     recording_finish(trace, &info, wait_status, left);
     if (!left && trace->traces == 0 && trace->failures == 0 && atomic_load(&r->report.lines)) {
         fprintf(stderr, "tat run: no trace: the program computed no graph that tat could see\n");

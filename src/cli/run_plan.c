@@ -26,7 +26,7 @@ int run_plan_read(const char * path, struct run_plan * plan, struct tat_error * 
         const double rate = json_number_value(json_object_get(values, "tokens_per_second"));
         *plan = (struct run_plan){ .memory = (uint64_t) memory,
                                    .rate = rate > 0 && rate < 1e9 ? rate : 0,
-                                   .has_gain = strcmp(gate, "open") == 0 };
+                                   .has_gain = strcmp(gate, "open") == 0 || strcmp(gate, "unclear") == 0 };
         copy_line(plan->headline, sizeof plan->headline, json_string_value(json_object_get(file, "headline")));
     }
     json_decref(file);

@@ -299,6 +299,7 @@ static json_t * metadata(const struct tat_trace * trace, struct tat_gguf ** mode
     if (usage) { json_object_set_new(m, "usage", usage); }
     json_t * pressure = pressure_json(info, is_private);
     if (pressure) { json_object_set_new(m, "pressure", pressure); }
+    if (info && info->managed) { json_object_set_new(m, "managed", json_true()); }
     json_object_set_new(m, "losses", losses_json(trace));
     json_object_set_new(m, "checks", checks_json(v));
     json_object_set_new(m, "own_io", own_io_json(trace, t, before));

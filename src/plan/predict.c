@@ -16,7 +16,7 @@ struct token_cost predict(const struct predict_reads * reads, const struct predi
     const double faults = ns_of(reads->faulted, costs->fault_rate, &p.known);
     p.read_bytes = managed + reads->faulted;
     p.disk_ns = ahead + faults;
-    p.compute_ns = costs->compute_ns + managed * costs->map_ns_per_byte;
+    p.compute_ns = costs->compute_ns > 0 ? costs->compute_ns + managed * costs->map_ns_per_byte : 0;
     p.overlapped_ns = faults + (ahead > p.compute_ns ? ahead : p.compute_ns);
     p.serial_ns = p.disk_ns + p.compute_ns;
     return p;
@@ -36,6 +36,7 @@ const char * predict_gate_text(enum predict_gate gate) {
         case GATE_FITS: return "what tokens need of the model fits in memory";
         case GATE_NO_ROOM: return "less than 8 MiB of that memory are left for the model";
         case GATE_NO_GAIN: return "it would be less than 5 % faster than plain mmap";
+        case GATE_UNCLEAR: return "computing and waiting for the disk are not told apart";
         case GATE_OPEN: return "";
     }
     return "";

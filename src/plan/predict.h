@@ -50,6 +50,7 @@ enum predict_gate {
     GATE_UNSUPPORTED, /* no weight is in a mapping of a file */
     GATE_FITS,        /* all that tokens need stays in memory anyway */
     GATE_NO_ROOM,     /* less than PREDICT_BUDGET_LEAST is left for the model */
+    GATE_UNCLEAR,     /* how long computing takes is not known */
     GATE_NO_GAIN,     /* less than PREDICT_GAIN_LEAST faster than plain mmap */
 };
 

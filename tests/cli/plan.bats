@@ -56,6 +56,22 @@ memory_for() {
     [ "$(of 'all(r["tokens_per_second_serial"] <= r["tokens_per_second_overlapped"] for r in p["tables"]["bounds"]["rows"])' plan.json)" = True ]
 }
 
+@test "plan: a run that was managed is not plain mmap, in the plan and in the report" {
+    memory=$(memory_for 60000)
+    cp -r "$TRACE" managed
+    for managed in true false; do
+        echo "{\"managed\": $managed, \"pressure\": {\"cold_files\": [], \"memory_limit\": $memory}}" > managed/trace_metadata.json
+        "$TAT" plan --memory $memory --disk 1G/s -o $managed.json managed > /dev/null || [ $? -eq 1 ]
+        "$TAT" report --section run managed | tr -s '\n ' ' ' > $managed.txt
+    done
+    rows='[x["name"] for x in p["tables"]["bounds"]["rows"] if "measured" in x["strategy"]]'
+    [ "$(of "$rows" true.json) $(of "$rows" false.json)" = "['run-measured'] ['mmap-measured']" ]
+    [ "$(of 'p["assumptions"]["compute_source"]' true.json)" = "trace, with waits for the disk" ]
+    [ "$(of '[r["name"] for r in p["tables"]["bounds"]["rows"] if "tokens_per_second" in r]' true.json)" = "['run-measured']" ]
+    grep -q "not those of plain mmap" true.txt
+    run ! grep -q "plain mmap" false.txt
+}
+
 @test "plan: a disk that was not measured gives bytes and no times" {
     memory=$(memory_for 60000)
     run --separate-stderr "$TAT" plan --memory $memory -o plan.json "$TRACE"

@@ -21,6 +21,15 @@ recounted() {
     recounted 120000000 90000000
 }
 
+@test "a run that waited for its disk, which nothing tells apart from computing: no verdict" {
+    of_model $dense -n 3 -c 512
+    echo '{"managed": true}' > "$trace/trace_metadata.json"
+    run -3 --separate-stderr "$TAT" plan --memory 90MB --disk 1G/s "$trace"
+    [[ ${lines[1]} == "Cannot be told from this trace: "* ]]
+    run -1 --separate-stderr "$TAT" plan --memory 4G --disk 1G/s "$trace"
+    [[ ${lines[1]} == "Nothing to do: "*" fit in "* ]]
+}
+
 @test "a mixture of experts" {
     of_model $moe -n 4 -c 512
     recounted 220000000 130000000

@@ -8,6 +8,7 @@
 #include "analysis/machine.h"
 #include "analysis/one_weight.h"
 #include "analysis/planning/needs.h"
+#include "analysis/run_metadata.h"
 #include "analysis/storage/storage.h"
 #include "analysis/token_times.h"
 #include "plan/reserve.h"
@@ -50,18 +51,29 @@ static int read_trace(struct planning * p, struct tat_error * error) {
 
 /* ---- how long computing takes ---- */
 
+/* More was read than a run reads that has memory enough. One that was managed waits for the manager, too. */
+static bool has_waits(const struct planning * p) {
+    const struct machine machine = machine_of(p->subject);
+    const uint64_t model = p->subject->model_bytes;
+    bool is_limited;
+    json_t * metadata = run_metadata(p->subject->trace);
+    uint64_t once = 0;
+    run_memory(metadata, &is_limited);
+    json_decref(metadata);
+    for (uint32_t i = 0; i < p->n_pieces; i++) { once += p->piece[i].bytes; }
+    if (once < model) { once = model; }
+    return p->was_managed || (machine.process && machine.disk_bytes > once + (is_limited ? once / 4 : once));
+}
+
 /* Of a run that waited for its disk, the waits are left out where they were recorded, from all tokens alike. */
 static double share_computing(struct planning * p) {
     const struct storage_pace pace = storage_pace_of(p->subject);
-    const struct machine machine = machine_of(p->subject);
-    uint64_t touched = 0;
-    for (uint32_t i = 0; i < p->n_pieces; i++) { touched += p->piece[i].bytes; }
     p->compute_source = COMPUTE_MEASURED;
     if (pace.compute_ns > 0 && pace.token_ns > 0) {
         p->compute_source = COMPUTE_WITHOUT_FAULTS;
         return pace.compute_ns < pace.token_ns ? pace.compute_ns / pace.token_ns : 1;
     }
-    if (machine.process && machine.disk_bytes / 2 > touched) { p->compute_source = COMPUTE_WITH_WAITS; }
+    if (has_waits(p)) { p->compute_source = COMPUTE_WITH_WAITS; }
     return 1;
 }
 
@@ -111,7 +123,7 @@ static void find_costs(struct planning * p) {
     p->costs.fault_rate = given > 0 ? given : disk_kept_rate(q->disk, "mapped, MADV_RANDOM", "random", PLAN_PAGE);
     p->plain_rate = given > 0 ? given : disk_kept_most(q->disk, "mapped", "sequential");
     p->costs.map_ns_per_byte = PREDICT_MAP_NS_PER_BYTE;
-    p->costs.compute_ns = p->token_compute_ns;
+    p->costs.compute_ns = p->compute_source == COMPUTE_WITH_WAITS ? 0 : p->token_compute_ns;
     const json_int_t ahead = json_integer_value(json_object_get(q->disk, "read_ahead_bytes"));
     p->read_ahead = ahead > 0 ? (uint64_t) ahead : READ_AHEAD;
 }
@@ -140,7 +152,9 @@ static uint64_t budget_of(const struct planning * p, uint64_t memory) {
 
 static int begin(struct planning * p, const struct subject * subject, const struct planning_request * request,
                  struct tat_error * error) {
-    *p = (struct planning){ .subject = subject, .request = request };
+    json_t * metadata = run_metadata(subject->trace);
+    *p = (struct planning){ .subject = subject, .request = request, .was_managed = run_was_managed(metadata) };
+    json_decref(metadata);
     if (read_trace(p, error) != 0) { return -1; }
     if (!planning_find_needs(p) || !find_compute(p)) { return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
     find_costs(p);
@@ -288,6 +302,7 @@ static bool find(const struct planning * p, struct plan_found * f) {
         if (good) { find_knee(f); }
         const double without = f->is_measured ? f->measured.token_ns : f->plain.token_ns;
         f->gate = predict_gate(p->needed_bytes, p->budget, without, f->chosen->outcome.token_ns);
+        if (f->gate == GATE_OPEN && p->compute_source == COMPUTE_WITH_WAITS) { f->gate = GATE_UNCLEAR; }
     }
     plan_plain_end(&plain);
     return good;

@@ -81,6 +81,7 @@ struct planning {
     uint64_t copied_bytes;                            /* of weights in memory of the program's own */
     uint64_t kv_bytes;
     uint64_t budget;
+    bool was_managed;        /* `tat run` recorded it */
     double token_compute_ns; /* of the median token, without waits as far as they are known */
     enum { COMPUTE_MEASURED, COMPUTE_WITHOUT_FAULTS, COMPUTE_WITH_WAITS } compute_source;
     struct predict_costs costs;
@@ -135,7 +136,7 @@ bool plan_plain_evaluate(const struct planning * p, struct plan_plain * plain, u
                          struct plan_outcome * outcome);
 void plan_plain_end(struct plan_plain * plain);
 
-/* The run itself, if it was recorded with as much memory. False: it was not. */
+/* The run itself, if it was recorded with as much memory, by plain mmap or managed. False: it was not. */
 bool plan_plain_measured(const struct planning * p, struct plan_outcome * outcome);
 
 /* Ends the result as a file of a format, in which lists are there even if they are empty. NULL: memory. */

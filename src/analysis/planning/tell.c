@@ -37,11 +37,15 @@ static json_t * add_row(struct result * r, const char * name, const char * title
     return row;
 }
 
-static void add_strategies(const struct plan_found * f, struct result * r, const char * name, const char * title,
-                           const struct result_column * columns, size_t count) {
+static void add_strategies(const struct planning * p, const struct plan_found * f, struct result * r, const char * name,
+                           const char * title, const struct result_column * columns, size_t count) {
     result_table(r, name, title, SHOW_ALWAYS, columns, count);
     add_row(r, "mmap", "plain mmap, at best", &f->plain);
-    if (f->is_measured) { add_row(r, "mmap-measured", "plain mmap, measured", &f->measured); }
+    if (f->is_measured && p->was_managed) {
+        add_row(r, "run-measured", "tat run, measured", &f->measured);
+    } else if (f->is_measured) {
+        add_row(r, "mmap-measured", "plain mmap, measured", &f->measured);
+    }
     for (unsigned i = 0; i < f->n_rows; i++) {
         const struct plan_row * row = &f->row[i];
         json_t * o = add_row(r, row->strategy->name, row->strategy->title, &row->outcome);
@@ -50,7 +54,7 @@ static void add_strategies(const struct plan_found * f, struct result * r, const
     }
 }
 
-static void add_bounds(const struct plan_found * f, struct result * r) {
+static void add_bounds(const struct planning * p, const struct plan_found * f, struct result * r) {
     static const struct result_column bounds[] = {
         { "strategy", "strategy", UNIT_TEXT },
         { "read_bytes_per_token", "read", UNIT_BYTES },
@@ -66,9 +70,10 @@ static void add_bounds(const struct plan_found * f, struct result * r) {
         { "p50_ns", "median token", UNIT_NS },
         { "p99_ns", "99 % within", UNIT_NS },
     };
-    add_strategies(f, r, "bounds", "Bounds, by strategy: what a token reads, and how many tokens/s that allows", bounds,
-                   sizeof bounds / sizeof *bounds);
-    add_strategies(f, r, "times", "Expected, of the recorded tokens one by one", times, sizeof times / sizeof *times);
+    add_strategies(p, f, r, "bounds", "Bounds, by strategy: what a token reads, and how many tokens/s that allows",
+                   bounds, sizeof bounds / sizeof *bounds);
+    add_strategies(p, f, r, "times", "Expected, of the recorded tokens one by one", times,
+                   sizeof times / sizeof *times);
 }
 
 /* ---- memory ---- */
@@ -231,8 +236,7 @@ static void say_compute(const struct planning * p, struct result * r) {
     static const char * const sources[] = {
         [COMPUTE_MEASURED] = "as the trace measured it",
         [COMPUTE_WITHOUT_FAULTS] = "without the page faults that the trace recorded",
-        [COMPUTE_WITH_WAITS] = "with waits for the disk, which the trace did not record apart: record with --io, or "
-                               "with memory enough",
+        [COMPUTE_WITH_WAITS] = "with waits for the disk, which the trace does not tell apart, so no times",
     };
     const struct machine machine = machine_of(p->subject);
     char a[UNITS_SIZE];
@@ -243,17 +247,26 @@ static void say_compute(const struct planning * p, struct result * r) {
 
 /* ---- the verdict ---- */
 
-static void say_gain(const struct plan_found * f, char * text, size_t size) {
+/* Bytes alone. `why` there is no more. */
+static void say_reads(const struct planning * p, const struct plan_found * f, const char * why, char * text,
+                      size_t size) {
+    const bool is_measured = f->is_measured && !p->was_managed;
+    char read[UNITS_SIZE], before[UNITS_SIZE];
+    snprintf(text, size, "A token would read %s in place of %s with plain mmap%s.%s",
+             format_mean_bytes(read, f->chosen->outcome.bound.read_bytes),
+             format_mean_bytes(before, (is_measured ? &f->measured : &f->plain)->bound.read_bytes),
+             is_measured ? "" : " at best", why);
+}
+
+static void say_gain(const struct planning * p, const struct plan_found * f, char * text, size_t size) {
     const struct plan_outcome * o = &f->chosen->outcome;
     const struct plan_outcome * plain = f->is_measured ? &f->measured : &f->plain;
     char read[UNITS_SIZE], before[UNITS_SIZE], rate[UNITS_SIZE], than[UNITS_SIZE], times[UNITS_SIZE], best[UNITS_SIZE];
     format_mean_bytes(read, o->bound.read_bytes);
     format_mean_bytes(before, plain->bound.read_bytes);
     if (!(o->token_ns > 0)) {
-        snprintf(text, size,
-                 "A token would read %s in place of %s with plain mmap%s. How fast that is depends on the "
-                 "disk, which was not measured.",
-                 read, before, f->is_measured ? "" : " at best");
+        say_reads(p, f, f->gate == GATE_UNCLEAR ? "" : " How fast that is depends on the disk, which was not measured.",
+                  text, size);
         return;
     }
     snprintf(times, sizeof times, "%.1f", plain->token_ns / o->token_ns);
@@ -269,9 +282,16 @@ static void say_verdict(const struct planning * p, const struct plan_found * f, 
     char needed[UNITS_SIZE], left[UNITS_SIZE], text[512] = "";
     format_bytes(needed, p->needed_bytes);
     format_bytes(left, p->budget);
-    if (f->chosen && f->gate != GATE_FITS) { say_gain(f, text, sizeof text); }
+    if (f->chosen && f->gate != GATE_FITS) { say_gain(p, f, text, sizeof text); }
     switch (f->gate) {
         case GATE_OPEN: result_headline(r, "Worth it: %s", text); break;
+        case GATE_UNCLEAR:
+            result_headline(r, "Cannot be told from this trace: %s. %s %s", predict_gate_text(f->gate),
+                            p->was_managed ? "`tat run` recorded it, and managed the memory: record with `tat record`, "
+                                             "without --memory."
+                                           : "Record with --io, or without --memory.",
+                            text);
+            break;
         case GATE_NO_GAIN: result_headline(r, "Nothing to do: %s. %s", predict_gate_text(f->gate), text); break;
         case GATE_FITS:
             result_headline(r, "Nothing to do: the %s that tokens need of the model fit in the %s left for it.", needed,
@@ -314,7 +334,7 @@ static void say_notes(const struct planning * p, const struct plan_found * f, st
 }
 
 static void put_values(const struct planning * p, const struct plan_found * f, struct result * r) {
-    static const char * const gates[] = { "open", "unsupported", "fits", "no_room", "no_gain" };
+    static const char * const gates[] = { "open", "unsupported", "fits", "no_room", "unclear", "no_gain" };
     json_t * v = result_values(r);
     result_put_text(r, v, "gate", gates[f->gate]);
     result_put_count(r, v, "memory_bytes", p->request->memory_bytes);
@@ -341,7 +361,7 @@ void planning_tell(const struct planning * p, const struct plan_found * f, struc
     if (!f->chosen) { return; }
     if (f->gate != GATE_FITS) { say_placement(p, f, r); }
     say_knee(p, f, r);
-    add_bounds(f, r);
+    add_bounds(p, f, r);
     add_sweep(f, r);
     r->failed |= !add_hits(p, f, r);
     add_leads(f, r);
