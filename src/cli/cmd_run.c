@@ -25,6 +25,7 @@
 #include "cli/run_pressure.h"
 #include "cli/run_report.h"
 #include "cli/run_watch.h"
+#include "cli/run_words.h"
 #include "cli/target.h"
 #include "cli/units.h"
 #include "pressure/memory_group.h"
@@ -212,6 +213,19 @@ static int prepare(void * state) {
     return launch_prepare(((struct run *) state)->options->too_large);
 }
 
+/* The program ended in a way that runs no destructor: a signal, or _exit as llama.cpp calls it at Ctrl-C. */
+static void say_cut_short(const struct run * r, int wait_status) {
+    const char * known =
+        *r->report.so_far ? "what came of it until a moment before its end" : "what came of it is not known";
+    if (WIFSIGNALED(wait_status)) {
+        fprintf(stderr, "tat run: %s: the program was killed by signal %d (%s)%s\n", known, WTERMSIG(wait_status),
+                strsignal(WTERMSIG(wait_status)), run_watch_signal_cause(WTERMSIG(wait_status)));
+    } else {
+        fprintf(stderr, "tat run: %s: the program ended at once, with status %d\n", known, WEXITSTATUS(wait_status));
+    }
+    if (*r->report.so_far) { run_words_print(r->report.so_far, "tat run: ", stderr); }
+}
+
 static void say_what_is_missing(const struct run * r, const char * obstacle, int wait_status, bool left) {
     if (left) {
         run_watch_say_left(&r->seen);
@@ -219,9 +233,8 @@ static void say_what_is_missing(const struct run * r, const char * obstacle, int
         fprintf(stderr, "tat run: nothing was managed: see the warning above\n");
     } else if (atomic_load(&r->report.lines) == 0) {
         run_watch_say_why(&r->seen, wait_status);
-    } else if (r->report.open && WIFSIGNALED(wait_status)) {
-        fprintf(stderr, "tat run: what came of it is not known: the program was killed by signal %d (%s)\n",
-                WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)));
+    } else if (r->report.open) {
+        say_cut_short(r, wait_status);
     }
 }
 

@@ -95,6 +95,10 @@ static void hear_line(struct run_report * r, const char * line) {
     if (sscanf(line, "%d %n", &pid, &length) < 1 || length == 0) { return; }
     if (!r->pid) { r->pid = pid; }
     if (pid != r->pid) { snprintf(whose, sizeof whose, "tat run: process %d: ", pid); }
+    if (strncmp(line + length, "so_far ", 7) == 0) {
+        if (pid == r->pid) { snprintf(r->so_far, sizeof r->so_far, "end %s", line + length + 7); }
+        return;
+    }
     const unsigned before = atomic_fetch_add(&r->lines, 1);
     if (strncmp(line + length, "begin ", 6) == 0) {
         atomic_store(&r->has_begun, true);

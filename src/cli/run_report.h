@@ -13,15 +13,18 @@
 
 #include "tat/error.h"
 
+enum { RUN_REPORT_LINE = 2048 };
+
 struct run_report {
     char folder[PATH_MAX], path[PATH_MAX]; /* of the pipe; empty: there is none */
     int pipe, stop;
     pthread_t thread;
     bool is_heard;
-    int pid;               /* of the first process that wrote; the thread's until run_report_close */
-    unsigned open;         /* begun and not ended; likewise */
-    atomic_uint lines;     /* that came, and said anything */
-    atomic_bool has_begun; /* something is managed */
+    int pid;                      /* of the first process that wrote; the thread's until run_report_close */
+    unsigned open;                /* begun and not ended; likewise */
+    char so_far[RUN_REPORT_LINE]; /* the end line that the first process would have written, a second ago or less */
+    atomic_uint lines;            /* that came, and said anything */
+    atomic_bool has_begun;        /* something is managed */
 };
 
 /* Makes the pipe, in $TMPDIR or /tmp, and removes what a killed `tat run` left there. 0, or -1 with *error: then

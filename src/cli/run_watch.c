@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/run_watch.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,10 +164,15 @@ static const struct seen * likeliest(const struct run_watch * watch) {
     return best;
 }
 
+const char * run_watch_signal_cause(int number) {
+    return number == SIGSYS ? ": a seccomp filter forbids a system call that it made, or that tat made in it" : "";
+}
+
 static void explain_end(const struct run_watch * watch, const char * name, int wait_status, char * text) {
     if (WIFSIGNALED(wait_status)) {
-        snprintf(text, REASON, "%s was killed by signal %d (%s) before it computed a graph that tat could see", name,
-                 WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)));
+        snprintf(text, REASON, "%s was killed by signal %d (%s) before it computed a graph that tat could see%s", name,
+                 WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)),
+                 run_watch_signal_cause(WTERMSIG(wait_status)));
     } else if (WEXITSTATUS(wait_status) != 0) {
         snprintf(text, REASON, "%s ended with status %d before it computed a graph that tat could see", name,
                  WEXITSTATUS(wait_status));

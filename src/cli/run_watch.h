@@ -53,4 +53,7 @@ void run_watch_say_why(const struct run_watch * watch, int wait_status);
 
 void run_watch_free(struct run_watch * watch);
 
+/* What a signal that killed the program tells besides its name, with ": " before it; or "". */
+const char * run_watch_signal_cause(int number);
+
 #endif

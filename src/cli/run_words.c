@@ -204,7 +204,7 @@ static void print_less(const char * line, const char * whose, FILE * out) {
 
 static void print_handed_back(const char * line, const char * whose, FILE * out) {
     char bytes[UNITS_SIZE];
-    fprintf(out, "%shanded back to the kernel: only %s of memory are left for the model\n", whose,
+    fprintf(out, "%shanded back to the file: only %s of memory are left for the model\n", whose,
             format_bytes(bytes, figure(line, "left")));
 }
 

@@ -99,11 +99,21 @@ static bool add(struct search * s, struct graph_use use) {
     return true;
 }
 
+/* What a graph multiplies by is a weight if no node made it; caches are views. */
+static bool is_weight(const struct search * s, uint32_t node, int src, const struct ggml_tensor * t) {
+    return src == 0 && layout_op(s->l, t) == 0 && !layout_view_src(s->l, t) &&
+           (op_is(s, node, "MUL_MAT") || op_is(s, node, "MUL_MAT_ID"));
+}
+
 static bool look_at(struct search * s, uint32_t node, int src) {
     enum { IDS = 2 };
     const struct ggml_tensor * t = layout_src(s->l, s->nodes[node])[src];
     const char * at = t ? layout_data(s->l, t) : NULL;
-    if (!at || !s->is_managed(at, s->user)) { return true; }
+    if (!at) { return true; }
+    if (!s->is_managed(at, s->user)) {
+        s->uses->has_elsewhere |= is_weight(s, node, src, t);
+        return true;
+    }
     const enum operand_use how = use_of(s, node, src);
     struct graph_use use = { .step = s->step[node],
                              .node = node,

@@ -38,6 +38,7 @@ struct graph_uses {
     uint32_t n_nodes, n_steps;
     uint32_t rows_node; /* the first weight's product, whose rows are the graph's tokens; n_nodes: there is none */
     bool has_rows;      /* more than one */
+    bool has_elsewhere; /* weights that are not in a mapping that can be managed */
 };
 
 /* Whether the address is of a mapping that can be managed. */

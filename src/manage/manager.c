@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "agent/clock.h"
 #include "agent/cold_lock.h"
@@ -52,9 +53,14 @@ static struct known_graph * graphs[GRAPHS_MAX];
 static uint32_t n_graphs;
 static struct call call_now;
 static struct {
-    uint64_t tokens, ns, wait_ns; /* of graphs of one token */
+    uint64_t tokens, ns, wait_ns, read, wanted, held; /* of graphs of one token; relaxed: the keeper reads them too */
     bool said;
 } totals;
+static struct {
+    uint64_t read;
+    struct experts_totals experts;
+} at_last_end;                 /* of a graph */
+static uint64_t faults_before; /* major ones, of the process */
 
 static enum manager_state state_now(void) {
     return (enum manager_state) __atomic_load_n(&state, __ATOMIC_ACQUIRE);
@@ -132,14 +138,8 @@ static struct known_graph * graph_of(const struct graph_call * call) {
 
 /* ---- beginning ---- */
 
-static void note(const char * text) {
-    char line[256];
-    snprintf(line, sizeof line, "note %s", text);
-    manage_report(options.report, line);
-}
-
 static void decline(const char * why) {
-    note(why);
+    manage_report(options.report, why);
     __atomic_store_n(&state, MANAGER_OFF, __ATOMIC_RELEASE);
 }
 
@@ -155,20 +155,53 @@ static void say_begin(void) {
     manage_report(options.report, line);
 }
 
+static uint64_t now(const uint64_t * figure) {
+    return __atomic_load_n(figure, __ATOMIC_RELAXED);
+}
+
+static uint64_t major_faults(void) {
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t) usage.ru_majflt : 0;
+}
+
+static struct experts_totals experts_so_far(void) {
+    return managing.experts ? experts_totals(managing.experts) : (struct experts_totals){ 0 };
+}
+
+static void say_totals(const char * kind) {
+    const struct resident_totals r = resident_totals(managing.resident);
+    const struct experts_totals x = experts_so_far();
+    char line[1024];
+    snprintf(line, sizeof line,
+             "%s tokens=%" PRIu64 " ns=%" PRIu64 " wait_ns=%" PRIu64 " read=%" PRIu64 " reads=%" PRIu64
+             " disk_ns=%" PRIu64 " wanted=%" PRIu64 " held=%" PRIu64 " loads=%" PRIu64 " drops=%" PRIu64
+             " map_ns=%" PRIu64 " errors=%" PRIu64 " given_up=%" PRIu64 " checked=%" PRIu64 " wrong=%" PRIu64
+             " handed_back=%d predicted=%" PRIu64 " token_read=%" PRIu64 " token_wanted=%" PRIu64 " token_held=%" PRIu64
+             " majflt=%" PRIu64,
+             kind, now(&totals.tokens), now(&totals.ns), now(&totals.wait_ns), r.read_bytes, r.reads, r.disk_ns,
+             x.wanted, x.held, r.loads, r.drops, r.map_ns, r.errors, r.given_up, r.checked, r.wrong,
+             resident_why_broken(managing.resident) != NULL, options.predicted, now(&totals.read), now(&totals.wanted),
+             now(&totals.held), major_faults() - faults_before);
+    manage_report(options.report, line);
+}
+
 /* Memory can become less in the middle of a graph: a long prompt fills the buffers for computing. */
 static bool look(void * unused) {
+    enum { LOOKS_A_SECOND = 50 };
+    static unsigned looks;
     const char * why;
-    char text[128];
+    char text[160];
     (void) unused;
     if (state_now() != MANAGER_ACTIVE) { return false; }
     if (resident_is_broken(managing.resident)) {
         why = resident_why_broken(managing.resident);
-        snprintf(text, sizeof text, "handed back to the file: %s", why ? why : "");
-        if (why) { note(text); }
+        snprintf(text, sizeof text, "note handed back to the file: %s", why ? why : "");
+        if (why) { manage_report(options.report, text); }
         return false;
     }
     managing_look(&managing, &why);
-    if (why) { note(why); }
+    if (why) { manage_report(options.report, why); }
+    if (++looks % LOOKS_A_SECOND == 0) { say_totals("so_far"); }
     return true;
 }
 
@@ -180,17 +213,26 @@ static void start_looking(void) {
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+/* Once. */
+static void say_nothing_yet(const char * why) {
+    static bool said;
+    if (said || !*why) { return; }
+    said = true;
+    manage_report(options.report, why);
+}
+
 /* A graph without weights in a mapping is passed over: the model's may come later. */
 static void begin(const struct graph_call * call) {
     struct graph_uses uses;
     const char * why;
     switch (managing_begin(&managing, &options, call->host, call->graph, &uses, &why)) {
-        case MANAGING_NOTHING: return;
+        case MANAGING_NOTHING: say_nothing_yet(why); return;
         case MANAGING_DECLINED: decline(why); return;
         case MANAGING_ACTIVE: break;
     }
     add_graph(uses, call->host);
     say_begin();
+    faults_before = major_faults();
     __atomic_store_n(&state, MANAGER_ACTIVE, __ATOMIC_RELEASE);
     start_looking();
 }
@@ -318,32 +360,38 @@ static bool graph_begins(const struct graph_call * call, struct watch * watch) {
     return false;
 }
 
+/* One thread at a time. */
+static void add_to(uint64_t * figure, uint64_t more) {
+    __atomic_store_n(figure, *figure + more, __ATOMIC_RELAXED);
+}
+
+/* What was read ahead after the last graph is this one's. */
+static void count_graph(const struct call * c, bool is_token) {
+    const uint64_t read = resident_totals(managing.resident).read_bytes;
+    const struct experts_totals experts = experts_so_far();
+    if (is_token) {
+        add_to(&totals.tokens, 1);
+        add_to(&totals.ns, clock_monotonic_ns() - c->began);
+        add_to(&totals.wait_ns, c->waited);
+        add_to(&totals.read, read - at_last_end.read);
+        add_to(&totals.wanted, experts.wanted - at_last_end.experts.wanted);
+        add_to(&totals.held, experts.held - at_last_end.experts.held);
+    }
+    at_last_end.read = read;
+    at_last_end.experts = experts;
+}
+
 static void graph_ends(void * user, const struct graph_call * call) {
     struct call * c = user;
     let_go(c);
-    if (graph_rows(&c->graph->uses, call->host, call->graph) == 1) {
-        totals.tokens++;
-        totals.ns += clock_monotonic_ns() - c->began;
-        totals.wait_ns += c->waited;
-    }
+    count_graph(c, graph_rows(&c->graph->uses, call->host, call->graph) == 1);
     __atomic_store_n(&busy, false, __ATOMIC_RELEASE);
 }
 
 static void program_ends(void) {
     if (state_now() != MANAGER_ACTIVE || totals.said) { return; }
     totals.said = true;
-    const struct resident_totals r = resident_totals(managing.resident);
-    const struct experts_totals x = managing.experts ? experts_totals(managing.experts) : (struct experts_totals){ 0 };
-    char line[1024];
-    snprintf(line, sizeof line,
-             "end tokens=%" PRIu64 " ns=%" PRIu64 " wait_ns=%" PRIu64 " read=%" PRIu64 " reads=%" PRIu64
-             " disk_ns=%" PRIu64 " wanted=%" PRIu64 " held=%" PRIu64 " loads=%" PRIu64 " drops=%" PRIu64
-             " map_ns=%" PRIu64 " errors=%" PRIu64 " given_up=%" PRIu64 " checked=%" PRIu64 " wrong=%" PRIu64
-             " handed_back=%d predicted=%" PRIu64,
-             totals.tokens, totals.ns, totals.wait_ns, r.read_bytes, r.reads, r.disk_ns, x.wanted, x.held, r.loads,
-             r.drops, r.map_ns, r.errors, r.given_up, r.checked, r.wrong,
-             resident_why_broken(managing.resident) != NULL, options.predicted);
-    manage_report(options.report, line);
+    say_totals("end");
 }
 
 void manager_unmaps(const void * at, uint64_t bytes) {

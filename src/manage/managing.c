@@ -2,6 +2,7 @@
 #include "manage/managing.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +66,10 @@ static uint64_t kept_of(const struct managing * m) {
     return m->placement.cache - placement_scratch(m->placement.cache, m->largest_stack);
 }
 
+static uint64_t pool_of(const struct managing * m) {
+    return m->placement.pinned + m->placement.ring + m->placement.cache;
+}
+
 /* False: memory. */
 static bool make_placement(struct managing * m) {
     uint8_t * classes = calloc((size_t) m->n_items + 1, sizeof *classes);
@@ -99,21 +104,18 @@ static uint64_t all_bytes(const struct beginning * b) {
 
 static bool gate(const struct beginning * b) {
     if (b->options->no_gain) {
-        snprintf(words, sizeof words, "nothing to do, by the plan");
+        snprintf(words, sizeof words, "note nothing to do, by the plan");
         return false;
     }
     const struct budget * budget = &b->m->budget;
     const uint64_t all = all_bytes(b);
     /* Page cache may take what the pool has to leave free, since it goes when memory is needed. */
     if (all <= budget->pool + budget->growth + budget->reserve) {
-        snprintf(words, sizeof words, "nothing to do: the model's %llu MB fit in memory",
-                 (unsigned long long) (all / 1000000));
+        snprintf(words, sizeof words, "fits bytes=%" PRIu64, all);
         return false;
     }
     if (budget->pool < PREDICT_BUDGET_LEAST) {
-        snprintf(words, sizeof words,
-                 "not managed: of %llu MB, only %llu MB are left for the model; the program needs the rest",
-                 (unsigned long long) (budget->limit / 1000000), (unsigned long long) (budget->pool / 1000000));
+        snprintf(words, sizeof words, "short limit=%" PRIu64 " left=%" PRIu64, budget->limit, budget->pool);
         return false;
     }
     return true;
@@ -121,8 +123,22 @@ static bool gate(const struct beginning * b) {
 
 /* ---- beginning ---- */
 
+static bool has_experts(const struct managing * m) {
+    for (uint32_t i = 0; i < m->n_items; i++) {
+        if (m->item[i].is_expert) { return true; }
+    }
+    return false;
+}
+
 static bool start(const struct beginning * b) {
     struct managing * m = b->m;
+    if (pool_of(m) == 0) {
+        snprintf(words, sizeof words, "note not managed: %s",
+                 m->may == PLACE_MAY_CACHE && !has_experts(m)
+                     ? "the model has no experts to cache"
+                     : "nothing of the model can be kept in the memory that is left for it");
+        return false;
+    }
     struct resident_file files[MANAGED_FILES_MAX];
     for (uint32_t i = 0; i < m->model.n_files; i++) { files[i] = m->model.file[i].file; }
     const struct placement * p = &m->placement;
@@ -137,7 +153,7 @@ static bool start(const struct beginning * b) {
                                               .depth = DEPTH,
                                               .check = b->options->check };
     m->resident = resident_new(&options);
-    if (!m->resident) { snprintf(words, sizeof words, "not managed: %s", strerror(errno)); }
+    if (!m->resident) { snprintf(words, sizeof words, "refused errno=%d", errno); }
     return m->resident != NULL;
 }
 
@@ -160,6 +176,10 @@ void managing_undeclare(const struct managing * m, const char * at, uint64_t byt
     registry_unlock();
 }
 
+static const char weights_elsewhere[] =
+    "note its weights are not in a mapping of the model's file (loaded without mmap, "
+    "or repacked), so they are not managed";
+
 static enum managing_answer decide(struct beginning * b, const struct graph_uses * uses) {
     uint32_t * ready = calloc((size_t) uses->n_routers + 1, sizeof *ready);
     for (uint32_t i = 0; ready && i < uses->n_routers; i++) { ready[i] = uses->router[i].ready; }
@@ -168,9 +188,12 @@ static enum managing_answer decide(struct beginning * b, const struct graph_uses
         ready && b->use && schedule_make(b->use, b->n_uses, ready, uses->n_routers, &b->schedule) && list_items(b);
     free(ready);
     if (!listed) { return MANAGING_DECLINED; }
-    if (!b->m->n_items) { return MANAGING_NOTHING; }
+    if (!b->m->n_items) {
+        snprintf(words, sizeof words, "%s", uses->has_elsewhere ? weights_elsewhere : "");
+        return MANAGING_NOTHING;
+    }
     if (!budget_find(b->options->memory, 0, &b->m->budget)) {
-        snprintf(words, sizeof words, "not managed: nothing says how much memory there is");
+        snprintf(words, sizeof words, "note not managed: nothing says how much memory there is");
         return MANAGING_DECLINED;
     }
     if (!gate(b) || !place(b) || !start(b)) { return MANAGING_DECLINED; }
@@ -185,7 +208,7 @@ enum managing_answer managing_begin(struct managing * managing, const struct man
     struct beginning b = { .m = managing, .options = options };
     *managing = (struct managing){ 0 };
     *why = words;
-    snprintf(words, sizeof words, "not managed: there is not enough memory to begin");
+    snprintf(words, sizeof words, "note not managed: there is not enough memory to begin");
     const bool found = managed_model_find(&managing->model, host, graph, graph_rule(host, graph), uses);
     const enum managing_answer answer = found ? decide(&b, uses) : MANAGING_DECLINED;
     schedule_free(&b.schedule);
@@ -209,11 +232,8 @@ enum {
     POOL_LEAST = 8 << 20,
     GROW_SHARE = 32,        /* of the pool: for less it is not placed anew */
     SETTLED_NS = 500000000, /* after which the program has touched what it needs to compute */
+    SHRUNK_NS = 1000000000,
 };
-
-static uint64_t pool_of(const struct managing * m) {
-    return m->placement.pinned + m->placement.ring + m->placement.cache;
-}
 
 /* Places all anew within the budget's pool. False: memory. */
 static bool make_do(struct managing * m) {
@@ -223,17 +243,27 @@ static bool make_do(struct managing * m) {
     return true;
 }
 
-static void shrink(struct managing * m, const char ** why) {
+static void shrink(struct managing * m, uint64_t limit_before, const char ** why) {
     const uint64_t before = pool_of(m);
-    *why = words;
     if (m->budget.pool < POOL_LEAST || !make_do(m)) {
         resident_hand_back(m->resident);
-        snprintf(words, sizeof words, "handed back to the file: only %llu MB of memory are left for the model",
-                 (unsigned long long) (m->budget.pool / 1000000));
+        snprintf(words, sizeof words, "handed_back left=%" PRIu64, m->budget.pool);
+        *why = words;
         return;
     }
-    snprintf(words, sizeof words, "there is less memory: %llu MB for the model, where there were %llu MB",
-             (unsigned long long) (pool_of(m) / 1000000), (unsigned long long) (before / 1000000));
+    if (m->shrunk.ns) { return; }
+    m->shrunk.ns = clock_monotonic_ns();
+    m->shrunk.pool = before;
+    m->shrunk.limit = limit_before;
+}
+
+/* Once it has lasted, so that one line tells what many steps have come to. */
+static void say_shrunk(struct managing * m, const char ** why) {
+    if (!m->shrunk.ns || clock_monotonic_ns() - m->shrunk.ns < SHRUNK_NS) { return; }
+    snprintf(words, sizeof words, "less now=%" PRIu64 " before=%" PRIu64 " limit=%" PRIu64 " limit_before=%" PRIu64,
+             pool_of(m), m->shrunk.pool, m->budget.limit, m->shrunk.limit);
+    m->shrunk.ns = 0;
+    *why = words;
 }
 
 /* Once, and not again after there was less: what was free may be needed again. */
@@ -248,12 +278,14 @@ static void grow(struct managing * m) {
 void managing_look(struct managing * m, const char ** why) {
     struct budget budget;
     *why = NULL;
+    say_shrunk(m, why);
     const uint64_t pool = pool_of(m);
     if (budget_left(m->asked) < 0) {
         if (!budget_find(m->asked, pool, &budget) || budget.pool >= pool) { return; }
+        const uint64_t limit_before = m->budget.limit;
         m->budget = budget;
         m->has_grown = true;
-        shrink(m, why);
+        shrink(m, limit_before, why);
     } else if (!m->has_grown && clock_monotonic_ns() - m->began_ns > SETTLED_NS) {
         grow(m);
     }

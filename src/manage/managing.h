@@ -27,6 +27,10 @@ struct managing {
     unsigned may;
     uint64_t asked, began_ns;
     bool has_grown;
+    struct {
+        uint64_t ns;          /* when it shrank; 0: that has been said */
+        uint64_t pool, limit; /* before */
+    } shrunk;
 };
 
 enum managing_answer {
@@ -35,8 +39,8 @@ enum managing_answer {
     MANAGING_ACTIVE,
 };
 
-/* `uses`: the graph's, the caller's to free if it is active. *why: words for the user if it is declined; they stay
- * until the next call. */
+/* `uses`: the graph's, the caller's to free if it is active. *why: the line that says so if it is declined,
+ * and also if there is nothing that could be managed, or empty; it stays until the next call. */
 enum managing_answer managing_begin(struct managing * managing, const struct manage_options * options,
                                     const struct host * host, struct ggml_cgraph * graph, struct graph_uses * uses,
                                     const char ** why);
@@ -44,8 +48,8 @@ enum managing_answer managing_begin(struct managing * managing, const struct man
 /* The program unmaps that range of a model: what is there from now on, nobody declares. */
 void managing_undeclare(const struct managing * managing, const char * at, uint64_t bytes);
 
-/* For the keeper, now and then: looks whether there is less memory, or room for more, and places all anew. *why: what
- * was done, in words for the user, or NULL. */
+/* For the keeper, now and then: looks whether there is less memory, or room for more, and places all anew. *why: the
+ * line that says what was done, or NULL. */
 void managing_look(struct managing * managing, const char ** why);
 
 #endif

@@ -6,9 +6,9 @@
 #define TAT_MANAGE_REPORT_H
 
 /* Writes "PID LINE" and the line's end into the pipe at `path`, in one write, so lines of several processes do not mix.
- * `line` begins with "begin", "end" or "note"; a line break in it becomes a space, and what exceeds PIPE_BUF is cut.
- * Nothing happens where `path` is empty or is not a pipe, or the pipe is full. Never waits, allocates nothing, keeps
- * errno. Any thread. */
+ * `line` begins with what kind it is (cli/run_words.h); a line break in it becomes a space, and what exceeds PIPE_BUF
+ * is cut. Nothing happens where `path` is empty or is not a pipe, or the pipe is full. Never waits, allocates nothing,
+ * keeps errno. Any thread. */
 void manage_report(const char * path, const char * line);
 
 #endif

@@ -144,12 +144,25 @@ plan() {
     tells $'note the model fits:\033[31m nothing was changed' ""
     run -0 "$TAT" run -- sleep 0
     [ "$output" = "tat run: the model fits:?[31m nothing was changed" ]
-    tells "begin pinned=1048576" "end"
+    tells "begin pinned=1048576" "end "
     # shellcheck disable=SC2016
     run -0 "$TAT" run -- sh -c 'sleep 0; sleep 0'
     [ "${lines[0]}" = "tat run: managing 1.00 MiB of weights: 1.00 MiB pinned" ]
     [[ ${lines[1]} == "tat run: process "*": managing 1.00 MiB"* ]]
     [ "${#lines[@]}" -eq 2 ]
+}
+
+@test "run: a program that ends without a closing line leaves what was known by then" {
+    tells $'begin pinned=1048576\nso_far tokens=5 ns=1000000000\nso_far tokens=20 ns=1000000000' ""
+    # shellcheck disable=SC2016
+    run -130 "$TAT" run -- sh -c 'sleep 0; exit 130'
+    [ "${lines[1]}" = "tat run: what came of it until a moment before its end: the program ended at once, with status 130" ]
+    [ "${lines[2]}" = "tat run: delivered 20.0 tokens/s" ]
+    [ "${#lines[@]}" -eq 3 ]
+    tells "begin pinned=1048576" ""
+    # shellcheck disable=SC2016
+    run -159 "$TAT" run -- sh -c 'sleep 0; kill -SYS $$'
+    [[ ${lines[1]} == *"what came of it is not known: the program was killed by signal 31 (Bad system call): a seccomp filter"* ]]
 }
 
 @test "run: whatever a program writes, tat prints lines that are safe, and not many" {
@@ -222,7 +235,7 @@ plan() {
 }
 
 @test "run: where no cgroup can be made, the limit still holds for what is managed" {
-    tells "begin pinned=1048576 limit=31457280" "end"
+    tells "begin pinned=1048576 limit=31457280" "end "
     command=("$TAT" run --memory 30M -- sleep 0)
     if [ "$(id -u)" = 0 ]; then
         chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR"

@@ -92,11 +92,16 @@ was_managed() {
     for arguments in "-lm none" "-lm dio" "-lm mmap+mlock"; do
         completion_managed "memory=150000000;strategy=$all" -t 2 $arguments
         ! grep -q ' begin ' said || return 1
+        why="note its weights are not in a mapping of the model's file"
+        [ "$arguments" != "-lm mmap+mlock" ] || why="refused errno=95"
+        [ "$(grep -c "$why" said)" -eq 1 ]
     done
+    completion_managed "memory=150000000;strategy=cache" -t 2
+    grep -q "note not managed: the model has no experts to cache" said
     completion_managed "memory=8000000000;strategy=$all" -t 2
-    grep -q "note nothing to do: .* fit in memory" said
+    grep -q " fits bytes=[0-9]*$" said
     completion_managed "memory=40000000;strategy=$all" -t 2
-    grep -q "note not managed: of 40 MB, only .* are left for the model" said
+    grep -q " short limit=40000000 left=[0-9]*$" said
 }
 
 @test "managed: other architectures and a split model" {

@@ -87,7 +87,7 @@ static void how_much_memory_there_is(void ** state) {
     assert_says("less now=10485760 before=20971520 limit=31457280 limit_before=41943040",
                 "> the limit is now 30.0 MiB: 10.0 MiB for the model, where there were 20.0 MiB\n");
     assert_says("handed_back left=1" MIB,
-                "> handed back to the kernel: only 1.00 MiB of memory are left for the model\n");
+                "> handed back to the file: only 1.00 MiB of memory are left for the model\n");
 }
 
 static void what_was_refused(void ** state) {
