@@ -13,8 +13,9 @@ struct token_cost predict(const struct predict_reads * reads, const struct predi
     const double managed = reads->streamed + reads->missed;
     const double ahead =
         ns_of(reads->streamed, costs->stream_rate, &p.known) + ns_of(reads->missed, costs->miss_rate, &p.known);
-    const double faults = ns_of(reads->faulted, costs->fault_rate, &p.known);
-    p.read_bytes = managed + reads->faulted;
+    const double faults =
+        ns_of(reads->faulted, costs->fault_rate, &p.known) + ns_of(reads->given_up, costs->given_up_rate, &p.known);
+    p.read_bytes = managed + reads->faulted + reads->given_up;
     p.disk_ns = ahead + faults;
     p.compute_ns = costs->compute_ns > 0 ? costs->compute_ns + managed * costs->map_ns_per_byte : 0;
     p.overlapped_ns = faults + (ahead > p.compute_ns ? ahead : p.compute_ns);

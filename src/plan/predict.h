@@ -14,6 +14,7 @@ struct predict_reads {
     double streamed; /* in the known order */
     double missed;   /* experts that were chosen and not in memory */
     double faulted;  /* what is left to the file: by page faults */
+    double given_up; /* of what streams, what one operation needs beyond the ring: by page faults, side by side */
 };
 
 /* What the machine does. A rate of 0: not known. */
@@ -21,6 +22,7 @@ struct predict_costs {
     double stream_rate, miss_rate, fault_rate; /* bytes a second */
     double compute_ns;                         /* of a token, without any wait */
     double map_ns_per_byte; /* to bring what was read to its address, and to take it away again; processor time */
+    double given_up_rate;   /* bytes a second */
 };
 
 /* Nanoseconds of a token. */

@@ -149,14 +149,14 @@ class Planned:
         return sum(self.size(piece) for piece in self.order if (piece[3] is not None) == experts)
 
     def needs(self, graph):
-        """Pieces, each once an operation."""
-        for _, reads in groupby(graph, key=lambda pair: pair[0].node):
+        """(node, piece), each once an operation."""
+        for node, reads in groupby(graph, key=lambda pair: pair[0].node):
             met = set()
             for _, read in reads:
                 for piece in self.pieces_of.get(read.item, []):
                     if piece not in met or piece[3] is not None:
                         met.add(piece)
-                        yield piece
+                        yield node, piece
 
     # ---- what becomes of them
 
@@ -218,23 +218,29 @@ class Planned:
     # ---- what is read
 
     def streamed(self, classes, ring):
-        """By generated graph. What is there from its last use is not read again."""
+        """By generated graph: read, and given up. What is there from its last use is not read again. What one operation
+        needs beyond the ring is given up."""
         so_far, last, read = 0, {}, []
         for graph in self.generated:
-            before = so_far
-            for piece in self.needs(graph):
+            before, given_up, in_ring, operation = so_far, 0, 0, None
+            for node, piece in self.needs(graph):
                 if classes[piece] != STREAM:
                     continue
+                in_ring, operation = in_ring if node == operation else 0, node
+                if in_ring + self.size(piece) > ring:
+                    given_up += self.size(piece)
+                    continue
+                in_ring += self.size(piece)
                 if piece not in last or so_far - last[piece] + self.size(piece) > ring:
                     so_far += self.size(piece)
                 last[piece] = so_far
-            read.append(so_far - before)
+            read.append((so_far - before, given_up))
         return read
 
     def left(self, classes):
         """By generated graph: each page once, as no two tensors of a piece share it."""
         return [
-            sum(self.size(piece) for piece in set(self.needs(graph)) if not classes[piece]) for graph in self.generated
+            sum(self.size(piece) for piece in {piece for _, piece in self.needs(graph)} if not classes[piece]) for graph in self.generated
         ]
 
     def find_experts(self):
@@ -278,7 +284,7 @@ class Planned:
         """What a row of the bounds has, and the classes."""
         classes, ring, cache = self.place(budget, may)
         tokens = sum(self.tokens[1:])
-        per_token = sum(self.streamed(classes, ring)[1:]) / tokens
+        per_token, given_up = (sum(column) / tokens for column in zip(*self.streamed(classes, ring)[1:]))
         left = sum(self.left(classes)[1:]) / tokens
         row, missed = {}, 0
         if cache:
@@ -287,8 +293,8 @@ class Planned:
             missed /= sum(self.tokens)
         return (
             classes,
-            row | {"read_bytes_per_token": per_token + left + missed},
-            (per_token, missed, left),
+            row | {"read_bytes_per_token": per_token + left + missed + given_up},
+            (per_token, missed, left, given_up),
         )
 
 
@@ -298,8 +304,10 @@ def times(reads, a):
         a["stream_bytes_per_second"],
         a["expert_bytes_per_second"],
         a["fault_bytes_per_second"],
+        a["mapped_bytes_per_second"],
     )
-    streamed, missed, left = (1e9 * size / rate for size, rate in zip(reads, rates))
+    streamed, missed, *faults = (1e9 * size / rate for size, rate in zip(reads, rates))
+    left = sum(faults)
     compute = a["compute_ns_per_token"] + (reads[0] + reads[1]) * a["map_ns_per_byte"]
     return {
         "disk_ns": streamed + missed + left,

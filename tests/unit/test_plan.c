@@ -222,22 +222,24 @@ static bool near(double a, double b) {
 }
 
 static void a_tokens_time_is_what_it_reads_and_computes(void ** state) {
-    const struct predict_costs costs = { 1e9, 5e8, 1e8, 10e6, 0.5 };
+    const struct predict_costs costs = { 1e9, 5e8, 1e8, 10e6, 0.5, 2e8 };
     (void) state;
-    const struct token_cost p = predict(&(struct predict_reads){ 20e6, 5e6, 1e6 }, &costs);
+    const struct token_cost p = predict(&(struct predict_reads){ 20e6, 5e6, 1e6, 0 }, &costs);
     assert_true(p.known);
     assert_true(near(p.read_bytes, 26e6));
     assert_true(near(p.disk_ns, 20e6 + 10e6 + 10e6));
     assert_true(near(p.compute_ns, 10e6 + 12.5e6));
     assert_true(near(p.overlapped_ns, 10e6 + 30e6)); /* page faults wait; the rest takes longer than computing */
     assert_true(near(p.serial_ns, 40e6 + 22.5e6));
+    const struct token_cost more = predict(&(struct predict_reads){ 20e6, 5e6, 1e6, 2e6 }, &costs);
+    assert_true(near(more.read_bytes, 28e6) && near(more.overlapped_ns, p.overlapped_ns + 10e6));
     const struct token_cost nothing = predict(&(struct predict_reads){ 0 }, &(struct predict_costs){ .compute_ns = 7 });
     assert_true(nothing.known && near(nothing.overlapped_ns, 7) && near(nothing.serial_ns, 7));
 }
 
 static void what_is_not_known_is_not_predicted(void ** state) {
     (void) state;
-    assert_false(predict(&(struct predict_reads){ 1, 0, 0 }, &(struct predict_costs){ .compute_ns = 7 }).known);
+    assert_false(predict(&(struct predict_reads){ .streamed = 1 }, &(struct predict_costs){ .compute_ns = 7 }).known);
     assert_false(predict(&(struct predict_reads){ 0 }, &(struct predict_costs){ .stream_rate = 1e9 }).known);
     assert_true(near(predict_per_second(0), 0) && near(predict_per_second(1e7), 100));
 }

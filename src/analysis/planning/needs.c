@@ -229,7 +229,7 @@ static bool add_needs(struct planning * p, const struct course_read * read, uint
         if (there) { continue; }
         struct plan_need * need = list_add(&p->needs, sizeof *need);
         if (!need) { return false; }
-        *need = (struct plan_need){ read->at, read->until, read->known, item, read->graph, stage };
+        *need = (struct plan_need){ read->at, read->until, read->known, read->operation, item, read->graph, stage };
     }
     return true;
 }

@@ -122,6 +122,7 @@ static void find_costs(struct planning * p) {
     p->costs.miss_rate = given > 0 ? given : disk_kept_rate(q->disk, "direct", "random", mean_expert(p));
     p->costs.fault_rate = given > 0 ? given : disk_kept_rate(q->disk, "mapped, MADV_RANDOM", "random", PLAN_PAGE);
     p->plain_rate = given > 0 ? given : disk_kept_most(q->disk, "mapped", "sequential");
+    p->costs.given_up_rate = p->plain_rate;
     p->costs.map_ns_per_byte = PREDICT_MAP_NS_PER_BYTE;
     p->costs.compute_ns = p->compute_source == COMPUTE_WITH_WAITS ? 0 : p->token_compute_ns;
     const json_int_t ahead = json_integer_value(json_object_get(q->disk, "read_ahead_bytes"));

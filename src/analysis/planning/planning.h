@@ -50,7 +50,8 @@ struct plan_piece {
 /* A generated graph's need of a piece, on the clock of computing alone (course.h). */
 struct plan_need {
     uint64_t at, until, known;
-    uint32_t item; /* index among pieces */
+    uint64_t operation; /* how many there are before its own */
+    uint32_t item;      /* index among pieces */
     uint32_t graph, stage;
 };
 

@@ -23,12 +23,13 @@ struct evaluating {
     /* By piece: how much was streamed when it was needed last or, of one that is left, the graph that needed it last.
      * NOT_READ: none did. */
     uint64_t * last;
-    struct list reads;                   /* struct lead_read */
-    struct list of;                      /* uint32_t, by read: its need */
-    struct list streamed;                /* struct streamed_read, in order */
-    uint32_t released;                   /* index in `streamed`: those before are out of the ring */
-    uint64_t streamed_bytes, left_bytes; /* read, of all graphs but the first */
-    double stretch;                      /* of the clock of computing, by mapping */
+    struct list reads;                             /* struct lead_read */
+    struct list of;                                /* uint32_t, by read: its need */
+    struct list streamed;                          /* struct streamed_read, in order */
+    uint32_t released;                             /* index in `streamed`: those before are out of the ring */
+    uint64_t streamed_bytes, left_bytes, given_up; /* read, of all graphs but the first */
+    uint64_t operation, in_ring;                   /* the latest that needs the ring, and how much of it */
+    double stretch;                                /* of the clock of computing, by mapping */
 };
 
 struct streamed_read {
@@ -111,13 +112,23 @@ static bool add_read(struct evaluating * e, uint32_t need, uint64_t from, uint64
     return true;
 }
 
-/* From when on the ring has room for what ends so far into all that is streamed; NOT_READ: only after its own need. */
+/* From when on the ring has room for what ends so far into all that is streamed. */
 static uint64_t room_from(struct evaluating * e, uint64_t end, uint64_t at) {
     const struct streamed_read * s = LIST(const struct streamed_read, e->streamed);
     const uint64_t ring = e->outcome->placement.ring;
     while (e->released < e->streamed.count && s[e->released].end + ring < end) { e->released++; }
     const uint64_t from = e->released ? s[e->released - 1].until : 0;
-    return from > at ? NOT_READ : from;
+    return from > at ? at : from;
+}
+
+/* What an operation needs stays until it is done. If the ring has no room beside that, nothing that it waits for can
+ * make room: the manager gives the piece up, and the operation finds it in the file. */
+static bool has_room(struct evaluating * e, const struct plan_need * n, uint64_t bytes) {
+    if (e->operation != n->operation) { e->in_ring = 0; }
+    e->operation = n->operation;
+    const bool good = e->in_ring + bytes <= e->outcome->placement.ring;
+    if (good) { e->in_ring += bytes; }
+    return good;
 }
 
 /* Not read if it is still there from its last use: so far, no more was streamed than the ring holds. */
@@ -127,6 +138,10 @@ static bool add_streamed(struct evaluating * e, uint32_t need, uint64_t not_befo
     const uint64_t bytes = p->piece[n->item].bytes, ring = e->outcome->placement.ring;
     const uint64_t so_far =
         e->streamed.count ? LIST(const struct streamed_read, e->streamed)[e->streamed.count - 1].end : 0;
+    if (!has_room(e, n, bytes)) {
+        if (n->graph) { e->given_up += bytes; }
+        return add_read(e, need, n->at, bytes, p->costs.given_up_rate);
+    }
     if (e->last[n->item] != NOT_READ && so_far - e->last[n->item] + bytes <= ring) {
         e->last[n->item] = so_far;
         return true;
@@ -137,7 +152,6 @@ static bool add_streamed(struct evaluating * e, uint32_t need, uint64_t not_befo
     e->last[n->item] = so_far + bytes;
     if (n->graph) { e->streamed_bytes += bytes; }
     const uint64_t from = room_from(e, so_far + bytes, n->at);
-    if (from == NOT_READ) { return add_read(e, need, n->at, bytes, p->costs.fault_rate); }
     return add_read(e, need, from > not_before ? from : not_before, bytes, p->costs.stream_rate);
 }
 
@@ -235,13 +249,15 @@ static bool find_reads(struct evaluating * e, uint32_t lead) {
     for (uint32_t i = 0; i < p->needs.count; i++) {
         if (!add_need(e, i, lead)) { return false; }
     }
-    o->reads = (struct predict_reads){ ratio(e->streamed_bytes, tokens), missed, ratio(e->left_bytes, tokens) };
+    o->reads = (struct predict_reads){ ratio(e->streamed_bytes, tokens), missed, ratio(e->left_bytes, tokens),
+                                       ratio(e->given_up, tokens) };
     return true;
 }
 
 static bool is_priced(const struct plan_outcome * o, const struct predict_costs * c) {
     return (o->reads.streamed == 0 || c->stream_rate > 0) && (o->reads.missed == 0 || c->miss_rate > 0) &&
-           (o->reads.faulted == 0 || c->fault_rate > 0) && c->compute_ns > 0;
+           (o->reads.faulted == 0 || c->fault_rate > 0) && (o->reads.given_up == 0 || c->given_up_rate > 0) &&
+           c->compute_ns > 0;
 }
 
 bool planning_evaluate(const struct planning * p, uint64_t budget, const struct plan_strategy * strategy, uint32_t lead,

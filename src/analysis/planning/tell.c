@@ -162,7 +162,14 @@ static void say_placement(const struct planning * p, const struct plan_found * f
                 format_bytes(a, x->pinned), format_bytes(b, p->needed_bytes),
                 x->streamed ? ", evenly over its order" : "");
     if (x->streamed) {
-        result_line(r, "stream", "%s, through %s of memory", format_bytes(a, x->streamed), format_bytes(b, x->ring));
+        const double given_up = f->chosen->outcome.reads.given_up;
+        char more[96] = "";
+        if (given_up > 0) {
+            snprintf(more, sizeof more, "; there is no room in it for %s a token, which are left to page faults",
+                     format_mean_bytes(c, given_up));
+        }
+        result_line(r, "stream", "%s, through %s of memory%s", format_bytes(a, x->streamed), format_bytes(b, x->ring),
+                    more);
     }
     if (x->cached) {
         result_line(r, "cache", "%s of experts, in %s of memory, by %s: %s are found there", format_bytes(a, x->cached),
