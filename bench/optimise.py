@@ -211,7 +211,9 @@ class Bench:
 
 def managed_figures(lines: dict[str, str]) -> Row:
     begin, end = values_of(lines.get("begin", "")), values_of(lines.get("end", ""))
-    row: Row = {"note": lines["note"]} if "note" in lines else {}
+    told = [lines["note"]] if "note" in lines else []
+    told += [f"{kind} {lines[kind]}" for kind in ("fits", "short", "refused", "less", "handed_back") if kind in lines]
+    row: Row = {"note": "; ".join(told)} if told else {}
     row |= {name: begin[name] for name in ("reader", "direct") if name in begin}
     row |= {f"{name}_bytes": int(begin[name])
             for name in ("pinned", "streamed", "ring", "cached", "cache", "left", "pool") if name in begin}

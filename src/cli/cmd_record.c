@@ -3,6 +3,7 @@
  * tat record: runs a command with the agent in it. What the agent is told, it is told by the environment.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -108,7 +109,10 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
             if (!parse_bytes(argument, &options->pressure.limit)) {
                 argp_error(state, "'%s' is not a size such as 2GB", argument);
             }
-            if (options->pressure.limit < MEMORY_GROUP_LEAST) { argp_error(state, "--memory: at least 1MiB"); }
+            if (options->pressure.limit < MEMORY_GROUP_LEAST) {
+                argp_error(state, "--memory %s: that is %" PRIu64 " bytes; at least 1MiB, as in 200MB", argument,
+                           options->pressure.limit);
+            }
             return 0;
         case KEY_COLD: run_pressure_add_cold(&options->pressure, argument); return 0;
         case KEY_AS_ROOT: options->as_root = true; return 0;

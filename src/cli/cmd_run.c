@@ -60,7 +60,9 @@ static const struct argp_option options_table[] = {
       0 },
     { "strategy", KEY_STRATEGY, "LIST", 0,
       "Do only what LIST names: pin (keep in memory what is used most), stream (read ahead what passes through), cache "
-      "(keep experts as a cache policy says), as pin,stream. Without this, all of them",
+      "(keep experts as a cache policy says), as pin,stream. For comparing them: what LIST leaves out, the kernel "
+      "reads "
+      "page by page, slower than without tat. Without this, all of them",
       0 },
     { "disk", KEY_DISK, "RATE", 0,
       "How fast the disk reads: 2G/s. `auto`, as without this: what `tat doctor --disk` measured of the model's disk",
@@ -109,7 +111,10 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
             if (!parse_bytes(argument, &options->pressure.limit)) {
                 argp_error(state, "'%s' is not a size such as 4GB", argument);
             }
-            if (options->pressure.limit < MEMORY_GROUP_LEAST) { argp_error(state, "--memory: at least 1MiB"); }
+            if (options->pressure.limit < MEMORY_GROUP_LEAST) {
+                argp_error(state, "--memory %s: that is %" PRIu64 " bytes; at least 1MiB, as in 200MB", argument,
+                           options->pressure.limit);
+            }
             return 0;
         case KEY_PLAN: options->plan_path = argument; return 0;
         case KEY_STRATEGY: parse_strategies(options->strategies, argument, state); return 0;

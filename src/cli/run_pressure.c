@@ -118,6 +118,15 @@ static uint64_t option(const json_t * options, const char * name, const char * v
     return value > 0 ? (uint64_t) value : text && *text != '-' ? strtoull(text, NULL, 10) : 0;
 }
 
+static void note_options(struct run_pressure * p, const json_t * options) {
+    enum { SMALL = 512 };
+    const char * mode = json_string_value(json_object_get(options, "load_mode"));
+    const uint64_t context = option(options, "n_ctx", "LLAMA_ARG_CTX_SIZE");
+    p->has_small_context = context > 0 && context <= SMALL;
+    p->has_copies = json_is_false(json_object_get(options, "use_mmap")) ||
+                    (mode && (strcmp(mode, "none") == 0 || strcmp(mode, "dio") == 0));
+}
+
 static void say_too_small(uint64_t sure, const struct needs * n, const struct needs * small) {
     char least[UNITS_SIZE], kv[UNITS_SIZE];
     fprintf(stderr, ". That does not fit, and the kernel will kill it: allow more than %s", format_bytes(least, sure));
@@ -210,7 +219,10 @@ int run_pressure_begin(struct run_pressure * p, char ** command, struct tat_erro
     }
     model_arguments_find(command, &models);
     json_t * options = p->limit && models.first ? options_of(command) : NULL;
-    if (options) { say_needs(p, models.first, options); }
+    if (options) {
+        note_options(p, options);
+        say_needs(p, models.first, options);
+    }
     json_decref(options);
     const int result = p->is_managed && !p->is_cold ? 0 : make_all_cold(p, &models, error);
     model_arguments_free(&models);
@@ -228,28 +240,41 @@ int run_pressure_enter(const struct run_pressure * p, pid_t pid, struct tat_erro
     return result;
 }
 
-static void say(const char * command, const struct tat_run_memory * m) {
-    char limit[UNITS_SIZE], peak[UNITS_SIZE], faults[UNITS_SIZE], pages[UNITS_SIZE];
+/* A program that copies its weights has them in memory of its own, which cannot be evicted. */
+static void say_killed(const struct run_pressure * p, const char * limit) {
+    const char * who = p->memory.oom_kills == 1 ? "the program" : "processes of the program";
+    if (p->has_copies) {
+        fprintf(stderr,
+                "tat %s: the kernel killed %s because what it needs, its copy of the weights included, does not fit in "
+                "%s: have it map the model instead of copying it (-lm mmap, no --no-mmap), or allow more memory "
+                "(--memory)\n",
+                p->command, who, limit);
+        return;
+    }
+    fprintf(
+        stderr,
+        "tat %s: the kernel killed %s because what it needs besides the model's file does not fit in %s: allow more "
+        "memory (--memory)%s. Weights that it copies or repacks count too: --no-repack prevents the latter\n",
+        p->command, who, limit,
+        p->has_small_context ? "" : ", or have the program need less, such as with a smaller context (-c 512)");
+}
+
+static void say(const struct run_pressure * p) {
+    const struct tat_run_memory * m = &p->memory;
+    char limit[UNITS_SIZE], peak[UNITS_SIZE], faults[UNITS_SIZE], again[UNITS_SIZE];
     format_bytes(limit, m->limit);
     format_bytes(peak, m->peak);
-    if (m->oom_kills) {
-        fprintf(
-            stderr,
-            "tat %s: the kernel killed %s because what it needs besides the model's file does not fit in %s: "
-            "allow more memory (--memory), or have the program need less, such as with a smaller context (-c 512)\n",
-            command, m->oom_kills == 1 ? "the program" : "processes of the program", limit);
-    }
-    fprintf(stderr,
-            "tat: at most %s of %s of memory in use; %s major page faults, %s pages read again after eviction\n",
+    if (m->oom_kills) { say_killed(p, limit); }
+    fprintf(stderr, "tat: at most %s of %s of memory in use; %s major page faults, %s read again after eviction\n",
             m->peak ? peak : "an unknown part", limit, format_count(faults, m->major_faults),
-            format_count(pages, m->refaulted_pages));
+            format_bytes(again, m->refaulted_pages * (uint64_t) sysconf(_SC_PAGESIZE)));
 }
 
 void run_pressure_end(struct run_pressure * p) {
     if (!p->group) { return; }
     memory_group_read(p->group, &p->memory);
     end_group(p);
-    say(p->command, &p->memory);
+    say(p);
 }
 
 struct tat_run_info run_pressure_info(const struct run_pressure * p, char ** command, int wait_status) {

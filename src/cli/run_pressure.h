@@ -21,6 +21,8 @@ struct run_pressure {
     bool is_cold;        /* --cold */
     const char ** named; /* --cold=FILE: n_named of them */
     size_t n_named;
+    bool has_small_context; /* the command asks for 512 or less */
+    bool has_copies;        /* and for weights that are copied instead of mapped */
     struct memory_group * group;
     struct tat_run_memory memory; /* once the program has ended */
     struct tat_run_cold_file * cold;

@@ -177,11 +177,9 @@ static void explain_end(const struct run_watch * watch, const char * name, int w
         snprintf(text, REASON, "%s ended with status %d before it computed a graph that tat could see", name,
                  WEXITSTATUS(wait_status));
     } else {
-        snprintf(
-            text, REASON,
-            "%s computed no graph that tat could see%s. If it should have, run `tat doctor PID` while it runs to find "
-            "out why",
-            name, watch->n_seen ? ", and its processes had neither ggml nor a model mapped" : "");
+        snprintf(text, REASON, "%s computed no graph that tat could see%s", name,
+                 watch->n_seen ? ", and its processes had neither ggml nor a model mapped"
+                               : ". If it should have, run `tat doctor PID` while it runs to find out why");
     }
 }
 

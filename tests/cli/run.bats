@@ -116,6 +116,8 @@ plan() {
         run -2 "$TAT" run $wrong ${wrong:+--} ${wrong:+true}
         [[ $output == *"tat run: "* ]]
     done
+    run -2 "$TAT" run --memory 200 -- true
+    [[ $output == "tat run: --memory 200: that is 200 bytes;"* ]]
     TAT_RUN_DIR=$PWD run -2 "$TAT" run -- true
     [[ $output == *"within \`tat record\`"* ]]
     TAT_MANAGER=nowhere run -4 "$TAT" run -- true
