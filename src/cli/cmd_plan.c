@@ -113,6 +113,7 @@ static int print(const struct options * o, const json_t * plan, const char * pat
     errno = ENOMEM;
     int status = o->json ? report_json(plan, stdout) : report_text(plan, true, stdout);
     if (status == 0 && !o->json) { printf("The plan: %s\n", path); }
+    if (status == 0 && !o->json && o->pattern) { printf("The access pattern: %s\n", o->pattern); }
     if (status == 0) { status = fflush(stdout); }
     return status == 0 ? 0 : tat_fail_errno(error, "cannot write the plan");
 }

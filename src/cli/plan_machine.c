@@ -43,8 +43,6 @@ static uint64_t number(const json_t * options, const char * name) {
     return value > 0 ? (uint64_t) value : 0;
 }
 
-enum { LIBRARIES = 12 << 20 }; /* pages of the program and its libraries: llama.cpp's, measured with October 2026's */
-
 static void find_needs(const struct tat_trace * trace, const struct tat_gguf * gguf, struct planning_request * q) {
     json_t * metadata = run_metadata(trace);
     json_t * options = metadata ? command_options(metadata) : NULL;
@@ -56,7 +54,9 @@ static void find_needs(const struct tat_trace * trace, const struct tat_gguf * g
                                           });
     q->kv_bytes = n.kv;
     q->compute_bytes = n.compute_most;
-    q->program_bytes = n.program + LIBRARIES;
+    q->program_bytes = n.program;
+    q->library_bytes = n.libraries;
+    q->context = n.context;
     json_decref(options);
     json_decref(metadata);
 }

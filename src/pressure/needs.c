@@ -8,7 +8,8 @@ enum {
     BATCH = 512,
     CONTEXT_STEP = 256,
     PROGRAM = 8 << 20,
-    PROGRAM_TOKEN = 300, /* SmolLM2, 49,152 tokens: 22.5 MiB beside the KV cache, measured with llama.cpp b11549 */
+    LIBRARIES = 12 << 20, /* with the program's own pages: llama.cpp's, measured with October 2026's */
+    PROGRAM_TOKEN = 300,  /* SmolLM2, 49,152 tokens: 22.5 MiB beside the KV cache, measured with llama.cpp b11549 */
 };
 
 /* Of a row of n elements. */
@@ -60,6 +61,7 @@ struct needs needs_of(const struct tat_gguf * gguf, const struct needs_options *
     needs.kv = (uint64_t) (kv < most ? kv : most);
     needs.repack_most = repacked(gguf);
     needs.compute_most = rows * ((uint64_t) p->n_vocab + 4 * p->n_embd) * sizeof(float);
+    needs.libraries = LIBRARIES;
     needs.program = PROGRAM + (uint64_t) p->n_vocab * PROGRAM_TOKEN;
     return needs;
 }

@@ -20,10 +20,11 @@ struct needs_options {
  * the most that there may be, unless --no-repack forbids it. The KV cache is exact for full attention, and the most
  * that there may be where layers have a window or a latent; it is written when it is made, so all of it takes memory.
  * The buffers for computing are reserved for a whole batch and take memory only as far as batches fill them. The
- * program's own is a rule of thumb: what grows with the vocabulary, and what does not. */
+ * program's own is a rule of thumb: what grows with the vocabulary, and what does not. Its libraries are pages of
+ * files, which the kernel may drop and read again. */
 struct needs {
     uint64_t context; /* tokens */
-    uint64_t kv, repack_most, compute_most, program;
+    uint64_t kv, repack_most, compute_most, program, libraries;
 };
 
 struct needs needs_of(const struct tat_gguf * gguf, const struct needs_options * options);

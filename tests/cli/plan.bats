@@ -44,6 +44,10 @@ memory_for() {
     [[ $output == *"-c 512"* ]]
     [ "$(of 'p["values"]["gate"]' plan.json)" = no_room ]
     [ "$(of '"bounds" in p.get("tables", {})' plan.json)" = False ]
+    cp -r "$TRACE" small
+    echo '{"program": "llama-cli", "command": ["llama-cli", "-c", "512"]}' > small/trace_metadata.json
+    run -1 --separate-stderr "$TAT" plan --memory 1M -o plan.json small
+    [[ $output == *"Give"*"more."* && $output != *"-c 512"* ]]
 }
 
 @test "plan: too little for a manager, but bounds all the same; every piece has its class" {
@@ -54,6 +58,8 @@ memory_for() {
     [ "$(of 'sum(x["bytes"] for x in p["pin_list"]) == p["placement"]["pinned_bytes"]' plan.json)" = True ]
     [ "$(of 'p["placement"]["pinned_bytes"] + p["placement"]["ring_bytes"] + p["placement"]["cache_bytes"] <= p["values"]["budget_bytes"]' plan.json)" = True ]
     [ "$(of 'all(r["tokens_per_second_serial"] <= r["tokens_per_second_overlapped"] for r in p["tables"]["bounds"]["rows"])' plan.json)" = True ]
+    [ "$(of 'sorted({r.get("note") for r in p["tables"]["memory"]["rows"]})' plan.json)" = "['all fits', 'no room']" ]
+    [ "$(of '{r["name"] for r in p["tables"]["bounds"]["rows"]} - {r["name"] for r in p["tables"]["times"]["rows"]}' plan.json)" = "{'all-min'}" ]
 }
 
 @test "plan: a run that was managed is not plain mmap, in the plan and in the report" {
@@ -78,10 +84,12 @@ memory_for() {
     [[ $output == *"tat doctor --disk"* ]]
     [ "$(of 'any("tokens_per_second" in r for r in p["tables"]["bounds"]["rows"])' plan.json)" = False ]
     [ "$(of 'all("read_bytes_per_token" in r for r in p["tables"]["bounds"]["rows"])' plan.json)" = True ]
+    [ "$(of '"times" in p["tables"]' plan.json)" = False ]
 }
 
 @test "plan: what each token read, and how many tokens had the same order, as the report says" {
-    "$TAT" plan --memory 1G -o plan.json --access-pattern pattern.json "$TRACE" > /dev/null || [ $? -eq 1 ]
+    "$TAT" plan --memory 1G -o plan.json --access-pattern pattern.json "$TRACE" > text || [ $? -eq 1 ]
+    grep -qx "The access pattern: pattern.json" text
     "$TAT" report --json --section order "$TRACE" > order.json
     for key in compared_tokens identical_by_tensor identical_by_slice; do
         [ "$(of "p['determinism']['$key']" pattern.json)" = "$(of "p['order']['values']['$key']" order.json)" ]

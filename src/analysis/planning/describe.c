@@ -70,6 +70,7 @@ static json_t * assumptions_json(const struct planning * p, struct result * r) {
     result_put_count(r, o, "kv_bytes", p->kv_bytes);
     result_put_count(r, o, "compute_buffer_bytes", planning_growth(p, q->memory_bytes));
     result_put_count(r, o, "program_bytes", q->program_bytes);
+    result_put_count(r, o, "library_bytes", q->library_bytes);
     result_put_count(r, o, "copied_bytes", p->copied_bytes);
     result_put_count(r, o, "kernel_bytes", plan_reserve(q->memory_bytes));
     result_put_count(r, o, "besides_bytes", q->memory_bytes - p->budget);

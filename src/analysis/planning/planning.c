@@ -145,8 +145,8 @@ uint64_t planning_growth(const struct planning * p, uint64_t memory) {
 /* What is left of so much memory, as the manager finds it. */
 static uint64_t budget_of(const struct planning * p, uint64_t memory) {
     const struct planning_request * q = p->request;
-    const uint64_t parts[] = { p->kv_bytes, planning_growth(p, memory), q->program_bytes, p->copied_bytes,
-                               plan_reserve(memory) };
+    const uint64_t parts[] = { p->kv_bytes,     planning_growth(p, memory), q->program_bytes, q->library_bytes,
+                               p->copied_bytes, plan_reserve(memory) };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) { memory -= parts[i] < memory ? parts[i] : memory; }
     return memory;
 }

@@ -18,12 +18,13 @@
 struct planning_request {
     uint64_t memory_bytes;
     /* What takes memory beside the model. The KV cache counts only where the trace does not tell it. */
-    uint64_t kv_bytes, compute_bytes, program_bytes; /* compute: for a whole batch */
-    double disk_rate;                                /* bytes a second, given; 0: what `disk` says */
-    const json_t * disk;                             /* as disk_kept has it; NULL: nothing is known */
-    const char * disk_name;                          /* of it */
-    struct tat_scope tokens;                         /* which the plan is made from */
-    uint32_t model;                                  /* as in struct tat_analysis_options */
+    uint64_t kv_bytes, compute_bytes, program_bytes, library_bytes; /* compute: for a whole batch */
+    uint64_t context;                                               /* tokens; 0: not known */
+    double disk_rate;                                               /* bytes a second, given; 0: what `disk` says */
+    const json_t * disk;                                            /* as disk_kept has it; NULL: nothing is known */
+    const char * disk_name;                                         /* of it */
+    struct tat_scope tokens;                                        /* which the plan is made from */
+    uint32_t model;                                                 /* as in struct tat_analysis_options */
 };
 
 /* The plan as an answer (analysis/result.h), with keys of its own (doc/plan.md); the caller owns it. NULL with *error.

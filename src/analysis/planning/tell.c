@@ -37,10 +37,24 @@ static json_t * add_row(struct result * r, const char * name, const char * title
     return row;
 }
 
-static void add_strategies(const struct planning * p, const struct plan_found * f, struct result * r, const char * name,
-                           const char * title, const struct result_column * columns, size_t count) {
-    result_table(r, name, title, SHOW_ALWAYS, columns, count);
-    add_row(r, "mmap", "plain mmap, at best", &f->plain);
+struct strategies {
+    const char *name, *title;
+    const struct result_column * columns;
+    size_t count;
+    bool are_timed; /* those of which no time is known are left out */
+};
+
+static bool is_in(const struct strategies * s, const struct plan_outcome * o) {
+    return !s->are_timed || o->token_ns > 0;
+}
+
+static void add_strategies(const struct planning * p, const struct plan_found * f, struct result * r,
+                           const struct strategies * s) {
+    bool any = is_in(s, &f->plain) || (f->is_measured && is_in(s, &f->measured));
+    for (unsigned i = 0; i < f->n_rows; i++) { any |= is_in(s, &f->row[i].outcome); }
+    if (!any) { return; }
+    result_table(r, s->name, s->title, SHOW_ALWAYS, s->columns, s->count);
+    if (is_in(s, &f->plain)) { add_row(r, "mmap", "plain mmap, at best", &f->plain); }
     if (f->is_measured && p->was_managed) {
         add_row(r, "run-measured", "tat run, measured", &f->measured);
     } else if (f->is_measured) {
@@ -48,6 +62,7 @@ static void add_strategies(const struct planning * p, const struct plan_found * 
     }
     for (unsigned i = 0; i < f->n_rows; i++) {
         const struct plan_row * row = &f->row[i];
+        if (!is_in(s, &row->outcome)) { continue; }
         json_t * o = add_row(r, row->strategy->name, row->strategy->title, &row->outcome);
         result_put(r, o, "chosen", json_boolean(row == f->chosen));
         result_put(r, o, "hindsight", json_boolean((row->strategy->may & PLACE_MAY_CACHE) && !row->strategy->policy));
@@ -70,15 +85,18 @@ static void add_bounds(const struct planning * p, const struct plan_found * f, s
         { "p50_ns", "median token", UNIT_NS },
         { "p99_ns", "99 % within", UNIT_NS },
     };
-    add_strategies(p, f, r, "bounds", "Bounds, by strategy: what a token reads, and how many tokens/s that allows",
-                   bounds, sizeof bounds / sizeof *bounds);
-    add_strategies(p, f, r, "times", "Expected, of the recorded tokens one by one", times,
-                   sizeof times / sizeof *times);
+    const struct strategies all[] = {
+        { "bounds", "Bounds, by strategy: what a token reads, and how many tokens/s that allows", bounds,
+          sizeof bounds / sizeof *bounds, false },
+        { "times", "Expected, of the recorded tokens one by one", times, sizeof times / sizeof *times, true },
+    };
+    add_strategies(p, f, r, &all[0]);
+    add_strategies(p, f, r, &all[1]);
 }
 
 /* ---- memory ---- */
 
-static void add_sweep(const struct plan_found * f, struct result * r) {
+static void add_sweep(const struct planning * p, const struct plan_found * f, struct result * r) {
     static const struct result_column columns[] = {
         { "share", "of the model", UNIT_SHARE },
         { "memory_bytes", "memory", UNIT_BYTES },
@@ -87,6 +105,7 @@ static void add_sweep(const struct plan_found * f, struct result * r) {
         { "tokens_per_second", "tokens/s", UNIT_PER_SECOND },
         { "plain_tokens_per_second", "mmap/s", UNIT_PER_SECOND },
         { "cache_bytes", "for experts", UNIT_BYTES },
+        { "note", "note", UNIT_TEXT },
     };
     result_table(r, "memory", "More memory, and less: this plan, and plain mmap at best", SHOW_ALWAYS, columns,
                  sizeof columns / sizeof *columns);
@@ -96,6 +115,10 @@ static void add_sweep(const struct plan_found * f, struct result * r) {
         result_put_real(r, row, "share", s->share);
         result_put_count(r, row, "memory_bytes", s->memory);
         result_put_count(r, row, "budget_bytes", s->budget);
+        const enum predict_gate gate = predict_gate(p->needed_bytes, s->budget, 0, 0);
+        if (gate == GATE_FITS || gate == GATE_NO_ROOM) {
+            result_put_text(r, row, "note", gate == GATE_FITS ? "all fits" : "no room");
+        }
         if (!s->budget) { continue; }
         put_outcome(r, row, &s->best);
         put_real(r, row, "plain_tokens_per_second", predict_per_second(s->plain.token_ns));
@@ -209,18 +232,19 @@ static void say_knee(const struct planning * p, const struct plan_found * f, str
 static void say_memory(const struct planning * p, struct result * r) {
     const struct planning_request * q = p->request;
     char memory[UNITS_SIZE], kv[UNITS_SIZE], compute[UNITS_SIZE], program[UNITS_SIZE], left[UNITS_SIZE],
-        copied[UNITS_SIZE], kernel[UNITS_SIZE], more[96] = "";
+        copied[UNITS_SIZE], kernel[UNITS_SIZE], libraries[UNITS_SIZE], more[96] = "";
     if (p->copied_bytes) {
         snprintf(more, sizeof more, ", weights that the program has copied or repacked %s",
                  format_bytes(copied, p->copied_bytes));
     }
-    result_line(
-        r, "memory",
-        "of %s, the KV cache takes %s, compute buffers %s, the program about %s%s, the kernel %s: %s is left for the "
-        "model",
-        format_bytes(memory, q->memory_bytes), format_bytes(kv, p->kv_bytes),
-        format_bytes(compute, planning_growth(p, q->memory_bytes)), format_bytes(program, q->program_bytes), more,
-        format_bytes(kernel, plan_reserve(q->memory_bytes)), p->budget ? format_bytes(left, p->budget) : "nothing");
+    result_line(r, "memory",
+                "of %s, the KV cache takes %s, compute buffers %s, the program about %s, its libraries %s%s, the "
+                "kernel %s: %s is left for the "
+                "model",
+                format_bytes(memory, q->memory_bytes), format_bytes(kv, p->kv_bytes),
+                format_bytes(compute, planning_growth(p, q->memory_bytes)), format_bytes(program, q->program_bytes),
+                format_bytes(libraries, q->library_bytes), more, format_bytes(kernel, plan_reserve(q->memory_bytes)),
+                p->budget ? format_bytes(left, p->budget) : "nothing");
 }
 
 static void say_disk(const struct planning * p, struct result * r) {
@@ -285,6 +309,8 @@ static void say_gain(const struct planning * p, const struct plan_found * f, cha
              format_rate(best, predict_per_second(o->bound.overlapped_ns)));
 }
 
+enum { CONTEXT_SMALL = 512 }; /* tokens: a smaller one is not advised */
+
 static void say_verdict(const struct planning * p, const struct plan_found * f, struct result * r) {
     char needed[UNITS_SIZE], left[UNITS_SIZE], text[512] = "";
     format_bytes(needed, p->needed_bytes);
@@ -305,10 +331,10 @@ static void say_verdict(const struct planning * p, const struct plan_found * f, 
                             left);
             break;
         case GATE_NO_ROOM:
-            result_headline(r,
-                            "Nothing can be done: %s. Give more, or let the program need less, as with a smaller "
-                            "context (-c 512).",
-                            predict_gate_text(f->gate));
+            result_headline(r, "Nothing can be done: %s. Give more%s.", predict_gate_text(f->gate),
+                            p->request->context && p->request->context <= CONTEXT_SMALL
+                                ? ""
+                                : ", or let the program need less, as with a smaller context (-c 512)");
             break;
         case GATE_UNSUPPORTED:
             result_headline(r, "Nothing can be done: %s. %s", predict_gate_text(f->gate),
@@ -323,12 +349,13 @@ static void say_verdict(const struct planning * p, const struct plan_found * f, 
 
 static void say_notes(const struct planning * p, const struct plan_found * f, struct result * r) {
     if (!f->chosen) { return; }
-    result_note(r,
-                "Bytes are of whole pages, per generated token, once the prompt has filled memory; first reads of what "
-                "is pinned are not counted. Hits: experts' bytes found in memory, by online policies, which know the "
-                "past; hindsight (MIN) knows the future and bounds them. At best: reading goes on while computing; "
-                "in turn: it never does. Expected: reads begin as early as the ring has room, an expert's when its "
-                "router has chosen it, always the next one needed first.");
+    result_note(
+        r,
+        "Bytes are of whole pages, per generated token, once the prompt has filled memory; first reads of what "
+        "is pinned are not counted. Hits: experts' bytes found in memory (-: none), by online policies, which know the "
+        "past; hindsight (MIN) knows the future and bounds them. At best: reading goes on while computing; "
+        "in turn: it never does. Expected: reads begin as early as the ring has room, an expert's when its "
+        "router has chosen it, always the next one needed first. No room: less than 8 MiB is left for the model.");
     result_note(r,
                 "Plain mmap at best: least recently used pages, read ahead by the kernel, one fault after the other. "
                 "What a kernel reads ahead and drops unused as threads fault at once comes on top.");
@@ -369,7 +396,7 @@ void planning_tell(const struct planning * p, const struct plan_found * f, struc
     if (f->gate != GATE_FITS) { say_placement(p, f, r); }
     say_knee(p, f, r);
     add_bounds(p, f, r);
-    add_sweep(f, r);
+    add_sweep(p, f, r);
     r->failed |= !add_hits(p, f, r);
     add_leads(f, r);
     say_notes(p, f, r);
