@@ -123,6 +123,7 @@ static void note_options(struct run_pressure * p, const json_t * options) {
     const char * mode = json_string_value(json_object_get(options, "load_mode"));
     const uint64_t context = option(options, "n_ctx", "LLAMA_ARG_CTX_SIZE");
     p->has_small_context = context > 0 && context <= SMALL;
+    p->has_locked = json_is_true(json_object_get(options, "use_mlock")) || (mode && strstr(mode, "mlock"));
     p->has_copies = json_is_false(json_object_get(options, "use_mmap")) ||
                     (mode && (strcmp(mode, "none") == 0 || strcmp(mode, "dio") == 0));
 }
@@ -243,12 +244,13 @@ int run_pressure_enter(const struct run_pressure * p, pid_t pid, struct tat_erro
 /* A program that copies its weights has them in memory of its own, which cannot be evicted. */
 static void say_killed(const struct run_pressure * p, const char * limit) {
     const char * who = p->memory.oom_kills == 1 ? "the program" : "processes of the program";
-    if (p->has_copies) {
+    if (p->has_copies || p->has_locked) {
         fprintf(stderr,
-                "tat %s: the kernel killed %s because what it needs, its copy of the weights included, does not fit in "
-                "%s: have it map the model instead of copying it (-lm mmap, no --no-mmap), or allow more memory "
-                "(--memory)\n",
-                p->command, who, limit);
+                "tat %s: the kernel killed %s because what it needs, %s, does not fit in %s: have it map the model "
+                "instead (-lm mmap, no --no-mmap, no --mlock), or allow more memory (--memory)\n",
+                p->command, who,
+                p->has_copies ? "its copy of the weights included" : "the weights that it locks in memory included",
+                limit);
         return;
     }
     fprintf(

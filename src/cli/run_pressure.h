@@ -23,6 +23,7 @@ struct run_pressure {
     size_t n_named;
     bool has_small_context; /* the command asks for 512 or less */
     bool has_copies;        /* and for weights that are copied instead of mapped */
+    bool has_locked;        /* or locked in memory */
     struct memory_group * group;
     struct tat_run_memory memory; /* once the program has ended */
     struct tat_run_cold_file * cold;

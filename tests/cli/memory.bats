@@ -136,7 +136,19 @@ begin_sleeping() {
 @test "memory: a program that does not fit is killed, and why is said" {
     needs_cgroups
     run -137 "$TAT" record --memory 20M -- python3 -c 'x = bytearray(100 << 20)'
-    [[ $output == *"the kernel killed the program"*"does not fit in 20.0 MiB"* ]]
+    [[ $output == *"the kernel killed the program"*"does not fit in 20.0 MiB"*"(-c 512)"* ]]
+    "$HOST" --write model.gguf
+    printf '%s\n' '#!/bin/sh' "exec python3 -c 'x = bytearray(100 << 20)'" > llama-greedy
+    chmod +x llama-greedy
+    run -137 "$TAT" record --memory 20M -- ./llama-greedy -m model.gguf -c 512
+    [[ $output == *"does not fit in 20.0 MiB: allow more memory"* && $output != *"(-c 512)"* ]]
+    for way in "-lm none" --no-mmap; do
+        # shellcheck disable=SC2086
+        run -137 "$TAT" record --memory 20M -- ./llama-greedy -m model.gguf $way
+        [[ $output == *"its copy of the weights included, does not fit in 20.0 MiB: have it map the model"* ]]
+    done
+    run -137 "$TAT" record --memory 20M -- ./llama-greedy -m model.gguf -lm mmap+mlock
+    [[ $output == *"the weights that it locks in memory included"* ]]
 }
 
 @test "memory: sizes are checked, and who may not make a cgroup is told what to do" {
