@@ -222,14 +222,16 @@ static void choose(struct plan_found * f, bool experts) {
 
 /* The least memory with which all that tokens need fits. */
 static uint64_t memory_for_all(const struct planning * p) {
-    enum { STEPS = 64 };
-    uint64_t memory = p->needed_bytes;
-    for (int i = 0; i < STEPS && memory < UINT64_MAX / 4; i++) {
-        const uint64_t budget = budget_of(p, memory);
-        if (budget >= p->needed_bytes) { break; }
-        memory += p->needed_bytes - budget;
+    uint64_t below = 0, enough = p->needed_bytes;
+    while (budget_of(p, enough) < p->needed_bytes && enough < UINT64_MAX / 4) {
+        below = enough;
+        enough *= 2;
     }
-    return memory;
+    while (enough - below > 1) {
+        const uint64_t middle = below + (enough - below) / 2;
+        *(budget_of(p, middle) < p->needed_bytes ? &below : &enough) = middle;
+    }
+    return enough;
 }
 
 static bool sweep(const struct planning * p, struct plan_found * f, struct plan_plain * plain) {
