@@ -67,8 +67,8 @@ was_managed() {
 
 @test "managed: a dense model, by each strategy, reader and number of threads" {
     model $dense
-    completion_managed "memory=150000000;strategy=pin;reader=threads" -t 1 && was_managed
-    completion_managed "memory=150000000;strategy=stream;reader=uring" -t 1 && was_managed
+    completion_managed "memory=110000000;strategy=pin;reader=threads" -t 1 && was_managed
+    completion_managed "memory=110000000;strategy=stream;reader=uring" -t 1 && was_managed
     completion_managed "memory=110000000;strategy=pin+stream;reader=threads" -t 4 && was_managed
     completion_managed "memory=110000000;strategy=$all;reader=uring" -t 4 && was_managed
 }
@@ -90,13 +90,13 @@ was_managed() {
 @test "managed: where there is nothing to manage, nothing is changed" {
     model $dense
     for arguments in "-lm none" "-lm dio" "-lm mmap+mlock"; do
-        completion_managed "memory=150000000;strategy=$all" -t 2 $arguments
+        completion_managed "memory=110000000;strategy=$all" -t 2 $arguments
         ! grep -q ' begin ' said || return 1
         why="note its weights are not in a mapping of the model's file"
         [ "$arguments" != "-lm mmap+mlock" ] || why="refused errno=95"
         [ "$(grep -c "$why" said)" -eq 1 ]
     done
-    completion_managed "memory=150000000;strategy=cache" -t 2
+    completion_managed "memory=110000000;strategy=cache" -t 2
     grep -q "note not managed: the model has no experts to cache" said
     completion_managed "memory=8000000000;strategy=$all" -t 2
     grep -q " fits bytes=[0-9]*$" said
@@ -106,8 +106,8 @@ was_managed() {
 
 @test "managed: other architectures and a split model" {
     some=0
-    for each in "random-qwen2moe 80" "random-gpt-oss 74" "random-mamba 56" "random-llama-split-00001-of-00003 60" \
-        "random-deepseek2 58"; do
+    for each in "random-qwen2moe 80" "random-gpt-oss 70" "random-mamba 50" "random-llama-split-00001-of-00003 60" \
+        "random-deepseek2 50"; do
         model "${each% *}.gguf"
         completion_managed "memory=${each#* }000000;strategy=$all" -t 2
         ! grep -q ' begin ' said || { was_managed && some=$((some + 1)); }
@@ -128,7 +128,7 @@ was_managed() {
 @test "managed: older versions, and a model freed and another one loaded in one process" {
     for name in llama-cpp-cffi-0.1.20 xllamacpp-2026.10.11549; do
         of_wheel $name $dense,$experts "$short" 4 --threads 1
-        managed "memory=150000000;strategy=$all" "${command[@]}"
+        managed "memory=110000000;strategy=$all" "${command[@]}"
         was_managed
     done
 }
@@ -150,7 +150,7 @@ was_managed() {
 import os, subprocess, sys
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(os.fork() or os._exit(subprocess.call(sys.argv[1:])), 0)[1]))
 PY
-    managed "memory=150000000;strategy=$all" python3 forking.py "$program" -m "$model" --temp 0 "${plain[@]}" --ignore-eos \
+    managed "memory=110000000;strategy=$all" python3 forking.py "$program" -m "$model" --temp 0 "${plain[@]}" --ignore-eos \
         -p "$short" -n 4 -t 2
     was_managed
 }
@@ -171,7 +171,7 @@ preloaded() {
     model $dense
     copy=$(mktemp /dev/shm/tat.XXXXXX)
     cp "$model" "$copy"
-    model=$copy completion_managed "memory=150000000;strategy=$all" -t 2 || {
+    model=$copy completion_managed "memory=110000000;strategy=$all" -t 2 || {
         rm "$copy"
         return 1
     }
