@@ -112,12 +112,12 @@ was_managed() {
         completion_managed "memory=${each#* }000000;strategy=$all" -t 2
         ! grep -q ' begin ' said || { was_managed && some=$((some + 1)); }
     done
-    [ "$some" -ge 3 ] # how much the programs need besides differs a little from version to version
+    [ "$some" -ge 2 ] # the others fit, page cache and all, where a pool has room
 }
 
 @test "managed: llama-bench" {
     model $dense
-    env LD_PRELOAD="$MANAGER" TAT_MANAGE="memory=120000000;check=1;report=$PWD/report" "$LLAMA/llama-bench" -m "$model" \
+    env LD_PRELOAD="$MANAGER" TAT_MANAGE="memory=110000000;check=1;report=$PWD/report" "$LLAMA/llama-bench" -m "$model" \
         -p 16 -n 4 -r 1 -t 2 -o json > bench.json 2> talk
     dd if=report iflag=nonblock of=said 2> /dev/null <&$fifo || true
     cat said
@@ -160,7 +160,7 @@ PY
 # preloaded C: also preloads a library that is made of this.
 preloaded() {
     printf '%s\n' '#define _GNU_SOURCE' '#include <errno.h>' '#include <stddef.h>' '#include <stdio.h>' '#include <stdlib.h>' '#include <unistd.h>' \
-        '#include <sys/mman.h>' '#include <sys/prctl.h>' '#include <sys/resource.h>' '#include <sys/syscall.h>' \
+        '#include <sys/mman.h>' '#include <sys/prctl.h>' '#include <sys/resource.h>' '#include <sys/stat.h>' '#include <sys/syscall.h>' \
         '#include <linux/filter.h>' '#include <linux/seccomp.h>' "$1" > more.c
     "${CC:-cc}" -shared -fPIC -o more.so more.c
     preload="$MANAGER $PWD/more.so"
@@ -197,7 +197,10 @@ preloaded() {
         const struct rlimit none = { 0, 0 };
         setrlimit(RLIMIT_MEMLOCK, &none); }
         int fflush(FILE * f) {
-            for (int fd = 3; fd < 256; fd++) { syscall(SYS_close, fd); }
+            for (int fd = 3; fd < 256; fd++) { /* but the model, which it is reading */
+                struct stat file;
+                if (fstat(fd, &file) == 0 && !S_ISREG(file.st_mode)) { syscall(SYS_close, fd); }
+            }
             return fflush_unlocked(f); }'
     completion_managed "memory=180000000;strategy=$all" -t 2 && was_managed
 }
@@ -307,7 +310,11 @@ teardown() {
         cmp "$plain_text" text
         forget model.gguf
         managed=$(in_group "$limit" env LD_PRELOAD="$MANAGER" TAT_MANAGE="memory=0;check=0;report=$PWD/report" "${command[@]}")
-        cmp "$plain_text" text
+        cmp "$plain_text" text || {
+            cat text talk
+            dd if=report iflag=nonblock 2> /dev/null <&$fifo
+            false
+        }
         dd if=report iflag=nonblock of=said 2> /dev/null <&$fifo || true
         cat said
         echo "$before $managed"
