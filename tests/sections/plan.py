@@ -272,8 +272,8 @@ class Planned:
         items = [item for item, _ in string]
         wanted = sum(sizes[item] for item, generated in string if generated)
         if name == "min":
-            prompted = {item for item, generated in string if not generated}
-            first = sum(sizes[item] for item in {item for item, generated in string if generated} - prompted)
+            firsts = dict(reversed(string))  # another context's prompt may come later
+            first = sum(sizes[item] * generated for item, generated in firsts.items())
             return wanted, first + least_read_again(items, sizes, capacity, [generated for _, generated in string])
         policy, missed = POLICIES[name](capacity, sizes, Count(items)), 0
         for item, generated in string:
