@@ -101,14 +101,17 @@ assert v["unique_bytes"] >= 0.95 * os.path.getsize("mounted/model.gguf"), v'
     completion "$TAT" record --io --memory 200M -o run . -n 1 -c 256 > talk 2>&1
     before=$(grep -c . /proc/mounts)
     for victim in tat program both; do
-        rm -rf run
+        rm -rf run program
         "$TAT" record --io --memory 50M -o run -- sh -c 'echo $$ > program; exec sleep 60' 2> talk &
         tat=$!
         for _ in {1..100}; do
             [ ! -s program ] || break
             sleep 0.05
         done
-        has_instance $tat || skip "no trace events here"
+        has_instance $tat || {
+            kill -KILL $tat "$(cat program)"
+            skip "no trace events here"
+        }
         case $victim in
             tat) kill -KILL $tat ;;
             program) kill -KILL "$(cat program)" ;;
