@@ -33,12 +33,24 @@ case $sanitizers in
 *) still= ;;
 esac
 
+# hung STATUS OPTION...: ThreadSanitizer does not support threads in the child of a process with threads, and hangs there once
+# in some hundred times. Only that is tried again, once.
+hung() {
+    case "$1 $sanitizers $*" in
+    "124 thread "*--fork*) echo "it hung, and is tried again" ;;
+    *) exit "$1" ;;
+    esac
+    shift
+    rm -rf "$work/traces"
+    TAT_DIR="$work/traces" timeout 120 "$host" "$@" "$work/toy.gguf" > "$work/seen"
+}
+
 # try OPTION...: expects the same output with and without recording, and a consistent trace. Names what hangs.
 try() {
     echo "== $*"
     rm -rf "$work/traces"
     TAT_OFF=1 timeout 120 "$host" "$@" "$work/toy.gguf" > "$work/plain"
-    TAT_DIR="$work/traces" timeout 120 "$host" "$@" "$work/toy.gguf" > "$work/seen"
+    TAT_DIR="$work/traces" timeout 120 "$host" "$@" "$work/toy.gguf" > "$work/seen" || hung $? "$@"
     cmp "$work/plain" "$work/seen"
     "$build/tests/host/check_trace" "$work/traces" > "$work/facts"
     grep -E '^(emitted|stored|lost) ' "$work/facts"
