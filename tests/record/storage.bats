@@ -49,7 +49,9 @@ io_recorded() {
 
 # has_instance PID: in tracefs, which need not be mounted here.
 has_instance() {
-    unshare --mount sh -c 'mount -t tracefs none /sys/kernel/tracing && ls /sys/kernel/tracing/instances' | grep -q "^tat-$1-"
+    unshare --mount sh -c 'cd /sys/kernel/tracing
+        [ -e instances ] || mount -t tracefs none .
+        ls /sys/kernel/tracing/instances' | grep -q "^tat-$1-"
 }
 
 @test "storage: on a disk of its own every byte is placed, and all who count agree" {
