@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # optimise.sh: measures what managing memory gains where a model does not fit, and writes it to bench/OPTIMISE.md, .csv and
-# .svg. About 8 minutes for 3 rounds; nothing else should run meanwhile. ROUNDS makes it shorter or longer; LARGE=1 adds a
+# .svg. About 7 minutes a round; nothing else should run meanwhile. ROUNDS makes it shorter or longer; LARGE=1 adds a
 # model with 32 experts, of which 4 are used (1.6 GB); READERS=1 adds io_uring and threads apart; DISK is a folder on the
 # disk to measure, with room for the models. Needs root, for cgroups.
 . "$(dirname "$0")/../scripts/common.sh"
