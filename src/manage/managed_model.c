@@ -188,8 +188,8 @@ static struct schedule_use pieces_of(const struct managed_file * f, const struct
     return use;
 }
 
-struct schedule_use * managed_model_pieces(const struct managed_model * model, const struct graph_uses * uses,
-                                           uint32_t * count) {
+static struct schedule_use * list_uses(const struct managed_model * model, const struct graph_uses * uses,
+                                       uint32_t * count) {
     struct schedule_use * out = malloc(((size_t) uses->n_uses + 1) * sizeof *out);
     *count = 0;
     for (uint32_t i = 0; i < uses->n_uses && out; i++) {
@@ -199,4 +199,17 @@ struct schedule_use * managed_model_pieces(const struct managed_model * model, c
         if (use.count) { out[(*count)++] = use; }
     }
     return out;
+}
+
+struct schedule_use * managed_model_schedule(const struct managed_model * model, const struct graph_uses * uses,
+                                             uint32_t * count, struct schedule * schedule) {
+    uint32_t * ready = calloc((size_t) uses->n_routers + 1, sizeof *ready);
+    struct schedule_use * use = list_uses(model, uses, count);
+    for (uint32_t i = 0; ready && i < uses->n_routers; i++) { ready[i] = uses->router[i].ready; }
+    if (use && !(ready && schedule_make(use, *count, ready, uses->n_routers, schedule))) {
+        free(use);
+        use = NULL;
+    }
+    free(ready);
+    return use;
 }

@@ -43,8 +43,9 @@ void managed_model_free(struct managed_model * model);
 bool managed_model_uses(struct managed_model * model, const struct host * host, struct ggml_cgraph * graph,
                         uint32_t rule, struct graph_uses * uses);
 
-/* The same in pieces. As many as there are uses; the caller frees. NULL: memory. */
-struct schedule_use * managed_model_pieces(const struct managed_model * model, const struct graph_uses * uses,
-                                           uint32_t * count);
+/* The same in pieces, as many as there are uses, and what is to be done for them. The caller frees both. NULL: memory,
+ * and then there is no schedule. */
+struct schedule_use * managed_model_schedule(const struct managed_model * model, const struct graph_uses * uses,
+                                             uint32_t * count, struct schedule * schedule);
 
 #endif

@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
+#include "agent/calm.h"
 #include "agent/clock.h"
 #include "agent/cold_lock.h"
 #include "agent/keeper.h"
@@ -90,18 +90,14 @@ static uint32_t experts_of(const struct schedule * s, uint32_t router) {
 
 static bool make_schedule(struct known_graph * g) {
     uint32_t count;
-    struct schedule_use * uses = managed_model_pieces(&managing.model, &g->uses, &count);
-    uint32_t * ready = calloc((size_t) g->uses.n_routers + 1, sizeof *ready);
-    for (uint32_t i = 0; ready && i < g->uses.n_routers; i++) { ready[i] = g->uses.router[i].ready; }
-    bool good = uses && ready && schedule_make(uses, count, ready, g->uses.n_routers, &g->schedule);
-    g->chosen = good ? calloc((size_t) g->uses.n_routers + 1, sizeof *g->chosen) : NULL;
-    good = g->chosen != NULL;
+    struct schedule_use * uses = managed_model_schedule(&managing.model, &g->uses, &count, &g->schedule);
+    g->chosen = uses ? calloc((size_t) g->uses.n_routers + 1, sizeof *g->chosen) : NULL;
+    bool good = g->chosen != NULL;
     for (uint32_t i = 0; good && i < g->uses.n_routers; i++) {
         g->chosen[i] = calloc((size_t) experts_of(&g->schedule, i) + 1, 1);
         good = g->chosen[i] != NULL;
     }
     free(uses);
-    free(ready);
     return good;
 }
 
@@ -206,11 +202,10 @@ static bool look(void * unused) {
 }
 
 static void start_looking(void) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    struct calm calm;
+    calm_begin(&calm);
     keeper_add(look, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    calm_end(&calm);
 }
 
 /* Once. */

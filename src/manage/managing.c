@@ -181,13 +181,8 @@ static const char weights_elsewhere[] =
     "or repacked), so they are not managed";
 
 static enum managing_answer decide(struct beginning * b, const struct graph_uses * uses) {
-    uint32_t * ready = calloc((size_t) uses->n_routers + 1, sizeof *ready);
-    for (uint32_t i = 0; ready && i < uses->n_routers; i++) { ready[i] = uses->router[i].ready; }
-    b->use = managed_model_pieces(&b->m->model, uses, &b->n_uses);
-    const bool listed =
-        ready && b->use && schedule_make(b->use, b->n_uses, ready, uses->n_routers, &b->schedule) && list_items(b);
-    free(ready);
-    if (!listed) { return MANAGING_DECLINED; }
+    b->use = managed_model_schedule(&b->m->model, uses, &b->n_uses, &b->schedule);
+    if (!b->use || !list_items(b)) { return MANAGING_DECLINED; }
     if (!b->m->n_items) {
         snprintf(words, sizeof words, "%s", uses->has_elsewhere ? weights_elsewhere : "");
         return MANAGING_NOTHING;
@@ -229,7 +224,6 @@ enum managing_answer managing_begin(struct managing * managing, const struct man
 /* ---- more memory, or less ---- */
 
 enum {
-    POOL_LEAST = 8 << 20,
     GROW_SHARE = 32,        /* of the pool: for less it is not placed anew */
     SETTLED_NS = 500000000, /* after which the program has touched what it needs to compute */
     SHRUNK_NS = 1000000000,
@@ -245,7 +239,7 @@ static bool make_do(struct managing * m) {
 
 static void shrink(struct managing * m, uint64_t limit_before, const char ** why) {
     const uint64_t before = pool_of(m);
-    if (m->budget.pool < POOL_LEAST || !make_do(m)) {
+    if (m->budget.pool < PREDICT_BUDGET_LEAST || !make_do(m)) {
         resident_hand_back(m->resident);
         snprintf(words, sizeof words, "handed_back left=%" PRIu64, m->budget.pool);
         *why = words;

@@ -10,15 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/clock.h"
 #include "manage/reader_kind.h"
 
 enum { RETRIES_MOST = 1000, NS_PER_S = 1000000000 };
-
-uint64_t reader_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t) t.tv_sec * NS_PER_S + (uint64_t) t.tv_nsec;
-}
 
 /* ---- one read ---- */
 
@@ -70,7 +65,7 @@ static bool continues(struct read_slot * s, int64_t result) {
 bool read_slot_went(struct read_slot * s, int64_t result) {
     if (continues(s, result)) { return false; }
     if (s->error == 0 && s->got < s->job.bytes) { zero_rest(s); }
-    s->disk_ns = reader_now() - s->began;
+    s->disk_ns = clock_monotonic_ns() - s->began;
     return true;
 }
 
@@ -154,7 +149,7 @@ unsigned reader_room(const struct reader * r) {
 void reader_start(struct reader * r, const struct read_job * job) {
     const unsigned i = r->idle[--r->n_idle];
     struct read_slot * s = &r->slots[i];
-    *s = (struct read_slot){ .job = *job, .began = reader_now() };
+    *s = (struct read_slot){ .job = *job, .began = clock_monotonic_ns() };
     ask_for_rest(s);
     r->engine->start(r, i);
 }
@@ -170,12 +165,12 @@ static unsigned take(struct reader * r, struct read_done * done, unsigned most) 
 }
 
 unsigned reader_wait(struct reader * r, struct read_done * done, unsigned most, uint64_t timeout_ns) {
-    const uint64_t began = reader_now();
+    const uint64_t began = clock_monotonic_ns();
     for (;;) {
         /* The bell first: then no read that ended before it rang is missed. */
         const bool was_rung = __atomic_exchange_n(&r->bell, BELL_QUIET, __ATOMIC_ACQ_REL) == BELL_RUNG;
         const unsigned n = take(r, done, most);
-        const uint64_t waited = reader_now() - began;
+        const uint64_t waited = clock_monotonic_ns() - began;
         if (n || was_rung || waited >= timeout_ns) { return n; }
         if (falls_asleep(r)) { r->engine->sleep(r, timeout_ns - waited); }
     }

@@ -55,6 +55,4 @@ bool read_slot_went(struct read_slot * slot, int64_t result);
 /* Waits as long as the bell is BELL_SLEEPS. */
 void reader_bell_wait(struct reader * reader, uint64_t ns);
 
-uint64_t reader_now(void);
-
 #endif

@@ -11,17 +11,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/clock.h"
 #include "manage/resident_state.h"
 
 enum { WAIT_NS = 50000000, WAITS_MOST = 200 };
 
 /* ---- waiting ---- */
-
-static uint64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t) t.tv_sec * 1000000000u + (uint64_t) t.tv_nsec;
-}
 
 static void futex_wait(const uint32_t * word, uint32_t seen) {
     const struct timespec most = { .tv_nsec = WAIT_NS };
@@ -240,7 +235,7 @@ bool resident_is_in(const struct resident * r, uint32_t piece) {
 uint64_t resident_wait(struct resident * r, uint32_t piece, uint64_t place) {
     const struct held * h = &r->piece[piece];
     if (resident_is_in(r, piece) || !is_coming(r, h, place)) { return 0; }
-    const uint64_t began = now_ns();
+    const uint64_t began = clock_monotonic_ns();
     __atomic_fetch_add(&r->waiting, 1, __ATOMIC_SEQ_CST);
     __atomic_store_n(&r->awaited, place, __ATOMIC_SEQ_CST);
     tell(r);
@@ -251,7 +246,7 @@ uint64_t resident_wait(struct resident * r, uint32_t piece, uint64_t place) {
     }
     __atomic_store_n(&r->awaited, NO_PLACE, __ATOMIC_RELAXED);
     __atomic_fetch_sub(&r->waiting, 1, __ATOMIC_RELAXED);
-    return now_ns() - began;
+    return clock_monotonic_ns() - began;
 }
 
 /* ---- models that go ---- */

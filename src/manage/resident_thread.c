@@ -4,18 +4,12 @@
  */
 #include <fcntl.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "agent/clock.h"
 #include "manage/resident_state.h"
 
 enum { DONE_MOST = 32, IDLE_NS = 200000000, FAILURES_MOST = 3 };
-
-static uint64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t) t.tv_sec * 1000000000u + (uint64_t) t.tv_nsec;
-}
 
 static void add(uint64_t * total, uint64_t by) {
     __atomic_store_n(total, *total + by, __ATOMIC_RELAXED);
@@ -81,9 +75,9 @@ static void give_memory(struct resident * r, struct held * h) {
 
 /* Of a piece that is in memory. If the file cannot be put back, the memory stays where it is, and the piece with it. */
 static bool drop(struct resident * r, struct held * h) {
-    const uint64_t began = now_ns();
+    const uint64_t began = clock_monotonic_ns();
     const bool good = put_file_back(r, h);
-    add(&r->totals.map_ns, now_ns() - began);
+    add(&r->totals.map_ns, clock_monotonic_ns() - began);
     if (!good) { return false; }
     set_state(h, PIECE_ABSENT);
     add(&r->totals.drops, 1);
@@ -106,7 +100,7 @@ static bool start(struct resident * r, struct held * h) {
         job.part[i] = (struct iovec){ pool_at(r->pool, run->page), (size_t) run->count * r->page_bytes };
     }
     set_in_ring(r, h, h->is.class == PLACE_STREAM);
-    if (r->in_flight++ == 0) { r->busy_since = now_ns(); }
+    if (r->in_flight++ == 0) { r->busy_since = clock_monotonic_ns(); }
     set_state(h, PIECE_LOADING);
     reader_start(r->reader, &job);
     return true;
@@ -142,9 +136,9 @@ static bool is_whole(struct resident * r, const struct held * h, const struct re
 }
 
 static bool cover(struct resident * r, const struct held * h) {
-    const uint64_t began = now_ns();
+    const uint64_t began = clock_monotonic_ns();
     const bool good = cover_put(mapping_of(r, h), address_of(r, h), h->is.pages, r->pool, &h->memory, 0);
-    add(&r->totals.map_ns, now_ns() - began);
+    add(&r->totals.map_ns, clock_monotonic_ns() - began);
     return good;
 }
 
@@ -169,7 +163,7 @@ static void forget_pages(struct resident * r, const struct held * h) {
 
 static void finish(struct resident * r, const struct read_done * done) {
     struct held * h = &r->piece[done->tag];
-    if (--r->in_flight == 0) { add(&r->totals.disk_ns, now_ns() - r->busy_since); }
+    if (--r->in_flight == 0) { add(&r->totals.disk_ns, clock_monotonic_ns() - r->busy_since); }
     add(&r->totals.reads, 1);
     add(&r->totals.read_bytes, done->bytes);
     if (!r->is_direct) { forget_pages(r, h); }
@@ -408,7 +402,7 @@ static bool listen(struct resident * r) {
 /* What is in memory is what the file was. */
 static void look_at_files(struct resident * r) {
     enum { LOOK_NS = 20000000 };
-    const uint64_t now = now_ns();
+    const uint64_t now = clock_monotonic_ns();
     if (now - r->looked_ns < LOOK_NS) { return; }
     r->looked_ns = now;
     if (resident_files_are_same(r)) { return; }
