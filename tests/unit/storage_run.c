@@ -105,7 +105,7 @@ void put_io(const struct tat_io_fault * faults, size_t n, uint64_t lost) {
     put_all(&io, lost);
 }
 
-uint64_t put_trace_of(const int64_t * tokens, size_t count) {
+uint64_t put_trace_slow_in(const int64_t * tokens, size_t count, size_t slow) {
     static const uint32_t experts[] = { 1, 3 };
     struct trace_builder b;
     struct small_model m;
@@ -117,11 +117,18 @@ uint64_t put_trace_of(const int64_t * tokens, size_t count) {
     tb_event(&b, TAT_EVENT_MAPPING, 1, (const uint64_t[]){ 1, ADDRESS, MAPPED, 0 }, 4, NULL);
     const uint32_t template_id = small_model_template(&b, &m, 1);
     b.tick = 5000;
-    for (size_t i = 0; i < count; i++) { small_model_evaluate(&b, template_id, &tokens[i], 1, experts); }
+    for (size_t i = 0; i < count; i++) {
+        b.callback_ns = i == slow ? SLOW * TB_CALLBACK_NS : TB_CALLBACK_NS;
+        small_model_evaluate(&b, template_id, &tokens[i], 1, experts);
+    }
     tb_end(&b);
     put("tensor_access.bin", b.bytes, b.size);
     tb_free(&b);
     return 5000;
+}
+
+uint64_t put_trace_of(const int64_t * tokens, size_t count) {
+    return put_trace_slow_in(tokens, count, SIZE_MAX);
 }
 
 uint64_t put_trace(void) {

@@ -16,7 +16,7 @@
 #include "tat/io.h"
 
 enum { PID = 77, TID = 78, ADDRESS = 0x100000, MAPPED = 8192, PAGE = 32, START = 1000000, FAULT_NS = 20 };
-enum { DISK = 0x801, AT_DISK = 100000, SECOND = (CALLBACKS + 2) * TB_CALLBACK_NS };
+enum { SLOW = 3, DISK = 0x801, AT_DISK = 100000, SECOND = (CALLBACKS + 2) * TB_CALLBACK_NS };
 
 extern uint32_t started; /* the first process of the run that I/O was recorded of */
 extern struct tat_io_file model_file[1];
@@ -41,6 +41,8 @@ void put(const char * name, const uint8_t * bytes, size_t size);
 
 /* Graphs of one token each: the first one's callbacks are from the returned moment on, TB_CALLBACK_NS apart. */
 uint64_t put_trace_of(const int64_t * tokens, size_t count);
+/* One of them, by index, takes SLOW times as long. */
+uint64_t put_trace_slow_in(const int64_t * tokens, size_t count, size_t slow);
 uint64_t put_trace(void);
 
 /* Whatever else is recorded; the header is filled in. */

@@ -295,6 +295,19 @@ static void what_a_token_is_made_of(void ** state) {
     json_decref(s);
 }
 
+/* Where nothing waits, all the time of operations is computing, however uneven it is. */
+static void a_slow_token_that_never_waited(void ** state) {
+    (void) state;
+    static const int64_t tokens[] = { 0, 1, 2, 3, 4 };
+    const uint64_t begin = put_trace_slow_in(tokens, 5, 4);
+    const struct tat_io_fault in_prompt = fault(2000, begin + 150, true);
+    put_io(&in_prompt, 1, 0);
+    json_t * s = storage();
+    assert_int_equal(value(s, "token_ns"), (3 + SLOW) * 500 / 4);
+    assert_int_equal(value(s, "token_compute_ns"), (3 + SLOW) * 400 / 4);
+    json_decref(s);
+}
+
 /* What the sections on speed and on caching say of waiting and of computing is what the one on storage finds. */
 static void others_say_the_same_of_waiting(void ** state) {
     what_a_token_is_made_of(state); /* its files stay */
@@ -704,6 +717,7 @@ int main(void) {
         cmocka_unit_test(ties_are_by_layer),
         cmocka_unit_test(without_root),
         cmocka_unit_test(what_a_token_is_made_of),
+        cmocka_unit_test(a_slow_token_that_never_waited),
         cmocka_unit_test(others_say_the_same_of_waiting),
         cmocka_unit_test(what_the_disk_did),
         cmocka_unit_test(the_disk_at_best),

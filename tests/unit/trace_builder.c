@@ -191,8 +191,9 @@ uint32_t tb_template(struct trace_builder * b, uint32_t context, const struct tb
 void tb_evaluation(struct trace_builder * b, struct tb_evaluation e) {
     struct payload p;
     const uint64_t begin = e.begin ? e.begin : b->tick;
-    uint64_t duration = TB_CALLBACK_NS;
-    for (uint32_t i = 0; i < e.n_callbacks; i++) { duration += e.durations ? e.durations[i] : TB_CALLBACK_NS; }
+    const uint64_t each = b->callback_ns ? b->callback_ns : TB_CALLBACK_NS;
+    uint64_t duration = each;
+    for (uint32_t i = 0; i < e.n_callbacks; i++) { duration += e.durations ? e.durations[i] : each; }
     payload_begin(&p);
     tat_put_varint(&p.out, e.template_id);
     tat_put_varint(&p.out, e.flags);
@@ -204,9 +205,7 @@ void tb_evaluation(struct trace_builder * b, struct tb_evaluation e) {
     tat_put_varint(&p.out, duration);
     tat_put_varint(&p.out, e.n_callbacks);
     tat_put_varint(&p.out, e.n_callbacks);
-    for (uint32_t i = 0; i < e.n_callbacks; i++) {
-        tat_put_varint(&p.out, e.durations ? e.durations[i] : TB_CALLBACK_NS);
-    }
+    for (uint32_t i = 0; i < e.n_callbacks; i++) { tat_put_varint(&p.out, e.durations ? e.durations[i] : each); }
     tat_put_varint(&p.out, e.captures_bytes);
     if (e.captures_bytes) { tat_put_bytes(&p.out, e.captures, e.captures_bytes); }
     if (e.waits) { tat_put_varint(&p.out, e.n_waits); }

@@ -16,8 +16,9 @@ struct trace_builder {
     const char * strings[512];
     uint32_t n_strings, n_tensors, n_templates, n_evaluations, n_files;
     uint64_t n_callbacks, n_events;
-    uint64_t tick; /* the next evaluation's */
-    size_t last;   /* where the last block begins */
+    uint64_t tick;        /* the next evaluation's */
+    uint64_t callback_ns; /* of an evaluation without durations; 0: TB_CALLBACK_NS */
+    size_t last;          /* where the last block begins */
 };
 
 /* Begins with a header whose clock counts nanoseconds from 0, and nothing else. */

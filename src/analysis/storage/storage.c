@@ -169,9 +169,10 @@ static void say(const struct joined * j, const struct cache * c, struct result *
                    "memory. Only faults of memory that a file is mapped to count here, and all major ones. Time is "
                    "that of threads, without what others ran in their place: two threads in a fault at once count "
                    "twice.");
-    result_note(r, "Computing is what operations take that hardly wait: for each kind (operation, bytes of weights), "
-                   "the median of the quarter of its executions with the least time in faults, without that time; it "
-                   "holds for all of them. While others ran in place of a thread that was in a fault, the time is "
+    result_note(r, "Computing is all the time of operations in which no thread was in a fault. For the others it is "
+                   "estimated: for each kind (operation, bytes of weights), the median of the quarter of its "
+                   "executions with the least time in faults, without that time. While others ran in place of a thread "
+                   "that was in a fault, the time is "
                    "theirs. What neither of the three explains shows as unexplained.");
     if (read_without_faults(j, c)) {
         result_note(r, "The model was read while it was loaded, without a fault: the system call that maps a file can "
