@@ -31,8 +31,8 @@ def one_run(tat: str, folder: str, model: str, threads: str) -> None:
     with tempfile.TemporaryDirectory() as work:
         done = run([tat, "record", "-o", f"{work}/run", "--", f"{folder}/llama-completion", "-m", model, "-t", threads,
                     "-n", "100", "--temp", "0", "-no-cnv", "--ignore-eos", "--perf", "-p", "The three laws of robotics are"])
-        rows = json.loads(run([tat, "report", "--json", "--section", "phases", f"{work}/run"]).stdout)["phases"]["rows"]
-    ms = {row["phase"]: row["ns"] / 1e6 for row in rows}
+        section = json.loads(run([tat, "report", "--json", "--section", "phases", f"{work}/run"]).stdout)["phases"]
+    ms = {row["phase"]: row["ns"] / 1e6 for row in section["tables"]["phases"]["rows"]}
     for name, pattern in FIGURES.items():
         theirs, ours = float(pattern.findall(done.stderr)[-1]), sum(ms.get(phase, 0) for phase in PHASES[name])
         print(f"{name:17} {theirs:9.2f} ms in llama.cpp's log, {ours:9.2f} ms in the trace ({100 * (ours / theirs - 1):+.1f} %)")
