@@ -167,11 +167,20 @@ void resident_passed(struct resident * r, uint64_t place) {
     if (__atomic_load_n(&r->is_blocked, __ATOMIC_SEQ_CST)) { tell(r); }
 }
 
+/* Under the lock. A piece that is in memory, and stays, needs no telling: where all are, the thread sleeps. */
+static bool is_settled(const struct held * h, enum piece_ask what) {
+    return what == ASK_WANT && h->ask == ASK_NOTHING && __atomic_load_n(&h->state, __ATOMIC_ACQUIRE) == PIECE_IN &&
+           !__atomic_load_n(&h->is_leaving, __ATOMIC_RELAXED);
+}
+
 /* Each piece is in the queue once at most, with what was asked of it last. */
 static void ask(struct resident * r, const uint32_t * pieces, uint32_t count, enum piece_ask what) {
+    bool is_news = false;
     pthread_mutex_lock(&r->lock);
     for (uint32_t i = 0; i < count; i++) {
         struct held * h = &r->piece[pieces[i]];
+        if (is_settled(h, what)) { continue; }
+        is_news = true;
         if (what == ASK_WANT) {
             uint32_t absent = PIECE_ABSENT;
             __atomic_compare_exchange_n(&h->state, &absent, PIECE_ASKED, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
@@ -180,7 +189,7 @@ static void ask(struct resident * r, const uint32_t * pieces, uint32_t count, en
         __atomic_store_n(&h->ask, (uint8_t) what, __ATOMIC_RELAXED);
     }
     pthread_mutex_unlock(&r->lock);
-    if (count) { tell(r); }
+    if (is_news) { tell(r); }
 }
 
 void resident_want(struct resident * r, const uint32_t * pieces, uint32_t count) {

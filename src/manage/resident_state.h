@@ -22,6 +22,7 @@ struct held {
     struct resident_piece is;
     uint32_t state; /* release and acquire: what it says of the piece's memory is true */
     uint8_t ask;    /* under the lock */
+    bool is_leaving; /* relaxed: it was asked to go, and the thread has not yet looked at that */
     /* The thread's own. */
     bool is_queued;  /* in `wanted` */
     bool in_ring;    /* its memory counts as the ring's */

@@ -192,6 +192,7 @@ static void queue_wanted(struct resident * r, struct held * h) {
 }
 
 static void do_drop(struct resident * r, struct held * h) {
+    __atomic_store_n(&h->is_leaving, false, __ATOMIC_RELAXED);
     switch ((enum piece_state) state_of(h)) {
         case PIECE_IN: drop(r, h); return;
         case PIECE_LOADING: h->drop_after = true; return;
@@ -220,6 +221,7 @@ static void take_asked(struct resident * r) {
     for (; q->first < q->end; q->first++) {
         struct held * h = &r->piece[q->piece[q->first % q->capacity]];
         r->taken[r->n_taken++] = (struct taken){ h, (enum piece_ask) h->ask };
+        if (h->ask == ASK_DROP) { __atomic_store_n(&h->is_leaving, true, __ATOMIC_RELAXED); }
         __atomic_store_n(&h->ask, ASK_NOTHING, __ATOMIC_RELAXED);
     }
 }
@@ -296,17 +298,21 @@ static bool stream_one(struct resident * r, uint32_t piece, uint64_t place, bool
     return true;
 }
 
-/* The next one in order, a round ahead at most. */
+/* The next one in order, a round ahead at most. Where nothing streams, no place that is passed makes room. */
 static bool stream(struct resident * r) {
-    bool started = false;
+    bool started = false, is_blocked = r->ring_pages > 0;
     uint64_t place = r->ahead;
     __atomic_store_n(&r->is_blocked, true, __ATOMIC_SEQ_CST);
     while (r->now && r->now->count && reader_room(r->reader) &&
            place < __atomic_load_n(&r->passed, __ATOMIC_SEQ_CST) + r->now->count) {
         const uint32_t piece = r->now->piece[(place - r->now_begin) % r->now->count];
-        if (!stream_one(r, piece, place, &started)) { break; }
+        if (!stream_one(r, piece, place, &started)) {
+            is_blocked = true;
+            break;
+        }
         __atomic_store_n(&r->ahead, ++place, __ATOMIC_RELEASE);
     }
+    if (!is_blocked) { __atomic_store_n(&r->is_blocked, false, __ATOMIC_RELAXED); }
     return started;
 }
 
