@@ -79,6 +79,14 @@ static void drop_evicted(struct experts * x, struct resident * resident) {
     }
 }
 
+/* Those that the disk had time for come before the policy asks for them. */
+static bool are_in(const struct expert * item, const struct resident * resident) {
+    for (uint32_t i = 0; i < item->n_slices; i++) {
+        if (!resident_is_in(resident, item->slice[i])) { return false; }
+    }
+    return item->n_slices > 0;
+}
+
 bool experts_chosen(struct experts * x, uint32_t piece, struct resident * resident) {
     pthread_mutex_lock(&x->lock);
     const uint32_t item = x->item_of[piece];
@@ -87,7 +95,7 @@ bool experts_chosen(struct experts * x, uint32_t piece, struct resident * reside
         const uint64_t before = policy_access(x->policy, item);
         drop_evicted(x, resident);
         x->totals.wanted += x->bytes[item];
-        x->totals.held += before;
+        x->totals.held += before || !are_in(&x->item[item], resident) ? before : x->bytes[item];
         stays = policy_bytes_held(x->policy, item) > 0;
     }
     pthread_mutex_unlock(&x->lock);

@@ -62,8 +62,12 @@ static uint64_t largest_stack(const struct beginning * b) {
     return most;
 }
 
+static uint64_t scratch_of(const struct managing * m) {
+    return placement_scratch(m->placement.cache, m->largest_stack);
+}
+
 static uint64_t kept_of(const struct managing * m) {
-    return m->placement.cache - placement_scratch(m->placement.cache, m->largest_stack);
+    return m->placement.cache - scratch_of(m);
 }
 
 static uint64_t pool_of(const struct managing * m) {
@@ -149,6 +153,7 @@ static bool start(const struct beginning * b) {
                                               .pool = p->pinned + p->ring + p->cache,
                                               .ring = p->ring,
                                               .pool_most = m->budget.limit,
+                                              .scratch = scratch_of(m),
                                               .reader = b->options->reader,
                                               .depth = DEPTH,
                                               .check = b->options->check };
@@ -233,7 +238,7 @@ enum {
 static bool make_do(struct managing * m) {
     if (!make_placement(m)) { return false; }
     if (m->experts) { experts_resize(m->experts, kept_of(m), m->resident); }
-    resident_resize(m->resident, pool_of(m), m->placement.ring, m->class);
+    resident_resize(m->resident, pool_of(m), m->placement.ring, scratch_of(m), m->class);
     return true;
 }
 

@@ -64,6 +64,7 @@ static bool copy_options(struct resident * r, const struct resident_options * o)
     r->n_pieces = o->n_pieces;
     r->ring_pages = o->ring / r->page_bytes;
     r->pool_pages = o->pool / r->page_bytes + 1;
+    r->scratch_pages = o->scratch / r->page_bytes;
     r->totals.pool = o->pool;
     r->classes = calloc((size_t) o->n_pieces + 1, sizeof *r->classes);
     r->taken = calloc((size_t) o->n_pieces + 1, sizeof *r->taken);
@@ -170,7 +171,7 @@ void resident_passed(struct resident * r, uint64_t place) {
 /* Under the lock. A piece that is in memory, and stays, needs no telling: where all are, the thread sleeps. */
 static bool is_settled(const struct held * h, enum piece_ask what) {
     return what == ASK_WANT && h->ask == ASK_NOTHING && __atomic_load_n(&h->state, __ATOMIC_ACQUIRE) == PIECE_IN &&
-           !__atomic_load_n(&h->is_leaving, __ATOMIC_RELAXED);
+           !__atomic_load_n(&h->is_leaving, __ATOMIC_RELAXED) && !__atomic_load_n(&h->is_spare, __ATOMIC_RELAXED);
 }
 
 /* Each piece is in the queue once at most, with what was asked of it last. */
@@ -200,11 +201,12 @@ void resident_drop(struct resident * r, const uint32_t * pieces, uint32_t count)
     ask(r, pieces, count, ASK_DROP);
 }
 
-void resident_resize(struct resident * r, uint64_t pool, uint64_t ring, const uint8_t * classes) {
+void resident_resize(struct resident * r, uint64_t pool, uint64_t ring, uint64_t scratch, const uint8_t * classes) {
     pthread_mutex_lock(&r->lock);
     memcpy(r->classes, classes, r->n_pieces);
     r->new_pool = pool;
     r->new_ring = ring;
+    r->new_scratch = scratch;
     r->resizes = true;
     pthread_mutex_unlock(&r->lock);
     tell(r);

@@ -2,7 +2,8 @@
  *
  * Which pieces of the model are in memory. One thread owns pool, reader and mappings: it reads pieces, covers the
  * model's mapping with them, and drops them. Threads that compute graphs say what they need and wait for it; whatever
- * they do, and whenever, each address holds the file's bytes.
+ * they do, and whenever, each address holds the file's bytes. While the disk is idle and there is room, pinned and
+ * cached pieces are read before anybody wants them; of those, what was cached goes first when room is needed.
  *
  * It knows nothing of ggml: tests drive it with made-up graphs.
  */
@@ -44,6 +45,7 @@ struct resident_options {
     uint32_t n_pieces;
     uint64_t pool, ring; /* bytes: of all memory for pieces, and of it for what is streamed */
     uint64_t pool_most;  /* bytes to which that may grow; 0: it may not */
+    uint64_t scratch;    /* bytes of the pool that stay free for what is wanted: nothing is read into them unasked */
     enum reader_kind reader;
     unsigned depth; /* reads at once */
     bool check;     /* compare each piece with the file */
@@ -84,10 +86,11 @@ void resident_passed(struct resident * resident, uint64_t place);
 void resident_want(struct resident * resident, const uint32_t * pieces, uint32_t count);
 void resident_drop(struct resident * resident, const uint32_t * pieces, uint32_t count);
 
-/* There is more memory, or less: so many bytes for all, and of them for what is streamed, and new classes of all
- * pieces, which are copied. What was cached stays so, or is left. Memory is given back as soon as pieces that go have
- * been passed. Any thread. */
-void resident_resize(struct resident * resident, uint64_t pool, uint64_t ring, const uint8_t * classes);
+/* There is more memory, or less: so many bytes for all, and of them for what is streamed and as scratch, and new
+ * classes of all pieces, which are copied. What was cached stays so, or is left. Memory is given back as soon as pieces
+ * that go have been passed. Any thread. */
+void resident_resize(struct resident * resident, uint64_t pool, uint64_t ring, uint64_t scratch,
+                     const uint8_t * classes);
 
 /* The file everywhere, for good. Any thread; does not wait. */
 void resident_hand_back(struct resident * resident);

@@ -20,13 +20,15 @@ enum { NOT_YET = -1 };
 
 struct held {
     struct resident_piece is;
-    uint32_t state; /* release and acquire: what it says of the piece's memory is true */
-    uint8_t ask;    /* under the lock */
+    uint32_t state;  /* release and acquire: what it says of the piece's memory is true */
+    uint8_t ask;     /* under the lock */
     bool is_leaving; /* relaxed: it was asked to go, and the thread has not yet looked at that */
+    bool is_spare;   /* relaxed: read while the disk was idle, and not wanted yet */
     /* The thread's own. */
     bool is_queued;  /* in `wanted` */
     bool in_ring;    /* its memory counts as the ring's */
     bool drop_after; /* once it is read */
+    bool is_unasked; /* what is being read, nobody had asked for */
     uint64_t last;   /* its last place in the order so far; NO_PLACE: it has none */
     struct pool_place memory;
 };
@@ -74,7 +76,7 @@ struct resident {
     struct forgotten forgotten;
     bool stops, hands_back;
     uint8_t * classes; /* by piece: the new ones */
-    uint64_t new_pool, new_ring;
+    uint64_t new_pool, new_ring, new_scratch;
     bool resizes;
 
     uint64_t passed;  /* relaxed: all places below are done with */
@@ -93,8 +95,9 @@ struct resident {
     const struct resident_order * now;
     uint64_t now_begin;
     uint64_t pool_pages; /* that it may have: more than that are given back */
-    uint64_t ring_pages, ring_used;
-    uint32_t in_flight;
+    uint64_t ring_pages, ring_used, scratch_pages;
+    uint32_t fill_next, spare_end; /* the piece to look at next; no spare one is behind that one */
+    uint32_t in_flight, n_unasked; /* reads under way, and of them those that nobody had asked for */
     uint64_t busy_since;
     unsigned failures;
     uint64_t looked_ns; /* at the files, whether somebody writes to them */

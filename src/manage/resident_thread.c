@@ -67,8 +67,13 @@ static void set_in_ring(struct resident * r, struct held * h, bool in_ring) {
     h->in_ring = in_ring;
 }
 
+static void set_spare(struct held * h, bool is_spare) {
+    __atomic_store_n(&h->is_spare, is_spare, __ATOMIC_RELAXED);
+}
+
 static void give_memory(struct resident * r, struct held * h) {
     set_in_ring(r, h, false);
+    set_spare(h, false);
     h->last = NO_PLACE;
     pool_give(r->pool, &h->memory);
 }
@@ -85,11 +90,26 @@ static bool drop(struct resident * r, struct held * h) {
     return true;
 }
 
+/* Of what was read unasked, what was read last. False: there is none. */
+static bool drop_spare(struct resident * r) {
+    while (r->spare_end > 0) {
+        struct held * h = &r->piece[--r->spare_end];
+        if (h->is_spare && state_of(h) == PIECE_IN && drop(r, h)) { return true; }
+    }
+    return false;
+}
+
 /* ---- loading ---- */
 
-static bool start(struct resident * r, struct held * h) {
+static bool take_memory(struct resident * r, struct held * h) {
+    while (!pool_take(r->pool, h->is.pages, &h->memory)) {
+        if (!drop_spare(r)) { return false; }
+    }
+    return true;
+}
+
+static void begin_read(struct resident * r, struct held * h) {
     const struct resident_file * f = &r->files[h->is.file];
-    if (!pool_take(r->pool, h->is.pages, &h->memory)) { return false; }
     struct read_job job = { .fd = f->direct,
                             .offset = f->mapped.offset + (uint64_t) h->is.page * r->page_bytes,
                             .bytes = (uint64_t) h->is.pages * r->page_bytes,
@@ -103,6 +123,11 @@ static bool start(struct resident * r, struct held * h) {
     if (r->in_flight++ == 0) { r->busy_since = clock_monotonic_ns(); }
     set_state(h, PIECE_LOADING);
     reader_start(r->reader, &job);
+}
+
+static bool start(struct resident * r, struct held * h) {
+    if (!take_memory(r, h)) { return false; }
+    begin_read(r, h);
     return true;
 }
 
@@ -164,6 +189,8 @@ static void forget_pages(struct resident * r, const struct held * h) {
 static void finish(struct resident * r, const struct read_done * done) {
     struct held * h = &r->piece[done->tag];
     if (--r->in_flight == 0) { add(&r->totals.disk_ns, clock_monotonic_ns() - r->busy_since); }
+    r->n_unasked -= h->is_unasked;
+    h->is_unasked = false;
     add(&r->totals.reads, 1);
     add(&r->totals.read_bytes, done->bytes);
     if (!r->is_direct) { forget_pages(r, h); }
@@ -203,6 +230,7 @@ static void do_drop(struct resident * r, struct held * h) {
 }
 
 static void do_want(struct resident * r, struct held * h) {
+    set_spare(h, false);
     switch ((enum piece_state) state_of(h)) {
         case PIECE_LOADING: h->drop_after = false; return;
         case PIECE_ABSENT:
@@ -316,6 +344,31 @@ static bool stream(struct resident * r) {
     return started;
 }
 
+/* ---- what nobody has asked for yet ---- */
+
+/* Whether there is room beside what streams and what will be wanted. */
+static bool has_spare_room(const struct resident * r, const struct held * h) {
+    const uint64_t ring_free = r->ring_pages > r->ring_used ? r->ring_pages - r->ring_used : 0;
+    return pool_pages_free(r->pool) >= h->is.pages + r->scratch_pages + ring_free;
+}
+
+/* One after the other in the order of the file, which the disk likes best; few at once, so that what is wanted
+ * meanwhile does not wait for long. Drops nothing for it, and never comes back to a piece that went. */
+static void fill(struct resident * r) {
+    enum { AT_ONCE = 2 };
+    if (r->wanted.first < r->wanted.end || r->in_flight > r->n_unasked) { return; }
+    for (; r->n_unasked < AT_ONCE && r->fill_next < r->n_pieces; r->fill_next++) {
+        struct held * h = &r->piece[r->fill_next];
+        if ((h->is.class != PLACE_PIN && h->is.class != PLACE_CACHE) || state_of(h) != PIECE_ABSENT) { continue; }
+        if (!has_spare_room(r, h) || !pool_take(r->pool, h->is.pages, &h->memory)) { return; }
+        h->is_unasked = true;
+        r->n_unasked++;
+        set_spare(h, h->is.class == PLACE_CACHE);
+        r->spare_end = r->fill_next + 1;
+        begin_read(r, h);
+    }
+}
+
 /* ---- more memory, or less ---- */
 
 /* What was pinned and is streamed from now on counts as passed. */
@@ -323,6 +376,7 @@ static void change_class(struct resident * r, struct held * h, uint8_t class) {
     const uint32_t state = state_of(h);
     if (h->is.class == class) { return; }
     h->is.class = class;
+    if (class != PLACE_CACHE) { set_spare(h, false); }
     if (state != PIECE_IN && state != PIECE_LOADING) { return; }
     if (class == PLACE_STREAM) {
         set_in_ring(r, h, true);
@@ -337,6 +391,8 @@ static void begin_to_resize(struct resident * r) {
     for (uint32_t i = 0; i < r->n_pieces; i++) { change_class(r, &r->piece[i], r->classes[i]); }
     r->pool_pages = r->new_pool / r->page_bytes;
     r->ring_pages = r->new_ring / r->page_bytes;
+    r->scratch_pages = r->new_scratch / r->page_bytes;
+    r->fill_next = 0;
     r->resizes = false;
     const uint32_t pages = pool_pages(r->pool);
     if (pages < r->pool_pages) { pool_grow(r->pool, (uint32_t) (r->pool_pages - pages)); }
@@ -350,6 +406,7 @@ static void tell_pool(struct resident * r) {
 static void shrink(struct resident * r) {
     while (r->ring_used > r->ring_pages && drop_passed(r)) {}
     const uint32_t pages = pool_pages(r->pool);
+    while (pool_pages_free(r->pool) + r->pool_pages < pages && drop_spare(r)) {}
     if (pages > r->pool_pages) { pool_shrink(r->pool, (uint32_t) (pages - r->pool_pages)); }
 }
 
@@ -475,6 +532,7 @@ void * resident_thread(void * argument) {
         if (!wanted && !streamed) {
             resident_news(r); /* it may have looked at what is in memory already */
             if (!r->in_flight && release_waiting(r)) { continue; }
+            fill(r);
         }
         struct read_done done[DONE_MOST];
         const unsigned n = reader_wait(r->reader, done, DONE_MOST, IDLE_NS);

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -280,6 +281,126 @@ static void no_address_is_ever_wrong(void ** state) {
     }
 }
 
+/* ---- while there is nothing to do ---- */
+
+static uint8_t pinned_or_cached(struct world * w, uint32_t piece) {
+    (void) w;
+    return piece % 4 == 0 ? PLACE_PIN : PLACE_CACHE;
+}
+
+static void begin_cached(struct world * w, uint64_t pool_pages, uint64_t scratch_pages) {
+    *w = (struct world){ .seed = 1 };
+    map_file(w);
+    cut(w, pinned_or_cached);
+    const struct resident_options options = { .files = &w->file,
+                                              .n_files = 1,
+                                              .pieces = w->piece,
+                                              .n_pieces = w->n_pieces,
+                                              .pool = pool_pages * PAGE,
+                                              .scratch = scratch_pages * PAGE,
+                                              .depth = 4,
+                                              .check = true };
+    w->resident = resident_new(&options);
+    assert_non_null(w->resident);
+}
+
+static uint32_t pieces_in(const struct world * w) {
+    uint32_t in = 0;
+    for (uint32_t i = 0; i < w->n_pieces; i++) { in += resident_is_in(w->resident, i); }
+    return in;
+}
+
+static void wait_for_reads(const struct world * w, uint64_t loads) {
+    for (int i = 0; i < 5000 && resident_totals(w->resident).loads < loads; i++) { usleep(1000); }
+    assert_int_equal(resident_totals(w->resident).loads, loads);
+}
+
+/* Each piece that there is room for is read once, though nobody asks for it. */
+static void an_idle_disk_reads_what_there_is_room_for(void ** state) {
+    (void) state;
+    struct world w;
+    begin_cached(&w, PAGES + PIECES_MOST, 0);
+    wait_for_reads(&w, w.n_pieces);
+    assert_int_equal(pieces_in(&w), w.n_pieces);
+    assert_int_equal(resident_totals(w.resident).read_bytes,
+                     (pages_of(&w, PLACE_PIN) + pages_of(&w, PLACE_CACHE)) * PAGE);
+    assert_int_equal(resident_totals(w.resident).drops, 0);
+    end(&w);
+}
+
+/* What was read unasked leaves the scratch free, and goes when something else is wanted; what was wanted stays. */
+static void what_is_wanted_takes_the_room_of_what_is_not(void ** state) {
+    (void) state;
+    enum { SCRATCH = 24, POOL = 150, WANTED = 12 };
+    struct world w;
+    begin_cached(&w, POOL, SCRATCH);
+    uint64_t free_pages;
+    for (int i = 0; i < 5000; i++) {
+        free_pages = resident_totals(w.resident).pool_free / PAGE;
+        if (free_pages < SCRATCH + 8 && resident_totals(w.resident).loads > 20) { break; }
+        usleep(1000);
+    }
+    assert_true(free_pages >= SCRATCH && free_pages < SCRATCH + 8);
+    uint32_t wanted[WANTED];
+    for (uint32_t i = 0; i < WANTED; i++) { wanted[i] = w.n_pieces - 1 - 2 * i; }
+    resident_want(w.resident, wanted, WANTED);
+    for (uint32_t i = 0; i < WANTED; i++) {
+        resident_wait(w.resident, wanted[i], UINT64_MAX);
+        assert_true(resident_is_in(w.resident, wanted[i]));
+    }
+    uint32_t others[PIECES_MOST];
+    for (uint32_t i = 0; i < 2 * WANTED; i++) {
+        others[i] = 2 * i + 1;
+        resident_want(w.resident, &others[i], 1);
+        resident_wait(w.resident, others[i], UINT64_MAX);
+        assert_true(resident_is_in(w.resident, others[i]));
+        resident_drop(w.resident, &others[i], 1);
+    }
+    for (uint32_t i = 0; i < WANTED; i++) { assert_true(resident_is_in(w.resident, wanted[i])); }
+    const struct resident_totals t = resident_totals(w.resident);
+    assert_true(t.drops > 0);
+    assert_int_equal(t.given_up + t.errors + t.wrong, 0);
+    end(&w);
+}
+
+static long switches(void) {
+    struct rusage usage;
+    assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_nvcsw;
+}
+
+static void spin(unsigned turns) {
+    for (volatile unsigned i = 0; i < turns; i++) {}
+}
+
+/* Where all is in memory, graphs wake nobody. */
+static void nobody_is_woken_for_what_is_in_memory(void ** state) {
+    (void) state;
+    enum { TURNS = 20, SPIN = 20000 };
+    struct world w;
+    uint32_t order[PIECES_MOST], n = 0;
+    begin_cached(&w, PAGES + PIECES_MOST, 0);
+    for (uint32_t i = 0; i < w.n_pieces; i += 4) { order[n++] = i; }
+    const struct resident_order all = { order, n };
+    wait_for_reads(&w, w.n_pieces);
+    take_turn(&w, &all);
+    for (uint32_t i = 0; i < w.n_pieces; i++) { resident_want(w.resident, &i, 1); } /* they are not spare any more */
+    usleep(10000);
+    const long before = switches();
+    for (unsigned turn = 0; turn < TURNS; turn++) {
+        const uint64_t place = resident_begin(w.resident, &all);
+        for (uint32_t i = 0; i < n; i++) {
+            const uint32_t cached = order[i] + 1 < w.n_pieces ? order[i] + 1 : 1;
+            resident_want(w.resident, &cached, 1);
+            resident_wait(w.resident, order[i], place + i);
+            resident_passed(w.resident, place + i);
+            spin(SPIN);
+        }
+    }
+    assert_true(switches() - before < TURNS * n / 4);
+    end(&w);
+}
+
 /* ---- less memory ---- */
 
 /* What was pinned is streamed, and the memory goes back to the system while graphs go on. */
@@ -299,7 +420,7 @@ static void memory_is_given_back(void ** state) {
     begin(&w, (pages_of(&w, PLACE_PIN) + 2 * RING) * PAGE, (uint64_t) 2 * RING * PAGE, READER_ANY);
     start_readers(&w);
     for (unsigned turn = 0; turn < TURNS; turn++) {
-        if (turn == 2) { resident_resize(w.resident, (uint64_t) RING * PAGE, (uint64_t) RING * PAGE, classes); }
+        if (turn == 2) { resident_resize(w.resident, (uint64_t) RING * PAGE, (uint64_t) RING * PAGE, 0, classes); }
         take_turn(&w, &all);
     }
     stop_readers(&w);
@@ -337,7 +458,7 @@ static void more_memory_is_used(void ** state) {
     w.resident = resident_new(&options);
     assert_non_null(w.resident);
     take_turn(&w, &all);
-    resident_resize(w.resident, all_pages * PAGE, 0, classes);
+    resident_resize(w.resident, all_pages * PAGE, 0, 0, classes);
     take_turn(&w, &all);
     take_turn(&w, &all);
     const uint64_t before = resident_totals(w.resident).reads;
@@ -497,6 +618,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_turn_reads_what_streams_once),
         cmocka_unit_test(no_address_is_ever_wrong),
+        cmocka_unit_test(an_idle_disk_reads_what_there_is_room_for),
+        cmocka_unit_test(what_is_wanted_takes_the_room_of_what_is_not),
+        cmocka_unit_test(nobody_is_woken_for_what_is_in_memory),
         cmocka_unit_test(memory_is_given_back),
         cmocka_unit_test(more_memory_is_used),
         cmocka_unit_test(a_child_has_the_file),
