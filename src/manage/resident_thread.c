@@ -4,6 +4,7 @@
  */
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "agent/clock.h"
@@ -29,6 +30,13 @@ static const struct mapped_file * mapping_of(const struct resident * r, const st
 
 static char * address_of(const struct resident * r, const struct held * h) {
     return mapping_of(r, h)->at + (size_t) h->is.page * r->page_bytes;
+}
+
+/* What is left to the kernel is needed whole, so it may read ahead there as without us. Elsewhere a fault is by chance,
+ * and what is read around it would take memory for nothing. */
+static void advise(const struct resident * r, const struct held * h) {
+    const int advice = h->is.class == PLACE_LEAVE ? MADV_NORMAL : MADV_RANDOM;
+    if (mapping_of(r, h)->at) { madvise(address_of(r, h), (size_t) h->is.pages * r->page_bytes, advice); }
 }
 
 /* ---- dropping ---- */
@@ -374,17 +382,16 @@ static void fill(struct resident * r) {
 /* What was pinned and is streamed from now on counts as passed. */
 static void change_class(struct resident * r, struct held * h, uint8_t class) {
     const uint32_t state = state_of(h);
-    if (h->is.class == class) { return; }
+    const uint8_t before = h->is.class;
+    if (before == class) { return; }
     h->is.class = class;
     if (class != PLACE_CACHE) { set_spare(h, false); }
-    if (state != PIECE_IN && state != PIECE_LOADING) { return; }
-    if (class == PLACE_STREAM) {
-        set_in_ring(r, h, true);
-        enter_ring(r, h, 0);
-    } else {
-        set_in_ring(r, h, false);
+    if (state == PIECE_IN || state == PIECE_LOADING) {
+        set_in_ring(r, h, class == PLACE_STREAM);
+        if (class == PLACE_STREAM) { enter_ring(r, h, 0); }
         if (class == PLACE_LEAVE) { do_drop(r, h); }
     }
+    if (class == PLACE_LEAVE || before == PLACE_LEAVE) { advise(r, h); }
 }
 
 static void begin_to_resize(struct resident * r) {
@@ -522,6 +529,9 @@ void * resident_thread(void * argument) {
     const int error = resident_open(r);
     if (error) { resident_close(r); }
     __atomic_store_n(&r->started, error, __ATOMIC_RELEASE);
+    for (uint32_t i = 0; i < r->n_pieces && !error; i++) {
+        if (r->piece[i].is.class == PLACE_LEAVE) { advise(r, &r->piece[i]); }
+    }
     resident_news(r);
     if (error) { return NULL; }
     while (listen(r) && r->failures < FAILURES_MOST) {

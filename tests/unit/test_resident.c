@@ -401,6 +401,52 @@ static void nobody_is_woken_for_what_is_in_memory(void ** state) {
     end(&w);
 }
 
+/* ---- what is left to the kernel ---- */
+
+/* Whether the kernel reads around what is touched there. */
+static bool is_read_ahead(const void * at) {
+    char line[512];
+    bool is_here = false, is_random = false;
+    FILE * maps = fopen("/proc/self/smaps", "re");
+    assert_non_null(maps);
+    while (fgets(line, sizeof line, maps)) {
+        uintptr_t from, to;
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2) {
+            is_here = from <= (uintptr_t) at && (uintptr_t) at < to;
+        } else if (is_here && strncmp(line, "VmFlags:", 8) == 0) {
+            is_random = strstr(line, " rr");
+        }
+    }
+    fclose(maps);
+    return !is_random;
+}
+
+static uint8_t half_left(struct world * w, uint32_t piece) {
+    (void) w;
+    return piece < 10 ? PLACE_LEAVE : PLACE_CACHE;
+}
+
+static const char * middle_of(const struct world * w, uint32_t piece) {
+    return (const char *) w->at + (size_t) w->piece[piece].page * PAGE + PAGE;
+}
+
+/* As without us. In between, where only faults by chance come, it does not. */
+static void what_is_left_is_read_ahead(void ** state) {
+    (void) state;
+    struct world w = { .seed = 1 };
+    uint8_t classes[PIECES_MOST];
+    map_file(&w);
+    cut(&w, half_left);
+    begin(&w, 16 * PAGE, 0, READER_ANY);
+    assert_true(is_read_ahead(middle_of(&w, 1)));
+    assert_false(is_read_ahead(middle_of(&w, w.n_pieces - 2)));
+    memset(classes, PLACE_LEAVE, sizeof classes);
+    resident_resize(w.resident, (uint64_t) 16 * PAGE, 0, 0, classes);
+    for (int i = 0; i < 5000 && !is_read_ahead(middle_of(&w, w.n_pieces - 2)); i++) { usleep(1000); }
+    assert_true(is_read_ahead(middle_of(&w, w.n_pieces - 2)));
+    end(&w);
+}
+
 /* ---- less memory ---- */
 
 /* What was pinned is streamed, and the memory goes back to the system while graphs go on. */
@@ -621,6 +667,7 @@ int main(void) {
         cmocka_unit_test(an_idle_disk_reads_what_there_is_room_for),
         cmocka_unit_test(what_is_wanted_takes_the_room_of_what_is_not),
         cmocka_unit_test(nobody_is_woken_for_what_is_in_memory),
+        cmocka_unit_test(what_is_left_is_read_ahead),
         cmocka_unit_test(memory_is_given_back),
         cmocka_unit_test(more_memory_is_used),
         cmocka_unit_test(a_child_has_the_file),
