@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Preloaded into llama.cpp, which has no options for it: how the model's file is mapped. MAPPING=faults reads pages
- * when they are touched and not beforehand; MAPPING=random does so without read-ahead too. Other files are left alone.
+ * when they are touched and not beforehand; MAPPING=random does so without read-ahead too; MAPPING=willneed asks the
+ * kernel for the whole file, and waits for none of it. Other files are left alone.
  */
 #include <dlfcn.h>
 #include <stdbool.h>
@@ -39,5 +40,6 @@ void * mmap64(void * at, size_t length, int protection, int flags, int fd, off_t
 
 /* With it llama.cpp asks for the whole file beforehand. */
 int posix_madvise(void * at, size_t length, int advice) {
-    return advice == POSIX_MADV_WILLNEED && wants(NULL) ? 0 : madvise(at, length, advice);
+    const bool is_passed_over = advice == POSIX_MADV_WILLNEED && wants(NULL) && !wants("willneed");
+    return is_passed_over ? 0 : madvise(at, length, advice);
 }

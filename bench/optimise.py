@@ -1,399 +1,224 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What managing memory gains where a model does not fit: models x memory x strategies, each several times, in random order,
-beside what llama.cpp does of itself. Prints a table; with --out it writes OPTIMISE.md, optimise.csv and optimise.svg into
+"""What managing memory gains where a model does not fit: models x memory x ways, each several times, in random order,
+beside what llama.cpp does of itself. Prints a page; with --out it writes OPTIMISE.md, optimise.csv and optimise.svg into
 a folder.
 
-    optimise.py [--rounds N] [--shares 100,75,50,35,25] [--peer-shares 50] [--ways mmap,pin,...] [--tokens N] [--out DIR]
-                LIBRARY LLAMA MODEL...
+    optimise.py [OPTIONS] TAT LIBRARY LLAMA MODEL...
+    optimise.py --only-page --out DIR
 
-LIBRARY is libtat_manage.so, LLAMA the folder of llama-completion. A limit is a share of the model's bytes plus what a run
-with enough memory needs besides: so 100 % holds all of the model. Needs cgroups that the user may make, so mostly root.
-Ends with status 1 if a text differs from that of a run with enough memory.
+LIBRARY is libtat_manage.so, LLAMA the folder of llama-completion. Memory is a share of the model's bytes, in percent:
+--shares has that much for the model, beside what a run with enough memory holds of its own, so 100 holds all of it;
+--totals has that much for all. An item may be for models of one kind: dense:70, experts:45.
+
+With --append, runs are added to those of optimise.csv, so that many rounds can be had in several sittings; each run
+carries its date, machine, llama.cpp and commit. --only-page makes the page of optimise.csv alone.
+
+Needs cgroups that the user may make, so mostly root. Ends with status 1 if a text differs from that of a run with enough
+memory.
 """
 
 import argparse
-import hashlib
 import os
 import random
 import re
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from cells import MIB, Row, compiled, conditions, digits, disk_rate_at_once, numbers, spread, write_csv
+from cells import Row, disk_rate_at_once, read_csv, write_csv
+from optimise_model import Model, examined, kind_of, least_missed, planned
+from optimise_page import page
+from optimise_plot import draw
+from optimise_run import WAYS, Runner, Texts, plenty, text_figures
+from optimise_table import TEXTS
 
-# name: (explanation, MAPPING of bench/mapping.c, strategy, reader)
-WAYS: dict[str, tuple[str, str, str, str]] = {
-    "mmap": ("as llama.cpp does it: mapped, populated", "", "", ""),
-    "faults": ("mapped, read when touched, with read-ahead", "faults", "", ""),
-    "random": ("mapped, `MADV_RANDOM`: read when touched, page by page", "random", "", ""),
-    "pin": ("managed: what fits stays", "", "pin", "any"),
-    "pin+stream": ("managed: what does not fit is read in order, ahead of its use", "", "pin+stream", "any"),
-    "all": ("managed: and experts are kept by a policy, and read when the router has chosen", "", "pin+stream+cache", "any"),
-    "all-uring": ("the same, read by io_uring", "", "pin+stream+cache", "uring"),
-    "all-threads": ("the same, read by threads", "", "pin+stream+cache", "threads"),
-}
-PEERS = ["faults", "random"]
-DEFAULT = ["mmap", *PEERS, "pin", "pin+stream", "all"]
-PLENTY = "plenty"  # of memory: the text is compared with this run's, and the computing bound is its rate
+WHOLE = ["mmap", "all"]
 LAST_LINES = 12  # of what a run printed that failed
-BLOCKS = {True: 512 << 10, False: MIB}  # of reads by which the disk is measured: with experts about a slice of one
-COLUMNS: list[tuple[str, str, float]] = [
-    ("tokens/s", "tokens_per_s", 1), ("first token, s", "first_token_s", 1), ("read a token, MiB", "bytes_per_token", MIB),
-    ("experts held, %", "held_share", 0.01), ("waits, %", "wait_share", 0.01), ("of the bound, %", "bound_share", 0.01),
-    ("predicted/delivered", "predicted_ratio", 1), ("to mmap", "to_mmap", 1)]
 
 
-class Group:
-    """A memory cgroup, of version 1 or 2, without swap."""
-
-    def __init__(self) -> None:
-        v1 = Path("/sys/fs/cgroup/memory")
-        self.is_v1 = (v1 / "memory.limit_in_bytes").exists()
-        self.folder = (v1 if self.is_v1 else Path("/sys/fs/cgroup")) / f"tat-optimise-{os.getpid()}"
-
-    def __enter__(self) -> "Group":
-        self.folder.mkdir()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for _attempt in range(50):  # whoever ended may not be gone yet
-            try:
-                self.folder.rmdir()
-                return
-            except OSError:
-                time.sleep(0.1)
-
-    def limit(self, limit: int) -> None:
-        names = ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"] if self.is_v1 else ["memory.max", "memory.swap.max"]
-        for name in names:
-            if (self.folder / name).exists():
-                (self.folder / name).write_text("0" if name == "memory.swap.max" else str(limit))
-
-    def enter(self) -> None:
-        (self.folder / "cgroup.procs").write_text(str(os.getpid()))
-
-    def number(self, v1: str, v2: str) -> int:
-        return int((self.folder / (v1 if self.is_v1 else v2)).read_text())
-
-    def peak(self) -> int:
-        return self.number("memory.max_usage_in_bytes", "memory.peak")
-
-    def kills(self) -> int:
-        name = "memory.oom_control" if self.is_v1 else "memory.events"
-        found = re.search(r"^oom_kill (\d+)", (self.folder / name).read_text(), re.M)
-        return int(found[1]) if found else 0
+@dataclass(frozen=True)
+class Cell:
+    model: int
+    percent: int
+    of: str  # "weights": beside what the program holds of its own; "all"
+    way: str
 
 
-def has_experts(model: Path) -> bool:
-    with model.open("rb") as file:
-        return b".expert_used_count" in file.read(MIB)
+def shares_for(text: str, kind: str) -> list[int]:
+    """Of "100,75,dense:70", those for models of a kind."""
+    parts = [part.rpartition(":") for part in text.split(",") if part]
+    return [int(percent) for only, _, percent in parts if only in ("", kind)]
 
 
-def forget(model: Path) -> None:
-    """The page cache keeps nothing of it."""
-    fd = os.open(model, os.O_RDONLY)
-    os.fsync(fd)
-    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-    os.close(fd)
+def chosen(models: list[Path], words: str) -> list[Path]:
+    """Those with one of the words in their names, or of one of these kinds."""
+    wanted = [word for word in words.split(",") if word]
+    return [m for m in models if not wanted or any(word in m.name or word == kind_of(m) for word in wanted)]
 
 
-def bytes_read(pid: int) -> int:
-    try:
-        return int(re.search(r"^read_bytes: (\d+)", Path(f"/proc/{pid}/io").read_text(), re.M)[1])  # type: ignore[index]
-    except (OSError, TypeError):
-        return 0
+def cells_of(models: list[Model], ways: Iterable[str], given: argparse.Namespace) -> list[Cell]:
+    """Where a model has no experts, what is done with them changes nothing: pin+stream is all. Where all fits, managing
+    has nothing to do, whatever its strategy."""
+    cells = []
+    for number, model in enumerate(models):
+        kind = model.kind
+        totals = shares_for(given.totals, kind)
+        for way in ways:
+            if way == "pin+stream" and kind == "dense":
+                continue
+            whole, part, peer = (shares_for(text, kind) for text in (given.shares, given.part_shares, given.peer_shares))
+            shares = whole if way in WHOLE else peer if WAYS[way].is_peer else [s for s in part if s < 100]
+            cells += [Cell(number, share, "weights", way) for share in shares]
+            cells += [Cell(number, total, "all", way) for total in totals if not WAYS[way].is_peer]
+    return cells
 
 
-class Fifo:
-    """Where the library reports to."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        os.mkfifo(path)
-        self.fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
-
-    def lines(self) -> dict[str, str]:
-        """What was said since the last time, by its first word."""
-        try:
-            text = os.read(self.fd, 1 << 20).decode()
-        except BlockingIOError:
-            return {}
-        parts = (line.split(" ", 2) for line in text.splitlines())
-        return {part[1]: part[2] if len(part) > 2 else "" for part in parts}
-
-
-def values_of(line: str) -> dict[str, str]:
-    return dict(part.split("=", 1) for part in line.split() if "=" in part)
+def sitting(llama: Path) -> Row:
+    """What is the same for all runs of one start of this program."""
+    found = re.search(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(), re.M)
+    version = re.search(r"llama\.cpp-[\w.]+", str(llama.resolve()))
+    commit = subprocess.run(["git", "-C", Path(__file__).parent, "describe", "--always", "--dirty"], check=False,
+                            capture_output=True, text=True).stdout.strip()
+    return {"sitting": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "kernel": os.uname().release,
+            "cpu": found[1].strip() if found else os.uname().machine, "cpus": os.cpu_count(),
+            "llama": version[0] if version else str(llama), "commit": commit}
 
 
 class Bench:
-    def __init__(self, library: Path, llama: Path, tokens: int, context: int, folder: Path) -> None:
-        self.library, self.llama, self.tokens, self.context = library, llama, tokens, context
-        self.folder = folder
-        self.mapping = compiled(folder)
-        self.fifo = Fifo(folder / "report")
-        self.texts: dict[Path, bytes] = {}
-        self.is_wrong = False
+    def __init__(self, given: argparse.Namespace, folder: Path) -> None:
+        self.given, self.tat = given, given.tat.resolve()
+        self.runner = Runner(given.library.resolve(), given.llama, given.context, folder)
+        self.texts = Texts(self.runner)
+        self.common = sitting(given.llama)
+        self.models = [self.prepare(path, folder) for path in chosen(given.models_given, given.models)]
+        self.rows: list[Row] = []
 
-    def environment(self, way: str, rate: float) -> dict[str, str]:
-        _, mapping, strategy, reader = WAYS[way]
-        if mapping:
-            return dict(os.environ) | {"MAPPING": mapping, "LD_PRELOAD": str(self.mapping)}
-        if strategy:
-            told = f"memory=0;strategy={strategy};reader={reader};disk={rate:.0f};report={self.fifo.path}"
-            return dict(os.environ) | {"TAT_MANAGE": told, "TAT_RECORD": "0", "LD_PRELOAD": str(self.library)}
-        return dict(os.environ)
+    def prepare(self, path: Path, folder: Path) -> Model:
+        tokens = self.given.tokens
+        model = examined(self.tat, self.runner.command(path, tokens), path, folder)
+        row, _, _ = self.runner.run(path, "mmap", tokens, plenty(path))
+        self.texts.of(model, tokens)
+        model.own = max(0, row["peak_bytes"] - model.bytes)
+        return model
 
-    def run(self, model: Path, way: str, limit: int, rate: float) -> tuple[Row, bytes, str]:
-        """Figures, the text, and what was said."""
-        command: list[str | Path] = [
-            self.llama / "llama-completion", "-m", model, "-p", "The three laws of robotics are", "-n", str(self.tokens),
-            "-c", str(self.context), "-t", str(os.cpu_count()), "--temp", "0", "-no-cnv", "--ignore-eos",
-            "--no-display-prompt"]
-        forget(model)
-        self.fifo.lines()
-        with (self.folder / "talk").open("w+") as talk, Group() as group:
-            group.limit(limit)
-            begin = time.monotonic()
-            with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=talk, bufsize=0,
-                                  env=self.environment(way, rate), preexec_fn=group.enter) as child:
-                assert child.stdout
-                text = child.stdout.read(1) or b""
-                first, before = time.monotonic() - begin, bytes_read(child.pid)
-                while more := child.stdout.read(1 << 16):
-                    text += more
-                _, status, usage = os.wait4(child.pid, 0)
-                child.returncode = os.waitstatus_to_exitcode(status)
-            talk.seek(0)
-            row: Row = {"killed": int(group.kills() > 0), "failed": 0, "peak_bytes": group.peak(),
-                        "read_bytes": usage.ru_inblock * 512}
-            said = talk.read()
-        rates = re.findall(r" eval time = .*?runs.*?([\d.]+) tokens per second", said)  # llama.cpp's own
-        if child.returncode == 0 and rates:
-            row |= {"tokens_per_s": float(rates[-1]), "first_token_s": first,
-                    "bytes_per_token": max(0, usage.ru_inblock * 512 - before) / max(1, self.tokens - 1)}
-        elif not row["killed"]:
-            row["failed"] = 1
-        return row, text, said
+    def tokens_of(self, cell: Cell) -> int:
+        """More where they come quickly; fewer where the kernel reads page by page."""
+        way, is_dense = WAYS[cell.way], self.models[cell.model].kind == "dense"
+        if cell.percent >= 100 and cell.of == "weights":
+            return int(4 * self.given.tokens)
+        slow = way.leaves == "rest" or (way.leaves == "experts" and not is_dense)
+        return int(self.given.slow_tokens if slow else self.given.tokens)
 
-    def reference(self, model: Path, rate: float) -> Row:
-        """A run with more than enough memory."""
-        row, text, said = self.run(model, "mmap", 4 * model.stat().st_size + 512 * MIB, rate)
-        if row["killed"] or row["failed"]:
-            sys.exit(f"optimise: {said[-2000:]}")
-        self.texts.setdefault(model, text)
-        return row
+    def limit_of(self, cell: Cell) -> int:
+        model = self.models[cell.model]
+        return model.bytes * cell.percent // 100 + (model.own if cell.of == "weights" else 0)
 
-    def one(self, model: Path, way: str, share: int, limit: int, rate: float) -> Row:
-        row: Row = {"model": model.name, "limit_percent": share, "limit_bytes": limit, "way": way}
-        for attempt in range(2):  # on a busy machine llama-completion may end before it has printed all
-            figures, text, said = self.run(model, way, limit, rate)
-            if text == self.texts[model] or not self.texts[model].startswith(text) or attempt:
+    def one(self, cell: Cell, plain_rate: float) -> Row:
+        model, limit, tokens = self.models[cell.model], self.limit_of(cell), self.tokens_of(cell)
+        rate = disk_rate_at_once(model.path, model.slice_bytes)
+        row: Row = {"model": model.path.name, "kind": model.kind, "model_bytes": model.bytes, "own_bytes": model.own,
+                    "wanted_bytes": model.wanted, "dense_bytes": model.dense, "unique_bytes": model.unique,
+                    "memory_percent": cell.percent, "memory_of": cell.of, "limit_bytes": limit, "way": cell.way,
+                    "tokens": tokens, "disk_bytes_per_s": rate, "plenty_tokens_per_s": plain_rate,
+                    "missed_bytes": least_missed(model, limit - model.own)}
+        if cell.way == "all":
+            row |= planned(self.tat, model, limit, rate)
+        for _attempt in range(2):  # on a busy machine llama-completion may end before it has printed all
+            figures, text, said = self.runner.run(model.path, cell.way, tokens, limit, rate)
+            compared = {} if figures["killed"] or figures["failed"] else text_figures(self.texts, model, tokens, text)
+            if not compared.get("text_short"):
                 break
-        row |= figures | managed_figures(self.fifo.lines())
+        self.complain(row | figures | compared, text, said, self.texts.of(model, tokens))
+        return row | figures | compared
+
+    def complain(self, row: Row, text: bytes, said: str, wanted: bytes) -> None:
+        where = f"optimise: {row['model']}, {row['memory_percent']} % of {row['memory_of']}, {row['way']}"
         if row["failed"]:
             last = "\n".join(f"    {line}" for line in said.splitlines()[-LAST_LINES:])
-            print(f"optimise: {model.name}, {share} %, {way} failed. Its last lines:\n{last}", file=sys.stderr)
-        elif not row["killed"]:
-            row["text"] = hashlib.md5(text).hexdigest()
-            row["text_differs"] = int(text != self.texts[model])
-            if row["text_differs"]:
-                self.is_wrong = True
-                print(f"optimise: ERROR: WRONG TEXT: {model.name}, {share} %, {way}:\n    {text!r}\nin place of\n"
-                      f"    {self.texts[model]!r}", file=sys.stderr)
-        return row
+            print(f"{where} failed. Its last lines:\n{last}", file=sys.stderr)
+        if row.get("text_differs"):
+            print(f"{where}: ERROR: WRONG TEXT:\n    {text!r}\nin place of\n    {wanted!r}", file=sys.stderr)
 
-
-def managed_figures(lines: dict[str, str]) -> Row:
-    begin, end = values_of(lines.get("begin", "")), values_of(lines.get("end", ""))
-    told = [lines["note"]] if "note" in lines else []
-    told += [f"{kind} {lines[kind]}" for kind in ("fits", "short", "refused", "less", "handed_back") if kind in lines]
-    row: Row = {"note": "; ".join(told)} if told else {}
-    row |= {name: begin[name] for name in ("reader", "direct") if name in begin}
-    row |= {f"{name}_bytes": int(begin[name])
-            for name in ("pinned", "streamed", "ring", "cached", "cache", "left", "pool") if name in begin}
-    if not end:
-        return row
-    n = {name: int(value) for name, value in end.items()}
-    row |= {name: n.get(name, 0) for name in ("errors", "given_up", "handed_back")}
-    row["wait_share"] = n["wait_ns"] / n["ns"] if n["ns"] else None
-    row["held_share"] = n["held"] / n["wanted"] if n["wanted"] else None
-    row["predicted_tokens_per_s"] = n["predicted"] / 1000 if n.get("predicted") else None
-    return row
-
-
-def bytes_missed(row: Row) -> float | None:
-    """A token's, that must be read: of what every token needs, that which does not fit; and of experts those that the
-    policy did not keep, which are known as what was read."""
-    if "pool_bytes" not in row or row.get("bytes_per_token") is None:
-        return None
-    part = {name: float(str(row[f"{name}_bytes"])) for name in ("pinned", "streamed", "cached", "left", "pool")}
-    if part["cached"]:
-        return float(str(row["bytes_per_token"]))
-    return max(0.0, part["pinned"] + part["streamed"] + part["left"] - part["pool"])
-
-
-def add_bounds(row: Row, plenty: Row, rate: float) -> None:
-    row["disk_bytes_per_s"] = rate
-    row["plenty_tokens_per_s"] = plenty["tokens_per_s"]
-    missed = bytes_missed(row)
-    if missed is None:
-        return
-    row["missed_bytes"] = missed
-    row["bound_tokens_per_s"] = 1 / max(missed / rate, 1 / float(str(plenty["tokens_per_s"])))
-    row["bound_share"] = float(str(row["tokens_per_s"])) / float(str(row["bound_tokens_per_s"]))
-    if row.get("predicted_tokens_per_s"):
-        row["predicted_ratio"] = float(str(row["predicted_tokens_per_s"])) / float(str(row["tokens_per_s"]))
-
-
-def add_speed_ups(rows: list[Row]) -> None:
-    """Against mmap in the same round."""
-    plain = {(r["model"], r["limit_percent"]): r.get("tokens_per_s") for r in rows if r["way"] == "mmap"}
-    for row in rows:
-        base = plain.get((row["model"], row["limit_percent"]))
-        if base and row.get("tokens_per_s"):
-            row["to_mmap"] = float(str(row["tokens_per_s"])) / float(str(base))
-
-
-def measure(bench: Bench, models: list[Path], cells: list[tuple[Path, int, str]], rounds: int) -> list[Row]:
-    needs: dict[Path, int] = {}
-    rng = random.Random(0)
-    rows: list[Row] = []
-    for number in range(rounds):
-        rates = {model: disk_rate_at_once(model, BLOCKS[has_experts(model)]) for model in models}
-        plenty = {model: bench.reference(model, rates[model]) for model in models}
-        for model in models:
-            needs.setdefault(model, max(0, int(str(plenty[model]["peak_bytes"])) - model.stat().st_size))
-        mine: list[Row] = []
-        for model, share, way in rng.sample(cells, len(cells)):
-            limit = model.stat().st_size * share // 100 + needs[model]
-            row = {"round": number} | bench.one(model, way, share, limit, rates[model])
-            add_bounds(row, plenty[model], rates[model])
-            mine.append(row)
+    def round(self, number: int, cells: list[Cell], until: float) -> None:
+        """Until then, no other cell is begun; the rest of the round is left out."""
+        used = sorted({cell.model for cell in cells})
+        plain = {m: self.runner.run(self.models[m].path, "mmap", 4 * self.given.tokens, plenty(self.models[m].path))[0]
+                 for m in used}
+        for cell in cells:
+            if time.monotonic() > until:
+                return
+            row = self.common | {"round": number} | self.one(cell, plain[cell.model]["tokens_per_s"])
+            self.rows.append(row)
             ended = next((word for word in ("killed", "failed") if row[word]), None) or f"{row['tokens_per_s']} tokens/s"
-            print(f"round {number + 1}: {model.name} {share} % {way}: {ended}{'; ' if 'note' in row else ''}"
-                  f"{row.get('note', '')}", file=sys.stderr)
-        add_speed_ups(mine)
-        rows += mine
-    return rows
+            print(f"round {number + 1}: {row['model']} {cell.percent} % of {cell.of}, {cell.way}: {ended}"
+                  f"{'; ' if 'note' in row else ''}{row.get('note', '')}", file=sys.stderr)
+
+    def measure(self) -> None:
+        rng = random.Random()
+        ways = [way for way in self.given.ways.split(",") if self.runner.can(way)]
+        cells = cells_of(self.models, ways, self.given)
+        until = time.monotonic() + 60 * self.given.minutes if self.given.minutes else float("inf")
+        for number in range(self.given.rounds):
+            self.round(number, rng.sample(cells, len(cells)), until)
 
 
-# ---- what came of it ----
-
-
-def outcome(rows: list[Row]) -> str:
-    """What a reader must know of a cell beside its figures."""
-    counts = {"killed": "killed", "failed": "failed", "text_differs": "**WRONG TEXT**", "handed_back": "handed back"}
-    found = [f"{words} in {n} of {len(rows)}" for name, words in counts.items() if (n := sum(bool(r.get(name)) for r in rows))]
-    return "; ".join(found + sorted({str(r["note"]) for r in rows if r.get("note")}))
-
-
-def table(rows: list[Row]) -> list[str]:
-    lines = ["| memory | way | " + " | ".join(title for title, _, _ in COLUMNS) + " |", "|---" * (len(COLUMNS) + 2) + "|"]
-    keys = {(-int(str(r["limit_percent"])), list(WAYS).index(str(r["way"]))) for r in rows}
-    for share, way in sorted(keys):
-        mine = [r for r in rows if (r["limit_percent"], r["way"]) == (-share, list(WAYS)[way])]
-        limit = f"{-share} % ({int(str(mine[0]['limit_bytes'])) / MIB:.0f} MiB)"
-        figures = [spread(mine, name, divide) for _, name, divide in COLUMNS]
-        words = outcome(mine)
-        figures[0] += f" ({words})" if words else ""
-        lines.append("| " + " | ".join([limit, list(WAYS)[way], *figures]) + " |")
-    return lines
-
-
-def of_model(rows: list[Row], model: str) -> list[str]:
-    mine = [r for r in rows if r["model"] == model]
-    plenty = {r["round"]: r["plenty_tokens_per_s"] for r in mine}.values()
-    rates = sorted({float(str(r["disk_bytes_per_s"])) / MIB for r in mine})
-    return [f"## {model}", "",
-            f"With enough memory: {digits(statistics.median(float(str(v)) for v in plenty))} tokens/s. The disk read "
-            f"{digits(rates[0])} to {digits(rates[-1])} MiB/s, 8 reads at once, past the page cache.", "", *table(mine), ""]
-
-
-def report(rows: list[Row], rounds: int) -> str:
-    words = ("*Memory* is a share of the model's bytes, and what a run with enough memory needs besides: so 100 % holds all "
-             "of the model. *First token* counts from the start of the program. *Read a token* is from the first token on. "
-             "*Experts held* is the share of the bytes of chosen experts that were in memory. *Waits* is the share of "
-             "generating in which a graph waited for what was being read. *The bound* is the larger of two times: that of "
-             "computing with enough memory, and that of reading, at the disk's rate in that round, what must be read: of "
-             "what each token needs that which does not fit, and of experts those that the policy did not keep. *To mmap*: "
-             "tokens/s against plain mmap in the same round. A dash: there is no such figure.")
-    verdict = ("**A text differed from that of the run with enough memory.**" if any(r.get("text_differs") for r in rows)
-               else "Every text was that of the run with enough memory, byte for byte.")
-    ways = [f"- `{name}`: {told[0]}" for name, told in WAYS.items() if any(r["way"] == name for r in rows)]
-    models = sorted({str(r["model"]) for r in rows})
-    return "\n".join(["# Models larger than memory, managed", "", conditions("bench/optimise.sh", rounds), "", words, "", verdict,
-                      "", *ways, "", *(line for model in models for line in of_model(rows, model))])
-
-
-def medians(rows: list[Row], name: str, divide: float) -> tuple[list[int], list[float]]:
-    points = [(int(str(r["limit_percent"])), float(str(r[name])) / divide) for r in rows if r.get(name) is not None]
-    shares = sorted({share for share, _ in points})
-    return shares, [statistics.median(v for s, v in points if s == share) for share in shares]
-
-
-def draw(rows: list[Row], path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("svg")
-    import matplotlib.pyplot as plt
-
-    models = sorted({str(r["model"]) for r in rows})
-    figure, axes = plt.subplots(len(models), 2, figsize=(10, 3.6 * len(models)), squeeze=False, layout="constrained")
-    for line, model in zip(axes, models):
-        mine = [r for r in rows if r["model"] == model]
-        for axis, name, label, divide in ((line[0], "tokens_per_s", "tokens/s", 1),
-                                          (line[1], "bytes_per_token", "read a token, MiB", MIB)):
-            for way in WAYS:
-                shares, values = medians([r for r in mine if r["way"] == way], name, divide)
-                axis.plot(shares, values, marker="o", label=way) if shares else None
-            axis.set(xlabel="memory for weights, % of the model", ylabel=label, title=model)
-            axis.set_yscale("symlog" if name == "bytes_per_token" else "log")
-            axis.invert_xaxis()
-        shares, values = medians([r for r in mine if r["way"] == "all"], "bound_tokens_per_s", 1)
-        line[0].plot(shares, values, "k--", label="bound of all") if shares else None
-        line[0].legend(fontsize="small")
-    figure.savefig(path)
-
-
-def cells_of(models: list[Path], shares: list[int], peer_shares: list[int], ways: list[str]) -> list[tuple[Path, int, str]]:
-    """Where a model has no experts, what is done with them changes nothing: pin+stream is all."""
-    return [(m, s, w) for m in models for s in shares for w in ways
-            if (w not in PEERS or s in peer_shares) and (w != "pin+stream" or has_experts(m) or "all" not in ways)]
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--minutes", type=float, help="begin no run after so many")
+    parser.add_argument("--models", default="", help="only those with one of these in their names, or of these kinds")
+    parser.add_argument("--shares", default="100,75,50,45,35,25,dense:70", help="for " + " and ".join(WHOLE))
+    parser.add_argument("--totals", default="dense:70,experts:45", help="for all ways but peers")
+    parser.add_argument("--part-shares", default="50,dense:70,experts:45", help="for strategies and readers apart")
+    parser.add_argument("--peer-shares", default="100,50", help="for other ways without tat")
+    parser.add_argument("--ways", default=",".join(w for w in WAYS if not w.startswith("all-")), help="of " + ", ".join(WAYS))
+    parser.add_argument("--tokens", type=int, default=32)
+    parser.add_argument("--slow-tokens", type=int, default=12, help="where the kernel reads page by page")
+    parser.add_argument("--context", type=int, default=512)
+    parser.add_argument("--append", action="store_true")
+    parser.add_argument("--only-page", action="store_true")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("tat", type=Path, nargs="?")
+    parser.add_argument("library", type=Path, nargs="?")
+    parser.add_argument("llama", type=Path, nargs="?")
+    parser.add_argument("models_given", metavar="MODEL", type=Path, nargs="*")
+    given = parser.parse_args()
+    if (given.append or given.only_page) and not given.out:
+        parser.error("--append and --only-page need --out, where optimise.csv is")
+    if not given.only_page and not given.models_given:
+        parser.error("name TAT, LIBRARY, LLAMA and a MODEL")
+    if unknown := [way for way in given.ways.split(",") if way not in WAYS]:
+        parser.error(f"no such way: {', '.join(unknown)}")
+    return given
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--shares", type=numbers, default=[100, 75, 50, 35, 25])
-    parser.add_argument("--peer-shares", type=numbers, default=[50], help="at which " + " and ".join(PEERS) + " run too")
-    parser.add_argument("--ways", default=",".join(DEFAULT), help="of " + ", ".join(WAYS))
-    parser.add_argument("--tokens", type=int, default=32)
-    parser.add_argument("--context", type=int, default=512)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("library", type=Path)
-    parser.add_argument("llama", type=Path)
-    parser.add_argument("models", type=Path, nargs="+")
-    given = parser.parse_args()
-    ways = given.ways.split(",")
-    if unknown := [way for way in ways if way not in WAYS]:
-        parser.error(f"no such way: {', '.join(unknown)}")
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(given.library.resolve(), given.llama, given.tokens, given.context, Path(folder))
-        cells = cells_of(given.models, given.shares, given.peer_shares, ways)
-        rows = measure(bench, given.models, cells, given.rounds)
-    text = report(rows, given.rounds)
+    given = parse()
+    before = read_csv(given.out / "optimise.csv", TEXTS) if given.append or given.only_page else []
+    rows = before
+    if not given.only_page:
+        with tempfile.TemporaryDirectory() as folder:
+            bench = Bench(given, Path(folder))
+            try:
+                bench.measure()
+            except KeyboardInterrupt:
+                print("optimise: interrupted: the page is of what was measured until then", file=sys.stderr)
+            rows = before + bench.rows
+            if given.out and rows:
+                write_csv(rows, given.out / "optimise.csv")
+    if not rows:
+        sys.exit("optimise: nothing was measured")
+    text = page(rows)
     print(text)
     if given.out:
         (given.out / "OPTIMISE.md").write_text(text)
-        write_csv(rows, given.out / "optimise.csv")
         draw(rows, given.out / "optimise.svg")
-    sys.exit(1 if bench.is_wrong else 0)
+    sys.exit(1 if any(row.get("text_differs") for row in rows) else 0)
 
 
 if __name__ == "__main__":

@@ -325,11 +325,11 @@ teardown() {
     [ "$(id -u)" = 0 ] || skip "memory cgroups need root"
     [ -e "$MODELS/random-qwen2moe.gguf" ] || skip "no random-qwen2moe.gguf: scripts/get-fixtures.sh makes it"
     cp "$MODELS/random-qwen2moe.gguf" model.gguf
-    run --separate-stderr python3 "$BATS_TEST_DIRNAME/../../bench/optimise.py" --rounds 1 --shares 50 --ways mmap,pin,all \
-        --tokens 4 "$MANAGER" "$LLAMA" model.gguf
+    run --separate-stderr python3 "$BATS_TEST_DIRNAME/../../bench/optimise.py" --rounds 1 --shares 50 --part-shares 50 --totals "" \
+        --ways mmap,pin,all --tokens 4 "$TAT" "$MANAGER" "$LLAMA" model.gguf
     echo "$output" "$stderr"
     [ "$status" -eq 0 ]
     figure='[0-9][0-9,.]*'
-    [ "$(grep -cE "^\| 50 % \([0-9]+ MiB\) \| (mmap|pin|all) \| $figure" <<< "$output")" -eq 3 ]
-    [[ $output == *"Every text was that of the run with enough memory"* ]]
+    [ "$(grep -cE "^\| 50 % \([0-9]+ MiB\) \| (mmap|pin|all) \| 1 \| $figure" <<< "$output")" -eq 3 ]
+    [[ $output == *"All 3 texts were those of runs with enough memory, byte for byte"* ]]
 }
