@@ -13,7 +13,10 @@
 #include "doctor/disk.h"
 #include "export/host_facts.h"
 
-enum { ROUND_NS = 50000000 };
+enum {
+    ROUND_NS = 50000000,
+    SMALL = 64 << 10, /* no page of a kernel is large that has no more */
+};
 
 static const char * const hows[] = { "mapped", "mapped, MADV_RANDOM", "read", "direct" };
 
@@ -34,11 +37,11 @@ static json_t * measured_json(const struct disk_rates * d) {
     for (size_t i = 0; i < d->n_rates; i++) {
         if (d->rate[i].per_second > 0) { json_array_append_new(rates, rate_json(&d->rate[i])); }
     }
-    return json_pack("{s:o, s:I, s:s, s:s, s:s, s:I, s:I, s:f, s:s, s:s, s:o}", "host", host_identity_json(),
+    return json_pack("{s:o, s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:f, s:s, s:s, s:o}", "host", host_identity_json(),
                      "measured", (json_int_t) time(NULL), "device", d->device, "model", d->model, "file_system",
                      d->system, "file_bytes", (json_int_t) d->bytes, "read_ahead_bytes", (json_int_t) d->ahead,
-                     "resident_share", d->resident, "not_direct", d->direct, "not_through_cache", d->through, "rates",
-                     rates);
+                     "buffer_page_bytes", (json_int_t) d->into, "resident_share", d->resident, "not_direct", d->direct,
+                     "not_through_cache", d->through, "rates", rates);
 }
 
 /* ---- as tables ---- */
@@ -138,6 +141,14 @@ static bool differ(const struct disk_rates * d) {
     return 4 * far > n;
 }
 
+/* What is read into counts as much as how it is read. */
+static void say_direct(const struct disk_rates * d) {
+    char page[UNITS_SIZE];
+    printf("Past it (O_DIRECT, io_uring), into memory in pages of %s%s,\nbytes/s by block and requests at once:\n",
+           format_bytes(page, d->into),
+           d->into > SMALL ? ", as `tat run` reads" : ", as this kernel makes no large ones");
+}
+
 static int show(const struct disk_rates * d, const json_t * measured, bool as_json) {
     if (as_json) { return json_dumpf(measured, stdout, JSON_INDENT(2)) != 0 || putchar('\n') == EOF ? -1 : 0; }
     say_answer(d);
@@ -147,7 +158,7 @@ static int show(const struct disk_rates * d, const json_t * measured, bool as_js
     if (!*d->through && print_through(d) != 0) { return -1; }
     putchar('\n');
     if (*d->direct) { printf("Nothing was read past the page cache. %s.\n", d->direct); }
-    if (!*d->direct) { printf("Past it (O_DIRECT, io_uring), bytes/s by block and requests at once:\n"); }
+    if (!*d->direct) { say_direct(d); }
     if (!*d->direct && print_direct(d) != 0) { return -1; }
     printf("\nBytes that were asked for, by time: medians of %d rounds, all rates in turn. MEDIAN and P99 are of one "
            "request. What the disk, or the machine below a virtual one, has in a cache of its own reads faster.\n",

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "doctor/clock.h"
+#include "doctor/disk_buffer.h"
 #include "doctor/disk_round.h"
 #include "system/file_system.h"
 #include "system/page_cache.h"
@@ -28,7 +29,7 @@ struct file {
     const char * path;
     int fd, direct_fd;
     const uint8_t * bytes; /* mapped */
-    uint8_t * buffers;
+    struct disk_buffer buffer;
     bool is_ours; /* else the kernel does not tell which of its pages are in memory (mincore(2)) */
     struct disk_places places[DISK_RATES_MAX];
     struct disk_round rounds[DISK_RATES_MAX];
@@ -134,7 +135,7 @@ static int read_block(const struct file * f, const struct disk_rate * rate, uint
         return 0;
     }
     ssize_t n;
-    do { n = pread(f->fd, f->buffers, rate->block, (off_t) at); } while (n < 0 && errno == EINTR);
+    do { n = pread(f->fd, f->buffer.at, rate->block, (off_t) at); } while (n < 0 && errno == EINTR);
     return n < 0 ? errno : n == 0 ? EIO : 0;
 }
 
@@ -200,7 +201,7 @@ static void measure_one(struct file * f, struct disk_rates * r, size_t i, int nu
     struct disk_round * round = &f->rounds[i];
     const bool direct = rate->how == DISK_DIRECT;
     if (direct ? *r->direct : *r->through) { return; }
-    const int status = direct ? disk_round_direct(round, f->direct_fd, rate, &f->places[i], f->buffers, ns)
+    const int status = direct ? disk_round_direct(round, f->direct_fd, rate, &f->places[i], f->buffer.at, ns)
                               : round_through(f, r, i, ns);
     if (status != 0 && direct) { say_why(r->direct, sizeof r->direct, "reading with O_DIRECT by io_uring", status); }
     if (status != 0 && !direct) { say_why(r->through, sizeof r->through, "reading", status); }
@@ -278,8 +279,10 @@ static int open_file(struct file * f, struct disk_rates * r, struct tat_error * 
 }
 
 static int prepare(struct file * f, struct disk_rates * r, struct tat_error * error) {
-    f->buffers = aligned_alloc(PAGE, (size_t) DISK_BLOCK_MAX * DISK_DEPTH_MAX);
-    if (!f->buffers) { return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
+    if (disk_buffer_make(&f->buffer, (size_t) DISK_BLOCK_MAX * DISK_DEPTH_MAX) != 0) {
+        return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
+    }
+    r->into = f->buffer.page_bytes;
     for (size_t i = 0; i < r->n_rates; i++) {
         /* Rates of a kind begin at different places: what one has read, the disk's own cache may hold for the next. */
         const uint64_t blocks = r->bytes / r->rate[i].block;
@@ -304,7 +307,7 @@ static int prepare(struct file * f, struct disk_rates * r, struct tat_error * er
 static void close_file(struct file * f, const struct disk_rates * r) {
     if (f->bytes) { munmap((void *) f->bytes, (size_t) r->bytes); }
     for (size_t i = 0; i < r->n_rates; i++) { free(f->rounds[i].latency_ns); }
-    free(f->buffers);
+    disk_buffer_free(&f->buffer);
     if (f->direct_fd >= 0) { close(f->direct_fd); }
     if (f->fd >= 0) { close(f->fd); }
     free(f);

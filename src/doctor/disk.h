@@ -45,6 +45,7 @@ struct disk_rates {
     double resident;   /* share of the file that could not be dropped from memory, as others use it */
     char direct[160];  /* why nothing was read past the page cache; empty: it was */
     char through[160]; /* why nothing was read through the page cache; empty: it was */
+    uint64_t into;     /* bytes of a page of the memory that was read into past the page cache */
     struct disk_rate rate[DISK_RATES_MAX];
     size_t n_rates;
 };

@@ -351,7 +351,9 @@ assert found["file_bytes"] == 8 << 20 and found["host"]["cpus"] >= 1
 hows = {r["how"] for r in found["rates"]}
 assert ("direct" in hows) != bool(found["not_direct"]) and ("mapped" in hows) != bool(found["not_through_cache"])
 assert all(0 < r["low"] <= r["per_second"] <= r["high"] and r["p50_ns"] <= r["p99_ns"] for r in found["rates"])
-assert {r["order"] for r in found["rates"]} <= {"random", "sequential"}' "$kept"
+assert {r["order"] for r in found["rates"]} <= {"random", "sequential"}
+assert found["not_direct"] or found["buffer_page_bytes"] >= 4096' "$kept"
+    grep -q "^Nothing was read past the page cache\|, into memory in pages of " <<< "$output"
     run "$TAT" doctor --disk "$BATS_TEST_TMPDIR"
     [ "$status" -eq 3 ]
     [[ $output == *"is not a regular file: name a model"* ]]

@@ -6,10 +6,12 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "doctor/disk_buffer.h"
 #include "doctor/disk_round.h"
 
 enum { ROUND_NS = 200000, BLOCK = 4096 };
@@ -67,6 +69,24 @@ static void random_is_not_in_order(void ** state) {
     assert_in_range(follow, 0, 10);
 }
 
+/* Large pages are made of shared memory wherever the kernel can, as `tat run` makes them. */
+static void reads_go_into_large_pages(void ** state) {
+    (void) state;
+    enum { LARGE = 2 << 20, COLLAPSE = 25 };
+    struct disk_buffer buffer;
+    char * place = mmap(NULL, 2 * LARGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char * at = place + (LARGE - (uintptr_t) place % LARGE) % LARGE;
+    assert_true(mmap(at, LARGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == at);
+    *at = 0;
+    const bool can = madvise(at, LARGE, COLLAPSE) == 0;
+    munmap(place, 2 * LARGE);
+    assert_int_equal(disk_buffer_make(&buffer, 2 * LARGE), 0);
+    assert_int_equal((uintptr_t) buffer.at % BLOCK, 0);
+    assert_true(buffer.page_bytes == (can ? LARGE : (size_t) sysconf(_SC_PAGESIZE)));
+    memset(buffer.at, 1, 2 * LARGE);
+    disk_buffer_free(&buffer);
+}
+
 /* Every rate, or the reason why there is none. A file in a tmpfs has no disk. */
 static void rates_or_reasons(void ** state) {
     (void) state;
@@ -75,6 +95,7 @@ static void rates_or_reasons(void ** state) {
     assert_int_equal(disk_measure(&r, path, ROUND_NS, &error), 0);
     assert_int_equal(r.n_rates, 7 + 2 * DISK_BLOCKS * DISK_DEPTHS);
     assert_true(r.bytes == DISK_FILE_LEAST && *r.system);
+    assert_true(r.into >= BLOCK && r.into % BLOCK == 0);
     for (size_t i = 0; i < r.n_rates; i++) {
         const struct disk_rate * rate = &r.rate[i];
         if (*(rate->how == DISK_DIRECT ? r.direct : r.through)) {
@@ -122,8 +143,11 @@ static void not_a_file_to_read(void ** state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_block_once),    cmocka_unit_test(random_is_not_in_order),
-        cmocka_unit_test(rates_or_reasons),   cmocka_unit_test(what_stays_in_memory_is_not_read),
+        cmocka_unit_test(each_block_once),
+        cmocka_unit_test(random_is_not_in_order),
+        cmocka_unit_test(reads_go_into_large_pages),
+        cmocka_unit_test(rates_or_reasons),
+        cmocka_unit_test(what_stays_in_memory_is_not_read),
         cmocka_unit_test(not_a_file_to_read),
     };
     return cmocka_run_group_tests(tests, make_file, remove_file);
