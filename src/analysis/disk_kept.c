@@ -51,16 +51,26 @@ static double distance(double a, double b) {
     return a > 0 && b > 0 ? fabs(log2(a / b)) : INFINITY;
 }
 
-double disk_kept_rate(const json_t * kept, const char * how, const char * order, uint64_t block) {
-    double best = 0, nearest = INFINITY;
+double disk_kept_rate(const json_t * kept, const char * how, const char * order, uint64_t block, unsigned depth) {
+    double best = 0, nearest = INFINITY, nearest_depth = INFINITY;
     size_t i;
     const json_t * rate;
     json_array_foreach(json_object_get(kept, "rates"), i, rate) {
         const double far = distance(json_number_value(json_object_get(rate, "block_bytes")), (double) block);
-        if (!is_of(rate, how, order) || !isfinite(far) || far > nearest) { continue; }
-        if (far < nearest) { best = 0; }
+        const double deep = distance(json_number_value(json_object_get(rate, "depth")), depth);
+        if (!is_of(rate, how, order) || !isfinite(far) || far > nearest || (far == nearest && deep > nearest_depth)) {
+            continue;
+        }
+        if (far < nearest || deep < nearest_depth) { best = 0; }
         nearest = far;
+        nearest_depth = deep;
         if (per_second(rate) > best) { best = per_second(rate); }
     }
     return best;
+}
+
+bool disk_kept_is_of_small_pages(const json_t * kept) {
+    enum { SMALL = 64 << 10 };
+    return disk_kept_most(kept, "direct", "random") > 0 &&
+           json_integer_value(json_object_get(kept, "buffer_page_bytes")) <= SMALL;
 }

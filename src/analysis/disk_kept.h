@@ -6,6 +6,7 @@
 #define TAT_ANALYSIS_DISK_KEPT_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* The name of a device's whole disk, as /sys has it. Empty: it is not on this machine, or files of that device are on
@@ -21,8 +22,14 @@ json_t * disk_kept(const char * name);
  * is NULL. 0: none was measured. */
 double disk_kept_most(const json_t * kept, const char * how, const char * order);
 
-/* The rate of the blocks whose size is nearest to `block`, of the highest rate where several numbers of requests at
- * once were tried. */
-double disk_kept_rate(const json_t * kept, const char * how, const char * order, uint64_t block);
+/* The rate of the blocks whose size is nearest to `block`, with nearly `depth` requests at once. */
+double disk_kept_rate(const json_t * kept, const char * how, const char * order, uint64_t block, unsigned depth);
+
+/* So many reads does what manages memory have under way. */
+enum { DISK_KEPT_DEPTH = 8 };
+
+/* What was read past the page cache went into small pages, as before tat read into large ones, or where the kernel
+ * makes none. `tat run` may be faster then. */
+bool disk_kept_is_of_small_pages(const json_t * kept);
 
 #endif

@@ -154,7 +154,7 @@ static uint64_t disk_measured(char ** command) {
     model_arguments_find(command, &models);
     if (models.count && stat(models.files[0], &file) == 0) {
         json_t * kept = disk_kept(disk_name(file.st_dev, name));
-        rate = disk_kept_rate(kept, "direct", "random", EXPERT);
+        rate = disk_kept_rate(kept, "direct", "random", EXPERT, DISK_KEPT_DEPTH);
         json_decref(kept);
     }
     model_arguments_free(&models);

@@ -87,6 +87,28 @@ memory_for() {
     [ "$(of '"times" in p["tables"]' plan.json)" = False ]
 }
 
+@test "plan: the disk's rates are those of eight reads at once" {
+    memory=$(memory_for 60000)
+    disk=$(of 'p["assumptions"].get("disk", "")' besides.json)
+    [ -n "$disk" ] || skip "the trace's model is on no disk"
+    mkdir -p "$XDG_STATE_HOME/tat"
+    python3 - > "$XDG_STATE_HOME/tat/disk-$disk.json" << 'P'
+import json
+rates = [{"how": "direct", "order": order, "block_bytes": block, "depth": depth, "per_second": 1e9 + block + depth}
+         for order in ("random", "sequential") for block in (4096, 1 << 20) for depth in (1, 8, 32)]
+rates += [{"how": "mapped, MADV_RANDOM", "order": "random", "block_bytes": 4096, "depth": 1, "per_second": 1e7},
+          {"how": "mapped", "order": "sequential", "block_bytes": 4096, "depth": 1, "per_second": 1e8}]
+print(json.dumps({"rates": rates, "buffer_page_bytes": 2 << 20}))
+P
+    "$TAT" plan --memory $memory -o plan.json "$TRACE" > text || [ $? -eq 1 ]
+    [ "$(of 'p["assumptions"]["stream_bytes_per_second"] - (1 << 20)' plan.json)" = 1000000008.0 ]
+    [ "$(of 'p["assumptions"]["expert_bytes_per_second"] % 1000' plan.json)" = "$(of '(1e9 + 4096 + 8) % 1000' plan.json)" ]
+    run ! grep -q "small pages" text
+    sed -i 's/"buffer_page_bytes": 2097152/"x": 1/' "$XDG_STATE_HOME/tat/disk-$disk.json"
+    "$TAT" plan --memory $memory -o plan.json "$TRACE" > text || [ $? -eq 1 ]
+    tr -s '\n ' ' ' < text | grep -q "into small pages: where the kernel makes large ones, measure again"
+}
+
 @test "plan: what each token read, and how many tokens had the same order, as the report says" {
     "$TAT" plan --memory 1G -o plan.json --access-pattern pattern.json "$TRACE" > text || [ $? -eq 1 ]
     grep -qx "The access pattern: pattern.json" text

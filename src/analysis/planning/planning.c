@@ -114,13 +114,19 @@ static uint64_t mean_expert(const struct planning * p) {
     return n ? p->expert_bytes / n : PIECE_MOST;
 }
 
+static double kept_rate(const struct planning * p, const char * how, const char * order, uint64_t block,
+                        unsigned depth) {
+    const struct planning_request * q = p->request;
+    return q->disk_rate > 0 ? q->disk_rate : disk_kept_rate(q->disk, how, order, block, depth);
+}
+
 /* Page faults one by one, as MADV_RANDOM has them; and with what the kernel reads ahead. */
 static void find_costs(struct planning * p) {
     const struct planning_request * q = p->request;
     const double given = q->disk_rate;
-    p->costs.stream_rate = given > 0 ? given : disk_kept_rate(q->disk, "direct", "sequential", PIECE_MOST);
-    p->costs.miss_rate = given > 0 ? given : disk_kept_rate(q->disk, "direct", "random", mean_expert(p));
-    p->costs.fault_rate = given > 0 ? given : disk_kept_rate(q->disk, "mapped, MADV_RANDOM", "random", PLAN_PAGE);
+    p->costs.stream_rate = kept_rate(p, "direct", "sequential", PIECE_MOST, DISK_KEPT_DEPTH);
+    p->costs.miss_rate = kept_rate(p, "direct", "random", mean_expert(p), DISK_KEPT_DEPTH);
+    p->costs.fault_rate = kept_rate(p, "mapped, MADV_RANDOM", "random", PLAN_PAGE, 1);
     p->plain_rate = given > 0 ? given : disk_kept_most(q->disk, "mapped", "sequential");
     p->costs.given_up_rate = p->plain_rate;
     p->costs.map_ns_per_byte = PREDICT_MAP_NS_PER_BYTE;
