@@ -13,9 +13,9 @@
 #include "tat/analysis.h"
 
 const struct analysis * const analyses[] = {
-    &speed_analysis,   &run_analysis,  &phases_analysis, &tokens_analysis,    &components_analysis, &hot_analysis,
-    &layers_analysis,  &time_analysis, &order_analysis,  &attention_analysis, &experts_analysis,    &storage_analysis,
-    &caching_analysis, NULL,
+    &speed_analysis,   &run_analysis,     &phases_analysis,  &tokens_analysis,  &components_analysis,
+    &hot_analysis,     &layers_analysis,  &time_analysis,    &order_analysis,   &attention_analysis,
+    &experts_analysis, &storage_analysis, &managed_analysis, &caching_analysis, NULL,
 };
 
 static const struct analysis * find(const char * name) {

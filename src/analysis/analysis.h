@@ -80,6 +80,7 @@ extern const struct analysis attention_analysis;
 extern const struct analysis experts_analysis;
 extern const struct analysis caching_analysis;
 extern const struct analysis storage_analysis;
+extern const struct analysis managed_analysis;
 
 /* All sections, in the order in which they are shown; ends with NULL. */
 extern const struct analysis * const analyses[];

@@ -45,7 +45,7 @@ struct options {
 static const struct argp_option table[] = {
     { "section", KEY_SECTION, "NAME", 0,
       "Print only this section; can be repeated: speed, run, phases, tokens, components, hot, layers, time, order, "
-      "attention, experts, storage, caching",
+      "attention, experts, storage, managed, caching",
       0 },
     { "questions", KEY_QUESTIONS, NULL, 0, "Answer common questions in words, each with its figures", 0 },
     { "model", KEY_MODEL, "MODEL", 0,

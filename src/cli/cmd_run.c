@@ -243,11 +243,31 @@ static void say_what_is_missing(const struct run * r, const char * obstacle, int
     }
 }
 
+/* Beside the trace; of a private one without the paths that are in a plan. */
+static void keep_reports(const struct run * r) {
+    const char * is_private = getenv("TAT_PRIVATE");
+    struct tat_error error;
+    json_t * plan = json_copy(r->options->plan.file);
+    if (!r->trace.traces || !atomic_load(&r->report.has_begun)) {
+        json_decref(plan);
+        return;
+    }
+    if (plan && is_private && *is_private && strcmp(is_private, "0") != 0) {
+        json_object_del(plan, "model_files");
+        json_object_del(plan, "made_for");
+    }
+    if (run_report_keep(&r->report, r->trace.folder, plan, &error) != 0) {
+        fprintf(stderr, "tat run: warning: what came of managing is not beside the trace: %s\n", error.message);
+    }
+    json_decref(plan);
+}
+
 static void finish_trace(struct run * r, int wait_status, bool left) {
     struct recording * trace = &r->trace;
     struct tat_run_info info = run_pressure_info(&r->options->pressure, r->options->command, wait_status);
     info.managed = atomic_load(&r->report.has_begun);
     recording_finish(trace, &info, wait_status, left);
+    keep_reports(r);
     if (!left && trace->traces == 0 && trace->failures == 0 && atomic_load(&r->report.lines)) {
         fprintf(stderr, "tat run: no trace: the program computed no graph that tat could see\n");
     }
@@ -328,6 +348,9 @@ static int run(int argc, char ** argv) {
     }
     const int status = manage(&r, program, library);
     if (options.records) { recording_end(&r.trace); }
+    run_report_free(&r.report);
+    run_plan_free(&options.plan);
+    json_decref(options.alike);
     run_pressure_free(&options.pressure);
     return status;
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "agent/report.h"
+#include "analysis/managed_run.h"
 #include "cli/run_folder.h"
 #include "format/file_names.h"
 #include "tat/format.h"
@@ -62,8 +63,9 @@ static int remove_entry(int parent, const char * name, dev_t device, int depth, 
 }
 
 static bool is_ours(const char * name) {
-    static const char * const ours[] = { TRACE_FILE,           IO_EVENTS_FILE, RUN_METADATA_FILE, "tensor_names.txt",
-                                         "gguf_structure.csv", "analysis",     REPORT_NAME };
+    static const char * const ours[] = { TRACE_FILE,         IO_EVENTS_FILE,       RUN_METADATA_FILE,
+                                         "tensor_names.txt", "gguf_structure.csv", "analysis",
+                                         REPORT_NAME,        MANAGED_FILE,         MANAGED_PLAN_FILE };
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
         if (strcmp(name, ours[i]) == 0) { return true; }
     }

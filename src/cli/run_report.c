@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
@@ -14,7 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "analysis/managed_run.h"
 #include "cli/run_words.h"
+#include "export/file_replace.h"
 
 /* ---- the pipe ---- */
 
@@ -88,24 +91,116 @@ static void say(const char * line, const char * whose) {
     free(text);
 }
 
+/* ---- keeping ---- */
+
+enum { SO_FAR_MOST = 512, SAID_MOST = 2048 }; /* lines, of a program that may write anything */
+
+/* Numbers as such; of a note, which is for people, the text. */
+static json_t * line_json(int pid, const char * line) {
+    struct timespec now;
+    char text[RUN_REPORT_LINE], *rest = NULL;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    snprintf(text, sizeof text, "%s", line);
+    const char * kind = strtok_r(text, " ", &rest);
+    json_t * o = kind ? json_pack("{s:i, s:s, s:I}", "pid", pid, "kind", kind, "at_ns",
+                                  (json_int_t) now.tv_sec * 1000000000 + now.tv_nsec)
+                      : NULL;
+    if (o && strcmp(kind, "note") == 0) {
+        json_object_set_new(o, "text", json_string(rest)); /* unless it is not UTF-8 */
+        return o;
+    }
+    for (char * word; o && (word = strtok_r(NULL, " ", &rest));) {
+        char *value = strchr(word, '='), *end;
+        if (!value || value == word) { continue; }
+        *value++ = '\0';
+        if (json_object_get(o, word)) { continue; }
+        errno = 0;
+        const long long number = strtoll(value, &end, 10);
+        json_object_set_new(o, word, *value && !*end && !errno ? json_integer(number) : json_string(value));
+    }
+    return o;
+}
+
+static bool is(const json_t * line, const char * word) {
+    const char * kind = json_string_value(json_object_get(line, "kind"));
+    return kind && strcmp(kind, word) == 0;
+}
+
+/* A run of a day says one each second: every second one is dropped. */
+static void thin_out(struct run_report * r) {
+    unsigned n = 0;
+    for (size_t i = json_array_size(r->said); i-- > 0;) {
+        if (is(json_array_get(r->said, i), "so_far") && n++ % 2) { json_array_remove(r->said, i); }
+    }
+    r->n_so_far = (n + 1) / 2;
+}
+
+static void keep_line(struct run_report * r, int pid, const char * line) {
+    json_t * o = line_json(pid, line);
+    if (!r->said) { r->said = json_array(); }
+    if (is(o, "so_far") && ++r->n_so_far > SO_FAR_MOST) { thin_out(r); }
+    if (json_array_size(r->said) < (is(o, "end") ? 2 * SAID_MOST : SAID_MOST)) {
+        json_array_append_new(r->said, o);
+    } else {
+        json_decref(o);
+    }
+}
+
+static int write_file(const char * folder, const char * name, const json_t * json, struct tat_error * error) {
+    struct file_replace file;
+    if (!json) { return tat_fail(error, TAT_ERROR_SYSTEM, "%s/%s: out of memory", folder, name); }
+    if (file_replace_begin(&file, folder, name, error) != 0) { return -1; }
+    const bool good = json_dumpf(json, file.file, JSON_INDENT(1)) == 0 && fputc('\n', file.file) != EOF;
+    if (!good) { tat_fail_errno(error, "%s/%s: cannot write", folder, name); }
+    return file_replace_end(&file, good, error) == 0 && good ? 0 : -1;
+}
+
+int run_report_keep(const struct run_report * r, const char * folder, const json_t * plan, struct tat_error * error) {
+    json_t * all = json_pack("{s:s, s:i, s:O}", "format", "tat-managed", "version", 1, "lines", r->said);
+    int status = write_file(folder, MANAGED_FILE, all, error);
+    json_decref(all);
+    if (status == 0 && plan) { status = write_file(folder, MANAGED_PLAN_FILE, plan, error); }
+    return status;
+}
+
+void run_report_free(struct run_report * r) {
+    json_decref(r->said);
+    r->said = NULL;
+}
+
+/* ---- lines ---- */
+
+/* The library knows of no prediction but its options'. */
+static const char * predicted_line(struct run_report * r, const char * line, char text[static RUN_REPORT_LINE]) {
+    static const char none[] = " predicted=0";
+    const char *at = strstr(line, none), *rest = at ? at + sizeof none - 1 : NULL;
+    if (!at || (*rest && *rest != ' ')) { return line; }
+    if (strncmp(line, "begin ", 6) == 0 && r->predict) { r->predicted = r->predict(line, r->predict_state); }
+    const int length =
+        snprintf(text, RUN_REPORT_LINE, "%.*s%" PRIu64 "%s", (int) (rest - 1 - line), line, r->predicted, rest);
+    return r->predicted && length < RUN_REPORT_LINE ? text : line;
+}
+
 /* "PID LINE" */
-static void hear_line(struct run_report * r, const char * line) {
+static void hear_line(struct run_report * r, const char * heard) {
     int pid, length = 0;
-    char whose[64] = "tat run: ";
-    if (sscanf(line, "%d %n", &pid, &length) < 1 || length == 0) { return; }
+    char whose[64] = "tat run: ", text[RUN_REPORT_LINE];
+    if (sscanf(heard, "%d %n", &pid, &length) < 1 || length == 0) { return; }
     if (!r->pid) { r->pid = pid; }
+    const char * line = pid == r->pid ? predicted_line(r, heard + length, text) : heard + length;
     if (pid != r->pid) { snprintf(whose, sizeof whose, "tat run: process %d: ", pid); }
-    if (strncmp(line + length, "so_far ", 7) == 0) {
-        if (pid == r->pid) { snprintf(r->so_far, sizeof r->so_far, "end %s", line + length + 7); }
+    keep_line(r, pid, line);
+    if (strncmp(line, "so_far ", 7) == 0) {
+        if (pid == r->pid) { snprintf(r->so_far, sizeof r->so_far, "end %s", line + 7); }
         return;
     }
     const unsigned before = atomic_fetch_add(&r->lines, 1);
-    if (strncmp(line + length, "begin ", 6) == 0) {
+    if (strncmp(line, "begin ", 6) == 0) {
         atomic_store(&r->has_begun, true);
         r->open++;
     }
-    if (strncmp(line + length, "end ", 4) == 0 && r->open) { r->open--; }
-    if (before < LINES_MOST) { say(line + length, whose); }
+    if (strncmp(line, "end ", 4) == 0 && r->open) { r->open--; }
+    if (before < LINES_MOST) { say(line, whose); }
     if (before == LINES_MOST) { fprintf(stderr, "tat run: there are more such lines, which are not shown\n"); }
 }
 

@@ -6,10 +6,12 @@
 #ifndef TAT_CLI_RUN_REPORT_H
 #define TAT_CLI_RUN_REPORT_H
 
+#include <jansson.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "tat/error.h"
 
@@ -25,6 +27,13 @@ struct run_report {
     char so_far[RUN_REPORT_LINE]; /* the end line that the first process would have written, a second ago or less */
     atomic_uint lines;            /* that came, and said anything */
     atomic_bool has_begun;        /* something is managed */
+    json_t * said;                /* all lines, as an array of objects; the thread's until run_report_close */
+    unsigned n_so_far;            /* in it */
+    /* Set after opening, or NULL: what to predict of a run whose begin line has no prediction, in tokens a second times
+     * 1000; 0: nobody knows. Called by the thread. */
+    uint64_t (*predict)(const char * begin, void * state);
+    void * predict_state;
+    uint64_t predicted; /* the thread's */
 };
 
 /* Makes the pipe, in $TMPDIR or /tmp, and removes what a killed `tat run` left there. 0, or -1 with *error: then
@@ -36,5 +45,12 @@ void run_report_listen(struct run_report * report);
 
 /* Prints what has come, and removes the pipe. */
 void run_report_close(struct run_report * report);
+
+/* Then writes what was said into the folder of a trace, as managed.json, and the plan that the run went by (NULL: none)
+ * beside it. 0, or -1 with *error. */
+int run_report_keep(const struct run_report * report, const char * folder, const json_t * plan,
+                    struct tat_error * error);
+
+void run_report_free(struct run_report * report);
 
 #endif

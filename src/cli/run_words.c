@@ -236,6 +236,10 @@ static void print_note(const char * line, const char * whose, FILE * out) {
     fputc('\n', out);
 }
 
+uint64_t run_words_figure(const char * line, const char * key) {
+    return figure(line, key);
+}
+
 bool run_words_print(const char * line, const char * whose, FILE * out) {
     static const struct {
         const char * begins;

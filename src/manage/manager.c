@@ -164,7 +164,8 @@ static struct experts_totals experts_so_far(void) {
     return managing.experts ? experts_totals(managing.experts) : (struct experts_totals){ 0 };
 }
 
-static void say_totals(const char * kind) {
+/* `more`: further figures, which begin with a space. */
+static void say_totals(const char * kind, const char * more) {
     const struct resident_totals r = resident_totals(managing.resident);
     const struct experts_totals x = experts_so_far();
     char line[1024];
@@ -173,12 +174,23 @@ static void say_totals(const char * kind) {
              " disk_ns=%" PRIu64 " wanted=%" PRIu64 " held=%" PRIu64 " loads=%" PRIu64 " drops=%" PRIu64
              " map_ns=%" PRIu64 " errors=%" PRIu64 " given_up=%" PRIu64 " checked=%" PRIu64 " wrong=%" PRIu64
              " handed_back=%d predicted=%" PRIu64 " token_read=%" PRIu64 " token_wanted=%" PRIu64 " token_held=%" PRIu64
-             " majflt=%" PRIu64,
+             " majflt=%" PRIu64 "%s",
              kind, now(&totals.tokens), now(&totals.ns), now(&totals.wait_ns), r.read_bytes, r.reads, r.disk_ns,
              x.wanted, x.held, r.loads, r.drops, r.map_ns, r.errors, r.given_up, r.checked, r.wrong,
              resident_why_broken(managing.resident) != NULL, options.predicted, now(&totals.read), now(&totals.wanted),
-             now(&totals.held), major_faults() - faults_before);
+             now(&totals.held), major_faults() - faults_before, more);
     manage_report(options.report, line);
+}
+
+/* With the placement, which only the keeper changes. */
+static void say_so_far(void) {
+    const struct placement * p = &managing.placement;
+    char more[256];
+    snprintf(more, sizeof more,
+             " pinned=%" PRIu64 " streamed=%" PRIu64 " ring=%" PRIu64 " cached=%" PRIu64 " cache=%" PRIu64
+             " left=%" PRIu64,
+             p->pinned, p->streamed, p->ring, p->cached, p->cache, p->left);
+    say_totals("so_far", more);
 }
 
 /* Memory can become less in the middle of a graph: a long prompt fills the buffers for computing. */
@@ -197,7 +209,7 @@ static bool look(void * unused) {
     }
     managing_look(&managing, &why);
     if (why) { manage_report(options.report, why); }
-    if (++looks % LOOKS_A_SECOND == 0) { say_totals("so_far"); }
+    if (++looks % LOOKS_A_SECOND == 0) { say_so_far(); }
     return true;
 }
 
@@ -386,7 +398,7 @@ static void graph_ends(void * user, const struct graph_call * call) {
 static void program_ends(void) {
     if (state_now() != MANAGER_ACTIVE || totals.said) { return; }
     totals.said = true;
-    say_totals("end");
+    say_totals("end", "");
 }
 
 void manager_unmaps(const void * at, uint64_t bytes) {

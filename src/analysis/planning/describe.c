@@ -64,6 +64,7 @@ static json_t * placement_json(const struct plan_found * f, struct result * r) {
 static json_t * assumptions_json(const struct planning * p, struct result * r) {
     static const char * const sources[] = { [COMPUTE_MEASURED] = "trace",
                                             [COMPUTE_WITHOUT_FAULTS] = "trace, without page faults",
+                                            [COMPUTE_WITHOUT_READS] = "trace, without waits for reads",
                                             [COMPUTE_WITH_WAITS] = "trace, with waits for the disk" };
     const struct planning_request * q = p->request;
     json_t * o = json_object();

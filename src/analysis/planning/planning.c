@@ -6,6 +6,7 @@
 
 #include "analysis/disk_kept.h"
 #include "analysis/machine.h"
+#include "analysis/managed_run.h"
 #include "analysis/one_weight.h"
 #include "analysis/planning/needs.h"
 #include "analysis/run_metadata.h"
@@ -65,8 +66,23 @@ static bool has_waits(const struct planning * p) {
     return p->was_managed || (machine.process && machine.disk_bytes > once + (is_limited ? once / 4 : once));
 }
 
+/* What a managed run did besides waiting for what the manager read, and mapping that. */
+static double share_managed(const struct subject * s) {
+    struct managed_run m;
+    if (!managed_run_read(s->trace, &m)) { return 0; }
+    const double all = (double) m.ns, mapped = PREDICT_MAP_NS_PER_BYTE * (double) m.token_read;
+    const double computing = all - (double) m.wait_ns - mapped;
+    managed_run_free(&m);
+    return all > 0 && computing > 0 ? computing / all : 0;
+}
+
 /* Of a run that waited for its disk, the waits are left out where they were recorded, from all tokens alike. */
 static double share_computing(struct planning * p) {
+    const double managed = share_managed(p->subject);
+    if (managed > 0) {
+        p->compute_source = COMPUTE_WITHOUT_READS;
+        return managed;
+    }
     const struct storage_pace pace = storage_pace_of(p->subject);
     p->compute_source = COMPUTE_MEASURED;
     if (pace.compute_ns > 0 && pace.token_ns > 0) {
@@ -157,8 +173,8 @@ static uint64_t budget_of(const struct planning * p, uint64_t memory) {
     return memory;
 }
 
-static int begin(struct planning * p, const struct subject * subject, const struct planning_request * request,
-                 struct tat_error * error) {
+int planning_begin(struct planning * p, const struct subject * subject, const struct planning_request * request,
+                   struct tat_error * error) {
     json_t * metadata = run_metadata(subject->trace);
     *p = (struct planning){ .subject = subject, .request = request, .was_managed = run_was_managed(metadata) };
     json_decref(metadata);
@@ -170,7 +186,7 @@ static int begin(struct planning * p, const struct subject * subject, const stru
     return 0;
 }
 
-static void end(struct planning * p) {
+void planning_end(struct planning * p) {
     references_free(&p->references);
     course_free(&p->course);
     cache_string_free(&p->string);
@@ -338,7 +354,7 @@ static json_t * plan_of(const struct subject * subject, const struct planning_re
     struct result r;
     json_t * plan = NULL;
     bool good = false;
-    const int status = begin(&p, subject, request, error);
+    const int status = planning_begin(&p, subject, request, error);
     if (status == 0) {
         good = find(&p, &found);
         result_begin(&r, "Plan");
@@ -354,7 +370,7 @@ static json_t * plan_of(const struct subject * subject, const struct planning_re
         }
     }
     free(found.classes);
-    end(&p);
+    planning_end(&p);
     return plan;
 }
 

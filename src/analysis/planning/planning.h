@@ -85,12 +85,17 @@ struct planning {
     uint64_t budget;
     bool was_managed;        /* `tat run` recorded it */
     double token_compute_ns; /* of the median token, without waits as far as they are known */
-    enum { COMPUTE_MEASURED, COMPUTE_WITHOUT_FAULTS, COMPUTE_WITH_WAITS } compute_source;
+    enum { COMPUTE_MEASURED, COMPUTE_WITHOUT_FAULTS, COMPUTE_WITHOUT_READS, COMPUTE_WITH_WAITS } compute_source;
     struct predict_costs costs;
     double plain_rate; /* of page faults with read-ahead */
     uint64_t read_ahead;
     bool cut_failed; /* the tensors overlap */
 };
+
+/* Fills in all of it but for the strategies. 0, or -1 with *error. End it in any case. */
+int planning_begin(struct planning * p, const struct subject * subject, const struct planning_request * request,
+                   struct tat_error * error);
+void planning_end(struct planning * p);
 
 /* Memory that is kept for buffers of computing, which fill as batches do. */
 uint64_t planning_growth(const struct planning * p, uint64_t memory);

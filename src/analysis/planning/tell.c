@@ -271,6 +271,7 @@ static void say_compute(const struct planning * p, struct result * r) {
     static const char * const sources[] = {
         [COMPUTE_MEASURED] = "as the trace measured it",
         [COMPUTE_WITHOUT_FAULTS] = "without the page faults that the trace recorded",
+        [COMPUTE_WITHOUT_READS] = "without the waits for what `tat run` read",
         [COMPUTE_WITH_WAITS] = "with waits for the disk, which the trace does not tell apart, so no times",
     };
     const struct machine machine = machine_of(p->subject);

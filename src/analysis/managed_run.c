@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+#include "analysis/managed_run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FILE_MOST = 16 << 20 };
+
+/* The file beside the trace; NULL: there is none that can be read. */
+static json_t * read_beside(const struct tat_trace * trace, const char * name) {
+    const char * path = tat_trace_path(trace);
+    const char * slash = strrchr(path, '/');
+    char * file = NULL;
+    if (asprintf(&file, "%.*s%s", slash ? (int) (slash + 1 - path) : 0, path, name) < 0) { return NULL; }
+    FILE * in = fopen(file, "re");
+    free(file);
+    char * text = in ? malloc(FILE_MOST) : NULL;
+    const size_t size = text ? fread(text, 1, FILE_MOST, in) : 0;
+    if (in) { fclose(in); }
+    json_t * json = size && size < FILE_MOST ? json_loadb(text, size, 0, NULL) : NULL;
+    free(text);
+    return json;
+}
+
+uint64_t managed_figure(const json_t * line, const char * name) {
+    const json_int_t value = json_integer_value(json_object_get(line, name));
+    return value > 0 ? (uint64_t) value : 0;
+}
+
+bool managed_line_is(const json_t * line, const char * kind, uint32_t pid) {
+    const char * is = json_string_value(json_object_get(line, "kind"));
+    return is && strcmp(is, kind) == 0 && managed_figure(line, "pid") == pid;
+}
+
+static void take_placement(struct managed_run * m, const json_t * line) {
+    if (!json_object_get(line, "pinned")) { return; }
+    m->placement = (struct managed_placement){ managed_figure(line, "pinned"), managed_figure(line, "streamed"),
+                                               managed_figure(line, "ring"),   managed_figure(line, "cached"),
+                                               managed_figure(line, "cache"),  managed_figure(line, "left") };
+}
+
+static void take_begin(struct managed_run * m, const json_t * line) {
+    const char * reader = json_string_value(json_object_get(line, "reader"));
+    take_placement(m, line);
+    m->limit = managed_figure(line, "limit");
+    m->pool = managed_figure(line, "pool");
+    m->is_direct = managed_figure(line, "direct") != 0;
+    m->predicted = (double) managed_figure(line, "predicted") / 1000;
+    snprintf(m->reader, sizeof m->reader, "%s", reader ? reader : "");
+}
+
+static void take_totals(struct managed_run * m, const json_t * line) {
+    const struct {
+        const char * name;
+        uint64_t * figure;
+    } figures[] = {
+        { "tokens", &m->tokens },
+        { "ns", &m->ns },
+        { "wait_ns", &m->wait_ns },
+        { "token_read", &m->token_read },
+        { "token_wanted", &m->token_wanted },
+        { "token_held", &m->token_held },
+        { "read", &m->read },
+        { "disk_ns", &m->disk_ns },
+        { "map_ns", &m->map_ns },
+        { "loads", &m->loads },
+        { "drops", &m->drops },
+        { "errors", &m->errors },
+        { "given_up", &m->given_up },
+        { "checked", &m->checked },
+        { "wrong", &m->wrong },
+        { "majflt", &m->major_faults },
+    };
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+        *figures[i].figure = managed_figure(line, figures[i].name);
+    }
+    if (m->wait_ns > m->ns) { m->wait_ns = m->ns; }
+    if (m->token_held > m->token_wanted) { m->token_held = m->token_wanted; }
+    m->handed_back = managed_figure(line, "handed_back") != 0;
+    take_placement(m, line);
+}
+
+bool managed_run_read(const struct tat_trace * trace, struct managed_run * m) {
+    const uint32_t pid = tat_trace_header(trace)->pid;
+    bool has_begun = false;
+    size_t i;
+    const json_t * line;
+    *m = (struct managed_run){ .file = read_beside(trace, MANAGED_FILE) };
+    const char * format = json_string_value(json_object_get(m->file, "format"));
+    const json_t * lines = format && strcmp(format, "tat-managed") == 0 ? json_object_get(m->file, "lines") : NULL;
+    json_array_foreach(lines, i, line) {
+        const bool is_end = managed_line_is(line, "end", pid);
+        if (managed_line_is(line, "begin", pid)) {
+            take_begin(m, line);
+            has_begun = true;
+        } else if (has_begun && (is_end || managed_line_is(line, "so_far", pid))) {
+            take_totals(m, line);
+            m->has_ended = is_end;
+        }
+    }
+    if (has_begun) {
+        m->plan = read_beside(trace, MANAGED_PLAN_FILE);
+    } else {
+        managed_run_free(m);
+    }
+    return has_begun;
+}
+
+void managed_run_free(struct managed_run * m) {
+    json_decref(m->file);
+    json_decref(m->plan);
+    *m = (struct managed_run){ 0 };
+}
