@@ -9,18 +9,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/brief_recording.h"
+#include "cli/caller.h"
 #include "cli/command.h"
 #include "cli/pager.h"
+#include "cli/places.h"
+#include "cli/plan_kept.h"
 #include "cli/plan_machine.h"
 #include "cli/report_text.h"
 #include "cli/run_open.h"
 #include "cli/units.h"
 #include "export/file_replace.h"
 
-enum { KEY_JSON = 256, KEY_MEMORY, KEY_DISK, KEY_MODEL, KEY_PATTERN };
+enum { KEY_JSON = 256, KEY_MEMORY, KEY_DISK, KEY_MODEL, KEY_PATTERN, KEY_KEEP };
 
 struct options {
     const char *trace, *model, *output, *pattern;
+    char ** command;   /* to be recorded; NULL: there is a trace */
+    const char * keep; /* folder for what is recorded; "": a new one; NULL: it is not kept */
     struct planning_request request;
     bool json;
 };
@@ -33,8 +39,11 @@ static const struct argp_option table[] = {
       0 },
     { "model", KEY_MODEL, "FILE|MODEL", 0,
       "The model's file, where it is not where the trace says; or, of a trace of several models, the one to plan for: "
-      "its number, all or part of its file's name, or a part such as draft",
+      "its number, all or part of its file's name, or a part such as draft. A file without a trace is recorded first: "
+      "some tokens of `llama-completion -m FILE -c 512`",
       0 },
+    { "keep", KEY_KEEP, "DIR", OPTION_ARG_OPTIONAL,
+      "Keep the trace that is recorded for the plan, in a new folder in ./traces or in DIR", 0 },
     { "output", 'o', "FILE", 0, "Write the plan here. Default: plan.json in the trace's folder analysis", 0 },
     { "access-pattern", KEY_PATTERN, "FILE", 0,
       "Also write which slices each generated token read, in order, and how many tokens had the same order, as JSON",
@@ -65,12 +74,19 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
         case KEY_MODEL: o->model = argument; return 0;
         case 'o': o->output = argument; return 0;
         case KEY_PATTERN: o->pattern = argument; return 0;
+        case KEY_KEEP: o->keep = argument ? argument : ""; return 0;
         case ARGP_KEY_ARG:
+            if (state->quoted && state->next > state->quoted) { /* behind "--" */
+                o->command = state->argv + state->next - 1;
+                state->next = state->argc;
+                return 0;
+            }
             if (o->trace) { argp_error(state, "name only one trace"); }
             o->trace = argument;
             return 0;
         case ARGP_KEY_END:
             if (!o->request.memory_bytes) { argp_error(state, "say how much memory there is: --memory 4G"); }
+            if (o->trace && o->command) { argp_error(state, "name either a trace or a command to record"); }
             return 0;
         default: return ARGP_ERR_UNKNOWN;
     }
@@ -112,7 +128,10 @@ static int print(const struct options * o, const json_t * plan, const char * pat
     pager_open();
     errno = ENOMEM;
     int status = o->json ? report_json(plan, stdout) : report_text(plan, true, stdout);
-    if (status == 0 && !o->json) { printf("The plan: %s\n", path); }
+    if (status == 0 && !o->json && *path) { printf("The plan: %s\n", path); }
+    if (status == 0 && !o->json && !*path) {
+        printf("The trace is not kept (--keep keeps it), nor where each piece goes (-o FILE writes that).\n");
+    }
     if (status == 0 && !o->json && o->pattern) { printf("The access pattern: %s\n", o->pattern); }
     if (status == 0) { status = fflush(stdout); }
     return status == 0 ? 0 : tat_fail_errno(error, "cannot write the plan");
@@ -147,51 +166,133 @@ static int write_pattern(const struct options * o, const struct tat_trace * trac
     return status;
 }
 
-static int run(int argc, char ** argv) {
-    struct options o = { 0 };
-    struct tat_error error;
+/* ---- recording ---- */
+
+/* The command for a file alone, as long as one is looked for. NULL: there is a trace, or no such program. */
+static char ** command_for(const char * model) {
+    static char tokens[16];
+    static const char * const programs[] = { "llama-completion", "llama-cli" };
+    static char * command[] = { NULL,
+                                "-m",
+                                NULL,
+                                "-c",
+                                "512",
+                                "-n",
+                                tokens,
+                                "--temp",
+                                "0",
+                                "--ignore-eos",
+                                "-no-cnv",
+                                "-p",
+                                "The history of the world in short: first, there was",
+                                NULL };
+    char path[PATH_MAX];
+    snprintf(tokens, sizeof tokens, "%d", BRIEF_TOKENS + 2);
+    command[2] = (char *) model;
+    for (size_t i = 0; i < sizeof programs / sizeof *programs; i++) {
+        command[0] = (char *) programs[i];
+        if (places_program(programs[i], path) == 0) { return command; }
+    }
+    return NULL;
+}
+
+/* Makes a trace if none is named, and a command or a model's file is. 0, or -1 with *error. */
+static int record(struct options * o, struct brief_recording * recorded, struct tat_error * error) {
+    const bool is_of_file = !o->command && !o->trace && is_file(o->model);
+    if (is_of_file) { o->command = command_for(o->model); }
+    if (is_of_file && !o->command) {
+        return tat_fail(error, TAT_ERROR_USAGE,
+                        "llama-completion is not on PATH to record %s with: name the command, tat plan --memory 4G -- "
+                        "COMMAND, or a trace",
+                        o->model);
+    }
+    if (!o->command) {
+        return o->keep ? tat_fail(error, TAT_ERROR_USAGE, "--keep: no trace is recorded, as no command is named") : 0;
+    }
+    if (getenv("TAT_RUN_DIR")) {
+        return tat_fail(error, TAT_ERROR_USAGE, "this is within `tat record`, or TAT_RUN_DIR is set");
+    }
+    if (caller_become(error) != 0 || brief_recording_make(recorded, "plan", o->command, o->keep, error) != 0) {
+        return -1;
+    }
+    o->trace = recorded->folder;
+    return 0;
+}
+
+/* ---- the plan ---- */
+
+/* For `tat run`, which then says what it expects; where there is no place for it, the plan is there all the same. */
+static void keep_plan(const struct options * o, const json_t * plan) {
+    struct tat_error ignored;
+    if (!o->command) { return; }
+    json_t * key = plan_kept_key(o->command, o->request.memory_bytes, (uint64_t) o->request.disk_rate);
+    plan_kept_put(key, plan, &ignored);
+    json_decref(key);
+}
+
+static int write_plan(const struct options * o, const char * folder, const json_t * plan, char path[static PATH_MAX],
+                      struct tat_error * error) {
+    *path = '\0';
+    if (o->output) {
+        snprintf(path, PATH_MAX, "%s", o->output);
+        return write_named(o->output, plan, error);
+    }
+    return o->command && !o->keep ? 0 : write_beside(folder, plan, path, error);
+}
+
+static int plan_trace(struct options * o, int * answer, struct tat_error * error) {
     struct plan_machine machine = { 0 };
-    char path[PATH_MAX], plan_path[PATH_MAX] = "";
-    command_parse(&cmd_plan, parse, argc, argv, 0, &o);
-    struct tat_trace * trace = run_open(o.trace, path, &error);
-    if (!trace) { return command_fail(&cmd_plan, &error); }
-    int status = choose_model(trace, &o, &error);
+    char folder[PATH_MAX], path[PATH_MAX] = "";
+    struct tat_trace * trace = run_open(o->trace, folder, error);
+    if (!trace) { return -1; }
+    int status = choose_model(trace, o, error);
     if (status == 0) {
-        status = plan_machine_find(&machine, trace, is_file(o.model) ? o.model : NULL, &o.request, &error);
+        status = plan_machine_find(&machine, trace, is_file(o->model) ? o->model : NULL, &o->request, error);
     }
-    json_t * plan = status == 0 ? planning_make(trace, &o.request, &error) : NULL;
-    if (!plan) { status = -1; }
-    if (status == 0 && o.output) {
-        status = write_named(o.output, plan, &error);
-        snprintf(plan_path, sizeof plan_path, "%s", o.output);
-    } else if (status == 0) {
-        status = write_beside(path, plan, plan_path, &error);
-    }
-    if (status == 0 && o.pattern) { status = write_pattern(&o, trace, &error); }
-    if (status == 0) { status = print(&o, plan, plan_path, &error); }
-    status = status != 0 ? command_fail(&cmd_plan, &error) : answer_of(plan);
+    json_t * plan = status == 0 ? planning_make(trace, &o->request, error) : NULL;
+    status = plan ? write_plan(o, folder, plan, path, error) : -1;
+    if (status == 0) { keep_plan(o, plan); }
+    if (status == 0 && o->pattern) { status = write_pattern(o, trace, error); }
+    if (status == 0) { status = print(o, plan, path, error); }
+    if (status == 0) { *answer = answer_of(plan); }
     json_decref(plan);
     plan_machine_free(&machine);
     tat_trace_close(trace);
     return status;
 }
 
+static int run(int argc, char ** argv) {
+    struct options o = { 0 };
+    struct brief_recording recorded = { .lock = -1 };
+    struct tat_error error;
+    int answer = TAT_OK;
+    command_parse(&cmd_plan, parse, argc, argv, ARGP_IN_ORDER, &o);
+    int status = record(&o, &recorded, &error);
+    if (status == 0) { status = plan_trace(&o, &answer, &error); }
+    brief_recording_end(&recorded);
+    return status != 0 ? command_fail(&cmd_plan, &error) : answer;
+}
+
 const struct command cmd_plan = {
     .name = "plan",
     .summary = "say what of a model to keep in memory, and what that gains",
-    .arguments = "[TRACE]",
+    .arguments = "[TRACE | -- COMMAND [ARGUMENT...]]",
     .description =
         "For a model that does not fit in memory: which parts to pin, to stream ahead of their use, to cache or to "
         "leave to the kernel, and how many tokens/s to expect of that, beside the bounds of each strategy and plain "
         "mmap. It goes by a recorded run: which weights its tokens needed, in which order, which experts were chosen, "
-        "and how long computing took. Nothing is changed. The exit status is 1 if there is nothing to do or nothing "
+        "and how long computing took. Without one, name a command behind --: some tokens of it are recorded first; it "
+        "reads no input then, and its output goes nowhere. Nothing is changed. The exit status is 1 if there is "
+        "nothing to do or nothing "
         "can be done: the model fits, the gain is under 5 %, or its weights are not in a mapping of its file. It is 3 "
         "if "
         "the trace does not tell, because the run waited for its disk.",
     .examples = "  tat plan --memory 4G                 for the newest trace\n"
                 "  tat plan --memory 4G --disk 2G/s     a disk that was not measured\n"
                 "  tat plan --memory 4G -o plan.json --access-pattern access_pattern.json\n"
-                "  tat plan --memory 4G --json RUN      for a program",
+                "  tat plan --memory 4G --json RUN      for a program\n"
+                "  tat plan --memory 4G -- llama-completion -m big.gguf -c 512 -p \"Hello\" -n 100\n"
+                "  tat plan --memory 4G --model big.gguf",
     .options = table,
     .run = run,
 };

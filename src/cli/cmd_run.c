@@ -14,12 +14,16 @@
 #include <sys/wait.h>
 
 #include "analysis/disk_kept.h"
+#include "cli/brief_recording.h"
 #include "cli/caller.h"
 #include "cli/child.h"
 #include "cli/command.h"
 #include "cli/launch.h"
+#include "cli/machine_memory.h"
 #include "cli/model_arguments.h"
 #include "cli/places.h"
+#include "cli/plan_kept.h"
+#include "cli/plan_machine.h"
 #include "cli/recording.h"
 #include "cli/run_plan.h"
 #include "cli/run_pressure.h"
@@ -40,7 +44,9 @@ struct options {
     bool check, records;
     const char * folder; /* of the trace; NULL: a new one among the traces */
     const char * plan_path;
+    bool is_auto; /* --plan auto; then the plan may be missing all the same */
     struct run_plan plan;
+    json_t * alike; /* a plan that was kept for this model, whatever its memory; NULL: none */
     struct run_pressure pressure;
     void (*too_large)(int); /* what SIGXFSZ did before */
 };
@@ -54,9 +60,11 @@ static const struct argp_option options_table[] = {
       "may make a cgroup, the kernel enforces it; elsewhere only what tat manages keeps to it. Without this, what the "
       "cgroup or container of the program allows counts, or the machine's memory",
       0 },
-    { "plan", KEY_PLAN, "FILE", 0,
+    { "plan", KEY_PLAN, "auto|FILE", 0,
       "Go by a plan that `tat plan` wrote: its memory, unless --memory names another, and what it expects, to be set "
-      "beside what is delivered. Where it found nothing to gain, nothing is managed",
+      "beside what is delivered. Where it found nothing to gain, nothing is managed. auto: the plan that was made last "
+      "for this model, memory and context or, the first time, one that is made now: some tokens of the command are "
+      "recorded, in a run without input and output before the real one",
       0 },
     { "strategy", KEY_STRATEGY, "LIST", 0,
       "Do only what LIST names: pin (keep in memory what is used most), stream (read ahead what passes through), cache "
@@ -116,7 +124,10 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
                            options->pressure.limit);
             }
             return 0;
-        case KEY_PLAN: options->plan_path = argument; return 0;
+        case KEY_PLAN:
+            options->is_auto = strcmp(argument, "auto") == 0;
+            options->plan_path = options->is_auto ? NULL : argument;
+            return 0;
         case KEY_STRATEGY: parse_strategies(options->strategies, argument, state); return 0;
         case KEY_DISK:
             if (strcmp(argument, "auto") != 0 && !parse_rate(argument, &options->disk)) {
@@ -161,19 +172,21 @@ static uint64_t disk_measured(char ** command) {
     return rate > 0 && rate < 1e15 ? (uint64_t) rate : 0;
 }
 
-/* What a plan expects holds for as much memory as it was made for, and all strategies. */
+/* What a plan expects holds for as much memory as it was made for, and all strategies. One that tat made itself says
+ * more once the library has found how much memory there is for the model (expected_of). */
 static uint64_t predicted(const struct options * o) {
     enum { ALIKE = 50 };
     const uint64_t limit = o->pressure.limit, memory = o->plan.memory;
     const uint64_t apart = limit > memory ? limit - memory : memory - limit;
-    return o->plan_path && apart <= memory / ALIKE && !*o->strategies ? (uint64_t) (o->plan.rate * 1000) : 0;
+    return o->plan.file && !o->is_auto && apart <= memory / ALIKE && !*o->strategies ? (uint64_t) (o->plan.rate * 1000)
+                                                                                     : 0;
 }
 
 static int tell_library(const struct options * o, const struct run_report * report, struct tat_error * error) {
     char *text, plan[64] = "";
     const uint64_t disk = o->disk ? o->disk : disk_measured(o->command);
     const char * strategies = *o->strategies ? o->strategies : "pin+stream+cache";
-    if (o->plan_path) { snprintf(plan, sizeof plan, "predicted=%" PRIu64 ";gain=%d;", predicted(o), o->plan.has_gain); }
+    if (o->plan.file) { snprintf(plan, sizeof plan, "predicted=%" PRIu64 ";gain=%d;", predicted(o), o->plan.has_gain); }
     if (asprintf(&text, "memory=%" PRIu64 ";strategy=%s;disk=%" PRIu64 ";reader=%s;check=%d;%sreport=%s",
                  o->pressure.limit, strategies, disk, o->reader ? o->reader : "any", o->check, plan,
                  report->path) < 0) {
@@ -212,6 +225,15 @@ static bool starts(pid_t pid, void * state) {
     }
     run_report_listen(&r->report); /* a thread: not before the fork */
     return true;
+}
+
+/* Tokens a second, times 1000: by the memory that there is for the model, which the library has found by now. Only of
+ * reads as a plan knows them. 0: nobody knows. */
+static uint64_t expected_of(const char * begin, void * state) {
+    const struct options * o = state;
+    if (!strstr(begin, " reader=uring") || !strstr(begin, " direct=1")) { return 0; }
+    const double rate = plan_kept_rate(o->alike, run_words_figure(begin, "pool"));
+    return rate > 0 && rate < 1e9 ? (uint64_t) (rate * 1000) : 0;
 }
 
 static int prepare(void * state) {
@@ -297,9 +319,58 @@ static int manage(struct run * r, const char * program, const char * library) {
     child_end_alike(wait_status);
 }
 
+/* ---- the plan ---- */
+
+/* Of a limit that is not known, the machine's memory. */
+static uint64_t memory_of(const struct options * o) {
+    return o->pressure.limit ? o->pressure.limit : machine_memory();
+}
+
+/* From some tokens of the command. NULL: there is none, which was said; the manager has rules of its own. */
+static json_t * make_plan(struct options * o, const json_t * key) {
+    struct brief_recording recorded;
+    struct tat_error error;
+    const struct planning_request request = { .memory_bytes = memory_of(o), .disk_rate = (double) o->disk };
+    json_t * plan = NULL;
+    if (brief_recording_make(&recorded, "run", o->command, NULL, &error) == 0) {
+        plan = plan_machine_plan(recorded.folder, request, &error);
+        brief_recording_end(&recorded);
+    }
+    if (!plan) { fprintf(stderr, "tat run: no plan: %s\n", error.message); }
+    if (plan && plan_kept_put(key, plan, &error) != 0) {
+        fprintf(stderr, "tat run: the plan is not kept: %s\n", error.message);
+    }
+    return plan;
+}
+
+/* Only that it gains nothing counts: whether the model fits, the manager sees better than a plan can foresee. */
+static void take_auto_plan(struct options * o) {
+    json_t * key = plan_kept_key(o->command, memory_of(o), o->disk);
+    json_t * plan = plan_kept_find(key);
+    const bool is_kept = plan && run_plan_take(plan, &o->plan);
+    if (!is_kept) { plan = make_plan(o, key); }
+    json_decref(key);
+    if (!plan || (!is_kept && !run_plan_take(plan, &o->plan))) { return; }
+    const char * gate = json_string_value(json_object_get(json_object_get(o->plan.file, "values"), "gate"));
+    fprintf(stderr, "tat run: by the plan%s: %s\n", is_kept ? " that was made before" : "", o->plan.headline);
+    if (strcmp(gate, "no_gain") != 0) { o->plan.has_gain = true; }
+}
+
+/* What a run without a plan, or with one for another budget, can be expected to deliver. */
+static void find_alike(struct options * o) {
+    if (*o->strategies || o->reader) { return; }
+    json_t * key = o->plan.file ? NULL : plan_kept_key(o->command, memory_of(o), o->disk);
+    o->alike = o->plan.file ? json_incref(o->plan.file) : plan_kept_find_alike(key);
+    json_decref(key);
+}
+
 /* A plan's memory counts where no other was asked for. */
 static int take_plan(struct options * o, struct tat_error * error) {
-    if (!o->plan_path) { return 0; }
+    if (o->is_auto) { take_auto_plan(o); }
+    if (!o->plan_path) {
+        find_alike(o);
+        return 0;
+    }
     if (run_plan_read(o->plan_path, &o->plan, error) != 0) { return -1; }
     if (!o->pressure.limit) { o->pressure.limit = o->plan.memory; }
     if (o->pressure.limit < MEMORY_GROUP_LEAST) {
@@ -313,9 +384,10 @@ static int take_plan(struct options * o, struct tat_error * error) {
 static int begin(struct run * r, const char * library, struct tat_error * error) {
     struct options * o = r->options;
     if (o->records && recording_begin(&r->trace, "run", o->folder, 0, error) != 0) { return -1; }
-    if (run_report_open(&r->report, error) != 0) {
-        fprintf(stderr, "tat run: warning: nothing can be reported of the run: %s\n", error->message);
-    }
+    const int opened = run_report_open(&r->report, error);
+    r->report.predict = expected_of;
+    r->report.predict_state = o;
+    if (opened != 0) { fprintf(stderr, "tat run: warning: nothing can be reported of the run: %s\n", error->message); }
     if (launch_preload(library) != 0) {
         tat_fail_errno(error, "cannot set the environment");
     } else if (run_pressure_begin(&o->pressure, o->command, error) == 0) {
@@ -343,7 +415,7 @@ static int run(int argc, char ** argv) {
     if (caller_become(&error) != 0) { return command_fail(&cmd_run, &error); }
     const int why = places_program(options.command[0], program);
     if (why) { return launch_not_started("run", options.command[0], why); }
-    if (take_plan(&options, &error) != 0 || places_manager(library, &error) != 0 || begin(&r, library, &error) != 0) {
+    if (places_manager(library, &error) != 0 || take_plan(&options, &error) != 0 || begin(&r, library, &error) != 0) {
         return command_fail(&cmd_run, &error);
     }
     const int status = manage(&r, program, library);

@@ -14,8 +14,8 @@ static enum operand operand_of(const struct command * command) {
         const char * word;
         enum operand operand;
     } words[] = {
-        { "COMMAND", OPERAND_COMMAND }, { "PROGRAM", OPERAND_PROGRAM }, { "TRACE", OPERAND_RUN },
-        { "RUN", OPERAND_RUN },         { "[DIR]", OPERAND_FOLDER },
+        { "TRACE", OPERAND_RUN }, { "COMMAND", OPERAND_COMMAND }, { "PROGRAM", OPERAND_PROGRAM },
+        { "RUN", OPERAND_RUN },   { "[DIR]", OPERAND_FOLDER },
     };
     if (!command->arguments || !*command->arguments) { return OPERAND_NONE; }
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {

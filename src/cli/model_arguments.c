@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/command_options.h"
+#include "analysis/units.h"
 #include "tat/gguf.h"
 
 void model_arguments_add(struct model_arguments * m, const char * path) {
@@ -60,6 +62,22 @@ void model_arguments_find(char ** command, struct model_arguments * m) {
         if (strstr(command[i], ".gguf")) { look_into(m, command[i]); }
     }
     if (variable) { look_at(m, variable); }
+}
+
+json_t * model_arguments_options(char ** command) {
+    const char * program = NULL;
+    json_t * arguments = json_array();
+    for (size_t i = 0; command[i]; i++) {
+        const char * name = last_part(command[i]);
+        json_array_append_new(arguments, json_string(command[i]));
+        if (!program && strncmp(name, "llama-", 6) == 0 && !strchr(name, ' ')) { program = command[i]; }
+    }
+    /* llama-bench makes a context for each test */
+    const bool is_known = program && strncmp(last_part(program), "llama-bench", 11) != 0;
+    json_t * run = json_pack("{s:o, s:s}", "command", arguments, "program", is_known ? program : "");
+    json_t * options = is_known ? command_options(run) : NULL;
+    json_decref(run);
+    return options;
 }
 
 void model_arguments_free(struct model_arguments * m) {

@@ -5,6 +5,7 @@
 #ifndef TAT_CLI_MODEL_ARGUMENTS_H
 #define TAT_CLI_MODEL_ARGUMENTS_H
 
+#include <jansson.h>
 #include <stddef.h>
 
 struct model_arguments {
@@ -19,6 +20,10 @@ void model_arguments_find(char ** command, struct model_arguments * models);
 
 /* Adds a file of any kind. */
 void model_arguments_add(struct model_arguments * models, const char * path);
+
+/* The command's options by name, as in trace_metadata.json; the caller owns them. NULL: it is not a program of
+ * llama.cpp's that makes one context. */
+json_t * model_arguments_options(char ** command);
 
 void model_arguments_free(struct model_arguments * models);
 

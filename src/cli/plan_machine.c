@@ -9,6 +9,7 @@
 #include "analysis/command_options.h"
 #include "analysis/disk_kept.h"
 #include "analysis/run_metadata.h"
+#include "cli/run_open.h"
 #include "pressure/needs.h"
 #include "system/file_system.h"
 
@@ -78,4 +79,17 @@ int plan_machine_find(struct plan_machine * m, const struct tat_trace * trace, c
 
 void plan_machine_free(struct plan_machine * m) {
     json_decref(m->disk);
+}
+
+json_t * plan_machine_plan(const char * folder, struct planning_request request, struct tat_error * error) {
+    char path[PATH_MAX];
+    struct plan_machine machine = { 0 };
+    struct tat_trace * trace = run_open(folder, path, error);
+    json_t * plan = NULL;
+    if (trace && plan_machine_find(&machine, trace, NULL, &request, error) == 0) {
+        plan = planning_make(trace, &request, error);
+    }
+    plan_machine_free(&machine);
+    tat_trace_close(trace);
+    return plan;
 }

@@ -22,4 +22,7 @@ int plan_machine_find(struct plan_machine * m, const struct tat_trace * trace, c
                       struct planning_request * request, struct tat_error * error);
 void plan_machine_free(struct plan_machine * m);
 
+/* A plan from a trace in that folder, where its model is. The caller owns it; NULL with *error. */
+json_t * plan_machine_plan(const char * folder, struct planning_request request, struct tat_error * error);
+
 #endif

@@ -18,10 +18,10 @@
 
 /* ---- before the run ---- */
 
-/* A trace in a folder of the user's choice, unless nobody is to know of it. */
+/* A trace in a folder of the user's choice, unless nobody is to know of it, or another tat removes it in a moment. */
 static bool may_be_remembered(const char * wanted) {
     const char * is_private = getenv("TAT_PRIVATE");
-    return wanted && (!is_private || !*is_private || strcmp(is_private, "0") == 0);
+    return wanted && !getenv("TAT_TEMPORARY") && (!is_private || !*is_private || strcmp(is_private, "0") == 0);
 }
 
 static void check_space(const struct recording * r, uint64_t max_size) {

@@ -147,3 +147,9 @@ int remove_run(const char * path, struct removed * total, struct tat_error * err
     close(fd);
     return result;
 }
+
+void remove_tree(const char * path) {
+    struct stat status;
+    uint64_t bytes = 0;
+    if (lstat(path, &status) == 0) { remove_entry(AT_FDCWD, path, status.st_dev, 0, &bytes); }
+}

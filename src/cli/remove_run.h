@@ -15,4 +15,7 @@ struct removed {
  * link, or holds files but no trace. Never follows a link and never leaves the folder's file system. 0 or -1. */
 int remove_run(const char * path, struct removed * total, struct tat_error * error);
 
+/* Deletes a folder that tat made, with all in it; follows no link either. */
+void remove_tree(const char * path);
+
 #endif

@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "analysis/command_options.h"
 #include "cli/child.h"
 #include "cli/descendants.h"
 #include "cli/model_arguments.h"
@@ -94,23 +93,6 @@ static int make_all_cold(struct run_pressure * p, struct model_arguments * model
 }
 
 /* ---- what must fit ---- */
-
-/* The command's options by name, as in trace_metadata.json; NULL: it is not a program of llama.cpp's. */
-static json_t * options_of(char ** command) {
-    const char * program = NULL;
-    json_t * arguments = json_array();
-    for (size_t i = 0; command[i]; i++) {
-        const char * name = last_part(command[i]);
-        json_array_append_new(arguments, json_string(command[i]));
-        if (!program && strncmp(name, "llama-", 6) == 0 && !strchr(name, ' ')) { program = command[i]; }
-    }
-    /* llama-bench makes a context for each test */
-    const bool is_known = program && strncmp(last_part(program), "llama-bench", 11) != 0;
-    json_t * run = json_pack("{s:o, s:s}", "command", arguments, "program", is_known ? program : "");
-    json_t * options = is_known ? command_options(run) : NULL;
-    json_decref(run);
-    return options;
-}
 
 static uint64_t option(const json_t * options, const char * name, const char * variable) {
     const char * text = getenv(variable);
@@ -219,7 +201,7 @@ int run_pressure_begin(struct run_pressure * p, char ** command, struct tat_erro
             error->message);
     }
     model_arguments_find(command, &models);
-    json_t * options = p->limit && models.first ? options_of(command) : NULL;
+    json_t * options = p->limit && models.first ? model_arguments_options(command) : NULL;
     if (options) {
         note_options(p, options);
         say_needs(p, models.first, options);

@@ -15,7 +15,8 @@ setup_file() {
 setup() {
     TAT=${TAT:-tat}
     unset TAT_DIR
-    export XDG_STATE_HOME=$BATS_TEST_TMPDIR/state
+    export XDG_STATE_HOME=$BATS_TEST_TMPDIR/state XDG_CACHE_HOME=$BATS_TEST_TMPDIR/cache TMPDIR=$BATS_TEST_TMPDIR/tmp
+    mkdir "$TMPDIR"
     cd "$BATS_TEST_TMPDIR"
 }
 
@@ -162,5 +163,107 @@ P
         # shellcheck disable=SC2086
         "$TAT" plan --memory $memory $options -o plan.json "$TRACE" > text || [ $? -eq 1 ]
         awk 'length > 80 && !/^The plan: / { print; wide = 1 } END { exit wide }' text
+    done
+}
+
+# recordable: a program that `tat record` records, in $computes.
+recordable() {
+    computes=${HOST%_linked}1
+    export ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0 # of the agent, if it has such
+    "$computes" --write toy.gguf
+}
+
+@test "plan: without a trace, it records some tokens of the command, and leaves nothing behind" {
+    recordable
+    run --separate-stderr "$TAT" plan --memory 1G -- "$computes" -g 40 toy.gguf
+    [ "$status" -eq 1 ]
+    [[ ${lines[1]} == "Nothing to do: the "* ]]
+    [[ $stderr == "tat plan: recording 32 generated tokens first, without output: $computes -g 40 toy.gguf"* ]]
+    [[ $stderr == *"tat plan: recorded "*" generated tokens in "* ]]
+    [ -z "$(ls "$TMPDIR")" ] && [ ! -e traces ]
+    [ -z "$("$TAT" list 2> /dev/null | grep tat-brief)" ]
+    [ "$(of 'p["made_for"]["memory_bytes"], "pieces" in p' cache/tat/plans/*.json)" = "1073741824 False" ]
+    run -1 "$TAT" plan --memory 1G --keep=kept -o plan.json -- "$computes" -g 40 toy.gguf
+    [ "$(of '"pieces" in p' plan.json)" = True ]
+    "$TAT" verify kept | grep -q "^identity *good"
+}
+
+@test "plan: of a model's file alone, it records llama-completion" {
+    recordable
+    mkdir bin
+    # shellcheck disable=SC2016
+    printf '#!/bin/sh\n[ "$1" = -m ] && [ "$3 $4" = "-c 512" ] && exec %s -g 40 "$2"\n' "$computes" > bin/llama-completion
+    chmod +x bin/llama-completion
+    PATH=$PWD/bin:$PATH run -1 --separate-stderr "$TAT" plan --memory 1G --model toy.gguf
+    [[ ${lines[1]} == "Nothing to do: the "* ]]
+    run -2 --separate-stderr env PATH=/nowhere "$TAT" plan --memory 1G --model toy.gguf
+    [[ $stderr == *"llama-completion is not on PATH"* ]]
+}
+
+@test "plan: a command that computes nothing, or fails, or is no command" {
+    run -3 --separate-stderr "$TAT" plan --memory 1G -- sh -c 'echo no; exit 5'
+    [ -z "$output" ]
+    [[ $stderr == *"sh generated no token while it was recorded"*"sh ended with status 5"* ]]
+    run -3 "$TAT" plan --memory 1G -- no-such-program
+    [[ $output == *"no-such-program: no such program"* ]]
+    run -2 "$TAT" plan --memory 1G "$TRACE" -- true
+    run -2 "$TAT" plan --memory 1G --keep "$TRACE"
+    [ -z "$(ls "$TMPDIR")" ]
+}
+
+@test "plan: an interrupt ends the recording and its command" {
+    "$TAT" plan --memory 1G -- sh -c 'echo $$ > pid; sleep 1000' 2> talk 3>&- &
+    tat=$!
+    for _ in $(seq 500); do [ ! -s pid ] || break; sleep 0.02; done
+    kill -TERM $tat
+    status=0
+    wait $tat || status=$?
+    [ "$status" -eq 143 ]
+    run ! kill -0 "$(cat pid)"
+    [ -z "$(ls "$TMPDIR")" ]
+}
+
+# managed_trace LINE...: a trace in the folder managed, and what a manager said; PID is its process's.
+managed_trace() {
+    rm -rf managed
+    cp -r "$TRACE" managed
+    python3 - managed "$@" << 'P'
+import json, struct, sys
+pid = struct.unpack_from("<I", open(sys.argv[1] + "/tensor_access.bin", "rb").read(256), 72)[0]
+lines = [dict(json.loads(line), pid=pid) for line in sys.argv[2:]]
+json.dump({"format": "tat-managed", "version": 1, "lines": lines}, open(sys.argv[1] + "/managed.json", "w"))
+P
+}
+
+begin='{"kind": "begin", "at_ns": 1000, "pinned": 20000, "cached": 90000, "cache": 40000, "limit": 1000000, "pool": 60000, "reader": "uring", "direct": 1, "predicted": 12500}'
+end='{"kind": "end", "at_ns": 3000, "tokens": 20, "ns": 2000000000, "wait_ns": 1500000000, "read": 3000000, "disk_ns": 1000000000, "token_read": 1000000, "token_wanted": 400000, "token_held": 100000}'
+
+@test "report: a run that tat run managed: predicted and delivered, reads, hits beside policies, bound, waits" {
+    managed_trace "$begin" "$end"
+    "$TAT" report --section managed managed > text
+    grep -q "Predicted 12.5 tokens/s, delivered 10.0: the prediction is off by +25.0 %" text
+    "$TAT" report --json --section managed managed > managed.json
+    values='p["managed"]["values"]'
+    [ "$(of "[$values[k] for k in ('tokens_per_second', 'predicted_tokens_per_second', 'wait_share', 'read_bytes_per_token', 'hit_share', 'disk_bytes_per_second')]" managed.json)" = \
+        "[10.0, 12.5, 0.75, 50000.0, 0.25, 3000000.0]" ]
+    [ "$(of "0 < $values['bound_share'] < 1" managed.json)" = True ]
+    hits='{r["name"]: r["hit_share"] for r in p["managed"]["tables"]["policies"]["rows"]}'
+    [ "$(of "(lambda h: h['run'] == 0.25 and h['min'] >= max(h['lru'], h['cycle'], h['frequency']))($hits)" managed.json)" = True ]
+    [ "$(of '[r["at_ns"] for r in p["managed"]["tables"]["course"]["rows"]]' managed.json)" = "[2000]" ]
+    "$TAT" plan --memory 4G --json -o plan.json managed > /dev/null || [ $? -eq 1 ]
+    [ "$(of 'p["assumptions"]["compute_source"]' plan.json)" = "trace, without waits for reads" ]
+    # a run that was not managed has no such section
+    run -1 "$TAT" report --section managed "$TRACE"
+}
+
+@test "report: whatever managed.json holds, there is an answer" {
+    for line in '{}' '{"kind": "end", "tokens": -1}' '{"kind": "begin", "pinned": 9223372036854775807, "cache": 9223372036854775807, "cached": 1, "ring": "x"}'; do
+        managed_trace "$begin" "$line" '{"kind": "end", "tokens": 9223372036854775807, "ns": 1, "wait_ns": 5, "token_held": 7}'
+        "$TAT" report --section managed managed > text
+        grep -q "^Memory that tat run managed" text
+    done
+    for content in '' '{' '[]' '{"format": "tat-managed", "lines": 5}' '{"format": "tat-managed", "lines": [1, [], null]}'; do
+        echo "$content" > managed/managed.json
+        run -1 "$TAT" report --section managed managed
     done
 }

@@ -40,7 +40,7 @@ setup() {
     TAT=${TAT:-tat}
     unset TAT_DIR LD_PRELOAD TAT_RUN_DIR TAT_MANAGE
     export TAT_MANAGER=$BATS_FILE_TMPDIR/manager.so SPEAKER=sleep FIRST=$BATS_TEST_TMPDIR/first LAST=$BATS_TEST_TMPDIR/last
-    export TMPDIR=$BATS_TEST_TMPDIR/tmp
+    export TMPDIR=$BATS_TEST_TMPDIR/tmp XDG_CACHE_HOME=$BATS_TEST_TMPDIR/cache XDG_STATE_HOME=$BATS_TEST_TMPDIR/state
     mkdir "$TMPDIR"
     cd "$BATS_TEST_TMPDIR"
 }
@@ -276,6 +276,123 @@ here" ]
     done
     grep -q "^tat: .*40 graphs.*in $PWD/here" talk
     "$TAT" verify here | grep -q "^identity *good"
+}
+
+# computing: a program that computes, and can be recorded, in $computes; its output without tat in the file plain.
+computing() {
+    export ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0 # of the library, if it has such
+    computes=${HOST%_linked}1
+    SPEAKER=$(basename "$computes")
+    "$computes" --write toy.gguf
+    "$computes" -g 40 toy.gguf > plain
+}
+
+kept() { ls cache/tat/plans/*.json; }
+
+@test "run: --plan auto makes a plan the first time, keeps it, and prints nothing of the command twice" {
+    computing
+    tells "begin pinned=1048576" "end tokens=20 ns=1000000000"
+    "$TAT" run --plan auto --memory 1G -- sh -c "echo x >> count; exec $computes -g 40 toy.gguf" > text 2> talk
+    cmp plain text
+    [ "$(wc -l < count)" -eq 2 ]
+    grep -q "^tat run: recording 32 generated tokens first, without output: sh " talk
+    grep -q "^tat run: recorded [0-9]* generated tokens in " talk
+    grep -q "^tat run: by the plan: Nothing to do: " talk
+    grep -q "^tat run: managing " talk # whether it fits, the manager knows better
+    [ -z "$(ls "$TMPDIR")" ] && [ ! -e traces ]
+    [ "$(stat -c %a "$(kept)")" = 600 ]
+    "$TAT" run --plan auto --memory 1G -- sh -c "echo x >> count; exec $computes -g 40 toy.gguf" > text 2> talk
+    cmp plain text
+    [ "$(wc -l < count)" -eq 3 ]
+    grep -q "^tat run: by the plan that was made before: " talk
+    run ! grep -q recording talk
+    # of another memory, or another model at the path, it says nothing
+    "$TAT" run --plan auto --memory 2G -- sh -c "echo x >> count; exec $computes -g 40 toy.gguf" > text 2> talk
+    touch -d '-1 hour' toy.gguf
+    "$TAT" run --plan auto --memory 1G -- sh -c "echo x >> count; exec $computes -g 40 toy.gguf" > text 2> talk
+    [ "$(wc -l < count)" -eq 7 ]
+}
+
+@test "run: a plan that was kept and is not one any more is made anew" {
+    computing
+    auto() { "$TAT" run --plan auto --memory 1G -- "$computes" -g 40 toy.gguf > text 2> talk && cmp plain text; }
+    auto
+    path=$(kept)
+    cp "$path" good
+    for how in 'echo {' 'head -c 3000000 /dev/zero | tr "\\0" " "' 'sed "s/\"gate\"/\"x\"/" good' 'sed "s/\"inode\": /\"inode\": 1/" good' 'printf "\\0"'; do
+        eval "$how" > "$path"
+        auto
+        grep -q "^tat run: recording " talk
+    done
+    chmod 666 "$path"
+    auto
+    grep -q "^tat run: recording " talk
+    rm "$path" && mkfifo "$path"
+    auto
+    [ -f "$path" ]
+    ln -sf "$PWD/good" "$path"
+    auto
+    grep -q "^tat run: recording " talk && [ ! -L "$path" ]
+}
+
+@test "run: --plan auto without tokens to record, or a place to keep a plan, goes on and says so" {
+    computing
+    run -0 --separate-stderr "$TAT" run --plan auto -- echo a
+    [ "$output" = a ]
+    [[ $stderr == *"tat run: no plan: echo generated no token while it was recorded"* ]]
+    echo > file
+    XDG_CACHE_HOME=$PWD/file "$TAT" run --plan auto --memory 1G -- "$computes" -g 40 toy.gguf > text 2> talk
+    cmp plain text
+    grep -q "^tat run: the plan is not kept: " talk
+}
+
+@test "run: what a kept plan says of more memory and less is what a run without a plan is predicted" {
+    computing
+    tells "begin pinned=1 pool=3000000 reader=uring direct=1 predicted=0" "end tokens=20 ns=1000000000 predicted=0"
+    "$TAT" run --disk 1G/s -- "$computes" -g 40 toy.gguf 2>&1 > text | grep -q "^tat run: delivered 20.0"
+    "$TAT" run --plan auto --memory 1G --disk 1G/s -- "$computes" -g 40 toy.gguf > text 2> talk
+    python3 - "$(kept)" << 'P'
+import json, sys
+plan = json.load(open(sys.argv[1]))
+plan["tables"]["memory"]["rows"] = [{"budget_bytes": 2000000, "tokens_per_second": 10}, {"budget_bytes": 4000000, "tokens_per_second": 30},
+                                    {"budget_bytes": 3500000, "note": "x"}, {"budget_bytes": 3000000, "tokens_per_second": -1}, 7]
+json.dump(plan, open(sys.argv[1], "w"))
+P
+    # 15 tokens/s take 66.7 ms each, the mean of 100 and 33.3
+    "$TAT" run --memory 2G --disk 1G/s -- "$computes" -g 40 toy.gguf > text 2> talk
+    cmp plain text
+    grep -q "; 15.0 tokens/s predicted$" talk
+    grep -q "^tat run: predicted 15.0 tokens/s, delivered 20.0" talk
+    for other in "--strategy pin --disk 1G/s" "--disk 2G/s" "--reader threads --disk 1G/s"; do
+        # shellcheck disable=SC2086
+        "$TAT" run $other -- "$computes" -g 40 toy.gguf > text 2> talk
+        run ! grep -q predicted talk
+    done
+    tells "begin pinned=1 pool=5000000 reader=uring direct=1 predicted=0" "end tokens=20 ns=1000000000 predicted=0"
+    "$TAT" run --disk 1G/s -- "$computes" -g 40 toy.gguf > text 2> talk
+    run ! grep -q predicted talk # it does not say what so much memory gives
+}
+
+@test "run: with --record, what the manager said and the plan are beside the trace" {
+    export ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0
+    SPEAKER=$(basename "$HOST")
+    "$HOST" --write toy.gguf
+    plan open 12.5
+    tells $'begin pinned=1048576 cache=7 reader=uring direct=1 predicted=12500\nnote a\tb' "end tokens=20 ns=1000000000 wait_ns=250000000 predicted=12500"
+    "$TAT" run --memory 30M --plan plan.json --record=here -- "$HOST" -g 20 toy.gguf > text 2> talk
+    cmp <(python3 -m json.tool plan.json) <(python3 -m json.tool here/plan.json)
+    python3 - here/managed.json << 'P'
+import json, sys
+said = json.load(open(sys.argv[1]))
+assert (said["format"], said["version"]) == ("tat-managed", 1)
+begin, note, end = said["lines"]
+assert begin["kind"] == "begin" and begin["pinned"] == 1048576 and begin["reader"] == "uring" and begin["pid"] > 0
+assert note["text"] == "a\tb" and end["wait_ns"] == 250000000 and begin["at_ns"] <= note["at_ns"] <= end["at_ns"]
+P
+    "$TAT" report --section managed here | grep -q "Predicted 12.5 tokens/s, delivered 20.0: the prediction is off by -37.5 %"
+    TAT_PRIVATE=1 "$TAT" run --memory 30M --plan plan.json --record=private -- "$HOST" -g 20 toy.gguf > text 2> talk
+    [ -s private/plan.json ] && run ! grep -q model_files private/plan.json
+    "$TAT" rm here && [ ! -e here ]
 }
 
 # as_sudo COMMAND...: as sudo starts it for the user nobody.
