@@ -19,6 +19,7 @@ struct experts {
     uint64_t * bytes;   /* by item */
     uint32_t * item_of; /* by piece */
     uint32_t n_items;
+    uint32_t * gone; /* slices that go, for the caller */
     struct experts_totals totals;
 };
 
@@ -51,7 +52,8 @@ struct experts * experts_new(const struct schedule * schedule, uint32_t n_pieces
     x->item = calloc((size_t) n_pieces + 1, sizeof *x->item);
     x->bytes = calloc((size_t) n_pieces + 1, sizeof *x->bytes);
     x->item_of = malloc(((size_t) n_pieces + 1) * sizeof *x->item_of);
-    if (x->item && x->bytes && x->item_of) {
+    x->gone = malloc(2 * ((size_t) n_pieces + 1) * sizeof *x->gone);
+    if (x->item && x->bytes && x->item_of && x->gone) {
         for (uint32_t i = 0; i < n_pieces; i++) { x->item_of[i] = NO_ITEM; }
         for (uint32_t i = 0; i < schedule->n_stacks; i++) { number(x, schedule, i, bytes); }
         const struct policy_items items = { .bytes = x->bytes, .count = x->n_items };
@@ -68,15 +70,20 @@ void experts_free(struct experts * x) {
     free(x->item);
     free(x->bytes);
     free(x->item_of);
+    free(x->gone);
     free(x);
 }
 
-static void drop_evicted(struct experts * x, struct resident * resident) {
-    uint32_t gone;
-    const uint32_t * evicted = policy_evicted(x->policy, &gone);
-    for (uint32_t i = 0; i < gone; i++) {
-        resident_drop(resident, x->item[evicted[i]].slice, x->item[evicted[i]].n_slices);
+/* Adds the slices of what the policy evicted last to those that go. For one router an item can go twice: before it is
+ * chosen, and after. */
+static uint32_t add_evicted(struct experts * x, uint32_t n_gone) {
+    uint32_t count;
+    const uint32_t * evicted = policy_evicted(x->policy, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct expert * item = &x->item[evicted[i]];
+        for (uint32_t k = 0; k < item->n_slices; k++) { x->gone[n_gone++] = item->slice[k]; }
     }
+    return n_gone;
 }
 
 /* Those that the disk had time for come before the policy asks for them. */
@@ -87,24 +94,35 @@ static bool are_in(const struct expert * item, const struct resident * resident)
     return item->n_slices > 0;
 }
 
-bool experts_chosen(struct experts * x, uint32_t piece, struct resident * resident) {
+struct pieces_asked experts_choose(struct experts * x, const uint32_t * pieces, uint32_t count,
+                                   const struct resident * resident, bool * stay) {
     pthread_mutex_lock(&x->lock);
-    const uint32_t item = x->item_of[piece];
-    bool stays = false;
-    if (item != NO_ITEM) {
+    uint32_t n_gone = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t item = x->item_of[pieces[i]];
+        if (item == NO_ITEM) { continue; }
         const uint64_t before = policy_access(x->policy, item);
-        drop_evicted(x, resident);
         x->totals.wanted += x->bytes[item];
         x->totals.held += before || !are_in(&x->item[item], resident) ? before : x->bytes[item];
-        stays = policy_bytes_held(x->policy, item) > 0;
+        n_gone = add_evicted(x, n_gone);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t item = x->item_of[pieces[i]];
+        stay[i] = item != NO_ITEM && policy_bytes_held(x->policy, item) > 0;
     }
     pthread_mutex_unlock(&x->lock);
-    return stays;
+    return (struct pieces_asked){ x->gone, n_gone };
 }
 
 void experts_resize(struct experts * x, uint64_t capacity, struct resident * resident) {
     pthread_mutex_lock(&x->lock);
-    if (policy_resize(x->policy, capacity)) { drop_evicted(x, resident); }
+    if (policy_resize(x->policy, capacity)) {
+        uint32_t count;
+        const uint32_t * evicted = policy_evicted(x->policy, &count);
+        for (uint32_t i = 0; i < count; i++) {
+            resident_drop(resident, x->item[evicted[i]].slice, x->item[evicted[i]].n_slices);
+        }
+    }
     pthread_mutex_unlock(&x->lock);
 }
 

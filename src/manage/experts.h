@@ -20,9 +20,11 @@ struct experts * experts_new(const struct schedule * schedule, uint32_t n_pieces
                              uint64_t capacity, const struct policy_kind * policy);
 void experts_free(struct experts * experts); /* NULL is allowed */
 
-/* A router chose the expert whose slice of some stack is that piece. Returns whether it stays in memory from now on;
- * otherwise the caller drops it after its use. What has to go for it is dropped. */
-bool experts_chosen(struct experts * experts, uint32_t piece, struct resident * resident);
+/* A router chose these experts, each given by its slice of some stack. `stay`: of each, whether it stays in memory from
+ * now on; otherwise the caller drops it after its use. Returns the slices that go for them, which may be among those
+ * that were chosen; they live until the next call. Any thread, but one at a time. */
+struct pieces_asked experts_choose(struct experts * experts, const uint32_t * pieces, uint32_t count,
+                                   const struct resident * resident, bool * stay);
 
 /* They may take so much from now on: what has to go is dropped. */
 void experts_resize(struct experts * experts, uint64_t capacity, struct resident * resident);

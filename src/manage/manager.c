@@ -31,6 +31,8 @@ struct known_graph {
     struct graph_uses uses;
     struct schedule schedule;
     uint8_t ** chosen; /* by router: of each expert CHOSEN, and STAYS */
+    uint32_t * pieces; /* room for those of one router, */
+    bool * stay;       /* and whether they do */
     uint32_t host;     /* its number */
 };
 
@@ -76,29 +78,50 @@ void manager_configure(const struct manage_options * wanted) {
 static void free_graph(struct known_graph * g) {
     for (uint32_t i = 0; g->chosen && i < g->uses.n_routers; i++) { free(g->chosen[i]); }
     free(g->chosen);
+    free(g->pieces);
+    free(g->stay);
     graph_uses_free(&g->uses);
     schedule_free(&g->schedule);
     free(g);
 }
 
-static uint32_t experts_of(const struct schedule * s, uint32_t router) {
+/* NULL: nothing of what it chooses from is managed. */
+static const struct schedule_stack * first_stack_of(const struct schedule * s, uint32_t router) {
     for (uint32_t i = 0; i < s->n_stacks; i++) {
-        if (s->stack[i].router == router) { return s->stack[i].experts; }
+        if (s->stack[i].router == router) { return &s->stack[i]; }
     }
-    return 0;
+    return NULL;
 }
 
-static bool make_schedule(struct known_graph * g) {
-    uint32_t count;
-    struct schedule_use * uses = managed_model_schedule(&managing.model, &g->uses, &count, &g->schedule);
-    g->chosen = uses ? calloc((size_t) g->uses.n_routers + 1, sizeof *g->chosen) : NULL;
+/* The most that one of its stacks has. */
+static uint32_t experts_of(const struct schedule * s, uint32_t router) {
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < s->n_stacks; i++) {
+        if (s->stack[i].router == router && s->stack[i].experts > most) { most = s->stack[i].experts; }
+    }
+    return most;
+}
+
+static bool make_choices(struct known_graph * g) {
+    size_t most = 0;
+    g->chosen = calloc((size_t) g->uses.n_routers + 1, sizeof *g->chosen);
     bool good = g->chosen != NULL;
     for (uint32_t i = 0; good && i < g->uses.n_routers; i++) {
         g->chosen[i] = calloc((size_t) experts_of(&g->schedule, i) + 1, 1);
         good = g->chosen[i] != NULL;
     }
+    for (uint32_t i = 0; i < g->schedule.n_stacks; i++) { most += g->schedule.stack[i].experts; }
+    g->pieces = calloc(most + 1, sizeof *g->pieces);
+    g->stay = calloc(most + 1, sizeof *g->stay);
+    return good && g->pieces && g->stay;
+}
+
+static bool make_schedule(struct known_graph * g) {
+    uint32_t count;
+    struct schedule_use * uses = managed_model_schedule(&managing.model, &g->uses, &count, &g->schedule);
+    const bool made = uses != NULL;
     free(uses);
-    return good;
+    return made && make_choices(g);
 }
 
 /* Takes over the uses. NULL: memory. */
@@ -262,27 +285,42 @@ static void note_chosen(int32_t id, void * user) {
     if (id >= 0 && (uint32_t) id < c->experts) { c->chosen[id] = CHOSEN; }
 }
 
+/* Adds the chosen experts' slices of a stack. */
+static uint32_t add_slices(const struct schedule_stack * stack, const uint8_t * chosen, uint32_t * pieces, uint32_t n) {
+    for (uint32_t e = 0; e < stack->experts; e++) {
+        if (chosen[e]) { pieces[n++] = stack->piece + e; }
+    }
+    return n;
+}
+
+static struct pieces_asked let_experts_go(struct known_graph * g, uint32_t router) {
+    bool * stay = g->stay;
+    const struct schedule_stack * stack = first_stack_of(&g->schedule, router);
+    if (!managing.experts || !stack) { return (struct pieces_asked){ 0 }; }
+    const uint32_t n = add_slices(stack, g->chosen[router], g->pieces, 0);
+    const struct pieces_asked gone = experts_choose(managing.experts, g->pieces, n, managing.resident, stay);
+    for (uint32_t i = 0; i < n; i++) {
+        if (stay[i]) { g->chosen[router][g->pieces[i] - stack->piece] |= STAYS; }
+    }
+    return gone;
+}
+
 /* The first stack's pieces are asked for first, since they are needed first. */
 static void choose(struct call * c, uint32_t router) {
-    const struct schedule * s = &c->graph->schedule;
-    uint8_t * chosen = c->graph->chosen[router];
-    struct choice choice = { chosen, experts_of(s, router) };
-    memset(chosen, 0, choice.experts);
-    graph_router_ids(c->host, c->key, &c->graph->uses.router[router], note_chosen, &choice);
-    bool is_first = true;
+    struct known_graph * g = c->graph;
+    const struct schedule * s = &g->schedule;
+    struct choice choice = { g->chosen[router], experts_of(s, router) };
+    memset(choice.chosen, 0, choice.experts);
+    graph_router_ids(c->host, c->key, &g->uses.router[router], note_chosen, &choice);
+    const struct pieces_asked gone = let_experts_go(g, router);
+    uint32_t n = 0, wanted = 0;
     for (uint32_t i = 0; i < s->n_stacks; i++) {
-        const struct schedule_stack * stack = &s->stack[i];
-        if (stack->router != router) { continue; }
-        for (uint32_t e = 0; e < choice.experts; e++) {
-            if (!chosen[e]) { continue; }
-            const uint32_t piece = stack->piece + e;
-            if (is_first && managing.experts && experts_chosen(managing.experts, piece, managing.resident)) {
-                chosen[e] |= STAYS;
-            }
-            if (class_of(piece) != PLACE_LEAVE) { resident_want(managing.resident, &piece, 1); }
-        }
-        is_first = false;
+        if (s->stack[i].router == router) { n = add_slices(&s->stack[i], choice.chosen, g->pieces, n); }
     }
+    for (uint32_t i = 0; i < n; i++) {
+        if (class_of(g->pieces[i]) != PLACE_LEAVE) { g->pieces[wanted++] = g->pieces[i]; }
+    }
+    resident_exchange(managing.resident, &gone, &(struct pieces_asked){ g->pieces, wanted });
 }
 
 static void wait_chosen(struct call * c, const struct schedule_stack * stack) {

@@ -174,31 +174,37 @@ static bool is_settled(const struct held * h, enum piece_ask what) {
            !__atomic_load_n(&h->is_leaving, __ATOMIC_RELAXED) && !__atomic_load_n(&h->is_spare, __ATOMIC_RELAXED);
 }
 
-/* Each piece is in the queue once at most, with what was asked of it last. */
-static void ask(struct resident * r, const uint32_t * pieces, uint32_t count, enum piece_ask what) {
+/* Each piece is in the queue once at most, with what was asked of it last. Under the lock. Returns whether the
+ * thread has to know. */
+static bool ask(struct resident * r, const struct pieces_asked * asked, enum piece_ask what) {
     bool is_news = false;
-    pthread_mutex_lock(&r->lock);
-    for (uint32_t i = 0; i < count; i++) {
-        struct held * h = &r->piece[pieces[i]];
+    for (uint32_t i = 0; i < asked->count; i++) {
+        struct held * h = &r->piece[asked->piece[i]];
         if (is_settled(h, what)) { continue; }
         is_news = true;
         if (what == ASK_WANT) {
             uint32_t absent = PIECE_ABSENT;
             __atomic_compare_exchange_n(&h->state, &absent, PIECE_ASKED, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
         }
-        if (h->ask == ASK_NOTHING) { r->asked.piece[r->asked.end++ % r->asked.capacity] = pieces[i]; }
+        if (h->ask == ASK_NOTHING) { r->asked.piece[r->asked.end++ % r->asked.capacity] = asked->piece[i]; }
         __atomic_store_n(&h->ask, (uint8_t) what, __ATOMIC_RELAXED);
     }
+    return is_news;
+}
+
+void resident_exchange(struct resident * r, const struct pieces_asked * dropped, const struct pieces_asked * wanted) {
+    pthread_mutex_lock(&r->lock);
+    const bool drops = ask(r, dropped, ASK_DROP), wants = ask(r, wanted, ASK_WANT);
     pthread_mutex_unlock(&r->lock);
-    if (is_news) { tell(r); }
+    if (drops || wants) { tell(r); }
 }
 
 void resident_want(struct resident * r, const uint32_t * pieces, uint32_t count) {
-    ask(r, pieces, count, ASK_WANT);
+    resident_exchange(r, &(struct pieces_asked){ 0 }, &(struct pieces_asked){ pieces, count });
 }
 
 void resident_drop(struct resident * r, const uint32_t * pieces, uint32_t count) {
-    ask(r, pieces, count, ASK_DROP);
+    resident_exchange(r, &(struct pieces_asked){ pieces, count }, &(struct pieces_asked){ 0 });
 }
 
 void resident_resize(struct resident * r, uint64_t pool, uint64_t ring, uint64_t scratch, const uint8_t * classes) {

@@ -81,8 +81,15 @@ uint64_t resident_begin(struct resident * resident, const struct resident_order 
 /* All places below this one are done with. Any time; costs a store, and a system call if the thread waits for it. */
 void resident_passed(struct resident * resident, uint64_t place);
 
-/* Pieces that a router chose, to be read now; and such that may go. What is dropped first makes room for what is wanted
- * after it. Any thread. */
+struct pieces_asked {
+    const uint32_t * piece;
+    uint32_t count;
+};
+
+/* Pieces that may go, and such that a router chose, to be read now; of one that is in both, only the second holds. What
+ * goes makes room for what is wanted, but what has room is read first. Any thread. */
+void resident_exchange(struct resident * resident, const struct pieces_asked * dropped,
+                       const struct pieces_asked * wanted);
 void resident_want(struct resident * resident, const uint32_t * pieces, uint32_t count);
 void resident_drop(struct resident * resident, const uint32_t * pieces, uint32_t count);
 

@@ -254,6 +254,7 @@ static void do_want(struct resident * r, struct held * h) {
 /* Under the lock. */
 static void take_asked(struct resident * r) {
     struct piece_queue * q = &r->asked;
+    r->n_taken = 0;
     for (; q->first < q->end; q->first++) {
         struct held * h = &r->piece[q->piece[q->first % q->capacity]];
         r->taken[r->n_taken++] = (struct taken){ h, (enum piece_ask) h->ask };
@@ -262,15 +263,16 @@ static void take_asked(struct resident * r) {
     }
 }
 
-/* Drops first: they make room. */
-static void do_asked(struct resident * r) {
-    for (uint32_t i = 0; i < r->n_taken; i++) {
-        if (r->taken[i].what == ASK_DROP) { do_drop(r, r->taken[i].piece); }
-    }
+static void do_wants(struct resident * r) {
     for (uint32_t i = 0; i < r->n_taken; i++) {
         if (r->taken[i].what == ASK_WANT) { do_want(r, r->taken[i].piece); }
     }
-    r->n_taken = 0;
+}
+
+static void do_drops(struct resident * r) {
+    for (uint32_t i = 0; i < r->n_taken; i++) {
+        if (r->taken[i].what == ASK_DROP) { do_drop(r, r->taken[i].piece); }
+    }
 }
 
 static void pop_wanted(struct resident * r) {
@@ -286,6 +288,14 @@ static bool start_wanted(struct resident * r) {
         some = true;
     }
     return some;
+}
+
+/* What has room is read while the drops, which take a while, make room for the rest. */
+static bool do_asked(struct resident * r) {
+    do_wants(r);
+    const bool some = start_wanted(r);
+    do_drops(r);
+    return start_wanted(r) || some;
 }
 
 /* ---- what streams ---- */
@@ -465,7 +475,6 @@ static bool listen(struct resident * r) {
     const bool goes_on = !r->stops;
     pthread_mutex_unlock(&r->lock);
     if (forgets) { resident_news(r); }
-    do_asked(r);
     return goes_on;
 }
 
@@ -536,9 +545,9 @@ void * resident_thread(void * argument) {
     if (error) { return NULL; }
     while (listen(r) && r->failures < FAILURES_MOST) {
         look_at_files(r);
+        const bool wanted = do_asked(r), streamed = stream(r);
         if (pool_pages(r->pool) > r->pool_pages) { shrink(r); }
         tell_pool(r);
-        const bool wanted = start_wanted(r), streamed = stream(r);
         if (!wanted && !streamed) {
             resident_news(r); /* it may have looked at what is in memory already */
             if (!r->in_flight && release_waiting(r)) { continue; }
