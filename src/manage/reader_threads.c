@@ -3,12 +3,11 @@
  * Reads by threads that call preadv: one for each read that can be under way at once.
  */
 #include <errno.h>
-#include <limits.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "manage/reader_kind.h"
+#include "manage/thread.h"
 
 /* First in, first out, with room for all slots. */
 struct slot_queue {
@@ -61,18 +60,6 @@ static void * work(void * argument) {
     return NULL;
 }
 
-/* The stacks are small; programs with much thread-local memory need the default size. */
-static int start_thread(struct reader * r, pthread_t * thread) {
-    enum { STACK = 256 << 10 };
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK > PTHREAD_STACK_MIN ? STACK : PTHREAD_STACK_MIN);
-    int error = pthread_create(thread, &attributes, work, r);
-    if (error == EINVAL) { error = pthread_create(thread, NULL, work, r); }
-    pthread_attr_destroy(&attributes);
-    return error;
-}
-
 static void end(struct reader * r) {
     struct readers * t = r->own;
     pthread_mutex_lock(&t->lock);
@@ -96,14 +83,10 @@ static int begin(struct reader * r) {
     t->work.slot = calloc(r->depth, sizeof *t->work.slot);
     t->over.slot = calloc(r->depth, sizeof *t->over.slot);
     int error = t->work.slot && t->over.slot ? 0 : ENOMEM;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     while (!error && t->n < r->depth) {
-        error = start_thread(r, &t->thread[t->n]);
+        error = thread_start(&t->thread[t->n], work, r);
         if (!error) { t->n++; }
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (t->n == 0) {
         end(r);
         return error;

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -13,6 +12,7 @@
 
 #include "agent/clock.h"
 #include "manage/resident_state.h"
+#include "manage/thread.h"
 
 enum { WAIT_NS = 50000000, WAITS_MOST = 200 };
 
@@ -79,21 +79,6 @@ static bool copy_options(struct resident * r, const struct resident_options * o)
            (!o->check || r->compare);
 }
 
-/* The thread takes none of the program's signals. */
-static int start_thread(struct resident * r) {
-    enum { STACK = 256 << 10 };
-    sigset_t all, before;
-    pthread_attr_t attributes;
-    sigfillset(&all);
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int error = pthread_create(&r->thread, &attributes, resident_thread, r);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    return error;
-}
-
 static int wait_for_start(struct resident * r) {
     for (;;) {
         const uint32_t seen = __atomic_load_n(&r->news, __ATOMIC_SEQ_CST);
@@ -110,8 +95,8 @@ struct resident * resident_new(const struct resident_options * options) {
     r->awaited = NO_PLACE;
     r->started = NOT_YET;
     r->waiting = 1;
-    pthread_mutex_init(&r->lock, NULL);
-    int error = copy_options(r, options) ? start_thread(r) : ENOMEM;
+    lock_init(&r->lock);
+    int error = copy_options(r, options) ? thread_start(&r->thread, resident_thread, r) : ENOMEM;
     if (!error) {
         error = wait_for_start(r);
         if (error) { pthread_join(r->thread, NULL); }

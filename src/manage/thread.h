@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Threads of ours in other people's programs.
+ */
+#ifndef TAT_MANAGE_THREAD_H
+#define TAT_MANAGE_THREAD_H
+
+#include <pthread.h>
+
+/* A lock that the program's threads take with their signals open: to a thread that holds it already, as its signal
+ * handler finds it, locking says EDEADLK. */
+void lock_init(pthread_mutex_t * lock);
+
+/* A thread that takes none of the program's signals. Its stack is small, but the program's thread-local memory, which
+ * lies on each stack, may be large. Returns 0 or an errno. */
+int thread_start(pthread_t * thread, void * (*run)(void *), void * argument);
+
+#endif
