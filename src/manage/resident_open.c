@@ -94,6 +94,7 @@ static int open_files(struct resident * r) {
     }
     for (uint32_t i = 0; i < r->n_files && !r->is_direct; i++) {
         struct resident_file * f = &r->files[i];
+    map_count_begin(&r->maps);
         if (f->direct >= 0) { close(f->direct); }
         f->direct = f->mapped.fd;
     }

@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 
+#include "manage/map_count.h"
 #include "manage/resident.h"
 
 enum piece_state { PIECE_ABSENT, PIECE_ASKED, PIECE_LOADING, PIECE_IN, PIECE_LOST };
@@ -92,6 +93,7 @@ struct resident {
     struct taken * taken; /* from `asked` */
     uint32_t n_taken;
     struct piece_queue wanted, ring;
+    struct map_count maps;
     const struct resident_order * now;
     uint64_t now_begin;
     uint64_t pool_pages; /* that it may have: more than that are given back */

@@ -113,7 +113,9 @@ static bool take_memory(struct resident * r, struct held * h) {
     while (!pool_take(r->pool, h->is.pages, &h->memory)) {
         if (!drop_spare(r)) { return false; }
     }
-    return true;
+    if (map_count_add(&r->maps, h->memory.n_runs + 1)) { return true; } /* the file's mapping goes on behind it */
+    pool_give(r->pool, &h->memory);
+    return false;
 }
 
 static void begin_read(struct resident * r, struct held * h) {
