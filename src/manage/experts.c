@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "manage/thread.h"
+
 #define NO_ITEM UINT32_MAX
 enum { SLICES_MOST = 8 };
 
@@ -48,7 +50,7 @@ struct experts * experts_new(const struct schedule * schedule, uint32_t n_pieces
                              uint64_t capacity, const struct policy_kind * policy) {
     struct experts * x = calloc(1, sizeof *x);
     if (!x) { return NULL; }
-    pthread_mutex_init(&x->lock, NULL);
+    lock_init(&x->lock);
     x->item = calloc((size_t) n_pieces + 1, sizeof *x->item);
     x->bytes = calloc((size_t) n_pieces + 1, sizeof *x->bytes);
     x->item_of = malloc(((size_t) n_pieces + 1) * sizeof *x->item_of);
@@ -126,9 +128,10 @@ void experts_resize(struct experts * x, uint64_t capacity, struct resident * res
     pthread_mutex_unlock(&x->lock);
 }
 
+/* A program that ends itself in a signal handler may come here while its thread holds the lock. */
 struct experts_totals experts_totals(struct experts * x) {
-    pthread_mutex_lock(&x->lock);
+    const bool is_locked = pthread_mutex_lock(&x->lock) == 0;
     const struct experts_totals totals = x->totals;
-    pthread_mutex_unlock(&x->lock);
+    if (is_locked) { pthread_mutex_unlock(&x->lock); }
     return totals;
 }

@@ -257,13 +257,16 @@ uint64_t resident_wait(struct resident * r, uint32_t piece, uint64_t place) {
 static bool is_ours(const struct resident * r, const char * at, uint64_t bytes) {
     for (uint32_t i = 0; i < r->n_files; i++) {
         const struct mapped_file * m = &r->files[i].mapped;
-        if (m->at && m->at < at + bytes && at < m->at + m->bytes) { return true; }
+        const char * from = __atomic_load_n(&m->at, __ATOMIC_RELAXED);
+        if (from && from < at + bytes && at < from + m->bytes) { return true; }
     }
     return false;
 }
 
 bool resident_forget(struct resident * r, const void * at, uint64_t bytes) {
-    pthread_mutex_lock(&r->lock);
+    /* The handler of a signal may come here while its thread holds the lock. It does not unmap a model, unless it ends
+     * the program; then the lock, which is held for good, keeps the thread that manages from doing anything more. */
+    if (!is_ours(r, at, bytes) || pthread_mutex_lock(&r->lock) == EDEADLK) { return false; }
     if (!is_ours(r, at, bytes)) {
         pthread_mutex_unlock(&r->lock);
         return false;

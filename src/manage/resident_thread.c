@@ -451,7 +451,7 @@ static void forget(struct resident * r) {
             continue;
         }
         cover_end(m);
-        m->at = NULL;
+        __atomic_store_n(&m->at, NULL, __ATOMIC_RELAXED);
     }
     bool some_left = false;
     for (uint32_t i = 0; i < r->n_files; i++) { some_left |= r->files[i].mapped.at != NULL; }

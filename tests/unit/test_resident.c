@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,11 +19,13 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "manage/map_count.h"
 #include "manage/resident.h"
 
 enum { PAGE = 4096, PAGES = 512, PIECES_MOST = 128, READERS = 2, ROUNDS = 60 };
@@ -649,6 +652,129 @@ static void memory_goes_with_the_model(void ** state) {
     end(&w);
 }
 
+/* ---- large files ---- */
+
+/* A file with a hole of 4 GiB. */
+static void pieces_may_lie_behind_4_gib(void ** state) {
+    (void) state;
+    enum { FAR = 1 << 20, BEFORE = 32, BEHIND = 64, EACH = 4 };
+    static uint64_t page[PAGE / sizeof(uint64_t)];
+    const size_t bytes = (size_t) (FAR + BEHIND) * PAGE;
+    struct world w = { .seed = 1 };
+    char large[sizeof path + 8];
+    snprintf(large, sizeof large, "%s.large", path);
+    const int fd = open(large, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    for (uint64_t p = FAR - BEFORE; p < FAR + BEHIND; p++) {
+        for (uint64_t i = 0; i < PAGE / sizeof *page; i++) { page[i] = content(p * (PAGE / sizeof *page) + i); }
+        assert_int_equal(pwrite(fd, page, PAGE, (off_t) (p * PAGE)), PAGE);
+    }
+    w.at = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+    assert_ptr_not_equal(w.at, MAP_FAILED);
+    close(fd);
+    w.file = (struct resident_file){
+        .mapped = { .at = (char *) w.at, .bytes = bytes, .fd = -1, .protection = PROT_READ, .is_shared = true },
+        .path = large,
+        .size = bytes
+    };
+    for (; w.n_pieces < (BEFORE + BEHIND) / EACH; w.n_pieces++) {
+        w.piece[w.n_pieces] = (struct resident_piece){ 0, FAR - BEFORE + EACH * w.n_pieces, EACH, PLACE_CACHE };
+    }
+    begin(&w, (uint64_t) (BEFORE + BEHIND) * PAGE, 0, READER_ANY);
+    for (uint32_t p = 0; p < w.n_pieces; p++) {
+        const uint32_t dropped = p / 2;
+        resident_want(w.resident, &p, 1);
+        resident_wait(w.resident, p, UINT64_MAX);
+        assert_true(resident_is_in(w.resident, p));
+        if (p % 2) { resident_drop(w.resident, &dropped, 1); }
+        for (uint64_t i = FAR - BEFORE; i < FAR + BEHIND; i++) { assert_true(page_is_right(&w, i)); }
+    }
+    assert_int_equal(resident_totals(w.resident).wrong + resident_totals(w.resident).errors, 0);
+    resident_free(w.resident);
+    munmap(w.at, bytes);
+    unlink(large);
+}
+
+/* ---- handlers of signals ---- */
+
+static struct world * interrupted;
+static unsigned interruptions;
+
+/* As in a profiler, which has memory of its own; the last one ends the program, model and all. */
+static void on_signal(int signal) {
+    static char other[PAGE];
+    enum { MOST = 300 };
+    (void) signal;
+    const int error = errno;
+    if (resident_forget(interrupted->resident, other, PAGE)) { _exit(1); }
+    if (++interruptions == MOST) {
+        resident_forget(interrupted->resident, interrupted->at, PAGE);
+        _exit(0);
+    }
+    errno = error;
+}
+
+static void be_interrupted(void) {
+    struct world w;
+    static struct wild x;
+    const struct sigaction action = { .sa_handler = on_signal }; /* without SA_RESTART */
+    const struct itimerval often = { { 0, 500 }, { 0, 500 } };
+    prepare(&w, &x, 41);
+    begin(&w, 200 * PAGE, 32 * PAGE, READER_ANY);
+    interrupted = &w;
+    if (sigaction(SIGALRM, &action, NULL) != 0 || setitimer(ITIMER_REAL, &often, NULL) != 0) { _exit(2); }
+    for (;;) { want_or_drop(&w); }
+}
+
+/* Whatever its thread holds when the signal comes. */
+static void a_signal_handler_may_unmap(void ** state) {
+    (void) state;
+    enum { TRIES = 4000 };
+    int status = -1, i = 0;
+    const pid_t child = fork();
+    if (child == 0) { be_interrupted(); }
+    while (waitpid(child, &status, WNOHANG) == 0 && ++i < TRIES) { usleep(5000); }
+    if (i == TRIES) {
+        kill(child, SIGKILL);
+        waitpid(child, &status, 0);
+    }
+    assert_int_equal(status, 0);
+}
+
+/* ---- mappings ---- */
+
+/* Of what the program may still map, half stays its own. */
+static void mappings_are_left_to_the_program(void ** state) {
+    (void) state;
+    enum { MOST = 70000, LEFT = 120, OWN = 25 };
+    struct world w;
+    static struct wild x;
+    struct map_count maps;
+    map_count_begin(&maps);
+    const uint64_t most = 2 * maps.most - maps.now;
+    if (most > MOST) {
+        print_message("# needs a vm.max_map_count that can be reached\n"); /* scripts/test.sh reads it */
+        skip();
+    }
+    char * many = mmap(NULL, 2ul * MOST * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    assert_ptr_not_equal(many, MAP_FAILED);
+    size_t i = 1, own = 0;
+    for (; maps.now + i + LEFT < most; i += 2) { assert_int_equal(mprotect(many + i * PAGE, PAGE, PROT_READ), 0); }
+    prepare(&w, &x, 51);
+    begin(&w, (uint64_t) PAGES * PAGE, 0, READER_ANY);
+    for (uint32_t p = 0; p < w.n_pieces; p += 2) {
+        resident_want(w.resident, &p, 1);
+        resident_wait(w.resident, p, UINT64_MAX);
+    }
+    while (own < OWN && mprotect(many + (i + 2 * own) * PAGE, PAGE, PROT_READ) == 0) { own++; }
+    const struct resident_totals t = resident_totals(w.resident);
+    munmap(many, 2ul * MOST * PAGE);
+    assert_int_equal(own, OWN);
+    assert_true(t.loads > 0 && t.given_up > 0);
+    assert_int_equal(t.errors, 0);
+    end(&w);
+}
+
 static int begin_all(void ** state) {
     (void) state;
     make_file();
@@ -676,6 +802,9 @@ int main(void) {
         cmocka_unit_test(another_file_at_the_path_is_refused),
         cmocka_unit_test(a_file_that_is_written_to_is_handed_back),
         cmocka_unit_test(memory_goes_with_the_model),
+        cmocka_unit_test(pieces_may_lie_behind_4_gib),
+        cmocka_unit_test(a_signal_handler_may_unmap),
+        cmocka_unit_test(mappings_are_left_to_the_program),
     };
     return cmocka_run_group_tests(tests, begin_all, end_all);
 }
