@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -16,7 +18,26 @@ static size_t page_bytes(void) {
     return (size_t) sysconf(_SC_PAGESIZE);
 }
 
+/* The program may have lowered its limit of address space below what it uses. The kernel then refuses to double a
+ * mapping, but only after it has unmapped what was there. It would refuse to map the file there, too, and that in time.
+ */
+static bool is_within_limit(void) {
+    struct rlimit most;
+    char text[32];
+    if (getrlimit(RLIMIT_AS, &most) != 0 || most.rlim_cur == RLIM_INFINITY) { return true; }
+    const int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    const ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    if (fd >= 0) { close(fd); }
+    if (n <= 0) { return true; }
+    text[n] = '\0';
+    return strtoull(text, NULL, 10) <= most.rlim_cur / page_bytes();
+}
+
 static bool double_mapping(char * from, char * to, size_t bytes) {
+    if (!is_within_limit()) {
+        errno = ENOMEM;
+        return false;
+    }
     return mremap(from, 0, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to;
 }
 

@@ -13,19 +13,26 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "covered_file.h"
 
 static unsigned refuse_doubling; /* 1: the next one, and so on; 0: none */
+static bool refuses_late;
 
-/* The kernel, if it had too many mappings. */
+/* The kernel, if it had too many mappings; or one before Linux 6.17, whose limit of address space is exceeded. */
 void * __real_mremap(void * from, size_t old_bytes, size_t bytes, int flags, void * to);
 void * __wrap_mremap(void * from, size_t old_bytes, size_t bytes, int flags, void * to);
 
 void * __wrap_mremap(void * from, size_t old_bytes, size_t bytes, int flags, void * to) {
     if (refuse_doubling && --refuse_doubling == 0) {
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    if (refuses_late) {
+        munmap(to, bytes);
         errno = ENOMEM;
         return MAP_FAILED;
     }
@@ -86,6 +93,26 @@ static void test_no_more_mappings(void ** state) {
     assert_false(covers);
 }
 
+/* The program lowers its limit of address space below what it uses. Nothing is looked at before the limit is back,
+ * since libc may want some. */
+static void test_no_more_address_space(void ** state) {
+    (void) state;
+    struct rlimit before, least;
+    assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+    for (unsigned p = 0; p < 4; p++) { assert_true(put(2 * p)); }
+    assert_true(pool_take(pool, PIECE, &held[9]));
+    least = (struct rlimit){ PAGE, before.rlim_max };
+    assert_int_equal(setrlimit(RLIMIT_AS, &least), 0);
+    refuses_late = true;
+    const bool covers = cover_put(&file, at_piece(9), PIECE, pool, &held[9], 0);
+    const bool uncovers = cover_remove(&file, at_piece(2), PIECE);
+    const bool all = cover_remove_all(&file);
+    refuses_late = false;
+    assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+    assert_true(paged_is_right(file.at, 0, file.bytes));
+    assert_true(!covers && !uncovers && !all && is_covered(2));
+}
+
 static void test_refuses_what_it_cannot_cover(void ** state) {
     (void) state;
     struct mapped_file private = file, writable = file;
@@ -108,6 +135,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_refusals, begin, end),
         cmocka_unit_test_setup_teardown(test_no_more_mappings, begin, end),
+        cmocka_unit_test_setup_teardown(test_no_more_address_space, begin, end),
         cmocka_unit_test_setup_teardown(test_refuses_what_it_cannot_cover, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
