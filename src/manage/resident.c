@@ -14,7 +14,8 @@
 #include "manage/resident_state.h"
 #include "manage/thread.h"
 
-enum { WAIT_NS = 50000000, WAITS_MOST = 200 };
+enum { WAIT_NS = 50000000 };
+#define WAIT_MOST_NS UINT64_C(10000000000)
 
 /* ---- waiting ---- */
 
@@ -245,7 +246,7 @@ uint64_t resident_wait(struct resident * r, uint32_t piece, uint64_t place) {
         const uint32_t seen = __atomic_load_n(&r->news, __ATOMIC_SEQ_CST);
         if (resident_is_in(r, piece) || !is_coming(r, h, place)) { break; }
         futex_wait(&r->news, seen);
-    }
+    } while (clock_monotonic_ns() - began < WAIT_MOST_NS);
     __atomic_store_n(&r->awaited, NO_PLACE, __ATOMIC_RELAXED);
     __atomic_fetch_sub(&r->waiting, 1, __ATOMIC_RELAXED);
     return clock_monotonic_ns() - began;

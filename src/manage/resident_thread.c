@@ -400,6 +400,7 @@ static void change_class(struct resident * r, struct held * h, uint8_t class) {
     if (class != PLACE_CACHE) { set_spare(h, false); }
     if (state == PIECE_IN || state == PIECE_LOADING) {
         set_in_ring(r, h, class == PLACE_STREAM);
+        h->last = NO_PLACE; /* the ring's queue may still have it */
         if (class == PLACE_STREAM) { enter_ring(r, h, 0); }
         if (class == PLACE_LEAVE) { do_drop(r, h); }
     }
