@@ -8,17 +8,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #include "agent/calm.h"
 #include "agent/clock.h"
 #include "agent/cold_lock.h"
-#include "agent/keeper.h"
+#include "manage/descriptors.h"
 #include "manage/experts.h"
 #include "manage/managed_model.h"
 #include "manage/managing.h"
 #include "manage/report.h"
+#include "manage/thread.h"
 
-enum { GRAPHS_MAX = 64 };
+enum { GRAPHS_MAX = 64, LOOK_NS = 20000000, NS_PER_S = 1000000000 };
 
 enum manager_state {
     MANAGER_WAITING, /* for a graph with weights */
@@ -217,12 +219,11 @@ static void say_so_far(void) {
 }
 
 /* Memory can become less in the middle of a graph: a long prompt fills the buffers for computing. */
-static bool look(void * unused) {
-    enum { LOOKS_A_SECOND = 50 };
+static bool look(void) {
+    enum { LOOKS_A_SECOND = NS_PER_S / LOOK_NS };
     static unsigned looks;
     const char * why;
     char text[160];
-    (void) unused;
     if (state_now() != MANAGER_ACTIVE) { return false; }
     if (resident_is_broken(managing.resident)) {
         why = resident_why_broken(managing.resident);
@@ -236,10 +237,21 @@ static bool look(void * unused) {
     return true;
 }
 
+/* In a table of descriptors of its own: it opens and closes files all the time, whose numbers the program could close,
+ * and open files of its own under. */
+static void * keep_looking(void * unused) {
+    const struct timespec pause = { .tv_nsec = LOOK_NS };
+    (void) unused;
+    descriptors_leave();
+    do { nanosleep(&pause, NULL); } while (look());
+    return NULL;
+}
+
 static void start_looking(void) {
+    pthread_t thread;
     struct calm calm;
     calm_begin(&calm);
-    keeper_add(look, NULL);
+    if (thread_start(&thread, keep_looking, NULL) == 0) { pthread_detach(thread); }
     calm_end(&calm);
 }
 
@@ -450,7 +462,6 @@ static void after_fork(void) {
     state = MANAGER_OFF;
     pthread_mutex_init(&beginning, NULL);
     if (was_active) { resident_after_fork(managing.resident); }
-    keeper_after_fork();
 }
 
 const struct observer manager = {

@@ -242,7 +242,7 @@ uint64_t resident_wait(struct resident * r, uint32_t piece, uint64_t place) {
     __atomic_fetch_add(&r->waiting, 1, __ATOMIC_SEQ_CST);
     __atomic_store_n(&r->awaited, place, __ATOMIC_SEQ_CST);
     tell(r);
-    for (unsigned i = 0; i < WAITS_MOST; i++) {
+    do { /* any number of signals may interrupt it */
         const uint32_t seen = __atomic_load_n(&r->news, __ATOMIC_SEQ_CST);
         if (resident_is_in(r, piece) || !is_coming(r, h, place)) { break; }
         futex_wait(&r->news, seen);
@@ -254,7 +254,7 @@ uint64_t resident_wait(struct resident * r, uint32_t piece, uint64_t place) {
 
 /* ---- models that go ---- */
 
-/* Under the lock. */
+/* Without the lock, it may see a mapping that was forgotten meanwhile, but misses none. */
 static bool is_ours(const struct resident * r, const char * at, uint64_t bytes) {
     for (uint32_t i = 0; i < r->n_files; i++) {
         const struct mapped_file * m = &r->files[i].mapped;

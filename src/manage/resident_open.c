@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/apart.h"
+#include "manage/descriptors.h"
 #include "manage/resident_state.h"
 
 /* The device and inode of what is mapped at an address, as /proc/self/maps has them: stat may tell others (btrfs,
@@ -71,19 +71,6 @@ bool resident_files_are_same(const struct resident * r) {
     return true;
 }
 
-/* The end of the program's output comes when the program has closed it. */
-static void leave_output(void) {
-    const int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-        if (nothing >= 0) {
-            dup2(nothing, fd);
-        } else {
-            close(fd);
-        }
-    }
-    if (nothing > STDERR_FILENO) { close(nothing); }
-}
-
 /* Past the page cache only if all files can be read so. */
 static int open_files(struct resident * r) {
     r->is_direct = true;
@@ -94,7 +81,6 @@ static int open_files(struct resident * r) {
     }
     for (uint32_t i = 0; i < r->n_files && !r->is_direct; i++) {
         struct resident_file * f = &r->files[i];
-    map_count_begin(&r->maps);
         if (f->direct >= 0) { close(f->direct); }
         f->direct = f->mapped.fd;
     }
@@ -102,12 +88,13 @@ static int open_files(struct resident * r) {
 }
 
 int resident_open(struct resident * r) {
-    if (!apart_leave_descriptors()) { return errno; }
-    leave_output();
+    if (!descriptors_leave()) { return errno; }
     const int error = open_files(r);
     if (error) { return error; }
     r->pool = pool_new_growing(r->pool_bytes, r->pool_most);
+    if (!r->pool && errno == ENOMEM) { r->pool = pool_new(r->pool_bytes); } /* address space is limited, too */
     if (!r->pool) { return errno; }
+    map_count_begin(&r->maps);
     r->reader = reader_new(r->reader_wanted, r->depth);
     if (!r->reader) { return errno; }
     r->reader_used = reader_kind_of(r->reader);
