@@ -57,7 +57,7 @@ static struct known_graph * graphs[GRAPHS_MAX];
 static uint32_t n_graphs;
 static struct call call_now;
 static struct {
-    uint64_t tokens, ns, wait_ns, read, wanted, held; /* of graphs of one token; relaxed: the keeper reads them too */
+    uint64_t tokens, ns, wait_ns, read, wanted, held; /* of graphs of one token; relaxed: watched meanwhile */
     bool said;
 } totals;
 static struct {

@@ -22,7 +22,7 @@ struct managing {
     struct placement_item * item;
     uint32_t * item_piece;
     uint32_t n_items;
-    uint8_t * class;        /* by piece; relaxed: the keeper writes, the thread that computes the graph reads */
+    uint8_t * class;        /* by piece; relaxed: the thread that watches memory writes, the one that computes reads */
     uint64_t largest_stack; /* bytes */
     unsigned may;
     uint64_t asked, began_ns;
@@ -48,8 +48,8 @@ enum managing_answer managing_begin(struct managing * managing, const struct man
 /* The program unmaps that range of a model: what is there from now on, nobody declares. */
 void managing_undeclare(const struct managing * managing, const char * at, uint64_t bytes);
 
-/* For the keeper, now and then: looks whether there is less memory, or room for more, and places all anew. *why: the
- * line that says what was done, or NULL. */
+/* For the thread that watches memory: looks whether there is less memory, or room for more, and places all anew. *why:
+ * the line that says what was done, or NULL. */
 void managing_look(struct managing * managing, const char ** why);
 
 #endif

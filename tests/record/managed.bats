@@ -159,7 +159,7 @@ PY
 
 # preloaded C: also preloads a library that is made of this.
 preloaded() {
-    printf '%s\n' '#define _GNU_SOURCE' '#include <errno.h>' '#include <stddef.h>' '#include <stdio.h>' '#include <stdlib.h>' '#include <unistd.h>' \
+    printf '%s\n' '#define _GNU_SOURCE' '#include <errno.h>' '#include <fcntl.h>' '#include <stdarg.h>' '#include <stddef.h>' '#include <string.h>' '#include <stdio.h>' '#include <stdlib.h>' '#include <unistd.h>' \
         '#include <sys/mman.h>' '#include <sys/prctl.h>' '#include <sys/resource.h>' '#include <sys/stat.h>' '#include <sys/syscall.h>' \
         '#include <linux/filter.h>' '#include <linux/seccomp.h>' "$1" > more.c
     "${CC:-cc}" -shared -fPIC -o more.so more.c
@@ -192,10 +192,20 @@ preloaded() {
 
 @test "managed: no memory may be locked, and descriptors are closed by the program" {
     model $experts
-    # The program closes what it has not opened each time that it prints.
+    # The program closes what it has not opened each time that it prints. What watches the memory has descriptors of its own: in
+    # the program's table, where 300 is open, the process is looked at only to begin.
     preloaded '__attribute__((constructor)) static void begin(void) {
         const struct rlimit none = { 0, 0 };
-        setrlimit(RLIMIT_MEMLOCK, &none); }
+        setrlimit(RLIMIT_MEMLOCK, &none);
+        dup2(1, 300); }
+        int open64(const char * path, int flags, ...) {
+            static int looked;
+            va_list more;
+            va_start(more, flags);
+            const int mode = va_arg(more, int);
+            va_end(more);
+            if (strcmp(path, "/proc/self/status") == 0 && fcntl(300, F_GETFD) >= 0 && ++looked > 2) { abort(); }
+            return syscall(SYS_openat, AT_FDCWD, path, flags, mode); }
         int fflush(FILE * f) {
             for (int fd = 3; fd < 256; fd++) { /* but the model, which it is reading */
                 struct stat file;
