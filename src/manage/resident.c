@@ -51,14 +51,14 @@ static void free_memory(struct resident * r) {
 }
 
 static bool copy_options(struct resident * r, const struct resident_options * o) {
-    enum { RING_PLACES = 2 }; /* a piece may be in the ring's queue for a place that it no longer has */
+    enum { RING_PLACES = 2 }; /* a piece may be in the ring's queue for places that it no longer has */
     uint32_t most = 0;
     r->files = malloc((o->n_files + 1) * sizeof *r->files);
     r->piece = calloc((size_t) o->n_pieces + 1, sizeof *r->piece);
     if (!r->files || !r->piece) { return false; }
     memcpy(r->files, o->files, o->n_files * sizeof *r->files);
     for (uint32_t i = 0; i < o->n_pieces; i++) {
-        r->piece[i] = (struct held){ .is = o->pieces[i], .last = NO_PLACE };
+        r->piece[i] = (struct held){ .is = o->pieces[i], .entry = NO_PLACE };
         if (o->pieces[i].pages > most) { most = o->pieces[i].pages; }
     }
     r->n_files = o->n_files;

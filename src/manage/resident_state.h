@@ -30,7 +30,7 @@ struct held {
     bool in_ring;    /* its memory counts as the ring's */
     bool drop_after; /* once it is read */
     bool is_unasked; /* what is being read, nobody had asked for */
-    uint64_t last;   /* its last place in the order so far; NO_PLACE: it has none */
+    uint64_t entry;  /* in the ring's queue, the one that counts; NO_PLACE: it has none */
     struct pool_place memory;
 };
 

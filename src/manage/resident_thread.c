@@ -82,7 +82,7 @@ static void set_spare(struct held * h, bool is_spare) {
 static void give_memory(struct resident * r, struct held * h) {
     set_in_ring(r, h, false);
     set_spare(h, false);
-    h->last = NO_PLACE;
+    h->entry = NO_PLACE;
     pool_give(r->pool, &h->memory);
 }
 
@@ -109,13 +109,18 @@ static bool drop_spare(struct resident * r) {
 
 /* ---- loading ---- */
 
+/* Of a piece that has its memory. False: then it has none any more. */
+static bool may_be_mapped(struct resident * r, struct held * h) {
+    if (map_count_add(&r->maps, h->memory.n_runs + 1)) { return true; } /* the file's mapping goes on behind it */
+    pool_give(r->pool, &h->memory);
+    return false;
+}
+
 static bool take_memory(struct resident * r, struct held * h) {
     while (!pool_take(r->pool, h->is.pages, &h->memory)) {
         if (!drop_spare(r)) { return false; }
     }
-    if (map_count_add(&r->maps, h->memory.n_runs + 1)) { return true; } /* the file's mapping goes on behind it */
-    pool_give(r->pool, &h->memory);
-    return false;
+    return may_be_mapped(r, h);
 }
 
 static void begin_read(struct resident * r, struct held * h) {
@@ -220,6 +225,31 @@ static void finish(struct resident * r, const struct read_done * done) {
     h->drop_after = false;
 }
 
+/* ---- the ring ---- */
+
+/* An older entry of the piece counts no more. */
+static void push_place(struct piece_queue * q, struct held * h, uint32_t piece, uint64_t place) {
+    q->piece[q->end % q->capacity] = piece;
+    q->place[q->end % q->capacity] = place;
+    h->entry = q->end++;
+}
+
+/* Leaves one entry of each piece at most, so that there is room for as many. */
+static void forget_old_places(struct resident * r) {
+    struct piece_queue * q = &r->ring;
+    for (const uint64_t end = q->end; q->first < end; q->first++) {
+        const uint32_t piece = q->piece[q->first % q->capacity];
+        struct held * h = &r->piece[piece];
+        if (h->in_ring && h->entry == q->first) { push_place(q, h, piece, q->place[q->first % q->capacity]); }
+    }
+}
+
+/* Notes the piece's newest place. */
+static void enter_ring(struct resident * r, struct held * h, uint64_t place) {
+    if (r->ring.end - r->ring.first == r->ring.capacity) { forget_old_places(r); }
+    push_place(&r->ring, h, (uint32_t) (h - r->piece), place);
+}
+
 /* ---- what is wanted ---- */
 
 static void queue_wanted(struct resident * r, struct held * h) {
@@ -287,6 +317,7 @@ static bool start_wanted(struct resident * r) {
         struct held * h = &r->piece[r->wanted.piece[r->wanted.first % r->wanted.capacity]];
         if (state_of(h) != PIECE_ASKED) { continue; }
         if (!start(r, h)) { break; }
+        if (h->in_ring) { enter_ring(r, h, 0); } /* it may go as soon as there is no room */
         some = true;
     }
     return some;
@@ -302,15 +333,6 @@ static bool do_asked(struct resident * r) {
 
 /* ---- what streams ---- */
 
-/* Notes the piece's newest place; an older entry of it in the queue counts no more. */
-static void enter_ring(struct resident * r, struct held * h, uint64_t place) {
-    struct piece_queue * q = &r->ring;
-    if (q->end - q->first == q->capacity) { return; } /* it keeps its older place, and goes sooner */
-    h->last = place;
-    q->piece[q->end % q->capacity] = (uint32_t) (h - r->piece);
-    q->place[q->end++ % q->capacity] = place;
-}
-
 /* Drops the streamed piece that was passed first. False: none was. */
 static bool drop_passed(struct resident * r) {
     struct piece_queue * q = &r->ring;
@@ -318,7 +340,7 @@ static bool drop_passed(struct resident * r) {
     for (; q->first < q->end; q->first++) {
         const uint64_t place = q->place[q->first % q->capacity];
         struct held * h = &r->piece[q->piece[q->first % q->capacity]];
-        if (h->last != place || state_of(h) == PIECE_ABSENT || state_of(h) == PIECE_LOST) { continue; }
+        if (h->entry != q->first || state_of(h) == PIECE_ABSENT || state_of(h) == PIECE_LOST) { continue; }
         if (place >= passed || state_of(h) != PIECE_IN) { return false; }
         q->first++;
         return drop(r, h);
@@ -380,7 +402,7 @@ static void fill(struct resident * r) {
     for (; r->n_unasked < AT_ONCE && r->fill_next < r->n_pieces; r->fill_next++) {
         struct held * h = &r->piece[r->fill_next];
         if ((h->is.class != PLACE_PIN && h->is.class != PLACE_CACHE) || state_of(h) != PIECE_ABSENT) { continue; }
-        if (!has_spare_room(r, h) || !pool_take(r->pool, h->is.pages, &h->memory)) { return; }
+        if (!has_spare_room(r, h) || !pool_take(r->pool, h->is.pages, &h->memory) || !may_be_mapped(r, h)) { return; }
         h->is_unasked = true;
         r->n_unasked++;
         set_spare(h, h->is.class == PLACE_CACHE);
@@ -400,7 +422,7 @@ static void change_class(struct resident * r, struct held * h, uint8_t class) {
     if (class != PLACE_CACHE) { set_spare(h, false); }
     if (state == PIECE_IN || state == PIECE_LOADING) {
         set_in_ring(r, h, class == PLACE_STREAM);
-        h->last = NO_PLACE; /* the ring's queue may still have it */
+        h->entry = NO_PLACE; /* the ring's queue may still have it */
         if (class == PLACE_STREAM) { enter_ring(r, h, 0); }
         if (class == PLACE_LEAVE) { do_drop(r, h); }
     }

@@ -151,6 +151,19 @@ static void check_piece(const struct held * h, uint8_t before) {
     }
 }
 
+/* What streams is dropped in the order of its places, so it must have one. */
+static void check_ring(const struct life * l) {
+    const struct resident * r = l->resident;
+    bool has_place[PIECES_MOST] = { false };
+    for (uint64_t i = r->ring.first; i < r->ring.end; i++) {
+        const uint32_t piece = r->ring.piece[i % r->ring.capacity];
+        has_place[piece] |= r->piece[piece].entry == i;
+    }
+    for (uint32_t i = 0; i < l->n_pieces; i++) {
+        check(!r->piece[i].in_ring || has_place[i], "a piece in the ring has no place there");
+    }
+}
+
 static void check_thread(struct life * l) {
     const struct resident * r = l->resident;
     uint64_t in_ring = 0, taken = 0, loading = 0;
@@ -162,6 +175,7 @@ static void check_thread(struct life * l) {
         taken += h->memory.n_runs ? h->is.pages : 0;
         loading += h->state == PIECE_LOADING;
     }
+    check_ring(l);
     check(in_ring == r->ring_used, "the ring is of another size than what is in it");
     check(taken + pool_pages_free(r->pool) == pool_pages(r->pool), "memory was lost, or given twice");
     check(loading <= r->in_flight, "a piece is loaded by no read");
@@ -220,7 +234,7 @@ static void resize(struct life * l) {
     uint8_t classes[PIECES_MOST];
     for (uint32_t i = 0; i < l->n_pieces; i++) { classes[i] = roll(4) ? l->piece[i].class : any_class(); }
     const uint64_t pool = 8 + roll(PAGES), ring = roll((uint32_t) pool + 1);
-    resident_resize(l->resident, pool * PAGE, ring * PAGE, classes);
+    resident_resize(l->resident, pool * PAGE, ring * PAGE, roll(16) * (uint64_t) PAGE, classes);
 }
 
 /* Other memory is there from then on. */
@@ -315,7 +329,7 @@ static void check_that_it_comes(struct life * l) {
     uint8_t classes[PIECES_MOST];
     for (uint32_t i = 0; i < l->n_pieces; i++) { all[i] = i; }
     memset(classes, PLACE_CACHE, sizeof classes);
-    resident_resize(l->resident, (uint64_t) PAGES * PAGE, 0, classes);
+    resident_resize(l->resident, (uint64_t) PAGES * PAGE, 0, 0, classes);
     resident_passed(l->resident, resident_begin(l->resident, &nothing));
     resident_drop(l->resident, all, l->n_pieces);
     stage_step(60);
@@ -344,6 +358,7 @@ static uint32_t live(uint32_t steps) {
                                               .pool = pool * PAGE,
                                               .pool_most = (uint64_t) 2 * PAGES * PAGE,
                                               .ring = roll((uint32_t) pool + 1) * (uint64_t) PAGE,
+                                              .scratch = roll(16) * (uint64_t) PAGE,
                                               .depth = 1 + roll(8),
                                               .check = roll(4) == 0 };
     l.resident = resident_new(&options);
@@ -433,7 +448,7 @@ static void what_is_pinned_from_now_on_stays(void ** state) {
         classes[i] = i < PINNED ? PLACE_PIN : PLACE_STREAM;
         assert_int_equal(resident_is_in(l.resident, i), i < PINNED);
     }
-    resident_resize(l.resident, (uint64_t) 12 * EVEN * PAGE, (uint64_t) 4 * EVEN * PAGE, classes);
+    resident_resize(l.resident, (uint64_t) 12 * EVEN * PAGE, (uint64_t) 4 * EVEN * PAGE, 0, classes);
     for (uint32_t i = 0; i <= EVEN_PIECES; i++) {
         resident_passed(l.resident, place + i);
         stage_step(ROUNDS);
