@@ -746,7 +746,7 @@ static void a_signal_handler_may_unmap(void ** state) {
 /* Of what the program may still map, half stays its own. */
 static void mappings_are_left_to_the_program(void ** state) {
     (void) state;
-    enum { MOST = 70000, LEFT = 120, OWN = 25 };
+    enum { MOST = 70000, LEFT = 160, OWN = 30 };
     struct world w;
     static struct wild x;
     struct map_count maps;
