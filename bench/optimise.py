@@ -107,12 +107,13 @@ class Bench:
         return model
 
     def tokens_of(self, cell: Cell) -> int:
-        """More where they come quickly; fewer where the kernel reads page by page."""
-        way, is_dense = WAYS[cell.way], self.models[cell.model].kind == "dense"
+        """More where they come quickly; fewer where the kernel reads what does not fit, and fewest page by page."""
+        way = WAYS[cell.way]
         if cell.percent >= 100 and cell.of == "weights":
             return int(4 * self.given.tokens)
-        slow = way.leaves == "rest" or (way.leaves == "experts" and not is_dense)
-        return int(self.given.slow_tokens if slow else self.given.tokens)
+        if way.strategy and not (way.leaves_experts and self.models[cell.model].kind == "experts") and not way.leaves_rest:
+            return int(self.given.tokens)
+        return max(2, self.given.slow_tokens // 2) if cell.way == "random" else int(self.given.slow_tokens)
 
     def limit_of(self, cell: Cell) -> int:
         model = self.models[cell.model]
@@ -178,7 +179,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--peer-shares", default="100,50", help="for other ways without tat")
     parser.add_argument("--ways", default=",".join(w for w in WAYS if not w.startswith("all-")), help="of " + ", ".join(WAYS))
     parser.add_argument("--tokens", type=int, default=32)
-    parser.add_argument("--slow-tokens", type=int, default=12, help="where the kernel reads page by page")
+    parser.add_argument("--slow-tokens", type=int, default=16, help="where the kernel reads what does not fit")
     parser.add_argument("--context", type=int, default=512)
     parser.add_argument("--append", action="store_true")
     parser.add_argument("--only-page", action="store_true")

@@ -104,7 +104,8 @@ def conditions(rows: list[Row]) -> str:
 
 MEASURED = """*Memory* is a share of the model's bytes for the model, beside what a run with enough memory holds of its own: so
 100 % holds all of it. *In all*: the program's own is within that share, too. Each run has a cgroup of its own, without swap,
-and begins with a cold page cache.
+and begins with a cold page cache. Ways by which the kernel reads what does not fit generate fewer tokens, as they are slow;
+`optimise.csv` has how many.
 
 *Tokens/s* are llama.cpp's own. The time of a token is that between two tokens coming out of the program, read from its
 pipe, whatever the way. *First token* counts from the start of the program. *To mmap* is against plain mmap in the same round.

@@ -21,7 +21,8 @@ class Way:
     mapping: str = ""  # MAPPING of bench/mapping.c
     strategy: str = ""  # of libtat_manage.so
     reader: str = "any"
-    leaves: str = ""  # "rest", "experts": what is left to the kernel, which reads it page by page
+    leaves_rest: bool = False  # to the kernel: what does not fit
+    leaves_experts: bool = False
     is_peer: bool = False
     step: str = ""  # what it adds to the one before it
 
@@ -30,13 +31,13 @@ WAYS: dict[str, Way] = {
     "mmap": Way("as llama.cpp does it: mapped, populated"),
     "faults": Way("mapped, read when touched, with read-ahead", mapping="faults", is_peer=True),
     "willneed": Way("mapped, `MADV_WILLNEED` for all of it, not populated", mapping="willneed", is_peer=True),
-    "random": Way("mapped, `MADV_RANDOM`: read when touched, page by page", mapping="random", leaves="rest", is_peer=True),
+    "random": Way("mapped, `MADV_RANDOM`: read when touched, page by page", mapping="random", is_peer=True),
     "read": Way("not mapped: read into the program's own memory", load_mode="none", is_peer=True),
     "direct": Way("the same past the page cache (O_DIRECT)", load_mode="dio", is_peer=True),
     "mlock": Way("mapped and locked in memory", load_mode="mmap+mlock", is_peer=True),
-    "pin": Way("managed: what fits stays", strategy="pin", leaves="rest", step="pin"),
+    "pin": Way("managed: what fits stays", strategy="pin", leaves_rest=True, step="pin"),
     "pin+stream": Way("managed: what does not fit is read in order, ahead of its use", strategy="pin+stream",
-                      leaves="experts", step="stream"),
+                      leaves_experts=True, step="stream"),
     "all": Way("managed: and experts are kept by a policy, and read when the router has chosen",
                strategy="pin+stream+cache", step="experts"),
     "all-uring": Way("the same, read by io_uring", strategy="pin+stream+cache", reader="uring"),
