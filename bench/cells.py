@@ -3,6 +3,7 @@
 
 import contextlib
 import csv
+import ctypes
 import math
 import mmap
 import os
@@ -45,15 +46,16 @@ def disk_rate(model: Path, block: int = MIB, most: int = 256 * MIB) -> float:
     return done / (time.monotonic() - begin)
 
 
-def large_pages(size: int) -> mmap.mmap:
+def large_pages(size: int) -> memoryview:
     """Memory in large pages, where the kernel has some: a read into it is then one piece of memory."""
-    collapse = 25  # MADV_COLLAPSE
-    memory = mmap.mmap(-1, size)
+    large, collapse = 2 * MIB, 25  # MADV_COLLAPSE
+    memory = mmap.mmap(-1, size + 2 * large, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    begin = -ctypes.addressof(ctypes.c_char.from_buffer(memory)) % large
     for advice in (mmap.MADV_HUGEPAGE, collapse):
         with contextlib.suppress(OSError):
             memory.madvise(advice)
-        memory[:: mmap.PAGESIZE] = bytes(len(range(0, size, mmap.PAGESIZE)))
-    return memory
+        memory[:: mmap.PAGESIZE] = bytes(len(memory) // mmap.PAGESIZE)  # it is there
+    return memoryview(memory)[begin : begin + size]
 
 
 def disk_rate_at_once(model: Path, block: int, at_once: int = 8, most: int = 256 * MIB) -> float:
@@ -62,7 +64,7 @@ def disk_rate_at_once(model: Path, block: int, at_once: int = 8, most: int = 256
     places = [block * i for i in range(model.stat().st_size // block)]
     places = random.Random(0).sample(places, min(len(places), most // block))
     fd = os.open(model, os.O_RDONLY | os.O_DIRECT)
-    memory = memoryview(large_pages(at_once * block))
+    memory = large_pages(at_once * block)
 
     def read(thread: int) -> None:
         buffer = memory[thread * block : (thread + 1) * block]
