@@ -9,9 +9,11 @@
 #include "analysis/command_options.h"
 #include "analysis/disk_kept.h"
 #include "analysis/run_metadata.h"
+#include "cli/machine_memory.h"
 #include "cli/run_open.h"
 #include "pressure/needs.h"
 #include "system/file_system.h"
+#include "system/page_cache.h"
 
 /* The first file of the model that the plan is about. */
 static const char * model_path(const struct tat_trace * trace, uint32_t model) {
@@ -44,6 +46,17 @@ static uint64_t number(const json_t * options, const char * name) {
     return value > 0 ? (uint64_t) value : 0;
 }
 
+/* A cgroup of its own does not count pages that others have read, such as those of libraries that ran before. */
+static bool is_in_memory(const char * path) {
+    struct stat status;
+    uint64_t pages = 0;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const bool known = fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0 &&
+                       page_cache_may_ask(fd, &status) && page_cache_count(fd, (uint64_t) status.st_size, &pages);
+    if (fd >= 0) { close(fd); }
+    return known && 2 * pages * (uint64_t) sysconf(_SC_PAGESIZE) > (uint64_t) status.st_size;
+}
+
 static void find_needs(const struct tat_trace * trace, const struct tat_gguf * gguf, struct planning_request * q) {
     json_t * metadata = run_metadata(trace);
     json_t * options = metadata ? command_options(metadata) : NULL;
@@ -56,7 +69,8 @@ static void find_needs(const struct tat_trace * trace, const struct tat_gguf * g
     q->kv_bytes = n.kv;
     q->compute_bytes = n.compute_most;
     q->program_bytes = n.program;
-    q->library_bytes = n.libraries;
+    const bool are_shared = q->memory_bytes < machine_memory() && is_in_memory(tat_trace_header(trace)->ggml_path);
+    q->library_bytes = are_shared ? 0 : n.libraries;
     q->context = n.context;
     json_decref(options);
     json_decref(metadata);

@@ -110,6 +110,30 @@ P
     tr -s '\n ' ' ' < text | grep -q "into small pages: where the kernel makes large ones, measure again"
 }
 
+@test "plan: libraries that are in memory do not count towards a cgroup of the program's own" {
+    [ "$(stat -c %u "$HOST")" = "$(id -u)" ] || [ "$(id -u)" = 0 ] || skip "the kernel does not tell what of others' files is in memory"
+    cat "$HOST" > /dev/null
+    "$TAT" plan --memory 100M -o plan.json "$TRACE" > /dev/null || [ $? -eq 1 ]
+    [ "$(of 'p["assumptions"]["library_bytes"]' plan.json)" = 0 ]
+    "$TAT" plan --memory 1000000G -o plan.json "$TRACE" > /dev/null || [ $? -eq 1 ]
+    [ "$(of 'p["assumptions"]["library_bytes"]' plan.json)" = 12582912 ]
+}
+
+@test "plan: a disk of which page faults were not measured has times all the same" {
+    memory=$(memory_for 60000)
+    disk=$(of 'p["assumptions"].get("disk", "")' besides.json)
+    [ -n "$disk" ] || skip "the trace's model is on no disk"
+    mkdir -p "$XDG_STATE_HOME/tat"
+    cat > "$XDG_STATE_HOME/tat/disk-$disk.json" << 'J'
+{"read_ahead_bytes": 131072, "rates": [{"how": "direct", "order": "sequential", "block_bytes": 131072, "depth": 1, "per_second": 5e8},
+ {"how": "direct", "order": "sequential", "block_bytes": 1048576, "depth": 8, "per_second": 1e9},
+ {"how": "direct", "order": "random", "block_bytes": 131072, "depth": 8, "per_second": 1e9}]}
+J
+    "$TAT" plan --memory $memory -o plan.json "$TRACE" > text || [ $? -eq 1 ]
+    [ "$(of 'p["assumptions"]["fault_bytes_per_second"], p["assumptions"]["mapped_bytes_per_second"]' plan.json)" = "500000000.0 0.0" ]
+    [ "$(of '[r["name"] for r in p["tables"]["times"]["rows"]][:3]' plan.json)" = "['pin', 'stream', 'pin+stream']" ]
+}
+
 @test "plan: what each token read, and how many tokens had the same order, as the report says" {
     "$TAT" plan --memory 1G -o plan.json --access-pattern pattern.json "$TRACE" > text || [ $? -eq 1 ]
     grep -qx "The access pattern: pattern.json" text
