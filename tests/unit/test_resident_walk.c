@@ -160,7 +160,8 @@ static void check_ring(const struct life * l) {
         has_place[piece] |= r->piece[piece].entry == i;
     }
     for (uint32_t i = 0; i < l->n_pieces; i++) {
-        check(!r->piece[i].in_ring || has_place[i], "a piece in the ring has no place there");
+        const struct held * h = &r->piece[i]; /* one that was lost while it was read goes by itself */
+        check(!h->in_ring || h->state == PIECE_LOST || has_place[i], "a piece in the ring has no place there");
     }
 }
 
@@ -244,8 +245,8 @@ static void unmap(struct life * l) {
     const struct mapped_file * m = &l->file[f].mapped;
     stage_run();
     resident_forget(l->resident, m->at + (size_t) roll((uint32_t) (m->bytes / PAGE)) * PAGE, PAGE);
-    must_succeed = 1;
-    check(mmap(m->at, m->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == m->at,
+    check(__real_mmap64(m->at, m->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+              m->at,
           "mmap");
     memset(m->at, FOREIGN, m->bytes);
     l->is_gone[f] = true;
