@@ -9,7 +9,7 @@ build=$1 sanitizers=$2 source=${3:-}
 if [ -n "$source" ]; then
     cmake -S "$source" -B "$build" -G Ninja -DTAT_TESTS=ON -DTAT_SANITIZE="$sanitizers" -DTAT_WERROR=ON > "$build.log"
     ninja -C "$build" fake_host_linked fake_host_exact fake_host_loader_linked fake_plugin1 fake_plugin3 check_trace \
-        test_resident test_manage_reader test_manage_cover \
+        test_resident test_resident_walk test_manage_reader test_manage_cover \
         >> "$build.log" || { tail -n 40 "$build.log"; exit 1; }
 fi
 
@@ -20,9 +20,10 @@ host=$build/tests/host/fake_host_linked
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# The host exits and forks with threads running, on purpose. The thread that reads models has descriptors of its own
-# (src/agent/apart.c); ThreadSanitizer takes one for the trace's where both have the same number.
-echo race:open_apart > "$work/suppressions"
+# The host exits and forks with threads running, on purpose. Threads that read models and manage memory have descriptors of
+# their own (src/agent/apart.c); ThreadSanitizer takes one for another's where both have the same number.
+printf 'race:%s\n' open_apart resident_open resident_close resident_files_are_same is_like_file map_count_ \
+    > "$work/suppressions"
 export TSAN_OPTIONS=halt_on_error=1:report_thread_leaks=0:die_after_fork=0:suppressions=$work/suppressions
 
 "$host" --write "$work/toy.gguf"
@@ -78,7 +79,7 @@ try "$plugins/libfake_plugin1.so,$plugins/libfake_plugin3.so,$plugins/libfake_pl
 # What manages memory, with made-up graphs. Of other sanitizers' builds, these are unit tests as any.
 case $sanitizers in
 *thread*)
-    for test in test_resident test_manage_reader test_manage_cover; do
+    for test in test_resident test_resident_walk test_manage_reader test_manage_cover; do
         echo "== $test"
         timeout 300 "$build/tests/unit/$test" || { result=$?; [ $result = 77 ] || exit $result; }
     done
