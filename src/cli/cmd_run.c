@@ -34,7 +34,7 @@
 #include "cli/units.h"
 #include "pressure/memory_group.h"
 
-enum { STRATEGIES_SIZE = 32 };
+enum { STRATEGIES_SIZE = 64 };
 
 struct options {
     char ** command;
@@ -69,8 +69,10 @@ static const struct argp_option options_table[] = {
     { "strategy", KEY_STRATEGY, "LIST", 0,
       "Do only what LIST names: pin (keep in memory what is used most), stream (read ahead what passes through), cache "
       "(keep experts as a cache policy says), as pin,stream. For comparing them: what LIST leaves out, the kernel "
-      "reads "
-      "page by page, slower than without tat. Without this, all of them",
+      "reads page by page, slower than without tat. Without this, all of them. Where pieces of the model cannot be "
+      "replaced in memory, or to compare that with what the kernel offers, LIST names how they are kept in the page "
+      "cache instead: lock (mlock what is pinned), and one of populate (MADV_POPULATE_READ), willneed (MADV_WILLNEED) "
+      "and pread (threads that read), as lock,willneed",
       0 },
     { "disk", KEY_DISK, "RATE", 0,
       "How fast the disk reads: 2G/s. `auto`, as without this: what `tat doctor --disk` measured of the model's disk",
@@ -89,26 +91,45 @@ static const struct argp_option options_table[] = {
     { 0 },
 };
 
+enum { MAY_PIN = 1 << 0, MAY_STREAM = 1 << 1, MAY_CACHE = 1 << 2, LOCK = 1 << 3, AHEAD = 1 << 4 | 1 << 5 | 1 << 6 };
+
+static const char * const strategy_names[] = { "pin", "stream", "cache", "lock", "populate", "willneed", "pread" };
+enum { STRATEGIES = sizeof strategy_names / sizeof *strategy_names };
+
+static void check_strategies(unsigned given, const char * list, struct argp_state * state) {
+    const unsigned ahead = given & AHEAD;
+    if (ahead & (ahead - 1)) {
+        argp_error(state, "--strategy '%s': one of populate, willneed and pread at a time", list);
+    }
+    if ((given & LOCK) && !ahead && (given & (MAY_STREAM | MAY_CACHE))) {
+        argp_error(state, "--strategy '%s': lock is for what is pinned; name populate, willneed or pread for the rest",
+                   list);
+    }
+}
+
 /* "pin,stream" as "pin+stream". */
 static void parse_strategies(char text[static STRATEGIES_SIZE], const char * list, struct argp_state * state) {
-    static const char * const names[] = { "pin", "stream", "cache" };
     unsigned given = 0;
     for (const char * at = list;; at++) {
         const size_t length = strcspn(at, ",+");
         unsigned found = 0;
-        for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
-            if (length == strlen(names[i]) && memcmp(at, names[i], length) == 0) { found = 1U << i; }
+        for (unsigned i = 0; i < STRATEGIES; i++) {
+            if (length == strlen(strategy_names[i]) && memcmp(at, strategy_names[i], length) == 0) { found = 1U << i; }
         }
-        if (!found) { argp_error(state, "--strategy '%s': name some of pin, stream and cache", list); }
+        if (!found) {
+            argp_error(state, "--strategy '%s': name some of pin, stream, cache, lock, populate, willneed and pread",
+                       list);
+        }
         given |= found;
         at += length;
         if (!*at) { break; }
     }
+    check_strategies(given, list, state);
     *text = '\0';
-    for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
+    for (unsigned i = 0; i < STRATEGIES; i++) {
         if (!(given & 1U << i)) { continue; }
         if (*text) { strcat(text, "+"); }
-        strcat(text, names[i]);
+        strcat(text, strategy_names[i]);
     }
 }
 

@@ -46,7 +46,9 @@ static void print_placement(const char * line, uint64_t weights, FILE * out) {
         comma = ", ";
     }
     if (left) { fprintf(out, "%s%s left to the kernel", comma, format_bytes(bytes, left)); }
-    if (left && left >= weights / 10) { fputs(", which reads them page by page: slower than without tat run", out); }
+    if (left >= weights / 10 && left && !strstr(line, " ahead=")) {
+        fputs(", which reads them page by page: slower than without tat run", out);
+    }
 }
 
 /* "38.1 MiB (40 MB)": a limit that was asked for in units of 1000 is to be recognised. A cgroup rounds it down to
@@ -66,9 +68,30 @@ static const char * format_limit(char text[static LIMIT_SIZE], uint64_t bytes) {
     return text;
 }
 
+/* Pieces in the page cache. */
+static void print_kernel(const char * line, FILE * out) {
+    const uint64_t pinned = figure(line, "pinned"), lockable = figure(line, "lockable");
+    char bytes[UNITS_SIZE];
+    fprintf(out, "; kept in the page cache, read by threads with %s",
+            strstr(line, " ahead=populate")   ? "MADV_POPULATE_READ"
+            : strstr(line, " ahead=willneed") ? "MADV_WILLNEED"
+                                              : "pread");
+    if (!strstr(line, " locks=1")) { return; }
+    if (lockable >= pinned) {
+        fputs("; what is pinned is locked", out);
+    } else {
+        fprintf(out, "; of what is pinned, no more than %s may be locked (RLIMIT_MEMLOCK, ulimit -l)",
+                format_bytes(bytes, lockable));
+    }
+}
+
 static void print_reader(const char * line, FILE * out) {
     const bool is_uring = strstr(line, " reader=uring"), is_threads = strstr(line, " reader=threads");
     if (!is_uring && !is_threads) { return; }
+    if (strstr(line, " ahead=")) {
+        print_kernel(line, out);
+        return;
+    }
     fprintf(out, "; read by %s", is_uring ? "io_uring" : "threads");
     if (strstr(line, " direct=1")) { fputs(" past the page cache", out); }
     if (strstr(line, " direct=0")) { fputs(" through the page cache, as the file system has no O_DIRECT", out); }
@@ -141,8 +164,8 @@ static const char * print_waiting(const char * line, const char * before, FILE *
         before = "; ";
     }
     if (faults >= FEW) {
-        fprintf(out, "%s%s page faults of what is left to the kernel waited for the disk", before,
-                format_count(text, faults));
+        fprintf(out, "%s%s page faults%s waited for the disk", before, format_count(text, faults),
+                strstr(line, " ahead=") ? "" : " of what is left to the kernel");
         before = "; ";
     }
     return before;
@@ -166,7 +189,12 @@ static void print_checks(const char * line, const char * whose, FILE * out) {
 }
 
 static void print_end(const char * line, const char * whose, FILE * out) {
+    char bytes[UNITS_SIZE];
     const char * before = print_waiting(line, print_bytes(line, print_speed(line, whose, out), out), out);
+    if (figure(line, "locked")) {
+        fprintf(out, "%s%s locked", before, format_bytes(bytes, figure(line, "locked")));
+        before = "; ";
+    }
     if (figure(line, "handed_back")) {
         fprintf(out, "%sthe kernel took over before the end", before);
         before = "; ";

@@ -130,7 +130,7 @@ bool cover_begin(struct mapped_file * file) {
 
 void cover_end(struct mapped_file * file) {
     if (!file->again) { return; }
-    madvise(file->at, file->bytes, MADV_NORMAL);
+    madvise(file->at, file->bytes, file->advice);
     syscall(SYS_munmap, file->again, file->bytes); /* munmap is ours, and asks whether a model goes: one does already */
     file->again = NULL;
 }

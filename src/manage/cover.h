@@ -26,6 +26,7 @@ struct mapped_file {
     int fd;          /* of the same file, or -1 */
     int protection;
     bool is_shared; /* or private */
+    int advice;     /* that the program gave the kernel: MADV_NORMAL or the like */
 
     /* Set by cover_begin. */
     char * again; /* a double of the mapping */
@@ -48,7 +49,7 @@ bool cover_remove(const struct mapped_file * file, char * at, uint32_t pages);
 /* Puts the file back over its whole mapping, also in the child of a fork: one system call, no allocation. */
 bool cover_remove_all(const struct mapped_file * file);
 
-/* Lets the kernel read ahead again. Call it after cover_remove_all. */
+/* Gives the kernel the advice again that the program gave it. Call it after cover_remove_all. */
 void cover_end(struct mapped_file * file);
 
 #endif

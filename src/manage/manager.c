@@ -20,7 +20,7 @@
 #include "manage/report.h"
 #include "manage/thread.h"
 
-enum { GRAPHS_MAX = 64, LOOK_NS = 20000000, NS_PER_S = 1000000000 };
+enum { GRAPHS_MAX = 64, KERNEL_MEANS = 128, LOOK_NS = 20000000, NS_PER_S = 1000000000 };
 
 enum manager_state {
     MANAGER_WAITING, /* for a graph with weights */
@@ -164,15 +164,27 @@ static void decline(const char * why) {
     __atomic_store_n(&state, MANAGER_OFF, __ATOMIC_RELEASE);
 }
 
+/* That pieces are in the page cache, and what brings them there; nothing if they are in place. */
+static const char * kernel_means(char text[static KERNEL_MEANS], uint64_t locked) {
+    static const char * const names[] = {
+        [READ_POPULATE] = "populate", [READ_WILLNEED] = "willneed", [READ_THROUGH] = "pread"
+    };
+    *text = '\0';
+    if (options.ahead == READ_INTO) { return text; }
+    snprintf(text, KERNEL_MEANS, " ahead=%s locks=%d lockable=%" PRIu64 " locked=%" PRIu64, names[options.ahead],
+             options.locks, resident_lockable(managing.resident), locked);
+    return text;
+}
+
 static void say_begin(void) {
     const struct placement * p = &managing.placement;
-    char line[512];
+    char line[512], means[KERNEL_MEANS];
     snprintf(line, sizeof line,
              "begin pinned=%" PRIu64 " streamed=%" PRIu64 " ring=%" PRIu64 " cached=%" PRIu64 " cache=%" PRIu64
-             " left=%" PRIu64 " limit=%" PRIu64 " pool=%" PRIu64 " reader=%s direct=%d predicted=%" PRIu64,
+             " left=%" PRIu64 " limit=%" PRIu64 " pool=%" PRIu64 " reader=%s direct=%d predicted=%" PRIu64 "%s",
              p->pinned, p->streamed, p->ring, p->cached, p->cache, p->left, managing.budget.limit, managing.budget.pool,
              resident_reader(managing.resident) == READER_URING ? "uring" : "threads",
-             resident_is_direct(managing.resident), options.predicted);
+             resident_is_direct(managing.resident), options.predicted, kernel_means(means, 0));
     manage_report(options.report, line);
 }
 
@@ -193,17 +205,17 @@ static struct experts_totals experts_so_far(void) {
 static void say_totals(const char * kind, const char * more) {
     const struct resident_totals r = resident_totals(managing.resident);
     const struct experts_totals x = experts_so_far();
-    char line[1024];
+    char line[1024], means[KERNEL_MEANS];
     snprintf(line, sizeof line,
              "%s tokens=%" PRIu64 " ns=%" PRIu64 " wait_ns=%" PRIu64 " read=%" PRIu64 " reads=%" PRIu64
              " disk_ns=%" PRIu64 " wanted=%" PRIu64 " held=%" PRIu64 " loads=%" PRIu64 " drops=%" PRIu64
              " map_ns=%" PRIu64 " errors=%" PRIu64 " given_up=%" PRIu64 " checked=%" PRIu64 " wrong=%" PRIu64
              " handed_back=%d predicted=%" PRIu64 " token_read=%" PRIu64 " token_wanted=%" PRIu64 " token_held=%" PRIu64
-             " majflt=%" PRIu64 "%s",
+             " majflt=%" PRIu64 "%s%s",
              kind, now(&totals.tokens), now(&totals.ns), now(&totals.wait_ns), r.read_bytes, r.reads, r.disk_ns,
              x.wanted, x.held, r.loads, r.drops, r.map_ns, r.errors, r.given_up, r.checked, r.wrong,
              resident_why_broken(managing.resident) != NULL, options.predicted, now(&totals.read), now(&totals.wanted),
-             now(&totals.held), major_faults() - faults_before, more);
+             now(&totals.held), major_faults() - faults_before, kernel_means(means, r.locked), more);
     manage_report(options.report, line);
 }
 

@@ -156,6 +156,8 @@ static bool start(const struct beginning * b) {
                                               .scratch = scratch_of(m),
                                               .reader = b->options->reader,
                                               .depth = DEPTH,
+                                              .ahead = b->options->ahead,
+                                              .locks = b->options->locks,
                                               .check = b->options->check };
     m->resident = resident_new(&options);
     if (!m->resident) { snprintf(words, sizeof words, "refused errno=%d", errno); }
@@ -280,7 +282,8 @@ void managing_look(struct managing * m, const char ** why) {
     say_shrunk(m, why);
     const uint64_t pool = pool_of(m);
     if (budget_left(m->asked) < 0) {
-        if (!budget_find(m->asked, pool, &budget) || budget.pool >= pool) { return; }
+        const uint64_t fixed = resident_totals(m->resident).pool_fixed, used = fixed < pool ? fixed : pool;
+        if (!budget_find(m->asked, used, &budget) || budget.pool >= pool) { return; }
         const uint64_t limit_before = m->budget.limit;
         m->budget = budget;
         m->has_grown = true;

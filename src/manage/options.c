@@ -8,6 +8,8 @@
 #include "manage/report.h"
 #include "plan/placement.h"
 
+enum { MAY_ALL = PLACE_MAY_PIN | PLACE_MAY_STREAM | PLACE_MAY_CACHE };
+
 /* A part of the text, which is not ended by a zero. */
 struct part {
     const char * at;
@@ -38,19 +40,50 @@ static struct part take(struct part * rest, char separator) {
     return first;
 }
 
-static bool read_strategies(struct part part, unsigned * may) {
-    unsigned found = 0;
+/* Locking reads what it locks, and nothing ahead of its use. */
+static bool is_complete(unsigned * may, enum read_how * ahead, bool locks) {
+    if (locks && *ahead == READ_INTO) {
+        if (*may & ~(unsigned) PLACE_MAY_PIN) { return false; }
+        *may = PLACE_MAY_PIN;
+        *ahead = READ_POPULATE;
+    }
+    if (!*may) { *may = MAY_ALL; }
+    return true;
+}
+
+static bool read_strategies(struct part part, struct manage_options * options) {
+    static const struct {
+        const char * word;
+        unsigned may;
+        enum read_how ahead;
+    } words[] = { { "pin", PLACE_MAY_PIN, READ_INTO },
+                  { "stream", PLACE_MAY_STREAM, READ_INTO },
+                  { "cache", PLACE_MAY_CACHE, READ_INTO },
+                  { "lock", 0, READ_INTO },
+                  { "populate", 0, READ_POPULATE },
+                  { "willneed", 0, READ_WILLNEED },
+                  { "pread", 0, READ_THROUGH } };
+    unsigned may = 0;
+    enum read_how ahead = READ_INTO;
+    bool locks = false;
+    if (!part.length) { return false; }
     while (part.length) {
         const struct part word = take(&part, '+');
-        const unsigned bit = is(word, "pin")      ? PLACE_MAY_PIN
-                             : is(word, "stream") ? PLACE_MAY_STREAM
-                             : is(word, "cache")  ? PLACE_MAY_CACHE
-                                                  : 0;
-        if (!bit) { return false; }
-        found |= bit;
+        size_t i = 0;
+        while (i < sizeof words / sizeof *words && !is(word, words[i].word)) { i++; }
+        if (i == sizeof words / sizeof *words) { return false; }
+        if (words[i].ahead != READ_INTO) {
+            if (ahead != READ_INTO && ahead != words[i].ahead) { return false; }
+            ahead = words[i].ahead;
+        }
+        may |= words[i].may;
+        locks |= is(word, "lock");
     }
-    if (found) { *may = found; }
-    return found != 0;
+    if (!is_complete(&may, &ahead, locks)) { return false; }
+    options->may = may;
+    options->ahead = ahead;
+    options->locks = locks;
+    return true;
 }
 
 static bool read_reader(struct part part, enum reader_kind * reader) {
@@ -78,7 +111,7 @@ static bool read_part(struct part value, struct manage_options * options) {
     if (is(key, "memory")) { return read_number(value, &options->memory); }
     if (is(key, "disk")) { return read_number(value, &options->disk); }
     if (is(key, "predicted")) { return read_number(value, &options->predicted); }
-    if (is(key, "strategy")) { return read_strategies(value, &options->may); }
+    if (is(key, "strategy")) { return read_strategies(value, options); }
     if (is(key, "reader")) { return read_reader(value, &options->reader); }
     if (is(key, "report")) { return read_path(value, options->report); }
     if (!read_number(value, &number) || number > 1) { return false; }
@@ -95,7 +128,7 @@ static bool read_part(struct part value, struct manage_options * options) {
 bool manage_options_read(const char * text, struct manage_options * options) {
     enum { SHOWN = 64 }; /* bytes of what is ignored */
     struct part ignored = { NULL, 0 };
-    *options = (struct manage_options){ .may = PLACE_MAY_PIN | PLACE_MAY_STREAM | PLACE_MAY_CACHE };
+    *options = (struct manage_options){ .may = MAY_ALL };
     if (!text || !*text) { return false; }
     for (struct part rest = { text, strlen(text) }; rest.length;) {
         const struct part part = take(&rest, ';');

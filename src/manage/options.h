@@ -3,7 +3,9 @@
  * What `tat run` asks of the library: the text of the environment variable TAT_MANAGE, "KEY=VALUE;KEY=VALUE".
  *
  *     memory    bytes that the program may take; 0: what its cgroups and the machine allow
- *     strategy  of pin, stream and cache those that are wanted, joined by '+'
+ *     strategy  of pin, stream and cache those that are wanted, joined by '+'; and how: one of populate, willneed and
+ *               pread, and lock, if pieces are to be in the page cache and not in place. `lock` without one of them
+ *               stands for lock+pin
  *     disk      bytes per second that the disk gives; 0: unknown
  *     reader    any, uring or threads
  *     check     1: compare each piece that is read with the file
@@ -26,6 +28,8 @@ struct manage_options {
     uint64_t memory, disk, predicted;
     unsigned may; /* of PLACE_MAY_PIN and the like (plan/placement.h) */
     enum reader_kind reader;
+    enum read_how ahead; /* READ_INTO: in place */
+    bool locks;
     bool check, no_gain;
     char report[PATH_MAX]; /* empty: nobody listens */
 };

@@ -30,7 +30,15 @@ enum reader_kind {
     READER_THREADS,
 };
 
+enum read_how {
+    READ_INTO,     /* the parts */
+    READ_WILLNEED, /* into the page cache alone, for a mapping of the file: the one part. MADV_WILLNEED ... */
+    READ_POPULATE, /* ... or MADV_POPULATE_READ, which waits and makes the pages present */
+    READ_THROUGH,  /* into the page cache, by reading into memory that nobody looks at */
+};
+
 struct read_job {
+    enum read_how how; /* all but READ_INTO: only by threads */
     int fd;
     uint64_t offset;                   /* of a page */
     uint64_t bytes;                    /* whole pages; the file may end before */

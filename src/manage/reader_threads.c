@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "agent/clock.h"
+#include "manage/read_ahead.h"
 #include "manage/reader_kind.h"
 #include "manage/thread.h"
 
@@ -37,6 +39,12 @@ static unsigned get(const struct reader * r, struct slot_queue * q) {
 
 static void do_read(struct read_slot * s) {
     ssize_t n;
+    if (s->job.how != READ_INTO) {
+        s->error = read_ahead(&s->job);
+        s->got = s->job.bytes;
+        s->disk_ns = clock_monotonic_ns() - s->began;
+        return;
+    }
     do {
         n = preadv(s->job.fd, s->part, (int) s->n_parts, (off_t) (s->job.offset + s->from));
     } while (!read_slot_went(s, n < 0 ? -errno : n));

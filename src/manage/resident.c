@@ -6,6 +6,7 @@
 #include <linux/futex.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,6 +26,13 @@ static void futex_wait(const uint32_t * word, uint32_t seen) {
 }
 
 /* ---- life ---- */
+
+/* All of the process: pages that are read when they are touched are among it. */
+static uint64_t disk_bytes(void) {
+    enum { BLOCK = 512 };
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t) usage.ru_inblock * BLOCK : 0;
+}
 
 static bool queue_begin(struct piece_queue * q, uint32_t capacity, bool with_places) {
     q->capacity = capacity ? capacity : 1;
@@ -74,6 +82,10 @@ static bool copy_options(struct resident * r, const struct resident_options * o)
     r->pool_most = o->pool_most;
     r->reader_wanted = o->reader;
     r->depth = o->depth;
+    r->how = o->ahead;
+    r->locks = o->locks;
+    r->by = o->ahead == READ_INTO ? &resident_in_place : &resident_page_cache;
+    if (o->ahead != READ_INTO) { r->reader_wanted = READER_THREADS; }
     r->compare = o->check ? malloc((size_t) most * r->page_bytes + 1) : NULL;
     return queue_begin(&r->asked, o->n_pieces, false) && queue_begin(&r->wanted, o->n_pieces, false) &&
            queue_begin(&r->ring, RING_PLACES * o->n_pieces, true) && r->classes && r->taken &&
@@ -95,6 +107,7 @@ struct resident * resident_new(const struct resident_options * options) {
     r->page_bytes = (uint32_t) sysconf(_SC_PAGESIZE);
     r->awaited = NO_PLACE;
     r->started = NOT_YET;
+    r->disk_bytes_before = disk_bytes();
     r->waiting = 1;
     lock_init(&r->lock);
     int error = copy_options(r, options) ? thread_start(&r->thread, resident_thread, r) : ENOMEM;
@@ -125,7 +138,7 @@ void resident_free(struct resident * r) {
 
 void resident_after_fork(struct resident * r) {
     for (uint32_t i = 0; i < r->n_files; i++) {
-        if (r->files[i].mapped.at) { cover_remove_all(&r->files[i].mapped); }
+        if (r->files[i].mapped.at) { r->by->after_fork(&r->files[i].mapped); }
     }
 }
 
@@ -299,6 +312,7 @@ struct resident_totals resident_totals(const struct resident * r) {
     const uint64_t * from = (const uint64_t *) &r->totals;
     uint64_t * to = (uint64_t *) &totals;
     for (size_t i = 0; i < sizeof totals / sizeof *to; i++) { to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED); }
+    if (r->by == &resident_page_cache) { totals.read_bytes = disk_bytes() - r->disk_bytes_before; }
     return totals;
 }
 
@@ -308,6 +322,10 @@ bool resident_is_direct(const struct resident * r) {
 
 enum reader_kind resident_reader(const struct resident * r) {
     return r->reader_used;
+}
+
+uint64_t resident_lockable(const struct resident * r) {
+    return r->lockable;
 }
 
 bool resident_is_broken(const struct resident * r) {

@@ -47,8 +47,10 @@ struct resident_options {
     uint64_t pool_most;  /* bytes to which that may grow; 0: it may not */
     uint64_t scratch;    /* bytes of the pool that stay free for what is wanted: nothing is read into them unasked */
     enum reader_kind reader;
-    unsigned depth; /* reads at once */
-    bool check;     /* compare each piece with the file */
+    unsigned depth;      /* reads at once */
+    enum read_how ahead; /* READ_INTO: in place; otherwise the pieces are kept in the page cache, by threads */
+    bool locks;          /* what is pinned, in the page cache, as far as the process may */
+    bool check;          /* compare each piece with the file */
 };
 
 /* The order in which a graph needs pinned and streamed pieces; a piece may come more than once. It must live as long as
@@ -59,13 +61,15 @@ struct resident_order {
 };
 
 struct resident_totals {
-    uint64_t reads, read_bytes;
-    uint64_t disk_ns; /* in which a read was under way */
+    uint64_t reads, read_bytes; /* of pieces in the page cache: what all of the process has read from disks */
+    uint64_t disk_ns;           /* in which a read was under way */
     uint64_t loads, drops, map_ns;
     uint64_t errors;   /* pieces that could not be read or mapped, and were left to the file */
     uint64_t given_up; /* waits that ended without the piece, as there was no room for it */
     uint64_t checked, wrong;
     uint64_t pool, pool_free; /* bytes that the pool may take now, and of them those that nothing is in */
+    uint64_t pool_fixed;      /* of the pool, what the kernel cannot take back of itself */
+    uint64_t locked;          /* bytes, at most at once */
 };
 
 /* Starts the thread. NULL: errno says why. */
@@ -109,6 +113,9 @@ uint64_t resident_wait(struct resident * resident, uint32_t piece, uint64_t plac
 /* Whether the files are read past the page cache, and by what. */
 bool resident_is_direct(const struct resident * resident);
 enum reader_kind resident_reader(const struct resident * resident);
+
+/* Bytes that may be locked; UINT64_MAX: no limit. Of pieces in the page cache. */
+uint64_t resident_lockable(const struct resident * resident);
 
 bool resident_is_in(const struct resident * resident, uint32_t piece);
 

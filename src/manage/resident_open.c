@@ -56,7 +56,7 @@ static int open_file(struct resident * r, struct resident_file * f) {
     if (r->is_direct) { f->direct = open(f->path, O_RDONLY | O_CLOEXEC | O_DIRECT); }
     r->is_direct = r->is_direct && f->direct >= 0 && fstat(f->direct, &direct) == 0 &&
                    direct.st_dev == f->opened.st_dev && direct.st_ino == f->opened.st_ino;
-    return cover_begin(&f->mapped) ? 0 : errno;
+    return r->by->begin_file(r, &f->mapped);
 }
 
 bool resident_files_are_same(const struct resident * r) {
@@ -73,7 +73,7 @@ bool resident_files_are_same(const struct resident * r) {
 
 /* Past the page cache only if all files can be read so. */
 static int open_files(struct resident * r) {
-    r->is_direct = true;
+    r->is_direct = r->how == READ_INTO;
     for (uint32_t i = 0; i < r->n_files; i++) { r->files[i].direct = r->files[i].mapped.fd = -1; }
     for (uint32_t i = 0; i < r->n_files; i++) {
         const int error = open_file(r, &r->files[i]);
@@ -89,22 +89,18 @@ static int open_files(struct resident * r) {
 
 int resident_open(struct resident * r) {
     if (!descriptors_leave()) { return errno; }
-    const int error = open_files(r);
+    int error = open_files(r);
+    if (!error) { error = r->by->begin(r); }
     if (error) { return error; }
-    r->pool = pool_new_growing(r->pool_bytes, r->pool_most);
-    if (!r->pool && errno == ENOMEM) { r->pool = pool_new(r->pool_bytes); } /* address space is limited, too */
-    if (!r->pool) { return errno; }
-    map_count_begin(&r->maps);
     r->reader = reader_new(r->reader_wanted, r->depth);
     if (!r->reader) { return errno; }
     r->reader_used = reader_kind_of(r->reader);
     return 0;
 }
 
-/* The pool is unmapped with it; what covers a model stays. */
 void resident_close(struct resident * r) {
     reader_free(r->reader);
-    pool_free(r->pool);
+    r->by->end(r);
     for (uint32_t i = 0; i < r->n_files; i++) {
         const struct resident_file * f = &r->files[i];
         if (f->direct >= 0 && f->direct != f->mapped.fd) { close(f->direct); }

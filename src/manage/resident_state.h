@@ -26,12 +26,13 @@ struct held {
     bool is_leaving; /* relaxed: it was asked to go, and the thread has not yet looked at that */
     bool is_spare;   /* relaxed: read while the disk was idle, and not wanted yet */
     /* The thread's own. */
-    bool is_queued;  /* in `wanted` */
-    bool in_ring;    /* its memory counts as the ring's */
-    bool drop_after; /* once it is read */
-    bool is_unasked; /* what is being read, nobody had asked for */
-    uint64_t entry;  /* in the ring's queue, the one that counts; NO_PLACE: it has none */
-    struct pool_place memory;
+    bool is_queued;           /* in `wanted` */
+    bool in_ring;             /* its memory counts as the ring's */
+    bool drop_after;          /* once it is read */
+    bool is_unasked;          /* what is being read, nobody had asked for */
+    uint64_t entry;           /* in the ring's queue, the one that counts; NO_PLACE: it has none */
+    struct pool_place memory; /* of resident_in_place */
+    bool is_locked;           /* of resident_page_cache */
 };
 
 /* Pieces, first in, first out; each at most as often as there is room. */
@@ -61,7 +62,12 @@ struct resident {
     uint32_t n_pieces;
     uint32_t page_bytes;
     bool check;
-    struct pool * pool;
+    const struct resident_mechanism * by;
+    struct pool * pool; /* of resident_in_place */
+    enum read_how how;  /* these are of resident_page_cache */
+    bool locks;         /* what is pinned */
+    uint64_t lockable;  /* bytes */
+    uint32_t cache_pages, cache_used, locked_pages;
     struct reader * reader;
     pthread_t thread;
     uint64_t pool_bytes, pool_most;
@@ -93,7 +99,7 @@ struct resident {
     struct taken * taken; /* from `asked` */
     uint32_t n_taken;
     struct piece_queue wanted, ring;
-    struct map_count maps;
+    struct map_count maps; /* of resident_in_place */
     const struct resident_order * now;
     uint64_t now_begin;
     uint64_t pool_pages; /* that it may have: more than that are given back */
@@ -105,8 +111,59 @@ struct resident {
     uint64_t looked_ns; /* at the files, whether somebody writes to them */
     void * compare;     /* room for a piece, if they are checked */
 
+    uint64_t disk_bytes_before;
     struct resident_totals totals; /* relaxed; the thread adds */
 };
+
+/* In pages. */
+struct resident_room {
+    uint32_t pages, pages_free;
+    uint32_t pages_fixed; /* that the kernel cannot take back of itself when it needs memory */
+};
+
+/* How the bytes of a piece come to its addresses, and go again. The thread calls; after_fork, the child does. */
+struct resident_mechanism {
+    /* Makes the file's mapping ready; 0, or an errno. `end_file` leaves it as the program made it, once all pieces are
+     * gone; not if the mapping is about to go, or is as it was. */
+    int (*begin_file)(struct resident * resident, struct mapped_file * file);
+    void (*end_file)(struct mapped_file * file);
+    void (*after_fork)(const struct mapped_file * file);
+    /* All pieces at once. */
+    bool (*remove_all)(const struct resident * resident, const struct mapped_file * file);
+
+    /* Memory for `pool_bytes` of pieces; 0, or an errno. `end` comes after a `begin` that failed too, or none. */
+    int (*begin)(struct resident * resident);
+    void (*end)(struct resident * resident);
+    struct resident_room (*room)(const struct resident * resident);
+    void (*grow)(struct resident * resident, uint32_t pages);
+    void (*shrink)(struct resident * resident, uint32_t pages); /* as far as they are free */
+
+    /* Memory for the piece. False: there is not enough. */
+    bool (*take)(struct resident * resident, struct held * piece);
+    /* Whether a piece that has its memory may be put. False: then it has none any more. */
+    bool (*may_put)(struct resident * resident, struct held * piece);
+    /* Where it is to be read to, and how. */
+    void (*aim)(const struct resident * resident, const struct held * piece, struct read_job * job);
+    void (*give)(struct resident * resident, struct held * piece);
+    /* Whether a read brought all of the piece. Called once for each read. */
+    bool (*is_whole)(struct resident * resident, const struct held * piece, const struct read_done * done);
+    /* The piece to its addresses, and the file there again. False, and another piece may follow: a part may be there.
+     */
+    bool (*put)(struct resident * resident, struct held * piece);
+    bool (*remove)(struct resident * resident, struct held * piece);
+
+    bool reads_in_mapping; /* reads under way use the mapping of the file */
+};
+
+extern const struct resident_mechanism resident_in_place, resident_page_cache;
+
+const struct mapped_file * resident_mapping(const struct resident * resident, const struct held * piece);
+char * resident_address(const struct resident * resident, const struct held * piece);
+
+/* The neighbour before (-1) or behind (1) the piece that shares the border page with it, if it is in memory. */
+const struct held * resident_neighbour(const struct resident * resident, const struct held * piece, int step);
+
+void resident_add(uint64_t * total, uint64_t by);
 
 void * resident_thread(void * resident);
 

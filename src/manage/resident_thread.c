@@ -2,17 +2,14 @@
  *
  * The thread that loads and drops pieces.
  */
-#include <fcntl.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "agent/clock.h"
 #include "manage/resident_state.h"
 
 enum { DONE_MOST = 32, IDLE_NS = 200000000, FAILURES_MOST = 3 };
 
-static void add(uint64_t * total, uint64_t by) {
+void resident_add(uint64_t * total, uint64_t by) {
     __atomic_store_n(total, *total + by, __ATOMIC_RELAXED);
 }
 
@@ -24,49 +21,40 @@ static void set_state(struct held * h, enum piece_state state) {
     __atomic_store_n(&h->state, (uint32_t) state, __ATOMIC_RELEASE);
 }
 
-static const struct mapped_file * mapping_of(const struct resident * r, const struct held * h) {
+const struct mapped_file * resident_mapping(const struct resident * r, const struct held * h) {
     return &r->files[h->is.file].mapped;
 }
 
-static char * address_of(const struct resident * r, const struct held * h) {
-    return mapping_of(r, h)->at + (size_t) h->is.page * r->page_bytes;
+char * resident_address(const struct resident * r, const struct held * h) {
+    return resident_mapping(r, h)->at + (size_t) h->is.page * r->page_bytes;
 }
 
 /* What is left to the kernel is needed whole, so it may read ahead there as without us. Elsewhere a fault is by chance,
  * and what is read around it would take memory for nothing. */
 static void advise(const struct resident * r, const struct held * h) {
-    const int advice = h->is.class == PLACE_LEAVE ? MADV_NORMAL : MADV_RANDOM;
-    if (mapping_of(r, h)->at) { madvise(address_of(r, h), (size_t) h->is.pages * r->page_bytes, advice); }
+    const int advice = h->is.class == PLACE_LEAVE ? resident_mapping(r, h)->advice : MADV_RANDOM;
+    if (resident_mapping(r, h)->at) { madvise(resident_address(r, h), (size_t) h->is.pages * r->page_bytes, advice); }
+}
+
+/* Border pages are as what is beside what is left: a fault there reads nothing else. */
+static void advise_at_first(const struct resident * r) {
+    for (uint32_t i = 0; i < r->n_pieces; i++) {
+        if (r->piece[i].is.class == PLACE_LEAVE) { advise(r, &r->piece[i]); }
+    }
+    for (uint32_t i = 0; i < r->n_pieces; i++) {
+        if (r->piece[i].is.class != PLACE_LEAVE) { advise(r, &r->piece[i]); }
+    }
 }
 
 /* ---- dropping ---- */
 
-/* The neighbour that shares the border page, if it is in memory. */
-static const struct held * neighbour(const struct resident * r, const struct held * h, int step) {
+const struct held * resident_neighbour(const struct resident * r, const struct held * h, int step) {
     const int64_t i = (h - r->piece) + step;
     if (i < 0 || i >= r->n_pieces) { return NULL; }
     const struct held * n = &r->piece[i];
     const struct held *lower = step < 0 ? n : h, *upper = step < 0 ? h : n;
     const bool touch = n->is.file == h->is.file && upper->is.page < lower->is.page + lower->is.pages;
     return touch && state_of(n) == PIECE_IN ? n : NULL;
-}
-
-static bool put_file_back(struct resident * r, const struct held * h) {
-    const struct mapped_file * file = mapping_of(r, h);
-    const struct held *before = neighbour(r, h, -1), *after = neighbour(r, h, 1);
-    char * at = address_of(r, h);
-    uint32_t pages = h->is.pages;
-    if (before && !cover_put(file, at, 1, r->pool, &before->memory, before->is.pages - 1)) { before = NULL; }
-    if (after &&
-        (pages < 2 || !cover_put(file, at + (size_t) (pages - 1) * r->page_bytes, 1, r->pool, &after->memory, 0))) {
-        after = NULL;
-    }
-    if (before) {
-        at += r->page_bytes;
-        pages--;
-    }
-    if (after) { pages--; }
-    return pages == 0 || cover_remove(file, at, pages);
 }
 
 static void set_in_ring(struct resident * r, struct held * h, bool in_ring) {
@@ -83,17 +71,17 @@ static void give_memory(struct resident * r, struct held * h) {
     set_in_ring(r, h, false);
     set_spare(h, false);
     h->entry = NO_PLACE;
-    pool_give(r->pool, &h->memory);
+    r->by->give(r, h);
 }
 
 /* Of a piece that is in memory. If the file cannot be put back, the memory stays where it is, and the piece with it. */
 static bool drop(struct resident * r, struct held * h) {
     const uint64_t began = clock_monotonic_ns();
-    const bool good = put_file_back(r, h);
-    add(&r->totals.map_ns, clock_monotonic_ns() - began);
+    const bool good = r->by->remove(r, h);
+    resident_add(&r->totals.map_ns, clock_monotonic_ns() - began);
     if (!good) { return false; }
     set_state(h, PIECE_ABSENT);
-    add(&r->totals.drops, 1);
+    resident_add(&r->totals.drops, 1);
     give_memory(r, h);
     return true;
 }
@@ -109,18 +97,11 @@ static bool drop_spare(struct resident * r) {
 
 /* ---- loading ---- */
 
-/* Of a piece that has its memory. False: then it has none any more. */
-static bool may_be_mapped(struct resident * r, struct held * h) {
-    if (map_count_add(&r->maps, h->memory.n_runs + 1)) { return true; } /* the file's mapping goes on behind it */
-    pool_give(r->pool, &h->memory);
-    return false;
-}
-
 static bool take_memory(struct resident * r, struct held * h) {
-    while (!pool_take(r->pool, h->is.pages, &h->memory)) {
+    while (!r->by->take(r, h)) {
         if (!drop_spare(r)) { return false; }
     }
-    return may_be_mapped(r, h);
+    return r->by->may_put(r, h);
 }
 
 static void begin_read(struct resident * r, struct held * h) {
@@ -128,12 +109,8 @@ static void begin_read(struct resident * r, struct held * h) {
     struct read_job job = { .fd = f->direct,
                             .offset = f->mapped.offset + (uint64_t) h->is.page * r->page_bytes,
                             .bytes = (uint64_t) h->is.pages * r->page_bytes,
-                            .n_parts = h->memory.n_runs,
                             .tag = (uint64_t) (h - r->piece) };
-    for (unsigned i = 0; i < job.n_parts; i++) {
-        const struct pool_run * run = &h->memory.run[i];
-        job.part[i] = (struct iovec){ pool_at(r->pool, run->page), (size_t) run->count * r->page_bytes };
-    }
+    r->by->aim(r, h, &job);
     set_in_ring(r, h, h->is.class == PLACE_STREAM);
     if (r->in_flight++ == 0) { r->busy_since = clock_monotonic_ns(); }
     set_state(h, PIECE_LOADING);
@@ -146,47 +123,18 @@ static bool start(struct resident * r, struct held * h) {
     return true;
 }
 
-/* What the file holds there now; it may have changed since it was read. */
-static bool is_like_file(struct resident * r, const struct held * h, uint64_t bytes) {
-    const struct resident_file * f = &r->files[h->is.file];
-    const off_t from = (off_t) (f->mapped.offset + (uint64_t) h->is.page * r->page_bytes);
-    if (pread(f->mapped.fd, r->compare, bytes, from) != (ssize_t) bytes) { return false; }
-    const char * at = r->compare;
-    uint64_t left = bytes;
-    for (unsigned i = 0; i < h->memory.n_runs && left; i++) {
-        const uint64_t run = (uint64_t) h->memory.run[i].count * r->page_bytes, n = run < left ? run : left;
-        if (memcmp(at, pool_at(r->pool, h->memory.run[i].page), n) != 0) { return false; }
-        at += n;
-        left -= n;
-    }
-    return true;
-}
-
-static bool is_whole(struct resident * r, const struct held * h, const struct read_done * done) {
-    const struct resident_file * f = &r->files[h->is.file];
-    const uint64_t from = f->mapped.offset + (uint64_t) h->is.page * r->page_bytes;
-    uint64_t wanted = (uint64_t) h->is.pages * r->page_bytes;
-    if (from + wanted > f->size) { wanted = f->size > from ? f->size - from : 0; }
-    if (done->error || done->bytes < wanted) { return false; }
-    if (!r->check) { return true; }
-    const bool good = is_like_file(r, h, wanted);
-    add(&r->totals.checked, 1);
-    if (!good) { add(&r->totals.wrong, 1); }
-    return good;
-}
-
-static bool cover(struct resident * r, const struct held * h) {
+static bool put(struct resident * r, struct held * h) {
     const uint64_t began = clock_monotonic_ns();
-    const bool good = cover_put(mapping_of(r, h), address_of(r, h), h->is.pages, r->pool, &h->memory, 0);
-    add(&r->totals.map_ns, clock_monotonic_ns() - began);
+    const bool good = r->by->put(r, h);
+    resident_add(&r->totals.map_ns, clock_monotonic_ns() - began);
     return good;
 }
 
 /* The file stays there. After a few, everything is handed back. */
 static void fail(struct resident * r, struct held * h, bool covered) {
-    add(&r->totals.errors, 1);
+    resident_add(&r->totals.errors, 1);
     if (++r->failures == FAILURES_MOST) { r->why = covered ? "the kernel refuses mappings" : "it could not be read"; }
-    if (covered && !put_file_back(r, h)) {
+    if (covered && !r->by->remove(r, h)) {
         set_state(h, PIECE_IN); /* what lies there is right */
         return;
     }
@@ -194,33 +142,25 @@ static void fail(struct resident * r, struct held * h, bool covered) {
     give_memory(r, h);
 }
 
-/* What was read through the page cache would take the memory twice. */
-static void forget_pages(struct resident * r, const struct held * h) {
-    const struct resident_file * f = &r->files[h->is.file];
-    posix_fadvise(f->direct, (off_t) (f->mapped.offset + (uint64_t) h->is.page * r->page_bytes),
-                  (off_t) h->is.pages * r->page_bytes, POSIX_FADV_DONTNEED);
-}
-
 static void finish(struct resident * r, const struct read_done * done) {
     struct held * h = &r->piece[done->tag];
-    if (--r->in_flight == 0) { add(&r->totals.disk_ns, clock_monotonic_ns() - r->busy_since); }
+    if (--r->in_flight == 0) { resident_add(&r->totals.disk_ns, clock_monotonic_ns() - r->busy_since); }
     r->n_unasked -= h->is_unasked;
     h->is_unasked = false;
-    add(&r->totals.reads, 1);
-    add(&r->totals.read_bytes, done->bytes);
-    if (!r->is_direct) { forget_pages(r, h); }
+    resident_add(&r->totals.reads, 1);
+    const bool is_whole = r->by->is_whole(r, h, done);
     if (state_of(h) == PIECE_LOST) { /* its model is gone */
         give_memory(r, h);
-    } else if (!is_whole(r, h, done)) {
+    } else if (!is_whole) {
         fail(r, h, false);
     } else if (h->drop_after) {
         set_state(h, PIECE_ABSENT);
         give_memory(r, h);
-    } else if (!cover(r, h)) {
+    } else if (!put(r, h)) {
         fail(r, h, true);
     } else {
         set_state(h, PIECE_IN);
-        add(&r->totals.loads, 1);
+        resident_add(&r->totals.loads, 1);
     }
     h->drop_after = false;
 }
@@ -391,7 +331,7 @@ static bool stream(struct resident * r) {
 /* Whether there is room beside what streams and what will be wanted. */
 static bool has_spare_room(const struct resident * r, const struct held * h) {
     const uint64_t ring_free = r->ring_pages > r->ring_used ? r->ring_pages - r->ring_used : 0;
-    return pool_pages_free(r->pool) >= h->is.pages + r->scratch_pages + ring_free;
+    return r->by->room(r).pages_free >= h->is.pages + r->scratch_pages + ring_free;
 }
 
 /* One after the other in the order of the file, which the disk likes best; few at once, so that what is wanted
@@ -402,7 +342,7 @@ static void fill(struct resident * r) {
     for (; r->n_unasked < AT_ONCE && r->fill_next < r->n_pieces; r->fill_next++) {
         struct held * h = &r->piece[r->fill_next];
         if ((h->is.class != PLACE_PIN && h->is.class != PLACE_CACHE) || state_of(h) != PIECE_ABSENT) { continue; }
-        if (!has_spare_room(r, h) || !pool_take(r->pool, h->is.pages, &h->memory) || !may_be_mapped(r, h)) { return; }
+        if (!has_spare_room(r, h) || !r->by->take(r, h) || !r->by->may_put(r, h)) { return; }
         h->is_unasked = true;
         r->n_unasked++;
         set_spare(h, h->is.class == PLACE_CACHE);
@@ -436,36 +376,48 @@ static void begin_to_resize(struct resident * r) {
     r->scratch_pages = r->new_scratch / r->page_bytes;
     r->fill_next = 0;
     r->resizes = false;
-    const uint32_t pages = pool_pages(r->pool);
-    if (pages < r->pool_pages) { pool_grow(r->pool, (uint32_t) (r->pool_pages - pages)); }
+    const uint32_t pages = r->by->room(r).pages;
+    if (pages < r->pool_pages) { r->by->grow(r, (uint32_t) (r->pool_pages - pages)); }
 }
 
-static void tell_pool(struct resident * r) {
-    __atomic_store_n(&r->totals.pool, (uint64_t) pool_pages(r->pool) * r->page_bytes, __ATOMIC_RELAXED);
-    __atomic_store_n(&r->totals.pool_free, (uint64_t) pool_pages_free(r->pool) * r->page_bytes, __ATOMIC_RELAXED);
+static void tell_room(struct resident * r) {
+    const struct resident_room room = r->by->room(r);
+    __atomic_store_n(&r->totals.pool, (uint64_t) room.pages * r->page_bytes, __ATOMIC_RELAXED);
+    __atomic_store_n(&r->totals.pool_free, (uint64_t) room.pages_free * r->page_bytes, __ATOMIC_RELAXED);
+    __atomic_store_n(&r->totals.pool_fixed, (uint64_t) room.pages_fixed * r->page_bytes, __ATOMIC_RELAXED);
 }
 
 static void shrink(struct resident * r) {
     while (r->ring_used > r->ring_pages && drop_passed(r)) {}
-    const uint32_t pages = pool_pages(r->pool);
-    while (pool_pages_free(r->pool) + r->pool_pages < pages && drop_spare(r)) {}
-    if (pages > r->pool_pages) { pool_shrink(r->pool, (uint32_t) (pages - r->pool_pages)); }
+    const uint32_t pages = r->by->room(r).pages;
+    while (r->by->room(r).pages_free + r->pool_pages < pages && drop_spare(r)) {}
+    if (pages > r->pool_pages) { r->by->shrink(r, (uint32_t) (pages - r->pool_pages)); }
 }
 
 /* ---- the loop ---- */
 
 static bool lies_in(const struct resident * r, const struct held * h, const struct forgotten * f) {
-    const struct mapped_file * m = mapping_of(r, h);
+    const struct mapped_file * m = resident_mapping(r, h);
     return m->at && m->at < f->at + f->bytes && f->at < m->at + m->bytes;
+}
+
+/* Waits for the reads under way. */
+static void drain(struct resident * r) {
+    while (r->in_flight) {
+        struct read_done done[DONE_MOST];
+        const unsigned n = reader_wait(r->reader, done, DONE_MOST, IDLE_NS);
+        for (unsigned i = 0; i < n; i++) { finish(r, &done[i]); }
+    }
 }
 
 /* All of a mapping goes, even if the program unmaps a part of it only: what is there is right, and stays. */
 static void forget(struct resident * r) {
+    if (r->by->reads_in_mapping) { drain(r); }
     for (uint32_t i = 0; i < r->n_pieces; i++) {
         struct held * h = &r->piece[i];
         if (!lies_in(r, h, &r->forgotten)) { continue; }
         const uint32_t state = state_of(h);
-        if (state == PIECE_IN && put_file_back(r, h)) { give_memory(r, h); } /* else it stays until it is unmapped */
+        if (state == PIECE_IN && r->by->remove(r, h)) { give_memory(r, h); } /* else it stays until it is unmapped */
         set_state(h, PIECE_LOST);
     }
     for (uint32_t i = 0; i < r->n_files; i++) {
@@ -473,7 +425,7 @@ static void forget(struct resident * r) {
         if (!m->at || m->at >= r->forgotten.at + r->forgotten.bytes || r->forgotten.at >= m->at + m->bytes) {
             continue;
         }
-        cover_end(m);
+        r->by->end_file(m);
         __atomic_store_n(&m->at, NULL, __ATOMIC_RELAXED);
     }
     bool some_left = false;
@@ -526,7 +478,7 @@ static bool release_waiting(struct resident * r) {
     } else {
         return false;
     }
-    add(&r->totals.given_up, 1);
+    resident_add(&r->totals.given_up, 1);
     resident_news(r);
     return true;
 }
@@ -534,27 +486,23 @@ static bool release_waiting(struct resident * r) {
 /* Where its mapping could not be put back as a whole, piece by piece. */
 static void hand_back_piece(struct resident * r, struct held * h, bool is_back) {
     const uint32_t state = state_of(h);
-    if (state == PIECE_IN && (is_back || put_file_back(r, h))) { give_memory(r, h); }
+    if (state == PIECE_IN && (is_back || r->by->remove(r, h))) { give_memory(r, h); }
     set_state(h, PIECE_LOST);
 }
 
 /* The file everywhere, and the memory given back. */
 static void hand_back(struct resident * r) {
-    while (r->in_flight) {
-        struct read_done done[DONE_MOST];
-        const unsigned n = reader_wait(r->reader, done, DONE_MOST, IDLE_NS);
-        for (unsigned i = 0; i < n; i++) { finish(r, &done[i]); }
-    }
+    drain(r);
     for (uint32_t i = 0; i < r->n_files; i++) {
         struct mapped_file * m = &r->files[i].mapped;
-        const bool is_back = !m->at || cover_remove_all(m);
+        const bool is_back = !m->at || r->by->remove_all(r, m);
         for (uint32_t p = 0; p < r->n_pieces; p++) {
             if (r->piece[p].is.file == i) { hand_back_piece(r, &r->piece[p], is_back); }
         }
-        if (m->at && is_back) { cover_end(m); }
+        if (m->at && is_back) { r->by->end_file(m); }
     }
-    pool_shrink(r->pool, pool_pages_free(r->pool)); /* what nothing lies in any more */
-    tell_pool(r);
+    r->by->shrink(r, r->by->room(r).pages_free); /* what nothing lies in any more */
+    tell_room(r);
 }
 
 void * resident_thread(void * argument) {
@@ -563,16 +511,14 @@ void * resident_thread(void * argument) {
     const int error = resident_open(r);
     if (error) { resident_close(r); }
     __atomic_store_n(&r->started, error, __ATOMIC_RELEASE);
-    for (uint32_t i = 0; i < r->n_pieces && !error; i++) {
-        if (r->piece[i].is.class == PLACE_LEAVE) { advise(r, &r->piece[i]); }
-    }
+    if (!error) { advise_at_first(r); }
     resident_news(r);
     if (error) { return NULL; }
     while (listen(r) && r->failures < FAILURES_MOST) {
         look_at_files(r);
         const bool wanted = do_asked(r), streamed = stream(r);
-        if (pool_pages(r->pool) > r->pool_pages) { shrink(r); }
-        tell_pool(r);
+        if (r->by->room(r).pages > r->pool_pages) { shrink(r); }
+        tell_room(r);
         if (!wanted && !streamed) {
             resident_news(r); /* it may have looked at what is in memory already */
             if (!r->in_flight && release_waiting(r)) { continue; }

@@ -79,6 +79,8 @@ wait_until() {
     [ "$(asked --strategy cache,pin,pin --disk 1.5G/s --check --reader threads)" = \
         "memory=0;strategy=pin+cache;disk=1610612736;reader=threads;check=1; 0" ]
     [ "$(asked --strategy stream --disk auto --reader uring)" = "memory=0;strategy=stream;disk=0;reader=uring;check=0; 0" ]
+    [[ $(asked --strategy willneed,lock) == *";strategy=lock+willneed;"* ]]
+    [[ $(asked --strategy pread,cache,stream) == *";strategy=stream+cache+pread;"* ]]
     [ "$(asked --memory 30M)" = "memory=31457280;strategy=pin+stream+cache;disk=0;reader=any;check=0; 0" ]
 }
 
@@ -111,7 +113,7 @@ plan() {
 }
 
 @test "run: wrong usage is said" {
-    for wrong in "--memory much" "--memory 4K" "--strategy fly" "--strategy pin," "--strategy " "--disk fast" "--reader cat" ""; do
+    for wrong in "--memory much" "--memory 4K" "--strategy fly" "--strategy pin," "--strategy " "--strategy lock,stream" "--strategy pread,populate" "--disk fast" "--reader cat" ""; do
         # shellcheck disable=SC2086
         run -2 "$TAT" run $wrong ${wrong:+--} ${wrong:+true}
         [[ $output == *"tat run: "* ]]

@@ -81,6 +81,23 @@ was_managed() {
     completion_managed "memory=180000000;strategy=$all;reader=threads" -t 1 && was_managed
 }
 
+# Pieces were in the page cache, and what was done about them went well.
+was_kept() {
+    grep -q "^[0-9]* begin .* ahead=$1 " said
+    [ "$(value loads)" -gt 0 ]
+    [ "$(value errors) $(value given_up) $(value handed_back)" = "0 0 0" ]
+}
+
+@test "managed: by each of the kernel's means, in the page cache" {
+    model $dense
+    completion_managed "memory=110000000;strategy=lock" -t 2 && was_kept populate
+    completion_managed "memory=110000000;strategy=stream+willneed" -t 1 && was_kept willneed
+    completion_managed "memory=110000000;strategy=lock+pread" -t 4 && was_kept pread
+    model $experts
+    completion_managed "memory=180000000;strategy=lock+willneed" -t 2 && was_kept willneed
+    completion_managed "memory=180000000;strategy=populate" -t 2 && was_kept populate
+}
+
 @test "managed: a prompt of more than 100 tokens, in several graphs" {
     model $experts
     prompt="$long $long $long" tokens=2

@@ -51,6 +51,15 @@ static void a_limit_is_recognised(void ** state) {
 
 static void figures_that_are_not_there_are_left_out(void ** state) {
     (void) state;
+    assert_says(
+        "begin pinned=1" MIB " reader=threads direct=0 ahead=pread locks=0 lockable=0",
+        "> managing 1.00 MiB of weights: 1.00 MiB pinned; kept in the page cache, read by threads with pread\n");
+    assert_says("begin pinned=1" MIB " reader=threads direct=0 ahead=willneed locks=1 lockable=65536",
+                "> managing 1.00 MiB of weights: 1.00 MiB pinned; kept in the page cache, read by threads with "
+                "MADV_WILLNEED; of what is pinned, no more than 64.0 KiB may be locked (RLIMIT_MEMLOCK, ulimit -l)\n");
+    assert_says("begin pinned=1" MIB " reader=threads direct=0 ahead=populate locks=1 lockable=18446744073709551615",
+                "> managing 1.00 MiB of weights: 1.00 MiB pinned; kept in the page cache, read by threads with "
+                "MADV_POPULATE_READ; what is pinned is locked\n");
     assert_says("begin ", "> managing 0 B of weights\n");
     assert_says("end ", "");
     assert_says("end tokens=0 ns=0 wait_ns=0 read=0 wanted=0 held=0 checked=0 wrong=0 handed_back=0 predicted=0", "");
@@ -59,6 +68,7 @@ static void figures_that_are_not_there_are_left_out(void ** state) {
     assert_says("end predicted=21000 read=2" MIB, "> read 1.95 MiB\n");
     assert_says("end read=2" MIB " tokens=2", "> read 1.95 MiB\n");
     assert_says("end read=2" MIB " tokens=2 token_read=1024", "> read 512 B a generated token (1.95 MiB in all)\n");
+    assert_says("end tokens=20 ns=1000000000 locked=65536", "> delivered 20.0 tokens/s; 64.0 KiB locked\n");
     assert_says("end token_wanted=200 token_held=50 wanted=1", "> 25.0 % of expert bytes were in memory\n");
     assert_says("end ns=1000 wait_ns=0 majflt=99", "> waited 0.0 % of the time for what tat reads\n");
     assert_says("end ns=1000 wait_ns=5 majflt=500000",

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Pieces in memory of the library's own (pool), which covers the model's mapping (cover).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "agent/clock.h"
+#include "manage/advice.h"
+#include "manage/resident_state.h"
+
+/* ---- files ---- */
+
+static int begin_file(struct resident * r, struct mapped_file * file) {
+    (void) r;
+    file->advice = advice_at(file->at);
+    return cover_begin(file) ? 0 : errno;
+}
+
+static void after_fork(const struct mapped_file * file) {
+    cover_remove_all(file);
+    madvise(file->at, file->bytes, file->advice);
+}
+
+static bool remove_all(const struct resident * r, const struct mapped_file * file) {
+    (void) r;
+    return cover_remove_all(file);
+}
+
+/* ---- memory ---- */
+
+static int begin(struct resident * r) {
+    r->pool = pool_new_growing(r->pool_bytes, r->pool_most);
+    if (!r->pool && errno == ENOMEM) { r->pool = pool_new(r->pool_bytes); } /* address space is limited, too */
+    if (!r->pool) { return errno; }
+    map_count_begin(&r->maps);
+    return 0;
+}
+
+/* What covers a model stays. */
+static void end(struct resident * r) {
+    pool_free(r->pool);
+}
+
+static struct resident_room room(const struct resident * r) {
+    return (struct resident_room){ pool_pages(r->pool), pool_pages_free(r->pool), pool_pages(r->pool) };
+}
+
+static void grow(struct resident * r, uint32_t pages) {
+    pool_grow(r->pool, pages);
+}
+
+static void shrink(struct resident * r, uint32_t pages) {
+    pool_shrink(r->pool, pages);
+}
+
+static bool take(struct resident * r, struct held * h) {
+    return pool_take(r->pool, h->is.pages, &h->memory);
+}
+
+static bool may_put(struct resident * r, struct held * h) {
+    if (map_count_add(&r->maps, h->memory.n_runs + 1)) { return true; } /* the file's mapping goes on behind it */
+    pool_give(r->pool, &h->memory);
+    return false;
+}
+
+static void aim(const struct resident * r, const struct held * h, struct read_job * job) {
+    job->n_parts = h->memory.n_runs;
+    for (unsigned i = 0; i < job->n_parts; i++) {
+        const struct pool_run * run = &h->memory.run[i];
+        job->part[i] = (struct iovec){ pool_at(r->pool, run->page), (size_t) run->count * r->page_bytes };
+    }
+}
+
+static void give(struct resident * r, struct held * h) {
+    pool_give(r->pool, &h->memory);
+}
+
+/* ---- reading ---- */
+
+static uint64_t offset_of(const struct resident * r, const struct held * h) {
+    return r->files[h->is.file].mapped.offset + (uint64_t) h->is.page * r->page_bytes;
+}
+
+/* What was read through the page cache would take the memory twice. */
+static void forget_pages(const struct resident * r, const struct held * h) {
+    posix_fadvise(r->files[h->is.file].direct, (off_t) offset_of(r, h), (off_t) h->is.pages * r->page_bytes,
+                  POSIX_FADV_DONTNEED);
+}
+
+/* What the file holds there now; it may have changed since it was read. */
+static bool is_like_file(const struct resident * r, const struct held * h, uint64_t bytes) {
+    const struct resident_file * f = &r->files[h->is.file];
+    if (pread(f->mapped.fd, r->compare, bytes, (off_t) offset_of(r, h)) != (ssize_t) bytes) { return false; }
+    const char * at = r->compare;
+    uint64_t left = bytes;
+    for (unsigned i = 0; i < h->memory.n_runs && left; i++) {
+        const uint64_t run = (uint64_t) h->memory.run[i].count * r->page_bytes, n = run < left ? run : left;
+        if (memcmp(at, pool_at(r->pool, h->memory.run[i].page), n) != 0) { return false; }
+        at += n;
+        left -= n;
+    }
+    return true;
+}
+
+static bool is_whole(struct resident * r, const struct held * h, const struct read_done * done) {
+    const uint64_t from = offset_of(r, h), size = r->files[h->is.file].size;
+    uint64_t wanted = (uint64_t) h->is.pages * r->page_bytes;
+    resident_add(&r->totals.read_bytes, done->bytes);
+    if (!r->is_direct) { forget_pages(r, h); }
+    if (from + wanted > size) { wanted = size > from ? size - from : 0; }
+    if (done->error || done->bytes < wanted) { return false; }
+    if (!r->check) { return true; }
+    const bool good = is_like_file(r, h, wanted);
+    resident_add(&r->totals.checked, 1);
+    if (!good) { resident_add(&r->totals.wrong, 1); }
+    return good;
+}
+
+/* ---- the mapping ---- */
+
+static bool put(struct resident * r, struct held * h) {
+    return cover_put(resident_mapping(r, h), resident_address(r, h), h->is.pages, r->pool, &h->memory, 0);
+}
+
+/* A neighbour in memory keeps its border page. */
+static bool remove_piece(struct resident * r, struct held * h) {
+    const struct mapped_file * file = resident_mapping(r, h);
+    const struct held *before = resident_neighbour(r, h, -1), *after = resident_neighbour(r, h, 1);
+    char * at = resident_address(r, h);
+    uint32_t pages = h->is.pages;
+    if (before && !cover_put(file, at, 1, r->pool, &before->memory, before->is.pages - 1)) { before = NULL; }
+    if (after &&
+        (pages < 2 || !cover_put(file, at + (size_t) (pages - 1) * r->page_bytes, 1, r->pool, &after->memory, 0))) {
+        after = NULL;
+    }
+    if (before) {
+        at += r->page_bytes;
+        pages--;
+    }
+    if (after) { pages--; }
+    return pages == 0 || cover_remove(file, at, pages);
+}
+
+const struct resident_mechanism resident_in_place = {
+    .begin_file = begin_file,
+    .end_file = cover_end,
+    .after_fork = after_fork,
+    .remove_all = remove_all,
+    .begin = begin,
+    .end = end,
+    .room = room,
+    .grow = grow,
+    .shrink = shrink,
+    .take = take,
+    .may_put = may_put,
+    .aim = aim,
+    .give = give,
+    .is_whole = is_whole,
+    .put = put,
+    .remove = remove_piece,
+};
