@@ -14,7 +14,7 @@ struct predict_reads {
     double streamed; /* in the known order */
     double missed;   /* experts that were chosen and not in memory */
     double faulted;  /* what is left to the file: by page faults */
-    double given_up; /* of what streams, what one operation needs beyond the ring: by page faults, side by side */
+    double given_up; /* of what streams, what one operation needs beyond the ring: by faults of a page each */
 };
 
 /* What the machine does. A rate of 0: not known. */

@@ -88,7 +88,7 @@ memory_for() {
     [ "$(of '"times" in p["tables"]' plan.json)" = False ]
 }
 
-@test "plan: the disk's rates are those of eight reads at once" {
+@test "plan: the disk's rates are those of eight reads at once, and of page faults with and without read-ahead" {
     memory=$(memory_for 60000)
     disk=$(of 'p["assumptions"].get("disk", "")' besides.json)
     [ -n "$disk" ] || skip "the trace's model is on no disk"
@@ -104,6 +104,7 @@ P
     "$TAT" plan --memory $memory -o plan.json "$TRACE" > text || [ $? -eq 1 ]
     [ "$(of 'p["assumptions"]["stream_bytes_per_second"] - (1 << 20)' plan.json)" = 1000000008.0 ]
     [ "$(of 'p["assumptions"]["expert_bytes_per_second"] % 1000' plan.json)" = "$(of '(1e9 + 4096 + 8) % 1000' plan.json)" ]
+    [ "$(of 'p["assumptions"]["fault_bytes_per_second"], p["assumptions"]["given_up_bytes_per_second"]' plan.json)" = "100000000.0 10000000.0" ]
     run ! grep -q "small pages" text
     sed -i 's/"buffer_page_bytes": 2097152/"x": 1/' "$XDG_STATE_HOME/tat/disk-$disk.json"
     "$TAT" plan --memory $memory -o plan.json "$TRACE" > text || [ $? -eq 1 ]
@@ -125,13 +126,14 @@ P
     [ -n "$disk" ] || skip "the trace's model is on no disk"
     mkdir -p "$XDG_STATE_HOME/tat"
     cat > "$XDG_STATE_HOME/tat/disk-$disk.json" << 'J'
-{"read_ahead_bytes": 131072, "rates": [{"how": "direct", "order": "sequential", "block_bytes": 131072, "depth": 1, "per_second": 5e8},
+{"read_ahead_bytes": 131072, "rates": [{"how": "direct", "order": "random", "block_bytes": 4096, "depth": 1, "per_second": 1e7},
+ {"how": "direct", "order": "sequential", "block_bytes": 131072, "depth": 1, "per_second": 5e8},
  {"how": "direct", "order": "sequential", "block_bytes": 1048576, "depth": 8, "per_second": 1e9},
  {"how": "direct", "order": "random", "block_bytes": 131072, "depth": 8, "per_second": 1e9}]}
 J
     "$TAT" plan --memory $memory -o plan.json "$TRACE" > text || [ $? -eq 1 ]
-    [ "$(of 'p["assumptions"]["fault_bytes_per_second"], p["assumptions"]["mapped_bytes_per_second"]' plan.json)" = "500000000.0 0.0" ]
-    [ "$(of '[r["name"] for r in p["tables"]["times"]["rows"]][:3]' plan.json)" = "['pin', 'stream', 'pin+stream']" ]
+    [ "$(of 'p["assumptions"]["fault_bytes_per_second"], p["assumptions"]["mapped_bytes_per_second"]' plan.json)" = "500000000.0 500000000.0" ]
+    [ "$(of '[r["name"] for r in p["tables"]["times"]["rows"]][:4]' plan.json)" = "['mmap', 'pin', 'stream', 'pin+stream']" ]
 }
 
 @test "plan: what each token read, and how many tokens had the same order, as the report says" {

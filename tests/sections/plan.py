@@ -285,6 +285,8 @@ class Planned:
         classes, ring, cache = self.place(budget, may)
         tokens = sum(self.tokens[1:])
         per_token, given_up = (sum(column) / tokens for column in zip(*self.streamed(classes, ring)[1:]))
+        if given_up <= (6 << 20) + budget // 64:
+            given_up = 0  # it stays in the page cache
         left = sum(self.left(classes)[1:]) / tokens
         row, missed = {}, 0
         if cache:
@@ -304,7 +306,7 @@ def times(reads, a):
         a["stream_bytes_per_second"],
         a["expert_bytes_per_second"],
         a["fault_bytes_per_second"],
-        a["mapped_bytes_per_second"],
+        a["given_up_bytes_per_second"],
     )
     streamed, missed, *faults = (1e9 * size / rate for size, rate in zip(reads, rates))
     left = sum(faults)

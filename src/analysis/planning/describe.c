@@ -78,6 +78,7 @@ static json_t * assumptions_json(const struct planning * p, struct result * r) {
     result_put_real(r, o, "stream_bytes_per_second", p->costs.stream_rate);
     result_put_real(r, o, "expert_bytes_per_second", p->costs.miss_rate);
     result_put_real(r, o, "fault_bytes_per_second", p->costs.fault_rate);
+    result_put_real(r, o, "given_up_bytes_per_second", p->costs.given_up_rate);
     result_put_real(r, o, "mapped_bytes_per_second", p->plain_rate);
     result_put_count(r, o, "read_ahead_bytes", p->read_ahead);
     result_put_text(r, o, "disk_source", q->disk_rate > 0 ? "given" : q->disk ? "tat doctor --disk" : "not known");

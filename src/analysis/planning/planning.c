@@ -136,21 +136,22 @@ static double kept_rate(const struct planning * p, const char * how, const char 
     return q->disk_rate > 0 ? q->disk_rate : disk_kept_rate(q->disk, how, order, block, depth);
 }
 
-/* What is left to the kernel, and what is given up, is needed whole: the kernel reads ahead, or threads fault at once.
- * Where that could not be measured, as another program has the file in memory, it is one such read after the other. */
+/* What is left to the kernel is needed whole, so the kernel reads ahead; what is given up, page by page. Where that
+ * could not be measured, as another program has the file in memory, it is one such read after the other. */
 static void find_costs(struct planning * p) {
     const struct planning_request * q = p->request;
     const double given = q->disk_rate;
     p->costs.stream_rate = kept_rate(p, "direct", "sequential", PIECE_MOST, DISK_KEPT_DEPTH);
     p->costs.miss_rate = kept_rate(p, "direct", "random", mean_expert(p), DISK_KEPT_DEPTH);
     p->plain_rate = given > 0 ? given : disk_kept_most(q->disk, "mapped", "sequential");
-    p->costs.fault_rate = p->plain_rate;
     p->costs.map_ns_per_byte = PREDICT_MAP_NS_PER_BYTE;
     p->costs.compute_ns = p->compute_source == COMPUTE_WITH_WAITS ? 0 : p->token_compute_ns;
     const json_int_t ahead = json_integer_value(json_object_get(q->disk, "read_ahead_bytes"));
     p->read_ahead = ahead > 0 ? (uint64_t) ahead : READ_AHEAD;
-    if (!(p->costs.fault_rate > 0)) { p->costs.fault_rate = kept_rate(p, "direct", "sequential", p->read_ahead, 1); }
-    p->costs.given_up_rate = p->costs.fault_rate;
+    if (!(p->plain_rate > 0)) { p->plain_rate = kept_rate(p, "direct", "sequential", p->read_ahead, 1); }
+    p->costs.fault_rate = p->plain_rate;
+    p->costs.given_up_rate = kept_rate(p, "mapped, MADV_RANDOM", "random", PLAN_PAGE, 1);
+    if (!(p->costs.given_up_rate > 0)) { p->costs.given_up_rate = kept_rate(p, "direct", "random", PLAN_PAGE, 1); }
 }
 
 static void find_kv(struct planning * p) {

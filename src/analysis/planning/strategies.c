@@ -11,6 +11,7 @@
 #include "analysis/caching/outcomes.h"
 #include "analysis/planning/planning.h"
 #include "analysis/token_times.h"
+#include "plan/reserve.h"
 
 #define NOT_READ UINT64_MAX
 
@@ -28,8 +29,10 @@ struct evaluating {
     struct list streamed;                          /* struct streamed_read, in order */
     uint32_t released;                             /* index in `streamed`: those before are out of the ring */
     uint64_t streamed_bytes, left_bytes, given_up; /* read, of all graphs but the first */
-    uint64_t operation, in_ring;                   /* the latest that needs the ring, and how much of it */
-    double stretch;                                /* of the clock of computing, by mapping */
+    uint64_t budget;
+    bool given_up_stays;         /* in the page cache, which has the memory that is kept free */
+    uint64_t operation, in_ring; /* the latest that needs the ring, and how much of it */
+    double stretch;              /* of the clock of computing, by mapping */
 };
 
 struct streamed_read {
@@ -139,6 +142,7 @@ static bool add_streamed(struct evaluating * e, uint32_t need, uint64_t not_befo
     const uint64_t so_far =
         e->streamed.count ? LIST(const struct streamed_read, e->streamed)[e->streamed.count - 1].end : 0;
     if (!has_room(e, n, bytes)) {
+        if (e->given_up_stays) { return true; }
         if (n->graph) { e->given_up += bytes; }
         return add_read(e, need, n->at, bytes, p->costs.given_up_rate);
     }
@@ -226,6 +230,17 @@ static uint64_t tokens_timed(const struct planning * p) {
     return tokens;
 }
 
+static bool walk(struct evaluating * e, uint32_t lead) {
+    const struct planning * p = e->p;
+    e->reads.count = e->of.count = e->streamed.count = e->released = 0;
+    e->streamed_bytes = e->left_bytes = e->given_up = e->operation = e->in_ring = 0;
+    for (uint32_t i = 0; i < p->n_pieces; i++) { e->last[i] = NOT_READ; }
+    for (uint32_t i = 0; i < p->needs.count; i++) {
+        if (!add_need(e, i, lead)) { return false; }
+    }
+    return true;
+}
+
 /* Of MIN it is known how much it reads, not which of it: nothing is simulated. */
 static bool find_reads(struct evaluating * e, uint32_t lead) {
     const struct planning * p = e->p;
@@ -246,8 +261,10 @@ static bool find_reads(struct evaluating * e, uint32_t lead) {
         o->hit_share = ratio(found.generated, wanted.generated);
         missed = ratio(wanted.generated - found.generated, p->string.tokens);
     }
-    for (uint32_t i = 0; i < p->needs.count; i++) {
-        if (!add_need(e, i, lead)) { return false; }
+    if (!walk(e, lead)) { return false; }
+    if (e->given_up && ratio(e->given_up, tokens) <= (double) plan_reserve(e->budget)) {
+        e->given_up_stays = true;
+        if (!walk(e, lead)) { return false; }
     }
     o->reads = (struct predict_reads){ ratio(e->streamed_bytes, tokens), missed, ratio(e->left_bytes, tokens),
                                        ratio(e->given_up, tokens) };
@@ -262,13 +279,12 @@ static bool is_priced(const struct plan_outcome * o, const struct predict_costs 
 
 bool planning_evaluate(const struct planning * p, uint64_t budget, const struct plan_strategy * strategy, uint32_t lead,
                        uint8_t * classes, struct plan_outcome * outcome) {
-    struct evaluating e = { .p = p, .strategy = strategy, .outcome = outcome };
+    struct evaluating e = { .p = p, .strategy = strategy, .outcome = outcome, .budget = budget };
     *outcome = (struct plan_outcome){ .hit_share = -1 };
     e.classes = calloc((size_t) p->n_pieces + 1, sizeof *e.classes);
     e.missed = calloc((size_t) p->needs.count + 1, sizeof *e.missed);
     e.last = malloc(((size_t) p->n_pieces + 1) * sizeof *e.last);
     bool good = e.classes && e.missed && e.last;
-    for (uint32_t i = 0; i < p->n_pieces && good; i++) { e.last[i] = NOT_READ; }
     if (good) { outcome->placement = placement_make(p->item, p->n_pieces, budget, strategy->may, e.classes); }
     good = good && find_reads(&e, lead);
     if (good) {

@@ -300,7 +300,7 @@ static void say_gain(const struct planning * p, const struct plan_found * f, cha
     char read[UNITS_SIZE], before[UNITS_SIZE], rate[UNITS_SIZE], than[UNITS_SIZE], times[UNITS_SIZE], best[UNITS_SIZE];
     format_mean_bytes(read, o->bound.read_bytes);
     format_mean_bytes(before, plain->bound.read_bytes);
-    if (!(o->token_ns > 0)) {
+    if (!(o->token_ns > 0) || !(plain->token_ns > 0)) {
         say_reads(p, f, f->gate == GATE_UNCLEAR ? "" : " How fast that is depends on the disk, which was not measured.",
                   text, size);
         return;
