@@ -22,6 +22,7 @@ import argparse
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -200,6 +201,7 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     given = parse()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     before = read_csv(given.out / "optimise.csv", TEXTS) if given.append or given.only_page else []
     rows = before
     if not given.only_page:

@@ -74,6 +74,17 @@ def bytes_read(pid: int) -> int:
         return 0
 
 
+def heard(child: subprocess.Popen[bytes]) -> tuple[bytes, list[float], int]:
+    """The text, when each part of it came, and the bytes that were read from the disk before the first one."""
+    text, came, before = b"", [], 0
+    assert child.stdout
+    while more := child.stdout.read(1 << 16):
+        came.append(time.monotonic())
+        before = before if text else bytes_read(child.pid)
+        text += more
+    return text, came, before
+
+
 class Fifo:
     """Where the library reports to."""
 
@@ -167,13 +178,12 @@ class Runner:
             with subprocess.Popen(self.command(model, tokens, way.load_mode), stdin=subprocess.DEVNULL,
                                   stdout=subprocess.PIPE, stderr=talk, bufsize=0, env=self.environment(way, rate),
                                   preexec_fn=group.enter) as child:
-                assert child.stdout
-                text, came, before = b"", [], 0
-                while more := child.stdout.read(1 << 16):
-                    came.append(time.monotonic())
-                    before = before if text else bytes_read(child.pid)
-                    text += more
-                _, status, usage = os.wait4(child.pid, 0)
+                try:
+                    text, came, before = heard(child)
+                    _, status, usage = os.wait4(child.pid, 0)
+                except BaseException:  # Ctrl-C
+                    child.kill()
+                    raise
                 child.returncode = os.waitstatus_to_exitcode(status)
             row: Row = {"killed": int(group.kills() > 0), "failed": 0, "peak_bytes": group.peak(),
                         "read_bytes": usage.ru_inblock * 512, "majflt_all": usage.ru_majflt}
