@@ -72,7 +72,8 @@ static const struct argp_option options_table[] = {
       "reads page by page, slower than without tat. Without this, all of them. Where pieces of the model cannot be "
       "replaced in memory, or to compare that with what the kernel offers, LIST names how they are kept in the page "
       "cache instead: lock (mlock what is pinned), and one of populate (MADV_POPULATE_READ), willneed (MADV_WILLNEED) "
-      "and pread (threads that read), as lock,willneed",
+      "and pread (threads that read), as lock,willneed. With demand, what streams is read when it is needed, and not "
+      "ahead",
       0 },
     { "disk", KEY_DISK, "RATE", 0,
       "How fast the disk reads: 2G/s. `auto`, as without this: what `tat doctor --disk` measured of the model's disk",
@@ -93,7 +94,8 @@ static const struct argp_option options_table[] = {
 
 enum { MAY_PIN = 1 << 0, MAY_STREAM = 1 << 1, MAY_CACHE = 1 << 2, LOCK = 1 << 3, AHEAD = 1 << 4 | 1 << 5 | 1 << 6 };
 
-static const char * const strategy_names[] = { "pin", "stream", "cache", "lock", "populate", "willneed", "pread" };
+static const char * const strategy_names[] = { "pin",      "stream",   "cache", "lock",
+                                               "populate", "willneed", "pread", "demand" };
 enum { STRATEGIES = sizeof strategy_names / sizeof *strategy_names };
 
 static void check_strategies(unsigned given, const char * list, struct argp_state * state) {
@@ -117,7 +119,8 @@ static void parse_strategies(char text[static STRATEGIES_SIZE], const char * lis
             if (length == strlen(strategy_names[i]) && memcmp(at, strategy_names[i], length) == 0) { found = 1U << i; }
         }
         if (!found) {
-            argp_error(state, "--strategy '%s': name some of pin, stream, cache, lock, populate, willneed and pread",
+            argp_error(state,
+                       "--strategy '%s': name some of pin, stream, cache, lock, populate, willneed, pread and demand",
                        list);
         }
         given |= found;

@@ -158,6 +158,7 @@ static bool start(const struct beginning * b) {
                                               .depth = DEPTH,
                                               .ahead = b->options->ahead,
                                               .locks = b->options->locks,
+                                              .on_demand = b->options->on_demand,
                                               .check = b->options->check };
     m->resident = resident_new(&options);
     if (!m->resident) { snprintf(words, sizeof words, "refused errno=%d", errno); }

@@ -60,12 +60,13 @@ static bool read_strategies(struct part part, struct manage_options * options) {
                   { "stream", PLACE_MAY_STREAM, READ_INTO },
                   { "cache", PLACE_MAY_CACHE, READ_INTO },
                   { "lock", 0, READ_INTO },
+                  { "demand", 0, READ_INTO },
                   { "populate", 0, READ_POPULATE },
                   { "willneed", 0, READ_WILLNEED },
                   { "pread", 0, READ_THROUGH } };
     unsigned may = 0;
     enum read_how ahead = READ_INTO;
-    bool locks = false;
+    bool locks = false, on_demand = false;
     if (!part.length) { return false; }
     while (part.length) {
         const struct part word = take(&part, '+');
@@ -78,11 +79,13 @@ static bool read_strategies(struct part part, struct manage_options * options) {
         }
         may |= words[i].may;
         locks |= is(word, "lock");
+        on_demand |= is(word, "demand");
     }
     if (!is_complete(&may, &ahead, locks)) { return false; }
     options->may = may;
     options->ahead = ahead;
     options->locks = locks;
+    options->on_demand = on_demand;
     return true;
 }
 

@@ -5,7 +5,7 @@
  *     memory    bytes that the program may take; 0: what its cgroups and the machine allow
  *     strategy  of pin, stream and cache those that are wanted, joined by '+'; and how: one of populate, willneed and
  *               pread, and lock, if pieces are to be in the page cache and not in place. `lock` without one of them
- *               stands for lock+pin
+ *               stands for lock+pin. With demand, what streams is read when it is waited for, and not ahead
  *     disk      bytes per second that the disk gives; 0: unknown
  *     reader    any, uring or threads
  *     check     1: compare each piece that is read with the file
@@ -29,7 +29,7 @@ struct manage_options {
     unsigned may; /* of PLACE_MAY_PIN and the like (plan/placement.h) */
     enum reader_kind reader;
     enum read_how ahead; /* READ_INTO: in place */
-    bool locks;
+    bool locks, on_demand;
     bool check, no_gain;
     char report[PATH_MAX]; /* empty: nobody listens */
 };

@@ -78,6 +78,7 @@ static bool copy_options(struct resident * r, const struct resident_options * o)
     r->classes = calloc((size_t) o->n_pieces + 1, sizeof *r->classes);
     r->taken = calloc((size_t) o->n_pieces + 1, sizeof *r->taken);
     r->check = o->check;
+    r->on_demand = o->on_demand;
     r->pool_bytes = o->pool;
     r->pool_most = o->pool_most;
     r->reader_wanted = o->reader;

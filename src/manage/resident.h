@@ -50,6 +50,7 @@ struct resident_options {
     unsigned depth;      /* reads at once */
     enum read_how ahead; /* READ_INTO: in place; otherwise the pieces are kept in the page cache, by threads */
     bool locks;          /* what is pinned, in the page cache, as far as the process may */
+    bool on_demand;      /* read no place of the order before it is waited for */
     bool check;          /* compare each piece with the file */
 };
 

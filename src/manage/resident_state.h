@@ -61,7 +61,7 @@ struct resident {
     struct held * piece;
     uint32_t n_pieces;
     uint32_t page_bytes;
-    bool check;
+    bool check, on_demand;
     const struct resident_mechanism * by;
     struct pool * pool; /* of resident_in_place */
     enum read_how how;  /* these are of resident_page_cache */
@@ -88,7 +88,7 @@ struct resident {
 
     uint64_t passed;  /* relaxed: all places below are done with */
     uint64_t ahead;   /* release and acquire: the thread has looked at all places below */
-    uint64_t awaited; /* relaxed: the place that a thread waits for; NO_PLACE: none */
+    uint64_t awaited; /* sequentially consistent: the place that a thread waits for; NO_PLACE: none */
     uint32_t waiting; /* relaxed: threads that wait */
     uint32_t news;    /* a futex; grows with each change that a waiting thread may wait for */
     bool is_blocked;  /* relaxed: the thread has no room until something has passed */

@@ -308,13 +308,19 @@ static bool stream_one(struct resident * r, uint32_t piece, uint64_t place, bool
     return true;
 }
 
-/* The next one in order, a round ahead at most. Where nothing streams, no place that is passed makes room. */
+/* Places before this one are read now: a round ahead at most or, on demand, up to what is waited for. */
+static uint64_t horizon(const struct resident * r) {
+    const uint64_t awaited = __atomic_load_n(&r->awaited, __ATOMIC_SEQ_CST);
+    if (r->on_demand) { return awaited == NO_PLACE ? 0 : awaited + 1; }
+    return __atomic_load_n(&r->passed, __ATOMIC_SEQ_CST) + r->now->count;
+}
+
+/* The next one in order. Where nothing streams, no place that is passed makes room. */
 static bool stream(struct resident * r) {
     bool started = false, is_blocked = r->ring_pages > 0;
     uint64_t place = r->ahead;
     __atomic_store_n(&r->is_blocked, true, __ATOMIC_SEQ_CST);
-    while (r->now && r->now->count && reader_room(r->reader) &&
-           place < __atomic_load_n(&r->passed, __ATOMIC_SEQ_CST) + r->now->count) {
+    while (r->now && r->now->count && reader_room(r->reader) && place < horizon(r)) {
         const uint32_t piece = r->now->piece[(place - r->now_begin) % r->now->count];
         if (!stream_one(r, piece, place, &started)) {
             is_blocked = true;

@@ -80,6 +80,7 @@ wait_until() {
         "memory=0;strategy=pin+cache;disk=1610612736;reader=threads;check=1; 0" ]
     [ "$(asked --strategy stream --disk auto --reader uring)" = "memory=0;strategy=stream;disk=0;reader=uring;check=0; 0" ]
     [[ $(asked --strategy willneed,lock) == *";strategy=lock+willneed;"* ]]
+    [[ $(asked --strategy demand,stream) == *";strategy=stream+demand;"* ]]
     [[ $(asked --strategy pread,cache,stream) == *";strategy=stream+cache+pread;"* ]]
     [ "$(asked --memory 30M)" = "memory=31457280;strategy=pin+stream+cache;disk=0;reader=any;check=0; 0" ]
 }

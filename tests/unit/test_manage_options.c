@@ -35,6 +35,7 @@ static void assert_defaults(const struct manage_options * o) {
     assert_int_equal(o->reader, READER_ANY);
     assert_int_equal(o->ahead, READ_INTO);
     assert_false(o->locks);
+    assert_false(o->on_demand);
     assert_false(o->check);
     assert_false(o->no_gain);
     assert_int_equal(o->predicted, 0);
@@ -60,24 +61,27 @@ static void all_that_is_asked_for_is_understood(void ** state) {
     assert_false(o.check);
 }
 
-static void the_kernels_means_are_understood(void ** state) {
+static void how_to_read_is_understood(void ** state) {
     static const struct {
         const char * text;
         unsigned may;
         enum read_how ahead;
-        bool locks;
-    } asked[] = { { "strategy=lock", PLACE_MAY_PIN, READ_POPULATE, true },
-                  { "strategy=pin+lock", PLACE_MAY_PIN, READ_POPULATE, true },
-                  { "strategy=populate", ALL, READ_POPULATE, false },
-                  { "strategy=willneed+lock", ALL, READ_WILLNEED, true },
-                  { "strategy=stream+pread+cache", PLACE_MAY_STREAM | PLACE_MAY_CACHE, READ_THROUGH, false },
-                  { "strategy=lock+willneed;strategy=pin", PLACE_MAY_PIN, READ_INTO, false } };
+        bool locks, on_demand;
+    } asked[] = { { "strategy=lock", PLACE_MAY_PIN, READ_POPULATE, true, false },
+                  { "strategy=pin+lock", PLACE_MAY_PIN, READ_POPULATE, true, false },
+                  { "strategy=populate", ALL, READ_POPULATE, false, false },
+                  { "strategy=willneed+lock", ALL, READ_WILLNEED, true, false },
+                  { "strategy=stream+pread+cache", PLACE_MAY_STREAM | PLACE_MAY_CACHE, READ_THROUGH, false, false },
+                  { "strategy=lock+willneed;strategy=pin", PLACE_MAY_PIN, READ_INTO, false, false },
+                  { "strategy=pin+stream+demand", PLACE_MAY_PIN | PLACE_MAY_STREAM, READ_INTO, false, true },
+                  { "strategy=demand;strategy=pin", PLACE_MAY_PIN, READ_INTO, false, false } };
     (void) state;
     for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
         const struct manage_options o = of(asked[i].text);
         assert_int_equal(o.may, asked[i].may);
         assert_int_equal(o.ahead, asked[i].ahead);
         assert_int_equal(o.locks, asked[i].locks);
+        assert_int_equal(o.on_demand, asked[i].on_demand);
     }
 }
 
@@ -232,7 +236,7 @@ static void what_is_ignored_is_reported(void ** state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_that_is_asked_for_is_understood),
-        cmocka_unit_test(the_kernels_means_are_understood),
+        cmocka_unit_test(how_to_read_is_understood),
         cmocka_unit_test(nobody_asked_for_anything),
         cmocka_unit_test(what_is_not_understood_is_ignored),
         cmocka_unit_test_setup_teardown(lines_come_one_by_one, make_pipe, remove_pipe),

@@ -41,7 +41,7 @@ struct world {
     struct resident_piece piece[PIECES_MOST];
     uint32_t n_pieces;
     struct resident_file file;
-    bool stop;
+    bool stop, on_demand;
     uint64_t wrong, looked;
     pthread_t reader[READERS];
     uint32_t seed;
@@ -101,6 +101,7 @@ static void begin(struct world * w, uint64_t pool, uint64_t ring, enum reader_ki
                                               .ring = ring,
                                               .reader = reader,
                                               .depth = 4,
+                                              .on_demand = w->on_demand,
                                               .check = true };
     w->resident = resident_new(&options);
     assert_non_null(w->resident);
@@ -207,6 +208,39 @@ static void each_turn_reads_what_streams_once(void ** state) {
     (void) state;
     stream(READER_THREADS);
     stream(READER_ANY);
+}
+
+static uint8_t all_stream(struct world * w, uint32_t piece) {
+    (void) w;
+    (void) piece;
+    return PLACE_STREAM;
+}
+
+/* What was not waited for is not read, however long the disk is idle. */
+static void on_demand_nothing_is_read_ahead(void ** state) {
+    enum { RING = 32, TURNS = 3 };
+    struct world w = { .seed = 1, .on_demand = true };
+    uint32_t order[PIECES_MOST];
+    uint64_t pages = 0;
+    (void) state;
+    map_file(&w);
+    cut(&w, all_stream);
+    for (uint32_t i = 0; i < w.n_pieces; i++) { order[i] = i; }
+    const struct resident_order all = { order, w.n_pieces };
+    begin(&w, (uint64_t) RING * PAGE, (uint64_t) RING * PAGE, READER_THREADS);
+    for (unsigned turn = 0; turn < TURNS; turn++) {
+        const uint64_t place = resident_begin(w.resident, &all);
+        for (uint32_t i = 0; i < w.n_pieces; i++) {
+            resident_wait(w.resident, i, place + i);
+            assert_true(resident_is_in(w.resident, i));
+            pages += w.piece[i].pages;
+            assert_int_equal(resident_totals(w.resident).read_bytes, pages * PAGE);
+            resident_passed(w.resident, place + i);
+        }
+        resident_passed(w.resident, place + w.n_pieces);
+    }
+    assert_int_equal(resident_totals(w.resident).given_up, 0);
+    end(&w);
 }
 
 /* ---- anything at any time ---- */
@@ -789,6 +823,7 @@ static int end_all(void ** state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_turn_reads_what_streams_once),
+        cmocka_unit_test(on_demand_nothing_is_read_ahead),
         cmocka_unit_test(no_address_is_ever_wrong),
         cmocka_unit_test(an_idle_disk_reads_what_there_is_room_for),
         cmocka_unit_test(what_is_wanted_takes_the_room_of_what_is_not),
