@@ -63,14 +63,14 @@ def chosen(models: list[Path], words: str) -> list[Path]:
 
 
 def cells_of(models: list[Model], ways: Iterable[str], given: argparse.Namespace) -> list[Cell]:
-    """Where a model has no experts, what is done with them changes nothing: pin+stream is all. Where all fits, managing
+    """Where a model has no experts, what is done with them changes nothing: pattern is all. Where all fits, managing
     has nothing to do, whatever its strategy."""
     cells = []
     for number, model in enumerate(models):
         kind = model.kind
         totals = shares_for(given.totals, kind)
         for way in ways:
-            if way == "pin+stream" and kind == "dense":
+            if kind == "dense" and (way == "pattern" or WAYS[way].foresee):
                 continue
             whole, part, peer = (shares_for(text, kind) for text in (given.shares, given.part_shares, given.peer_shares))
             shares = whole if way in WHOLE else peer if WAYS[way].is_peer else [s for s in part if s < 100]
@@ -178,7 +178,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--totals", default="dense:70,experts:45", help="for all ways but peers")
     parser.add_argument("--part-shares", default="50,dense:70,experts:45", help="for strategies and readers apart")
     parser.add_argument("--peer-shares", default="100,50", help="for other ways without tat")
-    parser.add_argument("--ways", default=",".join(w for w in WAYS if not w.startswith("all-")), help="of " + ", ".join(WAYS))
+    parser.add_argument("--ways", default=",".join(w for w in WAYS if not w.startswith(("all-", "foresee-"))), help="of " + ", ".join(WAYS))
     parser.add_argument("--tokens", type=int, default=32)
     parser.add_argument("--slow-tokens", type=int, default=16, help="where the kernel reads what does not fit")
     parser.add_argument("--context", type=int, default=512)

@@ -48,12 +48,12 @@ def answer(cells: list[Cell]) -> list[str]:
 
 def added(cell: Cell) -> str:
     """Without experts, all that is done is to pin and to stream."""
-    return "stream" if cell.way == "all" and cell.kind == "dense" else WAYS[cell.way].step or cell.way
+    return "pattern" if cell.way == "all" and cell.kind == "dense" else WAYS[cell.way].step or cell.way
 
 
 def attribution(cells: list[Cell]) -> list[str]:
     """Each strategy on top of those before it."""
-    steps = [way for way in WAYS if way == "mmap" or (WAYS[way].strategy and not way.startswith("all-"))]
+    steps = [way for way in WAYS if way == "mmap" or WAYS[way].step]
     rows = []
     for place in dict.fromkeys(place_of(c.first) for c in cells if c.is_short):
         mine = {c.way: c for c in cells if place_of(c.first) == place and c.values("tokens_per_s")}
@@ -71,6 +71,24 @@ def attribution(cells: list[Cell]) -> list[str]:
         return []
     head = ["model", "memory", "", "tokens/s", "to the line before", "read a token, MiB"]
     return ["## What each strategy adds", "", "One on top of the other.", "", *lines_of(head, rows), ""]
+
+
+PREDICTION: list[tuple[str, str, float]] = [
+    ("right, %", "foreseen_share", 0.01), ("first guess right, %", "foreseen_first_share", 0.01),
+    ("read ahead and used, MiB a token", "ahead_used_bytes", MIB), ("and wasted", "ahead_wasted_bytes", MIB),
+    ("experts held, %", "held_share", 0.01), ("tokens/s", "tokens_per_s", 1)]
+
+
+def prediction(cells: list[Cell]) -> list[str]:
+    """Of experts, by method, where there are several."""
+    places = {place_of(c.first) for c in cells if WAYS[c.way].foresee}
+    rows = [[c.model, c.memory, c.way, *(c.text(name, divide) for _, name, divide in PREDICTION)] for c in cells
+            if place_of(c.first) in places and (WAYS[c.way].foresee or c.way == "all") and c.values("tokens_per_s")]
+    if not rows:
+        return []
+    head = ["model", "memory", "", *(title for title, _, _ in PREDICTION)]
+    return ["## Experts predicted", "", "What the next layer will choose is guessed, and read while the disk is idle.", "",
+            *lines_of(head, rows), ""]
 
 
 def of_model(cells: list[Cell]) -> list[str]:
@@ -134,7 +152,7 @@ def page(rows: list[Row]) -> str:
     ways = [f"- `{name}`: {way.words}" for name, way in WAYS.items() if any(c.way == name for c in cells)]
     parts: list[list[str]] = [
         ["# Models larger than memory, managed", "", *answer(cells), "", "![Tokens/s and bytes read](optimise.svg)", ""],
-        [conditions(rows), ""], targets_table(both), shortfalls(both), field_table(both), attribution(cells),
+        [conditions(rows), ""], targets_table(both), shortfalls(both), field_table(both), attribution(cells), prediction(cells),
         *(of_model([c for c in cells if c.model == model]) for model in models),
         ["## Ways", "", *ways, "", "## How it was measured", "", MEASURED, ""]]
     return "\n".join(line for part in parts for line in part)

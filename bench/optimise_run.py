@@ -21,12 +21,14 @@ class Way:
     mapping: str = ""  # MAPPING of bench/mapping.c
     strategy: str = ""  # of libtat_manage.so
     reader: str = "any"
+    foresee: str = ""  # how experts are predicted; empty: as by default
     leaves_rest: bool = False  # to the kernel: what does not fit
     leaves_experts: bool = False
     is_peer: bool = False
     step: str = ""  # what it adds to the one before it
 
 
+ALL = "pin+stream+cache"
 WAYS: dict[str, Way] = {
     "mmap": Way("as llama.cpp does it: mapped, populated"),
     "faults": Way("mapped, read when touched, with read-ahead", mapping="faults", is_peer=True),
@@ -36,12 +38,22 @@ WAYS: dict[str, Way] = {
     "direct": Way("the same past the page cache (O_DIRECT)", load_mode="dio", is_peer=True),
     "mlock": Way("mapped and locked in memory", load_mode="mmap+mlock", is_peer=True),
     "pin": Way("managed: what fits stays", strategy="pin", leaves_rest=True, step="pin"),
-    "pin+stream": Way("managed: what does not fit is read in order, ahead of its use", strategy="pin+stream",
-                      leaves_experts=True, step="stream"),
+    "stream": Way("managed: and what does not fit is read when it is needed", strategy="pin+stream+demand",
+                  leaves_experts=True, step="stream"),
+    "pattern": Way("managed: and that ahead of its use, as the order is known", strategy="pin+stream", leaves_experts=True,
+                   step="pattern"),
     "all": Way("managed: and experts are kept by a policy, and read when the router has chosen",
-               strategy="pin+stream+cache", step="experts"),
-    "all-uring": Way("the same, read by io_uring", strategy="pin+stream+cache", reader="uring"),
-    "all-threads": Way("the same, read by threads", strategy="pin+stream+cache", reader="threads"),
+               strategy=ALL, step="experts"),
+    "lock": Way("what fits is kept in the page cache by mlock", strategy="lock", leaves_rest=True),
+    "populate": Way("as `all`, but in the page cache: mlock, and MADV_POPULATE_READ ahead of use", strategy="lock+populate"),
+    "ahead": Way("the same, by MADV_WILLNEED ahead of use", strategy="lock+willneed"),
+    "pread": Way("the same, by threads that read ahead of use", strategy="lock+pread"),
+    "foresee-none": Way("as `all`; experts are not predicted", strategy=ALL, foresee="none"),
+    "foresee-router": Way("as `all`; predicted: the next layer's router, applied early", strategy=ALL, foresee="router"),
+    "foresee-previous": Way("as `all`; predicted: the choice of the token before", strategy=ALL, foresee="previous"),
+    "foresee-markov": Way("as `all`; predicted: what followed this layer's choice so far", strategy=ALL, foresee="markov"),
+    "all-uring": Way("the same, read by io_uring", strategy=ALL, reader="uring"),
+    "all-threads": Way("the same, read by threads", strategy=ALL, reader="threads"),
 }
 
 ERRORS = {"killed": "killed: out of memory", "failed": "failed"}
@@ -126,6 +138,11 @@ def managed_figures(lines: dict[str, str]) -> Row:
     if n.get("token_wanted"):
         row["held_share"] = n["token_held"] / n["token_wanted"]
         row["policy_missed_bytes"] = (n["token_wanted"] - n["token_held"]) / tokens
+    for name, part, whole in (("foreseen_share", "foreseen_right", "foreseen"),
+                              ("foreseen_first_share", "foreseen_first_right", "foreseen_first")):
+        if n.get(whole):
+            row[name] = n[part] / n[whole]
+    row |= {f"{name}_bytes": n[name] / tokens for name in ("ahead_used", "ahead_wasted") if n.get("foreseen")}
     return row
 
 
@@ -156,6 +173,7 @@ class Runner:
             return dict(os.environ) | {"MAPPING": way.mapping, "LD_PRELOAD": str(self.mapping)}
         if way.strategy:
             told = f"memory=0;strategy={way.strategy};reader={way.reader};disk={rate:.0f};report={self.fifo.path}"
+            told += f";foresee={way.foresee}" if way.foresee else ""
             return dict(os.environ) | {"TAT_MANAGE": told, "TAT_RECORD": "0", "LD_PRELOAD": str(self.library)}
         return dict(os.environ)
 
