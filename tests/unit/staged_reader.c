@@ -9,7 +9,7 @@
 #include "manage/reader.h"
 #include "paged_file.h"
 
-enum { JOBS_MOST = 16, THOUSAND = 1000, SHORT_WAIT_NS = 1000000 };
+enum { JOBS_MOST = 16, THOUSAND = 1000, SHORT_WAIT_NS = 5000000, NS_PER_S = 1000000000 };
 
 struct reader {
     struct read_job job[JOBS_MOST];
@@ -27,6 +27,18 @@ static uint64_t file_bytes;
 uint32_t dice(uint32_t * s, uint32_t sides) {
     *s = *s * 1664525u + 1013904223u;
     return (uint32_t) (((uint64_t) (*s >> 8) * sides) >> 24);
+}
+
+/* For a short time: glibc before 2.41 may lose what wakes a thread (bug 25847). */
+static void wait_for_change(void) {
+    struct timespec end;
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_nsec += SHORT_WAIT_NS;
+    if (end.tv_nsec >= NS_PER_S) {
+        end.tv_nsec -= NS_PER_S;
+        end.tv_sec++;
+    }
+    pthread_cond_timedwait(&changed, &lock, &end);
 }
 
 /* ---- the test's side ---- */
@@ -56,7 +68,7 @@ void stage_step(unsigned more) {
     runs = false;
     rounds = more;
     pthread_cond_broadcast(&changed);
-    while (!is_over && (rounds || !is_held)) { pthread_cond_wait(&changed, &lock); }
+    while (!is_over && (rounds || !is_held)) { wait_for_change(); }
     pthread_mutex_unlock(&lock);
 }
 
@@ -150,26 +162,15 @@ static unsigned end_reads(struct reader * r, struct read_done * done, unsigned m
     return n;
 }
 
-static void wait_for_wake(void) {
-    struct timespec end;
-    clock_gettime(CLOCK_REALTIME, &end);
-    end.tv_nsec += SHORT_WAIT_NS;
-    if (end.tv_nsec >= 1000000000) {
-        end.tv_nsec -= 1000000000;
-        end.tv_sec++;
-    }
-    while (runs && !was_rung && pthread_cond_timedwait(&changed, &lock, &end) == 0) {}
-}
-
 unsigned __wrap_reader_wait(struct reader * r, struct read_done * done, unsigned most, uint64_t timeout_ns) {
     (void) timeout_ns;
     pthread_mutex_lock(&lock);
     is_held = true;
     pthread_cond_broadcast(&changed);
-    while (!runs && !rounds) { pthread_cond_wait(&changed, &lock); }
+    while (!runs && !rounds) { wait_for_change(); }
     is_held = false;
     if (rounds) { rounds--; }
-    if (runs && !r->n_jobs) { wait_for_wake(); }
+    if (runs && !r->n_jobs && !was_rung) { wait_for_change(); }
     was_rung = false;
     const unsigned n = end_reads(r, done, most, runs);
     pthread_mutex_unlock(&lock);
