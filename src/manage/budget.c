@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "manage/address_space.h"
@@ -141,26 +140,17 @@ static struct {
     struct memory_cgroup group;
 } last; /* that was found: looking for the group takes longer than reading its files */
 
-static uint64_t stack_bytes(void) {
-    enum { DEFAULT = 8 << 20 };
-    struct rlimit stack;
-    return getrlimit(RLIMIT_STACK, &stack) == 0 && stack.rlim_cur != RLIM_INFINITY ? stack.rlim_cur : DEFAULT;
-}
-
-bool budget_find_in(const char * proc, uint64_t asked, uint64_t pool_bytes, struct budget * b) {
+bool budget_find_in(const char * proc, uint64_t asked, uint64_t pool_bytes, uint64_t growth, struct budget * b) {
     struct use use;
-    struct address_space space;
+    uint64_t files;
     struct memory_cgroup group;
     find_group(proc, &group);
-    if (!find_use(proc, group, asked, pool_bytes, &use) || !address_space_read(proc, stack_bytes(), &space)) {
-        return false;
-    }
-    const uint64_t growth_most = plan_growth_most(use.limit); /* as a graph fills more, the pool gives pages back */
+    if (!find_use(proc, group, asked, pool_bytes, &use) || !address_space_files(proc, &files)) { return false; }
     const uint64_t cache = less(use.all, use.used); /* of libraries, what others have read first is not charged here */
     *b = (struct budget){ .limit = use.limit,
                           .used = less(use.used, pool_bytes),
-                          .growth = space.untouched < growth_most ? space.untouched : growth_most,
-                          .files = space.files < cache ? space.files : cache,
+                          .growth = growth,
+                          .files = files < cache ? files : cache,
                           .reserve = plan_reserve(use.limit) };
     b->pool = less(less(b->limit, b->used), b->growth + b->files + b->reserve);
     pthread_mutex_lock(&last_lock);
@@ -168,6 +158,12 @@ bool budget_find_in(const char * proc, uint64_t asked, uint64_t pool_bytes, stru
     last.group = group;
     pthread_mutex_unlock(&last_lock);
     return true;
+}
+
+void budget_grant(uint64_t pool_bytes) {
+    pthread_mutex_lock(&last_lock);
+    last.budget.pool = pool_bytes;
+    pthread_mutex_unlock(&last_lock);
 }
 
 /* The use now, where it was found last. */
@@ -190,11 +186,11 @@ uint64_t budget_room_in(const char * proc, uint64_t asked, uint64_t pool_free) {
     struct budget b;
     struct use use;
     if (!find_use_again(proc, asked, &b, &use)) { return 0; }
-    return less(less(use.limit, use.all), b.growth + b.reserve + pool_free);
+    return less(less(use.limit, use.all), b.reserve + pool_free);
 }
 
-bool budget_find(uint64_t asked, uint64_t pool_bytes, struct budget * b) {
-    return budget_find_in("/proc", asked, pool_bytes, b);
+bool budget_find(uint64_t asked, uint64_t pool_bytes, uint64_t growth, struct budget * b) {
+    return budget_find_in("/proc", asked, pool_bytes, growth, b);
 }
 
 int64_t budget_left(uint64_t asked) {

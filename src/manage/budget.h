@@ -15,21 +15,24 @@ struct budget {
     uint64_t
         limit;     /* the one that leaves the least of: what was asked for, the cgroups' limits, the machine's memory */
     uint64_t used; /* of that limit, and not to be had back: all but page cache and the pool */
-    uint64_t growth;  /* of memory that the process has reserved and not touched yet: KV cache, compute buffers */
+    uint64_t growth;  /* what the program is about to take */
     uint64_t files;   /* page cache that the process cannot do without: code of programs and libraries */
     uint64_t reserve; /* what the kernel needs to work with, and what cannot be foreseen */
     uint64_t pool;    /* what is left */
 };
 
 /* Looks at /proc and the cgroup file systems; takes milliseconds, and more once thousands of pieces are mapped.
- * `asked`: 0: only the other limits count. `pool_bytes`: what the pool takes now. False: nothing is known. Any thread;
- * may allocate; not in the child of a fork. */
-bool budget_find(uint64_t asked, uint64_t pool_bytes, struct budget * budget);
+ * `asked`: 0: only the other limits count. `pool_bytes`: what the pool takes now. `growth`: what the program is about
+ * to take. False: nothing is known. Any thread; may allocate; not in the child of a fork. */
+bool budget_find(uint64_t asked, uint64_t pool_bytes, uint64_t growth, struct budget * budget);
+
+/* The pool may take so much from now on; budget_left counts with it. Any thread. */
+void budget_grant(uint64_t pool_bytes);
 
 /* The same quickly, to be asked often while graphs are computed: how many bytes are left below the limit; negative:
  * there are too many. Takes growth as not there yet, and files and reserve as budget_find found them last; limits are
- * read anew, in the cgroups that budget_find saw. Where what was asked for counts, the pool counts as budget_find
- * granted it: ask that again once pages have been given back. Reads a few small files, in some ten microseconds.
+ * read anew, in the cgroups that budget_find saw. Where what was asked for counts, the pool counts as it was granted
+ * last. Reads a few small files, in some ten microseconds.
  * INT64_MAX: nothing is known. */
 int64_t budget_left(uint64_t asked);
 
@@ -39,7 +42,7 @@ int64_t budget_left(uint64_t asked);
 uint64_t budget_room(uint64_t asked, uint64_t pool_free);
 
 /* The same by a made-up /proc, for tests. */
-bool budget_find_in(const char * proc, uint64_t asked, uint64_t pool_bytes, struct budget * budget);
+bool budget_find_in(const char * proc, uint64_t asked, uint64_t pool_bytes, uint64_t growth, struct budget * budget);
 int64_t budget_left_in(const char * proc, uint64_t asked);
 uint64_t budget_room_in(const char * proc, uint64_t asked, uint64_t pool_free);
 

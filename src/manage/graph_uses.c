@@ -6,6 +6,7 @@
 
 #include "agent/graph_walk.h"
 #include "format/node_rules.h"
+#include "manage/growth.h"
 
 enum { USES_MOST_OF_NODE = 16 };
 
@@ -80,7 +81,7 @@ static uint32_t router_of(struct search * s, uint32_t node, uint32_t src) {
         u->router = bigger;
         s->routers_capacity = more;
     }
-    u->router[u->n_routers] = (struct graph_router){ node, src, ready_at(s, ids) };
+    u->router[u->n_routers] = (struct graph_router){ node, src, ready_at(s, ids), (uint32_t) layout_ne(s->l, ids)[0] };
     return u->router[u->n_routers++].ready <= s->step[node] ? u->n_routers - 1 : NO_ROUTER;
 }
 
@@ -235,4 +236,42 @@ void graph_router_ids(const struct host * host, struct ggml_cgraph * graph, cons
             chosen(id, user);
         }
     }
+}
+
+/* ---- memory ---- */
+
+/* From its first byte to its last, with gaps between rows. */
+static uint64_t extent(const struct ggml_layout * l, const struct ggml_tensor * t) {
+    const int64_t * ne = layout_ne(l, t);
+    const size_t * nb = layout_nb(l, t);
+    uint64_t most = 0;
+    for (int i = 0; i < 4; i++) {
+        const uint64_t bytes = ne[i] > 0 ? (uint64_t) ne[i] * nb[i] : 0;
+        if (bytes > most) { most = bytes; }
+    }
+    return most;
+}
+
+uint64_t graph_growth(const struct host * host, struct ggml_cgraph * graph) {
+    const struct ggml_layout * l = &host->layout;
+    struct ggml_tensor ** nodes = host->ggml.graph_nodes(graph);
+    const int n = host->ggml.graph_n_nodes(graph);
+    struct memory_range * ranges = n > 0 ? malloc((size_t) n * sizeof *ranges) : NULL;
+    uint32_t count = 0;
+    uint64_t copied = 0;
+    for (int i = 0; ranges && i < n; i++) {
+        const uintptr_t at = (uintptr_t) layout_data(l, nodes[i]);
+        if (!at || layout_view_src(l, nodes[i])) { continue; }
+        const uint64_t bytes = extent(l, nodes[i]);
+        if (!bytes || bytes > UINTPTR_MAX / 2 - at / 2) { continue; }
+        ranges[count++] = (struct memory_range){ at, at + bytes };
+        copied = bytes;
+    }
+    const uint64_t growth = count ? growth_of(ranges, count) + copied : 0;
+    free(ranges);
+    return growth;
+}
+
+const void * graph_results(const struct host * host, struct ggml_cgraph * graph) {
+    return host->ggml.graph_n_nodes(graph) > 0 ? layout_data(&host->layout, host->ggml.graph_nodes(graph)[0]) : NULL;
 }

@@ -28,6 +28,7 @@ struct graph_use {
 struct graph_router {
     uint32_t node, src; /* where a node has the ids as its source */
     uint32_t ready;
+    uint32_t used; /* experts that it chooses for a row */
 };
 
 struct graph_uses {
@@ -62,5 +63,13 @@ uint32_t graph_rule(const struct host * host, struct ggml_cgraph * graph);
 /* Calls `chosen` for each id that the router has chosen, row by row. Only once it is ready. */
 void graph_router_ids(const struct host * host, struct ggml_cgraph * graph, const struct graph_router * router,
                       void (*chosen)(int32_t id, void * user), void * user);
+
+/* Bytes of memory that the graph is going to touch for the first time, to write its results, and that the program may
+ * take to copy the last of them: llama.cpp does that with logits. Takes some ten
+ * microseconds; may allocate. If memory is short, 0. */
+uint64_t graph_growth(const struct host * host, struct ggml_cgraph * graph);
+
+/* Where it writes the first of them. */
+const void * graph_results(const struct host * host, struct ggml_cgraph * graph);
 
 #endif

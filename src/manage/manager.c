@@ -17,10 +17,11 @@
 #include "manage/experts.h"
 #include "manage/managed_model.h"
 #include "manage/managing.h"
+#include "manage/question.h"
 #include "manage/report.h"
 #include "manage/thread.h"
 
-enum { GRAPHS_MAX = 64, KERNEL_MEANS = 128, LOOK_NS = 20000000, NS_PER_S = 1000000000 };
+enum { GRAPHS_MAX = 64, KERNEL_MEANS = 128, LOOK_NS = 20000000, ROOM_NS = 500000000, NS_PER_S = 1000000000 };
 
 enum manager_state {
     MANAGER_WAITING, /* for a graph with weights */
@@ -32,10 +33,11 @@ enum manager_state {
 struct known_graph {
     struct graph_uses uses;
     struct schedule schedule;
-    uint8_t ** chosen; /* by router: of each expert CHOSEN, and STAYS */
-    uint32_t * pieces; /* room for those of one router, */
-    bool * stay;       /* and whether they do */
-    uint32_t host;     /* its number */
+    uint8_t ** chosen;    /* by router: of each expert CHOSEN, and STAYS */
+    uint32_t * pieces;    /* room for those of one router, */
+    bool * stay;          /* and whether they do */
+    uint32_t host;        /* its number */
+    const void * results; /* where the last one put its first */
 };
 
 /* The graph that is being computed. There is one at a time; others that are computed meanwhile are not waited for. */
@@ -56,6 +58,12 @@ static struct managing managing; /* written before the state says ACTIVE */
 static struct known_graph * graphs[GRAPHS_MAX];
 static uint32_t n_graphs;
 static struct call call_now;
+static struct {
+    struct question question; /* its subject is the rest: a graph begins; relaxed, since an answer may be late */
+    uint32_t rows;
+    uint64_t growth;
+    bool is_answered; /* somebody answers */
+} room;
 static struct {
     uint64_t tokens, ns, wait_ns, read, wanted, held; /* of graphs of one token; relaxed: watched meanwhile */
     bool said;
@@ -249,13 +257,24 @@ static bool look(void) {
     return true;
 }
 
+static void answer_room(void) {
+    const char * why;
+    const uint32_t rows = __atomic_load_n(&room.rows, __ATOMIC_RELAXED);
+    managing_prepare(&managing, rows, now(&room.growth), &why);
+    if (why) { manage_report(options.report, why); }
+    question_answer(&room.question);
+}
+
 /* In a table of descriptors of its own: it opens and closes files all the time, whose numbers the program could close,
  * and open files of its own under. */
 static void * keep_looking(void * unused) {
-    const struct timespec pause = { .tv_nsec = LOOK_NS };
     (void) unused;
     descriptors_leave();
-    do { nanosleep(&pause, NULL); } while (look());
+    do {
+        if (question_wait(&room.question, LOOK_NS)) { answer_room(); }
+    } while (look());
+    __atomic_store_n(&room.is_answered, false, __ATOMIC_RELAXED);
+    question_answer(&room.question);
     return NULL;
 }
 
@@ -263,7 +282,8 @@ static void start_looking(void) {
     pthread_t thread;
     struct calm calm;
     calm_begin(&calm);
-    if (thread_start(&thread, keep_looking, NULL) == 0) { pthread_detach(thread); }
+    room.is_answered = thread_start(&thread, keep_looking, NULL) == 0;
+    if (room.is_answered) { pthread_detach(thread); }
     calm_end(&calm);
 }
 
@@ -406,9 +426,22 @@ static void node_done(void * user) {
     errno = error;
 }
 
+/* Results of one row lie where they did for the last one. */
+static void prepare(struct known_graph * g, const struct graph_call * call) {
+    const uint32_t rows = graph_rows(&g->uses, call->host, call->graph);
+    const void * results = graph_results(call->host, call->graph);
+    const bool is_like_last = rows == 1 && room.rows == 1 && results == g->results;
+    if (is_like_last || !__atomic_load_n(&room.is_answered, __ATOMIC_RELAXED)) { return; }
+    g->results = results;
+    __atomic_store_n(&room.rows, rows, __ATOMIC_RELAXED);
+    __atomic_store_n(&room.growth, graph_growth(call->host, call->graph), __ATOMIC_RELAXED);
+    question_ask(&room.question, ROOM_NS);
+}
+
 static bool watch_graph(const struct graph_call * call, struct watch * watch) {
     struct known_graph * g = graph_of(call);
     if (!g || !g->schedule.n_actions || resident_is_broken(managing.resident)) { return false; }
+    prepare(g, call);
     call_now = (struct call){ .graph = g, .host = call->host, .key = call->graph, .began = clock_monotonic_ns() };
     call_now.place = resident_begin(managing.resident, &g->schedule.order);
     act_until(&call_now, 0);

@@ -62,8 +62,25 @@ static uint64_t largest_stack(const struct beginning * b) {
     return most;
 }
 
+/* The most that one router chooses for a row. */
+static uint64_t token_experts(const struct beginning * b, const struct graph_uses * uses) {
+    uint64_t most = 0;
+    for (uint32_t r = 0; r < uses->n_routers; r++) {
+        uint64_t bytes = 0;
+        for (uint32_t i = 0; i < b->schedule.n_stacks; i++) {
+            const struct schedule_stack * s = &b->schedule.stack[i];
+            if (s->router == r) { bytes += uses->router[r].used * b->bytes[s->piece]; }
+        }
+        if (bytes > most) { most = bytes; }
+    }
+    return most ? most : UINT64_MAX;
+}
+
+/* A prompt needs whole stacks, and whatever the policy keeps meanwhile is read again soon enough. */
 static uint64_t scratch_of(const struct managing * m) {
-    return placement_scratch(m->placement.cache, m->largest_stack);
+    const uint64_t cache = m->placement.cache;
+    if (m->of_one_row) { return placement_scratch(cache, m->largest_stack, m->token_experts); }
+    return m->largest_stack < cache / 2 ? 2 * m->largest_stack : cache;
 }
 
 static uint64_t kept_of(const struct managing * m) {
@@ -86,9 +103,10 @@ static bool make_placement(struct managing * m) {
     return true;
 }
 
-static bool place(struct beginning * b) {
+static bool place(struct beginning * b, const struct graph_uses * uses) {
     struct managing * m = b->m;
     m->largest_stack = largest_stack(b);
+    m->token_experts = token_experts(b, uses);
     m->may = b->options->may;
     m->asked = b->options->memory;
     if (!make_placement(m)) { return false; }
@@ -188,18 +206,19 @@ static const char weights_elsewhere[] =
     "note its weights are not in a mapping of the model's file (loaded without mmap, "
     "or repacked), so they are not managed";
 
-static enum managing_answer decide(struct beginning * b, const struct graph_uses * uses) {
+static enum managing_answer decide(struct beginning * b, const struct graph_uses * uses, uint64_t growth) {
     b->use = managed_model_schedule(&b->m->model, uses, &b->n_uses, &b->schedule);
     if (!b->use || !list_items(b)) { return MANAGING_DECLINED; }
     if (!b->m->n_items) {
         snprintf(words, sizeof words, "%s", uses->has_elsewhere ? weights_elsewhere : "");
         return MANAGING_NOTHING;
     }
-    if (!budget_find(b->options->memory, 0, &b->m->budget)) {
+    if (!budget_find(b->options->memory, 0, growth, &b->m->budget)) {
         snprintf(words, sizeof words, "note not managed: nothing says how much memory there is");
         return MANAGING_DECLINED;
     }
-    if (!gate(b) || !place(b) || !start(b)) { return MANAGING_DECLINED; }
+    if (!gate(b) || !place(b, uses) || !start(b)) { return MANAGING_DECLINED; }
+    budget_grant(pool_of(b->m));
     b->m->began_ns = clock_monotonic_ns();
     declare(&b->m->model);
     return MANAGING_ACTIVE;
@@ -213,7 +232,7 @@ enum managing_answer managing_begin(struct managing * managing, const struct man
     *why = words;
     snprintf(words, sizeof words, "note not managed: there is not enough memory to begin");
     const bool found = managed_model_find(&managing->model, host, graph, graph_rule(host, graph), uses);
-    const enum managing_answer answer = found ? decide(&b, uses) : MANAGING_DECLINED;
+    const enum managing_answer answer = found ? decide(&b, uses, graph_growth(host, graph)) : MANAGING_DECLINED;
     schedule_free(&b.schedule);
     free(b.use);
     free(b.bytes);
@@ -242,6 +261,7 @@ static bool make_do(struct managing * m) {
     if (!make_placement(m)) { return false; }
     if (m->experts) { experts_resize(m->experts, kept_of(m), m->resident); }
     resident_resize(m->resident, pool_of(m), m->placement.ring, scratch_of(m), m->class);
+    budget_grant(pool_of(m));
     return true;
 }
 
@@ -284,7 +304,7 @@ void managing_look(struct managing * m, const char ** why) {
     const uint64_t pool = pool_of(m);
     if (budget_left(m->asked) < 0) {
         const uint64_t fixed = resident_totals(m->resident).pool_fixed, used = fixed < pool ? fixed : pool;
-        if (!budget_find(m->asked, used, &budget) || budget.pool >= pool) { return; }
+        if (!budget_find(m->asked, used, 0, &budget) || budget.pool >= pool) { return; }
         const uint64_t limit_before = m->budget.limit;
         m->budget = budget;
         m->has_grown = true;
@@ -292,4 +312,25 @@ void managing_look(struct managing * m, const char ** why) {
     } else if (!m->has_grown && clock_monotonic_ns() - m->began_ns > SETTLED_NS) {
         grow(m);
     }
+}
+
+/* ---- before a graph ---- */
+
+static void make_room(struct managing * m, uint64_t growth, const char ** why) {
+    const int64_t left = budget_left(m->asked);
+    if (left == INT64_MAX || left >= (int64_t) growth) { return; }
+    const uint64_t pool = pool_of(m), lacking = growth - (uint64_t) left;
+    m->budget.pool = pool > lacking ? pool - lacking : 0;
+    m->has_grown = true;
+    shrink(m, m->budget.limit, why);
+    resident_await_pool(m->resident, m->budget.pool);
+}
+
+void managing_prepare(struct managing * m, uint32_t rows, uint64_t growth, const char ** why) {
+    *why = NULL;
+    if (growth) { make_room(m, growth, why); }
+    if ((rows == 1) == m->of_one_row) { return; }
+    m->of_one_row = rows == 1;
+    if (!m->experts) { return; }
+    experts_resize(m->experts, kept_of(m), m->resident);
 }

@@ -24,8 +24,11 @@ struct managing {
     uint32_t n_items;
     uint8_t * class;        /* by piece; relaxed: the thread that watches memory writes, the one that computes reads */
     uint64_t largest_stack; /* bytes */
+    uint64_t token_experts; /* bytes that a router chooses for one row, at most; UINT64_MAX: not known */
     unsigned may;
     uint64_t asked, began_ns;
+
+    bool of_one_row; /* the graph */
     bool has_grown;
     struct {
         uint64_t ns;          /* when it shrank; 0: that has been said */
@@ -47,6 +50,10 @@ enum managing_answer managing_begin(struct managing * managing, const struct man
 
 /* The program unmaps that range of a model: what is there from now on, nobody declares. */
 void managing_undeclare(const struct managing * managing, const char * at, uint64_t bytes);
+
+/* For the thread that watches memory: a graph of so many rows begins, and is about to touch `growth` bytes for the
+ * first time. Makes room for that, and for the experts of as many rows, before it returns. *why: as managing_look. */
+void managing_prepare(struct managing * managing, uint32_t rows, uint64_t growth, const char ** why);
 
 /* For the thread that watches memory: looks whether there is less memory, or room for more, and places all anew. *why:
  * the line that says what was done, or NULL. */

@@ -15,7 +15,7 @@
 #include "manage/resident_state.h"
 #include "manage/thread.h"
 
-enum { WAIT_NS = 50000000 };
+enum { WAIT_NS = 50000000, POOL_WAITS_MOST = 10 };
 #define WAIT_MOST_NS UINT64_C(10000000000)
 
 /* ---- waiting ---- */
@@ -264,6 +264,16 @@ uint64_t resident_wait(struct resident * r, uint32_t piece, uint64_t place) {
     __atomic_store_n(&r->awaited, NO_PLACE, __ATOMIC_RELAXED);
     __atomic_fetch_sub(&r->waiting, 1, __ATOMIC_RELAXED);
     return clock_monotonic_ns() - began;
+}
+
+void resident_await_pool(struct resident * r, uint64_t bytes) {
+    __atomic_fetch_add(&r->waiting, 1, __ATOMIC_SEQ_CST);
+    for (unsigned i = 0; i < POOL_WAITS_MOST; i++) {
+        const uint32_t seen = __atomic_load_n(&r->news, __ATOMIC_SEQ_CST);
+        if (resident_is_broken(r) || __atomic_load_n(&r->totals.pool, __ATOMIC_ACQUIRE) <= bytes) { break; }
+        futex_wait(&r->news, seen);
+    }
+    __atomic_fetch_sub(&r->waiting, 1, __ATOMIC_RELAXED);
 }
 
 /* ---- models that go ---- */

@@ -104,6 +104,9 @@ void resident_drop(struct resident * resident, const uint32_t * pieces, uint32_t
 void resident_resize(struct resident * resident, uint64_t pool, uint64_t ring, uint64_t scratch,
                      const uint8_t * classes);
 
+/* Waits until the pool takes no more than so many bytes, or it is clear that it will not soon. Any thread. */
+void resident_await_pool(struct resident * resident, uint64_t bytes);
+
 /* The file everywhere, for good. Any thread; does not wait. */
 void resident_hand_back(struct resident * resident);
 

@@ -102,7 +102,8 @@ struct resident {
     struct map_count maps; /* of resident_in_place */
     const struct resident_order * now;
     uint64_t now_begin;
-    uint64_t pool_pages; /* that it may have: more than that are given back */
+    uint64_t passed_seen; /* before it looked for room for what streams */
+    uint64_t pool_pages;  /* that it may have: more than that are given back */
     uint64_t ring_pages, ring_used, scratch_pages;
     uint32_t fill_next, spare_end; /* the piece to look at next; no spare one is behind that one */
     uint32_t in_flight, n_unasked; /* reads under way, and of them those that nobody had asked for */

@@ -320,6 +320,7 @@ static bool stream(struct resident * r) {
     bool started = false, is_blocked = r->ring_pages > 0;
     uint64_t place = r->ahead;
     __atomic_store_n(&r->is_blocked, true, __ATOMIC_SEQ_CST);
+    r->passed_seen = __atomic_load_n(&r->passed, __ATOMIC_SEQ_CST);
     while (r->now && r->now->count && reader_room(r->reader) && place < horizon(r)) {
         const uint32_t piece = r->now->piece[(place - r->now_begin) % r->now->count];
         if (!stream_one(r, piece, place, &started)) {
@@ -388,9 +389,12 @@ static void begin_to_resize(struct resident * r) {
 
 static void tell_room(struct resident * r) {
     const struct resident_room room = r->by->room(r);
-    __atomic_store_n(&r->totals.pool, (uint64_t) room.pages * r->page_bytes, __ATOMIC_RELAXED);
+    const uint64_t bytes = (uint64_t) room.pages * r->page_bytes;
+    const bool is_news = bytes != r->totals.pool;
+    __atomic_store_n(&r->totals.pool, bytes, __ATOMIC_RELEASE); /* after the memory was given back */
     __atomic_store_n(&r->totals.pool_free, (uint64_t) room.pages_free * r->page_bytes, __ATOMIC_RELAXED);
     __atomic_store_n(&r->totals.pool_fixed, (uint64_t) room.pages_fixed * r->page_bytes, __ATOMIC_RELAXED);
+    if (is_news) { resident_news(r); }
 }
 
 static void shrink(struct resident * r) {
@@ -472,10 +476,12 @@ static void look_at_files(struct resident * r) {
     r->failures = FAILURES_MOST;
 }
 
-/* Nothing is under way and nothing could be started: whoever waits would wait for ever. False: nobody was released. */
+/* Nothing is under way and nothing could be started: whoever waits would wait for ever. False: nobody was released, and
+ * there is nothing else to try. */
 static bool release_waiting(struct resident * r) {
     if (!__atomic_load_n(&r->waiting, __ATOMIC_SEQ_CST)) { return false; }
     const uint64_t awaited = __atomic_load_n(&r->awaited, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&r->passed, __ATOMIC_SEQ_CST) != r->passed_seen) { return true; } /* there may be room now */
     if (r->wanted.first < r->wanted.end) {
         set_state(&r->piece[r->wanted.piece[r->wanted.first % r->wanted.capacity]], PIECE_ABSENT);
         pop_wanted(r);

@@ -121,6 +121,7 @@ struct placement placement_make(const struct placement_item * items, uint32_t co
     return p;
 }
 
-uint64_t placement_scratch(uint64_t cache, uint64_t stack) {
-    return least(stack < UINT64_MAX / 2 ? 2 * stack : stack, cache / SCRATCH_SHARE);
+uint64_t placement_scratch(uint64_t cache, uint64_t stack, uint64_t chosen) {
+    const uint64_t two = stack < UINT64_MAX / 2 ? 2 * stack : stack;
+    return least(least(two, chosen), cache / SCRATCH_SHARE);
 }

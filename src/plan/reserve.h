@@ -16,11 +16,11 @@ static inline uint64_t plan_reserve(uint64_t limit) {
 }
 
 /* Buffers for computing are reserved for a whole batch with the logits of each of its tokens, and filled as far as
- * batches go: of SmolLM2's 100 MiB and more, a prompt of some words fills five. To keep all of that free would cost
- * more than the pieces may have. So no more than this is. */
-static inline uint64_t plan_growth_most(uint64_t limit) {
+ * batches go: of SmolLM2's 100 MiB and more, a prompt of some words fills five. The manager makes room for what a graph
+ * fills before it is computed. A plan, which does not know the prompts to come, takes this share of them. */
+static inline uint64_t plan_growth(uint64_t compute_bytes) {
     enum { SHARE = 16 };
-    return limit / SHARE;
+    return compute_bytes / SHARE;
 }
 
 #endif

@@ -251,6 +251,14 @@ class Planned:
                 self.expert_bytes[self.expert(tensor, e)] += self.size(pieces[0])
                 stacks[tensor] += self.size(pieces[0])
         self.largest = max(stacks.values(), default=0)
+        self.chosen = max((self.most_chosen(graph, stacks) for graph in self.generated), default=0)
+
+    def most_chosen(self, graph, stacks):
+        """Bytes of all experts that one layer chooses."""
+        by_layer = Count()
+        for expert in {self.expert(*read.item) for _, read in graph if read.item and read.item[0] in stacks}:
+            by_layer[expert[0]] += self.expert_bytes[expert]
+        return max(by_layer.values(), default=0)
 
     def expert(self, tensor, e):
         return (self.facts.layers[tensor], self.experts[tensor], e)
@@ -290,7 +298,7 @@ class Planned:
         left = sum(self.left(classes)[1:]) / tokens
         row, missed = {}, 0
         if cache:
-            wanted, missed = self.hits(policy, cache - min(2 * self.largest, cache // 4))
+            wanted, missed = self.hits(policy, cache - min(2 * self.largest, self.chosen, cache // 4))
             row["hit_share"] = 1 - missed / wanted if wanted else 0
             missed /= sum(self.tokens)
         return (

@@ -17,6 +17,7 @@
 #include "made_tree.h"
 #include "manage/address_space.h"
 #include "manage/budget.h"
+#include "manage/growth.h"
 
 enum { MIB = 1 << 20, MACHINE = 8000 };
 
@@ -73,7 +74,7 @@ static void make_group_2(const char * folder, const char * most, const char * hi
 /* MiB. */
 static struct budget assert_budget(uint64_t asked, uint64_t pool, uint64_t limit, uint64_t used) {
     struct budget b;
-    assert_true(budget_find_in(proc(), asked * MIB, pool * MIB, &b));
+    assert_true(budget_find_in(proc(), asked * MIB, pool * MIB, 0, &b));
     assert_int_equal(b.limit, limit * MIB);
     assert_int_equal(b.used, used * MIB);
     assert_true(b.reserve >= 4 * MIB && b.reserve < limit * MIB / 10 + 16 * MIB);
@@ -151,27 +152,8 @@ static void what_is_left_is_read_anew(void ** state) {
     assert_true(budget_left_in(proc(), 0) == left - 105 * MIB);
 }
 
-static void buffers_that_are_not_touched_yet_will_be(void ** state) {
-    struct address_space space;
-    (void) state;
-    made_file("proc/self/smaps", "10000000-20000000 rw-p 00000000 00:00 0 \nSize: 262144 kB\nRss: 62144 kB\n"
-                                 "Anonymous: 62144 kB\nVmFlags: rd wr mr mw me ac sd \n"
-                                 "20000000-20010000 rw-p 00000000 00:00 0 \nRss: 0 kB\nVmFlags: rd wr \n" /* small */
-                                 "30000000-40000000 rw-p 00000000 00:00 0 \nRss: 4 kB\nVmFlags: rd wr nr \n"
-                                 "40000000-50000000 ---p 00000000 00:00 0 \nRss: 0 kB\nVmFlags: mr \n"
-                                 /* a stack, and a buffer of 240 MiB in one */
-                                 "50000000-60000000 rw-p 00000000 00:00 0 \nRss: 1024 kB\nVmFlags: rd wr \n"
-                                 "60000000-70000000 rw-p 00000000 00:00 0 \nRss: 4 kB\nVmFlags: rd wr nh \n"
-                                 "70000000-80000000 rw-p 00000000 00:00 0    [heap]\nRss: 4 kB\nVmFlags: rd wr \n"
-                                 "80000000-90000000 rw-s 00000000 00:01 9    /memfd:x (deleted)\nRss: 4 kB\n"
-                                 "90000000-a0000000 rw-p 00000000 fe:00 9    /a/file\nRss: 4 kB\n"
-                                 "b0000000-a0000000 rw-p 00000000 00:00 0 \nRss: 4 kB\n");
-    assert_true(address_space_read(proc(), 16 * MIB, &space));
-    assert_int_equal(space.untouched, (200000 << 10) + 239 * MIB);
-}
-
 static void of_files_the_model_does_not_count(void ** state) {
-    struct address_space space;
+    uint64_t files;
     char line[128], name[6000];
     (void) state;
     memset(name, 'a', sizeof name - 1);
@@ -184,34 +166,23 @@ static void of_files_the_model_does_not_count(void ** state) {
                                  "40000000-80000000 r-xp 00000000 fe:00 9 /lib/big.so\nRss: 2048 kB\nAnonymous: 0 kB\n"
                                  "90000000-90100000 rwxs 00000000 00:01 9 /memfd:x (deleted)\nRss: 1024 kB\n"
                                  "a0000000-a0001000 r-xp 00000000 00:00 0 [vdso]\nRss: 4 kB\n");
-    assert_true(address_space_read(proc(), 8 * MIB, &space));
-    assert_int_equal(space.files, 7 * MIB);
+    assert_true(address_space_files(proc(), &files));
+    assert_int_equal(files, 7 * MIB);
     /* a name longer than a line is read at once */
     snprintf(line, sizeof line, "%s/proc/self/smaps", made_root);
     FILE * smaps = fopen(line, "w");
     assert_non_null(smaps);
     fprintf(smaps, "10000000-10800000 r-xp 00000000 fe:00 7 /%s\nRss: 1024 kB\nAnonymous: 0 kB\n", name);
     fclose(smaps);
-    assert_true(address_space_read(proc(), 8 * MIB, &space));
-    assert_int_equal(space.files, MIB);
-}
-
-/* Of what is reserved, not all is ever used; of a small limit it must not be all. */
-static void growth_is_a_share_at_most(void ** state) {
-    (void) state;
-    made_file("proc/self/mountinfo", "");
-    make_rest(6000, 50);
-    made_file("proc/self/smaps", "10000000-20000000 rw-p 00000000 00:00 0 \nRss: 0 kB\nVmFlags: rd wr \n");
-    const struct budget tight = assert_budget(200, 0, 200, 51), wide = assert_budget(5000, 0, 5000, 51);
-    assert_true(tight.growth > 0 && tight.growth < 32 * MIB);
-    assert_int_equal(wide.growth, 256 * MIB);
+    assert_true(address_space_files(proc(), &files));
+    assert_int_equal(files, MIB);
 }
 
 static void numbers_beyond_all_bounds_do_no_harm(void ** state) {
     struct budget b;
     (void) state;
     made_proc("4:memory:/a\n", "cgroup", "/", ",memory");
-    assert_false(budget_find_in(proc(), 200 * MIB, 0, &b)); /* nothing is known */
+    assert_false(budget_find_in(proc(), 200 * MIB, 0, 0, &b)); /* nothing is known */
     assert_true(budget_left_in(proc(), 0) == INT64_MAX);
     make_rest(6000, 50);
     make_group_1("cg/a", 300, 100, 30);
@@ -220,10 +191,10 @@ static void numbers_beyond_all_bounds_do_no_harm(void ** state) {
     assert_true(budget_left_in(proc(), 0) > 250 * MIB);
     made_file("cg/a/memory.stat", "total_active_file -5\n\n\n");
     made_file("cg/a/memory.usage_in_bytes", "18446744073709551615\n");
-    assert_true(budget_find_in(proc(), 0, 0, &b));
+    assert_true(budget_find_in(proc(), 0, 0, 0, &b));
     made_file("proc/self/smaps",
               "x\n-\nRss: 5 kB\n10-20\nffffffffffffffff-0 rwxp 0 0 0 /\nRss: 99999999999999999999 kB");
-    assert_true(budget_find_in(proc(), 1, 0, &b));
+    assert_true(budget_find_in(proc(), 1, 0, 0, &b));
     assert_int_equal(b.pool, 0);
 }
 
@@ -240,19 +211,38 @@ static void of_files_no_more_counts_than_is_charged(void ** state) {
 }
 
 /* Here, in this process. */
-static void what_is_mapped_is_seen(void ** state) {
-    enum { BYTES = 64 * MIB };
-    struct budget before, after;
+static void of_ranges_what_is_not_in_memory_counts(void ** state) {
+    enum { BYTES = 64 * MIB, PAGE = 4096 };
     (void) state;
-    assert_true(budget_find(UINT64_MAX / 2, 0, &before));
     char * buffer = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(buffer, MAP_FAILED);
-    assert_true(budget_find(UINT64_MAX / 2, 0, &after));
-    assert_in_range(after.growth - before.growth, BYTES - MIB, BYTES + MIB);
-    memset(buffer, 1, BYTES);
-    assert_true(budget_find(UINT64_MAX / 2, 0, &after));
-    assert_in_range(before.growth + MIB - after.growth, 0, 2 * MIB);
+    assert_int_equal(madvise(buffer, BYTES, MADV_NOHUGEPAGE), 0);
+    const uintptr_t at = (uintptr_t) buffer;
+    struct memory_range ranges[] = {
+        { at + 3 * MIB, at + 5 * MIB }, /* in any order, and over each other */
+        { at + 1, at + PAGE - 1 },        { at + MIB, at + 4 * MIB }, { at + MIB, at + MIB + 7 },
+        { at + 40 * MIB, at + 60 * MIB }, { PAGE, 16 * PAGE }
+    }; /* where nothing is */
+    assert_int_equal(growth_of(ranges, 6), PAGE + 24 * MIB);
+    memset(buffer + 2 * MIB, 1, MIB);
+    memset(buffer + 59 * MIB, 1, 2 * MIB);
+    assert_int_equal(growth_of(ranges, 6), PAGE + 22 * MIB);
+    assert_int_equal(growth_of(NULL, 0), 0);
     munmap(buffer, BYTES);
+}
+
+static void growth_is_taken_off_and_what_was_granted_counts(void ** state) {
+    struct budget without, with;
+    (void) state;
+    made_file("proc/self/mountinfo", "");
+    make_rest(6000, 50);
+    assert_true(budget_find_in(proc(), 200 * MIB, 0, 0, &without) &&
+                budget_find_in(proc(), 200 * MIB, 0, 30 * MIB, &with));
+    assert_int_equal(without.pool - with.pool, 30 * MIB);
+    budget_grant(100 * MIB);
+    const int64_t left = budget_left_in(proc(), 200 * MIB);
+    budget_grant(110 * MIB);
+    assert_int_equal(left - budget_left_in(proc(), 200 * MIB), 10 * MIB);
 }
 
 int main(void) {
@@ -262,12 +252,11 @@ int main(void) {
         cmocka_unit_test_setup_teardown(of_the_groups_above_the_tightest_counts, made_begin, made_end),
         cmocka_unit_test_setup_teardown(version_2_slows_down_before_its_limit, made_begin, made_end),
         cmocka_unit_test_setup_teardown(what_is_left_is_read_anew, made_begin, made_end),
-        cmocka_unit_test_setup_teardown(buffers_that_are_not_touched_yet_will_be, made_begin, made_end),
         cmocka_unit_test_setup_teardown(of_files_the_model_does_not_count, made_begin, made_end),
-        cmocka_unit_test_setup_teardown(growth_is_a_share_at_most, made_begin, made_end),
+        cmocka_unit_test_setup_teardown(growth_is_taken_off_and_what_was_granted_counts, made_begin, made_end),
         cmocka_unit_test_setup_teardown(numbers_beyond_all_bounds_do_no_harm, made_begin, made_end),
         cmocka_unit_test_setup_teardown(of_files_no_more_counts_than_is_charged, made_begin, made_end),
-        cmocka_unit_test(what_is_mapped_is_seen),
+        cmocka_unit_test(of_ranges_what_is_not_in_memory_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -280,10 +280,11 @@ static void a_tensor_needs_no_more_pieces_than_hold_it(void ** state) {
 
 static void scratch_is_two_stacks(void ** state) {
     (void) state;
-    assert_int_equal(placement_scratch(100, 5), 10);
-    assert_int_equal(placement_scratch(100, 20), 25);
-    assert_int_equal(placement_scratch(100, UINT64_MAX), 25);
-    assert_int_equal(placement_scratch(0, 5), 0);
+    assert_int_equal(placement_scratch(100, 5, UINT64_MAX), 10);
+    assert_int_equal(placement_scratch(100, 20, UINT64_MAX), 25);
+    assert_int_equal(placement_scratch(100, UINT64_MAX, UINT64_MAX), 25);
+    assert_int_equal(placement_scratch(100, 5, 3), 3);
+    assert_int_equal(placement_scratch(0, 5, 5), 0);
 }
 
 int main(void) {

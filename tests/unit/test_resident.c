@@ -406,6 +406,20 @@ static long switches(void) {
     return usage.ru_nvcsw;
 }
 
+/* A router's choice can push out what it chose as well. */
+static void what_goes_and_is_wanted_stays(void ** state) {
+    const uint32_t pieces[] = { 1, 2, 3 };
+    struct world w;
+    (void) state;
+    begin_cached(&w, PAGES + PIECES_MOST, 0);
+    wait_for_reads(&w, w.n_pieces);
+    resident_exchange(w.resident, &(struct pieces_asked){ pieces, 3 }, &(struct pieces_asked){ pieces, 1 });
+    for (int i = 0; i < 5000 && resident_totals(w.resident).drops < 2; i++) { usleep(1000); }
+    assert_true(resident_is_in(w.resident, 1));
+    assert_int_equal(pieces_in(&w), w.n_pieces - 2);
+    end(&w);
+}
+
 static void spin(unsigned turns) {
     for (volatile unsigned i = 0; i < turns; i++) {}
 }
@@ -604,6 +618,7 @@ static void a_cut_file_is_handed_back(void ** state) {
     begin(&w, 100 * PAGE, 16 * PAGE, READER_ANY);
     assert_int_equal(truncate(path, (off_t) PAGES / 2 * PAGE), 0);
     go_wild(&w, x.orders, x.kinds, 40);
+    for (int i = 0; i < 5000 && !resident_is_broken(w.resident); i++) { usleep(1000); }
     assert_true(resident_is_broken(w.resident));
     resident_free(w.resident);
     for (uint64_t page = 0; page < PAGES / 2; page++) { assert_true(page_is_right(&w, page)); }
@@ -827,6 +842,7 @@ int main(void) {
         cmocka_unit_test(no_address_is_ever_wrong),
         cmocka_unit_test(an_idle_disk_reads_what_there_is_room_for),
         cmocka_unit_test(what_is_wanted_takes_the_room_of_what_is_not),
+        cmocka_unit_test(what_goes_and_is_wanted_stays),
         cmocka_unit_test(nobody_is_woken_for_what_is_in_memory),
         cmocka_unit_test(what_is_left_is_read_ahead),
         cmocka_unit_test(memory_is_given_back),

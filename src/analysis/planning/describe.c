@@ -69,7 +69,7 @@ static json_t * assumptions_json(const struct planning * p, struct result * r) {
     const struct planning_request * q = p->request;
     json_t * o = json_object();
     result_put_count(r, o, "kv_bytes", p->kv_bytes);
-    result_put_count(r, o, "compute_buffer_bytes", planning_growth(p, q->memory_bytes));
+    result_put_count(r, o, "compute_buffer_bytes", plan_growth(q->compute_bytes));
     result_put_count(r, o, "program_bytes", q->program_bytes);
     result_put_count(r, o, "library_bytes", q->library_bytes);
     result_put_count(r, o, "copied_bytes", p->copied_bytes);

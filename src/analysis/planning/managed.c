@@ -57,7 +57,7 @@ static int find(struct found * f, const struct subject * subject, struct plannin
     *request = (struct planning_request){ .memory_bytes = m->limit ? m->limit : pool, .disk_rate = f->disk_rate };
     if (planning_begin(&f->planning, subject, request, error) != 0) { return -1; }
     bool good = planning_evaluate(&f->planning, pool, &strategy, LEAD_EARLIEST, NULL, &f->outcome);
-    f->stays = p->cache - placement_scratch(p->cache, f->planning.stack_bytes);
+    f->stays = p->cache - placement_scratch(p->cache, f->planning.stack_bytes, f->planning.chosen_bytes);
     for (size_t i = 0; i < sizeof policies / sizeof *policies && p->cache && f->planning.expert_bytes && good; i++) {
         f->hits[i] = planning_hit_share(&f->planning, f->stays, policies[i]);
         good = f->hits[i] >= 0;

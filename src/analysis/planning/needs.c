@@ -344,6 +344,22 @@ static uint64_t largest_stack(const struct planning * p) {
     return most;
 }
 
+/* The most that a generated graph chooses of a layer's experts. */
+static uint64_t most_chosen(const struct planning * p) {
+    const struct plan_need * needs = p->needs.data;
+    uint64_t most = 0, sum = 0;
+    uint32_t graph = UINT32_MAX, layer = UINT32_MAX;
+    for (size_t i = 0; i < p->needs.count; i++) {
+        const struct plan_piece * piece = &p->piece[needs[i].item];
+        if (!p->item[needs[i].item].is_expert) { continue; }
+        sum = (needs[i].graph == graph && piece->layer == layer ? sum : 0) + piece->bytes;
+        graph = needs[i].graph;
+        layer = piece->layer;
+        if (sum > most) { most = sum; }
+    }
+    return most;
+}
+
 /* ---- all ---- */
 
 bool planning_find_needs(struct planning * p) {
@@ -362,7 +378,10 @@ bool planning_find_needs(struct planning * p) {
         *(p->item[i].is_expert ? &p->expert_bytes : &p->dense_bytes) += p->item[i].bytes;
     }
     p->needed_bytes = p->expert_bytes + p->dense_bytes;
-    if (good) { p->stack_bytes = largest_stack(p); }
+    if (good) {
+        p->stack_bytes = largest_stack(p);
+        p->chosen_bytes = most_chosen(p);
+    }
     free(c.wanted);
     free(c.inside);
     free(c.tensor);

@@ -162,16 +162,12 @@ static void find_kv(struct planning * p) {
     if (!p->kv_bytes) { p->kv_bytes = p->request->kv_bytes; }
 }
 
-uint64_t planning_growth(const struct planning * p, uint64_t memory) {
-    const uint64_t most = plan_growth_most(memory);
-    return p->request->compute_bytes < most ? p->request->compute_bytes : most;
-}
-
 /* What is left of so much memory, as the manager finds it. */
 static uint64_t budget_of(const struct planning * p, uint64_t memory) {
     const struct planning_request * q = p->request;
-    const uint64_t parts[] = { p->kv_bytes,     planning_growth(p, memory), q->program_bytes, q->library_bytes,
-                               p->copied_bytes, plan_reserve(memory) };
+    const uint64_t parts[] = { p->kv_bytes,      plan_growth(p->request->compute_bytes),
+                               q->program_bytes, q->library_bytes,
+                               p->copied_bytes,  plan_reserve(memory) };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) { memory -= parts[i] < memory ? parts[i] : memory; }
     return memory;
 }

@@ -72,6 +72,7 @@ struct planning {
     uint32_t * expert_of;       /* by piece: its expert's number */
     struct cache_string string; /* of experts alone, which are kept with all their slices */
     uint64_t stack_bytes;       /* all experts of the largest stack */
+    uint64_t chosen_bytes;      /* the most of a layer's experts that a generated graph needs */
     double * compute_ns;        /* by generated graph */
     uint64_t * tokens;          /* by generated graph */
     uint32_t n_graphs;          /* generated ones; of these, needs has those of the first n_timed */
@@ -96,9 +97,6 @@ struct planning {
 int planning_begin(struct planning * p, const struct subject * subject, const struct planning_request * request,
                    struct tat_error * error);
 void planning_end(struct planning * p);
-
-/* Memory that is kept for buffers of computing, which fill as batches do. */
-uint64_t planning_growth(const struct planning * p, uint64_t memory);
 
 /* ---- strategies.c ---- */
 

@@ -247,7 +247,8 @@ static bool find_reads(struct evaluating * e, uint32_t lead) {
     struct plan_outcome * o = e->outcome;
     const uint64_t tokens = tokens_timed(p);
     const bool caches = o->placement.cached > 0;
-    const uint64_t capacity = o->placement.cache - placement_scratch(o->placement.cache, p->stack_bytes);
+    const uint64_t capacity =
+        o->placement.cache - placement_scratch(o->placement.cache, p->stack_bytes, p->chosen_bytes);
     struct phase_bytes wanted = { 0 }, found = { 0 };
     double missed = 0;
     o->hit_share = -1;

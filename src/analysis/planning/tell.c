@@ -145,8 +145,8 @@ static bool add_hits(const struct planning * p, const struct plan_found * f, str
     result_table(r, "hits", "Experts' bytes that generated tokens find in memory, by policy and size", SHOW_ASKED,
                  columns, sizeof columns / sizeof *columns);
     for (int i = 0; i <= SIZES; i++) {
-        const uint64_t capacity =
-            i ? p->expert_bytes / SIZES * (uint64_t) i : most - placement_scratch(most, p->stack_bytes);
+        const uint64_t capacity = i ? p->expert_bytes / SIZES * (uint64_t) i
+                                    : most - placement_scratch(most, p->stack_bytes, p->chosen_bytes);
         if (!capacity) { continue; }
         json_t * row = result_row(r);
         result_put_count(r, row, "cache_bytes", capacity);
@@ -243,7 +243,7 @@ static void say_memory(const struct planning * p, struct result * r) {
                 "kernel %s: %s is left for the "
                 "model",
                 format_bytes(memory, q->memory_bytes), format_bytes(kv, p->kv_bytes),
-                format_bytes(compute, planning_growth(p, q->memory_bytes)), format_bytes(program, q->program_bytes),
+                format_bytes(compute, plan_growth(q->compute_bytes)), format_bytes(program, q->program_bytes),
                 format_bytes(libraries, q->library_bytes), more, format_bytes(kernel, plan_reserve(q->memory_bytes)),
                 p->budget ? format_bytes(left, p->budget) : "nothing");
 }
