@@ -383,29 +383,31 @@ def prediction_rows(layers, pairs_of, first_half):
                 first = sum(g[0] in chosen for g, chosen in guesses)
                 right = sum(len(set(g) & chosen) for g, chosen in guesses)
                 chosen = sum(len(c) for _, c in guesses)
+                useful = right / len(tests) * layer.slice_bytes
                 wrong = (chosen - right) / len(tests) * layer.slice_bytes
-                scores[predicted, method].append((layer, len(tests), first, right, chosen, wrong))
+                scores[predicted, method].append((layer, len(tests), first, right, chosen, wrong, useful))
                 by_layer.append({
                     "layer": number, "predicted": predicted, "method": method, "tested": len(tests),
-                    "first_right": first / len(tests), "set_right": right / chosen, "wrong_bytes_per_token": wrong,
+                    "first_right": first / len(tests), "set_right": right / chosen, "right_bytes_per_token": useful, "wrong_bytes_per_token": wrong,
                 })  # fmt: skip
     for predicted in ("next token", "next layer"):
         for method in ("last", "frequent", "markov"):
             s = scores[predicted, method]
             if s:
                 totals.append(total_row(predicted, method, sum(x[1] for x in s), sum(x[2] for x in s) / sum(x[1] for x in s),
-                                        sum(x[3] for x in s) / sum(x[4] for x in s), sum(x[5] for x in s)))  # fmt: skip
+                                        sum(x[3] for x in s) / sum(x[4] for x in s), sum(x[6] for x in s), sum(x[5] for x in s)))  # fmt: skip
         s = scores[predicted, "markov"]
         if s:
             chance = sum(x[4] * x[0].used / x[0].experts for x in s) / sum(x[4] for x in s)
             wrong = sum(x[0].used * (1 - x[0].used / x[0].experts) * x[0].slice_bytes for x in s)
-            totals.append(total_row(predicted, "random", sum(x[1] for x in s), chance, chance, wrong))
+            useful = sum(x[0].used * x[0].used / x[0].experts * x[0].slice_bytes for x in s)
+            totals.append(total_row(predicted, "random", sum(x[1] for x in s), chance, chance, useful, wrong))
     return by_layer, totals
 
 
-def total_row(predicted, method, tested, first, right, wrong):
+def total_row(predicted, method, tested, first, right, useful, wrong):
     return {"predicted": predicted, "guess": NAMES[method], "method": method, "tested": tested, "first_right": first,
-            "set_right": right, "wrong_bytes_per_token": wrong}  # fmt: skip
+            "set_right": right, "right_bytes_per_token": useful, "wrong_bytes_per_token": wrong}  # fmt: skip
 
 
 # -------------------------------------------------------------------------------------------------------------- all

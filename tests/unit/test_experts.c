@@ -183,8 +183,11 @@ static void test_periodic(void ** state) {
     assert_about(real(prediction(s, "next token", "markov"), "set_right"), 1);
     assert_about(real(prediction(s, "next token", "markov"), "first_right"), 1);
     assert_about(real(prediction(s, "next token", "markov"), "wrong_bytes_per_token"), 0);
+    assert_about(real(prediction(s, "next token", "markov"), "right_bytes_per_token"), 2 * SLICE);
     assert_about(real(prediction(s, "next token", "last"), "set_right"), 0);
     assert_about(real(prediction(s, "next token", "last"), "wrong_bytes_per_token"), 2 * SLICE);
+    assert_about(real(prediction(s, "next token", "last"), "right_bytes_per_token"), 0);
+    assert_about(real(prediction(s, "next token", "random"), "right_bytes_per_token"), SLICE);
     assert_about(real(prediction(s, "next token", "frequent"), "set_right"), 0.5);
     assert_about(real(prediction(s, "next token", "random"), "set_right"), 0.5);
     assert_about(real(prediction(s, "next token", "random"), "tested"), 20);

@@ -13,6 +13,7 @@ static const struct result_column columns[] = {
     { "guess", "prediction", UNIT_TEXT },
     { "first_right", "first right", UNIT_SHARE },
     { "set_right", "right of the set", UNIT_SHARE },
+    { "right_bytes_per_token", "right bytes/token", UNIT_BYTES },
     { "wrong_bytes_per_token", "wrong bytes/token", UNIT_BYTES },
 };
 
@@ -23,17 +24,22 @@ static const struct result_column layer_columns[] = {
     { "tested", "tested", UNIT_COUNT },
     { "first_right", "first", UNIT_SHARE },
     { "set_right", "all", UNIT_SHARE },
+    { "right_bytes_per_token", "right bytes/token", UNIT_BYTES },
     { "wrong_bytes_per_token", "wrong bytes/token", UNIT_BYTES },
 };
 
 struct total {
     struct score score;
-    double wrong_bytes; /* per token, over the layers tested */
-    double chance;      /* share that a random guess gets right, weighted by experts chosen */
+    double right_bytes, wrong_bytes; /* per token, over the layers tested */
+    double chance;                   /* share that a random guess gets right, weighted by experts chosen */
 };
 
 static double wrong_bytes(const struct expert_layer * l, const struct score * s) {
     return s->rows ? (double) (s->chosen - s->right) / (double) s->rows * (double) l->slice_bytes : 0;
+}
+
+static double right_bytes(const struct expert_layer * l, const struct score * s) {
+    return s->rows ? (double) s->right / (double) s->rows * (double) l->slice_bytes : 0;
 }
 
 static void add(struct total * t, const struct expert_layer * l, const struct score * s) {
@@ -41,6 +47,7 @@ static void add(struct total * t, const struct expert_layer * l, const struct sc
     t->score.first += s->first;
     t->score.right += s->right;
     t->score.chosen += s->chosen;
+    t->right_bytes += right_bytes(l, s);
     t->wrong_bytes += wrong_bytes(l, s);
     t->chance += (double) s->chosen * l->n_used / l->n_experts;
 }
@@ -61,6 +68,7 @@ static void show_layers(const struct experts * x, const struct prediction * p, s
                 result_put_count(r, row, "tested", s->rows);
                 result_put_real(r, row, "first_right", ratio(s->first, s->rows));
                 result_put_real(r, row, "set_right", ratio(s->right, s->chosen));
+                result_put_real(r, row, "right_bytes_per_token", right_bytes(&x->layer[i], s));
                 result_put_real(r, row, "wrong_bytes_per_token", wrong_bytes(&x->layer[i], s));
                 add(&total[q][m], &x->layer[i], s);
             }
@@ -68,45 +76,63 @@ static void show_layers(const struct experts * x, const struct prediction * p, s
     }
 }
 
-static void put_row(struct result * r, enum question q, const char * key, const char * guess, double first, double set,
-                    double bytes, uint64_t tested) {
+struct row {
+    const char *key, *guess;
+    double first, set, right_bytes, wrong_bytes;
+    uint64_t tested;
+};
+
+static void put_row(struct result * r, enum question q, const struct row * of) {
     json_t * row = result_row(r);
     result_put_text(r, row, "predicted", question_names[q]);
-    result_put_text(r, row, "guess", guess);
-    result_put_text(r, row, "method", key);
-    result_put_count(r, row, "tested", tested);
-    result_put_real(r, row, "first_right", first);
-    result_put_real(r, row, "set_right", set);
-    result_put_real(r, row, "wrong_bytes_per_token", bytes);
+    result_put_text(r, row, "guess", of->guess);
+    result_put_text(r, row, "method", of->key);
+    result_put_count(r, row, "tested", of->tested);
+    result_put_real(r, row, "first_right", of->first);
+    result_put_real(r, row, "set_right", of->set);
+    result_put_real(r, row, "right_bytes_per_token", of->right_bytes);
+    result_put_real(r, row, "wrong_bytes_per_token", of->wrong_bytes);
 }
 
 /* In a random guess, each expert is right as often as any expert is chosen. */
-static double bytes_by_chance(const struct experts * x, const struct prediction * p, enum question q) {
-    double bytes = 0;
+static struct row by_chance(const struct experts * x, const struct prediction * p, enum question q,
+                            const struct total * any) {
+    const double share = any->chance / (double) any->score.chosen;
+    struct row row = { "random", "at random", share, share, 0, 0, any->score.rows };
     for (uint32_t i = 0; i < x->n_slots; i++) {
         const struct expert_layer * l = &x->layer[i];
         if (p->layer[i].score[q][MARKOV].rows == 0) { continue; }
-        bytes += l->n_used * (1 - ratio(l->n_used, l->n_experts)) * (double) l->slice_bytes;
+        const double right = ratio(l->n_used, l->n_experts), bytes = l->n_used * (double) l->slice_bytes;
+        row.right_bytes += right * bytes;
+        row.wrong_bytes += (1 - right) * bytes;
     }
-    return bytes;
+    return row;
+}
+
+static struct row by_method(enum method m, const struct total * t) {
+    return (struct row){ method_keys[m],
+                         method_names[m],
+                         ratio(t->score.first, t->score.rows),
+                         ratio(t->score.right, t->score.chosen),
+                         t->right_bytes,
+                         t->wrong_bytes,
+                         t->score.rows };
 }
 
 static void show_totals(const struct experts * x, const struct prediction * p, struct result * r,
                         struct total total[QUESTIONS][METHODS]) {
     result_table(r, "prediction", "How well experts can be predicted", SHOW_ALWAYS, columns,
                  sizeof columns / sizeof columns[0]);
-    for (int q = 0; q < QUESTIONS; q++) {
+    for (enum question q = 0; q < QUESTIONS; q++) {
         const struct total * any = &total[q][MARKOV];
         if (any->score.rows == 0) { continue; }
-        for (int m = 0; m < METHODS; m++) {
-            const struct total * t = &total[q][m];
-            if (t->score.rows == 0) { continue; }
-            put_row(r, (enum question) q, method_keys[m], method_names[m], ratio(t->score.first, t->score.rows),
-                    ratio(t->score.right, t->score.chosen), t->wrong_bytes, t->score.rows);
+        for (enum method m = 0; m < METHODS; m++) {
+            if (total[q][m].score.rows == 0) { continue; }
+            const struct row row = by_method(m, &total[q][m]);
+            put_row(r, q, &row);
         }
-        const double chance = any->chance / (double) any->score.chosen;
-        put_row(r, (enum question) q, "random", "at random", chance, chance, bytes_by_chance(x, p, (enum question) q),
-                any->score.rows);
+        const struct row row = by_chance(x, p, q, any);
+        put_row(r, q, &row);
     }
 }
 
@@ -164,8 +190,10 @@ static void say(const struct experts * x, struct result * r, struct total total[
     result_note(
         r,
         "Predictions are trained on the first half of a context's tokens and tested on the second, with %s choices. A "
-        "guess names as many experts as the layer uses, the most likely first. Wrong bytes: gate, up and down of the "
-        "experts guessed wrongly, over all layers.",
+        "guess names as many experts as the layer uses, the most likely first. Right and wrong bytes: gate, up and "
+        "down of "
+        "the experts guessed rightly and wrongly, over all layers: what reading them ahead would bring in time, and in "
+        "vain, if nothing were in memory yet.",
         format_count(share[0], token[MARKOV].score.rows));
     if (p->every[NEXT_TOKEN] > 1 || p->every[NEXT_LAYER] > 1) {
         result_note(r,
