@@ -39,7 +39,7 @@ enum { STRATEGIES_SIZE = 64 };
 struct options {
     char ** command;
     char strategies[STRATEGIES_SIZE]; /* as TAT_MANAGE has them; empty: all */
-    const char * reader;
+    const char *reader, *foresee;
     uint64_t disk; /* bytes a second; 0: what was measured */
     bool check, records;
     const char * folder; /* of the trace; NULL: a new one among the traces */
@@ -51,7 +51,7 @@ struct options {
     void (*too_large)(int); /* what SIGXFSZ did before */
 };
 
-enum { KEY_PLAN = 255, KEY_MEMORY, KEY_STRATEGY, KEY_DISK, KEY_RECORD, KEY_CHECK, KEY_COLD, KEY_READER };
+enum { KEY_PLAN = 255, KEY_MEMORY, KEY_STRATEGY, KEY_DISK, KEY_RECORD, KEY_CHECK, KEY_COLD, KEY_READER, KEY_FORESEE };
 
 static const struct argp_option options_table[] = {
     { "memory", KEY_MEMORY, "SIZE", 0,
@@ -89,6 +89,11 @@ static const struct argp_option options_table[] = {
       0 },
     { "reader", KEY_READER, "KIND", 0,
       "How to read: `uring`, or `threads` where io_uring is to be avoided. Without this, io_uring where it works", 0 },
+    { "foresee", KEY_FORESEE, "METHOD", 0,
+      "Guess which experts the next layer will choose, and read them while the disk is idle: `router` (its router, "
+      "applied to this layer's input), `previous` (its choice for the token before), `markov` (what followed this "
+      "layer's choice so far) or `none`",
+      0 },
     { 0 },
 };
 
@@ -136,6 +141,14 @@ static void parse_strategies(char text[static STRATEGIES_SIZE], const char * lis
     }
 }
 
+static bool is_method(const char * text) {
+    static const char * const methods[] = { "router", "previous", "markov", "none" };
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+        if (strcmp(text, methods[i]) == 0) { return true; }
+    }
+    return false;
+}
+
 static error_t parse(int key, char * argument, struct argp_state * state) {
     struct options * options = state->input;
     switch (key) {
@@ -169,6 +182,12 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
                 argp_error(state, "--reader '%s': must be uring or threads", argument);
             }
             options->reader = argument;
+            return 0;
+        case KEY_FORESEE:
+            if (!is_method(argument)) {
+                argp_error(state, "--foresee '%s': must be router, previous, markov or none", argument);
+            }
+            options->foresee = argument;
             return 0;
         case ARGP_KEY_ARGS: options->command = state->argv + state->next; return 0;
         case ARGP_KEY_NO_ARGS: argp_error(state, "name the command to run: tat run -- COMMAND"); return 0;
@@ -211,8 +230,9 @@ static int tell_library(const struct options * o, const struct run_report * repo
     const uint64_t disk = o->disk ? o->disk : disk_measured(o->command);
     const char * strategies = *o->strategies ? o->strategies : "pin+stream+cache";
     if (o->plan.file) { snprintf(plan, sizeof plan, "predicted=%" PRIu64 ";gain=%d;", predicted(o), o->plan.has_gain); }
-    if (asprintf(&text, "memory=%" PRIu64 ";strategy=%s;disk=%" PRIu64 ";reader=%s;check=%d;%sreport=%s",
-                 o->pressure.limit, strategies, disk, o->reader ? o->reader : "any", o->check, plan,
+    if (asprintf(&text, "memory=%" PRIu64 ";strategy=%s;disk=%" PRIu64 ";reader=%s;check=%d;%s%s%s%sreport=%s",
+                 o->pressure.limit, strategies, disk, o->reader ? o->reader : "any", o->check,
+                 o->foresee ? "foresee=" : "", o->foresee ? o->foresee : "", o->foresee ? ";" : "", plan,
                  report->path) < 0) {
         return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
     }

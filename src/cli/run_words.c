@@ -171,6 +171,22 @@ static const char * print_waiting(const char * line, const char * before, FILE *
     return before;
 }
 
+/* "77.1 % of the experts that were foreseen came, of 40.0 MiB read ahead 9.10 MiB in vain, 1.50 MiB not read again" */
+static const char * print_foresight(const char * line, const char * before, FILE * out) {
+    const uint64_t foreseen = figure(line, "foreseen"), ahead = figure(line, "ahead_read"),
+                   spared = figure(line, "spared");
+    char text[UNITS_SIZE];
+    if (!foreseen) { return before; }
+    fprintf(out, "%s%s of the experts that were foreseen came", before,
+            format_share(text, (double) figure(line, "foreseen_right") / (double) foreseen));
+    if (ahead) {
+        fprintf(out, ", of %s read ahead", format_bytes(text, ahead));
+        fprintf(out, " %s in vain", format_bytes(text, figure(line, "ahead_wasted")));
+    }
+    if (spared) { fprintf(out, ", %s not read again", format_bytes(text, spared)); }
+    return "; ";
+}
+
 /* What went wrong, or was proved not to have. */
 static void print_checks(const char * line, const char * whose, FILE * out) {
     const uint64_t checked = figure(line, "checked"), wrong = figure(line, "wrong"), errors = figure(line, "errors");
@@ -195,6 +211,7 @@ static void print_end(const char * line, const char * whose, FILE * out) {
         fprintf(out, "%s%s locked", before, format_bytes(bytes, figure(line, "locked")));
         before = "; ";
     }
+    before = print_foresight(line, before, out);
     if (figure(line, "handed_back")) {
         fprintf(out, "%sthe kernel took over before the end", before);
         before = "; ";

@@ -188,6 +188,17 @@ static struct schedule_use pieces_of(const struct managed_file * f, const struct
     return use;
 }
 
+struct piece_range managed_model_pieces(const struct managed_model * model, const char * at, uint64_t bytes) {
+    const uint32_t file = file_at(model, at);
+    struct piece_range range = { 0, 0 };
+    if (file == UINT32_MAX) { return range; }
+    const struct managed_file * f = &model->file[file];
+    if (bytes > f->file.mapped.bytes - (uint64_t) (at - f->file.mapped.at)) { return range; }
+    range.count = pieces_dense(&f->pieces, offset_of(f, at), bytes, &range.first);
+    range.first += f->first;
+    return range;
+}
+
 static struct schedule_use * list_uses(const struct managed_model * model, const struct graph_uses * uses,
                                        uint32_t * count) {
     struct schedule_use * out = malloc(((size_t) uses->n_uses + 1) * sizeof *out);

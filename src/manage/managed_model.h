@@ -43,8 +43,15 @@ void managed_model_free(struct managed_model * model);
 bool managed_model_uses(struct managed_model * model, const struct host * host, struct ggml_cgraph * graph,
                         uint32_t rule, struct graph_uses * uses);
 
-/* The same in pieces, as many as there are uses, and what is to be done for them. The caller frees both. NULL: memory,
- * and then there is no schedule. */
+struct piece_range {
+    uint32_t first, count;
+};
+
+/* The pieces that hold a range of weights which are no experts'. None: it lies elsewhere. */
+struct piece_range managed_model_pieces(const struct managed_model * model, const char * at, uint64_t bytes);
+
+/* A graph's uses in pieces, as many as there are uses, and what is to be done for them. The caller frees both. NULL:
+ * memory, and then there is no schedule. */
 struct schedule_use * managed_model_schedule(const struct managed_model * model, const struct graph_uses * uses,
                                              uint32_t * count, struct schedule * schedule);
 

@@ -15,6 +15,7 @@
 #include "agent/cold_lock.h"
 #include "manage/descriptors.h"
 #include "manage/experts.h"
+#include "manage/foresight.h"
 #include "manage/managed_model.h"
 #include "manage/managing.h"
 #include "manage/question.h"
@@ -33,11 +34,12 @@ enum manager_state {
 struct known_graph {
     struct graph_uses uses;
     struct schedule schedule;
-    uint8_t ** chosen;    /* by router: of each expert CHOSEN, and STAYS */
-    uint32_t * pieces;    /* room for those of one router, */
-    bool * stay;          /* and whether they do */
-    uint32_t host;        /* its number */
-    const void * results; /* where the last one put its first */
+    uint8_t ** chosen;            /* by router: of each expert CHOSEN, and STAYS */
+    uint32_t * pieces;            /* room for those of one router, */
+    bool * stay;                  /* and whether they do */
+    struct foresight * foresight; /* NULL: nothing is foreseen */
+    uint32_t host;                /* its number */
+    const void * results;         /* where the last one put its first */
 };
 
 /* The graph that is being computed. There is one at a time; others that are computed meanwhile are not waited for. */
@@ -57,6 +59,7 @@ static pthread_mutex_t beginning = PTHREAD_MUTEX_INITIALIZER;
 static struct managing managing; /* written before the state says ACTIVE */
 static struct known_graph * graphs[GRAPHS_MAX];
 static uint32_t n_graphs;
+static struct foresee * foresee; /* release and acquire; of all graphs of one token; NULL: nothing is foreseen */
 static struct call call_now;
 static struct {
     struct question question; /* its subject is the rest: a graph begins; relaxed, since an answer may be late */
@@ -90,6 +93,7 @@ static void free_graph(struct known_graph * g) {
     free(g->chosen);
     free(g->pieces);
     free(g->stay);
+    foresight_free(g->foresight);
     graph_uses_free(&g->uses);
     schedule_free(&g->schedule);
     free(g);
@@ -134,19 +138,27 @@ static bool make_schedule(struct known_graph * g) {
     return made && make_choices(g);
 }
 
+static void begin_to_foresee(struct known_graph * g, const struct graph_call * call) {
+    if (options.foresee == FORESEE_NONE || g->uses.has_rows || !g->uses.n_routers || !managing.experts) { return; }
+    struct foresee * of = foresee;
+    g->foresight = foresight_new(&of, options.foresee, &managing.model, call, &g->uses, &g->schedule);
+    __atomic_store_n(&foresee, of, __ATOMIC_RELEASE);
+}
+
 /* Takes over the uses. NULL: memory. */
-static struct known_graph * add_graph(struct graph_uses uses, const struct host * host) {
+static struct known_graph * add_graph(struct graph_uses uses, const struct graph_call * call) {
     struct known_graph * g = calloc(1, sizeof *g);
     if (!g) {
         graph_uses_free(&uses);
         return NULL;
     }
     g->uses = uses;
-    g->host = host->number;
+    g->host = call->host->number;
     if (!make_schedule(g)) {
         free_graph(g);
         return NULL;
     }
+    begin_to_foresee(g, call);
     graphs[n_graphs++] = g;
     return g;
 }
@@ -162,7 +174,7 @@ static struct known_graph * graph_of(const struct graph_call * call) {
         !managed_model_uses(&managing.model, call->host, call->graph, graph_rule(call->host, call->graph), &uses)) {
         return NULL;
     }
-    return add_graph(uses, call->host);
+    return add_graph(uses, call);
 }
 
 /* ---- beginning ---- */
@@ -213,17 +225,22 @@ static struct experts_totals experts_so_far(void) {
 static void say_totals(const char * kind, const char * more) {
     const struct resident_totals r = resident_totals(managing.resident);
     const struct experts_totals x = experts_so_far();
-    char line[1024], means[KERNEL_MEANS];
+    const struct foresee * of = __atomic_load_n(&foresee, __ATOMIC_ACQUIRE);
+    const struct foresee_totals f = of ? foresee_totals(of) : (struct foresee_totals){ 0 };
+    char line[1536], means[KERNEL_MEANS];
     snprintf(line, sizeof line,
              "%s tokens=%" PRIu64 " ns=%" PRIu64 " wait_ns=%" PRIu64 " read=%" PRIu64 " reads=%" PRIu64
              " disk_ns=%" PRIu64 " wanted=%" PRIu64 " held=%" PRIu64 " loads=%" PRIu64 " drops=%" PRIu64
              " map_ns=%" PRIu64 " errors=%" PRIu64 " given_up=%" PRIu64 " checked=%" PRIu64 " wrong=%" PRIu64
              " handed_back=%d predicted=%" PRIu64 " token_read=%" PRIu64 " token_wanted=%" PRIu64 " token_held=%" PRIu64
-             " majflt=%" PRIu64 "%s%s",
+             " majflt=%" PRIu64 " foreseen=%" PRIu64 " foreseen_right=%" PRIu64 " foreseen_first=%" PRIu64
+             " foreseen_first_right=%" PRIu64 " foresee_ns=%" PRIu64 " ahead_read=%" PRIu64 " ahead_used=%" PRIu64
+             " ahead_wasted=%" PRIu64 " spared=%" PRIu64 "%s%s",
              kind, now(&totals.tokens), now(&totals.ns), now(&totals.wait_ns), r.read_bytes, r.reads, r.disk_ns,
              x.wanted, x.held, r.loads, r.drops, r.map_ns, r.errors, r.given_up, r.checked, r.wrong,
              resident_why_broken(managing.resident) != NULL, options.predicted, now(&totals.read), now(&totals.wanted),
-             now(&totals.held), major_faults() - faults_before, kernel_means(means, r.locked), more);
+             now(&totals.held), major_faults() - faults_before, f.guesses, f.right, f.first, f.first_right, f.ns,
+             r.ahead_read, r.ahead_used, r.ahead_wasted, r.spared, kernel_means(means, r.locked), more);
     manage_report(options.report, line);
 }
 
@@ -304,7 +321,7 @@ static void begin(const struct graph_call * call) {
         case MANAGING_DECLINED: decline(why); return;
         case MANAGING_ACTIVE: break;
     }
-    add_graph(uses, call->host);
+    add_graph(uses, call);
     say_begin();
     faults_before = major_faults();
     __atomic_store_n(&state, MANAGER_ACTIVE, __ATOMIC_RELEASE);
@@ -364,7 +381,12 @@ static void choose(struct call * c, uint32_t router) {
     for (uint32_t i = 0; i < n; i++) {
         if (class_of(g->pieces[i]) != PLACE_LEAVE) { g->pieces[wanted++] = g->pieces[i]; }
     }
-    resident_exchange(managing.resident, &gone, &(struct pieces_asked){ g->pieces, wanted });
+    struct pieces_asked expected = { 0 };
+    if (g->foresight) {
+        expected = foresight_chosen(g->foresight, c->host, c->key, router, choice.chosen, managing.resident);
+    }
+    resident_exchange(managing.resident, &gone, &(struct pieces_asked){ g->pieces, wanted },
+                      g->foresight ? &expected : NULL);
 }
 
 static void wait_chosen(struct call * c, const struct schedule_stack * stack) {

@@ -101,6 +101,19 @@ static bool read_reader(struct part part, enum reader_kind * reader) {
     return false;
 }
 
+static bool read_method(struct part part, enum foresee_method * method) {
+    static const char * const names[] = { [FORESEE_NONE] = "none",
+                                          [FORESEE_ROUTER] = "router",
+                                          [FORESEE_PREVIOUS] = "previous",
+                                          [FORESEE_MARKOV] = "markov" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (!is(part, names[i])) { continue; }
+        *method = (enum foresee_method) i;
+        return true;
+    }
+    return false;
+}
+
 static bool read_path(struct part part, char path[static PATH_MAX]) {
     if (part.length == 0 || part.length >= PATH_MAX || *part.at != '/') { return false; }
     memcpy(path, part.at, part.length);
@@ -116,6 +129,7 @@ static bool read_part(struct part value, struct manage_options * options) {
     if (is(key, "predicted")) { return read_number(value, &options->predicted); }
     if (is(key, "strategy")) { return read_strategies(value, options); }
     if (is(key, "reader")) { return read_reader(value, &options->reader); }
+    if (is(key, "foresee")) { return read_method(value, &options->foresee); }
     if (is(key, "report")) { return read_path(value, options->report); }
     if (!read_number(value, &number) || number > 1) { return false; }
     if (is(key, "check")) {

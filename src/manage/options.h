@@ -10,6 +10,7 @@
  *     reader    any, uring or threads
  *     check     1: compare each piece that is read with the file
  *     predicted tokens a second that a plan expects, times 1000
+ *     foresee   router, previous, markov or none: how to foresee which experts will be chosen
  *     gain      0: a plan found nothing to gain, so nothing is to be done
  *     report    the named pipe for manage_report
  */
@@ -20,6 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "manage/foresee.h"
 #include "manage/reader.h"
 
 #define MANAGE_VARIABLE "TAT_MANAGE"
@@ -30,6 +32,7 @@ struct manage_options {
     enum reader_kind reader;
     enum read_how ahead; /* READ_INTO: in place */
     bool locks, on_demand;
+    enum foresee_method foresee;
     bool check, no_gain;
     char report[PATH_MAX]; /* empty: nobody listens */
 };

@@ -50,6 +50,9 @@ static void free_memory(struct resident * r) {
     queue_end(&r->asked);
     queue_end(&r->wanted);
     queue_end(&r->ring);
+    free(r->expected);
+    free(r->hoped);
+    free(r->guesses);
     free(r->classes);
     free(r->taken);
     free(r->compare);
@@ -77,6 +80,9 @@ static bool copy_options(struct resident * r, const struct resident_options * o)
     r->totals.pool = o->pool;
     r->classes = calloc((size_t) o->n_pieces + 1, sizeof *r->classes);
     r->taken = calloc((size_t) o->n_pieces + 1, sizeof *r->taken);
+    r->expected = calloc((size_t) o->n_pieces + 1, sizeof *r->expected);
+    r->hoped = calloc((size_t) o->n_pieces + 1, sizeof *r->hoped);
+    r->guesses = calloc((size_t) o->n_pieces + 1, sizeof *r->guesses);
     r->check = o->check;
     r->on_demand = o->on_demand;
     r->pool_bytes = o->pool;
@@ -89,8 +95,8 @@ static bool copy_options(struct resident * r, const struct resident_options * o)
     if (o->ahead != READ_INTO) { r->reader_wanted = READER_THREADS; }
     r->compare = o->check ? malloc((size_t) most * r->page_bytes + 1) : NULL;
     return queue_begin(&r->asked, o->n_pieces, false) && queue_begin(&r->wanted, o->n_pieces, false) &&
-           queue_begin(&r->ring, RING_PLACES * o->n_pieces, true) && r->classes && r->taken &&
-           (!o->check || r->compare);
+           queue_begin(&r->ring, RING_PLACES * o->n_pieces, true) && r->classes && r->taken && r->expected &&
+           r->hoped && r->guesses && (!o->check || r->compare);
 }
 
 static int wait_for_start(struct resident * r) {
@@ -192,19 +198,33 @@ static bool ask(struct resident * r, const struct pieces_asked * asked, enum pie
     return is_news;
 }
 
-void resident_exchange(struct resident * r, const struct pieces_asked * dropped, const struct pieces_asked * wanted) {
+/* Under the lock. Returns whether the thread has to know: what goes can wait. */
+static bool expect(struct resident * r, const struct pieces_asked * expected) {
+    bool is_missing = false;
+    r->n_expected = expected->count < r->n_pieces ? expected->count : r->n_pieces;
+    for (uint32_t i = 0; i < r->n_expected; i++) {
+        r->expected[i] = expected->piece[i];
+        is_missing |= __atomic_load_n(&r->piece[r->expected[i]].state, __ATOMIC_RELAXED) == PIECE_ABSENT;
+    }
+    r->expects = true;
+    return is_missing;
+}
+
+void resident_exchange(struct resident * r, const struct pieces_asked * dropped, const struct pieces_asked * wanted,
+                       const struct pieces_asked * expected) {
     pthread_mutex_lock(&r->lock);
-    const bool drops = ask(r, dropped, ASK_DROP), wants = ask(r, wanted, ASK_WANT);
+    const bool drops = ask(r, dropped, ASK_DROP), wants = ask(r, wanted, ASK_WANT),
+               expects = expected && expect(r, expected);
     pthread_mutex_unlock(&r->lock);
-    if (drops || wants) { tell(r); }
+    if (drops || wants || expects) { tell(r); }
 }
 
 void resident_want(struct resident * r, const uint32_t * pieces, uint32_t count) {
-    resident_exchange(r, &(struct pieces_asked){ 0 }, &(struct pieces_asked){ pieces, count });
+    resident_exchange(r, &(struct pieces_asked){ 0 }, &(struct pieces_asked){ pieces, count }, NULL);
 }
 
 void resident_drop(struct resident * r, const uint32_t * pieces, uint32_t count) {
-    resident_exchange(r, &(struct pieces_asked){ pieces, count }, &(struct pieces_asked){ 0 });
+    resident_exchange(r, &(struct pieces_asked){ pieces, count }, &(struct pieces_asked){ 0 }, NULL);
 }
 
 void resident_resize(struct resident * r, uint64_t pool, uint64_t ring, uint64_t scratch, const uint8_t * classes) {

@@ -68,6 +68,9 @@ struct resident_totals {
     uint64_t errors;   /* pieces that could not be read or mapped, and were left to the file */
     uint64_t given_up; /* waits that ended without the piece, as there was no room for it */
     uint64_t checked, wrong;
+    /* Bytes of pieces that were only expected: read ahead, and of these wanted in time, or dropped unused; and of
+     * those that were to be dropped, and wanted in time. */
+    uint64_t ahead_read, ahead_used, ahead_wasted, spared;
     uint64_t pool, pool_free; /* bytes that the pool may take now, and of them those that nothing is in */
     uint64_t pool_fixed;      /* of the pool, what the kernel cannot take back of itself */
     uint64_t locked;          /* bytes, at most at once */
@@ -92,9 +95,14 @@ struct pieces_asked {
 };
 
 /* Pieces that may go, and such that a router chose, to be read now; of one that is in both, only the second holds. What
- * goes makes room for what is wanted, but what has room is read first. Any thread. */
+ * goes makes room for what is wanted, but what has room is read first.
+ *
+ * `expected`: pieces that may be wanted next, the likeliest first, in place of those that were expected before. They
+ * are read while nothing else is to be read, into memory that nothing else needs, and dropped once something does or
+ * they are expected no longer; dropping them otherwise waits for that, too. NULL: what was expected still is. Any
+ * thread. */
 void resident_exchange(struct resident * resident, const struct pieces_asked * dropped,
-                       const struct pieces_asked * wanted);
+                       const struct pieces_asked * wanted, const struct pieces_asked * expected);
 void resident_want(struct resident * resident, const uint32_t * pieces, uint32_t count);
 void resident_drop(struct resident * resident, const uint32_t * pieces, uint32_t count);
 

@@ -16,6 +16,9 @@
 enum piece_state { PIECE_ABSENT, PIECE_ASKED, PIECE_LOADING, PIECE_IN, PIECE_LOST };
 enum piece_ask { ASK_NOTHING, ASK_WANT, ASK_DROP };
 
+/* Why a piece that is expected has memory, though nothing has asked for it. */
+enum piece_guess { GUESS_NOT, GUESS_READ, GUESS_KEPT };
+
 #define NO_PLACE UINT64_MAX
 enum { NOT_YET = -1 };
 
@@ -30,6 +33,8 @@ struct held {
     bool in_ring;             /* its memory counts as the ring's */
     bool drop_after;          /* once it is read */
     bool is_unasked;          /* what is being read, nobody had asked for */
+    bool is_hoped;            /* is among what was expected last */
+    uint8_t guess;            /* enum piece_guess; other than GUESS_NOT, it is in `guesses`, and spare */
     uint64_t entry;           /* in the ring's queue, the one that counts; NO_PLACE: it has none */
     struct pool_place memory; /* of resident_in_place */
     bool is_locked;           /* of resident_page_cache */
@@ -80,6 +85,9 @@ struct resident {
     struct piece_queue asked;
     const struct resident_order * order;
     uint64_t order_begin; /* the place of the order's first piece */
+    uint32_t * expected;  /* what was expected last */
+    uint32_t n_expected;
+    bool expects; /* and the thread has not taken it yet */
     struct forgotten forgotten;
     bool stops, hands_back;
     uint8_t * classes; /* by piece: the new ones */
@@ -100,6 +108,10 @@ struct resident {
     uint32_t n_taken;
     struct piece_queue wanted, ring;
     struct map_count maps; /* of resident_in_place */
+    uint32_t * hoped;      /* what was expected, and how much of it has been looked at */
+    uint32_t n_hoped, next_hoped;
+    uint32_t * guesses; /* pieces that are guesses */
+    uint32_t n_guesses;
     const struct resident_order * now;
     uint64_t now_begin;
     uint64_t passed_seen; /* before it looked for room for what streams */

@@ -67,7 +67,38 @@ static void set_spare(struct held * h, bool is_spare) {
     __atomic_store_n(&h->is_spare, is_spare, __ATOMIC_RELAXED);
 }
 
+/* ---- guesses ---- */
+
+static uint64_t bytes_of(const struct resident * r, const struct held * h) {
+    return (uint64_t) h->is.pages * r->page_bytes;
+}
+
+static void make_guess(struct resident * r, struct held * h, enum piece_guess guess) {
+    h->guess = (uint8_t) guess;
+    set_spare(h, true);
+    r->guesses[r->n_guesses++] = (uint32_t) (h - r->piece);
+}
+
+/* It is wanted, or goes. */
+static void end_guess(struct resident * r, struct held * h, bool is_wanted) {
+    if (h->guess == GUESS_NOT) { return; }
+    if (h->guess == GUESS_READ) {
+        resident_add(is_wanted ? &r->totals.ahead_used : &r->totals.ahead_wasted, bytes_of(r, h));
+    } else if (is_wanted) {
+        resident_add(&r->totals.spared, bytes_of(r, h));
+    }
+    uint32_t i = 0;
+    while (r->guesses[i] != (uint32_t) (h - r->piece)) { i++; }
+    r->n_guesses--;
+    for (; i < r->n_guesses; i++) { r->guesses[i] = r->guesses[i + 1]; }
+    h->guess = GUESS_NOT;
+    set_spare(h, false);
+}
+
+/* ---- dropping what is in memory ---- */
+
 static void give_memory(struct resident * r, struct held * h) {
+    end_guess(r, h, false);
     set_in_ring(r, h, false);
     set_spare(h, false);
     h->entry = NO_PLACE;
@@ -90,7 +121,18 @@ static bool drop(struct resident * r, struct held * h) {
 static bool drop_spare(struct resident * r) {
     while (r->spare_end > 0) {
         struct held * h = &r->piece[--r->spare_end];
-        if (h->is_spare && state_of(h) == PIECE_IN && drop(r, h)) { return true; }
+        if (h->is_spare && h->guess == GUESS_NOT && state_of(h) == PIECE_IN && drop(r, h)) { return true; }
+    }
+    return false;
+}
+
+/* One in memory: of those that are not expected any more, or else the least likely. False: there is none. */
+static bool drop_guess(struct resident * r) {
+    for (unsigned hoped = 0; hoped < 2; hoped++) {
+        for (uint32_t i = r->n_guesses; i-- > 0;) {
+            struct held * h = &r->piece[r->guesses[i]];
+            if (h->is_hoped == hoped && state_of(h) == PIECE_IN && drop(r, h)) { return true; }
+        }
     }
     return false;
 }
@@ -99,7 +141,7 @@ static bool drop_spare(struct resident * r) {
 
 static bool take_memory(struct resident * r, struct held * h) {
     while (!r->by->take(r, h)) {
-        if (!drop_spare(r)) { return false; }
+        if (!drop_spare(r) && !drop_guess(r)) { return false; }
     }
     return r->by->may_put(r, h);
 }
@@ -198,8 +240,17 @@ static void queue_wanted(struct resident * r, struct held * h) {
     r->wanted.piece[r->wanted.end++ % r->wanted.capacity] = (uint32_t) (h - r->piece);
 }
 
+/* What is to go and is expected goes only once it is not, or the memory is needed. */
+static bool keep_expected(struct resident * r, struct held * h) {
+    const uint32_t state = state_of(h);
+    if (!h->is_hoped || h->is.class != PLACE_CACHE || (state != PIECE_IN && state != PIECE_LOADING)) { return false; }
+    if (h->guess == GUESS_NOT) { make_guess(r, h, GUESS_KEPT); }
+    return true;
+}
+
 static void do_drop(struct resident * r, struct held * h) {
     __atomic_store_n(&h->is_leaving, false, __ATOMIC_RELAXED);
+    if (keep_expected(r, h)) { return; }
     switch ((enum piece_state) state_of(h)) {
         case PIECE_IN: drop(r, h); return;
         case PIECE_LOADING: h->drop_after = true; return;
@@ -210,7 +261,10 @@ static void do_drop(struct resident * r, struct held * h) {
 }
 
 static void do_want(struct resident * r, struct held * h) {
+    end_guess(r, h, true);
     set_spare(h, false);
+    r->n_unasked -= h->is_unasked;
+    h->is_unasked = false;
     switch ((enum piece_state) state_of(h)) {
         case PIECE_LOADING: h->drop_after = false; return;
         case PIECE_ABSENT:
@@ -358,6 +412,50 @@ static void fill(struct resident * r) {
     }
 }
 
+/* ---- what is expected ---- */
+
+/* Under the lock. */
+static void take_expected(struct resident * r) {
+    if (!r->expects) { return; }
+    r->expects = false;
+    for (uint32_t i = 0; i < r->n_hoped; i++) { r->piece[r->hoped[i]].is_hoped = false; }
+    r->n_hoped = r->n_expected;
+    r->next_hoped = 0;
+    for (uint32_t i = 0; i < r->n_hoped; i++) {
+        r->hoped[i] = r->expected[i];
+        r->piece[r->hoped[i]].is_hoped = true;
+    }
+}
+
+/* What was expected and did not come makes room. */
+static void drop_unexpected(struct resident * r) {
+    for (uint32_t i = r->n_guesses; i-- > 0;) {
+        struct held * h = &r->piece[r->guesses[i]];
+        const uint32_t state = state_of(h);
+        if (state == PIECE_LOADING) { h->drop_after = !h->is_hoped; }
+        if (state == PIECE_IN && !h->is_hoped) { drop(r, h); }
+    }
+}
+
+/* Only while nothing that is needed is to be read, as a read cannot be taken back. No guess goes for another one. */
+static void start_expected(struct resident * r) {
+    enum { AT_ONCE = 2 };
+    for (; r->next_hoped < r->n_hoped && r->n_unasked < AT_ONCE; r->next_hoped++) {
+        struct held * h = &r->piece[r->hoped[r->next_hoped]];
+        if (r->in_flight > r->n_unasked || r->wanted.first < r->wanted.end) { return; }
+        if (h->is.class != PLACE_CACHE || state_of(h) != PIECE_ABSENT) { continue; }
+        while (!r->by->take(r, h)) {
+            if (!drop_spare(r)) { return; }
+        }
+        if (!r->by->may_put(r, h)) { return; }
+        h->is_unasked = true;
+        r->n_unasked++;
+        make_guess(r, h, GUESS_READ);
+        resident_add(&r->totals.ahead_read, bytes_of(r, h));
+        begin_read(r, h);
+    }
+}
+
 /* ---- more memory, or less ---- */
 
 /* What was pinned and is streamed from now on counts as passed. */
@@ -366,7 +464,10 @@ static void change_class(struct resident * r, struct held * h, uint8_t class) {
     const uint8_t before = h->is.class;
     if (before == class) { return; }
     h->is.class = class;
-    if (class != PLACE_CACHE) { set_spare(h, false); }
+    if (class != PLACE_CACHE) {
+        end_guess(r, h, false);
+        set_spare(h, false);
+    }
     if (state == PIECE_IN || state == PIECE_LOADING) {
         set_in_ring(r, h, class == PLACE_STREAM);
         h->entry = NO_PLACE; /* the ring's queue may still have it */
@@ -400,7 +501,7 @@ static void tell_room(struct resident * r) {
 static void shrink(struct resident * r) {
     while (r->ring_used > r->ring_pages && drop_passed(r)) {}
     const uint32_t pages = r->by->room(r).pages;
-    while (r->by->room(r).pages_free + r->pool_pages < pages && drop_spare(r)) {}
+    while (r->by->room(r).pages_free + r->pool_pages < pages && (drop_spare(r) || drop_guess(r))) {}
     if (pages > r->pool_pages) { r->by->shrink(r, (uint32_t) (pages - r->pool_pages)); }
 }
 
@@ -426,6 +527,7 @@ static void forget(struct resident * r) {
     for (uint32_t i = 0; i < r->n_pieces; i++) {
         struct held * h = &r->piece[i];
         if (!lies_in(r, h, &r->forgotten)) { continue; }
+        end_guess(r, h, false);
         const uint32_t state = state_of(h);
         if (state == PIECE_IN && r->by->remove(r, h)) { give_memory(r, h); } /* else it stays until it is unmapped */
         set_state(h, PIECE_LOST);
@@ -456,6 +558,7 @@ static bool listen(struct resident * r) {
     const uint64_t passed = __atomic_load_n(&r->passed, __ATOMIC_RELAXED);
     if (r->ahead < passed && r->now) { __atomic_store_n(&r->ahead, passed, __ATOMIC_RELEASE); }
     if (r->resizes) { begin_to_resize(r); }
+    take_expected(r);
     const bool forgets = r->forgotten.is_pending;
     if (forgets) { forget(r); }
     if (r->hands_back) { r->failures = FAILURES_MOST; }
@@ -529,8 +632,10 @@ void * resident_thread(void * argument) {
     while (listen(r) && r->failures < FAILURES_MOST) {
         look_at_files(r);
         const bool wanted = do_asked(r), streamed = stream(r);
+        drop_unexpected(r);
         if (r->by->room(r).pages > r->pool_pages) { shrink(r); }
         tell_room(r);
+        if (!wanted) { start_expected(r); }
         if (!wanted && !streamed) {
             resident_news(r); /* it may have looked at what is in memory already */
             if (!r->in_flight && release_waiting(r)) { continue; }

@@ -55,6 +55,13 @@ bool schedule_make(const struct schedule_use * uses, uint32_t n_uses, const uint
     return true;
 }
 
+uint32_t schedule_experts(const struct schedule * s, uint32_t router) {
+    for (uint32_t i = 0; i < s->n_stacks; i++) {
+        if (s->stack[i].router == router) { return s->stack[i].experts; }
+    }
+    return 0;
+}
+
 void schedule_free(struct schedule * s) {
     free(s->action);
     free(s->piece);

@@ -55,4 +55,7 @@ bool schedule_make(const struct schedule_use * uses, uint32_t n_uses, const uint
                    struct schedule * schedule);
 void schedule_free(struct schedule * schedule);
 
+/* How many experts a router chooses from; 0: none of which anything is known. */
+uint32_t schedule_experts(const struct schedule * schedule, uint32_t router);
+
 #endif

@@ -82,6 +82,7 @@ wait_until() {
     [[ $(asked --strategy willneed,lock) == *";strategy=lock+willneed;"* ]]
     [[ $(asked --strategy demand,stream) == *";strategy=stream+demand;"* ]]
     [[ $(asked --strategy pread,cache,stream) == *";strategy=stream+cache+pread;"* ]]
+    [ "$(asked --strategy pin --foresee markov)" = "memory=0;strategy=pin;disk=0;reader=any;check=0;foresee=markov; 0" ]
     [ "$(asked --memory 30M)" = "memory=31457280;strategy=pin+stream+cache;disk=0;reader=any;check=0; 0" ]
 }
 
@@ -114,7 +115,7 @@ plan() {
 }
 
 @test "run: wrong usage is said" {
-    for wrong in "--memory much" "--memory 4K" "--strategy fly" "--strategy pin," "--strategy " "--strategy lock,stream" "--strategy pread,populate" "--disk fast" "--reader cat" ""; do
+    for wrong in "--memory much" "--memory 4K" "--strategy fly" "--strategy pin," "--strategy " "--strategy lock,stream" "--strategy pread,populate" "--disk fast" "--reader cat" "--foresee stars" ""; do
         # shellcheck disable=SC2086
         run -2 "$TAT" run $wrong ${wrong:+--} ${wrong:+true}
         [[ $output == *"tat run: "* ]]

@@ -98,6 +98,19 @@ was_kept() {
     completion_managed "memory=180000000;strategy=populate" -t 2 && was_kept populate
 }
 
+@test "managed: experts are foreseen, by each method and by routers of several kinds" {
+    for each in "$experts 180 router" "$experts 180 previous" "$experts 180 markov" "random-qwen2moe.gguf 80 router" \
+        "random-gpt-oss.gguf 70 router" "random-deepseek2.gguf 50 router"; do
+        read -r name limit method <<< "$each"
+        model "$name"
+        completion_managed "memory=${limit}000000;strategy=$all;foresee=$method" -t 2
+        ! grep -q ' begin ' said || was_managed
+        [ "$name" != $experts ] || [ "$(value foreseen)" -gt 0 ]
+        [ "$name" != $experts ] || [ "$(value foreseen_right)" -gt 0 ]
+        [ "$name" != $experts ] || [ "$(value ahead_read)" -gt 0 ]
+    done
+}
+
 @test "managed: a prompt of more than 100 tokens, in several graphs" {
     model $experts
     prompt="$long $long $long" tokens=2

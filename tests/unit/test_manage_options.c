@@ -39,6 +39,7 @@ static void assert_defaults(const struct manage_options * o) {
     assert_false(o->check);
     assert_false(o->no_gain);
     assert_int_equal(o->predicted, 0);
+    assert_int_equal(o->foresee, FORESEE_NONE);
     assert_string_equal(o->report, "");
 }
 
@@ -54,6 +55,8 @@ static void all_that_is_asked_for_is_understood(void ** state) {
     assert_true(o.no_gain);
     assert_int_equal(o.predicted, 12345);
     assert_string_equal(o.report, "/tmp/a b/=x");
+    static const char * const methods[] = { "foresee=none", "foresee=router", "foresee=previous", "foresee=markov" };
+    for (int i = 0; i < 4; i++) { assert_int_equal(of(methods[i]).foresee, i); }
     o = of(";memory=18446744073709551615;;reader=uring;strategy=stream;check=0");
     assert_true(o.memory == UINT64_MAX);
     assert_int_equal(o.reader, READER_URING);
@@ -105,6 +108,8 @@ static void what_is_not_understood_is_ignored(void ** state) {
         "strategy=",
         "strategy=pin+",
         "strategy=pin+fly",
+        "foresee=",
+        "foresee=stars",
         "strategy=pin stream",
         "strategy=+",
         "strategy=pread+willneed",

@@ -257,12 +257,19 @@ static uint32_t random_order(struct world * w, uint32_t * order) {
     return count;
 }
 
+static void expect(struct resident * r, const uint32_t * pieces, uint32_t count) {
+    resident_exchange(r, &(struct pieces_asked){ 0 }, &(struct pieces_asked){ 0 },
+                      &(struct pieces_asked){ pieces, count });
+}
+
 static void want_or_drop(struct world * w) {
+    static void (*const calls[])(struct resident *, const uint32_t *, uint32_t) = { resident_want, resident_drop,
+                                                                                    expect };
     uint32_t some[8];
     for (int i = 0; i < 8; i++) {
         do { some[i] = dice(&w->seed, w->n_pieces); } while (w->piece[some[i]].class != PLACE_CACHE);
     }
-    (dice(&w->seed, 2) ? resident_want : resident_drop)(w->resident, some, 1 + dice(&w->seed, 8));
+    calls[dice(&w->seed, sizeof calls / sizeof *calls)](w->resident, some, 1 + dice(&w->seed, 8));
     if (dice(&w->seed, 3) == 0) { resident_wait(w->resident, some[0], UINT64_MAX); }
 }
 
@@ -413,7 +420,7 @@ static void what_goes_and_is_wanted_stays(void ** state) {
     (void) state;
     begin_cached(&w, PAGES + PIECES_MOST, 0);
     wait_for_reads(&w, w.n_pieces);
-    resident_exchange(w.resident, &(struct pieces_asked){ pieces, 3 }, &(struct pieces_asked){ pieces, 1 });
+    resident_exchange(w.resident, &(struct pieces_asked){ pieces, 3 }, &(struct pieces_asked){ pieces, 1 }, NULL);
     for (int i = 0; i < 5000 && resident_totals(w.resident).drops < 2; i++) { usleep(1000); }
     assert_true(resident_is_in(w.resident, 1));
     assert_int_equal(pieces_in(&w), w.n_pieces - 2);
@@ -495,6 +502,126 @@ static void what_is_left_is_read_ahead(void ** state) {
     resident_resize(w.resident, (uint64_t) 16 * PAGE, 0, 0, classes);
     for (int i = 0; i < 5000 && !is_read_ahead(middle_of(&w, w.n_pieces - 2)); i++) { usleep(1000); }
     assert_true(is_read_ahead(middle_of(&w, w.n_pieces - 2)));
+    end(&w);
+}
+
+/* ---- what is expected ---- */
+
+static uint8_t all_cached(struct world * w, uint32_t piece) {
+    (void) w;
+    (void) piece;
+    return PLACE_CACHE;
+}
+
+/* The pool has so many pages, and as many as the first pieces. Nothing is read into it that is not expected. */
+static void begin_expecting(struct world * w, uint64_t pages, uint32_t first) {
+    *w = (struct world){ .seed = 1 };
+    map_file(w);
+    cut(w, all_cached);
+    for (uint32_t i = 0; i < first; i++) { pages += w->piece[i].pages; }
+    const struct resident_options options = { .files = &w->file,
+                                              .n_files = 1,
+                                              .pieces = w->piece,
+                                              .n_pieces = w->n_pieces,
+                                              .pool = pages * PAGE,
+                                              .scratch = pages * PAGE,
+                                              .depth = 4,
+                                              .check = true };
+    w->resident = resident_new(&options);
+    assert_non_null(w->resident);
+}
+
+static void wait_in(const struct world * w, uint32_t piece, bool is_in) {
+    for (int i = 0; i < 5000 && resident_is_in(w->resident, piece) != is_in; i++) { usleep(1000); }
+    assert_int_equal(resident_is_in(w->resident, piece), is_in);
+}
+
+static uint64_t bytes_of(const struct world * w, uint32_t piece) {
+    return (uint64_t) w->piece[piece].pages * PAGE;
+}
+
+static void what_is_expected_is_read_and_goes_if_it_does_not_come(void ** state) {
+    (void) state;
+    struct world w;
+    const uint32_t guess[] = { 10, 20, 30 }, next = 40;
+    begin_expecting(&w, 100, 0);
+    expect(w.resident, guess, 3);
+    wait_in(&w, 30, true);
+    const uint64_t reads = resident_totals(w.resident).reads;
+    resident_want(w.resident, guess, 1);
+    resident_wait(w.resident, guess[0], UINT64_MAX);
+    assert_int_equal(resident_totals(w.resident).reads, reads);
+    expect(w.resident, &next, 1);
+    wait_in(&w, 20, false);
+    wait_in(&w, 30, false);
+    wait_in(&w, 40, true);
+    assert_true(resident_is_in(w.resident, 10));
+    const struct resident_totals t = resident_totals(w.resident);
+    assert_int_equal(t.ahead_read, bytes_of(&w, 10) + bytes_of(&w, 20) + bytes_of(&w, 30) + bytes_of(&w, 40));
+    assert_int_equal(t.ahead_used, bytes_of(&w, 10));
+    assert_int_equal(t.ahead_wasted, bytes_of(&w, 20) + bytes_of(&w, 30));
+    end(&w);
+}
+
+/* Memory for three pieces: two guesses and one that was wanted. */
+static void a_guess_makes_room(void ** state) {
+    (void) state;
+    enum { KEPT = 10, GUESSES = 2, WANTED = 40 };
+    struct world w;
+    const uint32_t kept = KEPT, wanted[] = { WANTED, WANTED + 5 }, guess[GUESSES] = { 20, 30 };
+    begin_expecting(&w, 21, 0); /* a piece has 2 to 7 pages */
+    resident_want(w.resident, &kept, 1);
+    resident_wait(w.resident, KEPT, UINT64_MAX);
+    expect(w.resident, guess, GUESSES);
+    wait_in(&w, guess[1], true);
+    resident_want(w.resident, wanted, 2);
+    for (int i = 0; i < 2; i++) { resident_wait(w.resident, wanted[i], UINT64_MAX); }
+    assert_true(resident_is_in(w.resident, WANTED));
+    assert_true(resident_is_in(w.resident, KEPT));
+    assert_int_equal(resident_totals(w.resident).given_up, 0);
+    end(&w);
+}
+
+/* No guess takes the place of what was wanted. */
+static void a_guess_without_room_is_not_read(void ** state) {
+    enum { WANTED = 4 };
+    struct world w;
+    const uint32_t some[WANTED] = { 0, 1, 2, 3 }, guess = 50;
+    (void) state;
+    begin_expecting(&w, 0, WANTED);
+    resident_want(w.resident, some, WANTED);
+    for (uint32_t i = 0; i < WANTED; i++) { resident_wait(w.resident, i, UINT64_MAX); }
+    expect(w.resident, &guess, 1);
+    usleep(10000); /* in which it could be read, if it were wrongly */
+    for (uint32_t i = 0; i < WANTED; i++) { assert_true(resident_is_in(w.resident, i)); }
+    assert_int_equal(resident_totals(w.resident).reads, WANTED);
+    resident_drop(w.resident, some, WANTED);
+    wait_in(&w, guess, true);
+    assert_int_equal(resident_totals(w.resident).reads, WANTED + 1);
+    end(&w);
+}
+
+static void what_goes_stays_while_it_is_expected(void ** state) {
+    (void) state;
+    struct world w;
+    const uint32_t some[] = { 10, 20 };
+    begin_expecting(&w, 100, 0);
+    resident_want(w.resident, some, 2);
+    for (int i = 0; i < 2; i++) { resident_wait(w.resident, some[i], UINT64_MAX); }
+    resident_exchange(w.resident, &(struct pieces_asked){ some, 2 }, &(struct pieces_asked){ 0 },
+                      &(struct pieces_asked){ some, 1 });
+    const uint32_t other = 30;
+    resident_want(w.resident, &other, 1);
+    resident_wait(w.resident, other, UINT64_MAX);
+    wait_in(&w, 20, false);
+    assert_true(resident_is_in(w.resident, 10));
+    resident_want(w.resident, some, 1);
+    resident_drop(w.resident, &other, 1);
+    wait_in(&w, other, false);
+    const struct resident_totals t = resident_totals(w.resident);
+    assert_int_equal(t.spared, bytes_of(&w, 10));
+    assert_int_equal(t.reads, 3);
+    assert_int_equal(t.ahead_read + t.ahead_wasted, 0);
     end(&w);
 }
 
@@ -845,6 +972,10 @@ int main(void) {
         cmocka_unit_test(what_goes_and_is_wanted_stays),
         cmocka_unit_test(nobody_is_woken_for_what_is_in_memory),
         cmocka_unit_test(what_is_left_is_read_ahead),
+        cmocka_unit_test(what_is_expected_is_read_and_goes_if_it_does_not_come),
+        cmocka_unit_test(a_guess_makes_room),
+        cmocka_unit_test(a_guess_without_room_is_not_read),
+        cmocka_unit_test(what_goes_stays_while_it_is_expected),
         cmocka_unit_test(memory_is_given_back),
         cmocka_unit_test(more_memory_is_used),
         cmocka_unit_test(a_child_has_the_file),

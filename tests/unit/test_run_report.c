@@ -76,6 +76,17 @@ static void figures_that_are_not_there_are_left_out(void ** state) {
                 "of what is left to the kernel waited for the disk\n");
 }
 
+static void what_was_foreseen(void ** state) {
+    (void) state;
+    assert_says("end foreseen=0 foreseen_right=0 ahead_read=0 ahead_wasted=0 spared=0", "");
+    assert_says(
+        "end foreseen=200 foreseen_right=150 ahead_read=2" MIB " ahead_wasted=1024 spared=1024",
+        "> 75.0 % of the experts that were foreseen came, of 1.95 MiB read ahead 1.00 KiB in vain, 1.00 KiB not "
+        "read again\n");
+    assert_says("end tokens=20 ns=1000000000 foreseen=10 foreseen_right=1",
+                "> delivered 20.0 tokens/s; 10.0 % of the experts that were foreseen came\n");
+}
+
 static void what_went_wrong(void ** state) {
     (void) state;
     assert_says("end checked=1 wrong=0", "> 1 piece compared with the file: no difference\n");
@@ -130,6 +141,7 @@ int main(void) {
         cmocka_unit_test(what_is_managed),
         cmocka_unit_test(a_limit_is_recognised),
         cmocka_unit_test(figures_that_are_not_there_are_left_out),
+        cmocka_unit_test(what_was_foreseen),
         cmocka_unit_test(what_went_wrong),
         cmocka_unit_test(how_much_memory_there_is),
         cmocka_unit_test(what_was_refused),
