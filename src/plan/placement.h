@@ -38,9 +38,9 @@ struct placement {
 struct placement placement_make(const struct placement_item * items, uint32_t count, uint64_t budget, unsigned may,
                                 uint8_t * classes);
 
-/* Of a cache for experts, what those take that the policy does not keep, while they are read and computed with: all that
- * a router chooses for a token, or room for two of the largest stacks if that is less, as far as that is a quarter.
- * `stack`: bytes of all experts of one; `chosen`: of those that are chosen of a layer, in all its stacks. */
+/* Of a cache for experts, what those take that the policy does not keep, while they are read and computed with: all
+ * that a router chooses for a token, or room for two of the largest stacks if that is less, as far as that is a
+ * quarter. `stack`: bytes of all experts of one; `chosen`: of those that are chosen of a layer, in all its stacks. */
 uint64_t placement_scratch(uint64_t cache, uint64_t stack, uint64_t chosen);
 
 #endif
