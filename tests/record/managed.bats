@@ -85,7 +85,8 @@ was_managed() {
 was_kept() {
     grep -q "^[0-9]* begin .* ahead=$1 " said
     [ "$(value loads)" -gt 0 ]
-    [ "$(value errors) $(value given_up) $(value handed_back)" = "0 0 0" ]
+    [ "$(value errors) $(value handed_back)" = "0 0" ]
+    [ $((20 * $(value given_up))) -lt "$(value loads)" ] # while memory is given back, a piece can lack room
 }
 
 @test "managed: by each of the kernel's means, in the page cache" {
