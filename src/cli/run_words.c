@@ -248,7 +248,14 @@ static void print_less(const char * line, const char * whose, FILE * out) {
 }
 
 static void print_handed_back(const char * line, const char * whose, FILE * out) {
-    char bytes[UNITS_SIZE];
+    char bytes[UNITS_SIZE], managed[UNITS_SIZE], plain[UNITS_SIZE];
+    if (figure(line, "plain")) {
+        fprintf(out,
+                "%shanded back to the file: over %s tokens it was slower (%s tokens/s) than plain mmap would be (%s)\n",
+                whose, format_count(bytes, figure(line, "tokens")), format_speed(managed, figure(line, "managed")),
+                format_speed(plain, figure(line, "plain")));
+        return;
+    }
     fprintf(out, "%shanded back to the file: only %s of memory are left for the model\n", whose,
             format_bytes(bytes, figure(line, "left")));
 }

@@ -37,23 +37,23 @@ static uint64_t less(uint64_t a, uint64_t b) {
     return a > b ? a - b : 0;
 }
 
-static uint64_t of_file(const struct mapping * m) {
-    return m->is_path && m->rights[2] == 'x' ? less(m->resident, m->anonymous) : 0;
+static void count(const struct mapping * m, struct address_space_files * files) {
+    if (m->is_path) { *(m->rights[2] == 'x' ? &files->code : &files->other) += less(m->resident, m->anonymous); }
 }
 
-bool address_space_files(const char * proc, uint64_t * bytes) {
+bool address_space_files(const char * proc, struct address_space_files * files) {
     char path[PATH_MAX], line[PATH_MAX + 128];
     struct mapping m = { .from = 0 }, next = m;
     bool begins = true;
     snprintf(path, sizeof path, "%s/self/smaps", proc);
-    *bytes = 0;
+    *files = (struct address_space_files){ 0 };
     FILE * file = fopen(path, "re");
     if (!file) { return false; }
     for (bool more = true; more;) {
         more = fgets(line, sizeof line, file);
         const bool is_head = more && begins && read_head(line, &next);
         if (is_head || !more) {
-            *bytes += of_file(&m);
+            count(&m, files);
             m = next;
         } else if (begins) {
             read_fact(line, &m);

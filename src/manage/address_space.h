@@ -8,8 +8,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Bytes of the page cache of programs and libraries: of their code. What else is in them is read once. Reads
- * PROC/self/smaps. False: it cannot be read. */
-bool address_space_files(const char * proc, uint64_t * bytes);
+/* Bytes of the page cache that are mapped. */
+struct address_space_files {
+    uint64_t code;  /* of programs and libraries. What else is in them is read once */
+    uint64_t other; /* a model's, mostly */
+};
+
+/* Reads PROC/self/smaps. False: it cannot be read. */
+bool address_space_files(const char * proc, struct address_space_files * files);
 
 #endif

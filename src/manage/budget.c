@@ -140,9 +140,17 @@ static struct {
     struct memory_cgroup group;
 } last; /* that was found: looking for the group takes longer than reading its files */
 
+static uint64_t least(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+uint64_t budget_plain(const struct budget * b) {
+    return less(b->limit, b->used + b->code);
+}
+
 bool budget_find_in(const char * proc, uint64_t asked, uint64_t pool_bytes, uint64_t growth, struct budget * b) {
     struct use use;
-    uint64_t files;
+    struct address_space_files files;
     struct memory_cgroup group;
     find_group(proc, &group);
     if (!find_use(proc, group, asked, pool_bytes, &use) || !address_space_files(proc, &files)) { return false; }
@@ -150,7 +158,8 @@ bool budget_find_in(const char * proc, uint64_t asked, uint64_t pool_bytes, uint
     *b = (struct budget){ .limit = use.limit,
                           .used = less(use.used, pool_bytes),
                           .growth = growth,
-                          .files = files < cache ? files : cache,
+                          .files = least(files.code, cache),
+                          .code = least(files.code, less(cache, files.other)),
                           .reserve = plan_reserve(use.limit) };
     b->pool = less(less(b->limit, b->used), b->growth + b->files + b->reserve);
     pthread_mutex_lock(&last_lock);

@@ -17,9 +17,14 @@ struct budget {
     uint64_t used; /* of that limit, and not to be had back: all but page cache and the pool */
     uint64_t growth;  /* what the program is about to take */
     uint64_t files;   /* page cache that the process cannot do without: code of programs and libraries */
+    uint64_t code;    /* what of that counts towards the limit: whoever reads a page first is charged for it */
     uint64_t reserve; /* what the kernel needs to work with, and what cannot be foreseen */
     uint64_t pool;    /* what is left */
 };
+
+/* What there would be for page cache of the model if nothing of it were managed, and nothing grew: page cache takes all
+ * that is left. */
+uint64_t budget_plain(const struct budget * budget);
 
 /* Looks at /proc and the cgroup file systems; takes milliseconds, and more once thousands of pieces are mapped.
  * `asked`: 0: only the other limits count. `pool_bytes`: what the pool takes now. `growth`: what the program is about

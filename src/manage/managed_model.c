@@ -12,6 +12,7 @@
 #include "agent/files.h"
 #include "agent/mappings.h"
 #include "agent/registry.h"
+#include "system/whole_disk.h"
 
 /* ---- mappings ---- */
 
@@ -40,6 +41,7 @@ static bool add_file(struct managed_model * model, const struct mapping * m, uin
     struct managed_file * f = &model->file[model->n_files];
     if (snprintf(f->path, sizeof f->path, "%s", object->path) >= (int) sizeof f->path) { return false; }
     f->number = number;
+    f->device = status.st_dev;
     f->file = (struct resident_file){ .mapped = { .at = (char *) (uintptr_t) m->from, /* NOLINT: an address */
                                                   .bytes = m->to - m->from,
                                                   .offset = m->offset,
@@ -157,6 +159,15 @@ void managed_model_free(struct managed_model * model) {
 bool managed_model_uses(struct managed_model * model, const struct host * host, struct ggml_cgraph * graph,
                         uint32_t rule, struct graph_uses * uses) {
     return graph_uses_find(host, graph, rule, is_known, model, uses);
+}
+
+uint64_t managed_model_read_ahead(const struct managed_model * model) {
+    enum { USUAL = 128, MOST = 1 << 20 }; /* KiB */
+    char text[32];
+    const struct whole_disk disk = whole_disk_of(model->n_files ? model->file[0].device : 0);
+    whole_disk_read(&disk, "queue/read_ahead_kb", text, sizeof text);
+    const unsigned long kib = strtoul(text, NULL, 10);
+    return (uint64_t) (*text && kib <= MOST ? kib : USUAL) << 10;
 }
 
 /* ---- a graph's uses ---- */

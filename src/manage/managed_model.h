@@ -23,6 +23,7 @@ struct managed_file {
     char path[PATH_MAX];
     struct pieces pieces;
     uint32_t first; /* the model's number of its first piece */
+    uint64_t device;
 };
 
 struct managed_model {
@@ -42,6 +43,9 @@ void managed_model_free(struct managed_model * model);
 /* What another graph needs of this model; what lies elsewhere is left out. */
 bool managed_model_uses(struct managed_model * model, const struct host * host, struct ggml_cgraph * graph,
                         uint32_t rule, struct graph_uses * uses);
+
+/* How many bytes the kernel reads at a fault in its first file, where the program does not say. */
+uint64_t managed_model_read_ahead(const struct managed_model * model);
 
 struct piece_range {
     uint32_t first, count;

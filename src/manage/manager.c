@@ -72,9 +72,10 @@ static struct {
     bool said;
 } totals;
 static struct {
-    uint64_t read;
+    uint64_t read, disk_ns;
     struct experts_totals experts;
 } at_last_end;                 /* of a graph */
+static bool is_slower;         /* than plain mmap; release and acquire: it comes after the figures */
 static uint64_t faults_before; /* major ones, of the process */
 
 static enum manager_state state_now(void) {
@@ -221,6 +222,10 @@ static struct experts_totals experts_so_far(void) {
     return managing.experts ? experts_totals(managing.experts) : (struct experts_totals){ 0 };
 }
 
+static bool was_handed_back(void) {
+    return __atomic_load_n(&managing.was_handed_back, __ATOMIC_RELAXED) || resident_why_broken(managing.resident);
+}
+
 /* `more`: further figures, which begin with a space. */
 static void say_totals(const char * kind, const char * more) {
     const struct resident_totals r = resident_totals(managing.resident);
@@ -237,10 +242,10 @@ static void say_totals(const char * kind, const char * more) {
              " foreseen_first_right=%" PRIu64 " foresee_ns=%" PRIu64 " ahead_read=%" PRIu64 " ahead_used=%" PRIu64
              " ahead_wasted=%" PRIu64 " spared=%" PRIu64 "%s%s",
              kind, now(&totals.tokens), now(&totals.ns), now(&totals.wait_ns), r.read_bytes, r.reads, r.disk_ns,
-             x.wanted, x.held, r.loads, r.drops, r.map_ns, r.errors, r.given_up, r.checked, r.wrong,
-             resident_why_broken(managing.resident) != NULL, options.predicted, now(&totals.read), now(&totals.wanted),
-             now(&totals.held), major_faults() - faults_before, f.guesses, f.right, f.first, f.first_right, f.ns,
-             r.ahead_read, r.ahead_used, r.ahead_wasted, r.spared, kernel_means(means, r.locked), more);
+             x.wanted, x.held, r.loads, r.drops, r.map_ns, r.errors, r.given_up, r.checked, r.wrong, was_handed_back(),
+             options.predicted, now(&totals.read), now(&totals.wanted), now(&totals.held),
+             major_faults() - faults_before, f.guesses, f.right, f.first, f.first_right, f.ns, r.ahead_read,
+             r.ahead_used, r.ahead_wasted, r.spared, kernel_means(means, r.locked), more);
     manage_report(options.report, line);
 }
 
@@ -268,7 +273,11 @@ static bool look(void) {
         if (why) { manage_report(options.report, text); }
         return false;
     }
-    managing_look(&managing, &why);
+    if (!was_handed_back() && __atomic_load_n(&is_slower, __ATOMIC_ACQUIRE)) {
+        managing_give_up(&managing, &why);
+    } else {
+        managing_look(&managing, &why);
+    }
     if (why) { manage_report(options.report, why); }
     if (++looks % LOOKS_A_SECOND == 0) { say_so_far(); }
     return true;
@@ -392,7 +401,9 @@ static void choose(struct call * c, uint32_t router) {
 static void wait_chosen(struct call * c, const struct schedule_stack * stack) {
     const uint8_t * chosen = c->graph->chosen[stack->router];
     for (uint32_t e = 0; e < stack->experts; e++) {
-        if (chosen[e]) { c->waited += resident_wait(managing.resident, stack->piece + e, UINT64_MAX); }
+        if (!chosen[e]) { continue; }
+        plain_run_touch(managing.plain, stack->piece + e);
+        c->waited += resident_wait(managing.resident, stack->piece + e, UINT64_MAX);
     }
 }
 
@@ -407,6 +418,7 @@ static void drop_chosen(const struct call * c, const struct schedule_stack * sta
 static void wait_places(struct call * c, uint32_t first, uint32_t end) {
     const struct resident_order * order = &c->graph->schedule.order;
     for (uint32_t i = first; i < end; i++) {
+        plain_run_touch(managing.plain, order->piece[i]);
         if (class_of(order->piece[i]) == PLACE_LEAVE) { continue; }
         c->waited += resident_wait(managing.resident, order->piece[i], c->place + i);
     }
@@ -491,17 +503,24 @@ static void add_to(uint64_t * figure, uint64_t more) {
 
 /* What was read ahead after the last graph is this one's. */
 static void count_graph(const struct call * c, bool is_token) {
-    const uint64_t read = resident_totals(managing.resident).read_bytes;
+    const struct resident_totals resident = resident_totals(managing.resident);
+    const uint64_t read = resident.read_bytes, ns = clock_monotonic_ns() - c->began;
     const struct experts_totals experts = experts_so_far();
+    const struct plain_run_graph graph = { is_token, ns, c->waited, read - at_last_end.read,
+                                           resident.disk_ns - at_last_end.disk_ns };
     if (is_token) {
         add_to(&totals.tokens, 1);
-        add_to(&totals.ns, clock_monotonic_ns() - c->began);
+        add_to(&totals.ns, ns);
         add_to(&totals.wait_ns, c->waited);
         add_to(&totals.read, read - at_last_end.read);
         add_to(&totals.wanted, experts.wanted - at_last_end.experts.wanted);
         add_to(&totals.held, experts.held - at_last_end.experts.held);
     }
+    if (plain_run_is_faster(managing.plain, &graph, options.plain)) {
+        __atomic_store_n(&is_slower, true, __ATOMIC_RELEASE);
+    }
     at_last_end.read = read;
+    at_last_end.disk_ns = resident.disk_ns;
     at_last_end.experts = experts;
 }
 

@@ -21,6 +21,7 @@ struct beginning {
     struct schedule_use * use;
     uint32_t n_uses;
     uint64_t * bytes; /* by piece */
+    uint64_t * own;   /* by piece: those that the piece before it does not have too */
     bool * seen;      /* by piece */
 };
 
@@ -28,16 +29,26 @@ static char words[192];
 
 /* ---- items ---- */
 
+/* With the piece before it. */
+static bool shares_page(const struct managed_model * model, uint32_t piece) {
+    const struct resident_piece * p = &model->piece[piece];
+    return piece && p[-1].file == p->file && p->page < p[-1].page + p[-1].pages;
+}
+
 static bool list_items(struct beginning * b) {
     struct managing * m = b->m;
     const uint32_t n = m->model.n_pieces;
     b->bytes = calloc((size_t) n + 1, sizeof *b->bytes);
+    b->own = calloc((size_t) n + 1, sizeof *b->own);
     b->seen = calloc((size_t) n + 1, sizeof *b->seen);
     m->item = calloc((size_t) n + 1, sizeof *m->item);
     m->item_piece = calloc((size_t) n + 1, sizeof *m->item_piece);
     m->class = calloc((size_t) n + 1, sizeof *m->class);
-    if (!b->bytes || !b->seen || !m->item || !m->item_piece || !m->class) { return false; }
-    for (uint32_t i = 0; i < n; i++) { b->bytes[i] = m->model.piece[i].pages * m->model.page_bytes; }
+    if (!b->bytes || !b->own || !b->seen || !m->item || !m->item_piece || !m->class) { return false; }
+    for (uint32_t i = 0; i < n; i++) {
+        b->bytes[i] = m->model.piece[i].pages * m->model.page_bytes;
+        b->own[i] = b->bytes[i] - (shares_page(&m->model, i) ? m->model.page_bytes : 0);
+    }
     for (uint32_t i = 0; i < b->n_uses; i++) {
         const struct schedule_use * u = &b->use[i];
         for (uint32_t p = u->piece; p < u->piece + u->count; p++) {
@@ -109,7 +120,9 @@ static bool place(struct beginning * b, const struct graph_uses * uses) {
     m->token_experts = token_experts(b, uses);
     m->may = b->options->may;
     m->asked = b->options->memory;
-    if (!make_placement(m)) { return false; }
+    /* What plain mmap would have for the model: all that is not needed for something else. */
+    m->plain = plain_run_new(b->own, m->model.n_pieces, managed_model_read_ahead(&m->model), budget_plain(&m->budget));
+    if (!m->plain || !make_placement(m)) { return false; }
     for (uint32_t i = 0; i < m->model.n_pieces; i++) { m->model.piece[i].class = m->class[i]; }
     if (!m->placement.cache) { return true; }
     m->experts = experts_new(&b->schedule, m->model.n_pieces, b->bytes, kept_of(m), &policy_cycle);
@@ -120,7 +133,7 @@ static bool place(struct beginning * b, const struct graph_uses * uses) {
 
 static uint64_t all_bytes(const struct beginning * b) {
     uint64_t sum = 0;
-    for (uint32_t i = 0; i < b->m->n_items; i++) { sum += b->m->item[i].bytes; }
+    for (uint32_t i = 0; i < b->m->n_items; i++) { sum += b->own[b->m->item_piece[i]]; }
     return sum;
 }
 
@@ -132,7 +145,7 @@ static bool gate(const struct beginning * b) {
     const struct budget * budget = &b->m->budget;
     const uint64_t all = all_bytes(b);
     /* Page cache may take what the pool has to leave free, since it goes when memory is needed. */
-    if (all <= budget->pool + budget->growth + budget->reserve) {
+    if (all <= budget_plain(budget)) {
         snprintf(words, sizeof words, "fits bytes=%" PRIu64, all);
         return false;
     }
@@ -150,6 +163,13 @@ static bool has_experts(const struct managing * m) {
         if (m->item[i].is_expert) { return true; }
     }
     return false;
+}
+
+/* What is being read ahead cannot be dropped. Without room for that beside the pool, of several threads at once, the
+ * kernel would kill for want of memory. */
+static bool reads_ahead(const struct managing * m) {
+    enum { AT_ONCE = 8 };
+    return AT_ONCE * managed_model_read_ahead(&m->model) <= m->budget.reserve;
 }
 
 static bool start(const struct beginning * b) {
@@ -177,7 +197,8 @@ static bool start(const struct beginning * b) {
                                               .ahead = b->options->ahead,
                                               .locks = b->options->locks,
                                               .on_demand = b->options->on_demand,
-                                              .check = b->options->check };
+                                              .check = b->options->check,
+                                              .reads_ahead = b->options->ahead != READ_INTO || reads_ahead(m) };
     m->resident = resident_new(&options);
     if (!m->resident) { snprintf(words, sizeof words, "refused errno=%d", errno); }
     return m->resident != NULL;
@@ -236,9 +257,11 @@ enum managing_answer managing_begin(struct managing * managing, const struct man
     schedule_free(&b.schedule);
     free(b.use);
     free(b.bytes);
+    free(b.own);
     free(b.seen);
     if (answer != MANAGING_ACTIVE) {
         experts_free(managing->experts);
+        plain_run_free(managing->plain);
         free(managing->item);
         free(managing->item_piece);
         free(managing->class);
@@ -265,10 +288,15 @@ static bool make_do(struct managing * m) {
     return true;
 }
 
+static void hand_back(struct managing * m) {
+    __atomic_store_n(&m->was_handed_back, true, __ATOMIC_RELAXED);
+    resident_hand_back(m->resident);
+}
+
 static void shrink(struct managing * m, uint64_t limit_before, const char ** why) {
     const uint64_t before = pool_of(m);
     if (m->budget.pool < PREDICT_BUDGET_LEAST || !make_do(m)) {
-        resident_hand_back(m->resident);
+        hand_back(m);
         snprintf(words, sizeof words, "handed_back left=%" PRIu64, m->budget.pool);
         *why = words;
         return;
@@ -297,12 +325,32 @@ static void grow(struct managing * m) {
     make_do(m);
 }
 
+/* What the pool has, plain mmap would have for the page cache. */
+static void look_at_plain_run(struct managing * m, int64_t left) {
+    const struct resident_totals t = resident_totals(m->resident);
+    const struct budget * b = &m->budget;
+    if (left == INT64_MAX) { return; }
+    const int64_t plain = left + (int64_t) (b->reserve + b->files - b->code + t.pool_fixed - t.pool_unused);
+    plain_run_resize(m->plain, plain > 0 ? (uint64_t) plain : 0);
+}
+
+void managing_give_up(struct managing * m, const char ** why) {
+    const double second = 1e9;
+    const struct plain_run_times t = plain_run_times(m->plain);
+    hand_back(m);
+    snprintf(words, sizeof words, "handed_back managed=%.0f plain=%.0f tokens=%d",
+             1000 * second / ((double) t.managed_ns + 1), 1000 * second / ((double) t.plain_ns + 1), PLAIN_RUN_TOKENS);
+    *why = words;
+}
+
 void managing_look(struct managing * m, const char ** why) {
     struct budget budget;
     *why = NULL;
     say_shrunk(m, why);
     const uint64_t pool = pool_of(m);
-    if (budget_left(m->asked) < 0) {
+    const int64_t left = budget_left(m->asked);
+    look_at_plain_run(m, left);
+    if (left < 0) {
         const uint64_t fixed = resident_totals(m->resident).pool_fixed, used = fixed < pool ? fixed : pool;
         if (!budget_find(m->asked, used, 0, &budget) || budget.pool >= pool) { return; }
         const uint64_t limit_before = m->budget.limit;

@@ -9,6 +9,7 @@
 #include "manage/experts.h"
 #include "manage/managed_model.h"
 #include "manage/options.h"
+#include "manage/plain_run.h"
 #include "plan/placement.h"
 
 struct managing {
@@ -17,6 +18,7 @@ struct managing {
     struct placement placement;
     struct resident * resident;
     struct experts * experts; /* NULL: none are cached */
+    struct plain_run * plain;
 
     /* To place anew: by item, in the order of first use. */
     struct placement_item * item;
@@ -30,6 +32,7 @@ struct managing {
 
     bool of_one_row; /* the graph */
     bool has_grown;
+    bool was_handed_back; /* relaxed; on the thread that watches memory */
     struct {
         uint64_t ns;          /* when it shrank; 0: that has been said */
         uint64_t pool, limit; /* before */
@@ -58,5 +61,8 @@ void managing_prepare(struct managing * managing, uint32_t rows, uint64_t growth
 /* For the thread that watches memory: looks whether there is less memory, or room for more, and places all anew. *why:
  * the line that says what was done, or NULL. */
 void managing_look(struct managing * managing, const char ** why);
+
+/* Plain mmap is faster, so it takes over. *why: the line that says so. */
+void managing_give_up(struct managing * managing, const char ** why);
 
 #endif

@@ -126,6 +126,7 @@ static bool read_part(struct part value, struct manage_options * options) {
     uint64_t number;
     if (is(key, "memory")) { return read_number(value, &options->memory); }
     if (is(key, "disk")) { return read_number(value, &options->disk); }
+    if (is(key, "plain")) { return read_number(value, &options->plain); }
     if (is(key, "predicted")) { return read_number(value, &options->predicted); }
     if (is(key, "strategy")) { return read_strategies(value, options); }
     if (is(key, "reader")) { return read_reader(value, &options->reader); }

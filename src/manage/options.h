@@ -9,6 +9,7 @@
  *     disk      bytes per second that the disk gives; 0: unknown
  *     reader    any, uring or threads
  *     check     1: compare each piece that is read with the file
+ *     plain     nanoseconds that plain mmap takes for a token; 0: unknown. For tests
  *     predicted tokens a second that a plan expects, times 1000
  *     foresee   router, previous, markov or none: how to foresee which experts will be chosen
  *     gain      0: a plan found nothing to gain, so nothing is to be done
@@ -27,7 +28,7 @@
 #define MANAGE_VARIABLE "TAT_MANAGE"
 
 struct manage_options {
-    uint64_t memory, disk, predicted;
+    uint64_t memory, disk, predicted, plain;
     unsigned may; /* of PLACE_MAY_PIN and the like (plan/placement.h) */
     enum reader_kind reader;
     enum read_how ahead; /* READ_INTO: in place */

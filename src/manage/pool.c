@@ -28,6 +28,7 @@ struct pool {
     uint32_t pages_mapped, pages, pages_free;
     uint32_t end;      /* pages from here on have never been the pool's */
     uint32_t prepared; /* pages before this one have their memory */
+    uint32_t used;     /* pages from here on have never been taken */
     bool only_small;
     struct pool_run * free; /* in the order of pages; two runs never touch */
     uint32_t n_free;
@@ -146,6 +147,14 @@ uint32_t pool_pages(const struct pool * pool) {
     return pool->pages;
 }
 
+uint32_t pool_pages_unused(const struct pool * pool) {
+    if (!pool->n_free) { return 0; }
+    const struct pool_run last = pool->free[pool->n_free - 1];
+    const uint32_t end = last.page + last.count, used = pool->used > pool->prepared ? pool->used : pool->prepared;
+    if (end <= used) { return 0; }
+    return end - (last.page > used ? last.page : used);
+}
+
 /* The smallest run of at least so many pages, or else the largest run. There must be a run. */
 static uint32_t best_run(const struct pool * pool, uint32_t pages) {
     uint32_t best = 0;
@@ -167,6 +176,7 @@ static struct pool_run take_from(struct pool * pool, uint32_t i, uint32_t pages)
         memmove(run, run + 1, (pool->n_free - i) * sizeof *run);
     }
     pool->pages_free -= taken.count;
+    if (taken.page + taken.count > pool->used) { pool->used = taken.page + taken.count; }
     return taken;
 }
 

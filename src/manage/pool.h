@@ -49,6 +49,7 @@ void pool_give(struct pool * pool, struct pool_place * place); /* and empties it
 
 uint32_t pool_pages_free(const struct pool * pool);
 uint32_t pool_pages(const struct pool * pool);
+uint32_t pool_pages_unused(const struct pool * pool); /* so far: they take no memory yet */
 
 /* Adds up to so many pages, within what it may grow to. Returns how many. */
 uint32_t pool_grow(struct pool * pool, uint32_t pages);

@@ -85,6 +85,7 @@ static bool copy_options(struct resident * r, const struct resident_options * o)
     r->guesses = calloc((size_t) o->n_pieces + 1, sizeof *r->guesses);
     r->check = o->check;
     r->on_demand = o->on_demand;
+    r->reads_ahead = o->reads_ahead;
     r->pool_bytes = o->pool;
     r->pool_most = o->pool_most;
     r->reader_wanted = o->reader;

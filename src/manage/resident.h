@@ -52,6 +52,7 @@ struct resident_options {
     bool locks;          /* what is pinned, in the page cache, as far as the process may */
     bool on_demand;      /* read no place of the order before it is waited for */
     bool check;          /* compare each piece with the file */
+    bool reads_ahead;    /* the kernel may, in what is left to it, as the program advised it */
 };
 
 /* The order in which a graph needs pinned and streamed pieces; a piece may come more than once. It must live as long as
@@ -73,6 +74,7 @@ struct resident_totals {
     uint64_t ahead_read, ahead_used, ahead_wasted, spared;
     uint64_t pool, pool_free; /* bytes that the pool may take now, and of them those that nothing is in */
     uint64_t pool_fixed;      /* of the pool, what the kernel cannot take back of itself */
+    uint64_t pool_unused;     /* of that, where nothing has been so far: it takes no memory yet */
     uint64_t locked;          /* bytes, at most at once */
 };
 

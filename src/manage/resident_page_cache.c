@@ -83,7 +83,7 @@ static void end(struct resident * r) {
 }
 
 static struct resident_room room(const struct resident * r) {
-    return (struct resident_room){ r->cache_pages, r->cache_pages - r->cache_used, r->locked_pages };
+    return (struct resident_room){ r->cache_pages, r->cache_pages - r->cache_used, r->locked_pages, 0 };
 }
 
 static void grow(struct resident * r, uint32_t pages) {

@@ -66,7 +66,7 @@ struct resident {
     struct held * piece;
     uint32_t n_pieces;
     uint32_t page_bytes;
-    bool check, on_demand;
+    bool check, on_demand, reads_ahead;
     const struct resident_mechanism * by;
     struct pool * pool; /* of resident_in_place */
     enum read_how how;  /* these are of resident_page_cache */
@@ -131,7 +131,8 @@ struct resident {
 /* In pages. */
 struct resident_room {
     uint32_t pages, pages_free;
-    uint32_t pages_fixed; /* that the kernel cannot take back of itself when it needs memory */
+    uint32_t pages_fixed;  /* that the kernel cannot take back of itself when it needs memory */
+    uint32_t pages_unused; /* so far: they take no memory yet */
 };
 
 /* How the bytes of a piece come to its addresses, and go again. The thread calls; after_fork, the child does. */

@@ -29,10 +29,11 @@ char * resident_address(const struct resident * r, const struct held * h) {
     return resident_mapping(r, h)->at + (size_t) h->is.page * r->page_bytes;
 }
 
-/* What is left to the kernel is needed whole, so it may read ahead there as without us. Elsewhere a fault is by chance,
- * and what is read around it would take memory for nothing. */
+/* What is left to the kernel is needed whole, so it may read ahead there as without us, if there is room for it.
+ * Elsewhere a fault is by chance, and what is read around it would take memory for nothing. */
 static void advise(const struct resident * r, const struct held * h) {
-    const int advice = h->is.class == PLACE_LEAVE ? resident_mapping(r, h)->advice : MADV_RANDOM;
+    const bool reads_ahead = r->reads_ahead && h->is.class == PLACE_LEAVE;
+    const int advice = reads_ahead ? resident_mapping(r, h)->advice : MADV_RANDOM;
     if (resident_mapping(r, h)->at) { madvise(resident_address(r, h), (size_t) h->is.pages * r->page_bytes, advice); }
 }
 
@@ -495,6 +496,7 @@ static void tell_room(struct resident * r) {
     __atomic_store_n(&r->totals.pool, bytes, __ATOMIC_RELEASE); /* after the memory was given back */
     __atomic_store_n(&r->totals.pool_free, (uint64_t) room.pages_free * r->page_bytes, __ATOMIC_RELAXED);
     __atomic_store_n(&r->totals.pool_fixed, (uint64_t) room.pages_fixed * r->page_bytes, __ATOMIC_RELAXED);
+    __atomic_store_n(&r->totals.pool_unused, (uint64_t) room.pages_unused * r->page_bytes, __ATOMIC_RELAXED);
     if (is_news) { resident_news(r); }
 }
 

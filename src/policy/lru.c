@@ -67,12 +67,20 @@ static bool access_lru(struct policy * base, uint32_t item) {
     return false;
 }
 
+static bool evict_lru(struct policy * base) {
+    struct lru * p = (struct lru *) base;
+    if (lists_is_empty(&p->lists, HELD)) { return false; }
+    evict(p, lists_oldest(&p->lists, HELD));
+    return true;
+}
+
 const struct policy_kind policy_lru = {
     .name = "lru",
     .title = "least recently used",
     .knowledge = POLICY_ONLINE,
     .create = create_lru,
     .access = access_lru,
+    .evict = evict_lru,
     .destroy = destroy,
 };
 

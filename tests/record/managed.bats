@@ -175,6 +175,13 @@ was_kept() {
     grep -qE "^offsets +good +$weights weights" <<< "$output"
 }
 
+@test "managed: plain mmap takes over where it is faster" {
+    model $dense
+    tokens=40 completion_managed "memory=110000000;strategy=$all;plain=1" -t 1 # nanoseconds a token
+    grep -qE "^[0-9]+ handed_back managed=[0-9]+ plain=[0-9]+ tokens=32$" said
+    [ "$(value wrong) $(value errors) $(value handed_back)" = "0 0 1" ]
+}
+
 @test "managed: the program computes in a child of its own" {
     model $dense
     cat > forking.py << 'PY'

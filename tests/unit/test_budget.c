@@ -153,7 +153,7 @@ static void what_is_left_is_read_anew(void ** state) {
 }
 
 static void of_files_the_model_does_not_count(void ** state) {
-    uint64_t files;
+    struct address_space_files files;
     char line[128], name[6000];
     (void) state;
     memset(name, 'a', sizeof name - 1);
@@ -167,7 +167,8 @@ static void of_files_the_model_does_not_count(void ** state) {
                                  "90000000-90100000 rwxs 00000000 00:01 9 /memfd:x (deleted)\nRss: 1024 kB\n"
                                  "a0000000-a0001000 r-xp 00000000 00:00 0 [vdso]\nRss: 4 kB\n");
     assert_true(address_space_files(proc(), &files));
-    assert_int_equal(files, 7 * MIB);
+    assert_int_equal(files.code, 7 * MIB);
+    assert_int_equal(files.other, (4 + 99999 + 64) << 10);
     /* a name longer than a line is read at once */
     snprintf(line, sizeof line, "%s/proc/self/smaps", made_root);
     FILE * smaps = fopen(line, "w");
@@ -175,7 +176,7 @@ static void of_files_the_model_does_not_count(void ** state) {
     fprintf(smaps, "10000000-10800000 r-xp 00000000 fe:00 7 /%s\nRss: 1024 kB\nAnonymous: 0 kB\n", name);
     fclose(smaps);
     assert_true(address_space_files(proc(), &files));
-    assert_int_equal(files, MIB);
+    assert_int_equal(files.code, MIB);
 }
 
 static void numbers_beyond_all_bounds_do_no_harm(void ** state) {
@@ -196,6 +197,20 @@ static void numbers_beyond_all_bounds_do_no_harm(void ** state) {
               "x\n-\nRss: 5 kB\n10-20\nffffffffffffffff-0 rwxp 0 0 0 /\nRss: 99999999999999999999 kB");
     assert_true(budget_find_in(proc(), 1, 0, 0, &b));
     assert_int_equal(b.pool, 0);
+}
+
+/* What page cache is charged is the model's first: plain mmap would have all that code does not take. */
+static void plain_mmap_has_all_that_is_not_needed_for_something_else(void ** state) {
+    (void) state;
+    made_proc("4:memory:/a\n", "cgroup", "/", ",memory");
+    make_rest(6000, 50);
+    make_group_1("cg/a", 300, 290, 240);
+    made_file("proc/self/smaps", "10000000-20000000 r-xp 00000000 fe:00 7 /lib/x.so\nRss: 20480 kB\nAnonymous: 0 kB\n"
+                                 "20000000-30000000 r--s 00000000 fe:00 8 /m.gguf\nRss: 235520 kB\nAnonymous: 0 kB\n");
+    const struct budget b = assert_budget(0, 0, 300, 50);
+    assert_int_equal(b.code, 10 * MIB);
+    assert_int_equal(budget_plain(&b), 240 * MIB); /* the reserve is not taken off */
+    assert_true(b.pool < 230 * MIB);
 }
 
 /* Libraries that others have in memory already do not count towards a cgroup's limit. */
@@ -256,6 +271,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(growth_is_taken_off_and_what_was_granted_counts, made_begin, made_end),
         cmocka_unit_test_setup_teardown(numbers_beyond_all_bounds_do_no_harm, made_begin, made_end),
         cmocka_unit_test_setup_teardown(of_files_no_more_counts_than_is_charged, made_begin, made_end),
+        cmocka_unit_test_setup_teardown(plain_mmap_has_all_that_is_not_needed_for_something_else, made_begin, made_end),
         cmocka_unit_test(of_ranges_what_is_not_in_memory_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,7 +46,7 @@ static void assert_defaults(const struct manage_options * o) {
 static void all_that_is_asked_for_is_understood(void ** state) {
     (void) state;
     struct manage_options o = of("memory=200000000;strategy=pin+cache;disk=1500000000;reader=threads;check=1;gain=0;"
-                                 "predicted=12345;report=/tmp/a b/=x");
+                                 "predicted=12345;plain=99;report=/tmp/a b/=x");
     assert_int_equal(o.memory, 200000000);
     assert_int_equal(o.disk, 1500000000);
     assert_int_equal(o.may, PLACE_MAY_PIN | PLACE_MAY_CACHE);
@@ -54,6 +54,7 @@ static void all_that_is_asked_for_is_understood(void ** state) {
     assert_true(o.check);
     assert_true(o.no_gain);
     assert_int_equal(o.predicted, 12345);
+    assert_int_equal(o.plain, 99);
     assert_string_equal(o.report, "/tmp/a b/=x");
     static const char * const methods[] = { "foresee=none", "foresee=router", "foresee=previous", "foresee=markov" };
     for (int i = 0; i < 4; i++) { assert_int_equal(of(methods[i]).foresee, i); }

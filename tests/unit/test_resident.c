@@ -41,7 +41,7 @@ struct world {
     struct resident_piece piece[PIECES_MOST];
     uint32_t n_pieces;
     struct resident_file file;
-    bool stop, on_demand;
+    bool stop, on_demand, reads_ahead;
     uint64_t wrong, looked;
     pthread_t reader[READERS];
     uint32_t seed;
@@ -102,6 +102,7 @@ static void begin(struct world * w, uint64_t pool, uint64_t ring, enum reader_ki
                                               .reader = reader,
                                               .depth = 4,
                                               .on_demand = w->on_demand,
+                                              .reads_ahead = w->reads_ahead,
                                               .check = true };
     w->resident = resident_new(&options);
     assert_non_null(w->resident);
@@ -488,13 +489,18 @@ static const char * middle_of(const struct world * w, uint32_t piece) {
     return (const char *) w->at + (size_t) w->piece[piece].page * PAGE + PAGE;
 }
 
-/* As without us. In between, where only faults by chance come, it does not. */
+/* As without us, if there is room for it. In between, where only faults by chance come, it does not. */
 static void what_is_left_is_read_ahead(void ** state) {
     (void) state;
     struct world w = { .seed = 1 };
     uint8_t classes[PIECES_MOST];
     map_file(&w);
     cut(&w, half_left);
+    begin(&w, 16 * PAGE, 0, READER_ANY);
+    assert_false(is_read_ahead(middle_of(&w, 1)));
+    end(&w);
+    map_file(&w);
+    w.reads_ahead = true;
     begin(&w, 16 * PAGE, 0, READER_ANY);
     assert_true(is_read_ahead(middle_of(&w, 1)));
     assert_false(is_read_ahead(middle_of(&w, w.n_pieces - 2)));

@@ -107,6 +107,9 @@ static void how_much_memory_there_is(void ** state) {
                 "> the program needs 10.0 MiB more: 10.0 MiB for the model, where there were 20.0 MiB\n");
     assert_says("less now=10485760 before=20971520 limit=31457280 limit_before=41943040",
                 "> the limit is now 30.0 MiB: 10.0 MiB for the model, where there were 20.0 MiB\n");
+    assert_says("handed_back managed=20500 plain=41000 tokens=32",
+                "> handed back to the file: over 32 tokens it was slower (20.5 tokens/s) than plain mmap would be "
+                "(41.0)\n");
     assert_says("handed_back left=1" MIB,
                 "> handed back to the file: only 1.00 MiB of memory are left for the model\n");
 }
