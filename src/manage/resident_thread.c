@@ -401,7 +401,7 @@ static bool has_spare_room(const struct resident * r, const struct held * h) {
 static void fill(struct resident * r) {
     enum { AT_ONCE = 2 };
     if (r->wanted.first < r->wanted.end || r->in_flight > r->n_unasked) { return; }
-    for (; r->n_unasked < AT_ONCE && r->fill_next < r->n_pieces; r->fill_next++) {
+    for (; r->n_unasked < AT_ONCE && reader_room(r->reader) && r->fill_next < r->n_pieces; r->fill_next++) {
         struct held * h = &r->piece[r->fill_next];
         if ((h->is.class != PLACE_PIN && h->is.class != PLACE_CACHE) || state_of(h) != PIECE_ABSENT) { continue; }
         if (!has_spare_room(r, h) || !r->by->take(r, h) || !r->by->may_put(r, h)) { return; }

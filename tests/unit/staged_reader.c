@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -122,6 +123,7 @@ static bool meet(const struct read_job * a, const struct read_job * b) {
 
 /* Bytes that belong nowhere: if the memory is still seen anywhere, they are seen there. */
 void __wrap_reader_start(struct reader * r, const struct read_job * job) {
+    if (r->n_jobs == r->depth) { abort(); }
     for (unsigned i = 0; i < r->n_jobs; i++) { overlaps += meet(&r->job[i], job); }
     for (unsigned i = 0; i < job->n_parts; i++) { memset(job->part[i].iov_base, 0xee, job->part[i].iov_len); }
     r->job[r->n_jobs++] = *job;
