@@ -197,9 +197,9 @@ PY
 
 # preloaded C: also preloads a library that is made of this.
 preloaded() {
-    printf '%s\n' '#define _GNU_SOURCE' '#include <errno.h>' '#include <fcntl.h>' '#include <stdarg.h>' '#include <stddef.h>' '#include <string.h>' '#include <stdio.h>' '#include <stdlib.h>' '#include <unistd.h>' \
-        '#include <sys/mman.h>' '#include <sys/prctl.h>' '#include <sys/resource.h>' '#include <sys/stat.h>' '#include <sys/syscall.h>' \
-        '#include <linux/filter.h>' '#include <linux/seccomp.h>' "$1" > more.c
+    local headers="errno.h fcntl.h pthread.h sched.h signal.h spawn.h stdarg.h stddef.h stdio.h stdlib.h string.h unistd.h sys/mman.h
+        sys/prctl.h sys/resource.h sys/stat.h sys/syscall.h sys/time.h sys/wait.h linux/filter.h linux/seccomp.h"
+    printf '%s\n' '#define _GNU_SOURCE' $(printf '#include<%s> ' $headers) "$1" > more.c
     "${CC:-cc}" -shared -fPIC -o more.so more.c
     preload="$MANAGER $PWD/more.so"
 }
@@ -226,6 +226,56 @@ preloaded() {
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p)) { abort(); } }'
     completion_managed "memory=180000000;strategy=$all" -t 2 && was_managed
     grep -q "reader=threads" said
+}
+
+@test "managed: io_uring is forbidden while it reads" {
+    model $dense
+    # After two tokens, for all threads.
+    preloaded 'int fflush(FILE * f) {
+        static int printed;
+        struct sock_filter f_[] = { BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_enter, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW) };
+        struct sock_fprog p = { 4, f_ };
+        if (f == stdout && ++printed == 2 && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+            syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &p))) { abort(); }
+        return fflush_unlocked(f); }'
+    tokens=8 completion_managed "memory=110000000;strategy=$all" -t 2
+    grep -q "note handed back to the file: it could not be read" said
+}
+
+@test "managed: signals a thousand times a second, and children of all kinds" {
+    model $experts
+    # The handlers map and unmap memory, and system calls are interrupted.
+    preloaded 'static void handle(int s) { munmap(mmap(0, 8192, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 8192); }
+        static int child(void * unused) { return 0; }
+        static void * spawn(void * unused) {
+            static char stack[65536] __attribute__((aligned(16)));
+            for (;;) {
+                pid_t p = vfork();
+                if (p == 0) { _exit(0); }
+                waitpid(p, NULL, 0);
+                waitpid(clone(child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL), NULL, 0);
+                if (posix_spawn(&p, "/bin/true", NULL, NULL, (char *[]){ "true", NULL }, (char *[]){ NULL }) == 0) { waitpid(p, NULL, 0); }
+                p = fork();
+                if (p == 0) { _exit(0); }
+                waitpid(p, NULL, 0);
+                usleep(5000);
+            } }
+        int fflush(FILE * f) {
+            static int begun;
+            const struct sigaction a = { .sa_handler = handle };
+            const struct itimerval often = { { 0, 1000 }, { 0, 1000 } };
+            pthread_t thread;
+            if (f == stdout && !begun++) {
+                sigaction(SIGALRM, &a, NULL);
+                sigaction(SIGPROF, &a, NULL);
+                setitimer(ITIMER_REAL, &often, NULL);
+                setitimer(ITIMER_PROF, &often, NULL);
+                pthread_create(&thread, NULL, spawn, NULL);
+            }
+            return fflush_unlocked(f); }'
+    completion_managed "memory=180000000;strategy=$all" -t 2 && was_managed
 }
 
 @test "managed: no memory may be locked, and descriptors are closed by the program" {
