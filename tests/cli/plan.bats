@@ -227,6 +227,7 @@ recordable() {
 }
 
 @test "plan: a command that computes nothing, or fails, or is no command" {
+    recordable
     run -3 --separate-stderr "$TAT" plan --memory 1G -- sh -c 'echo no; exit 5'
     [ -z "$output" ]
     [[ $stderr == *"sh generated no token while it was recorded"*"sh ended with status 5"* ]]
@@ -238,6 +239,7 @@ recordable() {
 }
 
 @test "plan: an interrupt ends the recording and its command" {
+    recordable
     "$TAT" plan --memory 1G -- sh -c 'echo $$ > pid; sleep 1000' 2> talk 3>&- &
     tat=$!
     for _ in $(seq 500); do [ ! -s pid ] || break; sleep 0.02; done
