@@ -11,7 +11,6 @@
 #include "analysis/caching/outcomes.h"
 #include "analysis/planning/planning.h"
 #include "analysis/token_times.h"
-#include "plan/reserve.h"
 
 #define NOT_READ UINT64_MAX
 
@@ -29,10 +28,9 @@ struct evaluating {
     struct list streamed;                          /* struct streamed_read, in order */
     uint32_t released;                             /* index in `streamed`: those before are out of the ring */
     uint64_t streamed_bytes, left_bytes, given_up; /* read, of all graphs but the first */
-    uint64_t budget;
-    bool given_up_stays;         /* in the page cache, which has the memory that is kept free */
-    uint64_t operation, in_ring; /* the latest that needs the ring, and how much of it */
-    double stretch;              /* of the clock of computing, by mapping */
+    bool given_up_stays;                           /* in the page cache, which has the memory that is kept free */
+    uint64_t operation, in_ring;                   /* the latest that needs the ring, and how much of it */
+    double stretch;                                /* of the clock of computing, by mapping */
 };
 
 struct streamed_read {
@@ -263,7 +261,7 @@ static bool find_reads(struct evaluating * e, uint32_t lead) {
         missed = ratio(wanted.generated - found.generated, p->string.tokens);
     }
     if (!walk(e, lead)) { return false; }
-    if (e->given_up && ratio(e->given_up, tokens) <= (double) plan_reserve(e->budget)) {
+    if (e->given_up && ratio(e->given_up, tokens) <= (double) p->spare) {
         e->given_up_stays = true;
         if (!walk(e, lead)) { return false; }
     }
@@ -280,7 +278,7 @@ static bool is_priced(const struct plan_outcome * o, const struct predict_costs 
 
 bool planning_evaluate(const struct planning * p, uint64_t budget, const struct plan_strategy * strategy, uint32_t lead,
                        uint8_t * classes, struct plan_outcome * outcome) {
-    struct evaluating e = { .p = p, .strategy = strategy, .outcome = outcome, .budget = budget };
+    struct evaluating e = { .p = p, .strategy = strategy, .outcome = outcome };
     *outcome = (struct plan_outcome){ .hit_share = -1 };
     e.classes = calloc((size_t) p->n_pieces + 1, sizeof *e.classes);
     e.missed = calloc((size_t) p->needs.count + 1, sizeof *e.missed);
