@@ -178,7 +178,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--totals", default="dense:70,experts:45", help="for all ways but peers")
     parser.add_argument("--part-shares", default="50,dense:70,experts:45", help="for strategies and readers apart")
     parser.add_argument("--peer-shares", default="100,50", help="for other ways without tat")
-    parser.add_argument("--ways", default=",".join(w for w in WAYS if not w.startswith(("all-", "foresee-"))), help="of " + ", ".join(WAYS))
+    parser.add_argument("--ways", default=",".join(w for w in WAYS if not w.startswith("all-")), help="of " + ", ".join(WAYS))
     parser.add_argument("--tokens", type=int, default=32)
     parser.add_argument("--slow-tokens", type=int, default=16, help="where the kernel reads what does not fit")
     parser.add_argument("--context", type=int, default=512)

@@ -48,10 +48,9 @@ WAYS: dict[str, Way] = {
     "populate": Way("as `all`, but in the page cache: mlock, and MADV_POPULATE_READ ahead of use", strategy="lock+populate"),
     "ahead": Way("the same, by MADV_WILLNEED ahead of use", strategy="lock+willneed"),
     "pread": Way("the same, by threads that read ahead of use", strategy="lock+pread"),
-    "foresee-none": Way("as `all`; experts are not predicted", strategy=ALL, foresee="none"),
-    "foresee-router": Way("as `all`; predicted: the next layer's router, applied early", strategy=ALL, foresee="router"),
-    "foresee-previous": Way("as `all`; predicted: the choice of the token before", strategy=ALL, foresee="previous"),
-    "foresee-markov": Way("as `all`; predicted: what followed this layer's choice so far", strategy=ALL, foresee="markov"),
+    "foresee-router": Way("as `all`, and experts are predicted: by the next layer's router, applied early", strategy=ALL, foresee="router"),
+    "foresee-previous": Way("the same, by the choice of the token before", strategy=ALL, foresee="previous"),
+    "foresee-markov": Way("the same, by what followed this layer's choice so far", strategy=ALL, foresee="markov"),
     "all-uring": Way("the same, read by io_uring", strategy=ALL, reader="uring"),
     "all-threads": Way("the same, read by threads", strategy=ALL, reader="threads"),
 }
@@ -137,7 +136,8 @@ def managed_figures(lines: dict[str, str]) -> Row:
     row["busy_rate"] = n["read"] * 1e9 / n["disk_ns"] if n["disk_ns"] else None  # while a read was under way
     if n.get("token_wanted"):
         row["held_share"] = n["token_held"] / n["token_wanted"]
-        row["policy_missed_bytes"] = (n["token_wanted"] - n["token_held"]) / tokens
+        foreseen = n["ahead_used"] + n["ahead_wasted"] if n.get("foreseen") else 0  # held because it was read, or in vain
+        row["policy_missed_bytes"] = (n["token_wanted"] - n["token_held"] + foreseen) / tokens
     for name, part, whole in (("foreseen_share", "foreseen_right", "foreseen"),
                               ("foreseen_first_share", "foreseen_first_right", "foreseen_first")):
         if n.get(whole):
