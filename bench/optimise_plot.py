@@ -10,7 +10,8 @@ from optimise_run import WAYS
 from optimise_table import Cell, cells_of
 
 LINES = {"mmap": "tab:red", "all": "tab:blue"}  # of these there are enough memories for a line; others are points
-COLOURS = ("tab:green", "tab:purple", "tab:brown", "tab:pink", "tab:gray", "tab:olive", "tab:orange", "tab:cyan", "black")
+COLOURS = ("tab:green", "tab:purple", "tab:brown", "tab:pink", "tab:gray", "tab:olive", "tab:orange", "tab:cyan", "black", "navy",
+           "teal", "gold", "crimson", "darkkhaki", "indigo", "lime", "chocolate", "steelblue")
 MARKS = "ovs^Dv<>pPX"
 
 
@@ -49,7 +50,7 @@ def write_out(axis: Any, first: float) -> None:
     axis.set_yticks([0, *(mark for mark in marks if mark < high)], minor=False)
     axis.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,g}"))
     axis.yaxis.set_minor_locator(ticker.NullLocator())
-    axis.set_ylim(low if axis.get_yscale() == "log" else 0, high)
+    axis.set_ylim(low if axis.get_yscale() == "log" else 0, 1.2 * high)
 
 
 def draw(rows: list[Row], path: Path) -> None:
