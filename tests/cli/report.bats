@@ -29,7 +29,7 @@ json() {
         [[ $output == *"$title"* ]] || [ "$(json "a['$name'].get('absent')")" = True ]
         "$TAT" report --help | grep -q "$name"
     done
-    [ "$(json 'len(a)')" -eq 12 ]
+    [ "$(json 'len(a)')" -eq 13 ]
 }
 
 # asked PROGRAM ARGUMENT...: the tokens that a command line asked for, as the report tells them.
