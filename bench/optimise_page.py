@@ -2,7 +2,7 @@
 """The page of bench/optimise.py, of its rows alone: the answer, what was aimed at, what falls short and why, all figures."""
 
 from cells import INTERVALS, MIB, Row, digits, spread_of
-from optimise_run import WAYS
+from optimise_run import WAYS, way_of
 from optimise_table import Cell, cells_of, lines_of, ms, named, pairs, place_of
 from optimise_targets import field_table, shortfalls, targets_table
 
@@ -48,7 +48,7 @@ def answer(cells: list[Cell]) -> list[str]:
 
 def added(cell: Cell) -> str:
     """Without experts, all that is done is to pin and to stream."""
-    return "pattern" if cell.way == "all" and cell.kind == "dense" else WAYS[cell.way].step or cell.way
+    return "pattern" if cell.way == "all" and cell.kind == "dense" else way_of(cell.way).step or cell.way
 
 
 def attribution(cells: list[Cell]) -> list[str]:
@@ -81,9 +81,9 @@ PREDICTION: list[tuple[str, str, float]] = [
 
 def prediction(cells: list[Cell]) -> list[str]:
     """Of experts, by method, where there are several."""
-    places = {place_of(c.first) for c in cells if WAYS[c.way].foresee}
+    places = {place_of(c.first) for c in cells if way_of(c.way).foresee}
     rows = [[c.model, c.memory, c.way, *(c.text(name, divide) for _, name, divide in PREDICTION)] for c in cells
-            if place_of(c.first) in places and (WAYS[c.way].foresee or c.way == "all") and c.values("tokens_per_s")]
+            if place_of(c.first) in places and (way_of(c.way).foresee or c.way == "all") and c.values("tokens_per_s")]
     if not rows:
         return []
     head = ["model", "memory", "", *(title for title, _, _ in PREDICTION)]

@@ -55,6 +55,12 @@ WAYS: dict[str, Way] = {
     "all-threads": Way("the same, read by threads", strategy=ALL, reader="threads"),
 }
 
+
+def way_of(name: str) -> Way:
+    """Of a table that was made by another version, it may be none of these."""
+    return WAYS.get(name, Way(""))
+
+
 ERRORS = {"killed": "killed: out of memory", "failed": "failed"}
 NOTHING_SAID = "it printed no eval time"
 DECLINED = {"fits": "declined: the model fits", "short": "declined: too little memory is left for the model",

@@ -119,7 +119,7 @@ def cells_of(rows: list[Row]) -> list[Cell]:
         groups.setdefault((*place_of(row), row["way"]), []).append(row)
     cells = [Cell(group) for group in groups.values()]
     return sorted(cells, key=lambda c: (c.kind, c.first["model_bytes"], c.model, -statistics.median(
-        r["left_bytes"] for r in c.rows), c.first["memory_of"], list(WAYS).index(c.way)))
+        r["left_bytes"] for r in c.rows), c.first["memory_of"], [*WAYS, c.way].index(c.way)))
 
 
 def pairs(cells: Iterable[Cell]) -> list[tuple[Cell, Cell]]:

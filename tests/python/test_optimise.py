@@ -91,7 +91,7 @@ def test_only_runs_of_one_round_of_one_sitting_are_compared() -> None:
 def test_page_and_picture_are_those_of_the_csv_alone(tmp_path: Path) -> None:
     rows = [made("mmap", 2.0), made("random", 0.5), made("read", None, killed=1)]
     more = {"held_share": 0.5, "policy_missed_bytes": 20 * MIB, "predicted_tokens_per_s": 11.0, "text": "12e45"}
-    rows.append(made("all", 10.0, **more))
+    rows += [made("all", 10.0, **more), made("of-another-version", 1.0)]
     write_csv(rows, tmp_path / "optimise.csv")
     again = read_csv(tmp_path / "optimise.csv", TEXTS)
     assert again == rows
