@@ -170,7 +170,7 @@ static void check_thread(struct life * l) {
     uint64_t in_ring = 0, taken = 0, loading = 0;
     for (uint32_t i = 0; i < l->n_pieces; i++) {
         const struct held * h = &r->piece[i];
-        check_piece(h, l->before[i]);
+        check_piece(h, l->is_gone[h->is.file] ? PIECE_LOST : l->before[i]);
         l->before[i] = (uint8_t) h->state;
         in_ring += h->in_ring ? h->is.pages : 0;
         taken += h->memory.n_runs ? h->is.pages : 0;
