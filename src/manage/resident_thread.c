@@ -338,7 +338,9 @@ static bool drop_passed(struct resident * r) {
         if (h->entry != q->first || state_of(h) == PIECE_ABSENT || state_of(h) == PIECE_LOST) { continue; }
         if (place >= passed || state_of(h) != PIECE_IN) { return false; }
         q->first++;
-        return drop(r, h);
+        if (drop(r, h)) { return true; }
+        enter_ring(r, h, place); /* it is still there */
+        return false;
     }
     return false;
 }

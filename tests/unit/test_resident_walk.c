@@ -458,6 +458,22 @@ static void what_is_pinned_from_now_on_stays(void ** state) {
     end_even(&l);
 }
 
+/* It is dropped later. */
+static void what_cannot_be_dropped_keeps_its_place(void ** state) {
+    (void) state;
+    static struct life l;
+    begin_even(&l, PLACE_STREAM);
+    const uint64_t place = resident_begin(l.resident, &l.kind[0]);
+    stage_step(100);
+    resident_passed(l.resident, place + EVEN);
+    system_seed = 2;
+    refusals = THOUSAND;
+    stage_step(3);
+    refusals = 0;
+    check_thread(&l);
+    end_even(&l);
+}
+
 static void ignore(int signal) {
     (void) signal;
 }
@@ -517,6 +533,7 @@ int main(void) {
     if (sysconf(_SC_PAGESIZE) != PAGE) { return 77; }
     const struct CMUnitTest tests[] = { cmocka_unit_test(every_address_holds_the_files_bytes_at_every_step),
                                         cmocka_unit_test(what_is_pinned_from_now_on_stays),
+                                        cmocka_unit_test(what_cannot_be_dropped_keeps_its_place),
                                         cmocka_unit_test(a_wait_outlasts_signals) };
     return cmocka_run_group_tests(tests, make_file, remove_file);
 }
