@@ -21,6 +21,7 @@ ALL_LAYERS = {
     "run": "what was run",
     "phases": "graphs are timed",
     "storage": "memory is shared",
+    "managed": "memory is shared",
 }
 
 
