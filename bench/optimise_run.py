@@ -42,15 +42,16 @@ WAYS: dict[str, Way] = {
                   leaves_experts=True, step="stream"),
     "pattern": Way("managed: and that ahead of its use, as the order is known", strategy="pin+stream", leaves_experts=True,
                    step="pattern"),
-    "all": Way("managed: and experts are kept by a policy, and read when the router has chosen",
+    "all": Way("managed: and experts are kept by a policy, and read as the router chooses, or the next layer's router is "
+               "predicted to",
                strategy=ALL, step="experts"),
     "lock": Way("what fits is kept in the page cache by mlock", strategy="lock", leaves_rest=True),
     "populate": Way("as `all`, but in the page cache: mlock, and MADV_POPULATE_READ ahead of use", strategy="lock+populate"),
     "ahead": Way("the same, by MADV_WILLNEED ahead of use", strategy="lock+willneed"),
     "pread": Way("the same, by threads that read ahead of use", strategy="lock+pread"),
-    "foresee-router": Way("as `all`, and experts are predicted: by the next layer's router, applied early", strategy=ALL, foresee="router"),
-    "foresee-previous": Way("the same, by the choice of the token before", strategy=ALL, foresee="previous"),
-    "foresee-markov": Way("the same, by what followed this layer's choice so far", strategy=ALL, foresee="markov"),
+    "foresee-none": Way("as `all`, but experts are not predicted", strategy=ALL, foresee="none"),
+    "foresee-previous": Way("as `all`, but experts are predicted by the choice of the token before", strategy=ALL, foresee="previous"),
+    "foresee-markov": Way("as `all`, but experts are predicted by what followed this layer's choice so far", strategy=ALL, foresee="markov"),
     "all-uring": Way("the same, read by io_uring", strategy=ALL, reader="uring"),
     "all-threads": Way("the same, read by threads", strategy=ALL, reader="threads"),
 }
@@ -142,8 +143,7 @@ def managed_figures(lines: dict[str, str]) -> Row:
     row["busy_rate"] = n["read"] * 1e9 / n["disk_ns"] if n["disk_ns"] else None  # while a read was under way
     if n.get("token_wanted"):
         row["held_share"] = n["token_held"] / n["token_wanted"]
-        foreseen = n["ahead_used"] + n["ahead_wasted"] if n.get("foreseen") else 0  # held because it was read, or in vain
-        row["policy_missed_bytes"] = (n["token_wanted"] - n["token_held"] + foreseen) / tokens
+        row["policy_missed_bytes"] = (n["token_wanted"] - n["token_kept"]) / tokens
     for name, part, whole in (("foreseen_share", "foreseen_right", "foreseen"),
                               ("foreseen_first_share", "foreseen_first_right", "foreseen_first")):
         if n.get(whole):

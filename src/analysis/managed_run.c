@@ -61,6 +61,7 @@ static void take_totals(struct managed_run * m, const json_t * line) {
         { "token_read", &m->token_read },
         { "token_wanted", &m->token_wanted },
         { "token_held", &m->token_held },
+        { "token_kept", &m->token_kept },
         { "read", &m->read },
         { "disk_ns", &m->disk_ns },
         { "map_ns", &m->map_ns },
@@ -77,6 +78,7 @@ static void take_totals(struct managed_run * m, const json_t * line) {
     }
     if (m->wait_ns > m->ns) { m->wait_ns = m->ns; }
     if (m->token_held > m->token_wanted) { m->token_held = m->token_wanted; }
+    if (!json_object_get(line, "token_kept") || m->token_kept > m->token_held) { m->token_kept = m->token_held; }
     m->handed_back = managed_figure(line, "handed_back") != 0;
     take_placement(m, line);
 }

@@ -25,7 +25,8 @@ struct managed_run {
     uint64_t limit, pool;
     uint64_t tokens, ns, wait_ns;                  /* generated, one a graph; their graphs' time; of that, waiting */
     uint64_t token_read, token_wanted, token_held; /* bytes for these tokens: read; of experts, wanted and found */
-    uint64_t read, disk_ns, map_ns, loads, drops;  /* of the whole run; disk_ns: a read was under way */
+    uint64_t token_kept; /* of what was found, what the policy had kept: the rest was read ahead */
+    uint64_t read, disk_ns, map_ns, loads, drops; /* of the whole run; disk_ns: a read was under way */
     uint64_t errors, given_up, checked, wrong, major_faults;
     double predicted; /* tokens a second; 0: nobody did */
     bool has_ended, handed_back, is_direct;

@@ -105,6 +105,7 @@ struct pieces_asked experts_choose(struct experts * x, const uint32_t * pieces, 
         if (item == NO_ITEM) { continue; }
         const uint64_t before = policy_access(x->policy, item);
         x->totals.wanted += x->bytes[item];
+        x->totals.kept += before;
         x->totals.held += before || !are_in(&x->item[item], resident) ? before : x->bytes[item];
         n_gone = add_evicted(x, n_gone);
     }

@@ -30,7 +30,8 @@ struct pieces_asked experts_choose(struct experts * experts, const uint32_t * pi
 void experts_resize(struct experts * experts, uint64_t capacity, struct resident * resident);
 
 struct experts_totals {
-    uint64_t wanted, held; /* bytes chosen, and of them those that were in memory by the policy */
+    uint64_t wanted, held; /* bytes chosen, and of them those that were in memory */
+    uint64_t kept;         /* of these, what the policy had kept; the rest was read ahead */
 };
 struct experts_totals experts_totals(struct experts * experts);
 

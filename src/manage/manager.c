@@ -68,7 +68,7 @@ static struct {
     bool is_answered; /* somebody answers */
 } room;
 static struct {
-    uint64_t tokens, ns, wait_ns, read, wanted, held; /* of graphs of one token; relaxed: watched meanwhile */
+    uint64_t tokens, ns, wait_ns, read, wanted, held, kept; /* of graphs of one token; relaxed: watched meanwhile */
     bool said;
 } totals;
 static struct {
@@ -238,12 +238,12 @@ static void say_totals(const char * kind, const char * more) {
              " disk_ns=%" PRIu64 " wanted=%" PRIu64 " held=%" PRIu64 " loads=%" PRIu64 " drops=%" PRIu64
              " map_ns=%" PRIu64 " errors=%" PRIu64 " given_up=%" PRIu64 " checked=%" PRIu64 " wrong=%" PRIu64
              " handed_back=%d predicted=%" PRIu64 " token_read=%" PRIu64 " token_wanted=%" PRIu64 " token_held=%" PRIu64
-             " majflt=%" PRIu64 " foreseen=%" PRIu64 " foreseen_right=%" PRIu64 " foreseen_first=%" PRIu64
-             " foreseen_first_right=%" PRIu64 " foresee_ns=%" PRIu64 " ahead_read=%" PRIu64 " ahead_used=%" PRIu64
-             " ahead_wasted=%" PRIu64 " spared=%" PRIu64 "%s%s",
+             " token_kept=%" PRIu64 " majflt=%" PRIu64 " foreseen=%" PRIu64 " foreseen_right=%" PRIu64
+             " foreseen_first=%" PRIu64 " foreseen_first_right=%" PRIu64 " foresee_ns=%" PRIu64 " ahead_read=%" PRIu64
+             " ahead_used=%" PRIu64 " ahead_wasted=%" PRIu64 " spared=%" PRIu64 "%s%s",
              kind, now(&totals.tokens), now(&totals.ns), now(&totals.wait_ns), r.read_bytes, r.reads, r.disk_ns,
              x.wanted, x.held, r.loads, r.drops, r.map_ns, r.errors, r.given_up, r.checked, r.wrong, was_handed_back(),
-             options.predicted, now(&totals.read), now(&totals.wanted), now(&totals.held),
+             options.predicted, now(&totals.read), now(&totals.wanted), now(&totals.held), now(&totals.kept),
              major_faults() - faults_before, f.guesses, f.right, f.first, f.first_right, f.ns, r.ahead_read,
              r.ahead_used, r.ahead_wasted, r.spared, kernel_means(means, r.locked), more);
     manage_report(options.report, line);
@@ -515,6 +515,7 @@ static void count_graph(const struct call * c, bool is_token) {
         add_to(&totals.read, read - at_last_end.read);
         add_to(&totals.wanted, experts.wanted - at_last_end.experts.wanted);
         add_to(&totals.held, experts.held - at_last_end.experts.held);
+        add_to(&totals.kept, experts.kept - at_last_end.experts.kept);
     }
     if (plain_run_is_faster(managing.plain, &graph, options.plain)) {
         __atomic_store_n(&is_slower, true, __ATOMIC_RELEASE);

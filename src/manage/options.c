@@ -146,7 +146,7 @@ static bool read_part(struct part value, struct manage_options * options) {
 bool manage_options_read(const char * text, struct manage_options * options) {
     enum { SHOWN = 64 }; /* bytes of what is ignored */
     struct part ignored = { NULL, 0 };
-    *options = (struct manage_options){ .may = MAY_ALL };
+    *options = (struct manage_options){ .may = MAY_ALL, .foresee = FORESEE_ROUTER };
     if (!text || !*text) { return false; }
     for (struct part rest = { text, strlen(text) }; rest.length;) {
         const struct part part = take(&rest, ';');

@@ -39,7 +39,7 @@ static void assert_defaults(const struct manage_options * o) {
     assert_false(o->check);
     assert_false(o->no_gain);
     assert_int_equal(o->predicted, 0);
-    assert_int_equal(o->foresee, FORESEE_NONE);
+    assert_int_equal(o->foresee, FORESEE_ROUTER);
     assert_string_equal(o->report, "");
 }
 

@@ -125,9 +125,11 @@ static void say_reads(const struct found * f, struct result * r) {
                 format_mean_bytes(a, per_token(m->token_read, m)), format_bytes(b, m->read),
                 format_mean_bytes(c, f->disk_rate));
     if (!m->token_wanted) { return; }
-    result_put_real(r, v, "hit_share", ratio(m->token_held, m->token_wanted));
-    result_line(r, "experts", "%s of their bytes were in memory",
-                format_share(a, ratio(m->token_held, m->token_wanted)));
+    result_put_real(r, v, "hit_share", ratio(m->token_kept, m->token_wanted));
+    result_put_real(r, v, "found_share", ratio(m->token_held, m->token_wanted));
+    result_line(r, "experts", "%s of their bytes were in memory when they were chosen: %s kept, the rest read ahead",
+                format_share(a, ratio(m->token_held, m->token_wanted)),
+                format_share(b, ratio(m->token_kept, m->token_wanted)));
 }
 
 static void say_waits(const struct managed_run * m, struct result * r) {
@@ -221,7 +223,7 @@ static void add_compared(const struct found * f, const struct promise * promise,
     const struct managed_run * m = f->run;
     const struct plan_outcome * o = &f->outcome;
     result_table(r, "compared", "This run, beside what was to be expected", SHOW_ALWAYS, columns, 4);
-    add_row(r, "this run", per_token(m->token_read, m), m->token_wanted ? ratio(m->token_held, m->token_wanted) : -1,
+    add_row(r, "this run", per_token(m->token_read, m), m->token_wanted ? ratio(m->token_kept, m->token_wanted) : -1,
             predict_per_second(f->token_ns));
     if (m->plan || promise->rate > 0) { add_row(r, "predicted before", promise->read, promise->hits, promise->rate); }
     add_row(r, "simulated, same memory", o->bound.read_bytes, o->hit_share, predict_per_second(o->token_ns));
@@ -244,7 +246,7 @@ static void add_policies(const struct found * f, struct result * r) {
         const struct policy_kind * kind = i ? policies[i - 1] : NULL;
         result_put_text(r, row, "name", i ? policy_keys[i - 1] : "run");
         result_put_text(r, row, "policy", !i ? "this run" : kind ? kind->title : "hindsight (MIN)");
-        result_put_real(r, row, "hit_share", i ? f->hits[i - 1] : ratio(f->run->token_held, f->run->token_wanted));
+        result_put_real(r, row, "hit_share", i ? f->hits[i - 1] : ratio(f->run->token_kept, f->run->token_wanted));
     }
 }
 
