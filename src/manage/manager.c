@@ -15,7 +15,7 @@
 #include "agent/cold_lock.h"
 #include "manage/descriptors.h"
 #include "manage/experts.h"
-#include "manage/foresight.h"
+#include "manage/known_graph.h"
 #include "manage/managed_model.h"
 #include "manage/managing.h"
 #include "manage/question.h"
@@ -28,18 +28,6 @@ enum manager_state {
     MANAGER_WAITING, /* for a graph with weights */
     MANAGER_ACTIVE,
     MANAGER_OFF, /* for good */
-};
-
-/* A kind of graph seen before. */
-struct known_graph {
-    struct graph_uses uses;
-    struct schedule schedule;
-    uint8_t ** chosen;            /* by router: of each expert CHOSEN, and STAYS */
-    uint32_t * pieces;            /* room for those of one router, */
-    bool * stay;                  /* and whether they do */
-    struct foresight * foresight; /* NULL: nothing is foreseen */
-    uint32_t host;                /* its number */
-    const void * results;         /* where the last one put its first */
 };
 
 /* The graph that is being computed. There is one at a time; others that are computed meanwhile are not waited for. */
@@ -89,56 +77,6 @@ void manager_configure(const struct manage_options * wanted) {
 
 /* ---- graphs ---- */
 
-static void free_graph(struct known_graph * g) {
-    for (uint32_t i = 0; g->chosen && i < g->uses.n_routers; i++) { free(g->chosen[i]); }
-    free(g->chosen);
-    free(g->pieces);
-    free(g->stay);
-    foresight_free(g->foresight);
-    graph_uses_free(&g->uses);
-    schedule_free(&g->schedule);
-    free(g);
-}
-
-/* NULL: nothing of what it chooses from is managed. */
-static const struct schedule_stack * first_stack_of(const struct schedule * s, uint32_t router) {
-    for (uint32_t i = 0; i < s->n_stacks; i++) {
-        if (s->stack[i].router == router) { return &s->stack[i]; }
-    }
-    return NULL;
-}
-
-/* The most that one of its stacks has. */
-static uint32_t experts_of(const struct schedule * s, uint32_t router) {
-    uint32_t most = 0;
-    for (uint32_t i = 0; i < s->n_stacks; i++) {
-        if (s->stack[i].router == router && s->stack[i].experts > most) { most = s->stack[i].experts; }
-    }
-    return most;
-}
-
-static bool make_choices(struct known_graph * g) {
-    size_t most = 0;
-    g->chosen = calloc((size_t) g->uses.n_routers + 1, sizeof *g->chosen);
-    bool good = g->chosen != NULL;
-    for (uint32_t i = 0; good && i < g->uses.n_routers; i++) {
-        g->chosen[i] = calloc((size_t) experts_of(&g->schedule, i) + 1, 1);
-        good = g->chosen[i] != NULL;
-    }
-    for (uint32_t i = 0; i < g->schedule.n_stacks; i++) { most += g->schedule.stack[i].experts; }
-    g->pieces = calloc(most + 1, sizeof *g->pieces);
-    g->stay = calloc(most + 1, sizeof *g->stay);
-    return good && g->pieces && g->stay;
-}
-
-static bool make_schedule(struct known_graph * g) {
-    uint32_t count;
-    struct schedule_use * uses = managed_model_schedule(&managing.model, &g->uses, &count, &g->schedule);
-    const bool made = uses != NULL;
-    free(uses);
-    return made && make_choices(g);
-}
-
 static void begin_to_foresee(struct known_graph * g, const struct graph_call * call) {
     if (options.foresee == FORESEE_NONE || g->uses.has_rows || !g->uses.n_routers || !managing.experts) { return; }
     struct foresee * of = foresee;
@@ -148,17 +86,8 @@ static void begin_to_foresee(struct known_graph * g, const struct graph_call * c
 
 /* Takes over the uses. NULL: memory. */
 static struct known_graph * add_graph(struct graph_uses uses, const struct graph_call * call) {
-    struct known_graph * g = calloc(1, sizeof *g);
-    if (!g) {
-        graph_uses_free(&uses);
-        return NULL;
-    }
-    g->uses = uses;
-    g->host = call->host->number;
-    if (!make_schedule(g)) {
-        free_graph(g);
-        return NULL;
-    }
+    struct known_graph * g = known_graph_new(&managing.model, uses, call->host->number);
+    if (!g) { return NULL; }
     begin_to_foresee(g, call);
     graphs[n_graphs++] = g;
     return g;
@@ -348,11 +277,9 @@ struct choice {
     uint32_t experts;
 };
 
-enum { CHOSEN = 1, STAYS = 2 };
-
 static void note_chosen(int32_t id, void * user) {
     const struct choice * c = user;
-    if (id >= 0 && (uint32_t) id < c->experts) { c->chosen[id] = CHOSEN; }
+    if (id >= 0 && (uint32_t) id < c->experts) { c->chosen[id] = EXPERT_CHOSEN; }
 }
 
 /* Adds the chosen experts' slices of a stack. */
@@ -365,12 +292,12 @@ static uint32_t add_slices(const struct schedule_stack * stack, const uint8_t * 
 
 static struct pieces_asked let_experts_go(struct known_graph * g, uint32_t router) {
     bool * stay = g->stay;
-    const struct schedule_stack * stack = first_stack_of(&g->schedule, router);
+    const struct schedule_stack * stack = schedule_first_stack(&g->schedule, router);
     if (!managing.experts || !stack) { return (struct pieces_asked){ 0 }; }
     const uint32_t n = add_slices(stack, g->chosen[router], g->pieces, 0);
     const struct pieces_asked gone = experts_choose(managing.experts, g->pieces, n, managing.resident, stay);
     for (uint32_t i = 0; i < n; i++) {
-        if (stay[i]) { g->chosen[router][g->pieces[i] - stack->piece] |= STAYS; }
+        if (stay[i]) { g->chosen[router][g->pieces[i] - stack->piece] |= EXPERT_STAYS; }
     }
     return gone;
 }
@@ -379,7 +306,7 @@ static struct pieces_asked let_experts_go(struct known_graph * g, uint32_t route
 static void choose(struct call * c, uint32_t router) {
     struct known_graph * g = c->graph;
     const struct schedule * s = &g->schedule;
-    struct choice choice = { g->chosen[router], experts_of(s, router) };
+    struct choice choice = { g->chosen[router], schedule_experts(s, router) };
     memset(choice.chosen, 0, choice.experts);
     graph_router_ids(c->host, c->key, &g->uses.router[router], note_chosen, &choice);
     const struct pieces_asked gone = let_experts_go(g, router);
@@ -411,7 +338,9 @@ static void drop_chosen(const struct call * c, const struct schedule_stack * sta
     const uint8_t * chosen = c->graph->chosen[stack->router];
     for (uint32_t e = 0; e < stack->experts; e++) {
         const uint32_t piece = stack->piece + e;
-        if (chosen[e] == CHOSEN && class_of(piece) == PLACE_CACHE) { resident_drop(managing.resident, &piece, 1); }
+        if (chosen[e] == EXPERT_CHOSEN && class_of(piece) == PLACE_CACHE) {
+            resident_drop(managing.resident, &piece, 1);
+        }
     }
 }
 

@@ -1,237 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * The thread that loads and drops pieces.
+ * The thread that loads and drops pieces: what it does when, and with which of them.
  */
-#include <sys/mman.h>
-
 #include "agent/clock.h"
-#include "manage/resident_state.h"
+#include "manage/resident_piece.h"
 
-enum { DONE_MOST = 32, IDLE_NS = 200000000, FAILURES_MOST = 3 };
-
-void resident_add(uint64_t * total, uint64_t by) {
-    __atomic_store_n(total, *total + by, __ATOMIC_RELAXED);
-}
-
-static uint32_t state_of(const struct held * h) {
-    return __atomic_load_n(&h->state, __ATOMIC_ACQUIRE);
-}
-
-static void set_state(struct held * h, enum piece_state state) {
-    __atomic_store_n(&h->state, (uint32_t) state, __ATOMIC_RELEASE);
-}
-
-const struct mapped_file * resident_mapping(const struct resident * r, const struct held * h) {
-    return &r->files[h->is.file].mapped;
-}
-
-char * resident_address(const struct resident * r, const struct held * h) {
-    return resident_mapping(r, h)->at + (size_t) h->is.page * r->page_bytes;
-}
-
-/* What is left to the kernel is needed whole, so it may read ahead there as without us, if there is room for it.
- * Elsewhere a fault is by chance, and what is read around it would take memory for nothing. */
-static void advise(const struct resident * r, const struct held * h) {
-    const bool reads_ahead = r->reads_ahead && h->is.class == PLACE_LEAVE;
-    const int advice = reads_ahead ? resident_mapping(r, h)->advice : MADV_RANDOM;
-    if (resident_mapping(r, h)->at) { madvise(resident_address(r, h), (size_t) h->is.pages * r->page_bytes, advice); }
-}
-
-/* Border pages are as what is beside what is left: a fault there reads nothing else. */
-static void advise_at_first(const struct resident * r) {
-    for (uint32_t i = 0; i < r->n_pieces; i++) {
-        if (r->piece[i].is.class == PLACE_LEAVE) { advise(r, &r->piece[i]); }
-    }
-    for (uint32_t i = 0; i < r->n_pieces; i++) {
-        if (r->piece[i].is.class != PLACE_LEAVE) { advise(r, &r->piece[i]); }
-    }
-}
-
-/* ---- dropping ---- */
-
-const struct held * resident_neighbour(const struct resident * r, const struct held * h, int step) {
-    const int64_t i = (h - r->piece) + step;
-    if (i < 0 || i >= r->n_pieces) { return NULL; }
-    const struct held * n = &r->piece[i];
-    const struct held *lower = step < 0 ? n : h, *upper = step < 0 ? h : n;
-    const bool touch = n->is.file == h->is.file && upper->is.page < lower->is.page + lower->is.pages;
-    return touch && state_of(n) == PIECE_IN ? n : NULL;
-}
-
-static void set_in_ring(struct resident * r, struct held * h, bool in_ring) {
-    if (in_ring && !h->in_ring) { r->ring_used += h->is.pages; }
-    if (!in_ring && h->in_ring) { r->ring_used -= h->is.pages; }
-    h->in_ring = in_ring;
-}
-
-static void set_spare(struct held * h, bool is_spare) {
-    __atomic_store_n(&h->is_spare, is_spare, __ATOMIC_RELAXED);
-}
-
-/* ---- guesses ---- */
-
-static uint64_t bytes_of(const struct resident * r, const struct held * h) {
-    return (uint64_t) h->is.pages * r->page_bytes;
-}
-
-static void make_guess(struct resident * r, struct held * h, enum piece_guess guess) {
-    h->guess = (uint8_t) guess;
-    set_spare(h, true);
-    r->guesses[r->n_guesses++] = (uint32_t) (h - r->piece);
-}
-
-/* It is wanted, or goes. */
-static void end_guess(struct resident * r, struct held * h, bool is_wanted) {
-    if (h->guess == GUESS_NOT) { return; }
-    if (h->guess == GUESS_READ) {
-        resident_add(is_wanted ? &r->totals.ahead_used : &r->totals.ahead_wasted, bytes_of(r, h));
-    } else if (is_wanted) {
-        resident_add(&r->totals.spared, bytes_of(r, h));
-    }
-    uint32_t i = 0;
-    while (r->guesses[i] != (uint32_t) (h - r->piece)) { i++; }
-    r->n_guesses--;
-    for (; i < r->n_guesses; i++) { r->guesses[i] = r->guesses[i + 1]; }
-    h->guess = GUESS_NOT;
-    set_spare(h, false);
-}
-
-/* ---- dropping what is in memory ---- */
-
-static void give_memory(struct resident * r, struct held * h) {
-    end_guess(r, h, false);
-    set_in_ring(r, h, false);
-    set_spare(h, false);
-    h->entry = NO_PLACE;
-    r->by->give(r, h);
-}
-
-/* Of a piece that is in memory. If the file cannot be put back, the memory stays where it is, and the piece with it. */
-static bool drop(struct resident * r, struct held * h) {
-    const uint64_t began = clock_monotonic_ns();
-    const bool good = r->by->remove(r, h);
-    resident_add(&r->totals.map_ns, clock_monotonic_ns() - began);
-    if (!good) { return false; }
-    set_state(h, PIECE_ABSENT);
-    resident_add(&r->totals.drops, 1);
-    give_memory(r, h);
-    return true;
-}
-
-/* Of what was read unasked, what was read last. False: there is none. */
-static bool drop_spare(struct resident * r) {
-    while (r->spare_end > 0) {
-        struct held * h = &r->piece[--r->spare_end];
-        if (h->is_spare && h->guess == GUESS_NOT && state_of(h) == PIECE_IN && drop(r, h)) { return true; }
-    }
-    return false;
-}
-
-/* One in memory: of those that are not expected any more, or else the least likely. False: there is none. */
-static bool drop_guess(struct resident * r) {
-    for (unsigned hoped = 0; hoped < 2; hoped++) {
-        for (uint32_t i = r->n_guesses; i-- > 0;) {
-            struct held * h = &r->piece[r->guesses[i]];
-            if (h->is_hoped == hoped && state_of(h) == PIECE_IN && drop(r, h)) { return true; }
-        }
-    }
-    return false;
-}
-
-/* ---- loading ---- */
-
-static bool take_memory(struct resident * r, struct held * h) {
-    while (!r->by->take(r, h)) {
-        if (!drop_spare(r) && !drop_guess(r)) { return false; }
-    }
-    return r->by->may_put(r, h);
-}
-
-static void begin_read(struct resident * r, struct held * h) {
-    const struct resident_file * f = &r->files[h->is.file];
-    struct read_job job = { .fd = f->direct,
-                            .offset = f->mapped.offset + (uint64_t) h->is.page * r->page_bytes,
-                            .bytes = (uint64_t) h->is.pages * r->page_bytes,
-                            .tag = (uint64_t) (h - r->piece) };
-    r->by->aim(r, h, &job);
-    set_in_ring(r, h, h->is.class == PLACE_STREAM);
-    if (r->in_flight++ == 0) { r->busy_since = clock_monotonic_ns(); }
-    set_state(h, PIECE_LOADING);
-    reader_start(r->reader, &job);
-}
-
-static bool start(struct resident * r, struct held * h) {
-    if (!take_memory(r, h)) { return false; }
-    begin_read(r, h);
-    return true;
-}
-
-static bool put(struct resident * r, struct held * h) {
-    const uint64_t began = clock_monotonic_ns();
-    const bool good = r->by->put(r, h);
-    resident_add(&r->totals.map_ns, clock_monotonic_ns() - began);
-    return good;
-}
-
-/* The file stays there. After a few, everything is handed back. */
-static void fail(struct resident * r, struct held * h, bool covered) {
-    resident_add(&r->totals.errors, 1);
-    if (++r->failures == FAILURES_MOST) { r->why = covered ? "the kernel refuses mappings" : "it could not be read"; }
-    if (covered && !r->by->remove(r, h)) {
-        set_state(h, PIECE_IN); /* what lies there is right */
-        return;
-    }
-    set_state(h, PIECE_LOST);
-    give_memory(r, h);
-}
-
-static void finish(struct resident * r, const struct read_done * done) {
-    struct held * h = &r->piece[done->tag];
-    if (--r->in_flight == 0) { resident_add(&r->totals.disk_ns, clock_monotonic_ns() - r->busy_since); }
-    r->n_unasked -= h->is_unasked;
-    h->is_unasked = false;
-    resident_add(&r->totals.reads, 1);
-    const bool is_whole = r->by->is_whole(r, h, done);
-    if (state_of(h) == PIECE_LOST) { /* its model is gone */
-        give_memory(r, h);
-    } else if (!is_whole) {
-        fail(r, h, false);
-    } else if (h->drop_after) {
-        set_state(h, PIECE_ABSENT);
-        give_memory(r, h);
-    } else if (!put(r, h)) {
-        fail(r, h, true);
-    } else {
-        set_state(h, PIECE_IN);
-        resident_add(&r->totals.loads, 1);
-    }
-    h->drop_after = false;
-}
-
-/* ---- the ring ---- */
-
-/* An older entry of the piece counts no more. */
-static void push_place(struct piece_queue * q, struct held * h, uint32_t piece, uint64_t place) {
-    q->piece[q->end % q->capacity] = piece;
-    q->place[q->end % q->capacity] = place;
-    h->entry = q->end++;
-}
-
-/* Leaves one entry of each piece at most, so that there is room for as many. */
-static void forget_old_places(struct resident * r) {
-    struct piece_queue * q = &r->ring;
-    for (const uint64_t end = q->end; q->first < end; q->first++) {
-        const uint32_t piece = q->piece[q->first % q->capacity];
-        struct held * h = &r->piece[piece];
-        if (h->in_ring && h->entry == q->first) { push_place(q, h, piece, q->place[q->first % q->capacity]); }
-    }
-}
-
-/* Notes the piece's newest place. */
-static void enter_ring(struct resident * r, struct held * h, uint64_t place) {
-    if (r->ring.end - r->ring.first == r->ring.capacity) { forget_old_places(r); }
-    push_place(&r->ring, h, (uint32_t) (h - r->piece), place);
-}
+enum { DONE_MOST = 32, IDLE_NS = 200000000 };
 
 /* ---- what is wanted ---- */
 
@@ -243,33 +17,33 @@ static void queue_wanted(struct resident * r, struct held * h) {
 
 /* What is to go and is expected goes only once it is not, or the memory is needed. */
 static bool keep_expected(struct resident * r, struct held * h) {
-    const uint32_t state = state_of(h);
+    const uint32_t state = piece_state_of(h);
     if (!h->is_hoped || h->is.class != PLACE_CACHE || (state != PIECE_IN && state != PIECE_LOADING)) { return false; }
-    if (h->guess == GUESS_NOT) { make_guess(r, h, GUESS_KEPT); }
+    if (h->guess == GUESS_NOT) { piece_make_guess(r, h, GUESS_KEPT); }
     return true;
 }
 
 static void do_drop(struct resident * r, struct held * h) {
     __atomic_store_n(&h->is_leaving, false, __ATOMIC_RELAXED);
     if (keep_expected(r, h)) { return; }
-    switch ((enum piece_state) state_of(h)) {
-        case PIECE_IN: drop(r, h); return;
+    switch ((enum piece_state) piece_state_of(h)) {
+        case PIECE_IN: piece_drop(r, h); return;
         case PIECE_LOADING: h->drop_after = true; return;
-        case PIECE_ASKED: set_state(h, PIECE_ABSENT); return;
+        case PIECE_ASKED: piece_set_state(h, PIECE_ABSENT); return;
         case PIECE_ABSENT:
         case PIECE_LOST: return;
     }
 }
 
 static void do_want(struct resident * r, struct held * h) {
-    end_guess(r, h, true);
-    set_spare(h, false);
+    piece_end_guess(r, h, true);
+    piece_set_spare(h, false);
     r->n_unasked -= h->is_unasked;
     h->is_unasked = false;
-    switch ((enum piece_state) state_of(h)) {
+    switch ((enum piece_state) piece_state_of(h)) {
         case PIECE_LOADING: h->drop_after = false; return;
         case PIECE_ABSENT:
-            set_state(h, PIECE_ASKED);
+            piece_set_state(h, PIECE_ASKED);
             queue_wanted(r, h);
             return;
         case PIECE_ASKED: queue_wanted(r, h); return;
@@ -310,9 +84,9 @@ static bool start_wanted(struct resident * r) {
     bool some = false;
     for (; r->wanted.first < r->wanted.end && reader_room(r->reader); pop_wanted(r)) {
         struct held * h = &r->piece[r->wanted.piece[r->wanted.first % r->wanted.capacity]];
-        if (state_of(h) != PIECE_ASKED) { continue; }
-        if (!start(r, h)) { break; }
-        if (h->in_ring) { enter_ring(r, h, 0); } /* it may go as soon as there is no room */
+        if (piece_state_of(h) != PIECE_ASKED) { continue; }
+        if (!piece_start(r, h)) { break; }
+        if (h->in_ring) { piece_enter_ring(r, h, 0); } /* it may go as soon as there is no room */
         some = true;
     }
     return some;
@@ -335,11 +109,11 @@ static bool drop_passed(struct resident * r) {
     for (; q->first < q->end; q->first++) {
         const uint64_t place = q->place[q->first % q->capacity];
         struct held * h = &r->piece[q->piece[q->first % q->capacity]];
-        if (h->entry != q->first || state_of(h) == PIECE_ABSENT || state_of(h) == PIECE_LOST) { continue; }
-        if (place >= passed || state_of(h) != PIECE_IN) { return false; }
+        if (h->entry != q->first || piece_state_of(h) == PIECE_ABSENT || piece_state_of(h) == PIECE_LOST) { continue; }
+        if (place >= passed || piece_state_of(h) != PIECE_IN) { return false; }
         q->first++;
-        if (drop(r, h)) { return true; }
-        enter_ring(r, h, place); /* it is still there */
+        if (piece_drop(r, h)) { return true; }
+        piece_enter_ring(r, h, place); /* it is still there */
         return false;
     }
     return false;
@@ -357,11 +131,11 @@ static bool make_room(struct resident * r, const struct held * h) {
 static bool stream_one(struct resident * r, uint32_t piece, uint64_t place, bool * started) {
     struct held * h = &r->piece[piece];
     if (h->is.class != PLACE_PIN && h->is.class != PLACE_STREAM) { return true; }
-    if (state_of(h) == PIECE_ABSENT) {
-        if (!make_room(r, h) || !start(r, h)) { return false; }
+    if (piece_state_of(h) == PIECE_ABSENT) {
+        if (!make_room(r, h) || !piece_start(r, h)) { return false; }
         *started = true;
     }
-    if (h->is.class == PLACE_STREAM && state_of(h) != PIECE_LOST) { enter_ring(r, h, place); }
+    if (h->is.class == PLACE_STREAM && piece_state_of(h) != PIECE_LOST) { piece_enter_ring(r, h, place); }
     return true;
 }
 
@@ -405,13 +179,13 @@ static void fill(struct resident * r) {
     if (r->wanted.first < r->wanted.end || r->in_flight > r->n_unasked) { return; }
     for (; r->n_unasked < AT_ONCE && reader_room(r->reader) && r->fill_next < r->n_pieces; r->fill_next++) {
         struct held * h = &r->piece[r->fill_next];
-        if ((h->is.class != PLACE_PIN && h->is.class != PLACE_CACHE) || state_of(h) != PIECE_ABSENT) { continue; }
+        if ((h->is.class != PLACE_PIN && h->is.class != PLACE_CACHE) || piece_state_of(h) != PIECE_ABSENT) { continue; }
         if (!has_spare_room(r, h) || !r->by->take(r, h) || !r->by->may_put(r, h)) { return; }
         h->is_unasked = true;
         r->n_unasked++;
-        set_spare(h, h->is.class == PLACE_CACHE);
+        piece_set_spare(h, h->is.class == PLACE_CACHE);
         r->spare_end = r->fill_next + 1;
-        begin_read(r, h);
+        piece_begin_read(r, h);
     }
 }
 
@@ -434,9 +208,9 @@ static void take_expected(struct resident * r) {
 static void drop_unexpected(struct resident * r) {
     for (uint32_t i = r->n_guesses; i-- > 0;) {
         struct held * h = &r->piece[r->guesses[i]];
-        const uint32_t state = state_of(h);
+        const uint32_t state = piece_state_of(h);
         if (state == PIECE_LOADING) { h->drop_after = !h->is_hoped; }
-        if (state == PIECE_IN && !h->is_hoped) { drop(r, h); }
+        if (state == PIECE_IN && !h->is_hoped) { piece_drop(r, h); }
     }
 }
 
@@ -446,16 +220,16 @@ static void start_expected(struct resident * r) {
     for (; r->next_hoped < r->n_hoped && r->n_unasked < AT_ONCE; r->next_hoped++) {
         struct held * h = &r->piece[r->hoped[r->next_hoped]];
         if (r->in_flight > r->n_unasked || r->wanted.first < r->wanted.end) { return; }
-        if (h->is.class != PLACE_CACHE || state_of(h) != PIECE_ABSENT) { continue; }
+        if (h->is.class != PLACE_CACHE || piece_state_of(h) != PIECE_ABSENT) { continue; }
         while (!r->by->take(r, h)) {
-            if (!drop_spare(r)) { return; }
+            if (!piece_drop_spare(r)) { return; }
         }
         if (!r->by->may_put(r, h)) { return; }
         h->is_unasked = true;
         r->n_unasked++;
-        make_guess(r, h, GUESS_READ);
-        resident_add(&r->totals.ahead_read, bytes_of(r, h));
-        begin_read(r, h);
+        piece_make_guess(r, h, GUESS_READ);
+        resident_add(&r->totals.ahead_read, piece_bytes(r, h));
+        piece_begin_read(r, h);
     }
 }
 
@@ -463,21 +237,21 @@ static void start_expected(struct resident * r) {
 
 /* What was pinned and is streamed from now on counts as passed. */
 static void change_class(struct resident * r, struct held * h, uint8_t class) {
-    const uint32_t state = state_of(h);
+    const uint32_t state = piece_state_of(h);
     const uint8_t before = h->is.class;
     if (before == class) { return; }
     h->is.class = class;
     if (class != PLACE_CACHE) {
-        end_guess(r, h, false);
-        set_spare(h, false);
+        piece_end_guess(r, h, false);
+        piece_set_spare(h, false);
     }
     if (state == PIECE_IN || state == PIECE_LOADING) {
-        set_in_ring(r, h, class == PLACE_STREAM);
+        piece_set_in_ring(r, h, class == PLACE_STREAM);
         h->entry = NO_PLACE; /* the ring's queue may still have it */
-        if (class == PLACE_STREAM) { enter_ring(r, h, 0); }
+        if (class == PLACE_STREAM) { piece_enter_ring(r, h, 0); }
         if (class == PLACE_LEAVE) { do_drop(r, h); }
     }
-    if (class == PLACE_LEAVE || before == PLACE_LEAVE) { advise(r, h); }
+    if (class == PLACE_LEAVE || before == PLACE_LEAVE) { piece_advise(r, h); }
 }
 
 static void begin_to_resize(struct resident * r) {
@@ -505,7 +279,7 @@ static void tell_room(struct resident * r) {
 static void shrink(struct resident * r) {
     while (r->ring_used > r->ring_pages && drop_passed(r)) {}
     const uint32_t pages = r->by->room(r).pages;
-    while (r->by->room(r).pages_free + r->pool_pages < pages && (drop_spare(r) || drop_guess(r))) {}
+    while (r->by->room(r).pages_free + r->pool_pages < pages && (piece_drop_spare(r) || piece_drop_guess(r))) {}
     if (pages > r->pool_pages) { r->by->shrink(r, (uint32_t) (pages - r->pool_pages)); }
 }
 
@@ -521,7 +295,7 @@ static void drain(struct resident * r) {
     while (r->in_flight) {
         struct read_done done[DONE_MOST];
         const unsigned n = reader_wait(r->reader, done, DONE_MOST, IDLE_NS);
-        for (unsigned i = 0; i < n; i++) { finish(r, &done[i]); }
+        for (unsigned i = 0; i < n; i++) { piece_finish(r, &done[i]); }
     }
 }
 
@@ -531,10 +305,12 @@ static void forget(struct resident * r) {
     for (uint32_t i = 0; i < r->n_pieces; i++) {
         struct held * h = &r->piece[i];
         if (!lies_in(r, h, &r->forgotten)) { continue; }
-        end_guess(r, h, false);
-        const uint32_t state = state_of(h);
-        if (state == PIECE_IN && r->by->remove(r, h)) { give_memory(r, h); } /* else it stays until it is unmapped */
-        set_state(h, PIECE_LOST);
+        piece_end_guess(r, h, false);
+        const uint32_t state = piece_state_of(h);
+        if (state == PIECE_IN && r->by->remove(r, h)) {
+            piece_give_memory(r, h);
+        } /* else it stays until it is unmapped */
+        piece_set_state(h, PIECE_LOST);
     }
     for (uint32_t i = 0; i < r->n_files; i++) {
         struct mapped_file * m = &r->files[i].mapped;
@@ -590,7 +366,7 @@ static bool release_waiting(struct resident * r) {
     const uint64_t awaited = __atomic_load_n(&r->awaited, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&r->passed, __ATOMIC_SEQ_CST) != r->passed_seen) { return true; } /* there may be room now */
     if (r->wanted.first < r->wanted.end) {
-        set_state(&r->piece[r->wanted.piece[r->wanted.first % r->wanted.capacity]], PIECE_ABSENT);
+        piece_set_state(&r->piece[r->wanted.piece[r->wanted.first % r->wanted.capacity]], PIECE_ABSENT);
         pop_wanted(r);
     } else if (awaited != NO_PLACE && awaited >= r->ahead && r->now) {
         __atomic_store_n(&r->ahead, r->ahead + 1, __ATOMIC_RELEASE);
@@ -604,9 +380,9 @@ static bool release_waiting(struct resident * r) {
 
 /* Where its mapping could not be put back as a whole, piece by piece. */
 static void hand_back_piece(struct resident * r, struct held * h, bool is_back) {
-    const uint32_t state = state_of(h);
-    if (state == PIECE_IN && (is_back || r->by->remove(r, h))) { give_memory(r, h); }
-    set_state(h, PIECE_LOST);
+    const uint32_t state = piece_state_of(h);
+    if (state == PIECE_IN && (is_back || r->by->remove(r, h))) { piece_give_memory(r, h); }
+    piece_set_state(h, PIECE_LOST);
 }
 
 /* The file everywhere, and the memory given back. */
@@ -630,7 +406,7 @@ void * resident_thread(void * argument) {
     const int error = resident_open(r);
     if (error) { resident_close(r); }
     __atomic_store_n(&r->started, error, __ATOMIC_RELEASE);
-    if (!error) { advise_at_first(r); }
+    if (!error) { pieces_advise(r); }
     resident_news(r);
     if (error) { return NULL; }
     while (listen(r) && r->failures < FAILURES_MOST) {
@@ -648,7 +424,7 @@ void * resident_thread(void * argument) {
         struct read_done done[DONE_MOST];
         const unsigned n = reader_wait(r->reader, done, DONE_MOST, IDLE_NS);
         __atomic_store_n(&r->is_blocked, false, __ATOMIC_RELAXED);
-        for (unsigned i = 0; i < n; i++) { finish(r, &done[i]); }
+        for (unsigned i = 0; i < n; i++) { piece_finish(r, &done[i]); }
         if (n) { resident_news(r); }
     }
     hand_back(r);

@@ -55,16 +55,24 @@ bool schedule_make(const struct schedule_use * uses, uint32_t n_uses, const uint
     return true;
 }
 
-uint32_t schedule_experts(const struct schedule * s, uint32_t router) {
-    for (uint32_t i = 0; i < s->n_stacks; i++) {
-        if (s->stack[i].router == router) { return s->stack[i].experts; }
-    }
-    return 0;
-}
-
 void schedule_free(struct schedule * s) {
     free(s->action);
     free(s->piece);
     free(s->stack);
     *s = (struct schedule){ 0 };
+}
+
+const struct schedule_stack * schedule_first_stack(const struct schedule * s, uint32_t router) {
+    for (uint32_t i = 0; i < s->n_stacks; i++) {
+        if (s->stack[i].router == router) { return &s->stack[i]; }
+    }
+    return NULL;
+}
+
+uint32_t schedule_experts(const struct schedule * s, uint32_t router) {
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < s->n_stacks; i++) {
+        if (s->stack[i].router == router && s->stack[i].experts > most) { most = s->stack[i].experts; }
+    }
+    return most;
 }

@@ -55,7 +55,10 @@ bool schedule_make(const struct schedule_use * uses, uint32_t n_uses, const uint
                    struct schedule * schedule);
 void schedule_free(struct schedule * schedule);
 
-/* How many experts a router chooses from; 0: none of which anything is known. */
+/* How many experts a router chooses from: the most that one of its stacks has; 0: nothing is known of any. */
 uint32_t schedule_experts(const struct schedule * schedule, uint32_t router);
+
+/* The first of a router's stacks; NULL: nothing of what it chooses from is managed. */
+const struct schedule_stack * schedule_first_stack(const struct schedule * schedule, uint32_t router);
 
 #endif
