@@ -252,6 +252,15 @@ static uint64_t extent(const struct ggml_layout * l, const struct ggml_tensor * 
     return most;
 }
 
+/* What a node writes, as a whole: its result, or the cache that it writes rows of, which the program may also clear at
+ * once. NULL: nothing of its own. */
+static const struct ggml_tensor * written_by(const struct host * host, const struct ggml_tensor * node) {
+    const struct ggml_tensor * root = layout_view_src(&host->layout, node);
+    if (!root) { return node; }
+    const char * op = host->ggml.op_desc(node);
+    return layout_op(&host->layout, root) == 0 && (strcmp(op, "SET_ROWS") == 0 || strcmp(op, "CPY") == 0) ? root : NULL;
+}
+
 uint64_t graph_growth(const struct host * host, struct ggml_cgraph * graph) {
     const struct ggml_layout * l = &host->layout;
     struct ggml_tensor ** nodes = host->ggml.graph_nodes(graph);
@@ -260,9 +269,9 @@ uint64_t graph_growth(const struct host * host, struct ggml_cgraph * graph) {
     uint32_t count = 0;
     uint64_t copied = 0;
     for (int i = 0; ranges && i < n; i++) {
-        const uintptr_t at = (uintptr_t) layout_data(l, nodes[i]);
-        if (!at || layout_view_src(l, nodes[i])) { continue; }
-        const uint64_t bytes = extent(l, nodes[i]);
+        const struct ggml_tensor * t = written_by(host, nodes[i]);
+        const uintptr_t at = t ? (uintptr_t) layout_data(l, t) : 0;
+        const uint64_t bytes = at ? extent(l, t) : 0;
         if (!bytes || bytes > UINTPTR_MAX / 2 - at / 2) { continue; }
         ranges[count++] = (struct memory_range){ at, at + bytes };
         copied = bytes;

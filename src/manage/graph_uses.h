@@ -64,8 +64,8 @@ uint32_t graph_rule(const struct host * host, struct ggml_cgraph * graph);
 void graph_router_ids(const struct host * host, struct ggml_cgraph * graph, const struct graph_router * router,
                       void (*chosen)(int32_t id, void * user), void * user);
 
-/* Bytes of memory that the graph is going to touch for the first time, to write its results, and that the program may
- * take to copy the last of them: llama.cpp does that with logits. Takes some ten
+/* Bytes of memory that the graph is going to touch for the first time, to write its results, of the caches that it
+ * writes to, and that the program may take to copy the last result: llama.cpp does that with logits. Takes some ten
  * microseconds; may allocate. If memory is short, 0. */
 uint64_t graph_growth(const struct host * host, struct ggml_cgraph * graph);
 

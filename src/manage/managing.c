@@ -274,7 +274,7 @@ enum managing_answer managing_begin(struct managing * managing, const struct man
 /* ---- more memory, or less ---- */
 
 enum {
-    GROW_SHARE = 32,        /* of the pool: for less it is not placed anew */
+    GROW_SHARE = 32,        /* of the pool: for less it is not placed anew, nor is that worth a line */
     SETTLED_NS = 500000000, /* after which the program has touched what it needs to compute */
     SHRUNK_NS = 1000000000,
 };
@@ -307,12 +307,14 @@ static void shrink(struct managing * m, uint64_t limit_before, const char ** why
     m->shrunk.limit = limit_before;
 }
 
-/* Once it has lasted, so that one line tells what many steps have come to. */
+/* Once it has lasted, so that one line tells what many steps have come to; and not of trifles. */
 static void say_shrunk(struct managing * m, const char ** why) {
+    const uint64_t pool = pool_of(m), before = m->shrunk.pool;
     if (!m->shrunk.ns || clock_monotonic_ns() - m->shrunk.ns < SHRUNK_NS) { return; }
-    snprintf(words, sizeof words, "less now=%" PRIu64 " before=%" PRIu64 " limit=%" PRIu64 " limit_before=%" PRIu64,
-             pool_of(m), m->shrunk.pool, m->budget.limit, m->shrunk.limit);
     m->shrunk.ns = 0;
+    if (pool > before - before / GROW_SHARE) { return; }
+    snprintf(words, sizeof words, "less now=%" PRIu64 " before=%" PRIu64 " limit=%" PRIu64 " limit_before=%" PRIu64,
+             pool, before, m->budget.limit, m->shrunk.limit);
     *why = words;
 }
 
