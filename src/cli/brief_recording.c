@@ -260,7 +260,7 @@ static int record(struct brief_recording * b, char ** command, struct tat_error 
 int brief_recording_make(struct brief_recording * b, const char * who, char ** command, const char * keep,
                          struct tat_error * error) {
     *b = (struct brief_recording){ .lock = -1 };
-    fprintf(stderr, "tat %s: recording %d generated tokens first, without output: ", who, BRIEF_TOKENS);
+    fprintf(stderr, "tat %s: recording about %d generated tokens first, without output: ", who, BRIEF_TOKENS);
     for (char ** word = command; *word; word++) {
         if (word != command) { fputc(' ', stderr); }
         print_safe(*word, stderr);

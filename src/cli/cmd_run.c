@@ -91,7 +91,8 @@ static const struct argp_option options_table[] = {
       "How to read: `uring`, or `threads` where io_uring is to be avoided. Without this, io_uring where it works", 0 },
     { "foresee", KEY_FORESEE, "METHOD", 0,
       "Guess which experts the next layer will choose, and read them while the disk is idle: `router` (its router, "
-      "applied to this layer's input; the default), `previous` (its choice for the token before), `markov` (what followed this "
+      "applied to this layer's input; the default), `previous` (its choice for the token before), `markov` (what "
+      "followed this "
       "layer's choice so far) or `none`",
       0 },
     { 0 },

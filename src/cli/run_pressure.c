@@ -249,8 +249,9 @@ static void say(const struct run_pressure * p) {
     format_bytes(limit, m->limit);
     format_bytes(peak, m->peak);
     if (m->oom_kills) { say_killed(p, limit); }
-    fprintf(stderr, "tat: at most %s of %s of memory in use; %s major page faults, %s read again after eviction\n",
-            m->peak ? peak : "an unknown part", limit, format_count(faults, m->major_faults),
+    fprintf(stderr, "tat %s: at most %s of %s of memory in use; %s major page fault%s, %s read again after eviction\n",
+            p->command, m->peak ? peak : "an unknown part", limit, format_count(faults, m->major_faults),
+            m->major_faults == 1 ? "" : "s",
             format_bytes(again, m->refaulted_pages * (uint64_t) sysconf(_SC_PAGESIZE)));
 }
 

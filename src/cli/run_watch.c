@@ -179,7 +179,7 @@ static void explain_end(const struct run_watch * watch, const char * name, int w
     } else {
         snprintf(text, REASON, "%s computed no graph that tat could see%s", name,
                  watch->n_seen ? ", and its processes had neither ggml nor a model mapped"
-                               : ". If it should have, run `tat doctor PID` while it runs to find out why");
+                               : ". If it should have, run it again, and meanwhile `tat doctor PID`: that tells why");
     }
 }
 

@@ -240,7 +240,8 @@ static enum managing_answer decide(struct beginning * b, const struct graph_uses
     }
     if (!gate(b) || !place(b, uses) || !start(b)) { return MANAGING_DECLINED; }
     budget_grant(pool_of(b->m));
-    b->m->began_ns = clock_monotonic_ns();
+    b->m->calm_since = clock_monotonic_ns();
+    b->m->may_grow = true;
     declare(&b->m->model);
     return MANAGING_ACTIVE;
 }
@@ -318,11 +319,12 @@ static void say_shrunk(struct managing * m, const char ** why) {
     *why = words;
 }
 
-/* Once, and not again after there was less: what was free may be needed again. */
+/* Once it has settled, and not again after there was less: what was free may be needed again. What a graph was foreseen
+ * to need stays with the program, so after that it settles anew. */
 static void grow(struct managing * m) {
     const uint64_t pool = pool_of(m), room = budget_room(m->asked, resident_totals(m->resident).pool_free);
     if (room < pool / GROW_SHARE) { return; }
-    m->has_grown = true;
+    m->may_grow = false;
     m->budget.pool = pool + room;
     make_do(m);
 }
@@ -357,9 +359,10 @@ void managing_look(struct managing * m, const char ** why) {
         if (!budget_find(m->asked, used, 0, &budget) || budget.pool >= pool) { return; }
         const uint64_t limit_before = m->budget.limit;
         m->budget = budget;
-        m->has_grown = true;
+        m->may_grow = false;
+        m->was_short = true;
         shrink(m, limit_before, why);
-    } else if (!m->has_grown && clock_monotonic_ns() - m->began_ns > SETTLED_NS) {
+    } else if (m->may_grow && clock_monotonic_ns() - m->calm_since > SETTLED_NS) {
         grow(m);
     }
 }
@@ -371,7 +374,8 @@ static void make_room(struct managing * m, uint64_t growth, const char ** why) {
     if (left == INT64_MAX || left >= (int64_t) growth) { return; }
     const uint64_t pool = pool_of(m), lacking = growth - (uint64_t) left;
     m->budget.pool = pool > lacking ? pool - lacking : 0;
-    m->has_grown = true;
+    m->calm_since = clock_monotonic_ns();
+    m->may_grow = !m->was_short;
     shrink(m, m->budget.limit, why);
     resident_await_pool(m->resident, m->budget.pool);
 }

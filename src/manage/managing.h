@@ -28,10 +28,12 @@ struct managing {
     uint64_t largest_stack; /* bytes */
     uint64_t token_experts; /* bytes that a router chooses for one row, at most; UINT64_MAX: not known */
     unsigned may;
-    uint64_t asked, began_ns;
+    uint64_t asked;
 
-    bool of_one_row; /* the graph */
-    bool has_grown;
+    bool of_one_row;      /* the graph */
+    uint64_t calm_since;  /* ns: since then no graph has needed more */
+    bool may_grow;        /* it has not since then */
+    bool was_short;       /* there was less than was foreseen: it never grows again */
     bool was_handed_back; /* relaxed; on the thread that watches memory */
     struct {
         uint64_t ns;          /* when it shrank; 0: that has been said */

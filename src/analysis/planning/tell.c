@@ -308,7 +308,7 @@ static void say_gain(const struct planning * p, const struct plan_found * f, cha
     snprintf(times, sizeof times, "%.1f", plain->token_ns / o->token_ns);
     snprintf(text, size,
              "%s tokens/s in place of %s with plain mmap%s: %s times as many. A token reads %s in place of %s; "
-             "at most %s tokens/s are possible so, with all reads behind computing.",
+             "%s tokens/s would be the most, if computing hid every read.",
              format_rate(rate, predict_per_second(o->token_ns)), format_rate(than, predict_per_second(plain->token_ns)),
              f->is_measured ? ", which the trace measured" : " at best", times, read, before,
              format_rate(best, predict_per_second(o->bound.overlapped_ns)));
