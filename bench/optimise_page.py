@@ -14,7 +14,7 @@ SHARES: list[tuple[str, str, float]] = [
     ("predicted/delivered", "predicted_ratio", 1), ("waits, %", "wait_share", 0.01)]
 BYTES: list[tuple[str, str, float]] = [
     ("read a token, MiB", "bytes_per_token", MIB), ("mmap's/its", "bytes_to_mmap", 1), ("read/wanted", "amplification", 1),
-    ("re-read", "reread", 1), ("experts held, %", "held_share", 0.01), ("in hindsight, %", "belady_held_share", 0.01)]
+    ("re-read", "reread", 1), ("experts kept, %", "kept_share", 0.01), ("in hindsight, %", "belady_held_share", 0.01)]
 
 
 # ---- parts ----
@@ -76,7 +76,7 @@ def attribution(cells: list[Cell]) -> list[str]:
 PREDICTION: list[tuple[str, str, float]] = [
     ("right, %", "foreseen_share", 0.01), ("first guess right, %", "foreseen_first_share", 0.01),
     ("read ahead and used, MiB a token", "ahead_used_bytes", MIB), ("and wasted", "ahead_wasted_bytes", MIB),
-    ("experts held, %", "held_share", 0.01), ("tokens/s", "tokens_per_s", 1)]
+    ("experts kept, %", "kept_share", 0.01), ("and found, %", "held_share", 0.01), ("tokens/s", "tokens_per_s", 1)]
 
 
 def prediction(cells: list[Cell]) -> list[str]:
@@ -130,7 +130,8 @@ pipe, whatever the way. *First token* counts from the start of the program. *To 
 
 *Read a token* is what the kernel counted as read from the disk for the process, from the first token on. *Read/wanted*
 divides it by the bytes of weights that a token's graph wants (read amplification). *Re-read* divides all that was read from
-the disk, loading included, by the bytes of weights that the run wants, each once.
+the disk, loading included, by the bytes of weights that the run wants, each once. It grows with each token, so a run of fewer
+tokens than others of its model and memory counts as if it had gone on to as many, reading as much for each.
 
 *The bound* is the larger of two times: computing, as with enough memory in the same round; and reading, at the disk's rate
 just before the run, what must be read. That is: of what each token wants, what does not fit beside what the program holds of
@@ -140,9 +141,9 @@ rate is that of 8 reads at once, anywhere in the file, past the page cache into 
 expert (without experts: 1 MiB).
 
 *Predicted* is what `tat plan` said of the run beforehand, by a recorded run with enough memory and the disk's rate. *Waits* is
-the share of generating in which a graph waited for what was being read. *Experts held* is the share of the bytes of chosen
-experts that were in memory; *in hindsight*, what no policy could exceed with as much memory for them. A dash: there is no
-such figure."""
+the share of generating in which a graph waited for what was being read. *Experts kept* is the share of the bytes of chosen
+experts that the policy had kept in memory; *found* has those too that were read ahead in time. *In hindsight* is what `tat plan`
+says that no policy could exceed in the same limit. A dash: there is no such figure."""
 
 
 def page(rows: list[Row]) -> str:

@@ -143,6 +143,7 @@ def managed_figures(lines: dict[str, str]) -> Row:
     row["busy_rate"] = n["read"] * 1e9 / n["disk_ns"] if n["disk_ns"] else None  # while a read was under way
     if n.get("token_wanted"):
         row["held_share"] = n["token_held"] / n["token_wanted"]
+        row["kept_share"] = n["token_kept"] / n["token_wanted"]
         row["policy_missed_bytes"] = (n["token_wanted"] - n["token_kept"]) / tokens
     for name, part, whole in (("foreseen_share", "foreseen_right", "foreseen"),
                               ("foreseen_first_share", "foreseen_first_right", "foreseen_first")):

@@ -37,10 +37,15 @@ def derive(row: Row) -> None:
     row["wait_share"] = quotient(row.get("wait_ns"), row.get("token_ns"))
     row["predicted_ratio"] = quotient(row.get("predicted_tokens_per_s"), row["tokens_per_s"])
     row["amplification"] = quotient(row["bytes_per_token"], row.get("wanted_bytes"))
-    row["reread"] = quotient(row["read_bytes"], row.get("unique_bytes"))
-    if row.get("unique_bytes"):
-        row["least_reread"] = 1 + row["missed_bytes"] * (row["tokens"] - 1) / row["unique_bytes"]
     row["to_least"] = quotient(row["bytes_per_token"], row["missed_bytes"])
+
+
+def derive_reread(row: Row, tokens: int) -> None:
+    """Of so many tokens: each reads again, so runs of different lengths do not compare."""
+    if not row.get("unique_bytes") or row.get("tokens_per_s") is None:
+        return
+    row["reread"] = (row["read_bytes"] + row["bytes_per_token"] * (tokens - row["tokens"])) / row["unique_bytes"]
+    row["least_reread"] = 1 + row["missed_bytes"] * (tokens - 1) / row["unique_bytes"]
 
 
 def place_of(row: Row) -> tuple[Any, ...]:
@@ -50,8 +55,12 @@ def place_of(row: Row) -> tuple[Any, ...]:
 def derived(rows: list[Row]) -> list[Row]:
     """Copies, with what follows from each and from plain mmap in the same round."""
     rows = [dict(row) for row in rows]
+    most: dict[tuple[Any, ...], int] = {}
+    for row in rows:
+        most[place_of(row)] = max(most.get(place_of(row), 0), row["tokens"])
     for row in rows:
         derive(row)
+        derive_reread(row, most[place_of(row)])
     plain = {(r["sitting"], r["round"], place_of(r)): r for r in rows if r["way"] == "mmap" and r.get("tokens_per_s")}
     for row in rows:
         base = plain.get((row["sitting"], row["round"], place_of(row)))

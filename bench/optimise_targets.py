@@ -7,24 +7,28 @@ from collections.abc import Callable, Iterator
 from cells import MIB, digits
 from optimise_table import Cell, lines_of, ms, named
 
-LFU_HELD = 0.43  # of experts' bytes, by the prototype that kept them by use count, from a cold start over 48 tokens
+LFU_KEPT = 0.43  # of experts' bytes, by the prototype that kept them by use count, from a cold start over 48 tokens
 Pair = tuple[Cell, Cell]
 
 
 class Target:
     def __init__(self, words: str, cell: Cell, name: str, reached: Callable[[float], bool], figure: str = "",
-                 divide: float = 1, allowed: bool = True) -> None:
+                 divide: float = 1, allowed: bool = True,
+                 open_if: Callable[[float, float], bool] | None = None) -> None:
         self.words, self.cell = words, cell
         value = cell.median(name)
         self.figure = figure or cell.text(name, divide) + " %" * (divide == 0.01) + " times" * (name == "to_mmap")
         self.is_known = value is not None
         self.is_reached = value is not None and reached(value)
         self.is_allowed = allowed
+        self.is_open = open_if is not None and value is not None and open_if(*cell.interval(name)[1:])
 
     @property
     def verdict(self) -> str:
         if not self.is_known:
             return "not measured"
+        if self.is_open:
+            return "not resolved: runs differ by more"
         return "reached" if self.is_reached else "**not reached**" if self.is_allowed else "not reached: the bound is lower"
 
 
@@ -48,8 +52,8 @@ def of_experts(plain: Cell, managed: Cell) -> Iterator[Target]:
     yield Target(f"10 times plain mmap; the bound of its policy is {digits(allowed)} times", managed, "to_mmap",
                  lambda v: v >= 10, allowed=allowed >= 10)
     yield Target("plain mmap reads 6 times as much", managed, "bytes_to_mmap", lambda v: v >= 6)
-    yield Target("more than LFU's 43 % of experts' bytes held", managed, "held_share", lambda v: v > LFU_HELD,
-                 figure=f"{managed.text('held_share', 0.01)} %; in hindsight {best} %")
+    yield Target("more than LFU's 43 % of experts' bytes kept", managed, "kept_share", lambda v: v > LFU_KEPT,
+                 figure=f"{managed.text('kept_share', 0.01)} %; in hindsight {best} %")
 
 
 def targets_of(both: list[Pair]) -> list[Target]:
@@ -61,7 +65,8 @@ def targets_of(both: list[Pair]) -> list[Target]:
         if managed.kind == "experts" and percent == 45:
             targets += of_experts(plain, managed)
         if not managed.is_short:
-            targets.append(Target("within 1 % of plain mmap", managed, "to_mmap", lambda v: abs(v - 1) <= 0.01))
+            targets.append(Target("within 1 % of plain mmap", managed, "to_mmap", lambda v: abs(v - 1) <= 0.01,
+                                  open_if=lambda low, high: low < 0.99 and high > 1.01))
     return targets
 
 
@@ -134,7 +139,7 @@ def profile(cell: Cell) -> str:
 def shortfalls(both: list[Pair]) -> list[str]:
     missed: dict[str, list[str]] = {}
     for target in targets_of(both):
-        if target.is_known and not target.is_reached:
+        if target.is_known and not (target.is_reached or target.is_open):
             missed.setdefault(profile(target.cell), []).append(target.words)
     if not missed:
         return []

@@ -156,7 +156,9 @@ def report(rows: list[Row], rounds: int) -> str:
            "the page cache, measured in each round.")
     words = ("*Memory* is a share of the model's bytes, and what a run with enough memory needs besides: so 100 % holds all "
              "of the model. *First token* counts from the start of `tat record`. *Read/wanted* is read "
-             "amplification: bytes read from disk to bytes that graphs asked for. *Re-read* is bytes read to unique bytes "
+             "amplification: bytes read from disk to bytes that graphs asked for of the file; weights that are read into the "
+             "program's own memory count once, when they are loaded, so `read` and `direct` do not compare with the others. "
+             "*Re-read* is bytes read to unique bytes "
              "read. *In order* is the share of requests that follow the one before on the disk. A dash: this machine did "
              "not tell. *Killed*: by the kernel, because what the program holds of its own did not fit. "
              "*Failed*: it ended with an error, or without a token.")

@@ -153,7 +153,7 @@ static const char * print_bytes(const char * line, const char * before, FILE * o
     return read || wanted ? "; " : before;
 }
 
-/* Of threads, for what tat reads; and pages that the kernel read. */
+/* Of threads, for what tat reads; and page faults of all the process, whatever they were for. */
 static const char * print_waiting(const char * line, const char * before, FILE * out) {
     enum { FEW = 100 };
     const uint64_t ns = figure(line, "ns"), faults = figure(line, "majflt");
@@ -164,8 +164,7 @@ static const char * print_waiting(const char * line, const char * before, FILE *
         before = "; ";
     }
     if (faults >= FEW) {
-        fprintf(out, "%s%s page faults%s waited for the disk", before, format_count(text, faults),
-                strstr(line, " ahead=") ? "" : " of what is left to the kernel");
+        fprintf(out, "%s%s page faults waited for the disk", before, format_count(text, faults));
         before = "; ";
     }
     return before;

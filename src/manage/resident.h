@@ -69,8 +69,8 @@ struct resident_totals {
     uint64_t errors;   /* pieces that could not be read or mapped, and were left to the file */
     uint64_t given_up; /* waits that ended without the piece, as there was no room for it */
     uint64_t checked, wrong;
-    /* Bytes of pieces that were only expected: read ahead, and of these wanted in time, or dropped unused; and of
-     * those that were to be dropped, and wanted in time. */
+    /* Bytes of pieces that were only expected: read ahead, and of these wanted, some while they were still being read,
+     * or dropped unused; and of those that were to be dropped, and were wanted first. */
     uint64_t ahead_read, ahead_used, ahead_wasted, spared;
     uint64_t pool, pool_free; /* bytes that the pool may take now, and of them those that nothing is in */
     uint64_t pool_fixed;      /* of the pool, what the kernel cannot take back of itself */

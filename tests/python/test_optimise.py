@@ -64,6 +64,38 @@ def test_targets_and_why_they_were_missed() -> None:
     assert "under way 80 % of the time, at 50 % of the disk's rate. Missed: 90 % of the bound; bytes read" in text
 
 
+def test_noise_is_no_verdict() -> None:
+    where = {"memory_percent": 100, "limit_bytes": 130 * MIB}
+    rows = [
+        made(way, rate, round=n, **where)
+        for n, managed in ((1, 9.0), (2, 12.0))
+        for way, rate in (("mmap", 10.0), ("all", managed))
+    ]
+    found = line(page(rows), "within 1 % of plain mmap", "m, 100 % (130 MiB)")
+    assert found[3] == "not resolved: runs differ by more"
+
+
+def test_runs_of_fewer_tokens_are_not_said_to_read_less_again() -> None:
+    """5 tokens read 400 MiB, so 9 would read 800 MiB: 8 times the 100 MiB of weights."""
+    text = page([made("mmap", 2.0), made("all", 10.0, tokens=9, bytes_per_token=30 * MIB, read_bytes=350 * MIB)])
+    assert line(text, "m", "45 % (65 MiB)", "70 %")[5:] == ["8 to 3.5", "5.4"]
+    assert line(text, "45 % (65 MiB)", "mmap", "100")[5] == "8"
+
+
+def test_what_was_read_ahead_is_not_put_beside_policies() -> None:
+    where = {
+        "kind": "experts",
+        "kept_share": 0.4,
+        "held_share": 0.6,
+        "belady_held_share": 0.5,
+        "policy_missed_bytes": 20 * MIB,
+    }
+    text = page([made("mmap", 2.0), made("all", 10.0, **where)])
+    found = line(text, "more than LFU's 43 % of experts' bytes kept", "m, 45 % (65 MiB)")
+    assert found[2:] == ["40 %; in hindsight 50 %", "**not reached**"]
+    assert line(text, "45 % (65 MiB)", "all", "100")[-2:] == ["40", "50"]
+
+
 def test_a_cell_that_cannot_run_says_why() -> None:
     rows = [
         made("mmap", 2.0),

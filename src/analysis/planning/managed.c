@@ -265,7 +265,8 @@ static void add_course(const struct managed_run * m, uint32_t pid, struct result
         const uint64_t at = managed_figure(line, "at_ns");
         if (managed_line_is(line, "begin", pid)) { began = at; }
         if (!managed_line_is(line, "so_far", pid) && !managed_line_is(line, "end", pid)) { continue; }
-        const char * const names[] = { "tokens", "token_read", "ns", "wait_ns", "token_wanted", "token_held" };
+        const char * const kept = json_object_get(line, "token_kept") ? "token_kept" : "token_held";
+        const char * const names[] = { "tokens", "token_read", "ns", "wait_ns", "token_wanted", kept };
         uint64_t more[6];
         for (size_t n = 0; n < 6; n++) {
             const uint64_t now = managed_figure(line, names[n]), then = managed_figure(before, names[n]);
