@@ -17,6 +17,9 @@ BYTES: list[tuple[str, str, float]] = [
     ("re-read", "reread", 1), ("experts kept, %", "kept_share", 0.01), ("in hindsight, %", "belady_held_share", 0.01)]
 
 
+OFTEN = 6  # runs, from which on a median has an interval
+
+
 # ---- parts ----
 
 
@@ -26,10 +29,12 @@ def answer(cells: list[Cell]) -> list[str]:
     fits = [managed for _, managed in both if not managed.is_short and managed.values("to_mmap")]
     said = []
     if short:
-        gains = sorted((managed.interval("to_mmap")[0], named(managed)) for _, managed in short)
+        often = [managed for _, managed in short if len(managed.values("to_mmap")) >= OFTEN]
+        gains = sorted((cell.interval("to_mmap")[0], named(cell)) for cell in often or [managed for _, managed in short])
         least, most = gains[0], gains[-1]
         said.append(f"Where the model does not fit, `tat run` generates {digits(least[0])} to {digits(most[0])} times as many "
-                    f"tokens/s as plain mmap: least with {least[1]}, most with {most[1]}.")
+                    f"tokens/s as plain mmap: least with {least[1]}, most with {most[1]}"
+                    f"{f' (of the cells with {OFTEN} runs or more)' * (0 < len(often) < len(short))}.")
     if fits:
         said.append("Where it fits: " + "; ".join(
             f"{managed.text('to_mmap')} times plain mmap's tokens/s with {managed.model}"

@@ -72,7 +72,7 @@ def targets_of(both: list[Pair]) -> list[Target]:
 
 def prediction_rows(both: list[Pair]) -> list[list[str]]:
     errors = {named(managed): abs(error - 1) for _, managed in both
-              if (error := managed.median("predicted_ratio")) is not None}
+              if managed.is_short and (error := managed.median("predicted_ratio")) is not None}
     if not errors:
         return []
     middle, within = statistics.median(errors.values()), sum(error <= 0.2 for error in errors.values()) / len(errors)
