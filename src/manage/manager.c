@@ -404,8 +404,9 @@ static void prepare(struct known_graph * g, const struct graph_call * call) {
 static bool watch_graph(const struct graph_call * call, struct watch * watch) {
     struct known_graph * g = graph_of(call);
     if (!g || !g->schedule.n_actions || resident_is_broken(managing.resident)) { return false; }
-    prepare(g, call);
     call_now = (struct call){ .graph = g, .host = call->host, .key = call->graph, .began = clock_monotonic_ns() };
+    prepare(g, call);
+    call_now.waited = clock_monotonic_ns() - call_now.began;
     call_now.place = resident_begin(managing.resident, &g->schedule.order);
     act_until(&call_now, 0);
     *watch = (struct watch){ node_done, &call_now };

@@ -15,7 +15,7 @@
 #include "manage/resident_state.h"
 #include "manage/thread.h"
 
-enum { WAIT_NS = 50000000, POOL_WAITS_MOST = 10 };
+enum { WAIT_NS = 50000000, POOL_WAITS_MOST = 2 };
 #define WAIT_MOST_NS UINT64_C(10000000000)
 
 /* ---- waiting ---- */

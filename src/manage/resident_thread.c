@@ -119,6 +119,19 @@ static bool drop_passed(struct resident * r) {
     return false;
 }
 
+/* The same of those that came into the ring after others that were read ahead and are still to be used: what was pinned
+ * before there was less memory. */
+static bool drop_passed_behind(struct resident * r) {
+    const struct piece_queue * q = &r->ring;
+    const uint64_t passed = __atomic_load_n(&r->passed, __ATOMIC_SEQ_CST);
+    for (uint64_t i = q->first; i < q->end; i++) {
+        struct held * h = &r->piece[q->piece[i % q->capacity]];
+        const bool is_over = h->entry == i && q->place[i % q->capacity] < passed && piece_state_of(h) == PIECE_IN;
+        if (is_over && piece_drop(r, h)) { return true; }
+    }
+    return false;
+}
+
 static bool make_room(struct resident * r, const struct held * h) {
     if (h->is.class == PLACE_PIN) { return true; }
     while (r->ring_used + h->is.pages > r->ring_pages) {
@@ -277,7 +290,7 @@ static void tell_room(struct resident * r) {
 }
 
 static void shrink(struct resident * r) {
-    while (r->ring_used > r->ring_pages && drop_passed(r)) {}
+    while (r->ring_used > r->ring_pages && (drop_passed(r) || drop_passed_behind(r))) {}
     const uint32_t pages = r->by->room(r).pages;
     while (r->by->room(r).pages_free + r->pool_pages < pages && (piece_drop_spare(r) || piece_drop_guess(r))) {}
     if (pages > r->pool_pages) { r->by->shrink(r, (uint32_t) (pages - r->pool_pages)); }

@@ -663,6 +663,30 @@ static void memory_is_given_back(void ** state) {
 }
 
 /* With more memory, what was streamed is pinned: a later turn reads nothing. */
+/* What was read ahead for the next turn does not keep what was pinned in memory. */
+static void memory_is_given_back_between_turns(void ** state) {
+    (void) state;
+    enum { RING = 24 };
+    struct world w = { .seed = 1 };
+    uint32_t order[PIECES_MOST];
+    uint8_t classes[PIECES_MOST];
+    map_file(&w);
+    cut(&w, every_third_pinned);
+    for (uint32_t i = 0; i < w.n_pieces; i++) {
+        order[i] = i;
+        classes[i] = PLACE_STREAM;
+    }
+    const struct resident_order all = { order, w.n_pieces };
+    begin(&w, (pages_of(&w, PLACE_PIN) + RING) * PAGE, (uint64_t) RING * PAGE, READER_ANY);
+    take_turn(&w, &all);
+    usleep(20000); /* the next one's first pieces are read meanwhile */
+    resident_resize(w.resident, (uint64_t) 2 * RING * PAGE, (uint64_t) 2 * RING * PAGE, 0, classes);
+    for (int i = 0; i < 5000 && resident_totals(w.resident).pool > 2 * RING * PAGE; i++) { usleep(1000); }
+    assert_int_equal(resident_totals(w.resident).pool, 2 * RING * PAGE);
+    take_turn(&w, &all);
+    end(&w);
+}
+
 static void more_memory_is_used(void ** state) {
     (void) state;
     enum { RING = 32 };
@@ -983,6 +1007,7 @@ int main(void) {
         cmocka_unit_test(a_guess_without_room_is_not_read),
         cmocka_unit_test(what_goes_stays_while_it_is_expected),
         cmocka_unit_test(memory_is_given_back),
+        cmocka_unit_test(memory_is_given_back_between_turns),
         cmocka_unit_test(more_memory_is_used),
         cmocka_unit_test(a_child_has_the_file),
         cmocka_unit_test(nothing_is_mapped_where_a_model_was),
