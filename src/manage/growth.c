@@ -26,7 +26,7 @@ static uint64_t absent(const struct memory_range * r, uintptr_t page) {
 uint64_t growth_of(struct memory_range * ranges, uint32_t count) {
     const uintptr_t page = (uintptr_t) sysconf(_SC_PAGESIZE);
     uint64_t bytes = 0;
-    qsort(ranges, count, sizeof *ranges, by_begin);
+    if (count) { qsort(ranges, count, sizeof *ranges, by_begin); }
     for (uint32_t i = 0; i < count;) {
         struct memory_range all = { ranges[i].from / page * page, ranges[i].to };
         while (++i < count && ranges[i].from <= all.to) {
