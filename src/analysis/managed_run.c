@@ -2,26 +2,11 @@
 #include "analysis/managed_run.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { FILE_MOST = 16 << 20 };
+#include "analysis/run_metadata.h"
 
-/* The file beside the trace; NULL: there is none that can be read. */
-static json_t * read_beside(const struct tat_trace * trace, const char * name) {
-    const char * path = tat_trace_path(trace);
-    const char * slash = strrchr(path, '/');
-    char * file = NULL;
-    if (asprintf(&file, "%.*s%s", slash ? (int) (slash + 1 - path) : 0, path, name) < 0) { return NULL; }
-    FILE * in = fopen(file, "re");
-    free(file);
-    char * text = in ? malloc(FILE_MOST) : NULL;
-    const size_t size = text ? fread(text, 1, FILE_MOST, in) : 0;
-    if (in) { fclose(in); }
-    json_t * json = size && size < FILE_MOST ? json_loadb(text, size, 0, NULL) : NULL;
-    free(text);
-    return json;
-}
+enum { FILE_MOST = 16 << 20 };
 
 uint64_t managed_figure(const json_t * line, const char * name) {
     const json_int_t value = json_integer_value(json_object_get(line, name));
@@ -88,7 +73,7 @@ bool managed_run_read(const struct tat_trace * trace, struct managed_run * m) {
     bool has_begun = false;
     size_t i;
     const json_t * line;
-    *m = (struct managed_run){ .file = read_beside(trace, MANAGED_FILE) };
+    *m = (struct managed_run){ .file = run_json(trace, MANAGED_FILE, FILE_MOST) };
     const char * format = json_string_value(json_object_get(m->file, "format"));
     const json_t * lines = format && strcmp(format, "tat-managed") == 0 ? json_object_get(m->file, "lines") : NULL;
     json_array_foreach(lines, i, line) {
@@ -102,7 +87,7 @@ bool managed_run_read(const struct tat_trace * trace, struct managed_run * m) {
         }
     }
     if (has_begun) {
-        m->plan = read_beside(trace, MANAGED_PLAN_FILE);
+        m->plan = run_json(trace, MANAGED_PLAN_FILE, FILE_MOST);
     } else {
         managed_run_free(m);
     }

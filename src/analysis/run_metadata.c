@@ -9,19 +9,23 @@
 
 enum { METADATA_MAX = 1 << 20 }; /* it is a few KiB */
 
-json_t * run_metadata(const struct tat_trace * trace) {
+json_t * run_json(const struct tat_trace * trace, const char * name, size_t most) {
     const char * path = tat_trace_path(trace);
     const char * slash = strrchr(path, '/');
     char * file = NULL;
-    if (asprintf(&file, "%.*strace_metadata.json", slash ? (int) (slash + 1 - path) : 0, path) < 0) { return NULL; }
+    if (asprintf(&file, "%.*s%s", slash ? (int) (slash + 1 - path) : 0, path, name) < 0) { return NULL; }
     FILE * in = fopen(file, "re");
     free(file);
-    char * text = in ? malloc(METADATA_MAX) : NULL;
-    size_t size = text ? fread(text, 1, METADATA_MAX, in) : 0;
+    char * text = in ? malloc(most) : NULL;
+    const size_t size = text ? fread(text, 1, most, in) : 0;
     if (in) { fclose(in); }
-    json_t * metadata = size && size < METADATA_MAX ? json_loadb(text, size, 0, NULL) : NULL;
+    json_t * json = size && size < most ? json_loadb(text, size, 0, NULL) : NULL;
     free(text);
-    return metadata;
+    return json;
+}
+
+json_t * run_metadata(const struct tat_trace * trace) {
+    return run_json(trace, "trace_metadata.json", METADATA_MAX);
 }
 
 static json_int_t number_in(const json_t * metadata, const char * object, const char * name) {

@@ -11,7 +11,11 @@
 
 #include "tat/trace.h"
 
-/* The contents of the file beside the trace; the caller owns them. NULL: there is none that can be read. */
+/* The contents of a JSON file beside the trace, of `most` bytes less one; the caller owns them. NULL: there is none that
+ * can be read. */
+json_t * run_json(const struct tat_trace * trace, const char * name, size_t most);
+
+/* Those of trace_metadata.json. */
 json_t * run_metadata(const struct tat_trace * trace);
 
 /* Bytes of memory that the run could have: what `tat record --memory` left it, else the machine's; 0: not known. */
