@@ -12,6 +12,7 @@
 #include "cli/brief_recording.h"
 #include "cli/caller.h"
 #include "cli/command.h"
+#include "cli/json_file.h"
 #include "cli/pager.h"
 #include "cli/places.h"
 #include "cli/plan_kept.h"
@@ -19,7 +20,6 @@
 #include "cli/report_text.h"
 #include "cli/run_open.h"
 #include "cli/units.h"
-#include "export/file_replace.h"
 
 enum { KEY_JSON = 256, KEY_MEMORY, KEY_DISK, KEY_MODEL, KEY_PATTERN, KEY_KEEP };
 
@@ -94,15 +94,11 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
 
 /* ---- writing ---- */
 
-static int write_json(struct file_replace * file, const json_t * json, struct tat_error * error) {
-    const bool good = json_dumpf(json, file->file, JSON_INDENT(1)) == 0 && fputc('\n', file->file) != EOF;
-    if (!good) { tat_fail_errno(error, "%s: cannot write", file->path); }
-    return file_replace_end(file, good, error) == 0 && good ? 0 : -1;
-}
+enum { INDENT = 1 };
 
 static int write_named(const char * path, const json_t * json, struct tat_error * error) {
     struct file_replace file;
-    return file_replace_open(&file, path, error) == 0 ? write_json(&file, json, error) : -1;
+    return file_replace_open(&file, path, error) == 0 ? json_file_end(&file, json, INDENT, error) : -1;
 }
 
 /* Beside the trace. A trace that is a file without a folder has no such place. */
@@ -121,7 +117,7 @@ static int write_beside(const char * run, const json_t * plan, char path[static 
         return tat_fail_errno(error, "%s: cannot make this folder; -o FILE writes the plan elsewhere", folder);
     }
     if (file_replace_begin(&file, folder, "plan.json", error) != 0) { return -1; }
-    return write_json(&file, plan, error);
+    return json_file_end(&file, plan, INDENT, error);
 }
 
 static int print(const struct options * o, const json_t * plan, const char * path, struct tat_error * error) {

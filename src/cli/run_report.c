@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 #include "analysis/managed_run.h"
+#include "cli/json_file.h"
 #include "cli/run_words.h"
-#include "export/file_replace.h"
 
 /* ---- the pipe ---- */
 
@@ -148,11 +148,7 @@ static void keep_line(struct run_report * r, int pid, const char * line) {
 
 static int write_file(const char * folder, const char * name, const json_t * json, struct tat_error * error) {
     struct file_replace file;
-    if (!json) { return tat_fail(error, TAT_ERROR_SYSTEM, "%s/%s: out of memory", folder, name); }
-    if (file_replace_begin(&file, folder, name, error) != 0) { return -1; }
-    const bool good = json_dumpf(json, file.file, JSON_INDENT(1)) == 0 && fputc('\n', file.file) != EOF;
-    if (!good) { tat_fail_errno(error, "%s/%s: cannot write", folder, name); }
-    return file_replace_end(&file, good, error) == 0 && good ? 0 : -1;
+    return file_replace_begin(&file, folder, name, error) == 0 ? json_file_end(&file, json, 1, error) : -1;
 }
 
 int run_report_keep(const struct run_report * r, const char * folder, const json_t * plan, struct tat_error * error) {

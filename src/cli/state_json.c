@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/state_json.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "analysis/state_file.h"
-#include "export/file_replace.h"
+#include "cli/json_file.h"
 
 int state_json_keep(const char * path, const json_t * json, struct tat_error * error) {
     if (!path) { return tat_fail(error, TAT_ERROR_SYSTEM, "no folder to keep it in: set XDG_STATE_HOME or HOME"); }
@@ -21,10 +20,7 @@ int state_json_keep(const char * path, const json_t * json, struct tat_error * e
     } else {
         tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
     }
-    if (status == 0) {
-        const bool written = json_dumpf(json, r.file, JSON_INDENT(2)) == 0 && fputc('\n', r.file) != EOF;
-        status = file_replace_end(&r, written, error);
-    }
+    if (status == 0) { status = json_file_end(&r, json, 2, error); }
     free(folder);
     return status;
 }
