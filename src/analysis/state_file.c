@@ -7,13 +7,22 @@
 #include <string.h>
 #include <sys/stat.h>
 
-char * state_file(const char * name) {
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+static char * user_file(const char * variable, const char * otherwise, const char * name) {
+    const char *given = getenv(variable), *home = getenv("HOME");
     char * path = NULL;
-    const bool given = state && *state == '/'; /* a relative one is to be ignored, says the specification */
-    if (!given && !(home && *home == '/')) { return NULL; }
-    const int length = asprintf(&path, "%s%s/tat/%s", given ? state : home, given ? "" : "/.local/state", name);
+    const bool is_given = given && *given == '/'; /* a relative one is to be ignored, says the specification */
+    if (!is_given && !(home && *home == '/')) { return NULL; }
+    const int length = is_given ? asprintf(&path, "%s/tat/%s", given, name)
+                                : asprintf(&path, "%s/%s/tat/%s", home, otherwise, name);
     return length < 0 ? NULL : path;
+}
+
+char * state_file(const char * name) {
+    return user_file("XDG_STATE_HOME", ".local/state", name);
+}
+
+char * cache_file(const char * name) {
+    return user_file("XDG_CACHE_HOME", ".cache", name);
 }
 
 void state_file_folders(char * path) {

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "analysis/disk_kept.h"
+#include "analysis/state_file.h"
 #include "cli/model_arguments.h"
 #include "cli/places.h"
 #include "cli/state_json.h"
@@ -98,13 +99,12 @@ static uint64_t hash_of(const json_t * json) {
     return hash;
 }
 
-/* $XDG_CACHE_HOME/tat/plans, or in ~/.cache. False: there is no home. */
+/* False: the user has no such folder. */
 static bool folder_of(char path[static PATH_MAX]) {
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    const bool given = cache && *cache == '/';
-    if (!given && !(home && *home == '/')) { return false; }
-    return snprintf(path, PATH_MAX, "%s%s/tat/plans", given ? cache : home, given ? "" : "/.cache") <
-           PATH_MAX - NAME_SIZE;
+    char * folder = cache_file("plans");
+    const bool fits = folder && snprintf(path, PATH_MAX, "%s", folder) < PATH_MAX - NAME_SIZE;
+    free(folder);
+    return fits;
 }
 
 /* Those of one model begin alike. */
