@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/brief_recording.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -21,48 +20,25 @@
 #include "cli/model_arguments.h"
 #include "cli/remove_run.h"
 #include "cli/run_folder.h"
+#include "cli/temporary.h"
 #include "cli/terminal.h"
 #include "format/file_names.h"
 #include "format/follow.h"
 #include "io/privilege.h"
 
-#define FOLDER "tat-brief."
-#define TALK   "talk" /* what the recording says */
+#define TALK "talk" /* what the recording says */
 
 /* ---- where ---- */
 
-/* A killed tat leaves its folder behind: then nobody holds the lock. One that is just beginning is young. */
+/* Nobody holds the lock of one that was left behind. */
 static void remove_if_left(const char * folder) {
-    enum { YOUNG = 60 };
-    struct stat status;
     const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    const bool is_left = fd >= 0 && fstat(fd, &status) == 0 && status.st_uid == geteuid() &&
-                         status.st_mtime < time(NULL) - YOUNG && flock(fd, LOCK_EX | LOCK_NB) == 0;
-    if (is_left) { remove_tree(folder); }
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) { remove_tree(folder); }
     if (fd >= 0) { close(fd); }
 }
 
-static void sweep(const char * parent) {
-    DIR * entries = opendir(parent);
-    for (const struct dirent * entry; entries && (entry = readdir(entries));) {
-        char path[PATH_MAX];
-        if (strncmp(entry->d_name, FOLDER, sizeof FOLDER - 1) == 0 &&
-            snprintf(path, sizeof path, "%s/%s", parent, entry->d_name) < PATH_MAX) {
-            remove_if_left(path);
-        }
-    }
-    if (entries) { closedir(entries); }
-}
-
 static int make_folder(struct brief_recording * b, const char * keep, struct tat_error * error) {
-    const char * parent = getenv("TMPDIR");
-    if (!parent || *parent != '/' || strlen(parent) > PATH_MAX - 64) { parent = "/tmp"; }
-    sweep(parent);
-    snprintf(b->temporary, sizeof b->temporary, "%s/" FOLDER "XXXXXX", parent);
-    if (!mkdtemp(b->temporary)) {
-        *b->temporary = '\0';
-        return tat_fail_errno(error, "%s: cannot make a folder there", parent);
-    }
+    if (temporary_make("tat-brief.", '\0', remove_if_left, b->temporary, error) != 0) { return -1; }
     b->lock = open(b->temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (b->lock >= 0) { flock(b->lock, LOCK_SH); }
     if (keep) { return run_create(*keep ? keep : NULL, b->folder, error); }

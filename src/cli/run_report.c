@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/run_report.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -18,21 +17,16 @@
 #include "analysis/managed_run.h"
 #include "cli/json_file.h"
 #include "cli/run_words.h"
+#include "cli/temporary.h"
 
 /* ---- the pipe ---- */
 
-#define FOLDER "tat-run."
-#define PIPE   "report"
+#define PIPE "report"
 
-/* A killed `tat run` leaves its folder behind: then nobody reads the pipe. One that is just beginning is young. */
+/* Nobody reads the pipe of one that was left behind. */
 static void remove_if_left(const char * folder) {
-    enum { YOUNG = 60 };
-    struct stat status;
     char path[PATH_MAX];
-    if (lstat(folder, &status) != 0 || !S_ISDIR(status.st_mode) || status.st_uid != geteuid() ||
-        status.st_mtime > time(NULL) - YOUNG || snprintf(path, sizeof path, "%s/" PIPE, folder) >= PATH_MAX) {
-        return;
-    }
+    if (snprintf(path, sizeof path, "%s/" PIPE, folder) >= PATH_MAX) { return; }
     const int fd = open(path, O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
     const bool is_left = fd < 0 && (errno == ENXIO || errno == ENOENT);
     if (fd >= 0) { close(fd); }
@@ -41,30 +35,10 @@ static void remove_if_left(const char * folder) {
     rmdir(folder);
 }
 
-static void sweep(const char * parent) {
-    DIR * entries = opendir(parent);
-    for (const struct dirent * entry; entries && (entry = readdir(entries));) {
-        char path[PATH_MAX];
-        if (strncmp(entry->d_name, FOLDER, sizeof FOLDER - 1) == 0 &&
-            snprintf(path, sizeof path, "%s/%s", parent, entry->d_name) < PATH_MAX) {
-            remove_if_left(path);
-        }
-    }
-    if (entries) { closedir(entries); }
-}
-
 int run_report_open(struct run_report * r, struct tat_error * error) {
-    const char * parent = getenv("TMPDIR");
     *r = (struct run_report){ .pipe = -1, .stop = -1 };
     /* TAT_MANAGE has no way to write a semicolon */
-    if (!parent || *parent != '/' || strchr(parent, ';') || strlen(parent) > PATH_MAX - 64) { parent = "/tmp"; }
-    sweep(parent);
-    snprintf(r->folder, sizeof r->folder, "%s/" FOLDER "XXXXXX", parent);
-    if (!mkdtemp(r->folder)) {
-        tat_fail_errno(error, "%s: cannot make a folder there", parent);
-        *r->folder = '\0';
-        return -1;
-    }
+    if (temporary_make("tat-run.", ';', remove_if_left, r->folder, error) != 0) { return -1; }
     snprintf(r->path, sizeof r->path, "%.*s/" PIPE, (int) (PATH_MAX - sizeof PIPE - 1), r->folder);
     /* Opened for writing too: else the pipe would be at its end whenever no program has it open. */
     if (mkfifo(r->path, 0600) == 0 && (r->pipe = open(r->path, O_RDWR | O_NONBLOCK | O_CLOEXEC)) >= 0 &&
