@@ -17,10 +17,8 @@
 #include <unistd.h>
 
 #include "manage/cover.h"
+#include "system/large_pages.h"
 
-#ifndef MADV_COLLAPSE
-enum { MADV_COLLAPSE = 25 };
-#endif
 enum { PIECES = 64, PAGE = 4096 };
 
 static struct mapped_file file;

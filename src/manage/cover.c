@@ -10,9 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#ifndef MADV_POPULATE_READ
-enum { MADV_POPULATE_READ = 22 };
-#endif
+#include "manage/advice.h"
 
 static size_t page_bytes(void) {
     return (size_t) sysconf(_SC_PAGESIZE);

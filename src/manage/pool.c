@@ -9,17 +9,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "system/large_pages.h"
+
 #ifndef MFD_NOEXEC_SEAL
 enum { MFD_NOEXEC_SEAL = 8 };
 #endif
-#ifndef MADV_COLLAPSE
-enum { MADV_COLLAPSE = 25 };
-#endif
 
-enum {
-    LARGE = 2 << 20,    /* bytes of a large page where pages have 4 KiB; with other pages the kernel makes none */
-    PREPARED = 8 << 20, /* bytes at once, because each call waits for all processors */
-};
+enum { PREPARED = 8 << 20 }; /* bytes at once, because each call waits for all processors */
 
 struct pool {
     char * at;
@@ -48,11 +44,11 @@ static int make_memory(uint64_t bytes) {
 
 /* Finds address space that begins where a large page can. */
 static char * find_place(size_t bytes) {
-    char * at = mmap(NULL, bytes + LARGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char * at = mmap(NULL, bytes + LARGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (at == MAP_FAILED) { return NULL; }
-    const size_t before = (LARGE - (uintptr_t) at % LARGE) % LARGE;
+    const size_t before = (LARGE_PAGE - (uintptr_t) at % LARGE_PAGE) % LARGE_PAGE;
     if (before) { munmap(at, before); }
-    munmap(at + before + bytes, LARGE - before);
+    munmap(at + before + bytes, LARGE_PAGE - before);
     return at + before;
 }
 
@@ -180,15 +176,12 @@ static struct pool_run take_from(struct pool * pool, uint32_t i, uint32_t pages)
     return taken;
 }
 
-/* Makes large pages of memory that is about to be used for the first time: reading into them and mapping them costs
- * half or less. The kernel makes a large page only where there is a small one. */
+/* Makes large pages of memory that is about to be used for the first time. */
 static void prepare(struct pool * pool, uint32_t end) {
-    const uint32_t step = PREPARED / (uint32_t) pool->page_bytes, large = LARGE / (uint32_t) pool->page_bytes;
+    const uint32_t step = PREPARED / (uint32_t) pool->page_bytes;
     while (pool->prepared < end && !pool->only_small) {
         const uint32_t left = pool->end - pool->prepared, n = left < step ? left : step;
-        char * at = pool_at(pool, pool->prepared);
-        for (uint32_t i = 0; i < n; i += large) { *(volatile char *) (at + (size_t) i * pool->page_bytes) = 0; }
-        pool->only_small = madvise(at, n * pool->page_bytes, MADV_COLLAPSE) != 0;
+        pool->only_small = !large_pages_make(pool_at(pool, pool->prepared), n * pool->page_bytes);
         pool->prepared += n;
     }
 }

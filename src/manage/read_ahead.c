@@ -7,9 +7,7 @@
 #include <sys/mman.h>
 #include <sys/uio.h>
 
-#ifndef MADV_POPULATE_READ
-enum { MADV_POPULATE_READ = 22 };
-#endif
+#include "manage/advice.h"
 
 /* One call reads no more than the larger of the disk's read-ahead and its largest request, and drops the rest without a
  * word. 128 KiB is the kernel's default read-ahead. */

@@ -16,10 +16,6 @@
 #include "manage/advice.h"
 #include "manage/resident_state.h"
 
-#ifndef MADV_POPULATE_READ
-enum { MADV_POPULATE_READ = 22 };
-#endif
-
 /* Past what may stand in libc's place: under AddressSanitizer, mlock does nothing. */
 static int lock(const void * from, size_t length) {
     return (int) syscall(SYS_mlock, from, length);
