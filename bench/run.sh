@@ -31,9 +31,10 @@ cc -O2 -D_GNU_SOURCE -I"$root/include" "$root/bench/expand.c" -o "$work/expand" 
 cc -O2 -D_GNU_SOURCE -I"$root/include" "$root/bench/open_gguf.c" -o "$work/open_gguf" "$build/src/gguf/libtat_gguf.a" \
     "$build/src/format/libtat_format.a"
 
-cc -O2 -std=gnu17 -D_GNU_SOURCE -I"$root/include" -I"$root/src" "$root/bench/cover.c" "$root"/src/manage/{cover,pool}.c -o "$work/cover" -lpthread
-cc -O2 -std=gnu17 -D_GNU_SOURCE -I"$root/include" -I"$root/src" "$root/bench/reads.c" "$root"/src/manage/{pool,reader,reader_threads,reader_uring}.c \
-    -o "$work/reads" -luring -lpthread
+for program in cover reads; do
+    cc -O2 -std=gnu17 -D_GNU_SOURCE -I"$root/include" -I"$root/src" "$root/bench/$program.c" \
+        "$build/src/manage/libtat_manage_core.a" -o "$work/$program" -luring -lpthread
+done
 
 # section TITLE PROGRAM: begins a block, which holds what the program prints.
 section() {
