@@ -82,20 +82,16 @@ static void give(struct resident * r, struct held * h) {
 
 /* ---- reading ---- */
 
-static uint64_t offset_of(const struct resident * r, const struct held * h) {
-    return r->files[h->is.file].mapped.offset + (uint64_t) h->is.page * r->page_bytes;
-}
-
 /* What was read through the page cache would take the memory twice. */
 static void forget_pages(const struct resident * r, const struct held * h) {
-    posix_fadvise(r->files[h->is.file].direct, (off_t) offset_of(r, h), (off_t) h->is.pages * r->page_bytes,
+    posix_fadvise(r->files[h->is.file].direct, (off_t) resident_offset(r, h), (off_t) resident_bytes(r, h),
                   POSIX_FADV_DONTNEED);
 }
 
 /* What the file holds there now; it may have changed since it was read. */
 static bool is_like_file(const struct resident * r, const struct held * h, uint64_t bytes) {
     const struct resident_file * f = &r->files[h->is.file];
-    if (pread(f->mapped.fd, r->compare, bytes, (off_t) offset_of(r, h)) != (ssize_t) bytes) { return false; }
+    if (pread(f->mapped.fd, r->compare, bytes, (off_t) resident_offset(r, h)) != (ssize_t) bytes) { return false; }
     const char * at = r->compare;
     uint64_t left = bytes;
     for (unsigned i = 0; i < h->memory.n_runs && left; i++) {
@@ -108,8 +104,8 @@ static bool is_like_file(const struct resident * r, const struct held * h, uint6
 }
 
 static bool is_whole(struct resident * r, const struct held * h, const struct read_done * done) {
-    const uint64_t from = offset_of(r, h), size = r->files[h->is.file].size;
-    uint64_t wanted = (uint64_t) h->is.pages * r->page_bytes;
+    const uint64_t from = resident_offset(r, h), size = r->files[h->is.file].size;
+    uint64_t wanted = resident_bytes(r, h);
     resident_add(&r->totals.read_bytes, done->bytes);
     if (!r->is_direct) { forget_pages(r, h); }
     if (from + wanted > size) { wanted = size > from ? size - from : 0; }

@@ -115,7 +115,7 @@ static bool may_put(struct resident * r, struct held * h) {
 
 static void aim(const struct resident * r, const struct held * h, struct read_job * job) {
     job->how = r->how;
-    job->part[0] = (struct iovec){ resident_address(r, h), (size_t) h->is.pages * r->page_bytes };
+    job->part[0] = (struct iovec){ resident_address(r, h), resident_bytes(r, h) };
     job->n_parts = 1;
 }
 
@@ -135,7 +135,7 @@ static struct span span_of(const struct resident * r, const struct held * h, boo
     const uint32_t pages = h->is.pages > both ? h->is.pages - both : 0;
     return (struct span){ .at = resident_address(r, h) + (size_t) first * r->page_bytes,
                           .bytes = (uint64_t) pages * r->page_bytes,
-                          .offset = resident_mapping(r, h)->offset + (uint64_t) (h->is.page + first) * r->page_bytes,
+                          .offset = resident_offset(r, h) + (uint64_t) first * r->page_bytes,
                           .pages = pages };
 }
 

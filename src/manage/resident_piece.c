@@ -25,12 +25,20 @@ char * resident_address(const struct resident * r, const struct held * h) {
     return resident_mapping(r, h)->at + (size_t) h->is.page * r->page_bytes;
 }
 
+uint64_t resident_offset(const struct resident * r, const struct held * h) {
+    return resident_mapping(r, h)->offset + (uint64_t) h->is.page * r->page_bytes;
+}
+
+uint64_t resident_bytes(const struct resident * r, const struct held * h) {
+    return (uint64_t) h->is.pages * r->page_bytes;
+}
+
 /* What is left to the kernel is needed whole, so it may read ahead there as without us, if there is room for it.
  * Elsewhere a fault is by chance, and what is read around it would take memory for nothing. */
 void piece_advise(const struct resident * r, const struct held * h) {
     const bool reads_ahead = r->reads_ahead && h->is.class == PLACE_LEAVE;
     const int advice = reads_ahead ? resident_mapping(r, h)->advice : MADV_RANDOM;
-    if (resident_mapping(r, h)->at) { madvise(resident_address(r, h), (size_t) h->is.pages * r->page_bytes, advice); }
+    if (resident_mapping(r, h)->at) { madvise(resident_address(r, h), resident_bytes(r, h), advice); }
 }
 
 /* Border pages are as what is beside what is left: a fault there reads nothing else. */
@@ -66,10 +74,6 @@ void piece_set_spare(struct held * h, bool is_spare) {
 
 /* ---- guesses ---- */
 
-uint64_t piece_bytes(const struct resident * r, const struct held * h) {
-    return (uint64_t) h->is.pages * r->page_bytes;
-}
-
 void piece_make_guess(struct resident * r, struct held * h, enum piece_guess guess) {
     h->guess = (uint8_t) guess;
     piece_set_spare(h, true);
@@ -80,9 +84,9 @@ void piece_make_guess(struct resident * r, struct held * h, enum piece_guess gue
 void piece_end_guess(struct resident * r, struct held * h, bool is_wanted) {
     if (h->guess == GUESS_NOT) { return; }
     if (h->guess == GUESS_READ) {
-        resident_add(is_wanted ? &r->totals.ahead_used : &r->totals.ahead_wasted, piece_bytes(r, h));
+        resident_add(is_wanted ? &r->totals.ahead_used : &r->totals.ahead_wasted, resident_bytes(r, h));
     } else if (is_wanted) {
-        resident_add(&r->totals.spared, piece_bytes(r, h));
+        resident_add(&r->totals.spared, resident_bytes(r, h));
     }
     uint32_t i = 0;
     while (r->guesses[i] != (uint32_t) (h - r->piece)) { i++; }
@@ -143,11 +147,10 @@ static bool take_memory(struct resident * r, struct held * h) {
     return r->by->may_put(r, h);
 }
 
-void piece_begin_read(struct resident * r, struct held * h) {
-    const struct resident_file * f = &r->files[h->is.file];
-    struct read_job job = { .fd = f->direct,
-                            .offset = f->mapped.offset + (uint64_t) h->is.page * r->page_bytes,
-                            .bytes = (uint64_t) h->is.pages * r->page_bytes,
+static void begin_read(struct resident * r, struct held * h) {
+    struct read_job job = { .fd = r->files[h->is.file].direct,
+                            .offset = resident_offset(r, h),
+                            .bytes = resident_bytes(r, h),
                             .tag = (uint64_t) (h - r->piece) };
     r->by->aim(r, h, &job);
     piece_set_in_ring(r, h, h->is.class == PLACE_STREAM);
@@ -156,9 +159,20 @@ void piece_begin_read(struct resident * r, struct held * h) {
     reader_start(r->reader, &job);
 }
 
+void piece_begin_unasked(struct resident * r, struct held * h) {
+    h->is_unasked = true;
+    r->n_unasked++;
+    begin_read(r, h);
+}
+
+void piece_end_unasked(struct resident * r, struct held * h) {
+    r->n_unasked -= h->is_unasked;
+    h->is_unasked = false;
+}
+
 bool piece_start(struct resident * r, struct held * h) {
     if (!take_memory(r, h)) { return false; }
-    piece_begin_read(r, h);
+    begin_read(r, h);
     return true;
 }
 
@@ -184,8 +198,7 @@ static void fail(struct resident * r, struct held * h, bool covered) {
 void piece_finish(struct resident * r, const struct read_done * done) {
     struct held * h = &r->piece[done->tag];
     if (--r->in_flight == 0) { resident_add(&r->totals.disk_ns, clock_monotonic_ns() - r->busy_since); }
-    r->n_unasked -= h->is_unasked;
-    h->is_unasked = false;
+    piece_end_unasked(r, h);
     resident_add(&r->totals.reads, 1);
     const bool is_whole = r->by->is_whole(r, h, done);
     if (piece_state_of(h) == PIECE_LOST) { /* its model is gone */

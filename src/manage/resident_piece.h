@@ -12,7 +12,6 @@ enum { FAILURES_MOST = 3 }; /* pieces that could not be read or put; then all is
 
 uint32_t piece_state_of(const struct held * piece);
 void piece_set_state(struct held * piece, enum piece_state state);
-uint64_t piece_bytes(const struct resident * resident, const struct held * piece);
 
 /* How the kernel reads at a fault in the piece; of all. */
 void piece_advise(const struct resident * resident, const struct held * piece);
@@ -32,8 +31,10 @@ void piece_end_guess(struct resident * resident, struct held * piece, bool is_wa
 /* Takes memory, for which spare pieces and guesses go, and begins to read. False: there is not enough. */
 bool piece_start(struct resident * resident, struct held * piece);
 
-/* Begins to read a piece that has its memory. The reader must have room. */
-void piece_begin_read(struct resident * resident, struct held * piece);
+/* Begins to read a piece that has its memory, and that nobody has asked for; and counts it as one of those no more, as
+ * it is asked for or there. The reader must have room. */
+void piece_begin_unasked(struct resident * resident, struct held * piece);
+void piece_end_unasked(struct resident * resident, struct held * piece);
 
 /* A read is over: puts the piece to its addresses, or fails. */
 void piece_finish(struct resident * resident, const struct read_done * done);

@@ -173,6 +173,8 @@ extern const struct resident_mechanism resident_in_place, resident_page_cache;
 
 const struct mapped_file * resident_mapping(const struct resident * resident, const struct held * piece);
 char * resident_address(const struct resident * resident, const struct held * piece);
+uint64_t resident_offset(const struct resident * resident, const struct held * piece); /* in the file */
+uint64_t resident_bytes(const struct resident * resident, const struct held * piece);
 
 /* The neighbour before (-1) or behind (1) the piece that shares the border page with it, if it is in memory. */
 const struct held * resident_neighbour(const struct resident * resident, const struct held * piece, int step);

@@ -38,8 +38,7 @@ static void do_drop(struct resident * r, struct held * h) {
 static void do_want(struct resident * r, struct held * h) {
     piece_end_guess(r, h, true);
     piece_set_spare(h, false);
-    r->n_unasked -= h->is_unasked;
-    h->is_unasked = false;
+    piece_end_unasked(r, h);
     switch ((enum piece_state) piece_state_of(h)) {
         case PIECE_LOADING: h->drop_after = false; return;
         case PIECE_ABSENT:
@@ -119,17 +118,17 @@ static bool drop_passed(struct resident * r) {
     return false;
 }
 
-/* The same of those that came into the ring after others that were read ahead and are still to be used: what was pinned
- * before there was less memory. */
-static bool drop_passed_behind(struct resident * r) {
+/* Drops passed pieces until the ring is as small as it should be, also those that came into it after others that were
+ * read ahead and are still to be used: what was pinned before there was less memory. */
+static void shrink_ring(struct resident * r) {
+    while (r->ring_used > r->ring_pages && drop_passed(r)) {}
     const struct piece_queue * q = &r->ring;
     const uint64_t passed = __atomic_load_n(&r->passed, __ATOMIC_SEQ_CST);
-    for (uint64_t i = q->first; i < q->end; i++) {
+    for (uint64_t i = q->first; i < q->end && r->ring_used > r->ring_pages; i++) {
         struct held * h = &r->piece[q->piece[i % q->capacity]];
-        const bool is_over = h->entry == i && q->place[i % q->capacity] < passed && piece_state_of(h) == PIECE_IN;
-        if (is_over && piece_drop(r, h)) { return true; }
+        if (h->entry != i || q->place[i % q->capacity] >= passed || piece_state_of(h) != PIECE_IN) { continue; }
+        piece_drop(r, h);
     }
-    return false;
 }
 
 static bool make_room(struct resident * r, const struct held * h) {
@@ -185,20 +184,23 @@ static bool has_spare_room(const struct resident * r, const struct held * h) {
     return r->by->room(r).pages_free >= h->is.pages + r->scratch_pages + ring_free;
 }
 
+/* What is needed is to be read, or is being read. */
+static bool is_needed(const struct resident * r) {
+    return r->wanted.first < r->wanted.end || r->in_flight > r->n_unasked;
+}
+
 /* One after the other in the order of the file, which the disk likes best; few at once, so that what is wanted
  * meanwhile does not wait for long. Drops nothing for it, and never comes back to a piece that went. */
 static void fill(struct resident * r) {
     enum { AT_ONCE = 2 };
-    if (r->wanted.first < r->wanted.end || r->in_flight > r->n_unasked) { return; }
+    if (is_needed(r)) { return; }
     for (; r->n_unasked < AT_ONCE && reader_room(r->reader) && r->fill_next < r->n_pieces; r->fill_next++) {
         struct held * h = &r->piece[r->fill_next];
         if ((h->is.class != PLACE_PIN && h->is.class != PLACE_CACHE) || piece_state_of(h) != PIECE_ABSENT) { continue; }
         if (!has_spare_room(r, h) || !r->by->take(r, h) || !r->by->may_put(r, h)) { return; }
-        h->is_unasked = true;
-        r->n_unasked++;
         piece_set_spare(h, h->is.class == PLACE_CACHE);
         r->spare_end = r->fill_next + 1;
-        piece_begin_read(r, h);
+        piece_begin_unasked(r, h);
     }
 }
 
@@ -232,17 +234,15 @@ static void start_expected(struct resident * r) {
     enum { AT_ONCE = 2 };
     for (; r->next_hoped < r->n_hoped && r->n_unasked < AT_ONCE; r->next_hoped++) {
         struct held * h = &r->piece[r->hoped[r->next_hoped]];
-        if (r->in_flight > r->n_unasked || r->wanted.first < r->wanted.end) { return; }
+        if (is_needed(r)) { return; }
         if (h->is.class != PLACE_CACHE || piece_state_of(h) != PIECE_ABSENT) { continue; }
         while (!r->by->take(r, h)) {
             if (!piece_drop_spare(r)) { return; }
         }
         if (!r->by->may_put(r, h)) { return; }
-        h->is_unasked = true;
-        r->n_unasked++;
         piece_make_guess(r, h, GUESS_READ);
-        resident_add(&r->totals.ahead_read, piece_bytes(r, h));
-        piece_begin_read(r, h);
+        resident_add(&r->totals.ahead_read, resident_bytes(r, h));
+        piece_begin_unasked(r, h);
     }
 }
 
@@ -290,7 +290,7 @@ static void tell_room(struct resident * r) {
 }
 
 static void shrink(struct resident * r) {
-    while (r->ring_used > r->ring_pages && (drop_passed(r) || drop_passed_behind(r))) {}
+    shrink_ring(r);
     const uint32_t pages = r->by->room(r).pages;
     while (r->by->room(r).pages_free + r->pool_pages < pages && (piece_drop_spare(r) || piece_drop_guess(r))) {}
     if (pages > r->pool_pages) { r->by->shrink(r, (uint32_t) (pages - r->pool_pages)); }
