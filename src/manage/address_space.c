@@ -7,9 +7,9 @@
 #include <string.h>
 
 struct mapping {
-    uint64_t from, to, inode;
+    uint64_t from, to;
     char rights[5];
-    bool has_name, is_path; /* a file's, or one like [heap] */
+    bool is_path; /* a file's, and not a name like [heap] */
     uint64_t resident, anonymous;
 };
 
@@ -17,13 +17,11 @@ struct mapping {
 static bool read_head(const char * line, struct mapping * m) {
     int name = 0;
     *m = (struct mapping){ .from = 0 };
-    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*s %*s %" SCNu64 " %n", &m->from, &m->to, m->rights, &m->inode,
-               &name) < 4 ||
+    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*s %*s %*u %n", &m->from, &m->to, m->rights, &name) < 3 || !name ||
         m->to < m->from) {
         return false;
     }
-    m->has_name = name && line[name] && line[name] != '\n';
-    m->is_path = name && line[name] == '/' && strncmp(line + name, "/memfd:", 7) != 0;
+    m->is_path = line[name] == '/' && strncmp(line + name, "/memfd:", 7) != 0;
     return true;
 }
 

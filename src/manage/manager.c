@@ -126,13 +126,22 @@ static const char * kernel_means(char text[static KERNEL_MEANS], uint64_t locked
     return text;
 }
 
-static void say_begin(void) {
+enum { PLACEMENT_WORDS = 192 };
+
+static const char * placement_words(char text[static PLACEMENT_WORDS]) {
     const struct placement * p = &managing.placement;
-    char line[512], means[KERNEL_MEANS];
+    snprintf(text, PLACEMENT_WORDS,
+             " pinned=%" PRIu64 " streamed=%" PRIu64 " ring=%" PRIu64 " cached=%" PRIu64 " cache=%" PRIu64
+             " left=%" PRIu64,
+             p->pinned, p->streamed, p->ring, p->cached, p->cache, p->left);
+    return text;
+}
+
+static void say_begin(void) {
+    char line[512], placement[PLACEMENT_WORDS], means[KERNEL_MEANS];
     snprintf(line, sizeof line,
-             "begin pinned=%" PRIu64 " streamed=%" PRIu64 " ring=%" PRIu64 " cached=%" PRIu64 " cache=%" PRIu64
-             " left=%" PRIu64 " limit=%" PRIu64 " pool=%" PRIu64 " reader=%s direct=%d predicted=%" PRIu64 "%s",
-             p->pinned, p->streamed, p->ring, p->cached, p->cache, p->left, managing.budget.limit, managing.budget.pool,
+             "begin%s limit=%" PRIu64 " pool=%" PRIu64 " reader=%s direct=%d predicted=%" PRIu64 "%s",
+             placement_words(placement), managing.budget.limit, managing.budget.pool,
              resident_reader(managing.resident) == READER_URING ? "uring" : "threads",
              resident_is_direct(managing.resident), options.predicted, kernel_means(means, 0));
     manage_report(options.report, line);
@@ -178,15 +187,10 @@ static void say_totals(const char * kind, const char * more) {
     manage_report(options.report, line);
 }
 
-/* With the placement, which only the keeper changes. */
+/* With the placement, which only the thread that watches memory changes: this one. */
 static void say_so_far(void) {
-    const struct placement * p = &managing.placement;
-    char more[256];
-    snprintf(more, sizeof more,
-             " pinned=%" PRIu64 " streamed=%" PRIu64 " ring=%" PRIu64 " cached=%" PRIu64 " cache=%" PRIu64
-             " left=%" PRIu64,
-             p->pinned, p->streamed, p->ring, p->cached, p->cache, p->left);
-    say_totals("so_far", more);
+    char placement[PLACEMENT_WORDS];
+    say_totals("so_far", placement_words(placement));
 }
 
 /* Memory can become less in the middle of a graph: a long prompt fills the buffers for computing. */
