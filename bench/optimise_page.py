@@ -148,7 +148,7 @@ expert (without experts: 1 MiB).
 *Predicted* is what `tat plan` said of the run beforehand, by a recorded run with enough memory and the disk's rate. *Waits* is
 the share of generating in which a graph waited for what was being read. *Experts kept* is the share of the bytes of chosen
 experts that the policy had kept in memory; *found* has those too that were read ahead in time. *In hindsight* is what `tat plan`
-says that no policy could exceed in the same limit. A dash: there is no such figure."""
+says that no policy could exceed under the same limit. A dash stands where nothing was measured."""
 
 
 def page(rows: list[Row]) -> str:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The trace of a few tokens of a command, which runs for that alone: for a plan where there is no trace.
+ * Where a plan is wanted and there is no trace: runs a command for a few tokens, and records them.
  */
 #ifndef TAT_CLI_BRIEF_RECORDING_H
 #define TAT_CLI_BRIEF_RECORDING_H

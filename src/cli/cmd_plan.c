@@ -217,7 +217,7 @@ static int record(struct options * o, struct brief_recording * recorded, struct 
 
 /* ---- the plan ---- */
 
-/* For `tat run`, which then says what it expects; where there is no place for it, the plan is there all the same. */
+/* `tat run` says by it what to expect. If it cannot be kept, that is no failure of this command. */
 static void keep_plan(const struct options * o, const json_t * plan) {
     struct tat_error ignored;
     if (!o->command) { return; }
@@ -279,10 +279,8 @@ const struct command cmd_plan = {
         "mmap. It goes by a recorded run: which weights its tokens needed, in which order, which experts were chosen, "
         "and how long computing took. Without one, name a command behind --: some tokens of it are recorded first; it "
         "reads no input then, and its output goes nowhere. Nothing is changed. The exit status is 1 if there is "
-        "nothing to do or nothing "
-        "can be done: the model fits, the gain is under 5 %, or its weights are not in a mapping of its file. It is 3 "
-        "if "
-        "the trace does not tell, because the run waited for its disk.",
+        "nothing to do or nothing can be done: the model fits, the gain is under 5 %, or its weights are not in a "
+        "mapping of its file. It is 3 if the trace does not tell, because the run waited for its disk.",
     .examples = "  tat plan --memory 4G                 for the newest trace\n"
                 "  tat plan --memory 4G --disk 2G/s     a disk that was not measured\n"
                 "  tat plan --memory 4G -o plan.json --access-pattern access_pattern.json\n"

@@ -171,9 +171,9 @@ static void say(const struct joined * j, const struct cache * c, struct result *
                    "twice.");
     result_note(r, "Computing is all the time of operations in which no thread was in a fault. For the others it is "
                    "estimated: for each kind (operation, bytes of weights), the median of the quarter of its "
-                   "executions with the least time in faults, without that time. While others ran in place of a thread "
-                   "that was in a fault, the time is "
-                   "theirs. What neither of the three explains shows as unexplained.");
+                   "executions with the least time in faults, without that time. While others ran in place of a "
+                   "thread that was in a fault, the time is theirs. What none of the three explains shows as "
+                   "unexplained.");
     if (read_without_faults(j, c)) {
         result_note(r, "The model was read while it was loaded, without a fault: the system call that maps a file can "
                        "read all of it (MAP_POPULATE, llama.cpp's default).");
