@@ -9,7 +9,7 @@ build=$1 sanitizers=$2 source=${3:-}
 if [ -n "$source" ]; then
     cmake -S "$source" -B "$build" -G Ninja -DTAT_TESTS=ON -DTAT_SANITIZE="$sanitizers" -DTAT_WERROR=ON > "$build.log"
     ninja -C "$build" fake_host_linked fake_host_exact fake_host_loader_linked fake_plugin1 fake_plugin3 check_trace \
-        test_resident test_resident_walk test_manage_reader test_manage_cover \
+        test_resident test_resident_ahead test_resident_walk test_manage_reader test_manage_cover \
         >> "$build.log" || { tail -n 40 "$build.log"; exit 1; }
 fi
 
@@ -79,7 +79,7 @@ try "$plugins/libfake_plugin1.so,$plugins/libfake_plugin3.so,$plugins/libfake_pl
 # What manages memory, with made-up graphs. Of other sanitizers' builds, these are unit tests as any.
 case $sanitizers in
 *thread*)
-    for test in test_resident test_resident_walk test_manage_reader test_manage_cover; do
+    for test in test_resident test_resident_ahead test_resident_walk test_manage_reader test_manage_cover; do
         echo "== $test"
         timeout 300 "$build/tests/unit/$test" || { result=$?; [ $result = 77 ] || exit $result; }
     done

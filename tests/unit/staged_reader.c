@@ -25,11 +25,6 @@ static unsigned rounds, fault_rate, overlaps;
 static uint32_t seed;
 static uint64_t file_bytes;
 
-uint32_t dice(uint32_t * s, uint32_t sides) {
-    *s = *s * 1664525u + 1013904223u;
-    return (uint32_t) (((uint64_t) (*s >> 8) * sides) >> 24);
-}
-
 /* For a short time: glibc before 2.41 may lose what wakes a thread (bug 25847). */
 static void wait_for_change(void) {
     struct timespec end;

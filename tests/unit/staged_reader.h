@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dice.h"
+
 /* Before there is a thread. `faults`: of a thousand reads, so many fail or are short. */
 void stage_begin(uint32_t seed, uint64_t file_bytes, unsigned faults);
 
@@ -24,7 +26,5 @@ void stage_step(unsigned rounds);
 
 /* Reads whose memory was another read's, too. */
 unsigned stage_overlaps(void);
-
-uint32_t dice(uint32_t * seed, uint32_t sides);
 
 #endif
