@@ -164,6 +164,7 @@ static bool stream(struct resident * r) {
     uint64_t place = r->ahead;
     __atomic_store_n(&r->is_blocked, true, __ATOMIC_SEQ_CST);
     r->passed_seen = __atomic_load_n(&r->passed, __ATOMIC_SEQ_CST);
+    r->awaited_seen = __atomic_load_n(&r->awaited, __ATOMIC_SEQ_CST);
     while (r->now && r->now->count && reader_room(r->reader) && place < horizon(r)) {
         const uint32_t piece = r->now->piece[(place - r->now_begin) % r->now->count];
         if (!stream_one(r, piece, place, &started)) {
@@ -377,7 +378,9 @@ static void look_at_files(struct resident * r) {
 static bool release_waiting(struct resident * r) {
     if (!__atomic_load_n(&r->waiting, __ATOMIC_SEQ_CST)) { return false; }
     const uint64_t awaited = __atomic_load_n(&r->awaited, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&r->passed, __ATOMIC_SEQ_CST) != r->passed_seen) { return true; } /* there may be room now */
+    if (__atomic_load_n(&r->passed, __ATOMIC_SEQ_CST) != r->passed_seen || awaited != r->awaited_seen) {
+        return true; /* there may be room now, or something to stream */
+    }
     if (r->wanted.first < r->wanted.end) {
         piece_set_state(&r->piece[r->wanted.piece[r->wanted.first % r->wanted.capacity]], PIECE_ABSENT);
         pop_wanted(r);
