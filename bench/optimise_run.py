@@ -129,7 +129,7 @@ def managed_figures(lines: dict[str, str]) -> Row:
     begin, end = values_of(lines.get("begin", "")), values_of(lines.get("end", ""))
     told = [lines["note"]] if "note" in lines else []
     told += [words for kind, words in DECLINED.items() if kind in lines]
-    told += ["given back to the kernel: the program needed the memory"] * ("handed_back" in lines)
+    told += ["stopped managing: the program needed the memory"] * ("handed_back" in lines)
     row: Row = {"note": "; ".join(told)} if told else {}
     row |= {name: begin[name] for name in ("reader", "direct") if name in begin}
     row |= {f"{name}_bytes": int(begin[name])

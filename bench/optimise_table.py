@@ -113,7 +113,7 @@ class Cell:
         """What a reader must know beside the figures."""
         n, found = len(self.rows), []
         for name, words in (*ERRORS.items(), ("text_differs", "**WRONG TEXT**"), ("text_short", "text cut short at its end"),
-                            ("handed_back", "handed back to the kernel")):
+                            ("handed_back", "stopped managing")):
             those = [r for r in self.rows if r.get(name)]
             whys = sorted({str(r["why"]) for r in those if r.get("why")}) if name == "failed" else []
             if those:

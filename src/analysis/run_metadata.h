@@ -11,8 +11,8 @@
 
 #include "tat/trace.h"
 
-/* The contents of a JSON file beside the trace, of `most` bytes less one; the caller owns them. NULL: there is none that
- * can be read. */
+/* The contents of a JSON file beside the trace, of `most` bytes less one; the caller owns them. NULL: there is none
+ * that can be read. */
 json_t * run_json(const struct tat_trace * trace, const char * name, size_t most);
 
 /* Those of trace_metadata.json. */

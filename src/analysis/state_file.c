@@ -12,8 +12,8 @@ static char * user_file(const char * variable, const char * otherwise, const cha
     char * path = NULL;
     const bool is_given = given && *given == '/'; /* a relative one is to be ignored, says the specification */
     if (!is_given && !(home && *home == '/')) { return NULL; }
-    const int length = is_given ? asprintf(&path, "%s/tat/%s", given, name)
-                                : asprintf(&path, "%s/%s/tat/%s", home, otherwise, name);
+    const int length =
+        is_given ? asprintf(&path, "%s/tat/%s", given, name) : asprintf(&path, "%s/%s/tat/%s", home, otherwise, name);
     return length < 0 ? NULL : path;
 }
 

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 
 #include "analysis/disk_kept.h"
+#include "analysis/managed_run.h"
 #include "cli/brief_recording.h"
 #include "cli/caller.h"
 #include "cli/child.h"
@@ -25,6 +26,7 @@
 #include "cli/plan_kept.h"
 #include "cli/plan_machine.h"
 #include "cli/recording.h"
+#include "cli/run_line.h"
 #include "cli/run_plan.h"
 #include "cli/run_pressure.h"
 #include "cli/run_report.h"
@@ -55,45 +57,39 @@ enum { KEY_PLAN = 255, KEY_MEMORY, KEY_STRATEGY, KEY_DISK, KEY_RECORD, KEY_CHECK
 
 static const struct argp_option options_table[] = {
     { "memory", KEY_MEMORY, "SIZE", 0,
-      "Keep the program, and what it starts, below SIZE of memory, such as 4GB: page cache included, swap off. Where "
-      "tat "
-      "may make a cgroup, the kernel enforces it; elsewhere only what tat manages keeps to it. Without this, what the "
-      "cgroup or container of the program allows counts, or the machine's memory",
+      "Keep the program, and what it starts, below SIZE of memory, such as 4GB: page cache included, swap off. The "
+      "kernel enforces this if tat may make a cgroup; otherwise only what tat manages keeps to it. Default: the limit "
+      "of the program's cgroup or container, or the machine's memory",
       0 },
     { "plan", KEY_PLAN, "auto|FILE", 0,
-      "Go by a plan that `tat plan` wrote: its memory, unless --memory names another, and what it expects, to be set "
-      "beside what is delivered. Where it found nothing to gain, nothing is managed. auto: the plan that was made last "
-      "for this model, memory and context or, the first time, one that is made now: some tokens of the command are "
-      "recorded, in a run without input and output before the real one",
+      "Follow a plan of `tat plan`: its memory, unless --memory names another, and the tokens/s that it predicts. If "
+      "it found nothing to gain, nothing is managed. With auto, tat takes the last plan for this model, memory and "
+      "context; if there is none, it first runs the command without input and output, records some tokens, and makes "
+      "one",
       0 },
     { "strategy", KEY_STRATEGY, "LIST", 0,
-      "Do only what LIST names: pin (keep in memory what is used most), stream (read ahead what passes through), cache "
-      "(keep experts as a cache policy says), as pin,stream. For comparing them: what LIST leaves out, the kernel "
-      "reads page by page, slower than without tat. Without this, all of them. Where pieces of the model cannot be "
-      "replaced in memory, or to compare that with what the kernel offers, LIST names how they are kept in the page "
-      "cache instead: lock (mlock what is pinned), and one of populate (MADV_POPULATE_READ), willneed (MADV_WILLNEED) "
-      "and pread (threads that read), as lock,willneed. With demand, what streams is read when it is needed, and not "
-      "ahead",
+      "Do only what LIST names, such as pin,stream, to compare strategies. The rest of the model is read page by page, "
+      "slower than without tat. Words: pin, stream, cache, demand; or, in the page cache, lock, populate, willneed, "
+      "pread (described in doc/run.md). Default: pin,stream,cache",
       0 },
-    { "disk", KEY_DISK, "RATE", 0,
-      "How fast the disk reads: 2G/s. `auto`, as without this: what `tat doctor --disk` measured of the model's disk",
+    { "disk", KEY_DISK, "auto|RATE", 0,
+      "How fast the disk reads: 2G/s; auto: as `tat doctor --disk` measured the disk that the model is on. Default: "
+      "auto",
       0 },
     { "record", KEY_RECORD, "DIR", OPTION_ARG_OPTIONAL,
       "Record every tensor access too, as `tat record` does, into a new folder in ./traces or into DIR", 0 },
     { "check", KEY_CHECK, NULL, 0,
-      "Compare each piece of the model that is read with the file. Costs a second read of each", 0 },
+      "Compare each piece of the model with the file after it is read. Every piece is then read twice", 0 },
     { "cold", KEY_COLD, "FILE", OPTION_ARG_OPTIONAL,
       "Before the program begins, evict the GGUF files that the command names from the page cache; with =FILE, that "
-      "file "
-      "too",
+      "file too",
       0 },
-    { "reader", KEY_READER, "KIND", 0,
-      "How to read: `uring`, or `threads` where io_uring is to be avoided. Without this, io_uring where it works", 0 },
-    { "foresee", KEY_FORESEE, "METHOD", 0,
-      "Guess which experts the next layer will choose, and read them while the disk is idle: `router` (its router, "
-      "applied to this layer's input; the default), `previous` (its choice for the token before), `markov` (what "
-      "followed this "
-      "layer's choice so far) or `none`",
+    { "reader", KEY_READER, "uring|threads", 0,
+      "Read by io_uring, or by threads. Default: io_uring where the system allows it", 0 },
+    { "foresee", KEY_FORESEE, "router|previous|markov|none", 0,
+      "Guess which experts the next layer will choose, and read them while the disk is idle: router (apply the next "
+      "layer's router to this layer's input), previous (its choice for the token before), markov (what followed this "
+      "layer's choice so far) or none. Default: router",
       0 },
     { 0 },
 };
@@ -198,21 +194,25 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
 
 /* ---- what the library is told ---- */
 
+/* Where the first model is that the command names. 0: it names none that is there. */
+static dev_t model_device(char ** command) {
+    struct model_arguments models;
+    struct stat file;
+    model_arguments_find(command, &models);
+    const bool is_there = models.count && stat(models.files[0], &file) == 0;
+    model_arguments_free(&models);
+    return is_there ? file.st_dev : 0;
+}
+
 /* What `tat doctor --disk` kept of the disk that the command's model is on: of reads as large as an expert, at random.
  * 0: nothing. */
 static uint64_t disk_measured(char ** command) {
     enum { EXPERT = 512 << 10 };
-    struct model_arguments models;
-    struct stat file;
+    const dev_t device = model_device(command);
     char name[DISK_NAME_SIZE];
-    double rate = 0;
-    model_arguments_find(command, &models);
-    if (models.count && stat(models.files[0], &file) == 0) {
-        json_t * kept = disk_kept(disk_name(file.st_dev, name));
-        rate = disk_kept_rate(kept, "direct", "random", EXPERT, DISK_KEPT_DEPTH);
-        json_decref(kept);
-    }
-    model_arguments_free(&models);
+    json_t * kept = device ? disk_kept(disk_name(device, name)) : NULL;
+    const double rate = disk_kept_rate(kept, "direct", "random", EXPERT, DISK_KEPT_DEPTH);
+    json_decref(kept);
     return rate > 0 && rate < 1e15 ? (uint64_t) rate : 0;
 }
 
@@ -274,10 +274,10 @@ static bool starts(pid_t pid, void * state) {
 
 /* Tokens a second, times 1000: by the memory that there is for the model, which the library has found by now. Only of
  * reads as a plan knows them. 0: nobody knows. */
-static uint64_t expected_of(const char * begin, void * state) {
+static uint64_t expected_of(const json_t * begin, void * state) {
     const struct options * o = state;
-    if (!strstr(begin, " reader=uring") || !strstr(begin, " direct=1")) { return 0; }
-    const double rate = plan_kept_rate(o->alike, run_words_figure(begin, "pool"));
+    if (!run_line_has(begin, "reader", "uring") || !managed_figure(begin, "direct")) { return 0; }
+    const double rate = plan_kept_rate(o->alike, managed_figure(begin, "pool"));
     return rate > 0 && rate < 1e9 ? (uint64_t) (rate * 1000) : 0;
 }
 
@@ -288,21 +288,21 @@ static int prepare(void * state) {
 /* The program ended in a way that runs no destructor: a signal, or _exit as llama.cpp calls it at Ctrl-C. */
 static void say_cut_short(const struct run * r, int wait_status) {
     const char * known =
-        *r->report.so_far ? "what came of it until a moment before its end" : "what came of it is not known";
+        r->report.so_far ? "what came of it until a moment before its end" : "what came of it is not known";
     if (WIFSIGNALED(wait_status)) {
         fprintf(stderr, "tat run: %s: the program was killed by signal %d (%s)%s\n", known, WTERMSIG(wait_status),
                 strsignal(WTERMSIG(wait_status)), run_watch_signal_cause(WTERMSIG(wait_status)));
     } else {
         fprintf(stderr, "tat run: %s: the program ended at once, with status %d\n", known, WEXITSTATUS(wait_status));
     }
-    if (*r->report.so_far) { run_words_print(r->report.so_far, "tat run: ", stderr); }
+    if (r->report.so_far) { run_words_print(r->report.so_far, "tat run: ", stderr); }
 }
 
 static void say_what_is_missing(const struct run * r, const char * obstacle, int wait_status, bool left) {
     if (left) {
         run_watch_say_left(&r->seen);
     } else if (atomic_load(&r->report.lines) == 0 && obstacle) {
-        fprintf(stderr, "tat run: nothing was managed: see the warning above\n");
+        fprintf(stderr, "tat run: not managed: see the warning above\n");
     } else if (atomic_load(&r->report.lines) == 0) {
         run_watch_say_why(&r->seen, wait_status);
     } else if (r->report.open) {
@@ -430,6 +430,7 @@ static int begin(struct run * r, const char * library, struct tat_error * error)
     struct options * o = r->options;
     if (o->records && recording_begin(&r->trace, "run", o->folder, 0, error) != 0) { return -1; }
     const int opened = run_report_open(&r->report, error);
+    r->report.disk = whole_disk_of(model_device(o->command));
     r->report.predict = expected_of;
     r->report.predict_state = o;
     if (opened != 0) { fprintf(stderr, "tat run: warning: nothing can be reported of the run: %s\n", error->message); }
@@ -477,18 +478,16 @@ const struct command cmd_run = {
     .summary = "run a command with less memory than its model takes",
     .arguments = "-- COMMAND [ARGUMENT...]",
     .description =
-        "Runs a command and manages which parts of its model are in memory: what each token needs is kept or read "
-        "ahead "
-        "past the page cache, experts are cached and read as soon as they have been chosen. The command needs no "
-        "change, "
-        "computes the same, and prints the same; its input, output and signals are untouched. llama.cpp must be in "
-        "shared "
-        "libraries and map its model, as it does by default. At the beginning tat says what it manages, and at the end "
-        "what came of it; where it cannot gain anything, it changes nothing and says why. The exit status is the "
-        "command's; if a signal kills the command, the same signal ends tat. As in a shell, 127 means that there is no "
-        "such program, and 126 that it cannot be run.",
+        "Runs a command whose model does not fit in memory, and manages which parts of the model are there. What every "
+        "token needs is kept, or read ahead of its use past the page cache. Experts are cached, and read as soon as "
+        "the router has chosen them. The command needs no change, and computes and prints the same; its input, output "
+        "and signals are untouched. llama.cpp must be in shared libraries and map its model, as it does by default. "
+        "tat says at the beginning what it manages, and at the end what came of it. If nothing can be gained, it "
+        "changes nothing and says why. The exit status is the command's; if a signal kills the command, the same "
+        "signal ends tat. As in a shell, 127 means that there is no such program, and 126 that it cannot be run.",
     .examples = "  tat run --memory 4GB -- llama-completion -m big.gguf -c 512 -p \"Hello\" -n 100\n"
-                "  tat run -- llama-server -m big.gguf     in a container, with the memory that it allows\n"
+                "  tat run --plan auto --memory 4GB -- llama-cli -m big.gguf     and predict tokens/s\n"
+                "  tat run -- llama-server -m big.gguf     in a container, within its limit\n"
                 "  tat run --memory 4GB --strategy pin --record -- llama-cli -m big.gguf",
     .options = options_table,
     .run = run,

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
@@ -11,11 +10,11 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "analysis/managed_run.h"
 #include "cli/json_file.h"
+#include "cli/run_line.h"
 #include "cli/run_words.h"
 #include "cli/temporary.h"
 
@@ -55,7 +54,7 @@ int run_report_open(struct run_report * r, struct tat_error * error) {
 enum { LINES_MOST = 100 }; /* that are printed, of a program that may write anything */
 
 /* In one write, so that what the program prints does not get between. */
-static void say(const char * line, const char * whose) {
+static void say(const json_t * line, const char * whose) {
     char * text = NULL;
     size_t size;
     FILE * out = open_memstream(&text, &size);
@@ -69,35 +68,8 @@ static void say(const char * line, const char * whose) {
 
 enum { SO_FAR_MOST = 512, SAID_MOST = 2048 }; /* lines, of a program that may write anything */
 
-/* Numbers as such; of a note, which is for people, the text. */
-static json_t * line_json(int pid, const char * line) {
-    struct timespec now;
-    char text[RUN_REPORT_LINE], *rest = NULL;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    snprintf(text, sizeof text, "%s", line);
-    const char * kind = strtok_r(text, " ", &rest);
-    json_t * o = kind ? json_pack("{s:i, s:s, s:I}", "pid", pid, "kind", kind, "at_ns",
-                                  (json_int_t) now.tv_sec * 1000000000 + now.tv_nsec)
-                      : NULL;
-    if (o && strcmp(kind, "note") == 0) {
-        json_object_set_new(o, "text", json_string(rest)); /* unless it is not UTF-8 */
-        return o;
-    }
-    for (char * word; o && (word = strtok_r(NULL, " ", &rest));) {
-        char *value = strchr(word, '='), *end;
-        if (!value || value == word) { continue; }
-        *value++ = '\0';
-        if (json_object_get(o, word)) { continue; }
-        errno = 0;
-        const long long number = strtoll(value, &end, 10);
-        json_object_set_new(o, word, *value && !*end && !errno ? json_integer(number) : json_string(value));
-    }
-    return o;
-}
-
-static bool is(const json_t * line, const char * word) {
-    const char * kind = json_string_value(json_object_get(line, "kind"));
-    return kind && strcmp(kind, word) == 0;
+static bool is(const json_t * line, const char * kind) {
+    return run_line_has(line, "kind", kind);
 }
 
 /* A run of a day says one each second: every second one is dropped. */
@@ -109,15 +81,10 @@ static void thin_out(struct run_report * r) {
     r->n_so_far = (n + 1) / 2;
 }
 
-static void keep_line(struct run_report * r, int pid, const char * line) {
-    json_t * o = line_json(pid, line);
+static void keep_line(struct run_report * r, json_t * line) {
     if (!r->said) { r->said = json_array(); }
-    if (is(o, "so_far") && ++r->n_so_far > SO_FAR_MOST) { thin_out(r); }
-    if (json_array_size(r->said) < (is(o, "end") ? 2 * SAID_MOST : SAID_MOST)) {
-        json_array_append_new(r->said, o);
-    } else {
-        json_decref(o);
-    }
+    if (is(line, "so_far") && ++r->n_so_far > SO_FAR_MOST) { thin_out(r); }
+    if (json_array_size(r->said) < (is(line, "end") ? 2 * SAID_MOST : SAID_MOST)) { json_array_append(r->said, line); }
 }
 
 static int write_file(const char * folder, const char * name, const json_t * json, struct tat_error * error) {
@@ -135,43 +102,68 @@ int run_report_keep(const struct run_report * r, const char * folder, const json
 
 void run_report_free(struct run_report * r) {
     json_decref(r->said);
-    r->said = NULL;
+    json_decref(r->so_far);
+    r->said = r->so_far = NULL;
 }
 
 /* ---- lines ---- */
 
 /* The library knows of no prediction but its options'. */
-static const char * predicted_line(struct run_report * r, const char * line, char text[static RUN_REPORT_LINE]) {
-    static const char none[] = " predicted=0";
-    const char *at = strstr(line, none), *rest = at ? at + sizeof none - 1 : NULL;
-    if (!at || (*rest && *rest != ' ')) { return line; }
-    if (strncmp(line, "begin ", 6) == 0 && r->predict) { r->predicted = r->predict(line, r->predict_state); }
-    const int length =
-        snprintf(text, RUN_REPORT_LINE, "%.*s%" PRIu64 "%s", (int) (rest - 1 - line), line, r->predicted, rest);
-    return r->predicted && length < RUN_REPORT_LINE ? text : line;
+static void add_prediction(struct run_report * r, json_t * line) {
+    if (!json_object_get(line, "predicted") || managed_figure(line, "predicted")) { return; }
+    if (is(line, "begin") && r->predict) { r->predicted = r->predict(line, r->predict_state); }
+    if (r->predicted) { json_object_set_new(line, "predicted", json_integer((json_int_t) r->predicted)); }
+}
+
+static void add_figure(json_t * line, const char * key, uint64_t from, uint64_t to) {
+    if (to > from) { json_object_set_new(line, key, json_integer((json_int_t) (to - from))); }
+}
+
+/* What all programs did since the first line; the library says what its own did. */
+static void add_load(struct run_report * r, json_t * line) {
+    const struct machine_load now = machine_load_now(&r->disk), *then = &r->load;
+    if (is(line, "begin")) { r->load = now; }
+    if (!is(line, "so_far") && !is(line, "end")) { return; }
+    add_figure(line, "machine_ns", then->at_ns, now.at_ns);
+    add_figure(line, "machine_busy_ns", then->busy_ns, now.busy_ns);
+    add_figure(line, "machine_stolen_ns", then->stolen_ns, now.stolen_ns);
+    add_figure(line, "machine_disk_bytes", then->disk_bytes, now.disk_bytes);
+    add_figure(line, "processors", 0, now.processors);
+}
+
+static void take_line(struct run_report * r, int pid, json_t * line) {
+    char whose[64] = "tat run: ";
+    if (!r->pid) { r->pid = pid; }
+    if (pid == r->pid) {
+        add_prediction(r, line);
+        add_load(r, line);
+    } else {
+        snprintf(whose, sizeof whose, "tat run: process %d: ", pid);
+    }
+    keep_line(r, line);
+    if (is(line, "so_far")) {
+        if (pid != r->pid) { return; }
+        json_decref(r->so_far);
+        r->so_far = json_incref(line);
+        return;
+    }
+    const unsigned before = atomic_fetch_add(&r->lines, 1);
+    if (is(line, "begin")) {
+        atomic_store(&r->has_begun, true);
+        r->open++;
+    }
+    if (is(line, "end") && r->open) { r->open--; }
+    if (before < LINES_MOST) { say(line, whose); }
+    if (before == LINES_MOST) { fprintf(stderr, "tat run: there are more such lines, which are not shown\n"); }
 }
 
 /* "PID LINE" */
 static void hear_line(struct run_report * r, const char * heard) {
     int pid, length = 0;
-    char whose[64] = "tat run: ", text[RUN_REPORT_LINE];
     if (sscanf(heard, "%d %n", &pid, &length) < 1 || length == 0) { return; }
-    if (!r->pid) { r->pid = pid; }
-    const char * line = pid == r->pid ? predicted_line(r, heard + length, text) : heard + length;
-    if (pid != r->pid) { snprintf(whose, sizeof whose, "tat run: process %d: ", pid); }
-    keep_line(r, pid, line);
-    if (strncmp(line, "so_far ", 7) == 0) {
-        if (pid == r->pid) { snprintf(r->so_far, sizeof r->so_far, "end %s", line + 7); }
-        return;
-    }
-    const unsigned before = atomic_fetch_add(&r->lines, 1);
-    if (strncmp(line, "begin ", 6) == 0) {
-        atomic_store(&r->has_begun, true);
-        r->open++;
-    }
-    if (strncmp(line, "end ", 4) == 0 && r->open) { r->open--; }
-    if (before < LINES_MOST) { say(line, whose); }
-    if (before == LINES_MOST) { fprintf(stderr, "tat run: there are more such lines, which are not shown\n"); }
+    json_t * line = run_line_read(pid, heard + length);
+    if (line) { take_line(r, pid, line); }
+    json_decref(line);
 }
 
 struct heard {

@@ -13,27 +13,28 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cli/machine_load.h"
 #include "tat/error.h"
-
-enum { RUN_REPORT_LINE = 2048 };
 
 struct run_report {
     char folder[PATH_MAX], path[PATH_MAX]; /* of the pipe; empty: there is none */
     int pipe, stop;
     pthread_t thread;
     bool is_heard;
-    int pid;                      /* of the first process that wrote; the thread's until run_report_close */
-    unsigned open;                /* begun and not ended; likewise */
-    char so_far[RUN_REPORT_LINE]; /* the end line that the first process would have written, a second ago or less */
-    atomic_uint lines;            /* that came, and said anything */
-    atomic_bool has_begun;        /* something is managed */
-    json_t * said;                /* all lines, as an array of objects; the thread's until run_report_close */
-    unsigned n_so_far;            /* in it */
+    int pid;               /* of the first process that wrote; the thread's until run_report_close */
+    unsigned open;         /* begun and not ended; likewise */
+    json_t * so_far;       /* what the first process said last of what came of it, a second ago or less; or NULL */
+    atomic_uint lines;     /* that came, and said anything */
+    atomic_bool has_begun; /* something is managed */
+    json_t * said;         /* all lines, as an array of objects; the thread's until run_report_close */
+    unsigned n_so_far;     /* in it */
     /* Set after opening, or NULL: what to predict of a run whose begin line has no prediction, in tokens a second times
      * 1000; 0: nobody knows. Called by the thread. */
-    uint64_t (*predict)(const char * begin, void * state);
+    uint64_t (*predict)(const json_t * begin, void * state);
     void * predict_state;
-    uint64_t predicted; /* the thread's */
+    struct whole_disk disk;   /* that the model is on; likewise */
+    uint64_t predicted;       /* the thread's */
+    struct machine_load load; /* when the first process began to manage; likewise */
 };
 
 /* Makes the pipe, in $TMPDIR or /tmp, and removes what a killed `tat run` left there. 0, or -1 with *error: then

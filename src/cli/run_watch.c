@@ -195,5 +195,5 @@ void run_watch_say_why(const struct run_watch * watch, int wait_status) {
     } else {
         explain_end(watch, last_part(watch->program), wait_status, text);
     }
-    fprintf(stderr, "tat %s: %s: %s\n", watch->command, is_recorded(watch) ? "no trace" : "nothing was managed", text);
+    fprintf(stderr, "tat %s: %s: %s\n", watch->command, is_recorded(watch) ? "no trace" : "not managed", text);
 }

@@ -48,7 +48,7 @@ bool run_watch_goes_on(void * state);
 /* Says who was left running, and for `record` where its trace will be. */
 void run_watch_say_left(const struct run_watch * watch);
 
-/* Says why no trace came, or for `run` nothing was managed. */
+/* Says why no trace came or, for `run`, nothing was managed. */
 void run_watch_say_why(const struct run_watch * watch, int wait_status);
 
 void run_watch_free(struct run_watch * watch);

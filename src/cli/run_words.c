@@ -3,23 +3,20 @@
 
 #include <errno.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "analysis/machine.h"
+#include "analysis/managed_run.h"
+#include "cli/run_line.h"
 #include "cli/terminal.h"
 #include "cli/units.h"
+#include "plan/predict.h"
 
 enum { LIMIT_SIZE = 2 * UNITS_SIZE + 32 };
 
-/* The number behind " KEY="; 0: there is none. */
-static uint64_t figure(const char * line, const char * key) {
-    const size_t length = strlen(key);
-    for (const char * at = line; (at = strchr(at, ' ')); at++) {
-        if (strncmp(at + 1, key, length) == 0 && at[1 + length] == '=') {
-            return strtoull(at + 1 + length + 1, NULL, 10);
-        }
-    }
-    return 0;
+static bool is_number(const json_t * line, const char * key, json_int_t number) {
+    const json_t * value = json_object_get(line, key);
+    return json_is_integer(value) && json_integer_value(value) == number;
 }
 
 /* Sums of figures that a program may have made up. */
@@ -28,9 +25,10 @@ static uint64_t plus(uint64_t a, uint64_t b) {
 }
 
 /* "44.9 MiB pinned, 108 MiB for 378 MiB of experts, 12.0 MiB left to the kernel" */
-static void print_placement(const char * line, uint64_t weights, FILE * out) {
-    const uint64_t pinned = figure(line, "pinned"), streamed = figure(line, "streamed"), ring = figure(line, "ring"),
-                   cached = figure(line, "cached"), cache = figure(line, "cache"), left = figure(line, "left");
+static void print_placement(const json_t * line, uint64_t weights, FILE * out) {
+    const uint64_t pinned = managed_figure(line, "pinned"), streamed = managed_figure(line, "streamed"),
+                   ring = managed_figure(line, "ring"), cached = managed_figure(line, "cached"),
+                   cache = managed_figure(line, "cache"), left = managed_figure(line, "left");
     char bytes[UNITS_SIZE], room[UNITS_SIZE];
     const char * comma = ": ";
     if (pinned) {
@@ -46,7 +44,7 @@ static void print_placement(const char * line, uint64_t weights, FILE * out) {
         comma = ", ";
     }
     if (left) { fprintf(out, "%s%s left to the kernel", comma, format_bytes(bytes, left)); }
-    if (left >= weights / 10 && left && !strstr(line, " ahead=")) {
+    if (left >= weights / 10 && left && !json_object_get(line, "ahead")) {
         fputs(", which reads them page by page: slower than without tat run", out);
     }
 }
@@ -69,14 +67,14 @@ static const char * format_limit(char text[static LIMIT_SIZE], uint64_t bytes) {
 }
 
 /* Pieces in the page cache. */
-static void print_kernel(const char * line, FILE * out) {
-    const uint64_t pinned = figure(line, "pinned"), lockable = figure(line, "lockable");
+static void print_kernel(const json_t * line, FILE * out) {
+    const uint64_t pinned = managed_figure(line, "pinned"), lockable = managed_figure(line, "lockable");
     char bytes[UNITS_SIZE];
     fprintf(out, "; kept in the page cache, read by threads with %s",
-            strstr(line, " ahead=populate")   ? "MADV_POPULATE_READ"
-            : strstr(line, " ahead=willneed") ? "MADV_WILLNEED"
-                                              : "pread");
-    if (!strstr(line, " locks=1")) { return; }
+            run_line_has(line, "ahead", "populate")   ? "MADV_POPULATE_READ"
+            : run_line_has(line, "ahead", "willneed") ? "MADV_WILLNEED"
+                                                      : "pread");
+    if (!is_number(line, "locks", 1)) { return; }
     if (lockable >= pinned) {
         fputs("; what is pinned is locked", out);
     } else {
@@ -85,16 +83,16 @@ static void print_kernel(const char * line, FILE * out) {
     }
 }
 
-static void print_reader(const char * line, FILE * out) {
-    const bool is_uring = strstr(line, " reader=uring"), is_threads = strstr(line, " reader=threads");
+static void print_reader(const json_t * line, FILE * out) {
+    const bool is_uring = run_line_has(line, "reader", "uring"), is_threads = run_line_has(line, "reader", "threads");
     if (!is_uring && !is_threads) { return; }
-    if (strstr(line, " ahead=")) {
+    if (json_object_get(line, "ahead")) {
         print_kernel(line, out);
         return;
     }
     fprintf(out, "; read by %s", is_uring ? "io_uring" : "threads");
-    if (strstr(line, " direct=1")) { fputs(" past the page cache", out); }
-    if (strstr(line, " direct=0")) { fputs(" through the page cache, as the file system has no O_DIRECT", out); }
+    if (is_number(line, "direct", 1)) { fputs(" past the page cache", out); }
+    if (is_number(line, "direct", 0)) { fputs(" through the page cache, as the file system has no O_DIRECT", out); }
 }
 
 /* Tokens a second come as thousandths. */
@@ -102,10 +100,11 @@ static const char * format_speed(char text[static UNITS_SIZE], uint64_t thousand
     return format_rate(text, (double) thousandths / 1000);
 }
 
-static void print_begin(const char * line, const char * whose, FILE * out) {
-    const uint64_t weights = plus(plus(figure(line, "pinned"), figure(line, "streamed")),
-                                  plus(figure(line, "cached"), figure(line, "left"))),
-                   limit = figure(line, "limit"), pool = figure(line, "pool"), predicted = figure(line, "predicted");
+static void print_begin(const json_t * line, const char * whose, FILE * out) {
+    const uint64_t weights = plus(plus(managed_figure(line, "pinned"), managed_figure(line, "streamed")),
+                                  plus(managed_figure(line, "cached"), managed_figure(line, "left"))),
+                   limit = managed_figure(line, "limit"), pool = managed_figure(line, "pool"),
+                   predicted = managed_figure(line, "predicted");
     char bytes[UNITS_SIZE], all[LIMIT_SIZE];
     fprintf(out, "%smanaging %s of weights", whose, format_bytes(bytes, weights));
     if (limit && pool) {
@@ -120,8 +119,9 @@ static void print_begin(const char * line, const char * whose, FILE * out) {
 }
 
 /* Clauses of a sentence: the first one begins it. Returns what stands before the next. */
-static const char * print_speed(const char * line, const char * before, FILE * out) {
-    const uint64_t tokens = figure(line, "tokens"), ns = figure(line, "ns"), predicted = figure(line, "predicted");
+static const char * print_speed(const json_t * line, const char * before, FILE * out) {
+    const uint64_t tokens = managed_figure(line, "tokens"), ns = managed_figure(line, "ns"),
+                   predicted = managed_figure(line, "predicted");
     char speed[UNITS_SIZE], wanted[UNITS_SIZE];
     if (!tokens || !ns) { return before; }
     format_rate(speed, (double) tokens * 1e9 / (double) ns);
@@ -133,13 +133,32 @@ static const char * print_speed(const char * line, const char * before, FILE * o
     return "; ";
 }
 
-static const char * print_bytes(const char * line, const char * before, FILE * out) {
-    const uint64_t read = figure(line, "read"), tokens = figure(line, "tokens"), wanted = figure(line, "token_wanted");
+/* Of a run that stopped managing, the first speed is of the tokens before that. */
+static const char * print_stop(const json_t * line, const char * before, FILE * out) {
+    const uint64_t tokens = managed_figure(line, "tokens"), after = managed_figure(line, "after_tokens"),
+                   ns = managed_figure(line, "after_ns");
+    char count[UNITS_SIZE], speed[UNITS_SIZE];
+    if (!managed_figure(line, "handed_back")) { return before; }
+    if (tokens && managed_figure(line, "ns")) {
+        fprintf(out, " for %s tokens, then stopped managing", format_count(count, tokens));
+    } else {
+        fprintf(out, "%sstopped managing before the end", before);
+    }
+    if (after && ns) {
+        fprintf(out, ": %s tokens/s", format_rate(speed, (double) after * 1e9 / (double) ns));
+        fprintf(out, " for %s more", format_count(count, after));
+    }
+    return "; ";
+}
+
+static const char * print_bytes(const json_t * line, const char * before, FILE * out) {
+    const uint64_t read = managed_figure(line, "read"), tokens = managed_figure(line, "tokens"),
+                   wanted = managed_figure(line, "token_wanted");
     char bytes[UNITS_SIZE];
     const char * comma = before;
-    if (read && tokens && strstr(line, " token_read=")) {
+    if (read && tokens && json_object_get(line, "token_read")) {
         fprintf(out, "%sread %s a generated token", comma,
-                format_mean_bytes(bytes, (double) figure(line, "token_read") / (double) tokens));
+                format_mean_bytes(bytes, (double) managed_figure(line, "token_read") / (double) tokens));
         fprintf(out, " (%s in all)", format_bytes(bytes, read));
         comma = ", ";
     } else if (read) {
@@ -148,19 +167,19 @@ static const char * print_bytes(const char * line, const char * before, FILE * o
     }
     if (wanted) {
         fprintf(out, "%s%s of expert bytes were in memory", comma,
-                format_share(bytes, (double) figure(line, "token_held") / (double) wanted));
+                format_share(bytes, (double) managed_figure(line, "token_held") / (double) wanted));
     }
     return read || wanted ? "; " : before;
 }
 
 /* Of threads, for what tat reads; and page faults of all the process, whatever they were for. */
-static const char * print_waiting(const char * line, const char * before, FILE * out) {
+static const char * print_waiting(const json_t * line, const char * before, FILE * out) {
     enum { FEW = 100 };
-    const uint64_t ns = figure(line, "ns"), faults = figure(line, "majflt");
+    const uint64_t ns = managed_figure(line, "ns"), faults = managed_figure(line, "majflt");
     char text[UNITS_SIZE];
-    if (ns && strstr(line, " wait_ns=")) {
+    if (ns && json_object_get(line, "wait_ns")) {
         fprintf(out, "%swaited %s of the time for what tat reads", before,
-                format_share(text, (double) figure(line, "wait_ns") / (double) ns));
+                format_share(text, (double) managed_figure(line, "wait_ns") / (double) ns));
         before = "; ";
     }
     if (faults >= FEW) {
@@ -170,25 +189,58 @@ static const char * print_waiting(const char * line, const char * before, FILE *
     return before;
 }
 
+static double more_than(uint64_t all, uint64_t own) {
+    return all > own ? (double) (all - own) : 0;
+}
+
+/* What others took while it was managed, where that can have made it slower: what is predicted is for a machine of
+ * one's own. */
+static const char * print_others(const json_t * line, const char * before, FILE * out) {
+    const double ns = (double) managed_figure(line, "machine_ns"), most = 0.1;
+    const uint64_t cpu_ns = managed_figure(line, "cpu_ns"), bytes = managed_figure(line, "machine_disk_bytes");
+    const struct machine m = { .process = true,
+                               .processors = ns > 0 && cpu_ns && managed_figure(line, "machine_busy_ns"),
+                               .own = ns > 0 ? (double) cpu_ns / ns : 0,
+                               .count = (uint32_t) managed_figure(line, "processors"),
+                               .others = ns > 0 ? more_than(managed_figure(line, "machine_busy_ns"), cpu_ns) / ns : 0,
+                               .stolen = ns > 0 ? (double) managed_figure(line, "machine_stolen_ns") / ns : 0,
+                               .threads = (uint32_t) managed_figure(line, "threads"),
+                               .graphs = 1 };
+    const double disk = bytes ? more_than(bytes, managed_figure(line, "disk_bytes")) / (double) bytes : 0;
+    const bool is_busy = machine_was_busy(&m),
+               is_disk_busy = disk >= most &&
+                              (double) managed_figure(line, "wait_ns") >= most * (double) managed_figure(line, "ns");
+    char share[UNITS_SIZE];
+    if (!is_busy && !is_disk_busy) { return before; }
+    fprintf(out, "%sother programs took ", before);
+    if (is_busy) { fprintf(out, "%.2f of %u processors", m.others + m.stolen, (unsigned) m.count); }
+    if (is_disk_busy) {
+        fprintf(out, "%s%s of what the disk moved", is_busy ? " and " : "", format_share(share, disk));
+    }
+    fputs(" meanwhile", out);
+    return "; ";
+}
+
 /* "77.1 % of the experts that were foreseen came, of 40.0 MiB read ahead 9.10 MiB in vain, 1.50 MiB not read again" */
-static const char * print_foresight(const char * line, const char * before, FILE * out) {
-    const uint64_t foreseen = figure(line, "foreseen"), ahead = figure(line, "ahead_read"),
-                   spared = figure(line, "spared");
+static const char * print_foresight(const json_t * line, const char * before, FILE * out) {
+    const uint64_t foreseen = managed_figure(line, "foreseen"), ahead = managed_figure(line, "ahead_read"),
+                   spared = managed_figure(line, "spared");
     char text[UNITS_SIZE];
     if (!foreseen) { return before; }
     fprintf(out, "%s%s of the experts that were foreseen came", before,
-            format_share(text, (double) figure(line, "foreseen_right") / (double) foreseen));
+            format_share(text, (double) managed_figure(line, "foreseen_right") / (double) foreseen));
     if (ahead) {
         fprintf(out, ", of %s read ahead", format_bytes(text, ahead));
-        fprintf(out, " %s in vain", format_bytes(text, figure(line, "ahead_wasted")));
+        fprintf(out, " %s in vain", format_bytes(text, managed_figure(line, "ahead_wasted")));
     }
     if (spared) { fprintf(out, ", %s not read again", format_bytes(text, spared)); }
     return "; ";
 }
 
 /* What went wrong, or was proved not to have. */
-static void print_checks(const char * line, const char * whose, FILE * out) {
-    const uint64_t checked = figure(line, "checked"), wrong = figure(line, "wrong"), errors = figure(line, "errors");
+static void print_checks(const json_t * line, const char * whose, FILE * out) {
+    const uint64_t checked = managed_figure(line, "checked"), wrong = managed_figure(line, "wrong"),
+                   errors = managed_figure(line, "errors");
     char count[UNITS_SIZE], other[UNITS_SIZE];
     if (wrong) {
         fprintf(out, "%sWRONG: %s of %s pieces differed from the file\n", whose, format_count(other, wrong),
@@ -203,41 +255,42 @@ static void print_checks(const char * line, const char * whose, FILE * out) {
     }
 }
 
-static void print_end(const char * line, const char * whose, FILE * out) {
+static void print_end(const json_t * line, const char * whose, FILE * out) {
     char bytes[UNITS_SIZE];
-    const char * before = print_waiting(line, print_bytes(line, print_speed(line, whose, out), out), out);
-    if (figure(line, "locked")) {
-        fprintf(out, "%s%s locked", before, format_bytes(bytes, figure(line, "locked")));
+    const char * before = print_stop(line, print_speed(line, whose, out), out);
+    before = print_others(line, print_waiting(line, print_bytes(line, before, out), out), out);
+    if (managed_figure(line, "locked")) {
+        fprintf(out, "%s%s locked", before, format_bytes(bytes, managed_figure(line, "locked")));
         before = "; ";
     }
     before = print_foresight(line, before, out);
-    if (figure(line, "handed_back")) {
-        fprintf(out, "%sthe kernel took over before the end", before);
-        before = "; ";
-    }
     if (before != whose) { fputc('\n', out); }
     print_checks(line, whose, out);
 }
 
 /* ---- memory ---- */
 
-static void print_fits(const char * line, const char * whose, FILE * out) {
+static void print_fits(const json_t * line, const char * whose, FILE * out) {
     char bytes[UNITS_SIZE];
-    fprintf(out, "%snothing to do: the model's %s of weights fit in memory\n", whose,
-            format_bytes(bytes, figure(line, "bytes")));
+    fprintf(out, "%snot managed: the model's %s of weights fit in memory, so there is nothing to gain\n", whose,
+            format_bytes(bytes, managed_figure(line, "bytes")));
 }
 
-static void print_short(const char * line, const char * whose, FILE * out) {
-    char left[UNITS_SIZE], limit[LIMIT_SIZE];
-    fprintf(out, "%snot managed: of %s, only %s are left for the model; the program needs the rest\n", whose,
-            format_limit(limit, figure(line, "limit")), format_bytes(left, figure(line, "left")));
+static void print_short(const json_t * line, const char * whose, FILE * out) {
+    char left[UNITS_SIZE], least[UNITS_SIZE], limit[LIMIT_SIZE];
+    fprintf(out,
+            "%snot managed: the program itself needs all but %s of %s, and a model takes at least %s: give it more "
+            "memory, or a shorter context (llama.cpp's -c)\n",
+            whose, format_bytes(left, managed_figure(line, "left")), format_limit(limit, managed_figure(line, "limit")),
+            format_bytes(least, PREDICT_BUDGET_LEAST));
 }
 
 /* The limit was lowered, or the program has grown. */
-static void print_less(const char * line, const char * whose, FILE * out) {
-    const uint64_t now = figure(line, "now"), before = figure(line, "before"), limit = figure(line, "limit");
+static void print_less(const json_t * line, const char * whose, FILE * out) {
+    const uint64_t now = managed_figure(line, "now"), before = managed_figure(line, "before"),
+                   limit = managed_figure(line, "limit");
     char bytes[UNITS_SIZE], all[LIMIT_SIZE];
-    if (limit < figure(line, "limit_before")) {
+    if (limit < managed_figure(line, "limit_before")) {
         fprintf(out, "%sthe limit is now %s: ", whose, format_limit(all, limit));
     } else {
         fprintf(out, "%sthe program needs %s more: ", whose, format_bytes(bytes, before > now ? before - now : 0));
@@ -246,67 +299,65 @@ static void print_less(const char * line, const char * whose, FILE * out) {
     fprintf(out, ", where there were %s\n", format_bytes(bytes, before));
 }
 
-static void print_handed_back(const char * line, const char * whose, FILE * out) {
+/* Since plain mmap would be faster, or there is too little memory for the model. */
+static void print_stopped(const json_t * line, const char * whose, FILE * out) {
     char bytes[UNITS_SIZE], managed[UNITS_SIZE], plain[UNITS_SIZE];
-    if (figure(line, "plain")) {
-        fprintf(out,
-                "%shanded back to the file: over %s tokens it was slower (%s tokens/s) than plain mmap would be (%s)\n",
-                whose, format_count(bytes, figure(line, "tokens")), format_speed(managed, figure(line, "managed")),
-                format_speed(plain, figure(line, "plain")));
+    fprintf(out, "%sstopped managing; the kernel's page cache takes over: ", whose);
+    if (managed_figure(line, "plain")) {
+        fprintf(out, "the last %s tokens were slower (%s tokens/s) than plain mmap would be (%s)\n",
+                format_count(bytes, managed_figure(line, "tokens")),
+                format_speed(managed, managed_figure(line, "managed")),
+                format_speed(plain, managed_figure(line, "plain")));
         return;
     }
-    fprintf(out, "%shanded back to the file: only %s of memory are left for the model\n", whose,
-            format_bytes(bytes, figure(line, "left")));
+    fprintf(out, "only %s of memory is left for the model\n", format_bytes(bytes, managed_figure(line, "left")));
 }
 
-static void print_refused(const char * line, const char * whose, FILE * out) {
+static void print_refused(const json_t * line, const char * whose, FILE * out) {
+    static const char no_file[] = "the model's file cannot be opened again: keep it readable at its path";
+    static const char no_descriptor[] =
+        "the kernel refused another descriptor (open, io_uring_setup): raise the limit, ulimit -n";
     static const struct {
         int error;
         const char * words;
     } known[] = {
-        { ENOTSUP, "the model is locked in memory (mlock, mlockall), or its mapping is not one that tat can cover" },
-        { ESTALE, "the path of the model's file now leads to another file" },
-        { ENOENT, "the model's file cannot be opened again" },
-        { EACCES, "the model's file cannot be opened again" },
-        { ENOMEM, "the kernel refused memory for the pool (mmap, memfd_create)" },
-        { EAGAIN, "the kernel refused another thread (clone)" },
-        { EMFILE, "the kernel refused another descriptor (open, io_uring_setup)" },
-        { ENFILE, "the kernel refused another descriptor (open, io_uring_setup)" },
+        { ENOTSUP, "the model is locked in memory (mlock, mlockall), or its mapping is not one that tat can cover: "
+                   "leave out --mlock" },
+        { ESTALE, "the path of the model's file now leads to another file: start the program again" },
+        { ENOENT, no_file },
+        { EACCES, no_file },
+        { ENOMEM, "the kernel refused memory for the pool (mmap, memfd_create): look at ulimit -v" },
+        { EAGAIN, "the kernel refused another thread (clone): raise the limit, ulimit -u" },
+        { EMFILE, no_descriptor },
+        { ENFILE, no_descriptor },
     };
-    const int error = (int) (figure(line, "errno") % 4096);
-    const char * words = "the kernel refused a call that tat needs (unshare, open, mmap, mremap or io_uring_setup)";
+    const int error = (int) (managed_figure(line, "errno") % 4096);
+    const char * words = "the kernel refused a call that tat needs (unshare, open, mmap, mremap or io_uring_setup): "
+                         "`tat doctor` tells more";
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (known[i].error == error) { words = known[i].words; }
     }
     fprintf(out, "%snot managed: %s (%s)\n", whose, words, strerror(error));
 }
 
-static void print_note(const char * line, const char * whose, FILE * out) {
+static void print_note(const json_t * line, const char * whose, FILE * out) {
+    const char * text = json_string_value(json_object_get(line, "text"));
     fputs(whose, out);
-    print_safe(line + 5, out);
+    print_safe(text ? text : "", out);
     fputc('\n', out);
 }
 
-uint64_t run_words_figure(const char * line, const char * key) {
-    return figure(line, key);
-}
-
-bool run_words_print(const char * line, const char * whose, FILE * out) {
+bool run_words_print(const json_t * line, const char * whose, FILE * out) {
     static const struct {
-        const char * begins;
-        void (*print)(const char * line, const char * whose, FILE * out);
+        const char * kind;
+        void (*print)(const json_t * line, const char * whose, FILE * out);
     } kinds[] = {
-        { "begin ", print_begin },
-        { "end ", print_end },
-        { "note ", print_note },
-        { "fits ", print_fits },
-        { "short ", print_short },
-        { "less ", print_less },
-        { "handed_back ", print_handed_back },
-        { "refused ", print_refused },
+        { "begin", print_begin }, { "so_far", print_end },          { "end", print_end },
+        { "note", print_note },   { "fits", print_fits },           { "short", print_short },
+        { "less", print_less },   { "handed_back", print_stopped }, { "refused", print_refused },
     };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        if (strncmp(line, kinds[i].begins, strlen(kinds[i].begins)) != 0) { continue; }
+        if (!run_line_has(line, "kind", kinds[i].kind)) { continue; }
         kinds[i].print(line, whose, out);
         return true;
     }

@@ -5,16 +5,13 @@
 #ifndef TAT_CLI_RUN_WORDS_H
 #define TAT_CLI_RUN_WORDS_H
 
+#include <jansson.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 
-/* What a line says, in words, with the ends of lines: "begin KEY=VALUE...", "end KEY=VALUE...", "note TEXT", or one of
- * "fits", "short", "less", "handed_back" and "refused" with their figures. Figures that the line does not have are left
- * out. `whose` stands before each of its lines. False: it is none of these. */
-bool run_words_print(const char * line, const char * whose, FILE * out);
-
-/* The number behind " KEY=" in a line; 0: there is none. */
-uint64_t run_words_figure(const char * line, const char * key);
+/* What a line (run_line.h) says, in words, with the ends of lines. Its kind is one of "begin", "so_far", "end", "note",
+ * "fits", "short", "less", "handed_back" and "refused"; figures that it does not have are left out. `whose` stands
+ * before each of the lines. False: it is of another kind. */
+bool run_words_print(const json_t * line, const char * whose, FILE * out);
 
 #endif

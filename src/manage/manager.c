@@ -38,6 +38,7 @@ struct call {
     uint32_t calls, due, next; /* callbacks so far; when something is to be done; the next action */
     uint64_t place;            /* of the order's first piece */
     uint64_t began, waited;
+    bool is_managed; /* false: only its time is taken, since managing has stopped */
 };
 
 static struct manage_options options;
@@ -57,14 +58,16 @@ static struct {
 } room;
 static struct {
     uint64_t tokens, ns, wait_ns, read, wanted, held, kept; /* of graphs of one token; relaxed: watched meanwhile */
+    uint64_t after_tokens, after_ns;                        /* likewise, since managing stopped */
     bool said;
 } totals;
 static struct {
     uint64_t read, disk_ns;
     struct experts_totals experts;
-} at_last_end;                 /* of a graph */
-static bool is_slower;         /* than plain mmap; release and acquire: it comes after the figures */
-static uint64_t faults_before; /* major ones, of the process */
+} at_last_end;                    /* of a graph */
+static bool is_slower;            /* than plain mmap; release and acquire: it comes after the figures */
+static int threads;               /* that compute the first graph */
+static struct rusage used_before; /* by the process, when it began to manage */
 
 static enum manager_state state_now(void) {
     return (enum manager_state) __atomic_load_n(&state, __ATOMIC_ACQUIRE);
@@ -151,9 +154,23 @@ static uint64_t now(const uint64_t * figure) {
     return __atomic_load_n(figure, __ATOMIC_RELAXED);
 }
 
-static uint64_t major_faults(void) {
-    struct rusage usage;
-    return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t) usage.ru_majflt : 0;
+static int64_t ns_of(const struct timeval * time) {
+    return (int64_t) time->tv_sec * NS_PER_S + (int64_t) time->tv_usec * 1000;
+}
+
+enum { USED_WORDS = 128 };
+
+/* What the process has used since it began to manage: what others did, `tat run` sees from outside. */
+static const char * used_words(char text[static USED_WORDS]) {
+    enum { BLOCK = 512 };
+    struct rusage u;
+    *text = '\0';
+    if (getrusage(RUSAGE_SELF, &u) != 0) { return text; }
+    const struct rusage * b = &used_before;
+    snprintf(text, USED_WORDS, " majflt=%ld threads=%d cpu_ns=%" PRId64 " disk_bytes=%ld", u.ru_majflt - b->ru_majflt,
+             threads, ns_of(&u.ru_utime) + ns_of(&u.ru_stime) - ns_of(&b->ru_utime) - ns_of(&b->ru_stime),
+             BLOCK * (u.ru_inblock + u.ru_oublock - b->ru_inblock - b->ru_oublock));
+    return text;
 }
 
 static struct experts_totals experts_so_far(void) {
@@ -170,20 +187,21 @@ static void say_totals(const char * kind, const char * more) {
     const struct experts_totals x = experts_so_far();
     const struct foresee * of = __atomic_load_n(&foresee, __ATOMIC_ACQUIRE);
     const struct foresee_totals f = of ? foresee_totals(of) : (struct foresee_totals){ 0 };
-    char line[1536], means[KERNEL_MEANS];
-    snprintf(line, sizeof line,
-             "%s tokens=%" PRIu64 " ns=%" PRIu64 " wait_ns=%" PRIu64 " read=%" PRIu64 " reads=%" PRIu64
-             " disk_ns=%" PRIu64 " wanted=%" PRIu64 " held=%" PRIu64 " loads=%" PRIu64 " drops=%" PRIu64
-             " map_ns=%" PRIu64 " errors=%" PRIu64 " given_up=%" PRIu64 " checked=%" PRIu64 " wrong=%" PRIu64
-             " handed_back=%d predicted=%" PRIu64 " token_read=%" PRIu64 " token_wanted=%" PRIu64 " token_held=%" PRIu64
-             " token_kept=%" PRIu64 " majflt=%" PRIu64 " foreseen=%" PRIu64 " foreseen_right=%" PRIu64
-             " foreseen_first=%" PRIu64 " foreseen_first_right=%" PRIu64 " foresee_ns=%" PRIu64 " ahead_read=%" PRIu64
-             " ahead_used=%" PRIu64 " ahead_wasted=%" PRIu64 " spared=%" PRIu64 "%s%s",
-             kind, now(&totals.tokens), now(&totals.ns), now(&totals.wait_ns), r.read_bytes, r.reads, r.disk_ns,
-             x.wanted, x.held, r.loads, r.drops, r.map_ns, r.errors, r.given_up, r.checked, r.wrong, was_handed_back(),
-             options.predicted, now(&totals.read), now(&totals.wanted), now(&totals.held), now(&totals.kept),
-             major_faults() - faults_before, f.guesses, f.right, f.first, f.first_right, f.ns, r.ahead_read,
-             r.ahead_used, r.ahead_wasted, r.spared, kernel_means(means, r.locked), more);
+    char line[2048], means[KERNEL_MEANS], used[USED_WORDS];
+    snprintf(
+        line, sizeof line,
+        "%s tokens=%" PRIu64 " ns=%" PRIu64 " wait_ns=%" PRIu64 " read=%" PRIu64 " reads=%" PRIu64 " disk_ns=%" PRIu64
+        " wanted=%" PRIu64 " held=%" PRIu64 " loads=%" PRIu64 " drops=%" PRIu64 " map_ns=%" PRIu64 " errors=%" PRIu64
+        " given_up=%" PRIu64 " checked=%" PRIu64 " wrong=%" PRIu64 " handed_back=%d predicted=%" PRIu64
+        " token_read=%" PRIu64 " token_wanted=%" PRIu64 " token_held=%" PRIu64 " token_kept=%" PRIu64
+        " after_tokens=%" PRIu64 " after_ns=%" PRIu64 " foreseen=%" PRIu64 " foreseen_right=%" PRIu64
+        " foreseen_first=%" PRIu64 " foreseen_first_right=%" PRIu64 " foresee_ns=%" PRIu64 " ahead_read=%" PRIu64
+        " ahead_used=%" PRIu64 " ahead_wasted=%" PRIu64 " spared=%" PRIu64 "%s%s%s",
+        kind, now(&totals.tokens), now(&totals.ns), now(&totals.wait_ns), r.read_bytes, r.reads, r.disk_ns, x.wanted,
+        x.held, r.loads, r.drops, r.map_ns, r.errors, r.given_up, r.checked, r.wrong, was_handed_back(),
+        options.predicted, now(&totals.read), now(&totals.wanted), now(&totals.held), now(&totals.kept),
+        now(&totals.after_tokens), now(&totals.after_ns), f.guesses, f.right, f.first, f.first_right, f.ns,
+        r.ahead_read, r.ahead_used, r.ahead_wasted, r.spared, used_words(used), kernel_means(means, r.locked), more);
     manage_report(options.report, line);
 }
 
@@ -202,7 +220,7 @@ static bool look(void) {
     if (state_now() != MANAGER_ACTIVE) { return false; }
     if (resident_is_broken(managing.resident)) {
         why = resident_why_broken(managing.resident);
-        snprintf(text, sizeof text, "note handed back to the file: %s", why ? why : "");
+        snprintf(text, sizeof text, "note stopped managing; the kernel's page cache takes over: %s", why ? why : "");
         if (why) { manage_report(options.report, text); }
         return false;
     }
@@ -265,7 +283,8 @@ static void begin(const struct graph_call * call) {
     }
     add_graph(uses, call);
     say_begin();
-    faults_before = major_faults();
+    threads = call->n_threads;
+    getrusage(RUSAGE_SELF, &used_before);
     __atomic_store_n(&state, MANAGER_ACTIVE, __ATOMIC_RELEASE);
     start_looking();
 }
@@ -407,13 +426,19 @@ static void prepare(struct known_graph * g, const struct graph_call * call) {
 
 static bool watch_graph(const struct graph_call * call, struct watch * watch) {
     struct known_graph * g = graph_of(call);
-    if (!g || !g->schedule.n_actions || resident_is_broken(managing.resident)) { return false; }
-    call_now = (struct call){ .graph = g, .host = call->host, .key = call->graph, .began = clock_monotonic_ns() };
+    if (!g || !g->schedule.n_actions) { return false; }
+    call_now = (struct call){ .graph = g,
+                              .host = call->host,
+                              .key = call->graph,
+                              .due = UINT32_MAX,
+                              .began = clock_monotonic_ns(),
+                              .is_managed = !resident_is_broken(managing.resident) };
+    *watch = (struct watch){ node_done, &call_now };
+    if (!call_now.is_managed) { return true; }
     prepare(g, call);
     call_now.waited = clock_monotonic_ns() - call_now.began;
     call_now.place = resident_begin(managing.resident, &g->schedule.order);
     act_until(&call_now, 0);
-    *watch = (struct watch){ node_done, &call_now };
     return true;
 }
 
@@ -461,8 +486,14 @@ static void count_graph(const struct call * c, bool is_token) {
 
 static void graph_ends(void * user, const struct graph_call * call) {
     struct call * c = user;
-    let_go(c);
-    count_graph(c, graph_rows(&c->graph->uses, call->host, call->graph) == 1);
+    const bool is_token = graph_rows(&c->graph->uses, call->host, call->graph) == 1;
+    if (c->is_managed) {
+        let_go(c);
+        count_graph(c, is_token);
+    } else if (is_token) {
+        add_to(&totals.after_tokens, 1);
+        add_to(&totals.after_ns, clock_monotonic_ns() - c->began);
+    }
     __atomic_store_n(&busy, false, __ATOMIC_RELEASE);
 }
 

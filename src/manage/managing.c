@@ -139,7 +139,8 @@ static uint64_t all_bytes(const struct beginning * b) {
 
 static bool gate(const struct beginning * b) {
     if (b->options->no_gain) {
-        snprintf(words, sizeof words, "note nothing to do, by the plan");
+        snprintf(words, sizeof words,
+                 "note not managed: the plan found nothing to gain; without --plan it is managed all the same");
         return false;
     }
     const struct budget * budget = &b->m->budget;
@@ -177,8 +178,8 @@ static bool start(const struct beginning * b) {
     if (pool_of(m) == 0) {
         snprintf(words, sizeof words, "note not managed: %s",
                  m->may == PLACE_MAY_CACHE && !has_experts(m)
-                     ? "the model has no experts to cache"
-                     : "nothing of the model can be kept in the memory that is left for it");
+                     ? "the model has no experts to cache; name pin or stream in --strategy"
+                     : "no piece of the model fits in the memory that is left for it; give it more (--memory)");
         return false;
     }
     struct resident_file files[MANAGED_FILES_MAX];
@@ -223,9 +224,9 @@ void managing_undeclare(const struct managing * m, const char * at, uint64_t byt
     registry_unlock();
 }
 
-static const char weights_elsewhere[] =
-    "note its weights are not in a mapping of the model's file (loaded without mmap, "
-    "or repacked), so they are not managed";
+static const char weights_elsewhere[] = "note not managed: the model's weights are not in a mapping of its file: they "
+                                        "were loaded without mmap, or repacked "
+                                        "(llama.cpp's --no-repack prevents that)";
 
 static enum managing_answer decide(struct beginning * b, const struct graph_uses * uses, uint64_t growth) {
     b->use = managed_model_schedule(&b->m->model, uses, &b->n_uses, &b->schedule);
@@ -235,7 +236,7 @@ static enum managing_answer decide(struct beginning * b, const struct graph_uses
         return MANAGING_NOTHING;
     }
     if (!budget_find(b->options->memory, 0, growth, &b->m->budget)) {
-        snprintf(words, sizeof words, "note not managed: nothing says how much memory there is");
+        snprintf(words, sizeof words, "note not managed: neither /proc nor a cgroup says how much memory there is");
         return MANAGING_DECLINED;
     }
     if (!gate(b) || !place(b, uses) || !start(b)) { return MANAGING_DECLINED; }
@@ -252,7 +253,7 @@ enum managing_answer managing_begin(struct managing * managing, const struct man
     struct beginning b = { .m = managing, .options = options };
     *managing = (struct managing){ 0 };
     *why = words;
-    snprintf(words, sizeof words, "note not managed: there is not enough memory to begin");
+    snprintf(words, sizeof words, "note not managed: the program has no memory left for tat's own tables");
     const bool found = managed_model_find(&managing->model, host, graph, graph_rule(host, graph), uses);
     const enum managing_answer answer = found ? decide(&b, uses, graph_growth(host, graph)) : MANAGING_DECLINED;
     schedule_free(&b.schedule);

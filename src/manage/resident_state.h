@@ -115,7 +115,7 @@ struct resident {
     const struct resident_order * now;
     uint64_t now_begin;
     uint64_t passed_seen, awaited_seen; /* before it looked what to stream */
-    uint64_t pool_pages;  /* that it may have: more than that are given back */
+    uint64_t pool_pages;                /* that it may have: more than that are given back */
     uint64_t ring_pages, ring_used, scratch_pages;
     uint32_t fill_next, spare_end; /* the piece to look at next; no spare one is behind that one */
     uint32_t in_flight, n_unasked; /* reads under way, and of them those that nobody had asked for */

@@ -183,16 +183,16 @@ plan() {
 
 @test "run: why nothing was managed" {
     run -0 "$TAT" run -- sleep 0
-    [[ $output == "tat run: nothing was managed: sleep computed no graph that tat could see"* ]]
+    [[ $output == "tat run: not managed: sleep computed no graph that tat could see"* ]]
     run -3 "$TAT" run -- sh -c 'exit 3'
-    [[ $output == "tat run: nothing was managed: sh ended with status 3"* ]]
+    [[ $output == "tat run: not managed: sh ended with status 3"* ]]
     # shellcheck disable=SC2154
     cp "$BATS_FILE_TMPDIR/manager.c" static.c
     echo 'int main(void) { return 0; }' >> static.c
     "${CC:-cc}" -static -o static static.c 2> /dev/null || skip "no static libc"
     run -0 "$TAT" run -- ./static
     [[ ${lines[0]} == "tat run: warning: "*"is statically linked"* ]]
-    [ "${lines[1]}" = "tat run: nothing was managed: see the warning above" ]
+    [ "${lines[1]}" = "tat run: not managed: see the warning above" ]
 }
 
 @test "run: what still runs is waited for, and an interrupt leaves that running" {
@@ -276,7 +276,7 @@ here" ]
         # shellcheck disable=SC2086
         "$TAT" run $record -- "${HOST%_linked}1" -g 40 toy.gguf > text 2> talk
         cmp plain text
-        [[ "$(head -1 talk)" == "tat run: nothing to do: "*"fit in memory" ]]
+        [[ "$(head -1 talk)" == "tat run: not managed: "*"fit in memory"* ]]
     done
     grep -q "^tat: .*40 graphs.*in $PWD/here" talk
     "$TAT" verify here | grep -q "^identity *good"

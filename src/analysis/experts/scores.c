@@ -191,7 +191,8 @@ static void say(const struct experts * x, struct result * r, struct total total[
         r,
         "Predictions are trained on the first half of a context's tokens and tested on the second, with %s choices. A "
         "guess names as many experts as the layer uses, the most likely first. Right and wrong bytes: gate, up and "
-        "down of the experts guessed rightly and wrongly, over all layers: what reading them ahead would bring in time, "
+        "down of the experts guessed rightly and wrongly, over all layers: what reading them ahead would bring in "
+        "time, "
         "and in vain, if nothing were in memory yet.",
         format_count(share[0], token[MARKOV].score.rows));
     if (p->every[NEXT_TOKEN] > 1 || p->every[NEXT_LAYER] > 1) {

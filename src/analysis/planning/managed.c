@@ -176,7 +176,7 @@ static void say_trouble(const struct managed_run * m, struct result * r) {
                     format_count(b, m->checked));
     }
     if (m->errors) { result_line(r, "errors", "%s pieces could not be read or mapped", format_count(a, m->errors)); }
-    if (m->handed_back) { result_line(r, "handed back", "the kernel took over before the end"); }
+    if (m->handed_back) { result_line(r, "stopped", "the kernel's page cache took over before the end"); }
     if (!m->has_ended) {
         result_line(r, "end", "the program ended without its last line: figures are of a moment before");
     }
