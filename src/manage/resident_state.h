@@ -79,7 +79,7 @@ struct resident {
     enum reader_kind reader_wanted, reader_used;
     unsigned depth;
     bool is_direct;
-    int started; /* under the lock: NOT_YET, 0, or the errno that says why it could not */
+    int started; /* release and acquire: NOT_YET, 0, or the errno that says why it could not */
 
     pthread_mutex_t lock; /* what threads tell the thread; it is never held for long */
     struct piece_queue asked;
@@ -94,14 +94,14 @@ struct resident {
     uint64_t new_pool, new_ring, new_scratch;
     bool resizes;
 
-    uint64_t passed;  /* relaxed: all places below are done with */
+    uint64_t passed;  /* sequentially consistent: all places below are done with */
     uint64_t ahead;   /* release and acquire: the thread has looked at all places below */
     uint64_t awaited; /* sequentially consistent: the place that a thread waits for; NO_PLACE: none */
-    uint32_t waiting; /* relaxed: threads that wait */
+    uint32_t waiting; /* sequentially consistent: threads that wait */
     uint32_t news;    /* a futex; grows with each change that a waiting thread may wait for */
-    bool is_blocked;  /* relaxed: the thread has no room until something has passed */
+    bool is_blocked;  /* sequentially consistent: the thread has no room until something has passed */
     bool is_broken;   /* release and acquire: it comes after `why` */
-    const char * why; /* all is handed back */
+    const char * why; /* it stopped; NULL: nobody knows yet, or it was asked to */
 
     /* The thread's own. */
     struct taken * taken; /* from `asked` */
