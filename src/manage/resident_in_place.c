@@ -119,27 +119,37 @@ static bool is_whole(struct resident * r, const struct held * h, const struct re
 
 /* ---- the mapping ---- */
 
+/* A page that a neighbour in memory has too is right already. To cover it anew would cost more than all else: what is
+ * present there is unmapped on all processors. So each piece that comes and goes between two others takes one call. */
+
+static char * page_at(const struct resident * r, const struct held * h, uint32_t page) {
+    return resident_address(r, h) + (size_t) page * r->page_bytes;
+}
+
 static bool put(struct resident * r, struct held * h) {
-    return cover_put(resident_mapping(r, h), resident_address(r, h), h->is.pages, r->pool, &h->memory, 0);
+    const bool before = resident_neighbour(r, h, -1), after = resident_neighbour(r, h, 1);
+    const uint32_t from = before, to = h->is.pages - after;
+    h->shows_next = after;
+    return from >= to || cover_put(resident_mapping(r, h), page_at(r, h, from), to - from, r->pool, &h->memory, from);
+}
+
+/* Whether the page shows the neighbour's memory from now on. If not, it goes with the others. */
+static bool give_border(struct resident * r, const struct held * h, uint32_t page, const struct held * to,
+                        uint32_t skip) {
+    return cover_put(resident_mapping(r, h), page_at(r, h, page), 1, r->pool, &to->memory, skip);
 }
 
 /* A neighbour in memory keeps its border page. */
-static bool remove_piece(struct resident * r, struct held * h) {
-    const struct mapped_file * file = resident_mapping(r, h);
-    const struct held *before = resident_neighbour(r, h, -1), *after = resident_neighbour(r, h, 1);
-    char * at = resident_address(r, h);
-    uint32_t pages = h->is.pages;
-    if (before && !cover_put(file, at, 1, r->pool, &before->memory, before->is.pages - 1)) { before = NULL; }
-    if (after &&
-        (pages < 2 || !cover_put(file, at + (size_t) (pages - 1) * r->page_bytes, 1, r->pool, &after->memory, 0))) {
-        after = NULL;
-    }
+static bool remove_pieces(struct resident * r, struct held * first, uint32_t count) {
+    struct held *last = first + count - 1, *before = resident_neighbour(r, first, -1),
+                *after = resident_neighbour(r, last, 1);
+    uint32_t from = 0, to = last->is.page + last->is.pages - first->is.page;
     if (before) {
-        at += r->page_bytes;
-        pages--;
+        from = !before->shows_next || give_border(r, first, 0, before, before->is.pages - 1);
+        before->shows_next = false;
     }
-    if (after) { pages--; }
-    return pages == 0 || cover_remove(file, at, pages);
+    if (after && to > from) { to -= last->shows_next || give_border(r, last, last->is.pages - 1, after, 0); }
+    return from >= to || cover_remove(resident_mapping(r, first), page_at(r, first, from), to - from);
 }
 
 const struct resident_mechanism resident_in_place = {
@@ -158,5 +168,5 @@ const struct resident_mechanism resident_in_place = {
     .give = give,
     .is_whole = is_whole,
     .put = put,
-    .remove = remove_piece,
+    .remove = remove_pieces,
 };

@@ -164,10 +164,12 @@ static bool put(struct resident * r, struct held * h) {
     return true;
 }
 
-static bool remove_piece(struct resident * r, struct held * h) {
-    const struct span s = span_of(r, h, true);
-    if (h->is_locked && unlock(s.at, s.bytes) != 0) { return false; }
-    evict(r, h);
+static bool remove_pieces(struct resident * r, struct held * first, uint32_t count) {
+    for (struct held * h = first; h < first + count; h++) {
+        const struct span s = span_of(r, h, true);
+        if (h->is_locked && unlock(s.at, s.bytes) != 0) { return false; }
+        evict(r, h);
+    }
     return true;
 }
 
@@ -194,6 +196,6 @@ const struct resident_mechanism resident_page_cache = {
     .give = give,
     .is_whole = is_whole,
     .put = put,
-    .remove = remove_piece,
+    .remove = remove_pieces,
     .reads_in_mapping = true,
 };

@@ -53,10 +53,10 @@ void pieces_advise(const struct resident * r) {
 
 /* ---- dropping ---- */
 
-const struct held * resident_neighbour(const struct resident * r, const struct held * h, int step) {
+struct held * resident_neighbour(const struct resident * r, const struct held * h, int step) {
     const int64_t i = (h - r->piece) + step;
     if (i < 0 || i >= r->n_pieces) { return NULL; }
-    const struct held * n = &r->piece[i];
+    struct held * n = &r->piece[i];
     const struct held *lower = step < 0 ? n : h, *upper = step < 0 ? h : n;
     const bool touch = n->is.file == h->is.file && upper->is.page < lower->is.page + lower->is.pages;
     return touch && piece_state_of(n) == PIECE_IN ? n : NULL;
@@ -109,7 +109,7 @@ void piece_give_memory(struct resident * r, struct held * h) {
 /* Of a piece that is in memory. If the file cannot be put back, the memory stays where it is, and the piece with it. */
 bool piece_drop(struct resident * r, struct held * h) {
     const uint64_t began = clock_monotonic_ns();
-    const bool good = r->by->remove(r, h);
+    const bool good = r->by->remove(r, h, 1);
     resident_add(&r->totals.map_ns, clock_monotonic_ns() - began);
     if (!good) { return false; }
     piece_set_state(h, PIECE_ABSENT);
@@ -187,7 +187,7 @@ static bool put(struct resident * r, struct held * h) {
 static void fail(struct resident * r, struct held * h, bool covered) {
     resident_add(&r->totals.errors, 1);
     if (++r->failures == FAILURES_MOST) { r->why = covered ? "the kernel refuses mappings" : "it could not be read"; }
-    if (covered && !r->by->remove(r, h)) {
+    if (covered && !r->by->remove(r, h, 1)) {
         piece_set_state(h, PIECE_IN); /* what lies there is right */
         return;
     }

@@ -36,7 +36,8 @@ struct held {
     bool is_hoped;            /* is among what was expected last */
     uint8_t guess;            /* enum piece_guess; other than GUESS_NOT, it is in `guesses`, and spare */
     uint64_t entry;           /* in the ring's queue, the one that counts; NO_PLACE: it has none */
-    struct pool_place memory; /* of resident_in_place */
+    struct pool_place memory; /* these are of resident_in_place */
+    bool shows_next;          /* where its last page is also the next piece's first, that one's memory */
     bool is_locked;           /* of resident_page_cache */
 };
 
@@ -161,10 +162,10 @@ struct resident_mechanism {
     void (*give)(struct resident * resident, struct held * piece);
     /* Whether a read brought all of the piece. Called once for each read. */
     bool (*is_whole)(struct resident * resident, const struct held * piece, const struct read_done * done);
-    /* The piece to its addresses, and the file there again. False, and another piece may follow: a part may be there.
-     */
+    /* The piece to its addresses. False, and another piece may follow: a part may be there. */
     bool (*put)(struct resident * resident, struct held * piece);
-    bool (*remove)(struct resident * resident, struct held * piece);
+    /* The file again, where so many pieces are that follow each other without a gap. */
+    bool (*remove)(struct resident * resident, struct held * first, uint32_t count);
 
     bool reads_in_mapping; /* reads under way use the mapping of the file */
 };
@@ -177,7 +178,7 @@ uint64_t resident_offset(const struct resident * resident, const struct held * p
 uint64_t resident_bytes(const struct resident * resident, const struct held * piece);
 
 /* The neighbour before (-1) or behind (1) the piece that shares the border page with it, if it is in memory. */
-const struct held * resident_neighbour(const struct resident * resident, const struct held * piece, int step);
+struct held * resident_neighbour(const struct resident * resident, const struct held * piece, int step);
 
 void resident_add(uint64_t * total, uint64_t by);
 

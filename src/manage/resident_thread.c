@@ -321,7 +321,7 @@ static void forget(struct resident * r) {
         if (!lies_in(r, h, &r->forgotten)) { continue; }
         piece_end_guess(r, h, false);
         const uint32_t state = piece_state_of(h);
-        if (state == PIECE_IN && r->by->remove(r, h)) {
+        if (state == PIECE_IN && r->by->remove(r, h, 1)) {
             piece_give_memory(r, h);
         } /* else it stays until it is unmapped */
         piece_set_state(h, PIECE_LOST);
@@ -397,7 +397,7 @@ static bool release_waiting(struct resident * r) {
 /* Where its mapping could not be put back as a whole, piece by piece. */
 static void hand_back_piece(struct resident * r, struct held * h, bool is_back) {
     const uint32_t state = piece_state_of(h);
-    if (state == PIECE_IN && (is_back || r->by->remove(r, h))) { piece_give_memory(r, h); }
+    if (state == PIECE_IN && (is_back || r->by->remove(r, h, 1))) { piece_give_memory(r, h); }
     piece_set_state(h, PIECE_LOST);
 }
 

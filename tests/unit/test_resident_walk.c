@@ -60,6 +60,7 @@ static uint32_t roll(uint32_t sides) {
 static unsigned refusals; /* of a thousand mappings */
 static uint32_t system_seed;
 static unsigned must_succeed; /* the next ones */
+static unsigned exchanges;    /* calls that put something else where pieces are */
 
 void * __real_mremap(void * from, size_t bytes, size_t new_bytes, int flags, void * to);
 void * __wrap_mremap(void * from, size_t bytes, size_t new_bytes, int flags, void * to);
@@ -76,6 +77,7 @@ static bool is_refused(void) {
 
 /* A kernel without memory may have unmapped what was there. It is not as unlucky twice in a row. */
 void * __wrap_mremap(void * from, size_t bytes, size_t new_bytes, int flags, void * to) {
+    exchanges += (flags & MREMAP_FIXED) != 0;
     if (!is_refused()) { return __real_mremap(from, bytes, new_bytes, flags, to); }
     if (dice(&system_seed, 2) && flags & MREMAP_FIXED) {
         syscall(SYS_munmap, to, new_bytes);
@@ -406,14 +408,14 @@ static void every_address_holds_the_files_bytes_at_every_step(void ** state) {
 
 enum { EVEN = 4, EVEN_PIECES = 20 };
 
-/* Pieces of four pages each, all of them streamed, in a ring of 8. */
-static void begin_even(struct life * l, uint8_t class) {
+/* Pieces of four pages each, so many pages from each other, in a ring of 8 of them. */
+static void begin_at_distance(struct life * l, uint8_t class, uint32_t distance) {
     *l = (struct life){ .n_pieces = EVEN_PIECES };
     refusals = 0;
     stage_begin(1, BYTES, 0);
     map_files(l);
     for (uint32_t i = 0; i < EVEN_PIECES; i++) {
-        l->piece[i] = (struct resident_piece){ 0, i * EVEN, EVEN, class };
+        l->piece[i] = (struct resident_piece){ 0, i * distance, EVEN, class };
         l->places[0][i] = i;
     }
     l->kind[0] = (struct resident_order){ l->places[0], EVEN_PIECES };
@@ -423,10 +425,15 @@ static void begin_even(struct life * l, uint8_t class) {
                                               .n_pieces = l->n_pieces,
                                               .pool = (uint64_t) 16 * EVEN * PAGE,
                                               .ring = (uint64_t) 8 * EVEN * PAGE,
+                                              .scratch = (uint64_t) 16 * EVEN * PAGE, /* nothing is read unasked */
                                               .depth = 4 };
     l->resident = resident_new(&options);
     assert_non_null(l->resident);
     stage_hold();
+}
+
+static void begin_even(struct life * l, uint8_t class) {
+    begin_at_distance(l, class, EVEN);
 }
 
 static void end_even(struct life * l) {
@@ -471,6 +478,33 @@ static void what_cannot_be_dropped_keeps_its_place(void ** state) {
     stage_step(3);
     refusals = 0;
     check_thread(&l);
+    end_even(&l);
+}
+
+static unsigned exchanges_of(struct life * l, void (*tell)(struct resident *, const uint32_t *, uint32_t),
+                             uint32_t piece, bool is_in) {
+    enum { ROUNDS = 20 };
+    exchanges = 0;
+    tell(l->resident, &piece, 1);
+    stage_step(ROUNDS);
+    assert_int_equal(resident_is_in(l->resident, piece), is_in);
+    assert_true(all_is_right(l));
+    return exchanges;
+}
+
+/* The pages that it shares with both stay as they are. */
+static void a_piece_comes_and_goes_between_others_with_a_call_each(void ** state) {
+    (void) state;
+    static struct life l;
+    begin_at_distance(&l, PLACE_CACHE, EVEN - 1);
+    for (uint32_t i = 0; i < 3; i++) { exchanges_of(&l, resident_want, i, true); }
+    assert_in_range(exchanges_of(&l, resident_drop, 1, false), 1, 2); /* its last page becomes the next piece's */
+    assert_int_equal(exchanges_of(&l, resident_want, 1, true), 1);
+    assert_int_equal(exchanges_of(&l, resident_drop, 1, false), 1);
+    exchanges_of(&l, resident_drop, 0, false);
+    assert_int_equal(exchanges_of(&l, resident_want, 1, true), 1);
+    assert_in_range(exchanges_of(&l, resident_drop, 2, false), 1, 2);
+    exchanges_of(&l, resident_drop, 1, false);
     end_even(&l);
 }
 
@@ -534,6 +568,7 @@ int main(void) {
     const struct CMUnitTest tests[] = { cmocka_unit_test(every_address_holds_the_files_bytes_at_every_step),
                                         cmocka_unit_test(what_is_pinned_from_now_on_stays),
                                         cmocka_unit_test(what_cannot_be_dropped_keeps_its_place),
+                                        cmocka_unit_test(a_piece_comes_and_goes_between_others_with_a_call_each),
                                         cmocka_unit_test(a_wait_outlasts_signals) };
     return cmocka_run_group_tests(tests, make_file, remove_file);
 }
