@@ -282,6 +282,11 @@ end='{"kind": "end", "at_ns": 3000, "tokens": 20, "ns": 2000000000, "wait_ns": 1
     [ "$(of '[(r["at_ns"], r["hit_share"]) for r in p["managed"]["tables"]["course"]["rows"]]' managed.json)" = "[(2000, 0.15)]" ]
     "$TAT" plan --memory 4G --json -o plan.json managed > /dev/null || [ $? -eq 1 ]
     [ "$(of 'p["assumptions"]["compute_source"]' plan.json)" = "trace, without waits for reads" ]
+    # what it read for a token, the plan has from there too
+    memory=$(memory_for 60000)
+    echo "{\"managed\": true, \"pressure\": {\"cold_files\": [], \"memory_limit\": $memory}}" > managed/trace_metadata.json
+    "$TAT" plan --memory $memory --json -o plan.json managed > /dev/null || [ $? -eq 1 ]
+    [ "$(of '[r["read_bytes_per_token"] for r in p["tables"]["bounds"]["rows"] if r["name"] == "run-measured"]' plan.json)" = "[50000.0]" ]
     # a run that was not managed has no such section
     run -1 "$TAT" report --section managed "$TRACE"
 }

@@ -226,7 +226,8 @@ static void add_compared(const struct found * f, const struct promise * promise,
     add_row(r, "this run", per_token(m->token_read, m), m->token_wanted ? ratio(m->token_kept, m->token_wanted) : -1,
             predict_per_second(f->token_ns));
     if (m->plan || promise->rate > 0) { add_row(r, "predicted before", promise->read, promise->hits, promise->rate); }
-    add_row(r, "simulated, same memory", o->bound.read_bytes, o->hit_share, predict_per_second(o->token_ns));
+    add_row(r, m->token_held > m->token_kept ? "simulated, without foreseeing" : "simulated, same memory",
+            o->bound.read_bytes, o->hit_share, predict_per_second(o->token_ns));
     add_row(r, "its bound", o->bound.read_bytes, o->hit_share,
             predict_per_second(o->bound.known ? o->bound.overlapped_ns : 0));
 }
@@ -312,7 +313,7 @@ static void say(struct found * f, const struct subject * subject, struct result 
     result_note(r,
                 "Generated tokens alone, save where all reads are meant. The bound and what is simulated are of the "
                 "tokens that were recorded, with the rate at which this run read; computing is what the graphs took "
-                "without waits.%s",
+                "without waits. In what is simulated, experts are read once their router has chosen them.%s",
                 subject->some_tokens ? " What the run came to is of all its tokens." : "");
 }
 

@@ -8,6 +8,7 @@
 
 #include "analysis/caching/read_ahead.h"
 #include "analysis/machine.h"
+#include "analysis/managed_run.h"
 #include "analysis/planning/planning.h"
 #include "analysis/run_metadata.h"
 #include "analysis/token_times.h"
@@ -84,6 +85,23 @@ bool plan_plain_evaluate(const struct planning * p, struct plan_plain * plain, u
            find_times(p, plain, outcome);
 }
 
+/* What a generated token read. What manages memory counts that; the kernel counts for all of the run, of which a
+ * graph's share is then a token's, or several tokens'. 0: not known. */
+static double read_a_token(const struct planning * p, const struct phase_total * generate) {
+    const struct subject * s = p->subject;
+    const struct machine machine = machine_of(s);
+    struct managed_run run;
+    double bytes = 0;
+    if (p->was_managed && managed_run_read(s->trace, &run)) {
+        bytes = ratio(run.token_read, run.tokens);
+        managed_run_free(&run);
+    } else if (machine.process) {
+        bytes =
+            ratio(machine.disk_bytes, inference_total(s).evaluations) * ratio(generate->evaluations, generate->tokens);
+    }
+    return bytes;
+}
+
 bool plan_plain_measured(const struct planning * p, struct plan_outcome * o) {
     const struct subject * s = p->subject;
     const struct phase_total generate = s->phase[TAT_PHASE_GENERATE];
@@ -96,14 +114,12 @@ bool plan_plain_measured(const struct planning * p, struct plan_outcome * o) {
     if (!is_limited || !generate.tokens || apart > asked / ALIKE) { return false; }
     size_t n;
     uint64_t * ns = evaluation_times(s, TAT_PHASE_GENERATE, &n);
-    const struct machine machine = machine_of(s);
-    const uint64_t graphs = inference_total(s).evaluations;
     o->token_ns = ratio(generate.ns, generate.tokens);
     if (ns && n) {
         o->p50_ns = (double) percentile(ns, n, 50);
         o->p99_ns = (double) percentile(ns, n, 99);
     }
-    if (machine.process && graphs) { o->reads.faulted = o->bound.read_bytes = ratio(machine.disk_bytes, graphs); }
+    o->reads.faulted = o->bound.read_bytes = read_a_token(p, &generate);
     free(ns);
     return true;
 }
