@@ -251,14 +251,13 @@ const struct command cmd_doctor = {
     .description =
         "Examines a program or a running process, without starting or changing it. Can the tracer be loaded? Does the "
         "program have ggml, and can the tracer see its calls of ggml_graph_compute? Do other backends compute parts of "
-        "the graphs, which are then not recorded? Then examines the system: disk space, memory limits, and access to "
-        "page faults and disk reads, and what `tat run` needs to manage a model's memory. With --memory it measures "
-        "instead how fast this machine reads from memory and "
-        "from its "
-        "last cache, and multiplies and adds, by number of threads: a few seconds, best on an idle machine. tat report "
-        "compares runs with that. With --disk it measures how fast the disk under a file is read: by page faults, by "
-        "read, and past the page cache with many requests at once; ten seconds, in which the file's pages are dropped "
-        "from memory. The exit status is 0 if the program can be traced and 1 if not.",
+        "the graphs, which are then not recorded? Then examines the system: disk space, memory limits, access to page "
+        "faults and disk reads, and what `tat run` needs to manage a model's memory. --memory measures instead how "
+        "fast this machine reads from memory and from its last cache, and how fast it multiplies and adds, by number "
+        "of threads; tat report compares runs with that. It takes some seconds, and is exact only on an idle machine. "
+        "--disk measures how fast the disk under a file is read: by page faults, by read, and past the page cache with "
+        "many requests at once. It takes ten seconds, and drops the file's pages from memory. The exit status is 0 if "
+        "the program can be traced and 1 if not.",
     .examples = "  tat doctor llama-completion\n"
                 "  tat doctor $(pidof llama-server)\n"
                 "  tat doctor --memory            measure this machine, for tat report\n"

@@ -123,8 +123,8 @@ const struct command cmd_dump = {
     .examples = "  tat dump --format table | less          all records of the newest trace\n"
                 "  tat dump --tokens 50 --layers 3         one layer of one token\n"
                 "  tat dump --tensors 'cache_?_l0' --tokens 50 --heads   a layer's KV cache\n"
-                "  tat dump --at 0x1000:0x1fff             what touches a page of the model file\n"
-                "  tat dump --at-time 20ms:25ms            what ran 20 to 25 ms after the trace began\n"
+                "  tat dump --at 0x1000:0x1fff             what touches a page of the model\n"
+                "  tat dump --at-time 20ms:25ms            what ran in that part of the run\n"
                 "  tat dump --kinds weights --phases generate --json | jq .size\n"
                 "  tat dump --graph 3                      what evaluation 3 computed\n"
                 "  tat dump --blocks RUN                   what the file consists of",

@@ -289,7 +289,7 @@ const struct command cmd_export = {
                 "  tat export --kinds kv --heads -o kv.csv  the KV cache by head\n"
                 "  tat export -o run.perfetto --tokens 6:20  for ui.perfetto.dev\n"
                 "  tat export --references -o run.oracleGeneral  for libCacheSim\n"
-                "  tat export --expert-counts RUN RUN      the use of experts in two runs, added up\n"
+                "  tat export --expert-counts RUN RUN      the sums of two runs\n"
                 "  llama-server -ngl 99 -ot \"$(tat export --override-tensor --memory 8G)\" ...",
     .options = table,
     .run = run,

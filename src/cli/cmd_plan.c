@@ -32,21 +32,21 @@ struct options {
 };
 
 static const struct argp_option table[] = {
-    { "memory", KEY_MEMORY, "SIZE", 0, "Memory for the program with its model: 4G. Needed", 0 },
+    { "memory", KEY_MEMORY, "SIZE", 0, "Memory for the program and its model, such as 4G. Required", 0 },
     { "disk", KEY_DISK, "auto|RATE", 0,
       "How fast the disk reads: 2G/s; auto: as `tat doctor --disk` measured the disk that the model is on. Default: "
       "auto",
       0 },
     { "model", KEY_MODEL, "FILE|MODEL", 0,
-      "The model's file, where it is not where the trace says; or, of a trace of several models, the one to plan for: "
-      "its number, all or part of its file's name, or a part such as draft. A file without a trace is recorded first: "
-      "some tokens of `llama-completion -m FILE -c 512`",
+      "The model's file, if it is no longer where the trace says; or, if several models computed, the one to plan for: "
+      "its number, all or part of its file's name, or a part such as draft. If there is no trace, some tokens of "
+      "`llama-completion -m FILE -c 512` are recorded first",
       0 },
     { "keep", KEY_KEEP, "DIR", OPTION_ARG_OPTIONAL,
       "Keep the trace that is recorded for the plan, in a new folder in ./traces or in DIR", 0 },
     { "output", 'o', "FILE", 0, "Write the plan here. Default: plan.json in the trace's folder analysis", 0 },
     { "access-pattern", KEY_PATTERN, "FILE", 0,
-      "Also write which slices each generated token read, in order, and how many tokens had the same order, as JSON",
+      "Also write, as JSON, which slices each generated token read, in order, and how many tokens had the same order",
       0 },
     { "json", KEY_JSON, NULL, 0, "Print the plan as JSON", 0 },
     { 0 },
@@ -206,7 +206,8 @@ static int record(struct options * o, struct brief_recording * recorded, struct 
         return o->keep ? tat_fail(error, TAT_ERROR_USAGE, "--keep: no trace is recorded, as no command is named") : 0;
     }
     if (getenv("TAT_RUN_DIR")) {
-        return tat_fail(error, TAT_ERROR_USAGE, "this is within `tat record`, or TAT_RUN_DIR is set");
+        return tat_fail(error, TAT_ERROR_USAGE,
+                        "a command cannot be recorded within `tat record`, or while TAT_RUN_DIR is set");
     }
     if (caller_become(error) != 0 || brief_recording_make(recorded, "plan", o->command, o->keep, error) != 0) {
         return -1;
@@ -274,18 +275,18 @@ const struct command cmd_plan = {
     .summary = "say what of a model to keep in memory, and what that gains",
     .arguments = "[TRACE | -- COMMAND [ARGUMENT...]]",
     .description =
-        "For a model that does not fit in memory: which parts to pin, to stream ahead of their use, to cache or to "
-        "leave to the kernel, and how many tokens/s to expect of that, beside the bounds of each strategy and plain "
-        "mmap. It goes by a recorded run: which weights its tokens needed, in which order, which experts were chosen, "
-        "and how long computing took. Without one, name a command behind --: some tokens of it are recorded first; it "
-        "reads no input then, and its output goes nowhere. Nothing is changed. The exit status is 1 if there is "
-        "nothing to do or nothing can be done: the model fits, the gain is under 5 %, or its weights are not in a "
-        "mapping of its file. It is 3 if the trace does not tell, because the run waited for its disk.",
+        "For a model that does not fit in memory: says which parts to pin, to stream ahead of their use, to cache or "
+        "to leave to the kernel, and how many tokens/s to expect of that, beside the bounds of each strategy and plain "
+        "mmap. A recorded run tells which weights its tokens needed, in which order, which experts were chosen, and "
+        "how long computing took. If you name a command instead of a trace, some of its tokens are recorded first, "
+        "without input and output. Nothing is changed. The exit status is 1 if there is nothing to gain or nothing can "
+        "be done: the model fits, the gain is under 5 %, or its weights are not in a mapping of its file. It is 3 if "
+        "the trace does not tell, because the run waited for its disk.",
     .examples = "  tat plan --memory 4G                 for the newest trace\n"
-                "  tat plan --memory 4G --disk 2G/s     a disk that was not measured\n"
+                "  tat plan --memory 4G --disk 2G/s     for a disk that was not measured\n"
                 "  tat plan --memory 4G -o plan.json --access-pattern access_pattern.json\n"
                 "  tat plan --memory 4G --json RUN      for a program\n"
-                "  tat plan --memory 4G -- llama-completion -m big.gguf -c 512 -p \"Hello\" -n 100\n"
+                "  tat plan --memory 4G -- llama-completion -m big.gguf -c 512 -p Hello -n 100\n"
                 "  tat plan --memory 4G --model big.gguf",
     .options = table,
     .run = run,

@@ -24,7 +24,8 @@ static const struct argp_option table[] = {
       "NAME-00001-of-00003.gguf",
       0 },
     { "trace", KEY_TRACE, "RUN", 0, "Take the order from this trace. Default: the newest trace of the model", 0 },
-    { "by-name", KEY_BY_NAME, NULL, 0, "Take the order from the names of the tensors, whatever traces there are", 0 },
+    { "by-name", KEY_BY_NAME, NULL, 0, "Take the order from the tensors' names, even if there is a trace of the model",
+      0 },
     { "align", KEY_ALIGN, "SIZE", 0,
       "Let every tensor begin at a multiple of SIZE, such as 4096, a page. Changes general.alignment", 0 },
     { "force", KEY_FORCE, NULL, 0, "Replace FILE if it exists", 0 },
@@ -119,7 +120,7 @@ static int reorder(struct work * w, struct tat_error * error) {
     }
     if (print(w, &outcome, error)) { return -1; }
     if (!needless) { return TAT_OK; }
-    return tat_fail(error, TAT_ERROR_NO, "%s: has this order already%s", o->model,
+    return tat_fail(error, TAT_ERROR_NO, "%s: already has this order%s", o->model,
                     o->output ? "; nothing was written" : "");
 }
 
@@ -142,15 +143,13 @@ const struct command cmd_reorder = {
     .arguments = "MODEL",
     .description =
         "Shows how far apart a token's reads of weights are in a GGUF model file, and how far apart they would be if "
-        "the "
-        "tensors stood in the order in which inference reads them. With --output, writes the model in that order: the "
-        "same metadata and tensors, read back and compared byte for byte before FILE gets its name. If that fails, no "
-        "file is left. The order comes from a trace of the model, or from the names of the tensors if there is none. "
-        "The exit status is 1 if the model has that order already; then nothing is written.",
-    .examples = "  tat reorder model.gguf                        what would it gain?\n"
+        "the tensors stood in the order in which inference reads them. With --output, writes the model in that order, "
+        "with the same metadata and tensors. All is read back and compared byte for byte before FILE gets its name; if "
+        "that fails, no file is left. The order comes from a trace of the model or, if there is none, from the names "
+        "of the tensors. The exit status is 1 if the model already has that order; then nothing is written.",
+    .examples = "  tat reorder model.gguf                       what would it gain?\n"
                 "  tat reorder model.gguf -o ordered.gguf\n"
-                "  tat reorder --align 4096 model.gguf -o ordered.gguf\n"
-                "                                                and every tensor on a page of its own\n",
+                "  tat reorder --align 4096 model.gguf -o ordered.gguf\n",
     .options = table,
     .run = run,
 };

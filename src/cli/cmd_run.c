@@ -485,8 +485,8 @@ const struct command cmd_run = {
         "tat says at the beginning what it manages, and at the end what came of it. If nothing can be gained, it "
         "changes nothing and says why. The exit status is the command's; if a signal kills the command, the same "
         "signal ends tat. As in a shell, 127 means that there is no such program, and 126 that it cannot be run.",
-    .examples = "  tat run --memory 4GB -- llama-completion -m big.gguf -c 512 -p \"Hello\" -n 100\n"
-                "  tat run --plan auto --memory 4GB -- llama-cli -m big.gguf     and predict tokens/s\n"
+    .examples = "  tat run --memory 4GB -- llama-completion -m big.gguf -c 512 -p Hello -n 100\n"
+                "  tat run --plan auto --memory 4GB -- llama-cli -m big.gguf\n"
                 "  tat run -- llama-server -m big.gguf     in a container, within its limit\n"
                 "  tat run --memory 4GB --strategy pin --record -- llama-cli -m big.gguf",
     .options = options_table,

@@ -62,7 +62,7 @@ static void print_source(const struct reorder_outcome * o) {
                "           this model; so the figures are those of one pass that reads every\n"
                "           tensor once and whole\n");
     }
-    if (s->order.n_read < n) { printf("not read   %u tensors, which come last\n", n - s->order.n_read); }
+    if (s->order.n_read < n) { printf("not read   %u tensors, which go to the end\n", n - s->order.n_read); }
     printf("moved      %u of %u tensors\n", o->moved, n);
     printf("files      %s, with an alignment of %u: %s, with %u\n\n", format_bytes(before, bytes_of_files(o->gguf)),
            o->files->parts[0].rewrite.file->alignment, format_bytes(after, o->files->bytes),
@@ -139,7 +139,7 @@ static bool is_gain(const struct gap_shares * b, const struct gap_shares * a) {
 static void print_verdict(const struct reorder_outcome * o, const struct gap_shares * b, const struct gap_shares * a) {
     char stack[UNITS_SIZE], lost[UNITS_SIZE];
     if (o->moved == 0) {
-        printf("\nThe tensors stand in this order already.\n");
+        printf("\nThe tensors already stand in this order.\n");
     } else if (!is_gain(b, a)) {
         printf("\nThe new order gains nothing: as many reads are far from the one before.\n");
     } else {

@@ -98,7 +98,7 @@ static void check_memlock(struct findings * findings) {
     }
     finding_add(
         findings, "memlock", VERDICT_WARNING,
-        "to lock a model in memory (llama.cpp's --mlock), raise the limit with `ulimit -l`; `tat run` locks nothing",
+        "to lock a model in memory (llama.cpp's --mlock, `tat run --strategy lock`), raise the limit with `ulimit -l`",
         "at most %" PRIu64 " KiB can be locked in memory", (uint64_t) limit.rlim_cur >> 10);
 }
 

@@ -110,7 +110,7 @@ nothing_in() { [ -z "$(ls -A "$1")" ]; }
     "$TAT" reorder "$model" -o ordered.gguf > /dev/null
     run "$TAT" reorder ordered.gguf -o out/new.gguf
     [ "$status" -eq 1 ]
-    [[ $output == *"has this order already; nothing was written"* ]]
+    [[ $output == *"already has this order; nothing was written"* ]]
     nothing_in out
 }
 
