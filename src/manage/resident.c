@@ -49,6 +49,7 @@ static void queue_end(struct piece_queue * q) {
 static void free_memory(struct resident * r) {
     queue_end(&r->asked);
     queue_end(&r->wanted);
+    queue_end(&r->leaving);
     queue_end(&r->ring);
     free(r->expected);
     free(r->hoped);
@@ -96,8 +97,8 @@ static bool copy_options(struct resident * r, const struct resident_options * o)
     if (o->ahead != READ_INTO) { r->reader_wanted = READER_THREADS; }
     r->compare = o->check ? malloc((size_t) most * r->page_bytes + 1) : NULL;
     return queue_begin(&r->asked, o->n_pieces, false) && queue_begin(&r->wanted, o->n_pieces, false) &&
-           queue_begin(&r->ring, RING_PLACES * o->n_pieces, true) && r->classes && r->taken && r->expected &&
-           r->hoped && r->guesses && (!o->check || r->compare);
+           queue_begin(&r->leaving, o->n_pieces, false) && queue_begin(&r->ring, RING_PLACES * o->n_pieces, true) &&
+           r->classes && r->taken && r->expected && r->hoped && r->guesses && (!o->check || r->compare);
 }
 
 static int wait_for_start(struct resident * r) {
@@ -217,7 +218,8 @@ void resident_exchange(struct resident * r, const struct pieces_asked * dropped,
     const bool drops = ask(r, dropped, ASK_DROP), wants = ask(r, wanted, ASK_WANT),
                expects = expected && expect(r, expected);
     pthread_mutex_unlock(&r->lock);
-    if (drops || wants || expects) { tell(r); }
+    const bool is_short = drops && __atomic_load_n(&r->is_blocked, __ATOMIC_SEQ_CST);
+    if (wants || expects || is_short) { tell(r); }
 }
 
 void resident_want(struct resident * r, const uint32_t * pieces, uint32_t count) {

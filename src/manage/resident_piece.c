@@ -72,12 +72,23 @@ void piece_set_spare(struct held * h, bool is_spare) {
     __atomic_store_n(&h->is_spare, is_spare, __ATOMIC_RELAXED);
 }
 
+void piece_set_leaving(struct held * h, bool is_leaving) {
+    __atomic_store_n(&h->is_leaving, is_leaving, __ATOMIC_RELAXED);
+}
+
 /* ---- guesses ---- */
 
 void piece_make_guess(struct resident * r, struct held * h, enum piece_guess guess) {
     h->guess = (uint8_t) guess;
     piece_set_spare(h, true);
     r->guesses[r->n_guesses++] = (uint32_t) (h - r->piece);
+}
+
+bool piece_keep_expected(struct resident * r, struct held * h) {
+    const uint32_t state = piece_state_of(h);
+    if (!h->is_hoped || h->is.class != PLACE_CACHE || (state != PIECE_IN && state != PIECE_LOADING)) { return false; }
+    if (h->guess == GUESS_NOT) { piece_make_guess(r, h, GUESS_KEPT); }
+    return true;
 }
 
 /* It is wanted, or goes. */
@@ -118,6 +129,31 @@ bool piece_drop(struct resident * r, struct held * h) {
     return true;
 }
 
+void piece_leave(struct resident * r, struct held * h) {
+    piece_set_leaving(h, true);
+    if (h->is_queued_to_leave) { return; }
+    h->is_queued_to_leave = true;
+    r->leaving.piece[r->leaving.end++ % r->leaving.capacity] = (uint32_t) (h - r->piece);
+}
+
+void piece_stay(struct resident * r, struct held * h) {
+    if (!h->is_leaving) { return; }
+    piece_set_leaving(h, false);
+    if (piece_state_of(h) == PIECE_IN) { resident_add(&r->totals.spared, resident_bytes(r, h)); }
+}
+
+bool piece_drop_leaving(struct resident * r) {
+    struct piece_queue * q = &r->leaving;
+    while (q->first < q->end) {
+        struct held * h = &r->piece[q->piece[q->first++ % q->capacity]];
+        const bool goes = h->is_leaving && piece_state_of(h) == PIECE_IN;
+        h->is_queued_to_leave = false;
+        piece_set_leaving(h, false);
+        if (goes && !piece_keep_expected(r, h) && piece_drop(r, h)) { return true; }
+    }
+    return false;
+}
+
 /* Of what was read unasked, what was read last. False: there is none. */
 bool piece_drop_spare(struct resident * r) {
     while (r->spare_end > 0) {
@@ -138,11 +174,15 @@ bool piece_drop_guess(struct resident * r) {
     return false;
 }
 
+bool piece_drop_unneeded(struct resident * r) {
+    return piece_drop_leaving(r) || piece_drop_spare(r) || piece_drop_guess(r);
+}
+
 /* ---- loading ---- */
 
 static bool take_memory(struct resident * r, struct held * h) {
     while (!r->by->take(r, h)) {
-        if (!piece_drop_spare(r) && !piece_drop_guess(r)) { return false; }
+        if (!piece_drop_unneeded(r)) { return false; }
     }
     return r->by->may_put(r, h);
 }

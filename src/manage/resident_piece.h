@@ -28,6 +28,9 @@ void piece_enter_ring(struct resident * resident, struct held * piece, uint64_t 
 void piece_make_guess(struct resident * resident, struct held * piece, enum piece_guess guess);
 void piece_end_guess(struct resident * resident, struct held * piece, bool is_wanted);
 
+/* What is to go and is expected goes only once it is not, or the memory is needed. False: it is not expected. */
+bool piece_keep_expected(struct resident * resident, struct held * piece);
+
 /* Takes memory, for which spare pieces and guesses go, and begins to read. False: there is not enough. */
 bool piece_start(struct resident * resident, struct held * piece);
 
@@ -42,9 +45,18 @@ void piece_finish(struct resident * resident, const struct read_done * done);
 /* Of a piece that is in memory. False: the file could not be put back, and the piece stays. */
 bool piece_drop(struct resident * resident, struct held * piece);
 
-/* One that was read unasked, and that read last; one that is only expected, the least likely. False: there is none. */
+/* Of a piece that is in memory: it may go, and does once there is time or its memory is needed; or it is wanted again.
+ */
+void piece_leave(struct resident * resident, struct held * piece);
+void piece_stay(struct resident * resident, struct held * piece);
+void piece_set_leaving(struct held * piece, bool is_leaving);
+
+/* One that is to go, the first; one that was read unasked, and that read last; one that is only expected, the least
+ * likely; any of these, in this order. False: there is none. */
+bool piece_drop_leaving(struct resident * resident);
 bool piece_drop_spare(struct resident * resident);
 bool piece_drop_guess(struct resident * resident);
+bool piece_drop_unneeded(struct resident * resident);
 
 void piece_give_memory(struct resident * resident, struct held * piece);
 

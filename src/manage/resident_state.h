@@ -26,10 +26,11 @@ struct held {
     struct resident_piece is;
     uint32_t state;  /* release and acquire: what it says of the piece's memory is true */
     uint8_t ask;     /* under the lock */
-    bool is_leaving; /* relaxed: it was asked to go, and the thread has not yet looked at that */
+    bool is_leaving; /* relaxed: it was asked to go, and has not yet gone */
     bool is_spare;   /* relaxed: read while the disk was idle, and not wanted yet */
     /* The thread's own. */
     bool is_queued;           /* in `wanted` */
+    bool is_queued_to_leave;  /* in `leaving` */
     bool in_ring;             /* its memory counts as the ring's */
     bool drop_after;          /* once it is read */
     bool is_unasked;          /* what is being read, nobody had asked for */
@@ -100,14 +101,14 @@ struct resident {
     uint64_t awaited; /* sequentially consistent: the place that a thread waits for; NO_PLACE: none */
     uint32_t waiting; /* sequentially consistent: threads that wait */
     uint32_t news;    /* a futex; grows with each change that a waiting thread may wait for */
-    bool is_blocked;  /* sequentially consistent: the thread has no room until something has passed */
+    bool is_blocked;  /* sequentially consistent: the thread may lack room until something has passed, or goes */
     bool is_broken;   /* release and acquire: it comes after `why` */
     const char * why; /* it stopped; NULL: nobody knows yet, or it was asked to */
 
     /* The thread's own. */
     struct taken * taken; /* from `asked` */
     uint32_t n_taken;
-    struct piece_queue wanted, ring;
+    struct piece_queue wanted, leaving, ring;
     struct map_count maps; /* of resident_in_place */
     uint32_t * hoped;      /* what was expected, and how much of it has been looked at */
     uint32_t n_hoped, next_hoped;
@@ -116,6 +117,7 @@ struct resident {
     const struct resident_order * now;
     uint64_t now_begin;
     uint64_t passed_seen, awaited_seen; /* before it looked what to stream */
+    bool lacks_room;                    /* in this turn of its loop, or it streams */
     uint64_t pool_pages;                /* that it may have: more than that are given back */
     uint64_t ring_pages, ring_used, scratch_pages;
     uint32_t fill_next, spare_end; /* the piece to look at next; no spare one is behind that one */

@@ -15,19 +15,11 @@ static void queue_wanted(struct resident * r, struct held * h) {
     r->wanted.piece[r->wanted.end++ % r->wanted.capacity] = (uint32_t) (h - r->piece);
 }
 
-/* What is to go and is expected goes only once it is not, or the memory is needed. */
-static bool keep_expected(struct resident * r, struct held * h) {
-    const uint32_t state = piece_state_of(h);
-    if (!h->is_hoped || h->is.class != PLACE_CACHE || (state != PIECE_IN && state != PIECE_LOADING)) { return false; }
-    if (h->guess == GUESS_NOT) { piece_make_guess(r, h, GUESS_KEPT); }
-    return true;
-}
-
 static void do_drop(struct resident * r, struct held * h) {
-    __atomic_store_n(&h->is_leaving, false, __ATOMIC_RELAXED);
-    if (keep_expected(r, h)) { return; }
+    piece_set_leaving(h, false);
+    if (piece_keep_expected(r, h)) { return; }
     switch ((enum piece_state) piece_state_of(h)) {
-        case PIECE_IN: piece_drop(r, h); return;
+        case PIECE_IN: piece_leave(r, h); return;
         case PIECE_LOADING: h->drop_after = true; return;
         case PIECE_ASKED: piece_set_state(h, PIECE_ABSENT); return;
         case PIECE_ABSENT:
@@ -38,6 +30,7 @@ static void do_drop(struct resident * r, struct held * h) {
 static void do_want(struct resident * r, struct held * h) {
     piece_end_guess(r, h, true);
     piece_set_spare(h, false);
+    piece_stay(r, h);
     piece_end_unasked(r, h);
     switch ((enum piece_state) piece_state_of(h)) {
         case PIECE_LOADING: h->drop_after = false; return;
@@ -58,7 +51,7 @@ static void take_asked(struct resident * r) {
     for (; q->first < q->end; q->first++) {
         struct held * h = &r->piece[q->piece[q->first % q->capacity]];
         r->taken[r->n_taken++] = (struct taken){ h, (enum piece_ask) h->ask };
-        if (h->ask == ASK_DROP) { __atomic_store_n(&h->is_leaving, true, __ATOMIC_RELAXED); }
+        if (h->ask == ASK_DROP) { piece_set_leaving(h, true); }
         __atomic_store_n(&h->ask, ASK_NOTHING, __ATOMIC_RELAXED);
     }
 }
@@ -84,19 +77,20 @@ static bool start_wanted(struct resident * r) {
     for (; r->wanted.first < r->wanted.end && reader_room(r->reader); pop_wanted(r)) {
         struct held * h = &r->piece[r->wanted.piece[r->wanted.first % r->wanted.capacity]];
         if (piece_state_of(h) != PIECE_ASKED) { continue; }
-        if (!piece_start(r, h)) { break; }
+        if (!piece_start(r, h)) {
+            r->lacks_room = true;
+            break;
+        }
         if (h->in_ring) { piece_enter_ring(r, h, 0); } /* it may go as soon as there is no room */
         some = true;
     }
     return some;
 }
 
-/* What has room is read while the drops, which take a while, make room for the rest. */
 static bool do_asked(struct resident * r) {
     do_wants(r);
-    const bool some = start_wanted(r);
     do_drops(r);
-    return start_wanted(r) || some;
+    return start_wanted(r);
 }
 
 /* ---- what streams ---- */
@@ -160,20 +154,18 @@ static uint64_t horizon(const struct resident * r) {
 
 /* The next one in order. Where nothing streams, no place that is passed makes room. */
 static bool stream(struct resident * r) {
-    bool started = false, is_blocked = r->ring_pages > 0;
+    bool started = false;
     uint64_t place = r->ahead;
-    __atomic_store_n(&r->is_blocked, true, __ATOMIC_SEQ_CST);
     r->passed_seen = __atomic_load_n(&r->passed, __ATOMIC_SEQ_CST);
     r->awaited_seen = __atomic_load_n(&r->awaited, __ATOMIC_SEQ_CST);
     while (r->now && r->now->count && reader_room(r->reader) && place < horizon(r)) {
         const uint32_t piece = r->now->piece[(place - r->now_begin) % r->now->count];
         if (!stream_one(r, piece, place, &started)) {
-            is_blocked = true;
+            r->lacks_room = true;
             break;
         }
         __atomic_store_n(&r->ahead, ++place, __ATOMIC_RELEASE);
     }
-    if (!is_blocked) { __atomic_store_n(&r->is_blocked, false, __ATOMIC_RELAXED); }
     return started;
 }
 
@@ -188,6 +180,11 @@ static bool has_spare_room(const struct resident * r, const struct held * h) {
 /* What is needed is to be read, or is being read. */
 static bool is_needed(const struct resident * r) {
     return r->wanted.first < r->wanted.end || r->in_flight > r->n_unasked;
+}
+
+/* While the program waits for the disk anyway: dropping takes a processor from it. */
+static void drop_leaving(struct resident * r) {
+    while (is_needed(r) && piece_drop_leaving(r)) {}
 }
 
 /* One after the other in the order of the file, which the disk likes best; few at once, so that what is wanted
@@ -238,7 +235,8 @@ static void start_expected(struct resident * r) {
         if (is_needed(r)) { return; }
         if (h->is.class != PLACE_CACHE || piece_state_of(h) != PIECE_ABSENT) { continue; }
         while (!r->by->take(r, h)) {
-            if (!piece_drop_spare(r)) { return; }
+            r->lacks_room = !piece_drop_leaving(r) && !piece_drop_spare(r);
+            if (r->lacks_room) { return; }
         }
         if (!r->by->may_put(r, h)) { return; }
         piece_make_guess(r, h, GUESS_READ);
@@ -258,6 +256,7 @@ static void change_class(struct resident * r, struct held * h, uint8_t class) {
     if (class != PLACE_CACHE) {
         piece_end_guess(r, h, false);
         piece_set_spare(h, false);
+        piece_set_leaving(h, false);
     }
     if (state == PIECE_IN || state == PIECE_LOADING) {
         piece_set_in_ring(r, h, class == PLACE_STREAM);
@@ -293,7 +292,7 @@ static void tell_room(struct resident * r) {
 static void shrink(struct resident * r) {
     shrink_ring(r);
     const uint32_t pages = r->by->room(r).pages;
-    while (r->by->room(r).pages_free + r->pool_pages < pages && (piece_drop_spare(r) || piece_drop_guess(r))) {}
+    while (r->by->room(r).pages_free + r->pool_pages < pages && piece_drop_unneeded(r)) {}
     if (pages > r->pool_pages) { r->by->shrink(r, (uint32_t) (pages - r->pool_pages)); }
 }
 
@@ -343,6 +342,7 @@ static void forget(struct resident * r) {
 /* False: the end. */
 static bool listen(struct resident * r) {
     pthread_mutex_lock(&r->lock);
+    __atomic_store_n(&r->is_blocked, true, __ATOMIC_SEQ_CST); /* before it looks what there is room for */
     take_asked(r);
     if (r->now != r->order || r->now_begin != r->order_begin) {
         r->now = r->order;
@@ -427,6 +427,7 @@ void * resident_thread(void * argument) {
     if (error) { return NULL; }
     while (listen(r) && r->failures < FAILURES_MOST) {
         look_at_files(r);
+        r->lacks_room = r->ring_pages > 0;
         const bool wanted = do_asked(r), streamed = stream(r);
         drop_unexpected(r);
         if (r->by->room(r).pages > r->pool_pages) { shrink(r); }
@@ -437,6 +438,8 @@ void * resident_thread(void * argument) {
             if (!r->in_flight && release_waiting(r)) { continue; }
             fill(r);
         }
+        drop_leaving(r);
+        if (!r->lacks_room) { __atomic_store_n(&r->is_blocked, false, __ATOMIC_RELAXED); }
         struct read_done done[DONE_MOST];
         const unsigned n = reader_wait(r->reader, done, DONE_MOST, IDLE_NS);
         __atomic_store_n(&r->is_blocked, false, __ATOMIC_RELAXED);
