@@ -74,3 +74,14 @@ bool disk_kept_is_of_small_pages(const json_t * kept) {
     return disk_kept_most(kept, "direct", "random") > 0 &&
            json_integer_value(json_object_get(kept, "buffer_page_bytes")) <= SMALL;
 }
+
+bool disk_kept_was_busy(const json_t * kept) {
+    size_t i, n = 0, far = 0;
+    const json_t * rate;
+    json_array_foreach(json_object_get(kept, "rates"), i, rate) {
+        if (!(per_second(rate) > 0)) { continue; }
+        n++;
+        far += json_number_value(json_object_get(rate, "high")) > 2 * json_number_value(json_object_get(rate, "low"));
+    }
+    return 4 * far > n;
+}

@@ -32,4 +32,8 @@ enum { DISK_KEPT_DEPTH = 8 };
  * makes none. `tat run` may be faster then. */
 bool disk_kept_is_of_small_pages(const json_t * kept);
 
+/* Other programs ran while it was measured: of more than a quarter of the rates, one round was twice as fast as
+ * another. A disk that does nothing else, and processors that do not, give rates that are alike. */
+bool disk_kept_was_busy(const json_t * kept);
+
 #endif

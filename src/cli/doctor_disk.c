@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "analysis/disk_kept.h"
 #include "analysis/state_file.h"
 #include "cli/state_json.h"
 #include "cli/table.h"
@@ -131,16 +132,6 @@ static void say_answer(const struct disk_rates * d) {
     }
 }
 
-/* A disk that does nothing else, and processors that do not, give rates that are alike. */
-static bool differ(const struct disk_rates * d) {
-    size_t n = 0, far = 0;
-    for (size_t i = 0; i < d->n_rates; i++) {
-        n += d->rate[i].per_second > 0;
-        far += d->rate[i].per_second > 0 && d->rate[i].high > 2 * d->rate[i].low;
-    }
-    return 4 * far > n;
-}
-
 /* What is read into counts as much as how it is read. */
 static void say_direct(const struct disk_rates * d) {
     char page[UNITS_SIZE];
@@ -163,7 +154,7 @@ static int show(const struct disk_rates * d, const json_t * measured, bool as_js
     printf("\nBytes that were asked for, by time: medians of %d rounds, all rates in turn. MEDIAN and P99 are of one "
            "request. What the disk, or the machine below a virtual one, has in a cache of its own reads faster.\n",
            DISK_ROUNDS);
-    if (differ(d)) {
+    if (disk_kept_was_busy(measured)) {
         printf("\nOf more than a quarter of the rates, one round was twice as fast as another: other programs ran. "
                "Measure again when the machine is idle.\n");
     }

@@ -109,6 +109,10 @@ P
     sed -i 's/"buffer_page_bytes": 2097152/"x": 1/' "$XDG_STATE_HOME/tat/disk-$disk.json"
     "$TAT" plan --memory $memory -o plan.json "$TRACE" > text || [ $? -eq 1 ]
     tr -s '\n ' ' ' < text | grep -q "into small pages: where the kernel makes large ones, measure again"
+    run ! grep -q "measure again on an idle" <(tr -s '\n ' ' ' < text)
+    sed -i 's/"depth": 8,/"depth": 8, "low": 1, "high": 3,/g' "$XDG_STATE_HOME/tat/disk-$disk.json"
+    "$TAT" plan --memory $memory -o plan.json "$TRACE" > text || [ $? -eq 1 ]
+    tr -s '\n ' ' ' < text | grep -q "other programs ran meanwhile: measure again on an idle machine"
 }
 
 @test "plan: libraries that are in memory do not count towards a cgroup of the program's own" {

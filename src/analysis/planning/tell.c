@@ -256,11 +256,14 @@ static void say_disk(const struct planning * p, struct result * r) {
     } else if (x->stream_rate > 0) {
         result_line(r, "disk",
                     "%s: %s/s in order, %s/s for experts, past the page cache; %s/s by page faults, as "
-                    "`tat doctor --disk` measured%s",
+                    "`tat doctor --disk` measured%s%s",
                     p->request->disk_name, format_mean_bytes(a, x->stream_rate), format_mean_bytes(b, x->miss_rate),
                     format_mean_bytes(c, x->fault_rate),
                     disk_kept_is_of_small_pages(p->request->disk)
                         ? "; it read into small pages: where the kernel makes large ones, measure again"
+                        : "",
+                    disk_kept_was_busy(p->request->disk)
+                        ? "; other programs ran meanwhile: measure again on an idle machine"
                         : "");
     } else {
         result_line(r, "disk", "not measured, so no times: `tat doctor --disk MODEL` does that, or give --disk 1G/s");
