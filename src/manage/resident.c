@@ -114,7 +114,7 @@ struct resident * resident_new(const struct resident_options * options) {
     struct resident * r = calloc(1, sizeof *r);
     if (!r) { return NULL; }
     r->page_bytes = (uint32_t) sysconf(_SC_PAGESIZE);
-    r->awaited = NO_PLACE;
+    r->awaited = r->tell_from = NO_PLACE;
     r->started = NOT_YET;
     r->disk_bytes_before = disk_bytes();
     r->waiting = 1;
@@ -173,7 +173,7 @@ uint64_t resident_begin(struct resident * r, const struct resident_order * order
 
 void resident_passed(struct resident * r, uint64_t place) {
     __atomic_store_n(&r->passed, place, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&r->is_blocked, __ATOMIC_SEQ_CST)) { tell(r); }
+    if (place >= __atomic_load_n(&r->tell_from, __ATOMIC_SEQ_CST)) { tell(r); }
 }
 
 /* Under the lock. A piece that is in memory, and stays, needs no telling: where all are, the thread sleeps. */
@@ -277,6 +277,7 @@ uint64_t resident_wait(struct resident * r, uint32_t piece, uint64_t place) {
     if (resident_is_in(r, piece) || !is_coming(r, h, place)) { return 0; }
     const uint64_t began = clock_monotonic_ns();
     __atomic_fetch_add(&r->waiting, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&r->awaited_piece, piece, __ATOMIC_RELAXED);
     __atomic_store_n(&r->awaited, place, __ATOMIC_SEQ_CST);
     tell(r);
     do { /* any number of signals may interrupt it */

@@ -117,16 +117,22 @@ void piece_give_memory(struct resident * r, struct held * h) {
     r->by->give(r, h);
 }
 
-/* Of a piece that is in memory. If the file cannot be put back, the memory stays where it is, and the piece with it. */
-bool piece_drop(struct resident * r, struct held * h) {
+/* If the file cannot be put back, the memory stays where it is, and the pieces with it. */
+bool pieces_drop(struct resident * r, struct held * first, uint32_t count) {
     const uint64_t began = clock_monotonic_ns();
-    const bool good = r->by->remove(r, h, 1);
+    const bool good = r->by->remove(r, first, count);
     resident_add(&r->totals.map_ns, clock_monotonic_ns() - began);
     if (!good) { return false; }
-    piece_set_state(h, PIECE_ABSENT);
-    resident_add(&r->totals.drops, 1);
-    piece_give_memory(r, h);
+    for (struct held * h = first; h < first + count; h++) {
+        piece_set_state(h, PIECE_ABSENT);
+        resident_add(&r->totals.drops, 1);
+        piece_give_memory(r, h);
+    }
     return true;
+}
+
+bool piece_drop(struct resident * r, struct held * h) {
+    return pieces_drop(r, h, 1);
 }
 
 void piece_leave(struct resident * r, struct held * h) {
@@ -235,11 +241,14 @@ static void fail(struct resident * r, struct held * h, bool covered) {
     piece_give_memory(r, h);
 }
 
+void piece_read_ended(struct resident * r, const struct read_done * done) {
+    if (--r->in_flight == 0) { resident_add(&r->totals.disk_ns, clock_monotonic_ns() - r->busy_since); }
+    piece_end_unasked(r, &r->piece[done->tag]);
+    resident_add(&r->totals.reads, 1);
+}
+
 void piece_finish(struct resident * r, const struct read_done * done) {
     struct held * h = &r->piece[done->tag];
-    if (--r->in_flight == 0) { resident_add(&r->totals.disk_ns, clock_monotonic_ns() - r->busy_since); }
-    piece_end_unasked(r, h);
-    resident_add(&r->totals.reads, 1);
     const bool is_whole = r->by->is_whole(r, h, done);
     if (piece_state_of(h) == PIECE_LOST) { /* its model is gone */
         piece_give_memory(r, h);

@@ -39,10 +39,15 @@ bool piece_start(struct resident * resident, struct held * piece);
 void piece_begin_unasked(struct resident * resident, struct held * piece);
 void piece_end_unasked(struct resident * resident, struct held * piece);
 
-/* A read is over: puts the piece to its addresses, or fails. */
+/* A read is over. */
+void piece_read_ended(struct resident * resident, const struct read_done * done);
+
+/* Then: puts the piece to its addresses, or fails. */
 void piece_finish(struct resident * resident, const struct read_done * done);
 
-/* Of a piece that is in memory. False: the file could not be put back, and the piece stays. */
+/* So many pieces that are in memory and follow each other without a gap. False: the file could not be put back, and
+ * they stay. */
+bool pieces_drop(struct resident * resident, struct held * first, uint32_t count);
 bool piece_drop(struct resident * resident, struct held * piece);
 
 /* Of a piece that is in memory: it may go, and does once there is time or its memory is needed; or it is wanted again.

@@ -96,14 +96,16 @@ struct resident {
     uint64_t new_pool, new_ring, new_scratch;
     bool resizes;
 
-    uint64_t passed;  /* sequentially consistent: all places below are done with */
-    uint64_t ahead;   /* release and acquire: the thread has looked at all places below */
-    uint64_t awaited; /* sequentially consistent: the place that a thread waits for; NO_PLACE: none */
-    uint32_t waiting; /* sequentially consistent: threads that wait */
-    uint32_t news;    /* a futex; grows with each change that a waiting thread may wait for */
-    bool is_blocked;  /* sequentially consistent: the thread may lack room until something has passed, or goes */
-    bool is_broken;   /* release and acquire: it comes after `why` */
-    const char * why; /* it stopped; NULL: nobody knows yet, or it was asked to */
+    uint64_t passed;        /* sequentially consistent: all places below are done with */
+    uint64_t ahead;         /* release and acquire: the thread has looked at all places below */
+    uint64_t awaited;       /* sequentially consistent: the place that a thread waits for; NO_PLACE: none */
+    uint32_t waiting;       /* sequentially consistent: threads that wait */
+    uint32_t news;          /* a futex; grows with each change that a waiting thread may wait for */
+    bool is_blocked;        /* sequentially consistent: the thread may lack room until something goes */
+    uint32_t awaited_piece; /* relaxed: the piece that a thread came to wait for last */
+    uint64_t tell_from;     /* sequentially consistent: the thread is to be told once all below this place has passed */
+    bool is_broken;         /* release and acquire: it comes after `why` */
+    const char * why;       /* it stopped; NULL: nobody knows yet, or it was asked to */
 
     /* The thread's own. */
     struct taken * taken; /* from `asked` */
@@ -117,11 +119,13 @@ struct resident {
     const struct resident_order * now;
     uint64_t now_begin;
     uint64_t passed_seen, awaited_seen; /* before it looked what to stream */
-    bool lacks_room;                    /* in this turn of its loop, or it streams */
+    bool lacks_room;                    /* in this turn of its loop */
     uint64_t pool_pages;                /* that it may have: more than that are given back */
     uint64_t ring_pages, ring_used, scratch_pages;
     uint32_t fill_next, spare_end; /* the piece to look at next; no spare one is behind that one */
     uint32_t in_flight, n_unasked; /* reads under way, and of them those that nobody had asked for */
+    uint32_t together;             /* how often all reads under way ended at once lately, of TOGETHER */
+    bool in_batches;               /* so often that nothing is added to what is being read */
     uint64_t busy_since;
     unsigned failures;
     uint64_t looked_ns; /* at the files, whether somebody writes to them */

@@ -4,6 +4,7 @@
  */
 #include "agent/clock.h"
 #include "manage/resident_piece.h"
+#include "manage/resident_stream.h"
 
 enum { DONE_MOST = 32, IDLE_NS = 200000000 };
 
@@ -91,82 +92,6 @@ static bool do_asked(struct resident * r) {
     do_wants(r);
     do_drops(r);
     return start_wanted(r);
-}
-
-/* ---- what streams ---- */
-
-/* Drops the streamed piece that was passed first. False: none was. */
-static bool drop_passed(struct resident * r) {
-    struct piece_queue * q = &r->ring;
-    const uint64_t passed = __atomic_load_n(&r->passed, __ATOMIC_SEQ_CST);
-    for (; q->first < q->end; q->first++) {
-        const uint64_t place = q->place[q->first % q->capacity];
-        struct held * h = &r->piece[q->piece[q->first % q->capacity]];
-        if (h->entry != q->first || piece_state_of(h) == PIECE_ABSENT || piece_state_of(h) == PIECE_LOST) { continue; }
-        if (place >= passed || piece_state_of(h) != PIECE_IN) { return false; }
-        q->first++;
-        if (piece_drop(r, h)) { return true; }
-        piece_enter_ring(r, h, place); /* it is still there */
-        return false;
-    }
-    return false;
-}
-
-/* Drops passed pieces until the ring is as small as it should be, also those that came into it after others that were
- * read ahead and are still to be used: what was pinned before there was less memory. */
-static void shrink_ring(struct resident * r) {
-    while (r->ring_used > r->ring_pages && drop_passed(r)) {}
-    const struct piece_queue * q = &r->ring;
-    const uint64_t passed = __atomic_load_n(&r->passed, __ATOMIC_SEQ_CST);
-    for (uint64_t i = q->first; i < q->end && r->ring_used > r->ring_pages; i++) {
-        struct held * h = &r->piece[q->piece[i % q->capacity]];
-        if (h->entry != i || q->place[i % q->capacity] >= passed || piece_state_of(h) != PIECE_IN) { continue; }
-        piece_drop(r, h);
-    }
-}
-
-static bool make_room(struct resident * r, const struct held * h) {
-    if (h->is.class == PLACE_PIN) { return true; }
-    while (r->ring_used + h->is.pages > r->ring_pages) {
-        if (!drop_passed(r)) { return false; }
-    }
-    return true;
-}
-
-/* False: there is no room for the piece now. */
-static bool stream_one(struct resident * r, uint32_t piece, uint64_t place, bool * started) {
-    struct held * h = &r->piece[piece];
-    if (h->is.class != PLACE_PIN && h->is.class != PLACE_STREAM) { return true; }
-    if (piece_state_of(h) == PIECE_ABSENT) {
-        if (!make_room(r, h) || !piece_start(r, h)) { return false; }
-        *started = true;
-    }
-    if (h->is.class == PLACE_STREAM && piece_state_of(h) != PIECE_LOST) { piece_enter_ring(r, h, place); }
-    return true;
-}
-
-/* Places before this one are read now: a round ahead at most or, on demand, up to what is waited for. */
-static uint64_t horizon(const struct resident * r) {
-    const uint64_t awaited = __atomic_load_n(&r->awaited, __ATOMIC_SEQ_CST);
-    if (r->on_demand) { return awaited == NO_PLACE ? 0 : awaited + 1; }
-    return __atomic_load_n(&r->passed, __ATOMIC_SEQ_CST) + r->now->count;
-}
-
-/* The next one in order. Where nothing streams, no place that is passed makes room. */
-static bool stream(struct resident * r) {
-    bool started = false;
-    uint64_t place = r->ahead;
-    r->passed_seen = __atomic_load_n(&r->passed, __ATOMIC_SEQ_CST);
-    r->awaited_seen = __atomic_load_n(&r->awaited, __ATOMIC_SEQ_CST);
-    while (r->now && r->now->count && reader_room(r->reader) && place < horizon(r)) {
-        const uint32_t piece = r->now->piece[(place - r->now_begin) % r->now->count];
-        if (!stream_one(r, piece, place, &started)) {
-            r->lacks_room = true;
-            break;
-        }
-        __atomic_store_n(&r->ahead, ++place, __ATOMIC_RELEASE);
-    }
-    return started;
 }
 
 /* ---- what nobody has asked for yet ---- */
@@ -290,10 +215,40 @@ static void tell_room(struct resident * r) {
 }
 
 static void shrink(struct resident * r) {
-    shrink_ring(r);
+    stream_shrink(r);
     const uint32_t pages = r->by->room(r).pages;
     while (r->by->room(r).pages_free + r->pool_pages < pages && piece_drop_unneeded(r)) {}
     if (pages > r->pool_pages) { r->by->shrink(r, (uint32_t) (pages - r->pool_pages)); }
+}
+
+/* ---- what was read ---- */
+
+static bool is_awaited(const struct resident * r, const struct read_done * done) {
+    return done->tag == __atomic_load_n(&r->awaited_piece, __ATOMIC_RELAXED);
+}
+
+/* The disk has work again before what came is mapped; and who waits goes on before the rest of it is. */
+static void take_reads(struct resident * r) {
+    struct read_done done[DONE_MOST];
+    const uint32_t under_way = r->in_flight;
+    const unsigned n = reader_wait(r->reader, done, DONE_MOST, IDLE_NS);
+    __atomic_store_n(&r->is_blocked, false, __ATOMIC_RELAXED);
+    __atomic_store_n(&r->tell_from, NO_PLACE, __ATOMIC_RELAXED);
+    if (!n) { return; }
+    stream_note_ended(r, n, under_way);
+    for (unsigned i = 0; i < n; i++) {
+        piece_read_ended(r, &done[i]);
+        if (!is_awaited(r, &done[i])) { continue; }
+        const struct read_done first = done[i];
+        done[i] = done[0];
+        done[0] = first;
+    }
+    if (r->wanted.first == r->wanted.end) { stream_next(r); }
+    for (unsigned i = 0; i < n; i++) {
+        piece_finish(r, &done[i]);
+        if (is_awaited(r, &done[i])) { resident_news(r); }
+    }
+    resident_news(r);
 }
 
 /* ---- the loop ---- */
@@ -308,7 +263,10 @@ static void drain(struct resident * r) {
     while (r->in_flight) {
         struct read_done done[DONE_MOST];
         const unsigned n = reader_wait(r->reader, done, DONE_MOST, IDLE_NS);
-        for (unsigned i = 0; i < n; i++) { piece_finish(r, &done[i]); }
+        for (unsigned i = 0; i < n; i++) {
+            piece_read_ended(r, &done[i]);
+            piece_finish(r, &done[i]);
+        }
     }
 }
 
@@ -427,8 +385,8 @@ void * resident_thread(void * argument) {
     if (error) { return NULL; }
     while (listen(r) && r->failures < FAILURES_MOST) {
         look_at_files(r);
-        r->lacks_room = r->ring_pages > 0;
-        const bool wanted = do_asked(r), streamed = stream(r);
+        r->lacks_room = false;
+        const bool wanted = do_asked(r), streamed = stream_next(r);
         drop_unexpected(r);
         if (r->by->room(r).pages > r->pool_pages) { shrink(r); }
         tell_room(r);
@@ -440,11 +398,7 @@ void * resident_thread(void * argument) {
         }
         drop_leaving(r);
         if (!r->lacks_room) { __atomic_store_n(&r->is_blocked, false, __ATOMIC_RELAXED); }
-        struct read_done done[DONE_MOST];
-        const unsigned n = reader_wait(r->reader, done, DONE_MOST, IDLE_NS);
-        __atomic_store_n(&r->is_blocked, false, __ATOMIC_RELAXED);
-        for (unsigned i = 0; i < n; i++) { piece_finish(r, &done[i]); }
-        if (n) { resident_news(r); }
+        take_reads(r);
     }
     hand_back(r);
     __atomic_store_n(&r->is_broken, true, __ATOMIC_RELEASE);

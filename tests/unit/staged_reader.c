@@ -20,8 +20,9 @@ struct reader {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static struct reader reader;
-static bool runs, is_held, is_over, was_rung;
-static unsigned rounds, fault_rate, overlaps;
+static bool runs, is_held, is_over, was_rung, together;
+static unsigned rounds, fault_rate, overlaps, under_way; /* since the thread's last round */
+static struct stage_reads reads;
 static uint32_t seed;
 static uint64_t file_bytes;
 
@@ -44,8 +45,9 @@ void stage_begin(uint32_t first_seed, uint64_t bytes, unsigned faults) {
     file_bytes = bytes;
     fault_rate = faults;
     runs = true;
-    is_held = is_over = was_rung = false;
-    rounds = 0;
+    is_held = is_over = was_rung = together = false;
+    rounds = under_way = 0;
+    reads = (struct stage_reads){ 0 };
 }
 
 void stage_run(void) {
@@ -66,6 +68,14 @@ void stage_step(unsigned more) {
     pthread_cond_broadcast(&changed);
     while (!is_over && (rounds || !is_held)) { wait_for_change(); }
     pthread_mutex_unlock(&lock);
+}
+
+void stage_tell_together(void) {
+    together = true;
+}
+
+struct stage_reads stage_reads(void) {
+    return reads;
 }
 
 unsigned stage_overlaps(void) {
@@ -119,6 +129,8 @@ static bool meet(const struct read_job * a, const struct read_job * b) {
 /* Bytes that belong nowhere: if the memory is still seen anywhere, they are seen there. */
 void __wrap_reader_start(struct reader * r, const struct read_job * job) {
     if (r->n_jobs == r->depth) { abort(); }
+    reads.added += under_way > 0;
+    reads.batches += under_way == 0 && r->n_jobs == 0;
     for (unsigned i = 0; i < r->n_jobs; i++) { overlaps += meet(&r->job[i], job); }
     for (unsigned i = 0; i < job->n_parts; i++) { memset(job->part[i].iov_base, 0xee, job->part[i].iov_len); }
     r->job[r->n_jobs++] = *job;
@@ -148,6 +160,17 @@ static struct read_done end_read(const struct read_job * job) {
     return done;
 }
 
+static unsigned end_all_reads(struct reader * r, struct read_done * done, unsigned most, bool some) {
+    unsigned n = 0;
+    if (r->n_jobs > most || (!some && dice(&seed, 2))) { return 0; }
+    while (n < r->n_jobs) {
+        done[n] = end_read(&r->job[n]);
+        n++;
+    }
+    r->n_jobs = 0;
+    return n;
+}
+
 /* Any of them, in any order; `some`: one at least. */
 static unsigned end_reads(struct reader * r, struct read_done * done, unsigned most, bool some) {
     unsigned n = 0;
@@ -169,7 +192,8 @@ unsigned __wrap_reader_wait(struct reader * r, struct read_done * done, unsigned
     if (rounds) { rounds--; }
     if (runs && !r->n_jobs && !was_rung) { wait_for_change(); }
     was_rung = false;
-    const unsigned n = end_reads(r, done, most, runs);
+    const unsigned n = (together ? end_all_reads : end_reads)(r, done, most, runs);
+    under_way = r->n_jobs;
     pthread_mutex_unlock(&lock);
     return n;
 }

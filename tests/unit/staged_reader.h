@@ -24,6 +24,15 @@ void stage_hold(void);
 /* So many rounds of a thread that is held. */
 void stage_step(unsigned rounds);
 
+/* The disk tells of no read before all that it has are done. */
+void stage_tell_together(void);
+
+/* Reads that were added while others were under way; and those that were not, in batches. */
+struct stage_reads {
+    unsigned added, batches;
+};
+struct stage_reads stage_reads(void);
+
 /* Reads whose memory was another read's, too. */
 unsigned stage_overlaps(void);
 

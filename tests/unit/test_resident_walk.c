@@ -350,6 +350,7 @@ static uint32_t live(uint32_t steps) {
     refusals = must_succeed = 0;
     const unsigned kind = roll(4), faults = kind == 1 ? 1 + roll(20) : 0;
     stage_begin(roll(UINT16_MAX), BYTES, faults);
+    if (roll(3) == 0) { stage_tell_together(); }
     map_files(&l);
     cut(&l);
     for (unsigned i = 0; i < KINDS; i++) { new_kind(&l, i); }
@@ -481,6 +482,69 @@ static void what_cannot_be_dropped_keeps_its_place(void ** state) {
     end_even(&l);
 }
 
+/* ---- what streams ---- */
+
+static uint64_t pass_some(struct life * l, uint64_t place, uint32_t count) {
+    enum { ROUNDS = 3 };
+    resident_passed(l->resident, place + count);
+    stage_step(ROUNDS);
+    return place + count;
+}
+
+/* Lets graphs need all pieces again and again. */
+static void stream_turns(struct life * l, unsigned turns) {
+    enum { AT_ONCE = 2 };
+    for (unsigned turn = 0; turn < turns; turn++) {
+        uint64_t place = resident_begin(l->resident, &l->kind[0]);
+        for (uint32_t i = 0; i < EVEN_PIECES; i += AT_ONCE) { place = pass_some(l, place, AT_ONCE); }
+        check(all_is_right(l), "wrong bytes");
+        check_thread(l);
+    }
+}
+
+/* What is added to the reads under way would delay them. */
+static void a_disk_that_tells_of_all_at_once_gets_batches(void ** state) {
+    (void) state;
+    enum { LEARNING = 10, TURNS = 20, SMALLEST = 2 };
+    static struct life l;
+    for (unsigned together = 0; together < 2; together++) {
+        begin_even(&l, PLACE_STREAM);
+        if (together) { stage_tell_together(); }
+        stream_turns(&l, LEARNING);
+        const struct stage_reads before = stage_reads();
+        const uint64_t read = resident_totals(l.resident).reads;
+        stream_turns(&l, TURNS);
+        const unsigned added = stage_reads().added - before.added, batches = stage_reads().batches - before.batches;
+        const uint64_t all = resident_totals(l.resident).reads - read;
+        assert_in_range(all, (TURNS - 1) * EVEN_PIECES, (TURNS + 1) * EVEN_PIECES);
+        if (together) {
+            assert_int_equal(added, 0);
+            assert_true(batches * SMALLEST <= all);
+        } else {
+            assert_true(added > TURNS);
+        }
+        end_even(&l);
+    }
+}
+
+/* Of those that lie side by side. */
+static void what_was_passed_goes_in_one_call(void ** state) {
+    (void) state;
+    enum { PASSED = 4, ROUNDS = 100 };
+    static struct life l;
+    begin_even(&l, PLACE_STREAM);
+    const uint64_t place = resident_begin(l.resident, &l.kind[0]);
+    stage_step(ROUNDS);
+    exchanges = 0;
+    resident_passed(l.resident, place + PASSED);
+    stage_step(ROUNDS);
+    for (uint32_t i = 0; i < EVEN_PIECES; i++) {
+        assert_int_equal(resident_is_in(l.resident, i), PASSED <= i && i < PASSED + 8);
+    }
+    assert_int_equal(exchanges, 1 + PASSED); /* and as many came */
+    end_even(&l);
+}
+
 static unsigned exchanges_of_want(struct life * l, uint32_t piece) {
     enum { ROUNDS = 20 };
     exchanges = 0;
@@ -576,6 +640,8 @@ int main(void) {
                                         cmocka_unit_test(what_is_pinned_from_now_on_stays),
                                         cmocka_unit_test(what_cannot_be_dropped_keeps_its_place),
                                         cmocka_unit_test(a_piece_comes_and_goes_between_others_with_a_call_each),
+                                        cmocka_unit_test(a_disk_that_tells_of_all_at_once_gets_batches),
+                                        cmocka_unit_test(what_was_passed_goes_in_one_call),
                                         cmocka_unit_test(a_wait_outlasts_signals) };
     return cmocka_run_group_tests(tests, make_file, remove_file);
 }
