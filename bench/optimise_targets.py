@@ -133,6 +133,10 @@ def profile(cell: Cell) -> str:
     if rate and disk and read is not None:
         words += (f" Reads of {digits(read / MIB)} MiB a token are under way {digits(100 * read / rate / (token / 1e9))} % of the "
                   f"time, at {digits(100 * rate / disk)} % of the disk's rate.")
+    if cell.kind == "experts" and disk and read is not None:
+        apart = computing + 1e9 * read / disk
+        words += (" What is read before its router has chosen is a guess. Without guesses, reading follows computing layer by "
+                  f"layer, and a token takes {digits(apart / 1e6)} ms at least, {digits(100 * apart / token)} % of what it takes.")
     return words
 
 
