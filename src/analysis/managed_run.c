@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "analysis/machine.h"
 #include "analysis/run_metadata.h"
 
 enum { FILE_MOST = 16 << 20 };
@@ -16,6 +17,32 @@ uint64_t managed_figure(const json_t * line, const char * name) {
 bool managed_line_is(const json_t * line, const char * kind, uint32_t pid) {
     const char * is = json_string_value(json_object_get(line, "kind"));
     return is && strcmp(is, kind) == 0 && managed_figure(line, "pid") == pid;
+}
+
+static double more_than(uint64_t all, uint64_t own) {
+    return all > own ? (double) (all - own) : 0;
+}
+
+/* Processors count if the threads that compute lost some of their time by that; the disk, if they waited for it. */
+struct managed_others managed_others(const json_t * line) {
+    const double ns = (double) managed_figure(line, "machine_ns"), least = 0.1;
+    const uint64_t busy_ns = managed_figure(line, "machine_busy_ns"), cpu_ns = managed_figure(line, "cpu_ns"),
+                   bytes = managed_figure(line, "machine_disk_bytes"), own = managed_figure(line, "disk_bytes");
+    const double waited = ratio(managed_figure(line, "wait_ns"), managed_figure(line, "ns"));
+    struct machine m = { .process = true, .graphs = 1, .count = (uint32_t) managed_figure(line, "processors") };
+    struct managed_others others = { .count = m.count };
+    if (ns > 0 && busy_ns && cpu_ns) {
+        m.processors = true;
+        m.own = (double) cpu_ns / ns;
+        m.others = more_than(busy_ns, cpu_ns) / ns;
+        m.stolen = (double) managed_figure(line, "machine_stolen_ns") / ns;
+        m.threads = (uint32_t) managed_figure(line, "threads");
+    }
+    if (machine_was_busy(&m)) { others.processors = m.others + m.stolen; }
+    if (bytes && waited >= least && more_than(bytes, own) >= least * (double) bytes) {
+        others.disk = more_than(bytes, own) / (double) bytes;
+    }
+    return others;
 }
 
 static void take_placement(struct managed_run * m, const json_t * line) {
@@ -57,6 +84,8 @@ static void take_totals(struct managed_run * m, const json_t * line) {
         { "checked", &m->checked },
         { "wrong", &m->wrong },
         { "majflt", &m->major_faults },
+        { "after_tokens", &m->after_tokens },
+        { "after_ns", &m->after_ns },
     };
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
         *figures[i].figure = managed_figure(line, figures[i].name);
@@ -65,6 +94,7 @@ static void take_totals(struct managed_run * m, const json_t * line) {
     if (m->token_held > m->token_wanted) { m->token_held = m->token_wanted; }
     if (!json_object_get(line, "token_kept") || m->token_kept > m->token_held) { m->token_kept = m->token_held; }
     m->handed_back = managed_figure(line, "handed_back") != 0;
+    m->others = managed_others(line);
     take_placement(m, line);
 }
 

@@ -19,6 +19,13 @@ struct managed_placement {
     uint64_t pinned, streamed, ring, cached, cache, left;
 };
 
+/* What others took while a model was managed; 0: nothing, or so little that it made no run slower. */
+struct managed_others {
+    double processors; /* on average: programs, and other machines */
+    uint32_t count;    /* of processors */
+    double disk;       /* share of the bytes that the model's disk read and wrote */
+};
+
 /* Of the trace's process. Figures that no line has are 0. */
 struct managed_run {
     struct managed_placement placement; /* the last that is known */
@@ -28,6 +35,8 @@ struct managed_run {
     uint64_t token_kept; /* of what was found, what the policy had kept: the rest was read ahead */
     uint64_t read, disk_ns, map_ns, loads, drops; /* of the whole run; disk_ns: a read was under way */
     uint64_t errors, given_up, checked, wrong, major_faults;
+    uint64_t after_tokens, after_ns; /* generated after managing stopped; in none of the sums above */
+    struct managed_others others;
     double predicted; /* tokens a second; 0: nobody did */
     bool has_ended, handed_back, is_direct;
     char reader[16];
@@ -41,6 +50,9 @@ void managed_run_free(struct managed_run * run);
 
 /* Of a line, 0 if it has no such figure. */
 uint64_t managed_figure(const json_t * line, const char * name);
+
+/* Of a line "so_far" or "end". What is predicted is for a machine of one's own. */
+struct managed_others managed_others(const json_t * line);
 
 /* Whether a line is of that kind, and of that process. */
 bool managed_line_is(const json_t * line, const char * kind, uint32_t pid);

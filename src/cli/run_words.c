@@ -5,7 +5,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "analysis/machine.h"
 #include "analysis/managed_run.h"
 #include "cli/run_line.h"
 #include "cli/terminal.h"
@@ -189,33 +188,14 @@ static const char * print_waiting(const json_t * line, const char * before, FILE
     return before;
 }
 
-static double more_than(uint64_t all, uint64_t own) {
-    return all > own ? (double) (all - own) : 0;
-}
-
-/* What others took while it was managed, where that can have made it slower: what is predicted is for a machine of
- * one's own. */
 static const char * print_others(const json_t * line, const char * before, FILE * out) {
-    const double ns = (double) managed_figure(line, "machine_ns"), most = 0.1;
-    const uint64_t cpu_ns = managed_figure(line, "cpu_ns"), bytes = managed_figure(line, "machine_disk_bytes");
-    const struct machine m = { .process = true,
-                               .processors = ns > 0 && cpu_ns && managed_figure(line, "machine_busy_ns"),
-                               .own = ns > 0 ? (double) cpu_ns / ns : 0,
-                               .count = (uint32_t) managed_figure(line, "processors"),
-                               .others = ns > 0 ? more_than(managed_figure(line, "machine_busy_ns"), cpu_ns) / ns : 0,
-                               .stolen = ns > 0 ? (double) managed_figure(line, "machine_stolen_ns") / ns : 0,
-                               .threads = (uint32_t) managed_figure(line, "threads"),
-                               .graphs = 1 };
-    const double disk = bytes ? more_than(bytes, managed_figure(line, "disk_bytes")) / (double) bytes : 0;
-    const bool is_busy = machine_was_busy(&m),
-               is_disk_busy = disk >= most &&
-                              (double) managed_figure(line, "wait_ns") >= most * (double) managed_figure(line, "ns");
+    const struct managed_others o = managed_others(line);
     char share[UNITS_SIZE];
-    if (!is_busy && !is_disk_busy) { return before; }
+    if (!(o.processors > 0) && !(o.disk > 0)) { return before; }
     fprintf(out, "%sother programs took ", before);
-    if (is_busy) { fprintf(out, "%.2f of %u processors", m.others + m.stolen, (unsigned) m.count); }
-    if (is_disk_busy) {
-        fprintf(out, "%s%s of what the disk moved", is_busy ? " and " : "", format_share(share, disk));
+    if (o.processors > 0) { fprintf(out, "%.2f of %u processors", o.processors, (unsigned) o.count); }
+    if (o.disk > 0) {
+        fprintf(out, "%s%s of what the disk moved", o.processors > 0 ? " and " : "", format_share(share, o.disk));
     }
     fputs(" meanwhile", out);
     return "; ";

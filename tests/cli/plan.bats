@@ -291,6 +291,11 @@ end='{"kind": "end", "at_ns": 3000, "tokens": 20, "ns": 2000000000, "wait_ns": 1
     echo "{\"managed\": true, \"pressure\": {\"cold_files\": [], \"memory_limit\": $memory}}" > managed/trace_metadata.json
     "$TAT" plan --memory $memory --json -o plan.json managed > /dev/null || [ $? -eq 1 ]
     [ "$(of '[r["read_bytes_per_token"] for r in p["tables"]["bounds"]["rows"] if r["name"] == "run-measured"]' plan.json)" = "[50000.0]" ]
+    # what others took is said, and what came after it stopped managing
+    managed_trace "$begin" "${end/'"tokens"'/'"handed_back": 1, "after_tokens": 40, "after_ns": 8000000000, "threads": 2, "processors": 2, "cpu_ns": 1500000000, "machine_ns": 2000000000, "machine_busy_ns": 3500000000, "machine_disk_bytes": 4000000, "disk_bytes": 3000000, "tokens"'}"
+    "$TAT" report --section managed managed | tr -s '\n ' ' ' > text
+    grep -q "BUSY other programs took 1.00 of 2 processors and 25.0 % of what the disk moved meanwhile" text
+    grep -q "took over before the end: 5.0 tokens/s for 40 more tokens" text
     # a run that was not managed has no such section
     run -1 "$TAT" report --section managed "$TRACE"
 }

@@ -146,6 +146,24 @@ static void say_waits(const struct managed_run * m, struct result * r) {
                 format_count(b, m->drops), format_duration(c, m->map_ns));
 }
 
+/* What is predicted, and the bound, are of a machine of one's own. */
+static void say_others(const struct managed_run * m, struct result * r) {
+    char share[UNITS_SIZE], processors[64] = "", disk[64] = "";
+    json_t * v = result_values(r);
+    if (m->others.processors > 0) {
+        snprintf(processors, sizeof processors, "%.2f of %" PRIu32 " processors", m->others.processors,
+                 m->others.count);
+        result_put_real(r, v, "other_processors", m->others.processors);
+    }
+    if (m->others.disk > 0) {
+        snprintf(disk, sizeof disk, "%s of what the disk moved", format_share(share, m->others.disk));
+        result_put_real(r, v, "other_disk_share", m->others.disk);
+    }
+    if (!*processors && !*disk) { return; }
+    result_line(r, "BUSY", "other programs took %s%s%s meanwhile, so the run was slower than on a machine of its own",
+                processors, *processors && *disk ? " and " : "", disk);
+}
+
 static void say_bound(const struct found * f, struct result * r) {
     const struct plan_outcome * o = &f->outcome;
     char rate[UNITS_SIZE], share[UNITS_SIZE], disk[UNITS_SIZE], compute[UNITS_SIZE];
@@ -176,7 +194,17 @@ static void say_trouble(const struct managed_run * m, struct result * r) {
                     format_count(b, m->checked));
     }
     if (m->errors) { result_line(r, "errors", "%s pieces could not be read or mapped", format_count(a, m->errors)); }
-    if (m->handed_back) { result_line(r, "stopped", "the kernel's page cache took over before the end"); }
+    if (m->handed_back) {
+        const double rate = 1e9 * ratio(m->after_tokens, m->after_ns);
+        char after[96] = "";
+        if (rate > 0) {
+            snprintf(after, sizeof after, ": %s tokens/s for %s more tokens, which are in no other figure",
+                     format_rate(a, rate), format_count(b, m->after_tokens));
+            result_put_real(r, v, "after_tokens_per_second", rate);
+        }
+        result_put_count(r, v, "after_tokens", m->after_tokens);
+        result_line(r, "stopped", "the kernel's page cache took over before the end%s", after);
+    }
     if (!m->has_ended) {
         result_line(r, "end", "the program ended without its last line: figures are of a moment before");
     }
@@ -300,6 +328,7 @@ static void say(struct found * f, const struct subject * subject, struct result 
     say_placement(f->run, r);
     say_reads(f, r);
     say_waits(f->run, r);
+    say_others(f->run, r);
     if (status == 0) {
         say_bound(f, r);
         add_compared(f, &promise, r);
