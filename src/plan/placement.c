@@ -4,7 +4,7 @@
 enum {
     RING_LEAST = 4 << 20, /* so that the disk has several reads to do at once */
     RING_MOST = 64 << 20, /* more only takes from what is pinned */
-    RING_SHARE = 8,       /* of the budget, in between */
+    RING_SHARE = 16,      /* of the budget, in between */
     SCRATCH_SHARE = 4,    /* of the cache, at most, for experts that do not stay */
     CACHE_SHARE = 4,      /* of the budget, at least, for experts where what each token needs does not fit */
 };
@@ -33,45 +33,55 @@ static uint32_t next_group(const struct placement_item * items, uint32_t count, 
     return next;
 }
 
-/* The share of a group that is pinned, where `even` is that of all: what is not must fit in the ring, beside what the
- * operation before is still using. */
-static double share_of(uint64_t bytes, uint64_t ring, double even) {
-    ring = ring / 4 * 3;
+struct shares {
+    uint64_t ring;
+    double even;          /* of a group's bytes, the share that is pinned */
+    bool pins_large_ones; /* wholly: groups larger than the ring */
+};
+
+/* What is not pinned must fit in the ring, beside what the operation before is still using. */
+static double share_of(uint64_t bytes, const struct shares * s) {
+    const uint64_t ring = s->ring / 4 * 3;
+    if (s->pins_large_ones && bytes > s->ring) { return 1; }
     const double least = bytes > ring && ring ? 1 - (double) ring / (double) bytes : 0;
-    return even > least ? even : least;
+    return s->even > least ? s->even : least;
 }
 
-static double pinned_by(const struct placement_item * items, uint32_t count, uint64_t ring, double even) {
+static double pinned_by(const struct placement_item * items, uint32_t count, const struct shares * s) {
     double pinned = 0;
     for (uint32_t i = 0; i < count;) {
         uint64_t bytes;
         i = next_group(items, count, i, &bytes);
-        pinned += (double) bytes * share_of(bytes, ring, even);
+        pinned += (double) bytes * share_of(bytes, s);
     }
     return pinned;
 }
 
-/* The share of all groups that makes `pinned` bytes with what single groups need more. */
-static double find_even(const struct placement_item * items, uint32_t count, uint64_t ring, uint64_t pinned) {
+/* The share of all groups that makes `pinned` bytes with what single groups need more. While an operation computes
+ * with a group that fills the ring, nothing is read: such a group is pinned as a whole if there is memory for it. */
+static struct shares find_shares(const struct placement_item * items, uint32_t count, uint64_t ring, uint64_t pinned) {
+    struct shares s = { ring, 0, true };
     double low = 0, high = 1;
+    s.pins_large_ones = pinned_by(items, count, &s) <= (double) pinned;
     for (int step = 0; step < 40; step++) {
-        const double middle = (low + high) / 2;
-        *(pinned_by(items, count, ring, middle) > (double) pinned ? &high : &low) = middle;
+        s.even = (low + high) / 2;
+        *(pinned_by(items, count, &s) > (double) pinned ? &high : &low) = s.even;
     }
-    return low;
+    s.even = low;
+    return s;
 }
 
 /* Of the dense items, up to `pinned` bytes, evenly: each item that is pinned pays for as many bytes before it. */
 static void spread(const struct placement_item * items, uint32_t count, uint64_t pinned, enum placement_class other,
                    uint8_t * classes, struct placement * p) {
-    const double even = find_even(items, count, p->ring, pinned);
+    const struct shares shares = find_shares(items, count, p->ring, pinned);
     double due = 0;
     for (uint32_t i = 0; i < count;) {
         uint64_t bytes;
         const uint32_t first = i, next = next_group(items, count, i, &bytes);
         for (i = first; i < next; i++) {
             if (items[i].is_expert) { continue; }
-            due += (double) items[i].bytes * share_of(bytes, p->ring, even);
+            due += (double) items[i].bytes * share_of(bytes, &shares);
             const uint64_t with = p->pinned + items[i].bytes;
             const bool pin = (double) with <= due + 0.5 && with <= pinned;
             classes[i] = (uint8_t) (pin ? PLACE_PIN : other);

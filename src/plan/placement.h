@@ -33,8 +33,8 @@ struct placement {
 
 /* Writes the class of each item. Never plans with more than `budget` bytes: pinned + ring + cache. Dense items come
  * before experts, because each token needs all of them; what is streamed lies evenly between what is pinned, so that
- * the disk is busy while the rest is computed. Of items that one operation needs together, so much more is pinned that
- * the others fit in the ring, as far as the budget allows. */
+ * the disk is busy while the rest is computed. Items that one operation needs together, and that are larger than the
+ * ring, are all pinned. Where the budget does not allow that, so much is pinned of them that the others fit in it. */
 struct placement placement_make(const struct placement_item * items, uint32_t count, uint64_t budget, unsigned may,
                                 uint8_t * classes);
 
