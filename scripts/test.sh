@@ -14,7 +14,7 @@ failed=0
 skipped=()
 
 # Reasons to skip a test that are the machine's. All others are ours: what else tests need is set up below.
-may_lack='root|cgroups|can be mounted|tmpfs|sparse files|a sanitizer takes|this processor lacks|io_uring|max_map_count'
+may_lack='root|cgroups|can be mounted|tmpfs|sparse files|a sanitizer takes|this processor lacks|io_uring|max_map_count|Linux 6.12'
 
 # Single tests are the lines of TAP and of cmocka; an entry without any is one test. The first line is the counts, each other
 # one a test that was skipped: its name, a tab, the reason.

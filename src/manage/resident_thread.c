@@ -5,6 +5,7 @@
 #include "agent/clock.h"
 #include "manage/resident_piece.h"
 #include "manage/resident_stream.h"
+#include "manage/thread.h"
 
 enum { DONE_MOST = 32, IDLE_NS = 200000000 };
 
@@ -377,6 +378,7 @@ static void hand_back(struct resident * r) {
 void * resident_thread(void * argument) {
     struct resident * r = argument;
     resident_own_thread = true;
+    thread_be_prompt(); /* the disk is idle until it does something, and others spin meanwhile */
     const int error = resident_open(r);
     if (error) { resident_close(r); }
     __atomic_store_n(&r->started, error, __ATOMIC_RELEASE);

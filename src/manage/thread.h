@@ -15,4 +15,8 @@ void lock_init(pthread_mutex_t * lock);
  * lies on each stack, may be large. Returns 0 or an errno. */
 int thread_start(pthread_t * thread, void * (*run)(void *), void * argument);
 
+/* The calling thread runs as soon as it wakes, for a short time, and not after what others have left of theirs. It gets
+ * no more time than they. Linux 6.12; before that, nothing changes. */
+void thread_be_prompt(void);
+
 #endif

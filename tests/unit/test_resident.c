@@ -3,9 +3,11 @@
  * Pieces of a file come and go while made-up graphs need them and threads read them. Whatever happens, each address of
  * the mapping holds the file's bytes.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -15,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -442,6 +445,62 @@ static void mappings_are_left_to_the_program(void ** state) {
     end(&w);
 }
 
+/* ---- its thread ---- */
+
+/* The kernel's struct sched_attr. */
+struct scheduling {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t slice, deadline, period;
+};
+
+static bool get_scheduling(pid_t thread, struct scheduling * s) {
+    return syscall(SYS_sched_getattr, thread, s, sizeof *s, 0) == 0;
+}
+
+/* Before Linux 6.12 there is none. */
+static bool can_have_a_slice(void) {
+    enum { SLICE_NS = 500000 };
+    struct scheduling before, now;
+    if (!get_scheduling(0, &before) || before.policy != SCHED_OTHER) { return false; }
+    now = before;
+    now.slice = SLICE_NS;
+    if (syscall(SYS_sched_setattr, 0, &now, 0) != 0 || !get_scheduling(0, &now)) { return false; }
+    syscall(SYS_sched_setattr, 0, &before, 0);
+    return now.slice == SLICE_NS;
+}
+
+static bool has_slice(uint64_t ns) {
+    bool found = false;
+    DIR * threads = opendir("/proc/self/task");
+    for (struct dirent * entry; threads && (entry = readdir(threads));) {
+        struct scheduling s;
+        const pid_t thread = (pid_t) atoi(entry->d_name);
+        found |= thread > 0 && get_scheduling(thread, &s) && s.slice == ns;
+    }
+    if (threads) { closedir(threads); }
+    return found;
+}
+
+/* Threads that compute, or wait for each other by spinning, would else keep it from a processor for milliseconds. */
+static void its_thread_runs_as_soon_as_it_wakes(void ** state) {
+    (void) state;
+    enum { SLICE_NS = 100000 };
+    struct world w;
+    static struct wild x;
+    if (!can_have_a_slice()) {
+        print_message("# needs Linux 6.12\n"); /* scripts/test.sh reads it */
+        skip();
+    }
+    prepare(&w, &x, 61);
+    assert_false(has_slice(SLICE_NS));
+    begin(&w, 200 * PAGE, 32 * PAGE, READER_ANY);
+    assert_true(has_slice(SLICE_NS));
+    end(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_turn_reads_what_streams_once),
@@ -459,6 +518,7 @@ int main(void) {
         cmocka_unit_test(pieces_may_lie_behind_4_gib),
         cmocka_unit_test(a_signal_handler_may_unmap),
         cmocka_unit_test(mappings_are_left_to_the_program),
+        cmocka_unit_test(its_thread_runs_as_soon_as_it_wakes),
     };
     return cmocka_run_group_tests(tests, begin_all, end_all);
 }
