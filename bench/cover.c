@@ -6,6 +6,8 @@
  * processor too.
  *
  *   cover FILE [PAGES [ROUNDS]]
+ *
+ * With 512 pages, those of a large page are mapped as one where the kernel maps the file at such an address.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -78,6 +80,15 @@ static void remove_mapped(char * at, unsigned piece) {
     madvise(at, (size_t) pages * PAGE, MADV_RANDOM);
 }
 
+/* As with neighbours in memory whose border pages have to be covered anew. */
+static void remove_between(char * at, unsigned piece) {
+    const struct pool_place other = place_of((piece + PIECES / 2) % PIECES);
+    if (pages < 3) { return; }
+    cover_put(&file, at, 1, pool, &other, 0);
+    cover_put(&file, at + (size_t) (pages - 1) * PAGE, 1, pool, &other, pages - 1);
+    if (!cover_remove(&file, at + PAGE, pages - 2)) { perror("cover_remove"); }
+}
+
 static const struct way {
     const char * name;
     void (*put)(char *, unsigned);
@@ -87,6 +98,7 @@ static const struct way {
     { "mmap, populated", put_populate, remove_mapped },
     { "mmap, faults later", put_plain, remove_mapped },
     { "doubled, a page in 16 touched", put_touch, remove_double },
+    { "doubled, border pages anew", put_double, remove_between },
     { "doubled, populated (used)", put_double, remove_double },
 };
 

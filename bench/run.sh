@@ -92,6 +92,7 @@ measure() {
     done
     section "Covering a piece of a model's mapping, and putting the file there again" cover
     "$work/cover" "$experts"
+    "$work/cover" "$experts" 512
     section "Reading pieces of a model past the page cache" reads
     "$work/reads" "$experts"
     section "The trace" expand
