@@ -19,7 +19,7 @@ enum {
     SMALL = 64 << 10, /* no page of a kernel is large that has no more */
 };
 
-static const char * const hows[] = { "mapped", "mapped, MADV_RANDOM", "read", "direct" };
+static const char * const hows[] = { "mapped", "mapped, MADV_RANDOM", "read", "direct", "direct, burst" };
 
 static const char * order_of(const struct disk_rate * rate) {
     return rate->random ? "random" : "sequential";
@@ -38,11 +38,11 @@ static json_t * measured_json(const struct disk_rates * d) {
     for (size_t i = 0; i < d->n_rates; i++) {
         if (d->rate[i].per_second > 0) { json_array_append_new(rates, rate_json(&d->rate[i])); }
     }
-    return json_pack("{s:o, s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:f, s:s, s:s, s:o}", "host", host_identity_json(),
+    return json_pack("{s:o, s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:f, s:f, s:s, s:s, s:o}", "host", host_identity_json(),
                      "measured", (json_int_t) time(NULL), "device", d->device, "model", d->model, "file_system",
                      d->system, "file_bytes", (json_int_t) d->bytes, "read_ahead_bytes", (json_int_t) d->ahead,
-                     "buffer_page_bytes", (json_int_t) d->into, "resident_share", d->resident, "not_direct", d->direct,
-                     "not_through_cache", d->through, "rates", rates);
+                     "buffer_page_bytes", (json_int_t) d->into, "resident_share", d->resident, "told_together_share",
+                     d->together, "not_direct", d->direct, "not_through_cache", d->through, "rates", rates);
 }
 
 /* ---- as tables ---- */
@@ -62,7 +62,7 @@ static int print_through(const struct disk_rates * d) {
     for (size_t i = 0; i < d->n_rates; i++) {
         const struct disk_rate * r = &d->rate[i];
         char block[UNITS_SIZE], rate[UNITS_SIZE], low[UNITS_SIZE], high[UNITS_SIZE], p50[UNITS_SIZE], p99[UNITS_SIZE];
-        if (r->how == DISK_DIRECT) { continue; }
+        if (disk_is_direct(r->how)) { continue; }
         table_row(table, (const char *[]){ hows[r->how], order_of(r), format_bytes(block, r->block),
                                            format_speed(rate, r->per_second), format_speed(low, r->low),
                                            format_speed(high, r->high), format_duration(p50, (uint64_t) r->p50_ns),
@@ -96,6 +96,27 @@ static int print_direct(const struct disk_rates * d) {
         for (int b = 0; b < DISK_BLOCKS; b++) {
             const struct disk_rate * r = find_rate(d, DISK_DIRECT, random, depth, disk_blocks[b]);
             cells[2 + b] = format_speed(rates[b], r ? r->per_second : 0);
+        }
+        table_row(table, cells);
+    }
+    return table_print(table, stdout);
+}
+
+static int print_bursts(const struct disk_rates * d) {
+    struct column columns[1 + DISK_BURST_BLOCKS] = { { "TOGETHER", .right = true } };
+    char names[DISK_BURST_BLOCKS][UNITS_SIZE];
+    for (int b = 0; b < DISK_BURST_BLOCKS; b++) {
+        columns[1 + b] = (struct column){ format_bytes(names[b], disk_burst_blocks[b]), .right = true };
+    }
+    struct table * table = table_new(columns, 1 + DISK_BURST_BLOCKS);
+    for (int row = 0; row < DISK_BURST_DEPTHS; row++) {
+        const unsigned depth = disk_burst_depths[row];
+        char together[UNITS_SIZE], rates[DISK_BURST_BLOCKS][UNITS_SIZE];
+        const char * cells[1 + DISK_BURST_BLOCKS] = { together };
+        snprintf(together, sizeof together, "%u", depth);
+        for (int b = 0; b < DISK_BURST_BLOCKS; b++) {
+            const struct disk_rate * r = find_rate(d, DISK_BURST, true, depth, disk_burst_blocks[b]);
+            cells[1 + b] = format_speed(rates[b], r ? r->per_second : 0);
         }
         table_row(table, cells);
     }
@@ -151,6 +172,14 @@ static int show(const struct disk_rates * d, const json_t * measured, bool as_js
     if (*d->direct) { printf("Nothing was read past the page cache. %s.\n", d->direct); }
     if (!*d->direct) { say_direct(d); }
     if (!*d->direct && print_direct(d) != 0) { return -1; }
+    if (!*d->direct) {
+        printf("\nLikewise, but an idle disk, and so many requests together, until the last has ended:\n");
+    }
+    if (!*d->direct && print_bursts(d) != 0) { return -1; }
+    if (d->together >= 0) {
+        printf("\nOf reads that another one joined when they were half done, %.0f %% ended with it%s.\n",
+               100 * d->together, d->together > 0.5 ? ": this disk tells of reads together" : "");
+    }
     printf("\nBytes that were asked for, by time: medians of %d rounds, all rates in turn. MEDIAN and P99 are of one "
            "request. What the disk, or the machine below a virtual one, has in a cache of its own reads faster.\n",
            DISK_ROUNDS);

@@ -75,6 +75,9 @@ void disk_latency(struct disk_round * round, uint64_t ns) {
 const uint32_t disk_blocks[DISK_BLOCKS] = { PAGE, 16 << 10, 64 << 10, 256 << 10, 1 << 20, DISK_BLOCK_MAX };
 const unsigned disk_depths[DISK_DEPTHS] = { 1, 8, DISK_DEPTH_MAX };
 
+const uint32_t disk_burst_blocks[DISK_BURST_BLOCKS] = { 64 << 10, 256 << 10, 512 << 10, 1 << 20 };
+const unsigned disk_burst_depths[DISK_BURST_DEPTHS] = { 1, 2, 3, 4, 6, 8 };
+
 static void add_rate(struct disk_rates * r, enum disk_how how, bool random, uint32_t block, unsigned depth) {
     r->rate[r->n_rates++] = (struct disk_rate){ .how = how, .random = random, .block = block, .depth = depth };
 }
@@ -92,6 +95,11 @@ static void choose_rates(struct disk_rates * r) {
             for (size_t b = 0; b < DISK_BLOCKS; b++) {
                 add_rate(r, DISK_DIRECT, random, disk_blocks[b], disk_depths[d]);
             }
+        }
+    }
+    for (size_t d = 0; d < DISK_BURST_DEPTHS; d++) {
+        for (size_t b = 0; b < DISK_BURST_BLOCKS; b++) {
+            add_rate(r, DISK_BURST, true, disk_burst_blocks[b], disk_burst_depths[d]);
         }
     }
 }
@@ -199,7 +207,7 @@ static void say_why(char * why, size_t size, const char * what, int error) {
 static void measure_one(struct file * f, struct disk_rates * r, size_t i, int number, uint64_t ns) {
     struct disk_rate * rate = &r->rate[i];
     struct disk_round * round = &f->rounds[i];
-    const bool direct = rate->how == DISK_DIRECT;
+    const bool direct = disk_is_direct(rate->how);
     if (direct ? *r->direct : *r->through) { return; }
     const int status = direct ? disk_round_direct(round, f->direct_fd, rate, &f->places[i], f->buffer.at, ns)
                               : round_through(f, r, i, ns);
@@ -212,7 +220,7 @@ static void measure_one(struct file * f, struct disk_rates * r, size_t i, int nu
 static void summarize(struct file * f, struct disk_rates * r, size_t i) {
     struct disk_rate * rate = &r->rate[i];
     const struct disk_round * round = &f->rounds[i];
-    if (*(rate->how == DISK_DIRECT ? r->direct : r->through)) { return; }
+    if (*(disk_is_direct(rate->how) ? r->direct : r->through)) { return; }
     qsort(f->per_second[i], DISK_ROUNDS, sizeof f->per_second[i][0], by_number);
     rate->low = f->per_second[i][0];
     rate->per_second = f->per_second[i][DISK_ROUNDS / 2];
@@ -227,6 +235,10 @@ static void summarize(struct file * f, struct disk_rates * r, size_t i) {
 static void measure_all(struct file * f, struct disk_rates * r, uint64_t ns) {
     for (int number = 0; number < DISK_ROUNDS; number++) {
         for (size_t i = 0; i < r->n_rates; i++) { measure_one(f, r, i, number, ns); }
+    }
+    struct disk_places places = { r->bytes, 0, mix(r->n_rates + 1) };
+    if (!*r->direct && disk_tells_together(f->direct_fd, &places, f->buffer.at, &r->together) != 0) {
+        r->together = -1;
     }
     for (size_t i = 0; i < r->n_rates; i++) { summarize(f, r, i); }
 }
@@ -315,7 +327,7 @@ static void close_file(struct file * f, const struct disk_rates * r) {
 
 int disk_measure(struct disk_rates * r, const char * path, uint64_t round_ns, struct tat_error * error) {
     struct file * f = calloc(1, sizeof *f);
-    *r = (struct disk_rates){ 0 };
+    *r = (struct disk_rates){ .together = -1 };
     if (!f) { return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
     *f = (struct file){ .path = path, .fd = -1, .direct_fd = -1 };
     choose_rates(r);

@@ -16,15 +16,26 @@ enum disk_how {
     DISK_MAPPED,        /* page faults, of one thread; the kernel reads ahead as it does by default */
     DISK_MAPPED_RANDOM, /* the same with MADV_RANDOM, so a fault reads one page */
     DISK_READ,          /* pread, of one thread; the kernel reads ahead only if the blocks follow one another */
-    DISK_DIRECT,        /* O_DIRECT through io_uring */
+    DISK_DIRECT,        /* O_DIRECT through io_uring; as one request ends, another begins */
+    DISK_BURST, /* likewise, but all begin together when the disk is idle, and no other until the last has ended */
 };
+
+/* Past the page cache. */
+static inline bool disk_is_direct(enum disk_how how) {
+    return how == DISK_DIRECT || how == DISK_BURST;
+}
 
 /* Of DISK_DIRECT, each in order and at random. */
 enum { DISK_BLOCKS = 6, DISK_DEPTHS = 3 };
 extern const uint32_t disk_blocks[DISK_BLOCKS];
 extern const unsigned disk_depths[DISK_DEPTHS];
 
-enum { DISK_ROUNDS = 3, DISK_RATES_MAX = 64 };
+/* Of DISK_BURST, at random. */
+enum { DISK_BURST_BLOCKS = 4, DISK_BURST_DEPTHS = 6 };
+extern const uint32_t disk_burst_blocks[DISK_BURST_BLOCKS];
+extern const unsigned disk_burst_depths[DISK_BURST_DEPTHS];
+
+enum { DISK_ROUNDS = 3, DISK_RATES_MAX = 72 };
 
 struct disk_rate {
     enum disk_how how;
@@ -45,6 +56,7 @@ struct disk_rates {
     double resident;   /* share of the file that could not be dropped from memory, as others use it */
     char direct[160];  /* why nothing was read past the page cache; empty: it was */
     char through[160]; /* why nothing was read through the page cache; empty: it was */
+    double together;   /* share of reads that were told of only with one that began later; below 0: not measured */
     uint64_t into;     /* bytes of a page of the memory that was read into past the page cache */
     struct disk_rate rate[DISK_RATES_MAX];
     size_t n_rates;

@@ -27,8 +27,13 @@ uint64_t disk_place(struct disk_places * places, const struct disk_rate * rate);
 void disk_latency(struct disk_round * round, uint64_t ns);
 
 /* Past the page cache. `fd` is open with O_DIRECT, `buffers` holds `depth` blocks and is aligned to pages. Ends with
- * the last request that began within `ns`. 0, or an errno. */
+ * the last request, or burst, that began within `ns`. 0, or an errno. */
 int disk_round_direct(struct disk_round * round, int fd, const struct disk_rate * rate, struct disk_places * places,
                       uint8_t * buffers, uint64_t ns);
+
+/* The share of reads that end with another one that began when they were half done; below 0: none could be joined.
+ * `buffers` holds two blocks of DISK_TOGETHER_BLOCK. 0, or an errno. */
+enum { DISK_TOGETHER_BLOCK = 1 << 20 };
+int disk_tells_together(int fd, struct disk_places * places, uint8_t * buffers, double * share);
 
 #endif
