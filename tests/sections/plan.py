@@ -171,7 +171,7 @@ class Planned:
             if may & STREAM and not may & PIN:
                 ring = min(share, dense)
             elif may & STREAM and dense > share:
-                ring = min(max(share // 8, RING_LEAST), RING_MOST, share, dense)
+                ring = min(max(share // 16, RING_LEAST), RING_MOST, share, dense)
             room = 0 if not may & PIN else dense if dense <= share else share - ring
             pinned = self.spread(room, ring, STREAM if may & STREAM else 0, classes)
         left = budget - pinned - ring
@@ -195,21 +195,23 @@ class Planned:
         groups = [[piece for piece in group if piece[3] is None] for group in groups]
         sizes = [sum(map(self.size, group)) for group in groups]
 
-        def share_of(size, even):
+        def share_of(size, even, whole):
             most = ring // 4 * 3
-            return max(even, 1 - most / size if most and size > most else 0)
+            return 1 if whole and size > ring else max(even, 1 - most / size if most and size > most else 0)
 
+        # What is larger than the ring is pinned as a whole, if there is memory for it.
+        whole = sum(size * share_of(size, 0, True) for size in sizes) <= room
         low, high = 0.0, 1.0
         for _ in range(40):
             even = (low + high) / 2
-            if sum(size * share_of(size, even) for size in sizes) > room:
+            if sum(size * share_of(size, even, whole) for size in sizes) > room:
                 high = even
             else:
                 low = even
         due, pinned = 0.0, 0
         for group, size in zip(groups, sizes):
             for piece in group:
-                due += self.size(piece) * share_of(size, low)
+                due += self.size(piece) * share_of(size, low, whole)
                 pin = pinned + self.size(piece) <= min(due + 0.5, room)
                 pinned += self.size(piece) if pin else 0
                 classes[piece] = PIN if pin else other
@@ -293,8 +295,6 @@ class Planned:
         classes, ring, cache = self.place(budget, may)
         tokens = sum(self.tokens[1:])
         per_token, given_up = (sum(column) / tokens for column in zip(*self.streamed(classes, ring)[1:]))
-        if given_up <= self.spare:
-            given_up = 0  # it stays in the page cache
         left = sum(self.left(classes)[1:]) / tokens
         row, missed = {}, 0
         if cache:
@@ -333,7 +333,6 @@ def close(found, expected):
 
 def differing(plan, planned, budget):
     """What of the plan is not as it has to be; the number of figures that were compared is the last."""
-    planned.spare = plan["assumptions"]["compute_buffer_bytes"] + plan["assumptions"]["kernel_bytes"]
     count = 0
     for key, expected in (
         ("dense_bytes", planned.bytes(False)),
