@@ -69,6 +69,73 @@ double disk_kept_rate(const json_t * kept, const char * how, const char * order,
     return best;
 }
 
+/* Where no burst was measured: requests of which always so many are under way are nearly as fast. */
+static const char * how_of_bursts(const json_t * kept) {
+    static const char bursts[] = "direct, burst";
+    return disk_kept_most(kept, bursts, "random") > 0 ? bursts : "direct";
+}
+
+static void add_block(struct disk_bursts * b, uint64_t block) {
+    uint32_t at = 0;
+    while (at < b->n_blocks && b->block[at] < block) { at++; }
+    if (b->n_blocks == BURST_BLOCKS || (at < b->n_blocks && b->block[at] == block)) { return; }
+    memmove(&b->block[at + 1], &b->block[at], (b->n_blocks - at) * sizeof b->block[0]);
+    b->block[at] = block;
+    b->n_blocks++;
+}
+
+/* Of a size, by how many began together: 0 where that was not measured. */
+static void take_block(const json_t * kept, const char * how, uint64_t block, double ns[static BURST_READS]) {
+    size_t i;
+    const json_t * rate;
+    json_array_foreach(json_object_get(kept, "rates"), i, rate) {
+        const json_int_t depth = json_integer_value(json_object_get(rate, "depth"));
+        const double speed = per_second(rate);
+        if (!is_of(rate, how, "random") || depth < 1 || depth > BURST_READS || !(speed > 0) ||
+            json_integer_value(json_object_get(rate, "block_bytes")) != (json_int_t) block) {
+            continue;
+        }
+        ns[depth - 1] = 1e9 * (double) block * (double) depth / speed;
+    }
+}
+
+/* Between two that were measured as the line has it, beyond as the nearest one's rate. False: none was. */
+static bool complete(double ns[static BURST_READS]) {
+    int last = -1;
+    for (int n = 0; n < BURST_READS; n++) {
+        if (!(ns[n] > 0)) { continue; }
+        for (int k = last + 1; k < n; k++) {
+            ns[k] = last < 0 ? ns[n] * (k + 1) / (n + 1) : ns[last] + (ns[n] - ns[last]) * (k - last) / (n - last);
+        }
+        last = n;
+    }
+    for (int k = last + 1; k < BURST_READS && last >= 0; k++) { ns[k] = ns[last] * (k + 1) / (last + 1); }
+    return last >= 0;
+}
+
+bool disk_kept_bursts(const json_t * kept, struct disk_bursts * bursts) {
+    enum { LEAST = 64 << 10 }; /* smaller ones are not read */
+    const char * how = how_of_bursts(kept);
+    size_t i;
+    const json_t * rate;
+    *bursts = (struct disk_bursts){ 0 };
+    json_array_foreach(json_object_get(kept, "rates"), i, rate) {
+        const json_int_t block = json_integer_value(json_object_get(rate, "block_bytes"));
+        if (is_of(rate, how, "random") && block >= LEAST && per_second(rate) > 0) {
+            add_block(bursts, (uint64_t) block);
+        }
+    }
+    for (uint32_t b = 0; b < bursts->n_blocks; b++) {
+        take_block(kept, how, bursts->block[b], bursts->ns[b]);
+        if (!complete(bursts->ns[b])) { return false; }
+    }
+    return bursts->n_blocks > 0;
+}
+
+bool disk_kept_tells_together(const json_t * kept) {
+    return json_number_value(json_object_get(kept, "told_together_share")) > 0.5;
+}
+
 bool disk_kept_is_of_small_pages(const json_t * kept) {
     enum { SMALL = 64 << 10 };
     return disk_kept_most(kept, "direct", "random") > 0 &&

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "plan/disk_bursts.h"
+
 /* The name of a device's whole disk, as /sys has it. Empty: it is not on this machine, or files of that device are on
  * none. Returns `name`.
  */
@@ -24,6 +26,12 @@ double disk_kept_most(const json_t * kept, const char * how, const char * order)
 
 /* The rate of the blocks whose size is nearest to `block`, with nearly `depth` requests at once. */
 double disk_kept_rate(const json_t * kept, const char * how, const char * order, uint64_t block, unsigned depth);
+
+/* How long reads take that begin together. False: that was not measured. */
+bool disk_kept_bursts(const json_t * kept, struct disk_bursts * bursts);
+
+/* The disk tells of no read before all that are under way have ended. */
+bool disk_kept_tells_together(const json_t * kept);
 
 /* So many reads does what manages memory have under way. */
 enum { DISK_KEPT_DEPTH = 8 };

@@ -42,6 +42,15 @@ struct token_cost predict(const struct predict_reads * reads, const struct predi
  * which several pieces go at once, 60 for experts. */
 #define PREDICT_MAP_NS_PER_BYTE (2 * 25000 / (135 * 4096.0))
 
+/* What else it costs to manage, measured on two processors that the program's threads keep busy. */
+#define PREDICT_START_NS 8000.0  /* to start a read, in the thread that does it */
+#define PREDICT_WAKE_NS  40000.0 /* until a thread runs that slept */
+
+/* What the next layer's router will choose is guessed: so much of it comes true, and so many guesses are read at once
+ * while nothing else is to be read. */
+#define PREDICT_GUESSES_RIGHT 0.73
+enum { PREDICT_GUESSES_AT_ONCE = 2, PREDICT_READS_AT_ONCE = 8 };
+
 /* A rate as seen by people; 0 where nothing is known. */
 static inline double predict_per_second(double ns) {
     return ns > 0 ? 1e9 / ns : 0;

@@ -101,11 +101,17 @@ rates += [{"how": "mapped, MADV_RANDOM", "order": "random", "block_bytes": 4096,
           {"how": "mapped", "order": "sequential", "block_bytes": 4096, "depth": 1, "per_second": 1e8}]
 print(json.dumps({"rates": rates, "buffer_page_bytes": 2 << 20}))
 P
+    sed 's/"rates": \[/"told_together_share": 0.9, &{"how": "direct, burst", "order": "random", "block_bytes": 65536, "depth": 3, "per_second": 3e9}, /' \
+        "$XDG_STATE_HOME/tat/disk-$disk.json" > bursts.json
     "$TAT" plan --memory $memory -o plan.json "$TRACE" > text || [ $? -eq 1 ]
     [ "$(of 'p["assumptions"]["stream_bytes_per_second"] - (1 << 20)' plan.json)" = 1000000008.0 ]
     [ "$(of 'p["assumptions"]["expert_bytes_per_second"] % 1000' plan.json)" = "$(of '(1e9 + 4096 + 8) % 1000' plan.json)" ]
     [ "$(of 'p["assumptions"]["fault_bytes_per_second"], p["assumptions"]["given_up_bytes_per_second"]' plan.json)" = "100000000.0 10000000.0" ]
+    [ "$(of 'p["managing"]["told_together"], [round(x / p["managing"]["burst_ns"][0], 3) for x in p["managing"]["burst_ns"]]' plan.json)" = "False [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]" ]
     run ! grep -q "small pages" text
+    mv bursts.json "$XDG_STATE_HOME/tat/disk-$disk.json" # which are told of together, and go before other rates
+    "$TAT" plan --memory $memory -o plan.json "$TRACE" > text || [ $? -eq 1 ]
+    [ "$(of 'p["managing"]["told_together"], round(p["managing"]["burst_ns"][2] / p["managing"]["burst_ns"][0], 3)' plan.json)" = "True 3.0" ]
     sed -i 's/"buffer_page_bytes": 2097152/"x": 1/' "$XDG_STATE_HOME/tat/disk-$disk.json"
     "$TAT" plan --memory $memory -o plan.json "$TRACE" > text || [ $? -eq 1 ]
     tr -s '\n ' ' ' < text | grep -q "into small pages: where the kernel makes large ones, measure again"

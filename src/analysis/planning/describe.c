@@ -89,6 +89,24 @@ static json_t * assumptions_json(const struct planning * p, struct result * r) {
     return o;
 }
 
+/* What the timeline goes by, for what experts' slices are large. */
+static json_t * managing_json(const struct planning * p, struct result * r) {
+    const struct timeline_machine * m = &p->machine;
+    json_t *o = json_object(), *together = json_array();
+    for (unsigned n = 1; n <= BURST_READS; n++) {
+        const double ns = disk_burst_ns(&m->disk, n, (double) planning_mean_expert(p));
+        r->failed |= json_array_append_new(together, json_real(ns)) != 0;
+    }
+    result_put(r, o, "burst_ns", together);
+    result_put(r, o, "told_together", json_boolean(m->together));
+    result_put_real(r, o, "start_ns", m->start_ns);
+    result_put_real(r, o, "wake_ns", m->wake_ns);
+    result_put_real(r, o, "taken_share", m->taken);
+    result_put_real(r, o, "guesses_right_share", PREDICT_GUESSES_RIGHT);
+    result_put_count(r, o, "guesses_at_once", m->guesses_at_once);
+    return o;
+}
+
 static void add_order(const struct plan_found * f, struct result * r) {
     json_t * o = json_object();
     result_put_text(r, o, "reads", "graph");
@@ -101,6 +119,7 @@ static void add_order(const struct plan_found * f, struct result * r) {
 void planning_describe(const struct planning * p, const struct plan_found * f, struct result * r) {
     result_put(r, r->json, "model_files", files_json(p, r));
     result_put(r, r->json, "assumptions", assumptions_json(p, r));
+    if (p->machine.disk.n_blocks) { result_put(r, r->json, "managing", managing_json(p, r)); }
     result_put(r, r->json, "pieces", json_array());
     if (!f->chosen) { return; }
     result_put(r, r->json, "placement", placement_json(f, r));

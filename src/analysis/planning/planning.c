@@ -124,7 +124,7 @@ static bool find_compute(struct planning * p) {
 
 /* ---- what the machine has ---- */
 
-static uint64_t mean_expert(const struct planning * p) {
+uint64_t planning_mean_expert(const struct planning * p) {
     uint64_t n = 0;
     for (uint32_t i = 0; i < p->n_pieces; i++) { n += p->item[i].is_expert; }
     return n ? p->expert_bytes / n : PIECE_MOST;
@@ -142,7 +142,7 @@ static void find_costs(struct planning * p) {
     const struct planning_request * q = p->request;
     const double given = q->disk_rate;
     p->costs.stream_rate = kept_rate(p, "direct", "sequential", PIECE_MOST, DISK_KEPT_DEPTH);
-    p->costs.miss_rate = kept_rate(p, "direct", "random", mean_expert(p), DISK_KEPT_DEPTH);
+    p->costs.miss_rate = kept_rate(p, "direct", "random", planning_mean_expert(p), DISK_KEPT_DEPTH);
     p->plain_rate = given > 0 ? given : disk_kept_most(q->disk, "mapped", "sequential");
     p->costs.map_ns_per_byte = PREDICT_MAP_NS_PER_BYTE;
     p->costs.compute_ns = p->compute_source == COMPUTE_WITH_WAITS ? 0 : p->token_compute_ns;
@@ -152,6 +152,22 @@ static void find_costs(struct planning * p) {
     p->costs.fault_rate = p->plain_rate;
     p->costs.given_up_rate = kept_rate(p, "mapped, MADV_RANDOM", "random", PLAN_PAGE, 1);
     if (!(p->costs.given_up_rate > 0)) { p->costs.given_up_rate = kept_rate(p, "direct", "random", PLAN_PAGE, 1); }
+}
+
+/* Where the program's threads leave a processor to the thread that manages, it takes nothing from them. */
+static void find_machine(struct planning * p) {
+    const struct planning_request * q = p->request;
+    const struct machine machine = machine_of(p->subject);
+    p->machine = (struct timeline_machine){ .at_once = PREDICT_READS_AT_ONCE,
+                                            .together = q->disk_rate <= 0 && disk_kept_tells_together(q->disk),
+                                            .guesses_at_once = PREDICT_GUESSES_AT_ONCE,
+                                            .map_ns_per_byte = p->costs.map_ns_per_byte,
+                                            .start_ns = PREDICT_START_NS,
+                                            .wake_ns = PREDICT_WAKE_NS,
+                                            .taken = machine.threads >= machine.processors };
+    if (q->disk_rate > 0 || !disk_kept_bursts(q->disk, &p->machine.disk)) {
+        p->machine.disk = disk_bursts_of_rate(p->costs.miss_rate);
+    }
 }
 
 static void find_kv(struct planning * p) {
@@ -180,9 +196,9 @@ int planning_begin(struct planning * p, const struct subject * subject, const st
     if (read_trace(p, error) != 0) { return -1; }
     if (!planning_find_needs(p) || !find_compute(p)) { return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
     find_costs(p);
+    find_machine(p);
     find_kv(p);
     p->budget = budget_of(p, request->memory_bytes);
-    p->spare = plan_growth(request->compute_bytes) + plan_reserve(request->memory_bytes);
     return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "plan/pieces.h"
 #include "plan/placement.h"
 #include "plan/predict.h"
+#include "plan/timeline.h"
 
 /* ---- what is asked ---- */
 
@@ -83,11 +84,12 @@ struct planning {
     uint64_t needed_bytes, dense_bytes, expert_bytes; /* of pieces */
     uint64_t copied_bytes;                            /* of weights in memory of the program's own */
     uint64_t kv_bytes;
-    uint64_t budget, spare;  /* for pieces; kept free for what may come, so that page cache has it */
+    uint64_t budget;         /* for pieces */
     bool was_managed;        /* `tat run` recorded it */
     double token_compute_ns; /* of the median token, without waits as far as they are known */
     enum { COMPUTE_MEASURED, COMPUTE_WITHOUT_FAULTS, COMPUTE_WITHOUT_READS, COMPUTE_WITH_WAITS } compute_source;
     struct predict_costs costs;
+    struct timeline_machine machine;
     double plain_rate; /* of page faults with read-ahead */
     uint64_t read_ahead;
     bool cut_failed; /* the tensors overlap */
@@ -97,6 +99,9 @@ struct planning {
 int planning_begin(struct planning * p, const struct subject * subject, const struct planning_request * request,
                    struct tat_error * error);
 void planning_end(struct planning * p);
+
+/* Bytes of an expert's slice; without experts, those of a piece. */
+uint64_t planning_mean_expert(const struct planning * p);
 
 /* ---- strategies.c ---- */
 
