@@ -6,14 +6,32 @@
 #include "agent/hook.h"
 
 #include <errno.h>
+#include <pthread.h>
 
 #include "agent/host.h"
 #include "agent/observer.h"
 
 TAT_EXPORT int HOOK(ggml_graph_compute)(struct ggml_cgraph * graph, struct ggml_cplan * plan);
 
+enum { STATUS_FAILED = -1 };
+
+/* Its thread was cancelled, or ended, in the middle of the graph. */
+static void left(void * argument) {
+    struct graph_call * call = argument;
+    call->aborted = true;
+    graph_call_end(call, STATUS_FAILED);
+    host_leave(call->host);
+}
+
+static int compute(struct graph_call * call) {
+    int status;
+    pthread_cleanup_push(left, call);
+    status = call->host->ggml.graph_compute(call->graph, call->plan);
+    pthread_cleanup_pop(0);
+    return status;
+}
+
 int HOOK(ggml_graph_compute)(struct ggml_cgraph * graph, struct ggml_cplan * plan) {
-    enum { STATUS_FAILED = -1 };
     const void * ours = (const void *) HOOK(ggml_graph_compute);
     int error = errno; /* the program may look at it after any call */
     struct host * host = observers_any() ? host_enter(__builtin_return_address(0), ours) : NULL;
@@ -25,7 +43,7 @@ int HOOK(ggml_graph_compute)(struct ggml_cgraph * graph, struct ggml_cplan * pla
     struct graph_call call;
     graph_call_begin(&call, host, graph, plan);
     errno = error;
-    const int status = host->ggml.graph_compute(graph, plan);
+    const int status = compute(&call);
     error = errno;
     graph_call_end(&call, status);
     host_leave(host);

@@ -179,6 +179,13 @@ some_is_lost() {
     [ "$(fact ended)" = 1 ]
 }
 
+@test "threads are cancelled in the middle of their graphs, more of them than may compute at once" {
+    unharmed --cancel-within
+    facts=$("$HOST_DIR/check_trace" "$traces")
+    [ "$(fact stored) $(fact aborted) $(fact unmatched)" = "100 80 0" ]
+    [ "$(fact ended)" = 1 ]
+}
+
 @test "processes of one run that start at once have a trace each" {
     export TAT_RUN_DIR="$traces/run"
     AGENT="$REFUSING_SYSTEM:$AGENT"

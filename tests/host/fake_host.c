@@ -22,11 +22,11 @@
 #include "host_locks.h"
 #include "toy_model.h"
 
-enum { PROMPT = 5, CONTEXTS_MAX = 128, OWN = 0x0c0ffee5, SETTLED = 40 };
+enum { PROMPT = 5, CONTEXTS_MAX = 128, OWN = 0x0c0ffee5, SETTLED = 40, CANCELLED = 80 };
 
 struct options {
     int contexts, graphs, threads, abort_every;
-    bool gate, detached, fork, still, exec, early_exit, faults, cancel, masks, killed;
+    bool gate, detached, fork, still, exec, early_exit, faults, cancel, cancel_within, masks, killed;
     const char * close_files;
     const char * cut;
     const char * root;
@@ -39,6 +39,7 @@ struct own {
     int calls, abort_at;
     pthread_barrier_t * gate;
     bool kills;
+    int ends_at; /* the thread, at that call */
 };
 
 struct run {
@@ -61,6 +62,10 @@ static bool own_callback(void * data) {
     struct own * own = data;
     if (own->mark != OWN) { abort(); }
     if (own->kills) { raise(SIGKILL); }
+    if (own->calls + 1 == own->ends_at) {
+        pthread_cancel(pthread_self());
+        pthread_testcancel();
+    }
     if (++own->calls == 1 && own->gate) { pthread_barrier_wait(own->gate); }
     return own->calls == own->abort_at;
 }
@@ -199,24 +204,28 @@ static void cut_traces(const char * folder) {
     if (dir) { closedir(dir); }
 }
 
-/* Computes a graph in a thread that is cancelled and ends as soon as it may, which is after the graph. */
+/* Computes a graph in a thread that is cancelled and ends as soon as it may: after the graph, unless the program's own
+ * callback lets it end before. */
 static void * compute_cancelled(void * data) {
-    pthread_cancel(pthread_self());
+    const struct call * call = data;
+    if (!call->own) { pthread_cancel(pthread_self()); }
     compute(data);
     pthread_testcancel();
     abort();
 }
 
-static void cancel_one(const struct toy_model * model) {
+static void cancel_one(const struct toy_model * model, bool within) {
     const int32_t tokens[PROMPT] = { 0 };
     struct toy_context * context = toy_context_new(model, 1);
-    struct call call = { .context = context, .tokens = tokens, .n = PROMPT, .status = -1 };
+    struct own own = { .mark = OWN, .ends_at = 20 };
+    struct call call = { .context = context, .tokens = tokens, .n = PROMPT, .status = -1, .own = within ? &own : NULL };
     pthread_t thread;
     void * result;
     if (pthread_create(&thread, NULL, compute_cancelled, &call) != 0) { abort(); }
     pthread_join(thread, &result);
     printf("cancelled after status %d\n", result == PTHREAD_CANCELED ? call.status : -2);
     fflush(stdout);
+    if (within && own.calls + 1 != own.ends_at) { abort(); }
     toy_context_free(context);
 }
 
@@ -227,7 +236,8 @@ static void run_all(const struct options * o, const struct toy_model * model) {
     pid_t child = 0;
     uint64_t checksum = 0;
     long faults = 0;
-    if (o->cancel) { cancel_one(model); }
+    if (o->cancel) { cancel_one(model, false); }
+    for (int i = 0; o->cancel_within && i < CANCELLED; i++) { cancel_one(model, true); }
     if (o->gate) { pthread_barrier_init(&gate, NULL, (unsigned) o->contexts); }
     for (int i = 0; i < o->contexts; i++) {
         runs[i] = (struct run){ .options = o, .model = model, .gate = o->gate ? &gate : NULL, .number = i };
@@ -287,8 +297,8 @@ static int usage(void) {
     fputs("usage: fake_host --write FILE [SEED]\n"
           "       fake_host [-c contexts] [-g graphs] [-t threads] [--abort-every N] [--gate] [--detached]\n"
           "                 [--still] [--fork] [--exec] [--early-exit] [--faults] [--close-files OWN]\n"
-          "                 [--cut FOLDER] [--cancel] [--killed] [--masks] [--root FOLDER] [--locks OTHER]\n"
-          "                 [--no-own-descriptors] FILE\n"
+          "                 [--cut FOLDER] [--cancel] [--cancel-within] [--killed] [--masks] [--root FOLDER]\n"
+          "                 [--locks OTHER] [--no-own-descriptors] FILE\n"
           "       fake_host --reload [-c contexts] [-g graphs] [-t threads] FILE...\n",
           stderr);
     return 2;
@@ -310,6 +320,7 @@ int fake_host_main(int argc, char ** argv) {
         { "close-files", required_argument, NULL, 'C' },
         { "cut", required_argument, NULL, 'U' },
         { "cancel", no_argument, NULL, 'K' },
+        { "cancel-within", no_argument, NULL, 'W' },
         { "killed", no_argument, NULL, 'k' },
         { "masks", no_argument, NULL, 'M' },
         { "reload", no_argument, NULL, 'r' },
@@ -334,6 +345,7 @@ int fake_host_main(int argc, char ** argv) {
             case 'C': o.close_files = optarg; break;
             case 'U': o.cut = optarg; break;
             case 'K': o.cancel = true; break;
+            case 'W': o.cancel_within = true; break;
             case 'k': o.killed = true; break;
             case 'R': o.root = optarg; break;
             case 'L': o.locks = optarg; break;
