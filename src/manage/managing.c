@@ -173,6 +173,13 @@ static bool reads_ahead(const struct managing * m) {
     return AT_ONCE * managed_model_read_ahead(&m->model) <= m->budget.reserve;
 }
 
+/* No pool needs more. */
+static uint64_t pieces_bytes(const struct managing * m) {
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < m->n_items; i++) { sum += m->item[i].bytes; }
+    return sum;
+}
+
 static bool start(const struct beginning * b) {
     struct managing * m = b->m;
     if (pool_of(m) == 0) {
@@ -191,7 +198,7 @@ static bool start(const struct beginning * b) {
                                               .n_pieces = m->model.n_pieces,
                                               .pool = p->pinned + p->ring + p->cache,
                                               .ring = p->ring,
-                                              .pool_most = m->budget.limit,
+                                              .pool_most = pieces_bytes(m),
                                               .scratch = scratch_of(m),
                                               .reader = b->options->reader,
                                               .depth = DEPTH,
@@ -323,10 +330,12 @@ static void say_shrunk(struct managing * m, const char ** why) {
 /* Once it has settled, and not again after there was less: what was free may be needed again. What a graph was foreseen
  * to need stays with the program, so after that it settles anew. */
 static void grow(struct managing * m) {
-    const uint64_t pool = pool_of(m), room = budget_room(m->asked, resident_totals(m->resident).pool_free);
-    if (room < pool / GROW_SHARE) { return; }
+    const uint64_t pool = pool_of(m), most = resident_pool_most(m->resident);
+    const uint64_t room = budget_room(m->asked, resident_totals(m->resident).pool_free);
+    const uint64_t more = room < most - pool ? room : most - pool;
+    if (pool >= most || more < pool / GROW_SHARE) { return; }
     m->may_grow = false;
-    m->budget.pool = pool + room;
+    m->budget.pool = pool + more;
     make_do(m);
 }
 

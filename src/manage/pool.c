@@ -17,6 +17,14 @@ enum { MFD_NOEXEC_SEAL = 8 };
 
 enum { PREPARED = 8 << 20 }; /* bytes at once, because each call waits for all processors */
 
+/* In the order of pages; two runs never touch. At most every second page begins a run, so no list ever needs more
+ * memory.
+ */
+struct run_list {
+    struct pool_run * run;
+    uint32_t count;
+};
+
 struct pool {
     char * at;
     char * read_only;
@@ -26,8 +34,7 @@ struct pool {
     uint32_t prepared; /* pages before this one have their memory */
     uint32_t used;     /* pages from here on have never been taken */
     bool only_small;
-    struct pool_run * free; /* in the order of pages; two runs never touch */
-    uint32_t n_free;
+    struct run_list free, gone; /* gone: given back to the system, and not taken again yet */
 };
 
 /* Some systems log or refuse a memfd that can be executed. Kernels before 6.3 do not know the flag. */
@@ -104,12 +111,11 @@ struct pool * pool_new_growing(uint64_t bytes, uint64_t most_bytes) {
                            .pages_mapped = (uint32_t) most,
                            .pages = (uint32_t) pages,
                            .pages_free = (uint32_t) pages,
-                           .end = (uint32_t) pages,
-                           .n_free = 1 };
-    /* At most every second page begins a run, so pool_give never allocates. */
-    pool->free = malloc((size_t) (most / 2 + 1) * sizeof *pool->free);
-    if (pool->free && map_memory(pool)) {
-        pool->free[0] = (struct pool_run){ 0, (uint32_t) pages };
+                           .end = (uint32_t) pages };
+    pool->free.run = malloc((size_t) (most / 2 + 1) * sizeof *pool->free.run);
+    pool->gone.run = malloc((size_t) (most / 2 + 1) * sizeof *pool->gone.run);
+    if (pool->free.run && pool->gone.run && map_memory(pool)) {
+        pool->free.run[pool->free.count++] = (struct pool_run){ 0, (uint32_t) pages };
         return pool;
     }
     const int error = errno;
@@ -123,7 +129,8 @@ void pool_free(struct pool * pool) {
     const size_t bytes = (size_t) pool->pages_mapped * pool->page_bytes;
     if (pool->read_only) { munmap(pool->read_only, bytes); }
     if (pool->at) { munmap(pool->at, bytes); }
-    free(pool->free);
+    free(pool->free.run);
+    free(pool->gone.run);
     free(pool);
 }
 
@@ -144,8 +151,8 @@ uint32_t pool_pages(const struct pool * pool) {
 }
 
 uint32_t pool_pages_unused(const struct pool * pool) {
-    if (!pool->n_free) { return 0; }
-    const struct pool_run last = pool->free[pool->n_free - 1];
+    if (!pool->free.count) { return 0; }
+    const struct pool_run last = pool->free.run[pool->free.count - 1];
     const uint32_t end = last.page + last.count, used = pool->used > pool->prepared ? pool->used : pool->prepared;
     if (end <= used) { return 0; }
     return end - (last.page > used ? last.page : used);
@@ -154,23 +161,25 @@ uint32_t pool_pages_unused(const struct pool * pool) {
 /* The smallest run of at least so many pages, or else the largest run. There must be a run. */
 static uint32_t best_run(const struct pool * pool, uint32_t pages) {
     uint32_t best = 0;
-    for (uint32_t i = 1; i < pool->n_free && pool->free[best].count != pages; i++) {
-        const uint32_t a = pool->free[best].count, b = pool->free[i].count;
+    for (uint32_t i = 1; i < pool->free.count && pool->free.run[best].count != pages; i++) {
+        const uint32_t a = pool->free.run[best].count, b = pool->free.run[i].count;
         if (a < pages ? b > a : b >= pages && b < a) { best = i; }
     }
     return best;
 }
 
+static void remove_run(struct run_list * list, uint32_t i) {
+    list->count--;
+    memmove(&list->run[i], &list->run[i + 1], (list->count - i) * sizeof *list->run);
+}
+
 /* Takes the first pages of a free run. */
 static struct pool_run take_from(struct pool * pool, uint32_t i, uint32_t pages) {
-    struct pool_run * run = &pool->free[i];
+    struct pool_run * run = &pool->free.run[i];
     const struct pool_run taken = { run->page, pages < run->count ? pages : run->count };
     run->page += taken.count;
     run->count -= taken.count;
-    if (run->count == 0) {
-        pool->n_free--;
-        memmove(run, run + 1, (pool->n_free - i) * sizeof *run);
-    }
+    if (run->count == 0) { remove_run(&pool->free, i); }
     pool->pages_free -= taken.count;
     if (taken.page + taken.count > pool->used) { pool->used = taken.page + taken.count; }
     return taken;
@@ -202,12 +211,12 @@ bool pool_take(struct pool * pool, uint32_t pages, struct pool_place * place) {
     return true;
 }
 
-/* The first free run behind the page. */
-static uint32_t run_behind(const struct pool * pool, uint32_t page) {
-    uint32_t low = 0, high = pool->n_free;
+/* The first run behind the page. */
+static uint32_t run_behind(const struct run_list * list, uint32_t page) {
+    uint32_t low = 0, high = list->count;
     while (low < high) {
         const uint32_t middle = low + (high - low) / 2;
-        if (pool->free[middle].page > page) {
+        if (list->run[middle].page > page) {
             high = middle;
         } else {
             low = middle + 1;
@@ -216,26 +225,29 @@ static uint32_t run_behind(const struct pool * pool, uint32_t page) {
     return low;
 }
 
-static void give_run(struct pool * pool, struct pool_run run) {
-    const uint32_t i = run_behind(pool, run.page);
-    struct pool_run *before = i > 0 ? &pool->free[i - 1] : NULL, *after = i < pool->n_free ? &pool->free[i] : NULL;
+static void add_run(struct run_list * list, struct pool_run run) {
+    const uint32_t i = run_behind(list, run.page);
+    struct pool_run *before = i > 0 ? &list->run[i - 1] : NULL, *after = i < list->count ? &list->run[i] : NULL;
     const bool joins_before = before && before->page + before->count == run.page;
     const bool joins_after = after && run.page + run.count == after->page;
-    pool->pages_free += run.count;
     if (joins_before && joins_after) {
         before->count += run.count + after->count;
-        pool->n_free--;
-        memmove(after, after + 1, (pool->n_free - i) * sizeof *after);
+        remove_run(list, i);
     } else if (joins_before) {
         before->count += run.count;
     } else if (joins_after) {
         after->page = run.page;
         after->count += run.count;
     } else {
-        memmove(&pool->free[i + 1], &pool->free[i], (pool->n_free - i) * sizeof *pool->free);
-        pool->free[i] = run;
-        pool->n_free++;
+        memmove(&list->run[i + 1], &list->run[i], (list->count - i) * sizeof *list->run);
+        list->run[i] = run;
+        list->count++;
     }
+}
+
+static void give_run(struct pool * pool, struct pool_run run) {
+    add_run(&pool->free, run);
+    pool->pages_free += run.count;
 }
 
 void pool_give(struct pool * pool, struct pool_place * place) {
@@ -243,13 +255,35 @@ void pool_give(struct pool * pool, struct pool_place * place) {
     place->n_runs = 0;
 }
 
+/* Of what was given back, or else of what was never the pool's. */
+static struct pool_run more(struct pool * pool, uint32_t pages) {
+    if (pool->gone.count == 0) {
+        const uint32_t left = pool->pages_mapped - pool->end, n = pages < left ? pages : left;
+        pool->end += n;
+        return (struct pool_run){ pool->end - n, n };
+    }
+    struct pool_run * last = &pool->gone.run[pool->gone.count - 1];
+    const uint32_t n = pages < last->count ? pages : last->count;
+    last->count -= n;
+    const struct pool_run run = { last->page + last->count, n };
+    if (last->count == 0) { pool->gone.count--; }
+    return run;
+}
+
 uint32_t pool_grow(struct pool * pool, uint32_t pages) {
-    const uint32_t left = pool->pages_mapped - pool->end, n = pages < left ? pages : left;
-    if (n == 0) { return 0; }
-    give_run(pool, (struct pool_run){ pool->end, n });
-    pool->end += n;
-    pool->pages += n;
-    return n;
+    uint32_t grown = 0;
+    while (grown < pages) {
+        const struct pool_run run = more(pool, pages - grown);
+        if (run.count == 0) { break; }
+        give_run(pool, run);
+        grown += run.count;
+    }
+    pool->pages += grown;
+    return grown;
+}
+
+uint32_t pool_pages_most(const struct pool * pool) {
+    return pool->pages_mapped;
 }
 
 /* The kernel frees no part of a large page while a read into it is under way. */
@@ -274,16 +308,15 @@ static bool release(const struct pool * pool, struct pool_run run) {
 uint32_t pool_shrink(struct pool * pool, uint32_t pages) {
     uint32_t given = 0;
     pool->only_small = true; /* making a large page would bring back the part of it that was given away */
-    for (uint32_t i = pool->n_free; i-- > 0 && given < pages;) {
-        struct pool_run * run = &pool->free[i];
+    for (uint32_t i = pool->free.count; i-- > 0 && given < pages;) {
+        struct pool_run * run = &pool->free.run[i];
         const uint32_t n = pages - given < run->count ? pages - given : run->count;
-        if (!release(pool, (struct pool_run){ run->page + run->count - n, n })) { continue; }
+        const struct pool_run end = { run->page + run->count - n, n };
+        if (!release(pool, end)) { continue; }
+        add_run(&pool->gone, end);
         run->count -= n;
         given += n;
-        if (run->count == 0) {
-            pool->n_free--;
-            memmove(run, run + 1, (pool->n_free - i) * sizeof *run);
-        }
+        if (run->count == 0) { remove_run(&pool->free, i); }
     }
     pool->pages_free -= given;
     pool->pages -= given;

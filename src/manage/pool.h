@@ -49,13 +49,14 @@ void pool_give(struct pool * pool, struct pool_place * place); /* and empties it
 
 uint32_t pool_pages_free(const struct pool * pool);
 uint32_t pool_pages(const struct pool * pool);
+uint32_t pool_pages_most(const struct pool * pool);   /* that it may grow to */
 uint32_t pool_pages_unused(const struct pool * pool); /* so far: they take no memory yet */
 
 /* Adds up to so many pages, within what it may grow to. Returns how many. */
 uint32_t pool_grow(struct pool * pool, uint32_t pages);
 
-/* Gives the memory of up to so many free pages back to the system for good. Returns how many: fewer if there are not as
- * many, or if a read is under way in the same large pages. */
+/* Gives the memory of up to so many free pages back to the system, until it grows again. Returns how many: fewer if
+ * there are not as many, or if a read is under way in the same large pages. */
 uint32_t pool_shrink(struct pool * pool, uint32_t pages);
 
 #endif

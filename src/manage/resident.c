@@ -241,6 +241,10 @@ void resident_resize(struct resident * r, uint64_t pool, uint64_t ring, uint64_t
     tell(r);
 }
 
+uint64_t resident_pool_most(const struct resident * r) {
+    return r->pool_most;
+}
+
 void resident_hand_back(struct resident * r) {
     pthread_mutex_lock(&r->lock);
     r->hands_back = true;

@@ -114,6 +114,9 @@ void resident_drop(struct resident * resident, const uint32_t * pieces, uint32_t
 void resident_resize(struct resident * resident, uint64_t pool, uint64_t ring, uint64_t scratch,
                      const uint8_t * classes);
 
+/* Bytes to which the pool can grow: fewer than were asked for where address space is short. */
+uint64_t resident_pool_most(const struct resident * resident);
+
 /* Waits until the pool takes no more than so many bytes, or it is clear that it will not soon. Any thread. */
 void resident_await_pool(struct resident * resident, uint64_t bytes);
 

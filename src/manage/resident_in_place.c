@@ -36,6 +36,7 @@ static int begin(struct resident * r) {
     r->pool = pool_new_growing(r->pool_bytes, r->pool_most);
     if (!r->pool && errno == ENOMEM) { r->pool = pool_new(r->pool_bytes); } /* address space is limited, too */
     if (!r->pool) { return errno; }
+    r->pool_most = (uint64_t) pool_pages_most(r->pool) * r->page_bytes;
     map_count_begin(&r->maps);
     return 0;
 }

@@ -80,6 +80,7 @@ static uint64_t lockable(void) {
 
 static int begin(struct resident * r) {
     r->cache_pages = r->pool_pages;
+    r->pool_most = UINT64_MAX;
     r->lockable = r->locks ? lockable() : 0;
     return 0;
 }

@@ -209,6 +209,28 @@ static void test_shrinks(void ** state) {
     pool_free(pool);
 }
 
+/* However often, as with the prompts of a server. */
+static void test_grows_again_where_it_shrank(void ** state) {
+    (void) state;
+    enum { FEW = 100, MORE = 140, KEPT = 30 };
+    struct pool * pool = pool_new_growing(bytes_of(FEW), bytes_of(MORE));
+    struct pool_place kept, rest;
+    assert_int_equal(pool_pages_most(pool), MORE);
+    for (unsigned i = 0; i < 20; i++) {
+        assert_true(pool_take(pool, KEPT, &kept) && pool_take(pool, FEW - KEPT, &rest));
+        memset(pool_at(pool, kept.run[0].page), (int) i, bytes_of(kept.run[0].count));
+        pool_give(pool, &rest);
+        assert_int_equal(pool_shrink(pool, FEW / 2), FEW / 2);
+        assert_int_equal(pool_grow(pool, FEW / 2), FEW / 2);
+        assert_int_equal(pool_pages(pool), FEW);
+        assert_int_equal(pool_pages_free(pool), FEW - KEPT);
+        assert_int_equal(*pool_at(pool, kept.run[0].page), (char) i);
+        pool_give(pool, &kept);
+    }
+    assert_int_equal(pool_grow(pool, FEW), MORE - FEW);
+    pool_free(pool);
+}
+
 /* As a read does that is under way, a pipe holds on to a page; if that is a large one, the kernel takes no part of it
  * back. What is said to be gone is gone. */
 static void test_shrinks_beside_a_read(void ** state) {
@@ -271,6 +293,7 @@ int main(void) {
         cmocka_unit_test(test_fits_best),
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_shrinks),
+        cmocka_unit_test(test_grows_again_where_it_shrank),
         cmocka_unit_test(test_shrinks_beside_a_read),
         cmocka_unit_test(test_leaves_nothing_behind),
     };
