@@ -13,7 +13,7 @@
 #include "agent/clock.h"
 #include "manage/reader_kind.h"
 
-enum { RETRIES_MOST = 1000, NS_PER_S = 1000000000 };
+enum { RETRIES_MOST = 1000, NS_PER_S = 1000000000, BEFORE_NS = 1000000 };
 
 /* ---- one read ---- */
 
@@ -128,13 +128,71 @@ struct reader * reader_new(enum reader_kind kind, unsigned depth) {
     return r;
 }
 
+/* ---- two engines ---- */
+
+static void exchange_engines(struct reader * r) {
+    const struct reader_engine * engine = r->engine;
+    void * own = r->own;
+    r->engine = r->before;
+    r->own = r->own_before;
+    r->before = engine;
+    r->own_before = own;
+}
+
+/* A sandbox, for example, forbids io_uring from some moment on. */
+static bool go_on_with_threads(struct reader * r) {
+    const unsigned depth = r->depth;
+    r->before = &reader_threads;
+    r->own_before = NULL;
+    exchange_engines(r);
+    const int error = r->engine->begin(r);
+    r->depth = depth; /* fewer threads may serve as many slots */
+    if (!error) { return true; }
+    exchange_engines(r);
+    r->before = NULL;
+    return false;
+}
+
+/* What the engine cannot begin, threads do. Fills in slots that could not be read at all, and returns how many. */
+static unsigned take_unsent(struct reader * r, unsigned * slots, unsigned most) {
+    const unsigned n = r->engine->unsent ? r->engine->unsent(r, slots, most) : 0;
+    if (n == 0) { return 0; }
+    if (go_on_with_threads(r)) {
+        r->n_before = r->depth - r->n_idle - n;
+        for (unsigned i = 0; i < n; i++) { r->engine->start(r, slots[i]); }
+        return 0;
+    }
+    for (unsigned i = 0; i < n; i++) { read_slot_went(&r->slots[slots[i]], -EBADF); }
+    return n;
+}
+
+/* Also what the engine before has read, and cannot continue. */
+static unsigned take_before(struct reader * r, unsigned * slots, unsigned most) {
+    if (!r->before || !r->n_before) { return 0; }
+    exchange_engines(r);
+    const unsigned n = r->engine->take(r, slots, most), left = r->engine->unsent(r, slots + n, most - n);
+    exchange_engines(r);
+    for (unsigned i = 0; i < left; i++) { r->engine->start(r, slots[n + i]); }
+    r->n_before -= n + left;
+    return n;
+}
+
+static void end_engines(struct reader * r) {
+    r->engine->end(r);
+    if (!r->before) { return; }
+    exchange_engines(r);
+    r->engine->end(r);
+}
+
+/* ---- life ---- */
+
 void reader_free(struct reader * r) {
     if (!r) { return; }
     while (r->n_idle < r->depth) {
         struct read_done done;
         reader_wait(r, &done, 1, NS_PER_S);
     }
-    r->engine->end(r);
+    end_engines(r);
     free_slots(r);
 }
 
@@ -155,7 +213,10 @@ void reader_start(struct reader * r, const struct read_job * job) {
 }
 
 static unsigned take(struct reader * r, struct read_done * done, unsigned most) {
-    const unsigned n = r->engine->take(r, r->over, most < r->depth ? most : r->depth);
+    if (most > r->depth) { most = r->depth; }
+    unsigned n = r->engine->take(r, r->over, most);
+    n += take_before(r, r->over + n, most - n);
+    if (n == 0) { n = take_unsent(r, r->over, most); }
     for (unsigned i = 0; i < n; i++) {
         const struct read_slot * s = &r->slots[r->over[i]];
         done[i] = (struct read_done){ s->job.tag, s->error, s->got, s->disk_ns };
@@ -172,6 +233,7 @@ unsigned reader_wait(struct reader * r, struct read_done * done, unsigned most, 
         const unsigned n = take(r, done, most);
         const uint64_t waited = clock_monotonic_ns() - began;
         if (n || was_rung || waited >= timeout_ns) { return n; }
-        if (falls_asleep(r)) { r->engine->sleep(r, timeout_ns - waited); }
+        const uint64_t left = timeout_ns - waited;
+        if (falls_asleep(r)) { r->engine->sleep(r, r->n_before && left > BEFORE_NS ? BEFORE_NS : left); }
     }
 }

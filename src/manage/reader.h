@@ -10,8 +10,8 @@
  * again when a short read is continued.
  *
  * Every failure is reported as the error of one `read_done`. The contents of that job's parts are then undefined, but
- * nothing writes to them any more. If io_uring's own descriptor is lost, reads under way still complete, and all later
- * ones fail.
+ * nothing writes to them any more. If io_uring is forbidden from some moment on, reads under way still complete, and
+ * threads do all later ones.
  */
 #ifndef TAT_MANAGE_READER_H
 #define TAT_MANAGE_READER_H

@@ -27,6 +27,8 @@ struct reader_engine {
     void (*start)(struct reader * reader, unsigned slot);
     /* Writes up to `most` slots whose reads are over, and returns how many. Does not wait. */
     unsigned (*take)(struct reader * reader, unsigned * slots, unsigned most);
+    /* Up to `most` slots whose reads the system refuses to begin by now: each once. NULL: there are none. */
+    unsigned (*unsent)(struct reader * reader, unsigned * slots, unsigned most);
     /* Waits until a read ends or the bell is no longer BELL_SLEEPS. May return earlier. */
     void (*sleep)(struct reader * reader, uint64_t ns);
 };
@@ -40,7 +42,10 @@ enum { BELL_QUIET, BELL_RUNG, BELL_SLEEPS };
 struct reader {
     enum reader_kind kind;
     const struct reader_engine * engine;
-    void * own; /* the engine's */
+    void * own;                          /* the engine's */
+    const struct reader_engine * before; /* that the system refuses by now; NULL: none. Its reads under way end yet */
+    void * own_before;
+    unsigned n_before; /* of these */
     unsigned depth;
     struct read_slot * slots;
     unsigned *idle, n_idle; /* slots that are not used */

@@ -18,6 +18,7 @@ struct slot_queue {
 };
 
 struct readers {
+    struct reader * reader;
     pthread_mutex_t lock;
     pthread_cond_t has_work;
     struct slot_queue work, over;
@@ -51,8 +52,8 @@ static void do_read(struct read_slot * s) {
 }
 
 static void * work(void * argument) {
-    struct reader * r = argument;
-    struct readers * t = r->own;
+    struct readers * t = argument;
+    struct reader * r = t->reader;
     pthread_mutex_lock(&t->lock);
     for (;;) {
         while (t->work.count == 0 && !t->ends) { pthread_cond_wait(&t->has_work, &t->lock); }
@@ -86,13 +87,14 @@ static int begin(struct reader * r) {
     struct readers * t = calloc(1, sizeof *t + r->depth * sizeof t->thread[0]);
     if (!t) { return ENOMEM; }
     r->own = t;
+    t->reader = r;
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_init(&t->has_work, NULL);
     t->work.slot = calloc(r->depth, sizeof *t->work.slot);
     t->over.slot = calloc(r->depth, sizeof *t->over.slot);
     int error = t->work.slot && t->over.slot ? 0 : ENOMEM;
     while (!error && t->n < r->depth) {
-        error = thread_start(&t->thread[t->n], work, r);
+        error = thread_start(&t->thread[t->n], work, t);
         if (!error) { t->n++; }
     }
     if (t->n == 0) {
@@ -120,4 +122,4 @@ static unsigned take(struct reader * r, unsigned * slots, unsigned most) {
     return n;
 }
 
-const struct reader_engine reader_threads = { begin, end, start, take, reader_bell_wait };
+const struct reader_engine reader_threads = { begin, end, start, take, NULL, reader_bell_wait };

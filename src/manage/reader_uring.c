@@ -30,27 +30,21 @@ struct uring {
     struct io_uring ring;
     bool knows_futex, waits_for_bell;
     bool is_broken;              /* the kernel refuses calls for the ring; reads under way still complete */
-    unsigned n_failed, failed[]; /* slots that the kernel did not accept */
+    unsigned n_unsent, unsent[]; /* slots that the kernel did not accept */
 };
 
 /* ---- submitting ---- */
 
-static void fail(struct reader * r, unsigned slot) {
-    struct uring * u = r->own;
-    read_slot_went(&r->slots[slot], -EBADF);
-    u->failed[u->n_failed++] = slot;
-}
-
 /* The kernel will never see the entries that it has not taken yet. */
-static void fail_unsent(struct reader * r) {
-    struct io_uring_sq * sq = &((struct uring *) r->own)->ring.sq;
+static void take_unsent(struct uring * u) {
+    struct io_uring_sq * sq = &u->ring.sq;
     const unsigned head = __atomic_load_n(sq->khead, __ATOMIC_ACQUIRE);
     for (unsigned i = head; i != sq->sqe_tail; i++) {
         const uint64_t slot = sq->sqes[i & sq->ring_mask].user_data;
         if (slot == BELL) {
-            ((struct uring *) r->own)->waits_for_bell = false;
+            u->waits_for_bell = false;
         } else {
-            fail(r, (unsigned) slot);
+            u->unsent[u->n_unsent++] = (unsigned) slot;
         }
     }
     sq->sqe_head = sq->sqe_tail = head;
@@ -61,11 +55,10 @@ static bool is_passing(int result) {
     return result >= 0 || result == -EINTR || result == -ETIME || result == -EAGAIN || result == -EBUSY;
 }
 
-static void heed(struct reader * r, int result) {
-    struct uring * u = r->own;
+static void heed(struct uring * u, int result) {
     if (is_passing(result)) { return; }
     u->is_broken = true;
-    fail_unsent(r);
+    take_unsent(u);
 }
 
 static void send_read(struct reader * r, unsigned slot) {
@@ -73,14 +66,21 @@ static void send_read(struct reader * r, unsigned slot) {
     struct read_slot * s = &r->slots[slot];
     struct io_uring_sqe * entry = u->is_broken ? NULL : io_uring_get_sqe(&u->ring);
     if (!entry) {
-        fail(r, slot);
+        u->unsent[u->n_unsent++] = slot;
         return;
     }
     io_uring_prep_readv(entry, s->job.fd, s->part, s->n_parts, s->job.offset + s->from);
     io_uring_sqe_set_data64(entry, slot);
     int n;
     do { n = io_uring_submit(&u->ring); } while (n == -EINTR);
-    heed(r, n);
+    heed(u, n);
+}
+
+static unsigned unsent(struct reader * r, unsigned * slots, unsigned most) {
+    struct uring * u = r->own;
+    unsigned n = 0;
+    while (n < most && u->n_unsent) { slots[n++] = u->unsent[--u->n_unsent]; }
+    return n;
 }
 
 /* ---- what is over ---- */
@@ -104,7 +104,6 @@ static unsigned take(struct reader * r, unsigned * slots, unsigned most) {
         }
     }
     io_uring_cq_advance(&u->ring, seen);
-    while (n < most && u->n_failed) { slots[n++] = u->failed[--u->n_failed]; }
     return n;
 }
 
@@ -139,7 +138,7 @@ static void sleep_until(struct reader * r, uint64_t ns) {
     struct io_uring_cqe * end;
     const int n = io_uring_submit_and_wait_timeout(&u->ring, &end, 1, &time, NULL);
     if (n == -EAGAIN || n == -EBUSY) { reader_bell_wait(r, least(ns, RETRY_NS)); }
-    heed(r, n);
+    heed(u, n);
 }
 
 /* ---- life ---- */
@@ -175,7 +174,7 @@ static int make_ring(struct io_uring * ring, unsigned depth) {
 }
 
 static int begin(struct reader * r) {
-    struct uring * u = calloc(1, sizeof *u + r->depth * sizeof u->failed[0]);
+    struct uring * u = calloc(1, sizeof *u + r->depth * sizeof u->unsent[0]);
     if (!u) { return ENOMEM; }
     const int error = make_ring(&u->ring, r->depth);
     if (error) {
@@ -202,4 +201,4 @@ static void end(struct reader * r) {
     free(u);
 }
 
-const struct reader_engine reader_uring = { begin, end, send_read, take, sleep_until };
+const struct reader_engine reader_uring = { begin, end, send_read, take, unsent, sleep_until };

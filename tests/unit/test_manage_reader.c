@@ -12,9 +12,13 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "manage/reader.h"
@@ -163,6 +167,49 @@ static void test_errors_are_of_one_job(void ** state) {
     close(write_only);
 }
 
+static void forbid_uring(void) {
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_enter, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = { sizeof filter / sizeof filter[0], filter };
+    assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+/* Between two reads, while others are under way. */
+static void read_while_forbidden(void) {
+    struct reader * r = new_reader(READER_URING, DEPTH);
+    for (unsigned round = 0; round < 5; round++) {
+        struct read_job jobs[DEPTH];
+        for (unsigned i = 0; i < DEPTH; i++) {
+            if (round == 1 && i == DEPTH / 2) { forbid_uring(); }
+            jobs[i] = job_of(direct, 16 * i + round, 1 + i, i);
+            reader_start(r, &jobs[i]);
+        }
+        for (unsigned n = 0; n < DEPTH; n++) {
+            const struct read_done done = wait_for_one(r);
+            check(&jobs[done.tag], &done);
+        }
+        assert_int_equal(reader_room(r), DEPTH);
+    }
+    reader_free(r);
+}
+
+static void test_goes_on_with_threads(void ** state) {
+    (void) state;
+    int status;
+    const pid_t child = fork(); /* what is forbidden stays so */
+    if (child == 0) {
+        read_while_forbidden();
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 static void test_frees_while_it_reads(void ** state) {
     (void) state;
     for (int k = 0; k < 2; k++) {
@@ -280,6 +327,7 @@ int main(void) {
         cmocka_unit_test(test_end_of_file),
         cmocka_unit_test(test_file_is_cut),
         cmocka_unit_test(test_errors_are_of_one_job),
+        cmocka_unit_test(test_goes_on_with_threads),
         cmocka_unit_test(test_frees_while_it_reads),
 
         cmocka_unit_test(test_wakes_while_it_reads),
