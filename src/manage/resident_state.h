@@ -120,6 +120,7 @@ struct resident {
     uint64_t now_begin;
     uint64_t passed_seen, awaited_seen; /* before it looked what to stream */
     bool lacks_room;                    /* in this turn of its loop */
+    uint64_t drops_seen;                /* drops so far when it looked what is wanted */
     uint64_t pool_pages;                /* that it may have: more than that are given back */
     uint64_t ring_pages, ring_used, scratch_pages;
     uint32_t fill_next, spare_end; /* the piece to look at next; no spare one is behind that one */

@@ -92,7 +92,9 @@ static bool start_wanted(struct resident * r) {
 static bool do_asked(struct resident * r) {
     do_wants(r);
     do_drops(r);
-    return start_wanted(r);
+    const bool some = start_wanted(r);
+    r->drops_seen = r->totals.drops;
+    return some;
 }
 
 /* ---- what nobody has asked for yet ---- */
@@ -332,13 +334,23 @@ static void look_at_files(struct resident * r) {
     r->failures = FAILURES_MOST;
 }
 
+/* Something that it has not listened to yet. Whoever waits has told everything before. */
+static bool is_told(struct resident * r) {
+    pthread_mutex_lock(&r->lock);
+    const bool is = r->asked.first < r->asked.end || r->now != r->order || r->now_begin != r->order_begin ||
+                    r->resizes || r->hands_back || r->stops || r->forgotten.is_pending;
+    pthread_mutex_unlock(&r->lock);
+    return is;
+}
+
 /* Nothing is under way and nothing could be started: whoever waits would wait for ever. False: nobody was released, and
  * there is nothing else to try. */
 static bool release_waiting(struct resident * r) {
     if (!__atomic_load_n(&r->waiting, __ATOMIC_SEQ_CST)) { return false; }
     const uint64_t awaited = __atomic_load_n(&r->awaited, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&r->passed, __ATOMIC_SEQ_CST) != r->passed_seen || awaited != r->awaited_seen) {
-        return true; /* there may be room now, or something to stream */
+    if (__atomic_load_n(&r->passed, __ATOMIC_SEQ_CST) != r->passed_seen || awaited != r->awaited_seen ||
+        r->totals.drops != r->drops_seen || is_told(r)) {
+        return true; /* there may be room now, or something to read */
     }
     if (r->wanted.first < r->wanted.end) {
         piece_set_state(&r->piece[r->wanted.piece[r->wanted.first % r->wanted.capacity]], PIECE_ABSENT);

@@ -23,6 +23,7 @@ static struct reader reader;
 static bool runs, is_held, is_over, was_rung, together;
 static unsigned rounds, fault_rate, overlaps, under_way; /* since the thread's last round */
 static struct stage_reads reads;
+static void (*meanwhile)(void); /* the thread's while it runs */
 static uint32_t seed;
 static uint64_t file_bytes;
 
@@ -70,6 +71,10 @@ void stage_step(unsigned more) {
     pthread_mutex_unlock(&lock);
 }
 
+void stage_meanwhile(void (*call)(void)) {
+    meanwhile = call;
+}
+
 void stage_tell_together(void) {
     together = true;
 }
@@ -113,6 +118,9 @@ enum reader_kind __wrap_reader_kind_of(const struct reader * r) {
 }
 
 unsigned __wrap_reader_room(const struct reader * r) {
+    void (*call)(void) = meanwhile;
+    meanwhile = NULL;
+    if (call) { call(); }
     return r->depth - r->n_jobs;
 }
 

@@ -24,6 +24,9 @@ void stage_hold(void);
 /* So many rounds of a thread that is held. */
 void stage_step(unsigned rounds);
 
+/* Called once, by the thread, when it next asks how many reads it may start: in the middle of a round. */
+void stage_meanwhile(void (*call)(void));
+
 /* The disk tells of no read before all that it has are done. */
 void stage_tell_together(void);
 

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -482,6 +483,46 @@ static void what_cannot_be_dropped_keeps_its_place(void ** state) {
     end_even(&l);
 }
 
+/* ---- who waits ---- */
+
+static struct life * late;
+
+/* Pieces 0 to 15 are all that there is room for. */
+static void * come_late(void * unused) {
+    (void) unused;
+    const uint32_t goes = 0;
+    resident_drop(late->resident, &goes, 1);
+    resident_wait(late->resident, 16, UINT64_MAX);
+    return NULL;
+}
+
+static pthread_t late_one;
+
+static void let_come_late(void) {
+    if (pthread_create(&late_one, NULL, come_late, NULL) != 0) { abort(); }
+    while (!__atomic_load_n(&late->resident->waiting, __ATOMIC_SEQ_CST)) { sched_yield(); }
+}
+
+/* The thread has found no room for a piece when another one goes, and only then somebody waits. */
+static void what_goes_meanwhile_makes_room(void ** state) {
+    (void) state;
+    enum { ROOM = 16, ROUNDS = 100 };
+    static struct life l;
+    uint32_t pieces[ROOM + 1];
+    begin_even(&l, PLACE_CACHE);
+    late = &l;
+    for (uint32_t i = 0; i <= ROOM; i++) { pieces[i] = i; }
+    resident_want(l.resident, pieces, ROOM);
+    stage_step(ROUNDS);
+    resident_want(l.resident, &pieces[ROOM], 1);
+    stage_meanwhile(let_come_late);
+    stage_step(ROUNDS);
+    pthread_join(late_one, NULL);
+    assert_true(resident_is_in(l.resident, ROOM));
+    assert_int_equal(resident_totals(l.resident).given_up, 0);
+    end_even(&l);
+}
+
 /* ---- what streams ---- */
 
 static uint64_t pass_some(struct life * l, uint64_t place, uint32_t count) {
@@ -640,6 +681,7 @@ int main(void) {
                                         cmocka_unit_test(what_is_pinned_from_now_on_stays),
                                         cmocka_unit_test(what_cannot_be_dropped_keeps_its_place),
                                         cmocka_unit_test(a_piece_comes_and_goes_between_others_with_a_call_each),
+                                        cmocka_unit_test(what_goes_meanwhile_makes_room),
                                         cmocka_unit_test(a_disk_that_tells_of_all_at_once_gets_batches),
                                         cmocka_unit_test(what_was_passed_goes_in_one_call),
                                         cmocka_unit_test(a_wait_outlasts_signals) };
