@@ -33,6 +33,7 @@ bool run_plan_take(json_t * file, struct run_plan * plan) {
 int run_plan_read(const char * path, struct run_plan * plan, struct tat_error * error) {
     json_error_t where;
     json_t * file = json_load_file(path, 0, &where);
+    if (!file && where.line < 1) { return tat_fail(error, TAT_ERROR_INPUT, "%s", where.text); } /* it names the file */
     if (!file) { return tat_fail(error, TAT_ERROR_INPUT, "%s: line %d: %s", path, where.line, where.text); }
     return run_plan_take(file, plan)
                ? 0

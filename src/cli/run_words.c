@@ -145,7 +145,7 @@ static const char * print_stop(const json_t * line, const char * before, FILE * 
     }
     if (after && ns) {
         fprintf(out, ": %s tokens/s", format_rate(speed, (double) after * 1e9 / (double) ns));
-        fprintf(out, " for %s more", format_count(count, after));
+        fprintf(out, " for %s %s", format_count(count, after), tokens ? "more" : "tokens");
     }
     return "; ";
 }

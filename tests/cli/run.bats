@@ -111,6 +111,7 @@ plan() {
         [[ $output == *plan.json* ]]
     done
     run -3 "$TAT" run --plan nothing -- touch ran
+    [ "$output" = "tat run: unable to open nothing: No such file or directory" ]
     [ ! -e ran ]
 }
 

@@ -140,7 +140,7 @@ static void a_run_that_stopped_managing(void ** state) {
     assert_says("end tokens=64 ns=3200000000 handed_back=1 after_tokens=0 after_ns=0 read=1" MIB,
                 "> delivered 20.0 tokens/s for 64 tokens, then stopped managing; read 1.00 MiB\n");
     assert_says("end tokens=0 handed_back=1 after_tokens=1200 after_ns=30000000000",
-                "> stopped managing before the end: 40.0 tokens/s for 1,200 more\n");
+                "> stopped managing before the end: 40.0 tokens/s for 1,200 tokens\n");
 }
 
 /* Two threads on two processors for a second, and a disk that moved 100 MiB. */
