@@ -8,12 +8,7 @@ enum { ALL_RULES = TAT_RULE_SKIP_EMPTY | TAT_RULE_SKIP_UNASKED | TAT_RULE_FUSE_N
 
 static uint32_t weight(struct trace_builder * b, const char * name, uint64_t n0, uint64_t n1, uint64_t n2,
                        uint64_t offset) {
-    return tb_tensor(b, (struct tb_tensor){ .name = name,
-                                            .kind = TAT_TENSOR_WEIGHT,
-                                            .memory = TAT_MEMORY_FILE,
-                                            .ne = { n0, n1, n2 },
-                                            .file = 1,
-                                            .file_offset = offset });
+    return tb_file_weight(b, name, (const uint64_t[]){ n0, n1, n2 }, offset);
 }
 
 static uint32_t other(struct trace_builder * b, const char * name, enum tat_tensor_kind kind, const char * type) {

@@ -56,17 +56,8 @@ static void begin(struct fixture * f) {
                                                      .kind = TAT_TENSOR_WEIGHT,
                                                      .memory = TAT_MEMORY_COPY,
                                                      .ne = { 8, 100 } });
-    f->ids = tb_tensor(&f->b, (struct tb_tensor){ .name = "inp_tokens",
-                                                  .kind = TAT_TENSOR_INPUT,
-                                                  .memory = TAT_MEMORY_BUFFER,
-                                                  .type = "i32",
-                                                  .block = 1,
-                                                  .block_bytes = 4,
-                                                  .ne = { 8 } });
-    f->out = tb_tensor(&f->b, (struct tb_tensor){ .name = "result_output",
-                                                  .kind = TAT_TENSOR_ACTIVATION,
-                                                  .memory = TAT_MEMORY_BUFFER,
-                                                  .ne = { 8, 4 } });
+    f->ids = tb_token_ids(&f->b, 8);
+    f->out = tb_result(&f->b, 8, 4);
     const uint32_t warm = graph(f, 2), prompt = graph(f, 4);
     tb_evaluation(&f->b, (struct tb_evaluation){ .template_id = warm, .n_callbacks = 1 });
     f->marks[0] = f->b.size;

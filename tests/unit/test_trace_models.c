@@ -32,17 +32,8 @@ struct fixture {
 };
 
 static void add_activations(struct fixture * f) {
-    f->ids = tb_tensor(&f->b, (struct tb_tensor){ .name = "inp_tokens",
-                                                  .kind = TAT_TENSOR_INPUT,
-                                                  .memory = TAT_MEMORY_BUFFER,
-                                                  .type = "i32",
-                                                  .block = 1,
-                                                  .block_bytes = 4,
-                                                  .ne = { 512 } });
-    f->out = tb_tensor(&f->b, (struct tb_tensor){ .name = "result_output",
-                                                  .kind = TAT_TENSOR_ACTIVATION,
-                                                  .memory = TAT_MEMORY_BUFFER,
-                                                  .ne = { EMBD, 512 } });
+    f->ids = tb_token_ids(&f->b, 512);
+    f->out = tb_result(&f->b, EMBD, 512);
 }
 
 static void begin(struct fixture * f) {

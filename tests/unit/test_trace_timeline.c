@@ -41,17 +41,8 @@ static void begin(struct fixture * f) {
                                                      .kind = TAT_TENSOR_WEIGHT,
                                                      .memory = TAT_MEMORY_COPY,
                                                      .ne = { 8, 100 } });
-    f->ids = tb_tensor(&f->b, (struct tb_tensor){ .name = "inp_tokens",
-                                                  .kind = TAT_TENSOR_INPUT,
-                                                  .memory = TAT_MEMORY_BUFFER,
-                                                  .type = "i32",
-                                                  .block = 1,
-                                                  .block_bytes = 4,
-                                                  .ne = { 512 } });
-    f->out = tb_tensor(&f->b, (struct tb_tensor){ .name = "result_output",
-                                                  .kind = TAT_TENSOR_ACTIVATION,
-                                                  .memory = TAT_MEMORY_BUFFER,
-                                                  .ne = { 8, 512 } });
+    f->ids = tb_token_ids(&f->b, 512);
+    f->out = tb_result(&f->b, 8, 512);
 }
 
 static void end(struct fixture * f) {

@@ -134,6 +134,31 @@ uint32_t tb_tensor(struct trace_builder * b, struct tb_tensor t) {
     return b->n_tensors++;
 }
 
+uint32_t tb_file_weight(struct trace_builder * b, const char * name, const uint64_t ne[static 3], uint64_t offset) {
+    return tb_tensor(b, (struct tb_tensor){ .name = name,
+                                            .kind = TAT_TENSOR_WEIGHT,
+                                            .memory = TAT_MEMORY_FILE,
+                                            .ne = { ne[0], ne[1], ne[2] },
+                                            .file = 1,
+                                            .file_offset = offset });
+}
+
+uint32_t tb_token_ids(struct trace_builder * b, uint64_t tokens) {
+    return tb_tensor(b, (struct tb_tensor){ .name = "inp_tokens",
+                                            .kind = TAT_TENSOR_INPUT,
+                                            .memory = TAT_MEMORY_BUFFER,
+                                            .type = "i32",
+                                            .block = 1,
+                                            .block_bytes = 4,
+                                            .ne = { tokens } });
+}
+
+uint32_t tb_result(struct trace_builder * b, uint64_t n0, uint64_t n1) {
+    return tb_tensor(
+        b, (struct tb_tensor){
+               .name = "result_output", .kind = TAT_TENSOR_ACTIVATION, .memory = TAT_MEMORY_BUFFER, .ne = { n0, n1 } });
+}
+
 static void put_entry(struct trace_builder * b, struct tat_out * out, const struct tb_entry * e) {
     uint64_t ne[4];
     bool packed = true;

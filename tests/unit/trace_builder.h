@@ -61,6 +61,11 @@ struct tb_tensor {
 };
 uint32_t tb_tensor(struct trace_builder * b, struct tb_tensor t);
 
+/* Tensors as graphs have them: a weight in the model's file, the ids of so many tokens, results that stay nowhere. */
+uint32_t tb_file_weight(struct trace_builder * b, const char * name, const uint64_t ne[static 3], uint64_t offset);
+uint32_t tb_token_ids(struct trace_builder * b, uint64_t tokens);
+uint32_t tb_result(struct trace_builder * b, uint64_t n0, uint64_t n1);
+
 /* A leaf or node of a graph. Sources are numbers of entries; leaves come first. */
 struct tb_entry {
     const char * name;
