@@ -62,6 +62,17 @@ static uint64_t number_of(const char * text, const char * key) {
 
 /* ---- limits ---- */
 
+static uint64_t pool_cached; /* relaxed */
+
+void budget_count_cached(uint64_t bytes) {
+    __atomic_store_n(&pool_cached, bytes, __ATOMIC_RELAXED);
+}
+
+/* Page cache that the kernel can give to others, without what is the pool's. */
+static uint64_t others_cache(uint64_t cache) {
+    return less(cache, __atomic_load_n(&pool_cached, __ATOMIC_RELAXED));
+}
+
 /* `used` with the pool; `all` also with page cache. */
 struct use {
     uint64_t limit, used, all;
@@ -93,7 +104,7 @@ static bool use_of_group(const struct memory_cgroup * group, struct use * use) {
     const uint64_t back = is_v1 ? number_of(stat, "total_active_file ") + number_of(stat, "total_inactive_file ")
                                 : number_of(stat, "active_file ") + number_of(stat, "inactive_file ") +
                                       number_of(stat, "slab_reclaimable ");
-    use->used = less(all, back);
+    use->used = less(all, others_cache(back));
     use->all = all;
     return true;
 }
@@ -102,11 +113,13 @@ static bool use_of_machine(const char * proc, struct use * use) {
     char text[TEXT];
     if (!read_text(proc, "meminfo", text)) { return false; }
     const uint64_t all = number_of(text, "MemTotal:"), available = number_of(text, "MemAvailable:");
-    *use = (struct use){ all << 10, less(all, available) << 10, less(all, number_of(text, "MemFree:")) << 10 };
+    *use = (struct use){ all << 10, less(all << 10, others_cache(available << 10)),
+                         less(all, number_of(text, "MemFree:")) << 10 };
     return all && available;
 }
 
-static void take_tighter(const struct use * use, struct use * tightest) {
+static void take_tighter(struct use * use, uint64_t unused, struct use * tightest) {
+    use->used += unused;
     if (difference(use->limit, use->used) < difference(tightest->limit, tightest->used)) { *tightest = *use; }
 }
 
@@ -119,14 +132,14 @@ static void find_group(const char * proc, struct memory_cgroup * group) {
 
 /* The limit that leaves the least. False: none is known. */
 static bool find_use(const char * proc, struct memory_cgroup group, uint64_t asked, uint64_t pool_bytes,
-                     struct use * tightest) {
+                     uint64_t unused, struct use * tightest) {
     struct use use;
     *tightest = (struct use){ UINT64_MAX, 0, 0 };
-    if (use_of_machine(proc, &use)) { take_tighter(&use, tightest); }
-    if (use_of_process(proc, asked, pool_bytes, &use)) { take_tighter(&use, tightest); }
+    if (use_of_machine(proc, &use)) { take_tighter(&use, unused, tightest); }
+    if (use_of_process(proc, asked, pool_bytes, &use)) { take_tighter(&use, 0, tightest); }
     if (*group.folder) {
         do {
-            if (use_of_group(&group, &use)) { take_tighter(&use, tightest); }
+            if (use_of_group(&group, &use)) { take_tighter(&use, unused, tightest); }
         } while (memory_cgroup_up(&group));
     }
     return tightest->limit != UINT64_MAX;
@@ -153,7 +166,7 @@ bool budget_find_in(const char * proc, uint64_t asked, uint64_t pool_bytes, uint
     struct address_space_files files;
     struct memory_cgroup group;
     find_group(proc, &group);
-    if (!find_use(proc, group, asked, pool_bytes, &use) || !address_space_files(proc, &files)) { return false; }
+    if (!find_use(proc, group, asked, pool_bytes, 0, &use) || !address_space_files(proc, &files)) { return false; }
     const uint64_t cache = less(use.all, use.used); /* of libraries, what others have read first is not charged here */
     *b = (struct budget){ .limit = use.limit,
                           .used = less(use.used, pool_bytes),
@@ -176,25 +189,25 @@ void budget_grant(uint64_t pool_bytes) {
 }
 
 /* The use now, where it was found last. */
-static bool find_use_again(const char * proc, uint64_t asked, struct budget * b, struct use * use) {
+static bool find_use_again(const char * proc, uint64_t asked, uint64_t unused, struct budget * b, struct use * use) {
     pthread_mutex_lock(&last_lock);
     const struct memory_cgroup group = last.group;
     *b = last.budget;
     pthread_mutex_unlock(&last_lock);
-    return find_use(proc, group, asked, b->pool, use);
+    return find_use(proc, group, asked, b->pool, unused, use);
 }
 
-int64_t budget_left_in(const char * proc, uint64_t asked) {
+int64_t budget_left_in(const char * proc, uint64_t asked, uint64_t unused) {
     struct budget b;
     struct use use;
-    if (!find_use_again(proc, asked, &b, &use)) { return INT64_MAX; }
+    if (!find_use_again(proc, asked, unused, &b, &use)) { return INT64_MAX; }
     return difference(use.limit, use.used + b.files + b.reserve);
 }
 
 uint64_t budget_room_in(const char * proc, uint64_t asked, uint64_t pool_free) {
     struct budget b;
     struct use use;
-    if (!find_use_again(proc, asked, &b, &use)) { return 0; }
+    if (!find_use_again(proc, asked, 0, &b, &use)) { return 0; }
     return less(less(use.limit, use.all), b.reserve + pool_free);
 }
 
@@ -202,8 +215,8 @@ bool budget_find(uint64_t asked, uint64_t pool_bytes, uint64_t growth, struct bu
     return budget_find_in("/proc", asked, pool_bytes, growth, b);
 }
 
-int64_t budget_left(uint64_t asked) {
-    return budget_left_in("/proc", asked);
+int64_t budget_left(uint64_t asked, uint64_t unused) {
+    return budget_left_in("/proc", asked, unused);
 }
 
 uint64_t budget_room(uint64_t asked, uint64_t pool_free) {

@@ -340,11 +340,10 @@ static void grow(struct managing * m) {
 }
 
 /* What the pool has, plain mmap would have for the page cache. */
-static void look_at_plain_run(struct managing * m, int64_t left) {
-    const struct resident_totals t = resident_totals(m->resident);
+static void look_at_plain_run(struct managing * m, int64_t left, uint64_t held) {
     const struct budget * b = &m->budget;
     if (left == INT64_MAX) { return; }
-    const int64_t plain = left + (int64_t) (b->reserve + b->files - b->code + t.pool_fixed - t.pool_unused);
+    const int64_t plain = left + (int64_t) (b->reserve + b->files - b->code + held);
     plain_run_resize(m->plain, plain > 0 ? (uint64_t) plain : 0);
 }
 
@@ -362,11 +361,13 @@ void managing_look(struct managing * m, const char ** why) {
     *why = NULL;
     say_shrunk(m, why);
     const uint64_t pool = pool_of(m);
-    const int64_t left = budget_left(m->asked);
-    look_at_plain_run(m, left);
+    const struct resident_totals t = resident_totals(m->resident);
+    const uint64_t held = t.pool > t.pool_unused ? t.pool - t.pool_unused : 0;
+    budget_count_cached(t.pool_cached);
+    const int64_t left = budget_left(m->asked, 0);
+    look_at_plain_run(m, left, held);
     if (left < 0) {
-        const uint64_t fixed = resident_totals(m->resident).pool_fixed, used = fixed < pool ? fixed : pool;
-        if (!budget_find(m->asked, used, 0, &budget) || budget.pool >= pool) { return; }
+        if (!budget_find(m->asked, held < pool ? held : pool, 0, &budget) || budget.pool >= pool) { return; }
         const uint64_t limit_before = m->budget.limit;
         m->budget = budget;
         m->may_grow = false;
@@ -380,7 +381,9 @@ void managing_look(struct managing * m, const char ** why) {
 /* ---- before a graph ---- */
 
 static void make_room(struct managing * m, uint64_t growth, const char ** why) {
-    const int64_t left = budget_left(m->asked);
+    const struct resident_totals t = resident_totals(m->resident);
+    budget_count_cached(t.pool_cached);
+    const int64_t left = budget_left(m->asked, t.pool_unused);
     if (left == INT64_MAX || left >= (int64_t) growth) { return; }
     const uint64_t pool = pool_of(m), lacking = growth - (uint64_t) left;
     m->budget.pool = pool > lacking ? pool - lacking : 0;

@@ -73,8 +73,8 @@ struct resident_totals {
      * or dropped unused; and of those that were to be dropped, and were wanted first. */
     uint64_t ahead_read, ahead_used, ahead_wasted, spared;
     uint64_t pool, pool_free; /* bytes that the pool may take now, and of them those that nothing is in */
-    uint64_t pool_fixed;      /* of the pool, what the kernel cannot take back of itself */
-    uint64_t pool_unused;     /* of that, where nothing has been so far: it takes no memory yet */
+    uint64_t pool_unused;     /* of the pool, what takes no memory yet */
+    uint64_t pool_cached;     /* of the pool, what is page cache and not locked: the kernel may take it back */
     uint64_t locked;          /* bytes, at most at once */
 };
 

@@ -47,8 +47,7 @@ static void end(struct resident * r) {
 }
 
 static struct resident_room room(const struct resident * r) {
-    return (struct resident_room){ pool_pages(r->pool), pool_pages_free(r->pool), pool_pages(r->pool),
-                                   pool_pages_unused(r->pool) };
+    return (struct resident_room){ pool_pages(r->pool), pool_pages_free(r->pool), pool_pages_unused(r->pool), 0 };
 }
 
 static void grow(struct resident * r, uint32_t pages) {

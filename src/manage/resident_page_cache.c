@@ -90,7 +90,9 @@ static void end(struct resident * r) {
 }
 
 static struct resident_room room(const struct resident * r) {
-    return (struct resident_room){ r->cache_pages, r->cache_pages - r->cache_used, r->locked_pages, 0 };
+    const uint32_t unused = r->cache_pages - r->cache_used;
+    const uint32_t cached = r->cache_used > r->locked_pages ? r->cache_used - r->locked_pages : 0;
+    return (struct resident_room){ r->cache_pages, unused, unused, cached };
 }
 
 static void grow(struct resident * r, uint32_t pages) {

@@ -139,8 +139,8 @@ struct resident {
 /* In pages. */
 struct resident_room {
     uint32_t pages, pages_free;
-    uint32_t pages_fixed;  /* that the kernel cannot take back of itself when it needs memory */
-    uint32_t pages_unused; /* so far: they take no memory yet */
+    uint32_t pages_unused; /* that take no memory yet */
+    uint32_t pages_cached; /* page cache that is not locked: the kernel may take it back */
 };
 
 /* How the bytes of a piece come to its addresses, and go again. The thread calls; after_fork, the child does. */

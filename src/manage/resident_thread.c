@@ -212,8 +212,8 @@ static void tell_room(struct resident * r) {
     const bool is_news = bytes != r->totals.pool;
     __atomic_store_n(&r->totals.pool, bytes, __ATOMIC_RELEASE); /* after the memory was given back */
     __atomic_store_n(&r->totals.pool_free, (uint64_t) room.pages_free * r->page_bytes, __ATOMIC_RELAXED);
-    __atomic_store_n(&r->totals.pool_fixed, (uint64_t) room.pages_fixed * r->page_bytes, __ATOMIC_RELAXED);
     __atomic_store_n(&r->totals.pool_unused, (uint64_t) room.pages_unused * r->page_bytes, __ATOMIC_RELAXED);
+    __atomic_store_n(&r->totals.pool_cached, (uint64_t) room.pages_cached * r->page_bytes, __ATOMIC_RELAXED);
     if (is_news) { resident_news(r); }
 }
 
