@@ -4,7 +4,7 @@
 enum {
     RING_LEAST = 4 << 20, /* so that the disk has several reads to do at once */
     RING_MOST = 64 << 20, /* more only takes from what is pinned */
-    RING_SHARE = 16,      /* of the budget, in between */
+    RING_SHARE = 8,       /* of the budget, in between */
     SCRATCH_SHARE = 4,    /* of the cache, at most, for experts that do not stay */
     CACHE_SHARE = 4,      /* of the budget, at least, for experts where what each token needs does not fit */
 };

@@ -171,7 +171,7 @@ class Planned:
             if may & STREAM and not may & PIN:
                 ring = min(share, dense)
             elif may & STREAM and dense > share:
-                ring = min(max(share // 16, RING_LEAST), RING_MOST, share, dense)
+                ring = min(max(share // 8, RING_LEAST), RING_MOST, share, dense)
             room = 0 if not may & PIN else dense if dense <= share else share - ring
             pinned = self.spread(room, ring, STREAM if may & STREAM else 0, classes)
         left = budget - pinned - ring

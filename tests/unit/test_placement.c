@@ -84,7 +84,7 @@ static void test_dense_does_not_fit(void ** state) {
     (void) state;
     fill(200, MIB, 0, 0);
     const struct placement p = make(200, 140 * MIB, ALL);
-    assert_int_equal(p.ring, 140 * MIB / 16);
+    assert_int_equal(p.ring, 140 * MIB / 8);
     assert_true(p.pinned + p.ring > 138ull * MIB); /* but for a piece, all is used */
     assert_int_equal(p.left, 0);
     /* What is streamed lies evenly: in ten pieces, what is due of ten. */
