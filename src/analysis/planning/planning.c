@@ -199,6 +199,7 @@ int planning_begin(struct planning * p, const struct subject * subject, const st
     find_machine(p);
     find_kv(p);
     p->budget = budget_of(p, request->memory_bytes);
+    p->spare = plan_growth(request->compute_bytes) + plan_reserve(request->memory_bytes);
     return 0;
 }
 

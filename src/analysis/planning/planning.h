@@ -84,7 +84,7 @@ struct planning {
     uint64_t needed_bytes, dense_bytes, expert_bytes; /* of pieces */
     uint64_t copied_bytes;                            /* of weights in memory of the program's own */
     uint64_t kv_bytes;
-    uint64_t budget;         /* for pieces */
+    uint64_t budget, spare;  /* for pieces; kept free for what may come, so that page cache has it */
     bool was_managed;        /* `tat run` recorded it */
     double token_compute_ns; /* of the median token, without waits as far as they are known */
     enum { COMPUTE_MEASURED, COMPUTE_WITHOUT_FAULTS, COMPUTE_WITHOUT_READS, COMPUTE_WITH_WAITS } compute_source;

@@ -28,6 +28,7 @@ struct evaluating {
     struct list streamed;                          /* struct streamed_read, in order */
     uint32_t released;                             /* index in `streamed`: those before are out of the ring */
     uint64_t streamed_bytes, left_bytes, given_up; /* read, of all graphs but the first */
+    bool given_up_stays;                           /* in the page cache, which has the memory that is kept free */
     uint64_t operation, in_ring;                   /* the latest that needs the ring, and how much of it */
     struct {
         uint64_t known, before; /* when this router had chosen, and the one before it; the same: none of this graph */
@@ -228,6 +229,7 @@ static bool add_streamed(struct evaluating * e, uint32_t need, uint64_t not_befo
     const uint64_t so_far =
         e->streamed.count ? LIST(const struct streamed_read, e->streamed)[e->streamed.count - 1].end : 0;
     if (!has_room(e, n, bytes)) {
+        if (e->given_up_stays) { return true; }
         if (n->graph) { e->given_up += bytes; }
         return add_fault(e, need, p->costs.given_up_rate);
     }
@@ -348,6 +350,10 @@ static bool find_reads(struct evaluating * e, uint32_t lead) {
         missed = ratio(wanted.generated - found.generated, p->string.tokens);
     }
     if (!walk(e, lead)) { return false; }
+    if (e->given_up && ratio(e->given_up, tokens) <= (double) p->spare) {
+        e->given_up_stays = true;
+        if (!walk(e, lead)) { return false; }
+    }
     o->reads = (struct predict_reads){ ratio(e->streamed_bytes, tokens), missed, ratio(e->left_bytes, tokens),
                                        ratio(e->given_up, tokens) };
     return true;
