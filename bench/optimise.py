@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cells import Row, disk_rate_at_once, read_csv, write_csv
-from optimise_model import Model, examined, kind_of, least_missed, planned
+from optimise_model import Model, examined, kind_of, least_missed, measure_disk, planned
 from optimise_page import page
 from optimise_plot import draw
 from optimise_run import WAYS, Runner, Texts, plenty, text_figures
@@ -92,7 +92,7 @@ def sitting(llama: Path) -> Row:
 
 class Bench:
     def __init__(self, given: argparse.Namespace, folder: Path) -> None:
-        self.given, self.tat = given, given.tat.resolve()
+        self.given, self.tat, self.folder = given, given.tat.resolve(), folder
         self.runner = Runner(given.library.resolve(), given.llama, given.context, folder)
         self.texts = Texts(self.runner)
         self.common = sitting(given.llama)
@@ -129,7 +129,7 @@ class Bench:
                     "tokens": tokens, "disk_bytes_per_s": rate, "plenty_tokens_per_s": plain_rate,
                     "missed_bytes": least_missed(model, limit - model.own)}
         if cell.way == "all":
-            row |= planned(self.tat, model, limit, rate)
+            row |= planned(self.tat, model, limit, self.folder)
         for _attempt in range(2):  # on a busy machine llama-completion may end before it has printed all
             figures, text, said = self.runner.run(model.path, cell.way, tokens, limit, rate)
             compared = {} if figures["killed"] or figures["failed"] else text_figures(self.texts, model, tokens, text)
@@ -151,6 +151,8 @@ class Bench:
         used = sorted({cell.model for cell in cells})
         plain = {m: self.runner.run(self.models[m].path, "mmap", 4 * self.given.tokens, plenty(self.models[m].path))[0]
                  for m in used}
+        if used:
+            measure_disk(self.tat, self.models[used[-1]], self.folder)
         for cell in cells:
             if time.monotonic() > until:
                 return

@@ -131,13 +131,20 @@ def least_missed(model: Model, left: int) -> float:
     return belady(model.tokens, model.expert_bytes, left - model.dense) / len(model.tokens)
 
 
-def planned(tat: Path, model: Model, limit: int, rate: float) -> dict[str, float]:
-    """What `tat plan` expects of `tat run`: tokens/s, and shares of expert bytes that are held by its policy and, in
-    hindsight, by the best."""
+def measure_disk(tat: Path, model: Model, folder: Path) -> None:
+    """For `planned`: kept in the folder, and not in place of what the user measured."""
+    subprocess.run([tat, "doctor", "--disk", model.path], check=False, capture_output=True,
+                   env=os.environ | {"XDG_STATE_HOME": str(folder)})
+
+
+def planned(tat: Path, model: Model, limit: int, folder: Path) -> dict[str, float]:
+    """What `tat plan` expects of `tat run`, by what measure_disk has found: tokens/s, and shares of expert bytes that are
+    held by its policy and, in hindsight, by the best."""
     if not model.trace:
         return {}
-    command: list[str | Path] = [tat, "plan", "--json", "--memory", str(limit), "--disk", f"{rate:.0f}/s", model.trace]
-    told = subprocess.run(command, check=False, capture_output=True, text=True)
+    command: list[str | Path] = [tat, "plan", "--json", "--memory", str(limit), model.trace]
+    told = subprocess.run(command, check=False, capture_output=True, text=True,
+                          env=os.environ | {"XDG_STATE_HOME": str(folder)})
     try:
         tables = json.loads(told.stdout)["tables"]
     except (ValueError, KeyError):

@@ -145,7 +145,8 @@ may fill before the first token. *Of the policy's*: what its policy missed in th
 rate is that of 8 reads at once, anywhere in the file, past the page cache into large pages, each as large as a slice of an
 expert (without experts: 1 MiB).
 
-*Predicted* is what `tat plan` said of the run beforehand, by a recorded run with enough memory and the disk's rate. *Waits* is
+*Predicted* is what `tat plan` said of the run beforehand, by a recorded run with enough memory and what `tat doctor --disk` measured at the begin of
+the round. *Waits* is
 the share of generating in which a graph waited for what was being read. *Experts kept* is the share of the bytes of chosen
 experts that the policy had kept in memory; *found* has those too that were read ahead in time. *In hindsight* is what `tat plan`
 says that no policy could exceed under the same limit. A dash stands where nothing was measured."""
