@@ -5,12 +5,12 @@
 # the same. The unit tests cover the readers of traces under AddressSanitizer.
 set -eu
 build=$1 sanitizers=$2 source=${3:-}
+manage="test_resident test_resident_ahead test_resident_walk test_resident_page_cache test_manage_reader test_manage_cover"
 
 if [ -n "$source" ]; then
     cmake -S "$source" -B "$build" -G Ninja -DTAT_TESTS=ON -DTAT_SANITIZE="$sanitizers" -DTAT_WERROR=ON > "$build.log"
     ninja -C "$build" fake_host_linked fake_host_exact fake_host_loader_linked fake_plugin1 fake_plugin3 check_trace \
-        test_resident test_resident_ahead test_resident_walk test_manage_reader test_manage_cover \
-        >> "$build.log" || { tail -n 40 "$build.log"; exit 1; }
+        $manage >> "$build.log" || { tail -n 40 "$build.log"; exit 1; }
 fi
 
 # What the agent keeps for the life of a process is not a leak; after a fork, the child leaves the parent's part behind.
@@ -79,7 +79,7 @@ try "$plugins/libfake_plugin1.so,$plugins/libfake_plugin3.so,$plugins/libfake_pl
 # What manages memory, with made-up graphs. Of other sanitizers' builds, these are unit tests as any.
 case $sanitizers in
 *thread*)
-    for test in test_resident test_resident_ahead test_resident_walk test_manage_reader test_manage_cover; do
+    for test in $manage; do
         echo "== $test"
         timeout 300 "$build/tests/unit/$test" || { result=$?; [ $result = 77 ] || exit $result; }
     done
