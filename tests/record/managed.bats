@@ -356,6 +356,43 @@ preloaded() {
     cmp -n "$(stat -c %s text)" "$plain_text" text
 }
 
+# on_disk: begins the managed program in the group whose reads are slowed, and waits for its first words.
+on_disk() {
+    bash -c 'echo $$ > '"$blkio"'/cgroup.procs; exec "$@"' bash env LD_PRELOAD="$MANAGER" \
+        TAT_MANAGE="memory=110000000;report=$PWD/report" "$program" -m "$model" --temp 0 "${plain[@]}" --ignore-eos \
+        -p "$prompt" -n "$1" -t 2 < /dev/null > text 2> talk &
+    for _ in $(seq 400); do
+        [ ! -s text ] || break
+        sleep 0.05
+    done
+}
+
+@test "managed: the disk becomes ten times slower" {
+    model $dense
+    plain_text "$program" -m "$model" --temp 0 "${plain[@]}" --ignore-eos -p "$prompt" -n 5 -t 2
+    slow_disk
+    slow 800000000
+    on_disk 5
+    slow 80000000
+    wait $!
+    cmp "$plain_text" text
+    dd if=report iflag=nonblock of=said 2> /dev/null <&$fifo || true
+    cat said
+    [ "$(value errors)" -eq 0 ]
+}
+
+@test "managed: the disk fails: the program's own error, or its own text" {
+    model $dense
+    plain_text "$program" -m "$model" --temp 0 "${plain[@]}" --ignore-eos -p "$prompt" -n 60 -t 2
+    slow_disk
+    status=0
+    on_disk 60
+    truncate -s 1M image # what is read behind that is EIO
+    wait $! || status=$?
+    [ "$status" -eq 0 ] || [ "$status" -eq 135 ] # SIGBUS, as without
+    cmp -n "$(stat -c %s text)" "$plain_text" text
+}
+
 @test "managed: killed, it leaves nothing behind" {
     model $dense
     before=$(ls /dev/shm | wc -l)
@@ -418,7 +455,28 @@ sys.exit(done.returncode != 0)
 PY
 }
 
+# slow_disk: a disk of its own at the folder disk, with the dense model. `slow BYTES` limits what a second reads of it.
+slow_disk() {
+    blkio=/sys/fs/cgroup/blkio
+    [ "$(id -u)" = 0 ] && [ -e $blkio/blkio.throttle.read_bps_device ] || skip "no disk can be slowed down"
+    truncate -s 130M image
+    mkfs.ext4 -q -F image 2> /dev/null || skip "no mkfs.ext4"
+    loop=$(losetup -f --show --direct-io=on image 2> /dev/null) || skip "no loop device"
+    mkdir disk
+    mount "$loop" disk
+    blkio=$blkio/tat-test-$$
+    mkdir $blkio
+    cp "$MODELS/$dense" disk/model.gguf
+    model=$PWD/disk/model.gguf
+    sync -f disk
+}
+
+slow() { echo "$(cat "/sys/block/${loop##*/}/dev") $1" > "$blkio/blkio.throttle.read_bps_device"; }
+
 teardown() {
+    ! mountpoint -q disk || umount disk
+    [ -z "${loop:-}" ] || losetup -d "$loop"
+    ! compgen -G "/sys/fs/cgroup/blkio/tat-test-$$" > /dev/null || rmdir /sys/fs/cgroup/blkio/tat-test-$$
     [ -z "${server:-}" ] || kill -KILL "$server" 2> /dev/null || true
     ! compgen -G "/sys/fs/cgroup/memory/tat-test-$$-*" > /dev/null || rmdir /sys/fs/cgroup/memory/tat-test-$$-*
 }
@@ -443,6 +501,38 @@ teardown() {
         echo "$before $managed"
         [ "$managed" -lt $((before * percent / 100)) ]
     done
+}
+
+@test "managed: the limit of its cgroup is raised as soon as it has begun" {
+    cp "$MODELS/$experts" model.gguf
+    model=$PWD/model.gguf
+    preloaded 'static void * raise_limit(void * unused) {
+            char line[512], path[600] = "";
+            for (int pool = 0; !pool; usleep(1000)) {
+                FILE * maps = fopen("/proc/self/maps", "r");
+                while (fgets(line, sizeof line, maps)) { pool |= strstr(line, "memfd:tat-pool") != NULL; }
+                fclose(maps);
+            }
+            FILE * groups = fopen("/proc/self/cgroup", "r");
+            while (fgets(line, sizeof line, groups)) {
+                char * at = strstr(line, ":memory:");
+                if (at) { snprintf(path, sizeof path, "/sys/fs/cgroup/memory%.*s/memory.limit_in_bytes", (int) strcspn(at + 8, "\n"), at + 8); }
+            }
+            fclose(groups);
+            const int fd = open(path, O_WRONLY);
+            if (write(fd, "400000000", 9) != 9) { abort(); }
+            return NULL; }
+        __attribute__((constructor)) static void begin(void) {
+            pthread_t thread;
+            if (getenv("TAT_MANAGE")) { pthread_create(&thread, NULL, raise_limit, NULL); } }'
+    command=("$program" -m "$model" --temp 0 "${plain[@]}" --ignore-eos -p "$short" -n 12 -t 2)
+    plain_text "${command[@]}"
+    forget model.gguf
+    in_group 200000000 env LD_PRELOAD="$preload" TAT_MANAGE="memory=0;report=$PWD/report" "${command[@]}"
+    dd if=report iflag=nonblock of=said 2> /dev/null <&$fifo || true
+    cat said
+    cmp "$plain_text" text
+    [ $((20 * $(value given_up))) -lt "$(value loads)" ] # no piece has a place where there is no memory
 }
 
 @test "managed: the benchmark with few cells" {
