@@ -13,6 +13,11 @@
 
 TAT_EXPORT int HOOK(ggml_graph_compute)(struct ggml_cgraph * graph, struct ggml_cplan * plan);
 
+/* What pthread_cleanup_push is made of. Programs of another C library lack it, and must start nevertheless. */
+#pragma weak __pthread_register_cancel
+#pragma weak __pthread_unregister_cancel
+#pragma weak __pthread_unwind_next
+
 enum { STATUS_FAILED = -1 };
 
 /* Its thread was cancelled, or ended, in the middle of the graph. */
@@ -25,6 +30,7 @@ static void left(void * argument) {
 
 static int compute(struct graph_call * call) {
     int status;
+    if (!__pthread_register_cancel) { return call->host->ggml.graph_compute(call->graph, call->plan); }
     pthread_cleanup_push(left, call);
     status = call->host->ggml.graph_compute(call->graph, call->plan);
     pthread_cleanup_pop(0);
