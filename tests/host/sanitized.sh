@@ -5,7 +5,7 @@
 # the same. The unit tests cover the readers of traces under AddressSanitizer.
 set -eu
 build=$1 sanitizers=$2 source=${3:-}
-manage="test_resident test_resident_ahead test_resident_walk test_resident_page_cache test_manage_reader test_manage_cover"
+manage="test_resident test_resident_ahead test_resident_walk test_manage_reader test_manage_cover"
 
 if [ -n "$source" ]; then
     cmake -S "$source" -B "$build" -G Ninja -DTAT_TESTS=ON -DTAT_SANITIZE="$sanitizers" -DTAT_WERROR=ON > "$build.log"
