@@ -5,7 +5,7 @@
 # the same. The unit tests cover the readers of traces under AddressSanitizer.
 set -eu
 build=$1 sanitizers=$2 source=${3:-}
-manage="test_resident test_resident_ahead test_resident_walk test_manage_reader test_manage_cover"
+manage="test_resident test_resident_ahead test_resident_walk test_resident_page_cache test_manage_reader test_manage_cover"
 
 if [ -n "$source" ]; then
     cmake -S "$source" -B "$build" -G Ninja -DTAT_TESTS=ON -DTAT_SANITIZE="$sanitizers" -DTAT_WERROR=ON > "$build.log"
@@ -22,7 +22,7 @@ trap 'rm -rf "$work"' EXIT
 
 # The host exits and forks with threads running, on purpose. Threads that read models and manage memory have descriptors of
 # their own (src/agent/apart.c); ThreadSanitizer takes one for another's where both have the same number.
-printf 'race:%s\n' open_apart resident_open resident_close resident_files_are_same is_like_file map_count_ \
+printf 'race:%s\n' open_apart resident_open resident_close resident_files_are_same is_like_file read_through map_count_ \
     > "$work/suppressions"
 export TSAN_OPTIONS=halt_on_error=1:report_thread_leaks=0:die_after_fork=0:suppressions=$work/suppressions
 
