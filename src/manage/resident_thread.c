@@ -163,8 +163,9 @@ static void start_expected(struct resident * r) {
         if (is_needed(r)) { return; }
         if (h->is.class != PLACE_CACHE || piece_state_of(h) != PIECE_ABSENT) { continue; }
         while (!r->by->take(r, h)) {
-            r->lacks_room = !piece_drop_leaving(r) && !piece_drop_spare(r);
-            if (r->lacks_room) { return; }
+            if (piece_drop_leaving(r) || piece_drop_spare(r)) { continue; }
+            r->lacks_room = true;
+            return;
         }
         if (!r->by->may_put(r, h)) { return; }
         piece_make_guess(r, h, GUESS_READ);

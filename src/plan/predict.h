@@ -42,7 +42,7 @@ struct token_cost predict(const struct predict_reads * reads, const struct predi
  * which several pieces go at once, 60 for experts. */
 #define PREDICT_MAP_NS_PER_BYTE (2 * 25000 / (135 * 4096.0))
 
-/* What else it costs to manage, measured on two processors that the program's threads keep busy. */
+/* What else it costs to manage: estimates, of runs on two processors that the program's threads keep busy. */
 #define PREDICT_START_NS 8000.0  /* to start a read, in the thread that does it */
 #define PREDICT_WAKE_NS  40000.0 /* until a thread runs that slept */
 
