@@ -383,7 +383,9 @@ void managing_look(struct managing * m, const char ** why) {
 static void make_room(struct managing * m, uint64_t growth, const char ** why) {
     const struct resident_totals t = resident_totals(m->resident);
     budget_count_cached(t.pool_cached);
-    const int64_t left = budget_left(m->asked, t.pool_unused);
+    /* Not what the pool has yet to fill: a pool that shrinks before that is made of small pages, into which reads are
+     * half as fast. */
+    const int64_t left = budget_left(m->asked, 0);
     if (left == INT64_MAX || left >= (int64_t) growth) { return; }
     const uint64_t pool = pool_of(m), lacking = growth - (uint64_t) left;
     m->budget.pool = pool > lacking ? pool - lacking : 0;
