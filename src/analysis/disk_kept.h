@@ -33,9 +33,6 @@ bool disk_kept_bursts(const json_t * kept, struct disk_bursts * bursts);
 /* The disk tells of no read before all that are under way have ended. */
 bool disk_kept_tells_together(const json_t * kept);
 
-/* So many reads does what manages memory have under way. */
-enum { DISK_KEPT_DEPTH = 8 };
-
 /* What was read past the page cache went into small pages, as before tat read into large ones, or where the kernel
  * makes none. `tat run` may be faster then. */
 bool disk_kept_is_of_small_pages(const json_t * kept);

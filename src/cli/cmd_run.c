@@ -34,6 +34,7 @@
 #include "cli/run_words.h"
 #include "cli/target.h"
 #include "cli/units.h"
+#include "plan/reading.h"
 #include "pressure/memory_group.h"
 
 enum { STRATEGIES_SIZE = 64 };
@@ -211,7 +212,7 @@ static uint64_t disk_measured(char ** command) {
     const dev_t device = model_device(command);
     char name[DISK_NAME_SIZE];
     json_t * kept = device ? disk_kept(disk_name(device, name)) : NULL;
-    const double rate = disk_kept_rate(kept, "direct", "random", EXPERT, DISK_KEPT_DEPTH);
+    const double rate = disk_kept_rate(kept, "direct", "random", EXPERT, READING_AT_ONCE);
     json_decref(kept);
     return rate > 0 && rate < 1e15 ? (uint64_t) rate : 0;
 }

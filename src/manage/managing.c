@@ -11,8 +11,7 @@
 #include "agent/files.h"
 #include "agent/registry.h"
 #include "plan/predict.h"
-
-enum { DEPTH = 8 }; /* reads at once */
+#include "plan/reading.h"
 
 struct beginning {
     struct managing * m;
@@ -201,7 +200,7 @@ static bool start(const struct beginning * b) {
                                               .pool_most = pieces_bytes(m),
                                               .scratch = scratch_of(m),
                                               .reader = b->options->reader,
-                                              .depth = DEPTH,
+                                              .depth = READING_AT_ONCE,
                                               .ahead = b->options->ahead,
                                               .locks = b->options->locks,
                                               .on_demand = b->options->on_demand,

@@ -2,6 +2,7 @@
 #include "manage/resident_stream.h"
 
 #include "manage/resident_piece.h"
+#include "plan/reading.h"
 
 /* ---- dropping what was passed ---- */
 
@@ -68,7 +69,7 @@ void stream_shrink(struct resident * r) {
     for (uint64_t i = q->first; i < q->end && r->ring_used > r->ring_pages; i++) {
         struct held * h = &r->piece[q->piece[i % q->capacity]];
         if (h->entry != i || q->place[i % q->capacity] >= passed || piece_state_of(h) != PIECE_IN) { continue; }
-        pieces_drop(r, h, 1);
+        piece_drop(r, h);
     }
 }
 
@@ -132,8 +133,7 @@ static bool is_urgent(const struct resident * r, uint64_t place) {
 
 /* Once the ring is full, several pieces go and come at a time. */
 static uint64_t least_room(const struct resident * r, const struct held * h) {
-    enum { SHARE = 8, SHARE_OF_BATCHES = 4 };
-    const uint64_t least = r->ring_pages / (r->in_batches ? SHARE_OF_BATCHES : SHARE);
+    const uint64_t least = reading_least_room(r->ring_pages, r->in_batches);
     return least > h->is.pages ? least : h->is.pages;
 }
 
@@ -142,7 +142,7 @@ static bool may_start(struct resident * r, const struct held * h, uint64_t place
     if (is_urgent(r, place)) { return make_room(r, h->is.pages, &s->place); }
     if (r->in_batches && s->started && s->left < h->is.pages) { return false; }
     if (r->in_batches && !s->started && r->in_flight) {
-        make_room(r, r->ring_pages / 2, &s->place); /* for the next batch, meanwhile */
+        make_room(r, reading_batch(r->ring_pages), &s->place); /* for the next batch, meanwhile */
         return false;
     }
     return make_room(r, s->started ? h->is.pages : least_room(r, h), &s->place);
@@ -178,7 +178,7 @@ bool stream_next(struct resident * r) {
     __atomic_store_n(&r->tell_from, 0, __ATOMIC_SEQ_CST);
     r->passed_seen = __atomic_load_n(&r->passed, __ATOMIC_SEQ_CST);
     r->awaited_seen = __atomic_load_n(&r->awaited, __ATOMIC_SEQ_CST);
-    struct streaming s = { .left = r->ring_pages / 2, .place = NO_PLACE };
+    struct streaming s = { .left = reading_batch(r->ring_pages), .place = NO_PLACE };
     while (r->now && r->now->count && reader_room(r->reader)) {
         if (place >= horizon(r)) {
             s.place = r->ring_pages ? r->passed_seen + 1 : NO_PLACE;

@@ -6,6 +6,7 @@
 #include "manage/resident_piece.h"
 #include "manage/resident_stream.h"
 #include "manage/thread.h"
+#include "plan/reading.h"
 
 enum { DONE_MOST = 32, IDLE_NS = 200000000 };
 
@@ -157,8 +158,7 @@ static void drop_unexpected(struct resident * r) {
 
 /* Only while nothing that is needed is to be read, as a read cannot be taken back. No guess goes for another one. */
 static void start_expected(struct resident * r) {
-    enum { AT_ONCE = 2 };
-    for (; r->next_hoped < r->n_hoped && r->n_unasked < AT_ONCE; r->next_hoped++) {
+    for (; r->next_hoped < r->n_hoped && r->n_unasked < READING_GUESSES_AT_ONCE; r->next_hoped++) {
         struct held * h = &r->piece[r->hoped[r->next_hoped]];
         if (is_needed(r)) { return; }
         if (h->is.class != PLACE_CACHE || piece_state_of(h) != PIECE_ABSENT) { continue; }

@@ -46,10 +46,8 @@ struct token_cost predict(const struct predict_reads * reads, const struct predi
 #define PREDICT_START_NS 8000.0  /* to start a read, in the thread that does it */
 #define PREDICT_WAKE_NS  40000.0 /* until a thread runs that slept */
 
-/* What the next layer's router will choose is guessed: so much of it comes true, and so many guesses are read at once
- * while nothing else is to be read. */
+/* What the next layer's router will choose is guessed: so much of it comes true. */
 #define PREDICT_GUESSES_RIGHT 0.73
-enum { PREDICT_GUESSES_AT_ONCE = 2, PREDICT_READS_AT_ONCE = 8 };
 
 /* A rate as seen by people; 0 where nothing is known. */
 static inline double predict_per_second(double ns) {

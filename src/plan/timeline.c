@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "plan/reading.h"
+
 #define LEFT_LEAST 1e-9
 #define NS_LEAST   1e-3 /* of a read: no disk takes no time */
 
@@ -93,9 +95,8 @@ static bool is_due(const struct line * l, const struct timeline_read * read) {
 /* When what streams next may be read, on the clock of computing. Several reads at a time, where the ring is full. A
  * disk that tells of its reads together gets half of the ring at a time, and no more before it has told. */
 static double stream_from(const struct line * l) {
-    enum { SHARE = 8, SHARE_OF_BATCHES = 4 };
     const struct queue * q = &l->streams;
-    const uint64_t least = l->m->ring / (l->m->together ? SHARE_OF_BATCHES : SHARE);
+    const uint64_t least = reading_least_room(l->m->ring, l->m->together);
     const struct timeline_read * first = &l->reads[q->read[q->next]];
     double from = (double) first->from;
     if (l->awaited != NOBODY && q->read[q->next] <= l->awaited) { return from; }
@@ -137,7 +138,7 @@ static bool start_next(struct line * l, bool is_woken) {
     }
     if (l->drops_ns > 0) { return false; }
     if (stream && stream_from(l) <= l->clock) {
-        l->batch_left = l->flying ? l->batch_left : l->m->ring / 2;
+        l->batch_left = l->flying ? l->batch_left : reading_batch(l->m->ring);
         l->batch_left -= l->batch_left < stream->bytes ? l->batch_left : stream->bytes;
         set_task(l, TASK_START, (uint32_t) (stream - l->reads), l->m->start_ns + half * (double) stream->bytes,
                  is_woken);

@@ -12,6 +12,7 @@
 #include "analysis/run_metadata.h"
 #include "analysis/storage/storage.h"
 #include "analysis/token_times.h"
+#include "plan/reading.h"
 #include "plan/reserve.h"
 
 enum {
@@ -141,8 +142,8 @@ static double kept_rate(const struct planning * p, const char * how, const char 
 static void find_costs(struct planning * p) {
     const struct planning_request * q = p->request;
     const double given = q->disk_rate;
-    p->costs.stream_rate = kept_rate(p, "direct", "sequential", PIECE_MOST, DISK_KEPT_DEPTH);
-    p->costs.miss_rate = kept_rate(p, "direct", "random", planning_mean_expert(p), DISK_KEPT_DEPTH);
+    p->costs.stream_rate = kept_rate(p, "direct", "sequential", PIECE_MOST, READING_AT_ONCE);
+    p->costs.miss_rate = kept_rate(p, "direct", "random", planning_mean_expert(p), READING_AT_ONCE);
     p->plain_rate = given > 0 ? given : disk_kept_most(q->disk, "mapped", "sequential");
     p->costs.map_ns_per_byte = PREDICT_MAP_NS_PER_BYTE;
     p->costs.compute_ns = p->compute_source == COMPUTE_WITH_WAITS ? 0 : p->token_compute_ns;
@@ -158,9 +159,9 @@ static void find_costs(struct planning * p) {
 static void find_machine(struct planning * p) {
     const struct planning_request * q = p->request;
     const struct machine machine = machine_of(p->subject);
-    p->machine = (struct timeline_machine){ .at_once = PREDICT_READS_AT_ONCE,
+    p->machine = (struct timeline_machine){ .at_once = READING_AT_ONCE,
                                             .together = q->disk_rate <= 0 && disk_kept_tells_together(q->disk),
-                                            .guesses_at_once = PREDICT_GUESSES_AT_ONCE,
+                                            .guesses_at_once = READING_GUESSES_AT_ONCE,
                                             .map_ns_per_byte = p->costs.map_ns_per_byte,
                                             .start_ns = PREDICT_START_NS,
                                             .wake_ns = PREDICT_WAKE_NS,
