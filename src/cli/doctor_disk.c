@@ -80,47 +80,49 @@ static const struct disk_rate * find_rate(const struct disk_rates * d, enum disk
     return NULL;
 }
 
-static int print_direct(const struct disk_rates * d) {
-    struct column columns[2 + DISK_BLOCKS] = { { "AT ONCE", .right = true }, { .name = "ORDER" } };
+/* Rates by how many requests and, across, by the size of a block. */
+struct grid {
+    const char * depth; /* what the first column is called */
+    enum disk_how how;
+    bool has_orders; /* sequential too, which a second column tells */
+    const uint32_t * blocks;
+    int n_blocks;
+    const unsigned * depths;
+    int n_depths;
+};
+
+static int print_grid(const struct disk_rates * d, const struct grid * g) {
+    _Static_assert((int) DISK_BURST_BLOCKS <= (int) DISK_BLOCKS, "columns");
+    struct column columns[2 + DISK_BLOCKS] = { { g->depth, .right = true }, { .name = "ORDER" } };
     char names[DISK_BLOCKS][UNITS_SIZE];
-    for (int b = 0; b < DISK_BLOCKS; b++) {
-        columns[2 + b] = (struct column){ format_bytes(names[b], disk_blocks[b]), .right = true };
+    const int first = g->has_orders ? 2 : 1;
+    for (int b = 0; b < g->n_blocks; b++) {
+        columns[first + b] = (struct column){ format_bytes(names[b], g->blocks[b]), .right = true };
     }
-    struct table * table = table_new(columns, 2 + DISK_BLOCKS);
-    for (int row = 0; row < 2 * DISK_DEPTHS; row++) {
-        const unsigned depth = disk_depths[row % DISK_DEPTHS];
-        const bool random = row >= DISK_DEPTHS;
-        char at_once[UNITS_SIZE], rates[DISK_BLOCKS][UNITS_SIZE];
-        const char * cells[2 + DISK_BLOCKS] = { at_once, random ? "random" : "sequential" };
-        snprintf(at_once, sizeof at_once, "%u", depth);
-        for (int b = 0; b < DISK_BLOCKS; b++) {
-            const struct disk_rate * r = find_rate(d, DISK_DIRECT, random, depth, disk_blocks[b]);
-            cells[2 + b] = format_speed(rates[b], r ? r->per_second : 0);
+    struct table * table = table_new(columns, (size_t) (first + g->n_blocks));
+    for (int row = 0; row < (g->has_orders ? 2 : 1) * g->n_depths; row++) {
+        const unsigned depth = g->depths[row % g->n_depths];
+        const bool random = !g->has_orders || row >= g->n_depths;
+        char count[UNITS_SIZE], rates[DISK_BLOCKS][UNITS_SIZE];
+        const char * cells[2 + DISK_BLOCKS] = { count, random ? "random" : "sequential" };
+        snprintf(count, sizeof count, "%u", depth);
+        for (int b = 0; b < g->n_blocks; b++) {
+            const struct disk_rate * r = find_rate(d, g->how, random, depth, g->blocks[b]);
+            cells[first + b] = format_speed(rates[b], r ? r->per_second : 0);
         }
         table_row(table, cells);
     }
     return table_print(table, stdout);
 }
 
+static int print_direct(const struct disk_rates * d) {
+    return print_grid(
+        d, &(struct grid){ "AT ONCE", DISK_DIRECT, true, disk_blocks, DISK_BLOCKS, disk_depths, DISK_DEPTHS });
+}
+
 static int print_bursts(const struct disk_rates * d) {
-    struct column columns[1 + DISK_BURST_BLOCKS] = { { "TOGETHER", .right = true } };
-    char names[DISK_BURST_BLOCKS][UNITS_SIZE];
-    for (int b = 0; b < DISK_BURST_BLOCKS; b++) {
-        columns[1 + b] = (struct column){ format_bytes(names[b], disk_burst_blocks[b]), .right = true };
-    }
-    struct table * table = table_new(columns, 1 + DISK_BURST_BLOCKS);
-    for (int row = 0; row < DISK_BURST_DEPTHS; row++) {
-        const unsigned depth = disk_burst_depths[row];
-        char together[UNITS_SIZE], rates[DISK_BURST_BLOCKS][UNITS_SIZE];
-        const char * cells[1 + DISK_BURST_BLOCKS] = { together };
-        snprintf(together, sizeof together, "%u", depth);
-        for (int b = 0; b < DISK_BURST_BLOCKS; b++) {
-            const struct disk_rate * r = find_rate(d, DISK_BURST, true, depth, disk_burst_blocks[b]);
-            cells[1 + b] = format_speed(rates[b], r ? r->per_second : 0);
-        }
-        table_row(table, cells);
-    }
-    return table_print(table, stdout);
+    return print_grid(d, &(struct grid){ "TOGETHER", DISK_BURST, false, disk_burst_blocks, DISK_BURST_BLOCKS,
+                                         disk_burst_depths, DISK_BURST_DEPTHS });
 }
 
 static const struct disk_rate * fastest(const struct disk_rates * d) {

@@ -9,6 +9,8 @@
 #include "doctor/clock.h"
 #include "doctor/disk_round.h"
 
+enum { REST_NS = 300000 }; /* in which a disk and the processors come to rest */
+
 struct direct {
     struct io_uring ring;
     int fd;
@@ -52,10 +54,14 @@ static int take(struct direct * d, struct disk_round * round, unsigned * buffer)
     return got < 0 ? -got : got == 0 ? EIO : 0;
 }
 
+static void rest(uint64_t ns) {
+    const struct timespec time = { .tv_nsec = (long) ns };
+    nanosleep(&time, NULL);
+}
+
 /* Reads as they come when a router has chosen: none flies, then some begin together. What is between two bursts does
  * not count, but is long enough for the disk and the processors to come to rest. */
 static int run_bursts(struct direct * d, struct disk_round * round, struct disk_places * places, uint64_t ns) {
-    static const struct timespec rest = { .tv_nsec = 300000 };
     const uint64_t begin = clock_ns();
     unsigned buffer = 0;
     int status = 0;
@@ -68,7 +74,7 @@ static int run_bursts(struct direct * d, struct disk_round * round, struct disk_
             status = status ? status : failed;
         }
         round->ns += clock_ns() - burst;
-        nanosleep(&rest, NULL);
+        rest(REST_NS);
     } while (status == 0 && clock_ns() - begin < ns);
     return status;
 }
@@ -92,11 +98,6 @@ static int run(struct direct * d, struct disk_round * round, struct disk_places 
 }
 
 /* ---- whether it tells of reads together ---- */
-
-static void rest(uint64_t ns) {
-    const struct timespec time = { .tv_nsec = (long) ns };
-    nanosleep(&time, NULL);
-}
 
 /* The second one of two reads begins `after` ns after the first. */
 struct pair {
@@ -123,7 +124,7 @@ static int read_pair(struct direct * d, struct disk_round * round, struct disk_p
 /* A disk that tells of each read as it ends tells of the first one long before the second, which has as much of its way
  * left as it began later. */
 int disk_tells_together(int fd, struct disk_places * places, uint8_t * buffers, double * share) {
-    enum { PAIRS = 32, TRIED = 8, REST_NS = 300000, ALIKE = 8 };
+    enum { PAIRS = 32, TRIED = 8, ALIKE = 8 };
     static const struct disk_rate rate = {
         .how = DISK_BURST, .random = true, .block = DISK_TOGETHER_BLOCK, .depth = 2
     };
