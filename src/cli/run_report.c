@@ -121,9 +121,13 @@ static void add_figure(json_t * line, const char * key, uint64_t from, uint64_t 
 
 /* What all programs did since the first line; the library says what its own did. */
 static void add_load(struct run_report * r, json_t * line) {
+    const bool begins = is(line, "begin");
+    if (!begins && !is(line, "so_far") && !is(line, "end")) { return; }
     const struct machine_load now = machine_load_now(&r->disk), *then = &r->load;
-    if (is(line, "begin")) { r->load = now; }
-    if (!is(line, "so_far") && !is(line, "end")) { return; }
+    if (begins) {
+        r->load = now;
+        return;
+    }
     add_figure(line, "machine_ns", then->at_ns, now.at_ns);
     add_figure(line, "machine_busy_ns", then->busy_ns, now.busy_ns);
     add_figure(line, "machine_stolen_ns", then->stolen_ns, now.stolen_ns);
