@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "analysis/live.h"
@@ -18,6 +17,7 @@
 #include "cli/run_open.h"
 #include "cli/screen.h"
 #include "cli/top_text.h"
+#include "doctor/clock.h"
 #include "format/file_names.h"
 #include "format/follow.h"
 
@@ -141,9 +141,7 @@ static int find_running(char path[static PATH_MAX], struct tat_error * error) {
 
 /* In the trace's time. */
 static uint64_t now_ns(const struct tat_trace * trace) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    const uint64_t now = (uint64_t) t.tv_sec * 1000000000u + (uint64_t) t.tv_nsec;
+    const uint64_t now = clock_ns();
     const uint64_t start = tat_trace_header(trace)->start_monotonic_ns;
     return now > start ? now - start : 0;
 }

@@ -3,8 +3,9 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "doctor/clock.h"
 
 enum { NS_PER_S = 1000000000, SECTOR = 512 };
 
@@ -32,10 +33,7 @@ static uint64_t bytes_of(const struct whole_disk * disk) {
 }
 
 struct machine_load machine_load_now(const struct whole_disk * disk) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    struct machine_load load = { .at_ns = (uint64_t) now.tv_sec * NS_PER_S + (uint64_t) now.tv_nsec,
-                                 .disk_bytes = bytes_of(disk) };
+    struct machine_load load = { .at_ns = clock_ns(), .disk_bytes = bytes_of(disk) };
     find_processors(&load);
     return load;
 }

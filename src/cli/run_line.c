@@ -4,9 +4,9 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "analysis/result.h"
+#include "doctor/clock.h"
 
 static json_t * value_json(const char * text) {
     char * end;
@@ -24,13 +24,11 @@ static void add_figures(json_t * o, char * rest) {
 }
 
 json_t * run_line_read(int pid, const char * line) {
-    struct timespec now;
     char *text = strdup(line), *rest = NULL;
     const char * kind = text ? strtok_r(text, " ", &rest) : NULL;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    json_t * o = kind ? json_pack("{s:i, s:o, s:I}", "pid", pid, "kind", result_text(kind), "at_ns",
-                                  (json_int_t) now.tv_sec * 1000000000 + now.tv_nsec)
-                      : NULL;
+    json_t * o =
+        kind ? json_pack("{s:i, s:o, s:I}", "pid", pid, "kind", result_text(kind), "at_ns", (json_int_t) clock_ns())
+             : NULL;
     if (o && strcmp(kind, "note") == 0) {
         json_object_set_new(o, "text", result_text(rest));
     } else if (o) {
