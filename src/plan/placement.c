@@ -2,22 +2,35 @@
 #include "plan/placement.h"
 
 enum {
-    RING_LEAST = 4 << 20, /* so that the disk has several reads to do at once */
-    RING_MOST = 64 << 20, /* more only takes from what is pinned */
-    RING_SHARE = 8,       /* of the budget, in between */
-    SCRATCH_SHARE = 4,    /* of the cache, at most, for experts that do not stay */
-    CACHE_SHARE = 4,      /* of the budget, at least, for experts where what each token needs does not fit */
+    RING_LEAST = 4 << 20,    /* so that the disk has several reads to do at once */
+    RING_SHARE = 4,          /* of the budget, at most */
+    RING_PAUSES = 768 << 10, /* twice what a disk could read while it pauses between two batches */
+    PAGE = 4096,
+    SCRATCH_SHARE = 4, /* of the cache, at most, for experts that do not stay */
+    CACHE_SHARE = 4,   /* of the budget, at least, for experts where what each token needs does not fit */
 };
 
 static uint64_t least(uint64_t a, uint64_t b) {
     return a < b ? a : b;
 }
 
+static uint64_t square_root(uint64_t square) {
+    uint64_t root = 0;
+    for (uint64_t bit = UINT64_C(1) << 31; bit; bit >>= 1) {
+        if ((root + bit) * (root + bit) <= square) { root += bit; }
+    }
+    return root;
+}
+
+/* A ring of R bytes takes them from what is pinned, so a token reads them beside what does not fit. It is read in about
+ * 2 / R batches a byte, and the disk pauses for each. The time of both together, (over + R) (1 + pauses / R), is least
+ * where R is the root of over x pauses; half or twice as much costs little. */
 static uint64_t ring_of(uint64_t budget, uint64_t dense) {
-    uint64_t ring = budget / RING_SHARE;
+    const uint64_t over = dense - budget, most = budget / RING_SHARE;
+    uint64_t ring = over < UINT64_MAX / RING_PAUSES ? square_root(over * RING_PAUSES) : most;
+    if (ring > most) { ring = most; }
     if (ring < RING_LEAST) { ring = RING_LEAST; }
-    if (ring > RING_MOST) { ring = RING_MOST; }
-    return least(least(ring, budget), dense);
+    return least(least(ring / PAGE * PAGE, budget), dense);
 }
 
 /* ---- dense items ---- */

@@ -80,11 +80,31 @@ static void test_all_fits(void ** state) {
     }
 }
 
+/* What a token takes, in bytes that could be read meanwhile: those that do not fit, and a pause for each half of the
+ * ring. */
+static double cost_of_ring(double over, double ring) {
+    const double pause = 384 * 1024.0, bytes = over + ring;
+    return bytes + pause * bytes / (ring / 2);
+}
+
+static void test_size_of_ring(void ** state) {
+    (void) state;
+    fill(200, 20 * MIB, 0, 0);
+    for (uint32_t budget = 300; budget < 4000; budget += 100) {
+        const double over = (4000 - budget) * (double) MIB;
+        const double ring = (double) make(200, (uint64_t) budget * MIB, ALL).ring;
+        assert_true(cost_of_ring(over, ring) <= cost_of_ring(over, ring * 1.1));
+        assert_true(cost_of_ring(over, ring) <= cost_of_ring(over, ring * 0.9) || ring <= 4 * MIB);
+    }
+    fill(30, MIB, 0, 0);
+    assert_int_equal(make(30, 20 * MIB, ALL).ring, 4 * MIB); /* several reads at once */
+    assert_int_equal(make(30, 2 * MIB, ALL).ring, 2 * MIB);
+}
+
 static void test_dense_does_not_fit(void ** state) {
     (void) state;
     fill(200, MIB, 0, 0);
     const struct placement p = make(200, 140 * MIB, ALL);
-    assert_int_equal(p.ring, 140 * MIB / 8);
     assert_true(p.pinned + p.ring > 138ull * MIB); /* but for a piece, all is used */
     assert_int_equal(p.left, 0);
     /* What is streamed lies evenly: in ten pieces, what is due of ten. */
@@ -167,9 +187,10 @@ static void test_edges(void ** state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_at_random),          cmocka_unit_test(test_all_fits),
-        cmocka_unit_test(test_dense_does_not_fit), cmocka_unit_test(test_large_operation),
-        cmocka_unit_test(test_experts_do_not_fit), cmocka_unit_test(test_edges),
+        cmocka_unit_test(test_at_random),       cmocka_unit_test(test_all_fits),
+        cmocka_unit_test(test_size_of_ring),    cmocka_unit_test(test_dense_does_not_fit),
+        cmocka_unit_test(test_large_operation), cmocka_unit_test(test_experts_do_not_fit),
+        cmocka_unit_test(test_edges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
