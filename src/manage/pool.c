@@ -30,10 +30,10 @@ struct pool {
     char * read_only;
     size_t page_bytes;
     uint32_t pages_mapped, pages, pages_free;
-    uint32_t end;      /* pages from here on have never been the pool's */
-    uint32_t prepared; /* pages before this one have their memory */
-    uint32_t used;     /* pages from here on have never been taken */
-    bool only_small;
+    uint32_t end;               /* pages from here on have never been the pool's */
+    uint32_t prepared;          /* pages before this one have their memory */
+    uint32_t used;              /* pages from here on have never been taken */
+    uint32_t large_until;       /* pages before this one may become part of a large page */
     struct run_list free, gone; /* gone: given back to the system, and not taken again yet */
 };
 
@@ -111,7 +111,8 @@ struct pool * pool_new_growing(uint64_t bytes, uint64_t most_bytes) {
                            .pages_mapped = (uint32_t) most,
                            .pages = (uint32_t) pages,
                            .pages_free = (uint32_t) pages,
-                           .end = (uint32_t) pages };
+                           .end = (uint32_t) pages,
+                           .large_until = (uint32_t) most };
     pool->free.run = malloc((size_t) (most / 2 + 1) * sizeof *pool->free.run);
     pool->gone.run = malloc((size_t) (most / 2 + 1) * sizeof *pool->gone.run);
     if (pool->free.run && pool->gone.run && map_memory(pool)) {
@@ -188,9 +189,10 @@ static struct pool_run take_from(struct pool * pool, uint32_t i, uint32_t pages)
 /* Makes large pages of memory that is about to be used for the first time. */
 static void prepare(struct pool * pool, uint32_t end) {
     const uint32_t step = PREPARED / (uint32_t) pool->page_bytes;
-    while (pool->prepared < end && !pool->only_small) {
-        const uint32_t left = pool->end - pool->prepared, n = left < step ? left : step;
-        pool->only_small = !large_pages_make(pool_at(pool, pool->prepared), n * pool->page_bytes);
+    while (pool->prepared < end && pool->prepared < pool->large_until) {
+        const uint32_t until = pool->end < pool->large_until ? pool->end : pool->large_until;
+        const uint32_t left = until - pool->prepared, n = left < step ? left : step;
+        if (!large_pages_make(pool_at(pool, pool->prepared), n * pool->page_bytes)) { pool->large_until = 0; }
         pool->prepared += n;
     }
 }
@@ -304,16 +306,22 @@ static bool release(const struct pool * pool, struct pool_run run) {
     return madvise(pool_at(pool, run.page), run.count * pool->page_bytes, MADV_REMOVE) == 0 && is_gone(pool, run);
 }
 
+/* Making a large page would bring back the part of it that was given away. */
+static void keep_small(struct pool * pool, uint32_t page) {
+    const uint32_t large = page - page % (LARGE_PAGE / (uint32_t) pool->page_bytes);
+    if (large < pool->large_until) { pool->large_until = large; }
+}
+
 /* Begins at the end, so that whole large pages go if possible. */
 uint32_t pool_shrink(struct pool * pool, uint32_t pages) {
     uint32_t given = 0;
-    pool->only_small = true; /* making a large page would bring back the part of it that was given away */
     for (uint32_t i = pool->free.count; i-- > 0 && given < pages;) {
         struct pool_run * run = &pool->free.run[i];
         const uint32_t n = pages - given < run->count ? pages - given : run->count;
         const struct pool_run end = { run->page + run->count - n, n };
         if (!release(pool, end)) { continue; }
         add_run(&pool->gone, end);
+        if (end.page >= pool->prepared) { keep_small(pool, end.page); }
         run->count -= n;
         given += n;
         if (run->count == 0) { remove_run(&pool->free, i); }

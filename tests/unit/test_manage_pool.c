@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "manage/pool.h"
+#include "system/large_pages.h"
 
 enum { PAGES = 1000, PLACES = 200, STEPS = 200000, TAKE_MOST = 150 };
 
@@ -209,6 +210,27 @@ static void test_shrinks(void ** state) {
     pool_free(pool);
 }
 
+static uint32_t taken_first(struct pool * pool) {
+    struct pool_place place;
+    assert_true(pool_take(pool, 1, &place));
+    *pool_at(pool, 0) = 1;
+    return resident(pool, 0, LARGE_PAGE / (uint32_t) page_bytes);
+}
+
+/* A prompt may need room before there is anything in the pool. */
+static void test_shrinks_before_it_is_used(void ** state) {
+    (void) state;
+    struct pool *whole = pool_new(4 * LARGE_PAGE), *shrunk = pool_new(4 * LARGE_PAGE);
+    const uint32_t pages = pool_pages(shrunk) / 4;
+    assert_int_equal(pool_shrink(shrunk, pages / 2), pages / 2);
+    assert_int_equal(taken_first(shrunk), taken_first(whole)); /* in a large page, where the kernel makes them */
+    struct pool_place rest;
+    assert_true(pool_take(shrunk, pool_pages_free(shrunk), &rest));
+    assert_int_equal(resident(shrunk, 4 * pages - pages / 2, pages / 2), 0);
+    pool_free(whole);
+    pool_free(shrunk);
+}
+
 /* However often, as with the prompts of a server. */
 static void test_grows_again_where_it_shrank(void ** state) {
     (void) state;
@@ -293,6 +315,7 @@ int main(void) {
         cmocka_unit_test(test_fits_best),
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_shrinks),
+        cmocka_unit_test(test_shrinks_before_it_is_used),
         cmocka_unit_test(test_grows_again_where_it_shrank),
         cmocka_unit_test(test_shrinks_beside_a_read),
         cmocka_unit_test(test_leaves_nothing_behind),
