@@ -118,8 +118,7 @@ static bool use_of_machine(const char * proc, struct use * use) {
     return all && available;
 }
 
-static void take_tighter(struct use * use, uint64_t unused, struct use * tightest) {
-    use->used += unused;
+static void take_tighter(const struct use * use, struct use * tightest) {
     if (difference(use->limit, use->used) < difference(tightest->limit, tightest->used)) { *tightest = *use; }
 }
 
@@ -132,14 +131,14 @@ static void find_group(const char * proc, struct memory_cgroup * group) {
 
 /* The limit that leaves the least. False: none is known. */
 static bool find_use(const char * proc, struct memory_cgroup group, uint64_t asked, uint64_t pool_bytes,
-                     uint64_t unused, struct use * tightest) {
+                     struct use * tightest) {
     struct use use;
     *tightest = (struct use){ UINT64_MAX, 0, 0 };
-    if (use_of_machine(proc, &use)) { take_tighter(&use, unused, tightest); }
-    if (use_of_process(proc, asked, pool_bytes, &use)) { take_tighter(&use, 0, tightest); }
+    if (use_of_machine(proc, &use)) { take_tighter(&use, tightest); }
+    if (use_of_process(proc, asked, pool_bytes, &use)) { take_tighter(&use, tightest); }
     if (*group.folder) {
         do {
-            if (use_of_group(&group, &use)) { take_tighter(&use, unused, tightest); }
+            if (use_of_group(&group, &use)) { take_tighter(&use, tightest); }
         } while (memory_cgroup_up(&group));
     }
     return tightest->limit != UINT64_MAX;
@@ -166,7 +165,7 @@ bool budget_find_in(const char * proc, uint64_t asked, uint64_t pool_bytes, uint
     struct address_space_files files;
     struct memory_cgroup group;
     find_group(proc, &group);
-    if (!find_use(proc, group, asked, pool_bytes, 0, &use) || !address_space_files(proc, &files)) { return false; }
+    if (!find_use(proc, group, asked, pool_bytes, &use) || !address_space_files(proc, &files)) { return false; }
     const uint64_t cache = less(use.all, use.used); /* of libraries, what others have read first is not charged here */
     *b = (struct budget){ .limit = use.limit,
                           .used = less(use.used, pool_bytes),
@@ -189,25 +188,25 @@ void budget_grant(uint64_t pool_bytes) {
 }
 
 /* The use now, where it was found last. */
-static bool find_use_again(const char * proc, uint64_t asked, uint64_t unused, struct budget * b, struct use * use) {
+static bool find_use_again(const char * proc, uint64_t asked, struct budget * b, struct use * use) {
     pthread_mutex_lock(&last_lock);
     const struct memory_cgroup group = last.group;
     *b = last.budget;
     pthread_mutex_unlock(&last_lock);
-    return find_use(proc, group, asked, b->pool, unused, use);
+    return find_use(proc, group, asked, b->pool, use);
 }
 
-int64_t budget_left_in(const char * proc, uint64_t asked, uint64_t unused) {
+int64_t budget_left_in(const char * proc, uint64_t asked) {
     struct budget b;
     struct use use;
-    if (!find_use_again(proc, asked, unused, &b, &use)) { return INT64_MAX; }
+    if (!find_use_again(proc, asked, &b, &use)) { return INT64_MAX; }
     return difference(use.limit, use.used + b.files + b.reserve);
 }
 
 uint64_t budget_room_in(const char * proc, uint64_t asked, uint64_t pool_free) {
     struct budget b;
     struct use use;
-    if (!find_use_again(proc, asked, 0, &b, &use)) { return 0; }
+    if (!find_use_again(proc, asked, &b, &use)) { return 0; }
     return less(less(use.limit, use.all), b.reserve + pool_free);
 }
 
@@ -215,8 +214,8 @@ bool budget_find(uint64_t asked, uint64_t pool_bytes, uint64_t growth, struct bu
     return budget_find_in("/proc", asked, pool_bytes, growth, b);
 }
 
-int64_t budget_left(uint64_t asked, uint64_t unused) {
-    return budget_left_in("/proc", asked, unused);
+int64_t budget_left(uint64_t asked) {
+    return budget_left_in("/proc", asked);
 }
 
 uint64_t budget_room(uint64_t asked, uint64_t pool_free) {

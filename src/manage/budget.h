@@ -41,10 +41,9 @@ void budget_count_cached(uint64_t bytes);
 /* The same quickly, to be asked often while graphs are computed: how many bytes are left below the limit; negative:
  * there are too many. Takes growth as not there yet, and files and reserve as budget_find found them last; limits are
  * read anew, in the cgroups that budget_find saw. Where what was asked for counts, the pool counts as it was granted
- * last; elsewhere, `unused` bytes of it that take no memory yet count as taken. Reads a few small files, in some ten
- * microseconds.
+ * last; elsewhere, as far as it takes memory. Reads a few small files, in some ten microseconds.
  * INT64_MAX: nothing is known. */
-int64_t budget_left(uint64_t asked, uint64_t unused);
+int64_t budget_left(uint64_t asked);
 
 /* How much larger the pool could be by what nobody uses: page cache counts as used here, and it is all that the process
  * needs while it is not squeezed. `pool_free`: bytes of the pool that nothing is in. 0: nothing, or nothing is known.
@@ -53,7 +52,7 @@ uint64_t budget_room(uint64_t asked, uint64_t pool_free);
 
 /* The same by a made-up /proc, for tests. */
 bool budget_find_in(const char * proc, uint64_t asked, uint64_t pool_bytes, uint64_t growth, struct budget * budget);
-int64_t budget_left_in(const char * proc, uint64_t asked, uint64_t unused);
+int64_t budget_left_in(const char * proc, uint64_t asked);
 uint64_t budget_room_in(const char * proc, uint64_t asked, uint64_t pool_free);
 
 #endif

@@ -363,7 +363,7 @@ void managing_look(struct managing * m, const char ** why) {
     const struct resident_totals t = resident_totals(m->resident);
     const uint64_t held = t.pool > t.pool_unused ? t.pool - t.pool_unused : 0;
     budget_count_cached(t.pool_cached);
-    const int64_t left = budget_left(m->asked, 0);
+    const int64_t left = budget_left(m->asked);
     look_at_plain_run(m, left, held);
     if (left < 0) {
         if (!budget_find(m->asked, held < pool ? held : pool, 0, &budget) || budget.pool >= pool) { return; }
@@ -382,9 +382,7 @@ void managing_look(struct managing * m, const char ** why) {
 static void make_room(struct managing * m, uint64_t growth, const char ** why) {
     const struct resident_totals t = resident_totals(m->resident);
     budget_count_cached(t.pool_cached);
-    /* Not what the pool has yet to fill: a pool that shrinks before that is made of small pages, into which reads are
-     * half as fast. */
-    const int64_t left = budget_left(m->asked, 0);
+    const int64_t left = budget_left(m->asked); /* what the pool has yet to fill is there: it shrinks once that lacks */
     if (left == INT64_MAX || left >= (int64_t) growth) { return; }
     const uint64_t pool = pool_of(m), lacking = growth - (uint64_t) left;
     m->budget.pool = pool > lacking ? pool - lacking : 0;

@@ -89,11 +89,11 @@ static void what_was_asked_for_holds_for_the_process(void ** state) {
     make_rest(6000, 49);
     assert_budget(200, 0, 200, 50); /* and a MiB of page tables */
     assert_budget(200, 30, 200, 50);
-    assert_true(budget_left_in(proc(), 200 * MIB, 0) == 0); /* the pool counts as it was granted */
+    assert_true(budget_left_in(proc(), 200 * MIB) == 0); /* the pool counts as it was granted */
     make_rest(6000, 52);
-    assert_true(budget_left_in(proc(), 200 * MIB, 0) == -3 * MIB);
+    assert_true(budget_left_in(proc(), 200 * MIB) == -3 * MIB);
     assert_budget(40, 0, 40, 53); /* has too much already */
-    assert_true(budget_left_in(proc(), 40 * MIB, 0) < -13 * MIB);
+    assert_true(budget_left_in(proc(), 40 * MIB) < -13 * MIB);
 }
 
 static void without_a_limit_the_machine_is_one(void ** state) {
@@ -144,12 +144,12 @@ static void what_is_left_is_read_anew(void ** state) {
     make_group_1("cg/a", 300, 100, 30);
     const struct budget b = assert_budget(0, 0, 300, 70);
     make_group_1("cg/a", 300, 100 + b.pool / MIB, 30);
-    const int64_t left = budget_left_in(proc(), 0, 0);
+    const int64_t left = budget_left_in(proc(), 0);
     assert_true(left >= 0 && left < MIB);
     make_group_1("cg/a", 300, 105 + b.pool / MIB, 30);
-    assert_true(budget_left_in(proc(), 0, 0) == left - 5 * MIB);
+    assert_true(budget_left_in(proc(), 0) == left - 5 * MIB);
     make_group_1("cg/a", 200, 105 + b.pool / MIB, 30);
-    assert_true(budget_left_in(proc(), 0, 0) == left - 105 * MIB);
+    assert_true(budget_left_in(proc(), 0) == left - 105 * MIB);
 }
 
 /* Pieces that are page cache themselves: 20 MiB besides are anybody's. */
@@ -159,15 +159,14 @@ static void a_pool_of_page_cache_counts_as_used(void ** state) {
     make_rest(6000, 50);
     make_group_1("cg/a", 300, 200, 120);
     assert_budget(0, 0, 300, 80);
-    const int64_t left = budget_left_in(proc(), 0, 0);
+    const int64_t left = budget_left_in(proc(), 0);
     budget_count_cached(100 * MIB);
-    const int64_t then = budget_left_in(proc(), 0, 0);
+    const int64_t then = budget_left_in(proc(), 0);
     budget_count_cached(500 * MIB); /* no more than there is */
-    const int64_t all = budget_left_in(proc(), 0, 0);
+    const int64_t all = budget_left_in(proc(), 0);
     budget_count_cached(0);
     assert_true(left - then == 100 * MIB);
     assert_true(left - all == 120 * MIB);
-    assert_true(left - budget_left_in(proc(), 0, 30 * MIB) == 30 * MIB); /* of the pool, to be filled yet */
 }
 
 static void of_files_the_model_does_not_count(void ** state) {
@@ -202,12 +201,12 @@ static void numbers_beyond_all_bounds_do_no_harm(void ** state) {
     (void) state;
     made_proc("4:memory:/a\n", "cgroup", "/", ",memory");
     assert_false(budget_find_in(proc(), 200 * MIB, 0, 0, &b)); /* nothing is known */
-    assert_true(budget_left_in(proc(), 0, 0) == INT64_MAX);
+    assert_true(budget_left_in(proc(), 0) == INT64_MAX);
     make_rest(6000, 50);
     make_group_1("cg/a", 300, 100, 30);
     made_file("cg/a/memory.stat", "total_active_file 18446744073709551615\ntotal_inactive_file");
     assert_budget(0, UINT64_MAX / MIB, 300, 0);
-    assert_true(budget_left_in(proc(), 0, 0) > 250 * MIB);
+    assert_true(budget_left_in(proc(), 0) > 250 * MIB);
     made_file("cg/a/memory.stat", "total_active_file -5\n\n\n");
     made_file("cg/a/memory.usage_in_bytes", "18446744073709551615\n");
     assert_true(budget_find_in(proc(), 0, 0, 0, &b));
@@ -273,9 +272,9 @@ static void growth_is_taken_off_and_what_was_granted_counts(void ** state) {
                 budget_find_in(proc(), 200 * MIB, 0, 30 * MIB, &with));
     assert_int_equal(without.pool - with.pool, 30 * MIB);
     budget_grant(100 * MIB);
-    const int64_t left = budget_left_in(proc(), 200 * MIB, 0);
+    const int64_t left = budget_left_in(proc(), 200 * MIB);
     budget_grant(110 * MIB);
-    assert_int_equal(left - budget_left_in(proc(), 200 * MIB, 0), 10 * MIB);
+    assert_int_equal(left - budget_left_in(proc(), 200 * MIB), 10 * MIB);
 }
 
 int main(void) {
