@@ -8,8 +8,8 @@ a folder.
     optimise.py --only-page --out DIR
 
 LIBRARY is libtat_manage.so, LLAMA the folder of llama-completion. Memory is a share of the model's bytes, in percent:
---shares has that much for the model, beside what a run with enough memory holds of its own, so 100 holds all of it;
---totals has that much for all. An item may be for models of one kind: dense:70, experts:45.
+--shares has that much for the model, beside what a run with enough memory holds of its own, so 100 holds all of it, and
+what tat needs; --totals has that much for all. An item may be for models of one kind: dense:70, experts:45.
 
 With --append, runs are added to those of optimise.csv, so that many rounds can be had in several sittings; each run
 carries its date, machine, llama.cpp and commit. --only-page makes the page of optimise.csv alone.
@@ -31,7 +31,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cells import Row, disk_rate_at_once, read_csv, write_csv
+from cells import MIB, Row, disk_rate_at_once, read_csv, write_csv
 from optimise_model import Model, examined, kind_of, least_missed, measure_disk, planned
 from optimise_page import page
 from optimise_plot import draw
@@ -39,6 +39,7 @@ from optimise_run import WAYS, Runner, Texts, plenty, text_figures
 from optimise_table import TEXTS
 
 WHOLE = ["mmap", "all"]
+TAT_OWN = 4 * MIB  # `tat run` and what it adds to the program take 1.5 MiB
 LAST_LINES = 12  # of what a run printed that failed
 
 
@@ -118,7 +119,8 @@ class Bench:
 
     def limit_of(self, cell: Cell) -> int:
         model = self.models[cell.model]
-        return model.bytes * cell.percent // 100 + (model.own if cell.of == "weights" else 0)
+        fits = cell.percent >= 100 and cell.of == "weights"
+        return model.bytes * cell.percent // 100 + (model.own if cell.of == "weights" else 0) + (TAT_OWN if fits else 0)
 
     def one(self, cell: Cell, plain_rate: float) -> Row:
         model, limit, tokens = self.models[cell.model], self.limit_of(cell), self.tokens_of(cell)

@@ -53,3 +53,19 @@ quietly() {
     rm -f "$log"
     return "$status"
 }
+
+# make_of_dense MODEL MEGABYTES SCRIPT OPTION...: makes MODEL of that of scripts/get-model.sh, if it is not there yet. Needs no
+# more of Python than drawing does, and the package gguf.
+make_of_dense() {
+    local model=$1 fixtures=$root/tests/fixtures dense python
+    dense=$("$root/scripts/get-model.sh")
+    one_at_a_time fixtures
+    [ ! -e "$model" ] || return 0
+    python=$("$root/scripts/get-python.sh" plot)
+    scratch_folder
+    # What gguf requires beside these, it imports for other things.
+    quietly "$python" -m pip install --quiet --disable-pip-version-check --no-deps --target "$scratch" \
+        --constraint "$fixtures/requirements.txt" gguf PyYAML
+    say "making $(basename "$model") ($2 MB)"
+    PYTHONPATH=$scratch quietly "$python" "$fixtures/$3" "$dense" "$model" "${@:4}"
+}
