@@ -6,7 +6,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -43,19 +42,10 @@ int thread_start(pthread_t * thread, void * (*run)(void *), void * argument) {
     return error;
 }
 
-/* As the kernel has it; older headers lack it. */
-struct scheduling {
-    uint32_t size, policy;
-    uint64_t flags;
-    int32_t nice;
-    uint32_t priority;
-    uint64_t runtime, deadline, period;
-};
-
 void thread_be_prompt(void) {
     enum { SLICE_NS = 100000 }; /* the least that there is */
     struct scheduling s;
     if (syscall(SYS_sched_getattr, 0, &s, sizeof s, 0) != 0 || s.policy != SCHED_OTHER) { return; }
-    s.runtime = SLICE_NS;
+    s.slice = SLICE_NS;
     syscall(SYS_sched_setattr, 0, &s, 0);
 }

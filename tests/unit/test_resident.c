@@ -25,6 +25,7 @@
 #include <cmocka.h>
 
 #include "manage/map_count.h"
+#include "manage/thread.h"
 #include "resident_world.h"
 
 /* ---- what streams ---- */
@@ -446,15 +447,6 @@ static void mappings_are_left_to_the_program(void ** state) {
 }
 
 /* ---- its thread ---- */
-
-/* The kernel's struct sched_attr. */
-struct scheduling {
-    uint32_t size, policy;
-    uint64_t flags;
-    int32_t nice;
-    uint32_t priority;
-    uint64_t slice, deadline, period;
-};
 
 static bool get_scheduling(pid_t thread, struct scheduling * s) {
     return syscall(SYS_sched_getattr, thread, s, sizeof *s, 0) == 0;
