@@ -24,6 +24,8 @@
 
 enum { GRAPHS_MAX = 64, KERNEL_MEANS = 128, LOOK_NS = 20000000, ROOM_NS = 500000000, NS_PER_S = 1000000000 };
 
+#define GROWTH_UNKNOWN UINT64_MAX
+
 enum manager_state {
     MANAGER_WAITING, /* for a graph with weights */
     MANAGER_ACTIVE,
@@ -273,7 +275,7 @@ static void say_nothing_yet(const char * why) {
 }
 
 /* A graph without weights in a mapping is passed over: the model's may come later. */
-static void begin(const struct graph_call * call) {
+static void begin(const struct graph_call * call, uint64_t * growth) {
     struct graph_uses uses;
     const char * why;
     switch (managing_begin(&managing, &options, call->host, call->graph, &uses, &why)) {
@@ -281,6 +283,7 @@ static void begin(const struct graph_call * call) {
         case MANAGING_DECLINED: decline(why); return;
         case MANAGING_ACTIVE: break;
     }
+    *growth = managing.growth;
     add_graph(uses, call);
     say_begin();
     threads = call->n_threads;
@@ -413,18 +416,19 @@ static void node_done(void * user) {
 }
 
 /* Results of one row lie where they did for the last one. */
-static void prepare(struct known_graph * g, const struct graph_call * call) {
+static void prepare(struct known_graph * g, const struct graph_call * call, uint64_t growth) {
     const uint32_t rows = graph_rows(&g->uses, call->host, call->graph);
     const void * results = graph_results(call->host, call->graph);
     const bool is_like_last = rows == 1 && room.rows == 1 && results == g->results;
     if (is_like_last || !__atomic_load_n(&room.is_answered, __ATOMIC_RELAXED)) { return; }
     g->results = results;
     __atomic_store_n(&room.rows, rows, __ATOMIC_RELAXED);
-    __atomic_store_n(&room.growth, graph_growth(call->host, call->graph), __ATOMIC_RELAXED);
+    if (growth == GROWTH_UNKNOWN) { growth = graph_growth(call->host, call->graph); }
+    __atomic_store_n(&room.growth, growth, __ATOMIC_RELAXED);
     question_ask(&room.question, ROOM_NS);
 }
 
-static bool watch_graph(const struct graph_call * call, struct watch * watch) {
+static bool watch_graph(const struct graph_call * call, uint64_t growth, struct watch * watch) {
     struct known_graph * g = graph_of(call);
     if (!g || !g->schedule.n_actions) { return false; }
     call_now = (struct call){ .graph = g,
@@ -435,7 +439,7 @@ static bool watch_graph(const struct graph_call * call, struct watch * watch) {
                               .is_managed = !resident_is_broken(managing.resident) };
     *watch = (struct watch){ node_done, &call_now };
     if (!call_now.is_managed) { return true; }
-    prepare(g, call);
+    prepare(g, call, growth);
     call_now.waited = clock_monotonic_ns() - call_now.began;
     call_now.place = resident_begin(managing.resident, &g->schedule.order);
     act_until(&call_now, 0);
@@ -443,14 +447,15 @@ static bool watch_graph(const struct graph_call * call, struct watch * watch) {
 }
 
 static bool graph_begins(const struct graph_call * call, struct watch * watch) {
+    uint64_t growth = GROWTH_UNKNOWN;
     if (state_now() == MANAGER_OFF || call->hands_off) { return false; }
     if (state_now() == MANAGER_WAITING) {
         const int cancelling = cold_lock(&beginning);
-        if (state_now() == MANAGER_WAITING) { begin(call); }
+        if (state_now() == MANAGER_WAITING) { begin(call, &growth); }
         cold_unlock(&beginning, cancelling);
     }
     if (state_now() != MANAGER_ACTIVE || __atomic_exchange_n(&busy, true, __ATOMIC_ACQUIRE)) { return false; }
-    if (watch_graph(call, watch)) { return true; }
+    if (watch_graph(call, growth, watch)) { return true; }
     __atomic_store_n(&busy, false, __ATOMIC_RELEASE);
     return false;
 }

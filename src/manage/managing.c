@@ -234,14 +234,14 @@ static const char weights_elsewhere[] = "note not managed: the model's weights a
                                         "were loaded without mmap, or repacked "
                                         "(llama.cpp's --no-repack prevents that)";
 
-static enum managing_answer decide(struct beginning * b, const struct graph_uses * uses, uint64_t growth) {
+static enum managing_answer decide(struct beginning * b, const struct graph_uses * uses) {
     b->use = managed_model_schedule(&b->m->model, uses, &b->n_uses, &b->schedule);
     if (!b->use || !list_items(b)) { return MANAGING_DECLINED; }
     if (!b->m->n_items) {
         snprintf(words, sizeof words, "%s", uses->has_elsewhere ? weights_elsewhere : "");
         return MANAGING_NOTHING;
     }
-    if (!budget_find(b->options->memory, 0, growth, &b->m->budget)) {
+    if (!budget_find(b->options->memory, 0, b->m->growth, &b->m->budget)) {
         snprintf(words, sizeof words, "note not managed: neither /proc nor a cgroup says how much memory there is");
         return MANAGING_DECLINED;
     }
@@ -261,7 +261,8 @@ enum managing_answer managing_begin(struct managing * managing, const struct man
     *why = words;
     snprintf(words, sizeof words, "note not managed: the program has no memory left for tat's own tables");
     const bool found = managed_model_find(&managing->model, host, graph, graph_rule(host, graph), uses);
-    const enum managing_answer answer = found ? decide(&b, uses, graph_growth(host, graph)) : MANAGING_DECLINED;
+    if (found) { managing->growth = graph_growth(host, graph); }
+    const enum managing_answer answer = found ? decide(&b, uses) : MANAGING_DECLINED;
     schedule_free(&b.schedule);
     free(b.use);
     free(b.bytes);

@@ -29,6 +29,7 @@ struct managing {
     uint64_t token_experts; /* bytes that a router chooses for one row, at most; UINT64_MAX: not known */
     unsigned may;
     uint64_t asked;
+    uint64_t growth; /* bytes that the graph that it began with is about to touch for the first time */
 
     bool of_one_row;      /* the graph */
     uint64_t calm_since;  /* ns: since then no graph has needed more */
