@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "agent/events.h"
+#include "system/processor_times.h"
 #include "tat/format.h"
 
 enum { TEXT = 1024, SECTOR = 512 };
@@ -41,17 +42,13 @@ static void note_process(void) {
 
 /* Of all processors, since the machine was started: busy, idle, stolen by the hypervisor, in microseconds. */
 static void read_times(uint64_t us[static 3]) {
-    enum { USER, NICE, SYSTEM, IDLE, IOWAIT, IRQ, SOFTIRQ, STEAL, TIMES };
+    enum { NS_PER_US = 1000 };
     char text[TEXT];
-    uint64_t ticks[TIMES] = { 0 };
-    const long hertz = sysconf(_SC_CLK_TCK);
-    if (hertz <= 0 || !read_text("/proc/stat", text) || strncmp(text, "cpu ", 4) != 0) { return; }
-    char * at = text + 4;
-    for (int i = 0; i < TIMES; i++) { ticks[i] = strtoull(at, &at, 10); }
-    const uint64_t unit = 1000000 / (uint64_t) hertz;
-    us[0] = (ticks[USER] + ticks[NICE] + ticks[SYSTEM] + ticks[IRQ] + ticks[SOFTIRQ]) * unit;
-    us[1] = (ticks[IDLE] + ticks[IOWAIT]) * unit;
-    us[2] = ticks[STEAL] * unit;
+    struct processor_times times;
+    if (!read_text("/proc/stat", text) || !processor_times_read(text, &times)) { return; }
+    us[0] = times.busy_ns / NS_PER_US;
+    us[1] = times.idle_ns / NS_PER_US;
+    us[2] = times.stolen_ns / NS_PER_US;
 }
 
 /* Of the processor that this thread runs on: the clock now, and the highest, in kHz. */

@@ -6,20 +6,19 @@
 #include <unistd.h>
 
 #include "doctor/clock.h"
+#include "system/processor_times.h"
 
-enum { NS_PER_S = 1000000000, SECTOR = 512 };
+enum { SECTOR = 512 };
 
 static void find_processors(struct machine_load * load) {
-    uint64_t user, nice, system, idle, iowait, irq, softirq, steal;
-    const long hertz = sysconf(_SC_CLK_TCK), processors = sysconf(_SC_NPROCESSORS_ONLN);
+    char line[512];
+    struct processor_times times;
+    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
     FILE * file = fopen("/proc/stat", "re");
-    if (file && hertz > 0 && processors > 0 &&
-        fscanf(file, "cpu %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64,
-               &user, &nice, &system, &idle, &iowait, &irq, &softirq, &steal) == 8) {
-        const uint64_t tick = NS_PER_S / (uint64_t) hertz;
+    if (file && fgets(line, sizeof line, file) && processors > 0 && processor_times_read(line, &times)) {
         load->processors = (unsigned) processors;
-        load->busy_ns = (user + nice + system + irq + softirq) * tick;
-        load->stolen_ns = steal * tick;
+        load->busy_ns = times.busy_ns;
+        load->stolen_ns = times.stolen_ns;
     }
     if (file) { fclose(file); }
 }
