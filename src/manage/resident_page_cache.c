@@ -130,34 +130,36 @@ struct span {
     uint32_t pages;
 };
 
-/* Without the border pages of neighbours that are in memory or, if `locked`, are locked. */
-static struct span span_of(const struct resident * r, const struct held * h, bool locked) {
-    const struct held *before = resident_neighbour(r, h, -1), *after = resident_neighbour(r, h, 1);
-    const uint32_t first = before && (before->is_locked || !locked), last = after && (after->is_locked || !locked),
-                   both = first + last;
-    const uint32_t pages = h->is.pages > both ? h->is.pages - both : 0;
-    return (struct span){ .at = resident_address(r, h) + (size_t) first * r->page_bytes,
+/* Pages of pieces that follow each other without a gap; without the border pages of neighbours that are in memory or,
+ * if `locked`, are locked. */
+static struct span span_of(const struct resident * r, const struct held * first, uint32_t count, bool locked) {
+    const struct held * last = first + count - 1;
+    const struct held *before = resident_neighbour(r, first, -1), *after = resident_neighbour(r, last, 1);
+    const uint32_t all = last->is.page + last->is.pages - first->is.page;
+    const uint32_t from = before && (before->is_locked || !locked), to = after && (after->is_locked || !locked);
+    const uint32_t pages = all > from + to ? all - from - to : 0;
+    return (struct span){ .at = resident_address(r, first) + (size_t) from * r->page_bytes,
                           .bytes = (uint64_t) pages * r->page_bytes,
-                          .offset = resident_offset(r, h) + (uint64_t) first * r->page_bytes,
+                          .offset = resident_offset(r, first) + (uint64_t) from * r->page_bytes,
                           .pages = pages };
 }
 
-static void evict(const struct resident * r, const struct held * h) {
-    const struct span s = span_of(r, h, false);
+static void evict(const struct resident * r, const struct held * first, uint32_t count) {
+    const struct span s = span_of(r, first, count, false);
     if (!s.bytes) { return; }
     madvise(s.at, s.bytes, MADV_DONTNEED); /* the kernel evicts no page that is mapped */
-    posix_fadvise(r->files[h->is.file].mapped.fd, (off_t) s.offset, (off_t) s.bytes, POSIX_FADV_DONTNEED);
+    posix_fadvise(r->files[first->is.file].mapped.fd, (off_t) s.offset, (off_t) s.bytes, POSIX_FADV_DONTNEED);
 }
 
 static bool is_whole(struct resident * r, const struct held * h, const struct read_done * done) {
-    if (h->drop_after && !done->error) { evict(r, h); }
+    if (h->drop_after && !done->error) { evict(r, h, 1); }
     return !done->error;
 }
 
 /* Locked as far as the limit allows: it may be 0. */
 static bool put(struct resident * r, struct held * h) {
     if (!r->locks || h->is.class != PLACE_PIN) { return true; }
-    const struct span more = span_of(r, h, true);
+    const struct span more = span_of(r, h, 1, true);
     if (((uint64_t) r->locked_pages + more.pages) * r->page_bytes > r->lockable) { return true; }
     if (lock(more.at, more.bytes) != 0) { return true; }
     h->is_locked = true;
@@ -167,18 +169,19 @@ static bool put(struct resident * r, struct held * h) {
     return true;
 }
 
+/* All of them or, if they cannot be unlocked, none. */
 static bool remove_pieces(struct resident * r, struct held * first, uint32_t count) {
-    for (struct held * h = first; h < first + count; h++) {
-        const struct span s = span_of(r, h, true);
-        if (h->is_locked && unlock(s.at, s.bytes) != 0) { return false; }
-        evict(r, h);
-    }
+    bool some_locked = false;
+    for (const struct held * h = first; h < first + count; h++) { some_locked |= h->is_locked; }
+    const struct span s = span_of(r, first, count, true);
+    if (some_locked && s.bytes && unlock(s.at, s.bytes) != 0) { return false; }
+    evict(r, first, count);
     return true;
 }
 
 /* It is no longer locked. */
 static void give(struct resident * r, struct held * h) {
-    if (h->is_locked) { r->locked_pages -= span_of(r, h, true).pages; }
+    if (h->is_locked) { r->locked_pages -= span_of(r, h, 1, true).pages; }
     h->is_locked = false;
     r->cache_used -= h->is.pages;
 }

@@ -164,7 +164,6 @@ void life_map(struct life * l) {
     close(fd);
 }
 
-
 void life_unmap(const struct life * l) {
     for (unsigned f = 0; f < FILES; f++) { munmap(l->file[f].mapped.at, l->file[f].mapped.bytes); }
 }

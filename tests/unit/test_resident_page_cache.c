@@ -236,6 +236,45 @@ static void pinned_pieces_are_locked(void ** state) {
     }
 }
 
+/* ---- pieces that go together ---- */
+
+/* Goes on to the piece, but passes only where one begins that shares no page with what came before: so neighbours go
+ * together. Returns the place of the first. */
+static uint64_t go_to(struct resident * r, uint32_t end) {
+    enum { STRETCH = 6 };
+    const uint64_t place = resident_begin(r, &all);
+    for (uint32_t i = 0; i < end; i++) {
+        if (i % STRETCH == 0) { resident_passed(r, place + i); }
+        if (piece[i].class != PLACE_LEAVE) { resident_wait(r, i, place + i); }
+    }
+    return place;
+}
+
+static bool is_cached(uint32_t page) {
+    unsigned char here;
+    assert_int_equal(mincore(at + (size_t) page * PAGE, PAGE, &here), 0);
+    return here & 1;
+}
+
+/* Once for certain: the kernel may keep a page that it is moving just then. */
+static void the_page_between_two_that_go_goes_too(void ** state) {
+    enum { FIRST = 2, LATER = 30, TURNS = 100 };
+    (void) state;
+    for (unsigned w = 0; w < WAYS; w++) {
+        if (!map_evicted()) { skip(); }
+        struct resident * r = begin(ways[w], false);
+        bool goes = false;
+        for (int turn = 0; turn < TURNS && !goes; turn++) {
+            const uint64_t place = go_to(r, LATER);
+            goes = !resident_is_in(r, FIRST) && !resident_is_in(r, FIRST + 1) && !is_cached((FIRST + 1) * STEP);
+            resident_passed(r, place + PIECES);
+        }
+        assert_true(goes);
+        resident_free(r);
+        munmap(at, bytes);
+    }
+}
+
 /* As root, the limit does not count, until that privilege is given up. */
 static void limit_locking(uint64_t limit) {
     const struct rlimit most = { limit, limit };
@@ -319,6 +358,7 @@ int main(void) {
         cmocka_unit_test(what_is_pinned_stays_and_what_streams_goes),
         cmocka_unit_test(nothing_else_is_read),
         cmocka_unit_test(pinned_pieces_are_locked),
+        cmocka_unit_test(the_page_between_two_that_go_goes_too),
         cmocka_unit_test(no_more_is_locked_than_may_be),
         cmocka_unit_test(the_programs_advice_is_put_back),
         cmocka_unit_test(other_memory_at_its_place_is_left_alone),
