@@ -70,9 +70,12 @@ double disk_kept_rate(const json_t * kept, const char * how, const char * order,
 }
 
 /* Where no burst was measured: requests of which always so many are under way are nearly as fast. */
-static const char * how_of_bursts(const json_t * kept) {
-    static const char bursts[] = "direct, burst";
-    return disk_kept_most(kept, bursts, "random") > 0 ? bursts : "direct";
+static const char * how_of_bursts(const json_t * kept, bool busy) {
+    static const char * const hows[] = { "direct, burst, busy", "direct, burst" };
+    for (int i = busy ? 0 : 1; i < 2; i++) {
+        if (disk_kept_most(kept, hows[i], "random") > 0) { return hows[i]; }
+    }
+    return "direct";
 }
 
 static void add_block(struct disk_bursts * b, uint64_t block) {
@@ -113,9 +116,25 @@ static bool complete(double ns[static BURST_READS]) {
     return last >= 0;
 }
 
-bool disk_kept_bursts(const json_t * kept, struct disk_bursts * bursts) {
+static double least(double a, double b) {
+    return a < b ? a : b;
+}
+
+/* No burst takes longer than one that has all of its reads, and more: where that was measured, something else has
+ * delayed it. */
+static void level(struct disk_bursts * b) {
+    for (uint32_t i = b->n_blocks; i-- > 0;) {
+        for (int n = BURST_READS; n-- > 0;) {
+            double * ns = &b->ns[i][n];
+            if (n + 1 < BURST_READS) { *ns = least(*ns, b->ns[i][n + 1]); }
+            if (i + 1 < b->n_blocks) { *ns = least(*ns, b->ns[i + 1][n]); }
+        }
+    }
+}
+
+bool disk_kept_bursts(const json_t * kept, bool busy, struct disk_bursts * bursts) {
     enum { LEAST = 64 << 10 }; /* smaller ones are not read */
-    const char * how = how_of_bursts(kept);
+    const char * how = how_of_bursts(kept, busy);
     size_t i;
     const json_t * rate;
     *bursts = (struct disk_bursts){ 0 };
@@ -129,6 +148,7 @@ bool disk_kept_bursts(const json_t * kept, struct disk_bursts * bursts) {
         take_block(kept, how, bursts->block[b], bursts->ns[b]);
         if (!complete(bursts->ns[b])) { return false; }
     }
+    level(bursts);
     return bursts->n_blocks > 0;
 }
 

@@ -27,8 +27,9 @@ double disk_kept_most(const json_t * kept, const char * how, const char * order)
 /* The rate of the blocks whose size is nearest to `block`, with nearly `depth` requests at once. */
 double disk_kept_rate(const json_t * kept, const char * how, const char * order, uint64_t block, unsigned depth);
 
-/* How long reads take that begin together. False: that was not measured. */
-bool disk_kept_bursts(const json_t * kept, struct disk_bursts * bursts);
+/* How long reads take that begin together; `busy`: while all processors compute, if that was measured. False: neither
+ * was. */
+bool disk_kept_bursts(const json_t * kept, bool busy, struct disk_bursts * bursts);
 
 /* The disk tells of no read before all that are under way have ended. */
 bool disk_kept_tells_together(const json_t * kept);

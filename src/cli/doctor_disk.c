@@ -19,7 +19,8 @@ enum {
     SMALL = 64 << 10, /* no page of a kernel is large that has no more */
 };
 
-static const char * const hows[] = { "mapped", "mapped, MADV_RANDOM", "read", "direct", "direct, burst" };
+static const char * const hows[] = { "mapped", "mapped, MADV_RANDOM", "read",
+                                     "direct", "direct, burst",       "direct, burst, busy" };
 
 static const char * order_of(const struct disk_rate * rate) {
     return rate->random ? "random" : "sequential";
@@ -120,8 +121,8 @@ static int print_direct(const struct disk_rates * d) {
         d, &(struct grid){ "AT ONCE", DISK_DIRECT, true, disk_blocks, DISK_BLOCKS, disk_depths, DISK_DEPTHS });
 }
 
-static int print_bursts(const struct disk_rates * d) {
-    return print_grid(d, &(struct grid){ "TOGETHER", DISK_BURST, false, disk_burst_blocks, DISK_BURST_BLOCKS,
+static int print_bursts(const struct disk_rates * d, enum disk_how how) {
+    return print_grid(d, &(struct grid){ "TOGETHER", how, false, disk_burst_blocks, DISK_BURST_BLOCKS,
                                          disk_burst_depths, DISK_BURST_DEPTHS });
 }
 
@@ -177,7 +178,11 @@ static int show(const struct disk_rates * d, const json_t * measured, bool as_js
     if (!*d->direct) {
         printf("\nLikewise, but an idle disk, and so many requests together, until the last has ended:\n");
     }
-    if (!*d->direct && print_bursts(d) != 0) { return -1; }
+    if (!*d->direct && print_bursts(d, DISK_BURST) != 0) { return -1; }
+    if (!*d->direct) {
+        printf("\nThe same, while all processors compute, as those of a program that generates tokens:\n");
+    }
+    if (!*d->direct && print_bursts(d, DISK_BURST_BUSY) != 0) { return -1; }
     if (d->together >= 0) {
         printf("\nOf reads that another one joined when they were half done, %.0f %% ended with it%s.\n",
                100 * d->together, d->together > 0.5 ? ": this disk tells of reads together" : "");

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "doctor/busy.h"
 #include "doctor/clock.h"
 #include "doctor/disk_buffer.h"
 #include "doctor/disk_round.h"
@@ -100,6 +101,7 @@ static void choose_rates(struct disk_rates * r) {
     for (size_t d = 0; d < DISK_BURST_DEPTHS; d++) {
         for (size_t b = 0; b < DISK_BURST_BLOCKS; b++) {
             add_rate(r, DISK_BURST, true, disk_burst_blocks[b], disk_burst_depths[d]);
+            add_rate(r, DISK_BURST_BUSY, true, disk_burst_blocks[b], disk_burst_depths[d]);
         }
     }
 }
@@ -209,8 +211,11 @@ static void measure_one(struct file * f, struct disk_rates * r, size_t i, int nu
     struct disk_round * round = &f->rounds[i];
     const bool direct = disk_is_direct(rate->how);
     if (direct ? *r->direct : *r->through) { return; }
+    struct busy * busy = rate->how == DISK_BURST_BUSY ? busy_begin() : NULL;
+    if (rate->how == DISK_BURST_BUSY && !busy) { return; }
     const int status = direct ? disk_round_direct(round, f->direct_fd, rate, &f->places[i], f->buffer.at, ns)
                               : round_through(f, r, i, ns);
+    busy_end(busy);
     if (status != 0 && direct) { say_why(r->direct, sizeof r->direct, "reading with O_DIRECT by io_uring", status); }
     if (status != 0 && !direct) { say_why(r->through, sizeof r->through, "reading", status); }
     f->per_second[i][number] = round->ns ? 1e9 * (double) round->bytes / (double) round->ns : 0;

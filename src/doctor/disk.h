@@ -17,12 +17,13 @@ enum disk_how {
     DISK_MAPPED_RANDOM, /* the same with MADV_RANDOM, so a fault reads one page */
     DISK_READ,          /* pread, of one thread; the kernel reads ahead only if the blocks follow one another */
     DISK_DIRECT,        /* O_DIRECT through io_uring; as one request ends, another begins */
-    DISK_BURST, /* likewise, but all begin together when the disk is idle, and no other until the last has ended */
+    DISK_BURST,      /* likewise, but all begin together when the disk is idle, and no other until the last has ended */
+    DISK_BURST_BUSY, /* the same, while all processors compute */
 };
 
 /* Past the page cache. */
 static inline bool disk_is_direct(enum disk_how how) {
-    return how == DISK_DIRECT || how == DISK_BURST;
+    return how == DISK_DIRECT || how == DISK_BURST || how == DISK_BURST_BUSY;
 }
 
 /* Of DISK_DIRECT, each in order and at random. */
@@ -30,12 +31,12 @@ enum { DISK_BLOCKS = 6, DISK_DEPTHS = 3 };
 extern const uint32_t disk_blocks[DISK_BLOCKS];
 extern const unsigned disk_depths[DISK_DEPTHS];
 
-/* Of DISK_BURST, at random. */
+/* Of DISK_BURST and DISK_BURST_BUSY, at random. */
 enum { DISK_BURST_BLOCKS = 4, DISK_BURST_DEPTHS = 6 };
 extern const uint32_t disk_burst_blocks[DISK_BURST_BLOCKS];
 extern const unsigned disk_burst_depths[DISK_BURST_DEPTHS];
 
-enum { DISK_ROUNDS = 3, DISK_RATES_MAX = 72 };
+enum { DISK_ROUNDS = 3, DISK_RATES_MAX = 96 };
 
 struct disk_rate {
     enum disk_how how;

@@ -153,7 +153,7 @@ int disk_round_direct(struct disk_round * round, int fd, const struct disk_rate 
     struct direct d = { .fd = fd, .rate = rate, .buffers = buffers };
     int status = -io_uring_queue_init(DISK_DEPTH_MAX, &d.ring, 0);
     if (status != 0) { return status; }
-    status = (rate->how == DISK_BURST ? run_bursts : run)(&d, round, places, ns);
+    status = (rate->how == DISK_DIRECT ? run : run_bursts)(&d, round, places, ns);
     io_uring_queue_exit(&d.ring);
     return status;
 }

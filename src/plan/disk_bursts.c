@@ -8,8 +8,7 @@ struct disk_bursts disk_bursts_of_rate(double rate) {
     return b;
 }
 
-double disk_burst_ns(const struct disk_bursts * b, unsigned reads, double bytes) {
-    const unsigned n = reads - 1;
+static double burst_ns(const struct disk_bursts * b, unsigned n, double bytes) {
     if (b->n_blocks == 0) { return 0; }
     if (b->n_blocks == 1) { return b->ns[0][n] * bytes / (double) b->block[0]; }
     uint32_t i = 1;
@@ -18,4 +17,14 @@ double disk_burst_ns(const struct disk_bursts * b, unsigned reads, double bytes)
     const double below = (double) b->block[i - 1], above = (double) b->block[i];
     const double ns = b->ns[i - 1][n] + (b->ns[i][n] - b->ns[i - 1][n]) * (bytes - below) / (above - below);
     return ns > b->ns[0][n] ? ns : b->ns[0][n];
+}
+
+/* Lines of few and of many reads may cross beyond what was measured. */
+double disk_burst_ns(const struct disk_bursts * b, unsigned reads, double bytes) {
+    double most = 0;
+    for (unsigned n = 0; n < reads; n++) {
+        const double ns = burst_ns(b, n, bytes);
+        if (ns > most) { most = ns; }
+    }
+    return most;
 }

@@ -17,8 +17,8 @@ enum task { TASK_NONE, TASK_START, TASK_DROP, TASK_PUT };
 /* What is under way shares the disk: of n reads, each is as far as if all of them had begun together. */
 struct flight {
     uint32_t read;
-    double left;            /* share of it */
-    double ns[BURST_READS]; /* by how many are under way, less one */
+    double left;               /* share of it */
+    double ns[2][BURST_READS]; /* by whether others compute, and how many are under way, less one */
 };
 
 /* Reads of a kind, in order. */
@@ -31,7 +31,7 @@ struct line {
     const struct timeline_machine * m;
     const struct timeline_read * reads;
     uint8_t * state; /* enum state */
-    double now, clock;
+    double now, clock, taken;
     struct queue streams, chosen, guesses, landed;
     struct flight flight[BURST_READS];
     unsigned flying;
@@ -183,7 +183,9 @@ static void start(struct line * l, uint32_t read) {
     struct flight * f = &l->flight[l->flying++];
     *f = (struct flight){ .read = read, .left = 1 };
     for (unsigned n = 0; n < BURST_READS; n++) {
-        f->ns[n] = larger(disk_burst_ns(&l->m->disk, n + 1, (double) l->reads[read].bytes), NS_LEAST);
+        const double bytes = (double) l->reads[read].bytes;
+        f->ns[false][n] = larger(disk_burst_ns(&l->m->disk, n + 1, bytes), NS_LEAST);
+        f->ns[true][n] = larger(disk_burst_ns(&l->m->while_computing, n + 1, bytes), NS_LEAST);
     }
     l->state[read] = READ_FLYING;
 }
@@ -250,13 +252,14 @@ static bool pass(struct line * l, double most, double until, bool computes) {
     const unsigned n = under_way(l);
     for (unsigned i = 0; i < l->flying; i++) {
         const struct flight * f = &l->flight[i];
-        if (f->left > LEFT_LEAST) { dt = smaller(dt, f->left * f->ns[n - 1]); }
+        if (f->left > LEFT_LEAST) { dt = smaller(dt, f->left * f->ns[computes][n - 1]); }
     }
     if (l->task.what) { dt = smaller(dt, l->task.left); }
     if (!isfinite(dt)) { return false; }
     l->now += dt;
+    l->taken += computes ? dt * (1 - speed) : 0;
     l->clock = speed > 0 && l->clock + dt * speed >= mark - 1e-6 ? mark : l->clock + dt * speed;
-    for (unsigned i = 0; i < l->flying && n; i++) { l->flight[i].left -= dt / l->flight[i].ns[n - 1]; }
+    for (unsigned i = 0; i < l->flying && n; i++) { l->flight[i].left -= dt / l->flight[i].ns[computes][n - 1]; }
     land(l);
     if (l->task.what) {
         l->task.left -= dt;
@@ -297,14 +300,15 @@ static void need(struct line * l, uint32_t read) {
 }
 
 bool timeline_run(const struct timeline_machine * machine, const struct timeline_read * reads, uint32_t n,
-                  double * lost, uint64_t * ahead) {
+                  struct timeline_loss * lost, uint64_t * ahead) {
     struct line l;
     const bool good = begin(&l, machine, reads, n);
     for (uint32_t i = 0; i < n && good; i++) {
-        const double before = l.now - l.clock;
+        const double before = l.now - l.clock, taken = l.taken;
         compute(&l, (double) reads[i].at);
         need(&l, i);
-        lost[i] = l.now - l.clock - before;
+        lost[i].taken = l.taken - taken;
+        lost[i].waited = l.now - l.clock - before - lost[i].taken;
     }
     *ahead = l.most;
     end(&l);

@@ -29,7 +29,8 @@ struct timeline_read {
 };
 
 struct timeline_machine {
-    struct disk_bursts disk;
+    struct disk_bursts disk; /* while nobody computes */
+    struct disk_bursts while_computing;
     bool together;            /* the disk tells of no read before all that are under way have ended */
     uint64_t ring;            /* bytes that what streams passes through */
     unsigned at_once;         /* reads under way, at most BURST_READS */
@@ -40,9 +41,15 @@ struct timeline_machine {
     double taken;             /* of the time that the thread works while others compute, the share that they lose */
 };
 
-/* Sets lost[i]: nanoseconds that passed on no clock of computing from the read before, or the begin, until computing
- * went on with read i. *ahead: the most bytes that were read, or being read, before they were needed. False: memory. */
+/* Nanoseconds that passed on no clock of computing. */
+struct timeline_loss {
+    double waited; /* for a read */
+    double taken;  /* by the thread that starts reads and maps, while others computed */
+};
+
+/* Sets lost[i]: from the read before, or the begin, until computing went on with read i. *ahead: the most bytes that
+ * were read, or being read, before they were needed. False: memory. */
 bool timeline_run(const struct timeline_machine * machine, const struct timeline_read * reads, uint32_t n,
-                  double * lost, uint64_t * ahead);
+                  struct timeline_loss * lost, uint64_t * ahead);
 
 #endif

@@ -93,7 +93,7 @@ static void rates_or_reasons(void ** state) {
     static struct disk_rates r;
     struct tat_error error;
     assert_int_equal(disk_measure(&r, path, ROUND_NS, &error), 0);
-    assert_int_equal(r.n_rates, 7 + 2 * DISK_BLOCKS * DISK_DEPTHS + DISK_BURST_BLOCKS * DISK_BURST_DEPTHS);
+    assert_int_equal(r.n_rates, 7 + 2 * DISK_BLOCKS * DISK_DEPTHS + 2 * DISK_BURST_BLOCKS * DISK_BURST_DEPTHS);
     assert_true(r.bytes == DISK_FILE_LEAST && *r.system);
     assert_true(r.into >= BLOCK && r.into % BLOCK == 0);
     assert_true(*r.direct || (r.together >= -1 && r.together <= 1));

@@ -16,18 +16,24 @@ enum { READS_MOST = 64 };
 
 static const enum timeline_kind STREAM = TIMELINE_STREAM, CHOSEN = TIMELINE_CHOSEN, WASTED = TIMELINE_WASTED;
 
-static double lost[READS_MOST];
+static struct timeline_loss lost[READS_MOST];
 static uint64_t ahead;
+
+static struct timeline_machine of_disk(struct timeline_machine m, struct disk_bursts disk) {
+    m.disk = m.while_computing = disk;
+    return m;
+}
 
 /* A byte a nanosecond, and nothing else takes time. */
 static struct timeline_machine machine(void) {
-    return (struct timeline_machine){ .disk = disk_bursts_of_rate(1e9), .at_once = 8, .guesses_at_once = 2, .ring = 1 };
+    return of_disk((struct timeline_machine){ .at_once = 8, .guesses_at_once = 2, .ring = 1 },
+                   disk_bursts_of_rate(1e9));
 }
 
 static double run(const struct timeline_machine * m, const struct timeline_read * reads, uint32_t n) {
     double sum = 0;
     assert_true(timeline_run(m, reads, n, lost, &ahead));
-    for (uint32_t i = 0; i < n; i++) { sum += lost[i]; }
+    for (uint32_t i = 0; i < n; i++) { sum += lost[i].waited + lost[i].taken; }
     return sum;
 }
 
@@ -52,25 +58,35 @@ static void reads_share_the_disk(void ** state) {
     struct timeline_machine m = machine();
     (void) state;
     is(run(&m, reads, 2), 400);
-    is(lost[0], 200);
+    is(lost[0].waited, 200);
     m.together = true; /* it says so only of both */
     is(run(&m, reads, 2), 400);
-    is(lost[0], 400);
+    is(lost[0].waited, 400);
     m.at_once = 1;
     run(&m, reads, 2);
-    is(lost[0], 100);
+    is(lost[0].waited, 100);
 }
 
 static void bursts_are_as_measured(void ** state) {
     const struct timeline_read reads[] = { { 0, 0, 0, 150, CHOSEN, 0 }, { 0, 0, 0, 150, CHOSEN, 0 } };
     struct timeline_machine m = machine();
     (void) state;
-    m.disk = (struct disk_bursts){ .n_blocks = 2, .block = { 100, 200 }, .ns = { { 1000, 1100 }, { 2000, 2300 } } };
+    m = of_disk(m,
+                (struct disk_bursts){ .n_blocks = 2, .block = { 100, 200 }, .ns = { { 1000, 1100 }, { 2000, 2300 } } });
     is(disk_burst_ns(&m.disk, 1, 150), 1500);
     is(disk_burst_ns(&m.disk, 1, 250), 2500);
     is(disk_burst_ns(&m.disk, 1, 50), 1000); /* no less than the smallest that was measured */
     is(run(&m, reads, 1), 1500);
     is(run(&m, reads, 2), 1700);
+}
+
+/* Of 900 bytes, half are read until they are needed. */
+static void a_disk_may_be_slower_while_others_compute(void ** state) {
+    const struct timeline_read read = { 900, 0, 0, 900, CHOSEN, 0 };
+    struct timeline_machine m = machine();
+    (void) state;
+    m.while_computing = disk_bursts_of_rate(0.5e9);
+    is(run(&m, &read, 1), 450);
 }
 
 static void mapping_takes_the_threads_time(void ** state) {
@@ -95,6 +111,7 @@ static void work_while_others_compute_takes_from_them(void ** state) {
     is(run(&m, &read, 1), 0);
     m.taken = 1;
     is(run(&m, &read, 1), 50 + 100 + 100);
+    is(lost[0].taken, 50 + 100 + 100);
     m.taken = 0.5;
     is(run(&m, &read, 1), (50 + 100 + 100) / 2.);
 }
@@ -154,9 +171,9 @@ static void bounds(void ** state) {
         for (uint32_t i = 0; i < n; i++) { bytes += (double) reads[i].bytes; }
         const double slow = run(&m, reads, n);
         assert_true(slow >= bytes - end - 0.01 && slow <= bytes + 0.01);
-        m.disk = disk_bursts_of_rate(2e9);
+        m = of_disk(m, disk_bursts_of_rate(2e9));
         assert_true(run(&m, reads, n) <= slow + 0.01);
-        m.disk = disk_bursts_of_rate(1e30);
+        m = of_disk(m, disk_bursts_of_rate(1e30));
         is(run(&m, reads, n), 0);
         for (uint32_t i = 0; i < n; i++) { reads[i].at = reads[i].from = reads[i].guessed = 0; }
         m = machine();
@@ -169,6 +186,7 @@ int main(void) {
         cmocka_unit_test(what_comes_late_is_waited_for),
         cmocka_unit_test(reads_share_the_disk),
         cmocka_unit_test(bursts_are_as_measured),
+        cmocka_unit_test(a_disk_may_be_slower_while_others_compute),
         cmocka_unit_test(mapping_takes_the_threads_time),
         cmocka_unit_test(work_while_others_compute_takes_from_them),
         cmocka_unit_test(guesses_are_read_while_nothing_else_is),

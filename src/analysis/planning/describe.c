@@ -89,15 +89,22 @@ static json_t * assumptions_json(const struct planning * p, struct result * r) {
     return o;
 }
 
-/* What the timeline goes by, for what experts' slices are large. */
-static json_t * managing_json(const struct planning * p, struct result * r) {
-    const struct timeline_machine * m = &p->machine;
-    json_t *o = json_object(), *together = json_array();
+/* Of what is as large as an expert's slice, by how many are read together. */
+static json_t * bursts_json(const struct planning * p, struct result * r, const struct disk_bursts * bursts) {
+    json_t * together = json_array();
     for (unsigned n = 1; n <= BURST_READS; n++) {
-        const double ns = disk_burst_ns(&m->disk, n, (double) planning_mean_expert(p));
+        const double ns = disk_burst_ns(bursts, n, (double) planning_mean_expert(p));
         r->failed |= json_array_append_new(together, json_real(ns)) != 0;
     }
-    result_put(r, o, "burst_ns", together);
+    return together;
+}
+
+/* What the timeline goes by. */
+static json_t * managing_json(const struct planning * p, struct result * r) {
+    const struct timeline_machine * m = &p->machine;
+    json_t * o = json_object();
+    result_put(r, o, "burst_ns", bursts_json(p, r, &m->disk));
+    result_put(r, o, "burst_ns_while_computing", bursts_json(p, r, &m->while_computing));
     result_put(r, o, "told_together", json_boolean(m->together));
     result_put_real(r, o, "start_ns", m->start_ns);
     result_put_real(r, o, "wake_ns", m->wake_ns);

@@ -166,8 +166,10 @@ static void find_machine(struct planning * p) {
                                             .start_ns = PREDICT_START_NS,
                                             .wake_ns = PREDICT_WAKE_NS,
                                             .taken = machine.threads >= machine.processors };
-    if (q->disk_rate > 0 || !disk_kept_bursts(q->disk, &p->machine.disk)) {
-        p->machine.disk = disk_bursts_of_rate(p->costs.miss_rate);
+    const bool all_compute = machine.threads >= machine.processors;
+    if (q->disk_rate > 0 || !disk_kept_bursts(q->disk, false, &p->machine.disk) ||
+        !disk_kept_bursts(q->disk, all_compute, &p->machine.while_computing)) {
+        p->machine.disk = p->machine.while_computing = disk_bursts_of_rate(p->costs.miss_rate);
     }
 }
 

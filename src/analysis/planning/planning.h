@@ -110,8 +110,9 @@ struct plan_outcome {
     struct placement placement;
     struct predict_reads reads;
     struct token_cost bound;
-    double hit_share; /* of experts' bytes; below 0: none are cached */
-    double token_ns;  /* computing of the median token, and the mean wait of recorded ones; 0: not known */
+    double hit_share;          /* of experts' bytes; below 0: none are cached */
+    double token_ns;           /* computing of the median token, and the mean loss of recorded ones; 0: not known */
+    struct timeline_loss lost; /* of that */
     double p50_ns, p99_ns;
     uint64_t ahead_bytes; /* the most that was read before it was needed */
 };

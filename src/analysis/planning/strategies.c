@@ -273,35 +273,43 @@ static bool add_need(struct evaluating * e, uint32_t need, uint32_t lead) {
 
 /* ---- how long tokens wait ---- */
 
+static void add_loss(struct timeline_loss * sum, const struct timeline_loss * more) {
+    sum->waited += more->waited;
+    sum->taken += more->taken;
+}
+
 /* The first graph's waits are those of a start. */
 static bool find_times(struct evaluating * e) {
     const struct planning * p = e->p;
     struct plan_outcome * o = e->outcome;
     const uint32_t n = e->reads.count, graphs = p->n_timed;
-    double * lost = calloc((size_t) n + 1, sizeof *lost);
-    double * wait = calloc((size_t) graphs + 1, sizeof *wait);
+    struct timeline_loss * lost = calloc((size_t) n + 1, sizeof *lost);
+    struct timeline_loss * by_graph = calloc((size_t) graphs + 1, sizeof *by_graph);
     uint64_t * ns = calloc((size_t) graphs + 1, sizeof *ns);
-    double sum = 0;
+    struct timeline_loss sum = { 0 };
     uint64_t tokens = 0;
     uint32_t counted = 0;
-    bool good = lost && wait && ns;
+    bool good = lost && by_graph && ns;
     struct timeline_machine machine = p->machine;
     machine.ring = o->placement.ring;
     good = good && timeline_run(&machine, e->reads.data, n, lost, &o->ahead_bytes);
-    for (uint32_t i = 0; i < n && good; i++) { wait[need_at(p, LIST(const uint32_t, e->of)[i])->graph] += lost[i]; }
+    for (uint32_t i = 0; i < n && good; i++) {
+        add_loss(&by_graph[need_at(p, LIST(const uint32_t, e->of)[i])->graph], &lost[i]);
+    }
     for (uint32_t g = 1; g < graphs && good; g++) {
-        sum += wait[g];
+        add_loss(&sum, &by_graph[g]);
         tokens += p->tokens[g];
-        ns[counted++] = (uint64_t) (p->compute_ns[g] + wait[g]);
+        ns[counted++] = (uint64_t) (p->compute_ns[g] + by_graph[g].waited + by_graph[g].taken);
     }
     if (good && tokens) {
         qsort(ns, counted, sizeof *ns, by_value);
-        o->token_ns = p->token_compute_ns + sum / (double) tokens;
+        o->lost = (struct timeline_loss){ sum.waited / (double) tokens, sum.taken / (double) tokens };
+        o->token_ns = p->token_compute_ns + o->lost.waited + o->lost.taken;
         o->p50_ns = (double) percentile(ns, counted, 50);
         o->p99_ns = (double) percentile(ns, counted, 99);
     }
     free(lost);
-    free(wait);
+    free(by_graph);
     free(ns);
     return good;
 }
