@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * What plain mmap does with the same memory: the kernel keeps pages, drops those used longest ago, and reads some
- * ahead. That is simulated by blocks, and is the best it can do: what a kernel reads ahead and drops before it is used,
- * as several threads fault at once, is not in it. The run itself counts where it had as much memory.
+ * What plain mmap does with the same memory, as Linux's page cache keeps and reads ahead (kernel_cache.h). The run
+ * itself counts where it had as much memory.
  */
 #include <stdlib.h>
 
-#include "analysis/caching/read_ahead.h"
 #include "analysis/machine.h"
 #include "analysis/managed_run.h"
+#include "analysis/planning/kernel_cache.h"
 #include "analysis/planning/planning.h"
 #include "analysis/run_metadata.h"
 #include "analysis/token_times.h"
@@ -19,24 +18,15 @@ enum {
     ALIKE = 50 /* limits that differ by a 50th are the same */
 };
 
-static uint32_t window_of(uint64_t read_ahead) {
-    uint32_t window = 1;
-    while (window < 1024 && (uint64_t) window * 2 * BLOCK <= read_ahead) { window *= 2; }
-    return window;
-}
-
 bool plan_plain_begin(const struct planning * p, struct plan_plain * plain) {
     const struct string_request request = { BLOCK, READS_MOST, false, 0 };
     *plain = (struct plan_plain){ 0 };
-    plain->ahead = calloc(1, sizeof *plain->ahead);
-    if (!plain->ahead || !cache_string_make(&plain->string, &p->references, &request)) { return false; }
+    if (!cache_string_make(&plain->string, &p->references, &request)) { return false; }
     plain->by_graph = calloc((size_t) plain->string.graphs.count + 1, sizeof *plain->by_graph);
-    return plain->by_graph && ahead_begin(plain->ahead, &plain->string, window_of(p->read_ahead));
+    return plain->by_graph != NULL;
 }
 
 void plan_plain_end(struct plan_plain * plain) {
-    if (plain->ahead) { ahead_end(plain->ahead); }
-    free(plain->ahead);
     free(plain->by_graph);
     cache_string_free(&plain->string);
 }
@@ -66,7 +56,8 @@ static bool find_times(const struct planning * p, const struct plan_plain * plai
     }
     if (tokens && o->bound.known) {
         qsort(ns, counted, sizeof *ns, by_value);
-        o->token_ns = p->token_compute_ns + sum / (double) tokens;
+        o->lost.waited = sum / (double) tokens;
+        o->token_ns = p->token_compute_ns + o->lost.waited;
         o->p50_ns = (double) percentile(ns, counted, 50);
         o->p99_ns = (double) percentile(ns, counted, 99);
     }
@@ -75,14 +66,10 @@ static bool find_times(const struct planning * p, const struct plan_plain * plai
     return good;
 }
 
-bool plan_plain_evaluate(const struct planning * p, struct plan_plain * plain, uint64_t budget,
+bool plan_plain_evaluate(const struct planning * p, struct plan_plain * plain, uint64_t capacity,
                          struct plan_outcome * outcome) {
-    struct ahead_reads reads;
     *outcome = (struct plan_outcome){ .hit_share = -1 };
-    if (plain->ahead->too_many) { return true; }
-    return ahead_simulate(plain->ahead, &policy_lru, budget / plain->string.unit * plain->string.unit, &reads,
-                          plain->by_graph) &&
-           find_times(p, plain, outcome);
+    return kernel_cache_run(&plain->string, capacity, p->read_ahead, plain->by_graph) && find_times(p, plain, outcome);
 }
 
 /* What a generated token read. What manages memory counts that; the kernel counts for all of the run, of which a

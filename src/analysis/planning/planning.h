@@ -135,15 +135,13 @@ double planning_hit_share(const struct planning * p, uint64_t capacity, const st
 
 /* ---- plain.c ---- */
 
-/* Plain mmap: pages by LRU, with read-ahead. token_ns, p50_ns and p99_ns are of waiting for each read. */
+/* Plain mmap, with so much memory for page cache. token_ns, p50_ns and p99_ns are of waiting for each read. */
 struct plan_plain {
     struct cache_string string; /* of blocks */
-    struct ahead_string * ahead;
-    uint64_t * by_graph; /* bytes read */
-    uint64_t capacity;
+    uint64_t * by_graph;        /* bytes read */
 };
 bool plan_plain_begin(const struct planning * p, struct plan_plain * plain); /* false: memory; end it in either case */
-bool plan_plain_evaluate(const struct planning * p, struct plan_plain * plain, uint64_t budget,
+bool plan_plain_evaluate(const struct planning * p, struct plan_plain * plain, uint64_t capacity,
                          struct plan_outcome * outcome);
 void plan_plain_end(struct plan_plain * plain);
 

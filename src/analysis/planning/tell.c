@@ -26,6 +26,8 @@ static void put_outcome(struct result * r, json_t * row, const struct plan_outco
     put_real(r, row, "tokens_per_second_overlapped", predict_per_second(o->bound.known ? o->bound.overlapped_ns : 0));
     put_real(r, row, "tokens_per_second_serial", predict_per_second(o->bound.known ? o->bound.serial_ns : 0));
     put_real(r, row, "tokens_per_second", predict_per_second(o->token_ns));
+    put_real(r, row, "wait_ns", o->lost.waited);
+    put_real(r, row, "taken_ns", o->lost.taken);
     put_real(r, row, "p50_ns", o->p50_ns);
     put_real(r, row, "p99_ns", o->p99_ns);
 }
@@ -55,7 +57,7 @@ static void add_strategies(const struct planning * p, const struct plan_found * 
     for (unsigned i = 0; i < f->n_rows; i++) { any |= is_in(s, &f->row[i].outcome); }
     if (!any) { return; }
     result_table(r, s->name, s->title, SHOW_ALWAYS, s->columns, s->count);
-    if (is_in(s, &f->plain)) { add_row(r, "mmap", "plain mmap, at best", &f->plain); }
+    if (is_in(s, &f->plain)) { add_row(r, "mmap", "plain mmap", &f->plain); }
     if (f->is_measured && p->was_managed) {
         add_row(r, "run-measured", "tat run, measured", &f->measured);
     } else if (f->is_measured) {
@@ -81,10 +83,9 @@ static void add_bounds(const struct planning * p, const struct plan_found * f, s
         { "tokens_per_second_serial", "in turn/s", UNIT_PER_SECOND },
     };
     static const struct result_column times[] = {
-        { "strategy", "strategy", UNIT_TEXT },
-        { "tokens_per_second", "tokens/s", UNIT_PER_SECOND },
-        { "p50_ns", "median token", UNIT_NS },
-        { "p99_ns", "99 % within", UNIT_NS },
+        { "strategy", "strategy", UNIT_TEXT }, { "tokens_per_second", "tokens/s", UNIT_PER_SECOND },
+        { "wait_ns", "waits", UNIT_NS },       { "taken_ns", "managing", UNIT_NS },
+        { "p50_ns", "median token", UNIT_NS }, { "p99_ns", "99 % within", UNIT_NS },
     };
     const struct strategies all[] = {
         { "bounds", "Bounds, by strategy: what a token reads, and how many tokens/s that allows", bounds,
@@ -108,7 +109,7 @@ static void add_sweep(const struct planning * p, const struct plan_found * f, st
         { "cache_bytes", "for experts", UNIT_BYTES },
         { "note", "note", UNIT_TEXT },
     };
-    result_table(r, "memory", "More memory, and less: this plan, and plain mmap at best", SHOW_ALWAYS, columns,
+    result_table(r, "memory", "More memory, and less: this plan, and plain mmap", SHOW_ALWAYS, columns,
                  sizeof columns / sizeof *columns);
     for (int i = 0; i < SWEEP_SHARES; i++) {
         const struct plan_sweep_row * s = &f->sweep[i];
@@ -294,7 +295,7 @@ static void say_reads(const struct planning * p, const struct plan_found * f, co
     snprintf(text, size, "A token would read %s in place of %s with plain mmap%s.%s",
              format_mean_bytes(read, f->chosen->outcome.bound.read_bytes),
              format_mean_bytes(before, (is_measured ? &f->measured : &f->plain)->bound.read_bytes),
-             is_measured ? "" : " at best", why);
+             is_measured ? ", measured" : "", why);
 }
 
 static void say_gain(const struct planning * p, const struct plan_found * f, char * text, size_t size) {
@@ -313,7 +314,7 @@ static void say_gain(const struct planning * p, const struct plan_found * f, cha
              "%s tokens/s in place of %s with plain mmap%s: %s times as many. A token reads %s in place of %s; "
              "%s tokens/s would be the most, if computing hid every read.",
              format_rate(rate, predict_per_second(o->token_ns)), format_rate(than, predict_per_second(plain->token_ns)),
-             f->is_measured ? ", which the trace measured" : " at best", times, read, before,
+             f->is_measured ? ", which the trace measured" : "", times, read, before,
              format_rate(best, predict_per_second(o->bound.overlapped_ns)));
 }
 
@@ -365,8 +366,8 @@ static void say_notes(const struct planning * p, const struct plan_found * f, st
         "in turn: it never does. Expected: reads begin as early as the ring has room, an expert's when its "
         "router has chosen it, always the next one needed first. No room: less than 8 MiB is left for the model.");
     result_note(r,
-                "Plain mmap at best: least recently used pages, read ahead by the kernel, one fault after the other. "
-                "What a kernel reads ahead and drops unused as threads fault at once comes on top.");
+                "Plain mmap: as Linux's page cache would keep and evict what one thread touches, with its read-ahead. "
+                "What it reads ahead and evicts before it is used is read again.");
     if (p->references.full || p->n_timed < p->n_graphs) {
         result_note(r, "Times are of the first %" PRIu32 " of %" PRIu32 " generated graphs.", p->n_timed, p->n_graphs);
     }
