@@ -7,9 +7,10 @@
 enum {
     BATCH = 512,
     CONTEXT_STEP = 256,
-    PROGRAM = 8 << 20,
+    PROGRAM = 6 << 20,
     LIBRARIES = 12 << 20, /* with the program's own pages: llama.cpp's, measured with October 2026's */
     PROGRAM_TOKEN = 300,  /* SmolLM2, 49,152 tokens: 22.5 MiB beside the KV cache, measured with llama.cpp b11549 */
+    PROGRAM_TENSOR = 12 << 10, /* llama.cpp keeps room for 8 nodes of a graph for each, in several graphs; measured */
 };
 
 /* Of a row of n elements. */
@@ -46,6 +47,8 @@ static uint64_t repacked(const struct tat_gguf * gguf) {
 
 struct needs needs_of(const struct tat_gguf * gguf, const struct needs_options * options) {
     const struct tat_gguf_params * p = tat_gguf_params(gguf);
+    uint32_t n_tensors;
+    tat_gguf_tensors(gguf, &n_tensors);
     struct needs needs = { .context = options->context ? options->context : p->n_ctx_train };
     const uint64_t batch = options->batch ? options->batch : BATCH;
     const uint64_t rows = batch < needs.context ? batch : needs.context;
@@ -62,6 +65,6 @@ struct needs needs_of(const struct tat_gguf * gguf, const struct needs_options *
     needs.repack_most = repacked(gguf);
     needs.compute_most = rows * ((uint64_t) p->n_vocab + 4 * p->n_embd) * sizeof(float);
     needs.libraries = LIBRARIES;
-    needs.program = PROGRAM + (uint64_t) p->n_vocab * PROGRAM_TOKEN;
+    needs.program = PROGRAM + (uint64_t) p->n_vocab * PROGRAM_TOKEN + (uint64_t) n_tensors * PROGRAM_TENSOR;
     return needs;
 }
