@@ -137,7 +137,9 @@ static bool start_next(struct line * l, bool is_woken) {
         return true;
     }
     if (l->drops_ns > 0) { return false; }
-    if (stream && stream_from(l) <= l->clock) {
+    const bool may_stream = stream && stream_from(l) <= l->clock;
+    if (!may_stream) { l->batch_left = 0; } /* what becomes free from now on is for the next batch */
+    if (may_stream) {
         l->batch_left = l->flying ? l->batch_left : reading_batch(l->m->ring);
         l->batch_left -= l->batch_left < stream->bytes ? l->batch_left : stream->bytes;
         set_task(l, TASK_START, (uint32_t) (stream - l->reads), l->m->start_ns + half * (double) stream->bytes,
