@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+/** The one table of views: the navigation, the keys and the address are made of it. A view is a line here and a file beside this. */
+import type { ComponentType } from "preact";
+
+import type { About } from "../types";
+import { Overview } from "./Overview";
+
+export interface View {
+    /** In the address. */
+    id: string;
+    title: string;
+    /** The key that opens it. */
+    key: string;
+    /** What question it answers, in a sentence. */
+    says: string;
+    show: ComponentType;
+    /** Why a trace has nothing for it, and what to do; null: it has. */
+    lacks?(about: About): string | null;
+}
+
+export const VIEWS: View[] = [
+    { id: "overview", title: "Overview", key: "1", says: "What this run was, and where its time and bytes went", show: Overview },
+];
+
+export const viewOf = (id: string): View => VIEWS.find((view) => view.id === id) ?? VIEWS[0]!;
