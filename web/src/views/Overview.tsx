@@ -1,9 +1,18 @@
 // SPDX-License-Identifier: MIT
+/** The run on one screen: what it was and why it is as fast as it is, then every token, then the text as it was read. */
 import { about } from "../api";
-import { bytes, count, time } from "../format";
+import { Story } from "./Story";
+import { Timeline } from "./Timeline";
+import { TextFlow } from "./TextFlow";
 
 export function Overview() {
     const run = about.value;
     if (!run) return null;
-    return <p>{`${count(run.tokens)} tokens in ${time(run.duration_ns)}; the model has ${bytes(run.model.file_bytes)}.`}</p>;
+    return (
+        <>
+            <Story />
+            <Timeline />
+            {run.has.text && <TextFlow />}
+        </>
+    );
 }

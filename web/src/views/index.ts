@@ -3,6 +3,8 @@
 import type { ComponentType } from "preact";
 
 import type { About } from "../types";
+import { Compare } from "./Compare";
+import { Heatmap } from "./Heatmap";
 import { Overview } from "./Overview";
 
 export interface View {
@@ -20,6 +22,8 @@ export interface View {
 
 export const VIEWS: View[] = [
     { id: "overview", title: "Overview", key: "1", says: "What this run was, and where its time and bytes went", show: Overview },
+    { id: "heatmap", title: "Heatmap", key: "2", says: "Which layers, tensors and experts each token touched", show: Heatmap },
+    { id: "compare", title: "Compare", key: "c", says: "Runs side by side on the same scales", show: Compare },
 ];
 
 export const viewOf = (id: string): View => VIEWS.find((view) => view.id === id) ?? VIEWS[0]!;
