@@ -25,7 +25,7 @@ export function verdictOf(answer: unknown): Verdict {
     const list: [string, string, string][] = Array.isArray(checks)
         ? checks.map((one) => [one.check, one.verdict, one.figures ?? ""])
         : Object.entries(checks ?? {}).map(([check, found]) => [check, found, ""]);
-    const failed = list.filter(([, found]) => found === "bad" || found === "failed");
+    const failed = list.filter(([, found]) => /^(bad|failed)$/i.test(found));
     const isGood = good ?? (verdict ? verdict === "good" : list.length > 0 && failed.length === 0);
     const lines = (failed.length > 0 ? failed : list).map((line) => line.filter(Boolean).join(": "));
     return {

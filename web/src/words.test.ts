@@ -38,7 +38,7 @@ test("a file answers any window of what it holds, and says what to do for the re
 
 test("a verdict is a word, and names what failed", () => {
     expect(verdictOf({ checks: { file: "good", identity: "good" } })).toMatchObject({ kind: "good", word: "nothing missing" });
-    expect(verdictOf({ checks: [{ check: "identity", verdict: "bad", figures: "3 unmatched" }, { check: "file", verdict: "good" }] }))
-        .toMatchObject({ kind: "bad", word: "identity failed", says: "tat verify: identity: bad: 3 unmatched" });
+    expect(verdictOf({ checks: [{ check: "identity", verdict: "FAILED", figures: "3 unmatched" }, { check: "file", verdict: "good" }] }))
+        .toMatchObject({ kind: "bad", word: "identity failed", says: "tat verify: identity: FAILED: 3 unmatched" });
     expect(verdictOf(null).kind).toBe("unknown");
 });
