@@ -58,7 +58,7 @@ export function place(scale: Scale, value: number): number {
 const FAMILIES: [RegExp, string, string[]][] = [
     [/^(token|position|layer)_embd/, "#56B4E9", ["token_embd", "position_embd", "layer_embd"]],
     [/norm|sinks/, "#999999", ["attn_norm", "ffn_norm", "norm", "output_norm"]],
-    [/^(attn|rope)/, "#0072B2", ["attn_qkv", "attn_q", "attn_k", "attn_v", "attn_kv", "attn_output", "attn_gate"]],
+    [/^(attn|rope)/, "#0072B2", ["attn_q", "attn_k", "attn_v", "attn_output", "attn_qkv", "attn_kv", "attn_gate"]],
     [/^kv_/, "#CC79A7", ["kv_k", "kv_v"]],
     [/^ffn/, "#009E73", ["ffn_gate", "ffn_up", "ffn_down", "ffn_gate_up"]],
     [/^router|^shared_router/, "#8F5F00", ["router", "shared_router"]],
@@ -66,6 +66,9 @@ const FAMILIES: [RegExp, string, string[]][] = [
     [/^(ssm|state|shortconv|time_mix|channel_mix)/, "#D4C20E", []],
     [/^(output|nextn)/, "#D55E00", ["output", "nextn"]],
 ];
+
+/** Members of a family, in turn: lighter, darker, ... */
+const SHADES = [0, 0.28, -0.25, 0.5, -0.45, 0.65, -0.6];
 
 const known = new Map<string, string>();
 
@@ -79,7 +82,8 @@ export function componentColour(name: string): string {
     } else {
         const at = Math.max(0, family[2].indexOf(name));
         const base = parse(family[1]);
-        colour = print(at === 0 ? base : at % 2 === 1 ? mix(base, [255, 255, 255], 0.14 * (at + 1)) : mix(base, [0, 0, 0], 0.12 * at));
+        const shade = SHADES[at % SHADES.length]!;
+        colour = print(mix(base, shade > 0 ? [255, 255, 255] : [0, 0, 0], Math.abs(shade)));
     }
     known.set(name, colour);
     return colour;

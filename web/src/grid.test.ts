@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 
 import type { Tile } from "./binary";
-import { differenceOf, extentOf, partOf, scaleOf, tileWindow, wholes } from "./grid";
+import { differenceOf, extentOf, partOf, rowSums, scaleOf, tileWindow, wholes } from "./grid";
 
 const tile = (columns: number, rows: number, value: number[], x1 = columns, y1 = rows): Tile => ({
     columns, rows, x0: 0, x1, y0: 0, y1, revision: 0, flags: 0, value: Float64Array.from(value), dominant: new Uint32Array(value.length),
@@ -44,6 +44,13 @@ test("a difference is the second less the first, by token, where both are", () =
     expect([...by.value]).toEqual([-1, 0, -1, 3]);
     expect(extentOf(by)).toBe(3);
     expect(differenceOf(tile(4, 1, [1, 1, 1, 1]), tile(2, 1, [1, 1])).x1).toBe(2);
+});
+
+test("sums of rows are of the columns that show", () => {
+    const two = tile(4, 2, [1, 2, 3, 4, 10, 20, 30, 40]);
+    expect([...rowSums(two, 0, 4)]).toEqual([10, 100]);
+    expect([...rowSums(two, 1, 3)]).toEqual([5, 50]);
+    expect([...rowSums(two, -5, 1)]).toEqual([1, 10]);
 });
 
 test("whole rows of a cell", () => {

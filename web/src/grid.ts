@@ -171,6 +171,18 @@ export function paintTile(pen: Pen, frame: Frame, tile: Tile, image: HTMLCanvasE
     pen.image(image, left, Math.min(a, b), right - left, Math.abs(b - a));
 }
 
+/** By row of the tile, the sum of its cells in these columns of the data. */
+export function rowSums(tile: Tile, x0: number, x1: number): Float64Array {
+    const wide = (tile.x1 - tile.x0) / tile.columns;
+    const first = Math.max(0, Math.floor((x0 - tile.x0) / wide + 1e-6));
+    const end = Math.min(tile.columns, Math.ceil((x1 - tile.x0) / wide - 1e-6));
+    const sums = new Float64Array(tile.rows);
+    for (let row = 0; row < tile.rows; row++) {
+        for (let column = first; column < end; column++) sums[row]! += tile.value[row * tile.columns + column]!;
+    }
+    return sums;
+}
+
 /** Where a cell is in the data. */
 export function boxOfCell(tile: Tile, cell: number): Box {
     const row = Math.floor(cell / tile.columns);

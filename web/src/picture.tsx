@@ -3,7 +3,7 @@
  * A picture: a canvas with axes and a legend that is zoomed, moved, pointed at and read by keyboard in the same way in every view,
  * and taken away as PNG, SVG or CSV. A view says what is drawn where; it never makes a node per cell.
  */
-import { effect } from "@preact/signals";
+import { effect, type ReadonlySignal, useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
@@ -12,6 +12,7 @@ import { type Axis, type Box, boxOf, inside, isSame, xOf, yOf, zoomed } from "./
 import { ink } from "./colours";
 import { drawAxes, drawLegend, type Frame, frameOf, type Legend, legendHeight, type Margins } from "./frame";
 import { canvasPen, type Pen, svgPen } from "./pen";
+import type { Range } from "./state";
 import { saveCanvas, saveText } from "./takeaway";
 
 /** What stands beside the pointer: exact figures. */
@@ -44,11 +45,14 @@ export interface PictureProps {
     down?: boolean;
     /** Pixels; otherwise all the room there is. */
     height?: number;
-    /** Room for the labels of the y axis. */
+    /** Room for the labels of the y axis, and for what stands on the other side. */
     left?: number;
+    right?: number;
     legend?: Legend;
     /** Draws the data within the frame. Signals that it reads make it draw again. */
     paint(pen: Pen, frame: Frame): void;
+    /** Draws what stands around the data. */
+    beside?(pen: Pen, frame: Frame): void;
     hover?(x: number, y: number, frame: Frame): Hover | null;
     /** A click, or Enter at the cursor. */
     pick?(x: number, y: number, frame: Frame): void;
@@ -68,11 +72,14 @@ interface Point {
     y: number;
 }
 
+/** Another range of an axis, from what shows, all there is, and the least that may show. */
+type Change = (shown: Range, bounds: Range, least: number) => Range;
+
 const CLICK = 4; // pixels that a click may move
 
 function marginsOf(pen: Pen, props: PictureProps, width: number): Margins {
     const left = props.left ?? 64;
-    const right = 14;
+    const right = props.right ?? 14;
     return {
         left,
         right,
@@ -91,6 +98,7 @@ function render(pen: Pen, props: PictureProps, width: number, height: number, to
     pen.clip(frame.left, frame.top, frame.width, frame.height, () => props.paint(pen, frame));
     if (props.legend) drawLegend(pen, props.legend, margins.left, top + 4, frame.width);
     drawAxes(pen, frame, props.xAxis, props.yAxis, height);
+    props.beside?.(pen, frame);
     return frame;
 }
 
@@ -170,7 +178,8 @@ export function Picture(props: PictureProps) {
     const latest = useRef(props);
     latest.current = props;
     const [size, setSize] = useState<Size>({ width: 0, height: 0 });
-    const [card, setCard] = useState<{ hover: Hover; at: Point; byKey: boolean } | null>(null);
+    /** A signal, so that pointing does not draw the picture again. */
+    const card = useSignal<Card | null>(null);
     /** Where the keyboard's cursor is, in the data. */
     const cursor = useRef<Point | null>(null);
 
@@ -190,9 +199,14 @@ export function Picture(props: PictureProps) {
         });
     });
 
-    useLayoutEffect(() => {
-        if (frame.current && size.width > 8) drawOver(over.current!, size, frame.current, card?.hover ?? null, null);
-    }, [card, size, props.window]);
+    useLayoutEffect(
+        () =>
+            effect(() => {
+                const hover = card.value?.hover ?? null;
+                if (frame.current && size.width >= 8) drawOver(over.current!, size, frame.current, hover, null);
+            }),
+        [size, props.window],
+    );
 
     const point = (event: MouseEvent): Point => {
         const box = canvas.current!.getBoundingClientRect();
@@ -203,8 +217,7 @@ export function Picture(props: PictureProps) {
         return !!f && x >= f.left && x < f.left + f.width && y >= f.top && y < f.top + f.height;
     };
     const least = () => latest.current.least ?? { x: 1, y: 1 };
-    const change = (x: (range: ReturnType<typeof xOf>, bounds: ReturnType<typeof xOf>, least: number) => ReturnType<typeof xOf>,
-        y: typeof x): boolean => {
+    const change = (x: Change, y: Change): boolean => {
         const { window, bounds, zooms = "xy", onWindow } = latest.current;
         if (!onWindow) return false;
         const toX = zooms.includes("x") ? x(xOf(window), xOf(bounds), least().x) : xOf(window);
@@ -227,7 +240,7 @@ export function Picture(props: PictureProps) {
 
     const show = (x: number, y: number, at: Point, byKey: boolean) => {
         const hover = latest.current.hover?.(x, y, frame.current!) ?? null;
-        setCard(hover ? { hover, at, byKey } : null);
+        card.value = hover ? { hover, at, byKey } : null;
     };
 
     // Not passive: a wheel that zooms must not scroll too.
@@ -242,11 +255,11 @@ export function Picture(props: PictureProps) {
                 ? move((event.deltaX || event.deltaY) * perPixel().x, 0)
                 : zoom(Math.exp(Math.max(-1, Math.min(1, delta * 0.0022))), at);
             if (changed || sideways) event.preventDefault();
-            if (changed) setCard(null);
+            if (changed) card.value = null;
         };
         element.addEventListener("wheel", wheel, { passive: false });
         return () => element.removeEventListener("wheel", wheel);
-    }, [props.empty == null]);
+    }, []);
 
     const press = (event: PointerEvent) => {
         const from = point(event);
@@ -272,7 +285,7 @@ export function Picture(props: PictureProps) {
             const to = point(moving);
             dragged ||= Math.hypot(to.x - from.x, to.y - from.y) >= CLICK;
             if (!dragged || !latest.current.onWindow) return;
-            setCard(null);
+            card.value = null;
             if (moves) move((last.x - to.x) * perPixel().x, (last.y - to.y) * perPixel().y);
             else drawOver(over.current!, size, frame.current!, null, band(to));
             last = to;
@@ -366,26 +379,42 @@ export function Picture(props: PictureProps) {
                         const f = frame.current;
                         if (event.buttons !== 0 || !f) return;
                         if (hits(at)) show(f.xAt(at.x), f.yAt(at.y), at, false);
-                        else setCard(null);
+                        else card.value = null;
                     }}
-                    onPointerLeave={() => setCard(null)}
+                    onPointerLeave={() => (card.value = null)}
                     onDblClick={all}
                     onKeyDown={key}
-                    onBlur={() => setCard(null)}
+                    onBlur={() => (card.value = null)}
                 >
                     <canvas ref={canvas} style={{ width: `${size.width}px`, height: `${size.height}px` }} />
                     <canvas ref={over} style={{ width: `${size.width}px`, height: `${size.height}px` }} />
-                    {card && <HoverCard hover={card.hover} at={card.at} size={size} />}
+                    <HoverCard card={card} size={size} />
                 </div>
-                <div class="unseen" aria-live="polite">
-                    {card?.byKey ? `${card.hover.title}. ${card.hover.rows.map((row) => row.join(": ")).join(", ")}` : ""}
-                </div>
+                <Spoken card={card} />
             </div>
         </section>
     );
 }
 
-function HoverCard({ hover, at, size }: { hover: Hover; at: Point; size: Size }) {
+interface Card {
+    hover: Hover;
+    at: Point;
+    byKey: boolean;
+}
+
+/** The cursor's figures, for screen readers. */
+function Spoken({ card }: { card: ReadonlySignal<Card | null> }) {
+    const { byKey, hover } = card.value ?? {};
+    return (
+        <div class="unseen" aria-live="polite">
+            {byKey && hover ? `${hover.title}. ${hover.rows.map((row) => row.join(": ")).join(", ")}` : ""}
+        </div>
+    );
+}
+
+function HoverCard({ card, size }: { card: ReadonlySignal<Card | null>; size: Size }) {
+    if (!card.value) return null;
+    const { hover, at } = card.value;
     const leftward = at.x > size.width / 2;
     const upward = at.y > size.height / 2;
     const style = {

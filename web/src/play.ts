@@ -16,7 +16,7 @@ export const SPEEDS = ["1", "2", "5", "10", "30"];
 
 /** Operations that touch bytes, in order of execution: `state.operation` counts these. */
 export const operationsOf = (graph: Graph): GraphNode[] =>
-    graph.nodes.filter((node) => node.touches).sort((a, b) => a.start_ns - b.start_ns || a.id - b.id);
+    graph.nodes.filter((node) => node.touches).sort((a, b) => a.id - b.id);
 
 const known = signal<{ token: number; trace: number; list: GraphNode[] } | null>(null);
 

@@ -2,7 +2,7 @@
 /** What stands around every view: the run and its verdict, the navigation, the selection, the play head. */
 import { effect, signal } from "@preact/signals";
 
-import { about, entries, failure, isFile, isRunning, tensorsById, version } from "./api";
+import { about, entries, failure, isFile, isRunning, tensorsById, useSection, version } from "./api";
 import { isDark } from "./colours";
 import { bytes, count, time } from "./format";
 import { Help, helpIsOpen } from "./help";
@@ -72,15 +72,11 @@ function RunPicker() {
 function Figures() {
     const run = about.value!;
     const verdict = verdictOf(run.verdict);
-    const generated = run.phases.filter((phase) => phase.phase === "generate");
-    const tokensGenerated = generated.reduce((sum, phase) => sum + phase.tokens, 0);
-    const ns = generated.reduce((sum, phase) => sum + phase.duration_ns, 0);
+    const speed = useSection<{ values?: { tokens_per_second?: number } }>("speed").data?.values?.tokens_per_second;
     const figures: [string, string, string][] = [
         ["model", run.model.name, `${run.model.layers} layers, ${bytes(run.model.file_bytes)}`],
         ["tokens", count(run.tokens), "Tokens evaluated, without warm-up"],
-        ...(ns > 0
-            ? [["tokens/s", (tokensGenerated / (ns / 1e9)).toFixed(1), "Generated tokens in the time from their first to their last"] as [string, string, string]]
-            : []),
+        ["tokens/s", speed ? speed.toFixed(1) : "\u2013", "As the median generated token is computed"],
         ["accesses", count(run.records), "Access records: one for each operand that an operation touched"],
         ["duration", time(run.duration_ns), "From the first graph to the last"],
     ];

@@ -42,8 +42,13 @@ export const options = signal<Record<string, string>>({});
 /** The trace that views show. */
 export const trace: ReadonlySignal<number> = computed(() => traces.value[0] ?? 0);
 
-/** A signal of one view's own option. It is in the address too, unless it is the default. */
-export function option<T extends string = string>(name: string, fallback: T): Signal<T> {
+export interface Option<T extends string> {
+    value: T;
+    peek(): T;
+}
+
+/** One view's own option, which is read and written as a signal is. It is in the address too, unless it is the default. */
+export function option<T extends string = string>(name: string, fallback: T): Option<T> {
     const read = computed(() => (options.value[name] ?? fallback) as T);
     return {
         get value() {
@@ -54,8 +59,7 @@ export function option<T extends string = string>(name: string, fallback: T): Si
             options.value = value === fallback ? rest : { ...rest, [name]: value };
         },
         peek: () => read.peek(),
-        subscribe: (fn: (value: T) => void) => read.subscribe(fn),
-    } as Signal<T>;
+    };
 }
 
 // ---- the address ----

@@ -27,7 +27,7 @@ export function Choice<T extends string>({ label, value, items, onChange }: {
     return (
         <label>
             {label}
-            <select value={value} onChange={(event) => onChange(event.currentTarget.value as T)}>
+            <select value={value} aria-label={label} onChange={(event) => onChange(event.currentTarget.value as T)}>
                 {items.map(({ id, title }) => (
                     <option key={id} value={id}>{title}</option>
                 ))}

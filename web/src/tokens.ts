@@ -32,7 +32,7 @@ export const measuresOf = (run: About) => TOKEN_MEASURES.filter(({ id }) => id !
 
 export const useTokens = (id?: number): Answer<Tokens> => useJson<Tokens>(path("tokens", {}, id));
 
-export const columnOf = (all: Tokens, which: TokenMeasure): number[] => (which === "time" ? all.duration_ns : all[which]);
+export const columnOf = (all: Tokens, which: TokenMeasure): number[] => (which === "time" ? all.duration_ns : all[which]) ?? [];
 
 /** Tokens that an entry stands for. */
 export const perEntry = (all: Tokens): number => all.tokens_per_entry ?? 1;

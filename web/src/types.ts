@@ -84,15 +84,33 @@ export interface GraphNode {
     w: number;
     h: number;
     bytes: number;
+    accesses: number;
     category: string;
-    start_ns: number;
-    duration_ns: number;
+    /** null: it was computed with another one, and has no time of its own. */
+    start_ns: number | null;
+    duration_ns: number | null;
     touches: boolean;
 }
 
 export interface Graph {
+    schema: number;
+    evaluation: number;
+    begin_ns: number;
+    end_ns: number;
+    bytes: number;
     nodes: GraphNode[];
     edges: [number, number][];
-    groups: { layer: number | null; x: number; y: number; w: number; h: number; nodes: number }[];
+    groups: {
+        layer: number | null;
+        x: number;
+        y: number;
+        w: number;
+        h: number;
+        /** Its nodes are this many from this one on. */
+        first: number;
+        nodes: number;
+        bytes: number;
+        duration_ns: number;
+    }[];
     bounds: number[];
 }

@@ -3,10 +3,10 @@
 import type { ComponentChildren } from "preact";
 import { useMemo } from "preact/hooks";
 
-import { about, aboutOf, entries, trace, useTile } from "../api";
+import { about, aboutOf, entries, trace, useSection, useTile } from "../api";
 import type { Box } from "../axes";
 import { cellAt, type Tile } from "../binary";
-import { difference, type Scale } from "../colours";
+import { difference, isDark, type Scale } from "../colours";
 import { bytes, count, csv, time } from "../format";
 import {
     axisOf, boxOfCell, differenceImageOf, differenceOf, extentOf, imageOf, type Kind, measureOf, nameOf, paintTile, roomFor, scaleOf,
@@ -79,9 +79,17 @@ function typical(all: Tokens | null, which: "bytes" | "time" | "new_experts"): n
     return values ? median(values.filter((_, i) => all.phase[i] === "generate")) : null;
 }
 
+interface Speed {
+    values?: { tokens_per_second?: number };
+}
+
+const useSpeed = (id: number): number | null => useSection<Speed>("speed", {}, id).data?.values?.tokens_per_second ?? null;
+
 function Table({ a, b, first, second }: Runs) {
     const [inA, inB] = [useTokens(first).data, useTokens(second).data];
+    const speeds = [useSpeed(first), useSpeed(second)] as const;
     const rows: [string, number | null, number | null, (value: number) => string][] = [
+        ["tokens/s, median", ...speeds, (value) => value.toFixed(1)],
         ["tokens", a.tokens, b.tokens, count],
         ["accesses", a.records, b.records, count],
         ["duration", a.duration_ns, b.duration_ns, time],
@@ -188,7 +196,7 @@ function Difference({ of, bounds, window, a, b, first, second }: Shared & Runs) 
     const { print, exact, unit } = measureOf(measure.value);
     const most = useMemo(() => (wholeA && wholeB ? extentOf(differenceOf(wholeA, wholeB)) : 0), [wholeA, wholeB]);
     const tile = useMemo(() => (partA && partB ? differenceOf(partA, partB) : null), [partA, partB]);
-    const image = useMemo(() => (tile ? differenceImageOf(tile, most) : null), [tile, most]);
+    const image = useMemo(() => (tile ? differenceImageOf(tile, most) : null), [tile, most, isDark.value]);
     const signed = (value: number): string => `${value > 0 ? "+" : value < 0 ? "\u2212" : ""}${print(Math.abs(value))}`;
     const hover = (x: number, y: number): Hover | null => {
         const cell = tile ? cellAt(tile, x, y) : -1;

@@ -11,7 +11,7 @@ import { count, csv, many } from "../format";
 import type { Frame } from "../frame";
 import {
     type Across, type Along, axisOf, boxOfCell, imageOf, type Kind, KINDS, MEASURES, measureOf, nameOf, paintTile, perToken, roomFor,
-    scaleOf, sizeOf, spanOf, tileWindow, wholes,
+    rowSums, scaleOf, sizeOf, spanOf, tileWindow, wholes,
 } from "../grid";
 import type { Pen } from "../pen";
 import { type Hover, Picture } from "../picture";
@@ -90,6 +90,7 @@ export function Heatmap() {
     const scale = useMemo(() => (whole.data ? scaleOf([whole.data], isLog) : null), [whole.data, isLog]);
     const behind = useMemo(() => (whole.data && scale ? imageOf(whole.data, scale) : null), [whole.data, scale]);
     const image = useMemo(() => (part.data && scale ? imageOf(part.data, scale) : null), [part.data, scale]);
+    const sums = useMemo(() => (tile ? rowSums(tile, window.x0, window.x1) : null), [tile, window.x0, window.x1]);
     const each = of.x === "token" ? `${unit} a token` : unit;
 
     return (
@@ -105,7 +106,8 @@ export function Heatmap() {
                 if (part.data && image) paintTile(pen, frame, part.data, image);
                 paintSelected(pen, frame, of, run);
             }}
-            hover={(x, y) => (tile ? hoverOf(tile, of, run, x, y) : null)}
+            right={SUMS + 14} beside={(pen, frame) => tile && sums && paintSums(pen, frame, tile, sums, print)}
+            hover={(x, y) => (tile && sums ? hoverOf(tile, of, run, x, y, sums) : null)}
             pick={(x, y) => pickCell(of, run, x, y)}
             csv={() => csvOf(tile!, of, run)}
             busy={whole.busy || part.busy}
@@ -128,7 +130,7 @@ export function HeatSwitches({ run }: { run: About }) {
     return (
         <>
             <Choice
-                label="" value={of.id} items={KINDS.filter(({ needsExperts }) => !needsExperts || run.model.experts > 0)}
+                label="picture" value={of.id} items={KINDS.filter(({ needsExperts }) => !needsExperts || run.model.experts > 0)}
                 onChange={(id) => {
                     kindName.value = id;
                     rowsText.value = "";
@@ -206,7 +208,27 @@ function called(along: Along | Across, lo: number, hi: number, run: About): stri
     return `${along}s ${count(first)} to ${count(last)}`;
 }
 
-export function hoverOf(tile: Tile, of: Kind, run: About, x: number, y: number): Hover | null {
+const SUMS = 74; // pixels
+
+/** Beside each row, the sum of what shows of it. */
+function paintSums(pen: Pen, frame: Frame, tile: Tile, sums: Float64Array, print: (value: number) => string): void {
+    const { faint, text, line } = ink.value;
+    const most = sums.reduce((a, b) => Math.max(a, b), 0);
+    const left = frame.left + frame.width + 6;
+    const high = (tile.y1 - tile.y0) / tile.rows;
+    pen.clip(left, frame.top, SUMS, frame.height, () => {
+        for (let row = 0; row < tile.rows; row++) {
+            const [top, bottom] = [frame.y(tile.y0 + row * high), frame.y(tile.y0 + (row + 1) * high)];
+            if (bottom < frame.top || top > frame.top + frame.height || sums[row] === 0) continue;
+            const inset = bottom - top > 6 ? 1 : 0;
+            pen.rect(left, top + inset, (SUMS * sums[row]!) / most, Math.max(1, bottom - top - 2 * inset), line);
+            if (bottom - top >= 13) pen.text(print(sums[row]!), left + 4, (top + bottom) / 2, { fill: text, size: 10 });
+        }
+    });
+    pen.text("sum in view", left, frame.top + frame.height + 8, { fill: faint, size: 10, baseline: "top" });
+}
+
+export function hoverOf(tile: Tile, of: Kind, run: About, x: number, y: number, sums?: Float64Array): Hover | null {
     const cell = cellAt(tile, x, y);
     if (cell < 0) return null;
     const box = boxOfCell(tile, cell);
@@ -217,6 +239,7 @@ export function hoverOf(tile: Tile, of: Kind, run: About, x: number, y: number):
     const dominant = most === NO_TENSOR ? undefined : tensorsById.value.get(most);
     const rows: [string, string][] = [[title, value > 0 ? exact(value) : "not touched"]];
     if (of.x === "token" && span.x > 1 && value > 0) rows.push(["a token", exact(value / perToken(tile))]);
+    if (sums) rows.push([`${called(of.y, box.y0, box.y1, run)}, in view`, measureOf(measure.value).print(sums[Math.floor(cell / tile.columns)]!)]);
     if (dominant && of.y !== "tensor") rows.push(["most of it", dominant.name]);
     if (dominant && of.y !== "component") rows.push(["component", dominant.component]);
     return {

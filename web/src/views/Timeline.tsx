@@ -23,7 +23,9 @@ export function Timeline() {
     const values = all ? columnOf(all, which) : [];
     const most = values.reduce((a, b) => Math.max(a, b), 0) || 1;
     const scale = { lo: 0, hi: heatEnd(values), log: false };
-    const bounds = { x0: 0, x1: Math.max(1, run.tokens), y0: 0, y1: most * 1.04 };
+    // A few that are far above all others are cut, so that the others can be seen.
+    const top = Math.min(most, scale.hi * 1.6) * 1.12;
+    const bounds = { x0: 0, x1: Math.max(1, run.tokens), y0: 0, y1: top };
     const shown = tokens.value ?? { lo: 0, hi: bounds.x1 };
     const window = { ...bounds, x0: shown.lo, x1: shown.hi };
 
@@ -65,6 +67,7 @@ function paint(pen: Pen, frame: Frame, all: Tokens, values: number[], scale: { l
         const y = Math.max(frame.y(value), frame.top + BAND + 2);
         const gap = wide > 5 ? 1 : 0;
         pen.rect(x, y, Math.max(1, wide * group - gap), base - y, heat(place(scale, value)));
+        if (value > box.y1) pen.rect(x, y, Math.max(1, wide * group - gap), 3, accent);
     }
     paintPhases(pen, frame, all, first, last);
     if (hasText) {
@@ -77,7 +80,7 @@ function paint(pen: Pen, frame: Frame, all: Tokens, values: number[], scale: { l
             // On paper of its own: bars have all colours.
             if (turned) pen.rect(x - 7, base - width - 3, 14, width, paper);
             else pen.rect(x - width / 2, base - 17, width, 14, paper);
-            pen.text(shown, turned ? x : x, turned ? base - 6 : base - 10, {
+            pen.text(shown, x, turned ? base - 6 : base - 10, {
                 fill: text, mono: true, room, align: turned ? "left" : "center", turn: turned ? -90 : 0,
             });
         }
@@ -114,7 +117,7 @@ function hoverOf(all: Tokens, x: number): Hover | null {
     const text = all.text?.[i];
     const rows: [string, string][] = [["phase", all.phase[i]!]];
     for (const { id, title, print } of TOKEN_MEASURES) {
-        const value = columnOf(all, id)?.[i];
+        const value = columnOf(all, id)[i];
         if (value !== undefined) rows.push([title, id === "bytes" ? `${print(value)} (${count(value)})` : print(value)]);
     }
     rows.push(["begins at", time(all.start_ns[i]!)]);
