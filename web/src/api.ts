@@ -181,6 +181,8 @@ export const entries = signal<TraceEntry[]>([]);
 export const version = signal("");
 /** Why there is nothing to show; null: there is. */
 export const failure = signal<string | null>(null);
+/** Why what shows is no longer followed; null: it is, or nothing is to follow. */
+export const lost = signal<string | null>(null);
 const abouts = signal<Record<number, About>>({});
 /** Changes whenever one of the shown traces has grown. */
 const revisions = computed(() => traces.value.map((id) => abouts.value[id]?.revision ?? -1).join());
@@ -241,6 +243,9 @@ export async function begin(): Promise<void> {
         if (running.length === 0 || document.hidden) return;
         Promise.all(running.map((id) => learn(id, true)))
             .then(list)
-            .catch((error: Error) => (failure.value = error.message));
+            .then(
+                () => (lost.value = null),
+                (error: Error) => (lost.value = error.message),
+            );
     }, 1000);
 }

@@ -2,7 +2,7 @@
 /** What stands around every view: the run and its verdict, the navigation, the selection, the play head. */
 import { effect, signal } from "@preact/signals";
 
-import { about, entries, failure, isFile, isRunning, tensorsById, useSection, version } from "./api";
+import { about, entries, failure, isFile, isRunning, lost, tensorsById, useSection, version } from "./api";
 import { isDark } from "./colours";
 import { bytes, count, time } from "./format";
 import { Help, helpIsOpen } from "./help";
@@ -195,6 +195,7 @@ function Main() {
         <main aria-label={title}>
             <div class="heading">
                 <p>{says}</p>
+                {lost.value && <p class="lost" role="alert">{lost.value}</p>}
                 <Selection />
             </div>
             {failure.value ? (
