@@ -243,6 +243,7 @@ export async function begin(): Promise<void> {
         if (running.length === 0 || document.hidden) return;
         Promise.all(running.map((id) => learn(id, true)))
             .then(list)
+            .then(() => Promise.all(running.filter((id) => !isRunning(id)).map((id) => learn(id, true)))) // its end
             .then(
                 () => (lost.value = null),
                 (error: Error) => (lost.value = error.message),

@@ -254,7 +254,7 @@ export function Picture(props: PictureProps) {
             const changed = sideways
                 ? move((event.deltaX || event.deltaY) * perPixel().x, 0)
                 : zoom(Math.exp(Math.max(-1, Math.min(1, delta * 0.0022))), at);
-            if (changed || sideways) event.preventDefault();
+            if (changed || sideways || delta < 0) event.preventDefault(); // what cannot be zoomed out scrolls
             if (changed) card.value = null;
         };
         element.addEventListener("wheel", wheel, { passive: false });

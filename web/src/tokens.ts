@@ -43,6 +43,44 @@ export function entryOf(all: Tokens, token: number): number {
     return entry >= 0 && entry < all.phase.length ? entry : -1;
 }
 
+/** Where entries stand on an axis: by token, or by the time of their evaluation. */
+export interface Along {
+    from(entry: number): number;
+    to(entry: number): number;
+    /** The entry at a place; -1: none. */
+    at(value: number): number;
+}
+
+export function byToken(all: Tokens): Along {
+    const each = perEntry(all);
+    return { from: (i) => all.first + i * each, to: (i) => all.first + (i + 1) * each, at: (value) => entryOf(all, Math.floor(value)) };
+}
+
+export function byTime(all: Tokens): Along {
+    const { start_ns, duration_ns } = all;
+    const to = (i: number): number =>
+        perEntry(all) === 1 ? start_ns[i]! + duration_ns[i]! : (start_ns[i + 1] ?? start_ns[i]! + duration_ns[i]! * perEntry(all));
+    return {
+        from: (i) => start_ns[i]!,
+        to,
+        at: (value) => {
+            const entry = lastNotAbove(start_ns, value);
+            return entry >= 0 && value < to(entry) ? entry : -1;
+        },
+    };
+}
+
+/** The last place in a sorted array whose value is not above; -1: none. */
+export function lastNotAbove(sorted: number[], value: number): number {
+    let [lo, hi] = [0, sorted.length];
+    while (lo < hi) {
+        const middle = (lo + hi) >> 1;
+        if (sorted[middle]! <= value) lo = middle + 1;
+        else hi = middle;
+    }
+    return lo - 1;
+}
+
 /** Where heat has to end so that most tokens differ in colour: a single slow token must not make all others dark. */
 export function heatEnd(values: number[]): number {
     const sorted = values.filter((value) => value > 0).sort((a, b) => a - b);
