@@ -48,7 +48,7 @@ export interface Option<T extends string> {
 }
 
 /** One view's own option, which is read and written as a signal is. It is in the address too, unless it is the default. */
-export function option<T extends string = string>(name: string, fallback: T): Option<T> {
+export function option<T extends string = string>(name: string, fallback: NoInfer<T>): Option<T> {
     const read = computed(() => (options.value[name] ?? fallback) as T);
     return {
         get value() {
