@@ -2,7 +2,7 @@
 /** What stands around every view: the run and its verdict, the navigation, the selection, the play head. */
 import { effect, signal } from "@preact/signals";
 
-import { about, entries, failure, isFile, isRunning, lost, tensorsById, useSection, version } from "./api";
+import { about, entries, failure, isFile, isRunning, lost, tensorsById, useJson, useSection, version } from "./api";
 import { isDark } from "./colours";
 import { bytes, count, time } from "./format";
 import { Help, helpIsOpen } from "./help";
@@ -140,9 +140,23 @@ function Navigation() {
             })}
             <p class="version">
                 {version.value && `tat ${version.value}`}
-                {isFile && <span>This file shows aggregated data. The trace has all of it: tat view.</span>}
             </p>
+            {isFile && <Exported />}
         </nav>
+    );
+}
+
+/** What a file of `tat export --format html` leaves out. */
+function Exported() {
+    const { data } = useJson<{ notes: string[] }>("api/export");
+    return (
+        <details class="exported">
+            <summary>A file: what it leaves out</summary>
+            <ul>
+                <li>The trace has all of it: tat view.</li>
+                {data?.notes.map((note) => <li key={note}>{note}</li>)}
+            </ul>
+        </details>
     );
 }
 
