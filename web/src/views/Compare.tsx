@@ -3,7 +3,7 @@
 import type { ComponentChildren } from "preact";
 import { useMemo } from "preact/hooks";
 
-import { about, aboutOf, entries, trace, useSection, useTile } from "../api";
+import { about, aboutOf, entries, useSection, useTile } from "../api";
 import type { Box } from "../axes";
 import { cellAt, type Tile } from "../binary";
 import { difference, isDark, type Scale } from "../colours";
@@ -13,7 +13,7 @@ import {
     sizeOf, wholes,
 } from "../grid";
 import { type Hover, Picture } from "../picture";
-import { measure, traces } from "../state";
+import { measure, trace, traces } from "../state";
 import { columnOf, useTokens } from "../tokens";
 import type { About, Tokens } from "../types";
 import {
