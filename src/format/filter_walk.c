@@ -3,19 +3,7 @@
  * The records that pass a filter. What the filter says of operands is decided once for each plan, so records that
  * cannot pass are not made. What only an evaluation tells (times, experts, rows) is decided by record.
  */
-#include "format/access_heads.h"
-#include "format/expand_state.h"
-#include "format/filter.h"
-
-struct walk {
-    const struct tat_filter * filter;
-    struct expansion x;
-    struct access_heads * heads; /* NULL: records are not split */
-    struct pick ** picks;        /* by template and rule, made when first needed */
-    bool * tensors;              /* whose records are wanted, by number; NULL: all */
-    tat_access_sink sink;
-    void * user;
-};
+#include "format/filter_walk.h"
 
 static const struct tat_tensor * tensor_of(const struct walk * w, uint32_t number) {
     return &LIST(struct tat_tensor, w->filter->trace->tensors)[number];
@@ -27,7 +15,7 @@ static bool has_number(const struct tat_filter * f, enum filter_key key, uint64_
     return !f->has[key] || number_set_meets(&f->sets[key], (struct number_range){ number, number });
 }
 
-static bool wants_evaluation(const struct tat_filter * f, uint32_t number) {
+bool filter_wants_evaluation(const struct tat_filter * f, uint32_t number) {
     const struct tat_evaluation * e = &LIST(struct tat_evaluation, f->trace->evaluations)[number];
     if (!has_number(f, FILTER_EVALUATIONS, number) || !has_number(f, FILTER_CONTEXTS, e->context)) { return false; }
     if (f->has[FILTER_PHASES] && !(f->phases >> e->phase & 1)) { return false; }
@@ -132,11 +120,15 @@ static bool wants_time(const struct tat_filter * f, const struct tat_access * a)
            number_set_meets(&f->sets[FILTER_AT_TIME], (struct number_range){ a->start_ns, last });
 }
 
-/* What no plan tells. Where a record is only counts of its parts, if it has any. */
-static bool wants(const struct walk * w, const struct tat_access * a) {
+bool filter_wants_place(const struct walk * w, const struct tat_access * a) {
     const struct tat_filter * f = w->filter;
     return (a->expert == TAT_NO_EXPERT ? !f->has[FILTER_EXPERTS] : has_number(f, FILTER_EXPERTS, a->expert)) &&
-           wants_time(f, a) && (w->heads || !f->has[FILTER_AT] || touches(w, a));
+           (w->heads || !f->has[FILTER_AT] || touches(w, a));
+}
+
+/* What no plan tells. Where a record is only counts of its parts, if it has any. */
+static bool wants(const struct walk * w, const struct tat_access * a) {
+    return filter_wants_place(w, a) && wants_time(w->filter, a);
 }
 
 static bool pass_part(const struct tat_access * a, struct tat_layout layout, void * user) {
@@ -194,8 +186,7 @@ static bool picks_add(struct list * ranges, uint32_t first, uint32_t end) {
     return range != NULL;
 }
 
-/* NULL: no memory. */
-static struct pick * pick_of(struct walk * w, const struct tat_evaluation * e, const struct plan * plan) {
+struct pick * filter_pick(struct walk * w, const struct tat_evaluation * e, const struct plan * plan) {
     struct pick ** kept = &w->picks[(size_t) e->template_id * TAT_RULE_COUNT + e->rule];
     if (*kept) { return *kept; }
     struct list ranges = { 0 };
@@ -219,20 +210,21 @@ static struct pick * pick_of(struct walk * w, const struct tat_evaluation * e, c
     return *kept = pick;
 }
 
-static bool walk_evaluation(struct walk * w, uint32_t number) {
+bool filter_walk_evaluation(struct walk * w, uint32_t number) {
     const struct tat_evaluation * e = &LIST(struct tat_evaluation, w->filter->trace->evaluations)[number];
     if (evaluation_is_bare(e)) { return true; }
     const struct plan * plan = plan_of(w->x.trace, e->template_id, e->rule);
-    const struct pick * pick = plan ? pick_of(w, e, plan) : NULL;
+    const struct pick * pick = plan ? filter_pick(w, e, plan) : NULL;
     if (!pick) { return false; }
     return pick->count == 0 || expansion_put(&w->x, number, plan, pick);
 }
 
 /* ---- walk ---- */
 
-static bool walk_begin(struct walk * w, struct tat_error * error) {
+bool filter_walk_begin(struct walk * w, struct tat_error * error) {
     const struct tat_filter * f = w->filter;
     const bool dynamic = f->has[FILTER_EXPERTS] || f->has[FILTER_AT] || f->has[FILTER_AT_TIME];
+    if (check_file(f, error) != 0) { return false; }
     w->picks = calloc((size_t) f->trace->templates.count * TAT_RULE_COUNT + 1, sizeof(struct pick *));
     bool good = expansion_begin(&w->x, f->trace, dynamic ? pass_wanted : pass_all, w);
     good = good && w->picks && choose_tensors(w);
@@ -241,7 +233,7 @@ static bool walk_begin(struct walk * w, struct tat_error * error) {
     return good;
 }
 
-static void walk_end(struct walk * w) {
+void filter_walk_end(struct walk * w) {
     const size_t n = (size_t) w->filter->trace->templates.count * TAT_RULE_COUNT;
     for (size_t i = 0; w->picks && i < n; i++) {
         if (w->picks[i]) { free(w->picks[i]->ranges); }
@@ -256,19 +248,18 @@ static void walk_end(struct walk * w) {
 int tat_filter_expand(const struct tat_filter * filter, uint32_t first, uint32_t last, tat_access_sink sink,
                       void * user, struct tat_error * error) {
     struct walk w = { .filter = filter, .sink = sink, .user = user };
-    if (check_file(filter, error) != 0) { return -1; }
-    if (!walk_begin(&w, error)) {
-        walk_end(&w);
+    if (!filter_walk_begin(&w, error)) {
+        filter_walk_end(&w);
         return -1;
     }
     bool good = true;
     if (last > filter->trace->evaluations.count) { last = filter->trace->evaluations.count; }
     for (uint32_t i = first; i < last && good && !w.x.stopped; i++) {
-        if (wants_evaluation(filter, i)) { good = walk_evaluation(&w, i); }
+        if (filter_wants_evaluation(filter, i)) { good = filter_walk_evaluation(&w, i); }
     }
     if (good) { expansion_flush(&w.x); }
     const int status = good ? w.x.stopped : expansion_fail(&w.x, error);
-    walk_end(&w);
+    filter_walk_end(&w);
     return status;
 }
 
@@ -281,7 +272,8 @@ static bool needs_evaluation(const struct tat_filter * f) {
 
 static bool chooses(const struct walk * w, const struct tat_access * a) {
     const struct tat_filter * f = w->filter;
-    if (a->evaluation < f->trace->evaluations.count ? !wants_evaluation(f, a->evaluation) : needs_evaluation(f)) {
+    if (a->evaluation < f->trace->evaluations.count ? !filter_wants_evaluation(f, a->evaluation)
+                                                    : needs_evaluation(f)) {
         return false;
     }
     if (w->tensors && !(a->tensor < f->trace->tensors.count && w->tensors[a->tensor])) { return false; }
