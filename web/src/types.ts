@@ -75,6 +75,7 @@ export interface Tokens {
 export type Measure = "accesses" | "bytes" | "time";
 
 export interface GraphNode {
+    /** Its number among the graph's nodes, as records have it. */
     id: number;
     name: string;
     op: string;
@@ -84,33 +85,82 @@ export interface GraphNode {
     w: number;
     h: number;
     bytes: number;
+    /** Records that touch bytes. */
     accesses: number;
     category: string;
-    /** null: it was computed with another one, and has no time of its own. */
+    /** null: no time is known of it. */
     start_ns: number | null;
     duration_ns: number | null;
     touches: boolean;
 }
 
+/** The box of a layer, or of what belongs to none. */
+export interface GraphGroup {
+    layer: number | null;
+    x: number;
+    y: number;
+    w: number;
+    h: number;
+    /** Its nodes, by their places. */
+    first: number;
+    nodes: number;
+    bytes: number;
+    duration_ns: number;
+}
+
 export interface Graph {
     schema: number;
     evaluation: number;
+    /** Its first token; null: none, or warm-up. */
+    token: number | null;
+    tokens: number;
+    phase: string;
     begin_ns: number;
     end_ns: number;
     bytes: number;
+    /** Sources that are not there, or come after what uses them. */
+    dangling: number;
     nodes: GraphNode[];
+    /** Places in `nodes`. */
     edges: [number, number][];
-    groups: {
-        layer: number | null;
-        x: number;
-        y: number;
-        w: number;
-        h: number;
-        /** Its nodes are this many from this one on. */
-        first: number;
-        nodes: number;
-        bytes: number;
-        duration_ns: number;
-    }[];
+    groups: GraphGroup[];
     bounds: number[];
+}
+
+/** An access record, with the columns of `tat export --format jsonl`. */
+export interface AccessRow {
+    start_ns: number | null;
+    duration_ns: number | null;
+    graph: number;
+    node: number;
+    token: number | null;
+    tokens: number;
+    phase: string;
+    context: number;
+    layer: number | null;
+    op: string;
+    operand: string;
+    tensor_id: number;
+    tensor: string | null;
+    model: number | null;
+    component: string | null;
+    role: string | null;
+    expert: number | null;
+    head: number | string | null;
+    offset: number;
+    size: number;
+    stride: number | null;
+    count: number | null;
+    access: string;
+    memory: string;
+}
+
+export interface RecordsPage {
+    schema: number;
+    /** Records that pass the filter. */
+    total: number;
+    /** Of these, rows that there are in this order. */
+    reachable: number;
+    from: number;
+    rows: AccessRow[];
 }

@@ -4,8 +4,10 @@ import type { ComponentType } from "preact";
 
 import type { About } from "../types";
 import { Compare } from "./Compare";
+import { Graph } from "./Graph";
 import { Heatmap } from "./Heatmap";
 import { Overview } from "./Overview";
+import { Records } from "./Records";
 
 export interface View {
     /** In the address. */
@@ -23,6 +25,8 @@ export interface View {
 export const VIEWS: View[] = [
     { id: "overview", title: "Overview", key: "1", says: "What this run was, and where its time and bytes went", show: Overview },
     { id: "heatmap", title: "Heatmap", key: "2", says: "Which layers, tensors and experts each token touched", show: Heatmap },
+    { id: "graph", title: "Graph", key: "5", says: "One token's operations: what each is computed from, and what it costs", show: Graph },
+    { id: "records", title: "Records", key: "6", says: "Every single access, filtered and sorted", show: Records },
     { id: "compare", title: "Compare", key: "c", says: "Runs side by side on the same scales", show: Compare },
 ];
 
