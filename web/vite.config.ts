@@ -14,7 +14,6 @@ export default defineConfig({
         cssCodeSplit: false,
         rollupOptions: {
             output: {
-                inlineDynamicImports: true,
                 entryFileNames: "assets/page.js",
                 assetFileNames: "assets/page[extname]",
             },

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from "vitest";
 
-import { componentColour, HEAT, heat, place } from "./colours";
+import { componentColour, heat, heatTable, place } from "./colours";
+import { theme } from "./state";
 
-const light = (hex: string): number => {
+const lightness = (hex: string): number => {
     const [r, g, b] = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)) as [number, number, number];
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 };
 
-test("heat grows lighter all the way, so it is read without colour vision too", () => {
-    expect(HEAT).toHaveLength(256);
-    for (let i = 1; i <= 64; i++) expect(light(heat(i / 64))).toBeGreaterThan(light(heat((i - 1) / 64)));
-    expect(heat(0)).toBe("#440154");
-    expect(heat(1)).toBe("#fde725");
+test.each(["light", "dark"] as const)("on %s paper, heat goes away from it all the way, so it is read without colour vision too", (paper) => {
+    theme.value = paper;
+    expect(heatTable.value).toHaveLength(256);
+    const sign = paper === "light" ? -1 : 1;
+    for (let i = 1; i <= 64; i++) expect(sign * lightness(heat(i / 64))).toBeGreaterThan(sign * lightness(heat((i - 1) / 64)));
     expect(heat(7)).toBe(heat(1));
+    expect(heat(-1)).toBe(heat(0));
 });
 
 test("places on a scale", () => {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /**
- * All colours of pictures. Heat is viridis; components have the colours of Okabe and Ito, as in `tat plot`, which are told apart
- * with any colour vision.
+ * All colours of pictures. Heat is one ramp of lightness; components have the colours of Okabe and Ito, as in `tat plot`, which are
+ * told apart with any colour vision.
  */
 import { computed, signal } from "@preact/signals";
 
@@ -13,21 +13,40 @@ const parse = (hex: string): Rgb => [1, 3, 5].map((at) => parseInt(hex.slice(at,
 const print = (rgb: Rgb): string => `#${rgb.map((part) => Math.round(part).toString(16).padStart(2, "0")).join("")}`;
 const mix = (a: Rgb, b: Rgb, share: number): Rgb => a.map((part, i) => part + (b[i]! - part) * share) as Rgb;
 
+// ---- light and dark ----
+
+const systemIsDark = signal(false);
+if (typeof matchMedia !== "undefined") {
+    const query = matchMedia("(prefers-color-scheme: dark)");
+    systemIsDark.value = query.matches;
+    query.addEventListener("change", () => (systemIsDark.value = query.matches));
+}
+
+export const isDark = computed(() => (theme.value === "auto" ? systemIsDark.value : theme.value === "dark"));
+
 // ---- heat ----
 
-const VIRIDIS = ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"];
+// From little to much: away from the paper, light or dark. Lightness alone tells the order.
+const ON_LIGHT = ["#dcecec", "#b4d9d6", "#84c1c0", "#53a6ae", "#3588a2", "#2f6b92", "#2f5484", "#2e4373", "#2c325f"];
+const ON_DARK = ["#2a3157", "#2b4673", "#2b5f8a", "#2f7b9b", "#4098a6", "#62b3ae", "#92ccbb", "#c4e3cf", "#f0f9ee"];
+
+function table(stops: string[]): Uint32Array {
+    return Uint32Array.from({ length: 256 }, (_, i) => {
+        const at = (i / 255) * (stops.length - 1);
+        const below = Math.min(Math.floor(at), stops.length - 2);
+        const [r, g, b] = mix(parse(stops[below]!), parse(stops[below + 1]!), at - below).map(Math.round) as Rgb;
+        return ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
+    });
+}
+
+const [light, dark] = [table(ON_LIGHT), table(ON_DARK)];
 
 /** 256 colours as little-endian RGBA, for pictures made of pixels. */
-export const HEAT: Uint32Array = Uint32Array.from({ length: 256 }, (_, i) => {
-    const at = (i / 255) * (VIRIDIS.length - 1);
-    const below = Math.min(Math.floor(at), VIRIDIS.length - 2);
-    const [r, g, b] = mix(parse(VIRIDIS[below]!), parse(VIRIDIS[below + 1]!), at - below).map(Math.round) as Rgb;
-    return ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
-});
+export const heatTable = computed(() => (isDark.value ? dark : light));
 
 /** The colour of a share from 0 to 1 of the scale. */
 export function heat(share: number): string {
-    const rgba = HEAT[Math.max(0, Math.min(255, Math.round(share * 255)))]!;
+    const rgba = heatTable.value[Math.max(0, Math.min(255, Math.round(share * 255)))]!;
     return print([rgba & 255, (rgba >> 8) & 255, (rgba >> 16) & 255]);
 }
 
@@ -89,16 +108,7 @@ export function componentColour(name: string): string {
     return colour;
 }
 
-// ---- light and dark ----
-
-const systemIsDark = signal(false);
-if (typeof matchMedia !== "undefined") {
-    const query = matchMedia("(prefers-color-scheme: dark)");
-    systemIsDark.value = query.matches;
-    query.addEventListener("change", () => (systemIsDark.value = query.matches));
-}
-
-export const isDark = computed(() => (theme.value === "auto" ? systemIsDark.value : theme.value === "dark"));
+// ---- ink ----
 
 /** What pictures are drawn with beside data; style.css has the same for the rest of the page. */
 export interface Ink {

@@ -2,7 +2,7 @@
 /** Grids as pictures: what their rows and columns are, and how cells become pixels. */
 import type { Axis, Box } from "./axes";
 import { cellAt, NO_TENSOR, type Tile } from "./binary";
-import { difference, HEAT, place, type Scale } from "./colours";
+import { difference, heatTable, place, type Scale } from "./colours";
 import { bytes, count, exactBytes, time } from "./format";
 import type { Frame } from "./frame";
 import type { Pen } from "./pen";
@@ -105,9 +105,10 @@ export function scaleOf(tiles: Tile[], log: boolean, share = perToken): Scale {
 
 /** A pixel for each cell. */
 export function imageOf(tile: Tile, scale: Scale, by = perToken(tile)): HTMLCanvasElement {
+    const colours = heatTable.value;
     return pixels(tile, (i) => {
         const value = tile.value[i]! / by;
-        return value > 0 ? HEAT[Math.round(place(scale, value) * 255)]! : 0;
+        return value > 0 ? colours[Math.round(place(scale, value) * 255)]! : 0;
     });
 }
 

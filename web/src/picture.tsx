@@ -347,7 +347,7 @@ export function Picture(props: PictureProps) {
     return (
         <section class={`picture${height === undefined ? " fills" : ""}`} aria-label={props.title}>
             <header>
-                <h2>{props.title}</h2>
+                <h2 title={props.title}>{props.title}</h2>
                 {props.busy && <span class="busy" role="status">loading</span>}
                 <div class="switches">{children}</div>
                 <div class="take" role="group" aria-label="Zoom, and take away">

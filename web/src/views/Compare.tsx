@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /** Runs side by side on the same scales, and what differs. */
-import type { ComponentChildren } from "preact";
 import { useMemo } from "preact/hooks";
 
 import { about, aboutOf, entries, useSection, useTile } from "../api";
@@ -144,15 +143,18 @@ function Pictures({ a, b, first, second }: Runs) {
     const alike = sizeOf(of.y, a) === sizeOf(of.y, b) && !rowsDiffer;
     const shared = { of, bounds, window, scale };
     return (
-        <div class="pairs">
-            <Side {...shared} run={a} id={first} title={a.name}><HeatSwitches run={a} /></Side>
-            <Side {...shared} run={b} id={second} title={b.name} />
-            {alike ? (
-                <Difference {...shared} a={a} b={b} first={first} second={second} />
-            ) : (
-                <p class="empty">The models differ: their rows cannot be subtracted. Token by layer compares models with as many layers.</p>
-            )}
-        </div>
+        <>
+            <div class="toolbar"><HeatSwitches run={a} /></div>
+            <div class="pairs">
+                <Side {...shared} run={a} id={first} title={a.name} />
+                <Side {...shared} run={b} id={second} title={b.name} />
+                {alike ? (
+                    <Difference {...shared} a={a} b={b} first={first} second={second} />
+                ) : (
+                    <p class="empty">The models differ: their rows cannot be subtracted. Token by layer compares models with as many layers.</p>
+                )}
+            </div>
+        </>
     );
 }
 
@@ -163,12 +165,12 @@ interface Shared {
     scale: Scale | null;
 }
 
-function Side({ of, bounds, window, scale, run, id, title, children }: Shared & { run: About; id: number; title: string; children?: ComponentChildren }) {
+function Side({ of, bounds, window, scale, run, id, title }: Shared & { run: About; id: number; title: string }) {
     const whole = useTile(tileAddress(of, run, null, id), "TATG");
     const part = useTile(tileAddress(of, run, window, id), "TATG");
     const { unit, print } = measureOf(measure.value);
     const tile = part.data ?? whole.data;
-    const image = useMemo(() => (tile && scale ? imageOf(tile, scale) : null), [tile, scale]);
+    const image = useMemo(() => (tile && scale ? imageOf(tile, scale) : null), [tile, scale, isDark.value]);
     return (
         <Picture
             title={title} name={`compare-${of.id}-${measure.value}`} height={300}
@@ -182,9 +184,7 @@ function Side({ of, bounds, window, scale, run, id, title, children }: Shared & 
             }}
             hover={(x, y) => (tile ? hoverOf(tile, of, run, x, y) : null)} pick={(x, y) => pickCell(of, run, x, y)}
             csv={() => csvOf(tile!, of, run)} busy={part.busy} empty={part.error ?? whole.error}
-        >
-            {children}
-        </Picture>
+        />
     );
 }
 

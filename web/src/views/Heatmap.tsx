@@ -6,7 +6,7 @@ import { useMemo } from "preact/hooks";
 import { about, path, tensorsById, useTile } from "../api";
 import { type Box, boxOf, isSame } from "../axes";
 import { cellAt, NO_TENSOR, type Tile } from "../binary";
-import { ink } from "../colours";
+import { ink, isDark } from "../colours";
 import { count, csv, many } from "../format";
 import type { Frame } from "../frame";
 import {
@@ -88,8 +88,8 @@ export function Heatmap() {
     const tile = part.data ?? whole.data;
     const isLog = usesLog(of);
     const scale = useMemo(() => (whole.data ? scaleOf([whole.data], isLog) : null), [whole.data, isLog]);
-    const behind = useMemo(() => (whole.data && scale ? imageOf(whole.data, scale) : null), [whole.data, scale]);
-    const image = useMemo(() => (part.data && scale ? imageOf(part.data, scale) : null), [part.data, scale]);
+    const behind = useMemo(() => (whole.data && scale ? imageOf(whole.data, scale) : null), [whole.data, scale, isDark.value]);
+    const image = useMemo(() => (part.data && scale ? imageOf(part.data, scale) : null), [part.data, scale, isDark.value]);
     const sums = useMemo(() => (tile ? rowSums(tile, window.x0, window.x1) : null), [tile, window.x0, window.x1]);
     const each = of.x === "token" ? `${unit} a token` : unit;
 
@@ -212,7 +212,7 @@ const SUMS = 74; // pixels
 
 /** Beside each row, the sum of what shows of it. */
 function paintSums(pen: Pen, frame: Frame, tile: Tile, sums: Float64Array, print: (value: number) => string): void {
-    const { faint, text, line } = ink.value;
+    const { faint, text } = ink.value;
     const most = sums.reduce((a, b) => Math.max(a, b), 0);
     const left = frame.left + frame.width + 6;
     const high = (tile.y1 - tile.y0) / tile.rows;
@@ -221,7 +221,7 @@ function paintSums(pen: Pen, frame: Frame, tile: Tile, sums: Float64Array, print
             const [top, bottom] = [frame.y(tile.y0 + row * high), frame.y(tile.y0 + (row + 1) * high)];
             if (bottom < frame.top || top > frame.top + frame.height || sums[row] === 0) continue;
             const inset = bottom - top > 6 ? 1 : 0;
-            pen.rect(left, top + inset, (SUMS * sums[row]!) / most, Math.max(1, bottom - top - 2 * inset), line);
+            pen.fade(0.3, () => pen.rect(left, top + inset, (SUMS * sums[row]!) / most, Math.max(1, bottom - top - 2 * inset), faint));
             if (bottom - top >= 13) pen.text(print(sums[row]!), left + 4, (top + bottom) / 2, { fill: text, size: 10 });
         }
     });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Every token as a bar: as high, and as bright, as what it took; its phase above it and, where there is room, its text. */
 import { about } from "../api";
+import { byteTicks } from "../axes";
 import { heat, ink, phaseColour, place, type Scale } from "../colours";
 import { count, csv, time, tokenText } from "../format";
 import type { Frame } from "../frame";
@@ -42,12 +43,12 @@ export function Timeline() {
 
     return (
         <Picture
-            title={`Tokens by ${unit}`} name="tokens" height={250} left={76}
+            title={`Tokens by ${unit}`} name="tokens" height={Math.max(230, Math.min(420, Math.round(innerHeight * 0.32)))} left={76}
             summary={`${count(run.tokens)} tokens; the most for one is ${print(most)}.`}
             bounds={bounds} window={window} zooms="x" least={{ x: isTime ? 1e5 : 4, y: 0 }}
             onWindow={({ x0, x1 }) => (zoomed.value = x0 <= begin && x1 >= end ? null : { lo: x0, hi: x1 })}
             xAxis={isTime ? { label: "time since the trace began", print: time } : { label: "token", cells: true, print: count }}
-            yAxis={{ label: "", print }} down={false} step={{ x: isTime ? 0 : 1, y: top }}
+            yAxis={{ label: "", print, ...(which === "bytes" ? { ticks: byteTicks } : {}) }} down={false} step={{ x: isTime ? 0 : 1, y: top }}
             legend={{ kind: "scale", label: unit, scale, print }}
             paint={(pen, frame) => all && paint(pen, frame, all, along!, values, scale)}
             hover={(x) => (all ? hoverOf(all, along!, x) : null)}
