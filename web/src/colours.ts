@@ -28,7 +28,7 @@ export const isDark = computed(() => (theme.value === "auto" ? systemIsDark.valu
 
 // From little to much: away from the paper, light or dark. Lightness alone tells the order.
 const ON_LIGHT = ["#dcecec", "#b4d9d6", "#84c1c0", "#53a6ae", "#3588a2", "#2f6b92", "#2f5484", "#2e4373", "#2c325f"];
-const ON_DARK = ["#2a3157", "#2b4673", "#2b5f8a", "#2f7b9b", "#4098a6", "#62b3ae", "#92ccbb", "#c4e3cf", "#f0f9ee"];
+const ON_DARK = ["#2a3157", "#2b4673", "#2b5f8a", "#2f7b9b", "#4098a6", "#62b3ae", "#88c5b8", "#b0d9c6", "#d6edd9"];
 
 function table(stops: string[]): Uint32Array {
     return Uint32Array.from({ length: 256 }, (_, i) => {

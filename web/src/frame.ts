@@ -100,7 +100,7 @@ export function drawLegend(pen: Pen, legend: Legend, left: number, top: number, 
     }
     const { scale, print } = legend;
     const lo = print(scale.lo);
-    const wide = Math.min(180, room * 0.3);
+    const wide = Math.min(180, room * 0.22);
     let x = left;
     if (legend.nothing) {
         pen.rect(x, middle - SWATCH / 2, SWATCH, SWATCH, ground);

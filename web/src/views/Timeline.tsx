@@ -8,7 +8,7 @@ import type { Frame } from "../frame";
 import type { Pen } from "../pen";
 import { type Hover, Picture } from "../picture";
 import { toToken } from "../play";
-import { option, timeRange, token, tokens } from "../state";
+import { option, type Range, timeRange, token, tokens } from "../state";
 import { Segments } from "../switches";
 import {
     type Along, byTime, byToken, columnOf, entryOf, heatEnd, lastNotAbove, measuresOf, perEntry, TOKEN_MEASURES, tokenMeasure, useTokens,
@@ -37,7 +37,7 @@ export function Timeline() {
     const begin = isTime && all && all.phase.length > 0 ? along!.from(0) : 0;
     const zoomed = isTime ? timeRange : tokens;
     const bounds = { x0: begin, x1: end, y0: 0, y1: top };
-    const shown = zoomed.value ?? { lo: begin, hi: end };
+    const shown = zoomed.value ?? (all && along ? otherRange(all, isTime) : null) ?? { lo: begin, hi: end };
     const window = { ...bounds, x0: Math.max(begin, shown.lo), x1: Math.min(end, shown.hi) };
     if (!(window.x1 > window.x0)) [window.x0, window.x1] = [begin, end];
 
@@ -67,6 +67,20 @@ export function Timeline() {
             />
         </Picture>
     );
+}
+
+/** What is zoomed to on the other axis, on this one. */
+function otherRange(all: Tokens, isTime: boolean): Range | null {
+    const range = isTime ? tokens.value : timeRange.value;
+    if (!range) return null;
+    const last = all.phase.length - 1;
+    const within = (entry: number): number => Math.max(0, Math.min(last, entry));
+    if (isTime) {
+        const [from, to] = [within(entryOf(all, Math.floor(range.lo))), within(entryOf(all, Math.ceil(range.hi) - 1))];
+        return { lo: byTime(all).from(from), hi: byTime(all).to(to) };
+    }
+    const by = byToken(all);
+    return { lo: by.from(within(lastNotAbove(all.start_ns, range.lo))), hi: by.to(within(lastNotAbove(all.start_ns, range.hi))) };
 }
 
 /** The first and the last entry that a frame shows. */
