@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+#include "serve/served.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "format/follow.h"
+
+#define LOOK_NS    UINT64_C(500000000) /* between looks at a trace that grows */
+#define KEPT_BYTES (UINT64_C(64) << 20)
+
+static uint64_t now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t) t.tv_sec * UINT64_C(1000000000) + (uint64_t) t.tv_nsec;
+}
+
+struct served_list * served_new(const struct served_options * options) {
+    struct served_list * list = calloc(1, sizeof *list);
+    if (list) { list->options = *options; }
+    return list;
+}
+
+static void close_one(struct served * s) {
+    follow_close(s->follow);
+    tat_trace_close(s->whole);
+    kept_free(s->kept);
+    pthread_mutex_destroy(&s->asking);
+    pthread_rwlock_destroy(&s->lock);
+    free(s->name);
+    free(s->path);
+    free(s);
+}
+
+void served_free(struct served_list * list) {
+    if (!list) { return; }
+    for (size_t i = 0; i < list->count; i++) { close_one(list->at[i]); }
+    free(list->at);
+    free(list);
+}
+
+/* What may grow is read block by block from now on. */
+static int open_trace(const struct served_list * list, struct served * s, struct tat_error * error) {
+    bool revised;
+    s->trace = s->whole;
+    s->running = list->options.is_running(s->path, s->whole);
+    if (!s->running) { return 0; }
+    s->follow = follow_open(s->path, error);
+    if (!s->follow || follow_read(s->follow, &revised, error) != 0) { return -1; }
+    s->trace = follow_trace(s->follow);
+    s->looked_ns = now_ns();
+    tat_trace_close(s->whole);
+    s->whole = NULL;
+    return 0;
+}
+
+static struct served * new_one(const char * path, const char * name) {
+    struct served * s = calloc(1, sizeof *s);
+    if (!s) { return NULL; }
+    pthread_rwlock_init(&s->lock, NULL);
+    pthread_mutex_init(&s->asking, NULL);
+    s->path = strdup(path);
+    s->name = strdup(name);
+    s->kept = kept_new(KEPT_BYTES);
+    if (s->path && s->name && s->kept) { return s; }
+    close_one(s);
+    return NULL;
+}
+
+int served_add(struct served_list * list, struct tat_trace * trace, const char * path, const char * name,
+               struct tat_error * error) {
+    struct served ** more = reallocarray(list->at, list->count + 1, sizeof *more);
+    struct served * s = more ? new_one(path, name) : NULL;
+    if (more) { list->at = more; }
+    if (!s) {
+        tat_trace_close(trace);
+        return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", path);
+    }
+    s->whole = trace;
+    if (open_trace(list, s, error) == 0) {
+        list->at[list->count++] = s;
+        return 0;
+    }
+    close_one(s);
+    return -1;
+}
+
+/* ---- a trace that grows ---- */
+
+/* The program has ended: from now on the trace is what every other command sees. */
+static bool settle(struct served * s) {
+    struct tat_error error;
+    struct tat_trace * whole = tat_trace_open(s->path, &error);
+    if (!whole) { return false; }
+    follow_close(s->follow);
+    s->follow = NULL;
+    s->trace = s->whole = whole;
+    s->running = false;
+    return true;
+}
+
+/* Whether there is anything new. */
+static bool take_in(const struct served_list * list, struct served * s) {
+    struct tat_error error;
+    bool revised = false;
+    uint32_t before, after;
+    const bool running = list->options.is_running(s->path, s->trace);
+    tat_trace_evaluations(s->trace, &before);
+    if (!running) { return settle(s); }
+    if (follow_read(s->follow, &revised, &error) != 0) { return false; }
+    tat_trace_evaluations(s->trace, &after);
+    return revised || after != before;
+}
+
+void served_look(const struct served_list * list, struct served * s) {
+    if (pthread_rwlock_trywrlock(&s->lock) != 0) { return; }
+    if (s->running && now_ns() - s->looked_ns >= LOOK_NS) {
+        s->looked_ns = now_ns();
+        if (take_in(list, s)) {
+            s->revision++;
+            kept_clear(s->kept);
+        }
+    }
+    pthread_rwlock_unlock(&s->lock);
+}
+
+void served_begin(struct served * s) {
+    pthread_rwlock_rdlock(&s->lock);
+}
+
+void served_end(struct served * s) {
+    pthread_rwlock_unlock(&s->lock);
+}

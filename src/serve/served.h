@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A trace that is served: opened, followed while it grows, with what was found out about it.
+ */
+#ifndef TAT_SERVE_SERVED_H
+#define TAT_SERVE_SERVED_H
+
+#include <pthread.h>
+
+#include "serve/kept.h"
+#include "serve/serve.h"
+
+struct served {
+    char *path, *name;
+    pthread_rwlock_t lock; /* who asks holds it to read; who takes in what the program wrote, to write */
+    const struct tat_trace * trace;
+    struct tat_trace * whole; /* that has ended, or: */
+    struct follow * follow;   /* that may grow */
+    struct kept * kept;
+    pthread_mutex_t asking; /* the same section is not made twice at once */
+    uint64_t looked_ns;     /* when it was looked for more */
+    uint32_t revision;
+    bool running;
+};
+
+struct served_list {
+    struct served_options options;
+    struct served ** at;
+    size_t count;
+};
+
+/* Takes in what was written since, if a look is due and nobody is reading. A trace that cannot be read any further
+ * stays as it was. */
+void served_look(const struct served_list * list, struct served * served);
+
+/* Between these two the trace does not change. */
+void served_begin(struct served * served);
+void served_end(struct served * served);
+
+#endif
