@@ -2,22 +2,16 @@
  *
  * tat view: traces in the browser.
  */
-#include <inttypes.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "analysis/units.h"
 #include "cli/browser.h"
 #include "cli/command.h"
-#include "cli/run_open.h"
-#include "cli/terminal.h"
-#include "serve/serve.h"
+#include "cli/view_traces.h"
 
 enum { KEY_PORT = 256, KEY_LISTEN, KEY_NO_OPEN, TRACES_MOST = 64 };
 
@@ -90,46 +84,6 @@ static void wait_for_end(void) {
     while (sigwait(&set, &signal) != 0) {}
 }
 
-/* ---- traces ---- */
-
-struct opening {
-    struct progress progress;
-    bool is_to_end;
-};
-
-static bool show_progress(void * user, uint64_t done, uint64_t total) {
-    struct opening * o = user;
-    o->progress.total = total;
-    progress_update(&o->progress, done);
-    o->is_to_end = is_to_end();
-    return !o->is_to_end;
-}
-
-static bool is_running(const char * path, const struct tat_trace * trace) {
-    struct stat status;
-    return run_is_alive(trace) || (stat(path, &status) == 0 && S_ISDIR(status.st_mode) && run_is_locked(path));
-}
-
-static int add_trace(struct served_list * list, struct opening * opening, const char * argument,
-                     struct tat_error * error) {
-    char path[PATH_MAX], real[PATH_MAX];
-    struct tat_trace * trace = run_open(argument, path, error);
-    if (!trace) { return -1; }
-    const char * name = realpath(path, real) ? last_part(real) : path;
-    progress_begin(&opening->progress, "reading", 0);
-    const int status = served_add(list, trace, path, name, error);
-    progress_end(&opening->progress);
-    return status;
-}
-
-/* The newest, if none is named. */
-static int add_traces(struct served_list * list, struct opening * opening, const struct options * o,
-                      struct tat_error * error) {
-    int status = o->n_traces ? 0 : add_trace(list, opening, NULL, error);
-    for (size_t i = 0; i < o->n_traces && status == 0; i++) { status = add_trace(list, opening, o->traces[i], error); }
-    return status;
-}
-
 /* ---- the server ---- */
 
 /* The address alone on standard output, for programs. */
@@ -165,16 +119,13 @@ static int serve(const struct options * o, struct served_list * list, struct tat
 static int run(int argc, char ** argv) {
     struct options options = { 0 };
     struct tat_error error = { 0 };
-    struct opening opening = { 0 };
+    struct view_traces traces = { .is_to_end = is_to_end };
     command_parse(&cmd_view, parse, argc, argv, 0, &options);
     hold_signals();
-    const struct served_options how = { is_running, show_progress, &opening };
-    struct served_list * list = served_new(&how);
-    int status =
-        list ? add_traces(list, &opening, &options, &error) : tat_fail(&error, TAT_ERROR_SYSTEM, "out of memory");
-    if (status == 0) { status = serve(&options, list, &error); }
-    if (status != 0) { status = opening.is_to_end ? TAT_OK : command_fail(&cmd_view, &error); }
-    served_free(list);
+    int status = view_traces_open(&traces, options.traces, options.n_traces, &error);
+    if (status == 0) { status = serve(&options, traces.list, &error); }
+    if (status != 0) { status = traces.ended ? TAT_OK : command_fail(&cmd_view, &error); }
+    served_free(traces.list);
     return status;
 }
 
