@@ -11,19 +11,15 @@ sources() {
 }
 
 build() {
-    local node
+    local node tools
     node=$("$root/scripts/get-node.sh" 9>&-)
+    tools=$("$root/scripts/get-page-tools.sh" 9>&-)
     scratch_folder
     (cd "$root/web" && sources | xargs -0 cp --parents -t "$scratch")
-    cd "$scratch"
-    export PATH=$node:$PATH
-    # Without a network this must not take minutes.
-    quietly npm ci --ignore-scripts --no-audit --no-fund --prefer-offline --cache "$cache/npm" \
-        --fetch-retries=1 --fetch-retry-mintimeout=1000 --fetch-timeout=60000
-    quietly npm run build
-    [ -s dist/index.html ] || die "npm run build made no dist/index.html"
-    mv dist "$folder"
-    cd "$root"
+    ln -s "$tools/node_modules" "$scratch/node_modules"
+    (cd "$scratch" && PATH=$node:$PATH quietly npm run build)
+    [ -s "$scratch/dist/index.html" ] || die "npm run build made no dist/index.html"
+    mv "$scratch/dist" "$folder"
 }
 
 [ -e "$root/web/package-lock.json" ] || die "there is no web/package-lock.json"

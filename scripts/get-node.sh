@@ -40,6 +40,7 @@ if ! is_good "$folder/bin"; then
     unpack
     is_good "$scratch/bin" || die "$wheel does not run on this machine"
     rm -rf "$folder"
+    chmod 755 "$scratch"
     mv "$scratch" "$folder"
 fi
 echo "$folder/bin"

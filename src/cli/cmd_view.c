@@ -142,7 +142,7 @@ const struct command cmd_view = {
         "Ctrl-C ends it.",
     .examples = "  tat view                       the newest trace\n"
                 "  tat view before after          two runs, to compare\n"
-                "  tat view --no-open --port 8080 where there is no browser\n",
+                "  tat view --no-open --port 8080 where there is no browser",
     .options = table,
     .run = run,
 };

@@ -33,6 +33,7 @@ cmake
 gcc
 libelf-dev
 libjansson-dev
+libmicrohttpd-dev
 libsmartcols-dev
 liburing-dev
 libxxhash-dev
