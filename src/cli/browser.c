@@ -42,7 +42,6 @@ static void say_tunnel(uint16_t port) {
 }
 
 static int start(const char * program, const char * address) {
-    extern char ** environ;
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
     sigset_t none, all;

@@ -2,6 +2,8 @@
  *
  * What the page needs first: what ran, and the names of all that pictures show by number.
  */
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -119,13 +121,12 @@ static json_t * about_tensors(const struct subject * s) {
 
 /* ---- the run ---- */
 
-static json_t * about_parts(const struct served * served, const json_t * metadata, const struct subject * s) {
+static json_t * about_parts(const json_t * metadata, const struct subject * s) {
     char events[PATH_MAX];
     const char * path = tat_trace_path(s->trace);
     const char * slash = strrchr(path, '/');
     const int n = snprintf(events, sizeof events, "%.*s" IO_EVENTS_FILE, slash ? (int) (slash + 1 - path) : 0, path);
     const bool has_io = n > 0 && (size_t) n < sizeof events && access(events, R_OK) == 0;
-    (void) served;
     return json_pack("{s:b, s:b, s:b, s:b, s:b}", "text", 0, "faults", (int) has_io, "requests", (int) has_io,
                      "experts", tat_matrix_columns(s->trace, TAT_BY_EXPERT) > 0, "managed",
                      (int) run_was_managed(metadata));
@@ -147,20 +148,20 @@ static json_t * about_verdict(const json_t * metadata) {
         failed |= text && strcmp(text, "FAILED") == 0;
         json_array_append_new(all, json_pack("{s:s, s:s}", "check", name, "verdict", text ? text : "not checked"));
     }
-    return json_pack("{s:b, s:o}", "good", !failed, "checks", all);
+    return json_pack("{s:s, s:b, s:o}", "verdict", failed ? "FAILED" : "good", "good", !failed, "checks", all);
 }
 
 static json_t * about(const struct served * served, const struct subject * s) {
     json_t * metadata = run_metadata(s->trace);
     const json_t * accesses = json_object_get(json_object_get(metadata, "totals"), "accesses");
     json_t * verdict = about_verdict(metadata);
-    json_t * all = json_pack("{s:i, s:I, s:o?, s:b, s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "schema",
-                             SERVE_SCHEMA, "revision", (json_int_t) served->revision, "name", result_text(served->name),
-                             "running", (int) served->running, "model", about_model(s), "tokens",
-                             (json_int_t) tokens(s), "evaluations", (json_int_t) s->n_evaluations, "records",
-                             json_integer_value(accesses), "duration_ns", (json_int_t) duration(s), "phases",
-                             about_phases(s), "components", component_names(), "ops", op_names(s->trace), "tensors",
-                             about_tensors(s), "has", about_parts(served, metadata, s), "verdict", verdict);
+    json_t * all =
+        json_pack("{s:i, s:I, s:o?, s:b, s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "schema",
+                  SERVE_SCHEMA, "revision", (json_int_t) served->revision, "name", result_text(served->name), "running",
+                  (int) served->running, "model", about_model(s), "tokens", (json_int_t) tokens(s), "evaluations",
+                  (json_int_t) s->n_evaluations, "records", json_integer_value(accesses), "duration_ns",
+                  (json_int_t) duration(s), "phases", about_phases(s), "components", component_names(), "ops",
+                  op_names(s->trace), "tensors", about_tensors(s), "has", about_parts(metadata, s), "verdict", verdict);
     json_decref(metadata);
     return all;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "serve/routing.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,7 +69,7 @@ struct answer route_answer(struct served_list * list, const char * path, const s
     }
     if (!read_path(path, &number, &endpoint)) { return not_found(path); }
     if (number >= list->count) {
-        tat_fail(&error, TAT_ERROR_NO, "there is no trace %.20s; api/traces lists them", path + sizeof traces);
+        tat_fail(&error, TAT_ERROR_NO, "there is no trace %" PRIu64 "; api/traces lists them", number);
         return answer_error(&error);
     }
     if (request_only(request, endpoint->parameters, &error) != 0) { return answer_error(&error); }
