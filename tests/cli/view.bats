@@ -263,6 +263,73 @@ END
 )" = 200 ]
 }
 
+# page FILE ARGUMENT...: the page on $TRACE as one file; and what is embedded in it, as FILE.json.
+page() {
+    "$TAT" export --format html -o "$1" "${@:2}" "$TRACE" 2> said || {
+        grep -q 'built without the page' said && skip "tat was built without the page"
+        cat said
+        return 1
+    }
+    python3 - "$1" << 'END'
+import json, re, sys
+text = open(sys.argv[1], encoding="utf-8").read()
+answers = json.loads(re.search(r"window\.__TAT__=(.*)</script>", text)[1])
+page = re.sub(r"<script.*?</script>|<style.*?</style>", "", text, flags=re.DOTALL)
+assert not re.search(r"<script|<style|src=|url\(", page), page  # all that it needs is in it
+assert re.findall(r'href="([^"]*)"', page) in (["data:,"], []), page
+assert "default-src 'none'" in page
+json.dump(answers, open(sys.argv[1] + ".json", "w"))
+END
+}
+
+@test "export: the page as one file has the server's answers, but no text and no paths" {
+    "$TAT" report "$TRACE" > /dev/null
+    page run.html
+    [ "$(stat -c %s run.html)" -lt $((20 << 20)) ]
+    ! grep -q "$BATS_FILE_TMPDIR" run.html
+    serve "$TRACE"
+    for path in api/traces api/traces/0/about 'api/traces/0/sections?names=layers' 'api/traces/0/sections?names=run'; do
+        client get "$path" > served.json
+        python3 - "$path" "$BATS_FILE_TMPDIR" << 'END'
+import json, re, sys
+path, folder = sys.argv[1:]
+served, embedded = json.load(open("served.json")), json.load(open("run.html.json"))[path]
+def shown(value):
+    """Of paths, the last part alone."""
+    if isinstance(value, dict):
+        return {key: False if key == "text" and value[key] is True else shown(value[key]) for key in value}
+    if isinstance(value, list):
+        return [shown(one) for one in value]
+    return re.sub(r"/[^ ,]*/", "", value) if isinstance(value, str) and value.startswith("/") or isinstance(value, str) and folder in value else value
+assert shown(served) == shown(embedded) and folder not in json.dumps(embedded), (served, embedded)
+END
+    done
+    page text.html --with-text
+    grep -q "$BATS_FILE_TMPDIR" text.html
+}
+
+@test "export: a page is no larger than it may be, and says what is left out" {
+    page whole.html
+    size=$(stat -c %s whole.html)
+    page small.html --max-html $((size - 100000))
+    [ "$(stat -c %s small.html)" -le $((size - 100000)) ]
+    [ "$(python3 -c 'import json; print(len(json.load(open("small.html.json"))["api/export"]["notes"]) > 1)')" = True ]
+    run "$TAT" export --format html -o tiny.html --max-html 20K "$TRACE"
+    [ "$status" -eq 1 ]
+    [[ $output == *"--max-html"* ]]
+    [ ! -e tiny.html ]
+}
+
+@test "export: a page takes whole traces" {
+    for arguments in "--layers 1" "-n 5" "--references" "--expert-counts" "--max-size 1G"; do
+        # shellcheck disable=SC2086
+        run "$TAT" export --format html -o x.html $arguments "$TRACE"
+        [ "$status" -eq 2 ]
+    done
+    run "$TAT" export --format csv --with-text "$TRACE"
+    [ "$status" -eq 2 ]
+}
+
 @test "view: used wrongly" {
     for arguments in "--port x" "--port 65536" "--port -1"; do
         # shellcheck disable=SC2086
