@@ -172,7 +172,7 @@ static void * on_target(void * user, const char * target, struct MHD_Connection 
     if (!x) { return NULL; }
     x->server = user;
     x->connection = connection;
-    x->understood = request_parse(&x->request, target, &x->error) == 0;
+    x->understood = request_parse(&x->request, target ? target : "", &x->error) == 0; /* NULL: a line with no target */
     return x;
 }
 

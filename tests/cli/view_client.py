@@ -113,7 +113,9 @@ def oversized() -> None:
     expect("a long header", ask("api/traces", headers=("X: " + "x" * 200000,)), 413, 431, 0)
     expect("many headers", ask("api/traces", headers=tuple(f"X{i}: {i}" for i in range(20000))), 413, 431, 0)
     expect("no HTTP", send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 100 + b"\r\n\r\n"), 400, 501, 505, 0)
-    expect("a line without an end", send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"), 403)
+    expect("a method alone", send(b"GET\r\n\r\n"), 400, 403, 0)
+    expect("a line that ends early", send(b"GET \r\nHost: x\r\n\r\n"), 400, 403, 0)
+    expect("a host of nobody's", send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"), 403)
     expect("afterwards", ask("api/traces"), 200)
     print("refused")
 
