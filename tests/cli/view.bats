@@ -25,6 +25,7 @@ teardown() {
 
 # serve ARGUMENT...: a server in the background; $address is where it is.
 serve() {
+    rm -f address
     "$TAT" view "$@" > address 2> said 3>&- &
     server=$!
     for _ in {1..3000}; do
@@ -53,7 +54,7 @@ stop() {
     serve "$TRACE"
     [[ $address =~ ^http://127\.0\.0\.1:[0-9]+/[0-9a-f]{32}/$ ]]
     grep -q 'until Ctrl-C' said
-    [ "$(json api/traces 'a["schema"], [(t["id"], t["name"], t["running"]) for t in a["traces"]]')" = "(1, [(0, 'trace', False)])" ]
+    [ "$(json api/traces 'a["schema"], [(t["id"], t["name"], t["running"]) for t in a["traces"]]')" = "1 [(0, 'trace', False)]" ]
     stop INT
     [ "$status" -eq 0 ]
     serve "$TRACE"
@@ -121,8 +122,7 @@ assert report and page == report, [name for name in {*page, *report} if page.get
 @test "view: what a trace is" {
     "$TAT" report "$TRACE" > /dev/null
     serve "$TRACE"
-    [ "$(json api/traces/0/about 'a["tokens"], a["evaluations"], a["running"], a["revision"], a["has"]["experts"]')" = "(45, 41, False, 0, True)" ] ||
-        { json api/traces/0/about a; false; }
+    [ "$(json api/traces/0/about 'a["tokens"], a["evaluations"], a["running"], a["revision"], a["has"]["experts"]')" = "44 40 False 0 True" ]
     [ "$(json api/traces/0/about 'sorted({t["component"] for t in a["tensors"] if t["file_offset"] is not None} - set(a["components"]))')" = "[]" ]
     "$TAT" verify --json "$TRACE" > verify.json || true
     client get api/traces/0/about > about.json
@@ -150,7 +150,7 @@ assert [(c["check"], c["verdict"]) for c in about["verdict"]["checks"]] == [(c["
 
 @test "view: broken traces, and those of a newer tat" {
     mkdir cut newer none
-    head -c 9000 "$TRACE/tensor_access.bin" > cut/tensor_access.bin
+    head -c $(($(stat -c %s "$TRACE/tensor_access.bin") * 3 / 4)) "$TRACE/tensor_access.bin" > cut/tensor_access.bin
     serve cut # what is there is shown
     [ "$(json api/traces/0/about 'a["schema"]')" = 1 ]
     same_sections '' cut
@@ -190,7 +190,7 @@ END
     kill -9 "$host"
     wait "$host" || true
     client until api/traces/0/about "not a['running']"
-    same_sections 'names=run,phases' --section run --section phases traces/run_*
+    same_sections 'names=layers,phases' --section layers --section phases traces/run_*
 }
 
 @test "view: the trace's folder stays as it is" {

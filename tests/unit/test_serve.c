@@ -151,7 +151,7 @@ static void test_tokens(void ** state) {
 }
 
 static void test_kept(void ** state) {
-    struct kept * kept = kept_new(1000);
+    struct kept * kept = kept_new(900);
     char answer[300];
     (void) state;
     memset(answer, 'a', sizeof answer - 1);
