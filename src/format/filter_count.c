@@ -7,6 +7,7 @@
 
 struct usual_counts {
     const struct tat_trace * trace;
+    size_t n_plans;
     uint32_t ** of_plan; /* by template and rule: records by varying operand; NULL: no whole evaluation has it */
     uint8_t * is_usual;  /* bits, by evaluation: it has that many of each */
 };
@@ -51,8 +52,7 @@ static bool put_varying(struct expansion * x, uint32_t number, const struct plan
 
 void usual_counts_free(struct usual_counts * usual) {
     if (!usual) { return; }
-    const size_t n = (size_t) usual->trace->templates.count * TAT_RULE_COUNT;
-    for (size_t i = 0; usual->of_plan && i < n; i++) { free(usual->of_plan[i]); }
+    for (size_t i = 0; usual->of_plan && i < usual->n_plans; i++) { free(usual->of_plan[i]); }
     free(usual->of_plan);
     free(usual->is_usual);
     free(usual);
@@ -92,9 +92,10 @@ struct usual_counts * usual_counts_new(const struct tat_trace * trace, struct ta
     struct tally tally = { 0 };
     struct expansion x;
     bool good = expansion_begin(&x, trace, add, &tally) && u;
-    if (u) { u->trace = trace; }
     if (good) {
-        u->of_plan = calloc((size_t) trace->templates.count * TAT_RULE_COUNT + 1, sizeof *u->of_plan);
+        u->trace = trace;
+        u->n_plans = (size_t) trace->templates.count * TAT_RULE_COUNT;
+        u->of_plan = calloc(u->n_plans + 1, sizeof *u->of_plan);
         u->is_usual = calloc((size_t) trace->evaluations.count / 8 + 1, 1);
         good = u->of_plan && u->is_usual;
     }

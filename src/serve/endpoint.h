@@ -23,5 +23,7 @@ struct endpoint {
 /* Each ends with an endpoint without a name. */
 extern const struct endpoint about_endpoints[];
 extern const struct endpoint section_endpoints[];
+extern const struct endpoint graph_endpoints[];
+extern const struct endpoint records_endpoints[];
 
 #endif

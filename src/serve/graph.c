@@ -25,17 +25,22 @@ static json_t * group_json(const struct graph_group * g) {
                      (int) g->count, "bytes", (json_int_t) g->bytes, "duration_ns", (json_int_t) g->duration_ns);
 }
 
-static json_t * layout_json(const struct graph_layout * l) {
+static json_t * layout_json(const struct tat_trace * trace, const struct graph_layout * l) {
+    uint32_t n;
+    const struct tat_evaluation * e = &tat_trace_evaluations(trace, &n)[l->evaluation];
+    const bool counts = e->phase != TAT_PHASE_WARMUP && e->n_tokens > 0;
     json_t *nodes = json_array(), *edges = json_array(), *groups = json_array();
     for (uint32_t i = 0; i < l->n_nodes; i++) { json_array_append_new(nodes, node_json(&l->nodes[i])); }
     for (uint32_t i = 0; i < l->n_edges; i++) {
         json_array_append_new(edges, json_pack("[i, i]", (int) l->edges[i].from, (int) l->edges[i].to));
     }
     for (uint32_t i = 0; i < l->n_groups; i++) { json_array_append_new(groups, group_json(&l->groups[i])); }
-    return json_pack("{s:i, s:I, s:I, s:I, s:I, s:i, s:o, s:o, s:o, s:[i, i, i, i]}", "schema", SERVE_SCHEMA,
-                     "evaluation", (json_int_t) l->evaluation, "begin_ns", (json_int_t) l->begin_ns, "end_ns",
-                     (json_int_t) l->end_ns, "bytes", (json_int_t) l->bytes, "dangling", (int) l->dangling, "nodes",
-                     nodes, "edges", edges, "groups", groups, "bounds", (int) l->x, (int) l->y, (int) l->w, (int) l->h);
+    return json_pack("{s:i, s:I, s:o, s:I, s:s, s:I, s:I, s:I, s:i, s:o, s:o, s:o, s:[i, i, i, i]}", "schema",
+                     SERVE_SCHEMA, "evaluation", (json_int_t) l->evaluation, "token",
+                     counts ? json_integer(e->token_first) : json_null(), "tokens", (json_int_t) e->n_tokens, "phase",
+                     tat_phase_name(e->phase), "begin_ns", (json_int_t) l->begin_ns, "end_ns", (json_int_t) l->end_ns,
+                     "bytes", (json_int_t) l->bytes, "dangling", (int) l->dangling, "nodes", nodes, "edges", edges,
+                     "groups", groups, "bounds", (int) l->x, (int) l->y, (int) l->w, (int) l->h);
 }
 
 /* The graph that computed the token, or the evaluation that is asked for. -1 with *error. */
@@ -64,7 +69,7 @@ static struct answer answer_graph(struct served * served, const struct request *
     if (graph_layout_make(served->trace, (uint32_t) evaluation, wanted, &layout, &error) != 0) {
         return answer_error(&error);
     }
-    json_t * json = layout_json(&layout);
+    json_t * json = layout_json(served->trace, &layout);
     graph_layout_free(&layout);
     return answer_json(json);
 }

@@ -44,7 +44,8 @@ static struct answer answer_records(struct served * served, const struct request
     struct records_query query = { 0 };
     struct records_page page;
     struct tat_error error;
-    int status = read_query(&query, request, &error);
+    int status = served->records ? read_query(&query, request, &error)
+                                 : tat_fail(&error, TAT_ERROR_SYSTEM, "%s: out of memory", served->path);
     if (status == 0) { status = view_records_page(served->records, &query, &page, &error); }
     records_query_free(&query);
     if (status != 0) { return answer_error(&error); }
@@ -55,7 +56,8 @@ static struct answer answer_records(struct served * served, const struct request
 
 const struct endpoint records_endpoints[] = {
     { "records",
-      "phase layer component op expert tokens kind context tensor lo hi t0 t1 file graph node order from count near",
+      "phase layer component op expert tokens kind context tensor tensor_id lo hi t0 t1 file graph node order from "
+      "count near near_token",
       true, answer_records },
     { 0 },
 };

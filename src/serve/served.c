@@ -25,6 +25,7 @@ struct served_list * served_new(const struct served_options * options) {
 static void close_one(struct served * s) {
     follow_close(s->follow);
     tat_trace_close(s->whole);
+    view_records_free(s->records);
     kept_free(s->kept);
     pthread_mutex_destroy(&s->asking);
     pthread_rwlock_destroy(&s->lock);
@@ -79,6 +80,7 @@ int served_add(struct served_list * list, struct tat_trace * trace, const char *
     }
     s->whole = trace;
     if (open_trace(list, s, error) == 0) {
+        s->records = view_records_new(s->trace, error);
         list->at[list->count++] = s;
         return 0;
     }
@@ -118,8 +120,11 @@ void served_look(const struct served_list * list, struct served * s) {
     if (s->running && now_ns() - s->looked_ns >= LOOK_NS) {
         s->looked_ns = now_ns();
         if (take_in(list, s)) {
+            struct tat_error error;
             s->revision++;
             kept_clear(s->kept);
+            view_records_free(s->records);
+            s->records = view_records_new(s->trace, &error);
         }
     }
     pthread_rwlock_unlock(&s->lock);

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "analysis/view/records.h"
 #include "serve/kept.h"
 #include "serve/serve.h"
 
@@ -17,8 +18,9 @@ struct served {
     struct tat_trace * whole; /* that has ended, or: */
     struct follow * follow;   /* that may grow */
     struct kept * kept;
-    pthread_mutex_t asking; /* the same section is not made twice at once */
-    uint64_t looked_ns;     /* when it was looked for more */
+    struct view_records * records; /* NULL: there was no memory */
+    pthread_mutex_t asking;        /* the same section is not made twice at once */
+    uint64_t looked_ns;            /* when it was looked for more */
     uint32_t revision;
     bool running;
 };

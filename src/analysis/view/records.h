@@ -72,8 +72,8 @@ struct records_page {
     struct tat_access * rows;
 };
 
-/* What is kept of a trace for the next page. The trace must live longer, and not change. Any number of threads may ask
- * at once; of those who ask for the same filter while it is counted, one counts. */
+/* What is kept of a trace for the next page. The trace must live and not change as long as pages are asked for. Any
+ * number of threads may ask at once; of those who ask for the same filter while it is counted, one counts. */
 struct view_records;
 
 struct view_records * view_records_new(const struct tat_trace * trace, struct tat_error * error);
