@@ -167,11 +167,8 @@ static json_t * about(const struct served * served, const struct subject * s) {
 }
 
 static struct answer answer_about(struct served * served, const struct request * request) {
-    struct subject s;
     (void) request;
-    json_t * all = subject_begin(&s, served->trace, NULL) ? about(served, &s) : NULL;
-    subject_free(&s);
-    return answer_json(all);
+    return answer_json(about(served, &served->subject));
 }
 
 const struct endpoint about_endpoints[] = {

@@ -22,10 +22,28 @@ struct served_list * served_new(const struct served_options * options) {
     return list;
 }
 
+/* What is known of the trace as it was. */
+static void forget(struct served * s) {
+    view_records_free(s->records);
+    subject_free(&s->subject);
+    s->records = NULL;
+    s->subject = (struct subject){ 0 };
+}
+
+/* False, with *error: no memory. */
+static bool learn(struct served * s, struct tat_error * error) {
+    if (!subject_begin(&s->subject, s->trace, NULL)) {
+        tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", s->path);
+        return false;
+    }
+    s->records = view_records_new(s->trace, error);
+    return s->records != NULL;
+}
+
 static void close_one(struct served * s) {
+    forget(s);
     follow_close(s->follow);
     tat_trace_close(s->whole);
-    view_records_free(s->records);
     kept_free(s->kept);
     pthread_mutex_destroy(&s->asking);
     pthread_rwlock_destroy(&s->lock);
@@ -79,8 +97,7 @@ int served_add(struct served_list * list, struct tat_trace * trace, const char *
         return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", path);
     }
     s->whole = trace;
-    if (open_trace(list, s, error) == 0) {
-        s->records = view_records_new(s->trace, error);
+    if (open_trace(list, s, error) == 0 && learn(s, error)) {
         list->at[list->count++] = s;
         return 0;
     }
@@ -91,41 +108,38 @@ int served_add(struct served_list * list, struct tat_trace * trace, const char *
 /* ---- a trace that grows ---- */
 
 /* The program has ended: from now on the trace is what every other command sees. */
-static bool settle(struct served * s) {
-    struct tat_error error;
-    struct tat_trace * whole = tat_trace_open(s->path, &error);
-    if (!whole) { return false; }
+static void settle(struct served * s, struct tat_trace * whole) {
     follow_close(s->follow);
     s->follow = NULL;
     s->trace = s->whole = whole;
     s->running = false;
-    return true;
 }
 
-/* Whether there is anything new. */
-static bool take_in(const struct served_list * list, struct served * s) {
+/* Looks for more. What was found out about the trace points into it, and is forgotten before it changes. */
+static void look(const struct served_list * list, struct served * s) {
     struct tat_error error;
     bool revised = false;
     uint32_t before, after;
-    const bool running = list->options.is_running(s->path, s->trace);
     tat_trace_evaluations(s->trace, &before);
-    if (!running) { return settle(s); }
-    if (follow_read(s->follow, &revised, &error) != 0) { return false; }
+    struct tat_trace * whole = list->options.is_running(s->path, s->trace) ? NULL : tat_trace_open(s->path, &error);
+    forget(s);
+    if (whole) {
+        settle(s, whole);
+    } else {
+        follow_read(s->follow, &revised, &error); /* if it fails, there is what was read before */
+    }
+    learn(s, &error);
     tat_trace_evaluations(s->trace, &after);
-    return revised || after != before;
+    if (!whole && !revised && after == before) { return; }
+    s->revision++;
+    kept_clear(s->kept);
 }
 
 void served_look(const struct served_list * list, struct served * s) {
     if (pthread_rwlock_trywrlock(&s->lock) != 0) { return; }
     if (s->running && now_ns() - s->looked_ns >= LOOK_NS) {
         s->looked_ns = now_ns();
-        if (take_in(list, s)) {
-            struct tat_error error;
-            s->revision++;
-            kept_clear(s->kept);
-            view_records_free(s->records);
-            s->records = view_records_new(s->trace, &error);
-        }
+        look(list, s);
     }
     pthread_rwlock_unlock(&s->lock);
 }

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "analysis/analysis.h"
 #include "analysis/view/records.h"
 #include "serve/kept.h"
 #include "serve/serve.h"
@@ -18,7 +19,8 @@ struct served {
     struct tat_trace * whole; /* that has ended, or: */
     struct follow * follow;   /* that may grow */
     struct kept * kept;
-    struct view_records * records; /* NULL: there was no memory */
+    struct subject subject;        /* of the trace as it is now */
+    struct view_records * records; /* likewise; NULL: there was no memory */
     pthread_mutex_t asking;        /* the same section is not made twice at once */
     uint64_t looked_ns;            /* when it was looked for more */
     uint32_t revision;
