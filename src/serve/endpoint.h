@@ -15,7 +15,7 @@ enum { SERVE_SCHEMA = 1 }; /* of the answers in JSON */
 struct endpoint {
     const char * name;       /* as in "api/traces/0/NAME" */
     const char * parameters; /* that it takes, with a space between them */
-    bool slow;               /* may take seconds */
+    bool slow;               /* may take seconds, so answers are kept while the trace does not change */
     /* Called between served_begin and served_end, by several threads. */
     struct answer (*answer)(struct served * served, const struct request * request);
 };
@@ -24,6 +24,7 @@ struct endpoint {
 extern const struct endpoint about_endpoints[];
 extern const struct endpoint section_endpoints[];
 extern const struct endpoint graph_endpoints[];
+extern const struct endpoint io_endpoints[];
 extern const struct endpoint records_endpoints[];
 
 #endif

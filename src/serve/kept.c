@@ -7,8 +7,9 @@
 
 struct entry {
     struct entry * next; /* asked for before this one */
-    size_t bytes;
+    size_t bytes;        /* all that it takes */
     const char * answer; /* in `text`, behind the question */
+    size_t answer_bytes;
     char text[];
 };
 
@@ -65,11 +66,20 @@ void kept_free(struct kept * k) {
     free(k);
 }
 
-char * kept_find(struct kept * k, const char * question) {
+static char * copy_of(const struct entry * entry) {
+    char * copy = malloc(entry->answer_bytes + 1);
+    if (copy) { *(char *) mempcpy(copy, entry->answer, entry->answer_bytes) = '\0'; }
+    return copy;
+}
+
+char * kept_find(struct kept * k, const char * question, size_t * bytes) {
     pthread_mutex_lock(&k->lock);
     struct entry * entry = take(k, question);
-    char * answer = entry ? strdup(entry->answer) : NULL;
-    if (entry) { put(k, entry); }
+    char * answer = entry ? copy_of(entry) : NULL;
+    if (entry) {
+        *bytes = entry->answer_bytes;
+        put(k, entry);
+    }
     pthread_mutex_unlock(&k->lock);
     return answer;
 }
@@ -82,12 +92,13 @@ static void make_room(struct kept * k) {
     drop(k, at);
 }
 
-void kept_add(struct kept * k, const char * question, const char * answer) {
-    const size_t head = strlen(question) + 1, bytes = sizeof(struct entry) + head + strlen(answer) + 1;
+void kept_add(struct kept * k, const char * question, const void * answer, size_t answer_bytes) {
+    const size_t head = strlen(question) + 1, bytes = sizeof(struct entry) + head + answer_bytes;
     struct entry * entry = bytes <= k->most ? malloc(bytes) : NULL;
     if (!entry) { return; }
     entry->bytes = bytes;
-    entry->answer = strcpy(strcpy(entry->text, question) + head, answer);
+    entry->answer = memcpy(strcpy(entry->text, question) + head, answer, answer_bytes);
+    entry->answer_bytes = answer_bytes;
     pthread_mutex_lock(&k->lock);
     struct entry * old = take(k, question);
     if (old) {

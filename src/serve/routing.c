@@ -2,6 +2,7 @@
 #include "serve/routing.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +12,7 @@
 static const char traces[] = "api/traces";
 
 static const struct endpoint * const groups[] = { about_endpoints, section_endpoints, graph_endpoints,
-                                                  records_endpoints };
+                                                  records_endpoints, io_endpoints };
 
 static const struct endpoint * endpoint_of(const char * name) {
     for (size_t g = 0; g < sizeof groups / sizeof groups[0]; g++) {
@@ -60,6 +61,36 @@ static struct answer not_found(const char * path) {
     return answer_error(&error);
 }
 
+/* The question with its parameters in the order in which they were given; false: it is too long to be kept. */
+static bool question_of(const struct endpoint * endpoint, const struct request * request, char * text, size_t room) {
+    size_t used = (size_t) snprintf(text, room, "%s", endpoint->name);
+    for (size_t i = 0; i < request->n_parameters && used < room; i++) {
+        const struct parameter * p = &request->parameters[i];
+        used += (size_t) snprintf(text + used, room - used, "\n%s=%s", p->name, p->value);
+    }
+    return used < room;
+}
+
+/* Answers what takes long once. Sections keep their parts themselves. */
+static struct answer answer_kept(const struct endpoint * endpoint, struct served * served,
+                                 const struct request * request) {
+    char question[512];
+    size_t bytes;
+    if (!endpoint->slow || endpoint == section_endpoints ||
+        !question_of(endpoint, request, question, sizeof question)) {
+        return endpoint->answer(served, request);
+    }
+    char * kept = kept_find(served->kept, question, &bytes);
+    if (kept) {
+        struct answer answer = answer_binary(kept, bytes);
+        if (*kept == '{') { answer.type = ANSWER_JSON; } /* tiles begin with letters */
+        return answer;
+    }
+    const struct answer answer = endpoint->answer(served, request);
+    if (answer.status == ANSWER_OK) { kept_add(served->kept, question, answer.body, answer.bytes); }
+    return answer;
+}
+
 struct answer route_answer(struct served_list * list, const char * path, const struct request * request) {
     const struct endpoint * endpoint = NULL;
     struct tat_error error;
@@ -77,7 +108,7 @@ struct answer route_answer(struct served_list * list, const char * path, const s
     struct served * served = list->at[number];
     served_look(list, served);
     served_begin(served);
-    const struct answer answer = endpoint->answer(served, request);
+    const struct answer answer = answer_kept(endpoint, served, request);
     served_end(served);
     return answer;
 }

@@ -103,7 +103,7 @@ static int make_missing(struct served * served, const struct asked * a, char ** 
             status = tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
         } else {
             key_of(a, i, key);
-            kept_add(served->kept, key, texts[i]);
+            kept_add(served->kept, key, texts[i], strlen(texts[i]));
         }
     }
     json_decref(made);
@@ -136,8 +136,9 @@ static struct answer answer_sections(struct served * served, const struct reques
     pthread_mutex_lock(&served->asking);
     for (size_t i = 0; i < a.count; i++) {
         char key[QUESTION_SIZE + 64];
+        size_t bytes;
         key_of(&a, i, key);
-        texts[i] = kept_find(served->kept, key);
+        texts[i] = kept_find(served->kept, key, &bytes);
     }
     const int status = make_missing(served, &a, texts, &error);
     pthread_mutex_unlock(&served->asking);

@@ -24,8 +24,10 @@ struct served_list * served_new(const struct served_options * options) {
 
 /* What is known of the trace as it was. */
 static void forget(struct served * s) {
+    joined_io_free(s->io);
     view_records_free(s->records);
     subject_free(&s->subject);
+    s->io = NULL;
     s->records = NULL;
     s->subject = (struct subject){ 0 };
 }

@@ -20,6 +20,7 @@ struct served {
     struct follow * follow;   /* that may grow */
     struct kept * kept;
     struct subject subject;        /* of the trace as it is now */
+    struct joined_io * io;         /* made when it is first asked for */
     struct view_records * records; /* likewise; NULL: there was no memory */
     pthread_mutex_t asking;        /* the same section is not made twice at once */
     uint64_t looked_ns;            /* when it was looked for more */
@@ -36,6 +37,10 @@ struct served_list {
 /* Takes in what was written since, if a look is due and nobody is reading. A trace that cannot be read any further
  * stays as it was. */
 void served_look(const struct served_list * list, struct served * served);
+
+/* io.c: the run's I/O events, joined with the trace; NULL is allowed. */
+struct joined_io;
+void joined_io_free(struct joined_io * io);
 
 /* Between these two the trace does not change. */
 void served_begin(struct served * served);

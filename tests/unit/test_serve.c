@@ -153,24 +153,26 @@ static void test_tokens(void ** state) {
 static void test_kept(void ** state) {
     struct kept * kept = kept_new(900);
     char answer[300];
+    size_t bytes = 0;
     (void) state;
     memset(answer, 'a', sizeof answer - 1);
     answer[sizeof answer - 1] = '\0';
-    assert_null(kept_find(kept, "1"));
-    kept_add(kept, "1", answer);
-    kept_add(kept, "2", answer);
-    free(kept_find(kept, "1")); /* asked for last */
-    kept_add(kept, "3", answer);
-    char * found = kept_find(kept, "1");
+    assert_null(kept_find(kept, "1", &bytes));
+    kept_add(kept, "1", answer, sizeof answer - 1);
+    kept_add(kept, "2", answer, sizeof answer - 1);
+    free(kept_find(kept, "1", &bytes)); /* asked for last */
+    kept_add(kept, "3", answer, sizeof answer - 1);
+    char * found = kept_find(kept, "1", &bytes);
     assert_string_equal(found, answer);
     free(found);
-    assert_null(kept_find(kept, "2"));
-    kept_add(kept, "1", "new");
-    found = kept_find(kept, "1");
-    assert_string_equal(found, "new");
+    assert_null(kept_find(kept, "2", &bytes));
+    kept_add(kept, "1", "n\0w", 3);
+    found = kept_find(kept, "1", &bytes);
+    assert_int_equal(bytes, 3);
+    assert_memory_equal(found, "n\0w", 4);
     free(found);
     kept_clear(kept);
-    assert_null(kept_find(kept, "1"));
+    assert_null(kept_find(kept, "1", &bytes));
     kept_free(kept);
 }
 
