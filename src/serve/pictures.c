@@ -110,7 +110,8 @@ static void time_span(const struct subject * s, uint64_t * t0, uint64_t * t1) {
     if (*t0 > *t1) { *t0 = *t1; }
 }
 
-static struct answer offsets_of(const struct served * served, const struct subject * s, const struct request * request) {
+static struct answer offsets_of(const struct served * served, const struct subject * s,
+                                const struct request * request) {
     static const char * const orders[] = { [OFFSETS_BY_PLACE] = "physical", [OFFSETS_BY_ORDER] = "logical" };
     struct offsets_query q = { .o1 = FAR };
     struct tat_error error;
@@ -126,7 +127,8 @@ static struct answer offsets_of(const struct served * served, const struct subje
         return answer_error(&error);
     }
     q.by = (enum offsets_by) by;
-    return view_offsets(s, &q, &tile, &error) == 0 ? answer_tile("TATO", &tile, served->revision) : answer_error(&error);
+    return view_offsets(s, &q, &tile, &error) == 0 ? answer_tile("TATO", &tile, served->revision)
+                                                   : answer_error(&error);
 }
 
 static struct answer answer_offsets(struct served * served, const struct request * request) {

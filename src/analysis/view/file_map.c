@@ -40,7 +40,9 @@ static int find_reads(struct file_map * m, uint64_t tokens, struct tat_error * e
     struct token_axis axis;
     if (!token_axis_begin(&axis, m->subject)) { return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
     const uint32_t step = tokens ? token_axis_find(&axis, tokens - 1) : 0;
-    const uint32_t end = !tokens || !axis.n_steps ? 0 : step < axis.n_steps ? axis.steps[step].end : axis.steps[axis.n_steps - 1].end;
+    const uint32_t end = !tokens || !axis.n_steps ? 0
+                         : step < axis.n_steps    ? axis.steps[step].end
+                                                  : axis.steps[axis.n_steps - 1].end;
     token_axis_free(&axis);
     return end && tat_trace_tally(m->subject->trace, 0, end, add_reads, m, error) < 0 ? -1 : 0;
 }

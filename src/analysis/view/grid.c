@@ -42,8 +42,14 @@ static bool lay_out(struct grid * g, uint64_t x_length, uint64_t y_length) {
     if (rows && columns > CELLS_MOST / rows) { return false; }
     const size_t cells = (size_t) (columns * rows);
     struct grid_tile * t = g->tile;
-    *t = (struct grid_tile){ q->x0, q->x0 + columns * g->column_span, q->y0, q->y0 + rows * g->row_span,
-                             (uint32_t) columns, (uint32_t) rows, NULL, NULL };
+    *t = (struct grid_tile){ q->x0,
+                             q->x0 + columns * g->column_span,
+                             q->y0,
+                             q->y0 + rows * g->row_span,
+                             (uint32_t) columns,
+                             (uint32_t) rows,
+                             NULL,
+                             NULL };
     t->values = calloc(cells + 1, sizeof *t->values);
     t->dominant = malloc((cells + 1) * sizeof *t->dominant);
     g->most = calloc(cells + 1, sizeof *g->most);
@@ -77,7 +83,7 @@ static void propose(struct grid * g, size_t cell, uint32_t tensor, double value)
 struct sums {
     enum tat_key key;
     const struct tat_trace * trace; /* or a part of the subject's */
-    const uint32_t * number_in;     /* by evaluation of the whole trace: that in the part, or UINT32_MAX; NULL: the same */
+    const uint32_t * number_in; /* by evaluation of the whole trace: that in the part, or UINT32_MAX; NULL: the same */
     uint32_t n_keys;
     double * of_column;
     uint64_t * made; /* AT_ONCE evaluations, from `first` on */
@@ -134,7 +140,8 @@ static int sums_of_tokens(struct sums * s, const struct grid * g, const struct t
 static uint64_t row_of_tensor(const struct grid * g, uint32_t tensor) {
     const struct tat_tensor * t = &g->subject->tensors[tensor];
     switch (g->query->y) {
-        case GRID_BY_LAYER: return t->layer == TAT_NO_LAYER ? tat_matrix_columns(g->subject->trace, TAT_BY_LAYER) - 1 : t->layer;
+        case GRID_BY_LAYER:
+            return t->layer == TAT_NO_LAYER ? tat_matrix_columns(g->subject->trace, TAT_BY_LAYER) - 1 : t->layer;
         case GRID_BY_COMPONENT: return part_of(t);
         default: return tensor;
     }
@@ -253,7 +260,8 @@ int view_grid(const struct subject * subject, const struct grid_query * query, s
     int status;
     *tile = (struct grid_tile){ 0 };
     if (query->y == GRID_BY_EXPERT && query->measure == TAT_SUM_NS) {
-        return tat_fail(error, TAT_ERROR_NO, "an operation reads several experts at once, so none has a time of its own");
+        return tat_fail(error, TAT_ERROR_NO,
+                        "an operation reads several experts at once, so none has a time of its own");
     }
     if (query->x == GRID_LAYERS && query->y != GRID_BY_EXPERT) {
         return tat_fail(error, TAT_ERROR_NO, "by layer there are sums of experts only");

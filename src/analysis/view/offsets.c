@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NOWHERE UINT64_MAX
+#define NOWHERE    UINT64_MAX
 #define CELLS_MOST ((uint64_t) 1 << 22)
 
 struct offsets {
@@ -68,7 +68,8 @@ static uint64_t extent_of(const struct offsets * o, const struct tat_access * a)
 }
 
 /* Gives each row its part of the bytes. */
-static void add_extent(struct offsets * o, uint32_t component, uint32_t column, double first, double bytes, double extent) {
+static void add_extent(struct offsets * o, uint32_t component, uint32_t column, double first, double bytes,
+                       double extent) {
     const struct grid_tile * t = o->tile;
     const double from = (first - (double) t->y0) / o->row_bytes, to = (first + extent - (double) t->y0) / o->row_bytes;
     if (to <= 0 || from >= t->rows || extent <= 0) { return; }
@@ -76,7 +77,8 @@ static void add_extent(struct offsets * o, uint32_t component, uint32_t column, 
     for (uint32_t row = from > 0 ? (uint32_t) from : 0; row <= last; row++) {
         const double low = from > row ? from : row, high = to < row + 1. ? to : row + 1.;
         if (high > low) {
-            o->of[((size_t) component * t->rows + row) * t->columns + column] += (float) (bytes * (high - low) / (to - from));
+            o->of[((size_t) component * t->rows + row) * t->columns + column] +=
+                (float) (bytes * (high - low) / (to - from));
         }
     }
 }
@@ -104,7 +106,10 @@ static int expand_window(struct offsets * o, struct tat_error * error) {
         const struct tat_evaluation * e = &s->evaluations[i];
         if (!is_inference(e->phase) || e->end_ns < o->query->t0 || e->begin_ns >= o->query->t1) { continue; }
         uint32_t end = i + 1;
-        while (end < s->n_evaluations && is_inference(s->evaluations[end].phase) && s->evaluations[end].begin_ns < o->query->t1) { end++; }
+        while (end < s->n_evaluations && is_inference(s->evaluations[end].phase) &&
+               s->evaluations[end].begin_ns < o->query->t1) {
+            end++;
+        }
         if (tat_trace_expand(s->trace, i, end, add_reads, o, error) != 0) { return -1; }
         i = end - 1;
     }
@@ -138,8 +143,14 @@ static bool lay_out(struct offsets * o) {
     const uint32_t rows = height < q->most_rows ? (uint32_t) height : q->most_rows;
     if (rows && columns > CELLS_MOST / rows) { return false; }
     const size_t cells = (size_t) columns * rows;
-    *t = (struct grid_tile){ q->t0, q->t0 + width, q->o0, q->o0 + height, columns, rows,
-                             calloc(cells + 1, sizeof *t->values), malloc((cells + 1) * sizeof *t->dominant) };
+    *t = (struct grid_tile){ q->t0,
+                             q->t0 + width,
+                             q->o0,
+                             q->o0 + height,
+                             columns,
+                             rows,
+                             calloc(cells + 1, sizeof *t->values),
+                             malloc((cells + 1) * sizeof *t->dominant) };
     o->of = calloc(cells * TAT_COMPONENT_COUNT + 1, sizeof *o->of);
     if (!t->values || !t->dominant || !o->of) { return false; }
     memset(t->dominant, 0xff, cells * sizeof *t->dominant);

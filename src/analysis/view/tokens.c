@@ -37,7 +37,8 @@ static double sum_of(const uint64_t * row, uint32_t n) {
 }
 
 /* Of evaluations, by what they touched in any layer or none. */
-static int sum_evaluations(const struct subject * s, enum tat_measure measure, double * sums, struct tat_error * error) {
+static int sum_evaluations(const struct subject * s, enum tat_measure measure, double * sums,
+                           struct tat_error * error) {
     const uint32_t columns = tat_matrix_columns(s->trace, TAT_BY_LAYER);
     uint64_t * rows = malloc((size_t) columns * AT_ONCE * sizeof *rows);
     if (!rows) { return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
@@ -45,7 +46,9 @@ static int sum_evaluations(const struct subject * s, enum tat_measure measure, d
     for (uint32_t first = 0; first < s->n_evaluations && status == 0; first += AT_ONCE) {
         const uint32_t left = s->n_evaluations - first, n = left < AT_ONCE ? left : AT_ONCE;
         status = tat_matrix(s->trace, TAT_BY_LAYER, measure, 0, first, first + n, rows, error);
-        for (uint32_t i = 0; i < n && status == 0; i++) { sums[first + i] = sum_of(rows + (size_t) i * columns, columns); }
+        for (uint32_t i = 0; i < n && status == 0; i++) {
+            sums[first + i] = sum_of(rows + (size_t) i * columns, columns);
+        }
     }
     free(rows);
     return status;
@@ -119,7 +122,9 @@ static bool count_new_experts(const struct subject * s, const struct token_axis 
             good = routing_read(&routing, s->trace, e);
             for (size_t l = 0; l < routing.layers.count && good; l++) {
                 const struct routed_layer * layer = &routing_layers(&routing)[l];
-                if (layer->layer < layers) { good = count_layer(layer, &used[layer->layer], &axis->steps[i], new_experts); }
+                if (layer->layer < layers) {
+                    good = count_layer(layer, &used[layer->layer], &axis->steps[i], new_experts);
+                }
             }
         }
     }
@@ -155,12 +160,15 @@ static void put_steps(json_t * answer, const struct subject * s, const struct to
             const uint32_t behind = step->first + step->tokens, to = behind < token + each ? behind : token + each;
             double ns = 0;
             for (uint32_t e = step->evaluation; e < step->end; e++) {
-                if (is_inference(s->evaluations[e].phase)) { ns += (double) (s->evaluations[e].end_ns - s->evaluations[e].begin_ns); }
+                if (is_inference(s->evaluations[e].phase)) {
+                    ns += (double) (s->evaluations[e].end_ns - s->evaluations[e].begin_ns);
+                }
             }
             duration += ns * (to - from) / step->tokens;
         }
         json_array_append_new(phases, json_string(tat_phase_name(begins->phase)));
-        json_array_append_new(starts, json_integer((json_int_t) begins->begin_ns + llround(of_token * (token - axis->steps[first].first))));
+        json_array_append_new(starts, json_integer((json_int_t) begins->begin_ns +
+                                                   llround(of_token * (token - axis->steps[first].first))));
         json_array_append_new(durations, json_integer(llround(duration)));
     }
     json_object_set_new(answer, "phase", phases);
