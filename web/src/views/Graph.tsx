@@ -15,7 +15,7 @@ import type { Graph as GraphAnswer, Measure } from "../types";
 import type { Size } from "./graph/camera";
 import { GraphCanvas } from "./graph/canvas";
 import { Details } from "./graph/details";
-import { CATEGORIES, categoryColour, partValue, valueOf } from "./graph/draw";
+import { CATEGORIES, categoryColour, sharesOf, valueOf } from "./graph/draw";
 import { type Scene, sceneOf, type Thing } from "./graph/scene";
 import "./graph-records.css";
 
@@ -48,7 +48,8 @@ const isOpenIn = (list: string) => {
 function Drawn({ graph, at }: { graph: GraphAnswer; at: number }) {
     const scene = useMemo(() => sceneOf(graph, isOpenIn(opened.value), 1.55), [graph, opened.value]);
     const taking = useRef<((pen: Pen) => Size) | null>(null);
-    const most = useMemo(() => mostOf(scene, measure.value), [scene, measure.value]);
+    const shares = useMemo(() => scene.parts.map((part) => sharesOf(part, measure.value, graph.nodes)), [scene, measure.value]);
+    const most = useMemo(() => mostOf(scene, shares, measure.value), [scene, shares]);
     const chosen = chosenIn(scene);
     const order = useMemo(() => operationsOf(graph), [graph]);
     const active = operation.value === null || token.value === null ? null : graph.nodes.indexOf(order[operation.value]!);
@@ -101,7 +102,7 @@ function Drawn({ graph, at }: { graph: GraphAnswer; at: number }) {
             <Legend graph={graph} />
             <div class="beside">
                 <GraphCanvas
-                    scene={scene} look={{ measure: measure.value, most, chosen, active: active === -1 ? null : active }}
+                    scene={scene} look={{ measure: measure.value, most, shares, chosen, active: active === -1 ? null : active }}
                     summary={`${title}: ${count(graph.nodes.length)} operations in ${count(scene.parts.length)} boxes, one for each layer.`}
                     goTo={goTo} onChoose={choose} onToggle={toggle} taking={taking}
                 />
@@ -127,11 +128,13 @@ function chosenIn(scene: Scene): Thing | null {
     return part < 0 ? null : { kind: "part", at: part };
 }
 
-function mostOf(scene: Scene, which: Measure): { node: number; part: number } {
-    let [node, part] = [0, 0];
+/** A few layers that waited for the disk must not make the bars of all others invisible. */
+function mostOf(scene: Scene, shares: [string, number][][], which: Measure): { node: number; part: number } {
+    let node = 0;
     for (const one of scene.graph.nodes) node = Math.max(node, valueOf(one, which));
-    for (const one of scene.parts) part = Math.max(part, partValue(one, "time", scene.graph.nodes));
-    return { node, part };
+    const sums = shares.map((one) => one.reduce((sum, [, value]) => sum + value, 0)).filter((sum) => sum > 0).sort((a, b) => a - b);
+    const median = sums[sums.length >> 1] ?? 0;
+    return { node, part: Math.min(sums[sums.length - 1] ?? 0, 4 * median) };
 }
 
 /** Goes to the next operation whose name has the text. */
@@ -152,7 +155,7 @@ function Find({ scene, onFind }: { scene: Scene; onFind(node: number): void }) {
                 type="search" placeholder="Find an operation" aria-label="Find an operation by name" value={text} size={18}
                 onInput={(event) => (setText(event.currentTarget.value), setLast(-1))}
             />
-            {text !== "" && <span class="busy" role="status">{hits.length === 0 ? "none" : last < 0 ? `${count(hits.length)}: Enter goes to the first` : `${count(last + 1)} of ${count(hits.length)}`}</span>}
+            {text !== "" && <span class="hint" role="status">{hits.length === 0 ? "none" : last < 0 ? `${count(hits.length)}: Enter goes to the first` : `${count(last + 1)} of ${count(hits.length)}`}</span>}
         </form>
     );
 }

@@ -56,15 +56,13 @@ export function Records() {
         <section class="picture fills records-view" aria-label="Access records">
             <header>
                 <h2>Access records</h2>
-                <Filters />
-            </header>
-            <div class="line">
                 <Said pages={pages} by={by} />
                 <Jump onJump={jump} />
                 <div class="take" role="group" aria-label="Take away">
                     <button type="button" onClick={() => void takeCsv(query, by, cursor ?? 0)} title={`Save the ${count(MOST_ROWS)} rows from the chosen one, or from the first, as CSV`}>CSV</button>
                 </div>
-            </div>
+            </header>
+            <Filters />
             {pages.error ? (
                 <p class="empty" role="alert">{pages.error}</p>
             ) : pages.total === 0 ? (
@@ -87,14 +85,13 @@ function Said({ pages, by }: { pages: Pages; by: string }) {
     const all = many(pages.total, "record");
     const cut = pages.reachable < pages.total;
     const what: Record<string, string> = {
-        "-bytes": "those that touch the most bytes", bytes: "those that touch the fewest bytes",
-        "-duration": "the slowest ones", duration: "the fastest ones",
-        "-offset": "those with the highest offsets", offset: "those with the lowest offsets",
+        "-bytes": "that touch the most bytes", bytes: "that touch the fewest bytes", "-duration": "that took longest",
+        duration: "that took least time", "-offset": "with the highest offsets", offset: "with the lowest offsets",
     };
     return (
         <p role="status" data-total={pages.total}>
             {all}
-            {cut && `; of these ${what[by] ?? "the first"}, ${count(pages.reachable)} of them. Narrow the filters to see others.`}
+            {cut && `. Here are the ${count(pages.reachable)} ${what[by] ?? ""}; narrow the filters to see others.`}
             {pages.busy && <span class="busy"> loading</span>}
         </p>
     );
@@ -108,7 +105,7 @@ function Filters() {
     const ops = useMemo(() => [...run.ops].sort(), [run]);
     const layers = Array.from({ length: Math.min(run.model.layers, 1000) }, (_, i) => String(i));
     return (
-        <div class="switches" role="group" aria-label="Filters">
+        <div class="switches filters" role="group" aria-label="Filters">
             <Pick label="phase" value={phase.value} items={phases} onPick={(value) => (phase.value = value)} />
             <Pick label="layer" value={layer.value === null ? "" : String(layer.value)} items={layers} onPick={(value) => (layer.value = value === "" ? null : Number(value))} />
             <Pick label="component" value={component.value} items={[...run.components, "activations"]} onPick={(value) => (component.value = value)} />
@@ -149,7 +146,7 @@ function Search() {
         <label>
             tensor
             <input
-                type="search" value={text} placeholder={chosen} size={18} aria-label="Only tensors with this in their name"
+                type="search" value={text} placeholder={chosen} size={14} aria-label="Only tensors with this in their name"
                 onInput={(event) => {
                     const { value } = event.currentTarget;
                     setText(value);
@@ -177,7 +174,7 @@ function Bytes() {
             <label>
                 bytes
                 <input
-                    value={text} size={17} placeholder="first-last, of the file" aria-invalid={wrong} onBlur={take}
+                    value={text} size={13} placeholder="first-last of file" aria-invalid={wrong} onBlur={take}
                     aria-label="Only what touches these bytes of the model file, such as 4096-8191 or 0x1000-0x1fff"
                     title="4096, 4096-8191 or 0x1000-0x1fff: what touches these bytes of the model file"
                     onInput={(event) => setText(event.currentTarget.value)}
@@ -205,7 +202,7 @@ function Jump({ onJump }: { onJump(near: Query): Promise<boolean> }) {
                 go to
                 <input value={text} size={14} placeholder="57, or 1.5s" aria-label="Go to a token, or to a time" aria-invalid={trouble !== ""} onInput={(event) => setText(event.currentTarget.value)} />
             </label>
-            {trouble && <span class="busy" role="alert">{trouble}</span>}
+            {trouble && <span class="hint" role="alert">{trouble}</span>}
         </form>
     );
 }

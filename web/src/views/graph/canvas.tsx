@@ -7,7 +7,7 @@ import { ink } from "../../colours";
 import { bytes, count, many, time } from "../../format";
 import { canvasPen, type Pen } from "../../pen";
 import { type Camera, fit, move, reveal, type Size, zoom } from "./camera";
-import { CATEGORIES, draw, type Look } from "./draw";
+import { CATEGORIES, draw, type Look, READABLE } from "./draw";
 import { boxOfThing, isSameThing, neighbour, type Scene, type Thing, thingAt } from "./scene";
 
 export interface CanvasProps {
@@ -42,11 +42,14 @@ function sharpen(canvas: HTMLCanvasElement, size: Size): Pen {
     return canvasPen(context);
 }
 
+const isOpen = (scene: Scene, thing: Thing | null): boolean =>
+    thing !== null && scene.parts[thing.kind === "part" ? thing.at : scene.partOf[thing.at]!]!.open;
+
 /** A layer that was opened is shown from its top, at a size that can be read. */
 function cameraFor(scene: Scene, thing: Thing | null, size: Size): Camera {
     if (!thing) return fit(worldOf(scene), size);
     const box = boxOfThing(scene, thing);
-    const all = fit(box, size, 1);
+    const all = fit(box, size, 1); // a node, in the middle and in full size
     if (all.scale >= 0.75) return all;
     const wide = fit({ ...box, h: 1 }, size, 1);
     const scale = Math.max(0.6, wide.scale);
@@ -80,16 +83,22 @@ export function GraphCanvas(props: CanvasProps) {
         if (wish !== done.current) {
             done.current = wish;
             isWhole.current = wanted === null;
-            const isNode = wanted?.kind === "node" && camera !== null;
-            setCamera(isNode ? reveal(camera, boxOfThing(scene, wanted), size) : cameraFor(scene, wanted, size));
-        } else if (isWhole.current || !camera) {
+            // Moved as little as can be where operations can be read already.
+            const isNear = wanted?.kind === "node" && camera !== null && camera.scale >= READABLE;
+            setCamera(isNear ? reveal(camera, boxOfThing(scene, wanted), size) : cameraFor(scene, wanted, size));
+        } else if (!camera) {
+            const first = isOpen(scene, look.chosen) ? look.chosen : null;
+            isWhole.current = first === null;
+            setCamera(cameraFor(scene, first, size));
+        } else if (isWhole.current) {
             setCamera(cameraFor(scene, null, size));
         }
     }, [wish, size, scene.size.w, scene.size.h]);
 
     const active = look.active;
     useLayoutEffect(() => {
-        if (active !== null && camera && size.width >= 8) setCamera(reveal(camera, boxOfThing(scene, { kind: "node", at: active }), size));
+        if (active === null || size.width < 8) return;
+        setCamera((from) => from && reveal(from, boxOfThing(scene, { kind: "node", at: active }), size));
     }, [active]);
 
     const full: Look | null = camera && { ...look, camera, size, pointed: pointed?.thing ?? null };

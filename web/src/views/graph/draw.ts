@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Draws a graph with any pen: only what is in the window, and text only where it can be read. */
 import { ink } from "../../colours";
-import { bytes, count, time } from "../../format";
+import { bytes, many, time } from "../../format";
 import type { Pen } from "../../pen";
 import type { GraphNode, Measure } from "../../types";
 import type { Camera, Size } from "./camera";
@@ -29,15 +29,17 @@ export interface Look {
     camera: Camera;
     size: Size;
     measure: Measure;
-    /** The largest value of a node, and of a part. */
+    /** What a full bar is, of a node and of a part. */
     most: { node: number; part: number };
+    /** By part: values by category, most first. */
+    shares: [string, number][][];
     chosen: Thing | null;
     pointed: Thing | null;
     /** The node at the play head. */
     active: number | null;
 }
 
-const READABLE = 0.55; // pixels per unit, from which on nodes have text
+export const READABLE = 0.55; // pixels per unit, from which on nodes have text
 
 export function draw(pen: Pen, scene: Scene, look: Look): void {
     const seen = windowOf(look);
@@ -86,44 +88,50 @@ function drawPart(pen: Pen, scene: Scene, part: Part, at: number, look: Look, se
     const isPointed = look.pointed?.kind === "part" && look.pointed.at === at;
     pen.rect(box.x, box.y, box.w, box.h, part.open ? ink.value.ground : ink.value.paper);
     if (part.open) drawInside(pen, scene, part, look, seen);
-    else drawClosed(pen, part, box, look);
+    else drawClosed(pen, part, at, box, look);
     const colour = isActive || isChosen ? ink.value.accent : isPointed ? ink.value.hover : ink.value.line;
     pen.frame(box.x, box.y, box.w, box.h, colour, isActive || isChosen ? 2 : 1);
     if (part.open) drawHeading(pen, part, box, look);
 }
 
-export const partValue = (part: Part, measure: Measure, nodes: GraphNode[]): number => {
-    if (measure === "bytes") return part.group.bytes;
-    if (measure === "time") return part.group.duration_ns;
-    let sum = 0;
-    for (let i = part.group.first; i < part.group.first + part.group.nodes; i++) sum += nodes[i]!.accesses;
-    return sum;
-};
+/** A part's values by category, most first. */
+export function sharesOf(part: Part, measure: Measure, nodes: GraphNode[]): [string, number][] {
+    const sums = new Map<string, number>();
+    for (let i = part.group.first; i < part.group.first + part.group.nodes; i++) {
+        const value = valueOf(nodes[i]!, measure);
+        if (value > 0) sums.set(nodes[i]!.category, (sums.get(nodes[i]!.category) ?? 0) + value);
+    }
+    return [...sums].sort((a, b) => b[1] - a[1]);
+}
 
-export const sayValue = (value: number, measure: Measure): string =>
-    measure === "bytes" ? bytes(value) : measure === "time" ? time(value) : `${count(value)} accesses`;
-
-function drawClosed(pen: Pen, part: Part, box: Box, look: Look): void {
+function drawClosed(pen: Pen, part: Part, at: number, box: Box, look: Look): void {
     const k = look.camera.scale;
     const room = box.w - 16 * k;
     if (k >= 0.4) {
         pen.text(part.title, box.x + 8 * k, box.y + 13 * k, { fill: ink.value.text, size: 12 * k, bold: true, room });
         pen.text("+", box.x + box.w - 12 * k, box.y + 13 * k, { fill: ink.value.faint, size: 14 * k, align: "center" });
-        const says = `${count(part.group.nodes)} ops, ${bytes(part.group.bytes)}, ${time(part.group.duration_ns)}`;
+        const says = `${many(part.group.nodes, "op")}, ${bytes(part.group.bytes)}, ${time(part.group.duration_ns)}`;
         pen.text(says, box.x + 8 * k, box.y + 31 * k, { fill: ink.value.faint, size: 11 * k, room });
     }
-    drawShares(pen, part, { x: box.x + 8 * k, y: box.y + 45 * k, w: room, h: 8 * k }, look);
+    drawShares(pen, look.shares[at]!, { x: box.x + 8 * k, y: box.y + 45 * k, w: room, h: 8 * k }, look);
 }
 
-/** How the layer's time divides among categories; the whole bar is the slowest layer. */
-function drawShares(pen: Pen, part: Part, bar: Box, look: Look): void {
+/** How the layer's value divides among categories. One that is far above the others is cut, and ends with a point. */
+function drawShares(pen: Pen, shares: [string, number][], bar: Box, look: Look): void {
+    const all = shares.reduce((sum, [, value]) => sum + value, 0);
     pen.rect(bar.x, bar.y, bar.w, bar.h, ink.value.ground);
+    if (all === 0 || look.most.part === 0) return;
+    const isCut = all > look.most.part * 1.001;
     let x = bar.x;
-    for (const [category, ns] of part.times) {
-        const wide = look.most.part > 0 ? (ns / look.most.part) * bar.w : 0;
+    for (const [category, value] of shares) {
+        const wide = (value / (isCut ? all : look.most.part)) * bar.w;
         pen.rect(x, bar.y, wide, bar.h, categoryColour(category));
         x += wide;
     }
+    if (!isCut) return;
+    const right = bar.x + bar.w;
+    pen.rect(right - bar.h, bar.y, bar.h, bar.h, ink.value.paper);
+    pen.polygon([right - bar.h, bar.y, right, bar.y + bar.h / 2, right - bar.h, bar.y + bar.h], categoryColour(shares[shares.length - 1]![0]));
 }
 
 function drawHeading(pen: Pen, part: Part, box: Box, look: Look): void {

@@ -44,13 +44,13 @@ const keyOf = (group: GraphGroup, at: number): string => (group.layer !== null ?
 
 const titleOf = (key: string): string => ({ in: "Before the layers", out: "After the layers" })[key] ?? `Layer ${key}`;
 
-/** How many boxes a column has, so that closed boxes fill a window of this shape (width / height). */
-export function rowsFor(count: number, shape: number): number {
+/** How many boxes a column has, so that boxes of this size fill a window of this shape (width / height). */
+export function rowsFor(count: number, shape: number, box: { w: number; h: number } = CLOSED): number {
     let best = 1;
     let least = Infinity;
     for (let rows = 1; rows <= count; rows++) {
         const columns = Math.ceil(count / rows);
-        const own = (columns * (CLOSED.w + GAP.across)) / (rows * (CLOSED.h + GAP.down));
+        const own = (columns * (box.w + GAP.across)) / (rows * (box.h + GAP.down));
         const off = Math.abs(Math.log(own / shape));
         if (off < least) {
             least = off;
@@ -96,7 +96,10 @@ function partAt(group: GraphGroup, at: number, nodes: GraphNode[], isOpen: (key:
 
 /** Columns, each as wide as its widest box. */
 function place(parts: Part[], shape: number): { w: number; h: number } {
-    const rows = rowsFor(parts.length, shape);
+    // Boxes stay where they are while one after the other is opened.
+    const mostlyOpen = parts.filter((part) => part.open).length > parts.length / 2;
+    const mean = (of: (box: Box) => number) => parts.reduce((sum, part) => sum + of(part.box), 0) / parts.length;
+    const rows = rowsFor(parts.length, shape, mostlyOpen ? { w: mean((box) => box.w), h: mean((box) => box.h) } : CLOSED);
     let [x, high] = [0, 0];
     for (let first = 0; first < parts.length; first += rows) {
         const column = parts.slice(first, first + rows);

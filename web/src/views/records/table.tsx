@@ -24,25 +24,26 @@ export interface Column {
     exact?(row: AccessRow): string;
 }
 
+const millis = new Intl.NumberFormat("en-US", { minimumFractionDigits: 3, maximumFractionDigits: 3 });
 const or = (value: string | number | null): string => (value === null ? "" : String(value));
 
 export const COLUMNS: Column[] = [
-    { id: "start_ns", title: "start", says: "When the operation began, since the trace began", width: "84px", right: true, sort: "time",
-        print: (row) => (row.start_ns === null ? "" : time(row.start_ns)), exact: (row) => (row.start_ns === null ? "" : `${count(row.start_ns)} ns`) },
-    { id: "token", title: "token", says: "The first token that was computed; empty in warm-up", width: "58px", right: true, print: (row) => (row.token === null ? "" : count(row.token)) },
-    { id: "phase", title: "phase", says: "What kind of tokens were computed", width: "72px", print: (row) => row.phase },
-    { id: "layer", title: "layer", says: "Layer of the model", width: "46px", right: true, print: (row) => or(row.layer) },
-    { id: "op", title: "operation", says: "What was computed", width: "128px", print: (row) => row.op },
-    { id: "operand", title: "operand", says: "dst: the result; src: what it is computed from", width: "62px", print: (row) => row.operand },
-    { id: "access", title: "access", says: "Read or written", width: "52px", print: (row) => row.access },
-    { id: "tensor", title: "tensor", says: "That owns the bytes", width: "minmax(150px, 1fr)", print: (row) => or(row.tensor), exact: (row) => `${or(row.tensor)}, number ${row.tensor_id}` },
-    { id: "component", title: "component", says: "Part of the model that the tensor is", width: "104px", print: (row) => or(row.component) },
-    { id: "expert", title: "expert", says: "Whose slice of the tensor it is", width: "52px", right: true, print: (row) => or(row.expert) },
-    { id: "offset", title: "offset", says: "First byte: in the model file for weights, else in the tensor", width: "104px", right: true, sort: "offset", print: (row) => count(row.offset) },
-    { id: "size", title: "bytes", says: "Touched, each once", width: "84px", right: true, sort: "bytes", print: (row) => bytes(row.size), exact: (row) => exactBytes(row.size) },
-    { id: "count", title: "runs", says: "Runs of bytes without a gap; empty where the place is known within bounds only", width: "52px", right: true,
+    { id: "start_ns", title: "start, ms", says: "When the operation began, in milliseconds since the trace began", width: "76px", right: true, sort: "time",
+        print: (row) => (row.start_ns === null ? "" : millis.format(row.start_ns / 1e6)), exact: (row) => (row.start_ns === null ? "" : `${count(row.start_ns)} ns`) },
+    { id: "token", title: "token", says: "The first token that was computed; empty in warm-up", width: "48px", right: true, print: (row) => (row.token === null ? "" : count(row.token)) },
+    { id: "phase", title: "phase", says: "What kind of tokens were computed", width: "58px", print: (row) => row.phase },
+    { id: "layer", title: "layer", says: "Layer of the model", width: "38px", right: true, print: (row) => or(row.layer) },
+    { id: "op", title: "operation", says: "What was computed", width: "108px", print: (row) => row.op },
+    { id: "operand", title: "operand", says: "dst: the result; src: what it is computed from", width: "56px", print: (row) => row.operand },
+    { id: "access", title: "access", says: "Read or written", width: "48px", print: (row) => row.access },
+    { id: "tensor", title: "tensor", says: "That owns the bytes", width: "minmax(136px, 1fr)", print: (row) => or(row.tensor), exact: (row) => `${or(row.tensor)}, number ${row.tensor_id}` },
+    { id: "component", title: "component", says: "Part of the model that the tensor is", width: "92px", print: (row) => or(row.component) },
+    { id: "expert", title: "expert", says: "Whose slice of the tensor it is", width: "44px", right: true, print: (row) => or(row.expert) },
+    { id: "offset", title: "offset", says: "First byte: in the model file for weights, else in the tensor", width: "86px", right: true, sort: "offset", print: (row) => count(row.offset) },
+    { id: "size", title: "bytes", says: "Touched, each once", width: "68px", right: true, sort: "bytes", print: (row) => bytes(row.size), exact: (row) => exactBytes(row.size) },
+    { id: "count", title: "runs", says: "Runs of bytes without a gap; empty where the place is known within bounds only", width: "34px", right: true,
         print: (row) => (row.count === null ? "" : count(row.count)), exact: (row) => (row.stride === null ? "" : `${count(row.stride)} bytes from one run to the next`) },
-    { id: "duration_ns", title: "duration", says: "Of the whole operation; the same in each of its records", width: "78px", right: true, sort: "duration",
+    { id: "duration_ns", title: "duration", says: "Of the whole operation; the same in each of its records", width: "66px", right: true, sort: "duration",
         print: (row) => (row.duration_ns === null ? "" : time(row.duration_ns)), exact: (row) => (row.duration_ns === null ? "" : `${count(row.duration_ns)} ns`) },
 ];
 
@@ -60,6 +61,7 @@ export interface TableProps {
 
 export function Table({ pages, cursor, onCursor, onPoint, goTo }: TableProps) {
     const body = useRef<HTMLDivElement>(null);
+    const head = useRef<HTMLDivElement>(null);
     const [, redraw] = useReducer((n: number) => n + 1, 0);
     const [base, setBase] = useState(0);
     const place = useRef({ base: 0, top: 0 });
@@ -102,6 +104,7 @@ export function Table({ pages, cursor, onCursor, onPoint, goTo }: TableProps) {
     useEffect(() => pages.want(first, Math.max(first, last)), [pages.want, first, last]);
 
     const onScroll = () => {
+        head.current!.scrollLeft = body.current!.scrollLeft;
         const { top } = place.current;
         const next = scrolled(place.current.base, top, body.current!.scrollTop, rows, height());
         if (next.base !== place.current.base || next.top !== body.current!.scrollTop) set(next);
@@ -132,8 +135,10 @@ export function Table({ pages, cursor, onCursor, onPoint, goTo }: TableProps) {
 
     return (
         <div class="records" role="grid" aria-label="Access records" aria-rowcount={rows + 1} aria-colcount={COLUMNS.length} style={{ "--columns": TEMPLATE }}>
-            <div class="row head" role="row" aria-rowindex={1}>
-                {COLUMNS.map((column) => <Heading key={column.id} column={column} />)}
+            <div class="head" ref={head} role="rowgroup">
+                <div class="row" role="row" aria-rowindex={1}>
+                    {COLUMNS.map((column) => <Heading key={column.id} column={column} />)}
+                </div>
             </div>
             <div
                 class="rows" ref={body} tabIndex={0} aria-label="Rows: arrow keys go from one to the next" onScroll={onScroll} onKeyDown={key}
@@ -142,7 +147,7 @@ export function Table({ pages, cursor, onCursor, onPoint, goTo }: TableProps) {
                 onPointerMove={(event) => onPoint(rowAt(event), { x: event.clientX, y: event.clientY })}
                 onPointerLeave={() => onPoint(null, { x: 0, y: 0 })}
             >
-                <div style={{ height: `${slots * ROW}px`, position: "relative" }}>
+                <div class="slots" role="rowgroup" style={{ height: `${slots * ROW}px` }}>
                     {items.map((item) => {
                         const number = base + item.index;
                         return <Row key={number} number={number} top={item.index * ROW} row={pages.row(number)} isCursor={number === cursor} />;
