@@ -128,13 +128,19 @@ function chosenIn(scene: Scene): Thing | null {
     return part < 0 ? null : { kind: "part", at: part };
 }
 
-/** A few layers that waited for the disk must not make the bars of all others invisible. */
+/** The value below which this share of those that are not 0 are. */
+function quantile(values: number[], share: number): number {
+    const sorted = values.filter((value) => value > 0).sort((a, b) => a - b);
+    return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+}
+
+/** A few that waited for the disk, or a large output matrix, must not make the bars of all others invisible. */
 function mostOf(scene: Scene, shares: [string, number][][], which: Measure): { node: number; part: number } {
-    let node = 0;
-    for (const one of scene.graph.nodes) node = Math.max(node, valueOf(one, which));
-    const sums = shares.map((one) => one.reduce((sum, [, value]) => sum + value, 0)).filter((sum) => sum > 0).sort((a, b) => a - b);
-    const median = sums[sums.length >> 1] ?? 0;
-    return { node, part: Math.min(sums[sums.length - 1] ?? 0, 4 * median) };
+    const sums = shares.map((one) => one.reduce((sum, [, value]) => sum + value, 0));
+    return {
+        node: quantile(scene.graph.nodes.map((node) => valueOf(node, which)), 0.95),
+        part: Math.min(quantile(sums, 1), 4 * quantile(sums, 0.5)),
+    };
 }
 
 /** Goes to the next operation whose name has the text. */

@@ -35,11 +35,8 @@ export function Records() {
         if (choose) setCursor(answer.from);
         return true;
     };
-    // The play head: the table follows it, and does not move when it is shown first.
-    const seen = useRef(token.value);
+    // The table follows the play head.
     useEffect(() => {
-        if (token.value === seen.current) return;
-        seen.current = token.value;
         if (token.value !== null && (by === "time" || by === "-time")) void jump({ near_token: token.value }, false).catch(() => {});
     }, [token.value]);
 
@@ -146,7 +143,7 @@ function Search() {
         <label>
             tensor
             <input
-                type="search" value={text} placeholder={chosen} size={14} aria-label="Only tensors with this in their name"
+                type="search" value={text} placeholder={chosen} size={12} aria-label="Only tensors with this in their name"
                 onInput={(event) => {
                     const { value } = event.currentTarget;
                     setText(value);

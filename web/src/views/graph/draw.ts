@@ -197,7 +197,7 @@ function drawNode(pen: Pen, node: GraphNode, box: Box, at: number, look: Look): 
     const inside = () => {
         pen.rect(box.x, box.y, box.w, box.h, ink.value.paper);
         pen.rect(box.x, box.y, 5 * k, box.h, colour);
-        const share = look.most.node > 0 ? valueOf(node, look.measure) / look.most.node : 0;
+        const share = look.most.node > 0 ? Math.min(1, valueOf(node, look.measure) / look.most.node) : 0;
         if (share > 0) pen.fade(0.28, () => pen.rect(box.x + 5 * k, box.y, (box.w - 5 * k) * share, box.h, colour));
         if (k >= READABLE) drawLabel(pen, node, box, k);
     };
