@@ -164,15 +164,15 @@ static bool pass_wanted(const struct tat_access * records, size_t count, void * 
 
 /* ---- plans ---- */
 
-/* Whether a record of a plan may pass, whatever an evaluation adds. */
-static bool may_pass(const struct walk * w, const struct tat_access * a, bool varies) {
+/* Whether a record of a plan may pass, whatever an evaluation adds. `vary`: NULL if it is the same in all of them. */
+static bool may_pass(const struct walk * w, const struct tat_access * a, const struct vary * vary) {
     const struct tat_filter * f = w->filter;
     if ((w->tensors && !w->tensors[a->tensor]) || (f->has[FILTER_OPS] && !(f->ops && f->ops[a->op]))) { return false; }
     if (f->has[FILTER_LAYERS] && (a->layer == TAT_NO_LAYER || !has_number(f, FILTER_LAYERS, a->layer))) {
         return false;
     }
-    if (varies) { return true; }
-    return !f->has[FILTER_EXPERTS] && (w->heads || !f->has[FILTER_AT] || touches(w, a));
+    if (f->has[FILTER_EXPERTS] && !(vary && (vary->use == USE_EXPERTS || vary->use == USE_BIASES))) { return false; }
+    return vary || w->heads || !f->has[FILTER_AT] || touches(w, a);
 }
 
 static bool picks_add(struct list * ranges, uint32_t first, uint32_t end) {
@@ -193,11 +193,11 @@ struct pick * filter_pick(struct walk * w, const struct tat_evaluation * e, cons
     struct pick * pick = malloc(sizeof *pick);
     bool good = pick != NULL, any_varies = false;
     for (uint32_t i = 0, v = 0; good && i < plan->n_records;) {
-        const bool varies = v < plan->n_varies && plan->varies[v].record == i;
-        const uint32_t n = varies ? plan->varies[v++].n_records : 1;
-        if (may_pass(w, &plan->records[i], varies)) {
+        const struct vary * vary = v < plan->n_varies && plan->varies[v].record == i ? &plan->varies[v++] : NULL;
+        const uint32_t n = vary ? vary->n_records : 1;
+        if (may_pass(w, &plan->records[i], vary)) {
             good = picks_add(&ranges, i, i + n);
-            any_varies |= varies;
+            any_varies |= vary != NULL;
         }
         i += n;
     }
