@@ -164,6 +164,14 @@ static bool pass_wanted(const struct tat_access * records, size_t count, void * 
 
 /* ---- plans ---- */
 
+/* Whether any byte of a tensor, which is in a file, is asked for: rows and experts are within their tensor. */
+static bool tensor_meets(const struct walk * w, uint32_t number) {
+    const struct tat_tensor * t = tensor_of(w, number);
+    const uint64_t last = t->file_offset + (t->bytes ? t->bytes - 1 : 0);
+    if (last < t->file_offset) { return true; }
+    return number_set_meets(&w->filter->sets[FILTER_AT], (struct number_range){ t->file_offset, last });
+}
+
 /* Whether a record of a plan may pass, whatever an evaluation adds. `vary`: NULL if it is the same in all of them. */
 static bool may_pass(const struct walk * w, const struct tat_access * a, const struct vary * vary) {
     const struct tat_filter * f = w->filter;
@@ -172,7 +180,8 @@ static bool may_pass(const struct walk * w, const struct tat_access * a, const s
         return false;
     }
     if (f->has[FILTER_EXPERTS] && !(vary && (vary->use == USE_EXPERTS || vary->use == USE_BIASES))) { return false; }
-    return vary || w->heads || !f->has[FILTER_AT] || touches(w, a);
+    if (vary) { return !f->has[FILTER_AT] || tensor_meets(w, a->tensor); }
+    return w->heads || !f->has[FILTER_AT] || touches(w, a);
 }
 
 static bool picks_add(struct list * ranges, uint32_t first, uint32_t end) {
