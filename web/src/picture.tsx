@@ -56,6 +56,8 @@ export interface PictureProps {
     hover?(x: number, y: number, frame: Frame): Hover | null;
     /** A click, or Enter at the cursor. */
     pick?(x: number, y: number, frame: Frame): void;
+    /** What is pressed there can be moved: what to do while it is. null: nothing is there, and dragging zooms. */
+    grab?(x: number, y: number, frame: Frame): ((x: number, y: number) => void) | null;
     /** How far an arrow key moves the cursor; a fortieth of the window if not said. */
     step?: { x: number; y: number };
     /** What it shows, as CSV. */
@@ -269,6 +271,8 @@ export function Picture(props: PictureProps) {
         element.setPointerCapture(event.pointerId);
         let last = from;
         let dragged = false;
+        const start = frame.current!;
+        const held = event.button === 0 ? (latest.current.grab?.(start.xAt(from.x), start.yAt(from.y), start) ?? null) : null;
         const band = (to: Point): [Point, Point] => {
             const f = frame.current!;
             const { zooms = "xy" } = latest.current;
@@ -284,6 +288,12 @@ export function Picture(props: PictureProps) {
         const dragging = (moving: PointerEvent) => {
             const to = point(moving);
             dragged ||= Math.hypot(to.x - from.x, to.y - from.y) >= CLICK;
+            if (dragged && held) {
+                const f = frame.current!;
+                card.value = null;
+                held(f.xAt(to.x), f.yAt(to.y));
+                return;
+            }
             if (!dragged || !latest.current.onWindow) return;
             card.value = null;
             if (moves) move((last.x - to.x) * perPixel().x, (last.y - to.y) * perPixel().y);
@@ -296,7 +306,7 @@ export function Picture(props: PictureProps) {
             element.removeEventListener("pointercancel", end);
             const f = frame.current!;
             drawOver(over.current!, size, f, null, null);
-            if (ending.type === "pointercancel") return;
+            if (ending.type === "pointercancel" || (dragged && held)) return;
             if (!dragged) {
                 cursor.current = { x: f.xAt(from.x), y: f.yAt(from.y) };
                 if (event.button === 0) latest.current.pick?.(cursor.current.x, cursor.current.y, f);

@@ -3,11 +3,15 @@
 import type { ComponentType } from "preact";
 
 import type { About } from "../types";
+import { Attention } from "./Attention";
+import { Caching } from "./Caching";
 import { Compare } from "./Compare";
+import { Experts } from "./Experts";
 import { Graph } from "./Graph";
 import { Heatmap } from "./Heatmap";
 import { Overview } from "./Overview";
 import { Records } from "./Records";
+import { Storage } from "./Storage";
 
 export interface View {
     /** In the address. */
@@ -27,6 +31,16 @@ export const VIEWS: View[] = [
     { id: "heatmap", title: "Heatmap", key: "2", says: "Which layers, tensors and experts each token touched", show: Heatmap },
     { id: "graph", title: "Graph", key: "5", says: "One token's operations: what each is computed from, and what it costs", show: Graph },
     { id: "records", title: "Records", key: "6", says: "Every single access, filtered and sorted", show: Records },
+    {
+        id: "experts", title: "Experts", key: "7", says: "Which experts the router chooses, how evenly, and how often the same ones again", show: Experts,
+        lacks: (run) => (run.has.experts ? null : "This model has no experts: each token goes through all of its weights."),
+    },
+    { id: "attention", title: "Attention", key: "8", says: "What Q, K, V and O read, head by head, and how the KV cache grows", show: Attention },
+    { id: "caching", title: "Caching", key: "9", says: "What memory for weights would save of the bytes that are read", show: Caching },
+    {
+        id: "storage", title: "Storage", key: "t", says: "What waited for the disk, what was in memory when, and how fast it was read", show: Storage,
+        lacks: (run) => (run.has.faults || run.has.requests ? null : "The trace has neither page faults nor requests to the disk. Record them with `tat record --io`."),
+    },
     { id: "compare", title: "Compare", key: "c", says: "Runs side by side on the same scales", show: Compare },
 ];
 
