@@ -44,7 +44,7 @@ export function time(ns: number): string {
 
 /** A share from 0 to 1 as "12.3 %". */
 export function percent(share: number): string {
-    return `${three(share * 100)} %`;
+    return `${three(Number((share * 100).toPrecision(12)))} %`; // 0.6 * 100 is not quite 60
 }
 
 /** 1 access, 2 accesses */

@@ -57,6 +57,7 @@ export interface LinesProps {
 }
 
 const GRAB = 7; // pixels
+const FEW = 12; // points that are drawn as such
 
 /** The index of the point that is nearest to x. */
 export function nearest(xs: number[], x: number): number {
@@ -82,10 +83,10 @@ export function Lines(props: LinesProps) {
     if (!(window.x1 > window.x0)) [window.x0, window.x1] = [bounds.x0, bounds.x1];
     return (
         <Picture
-            title={props.title} name={props.name} summary={props.summary} height={props.height ?? 250} left={props.left ?? 74}
+            title={props.title} name={props.name} summary={props.summary} height={props.height ?? 250} left={props.left ?? 84}
             bounds={bounds} window={window} zooms="x" least={{ x: (bounds.x1 - bounds.x0) / 200, y: 0 }} down={false}
             onWindow={({ x0, x1 }) => setShown(x0 <= bounds.x0 && x1 >= bounds.x1 ? null : { lo: x0, hi: x1 })}
-            xAxis={props.xAxis} yAxis={props.yAxis}
+            xAxis={props.xAxis} yAxis={fewTicks(props.yAxis)}
             legend={{ kind: "keys", items: curves.map(({ label, colour }) => ({ label, colour })) }}
             paint={(pen, frame) => paint(pen, frame, x, curves, marks)}
             hover={(at, _, frame) => hoverOf(props, at, frame)}
@@ -102,6 +103,9 @@ export function Lines(props: LinesProps) {
     );
 }
 
+/** Tall pictures have no more labels than others. */
+const fewTicks = (axis: Axis): Axis => (axis.ticks ? { ...axis, ticks: (lo, hi, most) => axis.ticks!(lo, hi, Math.min(most, 8)) } : axis);
+
 function paint(pen: Pen, frame: Frame, x: number[], curves: Curve[], marks: Mark[]): void {
     const { line, accent, paper, text } = ink.value;
     for (let share = 0.25; share < 1; share += 0.25) {
@@ -116,12 +120,13 @@ function paint(pen: Pen, frame: Frame, x: number[], curves: Curve[], marks: Mark
             }
             if (part.length === 2) pen.circle(part[0]!, part[1]!, 2.5, colour);
             else if (part.length > 2) pen.line(part, colour, width, dash);
+            if (x.length <= FEW) for (let i = 0; i + 1 < part.length; i += 2) pen.circle(part[i]!, part[i + 1]!, 2.5, colour);
             part = [];
         };
         x.forEach((at, i) => {
             const value = y[i];
             if (value === null || value === undefined) return end();
-            if (step && part.length > 0) part.push(frame.x(at), part[part.length - 1]!);
+            if (step && part.length > 0 && x.length > FEW) part.push(frame.x(at), part[part.length - 1]!);
             part.push(frame.x(at), frame.y(value));
             return undefined;
         });

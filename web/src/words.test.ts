@@ -3,12 +3,13 @@ import { expect, test } from "vitest";
 
 import { embedded, withoutWindow } from "./api";
 import { flow } from "./flow";
-import { bytes, count, csv, exactBytes, time, tokenText } from "./format";
+import { bytes, count, csv, exactBytes, percent, time, tokenText } from "./format";
 import { verdictOf } from "./verdict";
 
 test("numbers in the units of the other commands", () => {
     expect([bytes(0), bytes(1), bytes(1536), bytes(15998753177)]).toEqual(["0 bytes", "1 byte", "1.50 KiB", "14.9 GiB"]);
     expect(exactBytes(1048576)).toBe("1 MiB (1,048,576 bytes)");
+    expect([percent(0.6), percent(0.07), percent(1 / 3)]).toEqual(["60 %", "7 %", "33.3 %"]);
     expect([count(266148), count(0.5), count(12.34)]).toEqual(["266,148", "0.50", "12.3"]);
     expect([time(740), time(12_300_000), time(4_850_000_000), time(112e9), time(135e9)]).toEqual(["740 ns", "12.3 ms", "4.85 s", "112 s", "2 min 15 s"]);
     expect(tokenText(" a\n")).toBe("\u00b7a\u21b5");

@@ -77,6 +77,9 @@ export function Attention() {
     );
 }
 
+/** Pictures that stand side by side are as tall as a row for each layer needs. */
+const tall = (section: Section): number => Math.max(250, Math.min(560, 90 + rowsOf(section, "layers").length * 12));
+
 function Growth({ section }: { section: Section }) {
     const rows = rowsOf<GrowthRow>(section, "growth");
     const x = rows.map((row) => row.token);
@@ -84,7 +87,7 @@ function Growth({ section }: { section: Section }) {
     const perToken = (key: "fresh_bytes" | "cached_bytes" | "hidden_bytes") => rows.map((row) => row[key] / Math.max(1, row.tokens));
     return (
         <Lines
-            title="KV cache read for a token, as it grows" name="kv-growth" xKey="token"
+            title="KV cache read for a token, as it grows" name="kv-growth" xKey="token" height={tall(section)}
             summary={last ? `The last token reads ${bytes(last.kv_read_bytes_per_token)} of KV cache, and sees ${count(last.visible_cells)} cells a layer.` : ""}
             x={x} xAxis={{ label: "token", cells: false, print: count }} yAxis={{ label: "", print: bytes, ticks: byteTicks }}
             curves={[
@@ -105,7 +108,8 @@ function Growth({ section }: { section: Section }) {
     );
 }
 
-const letter = (row: StepRow): string => `${row.part}${row.access === "write" ? " \u2190" : ""}`;
+/** Its colour tells which part is written. */
+const wordOf = (row: StepRow): string => (row.access === "write" ? "write" : row.part);
 
 function Order({ section }: { section: Section }) {
     const rows = rowsOf<StepRow>(section, "order_steps");
@@ -118,18 +122,18 @@ function Order({ section }: { section: Section }) {
     const chosen = layers.indexOf(layer.value ?? -1);
     return (
         <Matrix
-            title="Order in which each layer touches Q, K, V and O" name="attention-order" height={Math.max(250, Math.min(560, 90 + layers.length * 14))}
+            title="Order in which each layer touches Q, K, V and O" name="attention-order" height={tall(section)}
             summary={`${many(layers.length, "layer")}. The first one: ${first.map((row) => `${row.access} ${row.part}`).join(", ")}.`}
             values={at.map((row) => row.map((one) => (one ? parts.findIndex(([part]) => part === one.part) : null)))} columns={steps}
             xLabel="step" yLabel="layer" nameY={(y) => String(layers[y] ?? "")} nameX={(x) => String(x + 1)}
             unit="part" print={(value) => parts[value]?.[0] ?? ""}
             colour={(value) => colours[value] ?? "#999999"} keys={parts.map(([label, colour]) => ({ label, colour }))}
-            word={(x, y) => (at[y]?.[x] ? letter(at[y]![x]!) : "")}
+            word={(x, y) => (at[y]?.[x] ? wordOf(at[y]![x]!) : "")}
             rows={(x, y) => {
                 const one = at[y]?.[x];
                 return one ? [["what", `${one.access === "write" ? "written" : "read"}, ${one.component}`], ["bytes", exactBytes(one.bytes)], ["layer", String(one.layer)]] : [];
             }}
-            note="As the last generated token touched them; an arrow is a write."
+            note="As the last generated token touched them."
             chosen={{ x: null, y: chosen < 0 ? null : chosen }} pick={(_, y) => (layer.value = layers[y] ?? null)}
             empty={rows.length === 0 ? "No layer of this model has attention." : null}
         />
@@ -141,7 +145,7 @@ function Layers({ section }: { section: Section }) {
     const x = rows.map((row) => row.layer);
     return (
         <Lines
-            title="KV cache and weights that a layer reads for a generated token" name="kv-layers" xKey="layer"
+            title="KV cache and weights that a layer reads for a generated token" name="kv-layers" xKey="layer" height={tall(section)}
             summary={rows[0] ? `Layer ${rows[0].layer} reads ${bytes(rows[0].kv_read_bytes_per_token)} of KV cache.` : ""}
             x={x} xAxis={{ label: "layer", print: count }} yAxis={{ label: "", print: bytes, ticks: byteTicks }}
             curves={[
@@ -175,7 +179,7 @@ function Heads({ section }: { section: Section }) {
     const chosen = rows.findIndex((row) => row.layer === layer.value);
     return (
         <Matrix
-            title={`Bytes of each head for one token: ${name}`} name={`heads-${part.replaceAll("_", "-")}`} height={Math.max(250, Math.min(560, 90 + rows.length * 14))}
+            title={`Bytes of each head for one token: ${name}`} name={`heads-${part.replaceAll("_", "-")}`} height={tall(section)}
             summary={`${many(rows.length, "layer")}, ${many(heads, "head")}.`}
             values={rows.map((row) => row.bytes)} columns={heads} xLabel={/^(k|v)_/.test(part) ? "KV head" : "query head"} yLabel="layer"
             nameX={(x) => String(x)} nameY={(y) => String(rows[y]?.layer ?? "")} unit={`bytes of ${name}`} print={exactBytes}

@@ -171,7 +171,7 @@ function AgainPerToken({ section }: { section: Section }) {
             title={isSpeed ? "Tokens/s if reads wait: what this disk and this cache allow" : "Bytes read again for each generated token"} name="cache-bound" xKey="cache_bytes"
             summary={`${x.length} sizes, ${names.length} policies.`}
             x={x} xAxis={byteAxis} yAxis={isSpeed ? { label: "tokens/s", print: (value) => value.toPrecision(3) } : { label: "", print: bytes, ticks: byteTicks }}
-            bounds={{ x0: 0 }}
+            bounds={{ x0: 0, x1: numberOf(section, "weight_bytes") ?? undefined }}
             curves={names.map((name) => ({
                 key: name, label: rows.find((row) => row.name === name)!.policy, colour: COLOURS[name] ?? "#999999", dash: name === "min" ? [5, 3] : [],
                 y: x.map((size) => valueOf(rows.find((row) => row.name === name && row.cache_bytes === size))),

@@ -128,7 +128,7 @@ function Throughput({ section }: { section: Section }) {
     const best = section.values?.disk_best_bytes_per_second;
     return (
         <Lines
-            title="How fast the model was read from the disk" name="throughput" xKey="begin_ns" height={230}
+            title="How fast the model was read from the disk" name="throughput" xKey="begin_ns" height={230} left={96}
             summary={`${bytes(rows.reduce((a, row) => a + row.bytes, 0))} in ${count(rows.reduce((a, row) => a + row.requests, 0))} requests.`}
             x={x} xAxis={clock} yAxis={{ label: "", print: rate, ticks: byteTicks }}
             curves={[

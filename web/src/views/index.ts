@@ -7,8 +7,10 @@ import { Attention } from "./Attention";
 import { Caching } from "./Caching";
 import { Compare } from "./Compare";
 import { Experts } from "./Experts";
+import { FileMap } from "./FileMap";
 import { Graph } from "./Graph";
 import { Heatmap } from "./Heatmap";
+import { OffsetTime } from "./OffsetTime";
 import { Overview } from "./Overview";
 import { Records } from "./Records";
 import { Storage } from "./Storage";
@@ -29,6 +31,8 @@ export interface View {
 export const VIEWS: View[] = [
     { id: "overview", title: "Overview", key: "1", says: "What this run was, and where its time and bytes went", show: Overview },
     { id: "heatmap", title: "Heatmap", key: "2", says: "Which layers, tensors and experts each token touched", show: Heatmap },
+    { id: "file", title: "File map", key: "3", says: "The model file from its first byte to its last: what was read, and how often", show: FileMap },
+    { id: "offsets", title: "Offset \u00d7 time", key: "4", says: "What was read when, and what waited for the disk meanwhile", show: OffsetTime },
     { id: "graph", title: "Graph", key: "5", says: "One token's operations: what each is computed from, and what it costs", show: Graph },
     { id: "records", title: "Records", key: "6", says: "Every single access, filtered and sorted", show: Records },
     {
