@@ -85,13 +85,13 @@ export function FileMap() {
     };
     const upTo = until === null ? "in the whole run" : `up to token ${count(until)}`;
     return (
-        <>
+        <div class="stack">
             <WholeFile strip={strip} shown={shown} colourOf={colourOf} busy={busy} onShown={setShown} lack={lack} isFile={isFile} />
             <Rows
                 strip={strip} shown={shown} scale={scale} which={which} colourOf={colourOf} busy={busy} onShown={setShown} lack={lack} upTo={upTo}
                 merged={now?.merged ?? false} files={now?.files ?? []}
             />
-        </>
+        </div>
     );
 }
 
@@ -113,7 +113,7 @@ function WholeFile({ strip, shown, colourOf, busy, onShown, lack, isFile }: Look
     const isWhole = shown.lo <= 0 && shown.hi >= all;
     return (
         <Picture
-            title={isFile ? "The whole file" : "All weights, layer by layer"} name="file-whole" height={88} left={14}
+            title={isFile ? "The whole file" : "All weights, layer by layer"} name="file-whole" height={88} left={34}
             summary={`${bytes(all)}. ${isWhole ? "All of it shows below." : `Bytes ${count(shown.lo)} to ${count(shown.hi)} show below.`}`}
             bounds={box} window={box} zooms="x" least={{ x: LEAST, y: 1 }}
             onWindow={({ x0, x1 }) => onShown(x0 <= 0 && x1 >= all ? null : { lo: Math.round(x0), hi: Math.round(x1) })}
@@ -176,7 +176,7 @@ function Rows({ strip, shown, scale, which, colourOf, busy, onShown, lack, upTo,
     const name = files.length > 1 ? `${run.model.name}, ${files.length} files` : run.model.name;
     return (
         <Picture
-            title={which.id === "part" ? `What lies where in ${name}` : `Which parts of ${name} were read ${upTo}`} name={`file-map-${which.id}`}
+            title={which.id === "part" ? `What lies where in ${name}` : `Reads of each part of ${name}, ${upTo}`} name={`file-map-${which.id}`}
             summary={`${count(read.length)} of ${count(blocks.length)} blocks, ${bytes(readBytes)} of ${bytes(all)}, were read ${upTo}.`}
             bounds={boundsOf(isWhole, perRow, rows)} window={{ x0: 0, x1: perRow, y0: 0, y1: rows }} least={{ x: Math.min(perRow, LEAST), y: 1e-9 }} left={86}
             onWindow={(to) => onShown(rangeOf(to, shown, perRow, rows, all, LEAST))} step={{ x: perRow / 60, y: 1 }}
@@ -230,10 +230,10 @@ function rowTicks(lo: number, hi: number, most: number, rows: number): number[] 
 }
 
 function paintRows(pen: Pen, frame: Frame, blocks: Block[], shown: Range, perRow: number, rows: number, colourOf: Look["colourOf"]): void {
-    const { line, paper, text, accent } = ink.value;
+    const { line, text, accent } = ink.value;
     const high = frame.height / rows;
     const gap = high > 8 ? 2 : high > 4 ? 1 : 0;
-    const labels: [string, number, number, number, boolean][] = [];
+    const labels: [string, number, number, number, string | null][] = [];
     const outlined: [number, number, number][] = [];
     for (let i = firstBehind(blocks, shown.lo); i < blocks.length && blocks[i]!.at < shown.hi; i++) {
         const block = blocks[i]!;
@@ -252,16 +252,20 @@ function paintRows(pen: Pen, frame: Frame, blocks: Block[], shown: Range, perRow
         const widest = pieces.reduce<[number, number, number] | null>((a, b) => (!a || b[2] - b[1] > a[2] - a[1] ? b : a), null);
         if (widest && high > 14) {
             const [left, right] = [frame.x(widest[1]), frame.x(widest[2])];
-            if (right - left > 26) labels.push([shortName(of?.name ?? "", block.expert), left, right, frame.y(widest[0]), colour === null]);
+            if (right - left > 26) labels.push([shortName(of?.name ?? "", block.expert), left, right, frame.y(widest[0]), colour]);
         }
     }
-    for (const [label, left, right, top, isEmpty] of labels) {
-        const wide = Math.min(right - left - 8, pen.widthOf(label, { size: 10 }));
-        if (wide < 18) continue;
-        if (!isEmpty) pen.fade(0.72, () => pen.rect(left + 3, top + (high - gap) / 2 - 7, wide + 4, 14, paper));
-        pen.text(label, left + 5, top + (high - gap) / 2, { fill: text, size: 10, room: right - left - 8 });
+    for (const [label, left, right, top, colour] of labels) {
+        if (pen.widthOf(label, { size: 10 }) > right - left - 8) continue;
+        pen.text(label, left + 5, top + (high - gap) / 2, { fill: colour === null ? text : onColour(colour), size: 10 });
     }
     for (const [row, left, right] of outlined) pen.frame(left, frame.y(row) + 0.5, Math.max(2, right - left - 1), high - gap - 1, accent, 2);
+}
+
+/** Black or white, whichever can be read on it. */
+function onColour(hex: string): string {
+    const [r, g, b] = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)) as [number, number, number];
+    return 0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#16181c" : "#ffffff";
 }
 
 const shortName = (name: string, which: number | null): string => {

@@ -50,7 +50,7 @@ const over = option<"both" | "faults" | "requests" | "none">("io", "both");
 
 const FAULT = "#D55E00";
 const REQUEST = "#CC3377";
-const MOST_EVENTS = 20000;
+const MOST_EVENTS = 6000;
 
 /** Even places that are further apart than a pixel, so that a little movement asks for nothing new. */
 function outward(shown: { lo: number; hi: number }, all: { lo: number; hi: number }, grain: number): [number, number] {
@@ -95,6 +95,7 @@ export function OffsetTime() {
     const shownOf = canOverlay && (io.data!.n_faults > io.data!.faults.length || io.data!.n_requests > io.data!.requests.length);
 
     return (
+        <div class="stack">
         <Picture
             title={by.value === "physical" ? "Which bytes of the file were read when" : "Which weights were read when, in the order of their first read"} name={`offsets-${by.value}`}
             summary={`${time(bounds.x1 - bounds.x0)} from left to right, ${bytes(bounds.y1)} from top to bottom.${canOverlay ? ` ${count(io.data!.n_faults)} page faults, ${count(io.data!.n_requests)} requests to the disk.` : ""}`}
@@ -150,6 +151,7 @@ export function OffsetTime() {
             {shownOf && <span class="faint">{`the longest of ${count(io.data!.n_faults)} faults and ${count(io.data!.n_requests)} requests; zoom for the others`}</span>}
             {!run.has.faults && !run.has.requests && <span class="faint">`tat record --io` would add page faults and requests to the disk</span>}
         </Picture>
+        </div>
     );
 }
 
