@@ -40,6 +40,10 @@ export function Graph() {
     return <Drawn key={trace.value} graph={answer.data} at={at} />;
 }
 
+/** Tokens of a prompt are computed together. */
+const tokensOf = (graph: GraphAnswer, at: number): string =>
+    graph.token === null || graph.tokens < 2 ? `token ${count(at)}` : `tokens ${count(graph.token)} to ${count(graph.token + graph.tokens - 1)}`;
+
 const isOpenIn = (list: string) => {
     const open = new Set(list.split(","));
     return (key: string): boolean => list === "all" || open.has(key);
@@ -79,7 +83,7 @@ function Drawn({ graph, at }: { graph: GraphAnswer; at: number }) {
         if (!part.open) opened.value = [opened.value, part.key].filter(Boolean).join(",");
         show({ kind: "node", at: node });
     };
-    const title = `Operations of token ${count(at)}${graph.tokens > 1 ? `, computed together with ${count(graph.tokens - 1)} more` : ""}`;
+    const title = `Operations of ${tokensOf(graph, at)}`;
     return (
         <section class="picture fills graph-view" aria-label={title}>
             <header>

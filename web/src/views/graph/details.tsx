@@ -59,7 +59,7 @@ function OfGraph({ scene }: { scene: Scene }) {
     const touching = graph.nodes.filter((node) => node.touches).length;
     return (
         <>
-            <h2>{graph.token === null ? `Graph ${count(graph.evaluation)}` : `Token ${count(graph.token)}`}</h2>
+            <h2>All of it</h2>
             <Rows
                 rows={[
                     ["graph", `${count(graph.evaluation)}, ${graph.phase}`],
