@@ -15,7 +15,7 @@ enum {
     ADDRESS_SIZE = 256,
     CELL_BYTES = 16,    /* of a tile, a value of 8 and a number of 4, in base 64 */
     CELLS_LEAST = 2048, /* a coarser tile is none */
-    CELLS_MOST = 1 << 18,
+    CELLS_MOST = 1 << 17,
     GRAPHS = 4,   /* tokens whose graphs are kept */
     SLACK = 4096, /* notes and punctuation */
 };
@@ -26,8 +26,9 @@ struct html {
     struct html_page page;
     json_t * answers; /* by address: text in JSON, or in base 64 */
     json_t * notes;
-    uint64_t bytes; /* so far */
-    size_t tiles_left;
+    uint64_t bytes;          /* so far */
+    size_t tiles_left;       /* still to come */
+    unsigned tiles_too_many; /* that did not fit */
 };
 
 /* ---- notes ---- */
@@ -213,18 +214,18 @@ static void take_grids(struct html * h, size_t trace) {
             snprintf(address, sizeof address, "api/traces/%zu/grid?%s&measure=%s", trace, grids[g].parameters,
                      measures[m]);
             snprintf(what, sizeof what, "%s, %s", grids[g].what, measures[m]);
-            if (take_tile(h, address, what) == TOO_LARGE) { note(h, "%s: left out, it does not fit.", what); }
+            h->tiles_too_many += take_tile(h, address, what) == TOO_LARGE;
         }
     }
 }
 
-static void take_files(struct html * h, size_t trace) {
-    for (size_t m = 0; m < MEASURES; m++) {
-        char address[ADDRESS_SIZE];
-        snprintf(address, sizeof address, "api/traces/%zu/file?measure=%s", trace, measures[m]);
-        if (take_json(h, trace, address, NULL) == TOO_LARGE) {
-            note(h, "The file map by %s is left out: it does not fit.", measures[m]);
-        }
+static void take_file_map(struct html * h, size_t trace) {
+    char address[ADDRESS_SIZE];
+    snprintf(address, sizeof address, "api/traces/%zu/file", trace);
+    if (take_json(h, trace, address, NULL) == TAKEN) {
+        note(h, "The file map shows the whole run, not token by token.");
+    } else {
+        note(h, "The file map is left out.");
     }
 }
 
@@ -233,9 +234,7 @@ static void take_offsets(struct html * h, size_t trace) {
     char address[ADDRESS_SIZE];
     for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++) {
         snprintf(address, sizeof address, "api/traces/%zu/offsets?by=%s", trace, orders[i]);
-        if (take_tile(h, address, "Reads over time") == TOO_LARGE) {
-            note(h, "Reads over time in %s order are left out: they do not fit.", orders[i]);
-        }
+        h->tiles_too_many += take_tile(h, address, "Reads over time") == TOO_LARGE;
     }
     snprintf(address, sizeof address, "api/traces/%zu/io?limit=2000", trace);
     if (take_json(h, trace, address, NULL) == TOO_LARGE) { note(h, "Faults and requests are left out."); }
@@ -258,7 +257,11 @@ static void take_graphs(struct html * h, size_t trace, const json_t * about) {
         snprintf(address, sizeof address, "api/traces/%zu/graph?token=%" JSON_INTEGER_FORMAT, trace, first + n);
         taken += take_json(h, trace, address, NULL) == TAKEN;
     }
-    note(h, "Graphs: those of %u tokens from token %" JSON_INTEGER_FORMAT " on.", taken, first);
+    if (taken) {
+        note(h, "Graphs: those of %u tokens from token %" JSON_INTEGER_FORMAT " on.", taken, first);
+    } else {
+        note(h, "Graphs are left out.");
+    }
 }
 
 static void take_records(struct html * h, size_t trace) {
@@ -278,7 +281,6 @@ static void take_records(struct html * h, size_t trace) {
 static void take_expert_grids(struct html * h, size_t trace, const json_t * about) {
     const json_t * model = json_object_get(about, "model");
     const json_int_t layers = json_integer_value(json_object_get(model, "layers"));
-    json_int_t left_out = 0;
     if (json_integer_value(json_object_get(model, "experts")) == 0) { return; }
     h->tiles_left = MEASURES * (size_t) layers;
     for (size_t m = 0; m < MEASURES; m++) {
@@ -287,11 +289,8 @@ static void take_expert_grids(struct html * h, size_t trace, const json_t * abou
             snprintf(address, sizeof address,
                      "api/traces/%zu/grid?x=token&y=expert&measure=%s&layer=%" JSON_INTEGER_FORMAT, trace, measures[m],
                      layer);
-            left_out += take_tile(h, address, "Heatmap of tokens and experts") == TOO_LARGE;
+            h->tiles_too_many += take_tile(h, address, "Heatmap of tokens and experts") == TOO_LARGE;
         }
-    }
-    if (left_out) {
-        note(h, "%" JSON_INTEGER_FORMAT " of the heatmaps of tokens and experts of a layer are left out.", left_out);
     }
 }
 
@@ -328,7 +327,7 @@ static int take_all(struct html * h, struct tat_error * error) {
     }
     h->tiles_left = tiles_of(h);
     for (size_t i = 0; i < h->list->count && status == 0; i++) {
-        take_files(h, i);
+        take_file_map(h, i);
         take_records(h, i);
         take_graphs(h, i, abouts[i]);
     }
@@ -337,6 +336,9 @@ static int take_all(struct html * h, struct tat_error * error) {
         take_offsets(h, i);
     }
     for (size_t i = 0; i < h->list->count && status == 0; i++) { take_expert_grids(h, i, abouts[i]); }
+    if (h->tiles_too_many) {
+        note(h, "%u heatmaps and pictures of reads over time are left out: they do not fit.", h->tiles_too_many);
+    }
     free(abouts);
     return status;
 }
