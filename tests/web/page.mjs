@@ -47,7 +47,7 @@ export async function open(test, address, hash = "", options = {}) {
     browser ??= await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
     const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: "light", ...options });
     const tab = await context.newPage();
-    tab.setDefaultTimeout(20_000);
+    tab.setDefaultTimeout(60_000); // a busy machine is no failure
     tab.wrong = [];
     tab.on("console", (message) => message.type() !== "log" && tab.wrong.push(`${message.type()}: ${message.text()}`));
     tab.on("pageerror", (error) => tab.wrong.push(String(error)));
