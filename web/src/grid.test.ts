@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 
 import type { Tile } from "./binary";
-import { differenceOf, extentOf, partOf, rowSums, scaleOf, tileWindow, wholes } from "./grid";
+import { differenceOf, extentOf, partOf, pickRows, rowSums, scaleOf, tileWindow, wholes } from "./grid";
 
 const tile = (columns: number, rows: number, value: number[], x1 = columns, y1 = rows): Tile => ({
     columns, rows, x0: 0, x1, y0: 0, y1, revision: 0, flags: 0, value: Float64Array.from(value), dominant: new Uint32Array(value.length),
@@ -51,6 +51,13 @@ test("sums of rows are of the columns that show", () => {
     expect([...rowSums(two, 0, 4)]).toEqual([10, 100]);
     expect([...rowSums(two, 1, 3)]).toEqual([5, 50]);
     expect([...rowSums(two, -5, 1)]).toEqual([1, 10]);
+});
+
+test("rows that are picked are those of the answer", () => {
+    const all = tile(2, 4, [1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(pickRows(all, [1, 3])).toMatchObject({ rows: 2, y0: 0, y1: 2 });
+    expect([...pickRows(all, [1, 3]).value]).toEqual([3, 4, 7, 8]);
+    expect([...pickRows(all, [0, 9]).value]).toEqual([1, 2, 0, 0]);
 });
 
 test("whole rows of a cell", () => {

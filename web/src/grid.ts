@@ -6,7 +6,7 @@ import { difference, heatTable, place, type Scale } from "./colours";
 import { bytes, count, exactBytes, time } from "./format";
 import type { Frame } from "./frame";
 import type { Pen } from "./pen";
-import type { About, Measure } from "./types";
+import type { About, Measure, Tensor } from "./types";
 
 export type Along = "token" | "layer";
 export type Across = "layer" | "tensor" | "expert" | "component";
@@ -29,13 +29,45 @@ export const KINDS: Kind[] = [
     { id: "token-expert", title: "token \u00d7 expert of a layer", x: "token", y: "expert", ofLayer: true, needsExperts: true },
 ];
 
+const kept = new WeakMap<About, { tensors: Tensor[]; components: number[] }>();
+
+/** Tensors that are rows: weights and caches, not results. Components that are: those that these have, and activations. */
+export function rowsOf(run: About): { tensors: Tensor[]; components: number[] } {
+    let rows = kept.get(run);
+    if (!rows) {
+        const tensors = run.tensors.filter(({ memory }) => memory !== "buffer" && memory !== "");
+        const named = new Set(tensors.map(({ component }) => component));
+        const components = [...run.components.keys()].filter((i) => named.has(run.components[i]!));
+        rows = { tensors, components: [...components, run.components.length] };
+        kept.set(run, rows);
+    }
+    return rows;
+}
+
+/** Rows of the answer that are shown, by their numbers there; null: all of them. */
+export const picked = (across: Across, run: About): number[] | null => (across === "component" ? rowsOf(run).components : null);
+
+/** A tile of these rows alone. */
+export function pickRows(tile: Tile, rows: number[]): Tile {
+    const { columns } = tile;
+    const value = new Float64Array(rows.length * columns);
+    const dominant = new Uint32Array(rows.length * columns).fill(NO_TENSOR);
+    rows.forEach((row, i) => {
+        const from = Math.floor(((row - tile.y0) * tile.rows) / (tile.y1 - tile.y0));
+        if (from < 0 || from >= tile.rows) return;
+        value.set(tile.value.subarray(from * columns, (from + 1) * columns), i * columns);
+        dominant.set(tile.dominant.subarray(from * columns, (from + 1) * columns), i * columns);
+    });
+    return { ...tile, rows: rows.length, y0: 0, y1: rows.length, value, dominant };
+}
+
 /** The rows or columns there are. */
 export function sizeOf(along: Along | Across, run: About): number {
     switch (along) {
         case "token": return run.tokens;
         case "layer": return run.model.layers;
-        case "tensor": return run.tensors.length;
-        case "component": return run.components.length;
+        case "tensor": return rowsOf(run).tensors.length;
+        case "component": return rowsOf(run).components.length;
         case "expert": return run.model.experts;
     }
 }
@@ -43,8 +75,8 @@ export function sizeOf(along: Along | Across, run: About): number {
 /** What a row or column is called. */
 export function nameOf(along: Along | Across, index: number, run: About): string {
     switch (along) {
-        case "tensor": return run.tensors[index]?.name ?? "";
-        case "component": return run.components[index] ?? "";
+        case "tensor": return rowsOf(run).tensors[index]?.name ?? "";
+        case "component": return run.components[rowsOf(run).components[index] ?? -1] ?? "activations";
         default: return `${along} ${count(index)}`;
     }
 }
@@ -61,7 +93,7 @@ export function axisOf(along: Along | Across, run: About): Axis {
 /** Pixels that the longest name takes, about. */
 export function roomFor(across: Across, run: About): number {
     if (across === "layer" || across === "expert") return 52;
-    const names = across === "tensor" ? run.tensors.map((tensor) => tensor.name) : run.components;
+    const names = Array.from({ length: sizeOf(across, run) }, (_, i) => nameOf(across, i, run));
     return Math.min(210, 34 + 6.2 * Math.max(4, ...names.map((name) => name.length)));
 }
 

@@ -2,7 +2,7 @@
 /** Runs side by side on the same scales, and what differs. */
 import { useMemo } from "preact/hooks";
 
-import { about, aboutOf, entries, useSection, useTile } from "../api";
+import { about, aboutOf, entries, useSection } from "../api";
 import type { Box } from "../axes";
 import { cellAt, type Tile } from "../binary";
 import { difference, isDark, type Scale } from "../colours";
@@ -16,7 +16,7 @@ import { measure, trace, traces } from "../state";
 import { columnOf, useTokens } from "../tokens";
 import type { About, Tokens } from "../types";
 import {
-    csvOf, HeatSwitches, hoverOf, kind, paintSelected, pickCell, setWindow, tileAddress, usesLog, windowOf,
+    csvOf, HeatSwitches, hoverOf, kind, paintSelected, pickCell, setWindow, useGrid, usesLog, windowOf,
 } from "./Heatmap";
 
 export function Compare() {
@@ -132,8 +132,8 @@ function Pictures({ a, b, first, second }: Runs) {
     const size = (along: Kind["x"] | Kind["y"]): number => Math.max(1, sizeOf(along, a), sizeOf(along, b));
     const bounds = { x0: 0, x1: size(of.x), y0: 0, y1: size(of.y) };
     const window = windowOf(of, bounds);
-    const wholeA = useTile(tileAddress(of, a, null, first), "TATG");
-    const wholeB = useTile(tileAddress(of, b, null, second), "TATG");
+    const wholeA = useGrid(of, a, null, first);
+    const wholeB = useGrid(of, b, null, second);
     const isLog = usesLog(of);
     const scale = useMemo(
         () => (wholeA.data && wholeB.data ? scaleOf([wholeA.data, wholeB.data], isLog) : null),
@@ -166,8 +166,8 @@ interface Shared {
 }
 
 function Side({ of, bounds, window, scale, run, id, title }: Shared & { run: About; id: number; title: string }) {
-    const whole = useTile(tileAddress(of, run, null, id), "TATG");
-    const part = useTile(tileAddress(of, run, window, id), "TATG");
+    const whole = useGrid(of, run, null, id);
+    const part = useGrid(of, run, window, id);
     const { unit, print } = measureOf(measure.value);
     const tile = part.data ?? whole.data;
     const image = useMemo(() => (tile && scale ? imageOf(tile, scale) : null), [tile, scale, isDark.value]);
@@ -189,10 +189,10 @@ function Side({ of, bounds, window, scale, run, id, title }: Shared & { run: Abo
 }
 
 function Difference({ of, bounds, window, a, b, first, second }: Shared & Runs) {
-    const wholeA = useTile(tileAddress(of, a, null, first), "TATG").data;
-    const wholeB = useTile(tileAddress(of, b, null, second), "TATG").data;
-    const partA = useTile(tileAddress(of, a, window, first), "TATG").data ?? wholeA;
-    const partB = useTile(tileAddress(of, b, window, second), "TATG").data ?? wholeB;
+    const wholeA = useGrid(of, a, null, first).data;
+    const wholeB = useGrid(of, b, null, second).data;
+    const partA = useGrid(of, a, window, first).data ?? wholeA;
+    const partB = useGrid(of, b, window, second).data ?? wholeB;
     const { print, exact, unit } = measureOf(measure.value);
     const most = useMemo(() => (wholeA && wholeB ? extentOf(differenceOf(wholeA, wholeB)) : 0), [wholeA, wholeB]);
     const tile = useMemo(() => (partA && partB ? differenceOf(partA, partB) : null), [partA, partB]);

@@ -3,15 +3,15 @@
 import { computed } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 
-import { about, path, tensorsById, useTile } from "../api";
+import { about, type Answer, path, tensorsById, useTile } from "../api";
 import { type Box, boxOf, isSame } from "../axes";
 import { cellAt, NO_TENSOR, type Tile } from "../binary";
 import { ink, isDark } from "../colours";
 import { count, csv, many } from "../format";
 import type { Frame } from "../frame";
 import {
-    type Across, type Along, axisOf, boxOfCell, imageOf, type Kind, KINDS, MEASURES, measureOf, nameOf, paintTile, perToken, roomFor,
-    rowSums, scaleOf, sizeOf, spanOf, tileWindow, wholes,
+    type Across, type Along, axisOf, boxOfCell, imageOf, type Kind, KINDS, MEASURES, measureOf, nameOf, paintTile, perToken,
+    picked, pickRows, roomFor, rowsOf, rowSums, scaleOf, sizeOf, spanOf, tileWindow, wholes,
 } from "../grid";
 import type { Pen } from "../pen";
 import { type Hover, Picture } from "../picture";
@@ -72,7 +72,19 @@ export function tileAddress(of: Kind, run: About | null, window: Box | null, id?
     if (wide === 0 || high === 0) return null;
     const pixels = { x: Math.min(2048, Math.max(512, innerWidth)), y: Math.min(1024, Math.max(256, innerHeight)) };
     const asked = tileWindow(window ?? { x0: 0, x1: wide, y0: 0, y1: high }, wide, high, pixels);
+    const rows = picked(of.y, run);
+    if (rows) Object.assign(asked, { y0: 0, y1: rows[rows.length - 1]! + 1, h: rows[rows.length - 1]! + 1 });
     return path("grid", { x: of.x, y: of.y, measure: measure.value, ...asked, layer: layerOf(of) }, id);
+}
+
+/** A tile with the rows that are shown. */
+export function useGrid(of: Kind, run: About, window: Box | null, id?: number): Answer<Tile> {
+    const answer = useTile(tileAddress(of, run, window, id), "TATG");
+    const data = useMemo(() => {
+        const rows = picked(of.y, run);
+        return answer.data && rows ? pickRows(answer.data, rows) : answer.data;
+    }, [answer.data, of.y, run]);
+    return { ...answer, data };
 }
 
 export const usesLog = (of: Kind): boolean => (scaleName.value === "auto" ? of.y === "tensor" || of.y === "component" : scaleName.value === "log");
@@ -82,8 +94,8 @@ export function Heatmap() {
     const of = kind.value;
     const bounds = { x0: 0, x1: Math.max(1, sizeOf(of.x, run)), y0: 0, y1: Math.max(1, sizeOf(of.y, run)) };
     const window = windowOf(of, bounds);
-    const whole = useTile(tileAddress(of, run, null), "TATG");
-    const part = useTile(tileAddress(of, run, window), "TATG");
+    const whole = useGrid(of, run, null);
+    const part = useGrid(of, run, window);
     const { title, unit, print } = measureOf(measure.value);
     const tile = part.data ?? whole.data;
     const isLog = usesLog(of);
@@ -161,8 +173,8 @@ export function paintSelected(pen: Pen, frame: Frame, of: Kind, run: About): voi
             case "token": return token.value;
             case "layer": return layer.value;
             case "expert": return expert.value;
-            case "tensor": return tensor.value === null ? null : run.tensors.findIndex(({ id }) => id === tensor.value);
-            case "component": return tensor.value === null ? null : run.components.indexOf(tensorsById.value.get(tensor.value)?.component ?? "");
+            case "tensor": return tensor.value === null ? null : rowsOf(run).tensors.findIndex(({ id }) => id === tensor.value);
+            case "component": return tensor.value === null ? null : componentRow(run, tensor.value);
         }
     };
     const x = chosen(of.x);
@@ -180,6 +192,11 @@ export function paintSelected(pen: Pen, frame: Frame, of: Kind, run: About): voi
     }
 }
 
+function componentRow(run: About, id: number): number {
+    const number = run.components.indexOf(tensorsById.value.get(id)?.component ?? "");
+    return rowsOf(run).components.indexOf(number);
+}
+
 export function pickCell(of: Kind, run: About, x: number, y: number): void {
     const choose = (along: Along | Across, at: number): void => {
         if (along === "token") toToken(at);
@@ -193,7 +210,7 @@ export function pickCell(of: Kind, run: About, x: number, y: number): void {
 }
 
 function chooseTensor(run: About, at: number): void {
-    const found = run.tensors[at];
+    const found = rowsOf(run).tensors[at];
     if (!found) return;
     tensor.value = found.id;
     layer.value = found.layer;
