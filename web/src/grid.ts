@@ -45,7 +45,10 @@ export function rowsOf(run: About): { tensors: Tensor[]; components: number[] } 
 }
 
 /** Rows of the answer that are shown, by their numbers there; null: all of them. */
-export const picked = (across: Across, run: About): number[] | null => (across === "component" ? rowsOf(run).components : null);
+export function picked(across: Across, run: About): number[] | null {
+    if (across === "component") return rowsOf(run).components;
+    return across === "tensor" ? rowsOf(run).tensors.map(({ id }) => id) : null;
+}
 
 /** A tile of these rows alone. */
 export function pickRows(tile: Tile, rows: number[]): Tile {
@@ -245,7 +248,7 @@ export interface TileWindow {
 }
 
 const MOST_CELLS = 2048; // along an axis
-const MOST_AT_ONCE = 600_000; // cells of a picture that is asked for whole
+const MOST_AT_ONCE = 1_500_000; // cells of a picture that is asked for whole
 
 /**
  * The part of an axis to ask for, and in how many cells. It begins and ends at even places and is longer than what shows, so the

@@ -126,7 +126,7 @@ function Navigation() {
                 return (
                     <a
                         key={id} href={`#view=${id}`} class={why ? "lacks" : ""} title={`${why ?? says} (${key})`}
-                        aria-current={view.value === id ? "page" : undefined}
+                        aria-current={viewOf(view.value).id === id ? "page" : undefined}
                         onClick={(event) => {
                             if (event.ctrlKey || event.metaKey || event.shiftKey) return;
                             event.preventDefault();
@@ -186,7 +186,7 @@ function Selection() {
     return (
         <div class="chips" role="group" aria-label="Selected">
             {chips.map(([says, forget]) => (
-                <button type="button" key={says} onClick={forget} title={`Let go of ${says}`}>
+                <button type="button" key={says} onClick={forget} title={`Let go of ${says}`} aria-label={`Let go of ${says}`}>
                     {says}
                     <span aria-hidden="true"> {"\u00d7"}</span>
                 </button>
