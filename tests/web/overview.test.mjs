@@ -43,9 +43,9 @@ test("a click chooses a token, dragging zooms, a double click shows all", async 
     const { x, y, width, height } = await area(bars);
     await tab.mouse.click(x + width * (await shareOf(bars, 12)), y + height / 2);
     await address(tab, { token: "12" });
-    await tab.mouse.move(x + width * (await shareOf(bars, 9.5)), y + height / 2);
+    await tab.mouse.move(x + width * (await shareOf(bars, 9.7)), y + height / 2);
     await tab.mouse.down();
-    await tab.mouse.move(x + width * (await shareOf(bars, 19.5)), y + height / 2, { steps: 4 });
+    await tab.mouse.move(x + width * (await shareOf(bars, 19.3)), y + height / 2, { steps: 4 });
     await tab.mouse.up();
     await address(tab, { tokens: "10-20" });
     const card = await pointAt(bars, await shareOf(bars, 15, 10, 20), 0.6);

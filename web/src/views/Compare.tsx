@@ -12,11 +12,11 @@ import {
     sizeOf, wholes,
 } from "../grid";
 import { type Hover, Picture } from "../picture";
-import { measure, trace, traces } from "../state";
+import { trace, traces } from "../state";
 import { columnOf, useTokens } from "../tokens";
 import type { About, Tokens } from "../types";
 import {
-    csvOf, HeatSwitches, hoverOf, kind, paintSelected, pickCell, setWindow, useGrid, usesLog, windowOf,
+    csvOf, HeatSwitches, hoverOf, kind, paintSelected, pickCell, setWindow, shownMeasure, useGrid, usesLog, windowOf,
 } from "./Heatmap";
 
 export function Compare() {
@@ -168,12 +168,12 @@ interface Shared {
 function Side({ of, bounds, window, scale, run, id, title }: Shared & { run: About; id: number; title: string }) {
     const whole = useGrid(of, run, null, id);
     const part = useGrid(of, run, window, id);
-    const { unit, print } = measureOf(measure.value);
+    const { unit, print } = measureOf(shownMeasure.value);
     const tile = part.data ?? whole.data;
     const image = useMemo(() => (tile && scale ? imageOf(tile, scale) : null), [tile, scale, isDark.value]);
     return (
         <Picture
-            title={title} name={`compare-${of.id}-${measure.value}`} height={300}
+            title={title} name={`compare-${of.id}-${shownMeasure.value}`} height={300}
             summary={`${unit} by ${of.x} and ${of.y}, on the same scale as the run beside it.`}
             bounds={bounds} window={window} onWindow={(to) => setWindow(of, bounds, to)}
             least={{ x: 4, y: 2 }} xAxis={axisOf(of.x, run)} yAxis={axisOf(of.y, run)} left={roomFor(of.y, run)} step={{ x: 1, y: 1 }}
@@ -193,7 +193,7 @@ function Difference({ of, bounds, window, a, b, first, second }: Shared & Runs) 
     const wholeB = useGrid(of, b, null, second).data;
     const partA = useGrid(of, a, window, first).data ?? wholeA;
     const partB = useGrid(of, b, window, second).data ?? wholeB;
-    const { print, exact, unit } = measureOf(measure.value);
+    const { print, exact, unit } = measureOf(shownMeasure.value);
     const most = useMemo(() => (wholeA && wholeB ? extentOf(differenceOf(wholeA, wholeB)) : 0), [wholeA, wholeB]);
     const tile = useMemo(() => (partA && partB ? differenceOf(partA, partB) : null), [partA, partB]);
     const image = useMemo(() => (tile ? differenceImageOf(tile, most) : null), [tile, most, isDark.value]);
@@ -211,7 +211,7 @@ function Difference({ of, bounds, window, a, b, first, second }: Shared & Runs) 
     };
     return (
         <Picture
-            title={`Difference: ${b.name} less ${a.name}`} name={`difference-${of.id}-${measure.value}`} height={300}
+            title={`Difference: ${b.name} less ${a.name}`} name={`difference-${of.id}-${shownMeasure.value}`} height={300}
             summary={`Red: more in ${b.name}; blue: more in ${a.name}. The greatest difference of a cell is ${print(most)}.`}
             bounds={bounds} window={window} onWindow={(to) => setWindow(of, bounds, to)}
             least={{ x: 4, y: 2 }} xAxis={axisOf(of.x, a)} yAxis={axisOf(of.y, a)} left={roomFor(of.y, a)} step={{ x: 1, y: 1 }}
@@ -224,7 +224,7 @@ function Difference({ of, bounds, window, a, b, first, second }: Shared & Runs) 
                 paintSelected(pen, frame, of, a);
             }}
             hover={hover} pick={(x, y) => pickCell(of, a, x, y)}
-            csv={() => csv([of.x, of.y, `difference_${measure.value}`], cells(tile!, of, a))}
+            csv={() => csv([of.x, of.y, `difference_${shownMeasure.value}`], cells(tile!, of, a))}
         />
     );
 }

@@ -28,6 +28,10 @@ const FIRST_LAYER = 0;
 
 export const kind = computed<Kind>(() => KINDS.find(({ id }) => id === kindName.value) ?? KINDS[0]!);
 
+/** An operation's time is not told apart by expert. */
+const measuresOf = (of: Kind) => MEASURES.filter(({ id }) => of.y !== "expert" || id !== "time");
+export const shownMeasure = computed(() => (measuresOf(kind.value).some(({ id }) => id === measure.value) ? measure.value : "bytes"));
+
 /** Rows that are zoomed to, which the address has too; null: all. */
 const rows = computed<Range | null>(() => {
     const found = /^([\d.]+)-([\d.]+)$/.exec(rowsText.value);
@@ -75,7 +79,7 @@ export function tileAddress(of: Kind, run: About | null, window: Box | null, id?
     const last = rows ? rows[rows.length - 1]! + 1 : high; // rows that are picked need all others, too
     const asked = tileWindow(window ?? { x0: 0, x1: wide, y0: 0, y1: last }, wide, last, pixels);
     if (rows) Object.assign(asked, { y0: 0, y1: last, h: Math.min(last, 8192) });
-    return path("grid", { x: of.x, y: of.y, measure: measure.value, ...asked, layer: layerOf(of) }, id);
+    return path("grid", { x: of.x, y: of.y, measure: shownMeasure.value, ...asked, layer: layerOf(of) }, id);
 }
 
 /** A tile with the rows that are shown. */
@@ -97,7 +101,7 @@ export function Heatmap() {
     const window = windowOf(of, bounds);
     const whole = useGrid(of, run, null);
     const part = useGrid(of, run, window);
-    const { title, unit, print } = measureOf(measure.value);
+    const { title, unit, print } = measureOf(shownMeasure.value);
     const tile = part.data ?? whole.data;
     const isLog = usesLog(of);
     const scale = useMemo(() => (whole.data ? scaleOf([whole.data], isLog) : null), [whole.data, isLog]);
@@ -109,7 +113,7 @@ export function Heatmap() {
     return (
         <Picture
             title={`${title[0]!.toUpperCase()}${title.slice(1)} by ${of.x} and ${of.y}${of.ofLayer ? `, layer ${layerOf(of)}` : ""}`}
-            name={`heatmap-${of.id}-${measure.value}`}
+            name={`heatmap-${of.id}-${shownMeasure.value}`}
             summary={`${many(sizeOf(of.x, run), of.x)} by ${many(sizeOf(of.y, run), of.y)}; the most in a cell is ${scale ? print(scale.hi) : "not known yet"}.`}
             bounds={bounds} window={window} onWindow={(to) => setWindow(of, bounds, to)}
             least={{ x: 4, y: 2 }} xAxis={axisOf(of.x, run)} yAxis={axisOf(of.y, run)} left={roomFor(of.y, run)} step={{ x: 1, y: 1 }}
@@ -157,7 +161,7 @@ export function HeatSwitches({ run }: { run: About }) {
                     onChange={(value) => (layer.value = Number(value))}
                 />
             )}
-            <Segments label="Measure" value={measure.value} items={MEASURES} onChange={(value) => (measure.value = value)} />
+            <Segments label="Measure" value={shownMeasure.value} items={measuresOf(of)} onChange={(value) => (measure.value = value)} />
             <Segments
                 label="Scale" value={usesLog(of) ? "log" : "linear"} items={[{ id: "linear", title: "linear" }, { id: "log", title: "log" }]}
                 onChange={(value) => (scaleName.value = value)}
@@ -250,14 +254,14 @@ export function hoverOf(tile: Tile, of: Kind, run: About, x: number, y: number, 
     const cell = cellAt(tile, x, y);
     if (cell < 0) return null;
     const box = boxOfCell(tile, cell);
-    const { exact, title } = measureOf(measure.value);
+    const { exact, title } = measureOf(shownMeasure.value);
     const value = tile.value[cell]!;
     const span = spanOf(tile);
     const most = tile.dominant[cell]!;
     const dominant = most === NO_TENSOR ? undefined : tensorsById.value.get(most);
     const rows: [string, string][] = [[title, value > 0 ? exact(value) : "not touched"]];
     if (of.x === "token" && span.x > 1 && value > 0) rows.push(["a token", exact(value / perToken(tile))]);
-    if (sums) rows.push([`${called(of.y, box.y0, box.y1, run)}, in view`, measureOf(measure.value).print(sums[Math.floor(cell / tile.columns)]!)]);
+    if (sums) rows.push([`${called(of.y, box.y0, box.y1, run)}, in view`, measureOf(shownMeasure.value).print(sums[Math.floor(cell / tile.columns)]!)]);
     if (dominant && of.y !== "tensor") rows.push(["most of it", dominant.name]);
     if (dominant && of.y !== "component") rows.push(["component", dominant.component]);
     return {
@@ -266,7 +270,7 @@ export function hoverOf(tile: Tile, of: Kind, run: About, x: number, y: number, 
 }
 
 export function csvOf(tile: Tile, of: Kind, run: About): string {
-    const header = [`${of.x}_first`, `${of.x}_last`, of.y, measure.value, "dominant_tensor"];
+    const header = [`${of.x}_first`, `${of.x}_last`, of.y, shownMeasure.value, "dominant_tensor"];
     const lines: unknown[][] = [];
     for (let cell = 0; cell < tile.value.length; cell++) {
         const box = boxOfCell(tile, cell);
