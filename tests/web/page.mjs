@@ -81,6 +81,7 @@ export const area = async (of) => of.locator("canvas").first().boundingBox();
 
 /** Moves the pointer to a share of a picture's canvas, and gives the card that shows. */
 export async function pointAt(of, x, y) {
+    await of.locator("canvas").first().scrollIntoViewIfNeeded();
     const box = await area(of);
     await of.page().mouse.move(box.x + box.width * x, box.y + box.height * y);
     const card = of.locator(".card");

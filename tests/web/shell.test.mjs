@@ -38,12 +38,12 @@ test("every view opens by its link and by its key, and back goes back", async (t
 });
 
 test("a link is a bookmark", async (t) => {
-    const hash = "view=heatmap&tokens=2-20&token=7&layer=3&measure=time&theme=dark&o.heat=token-layer";
+    const hash = "view=heatmap&tokens=2-20&token=7&layer=3&measure=time&theme=dark&o.heat=token-tensor";
     const tab = await open(t, at, hash);
     await tab.getByRole("button", { name: "Let go of layer 3" }).waitFor();
     assert.equal(await tab.getByLabel("Token", { exact: true }).inputValue(), "7");
     await tab.keyboard.press("Escape");
-    assert.deepEqual(await address(tab, { layer: null, tokens: null }), { view: "heatmap", measure: "time", theme: "dark" });
+    assert.deepEqual(await address(tab, { layer: null, tokens: null }), { view: "heatmap", measure: "time", theme: "dark", "o.heat": "token-tensor" });
 });
 
 test("nonsense in the address is the default, and no error", async (t) => {
