@@ -4,6 +4,7 @@ import type { ComponentType } from "preact";
 
 import type { About } from "../types";
 import { Attention } from "./Attention";
+import { Buffers } from "./Buffers";
 import { Caching } from "./Caching";
 import { Compare } from "./Compare";
 import { Experts } from "./Experts";
@@ -45,6 +46,7 @@ export const VIEWS: View[] = [
         id: "storage", title: "Storage", key: "t", says: "What waited for the disk, what was in memory when, and how fast it was read", show: Storage,
         lacks: (run) => (run.has.faults || run.has.requests ? null : "The trace has neither page faults nor requests to the disk. Record them with `tat record --io`."),
     },
+    { id: "buffers", title: "Buffers", key: "b", says: "What memory holds weights, KV cache and activations, and for how long", show: Buffers },
     { id: "compare", title: "Compare", key: "c", says: "Runs side by side on the same scales", show: Compare },
 ];
 
