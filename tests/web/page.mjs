@@ -106,7 +106,9 @@ export async function address(tab, expected) {
 /** How many different colours a picture's canvas shows, at least `most` looked at. */
 export const colours = (of) =>
     of.locator("canvas").first().evaluate((canvas) => {
-        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true }); // or the browser warns
+        copy.drawImage(canvas, 0, 0);
+        const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
         return new Set(new Uint32Array(data.buffer)).size;
     });
 

@@ -12,6 +12,10 @@ const report = (name, ...options) =>
     JSON.parse(execFileSync(process.env.TAT, ["report", "--json", "--section", name, ...options, recorded("experts")], { maxBuffer: 1 << 28 }))[name];
 const table = (section, name) => section.tables[name].rows;
 
+/** A CSV file's numbers, row by row, without the name of the row; null: empty. */
+const numbersOf = ({ bytes }) =>
+    bytes.toString().trim().split("\n").slice(1).map((line) => line.split(",").slice(1).map((cell) => (cell === "" ? null : Number(cell))));
+
 /** A CSV file's rows by column. No cell of these has a comma. */
 function rowsOf({ bytes }) {
     const [header, ...lines] = bytes.toString().trim().split("\n").map((line) => line.split(","));
@@ -25,14 +29,13 @@ test("experts: use, gate weights, transitions and overlap are the report's", asy
     const use = await picture(tab, /^Use of experts/);
     for (const [button, key] of [["choices", "counts"], ["share", "shares"], ["generated", "generate_counts"], ["gate weight", "mean_gates"]]) {
         await use.getByRole("button", { name: button, exact: true }).click();
-        const rows = rowsOf(await taken(use, "CSV"));
-        assert.deepEqual(rows.map((row) => Object.values(row).slice(1).map((cell) => (cell === "" ? null : Number(cell)))), table(experts, "experts").map((row) => row[key]));
+        assert.deepEqual(numbersOf(await taken(use, "CSV")), table(experts, "experts").map((row) => row[key]));
         assert.ok((await colours(use)) > 5, button);
     }
     const next = await picture(tab, /^Layer 3: from a token's experts/);
     const counts = table(experts, "transition_counts").filter(({ layer }) => layer === 3);
-    const shown = rowsOf(await taken(next, "CSV"));
-    for (const { from, counts: expected } of counts) assert.deepEqual(Object.values(shown[from]).slice(1).map(Number), expected);
+    const shown = numbersOf(await taken(next, "CSV"));
+    for (const { from, counts: expected } of counts) assert.deepEqual(shown[from], expected);
     const overlap = rowsOf(await taken(await picture(tab, /^The same experts again/), "CSV"));
     assert.deepEqual(overlap.map((row) => Number(row.same_as_last_token)), table(experts, "overlap").map((row) => row.same_as_last_token));
 });
@@ -54,7 +57,8 @@ test("experts: the hottest is one click away, and a cell chooses its layer and e
 });
 
 test("a model without experts says so, and the navigation too", async (t) => {
-    const tab = await open(t, at, "view=experts&trace=1");
+    const tab = await open(t, at, "trace=1");
+    await tab.locator("nav a", { hasText: "Experts" }).click();
     await tab.getByText("This model has no experts").waitFor();
     assert.match(await tab.locator("nav a[aria-current]").getAttribute("class"), /lacks/);
 });
@@ -69,8 +73,8 @@ test("attention: growth, order, heads and layers are the report's", async (t) =>
     assert.equal(card.rows.part, "Q");
     const heads = await picture(tab, /^Bytes of each head/);
     await heads.getByLabel("Part").selectOption("q_weights");
-    const bytes = rowsOf(await taken(await picture(tab, /^Bytes of each head for one token: Q weights/), "CSV"));
-    assert.deepEqual(bytes.map((row) => Object.values(row).slice(1).map(Number)), table(attention, "head_bytes").filter(({ part }) => part === "q_weights").map((row) => row.bytes));
+    const bytes = numbersOf(await taken(await picture(tab, /^Bytes of each head for one token: Q weights/), "CSV"));
+    assert.deepEqual(bytes, table(attention, "head_bytes").filter(({ part }) => part === "q_weights").map((row) => row.bytes));
     const layers = rowsOf(await taken(await picture(tab, /^KV cache and weights that a layer/), "CSV"));
     assert.deepEqual(layers.map((row) => Number(row.weight_bytes_per_token)), table(attention, "layers").map((row) => row.weight_bytes_per_token));
 });
@@ -93,8 +97,8 @@ test("caching: curves are the report's, and a size that is dragged is given to i
     assert.ok(Math.abs(Number(given) / caching.values.weight_bytes - 0.25) < 0.02, given);
     const told = report("caching", "--memory", given, "--disk", "1G/s");
     await tab.getByText(told.headline).waitFor();
-    const savings = rowsOf(await taken(tab.getByRole("region", { name: /^Share of the bytes read/ }), "CSV"));
-    assert.deepEqual(savings.map((row) => Number(row.at_given)), table(told, "savings").map((row) => row.at_given));
+    const savings = numbersOf(await taken(tab.getByRole("region", { name: /^Share of the bytes read/ }), "CSV"));
+    assert.deepEqual(savings.map((row) => row.at(-1)), table(told, "savings").map((row) => row.at_given));
     await tab.getByRole("button", { name: "reset" }).click();
     await address(tab, { memory: null });
 });
@@ -108,12 +112,12 @@ test("caching: the memory size has a slider, policies are chosen, and the unit i
     await curves.getByText(/ of \d+ policies/).click();
     await curves.getByLabel("SIEVE").check();
     assert.ok("sieve" in rowsOf(await taken(curves, "CSV"))[0]);
-    await curves.getByLabel("Kept or dropped as a whole").selectOption("page");
-    await address(tab, { "o.unit": "page" });
+    await curves.getByLabel("Kept or dropped as a whole").selectOption("expert");
+    await address(tab, { "o.unit": "expert" });
     await picture(tab, /^Miss ratio/);
-    const pages = report("caching", "--unit", "page");
+    const whole = report("caching", "--unit", "expert");
     const shown = rowsOf(await taken(curves, "CSV"));
-    assert.deepEqual(shown.map((row) => Number(row.lru)), table(pages, "curves").map((row) => row.lru));
+    assert.deepEqual(shown.map((row) => Number(row.lru)), table(whole, "curves").map((row) => row.lru));
 });
 
 test("storage: what waited, what was read and when are the report's", async (t) => {
@@ -131,4 +135,22 @@ test("storage: what waited, what was read and when are the report's", async (t) 
         const shown = rowsOf(await taken(rate, "CSV"));
         assert.deepEqual(shown.map((row) => Number(row.begin_ns)), table(storage, "throughput").map((row) => row.begin_ns));
     } else await rate.getByText("tat record --io").waitFor();
+});
+
+test("buffers: sizes and lives follow from the token's records, and a click chooses a layer", async (t) => {
+    const about = await asked(at, "api/traces/0/about");
+    const tab = await open(t, at, "view=buffers&token=8");
+    const sizes = Object.fromEntries((await taken(await picture(tab, "Memory by what it holds"), "CSV")).bytes.toString().trim().split("\n").slice(1)
+        .map((line) => [line.slice(0, line.lastIndexOf(",")).replaceAll('"', ""), Number(line.slice(line.lastIndexOf(",") + 1))]));
+    assert.equal(sizes["weights, mapped from the file"], report("caching").values.weight_bytes);
+    assert.equal(sizes["K cache"] + sizes["V cache"], report("attention").values.kv_cache_bytes);
+    const lives = await picture(tab, /^From when until when each activation of token 8/);
+    const rows = rowsOf(await taken(lives, "CSV"));
+    assert.ok(rows.length > about.model.layers * 5);
+    const last = rows.find((row) => row.tensor === "result_output");
+    assert.equal(Number(last.bytes), 49152 * 4);
+    await tab.mouse.click((await area(lives)).x + 90, (await area(lives)).y + 34);
+    await picture(tab, /^Activations that token 8 needs at once/);
+    const most = Math.max(...rowsOf(await taken(await picture(tab, /^Activations that token 8/), "CSV")).map((row) => Number(row.bytes)));
+    assert.equal(most, sizes["activations of a token, at once"]);
 });

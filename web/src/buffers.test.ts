@@ -18,5 +18,7 @@ test("what is fused has no buffer, and what is only read is no activation of thi
 test("bytes that are needed at once", () => {
     const lives = livesOf([row(0, 1, "write", 64), row(10, 2, "write", 32), row(20, 1, "read", 64), row(40, 2, "read", 32)]);
     expect(liveBytes(lives)).toEqual({ at: [0, 10, 30, 50], bytes: [64, 96, 32, 0], most: 96 });
+    // What is read last as another one is written is not needed at the same time.
+    expect(liveBytes(livesOf([row(0, 1, "write", 64), row(10, 1, "read", 64), row(20, 2, "write", 32)])).most).toBe(64);
     expect(liveBytes([]).most).toBe(0);
 });

@@ -45,19 +45,17 @@ export function livesOf(rows: Access[]): Life[] {
 
 /** How many bytes are needed at once, from each moment on: at least so many must a compute buffer have. */
 export function liveBytes(lives: Life[]): { at: number[]; bytes: number[]; most: number } {
-    const changes = lives.flatMap(({ from, to, bytes }) => [[from, bytes], [to, -bytes]] as [number, number][]).sort((a, b) => a[0] - b[0] || b[1] - a[1]);
+    const changes = lives.flatMap(({ from, to, bytes }) => [[from, bytes], [to, -bytes]] as [number, number][]).sort((a, b) => a[0] - b[0]);
     const at: number[] = [];
     const sums: number[] = [];
     let sum = 0;
-    let most = 0;
     for (const [when, change] of changes) {
         sum += change;
-        most = Math.max(most, sum);
         if (at[at.length - 1] === when) sums[sums.length - 1] = sum;
         else {
             at.push(when);
             sums.push(sum);
         }
     }
-    return { at, bytes: sums, most };
+    return { at, bytes: sums, most: sums.reduce((a, b) => Math.max(a, b), 0) };
 }
