@@ -27,5 +27,6 @@ extern const struct endpoint graph_endpoints[];
 extern const struct endpoint io_endpoints[];
 extern const struct endpoint records_endpoints[];
 extern const struct endpoint picture_endpoints[];
+extern const struct endpoint plan_endpoints[];
 
 #endif

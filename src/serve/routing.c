@@ -12,7 +12,8 @@
 static const char traces[] = "api/traces";
 
 static const struct endpoint * const groups[] = { about_endpoints, section_endpoints, picture_endpoints,
-                                                  graph_endpoints, records_endpoints, io_endpoints };
+                                                  graph_endpoints, records_endpoints, io_endpoints,
+                                                  plan_endpoints };
 
 static const struct endpoint * endpoint_of(const char * name) {
     for (size_t g = 0; g < sizeof groups / sizeof groups[0]; g++) {

@@ -5,6 +5,7 @@
 #ifndef TAT_SERVE_SERVE_H
 #define TAT_SERVE_SERVE_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,6 +22,9 @@ struct served_options {
     /* What a first look at a large trace has done so far. False ends it. May be NULL. */
     bool (*progress)(void * user, uint64_t done, uint64_t total);
     void * user;
+    /* What `tat plan` says of the trace in this folder, for so much memory; a disk_rate of 0: as the disk was measured.
+     * The caller owns it; NULL with *error. May be NULL. */
+    json_t * (*plan)(const char * path, uint64_t memory_bytes, double disk_rate, struct tat_error * error);
 };
 
 /* No traces yet. NULL: no memory. */

@@ -99,6 +99,7 @@ int served_add(struct served_list * list, struct tat_trace * trace, const char *
         return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", path);
     }
     s->whole = trace;
+    s->plan = list->options.plan;
     if (open_trace(list, s, error) == 0 && learn(s, error)) {
         list->at[list->count++] = s;
         return 0;

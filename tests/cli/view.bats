@@ -348,3 +348,17 @@ END
     run bash -c '"$0" view "$1" > /dev/full' "$TAT" "$TRACE"
     [ "$status" -eq 4 ]
 }
+
+@test "view: a plan is what tat plan prints" {
+    serve "$TRACE"
+    "$TAT" plan --json --memory 64M --disk 1G/s -o plan.json "$TRACE" > expected 2> why || [ $? -eq 1 ] || {
+        status=0
+        client get 'api/traces/0/plan?memory=67108864&disk=1073741824' > told || status=$?
+        [ "$status" -ne 0 ]
+        return
+    }
+    client get 'api/traces/0/plan?memory=67108864&disk=1073741824' > told
+    python3 -c 'import json; a, b = (json.load(open(name)) for name in ("told", "expected")); assert a == b, (a, b)'
+    run client get api/traces/0/plan
+    [[ $output == *"'memory' is missing"* ]]
+}

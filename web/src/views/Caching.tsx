@@ -2,7 +2,7 @@
 /** What a cache of any size would save of the bytes that are read, and what it rests on: reuse and working set. */
 import { useMemo, useState } from "preact/hooks";
 
-import { about, useSection } from "../api";
+import { about, isFile, path, useJson, useSection } from "../api";
 import { byteTicks } from "../axes";
 import { bytes, count, exactBytes, percent } from "../format";
 import { Lines, nearest } from "../lines";
@@ -55,6 +55,7 @@ const COLOURS: Record<string, string> = {
 const shown = option("policies", FIRST.join("."));
 const unit = option<"slice" | "expert" | "page">("unit", "slice");
 const disk = option("disk", "1G");
+const BYTES_PER_SECOND: Record<string, number> = { "100M": 100 * 2 ** 20, "500M": 500 * 2 ** 20, "1G": 2 ** 30, "2G": 2 ** 31, "4G": 2 ** 32, "8G": 2 ** 33 };
 
 export function Caching() {
     // The section at the chosen size: the curves themselves are the same for each of them.
@@ -73,6 +74,7 @@ export function Caching() {
                     <div class="panels">
                         <SectionTable section={section} name="savings" title={given === null ? "Share of the bytes read that a cache saves" : `Share of the bytes read that a cache saves; given: ${bytes(given)}`} />
                         <AgainPerToken section={section} />
+                        <Expected />
                         <WorkingSet section={section} />
                         <New section={section} />
                         <Reuse section={section} />
@@ -81,6 +83,33 @@ export function Caching() {
                 </>
             )}
         </SectionView>
+    );
+}
+
+/** What `tat plan` expects of `tat run` with this much memory, of which the program and its KV cache take their part too. */
+function Expected() {
+    const given = memory.value;
+    const rate = BYTES_PER_SECOND[disk.value] ?? null;
+    const answer = useJson<Section>(given === null || isFile ? null : path("plan", { memory: Math.round(given), disk: rate }));
+    if (given === null || isFile) return null;
+    const { data, error, busy } = answer;
+    return (
+        <>
+            <section class="table" aria-label="What tat plan expects">
+                <header>
+                    <h2>{`What tat plan expects of ${bytes(given)} for the model and its program`}</h2>
+                    {busy && <span class="busy" role="status">loading</span>}
+                </header>
+                <p>{error ?? data?.headline}</p>
+                <dl class="plan">
+                    {(data?.lines ?? []).filter(({ label }) => label !== "").map(({ label, text }) => (
+                        <div key={label}><dt>{label}</dt><dd>{text}</dd></div>
+                    ))}
+                </dl>
+            </section>
+            <SectionTable section={data} name="bounds" />
+            <SectionTable section={data} name="memory" />
+        </>
     );
 }
 
@@ -183,7 +212,7 @@ function AgainPerToken({ section }: { section: Section }) {
             {memory.value !== null && (
                 <Choice
                     label="Disk" value={disk.value} onChange={(value) => (disk.value = value)}
-                    items={["100M", "500M", "1G", "2G", "4G", "8G"].map((id) => ({ id, title: `${id}B/s` }))}
+                    items={["100M", "500M", "1G", "2G", "4G", "8G"].map((id) => ({ id, title: `${id.slice(0, -1)} ${id.slice(-1)}iB/s` }))}
                 />
             )}
         </Lines>
