@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Page faults and requests to the disk, each with what it was for: those of a window of time that took longest.
+ * Page faults and requests to the disk, each with what it was for: of a window of time, those that took longest.
  */
 #include <stdlib.h>
 
@@ -25,7 +25,11 @@ static int64_t duration_of(const struct tat_placed * e) {
     return e->end_ns - e->begin_ns;
 }
 
-static int longest_first(const void * left, const void * right) {
+/* Events in this run's files before those of other programs. */
+static int worthiest_first(const void * left, const void * right) {
+    const bool ours = (*(const struct tat_placed * const *) left)->file;
+    const bool theirs = (*(const struct tat_placed * const *) right)->file;
+    if (ours != theirs) { return ours ? -1 : 1; }
     const int64_t a = duration_of(*(const struct tat_placed * const *) left);
     const int64_t b = duration_of(*(const struct tat_placed * const *) right);
     return (a < b) - (a > b);
@@ -38,8 +42,8 @@ static int in_order(const void * left, const void * right) {
     return (a > b) - (a < b);
 }
 
-/* Those of the window in their order, the longest if there are too many. *found is how many there are, *count how many
- * are given. NULL: no memory. */
+/* Those of the window in their order; if there are too many, the longest of those in files of this run, then others.
+ * *found is how many there are, *count how many are given. NULL: no memory. */
 static const struct tat_placed ** events_of(const struct tat_placed * all, size_t n, const struct window * w,
                                             size_t * found, size_t * count) {
     const struct tat_placed ** events = malloc((n + 1) * sizeof *events);
@@ -51,7 +55,7 @@ static const struct tat_placed ** events_of(const struct tat_placed * all, size_
     *count = *found;
     if (*found > w->limit) {
         *count = (size_t) w->limit;
-        qsort(events, *found, sizeof *events, longest_first);
+        qsort(events, *found, sizeof *events, worthiest_first);
         qsort(events, *count, sizeof *events, in_order);
     }
     return events;

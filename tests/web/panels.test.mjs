@@ -147,12 +147,12 @@ test("storage: what waited, what was read and when are the report's", async (t) 
 test("buffers: sizes and lives follow from the token's records, and a click chooses a layer", async (t) => {
     const about = await asked(at, "api/traces/0/about");
     const tab = await open(t, at, "view=buffers&token=8");
+    const lives = await picture(tab, /^From when until when each activation of token 8/);
+    const rows = rowsOf(await taken(lives, "CSV"));
     const sizes = Object.fromEntries((await taken(await picture(tab, "Memory by what it holds"), "CSV")).bytes.toString().trim().split("\n").slice(1)
         .map((line) => [line.slice(0, line.lastIndexOf(",")).replaceAll('"', ""), Number(line.slice(line.lastIndexOf(",") + 1))]));
     assert.equal(sizes["weights, mapped from the file"], report("caching").values.weight_bytes);
     assert.equal(sizes["K cache"] + sizes["V cache"], report("attention").values.kv_cache_bytes);
-    const lives = await picture(tab, /^From when until when each activation of token 8/);
-    const rows = rowsOf(await taken(lives, "CSV"));
     assert.ok(rows.length > about.model.layers * 5);
     const last = rows.find((row) => row.tensor === "result_output");
     assert.equal(Number(last.bytes), 49152 * 4);

@@ -20,7 +20,7 @@ export function Buffers() {
     const { lives, begin, busy, error } = useLives(run, of);
     return (
         <div class="section">
-            <div class="panels wide"><Sizes run={run} lives={lives} /></div>
+            <div class="panels wide"><Sizes run={run} lives={lives} busy={busy} /></div>
             <div class="panels wide">
                 <Lifetimes lives={lives} begin={begin} of={of} busy={busy} error={error} />
                 <Needed lives={lives} begin={begin} of={of} busy={busy} error={error} />
@@ -38,7 +38,7 @@ const PAGE = 1000;
 
 /** All accesses to activations of the graph that computed a token. */
 function useLives(run: About, of: number): { lives: Life[]; begin: number; busy: boolean; error: string | null } {
-    const graph = useJson<Graph>(run.tokens > 0 ? path("graph", { token: of, layer: 0 }) : null);
+    const graph = useJson<Graph>(run.tokens > 0 ? path("graph", { token: of }) : null);
     const number = graph.data?.evaluation ?? null;
     const [found, setFound] = useState<{ rows: Access[]; number: number | null; error: string | null }>({ rows: [], number: null, error: null });
     useEffect(() => {
@@ -65,7 +65,7 @@ function useLives(run: About, of: number): { lives: Life[]; begin: number; busy:
 const KV: Record<string, string> = { kv_k: "K cache", kv_v: "V cache", state: "recurrent state" };
 const PLACES: Record<string, string> = { file: "weights, mapped from the file", copied: "weights, copied into buffers", buffer: "weights, in buffers" };
 
-function Sizes({ run, lives }: { run: About; lives: Life[] }) {
+function Sizes({ run, lives, busy }: { run: About; lives: Life[]; busy: boolean }) {
     const sums = new Map<string, { bytes: number; count: number; colour: string }>();
     const add = (name: string, size: number, colour: string) => {
         const sum = sums.get(name) ?? { bytes: 0, count: 0, colour };
@@ -88,7 +88,7 @@ function Sizes({ run, lives }: { run: About; lives: Life[] }) {
         <Bars
             title="Memory by what it holds" name="buffer-sizes" left={216} thick={26}
             summary={bars.map(({ label, values }) => `${label}: ${bytes(values[0]!)}`).join("; ")}
-            bars={bars} parts={[{ key: "bytes", label: "bytes", colour: "#0072B2" }]} xLabel="bytes" yLabel="what" print={bytes} ticks={byteTicks}
+            bars={bars} parts={[{ key: "bytes", label: "bytes", colour: "#0072B2" }]} xLabel="bytes" yLabel="what" print={bytes} ticks={byteTicks} busy={busy}
             empty={bars.length === 0 ? "The trace names no tensors." : null}
         />
     );

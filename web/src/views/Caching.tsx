@@ -60,7 +60,7 @@ const BYTES_PER_SECOND: Record<string, number> = { "100M": 100 * 2 ** 20, "500M"
 export function Caching() {
     // The section at the chosen size: the curves themselves are the same for each of them.
     const given = memory.value;
-    const answer = useSection<Section>("caching", {
+    const answer = useSection<Section>("caching", isFile ? {} : {
         memory: given === null ? null : String(Math.round(given)),
         unit: unit.value === "slice" ? null : unit.value,
         disk: given === null ? null : `${disk.value}/s`,
@@ -72,7 +72,7 @@ export function Caching() {
                 <>
                     <div class="panels wide"><MissRatio section={section} busy={answer.busy} /></div>
                     <div class="panels">
-                        <SectionTable section={section} name="savings" title={given === null ? "Share of the bytes read that a cache saves" : `Share of the bytes read that a cache saves; given: ${bytes(given)}`} />
+                        <SectionTable section={section} name="savings" title={given === null || isFile ? "Share of the bytes read that a cache saves" : `Share of the bytes read that a cache saves; given: ${bytes(given)}`} />
                         <AgainPerToken section={section} />
                         <Expected />
                         <WorkingSet section={section} />
@@ -152,10 +152,10 @@ function MissRatio({ section, busy }: { section: Section; busy: boolean }) {
             empty={rows.length === 0 ? "Nothing was read twice: a cache saves nothing. Record more tokens, for example -n 40." : null}
         >
             <MemorySlider value={at} most={Math.max(weights, at)} onInput={settle} isGiven={memory.value !== null || dragged !== null} />
-            <Choice
+            {!isFile && <Choice
                 label="Kept or dropped as a whole" value={unit.value} onChange={(value) => (unit.value = value)}
                 items={[{ id: "slice", title: "weight or expert's part" }, { id: "expert", title: "expert" }, { id: "page", title: "page of 4 KiB" }]}
-            />
+            />}
             <details class="pick-many">
                 <summary>{`${shownPolicies.length} of ${policies.length} policies`}</summary>
                 <div>

@@ -2,7 +2,7 @@
 /** The model file from its first byte to its last: tensors and experts as blocks, and how often each was read up to the chosen token. */
 import { useMemo, useState } from "preact/hooks";
 
-import { about, path, tensorsById, useJson } from "../api";
+import { about, isFile as isExported, path, tensorsById, useJson } from "../api";
 import { byteTicks } from "../axes";
 import { componentColour, heat, ink, place, type Scale } from "../colours";
 import { asInFile, type Block, blockAt, boundsOf, type FileAnswer, firstBehind, inOrder, piecesOf, rangeOf, rowsFor, type Strip } from "../filemap";
@@ -54,7 +54,7 @@ function byModel(components: string[]): (a: Block, b: Block) => number {
 export function FileMap() {
     const run = about.value!;
     const whole = useJson<FileAnswer>(path("file"));
-    const until = token.value;
+    const until = isExported ? null : token.value; // a file holds the whole run's alone
     const part = useJson<FileAnswer>(until === null ? null : path("file", { until_token: until + 1 }));
     const now = until === null ? whole.data : (part.data ?? whole.data);
     const which = HEATS.find(({ id }) => id === heatBy.value) ?? HEATS[0]!;
