@@ -209,7 +209,7 @@ function AgainPerToken({ section }: { section: Section }) {
             at={(value) => exactBytes(value)}
             empty={rows.length === 0 ? "No weight was read again." : null}
         >
-            {memory.value !== null && (
+            {memory.value !== null && !isFile && (
                 <Choice
                     label="Disk" value={disk.value} onChange={(value) => (disk.value = value)}
                     items={["100M", "500M", "1G", "2G", "4G", "8G"].map((id) => ({ id, title: `${id.slice(0, -1)} ${id.slice(-1)}iB/s` }))}
