@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { address, asked, colours, open, picture, pointAt, serve } from "./page.mjs";
+import { address, area, asked, colours, open, picture, pointAt, serve } from "./page.mjs";
 
 const at = await serve("experts", "others", "dense");
 
@@ -21,7 +21,9 @@ test("two runs stand side by side, with their figures and the difference", async
 test("a difference is the second less the first", async (t) => {
     const tab = await open(t, at, "view=compare&trace=0,1&o.heat=layer-expert&measure=accesses");
     const number = async (title) => {
-        const card = await pointAt(await picture(tab, title), 0.5, 0.6);
+        const shown = await picture(tab, title);
+        const { width } = await area(shown);
+        const card = await pointAt(shown, (52 + 0.51 * (width - 66)) / width, 0.6); // between the margins, which all have
         return { title: card.title, value: Number((Object.values(card.rows)[0].match(/[+\u2212]?[\d,.]+/) ?? ["0"])[0].replaceAll(",", "").replace("\u2212", "-")) };
     };
     const [a, b, difference] = [await number("experts"), await number("others"), await number(/^Difference/)];
