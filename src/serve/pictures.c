@@ -80,19 +80,13 @@ static int read_grid(const struct request * request, struct grid_query * q, stru
 }
 
 static struct answer answer_grid(struct served * served, const struct request * request) {
-    struct subject s;
     struct tat_error error;
     struct grid_query query;
     struct grid_tile tile;
     if (read_grid(request, &query, &error) != 0) { return answer_error(&error); }
-    struct answer answer = no_memory();
-    if (subject_begin(&s, served->trace, NULL)) {
-        answer_free(&answer);
-        answer = view_grid(&s, &query, &tile, &error) == 0 ? answer_tile("TATG", &tile, served->revision)
-                                                           : answer_error(&error);
-    }
-    subject_free(&s);
-    return answer;
+    return view_grid(&served->subject, &query, served_pyramid(served), &tile, &error) == 0
+               ? answer_tile("TATG", &tile, served->revision)
+               : answer_error(&error);
 }
 
 /* ---- offsets over time ---- */

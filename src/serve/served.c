@@ -7,8 +7,9 @@
 
 #include "format/follow.h"
 
-#define LOOK_NS    UINT64_C(500000000) /* between looks at a trace that grows */
-#define KEPT_BYTES (UINT64_C(64) << 20)
+#define LOOK_NS     UINT64_C(500000000) /* between looks at a trace that grows */
+#define LONG_TOKENS 4096
+#define KEPT_BYTES  (UINT64_C(64) << 20)
 
 static uint64_t now_ns(void) {
     struct timespec t;
@@ -26,9 +27,11 @@ struct served_list * served_new(const struct served_options * options) {
 static void forget(struct served * s) {
     joined_io_free(s->io);
     view_records_free(s->records);
+    pyramid_free(s->pyramid);
     subject_free(&s->subject);
     s->io = NULL;
     s->records = NULL;
+    s->pyramid = NULL;
     s->subject = (struct subject){ 0 };
 }
 
@@ -47,6 +50,7 @@ static void close_one(struct served * s) {
     follow_close(s->follow);
     tat_trace_close(s->whole);
     kept_free(s->kept);
+    pthread_mutex_destroy(&s->summing);
     pthread_mutex_destroy(&s->asking);
     pthread_rwlock_destroy(&s->lock);
     free(s->name);
@@ -81,6 +85,7 @@ static struct served * new_one(const char * path, const char * name) {
     if (!s) { return NULL; }
     pthread_rwlock_init(&s->lock, NULL);
     pthread_mutex_init(&s->asking, NULL);
+    pthread_mutex_init(&s->summing, NULL);
     s->path = strdup(path);
     s->name = strdup(name);
     s->kept = kept_new(KEPT_BYTES);
@@ -146,6 +151,23 @@ void served_look(const struct served_list * list, struct served * s) {
     }
     pthread_rwlock_unlock(&s->lock);
 }
+
+/* ---- sums for pictures ---- */
+
+const struct pyramid * served_pyramid(struct served * s) {
+    struct token_axis axis;
+    struct tat_error error;
+    pthread_mutex_lock(&s->summing);
+    if (!s->pyramid && token_axis_begin(&axis, &s->subject)) {
+        if (axis.n_tokens >= LONG_TOKENS) { s->pyramid = pyramid_make(&s->subject, &axis, NULL, NULL, &error); }
+        token_axis_free(&axis);
+    }
+    const struct pyramid * pyramid = s->pyramid;
+    pthread_mutex_unlock(&s->summing);
+    return pyramid;
+}
+
+/* ---- */
 
 void served_begin(struct served * s) {
     pthread_rwlock_rdlock(&s->lock);

@@ -107,7 +107,7 @@ static void assert_grid(const struct fixture * f, struct grid_query q) {
     struct tat_error error;
     struct grid_tile tile;
     struct recount * r = recount_of(f, q.y, q.measure);
-    assert_int_equal(view_grid(&f->s, &q, &tile, &error), 0);
+    assert_int_equal(view_grid(&f->s, &q, NULL, &tile, &error), 0);
     assert_true(tile.columns <= q.most_columns && tile.rows <= q.most_rows);
     for (uint32_t row = 0; row < tile.rows; row++) {
         for (uint32_t column = 0; column < tile.columns; column++) {
@@ -151,7 +151,7 @@ static void test_time_is_that_of_the_evaluations(void ** state) {
     struct tat_error error;
     struct grid_tile tile;
     double sum = 0, all = 0;
-    assert_int_equal(view_grid(&f->s, &q, &tile, &error), 0);
+    assert_int_equal(view_grid(&f->s, &q, NULL, &tile, &error), 0);
     assert_int_equal(tile.columns, TOKENS);
     for (uint32_t i = 0; i < tile.columns; i++) { sum += tile.values[i]; }
     uint64_t * ns = calloc((size_t) f->s.n_tensors * f->s.n_evaluations, sizeof *ns);
@@ -170,7 +170,7 @@ static void test_layers_and_experts(void ** state) {
     struct tat_error error;
     struct grid_tile tile;
     struct recount * r = recount_of(f, GRID_BY_EXPERT, TAT_SUM_BYTES);
-    assert_int_equal(view_grid(&f->s, &q, &tile, &error), 0);
+    assert_int_equal(view_grid(&f->s, &q, NULL, &tile, &error), 0);
     assert_int_equal(tile.columns, layer_span(&f->s));
     for (uint32_t expert = 0; expert < tile.rows; expert++) {
         for (uint32_t layer = 0; layer < tile.columns; layer++) {
@@ -182,7 +182,7 @@ static void test_layers_and_experts(void ** state) {
         struct grid_query of = q;
         of.x = GRID_TOKENS;
         of.layer = layer;
-        assert_int_equal(view_grid(&f->s, &of, &tile, &error), 0);
+        assert_int_equal(view_grid(&f->s, &of, NULL, &tile, &error), 0);
         for (uint32_t expert = 0; expert < tile.rows; expert++) {
             double sum = 0;
             for (uint32_t t = 0; t < tile.columns; t++) { sum += tile.values[expert * tile.columns + t]; }
@@ -198,11 +198,11 @@ static void test_what_there_is_not(void ** state) {
     struct grid_query q = { GRID_TOKENS, GRID_BY_EXPERT, TAT_SUM_NS, 0, 1, 0, 1, 1, 1, -1 };
     struct tat_error error;
     struct grid_tile tile;
-    assert_int_equal(view_grid(&f->s, &q, &tile, &error), -1);
+    assert_int_equal(view_grid(&f->s, &q, NULL, &tile, &error), -1);
     q = (struct grid_query){ GRID_LAYERS, GRID_BY_TENSOR, TAT_SUM_BYTES, 0, 1, 0, 1, 1, 1, -1 };
-    assert_int_equal(view_grid(&f->s, &q, &tile, &error), -1);
+    assert_int_equal(view_grid(&f->s, &q, NULL, &tile, &error), -1);
     q = (struct grid_query){ GRID_TOKENS, GRID_BY_LAYER, TAT_SUM_BYTES, 100, 50, 7, 3, 10, 10, -1 };
-    assert_int_equal(view_grid(&f->s, &q, &tile, &error), 0);
+    assert_int_equal(view_grid(&f->s, &q, NULL, &tile, &error), 0);
     assert_int_equal(tile.columns, 0);
     assert_int_equal(tile.rows, 0);
     grid_tile_free(&tile);
@@ -304,6 +304,144 @@ static void test_offsets(void ** state) {
     free(r);
 }
 
+/* ---- blocks of tokens ---- */
+
+enum { LONG_PROMPT = 40, LONG_TOKENS = 680 };
+
+/* A prompt that reaches beyond two blocks, tokens, and an evaluation that ends before its experts. */
+static int begin_long(void ** state) {
+    struct fixture * f = calloc(1, sizeof *f);
+    int64_t tokens[LONG_PROMPT];
+    uint32_t experts[2 * LONG_PROMPT];
+    if (!f) { abort(); }
+    for (uint32_t i = 0; i < LONG_PROMPT; i++) {
+        tokens[i] = i % VOCABULARY;
+        experts[2 * i] = i % 3;
+        experts[2 * i + 1] = (i + 1) % 3;
+    }
+    small_model_begin(&f->b, &f->m);
+    const uint32_t prompt = small_model_template(&f->b, &f->m, LONG_PROMPT),
+                   generate = small_model_template(&f->b, &f->m, 1);
+    small_model_evaluate(&f->b, prompt, tokens, LONG_PROMPT, experts);
+    for (uint32_t i = LONG_PROMPT; i < LONG_TOKENS; i++) {
+        if (i == 300) {
+            small_model_end_early(&f->b, generate, (const int64_t[]){ 3 }, 1, 2);
+        } else {
+            small_model_evaluate(&f->b, generate, (const int64_t[]){ 3 }, 1,
+                                 (const uint32_t[]){ i % 4, (i + 1 + i / 7 % 2) % 4 });
+        }
+    }
+    f->trace = small_model_open(&f->b);
+    assert_true(subject_begin(&f->s, f->trace, NULL));
+    *state = f;
+    return 0;
+}
+
+static struct pyramid * pyramid_of(const struct fixture * f) {
+    struct tat_error error;
+    struct token_axis axis;
+    assert_true(token_axis_begin(&axis, &f->s));
+    struct pyramid * p = pyramid_make(&f->s, &axis, NULL, NULL, &error);
+    assert_non_null(p);
+    assert_int_equal(p->n_tokens, LONG_TOKENS);
+    assert_true(p->n_blocks > 40);
+    token_axis_free(&axis);
+    return p;
+}
+
+/* `fine` has a column for each token. */
+static void assert_sums_of(const struct grid_query * q, const struct grid_tile * tile, const struct grid_tile * fine) {
+    const uint64_t wide = (tile->x1 - tile->x0) / tile->columns, high = (tile->y1 - tile->y0) / tile->rows;
+    for (uint32_t row = 0; row < tile->rows; row++) {
+        for (uint32_t column = 0; column < tile->columns; column++) {
+            const size_t cell = (size_t) row * tile->columns + column;
+            double sum = 0;
+            for (uint64_t y = row * high; y < (row + 1) * high && y < fine->rows; y++) {
+                for (uint64_t x = 0; x < wide; x++) {
+                    const uint64_t at = tile->x0 + column * wide + x;
+                    if (at < fine->columns) { sum += fine->values[y * fine->columns + at]; }
+                }
+            }
+            assert_true(is_near(tile->values[cell], sum));
+            assert_true(q->y == GRID_BY_EXPERT || (tile->dominant[cell] != GRID_NO_TENSOR) == (sum > 0));
+        }
+    }
+}
+
+static void assert_blocks(const struct fixture * f, const struct pyramid * p, struct grid_query q) {
+    struct tat_error error;
+    struct grid_tile tile, fine;
+    struct grid_query each = q;
+    each.x0 = each.y0 = 0;
+    each.x1 = each.y1 = UINT64_MAX;
+    each.most_columns = each.most_rows = 4096;
+    assert_int_equal(view_grid(&f->s, &each, NULL, &fine, &error), 0);
+    assert_int_equal(fine.columns, LONG_TOKENS);
+    assert_int_equal(view_grid(&f->s, &q, p, &tile, &error), 0);
+    assert_true(tile.columns <= q.most_columns && 4 * tile.columns >= q.most_columns);
+    assert_true(tile.x0 <= q.x0 && tile.x1 >= (q.x1 < LONG_TOKENS ? q.x1 : LONG_TOKENS));
+    assert_int_equal(tile.x0 % p->block, 0);
+    assert_sums_of(&q, &tile, &fine);
+    grid_tile_free(&tile);
+    grid_tile_free(&fine);
+}
+
+static void test_blocks_have_the_same_sums(void ** state) {
+    const struct fixture * f = *state;
+    struct pyramid * p = pyramid_of(f);
+    for (enum grid_rows y = GRID_BY_LAYER; y <= GRID_BY_COMPONENT; y++) {
+        for (enum tat_measure measure = TAT_SUM_BYTES; measure < TAT_MEASURE_COUNT; measure++) {
+            if (y == GRID_BY_EXPERT && measure == TAT_SUM_NS) { continue; }
+            for (int32_t layer = -1; layer < (y == GRID_BY_EXPERT ? 2 : 0); layer++) {
+                assert_blocks(
+                    f, p, (struct grid_query){ GRID_TOKENS, y, measure, 0, UINT64_MAX, 0, UINT64_MAX, 9, 2, layer });
+                assert_blocks(f, p,
+                              (struct grid_query){ GRID_TOKENS, y, measure, 37, 411, 0, UINT64_MAX, 5, 100, layer });
+            }
+        }
+    }
+    pyramid_free(p);
+}
+
+static void test_blocks_by_layer_and_expert(void ** state) {
+    const struct fixture * f = *state;
+    struct pyramid * p = pyramid_of(f);
+    for (enum tat_measure measure = TAT_SUM_BYTES; measure < TAT_SUM_NS; measure++) {
+        const struct grid_query q = {
+            GRID_LAYERS, GRID_BY_EXPERT, measure, 0, UINT64_MAX, 0, UINT64_MAX, 100, 100, -1
+        };
+        struct tat_error error;
+        struct grid_tile tile, walked;
+        assert_int_equal(view_grid(&f->s, &q, p, &tile, &error), 0);
+        assert_int_equal(view_grid(&f->s, &q, NULL, &walked, &error), 0);
+        assert_int_equal(tile.columns, walked.columns);
+        assert_int_equal(tile.rows, walked.rows);
+        for (size_t i = 0; i < (size_t) tile.columns * tile.rows; i++) {
+            assert_true(is_near(tile.values[i], walked.values[i]));
+            assert_int_equal(tile.dominant[i], walked.dominant[i]);
+        }
+        grid_tile_free(&tile);
+        grid_tile_free(&walked);
+    }
+    pyramid_free(p);
+}
+
+static bool end_soon(uint32_t done, uint32_t all, void * user) {
+    assert_true(done < all);
+    return ++*(int *) user < 3;
+}
+
+static void test_making_blocks_can_be_ended(void ** state) {
+    const struct fixture * f = *state;
+    struct tat_error error;
+    struct token_axis axis;
+    int calls = 0;
+    assert_true(token_axis_begin(&axis, &f->s));
+    assert_null(pyramid_make(&f->s, &axis, end_soon, &calls, &error));
+    assert_int_equal(calls, 3);
+    token_axis_free(&axis);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_grids, begin, end),
@@ -313,6 +451,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_tokens, begin, end),
         cmocka_unit_test_setup_teardown(test_file_map, begin, end),
         cmocka_unit_test_setup_teardown(test_offsets, begin, end),
+        cmocka_unit_test_setup_teardown(test_blocks_have_the_same_sums, begin_long, end),
+        cmocka_unit_test_setup_teardown(test_blocks_by_layer_and_expert, begin_long, end),
+        cmocka_unit_test_setup_teardown(test_making_blocks_can_be_ended, begin_long, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,15 +5,17 @@
 #include <string.h>
 
 #include "analysis/parts.h"
+#include "analysis/slices.h"
 
-enum { AT_ONCE = 64 }; /* evaluations whose sums are made together */
+enum { AT_ONCE = 64, COARSE = 4 }; /* evaluations whose sums are made together */
 #define CELLS_MOST ((uint64_t) 1 << 24)
 
 /* ---- cells ---- */
 
-/* How many of `length` a cell stands for, so that there are at most `most` cells. */
-static uint64_t span_of(uint64_t length, uint32_t most) {
-    return most ? length / most + (length % most != 0) : length;
+/* How many of `length` a cell stands for, a multiple of `unit`, so that there are at most `most` cells. */
+static uint64_t span_of(uint64_t length, uint32_t most, uint64_t unit) {
+    const uint64_t span = most ? length / most + (length % most != 0) : length;
+    return span / unit * unit + (span % unit ? unit : 0);
 }
 
 static uint64_t cells_of(uint64_t length, uint64_t span) {
@@ -24,6 +26,8 @@ struct grid {
     const struct subject * subject;
     const struct grid_query * query;
     struct grid_tile * tile;
+    const struct pyramid * pyramid; /* NULL: sums are made from the trace */
+    uint32_t layers;                /* counting them takes a look at every graph */
     uint64_t column_span, row_span;
     double * most; /* [row][column]: the value of the dominant tensor */
 };
@@ -32,18 +36,20 @@ static int no_memory(struct tat_error * error) {
     return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory for a picture; ask for fewer cells");
 }
 
-static bool lay_out(struct grid * g, uint64_t x_length, uint64_t y_length) {
+/* Columns begin at multiples of `unit`. */
+static bool lay_out(struct grid * g, uint64_t x_length, uint64_t y_length, uint64_t unit) {
     const struct grid_query * q = g->query;
+    const uint64_t x0 = q->x0 / unit * unit;
     const uint64_t x1 = q->x1 < x_length ? q->x1 : x_length, y1 = q->y1 < y_length ? q->y1 : y_length;
-    const uint64_t width = x1 > q->x0 ? x1 - q->x0 : 0, height = y1 > q->y0 ? y1 - q->y0 : 0;
-    g->column_span = span_of(width, q->most_columns);
-    g->row_span = span_of(height, q->most_rows);
+    const uint64_t width = x1 > q->x0 ? x1 - x0 : 0, height = y1 > q->y0 ? y1 - q->y0 : 0;
+    g->column_span = span_of(width, q->most_columns, unit);
+    g->row_span = span_of(height, q->most_rows, 1);
     const uint64_t columns = cells_of(width, g->column_span), rows = cells_of(height, g->row_span);
     if (rows && columns > CELLS_MOST / rows) { return false; }
     const size_t cells = (size_t) (columns * rows);
     struct grid_tile * t = g->tile;
-    *t = (struct grid_tile){ q->x0,
-                             q->x0 + columns * g->column_span,
+    *t = (struct grid_tile){ x0,
+                             x0 + columns * g->column_span,
                              q->y0,
                              q->y0 + rows * g->row_span,
                              (uint32_t) columns,
@@ -140,8 +146,7 @@ static int sums_of_tokens(struct sums * s, const struct grid * g, const struct t
 static uint64_t row_of_tensor(const struct grid * g, uint32_t tensor) {
     const struct tat_tensor * t = &g->subject->tensors[tensor];
     switch (g->query->y) {
-        case GRID_BY_LAYER:
-            return t->layer == TAT_NO_LAYER ? tat_matrix_columns(g->subject->trace, TAT_BY_LAYER) - 1 : t->layer;
+        case GRID_BY_LAYER: return t->layer == TAT_NO_LAYER ? g->layers : t->layer;
         case GRID_BY_COMPONENT: return part_of(t);
         default: return tensor;
     }
@@ -167,7 +172,7 @@ static const enum tat_key keys[] = { [GRID_BY_LAYER] = TAT_BY_LAYER,
 /* `tensors`: NULL if nobody dominates, or the same as `values`. */
 static int fill_by_token(struct grid * g, const struct token_axis * axis, struct sums * values, struct sums * tensors,
                          struct tat_error * error) {
-    if (!lay_out(g, axis->n_tokens, values->n_keys)) { return no_memory(error); }
+    if (!lay_out(g, axis->n_tokens, values->n_keys, 1)) { return no_memory(error); }
     for (uint32_t c = 0; c < g->tile->columns; c++) {
         const uint64_t t0 = g->tile->x0 + c * g->column_span, t1 = t0 + g->column_span;
         if (sums_of_tokens(values, g, axis, t0, t1, error) != 0) { return -1; }
@@ -225,6 +230,50 @@ static int experts_of_layer(struct grid * g, const struct token_axis * axis, str
     return status;
 }
 
+/* ---- by token, from blocks of tokens ---- */
+
+/* Blocks are good enough where they leave a quarter of the columns asked for; what is narrower costs little. */
+static bool has_blocks(const struct grid * g, enum pyramid_key key) {
+    const struct pyramid * p = g->pyramid;
+    const struct grid_query * q = g->query;
+    if (!p || !p->width[key] || (q->x == GRID_LAYERS) != (key == PYRAMID_BY_LAYER_EXPERT && q->layer < 0)) {
+        return false;
+    }
+    const uint64_t x1 = q->x1 < p->n_tokens ? q->x1 : p->n_tokens, width = x1 > q->x0 ? x1 - q->x0 : 0;
+    return q->x == GRID_LAYERS || width / p->block >= (q->most_columns + COARSE - 1) / COARSE;
+}
+
+/* Sums of `width` columns of a key, from the first, over the blocks of a column of cells. */
+static void sum_blocks(const struct grid * g, uint32_t column, enum pyramid_key key, uint32_t first, uint32_t width,
+                       double * sums) {
+    const struct pyramid * p = g->pyramid;
+    const uint64_t t0 = g->tile->x0 + column * g->column_span;
+    memset(sums, 0, width * sizeof *sums);
+    for (uint64_t b = t0 / p->block; b < (t0 + g->column_span) / p->block && b < p->n_blocks; b++) {
+        const double * from = pyramid_sums(p, (uint32_t) b, key, g->query->measure) + first;
+        for (uint32_t i = 0; i < width; i++) { sums[i] += from[i]; }
+    }
+}
+
+static int by_block(struct grid * g, enum pyramid_key key, struct tat_error * error) {
+    const struct pyramid * p = g->pyramid;
+    const bool of_experts = g->query->y == GRID_BY_EXPERT, of_layer = key == PYRAMID_BY_LAYER_EXPERT;
+    const uint32_t n_experts = p->width[PYRAMID_BY_EXPERT], n_tensors = p->width[PYRAMID_BY_TENSOR];
+    const uint32_t first = of_layer ? (uint32_t) g->query->layer * n_experts : 0;
+    struct sums values = { .n_keys = of_layer ? n_experts : p->width[key] }, tensors = { .n_keys = n_tensors };
+    values.of_column = calloc((size_t) values.n_keys + 1, sizeof *values.of_column);
+    tensors.of_column = calloc((size_t) n_tensors + 1, sizeof *tensors.of_column);
+    const bool good = values.of_column && tensors.of_column && lay_out(g, p->n_tokens, values.n_keys, p->block);
+    for (uint32_t c = 0; good && c < g->tile->columns; c++) {
+        sum_blocks(g, c, key, first, values.n_keys, values.of_column);
+        if (!of_experts) { sum_blocks(g, c, PYRAMID_BY_TENSOR, 0, n_tensors, tensors.of_column); }
+        fill_column(g, c, &values, of_experts ? NULL : &tensors);
+    }
+    sums_free(&values);
+    sums_free(&tensors);
+    return good ? 0 : no_memory(error);
+}
+
 /* ---- layers and experts ---- */
 
 /* By layer, expert and tensor; a stack has few tensors, so they are found by looking. */
@@ -247,15 +296,73 @@ static bool add_expert(const struct tat_tally * t, void * user) {
 
 static int layers_and_experts(struct grid * g, struct tat_error * error) {
     const struct tat_trace * trace = g->subject->trace;
-    if (!lay_out(g, layer_span(g->subject), tat_matrix_columns(trace, TAT_BY_EXPERT))) { return no_memory(error); }
+    if (!lay_out(g, g->layers, tat_matrix_columns(trace, TAT_BY_EXPERT), 1)) { return no_memory(error); }
     return subject_tally(g->subject, add_expert, g, error) < 0 ? -1 : 0;
+}
+
+/* Of each layer, the stack of experts that has most of all blocks. False: no memory. */
+static bool find_stacks(const struct grid * g, uint32_t * stack_of, uint32_t layers) {
+    const struct pyramid * p = g->pyramid;
+    const uint32_t n = p->width[PYRAMID_BY_TENSOR];
+    struct slices slices;
+    double *most = calloc((size_t) layers + 1, sizeof *most), *sums = calloc((size_t) n + 1, sizeof *sums);
+    const bool good = slices_find(&slices, g->subject) && most && sums;
+    memset(stack_of, 0xff, layers * sizeof *stack_of);
+    for (uint32_t b = 0; good && b < p->n_blocks; b++) {
+        const double * from = pyramid_sums(p, b, PYRAMID_BY_TENSOR, g->query->measure);
+        for (uint32_t i = 0; i < n; i++) { sums[i] += from[i]; }
+    }
+    for (uint32_t i = 0; good && i < n; i++) {
+        const uint16_t layer = g->subject->tensors[i].layer;
+        if (layer >= layers || slices_of(&slices, i) < 2 || sums[i] <= most[layer]) { continue; }
+        most[layer] = sums[i];
+        stack_of[layer] = i;
+    }
+    slices_free(&slices);
+    free(most);
+    free(sums);
+    return good;
+}
+
+static int layers_and_experts_by_block(struct grid * g, struct tat_error * error) {
+    const struct pyramid * p = g->pyramid;
+    const uint32_t layers = g->layers, experts = p->width[PYRAMID_BY_EXPERT];
+    uint32_t * stack_of = malloc(((size_t) layers + 1) * sizeof *stack_of);
+    const bool good = stack_of && find_stacks(g, stack_of, layers) && lay_out(g, layers, experts, 1);
+    size_t cell;
+    for (uint32_t b = 0; good && b < p->n_blocks; b++) {
+        const double * from = pyramid_sums(p, b, PYRAMID_BY_LAYER_EXPERT, g->query->measure);
+        for (uint64_t l = g->tile->x0; l < g->tile->x1 && l < layers; l++) {
+            const uint32_t column = (uint32_t) ((l - g->tile->x0) / g->column_span);
+            for (uint32_t e = 0; e < experts; e++) {
+                const double value = from[l * experts + e];
+                if (value <= 0 || !cell_of(g, column, e, &cell)) { continue; }
+                g->tile->values[cell] += value;
+                propose(g, cell, stack_of[l], value);
+            }
+        }
+    }
+    free(stack_of);
+    return good ? 0 : no_memory(error);
 }
 
 /* ---- */
 
-int view_grid(const struct subject * subject, const struct grid_query * query, struct grid_tile * tile,
-              struct tat_error * error) {
-    struct grid g = { .subject = subject, .query = query, .tile = tile };
+static const enum pyramid_key block_keys[] = { [GRID_BY_LAYER] = PYRAMID_BY_LAYER,
+                                               [GRID_BY_TENSOR] = PYRAMID_BY_TENSOR,
+                                               [GRID_BY_EXPERT] = PYRAMID_BY_EXPERT,
+                                               [GRID_BY_COMPONENT] = PYRAMID_BY_COMPONENT };
+
+static enum pyramid_key block_key_of(const struct grid_query * q) {
+    const bool of_layers = q->y == GRID_BY_EXPERT && (q->layer >= 0 || q->x == GRID_LAYERS);
+    return of_layers ? PYRAMID_BY_LAYER_EXPERT : block_keys[q->y];
+}
+
+int view_grid(const struct subject * subject, const struct grid_query * query, const struct pyramid * pyramid,
+              struct grid_tile * tile, struct tat_error * error) {
+    struct grid g = {
+        .subject = subject, .query = query, .tile = tile, .pyramid = pyramid, .layers = layer_span(subject)
+    };
     struct token_axis axis = { 0 };
     int status;
     *tile = (struct grid_tile){ 0 };
@@ -266,8 +373,11 @@ int view_grid(const struct subject * subject, const struct grid_query * query, s
     if (query->x == GRID_LAYERS && query->y != GRID_BY_EXPERT) {
         return tat_fail(error, TAT_ERROR_NO, "by layer there are sums of experts only");
     }
+    const bool by_blocks = has_blocks(&g, block_key_of(query));
     if (query->x == GRID_LAYERS) {
-        status = layers_and_experts(&g, error);
+        status = by_blocks ? layers_and_experts_by_block(&g, error) : layers_and_experts(&g, error);
+    } else if (by_blocks && (query->layer < 0 || query->layer < (int32_t) g.layers)) {
+        status = by_block(&g, block_key_of(query), error);
     } else if (!token_axis_begin(&axis, subject)) {
         status = no_memory(error);
     } else if (query->y == GRID_BY_EXPERT && query->layer >= 0) {

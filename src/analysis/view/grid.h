@@ -6,7 +6,7 @@
 #ifndef TAT_ANALYSIS_VIEW_GRID_H
 #define TAT_ANALYSIS_VIEW_GRID_H
 
-#include "analysis/view/token_axis.h"
+#include "analysis/view/pyramid.h"
 
 enum grid_columns { GRID_TOKENS, GRID_LAYERS };
 
@@ -24,7 +24,8 @@ struct grid_query {
     int32_t layer; /* of experts by token: whose they are; -1: of all layers together */
 };
 
-/* x1 and y1 as far as the last cells reach: all cells stand for as many columns and rows. */
+/* x0 may be before that of the query; x1 and y1 are as far as the last cells reach: all cells stand for as many columns
+ * and rows. */
 struct grid_tile {
     uint64_t x0, x1, y0, y1;
     uint32_t columns, rows;
@@ -32,9 +33,11 @@ struct grid_tile {
     uint32_t * dominant; /* [row][column]: the tensor that has most of the value, or GRID_NO_TENSOR */
 };
 
-/* 0, or -1 with *error: there are no such sums, or no memory. The caller frees the tile. Thread-safe. */
-int view_grid(const struct subject * subject, const struct grid_query * query, struct grid_tile * tile,
-              struct tat_error * error);
+/* `pyramid`: of the same trace, or NULL. With it, wide windows are answered from blocks: columns then begin and end
+ * where blocks do. 0, or -1 with *error: there are no such sums, or no memory. The caller frees the tile. Thread-safe.
+ */
+int view_grid(const struct subject * subject, const struct grid_query * query, const struct pyramid * pyramid,
+              struct grid_tile * tile, struct tat_error * error);
 void grid_tile_free(struct grid_tile * tile);
 
 #endif
