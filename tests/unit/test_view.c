@@ -283,6 +283,27 @@ static void test_file_map(void ** state) {
     free(r);
 }
 
+static void test_file_map_of_a_model_loaded_again(void ** state) {
+    (void) state;
+    struct fixture f = { 0 };
+    small_model_begin(&f.b, &f.m);
+    for (int i = 0; i < 2; i++) {
+        const uint32_t graph = small_model_template(&f.b, &f.m, 1);
+        small_model_evaluate(&f.b, graph, (const int64_t[]){ 3 }, 1, (const uint32_t[]){ 0, 1 });
+        if (i == 0) { small_model_load_again(&f.b, &f.m); }
+    }
+    f.trace = small_model_open(&f.b);
+    assert_true(subject_begin(&f.s, f.trace, NULL));
+    struct recount * r = recount_of(&f, GRID_BY_TENSOR, TAT_SUM_BYTES);
+    json_t * all = map_of(&f, UINT64_MAX, 0, UINT64_MAX);
+    assert_true(r->read_from_files > 0 && is_near(field_sum(all, "read_bytes"), r->read_from_files));
+    json_decref(all);
+    free(r);
+    subject_free(&f.s);
+    tat_trace_close(f.trace);
+    tb_free(&f.b);
+}
+
 static void test_offsets(void ** state) {
     const struct fixture * f = *state;
     struct recount * r = recount_of(f, GRID_BY_TENSOR, TAT_SUM_BYTES);
@@ -450,6 +471,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_what_there_is_not, begin, end),
         cmocka_unit_test_setup_teardown(test_tokens, begin, end),
         cmocka_unit_test_setup_teardown(test_file_map, begin, end),
+        cmocka_unit_test(test_file_map_of_a_model_loaded_again),
         cmocka_unit_test_setup_teardown(test_offsets, begin, end),
         cmocka_unit_test_setup_teardown(test_blocks_have_the_same_sums, begin_long, end),
         cmocka_unit_test_setup_teardown(test_blocks_by_layer_and_expert, begin_long, end),

@@ -24,11 +24,10 @@ static bool add_reads(const struct tat_tally * t, void * user) {
     struct file_map * m = user;
     for (size_t i = 0; i < t->count; i++) {
         const struct tat_access * a = &t->records[i];
-        const uint32_t slice = slice_of(&m->slices, a);
-        if (!a->bytes || slice == NO_SLICE || !is_inference(phase_of(a))) { continue; }
-        const uint32_t weight = m->subject->tensors[a->tensor].weight;
-        const uint32_t at = m->slices.first[weight] + (slice - m->slices.first[a->tensor]);
-        if (at >= m->slices.count) { continue; }
+        struct tat_access of_weight = *a; /* a model that was loaded again has the same bytes */
+        of_weight.tensor = m->subject->tensors[a->tensor].weight;
+        const uint32_t at = slice_of(&m->slices, &of_weight);
+        if (!a->bytes || at == NO_SLICE || !is_inference(phase_of(a))) { continue; }
         m->by_slice[at].accesses += t->evaluations;
         m->by_slice[at].read_bytes += t->evaluations * a->bytes;
     }
