@@ -24,6 +24,12 @@ if (typeof matchMedia !== "undefined") {
 
 export const isDark = computed(() => (theme.value === "auto" ? systemIsDark.value : theme.value === "dark"));
 
+/** Black or white, whichever can be read on it. */
+export function onColour(hex: string): string {
+    const [r, g, b] = parse(hex);
+    return 0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#16181c" : "#ffffff";
+}
+
 // ---- heat ----
 
 // From little to much: away from the paper, light or dark. Lightness alone tells the order.

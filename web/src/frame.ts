@@ -30,7 +30,14 @@ export interface ScaleLegend {
 
 export interface KeyLegend {
     kind: "keys";
-    items: { label: string; colour: string }[];
+    items: Key[];
+}
+
+interface Key {
+    label: string;
+    colour: string;
+    /** A dashed line in place of a square. */
+    dash?: number[];
 }
 
 export type Legend = ScaleLegend | KeyLegend;
@@ -63,17 +70,20 @@ export function frameOf(box: Box, margins: Margins, width: number, height: numbe
 
 const LEGEND_ROW = 20;
 const SWATCH = 10;
+const DASH = 20; // wide enough for two dashes
 
-function keyRows(pen: Pen, legend: KeyLegend, room: number): { label: string; colour: string; x: number; row: number }[] {
+function keyRows(pen: Pen, legend: KeyLegend, room: number): (Key & { x: number; row: number; wide: number })[] {
     let x = 0;
     let row = 0;
-    return legend.items.map(({ label, colour }) => {
-        const width = SWATCH + 5 + pen.widthOf(label) + 14;
+    return legend.items.map((key) => {
+        const { label } = key;
+        const wide = key.dash?.length ? DASH : SWATCH;
+        const width = wide + 5 + pen.widthOf(label) + 14;
         if (x > 0 && x + width > room) {
             x = 0;
             row++;
         }
-        const at = { label, colour, x, row };
+        const at = { ...key, x, row, wide };
         x += width;
         return at;
     });
@@ -93,8 +103,9 @@ export function drawLegend(pen: Pen, legend: Legend, left: number, top: number, 
     if (legend.kind === "keys") {
         for (const key of keyRows(pen, legend, room)) {
             const y = middle + key.row * LEGEND_ROW;
-            pen.rect(left + key.x, y - SWATCH / 2, SWATCH, SWATCH, key.colour);
-            pen.text(key.label, left + key.x + SWATCH + 5, y, { fill: text });
+            if (key.dash?.length) pen.line([left + key.x, y, left + key.x + key.wide, y], key.colour, 2, key.dash);
+            else pen.rect(left + key.x, y - SWATCH / 2, SWATCH, SWATCH, key.colour);
+            pen.text(key.label, left + key.x + key.wide + 5, y, { fill: text });
         }
         return;
     }
@@ -120,6 +131,9 @@ export function drawLegend(pen: Pen, legend: Legend, left: number, top: number, 
     pen.text(`${legend.label}${scale.log ? ", logarithmic" : ""}`, x, middle, { fill: faint, room: left + room - x });
 }
 
+/** How far a label may reach beyond the data: less than the narrowest margin on the right. */
+const EDGE = 12;
+
 /** Ticks, their labels and the axes' names. */
 export function drawAxes(pen: Pen, frame: Frame, xAxis: Axis, yAxis: Axis, height: number): void {
     const { faint, line, text } = ink.value;
@@ -135,9 +149,10 @@ export function drawAxes(pen: Pen, frame: Frame, xAxis: Axis, yAxis: Axis, heigh
         pen.line([x, base + 1, x, base + 5], line);
         const label = xAxis.print(tick);
         const half = pen.widthOf(label) / 2;
-        if (x - half < right + 6) continue;
-        pen.text(label, x, base + 7, { fill: text, align: "center", baseline: "top" });
-        right = x + half;
+        const middle = Math.min(x, left + width + EDGE - half);
+        if (middle - half < right + 6) continue;
+        pen.text(label, middle, base + 7, { fill: text, align: "center", baseline: "top" });
+        right = middle + half;
     }
     if (xAxis.label) pen.text(xAxis.label, left + width / 2, height - 3, { fill: faint, align: "center", baseline: "bottom", room: width });
 

@@ -2,7 +2,7 @@
 /** Curves over one axis: what the pointer is at is read off all of them, at points that were counted and never between them. */
 import { useState } from "preact/hooks";
 
-import type { Axis, Box } from "./axes";
+import { type Axis, type Box, ticksOf } from "./axes";
 import { ink } from "./colours";
 import { csv } from "./format";
 import type { Frame } from "./frame";
@@ -78,6 +78,7 @@ export function boundsOf(x: number[], curves: Curve[], given: LinesProps["bounds
 export function Lines(props: LinesProps) {
     const { x, curves, marks = [] } = props;
     const bounds = boundsOf(x, curves, props.bounds);
+    const yAxis = fewTicks(props.yAxis);
     const [shown, setShown] = useState<{ lo: number; hi: number } | null>(null);
     const window = { ...bounds, x0: Math.max(bounds.x0, shown?.lo ?? bounds.x0), x1: Math.min(bounds.x1, shown?.hi ?? bounds.x1) };
     if (!(window.x1 > window.x0)) [window.x0, window.x1] = [bounds.x0, bounds.x1];
@@ -86,9 +87,9 @@ export function Lines(props: LinesProps) {
             title={props.title} name={props.name} summary={props.summary} height={props.height ?? 250} left={props.left ?? 84}
             bounds={bounds} window={window} zooms="x" least={{ x: (bounds.x1 - bounds.x0) / 200, y: 0 }} down={false}
             onWindow={({ x0, x1 }) => setShown(x0 <= bounds.x0 && x1 >= bounds.x1 ? null : { lo: x0, hi: x1 })}
-            xAxis={props.xAxis} yAxis={fewTicks(props.yAxis)}
-            legend={{ kind: "keys", items: curves.map(({ label, colour }) => ({ label, colour })) }}
-            paint={(pen, frame) => paint(pen, frame, x, curves, marks)}
+            xAxis={props.xAxis} yAxis={yAxis}
+            legend={{ kind: "keys", items: curves.map(({ label, colour, dash }) => ({ label, colour, dash })) }}
+            paint={(pen, frame) => paint(pen, frame, yAxis, x, curves, marks)}
             hover={(at, _, frame) => hoverOf(props, at, frame)}
             grab={(at, _, frame) => {
                 const mark = marks.find((one) => one.drag && Math.abs(frame.x(one.x) - frame.x(at)) <= GRAB);
@@ -106,12 +107,17 @@ export function Lines(props: LinesProps) {
 /** Tall pictures have no more labels than others. */
 const fewTicks = (axis: Axis): Axis => (axis.ticks ? { ...axis, ticks: (lo, hi, most) => axis.ticks!(lo, hi, Math.min(most, 8)) } : axis);
 
-function paint(pen: Pen, frame: Frame, x: number[], curves: Curve[], marks: Mark[]): void {
-    const { line, accent, paper, text } = ink.value;
-    for (let share = 0.25; share < 1; share += 0.25) {
-        const y = frame.top + frame.height * share;
-        pen.line([frame.left, y, frame.left + frame.width, y], line, 0.5);
+/** A line at each tick of the y axis, but not on the x axis. */
+export function paintGrid(pen: Pen, frame: Frame, yAxis: Axis): void {
+    for (const tick of ticksOf(yAxis, frame.box.y0, frame.box.y1, frame.height / 20)) {
+        const y = frame.y(tick);
+        if (tick > frame.box.y0) pen.line([frame.left, y, frame.left + frame.width, y], ink.value.line, 0.5);
     }
+}
+
+function paint(pen: Pen, frame: Frame, yAxis: Axis, x: number[], curves: Curve[], marks: Mark[]): void {
+    const { accent, paper, text } = ink.value;
+    paintGrid(pen, frame, yAxis);
     for (const { y, colour, dash, width = 1.6, step, fill } of curves) {
         let part: number[] = [];
         const end = () => {

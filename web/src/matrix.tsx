@@ -3,7 +3,7 @@
 import { useMemo, useState } from "preact/hooks";
 
 import type { Box } from "./axes";
-import { heat, heatTable, ink, place, type Scale } from "./colours";
+import { heat, heatTable, ink, onColour, place, type Scale } from "./colours";
 import { count, csv } from "./format";
 import { type Hover, Picture, type PictureProps } from "./picture";
 
@@ -90,9 +90,10 @@ export function Matrix(props: MatrixProps) {
                             if (value === null || value === undefined || (value === 0 && props.nothing)) continue;
                             const [left, top] = [frame.x(x), frame.y(y)];
                             const [wide, high] = [frame.x(x + 1) - left, frame.y(y + 1) - top];
-                            pen.rect(left, top, wide - gap + (gap ? 0 : 0.4), high - gap + (gap ? 0 : 0.4), props.colour ? props.colour(value) : heat(place(scale, value)));
+                            const colour = props.colour ? props.colour(value) : heat(place(scale, value));
+                            pen.rect(left, top, wide - gap + (gap ? 0 : 0.4), high - gap + (gap ? 0 : 0.4), colour);
                             const word = props.word && high > 12 ? props.word(x, y) : "";
-                            if (word && pen.widthOf(word) < wide - 4) pen.text(word, left + wide / 2, top + high / 2, { fill: "#ffffff", align: "center", bold: true, size: 10 });
+                            if (word && pen.widthOf(word) < wide - 4) pen.text(word, left + wide / 2, top + high / 2, { fill: onColour(colour), align: "center", bold: true, size: 10 });
                         }
                     }
                 }

@@ -4,7 +4,7 @@ import { useMemo, useState } from "preact/hooks";
 
 import { about, isFile as isExported, path, tensorsById, useJson } from "../api";
 import { byteTicks } from "../axes";
-import { componentColour, heat, ink, place, type Scale } from "../colours";
+import { componentColour, heat, ink, onColour, place, type Scale } from "../colours";
 import { asInFile, type Block, blockAt, boundsOf, type FileAnswer, firstBehind, inOrder, piecesOf, rangeOf, rowsFor, type Strip } from "../filemap";
 import { bytes, count, csv, exactBytes, percent } from "../format";
 import type { Frame } from "../frame";
@@ -260,12 +260,6 @@ function paintRows(pen: Pen, frame: Frame, blocks: Block[], shown: Range, perRow
         pen.text(label, left + 5, top + (high - gap) / 2, { fill: colour === null ? text : onColour(colour), size: 10 });
     }
     for (const [row, left, right] of outlined) pen.frame(left, frame.y(row) + 0.5, Math.max(2, right - left - 1), high - gap - 1, accent, 2);
-}
-
-/** Black or white, whichever can be read on it. */
-function onColour(hex: string): string {
-    const [r, g, b] = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)) as [number, number, number];
-    return 0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#16181c" : "#ffffff";
 }
 
 const shortName = (name: string, which: number | null): string => {
