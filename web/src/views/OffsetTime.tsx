@@ -148,6 +148,11 @@ export function OffsetTime() {
                     items={[{ id: "both", title: "faults and requests" }, { id: "faults", title: "faults" }, { id: "requests", title: "requests" }, { id: "none", title: "none" }]}
                 />
             )}
+            {canOverlay && over.value !== "none" && events.length === 0 && !io.busy && (
+                <span class="faint">
+                    {`In the time shown, ${over.value === "requests" ? "" : "no page fault in the model waited for the disk"}${over.value === "both" ? " and " : ""}${over.value === "faults" ? "" : "no request read the model"}. Storage also shows what was read while the model was loaded.`}
+                </span>
+            )}
             {shownOf && <span class="faint">{`the longest of ${count(io.data!.n_faults)} faults and ${count(io.data!.n_requests)} requests; zoom for the others`}</span>}
             {!run.has.faults && !run.has.requests && <span class="faint">`tat record --io` would add page faults and requests to the disk</span>}
         </Picture>

@@ -59,7 +59,7 @@ interface ExplainedRow {
 
 /** Of the time axis: the trace's own clock, from its first graph on. */
 const at = (ns: number): string => (ns < 0 ? `${time(-ns)} before the first graph` : `${time(ns)} after the first graph`);
-const clock = { label: "time since the trace began", print: (ns: number) => (ns < 0 ? `\u2212${time(-ns)}` : time(ns)) };
+const clock = { label: "time since the first graph", print: (ns: number) => (ns < 0 ? `\u2212${time(-ns)}` : time(ns)) };
 
 export function Storage() {
     const answer = useSection<Section>("storage");
@@ -108,7 +108,7 @@ function Residency({ section }: { section: Section }) {
             title="What of the model's file was in memory" name="residency" height={290} left={76}
             summary={last ? `${bytes(last.bytes)} were in memory ${at(last.at_ns)}.` : ""}
             values={Array.from({ length: bins }, (_, part) => rows.map((row) => row.shares[part] ?? 0))} columns={rows.length} most={1}
-            xLabel="time since the trace began" yLabel="part of the file" nameX={(x) => clock.print(rows[x]?.at_ns ?? 0)} nameY={from}
+            xLabel="time since the first graph" yLabel="part of the file" nameX={(x) => clock.print(rows[x]?.at_ns ?? 0)} nameY={from}
             unit="share in the page cache" print={percent} nothing="not in memory"
             rows={(x, y) => [["bytes of the file in memory", exactBytes(rows[x]!.bytes)], ["when", at(rows[x]!.at_ns)], ["part of the file", `${from(y)} to ${from(y + 1)}`]]}
             empty={rows.length === 0 ? "The trace does not tell what was in memory. As root, `tat record --io` also records what enters and leaves the page cache." : null}
@@ -172,7 +172,9 @@ function Waited({ section }: { section: Section }) {
             parts={[{ key: "stall_ns", label: "time in page faults, all threads", colour: "#D55E00" }]} xLabel="time in page faults, all threads" yLabel={which} print={time}
             pick={(i) => choose(rows[i])}
             chosen={which === "layer" ? rows.findIndex((row) => row.layer === layer.value && layer.value !== null) : rows.findIndex((row) => row.tensor !== undefined && row.tensor === tensorsById.value.get(tensor.value ?? -1)?.name)}
-            empty={rows.length === 0 ? "No page fault was in weights: they were in memory, or the trace was made without `tat record --io`." : null}
+            empty={rows.length > 0 ? null : (about.value?.has.faults
+                ? "No page fault was in weights: they were in memory. The first run after a boot, or one with less memory than weights, has to read them from the disk."
+                : "The trace has no page faults. `tat record --io` records them.")}
         >
             <Segments label="Waits by" value={which} items={[{ id: "tensor", title: "by weight" }, { id: "layer", title: "by layer" }]} onChange={(value) => (by.value = value)} />
         </Bars>
