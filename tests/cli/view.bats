@@ -76,6 +76,8 @@ stop() {
     [ "$(client refused)" = refused ]
     [ "$(client oversized)" = refused ]
     [ "$(client guarded)" = guarded ]
+    stop INT
+    [ "$status" -eq 0 ] # nothing leaked, where a sanitizer looks
 }
 
 @test "view: HEAD is GET without the body" {

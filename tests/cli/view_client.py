@@ -97,6 +97,13 @@ def refused() -> None:
         ("no such parameter", ask("api/traces/0/about?x=1"), 400),
         ("no such section", ask("api/traces/0/sections?names=none"), 400),
         ("a size that is none", ask("api/traces/0/sections?memory=much"), 400),
+        ("a graph of no layer", ask("api/traces/0/graph?token=3&layer=99"), 404),
+        ("a graph of no token", ask("api/traces/0/graph?token=99999"), 404),
+        ("a span that ends before it begins", ask("api/traces/0/records?lo=9&hi=x"), 400),
+        ("a picture of too many cells", ask("api/traces/0/grid?w=99999&h=9"), 400),
+        ("a picture of nothing", ask("api/traces/0/grid?w=0"), 400),
+        ("a time that is none", ask("api/traces/0/io?t0=-1"), 400),
+        ("I/O that was not recorded", ask("api/traces/0/io"), 404),
         ("a parameter twice", ask("api/traces/0/sections?memory=1G&memory=2G"), 400),
         ("too many parameters", ask("api/traces/0/sections?" + "&".join(f"p{i}=1" for i in range(100))), 400),
     ]:

@@ -267,6 +267,7 @@ int graph_layout_make(const struct tat_trace * trace, uint32_t evaluation, int32
     free(m.key_of);
     free(m.place_of);
     free(m.group_of);
+    if (status != 0) { graph_layout_free(layout); }
     return status;
 }
 
