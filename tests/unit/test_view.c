@@ -447,6 +447,37 @@ static void test_blocks_by_layer_and_expert(void ** state) {
     pyramid_free(p);
 }
 
+static double real_of(const json_t * row, const char * key) {
+    return (double) json_integer_value(json_object_get(row, key));
+}
+
+static void test_blocks_add_up_to_the_report(void ** state) {
+    const struct fixture * f = *state;
+    const char * const names[] = { "layers" };
+    struct tat_error error;
+    struct pyramid * p = pyramid_of(f);
+    json_t * all = analyses_run(f->trace, names, 1, NULL, &error);
+    const json_t * rows =
+        json_object_get(json_object_get(json_object_get(json_object_get(all, "layers"), "tables"), "layers"), "rows");
+    const uint32_t n = p->width[PYRAMID_BY_LAYER];
+    assert_true(json_array_size(rows) > 1);
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i), *layer = json_object_get(row, "layer");
+        const uint32_t column = json_is_null(layer) ? n - 1 : (uint32_t) json_integer_value(layer);
+        double bytes = 0, ns = 0;
+        for (uint32_t b = 0; b < p->n_blocks; b++) {
+            bytes += pyramid_sums(p, b, PYRAMID_BY_LAYER, TAT_SUM_BYTES)[column];
+            ns += pyramid_sums(p, b, PYRAMID_BY_LAYER, TAT_SUM_NS)[column];
+        }
+        assert_true(bytes > 0 &&
+                    is_near(bytes, real_of(row, "weight_bytes") + real_of(row, "state_read_bytes") +
+                                       real_of(row, "state_written_bytes") + real_of(row, "activation_bytes")));
+        assert_true(ns > 0 && is_near(ns, real_of(row, "ns")));
+    }
+    json_decref(all);
+    pyramid_free(p);
+}
+
 static bool end_soon(uint32_t done, uint32_t all, void * user) {
     assert_true(done < all);
     return ++*(int *) user < 3;
@@ -475,6 +506,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_offsets, begin, end),
         cmocka_unit_test_setup_teardown(test_blocks_have_the_same_sums, begin_long, end),
         cmocka_unit_test_setup_teardown(test_blocks_by_layer_and_expert, begin_long, end),
+        cmocka_unit_test_setup_teardown(test_blocks_add_up_to_the_report, begin_long, end),
         cmocka_unit_test_setup_teardown(test_making_blocks_can_be_ended, begin_long, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
