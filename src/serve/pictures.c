@@ -139,7 +139,6 @@ static struct answer answer_offsets(struct served * served, const struct request
 /* ---- the file map ---- */
 
 static struct answer answer_file(struct served * served, const struct request * request) {
-    struct subject s;
     struct tat_error error;
     struct file_map_query q = { .tokens = FAR, .hi = FAR };
     if (request_count(request, "until_token", 0, FAR, &q.tokens, &error) != 0 ||
@@ -147,13 +146,7 @@ static struct answer answer_file(struct served * served, const struct request * 
         request_count(request, "hi", 0, FAR, &q.hi, &error) != 0) {
         return answer_error(&error);
     }
-    struct answer answer = no_memory();
-    if (subject_begin(&s, served->trace, NULL)) {
-        answer_free(&answer);
-        answer = with_schema(view_file_map(&s, &q, &error), &error);
-    }
-    subject_free(&s);
-    return answer;
+    return with_schema(view_file_map(&served->subject, &q, served_pyramid(served), &error), &error);
 }
 
 const struct endpoint picture_endpoints[] = {

@@ -16,6 +16,7 @@ struct file_map {
     const struct subject * subject;
     struct slices slices;
     struct block * by_slice;
+    const struct pyramid * pyramid;
 };
 
 /* ---- reads ---- */
@@ -34,6 +35,18 @@ static bool add_reads(const struct tat_tally * t, void * user) {
     return true;
 }
 
+/* Takes over what was read before the last mark that is not behind `end`. Returns where to go on. */
+static uint32_t begin_at_mark(struct file_map * m, uint32_t end) {
+    const struct pyramid * p = m->pyramid;
+    uint32_t n = 0;
+    while (p && n < p->n_marks && p->marks[n].before <= end) { n++; }
+    for (uint32_t s = 0; n && s < m->slices.count; s++) {
+        m->by_slice[s].accesses = p->marks[n - 1].reads[2 * (size_t) s];
+        m->by_slice[s].read_bytes = p->marks[n - 1].reads[2 * (size_t) s + 1];
+    }
+    return n ? p->marks[n - 1].before : 0;
+}
+
 /* Up to the evaluation that computed the last of these tokens. */
 static int find_reads(struct file_map * m, uint64_t tokens, struct tat_error * error) {
     struct token_axis axis;
@@ -43,7 +56,8 @@ static int find_reads(struct file_map * m, uint64_t tokens, struct tat_error * e
                          : step < axis.n_steps    ? axis.steps[step].end
                                                   : axis.steps[axis.n_steps - 1].end;
     token_axis_free(&axis);
-    return end && tat_trace_tally(m->subject->trace, 0, end, add_reads, m, error) < 0 ? -1 : 0;
+    const uint32_t first = begin_at_mark(m, end);
+    return first < end && tat_trace_tally(m->subject->trace, first, end, add_reads, m, error) < 0 ? -1 : 0;
 }
 
 /* ---- blocks ---- */
@@ -130,8 +144,9 @@ static json_t * tell(struct file_map * m, const struct file_map_query * q) {
                      "left_out", (json_int_t) left_out);
 }
 
-json_t * view_file_map(const struct subject * subject, const struct file_map_query * query, struct tat_error * error) {
-    struct file_map m = { .subject = subject };
+json_t * view_file_map(const struct subject * subject, const struct file_map_query * query,
+                       const struct pyramid * pyramid, struct tat_error * error) {
+    struct file_map m = { .subject = subject, .pyramid = pyramid };
     json_t * answer = NULL;
     if (slices_find(&m.slices, subject) &&
         (m.by_slice = calloc((size_t) m.slices.count + 1, sizeof *m.by_slice))) { /* NOLINT: checked at once */

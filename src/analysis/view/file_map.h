@@ -5,7 +5,7 @@
 #ifndef TAT_ANALYSIS_VIEW_FILE_MAP_H
 #define TAT_ANALYSIS_VIEW_FILE_MAP_H
 
-#include "analysis/view/token_axis.h"
+#include "analysis/view/pyramid.h"
 
 enum { FILE_MAP_BLOCKS_MOST = 20000 };
 
@@ -18,7 +18,9 @@ struct file_map_query {
  * "merged": false}. A block is a weight, or an expert's part of one (else "expert" is null), in the order of files and
  * offsets; "file" is a number from 0. Of more than FILE_MAP_BLOCKS_MOST blocks, the experts of a stack are one block,
  * and "merged" is true; what is beyond that many is left out, and counted in "left_out". The caller owns the answer.
- * NULL with *error. Thread-safe. */
-json_t * view_file_map(const struct subject * subject, const struct file_map_query * query, struct tat_error * error);
+ * NULL with *error. Thread-safe. `pyramid`: of the same trace, or
+ * NULL; with it, a long trace costs no walk over all of it. */
+json_t * view_file_map(const struct subject * subject, const struct file_map_query * query,
+                       const struct pyramid * pyramid, struct tat_error * error);
 
 #endif

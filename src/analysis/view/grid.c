@@ -7,7 +7,7 @@
 #include "analysis/parts.h"
 #include "analysis/slices.h"
 
-enum { AT_ONCE = 64, COARSE = 4 }; /* evaluations whose sums are made together */
+enum { AT_ONCE = 64, COARSE = 8 }; /* evaluations whose sums are made together */
 #define CELLS_MOST ((uint64_t) 1 << 24)
 
 /* ---- cells ---- */
@@ -232,7 +232,7 @@ static int experts_of_layer(struct grid * g, const struct token_axis * axis, str
 
 /* ---- by token, from blocks of tokens ---- */
 
-/* Blocks are good enough where they leave a quarter of the columns asked for; what is narrower costs little. */
+/* Blocks are good enough where they leave an eighth of the columns asked for; what is narrower costs little. */
 static bool has_blocks(const struct grid * g, enum pyramid_key key) {
     const struct pyramid * p = g->pyramid;
     const struct grid_query * q = g->query;

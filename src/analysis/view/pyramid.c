@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "analysis/parts.h"
+#include "analysis/slices.h"
 
 enum { BLOCK_LEAST = 16, LAYER_EXPERTS_MOST = 1 << 14 };
+enum { MARKS = 128, MARKS_BYTES_MOST = 32 << 20 };
 #define SUMS_MOST ((size_t) 12 << 20) /* 96 MiB */
 
 struct making {
@@ -14,6 +16,10 @@ struct making {
     const struct token_axis * axis;
     struct pyramid * p;
     double * row; /* what the tally adds to */
+    struct slices slices;
+    uint64_t * reads; /* of each slice up to now, as in a mark */
+    size_t read_bytes;
+    uint32_t each; /* evaluations between marks */
 };
 
 static bool has_time(unsigned key) {
@@ -52,6 +58,15 @@ static void add(const struct making * m, enum pyramid_key key, enum tat_measure 
     if (column < m->p->width[key]) { m->row[m->p->at[key][measure] + column] += value; }
 }
 
+static void add_read(const struct making * m, const struct tat_tally * t, const struct tat_access * a) {
+    struct tat_access of_weight = *a;
+    of_weight.tensor = m->subject->tensors[a->tensor].weight;
+    const uint32_t slice = slice_of(&m->slices, &of_weight);
+    if (slice == NO_SLICE || !a->bytes) { return; }
+    m->reads[2 * (size_t) slice] += t->evaluations;
+    m->reads[2 * (size_t) slice + 1] += t->evaluations * a->bytes;
+}
+
 static void add_record(const struct making * m, const struct tat_tally * t, size_t i) {
     const struct tat_access * a = &t->records[i];
     const struct tat_tensor * tensor = &m->subject->tensors[a->tensor];
@@ -59,6 +74,7 @@ static void add_record(const struct making * m, const struct tat_tally * t, size
     const uint64_t layer = a->layer == TAT_NO_LAYER ? m->p->width[PYRAMID_BY_LAYER] - 1 : a->layer;
     const double value[] = { [TAT_SUM_BYTES] = (double) (a->bytes * t->evaluations),
                              [TAT_SUM_ACCESSES] = (double) (a->bytes ? t->evaluations : 0) };
+    add_read(m, t, a);
     for (unsigned measure = 0; measure < TAT_SUM_NS && a->bytes; measure++) {
         add(m, PYRAMID_BY_LAYER, measure, layer, value[measure]);
         add(m, PYRAMID_BY_TENSOR, measure, tensor->weight, value[measure]);
@@ -128,18 +144,47 @@ static int add_steps(struct making * m, uint32_t * at, struct tat_error * error)
                            error);
 }
 
+/* ---- marks ---- */
+
+static bool marks_begin(struct making * m) {
+    m->p->marks = calloc(MARKS, sizeof *m->p->marks);
+    if (!slices_find(&m->slices, m->subject) || !m->p->marks) { return false; }
+    m->read_bytes = ((size_t) m->slices.count + 1) * 2 * sizeof *m->reads;
+    const size_t most = MARKS_BYTES_MOST / m->read_bytes, marks = most < MARKS ? most : MARKS;
+    m->each = marks ? (uint32_t) (m->subject->n_evaluations / marks + 1) : UINT32_MAX;
+    m->reads = calloc(1, m->read_bytes);
+    return m->reads;
+}
+
+/* Keeps what was read before evaluation `before`, if the last time is long ago. */
+static void mark(struct making * m, uint32_t before) {
+    struct pyramid * p = m->p;
+    const uint32_t last = p->n_marks ? p->marks[p->n_marks - 1].before : 0;
+    if (before - last < m->each || p->n_marks == MARKS) { return; }
+    uint64_t * reads = malloc(m->read_bytes);
+    if (!reads) { return; }
+    memcpy(reads, m->reads, m->read_bytes);
+    p->marks[p->n_marks++] = (struct pyramid_mark){ before, reads };
+}
+
+/* ---- */
+
 struct pyramid * pyramid_make(const struct subject * subject, const struct token_axis * axis, pyramid_progress progress,
                               void * user, struct tat_error * error) {
     struct making m = { .subject = subject, .axis = axis, .p = calloc(1, sizeof *m.p) };
-    int status = m.p && lay_out(m.p, subject, axis) ? 0 : tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
+    int status =
+        m.p && lay_out(m.p, subject, axis) && marks_begin(&m) ? 0 : tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
     for (uint32_t at = 0; at < axis->n_steps && status == 0;) {
         if (progress && !progress(axis->steps[at].first, axis->n_tokens, user)) {
             status = tat_fail(error, TAT_ERROR_NO, "the sums for pictures were not wanted any more");
         } else {
             status = add_steps(&m, &at, error);
+            mark(&m, axis->steps[at - 1].end);
         }
     }
     if (status == 0) { status = tat_trace_trouble(subject->trace, error); }
+    slices_free(&m.slices);
+    free(m.reads);
     if (status == 0) { return m.p; }
     pyramid_free(m.p);
     return NULL;
@@ -147,6 +192,8 @@ struct pyramid * pyramid_make(const struct subject * subject, const struct token
 
 void pyramid_free(struct pyramid * pyramid) {
     if (!pyramid) { return; }
+    for (uint32_t i = 0; i < pyramid->n_marks; i++) { free(pyramid->marks[i].reads); }
+    free(pyramid->marks);
     free(pyramid->sums);
     free(pyramid);
 }

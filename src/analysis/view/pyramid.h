@@ -24,7 +24,13 @@ struct pyramid {
     uint32_t n_blocks, n_tokens;
     uint32_t width[PYRAMID_KEYS]; /* columns of each key; 0: it has none, or too many to keep */
     size_t at[PYRAMID_KEYS][TAT_MEASURE_COUNT];
-    size_t row;    /* sums of one block */
+    size_t row; /* sums of one block */
+    /* What was read of each slice (analysis/slices.h) by all evaluations before `before`: accesses, bytes. */
+    struct pyramid_mark {
+        uint32_t before;
+        uint64_t * reads; /* [slice][2] */
+    } * marks;            /* sorted */
+    uint32_t n_marks;
     double * sums; /* [block][row]; time is thread 0's from callback to callback, in nanoseconds */
 };
 
