@@ -2,7 +2,7 @@
 install(TARGETS tat RUNTIME DESTINATION bin)
 install(TARGETS tat_agent tat_agent_exact tat_manage LIBRARY DESTINATION lib/tat)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/tat DESTINATION include)
-install(FILES LICENSE README.md doc/filters.md doc/format.md doc/hosts.md doc/perfetto.md doc/plan.md doc/reorder.md doc/run.md doc/speed.md doc/storage.md DESTINATION share/doc/tensor-access-tracker)
+install(FILES LICENSE README.md doc/filters.md doc/format.md doc/hosts.md doc/perfetto.md doc/plan.md doc/reorder.md doc/run.md doc/speed.md doc/storage.md doc/view.md DESTINATION share/doc/tensor-access-tracker)
 
 # Completions and man pages come from the tables of the commands, so the program itself prints them.
 if(NOT CMAKE_CROSSCOMPILING)

@@ -11,8 +11,14 @@ shift
 if [ ! -e "$folder/build.ninja" ] || [ $# -gt 0 ]; then
     quietly cmake -S "$root" -B "$folder" -G Ninja "$@"
 fi
+# The page of `tat view` could not be built the last time: perhaps it can be now.
+[ ! -e "$folder/page_absent" ] || rm -f "$folder/src/serve/page_files.c"
 if [ -t 1 ]; then
     ninja -C "$folder"
 else
     quietly ninja -C "$folder"
+fi
+if [ -e "$folder/page_absent" ]; then
+    say "tat was built WITHOUT the page of \`tat view\`. It is built where npm with node 20.19 or newer, or PyPI, can be reached:"
+    sed 's/^/    /' "$folder/page_absent" >&2
 fi

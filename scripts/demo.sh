@@ -117,5 +117,10 @@ for model in "${models[@]}"; do
 done
 pictures=$(draw)
 printf '%s\n' "$pictures"
+page=${traces[-1]}/analysis/view.html
+mkdir -p "${page%/*}"
+if show export -o "$page" "${traces[@]}"; then
+    say "$page shows ${#traces[@]} runs in a browser, as one file. The whole of it, live:" "$tat view ${traces[*]}"
+fi
 say "$(grep -c "\.png$" <<< "$pictures") plots are in the folders above; doc/gallery.md explains them. Try also \`tat report\`, \`tat plot --html\` and" \
     "\`tat sql\`: the last two print the command that installs their Python packages"

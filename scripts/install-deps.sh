@@ -25,6 +25,7 @@ needs_to_build="
     library smartcols    libsmartcols-dev
     library libelf       libelf-dev
     library liburing     liburing-dev
+    library libmicrohttpd libmicrohttpd-dev
     header  xxhash.h     libxxhash-dev"
 needs_for_python="
     program python3      python3

@@ -9,6 +9,7 @@
 folder=$(realpath -m "${1:-$root/build-aarch64}")
 sysroot=$cache/aarch64
 libraries="libjansson4 libjansson-dev libsmartcols1 libsmartcols-dev libelf1 libelf-dev liburing2 liburing-dev
+    libmicrohttpd12 libmicrohttpd-dev libgnutls30 libp11-kit0 libidn2-0 libunistring2 libtasn1-6 libnettle8 libhogweed6 libgmp10 libffi8
     zlib1g zlib1g-dev libcmocka0 libcmocka-dev libxxhash-dev"
 
 # arm_apt ARGUMENT...: apt-get for arm64, with lists of its own.

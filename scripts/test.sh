@@ -88,6 +88,7 @@ fetched() {
     "$root/scripts/get-wheels.sh" > /dev/null &
     "$root/scripts/get-fixtures.sh" > /dev/null
     "$root/scripts/get-python.sh" test > /dev/null
+    "$root/scripts/get-page-tools.sh" > /dev/null
     wait $!
 }
 

@@ -12,6 +12,7 @@
 #include "cli/access_options.h"
 #include "cli/command.h"
 #include "cli/export_experts.h"
+#include "cli/export_html.h"
 #include "cli/units.h"
 #include "export/file_replace.h"
 #include "export/perfetto.h"
@@ -29,13 +30,16 @@ struct options {
     uint64_t max_size; /* of a Perfetto trace; 0: not given */
     const struct reference_format * reference_format;
     struct export_experts experts;
+    struct html_options html;
+    bool is_html;
     const char * path; /* NULL: standard output */
 };
 
 static const struct argp_option table[] = {
-    { "format", 'f', "csv|jsonl|bin|perfetto", 0,
-      "csv, jsonl (one object per line), bin (64 bytes per record, for numpy.fromfile) or perfetto (a timeline for "
-      "ui.perfetto.dev). Default: the suffix of FILE, else csv",
+    { "format", 'f', "csv|jsonl|bin|perfetto|html", 0,
+      "csv, jsonl (one object per line), bin (64 bytes per record, for numpy.fromfile), perfetto (a timeline for "
+      "ui.perfetto.dev) or html (the page of `tat view` as one file, of several TRACEs too). Default: the suffix of "
+      "FILE, else csv",
       0 },
     { "output", 'o', "FILE", 0,
       "Write to FILE instead of standard output. FILE appears only when it is complete. With bin, FILE.json describes "
@@ -45,6 +49,7 @@ static const struct argp_option table[] = {
       "With perfetto: write nothing if the file would be larger, and say which tokens fit. Default: 2GB, about as much "
       "as the viewer reads",
       0 },
+    HTML_OPTIONS,
     { "references", KEY_REFERENCES, NULL, 0,
       "Instead of records, write the sequence of references to weights, as csv or oracleGeneral, for cache simulators",
       2 },
@@ -67,7 +72,9 @@ static const struct access_format * format_of(const struct options * o, struct a
             return formats[i];
         }
     }
-    if (o->format_name) { argp_error(state, "--format '%s': must be csv, jsonl, bin or perfetto", o->format_name); }
+    if (o->format_name) {
+        argp_error(state, "--format '%s': must be csv, jsonl, bin, perfetto or html", o->format_name);
+    }
     return &access_csv;
 }
 
@@ -86,7 +93,27 @@ static const struct reference_format * reference_format_of(const struct options 
     return &reference_csv;
 }
 
+static bool asks_for_html(const struct options * o) {
+    const char * suffix = o->path ? strrchr(o->path, '.') : NULL;
+    return o->format_name ? strcmp(o->format_name, "html") == 0 : suffix && strcmp(suffix, ".html") == 0;
+}
+
+/* The page is on whole traces. */
+static void complete_html(const struct options * o, struct argp_state * state) {
+    if (o->references || o->unit || o->max_size || o->experts.what || o->experts.memory || o->experts.per_layer ||
+        o->access.n_conditions || o->access.heads || o->access.request.limit) {
+        argp_error(state, "html takes no other options but -o, --max-html and --with-text: it is about whole traces");
+    }
+    if (!o->path && isatty(STDOUT_FILENO)) { argp_error(state, "a page is not for a terminal: use -o FILE or a pipe"); }
+}
+
 static void complete(struct options * o, struct argp_state * state) {
+    o->is_html = asks_for_html(o);
+    if (o->is_html) {
+        complete_html(o, state);
+        return;
+    }
+    if (export_html_is_asked(&o->html)) { argp_error(state, "--max-html and --with-text need --format html"); }
     const struct access_request * request = &o->access.request;
     if (o->experts.what) {
         if (o->references || o->unit) { argp_error(state, "--references and --unit do not go with experts"); }
@@ -138,6 +165,7 @@ static error_t parse(int key, char * argument, struct argp_state * state) {
         case ARGP_KEY_SUCCESS: complete(o, state); return 0;
         default: break;
     }
+    if (export_html_parse(&o->html, key, argument, state) == 0) { return 0; }
     const error_t status = export_experts_parse(&o->experts, key, argument, state);
     return status == ARGP_ERR_UNKNOWN ? access_options_parse(&o->access, key, argument, state) : status;
 }
@@ -262,6 +290,12 @@ static int run(int argc, char ** argv) {
     if (options.experts.what) {
         return export_experts(&options.experts, options.path, &error) == 0 ? 0 : command_fail(&cmd_export, &error);
     }
+    if (options.is_html) {
+        return export_html(&options.html, options.experts.traces, (size_t) options.experts.n_traces, options.path,
+                           &error) == 0
+                   ? 0
+                   : command_fail(&cmd_export, &error);
+    }
     struct tat_trace * trace = access_options_open(&options.access, &error);
     if (!trace) { return command_fail(&cmd_export, &error); }
     int status = check_size(&options, trace, &error);
@@ -277,7 +311,7 @@ static int run(int argc, char ** argv) {
 
 const struct command cmd_export = {
     .name = "export",
-    .summary = "write access records as CSV, JSON lines, binary or a timeline",
+    .summary = "write access records as CSV, JSON lines, binary or a timeline, or all of it as a page",
     .arguments = "[TRACE...]",
     .description =
         "Writes the access records of a trace for other programs: spreadsheets, databases, pandas, numpy, Perfetto. "
@@ -288,6 +322,7 @@ const struct command cmd_export = {
                 "  tat export -o accesses.bin RUN          and accesses.bin.json, for numpy\n"
                 "  tat export --kinds kv --heads -o kv.csv  the KV cache by head\n"
                 "  tat export -o run.perfetto --tokens 6:20  for ui.perfetto.dev\n"
+                "  tat export -o run.html                  a page to send to a colleague\n"
                 "  tat export --references -o run.oracleGeneral  for libCacheSim\n"
                 "  tat export --expert-counts RUN RUN      the sums of two runs\n"
                 "  llama-server -ngl 99 -ot \"$(tat export --override-tensor --memory 8G)\" ...",

@@ -8,12 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/option_text.h"
 #include "cli/command.h"
 #include "cli/pager.h"
 #include "cli/report_text.h"
 #include "cli/run_open.h"
-#include "cli/units.h"
-#include "format/number_set.h"
 #include "tat/analysis.h"
 
 enum {
@@ -71,88 +70,47 @@ static const struct argp_option table[] = {
 };
 
 static void add_section(struct options * options, const char * name, struct argp_state * state) {
-    const char * known;
-    for (unsigned i = 0; (known = tat_analysis_name(i)); i++) {
-        if (strcmp(known, name) == 0) { break; }
-    }
-    if (!known) { argp_error(state, "there is no section '%s'; --help lists them", name); }
+    struct tat_error error;
+    if (!section_from_text(name, &error)) { argp_error(state, "%s", error.message); }
     if (options->n_sections == SECTIONS_MAX) { argp_error(state, "too many sections"); }
     options->sections[options->n_sections++] = name;
 }
 
-static double parse_percent(const char * text, struct argp_state * state) {
-    char * end;
-    const double percent = strtod(text, &end);
-    if (end == text || *end || !(percent > 0 && percent <= 100)) {
-        argp_error(state, "'%s' is not a percentage above 0 and at most 100", text);
-    }
-    return percent / 100;
-}
-
-static uint64_t parse_size(const char * text, struct argp_state * state) {
-    uint64_t bytes = 0;
-    if (!parse_bytes(text, &bytes)) { argp_error(state, "'%s' is not a size such as 8G", text); }
-    return bytes;
-}
-
-static void set_range(uint32_t * first, uint32_t * end, const char * option, const char * text,
-                      struct argp_state * state) {
-    struct number_range range;
-    if (!number_range_read(text, number_read, &range) || range.first >= UINT32_MAX - 1) {
-        argp_error(state, "--%s '%s': must be a number or a range: 5, 3:8, 3: or :8", option, text);
-    } else if (range.last < range.first) {
-        argp_error(state, "--%s '%s': the range ends before it begins", option, text);
-    } else {
-        *first = (uint32_t) range.first;
-        *end = range.last < UINT32_MAX - 1 ? (uint32_t) range.last + 1 : UINT32_MAX;
+/* The option of this key in the table, which has the name that analyses know it by. */
+static void set_option(struct options * options, int key, const char * value, struct argp_state * state) {
+    struct tat_error error;
+    const struct argp_option * option = table;
+    while (option->key != key) { option++; }
+    if (option_from_text(&options->analysis, option->name, value, &error) != 0) {
+        argp_error(state, "%s", error.message);
     }
 }
 
-static uint64_t parse_unit(const char * text, struct argp_state * state) {
-    uint64_t unit = 0;
-    if (!parse_cache_unit(text, &unit)) { argp_error(state, "'%s' is " CACHE_UNITS, text); }
-    return unit;
-}
-
-/* A number of blocks that read-ahead takes at once. */
-static uint32_t parse_blocks(const char * text, struct argp_state * state) {
-    char * end;
-    const unsigned long blocks = strtoul(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || blocks < 2 || blocks > 1024 || blocks & (blocks - 1)) {
-        argp_error(state, "--read-ahead '%s' is not a power of two from 2 to 1024", text);
-    }
-    return (uint32_t) blocks;
+static void check_options(const struct options * options, struct argp_state * state) {
+    struct tat_error error;
+    if (options_agree(&options->analysis, &error) != 0) { argp_error(state, "%s", error.message); }
 }
 
 static error_t parse(int key, char * argument, struct argp_state * state) {
     struct options * options = state->input;
-    struct tat_scope * scope = &options->analysis.scope;
     switch (key) {
         case KEY_JSON: options->json = true; return 0;
         case KEY_SECTION: add_section(options, argument, state); return 0;
         case KEY_QUESTIONS: options->questions = true; return 0;
         case KEY_MODEL: options->model = argument; return 0;
-        case KEY_LAYERS: set_range(&scope->layer_first, &scope->layer_end, "layers", argument, state); return 0;
-        case KEY_TOKENS: set_range(&scope->token_first, &scope->token_end, "tokens", argument, state); return 0;
-        case KEY_HOT: options->analysis.hot_share = parse_percent(argument, state); return 0;
-        case KEY_COLD: options->analysis.cold_share = parse_percent(argument, state); return 0;
-        case KEY_MEMORY: options->analysis.memory_bytes = parse_size(argument, state); return 0;
+        case KEY_LAYERS:
+        case KEY_TOKENS:
+        case KEY_HOT:
+        case KEY_COLD:
+        case KEY_MEMORY:
         case KEY_DISK:
-            if (!parse_rate(argument, &options->analysis.disk_bytes_per_second)) {
-                argp_error(state, "'%s' is not a rate such as 2G/s", argument);
-            }
-            return 0;
-        case KEY_READ_AHEAD: options->analysis.read_ahead = parse_blocks(argument, state); return 0;
-        case KEY_UNIT: options->analysis.cache_unit = parse_unit(argument, state); return 0;
+        case KEY_READ_AHEAD:
+        case KEY_UNIT: set_option(options, key, argument, state); return 0;
         case ARGP_KEY_ARG:
             if (options->trace) { argp_error(state, "name only one trace"); }
             options->trace = argument;
             return 0;
-        case ARGP_KEY_END:
-            if (options->analysis.read_ahead && options->analysis.cache_unit <= TAT_CACHE_EXPERT) {
-                argp_error(state, "--read-ahead needs blocks: --unit page or a size");
-            }
-            return 0;
+        case ARGP_KEY_END: check_options(options, state); return 0;
         default: return ARGP_ERR_UNKNOWN;
     }
 }

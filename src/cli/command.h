@@ -36,6 +36,7 @@ extern const struct command cmd_rm;
 extern const struct command cmd_run;
 extern const struct command cmd_top;
 extern const struct command cmd_verify;
+extern const struct command cmd_view;
 
 /* Parses with the command's table; keys reach `parser`, whose `input` is `state`. On --help, and with status 2 on wrong
  * usage, it exits. `flags`: argp's. */

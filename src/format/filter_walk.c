@@ -3,19 +3,7 @@
  * The records that pass a filter. What the filter says of operands is decided once for each plan, so records that
  * cannot pass are not made. What only an evaluation tells (times, experts, rows) is decided by record.
  */
-#include "format/access_heads.h"
-#include "format/expand_state.h"
-#include "format/filter.h"
-
-struct walk {
-    const struct tat_filter * filter;
-    struct expansion x;
-    struct access_heads * heads; /* NULL: records are not split */
-    struct pick ** picks;        /* by template and rule, made when first needed */
-    bool * tensors;              /* whose records are wanted, by number; NULL: all */
-    tat_access_sink sink;
-    void * user;
-};
+#include "format/filter_walk.h"
 
 static const struct tat_tensor * tensor_of(const struct walk * w, uint32_t number) {
     return &LIST(struct tat_tensor, w->filter->trace->tensors)[number];
@@ -27,7 +15,7 @@ static bool has_number(const struct tat_filter * f, enum filter_key key, uint64_
     return !f->has[key] || number_set_meets(&f->sets[key], (struct number_range){ number, number });
 }
 
-static bool wants_evaluation(const struct tat_filter * f, uint32_t number) {
+bool filter_wants_evaluation(const struct tat_filter * f, uint32_t number) {
     const struct tat_evaluation * e = &LIST(struct tat_evaluation, f->trace->evaluations)[number];
     if (!has_number(f, FILTER_EVALUATIONS, number) || !has_number(f, FILTER_CONTEXTS, e->context)) { return false; }
     if (f->has[FILTER_PHASES] && !(f->phases >> e->phase & 1)) { return false; }
@@ -132,11 +120,15 @@ static bool wants_time(const struct tat_filter * f, const struct tat_access * a)
            number_set_meets(&f->sets[FILTER_AT_TIME], (struct number_range){ a->start_ns, last });
 }
 
-/* What no plan tells. Where a record is only counts of its parts, if it has any. */
-static bool wants(const struct walk * w, const struct tat_access * a) {
+bool filter_wants_place(const struct walk * w, const struct tat_access * a) {
     const struct tat_filter * f = w->filter;
     return (a->expert == TAT_NO_EXPERT ? !f->has[FILTER_EXPERTS] : has_number(f, FILTER_EXPERTS, a->expert)) &&
-           wants_time(f, a) && (w->heads || !f->has[FILTER_AT] || touches(w, a));
+           (w->heads || !f->has[FILTER_AT] || touches(w, a));
+}
+
+/* What no plan tells. Where a record is only counts of its parts, if it has any. */
+static bool wants(const struct walk * w, const struct tat_access * a) {
+    return filter_wants_place(w, a) && wants_time(w->filter, a);
 }
 
 static bool pass_part(const struct tat_access * a, struct tat_layout layout, void * user) {
@@ -172,15 +164,24 @@ static bool pass_wanted(const struct tat_access * records, size_t count, void * 
 
 /* ---- plans ---- */
 
-/* Whether a record of a plan may pass, whatever an evaluation adds. */
-static bool may_pass(const struct walk * w, const struct tat_access * a, bool varies) {
+/* Whether any byte of a tensor, which is in a file, is asked for: rows and experts are within their tensor. */
+static bool tensor_meets(const struct walk * w, uint32_t number) {
+    const struct tat_tensor * t = tensor_of(w, number);
+    const uint64_t last = t->file_offset + (t->bytes ? t->bytes - 1 : 0);
+    if (last < t->file_offset) { return true; }
+    return number_set_meets(&w->filter->sets[FILTER_AT], (struct number_range){ t->file_offset, last });
+}
+
+/* Whether a record of a plan may pass, whatever an evaluation adds. `vary`: NULL if it is the same in all of them. */
+static bool may_pass(const struct walk * w, const struct tat_access * a, const struct vary * vary) {
     const struct tat_filter * f = w->filter;
     if ((w->tensors && !w->tensors[a->tensor]) || (f->has[FILTER_OPS] && !(f->ops && f->ops[a->op]))) { return false; }
     if (f->has[FILTER_LAYERS] && (a->layer == TAT_NO_LAYER || !has_number(f, FILTER_LAYERS, a->layer))) {
         return false;
     }
-    if (varies) { return true; }
-    return !f->has[FILTER_EXPERTS] && (w->heads || !f->has[FILTER_AT] || touches(w, a));
+    if (f->has[FILTER_EXPERTS] && !(vary && (vary->use == USE_EXPERTS || vary->use == USE_BIASES))) { return false; }
+    if (vary) { return !f->has[FILTER_AT] || tensor_meets(w, a->tensor); }
+    return w->heads || !f->has[FILTER_AT] || touches(w, a);
 }
 
 static bool picks_add(struct list * ranges, uint32_t first, uint32_t end) {
@@ -194,19 +195,18 @@ static bool picks_add(struct list * ranges, uint32_t first, uint32_t end) {
     return range != NULL;
 }
 
-/* NULL: no memory. */
-static struct pick * pick_of(struct walk * w, const struct tat_evaluation * e, const struct plan * plan) {
+struct pick * filter_pick(struct walk * w, const struct tat_evaluation * e, const struct plan * plan) {
     struct pick ** kept = &w->picks[(size_t) e->template_id * TAT_RULE_COUNT + e->rule];
     if (*kept) { return *kept; }
     struct list ranges = { 0 };
     struct pick * pick = malloc(sizeof *pick);
     bool good = pick != NULL, any_varies = false;
     for (uint32_t i = 0, v = 0; good && i < plan->n_records;) {
-        const bool varies = v < plan->n_varies && plan->varies[v].record == i;
-        const uint32_t n = varies ? plan->varies[v++].n_records : 1;
-        if (may_pass(w, &plan->records[i], varies)) {
+        const struct vary * vary = v < plan->n_varies && plan->varies[v].record == i ? &plan->varies[v++] : NULL;
+        const uint32_t n = vary ? vary->n_records : 1;
+        if (may_pass(w, &plan->records[i], vary)) {
             good = picks_add(&ranges, i, i + n);
-            any_varies |= varies;
+            any_varies |= vary != NULL;
         }
         i += n;
     }
@@ -219,20 +219,21 @@ static struct pick * pick_of(struct walk * w, const struct tat_evaluation * e, c
     return *kept = pick;
 }
 
-static bool walk_evaluation(struct walk * w, uint32_t number) {
+bool filter_walk_evaluation(struct walk * w, uint32_t number) {
     const struct tat_evaluation * e = &LIST(struct tat_evaluation, w->filter->trace->evaluations)[number];
     if (evaluation_is_bare(e)) { return true; }
     const struct plan * plan = plan_of(w->x.trace, e->template_id, e->rule);
-    const struct pick * pick = plan ? pick_of(w, e, plan) : NULL;
+    const struct pick * pick = plan ? filter_pick(w, e, plan) : NULL;
     if (!pick) { return false; }
     return pick->count == 0 || expansion_put(&w->x, number, plan, pick);
 }
 
 /* ---- walk ---- */
 
-static bool walk_begin(struct walk * w, struct tat_error * error) {
+bool filter_walk_begin(struct walk * w, struct tat_error * error) {
     const struct tat_filter * f = w->filter;
     const bool dynamic = f->has[FILTER_EXPERTS] || f->has[FILTER_AT] || f->has[FILTER_AT_TIME];
+    if (check_file(f, error) != 0) { return false; }
     w->picks = calloc((size_t) f->trace->templates.count * TAT_RULE_COUNT + 1, sizeof(struct pick *));
     bool good = expansion_begin(&w->x, f->trace, dynamic ? pass_wanted : pass_all, w);
     good = good && w->picks && choose_tensors(w);
@@ -241,7 +242,7 @@ static bool walk_begin(struct walk * w, struct tat_error * error) {
     return good;
 }
 
-static void walk_end(struct walk * w) {
+void filter_walk_end(struct walk * w) {
     const size_t n = (size_t) w->filter->trace->templates.count * TAT_RULE_COUNT;
     for (size_t i = 0; w->picks && i < n; i++) {
         if (w->picks[i]) { free(w->picks[i]->ranges); }
@@ -256,19 +257,18 @@ static void walk_end(struct walk * w) {
 int tat_filter_expand(const struct tat_filter * filter, uint32_t first, uint32_t last, tat_access_sink sink,
                       void * user, struct tat_error * error) {
     struct walk w = { .filter = filter, .sink = sink, .user = user };
-    if (check_file(filter, error) != 0) { return -1; }
-    if (!walk_begin(&w, error)) {
-        walk_end(&w);
+    if (!filter_walk_begin(&w, error)) {
+        filter_walk_end(&w);
         return -1;
     }
     bool good = true;
     if (last > filter->trace->evaluations.count) { last = filter->trace->evaluations.count; }
     for (uint32_t i = first; i < last && good && !w.x.stopped; i++) {
-        if (wants_evaluation(filter, i)) { good = walk_evaluation(&w, i); }
+        if (filter_wants_evaluation(filter, i)) { good = filter_walk_evaluation(&w, i); }
     }
     if (good) { expansion_flush(&w.x); }
     const int status = good ? w.x.stopped : expansion_fail(&w.x, error);
-    walk_end(&w);
+    filter_walk_end(&w);
     return status;
 }
 
@@ -281,7 +281,8 @@ static bool needs_evaluation(const struct tat_filter * f) {
 
 static bool chooses(const struct walk * w, const struct tat_access * a) {
     const struct tat_filter * f = w->filter;
-    if (a->evaluation < f->trace->evaluations.count ? !wants_evaluation(f, a->evaluation) : needs_evaluation(f)) {
+    if (a->evaluation < f->trace->evaluations.count ? !filter_wants_evaluation(f, a->evaluation)
+                                                    : needs_evaluation(f)) {
         return false;
     }
     if (w->tensors && !(a->tensor < f->trace->tensors.count && w->tensors[a->tensor])) { return false; }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Any blocks as a trace, of which `tat verify', `tat report' and `tat plan' ask all they ask: they answer, or say why
- * not. Run as
+ * Any blocks as a trace, of which `tat verify', `tat report', `tat plan' and `tat view' ask all they ask: they answer,
+ * or say why not. Run as
  *
  *     fuzz_answers -max_len=20000 -rss_limit_mb=1024 -timeout=10 CORPUS
  */
@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "analysis/planning/planning.h"
+#include "analysis/view/graph_layout.h"
+#include "analysis/view/records.h"
 #include "blocks.h"
 #include "short.h"
 #include "tat/analysis.h"
@@ -49,12 +51,58 @@ static void ask(const struct tat_trace * trace) {
     free(answer);
 }
 
+static void ask_for_pages(struct view_records * view, const char * const * parameters) {
+    struct tat_error error = { 0 };
+    for (unsigned order = 0; order < RECORDS_ORDERS; order += 3) { /* by time, by bytes, by offset */
+        struct records_query query = { .order = (enum records_order) order, .count = 50 };
+        struct records_page page = { 0 };
+        bool good = true;
+        for (const char * const * p = parameters; *p; p += 2) {
+            good = good && records_query_set(&query, p[0], p[1], &error) == 0;
+        }
+        if (!good) { abort(); }
+        const int status = view_records_page(view, &query, &page, &error);
+        if (status != 0 ? !*error.message : page.total < page.count || page.reachable > page.total) { abort(); }
+        records_page_free(&page);
+        records_query_free(&query);
+    }
+}
+
+static void ask_for_records(const struct tat_trace * trace) {
+    static const char * const queries[][5] = {
+        { NULL },
+        { "near", "1000", NULL },
+        { "expert", "0:3", "phase", "generate", NULL },
+        { "lo", "64", "hi", "4096", NULL },
+        { "t0", "500", "tensor", "blk", NULL },
+        { "graph", "0", "node", "1", NULL },
+    };
+    struct tat_error error = { 0 };
+    struct view_records * view = view_records_new(trace, &error);
+    if (!view) { abort(); }
+    for (size_t i = 0; i < sizeof queries / sizeof queries[0]; i++) { ask_for_pages(view, queries[i]); }
+    view_records_free(view);
+}
+
+static void ask_for_graphs(const struct tat_trace * trace) {
+    uint32_t n;
+    tat_trace_evaluations(trace, &n);
+    for (uint32_t i = 0; i < n && i < 4; i++) {
+        struct tat_error error = { 0 };
+        struct graph_layout layout;
+        if (graph_layout_make(trace, i, (int32_t) i - 1, &layout, &error) != 0 && !*error.message) { abort(); }
+        graph_layout_free(&layout);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size) {
     struct trace_builder b;
     struct tat_trace * trace = open_blocks(&b, data, size);
     if (is_short(trace)) {
         ask(trace);
         ask_for_plans(trace);
+        ask_for_records(trace);
+        ask_for_graphs(trace);
     }
     tat_trace_close(trace);
     tb_free(&b);

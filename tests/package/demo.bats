@@ -33,6 +33,7 @@ cmake
 gcc
 libelf-dev
 libjansson-dev
+libmicrohttpd-dev
 libsmartcols-dev
 liburing-dev
 libxxhash-dev
@@ -63,7 +64,7 @@ get-python plot
 get-wheels xllamacpp-2026.10.11549
 install-deps demo
 END
-    [ "$(sed -n 's/^tat //p' calls | xargs)" = "record verify report record verify report plot plot" ]
+    [ "$(sed -n 's/^tat //p' calls | xargs)" = "record verify report record verify report plot plot export" ]
 }
 
 @test "demo: TAT_LLAMA and TAT_MODEL are taken in place of what would be fetched" {

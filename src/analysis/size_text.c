@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "cli/units.h"
+#include "analysis/size_text.h"
 
 #include <ctype.h>
 #include <stddef.h>

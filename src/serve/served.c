@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+#include "serve/served.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "format/follow.h"
+
+#define LOOK_NS     UINT64_C(500000000) /* between looks at a trace that grows */
+#define LONG_TOKENS 4096
+#define KEPT_BYTES  (UINT64_C(64) << 20)
+
+static uint64_t now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t) t.tv_sec * UINT64_C(1000000000) + (uint64_t) t.tv_nsec;
+}
+
+struct served_list * served_new(const struct served_options * options) {
+    struct served_list * list = calloc(1, sizeof *list);
+    if (list) { list->options = *options; }
+    return list;
+}
+
+/* What is known of the trace as it was. */
+static void forget(struct served * s) {
+    joined_io_free(s->io);
+    view_records_free(s->records);
+    pyramid_free(s->pyramid);
+    subject_free(&s->subject);
+    s->io = NULL;
+    s->records = NULL;
+    s->pyramid = NULL;
+    s->subject = (struct subject){ 0 };
+}
+
+/* False, with *error: no memory. */
+static bool learn(struct served * s, struct tat_error * error) {
+    if (!subject_begin(&s->subject, s->trace, NULL)) {
+        tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", s->path);
+        return false;
+    }
+    s->records = view_records_new(s->trace, error);
+    return s->records != NULL;
+}
+
+static void close_one(struct served * s) {
+    forget(s);
+    follow_close(s->follow);
+    tat_trace_close(s->whole);
+    kept_free(s->kept);
+    pthread_mutex_destroy(&s->summing);
+    pthread_mutex_destroy(&s->asking);
+    pthread_rwlock_destroy(&s->lock);
+    free(s->name);
+    free(s->path);
+    free(s);
+}
+
+void served_free(struct served_list * list) {
+    if (!list) { return; }
+    for (size_t i = 0; i < list->count; i++) { close_one(list->at[i]); }
+    free(list->at);
+    free(list);
+}
+
+/* What may grow is read block by block from now on. */
+static int open_trace(const struct served_list * list, struct served * s, struct tat_error * error) {
+    bool revised;
+    s->trace = s->whole;
+    s->running = list->options.is_running(s->path, s->whole);
+    if (!s->running) { return 0; }
+    s->follow = follow_open(s->path, error);
+    if (!s->follow || follow_read(s->follow, &revised, error) != 0) { return -1; }
+    s->trace = follow_trace(s->follow);
+    s->looked_ns = now_ns();
+    tat_trace_close(s->whole);
+    s->whole = NULL;
+    return 0;
+}
+
+static struct served * new_one(const char * path, const char * name) {
+    struct served * s = calloc(1, sizeof *s);
+    if (!s) { return NULL; }
+    pthread_rwlock_init(&s->lock, NULL);
+    pthread_mutex_init(&s->asking, NULL);
+    pthread_mutex_init(&s->summing, NULL);
+    s->path = strdup(path);
+    s->name = strdup(name);
+    s->kept = kept_new(KEPT_BYTES);
+    if (s->path && s->name && s->kept) { return s; }
+    close_one(s);
+    return NULL;
+}
+
+int served_add(struct served_list * list, struct tat_trace * trace, const char * path, const char * name,
+               struct tat_error * error) {
+    struct served ** more = reallocarray(list->at, list->count + 1, sizeof *more);
+    struct served * s = more ? new_one(path, name) : NULL;
+    if (more) { list->at = more; }
+    if (!s) {
+        tat_trace_close(trace);
+        return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", path);
+    }
+    s->whole = trace;
+    s->plan = list->options.plan;
+    if (open_trace(list, s, error) == 0 && learn(s, error)) {
+        list->at[list->count++] = s;
+        return 0;
+    }
+    close_one(s);
+    return -1;
+}
+
+/* ---- a trace that grows ---- */
+
+/* The program has ended: from now on the trace is what every other command sees. */
+static void settle(struct served * s, struct tat_trace * whole) {
+    follow_close(s->follow);
+    s->follow = NULL;
+    s->trace = s->whole = whole;
+    s->running = false;
+}
+
+/* Looks for more. What was found out about the trace points into it, and is forgotten before it changes. */
+static void look(const struct served_list * list, struct served * s) {
+    struct tat_error error;
+    bool revised = false;
+    uint32_t before, after;
+    tat_trace_evaluations(s->trace, &before);
+    struct tat_trace * whole = list->options.is_running(s->path, s->trace) ? NULL : tat_trace_open(s->path, &error);
+    forget(s);
+    if (whole) {
+        settle(s, whole);
+    } else {
+        follow_read(s->follow, &revised, &error); /* if it fails, there is what was read before */
+    }
+    learn(s, &error);
+    tat_trace_evaluations(s->trace, &after);
+    if (!whole && !revised && after == before) { return; }
+    s->revision++;
+    kept_clear(s->kept);
+}
+
+void served_look(const struct served_list * list, struct served * s) {
+    if (pthread_rwlock_trywrlock(&s->lock) != 0) { return; }
+    if (s->running && now_ns() - s->looked_ns >= LOOK_NS) {
+        s->looked_ns = now_ns();
+        look(list, s);
+    }
+    pthread_rwlock_unlock(&s->lock);
+}
+
+/* ---- sums for pictures ---- */
+
+const struct pyramid * served_pyramid(struct served * s) {
+    struct token_axis axis;
+    struct tat_error error;
+    pthread_mutex_lock(&s->summing);
+    if (!s->pyramid && token_axis_begin(&axis, &s->subject)) {
+        if (axis.n_tokens >= LONG_TOKENS) { s->pyramid = pyramid_make(&s->subject, &axis, NULL, NULL, &error); }
+        token_axis_free(&axis);
+    }
+    const struct pyramid * pyramid = s->pyramid;
+    pthread_mutex_unlock(&s->summing);
+    return pyramid;
+}
+
+/* ---- */
+
+void served_begin(struct served * s) {
+    pthread_rwlock_rdlock(&s->lock);
+}
+
+void served_end(struct served * s) {
+    pthread_rwlock_unlock(&s->lock);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A trace that is served: opened, followed while it grows, with what was found out about it.
+ */
+#ifndef TAT_SERVE_SERVED_H
+#define TAT_SERVE_SERVED_H
+
+#include <pthread.h>
+
+#include "analysis/analysis.h"
+#include "analysis/view/pyramid.h"
+#include "analysis/view/records.h"
+#include "serve/kept.h"
+#include "serve/serve.h"
+
+struct served {
+    char *path, *name;
+    json_t * (*plan)(const char * path, uint64_t memory_bytes, double disk_rate, struct tat_error * error);
+    pthread_rwlock_t lock; /* who asks holds it to read; who takes in what the program wrote, to write */
+    const struct tat_trace * trace;
+    struct tat_trace * whole; /* that has ended, or: */
+    struct follow * follow;   /* that may grow */
+    struct kept * kept;
+    struct subject subject;        /* of the trace as it is now */
+    struct joined_io * io;         /* made when it is first asked for */
+    struct view_records * records; /* likewise; NULL: there was no memory */
+    pthread_mutex_t summing;       /* over the next one, while it is made */
+    struct pyramid * pyramid;      /* of long traces, for their pictures; NULL: not asked for yet */
+    pthread_mutex_t asking;        /* the same section is not made twice at once */
+    uint64_t looked_ns;            /* when it was looked for more */
+    uint32_t revision;
+    bool running;
+};
+
+struct served_list {
+    struct served_options options;
+    struct served ** at;
+    size_t count;
+};
+
+/* Takes in what was written since, if a look is due and nobody is reading. A trace that cannot be read any further
+ * stays as it was. */
+void served_look(const struct served_list * list, struct served * served);
+
+/* io.c: the run's I/O events, joined with the trace; NULL is allowed. */
+struct joined_io;
+void joined_io_free(struct joined_io * io);
+
+/* Sums by blocks of tokens: made when they are first asked for, while others who ask for them wait. NULL if the trace
+ * is short, which costs less without them, or if there is no memory. Call it between served_begin and served_end, for
+ * as long as the answer is used. */
+const struct pyramid * served_pyramid(struct served * served);
+
+/* Between these two the trace does not change. */
+void served_begin(struct served * served);
+void served_end(struct served * served);
+
+#endif

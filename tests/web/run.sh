@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# run.sh check: types and unit tests of the page. run.sh traces: records the runs that the pages of the other tests show, into $TRACES.
+# run.sh FILE: a file of tests in a browser.
+set -euo pipefail
+
+skip() {
+    echo "ok 1 $what # skip $*"
+    exit
+}
+
+what=$(basename "$1" .test.mjs)
+tools=$("$SOURCE/scripts/get-page-tools.sh" --print 2> /dev/null) || skip "no page in this tree"
+[ -e "$tools/node_modules" ] || skip "no packages of npm: scripts/get-page-tools.sh installs them"
+PATH=$("$SOURCE/scripts/get-node.sh"):$PATH
+export PATH TOOLS=$tools
+
+dense=SmolLM2-135M-Instruct.Q4_1.gguf
+moe=SmolLM2-8x2.gguf
+
+# recorded NAME MODEL TOKENS PROMPT: a greedy run.
+recorded() {
+    rm -rf "${TRACES:?}/$1"
+    "$TAT" record --io -o "$TRACES/$1" -- "$LLAMA/llama-completion" -m "$MODELS/$2" -p "$4" -n "$3" \
+        --temp 0 -no-cnv --ignore-eos -t 2 -c 512 < /dev/null > "$TRACES/$1.log" 2>&1 || { cat "$TRACES/$1.log"; return 1; }
+}
+
+case $1 in
+    check)
+        rm -rf page
+        mkdir page
+        (cd "$SOURCE/web" && find . \( -name node_modules -o -name dist \) -prune -o -type f -print0) |
+            (cd page && xargs -0 -I{} install -D -m 644 "$SOURCE/web/{}" "{}")
+        ln -s "$tools/node_modules" page/node_modules
+        cd page
+        exec npm run --silent check
+        ;;
+    traces)
+        [ -x "$LLAMA/llama-completion" ] || skip "no llama.cpp: scripts/get-llama.sh makes one"
+        [ -e "$MODELS/$moe" ] || skip "no $moe: scripts/get-fixtures.sh makes it"
+        mkdir -p "$TRACES"
+        recorded experts $moe 40 "The three laws of robotics are"
+        recorded others $moe 40 "Once upon a time there was a"
+        recorded dense $dense 24 "The quick brown fox jumps"
+        ;;
+    *)
+        [ -e "$TRACES/dense/tensor_access.bin" ] || skip "no traces: see web.traces"
+        [ -x /usr/bin/chromium ] || skip "no chromium"
+        exec node --test --test-reporter=tap "$1"
+        ;;
+esac

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+import { expect, test } from "vitest";
+
+import { embedded, withoutWindow } from "./api";
+import { flow } from "./flow";
+import { bytes, count, csv, exactBytes, percent, time, tokenText } from "./format";
+import { verdictOf } from "./verdict";
+
+test("numbers in the units of the other commands", () => {
+    expect([bytes(0), bytes(1), bytes(1536), bytes(15998753177)]).toEqual(["0 bytes", "1 byte", "1.50 KiB", "14.9 GiB"]);
+    expect(exactBytes(1048576)).toBe("1 MiB (1,048,576 bytes)");
+    expect([percent(0.6), percent(0.07), percent(1 / 3)]).toEqual(["60 %", "7 %", "33.3 %"]);
+    expect([count(266148), count(0.5), count(12.34)]).toEqual(["266,148", "0.50", "12.3"]);
+    expect([time(740), time(12_300_000), time(4_850_000_000), time(112e9), time(135e9)]).toEqual(["740 ns", "12.3 ms", "4.85 s", "112 s", "2 min 15 s"]);
+    expect(tokenText(" a\n")).toBe("\u00b7a\u21b5");
+});
+
+test("CSV quotes what needs it, and starts no formula", () => {
+    expect(csv(["a", "b"], [[1, 'say "hi", you'], [null, "=1+1"], [-2, "x\ny"]])).toBe("a,b\n1,\"say \"\"hi\"\", you\"\n,'=1+1\n-2,\"x\ny\"\n");
+});
+
+test("text flows in lines, and breaks where it breaks", () => {
+    const pieces = flow(["ab", "cd", "e\n", "f", null], 0, 4, 4, (text) => text.length);
+    expect(pieces.map(({ x, y }) => [x, y])).toEqual([[0, 0], [0, 1], [0, 2], [0, 3], [0, 4]]);
+    expect(flow(["ab", "cd", "e"], 0, 2, 100, (text) => text.length * 10).map(({ x, y }) => [x, y])).toEqual([[0, 0], [20, 0], [40, 0]]);
+});
+
+test("a file answers any window of what it holds, and says what to do for the rest", async () => {
+    const source = embedded({
+        "api/traces": { traces: [] },
+        "api/traces/0/grid?x=token&y=layer&measure=bytes&x0=0&x1=9&y0=0&y1=3&w=9&h=3": btoa("TATG"),
+    });
+    expect(withoutWindow("a?y=2&x0=1&x=1")).toBe("a?x=1&y=2");
+    expect(await source.json("api/traces")).toEqual({ traces: [] });
+    const answer = await source.bytes("api/traces/0/grid?y=layer&x=token&measure=bytes&x0=4&x1=5&w=800&h=600");
+    expect([...new Uint8Array(answer)]).toEqual([84, 65, 84, 71]);
+    await expect(source.json("api/traces/0/records?from=0")).rejects.toThrow("tat view");
+});
+
+test("a verdict is a word, and names what failed", () => {
+    expect(verdictOf({ checks: { file: "good", identity: "good" } })).toMatchObject({ kind: "good", word: "nothing missing" });
+    expect(verdictOf({ checks: [{ check: "identity", verdict: "FAILED", figures: "3 unmatched" }, { check: "file", verdict: "good" }] }))
+        .toMatchObject({ kind: "bad", word: "identity failed", says: "tat verify: identity: FAILED: 3 unmatched" });
+    expect(verdictOf(null).kind).toBe("unknown");
+});
