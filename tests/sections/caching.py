@@ -129,8 +129,10 @@ class String:
         self.items = [item for item, _ in self.reads]
         self.generated = [generated for _, generated in self.reads]
         self.first = sum(self.bytes_of[item] for item in set(self.items))
-        prompted = {item for item, generated in self.reads if not generated}
-        self.first_generated = sum(self.bytes_of[item] for item in set(self.items) - prompted)
+        by_generated = {}  # of each item's first read; another context's prompt may come after it
+        for item, generated in self.reads:
+            by_generated.setdefault(item, generated)
+        self.first_generated = sum(self.bytes_of[item] for item, generated in by_generated.items() if generated)
         self.repeat = sum(self.bytes_of[item] for item in self.items) - self.first
         self.all = max(counted.weight_bytes, self.first if self.is_of_blocks else 0)
 
