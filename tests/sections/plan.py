@@ -22,7 +22,7 @@ from timeline import GENERATE
 
 PAGE, PIECE_MOST, RUN_LEAST = 4096, 1 << 20, 256 << 10
 PIN, STREAM, CACHE = 1, 2, 4
-RING_LEAST, RING_MOST = 4 << 20, 64 << 20
+RING_LEAST, PAUSES = 4 << 20, 768 << 10
 STRATEGIES = {
     "pin": (PIN, None), "stream": (STREAM, None), "pin+stream": (PIN | STREAM, None),
     "cache-frequency": (CACHE, "frequency"), "cache-cycle": (CACHE, "cycle"), "all-lru": (7, "lru"),
@@ -171,7 +171,8 @@ class Planned:
             if may & STREAM and not may & PIN:
                 ring = min(share, dense)
             elif may & STREAM and dense > share:
-                ring = min(max(share // 8, RING_LEAST), RING_MOST, share, dense)
+                root = math.isqrt((dense - share) * PAUSES)
+                ring = min(max(min(root, share // 4), RING_LEAST) // 4096 * 4096, share, dense)
             room = 0 if not may & PIN else dense if dense <= share else share - ring
             pinned = self.spread(room, ring, STREAM if may & STREAM else 0, classes)
         left = budget - pinned - ring
