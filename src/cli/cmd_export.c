@@ -311,7 +311,7 @@ static int run(int argc, char ** argv) {
 
 const struct command cmd_export = {
     .name = "export",
-    .summary = "write access records as CSV, JSON lines, binary or a timeline, or all of it as a page",
+    .summary = "write access records as CSV, JSON lines, binary, timeline or page",
     .arguments = "[TRACE...]",
     .description =
         "Writes the access records of a trace for other programs: spreadsheets, databases, pandas, numpy, Perfetto. "

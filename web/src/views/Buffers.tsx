@@ -2,7 +2,7 @@
 /** What memory the run takes: weights, KV cache and activations, how large they are, and from when until when each is needed. */
 import { useEffect, useMemo, useState } from "preact/hooks";
 
-import { about, askJson, path, useJson } from "../api";
+import { about, askJson, isFile, path, useJson } from "../api";
 import { type Box, byteTicks } from "../axes";
 import { Bars } from "../bars";
 import { type Access, type Life, liveBytes, livesOf } from "../buffers";
@@ -103,7 +103,8 @@ interface Part {
 }
 
 const lackOf = ({ lives, busy, error }: Part): string | null =>
-    error ?? (lives.length === 0 && !busy ? "No operation of this token writes an activation that the trace has. A trace that was filtered by tensor or layer leaves them out." : null);
+    isFile && error ? "The life of an activation is read from the records of its token, and a file holds only some. Open the trace itself with `tat view`."
+    : error ?? (lives.length === 0 && !busy ? "No operation of this token writes an activation that the trace has. A trace that was filtered by tensor or layer leaves them out." : null);
 
 function Lifetimes(part: Part) {
     const { lives, begin, of, busy } = part;
