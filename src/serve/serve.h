@@ -31,8 +31,7 @@ struct served_options {
 struct served_list * served_new(const struct served_options * options);
 
 /* Adds the trace at `path`, its folder or file, and takes it over, also if that fails. `name` is what the user calls
- * it. 0, or
- * -1 with *error. */
+ * it. 0, or -1 with *error. */
 int served_add(struct served_list * list, struct tat_trace * trace, const char * path, const char * name,
                struct tat_error * error);
 
