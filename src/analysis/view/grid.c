@@ -70,10 +70,10 @@ void grid_tile_free(struct grid_tile * tile) {
     *tile = (struct grid_tile){ 0 };
 }
 
-/* False: the row is outside of the window. */
+/* While they are filled, cells lie column by column, as they are found. False: the row is outside of the window. */
 static bool cell_of(const struct grid * g, uint32_t column, uint64_t row, size_t * cell) {
     if (row < g->tile->y0 || row >= g->tile->y1) { return false; }
-    *cell = (size_t) ((row - g->tile->y0) / g->row_span * g->tile->columns + column);
+    *cell = (size_t) column * g->tile->rows + (size_t) ((row - g->tile->y0) / g->row_span);
     return true;
 }
 
@@ -358,6 +358,32 @@ static enum pyramid_key block_key_of(const struct grid_query * q) {
     return of_layers ? PYRAMID_BY_LAYER_EXPERT : block_keys[q->y];
 }
 
+/* Puts cells into the order of rows, in squares that fit the cache. False: no memory. */
+static bool turn(struct grid_tile * t) {
+    enum { SIDE = 32 };
+    const size_t cells = (size_t) t->columns * t->rows;
+    double * values = malloc((cells + 1) * sizeof *values);
+    uint32_t * dominant = malloc((cells + 1) * sizeof *dominant);
+    const bool good = values && dominant;
+    for (uint32_t r = 0; good && r < t->rows; r += SIDE) {
+        for (uint32_t c = 0; c < t->columns; c += SIDE) {
+            for (uint32_t row = r; row < t->rows && row < r + SIDE; row++) {
+                for (uint32_t column = c; column < t->columns && column < c + SIDE; column++) {
+                    values[(size_t) row * t->columns + column] = t->values[(size_t) column * t->rows + row];
+                    dominant[(size_t) row * t->columns + column] = t->dominant[(size_t) column * t->rows + row];
+                }
+            }
+        }
+    }
+    free(good ? t->values : values);
+    free(good ? t->dominant : dominant);
+    if (good) {
+        t->values = values;
+        t->dominant = dominant;
+    }
+    return good;
+}
+
 int view_grid(const struct subject * subject, const struct grid_query * query, const struct pyramid * pyramid,
               struct grid_tile * tile, struct tat_error * error) {
     struct grid g = {
@@ -387,6 +413,7 @@ int view_grid(const struct subject * subject, const struct grid_query * query, c
     }
     token_axis_free(&axis);
     free(g.most);
+    if (status == 0 && !turn(tile)) { status = no_memory(error); }
     if (status != 0) { grid_tile_free(tile); }
     return status;
 }
