@@ -12,10 +12,6 @@
 
 enum { CELLS_USUAL = 1024, CELLS_MOST = 8192 };
 
-static struct answer no_memory(void) {
-    return answer_json(NULL);
-}
-
 static struct answer with_schema(json_t * answer, const struct tat_error * error) {
     if (!answer) { return answer_error(error); }
     json_object_set_new(answer, "schema", json_integer(SERVE_SCHEMA));
@@ -25,18 +21,11 @@ static struct answer with_schema(json_t * answer, const struct tat_error * error
 /* ---- tokens ---- */
 
 static struct answer answer_tokens(struct served * served, const struct request * request) {
-    struct subject s;
     struct tat_error error;
     (void) request;
-    struct answer answer = no_memory();
-    if (subject_begin(&s, served->trace, NULL)) {
-        answer_free(&answer);
-        json_t * tokens = view_tokens(&s, &error);
-        if (tokens) { json_object_set_new(tokens, "text", json_null()); }
-        answer = with_schema(tokens, &error);
-    }
-    subject_free(&s);
-    return answer;
+    json_t * tokens = view_tokens(&served->subject, &error);
+    if (tokens) { json_object_set_new(tokens, "text", json_null()); }
+    return with_schema(tokens, &error);
 }
 
 /* ---- grids ---- */
@@ -104,14 +93,13 @@ static void time_span(const struct subject * s, uint64_t * t0, uint64_t * t1) {
     if (*t0 > *t1) { *t0 = *t1; }
 }
 
-static struct answer offsets_of(const struct served * served, const struct subject * s,
-                                const struct request * request) {
+static struct answer answer_offsets(struct served * served, const struct request * request) {
     static const char * const orders[] = { [OFFSETS_BY_PLACE] = "physical", [OFFSETS_BY_ORDER] = "logical" };
     struct offsets_query q = { .o1 = FAR };
     struct tat_error error;
     struct grid_tile tile;
     unsigned by = OFFSETS_BY_PLACE;
-    time_span(s, &q.t0, &q.t1);
+    time_span(&served->subject, &q.t0, &q.t1);
     if (request_word(request, "by", orders, 2, &by, &error) != 0 ||
         request_count(request, "t0", 0, FAR, &q.t0, &error) != 0 ||
         request_count(request, "t1", 0, FAR, &q.t1, &error) != 0 ||
@@ -121,19 +109,8 @@ static struct answer offsets_of(const struct served * served, const struct subje
         return answer_error(&error);
     }
     q.by = (enum offsets_by) by;
-    return view_offsets(s, &q, &tile, &error) == 0 ? answer_tile("TATO", &tile, served->revision)
-                                                   : answer_error(&error);
-}
-
-static struct answer answer_offsets(struct served * served, const struct request * request) {
-    struct subject s;
-    struct answer answer = no_memory();
-    if (subject_begin(&s, served->trace, NULL)) {
-        answer_free(&answer);
-        answer = offsets_of(served, &s, request);
-    }
-    subject_free(&s);
-    return answer;
+    return view_offsets(&served->subject, &q, &tile, &error) == 0 ? answer_tile("TATO", &tile, served->revision)
+                                                                  : answer_error(&error);
 }
 
 /* ---- the file map ---- */

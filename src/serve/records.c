@@ -44,8 +44,7 @@ static struct answer answer_records(struct served * served, const struct request
     struct records_query query = { 0 };
     struct records_page page;
     struct tat_error error;
-    int status = served->records ? read_query(&query, request, &error)
-                                 : tat_fail(&error, TAT_ERROR_SYSTEM, "%s: out of memory", served->path);
+    int status = read_query(&query, request, &error);
     if (status == 0) { status = view_records_page(served->records, &query, &page, &error); }
     records_query_free(&query);
     if (status != 0) { return answer_error(&error); }

@@ -109,7 +109,8 @@ struct answer route_answer(struct served_list * list, const char * path, const s
     struct served * served = list->at[number];
     served_look(list, served);
     served_begin(served);
-    const struct answer answer = answer_kept(endpoint, served, request);
+    if (!served->records) { tat_fail(&error, TAT_ERROR_SYSTEM, "%s: out of memory", served->path); }
+    const struct answer answer = served->records ? answer_kept(endpoint, served, request) : answer_error(&error);
     served_end(served);
     return answer;
 }

@@ -23,7 +23,7 @@ struct served {
     struct kept * kept;
     struct subject subject;        /* of the trace as it is now */
     struct joined_io * io;         /* made when it is first asked for */
-    struct view_records * records; /* likewise; NULL: there was no memory */
+    struct view_records * records; /* the last that is learned; NULL: no memory, so nothing is answered */
     pthread_mutex_t summing;       /* over the next one, while it is made */
     struct pyramid * pyramid;      /* of long traces, for their pictures; NULL: not asked for yet */
     pthread_mutex_t asking;        /* the same section is not made twice at once */
