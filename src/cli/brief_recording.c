@@ -25,6 +25,7 @@
 #include "format/file_names.h"
 #include "format/follow.h"
 #include "io/privilege.h"
+#include "system/clock.h"
 
 #define TALK "talk" /* what the recording says */
 
@@ -151,21 +152,15 @@ static void count_tokens(struct brief_recording * b, struct follow ** follow) {
     }
 }
 
-static double seconds_now(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double) now.tv_sec + 1e-9 * (double) now.tv_nsec;
-}
-
 /* Returns the signal that is to end tat, or 0. */
 static int watch(struct brief_recording * b, pid_t child, const sigset_t * awaited) {
     const struct timespec pause = { 0, 50 * 1000000L };
-    const double began = seconds_now();
+    const double began = 1e-9 * (double) clock_ns();
     struct follow * follow = NULL;
     int status, number = 0;
     bool ended = false;
     while (!(ended = waitpid(child, &status, WNOHANG) == child) && b->tokens <= BRIEF_TOKENS &&
-           seconds_now() - began < BRIEF_SECONDS_MOST) {
+           1e-9 * (double) clock_ns() - began < BRIEF_SECONDS_MOST) {
         number = sigtimedwait(awaited, NULL, &pause);
         if (number > 0 && number != SIGCHLD) { break; }
         number = 0;
@@ -174,7 +169,7 @@ static int watch(struct brief_recording * b, pid_t child, const sigset_t * await
     if (!ended) { stop(child); }
     if (number <= 0) { count_tokens(b, &follow); }
     follow_close(follow);
-    b->seconds = seconds_now() - began;
+    b->seconds = 1e-9 * (double) clock_ns() - began;
     return number > 0 ? number : 0;
 }
 

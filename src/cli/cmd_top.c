@@ -17,9 +17,9 @@
 #include "cli/run_open.h"
 #include "cli/screen.h"
 #include "cli/top_text.h"
-#include "doctor/clock.h"
 #include "format/file_names.h"
 #include "format/follow.h"
+#include "system/clock.h"
 
 enum { KEY_JSON = 256, KEY_ONCE, KEY_INTERVAL, INTERVAL_LEAST = 100, INTERVAL_MOST = 3600000 };
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "doctor/clock.h"
+#include "system/clock.h"
 #include "system/processor_times.h"
 
 enum { SECTOR = 512 };

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "analysis/result.h"
-#include "doctor/clock.h"
+#include "system/clock.h"
 
 static json_t * value_json(const char * text) {
     char * end;

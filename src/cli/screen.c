@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/screen.h"
+#include "system/clock.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -112,9 +113,7 @@ static bool take_keys(void) {
 }
 
 static int64_t now_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t) t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return (int64_t) (clock_ns() / 1000000);
 }
 
 enum screen_event screen_wait(int milliseconds) {

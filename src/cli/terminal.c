@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/pager.h"
+#include "system/clock.h"
 
 bool terminal_is(FILE * out) {
     return isatty(fileno(out)) || (out == stdout && pager_is_open());
@@ -34,18 +35,12 @@ unsigned terminal_width(FILE * out) {
     return ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
 }
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double) t.tv_sec + (double) t.tv_nsec * 1e-9;
-}
-
 void progress_begin(struct progress * progress, const char * what, uint64_t total) {
     const char * terminal = getenv("TERM");
     *progress = (struct progress){
         .what = what,
         .total = total,
-        .started = now(),
+        .started = 1e-9 * (double) clock_ns(),
         .wanted = isatty(STDERR_FILENO) && terminal && strcmp(terminal, "dumb") != 0,
     };
 }
@@ -65,7 +60,7 @@ static void draw(const struct progress * progress, uint64_t done) {
 
 void progress_update(struct progress * progress, uint64_t done) {
     if (!progress->wanted) { return; }
-    const double time = now();
+    const double time = 1e-9 * (double) clock_ns();
     if (time - progress->started < 1 || time - progress->drawn < 0.1) { return; }
     progress->drawn = time;
     progress->shown = true;

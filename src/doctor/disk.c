@@ -16,9 +16,9 @@
 #include <unistd.h>
 
 #include "doctor/busy.h"
-#include "doctor/clock.h"
 #include "doctor/disk_buffer.h"
 #include "doctor/disk_round.h"
+#include "system/clock.h"
 #include "system/file_system.h"
 #include "system/page_cache.h"
 #include "system/whole_disk.h"

@@ -6,8 +6,8 @@
 #include <liburing.h>
 #include <time.h>
 
-#include "doctor/clock.h"
 #include "doctor/disk_round.h"
+#include "system/clock.h"
 
 enum { REST_NS = 300000 }; /* in which a disk and the processors come to rest */
 

@@ -14,8 +14,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "doctor/clock.h"
 #include "doctor/kernels.h"
+#include "system/clock.h"
 
 enum { ROUND_NS = 40000000, CACHE_UNKNOWN = 32 << 20, BUFFER_LEAST = 256 << 20, LINE = 64, ROOF_THREADS_MOST = 512 };
 

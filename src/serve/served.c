@@ -3,19 +3,13 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "format/follow.h"
+#include "system/clock.h"
 
 #define LOOK_NS     UINT64_C(500000000) /* between looks at a trace that grows */
 #define LONG_TOKENS 4096
 #define KEPT_BYTES  (UINT64_C(64) << 20)
-
-static uint64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t) t.tv_sec * UINT64_C(1000000000) + (uint64_t) t.tv_nsec;
-}
 
 struct served_list * served_new(const struct served_options * options) {
     struct served_list * list = calloc(1, sizeof *list);
@@ -74,7 +68,7 @@ static int open_trace(const struct served_list * list, struct served * s, struct
     s->follow = follow_open(s->path, error);
     if (!s->follow || follow_read(s->follow, &revised, error) != 0) { return -1; }
     s->trace = follow_trace(s->follow);
-    s->looked_ns = now_ns();
+    s->looked_ns = clock_ns();
     tat_trace_close(s->whole);
     s->whole = NULL;
     return 0;
@@ -145,8 +139,8 @@ static void look(const struct served_list * list, struct served * s) {
 
 void served_look(const struct served_list * list, struct served * s) {
     if (pthread_rwlock_trywrlock(&s->lock) != 0) { return; }
-    if (s->running && now_ns() - s->looked_ns >= LOOK_NS) {
-        s->looked_ns = now_ns();
+    if (s->running && clock_ns() - s->looked_ns >= LOOK_NS) {
+        s->looked_ns = clock_ns();
         look(list, s);
     }
     pthread_rwlock_unlock(&s->lock);

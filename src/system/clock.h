@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef TAT_DOCTOR_CLOCK_H
-#define TAT_DOCTOR_CLOCK_H
+#ifndef TAT_SYSTEM_CLOCK_H
+#define TAT_SYSTEM_CLOCK_H
 
 #include <stdint.h>
 #include <time.h>
