@@ -96,10 +96,6 @@ static json_t * op_names(const struct tat_trace * trace) {
     return names;
 }
 
-static json_t * number_or_null(bool there, uint64_t number) {
-    return there ? json_integer((json_int_t) number) : json_null();
-}
-
 static json_t * about_tensor(const struct tat_tensor * t, uint32_t id) {
     return json_pack("{s:I, s:o?, s:o, s:s, s:I, s:o, s:s}", "id", (json_int_t) id, "name", result_text(t->name),
                      "layer", number_or_null(t->layer != TAT_NO_LAYER, t->layer), "component",

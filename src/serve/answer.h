@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "tat/error.h"
 
@@ -35,6 +36,11 @@ struct answer {
 #define ANSWER_JSON   "application/json"
 #define ANSWER_BINARY "application/octet-stream"
 #define ANSWER_TEXT   "text/plain; charset=utf-8"
+
+/* A number; null if there is none. */
+static inline json_t * number_or_null(bool there, uint64_t number) {
+    return there ? json_integer((json_int_t) number) : json_null();
+}
 
 /* Takes over `value`; NULL stands for no memory. */
 struct answer answer_json(json_t * value);

@@ -6,23 +6,20 @@
 #include "analysis/view/graph_layout.h"
 #include "serve/endpoint.h"
 
-static json_t * layer_or_null(uint16_t layer) {
-    return layer == TAT_NO_LAYER ? json_null() : json_integer(layer);
-}
-
 static json_t * node_json(const struct graph_node * n) {
     return json_pack("{s:i, s:o?, s:o?, s:o, s:i, s:i, s:i, s:i, s:I, s:i, s:s, s:o, s:o, s:b}", "id", (int) n->node,
-                     "name", result_text(n->name), "op", result_text(n->op), "layer", layer_or_null(n->layer), "x",
-                     (int) n->x, "y", (int) n->y, "w", (int) n->w, "h", (int) n->h, "bytes", (json_int_t) n->bytes,
-                     "accesses", (int) n->accesses, "category", graph_category_name(n->category), "start_ns",
-                     n->timed ? json_integer((json_int_t) n->start_ns) : json_null(), "duration_ns",
-                     n->timed ? json_integer((json_int_t) n->duration_ns) : json_null(), "touches", n->accesses > 0);
+                     "name", result_text(n->name), "op", result_text(n->op), "layer",
+                     number_or_null(n->layer != TAT_NO_LAYER, n->layer), "x", (int) n->x, "y", (int) n->y, "w",
+                     (int) n->w, "h", (int) n->h, "bytes", (json_int_t) n->bytes, "accesses", (int) n->accesses,
+                     "category", graph_category_name(n->category), "start_ns", number_or_null(n->timed, n->start_ns),
+                     "duration_ns", number_or_null(n->timed, n->duration_ns), "touches", n->accesses > 0);
 }
 
 static json_t * group_json(const struct graph_group * g) {
-    return json_pack("{s:o, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:I}", "layer", layer_or_null(g->layer), "x", (int) g->x,
-                     "y", (int) g->y, "w", (int) g->w, "h", (int) g->h, "first", (int) g->first, "nodes",
-                     (int) g->count, "bytes", (json_int_t) g->bytes, "duration_ns", (json_int_t) g->duration_ns);
+    return json_pack("{s:o, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:I}", "layer",
+                     number_or_null(g->layer != TAT_NO_LAYER, g->layer), "x", (int) g->x, "y", (int) g->y, "w",
+                     (int) g->w, "h", (int) g->h, "first", (int) g->first, "nodes", (int) g->count, "bytes",
+                     (json_int_t) g->bytes, "duration_ns", (json_int_t) g->duration_ns);
 }
 
 static json_t * layout_json(const struct tat_trace * trace, const struct graph_layout * l) {
@@ -37,7 +34,7 @@ static json_t * layout_json(const struct tat_trace * trace, const struct graph_l
     for (uint32_t i = 0; i < l->n_groups; i++) { json_array_append_new(groups, group_json(&l->groups[i])); }
     return json_pack("{s:i, s:I, s:o, s:I, s:s, s:I, s:I, s:I, s:i, s:o, s:o, s:o, s:[i, i, i, i]}", "schema",
                      SERVE_SCHEMA, "evaluation", (json_int_t) l->evaluation, "token",
-                     counts ? json_integer(e->token_first) : json_null(), "tokens", (json_int_t) e->n_tokens, "phase",
+                     number_or_null(counts, e->token_first), "tokens", (json_int_t) e->n_tokens, "phase",
                      tat_phase_name(e->phase), "begin_ns", (json_int_t) l->begin_ns, "end_ns", (json_int_t) l->end_ns,
                      "bytes", (json_int_t) l->bytes, "dangling", (int) l->dangling, "nodes", nodes, "edges", edges,
                      "groups", groups, "bounds", (int) l->x, (int) l->y, (int) l->w, (int) l->h);

@@ -63,22 +63,20 @@ static const struct tat_placed ** events_of(const struct tat_placed * all, size_
 
 /* ---- as JSON ---- */
 
-static json_t * number_unless(uint64_t none, uint64_t number) {
-    return number == none ? json_null() : json_integer((json_int_t) number);
-}
-
 static json_t * event_json(const struct served * served, const struct tat_placed * e) {
     const struct tat_tensor * t = e->tensor < served->subject.n_tensors ? &served->subject.tensors[e->tensor] : NULL;
     const bool has_op = e->node != TAT_NO_NUMBER && e->op < tat_trace_n_ops(served->trace);
-    return json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:o?, s:o, s:o, s:o, s:o, s:o, s:o?, s:s, s:s}", "start_ns",
-                     (json_int_t) e->begin_ns, "duration_ns", (json_int_t) duration_of(e), "offset",
-                     (json_int_t) e->offset, "bytes", (json_int_t) e->bytes, "file", number_unless(0, e->file),
-                     "tensor_id", number_unless(TAT_NO_NUMBER, e->tensor), "tensor",
-                     t ? result_text(t->name) : json_null(), "layer", number_unless(TAT_NO_LAYER, e->layer), "expert",
-                     number_unless(TAT_NO_EXPERT, e->expert), "graph", number_unless(TAT_NO_NUMBER, e->evaluation),
-                     "node", number_unless(TAT_NO_NUMBER, e->node), "token", number_unless(TAT_NO_NUMBER, e->token),
-                     "op", has_op ? result_text(tat_trace_op_name(served->trace, e->op)) : json_null(), "place",
-                     tat_place_name((enum tat_place) e->place), "when", tat_when_name((enum tat_when) e->when));
+    return json_pack(
+        "{s:I, s:I, s:I, s:I, s:o, s:o, s:o?, s:o, s:o, s:o, s:o, s:o, s:o?, s:s, s:s}", "start_ns",
+        (json_int_t) e->begin_ns, "duration_ns", (json_int_t) duration_of(e), "offset", (json_int_t) e->offset, "bytes",
+        (json_int_t) e->bytes, "file", number_or_null(e->file != 0, e->file), "tensor_id",
+        number_or_null(e->tensor != TAT_NO_NUMBER, e->tensor), "tensor", t ? result_text(t->name) : json_null(),
+        "layer", number_or_null(e->layer != TAT_NO_LAYER, e->layer), "expert",
+        number_or_null(e->expert != TAT_NO_EXPERT, e->expert), "graph",
+        number_or_null(e->evaluation != TAT_NO_NUMBER, e->evaluation), "node",
+        number_or_null(e->node != TAT_NO_NUMBER, e->node), "token", number_or_null(e->token != TAT_NO_NUMBER, e->token),
+        "op", has_op ? result_text(tat_trace_op_name(served->trace, e->op)) : json_null(), "place",
+        tat_place_name((enum tat_place) e->place), "when", tat_when_name((enum tat_when) e->when));
 }
 
 /* Adds "NAME" and "n_NAME" to the answer. `major`: of faults, by event; NULL for requests. */
