@@ -34,6 +34,14 @@ static inline uint32_t slice_of(const struct slices * s, const struct tat_access
     return a->expert < n ? s->first[a->tensor] + a->expert : NO_SLICE;
 }
 
+/* The same, of the weight's first tensor: a model that was loaded again has the same bytes. */
+static inline uint32_t slice_of_weight(const struct slices * s, const struct subject * subject,
+                                       const struct tat_access * a) {
+    struct tat_access first = *a;
+    first.tensor = subject->tensors[a->tensor].weight;
+    return slice_of(s, &first);
+}
+
 /* The slice's expert, or TAT_NO_EXPERT if it is a whole tensor. */
 static inline uint16_t slice_expert(const struct slices * s, uint32_t slice) {
     const uint32_t tensor = s->tensor[slice];

@@ -25,9 +25,7 @@ static bool add_reads(const struct tat_tally * t, void * user) {
     struct file_map * m = user;
     for (size_t i = 0; i < t->count; i++) {
         const struct tat_access * a = &t->records[i];
-        struct tat_access of_weight = *a; /* a model that was loaded again has the same bytes */
-        of_weight.tensor = m->subject->tensors[a->tensor].weight;
-        const uint32_t at = slice_of(&m->slices, &of_weight);
+        const uint32_t at = slice_of_weight(&m->slices, m->subject, a);
         if (!a->bytes || at == NO_SLICE || !is_inference(phase_of(a))) { continue; }
         m->by_slice[at].accesses += t->evaluations;
         m->by_slice[at].read_bytes += t->evaluations * a->bytes;

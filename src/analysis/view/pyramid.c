@@ -59,9 +59,7 @@ static void add(const struct making * m, enum pyramid_key key, enum tat_measure 
 }
 
 static void add_read(const struct making * m, const struct tat_tally * t, const struct tat_access * a) {
-    struct tat_access of_weight = *a;
-    of_weight.tensor = m->subject->tensors[a->tensor].weight;
-    const uint32_t slice = slice_of(&m->slices, &of_weight);
+    const uint32_t slice = slice_of_weight(&m->slices, m->subject, a);
     if (slice == NO_SLICE || !a->bytes) { return; }
     m->reads[2 * (size_t) slice] += t->evaluations;
     m->reads[2 * (size_t) slice + 1] += t->evaluations * a->bytes;

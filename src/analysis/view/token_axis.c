@@ -9,14 +9,10 @@ bool token_axis_begin(struct token_axis * axis, const struct subject * subject) 
         const struct tat_evaluation * e = &subject->evaluations[i];
         if (!is_inference(e->phase) || e->n_tokens > UINT32_MAX - axis->n_tokens) { continue; }
         if (e->n_tokens) {
-            axis->steps[axis->n_steps++] = (struct token_step){ i, 0, i, axis->n_tokens, e->n_tokens };
+            axis->steps[axis->n_steps++] = (struct token_step){ i, i, axis->n_tokens, e->n_tokens };
             axis->n_tokens += e->n_tokens;
         }
-        if (axis->n_steps) {
-            struct token_step * step = &axis->steps[axis->n_steps - 1];
-            step->evaluations++;
-            step->end = i + 1;
-        }
+        if (axis->n_steps) { axis->steps[axis->n_steps - 1].end = i + 1; }
     }
     return axis->steps;
 }

@@ -11,9 +11,8 @@
 /* Tokens that were computed together: each is taken to have an equal part of what that touched. Usually they have one
  * evaluation; more if other backends took parts of the graph. */
 struct token_step {
-    uint32_t evaluation, evaluations; /* the first; how many of inference belong to it, from there on */
-    uint32_t end;                     /* behind the last of them */
-    uint32_t first, tokens;           /* on the axis */
+    uint32_t evaluation, end; /* the first, and behind the last; those in between that are of inference belong to it */
+    uint32_t first, tokens;   /* on the axis */
 };
 
 struct token_axis {

@@ -11,24 +11,25 @@ enum { AT_ONCE = 256 };
 
 /* By token of the axis. */
 struct token_sums {
-    double *bytes, *accesses;
-    uint32_t * new_experts;
+    double *bytes, *accesses, *ns, *new_experts;
 };
 
 static bool token_sums_begin(struct token_sums * s, uint32_t tokens) {
     s->bytes = calloc((size_t) tokens + 1, sizeof *s->bytes);
     s->accesses = calloc((size_t) tokens + 1, sizeof *s->accesses);
+    s->ns = calloc((size_t) tokens + 1, sizeof *s->ns);
     s->new_experts = calloc((size_t) tokens + 1, sizeof *s->new_experts);
-    return s->bytes && s->accesses && s->new_experts;
+    return s->bytes && s->accesses && s->ns && s->new_experts;
 }
 
 static void token_sums_free(struct token_sums * s) {
     free(s->bytes);
     free(s->accesses);
+    free(s->ns);
     free(s->new_experts);
 }
 
-/* ---- bytes and accesses ---- */
+/* ---- bytes, accesses, time ---- */
 
 static double sum_of(const uint64_t * row, uint32_t n) {
     uint64_t sum = 0;
@@ -54,18 +55,33 @@ static int sum_evaluations(const struct subject * s, enum tat_measure measure, d
     return status;
 }
 
-static int spread(const struct subject * s, const struct token_axis * axis, enum tat_measure measure, double * of_token,
-                  struct tat_error * error) {
-    double * sums = calloc((size_t) s->n_evaluations + 1, sizeof *sums);
-    if (!sums) { return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
-    const int status = sum_evaluations(s, measure, sums, error);
-    for (uint32_t i = 0; i < axis->n_steps && status == 0; i++) {
+/* Gives each token its part of what the evaluations of its step have. */
+static void spread(const struct subject * s, const struct token_axis * axis, const double * sums, double * of_token) {
+    for (uint32_t i = 0; i < axis->n_steps; i++) {
         const struct token_step * step = &axis->steps[i];
         double sum = 0;
         for (uint32_t e = step->evaluation; e < step->end; e++) {
             if (is_inference(s->evaluations[e].phase)) { sum += sums[e]; }
         }
         for (uint32_t t = 0; t < step->tokens; t++) { of_token[step->first + t] = sum / step->tokens; }
+    }
+}
+
+static int find_sums(const struct subject * s, const struct token_axis * axis, const struct token_sums * of_token,
+                     struct tat_error * error) {
+    double * sums = calloc((size_t) s->n_evaluations + 1, sizeof *sums);
+    if (!sums) { return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
+    int status = sum_evaluations(s, TAT_SUM_BYTES, sums, error);
+    if (status == 0) {
+        spread(s, axis, sums, of_token->bytes);
+        status = sum_evaluations(s, TAT_SUM_ACCESSES, sums, error);
+    }
+    if (status == 0) {
+        spread(s, axis, sums, of_token->accesses);
+        for (uint32_t e = 0; e < s->n_evaluations; e++) {
+            sums[e] = (double) (s->evaluations[e].end_ns - s->evaluations[e].begin_ns);
+        }
+        spread(s, axis, sums, of_token->ns);
     }
     free(sums);
     return status;
@@ -99,7 +115,7 @@ static bool note_used(struct used * u, const uint32_t * ids, uint32_t count) {
 }
 
 static bool count_layer(const struct routed_layer * l, struct used * u, const struct token_step * step,
-                        uint32_t * new_experts) {
+                        double * new_experts) {
     for (uint32_t row = 0; row < l->n_rows; row++) {
         const uint32_t * ids = l->ids + (size_t) row * l->n_used;
         const uint32_t token = l->placed ? routed_token(l, row) : row;
@@ -111,7 +127,7 @@ static bool count_layer(const struct routed_layer * l, struct used * u, const st
     return true;
 }
 
-static bool count_new_experts(const struct subject * s, const struct token_axis * axis, uint32_t * new_experts) {
+static bool count_new_experts(const struct subject * s, const struct token_axis * axis, double * new_experts) {
     const uint32_t layers = layer_span(s);
     struct routing routing = { 0 };
     struct used * used = calloc((size_t) layers + 1, sizeof *used);
@@ -146,50 +162,30 @@ static json_t * column_of(const double * values, uint32_t n, uint32_t each) {
     return column;
 }
 
-/* When steps began and how long they took, tokens of one step one after the other. */
-static void put_steps(json_t * answer, const struct subject * s, const struct token_axis * axis, uint32_t each) {
-    json_t *phases = json_array(), *starts = json_array(), *durations = json_array();
+/* Phases, and when tokens began: those of one step one after the other. */
+static void put_beginnings(json_t * answer, const struct subject * s, const struct token_axis * axis, uint32_t each) {
+    json_t *phases = json_array(), *starts = json_array();
     for (uint32_t token = 0; token < axis->n_tokens; token += each) {
-        double duration = 0;
-        const uint32_t first = token_axis_find(axis, token);
-        const struct tat_evaluation * begins = &s->evaluations[axis->steps[first].evaluation];
-        const double of_token = (double) (begins->end_ns - begins->begin_ns) / axis->steps[first].tokens;
-        for (uint32_t i = first; i < axis->n_steps && axis->steps[i].first < token + each; i++) {
-            const struct token_step * step = &axis->steps[i];
-            const uint32_t from = step->first > token ? step->first : token;
-            const uint32_t behind = step->first + step->tokens, to = behind < token + each ? behind : token + each;
-            double ns = 0;
-            for (uint32_t e = step->evaluation; e < step->end; e++) {
-                if (is_inference(s->evaluations[e].phase)) {
-                    ns += (double) (s->evaluations[e].end_ns - s->evaluations[e].begin_ns);
-                }
-            }
-            duration += ns * (to - from) / step->tokens;
-        }
-        json_array_append_new(phases, json_string(tat_phase_name(begins->phase)));
-        json_array_append_new(starts, json_integer((json_int_t) begins->begin_ns +
-                                                   llround(of_token * (token - axis->steps[first].first))));
-        json_array_append_new(durations, json_integer(llround(duration)));
+        const struct token_step * step = &axis->steps[token_axis_find(axis, token)];
+        const struct tat_evaluation * e = &s->evaluations[step->evaluation];
+        const double of_token = (double) (e->end_ns - e->begin_ns) / step->tokens;
+        json_array_append_new(phases, json_string(tat_phase_name(e->phase)));
+        json_array_append_new(starts,
+                              json_integer((json_int_t) e->begin_ns + llround(of_token * (token - step->first))));
     }
     json_object_set_new(answer, "phase", phases);
     json_object_set_new(answer, "start_ns", starts);
-    json_object_set_new(answer, "duration_ns", durations);
 }
 
 static json_t * tell(const struct subject * s, const struct token_axis * axis, const struct token_sums * sums) {
-    const uint32_t n = axis->n_tokens, each = n / TOKENS_ENTRIES_MOST + (n % TOKENS_ENTRIES_MOST != 0);
-    json_t * answer = json_pack("{s:i, s:i}", "first", 0, "tokens_per_entry", (int) (each ? each : 1));
-    put_steps(answer, s, axis, each ? each : 1);
-    json_object_set_new(answer, "bytes", column_of(sums->bytes, n, each ? each : 1));
-    json_object_set_new(answer, "accesses", column_of(sums->accesses, n, each ? each : 1));
+    const uint32_t n = axis->n_tokens, each = n ? (n - 1) / TOKENS_ENTRIES_MOST + 1 : 1;
+    json_t * answer = json_pack("{s:i, s:i}", "first", 0, "tokens_per_entry", (int) each);
+    put_beginnings(answer, s, axis, each);
+    json_object_set_new(answer, "duration_ns", column_of(sums->ns, n, each));
+    json_object_set_new(answer, "bytes", column_of(sums->bytes, n, each));
+    json_object_set_new(answer, "accesses", column_of(sums->accesses, n, each));
     if (tat_matrix_columns(s->trace, TAT_BY_EXPERT)) {
-        json_t * fresh = json_array();
-        for (uint32_t i = 0; i < n; i += each) {
-            json_int_t sum = 0;
-            for (uint32_t t = i; t < n && t < i + each; t++) { sum += sums->new_experts[t]; }
-            json_array_append_new(fresh, json_integer(sum));
-        }
-        json_object_set_new(answer, "new_experts", fresh);
+        json_object_set_new(answer, "new_experts", column_of(sums->new_experts, n, each));
     }
     return answer;
 }
@@ -200,8 +196,7 @@ json_t * view_tokens(const struct subject * subject, struct tat_error * error) {
     json_t * answer = NULL;
     if (!token_axis_begin(&axis, subject) || !token_sums_begin(&sums, axis.n_tokens)) {
         tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
-    } else if (spread(subject, &axis, TAT_SUM_BYTES, sums.bytes, error) == 0 &&
-               spread(subject, &axis, TAT_SUM_ACCESSES, sums.accesses, error) == 0) {
+    } else if (find_sums(subject, &axis, &sums, error) == 0) {
         if (!tat_matrix_columns(subject->trace, TAT_BY_EXPERT) || count_new_experts(subject, &axis, sums.new_experts)) {
             answer = tell(subject, &axis, &sums);
         } else {
