@@ -94,6 +94,16 @@ static double share_computing(struct planning * p) {
     return 1;
 }
 
+/* What a token takes on average, as what a run delivers is an average too. A stall that no other run would have counts
+ * as twice the median. */
+static double usual_mean(const uint64_t * sorted, size_t n) {
+    enum { STALLED = 2 };
+    const uint64_t most = STALLED * percentile(sorted, n, 50);
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) { sum += (double) (sorted[i] < most ? sorted[i] : most); }
+    return n ? sum / (double) n : 0;
+}
+
 static bool find_compute(struct planning * p) {
     const struct references * r = &p->references;
     const double share = share_computing(p);
@@ -110,7 +120,7 @@ static bool find_compute(struct planning * p) {
         p->n_graphs++;
     }
     if (good && p->n_graphs) { qsort(each, p->n_graphs, sizeof *each, by_value); }
-    if (good) { p->token_compute_ns = (double) percentile(each, p->n_graphs, 50); }
+    if (good) { p->token_compute_ns = usual_mean(each, p->n_graphs); }
     free(each);
     if (p->n_timed > p->n_graphs) { p->n_timed = p->n_graphs; }
     for (uint32_t i = 0; i < p->needs.count; i++) {

@@ -86,7 +86,7 @@ struct planning {
     uint64_t kv_bytes;
     uint64_t budget, spare;  /* for pieces; kept free for what may come, so that page cache has it */
     bool was_managed;        /* `tat run` recorded it */
-    double token_compute_ns; /* of the median token, without waits as far as they are known */
+    double token_compute_ns; /* the mean, without waits as far as they are known */
     enum { COMPUTE_MEASURED, COMPUTE_WITHOUT_FAULTS, COMPUTE_WITHOUT_READS, COMPUTE_WITH_WAITS } compute_source;
     struct predict_costs costs;
     struct timeline_machine machine;
@@ -111,7 +111,7 @@ struct plan_outcome {
     struct predict_reads reads;
     struct token_cost bound;
     double hit_share;          /* of experts' bytes; below 0: none are cached */
-    double token_ns;           /* computing of the median token, and the mean loss of recorded ones; 0: not known */
+    double token_ns;           /* the mean of computing, and that of what recorded ones lose; 0: not known */
     struct timeline_loss lost; /* of that */
     double p50_ns, p99_ns;
     uint64_t ahead_bytes; /* the most that was read before it was needed */

@@ -280,7 +280,7 @@ static void say_compute(const struct planning * p, struct result * r) {
     };
     const struct machine machine = machine_of(p->subject);
     char a[UNITS_SIZE];
-    result_line(r, "compute", "%s a token, the median, %s%s", format_duration(a, (uint64_t) p->token_compute_ns),
+    result_line(r, "compute", "%s a token on average, %s%s", format_duration(a, (uint64_t) p->token_compute_ns),
                 sources[p->compute_source],
                 machine_was_busy(&machine) ? "; the machine was busy, so an idle one computes faster" : "");
 }
