@@ -7,6 +7,7 @@ import { computed, type ReadonlySignal, signal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 
 import { decodeTile, type Tile } from "./binary";
+import { Kept, type Sized } from "./kept";
 import { trace, traces } from "./state";
 import { type About, SCHEMA, type Tensor, type TraceEntry, type Traces } from "./types";
 
@@ -20,18 +21,17 @@ export interface Answer<T> {
 }
 
 interface Source {
-    json(address: string, signal?: AbortSignal): Promise<unknown>;
-    bytes(address: string, signal?: AbortSignal): Promise<ArrayBuffer>;
+    json(address: string): Promise<Sized<unknown>>;
+    bytes(address: string): Promise<ArrayBuffer>;
 }
 
 // ---- the two sources ----
 
-async function request(address: string, signal?: AbortSignal): Promise<Response> {
+async function request(address: string): Promise<Response> {
     let response: Response;
     try {
-        response = await fetch(address, { signal: signal ?? null });
-    } catch (error) {
-        if (signal?.aborted) throw error;
+        response = await fetch(address);
+    } catch {
         throw new Error("The server does not answer. Is `tat view` still running?");
     }
     if (response.ok) return response;
@@ -46,8 +46,11 @@ async function request(address: string, signal?: AbortSignal): Promise<Response>
 }
 
 const server: Source = {
-    json: async (address, signal) => (await request(address, signal)).json(),
-    bytes: async (address, signal) => (await request(address, signal)).arrayBuffer(),
+    json: async (address) => {
+        const text = await (await request(address)).text();
+        return { answer: JSON.parse(text), bytes: text.length };
+    },
+    bytes: async (address) => (await request(address)).arrayBuffer(),
 };
 
 /** By address: JSON as it is, tiles as text in base 64. */
@@ -77,7 +80,7 @@ export function embedded(answers: Embedded): Source {
         return found;
     };
     return {
-        json: async (address) => find(address),
+        json: async (address) => ({ answer: find(address), bytes: 0 }), // the file has it anyway
         bytes: async (address) => {
             const text = atob(String(find(address)));
             return Uint8Array.from(text, (letter) => letter.charCodeAt(0)).buffer;
@@ -97,27 +100,16 @@ const source: Source = isFile ? embedded(window.__TAT__!) : server;
 
 // ---- asking ----
 
-const kept = new Map<string, Promise<unknown>>();
-const KEEP = 300;
+/** Answers of a running trace are forgotten when its revision changes. */
+const kept = new Kept(300, 64 << 20);
 
-/** The same question is asked once. Answers of a running trace are asked for anew when its revision changes. */
-function once<T>(key: string, ask: () => Promise<T>): Promise<T> {
-    let answer = kept.get(key) as Promise<T> | undefined;
-    if (answer) {
-        kept.delete(key); // and put it last
-    } else {
-        answer = ask();
-        answer.catch(() => kept.delete(key));
-    }
-    kept.set(key, answer);
-    if (kept.size > KEEP) kept.delete(kept.keys().next().value!);
-    return answer;
-}
-
-export const askJson = <T>(address: string): Promise<T> => once(`json ${address}`, () => source.json(address) as Promise<T>);
+export const askJson = <T>(address: string): Promise<T> => kept.once(`json ${address}`, () => source.json(address) as Promise<Sized<T>>);
 
 export const askTile = (address: string, magic: "TATG" | "TATO"): Promise<Tile> =>
-    once(`tile ${address}`, async () => decodeTile(await source.bytes(address), magic));
+    kept.once(`tile ${address}`, async () => {
+        const buffer = await source.bytes(address);
+        return { answer: decodeTile(buffer, magic), bytes: buffer.byteLength };
+    });
 
 /** An address below a trace: path("grid", { x: "token" }) is "api/traces/0/grid?x=token". null and undefined are left out. */
 export function path(
@@ -156,7 +148,7 @@ function useAnswer<T>(address: string | null, ask: (address: string) => Promise<
 /** An answer in JSON; null asks nothing. */
 export const useJson = <T>(address: string | null): Answer<T> => useAnswer(address, askJson<T>);
 
-/** A tile. `wait`: milliseconds in which another address may come, as while a picture is dragged. */
+/** A tile; null asks nothing. */
 export function useTile(address: string | null, magic: "TATG" | "TATO"): Answer<Tile> {
     return useAnswer(address, (at) => askTile(at, magic));
 }
@@ -200,14 +192,14 @@ export const isRunning = (id: number): boolean => entries.value.find((entry) => 
 
 async function learn(id: number, again: boolean): Promise<void> {
     const address = path("about", {}, id);
-    if (again) kept.delete(`json ${address}`);
+    if (again) kept.forget(`json ${address}`);
     const answer = await askJson<About>(address);
     if (answer.schema !== SCHEMA) {
         throw new Error(`The answers have schema ${answer.schema}; this page knows ${SCHEMA}. Reload the page.`);
     }
     if (again && answer.revision !== abouts.peek()[id]?.revision) {
         const mine = `api/traces/${id}/`;
-        for (const key of [...kept.keys()]) if (key.includes(mine) && !key.endsWith(address)) kept.delete(key);
+        for (const key of kept.keys()) if (key.includes(mine) && !key.endsWith(address)) kept.forget(key);
     }
     if (answer.revision !== abouts.peek()[id]?.revision) abouts.value = { ...abouts.peek(), [id]: answer };
 }
@@ -215,7 +207,7 @@ async function learn(id: number, again: boolean): Promise<void> {
 /** Asks for all traces, then for those that are chosen, and once a second for what has changed in those that still run. */
 export async function begin(): Promise<void> {
     const list = async () => {
-        kept.delete("json api/traces");
+        kept.forget("json api/traces");
         const answer = await askJson<Traces>("api/traces");
         entries.value = answer.traces;
         version.value = answer.tat;

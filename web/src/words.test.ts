@@ -31,7 +31,7 @@ test("a file answers any window of what it holds, and says what to do for the re
         "api/traces/0/grid?x=token&y=layer&measure=bytes&x0=0&x1=9&y0=0&y1=3&w=9&h=3": btoa("TATG"),
     });
     expect(withoutWindow("a?y=2&x0=1&x=1")).toBe("a?x=1&y=2");
-    expect(await source.json("api/traces")).toEqual({ traces: [] });
+    expect((await source.json("api/traces")).answer).toEqual({ traces: [] });
     const answer = await source.bytes("api/traces/0/grid?y=layer&x=token&measure=bytes&x0=4&x1=5&w=800&h=600");
     expect([...new Uint8Array(answer)]).toEqual([84, 65, 84, 71]);
     await expect(source.json("api/traces/0/records?from=0")).rejects.toThrow("tat view");
