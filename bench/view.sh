@@ -1,25 +1,22 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# view.sh: measures what the pictures of `tat view` cost without the server, for 1,000 tokens of SmolLM2 and for 100 million access
-# records that are made from 100 tokens. Prints medians and the worst of several windows. A few minutes; nothing else should run
-# meanwhile.
+# view.sh: measures what `tat view` costs, through its server and in chromium, and writes it to bench/VIEW.md: 1,000 tokens of
+# SmolLM2, and 100 million access records that are made from 100 tokens. A few minutes; nothing else should run meanwhile. ROUNDS is
+# how often each trace is opened.
 . "$(dirname "$0")/../scripts/common.sh"
 
 build=${BUILD:-$root/build}
 bin=$("$root/scripts/get-llama.sh")
 models=$("$root/scripts/get-fixtures.sh")
+tools=$("$root/scripts/get-page-tools.sh")
+PATH=$("$root/scripts/get-node.sh"):$PATH
 tat=$build/src/cli/tat
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# compile PROGRAM: with all of analysis, which libtat.a exports only in part.
-compile() {
-    local -a archives
-    mapfile -t archives < <(find "$build/src" -name 'libtat_*.a' ! -name '*agent*' ! -name '*manage*' ! -name '*serve*' ! -name '*cli*')
-    cc -O2 -D_GNU_SOURCE -I"$root/include" -I"$root/src" "$root/bench/$1.c" -o "$work/$1" \
-        -Wl,--start-group "${archives[@]}" -Wl,--end-group -ljansson -luring -lpthread -lm
-}
+cc -O2 -D_GNU_SOURCE -I"$root/include" -I"$root/src" "$root/bench/grow_trace.c" -o "$work/grow_trace" "$build/library/libtat.a" \
+    "$build/src/format/libtat_format.a" -ljansson -lpthread -lm
 
 # recorded MODEL TOKENS: the folder of a trace.
 recorded() {
@@ -29,13 +26,26 @@ recorded() {
     echo "$folder"
 }
 
-compile grow_trace
-compile view
-for model in SmolLM2-135M-Instruct.Q4_1.gguf SmolLM2-8x2.gguf; do
-    printf '%s, 1,000 tokens\n' "$model"
-    "$work/view" "$(recorded "$model" 1000)"
-    mkdir "$work/grown"
-    "$work/grow_trace" "$(recorded "$model" 100)" "$work/grown/tensor_access.bin" 100
-    "$work/view" "$work/grown"
-    rm -r "$work/grown"
-done
+# grown MODEL: a trace of 100 million records.
+grown() {
+    local folder=$work/${1%%.*}-grown
+    mkdir "$folder"
+    "$work/grow_trace" "$(recorded "$1" 100)" "$folder/tensor_access.bin" 100 > /dev/null
+    "$tat" report --section run "$folder" > /dev/null # writes what stands beside it
+    echo "$folder"
+}
+
+measure() {
+    local dense=SmolLM2-135M-Instruct.Q4_1.gguf experts=SmolLM2-8x2.gguf
+    printf '# What tat view costs\n\n'
+    echo "\`bench/view.sh\`, $(date -u +%Y-%m-%d): $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2 | xargs), $(nproc) CPUs," \
+        "Linux $(uname -r); commit $(git -C "$root" rev-parse --short HEAD). Medians, in brackets the least and the most; opened" \
+        "${ROUNDS:-5} times. Server and browser share the processors. Traces of 100 million records repeat the graphs of a real run of" \
+        "100 tokens (\`bench/grow_trace.c\`)."
+    node "$root/bench/view.mjs" "$tat" "$tools" "${ROUNDS:-5}" "Dense=$(recorded $dense 1000)" "8 experts=$(recorded $experts 1000)" \
+        "Dense, long=$(grown $dense)" "8 experts, long=$(grown $experts)"
+}
+
+measure > "$work/page"
+mv "$work/page" "$root/bench/VIEW.md"
+cat "$root/bench/VIEW.md"
