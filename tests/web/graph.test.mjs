@@ -148,12 +148,17 @@ test("the operation at the play head is lit, and the next one after a step", asy
     assert.ok((await lit()) > 20);
 });
 
-test("all of two thousand operations are drawn quickly", async (t) => {
+test("with all layers open, each operation is drawn, and fewer of them from near", async (t) => {
     const tab = await open(t, at, "view=graph&o.open=all");
     const view = await picture(tab, /^Operations of token/);
+    const drawn = async () => (await taken(view, "SVG")).bytes.toString().match(/<rect /g).length;
+    const all = await drawn();
+    assert.ok(all >= graph.nodes.length, `${all} of ${graph.nodes.length}`);
     const box = await canvas(view).boundingBox();
     await tab.mouse.move(box.x + 300, box.y + 200);
-    for (let i = 0; i < 10; i++) await tab.mouse.wheel(0, i < 5 ? -200 : 200);
+    for (let i = 0; i < 8; i++) await tab.mouse.wheel(0, -200);
+    const near = await drawn();
+    assert.ok(near < all, `${near} of ${all}`);
     assert.ok((await colours(view)) > 5);
 });
 
@@ -164,4 +169,25 @@ test("it is taken away as PNG, SVG and CSV", async (t) => {
     assert.match((await taken(view, "SVG")).bytes.toString(), /Operations of token/);
     const table = (await taken(view, "CSV")).bytes.toString().trim().split("\n");
     assert.equal(table.length, graph.nodes.length + 1);
+});
+
+test("any graph of the trace can be chosen, also one of a warm-up, and a token brings back its own", async (t) => {
+    const first = await asked(at, "api/traces/0/graph?evaluation=0");
+    assert.equal(first.phase, "warmup");
+    const tab = await open(t, at, "view=graph");
+    const number = tab.getByRole("spinbutton", { name: "graph" });
+    await number.waitFor();
+    assert.equal(await number.inputValue(), String(graph.evaluation));
+    await number.fill("0");
+    await number.press("Enter");
+    await address(tab, { "o.graph": "0" });
+    const view = tab.getByRole("region", { name: "Operations of graph 0, warmup" });
+    await view.waitFor();
+    assert.match((await figures(view)).operations, new RegExp(`^${first.nodes.length.toLocaleString("en-US")}`));
+    await tab.getByRole("button", { name: "The next graph" }).click();
+    await address(tab, { "o.graph": "1" });
+    await tab.getByLabel("Token", { exact: true }).focus();
+    await tab.keyboard.press("End");
+    await address(tab, { "o.graph": null });
+    await tab.getByRole("region", { name: `Operations of token ${about.tokens - 1}` }).waitFor();
 });

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** One token's operations: which there are, what each takes from which, and what they cost. */
 import { signal } from "@preact/signals";
-import { useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
-import { about, path, useJson } from "../api";
+import { about, isFile, path, useJson } from "../api";
 import { drawLegend } from "../frame";
 import { ink } from "../colours";
 import { count, csv } from "../format";
@@ -25,6 +25,9 @@ const chosenNode = option("node", "");
 const goTo = signal<{ thing: Thing | null; wish: number }>({ thing: null, wish: 0 });
 const show = (thing: Thing | null): void => void (goTo.value = { thing, wish: goTo.peek().wish + 1 });
 
+/** A graph by its number, such as one of a warm-up, or one of several that computed a token; "": that of the token. */
+const graphNumber = option("graph", "");
+
 /** If none is chosen, the first generated one: most tokens are like it. */
 function tokenShown(): number {
     const run = about.value!;
@@ -33,30 +36,47 @@ function tokenShown(): number {
 
 export function Graph() {
     const at = tokenShown();
-    const answer = useJson<GraphAnswer>(path("graph", { token: at }));
+    const number = /^\d+$/.test(graphNumber.value) && Number(graphNumber.value) < about.value!.evaluations ? Number(graphNumber.value) : null;
+    const answer = useJson<GraphAnswer>(path("graph", number === null ? { token: at } : { evaluation: number }));
+    useLetGo(answer.data);
     if (answer.error) return <p class="empty" role="alert">{answer.error}</p>;
     if (!answer.data) return <p class="empty" role="status">Drawing the graph</p>;
     if (answer.data.nodes.length === 0) return <p class="empty">This graph has no operations.</p>;
-    return <Drawn key={trace.value} graph={answer.data} at={at} />;
+    return <Drawn key={trace.value} graph={answer.data} at={number === null ? at : answer.data.token} />;
+}
+
+/** When another token is chosen, its graph shows again. */
+function useLetGo(graph: GraphAnswer | null): void {
+    const at = token.value;
+    const before = useRef(at);
+    useEffect(() => {
+        if (at === before.current) return;
+        before.current = at;
+        const isOfIt = graph !== null && graph.token !== null && at !== null && at >= graph.token && at < graph.token + graph.tokens;
+        if (!isOfIt) graphNumber.value = "";
+    }, [at]);
 }
 
 /** Tokens of a prompt are computed together. */
-const tokensOf = (graph: GraphAnswer, at: number): string =>
-    graph.token === null || graph.tokens < 2 ? `token ${count(at)}` : `tokens ${count(graph.token)} to ${count(graph.token + graph.tokens - 1)}`;
+function tokensOf(graph: GraphAnswer, at: number | null): string {
+    if (graph.token === null || at === null) return `graph ${count(graph.evaluation)}, ${graph.phase}`;
+    return graph.tokens < 2 ? `token ${count(at)}` : `tokens ${count(graph.token)} to ${count(graph.token + graph.tokens - 1)}`;
+}
 
 const isOpenIn = (list: string) => {
     const open = new Set(list.split(","));
     return (key: string): boolean => list === "all" || open.has(key);
 };
 
-function Drawn({ graph, at }: { graph: GraphAnswer; at: number }) {
+/** `at`: the token that it is shown for; null: of none, as in a warm-up. */
+function Drawn({ graph, at }: { graph: GraphAnswer; at: number | null }) {
     const scene = useMemo(() => sceneOf(graph, isOpenIn(opened.value), 1.55), [graph, opened.value]);
     const taking = useRef<((pen: Pen) => Size) | null>(null);
     const shares = useMemo(() => scene.parts.map((part) => sharesOf(part, measure.value, graph.nodes)), [scene, measure.value]);
     const most = useMemo(() => mostOf(scene, shares, measure.value), [scene, shares]);
     const chosen = chosenIn(scene);
     const order = useMemo(() => operationsOf(graph), [graph]);
-    const active = operation.value === null || token.value === null ? null : graph.nodes.indexOf(order[operation.value]!);
+    const active = operation.value === null || token.value === null || at === null ? null : graph.nodes.indexOf(order[operation.value]!);
 
     const toggle = (part: number) => {
         const keys = scene.parts.filter(({ open }, i) => open !== (i === part)).map(({ key }) => key);
@@ -78,7 +98,7 @@ function Drawn({ graph, at }: { graph: GraphAnswer; at: number }) {
         chosenNode.value = String(one.id);
         layer.value = one.layer;
         if (token.value === null) token.value = at;
-        const number = order.indexOf(one);
+        const number = at === null ? -1 : order.indexOf(one);
         operation.value = number < 0 ? null : number;
         if (!part.open) opened.value = [opened.value, part.key].filter(Boolean).join(",");
         show({ kind: "node", at: node });
@@ -90,6 +110,7 @@ function Drawn({ graph, at }: { graph: GraphAnswer; at: number }) {
                 <h2>{title}</h2>
                 <div class="switches">
                     <Find scene={scene} onFind={chooseNode} />
+                    {!isFile && <Which graph={graph} />}
                     <label>
                         bars show
                         <select value={measure.value} onChange={(event) => (measure.value = event.currentTarget.value as Measure)}>
@@ -145,6 +166,25 @@ function mostOf(scene: Scene, shares: [string, number][][], which: Measure): { n
         node: quantile(scene.graph.nodes.map((node) => valueOf(node, which)), 0.95),
         part: Math.min(quantile(sums, 1), 4 * quantile(sums, 0.5)),
     };
+}
+
+/** Goes from graph to graph, of all that the trace has: also to those of no token, and to each of several that computed one. */
+function Which({ graph }: { graph: GraphAnswer }) {
+    const last = about.value!.evaluations - 1;
+    const go = (to: number) => (graphNumber.value = String(Math.max(0, Math.min(last, to))));
+    return (
+        <span class="which" role="group" aria-label="Graph">
+            <label>
+                graph
+                <input
+                    type="number" min={0} max={last} value={graph.evaluation} title={`Of ${count(last + 1)}, in the order of time, counted from 0`}
+                    onChange={(event) => event.currentTarget.value !== "" && go(Math.round(Number(event.currentTarget.value)))}
+                />
+            </label>
+            <button type="button" aria-label="The graph before" title="The graph before" disabled={graph.evaluation <= 0} onClick={() => go(graph.evaluation - 1)}>{"\u25c2"}</button>
+            <button type="button" aria-label="The next graph" title="The next graph" disabled={graph.evaluation >= last} onClick={() => go(graph.evaluation + 1)}>{"\u25b8"}</button>
+        </span>
+    );
 }
 
 /** Goes to the next operation whose name has the text. */
