@@ -26,6 +26,15 @@ recorded() {
         --temp 0 -no-cnv --ignore-eos -t 2 -c 512 < /dev/null > "$TRACES/$1.log" 2>&1 || { cat "$TRACES/$1.log"; return 1; }
 }
 
+# starved: a run whose model, a copy of its own, does not fit in memory, where the system allows that.
+starved() {
+    rm -rf "${TRACES:?}/starved"
+    cp "$MODELS/$dense" "$TRACES/starved.gguf"
+    "$TAT" record --io --memory 100M -o "$TRACES/starved" -- "$LLAMA/llama-completion" -m "$TRACES/starved.gguf" -p "Once upon" -n 6 \
+        --temp 0 -no-cnv --ignore-eos -t 2 -c 256 < /dev/null > "$TRACES/starved.log" 2>&1 || rm -rf "$TRACES/starved"
+    rm "$TRACES/starved.gguf"
+}
+
 case $1 in
     check)
         rm -rf page
@@ -43,6 +52,7 @@ case $1 in
         recorded experts $moe 40 "The three laws of robotics are"
         recorded others $moe 40 "Once upon a time there was a"
         recorded dense $dense 24 "The quick brown fox jumps"
+        starved
         ;;
     *)
         [ -e "$TRACES/dense/tensor_access.bin" ] || skip "no traces: see web.traces"

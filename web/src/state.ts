@@ -138,6 +138,16 @@ export function encodeState(): string {
     return parts.toString().replaceAll("%2C", ",");
 }
 
+/** The address as it is now but for some parts; null leaves a part out. Options of a view begin with "o.". */
+export function addressWith(changes: Record<string, string | number | null>): string {
+    const parts = new URLSearchParams(encodeState());
+    for (const [key, value] of Object.entries(changes)) {
+        if (value === null) parts.delete(key);
+        else parts.set(key, String(value));
+    }
+    return `#${parts.toString().replaceAll("%2C", ",")}`;
+}
+
 export function decodeState(hash: string): void {
     const parts = new URLSearchParams(hash.replace(/^#/, ""));
     batch(() => {

@@ -71,6 +71,12 @@ export function Experts() {
                     </div>
                     <div class="panels">
                         <SectionTable
+                            section={section} name="experts" title="The most chosen expert of each layer" most={layers.length}
+                            keys={["layer", "selections", "never", "most_chosen", "most_share", "normalised_entropy", "gini"]}
+                            pick={(row) => choose(Number(row.layer), row.most_chosen === null ? null : Number(row.most_chosen))}
+                            picked={(row) => row.layer === layer.value}
+                        />
+                        <SectionTable
                             section={section} name="top_experts"
                             pick={(row) => choose(Number(row.layer), Number(row.expert))}
                             picked={(row) => row.layer === layer.value && row.expert === expert.value}
@@ -88,19 +94,26 @@ function choose(inLayer: number, which: number | null): void {
     expert.value = which;
 }
 
+/** The expert with the most; the first of equals. */
+function hottestOf(layers: LayerRow[], values: (number | null)[][]): { layer: number; expert: number; value: number } {
+    let best = { layer: layers[0]?.layer ?? 0, expert: 0, value: 0 };
+    layers.forEach((row, y) => values[y]!.forEach((value, x) => {
+        if (value !== null && value > best.value) best = { layer: row.layer, expert: x, value };
+    }));
+    return best;
+}
+
 function UseOfExperts({ layers }: { layers: LayerRow[] }) {
     const which = USES.find(({ id }) => id === use.value) ?? USES[0]!;
     const columns = layers.reduce((a, row) => Math.max(a, row.experts), 0);
     const values = layers.map((row) => valuesOf(row, which.id));
-    let [hotLayer, hotExpert, hot] = [0, 0, -1];
-    layers.forEach((row, y) => (values[y] ?? []).forEach((value, x) => {
-        if (value !== null && value > hot) [hotLayer, hotExpert, hot] = [row.layer, x, value];
-    }));
     const chosen = layers.findIndex((row) => row.layer === layer.value);
+    const all = hottestOf(layers, values);
+    const inLayer = chosen < 0 ? null : hottestOf([layers[chosen]!], [values[chosen]!]);
     return (
         <Matrix
             title="Use of experts by layer" name="experts-use" height={Math.max(300, Math.min(620, 90 + layers.length * 14))}
-            summary={`${layers.length} layers of ${columns} experts. The most, ${which.print(Math.max(0, hot))}, is at expert ${hotExpert} of layer ${hotLayer}.`}
+            summary={`${layers.length} layers of ${columns} experts. The most, ${which.print(all.value)}, is at expert ${all.expert} of layer ${all.layer}.`}
             values={values} columns={columns} xLabel="expert" yLabel="layer" nameX={(x) => String(x)} nameY={(y) => String(layers[y]?.layer ?? "")}
             unit={which.unit} print={which.print} nothing={which.id === "gate" ? "never chosen" : "never"}
             chosen={{ x: chosen < 0 ? null : expert.value, y: chosen < 0 ? null : chosen }}
@@ -119,7 +132,10 @@ function UseOfExperts({ layers }: { layers: LayerRow[] }) {
             }}
         >
             <Segments label="Measure of use" value={which.id} items={USES} onChange={(value) => (use.value = value)} />
-            <button type="button" title={`Choose expert ${hotExpert} of layer ${hotLayer}`} onClick={() => choose(hotLayer, hotExpert)}>hottest</button>
+            <button type="button" title={`Choose expert ${all.expert} of layer ${all.layer}`} onClick={() => choose(all.layer, all.expert)}>hottest</button>
+            {inLayer && (
+                <button type="button" title={`Choose expert ${inLayer.expert}`} onClick={() => choose(inLayer.layer, inLayer.expert)}>{`hottest of layer ${inLayer.layer}: ${inLayer.expert}`}</button>
+            )}
         </Matrix>
     );
 }
@@ -155,7 +171,7 @@ function Pairs({ section, layers }: { section: Section; layers: LayerRow[] }) {
     );
 }
 
-const layerAxis = { label: "layer", cells: false, print: count };
+const layerAxis = { label: "layer", whole: true, print: count };
 
 function Evenness({ section, layers }: { section: Section; layers: LayerRow[] }) {
     const x = layers.map((row) => row.layer);
