@@ -15,6 +15,8 @@ export interface Axis {
     print(value: number): string;
     /** The value i names the cell from i to i + 1, such as a token or a layer; its label stands in the middle. */
     cells?: boolean;
+    /** Only whole numbers mean something, such as numbers of tokens. */
+    whole?: boolean;
     /** Where ticks are, at most so many; otherwise at round numbers. */
     ticks?(lo: number, hi: number, most: number): number[];
 }
@@ -42,7 +44,7 @@ export function byteTicks(lo: number, hi: number, most: number): number[] {
 
 export function ticksOf(axis: Axis, lo: number, hi: number, most: number): number[] {
     if (axis.ticks) return axis.ticks(lo, hi, most);
-    return roundTicks(lo, hi, most, axis.cells ? 1 : 0).filter((tick) => !axis.cells || tick + 0.5 < hi);
+    return roundTicks(lo, hi, most, axis.cells || axis.whole ? 1 : 0).filter((tick) => !axis.cells || tick + 0.5 < hi);
 }
 
 /** The range moved and, if it is too long, shortened until it is inside the bounds; never shorter than `least`. */

@@ -43,7 +43,7 @@ const sum = (values: number[]): number => values.reduce((a, b) => a + Math.max(0
 export function Bars(props: BarsProps) {
     const { bars, parts, print } = props;
     const most = bars.reduce((a, bar) => Math.max(a, sum(bar.values)), 0) || 1;
-    const box = { x0: 0, x1: most * 1.1, y0: 0, y1: Math.max(1, bars.length) };
+    const box = { x0: 0, x1: most * 1.2, y0: 0, y1: Math.max(1, bars.length) };
     const indexOf = (y: number): number => Math.max(0, Math.min(bars.length - 1, Math.floor(y)));
     return (
         <Picture

@@ -73,7 +73,7 @@ export function Matrix(props: MatrixProps) {
             bounds={bounds} window={window} least={{ x: 2, y: 2 }} step={{ x: 1, y: 1 }}
             onWindow={(to) => setShown(to.x0 <= 0 && to.y0 <= 0 && to.x1 >= bounds.x1 && to.y1 >= bounds.y1 ? null : to)}
             xAxis={{ label: props.xLabel, cells: true, print: (value) => (props.nameX ? props.nameX(value) : count(value)) }}
-            yAxis={{ label: props.nameY ? "" : props.yLabel, cells: true, print: (value) => (props.nameY ? props.nameY(value) : count(value)) }}
+            yAxis={{ label: props.yLabel, cells: true, print: (value) => (props.nameY ? props.nameY(value) : count(value)) }}
             legend={props.keys ? { kind: "keys", items: props.keys } : { kind: "scale", label: props.unit, scale, print: props.print, nothing: props.nothing }}
             paint={(pen, frame) => {
                 const { accent } = ink.value;

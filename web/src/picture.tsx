@@ -358,7 +358,6 @@ export function Picture(props: PictureProps) {
         <section class={`picture${height === undefined ? " fills" : ""}`} aria-label={props.title}>
             <header>
                 <h2 title={props.title}>{props.title}</h2>
-                {props.busy && <span class="busy" role="status">loading</span>}
                 <div class="switches">{children}</div>
                 <div class="take" role="group" aria-label="Zoom, and take away">
                     {props.onWindow && (
@@ -401,6 +400,7 @@ export function Picture(props: PictureProps) {
                     <HoverCard card={card} size={size} />
                 </div>
                 <Spoken card={card} />
+                {props.busy && <span class="busy" role="status">loading</span>}
             </div>
         </section>
     );

@@ -112,7 +112,7 @@ export function SectionTable({ section, name, title, keys, most = 40, pick, pick
             <div class="scrolls">
                 <table class="figures-table">
                     <thead>
-                        <tr>{columns.map(({ key, label, unit }) => <th key={key} scope="col" class={isText(unit) ? "words" : ""}>{label}</th>)}</tr>
+                        <tr>{columns.map(({ key, label, unit }, column) => <th key={key} scope="col" class={column === 0 || isText(unit) ? "words" : ""}>{label}</th>)}</tr>
                     </thead>
                     <tbody>
                         {table.rows.slice(0, most).map((row, i) => (

@@ -12,7 +12,7 @@ import {
     byteRange, clearSelection, expert, layer, type Range, tensor, theme, timeRange, token, tokens, trace, traces, view,
 } from "./state";
 import { verdictOf } from "./verdict";
-import { VIEWS, viewOf } from "./views";
+import { lackOf, VIEWS, viewOf } from "./views";
 
 effect(() => {
     if (typeof document !== "undefined") document.documentElement.dataset.theme = isDark.value ? "dark" : "light";
@@ -121,8 +121,9 @@ function Navigation() {
     const run = about.value;
     return (
         <nav aria-label="Views">
-            {VIEWS.map(({ id, title, key, says, lacks }) => {
-                const why = run && lacks ? lacks(run) : null;
+            {VIEWS.map((one) => {
+                const { id, title, key, says } = one;
+                const why = run && lackOf(one, run);
                 return (
                     <a
                         key={id} href={`#view=${id}`} class={why ? "lacks" : ""} title={`${why ?? says} (${key})`}
@@ -202,9 +203,10 @@ function Selection() {
 const attempt = signal(0);
 
 function Main() {
-    const { title, says, show: Show, lacks, id } = viewOf(view.value);
+    const shown = viewOf(view.value);
+    const { title, says, show: Show, id } = shown;
     const run = about.value;
-    const why = run && lacks ? lacks(run) : null;
+    const why = run && lackOf(shown, run);
     return (
         <main aria-label={title}>
             <div class="heading">

@@ -89,7 +89,7 @@ function Growth({ section }: { section: Section }) {
         <Lines
             title="KV cache read for a token, as it grows" name="kv-growth" xKey="token" height={tall(section)}
             summary={last ? `The last token reads ${bytes(last.kv_read_bytes_per_token)} of KV cache, and sees ${count(last.visible_cells)} cells a layer.` : ""}
-            x={x} xAxis={{ label: "token", cells: false, print: count }} yAxis={{ label: "", print: bytes, ticks: byteTicks }}
+            x={x} xAxis={{ label: "token", whole: true, print: count }} yAxis={{ label: "", print: bytes, ticks: byteTicks }}
             curves={[
                 { key: "kv_read_bytes_per_token", label: "read", colour: componentColour("kv_k"), step: true, y: rows.map((row) => row.kv_read_bytes_per_token) },
                 { key: "hidden_bytes_per_token", label: "of that, cells that the token does not see", colour: "#999999", step: true, y: perToken("hidden_bytes") },
@@ -147,7 +147,7 @@ function Layers({ section }: { section: Section }) {
         <Lines
             title="KV cache and weights that a layer reads for a generated token" name="kv-layers" xKey="layer" height={tall(section)}
             summary={rows[0] ? `Layer ${rows[0].layer} reads ${bytes(rows[0].kv_read_bytes_per_token)} of KV cache.` : ""}
-            x={x} xAxis={{ label: "layer", print: count }} yAxis={{ label: "", print: bytes, ticks: byteTicks }}
+            x={x} xAxis={{ label: "layer", whole: true, print: count }} yAxis={{ label: "", print: bytes, ticks: byteTicks }}
             curves={[
                 { key: "weight_bytes_per_token", label: "weights", colour: "#0072B2", y: rows.map((row) => row.weight_bytes_per_token) },
                 { key: "kv_read_bytes_per_token", label: "KV cache read", colour: componentColour("kv_k"), y: rows.map((row) => row.kv_read_bytes_per_token) },

@@ -229,7 +229,7 @@ function WorkingSet({ section }: { section: Section }) {
         <Lines
             title="Working set: weights that the last graphs read, each byte once" name="working-set" xKey="token"
             summary={windows.map(({ label }) => label).join(", ")}
-            x={x} xAxis={{ label: "token", print: count }} yAxis={{ label: "", print: bytes, ticks: byteTicks }}
+            x={x} xAxis={{ label: "token", whole: true, print: count }} yAxis={{ label: "", print: bytes, ticks: byteTicks }}
             curves={windows.map(({ key }, i) => {
                 const graphs = Number(key.slice(7));
                 return { key, label: graphs === 1 ? "one graph" : `${count(graphs)} graphs`, colour: colours[i % colours.length]!, y: rows.map((row) => row[key] ?? null) };
@@ -248,7 +248,7 @@ function New({ section }: { section: Section }) {
         <Lines
             title="Weights read for the first time" name="new-weights" xKey="token"
             summary={`${bytes(rows[rows.length - 1]?.unique_bytes ?? 0)} of different weights were read, of ${bytes(about.value?.model.file_bytes ?? 0)} in the file.`}
-            x={x} xAxis={{ label: "token", print: count }} yAxis={{ label: "", print: bytes, ticks: byteTicks }}
+            x={x} xAxis={{ label: "token", whole: true, print: count }} yAxis={{ label: "", print: bytes, ticks: byteTicks }}
             curves={[
                 { key: "unique_bytes", label: "different ones so far", colour: "#0072B2", y: rows.map((row) => row.unique_bytes) },
                 { key: "bytes", label: "read by a graph", colour: "#009E73", y: rows.map((row) => row.bytes) },

@@ -122,7 +122,10 @@ function changed(x: number, y: number): string {
     if (x === y) return "none";
     if (x === 0) return "\u2013";
     const by = y / x;
-    return by >= 2 || by <= 0.5 ? `\u00d7 ${by >= 100 ? count(Math.round(by)) : by.toPrecision(3)}` : `${by > 1 ? "+" : "\u2212"}${Math.abs((by - 1) * 100).toFixed(1)} %`;
+    const factor = (value: number): string => (value >= 100 ? count(Math.round(value)) : value.toPrecision(3));
+    if (by >= 2) return `\u00d7 ${factor(by)}`;
+    if (by > 0 && by <= 0.5) return `\u00f7 ${factor(1 / by)}`;
+    return `${by > 1 ? "+" : "\u2212"}${Math.abs((by - 1) * 100).toFixed(1)} %`;
 }
 
 // ---- pictures ----
@@ -216,7 +219,7 @@ function Difference({ of, bounds, window, a, b, first, second }: Shared & Runs) 
             bounds={bounds} window={window} onWindow={(to) => setWindow(of, bounds, to)}
             least={{ x: 4, y: 2 }} xAxis={axisOf(of.x, a)} yAxis={axisOf(of.y, a)} left={roomFor(of.y, a)} step={{ x: 1, y: 1 }}
             legend={{
-                kind: "scale", label: most > 0 ? `${of.x === "token" ? `${unit} a token` : unit}: blue more in ${a.name}, red in ${b.name}` : "no difference",
+                kind: "scale", label: `${of.x === "token" ? `${unit} a token` : unit}: blue more in ${a.name}, red in ${b.name}`,
                 scale: { lo: -most, hi: most, log: false }, print: signed, colour: (share) => difference(share * 2 - 1),
             }}
             paint={(pen, frame) => {
@@ -224,6 +227,7 @@ function Difference({ of, bounds, window, a, b, first, second }: Shared & Runs) 
                 paintSelected(pen, frame, of, a);
             }}
             hover={hover} pick={(x, y) => pickCell(of, a, x, y)}
+            empty={wholeA && wholeB && most === 0 ? `No difference: each cell has the same ${unit} in both runs. Another measure or picture may tell them apart.` : null}
             csv={() => csv([of.x, of.y, `difference_${shownMeasure.value}`], cells(tile!, of, a))}
         />
     );

@@ -137,7 +137,6 @@ export function Heatmap() {
 
 function why(of: Kind, run: About): string | null {
     if (of.needsExperts && run.model.experts === 0) return "This model has no experts. Choose another picture above.";
-    if (run.tokens === 0) return "The trace has no token yet: nothing was computed but a warm-up, or it was filtered.";
     return null;
 }
 
@@ -247,7 +246,7 @@ function paintSums(pen: Pen, frame: Frame, tile: Tile, sums: Float64Array, print
             if (bottom - top >= 13) pen.text(print(sums[row]!), left + 4, (top + bottom) / 2, { fill: text, size: 10 });
         }
     });
-    pen.text("sum in view", left, frame.top + frame.height + 8, { fill: faint, size: 10, baseline: "top" });
+    pen.text("sum in view", left, frame.top - 4, { fill: faint, size: 10, baseline: "bottom" });
 }
 
 export function hoverOf(tile: Tile, of: Kind, run: About, x: number, y: number, sums?: Float64Array): Hover | null {

@@ -129,7 +129,7 @@ export function OffsetTime() {
             }}
             csv={() => csvOf(shown!, events)}
             busy={whole.busy || part.busy || io.busy}
-            empty={whole.error ?? part.error ?? (run.tokens === 0 ? "The trace has no token yet: nothing was computed but a warm-up, or it was filtered." : null)}
+            empty={whole.error ?? part.error}
         >
             <Segments
                 label="Order" value={by.value} onChange={(value) => (by.value = value)}

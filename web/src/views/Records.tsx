@@ -63,7 +63,7 @@ export function Records() {
             {pages.error ? (
                 <p class="empty" role="alert">{pages.error}</p>
             ) : pages.total === 0 ? (
-                <p class="empty">No record passes these filters. Let go of one of them, above.</p>
+                <p class="empty">{Object.values(query).some((value) => value !== null) ? "No record passes these filters. Let go of one of them, above." : "The trace has no record yet."}</p>
             ) : (
                 <div class="beside">
                     <Table pages={pages} cursor={cursor} onCursor={setCursor} onPoint={point} goTo={goTo} />

@@ -57,19 +57,81 @@ interface ExplainedRow {
     unexplained: number;
 }
 
-/** Of the time axis: the trace's own clock, from its first graph on. */
-const at = (ns: number): string => (ns < 0 ? `${time(-ns)} before the first graph` : `${time(ns)} after the first graph`);
-const clock = { label: "time since the first graph", print: (ns: number) => (ns < 0 ? `\u2212${time(-ns)}` : time(ns)) };
+/** Of the time axis: the trace's own clock, which begins with the first graph. Models are loaded before it. */
+const at = (ns: number): string => (ns < 0 ? `${time(-ns)} before the trace began` : `${time(ns)} after the trace began`);
+const clock = { label: "time since the trace began", print: (ns: number) => (ns < 0 ? `\u2212${time(-ns)}` : time(ns)) };
 
 export function Storage() {
-    const answer = useSection<Section>("storage");
-    const managed = useSection<Section>(about.value?.has.managed ? "managed" : "storage").data;
+    const { has } = about.value!;
+    return (
+        <>
+            {has.managed && <Managed />}
+            {has.faults || has.requests ? <Observed /> : <p class="headline">{NO_IO}</p>}
+        </>
+    );
+}
+
+export const NO_IO = "The trace has neither page faults nor requests to the disk. Record them with `tat record --io`.";
+
+/** What `tat run` did. */
+function Managed() {
+    const answer = useSection<Section>("managed");
     const section = answer.data;
     return (
         <SectionView answer={answer}>
             {section && (
                 <>
-                    {about.value?.has.managed && managed?.headline && <p class="headline">{managed.headline}</p>}
+                    <dl class="told">
+                        {section.lines?.map(({ label, text }) => <div key={label}><dt>{label.toLowerCase()}</dt><dd>{text}</dd></div>)}
+                    </dl>
+                    <div class="panels">
+                        <SectionTable section={section} name="compared" />
+                        <SectionTable section={section} name="policies" />
+                        <Course section={section} />
+                    </div>
+                </>
+            )}
+        </SectionView>
+    );
+}
+
+interface CourseRow {
+    at_ns: number;
+    tokens: number;
+    read_bytes: number;
+    wait_share?: number;
+    hit_share?: number;
+}
+
+function Course({ section }: { section: Section }) {
+    const rows = rowsOf<CourseRow>(section, "course");
+    const last = rows[rows.length - 1];
+    return (
+        <Lines
+            title="Experts that were in memory, and time waited, as the run went on" name="managed-course" xKey="at_ns"
+            summary={last ? `${bytes(last.read_bytes)} read for ${count(last.tokens)} tokens until ${time(last.at_ns)}.` : ""}
+            x={rows.map((row) => row.at_ns)} xAxis={{ label: "time since tat's first line", print: time }} yAxis={{ label: "", print: percent }} bounds={{ y1: 1.05 }}
+            curves={[
+                { key: "hit_share", label: "experts' bytes in memory", colour: "#009E73", y: rows.map((row) => row.hit_share ?? null) },
+                { key: "wait_share", label: "time waited for reads", colour: "#D55E00", y: rows.map((row) => row.wait_share ?? null) },
+            ]}
+            at={(value) => {
+                const row = rows.find((one) => one.at_ns === value);
+                return row ? `${time(value)}: ${count(row.tokens)} tokens, ${exactBytes(row.read_bytes)} read` : time(value);
+            }}
+            empty={rows.length === 0 ? "The run was too short to be told as it went on." : null}
+        />
+    );
+}
+
+/** What `tat record --io` saw. */
+function Observed() {
+    const answer = useSection<Section>("storage");
+    const section = answer.data;
+    return (
+        <SectionView answer={answer}>
+            {section && (
+                <>
                     <div class="panels wide">
                         <Residency section={section} />
                         <Throughput section={section} />
@@ -108,7 +170,7 @@ function Residency({ section }: { section: Section }) {
             title="What of the model's file was in memory" name="residency" height={290} left={76}
             summary={last ? `${bytes(last.bytes)} were in memory ${at(last.at_ns)}.` : ""}
             values={Array.from({ length: bins }, (_, part) => rows.map((row) => row.shares[part] ?? 0))} columns={rows.length} most={1}
-            xLabel="time since the first graph" yLabel="part of the file" nameX={(x) => clock.print(rows[x]?.at_ns ?? 0)} nameY={from}
+            xLabel={clock.label} yLabel="part of the file" nameX={(x) => clock.print(rows[x]?.at_ns ?? 0)} nameY={from}
             unit="share in the page cache" print={percent} nothing="not in memory"
             rows={(x, y) => [["bytes of the file in memory", exactBytes(rows[x]!.bytes)], ["when", at(rows[x]!.at_ns)], ["part of the file", `${from(y)} to ${from(y + 1)}`]]}
             empty={rows.length === 0 ? "The trace does not tell what was in memory. As root, `tat record --io` also records what enters and leaves the page cache." : null}
@@ -188,12 +250,12 @@ function Explained({ section }: { section: Section }) {
             title="What the time of a token is made of" name="token-time" left={90} thick={34}
             summary={rows.map((row) => `${row.phase}: ${time(row.token_ns)}, in faults ${time(row.blocked_ns)}`).join("; ")}
             bars={rows.map((row) => ({
-                label: row.phase, values: [row.compute_ns, row.blocked_ns, row.preempted_ns],
-                rows: [["mean token", time(row.token_ns)], ["unexplained", percent(row.unexplained)], ["tokens", count(row.tokens)]],
+                label: row.phase, values: [row.compute_ns, row.blocked_ns, row.preempted_ns, row.token_ns - row.compute_ns - row.blocked_ns - row.preempted_ns],
+                rows: [["mean token", time(row.token_ns)], ["unexplained, of the mean token", percent(row.unexplained)], ["tokens", count(row.tokens)]],
             }))}
             parts={[
                 { key: "compute_ns", label: "computing", colour: "#009E73" }, { key: "blocked_ns", label: "in faults", colour: "#D55E00" },
-                { key: "preempted_ns", label: "others ran", colour: "#999999" },
+                { key: "preempted_ns", label: "others ran", colour: "#999999" }, { key: "unexplained_ns", label: "unexplained", colour: "#56B4E9" },
             ]}
             xLabel="time of a token" yLabel="phase" print={time}
             empty={rows.length === 0 ? "The trace does not tell. As root, `tat record --io` records when threads waited and when others ran." : null}
@@ -208,7 +270,7 @@ function LayersRead({ section }: { section: Section }) {
     return (
         <Lines
             title="Read from the disk by layer" name="read-layers" xKey="layer" summary={`${x.length} layers.`}
-            x={x} xAxis={{ label: "layer", print: count }} yAxis={{ label: "", print: bytes, ticks: byteTicks }}
+            x={x} xAxis={{ label: "layer", whole: true, print: count }} yAxis={{ label: "", print: bytes, ticks: byteTicks }}
             curves={[
                 { key: "read_bytes", label: "read", colour: "#0072B2", y: column("read_bytes") },
                 { key: "again_bytes", label: "of that, read again", colour: "#E69F00", y: column("again_bytes") },
