@@ -109,8 +109,9 @@ static struct answer answer_offsets(struct served * served, const struct request
         return answer_error(&error);
     }
     q.by = (enum offsets_by) by;
-    return view_offsets(&served->subject, &q, &tile, &error) == 0 ? answer_tile("TATO", &tile, served->revision)
-                                                                  : answer_error(&error);
+    return view_offsets(&served->subject, &q, served_reads(served), &tile, &error) == 0
+               ? answer_tile("TATO", &tile, served->revision)
+               : answer_error(&error);
 }
 
 /* ---- the file map ---- */

@@ -22,10 +22,12 @@ static void forget(struct served * s) {
     joined_io_free(s->io);
     view_records_free(s->records);
     pyramid_free(s->pyramid);
+    file_reads_free(s->reads);
     subject_free(&s->subject);
     s->io = NULL;
     s->records = NULL;
     s->pyramid = NULL;
+    s->reads = NULL;
     s->subject = (struct subject){ 0 };
 }
 
@@ -45,6 +47,7 @@ static void close_one(struct served * s) {
     tat_trace_close(s->whole);
     kept_free(s->kept);
     pthread_mutex_destroy(&s->summing);
+    pthread_mutex_destroy(&s->reading);
     pthread_mutex_destroy(&s->asking);
     pthread_rwlock_destroy(&s->lock);
     free(s->name);
@@ -80,6 +83,7 @@ static struct served * new_one(const char * path, const char * name) {
     pthread_rwlock_init(&s->lock, NULL);
     pthread_mutex_init(&s->asking, NULL);
     pthread_mutex_init(&s->summing, NULL);
+    pthread_mutex_init(&s->reading, NULL);
     s->path = strdup(path);
     s->name = strdup(name);
     s->kept = kept_new(KEPT_BYTES);
@@ -159,6 +163,15 @@ const struct pyramid * served_pyramid(struct served * s) {
     const struct pyramid * pyramid = s->pyramid;
     pthread_mutex_unlock(&s->summing);
     return pyramid;
+}
+
+const struct file_reads * served_reads(struct served * s) {
+    struct tat_error error;
+    pthread_mutex_lock(&s->reading);
+    if (!s->reads) { s->reads = file_reads_make(&s->subject, &error); }
+    const struct file_reads * reads = s->reads;
+    pthread_mutex_unlock(&s->reading);
+    return reads;
 }
 
 /* ---- */

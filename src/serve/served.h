@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "analysis/analysis.h"
+#include "analysis/view/file_reads.h"
 #include "analysis/view/pyramid.h"
 #include "analysis/view/records.h"
 #include "serve/kept.h"
@@ -26,6 +27,8 @@ struct served {
     struct view_records * records; /* the last that is learned; NULL: no memory, so nothing is answered */
     pthread_mutex_t summing;       /* over the next one, while it is made */
     struct pyramid * pyramid;      /* of long traces, for their pictures; NULL: not asked for yet */
+    pthread_mutex_t reading;       /* likewise */
+    struct file_reads * reads;     /* NULL: not asked for yet */
     pthread_mutex_t asking;        /* the same section is not made twice at once */
     uint64_t looked_ns;            /* when it was looked for more */
     uint32_t revision;
@@ -50,6 +53,9 @@ void joined_io_free(struct joined_io * io);
  * is short, which costs less without them, or if there is no memory. Call it between served_begin and served_end, for
  * as long as the answer is used. */
 const struct pyramid * served_pyramid(struct served * served);
+
+/* What was read of the model's files, likewise; of short traces too. */
+const struct file_reads * served_reads(struct served * served);
 
 /* Between these two the trace does not change. */
 void served_begin(struct served * served);

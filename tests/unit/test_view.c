@@ -11,6 +11,7 @@
 
 #include "analysis/parts.h"
 #include "analysis/view/file_map.h"
+#include "analysis/view/grid.h"
 #include "analysis/view/offsets.h"
 #include "analysis/view/tokens.h"
 #include "small_model.h"
@@ -313,7 +314,7 @@ static void test_offsets(void ** state) {
             struct tat_error error;
             struct grid_tile tile;
             double sum = 0;
-            assert_int_equal(view_offsets(&f->s, &q, &tile, &error), 0);
+            assert_int_equal(view_offsets(&f->s, &q, NULL, &tile, &error), 0);
             for (size_t i = 0; i < (size_t) tile.columns * tile.rows; i++) {
                 sum += tile.values[i];
                 assert_true((tile.values[i] > 0) == (tile.dominant[i] != GRID_NO_TENSOR));
@@ -323,6 +324,104 @@ static void test_offsets(void ** state) {
         }
     }
     free(r);
+}
+
+/* ---- offsets, cell by cell ---- */
+
+struct offset_recount {
+    const struct fixture * f;
+    const struct offsets_query * q;
+    const struct grid_tile * tile;
+    double * bytes; /* [row][column][component] */
+};
+
+static double part_between(double from, double to, double low, double high) {
+    const double begin = from > low ? from : low, end = to < high ? to : high;
+    return end > begin ? (end - begin) / (to - from) : 0;
+}
+
+static bool add_offset(const struct tat_access * records, size_t count, void * user) {
+    struct offset_recount * r = user;
+    const struct grid_tile * t = r->tile;
+    for (size_t i = 0; i < count; i++) {
+        const struct tat_access * a = &records[i];
+        const struct tat_tensor * tensor = &r->f->s.tensors[a->tensor];
+        if (!tensor->file || a->flags & TAT_ACCESS_WRITE || a->start_ns < r->q->t0 || a->start_ns >= r->q->t1) {
+            continue;
+        }
+        const double wide = (double) (t->x1 - t->x0) / t->columns, high = (double) (t->y1 - t->y0) / t->rows;
+        const uint32_t column = (uint32_t) ((double) (a->start_ns - t->x0) / wide);
+        const struct tat_layout layout = tat_trace_layout(r->f->trace, a->layout);
+        const double extent =
+            a->layout ? (double) ((a->rows - 1) * layout.stride + layout.run_bytes) : (double) a->bytes;
+        for (uint32_t row = 0; row < t->rows; row++) {
+            const double low = (double) t->y0 + row * high, from = (double) a->offset;
+            r->bytes[((size_t) row * t->columns + column) * TAT_COMPONENT_COUNT + tensor->component] +=
+                (double) a->bytes * part_between(from, from + extent, low, low + high);
+        }
+    }
+    return true;
+}
+
+/* The small model has one file. Returns the sum. */
+static double assert_offsets(const struct fixture * f, const struct file_reads * reads,
+                             const struct offsets_query * q) {
+    struct tat_error error;
+    struct grid_tile tile;
+    double all = 0;
+    assert_int_equal(view_offsets(&f->s, q, reads, &tile, &error), 0);
+    const size_t cells = (size_t) tile.columns * tile.rows;
+    struct offset_recount r = { f, q, &tile, calloc(cells * TAT_COMPONENT_COUNT + 1, sizeof(double)) };
+    if (!r.bytes) { abort(); }
+    for (uint32_t i = 0; i < f->s.n_evaluations; i++) {
+        if (!is_inference(f->s.evaluations[i].phase)) { continue; }
+        assert_int_equal(tat_trace_expand(f->trace, i, i + 1, add_offset, &r, &error), 0);
+    }
+    for (size_t i = 0; i < cells; i++) {
+        const double * of = &r.bytes[i * TAT_COMPONENT_COUNT];
+        double sum = 0, most = 0;
+        for (uint32_t c = 0; c < TAT_COMPONENT_COUNT; c++) {
+            sum += of[c];
+            most = of[c] > most ? of[c] : most;
+        }
+        assert_true(is_near(tile.values[i], sum));
+        assert_true(sum > 0 ? is_near(of[tile.dominant[i]], most) : tile.dominant[i] == GRID_NO_TENSOR);
+        all += sum;
+    }
+    free(r.bytes);
+    grid_tile_free(&tile);
+    return all;
+}
+
+static void test_offsets_cell_by_cell(void ** state) {
+    const struct fixture * f = *state;
+    struct tat_error error;
+    struct file_reads * reads = file_reads_make(&f->s, &error);
+    const uint32_t last = f->s.n_evaluations - 1;
+    const uint64_t begin = f->s.evaluations[0].begin_ns, end = f->s.evaluations[last].end_ns + 1;
+    const uint64_t quarter = (end - begin) / 4, base = f->s.tensors[f->m.embd].file_offset;
+    assert_non_null(reads);
+    for (uint32_t most = 1; most < 3000; most = 5 * most + 2) {
+        const struct offsets_query whole = { OFFSETS_BY_PLACE, begin, end, 0, UINT64_MAX / 4, most, 37 };
+        const struct offsets_query part = { OFFSETS_BY_PLACE, begin + quarter, end - quarter, base + 20, base + 900, most, 5 };
+        assert_true(assert_offsets(f, reads, &whole) > 0);
+        assert_true(is_near(assert_offsets(f, NULL, &whole), assert_offsets(f, reads, &whole)));
+        assert_true(assert_offsets(f, reads, &part) > 0);
+    }
+    file_reads_free(reads);
+}
+
+/* An evaluation that came to its end is kept, and no other. */
+static void test_what_is_kept_of_reads(void ** state) {
+    const struct fixture * f = *state;
+    struct tat_error error;
+    struct file_reads * reads = file_reads_make(&f->s, &error);
+    uint32_t kept = 0;
+    assert_non_null(reads);
+    for (uint32_t i = 0; i < f->s.n_evaluations; i++) { kept += reads->is_kept[i]; }
+    assert_int_equal(kept, f->s.n_evaluations - 1);
+    assert_true(reads->reads.count > N_EXPERTS && reads->varying.count > f->s.n_evaluations);
+    file_reads_free(reads);
 }
 
 /* ---- blocks of tokens ---- */
@@ -519,6 +618,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_file_map, begin, end),
         cmocka_unit_test(test_file_map_of_a_model_loaded_again),
         cmocka_unit_test_setup_teardown(test_offsets, begin, end),
+        cmocka_unit_test_setup_teardown(test_offsets_cell_by_cell, begin, end),
+        cmocka_unit_test_setup_teardown(test_offsets_cell_by_cell, begin_long, end),
+        cmocka_unit_test_setup_teardown(test_what_is_kept_of_reads, begin_long, end),
         cmocka_unit_test_setup_teardown(test_blocks_have_the_same_sums, begin_long, end),
         cmocka_unit_test_setup_teardown(test_blocks_by_layer_and_expert, begin_long, end),
         cmocka_unit_test_setup_teardown(test_blocks_add_up_to_the_report, begin_long, end),

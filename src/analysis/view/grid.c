@@ -8,7 +8,6 @@
 #include "analysis/slices.h"
 
 enum { AT_ONCE = 64, COARSE = 8 }; /* evaluations whose sums are made together */
-#define CELLS_MOST ((uint64_t) 1 << 24)
 
 /* ---- cells ---- */
 
@@ -45,32 +44,13 @@ static bool lay_out(struct grid * g, uint64_t x_length, uint64_t y_length, uint6
     g->column_span = span_of(width, q->most_columns, unit);
     g->row_span = span_of(height, q->most_rows, 1);
     const uint64_t columns = cells_of(width, g->column_span), rows = cells_of(height, g->row_span);
-    if (rows && columns > CELLS_MOST / rows) { return false; }
-    const size_t cells = (size_t) (columns * rows);
-    struct grid_tile * t = g->tile;
-    *t = (struct grid_tile){ x0,
-                             x0 + columns * g->column_span,
-                             q->y0,
-                             q->y0 + rows * g->row_span,
-                             (uint32_t) columns,
-                             (uint32_t) rows,
-                             NULL,
-                             NULL };
-    t->values = calloc(cells + 1, sizeof *t->values);
-    t->dominant = malloc((cells + 1) * sizeof *t->dominant);
-    g->most = calloc(cells + 1, sizeof *g->most);
-    if (!t->values || !t->dominant || !g->most) { return false; }
-    memset(t->dominant, 0xff, cells * sizeof *t->dominant);
-    return true;
+    const uint64_t behind = x0 + columns * g->column_span, below = q->y0 + rows * g->row_span;
+    if (!grid_tile_begin(g->tile, x0, behind, q->y0, below, columns, rows)) { return false; }
+    g->most = calloc((size_t) (columns * rows) + 1, sizeof *g->most);
+    return g->most;
 }
 
-void grid_tile_free(struct grid_tile * tile) {
-    free(tile->values);
-    free(tile->dominant);
-    *tile = (struct grid_tile){ 0 };
-}
-
-/* While they are filled, cells lie column by column, as they are found. False: the row is outside of the window. */
+/* Where a cell is. False: the row is outside of the window. */
 static bool cell_of(const struct grid * g, uint32_t column, uint64_t row, size_t * cell) {
     if (row < g->tile->y0 || row >= g->tile->y1) { return false; }
     *cell = (size_t) column * g->tile->rows + (size_t) ((row - g->tile->y0) / g->row_span);
@@ -358,32 +338,6 @@ static enum pyramid_key block_key_of(const struct grid_query * q) {
     return of_layers ? PYRAMID_BY_LAYER_EXPERT : block_keys[q->y];
 }
 
-/* Puts cells into the order of rows, in squares that fit the cache. False: no memory. */
-static bool turn(struct grid_tile * t) {
-    enum { SIDE = 32 };
-    const size_t cells = (size_t) t->columns * t->rows;
-    double * values = malloc((cells + 1) * sizeof *values);
-    uint32_t * dominant = malloc((cells + 1) * sizeof *dominant);
-    const bool good = values && dominant;
-    for (uint32_t r = 0; good && r < t->rows; r += SIDE) {
-        for (uint32_t c = 0; c < t->columns; c += SIDE) {
-            for (uint32_t row = r; row < t->rows && row < r + SIDE; row++) {
-                for (uint32_t column = c; column < t->columns && column < c + SIDE; column++) {
-                    values[(size_t) row * t->columns + column] = t->values[(size_t) column * t->rows + row];
-                    dominant[(size_t) row * t->columns + column] = t->dominant[(size_t) column * t->rows + row];
-                }
-            }
-        }
-    }
-    free(good ? t->values : values);
-    free(good ? t->dominant : dominant);
-    if (good) {
-        t->values = values;
-        t->dominant = dominant;
-    }
-    return good;
-}
-
 int view_grid(const struct subject * subject, const struct grid_query * query, const struct pyramid * pyramid,
               struct grid_tile * tile, struct tat_error * error) {
     struct grid g = {
@@ -413,7 +367,7 @@ int view_grid(const struct subject * subject, const struct grid_query * query, c
     }
     token_axis_free(&axis);
     free(g.most);
-    if (status == 0 && !turn(tile)) { status = no_memory(error); }
+    if (status == 0 && !grid_tile_turn(tile)) { status = no_memory(error); }
     if (status != 0) { grid_tile_free(tile); }
     return status;
 }

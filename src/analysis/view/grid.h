@@ -7,13 +7,12 @@
 #define TAT_ANALYSIS_VIEW_GRID_H
 
 #include "analysis/view/pyramid.h"
+#include "analysis/view/tile.h"
 
 enum grid_columns { GRID_TOKENS, GRID_LAYERS };
 
 /* Rows are numbered as tat_matrix numbers its columns. */
 enum grid_rows { GRID_BY_LAYER, GRID_BY_TENSOR, GRID_BY_EXPERT, GRID_BY_COMPONENT };
-
-#define GRID_NO_TENSOR UINT32_MAX
 
 struct grid_query {
     enum grid_columns x;
@@ -24,20 +23,12 @@ struct grid_query {
     int32_t layer; /* of experts by token: whose they are; -1: of all layers together */
 };
 
-/* x0 may be before that of the query; x1 and y1 are as far as the last cells reach: all cells stand for as many columns
- * and rows. */
-struct grid_tile {
-    uint64_t x0, x1, y0, y1;
-    uint32_t columns, rows;
-    double * values;     /* [row][column]: accesses, bytes, or nanoseconds of thread 0 from callback to callback */
-    uint32_t * dominant; /* [row][column]: the tensor that has most of the value, or GRID_NO_TENSOR */
-};
-
-/* `pyramid`: of the same trace, or NULL. With it, wide windows are answered from blocks: columns then begin and end
+/* Of the tile, x0 may be before that of the query; x1 and y1 are as far as the last cells reach. Values are accesses,
+ * bytes, or nanoseconds of thread 0 from callback to callback; `dominant` is the tensor that has most of the value.
+ * `pyramid`: of the same trace, or NULL. With it, wide windows are answered from blocks: columns then begin and end
  * where blocks do. 0, or -1 with *error: there are no such sums, or no memory. The caller frees the tile. Thread-safe.
  */
 int view_grid(const struct subject * subject, const struct grid_query * query, const struct pyramid * pyramid,
               struct grid_tile * tile, struct tat_error * error);
-void grid_tile_free(struct grid_tile * tile);
 
 #endif

@@ -1,180 +1,292 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Column by column. Of evaluations that lie in one column, it is counted how often each read was done; those that reach
+ * beyond it are read from the trace, operation by operation.
+ */
 #include "analysis/view/offsets.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define NOWHERE    UINT64_MAX
-#define CELLS_MOST ((uint64_t) 1 << 22)
+#include "analysis/view/offset_places.h"
+#include "format/file_walk.h"
+
+#define NO_HIT UINT32_MAX
+enum { HITS_MOST = 1 << 22 }; /* a thousand times as many as a model has tensors */
+
+/* A read of one operation. */
+struct hit {
+    struct file_read read;
+    uint32_t next; /* of the same column; NO_HIT: none */
+};
+
+/* Which rows have how many of a read's bytes; none if `first` is behind `last`. */
+struct spread {
+    bool known;
+    uint32_t part, first, last;
+    double of_first, of_row, of_last; /* of_row: of each row in between */
+};
 
 struct offsets {
     const struct subject * subject;
     const struct offsets_query * query;
+    const struct file_reads * kept; /* or NULL */
+    struct file_walk * walk;
     struct grid_tile * tile;
-    uint64_t * place; /* by tensor: where it begins; NOWHERE: it is no part of the files */
-    uint64_t end;     /* of all */
-    float * of;       /* [component][row][column] */
+    struct offset_places places;
     double column_ns, row_bytes;
+
+    uint32_t parts, part_of[TAT_COMPONENT_COUNT]; /* components that are in the files, numbered */
+    uint32_t component_of[TAT_COMPONENT_COUNT];   /* by that number */
+
+    uint32_t column;       /* the one at hand */
+    double * values;       /* of its band: [column][row] */
+    uint32_t * dominant;   /* likewise */
+    double * bytes;        /* of its cells: [part][row] */
+    double * most;         /* by row: the most that any part has */
+    struct spread * spreads; /* by kept read, found when first needed */
+    uint64_t * times;        /* likewise: how often it was done in this column */
+    struct list done;      /* uint32_t: kept reads that were */
+    uint64_t * graphs;     /* by template and rule: evaluations that lie in this column */
+    struct list evaluated; /* size_t: templates and rules that have any */
+    struct list hits;      /* struct hit, of this column and later ones */
+    uint32_t * first_hit;  /* by column */
+    uint32_t n_hits;       /* that wait for their column */
+    bool no_memory;
 };
 
-/* ---- where tensors lie ---- */
+/* ---- the column at hand ---- */
 
-static void place_by_file(struct offsets * o) {
-    const struct subject * s = o->subject;
-    for (uint32_t i = 0; i < s->n_tensors; i++) {
-        const struct tat_tensor * t = &s->tensors[i];
-        uint64_t base = 0;
-        for (uint32_t f = 0; t->file && f + 1 < t->file && f < s->n_files; f++) { base += s->files[f].size; }
-        o->place[i] = t->file ? base + t->file_offset : NOWHERE;
-    }
-    for (uint32_t f = 0; f < s->n_files; f++) { o->end += s->files[f].size; }
-}
-
-static bool place_next(const struct tat_access * records, size_t count, void * user) {
-    struct offsets * o = user;
-    for (size_t i = 0; i < count; i++) {
-        const struct tat_tensor * t = &o->subject->tensors[records[i].tensor];
-        if (!records[i].bytes || !t->file || o->place[t->weight] != NOWHERE) { continue; }
-        o->place[t->weight] = o->end;
-        o->end += t->bytes;
-    }
-    return true;
-}
-
-/* By the first graph of each template that is of inference: others repeat them. */
-static int place_by_order(struct offsets * o, struct tat_error * error) {
-    const struct subject * s = o->subject;
-    bool * seen = calloc((size_t) s->n_templates + 1, sizeof *seen);
-    int status = seen ? 0 : tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
-    memset(o->place, 0xff, s->n_tensors * sizeof *o->place);
-    for (uint32_t i = 0; i < s->n_evaluations && status == 0; i++) {
-        const struct tat_evaluation * e = &s->evaluations[i];
-        if (!is_inference(e->phase) || e->template_id >= s->n_templates || seen[e->template_id]) { continue; }
-        seen[e->template_id] = true;
-        status = tat_trace_expand(s->trace, i, i + 1, place_next, o, error);
-    }
-    for (uint32_t i = 0; i < s->n_tensors; i++) { o->place[i] = o->place[s->tensors[i].weight]; }
-    free(seen);
-    return status;
-}
-
-/* ---- cells ---- */
-
-static uint64_t extent_of(const struct offsets * o, const struct tat_access * a) {
-    if (!(a->flags & TAT_ACCESS_STRIDED) || a->rows < 2) { return a->bytes; }
-    const struct tat_layout layout = tat_trace_layout(o->subject->trace, a->layout);
-    const uint64_t gaps = a->rows - 1;
-    return layout.stride > UINT64_MAX / 2 / gaps ? a->bytes : gaps * layout.stride + layout.run_bytes;
-}
-
-/* Gives each row its part of the bytes. */
-static void add_extent(struct offsets * o, uint32_t component, uint32_t column, double first, double bytes,
-                       double extent) {
+/* The rows of a read's bytes. */
+static struct spread spread_of(const struct offsets * o, const struct file_read * read) {
+    const struct tat_tensor * tensor = &o->subject->tensors[read->tensor];
     const struct grid_tile * t = o->tile;
-    const double from = (first - (double) t->y0) / o->row_bytes, to = (first + extent - (double) t->y0) / o->row_bytes;
-    if (to <= 0 || from >= t->rows || extent <= 0) { return; }
-    const uint32_t last = to >= t->rows ? t->rows - 1 : (uint32_t) to;
-    for (uint32_t row = from > 0 ? (uint32_t) from : 0; row <= last; row++) {
-        const double low = from > row ? from : row, high = to < row + 1. ? to : row + 1.;
-        if (high > low) {
-            o->of[((size_t) component * t->rows + row) * t->columns + column] +=
-                (float) (bytes * (high - low) / (to - from));
-        }
-    }
+    const struct spread nothing = { .known = true, .first = 1 };
+    if (o->places.of[read->tensor] == NO_PLACE || !read->extent) { return nothing; }
+    const double begin = (double) o->places.of[read->tensor] + (double) (read->offset - tensor->file_offset);
+    const double from = (begin - (double) t->y0) / o->row_bytes, high = (double) read->extent / o->row_bytes;
+    const double to = from + high, of_row = (double) read->bytes / high;
+    if (to <= 0 || from >= t->rows) { return nothing; }
+    const uint32_t first = from > 0 ? (uint32_t) from : 0;
+    const uint32_t last = to > t->rows ? t->rows - 1 : to > first + 1. ? (uint32_t) ceil(to) - 1 : first;
+    const double low = from > first ? from : first, end = to < last + 1. ? to : last + 1.;
+    const double of_first = (last == first ? end : first + 1.) - low;
+    const uint32_t part = o->part_of[tensor->component];
+    return (struct spread){ true, part, first, last, of_row * of_first, of_row, of_row * (end - last) };
 }
 
-static bool add_reads(const struct tat_access * records, size_t count, void * user) {
+static void add_to_row(struct offsets * o, uint32_t part, uint32_t row, double bytes) {
+    const size_t cell = (size_t) (o->column % TILE_BAND) * o->tile->rows + row;
+    double * of_part = &o->bytes[(size_t) part * o->tile->rows + row];
+    o->values[cell] += bytes;
+    *of_part += bytes;
+    if (*of_part <= o->most[row]) { return; }
+    o->most[row] = *of_part;
+    o->dominant[cell] = o->component_of[part];
+}
+
+static void add_spread(struct offsets * o, const struct spread * s, double times) {
+    if (s->first > s->last) { return; }
+    add_to_row(o, s->part, s->first, s->of_first * times);
+    for (uint32_t row = s->first + 1; row < s->last; row++) { add_to_row(o, s->part, row, s->of_row * times); }
+    if (s->last > s->first) { add_to_row(o, s->part, s->last, s->of_last * times); }
+}
+
+/* Adds a kept read. */
+static void add_kept(struct offsets * o, uint32_t number, uint64_t times) {
+    struct spread * s = &o->spreads[number];
+    if (!s->known) { *s = spread_of(o, &LIST(struct file_read, o->kept->reads)[number]); }
+    add_spread(o, s, (double) times);
+}
+
+/* Counts what evaluations have in common. */
+static void add_common(struct offsets * o) {
+    for (uint32_t i = 0; i < o->evaluated.count; i++) {
+        const size_t graph = LIST(size_t, o->evaluated)[i];
+        const struct file_reads_list * common = &o->kept->common[graph];
+        for (uint32_t r = 0; r < common->count; r++) { add_kept(o, common->numbers[r], o->graphs[graph]); }
+        o->graphs[graph] = 0;
+    }
+    o->evaluated.count = 0;
+}
+
+static void add_varying(struct offsets * o) {
+    for (uint32_t i = 0; i < o->done.count; i++) {
+        const uint32_t read = LIST(uint32_t, o->done)[i];
+        add_kept(o, read, o->times[read]);
+        o->times[read] = 0;
+    }
+    o->done.count = 0;
+}
+
+static void add_hits(struct offsets * o) {
+    for (uint32_t i = o->first_hit[o->column]; i != NO_HIT; i = LIST(struct hit, o->hits)[i].next, o->n_hits--) {
+        const struct spread spread = spread_of(o, &LIST(struct hit, o->hits)[i].read);
+        add_spread(o, &spread, 1);
+    }
+    if (o->n_hits == 0) { o->hits.count = 0; }
+}
+
+static void begin_band(struct offsets * o) {
+    const size_t cells = (size_t) TILE_BAND * o->tile->rows;
+    memset(o->values, 0, cells * sizeof *o->values);
+    memset(o->dominant, 0xff, cells * sizeof *o->dominant);
+}
+
+static void end_column(struct offsets * o) {
+    const uint32_t rows = o->tile->rows, of_band = o->column % TILE_BAND + 1;
+    if (o->evaluated.count || o->done.count || o->first_hit[o->column] != NO_HIT) {
+        memset(o->bytes, 0, (size_t) o->parts * rows * sizeof *o->bytes);
+        memset(o->most, 0, rows * sizeof *o->most);
+        add_common(o);
+        add_varying(o);
+        add_hits(o);
+    }
+    if (of_band == TILE_BAND || o->column + 1 == o->tile->columns) {
+        grid_tile_put(o->tile, o->column + 1 - of_band, of_band, o->values, o->dominant);
+        begin_band(o);
+    }
+    o->column++;
+}
+
+/* ---- evaluations ---- */
+
+static uint32_t column_of(const struct offsets * o, uint64_t ns) {
+    const double column = ns > o->query->t0 ? (double) (ns - o->query->t0) / o->column_ns : 0;
+    return column < o->tile->columns ? (uint32_t) column : o->tile->columns - 1;
+}
+
+static bool hit(const struct tat_access * records, size_t count, void * user) {
     struct offsets * o = user;
-    for (size_t i = 0; i < count; i++) {
+    struct file_read read;
+    for (size_t i = 0; i < count && !o->no_memory; i++) {
         const struct tat_access * a = &records[i];
-        const struct tat_tensor * t = &o->subject->tensors[a->tensor];
-        if (!a->bytes || o->place[a->tensor] == NOWHERE || a->start_ns < o->query->t0 || a->start_ns >= o->query->t1 ||
-            (a->flags & TAT_ACCESS_WRITE) || a->offset < t->file_offset) {
+        if (a->start_ns < o->query->t0 || a->start_ns >= o->query->t1 || !file_read_of(o->subject, a, &read)) {
             continue;
         }
-        const double column = (double) (a->start_ns - o->query->t0) / o->column_ns;
-        add_extent(o, t->component, column < o->tile->columns ? (uint32_t) column : o->tile->columns - 1,
-                   (double) o->place[a->tensor] + (double) (a->offset - t->file_offset), (double) a->bytes,
-                   (double) extent_of(o, a));
+        struct hit * h = o->hits.count < HITS_MOST ? list_add(&o->hits, sizeof *h) : NULL;
+        o->no_memory = !h;
+        if (!h) { break; }
+        const uint32_t at = column_of(o, a->start_ns), column = at > o->column ? at : o->column;
+        *h = (struct hit){ read, o->first_hit[column] };
+        o->first_hit[column] = o->hits.count - 1;
+        o->n_hits++;
     }
     return true;
 }
 
-static int expand_window(struct offsets * o, struct tat_error * error) {
-    const struct subject * s = o->subject;
-    for (uint32_t i = 0; i < s->n_evaluations; i++) {
-        const struct tat_evaluation * e = &s->evaluations[i];
-        if (!is_inference(e->phase) || e->end_ns < o->query->t0 || e->begin_ns >= o->query->t1) { continue; }
-        uint32_t end = i + 1;
-        while (end < s->n_evaluations && is_inference(s->evaluations[end].phase) &&
-               s->evaluations[end].begin_ns < o->query->t1) {
-            end++;
-        }
-        if (tat_trace_expand(s->trace, i, end, add_reads, o, error) != 0) { return -1; }
-        i = end - 1;
+/* Counts an evaluation that is kept. False: no memory. */
+static bool count(struct offsets * o, uint32_t number) {
+    const struct tat_evaluation * e = &o->subject->evaluations[number];
+    const size_t graph = (size_t) e->template_id * TAT_RULE_COUNT + e->rule;
+    const uint32_t * varying = o->kept->varying.data;
+    if (o->graphs[graph]++ == 0) {
+        size_t * at = list_add(&o->evaluated, sizeof *at);
+        if (!at) { return false; }
+        *at = graph;
     }
+    for (uint32_t i = o->kept->varying_at[number]; i < o->kept->varying_at[number + 1]; i++) {
+        if (o->times[varying[i]]++ != 0) { continue; }
+        uint32_t * read = list_add(&o->done, sizeof *read);
+        if (!read) { return false; }
+        *read = varying[i];
+    }
+    return true;
+}
+
+static int add_evaluation(struct offsets * o, uint32_t number, struct tat_error * error) {
+    const struct tat_evaluation * e = &o->subject->evaluations[number];
+    while (o->column < column_of(o, e->begin_ns)) { end_column(o); }
+    const bool in_one = e->begin_ns >= o->query->t0 && e->end_ns < o->query->t1 && e->begin_ns <= e->end_ns &&
+                        column_of(o, e->end_ns) == o->column;
+    if (!in_one || !o->kept || !o->kept->is_kept[number]) { return file_walk_all(o->walk, number, error); }
+    o->no_memory |= !count(o, number);
     return 0;
 }
 
-static void sum_components(struct offsets * o) {
-    struct grid_tile * t = o->tile;
-    const size_t cells = (size_t) t->rows * t->columns;
-    for (size_t i = 0; i < cells; i++) {
-        float most = 0;
-        for (uint32_t c = 0; c < TAT_COMPONENT_COUNT; c++) {
-            const float bytes = o->of[c * cells + i];
-            t->values[i] += (double) bytes;
-            if (bytes > most) {
-                most = bytes;
-                t->dominant[i] = c;
-            }
-        }
+static int fill(struct offsets * o, struct tat_error * error) {
+    const struct subject * s = o->subject;
+    int status = 0;
+    for (uint32_t i = 0; i < s->n_evaluations && status == 0 && !o->no_memory; i++) {
+        const struct tat_evaluation * e = &s->evaluations[i];
+        if (!is_inference(e->phase) || e->end_ns < o->query->t0 || e->begin_ns >= o->query->t1) { continue; }
+        status = add_evaluation(o, i, error);
     }
+    while (o->column < o->tile->columns) { end_column(o); }
+    return status;
 }
 
 /* ---- */
 
+static void number_parts(struct offsets * o) {
+    bool seen[TAT_COMPONENT_COUNT] = { false };
+    for (uint32_t i = 0; i < o->subject->n_tensors; i++) {
+        const enum tat_component component = o->subject->tensors[i].component;
+        if (o->places.of[i] == NO_PLACE || seen[component]) { continue; }
+        seen[component] = true;
+        o->component_of[o->parts] = component;
+        o->part_of[component] = o->parts++;
+    }
+}
+
 static bool lay_out(struct offsets * o) {
     const struct offsets_query * q = o->query;
-    struct grid_tile * t = o->tile;
-    const uint64_t o1 = q->o1 < o->end ? q->o1 : o->end;
+    const uint64_t o1 = q->o1 < o->places.end ? q->o1 : o->places.end;
     const uint64_t width = q->t1 > q->t0 ? q->t1 - q->t0 : 0, height = o1 > q->o0 ? o1 - q->o0 : 0;
     const uint32_t columns = width < q->most_columns ? (uint32_t) width : q->most_columns;
     const uint32_t rows = height < q->most_rows ? (uint32_t) height : q->most_rows;
-    if (rows && columns > CELLS_MOST / rows) { return false; }
-    const size_t cells = (size_t) columns * rows;
-    *t = (struct grid_tile){ q->t0,
-                             q->t0 + width,
-                             q->o0,
-                             q->o0 + height,
-                             columns,
-                             rows,
-                             calloc(cells + 1, sizeof *t->values),
-                             malloc((cells + 1) * sizeof *t->dominant) };
-    o->of = calloc(cells * TAT_COMPONENT_COUNT + 1, sizeof *o->of);
-    if (!t->values || !t->dominant || !o->of) { return false; }
-    memset(t->dominant, 0xff, cells * sizeof *t->dominant);
     o->column_ns = columns ? (double) width / columns : 1;
     o->row_bytes = rows ? (double) height / rows : 1;
-    return true;
+    number_parts(o);
+    o->values = calloc((size_t) TILE_BAND * rows + 1, sizeof *o->values);
+    o->dominant = calloc((size_t) TILE_BAND * rows + 1, sizeof *o->dominant);
+    o->bytes = calloc((size_t) o->parts * rows + 1, sizeof *o->bytes);
+    o->most = calloc((size_t) rows + 1, sizeof *o->most);
+    o->first_hit = malloc(((size_t) columns + 1) * sizeof *o->first_hit);
+    o->spreads = calloc(o->kept ? o->kept->reads.count + 1 : 1, sizeof *o->spreads);
+    o->times = calloc(o->kept ? o->kept->reads.count + 1 : 1, sizeof *o->times);
+    o->graphs = calloc((size_t) o->subject->n_templates * TAT_RULE_COUNT + 1, sizeof *o->graphs);
+    o->walk = file_walk_new(o->subject->trace, hit, o);
+    if (!o->values || !o->dominant || !o->bytes || !o->most || !o->first_hit || !o->spreads || !o->times ||
+        !o->graphs || !o->walk) {
+        return false;
+    }
+    memset(o->first_hit, 0xff, columns * sizeof *o->first_hit);
+    return grid_tile_begin(o->tile, q->t0, q->t0 + width, q->o0, q->o0 + height, columns, rows);
 }
 
-int view_offsets(const struct subject * subject, const struct offsets_query * query, struct grid_tile * tile,
-                 struct tat_error * error) {
-    struct offsets o = { .subject = subject, .query = query, .tile = tile };
-    int status = tat_fail(error, TAT_ERROR_SYSTEM, "out of memory for a picture; ask for fewer cells");
+static void end(struct offsets * o) {
+    offset_places_free(&o->places);
+    file_walk_free(o->walk);
+    free(o->values);
+    free(o->dominant);
+    free(o->bytes);
+    free(o->most);
+    free(o->first_hit);
+    free(o->spreads);
+    free(o->times);
+    free(o->graphs);
+    free(o->hits.data);
+    free(o->done.data);
+    free(o->evaluated.data);
+}
+
+int view_offsets(const struct subject * subject, const struct offsets_query * query, const struct file_reads * reads,
+                 struct grid_tile * tile, struct tat_error * error) {
+    struct offsets o = { .subject = subject, .query = query, .kept = reads, .tile = tile };
     *tile = (struct grid_tile){ 0 };
-    o.place = malloc(((size_t) subject->n_tensors + 1) * sizeof *o.place);
-    if (o.place && query->by == OFFSETS_BY_PLACE) { place_by_file(&o); }
-    const bool placed = o.place && (query->by == OFFSETS_BY_PLACE || (status = place_by_order(&o, error)) == 0);
-    if (placed && lay_out(&o)) {
-        status = tile->columns && tile->rows ? expand_window(&o, error) : 0;
-        if (status == 0) { sum_components(&o); }
-    } else if (placed) {
+    int status = offset_places_find(&o.places, subject, query->by, error);
+    bool good = status == 0 && lay_out(&o);
+    if (good && tile->columns && tile->rows) {
+        begin_band(&o);
+        status = fill(&o, error);
+        good = !o.no_memory;
+    }
+    if (status == 0 && !good) {
         status = tat_fail(error, TAT_ERROR_SYSTEM, "out of memory for a picture; ask for fewer cells");
     }
-    free(o.place);
-    free(o.of);
+    end(&o);
     if (status != 0) { grid_tile_free(tile); }
     return status;
 }
