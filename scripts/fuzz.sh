@@ -8,9 +8,9 @@
 
 seconds=${1:-30}
 folder=$(realpath -m "${2:-$root/build-fuzz}")
-targets=(fuzz_gguf fuzz_trace fuzz_answers fuzz_runs fuzz_export fuzz_io fuzz_block_trace fuzz_request)
-declare -A corpus=([fuzz_gguf]=gguf [fuzz_trace]=trace [fuzz_answers]=trace [fuzz_runs]=trace [fuzz_export]=trace [fuzz_io]=io [fuzz_block_trace]=blocktrace [fuzz_request]=request)
-declare -A longest=([fuzz_gguf]=4096 [fuzz_trace]=20000 [fuzz_answers]=20000 [fuzz_runs]=20000 [fuzz_export]=20000 [fuzz_io]=20000 [fuzz_block_trace]=20000 [fuzz_request]=4096)
+targets=(fuzz_gguf fuzz_trace fuzz_answers fuzz_runs fuzz_export fuzz_io fuzz_sums fuzz_block_trace fuzz_request)
+declare -A corpus=([fuzz_gguf]=gguf [fuzz_trace]=trace [fuzz_answers]=trace [fuzz_runs]=trace [fuzz_export]=trace [fuzz_io]=io [fuzz_sums]=sums [fuzz_block_trace]=blocktrace [fuzz_request]=request)
+declare -A longest=([fuzz_gguf]=4096 [fuzz_trace]=20000 [fuzz_answers]=20000 [fuzz_runs]=20000 [fuzz_export]=20000 [fuzz_io]=20000 [fuzz_sums]=20000 [fuzz_block_trace]=20000 [fuzz_request]=4096)
 
 build() {
     # Without the last sanitizer the fuzzer would not see which code it reaches.

@@ -8,6 +8,7 @@
 #include "analysis/units.h"
 #include "cli/plan_machine.h"
 #include "cli/run_open.h"
+#include "cli/view_sums.h"
 
 static bool show_progress(void * user, uint64_t done, uint64_t total) {
     struct view_traces * t = user;
@@ -32,14 +33,14 @@ static int add_trace(struct view_traces * t, const char * argument, struct tat_e
     struct tat_trace * trace = run_open(argument, path, error);
     if (!trace) { return -1; }
     const char * name = realpath(path, real) ? last_part(real) : path;
-    progress_begin(&t->progress, "reading", 0);
+    progress_begin(&t->progress, "summing up", 0);
     const int status = served_add(t->list, trace, path, name, error);
     progress_end(&t->progress);
     return status;
 }
 
 int view_traces_open(struct view_traces * t, const char * const * names, size_t count, struct tat_error * error) {
-    const struct served_options how = { is_running, show_progress, t, make_plan };
+    const struct served_options how = { is_running, show_progress, t, make_plan, view_sums_find, view_sums_keep };
     t->list = served_new(&how);
     if (!t->list) { return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
     int status = count ? 0 : add_trace(t, NULL, error);

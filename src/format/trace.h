@@ -43,6 +43,7 @@ struct tat_trace {
     int fd;
     int trouble; /* why bodies could not be read: errno, or ENODATA if the file became shorter; relaxed */
     uint64_t size;
+    uint64_t contents; /* of the checksums of all blocks in their order */
     struct tat_file_header header;
     struct tat_trace_summary summary;
     struct arena arena;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "format/block.h"
+#include "format/contents.h"
 #include "format/file_names.h"
 #include "format/trace.h"
 
@@ -182,6 +183,7 @@ bool scan_read(struct tat_trace * trace, struct scan * scan) {
     const uint64_t bytes = tat_block_bytes(scan->header.payload_bytes);
     const enum decoded decoded = decode_block(trace, &scan->header, payload, scan->at);
     s->used_bytes += bytes;
+    trace->contents = tat_checksum(&scan->header.checksum, sizeof scan->header.checksum, trace->contents);
     if (scan->header.type < TAT_BLOCK_ROOM) {
         s->n_blocks[scan->header.type]++;
         s->block_bytes[scan->header.type] += bytes;
@@ -353,6 +355,10 @@ const char * tat_trace_path(const struct tat_trace * trace) {
 
 const struct tat_trace_summary * tat_trace_summary(const struct tat_trace * trace) {
     return &trace->summary;
+}
+
+uint64_t trace_contents(const struct tat_trace * trace) {
+    return trace->contents;
 }
 
 uint16_t tat_trace_n_ops(const struct tat_trace * trace) {

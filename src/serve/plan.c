@@ -11,13 +11,13 @@ static struct answer answer_plan(struct served * served, const struct request * 
         request_count(request, "disk", 1, (uint64_t) 1 << 50, &disk, &error) != 0) {
         return answer_error(&error);
     }
-    if (!memory || !served->plan) {
+    if (!memory || !served->options->plan) {
         tat_fail(&error, memory ? TAT_ERROR_NO : TAT_ERROR_USAGE,
                  memory ? "no plans are made here" : "the parameter 'memory' is missing: how many bytes there are");
         return answer_error(&error);
     }
     pthread_mutex_lock(&served->asking);
-    json_t * plan = served->plan(served->path, memory, (double) disk, &error);
+    json_t * plan = served->options->plan(served->path, memory, (double) disk, &error);
     pthread_mutex_unlock(&served->asking);
     return plan ? answer_json(plan) : answer_error(&error);
 }

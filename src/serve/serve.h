@@ -15,23 +15,31 @@
 /* ---- the traces ---- */
 
 struct served_list;
+struct pyramid;
+struct subject;
+struct token_axis;
 
 struct served_options {
     /* Whether the traced program may still write the trace in this folder. */
     bool (*is_running)(const char * path, const struct tat_trace * trace);
-    /* What a first look at a large trace has done so far. False ends it. May be NULL. */
+    /* How many tokens of how many a first look at a long trace has summed up. False ends it. May be NULL. */
     bool (*progress)(void * user, uint64_t done, uint64_t total);
     void * user;
     /* What `tat plan` says of the trace in this folder, for so much memory; a disk_rate of 0: as the disk was measured.
      * The caller owns it; NULL with *error. May be NULL. */
     json_t * (*plan)(const char * path, uint64_t memory_bytes, double disk_rate, struct tat_error * error);
+    /* The sums of a long trace (analysis/view/pyramid.h) as they were kept, for the caller to free; NULL: they were not.
+     * May be NULL. */
+    struct pyramid * (*find_sums)(const struct subject * subject, const struct token_axis * axis);
+    /* Keeps those that were just made; called by any thread. May be NULL. */
+    void (*keep_sums)(const struct tat_trace * trace, const struct pyramid * sums);
 };
 
 /* No traces yet. NULL: no memory. */
 struct served_list * served_new(const struct served_options * options);
 
 /* Adds the trace at `path`, its folder or file, and takes it over, also if that fails. `name` is what the user calls
- * it. 0, or -1 with *error. */
+ * it. Of a long trace that has ended, the sums for pictures are found or made. 0, or -1 with *error. */
 int served_add(struct served_list * list, struct tat_trace * trace, const char * path, const char * name,
                struct tat_error * error);
 

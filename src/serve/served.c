@@ -62,6 +62,60 @@ void served_free(struct served_list * list) {
     free(list);
 }
 
+/* ---- sums for pictures ---- */
+
+/* Those of a trace that has ended are kept. */
+static int make_sums(struct served * s, const struct token_axis * axis, pyramid_progress progress,
+                     struct tat_error * error) {
+    s->pyramid = pyramid_make(&s->subject, axis, progress, (void *) s->options, error);
+    if (!s->pyramid) { return -1; }
+    if (!s->running && s->options->keep_sums) { s->options->keep_sums(s->trace, s->pyramid); }
+    return 0;
+}
+
+const struct pyramid * served_pyramid(struct served * s) {
+    struct token_axis axis;
+    struct tat_error error;
+    pthread_mutex_lock(&s->summing);
+    if (!s->pyramid && token_axis_begin(&axis, &s->subject)) {
+        if (axis.n_tokens >= LONG_TOKENS) { make_sums(s, &axis, NULL, &error); }
+        token_axis_free(&axis);
+    }
+    const struct pyramid * pyramid = s->pyramid;
+    pthread_mutex_unlock(&s->summing);
+    return pyramid;
+}
+
+const struct file_reads * served_reads(struct served * s) {
+    struct tat_error error;
+    pthread_mutex_lock(&s->reading);
+    if (!s->reads) { s->reads = file_reads_make(&s->subject, &error); }
+    const struct file_reads * reads = s->reads;
+    pthread_mutex_unlock(&s->reading);
+    return reads;
+}
+
+static bool tell_progress(uint32_t done, uint32_t all, void * user) {
+    const struct served_options * o = user;
+    return o->progress(o->user, done, all);
+}
+
+/* A first look. It is no error if there is no memory: pictures then take longer. */
+static int find_sums(struct served * s, struct tat_error * error) {
+    struct token_axis axis;
+    const struct served_options * o = s->options;
+    int status = 0;
+    if (s->running || !token_axis_begin(&axis, &s->subject)) { return 0; }
+    if (axis.n_tokens >= LONG_TOKENS) {
+        s->pyramid = o->find_sums ? o->find_sums(&s->subject, &axis) : NULL;
+        if (!s->pyramid) { status = make_sums(s, &axis, o->progress ? tell_progress : NULL, error); }
+    }
+    token_axis_free(&axis);
+    return status != 0 && error->kind == TAT_ERROR_NO ? -1 : 0;
+}
+
+/* ---- */
+
 /* What may grow is read block by block from now on. */
 static int open_trace(const struct served_list * list, struct served * s, struct tat_error * error) {
     bool revised;
@@ -102,8 +156,8 @@ int served_add(struct served_list * list, struct tat_trace * trace, const char *
         return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", path);
     }
     s->whole = trace;
-    s->plan = list->options.plan;
-    if (open_trace(list, s, error) == 0 && learn(s, error)) {
+    s->options = &list->options;
+    if (open_trace(list, s, error) == 0 && learn(s, error) && find_sums(s, error) == 0) {
         list->at[list->count++] = s;
         return 0;
     }
@@ -148,30 +202,6 @@ void served_look(const struct served_list * list, struct served * s) {
         look(list, s);
     }
     pthread_rwlock_unlock(&s->lock);
-}
-
-/* ---- sums for pictures ---- */
-
-const struct pyramid * served_pyramid(struct served * s) {
-    struct token_axis axis;
-    struct tat_error error;
-    pthread_mutex_lock(&s->summing);
-    if (!s->pyramid && token_axis_begin(&axis, &s->subject)) {
-        if (axis.n_tokens >= LONG_TOKENS) { s->pyramid = pyramid_make(&s->subject, &axis, NULL, NULL, &error); }
-        token_axis_free(&axis);
-    }
-    const struct pyramid * pyramid = s->pyramid;
-    pthread_mutex_unlock(&s->summing);
-    return pyramid;
-}
-
-const struct file_reads * served_reads(struct served * s) {
-    struct tat_error error;
-    pthread_mutex_lock(&s->reading);
-    if (!s->reads) { s->reads = file_reads_make(&s->subject, &error); }
-    const struct file_reads * reads = s->reads;
-    pthread_mutex_unlock(&s->reading);
-    return reads;
 }
 
 /* ---- */

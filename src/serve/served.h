@@ -15,8 +15,8 @@
 #include "serve/serve.h"
 
 struct served {
+    const struct served_options * options; /* the list's */
     char *path, *name;
-    json_t * (*plan)(const char * path, uint64_t memory_bytes, double disk_rate, struct tat_error * error);
     pthread_rwlock_t lock; /* who asks holds it to read; who takes in what the program wrote, to write */
     const struct tat_trace * trace;
     struct tat_trace * whole; /* that has ended, or: */

@@ -121,6 +121,72 @@ assert report and page == report, [name for name in {*page, *report} if page.get
     done
 }
 
+# picture: the sums by layer of all tokens.
+picture() { client fetch 'api/traces/0/grid?x=token&y=layer&w=100&h=100'; }
+
+@test "view: sums of a long trace are kept beside it, and what is no sums of it is made anew" {
+    toy_trace "$PWD/long" -g 4200
+    kept=long/analysis/view_sums.bin
+    serve long
+    picture > first
+    [ -s first ]
+    stop INT
+    [ -s "$kept" ] && [ "$(stat -c %a "$kept")" = 600 ]
+    inode=$(stat -c %i "$kept")
+    cp "$kept" good
+    serve long
+    picture | cmp - first
+    stop INT
+    [ "$(stat -c %i "$kept")" = "$inode" ] && cmp "$kept" good
+
+    # damaged, cut, something else altogether: as if it were not there
+    for spoil in 'printf x | dd of=$kept bs=1 seek=2000 conv=notrunc status=none' 'truncate -s -1 $kept' 'truncate -s 9G $kept' \
+        ': > $kept' 'rm $kept; mkfifo $kept' 'rm $kept; ln -s /dev/zero $kept' 'rm $kept'; do
+        eval "$spoil"
+        serve long
+        picture | cmp - first
+        [ "$(< said)" = "tat view: serving until Ctrl-C" ]
+        stop INT
+        cmp "$kept" good
+    done
+
+    # of another run
+    toy_trace "$PWD/other" -g 4200
+    mkdir other/analysis
+    cp good other/analysis/view_sums.bin
+    serve other
+    stop INT
+    ! cmp -s other/analysis/view_sums.bin good
+}
+
+@test "view: where sums cannot be kept, nothing is said" {
+    toy_trace "$PWD/long" -g 4200
+    touch long/analysis
+    serve long
+    picture > first
+    [ -s first ] && [ "$(< said)" = "tat view: serving until Ctrl-C" ]
+    stop INT
+    rm long/analysis
+    mkdir -p long/analysis/view_sums.bin
+    serve long
+    picture | cmp - first
+    [ "$(< said)" = "tat view: serving until Ctrl-C" ]
+    stop INT
+    [ "$(ls -A long/analysis)" = view_sums.bin ]
+
+    # a disk that is full after the first block of a file
+    rm -r long/analysis address
+    (ulimit -f 1 && exec "$TAT" view long > address 2> said 3>&-) & server=$!
+    for _ in {1..3000}; do
+        [ ! -s address ] || break
+        sleep 0.02
+    done
+    address=$(< address)
+    picture | cmp - first
+    stop INT
+    [ -z "$(ls -A long/analysis)" ]
+}
+
 @test "view: what a trace is" {
     "$TAT" report "$TRACE" > /dev/null
     serve "$TRACE"

@@ -47,6 +47,12 @@ def ask(path: str, method: str = "GET", headers: tuple[str, ...] = (), host: str
     return send("\r\n".join([*lines, *headers, "", ""]).encode("latin-1"))
 
 
+def fetch(path: str) -> None:
+    status, _, body = ask(path)
+    assert status == 200, (status, body)
+    sys.stdout.buffer.write(body)
+
+
 def get(path: str) -> None:
     status, _, body = ask(path)
     sys.stdout.write(f"{status} " if status != 200 else "")

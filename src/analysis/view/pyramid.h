@@ -7,6 +7,7 @@
 #ifndef TAT_ANALYSIS_VIEW_PYRAMID_H
 #define TAT_ANALYSIS_VIEW_PYRAMID_H
 
+#include "analysis/slices.h"
 #include "analysis/view/token_axis.h"
 
 /* What a block has sums by; the first four are numbered as tat_matrix numbers its columns. */
@@ -22,15 +23,19 @@ enum pyramid_key {
 struct pyramid {
     uint32_t block; /* tokens */
     uint32_t n_blocks, n_tokens;
+    uint32_t n_evaluations;       /* of the trace when the sums were made */
+    uint32_t last_step;           /* the evaluation with which the last tokens began */
     uint32_t width[PYRAMID_KEYS]; /* columns of each key; 0: it has none, or too many to keep */
     size_t at[PYRAMID_KEYS][TAT_MEASURE_COUNT];
     size_t row; /* sums of one block */
-    /* What was read of each slice (analysis/slices.h) by all evaluations before `before`: accesses, bytes. */
+    /* What was read of each slice by all evaluations before `before`, those of tokens before `token`: accesses, bytes.
+     * There is one wherever steps pass a multiple of `mark_tokens`. */
     struct pyramid_mark {
-        uint32_t before;
+        uint32_t before, token;
         uint64_t * reads; /* [slice][2] */
     } * marks;            /* sorted */
-    uint32_t n_marks;
+    uint32_t n_marks, mark_tokens;
+    struct slices slices;
     double * sums; /* [block][row]; time is thread 0's from callback to callback, in nanoseconds */
 };
 
@@ -43,6 +48,12 @@ typedef bool (*pyramid_progress)(uint32_t done, uint32_t all, void * user);
 struct pyramid * pyramid_make(const struct subject * subject, const struct token_axis * axis, pyramid_progress progress,
                               void * user, struct tat_error * error);
 void pyramid_free(struct pyramid * pyramid); /* NULL is allowed */
+
+/* The same pyramid as pyramid_make makes, from one that was made when the trace had fewer evaluations, whose phases did
+ * not change since. What comes before the last mark is copied, where the trace has not outgrown the blocks. `old` stays
+ * the caller's. */
+struct pyramid * pyramid_extend(const struct pyramid * old, const struct subject * subject,
+                                const struct token_axis * axis, struct tat_error * error);
 
 /* The sums of one block by a key. Not for time by experts, which have none. */
 static inline const double * pyramid_sums(const struct pyramid * p, uint32_t block, enum pyramid_key key,
