@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 /** Rows by number, in pages that are asked for when they are seen. */
-import { signal } from "@preact/signals";
-import { useEffect, useMemo } from "preact/hooks";
+import { type ReadonlySignal, signal } from "@preact/signals";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 
 import { about, askJson } from "../../api";
 import type { AccessRow, RecordsPage } from "../../types";
 import { PAGE, pageAddress, type Query } from "./query";
 
 export interface Pages {
+    /** What is asked; the same while the trace grows. */
+    question: string;
     /** null: not known yet. */
     total: number | null;
     reachable: number;
@@ -26,16 +28,29 @@ interface Known {
     version: number;
 }
 
+/** What showed before the trace had grown. */
+interface Shown {
+    question: string;
+    rows: Map<number, AccessRow[]>;
+    known: ReadonlySignal<Known>;
+}
+
 const PAUSE = 60; // milliseconds in which a scroll bar may move on, so that not all it passes is asked for
 const KEPT = 60; // pages
 
 export function usePages(query: Query, order: string): Pages {
     const revision = about.value?.revision;
-    const key = JSON.stringify([query, order, revision]);
+    const question = JSON.stringify([query, order]);
+    const last = useRef<Shown | null>(null);
     const pages = useMemo(() => {
+        // While a recording grows, what shows stays until its rows have come anew.
+        const before = last.current?.question === question ? last.current : null;
+        const old = before?.rows ?? new Map<number, AccessRow[]>();
         const rows = new Map<number, AccessRow[]>();
         const asked = new Set<number>();
-        const known = signal<Known>({ total: null, reachable: 0, error: null, waiting: 0, version: 0 });
+        const { total, reachable } = before?.known.peek() ?? { total: null, reachable: 0 };
+        const known = signal<Known>({ total, reachable, error: null, waiting: 0, version: 0 });
+        last.current = { question, rows, known };
         let timer: ReturnType<typeof setTimeout> | undefined;
         let wanted: [number, number] = [0, 0];
         const change = (to: Partial<Known>) => (known.value = { ...known.peek(), version: known.peek().version + 1, ...to });
@@ -54,7 +69,7 @@ export function usePages(query: Query, order: string): Pages {
         };
         return {
             known,
-            row: (number: number) => rows.get(Math.floor(number / PAGE))?.[number % PAGE] ?? null,
+            row: (number: number) => (rows.get(Math.floor(number / PAGE)) ?? old.get(Math.floor(number / PAGE)))?.[number % PAGE] ?? null,
             want: (first: number, last: number) => {
                 wanted = [Math.floor(first / PAGE), Math.floor(last / PAGE)];
                 const missing = (now: (page: number) => boolean) => {
@@ -67,8 +82,8 @@ export function usePages(query: Query, order: string): Pages {
             },
             stop: () => clearTimeout(timer),
         };
-    }, [key]);
+    }, [question, revision]);
     useEffect(() => pages.stop, [pages]);
     const { total, reachable, error, waiting } = pages.known.value;
-    return { total, reachable, error, busy: waiting > 0, row: pages.row, want: pages.want };
+    return { question, total, reachable, error, busy: waiting > 0, row: pages.row, want: pages.want };
 }

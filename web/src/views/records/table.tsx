@@ -93,7 +93,7 @@ export function Table({ pages, cursor, onCursor, onPoint, goTo }: TableProps) {
     };
     useLayoutEffect(() => {
         if (body.current) set(scrollTo(0, rows, height()));
-    }, [pages.want]);
+    }, [pages.question]);
     useLayoutEffect(() => {
         if (goTo && rows > 0) bring(goTo.row, true);
     }, [goTo, rows > 0]);
