@@ -87,9 +87,9 @@ static int time_offsets(const struct subject * s, enum offsets_by by, const char
 
 static int time_all(const struct subject * s, const struct pyramid * p) {
     static const char * const measures[] = { "bytes", "accesses", "time" };
-    static const char * const rows[] = { "layer", "tensor", "expert", "component" };
+    static const char * const rows[] = { "layer", "tensor", "component", "expert" };
     char name[64];
-    for (unsigned y = GRID_BY_LAYER; y <= GRID_BY_COMPONENT; y++) {
+    for (unsigned y = GRID_BY_LAYER; y <= GRID_BY_EXPERT; y++) {
         for (unsigned m = 0; m < TAT_MEASURE_COUNT; m++) {
             if (y == GRID_BY_EXPERT && (m == TAT_SUM_NS || !p->width[PYRAMID_BY_EXPERT])) { continue; }
             struct grid_query q = {

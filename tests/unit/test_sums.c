@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "format/matrix.h"
 #include "small_model.h"
 #include "tat/sums.h"
 
@@ -184,6 +185,25 @@ static void matrix_by_layer_and_expert(void ** state) {
     expect_row(f, TAT_BY_COMPONENT, TAT_SUM_NS, 0, PROMPT, TAT_COMPONENT_EXPERT_UP, TB_CALLBACK_NS);
 }
 
+static void matrix_by_two_keys(void ** state) {
+    const struct fixture * f = *state;
+    const uint32_t n[] = { tat_matrix_columns(f->trace, TAT_BY_LAYER), tat_matrix_columns(f->trace, TAT_BY_TENSOR) };
+    uint64_t * sums[4];
+    for (unsigned i = 0; i < 4; i++) {
+        sums[i] = malloc((size_t) n[i % 2] * EVALUATIONS * sizeof *sums[i]);
+        if (!sums[i]) { abort(); }
+    }
+    for (enum tat_measure m = TAT_SUM_BYTES; m < TAT_MEASURE_COUNT; m++) {
+        assert_int_equal(tat_matrix(f->trace, TAT_BY_LAYER, m, 0, 0, EVALUATIONS, sums[0], NULL), 0);
+        assert_int_equal(tat_matrix(f->trace, TAT_BY_TENSOR, m, 0, 0, EVALUATIONS, sums[1], NULL), 0);
+        assert_int_equal(matrix_of_layers_and_tensors(f->trace, m, 0, EVALUATIONS, sums[2], sums[3], NULL), 0);
+        for (unsigned i = 0; i < 2; i++) {
+            assert_memory_equal(sums[i], sums[i + 2], (size_t) n[i] * EVALUATIONS * sizeof *sums[i]);
+        }
+    }
+    for (unsigned i = 0; i < 4; i++) { free(sums[i]); }
+}
+
 static void matrix_of_all_at_once(void ** state) {
     const struct fixture * f = *state;
     const uint32_t columns = tat_matrix_columns(f->trace, TAT_BY_OPERATION);
@@ -232,6 +252,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(tally_ends_when_told, begin, end),
         cmocka_unit_test_setup_teardown(matrix_by_tensor, begin, end),
         cmocka_unit_test_setup_teardown(matrix_by_layer_and_expert, begin, end),
+        cmocka_unit_test_setup_teardown(matrix_by_two_keys, begin, end),
         cmocka_unit_test_setup_teardown(matrix_of_all_at_once, begin, end),
         cmocka_unit_test_setup_teardown(matrix_used_wrongly, begin, end),
     };

@@ -133,7 +133,7 @@ static void assert_grid(const struct fixture * f, struct grid_query q) {
 
 static void test_grids(void ** state) {
     const struct fixture * f = *state;
-    for (enum grid_rows y = GRID_BY_LAYER; y <= GRID_BY_COMPONENT; y++) {
+    for (enum grid_rows y = GRID_BY_LAYER; y <= GRID_BY_EXPERT; y++) {
         for (enum tat_measure measure = TAT_SUM_BYTES; measure <= TAT_SUM_ACCESSES; measure++) {
             for (uint32_t most = 1; most <= 8; most += most < 3 ? 1 : 5) {
                 for (uint64_t x0 = 0; x0 < TOKENS; x0 += 3) {
@@ -509,7 +509,7 @@ static void assert_blocks(const struct fixture * f, const struct pyramid * p, st
 static void test_blocks_have_the_same_sums(void ** state) {
     const struct fixture * f = *state;
     struct pyramid * p = pyramid_of(f);
-    for (enum grid_rows y = GRID_BY_LAYER; y <= GRID_BY_COMPONENT; y++) {
+    for (enum grid_rows y = GRID_BY_LAYER; y <= GRID_BY_EXPERT; y++) {
         for (enum tat_measure measure = TAT_SUM_BYTES; measure < TAT_MEASURE_COUNT; measure++) {
             if (y == GRID_BY_EXPERT && measure == TAT_SUM_NS) { continue; }
             for (int32_t layer = -1; layer < (y == GRID_BY_EXPERT ? 2 : 0); layer++) {

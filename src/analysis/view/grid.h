@@ -12,7 +12,12 @@
 enum grid_columns { GRID_TOKENS, GRID_LAYERS };
 
 /* Rows are numbered as tat_matrix numbers its columns. */
-enum grid_rows { GRID_BY_LAYER, GRID_BY_TENSOR, GRID_BY_EXPERT, GRID_BY_COMPONENT };
+enum grid_rows {
+    GRID_BY_LAYER = PYRAMID_BY_LAYER,
+    GRID_BY_TENSOR = PYRAMID_BY_TENSOR,
+    GRID_BY_COMPONENT = PYRAMID_BY_COMPONENT,
+    GRID_BY_EXPERT = PYRAMID_BY_EXPERT
+};
 
 struct grid_query {
     enum grid_columns x;

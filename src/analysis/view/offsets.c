@@ -41,10 +41,8 @@ struct offsets {
     uint32_t component_of[TAT_COMPONENT_COUNT];   /* by that number */
 
     uint32_t column;       /* the one at hand */
-    double * values;       /* of its band: [column][row] */
-    uint32_t * dominant;   /* likewise */
+    struct tile_band band;
     double * bytes;        /* of its cells: [part][row] */
-    double * most;         /* by row: the most that any part has */
     struct spread * spreads; /* by kept read, found when first needed */
     uint64_t * times;        /* likewise: how often it was done in this column */
     struct list done;      /* uint32_t: kept reads that were */
@@ -77,13 +75,11 @@ static struct spread spread_of(const struct offsets * o, const struct file_read 
 }
 
 static void add_to_row(struct offsets * o, uint32_t part, uint32_t row, double bytes) {
-    const size_t cell = (size_t) (o->column % TILE_BAND) * o->tile->rows + row;
+    const size_t cell = tile_band_cell(&o->band, o->column, row);
     double * of_part = &o->bytes[(size_t) part * o->tile->rows + row];
-    o->values[cell] += bytes;
+    o->band.values[cell] += bytes;
     *of_part += bytes;
-    if (*of_part <= o->most[row]) { return; }
-    o->most[row] = *of_part;
-    o->dominant[cell] = o->component_of[part];
+    tile_band_propose(&o->band, cell, o->component_of[part], *of_part);
 }
 
 static void add_spread(struct offsets * o, const struct spread * s, double times) {
@@ -128,26 +124,14 @@ static void add_hits(struct offsets * o) {
     if (o->n_hits == 0) { o->hits.count = 0; }
 }
 
-static void begin_band(struct offsets * o) {
-    const size_t cells = (size_t) TILE_BAND * o->tile->rows;
-    memset(o->values, 0, cells * sizeof *o->values);
-    memset(o->dominant, 0xff, cells * sizeof *o->dominant);
-}
-
 static void end_column(struct offsets * o) {
-    const uint32_t rows = o->tile->rows, of_band = o->column % TILE_BAND + 1;
     if (o->evaluated.count || o->done.count || o->first_hit[o->column] != NO_HIT) {
-        memset(o->bytes, 0, (size_t) o->parts * rows * sizeof *o->bytes);
-        memset(o->most, 0, rows * sizeof *o->most);
+        memset(o->bytes, 0, (size_t) o->parts * o->tile->rows * sizeof *o->bytes);
         add_common(o);
         add_varying(o);
         add_hits(o);
     }
-    if (of_band == TILE_BAND || o->column + 1 == o->tile->columns) {
-        grid_tile_put(o->tile, o->column + 1 - of_band, of_band, o->values, o->dominant);
-        begin_band(o);
-    }
-    o->column++;
+    tile_band_next(&o->band, o->column++);
 }
 
 /* ---- evaluations ---- */
@@ -239,30 +223,23 @@ static bool lay_out(struct offsets * o) {
     o->column_ns = columns ? (double) width / columns : 1;
     o->row_bytes = rows ? (double) height / rows : 1;
     number_parts(o);
-    o->values = calloc((size_t) TILE_BAND * rows + 1, sizeof *o->values);
-    o->dominant = calloc((size_t) TILE_BAND * rows + 1, sizeof *o->dominant);
     o->bytes = calloc((size_t) o->parts * rows + 1, sizeof *o->bytes);
-    o->most = calloc((size_t) rows + 1, sizeof *o->most);
     o->first_hit = malloc(((size_t) columns + 1) * sizeof *o->first_hit);
     o->spreads = calloc(o->kept ? o->kept->reads.count + 1 : 1, sizeof *o->spreads);
     o->times = calloc(o->kept ? o->kept->reads.count + 1 : 1, sizeof *o->times);
     o->graphs = calloc((size_t) o->subject->n_templates * TAT_RULE_COUNT + 1, sizeof *o->graphs);
     o->walk = file_walk_new(o->subject->trace, hit, o);
-    if (!o->values || !o->dominant || !o->bytes || !o->most || !o->first_hit || !o->spreads || !o->times ||
-        !o->graphs || !o->walk) {
-        return false;
-    }
+    if (!o->bytes || !o->first_hit || !o->spreads || !o->times || !o->graphs || !o->walk) { return false; }
     memset(o->first_hit, 0xff, columns * sizeof *o->first_hit);
-    return grid_tile_begin(o->tile, q->t0, q->t0 + width, q->o0, q->o0 + height, columns, rows);
+    return grid_tile_begin(o->tile, q->t0, q->t0 + width, q->o0, q->o0 + height, columns, rows) &&
+           tile_band_begin(&o->band, o->tile, TILE_BAND);
 }
 
 static void end(struct offsets * o) {
     offset_places_free(&o->places);
     file_walk_free(o->walk);
-    free(o->values);
-    free(o->dominant);
+    tile_band_free(&o->band);
     free(o->bytes);
-    free(o->most);
     free(o->first_hit);
     free(o->spreads);
     free(o->times);
@@ -279,7 +256,6 @@ int view_offsets(const struct subject * subject, const struct offsets_query * qu
     int status = offset_places_find(&o.places, subject, query->by, error);
     bool good = status == 0 && lay_out(&o);
     if (good && tile->columns && tile->rows) {
-        begin_band(&o);
         status = fill(&o, error);
         good = !o.no_memory;
     }

@@ -28,11 +28,9 @@ static bool has_time(unsigned key) {
 /* ---- how large ---- */
 
 static void choose_columns(struct pyramid * p, const struct subject * s) {
-    static const enum tat_key keys[] = { [PYRAMID_BY_LAYER] = TAT_BY_LAYER,
-                                         [PYRAMID_BY_TENSOR] = TAT_BY_TENSOR,
-                                         [PYRAMID_BY_COMPONENT] = TAT_BY_COMPONENT,
-                                         [PYRAMID_BY_EXPERT] = TAT_BY_EXPERT };
-    for (unsigned k = 0; k < PYRAMID_BY_LAYER_EXPERT; k++) { p->width[k] = tat_matrix_columns(s->trace, keys[k]); }
+    for (unsigned k = 0; k < PYRAMID_BY_LAYER_EXPERT; k++) {
+        p->width[k] = tat_matrix_columns(s->trace, pyramid_matrix_key(k));
+    }
     const uint64_t pairs = (uint64_t) p->width[PYRAMID_BY_LAYER] * p->width[PYRAMID_BY_EXPERT];
     p->width[PYRAMID_BY_LAYER_EXPERT] = pairs <= LAYER_EXPERTS_MOST ? (uint32_t) pairs : 0;
     for (unsigned k = 0; k < PYRAMID_KEYS; k++) {
@@ -127,11 +125,11 @@ static bool add_records(const struct tat_tally * t, void * user) {
 static int add_evaluations(struct making * m, uint32_t first, uint32_t end, double * row, struct tat_error * error) {
     const struct tat_evaluation * e = m->subject->evaluations;
     m->row = row;
-    while (first < end) {
-        uint32_t last = first;
+    while ((first = next_inference(m->subject, first, end)) < end) {
+        uint32_t last = first + 1;
         while (last < end && is_inference(e[last].phase)) { last++; }
-        if (last > first && tat_trace_tally(m->subject->trace, first, last, add_records, m, error) < 0) { return -1; }
-        first = last + 1;
+        if (tat_trace_tally(m->subject->trace, first, last, add_records, m, error) < 0) { return -1; }
+        first = last;
     }
     return 0;
 }

@@ -10,7 +10,7 @@
 #include "analysis/slices.h"
 #include "analysis/view/token_axis.h"
 
-/* What a block has sums by; the first four are numbered as tat_matrix numbers its columns. */
+/* What a block has sums by; columns of the first four are numbered as tat_matrix numbers its. */
 enum pyramid_key {
     PYRAMID_BY_LAYER,
     PYRAMID_BY_TENSOR,
@@ -19,6 +19,15 @@ enum pyramid_key {
     PYRAMID_BY_LAYER_EXPERT, /* layer * experts + expert */
     PYRAMID_KEYS
 };
+
+/* That of tat_matrix; not for PYRAMID_BY_LAYER_EXPERT. */
+static inline enum tat_key pyramid_matrix_key(enum pyramid_key key) {
+    static const enum tat_key keys[] = { [PYRAMID_BY_LAYER] = TAT_BY_LAYER,
+                                         [PYRAMID_BY_TENSOR] = TAT_BY_TENSOR,
+                                         [PYRAMID_BY_COMPONENT] = TAT_BY_COMPONENT,
+                                         [PYRAMID_BY_EXPERT] = TAT_BY_EXPERT };
+    return keys[key];
+}
 
 struct pyramid {
     uint32_t block; /* tokens */

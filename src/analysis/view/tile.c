@@ -12,11 +12,9 @@ bool grid_tile_begin(struct grid_tile * tile, uint64_t x0, uint64_t x1, uint64_t
     if (rows && columns > CELLS_MOST / rows) { return false; }
     const size_t cells = (size_t) (columns * rows);
     *tile = (struct grid_tile){ x0, x1, y0, y1, (uint32_t) columns, (uint32_t) rows, NULL, NULL };
-    tile->values = calloc(cells + 1, sizeof *tile->values);
+    tile->values = malloc((cells + 1) * sizeof *tile->values);
     tile->dominant = malloc((cells + 1) * sizeof *tile->dominant);
-    if (!tile->values || !tile->dominant) { return false; }
-    memset(tile->dominant, 0xff, cells * sizeof *tile->dominant);
-    return true;
+    return tile->values && tile->dominant;
 }
 
 void grid_tile_free(struct grid_tile * tile) {
@@ -25,34 +23,49 @@ void grid_tile_free(struct grid_tile * tile) {
     *tile = (struct grid_tile){ 0 };
 }
 
-void grid_tile_put(struct grid_tile * t, uint32_t first, uint32_t n, const double * values,
-                   const uint32_t * dominant) {
+/* ---- bands ---- */
+
+static void clear(struct tile_band * b) {
+    const size_t cells = (size_t) b->columns * b->tile->rows;
+    memset(b->values, 0, cells * sizeof *b->values);
+    memset(b->most, 0, cells * sizeof *b->most);
+    memset(b->dominant, 0xff, cells * sizeof *b->dominant);
+}
+
+bool tile_band_begin(struct tile_band * b, struct grid_tile * tile, uint32_t columns) {
+    const size_t cells = (size_t) columns * tile->rows;
+    *b = (struct tile_band){ .tile = tile, .columns = columns };
+    b->values = malloc((cells + 1) * sizeof *b->values);
+    b->most = malloc((cells + 1) * sizeof *b->most);
+    b->dominant = malloc((cells + 1) * sizeof *b->dominant);
+    if (!b->values || !b->most || !b->dominant) { return false; }
+    clear(b);
+    return true;
+}
+
+void tile_band_free(struct tile_band * b) {
+    free(b->values);
+    free(b->most);
+    free(b->dominant);
+    *b = (struct tile_band){ 0 };
+}
+
+static void put(const struct tile_band * b, uint32_t columns) {
+    const struct grid_tile * t = b->tile;
     for (uint32_t row = 0; row < t->rows; row++) {
-        const size_t at = (size_t) row * t->columns + first;
-        for (uint32_t column = 0; column < n; column++) {
-            t->values[at + column] = values[(size_t) column * t->rows + row];
-            t->dominant[at + column] = dominant[(size_t) column * t->rows + row];
+        const size_t at = (size_t) row * t->columns + b->first;
+        for (uint32_t column = 0; column < columns; column++) {
+            const size_t cell = (size_t) column * t->rows + row;
+            t->values[at + column] = b->values[cell];
+            t->dominant[at + column] = b->dominant[cell];
         }
     }
 }
 
-bool grid_tile_turn(struct grid_tile * t) {
-    const size_t cells = (size_t) t->columns * t->rows;
-    double * values = malloc((cells + 1) * sizeof *values);
-    uint32_t * dominant = malloc((cells + 1) * sizeof *dominant);
-    const bool good = values && dominant;
-    struct grid_tile turned = *t;
-    turned.values = values;
-    turned.dominant = dominant;
-    for (uint32_t c = 0; good && c < t->columns; c += TILE_BAND) {
-        const uint32_t n = t->columns - c < TILE_BAND ? t->columns - c : TILE_BAND;
-        grid_tile_put(&turned, c, n, t->values + (size_t) c * t->rows, t->dominant + (size_t) c * t->rows);
-    }
-    free(good ? t->values : values);
-    free(good ? t->dominant : dominant);
-    if (good) {
-        t->values = values;
-        t->dominant = dominant;
-    }
-    return good;
+void tile_band_next(struct tile_band * b, uint32_t column) {
+    const bool is_full = column + 1 == b->first + b->columns;
+    if (!is_full && column + 1 != b->tile->columns) { return; }
+    put(b, column + 1 - b->first);
+    b->first = column + 1;
+    clear(b);
 }

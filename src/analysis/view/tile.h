@@ -6,6 +6,7 @@
 #define TAT_ANALYSIS_VIEW_TILE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define GRID_NO_TENSOR UINT32_MAX
@@ -18,18 +19,39 @@ struct grid_tile {
     uint32_t * dominant; /* [row][column]; GRID_NO_TENSOR: none */
 };
 
-/* Makes cells of nothing. False: no memory. Free them in any case. */
+/* Makes room for cells, which bands fill. False: no memory. Free them in any case. */
 bool grid_tile_begin(struct grid_tile * tile, uint64_t x0, uint64_t x1, uint64_t y0, uint64_t y1, uint64_t columns,
                      uint64_t rows);
 void grid_tile_free(struct grid_tile * tile);
 
-enum { TILE_BAND = 16 }; /* columns; with them, the cells of a band fit the cache */
+/* Columns that are filled side by side. Their cells lie column by column, so that what is found together lies together.
+ */
+struct tile_band {
+    struct grid_tile * tile;
+    uint32_t first, columns;
+    double *values, *most; /* [column][row]; `most` is the value of the dominant one */
+    uint32_t * dominant;
+};
 
-/* Takes over `n` columns, whose cells lie column by column. */
-void grid_tile_put(struct grid_tile * tile, uint32_t first, uint32_t n, const double * values,
-                   const uint32_t * dominant);
+enum { TILE_BAND = 16 }; /* columns of a band that fits the cache */
 
-/* Puts cells that lie column by column into the order of rows. False: no memory. */
-bool grid_tile_turn(struct grid_tile * tile);
+/* The tile's first columns, with nothing in them. False: no memory. Free it in any case. */
+bool tile_band_begin(struct tile_band * band, struct grid_tile * tile, uint32_t columns);
+void tile_band_free(struct tile_band * band);
+
+/* Call it when a column is filled, of each from the first on: a band that is full goes into the tile. */
+void tile_band_next(struct tile_band * band, uint32_t column);
+
+/* Where a cell of the band is. */
+static inline size_t tile_band_cell(const struct tile_band * band, uint32_t column, uint32_t row) {
+    return (size_t) (column - band->first) * band->tile->rows + row;
+}
+
+/* Says that something has so much of a cell; who has most is dominant. */
+static inline void tile_band_propose(struct tile_band * band, size_t cell, uint32_t what, double value) {
+    if (value <= band->most[cell]) { return; }
+    band->most[cell] = value;
+    band->dominant[cell] = what;
+}
 
 #endif

@@ -27,4 +27,10 @@ void token_axis_free(struct token_axis * axis);
 /* The step that computed a token, or the first behind it; n_steps: there is none. */
 uint32_t token_axis_find(const struct token_axis * axis, uint64_t token);
 
+/* The first evaluation of inference in [first, end), or `end`. */
+static inline uint32_t next_inference(const struct subject * s, uint32_t first, uint32_t end) {
+    while (first < end && !is_inference(s->evaluations[first].phase)) { first++; }
+    return first;
+}
+
 #endif

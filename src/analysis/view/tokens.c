@@ -60,9 +60,7 @@ static void spread(const struct subject * s, const struct token_axis * axis, con
     for (uint32_t i = 0; i < axis->n_steps; i++) {
         const struct token_step * step = &axis->steps[i];
         double sum = 0;
-        for (uint32_t e = step->evaluation; e < step->end; e++) {
-            if (is_inference(s->evaluations[e].phase)) { sum += sums[e]; }
-        }
+        for (uint32_t e = step->evaluation; e < step->end; e = next_inference(s, e + 1, step->end)) { sum += sums[e]; }
         for (uint32_t t = 0; t < step->tokens; t++) { of_token[step->first + t] = sum / step->tokens; }
     }
 }
@@ -133,13 +131,13 @@ static bool count_new_experts(const struct subject * s, const struct token_axis 
     struct used * used = calloc((size_t) layers + 1, sizeof *used);
     bool good = used;
     for (uint32_t i = 0; i < axis->n_steps && good; i++) {
-        for (uint32_t e = axis->steps[i].evaluation; e < axis->steps[i].end && good; e++) {
-            if (!is_inference(s->evaluations[e].phase)) { continue; }
+        const struct token_step * step = &axis->steps[i];
+        for (uint32_t e = step->evaluation; e < step->end && good; e = next_inference(s, e + 1, step->end)) {
             good = routing_read(&routing, s->trace, e);
             for (size_t l = 0; l < routing.layers.count && good; l++) {
                 const struct routed_layer * layer = &routing_layers(&routing)[l];
                 if (layer->layer < layers) {
-                    good = count_layer(layer, &used[layer->layer], &axis->steps[i], new_experts);
+                    good = count_layer(layer, &used[layer->layer], step, new_experts);
                 }
             }
         }

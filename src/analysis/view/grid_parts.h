@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What grids are made with, for their own files.
+ */
+#ifndef TAT_ANALYSIS_VIEW_GRID_PARTS_H
+#define TAT_ANALYSIS_VIEW_GRID_PARTS_H
+
+#include "analysis/view/grid.h"
+
+struct grid {
+    const struct subject * subject;
+    const struct grid_query * query;
+    struct grid_tile * tile;
+    const struct pyramid * pyramid; /* NULL: sums are made from the trace */
+    uint32_t layers;                /* counting them takes a look at every graph */
+    uint64_t column_span, row_span;
+    struct tile_band band;
+};
+
+int grid_no_memory(struct tat_error * error);
+
+/* Columns begin at multiples of `unit`, and are filled so many at a time; 0: all. False: no memory. */
+bool grid_lay_out(struct grid * g, uint64_t x_length, uint64_t y_length, uint64_t unit, uint32_t of_band);
+
+/* Where a cell of the band is. False: the row is outside of the window. */
+static inline bool grid_cell(const struct grid * g, uint32_t column, uint64_t row, size_t * cell) {
+    if (row < g->tile->y0 || row >= g->tile->y1) { return false; }
+    *cell = tile_band_cell(&g->band, column, (uint32_t) ((row - g->tile->y0) / g->row_span));
+    return true;
+}
+
+/* Fills a column of cells with the sums of one column of the data, and goes on to the next. `tensors`, by number, say
+ * who dominates; NULL: nobody. */
+void grid_fill_column(struct grid * g, uint32_t column, const double * values, uint32_t n_values,
+                      const double * tensors, uint32_t n_tensors);
+
+/* grid_blocks.c: whether blocks are good enough for the query, and what they answer. 0, or -1 with *error. */
+bool grid_has_blocks(const struct grid * g);
+int grid_from_blocks(struct grid * g, struct tat_error * error);
+
+#endif
