@@ -45,7 +45,8 @@ struct call {
 
 static struct manage_options options;
 static int state = MANAGER_OFF; /* enum manager_state; acquire and release */
-static bool busy;               /* acquire and release: a graph is being watched */
+static const char * busy;       /* acquire and release: the thread whose graph is being watched; NULL: none is */
+static const struct graph_call * watched; /* that graph's; for that thread only */
 static pthread_mutex_t beginning = PTHREAD_MUTEX_INITIALIZER;
 static struct managing managing; /* written before the state says ACTIVE */
 static struct known_graph * graphs[GRAPHS_MAX];
@@ -446,6 +447,22 @@ static bool watch_graph(const struct graph_call * call, uint64_t growth, struct 
     return true;
 }
 
+static void free_turn(void) {
+    __atomic_store_n(&busy, NULL, __ATOMIC_RELEASE);
+}
+
+/* A call lies deeper in the stack than that of the graph in which it is made. If it does not, the thread has jumped out
+ * of that graph (longjmp), which is then over. */
+static bool take_turn(const struct graph_call * call) {
+    const char * before = NULL;
+    if (!__atomic_compare_exchange_n(&busy, &before, call->thread, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+        if (before != call->thread || (uintptr_t) call < (uintptr_t) watched) { return false; }
+        if (call_now.is_managed) { let_go(&call_now); }
+    }
+    watched = call;
+    return true;
+}
+
 static bool graph_begins(const struct graph_call * call, struct watch * watch) {
     uint64_t growth = GROWTH_UNKNOWN;
     if (state_now() == MANAGER_OFF || call->hands_off) { return false; }
@@ -454,9 +471,9 @@ static bool graph_begins(const struct graph_call * call, struct watch * watch) {
         if (state_now() == MANAGER_WAITING) { begin(call, &growth); }
         cold_unlock(&beginning, cancelling);
     }
-    if (state_now() != MANAGER_ACTIVE || __atomic_exchange_n(&busy, true, __ATOMIC_ACQUIRE)) { return false; }
+    if (state_now() != MANAGER_ACTIVE || !take_turn(call)) { return false; }
     if (watch_graph(call, growth, watch)) { return true; }
-    __atomic_store_n(&busy, false, __ATOMIC_RELEASE);
+    free_turn();
     return false;
 }
 
@@ -491,6 +508,7 @@ static void count_graph(const struct call * c, bool is_token) {
 
 static void graph_ends(void * user, const struct graph_call * call) {
     struct call * c = user;
+    if (call != watched) { return; } /* the thread had jumped out of it, and then back to it, on another stack */
     const bool is_token = graph_rows(&c->graph->uses, call->host, call->graph) == 1;
     if (c->is_managed) {
         let_go(c);
@@ -499,7 +517,7 @@ static void graph_ends(void * user, const struct graph_call * call) {
         add_to(&totals.after_tokens, 1);
         add_to(&totals.after_ns, clock_monotonic_ns() - c->began);
     }
-    __atomic_store_n(&busy, false, __ATOMIC_RELEASE);
+    free_turn();
 }
 
 static void program_ends(void) {

@@ -304,6 +304,26 @@ preloaded() {
     [ "$(value tokens)" -ge 3 ]
 }
 
+@test "managed: the program jumps out of a graph" {
+    model $dense
+    # Out of two of the graphs, which are then computed once more.
+    preloaded '#include <dlfcn.h>
+        #include <setjmp.h>
+        static int ends;
+        static jmp_buf out;
+        static void * real(const char * name) { return dlsym(RTLD_NEXT, name); }
+        long ggml_nrows(const void * tensor) {
+            if (ends && --ends == 0) { longjmp(out, 1); }
+            return ((long (*)(const void *)) real("ggml_nrows"))(tensor); }
+        int ggml_backend_sched_graph_compute_async(void * s, void * g) {
+            static int calls;
+            calls++;
+            if (!setjmp(out) && (calls == 2 || calls == 4)) { ends = 30; }
+            return ((int (*)(void *, void *)) real("ggml_backend_sched_graph_compute_async"))(s, g); }'
+    completion_managed "memory=110000000;strategy=$all" -t 1 && was_managed
+    [ "$(value tokens)" -ge 3 ]
+}
+
 @test "managed: no memory may be locked, and descriptors are closed by the program" {
     model $experts
     # The program closes what it has not opened each time that it prints. What watches the memory has descriptors of its own: in
