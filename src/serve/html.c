@@ -16,6 +16,8 @@ enum {
     CELL_BYTES = 16,    /* of a tile, a value of 8 and a number of 4, in base 64 */
     CELLS_LEAST = 2048, /* a coarser tile is none */
     CELLS_MOST = 1 << 17,
+    SIDE_MOST = 8192,    /* cells of a side that the server gives */
+    COLUMNS_LEAST = 8,   /* a heatmap of fewer shows no course */
     GRAPHS = 4,   /* tokens whose graphs are kept */
     SLACK = 4096, /* notes and punctuation */
 };
@@ -156,22 +158,49 @@ static void note_tile(struct html * h, const char * what, const struct tile_head
     note(h, "%s: a cell stands for %.4g by %.4g.", what, x, y);
 }
 
-/* As finely as its share of what room is left allows; twice as wide as it is high. */
+static struct answer ask_tile(struct html * h, const char * address, uint64_t wide, uint64_t high,
+                              struct tile_header * header) {
+    char sized[ADDRESS_SIZE];
+    snprintf(sized, sizeof sized, "%s&w=%" PRIu64 "&h=%" PRIu64, address, wide, high);
+    const struct answer answer = ask(h, sized);
+    memset(header, 0, sizeof *header);
+    if (answer.status == ANSWER_OK && answer.bytes >= sizeof *header) { memcpy(header, answer.body, sizeof *header); }
+    return answer;
+}
+
+/* A heatmap has every row, as the page shows each under the name of a tensor, a layer or an expert, and as many columns as fit. */
+static bool size_heatmap(struct html * h, const char * address, uint64_t cells, uint64_t * wide, uint64_t * high) {
+    struct tile_header header;
+    struct answer answer = ask_tile(h, address, 1, SIDE_MOST, &header);
+    answer_free(&answer);
+    *high = header.rows > 0 ? header.rows : 1;
+    *wide = cells / *high < SIDE_MOST ? cells / *high : SIDE_MOST;
+    return *wide >= COLUMNS_LEAST;
+}
+
+/* Others are twice as wide as they are high. */
+static void size_picture(uint64_t cells, uint64_t * wide, uint64_t * high) {
+    *high = 32;
+    while ((*high + 1) * (*high + 1) * 2 <= cells) { ++*high; }
+    *wide = 2 * *high;
+}
+
+/* As finely as its share of what room is left allows. */
 static enum taken take_tile(struct html * h, const char * address, const char * what) {
     const uint64_t room = h->options.max_bytes > h->bytes ? h->options.max_bytes - h->bytes : 0;
-    uint64_t cells = room / (h->tiles_left ? h->tiles_left : 1) / CELL_BYTES;
+    uint64_t cells = room / (h->tiles_left ? h->tiles_left : 1) / CELL_BYTES, wide, high;
     if (h->tiles_left) { h->tiles_left--; }
     if (cells < CELLS_LEAST) { return TOO_LARGE; }
     if (cells > CELLS_MOST) { cells = CELLS_MOST; }
-    unsigned height = 32;
-    while ((uint64_t) (height + 1) * (height + 1) * 2 <= cells) { height++; }
-    char sized[ADDRESS_SIZE];
-    snprintf(sized, sizeof sized, "%s&w=%u&h=%u", address, height * 2, height);
-    struct answer answer = ask(h, sized);
+    if (!strstr(address, "/grid?")) {
+        size_picture(cells, &wide, &high);
+    } else if (!size_heatmap(h, address, cells, &wide, &high)) {
+        return TOO_LARGE;
+    }
     struct tile_header header;
+    struct answer answer = ask_tile(h, address, wide, high, &header);
     enum taken taken = NOT_THERE;
-    if (answer.status == ANSWER_OK && answer.bytes >= sizeof header) {
-        memcpy(&header, answer.body, sizeof header);
+    if (header.version) {
         char * text = base64(answer.body, answer.bytes);
         json_t * value = text ? json_string(text) : NULL;
         if (value) { taken = take(h, address, value, strlen(text) + strlen(address) + 8) ? TAKEN : TOO_LARGE; }

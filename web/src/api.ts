@@ -7,6 +7,7 @@ import { computed, type ReadonlySignal, signal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 
 import { decodeTile, type Tile } from "./binary";
+import { type Embedded, embedded, graphTokens, type Source } from "./embedded";
 import { Kept, type Sized } from "./kept";
 import { trace, traces } from "./state";
 import { type About, SCHEMA, type Tensor, type TraceEntry, type Traces } from "./types";
@@ -18,11 +19,6 @@ export interface Answer<T> {
     busy: boolean;
     /** What `data` answers. */
     address: string | null;
-}
-
-interface Source {
-    json(address: string): Promise<Sized<unknown>>;
-    bytes(address: string): Promise<ArrayBuffer>;
 }
 
 // ---- the two sources ----
@@ -53,41 +49,6 @@ const server: Source = {
     bytes: async (address) => (await request(address)).arrayBuffer(),
 };
 
-/** By address: JSON as it is, tiles as text in base 64. */
-type Embedded = Record<string, unknown>;
-
-/** What a window of an answer is asked for with. An embedded answer shows all, at one resolution. */
-const WINDOW = new Set(["x0", "x1", "y0", "y1", "t0", "t1", "o0", "o1", "w", "h", "lo", "hi", "from", "count", "limit"]);
-
-/** The same address with its parameters sorted, and without those that only choose a window. */
-export function withoutWindow(address: string): string {
-    const [path, query] = address.split("?");
-    const parts = [...new URLSearchParams(query ?? "")].filter(([key]) => !WINDOW.has(key));
-    parts.sort(([a], [b]) => (a < b ? -1 : 1));
-    return parts.length > 0 ? `${path}?${parts.map(([key, value]) => `${key}=${value}`).join("&")}` : path!;
-}
-
-export function embedded(answers: Embedded): Source {
-    const byKey = new Map<string, unknown>();
-    for (const [address, answer] of Object.entries(answers)) {
-        byKey.set(address, answer);
-        const short = withoutWindow(address);
-        if (!byKey.has(short)) byKey.set(short, answer);
-    }
-    const find = (address: string): unknown => {
-        const found = byKey.get(address) ?? byKey.get(withoutWindow(address));
-        if (found === undefined) throw new Error("This file does not hold that. Open the trace itself with `tat view`.");
-        return found;
-    };
-    return {
-        json: async (address) => ({ answer: find(address), bytes: 0 }), // the file has it anyway
-        bytes: async (address) => {
-            const text = atob(String(find(address)));
-            return Uint8Array.from(text, (letter) => letter.charCodeAt(0)).buffer;
-        },
-    };
-}
-
 declare global {
     interface Window {
         __TAT__?: Embedded;
@@ -97,6 +58,9 @@ declare global {
 /** The page is a file, not a server's. */
 export const isFile = typeof window !== "undefined" && window.__TAT__ !== undefined;
 const source: Source = isFile ? embedded(window.__TAT__!) : server;
+
+/** Tokens whose graphs a file holds; null: the server has all. */
+export const graphsHeld = (id: number): number[] | null => (isFile ? graphTokens(window.__TAT__!, id) : null);
 
 // ---- asking ----
 

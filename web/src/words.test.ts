@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from "vitest";
 
-import { embedded, withoutWindow } from "./api";
 import { flow } from "./flow";
 import { bytes, count, csv, exactBytes, percent, time, tokenText } from "./format";
 import { verdictOf } from "./verdict";
@@ -23,18 +22,6 @@ test("text flows in lines, and breaks where it breaks", () => {
     const pieces = flow(["ab", "cd", "e\n", "f", null], 0, 4, 4, (text) => text.length);
     expect(pieces.map(({ x, y }) => [x, y])).toEqual([[0, 0], [0, 1], [0, 2], [0, 3], [0, 4]]);
     expect(flow(["ab", "cd", "e"], 0, 2, 100, (text) => text.length * 10).map(({ x, y }) => [x, y])).toEqual([[0, 0], [20, 0], [40, 0]]);
-});
-
-test("a file answers any window of what it holds, and says what to do for the rest", async () => {
-    const source = embedded({
-        "api/traces": { traces: [] },
-        "api/traces/0/grid?x=token&y=layer&measure=bytes&x0=0&x1=9&y0=0&y1=3&w=9&h=3": btoa("TATG"),
-    });
-    expect(withoutWindow("a?y=2&x0=1&x=1")).toBe("a?x=1&y=2");
-    expect((await source.json("api/traces")).answer).toEqual({ traces: [] });
-    const answer = await source.bytes("api/traces/0/grid?y=layer&x=token&measure=bytes&x0=4&x1=5&w=800&h=600");
-    expect([...new Uint8Array(answer)]).toEqual([84, 65, 84, 71]);
-    await expect(source.json("api/traces/0/records?from=0")).rejects.toThrow("tat view");
 });
 
 test("a verdict is a word, and names what failed", () => {

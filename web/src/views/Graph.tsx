@@ -3,12 +3,12 @@
 import { signal } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
-import { about, isFile, path, useJson } from "../api";
+import { about, graphsHeld, isFile, path, useJson } from "../api";
 import { drawLegend } from "../frame";
 import { ink } from "../colours";
-import { count, csv } from "../format";
+import { count, csv, many } from "../format";
 import { canvasPen, type Pen, svgPen } from "../pen";
-import { operationsOf } from "../play";
+import { operationsOf, toToken } from "../play";
 import { layer, measure, operation, option, token, trace } from "../state";
 import { saveCanvas, saveText } from "../takeaway";
 import type { Graph as GraphAnswer, Measure } from "../types";
@@ -39,10 +39,25 @@ export function Graph() {
     const number = /^\d+$/.test(graphNumber.value) && Number(graphNumber.value) < about.value!.evaluations ? Number(graphNumber.value) : null;
     const answer = useJson<GraphAnswer>(path("graph", number === null ? { token: at } : { evaluation: number }));
     useLetGo(answer.data);
+    const held = graphsHeld(trace.value);
+    if (held && !held.includes(at)) return <Held tokens={held} />;
     if (answer.error) return <p class="empty" role="alert">{answer.error}</p>;
     if (!answer.data) return <p class="empty" role="status">Drawing the graph</p>;
     if (answer.data.nodes.length === 0) return <p class="empty">This graph has no operations.</p>;
     return <Drawn key={trace.value} graph={answer.data} at={number === null ? at : answer.data.token} />;
+}
+
+/** In place of a graph that a file does not hold: those that it does. */
+function Held({ tokens }: { tokens: number[] }) {
+    if (tokens.length === 0) return <p class="empty">This file holds no graphs: open the trace itself with `tat view`.</p>;
+    return (
+        <div class="empty">
+            <p>{`This file holds the graphs of ${many(tokens.length, "token")} alone. For others, open the trace itself with \`tat view\`.`}</p>
+            <p class="held">
+                {tokens.map((one) => <button type="button" key={one} onClick={() => toToken(one)}>{`token ${count(one)}`}</button>)}
+            </p>
+        </div>
+    );
 }
 
 /** When another token is chosen, its graph shows again. */

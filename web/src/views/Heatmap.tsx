@@ -3,7 +3,7 @@
 import { computed } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 
-import { about, type Answer, path, tensorsById, useTile } from "../api";
+import { about, type Answer, isFile, path, tensorsById, useTile } from "../api";
 import { type Box, boxOf, isSame } from "../axes";
 import { cellAt, NO_TENSOR, type Tile } from "../binary";
 import { ink, isDark } from "../colours";
@@ -86,8 +86,11 @@ export function tileAddress(of: Kind, run: About | null, window: Box | null, id?
 export function useGrid(of: Kind, run: About, window: Box | null, id?: number): Answer<Tile> {
     const answer = useTile(tileAddress(of, run, window, id), "TATG");
     const data = useMemo(() => {
-        const rows = picked(of.y, run);
-        return answer.data && rows ? pickRows(answer.data, rows) : answer.data;
+        if (!answer.data) return null;
+        // A file's tile also has what is in no layer.
+        const more = answer.data.y1 > sizeOf(of.y, run) ? Array.from({ length: sizeOf(of.y, run) }, (_, i) => i) : null;
+        const rows = picked(of.y, run) ?? more;
+        return rows ? pickRows(answer.data, rows) : answer.data;
     }, [answer.data, of.y, run]);
     return { ...answer, data };
 }
@@ -131,6 +134,9 @@ export function Heatmap() {
             empty={whole.error ?? part.error ?? why(of, run)}
         >
             <HeatSwitches run={run} />
+            {isFile && tile && spanOf(tile).x > 1 && (
+                <span class="faint" title="Open the trace itself with tat view to see each">{`columns of ${Math.round(spanOf(tile).x * 10) / 10} ${of.x}s: this file has none finer`}</span>
+            )}
         </Picture>
     );
 }

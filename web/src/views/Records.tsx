@@ -2,7 +2,7 @@
 /** All access records: filtered, sorted, and each with all that its operation touches. */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
-import { about, askJson, path, tensorsById, useJson } from "../api";
+import { about, askJson, isFile, path, tensorsById, useJson } from "../api";
 import { count, csv, many, time } from "../format";
 import { byteRange, expert, layer, option, tensor, token, view } from "../state";
 import { saveText } from "../takeaway";
@@ -78,7 +78,7 @@ export function Records() {
 }
 
 function Said({ pages, by }: { pages: Pages; by: string }) {
-    if (pages.total === null) return <p role="status">Counting</p>;
+    if (pages.total === null) return pages.error ? null : <p role="status">Counting</p>;
     const all = many(pages.total, "record");
     const cut = pages.reachable < pages.total;
     const what: Record<string, string> = {
@@ -88,7 +88,9 @@ function Said({ pages, by }: { pages: Pages; by: string }) {
     return (
         <p role="status" data-total={pages.total}>
             {all}
-            {cut && `. Here are the ${count(pages.reachable)} ${what[by] ?? ""}; narrow the filters to see others.`}
+            {cut && (isFile
+                ? `. This file holds the first ${count(pages.reachable)}; the trace has all: tat view.`
+                : `. Here are the ${count(pages.reachable)} ${what[by] ?? ""}; narrow the filters to see others.`)}
             {pages.busy && <span class="busy"> loading</span>}
         </p>
     );

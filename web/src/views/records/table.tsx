@@ -104,10 +104,11 @@ export function Table({ pages, cursor, onCursor, onPoint, goTo }: TableProps) {
     useEffect(() => pages.want(first, Math.max(first, last)), [pages.want, first, last]);
 
     const onScroll = () => {
-        head.current!.scrollLeft = body.current!.scrollLeft;
+        if (!head.current || !body.current) return; // the table has just gone
+        head.current.scrollLeft = body.current.scrollLeft;
         const { top } = place.current;
-        const next = scrolled(place.current.base, top, body.current!.scrollTop, rows, height());
-        if (next.base !== place.current.base || next.top !== body.current!.scrollTop) set(next);
+        const next = scrolled(place.current.base, top, body.current.scrollTop, rows, height());
+        if (next.base !== place.current.base || next.top !== body.current.scrollTop) set(next);
         else place.current = next;
         onPoint(null, { x: 0, y: 0 });
     };
