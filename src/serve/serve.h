@@ -62,8 +62,8 @@ const char * server_address_once(const struct server * server);
 
 uint16_t server_port(const struct server * server);
 
-/* False: an answer is still being made, and it did not end within a second. Then threads still run, the server and the
- * list must stay, and the program can only exit. */
+/* False: an answer is still being made, and it did not end within a second. Then threads still run, and the server and
+ * the list must stay: the program can exit, or call it again. */
 bool server_stop(struct server * server);
 
 /* Whether this program has the page in it. */

@@ -244,6 +244,7 @@ struct server * server_start(struct served_list * list, const char * listen, uin
         if (start_daemon(s, error) == 0) { return s; }
     }
     if (s->workers) { workers_stop(s->workers); }
+    workers_free(s->workers);
     if (s->listener.fd >= 0) { close(s->listener.fd); }
     free(s);
     return NULL;
@@ -263,7 +264,8 @@ uint16_t server_port(const struct server * s) {
 
 bool server_stop(struct server * s) {
     if (!workers_stop(s->workers)) { return false; }
-    MHD_stop_daemon(s->daemon); /* closes the socket */
+    MHD_stop_daemon(s->daemon); /* closes the socket; until then, its thread may add jobs */
+    workers_free(s->workers);
     free(s);
     return true;
 }

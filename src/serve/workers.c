@@ -94,6 +94,7 @@ struct workers * workers_start(struct tat_error * error) {
     if (w->count >= 2) { return w; }
     tat_fail_errno(error, "cannot start threads");
     workers_stop(w);
+    workers_free(w);
     return NULL;
 }
 
@@ -121,8 +122,12 @@ bool workers_stop(struct workers * w) {
     while ((job = queue_take(&w->quick)) || (job = queue_take(&w->slow))) { job->run(job, true); }
     if (!idle) { return false; }
     for (unsigned i = 0; i < w->count; i++) { pthread_join(w->threads[i], NULL); }
+    return true;
+}
+
+void workers_free(struct workers * w) {
+    if (!w) { return; }
     pthread_cond_destroy(&w->changed);
     pthread_mutex_destroy(&w->lock);
     free(w);
-    return true;
 }

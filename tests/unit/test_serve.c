@@ -200,6 +200,10 @@ static void test_workers(void ** state) {
     }
     assert_true(workers_stop(workers));
     for (int i = 0; i < JOBS; i++) { assert_int_equal(jobs[i].runs, 1); }
+    struct counted late = { .job = { .run = count } }; /* a request that comes while the server ends */
+    workers_add(workers, &late.job);
+    assert_int_equal(late.endings, 1);
+    workers_free(workers);
 }
 
 int main(void) {
