@@ -94,6 +94,13 @@ static bool pass_over(struct follow * f) {
     return true;
 }
 
+bool follow_has_more(struct follow * f) {
+    struct stat status;
+    if (fstat(f->trace->fd, &status) != 0 || (uint64_t) status.st_size != f->trace->size) { return true; }
+    window_forget(&f->scan.window);
+    return is_begun(f, f->scan.at) || next_begun(f, f->scan.at) || f->scan.window.error;
+}
+
 int follow_read(struct follow * f, bool * revised, struct tat_error * error) {
     struct tat_trace * trace = f->trace;
     struct stat status;

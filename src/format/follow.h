@@ -14,6 +14,10 @@ struct follow;
 struct follow * follow_open(const char * path, struct tat_error * error);
 void follow_close(struct follow * follow); /* NULL is allowed */
 
+/* False: follow_read would find nothing new. The file has the same size, and no block begins where the last one ended, or
+ * behind a gap there. What follow_trace handed out stays as it is. */
+bool follow_has_more(struct follow * follow);
+
 /* Takes in the blocks that were written since. *revised: evaluations that were there before have other phases now,
  * because they turned out to be warm-up. Returns 0, or -1 with *error (no memory, or the file became shorter than what
  * was read). */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "serve/served.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "system/clock.h"
 
 #define LOOK_NS     UINT64_C(500000000) /* between looks at a trace that grows */
+#define NEVER       UINT64_MAX
 #define LONG_TOKENS 4096
 #define KEPT_BYTES  (UINT64_C(64) << 20)
 
@@ -17,18 +19,22 @@ struct served_list * served_new(const struct served_options * options) {
     return list;
 }
 
-/* What is known of the trace as it was. */
+/* What is known of the trace as it was. The pyramid can be made on, unless phases changed. */
 static void forget(struct served * s) {
     joined_io_free(s->io);
     view_records_free(s->records);
-    pyramid_free(s->pyramid);
     file_reads_free(s->reads);
     subject_free(&s->subject);
     s->io = NULL;
     s->records = NULL;
-    s->pyramid = NULL;
     s->reads = NULL;
     s->subject = (struct subject){ 0 };
+}
+
+static void forget_sums(struct served * s) {
+    pyramid_free(s->pyramid);
+    s->pyramid = NULL;
+    s->outgrown = false;
 }
 
 /* False, with *error: no memory. */
@@ -43,6 +49,7 @@ static bool learn(struct served * s, struct tat_error * error) {
 
 static void close_one(struct served * s) {
     forget(s);
+    forget_sums(s);
     follow_close(s->follow);
     tat_trace_close(s->whole);
     kept_free(s->kept);
@@ -67,7 +74,11 @@ void served_free(struct served_list * list) {
 /* Those of a trace that has ended are kept. */
 static int make_sums(struct served * s, const struct token_axis * axis, pyramid_progress progress,
                      struct tat_error * error) {
-    s->pyramid = pyramid_make(&s->subject, axis, progress, (void *) s->options, error);
+    struct pyramid * old = s->pyramid;
+    s->pyramid = old ? pyramid_extend(old, &s->subject, axis, error)
+                     : pyramid_make(&s->subject, axis, progress, (void *) s->options, error);
+    s->outgrown = false;
+    pyramid_free(old);
     if (!s->pyramid) { return -1; }
     if (!s->running && s->options->keep_sums) { s->options->keep_sums(s->trace, s->pyramid); }
     return 0;
@@ -77,11 +88,11 @@ const struct pyramid * served_pyramid(struct served * s) {
     struct token_axis axis;
     struct tat_error error;
     pthread_mutex_lock(&s->summing);
-    if (!s->pyramid && token_axis_begin(&axis, &s->subject)) {
+    if ((!s->pyramid || s->outgrown) && token_axis_begin(&axis, &s->subject)) {
         if (axis.n_tokens >= LONG_TOKENS) { make_sums(s, &axis, NULL, &error); }
         token_axis_free(&axis);
     }
-    const struct pyramid * pyramid = s->pyramid;
+    const struct pyramid * pyramid = s->outgrown ? NULL : s->pyramid;
     pthread_mutex_unlock(&s->summing);
     return pyramid;
 }
@@ -121,6 +132,7 @@ static int open_trace(const struct served_list * list, struct served * s, struct
     bool revised;
     s->trace = s->whole;
     s->running = list->options.is_running(s->path, s->whole);
+    s->looked_ns = NEVER;
     if (!s->running) { return 0; }
     s->follow = follow_open(s->path, error);
     if (!s->follow || follow_read(s->follow, &revised, error) != 0) { return -1; }
@@ -173,21 +185,26 @@ static void settle(struct served * s, struct tat_trace * whole) {
     s->follow = NULL;
     s->trace = s->whole = whole;
     s->running = false;
+    s->looked_ns = NEVER;
 }
 
-/* Looks for more. What was found out about the trace points into it, and is forgotten before it changes. */
+/* Looks for more. If there is any, what was found out about the trace is forgotten before the trace changes, as it
+ * points into it. */
 static void look(const struct served_list * list, struct served * s) {
     struct tat_error error;
     bool revised = false;
     uint32_t before, after;
     tat_trace_evaluations(s->trace, &before);
     struct tat_trace * whole = list->options.is_running(s->path, s->trace) ? NULL : tat_trace_open(s->path, &error);
+    if (!whole && !follow_has_more(s->follow)) { return; }
     forget(s);
+    s->outgrown = s->pyramid != NULL;
     if (whole) {
         settle(s, whole);
     } else {
         follow_read(s->follow, &revised, &error); /* if it fails, there is what was read before */
     }
+    if (whole || revised) { forget_sums(s); }
     learn(s, &error);
     tat_trace_evaluations(s->trace, &after);
     if (!whole && !revised && after == before) { return; }
@@ -195,12 +212,16 @@ static void look(const struct served_list * list, struct served * s) {
     kept_clear(s->kept);
 }
 
+/* Whether a look is due, of those who ask at the same time for one. */
+static bool is_due(struct served * s) {
+    const uint64_t now = clock_ns();
+    uint64_t looked = s->looked_ns;
+    return looked != NEVER && looked + LOOK_NS <= now && atomic_compare_exchange_strong(&s->looked_ns, &looked, now);
+}
+
 void served_look(const struct served_list * list, struct served * s) {
-    if (pthread_rwlock_trywrlock(&s->lock) != 0) { return; }
-    if (s->running && clock_ns() - s->looked_ns >= LOOK_NS) {
-        s->looked_ns = clock_ns();
-        look(list, s);
-    }
+    if (!is_due(s) || pthread_rwlock_trywrlock(&s->lock) != 0) { return; }
+    if (s->running) { look(list, s); }
     pthread_rwlock_unlock(&s->lock);
 }
 

@@ -30,9 +30,10 @@ struct served {
     pthread_mutex_t reading;       /* likewise */
     struct file_reads * reads;     /* NULL: not asked for yet */
     pthread_mutex_t asking;        /* the same section is not made twice at once */
-    uint64_t looked_ns;            /* when it was looked for more */
+    _Atomic uint64_t looked_ns;    /* when somebody last went to look for more; UINT64_MAX: there will be none */
     uint32_t revision;
     bool running;
+    bool outgrown; /* the pyramid is of the trace before it grew */
 };
 
 struct served_list {

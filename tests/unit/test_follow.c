@@ -99,6 +99,14 @@ static bool look(struct follow * follow) {
     return revised;
 }
 
+/* Looks, if there is anything to see: else a look would find nothing. */
+static void look_if_worth_it(struct follow * follow) {
+    const uint64_t used = tat_trace_summary(follow_trace(follow))->used_bytes;
+    const bool worth = follow_has_more(follow);
+    look(follow);
+    if (!worth) { assert_int_equal(tat_trace_summary(follow_trace(follow))->used_bytes, used); }
+}
+
 static uint32_t evaluations(const struct tat_trace * trace) {
     uint32_t count;
     tat_trace_evaluations(trace, &count);
@@ -156,12 +164,43 @@ static void grows_by_any_piece(void ** state) {
         struct follow * follow = start(&f, TAT_HEADER_BYTES);
         for (size_t at = TAT_HEADER_BYTES; at < f.b.size; at += pieces[p]) {
             put(&f, at, at + pieces[p] < f.b.size ? at + pieces[p] : f.b.size);
-            if (p > 0 || at % 7 == 0) { look(follow); }
+            if (p > 0 || at % 7 == 0) { look_if_worth_it(follow); }
             bytes_of(follow_trace(follow)); /* makes plans before later graphs come */
             assert_last_is_whole(follow_trace(follow));
         }
         look(follow);
         assert_int_equal(evaluations(follow_trace(follow)), TOKENS + 2);
+        assert_same(follow, &f);
+        end(&f, follow);
+    }
+}
+
+/* Asking first tells whether a look is worth it, whether the writer reserved bytes ahead or the file grows. */
+static void nothing_new_is_told(void ** state) {
+    (void) state;
+    for (int reserved = 0; reserved < 2; reserved++) {
+        struct fixture f;
+        begin(&f);
+        struct follow * follow = start(&f, f.marks[5]);
+        if (!reserved && ftruncate(f.fd, (off_t) f.marks[5]) != 0) { abort(); }
+        assert_true(follow_has_more(follow));
+        look(follow);
+        assert_false(follow_has_more(follow));
+        assert_false(follow_has_more(follow));
+        bytes_of(follow_trace(follow)); /* what was read is still there */
+        put(&f, f.marks[6], f.marks[7]); /* the one before is late */
+        assert_true(follow_has_more(follow));
+        look(follow);
+        assert_true(follow_has_more(follow));
+        put(&f, f.marks[5], f.marks[6]);
+        assert_true(follow_has_more(follow));
+        look(follow);
+        assert_false(follow_has_more(follow));
+        assert_int_equal(evaluations(follow_trace(follow)), 8);
+        put(&f, f.marks[7], f.b.size);
+        assert_true(follow_has_more(follow));
+        look(follow);
+        assert_false(follow_has_more(follow));
         assert_same(follow, &f);
         end(&f, follow);
     }
@@ -245,7 +284,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(grows_by_any_piece),  cmocka_unit_test(warmup_is_known_afterwards),
         cmocka_unit_test(a_block_may_be_late), cmocka_unit_test(a_block_may_never_come),
-        cmocka_unit_test(what_is_none),
+        cmocka_unit_test(what_is_none),        cmocka_unit_test(nothing_new_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
