@@ -73,8 +73,8 @@ static void write_all(const struct tat_trace * trace, const struct pyramid * sum
     free(bytes);
 }
 
-/* Where the size of files is limited, writing beyond it must fail and not end the program. The signal comes to the thread
- * that writes. */
+/* Where the size of files is limited, writing beyond it must fail and not end the program. The signal comes to the
+ * thread that writes. */
 void view_sums_keep(const struct tat_trace * trace, const struct pyramid * sums) {
     char folder[PATH_MAX];
     const struct timespec now = { 0 };

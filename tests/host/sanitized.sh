@@ -1,16 +1,18 @@
 #!/bin/sh
 # usage: sanitized.sh BUILD SANITIZERS [SOURCE]
-# Runs agent and host, and what manages memory, built with a sanitizer, in the ways in which threads can meet. With SOURCE, builds them first, in
-# BUILD. The agent is linked before ggml, not preloaded, because a sanitizer's library must come first; the interposition is
+# Runs agent and host, what manages memory, and the server of `tat view`, built with a sanitizer, in the ways in which threads can
+# meet. With SOURCE, builds them first, in BUILD. The agent is linked before ggml, not preloaded, because a sanitizer's library must come first; the interposition is
 # the same. The unit tests cover the readers of traces under AddressSanitizer.
 set -eu
 build=$1 sanitizers=$2 source=${3:-}
 manage="test_resident test_resident_ahead test_resident_walk test_resident_page_cache test_manage_reader test_manage_cover"
+serve="test_serve test_serve_grows"
 
 if [ -n "$source" ]; then
-    cmake -S "$source" -B "$build" -G Ninja -DTAT_TESTS=ON -DTAT_SANITIZE="$sanitizers" -DTAT_WERROR=ON > "$build.log"
+    cmake -S "$source" -B "$build" -G Ninja -DTAT_TESTS=ON -DTAT_SANITIZE="$sanitizers" -DTAT_WERROR=ON -DTAT_PAGE=OFF \
+        > "$build.log"
     ninja -C "$build" fake_host_linked fake_host_exact fake_host_loader_linked fake_plugin1 fake_plugin3 check_trace \
-        $manage >> "$build.log" || { tail -n 40 "$build.log"; exit 1; }
+        $manage $serve >> "$build.log" || { tail -n 40 "$build.log"; exit 1; }
 fi
 
 # What the agent keeps for the life of a process is not a leak; after a fork, the child leaves the parent's part behind.
@@ -76,10 +78,10 @@ host=$build/tests/host/fake_host_loader_linked
 plugins=$build/tests/host
 try "$plugins/libfake_plugin1.so,$plugins/libfake_plugin3.so,$plugins/libfake_plugin1.so" -c 4 -t 2 -g 20
 
-# What manages memory, with made-up graphs. Of other sanitizers' builds, these are unit tests as any.
+# What manages memory, with made-up graphs; what answers about a trace that grows. Of other sanitizers' builds, these are unit tests as any.
 case $sanitizers in
 *thread*)
-    for test in $manage; do
+    for test in $manage $serve; do
         echo "== $test"
         timeout 300 "$build/tests/unit/$test" || { result=$?; [ $result = 77 ] || exit $result; }
     done
