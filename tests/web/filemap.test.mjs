@@ -16,6 +16,7 @@ test("blocks and their figures are the server's, up to the chosen token", async 
     const map = await picture(tab, /^Reads of each part of .* in the whole run/);
     const shown = linesOf(await taken(map, "CSV"));
     assert.deepEqual(shown.map((line) => [Number(line[5]), Number(line[6]), Number(line[7])]), whole.blocks.map((block) => [block.offset, block.bytes, block.accesses]));
+    assert.deepEqual(linesOf(await taken(await picture(tab, "The whole file"), "CSV")), shown);
     await tab.getByLabel("Token", { exact: true }).focus();
     await tab.keyboard.press("Home");
     await tab.keyboard.press("ArrowRight");

@@ -131,6 +131,10 @@ test("it fits 1,024 pixels", async (t) => {
         const over = await tab.evaluate(() => [document.documentElement, document.querySelector("main")].map((box) => box.scrollWidth - box.clientWidth));
         assert.deepEqual(over, [0, 0], await one.textContent());
     }
+    await tab.keyboard.press("6");
+    const rows = tab.locator(".records .rows");
+    await tab.locator('[data-row="0"]').waitFor();
+    assert.ok(await rows.evaluate((box) => box.scrollWidth <= box.clientWidth), "columns of records");
 });
 
 test("what does not exist is said, and the page goes on", async (t) => {

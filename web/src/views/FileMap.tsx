@@ -86,7 +86,7 @@ export function FileMap() {
     const upTo = until === null ? "in the whole run" : `up to token ${count(until)}`;
     return (
         <div class="stack">
-            <WholeFile strip={strip} shown={shown} colourOf={colourOf} busy={busy} onShown={setShown} lack={lack} isFile={isFile} />
+            <WholeFile strip={strip} shown={shown} colourOf={colourOf} busy={busy} onShown={setShown} lack={lack} isFile={isFile} files={now?.files ?? []} />
             <Rows
                 strip={strip} shown={shown} scale={scale} which={which} colourOf={colourOf} busy={busy} onShown={setShown} lack={lack} upTo={upTo}
                 merged={now?.merged ?? false} files={now?.files ?? []}
@@ -107,7 +107,7 @@ interface Look {
 const LEAST = 512; // bytes of the closest zoom
 
 /** All of it in one line, with what shows below marked on it. */
-function WholeFile({ strip, shown, colourOf, busy, onShown, lack, isFile }: Look & { isFile: boolean }) {
+function WholeFile({ strip, shown, colourOf, busy, onShown, lack, isFile, files }: Look & { isFile: boolean; files: FileAnswer["files"] }) {
     const all = strip?.bytes ?? 1;
     const box = { x0: 0, x1: all, y0: 0, y1: 1 };
     const isWhole = shown.lo <= 0 && shown.hi >= all;
@@ -136,10 +136,18 @@ function WholeFile({ strip, shown, colourOf, busy, onShown, lack, isFile }: Look
                 const lo = Math.max(0, Math.min(all - length, x - length / 2));
                 onShown({ lo: Math.round(lo), hi: Math.round(lo + length) });
             }}
-            busy={busy} empty={lack}
+            csv={() => csvOf(strip?.blocks ?? [], files)} busy={busy} empty={lack}
         />
     );
 }
+
+const csvOf = (blocks: Block[], files: FileAnswer["files"]): string => csv(
+    ["tensor", "expert", "component", "layer", "file", "offset", "bytes", "accesses", "read_bytes"],
+    blocks.map((block) => {
+        const of = tensorOf(block);
+        return [of?.name ?? block.tensor, block.expert, of?.component, of?.layer, files[block.file]?.name, block.offset, block.bytes, block.accesses, block.read_bytes];
+    }),
+);
 
 /** A pixel shows the brightest block in it: a block that is narrower than a pixel is seen too. */
 function paintLine(pen: Pen, frame: Frame, blocks: Block[], colourOf: Look["colourOf"]): void {
@@ -202,13 +210,7 @@ function Rows({ strip, shown, scale, which, colourOf, busy, onShown, lack, upTo,
                 if (again) onShown({ lo: Math.max(0, Math.floor(block.at - block.bytes * 0.02)), hi: Math.min(all, Math.ceil(block.end + block.bytes * 0.02)) });
                 [tensor.value, layer.value, expert.value] = [of.id, of.layer, block.expert];
             }}
-            csv={() => csv(
-                ["tensor", "expert", "component", "layer", "file", "offset", "bytes", "accesses", "read_bytes"],
-                blocks.slice(firstBehind(blocks, shown.lo), firstBehind(blocks, shown.hi - 1) + 1).map((block) => {
-                    const of = tensorOf(block);
-                    return [of?.name ?? block.tensor, block.expert, of?.component, of?.layer, files[block.file]?.name, block.offset, block.bytes, block.accesses, block.read_bytes];
-                }),
-            )}
+            csv={() => csvOf(blocks.slice(firstBehind(blocks, shown.lo), firstBehind(blocks, shown.hi - 1) + 1), files)}
             busy={busy} empty={lack}
         >
             <Segments label="Colour" value={which.id} items={HEATS} onChange={(value) => (heatBy.value = value)} />

@@ -17,6 +17,8 @@ export interface Column {
     says: string;
     width: string;
     right?: boolean;
+    /** Left out where there is little room. */
+    roomy?: true;
     /** How it is sorted by, if it can be. */
     sort?: string;
     print(row: AccessRow): string;
@@ -33,21 +35,23 @@ export const COLUMNS: Column[] = [
     { id: "token", title: "token", says: "The first token that was computed; empty in warm-up", width: "48px", right: true, print: (row) => (row.token === null ? "" : count(row.token)) },
     { id: "phase", title: "phase", says: "What kind of tokens were computed", width: "58px", print: (row) => row.phase },
     { id: "layer", title: "layer", says: "Layer of the model", width: "38px", right: true, print: (row) => or(row.layer) },
-    { id: "op", title: "operation", says: "What was computed", width: "minmax(108px, 160px)", print: (row) => row.op },
+    { id: "op", title: "operation", says: "What was computed", width: "minmax(80px, 160px)", print: (row) => row.op },
     { id: "operand", title: "operand", says: "dst: the result; src: what it is computed from", width: "56px", print: (row) => row.operand },
-    { id: "access", title: "access", says: "Read or written", width: "48px", print: (row) => row.access },
-    { id: "tensor", title: "tensor", says: "That owns the bytes", width: "minmax(136px, 420px)", print: (row) => or(row.tensor), exact: (row) => `${or(row.tensor)}, number ${row.tensor_id}` },
-    { id: "component", title: "component", says: "Part of the model that the tensor is", width: "92px", print: (row) => or(row.component) },
+    { id: "access", title: "access", says: "Read or written", width: "48px", roomy: true, print: (row) => row.access },
+    { id: "tensor", title: "tensor", says: "That owns the bytes", width: "minmax(110px, 420px)", print: (row) => or(row.tensor), exact: (row) => `${or(row.tensor)}, number ${row.tensor_id}` },
+    { id: "component", title: "component", says: "Part of the model that the tensor is", width: "92px", roomy: true, print: (row) => or(row.component) },
     { id: "expert", title: "expert", says: "Whose slice of the tensor it is", width: "44px", right: true, print: (row) => or(row.expert) },
     { id: "offset", title: "offset", says: "First byte: in the model file for weights, else in the tensor", width: "86px", right: true, sort: "offset", print: (row) => count(row.offset) },
     { id: "size", title: "bytes", says: "Touched, each once", width: "68px", right: true, sort: "bytes", print: (row) => bytes(row.size), exact: (row) => exactBytes(row.size) },
-    { id: "count", title: "runs", says: "Runs of bytes without a gap; empty where the place is known within bounds only", width: "34px", right: true,
+    { id: "count", title: "runs", says: "Runs of bytes without a gap; empty where the place is known within bounds only", width: "34px", roomy: true, right: true,
         print: (row) => (row.count === null ? "" : count(row.count)), exact: (row) => (row.stride === null ? "" : `${count(row.stride)} bytes from one run to the next`) },
     { id: "duration_ns", title: "duration", says: "Of the whole operation; the same in each of its records", width: "66px", right: true, sort: "duration",
         print: (row) => (row.duration_ns === null ? "" : time(row.duration_ns)), exact: (row) => (row.duration_ns === null ? "" : `${count(row.duration_ns)} ns`) },
 ];
 
 const TEMPLATE = COLUMNS.map((column) => column.width).join(" ");
+const NARROW = COLUMNS.filter(({ roomy }) => !roomy).map((column) => column.width).join(" ");
+const classOf = ({ right, roomy }: Column): string => [right ? "right" : "", roomy ? "roomy" : ""].filter(Boolean).join(" ");
 
 export interface TableProps {
     pages: Pages;
@@ -135,7 +139,7 @@ export function Table({ pages, cursor, onCursor, onPoint, goTo }: TableProps) {
     };
 
     return (
-        <div class="records" role="grid" aria-label="Access records" aria-rowcount={rows + 1} aria-colcount={COLUMNS.length} style={{ "--columns": TEMPLATE }}>
+        <div class="records" role="grid" aria-label="Access records" aria-rowcount={rows + 1} aria-colcount={COLUMNS.length} style={{ "--columns": TEMPLATE, "--narrow": NARROW }}>
             <div class="head" ref={head} role="rowgroup">
                 <div class="row" role="row" aria-rowindex={1}>
                     {COLUMNS.map((column) => <Heading key={column.id} column={column} />)}
@@ -160,11 +164,11 @@ export function Table({ pages, cursor, onCursor, onPoint, goTo }: TableProps) {
 }
 
 function Heading({ column }: { column: Column }) {
-    const { sort, title, says, right } = column;
+    const { sort, title, says } = column;
     const now = order.value;
     const direction = now === sort ? "ascending" : now === `-${sort}` ? "descending" : "none";
     return (
-        <div class={right ? "right" : ""} role="columnheader" title={says} aria-sort={sort ? direction : undefined}>
+        <div class={classOf(column)} role="columnheader" title={says} aria-sort={sort ? direction : undefined}>
             {sort ? (
                 <button type="button" onClick={() => (order.value = nextOrder(sort, now))} title={`${says}. Click to sort.`}>
                     {title}
@@ -183,7 +187,7 @@ function Row({ number, top, row, isCursor }: { number: number; top: number; row:
             role="row" id={`record-${number}`} aria-rowindex={number + 2} aria-selected={isCursor} data-row={number} style={{ top: `${top}px` }}
         >
             {COLUMNS.map((column) => (
-                <div key={column.id} role="gridcell" class={column.right ? "right" : ""} title={row ? column.exact?.(row) : undefined}>
+                <div key={column.id} role="gridcell" class={classOf(column)} title={row ? column.exact?.(row) : undefined}>
                     {column.id === "component" && row?.component && <i style={{ background: componentColour(row.component) }} />}
                     {row ? column.print(row) : column.id === "tensor" ? "\u2026" : ""}
                 </div>
