@@ -33,6 +33,10 @@ bool io_put_request(struct tat_out * out, struct io_state * state, const struct 
 bool io_put_counter(struct tat_out * out, struct io_state * state, const struct tat_io_counter_value * value);
 bool io_put_source(struct tat_out * out, enum tat_io_source source, const char * missing); /* NULL, "": it is not */
 
+/* Reads on, from the beginning, until it is known of faults and of requests whether the file has them: whether they were
+ * recorded, or how many there are so far. What else is in *io says nothing. As tat_io_read otherwise. */
+int io_read_beginning(const char * path, struct tat_io * io, struct tat_error * error);
+
 /* These write as many as fit, and return how many. */
 size_t io_put_extents(struct tat_out * out, uint32_t file, const struct tat_io_extent * extents, size_t count);
 /* Of the pages `of`: runs may begin before them and end behind. Returns how many of the pages were told of. */

@@ -235,6 +235,16 @@ static bool see_block(const struct tat_block * block, void * user) {
     return r->memory;
 }
 
+static bool is_known(const struct reading * r, enum tat_io_source source, const struct list * events) {
+    return r->io->recorded[source] || r->io->missing[source] || events->count;
+}
+
+static bool see_beginning(const struct tat_block * block, void * user) {
+    struct reading * r = user;
+    return see_block(block, r) && !(is_known(r, TAT_IO_SOURCE_FAULTS, &r->faults) &&
+                                    is_known(r, TAT_IO_SOURCE_REQUESTS, &r->requests));
+}
+
 /* ---- all ---- */
 
 #define BY(name, type, field)                                                                                          \
@@ -290,7 +300,7 @@ static void finish(struct reading * r) {
     free(r->extents.data);
 }
 
-int tat_io_read(const char * path, struct tat_io * io, struct tat_error * error) {
+static int read_file(const char * path, struct tat_io * io, tat_block_sink see, struct tat_error * error) {
     struct reading r = { .io = io, .memory = true };
     struct stat status;
     char * file = NULL;
@@ -301,7 +311,7 @@ int tat_io_read(const char * path, struct tat_io * io, struct tat_error * error)
     }
     io->memory = r.arena = calloc(1, sizeof *r.arena);
     r.memory = r.arena != NULL;
-    const int failed = r.memory ? tat_file_each_block(file, TAT_FILE_IO_EVENTS, &io->header, see_block, &r, error) : 0;
+    const int failed = r.memory ? tat_file_each_block(file, TAT_FILE_IO_EVENTS, &io->header, see, &r, error) : 0;
     if (!failed && !r.memory) { tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", file); }
     free(file);
     finish(&r);
@@ -310,6 +320,14 @@ int tat_io_read(const char * path, struct tat_io * io, struct tat_error * error)
         return -1;
     }
     return 0;
+}
+
+int tat_io_read(const char * path, struct tat_io * io, struct tat_error * error) {
+    return read_file(path, io, see_block, error);
+}
+
+int io_read_beginning(const char * path, struct tat_io * io, struct tat_error * error) {
+    return read_file(path, io, see_beginning, error);
 }
 
 void tat_io_free(struct tat_io * io) {

@@ -2,15 +2,14 @@
  *
  * What the page needs first: what ran, and the names of all that pictures show by number.
  */
-#include <limits.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "analysis/analysis.h"
 #include "analysis/run_metadata.h"
+#include "analysis/storage/storage.h"
 #include "export/access_cells.h"
-#include "format/file_names.h"
+#include "format/io_events.h"
 #include "serve/endpoint.h"
 
 enum { PHASES_MOST = 10000, TENSORS_MOST = 20000 };
@@ -117,14 +116,25 @@ static json_t * about_tensors(const struct subject * s) {
 
 /* ---- the run ---- */
 
+/* Whether page faults and requests to the disk were recorded; also while they are. */
+static void find_events(const struct tat_trace * trace, bool * faults, bool * requests) {
+    struct tat_io io;
+    struct tat_error error;
+    char * path = io_events_path(trace);
+    *faults = *requests = false;
+    if (path && io_read_beginning(path, &io, &error) == 0) {
+        *faults = io.recorded[TAT_IO_SOURCE_FAULTS] || io.n_faults;
+        *requests = io.recorded[TAT_IO_SOURCE_REQUESTS] || io.n_requests;
+        tat_io_free(&io);
+    }
+    free(path);
+}
+
 static json_t * about_parts(const json_t * metadata, const struct subject * s) {
-    char events[PATH_MAX];
-    const char * path = tat_trace_path(s->trace);
-    const char * slash = strrchr(path, '/');
-    const int n = snprintf(events, sizeof events, "%.*s" IO_EVENTS_FILE, slash ? (int) (slash + 1 - path) : 0, path);
-    const bool has_io = n > 0 && (size_t) n < sizeof events && access(events, R_OK) == 0;
-    return json_pack("{s:b, s:b, s:b, s:b, s:b}", "text", 0, "faults", (int) has_io, "requests", (int) has_io,
-                     "experts", tat_matrix_columns(s->trace, TAT_BY_EXPERT) > 0, "managed",
+    bool faults, requests;
+    find_events(s->trace, &faults, &requests);
+    return json_pack("{s:b, s:b, s:b, s:b, s:b}", "text", 0, "faults", (int) faults, "requests",
+                     (int) requests, "experts", tat_matrix_columns(s->trace, TAT_BY_EXPERT) > 0, "managed",
                      (int) run_was_managed(metadata));
 }
 
@@ -147,15 +157,27 @@ static json_t * about_verdict(const json_t * metadata) {
     return json_pack("{s:s, s:b, s:o}", "verdict", failed ? "FAILED" : "good", "good", !failed, "checks", all);
 }
 
+/* As was counted when the run ended, or all up to now. */
+static json_int_t records_of(const struct served * served, const json_t * metadata) {
+    const json_t * accesses = json_object_get(json_object_get(metadata, "totals"), "accesses");
+    const struct records_query all = { .count = 1 };
+    struct records_page page;
+    struct tat_error error;
+    if (!served->running && accesses) { return json_integer_value(accesses); }
+    if (view_records_page(served->records, &all, &page, &error) != 0) { return 0; }
+    const json_int_t total = (json_int_t) page.total;
+    records_page_free(&page);
+    return total;
+}
+
 static json_t * about(const struct served * served, const struct subject * s) {
     json_t * metadata = run_metadata(s->trace);
-    const json_t * accesses = json_object_get(json_object_get(metadata, "totals"), "accesses");
     json_t * verdict = about_verdict(metadata);
     json_t * all =
         json_pack("{s:i, s:I, s:o?, s:b, s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "schema",
                   SERVE_SCHEMA, "revision", (json_int_t) served->revision, "name", result_text(served->name), "running",
                   (int) served->running, "model", about_model(s), "tokens", (json_int_t) tokens(s), "evaluations",
-                  (json_int_t) s->n_evaluations, "records", json_integer_value(accesses), "duration_ns",
+                  (json_int_t) s->n_evaluations, "records", records_of(served, metadata), "duration_ns",
                   (json_int_t) duration(s), "phases", about_phases(s), "components", component_names(), "ops",
                   op_names(s->trace), "tensors", about_tensors(s), "has", about_parts(metadata, s), "verdict", verdict);
     json_decref(metadata);

@@ -201,6 +201,28 @@ assert about["records"] == verify["accesses"] > 0, (about["records"], verify)
 assert [(c["check"], c["verdict"]) for c in about["verdict"]["checks"]] == [(c["name"], c["verdict"]) for c in verify["checks"]]'
 }
 
+# recorded SOURCE...: writes I/O events of a run that recorded these, without any fault or request; then whether it has them.
+recorded() {
+    PYTHONDONTWRITEBYTECODE=1 SOURCE=$BATS_TEST_DIRNAME/../.. python3 -c '
+import os, sys
+from pathlib import Path
+sys.path.insert(0, str(Path(os.environ["SOURCE"], "tests", "python")))
+from io_file import IoFile
+names = {1: "faults", 3: "requests"}
+IoFile(sources=[(n, "" if names[n] in sys.argv[2:] else "not root") for n in names]).write(Path(sys.argv[1]))' copy "$@"
+    json api/traces/0/about '*(a["has"][part] for part in ("faults", "requests"))'
+}
+
+@test "view: what was recorded of storage" {
+    cp -r "$TRACE" copy
+    serve copy
+    [ "$(json api/traces/0/about '*(a["has"][part] for part in ("faults", "requests"))')" = "False False" ]
+    [ "$(recorded faults)" = "True False" ]
+    [ "$(recorded requests)" = "False True" ]
+    [ "$(recorded faults requests)" = "True True" ]
+    [ "$(recorded)" = "False False" ]
+}
+
 @test "view: two traces" {
     cp -r "$TRACE" other
     serve "$TRACE" other
@@ -255,6 +277,7 @@ END
     [ "$(json api/traces 'a["traces"][0]["running"]')" = True ]
     evaluations=$(json api/traces/0/about 'a["evaluations"]')
     client until api/traces/0/about "a['evaluations'] > $evaluations and a['revision'] > 1 and a['running']"
+    client until api/traces/0/about "a['running'] and a['records'] > 20 * a['evaluations']"
     kill -9 "$host"
     wait "$host" || true
     client until api/traces/0/about "not a['running']"

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -266,6 +267,47 @@ static void what_has_a_length_is_read(void ** state) {
     tb_free(&b);
 }
 
+/* Reads a file of these blocks up to where its sources are known; how many faults were read. */
+static size_t faults_until_known(const struct trace_builder * b) {
+    struct tat_error error;
+    struct tat_io io;
+    char path[32];
+    const int fd = memfd_create("io_events", MFD_CLOEXEC);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    assert_int_equal(write(fd, b->bytes, b->size), b->size);
+    assert_int_equal(io_read_beginning(path, &io, &error), 0);
+    const size_t count = io.n_faults;
+    tat_io_free(&io);
+    close(fd);
+    return count;
+}
+
+static void put_fault(struct trace_builder * b) {
+    static struct payload p;
+    struct io_state s = { 0 };
+    payload_begin(&p);
+    assert_true(io_put_fault(&p.out, &s, &(struct tat_io_fault){ 100, 50, 0, MODEL, PID, TID, 0 }));
+    tb_payload(b, TAT_BLOCK_IO, &p);
+}
+
+/* A long file need not be read to know of what it tells. */
+static void sources_are_known_early(void ** state) {
+    static struct payload p;
+    struct trace_builder b;
+    (void) state;
+    begin_io(&b);
+    put_fault(&b);
+    put_fault(&b);
+    assert_int_equal(faults_until_known(&b), 2); /* nothing says whether there are requests */
+    payload_begin(&p);
+    assert_true(io_put_source(&p.out, TAT_IO_SOURCE_REQUESTS, "no tracefs"));
+    tb_payload(&b, TAT_BLOCK_IO, &p);
+    put_fault(&b);
+    put_fault(&b);
+    assert_int_equal(faults_until_known(&b), 2);
+    tb_free(&b);
+}
+
 /* Into whatever room: what is written whole is read, and nothing half. */
 static void what_does_not_fit_is_not_there(void ** state) {
     (void) state;
@@ -439,6 +481,7 @@ int main(void) {
         cmocka_unit_test(what_is_written_is_read),
         cmocka_unit_test(what_has_a_length_is_read),
         cmocka_unit_test(what_does_not_fit_is_not_there),
+        cmocka_unit_test(sources_are_known_early),
         cmocka_unit_test(long_lists),
         cmocka_unit_test(damage_is_counted),
         cmocka_unit_test(a_full_file_says_so),

@@ -17,9 +17,8 @@ static int without_number(const char * folder, int length) {
     return at > 0 && at < length && folder[at - 1] == '_' ? at - 1 : length;
 }
 
-/* The file beside the trace, or beside that of the run's first process: further ones have "_PID" or "_PID_N" appended.
- * NULL: there is none, or no memory. */
-static char * find_file(const struct tat_trace * of) {
+/* Beside the trace, or beside that of the run's first process: further ones have "_PID" or "_PID_N" appended. */
+char * io_events_path(const struct tat_trace * of) {
     const char * trace = tat_trace_path(of);
     const char * slash = strrchr(trace, '/');
     int length = slash ? (int) (slash - trace) : 0;
@@ -33,7 +32,7 @@ static char * find_file(const struct tat_trace * of) {
 }
 
 int io_events_read(struct tat_io * io, const struct tat_trace * trace, struct tat_error * error) {
-    char * path = find_file(trace);
+    char * path = io_events_path(trace);
     *io = (struct tat_io){ 0 };
     if (!path) { return 1; }
     const int status = tat_io_read(path, io, error);

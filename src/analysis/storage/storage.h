@@ -39,6 +39,9 @@ bool place_requests(struct joined * j);
 /* The I/O events beside the trace. 1: none were recorded; 0, and tat_io_free frees them; or -1 with *error. */
 int io_events_read(struct tat_io * io, const struct tat_trace * trace, struct tat_error * error);
 
+/* The file that they are in, for the caller to free. NULL: there is none, or no memory. */
+char * io_events_path(const struct tat_trace * trace);
+
 /* 0, or -1 with *error. Free it in any case. */
 int join_faults(struct joined * j, const struct subject * subject, const struct tat_io * io,
                 struct tat_error * error); /* faults alone */
