@@ -31,6 +31,7 @@ struct html {
     uint64_t bytes;          /* so far */
     size_t tiles_left;       /* still to come */
     unsigned tiles_too_many; /* that did not fit */
+    const char * of;         /* the trace that notes are about; NULL: there is one, or they are about all */
 };
 
 /* ---- notes ---- */
@@ -39,9 +40,10 @@ static void note(struct html * h, const char * format, ...) __attribute__((forma
 
 static void note(struct html * h, const char * format, ...) {
     char text[512];
+    const int named = h->of ? snprintf(text, sizeof text, "%.200s: ", h->of) : 0;
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    vsnprintf(text + named, sizeof text - (size_t) named, format, arguments);
     va_end(arguments);
     json_array_append_new(h->notes, result_text(text));
     h->bytes += strlen(text) + 8;
@@ -328,6 +330,10 @@ static size_t tiles_of(const struct html * h) {
     return h->list->count * (MEASURES * sizeof grids / sizeof grids[0] + 2);
 }
 
+static void turn_to(struct html * h, size_t trace) {
+    h->of = h->list->count > 1 ? h->list->at[trace]->name : NULL;
+}
+
 /* What no page can do without. */
 static int take_first(struct html * h, const json_t ** abouts, struct tat_error * error) {
     char address[ADDRESS_SIZE];
@@ -350,21 +356,28 @@ static int take_all(struct html * h, struct tat_error * error) {
     if (!abouts) { return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
     const int status = take_first(h, abouts, error);
     for (size_t i = 0; i < h->list->count && status == 0; i++) {
+        turn_to(h, i);
         snprintf(address, sizeof address, "api/traces/%zu/tokens", i);
         if (take_json(h, i, address, NULL) == TOO_LARGE) { note(h, "The timeline of tokens is left out."); }
         take_sections(h, i);
     }
     h->tiles_left = tiles_of(h);
     for (size_t i = 0; i < h->list->count && status == 0; i++) {
+        turn_to(h, i);
         take_file_map(h, i);
         take_records(h, i);
         take_graphs(h, i, abouts[i]);
     }
     for (size_t i = 0; i < h->list->count && status == 0; i++) {
+        turn_to(h, i);
         take_grids(h, i);
         take_offsets(h, i);
     }
-    for (size_t i = 0; i < h->list->count && status == 0; i++) { take_expert_grids(h, i, abouts[i]); }
+    for (size_t i = 0; i < h->list->count && status == 0; i++) {
+        turn_to(h, i);
+        take_expert_grids(h, i, abouts[i]);
+    }
+    h->of = NULL;
     if (h->tiles_too_many) {
         note(h, "%u heatmaps and pictures of reads over time are left out: they do not fit.", h->tiles_too_many);
     }
@@ -385,7 +398,7 @@ struct html * html_make(struct served_list * list, const struct html_options * o
     int status = html_page_make(&h->page, error);
     h->bytes = h->page.bytes + SLACK;
     if (status == 0 && !options->with_text) {
-        note(h, "What was written, and the folders of paths, are left out; `tat export --with-text` keeps them.");
+        note(h, "The text of tokens and the folders of paths are left out; `tat export --with-text` keeps them.");
     }
     if (status == 0) { status = take_all(h, error); }
     if (status == 0) {

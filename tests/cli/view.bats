@@ -411,6 +411,15 @@ END
     [ ! -e tiny.html ]
 }
 
+@test "export: of several traces, what a page lacks is said by name" {
+    cp -r "$TRACE" first
+    cp -r "$TRACE" second
+    run "$TAT" export --format html -o both.html first second
+    echo "$output"
+    [[ $output == *"tat export: first: The file map "*"tat export: second: The file map "* ]]
+    [[ $output == *"tat export: The text of tokens and "* ]]
+}
+
 @test "export: a page takes whole traces" {
     for arguments in "--layers 1" "-n 5" "--references" "--expert-counts" "--max-size 1G"; do
         # shellcheck disable=SC2086
