@@ -232,7 +232,9 @@ static bool put(struct resident * r, struct held * h) {
 /* The file stays there. After a few, everything is handed back. */
 static void fail(struct resident * r, struct held * h, bool covered) {
     resident_add(&r->totals.errors, 1);
-    if (++r->failures == FAILURES_MOST) { r->why = covered ? "the kernel refuses mappings" : "it could not be read"; }
+    if (++r->failures == FAILURES_MOST) {
+        r->why = covered ? "the kernel refuses mappings" : "three pieces of the model could not be read";
+    }
     if (covered && !r->by->remove(r, h, 1)) {
         piece_set_state(h, PIECE_IN); /* what lies there is right */
         return;
