@@ -39,6 +39,22 @@ test("a cell's exact figures are the server's, and the report's", async (t) => {
     assert.ok(layers);
 });
 
+test("what has no layer is a row below the layers, with the report's bytes", async (t) => {
+    const { tables } = (await asked(at, "api/traces/0/sections?names=layers")).layers;
+    const of = tables.layers.rows.find(({ layer }) => layer === null);
+    const n = about.model.layers;
+    const row = await tile(`x=token&y=layer&measure=bytes&y0=${n}&w=1&h=${n}`);
+    assert.deepEqual([row.columns, row.rows], [1, 1]);
+    assert.equal(row.value(0, 0), of.weight_bytes + of.state_read_bytes + of.state_written_bytes + of.activation_bytes);
+    const tab = await open(t, at, `view=heatmap&tokens=10-14&o.rows=${n - 1}-${n + 1}`);
+    const heat = await picture(tab, /^Bytes/);
+    const card = await pointAt(heat, 0.5, 0.75);
+    const [, token] = /^token (\d+), no layer$/.exec(card.title);
+    const cell = await tile(`x=token&y=layer&measure=bytes&x0=${token}&x1=${Number(token) + 1}&y0=${n}&w=1&h=1`);
+    assert.ok(card.rows.bytes.includes(`${cell.value(0, 0).toLocaleString("en-US")} bytes`), card.rows.bytes);
+    assert.equal(about.tensors.find(({ name }) => name === card.rows["most of it"]).layer, null);
+});
+
 test("the wheel zooms about the pointer, Shift and drag moves, the keys do too", async (t) => {
     const tab = await open(t, at, "view=heatmap");
     const heat = await picture(tab, /^Bytes/);

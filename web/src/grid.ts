@@ -64,11 +64,13 @@ export function pickRows(tile: Tile, rows: number[]): Tile {
     return { ...tile, rows: rows.length, y0: 0, y1: rows.length, value, dominant };
 }
 
-/** The rows or columns there are. */
-export function sizeOf(along: Along | Across, run: About): number {
-    switch (along) {
-        case "token": return run.tokens;
-        case "layer": return run.model.layers;
+/** The columns there are. */
+export const columnsOf = (of: Kind, run: About): number => (of.x === "token" ? run.tokens : run.model.layers);
+
+/** The rows there are. Below the layers is one for what has none, such as the embedding and the output. */
+export function heightOf(of: Kind, run: About): number {
+    switch (of.y) {
+        case "layer": return run.model.layers + 1;
         case "tensor": return rowsOf(run).tensors.length;
         case "component": return rowsOf(run).components.length;
         case "expert": return run.model.experts;
@@ -80,23 +82,25 @@ export function nameOf(along: Along | Across, index: number, run: About): string
     switch (along) {
         case "tensor": return rowsOf(run).tensors[index]?.name ?? "";
         case "component": return run.components[rowsOf(run).components[index] ?? -1] ?? "activations";
+        case "layer": return index < run.model.layers ? `layer ${count(index)}` : "no layer";
         default: return `${along} ${count(index)}`;
     }
 }
 
 export function axisOf(along: Along | Across, run: About): Axis {
-    const isNumber = along === "token" || along === "layer" || along === "expert";
+    const isNumber = (value: number) => along === "token" || along === "expert" || (along === "layer" && value < run.model.layers);
     return {
         label: along,
         cells: true,
-        print: (value) => (isNumber ? count(value) : nameOf(along, value, run)),
+        print: (value) => (isNumber(value) ? count(value) : along === "layer" ? "none" : nameOf(along, value, run)),
     };
 }
 
 /** Pixels that the longest name takes, about. */
 export function roomFor(across: Across, run: About): number {
     if (across === "layer" || across === "expert") return 52;
-    const names = Array.from({ length: sizeOf(across, run) }, (_, i) => nameOf(across, i, run));
+    const { tensors, components } = rowsOf(run);
+    const names = Array.from({ length: (across === "tensor" ? tensors : components).length }, (_, i) => nameOf(across, i, run));
     return Math.min(210, 34 + 6.2 * Math.max(4, ...names.map((name) => name.length)));
 }
 

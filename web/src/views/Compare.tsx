@@ -8,8 +8,8 @@ import { cellAt, type Tile } from "../binary";
 import { difference, isDark, type Scale } from "../colours";
 import { bytes, count, csv, time } from "../format";
 import {
-    axisOf, boxOfCell, differenceImageOf, differenceOf, extentOf, imageOf, type Kind, measureOf, nameOf, paintTile, roomFor, scaleOf,
-    sizeOf, wholes,
+    axisOf, boxOfCell, columnsOf, differenceImageOf, differenceOf, extentOf, heightOf, imageOf, type Kind, measureOf, nameOf, paintTile, roomFor,
+    scaleOf, wholes,
 } from "../grid";
 import { type Hover, Picture } from "../picture";
 import { trace, traces } from "../state";
@@ -132,8 +132,8 @@ function changed(x: number, y: number): string {
 
 function Pictures({ a, b, first, second }: Runs) {
     const of = kind.value;
-    const size = (along: Kind["x"] | Kind["y"]): number => Math.max(1, sizeOf(along, a), sizeOf(along, b));
-    const bounds = { x0: 0, x1: size(of.x), y0: 0, y1: size(of.y) };
+    const size = (along: (of: Kind, run: About) => number): number => Math.max(1, along(of, a), along(of, b));
+    const bounds = { x0: 0, x1: size(columnsOf), y0: 0, y1: size(heightOf) };
     const window = windowOf(of, bounds);
     const wholeA = useGrid(of, a, null, first);
     const wholeB = useGrid(of, b, null, second);
@@ -142,8 +142,8 @@ function Pictures({ a, b, first, second }: Runs) {
         () => (wholeA.data && wholeB.data ? scaleOf([wholeA.data, wholeB.data], isLog) : null),
         [wholeA.data, wholeB.data, isLog],
     );
-    const rowsDiffer = [...Array(sizeOf(of.y, a)).keys()].some((i) => nameOf(of.y, i, a) !== nameOf(of.y, i, b));
-    const alike = sizeOf(of.y, a) === sizeOf(of.y, b) && !rowsDiffer;
+    const rowsDiffer = [...Array(heightOf(of, a)).keys()].some((i) => nameOf(of.y, i, a) !== nameOf(of.y, i, b));
+    const alike = heightOf(of, a) === heightOf(of, b) && !rowsDiffer;
     const shared = { of, bounds, window, scale };
     return (
         <>

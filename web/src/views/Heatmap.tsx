@@ -10,8 +10,8 @@ import { ink, isDark } from "../colours";
 import { count, csv, many } from "../format";
 import type { Frame } from "../frame";
 import {
-    type Across, type Along, axisOf, boxOfCell, imageOf, type Kind, KINDS, MEASURES, measureOf, nameOf, paintTile, perToken,
-    picked, pickRows, roomFor, rowsOf, rowSums, scaleOf, sizeOf, spanOf, tileWindow, wholes,
+    type Across, type Along, axisOf, boxOfCell, columnsOf, heightOf, imageOf, type Kind, KINDS, MEASURES, measureOf, nameOf, paintTile, perToken,
+    picked, pickRows, roomFor, rowsOf, rowSums, scaleOf, spanOf, tileWindow, wholes,
 } from "../grid";
 import type { Pen } from "../pen";
 import { type Hover, Picture } from "../picture";
@@ -72,7 +72,7 @@ export const layerOf = (of: Kind): number | null => (of.ofLayer ? (layer.value ?
 /** The address of a tile; null: there is nothing to ask for. */
 export function tileAddress(of: Kind, run: About | null, window: Box | null, id?: number): string | null {
     if (!run || (of.needsExperts && run.model.experts === 0)) return null;
-    const [wide, high] = [sizeOf(of.x, run), sizeOf(of.y, run)];
+    const [wide, high] = [columnsOf(of, run), heightOf(of, run)];
     if (wide === 0 || high === 0) return null;
     const pixels = { x: Math.min(2048, Math.max(512, innerWidth)), y: Math.min(1024, Math.max(256, innerHeight)) };
     const rows = picked(of.y, run);
@@ -86,11 +86,8 @@ export function tileAddress(of: Kind, run: About | null, window: Box | null, id?
 export function useGrid(of: Kind, run: About, window: Box | null, id?: number): Answer<Tile> {
     const answer = useTile(tileAddress(of, run, window, id), "TATG");
     const data = useMemo(() => {
-        if (!answer.data) return null;
-        // A file's tile also has what is in no layer.
-        const more = answer.data.y1 > sizeOf(of.y, run) ? Array.from({ length: sizeOf(of.y, run) }, (_, i) => i) : null;
-        const rows = picked(of.y, run) ?? more;
-        return rows ? pickRows(answer.data, rows) : answer.data;
+        const rows = picked(of.y, run);
+        return answer.data && rows ? pickRows(answer.data, rows) : answer.data;
     }, [answer.data, of.y, run]);
     return { ...answer, data };
 }
@@ -100,7 +97,7 @@ export const usesLog = (of: Kind): boolean => (scaleName.value === "auto" ? of.y
 export function Heatmap() {
     const run = about.value!;
     const of = kind.value;
-    const bounds = { x0: 0, x1: Math.max(1, sizeOf(of.x, run)), y0: 0, y1: Math.max(1, sizeOf(of.y, run)) };
+    const bounds = { x0: 0, x1: Math.max(1, columnsOf(of, run)), y0: 0, y1: Math.max(1, heightOf(of, run)) };
     const window = windowOf(of, bounds);
     const whole = useGrid(of, run, null);
     const part = useGrid(of, run, window);
@@ -117,7 +114,7 @@ export function Heatmap() {
         <Picture
             title={`${title[0]!.toUpperCase()}${title.slice(1)} by ${of.x} and ${of.y}${of.ofLayer ? `, layer ${layerOf(of)}` : ""}`}
             name={`heatmap-${of.id}-${shownMeasure.value}`}
-            summary={`${many(sizeOf(of.x, run), of.x)} by ${many(sizeOf(of.y, run), of.y)}; the most in a cell is ${scale ? print(scale.hi) : "not known yet"}.`}
+            summary={`${many(columnsOf(of, run), of.x)} by ${many(of.y === "layer" ? run.model.layers : heightOf(of, run), of.y)}; the most in a cell is ${scale ? print(scale.hi) : "not known yet"}.`}
             bounds={bounds} window={window} onWindow={(to) => setWindow(of, bounds, to)}
             least={{ x: 4, y: 2 }} xAxis={axisOf(of.x, run)} yAxis={axisOf(of.y, run)} left={roomFor(of.y, run)} step={{ x: 1, y: 1 }}
             legend={scale ? { kind: "scale", label: each, scale, print, nothing: "not touched" } : undefined}
@@ -231,7 +228,8 @@ function chooseTensor(run: About, at: number): void {
 function called(along: Along | Across, lo: number, hi: number, run: About): string {
     const [first, last] = wholes(lo, hi);
     if (first === last) return nameOf(along, first, run);
-    if (along === "tensor" || along === "component") return `${nameOf(along, first, run)} to ${nameOf(along, last, run)}`;
+    const named = along === "tensor" || along === "component" || (along === "layer" && last >= run.model.layers);
+    if (named) return `${nameOf(along, first, run)} to ${nameOf(along, last, run)}`;
     return `${along}s ${count(first)} to ${count(last)}`;
 }
 
