@@ -33,8 +33,11 @@ static uint64_t experts_used(const struct subject * s) {
 
 static json_t * about_model(const struct subject * s) {
     const struct tat_model * model = subject_model(s);
-    return json_pack("{s:o?, s:I, s:i, s:i, s:I}", "name", result_text(model ? model->name : "unknown"), "file_bytes",
-                     (json_int_t) s->model_bytes, "layers", (int) layer_span(s), "experts",
+    json_t * sizes = json_array();
+    for (uint32_t i = 0; i < s->n_files; i++) { json_array_append_new(sizes, json_integer((json_int_t) s->files[i].size)); }
+    return json_pack("{s:o?, s:I, s:o, s:i, s:i, s:I}", "name", result_text(model ? model->name : "unknown"),
+                     "file_bytes", (json_int_t) s->model_bytes, "file_sizes", sizes, "layers", (int) layer_span(s),
+                     "experts",
                      (int) tat_matrix_columns(s->trace, TAT_BY_EXPERT), "experts_used", (json_int_t) experts_used(s));
 }
 
@@ -96,9 +99,10 @@ static json_t * op_names(const struct tat_trace * trace) {
 }
 
 static json_t * about_tensor(const struct tat_tensor * t, uint32_t id) {
-    return json_pack("{s:I, s:o?, s:o, s:s, s:I, s:o, s:s}", "id", (json_int_t) id, "name", result_text(t->name),
+    return json_pack("{s:I, s:o?, s:o, s:s, s:I, s:o, s:o, s:s}", "id", (json_int_t) id, "name", result_text(t->name),
                      "layer", number_or_null(t->layer != TAT_NO_LAYER, t->layer), "component",
-                     tat_component_name(t->component), "bytes", (json_int_t) t->bytes, "file_offset",
+                     tat_component_name(t->component), "bytes", (json_int_t) t->bytes, "file",
+                     number_or_null(t->file != 0, t->file), "file_offset",
                      number_or_null(t->file != 0, t->file_offset), "memory", access_memory_name(t->memory));
 }
 

@@ -52,6 +52,7 @@ case $1 in
         recorded experts $moe 40 "The three laws of robotics are"
         recorded others $moe 40 "Once upon a time there was a"
         recorded dense $dense 24 "The quick brown fox jumps"
+        recorded split random-llama-split-00001-of-00003.gguf 8 "a b c"
         starved
         ;;
     *)

@@ -29,6 +29,8 @@ export interface Tensor {
     layer: number | null;
     component: string;
     bytes: number;
+    /** Of the model's files, from 1 on; null: it is in none. */
+    file: number | null;
     file_offset: number | null;
     memory: string;
 }
@@ -45,7 +47,7 @@ export interface About {
     revision: number;
     name: string;
     running?: boolean;
-    model: { name: string; file_bytes: number; layers: number; experts: number; experts_used: number };
+    model: { name: string; file_bytes: number; file_sizes: number[]; layers: number; experts: number; experts_used: number };
     tokens: number;
     evaluations: number;
     records: number;

@@ -7,6 +7,7 @@ import { about, type Answer, isFile, path, tensorsById, useTile } from "../api";
 import { type Box, boxOf, isSame } from "../axes";
 import { cellAt, NO_TENSOR, type Tile } from "../binary";
 import { ink, isDark } from "../colours";
+import { placeOf } from "../files";
 import { count, csv, many } from "../format";
 import type { Frame } from "../frame";
 import {
@@ -221,7 +222,7 @@ function chooseTensor(run: About, at: number): void {
     if (!found) return;
     tensor.value = found.id;
     layer.value = found.layer;
-    byteRange.value = found.file_offset === null ? null : { lo: found.file_offset, hi: found.file_offset + found.bytes };
+    byteRange.value = placeOf(run, found);
 }
 
 /** The names of all rows or columns of a cell: "layers 3 to 5". */

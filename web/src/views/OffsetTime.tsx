@@ -7,7 +7,7 @@ import { type Box, byteTicks, isSame } from "../axes";
 import { cellAt, greatest, NO_TENSOR, type Tile } from "../binary";
 import { componentColour, ink, isDark, type Scale } from "../colours";
 import { bytes, count, csv, exactBytes, time } from "../format";
-import type { FileAnswer } from "../filemap";
+import { beginOf, placeOf, tensorAt } from "../files";
 import type { Frame } from "../frame";
 import { boxOfCell, imageOf, paintTile } from "../grid";
 import type { Pen } from "../pen";
@@ -16,6 +16,7 @@ import { byteRange, expert, layer, option, tensor, timeRange, token, tokens } fr
 import { Segments } from "../switches";
 import { byTime, entryOf, useTokens } from "../tokens";
 import { toToken } from "../play";
+import type { About } from "../types";
 
 /** A page fault or a request to the disk, with the operation that it was for. */
 interface Event {
@@ -70,7 +71,6 @@ export function OffsetTime() {
     const [o0, o1] = outward({ lo: window.y0, hi: window.y1 }, { lo: bounds.y0, hi: bounds.y1 }, 4);
     const part = useTile(isWhole || !tile ? null : path("offsets", { by: by.value, t0, t1, o0, o1, w: 1400, h: 700 }), "TATO");
     const io = useJson<Io>(run.has.faults || run.has.requests ? path("io", { t0: Math.max(0, t0), t1, limit: MOST_EVENTS }) : null);
-    const files = useJson<FileAnswer>(io.data ? path("file") : null);
     const { data: all } = useTokens();
     const shown = isWhole ? tile : (part.data ?? tile);
 
@@ -86,7 +86,7 @@ export function OffsetTime() {
 
     // Offsets of events are of the file: another order has no place for them.
     const canOverlay = by.value === "physical" && io.data !== null;
-    const events = useMemo(() => (canOverlay ? eventsOf(io.data!, files.data?.files ?? []) : []), [canOverlay, io.data, files.data, over.value]);
+    const events = useMemo(() => (canOverlay ? eventsOf(io.data!, run) : []), [canOverlay, io.data, run, over.value]);
     const keys = [
         ...(colouring.value === "part" ? used.map((name) => ({ label: name, colour: componentColour(name) })) : []),
         ...(events.some((one) => one.kind === "fault") ? [{ label: "page fault that waited for the disk", colour: FAULT }] : []),
@@ -110,9 +110,9 @@ export function OffsetTime() {
                 if (!isWhole && part.data && image) paintTile(pen, frame, part.data, image);
                 paintEvents(pen, frame, events);
                 paintToken(pen, frame, all);
-                const chosen = tensor.value === null ? undefined : tensorsById.value.get(tensor.value);
-                if (chosen?.file_offset !== null && chosen !== undefined && by.value === "physical") {
-                    const [top, bottom] = [frame.y(chosen.file_offset!), frame.y(chosen.file_offset! + chosen.bytes)];
+                const chosen = tensor.value === null ? null : placeOf(run, tensorsById.value.get(tensor.value));
+                if (chosen !== null && by.value === "physical") {
+                    const [top, bottom] = [frame.y(chosen.lo), frame.y(chosen.hi)];
                     pen.frame(frame.left - 2, top, frame.width + 4, Math.max(1.5, bottom - top), ink.value.accent, 1);
                 }
             }}
@@ -121,7 +121,7 @@ export function OffsetTime() {
                 const event = nearestEvent(events, x, y, frame);
                 if (event && event.tensor_id !== null) [tensor.value, layer.value, expert.value] = [event.tensor_id, event.layer, event.expert];
                 else if (by.value === "physical") {
-                    const of = tensorAt(y);
+                    const of = tensorAt(run, y);
                     if (of) [tensor.value, layer.value, expert.value] = [of.id, of.layer, null];
                 }
                 const entry = all ? byTime(all).at(x) : -1;
@@ -204,12 +204,11 @@ function partsImage(tile: Tile, components: string[], dark: boolean): HTMLCanvas
 type Shown = Event & { kind: "fault" | "request" };
 
 /** Those that are of the model's files, which lie one behind the other. Files of events are numbered from 1. */
-function eventsOf(io: Io, files: { bytes: number }[]): Shown[] {
+function eventsOf(io: Io, run: About): Shown[] {
     const events: Shown[] = [];
     const add = (one: Event, kind: Shown["kind"]) => {
-        if (one.file === null || one.file > Math.max(1, files.length)) return;
-        const before = files.slice(0, one.file - 1).reduce((sum, file) => sum + file.bytes, 0);
-        events.push({ ...one, offset: one.offset + before, kind });
+        if (one.file === null || one.file > run.model.file_sizes.length) return;
+        events.push({ ...one, offset: one.offset + beginOf(run, one.file), kind });
     };
     if (over.value !== "faults" && over.value !== "none") for (const one of io.requests) add(one, "request");
     if (over.value !== "requests" && over.value !== "none") for (const one of io.faults) if (one.major !== false) add(one, "fault");
@@ -256,14 +255,6 @@ function nearestEvent(events: Shown[], x: number, y: number, frame: Frame): Show
     return best;
 }
 
-/** The weight at an offset of the first file. */
-function tensorAt(offset: number) {
-    for (const one of tensorsById.value.values()) {
-        if (one.file_offset !== null && offset >= one.file_offset && offset < one.file_offset + one.bytes) return one;
-    }
-    return null;
-}
-
 function hoverOf(tile: Tile | null, events: Shown[], x: number, y: number, frame: Frame): Hover | null {
     const event = nearestEvent(events, x, y, frame);
     if (event) {
@@ -284,7 +275,7 @@ function hoverOf(tile: Tile | null, events: Shown[], x: number, y: number, frame
     const cell = cellAt(tile, x, y);
     if (cell < 0 || !(tile.value[cell]! > 0)) return null;
     const box = boxOfCell(tile, cell);
-    const of = by.value === "physical" ? tensorAt(y) : null;
+    const of = by.value === "physical" && about.value ? tensorAt(about.value, y) : null;
     return {
         title: of?.name ?? about.value?.components[tile.dominant[cell]!] ?? "",
         rows: [

@@ -3,6 +3,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { about, askJson, isFile, path, tensorsById, useJson } from "../api";
+import { beginOf } from "../files";
 import { count, csv, many, time } from "../format";
 import { byteRange, expert, layer, option, tensor, token, view } from "../state";
 import { saveText } from "../takeaway";
@@ -10,7 +11,7 @@ import type { AccessRow, RecordsPage } from "../types";
 import "./graph-records.css";
 import { Operands } from "./records/operands";
 import { type Pages, usePages } from "./records/pages";
-import { component, filterNow, nearAddress, op, order, PAGE, pageAddress, parseBytes, parseJump, phase, type Query, search } from "./records/query";
+import { bytesNow, component, filterNow, nearAddress, op, order, PAGE, pageAddress, parseBytes, parseJump, phase, type Query, search } from "./records/query";
 import { COLUMNS, Table } from "./records/table";
 
 const graphNode = option("node", "");
@@ -179,6 +180,7 @@ function Bytes() {
                     onInput={(event) => setText(event.currentTarget.value)}
                 />
             </label>
+            {range && !bytesNow() && <span class="faint">in several files: not a filter</span>}
         </form>
     );
 }
@@ -237,6 +239,12 @@ function OperandsCard({ row, at }: { row: AccessRow; at: { x: number; y: number 
     );
 }
 
+/** Its bytes, one file behind the other. */
+function bytesOf(row: AccessRow): { lo: number; hi: number } {
+    const lo = row.offset + beginOf(about.value!, tensorsById.value.get(row.tensor_id)?.file ?? 1);
+    return { lo, hi: lo + row.size };
+}
+
 function Chosen({ row, onClose }: { row: AccessRow; onClose(): void }) {
     const answer = useOperation(row);
     const isWeight = row.memory === "file" || row.memory === "copy";
@@ -267,7 +275,7 @@ function Chosen({ row, onClose }: { row: AccessRow; onClose(): void }) {
                 {row.layer !== null && <button type="button" onClick={() => (layer.value = row.layer)}>{`Only layer ${row.layer}`}</button>}
                 {row.expert !== null && <button type="button" onClick={() => (expert.value = row.expert)}>{`Only expert ${row.expert}`}</button>}
                 {isWeight && row.size > 0 && row.stride === null && (
-                    <button type="button" onClick={() => (byteRange.value = { lo: row.offset, hi: row.offset + row.size })}>Only these bytes</button>
+                    <button type="button" onClick={() => (byteRange.value = bytesOf(row))}>Only these bytes</button>
                 )}
                 {row.token !== null && row.token !== token.value && <button type="button" onClick={() => (token.value = row.token)}>Play head here</button>}
                 {row.token !== null && <button type="button" onClick={showGraph}>Show in the graph</button>}

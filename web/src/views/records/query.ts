@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Which records are asked for: the selection that all views share, and filters of this view's own. */
-import { path } from "../../api";
+import { about, path } from "../../api";
+import { inFile } from "../../files";
 import { byteRange, expert, layer, option, tensor, timeRange, tokens } from "../../state";
 
 export const phase = option("phase", "");
@@ -16,9 +17,16 @@ export type Query = Record<string, string | number | null>;
 
 const floor = (value: number): number => Math.max(0, Math.floor(value));
 
+/** The bytes that are chosen, in their file; null: none, or they are not all in one file, which is no filter of records. */
+export function bytesNow(): { file: number; lo: number; hi: number } | null {
+    const range = byteRange.value;
+    return range && about.value ? inFile(about.value, { lo: floor(range.lo), hi: Math.ceil(range.hi) }) : null;
+}
+
 /** Without order and place: what decides how many there are. */
 export function filterNow(): Query {
-    const [t, b, ns] = [tokens.value, byteRange.value, timeRange.value];
+    const [t, ns] = [tokens.value, timeRange.value];
+    const b = bytesNow();
     return {
         phase: phase.value || null,
         layer: layer.value,
@@ -28,8 +36,9 @@ export function filterNow(): Query {
         tensor_id: search.value ? null : tensor.value,
         expert: expert.value,
         tokens: t && `${floor(t.lo)}:${Math.max(floor(t.lo), Math.ceil(t.hi) - 1)}`,
-        lo: b && floor(b.lo),
-        hi: b && Math.ceil(b.hi),
+        file: b && about.value!.model.file_sizes.length > 1 ? b.file : null,
+        lo: b && b.lo,
+        hi: b && b.hi,
         t0: ns && floor(ns.lo),
         t1: ns && Math.ceil(ns.hi),
     };
