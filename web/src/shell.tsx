@@ -77,8 +77,7 @@ function Figures() {
         ["model", run.model.name, `${run.model.layers} layers, ${bytes(run.model.file_bytes)}`],
         ["tokens", count(run.tokens), "Tokens evaluated, without warm-up"],
         ["tokens/s", speed ? speed.toFixed(1) : "\u2013", "As the median generated token is computed"],
-        // They are counted at the end.
-        ["accesses", run.records > 0 || !isRunning(trace.value) ? count(run.records) : "\u2013", "Access records: one for each operand that an operation touched"],
+        ["accesses", count(run.records), "Access records: one for each operand that an operation touched"],
         ["duration", time(run.duration_ns), "From the first graph to the last"],
     ];
     return (
