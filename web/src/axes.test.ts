@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from "vitest";
 
-import { byteTicks, inside, roundTicks, ticksOf, zoomed } from "./axes";
+import { byteTicks, inside, roundTicks, ticksOf, timeTicks, zoomed } from "./axes";
 
 test("ticks are at round numbers, and as many as fit", () => {
     expect(roundTicks(0, 100, 10)).toEqual([0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100]);
@@ -31,4 +31,9 @@ test("what is zoomed about stays where it is", () => {
     expect(to).toEqual({ lo: 12.5, hi: 62.5 });
     expect((25 - to.lo) / (to.hi - to.lo)).toBe(0.25);
     expect(zoomed(to, 10, 25, { lo: 0, hi: 100 }, 4)).toEqual({ lo: 0, hi: 100 });
+});
+
+test("ticks of long times are at whole minutes", () => {
+    expect(timeTicks(0, 4e9, 4)).toEqual([0, 1e9, 2e9, 3e9, 4e9]);
+    expect(timeTicks(100e9, 3600e9, 8).map((ns) => ns / 60e9)).toEqual([10, 20, 30, 40, 50, 60]);
 });

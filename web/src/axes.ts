@@ -42,6 +42,17 @@ export function byteTicks(lo: number, hi: number, most: number): number[] {
     return Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => (first + i) * step);
 }
 
+const MINUTE = 60e9; // nanoseconds
+
+/** Steps that are round in the units of time: long ones in minutes and hours. */
+export function timeTicks(lo: number, hi: number, most: number): number[] {
+    const raw = (hi - lo) / Math.max(1, most);
+    const step = raw > 20e9 ? [0.5, 1, 2, 5, 10, 20, 30, 60, 120, 240, 480].map((minutes) => minutes * MINUTE).find((one) => one >= raw) : undefined;
+    if (step === undefined) return roundTicks(lo, hi, most);
+    const first = Math.ceil(lo / step);
+    return Array.from({ length: Math.max(0, Math.floor(hi / step) - first + 1) }, (_, i) => (first + i) * step);
+}
+
 export function ticksOf(axis: Axis, lo: number, hi: number, most: number): number[] {
     if (axis.ticks) return axis.ticks(lo, hi, most);
     return roundTicks(lo, hi, most, axis.cells || axis.whole ? 1 : 0).filter((tick) => !axis.cells || tick + 0.5 < hi);

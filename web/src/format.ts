@@ -35,7 +35,10 @@ export function exactBytes(value: number): string {
 /** Nanoseconds as "4.85 s", "12.3 ms", "740 ns". */
 export function time(ns: number): string {
     const size = Math.abs(ns);
-    if (size >= 120e9) return `${Math.floor(ns / 60e9)} min ${Math.round((ns % 60e9) / 1e9)} s`;
+    if (size >= 120e9) {
+        const seconds = Math.round(size / 1e9);
+        return `${ns < 0 ? "\u2212" : ""}${Math.floor(seconds / 60)} min${seconds % 60 > 0 ? ` ${seconds % 60} s` : ""}`;
+    }
     if (size >= 1e9) return `${three(ns / 1e9)} s`;
     if (size >= 1e6) return `${three(ns / 1e6)} ms`;
     if (size >= 1e3) return `${three(ns / 1e3)} µs`;

@@ -3,7 +3,7 @@
 import { useMemo } from "preact/hooks";
 
 import { about, path, tensorsById, useJson, useTile } from "../api";
-import { type Box, byteTicks, isSame } from "../axes";
+import { type Box, byteTicks, isSame, timeTicks } from "../axes";
 import { cellAt, greatest, NO_TENSOR, type Tile } from "../binary";
 import { componentColour, ink, isDark, type Scale } from "../colours";
 import { bytes, count, csv, exactBytes, time } from "../format";
@@ -101,7 +101,7 @@ export function OffsetTime() {
             summary={`${time(bounds.x1 - bounds.x0)} from left to right, ${bytes(bounds.y1)} from top to bottom.${canOverlay ? ` ${count(io.data!.n_faults)} page faults, ${count(io.data!.n_requests)} requests to the disk.` : ""}`}
             bounds={bounds} window={window} least={{ x: 1000, y: 512 }} left={86}
             onWindow={(to) => setWindow(bounds, to)}
-            xAxis={{ label: "time since the trace began", print: time }} yAxis={{ label: "", print: bytes, ticks: byteTicks }}
+            xAxis={{ label: "time since the trace began", print: time, ticks: timeTicks }} yAxis={{ label: "", print: bytes, ticks: byteTicks }}
             legend={colouring.value === "part" || keys.length > 0
                 ? { kind: "keys", items: keys }
                 : { kind: "scale", label: "bytes read in a cell", scale: { ...scale, hi: shown ? greatest(shown) || 1 : 1 }, print: bytes, nothing: "not read" }}

@@ -2,7 +2,7 @@
 /** What waited for the disk, what of the model was in memory when, and how fast it was read. */
 import { about, tensorsById, useSection } from "../api";
 import { Bars } from "../bars";
-import { byteTicks } from "../axes";
+import { byteTicks, timeTicks } from "../axes";
 import { bytes, count, exactBytes, percent, time } from "../format";
 import { Lines } from "../lines";
 import { Matrix } from "../matrix";
@@ -59,7 +59,7 @@ interface ExplainedRow {
 
 /** Of the time axis: the trace's own clock, which begins with the first graph. Models are loaded before it. */
 const at = (ns: number): string => (ns < 0 ? `${time(-ns)} before the trace began` : `${time(ns)} after the trace began`);
-const clock = { label: "time since the trace began", print: (ns: number) => (ns < 0 ? `\u2212${time(-ns)}` : time(ns)) };
+const clock = { label: "time since the trace began", ticks: timeTicks, print: (ns: number) => (ns < 0 ? `\u2212${time(-ns)}` : time(ns)) };
 
 export function Storage() {
     const { has } = about.value!;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Every token as a bar: as high, and as bright, as what it took; its phase above it and, where there is room, its text. */
 import { about } from "../api";
-import { byteTicks } from "../axes";
+import { byteTicks, timeTicks } from "../axes";
 import { heat, ink, phaseColour, place, type Scale } from "../colours";
 import { count, csv, time, tokenText } from "../format";
 import type { Frame } from "../frame";
@@ -47,7 +47,7 @@ export function Timeline() {
             summary={`${count(run.tokens)} tokens; the most for one is ${print(most)}.`}
             bounds={bounds} window={window} zooms="x" least={{ x: isTime ? 1e5 : 4, y: 0 }}
             onWindow={({ x0, x1 }) => (zoomed.value = x0 <= begin && x1 >= end ? null : { lo: x0, hi: x1 })}
-            xAxis={isTime ? { label: "time since the trace began", print: time } : { label: "token", cells: true, print: count }}
+            xAxis={isTime ? { label: "time since the trace began", print: time, ticks: timeTicks } : { label: "token", cells: true, print: count }}
             yAxis={{ label: "", print, ...(which === "bytes" ? { ticks: byteTicks } : {}) }} down={false} step={{ x: isTime ? 0 : 1, y: top }}
             legend={{ kind: "scale", label: unit, scale, print }}
             paint={(pen, frame) => all && paint(pen, frame, all, along!, values, scale)}
