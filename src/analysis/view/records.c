@@ -1,165 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "analysis/view/records.h"
 
-#include <pthread.h>
-
 #include "analysis/view/records_parts.h"
-#include "format/filter_count.h"
 
-enum {
-    FILTERS_KEPT = 16,
-    GAP = 16, /* evaluations without a record that passes, which a walk steps over rather than begin anew */
-};
-
-/* A filter, with what was found out about it. */
-struct kept {
-    struct tat_filter * filter;
-    char * key;
-    uint64_t * before; /* by evaluation: records that pass of the evaluations before it; one more for all */
-    struct tat_access * sorted[RECORDS_ORDERS];
-    uint32_t n_sorted[RECORDS_ORDERS];
-    unsigned users; /* who is at it now */
-    uint64_t asked; /* the last question, by number */
-};
-
-struct view_records {
-    const struct tat_trace * trace;
-    uint32_t n_evaluations;
-    pthread_mutex_t table;   /* guards what is kept, and which; what a kept filter points to does not change */
-    pthread_mutex_t finding; /* one at a time finds out something that takes long; taken before the other */
-    struct usual_counts * usual;
-    struct kept * kept[FILTERS_KEPT];
-    uint64_t asked;
-};
-
-static int fail_memory(const struct view_records * v, struct tat_error * error) {
-    return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", tat_trace_path(v->trace));
-}
-
-struct view_records * view_records_new(const struct tat_trace * trace, struct tat_error * error) {
-    struct view_records * v = calloc(1, sizeof *v);
-    if (!v) {
-        tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", tat_trace_path(trace));
-        return NULL;
-    }
-    v->trace = trace;
-    tat_trace_evaluations(trace, &v->n_evaluations);
-    pthread_mutex_init(&v->table, NULL);
-    pthread_mutex_init(&v->finding, NULL);
-    return v;
-}
-
-static void kept_free(struct kept * k) {
-    if (!k) { return; }
-    for (int i = 0; i < RECORDS_ORDERS; i++) { free(k->sorted[i]); }
-    tat_filter_free(k->filter);
-    free(k->before);
-    free(k->key);
-    free(k);
-}
-
-void view_records_free(struct view_records * v) {
-    if (!v) { return; }
-    for (int i = 0; i < FILTERS_KEPT; i++) { kept_free(v->kept[i]); }
-    usual_counts_free(v->usual);
-    pthread_mutex_destroy(&v->table);
-    pthread_mutex_destroy(&v->finding);
-    free(v);
-}
-
-/* ---- filters that are kept ---- */
-
-static struct kept * find(struct view_records * v, const char * key) {
-    pthread_mutex_lock(&v->table);
-    struct kept * found = NULL;
-    for (int i = 0; i < FILTERS_KEPT && !found; i++) {
-        if (v->kept[i] && strcmp(v->kept[i]->key, key) == 0) { found = v->kept[i]; }
-    }
-    if (found) {
-        found->users++;
-        found->asked = ++v->asked;
-    }
-    pthread_mutex_unlock(&v->table);
-    return found;
-}
-
-/* In the place of the one that was asked for longest ago; if all are in use, it is kept by its user alone. */
-static void keep(struct view_records * v, struct kept * k) {
-    int place = -1;
-    pthread_mutex_lock(&v->table);
-    for (int i = 0; i < FILTERS_KEPT; i++) {
-        if (v->kept[i] && v->kept[i]->users) { continue; }
-        if (place < 0 || !v->kept[i] || (v->kept[place] && v->kept[i]->asked < v->kept[place]->asked)) { place = i; }
-    }
-    k->users = 1;
-    k->asked = ++v->asked;
-    struct kept * old = place < 0 ? NULL : v->kept[place];
-    if (place >= 0) { v->kept[place] = k; }
-    pthread_mutex_unlock(&v->table);
-    kept_free(old);
-}
-
-static void release(struct view_records * v, struct kept * k) {
-    bool is_kept = false;
-    pthread_mutex_lock(&v->table);
-    for (int i = 0; i < FILTERS_KEPT; i++) { is_kept |= v->kept[i] == k; }
-    const bool last = --k->users == 0;
-    pthread_mutex_unlock(&v->table);
-    if (last && !is_kept) { kept_free(k); }
-}
-
-static int count_all(struct view_records * v, struct kept * k, struct tat_error * error) {
-    if (!v->usual && !(v->usual = usual_counts_new(v->trace, error))) { return -1; }
-    k->before = calloc((size_t) v->n_evaluations + 1, sizeof *k->before);
-    if (!k->before) { return fail_memory(v, error); }
-    if (filter_count(k->filter, v->usual, k->before, error) != 0) { return -1; }
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i <= v->n_evaluations; i++) {
-        const uint64_t count = k->before[i];
-        k->before[i] = sum;
-        sum += count;
-    }
-    return 0;
-}
-
-/* Takes over the key. */
-static struct kept * make(struct view_records * v, const struct records_query * query, char * key,
-                          struct tat_error * error) {
-    struct kept * k = calloc(1, sizeof *k);
-    if (!k) {
-        free(key);
-        fail_memory(v, error);
-        return NULL;
-    }
-    k->key = key;
-    k->filter = records_query_filter(query, v->trace, error);
-    if (k->filter && count_all(v, k, error) == 0) {
-        keep(v, k);
-        return k;
-    }
-    kept_free(k);
-    return NULL;
-}
-
-static struct kept * kept_of(struct view_records * v, const struct records_query * query, struct tat_error * error) {
-    char * key = records_query_key(query);
-    if (!key) {
-        fail_memory(v, error);
-        return NULL;
-    }
-    struct kept * k = find(v, key);
-    if (!k) {
-        pthread_mutex_lock(&v->finding);
-        k = find(v, key);
-        if (!k) {
-            k = make(v, query, key, error);
-            key = NULL;
-        }
-        pthread_mutex_unlock(&v->finding);
-    }
-    free(key);
-    return k;
-}
+enum { GAP = 16 }; /* evaluations without a record that passes, which a walk steps over rather than begin anew */
 
 /* ---- pages in the order of time ---- */
 
@@ -180,7 +24,7 @@ static bool gather(const struct tat_access * records, size_t count, void * user)
 }
 
 /* The evaluation that has this record. */
-static uint32_t evaluation_at(const struct view_records * v, const struct kept * k, uint64_t number) {
+static uint32_t evaluation_at(const struct view_records * v, const struct records_kept * k, uint64_t number) {
     uint32_t low = 0, high = v->n_evaluations;
     while (high - low > 1) {
         const uint32_t middle = low + (high - low) / 2;
@@ -193,12 +37,12 @@ static uint32_t evaluation_at(const struct view_records * v, const struct kept *
     return low;
 }
 
-static bool has_records(const struct kept * k, uint32_t evaluation) {
+static bool has_records(const struct records_kept * k, uint32_t evaluation) {
     return k->before[evaluation + 1] > k->before[evaluation];
 }
 
 /* The end of evaluations that are gone through in one walk, up to the record `end`. */
-static uint32_t walk_end(const struct view_records * v, const struct kept * k, uint32_t first, uint64_t end) {
+static uint32_t walk_end(const struct view_records * v, const struct records_kept * k, uint32_t first, uint64_t end) {
     uint32_t last = first + 1;
     for (uint32_t i = first + 1; i < v->n_evaluations && k->before[i] < end && i - last < GAP; i++) {
         if (has_records(k, i)) { last = i + 1; }
@@ -207,7 +51,7 @@ static uint32_t walk_end(const struct view_records * v, const struct kept * k, u
 }
 
 /* Records `from` up to `end`. */
-static int gather_range(const struct view_records * v, const struct kept * k, uint64_t from, uint64_t end,
+static int gather_range(const struct view_records * v, const struct records_kept * k, uint64_t from, uint64_t end,
                         struct records_page * page, struct tat_error * error) {
     struct gathering g = { 0, page->rows, 0, (uint32_t) (end - from) };
     if (from == end) { return 0; }
@@ -234,8 +78,8 @@ static void turn_round(struct tat_access * rows, uint32_t count) {
     }
 }
 
-static int time_page(const struct view_records * v, const struct kept * k, bool back, struct records_page * page,
-                     uint32_t count, struct tat_error * error) {
+static int time_page(const struct view_records * v, const struct records_kept * k, bool back,
+                     struct records_page * page, uint32_t count, struct tat_error * error) {
     const uint64_t total = page->total;
     const uint64_t first = page->from < total ? page->from : total;
     const uint64_t end = total - first < count ? total : first + count;
@@ -261,7 +105,7 @@ static bool seek(const struct tat_access * records, size_t count, void * user) {
 }
 
 /* The first record that ends later, in an evaluation that does; the last one of all if there is none. */
-static int number_near(const struct view_records * v, const struct kept * k, uint64_t ns, uint64_t * number,
+static int number_near(const struct view_records * v, const struct records_kept * k, uint64_t ns, uint64_t * number,
                        struct tat_error * error) {
     uint32_t n;
     const struct tat_evaluation * e = tat_trace_evaluations(v->trace, &n);
@@ -278,7 +122,7 @@ static int number_near(const struct view_records * v, const struct kept * k, uin
 }
 
 /* The first record of the graph that computed a token, or of a later one; the last one of all if there is none. */
-static uint64_t number_of_token(const struct view_records * v, const struct kept * k, uint32_t token) {
+static uint64_t number_of_token(const struct view_records * v, const struct records_kept * k, uint32_t token) {
     uint32_t n;
     const struct tat_evaluation * e = tat_trace_evaluations(v->trace, &n);
     const uint64_t total = k->before[v->n_evaluations];
@@ -291,28 +135,9 @@ static uint64_t number_of_token(const struct view_records * v, const struct kept
 
 /* ---- pages in other orders ---- */
 
-static int find_sorted(struct view_records * v, struct kept * k, enum records_order order, struct tat_error * error) {
-    uint32_t count = 0;
-    pthread_mutex_lock(&v->table);
-    bool known = k->sorted[order] != NULL;
-    pthread_mutex_unlock(&v->table);
-    if (known) { return 0; }
-    pthread_mutex_lock(&v->finding);
-    if (!k->sorted[order]) { /* who sets it holds `finding` */
-        struct tat_access * rows = records_sort(k->filter, order, &count, error);
-        pthread_mutex_lock(&v->table);
-        k->n_sorted[order] = count;
-        k->sorted[order] = rows;
-        pthread_mutex_unlock(&v->table);
-    }
-    known = k->sorted[order] != NULL;
-    pthread_mutex_unlock(&v->finding);
-    return known ? 0 : -1;
-}
-
-static int sorted_page(struct view_records * v, struct kept * k, enum records_order order, struct records_page * page,
-                       uint32_t count, struct tat_error * error) {
-    if (find_sorted(v, k, order, error) != 0) { return -1; }
+static int sorted_page(struct view_records * v, struct records_kept * k, enum records_order order,
+                       struct records_page * page, uint32_t count, struct tat_error * error) {
+    if (records_find_sorted(v, k, order, error) != 0) { return -1; }
     const uint32_t n = k->n_sorted[order];
     page->reachable = n;
     if (page->from >= n) { return 0; }
@@ -347,7 +172,7 @@ static int operation_page(struct view_records * v, const struct records_query * 
     struct tat_filter * filter = records_query_filter(query, v->trace, error);
     if (!filter) { return -1; }
     int status = tat_filter_expand(filter, query->evaluation, query->evaluation + 1, take_node, &o, error);
-    if (!o.good) { status = fail_memory(v, error); }
+    if (!o.good) { status = records_fail_memory(v, error); }
     if (status >= 0) {
         page->total = page->reachable = o.rows.count;
         const uint64_t first = query->from < o.rows.count ? query->from : o.rows.count;
@@ -363,7 +188,7 @@ static int operation_page(struct view_records * v, const struct records_query * 
 
 /* ---- any page ---- */
 
-static int page_of(struct view_records * v, struct kept * k, const struct records_query * query, uint32_t count,
+static int page_of(struct view_records * v, struct records_kept * k, const struct records_query * query, uint32_t count,
                    struct records_page * page, struct tat_error * error) {
     const bool back = query->order == RECORDS_BY_TIME_BACK;
     page->total = k->before[v->n_evaluations];
@@ -381,12 +206,12 @@ int view_records_page(struct view_records * v, const struct records_query * quer
     const uint32_t count = query->count && query->count < RECORDS_PAGE_MAX ? query->count : RECORDS_PAGE_MAX;
     int status = -1;
     *page = (struct records_page){ .from = query->from, .rows = malloc(count * sizeof *page->rows) };
-    if (!page->rows) { return fail_memory(v, error); }
+    if (!page->rows) { return records_fail_memory(v, error); }
     if (query->has_node) { return operation_page(v, query, page, count, error); }
-    struct kept * k = kept_of(v, query, error);
+    struct records_kept * k = records_keep(v, query, error);
     if (k) {
         status = page_of(v, k, query, count, page, error);
-        release(v, k);
+        records_release(v, k);
     }
     return status;
 }
