@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/clock.h"
 #include "agent/files.h"
@@ -233,12 +234,18 @@ void managing_undeclare(const struct managing * m, const char * at, uint64_t byt
 static const char weights_elsewhere[] = "note not managed: the model's weights are not in a mapping of its file: they "
                                         "were loaded without mmap, or repacked "
                                         "(llama.cpp's --no-repack prevents that)";
+static const char maps_hidden[] = "note not managed: /proc/self/maps cannot be read, which tells where the model is "
+                                  "mapped: mount /proc";
+
+static const char * why_elsewhere(void) {
+    return access("/proc/self/maps", R_OK) == 0 ? weights_elsewhere : maps_hidden;
+}
 
 static enum managing_answer decide(struct beginning * b, const struct graph_uses * uses) {
     b->use = managed_model_schedule(&b->m->model, uses, &b->n_uses, &b->schedule);
     if (!b->use || !list_items(b)) { return MANAGING_DECLINED; }
     if (!b->m->n_items) {
-        snprintf(words, sizeof words, "%s", uses->has_elsewhere ? weights_elsewhere : "");
+        snprintf(words, sizeof words, "%s", uses->has_elsewhere ? why_elsewhere() : "");
         return MANAGING_NOTHING;
     }
     if (!budget_find(b->options->memory, 0, b->m->growth, &b->m->budget)) {

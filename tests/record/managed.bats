@@ -358,6 +358,15 @@ preloaded() {
     completion_managed "memory=180000000;strategy=$all" -t 2
 }
 
+@test "managed: no /proc" {
+    [ "$(id -u)" = 0 ] || skip "mounting a file system takes root"
+    unshare -m mount -t tmpfs none /proc || skip "no file system can be mounted here"
+    model $dense
+    managed "memory=110000000;strategy=$all" unshare -m sh -c 'mount -t tmpfs none /proc && exec "$@"' sh \
+        "$program" -m "$model" --temp 0 "${plain[@]}" --ignore-eos -p "$short" -n 4 -t 2
+    grep -q "note not managed: /proc/self/maps cannot be read" said
+}
+
 @test "managed: the file is truncated meanwhile: the program's own error, or its own text" {
     cp "$MODELS/$dense" short.gguf
     model=$PWD/short.gguf
