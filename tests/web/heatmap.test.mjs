@@ -27,6 +27,19 @@ test("every kind is drawn, in every measure", async (t) => {
     }
 });
 
+test("of tensors, no more are asked for than from the first weight or cache to the last", async (t) => {
+    const tab = await open(t, at, "view=heatmap&o.heat=token-tensor");
+    await picture(tab, /^Bytes/);
+    const grids = await tab.evaluate(() => performance.getEntriesByType("resource").map(({ name }) => name).filter((name) => name.includes("y=tensor")));
+    const shown = about.tensors.filter(({ memory }) => memory !== "buffer" && memory !== "").map(({ id }) => id);
+    assert.ok(grids.length > 0 && Math.min(...shown) > 0);
+    for (const grid of grids) {
+        const { searchParams } = new URL(grid);
+        assert.equal(Number(searchParams.get("y0")), Math.min(...shown));
+        assert.equal(Number(searchParams.get("y1")), Math.max(...shown) + 1);
+    }
+});
+
 test("a cell's exact figures are the server's, and the report's", async (t) => {
     const tab = await open(t, at, "view=heatmap&tokens=10-20&o.rows=3-7");
     const heat = await picture(tab, /^Bytes/);

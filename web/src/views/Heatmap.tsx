@@ -77,9 +77,10 @@ export function tileAddress(of: Kind, run: About | null, window: Box | null, id?
     if (wide === 0 || high === 0) return null;
     const pixels = { x: Math.min(2048, Math.max(512, innerWidth)), y: Math.min(1024, Math.max(256, innerHeight)) };
     const rows = picked(of.y, run);
-    const last = rows ? rows[rows.length - 1]! + 1 : high; // rows that are picked need all others, too
+    const [first, last] = rows ? [rows[0]!, rows[rows.length - 1]! + 1] : [0, high];
     const asked = tileWindow(window ?? { x0: 0, x1: wide, y0: 0, y1: last }, wide, last, pixels);
-    if (rows) Object.assign(asked, { y0: 0, y1: last, h: Math.min(last, 8192) });
+    // Rows that are picked need those between them, too.
+    if (rows) Object.assign(asked, { y0: first, y1: last, h: Math.min(last - first, 8192) });
     return path("grid", { x: of.x, y: of.y, measure: shownMeasure.value, ...asked, layer: layerOf(of) }, id);
 }
 
