@@ -51,9 +51,9 @@ async function grown(tab) {
 test("that it runs is said, and pictures grow without a new one taking their place", async (t) => {
     const tab = await open(t, at, "view=heatmap&tokens=2-8&token=3&layer=5");
     assert.equal(await figure(tab, "now"), "recording");
-    const { records } = await asked(at, "api/traces/0/about");
-    assert.ok(records > 0);
-    assert.equal(await figure(tab, "accesses"), records.toLocaleString("en-US"));
+    assert.match(await figure(tab, "accesses"), /^[1-9]/);
+    const soFar = async () => (await asked(at, "api/traces/0/about")).records.toLocaleString("en-US");
+    while ((await figure(tab, "accesses")) !== (await soFar())) await pause(); // nothing comes now, so page and server agree soon
     const heat = await picture(tab, /^Bytes by token and layer/);
     await heat.evaluate((one) => (one.isTheSame = true));
     const hash = new URL(tab.url()).hash;
