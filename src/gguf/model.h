@@ -58,6 +58,11 @@ struct split_part {
 int header_read(struct tat_gguf * gguf, uint32_t file, const struct split_part * part, struct metadata * metadata,
                 struct input * input);
 
+/* strings.c: the first `count` numbers of an array of 32-bit ones, which may have stayed in the file; those that are
+ * negative or above 255 become 0. Leaves `numbers` alone if `kv` is no such array, or NULL. */
+int strings_read_small_numbers(const struct tat_gguf * gguf, const struct tat_gguf_kv * kv, uint8_t * numbers,
+                               uint64_t count, struct tat_error * error);
+
 /* A whole number from the metadata, or `otherwise`. */
 uint64_t metadata_uint(const struct metadata * metadata, const char * key, uint64_t otherwise);
 

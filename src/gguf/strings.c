@@ -41,6 +41,17 @@ static bool is_same(const struct tat_gguf_file * file, const struct input * inpu
            input->mtime_ns == file->mtime_ns;
 }
 
+/* The same file, at the array's first element. Close the input even if this failed. */
+static int open_again(const struct tat_gguf * gguf, const struct tat_gguf_kv * kv, struct input * input,
+                      struct tat_error * error) {
+    const struct tat_gguf_file * file = &gguf->files[0];
+    if (input_open(input, file->path, error) != 0) { return -1; }
+    if (!is_same(file, input)) { return input_fail(input, 0, "the file changed since it was opened"); }
+    input->big_endian = file->big_endian;
+    input_seek(input, kv->file_offset);
+    return 0;
+}
+
 struct tat_gguf_strings * tat_gguf_read_strings(const struct tat_gguf * gguf, const struct tat_gguf_kv * kv,
                                                 struct tat_error * error) {
     const struct tat_gguf_file * file = &gguf->files[0];
@@ -52,18 +63,27 @@ struct tat_gguf_strings * tat_gguf_read_strings(const struct tat_gguf * gguf, co
         return NULL;
     }
     strings = allocate(kv);
-    int result = input_open(&input, file->path, error);
+    int result = open_again(gguf, kv, &input, error);
     if (result == 0 && !strings) { result = input_fail_memory(&input); }
-    if (result == 0 && !is_same(file, &input)) {
-        result = input_fail(&input, 0, "the file changed since it was opened");
-    }
-    if (result == 0) {
-        input.big_endian = file->big_endian;
-        input_seek(&input, kv->file_offset);
-        result = read_all(strings, kv->bytes - 8 * kv->n, &input);
-    }
+    if (result == 0) { result = read_all(strings, kv->bytes - 8 * kv->n, &input); }
     input_close(&input, false);
     if (result == 0) { return strings; }
     free(strings);
     return NULL;
+}
+
+int strings_read_small_numbers(const struct tat_gguf * gguf, const struct tat_gguf_kv * kv, uint8_t * numbers,
+                               uint64_t count, struct tat_error * error) {
+    struct input input;
+    if (!kv || kv->type != TAT_GGUF_ARRAY || (kv->element != TAT_GGUF_INT32 && kv->element != TAT_GGUF_UINT32)) {
+        return 0;
+    }
+    int result = open_again(gguf, kv, &input, error);
+    for (uint64_t i = 0; result == 0 && i < kv->n && i < count; i++) {
+        uint32_t number;
+        result = input_u32(&input, &number, "a number of an array");
+        if (result == 0) { numbers[i] = number <= UINT8_MAX ? (uint8_t) number : 0; }
+    }
+    input_close(&input, false);
+    return result;
 }

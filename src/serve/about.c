@@ -134,11 +134,11 @@ static void find_events(const struct tat_trace * trace, bool * faults, bool * re
     free(path);
 }
 
-static json_t * about_parts(const json_t * metadata, const struct subject * s) {
+static json_t * about_parts(const json_t * metadata, const struct subject * s, bool has_text) {
     bool faults, requests;
     find_events(s->trace, &faults, &requests);
-    return json_pack("{s:b, s:b, s:b, s:b, s:b}", "text", 0, "faults", (int) faults, "requests",
-                     (int) requests, "experts", tat_matrix_columns(s->trace, TAT_BY_EXPERT) > 0, "managed",
+    return json_pack("{s:b, s:b, s:b, s:b, s:b}", "text", (int) has_text, "faults", (int) faults,
+                     "requests", (int) requests, "experts", tat_matrix_columns(s->trace, TAT_BY_EXPERT) > 0, "managed",
                      (int) run_was_managed(metadata));
 }
 
@@ -177,13 +177,17 @@ static json_int_t records_of(const struct served * served, const json_t * metada
 static json_t * about(const struct served * served, const struct subject * s) {
     json_t * metadata = run_metadata(s->trace);
     json_t * verdict = about_verdict(metadata);
+    char why[TOKEN_TEXT_WHY];
+    const bool has_text = view_has_text(s, served->vocabularies, why);
     json_t * all =
         json_pack("{s:i, s:I, s:o?, s:b, s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "schema",
                   SERVE_SCHEMA, "revision", (json_int_t) served->revision, "name", result_text(served->name), "running",
                   (int) served->running, "model", about_model(s), "tokens", (json_int_t) tokens(s), "evaluations",
                   (json_int_t) s->n_evaluations, "records", records_of(served, metadata), "duration_ns",
                   (json_int_t) duration(s), "phases", about_phases(s), "components", component_names(), "ops",
-                  op_names(s->trace), "tensors", about_tensors(s), "has", about_parts(metadata, s), "verdict", verdict);
+                  op_names(s->trace), "tensors", about_tensors(s), "has", about_parts(metadata, s, has_text),
+                  "verdict", verdict);
+    json_object_set_new(all, "no_text", has_text ? json_null() : result_text(why));
     json_decref(metadata);
     return all;
 }

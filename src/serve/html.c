@@ -108,7 +108,7 @@ enum taken { TAKEN, TOO_LARGE, NOT_THERE };
 /* An answer in JSON. *made is it, and the html's, if it was taken. */
 static enum taken take_json(struct html * h, size_t trace, const char * address, const json_t ** made) {
     struct answer answer = ask(h, address);
-    json_t * value = answer.status == ANSWER_OK ? json_loadb(answer.body, answer.bytes, 0, NULL) : NULL;
+    json_t * value = answer.status == ANSWER_OK ? json_loadb(answer.body, answer.bytes, JSON_ALLOW_NUL, NULL) : NULL;
     answer_free(&answer);
     if (!value) { return NOT_THERE; }
     const struct served * s = h->list->at[trace];

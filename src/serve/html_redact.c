@@ -6,6 +6,8 @@
 
 #include "analysis/units.h"
 
+#define LEFT_OUT "Text was left out of this file: it was made without --with-text."
+
 struct redaction {
     const struct tat_trace * trace;
     const char * folder;
@@ -74,13 +76,15 @@ static json_t * redacted_string(const struct redaction * r, const char * string)
 /* The words of tokens, which "text" is an array of, and of the prompt. (Lines of sections have their words in "text".)
  */
 static bool is_written(const char * key, const json_t * value) {
-    return (strcmp(key, "text") == 0 && json_is_array(value)) || (strcmp(key, "prompt") == 0 && json_is_string(value));
+    return ((strcmp(key, "text") == 0 || strcmp(key, "text_special") == 0) && json_is_array(value)) ||
+           (strcmp(key, "prompt") == 0 && json_is_string(value));
 }
 
 /* What the value becomes, or NULL if it stays the same object or, a string, for want of memory. */
 static json_t * replacement(const struct redaction * r, const char * key, const json_t * value) {
     if (key && is_written(key, value)) { return json_null(); }
     if (key && strcmp(key, "text") == 0 && json_is_boolean(value)) { return json_false(); } /* whether there is any */
+    if (key && strcmp(key, "no_text") == 0 && json_is_null(value)) { return json_string(LEFT_OUT); }
     return json_is_string(value) ? redacted_string(r, json_string_value(value)) : NULL;
 }
 

@@ -24,7 +24,10 @@ static struct answer answer_tokens(struct served * served, const struct request 
     struct tat_error error;
     (void) request;
     json_t * tokens = view_tokens(&served->subject, &error);
-    if (tokens) { json_object_set_new(tokens, "text", json_null()); }
+    if (tokens && view_add_text(tokens, &served->subject, served->vocabularies, &error) != 0) {
+        json_decref(tokens);
+        tokens = NULL;
+    }
     return with_schema(tokens, &error);
 }
 

@@ -53,6 +53,7 @@ static void close_one(struct served * s) {
     follow_close(s->follow);
     tat_trace_close(s->whole);
     kept_free(s->kept);
+    vocabularies_free(s->vocabularies);
     pthread_mutex_destroy(&s->summing);
     pthread_mutex_destroy(&s->reading);
     pthread_mutex_destroy(&s->asking);
@@ -153,7 +154,8 @@ static struct served * new_one(const char * path, const char * name) {
     s->path = strdup(path);
     s->name = strdup(name);
     s->kept = kept_new(KEPT_BYTES);
-    if (s->path && s->name && s->kept) { return s; }
+    s->vocabularies = vocabularies_new();
+    if (s->path && s->name && s->kept && s->vocabularies) { return s; }
     close_one(s);
     return NULL;
 }

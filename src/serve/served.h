@@ -11,6 +11,7 @@
 #include "analysis/view/file_reads.h"
 #include "analysis/view/pyramid.h"
 #include "analysis/view/records.h"
+#include "analysis/view/token_text.h"
 #include "serve/kept.h"
 #include "serve/serve.h"
 
@@ -22,6 +23,7 @@ struct served {
     struct tat_trace * whole; /* that has ended, or: */
     struct follow * follow;   /* that may grow */
     struct kept * kept;
+    struct vocabularies * vocabularies;
     struct subject subject;        /* of the trace as it is now */
     struct joined_io * io;         /* made when it is first asked for */
     struct view_records * records; /* the last that is learned; NULL: no memory, so nothing is answered */

@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "tat/gguf.h"
+#include "gguf/token_pieces.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size);
 
@@ -38,6 +38,15 @@ static void touch_metadata(const struct tat_gguf * gguf) {
         if (strings) { touch(strings->text, strings->start[strings->n]); }
         free(strings);
     }
+}
+
+static void touch_tokens(const struct tat_gguf * gguf) {
+    struct token_pieces * pieces = token_pieces_read(gguf, NULL);
+    struct token_piece piece;
+    for (int64_t id = -1; pieces && id < TAT_GGUF_KEPT_BYTES; id++) {
+        if (token_pieces_find(pieces, id, &piece)) { touch(piece.bytes, piece.n); }
+    }
+    token_pieces_free(pieces);
 }
 
 static void touch_tensors(const struct tat_gguf * gguf) {
@@ -77,6 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size) {
         if (!gguf && error.kind != TAT_ERROR_INPUT) { abort(); }
         if (!gguf) { continue; }
         touch_metadata(gguf);
+        touch_tokens(gguf);
         touch_tensors(gguf);
         check_findings(gguf, strict);
         tat_gguf_close(gguf);

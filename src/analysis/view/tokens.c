@@ -175,8 +175,12 @@ static void put_beginnings(json_t * answer, const struct subject * s, const stru
     json_object_set_new(answer, "start_ns", starts);
 }
 
+uint32_t tokens_per_entry(uint32_t tokens) {
+    return tokens ? (tokens - 1) / TOKENS_ENTRIES_MOST + 1 : 1;
+}
+
 static json_t * tell(const struct subject * s, const struct token_axis * axis, const struct token_sums * sums) {
-    const uint32_t n = axis->n_tokens, each = n ? (n - 1) / TOKENS_ENTRIES_MOST + 1 : 1;
+    const uint32_t n = axis->n_tokens, each = tokens_per_entry(n);
     json_t * answer = json_pack("{s:i, s:i}", "first", 0, "tokens_per_entry", (int) each);
     put_beginnings(answer, s, axis, each);
     json_object_set_new(answer, "duration_ns", column_of(sums->ns, n, each));

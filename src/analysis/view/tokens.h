@@ -16,4 +16,7 @@ enum { TOKENS_ENTRIES_MOST = 20000 };
  * experts there is no such column. The caller owns the answer. NULL with *error. Thread-safe. */
 json_t * view_tokens(const struct subject * subject, struct tat_error * error);
 
+/* Of a run of so many tokens. */
+uint32_t tokens_per_entry(uint32_t tokens);
+
 #endif
