@@ -85,11 +85,14 @@ static void test_sentence_piece(void ** state) {
     (void) state;
     static const struct token tokens[] = {
         { "<unk>", UNKNOWN }, { "<s>", CONTROL }, { "<0x0A>", BYTE },   { "<0xfF>", BYTE },        { "<0xg0>", BYTE },
-        { "\u2581the", NORMAL }, { "\u2581\u2581", NORMAL }, { "\u0120", NORMAL }, { "<0x41>", NORMAL }, { "\xe2\x96", NORMAL },
+        { "\u2581the", NORMAL }, { "\u2581\u2581", NORMAL }, { "\u0120", NORMAL }, { "<0x41>", NORMAL },
+        { "\xe2\x96", NORMAL },
     };
     static const struct token_piece expected[] = {
-        { "<unk>", 5, true }, { "<s>", 3, true }, { "\n", 1, false },    { "\xff", 1, false },      { "<0xg0>", 6, false },
-        { " the", 4, false }, { "  ", 2, false }, { "\u0120", 2, false }, { "<0x41>", 6, false }, { "\xe2\x96", 2, false },
+        { "<unk>", 5, true }, { "<s>", 3, true }, { "\n", 1, false }, { "\xff", 1, false },
+        { "<0xg0>", 6, false },
+        { " the", 4, false }, { "  ", 2, false }, { "\u0120", 2, false }, { "<0x41>", 6, false },
+        { "\xe2\x96", 2, false },
     };
     expect("llama", tokens, expected, COUNT(tokens));
     expect("bert", tokens, expected, COUNT(tokens));
@@ -99,10 +102,12 @@ static void test_sentence_piece(void ** state) {
 static void test_others(void ** state) {
     (void) state;
     static const struct token tokens[] = {
-        { "\\n\\t\\r\\\\", NORMAL }, { "\\x1b[", NORMAL }, { "\\x", NORMAL }, { "\\", NORMAL }, { "\\xe4\\xb8", NORMAL },
+        { "\\n\\t\\r\\\\", NORMAL }, { "\\x1b[", NORMAL }, { "\\x", NORMAL }, { "\\", NORMAL },
+        { "\\xe4\\xb8", NORMAL },
     };
     static const struct token_piece expected[] = {
-        { "\n\t\r\\", 4, false }, { "\x1b[", 2, false }, { "x", 1, false }, { "\\", 1, false }, { "\xe4\xb8", 2, false },
+        { "\n\t\r\\", 4, false }, { "\x1b[", 2, false }, { "x", 1, false }, { "\\", 1, false },
+        { "\xe4\xb8", 2, false },
     };
     expect("rwkv", tokens, expected, COUNT(tokens));
     static const struct token plamo[] = { { "<0x0A>", BYTE }, { " \u2581", NORMAL } };

@@ -19,11 +19,11 @@ export PATH TOOLS=$tools
 dense=SmolLM2-135M-Instruct.Q4_1.gguf
 moe=SmolLM2-8x2.gguf
 
-# recorded NAME MODEL TOKENS PROMPT: a greedy run.
+# recorded NAME MODEL TOKENS PROMPT [OPTION...]: a greedy run; what it wrote is in NAME.txt. Options of tat record.
 recorded() {
     rm -rf "${TRACES:?}/$1"
-    "$TAT" record --io -o "$TRACES/$1" -- "$LLAMA/llama-completion" -m "$MODELS/$2" -p "$4" -n "$3" \
-        --temp 0 -no-cnv --ignore-eos -t 2 -c 512 < /dev/null > "$TRACES/$1.log" 2>&1 || { cat "$TRACES/$1.log"; return 1; }
+    "$TAT" record --io "${@:5}" -o "$TRACES/$1" -- "$LLAMA/llama-completion" -m "$MODELS/$2" -p "$4" -n "$3" --temp 0 -no-cnv \
+        --ignore-eos -t 2 -c 512 < /dev/null > "$TRACES/$1.txt" 2> "$TRACES/$1.log" || { cat "$TRACES/$1.log"; return 1; }
 }
 
 # starved: a run whose model, a copy of its own, does not fit in memory, where the system allows that.
@@ -53,6 +53,8 @@ case $1 in
         recorded others $moe 40 "Once upon a time there was a"
         recorded dense $dense 24 "The quick brown fox jumps"
         recorded split random-llama-split-00001-of-00003.gguf 8 "a b c"
+        recorded words $dense 12 $'<|im_start|>user\nA robot 🤖 said "naïve 机器人":\n'
+        recorded private $dense 4 "A secret word" --private
         starved
         ;;
     *)

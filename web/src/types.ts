@@ -56,6 +56,8 @@ export interface About {
     components: string[];
     ops: string[];
     tensors: Tensor[];
+    /** Why the text of tokens is not known; null: it is. */
+    no_text: string | null;
     has: { text: boolean; faults: boolean; requests: boolean; experts: boolean; managed: boolean };
     verdict: unknown;
 }
@@ -72,6 +74,8 @@ export interface Tokens {
     accesses: number[];
     new_experts: number[];
     text: (string | null)[] | null;
+    /** Entries that are special tokens, such as <s>. */
+    text_special: number[] | null;
 }
 
 export type Measure = "accesses" | "bytes" | "time";

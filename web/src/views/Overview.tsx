@@ -12,7 +12,7 @@ export function Overview() {
         <>
             <Story />
             <Timeline />
-            {run.has.text && <TextFlow />}
+            {run.has.text ? <TextFlow /> : run.no_text && run.tokens > 0 && <p class="faint flow-note">No text: {run.no_text}</p>}
         </>
     );
 }
