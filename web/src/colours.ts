@@ -67,6 +67,8 @@ export interface Scale {
     lo: number;
     hi: number;
     log: boolean;
+    /** There is more than `hi`, in the same colour. */
+    over?: boolean;
 }
 
 /** Where on the scale a value is, from 0 to 1. */

@@ -126,8 +126,9 @@ export function drawLegend(pen: Pen, legend: Legend, left: number, top: number, 
         pen.rect(x + (i * wide) / steps, middle - SWATCH / 2, wide / steps + 0.5, SWATCH, (legend.colour ?? heat)(i / (steps - 1)));
     }
     x += wide + 6;
-    pen.text(print(scale.hi), x, middle, { fill: text });
-    x += pen.widthOf(print(scale.hi)) + 12;
+    const hi = `${print(scale.hi)}${scale.over ? " and more" : ""}`;
+    pen.text(hi, x, middle, { fill: text });
+    x += pen.widthOf(hi) + 12;
     pen.text(`${legend.label}${scale.log ? ", logarithmic" : ""}`, x, middle, { fill: faint, room: left + room - x });
 }
 

@@ -37,6 +37,7 @@ test("the scale is by token, so that it is the same when cells hold several", ()
     expect(scaleOf([tile(2, 1, [2, 6], 4)], false)).toEqual({ lo: 0, hi: 3, log: false });
     expect(scaleOf([tile(2, 1, [1, 1000])], true)).toEqual({ lo: 1, hi: 1000, log: true });
     expect(scaleOf([tile(2, 1, [0, 0])], true)).toEqual({ lo: 0, hi: 1, log: false });
+    expect(scaleOf([tile(2, 2, [1, 3, 30, 40])], false, 1)).toEqual({ lo: 0, hi: 3, log: false, over: true });
 });
 
 test("a difference is the second less the first, by token, where both are", () => {

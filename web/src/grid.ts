@@ -124,23 +124,32 @@ export function spanOf(tile: Tile): { x: number; y: number } {
 /** A cell of several tokens shows their mean, so that the scale is the same however far a picture is zoomed. */
 export const perToken = (tile: Tile): number => spanOf(tile).x;
 
-/** The scale of a whole picture: it begins at the smallest value that is there if it is logarithmic, else at 0. */
-export function scaleOf(tiles: Tile[], log: boolean, share = perToken): Scale {
+/**
+ * The scale of a whole picture: it begins at the smallest value that is there if it is logarithmic, else at 0. Only the first `rows`
+ * count: the embedding and the output, which are in no layer, would make all layers alike.
+ */
+export function scaleOf(tiles: Tile[], log: boolean, rows = Infinity): Scale {
     let hi = 0;
     let lo = Infinity;
+    let all = 0;
     for (const tile of tiles) {
-        const by = share(tile);
-        for (const value of tile.value) {
-            if (value > 0) {
-                hi = Math.max(hi, value / by);
-                lo = Math.min(lo, value / by);
-            }
-        }
+        const by = perToken(tile);
+        const high = (tile.y1 - tile.y0) / tile.rows;
+        tile.value.forEach((value, cell) => {
+            if (!(value > 0)) return;
+            all = Math.max(all, value / by);
+            if (tile.y0 + Math.floor(cell / tile.columns) * high >= rows) return;
+            hi = Math.max(hi, value / by);
+            lo = Math.min(lo, value / by);
+        });
     }
-    if (hi === 0) return { lo: 0, hi: 1, log: false };
+    if (hi === 0) return { lo: 0, hi: all || 1, log: false };
     const isLog = log && hi / lo > 3;
-    return { lo: isLog ? lo : 0, hi, log: isLog };
+    return { lo: isLog ? lo : 0, hi, log: isLog, ...(all > hi ? { over: true } : {}) };
 }
+
+/** Rows that the scale is made of. */
+export const scaledRows = (across: Across, run: About): number => (across === "layer" ? run.model.layers : Infinity);
 
 /** A pixel for each cell. */
 export function imageOf(tile: Tile, scale: Scale, by = perToken(tile)): HTMLCanvasElement {

@@ -9,7 +9,7 @@ import { difference, isDark, type Scale } from "../colours";
 import { bytes, count, csv, time } from "../format";
 import {
     axisOf, boxOfCell, columnsOf, differenceImageOf, differenceOf, extentOf, heightOf, imageOf, type Kind, measureOf, nameOf, paintTile, roomFor,
-    scaleOf, wholes,
+    scaledRows, scaleOf, wholes,
 } from "../grid";
 import { type Hover, Picture } from "../picture";
 import { trace, traces } from "../state";
@@ -139,7 +139,7 @@ function Pictures({ a, b, first, second }: Runs) {
     const wholeB = useGrid(of, b, null, second);
     const isLog = usesLog(of);
     const scale = useMemo(
-        () => (wholeA.data && wholeB.data ? scaleOf([wholeA.data, wholeB.data], isLog) : null),
+        () => (wholeA.data && wholeB.data ? scaleOf([wholeA.data, wholeB.data], isLog, scaledRows(of.y, a)) : null),
         [wholeA.data, wholeB.data, isLog],
     );
     const rowsDiffer = [...Array(heightOf(of, a)).keys()].some((i) => nameOf(of.y, i, a) !== nameOf(of.y, i, b));

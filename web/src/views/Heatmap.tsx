@@ -12,7 +12,7 @@ import { count, csv, many } from "../format";
 import type { Frame } from "../frame";
 import {
     type Across, type Along, axisOf, boxOfCell, columnsOf, heightOf, imageOf, type Kind, KINDS, MEASURES, measureOf, nameOf, paintTile, perToken,
-    picked, pickRows, roomFor, rowsOf, rowSums, scaleOf, spanOf, tileWindow, wholes,
+    picked, pickRows, roomFor, rowsOf, rowSums, scaledRows, scaleOf, spanOf, tileWindow, wholes,
 } from "../grid";
 import type { Pen } from "../pen";
 import { type Hover, Picture } from "../picture";
@@ -106,7 +106,7 @@ export function Heatmap() {
     const { title, unit, print } = measureOf(shownMeasure.value);
     const tile = part.data ?? whole.data;
     const isLog = usesLog(of);
-    const scale = useMemo(() => (whole.data ? scaleOf([whole.data], isLog) : null), [whole.data, isLog]);
+    const scale = useMemo(() => (whole.data ? scaleOf([whole.data], isLog, scaledRows(of.y, run)) : null), [whole.data, isLog]);
     const behind = useMemo(() => (whole.data && scale ? imageOf(whole.data, scale) : null), [whole.data, scale, isDark.value]);
     const image = useMemo(() => (part.data && scale ? imageOf(part.data, scale) : null), [part.data, scale, isDark.value]);
     const sums = useMemo(() => (tile ? rowSums(tile, window.x0, window.x1) : null), [tile, window.x0, window.x1]);
@@ -116,7 +116,7 @@ export function Heatmap() {
         <Picture
             title={`${title[0]!.toUpperCase()}${title.slice(1)} by ${of.x} and ${of.y}${of.ofLayer ? `, layer ${layerOf(of)}` : ""}`}
             name={`heatmap-${of.id}-${shownMeasure.value}`}
-            summary={`${many(columnsOf(of, run), of.x)} by ${many(of.y === "layer" ? run.model.layers : heightOf(of, run), of.y)}; the most in a cell is ${scale ? print(scale.hi) : "not known yet"}.`}
+            summary={`${many(columnsOf(of, run), of.x)} by ${many(of.y === "layer" ? run.model.layers : heightOf(of, run), of.y)}; the most in a cell${scale?.over ? " of a layer" : ""} is ${scale ? print(scale.hi) : "not known yet"}.`}
             bounds={bounds} window={window} onWindow={(to) => setWindow(of, bounds, to)}
             least={{ x: 4, y: 2 }} xAxis={axisOf(of.x, run)} yAxis={axisOf(of.y, run)} left={roomFor(of.y, run)} step={{ x: 1, y: 1 }}
             legend={scale ? { kind: "scale", label: each, scale, print, nothing: "not touched" } : undefined}
