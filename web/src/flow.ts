@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** Text in lines, token by token. */
+import { visible } from "./format";
 
 export interface Piece {
     entry: number;
@@ -15,7 +16,7 @@ export function flow(texts: (string | null)[], first: number, last: number, widt
     let [x, y] = [0, 0];
     for (let entry = first; entry <= last; entry++) {
         const raw = texts[entry] ?? "";
-        const text = raw.replace(/\n/g, "\u21b5").replace(/\t/g, "\u21e5");
+        const text = visible(raw);
         const wide = Math.min(width, Math.max(4, widthOf(text)));
         if (x > 0 && x + wide > width) {
             x = 0;

@@ -55,10 +55,17 @@ export function many(value: number, one: string, more = `${one}s`): string {
     return `${count(value)} ${value === 1 ? one : more}`;
 }
 
-/** The text of a token, with its white space visible. */
-export function tokenText(text: string): string {
-    return text.replace(/ /g, "\u00b7").replace(/\n/g, "\u21b5").replace(/\t/g, "\u21e5");
+/** Text in which characters that cannot be seen, or that turn what follows around, show as signs. Spaces stay. */
+export function visible(text: string): string {
+    return text
+        .replace(/\n/g, "\u21b5")
+        .replace(/\t/g, "\u21e5")
+        .replace(/\p{Cc}/gu, (one) => (one < " " ? String.fromCharCode(0x2400 + one.charCodeAt(0)) : "\u2421"))
+        .replace(/[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "\u25af");
 }
+
+/** The text of a token, with its spaces visible too. */
+export const tokenText = (text: string): string => visible(text).replace(/ /g, "\u00b7");
 
 /** A cell of a CSV file, quoted if need be. A leading = + - @ would be a formula for spreadsheets. */
 export function csvCell(value: unknown): string {

@@ -12,6 +12,7 @@ test("numbers in the units of the other commands", () => {
     expect([count(266148), count(0.5), count(12.34)]).toEqual(["266,148", "0.50", "12.3"]);
     expect([time(740), time(12_300_000), time(4_850_000_000), time(112e9), time(135e9), time(179.7e9)]).toEqual(["740 ns", "12.3 ms", "4.85 s", "112 s", "2 min 15 s", "3 min"]);
     expect(tokenText(" a\n")).toBe("\u00b7a\u21b5");
+    expect(tokenText("\u0000\u001b[\u007f\u202ea")).toBe("\u2400\u241b[\u2421\u25afa");
 });
 
 test("CSV quotes what needs it, and starts no formula", () => {
