@@ -6,6 +6,7 @@ import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { about } from "../api";
 import { heat, ink, phaseColour, place } from "../colours";
 import { flow, type Piece } from "../flow";
+import { count } from "../format";
 import { canvasPen, type Pen } from "../pen";
 import { toToken } from "../play";
 import { token, tokens } from "../state";
@@ -13,7 +14,7 @@ import { columnOf, entryOf, heatEnd, perEntry, TOKEN_MEASURES, tokenMeasure, use
 import type { Tokens } from "../types";
 
 const LINE = 20;
-const MOST = 4000; // tokens; more are a matter of zooming
+const MOST = 4000; // entries; more are a matter of zooming
 
 /** Black or white, whichever is read on the colour. */
 function over(colour: string): string {
@@ -27,7 +28,6 @@ export function TextFlow() {
     const canvas = useRef<HTMLCanvasElement>(null);
     const [width, setWidth] = useState(0);
     const shown = tokens.value;
-    const isBinned = all !== null && perEntry(all) > 1;
 
     useLayoutEffect(() => {
         const watch = new ResizeObserver(([entry]) => setWidth(Math.floor(entry!.contentRect.width)));
@@ -36,10 +36,10 @@ export function TextFlow() {
     }, []);
 
     const first = all ? Math.max(0, entryOf(all, Math.floor(shown?.lo ?? 0))) : 0;
-    const end = all ? (shown ? Math.ceil(shown.hi) - all.first : all.phase.length) : 0;
+    const end = all ? (shown ? entryOf(all, Math.ceil(shown.hi) - 1) + 1 || all.phase.length : all.phase.length) : 0;
     const last = Math.min(first + MOST, end) - 1;
     const pieces = useMemo(() => {
-        if (!all?.text || width === 0 || isBinned) return [];
+        if (!all?.text || width === 0) return [];
         const pen = canvasPen(document.createElement("canvas").getContext("2d")!);
         return flow(all.text, first, last, width, (text) => pen.widthOf(text, { size: 12, mono: true }));
     }, [all, first, last, width]);
@@ -58,7 +58,6 @@ export function TextFlow() {
         });
     });
 
-    if (isBinned) return <p class="faint flow-note">The text shows in traces of fewer tokens, or after recording fewer: --tokens A:B.</p>;
     const find = (event: MouseEvent): Piece | undefined => {
         const box = canvas.current!.getBoundingClientRect();
         const [x, y] = [event.clientX - box.left, Math.floor((event.clientY - box.top) / LINE)];
@@ -74,20 +73,25 @@ export function TextFlow() {
                     aria-label={all?.text ? all.text.slice(first, Math.min(last + 1, first + 300)).join("") : "no text"}
                     onClick={(event) => {
                         const piece = find(event);
-                        if (piece) toToken(all!.first + piece.entry);
+                        if (piece) toToken(firstOf(all!, piece.entry));
                     }}
                     onMouseMove={(event) => {
                         const piece = find(event);
                         canvas.current!.title = piece
-                            ? `token ${all!.first + piece.entry}, ${all!.phase[piece.entry]}: ${print(columnOf(all!, tokenMeasure.value)[piece.entry]!)}`
+                            ? `${nameOf(all!, piece.entry)}, ${all!.phase[piece.entry]}: ${print(columnOf(all!, tokenMeasure.value)[piece.entry]!)}`
                             : "";
                     }}
                 />
             </div>
-            {end - 1 > last && <p class="faint">{`${end - 1 - last} more tokens: zoom to them in the picture above.`}</p>}
+            {all && end - 1 > last && <p class="faint">{`${count((end - 1 - last) * perEntry(all))} more tokens: zoom to them in the picture above.`}</p>}
         </section>
     );
 }
+
+/** In long runs an entry is several tokens. */
+const firstOf = (all: Tokens, entry: number): number => all.first + entry * perEntry(all);
+const nameOf = (all: Tokens, entry: number): string =>
+    perEntry(all) === 1 ? `token ${firstOf(all, entry)}` : `tokens ${firstOf(all, entry)} to ${firstOf(all, entry + 1) - 1}`;
 
 function paint(pen: Pen, all: Tokens, pieces: Piece[]): void {
     const values = columnOf(all, tokenMeasure.value);
