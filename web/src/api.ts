@@ -65,7 +65,7 @@ export const graphsHeld = (id: number): number[] | null => (isFile ? graphTokens
 // ---- asking ----
 
 /** Answers of a running trace are forgotten when its revision changes. */
-const kept = new Kept(300, 64 << 20);
+const kept = new Kept(300, 32 << 20);
 
 export const askJson = <T>(address: string): Promise<T> => kept.once(`json ${address}`, () => source.json(address) as Promise<Sized<T>>);
 

@@ -60,6 +60,12 @@ function outward(shown: { lo: number; hi: number }, all: { lo: number; hi: numbe
     return [Math.max(all.lo, Math.floor(shown.lo / step) * step), Math.min(all.hi, Math.ceil(shown.hi / step) * step)];
 }
 
+/** About as many cells as a picture has pixels on this screen: what is more costs time and cannot be seen. */
+function cellsOf(screen: { innerWidth: number; innerHeight: number }): { w: number; h: number } {
+    const near = (pixels: number, least: number, most: number) => Math.min(most, Math.max(least, Math.round(pixels / 50) * 50));
+    return { w: near(0.85 * screen.innerWidth, 600, 1400), h: near(0.7 * screen.innerHeight, 300, 700) };
+}
+
 export function OffsetTime() {
     const run = about.value!;
     const whole = useTile(path("offsets", { by: by.value, w: 900, h: 512 }), "TATO");
@@ -69,7 +75,7 @@ export function OffsetTime() {
     const isWhole = isSame({ lo: window.x0, hi: window.x1 }, { lo: bounds.x0, hi: bounds.x1 }) && isSame({ lo: window.y0, hi: window.y1 }, { lo: bounds.y0, hi: bounds.y1 });
     const [t0, t1] = outward({ lo: window.x0, hi: window.x1 }, { lo: bounds.x0, hi: bounds.x1 }, 4);
     const [o0, o1] = outward({ lo: window.y0, hi: window.y1 }, { lo: bounds.y0, hi: bounds.y1 }, 4);
-    const part = useTile(isWhole || !tile ? null : path("offsets", { by: by.value, t0, t1, o0, o1, w: 1400, h: 700 }), "TATO");
+    const part = useTile(isWhole || !tile ? null : path("offsets", { by: by.value, t0, t1, o0, o1, ...cellsOf(globalThis) }), "TATO");
     const io = useJson<Io>(run.has.faults || run.has.requests ? path("io", { t0: Math.max(0, t0), t1, limit: MOST_EVENTS }) : null);
     const { data: all } = useTokens();
     const shown = isWhole ? tile : (part.data ?? tile);
