@@ -2,6 +2,8 @@
  *
  * What pictures are made of: tokens, grids, the file map, offsets over time.
  */
+#include <inttypes.h>
+
 #include "analysis/view/file_map.h"
 #include "analysis/view/offsets.h"
 #include "analysis/view/tokens.h"
@@ -10,7 +12,8 @@
 
 #define FAR ((uint64_t) 1 << 62) /* beyond the end of anything */
 
-enum { CELLS_USUAL = 1024, CELLS_MOST = 8192 };
+enum { CELLS_USUAL = 1024, CELLS_MOST = 8192 }; /* along a side */
+#define TILE_CELLS_MOST ((uint64_t) 1 << 22) /* of offsets over time, which have as many as are asked for: 50 MB */
 
 static struct answer with_schema(json_t * answer, const struct tat_error * error) {
     if (!answer) { return answer_error(error); }
@@ -111,6 +114,11 @@ static struct answer answer_offsets(struct served * served, const struct request
         read_size(request, &q.most_columns, &q.most_rows, &error) != 0) {
         return answer_error(&error);
     }
+    if ((uint64_t) q.most_columns * q.most_rows > TILE_CELLS_MOST) {
+        tat_fail(&error, TAT_ERROR_USAGE, "w=%" PRIu32 " and h=%" PRIu32 " make more than %" PRIu64 " cells",
+                 q.most_columns, q.most_rows, TILE_CELLS_MOST);
+        return answer_error(&error);
+    }
     q.by = (enum offsets_by) by;
     return view_offsets(&served->subject, &q, served_reads(served), &tile, &error) == 0
                ? answer_tile("TATO", &tile, served->revision)
@@ -134,6 +142,6 @@ const struct endpoint picture_endpoints[] = {
     { "tokens", "", true, answer_tokens },
     { "grid", "x y measure x0 x1 y0 y1 w h layer", true, answer_grid },
     { "offsets", "by t0 t1 o0 o1 w h", true, answer_offsets },
-    { "file", "until_token measure lo hi", true, answer_file },
+    { "file", "until_token lo hi", true, answer_file },
     { 0 },
 };

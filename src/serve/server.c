@@ -45,7 +45,8 @@ struct exchange {
     struct server * server;
     struct MHD_Connection * connection;
     enum exchange_state state;
-    bool understood;   /* else `error` says why not */
+    bool understood;   /* else `error` says why not, to who knows the token */
+    bool knows_token;
     const char * path; /* in `request`: what follows the token */
     struct answer answer;
     struct tat_error error;
@@ -114,6 +115,11 @@ static bool is_get(const char * method) {
     return strcmp(method, MHD_HTTP_METHOD_GET) == 0;
 }
 
+static enum MHD_Result refuse_token(struct MHD_Connection * connection) {
+    return refuse(connection, ANSWER_FORBIDDEN,
+                  "The token in this address is wrong. Use the address that `tat view` printed.\n");
+}
+
 /* Sees to it that a stranger learns nothing but that. Sets *sent if there is nothing left to do. */
 static enum MHD_Result admit(struct exchange * x, const char * method, bool * sent) {
     const struct server * s = x->server;
@@ -126,15 +132,13 @@ static enum MHD_Result admit(struct exchange * x, const char * method, bool * se
     if (!origin_is_own(header_of(x->connection, MHD_HTTP_HEADER_ORIGIN), host)) {
         return refuse(x->connection, ANSWER_FORBIDDEN, "Another site asks for this.\n");
     }
-    if (!x->understood) {
+    if (!x->understood && x->knows_token) {
         x->answer = answer_error(&x->error);
         return send_answer(x->connection, &x->answer, NULL);
     }
+    if (!x->understood) { return refuse_token(x->connection); }
     if (!s->once_used && is_get(method) && token_opens(s->once, x->request.path, &rest)) { return lead_to_page(x); }
-    if (!token_opens(s->token, x->request.path, &rest)) {
-        return refuse(x->connection, ANSWER_FORBIDDEN,
-                      "The token in this address is wrong. Use the address that `tat view` printed.\n");
-    }
+    if (!token_opens(s->token, x->request.path, &rest)) { return refuse_token(x->connection); }
     if (!is_get(method) && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
         return refuse(x->connection, ANSWER_BAD_METHOD, "There is only GET and HEAD here: nothing can be changed.\n");
     }
@@ -172,7 +176,9 @@ static void * on_target(void * user, const char * target, struct MHD_Connection 
     if (!x) { return NULL; }
     x->server = user;
     x->connection = connection;
-    x->understood = request_parse(&x->request, target ? target : "", &x->error) == 0; /* NULL: a line with no target */
+    if (!target) { target = ""; } /* a line with none */
+    x->understood = request_parse(&x->request, target, &x->error) == 0;
+    x->knows_token = *target == '/' && token_opens(x->server->token, target + 1, &(const char *){ NULL });
     return x;
 }
 

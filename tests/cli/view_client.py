@@ -70,6 +70,9 @@ def refused() -> None:
     for what, found, status in [
         ("no token", ask("/"), 403),
         ("no token, but a path", ask("/api/traces"), 403),
+        ("no token, and half an escape", ask("/%4"), 403),
+        ("no token, and up", ask("/.."), 403),
+        ("no token, and a parameter twice", ask("/?a=1&a=2"), 403),
         ("a wrong token", ask(f"/{other}/api/traces"), 403),
         ("half of the token", ask(f"/{TOKEN[:16]}/api/traces"), 403),
         ("the token and more", ask(f"/{TOKEN}0/api/traces"), 403),
@@ -107,6 +110,8 @@ def refused() -> None:
         ("a graph of no token", ask("api/traces/0/graph?token=99999"), 404),
         ("a span that ends before it begins", ask("api/traces/0/records?lo=9&hi=x"), 400),
         ("a picture of too many cells", ask("api/traces/0/grid?w=99999&h=9"), 400),
+        ("offsets of too many cells", ask("api/traces/0/offsets?w=8192&h=8192"), 400),
+        ("a measure of the file map, which has none", ask("api/traces/0/file?measure=time"), 400),
         ("a picture of nothing", ask("api/traces/0/grid?w=0"), 400),
         ("a time that is none", ask("api/traces/0/io?t0=-1"), 400),
         ("I/O that was not recorded", ask("api/traces/0/io"), 404),
