@@ -37,7 +37,6 @@ test("pictures are zoomed together", async (t) => {
     const second = await picture(tab, "others");
     await second.getByRole("application").focus();
     await tab.keyboard.press("+");
-    await address(tab, {});
     await tab.waitForFunction(() => /tokens=\d+-\d+/.test(location.hash));
     const titles = [];
     for (const title of ["experts", "others"]) titles.push((await pointAt(await picture(tab, title), 0.5, 0.6)).title);

@@ -93,6 +93,7 @@ export async function pointAt(of, x, y) {
 
 /** The state in the address, once it holds what is expected. */
 export async function address(tab, expected) {
+    assert.ok(Object.keys(expected).length > 0, "the page writes the address a moment later: say what to wait for");
     await tab.waitForFunction(
         (parts) => {
             const now = new URLSearchParams(location.hash.slice(1));
