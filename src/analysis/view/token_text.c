@@ -41,10 +41,12 @@ static bool has_id(const struct rows * rows) {
 bool view_has_text(const struct subject * s, struct vocabularies * vocabularies, char why[TOKEN_TEXT_WHY]) {
     struct token_axis axis;
     struct rows rows = { 0 };
-    const bool is_private = tat_trace_header(s->trace)->features & TAT_FEATURE_PRIVATE;
     bool found = false;
-    snprintf(why, TOKEN_TEXT_WHY, "%s",
-             is_private ? "The run was recorded with --private, without its tokens." : "The trace has no token ids.");
+    if (tat_trace_header(s->trace)->features & TAT_FEATURE_PRIVATE) {
+        snprintf(why, TOKEN_TEXT_WHY, "The run was recorded with --private, without its tokens.");
+        return false;
+    }
+    snprintf(why, TOKEN_TEXT_WHY, "The trace has no token ids.");
     const bool begun = token_axis_begin(&axis, s);
     for (uint32_t i = 0; begun && i < axis.n_steps && !found; i++) {
         found = read_rows(&rows, s, &axis.steps[i], NULL) == 0 && has_id(&rows) &&
