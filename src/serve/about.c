@@ -34,11 +34,13 @@ static uint64_t experts_used(const struct subject * s) {
 static json_t * about_model(const struct subject * s) {
     const struct tat_model * model = subject_model(s);
     json_t * sizes = json_array();
-    for (uint32_t i = 0; i < s->n_files; i++) { json_array_append_new(sizes, json_integer((json_int_t) s->files[i].size)); }
+    for (uint32_t i = 0; i < s->n_files; i++) {
+        json_array_append_new(sizes, json_integer((json_int_t) s->files[i].size));
+    }
     return json_pack("{s:o?, s:I, s:o, s:i, s:i, s:I}", "name", result_text(model ? model->name : "unknown"),
                      "file_bytes", (json_int_t) s->model_bytes, "file_sizes", sizes, "layers", (int) layer_span(s),
-                     "experts",
-                     (int) tat_matrix_columns(s->trace, TAT_BY_EXPERT), "experts_used", (json_int_t) experts_used(s));
+                     "experts", (int) tat_matrix_columns(s->trace, TAT_BY_EXPERT), "experts_used",
+                     (json_int_t) experts_used(s));
 }
 
 /* ---- phases ---- */

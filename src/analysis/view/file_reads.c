@@ -93,8 +93,7 @@ static bool add_records(const struct tat_access * records, size_t count, void * 
 /* ---- evaluations ---- */
 
 static int keep_common(struct making * m, struct file_walk * walk, uint32_t number, struct tat_error * error) {
-    const struct tat_evaluation * e = &m->subject->evaluations[number];
-    struct file_reads_list * common = &m->r->common[(size_t) e->template_id * TAT_RULE_COUNT + e->rule];
+    struct file_reads_list * common = &m->r->common[file_reads_graph(&m->subject->evaluations[number])];
     struct list numbers = { 0 };
     if (common->numbers) { return 0; }
     m->numbers = &numbers;

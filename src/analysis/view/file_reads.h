@@ -35,10 +35,9 @@ struct file_reads {
 struct file_reads * file_reads_make(const struct subject * subject, struct tat_error * error);
 void file_reads_free(struct file_reads * reads); /* NULL is allowed */
 
-/* What an evaluation that is kept has in common with others. */
-static inline const struct file_reads_list * file_reads_common(const struct file_reads * r,
-                                                               const struct tat_evaluation * e) {
-    return &r->common[(size_t) e->template_id * TAT_RULE_COUNT + e->rule];
+/* Where `common` has what an evaluation shares with others of its template and rule. */
+static inline size_t file_reads_graph(const struct tat_evaluation * e) {
+    return (size_t) e->template_id * TAT_RULE_COUNT + e->rule;
 }
 
 #endif

@@ -162,8 +162,7 @@ static bool hit(const struct tat_access * records, size_t count, void * user) {
 
 /* Counts an evaluation that is kept. False: no memory. */
 static bool count(struct offsets * o, uint32_t number) {
-    const struct tat_evaluation * e = &o->subject->evaluations[number];
-    const size_t graph = (size_t) e->template_id * TAT_RULE_COUNT + e->rule;
+    const size_t graph = file_reads_graph(&o->subject->evaluations[number]);
     const uint32_t * varying = o->kept->varying.data;
     if (o->graphs[graph]++ == 0) {
         size_t * at = list_add(&o->evaluated, sizeof *at);
