@@ -56,19 +56,40 @@ static bool is_entry(const char * entry, const char * name, const char * value) 
     return strncmp(entry, name, length) == 0 && entry[length] == '=' && strstr(entry + length + 1, value);
 }
 
-enum environment descendant_environment(pid_t pid, const char * name, const char * value) {
-    char path[64], *entry = NULL;
-    size_t size = 0;
+/* All of the environment by one read, in which the process cannot replace itself: between two it can, and the rest of
+ * the old one is gone. The result is the caller's; NULL, and why in errno, if it cannot be read. */
+static char * read_environment(pid_t pid, size_t * size) {
+    enum { FIRST = 64 << 10, LARGEST = 64 << 20 };
+    char path[64], *text = NULL;
+    ssize_t n = -1;
     snprintf(path, sizeof path, "/proc/%d/environ", (int) pid);
-    FILE * file = fopen(path, "re");
-    if (!file) { return errno == EACCES || errno == EPERM ? ENVIRONMENT_UNSEEN : ENVIRONMENT_EMPTY; } /* or it ended */
-    enum environment found = ENVIRONMENT_EMPTY;
-    while (found != ENVIRONMENT_WITH && getdelim(&entry, &size, '\0', file) > 0) {
-        found = is_entry(entry, name, value) ? ENVIRONMENT_WITH : ENVIRONMENT_WITHOUT;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    for (size_t room = FIRST; fd >= 0 && room <= LARGEST; room *= 2) {
+        char * larger = realloc(text, room + 1);
+        if (!larger) { break; }
+        text = larger;
+        n = pread(fd, text, room, 0);
+        if (n < (ssize_t) room) { break; }
     }
-    if (found == ENVIRONMENT_EMPTY && ferror(file)) { found = ENVIRONMENT_UNSEEN; }
-    free(entry);
-    fclose(file);
+    const int why = errno;
+    if (fd >= 0) { close(fd); }
+    *size = n > 0 ? (size_t) n : 0;
+    if (n >= 0) { text[n] = '\0'; } /* room for it was kept */
+    if (n >= 0) { return text; }
+    free(text);
+    errno = why;
+    return NULL;
+}
+
+enum environment descendant_environment(pid_t pid, const char * name, const char * value) {
+    size_t size;
+    char * text = read_environment(pid, &size);
+    if (!text) { return errno == ENOENT || errno == ESRCH ? ENVIRONMENT_EMPTY : ENVIRONMENT_UNSEEN; }
+    enum environment found = size ? ENVIRONMENT_WITHOUT : ENVIRONMENT_EMPTY;
+    for (const char * entry = text; found == ENVIRONMENT_WITHOUT && entry < text + size; entry += strlen(entry) + 1) {
+        if (is_entry(entry, name, value)) { found = ENVIRONMENT_WITH; }
+    }
+    free(text);
     return found;
 }
 

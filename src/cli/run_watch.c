@@ -13,6 +13,7 @@
 #include "cli/units.h"
 #include "doctor/doctor.h"
 #include "format/file_names.h"
+#include "system/clock.h"
 
 /* ---- looking ---- */
 
@@ -72,15 +73,27 @@ void run_watch_free(struct run_watch * watch) {
 
 /* ---- who still runs ---- */
 
-/* Those that were told of the run may still make a trace. One that is just replacing itself has no environment for a
- * moment. */
+/* Those that were told of the run may still make a trace. */
 static void note_told(pid_t pid, void * state) {
-    enum { MOMENTS = 3 };
     struct run_watch * watch = state;
     const enum environment told = descendant_environment(pid, watch->variable, watch->folder);
-    if (told != ENVIRONMENT_WITH && (told != ENVIRONMENT_EMPTY || watch->going_on > MOMENTS)) { return; }
-    watch->last = pid;
-    descendant_name(pid, watch->last_name);
+    if (told == ENVIRONMENT_EMPTY) { watch->bare = pid; }
+    if (told == ENVIRONMENT_WITH) { watch->last = pid; }
+}
+
+/* A process that is just replacing itself has no environment for a moment; one that was started without has none for
+ * good. */
+static bool is_momentary(struct run_watch * watch, uint64_t now) {
+    static const uint64_t moment = 500000000; /* ns */
+    if (!watch->bare) { watch->bare_since = 0; }
+    if (watch->bare && !watch->bare_since) { watch->bare_since = now; }
+    return watch->bare && now - watch->bare_since < moment;
+}
+
+static pid_t find_told(struct run_watch * watch) {
+    watch->last = watch->bare = 0;
+    descendants_each(note_told, watch);
+    return watch->last;
 }
 
 static bool is_recorded(const struct run_watch * watch) {
@@ -92,12 +105,14 @@ static void say_where(const struct run_watch * watch) {
 }
 
 bool run_watch_goes_on(void * state) {
-    enum { SOON = 5 }; /* looks; about a second */
+    static const uint64_t soon = 1000000000; /* ns */
     struct run_watch * watch = state;
-    watch->last = 0;
-    watch->going_on++;
-    descendants_each(note_told, watch);
-    if (watch->last && watch->going_on >= SOON && !watch->has_said) {
+    const uint64_t now = clock_ns();
+    if (!watch->ended) { watch->ended = now; }
+    /* Twice: a process whose parent ends during the first look changes places, and can be passed over. */
+    if (!find_told(watch) && !find_told(watch) && is_momentary(watch, now)) { watch->last = watch->bare; }
+    if (watch->last) { descendant_name(watch->last, watch->last_name); }
+    if (watch->last && now - watch->ended >= soon && !watch->has_said) {
         watch->has_said = true;
         fprintf(stderr, "tat %s: %s has ended, but %s (process %d), which it started, still runs", watch->command,
                 last_part(watch->program), watch->last_name, (int) watch->last);

@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "cli/child.h"
@@ -35,10 +36,12 @@ struct run_watch {
     const char *library, *program;
     struct seen * seen; /* SEEN_MAX of them; NULL before the first look */
     size_t n_seen;
-    unsigned going_on; /* looks since the command ended */
+    uint64_t ended; /* when the command was first seen to have, by clock_ns; 0 before */
     bool has_said;
     pid_t last; /* one that still ran when it was looked the last time */
     char last_name[DESCENDANT_NAME];
+    pid_t bare;          /* one without an environment, then; 0 if each had one */
+    uint64_t bare_since; /* since when some had none */
 };
 
 /* For child_run; the state is a struct run_watch. */
