@@ -201,10 +201,11 @@ static const char * print_others(const json_t * line, const char * before, FILE 
     return "; ";
 }
 
-/* "77.1 % of the experts that were foreseen came, of 40.0 MiB read ahead 9.10 MiB in vain, 1.50 MiB not read again" */
+/* "77.1 % of the experts that were foreseen came, of 40.0 MiB read ahead 9.10 MiB in vain, 1.50 MiB not read again, 12.0 %
+ * of the guesses not read ahead as too few came" */
 static const char * print_foresight(const json_t * line, const char * before, FILE * out) {
     const uint64_t foreseen = managed_figure(line, "foreseen"), ahead = managed_figure(line, "ahead_read"),
-                   spared = managed_figure(line, "spared");
+                   spared = managed_figure(line, "spared"), unread = managed_figure(line, "foreseen_not_to_read");
     char text[UNITS_SIZE];
     if (!foreseen) { return before; }
     fprintf(out, "%s%s of the experts that were foreseen came", before,
@@ -214,6 +215,10 @@ static const char * print_foresight(const json_t * line, const char * before, FI
         fprintf(out, " %s in vain", format_bytes(text, managed_figure(line, "ahead_wasted")));
     }
     if (spared) { fprintf(out, ", %s not read again", format_bytes(text, spared)); }
+    if (unread) {
+        fprintf(out, ", %s of the guesses not read ahead as too few came",
+                format_share(text, (double) unread / (double) foreseen));
+    }
     return "; ";
 }
 

@@ -33,8 +33,15 @@ void foresee_chosen(struct foresee * foresee, uint32_t router, const uint8_t * c
  * returns how many: 0 if nothing is known yet. */
 uint32_t foresee_next(struct foresee * foresee, uint32_t router, const float * score, uint32_t * ids);
 
+/* Of `missing` pieces that were foreseen and not in memory, so many were chosen. */
+void foresee_came(struct foresee * foresee, uint32_t missing, uint32_t came);
+
+/* Whether reading what is foreseen pays, as far as is known: enough of what was missing came lately. */
+bool foresee_pays(const struct foresee * foresee);
+
 struct foresee_totals {
     uint64_t guesses, right;     /* experts foreseen, and of them those that were chosen */
+    uint64_t not_to_read;        /* of the guesses, those made while reading did not pay */
     uint64_t first, first_right; /* the same of each likeliest one */
     uint64_t ns;                 /* that it took */
 };

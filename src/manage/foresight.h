@@ -21,7 +21,7 @@ struct foresight * foresight_new(struct foresee ** foresee, enum foresee_method 
 void foresight_free(struct foresight * foresight); /* NULL is allowed */
 
 /* A router chose: foresees the next one's choice. Returns the slices of the experts that may come, the likeliest expert
- * first; they live until the next call. */
+ * first, or none while too few of those came that were not in memory; they live until the next call. */
 struct pieces_asked foresight_chosen(struct foresight * foresight, const struct host * host, struct ggml_cgraph * graph,
                                      uint32_t router, const uint8_t * chosen, const struct resident * resident);
 

@@ -199,12 +199,13 @@ static void say_totals(const char * kind, const char * more) {
         " token_read=%" PRIu64 " token_wanted=%" PRIu64 " token_held=%" PRIu64 " token_kept=%" PRIu64
         " after_tokens=%" PRIu64 " after_ns=%" PRIu64 " foreseen=%" PRIu64 " foreseen_right=%" PRIu64
         " foreseen_first=%" PRIu64 " foreseen_first_right=%" PRIu64 " foresee_ns=%" PRIu64 " ahead_read=%" PRIu64
-        " ahead_used=%" PRIu64 " ahead_wasted=%" PRIu64 " spared=%" PRIu64 "%s%s%s",
+        " ahead_used=%" PRIu64 " ahead_wasted=%" PRIu64 " spared=%" PRIu64 " foreseen_not_to_read=%" PRIu64 "%s%s%s",
         kind, now(&totals.tokens), now(&totals.ns), now(&totals.wait_ns), r.read_bytes, r.reads, r.disk_ns, x.wanted,
         x.held, r.loads, r.drops, r.map_ns, r.errors, r.given_up, r.checked, r.wrong, was_handed_back(),
         options.predicted, now(&totals.read), now(&totals.wanted), now(&totals.held), now(&totals.kept),
         now(&totals.after_tokens), now(&totals.after_ns), f.guesses, f.right, f.first, f.first_right, f.ns,
-        r.ahead_read, r.ahead_used, r.ahead_wasted, r.spared, used_words(used), kernel_means(means, r.locked), more);
+        r.ahead_read, r.ahead_used, r.ahead_wasted, r.spared, f.not_to_read, used_words(used),
+        kernel_means(means, r.locked), more);
     manage_report(options.report, line);
 }
 

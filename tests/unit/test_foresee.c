@@ -217,6 +217,26 @@ static void scores_decide_where_there_are_any(void ** state) {
     foresee_free(f);
 }
 
+/* What pays at first, stops to once too little came, and pays again once enough does. */
+static void guesses_are_read_while_enough_of_them_come(void ** state) {
+    struct foresee * f = foresee_new(FORESEE_PREVIOUS, two_routers, 2);
+    (void) state;
+    assert_true(foresee_pays(f));
+    foresee_came(f, 0, 0);
+    for (int i = 0; i < 1000; i++) { foresee_came(f, 4, 1); }
+    assert_true(foresee_pays(f));
+    for (int i = 0; i < 1000; i++) { foresee_came(f, 20, 1); }
+    assert_false(foresee_pays(f));
+    choose(f, 0, 1, 2);
+    choose(f, 1, 3, 4);
+    assert_foresees(f, 0, NULL, 1, 2);
+    choose(f, 0, 1, 7);
+    assert_int_equal(foresee_totals(f).not_to_read, 2); /* still compared */
+    for (int i = 0; i < 1000; i++) { foresee_came(f, 4, 1); }
+    assert_true(foresee_pays(f));
+    foresee_free(f);
+}
+
 static void other_routers_are_told_apart(void ** state) {
     static const uint32_t fewer[] = { EXPERTS, EXPERTS - 1 }, none[] = { 0 };
     struct foresee * f = foresee_new(FORESEE_MARKOV, two_routers, 2);
@@ -243,6 +263,7 @@ int main(void) {
         cmocka_unit_test(the_token_before_is_guessed_again),
         cmocka_unit_test(what_follows_a_choice_is_learned),
         cmocka_unit_test(scores_decide_where_there_are_any),
+        cmocka_unit_test(guesses_are_read_while_enough_of_them_come),
         cmocka_unit_test(other_routers_are_told_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
