@@ -252,6 +252,7 @@ END
 
 @test "a process without ggml is named as one" {
     sleep 1000 3>&- &
+    until [ "$(cat /proc/$!/comm)" = sleep ]; do :; done # and no shell any more
     run "$TAT" doctor $!
     kill $!
     says 1 ggml BAD ''

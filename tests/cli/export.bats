@@ -162,8 +162,8 @@ END
 
 @test "export: killed, it leaves nothing" {
     "$TAT" export --format jsonl -o killed.jsonl "$LONG" &
-    sleep 0.1
-    kill -9 $!
+    until readlink /proc/$!/fd/* | grep -q "^$PWD/"; do kill -0 $! || break; done 2> /dev/null # it writes
+    kill -9 $! || true # it may have ended
     wait $! || true
     ls -A
     [ -z "$(ls -A | grep -v '^killed.jsonl$')" ]
@@ -191,7 +191,8 @@ END
 
 @test "export: progress is shown on a terminal for what takes over a second, and wiped" {
     mkfifo slow
-    timeout 60 bash -c 'exec < slow; sleep 1.3; cat > /dev/null' 3>&- &
+    # Read slowly until it is seen.
+    timeout 150 bash -c 'exec < slow; until grep -q exporting terminal; do head -c 65536 > /dev/null; sleep 0.1; done; cat > /dev/null' 3>&- &
     script -qec "TERM=xterm '$TAT' export --format jsonl -o slow '$LONG'" /dev/null < /dev/null > terminal
     grep -qP '\r\e\[Kexporting \[[#.]{24}\] +\d+ %' terminal
     tail -c 4 terminal | grep -q $'\e\[K$'

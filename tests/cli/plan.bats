@@ -252,7 +252,7 @@ recordable() {
     recordable
     "$TAT" plan --memory 1G -- sh -c 'echo $$ > pid; sleep 1000' 2> talk 3>&- &
     tat=$!
-    for _ in $(seq 500); do [ ! -s pid ] || break; sleep 0.02; done
+    until [ -s pid ]; do sleep 0.02; done
     kill -TERM $tat
     status=0
     wait $tat || status=$?

@@ -199,7 +199,7 @@ plan() {
 @test "run: what still runs is waited for, and an interrupt leaves that running" {
     tells "begin pinned=1048576" ""
     # shellcheck disable=SC2016
-    "$TAT" run -- sh -c 'sleep 1000 & echo $! > pid; exit 3' 2> talk 3>&- &
+    "$TAT" run -- sh -c 'sleep 1000 & echo $! > pid; until [ "$(cat /proc/$!/comm)" = sleep ]; do :; done; exit 3' 2> talk 3>&- &
     tat=$!
     wait_until 'grep -q "sleep (process .*, which it started, still runs. Waiting" talk'
     kill -INT $tat

@@ -2,8 +2,9 @@
 """screen.py ROWS COLUMNS STEP COMMAND...: what a full-screen program leaves on a terminal.
 
 STEP is what to do once it has drawn "Recording" twice: "q", "ctrl-c", "term", "resize" (then q), "stop" (SIGTSTP, then
-on, then q), or "wait" (for its end). Prints as JSON: frames, the last frame's lines, what came after the screen was given back, whether the
-terminal is as before, and the status: an exit status, or minus the signal.
+on, then q), or "wait" (for its end; the process $STOPPED goes on once it has drawn). Prints as JSON: frames, the last frame's
+lines, what came after the screen was given back, whether the terminal is as before, and the status: an exit status, or minus
+the signal.
 """
 import fcntl
 import json
@@ -58,6 +59,8 @@ def act(step, child, terminal, said):
         so_far = frames(said[0])
         read_until(terminal, said, lambda text: frames(text) > so_far)
         os.write(terminal, b"q")
+    elif step == "wait":
+        os.kill(int(os.environ["STOPPED"]), signal.SIGCONT)
     elif step == "stop":
         os.kill(child, signal.SIGTSTP)
         read_until(terminal, said, lambda text: LEAVE in text)

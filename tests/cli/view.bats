@@ -25,11 +25,10 @@ teardown() {
 
 # serve ARGUMENT...: a server in the background; $address is where it is.
 serve() {
-    rm -f address
+    : > said
     "$TAT" view "$@" > address 2> said 3>&- &
     server=$!
-    for _ in {1..3000}; do
-        [ ! -s address ] || break
+    until grep -q 'until Ctrl-C' said; do # which comes after the address
         kill -0 "$server" || return 1
         sleep 0.02
     done
@@ -177,10 +176,7 @@ picture() { client fetch 'api/traces/0/grid?x=token&y=layer&w=100&h=100'; }
     # a disk that is full after the first block of a file
     rm -r long/analysis address
     (ulimit -f 1 && exec "$TAT" view long > address 2> said 3>&-) & server=$!
-    for _ in {1..3000}; do
-        [ ! -s address ] || break
-        sleep 0.02
-    done
+    until [ -s address ]; do sleep 0.02; done
     address=$(< address)
     picture | cmp - first
     stop INT
@@ -313,7 +309,7 @@ END
     browser
     DISPLAY=:9 serve "$TRACE"
     grep -q 'built without its page' said && skip "tat was built without the page"
-    for _ in {1..500}; do [ ! -e bin/opened ] || break; sleep 0.02; done
+    until [ -e bin/opened ]; do sleep 0.02; done
     opened=$(< bin/opened)
     [[ $opened =~ ^http://127\.0\.0\.1:[0-9]+/[0-9a-f]{32}/$ ]]
     [ "$opened" != "$address" ]
@@ -340,7 +336,7 @@ END
     DISPLAY=:9 SSH_CONNECTION="198.51.100.7 50000 192.0.2.5 2222" serve --port 0 "$TRACE"
     port=${address#*127.0.0.1:}
     port=${port%%/*}
-    for _ in {1..500}; do grep -q 'open the address' said && break; sleep 0.02; done
+    until grep -q 'open the address\|built without its page' said; do sleep 0.02; done
     if ! grep -q 'built without its page' said; then
         grep -qx "    ssh -N -L $port:127.0.0.1:$port -p 2222 $(id -un)@192.0.2.5" said
         [ ! -e bin/opened ]
